@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * codec.h - how a chunk of guest memory is encoded to travel and to be stored.
+ *
+ * A chunk (32 pages, 128 KiB) is cut into blocks of 1, 2, 4 or 8 pages. A block's pages that are
+ * not all zero are laid end to end and compressed with lz4, or left raw where that does not make
+ * them smaller; a block of zero pages only has no body. Any block can be decoded alone, and carries
+ * XXH3-64 of its stored bytes under a seed that names region, chunk and place: a block that
+ * strayed does not verify.
+ *
+ * An encoded chunk is a head and a body (the listed blocks' bytes, in ascending order). The same
+ * head describes a part of a chunk: an answer to GET, or a PUT of changed blocks, lists just the
+ * blocks that are there, under the whole chunk's zero map.
+ *
+ * Pure: no I/O, no locks, no allocation after chunk_codec_create().
+ */
+#ifndef GVM_CODEC_H
+#define GVM_CODEC_H
+
+#include "gvm_wire.h"
+
+#define CHUNK_BLOCKS_MAX     GVM_CHUNK_PAGES
+#define CHUNK_BLOCK_SHIFT_MAX 3
+/* Packed head: zero_map u32, block_shift u8, 0 u8, count u16, block_mask u32, body_bytes u32, then
+ * `count` entries of {stored length u32 (bit 31: raw), hash u64}. */
+#define CHUNK_HEAD_BYTES(count) (16u + 12u * (count))
+#define CHUNK_HEAD_MAX	     CHUNK_HEAD_BYTES(CHUNK_BLOCKS_MAX)
+#define CHUNK_ENCODED_MAX    (CHUNK_HEAD_MAX + GVM_CHUNK_BYTES)
+
+/* Pages in a block = 1 << this: what gvmfs encodes with; see tools/README or `gvm bench codec` for
+ * the measurement behind the choice. Any other block size is decoded all the same. */
+#define CHUNK_BLOCK_SHIFT 1
+
+struct chunk_block {
+	uint32_t bytes; /* of the body, as stored; 1 .. pages that are not zero * GVM_PAGE_BYTES */
+	bool raw;	/* not compressed: bytes is then exactly the upper bound */
+	uint64_t hash;
+};
+
+struct chunk_head {
+	uint32_t zero_map;   /* bit p: page p of the chunk is all zero */
+	uint32_t block_mask; /* bit b: block b is listed, its body is here */
+	uint32_t body_bytes; /* sum of the listed blocks' bytes */
+	uint8_t block_shift;
+	struct chunk_block block[CHUNK_BLOCKS_MAX]; /* indexed by block; listed ones are valid */
+};
+
+/* The pages of block b. */
+static inline uint32_t chunk_block_pages(unsigned shift, unsigned b)
+{
+	uint32_t n = 1u << shift;
+
+	return (uint32_t)(((1ull << n) - 1) << (b * n));
+}
+
+/* The blocks that hold any of `pages`. */
+uint32_t chunk_blocks_of_pages(unsigned shift, uint32_t pages);
+/* The pages of all the blocks in `blocks`. */
+uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks);
+/* The blocks that a complete chunk with this zero map lists: those with a page that is not zero. */
+uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map);
+
+/* The seed of block b's hash: from the region's id and the place of the block's first page. */
+uint64_t chunk_block_seed(const struct gvm_id *region, uint64_t chunk, unsigned shift, unsigned b);
+
+/* Returns the packed bytes, CHUNK_HEAD_BYTES(blocks listed). buf has room for CHUNK_HEAD_MAX. */
+size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf);
+
+/*
+ * Reads a head from exactly `len` bytes and checks everything that can be checked without the
+ * body: counts, masks, no listed block that the zero map says is all zero, lengths in their
+ * bounds, the sum. -EBADMSG otherwise. What is accepted may be trusted from then on.
+ */
+int chunk_head_unpack(struct chunk_head *h, const uint8_t *buf, size_t len);
+
+/* Checks every listed block's hash over body[0..h->body_bytes): 0 or -EBADMSG. */
+int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct gvm_id *region,
+		 uint64_t chunk);
+
+/*
+ * Narrows `h` to the blocks in `blocks`. *from and *bytes say where their bodies stand in the
+ * body when they are adjacent; returns false when they are not (then only h is narrowed).
+ */
+bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, uint32_t *bytes);
+
+/*
+ * Applies a partial PUT: `delta` lists changed blocks under the new zero map; blocks that are
+ * neither listed nor all zero come from `base`, a complete chunk. Fills `out` with the merged head;
+ * `from_base` gets the mask of blocks to be copied from the base's body. -EINVAL if the block sizes
+ * differ, a needed block is not in the base, or zero bits of an inherited block differ.
+ */
+int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
+		     struct chunk_head *out, uint32_t *from_base);
+
+/* An encoder and decoder with its lz4 state; one per thread. NULL: no memory. */
+struct chunk_codec;
+struct chunk_codec *chunk_codec_create(void);
+void chunk_codec_destroy(struct chunk_codec *c);
+
+/*
+ * Encodes the blocks in `blocks` of `chunk_data` (GVM_CHUNK_BYTES, of which only these blocks'
+ * pages are read). `zero_map` gives the zero bits of the pages in other blocks; those of the
+ * encoded blocks are found here. Writes head and body (room: GVM_CHUNK_BYTES); never fails.
+ * A block found to be all zero is not listed.
+ */
+void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		  struct chunk_head *head, uint8_t *body);
+
+/*
+ * Verifies and decodes the listed blocks into chunk_data (GVM_CHUNK_BYTES), each page at its
+ * place, with zeros for the zero pages of those blocks; and writes zeros for the pages in
+ * `zero_pages & head->zero_map` of the blocks that are not listed. Other pages are not touched.
+ * Returns 0 and in *valid the pages written, or -EBADMSG: then nothing in chunk_data may be used.
+ */
+int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
+		 uint8_t *chunk_data, uint32_t *valid);
+
+/* True if GVM_PAGE_BYTES at p are all zero. */
+bool page_is_zero(const uint8_t *p);
+
+#endif

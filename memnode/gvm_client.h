@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gvm_client.h - a connection to one memory node: asynchronous requests, deadlines, reconnect.
+ *
+ * A connection belongs to one thread. Nothing here blocks, except gvm_conn_wait(). The caller
+ * polls gvm_conn_fd() for reading and calls gvm_conn_process() when it is ready (or at any time, to
+ * spin); answers arrive in any order through the request's callback, from within process().
+ *
+ * A request lives in the caller's memory, from gvm_*() until its `done` callback, which is called
+ * exactly once. A connection that breaks is set up again by itself, with growing pauses (50 ms to
+ * 1 s); requests then under way are sent again, which every request of the protocol bears. They end
+ * with an error only if the node says so, their deadline passes, they are cancelled, the connection
+ * is destroyed (-ECANCELED), the key is refused (-EACCES), the node speaks no common version
+ * (-EPROTONOSUPPORT), or the node that comes back is another one: its memory is gone, and requests
+ * that name a region end with -ENOMEDIUM (a declared loss).
+ *
+ * Errors are negative errnos: those of gvm_status_errno(), -ETIMEDOUT for a deadline, -EBADMSG for
+ * an answer that fails its checks (the connection is then dropped and set up again, and GETs are
+ * tried once more before this is reported).
+ */
+#ifndef GVM_CLIENT_H
+#define GVM_CLIENT_H
+
+#include "codec.h"
+#include "gvm_wire.h"
+
+#include <sys/uio.h>
+
+enum gvm_conn_state {
+	GVM_CONN_CONNECTING, /* not (yet, or no longer) usable; requests wait */
+	GVM_CONN_UP,
+	GVM_CONN_FAILED, /* for good: wrong key, no common version; requests fail at once */
+};
+
+struct gvm_conn;
+
+struct gvm_conn_opts {
+	const void *key; /* shared secret, copied; NULL: none */
+	size_t key_bytes;
+	uint64_t client;	  /* writer identity (HELLO); 0: a random one is made */
+	unsigned dead_after_ms;	  /* no answer to a PING for so long: reconnect; 0: 5000 */
+	/* Called on every change of state, from process(); `why` is a short text ("connection
+	 * refused"), never NULL. `renewed`: up again, but with another incarnation than before. */
+	void (*on_state)(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
+			 const char *why, void *arg);
+	void *arg;
+};
+
+struct gvm_req;
+typedef void gvm_done_fn(struct gvm_req *req);
+
+/* What every request begins with. The caller sets done (and arg, deadline_ns if wanted). */
+struct gvm_req {
+	gvm_done_fn *done;
+	void *arg;
+	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+	/* the outcome, set before done() */
+	int result;	 /* 0 or a negative errno */
+	uint64_t detail; /* of GVM_MSG_ERROR_RSP, where the node gave one */
+	/* private to the library */
+	struct gvm_conn *conn;
+	struct gvm_req *next, **link;
+	uint64_t tag;
+	uint64_t sent_ns;
+	uint8_t op;
+	uint8_t state;
+	uint8_t tries;
+	uint16_t meta_len;
+	uint32_t data_len;
+	const void *data;
+	uint64_t data_check;
+	uint8_t *meta;
+	uint8_t meta_inline[120];
+};
+
+/*
+ * GET. on_piece is called for each frame of the answer, in order: the head lists the blocks of this
+ * piece, `body` is valid during the call only. Checksums of frame and head have been verified, the
+ * blocks' have not (chunk_decode() does). When a request is sent again after a reconnect, pieces
+ * may come twice. An error returned by on_piece ends the request with it.
+ */
+struct gvm_get {
+	struct gvm_req req;
+	struct gvm_get_req what;
+	int (*on_piece)(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+			const uint8_t *body);
+};
+
+/* PUT: head and body stay valid and unchanged until done. */
+struct gvm_put {
+	struct gvm_req req;
+	struct gvm_put_req what;
+	const struct chunk_head *head;
+	const uint8_t *body;
+	uint8_t meta[sizeof(struct gvm_put_req) + CHUNK_HEAD_MAX]; /* private */
+};
+
+/*
+ * Everything else: `request` fields are packed by the caller's choice of op; the answer's fields
+ * stand in rsp (a union of the unpacked structs) and its data in data[0..data_bytes), both valid
+ * only during done().
+ */
+union gvm_answer {
+	struct gvm_ping_rsp ping;
+	struct gvm_node_stat_rsp node_stat;
+	struct gvm_name_list_rsp name_list;
+	struct gvm_region_open_rsp region_open;
+	struct gvm_region_stat_rsp region_stat;
+	struct gvm_region_list_rsp region_list;
+	struct gvm_region_index_rsp region_index;
+};
+
+struct gvm_call {
+	struct gvm_req req;
+	union gvm_answer rsp;
+	const uint8_t *data;
+	size_t data_bytes;
+};
+
+/* addr: "host:port", "[v6]:port", or "host" (port 9999). Numeric addresses only: nothing blocks
+ * on a resolver. -EINVAL for anything else. Connecting begins in the first process(). */
+int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct gvm_conn **conn);
+/* Every request still there ends with -ECANCELED first. NULL is accepted. */
+void gvm_conn_destroy(struct gvm_conn *conn);
+
+/* One descriptor for the life of the connection; readable when process() has something to do
+ * (data, room to send, a timer). */
+int gvm_conn_fd(const struct gvm_conn *conn);
+/* Sends what is queued, receives what is there, runs callbacks and timers. Returns the number of
+ * frames received (0: nothing was there). Not to be called from within a callback. */
+int gvm_conn_process(struct gvm_conn *conn);
+/* As process(), but only looks at the socket: the cheap form for spinning between two process()
+ * calls. */
+int gvm_conn_poll(struct gvm_conn *conn);
+
+const char *gvm_conn_addr(const struct gvm_conn *conn);
+enum gvm_conn_state gvm_conn_state(const struct gvm_conn *conn);
+/* The incarnation of the node last spoken to; all zero before the first HELLO. */
+const struct gvm_id *gvm_conn_incarnation(const struct gvm_conn *conn);
+uint64_t gvm_conn_client(const struct gvm_conn *conn);
+/* Requests sent or waiting to be sent. */
+unsigned gvm_conn_pending(const struct gvm_conn *conn);
+
+/* Submitting never fails at once (an error arrives through done, from a later process()); requests
+ * are sent as soon as they are submitted where the socket takes them. With gvm_conn_cork(true)
+ * they gather until cork(false) or process(): one system call for many. */
+void gvm_conn_cork(struct gvm_conn *conn, bool on);
+void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
+void gvm_put(struct gvm_conn *conn, struct gvm_put *put);
+void gvm_ping(struct gvm_conn *conn, struct gvm_call *call, uint64_t cookie);
+void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call);
+void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
+		  const void *record, size_t record_bytes);
+void gvm_name_list(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_list_req *what);
+void gvm_region_create(struct gvm_conn *conn, struct gvm_call *call,
+		       const struct gvm_region_create_req *what);
+void gvm_region_open(struct gvm_conn *conn, struct gvm_call *call,
+		     const struct gvm_region_open_req *what);
+void gvm_region_close(struct gvm_conn *conn, struct gvm_call *call,
+		      const struct gvm_region_close_req *what);
+void gvm_region_resize(struct gvm_conn *conn, struct gvm_call *call,
+		       const struct gvm_region_resize_req *what);
+void gvm_region_delete(struct gvm_conn *conn, struct gvm_call *call,
+		       const struct gvm_region_delete_req *what);
+void gvm_region_stat(struct gvm_conn *conn, struct gvm_call *call,
+		     const struct gvm_region_stat_req *what);
+void gvm_region_list(struct gvm_conn *conn, struct gvm_call *call,
+		     const struct gvm_region_list_req *what);
+void gvm_region_index(struct gvm_conn *conn, struct gvm_call *call,
+		      const struct gvm_region_index_req *what);
+void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_discard_req *what);
+
+/* Ends a request early: done() runs at once, with -ECANCELED. */
+void gvm_cancel(struct gvm_req *req);
+
+/* For tools and threads without a loop: processes until `req` is done, and returns its result. */
+int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t gvm_now_ns(void);
+
+/* Reads a key file: its content less a trailing newline; 16..4096 bytes, and not readable by
+ * others than its owner (-EPERM). The caller frees *key. */
+int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
+
+/* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.
+ * Reports "line N: what is wrong" through err. Shared by all modes. */
+struct gvm_cluster_node {
+	unsigned id; /* 0..10239 */
+	char addr[64];
+	bool cpu, mem;
+};
+int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);
+
+#endif

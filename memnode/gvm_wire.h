@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gvm_wire.h - the bytes that clients and memory nodes exchange.
+ *
+ * This header is the protocol in code; PROTOCOL.md says the same for people. It includes nothing
+ * but fixed-width integers, allocates nothing and calls nothing, so that any program (a kernel
+ * module too) can use it.
+ *
+ * A frame is a header of GVM_HDR_BYTES, then `meta_len` bytes of fields, then `data_len` bytes of
+ * data. Every integer is little-endian. The fields of each message stand in one table below
+ * (GVM_MSG_*), from which the struct, its packer and its bounded unpacker are made: an unpacker
+ * accepts exactly the bytes that the table describes, or returns -EBADMSG.
+ */
+#ifndef GVM_WIRE_H
+#define GVM_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GVM_PORT	   9999
+#define GVM_MAGIC	   0x314d5647u /* "GVM1" as it stands on the wire */
+#define GVM_VERSION	   1
+#define GVM_PAGE_BYTES	   4096u
+#define GVM_CHUNK_PAGES	   32u
+#define GVM_CHUNK_BYTES	   (GVM_PAGE_BYTES * GVM_CHUNK_PAGES)
+#define GVM_HDR_BYTES	   40u
+#define GVM_META_MAX	   1024u	   /* meta_len never exceeds it */
+#define GVM_DATA_MAX	   GVM_CHUNK_BYTES /* nor data_len this */
+#define GVM_RECORD_MAX	   65536u	   /* bytes of one record of the name table */
+#define GVM_NONCE_BYTES	   32u
+#define GVM_MAC_BYTES	   32u
+
+/* A region's, node's or record's 128-bit identity: 16 opaque bytes, all zero means none. */
+struct gvm_id {
+	uint8_t b[16];
+};
+
+struct gvm_bytes32 {
+	uint8_t b[32];
+};
+
+/*
+ * A chunk's version: epoch in bits 62..40, sequence in bits 39..0; 0 means never written. A later
+ * version of a chunk is a greater integer. Bit 63 is not part of it: where a version is stored or
+ * listed (INDEX), bit 63 set says that the chunk is all zero, hence without a body.
+ */
+#define GVM_SEQ_BITS	 40
+#define GVM_EPOCH_MAX	 ((1ull << 23) - 1)
+#define GVM_VERSION_ZERO (1ull << 63)
+#define GVM_VERSION_MASK (GVM_VERSION_ZERO - 1)
+
+static inline uint64_t gvm_version(uint64_t epoch, uint64_t seq)
+{
+	return epoch << GVM_SEQ_BITS | seq;
+}
+
+static inline uint64_t gvm_version_epoch(uint64_t version)
+{
+	return (version & GVM_VERSION_MASK) >> GVM_SEQ_BITS;
+}
+
+enum gvm_op {
+	GVM_OP_HELLO = 1,
+	GVM_OP_AUTH = 2,
+	GVM_OP_PING = 3,
+	GVM_OP_NODE_STAT = 4,
+	GVM_OP_NAME_PUT = 16,
+	GVM_OP_NAME_LIST = 17,
+	GVM_OP_REGION_CREATE = 32,
+	GVM_OP_REGION_OPEN = 33,
+	GVM_OP_REGION_CLOSE = 34,
+	GVM_OP_REGION_RESIZE = 35,
+	GVM_OP_REGION_DELETE = 36,
+	GVM_OP_REGION_STAT = 37,
+	GVM_OP_REGION_LIST = 38,
+	GVM_OP_REGION_INDEX = 39,
+	GVM_OP_GET = 48,
+	GVM_OP_PUT = 49,
+	GVM_OP_DISCARD = 50,
+};
+
+enum gvm_status {
+	GVM_OK = 0,
+	GVM_ERR_INVALID = 1,	 /* a field is out of range for this request */
+	GVM_ERR_AUTH = 2,	 /* the keys differ, or a key is needed */
+	GVM_ERR_VERSION = 3,	 /* no protocol version in common */
+	GVM_ERR_LOST = 4,	 /* the node has no such region or chunk (any more) */
+	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
+				  * PUT, DISCARD, NAME_PUT: it holds a newer one (detail: which) */
+	GVM_ERR_STALE_BASE = 6,	 /* PUT of some blocks: the node holds another base (detail: which) */
+	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch) */
+	GVM_ERR_BUSY = 8,	 /* REGION_OPEN: a live writer has the region (detail: its epoch) */
+	GVM_ERR_NOSPACE = 9,	 /* the node cannot promise it (detail: chunks that it still could) */
+	GVM_ERR_EXISTS = 10,	 /* REGION_CREATE: the id is taken */
+	GVM_ERR_CORRUPT = 11,	 /* a checksum does not match: of what was sent, or of what is held */
+};
+
+#define GVM_FLAG_RESPONSE (1u << 0)
+#define GVM_FLAG_MORE	  (1u << 1) /* a further frame answers the same request */
+
+/* Feature bits of HELLO; what both sides name holds for the connection. None is defined yet. */
+#define GVM_FEATURES 0ull
+
+/*
+ * header: magic u32, version u8, op u8, flags u8, 0 u8, status u16, meta_len u16, data_len u32,
+ * tag u64, data_check u64, check u64.
+ *   tag         chosen by the client; every answer to a request carries it back
+ *   data_check  XXH3-64 of the data; 0 for GET and PUT, whose blocks carry their own
+ *   check       XXH3-64 of the 32 header bytes before it followed by the meta bytes
+ */
+struct gvm_hdr {
+	uint8_t op;
+	uint8_t flags;
+	uint16_t status;
+	uint16_t meta_len;
+	uint32_t data_len;
+	uint64_t tag;
+	uint64_t data_check;
+	uint64_t check;
+};
+
+/*
+ * The message tables: F(type, name) in wire order. `_REQ` travels to the node, `_RSP` back under
+ * status GVM_OK. Every other status comes with GVM_MSG_ERROR_RSP. Messages not listed have no
+ * fields. GET and PUT append a chunk head (codec.h) to their fields: GET to its answer, PUT to its
+ * request.
+ */
+#define GVM_MSG_ERROR_RSP(F) F(u64, detail)
+
+#define GVM_MSG_HELLO_REQ(F)                                                                       \
+	F(u16, version_min)                                                                        \
+	F(u16, version_max)                                                                        \
+	F(u64, features)                                                                           \
+	F(u64, client) /* random, the same on all connections of one writer: see REGION_OPEN */    \
+	F(bytes32, nonce)
+#define GVM_MSG_HELLO_RSP(F)                                                                       \
+	F(u16, version)                                                                            \
+	F(u8, need_auth) /* 1: nothing but AUTH is answered until it succeeds */                   \
+	F(u64, features)                                                                           \
+	F(id, incarnation) /* random for each start of a node */                                   \
+	F(bytes32, nonce)
+/* mac = HMAC-SHA256(key, label . client nonce . node nonce . incarnation . client u64), with the
+ * label "gvm client" from the client and "gvm node" back, without a terminating zero. */
+#define GVM_MSG_AUTH_REQ(F) F(bytes32, mac)
+#define GVM_MSG_AUTH_RSP(F) F(bytes32, mac)
+
+#define GVM_MSG_PING_REQ(F) F(u64, cookie)
+#define GVM_MSG_PING_RSP(F) F(u64, cookie)
+
+#define GVM_MSG_NODE_STAT_RSP(F)                                                                   \
+	F(u64, capacity_bytes)	  /* lent: --memory less the node's own head room */               \
+	F(u64, promisable_bytes)  /* capacity times the overcommit factor */                       \
+	F(u64, reserved_bytes)	  /* promised to regions, of promisable_bytes */                   \
+	F(u64, held_bytes)	  /* taken from the allocator, records included */                 \
+	F(u64, stored_bytes)	  /* encoded chunks as they were sent, heads included */           \
+	F(u64, nonzero_bytes)	  /* the same chunks' non-zero pages before encoding */            \
+	F(u64, regions)                                                                            \
+	F(u64, chunks) /* with a body */                                                           \
+	F(u64, clients)                                                                            \
+	F(u64, gets)                                                                               \
+	F(u64, puts)                                                                               \
+	F(u64, delta_puts) /* of puts, those of some blocks */                                     \
+	F(u64, discards)                                                                           \
+	F(u64, bad_frames)                                                                         \
+	F(u64, rx_bytes)                                                                           \
+	F(u64, tx_bytes)                                                                           \
+	F(u64, uptime_ns)
+
+/* NAME_PUT: the record is the data (1..GVM_RECORD_MAX bytes, opaque to the node). The node keeps
+ * it if it has none under `key` or an older one; a record with an equal or newer version answers
+ * STALE, unless it is byte for byte the same (a repeated request). NAME_LIST: records with a key
+ * above `after` in ascending order; data: {key 16, version u64, len u32, record}, repeated. */
+#define GVM_MSG_NAME_PUT_REQ(F) F(id, key) F(u64, version)
+#define GVM_MSG_NAME_LIST_REQ(F) F(id, after)
+#define GVM_MSG_NAME_LIST_RSP(F) F(u32, count) F(u8, more)
+
+/* chunks: size of the region; reserve_chunks: how many of them this node promises to hold. A
+ * CREATE whose id exists with the same numbers is OK (a repeated request). */
+#define GVM_MSG_REGION_CREATE_REQ(F) F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
+/* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
+ * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
+ * writer has a connection open answers BUSY unless force is 1. view: must not be older than the
+ * region's (STALE), and is remembered. */
+#define GVM_MSG_REGION_OPEN_REQ(F)                                                                 \
+	F(id, region) F(u8, mode) F(u8, force) F(u64, epoch) F(u64, view)
+#define GVM_MSG_REGION_OPEN_RSP(F)                                                                 \
+	F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, writer_alive)
+/* CLOSE ends the writer's attachment: others may attach without force. */
+#define GVM_MSG_REGION_CLOSE_REQ(F) F(id, region) F(u64, epoch)
+#define GVM_MSG_REGION_RESIZE_REQ(F) F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks)
+#define GVM_MSG_REGION_DELETE_REQ(F) F(id, region) F(u64, epoch)
+#define GVM_MSG_REGION_STAT_REQ(F) F(id, region)
+#define GVM_MSG_REGION_STAT_RSP(F)                                                                 \
+	F(u64, chunks)                                                                             \
+	F(u64, reserve_chunks)                                                                     \
+	F(u64, epoch)                                                                              \
+	F(u8, writer_alive)                                                                        \
+	F(u64, chunks_held) /* with a body */                                                      \
+	F(u64, held_bytes)                                                                         \
+	F(u64, stored_bytes)                                                                       \
+	F(u64, nonzero_bytes)
+/* Regions with an id above `after`, ascending; data: {id 16, chunks u64, held_bytes u64}. */
+#define GVM_MSG_REGION_LIST_REQ(F) F(id, after)
+#define GVM_MSG_REGION_LIST_RSP(F) F(u32, count) F(u8, more)
+/* Chunks from `first` on that were ever written; data: {chunk u64, version u64 (bit 63: zero)}.
+ * `next` is where to go on, or ~0 at the end. */
+#define GVM_MSG_REGION_INDEX_REQ(F) F(id, region) F(u64, first)
+#define GVM_MSG_REGION_INDEX_RSP(F) F(u32, count) F(u64, next)
+
+/* GET: epoch 0 for a reader that is not the writer. version: an older one answers STALE, a chunk
+ * without a record LOST; 0 takes what is there, and a chunk never written answers as all zero with
+ * version 0. page_mask: pages wanted; the blocks that hold them come. want_page: the one waited
+ * for, or GVM_NO_PAGE: its block comes first, in a frame of its own, flagged MORE if others follow.
+ * Each answer frame: the fields, a chunk head listing the blocks in that frame, and their bodies as
+ * the data. The head's zero map is always the whole chunk's. */
+#define GVM_NO_PAGE 255
+#define GVM_MSG_GET_REQ(F)                                                                         \
+	F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u32, page_mask) F(u8, want_page)
+#define GVM_MSG_GET_RSP(F) F(u64, version)
+/* PUT: base 0: the head lists every block that is not all zero. Otherwise the blocks that are
+ * neither listed nor all zero in the zero map are taken from version `base`, which the node must
+ * hold exactly (STALE_BASE), with the same block size and the same zero bits there. A PUT of
+ * exactly the version held is OK without effect (a repeated request). */
+#define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
+/* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
+ * version is an error (STALE) and then none is changed; of the same version, left as it is. */
+#define GVM_MSG_DISCARD_REQ(F) F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version)
+
+#define GVM_MESSAGES(M)                                                                            \
+	M(error_rsp, GVM_MSG_ERROR_RSP)                                                            \
+	M(hello_req, GVM_MSG_HELLO_REQ)                                                            \
+	M(hello_rsp, GVM_MSG_HELLO_RSP)                                                            \
+	M(auth_req, GVM_MSG_AUTH_REQ)                                                              \
+	M(auth_rsp, GVM_MSG_AUTH_RSP)                                                              \
+	M(ping_req, GVM_MSG_PING_REQ)                                                              \
+	M(ping_rsp, GVM_MSG_PING_RSP)                                                              \
+	M(node_stat_rsp, GVM_MSG_NODE_STAT_RSP)                                                    \
+	M(name_put_req, GVM_MSG_NAME_PUT_REQ)                                                      \
+	M(name_list_req, GVM_MSG_NAME_LIST_REQ)                                                    \
+	M(name_list_rsp, GVM_MSG_NAME_LIST_RSP)                                                    \
+	M(region_create_req, GVM_MSG_REGION_CREATE_REQ)                                            \
+	M(region_open_req, GVM_MSG_REGION_OPEN_REQ)                                                \
+	M(region_open_rsp, GVM_MSG_REGION_OPEN_RSP)                                                \
+	M(region_close_req, GVM_MSG_REGION_CLOSE_REQ)                                              \
+	M(region_resize_req, GVM_MSG_REGION_RESIZE_REQ)                                            \
+	M(region_delete_req, GVM_MSG_REGION_DELETE_REQ)                                            \
+	M(region_stat_req, GVM_MSG_REGION_STAT_REQ)                                                \
+	M(region_stat_rsp, GVM_MSG_REGION_STAT_RSP)                                                \
+	M(region_list_req, GVM_MSG_REGION_LIST_REQ)                                                \
+	M(region_list_rsp, GVM_MSG_REGION_LIST_RSP)                                                \
+	M(region_index_req, GVM_MSG_REGION_INDEX_REQ)                                              \
+	M(region_index_rsp, GVM_MSG_REGION_INDEX_RSP)                                              \
+	M(get_req, GVM_MSG_GET_REQ)                                                                \
+	M(get_rsp, GVM_MSG_GET_RSP)                                                                \
+	M(put_req, GVM_MSG_PUT_REQ)                                                                \
+	M(discard_req, GVM_MSG_DISCARD_REQ)
+
+typedef uint8_t gvm_wire_u8;
+typedef uint16_t gvm_wire_u16;
+typedef uint32_t gvm_wire_u32;
+typedef uint64_t gvm_wire_u64;
+typedef struct gvm_id gvm_wire_id;
+typedef struct gvm_bytes32 gvm_wire_bytes32;
+
+#define GVM_WIRE_FIELD(type, name) gvm_wire_##type name;
+#define GVM_WIRE_DECLARE(msg, TABLE)                                                               \
+	struct gvm_##msg {                                                                         \
+		TABLE(GVM_WIRE_FIELD)                                                              \
+	};                                                                                         \
+	/* Writes the fields to `buf` (room: GVM_META_MAX); returns their bytes. */                \
+	size_t gvm_##msg##_pack(const struct gvm_##msg *m, uint8_t *buf);                          \
+	/* Reads the fields from the first bytes of buf[0..len). Returns the bytes that they took \
+	 * (GET and PUT: a chunk head follows), or -EBADMSG when they do not fit. */               \
+	int gvm_##msg##_unpack(struct gvm_##msg *m, const uint8_t *buf, size_t len);
+GVM_MESSAGES(GVM_WIRE_DECLARE)
+
+/*
+ * Packs `h` into buf (GVM_HDR_BYTES), `meta` being the h->meta_len bytes that will follow it;
+ * fills in h->check.
+ */
+void gvm_hdr_pack(struct gvm_hdr *h, const uint8_t *meta, uint8_t *buf);
+
+/*
+ * Reads a header and says whether it may be believed as far as lengths go: magic, version, known
+ * op and flags, meta_len and data_len in bounds. 0, -EPROTONOSUPPORT (another version) or -EBADMSG.
+ * The check is verified by gvm_meta_check() once the meta bytes are there.
+ */
+int gvm_hdr_unpack(struct gvm_hdr *h, const uint8_t *buf);
+
+/* True if `check` is right for the packed header `hdr_bytes` and the meta bytes that follow it. */
+bool gvm_meta_check(const struct gvm_hdr *h, const uint8_t *hdr_bytes, const uint8_t *meta);
+
+/* The data_check of a frame that is neither GET nor PUT. */
+uint64_t gvm_data_check(const void *data, size_t len);
+
+/* A status as a negative errno (GVM_OK is 0), as the client library reports it:
+ * LOST -ENOMEDIUM, STALE -ESTALE, STALE_BASE -EREMCHG, FENCED -EKEYREVOKED, BUSY -EBUSY,
+ * NOSPACE -ENOSPC, EXISTS -EEXIST, AUTH -EACCES, VERSION -EPROTONOSUPPORT, INVALID -EINVAL,
+ * CORRUPT -EBADMSG; any other value -EPROTO. */
+int gvm_status_errno(uint16_t status);
+const char *gvm_status_name(uint16_t status);
+const char *gvm_op_name(uint8_t op);
+
+static inline bool gvm_id_equal(const struct gvm_id *a, const struct gvm_id *b)
+{
+	for (unsigned i = 0; i < sizeof(a->b); i++)
+		if (a->b[i] != b->b[i])
+			return false;
+	return true;
+}
+
+static inline bool gvm_id_is_none(const struct gvm_id *a)
+{
+	static const struct gvm_id none;
+
+	return gvm_id_equal(a, &none);
+}
+
+/* Little-endian accessors at a byte address of any alignment. */
+static inline void gvm_store_le(uint8_t *p, uint64_t v, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static inline uint64_t gvm_load_le(const uint8_t *p, unsigned bytes)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		v |= (uint64_t)p[i] << (8 * i);
+	return v;
+}
+
+#endif

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+typedef int placeholder_keyfile;
