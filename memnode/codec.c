@@ -1,2 +1,356 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-typedef int placeholder_codec;
+/*
+ * codec.c - encodes and decodes chunks.
+ *
+ * A block's lz4 input is its pages that are not zero, end to end. They usually stand end to end in
+ * the chunk too, and are then compressed from and decompressed to their place; only a block with a
+ * zero page between two others goes through the scratch buffer.
+ *
+ * Everything that decides how much is read or written comes from a head that chunk_head_unpack()
+ * accepted or chunk_encode() made; lz4 gets the exact room of each block, so that a body that lies
+ * can spoil no page but the block's own.
+ */
+#include "codec.h"
+
+#include <errno.h>
+#include <lz4.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
+#define ENTRY_RAW	(1u << 31)
+
+struct chunk_codec {
+	uint8_t scratch[BLOCK_BYTES_MAX];
+	LZ4_stream_t lz4;
+};
+
+struct chunk_codec *chunk_codec_create(void)
+{
+	return calloc(1, sizeof(struct chunk_codec));
+}
+
+void chunk_codec_destroy(struct chunk_codec *c)
+{
+	free(c);
+}
+
+/* ---- masks ---- */
+
+static uint32_t blocks_all(unsigned shift)
+{
+	return (uint32_t)((1ull << (CHUNK_BLOCKS_MAX >> shift)) - 1);
+}
+
+uint32_t chunk_blocks_of_pages(unsigned shift, uint32_t pages)
+{
+	uint32_t blocks = 0;
+
+	while (pages) {
+		unsigned b = (unsigned)__builtin_ctz(pages) >> shift;
+
+		blocks |= 1u << b;
+		pages &= ~chunk_block_pages(shift, b);
+	}
+	return blocks;
+}
+
+uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks)
+{
+	uint32_t pages = 0;
+
+	for (; blocks; blocks &= blocks - 1)
+		pages |= chunk_block_pages(shift, (unsigned)__builtin_ctz(blocks));
+	return pages;
+}
+
+uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map)
+{
+	return chunk_blocks_of_pages(shift, ~zero_map);
+}
+
+/* The pages of block b that its body holds. */
+static uint32_t block_body_pages(const struct chunk_head *h, unsigned b)
+{
+	return chunk_block_pages(h->block_shift, b) & ~h->zero_map;
+}
+
+static uint32_t pages_bytes(uint32_t pages)
+{
+	return (uint32_t)__builtin_popcount(pages) * GVM_PAGE_BYTES;
+}
+
+/* True if the set pages stand end to end. */
+static bool pages_adjacent(uint32_t pages)
+{
+	uint32_t from_bit0 = pages >> __builtin_ctz(pages);
+
+	return !(from_bit0 & (from_bit0 + 1));
+}
+
+/* ---- hashes ---- */
+
+uint64_t chunk_block_seed(const struct gvm_id *region, uint64_t chunk, unsigned shift, unsigned b)
+{
+	uint8_t place[sizeof(region->b) + 8];
+
+	memcpy(place, region->b, sizeof(region->b));
+	gvm_store_le(place + sizeof(region->b), chunk * GVM_CHUNK_PAGES + (b << shift), 8);
+	return XXH3_64bits(place, sizeof(place));
+}
+
+/*
+ * The seed is bent by what the head alone says about the block, so that a body under a head that
+ * puts its pages elsewhere in the block does not verify either.
+ */
+static uint64_t block_hash(const struct chunk_head *h, unsigned b, const uint8_t *bytes,
+			   const struct gvm_id *region, uint64_t chunk)
+{
+	uint64_t seed = chunk_block_seed(region, chunk, h->block_shift, b);
+	uint32_t shape = block_body_pages(h, b) >> (b << h->block_shift);
+
+	if (h->block[b].raw)
+		shape |= 1u << 8;
+	return XXH3_64bits_withSeed(bytes, h->block[b].bytes, seed ^ shape);
+}
+
+/* ---- heads ---- */
+
+size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf)
+{
+	uint8_t *p = buf + CHUNK_HEAD_BYTES(0);
+
+	gvm_store_le(buf, h->zero_map, 4);
+	buf[4] = h->block_shift;
+	buf[5] = 0;
+	gvm_store_le(buf + 6, (unsigned)__builtin_popcount(h->block_mask), 2);
+	gvm_store_le(buf + 8, h->block_mask, 4);
+	gvm_store_le(buf + 12, h->body_bytes, 4);
+	for (uint32_t m = h->block_mask; m; m &= m - 1) {
+		const struct chunk_block *k = &h->block[__builtin_ctz(m)];
+
+		gvm_store_le(p, k->bytes | (k->raw ? ENTRY_RAW : 0), 4);
+		gvm_store_le(p + 4, k->hash, 8);
+		p += 12;
+	}
+	return (size_t)(p - buf);
+}
+
+int chunk_head_unpack(struct chunk_head *h, const uint8_t *buf, size_t len)
+{
+	const uint8_t *p = buf + CHUNK_HEAD_BYTES(0);
+	uint32_t sum = 0;
+
+	if (len < CHUNK_HEAD_BYTES(0))
+		return -EBADMSG;
+	h->zero_map = (uint32_t)gvm_load_le(buf, 4);
+	h->block_shift = buf[4];
+	h->block_mask = (uint32_t)gvm_load_le(buf + 8, 4);
+	h->body_bytes = (uint32_t)gvm_load_le(buf + 12, 4);
+	if (h->block_shift > CHUNK_BLOCK_SHIFT_MAX || buf[5] ||
+	    gvm_load_le(buf + 6, 2) != (unsigned)__builtin_popcount(h->block_mask) ||
+	    len != CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(h->block_mask)) ||
+	    h->block_mask & ~chunk_blocks_complete(h->block_shift, h->zero_map))
+		return -EBADMSG;
+	for (uint32_t m = h->block_mask; m; m &= m - 1, p += 12) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		struct chunk_block *k = &h->block[b];
+		uint32_t entry = (uint32_t)gvm_load_le(p, 4);
+		uint32_t most = pages_bytes(block_body_pages(h, b));
+
+		k->bytes = entry & ~ENTRY_RAW;
+		k->raw = entry & ENTRY_RAW;
+		k->hash = gvm_load_le(p + 4, 8);
+		if (k->raw ? k->bytes != most : !k->bytes || k->bytes >= most)
+			return -EBADMSG;
+		sum += k->bytes;
+	}
+	return sum == h->body_bytes ? 0 : -EBADMSG;
+}
+
+int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct gvm_id *region,
+		 uint64_t chunk)
+{
+	for (uint32_t m = h->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+
+		if (block_hash(h, b, body, region, chunk) != h->block[b].hash)
+			return -EBADMSG;
+		body += h->block[b].bytes;
+	}
+	return 0;
+}
+
+bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, uint32_t *bytes)
+{
+	uint32_t kept = h->block_mask & blocks, at = 0;
+	bool adjacent = true;
+
+	*from = 0;
+	*bytes = 0;
+	for (uint32_t m = h->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+
+		if (kept >> b & 1) {
+			if (!*bytes)
+				*from = at;
+			else if (*from + *bytes != at)
+				adjacent = false;
+			*bytes += h->block[b].bytes;
+		}
+		at += h->block[b].bytes;
+	}
+	h->block_mask = kept;
+	h->body_bytes = *bytes;
+	return adjacent;
+}
+
+int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
+		     struct chunk_head *out, uint32_t *from_base)
+{
+	unsigned shift = delta->block_shift;
+	uint32_t complete = chunk_blocks_complete(shift, delta->zero_map);
+	uint32_t inherited = complete & ~delta->block_mask;
+
+	if (base->block_shift != shift || inherited & ~base->block_mask ||
+	    (base->zero_map ^ delta->zero_map) & chunk_pages_of_blocks(shift, inherited))
+		return -EINVAL;
+	out->zero_map = delta->zero_map;
+	out->block_mask = complete;
+	out->block_shift = (uint8_t)shift;
+	out->body_bytes = 0;
+	for (uint32_t m = complete; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+
+		out->block[b] = inherited >> b & 1 ? base->block[b] : delta->block[b];
+		out->body_bytes += out->block[b].bytes;
+	}
+	*from_base = inherited;
+	return 0;
+}
+
+/* ---- encoding ---- */
+
+/* Compared a cache line at a time; most pages that are not zero show it in the first. */
+bool page_is_zero(const uint8_t *p)
+{
+	for (const uint8_t *end = p + GVM_PAGE_BYTES; p < end; p += 64) {
+		uint64_t w[8];
+
+		memcpy(w, p, sizeof(w));
+		if (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7])
+			return false;
+	}
+	return true;
+}
+
+static uint32_t pages_find_zero(const uint8_t *chunk_data, uint32_t pages)
+{
+	uint32_t zero = 0;
+
+	for (; pages; pages &= pages - 1) {
+		unsigned p = (unsigned)__builtin_ctz(pages);
+
+		if (page_is_zero(chunk_data + p * GVM_PAGE_BYTES))
+			zero |= 1u << p;
+	}
+	return zero;
+}
+
+/* Returns the pages' bytes end to end: at their place, or gathered in the scratch buffer. */
+static const uint8_t *pages_gather(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t pages)
+{
+	uint8_t *to = c->scratch;
+
+	if (pages_adjacent(pages))
+		return chunk_data + (unsigned)__builtin_ctz(pages) * GVM_PAGE_BYTES;
+	for (; pages; pages &= pages - 1, to += GVM_PAGE_BYTES)
+		memcpy(to, chunk_data + (unsigned)__builtin_ctz(pages) * GVM_PAGE_BYTES,
+		       GVM_PAGE_BYTES);
+	return c->scratch;
+}
+
+void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		  struct chunk_head *head, uint8_t *body)
+{
+	uint32_t pages;
+	uint8_t *to = body;
+
+	blocks &= blocks_all(shift);
+	pages = chunk_pages_of_blocks(shift, blocks);
+	head->zero_map = (zero_map & ~pages) | pages_find_zero(chunk_data, pages);
+	head->block_mask = blocks & chunk_blocks_complete(shift, head->zero_map);
+	head->block_shift = (uint8_t)shift;
+	for (uint32_t m = head->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		struct chunk_block *k = &head->block[b];
+		uint32_t held = block_body_pages(head, b);
+		uint32_t bytes = pages_bytes(held);
+		const uint8_t *from = pages_gather(c, chunk_data, held);
+		int packed;
+
+		/* A saving of less than 1/32 is not worth the reader's decompression, and lz4 gives
+		 * up as soon as it sees that it cannot get there. */
+		packed = LZ4_compress_fast_extState(&c->lz4, (const char *)from, (char *)to,
+						    (int)bytes, (int)(bytes - bytes / 32), 1);
+		k->raw = packed <= 0;
+		k->bytes = k->raw ? bytes : (uint32_t)packed;
+		if (k->raw)
+			memcpy(to, from, bytes);
+		k->hash = block_hash(head, b, to, region, chunk);
+		to += k->bytes;
+	}
+	head->body_bytes = (uint32_t)(to - body);
+}
+
+/* ---- decoding ---- */
+
+static int block_decode(struct chunk_codec *c, const struct chunk_block *k, const uint8_t *from,
+			uint32_t held, uint8_t *chunk_data)
+{
+	uint32_t bytes = pages_bytes(held);
+	uint8_t *place = chunk_data + (unsigned)__builtin_ctz(held) * GVM_PAGE_BYTES;
+	bool adjacent = pages_adjacent(held);
+
+	if (!k->raw) {
+		uint8_t *to = adjacent ? place : c->scratch;
+
+		if (LZ4_decompress_safe((const char *)from, (char *)to, (int)k->bytes,
+					(int)bytes) != (int)bytes)
+			return -EBADMSG;
+		from = to;
+	} else if (adjacent) {
+		memcpy(place, from, bytes);
+	}
+	if (!adjacent)
+		for (; held; held &= held - 1, from += GVM_PAGE_BYTES)
+			memcpy(chunk_data + (unsigned)__builtin_ctz(held) * GVM_PAGE_BYTES, from,
+			       GVM_PAGE_BYTES);
+	return 0;
+}
+
+int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
+		 uint8_t *chunk_data, uint32_t *valid)
+{
+	uint32_t listed = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	uint32_t zero = head->zero_map & (listed | zero_pages);
+
+	for (uint32_t m = head->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		const struct chunk_block *k = &head->block[b];
+
+		if (block_hash(head, b, body, region, chunk) != k->hash ||
+		    block_decode(c, k, body, block_body_pages(head, b), chunk_data))
+			return -EBADMSG;
+		body += k->bytes;
+	}
+	*valid = listed | zero;
+	for (; zero; zero &= zero - 1)
+		memset(chunk_data + (unsigned)__builtin_ctz(zero) * GVM_PAGE_BYTES, 0,
+		       GVM_PAGE_BYTES);
+	return 0;
+}

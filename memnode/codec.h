@@ -32,8 +32,8 @@
 #define CHUNK_BLOCK_SHIFT 1
 
 struct chunk_block {
-	uint32_t bytes; /* of the body, as stored; 1 .. pages that are not zero * GVM_PAGE_BYTES */
-	bool raw;	/* not compressed: bytes is then exactly the upper bound */
+	uint32_t bytes; /* of the body, as stored; at most the block's pages that are not zero */
+	bool raw;	/* not compressed: bytes is then exactly that bound, otherwise less */
 	uint64_t hash;
 };
 
@@ -60,7 +60,11 @@ uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks);
 /* The blocks that a complete chunk with this zero map lists: those with a page that is not zero. */
 uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map);
 
-/* The seed of block b's hash: from the region's id and the place of the block's first page. */
+/*
+ * The seed of block b's hash: XXH3-64 of the region's id followed by the number of the block's
+ * first page in the region (u64). The hash itself is XXH3-64 of the stored bytes with this seed
+ * xor'ed by what the head says of the block: bit p: its page p is not zero; bit 8: raw.
+ */
 uint64_t chunk_block_seed(const struct gvm_id *region, uint64_t chunk, unsigned shift, unsigned b);
 
 /* Returns the packed bytes, CHUNK_HEAD_BYTES(blocks listed). buf has room for CHUNK_HEAD_MAX. */
