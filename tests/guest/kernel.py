@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The guests' kernel: the one that linux-image-cloud-amd64 depends on today.
+
+The bzImage is turned into the ELF vmlinux that it carries compressed: QEMU boots that directly
+(PVH), and an emulated CPU need not spend seconds on decompression.
+"""
+
+import os
+import re
+import struct
+import subprocess
+
+import debian
+
+META = "linux-image-cloud-amd64"
+
+# what the payload begins with -> how to decompress it
+PAYLOADS = (
+    (b"\x02\x21\x4c\x18", ["lz4", "-dc"]),
+    (b"\xfd7zXZ\x00", ["xz", "-dc"]),
+    (b"\x28\xb5\x2f\xfd", ["zstd", "-dc"]),
+    (b"\x1f\x8b", ["gzip", "-dc"]),
+    (b"BZh", ["bzip2", "-dc"]),
+    (b"\x5d\x00\x00", ["xz", "--format=lzma", "-dc"]),
+)
+
+
+def payload(image):
+    """The compressed kernel inside a bzImage, by the header that Linux documents for it."""
+    if image[0x202:0x206] != b"HdrS":
+        raise ValueError("not a bzImage")
+    version, = struct.unpack_from("<H", image, 0x206)
+    if version < 0x208:
+        raise ValueError("boot protocol %#x is too old to name its payload" % version)
+    setup_sectors = image[0x1f1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    if start + length > len(image):
+        raise ValueError("the payload lies outside the file")
+    return image[start:start + length]
+
+
+def extract(bzimage, vmlinux):
+    with open(bzimage, "rb") as f:
+        body = payload(f.read())
+    for magic, command in PAYLOADS:
+        if body.startswith(magic):
+            break
+    else:
+        raise ValueError("%s: unknown compression %s" % (bzimage, body[:6].hex()))
+    # The last four bytes are the uncompressed size; some compressors' own trailer is that field,
+    # others stumble over it. So it is left out only where the program would complain.
+    size, = struct.unpack("<I", body[-4:])
+    if magic != b"\x1f\x8b":
+        body = body[:-4]
+    plain = subprocess.run(command, input=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if plain.stdout[:4] != b"\x7fELF" or len(plain.stdout) != size:
+        raise ValueError("%s: %s gave no kernel" % (bzimage, command[0]))
+    with open(vmlinux + ".new", "wb") as f:
+        f.write(plain.stdout)
+    os.rename(vmlinux + ".new", vmlinux)
+
+
+def newest():
+    packages = [name for name in debian.depends([META]) if name.startswith("linux-image-")]
+    if len(packages) != 1:
+        raise LookupError("%s names no kernel" % META)
+    return debian.unpacked(packages)
+
+
+class Kernel:
+    def __init__(self):
+        self.tree, = debian.remembered("kernel", newest)
+        boot = os.path.join(self.tree, "boot")
+        image, = [name for name in os.listdir(boot) if name.startswith("vmlinuz-")]
+        self.release = image[len("vmlinuz-"):]
+        self.vmlinux = os.path.join(self.tree, "vmlinux")
+        if not os.path.exists(self.vmlinux):
+            extract(os.path.join(boot, image), self.vmlinux)
+        self._modules = {}
+        for modules in ("lib/modules", "usr/lib/modules"):
+            top = os.path.join(self.tree, modules, self.release, "kernel")
+            for folder, _, names in os.walk(top):
+                for name in names:
+                    stem = name.partition(".ko")[0].replace("-", "_")
+                    self._modules[stem] = os.path.join(folder, name)
+
+    def modules(self, names):
+        """The modules' files, each after those that it needs; built-in ones are left out."""
+        order, seen = [], set()
+
+        def add(name):
+            name = name.replace("-", "_")
+            path = self._modules.get(name)
+            if name in seen or not path:
+                return
+            seen.add(name)
+            data = module_bytes(path)
+            needs = re.search(rb"\0depends=([^\0]*)\0", data)
+            for other in (needs.group(1).decode().split(",") if needs else []):
+                if other:
+                    add(other)
+            order.append((name, data))
+
+        for name in names:
+            add(name)
+        return order
+
+
+def module_bytes(path):
+    if path.endswith(".xz"):
+        return subprocess.run(["xz", "-dc", path], check=True, stdout=subprocess.PIPE).stdout
+    if path.endswith(".zst"):
+        return subprocess.run(["zstd", "-dc", path], check=True, stdout=subprocess.PIPE).stdout
+    with open(path, "rb") as f:
+        return f.read()
