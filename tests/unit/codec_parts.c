@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* codec_parts.c - parts of a chunk: cut out of a whole one, or put into it. */
+#include "codec_data.h"
+
+#include <errno.h>
+
+static struct chunk_codec *codec;
+static uint8_t *chunk, *old_chunk, body[GVM_CHUNK_BYTES], delta_body[GVM_CHUNK_BYTES],
+	whole_body[GVM_CHUNK_BYTES], merged_body[GVM_CHUNK_BYTES];
+
+static void setup(void)
+{
+	if (codec)
+		return;
+	codec = chunk_codec_create();
+	chunk = chunk_map();
+	old_chunk = chunk_map();
+	CHECK(codec);
+}
+
+/* Where block b's bytes begin in the body of h. */
+static uint32_t block_at(const struct chunk_head *h, unsigned b)
+{
+	uint32_t at = 0;
+
+	for (uint32_t m = h->block_mask & ((1u << b) - 1); m; m &= m - 1)
+		at += h->block[__builtin_ctz(m)].bytes;
+	return at;
+}
+
+static void narrowed_head_is_that_of_the_part(void)
+{
+	unsigned adjacent_seen = 0, apart_seen = 0;
+
+	setup();
+	for (unsigned i = 0; i < 600; i++) {
+		unsigned shift = i % 4;
+		uint32_t blocks = random_mask(32u >> shift), from, bytes, kept, between;
+		struct chunk_head h, part, whole;
+		bool adjacent, got;
+
+		chunk_fill_random(chunk);
+		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, i, &h, body);
+		if (i % 3 == 0) /* neighbours, so that both answers are seen */
+			blocks &= 7u << check_random_below(32u >> shift);
+		chunk_encode(codec, chunk, blocks, h.zero_map, shift, &data_region, i, &part,
+			     delta_body);
+		whole = h;
+		got = chunk_head_narrow(&h, blocks, &from, &bytes);
+		check_heads_equal(&h, &part);
+		kept = h.block_mask;
+		CHECK_EQ(bytes, h.body_bytes);
+		adjacent = true;
+		if (kept) {
+			unsigned first = (unsigned)__builtin_ctz(kept);
+			unsigned last = 31 - (unsigned)__builtin_clz(kept);
+
+			between = (uint32_t)((2ull << last) - (1ull << first));
+			adjacent = (whole.block_mask & between) == kept;
+			if (adjacent)
+				CHECK_EQ(from, block_at(&whole, first));
+		}
+		CHECK_EQ(got, adjacent);
+		if (adjacent) {
+			CHECK(from + bytes <= whole.body_bytes);
+			CHECK_MEM(body + from, delta_body, bytes);
+			CHECK_EQ(chunk_verify(&h, body + from, &data_region, i), 0);
+		}
+		adjacent_seen += adjacent;
+		apart_seen += !adjacent;
+	}
+	CHECK(adjacent_seen > 50 && apart_seen > 50);
+}
+
+static void merge_bodies(const struct chunk_head *base, const uint8_t *base_body,
+			 const struct chunk_head *delta, const struct chunk_head *out,
+			 uint32_t from_base)
+{
+	uint32_t at = 0;
+
+	for (uint32_t m = out->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		const uint8_t *from = from_base >> b & 1 ? base_body + block_at(base, b) :
+							   delta_body + block_at(delta, b);
+
+		memcpy(merged_body + at, from, out->block[b].bytes);
+		at += out->block[b].bytes;
+	}
+	CHECK_EQ(at, out->body_bytes);
+}
+
+static void merge_equals_encoding_anew(void)
+{
+	setup();
+	for (unsigned i = 0; i < 600; i++) {
+		unsigned shift = i % 4;
+		uint32_t changed = random_mask(32), blocks, from_base;
+		struct chunk_head base, delta, merged, whole;
+
+		chunk_fill_random(chunk);
+		memcpy(old_chunk, chunk, GVM_CHUNK_BYTES);
+		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, i, &base, body);
+		for (uint32_t m = changed; m; m &= m - 1)
+			page_fill(chunk + __builtin_ctz(m) * GVM_PAGE_BYTES,
+				  (enum page_kind)check_random_below(PAGE_KINDS));
+		/* Blocks that did not change may be sent too. */
+		blocks = chunk_blocks_of_pages(shift, changed) |
+			 (random_mask(32u >> shift) & random_mask(32u >> shift));
+		chunk_encode(codec, chunk, blocks, base.zero_map, shift, &data_region, i, &delta,
+			     delta_body);
+		CHECK_EQ(chunk_head_merge(&base, &delta, &merged, &from_base), 0);
+		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, i, &whole, whole_body);
+		check_heads_equal(&merged, &whole);
+		CHECK_EQ(from_base & delta.block_mask, 0);
+		merge_bodies(&base, body, &delta, &merged, from_base);
+		CHECK_MEM(merged_body, whole_body, whole.body_bytes);
+	}
+}
+
+static void merge_refuses_what_the_base_cannot_give(void)
+{
+	struct chunk_head base, delta, bad, out;
+	uint32_t from_base, from, bytes;
+
+	setup();
+	for (unsigned shift = 0; shift <= CHUNK_BLOCK_SHIFT_MAX; shift++) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			page_fill(chunk + p * GVM_PAGE_BYTES, PAGE_TEXT);
+		memset(chunk + 31 * GVM_PAGE_BYTES, 0, GVM_PAGE_BYTES);
+		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, 1, &base, body);
+		chunk_encode(codec, chunk, 2, base.zero_map, shift, &data_region, 1, &delta,
+			     delta_body);
+		CHECK_EQ(chunk_head_merge(&base, &delta, &out, &from_base), 0);
+		CHECK_EQ(from_base, base.block_mask & ~2u);
+
+		bad = base;
+		bad.block_shift ^= 1;
+		CHECK_EQ(chunk_head_merge(&bad, &delta, &out, &from_base), -EINVAL);
+		bad = base; /* a base that is not complete */
+		chunk_head_narrow(&bad, ~1u, &from, &bytes);
+		CHECK_EQ(chunk_head_merge(&bad, &delta, &out, &from_base), -EINVAL);
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+			bool listed = p >> shift == 1, ends = false;
+
+			bad = delta;
+			bad.zero_map ^= 1u << p;
+			/* a block all of whose pages become zero needs no base */
+			ends = !(chunk_block_pages(shift, p >> shift) & ~bad.zero_map);
+			CHECK_EQ(chunk_head_merge(&base, &bad, &out, &from_base),
+				 listed || ends ? 0 : -EINVAL);
+		}
+	}
+}
+
+static void zeroed_block_leaves_the_chunk(void)
+{
+	struct chunk_head base, delta, out;
+	uint32_t from_base;
+
+	setup();
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(chunk + p * GVM_PAGE_BYTES, PAGE_TEXT);
+	chunk_encode(codec, chunk, ~0u, 0, 1, &data_region, 1, &base, body);
+	memset(chunk + 4 * GVM_PAGE_BYTES, 0, 2 * GVM_PAGE_BYTES);
+	chunk_encode(codec, chunk, 1u << 2, base.zero_map, 1, &data_region, 1, &delta, delta_body);
+	CHECK_EQ(delta.block_mask, 0);
+	CHECK_EQ(delta.body_bytes, 0);
+	CHECK_EQ(chunk_head_merge(&base, &delta, &out, &from_base), 0);
+	CHECK_EQ(out.block_mask, 0xfffb);
+	CHECK_EQ(out.zero_map, 3u << 4);
+	CHECK_EQ(out.body_bytes, base.body_bytes - base.block[2].bytes);
+}
+
+static const struct check_test tests[] = {
+	{ "narrowed-head-is-that-of-the-part", narrowed_head_is_that_of_the_part },
+	{ "merge-equals-encoding-anew", merge_equals_encoding_anew },
+	{ "merge-refuses-what-the-base-cannot-give", merge_refuses_what_the_base_cannot_give },
+	{ "zeroed-block-leaves-the-chunk", zeroed_block_leaves_the_chunk },
+};
+CHECK_MAIN(tests)
