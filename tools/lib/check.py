@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Builds and tests everything.
+
+usage: tools/check [--help] [--keep] [SUITE...]
+
+Suites (all of them if none is named):
+  sanitized  unit and protocol tests and the fuzzers' bounded runs, under ASan and UBSan
+  unit       pure code
+  protocol   a real node and a real client
+  manual     every program's --help against its man page
+  system     mounts, guests, broken networks; needs root
+
+The last line is "N passed, N failed, N skipped"; the status is 0 only if none failed. A test may
+skip only for something that this machine lacks, named in its output as "skip: FEATURE: reason"
+with one of the features listed in FEATURES; where the feature is there, or with CI=true for
+anything but hardware, a skip is a failure. --keep leaves the tests' folder in place.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import features
+from kernel_log import KernelLog
+from leftovers import Watch
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, "build")
+SANITIZED = os.path.join(TOP, "build-asan")
+SUITES = ("unit", "protocol", "manual", "system")
+UNDER_SANITIZERS = ("unit", "protocol", "fuzz")
+LOG_TAIL = 40  # lines shown of a failed test
+PASSED = ("OK", "EXPECTEDFAIL")
+
+
+class Result:
+    def __init__(self, name, verdict, text="", seconds=0.0):
+        self.name, self.verdict, self.text, self.seconds = name, verdict, text, seconds
+
+
+class Check:
+    def __init__(self, suites, folder, run):
+        self.suites, self.folder, self.run = suites, folder, run
+        self.results = []
+        self.env = {**os.environ, "GVM_RUN": run, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1",
+                    "LC_ALL": "C.UTF-8"}
+
+    def add(self, name, verdict, text="", seconds=0.0):
+        self.results.append(Result(name, verdict, text, seconds))
+        print("%-4s %-60s %6.1f s" % (verdict, name, seconds), flush=True)
+
+    def command(self, name, *command):
+        """Something that has to work before tests can run: a failure is a failed test."""
+        start = time.monotonic()
+        done = subprocess.run(command, cwd=TOP, env=self.env, text=True, errors="replace",
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        self.add(name, "FAIL" if done.returncode else "ok", done.stdout,
+                 time.monotonic() - start)
+        return done.returncode == 0
+
+    def build(self, name, folder, *options):
+        fresh = not os.path.exists(os.path.join(folder, "build.ninja"))
+        if fresh and not self.command(name + "-configures", "meson", "setup", *options, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        return self.command(name + "-builds", "ninja", "-C", folder)
+
+    def tests(self, folder, label, suites):
+        base = "check-" + label
+        log = os.path.join(folder, "meson-logs", base + ".json")
+        if os.path.exists(log):
+            os.unlink(log)
+        command = ["meson", "test", "-C", folder, "--no-rebuild", "--logbase", base,
+                   "--num-processes", str(max(2, os.cpu_count() or 1))]
+        for suite in suites:
+            command += ["--suite", suite]
+        subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL)
+        found = 0
+        if os.path.exists(log):
+            with open(log, errors="replace") as f:
+                for line in f:
+                    self.judge(json.loads(line), label)
+                    found += 1
+        if not found:
+            self.add("%s:has-tests" % label, "FAIL", "no test of %s ran" % ", ".join(suites))
+
+    def judge(self, test, label):
+        name = "%s: %s" % (label, test["name"].partition(" / ")[2] or test["name"])
+        text = (test.get("stdout") or "") + (test.get("stderr") or "")
+        verdict = "ok" if test["result"] in PASSED else "FAIL"
+        if test["result"] == "SKIP":
+            allowed, text = features.skip_allowed(text)
+            verdict = "skip" if allowed else "FAIL"
+        elif test["result"] == "TIMEOUT":
+            text += "\n(ran out of time)"
+        self.results.append(Result(name, verdict, text, test.get("duration", 0)))
+
+    def everything(self):
+        wanted = [s for s in SUITES if s in self.suites]
+        if "sanitized" in self.suites:
+            if self.build("sanitized", SANITIZED, "-Db_sanitize=address,undefined",
+                          "-Db_lundef=false", "-Doptimization=1"):
+                self.tests(SANITIZED, "sanitized", UNDER_SANITIZERS)
+        if wanted and self.build("plain", BUILD):
+            quick = [s for s in wanted if s != "system"]
+            if quick:
+                self.tests(BUILD, "plain", quick)
+            if "system" in wanted and self.images():
+                self.tests(BUILD, "system", ["system"])
+
+    def images(self):
+        return all([self.command("guest-image-%s-builds" % flavour, "tests/guest/image.py",
+                                 flavour, "--build", BUILD)
+                    for flavour in ("fill", "workload", "gvmfs")])
+
+    def report(self):
+        failed = [r for r in self.results if r.verdict == "FAIL"]
+        skipped = [r for r in self.results if r.verdict == "skip"]
+        for result in failed:
+            print("\n--- %s" % result.name)
+            print("\n".join(result.text.rstrip().splitlines()[-LOG_TAIL:]))
+        if failed or skipped:
+            print()
+        for result in skipped:
+            print("skipped %s: %s" % (result.name, result.text))
+        for result in failed:
+            print("FAILED  %s" % result.name)
+        print("%d passed, %d failed, %d skipped"
+              % (len(self.results) - len(failed) - len(skipped), len(failed), len(skipped)))
+        return 1 if failed else 0
+
+
+def main():
+    arguments = sys.argv[1:]
+    if "-h" in arguments or "--help" in arguments:
+        print(__doc__.strip())
+        return 0
+    keep = "--keep" in arguments
+    suites = [a for a in arguments if a != "--keep"]
+    for suite in suites:
+        if suite not in SUITES + ("sanitized",):
+            print("tools/check: no suite %s; see --help" % suite, file=sys.stderr)
+            return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    start = time.monotonic()
+    run = "%d-%d" % (os.getpid(), time.time())
+    folder = tempfile.mkdtemp(prefix="gvm-check-", dir="/tmp")
+    watch, log = Watch(run, folder), KernelLog()
+    check = Check(suites or SUITES + ("sanitized",), folder, run)
+    try:
+        check.everything()
+        left = watch.left()
+        check.add("leaves-nothing-behind", "FAIL" if left else "ok", "\n".join(left))
+        complaints = log.complaints()
+        if log.why:
+            check.add("kernel-does-not-complain", "skip", log.why)
+        else:
+            check.add("kernel-does-not-complain", "FAIL" if complaints else "ok",
+                      "\n\n".join(complaints))
+    finally:
+        watch.clear()
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    print("\n%d s in all" % (time.monotonic() - start))
+    return check.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a run of tests may leave on the machine, found by marks and removed.
+
+Every process of a run carries GVM_RUN=<id> in its environment, every file and mount lies under the
+run's own folder, and a cgroup is ours if it is named after one of our programs and appeared during
+the run. Nothing is ever recognised by a program's name alone: other people's guests are safe.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+CGROUP = re.compile(r"^gvm")
+TABLE = re.compile(r"^table \S+ (gvm\S*)")
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def processes(run):
+    """{pid: name} of the run's processes, ourselves and our ancestors left out."""
+    mark = b"GVM_RUN=" + run.encode()
+    own, pid = set(), os.getpid()
+    while pid > 1:
+        own.add(pid)
+        pid = int(_read("/proc/%d/stat" % pid).rpartition(b")")[2].split()[1] or 0)
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) not in own:
+            if mark in _read("/proc/%s/environ" % entry).split(b"\0"):
+                name = _read("/proc/%s/comm" % entry).decode(errors="replace").strip()
+                found[int(entry)] = name
+    return found
+
+
+def mounts(folder):
+    """Mount points under the folder, the deepest first."""
+    found = []
+    for line in _read("/proc/self/mountinfo").decode(errors="replace").splitlines():
+        fields = line.split()
+        place = fields[4].encode().decode("unicode_escape")
+        if place == folder or place.startswith(folder + "/"):
+            found.append((place, fields[2]))
+    return sorted(found, key=lambda m: -len(m[0]))
+
+
+def cgroups():
+    found = set()
+    for line in _read("/proc/self/mountinfo").decode(errors="replace").splitlines():
+        fields = line.split()
+        if fields[fields.index("-") + 1] in ("cgroup", "cgroup2"):
+            for folder, names, _ in os.walk(fields[4]):
+                found |= {os.path.join(folder, name) for name in names if CGROUP.match(name)}
+    return found
+
+
+def namespaces():
+    return {name for name in _list("/run/netns") if name.startswith("gvm")}
+
+
+def links():
+    return {name for name in _list("/sys/class/net") if name.startswith("gvm")}
+
+
+def tables():
+    done = subprocess.run(["nft", "list", "tables"], text=True, capture_output=True)
+    return {m.group(1) for m in map(TABLE.match, done.stdout.splitlines()) if m}
+
+
+def _list(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+class Watch:
+    """Looks before the run, says afterwards what is there that was not, and clears it away."""
+
+    def __init__(self, run, folder):
+        self.run, self.folder = run, folder
+        self.before = self._shared()
+
+    @staticmethod
+    def _shared():
+        tables_now = tables() if os.geteuid() == 0 else set()
+        return {"cgroup": cgroups(), "network namespace": namespaces(), "network link": links(),
+                "nftables table": tables_now}
+
+    def _now(self):
+        left = ["process %d (%s)" % p for p in sorted(processes(self.run).items())]
+        left += ["mount " + place for place, _ in mounts(self.folder)]
+        for kind, names in self._shared().items():
+            for name in sorted(names - self.before[kind]):
+                if kind != "cgroup" or not self._foreign(name):
+                    left.append("%s %s" % (kind, name))
+        return left
+
+    def _foreign(self, group):
+        """A cgroup that holds living processes, none of them ours."""
+        inside = [int(p) for p in _read(os.path.join(group, "cgroup.procs")).split()]
+        return bool(inside) and not set(inside) & set(processes(self.run))
+
+    def left(self, patience=5):
+        """What is left after those who are on their way out had time to go."""
+        deadline = time.monotonic() + patience
+        while True:
+            left = self._now()
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(0.2)
+
+    def clear(self):
+        for pid in processes(self.run):
+            _kill(pid)
+        for place, device in mounts(self.folder):
+            minor = device.partition(":")[2]
+            connection = "/sys/fs/fuse/connections/%s/abort" % minor
+            if device.startswith("0:") and os.path.exists(connection):
+                try:
+                    with open(connection, "w") as f:
+                        f.write("1")
+                except OSError:
+                    pass
+            subprocess.run(["umount", "-l", place], capture_output=True)
+        for group in sorted(cgroups() - self.before["cgroup"], key=len, reverse=True):
+            if not self._foreign(group):
+                try:
+                    os.rmdir(group)
+                except OSError:
+                    pass
+
+
+def _kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
