@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * wire_samples.h - one message of each kind, with the values of the golden frames.
+ *
+ * They tell a story: writer 0x1111 attaches region 52..., reads chunk 3 of it and writes it back.
+ */
+#ifndef GVM_WIRE_SAMPLES_H
+#define GVM_WIRE_SAMPLES_H
+
+#include "memnode/codec.h"
+
+#define REGION    { { 0x52, 0x45, 0x47, 0x49, 0x4f, 0x4e, 0x30, 0x31, 0, 0, 0, 0, 0, 0, 0, 0x01 } }
+#define REGION_2  { { 0x52, 0x45, 0x47, 0x49, 0x4f, 0x4e, 0x30, 0x32, 0, 0, 0, 0, 0, 0, 0, 0x02 } }
+#define RECORD_ID { { 0x4e, 0x41, 0x4d, 0x45, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x03 } }
+#define NODE_ID   { { 0x4e, 0x4f, 0x44, 0x45, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab } }
+#define NONCE_C   { { 0xc0, 0xc1, 0xc2, 0xc3, [31] = 0xcf } }
+#define NONCE_N   { { 0xd0, 0xd1, 0xd2, 0xd3, [31] = 0xdf } }
+#define CLIENT    0x1111111111111111ull
+#define VIEW      2
+#define EPOCH     5
+#define CHUNK     3
+#define VERSION_A (5ull << 40 | 8) /* what the node holds of the chunk */
+#define VERSION_B (5ull << 40 | 9) /* what is put on it */
+
+static const struct gvm_error_rsp sample_error_rsp = { .detail = VERSION_A };
+static const struct gvm_hello_req sample_hello_req = { .version_min = 1, .version_max = 1,
+	.features = 0, .client = CLIENT, .nonce = NONCE_C };
+static const struct gvm_hello_rsp sample_hello_rsp = { .version = 1, .need_auth = 1, .features = 0,
+	.incarnation = NODE_ID, .nonce = NONCE_N };
+/* the proofs are filled in from the key "golden key of 18 b" */
+static struct gvm_auth_req sample_auth_req;
+static struct gvm_auth_rsp sample_auth_rsp;
+static const struct gvm_ping_req sample_ping_req = { .cookie = 0x0123456789abcdefull };
+static const struct gvm_ping_rsp sample_ping_rsp = { .cookie = 0x0123456789abcdefull };
+static const struct gvm_node_stat_rsp sample_node_stat_rsp = { .capacity_bytes = 1ull << 30,
+	.promisable_bytes = 3ull << 29, .reserved_bytes = 1ull << 29, .held_bytes = 0x100000,
+	.stored_bytes = 0xf8000, .nonzero_bytes = 0x240000, .regions = 2, .chunks = 19,
+	.clients = 3, .gets = 1000, .puts = 500, .delta_puts = 400, .discards = 7, .bad_frames = 1,
+	.rx_bytes = 0x123456, .tx_bytes = 0x654321, .uptime_ns = 60000000000ull };
+static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID, .version = 4 };
+static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } } };
+static const struct gvm_name_list_rsp sample_name_list_rsp = { .count = 1, .more = 0 };
+static const struct gvm_region_create_req sample_region_create_req = { .region = REGION,
+	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW };
+static const struct gvm_region_open_req sample_region_open_req = { .region = REGION, .mode = 1,
+	.force = 0, .epoch = EPOCH, .view = VIEW };
+static const struct gvm_region_open_rsp sample_region_open_rsp = { .epoch = EPOCH, .chunks = 4096,
+	.reserve_chunks = 2048, .view = VIEW, .writer_alive = 1 };
+static const struct gvm_region_close_req sample_region_close_req = { .region = REGION,
+	.epoch = EPOCH };
+static const struct gvm_region_resize_req sample_region_resize_req = { .region = REGION,
+	.epoch = EPOCH, .chunks = 8192, .reserve_chunks = 4096 };
+static const struct gvm_region_delete_req sample_region_delete_req = { .region = REGION,
+	.epoch = EPOCH };
+static const struct gvm_region_stat_req sample_region_stat_req = { .region = REGION };
+static const struct gvm_region_stat_rsp sample_region_stat_rsp = { .chunks = 4096,
+	.reserve_chunks = 2048, .epoch = EPOCH, .writer_alive = 1, .chunks_held = 17,
+	.held_bytes = 0x90000, .stored_bytes = 0x8c000, .nonzero_bytes = 0x150000 };
+static const struct gvm_region_list_req sample_region_list_req = { .after = REGION };
+static const struct gvm_region_list_rsp sample_region_list_rsp = { .count = 1, .more = 0 };
+static const struct gvm_region_index_req sample_region_index_req = { .region = REGION, .first = 0 };
+static const struct gvm_region_index_rsp sample_region_index_rsp = { .count = 2, .next = ~0ull };
+static const struct gvm_get_req sample_get_req = { .region = REGION, .epoch = EPOCH,
+	.chunk = CHUNK, .version = VERSION_A, .page_mask = 0xffffffff, .want_page = 2 };
+static const struct gvm_get_rsp sample_get_rsp = { .version = VERSION_A };
+static const struct gvm_put_req sample_put_req = { .region = REGION, .epoch = EPOCH,
+	.chunk = CHUNK, .version = VERSION_B, .base = VERSION_A };
+static const struct gvm_discard_req sample_discard_req = { .region = REGION, .epoch = EPOCH,
+	.first = 16, .count = 8, .version = 5ull << 40 | 10 };
+
+#endif
