@@ -59,18 +59,17 @@ struct gvm_req {
 	uint64_t detail; /* of GVM_MSG_ERROR_RSP, where the node gave one */
 	/* private to the library */
 	struct gvm_conn *conn;
-	struct gvm_req *next, **link;
+	struct gvm_req *next, **link; /* in the list that `state` names */
 	uint64_t tag;
-	uint64_t sent_ns;
 	uint8_t op;
 	uint8_t state;
-	uint8_t tries;
+	uint8_t tries; /* answers that failed their checks */
 	uint16_t meta_len;
 	uint32_t data_len;
 	const void *data;
 	uint64_t data_check;
 	uint8_t *meta;
-	uint8_t meta_inline[120];
+	uint8_t meta_inline[64];
 };
 
 /*
@@ -84,6 +83,13 @@ struct gvm_get {
 	struct gvm_get_req what;
 	int (*on_piece)(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
 			const uint8_t *body);
+	struct gvm_get_progress {
+		uint64_t version;
+		uint32_t zero_map;
+		uint32_t pages; /* of the blocks that came */
+		uint8_t block_shift;
+		bool begun;
+	} progress; /* private */
 };
 
 /* PUT: head and body stay valid and unchanged until done. */

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * client_impl.h - inside a connection. Included by client*.c only.
+ *
+ * client.c         the public calls: makes requests, ends them on demand
+ * client_table.c   which requests there are: lists, tags, how each one ends
+ * client_tx.c      requests -> socket
+ * client_rx.c      socket -> answers -> requests
+ * client_link.c    the connection's life: connect, HELLO, AUTH, loss, pauses, timers
+ * client_frames.c  what bytes mean (pure)
+ *
+ * A request is in exactly one list, named by its state, or in none (REQ_IDLE: it is the caller's).
+ * `done` runs only from places where the connection is whole: nothing is read from a request after
+ * that, and nothing about the connection is assumed unchanged.
+ */
+#ifndef GVM_CLIENT_IMPL_H
+#define GVM_CLIENT_IMPL_H
+
+#include "client_frames.h"
+
+#include <sys/socket.h>
+
+#define NS_PER_MS 1000000ull
+
+enum req_state {
+	REQ_IDLE,
+	REQ_QUEUED, /* not sent, or the first one: in part */
+	REQ_SENT,
+	REQ_RESEND, /* while on_state(UP) runs: what is to be sent after its requests */
+	REQ_ENDED,  /* has its result; done() is called from the next process() */
+	REQ_STATES,
+};
+
+struct req_list {
+	struct gvm_req *first, **last;
+};
+
+/* A tag is a slot's generation and number. A request that ends before its answer came leaves its
+ * slot taken (req NULL) until the answer does: an answer to any other tag is a node's mistake. */
+struct req_slot {
+	struct gvm_req *req;
+	uint32_t generation;
+	uint32_t next_free;
+	uint8_t op; /* 0: free */
+};
+
+enum link_step {
+	LINK_DOWN, /* until retry_at */
+	LINK_TCP,
+	LINK_HELLO,
+	LINK_AUTH,
+	LINK_UP,
+	LINK_FAILED,
+};
+
+struct gvm_conn {
+	int fd; /* -1: none */
+	int epoll_fd, timer_fd;
+	enum link_step step;
+	bool corked;
+	bool wait_room; /* EPOLLOUT is asked for */
+	bool heard;	/* bytes came since the last tick */
+	bool answered;	/* a good answer came on this link */
+	bool destroying;
+	unsigned in_process, in_callback;
+	/* The link is to be dropped, for this reason. Set where dropping at once would pull the rug
+	 * from under a caller; process() does it. */
+	const char *broken;
+
+	struct frame_reader reader;
+
+	struct req_list list[REQ_STATES];
+	size_t head_sent; /* bytes of the first queued request that are sent */
+	uint8_t *rest;	  /* of a frame whose request ended while it was being sent */
+	size_t rest_bytes, rest_sent;
+	struct req_slot *slot;
+	uint32_t slots, free_slot;
+	unsigned pending;   /* not REQ_IDLE, `ping` not counted */
+	unsigned abandoned; /* slots taken without a request */
+
+	/* timers, CLOCK_MONOTONIC */
+	uint64_t timer_at; /* the timerfd's; UINT64_MAX: disarmed */
+	uint64_t retry_at, step_deadline;
+	uint64_t tried_at, last_heard;
+	unsigned tries; /* to connect, since the last good answer */
+	unsigned version_refusals;
+	uint64_t dead_after, ping_every;
+	struct gvm_call ping;
+	uint64_t ping_sent;
+
+	/* identity */
+	struct sockaddr_storage peer;
+	socklen_t peer_bytes;
+	char *addr;
+	uint8_t *key;
+	size_t key_bytes;
+	struct gvm_hello_req hello;
+	struct gvm_hello_rsp welcome;
+	struct gvm_id incarnation; /* of the last link that came up */
+	int failed;		   /* LINK_FAILED: what requests end with */
+	uint64_t jitter;
+
+	enum gvm_conn_state state;
+	char why[160];
+	struct gvm_conn_opts opts;
+};
+
+/* client_table.c */
+void req_list_init(struct req_list *l);
+void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to);
+void req_move_all(struct gvm_conn *conn, enum req_state from, enum req_state to);
+/* Gives `req` a tag: 0 or -ENOMEM. */
+int req_tag(struct gvm_conn *conn, struct gvm_req *req);
+/* The request of an answer's tag and op; *req NULL: it ended before. -EBADMSG: there is none. */
+int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **req);
+/* The final answer to an ended request has come. */
+void req_forget(struct gvm_conn *conn, uint64_t tag);
+/* Takes `req` out of everything; `answered`: its final answer has come. */
+void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered);
+/* Ends a request now: calls done(). */
+void req_end(struct gvm_conn *conn, struct gvm_req *req, int result, bool answered);
+/* The same from the next process() (or req_run_ended()). */
+void req_end_later(struct gvm_conn *conn, struct gvm_req *req, int result);
+void req_end_all_later(struct gvm_conn *conn, enum req_state state, int result);
+void req_run_ended(struct gvm_conn *conn);
+/* Frees the slots of ended requests: their answers will not come any more. */
+void req_forget_abandoned(struct gvm_conn *conn);
+/* Whether the op names a region. */
+bool req_names_region(const struct gvm_req *req);
+/* A new request, meta and data filled in; it is the connection's from now on. */
+void req_submit(struct gvm_conn *conn, struct gvm_req *req);
+
+/* client_tx.c */
+/* Sends what is queued as far as the socket takes it. */
+void tx_flush(struct gvm_conn *conn);
+/* The first queued request is going away, sent in part: its frame must still be completed. */
+void tx_detach_head(struct gvm_conn *conn);
+void tx_reset(struct gvm_conn *conn);
+/* A frame of the handshake. 0 or -errno. */
+int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t meta_len);
+
+/* client_rx.c */
+/* Receives and handles what is there; returns the frames. */
+int rx_run(struct gvm_conn *conn);
+
+/* client_link.c */
+int link_init(struct gvm_conn *conn);
+void link_deinit(struct gvm_conn *conn);
+/* The timer shall fire at `at`, or earlier. */
+void link_timer_by(struct gvm_conn *conn, uint64_t at);
+/* Everything that depends on time and on the socket's state other than its bytes. */
+void link_run(struct gvm_conn *conn);
+/* Asks for EPOLLOUT, or no longer. */
+void link_wait_room(struct gvm_conn *conn, bool on);
+/* A frame during the handshake: 0, or -EBADMSG and why. */
+int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **why);
+/* Drops the link and begins anew. `blamed`: the request whose answer was bad; `bad`: the node's
+ * bytes were. Calls on_state. */
+void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, bool bad);
+/* A node that speaks another version: after a few, it is believed. */
+void link_version_refused(struct gvm_conn *conn, const char *why);
+
+#endif

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * client_link.c - the life of a connection: connect, HELLO and AUTH, loss, pauses, timers.
+ *
+ * One epoll descriptor holds the socket of the moment and one timer. The timer is set to the
+ * earliest of what is waited for and is looked at again when it fires, so that a request costs no
+ * system call for its deadline unless it is the nearest by far. Life is judged in ticks: bytes that
+ * came since the last one are a sign of it, a PING asks for one when there were none.
+ *
+ * Pauses between attempts are counted from the beginning of the attempt before: a link that had
+ * been up for a while is set up again at once.
+ */
+#include "client_impl.h"
+#include "auth.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define PAUSE_FIRST	 (50 * NS_PER_MS)
+#define PAUSE_MAX	 (1000 * NS_PER_MS)
+#define TICK_MIN	 (1 * NS_PER_MS)
+#define PING_EVERY_MAX	 (1000 * NS_PER_MS)
+#define PING_EVERY_MIN	 (10 * NS_PER_MS)
+#define VERSION_REFUSALS 3
+/* Three frames of the largest size: the bytes of a cut one are seldom moved. */
+#define READER_BYTES	 (3 * FRAME_BYTES_MAX)
+
+static void timer_set(struct gvm_conn *conn, uint64_t at)
+{
+	struct itimerspec spec = {0};
+
+	if (at == conn->timer_at)
+		return;
+	conn->timer_at = at;
+	if (at != UINT64_MAX) {
+		at = at ? at : 1; /* 0 disarms */
+		spec.it_value.tv_sec = (time_t)(at / 1000000000);
+		spec.it_value.tv_nsec = (long)(at % 1000000000);
+	}
+	timerfd_settime(conn->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+void link_timer_by(struct gvm_conn *conn, uint64_t at)
+{
+	if (at < conn->timer_at)
+		timer_set(conn, at);
+}
+
+static void watch(struct gvm_conn *conn, int how, uint32_t events)
+{
+	struct epoll_event e = {.events = events};
+
+	/* Cannot fail for want of memory but when adding; then the link is given up. */
+	if (epoll_ctl(conn->epoll_fd, how, conn->fd, &e))
+		conn->broken = strerrordesc_np(errno);
+}
+
+void link_wait_room(struct gvm_conn *conn, bool on)
+{
+	if (conn->wait_room == on || conn->step != LINK_UP)
+		return;
+	conn->wait_room = on;
+	watch(conn, EPOLL_CTL_MOD, on ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void set_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
+		      const char *why)
+{
+	if (state == conn->state && !strcmp(why, conn->why))
+		return;
+	conn->state = state;
+	snprintf(conn->why, sizeof(conn->why), "%s", why);
+	if (!conn->opts.on_state)
+		return;
+	conn->in_callback++;
+	conn->opts.on_state(conn, state, renewed, conn->why, conn->opts.arg);
+	conn->in_callback--;
+}
+
+static uint64_t pause_ns(struct gvm_conn *conn)
+{
+	unsigned n = conn->tries < 6 ? conn->tries : 6;
+	uint64_t ns = PAUSE_FIRST << (n ? n - 1 : 0);
+
+	if (ns > PAUSE_MAX)
+		ns = PAUSE_MAX;
+	/* A quarter more or less, so that many clients of one node do not come back as one. */
+	conn->jitter = conn->jitter * 6364136223846793005ull + 1442695040888963407ull;
+	return ns - ns / 4 + (conn->jitter >> 33) % (ns / 2);
+}
+
+/* The socket goes, and with it all that was half done on it. Requests stay, in their order. */
+static void socket_drop(struct gvm_conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	conn->fd = -1;
+	conn->wait_room = false;
+	conn->broken = NULL;
+	conn->step = LINK_DOWN;
+	tx_reset(conn);
+	frame_reader_init(&conn->reader, conn->reader.buf, conn->reader.cap);
+	if (conn->ping.req.state != REQ_IDLE)
+		req_retire(conn, &conn->ping.req, true);
+	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
+	req_move_all(conn, REQ_SENT, REQ_QUEUED);
+	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
+	req_forget_abandoned(conn);
+	for (struct gvm_req *req = conn->list[REQ_QUEUED].first; req; req = req->next)
+		if (req->op == GVM_OP_GET)
+			((struct gvm_get *)req)->progress = (struct gvm_get_progress){0};
+}
+
+void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, bool bad)
+{
+	struct gvm_req *req, *next;
+
+	if (bad && blamed)
+		blamed->tries++;
+	else if (bad && !conn->answered)
+		for (req = conn->list[REQ_SENT].first; req; req = req->next)
+			req->tries++;
+	socket_drop(conn);
+	for (req = conn->list[REQ_QUEUED].first; req; req = next) {
+		next = req->next;
+		if (req->tries > 1)
+			req_end_later(conn, req, -EBADMSG);
+	}
+	if (conn->answered)
+		conn->tries = 0;
+	conn->answered = false;
+	conn->retry_at = conn->tried_at + pause_ns(conn);
+	link_timer_by(conn, conn->retry_at);
+	set_state(conn, GVM_CONN_CONNECTING, false, why);
+}
+
+static void link_fail(struct gvm_conn *conn, int err, const char *why)
+{
+	socket_drop(conn);
+	conn->step = LINK_FAILED;
+	conn->failed = err;
+	req_end_all_later(conn, REQ_QUEUED, err);
+	set_state(conn, GVM_CONN_FAILED, false, why);
+}
+
+void link_version_refused(struct gvm_conn *conn, const char *why)
+{
+	if (++conn->version_refusals >= VERSION_REFUSALS)
+		link_fail(conn, -EPROTONOSUPPORT, why);
+	else
+		link_lost(conn, why, NULL, true);
+}
+
+static void socket_tune(struct gvm_conn *conn)
+{
+	int on = 1, idle = 5, every = 2, count = 5;
+	unsigned user_timeout = (unsigned)(conn->dead_after / NS_PER_MS);
+
+	/* All of these only make things faster, or noticed earlier. The buffers are left to the
+	 * kernel, which sizes them by what the path needs; a fixed size would forbid it. */
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof(every));
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	setsockopt(conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
+}
+
+static void link_connect(struct gvm_conn *conn, uint64_t now)
+{
+	conn->tried_at = now;
+	conn->tries++;
+	conn->fd = socket(conn->peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (conn->fd < 0) {
+		link_lost(conn, strerrordesc_np(errno), NULL, false);
+		return;
+	}
+	socket_tune(conn);
+	if (connect(conn->fd, (struct sockaddr *)&conn->peer, conn->peer_bytes) &&
+	    errno != EINPROGRESS) {
+		link_lost(conn, strerrordesc_np(errno), NULL, false);
+		return;
+	}
+	conn->step = LINK_TCP;
+	conn->step_deadline = now + conn->dead_after;
+	watch(conn, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+}
+
+static void hello_send(struct gvm_conn *conn, uint64_t now)
+{
+	uint8_t meta[GVM_META_MAX];
+	int err;
+
+	conn->hello = (struct gvm_hello_req){
+		.version_min = GVM_VERSION,
+		.version_max = GVM_VERSION,
+		.features = GVM_FEATURES,
+		.client = conn->opts.client,
+	};
+	if (getrandom(conn->hello.nonce.b, GVM_NONCE_BYTES, GRND_NONBLOCK) != GVM_NONCE_BYTES) {
+		link_lost(conn, "no random bytes yet", NULL, false);
+		return;
+	}
+	err = tx_handshake(conn, GVM_OP_HELLO, meta, gvm_hello_req_pack(&conn->hello, meta));
+	if (err) {
+		link_lost(conn, strerrordesc_np(-err), NULL, false);
+		return;
+	}
+	conn->step = LINK_HELLO;
+	conn->step_deadline = now + conn->dead_after;
+	watch(conn, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static void tcp_check(struct gvm_conn *conn, uint64_t now)
+{
+	struct pollfd p = {.fd = conn->fd, .events = POLLOUT};
+	struct sockaddr_storage self, peer;
+	socklen_t self_bytes = sizeof(self), peer_bytes = sizeof(peer), len = sizeof(int);
+	int err = 0;
+
+	if (poll(&p, 1, 0) < 1)
+		return;
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &err, &len))
+		err = errno;
+	if (!err && (getsockname(conn->fd, (struct sockaddr *)&self, &self_bytes) ||
+		     getpeername(conn->fd, (struct sockaddr *)&peer, &peer_bytes)))
+		err = errno;
+	/* To a port of the ephemeral range on this host where nobody listens, TCP connects a
+	 * socket to itself, and keeps the node from ever listening there. */
+	if (!err && self_bytes == peer_bytes && !memcmp(&self, &peer, self_bytes))
+		err = ECONNREFUSED;
+	if (err)
+		link_lost(conn, strerrordesc_np(err), NULL, false);
+	else
+		hello_send(conn, now);
+}
+
+static void link_up(struct gvm_conn *conn)
+{
+	bool renewed = !gvm_id_is_none(&conn->incarnation) &&
+		       !gvm_id_equal(&conn->incarnation, &conn->welcome.incarnation);
+	struct gvm_req *req, *next;
+
+	conn->incarnation = conn->welcome.incarnation;
+	conn->step = LINK_UP;
+	conn->version_refusals = 0;
+	conn->last_heard = gvm_now_ns();
+	link_timer_by(conn, conn->last_heard + conn->ping_every);
+	/* What on_state submits (to attach regions again) goes before what waits. */
+	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
+	set_state(conn, GVM_CONN_UP, renewed, "connected");
+	for (req = conn->list[REQ_RESEND].first; renewed && req; req = next) {
+		next = req->next;
+		if (req_names_region(req))
+			req_end_later(conn, req, -ENOMEDIUM);
+	}
+	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
+	tx_flush(conn);
+}
+
+static int hello_take(struct gvm_conn *conn, const struct frame *f, const char **why)
+{
+	struct gvm_hello_rsp *w = &conn->welcome;
+	struct gvm_auth_req proof;
+	uint8_t meta[GVM_META_MAX];
+	int err;
+
+	*why = "an answer to HELLO that makes no sense";
+	if (gvm_hello_rsp_unpack(w, f->meta, f->hdr.meta_len) != f->hdr.meta_len ||
+	    w->version != GVM_VERSION || w->need_auth > 1 || w->features & ~GVM_FEATURES ||
+	    gvm_id_is_none(&w->incarnation))
+		return -EBADMSG;
+	if (!conn->key && w->need_auth) {
+		link_fail(conn, -EACCES, "the node needs a key");
+		return 0;
+	}
+	if (!conn->key) {
+		link_up(conn);
+		return 0;
+	}
+	/* Whoever was given a key talks to nobody without it, whatever the node says it needs. */
+	err = auth_mac(conn->key, conn->key_bytes, false, &conn->hello, w, &proof.mac);
+	if (!err)
+		err = tx_handshake(conn, GVM_OP_AUTH, meta, gvm_auth_req_pack(&proof, meta));
+	if (err) {
+		link_lost(conn, strerrordesc_np(-err), NULL, false);
+		return 0;
+	}
+	conn->step = LINK_AUTH;
+	return 0;
+}
+
+static int auth_take(struct gvm_conn *conn, const struct frame *f, const char **why)
+{
+	struct gvm_auth_rsp rsp;
+	struct gvm_bytes32 mac;
+
+	*why = "an answer to AUTH that makes no sense";
+	if (gvm_auth_rsp_unpack(&rsp, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
+		return -EBADMSG;
+	if (auth_mac(conn->key, conn->key_bytes, true, &conn->hello, &conn->welcome, &mac))
+		link_lost(conn, "no proof could be computed", NULL, false);
+	else if (!auth_mac_equal(&mac, &rsp.mac))
+		link_fail(conn, -EACCES, "the node does not hold the key");
+	else
+		link_up(conn);
+	return 0;
+}
+
+int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **why)
+{
+	uint8_t op = conn->step == LINK_HELLO ? GVM_OP_HELLO : GVM_OP_AUTH;
+	struct gvm_error_rsp e;
+
+	*why = "not the answer that the handshake asked for";
+	if (f->hdr.tag || f->hdr.op != op || f->hdr.flags != GVM_FLAG_RESPONSE || f->hdr.data_len)
+		return -EBADMSG;
+	if (f->hdr.status == GVM_OK)
+		return op == GVM_OP_HELLO ? hello_take(conn, f, why) : auth_take(conn, f, why);
+	if (gvm_error_rsp_unpack(&e, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
+		return -EBADMSG;
+	if (f->hdr.status == GVM_ERR_VERSION)
+		link_fail(conn, -EPROTONOSUPPORT, "the node speaks no protocol version of ours");
+	else if (op == GVM_OP_AUTH || f->hdr.status == GVM_ERR_AUTH)
+		link_fail(conn, -EACCES, "the node refused the key");
+	else
+		return -EBADMSG;
+	return 0;
+}
+
+static void up_tick(struct gvm_conn *conn, uint64_t now)
+{
+	bool asked = conn->ping.req.state != REQ_IDLE;
+	uint64_t since;
+	char why[64];
+
+	if (conn->heard) {
+		conn->heard = false;
+		conn->last_heard = now;
+	}
+	since = asked && conn->ping_sent > conn->last_heard ? conn->ping_sent : conn->last_heard;
+	if (asked && now - since >= conn->dead_after) {
+		snprintf(why, sizeof(why), "no answer for %llu ms",
+			 (unsigned long long)(conn->dead_after / NS_PER_MS));
+		link_lost(conn, why, NULL, false);
+	} else if (!asked && now - conn->last_heard >= conn->ping_every) {
+		conn->ping_sent = now;
+		gvm_ping(conn, &conn->ping, now);
+	}
+}
+
+/* Ends what is overdue; returns the next deadline. */
+static uint64_t deadlines_run(struct gvm_conn *conn, enum req_state state, uint64_t now)
+{
+	struct gvm_req *req, *next;
+	uint64_t nearest = UINT64_MAX;
+
+	for (req = conn->list[state].first; req; req = next) {
+		next = req->next;
+		if (!req->deadline_ns)
+			continue;
+		if (req->deadline_ns <= now)
+			req_end_later(conn, req, -ETIMEDOUT);
+		else if (req->deadline_ns < nearest)
+			nearest = req->deadline_ns;
+	}
+	return nearest;
+}
+
+static void tick(struct gvm_conn *conn, uint64_t now)
+{
+	uint64_t next, queued, sent;
+
+	if (conn->step == LINK_DOWN && now >= conn->retry_at)
+		link_connect(conn, now);
+	else if (conn->step == LINK_UP)
+		up_tick(conn, now);
+	else if (conn->step > LINK_DOWN && conn->step < LINK_UP && now >= conn->step_deadline)
+		link_lost(conn, conn->step == LINK_TCP ? "no answer to connecting" :
+							  "no answer to the handshake",
+			  NULL, false);
+	queued = deadlines_run(conn, REQ_QUEUED, now);
+	sent = deadlines_run(conn, REQ_SENT, now);
+	next = conn->step == LINK_DOWN	 ? conn->retry_at :
+	       conn->step == LINK_UP	 ? now + conn->ping_every :
+	       conn->step == LINK_FAILED ? UINT64_MAX :
+					   conn->step_deadline;
+	next = queued < next ? queued : next;
+	next = sent < next ? sent : next;
+	timer_set(conn, next < now + TICK_MIN ? now + TICK_MIN : next);
+}
+
+void link_run(struct gvm_conn *conn)
+{
+	uint64_t now = gvm_now_ns();
+
+	if (conn->broken)
+		link_lost(conn, conn->broken, NULL, false);
+	if (conn->step == LINK_TCP)
+		tcp_check(conn, now);
+	if (now >= conn->timer_at)
+		tick(conn, now);
+}
+
+int link_init(struct gvm_conn *conn)
+{
+	struct epoll_event e = {.events = EPOLLIN};
+	unsigned ms = conn->opts.dead_after_ms ? conn->opts.dead_after_ms : 5000;
+	uint8_t *buf;
+
+	conn->fd = conn->timer_fd = -1;
+	conn->timer_at = UINT64_MAX;
+	conn->dead_after = ms * NS_PER_MS;
+	conn->ping_every = conn->dead_after / 4;
+	if (conn->ping_every > PING_EVERY_MAX)
+		conn->ping_every = PING_EVERY_MAX;
+	if (conn->ping_every < PING_EVERY_MIN)
+		conn->ping_every = PING_EVERY_MIN;
+	conn->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (conn->epoll_fd < 0)
+		return -errno;
+	conn->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (conn->timer_fd < 0)
+		return -errno;
+	if (epoll_ctl(conn->epoll_fd, EPOLL_CTL_ADD, conn->timer_fd, &e))
+		return -errno;
+	if (getrandom(&conn->jitter, sizeof(conn->jitter), 0) != sizeof(conn->jitter))
+		return -EIO;
+	buf = malloc(READER_BYTES);
+	if (!buf)
+		return -ENOMEM;
+	frame_reader_init(&conn->reader, buf, READER_BYTES);
+	link_timer_by(conn, 0);
+	return 0;
+}
+
+void link_deinit(struct gvm_conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	if (conn->timer_fd >= 0)
+		close(conn->timer_fd);
+	if (conn->epoll_fd >= 0)
+		close(conn->epoll_fd);
+	tx_reset(conn);
+	free(conn->reader.buf);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * client_rx.c - receives, and hands each answer to its request.
+ *
+ * Answers already received are handed out even if the link broke behind them; bytes that do not
+ * make sense end the link at once. Which request a bad answer belonged to is known only if its
+ * header was right: that one is tried once more, then ends with -EBADMSG. A stream that breaks
+ * otherwise costs nobody a try as long as it brought good answers; one that brought none
+ * costs all of them one, so that a path that always damages does not keep them for ever.
+ */
+#include "client_impl.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Receive calls of one process(): a fast node does not keep the caller from its other work. */
+#define RX_CALLS 8
+
+/* Sends a request once more on the same link, under another tag: its answer was damaged where
+ * only the blocks' own checks could see it. */
+static void req_again(struct gvm_conn *conn, struct gvm_req *req, bool answered)
+{
+	req_retire(conn, req, answered);
+	if (req_tag(conn, req)) {
+		req_move(conn, req, REQ_ENDED);
+		req->result = -ENOMEM;
+		link_timer_by(conn, 0);
+		return;
+	}
+	req_move(conn, req, REQ_QUEUED);
+	if (!conn->corked)
+		tx_flush(conn);
+}
+
+static int take_piece(struct gvm_conn *conn, struct gvm_req *req, const struct frame *f,
+		      const struct answer *a, const char **why)
+{
+	struct gvm_get *get = (struct gvm_get *)req;
+	uint64_t tag = req->tag;
+	int ret = get_progress_add(&get->progress, &get->what, a, why);
+
+	if (ret)
+		return ret;
+	conn->in_callback++;
+	ret = get->on_piece(get, a->version, &a->head, f->data);
+	conn->in_callback--;
+	/* on_piece may have cancelled this request, and then its memory may be gone. */
+	if (req_find(conn, tag, GVM_OP_GET, &req))
+		return 0;
+	if (!req) {
+		if (!a->more)
+			req_forget(conn, tag);
+		return 0;
+	}
+	if (ret == -EBADMSG && !req->tries) {
+		req->tries++;
+		get->progress = (struct gvm_get_progress){0};
+		req_again(conn, req, !a->more);
+	} else if (ret || !a->more) {
+		req_end(conn, req, ret, !a->more);
+	}
+	return 0;
+}
+
+/* 0, or -EBADMSG and why; then *req is whom to blame. */
+static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_req **req,
+		       const char **why)
+{
+	struct answer a;
+	union gvm_answer rsp;
+	int ret;
+
+	*req = NULL;
+	if (req_find(conn, f->hdr.tag, f->hdr.op, req)) {
+		*why = "an answer that nobody asked for";
+		return -EBADMSG;
+	}
+	if (!*req) {
+		if (!(f->hdr.flags & GVM_FLAG_MORE))
+			req_forget(conn, f->hdr.tag);
+		return 0;
+	}
+	ret = answer_parse(f, &a, &rsp, why);
+	if (ret)
+		return ret;
+	conn->answered = true;
+	(*req)->detail = a.detail;
+	if (f->hdr.op == GVM_OP_GET && !a.result)
+		return take_piece(conn, *req, f, &a, why);
+	if (f->hdr.op == GVM_OP_PUT && f->hdr.status == GVM_ERR_CORRUPT && !(*req)->tries) {
+		/* Damaged on its way; what it was made from is still here. */
+		(*req)->tries++;
+		req_again(conn, *req, true);
+		return 0;
+	}
+	if (f->hdr.op != GVM_OP_GET && f->hdr.op != GVM_OP_PUT) {
+		struct gvm_call *call = (struct gvm_call *)*req;
+
+		if (!a.result)
+			call->rsp = rsp;
+		call->data = f->data;
+		call->data_bytes = f->hdr.data_len;
+	}
+	req_end(conn, *req, a.result, true);
+	return 0;
+}
+
+/* Handles every whole frame that is there; returns their number. The link may be lost after. */
+static int take_frames(struct gvm_conn *conn)
+{
+	int frames = 0;
+
+	for (;;) {
+		struct gvm_req *blamed = NULL;
+		const char *why = "";
+		struct frame f;
+		uint64_t tag;
+		int ret = frame_reader_next(&conn->reader, &f, &tag, &why);
+
+		if (!ret)
+			return frames;
+		if (ret > 0) {
+			frames++;
+			ret = conn->step == LINK_UP ? take_answer(conn, &f, &blamed, &why) :
+						      link_handshake(conn, &f, &why);
+			if (conn->step < LINK_HELLO || conn->step == LINK_FAILED)
+				return frames;
+		} else if (tag && conn->step == LINK_UP &&
+			   req_find(conn, tag, f.hdr.op, &blamed)) {
+			blamed = NULL;
+		}
+		if (ret < 0) {
+			if (ret == -EPROTONOSUPPORT && conn->step == LINK_HELLO)
+				link_version_refused(conn, why);
+			else
+				link_lost(conn, why, blamed, true);
+			return frames;
+		}
+	}
+}
+
+int rx_run(struct gvm_conn *conn)
+{
+	int frames = 0;
+
+	for (int i = 0; i < RX_CALLS && conn->step >= LINK_HELLO && conn->step <= LINK_UP; i++) {
+		size_t room;
+		uint8_t *at = frame_reader_room(&conn->reader, &room);
+		ssize_t n = recv(conn->fd, at, room, MSG_DONTWAIT);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno != EAGAIN)
+				link_lost(conn, strerrordesc_np(errno), NULL, false);
+			break;
+		}
+		if (!n) {
+			link_lost(conn, "the node closed the connection", NULL, false);
+			break;
+		}
+		conn->heard = true;
+		frame_reader_fed(&conn->reader, (size_t)n);
+		frames += take_frames(conn);
+		/* Less than there was room for: the socket is empty. */
+		if ((size_t)n < room)
+			break;
+	}
+	return frames;
+}

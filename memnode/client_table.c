@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * client_table.c - the requests of a connection: lists, tags, and how each one ends.
+ *
+ * Requests under way keep their order: those sent, then those queued, is the order in which they
+ * were submitted, and in which they are sent again. Tags are slots of one array with a generation,
+ * so that an answer finds its request in one step and a repeated answer finds none.
+ */
+#include "client_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_FIRST   64u
+#define SLOTS_MAX     (1u << 24)
+/* A node that leaves so many cancelled requests unanswered is not working any more. */
+#define ABANDONED_MAX 65536u
+#define NO_SLOT	      UINT32_MAX
+
+void req_list_init(struct req_list *l)
+{
+	l->first = NULL;
+	l->last = &l->first;
+}
+
+static void list_append(struct req_list *l, struct gvm_req *req)
+{
+	req->next = NULL;
+	req->link = l->last;
+	*l->last = req;
+	l->last = &req->next;
+}
+
+static void list_remove(struct req_list *l, struct gvm_req *req)
+{
+	*req->link = req->next;
+	if (req->next)
+		req->next->link = req->link;
+	else
+		l->last = req->link;
+}
+
+void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to)
+{
+	if (req->state != REQ_IDLE)
+		list_remove(&conn->list[req->state], req);
+	req->state = to;
+	if (to != REQ_IDLE)
+		list_append(&conn->list[to], req);
+}
+
+void req_move_all(struct gvm_conn *conn, enum req_state from, enum req_state to)
+{
+	while (conn->list[from].first)
+		req_move(conn, conn->list[from].first, to);
+}
+
+static int slots_grow(struct gvm_conn *conn)
+{
+	uint32_t n = conn->slots ? conn->slots * 2 : SLOTS_FIRST;
+	struct req_slot *slot;
+
+	if (n > SLOTS_MAX)
+		return -ENOMEM;
+	slot = reallocarray(conn->slot, n, sizeof(*slot));
+	if (!slot)
+		return -ENOMEM;
+	for (uint32_t i = n; i-- > conn->slots;) {
+		slot[i] = (struct req_slot){.generation = 1, .next_free = conn->free_slot};
+		conn->free_slot = i;
+	}
+	conn->slot = slot;
+	conn->slots = n;
+	return 0;
+}
+
+int req_tag(struct gvm_conn *conn, struct gvm_req *req)
+{
+	struct req_slot *s;
+	uint32_t i;
+
+	if (!conn->slots)
+		conn->free_slot = NO_SLOT;
+	if (conn->free_slot == NO_SLOT && slots_grow(conn))
+		return -ENOMEM;
+	i = conn->free_slot;
+	s = &conn->slot[i];
+	conn->free_slot = s->next_free;
+	s->req = req;
+	s->op = req->op;
+	req->tag = (uint64_t)s->generation << 32 | i;
+	return 0;
+}
+
+static struct req_slot *slot_of(struct gvm_conn *conn, uint64_t tag)
+{
+	uint32_t i = (uint32_t)tag;
+
+	if (i >= conn->slots || conn->slot[i].generation != tag >> 32 || !conn->slot[i].op)
+		return NULL;
+	return &conn->slot[i];
+}
+
+static void slot_free(struct gvm_conn *conn, struct req_slot *s)
+{
+	s->req = NULL;
+	s->op = 0;
+	if (!++s->generation)
+		s->generation = 1; /* tag 0 is the handshake's */
+	s->next_free = conn->free_slot;
+	conn->free_slot = (uint32_t)(s - conn->slot);
+}
+
+static bool sent_in_part(const struct gvm_conn *conn, const struct gvm_req *req)
+{
+	return conn->head_sent && conn->list[REQ_QUEUED].first == req;
+}
+
+int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **req)
+{
+	struct req_slot *s = slot_of(conn, tag);
+
+	if (!s || s->op != op)
+		return -EBADMSG;
+	*req = s->req;
+	if (s->req && s->req->state != REQ_SENT && !sent_in_part(conn, s->req))
+		return -EBADMSG;
+	return 0;
+}
+
+void req_forget(struct gvm_conn *conn, uint64_t tag)
+{
+	struct req_slot *s = slot_of(conn, tag);
+
+	assert(s && !s->req);
+	conn->abandoned--;
+	slot_free(conn, s);
+}
+
+void req_forget_abandoned(struct gvm_conn *conn)
+{
+	for (uint32_t i = 0; conn->abandoned && i < conn->slots; i++) {
+		struct req_slot *s = &conn->slot[i];
+
+		if (s->op && !s->req) {
+			conn->abandoned--;
+			slot_free(conn, s);
+		}
+	}
+}
+
+void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
+{
+	struct req_slot *s = slot_of(conn, req->tag);
+	bool in_part = sent_in_part(conn, req);
+	bool unanswered = !answered && (in_part || req->state == REQ_SENT);
+
+	if (in_part)
+		tx_detach_head(conn);
+	if (s && s->req == req) {
+		if (unanswered) {
+			s->req = NULL;
+			if (++conn->abandoned > ABANDONED_MAX)
+				conn->broken = "the node leaves requests unanswered";
+		} else {
+			slot_free(conn, s);
+		}
+	}
+	req->tag = 0;
+	req_move(conn, req, REQ_IDLE);
+}
+
+/* Nothing is touched after done(): the request's memory is the caller's again. */
+static void call_done(struct gvm_conn *conn, struct gvm_req *req)
+{
+	if (req != &conn->ping.req)
+		conn->pending--;
+	if (!req->done)
+		return;
+	conn->in_callback++;
+	req->done(req);
+	conn->in_callback--;
+}
+
+void req_end(struct gvm_conn *conn, struct gvm_req *req, int result, bool answered)
+{
+	req_retire(conn, req, answered);
+	req->result = result;
+	call_done(conn, req);
+}
+
+void req_end_later(struct gvm_conn *conn, struct gvm_req *req, int result)
+{
+	req_retire(conn, req, false);
+	req->result = result;
+	req_move(conn, req, REQ_ENDED);
+	link_timer_by(conn, 0);
+}
+
+void req_end_all_later(struct gvm_conn *conn, enum req_state state, int result)
+{
+	while (conn->list[state].first)
+		req_end_later(conn, conn->list[state].first, result);
+}
+
+void req_run_ended(struct gvm_conn *conn)
+{
+	/* What callbacks submit may end at once, too: not in this round, lest it never end. */
+	unsigned n = 0;
+	struct gvm_req *req;
+
+	for (req = conn->list[REQ_ENDED].first; req; req = req->next)
+		n++;
+	while (n-- && (req = conn->list[REQ_ENDED].first)) {
+		req_move(conn, req, REQ_IDLE);
+		call_done(conn, req);
+	}
+}
+
+bool req_names_region(const struct gvm_req *req)
+{
+	switch (req->op) {
+	case GVM_OP_PING:
+	case GVM_OP_NODE_STAT:
+	case GVM_OP_NAME_PUT:
+	case GVM_OP_NAME_LIST:
+	case GVM_OP_REGION_LIST:
+		return false;
+	}
+	return true;
+}
+
+void req_submit(struct gvm_conn *conn, struct gvm_req *req)
+{
+	bool idle = !conn->list[REQ_QUEUED].first && !conn->rest;
+	int err;
+
+	req->conn = conn;
+	req->state = REQ_IDLE;
+	req->tries = 0;
+	req->tag = 0;
+	req->detail = 0;
+	req->result = -EINPROGRESS;
+	if (req != &conn->ping.req)
+		conn->pending++;
+	err = conn->destroying		       ? -ECANCELED :
+	      conn->step == LINK_FAILED	       ? conn->failed :
+	      req->data_len > GVM_DATA_MAX     ? -EINVAL :
+						 req_tag(conn, req);
+	if (err) {
+		req_end_later(conn, req, err);
+		return;
+	}
+	req_move(conn, req, REQ_QUEUED);
+	if (req->deadline_ns)
+		link_timer_by(conn, req->deadline_ns);
+	if (conn->step == LINK_UP && idle && !conn->corked)
+		tx_flush(conn);
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * client_tx.c - puts queued requests on the socket.
+ *
+ * Frames are made from the requests when the socket is about to take them, and made again, the
+ * same, when it took only a part: nothing but the number of bytes sent is kept. Only when a
+ * request ends half-sent is the remainder of its frame copied, since the caller's memory is gone
+ * then and the stream must stay whole.
+ */
+#include "client_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TX_IOVS	      128
+#define TX_HEAD_BYTES 8192  /* headers and fields of one system call */
+#define TX_CALL_BYTES 1048576 /* about what one system call is asked to take */
+
+static size_t frame_bytes(const struct gvm_req *req)
+{
+	return GVM_HDR_BYTES + (size_t)req->meta_len + req->data_len;
+}
+
+/* Header and fields, without the data. */
+static size_t head_pack(const struct gvm_req *req, uint8_t *buf)
+{
+	struct gvm_hdr h = {
+		.op = req->op,
+		.meta_len = req->meta_len,
+		.data_len = req->data_len,
+		.tag = req->tag,
+		.data_check = req->data_check,
+	};
+
+	gvm_hdr_pack(&h, req->meta, buf);
+	memcpy(buf + GVM_HDR_BYTES, req->meta, req->meta_len);
+	return GVM_HDR_BYTES + (size_t)req->meta_len;
+}
+
+struct gather {
+	struct iovec iov[TX_IOVS];
+	unsigned iovs;
+	size_t bytes, skip;
+	uint8_t head[TX_HEAD_BYTES];
+	size_t head_bytes;
+};
+
+static void gather_add(struct gather *g, const uint8_t *p, size_t n)
+{
+	size_t skip = g->skip < n ? g->skip : n;
+	struct iovec *last = g->iovs ? &g->iov[g->iovs - 1] : NULL;
+
+	g->skip -= skip;
+	n -= skip;
+	if (!n)
+		return;
+	p += skip;
+	g->bytes += n;
+	if (last && (uint8_t *)last->iov_base + last->iov_len == p)
+		last->iov_len += n;
+	else
+		g->iov[g->iovs++] = (struct iovec){(void *)(uintptr_t)p, n};
+}
+
+static void gather_fill(struct gvm_conn *conn, struct gather *g)
+{
+	g->iovs = 0;
+	g->bytes = 0;
+	g->head_bytes = 0;
+	g->skip = 0;
+	if (conn->rest)
+		gather_add(g, conn->rest + conn->rest_sent, conn->rest_bytes - conn->rest_sent);
+	g->skip = conn->head_sent;
+	for (struct gvm_req *req = conn->list[REQ_QUEUED].first; req; req = req->next) {
+		uint8_t *head = g->head + g->head_bytes;
+
+		if (g->iovs + 2 > TX_IOVS || g->bytes >= TX_CALL_BYTES ||
+		    g->head_bytes + GVM_HDR_BYTES + req->meta_len > sizeof(g->head))
+			break;
+		g->head_bytes += head_pack(req, head);
+		gather_add(g, head, GVM_HDR_BYTES + (size_t)req->meta_len);
+		gather_add(g, req->data, req->data_len);
+	}
+}
+
+static void sent(struct gvm_conn *conn, size_t n)
+{
+	struct gvm_req *req;
+
+	if (conn->rest) {
+		size_t left = conn->rest_bytes - conn->rest_sent;
+		size_t took = n < left ? n : left;
+
+		conn->rest_sent += took;
+		n -= took;
+		if (took < left)
+			return;
+		free(conn->rest);
+		conn->rest = NULL;
+	}
+	n += conn->head_sent;
+	conn->head_sent = 0;
+	while (n && (req = conn->list[REQ_QUEUED].first)) {
+		if (n < frame_bytes(req)) {
+			conn->head_sent = n;
+			return;
+		}
+		n -= frame_bytes(req);
+		req_move(conn, req, REQ_SENT);
+	}
+}
+
+void tx_flush(struct gvm_conn *conn)
+{
+	struct gather g;
+
+	while (conn->step == LINK_UP && !conn->broken &&
+	       (conn->rest || conn->list[REQ_QUEUED].first)) {
+		struct msghdr msg = {.msg_iov = g.iov};
+		ssize_t n;
+
+		gather_fill(conn, &g);
+		msg.msg_iovlen = g.iovs;
+		n = sendmsg(conn->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN) {
+			conn->broken = strerrordesc_np(errno);
+			link_timer_by(conn, 0);
+			return;
+		}
+		if (n > 0)
+			sent(conn, (size_t)n);
+		if (n < 0 || (size_t)n < g.bytes) {
+			link_wait_room(conn, true);
+			return;
+		}
+	}
+	link_wait_room(conn, false);
+}
+
+void tx_detach_head(struct gvm_conn *conn)
+{
+	struct gvm_req *req = conn->list[REQ_QUEUED].first;
+	size_t left = frame_bytes(req) - conn->head_sent;
+	size_t skip = conn->head_sent;
+	uint8_t head[GVM_HDR_BYTES + GVM_META_MAX];
+	size_t head_bytes = head_pack(req, head);
+	uint8_t *p = malloc(left);
+
+	conn->head_sent = 0;
+	if (!p) {
+		/* The stream cannot be completed: another one is begun. */
+		conn->broken = "out of memory";
+		link_timer_by(conn, 0);
+		return;
+	}
+	conn->rest = p;
+	conn->rest_bytes = left;
+	conn->rest_sent = 0;
+	if (skip < head_bytes) {
+		p = (uint8_t *)mempcpy(p, head + skip, head_bytes - skip);
+		skip = head_bytes;
+	}
+	skip -= head_bytes;
+	if (req->data_len > skip)
+		memcpy(p, (const uint8_t *)req->data + skip, req->data_len - skip);
+}
+
+void tx_reset(struct gvm_conn *conn)
+{
+	free(conn->rest);
+	conn->rest = NULL;
+	conn->head_sent = 0;
+}
+
+int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t meta_len)
+{
+	struct gvm_hdr h = {.op = op, .meta_len = (uint16_t)meta_len};
+	uint8_t buf[GVM_HDR_BYTES + GVM_META_MAX];
+	ssize_t n;
+
+	gvm_hdr_pack(&h, meta, buf);
+	memcpy(buf + GVM_HDR_BYTES, meta, meta_len);
+	/* Nothing else was sent on this socket, so it takes so few bytes at once or is broken. */
+	n = send(conn->fd, buf, GVM_HDR_BYTES + meta_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == GVM_HDR_BYTES + meta_len ? 0 : -EAGAIN;
+}
