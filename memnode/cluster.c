@@ -1,2 +1,276 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-typedef int placeholder_cluster;
+/*
+ * cluster.c - reads cluster.conf: which nodes there are, where, and what for.
+ *
+ * The parser is pure: text in, nodes out. It accepts exactly what the header describes, and says
+ * for everything else which line is wrong and why; a list that is half right is not used.
+ */
+#include "client_addr.h"
+#include "gvm_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NODE_ID_MAX    10239
+#define NODES_MAX      (NODE_ID_MAX + 1)
+#define FILE_BYTES_MAX (4u << 20)
+#define ERR_BYTES      128
+
+struct word {
+	const char *at;
+	size_t len;
+};
+
+/* What duplicates are found by: a line, and its address as the network sees it. */
+struct place {
+	struct sockaddr_storage sa;
+	unsigned line, id;
+};
+
+struct parser {
+	struct gvm_cluster_node *nodes;
+	struct place *places;
+	unsigned count, room;
+	unsigned line_of_id[NODES_MAX];
+	char *err;
+};
+
+static int complain(struct parser *p, unsigned line, const char *what, struct word w)
+{
+	int shown = w.len < 48 ? (int)w.len : 48;
+
+	if (w.at)
+		snprintf(p->err, ERR_BYTES, "line %u: %s '%.*s'", line, what, shown, w.at);
+	else
+		snprintf(p->err, ERR_BYTES, "line %u: %s", line, what);
+	return -EINVAL;
+}
+
+static struct word word_next(const char **at, const char *end)
+{
+	struct word w;
+
+	while (*at < end && (**at == ' ' || **at == '\t' || **at == '\r'))
+		++*at;
+	w.at = *at;
+	while (*at < end && **at != ' ' && **at != '\t' && **at != '\r')
+		++*at;
+	w.len = (size_t)(*at - w.at);
+	return w;
+}
+
+static bool id_parse(struct word w, unsigned *id)
+{
+	*id = 0;
+	if (!w.len || w.len > 5)
+		return false;
+	for (size_t i = 0; i < w.len; i++) {
+		if (w.at[i] < '0' || w.at[i] > '9')
+			return false;
+		*id = *id * 10 + (unsigned)(w.at[i] - '0');
+	}
+	return *id <= NODE_ID_MAX;
+}
+
+static bool roles_parse(struct word w, struct gvm_cluster_node *node)
+{
+	const char *at = w.at, *end = w.at + w.len;
+
+	do {
+		const char *comma = memchr(at, ',', (size_t)(end - at));
+		size_t n = (size_t)((comma ? comma : end) - at);
+		bool *role = n == 3 && !memcmp(at, "cpu", 3) ? &node->cpu :
+			     n == 3 && !memcmp(at, "mem", 3) ? &node->mem :
+							       NULL;
+
+		if (!role || *role)
+			return false;
+		*role = true;
+		at = comma ? comma + 1 : NULL;
+	} while (at);
+	return true;
+}
+
+static int node_add(struct parser *p, unsigned line, const struct gvm_cluster_node *node,
+		    const struct place *place)
+{
+	if (p->count == p->room) {
+		unsigned room = p->room ? p->room * 2 : 16;
+		void *nodes = reallocarray(p->nodes, room, sizeof(*p->nodes)), *places;
+
+		if (!nodes)
+			return -ENOMEM;
+		p->nodes = nodes;
+		places = reallocarray(p->places, room, sizeof(*p->places));
+		if (!places)
+			return -ENOMEM;
+		p->places = places;
+		p->room = room;
+	}
+	p->line_of_id[node->id] = line;
+	p->nodes[p->count] = *node;
+	p->places[p->count++] = *place;
+	return 0;
+}
+
+static int line_parse(struct parser *p, unsigned line, const char *at, const char *end)
+{
+	struct gvm_cluster_node node = {0};
+	struct place place = {.line = line};
+	struct word id, addr, roles, more;
+	const char *hash = memchr(at, '#', (size_t)(end - at));
+	socklen_t bytes;
+
+	if (hash)
+		end = hash;
+	if (memchr(at, 0, (size_t)(end - at)))
+		return complain(p, line, "a zero byte", (struct word){0});
+	id = word_next(&at, end);
+	if (!id.len)
+		return 0;
+	addr = word_next(&at, end);
+	roles = word_next(&at, end);
+	more = word_next(&at, end);
+	if (!id_parse(id, &node.id))
+		return complain(p, line, "a node id is a number from 0 to 10239, not", id);
+	if (!addr.len || !roles.len)
+		return complain(p, line, "a node is 'id address:port roles'", (struct word){0});
+	if (more.len)
+		return complain(p, line, "nothing may follow the roles, but there is", more);
+	if (addr.len >= sizeof(node.addr))
+		return complain(p, line, "not a numeric address:port:", addr);
+	memcpy(node.addr, addr.at, addr.len);
+	if (addr_parse(node.addr, &place.sa, &bytes))
+		return complain(p, line, "not a numeric address:port:", addr);
+	if (!roles_parse(roles, &node))
+		return complain(p, line, "roles are 'cpu', 'mem' or 'cpu,mem', not", roles);
+	if (p->line_of_id[node.id]) {
+		char what[64];
+
+		snprintf(what, sizeof(what), "line %u has the same node id",
+			 p->line_of_id[node.id]);
+		return complain(p, line, what, id);
+	}
+	place.id = node.id;
+	return node_add(p, line, &node, &place);
+}
+
+static int place_compare(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int diff = memcmp(&x->sa, &y->sa, sizeof(x->sa));
+
+	return diff ? diff : (x->line > y->line) - (x->line < y->line);
+}
+
+static int places_check(struct parser *p)
+{
+	qsort(p->places, p->count, sizeof(*p->places), place_compare);
+	for (unsigned i = 1; i < p->count; i++) {
+		const struct place *one = &p->places[i - 1], *two = &p->places[i];
+		char what[64];
+
+		if (memcmp(&one->sa, &two->sa, sizeof(one->sa)))
+			continue;
+		snprintf(what, sizeof(what), "node %u of line %u has the same address", one->id,
+			 one->line);
+		return complain(p, two->line, what, (struct word){0});
+	}
+	return 0;
+}
+
+static int text_parse(struct parser *p, const char *text, size_t bytes)
+{
+	const char *at = text, *end = text + bytes;
+
+	for (unsigned line = 1; at < end; line++) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *stop = newline ? newline : end;
+		int err = line_parse(p, line, at, stop);
+
+		if (err)
+			return err;
+		at = newline ? newline + 1 : end;
+	}
+	if (!p->count) {
+		snprintf(p->err, ERR_BYTES, "no node is named");
+		return -EINVAL;
+	}
+	return places_check(p);
+}
+
+int gvm_cluster_parse(const char *text, size_t bytes, struct gvm_cluster_node **nodes,
+		      unsigned *count, char err[128])
+{
+	struct parser *p = calloc(1, sizeof(*p));
+	int ret;
+
+	snprintf(err, ERR_BYTES, "out of memory");
+	if (!p)
+		return -ENOMEM;
+	p->err = err;
+	ret = text_parse(p, text, bytes);
+	if (!ret) {
+		err[0] = 0;
+		*nodes = p->nodes;
+		*count = p->count;
+		p->nodes = NULL;
+	}
+	free(p->nodes);
+	free(p->places);
+	free(p);
+	return ret;
+}
+
+/* The whole file, up to a length that no list of nodes has. */
+static int file_read(const char *path, char **text, size_t *bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	char *buf = malloc(FILE_BYTES_MAX);
+	size_t n = 0;
+
+	if (fd < 0)
+		err = -errno;
+	else if (!buf)
+		err = -ENOMEM;
+	while (!err) {
+		ssize_t got = read(fd, buf + n, FILE_BYTES_MAX - n);
+
+		if (got < 0 && errno != EINTR)
+			err = -errno;
+		n += got > 0 ? (size_t)got : 0;
+		if (n == FILE_BYTES_MAX)
+			err = -EFBIG;
+		if (!got)
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (err) {
+		free(buf);
+		return err;
+	}
+	*text = buf;
+	*bytes = n;
+	return 0;
+}
+
+int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count,
+		     char err[128])
+{
+	size_t bytes;
+	char *text;
+	int ret = file_read(path, &text, &bytes);
+
+	if (ret) {
+		snprintf(err, ERR_BYTES, "%s", strerrordesc_np(-ret));
+		return ret;
+	}
+	ret = gvm_cluster_parse(text, bytes, nodes, count, err);
+	free(text);
+	return ret;
+}

@@ -8,15 +8,29 @@
  *
  * A request lives in the caller's memory, from gvm_*() until its `done` callback, which is called
  * exactly once. A connection that breaks is set up again by itself, with growing pauses (50 ms to
- * 1 s); requests then under way are sent again, which every request of the protocol bears. They end
- * with an error only if the node says so, their deadline passes, they are cancelled, the connection
- * is destroyed (-ECANCELED), the key is refused (-EACCES), the node speaks no common version
- * (-EPROTONOSUPPORT), or the node that comes back is another one: its memory is gone, and requests
- * that name a region end with -ENOMEDIUM (a declared loss).
+ * 1 s, counted from attempt to attempt: a link that had been up for longer is tried at once);
+ * requests then under way are sent again in the order in which they were submitted, which every
+ * request of the protocol bears. They end with an error only if the node says so, their deadline
+ * passes, they are cancelled, the connection is destroyed (-ECANCELED), the key is refused
+ * (-EACCES), the node speaks no common version (-EPROTONOSUPPORT), or the node that comes back is
+ * another one: its memory is gone, and requests that name a region end with -ENOMEDIUM (a declared
+ * loss). Requests submitted after that go to the new incarnation: whether to is the caller's choice.
+ *
+ * Two PUTs of one chunk under way at the same time may both be carried out and then both be sent
+ * again, the first of them to be answered -ESTALE: the node holds the newer version. Whoever wants
+ * to know that the older one was once held waits for it before sending the newer one.
+ *
+ * What the node knows of a writer (client and epoch) outlives a connection, so PUTs go on after a
+ * reconnect without more ado. Only `writer_alive` follows connections: a writer that wants to be
+ * seen alive attaches again (REGION_OPEN, mode 1, the same epoch), from on_state(UP). What on_state
+ * submits goes before the requests that are sent again.
  *
  * Errors are negative errnos: those of gvm_status_errno(), -ETIMEDOUT for a deadline, -EBADMSG for
- * an answer that fails its checks (the connection is then dropped and set up again, and GETs are
- * tried once more before this is reported).
+ * an answer that fails its checks (the connection is then dropped and set up again, and the request
+ * is tried once more before this is reported).
+ *
+ * A key given is demanded of the node, too: one that cannot prove that it holds the key is not
+ * spoken to, whether or not it asks for a proof itself.
  */
 #ifndef GVM_CLIENT_H
 #define GVM_CLIENT_H
@@ -39,8 +53,11 @@ struct gvm_conn_opts {
 	size_t key_bytes;
 	uint64_t client;	  /* writer identity (HELLO); 0: a random one is made */
 	unsigned dead_after_ms;	  /* no answer to a PING for so long: reconnect; 0: 5000 */
-	/* Called on every change of state, from process(); `why` is a short text ("connection
-	 * refused"), never NULL. `renewed`: up again, but with another incarnation than before. */
+	/* Called from process() on every change of state, and while CONNECTING whenever an attempt
+	 * fails for another reason than before; `why` is a short text ("Connection refused"), never
+	 * NULL, valid during the call. `renewed`: up again, but with another incarnation than
+	 * before; requests that name a region end with -ENOMEDIUM after this call. Requests may be
+	 * submitted and cancelled here. */
 	void (*on_state)(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 			 const char *why, void *arg);
 	void *arg;
@@ -49,7 +66,9 @@ struct gvm_conn_opts {
 struct gvm_req;
 typedef void gvm_done_fn(struct gvm_req *req);
 
-/* What every request begins with. The caller sets done (and arg, deadline_ns if wanted). */
+/* What every request begins with. The caller sets done (and arg, deadline_ns if wanted); done may be
+ * NULL where gvm_conn_wait() is used. A deadline is kept to within a few milliseconds. From within
+ * callbacks any request may be submitted, and any cancelled. */
 struct gvm_req {
 	gvm_done_fn *done;
 	void *arg;
@@ -75,8 +94,11 @@ struct gvm_req {
 /*
  * GET. on_piece is called for each frame of the answer, in order: the head lists the blocks of this
  * piece, `body` is valid during the call only. Checksums of frame and head have been verified, the
- * blocks' have not (chunk_decode() does). When a request is sent again after a reconnect, pieces
- * may come twice. An error returned by on_piece ends the request with it.
+ * blocks' have not (chunk_decode() does). The pieces of an answer belong to one version, not older
+ * than asked for, list only blocks of `page_mask`, each once, and have brought all of them (or
+ * shown them to be zero) when done() says 0. When a request is sent again, pieces begin anew and may
+ * come twice. An error returned by on_piece ends the request with it; -EBADMSG (the blocks' checks
+ * failed) makes it be sent once more first.
  */
 struct gvm_get {
 	struct gvm_req req;
@@ -92,7 +114,8 @@ struct gvm_get {
 	} progress; /* private */
 };
 
-/* PUT: head and body stay valid and unchanged until done. */
+/* PUT: head and body stay valid and unchanged until done. A node that found it damaged on arrival
+ * (CORRUPT) is sent it once more. */
 struct gvm_put {
 	struct gvm_req req;
 	struct gvm_put_req what;
@@ -126,7 +149,8 @@ struct gvm_call {
 /* addr: "host:port", "[v6]:port", or "host" (port 9999). Numeric addresses only: nothing blocks
  * on a resolver. -EINVAL for anything else. Connecting begins in the first process(). */
 int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct gvm_conn **conn);
-/* Every request still there ends with -ECANCELED first. NULL is accepted. */
+/* Every request still there ends with -ECANCELED first (do not submit it again then). Not to be
+ * called from within a callback. NULL is accepted. */
 void gvm_conn_destroy(struct gvm_conn *conn);
 
 /* One descriptor for the life of the connection; readable when process() has something to do
@@ -135,8 +159,8 @@ int gvm_conn_fd(const struct gvm_conn *conn);
 /* Sends what is queued, receives what is there, runs callbacks and timers. Returns the number of
  * frames received (0: nothing was there). Not to be called from within a callback. */
 int gvm_conn_process(struct gvm_conn *conn);
-/* As process(), but only looks at the socket: the cheap form for spinning between two process()
- * calls. */
+/* As process(), but only looks at the socket: one system call, no clock, no timers. The cheap form
+ * for spinning between two process() calls. */
 int gvm_conn_poll(struct gvm_conn *conn);
 
 const char *gvm_conn_addr(const struct gvm_conn *conn);
@@ -147,7 +171,9 @@ uint64_t gvm_conn_client(const struct gvm_conn *conn);
 /* Requests sent or waiting to be sent. */
 unsigned gvm_conn_pending(const struct gvm_conn *conn);
 
-/* Submitting never fails at once (an error arrives through done, from a later process()); requests
+/* gvm_name_put: the record stays valid and unchanged until done.
+ *
+ * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent as soon as they are submitted where the socket takes them. With gvm_conn_cork(true)
  * they gather until cork(false) or process(): one system call for many. */
 void gvm_conn_cork(struct gvm_conn *conn, bool on);
@@ -179,23 +205,30 @@ void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_
 /* Ends a request early: done() runs at once, with -ECANCELED. */
 void gvm_cancel(struct gvm_req *req);
 
-/* For tools and threads without a loop: processes until `req` is done, and returns its result. */
+/* For tools and threads without a loop: processes until `req` is done, and returns its result. The
+ * request's memory must outlive its done(). Without a deadline in `req` this may take for ever. Not
+ * to be called from within a callback. */
 int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t gvm_now_ns(void);
 
-/* Reads a key file: its content less a trailing newline; 16..4096 bytes, and not readable by
- * others than its owner (-EPERM). The caller frees *key. */
+/* Reads a key file: its content less a trailing newline; 16..4096 bytes (-EINVAL), owned by root or
+ * the caller, and with no permission for anybody else (-EPERM). The caller frees *key. */
 int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
 
 /* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.
- * Reports "line N: what is wrong" through err. Shared by all modes. */
+ * Addresses as for gvm_conn_create(). An id or an address may stand there once. Reports "line N:
+ * what is wrong" through err. Nodes come in the order of the file, at least one; the caller frees
+ * *nodes. Shared by all modes. */
 struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
 	char addr[64];
 	bool cpu, mem;
 };
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);
+/* The same from the file's text. Pure. */
+int gvm_cluster_parse(const char *text, size_t bytes, struct gvm_cluster_node **nodes,
+		      unsigned *count, char err[128]);
 
 #endif
