@@ -1,5 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-int main(void)
+/* gvm - one program for people, a subcommand a file. */
+#include "gvm.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name, *speaker, *about;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"run", "gvm run", "run a QEMU command line with its RAM in a region", cmd_run},
+	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
+	{"node", "gvm node", "statistics of a memory node", cmd_node},
+	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void help(FILE *f)
 {
-	return 1;
+	fputs("usage: gvm SUBCOMMAND [ARGUMENT ...]\n"
+	      "       gvm --help | --version\n"
+	      "\n"
+	      "Subcommands (each has its own --help):\n",
+	      f);
+	for (unsigned i = 0; i < COMMANDS; i++)
+		fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].about);
+	fputs("\n"
+	      "  --help     show this text\n"
+	      "  --version  show the version\n",
+	      f);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		help(stdout);
+		return 0;
+	}
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		puts("gvm " GVM_PROGRAM_VERSION);
+		return 0;
+	}
+	for (unsigned i = 0; argc > 1 && i < COMMANDS; i++) {
+		if (!strcmp(argv[1], commands[i].name)) {
+			say_as(commands[i].speaker);
+			return commands[i].run(argc - 1, argv + 1);
+		}
+	}
+	if (argc > 1)
+		say("no subcommand '%s'", argv[1]);
+	help(stderr);
+	return EXIT_USAGE;
 }

@@ -264,7 +264,8 @@ bool qemu_opts_is_on(const struct qemu_opts *o, const char *key)
 {
 	const char *v = qemu_opts_get(o, key);
 
-	return v && (!strcmp(v, "on") || !strcmp(v, "yes") || !strcmp(v, "true") || !strcmp(v, "y"));
+	return v &&
+	       (!strcmp(v, "on") || !strcmp(v, "yes") || !strcmp(v, "true") || !strcmp(v, "y"));
 }
 
 /* Removes every occurrence of `key` from index `from` on. */

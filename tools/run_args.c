@@ -26,13 +26,49 @@ static const char pinned_why[] =
 	"pins all of the guest's memory on the host, so that none of it could be remote";
 
 static const char *const flag_options[] = {
-	"S", "s", "h", "help", "version", "audio-help", "snapshot", "usb", "nographic", "portrait",
-	"full-screen", "win2k-hack", "no-fd-bootchk", "no-acpi", "no-hpet", "singlestep",
-	"preconfig", "enable-kvm", "xen-attach", "xen-domid-restrict", "no-reboot", "no-shutdown",
-	"daemonize", "only-migratable", "nodefaults", "no-user-config", "nouserconfig",
-	"enable-sync-profile", "mem-prealloc", "async-teardown", "no-quit", "alt-grab", "ctrl-grab",
-	"no-frame", "sdl", "curses", "gtk", "enable-fips", "no-kvm", "rtc-td-hack", "semihosting",
-	"old-param", "qtest-allow",
+	"S",
+	"s",
+	"h",
+	"help",
+	"version",
+	"audio-help",
+	"snapshot",
+	"usb",
+	"nographic",
+	"portrait",
+	"full-screen",
+	"win2k-hack",
+	"no-fd-bootchk",
+	"no-acpi",
+	"no-hpet",
+	"singlestep",
+	"preconfig",
+	"enable-kvm",
+	"xen-attach",
+	"xen-domid-restrict",
+	"no-reboot",
+	"no-shutdown",
+	"daemonize",
+	"only-migratable",
+	"nodefaults",
+	"no-user-config",
+	"nouserconfig",
+	"enable-sync-profile",
+	"mem-prealloc",
+	"async-teardown",
+	"no-quit",
+	"alt-grab",
+	"ctrl-grab",
+	"no-frame",
+	"sdl",
+	"curses",
+	"gtk",
+	"enable-fips",
+	"no-kvm",
+	"rtc-td-hack",
+	"semihosting",
+	"old-param",
+	"qtest-allow",
 };
 
 static bool is_flag(const char *name)
@@ -55,7 +91,7 @@ struct scan {
 		char *id;
 		int arg;
 		struct qemu_opts o;
-	} *backend;
+	} * backend;
 	unsigned backends;
 	char *numa_id[RUN_REGIONS_MAX];
 	unsigned numa_ids;
@@ -143,8 +179,8 @@ static int take_machine(struct scan *s, int arg, const struct qemu_opts *o)
 	int rc = 0;
 
 	if (qemu_opts_get(o, "memory-encryption") || qemu_opts_get(o, "confidential-guest-support"))
-		return refuse(s, -EOPNOTSUPP, "-machine %s: memory encryption %s",
-			      s->a->args[arg], pinned_why);
+		return refuse(s, -EOPNOTSUPP, "-machine %s: memory encryption %s", s->a->args[arg],
+			      pinned_why);
 	if (s->a->machine < 0)
 		s->a->machine = arg;
 	v = qemu_opts_get(o, "memory-backend");
@@ -220,8 +256,10 @@ static int take_device(struct scan *s, int arg, const struct qemu_opts *o)
 			      driver, pinned_why);
 	if ((!strcmp(driver, "pc-dimm") || !strcmp(driver, "virtio-mem-pci") ||
 	     !strcmp(driver, "nvdimm")) &&
-	    note(s->a, "-device %s stays in memory of this host, outside of the region and of the "
-		       "budget", driver))
+	    note(s->a,
+		 "-device %s stays in memory of this host, outside of the region and of the "
+		 "budget",
+		 driver))
 		return -ENOMEM;
 	return 0;
 }
@@ -325,9 +363,10 @@ static int take_flag(struct scan *s, const char *name)
 			      "-mem-prealloc touches all of the guest's memory before it starts: "
 			      "every page would travel to the nodes and back for nothing");
 	if (!strcmp(name, "daemonize"))
-		return refuse(s, -EOPNOTSUPP,
-			      "-daemonize: gvm run stays beside QEMU to keep the budget; put gvm run "
-			      "itself into the background instead");
+		return refuse(
+			s, -EOPNOTSUPP,
+			"-daemonize: gvm run stays beside QEMU to keep the budget; put gvm run "
+			"itself into the background instead");
 	return 0;
 }
 
@@ -370,19 +409,24 @@ static int backend_check(struct scan *s, const struct backend *b)
 
 	if (strcmp(type, "memory-backend-ram") && strcmp(type, "memory-backend-file") &&
 	    strcmp(type, "memory-backend-memfd") && strcmp(type, "memory-backend-shm"))
-		return refuse(s, -EOPNOTSUPP, "-object %s,id=%s: this kind of memory cannot be "
-					      "remote", type, b->id);
-	if (qemu_opts_is_on(&b->o, "prealloc"))
 		return refuse(s, -EOPNOTSUPP,
-			      "-object %s,id=%s: prealloc=on touches all of the guest's memory before "
-			      "it starts: every page would travel to the nodes and back for nothing",
+			      "-object %s,id=%s: this kind of memory cannot be "
+			      "remote",
 			      type, b->id);
+	if (qemu_opts_is_on(&b->o, "prealloc"))
+		return refuse(
+			s, -EOPNOTSUPP,
+			"-object %s,id=%s: prealloc=on touches all of the guest's memory before "
+			"it starts: every page would travel to the nodes and back for nothing",
+			type, b->id);
 	if (qemu_opts_is_on(&b->o, "hugetlb"))
 		return refuse(s, -EOPNOTSUPP, "-object %s,id=%s: hugetlb=on %s", type, b->id,
 			      pinned_why);
 	if (qemu_opts_is_on(&b->o, "readonly") || qemu_opts_is_on(&b->o, "pmem"))
-		return refuse(s, -EOPNOTSUPP, "-object %s,id=%s: readonly or pmem memory is not a "
-					      "machine's RAM", type, b->id);
+		return refuse(s, -EOPNOTSUPP,
+			      "-object %s,id=%s: readonly or pmem memory is not a "
+			      "machine's RAM",
+			      type, b->id);
 	return 0;
 }
 
@@ -410,8 +454,9 @@ static int ram_add_backend(struct scan *s, const char *id)
 	r->id = strdup(id);
 	a->rams++;
 	path = qemu_opts_get(&b->o, "mem-path");
-	if (!r->id || (path && note(a, "mem-path=%s of '%s' is left out: the region takes its place",
-				    path, id)))
+	if (!r->id ||
+	    (path &&
+	     note(a, "mem-path=%s of '%s' is left out: the region takes its place", path, id)))
 		return -ENOMEM;
 	return 0;
 }
@@ -423,8 +468,9 @@ static int rams_find(struct scan *s)
 	int rc = 0;
 
 	if (s->machine_backend && s->numa_memdev)
-		return refuse(s, -EINVAL, "-machine memory-backend= and -numa memdev= exclude each "
-					  "other");
+		return refuse(s, -EINVAL,
+			      "-machine memory-backend= and -numa memdev= exclude each "
+			      "other");
 	if (s->machine_backend)
 		return ram_add_backend(s, s->machine_backend);
 	for (unsigned i = 0; i < s->numa_ids && !rc; i++)
@@ -432,8 +478,9 @@ static int rams_find(struct scan *s)
 	if (rc || s->numa_ids)
 		return rc;
 	if (s->readconfig && !s->ram_bytes)
-		return refuse(s, -EINVAL, "-readconfig: give the RAM's size with -m on the command "
-					  "line; the file is not read here");
+		return refuse(s, -EINVAL,
+			      "-readconfig: give the RAM's size with -m on the command "
+			      "line; the file is not read here");
 	a->ram[0] = (struct run_ram){strdup(RUN_OBJECT_ID), -1,
 				     s->ram_bytes ? s->ram_bytes : RAM_DEFAULT};
 	a->rams = 1;
@@ -497,9 +544,17 @@ void run_args_deinit(struct run_args *a)
 /* The -object's value for ram `r`: made anew, or what stood there with another type and place. */
 static char *backend_text(const struct run_args *a, const struct run_ram *r, const char *path)
 {
-	static const char *const dropped[] = {"hugetlb", "hugetlbsize", "seal", "prealloc",
-					      "prealloc-threads", "prealloc-context", "align",
-					      "offset", "readonly", "pmem", "rom"};
+	static const char *const dropped[] = {"hugetlb",
+					      "hugetlbsize",
+					      "seal",
+					      "prealloc",
+					      "prealloc-threads",
+					      "prealloc-context",
+					      "align",
+					      "offset",
+					      "readonly",
+					      "pmem",
+					      "rom"};
 	struct qemu_opts o;
 	char size[24], *text = NULL;
 	int rc;

@@ -20,8 +20,8 @@ enum run_accel { RUN_ACCEL_TCG, RUN_ACCEL_KVM, RUN_ACCEL_KVM_OR_TCG, RUN_ACCEL_O
 
 /* RAM that becomes one region: of the machine, or of a NUMA node's backend. */
 struct run_ram {
-	char *id;    /* the backend's id */
-	int arg;     /* index in args of its -object's value, or -1: a backend is added */
+	char *id; /* the backend's id */
+	int arg;  /* index in args of its -object's value, or -1: a backend is added */
 	uint64_t bytes;
 };
 

@@ -129,7 +129,7 @@ static void size_is_read_as_qemu_reads_it(void)
 	CHECK_EQ(ram_of("q -m 2G,slots=4,maxmem=16G", 0), 2 * GIB);
 	CHECK_EQ(ram_of("q -m size=2G,slots=4,maxmem=16G", 0), 2 * GIB);
 	CHECK_EQ(ram_of("q -m 4097k", 0), 4104 * KIB); /* rounded to 8 KiB */
-	CHECK_EQ(ram_of("q -m 1G -m 2G", 0), 2 * GIB);	/* the last one holds */
+	CHECK_EQ(ram_of("q -m 1G -m 2G", 0), 2 * GIB); /* the last one holds */
 	CHECK_EQ(ram_of("q -m slots=1,maxmem=2G -m 512", 0), 512 * MIB);
 	CHECK_EQ(ram_of("q", 0), 128 * MIB);
 	CHECK_EQ(ram_of("q --m 256", 0), 256 * MIB);
@@ -173,7 +173,8 @@ static void backend_is_replaced_in_its_place(void)
 		"q -M memory-backend=m0 -object "
 		"memory-backend-file,size=67108864,id=m0,share=on,dump=off,mem-path=/mnt/a");
 	rewrite("q -M memory-backend=m0 -object "
-		"memory-backend-file,id=m0,mem-path=/dev/shm/x,,y,size=64M,discard-data=on,align=2M",
+		"memory-backend-file,id=m0,mem-path=/dev/shm/"
+		"x,,y,size=64M,discard-data=on,align=2M",
 		"q -M memory-backend=m0 -object "
 		"memory-backend-file,id=m0,mem-path=/mnt/a,size=67108864,discard-data=on,share=on");
 	/* other objects and other backends stay as they are */
@@ -198,10 +199,13 @@ static void json_objects_stay_json(void)
 		"q -object {\"qom-type\":\"memory-backend-file\",\"id\":\"pc.ram\",\"mem-path\":"
 		"\"/mnt/a\",\"share\":true,\"x-use-canonical-path-for-ramblock-id\":false,\"size\":"
 		"2147483648} -machine pc-q35-7.2,usb=off,memory-backend=pc.ram -m size=2097152k");
-	rewrite("q -object {~\"qom-type\"~:~\"memory-backend-ram\",~\"id\":\"a\\\"b\\u00e9\",\"size\":"
+	rewrite("q -object "
+		"{~\"qom-type\"~:~\"memory-backend-ram\",~\"id\":\"a\\\"b\\u00e9\",\"size\":"
 		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\"} -M memory-backend=a\"b\xc3\xa9",
-		"q -object {\"qom-type\":\"memory-backend-file\",\"id\":\"a\\\"b\xc3\xa9\",\"size\":"
-		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\",\"mem-path\":\"/mnt/a\",\"share\":true} "
+		"q -object "
+		"{\"qom-type\":\"memory-backend-file\",\"id\":\"a\\\"b\xc3\xa9\",\"size\":"
+		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\",\"mem-path\":\"/mnt/"
+		"a\",\"share\":true} "
 		"-M memory-backend=a\"b\xc3\xa9");
 	refused("q -object {\"qom-type\":\"memory-backend-ram\",", -EINVAL, "not understood");
 	refused("q -object {\"qom-type\"", -EINVAL, "not understood");
@@ -209,7 +213,8 @@ static void json_objects_stay_json(void)
 	refused("q -object {\"a\":\"\\u12\"}", -EINVAL, "not understood");
 	refused("q -object {\"a\":\"b\\", -EINVAL, "not understood");
 	refused("q -object {\"a\":1}x", -EINVAL, "not understood");
-	refused("q -device {\"driver\":\"vfio-pci\",\"host\":\"0000:01:00.0\"}", -EOPNOTSUPP, "pins");
+	refused("q -device {\"driver\":\"vfio-pci\",\"host\":\"0000:01:00.0\"}", -EOPNOTSUPP,
+		"pins");
 	refused("q -M memory-backend=m -object {\"qom-type\":\"memory-backend-ram\",\"id\":\"m\","
 		"\"size\":65536,\"prealloc\":true}",
 		-EOPNOTSUPP, "prealloc");
@@ -220,9 +225,11 @@ static void numa_nodes_get_a_region_each(void)
 	rewrite("q -m 3G -object memory-backend-ram,id=n0,size=1G -numa node,nodeid=0,memdev=n0 "
 		"-object memory-backend-memfd,id=n1,size=2G,policy=bind,host-nodes=1 -numa "
 		"node,nodeid=1,memdev=n1 -smp 2",
-		"q -m 3G -object memory-backend-file,id=n0,size=1073741824,mem-path=/mnt/a,share=on "
+		"q -m 3G -object "
+		"memory-backend-file,id=n0,size=1073741824,mem-path=/mnt/a,share=on "
 		"-numa node,nodeid=0,memdev=n0 -object "
-		"memory-backend-file,id=n1,size=2147483648,policy=bind,host-nodes=1,mem-path=/mnt/b,"
+		"memory-backend-file,id=n1,size=2147483648,policy=bind,host-nodes=1,mem-path=/mnt/"
+		"b,"
 		"share=on -numa node,nodeid=1,memdev=n1 -smp 2");
 	/* a node without memory of its own, and the old form, change nothing */
 	rewrite("q -m 1G -numa node,mem=512 -numa cpu,node-id=0,socket-id=0 -M pc-i440fx-5.0",
@@ -230,7 +237,8 @@ static void numa_nodes_get_a_region_each(void)
 		"pc-i440fx-5.0,memory-backend=gvm-ram -object "
 		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on");
 	refused("q -M memory-backend=a -object memory-backend-ram,id=a,size=1G -numa "
-		"node,memdev=a", -EINVAL, "exclude");
+		"node,memdev=a",
+		-EINVAL, "exclude");
 	refused("q -numa node,memdev=nowhere", -EINVAL, "nowhere");
 }
 
@@ -303,10 +311,35 @@ static void config_file_needs_the_size(void)
 
 static void any_bytes_are_survived(void)
 {
-	static const char *const piece[] = {
-		"-m", "-object", "-M", "-numa", "-device", "{", "}", "\"", ",", "=", "memory-backend-ram",
-		"memory-backend-file,id=a,size=1", "node,memdev=a", "memory-backend=a", "[", "]", ":", "\\",
-		"\\u00", "1", "G", ".", "id", "-", "--", "on", "\"qom-type\":", "\"a\"", "prealloc=off"};
+	static const char *const piece[] = {"-m",
+					    "-object",
+					    "-M",
+					    "-numa",
+					    "-device",
+					    "{",
+					    "}",
+					    "\"",
+					    ",",
+					    "=",
+					    "memory-backend-ram",
+					    "memory-backend-file,id=a,size=1",
+					    "node,memdev=a",
+					    "memory-backend=a",
+					    "[",
+					    "]",
+					    ":",
+					    "\\",
+					    "\\u00",
+					    "1",
+					    "G",
+					    ".",
+					    "id",
+					    "-",
+					    "--",
+					    "on",
+					    "\"qom-type\":",
+					    "\"a\"",
+					    "prealloc=off"};
 	const unsigned pieces = sizeof(piece) / sizeof(*piece);
 
 	for (unsigned round = 0; round < 20000; round++) {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fsstats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/xattr.h>
+
+#define ATTRIBUTE "user.gvm.stats"
+
+static int terminate(char text[FSSTATS_TEXT], ssize_t n)
+{
+	int rc = n < 0 ? -errno : 0;
+
+	text[n < 0 ? 0 : n] = 0;
+	return rc;
+}
+
+int fsstats_read(const char *path, char text[FSSTATS_TEXT])
+{
+	return terminate(text, getxattr(path, ATTRIBUTE, text, FSSTATS_TEXT - 1));
+}
+
+int fsstats_read_fd(int fd, char text[FSSTATS_TEXT])
+{
+	return terminate(text, fgetxattr(fd, ATTRIBUTE, text, FSSTATS_TEXT - 1));
+}
+
+uint64_t fsstats_get(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = text; *p;) {
+		if (!strncmp(p, name, len) && p[len] == ' ')
+			return strtoull(p + len + 1, NULL, 10);
+		p += strcspn(p, "\n");
+		p += *p == '\n';
+	}
+	return 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fsstats.h - gvmfs' counters, as the extended attribute of a mount's root or of a region. */
+#ifndef TOOLS_FSSTATS_H
+#define TOOLS_FSSTATS_H
+
+#include <stdint.h>
+
+#define FSSTATS_TEXT 16384
+
+/* Reads the lines `name value` of a path; always terminated. 0 or a negative errno (-ENODATA,
+ * -EOPNOTSUPP: it is not gvmfs'). */
+int fsstats_read(const char *path, char text[FSSTATS_TEXT]);
+int fsstats_read_fd(int fd, char text[FSSTATS_TEXT]);
+/* The value of a line, 0 if there is none. */
+uint64_t fsstats_get(const char *text, const char *name);
+
+#endif

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "memcg.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SWEEP_MAX 64 /* stale groups removed at a time */
+
+__attribute__((format(printf, 2, 3))) static int path_print(char path[PATH_MAX], const char *fmt,
+							    ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(path, PATH_MAX, fmt, ap);
+	va_end(ap);
+	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int file_write(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+	int rc = path_print(path, "%s/%s", dir, name), fd;
+
+	if (rc)
+		return rc;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static int file_write_u64(const char *dir, const char *name, uint64_t v)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	return file_write(dir, name, text);
+}
+
+/* Reads a small kernel file as text. */
+static int file_read(const char *dir, const char *name, char *buf, size_t size)
+{
+	char path[PATH_MAX];
+	int rc = path_print(path, "%s/%s", dir, name), fd;
+	size_t have = 0;
+
+	if (rc)
+		return rc;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (have < size - 1) {
+		ssize_t n = read(fd, buf + have, size - 1 - have);
+
+		if (n < 0)
+			rc = -errno;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	buf[have] = 0;
+	close(fd);
+	return rc;
+}
+
+/* True if the list of words in a file of `dir` has `word`. */
+static bool file_has_word(const char *dir, const char *name, const char *word)
+{
+	char buf[4096], *save;
+
+	if (file_read(dir, name, buf, sizeof(buf)))
+		return false;
+	for (char *w = strtok_r(buf, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+		if (!strcmp(w, word))
+			return true;
+	return false;
+}
+
+static uint64_t row(const char *stat, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = stat; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (!strncmp(p, name, len) && p[len] == ' ')
+			return strtoull(p + len + 1, NULL, 10);
+	}
+	return 0;
+}
+
+/*
+ * The caller's group as /proc/self/cgroup names it, in the hierarchy of v1's memory controller or
+ * of v2. Returns 1 for v1, 2 for v2, or a negative errno.
+ */
+static int own_group(char group[PATH_MAX])
+{
+	FILE *f = fopen("/proc/self/cgroup", "re");
+	char *line = NULL;
+	size_t room = 0;
+	int found = -ENOENT;
+
+	if (!f)
+		return -errno;
+	while (found != 1 && getline(&line, &room, f) > 0) {
+		char *names = strchr(line, ':'), *path = names ? strchr(++names, ':') : NULL, *save;
+
+		if (!path)
+			continue;
+		*path++ = 0;
+		path[strcspn(path, "\n")] = 0;
+		if (!*names && found < 0 && !path_print(group, "%s", path))
+			found = 2;
+		for (char *w = strtok_r(names, ",", &save); w; w = strtok_r(NULL, ",", &save))
+			if (!strcmp(w, "memory") && !path_print(group, "%s", path))
+				found = 1;
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+/*
+ * Where `group` of that hierarchy is found in the file system. A container may see its part only:
+ * mountinfo's root is then what must be taken off the front. *top gets the mount point's length.
+ */
+static int group_dir(bool v2, const char *group, char dir[PATH_MAX], size_t *top)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL;
+	size_t room = 0;
+	int rc = -ENOENT;
+
+	if (!f)
+		return -errno;
+	while (rc && getline(&line, &room, f) > 0) {
+		char root[PATH_MAX], at[PATH_MAX], type[64], super[1024];
+		char *dash = strstr(line, " - ");
+		size_t len;
+
+		if (!dash || sscanf(line, "%*s %*s %*s %4095s %4095s", root, at) != 2 ||
+		    sscanf(dash, " - %63s %*s %1023s", type, super) != 2)
+			continue;
+		if (strcmp(type, v2 ? "cgroup2" : "cgroup"))
+			continue;
+		if (!v2) {
+			char *save, *w = strtok_r(super, ",", &save);
+
+			while (w && strcmp(w, "memory"))
+				w = strtok_r(NULL, ",", &save);
+			if (!w)
+				continue;
+		}
+		len = strcmp(root, "/") ? strlen(root) : 0;
+		if (strncmp(group, root, len) || (len && group[len] && group[len] != '/'))
+			continue;
+		group += len;
+		*top = strlen(at);
+		rc = path_print(dir, "%s%s", at, strcmp(group, "/") ? group : "");
+	}
+	free(line);
+	fclose(f);
+	return rc;
+}
+
+static int count_processes(const char *dir)
+{
+	char buf[4096];
+	int n = 0;
+
+	if (file_read(dir, "cgroup.procs", buf, sizeof(buf)))
+		return -1;
+	for (char *p = buf; *p; p++)
+		n += *p == '\n';
+	return n;
+}
+
+/* v2: turns `dir`, the caller's group, into one below which the memory group may be made. */
+static int v2_find_parent(struct memcg *cg, char dir[PATH_MAX], size_t top)
+{
+	char own[PATH_MAX];
+	int rc;
+
+	if (file_has_word(dir, "cgroup.subtree_control", "memory"))
+		return 0;
+	if (!file_has_word(dir, "cgroup.controllers", "memory"))
+		return -EOPNOTSUPP;
+	/* the root may have processes and children with controllers at once */
+	if (strlen(dir) == top)
+		return file_write(dir, "cgroup.subtree_control", "+memory");
+	strcpy(own, dir);
+	if (count_processes(own) == 1 && !path_print(cg->leaf, "%s/gvm.%d.self", own, getpid())) {
+		if (mkdir(cg->leaf, 0755) == 0) {
+			rc = file_write(cg->leaf, "cgroup.procs", "0");
+			if (!rc)
+				rc = file_write(own, "cgroup.subtree_control", "+memory");
+			if (!rc) {
+				strcpy(cg->moved_from, own);
+				return 0;
+			}
+			file_write(own, "cgroup.procs", "0");
+			rmdir(cg->leaf);
+		}
+	}
+	while (strlen(dir) > top) {
+		char *slash = strrchr(dir, '/');
+
+		*slash = 0;
+		if (file_has_word(dir, "cgroup.subtree_control", "memory"))
+			return 0;
+	}
+	return -EOPNOTSUPP;
+}
+
+/* Removes groups PREFIX.PID below `parent` whose maker no longer runs. A group with processes in it
+ * stays: rmdir refuses it. */
+static void sweep(const char *parent, const char *prefix)
+{
+	DIR *d = opendir(parent);
+	size_t len = strlen(prefix);
+	struct dirent *e;
+	unsigned n = 0;
+
+	while (d && n < SWEEP_MAX && (e = readdir(d))) {
+		char *end;
+		long pid;
+
+		if (strncmp(e->d_name, prefix, len) || e->d_name[len] != '.')
+			continue;
+		pid = strtol(e->d_name + len + 1, &end, 10);
+		if (*end || pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+			continue;
+		unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+		n++;
+	}
+	if (d)
+		closedir(d);
+}
+
+int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT])
+{
+	char group[PATH_MAX], dir[PATH_MAX];
+	size_t top = 0;
+	int rc;
+
+	memset(cg, 0, sizeof(*cg));
+	rc = own_group(group);
+	if (rc < 0) {
+		snprintf(err, MEMCG_ERR_TEXT, "this kernel has no memory cgroups");
+		return rc;
+	}
+	cg->v2 = rc == 2;
+	rc = group_dir(cg->v2, group, dir, &top);
+	if (rc) {
+		snprintf(err, MEMCG_ERR_TEXT,
+			 "no file system of type %s with the memory controller shows the group %s",
+			 cg->v2 ? "cgroup2" : "cgroup", group);
+		return rc;
+	}
+	if (cg->v2)
+		rc = v2_find_parent(cg, dir, top);
+	if (!rc)
+		rc = path_print(cg->path, "%s/%s.%d", dir, prefix, getpid());
+	if (!rc) {
+		sweep(dir, prefix);
+		rmdir(cg->path); /* of an earlier process with this pid */
+		if (mkdir(cg->path, 0755))
+			rc = -errno;
+	}
+	if (!rc)
+		return 0;
+	if (cg->v2)
+		snprintf(err, MEMCG_ERR_TEXT,
+			 "no memory cgroup can be made below %s (%s): run as root, or as "
+			 "systemd-run --user --scope -p Delegate=yes gvm run ...",
+			 dir, strerror(-rc));
+	else
+		snprintf(err, MEMCG_ERR_TEXT,
+			 "no memory cgroup can be made below %s (%s): run as "
+			 "root",
+			 dir, strerror(-rc));
+	return rc;
+}
+
+int memcg_enter(const struct memcg *cg, pid_t pid)
+{
+	return file_write_u64(cg->path, "cgroup.procs", (uint64_t)pid);
+}
+
+int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
+{
+	char buf[8192];
+	int rc;
+
+	memset(st, 0, sizeof(*st));
+	rc = file_read(cg->path, cg->v2 ? "memory.current" : "memory.usage_in_bytes", buf,
+		       sizeof(buf));
+	if (rc)
+		return rc;
+	st->usage = strtoull(buf, NULL, 10);
+	rc = file_read(cg->path, "memory.stat", buf, sizeof(buf));
+	if (rc)
+		return rc;
+	if (cg->v2) {
+		st->file = row(buf, "file") - row(buf, "shmem");
+		st->dirty = row(buf, "file_dirty");
+		st->writeback = row(buf, "file_writeback");
+		rc = file_read(cg->path, "memory.events", buf, sizeof(buf));
+		if (!rc)
+			st->oom_kills = row(buf, "oom_kill");
+		return rc;
+	}
+	st->file = row(buf, "total_cache") - row(buf, "total_shmem");
+	st->dirty = row(buf, "total_dirty");
+	st->writeback = row(buf, "total_writeback");
+	rc = file_read(cg->path, "memory.oom_control", buf, sizeof(buf));
+	if (!rc) {
+		st->oom_kills = row(buf, "oom_kill");
+		st->under_oom = row(buf, "under_oom");
+	}
+	return rc;
+}
+
+int memcg_limit(struct memcg *cg, uint64_t bytes, uint64_t margin)
+{
+	int rc;
+
+	if (!cg->v2)
+		return file_write_u64(cg->path, "memory.limit_in_bytes", bytes);
+	if (bytes + margin > cg->max_bytes) {
+		rc = file_write_u64(cg->path, "memory.max", bytes + margin);
+		if (rc)
+			return rc;
+		cg->max_bytes = bytes + margin;
+	}
+	return file_write_u64(cg->path, "memory.high", bytes);
+}
+
+void memcg_forbid_swap(const struct memcg *cg)
+{
+	/* either file is missing where the kernel has no swap: nothing to forbid then */
+	if (cg->v2)
+		file_write(cg->path, "memory.swap.max", "0");
+	else
+		file_write(cg->path, "memory.swappiness", "0");
+}
+
+int memcg_wait_on_oom(const struct memcg *cg)
+{
+	return cg->v2 ? 0 : file_write(cg->path, "memory.oom_control", "1");
+}
+
+int memcg_signal(const struct memcg *cg, int sig)
+{
+	char path[PATH_MAX];
+	int n = 0, pid;
+	FILE *f;
+
+	if (path_print(path, "%s/cgroup.procs", cg->path))
+		return 0;
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fscanf(f, "%d", &pid) == 1)
+		n += pid > 0 && kill(pid, sig) == 0;
+	fclose(f);
+	return n;
+}
+
+static void sleep_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+int memcg_remove(struct memcg *cg)
+{
+	int rc = 0;
+
+	if (!*cg->path)
+		return 0;
+	for (int i = 0; i < 100; i++) {
+		if (rmdir(cg->path) == 0 || errno == ENOENT)
+			goto removed;
+		rc = -errno;
+		/* a task that waits for memory would not see its signal */
+		memcg_limit(cg, INT64_MAX / 2, 0);
+		memcg_signal(cg, i < 20 ? SIGTERM : SIGKILL);
+		sleep_ms(i < 20 ? 50 : 100);
+	}
+	return rc;
+removed:
+	*cg->path = 0;
+	if (*cg->moved_from) {
+		file_write(cg->moved_from, "cgroup.subtree_control", "-memory");
+		file_write(cg->moved_from, "cgroup.procs", "0");
+		rmdir(cg->leaf);
+	}
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* mounts.h - where gvmfs is mounted, from /proc/self/mounts. */
+#ifndef TOOLS_MOUNTS_H
+#define TOOLS_MOUNTS_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#define MOUNTS_ERR_TEXT (PATH_MAX + 256)
+
+/*
+ * The folder for regions: `dir` (NULL: the only gvmfs mount there is), absolute and without links.
+ * -ENODEV (it is in no gvmfs mount, or there is none), -ENOTUNIQ (several, and none was named) or
+ * what realpath() found, with a sentence in err.
+ */
+int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT]);
+
+/* As above, from another list of mounts: for tests. */
+int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
+		   char err[MOUNTS_ERR_TEXT]);
+
+/* True if `path` (absolute, without links) is a mount point of gvmfs. */
+bool mounts_is_root(const char *path);
+
+#endif

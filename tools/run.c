@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm run - an existing QEMU command line with its RAM in regions of a gvmfs mount.
+ *
+ * In order: read the command line (run_args), make the regions (run_region), make the group
+ * (memcg), start QEMU in it (run_child), keep it within the budget until it ends (run_watch). Then
+ * the group goes first, the regions after it: what waits for a memory node must not keep the group.
+ */
+#include "fsstats.h"
+#include "gvm.h"
+#include "memcg.h"
+#include "mounts.h"
+#include "run_args.h"
+#include "run_budget.h"
+#include "run_child.h"
+#include "run_region.h"
+#include "run_watch.h"
+#include "size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help_text[] =
+	"usage: gvm run --local SIZE [OPTION ...] -- QEMU [ARGUMENT ...]\n"
+	"\n"
+	"Runs a QEMU command line, unmodified, with its RAM in a region of a gvmfs mount.\n"
+	"\n"
+	"  --local SIZE   the budget: how much of the RAM may be on this host at a time\n"
+	"                 (at least 16M; the suffixes are those of QEMU's -m)\n"
+	"  --mount DIR    the gvmfs mount, or a folder in it (default: the only one)\n"
+	"  --region NAME  the region's name; it is kept at the end, and used again when it\n"
+	"                 is there and has the size asked for\n"
+	"  --keep         keep the region although it was not named\n"
+	"  --help         show this text\n";
+
+struct run {
+	uint64_t local_bytes;
+	const char *mount, *name;
+	bool keep;
+	char dir[PATH_MAX];
+	struct run_args args;
+	struct run_region region[RUN_REGIONS_MAX];
+	unsigned regions;
+	char **argv;
+	struct memcg cg;
+	struct run_budget budget;
+	uint64_t oom_kills;
+};
+
+/* Returns the index of QEMU's name in argv, or the negated exit status - 1. */
+static int options_read(struct run *r, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"local", required_argument, NULL, 'l'},  {"mount", required_argument, NULL, 'm'},
+		{"region", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
+		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'l':
+			if (size_parse(optarg, 1, &r->local_bytes)) {
+				say("--local %s: not a size", optarg);
+				return -1 - EXIT_USAGE;
+			}
+			break;
+		case 'm':
+			r->mount = optarg;
+			break;
+		case 'r':
+			r->name = optarg;
+			break;
+		case 'k':
+			r->keep = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return -1;
+		default:
+			return -1 - EXIT_USAGE;
+		}
+	}
+	if (optind == argc || r->local_bytes < RUN_BUDGET_MIN) {
+		if (optind == argc)
+			say("no QEMU command line after --");
+		else
+			say("--local SIZE is needed, and at least 16M");
+		return -1 - EXIT_USAGE;
+	}
+	if (r->name && (!*r->name || *r->name == '.' || strchr(r->name, '/') ||
+			strlen(r->name) >= RUN_REGION_NAME)) {
+		say("--region %s: not a name for a region", r->name);
+		return -1 - EXIT_USAGE;
+	}
+	return optind;
+}
+
+/* Region i's path: with several, each has its backend's id behind the name. */
+static int region_path(const struct run *r, const char *name, unsigned i, char path[PATH_MAX])
+{
+	char id[RUN_REGION_NAME];
+	int n;
+
+	run_region_name(r->args.ram[i].id, 0, id);
+	n = snprintf(path, PATH_MAX, r->args.rams > 1 ? "%s/%s.%s" : "%s/%s", r->dir, name, id);
+	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static int regions_open_as(struct run *r, const char *name)
+{
+	char path[PATH_MAX];
+	int rc = 0;
+
+	for (r->regions = 0; r->regions < r->args.rams; r->regions++) {
+		struct run_region *g = &r->region[r->regions];
+
+		rc = region_path(r, name, r->regions, path);
+		if (!rc)
+			rc = run_region_open(g, path, r->args.ram[r->regions].bytes, r->name);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void regions_close(struct run *r)
+{
+	while (r->regions)
+		run_region_close(&r->region[--r->regions]);
+}
+
+static int regions_open(struct run *r)
+{
+	char name[RUN_REGION_NAME], longer[RUN_REGION_NAME + 16];
+	int rc;
+
+	if (r->name)
+		return regions_open_as(r, r->name);
+	run_region_name(r->args.guest, getpid(), name);
+	rc = regions_open_as(r, name);
+	if (rc != -EEXIST)
+		return rc;
+	/* another guest of that name, or a region that was kept */
+	regions_close(r);
+	snprintf(longer, sizeof(longer), "%s-%d", name, getpid());
+	rc = regions_open_as(r, longer);
+	if (rc == -EEXIST)
+		say("%s/%s is there already", r->dir, longer);
+	return rc;
+}
+
+static int argv_build(struct run *r)
+{
+	const char *path[RUN_REGIONS_MAX];
+
+	for (unsigned i = 0; i < r->regions; i++)
+		path[i] = r->region[i].path;
+	return run_args_build(&r->args, path, &r->argv);
+}
+
+/* KVM or TCG, as QEMU is going to choose, and why. */
+static void accel_text(enum run_accel accel, char *text, size_t size)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	if (accel == RUN_ACCEL_OTHER)
+		snprintf(text, size, "another accelerator");
+	else if (accel == RUN_ACCEL_TCG)
+		snprintf(text, size, "TCG%s",
+			 fd >= 0 ? " (/dev/kvm is usable, but not asked for: -accel kvm)" : "");
+	else if (fd >= 0)
+		snprintf(text, size, "KVM");
+	else
+		snprintf(text, size, "%s (/dev/kvm: %s)",
+			 accel == RUN_ACCEL_KVM ? "KVM, which will fail" : "TCG", strerror(error));
+}
+
+static void say_start(const struct run *r)
+{
+	char accel[128], ram[SIZE_TEXT], local[SIZE_TEXT];
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < r->regions; i++)
+		bytes += r->region[i].bytes;
+	for (unsigned i = 0; i < r->args.note_count; i++)
+		say("%s", r->args.notes[i]);
+	if (r->args.setuid_helper && run_child_loses_privileges())
+		say("without root, programs that QEMU starts cannot gain privileges: a setuid "
+		    "network helper will fail");
+	accel_text(r->args.accel, accel, sizeof(accel));
+	say("FUSE mode, %s; %s of RAM in %s%s, at most %s of it on this host", accel,
+	    size_text(bytes, ram), r->region[0].path, r->regions > 1 ? " and others" : "",
+	    size_text(r->local_bytes, local));
+}
+
+static uint64_t stat_sum(char (*text)[FSSTATS_TEXT], unsigned n, const char *name)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += fsstats_get(text[i], name);
+	return sum;
+}
+
+static void say_end(const struct run *r)
+{
+	char(*text)[FSSTATS_TEXT] = calloc(r->regions, sizeof(*text)), fetched[SIZE_TEXT],
+	put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT];
+
+	for (unsigned i = 0; text && i < r->regions; i++)
+		fsstats_read_fd(r->region[i].fd, text[i]);
+	if (text)
+		say("%llu faults and read-aheads, %llu chunks fetched (%s), %llu written back "
+		    "(%s); "
+		    "peak on this host %s of the RAM's budget, QEMU's own memory %s%s",
+		    (unsigned long long)stat_sum(text, r->regions, "reads"),
+		    (unsigned long long)stat_sum(text, r->regions, "chunks_fetched"),
+		    size_text(stat_sum(text, r->regions, "fetch_bytes"), fetched),
+		    (unsigned long long)stat_sum(text, r->regions, "chunks_written"),
+		    size_text(stat_sum(text, r->regions, "put_bytes"), put),
+		    size_text(r->budget.peak_file_bytes, peak),
+		    size_text(r->budget.peak_own_bytes, own),
+		    r->oom_kills ? "; the kernel killed a process of the group for want of memory"
+				 : "");
+	free(text);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* Makes the group, with its first limit. */
+static int group_make(struct run *r)
+{
+	char err[MEMCG_ERR_TEXT];
+	int rc = memcg_create(&r->cg, "gvm-run", err);
+
+	if (rc) {
+		say("%s", err);
+		return rc;
+	}
+	memcg_forbid_swap(&r->cg);
+	memcg_wait_on_oom(&r->cg);
+	run_budget_init(&r->budget, r->local_bytes, now_ns());
+	rc = memcg_limit(&r->cg, r->budget.limit_bytes, r->local_bytes / 2 + RUN_BUDGET_START);
+	if (rc) {
+		say("%s cannot be limited: %s", r->cg.path, strerror(-rc));
+		memcg_remove(&r->cg);
+	}
+	return rc;
+}
+
+/* Runs QEMU in its group. The wait status, or a negative errno if it never ran (said). */
+static int qemu_run(struct run *r)
+{
+	const char *step;
+	sigset_t mask;
+	int status, rc;
+
+	rc = run_watch_begin(&mask);
+	if (!rc)
+		rc = group_make(r);
+	if (rc)
+		return rc;
+	say_start(r);
+	status = run_child_start(r->argv, &r->cg, &mask, &step);
+	if (status < 0)
+		say("%s: %s: %s", r->argv[0], step, strerror(-status));
+	else
+		status = run_watch(status, &r->cg, &r->budget, &r->oom_kills);
+	rc = memcg_remove(&r->cg);
+	if (rc)
+		say("%s cannot be removed: %s", r->cg.path, strerror(-rc));
+	run_watch_end(&mask);
+	return status;
+}
+
+static int run(struct run *r)
+{
+	int status, rc;
+
+	rc = regions_open(r);
+	if (!rc)
+		rc = argv_build(r);
+	if (rc)
+		return rc;
+	status = qemu_run(r);
+	if (status < 0)
+		return status;
+	for (unsigned i = 0; i < r->regions; i++)
+		r->region[i].keep |= r->name || r->keep;
+	say_end(r);
+	return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static struct run r;
+	char err[MOUNTS_ERR_TEXT];
+	int first = options_read(&r, argc, argv), status, rc;
+
+	if (first < 0)
+		return -1 - first;
+	rc = mounts_find(r.mount, r.dir, err);
+	if (!rc)
+		rc = run_args_parse(&r.args, argv + first, err);
+	if (rc) {
+		say("%s", *err ? err : strerror(-rc));
+		run_args_deinit(&r.args);
+		return 1;
+	}
+	status = run(&r);
+	rc = 0;
+	while (r.regions)
+		rc |= run_region_close(&r.region[--r.regions]);
+	run_args_free_argv(r.argv);
+	run_args_deinit(&r.args);
+	if (status < 0 || rc)
+		return 1;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "run_region.h"
+
+#include "gvm.h"
+#include "size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+void run_region_name(const char *guest, int pid, char name[RUN_REGION_NAME])
+{
+	unsigned n = 0;
+
+	if (!guest || !*guest) {
+		snprintf(name, RUN_REGION_NAME, "guest-%d", pid);
+		return;
+	}
+	for (; guest[n] && n < RUN_REGION_NAME - 1; n++) {
+		unsigned char c = (unsigned char)guest[n];
+
+		name[n] = c <= ' ' || c == '/' || c == ',' || c == 0x7f || (c == '.' && !n)
+				  ? '-'
+				  : (char)c;
+	}
+	name[n] = 0;
+}
+
+static void say_no_space(const struct run_region *r)
+{
+	char want[SIZE_TEXT], have[SIZE_TEXT], all[SIZE_TEXT];
+	struct statvfs v;
+
+	size_text(r->bytes, want);
+	if (fstatvfs(r->fd, &v)) {
+		say("the memory nodes cannot promise %s for %s", want, r->path);
+		return;
+	}
+	say("the memory nodes cannot promise %s for %s: %s of %s are free; lend more memory "
+	    "(gvm-memnode --memory), remove a region, or give the guest less with -m",
+	    want, r->path, size_text((uint64_t)v.f_bavail * v.f_frsize, have),
+	    size_text((uint64_t)v.f_blocks * v.f_frsize, all));
+}
+
+/* Sizes a new region, or checks an old one. */
+static int region_fit(struct run_region *r)
+{
+	char is[SIZE_TEXT], want[SIZE_TEXT];
+	struct stat st;
+
+	if (fstat(r->fd, &st)) {
+		say("%s: %s", r->path, strerror(errno));
+		return -errno;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		say("%s is not a region", r->path);
+		return -EINVAL;
+	}
+	/* an empty file is a region that was not sized yet */
+	if (!r->made && st.st_size && (uint64_t)st.st_size != r->bytes) {
+		say("region %s has %s (%lld bytes), the command line asks for %s (%llu bytes)",
+		    r->path, size_text((uint64_t)st.st_size, is), (long long)st.st_size,
+		    size_text(r->bytes, want), (unsigned long long)r->bytes);
+		return -EINVAL;
+	}
+	if ((uint64_t)st.st_size == r->bytes || ftruncate(r->fd, (off_t)r->bytes) == 0)
+		return 0;
+	if (errno == ENOSPC) {
+		say_no_space(r);
+		return -ENOSPC;
+	}
+	say("%s: the region cannot be sized: %s", r->path, strerror(errno));
+	return -errno;
+}
+
+int run_region_open(struct run_region *r, const char *path, uint64_t bytes, bool reuse)
+{
+	int rc;
+
+	memset(r, 0, sizeof(*r));
+	r->bytes = bytes;
+	if (snprintf(r->path, sizeof(r->path), "%s", path) >= (int)sizeof(r->path))
+		return -ENAMETOOLONG;
+	r->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	r->made = r->fd >= 0;
+	r->keep = !r->made;
+	if (!r->made && errno == EEXIST && reuse)
+		r->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (r->fd < 0) {
+		rc = -errno;
+		if (rc != -EEXIST)
+			say("%s: %s", path, strerror(errno));
+		return rc;
+	}
+	if (flock(r->fd, LOCK_EX | LOCK_NB)) {
+		rc = -errno;
+		say("%s is in use by another gvm run", path);
+	} else {
+		rc = region_fit(r);
+	}
+	if (!rc)
+		return 0;
+	if (r->made)
+		unlink(path);
+	close(r->fd);
+	r->fd = -1;
+	return rc;
+}
+
+int run_region_close(struct run_region *r)
+{
+	int rc = 0;
+
+	if (r->fd < 0)
+		return 0;
+	if (!r->keep) {
+		if (unlink(r->path) && errno != ENOENT)
+			say("%s could not be removed: %s", r->path, strerror(errno));
+	} else if (fsync(r->fd)) {
+		rc = -errno;
+		say("%s: not all of the guest's memory was written back: %s", r->path,
+		    strerror(errno));
+	} else {
+		/* nobody maps it now: what the host still holds is only a copy */
+		posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	close(r->fd);
+	r->fd = -1;
+	return rc;
+}

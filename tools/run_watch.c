@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One loop: signals by signalfd, readings of the group in between.
+ *
+ * QEMU stays in our process group, so that the terminal is its own as it would be without us: what
+ * the terminal sends (^C, ^\, hang-up) reaches both, and is not passed on a second time. ^Z stops
+ * both. What a process sends to us alone is passed on.
+ */
+#include "run_watch.h"
+
+#include "gvm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_NS (30ull * 1000 * 1000 * 1000)
+
+static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static void taken_set(sigset_t *set)
+{
+	sigemptyset(set);
+	for (unsigned i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		sigaddset(set, taken[i]);
+}
+
+int run_watch_begin(sigset_t *before)
+{
+	sigset_t set;
+
+	taken_set(&set);
+	return sigprocmask(SIG_BLOCK, &set, before) ? -errno : 0;
+}
+
+void run_watch_end(const sigset_t *before)
+{
+	sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+struct watch {
+	pid_t child;
+	struct memcg *cg;
+	struct run_budget *budget;
+	uint64_t stop_ns; /* the guest was told to end then; 0: it was not */
+	bool limit_said;
+	bool killed;
+};
+
+static void signals_take(struct watch *w, int fd)
+{
+	struct signalfd_siginfo si;
+
+	while (read(fd, &si, sizeof(si)) == sizeof(si)) {
+		int sig = (int)si.ssi_signo;
+		bool ends = sig == SIGTERM || sig == SIGINT || sig == SIGHUP || sig == SIGQUIT;
+
+		if (sig == SIGCHLD)
+			continue;
+		if (ends && !w->stop_ns)
+			w->stop_ns = now_ns();
+		/* a code above zero: the kernel sent it, to the whole process group */
+		if (si.ssi_code <= 0)
+			kill(w->child, sig);
+	}
+}
+
+static void budget_keep(struct watch *w, uint64_t *oom_kills)
+{
+	struct memcg_stat st;
+	uint64_t limit;
+	int rc = memcg_stat_read(w->cg, &st);
+
+	if (rc)
+		return;
+	*oom_kills = st.oom_kills;
+	limit = run_budget_step(w->budget, &st, now_ns());
+	if (!limit)
+		return;
+	rc = memcg_limit(w->cg, limit, w->budget->local_bytes / 2 + RUN_BUDGET_START);
+	if (!rc)
+		run_budget_set(w->budget, limit);
+	else if (rc != -EBUSY && rc != -EINTR && !w->limit_said) {
+		say("the budget cannot be set: %s: %s", w->cg->path, strerror(-rc));
+		w->limit_said = true;
+	}
+}
+
+int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, uint64_t *oom_kills)
+{
+	struct watch w = {.child = child, .cg = cg, .budget = budget};
+	int status = 0, fd;
+	sigset_t set;
+
+	taken_set(&set);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	for (;;) {
+		struct pollfd p = {fd, POLLIN, 0};
+		pid_t got;
+
+		poll(&p, 1, run_budget_pause_ms(budget, now_ns()));
+		signals_take(&w, fd);
+		got = waitpid(child, &status, WNOHANG);
+		if (got == child || (got < 0 && errno == ECHILD))
+			break;
+		budget_keep(&w, oom_kills);
+		if (w.stop_ns && now_ns() - w.stop_ns > STOP_NS && !w.killed) {
+			say("the guest did not end within %llu s: it is killed",
+			    STOP_NS / 1000000000ull);
+			memcg_limit(cg, INT64_MAX / 2, 0);
+			memcg_signal(cg, SIGKILL);
+			w.killed = true;
+		}
+	}
+	close(fd);
+	return status;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm stat - what gvmfs counted, for a mount or for a region. The figures that answer a question
+ * first, in words; every counter with --raw.
+ */
+#include "fsstats.h"
+#include "gvm.h"
+#include "size.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+static const char help_text[] =
+	"usage: gvm stat [OPTION ...] MOUNT|REGION ...\n"
+	"\n"
+	"Shows what gvmfs counted for a whole mount, or for one region (a file in it).\n"
+	"\n"
+	"  --raw   every counter, as lines of `name value`\n"
+	"  --help  show this text\n";
+
+__attribute__((format(printf, 2, 3))) static void line(const char *label, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("  %-12s", label);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+static double ratio(uint64_t part, uint64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
+/* What the nodes hold: of a mount the nodes' room, of a region its blocks. */
+static void storage_print(const char *path)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+	struct statvfs v;
+	struct stat st;
+
+	if (stat(path, &st))
+		return;
+	if (S_ISDIR(st.st_mode)) {
+		if (!statvfs(path, &v))
+			line("nodes", "%s lent, %s free",
+			     size_text((uint64_t)v.f_blocks * v.f_frsize, a),
+			     size_text((uint64_t)v.f_bavail * v.f_frsize, b));
+		return;
+	}
+	line("size", "%s, %s of it held by the nodes", size_text((uint64_t)st.st_size, a),
+	     size_text((uint64_t)st.st_blocks * 512, b));
+}
+
+static void readable_print(const char *path, const char *t)
+{
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+
+#define GET(name) fsstats_get(t, #name)
+#define LLU(name) ((unsigned long long)GET(name))
+	printf("%s\n", path);
+	storage_print(path);
+	line("reads", "%llu requests, %s; %.0f %% answered from chunks at hand; %llu zero pages",
+	     LLU(reads), size_text(GET(read_bytes), a), 100 * ratio(GET(cache_hits), GET(reads)),
+	     LLU(zero_pages_read));
+	line("fetched", "%llu chunks, %s for %s of pages (%.2f : 1)", LLU(chunks_fetched),
+	     size_text(GET(fetch_bytes), a), size_text(GET(fetch_raw_bytes), b),
+	     ratio(GET(fetch_raw_bytes), GET(fetch_bytes)));
+	line("read-ahead", "%llu chunks, %.0f %% of them used", LLU(prefetched),
+	     100 * ratio(GET(prefetch_used), GET(prefetched)));
+	line("writes", "%llu requests, %s; %llu waited for room", LLU(writes),
+	     size_text(GET(write_bytes), a), LLU(write_stalls));
+	line("written", "%llu chunks, %s for %s of pages (%.2f : 1); %.0f %% changed blocks only",
+	     LLU(chunks_written), size_text(GET(put_bytes), a), size_text(GET(put_raw_bytes), b),
+	     ratio(GET(put_raw_bytes), GET(put_bytes)),
+	     100 * ratio(GET(delta_puts), GET(chunks_written)));
+	line("zero pages", "%llu written, %llu punched", LLU(zero_pages_written),
+	     LLU(punched_pages));
+	line("errors", "%llu", LLU(io_errors));
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	static const struct option longs[] = {{"raw", no_argument, NULL, 'r'},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	static char text[FSSTATS_TEXT];
+	bool raw = false;
+	int status = 0, c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help_text, stdout);
+			return 0;
+		}
+		if (c != 'r')
+			return EXIT_USAGE;
+		raw = true;
+	}
+	if (optind == argc) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	for (; optind < argc; optind++) {
+		int rc = fsstats_read(argv[optind], text);
+
+		if (rc) {
+			say("%s: %s", argv[optind],
+			    rc == -ENODATA || rc == -EOPNOTSUPP
+				    ? "neither a gvmfs mount nor a region in one"
+				    : strerror(-rc));
+			status = 1;
+		} else if (raw) {
+			fputs(text, stdout);
+		} else {
+			readable_print(argv[optind], text);
+		}
+	}
+	return status;
+}
