@@ -1,5 +1,277 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-int main(void)
+/*
+ * gvm-memnode - lends this machine's memory to guests elsewhere.
+ *
+ * Options, then what is brought up and in which order; it goes down in reverse.
+ */
+#include "../gvm_client.h"
+#include "log.h"
+#include "sandbox.h"
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct options {
+	union conn_addr listen;
+	uint64_t memory_bytes;
+	double overcommit;
+	const char *key_path;
+	const char *user;
+	bool open;
+};
+
+static const char usage[] =
+	"Usage: gvm-memnode [--listen ADDR:PORT] --memory SIZE [OPTION]...\n"
+	"Lend SIZE of this machine's memory to guests whose RAM gvmfs keeps here.\n"
+	"\n"
+	"  -l, --listen ADDR:PORT  address to serve (127.0.0.1:9999); port 0 picks a free one\n"
+	"  -m, --memory SIZE       memory to lend, for example 512M or 16G\n"
+	"  -c, --overcommit F      promise F times as much as there is (1.0)\n"
+	"  -k, --key FILE          serve only clients that hold the same key\n"
+	"  -o, --open              serve anybody, also on addresses beyond loopback\n"
+	"  -u, --user NAME         where started as root, run as this user (nobody)\n"
+	"  -h, --help              print this and exit\n"
+	"  -V, --version           print the version and exit\n";
+
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
-	return 1;
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line("%s", text);
+	exit(1);
+}
+
+/* "512M", "16G", "16GiB": binary units. */
+static bool size_parse(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMGTP";
+	unsigned long long n;
+	const char *unit;
+	unsigned shift = 0;
+	char *end;
+
+	errno = 0;
+	if (*text < '0' || *text > '9')
+		return false;
+	n = strtoull(text, &end, 10);
+	unit = *end ? strchr(units, *end & ~0x20) : NULL;
+	if (unit) {
+		shift = 10 * (unsigned)(unit - units + 1);
+		end++;
+		if (!strcmp(end, "iB"))
+			end += 2;
+	}
+	if (errno || *end || !n || n > UINT64_MAX >> shift)
+		return false;
+	*bytes = (uint64_t)n << shift;
+	return true;
+}
+
+/* "1.2.3.4:9999", "1.2.3.4", "[::1]:9999", "[::1]": numbers only. */
+static bool addr_parse(const char *text, union conn_addr *addr)
+{
+	char host[INET6_ADDRSTRLEN];
+	bool v6 = *text == '[';
+	const char *from = text + v6, *end = from + strcspn(from, v6 ? "]" : ":");
+	unsigned long port = GVM_PORT;
+	char *port_end;
+
+	if ((size_t)(end - from) >= sizeof(host) || (v6 && *end != ']'))
+		return false;
+	memcpy(host, from, (size_t)(end - from));
+	host[end - from] = 0;
+	end += v6;
+	if (*end == ':') {
+		if (end[1] < '0' || end[1] > '9')
+			return false;
+		port = strtoul(end + 1, &port_end, 10);
+		end = port_end;
+	}
+	if (*end || port > UINT16_MAX)
+		return false;
+	memset(addr, 0, sizeof(*addr));
+	if (v6) {
+		addr->v6.sin6_family = AF_INET6;
+		addr->v6.sin6_port = htons((uint16_t)port);
+		return inet_pton(AF_INET6, host, &addr->v6.sin6_addr) == 1;
+	}
+	addr->v4.sin_family = AF_INET;
+	addr->v4.sin_port = htons((uint16_t)port);
+	return inet_pton(AF_INET, host, &addr->v4.sin_addr) == 1;
+}
+
+static const char *addr_name(const union conn_addr *addr)
+{
+	static char name[INET6_ADDRSTRLEN + 16];
+	char host[INET6_ADDRSTRLEN];
+
+	if (addr->any.sa_family == AF_INET6)
+		snprintf(name, sizeof(name), "[%s]:%u",
+			 inet_ntop(AF_INET6, &addr->v6.sin6_addr, host, sizeof(host)),
+			 ntohs(addr->v6.sin6_port));
+	else
+		snprintf(name, sizeof(name), "%s:%u",
+			 inet_ntop(AF_INET, &addr->v4.sin_addr, host, sizeof(host)),
+			 ntohs(addr->v4.sin_port));
+	return name;
+}
+
+static bool addr_is_loopback(const union conn_addr *addr)
+{
+	if (addr->any.sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&addr->v6.sin6_addr);
+	return ntohl(addr->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static void options_parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"listen", required_argument, NULL, 'l'},
+		{"memory", required_argument, NULL, 'm'},
+		{"overcommit", required_argument, NULL, 'c'},
+		{"key", required_argument, NULL, 'k'},
+		{"open", no_argument, NULL, 'o'},
+		{"user", required_argument, NULL, 'u'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	char *end;
+	int c;
+
+	*o = (struct options){.overcommit = 1, .user = "nobody"};
+	addr_parse("127.0.0.1", &o->listen);
+	while ((c = getopt_long(argc, argv, "l:m:c:k:ou:hV", longs, NULL)) != -1) {
+		switch (c) {
+		case 'l':
+			if (!addr_parse(optarg, &o->listen))
+				fail("--listen %s: not an address (1.2.3.4:9999, [::1]:9999)", optarg);
+			break;
+		case 'm':
+			if (!size_parse(optarg, &o->memory_bytes))
+				fail("--memory %s: not a size (512M, 16G)", optarg);
+			break;
+		case 'c':
+			o->overcommit = strtod(optarg, &end);
+			if (*end || end == optarg || !(o->overcommit >= 1 && o->overcommit <= 1000))
+				fail("--overcommit %s: not a number from 1 to 1000", optarg);
+			break;
+		case 'k':
+			o->key_path = optarg;
+			break;
+		case 'o':
+			o->open = true;
+			break;
+		case 'u':
+			o->user = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		case 'V':
+			puts("gvm-memnode " GVM_PROGRAM_VERSION);
+			exit(0);
+		default:
+			fputs("Try 'gvm-memnode --help'.\n", stderr);
+			exit(2);
+		}
+	}
+	if (optind < argc)
+		fail("%s: unexpected argument", argv[optind]);
+	if (!o->memory_bytes)
+		fail("--memory SIZE is needed");
+	if (!o->key_path && !o->open && !addr_is_loopback(&o->listen))
+		fail("%s is not a loopback address: give --key FILE, or --open to serve anybody",
+		     addr_name(&o->listen));
+}
+
+/* Connections inherit these from the socket that accepts them. A peer that is gone without a word
+ * is noticed within half a minute, so that its region can be attached again. */
+static int listen_open(union conn_addr *addr)
+{
+	static const struct {
+		int level, name, value;
+	} set[] = {
+		{SOL_SOCKET, SO_REUSEADDR, 1},	   {SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_NODELAY, 1},	   {IPPROTO_TCP, TCP_KEEPIDLE, 10},
+		{IPPROTO_TCP, TCP_KEEPINTVL, 5},   {IPPROTO_TCP, TCP_KEEPCNT, 4},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
+	};
+	socklen_t len = addr->any.sa_family == AF_INET6 ? sizeof(addr->v6) : sizeof(addr->v4);
+	int fd = socket(addr->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	for (unsigned i = 0; i < sizeof(set) / sizeof(*set); i++)
+		setsockopt(fd, set[i].level, set[i].name, &set[i].value, sizeof(set[i].value));
+	if (bind(fd, &addr->any, len) || listen(fd, SOMAXCONN) || getsockname(fd, &addr->any, &len)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void said_what_was_held(const struct node *n)
+{
+	const struct regions *t = &n->regions;
+
+	log_line("ends, and with it %u regions with %llu chunks (%llu bytes)", t->count,
+		 (unsigned long long)t->totals.chunks,
+		 (unsigned long long)t->totals.stored_bytes);
+}
+
+int main(int argc, char **argv)
+{
+	static struct server server;
+	static struct node node;
+	struct options o;
+	uint8_t *key = NULL;
+	size_t key_bytes = 0;
+	const char *step;
+	int fd, err;
+
+	close_range(STDERR_FILENO + 1, ~0u, 0); /* what a careless parent left open */
+	options_parse(argc, argv, &o);
+	err = o.key_path ? gvm_key_load(o.key_path, &key, &key_bytes) : 0;
+	if (err == -EPERM)
+		fail("--key %s: others than its owner may read it", o.key_path);
+	if (err)
+		fail("--key %s: %s", o.key_path, strerror(-err));
+	err = node_init(&node, o.memory_bytes, o.overcommit, key, key_bytes);
+	if (err)
+		fail("--memory: %s", err == -EINVAL ? "out of range" : strerror(-err));
+	fd = listen_open(&o.listen);
+	if (fd < 0)
+		fail("cannot listen on %s: %s", addr_name(&o.listen), strerror(-fd));
+	err = server_init(&server, &node, fd);
+	if (err)
+		fail("io_uring: %s", strerror(-err));
+	err = sandbox_enter(o.user, &step);
+	if (err)
+		fail("cannot give up privileges (%s): %s", step, strerror(-err));
+	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),
+		 (unsigned long long)(o.memory_bytes >> 20));
+	err = server_run(&server);
+	if (err)
+		log_line("io_uring: %s", strerror(-err));
+	said_what_was_held(&node);
+	if (!err)
+		server_deinit(&server);
+	node_deinit(&node);
+	free(key);
+	return err ? 1 : 0;
 }

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * conn.c - the life of a connection, from accept to close.
+ *
+ * Everything here runs to completion on one thread: a completion of the ring calls conn_received()
+ * or conn_sent(), these advance the connection as far as it goes and arm what is to come. A
+ * connection is freed only when neither a receive nor a send is under way, since the kernel holds
+ * pointers into its buffers and answers until then.
+ */
+#include "conn.h"
+#include "log.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND		  1000000000ull
+#define HANDSHAKE_NS	  (5 * SECOND)
+#define STALL_NS	  (30 * SECOND) /* without progress, where there should be some */
+#define STALL_PRESSED_NS  (5 * SECOND)	/* the same while others wait for what it holds */
+#define TX_BYTES_MAX	  (4u << 20) /* answers queued: no request is taken above it */
+#define TX_REPLIES_MAX	  1024u
+#define SEND_BYTES_MAX	  (512u << 10) /* of one send: bounds what an urgent answer waits for */
+#define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
+#define RX_LARGE_MAX	  512u
+#define RX_LARGE_FREE_MAX 16u
+
+struct conn {
+	TAILQ_ENTRY(conn) link, waiting_link;
+	struct conns *all;
+	int fd;
+	union conn_addr peer;
+	bool receiving, sending; /* an operation of the ring is under way */
+	bool waiting;		 /* on the list of those that wait */
+	bool paused;		 /* until answers have been taken */
+	bool eof;		 /* nothing more will be received */
+	bool lingering;		 /* said all, waits for the peer to have heard it */
+	bool closing;
+	uint64_t born_ns, rx_ns, tx_ns; /* last progress */
+	uint8_t *rx;			/* small, or a borrowed large one */
+	uint32_t rx_len;
+	struct reply_queue out; /* in the order in which they go, the first may be sent in part */
+	struct reply_queue urgent, bulk;
+	uint32_t out_done; /* bytes of the first that are sent */
+	uint32_t tx_bytes, tx_replies;
+	struct session session;
+	uint8_t small[CONN_RX_SMALL];
+};
+
+void conns_init(struct conns *s, struct io *io, struct node *node, unsigned count_max)
+{
+	*s = (struct conns){.io = io, .node = node, .count_max = count_max};
+	TAILQ_INIT(&s->all);
+	TAILQ_INIT(&s->waiting);
+}
+
+void conns_deinit(struct conns *s)
+{
+	struct conn_buf *b;
+
+	assert(!s->count && s->bufs == s->bufs_free);
+	while ((b = SLIST_FIRST(&s->free_bufs))) {
+		SLIST_REMOVE_HEAD(&s->free_bufs, link);
+		free(b);
+	}
+}
+
+static const char *peer_name(const struct conn *c)
+{
+	static char name[INET6_ADDRSTRLEN + 16];
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (c->peer.any.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &c->peer.v6.sin6_addr, host, sizeof(host));
+		snprintf(name, sizeof(name), "[%s]:%u", host, ntohs(c->peer.v6.sin6_port));
+	} else {
+		inet_ntop(AF_INET, &c->peer.v4.sin_addr, host, sizeof(host));
+		snprintf(name, sizeof(name), "%s:%u", host, ntohs(c->peer.v4.sin_port));
+	}
+	return name;
+}
+
+static bool rx_borrow(struct conn *c)
+{
+	struct conns *s = c->all;
+	struct conn_buf *b = SLIST_FIRST(&s->free_bufs);
+
+	if (b) {
+		SLIST_REMOVE_HEAD(&s->free_bufs, link);
+		s->bufs_free--;
+	} else {
+		b = s->bufs < RX_LARGE_MAX ? malloc(RX_LARGE) : NULL;
+		if (!b)
+			return false;
+		s->bufs++;
+	}
+	memcpy(b, c->rx, c->rx_len);
+	c->rx = (uint8_t *)b;
+	return true;
+}
+
+static void rx_return(struct conn *c)
+{
+	struct conns *s = c->all;
+	struct conn_buf *b = (struct conn_buf *)c->rx;
+
+	if (c->rx == c->small)
+		return;
+	if (c->rx_len)
+		memcpy(c->small, c->rx, c->rx_len);
+	c->rx = c->small;
+	s->released = true;
+	if (s->bufs_free < RX_LARGE_FREE_MAX) {
+		SLIST_INSERT_HEAD(&s->free_bufs, b, link);
+		s->bufs_free++;
+	} else {
+		free(b);
+		s->bufs--;
+	}
+}
+
+static void replies_destroy(struct conn *c, struct reply_queue *q)
+{
+	struct reply *r;
+
+	while ((r = STAILQ_FIRST(q))) {
+		STAILQ_REMOVE_HEAD(q, link);
+		reply_destroy(c->all->node, &c->session.share, r);
+	}
+}
+
+static void waiting_end(struct conn *c)
+{
+	if (c->waiting)
+		TAILQ_REMOVE(&c->all->waiting, c, waiting_link);
+	c->waiting = false;
+}
+
+static void conn_destroy(struct conn *c)
+{
+	struct conns *s = c->all;
+
+	waiting_end(c);
+	replies_destroy(c, &c->out);
+	replies_destroy(c, &c->urgent);
+	replies_destroy(c, &c->bulk);
+	c->rx_len = 0;
+	rx_return(c);
+	s->released = true;
+	if (c->session.state != SESSION_READY)
+		s->unready--;
+	session_deinit(s->node, &c->session);
+	close(c->fd);
+	TAILQ_REMOVE(&s->all, c, link);
+	s->count--;
+	free(c);
+}
+
+/* Ends the connection: at once if the kernel holds nothing of it, else when that comes back. */
+static void conn_close(struct conn *c)
+{
+	if (!c->closing)
+		shutdown(c->fd, SHUT_RDWR);
+	c->closing = true;
+	if (!c->receiving && !c->sending)
+		conn_destroy(c);
+}
+
+static void conn_close_bad(struct conn *c)
+{
+	c->all->node->counters.bad_frames++;
+	log_peer("%s: closed: %s", peer_name(c), c->session.why);
+	conn_close(c);
+}
+
+static void receive_start(struct conn *c, uint32_t up_to)
+{
+	c->receiving = true;
+	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, c);
+}
+
+static void send_start(struct conn *c)
+{
+	uint32_t bytes = 0, skip = c->out_done;
+	unsigned iovs = 0;
+	struct iovec *iov;
+	struct reply *r = STAILQ_FIRST(&c->out);
+
+	if (c->sending || c->closing || !c->tx_replies)
+		return;
+	iov = io_send_room(c->all->io);
+	while (bytes < SEND_BYTES_MAX && iovs < IO_IOVS_ONE) {
+		if (!r) {
+			struct reply_queue *q = STAILQ_EMPTY(&c->urgent) ? &c->bulk : &c->urgent;
+
+			r = STAILQ_FIRST(q);
+			if (!r)
+				break;
+			STAILQ_REMOVE_HEAD(q, link);
+			STAILQ_INSERT_TAIL(&c->out, r, link);
+		}
+		for (unsigned i = 0; i < r->iovs && iovs < IO_IOVS_ONE; i++) {
+			size_t len = r->iov[i].iov_len;
+
+			if (skip >= len) {
+				skip -= (uint32_t)len;
+				continue;
+			}
+			iov[iovs++] = (struct iovec){(uint8_t *)r->iov[i].iov_base + skip, len - skip};
+			bytes += (uint32_t)len - skip;
+			skip = 0;
+		}
+		r = STAILQ_NEXT(r, link);
+	}
+	c->sending = true;
+	io_send(c->all->io, c->fd, iov, iovs, c);
+}
+
+static void reply_queue(struct conn *c, struct reply *r)
+{
+	if (r->bulk)
+		STAILQ_INSERT_TAIL(&c->bulk, r, link);
+	else
+		STAILQ_INSERT_TAIL(&c->urgent, r, link);
+	if (!c->tx_replies)
+		c->tx_ns = node_now_ns();
+	c->tx_bytes += r->bytes;
+	c->tx_replies++;
+}
+
+/* What a connection wants in order to go on. */
+enum want { WANT_BYTES, WANT_TURN, WANT_TX, WANT_END };
+
+/* Answers the whole frames in the buffer; *up_to says how many bytes of it to fill next. */
+static enum want frames_take(struct conn *c, uint32_t *up_to)
+{
+	uint32_t at = 0, total;
+	enum want want = WANT_BYTES;
+
+	*up_to = CONN_RX_SMALL;
+	while (c->rx_len - at >= GVM_HDR_BYTES) {
+		struct frame f = {.meta = c->rx + at + GVM_HDR_BYTES};
+		enum session_state before = c->session.state;
+		struct reply *reply;
+		int err;
+
+		if (c->tx_bytes >= TX_BYTES_MAX || c->tx_replies >= TX_REPLIES_MAX) {
+			want = WANT_TX;
+			break;
+		}
+		if (frame_head_check(&c->session, c->rx + at, &f.hdr)) {
+			want = WANT_END;
+			break;
+		}
+		total = GVM_HDR_BYTES + f.hdr.meta_len + f.hdr.data_len;
+		if (c->rx_len - at < total) {
+			*up_to = total > CONN_RX_SMALL ? total + CONN_RX_SMALL : CONN_RX_SMALL;
+			break;
+		}
+		f.data = f.meta + f.hdr.meta_len;
+		err = frame_answer(c->all->node, &c->session, &f, c->rx + at, &reply);
+		if (err) {
+			want = err == -EAGAIN ? WANT_TURN : WANT_END;
+			if (err == -ENOMEM)
+				snprintf(c->session.why, sizeof(c->session.why), "out of memory");
+			break;
+		}
+		if (before != SESSION_READY && c->session.state == SESSION_READY)
+			c->all->unready--;
+		reply_queue(c, reply);
+		at += total;
+		if (c->session.state == SESSION_OVER) {
+			log_peer("%s: refused: %s", peer_name(c), c->session.why);
+			break;
+		}
+	}
+	c->rx_len -= at;
+	if (at && c->rx_len)
+		memmove(c->rx, c->rx + at, c->rx_len);
+	return want;
+}
+
+static void waiting_begin(struct conn *c)
+{
+	if (!c->waiting)
+		TAILQ_INSERT_TAIL(&c->all->waiting, c, waiting_link);
+	c->waiting = true;
+}
+
+/* All was said that will be: give the peer the time to read it, where it may still be sending. */
+static void conn_linger(struct conn *c)
+{
+	c->lingering = true;
+	shutdown(c->fd, SHUT_WR);
+	c->rx_len = 0;
+	rx_return(c);
+	if (!c->receiving)
+		receive_start(c, CONN_RX_SMALL);
+}
+
+/* Goes on as far as it can. May destroy the connection. */
+static void conn_advance(struct conn *c)
+{
+	uint32_t up_to;
+	enum want want;
+
+	if (c->closing || c->lingering || c->receiving)
+		return;
+	want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &up_to);
+	if (want == WANT_END) {
+		conn_close_bad(c);
+		return;
+	}
+	c->paused = want == WANT_TX;
+	if (c->session.state == SESSION_OVER) {
+		if (c->tx_replies)
+			send_start(c);
+		else
+			conn_linger(c);
+		return;
+	}
+	if (want == WANT_BYTES && c->eof) {
+		if (c->rx_len && !c->all->finishing) {
+			snprintf(c->session.why, sizeof(c->session.why),
+				 "ended in the middle of a frame");
+			conn_close_bad(c);
+			return;
+		}
+		if (!c->tx_replies) {
+			conn_close(c);
+			return;
+		}
+	} else if (want == WANT_BYTES) {
+		if (up_to <= CONN_RX_SMALL)
+			rx_return(c);
+		else if (c->rx == c->small && !rx_borrow(c))
+			want = WANT_TURN;
+		if (want == WANT_BYTES)
+			receive_start(c, up_to);
+	}
+	if (want == WANT_TURN)
+		waiting_begin(c);
+	send_start(c);
+}
+
+void conn_received(struct conn *c, int result)
+{
+	c->receiving = false;
+	if (c->closing) {
+		conn_close(c);
+		return;
+	}
+	if (result > 0) {
+		c->rx_ns = node_now_ns();
+		c->all->node->counters.rx_bytes += (unsigned)result;
+		if (c->lingering) {
+			receive_start(c, CONN_RX_SMALL);
+			return;
+		}
+		c->rx_len += (uint32_t)result;
+	} else if (result == 0 && !c->lingering) {
+		c->eof = true;
+	} else if (result != -EINTR && result != -EAGAIN) {
+		conn_close(c);
+		return;
+	}
+	conn_advance(c);
+}
+
+void conn_sent(struct conn *c, int result)
+{
+	struct node *n = c->all->node;
+	struct reply *r;
+
+	c->sending = false;
+	if (c->closing || (result < 0 && result != -EINTR && result != -EAGAIN)) {
+		conn_close(c);
+		return;
+	}
+	if (result > 0) {
+		n->counters.tx_bytes += (unsigned)result;
+		c->tx_ns = node_now_ns();
+		c->out_done += (uint32_t)result;
+	}
+	while ((r = STAILQ_FIRST(&c->out)) && c->out_done >= r->bytes) {
+		STAILQ_REMOVE_HEAD(&c->out, link);
+		c->out_done -= r->bytes;
+		c->tx_bytes -= r->bytes;
+		c->tx_replies--;
+		if (r->holds.pin_bytes || r->holds.copy_bytes)
+			c->all->released = true;
+		reply_destroy(n, &c->session.share, r);
+	}
+	send_start(c);
+	if ((c->paused && c->tx_bytes < TX_BYTES_MAX / 2 && c->tx_replies < TX_REPLIES_MAX / 2) ||
+	    !c->tx_replies)
+		conn_advance(c);
+}
+
+void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
+{
+	struct conn *c = s->count < s->count_max ? malloc(sizeof(*c)) : NULL;
+
+	if (!c) {
+		log_peer("a connection was turned away: %u are open", s->count);
+		close(fd);
+		return;
+	}
+	memset(c, 0, offsetof(struct conn, small));
+	c->all = s;
+	c->fd = fd;
+	c->peer = *peer;
+	c->rx = c->small;
+	STAILQ_INIT(&c->out);
+	STAILQ_INIT(&c->urgent);
+	STAILQ_INIT(&c->bulk);
+	c->born_ns = c->rx_ns = c->tx_ns = node_now_ns();
+	session_init(&c->session);
+	TAILQ_INSERT_TAIL(&s->all, c, link);
+	s->count++;
+	s->unready++;
+	conn_advance(c);
+}
+
+void conns_resume(struct conns *s)
+{
+	struct conn_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct conn *c;
+
+	if (!s->released || TAILQ_EMPTY(&s->waiting))
+		return;
+	s->released = false;
+	TAILQ_CONCAT(&now, &s->waiting, waiting_link);
+	TAILQ_FOREACH (c, &now, waiting_link)
+		c->waiting = false;
+	/* Each goes on, or joins the end of the queue again. */
+	while ((c = TAILQ_FIRST(&now))) {
+		TAILQ_REMOVE(&now, c, waiting_link);
+		conn_advance(c);
+	}
+}
+
+/* What is wrong with a connection at this time; NULL if nothing. */
+static const char *conn_overdue(const struct conn *c, uint64_t now)
+{
+	uint64_t stall = TAILQ_EMPTY(&c->all->waiting) ? STALL_NS : STALL_PRESSED_NS;
+
+	if (c->session.state != SESSION_READY && now - c->born_ns > HANDSHAKE_NS)
+		return "did not finish HELLO and AUTH in time";
+	if (c->tx_replies && now - c->tx_ns > stall)
+		return "takes no answers";
+	if (c->rx_len && c->receiving && now - c->rx_ns > stall)
+		return "stopped in the middle of a frame";
+	return NULL;
+}
+
+void conns_tick(struct conns *s, uint64_t now_ns)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&s->all); c; c = next) {
+		const char *why = c->closing ? NULL : conn_overdue(c, now_ns);
+
+		next = TAILQ_NEXT(c, link);
+		if (!why)
+			continue;
+		/* A lingering one was told, and is in the log already. */
+		if (!c->lingering)
+			log_peer("%s: closed: %s", peer_name(c), why);
+		conn_close(c);
+	}
+}
+
+void conns_finish(struct conns *s)
+{
+	struct conn *c;
+
+	s->finishing = true;
+	/* Receives go on until the socket has no more, then see the end. */
+	TAILQ_FOREACH (c, &s->all, link)
+		shutdown(c->fd, SHUT_RD);
+}
+
+void conns_close(struct conns *s)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&s->all); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		conn_close(c);
+	}
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* node.h - all that a memory node is, apart from its sockets. */
+#ifndef GVM_NODE_H
+#define GVM_NODE_H
+
+#include "names.h"
+#include "region.h"
+#include "store.h"
+
+struct node_counters {
+	uint64_t clients; /* connections past HELLO and AUTH, now */
+	uint64_t gets, puts, delta_puts, discards;
+	uint64_t bad_frames;
+	uint64_t rx_bytes, tx_bytes;
+	uint64_t corrupt; /* heads found damaged at rest */
+	uint64_t copied_gets; /* answered from a copy, the pins' limit being reached */
+};
+
+struct node {
+	struct store *store;
+	struct regions regions;
+	struct names names;
+	const uint8_t *key; /* NULL: none is needed */
+	size_t key_bytes;
+	struct gvm_id incarnation;
+	uint64_t started_ns;
+	struct node_counters counters;
+	/* Answers that are copies, of all connections together: bounded, so that slow readers
+	 * cannot take memory without end. */
+	uint64_t copy_bytes_max, copy_bytes;
+	uint64_t pin_bytes_max, pin_bytes; /* the same for answers sent from pinned cells */
+	uint8_t *answer; /* GVM_DATA_MAX: an answer's data under composition */
+};
+
+/* `memory_bytes` is what the node may take for cells, their tables and its head room. The key
+ * stays the caller's. -EINVAL (memory out of range), -ENOMEM, -EIO (no randomness). */
+int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const uint8_t *key,
+	      size_t key_bytes);
+void node_deinit(struct node *n);
+
+void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp);
+uint64_t node_now_ns(void);
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * record.c - the chunks of a region: GET, PUT and DISCARD.
+ *
+ * A record says which version of a chunk the node holds and where its bytes stand. The stored head
+ * is checked again whenever it is read: its blocks' hashes let the client check the bodies, but
+ * only the record can tell that the head itself is the one that was stored here.
+ *
+ * A PUT composes the new chunk first, then gives the old one's cells back, then takes cells for the
+ * new one: it needs no space besides what was promised. (Old cells that are being sent stay pinned:
+ * for those the store has head room of its own.)
+ */
+#include "region_priv.h"
+
+#include <assert.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static uint32_t head_check(const struct region *r, const struct region_record *rec,
+			   const uint8_t *packed)
+{
+	uint64_t place = (uint64_t)(rec - r->records);
+
+	return (uint32_t)XXH3_64bits_withSeed(packed, rec->head_bytes, rec->version ^ place << 20);
+}
+
+static void totals_add(struct region_totals *sum, const struct region_record *rec, int sign)
+{
+	uint64_t one = (uint64_t)sign; /* unsigned, so that minus one wraps as it should */
+
+	sum->chunks += one;
+	sum->cells += one * store_cells_of(rec->bytes);
+	sum->stored_bytes += one * rec->bytes;
+	sum->nonzero_bytes += one * rec->nonzero_pages * GVM_PAGE_BYTES;
+}
+
+void record_drop_body(struct regions *t, struct region *r, struct region_record *rec)
+{
+	totals_add(&t->totals, rec, -1);
+	totals_add(&r->totals, rec, -1);
+	store_free(t->store, rec->cell);
+	rec->version |= GVM_VERSION_ZERO;
+}
+
+/* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
+static uint16_t record_head(const struct regions *t, const struct region *r,
+			    const struct region_record *rec, struct chunk_head *head)
+{
+	const uint8_t *packed = store_head(t->store, rec->cell);
+
+	if (head_check(r, rec, packed) != rec->check ||
+	    chunk_head_unpack(head, packed, rec->head_bytes) ||
+	    head->body_bytes != rec->bytes - rec->head_bytes)
+		return GVM_ERR_CORRUPT;
+	return GVM_OK;
+}
+
+uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
+		    struct region_found *found, uint64_t *detail)
+{
+	const struct region *r = region_find(t, &what->region);
+	const struct region_record *rec;
+	uint64_t version;
+
+	if (!r)
+		return GVM_ERR_LOST;
+	if (what->epoch && what->epoch != r->epoch) {
+		*detail = r->epoch;
+		return GVM_ERR_FENCED;
+	}
+	if (what->chunk >= r->chunks || what->version > GVM_VERSION_MASK ||
+	    (what->want_page >= GVM_CHUNK_PAGES && what->want_page != GVM_NO_PAGE))
+		return GVM_ERR_INVALID;
+	rec = &r->records[what->chunk];
+	version = rec->version & GVM_VERSION_MASK;
+	if (!version && what->version)
+		return GVM_ERR_LOST;
+	if (version < what->version) {
+		*detail = version;
+		return GVM_ERR_STALE;
+	}
+	found->version = version;
+	found->cell = STORE_NONE;
+	if (!record_has_body(rec)) {
+		found->head = (struct chunk_head){.zero_map = ~0u, .block_shift = CHUNK_BLOCK_SHIFT};
+		return GVM_OK;
+	}
+	found->cell = rec->cell;
+	found->bytes = rec->bytes;
+	found->head_bytes = rec->head_bytes;
+	return record_head(t, r, rec, &found->head);
+}
+
+/* The stored form of `delta` on top of the chunk of `rec`, in t->scratch. */
+static uint16_t compose_delta(struct regions *t, const struct region *r,
+			      const struct region_record *rec, const struct chunk_head *delta,
+			      const uint8_t *body, struct chunk_head *whole, uint32_t *head_bytes)
+{
+	struct chunk_head base = {.zero_map = ~0u, .block_shift = delta->block_shift};
+	uint32_t from_base, base_off = rec->head_bytes, delta_off = 0;
+	uint8_t *p;
+
+	if (record_has_body(rec)) {
+		uint16_t status = record_head(t, r, rec, &base);
+
+		if (status)
+			return status;
+	}
+	if (chunk_head_merge(&base, delta, whole, &from_base))
+		return GVM_ERR_STALE_BASE;
+	*head_bytes = (uint32_t)chunk_head_pack(whole, t->scratch);
+	p = t->scratch + *head_bytes;
+	for (unsigned b = 0; b < CHUNK_BLOCKS_MAX; b++) {
+		uint32_t bit = 1u << b;
+
+		if (from_base & bit) {
+			store_read(t->store, rec->cell, base_off, p, base.block[b].bytes);
+			p += base.block[b].bytes;
+		} else if (whole->block_mask & bit) {
+			memcpy(p, body + delta_off, delta->block[b].bytes);
+			p += delta->block[b].bytes;
+		}
+		base_off += base.block_mask & bit ? base.block[b].bytes : 0;
+		delta_off += delta->block_mask & bit ? delta->block[b].bytes : 0;
+	}
+	return GVM_OK;
+}
+
+/* Whether region r may have this body in place of what `rec` has; false: NOSPACE. */
+static bool can_hold(const struct regions *t, const struct region *r,
+		     const struct region_record *rec, uint32_t cells)
+{
+	uint64_t taken = t->totals.cells + t->record_cells;
+	uint64_t free = store_cells_free(t->store);
+
+	if (record_has_body(rec)) {
+		taken -= store_cells_of(rec->bytes);
+		if (!store_is_pinned(t->store, rec->cell))
+			free += store_cells_of(rec->bytes);
+	} else if (r->totals.chunks >= r->reserve) {
+		return false;
+	}
+	/* The second cannot fail while pins keep to the store's head room. */
+	return taken + cells <= t->limit_cells && cells <= free;
+}
+
+uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
+		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail)
+{
+	struct chunk_head merged;
+	const struct chunk_head *whole = head;
+	uint8_t packed[CHUNK_HEAD_MAX];
+	struct region_record *rec, new;
+	struct region *r;
+	uint32_t head_bytes;
+	uint64_t held;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+
+	if (status)
+		return status;
+	if (!what->epoch || what->chunk >= r->chunks || !what->version ||
+	    what->version > GVM_VERSION_MASK || gvm_version_epoch(what->version) > what->epoch)
+		return GVM_ERR_INVALID;
+	rec = &r->records[what->chunk];
+	held = rec->version & GVM_VERSION_MASK;
+	if (what->version == held)
+		return GVM_OK;
+	*detail = held;
+	if (what->version < held)
+		return GVM_ERR_STALE;
+	if (what->base && what->base != held)
+		return GVM_ERR_STALE_BASE;
+	if (chunk_verify(head, body, &what->region, what->chunk))
+		return GVM_ERR_CORRUPT;
+	if (what->base) {
+		status = compose_delta(t, r, rec, head, body, &merged, &head_bytes);
+		if (status)
+			return status;
+		whole = &merged;
+	} else if (head->block_mask != chunk_blocks_complete(head->block_shift, head->zero_map)) {
+		return GVM_ERR_INVALID;
+	} else {
+		head_bytes = (uint32_t)chunk_head_pack(head, packed);
+	}
+	*detail = 0;
+	if (!whole->block_mask) {
+		if (record_has_body(rec))
+			record_drop_body(t, r, rec);
+		rec->version = what->version | GVM_VERSION_ZERO;
+		return GVM_OK;
+	}
+	new = (struct region_record){
+		.version = what->version,
+		.bytes = head_bytes + whole->body_bytes,
+		.head_bytes = (uint16_t)head_bytes,
+		.nonzero_pages = (uint16_t)__builtin_popcount(~whole->zero_map),
+	};
+	if (!can_hold(t, r, rec, store_cells_of(new.bytes)))
+		return GVM_ERR_NOSPACE;
+	if (record_has_body(rec))
+		record_drop_body(t, r, rec);
+	new.cell = store_alloc(t->store, store_cells_of(new.bytes));
+	assert(new.cell != STORE_NONE);
+	if (what->base) {
+		store_write(t->store, new.cell, 0, t->scratch, new.bytes);
+	} else {
+		store_write(t->store, new.cell, 0, packed, head_bytes);
+		store_write(t->store, new.cell, head_bytes, body, whole->body_bytes);
+	}
+	*rec = new;
+	rec->check = head_check(r, rec, store_head(t->store, rec->cell));
+	totals_add(&t->totals, rec, 1);
+	totals_add(&r->totals, rec, 1);
+	return GVM_OK;
+}
+
+uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail)
+{
+	struct region *r;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+
+	if (status)
+		return status;
+	if (!what->epoch || what->first > r->chunks || what->count > r->chunks - what->first ||
+	    !what->version || what->version > GVM_VERSION_MASK ||
+	    gvm_version_epoch(what->version) > what->epoch)
+		return GVM_ERR_INVALID;
+	for (uint64_t c = what->first; c < what->first + what->count; c++) {
+		uint64_t held = r->records[c].version & GVM_VERSION_MASK;
+
+		if (held > what->version) {
+			*detail = held;
+			return GVM_ERR_STALE;
+		}
+	}
+	for (uint64_t c = what->first; c < what->first + what->count; c++) {
+		struct region_record *rec = &r->records[c];
+
+		if ((rec->version & GVM_VERSION_MASK) == what->version)
+			continue;
+		if (record_has_body(rec))
+			record_drop_body(t, r, rec);
+		rec->version = what->version | GVM_VERSION_ZERO;
+	}
+	return GVM_OK;
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * region.c - regions: how they are made, attached, sized and listed (their chunks: record.c).
+ *
+ * Records are never given up before their region is: a region that shrinks keeps them, as versioned
+ * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.
+ */
+#include "region_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define INDEX_SCAN_MAX (1u << 20) /* records that one answer looks at */
+
+int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, double overcommit)
+{
+	*t = (struct regions){.store = store, .limit_cells = limit_cells};
+	t->promisable_cells = (uint64_t)((double)limit_cells * overcommit);
+	t->scratch = malloc(CHUNK_ENCODED_MAX);
+	return t->scratch ? 0 : -ENOMEM;
+}
+
+/* Where `id` stands, or would. */
+static unsigned region_place(const struct regions *t, const struct gvm_id *id)
+{
+	unsigned from = 0, to = t->count;
+
+	while (from < to) {
+		unsigned at = (from + to) / 2;
+
+		if (memcmp(&t->sorted[at]->id, id, sizeof(*id)) < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return from;
+}
+
+struct region *region_find(const struct regions *t, const struct gvm_id *id)
+{
+	unsigned at = region_place(t, id);
+
+	return at < t->count && gvm_id_equal(&t->sorted[at]->id, id) ? t->sorted[at] : NULL;
+}
+
+static uint64_t record_cells(uint64_t chunks)
+{
+	uint64_t bytes = chunks * sizeof(struct region_record);
+
+	/* At least a page: what the kernel takes for the smallest mapping. */
+	return (bytes < GVM_PAGE_BYTES ? GVM_PAGE_BYTES : bytes + STORE_CELL_BYTES - 1) /
+	       STORE_CELL_BYTES;
+}
+
+/* Whether `records` + `reserve` more than is promised now can be; `detail`: chunks that could. */
+static bool can_promise(const struct regions *t, uint64_t records, uint64_t reserve,
+			uint64_t *detail)
+{
+	uint64_t open = t->promisable_cells - t->promised_cells;
+	uint64_t room = t->limit_cells - t->record_cells - t->totals.cells;
+
+	*detail = 0;
+	if (records > open || records > room)
+		return false;
+	*detail = (open - records) / REGION_CHUNK_CELLS;
+	return reserve <= *detail;
+}
+
+/* The spare bytes make the map of a region without chunks one that exists. */
+static size_t records_map_bytes(uint64_t chunks)
+{
+	return chunks * sizeof(struct region_record) + GVM_PAGE_BYTES;
+}
+
+static struct region_record *records_map(uint64_t chunks)
+{
+	void *p = mmap(NULL, records_map_bytes(chunks), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	return p;
+}
+
+uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
+		       uint64_t *detail)
+{
+	unsigned at = region_place(t, &what->region);
+	struct region *r = at < t->count ? t->sorted[at] : NULL;
+	uint64_t records;
+
+	if (gvm_id_is_none(&what->region) || what->chunks > REGION_CHUNKS_MAX ||
+	    what->reserve_chunks > what->chunks)
+		return GVM_ERR_INVALID;
+	if (r && gvm_id_equal(&r->id, &what->region))
+		return r->chunks == what->chunks && r->reserve == what->reserve_chunks &&
+				       r->view == what->view ?
+			       GVM_OK :
+			       GVM_ERR_EXISTS;
+	records = record_cells(what->chunks);
+	if (!can_promise(t, records, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
+		return GVM_ERR_NOSPACE;
+	if (t->count == t->room) {
+		unsigned room = t->room ? 2 * t->room : 16;
+		struct region **sorted = realloc(t->sorted, room * sizeof(*sorted));
+
+		if (!sorted)
+			return GVM_ERR_NOSPACE;
+		t->sorted = sorted;
+		t->room = room;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return GVM_ERR_NOSPACE;
+	r->records = records_map(what->chunks);
+	if (!r->records) {
+		free(r);
+		return GVM_ERR_NOSPACE;
+	}
+	r->id = what->region;
+	r->chunks = r->records_chunks = what->chunks;
+	r->reserve = what->reserve_chunks;
+	r->view = what->view;
+	LIST_INIT(&r->attaches);
+	t->record_cells += records;
+	t->promised_cells += records + r->reserve * REGION_CHUNK_CELLS;
+	memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
+	t->sorted[at] = r;
+	t->count++;
+	return GVM_OK;
+}
+
+static void attach_end(struct region_attach *a)
+{
+	LIST_REMOVE(a, of_region);
+	LIST_REMOVE(a, of_writer);
+	free(a);
+}
+
+static void attaches_end(struct region *r)
+{
+	while (!LIST_EMPTY(&r->attaches))
+		attach_end(LIST_FIRST(&r->attaches));
+}
+
+void region_writer_gone(struct region_writer *writer)
+{
+	while (!LIST_EMPTY(&writer->attaches))
+		attach_end(LIST_FIRST(&writer->attaches));
+}
+
+static bool writer_alive(const struct region *r)
+{
+	return !LIST_EMPTY(&r->attaches);
+}
+
+static bool attach_add(struct region *r, struct region_writer *writer)
+{
+	struct region_attach *a;
+
+	LIST_FOREACH (a, &r->attaches, of_region)
+		if (a->writer == writer)
+			return true;
+	a = malloc(sizeof(*a));
+	if (!a)
+		return false;
+	a->writer = writer;
+	LIST_INSERT_HEAD(&r->attaches, a, of_region);
+	LIST_INSERT_HEAD(&writer->attaches, a, of_writer);
+	return true;
+}
+
+uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
+		     struct region_writer *writer, struct gvm_region_open_rsp *rsp,
+		     uint64_t *detail)
+{
+	struct region *r = region_find(t, &what->region);
+
+	if (what->mode > 1 || what->force > 1 || (!what->mode && (what->epoch || what->force)) ||
+	    (what->mode && (!what->epoch || what->epoch > GVM_EPOCH_MAX || !writer->client)))
+		return GVM_ERR_INVALID;
+	if (!r)
+		return GVM_ERR_LOST;
+	if (what->mode) {
+		bool same = r->client == writer->client;
+
+		*detail = r->epoch;
+		if (what->epoch < r->epoch || (what->epoch == r->epoch && !same))
+			return GVM_ERR_FENCED;
+		if (writer_alive(r) && !same && !what->force)
+			return GVM_ERR_BUSY;
+	}
+	/* One that only looks need not know a view; if it does, the same holds for it. */
+	if (what->view < r->view && (what->mode || what->view)) {
+		*detail = r->view;
+		return GVM_ERR_STALE;
+	}
+	if (what->mode) {
+		if (what->epoch > r->epoch)
+			attaches_end(r);
+		if (!attach_add(r, writer))
+			return GVM_ERR_NOSPACE;
+		r->epoch = what->epoch;
+		r->client = writer->client;
+		r->view = what->view;
+	}
+	*rsp = (struct gvm_region_open_rsp){
+		.epoch = r->epoch,
+		.chunks = r->chunks,
+		.reserve_chunks = r->reserve,
+		.view = r->view,
+		.writer_alive = writer_alive(r),
+	};
+	return GVM_OK;
+}
+
+uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
+			  struct region **region, uint64_t *detail)
+{
+	struct region *r = region_find(t, id);
+
+	if (!r)
+		return GVM_ERR_LOST;
+	if (epoch != r->epoch) {
+		*detail = r->epoch;
+		return GVM_ERR_FENCED;
+	}
+	*region = r;
+	return GVM_OK;
+}
+
+uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what, uint64_t *detail)
+{
+	struct region *r;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+
+	if (!status)
+		attaches_end(r);
+	return status;
+}
+
+
+/* Cuts off the chunks from `chunks` on. Their records stay, as zeros of the same version. */
+static void region_cut(struct regions *t, struct region *r, uint64_t chunks)
+{
+	for (uint64_t c = chunks; c < r->chunks && r->totals.chunks; c++)
+		if (record_has_body(&r->records[c]))
+			record_drop_body(t, r, &r->records[c]);
+}
+
+static uint64_t bodies_below(const struct region *r, uint64_t chunks)
+{
+	uint64_t bodies = r->totals.chunks;
+
+	for (uint64_t c = chunks; c < r->chunks && bodies; c++)
+		bodies -= record_has_body(&r->records[c]);
+	return bodies;
+}
+
+static bool records_grow(struct region *r, uint64_t chunks)
+{
+	void *p = mremap(r->records, records_map_bytes(r->records_chunks),
+			 records_map_bytes(chunks), MREMAP_MAYMOVE);
+
+	if (p == MAP_FAILED)
+		return false;
+	r->records = p;
+	r->records_chunks = chunks;
+	return true;
+}
+
+uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *what,
+		       uint64_t *detail)
+{
+	uint64_t records = 0, more = 0;
+	struct region *r;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+
+	if (status)
+		return status;
+	if (what->chunks > REGION_CHUNKS_MAX || what->reserve_chunks > what->chunks ||
+	    what->reserve_chunks < bodies_below(r, what->chunks))
+		return GVM_ERR_INVALID;
+	if (what->chunks > r->records_chunks)
+		records = record_cells(what->chunks) - record_cells(r->records_chunks);
+	if (what->reserve_chunks > r->reserve)
+		more = what->reserve_chunks - r->reserve;
+	if ((records || more) && !can_promise(t, records, more, detail)) {
+		*detail += r->reserve;
+		return GVM_ERR_NOSPACE;
+	}
+	if (what->chunks > r->records_chunks && !records_grow(r, what->chunks))
+		return GVM_ERR_NOSPACE;
+	region_cut(t, r, what->chunks);
+	t->record_cells += records;
+	t->promised_cells += records;
+	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
+	t->promised_cells += what->reserve_chunks * REGION_CHUNK_CELLS;
+	r->chunks = what->chunks;
+	r->reserve = what->reserve_chunks;
+	return GVM_OK;
+}
+
+static void region_destroy(struct regions *t, struct region *r)
+{
+	uint64_t records = record_cells(r->records_chunks);
+
+	attaches_end(r);
+	region_cut(t, r, 0);
+	t->record_cells -= records;
+	t->promised_cells -= records + r->reserve * REGION_CHUNK_CELLS;
+	munmap(r->records, records_map_bytes(r->records_chunks));
+	free(r);
+}
+
+uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
+		       uint64_t *detail)
+{
+	struct region *r;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+	unsigned at;
+
+	if (status)
+		return status;
+	at = region_place(t, &what->region);
+	t->count--;
+	memmove(&t->sorted[at], &t->sorted[at + 1], (t->count - at) * sizeof(*t->sorted));
+	region_destroy(t, r);
+	return GVM_OK;
+}
+
+void regions_deinit(struct regions *t)
+{
+	for (unsigned i = 0; i < t->count; i++)
+		region_destroy(t, t->sorted[i]);
+	free(t->sorted);
+	free(t->scratch);
+	*t = (struct regions){0};
+}
+
+static uint64_t region_held_bytes(const struct region *r)
+{
+	return (r->totals.cells + record_cells(r->records_chunks)) * STORE_CELL_BYTES;
+}
+
+uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
+		     struct gvm_region_stat_rsp *rsp)
+{
+	const struct region *r = region_find(t, &what->region);
+
+	if (!r)
+		return GVM_ERR_LOST;
+	*rsp = (struct gvm_region_stat_rsp){
+		.chunks = r->chunks,
+		.reserve_chunks = r->reserve,
+		.epoch = r->epoch,
+		.writer_alive = writer_alive(r),
+		.chunks_held = r->totals.chunks,
+		.held_bytes = region_held_bytes(r),
+		.stored_bytes = r->totals.stored_bytes,
+		.nonzero_bytes = r->totals.nonzero_bytes,
+	};
+	return GVM_OK;
+}
+
+uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
+		     struct gvm_region_list_rsp *rsp, uint8_t *buf)
+{
+	unsigned at = region_place(t, &what->after);
+	uint8_t *p = buf;
+
+	if (at < t->count && gvm_id_equal(&t->sorted[at]->id, &what->after))
+		at++;
+	for (; at < t->count && p + 32 <= buf + GVM_DATA_MAX; at++, p += 32) {
+		memcpy(p, t->sorted[at]->id.b, 16);
+		gvm_store_le(p + 16, t->sorted[at]->chunks, 8);
+		gvm_store_le(p + 24, region_held_bytes(t->sorted[at]), 8);
+	}
+	rsp->count = (uint32_t)(p - buf) / 32;
+	rsp->more = at < t->count;
+	return (uint32_t)(p - buf);
+}
+
+uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
+		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes)
+{
+	const struct region *r = region_find(t, &what->region);
+	uint64_t c = what->first, seen = 0;
+	uint8_t *p = buf;
+
+	if (!r)
+		return GVM_ERR_LOST;
+	for (; c < r->chunks && seen < INDEX_SCAN_MAX && p + 16 <= buf + GVM_DATA_MAX; c++, seen++) {
+		if (!r->records[c].version)
+			continue;
+		gvm_store_le(p, c, 8);
+		gvm_store_le(p + 8, r->records[c].version, 8);
+		p += 16;
+	}
+	*bytes = (uint32_t)(p - buf);
+	rsp->count = *bytes / 16;
+	rsp->next = c < r->chunks ? c : UINT64_MAX;
+	return GVM_OK;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * region.h - what a node knows of each region: its writer, its records, what it was promised.
+ *
+ * A region's records are a flat array, one for each chunk, mapped when first touched. All rules of
+ * epochs, versions and promises live here, as functions from (state, request) to (state, status),
+ * without a socket in sight. Statuses are those of gvm_wire.h; `detail` is what goes with them.
+ *
+ * Space: `limit` cells may be taken by records and chunk bodies together; a region is charged for
+ * its records when it is made, and promised `reserve_chunks` bodies of the largest size. The sum of
+ * the promises stays within limit * overcommit, and a region never holds more bodies than it was
+ * promised: so with an overcommit of 1 no PUT within the promise can fail for want of space.
+ */
+#ifndef GVM_REGION_H
+#define GVM_REGION_H
+
+#include "../codec.h"
+#include "../gvm_wire.h"
+#include "store.h"
+
+#include <sys/queue.h>
+
+/* Cells that a chunk may need at most: what a promise of one chunk means. */
+#define REGION_CHUNK_CELLS ((CHUNK_ENCODED_MAX + STORE_CELL_BYTES - 1) / STORE_CELL_BYTES)
+#define REGION_COUNT_MAX   16384u
+#define REGION_CHUNKS_MAX  (1ull << 40)
+
+struct region_record {
+	uint64_t version;  /* GVM_VERSION_ZERO is set where the chunk is all zero; 0: never written */
+	uint32_t cell;	   /* of the body, if version says that there is one */
+	uint32_t bytes;	   /* packed head and body */
+	uint32_t check;	   /* of the packed head, and of where it belongs */
+	uint16_t head_bytes;
+	uint16_t nonzero_pages;
+};
+
+struct region;
+LIST_HEAD(region_attaches, region_attach);
+
+/* One connection as regions see it: whose it is, and what it has attached for writing. */
+struct region_writer {
+	uint64_t client;
+	struct region_attaches attaches;
+};
+
+struct region_totals {
+	uint64_t chunks; /* with a body */
+	uint64_t cells;
+	uint64_t stored_bytes;
+	uint64_t nonzero_bytes;
+};
+
+struct regions {
+	struct store *store;
+	struct region **sorted; /* by id */
+	unsigned count, room;
+	uint64_t limit_cells;	   /* what records and bodies may take */
+	uint64_t promisable_cells; /* limit times overcommit */
+	uint64_t promised_cells;
+	uint64_t record_cells; /* taken by records, of limit_cells */
+	struct region_totals totals;
+	uint8_t *scratch; /* a chunk under composition */
+};
+
+/* What a GET found: the chunk's head, and where its body begins in which object. */
+struct region_found {
+	uint64_t version;
+	uint32_t cell; /* STORE_NONE: all zero, or never written */
+	uint32_t bytes;
+	uint32_t head_bytes;
+	struct chunk_head head;
+};
+
+int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, double overcommit);
+void regions_deinit(struct regions *t);
+
+uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
+		       uint64_t *detail);
+uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
+		     struct region_writer *writer, struct gvm_region_open_rsp *rsp,
+		     uint64_t *detail);
+uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what, uint64_t *detail);
+uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *what,
+		       uint64_t *detail);
+uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
+		       uint64_t *detail);
+uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
+		     struct gvm_region_stat_rsp *rsp);
+/* Writes the answer's data to buf (room: GVM_DATA_MAX); returns its bytes. */
+uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
+		     struct gvm_region_list_rsp *rsp, uint8_t *buf);
+uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
+		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes);
+uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, struct region_found *found,
+		    uint64_t *detail);
+/* `head` went through chunk_head_unpack(), `body` has head->body_bytes. */
+uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
+		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
+uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
+
+/* The connection is gone: its attachments end, the regions' epochs stay. */
+void region_writer_gone(struct region_writer *writer);
+
+#endif

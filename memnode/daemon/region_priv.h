@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* region_priv.h - what region.c (regions) and record.c (their chunks) share. */
+#ifndef GVM_REGION_PRIV_H
+#define GVM_REGION_PRIV_H
+
+#include "region.h"
+
+struct region_attach {
+	LIST_ENTRY(region_attach) of_region, of_writer;
+	struct region_writer *writer;
+};
+
+struct region {
+	struct gvm_id id;
+	uint64_t chunks, reserve, view;
+	uint64_t records_chunks; /* the most chunks that it ever had: so many records are kept */
+	struct region_record *records;
+	uint64_t epoch, client;		 /* of the writer that attached last */
+	struct region_attaches attaches; /* that writer's connections */
+	struct region_totals totals;
+};
+
+struct region *region_find(const struct regions *t, const struct gvm_id *id);
+/* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
+uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
+			  struct region **region, uint64_t *detail);
+
+static inline bool record_has_body(const struct region_record *rec)
+{
+	return rec->version && !(rec->version & GVM_VERSION_ZERO);
+}
+
+/* Gives the body back; the record then says: all zero, in the same version. */
+void record_drop_body(struct regions *t, struct region *r, struct region_record *rec);
+
+#endif

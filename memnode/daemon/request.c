@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * request.c - one function for each op, and the table that says what each op's frame may hold.
+ *
+ * Order of trust: lengths (frame_head_check), then the frame's own check, then its fields. What is
+ * malformed ends the session; nothing of it has had an effect by then.
+ */
+#include "request.h"
+
+#include "../auth.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+__attribute__((format(printf, 2, 3))) static int session_bad(struct session *s, const char *format,
+							      ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(s->why, sizeof(s->why), format, args);
+	va_end(args);
+	return -EBADMSG;
+}
+
+void session_init(struct session *s)
+{
+	*s = (struct session){.state = SESSION_NEW};
+	LIST_INIT(&s->writer.attaches);
+}
+
+void session_deinit(struct node *n, struct session *s)
+{
+	region_writer_gone(&s->writer);
+	if (s->state == SESSION_READY)
+		n->counters.clients--;
+	s->state = SESSION_OVER;
+}
+
+/* A request under way: what the functions below get and give. */
+struct request {
+	struct node *node;
+	struct session *session;
+	const struct frame *frame;
+	/* the answer: fields of status OK in meta, else detail */
+	uint64_t detail;
+	uint8_t meta[GVM_META_MAX];
+	size_t meta_len;
+	const void *data;
+	uint32_t data_len;
+	struct reply *reply; /* set where the function builds the answer itself */
+};
+
+/* Each op is a function (request, fields) that returns a status, or a negative errno as
+ * frame_answer() does. The fields come unpacked, in the order of the table at the end. */
+union fields {
+	struct gvm_hello_req hello;
+	struct gvm_auth_req auth;
+	struct gvm_ping_req ping;
+	struct gvm_name_put_req name_put;
+	struct gvm_name_list_req name_list;
+	struct gvm_region_create_req region_create;
+	struct gvm_region_open_req region_open;
+	struct gvm_region_close_req region_close;
+	struct gvm_region_resize_req region_resize;
+	struct gvm_region_delete_req region_delete;
+	struct gvm_region_stat_req region_stat;
+	struct gvm_region_list_req region_list;
+	struct gvm_region_index_req region_index;
+	struct gvm_get_req get;
+	struct gvm_put_req put;
+	struct gvm_discard_req discard;
+};
+
+static void session_ready(struct request *q)
+{
+	q->session->state = SESSION_READY;
+	q->session->writer.client = q->session->hello.client;
+	q->node->counters.clients++;
+}
+
+/* Answers, then ends the session. */
+static int session_refuse(struct request *q, uint16_t status, const char *why)
+{
+	session_bad(q->session, "%s", why);
+	q->session->state = SESSION_OVER;
+	return status;
+}
+
+static int op_hello(struct request *q, const union fields *f)
+{
+	struct session *s = q->session;
+	const struct node *n = q->node;
+
+	if (f->hello.version_min > GVM_VERSION || f->hello.version_max < GVM_VERSION) {
+		q->detail = GVM_VERSION;
+		return session_refuse(q, GVM_ERR_VERSION, "no protocol version in common");
+	}
+	s->hello = f->hello;
+	s->welcome = (struct gvm_hello_rsp){
+		.version = GVM_VERSION,
+		.need_auth = n->key != NULL,
+		.features = f->hello.features & GVM_FEATURES,
+		.incarnation = n->incarnation,
+	};
+	if (getrandom(&s->welcome.nonce, sizeof(s->welcome.nonce), 0) != GVM_NONCE_BYTES)
+		return -ENOMEM;
+	q->meta_len = gvm_hello_rsp_pack(&s->welcome, q->meta);
+	if (n->key)
+		s->state = SESSION_HELLO;
+	else
+		session_ready(q);
+	return GVM_OK;
+}
+
+static int op_auth(struct request *q, const union fields *f)
+{
+	struct session *s = q->session;
+	const struct node *n = q->node;
+	struct gvm_bytes32 expected;
+	struct gvm_auth_rsp rsp;
+
+	if (auth_mac(n->key, n->key_bytes, false, &s->hello, &s->welcome, &expected) ||
+	    auth_mac(n->key, n->key_bytes, true, &s->hello, &s->welcome, &rsp.mac))
+		return -ENOMEM;
+	if (!auth_mac_equal(&expected, &f->auth.mac))
+		return session_refuse(q, GVM_ERR_AUTH, "wrong key");
+	q->meta_len = gvm_auth_rsp_pack(&rsp, q->meta);
+	session_ready(q);
+	return GVM_OK;
+}
+
+static int op_ping(struct request *q, const union fields *f)
+{
+	struct gvm_ping_rsp rsp = {.cookie = f->ping.cookie};
+
+	q->meta_len = gvm_ping_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
+static int op_node_stat(struct request *q, const union fields *f)
+{
+	struct gvm_node_stat_rsp rsp;
+
+	(void)f;
+	node_stat(q->node, &rsp);
+	q->meta_len = gvm_node_stat_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
+static int op_name_put(struct request *q, const union fields *f)
+{
+	return name_put(&q->node->names, &f->name_put, q->frame->data, q->frame->hdr.data_len,
+			&q->detail);
+}
+
+static int op_name_list(struct request *q, const union fields *f)
+{
+	struct gvm_name_list_rsp rsp;
+
+	q->data_len = name_list(&q->node->names, &f->name_list, &rsp, q->node->answer);
+	q->meta_len = gvm_name_list_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
+static int op_region_create(struct request *q, const union fields *f)
+{
+	return region_create(&q->node->regions, &f->region_create, &q->detail);
+}
+
+static int op_region_open(struct request *q, const union fields *f)
+{
+	struct gvm_region_open_rsp rsp;
+	uint16_t status = region_open(&q->node->regions, &f->region_open, &q->session->writer, &rsp,
+				      &q->detail);
+
+	if (!status)
+		q->meta_len = gvm_region_open_rsp_pack(&rsp, q->meta);
+	return status;
+}
+
+static int op_region_close(struct request *q, const union fields *f)
+{
+	return region_close(&q->node->regions, &f->region_close, &q->detail);
+}
+
+static int op_region_resize(struct request *q, const union fields *f)
+{
+	return region_resize(&q->node->regions, &f->region_resize, &q->detail);
+}
+
+static int op_region_delete(struct request *q, const union fields *f)
+{
+	return region_delete(&q->node->regions, &f->region_delete, &q->detail);
+}
+
+static int op_region_stat(struct request *q, const union fields *f)
+{
+	struct gvm_region_stat_rsp rsp;
+	uint16_t status = region_stat(&q->node->regions, &f->region_stat, &rsp);
+
+	if (!status)
+		q->meta_len = gvm_region_stat_rsp_pack(&rsp, q->meta);
+	return status;
+}
+
+static int op_region_list(struct request *q, const union fields *f)
+{
+	struct gvm_region_list_rsp rsp;
+
+	q->data_len = region_list(&q->node->regions, &f->region_list, &rsp, q->node->answer);
+	q->meta_len = gvm_region_list_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
+static int op_region_index(struct request *q, const union fields *f)
+{
+	struct gvm_region_index_rsp rsp;
+	uint16_t status = region_index(&q->node->regions, &f->region_index, &rsp, q->node->answer,
+				       &q->data_len);
+
+	if (!status)
+		q->meta_len = gvm_region_index_rsp_pack(&rsp, q->meta);
+	return status;
+}
+
+static int op_get(struct request *q, const union fields *f)
+{
+	struct region_found found;
+	uint16_t status = region_get(&q->node->regions, &f->get, &found, &q->detail);
+
+	if (status == GVM_ERR_CORRUPT)
+		q->node->counters.corrupt++;
+	if (status)
+		return status;
+	return reply_create_get(q->node, &q->session->share, q->frame->hdr.tag, &f->get, &found,
+				&q->reply);
+}
+
+static int op_put(struct request *q, const union fields *f)
+{
+	const struct frame *frame = q->frame;
+	struct gvm_put_req fields;
+	struct chunk_head head;
+	int used = gvm_put_req_unpack(&fields, frame->meta, frame->hdr.meta_len);
+
+	if (used < 0 || chunk_head_unpack(&head, frame->meta + used,
+					  frame->hdr.meta_len - (size_t)used))
+		return session_bad(q->session, "PUT with a malformed chunk head");
+	if (head.body_bytes != frame->hdr.data_len)
+		return session_bad(q->session, "PUT with %u bytes where its head says %u",
+				   frame->hdr.data_len, head.body_bytes);
+	return region_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
+}
+
+static int op_discard(struct request *q, const union fields *f)
+{
+	return region_discard(&q->node->regions, &f->discard, &q->detail);
+}
+
+#define UNPACKER(msg)                                                                              \
+	static int unpack_##msg(union fields *f, const struct gvm_hdr *h, const uint8_t *meta)     \
+	{                                                                                          \
+		return gvm_##msg##_req_unpack(&f->msg, meta, h->meta_len);                         \
+	}
+UNPACKER(hello)
+UNPACKER(auth)
+UNPACKER(ping)
+UNPACKER(name_put)
+UNPACKER(name_list)
+UNPACKER(region_create)
+UNPACKER(region_open)
+UNPACKER(region_close)
+UNPACKER(region_resize)
+UNPACKER(region_delete)
+UNPACKER(region_stat)
+UNPACKER(region_list)
+UNPACKER(region_index)
+UNPACKER(get)
+UNPACKER(put)
+UNPACKER(discard)
+
+static int unpack_node_stat(union fields *f, const struct gvm_hdr *h, const uint8_t *meta)
+{
+	(void)f, (void)h, (void)meta;
+	return 0;
+}
+
+struct op {
+	enum session_state state; /* in which it may come */
+	uint32_t data_max;
+	bool meta_tail; /* more meta may follow the fields (a chunk head) */
+	int (*unpack)(union fields *f, const struct gvm_hdr *h, const uint8_t *meta);
+	int (*run)(struct request *q, const union fields *f);
+};
+
+#define OP(when, name) .state = (when), .unpack = unpack_##name, .run = op_##name
+static const struct op ops[] = {
+	[GVM_OP_HELLO] = {OP(SESSION_NEW, hello)},
+	[GVM_OP_AUTH] = {OP(SESSION_HELLO, auth)},
+	[GVM_OP_PING] = {OP(SESSION_READY, ping)},
+	[GVM_OP_NODE_STAT] = {OP(SESSION_READY, node_stat)},
+	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX},
+	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list)},
+	[GVM_OP_REGION_CREATE] = {OP(SESSION_READY, region_create)},
+	[GVM_OP_REGION_OPEN] = {OP(SESSION_READY, region_open)},
+	[GVM_OP_REGION_CLOSE] = {OP(SESSION_READY, region_close)},
+	[GVM_OP_REGION_RESIZE] = {OP(SESSION_READY, region_resize)},
+	[GVM_OP_REGION_DELETE] = {OP(SESSION_READY, region_delete)},
+	[GVM_OP_REGION_STAT] = {OP(SESSION_READY, region_stat)},
+	[GVM_OP_REGION_LIST] = {OP(SESSION_READY, region_list)},
+	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index)},
+	[GVM_OP_GET] = {OP(SESSION_READY, get)},
+	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true},
+	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard)},
+};
+
+int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h)
+{
+	int err = gvm_hdr_unpack(h, bytes);
+	const struct op *op;
+
+	if (err == -EPROTONOSUPPORT)
+		return session_bad(s, "frame of protocol version %u, not %u", bytes[4], GVM_VERSION);
+	if (err)
+		return session_bad(s, "not a frame of this protocol");
+	/* gvm_hdr_unpack() knows the ops; that this table has them all is for the test to say. */
+	op = h->op < sizeof(ops) / sizeof(*ops) ? &ops[h->op] : NULL;
+	if (!op || !op->run || h->flags || h->status)
+		return session_bad(s, "not a request");
+	if (op->state != s->state) {
+		if (s->state == SESSION_NEW)
+			return session_bad(s, "%s before HELLO", gvm_op_name(h->op));
+		if (s->state == SESSION_HELLO)
+			return session_bad(s, "%s before AUTH", gvm_op_name(h->op));
+		return session_bad(s, "%s at the wrong time", gvm_op_name(h->op));
+	}
+	if (h->data_len > op->data_max)
+		return session_bad(s, "%s with %u bytes of data", gvm_op_name(h->op), h->data_len);
+	return 0;
+}
+
+static void count(struct node *n, const struct gvm_hdr *h, const union fields *f)
+{
+	n->counters.gets += h->op == GVM_OP_GET;
+	n->counters.puts += h->op == GVM_OP_PUT;
+	n->counters.delta_puts += h->op == GVM_OP_PUT && f->put.base;
+	n->counters.discards += h->op == GVM_OP_DISCARD;
+}
+
+int frame_answer(struct node *n, struct session *s, const struct frame *f, const uint8_t *hdr_bytes,
+		 struct reply **reply)
+{
+	const struct op *op = &ops[f->hdr.op];
+	struct request q = {.node = n, .session = s, .frame = f, .data = n->answer};
+	struct gvm_hdr h = {.op = f->hdr.op, .tag = f->hdr.tag};
+	union fields fields;
+	int used, status;
+
+	if (!gvm_meta_check(&f->hdr, hdr_bytes, f->meta))
+		return session_bad(s, "%s with a wrong checksum", gvm_op_name(h.op));
+	used = op->unpack(&fields, &f->hdr, f->meta);
+	if (used < 0 || (!op->meta_tail && used != f->hdr.meta_len))
+		return session_bad(s, "%s with %u bytes of fields", gvm_op_name(h.op),
+				   f->hdr.meta_len);
+	/* The blocks of a PUT carry their own. */
+	if (h.op != GVM_OP_PUT && gvm_data_check(f->data, f->hdr.data_len) != f->hdr.data_check)
+		return session_bad(s, "%s with damaged data", gvm_op_name(h.op));
+	status = op->run(&q, &fields);
+	if (status < 0)
+		return status;
+	count(n, &f->hdr, &fields);
+	if (q.reply) {
+		*reply = q.reply;
+		return 0;
+	}
+	if (status != GVM_OK) {
+		struct gvm_error_rsp error = {.detail = q.detail};
+
+		q.meta_len = gvm_error_rsp_pack(&error, q.meta);
+		q.data_len = 0;
+	}
+	h.status = (uint16_t)status;
+	h.meta_len = (uint16_t)q.meta_len;
+	h.data_len = q.data_len;
+	return reply_create(n, &s->share, &h, q.meta, q.data, reply);
+}

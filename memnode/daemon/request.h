@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * request.h - from a frame to its answer.
+ *
+ * A session is what a connection has said so far: nothing, HELLO, or HELLO and AUTH. It knows no
+ * sockets. A frame that breaks the protocol ends the session; a request that cannot be granted
+ * gets its status and the session goes on.
+ */
+#ifndef GVM_REQUEST_H
+#define GVM_REQUEST_H
+
+#include "reply.h"
+
+enum session_state {
+	SESSION_NEW,   /* HELLO is awaited */
+	SESSION_HELLO, /* AUTH is awaited */
+	SESSION_READY,
+	SESSION_OVER, /* close it once the answers are sent */
+};
+
+struct session {
+	enum session_state state;
+	struct region_writer writer;
+	struct reply_share share;
+	struct gvm_hello_req hello;
+	struct gvm_hello_rsp welcome;
+	char why[96]; /* of the end: a frame that broke the protocol, or a refusal */
+};
+
+struct frame {
+	struct gvm_hdr hdr;
+	const uint8_t *meta;
+	const uint8_t *data;
+};
+
+void session_init(struct session *s);
+/* Ends what the session attached. Its answers were destroyed before. */
+void session_deinit(struct node *n, struct session *s);
+
+/* Looks at a header before the rest of its frame is there: 0, or -EBADMSG with s->why. */
+int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h);
+/*
+ * Answers a whole frame, whose header went through frame_head_check() and whose check still is to
+ * be verified. 0 and *reply; -EBADMSG: close, s->why says why; -EAGAIN: nothing was done, try again
+ * when answers have been sent; -ENOMEM.
+ */
+int frame_answer(struct node *n, struct session *s, const struct frame *f, const uint8_t *hdr_bytes,
+		 struct reply **reply);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* server.h - the loop: accepts connections, hands out completions, ends in good order. */
+#ifndef GVM_SERVER_H
+#define GVM_SERVER_H
+
+#include "conn.h"
+
+#include <sys/signalfd.h>
+
+struct server {
+	struct io io;
+	struct conns conns;
+	struct node *node;
+	int listen_fd, signal_fd;
+	union conn_addr peer; /* of the accept under way */
+	socklen_t peer_len;
+	bool accepting;
+	bool finishing;
+	uint64_t finish_by_ns;
+	struct signalfd_siginfo signal;
+	struct __kernel_timespec tick;
+};
+
+/* Blocks SIGTERM, SIGINT and SIGUSR1, which the loop then reads. Takes over listen_fd. */
+int server_init(struct server *s, struct node *node, int listen_fd);
+/* Serves until SIGTERM or SIGINT, then answers what has arrived whole. 0 or a negative errno. */
+int server_run(struct server *s);
+void server_deinit(struct server *s);
+
+#endif

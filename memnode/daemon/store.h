@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * store.h - lends cells of memory: where the bytes of encoded chunks stand.
+ *
+ * An object of n bytes takes ceil(n / STORE_CELL_BYTES) cells, which need not be adjacent: a side
+ * array chains them. So as long as enough cells are free, an allocation succeeds, whatever was
+ * allocated and freed before: there is no external fragmentation, and a promise counted in cells
+ * can be kept. The lowest free cells are taken first, which keeps chains mostly in runs and the
+ * upper end of the arena free; whole free stretches of 2 MiB are returned to the kernel.
+ *
+ * An object that is being sent is pinned: when it is freed meanwhile, its cells stay until the last
+ * pin goes. Pins are limited to `pin_limit` cells, which the owner of the store keeps unpromised.
+ */
+#ifndef GVM_STORE_H
+#define GVM_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifndef STORE_CELL_BYTES
+#define STORE_CELL_BYTES 1024u
+#endif
+#define STORE_NONE UINT32_MAX
+
+struct store;
+
+static inline uint32_t store_cells_of(uint64_t bytes)
+{
+	return (uint32_t)((bytes + STORE_CELL_BYTES - 1) / STORE_CELL_BYTES);
+}
+
+/* A store that takes no more than `memory_bytes`, its own tables included. -ENOMEM; -EINVAL where
+ * that is less than 1 MiB or more than 2^32 - 1 cells. */
+int store_create(uint64_t memory_bytes, struct store **store);
+/* NULL is accepted. */
+void store_destroy(struct store *s);
+
+uint32_t store_cells(const struct store *s);
+uint32_t store_cells_free(const struct store *s);
+/* Cells that pins may hold; 0 until set. */
+void store_set_pin_limit(struct store *s, uint32_t cells);
+uint32_t store_cells_pinned(const struct store *s);
+
+/* Takes `cells` (at least 1) and returns the first; STORE_NONE if fewer are free. */
+uint32_t store_alloc(struct store *s, uint32_t cells);
+/* Gives an object back, at once or when its last pin goes. */
+void store_free(struct store *s, uint32_t first);
+
+/* Pins an object of `cells`; false when the pins' limit does not allow it. */
+bool store_pin(struct store *s, uint32_t first, uint32_t cells);
+bool store_is_pinned(struct store *s, uint32_t first);
+void store_unpin(struct store *s, uint32_t first);
+
+/* Bytes of the object `first`; off + len lies within it. */
+void store_write(struct store *s, uint32_t first, uint32_t off, const void *from, uint32_t len);
+void store_read(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len);
+/* The first bytes of an object, in place (up to STORE_CELL_BYTES). */
+const uint8_t *store_head(const struct store *s, uint32_t first);
+/* Describes these bytes with as few iovecs as their runs allow; returns how many. iov has room for
+ * len / STORE_CELL_BYTES + 2. */
+unsigned store_iov(const struct store *s, uint32_t first, uint32_t off, uint32_t len,
+		   struct iovec *iov);
+
+/* Returns up to `max` free stretches of 2 MiB to the kernel, leaving `keep` of them; returns how
+ * many it returned. To be called now and then. */
+unsigned store_trim(struct store *s, unsigned max, unsigned keep);
+
+#endif
