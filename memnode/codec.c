@@ -16,9 +16,16 @@
 #include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h> /* the widest vectors that the processor has */
+#else
 #include <xxhash.h>
+#endif
 
+/* lz4's acceleration: CODEC.md has what a greater one would gain and cost. */
+#ifndef CODEC_ACCELERATION
+#define CODEC_ACCELERATION 1
+#endif
 #define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
 #define ENTRY_RAW	(1u << 31)
 
@@ -295,7 +302,8 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 		/* A saving of less than 1/32 is not worth the reader's decompression, and lz4 gives
 		 * up as soon as it sees that it cannot get there. */
 		packed = LZ4_compress_fast_extState(&c->lz4, (const char *)from, (char *)to,
-						    (int)bytes, (int)(bytes - bytes / 32), 1);
+						    (int)bytes, (int)(bytes - bytes / 32),
+						    CODEC_ACCELERATION);
 		k->raw = packed <= 0;
 		k->bytes = k->raw ? bytes : (uint32_t)packed;
 		if (k->raw)

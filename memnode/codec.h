@@ -27,9 +27,9 @@
 #define CHUNK_HEAD_MAX	     CHUNK_HEAD_BYTES(CHUNK_BLOCKS_MAX)
 #define CHUNK_ENCODED_MAX    (CHUNK_HEAD_MAX + GVM_CHUNK_BYTES)
 
-/* Pages in a block = 1 << this: what gvmfs encodes with; see tools/README or `gvm bench codec` for
- * the measurement behind the choice. Any other block size is decoded all the same. */
-#define CHUNK_BLOCK_SHIFT 1
+/* Pages in a block = 1 << this: what gvmfs encodes with; CODEC.md has the measurement behind the
+ * choice. Any other block size is decoded all the same. */
+#define CHUNK_BLOCK_SHIFT 0
 
 struct chunk_block {
 	uint32_t bytes; /* of the body, as stored; at most the block's pages that are not zero */
