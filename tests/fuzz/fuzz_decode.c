@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * fuzz_decode.c - a chunk head and body from a hostile peer.
+ *
+ * Input: flags u8, place u8, zero_pages u32, length of the head u16, the head, the body. With flag
+ * 1 the listed blocks' hashes are made right, so that lz4 sees the body too; with flag 2 the head's
+ * masks, counts and lengths, so that most inputs have a head at all.
+ *
+ * fuzz-sources: memnode/codec.c
+ * fuzz-libs: -llz4 -lxxhash
+ */
+#include "fuzz.h"
+#include "memnode/codec.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define FILLER 0xa5
+
+static const struct gvm_id region = { { 9 } };
+static uint8_t chunk[GVM_CHUNK_BYTES];
+
+static void hashes_fix(struct chunk_head *h, const uint8_t *body, uint64_t place)
+{
+	for (uint32_t m = h->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		struct chunk_block *k = &h->block[b];
+		uint32_t held = chunk_block_pages(h->block_shift, b) & ~h->zero_map;
+		uint64_t shape = held >> (b << h->block_shift) | (k->raw ? 256 : 0);
+
+		k->hash = XXH3_64bits_withSeed(
+			body, k->bytes, chunk_block_seed(&region, place, h->block_shift, b) ^ shape);
+		body += k->bytes;
+	}
+}
+
+/* Returns the head's length. */
+static size_t head_fix(uint8_t *head)
+{
+	unsigned shift = head[4] % (CHUNK_BLOCK_SHIFT_MAX + 1);
+	uint32_t zero_map = (uint32_t)gvm_load_le(head, 4), sum = 0;
+	uint32_t blocks = (uint32_t)gvm_load_le(head + 8, 4) & chunk_blocks_complete(shift, zero_map);
+	uint8_t *entry = head + CHUNK_HEAD_BYTES(0);
+
+	head[4] = (uint8_t)shift;
+	head[5] = 0;
+	gvm_store_le(head + 6, (unsigned)__builtin_popcount(blocks), 2);
+	gvm_store_le(head + 8, blocks, 4);
+	for (uint32_t m = blocks; m; m &= m - 1, entry += 12) {
+		uint32_t held = chunk_block_pages(shift, (unsigned)__builtin_ctz(m)) & ~zero_map;
+		uint32_t most = (uint32_t)__builtin_popcount(held) * GVM_PAGE_BYTES;
+		uint32_t bytes = (uint32_t)gvm_load_le(entry, 4);
+
+		if (bytes >> 31)
+			bytes = most;
+		else
+			bytes = 1 + bytes % (most - 1);
+		sum += bytes;
+		gvm_store_le(entry, bytes | (bytes == most ? 1u << 31 : 0), 4);
+	}
+	gvm_store_le(head + 12, sum, 4);
+	return (size_t)(entry - head);
+}
+
+static void pages_untouched(uint32_t pages)
+{
+	for (; pages; pages &= pages - 1)
+		for (unsigned i = 0; i < GVM_PAGE_BYTES; i += 8) {
+			uint64_t v = gvm_load_le(
+				chunk + (unsigned)__builtin_ctz(pages) * GVM_PAGE_BYTES + i, 8);
+
+			FUZZ_CHECK(v == 0xa5a5a5a5a5a5a5a5ull);
+		}
+}
+
+static void head_parts(const struct chunk_head *head, uint32_t blocks)
+{
+	struct chunk_head part = *head, merged;
+	uint32_t from, bytes, from_base;
+
+	if (chunk_head_narrow(&part, blocks, &from, &bytes))
+		FUZZ_CHECK((uint64_t)from + bytes <= head->body_bytes);
+	FUZZ_CHECK(bytes == part.body_bytes && bytes <= head->body_bytes);
+	FUZZ_CHECK(part.block_mask == (head->block_mask & blocks));
+	/* A complete chunk merged with a part of itself is itself. */
+	if (head->block_mask != chunk_blocks_complete(head->block_shift, head->zero_map))
+		return;
+	FUZZ_CHECK(!chunk_head_merge(head, &part, &merged, &from_base));
+	FUZZ_CHECK(merged.block_mask == head->block_mask);
+	FUZZ_CHECK(merged.body_bytes == head->body_bytes);
+	FUZZ_CHECK(from_base == (head->block_mask & ~part.block_mask));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct chunk_codec *codec;
+	struct fuzz_input in = { data, size };
+	uint8_t *packed, *body, again[CHUNK_HEAD_MAX], fixed[CHUNK_HEAD_MAX] = { 0 };
+	unsigned flags = (unsigned)fuzz_take(&in, 1);
+	uint64_t place = fuzz_take(&in, 1);
+	uint32_t zero_pages = (uint32_t)fuzz_take(&in, 4), valid, may;
+	size_t len = (size_t)fuzz_take(&in, 2), body_len;
+	struct chunk_head head;
+	int verified, decoded;
+
+	if (!codec)
+		codec = chunk_codec_create();
+	FUZZ_CHECK(codec);
+	if (flags & 2)
+		len = len < sizeof(fixed) ? len : sizeof(fixed);
+	packed = fuzz_take_copy(&in, &len);
+	if (flags & 2) {
+		memcpy(fixed, packed, len);
+		free(packed);
+		len = head_fix(fixed);
+		packed = malloc(len);
+		FUZZ_CHECK(packed);
+		memcpy(packed, fixed, len);
+	}
+	if (chunk_head_unpack(&head, packed, len)) {
+		free(packed);
+		return 0;
+	}
+	/* There is one way to write a head. */
+	FUZZ_CHECK(chunk_head_pack(&head, again) == len && !memcmp(again, packed, len));
+	FUZZ_CHECK(head.body_bytes <= GVM_CHUNK_BYTES);
+	head_parts(&head, zero_pages);
+
+	/* What is missing of the body is zeros: short inputs get far. */
+	body = calloc(1, head.body_bytes + !head.body_bytes);
+	FUZZ_CHECK(body);
+	body_len = in.left < head.body_bytes ? in.left : head.body_bytes;
+	memcpy(body, in.at, body_len);
+	if (flags & 1)
+		hashes_fix(&head, body, place);
+	verified = chunk_verify(&head, body, &region, place);
+	FUZZ_CHECK(!verified || !(flags & 1));
+
+	may = chunk_pages_of_blocks(head.block_shift, head.block_mask) |
+	      (head.zero_map & zero_pages);
+	memset(chunk, FILLER, sizeof(chunk));
+	decoded = chunk_decode(codec, &head, body, &region, place, zero_pages, chunk, &valid);
+	FUZZ_CHECK(!verified || decoded);
+	FUZZ_CHECK(decoded || valid == may);
+	pages_untouched(~may);
+	free(packed);
+	free(body);
+	return 0;
+}
