@@ -4,9 +4,10 @@
 usage: tools/check [--help] [--keep] [SUITE...]
 
 Suites (all of them if none is named):
-  sanitized  unit and protocol tests and the fuzzers' bounded runs, under ASan and UBSan
+  sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
+  fuzz       codec and parsers under libFuzzer, for a bounded time
   manual     every program's --help against its man page
   system     mounts, guests, broken networks; needs root
 
@@ -32,8 +33,8 @@ from leftovers import Watch
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
 SANITIZED = os.path.join(TOP, "build-asan")
-SUITES = ("unit", "protocol", "manual", "system")
-UNDER_SANITIZERS = ("unit", "protocol", "fuzz")
+SUITES = ("unit", "protocol", "fuzz", "manual", "system")
+UNDER_SANITIZERS = ("unit", "protocol")
 LOG_TAIL = 40  # lines shown of a failed test
 PASSED = ("OK", "EXPECTEDFAIL")
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 CGROUP = re.compile(r"^gvm")
@@ -118,24 +119,43 @@ class Watch:
             time.sleep(0.2)
 
     def clear(self):
-        for pid in processes(self.run):
+        clear(self.run, self.folder, cgroups() - self.before["cgroup"])
+
+
+def groups_of(run):
+    """Cgroups named after us that hold processes of the run."""
+    found = set()
+    for pid in processes(run):
+        for line in _read("/proc/%d/cgroup" % pid).decode().splitlines():
+            if CGROUP.match(os.path.basename(line)):
+                found |= {g for g in cgroups() if g.endswith(line.split(":", 2)[2])}
+    return found
+
+
+def clear(run, folder, groups=frozenset()):
+    """Ends the run's processes, frees its mounts, removes its cgroups."""
+    groups = groups | groups_of(run)
+    for place, device in mounts(folder):
+        if subprocess.run(["umount", place], capture_output=True).returncode:
+            connection = "/sys/fs/fuse/connections/%s/abort" % device.partition(":")[2]
+            try:
+                with open(connection, "w") as f:
+                    f.write("1")
+            except OSError:
+                pass
+    deadline = time.monotonic() + 10
+    while processes(run) and time.monotonic() < deadline:
+        for pid in processes(run):
             _kill(pid)
-        for place, device in mounts(self.folder):
-            minor = device.partition(":")[2]
-            connection = "/sys/fs/fuse/connections/%s/abort" % minor
-            if device.startswith("0:") and os.path.exists(connection):
-                try:
-                    with open(connection, "w") as f:
-                        f.write("1")
-                except OSError:
-                    pass
-            subprocess.run(["umount", "-l", place], capture_output=True)
-        for group in sorted(cgroups() - self.before["cgroup"], key=len, reverse=True):
-            if not self._foreign(group):
-                try:
-                    os.rmdir(group)
-                except OSError:
-                    pass
+        time.sleep(0.1)
+    for place, _ in mounts(folder):
+        subprocess.run(["umount", "-l", place], capture_output=True)
+    for group in sorted(groups, key=len, reverse=True):
+        if not _read(os.path.join(group, "cgroup.procs")).split():
+            try:
+                os.rmdir(group)
+            except OSError:
+                pass
 
 
 def _kill(pid):
@@ -143,3 +163,8 @@ def _kill(pid):
         os.kill(pid, signal.SIGKILL)
     except OSError:
         pass
+
+
+if __name__ == "__main__":
+    # leftovers.py RUN FOLDER: for a shell's trap
+    clear(*sys.argv[1:3])

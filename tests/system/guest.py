@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Guests: a QEMU command line for one of the images of tests/guest, and what its console says."""
+
+import re
+
+from lab import BUILD, expect, features  # first: it says where the others are
+import image
+
+
+def command(flavour, memory, *options, **variables):
+    """QEMU with that much memory ("256M"), a job and the job's variables; the memory's backend is
+    the caller's affair."""
+    vmlinux, initramfs = image.image(flavour, BUILD)
+    accel = "kvm" if features.kvm() else "tcg"
+    words = ["console=ttyS0", "quiet", "panic=-1", "tsc=unstable" if accel == "tcg" else ""]
+    words += ["%s=%s" % item for item in variables.items()]
+    return ["qemu-system-x86_64", "-machine", "q35,accel=" + accel, "-cpu", "max", "-m", memory,
+            "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-kernel", vmlinux, "-initrd", initramfs, "-append", " ".join(filter(None, words)),
+            *options]
+
+
+def verdict(process, seconds):
+    """Waits for the guest to end; fails unless it says that all went well. Gives its console."""
+    status = process.wait(seconds)
+    console = process.log()
+    said = re.findall(r"^guest: verdict (\w+)", console, re.M)
+    expect(said == ["pass"] and status == 0, "the guest says %s, QEMU's status is %s",
+           said or "nothing", status)
+    return console

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A laboratory for one test: processes, mounts, cgroups and a network of its own, all of which are
+gone when the test is over, however it ends.
+
+A test is a file with a function that takes a Lab, and ends with lab.main(function). It runs in a
+network namespace that has only a loopback, so that it may break its network (cut, reset, heal) and
+nothing it starts can be reached or collide. It adopts the orphans of what it starts: a daemon that
+detaches is still found, by its pid, and ended.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
+sys.path += [os.path.join(SOURCE, "tools/lib"), os.path.join(SOURCE, "tests/guest")]
+
+import features  # noqa: E402, F401 (also for the tests)
+from cgroup import Cgroup  # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("GVM_BUILD", "build"))
+PROGRAMS = {
+    "gvm": "tools/gvm",
+    "gvmfs": "gvmfs/gvmfs",
+    "gvm-memnode": "memnode/daemon/gvm-memnode",
+    "torture": "tests/system/torture",
+}
+LOG_TAIL = 60  # lines of each log shown when a test fails
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Failure(Exception):
+    pass
+
+
+class Skip(Exception):
+    pass
+
+
+def program(name):
+    return os.path.join(BUILD, PROGRAMS[name])
+
+
+def expect(condition, text, *arguments):
+    if not condition:
+        raise Failure(text % arguments if arguments else text)
+
+
+def skip(feature, reason):
+    raise Skip("%s: %s" % (feature, reason))
+
+
+def wait_for(what, condition, seconds=20.0, pause=0.05):
+    """Polls until condition() gives something true, which is returned; fails after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise Failure("waited %g s in vain: %s" % (seconds, what))
+        time.sleep(pause)
+
+
+class Process:
+    """Something started, with its output in a file."""
+
+    def __init__(self, lab, name, command, cgroup=None, env=None, service=False):
+        self.service = service  # ended only after those who may use it
+        self.name, self.log_path = name, lab.path("%02d-%s.log" % (len(lab.processes), name))
+        with open(self.log_path, "wb") as log:
+            self.popen = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
+                preexec_fn=cgroup.enter if cgroup else None)
+        self.pid = self.popen.pid
+        lab.processes.append(self)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def signal(self, number):
+        if self.running():
+            os.kill(self.pid, number)
+
+    def wait(self, seconds):
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure("%s did not end within %g s" % (self.name, seconds)) from None
+
+    def succeed(self, seconds):
+        status = self.wait(seconds)
+        expect(status == 0, "%s ended with status %s", self.name, status)
+        return self.log()
+
+    def says(self, pattern, seconds=20.0):
+        """Waits until its output has a line that matches; a process that ends first fails."""
+        def look():
+            found = re.search(pattern, self.log(), re.M)
+            if not found and not self.running():
+                found = re.search(pattern, self.log(), re.M)
+                expect(found, "%s ended with status %s without saying '%s'", self.name,
+                       self.popen.returncode, pattern)
+            return found
+        return wait_for("%s says '%s'" % (self.name, pattern), look, seconds)
+
+
+class Network:
+    """The loopback of the test's own namespace, broken one port at a time."""
+
+    def __init__(self):
+        _run("ip", "link", "set", "lo", "up")
+        self.broken = False
+
+    def _rules(self, port, verdict):
+        if not self.broken:
+            _run("nft", "add table inet gvm; add chain inet gvm input "
+                        "{ type filter hook input priority 0; }")
+            self.broken = True
+        for side in ("dport", "sport"):
+            _run("nft", "add rule inet gvm input tcp %s %d %s" % (side, port, verdict))
+
+    def cut(self, port):
+        """Nothing that goes to or comes from the port arrives any more."""
+        self._rules(port, "drop")
+
+    def reset(self, port):
+        """Every segment to or from the port is answered with RST."""
+        self._rules(port, "reject with tcp reset")
+
+    def heal(self):
+        if self.broken:
+            _run("nft", "delete table inet gvm")
+            self.broken = False
+
+
+class Lab:
+    def __init__(self, name):
+        self.name = name
+        self.folder = tempfile.mkdtemp(prefix="gvm-%s-" % name[:24])
+        self.processes, self.mounts, self.cgroups = [], [], []
+        self.network = Network()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def log(self, text, *arguments):
+        print("%7.2f %s" % (time.monotonic() - STARTED, text % arguments if arguments else text),
+              flush=True)
+
+    def start(self, name, *command, **options):
+        return Process(self, name, command, **options)
+
+    def run(self, *command, seconds=30.0, status=0, **options):
+        """Runs to the end and gives the output; another status than the expected one fails."""
+        process = Process(self, os.path.basename(str(command[0])), command, **options)
+        ended = process.wait(seconds)
+        expect(status is None or ended == status, "%s ended with status %s:\n%s",
+               " ".join(map(str, command)), ended, process.log())
+        return process.log()
+
+    def access(self, what, path, offset, length, seed, **options):
+        """Starts write, check, map-write or map-check of a part of a file: see access.py."""
+        return self.start(what, sys.executable, os.path.join(HERE, "access.py"), what, path,
+                          str(offset), str(length), str(seed), **options)
+
+    def write(self, path, offset, length, seed, seconds=30):
+        self.access("write", path, offset, length, seed).succeed(seconds)
+
+    def check(self, path, offset, length, seed, seconds=30):
+        process = self.access("check", path, offset, length, seed)
+        expect(process.wait(seconds) == 0, "%s: %s", path, process.log().strip())
+
+    def cgroup(self, limit):
+        group = Cgroup(limit)
+        self.cgroups.append(group)
+        return group
+
+    def _terminate(self, chosen):
+        chosen = [process for process in self.processes if chosen(process)]
+        for process in chosen:
+            process.signal(signal.SIGTERM)
+            process.signal(signal.SIGCONT)
+        self._reap_until(lambda: not any(process.running() for process in chosen), 3)
+
+    def _reap_until(self, done, seconds):
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() < deadline:
+            _reap(self.processes)
+            time.sleep(0.02)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def logs(self):
+        for process in self.processes:
+            lines = process.log().splitlines()
+            print("--- %s (pid %d, %s), its last lines:" %
+                  (process.name, process.pid, "running" if process.running() else
+                   "status %s" % process.popen.returncode))
+            print("\n".join(lines[-LOG_TAIL:]))
+
+    def close(self):
+        """Ends everything: users, then mounts, then nodes. Returns what had to be forced."""
+        forced = []
+        self._terminate(lambda process: not process.service)
+        for mount in reversed(self.mounts):
+            if not mount.end():
+                forced.append("mount " + mount.path)
+        self._terminate(lambda process: True)
+        self._reap_until(lambda: not descendants(), 5)
+        for pid, name in descendants().items():
+            forced.append("process %d (%s)" % (pid, name))
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self._reap_until(lambda: not descendants(), 5)
+        _reap(self.processes)
+        for group in self.cgroups:
+            group.remove()
+        if not os.environ.get("GVM_KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return forced
+
+
+def _run(*command):
+    done = subprocess.run(command, text=True, capture_output=True)
+    expect(done.returncode == 0, "%s: %s", " ".join(command), done.stderr)
+    return done.stdout
+
+
+def _reap(processes):
+    """Collects the orphans that we adopted; Popen collects its own."""
+    for process in processes:
+        process.popen.poll()
+    known = {process.pid for process in processes}
+    for pid in children():
+        if pid not in known:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+
+
+def _stat(pid):
+    """(name, state, parent) of a process, or None."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            head, _, tail = f.read().rpartition(")")
+    except OSError:
+        return None
+    fields = tail.split()
+    return head.partition("(")[2], fields[0], int(fields[1])
+
+
+def children(of=None):
+    of = os.getpid() if of is None else of
+    found = {}
+    for entry in os.listdir("/proc"):
+        stat = _stat(int(entry)) if entry.isdigit() else None
+        if stat and stat[2] == of and stat[1] != "Z":
+            found[int(entry)] = stat[0]
+    return found
+
+
+def descendants(of=None):
+    found, todo = {}, [os.getpid() if of is None else of]
+    while todo:
+        below = children(todo.pop())
+        found.update(below)
+        todo += below
+    return found
+
+
+STARTED = time.monotonic()
+
+
+def _own_network():
+    """Runs this test again in a network namespace of its own."""
+    if os.environ.get("GVM_LAB") == "inside":
+        return
+    os.environ["GVM_LAB"] = "inside"
+    os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", "--",
+                          sys.executable, *sys.argv])
+
+
+def main(test):
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    if os.geteuid():
+        print("skip: root: mounts, cgroups and namespaces need it")
+        sys.exit(77)
+    if not os.path.exists("/dev/fuse"):
+        print("skip: fuse: there is no /dev/fuse")
+        sys.exit(77)
+    _own_network()
+    os.environ.setdefault("GVM_RUN", "test-%d" % os.getpid())
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    lab, status = Lab(name), 1
+    try:
+        test(lab)
+        status = 0
+    except Skip as why:
+        print("skip: %s" % why)
+        status = 77
+    except Failure as why:
+        print("FAILED: %s" % why)
+        traceback.print_exc()
+    except Exception:
+        traceback.print_exc()
+    finally:
+        if status not in (0, 77):
+            lab.logs()
+        forced = lab.close()
+        if forced and status == 0:
+            print("FAILED: had to be ended by force: %s" % ", ".join(forced))
+            status = 1
+    print("%s: %s" % (name, {0: "pass", 77: "skip"}.get(status, "FAIL")))
+    sys.exit(status)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Memory nodes and mounts of gvmfs, as the tests handle them."""
+
+import os
+import signal
+import subprocess
+import time
+
+from lab import children, expect, program, wait_for
+
+READY_SECONDS = 20
+
+
+def numbers(text):
+    """Lines of `name value` as a dictionary."""
+    found = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit():
+            found[words[0]] = int(words[1])
+    return found
+
+
+class Node:
+    """A gvm-memnode on a port of its own, which it keeps over restarts."""
+
+    def __init__(self, lab, memory="512M", *options, name="node", port=0):
+        self.lab, self.memory, self.options, self.name = lab, memory, options, name
+        self.port = port
+        self.start()
+
+    def start(self):
+        self.process = self.lab.start(self.name, program("gvm-memnode"), "--listen",
+                                      "127.0.0.1:%d" % self.port, "--memory", self.memory,
+                                      *self.options, service=True)
+        said = self.process.says(r"listening on 127\.0\.0\.1:(\d+)", READY_SECONDS)
+        self.port = int(said.group(1))
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.port
+
+    def stop(self):
+        self.process.signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def end(self):
+        """Ends it as an administrator would, and gives what it said."""
+        self.process.signal(signal.SIGTERM)
+        self.process.succeed(10)
+        return self.process.log()
+
+    def restart_empty(self):
+        self.kill()
+        self.start()
+
+    def stats(self):
+        return numbers(self.lab.run(program("gvm"), "node", self.address))
+
+
+class Mount:
+    """gvmfs on a folder of its own."""
+
+    def __init__(self, lab, nodes, *options, name="mount"):
+        self.lab, self.name = lab, name
+        self.path = lab.path("%s-%d" % (name, len(lab.mounts)))
+        os.mkdir(self.path)
+        lab.mounts.append(self)
+        listed = ",".join(node if isinstance(node, str) else node.address for node in nodes)
+        # In the foreground its messages are in the log, where tests look for them.
+        self.process = lab.start(name, program("gvmfs"), "-f",
+                                 *(["--nodes", listed] if listed else []), *options, self.path,
+                                 service=True)
+        wait_for("%s is mounted" % self.path, self._up, READY_SECONDS)
+
+    def _up(self):
+        expect(self.process.running(), "gvmfs ended with status %s:\n%s",
+               self.process.popen.returncode, self.process.log())
+        return os.path.ismount(self.path)
+
+    def file(self, name):
+        return os.path.join(self.path, name)
+
+    def region(self, name, size):
+        """Makes a region of that many bytes and gives its path."""
+        path = self.file(name)
+        with open(path, "xb") as f:
+            f.truncate(size)
+        return path
+
+    def stats(self, name=None):
+        path = self.path if name is None else self.file(name)
+        return numbers(os.getxattr(path, "user.gvm.stats").decode())
+
+    def worker(self):
+        """The pid of the process that serves the mount now."""
+        below = [pid for pid in children(self.process.pid)]
+        return below[0] if below else None
+
+    def kill_worker(self):
+        pid = wait_for("gvmfs has a worker", self.worker)
+        os.kill(pid, signal.SIGKILL)
+        wait_for("the worker is replaced", lambda: self.worker() not in (None, pid), 20)
+
+    def log(self):
+        return self.process.log()
+
+    def says(self, pattern, seconds=20):
+        return self.process.says(pattern, seconds)
+
+    def unmount(self, seconds=30):
+        """As a user would, and everything that was written has to be on the nodes after it."""
+        self.lab.run("umount", self.path, seconds=seconds)
+        self.process.succeed(seconds)
+        self.lab.mounts.remove(self)
+
+    def end(self):
+        """For the lab's end: whether it went without force."""
+        gently = True
+        if not os.path.ismount(self.path) and not self.process.running():
+            return True
+        done = None
+        try:
+            done = subprocess.run(["umount", self.path], capture_output=True, timeout=5)
+        except subprocess.TimeoutExpired:
+            pass
+        if done is None or done.returncode:
+            gently = False
+            self._abort()
+            subprocess.run(["umount", "-l", self.path], capture_output=True)
+        deadline = time.monotonic() + 10
+        while self.process.running() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return gently and not self.process.running()
+
+    def _abort(self):
+        """Frees whoever hangs in the mount: its own connection, never another one's."""
+        with open("/proc/self/mountinfo") as f:
+            for line in f:
+                fields = line.split()
+                if fields[4] == self.path:
+                    number = fields[2].partition(":")[2]
+                    try:
+                        with open("/sys/fs/fuse/connections/%s/abort" % number, "w") as abort:
+                            abort.write("1")
+                    except OSError:
+                        pass
+
+
+def two_regions(lab, near, far, size, *options):
+    """A mount with `own`, which lies on the near node alone, and `shared`, which lies on both; with
+    the contents of seeds 1 and 2."""
+    mount = Mount(lab, [near])
+    mount.region("own", size)
+    mount.unmount()
+    mount = Mount(lab, [near, far], *options)
+    mount.region("shared", size)
+    lab.write(mount.file("own"), 0, size, 1)
+    lab.write(mount.file("shared"), 0, size, 2)
+    held = far.stats()["stored_bytes"]
+    expect(held > size // 8, "the far node holds only %d bytes", held)
+    return mount, mount.file("own"), mount.file("shared")
