@@ -1,5 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-int main(void)
+/*
+ * gvmfs - shows memory that memory nodes lend as files, for a virtual machine's RAM.
+ *
+ * main() reads the command line and goes to the background; supervisor.c mounts and keeps a worker
+ * alive; worker.c serves.
+ */
+#include "options.h"
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In the parent: waits for the daemon's byte, and passes its failure on. */
+static int wait_ready(int fd)
 {
-	return 1;
+	char byte;
+	ssize_t n;
+
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	return n == 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opts;
+	int ready[2], null;
+	bool quit;
+	int status = options_parse(&opts, argc, argv, &quit);
+
+	if (status || quit)
+		return status;
+	if (opts.foreground)
+		return supervisor_run(&opts, -1);
+	if (pipe2(ready, O_CLOEXEC) < 0) {
+		perror("gvmfs: pipe");
+		return EXIT_FAILURE;
+	}
+	switch (fork()) {
+	case -1:
+		perror("gvmfs: fork");
+		return EXIT_FAILURE;
+	case 0:
+		break;
+	default:
+		close(ready[1]);
+		return wait_ready(ready[0]);
+	}
+	close(ready[0]);
+	setsid();
+	/* Standard error stays until the mount is ready. */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || chdir("/") < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		return EXIT_FAILURE;
+	return supervisor_run(&opts, ready[1]);
 }

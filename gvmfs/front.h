@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * front.h - the FUSE front: each request of the kernel, and how it is answered.
+ *
+ * front_tree.c has names and attributes, front_size.c what changes a region's size, front_file.c
+ * open files and their data, front.c the table of operations. Everything runs in the front thread;
+ * what must wait becomes an op that goes on from callbacks while other requests are served.
+ */
+#ifndef GVMFS_FRONT_H
+#define GVMFS_FRONT_H
+
+#include "worker.h"
+
+/* How long the kernel may believe names and attributes: other hosts change them too. */
+#define FRONT_TIMEOUT_S 1.0
+
+/* A request that takes several steps. */
+struct op {
+	struct task task; /* first: waits for the inode */
+	struct worker *w;
+	fuse_req_t req; /* NULL: nobody waits for an answer */
+	struct inode *inode;
+	fuse_ino_t parent;
+	bool resent;
+	uint64_t unique;
+	struct fuse_file_info fi;
+	int to_set;
+	struct stat attr;
+	uint64_t size;
+	uint64_t off;
+	bool attached_here;
+	void (*then)(struct op *op, int result); /* what follows a size change */
+	const void *data;
+	uint8_t *kept;
+	size_t bytes;
+	char name[RECORD_NAME_MAX + 1];
+	struct writeback_sync sync;
+};
+
+/* A new op for the current request (req may be NULL); NULL after answering ENOMEM. */
+struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode);
+/* Answers an error or success without data (if there is a request) and frees the op. The inode is
+ * released first if it is held. */
+void op_end(struct op *op, bool held, int error);
+
+static inline struct worker *front_worker(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* The inode of a request, or NULL after answering ENOENT. */
+struct inode *front_inode(fuse_req_t req, fuse_ino_t ino);
+void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode);
+/* Fills an entry and counts the kernel's reference. */
+void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e);
+
+/* Changes the size of op->inode, which the op holds, to op->size; then op->then(op, result). */
+void front_resize(struct op *op);
+
+/* Does what is left to do when an inode has been closed, unlinked, or found like that after a
+ * predecessor was killed: detaches, deletes. */
+void front_settle(struct worker *w, struct inode *inode);
+
+/* tree */
+void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void front_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		   struct fuse_file_info *fi);
+void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void front_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		  struct fuse_file_info *fi);
+void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+		  const char *to_name, unsigned flags);
+void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void front_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* files */
+void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+		 struct fuse_file_info *fi);
+void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+		     struct fuse_file_info *fi);
+void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+
+extern const struct fuse_lowlevel_ops front_ops;
+
+#endif

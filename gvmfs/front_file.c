@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* front_file.c - requests about open files and their data. */
+#include "front.h"
+#include "names.h"
+#include "region.h"
+
+#include <errno.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATS_XATTR "user.gvm.stats"
+#define STATS_BYTES 4096
+
+/* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
+
+static void open_reply(struct op *op, bool keep_cache)
+{
+	struct worker *w = op->w;
+	int handle = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
+				 op->unique);
+
+	if (handle < 0) {
+		op_end(op, true, handle);
+		return;
+	}
+	op->fi.fh = (uint64_t)handle;
+	op->fi.keep_cache = keep_cache;
+	/* Beside a writer on another host nothing may be cached here. */
+	op->fi.direct_io = worker_disk(w, op->inode)->rec.node_count &&
+			   !region_is_attached(w, op->inode);
+	fuse_reply_open(op->req, &op->fi);
+	op->req = NULL;
+	op_end(op, true, 0);
+}
+
+static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)w;
+	(void)inode;
+	if (result < 0)
+		op_end(arg, true, result);
+	else
+		open_reply(arg, false); /* others may have written since we last looked */
+}
+
+static void open_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
+
+	if (d->rec.kind == RECORD_FOLDER)
+		op_end(op, true, EISDIR);
+	else if (d->failed && d->epoch)
+		op_end(op, true, EIO);
+	else if (write && d->rec.node_count && !d->epoch)
+		region_attach(op->w, op->inode, open_attached, op);
+	else
+		open_reply(op, true);
+}
+
+void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->fi = *fi;
+	op->task.run = open_run;
+	inode_acquire(inode, &op->task);
+}
+
+static void settle_gone(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	(void)result; /* the orphan's record stays then, and the next mount looks after it */
+	op_end(arg, true, 0);
+}
+
+static void settle_deleted(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)result;
+	worker_disk(w, inode)->rec.kind = RECORD_GONE;
+	names_save(w, inode, settle_gone, arg);
+}
+
+static void settle_detached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	(void)result;
+	if (d->use != INODE_UNLINKED || inode->opens)
+		op_end(arg, true, 0);
+	else if (d->rec.node_count)
+		region_delete(w, inode, settle_deleted, arg);
+	else
+		settle_deleted(w, inode, 0, arg);
+}
+
+static void settle_sent(struct worker *w, struct writeback_sync *sync, int error)
+{
+	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
+
+	(void)error; /* a failed region is given up all the same */
+	if (op->inode->opens_write)
+		op_end(op, true, 0); /* opened again meanwhile */
+	else if (region_is_attached(w, op->inode))
+		region_detach(w, op->inode, settle_detached, op);
+	else
+		settle_detached(w, op->inode, 0, op);
+}
+
+static void settle_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
+	bool doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
+
+	if (op->inode->opens_write || (!doomed && !region_is_attached(w, op->inode))) {
+		op_end(op, true, 0);
+		return;
+	}
+	if (doomed)
+		writeback_drop(w, op->inode, 0);
+	op->sync.done = settle_sent;
+	writeback_sync(w, &op->sync, op->inode);
+}
+
+void front_settle(struct worker *w, struct inode *inode)
+{
+	struct op *op = op_new(w, NULL, inode);
+
+	if (!op)
+		return;
+	op->task.run = settle_run;
+	inode_acquire(inode, &op->task);
+}
+
+void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	bool write;
+	int nr = handle_close(&w->inodes, fi->fh, &write);
+
+	(void)ino;
+	fuse_reply_err(req, 0);
+	if (nr < 0)
+		return; /* a predecessor closed it, and was killed before it said so */
+	if (inode_get(&w->inodes, (unsigned)nr)->opens_write == 0)
+		front_settle(w, inode_get(&w->inodes, (unsigned)nr));
+	inode_reap(&w->inodes, (unsigned)nr);
+}
+
+/* Data */
+
+void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	(void)fi;
+	if (inode)
+		pager_read(front_worker(req), req, inode, (uint64_t)off, size);
+}
+
+/* A write past the end makes the region larger first. */
+static void write_resized(struct op *op, int result)
+{
+	struct worker *w = op->w;
+	uint8_t *other = w->request;
+	fuse_req_t req = op->req;
+
+	if (result < 0) {
+		op_end(op, true, result);
+		return;
+	}
+	/* The write may keep the buffer that it stands in, as if it had just been read. */
+	w->request = op->kept;
+	writeback_write(w, req, op->inode, op->data, op->off, op->bytes);
+	op->kept = w->request;
+	w->request = other;
+	op->req = NULL;
+	op_end(op, true, 0);
+}
+
+static void write_resize(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	op->size = op->off + op->bytes;
+	if (op->size < worker_disk(op->w, op->inode)->rec.size_bytes)
+		op->size = worker_disk(op->w, op->inode)->rec.size_bytes;
+	op->then = write_resized;
+	front_resize(op);
+}
+
+void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+		 struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	struct op *op;
+
+	(void)fi;
+	if (!inode)
+		return;
+	if (!size) {
+		fuse_reply_write(req, 0);
+		return;
+	}
+	if ((uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
+		writeback_write(w, req, inode, buf, (uint64_t)off, size);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (!op)
+		return;
+	op->data = buf;
+	op->bytes = size;
+	op->off = (uint64_t)off;
+	op->kept = w->request;
+	w->request = NULL;
+	op->task.run = write_resize;
+	inode_acquire(inode, &op->task);
+}
+
+static void synced(struct worker *w, struct writeback_sync *sync, int error)
+{
+	(void)w;
+	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
+}
+
+void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(w, req, inode) : NULL;
+
+	(void)datasync;
+	(void)fi;
+	if (!op)
+		return;
+	if (worker_disk(w, inode)->failed || !inode->slots) {
+		op_end(op, false, worker_disk(w, inode)->failed ? EIO : 0);
+		return;
+	}
+	op->sync.done = synced;
+	op->sync.deadline_ns = pool_deadline(w->opts);
+	writeback_sync(w, &op->sync, inode);
+}
+
+static void zeroed(struct worker *w, void *arg, int error)
+{
+	(void)w;
+	op_end(arg, false, error);
+}
+
+static void grown(struct op *op, int result)
+{
+	op_end(op, true, result);
+}
+
+static void grow_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	if (op->size <= worker_disk(op->w, op->inode)->rec.size_bytes) {
+		op_end(op, true, 0);
+		return;
+	}
+	op->then = grown;
+	front_resize(op);
+}
+
+void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+		     struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	uint64_t begin = (uint64_t)off, end = begin + (uint64_t)length, size;
+	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+	struct op *op;
+
+	(void)fi;
+	if (!inode)
+		return;
+	size = worker_disk(w, inode)->rec.size_bytes;
+	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (!op)
+		return;
+	op->size = end;
+	if (zero && begin < size) {
+		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, zeroed, op);
+	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
+		op->task.run = grow_run;
+		inode_acquire(inode, &op->task);
+	} else {
+		op_end(op, false, 0); /* space within the size is reserved already */
+	}
+}
+
+/* The next chunk from `chunk` on that may hold data (or none: the end of the region). */
+static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
+{
+	uint64_t written = writeback_next_chunk(w, inode, chunk);
+	_Atomic uint64_t *index = journal_index(&w->journal, inode->nr);
+
+	while (chunk < chunks && chunk < written && (!index[chunk] || index[chunk] & GVM_VERSION_ZERO))
+		chunk++;
+	return chunk;
+}
+
+void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	uint64_t size, chunks, chunk, at = (uint64_t)off;
+
+	(void)fi;
+	if (!inode)
+		return;
+	size = worker_disk(w, inode)->rec.size_bytes;
+	chunks = record_chunks(size);
+	chunk = at / GVM_CHUNK_BYTES;
+	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (off < 0 || at >= size) {
+		fuse_reply_err(req, ENXIO);
+		return;
+	}
+	/* Without the index of a writer, all of it may be data. */
+	if (!region_is_attached(w, inode)) {
+		fuse_reply_lseek(req, whence == SEEK_DATA ? off : (off_t)size);
+		return;
+	}
+	if (whence == SEEK_DATA)
+		chunk = next_data(w, inode, chunk, chunks);
+	else
+		while (chunk < chunks && next_data(w, inode, chunk, chunks) == chunk)
+			chunk++;
+	if (chunk * GVM_CHUNK_BYTES > at)
+		at = chunk * GVM_CHUNK_BYTES;
+	if (at >= size && whence == SEEK_DATA)
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, (off_t)(at < size ? at : size));
+}
+
+/* Statistics */
+
+static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	unsigned up = 0;
+
+	for (unsigned i = 0; i < w->pool.count; i++)
+		up += gvm_conn_state(w->pool.conns[i]) == GVM_CONN_UP;
+	if (inode->nr == 0)
+		return (size_t)snprintf(buf, size,
+					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
+					"nodes_up %u\n",
+					JOURNAL_SLOTS - w->writeback.free, w->journal.super->starts - 1,
+					(int)getpid(), w->pool.count, up);
+	return (size_t)snprintf(buf, size,
+				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\nregion_nodes %u\n"
+				"failed %d\n",
+				inode->slots, (unsigned long long)d->rec.size_bytes,
+				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0);
+}
+
+void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	char text[STATS_BYTES];
+	size_t n;
+
+	if (!inode)
+		return;
+	if (strcmp(name, STATS_XATTR) != 0) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	n = stats_print(inode->nr ? &inode->stats : &w->journal.super->stats, text, sizeof(text));
+	n += print_state(w, inode, text + n, sizeof(text) - n);
+	/* Counters grow between asking for the size and asking for the text: have room for it. */
+	if (!size)
+		fuse_reply_xattr(req, STATS_BYTES);
+	else if (size < n)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, text, n);
+}
+
+/* The statistics are not listed: they are no property that a copy of the file should have. */
+void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	if (!front_inode(req, ino))
+		return;
+	if (size)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_xattr(req, 0);
+}

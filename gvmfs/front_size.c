@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * front_size.c - changes a region's size, step by step: attach if need be, make zero what is cut
+ * off, resize on the nodes, save the record, detach again if nobody has it open for writing.
+ */
+#include "front.h"
+#include "names.h"
+#include "region.h"
+
+#include <errno.h>
+
+static void resize_finish(struct op *op, int result);
+
+static void detached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)w;
+	(void)inode;
+	(void)result;
+	op->then(op, op->to_set);
+}
+
+/* The change is made, or has failed: leave the region as it was found. */
+static void resize_finish(struct op *op, int result)
+{
+	if (!op->attached_here || op->inode->opens_write) {
+		op->then(op, result);
+		return;
+	}
+	op->to_set = result;
+	region_detach(op->w, op->inode, detached, op);
+}
+
+static void saved(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	resize_finish(arg, result);
+}
+
+static void attached_new(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	op->attached_here = result == 0;
+	if (result < 0)
+		resize_finish(op, result);
+	else
+		names_save(w, inode, saved, op);
+}
+
+static void resized(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	if (result < 0)
+		resize_finish(op, result);
+	else if (!region_is_attached(w, inode))
+		region_attach(w, inode, attached_new, op); /* it has just been made */
+	else
+		names_save(w, inode, saved, op);
+}
+
+static void cut_is_sent(struct worker *w, struct writeback_sync *sync, int error)
+{
+	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
+
+	if (error)
+		resize_finish(op, error);
+	else
+		region_resize(w, op->inode, op->size, resized, op);
+}
+
+static void cut_is_zero(struct worker *w, void *arg, int error)
+{
+	struct op *op = arg;
+
+	if (error) {
+		resize_finish(op, error);
+		return;
+	}
+	op->sync.done = cut_is_sent;
+	op->sync.deadline_ns = pool_deadline(w->opts);
+	writeback_sync(w, &op->sync, op->inode);
+}
+
+static void resize_attached(struct op *op)
+{
+	struct worker *w = op->w;
+	uint64_t before = worker_disk(w, op->inode)->rec.size_bytes;
+	uint64_t chunk_end = record_chunks(op->size) * GVM_CHUNK_BYTES;
+
+	if (op->size > before) {
+		region_resize(w, op->inode, op->size, resized, op);
+		return;
+	}
+	writeback_drop(w, op->inode, record_chunks(op->size));
+	if (chunk_end > before)
+		chunk_end = before;
+	if (op->size < chunk_end)
+		writeback_zero(w, op->inode, op->size, chunk_end - op->size, cut_is_zero, op);
+	else
+		cut_is_zero(w, op, 0);
+}
+
+static void attached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)w;
+	(void)inode;
+	op->attached_here = result == 0;
+	if (result < 0)
+		op->then(op, result);
+	else
+		resize_attached(op);
+}
+
+void front_resize(struct op *op)
+{
+	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
+
+	if (op->size == d->rec.size_bytes)
+		op->then(op, 0);
+	else if (op->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
+		op->then(op, -EFBIG);
+	else if (!d->rec.node_count)
+		region_resize(w, op->inode, op->size, resized, op);
+	else if (d->failed)
+		op->then(op, -EIO);
+	else if (!region_is_attached(w, op->inode))
+		region_attach(w, op->inode, attached, op);
+	else
+		resize_attached(op);
+}

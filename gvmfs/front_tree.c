@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* front_tree.c - requests about names and attributes. */
+#include "front.h"
+#include "names.h"
+#include "region.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define HELD_FRESH_NS 1000000000ull
+
+static uint64_t wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static struct inode *child_of(struct worker *w, struct inode *folder, const char *name)
+{
+	int nr = inode_lookup(&w->inodes, &worker_disk(w, folder)->rec.id, name);
+
+	return nr < 0 ? NULL : inode_get(&w->inodes, (unsigned)nr);
+}
+
+/* Lookup: what is unknown may have been made on another host since we last asked. */
+
+static bool lookup_reply(struct worker *w, fuse_req_t req, struct inode *folder, const char *name)
+{
+	struct inode *inode = child_of(w, folder, name);
+	struct fuse_entry_param e;
+
+	if (!inode)
+		return false;
+	front_entry(w, inode, &e);
+	fuse_reply_entry(req, &e);
+	return true;
+}
+
+static void lookup_refreshed(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)result;
+	if (lookup_reply(w, op->req, op->inode, op->name))
+		op->req = NULL;
+	op_end(op, false, ENOENT);
+}
+
+void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct worker *w = front_worker(req);
+	struct inode *folder = front_inode(req, parent);
+	struct op *op;
+
+	if (!folder || lookup_reply(w, req, folder, name))
+		return;
+	if (names_are_fresh(w) || strlen(name) > RECORD_NAME_MAX) {
+		fuse_reply_err(req, strlen(name) > RECORD_NAME_MAX ? ENAMETOOLONG : ENOENT);
+		return;
+	}
+	op = op_new(w, req, folder);
+	if (!op)
+		return;
+	snprintf(op->name, sizeof(op->name), "%s", name);
+	names_refresh(w, true, lookup_refreshed, op);
+}
+
+static void forget(struct worker *w, fuse_ino_t ino, uint64_t count)
+{
+	struct inode *inode = inode_by_ino(&w->inodes, ino);
+	struct journal_inode *d;
+
+	if (!inode)
+		return;
+	d = worker_disk(w, inode);
+	d->lookups -= count < d->lookups ? count : d->lookups;
+	inode_reap(&w->inodes, inode->nr);
+}
+
+void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	forget(front_worker(req), ino, count);
+	fuse_reply_none(req);
+}
+
+void front_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(front_worker(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* Attributes */
+
+static void getattr_asked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)result;
+	front_reply_attr(w, op->req, inode);
+	op->req = NULL;
+	op_end(op, true, 0);
+}
+
+static void getattr_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	region_stat(op->w, op->inode, getattr_asked, op);
+}
+
+void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	struct op *op;
+
+	(void)fi;
+	if (!inode)
+		return;
+	/* How much is stored: ask the nodes now and then, but wait for nobody else's business. */
+	if (!worker_disk(w, inode)->rec.node_count || inode->busy ||
+	    (inode->held_at_ns && gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS)) {
+		front_reply_attr(w, req, inode);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (!op)
+		return;
+	op->task.run = getattr_run;
+	inode_acquire(inode, &op->task);
+}
+
+static void setattr_saved(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+
+	if (!result) {
+		front_reply_attr(w, op->req, op->inode);
+		op->req = NULL;
+	}
+	op_end(op, true, result);
+}
+
+static void setattr_rest(struct op *op, int result)
+{
+	struct record *rec = &worker_disk(op->w, op->inode)->rec;
+	uint64_t now = wall_ns();
+
+	if (result < 0) {
+		op_end(op, true, result);
+		return;
+	}
+	if (op->bytes & FUSE_SET_ATTR_MODE)
+		rec->mode = op->attr.st_mode & 07777;
+	if (op->bytes & FUSE_SET_ATTR_UID)
+		rec->uid = op->attr.st_uid;
+	if (op->bytes & FUSE_SET_ATTR_GID)
+		rec->gid = op->attr.st_gid;
+	if (op->bytes & FUSE_SET_ATTR_MTIME_NOW)
+		rec->mtime_ns = now;
+	else if (op->bytes & FUSE_SET_ATTR_MTIME)
+		rec->mtime_ns = (uint64_t)op->attr.st_mtim.tv_sec * 1000000000ull +
+				(uint64_t)op->attr.st_mtim.tv_nsec;
+	rec->ctime_ns = now;
+	/* The root has no record: its attributes are this mount's. */
+	if (op->inode->nr == 0 ||
+	    !(op->bytes & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
+			   FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
+		setattr_saved(op->w, 0, op);
+		return;
+	}
+	names_save(op->w, op->inode, setattr_saved, op);
+}
+
+static void setattr_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+	unsigned others = op->inode->opens - (op->off && op->inode->opens ? 1 : 0);
+
+	if (!(op->bytes & FUSE_SET_ATTR_SIZE) || op->size == d->rec.size_bytes) {
+		setattr_rest(op, 0);
+		return;
+	}
+	if (d->rec.kind == RECORD_FOLDER) {
+		op_end(op, true, EISDIR);
+		return;
+	}
+	/* Memory must not vanish under a guest. */
+	if (op->size < d->rec.size_bytes && others) {
+		op_end(op, true, EBUSY);
+		return;
+	}
+	op->then = setattr_rest;
+	front_resize(op);
+}
+
+void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		   struct fuse_file_info *fi)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->attr = *attr;
+	op->bytes = (size_t)to_set;
+	op->size = (uint64_t)attr->st_size;
+	op->off = fi != NULL;
+	op->task.run = setattr_run;
+	inode_acquire(inode, &op->task);
+}
+
+/* Making and removing names */
+
+static void made(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+	struct fuse_entry_param e;
+	bool create = op->to_set;
+	int handle = 0;
+
+	if (result < 0) {
+		journal_publish32(&worker_disk(w, op->inode)->use, INODE_UNLINKED);
+		worker_disk(w, op->inode)->rec.kind = RECORD_GONE;
+		op_end(op, true, result);
+		return;
+	}
+	if (create)
+		handle = handle_open(&w->inodes, op->inode->nr,
+				     (op->fi.flags & O_ACCMODE) != O_RDONLY, op->unique);
+	if (handle < 0) {
+		op_end(op, true, handle);
+		return;
+	}
+	front_entry(w, op->inode, &e);
+	op->fi.fh = (uint64_t)handle;
+	op->fi.keep_cache = 1;
+	if (create)
+		fuse_reply_create(op->req, &e, &op->fi);
+	else
+		fuse_reply_entry(op->req, &e);
+	op->req = NULL;
+	op_end(op, true, 0);
+}
+
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		 enum record_kind kind, const struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *folder = front_inode(req, parent), *inode;
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct record *rec;
+	struct op *op;
+	int nr;
+
+	if (!folder)
+		return;
+	if (strlen(name) > RECORD_NAME_MAX) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
+	inode = child_of(w, folder, name);
+	/* A request that a killed predecessor had begun: go on with what it made. */
+	if (inode && !w->request_resent) {
+		fuse_reply_err(req, EEXIST);
+		return;
+	}
+	op = op_new(w, req, NULL);
+	if (!op)
+		return;
+	if (!inode) {
+		rec = calloc(1, sizeof(*rec));
+		if (!rec || getrandom(rec->id.b, sizeof(rec->id.b), 0) < 0) {
+			free(rec);
+			op_end(op, false, ENOMEM);
+			return;
+		}
+		rec->kind = (uint8_t)kind;
+		rec->mode = mode & 07777;
+		rec->uid = ctx->uid;
+		rec->gid = ctx->gid;
+		rec->mtime_ns = rec->ctime_ns = wall_ns();
+		rec->parent = worker_disk(w, folder)->rec.id;
+		snprintf(rec->name, sizeof(rec->name), "%s", name);
+		nr = inode_alloc(&w->inodes, rec);
+		free(rec);
+		if (nr < 0) {
+			op_end(op, false, ENOSPC);
+			return;
+		}
+		inode = inode_get(&w->inodes, (unsigned)nr);
+	}
+	op->inode = inode;
+	op->to_set = fi != NULL;
+	if (fi)
+		op->fi = *fi;
+	inode->busy = true;
+	names_save(w, inode, made, op);
+}
+
+void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)rdev;
+	if (!S_ISREG(mode))
+		fuse_reply_err(req, EPERM);
+	else
+		make(req, parent, name, mode, RECORD_REGION, NULL);
+}
+
+void front_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	make(req, parent, name, mode, RECORD_FOLDER, NULL);
+}
+
+void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		  struct fuse_file_info *fi)
+{
+	make(req, parent, name, mode, RECORD_REGION, fi);
+}
+
+static void unlink_saved(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+	struct journal_inode *d = worker_disk(w, op->inode);
+	struct inode *inode = op->inode;
+
+	if (result < 0) { /* as it was */
+		d->rec.orphan = 0;
+		journal_publish32(&d->use, INODE_USED);
+		op_end(op, true, result);
+		return;
+	}
+	op_end(op, true, 0);
+	front_settle(w, inode);
+}
+
+static void unlink_checked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+	struct journal_inode *d = worker_disk(w, inode);
+
+	(void)result; /* nodes that do not answer do not keep a name from going */
+	if (inode->writer_alive && !region_is_attached(w, inode)) {
+		op_end(op, true, EBUSY);
+		return;
+	}
+	/* Still a region, without a name: what is on the nodes goes when it is closed. */
+	d->rec.orphan = 1;
+	journal_publish32(&d->use, INODE_UNLINKED);
+	names_save(w, inode, unlink_saved, op);
+}
+
+static void unlink_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct worker *w = op->w;
+	struct inode *inode = op->inode;
+
+	if (worker_disk(w, inode)->use != INODE_USED) {
+		op_end(op, true, ENOENT);
+		return;
+	}
+	inode->writer_alive = false;
+	if (worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode))
+		region_stat(w, inode, unlink_checked, op);
+	else
+		unlink_checked(w, inode, 0, op);
+}
+
+static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode)
+{
+	struct op *op = op_new(w, req, inode);
+
+	if (!op)
+		return;
+	op->task.run = unlink_run;
+	inode_acquire(inode, &op->task);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, bool folder_wanted)
+{
+	struct worker *w = front_worker(req);
+	struct inode *folder = front_inode(req, parent);
+	struct inode *inode = folder ? child_of(w, folder, name) : NULL;
+	bool is_folder = inode && worker_disk(w, inode)->rec.kind == RECORD_FOLDER;
+
+	if (!folder)
+		return;
+	if (!inode)
+		fuse_reply_err(req, w->request_resent ? 0 : ENOENT);
+	else if (is_folder != folder_wanted)
+		fuse_reply_err(req, is_folder ? EISDIR : ENOTDIR);
+	else if (is_folder && inode_has_children(&w->inodes, &worker_disk(w, inode)->rec.id))
+		fuse_reply_err(req, ENOTEMPTY);
+	else
+		unlink_inode(w, req, inode);
+}
+
+void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, false);
+}
+
+void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, true);
+}
+
+/* What the new name replaces goes once the new record is safe; until then the newer one shows. */
+static void rename_saved(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+	struct inode *replaced = op->size ? inode_get(&w->inodes, (unsigned)op->size) : NULL;
+	struct journal_inode *d = worker_disk(w, op->inode);
+
+	if (result < 0) {
+		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
+		d->rec.parent = inode_disk(&w->inodes, (unsigned)op->off)->rec.id;
+	} else if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
+		unlink_inode(w, NULL, replaced);
+	}
+	op_end(op, true, result);
+}
+
+static void rename_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
+	const char *to_name = (const char *)op->kept;
+	char from_name[RECORD_NAME_MAX + 1];
+
+	if (d->use != INODE_USED) {
+		op_end(op, true, ENOENT);
+		return;
+	}
+	memcpy(from_name, d->rec.name, sizeof(from_name));
+	snprintf(d->rec.name, sizeof(d->rec.name), "%s", to_name);
+	d->rec.parent = inode_disk(&w->inodes, (unsigned)op->bytes)->rec.id;
+	d->rec.ctime_ns = wall_ns();
+	memcpy(op->name, from_name, sizeof(op->name));
+	/* A name is the newest record's that bears it. */
+	if (op->size && inode_disk(&w->inodes, (unsigned)op->size)->rec.version > d->rec.version)
+		d->rec.version = inode_disk(&w->inodes, (unsigned)op->size)->rec.version;
+	names_save(w, op->inode, rename_saved, op);
+}
+
+void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+		  const char *to_name, unsigned flags)
+{
+	struct worker *w = front_worker(req);
+	struct inode *from = front_inode(req, parent);
+	struct inode *to = from ? front_inode(req, to_parent) : NULL;
+	struct inode *inode, *target;
+	struct op *op;
+
+	if (!to)
+		return;
+	inode = child_of(w, from, name);
+	target = child_of(w, to, to_name);
+	if (flags & ~(unsigned)RENAME_NOREPLACE || strlen(to_name) > RECORD_NAME_MAX) {
+		fuse_reply_err(req, flags & ~(unsigned)RENAME_NOREPLACE ? EINVAL : ENAMETOOLONG);
+		return;
+	}
+	if (!inode || (target && target != inode && flags & RENAME_NOREPLACE)) {
+		fuse_reply_err(req, inode ? EEXIST : w->request_resent && target ? 0 : ENOENT);
+		return;
+	}
+	if (inode == target) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	if (target && inode_has_children(&w->inodes, &worker_disk(w, target)->rec.id)) {
+		fuse_reply_err(req, ENOTEMPTY);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (!op)
+		return;
+	op->off = from->nr;
+	op->bytes = to->nr;
+	op->size = target ? target->nr : 0;
+	op->kept = (uint8_t *)strdup(to_name);
+	op->task.run = rename_run;
+	if (op->kept)
+		inode_acquire(inode, &op->task);
+	else
+		op_end(op, false, ENOMEM);
+}
+
+/* Folders */
+
+static void opendir_refreshed(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)w;
+	(void)result; /* an old list is better than none */
+	fuse_reply_open(op->req, &op->fi);
+	op->req = NULL;
+	op_end(op, false, 0);
+}
+
+void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	struct op *op;
+
+	if (!inode)
+		return;
+	if (names_are_fresh(w)) {
+		fuse_reply_open(req, fi);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (!op)
+		return;
+	op->fi = *fi;
+	names_refresh(w, true, opendir_refreshed, op);
+}
+
+/* Offsets: 1 and 2 after "." and "..", then an entry's number + 3: they stay good while the folder
+ * changes. */
+void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *folder = front_inode(req, ino);
+	char shown[RECORD_NAME_MAX + 1], *buf;
+	const struct gvm_id *id;
+	size_t used = 0;
+
+	(void)fi;
+	if (!folder)
+		return;
+	buf = malloc(size);
+	if (!buf) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	id = &worker_disk(w, folder)->rec.id;
+	for (unsigned at = (unsigned)off; at < w->inodes.end + 2; at++) {
+		struct stat st = { .st_ino = ino, .st_mode = S_IFDIR };
+		const char *name = at ? ".." : ".";
+		size_t need;
+
+		if (at >= 2) {
+			unsigned nr = at - 2;
+			struct journal_inode *d = inode_disk(&w->inodes, nr);
+
+			if (!nr || d->use != INODE_USED || !gvm_id_equal(&d->rec.parent, id))
+				continue;
+			name = inode_shown_name(&w->inodes, nr, shown);
+			st.st_ino = inode_ino(nr);
+			st.st_mode = d->rec.kind == RECORD_FOLDER ? S_IFDIR : S_IFREG;
+		}
+		need = fuse_add_direntry(req, buf + used, size - used, name, &st, (off_t)at + 1);
+		if (need > size - used)
+			break;
+		used += need;
+	}
+	fuse_reply_buf(req, buf, used);
+	free(buf);
+}
+
+/* Capacity: what the nodes of the command line could promise, and what is left of it. */
+
+struct statfs_job {
+	struct job job; /* first */
+	fuse_req_t req;
+	uint64_t total, free;
+};
+
+static void statfs_work(struct job *job, struct pool *pool)
+{
+	struct statfs_job *sj = (struct statfs_job *)job;
+
+	for (unsigned i = 0; i < pool->listed; i++) {
+		bool done = false;
+		struct gvm_call call = { .req = { .done = pool_done,
+						  .arg = &done,
+						  .deadline_ns = gvm_now_ns() + HELD_FRESH_NS } };
+
+		gvm_node_stat(pool->conns[i], &call);
+		if (pool_wait(pool->conns[i], &call.req) < 0)
+			continue;
+		sj->total += call.rsp.node_stat.promisable_bytes;
+		if (call.rsp.node_stat.promisable_bytes > call.rsp.node_stat.reserved_bytes)
+			sj->free += call.rsp.node_stat.promisable_bytes -
+				    call.rsp.node_stat.reserved_bytes;
+	}
+}
+
+static void statfs_end(struct job *job)
+{
+	struct statfs_job *sj = (struct statfs_job *)job;
+	struct statvfs st = {
+		.f_bsize = GVM_PAGE_BYTES,
+		.f_frsize = GVM_PAGE_BYTES,
+		.f_blocks = sj->total / GVM_PAGE_BYTES,
+		.f_bfree = sj->free / GVM_PAGE_BYTES,
+		.f_bavail = sj->free / GVM_PAGE_BYTES,
+		.f_files = JOURNAL_INODES,
+		.f_namemax = RECORD_NAME_MAX,
+	};
+	struct worker *w = front_worker(sj->req);
+
+	st.f_ffree = st.f_files;
+	for (unsigned i = 0; i < w->inodes.end; i++)
+		st.f_ffree -= inode_disk(&w->inodes, i)->use != INODE_FREE;
+	st.f_favail = st.f_ffree;
+	fuse_reply_statfs(sj->req, &st);
+	free(sj);
+}
+
+void front_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statfs_job *sj = calloc(1, sizeof(*sj));
+
+	(void)ino;
+	if (!sj) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	sj->job.work = statfs_work;
+	sj->job.done = statfs_end;
+	sj->req = req;
+	jobs_submit(&front_worker(req)->jobs, &sj->job);
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* inode.c - see inode.h. */
+#include "inode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void rt_count_open(struct inode *inode, bool write, int n)
+{
+	inode->opens += (unsigned)n;
+	if (write)
+		inode->opens_write += (unsigned)n;
+}
+
+int inodes_init(struct inodes *in, struct journal *j)
+{
+	memset(in, 0, sizeof(*in));
+	in->j = j;
+	for (unsigned i = 0; i < JOURNAL_INODES; i++)
+		if (j->inodes[i].use != INODE_FREE)
+			in->end = i + 1;
+	for (unsigned i = 0; i < JOURNAL_HANDLES; i++) {
+		struct journal_handle *h = &j->handles[i];
+		struct inode *inode;
+
+		if (!h->inode_plus_1)
+			continue;
+		inode = inode_get(in, h->inode_plus_1 - 1);
+		if (!inode)
+			return -ENOMEM;
+		rt_count_open(inode, h->write, 1);
+	}
+	return 0;
+}
+
+struct inode *inode_get(struct inodes *in, unsigned nr)
+{
+	if (!in->rt[nr]) {
+		in->rt[nr] = calloc(1, sizeof(*in->rt[nr]));
+		if (in->rt[nr]) {
+			in->rt[nr]->nr = nr;
+			task_queue_init(&in->rt[nr]->waiting);
+		}
+	}
+	return in->rt[nr];
+}
+
+struct inode *inode_by_ino(struct inodes *in, fuse_ino_t ino)
+{
+	if (ino < 1 || ino > in->end || inode_disk(in, (unsigned)ino - 1)->use == INODE_FREE)
+		return NULL;
+	return inode_get(in, (unsigned)ino - 1);
+}
+
+int inode_by_id(struct inodes *in, const struct gvm_id *id)
+{
+	for (unsigned i = 0; i < in->end; i++)
+		if (inode_disk(in, i)->use != INODE_FREE &&
+		    gvm_id_equal(&inode_disk(in, i)->rec.id, id))
+			return (int)i;
+	return -1;
+}
+
+/* The root is entry 0 and in no folder. */
+static bool is_in(struct inodes *in, unsigned nr, const struct gvm_id *parent)
+{
+	struct journal_inode *d = inode_disk(in, nr);
+
+	return nr && d->use == INODE_USED && gvm_id_equal(&d->rec.parent, parent);
+}
+
+/* A record is newer by its version; of two equally new ones the greater id wins, on every host. */
+static bool is_newer(const struct record *a, const struct record *b)
+{
+	if (a->version != b->version)
+		return a->version > b->version;
+	return memcmp(a->id.b, b->id.b, sizeof(a->id.b)) > 0;
+}
+
+static int named(struct inodes *in, const struct gvm_id *parent, const char *name)
+{
+	int best = -1;
+
+	for (unsigned i = 1; i < in->end; i++)
+		if (is_in(in, i, parent) && strcmp(inode_disk(in, i)->rec.name, name) == 0 &&
+		    (best < 0 || is_newer(&inode_disk(in, i)->rec, &inode_disk(in, (unsigned)best)->rec)))
+			best = (int)i;
+	return best;
+}
+
+const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf)
+{
+	const struct record *r = &inode_disk(in, nr)->rec;
+
+	if (named(in, &r->parent, r->name) == (int)nr)
+		return r->name;
+	snprintf(buf, RECORD_NAME_MAX + 1, "%.240s~%02x%02x%02x%02x", r->name, r->id.b[0], r->id.b[1],
+		 r->id.b[2], r->id.b[3]);
+	return buf;
+}
+
+int inode_lookup(struct inodes *in, const struct gvm_id *parent, const char *name)
+{
+	char shown[RECORD_NAME_MAX + 1];
+	int nr = named(in, parent, name);
+
+	if (nr >= 0 || !strchr(name, '~'))
+		return nr;
+	for (unsigned i = 1; i < in->end; i++)
+		if (is_in(in, i, parent) && strcmp(inode_shown_name(in, i, shown), name) == 0)
+			return (int)i;
+	return -1;
+}
+
+bool inode_has_children(struct inodes *in, const struct gvm_id *folder)
+{
+	for (unsigned i = 1; i < in->end; i++)
+		if (is_in(in, i, folder))
+			return true;
+	return false;
+}
+
+int inode_alloc(struct inodes *in, const struct record *rec)
+{
+	for (unsigned i = 0; i < JOURNAL_INODES; i++) {
+		struct journal_inode *d = inode_disk(in, i);
+
+		if (d->use != INODE_FREE)
+			continue;
+		if (!inode_get(in, i))
+			return -1;
+		d->generation++;
+		d->lookups = 0;
+		d->epoch = 0;
+		d->failed = 0;
+		d->rec = *rec;
+		journal_publish32(&d->use, INODE_USED);
+		if (i >= in->end)
+			in->end = i + 1;
+		return (int)i;
+	}
+	return -1;
+}
+
+void inode_reap(struct inodes *in, unsigned nr)
+{
+	struct journal_inode *d = inode_disk(in, nr);
+	struct inode *rt = in->rt[nr];
+
+	if (!nr || d->use != INODE_UNLINKED || d->lookups || !rt || rt->busy || rt->opens || rt->slots ||
+	    d->rec.kind != RECORD_GONE)
+		return;
+	journal_index_clear(in->j, nr, 0);
+	in->rt[nr] = NULL;
+	free(rt);
+	journal_publish32(&d->use, INODE_FREE);
+}
+
+void inode_acquire(struct inode *inode, struct task *task)
+{
+	if (inode->busy) {
+		task_queue_add(&inode->waiting, task);
+		return;
+	}
+	inode->busy = true;
+	task->run(task);
+}
+
+void inode_release(struct inodes *in, struct inode *inode)
+{
+	struct task *next = task_queue_take(&inode->waiting);
+
+	if (next) {
+		next->run(next);
+		return;
+	}
+	inode->busy = false;
+	inode_reap(in, inode->nr);
+}
+
+static struct timespec ns_to_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+}
+
+void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
+{
+	const struct journal_inode *d = inode_disk(in, nr);
+	const struct record *r = &d->rec;
+	bool folder = r->kind == RECORD_FOLDER || nr == 0;
+
+	memset(st, 0, sizeof(*st));
+	st->st_ino = inode_ino(nr);
+	st->st_mode = (folder ? S_IFDIR : S_IFREG) | r->mode;
+	st->st_nlink = d->use == INODE_UNLINKED ? 0 : folder ? 2 : 1;
+	st->st_uid = r->uid;
+	st->st_gid = r->gid;
+	st->st_size = (off_t)r->size_bytes;
+	st->st_blksize = GVM_CHUNK_BYTES;
+	st->st_blocks = in->rt[nr] ? (blkcnt_t)((in->rt[nr]->held_bytes + 511) / 512) : 0;
+	st->st_mtim = ns_to_timespec(r->mtime_ns);
+	st->st_ctim = ns_to_timespec(r->ctime_ns);
+	st->st_atim = st->st_mtim;
+}
+
+int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique)
+{
+	int free_handle = -1;
+
+	for (unsigned i = 0; i < JOURNAL_HANDLES; i++) {
+		struct journal_handle *h = &in->j->handles[i];
+
+		if (!h->inode_plus_1) {
+			if (free_handle < 0)
+				free_handle = (int)i;
+		} else if (h->unique == unique && h->inode_plus_1 == nr + 1) {
+			return (int)i;
+		}
+	}
+	if (free_handle >= 0) {
+		struct journal_handle *h = &in->j->handles[free_handle];
+
+		h->write = write;
+		h->unique = unique;
+		journal_publish32(&h->inode_plus_1, nr + 1);
+		rt_count_open(inode_get(in, nr), write, 1);
+	}
+	return free_handle < 0 ? -ENFILE : free_handle;
+}
+
+int handle_close(struct inodes *in, uint64_t handle, bool *write)
+{
+	struct journal_handle *h;
+	unsigned nr;
+
+	if (handle >= JOURNAL_HANDLES || !in->j->handles[handle].inode_plus_1)
+		return -1;
+	h = &in->j->handles[handle];
+	nr = h->inode_plus_1 - 1;
+	*write = h->write;
+	rt_count_open(inode_get(in, nr), h->write, -1);
+	journal_publish32(&h->inode_plus_1, 0);
+	return (int)nr;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inode.h - files and folders as the kernel knows them: the tree, references, open files.
+ *
+ * What must outlive a worker stands in the journal (struct journal_inode, journal_handle); struct
+ * inode is what a worker can rebuild or do without. Front thread only.
+ */
+#ifndef GVMFS_INODE_H
+#define GVMFS_INODE_H
+
+#include "gvm_client.h"
+#include "journal.h"
+#include "readahead.h"
+
+#include <fuse3/fuse_lowlevel.h>
+#include <sys/stat.h>
+
+/* Something that runs when its turn comes: embedded in what it is about. */
+struct task {
+	void (*run)(struct task *task);
+	struct task *next;
+};
+
+struct task_queue {
+	struct task *head, **tail;
+};
+
+static inline void task_queue_init(struct task_queue *q)
+{
+	q->head = NULL;
+	q->tail = &q->head;
+}
+
+static inline void task_queue_add(struct task_queue *q, struct task *t)
+{
+	t->next = NULL;
+	*q->tail = t;
+	q->tail = &t->next;
+}
+
+static inline struct task *task_queue_take(struct task_queue *q)
+{
+	struct task *t = q->head;
+
+	if (t) {
+		q->head = t->next;
+		if (!q->head)
+			q->tail = &q->head;
+	}
+	return t;
+}
+
+struct inode {
+	unsigned nr;
+	bool busy; /* a task has it: see inode_acquire() */
+	struct task_queue waiting;
+	unsigned opens, opens_write;
+	unsigned slots; /* of the journal, that hold its unacknowledged writes */
+	uint32_t nodes_generation;
+	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
+	uint64_t held_bytes; /* on the nodes, as last asked */
+	uint64_t held_at_ns;
+	bool writer_alive; /* then: some host had it open for writing */
+	uint64_t reported_ns; /* region_report() said something */
+	unsigned unreported;  /* times it did not */
+	struct readahead readahead;
+	struct stats stats;
+};
+
+struct inodes {
+	struct journal *j;
+	struct inode *rt[JOURNAL_INODES]; /* made when first needed */
+	unsigned end;			  /* entries from here on were never used */
+};
+
+/* Counts the open files that the journal has. 0 or a negative errno. */
+int inodes_init(struct inodes *in, struct journal *j);
+
+/* The runtime part of entry nr (made if need be); NULL without memory. */
+struct inode *inode_get(struct inodes *in, unsigned nr);
+static inline struct journal_inode *inode_disk(struct inodes *in, unsigned nr)
+{
+	return &in->j->inodes[nr];
+}
+
+/* By the kernel's node id: NULL if that is not one of ours. */
+struct inode *inode_by_ino(struct inodes *in, fuse_ino_t ino);
+static inline fuse_ino_t inode_ino(unsigned nr)
+{
+	return nr + 1;
+}
+
+/* Entry number of a name in a folder or of an id; -1: none. Unlinked ones have no name. Where two
+ * hosts made the same name, the newer record has it; the older shows as `name~<first id bytes>`. */
+int inode_lookup(struct inodes *in, const struct gvm_id *parent, const char *name);
+int inode_by_id(struct inodes *in, const struct gvm_id *id);
+bool inode_has_children(struct inodes *in, const struct gvm_id *folder);
+/* The name under which an entry is listed (see inode_lookup); buf: RECORD_NAME_MAX + 1. */
+const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
+
+/* A free entry, filled from `rec` and published; -1: the table is full. */
+int inode_alloc(struct inodes *in, const struct record *rec);
+/* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing is under way. */
+void inode_reap(struct inodes *in, unsigned nr);
+
+/* Runs `task` when no other has the inode; inode_release() passes it on. */
+void inode_acquire(struct inode *inode, struct task *task);
+void inode_release(struct inodes *in, struct inode *inode);
+
+void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
+
+/* Opens and closes a file handle. `unique` is the request's: one that comes a second time (resent
+ * to a successor) gets the handle that the first made. Returns the handle, or -ENFILE. */
+int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique);
+/* The handle's inode number, or -1 if there is no such handle (any more). */
+int handle_close(struct inodes *in, uint64_t handle, bool *write);
+
+#endif

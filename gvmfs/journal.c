@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* journal.c - see journal.h. */
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define JOURNAL_MAGIC 0x316c6e72756f6a67ull
+
+/* Parts begin on page boundaries, in the order of the table in journal.h. */
+enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_DATA, PART_INDEX, PARTS };
+
+static const uint64_t part_bytes[PARTS] = {
+	[PART_SUPER] = sizeof(struct journal_super),
+	[PART_INODES] = JOURNAL_INODES * sizeof(struct journal_inode),
+	[PART_HANDLES] = JOURNAL_HANDLES * sizeof(struct journal_handle),
+	[PART_SLOTS] = JOURNAL_SLOTS * sizeof(struct journal_slot),
+	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
+	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
+};
+
+static uint64_t part_offset(unsigned part)
+{
+	uint64_t off = 0;
+
+	for (unsigned i = 0; i < part; i++)
+		off += (part_bytes[i] + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
+	return off;
+}
+
+static int journal_map(struct journal *j, int fd)
+{
+	uint8_t *base = mmap(NULL, part_offset(PARTS), PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_NORESERVE, fd, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	/* Never in a core dump: it is large, and a guest's memory. */
+	madvise(base, part_offset(PARTS), MADV_DONTDUMP);
+	j->fd = fd;
+	j->super = (void *)(base + part_offset(PART_SUPER));
+	j->inodes = (void *)(base + part_offset(PART_INODES));
+	j->handles = (void *)(base + part_offset(PART_HANDLES));
+	j->slots = (void *)(base + part_offset(PART_SLOTS));
+	j->slot_data = base + part_offset(PART_DATA);
+	j->index = base + part_offset(PART_INDEX);
+	return 0;
+}
+
+int journal_create(struct journal *j)
+{
+	int fd = memfd_create("gvmfs-journal", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)part_offset(PARTS)) < 0) {
+		r = -errno;
+		goto close_fd;
+	}
+	r = journal_map(j, fd);
+	if (r < 0)
+		goto close_fd;
+	if (getrandom(&j->super->client, sizeof(j->super->client), 0) < 0) {
+		r = -errno;
+		goto close_fd;
+	}
+	j->super->client |= 1; /* 0 would mean "choose one" */
+	j->super->magic = JOURNAL_MAGIC;
+	return 0;
+close_fd:
+	close(fd);
+	return r;
+}
+
+int journal_open(struct journal *j, int fd)
+{
+	int r = journal_map(j, fd);
+
+	if (r < 0)
+		return r;
+	return j->super->magic == JOURNAL_MAGIC ? 0 : -EINVAL;
+}
+
+void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first)
+{
+	uint64_t from = (uint64_t)inode * JOURNAL_INDEX_BYTES + first * 8;
+	uint64_t to = (uint64_t)(inode + 1) * JOURNAL_INDEX_BYTES;
+
+	fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		  (off_t)(part_offset(PART_INDEX) + from), (off_t)(to - from));
+}

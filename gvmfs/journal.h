@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * journal.h - everything that must outlive a killed worker, in one memfd.
+ *
+ * The supervisor holds the memfd; a worker maps it and works in it; its successor maps the same
+ * bytes and goes on. So there are no pointers in it, and each entry becomes valid by one final
+ * store (journal_publish32/64): a worker may be killed between any two instructions.
+ *
+ * Layout (sparse; untouched parts take no memory):
+ *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
+ *	| slot data (JOURNAL_SLOTS x 128 KiB) | chunk index (JOURNAL_INODES x 1 GiB of address space)
+ *
+ * All of it is written by the worker's front thread only, but for the chunk index of an inode that
+ * is being attached, which its job thread fills (region.c), and the counters in stats.h.
+ */
+#ifndef GVMFS_JOURNAL_H
+#define GVMFS_JOURNAL_H
+
+#include "gvm_wire.h"
+#include "record.h"
+#include "stats.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#define JOURNAL_INODES	     4096u
+#define JOURNAL_HANDLES	     8192u
+#define JOURNAL_SLOTS	     128u
+#define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
+#define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)
+#define JOURNAL_INIT_MAX     256u
+
+struct journal_super {
+	uint64_t magic;
+	uint64_t client; /* writer identity towards the nodes, the same for every successor */
+	uint32_t starts; /* workers started so far */
+	uint32_t can_resend; /* the kernel sends unanswered requests again when asked */
+	uint32_t init_bytes; /* the kernel's INIT request, to set up libfuse again without one */
+	uint32_t reserved;
+	uint8_t init[JOURNAL_INIT_MAX];
+	struct stats stats;
+};
+
+enum inode_use {
+	INODE_FREE = 0,
+	INODE_USED,
+	INODE_UNLINKED, /* no name any more; open or known to the kernel */
+};
+
+/* One file or folder. The entry's number + 1 is its FUSE node id; number 0 is the root. */
+struct journal_inode {
+	uint32_t use; /* enum inode_use; published last */
+	uint32_t generation;
+	uint64_t lookups; /* the kernel's references */
+	uint64_t epoch;	  /* of our attachment as the writer; 0: not attached */
+	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost) */
+	uint32_t reserved;
+	struct record rec;
+};
+
+/* An open file. */
+struct journal_handle {
+	uint32_t inode_plus_1; /* 0: free; published last */
+	uint32_t write;
+	uint64_t unique; /* of the OPEN or CREATE request: a resent one gets the same handle again */
+};
+
+enum slot_state {
+	SLOT_FREE = 0,
+	SLOT_OPEN,   /* takes further writes */
+	SLOT_SEALED, /* being sent under `version`; its data do not change any more */
+};
+
+/* Pages of one chunk that the kernel wrote and the node has not acknowledged yet. */
+struct journal_slot {
+	uint32_t state; /* enum slot_state; published last */
+	uint32_t inode;
+	uint64_t chunk;
+	uint32_t pages; /* bit p: page p of the slot's data is valid; published after the data */
+	uint32_t reserved;
+	uint64_t version; /* of the PUT; set before SLOT_SEALED */
+};
+
+struct journal {
+	int fd;
+	struct journal_super *super;
+	struct journal_inode *inodes;
+	struct journal_handle *handles;
+	struct journal_slot *slots;
+	uint8_t *slot_data;
+	uint8_t *index;
+};
+
+/* Makes a new journal (in the supervisor): 0 or a negative errno. */
+int journal_create(struct journal *j);
+/* Maps the journal behind fd (in a worker): 0 or a negative errno. */
+int journal_open(struct journal *j, int fd);
+
+static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
+{
+	return j->slot_data + (size_t)slot * GVM_CHUNK_BYTES;
+}
+
+/*
+ * The chunk index of an inode: for each chunk its version and, in bit 63 (GVM_VERSION_ZERO),
+ * whether that is all zero; 0: never written. Only acknowledged versions stand here.
+ */
+static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned inode)
+{
+	return (_Atomic uint64_t *)(j->index + (size_t)inode * JOURNAL_INDEX_BYTES);
+}
+
+/* Gives the memory of chunks first.. back and makes their entries 0. */
+void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);
+
+static inline void journal_publish32(uint32_t *where, uint32_t value)
+{
+	atomic_store_explicit((_Atomic uint32_t *)where, value, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* names.c - see names.h. */
+#include "names.h"
+
+#include "log.h"
+#include "names_job.h"
+#include "region.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRESH_NS 1000000000ull
+
+static struct names_job *job_make(struct worker *w, names_done_fn *done, void *arg)
+{
+	struct names_job *nj = calloc(1, sizeof(*nj));
+
+	if (nj) {
+		nj->w = w;
+		nj->done = done;
+		nj->arg = arg;
+	}
+	return nj;
+}
+
+static void save_end(struct job *job)
+{
+	struct names_job *nj = (struct names_job *)job;
+
+	if (!job->result)
+		worker_disk(nj->w, nj->inode)->rec.version = nj->version;
+	nj->done(nj->w, job->result, nj->arg);
+	free(nj);
+}
+
+void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	struct names_job *nj = job_make(w, done, arg);
+
+	if (!nj) {
+		done(w, -ENOMEM, arg);
+		return;
+	}
+	nj->job.work = names_job_save;
+	nj->job.done = save_end;
+	nj->inode = inode;
+	nj->key = d->rec.id;
+	nj->version = ++d->rec.version;
+	nj->record_bytes = record_pack(&d->rec, nj->record);
+	jobs_submit(&w->jobs, &nj->job);
+}
+
+static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
+
+/* Its writer is gone without having closed it: nobody can reach it any more. */
+static void adopt_orphan(struct worker *w, const struct record *rec)
+{
+	int nr = inode_alloc(&w->inodes, rec);
+	struct inode *inode;
+
+	if (nr < 0)
+		return;
+	inode = inode_get(&w->inodes, (unsigned)nr);
+	journal_publish32(&worker_disk(w, inode)->use, INODE_UNLINKED);
+	inode->busy = true;
+	region_stat(w, inode, adopt_orphan_end, NULL);
+}
+
+static void orphan_gone(struct worker *w, int result, void *arg)
+{
+	(void)result;
+	inode_release(&w->inodes, arg);
+}
+
+static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)result;
+	(void)arg;
+	worker_disk(w, inode)->rec.kind = RECORD_GONE;
+	names_save(w, inode, orphan_gone, inode);
+}
+
+static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)arg;
+	if (result == 0 && !inode->writer_alive) {
+		region_delete(w, inode, orphan_deleted, NULL);
+		return;
+	}
+	/* Still in use on another host, or not to be told: the next refresh looks again. */
+	journal_publish32(&worker_disk(w, inode)->use, INODE_FREE);
+	inode_release(&w->inodes, inode);
+}
+
+/* Applies one record of the nodes to the tree. What we hold open or are changing is left alone. */
+static void apply_record(struct worker *w, const struct record *rec)
+{
+	int nr = inode_by_id(&w->inodes, &rec->id);
+	struct journal_inode *d;
+
+	if (nr < 0) {
+		if (rec->kind == RECORD_GONE)
+			return;
+		if (rec->orphan)
+			adopt_orphan(w, rec);
+		else if (inode_alloc(&w->inodes, rec) < 0)
+			log_error(NULL, "more than %u files: %s is not shown", JOURNAL_INODES, rec->name);
+		return;
+	}
+	d = inode_disk(&w->inodes, (unsigned)nr);
+	if (rec->version <= d->rec.version || d->epoch || (w->inodes.rt[nr] && w->inodes.rt[nr]->busy))
+		return;
+	d->rec = *rec;
+	if (rec->kind == RECORD_GONE || rec->orphan) {
+		journal_publish32(&d->use, INODE_UNLINKED);
+		inode_reap(&w->inodes, (unsigned)nr);
+	}
+}
+
+static void resave_done(struct worker *w, int result, void *arg)
+{
+	(void)result;
+	inode_release(&w->inodes, arg);
+}
+
+/* Records of ours that no node had (they all restarted), or a change cut short by a kill. */
+static void save_missing(struct worker *w, const struct names_job *nj)
+{
+	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
+		struct journal_inode *d = inode_disk(&w->inodes, nr);
+		struct inode *inode = inode_get(&w->inodes, nr);
+		bool known = false;
+
+		if (d->use != INODE_USED || !inode || inode->busy)
+			continue;
+		for (size_t i = 0; i < nj->count && !known; i++)
+			known = gvm_id_equal(&nj->entries[i].key, &d->rec.id) &&
+				nj->entries[i].version >= d->rec.version;
+		if (known)
+			continue;
+		inode->busy = true;
+		names_save(w, inode, resave_done, inode);
+	}
+}
+
+static void load_end(struct job *job)
+{
+	struct names_job *nj = (struct names_job *)job;
+	struct worker *w = nj->w;
+	struct record *rec = malloc(sizeof(*rec));
+
+	if (!rec && !job->result)
+		job->result = -ENOMEM;
+	for (size_t i = 0; i < nj->count; i++) {
+		struct name_entry *e = &nj->entries[i];
+
+		if (!job->result && record_unpack(rec, e->record, e->bytes) < 0) {
+			log_error(NULL, "a record of the name table is damaged, or of a newer version; "
+					"it is not shown");
+		} else if (!job->result) {
+			rec->id = e->key;
+			rec->version = e->version;
+			apply_record(w, rec);
+		}
+		free(e->record);
+	}
+	if (!job->result) {
+		w->names_at_ns = gvm_now_ns();
+		save_missing(w, nj);
+	}
+	free(rec);
+	nj->done(w, job->result, nj->arg);
+	free(nj->entries);
+	free(nj);
+}
+
+void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
+{
+	struct names_job *nj = job_make(w, done, arg);
+
+	if (!nj) {
+		done(w, -ENOMEM, arg);
+		return;
+	}
+	nj->job.work = names_job_load;
+	nj->job.done = load_end;
+	nj->once = once;
+	jobs_submit(&w->jobs, &nj->job);
+}
+
+bool names_are_fresh(struct worker *w)
+{
+	return w->names_at_ns && gvm_now_ns() - w->names_at_ns < FRESH_NS;
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pager.c - see pager.h. */
+#include "pager.h"
+
+#include "log.h"
+#include "region.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define READ_PARTS_MAX 2
+#define CORRUPT_MAX    2 /* answers that do not decode before a read fails */
+
+static const uint8_t zero_page[GVM_PAGE_BYTES] __attribute__((aligned(GVM_PAGE_BYTES)));
+
+/* A READ that is not answered yet. */
+struct read_io {
+	struct pager_wait wait;
+	fuse_req_t req;
+	uint64_t off;
+	uint32_t size;
+};
+
+int pager_init(struct worker *w)
+{
+	struct pager *pager = &w->pager;
+	uint8_t *data = mmap(NULL, PAGER_ENTRIES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -ENOMEM;
+	pager->codec = chunk_codec_create();
+	if (!pager->codec)
+		return -ENOMEM;
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
+		pager->entries[i].w = w;
+		pager->entries[i].data = data + (size_t)i * GVM_CHUNK_BYTES;
+	}
+	pager->starved_tail = &pager->starved;
+	return 0;
+}
+
+static struct pager_entry **bucket_of(struct pager *pager, const struct inode *inode, uint64_t chunk)
+{
+	return &pager->buckets[(chunk * 31 + inode->nr * 97) % PAGER_BUCKETS];
+}
+
+static struct pager_entry *entry_find(struct pager *pager, const struct inode *inode, uint64_t chunk)
+{
+	struct pager_entry *e = *bucket_of(pager, inode, chunk);
+
+	while (e && (e->inode != inode || e->chunk != chunk))
+		e = e->next;
+	return e;
+}
+
+static bool entry_is_free(const struct pager_entry *e)
+{
+	return !e->fetching && !e->waiters;
+}
+
+static void entry_drop(struct pager *pager, struct pager_entry *e)
+{
+	struct pager_entry **link = bucket_of(pager, e->inode, e->chunk);
+
+	while (*link != e)
+		link = &(*link)->next;
+	*link = e->next;
+	e->inode = NULL;
+}
+
+/* The free entry that was used longest ago, emptied; NULL if all are in use. */
+static struct pager_entry *entry_take(struct pager *pager, struct inode *inode, uint64_t chunk)
+{
+	struct pager_entry *best = NULL;
+
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
+		struct pager_entry *e = &pager->entries[i];
+
+		if (!entry_is_free(e))
+			continue;
+		if (!e->inode) {
+			best = e;
+			break;
+		}
+		if (!best || e->used_at < best->used_at)
+			best = e;
+	}
+	if (!best)
+		return NULL;
+	if (best->inode)
+		entry_drop(pager, best);
+	best->inode = inode;
+	best->chunk = chunk;
+	best->valid = 0;
+	best->want = 0;
+	best->ahead = false;
+	best->corrupt = 0;
+	best->next = *bucket_of(pager, inode, chunk);
+	*bucket_of(pager, inode, chunk) = best;
+	return best;
+}
+
+static unsigned entries_free(const struct pager *pager)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++)
+		n += entry_is_free(&pager->entries[i]);
+	return n;
+}
+
+/* Wakes everybody on the entry's list; they take themselves off it or stay. */
+static void entry_wake(struct pager_entry *e, int error)
+{
+	struct pager_wait *wait = e->waiters, *next;
+
+	for (; wait; wait = next) {
+		next = wait->on[wait->on[0].entry == e ? 0 : 1].next;
+		if (error)
+			wait->error = error;
+		wait->wake(e->w, wait);
+	}
+}
+
+static void starved_wake(struct worker *w)
+{
+	struct pager *pager = &w->pager;
+	struct pager_wait *wait;
+
+	/* With that many entries free, one that is woken gets what it wants: this ends. */
+	while ((wait = pager->starved) && entries_free(pager) >= READ_PARTS_MAX) {
+		pager->starved = wait->next_starved;
+		if (!pager->starved)
+			pager->starved_tail = &pager->starved;
+		wait->starved = false;
+		wait->wake(w, wait);
+	}
+}
+
+static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body);
+static void fetch_done(struct gvm_req *req);
+
+/* Sends a GET for what is wanted and not valid. Nothing while one is under way: its end looks
+ * again. */
+static void entry_fetch(struct pager_entry *e, unsigned want_page)
+{
+	struct worker *w = e->w;
+	struct gvm_conn *conn;
+	uint32_t pages = e->want & ~e->valid;
+
+	if (e->fetching || !pages)
+		return;
+	conn = worker_node(w, e->inode, e->chunk);
+	e->asked = pages;
+	e->got = 0;
+	e->stale = 0;
+	e->get.req = (struct gvm_req){
+		.done = fetch_done, .arg = e, .deadline_ns = pool_deadline(w->opts)
+	};
+	e->get.on_piece = fetch_piece;
+	region_get_fields(w, e->inode, e->chunk, &e->get.what);
+	e->get.what.page_mask = pages;
+	e->get.what.want_page = (uint8_t)want_page;
+	e->fetching = true;
+	w->pager.fetching++;
+	gvm_get(conn, &e->get);
+}
+
+static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body)
+{
+	struct pager_entry *e = get->req.arg;
+	struct worker *w = e->w;
+	uint32_t got = 0;
+	int r;
+
+	(void)version; /* at least what was asked for: the node saw to that */
+	r = chunk_decode(w->pager.codec, head, body, &worker_disk(w, e->inode)->rec.id, e->chunk,
+			 e->asked, e->data, &got);
+	if (r < 0)
+		return r;
+	e->got |= got;
+	e->valid |= got & ~e->stale;
+	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
+	worker_count(w, e->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	entry_wake(e, 0);
+	return 0;
+}
+
+static void fetch_done(struct gvm_req *req)
+{
+	struct pager_entry *e = req->arg;
+	struct worker *w = e->w;
+	int r = req->result;
+
+	e->fetching = false;
+	w->pager.fetching--;
+	if (!r && e->asked & ~e->got)
+		r = -EBADMSG; /* the answer left out what was asked for */
+	if (r == -EBADMSG && ++e->corrupt < CORRUPT_MAX) {
+		log_error(worker_disk(w, e->inode)->rec.name,
+			  "chunk %llu: an answer of node %s does not decode; asking again",
+			  (unsigned long long)e->chunk, req->conn ? gvm_conn_addr(req->conn) : "?");
+		entry_fetch(e, GVM_NO_PAGE);
+		return;
+	}
+	if (r < 0) {
+		region_report(w, e->inode, e->chunk, "read", r);
+		e->want = 0;
+		entry_wake(e, r == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
+	} else {
+		e->corrupt = 0;
+		worker_count(w, e->inode, chunks_fetched, 1);
+		/* What was wanted since then goes out at once; what was written meanwhile is for
+		 * those who want it to look for again. */
+		e->want &= ~(e->valid | e->stale);
+		if (e->waiters)
+			entry_fetch(e, GVM_NO_PAGE);
+		entry_wake(e, 0);
+	}
+	if (!e->waiters && !e->fetching)
+		e->want = 0;
+	starved_wake(w);
+}
+
+const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page)
+{
+	struct pager_entry *e;
+	const uint8_t *p = writeback_page(w, inode, chunk, page);
+	uint64_t entry;
+
+	if (p)
+		return p;
+	if (!region_is_attached(w, inode)) {
+		/* A reader beside another host's writer: the index is not ours, every read asks. */
+		if (!worker_disk(w, inode)->rec.node_count)
+			return zero_page;
+	} else {
+		entry = journal_index(&w->journal, inode->nr)[chunk];
+		if (!entry || entry & GVM_VERSION_ZERO)
+			return zero_page;
+	}
+	e = entry_find(&w->pager, inode, chunk);
+	if (e && e->valid >> page & 1) {
+		e->used_at = ++w->pager.clock;
+		if (e->ahead) {
+			e->ahead = false;
+			worker_count(w, inode, prefetch_used, 1);
+		}
+		return e->data + page * GVM_PAGE_BYTES;
+	}
+	return NULL;
+}
+
+static bool waits_on(const struct pager_wait *wait, const struct pager_entry *e)
+{
+	return wait->on[0].entry == e || wait->on[1].entry == e;
+}
+
+void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const uint64_t chunk[2],
+		const uint32_t pages[2], unsigned want_page)
+{
+	struct pager *pager = &w->pager;
+	struct pager_entry *found[2] = { NULL, NULL };
+	unsigned needed = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		found[i] = entry_find(pager, wait->inode, chunk[i]);
+		needed += !found[i];
+	}
+	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them,
+	 * since one that was found may itself be free and must not be taken for the other.) */
+	if (needed && entries_free(pager) < count) {
+		pager_unwant(w, wait);
+		if (!wait->starved) {
+			wait->starved = true;
+			wait->next_starved = NULL;
+			*pager->starved_tail = wait;
+			pager->starved_tail = &wait->next_starved;
+		}
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (found[i])
+			found[i]->used_at = ++pager->clock;
+	for (unsigned i = 0; i < count; i++) {
+		struct pager_entry *e = found[i];
+
+		if (!e)
+			e = entry_take(pager, wait->inode, chunk[i]);
+		e->used_at = ++pager->clock;
+		if (!waits_on(wait, e)) {
+			unsigned at = wait->on[0].entry ? 1 : 0;
+
+			wait->on[at].entry = e;
+			wait->on[at].next = e->waiters;
+			e->waiters = wait;
+		}
+		e->want |= pages[i];
+		entry_fetch(e, want_page);
+	}
+}
+
+static void wait_unlink(struct pager_wait *wait, unsigned at)
+{
+	struct pager_entry *e = wait->on[at].entry;
+	struct pager_wait **link = &e->waiters;
+
+	while (*link != wait)
+		link = &(*link)->on[(*link)->on[0].entry == e ? 0 : 1].next;
+	*link = wait->on[at].next;
+	wait->on[at].entry = NULL;
+}
+
+void pager_unwant(struct worker *w, struct pager_wait *wait)
+{
+	(void)w;
+	for (unsigned at = 0; at < 2; at++)
+		if (wait->on[at].entry)
+			wait_unlink(wait, at);
+}
+
+/* Replies if every page is there; otherwise fills in what is missing and returns false. */
+static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint64_t chunk[2],
+		     uint32_t pages[2])
+{
+	struct iovec iov[READ_BYTES_MAX / GVM_PAGE_BYTES + 1];
+	struct inode *inode = io->wait.inode;
+	uint64_t first = io->off / GVM_PAGE_BYTES;
+	uint64_t last = (io->off + io->size - 1) / GVM_PAGE_BYTES;
+	uint64_t zeros = 0;
+	unsigned n = 0;
+
+	*count = 0;
+	for (uint64_t p = first; p <= last; p++) {
+		uint64_t c = p / GVM_CHUNK_PAGES;
+		unsigned page = p % GVM_CHUNK_PAGES;
+		const uint8_t *from = pager_page(w, inode, c, page);
+		size_t begin = p == first ? io->off % GVM_PAGE_BYTES : 0;
+		size_t end = p == last ? (io->off + io->size - 1) % GVM_PAGE_BYTES + 1 : GVM_PAGE_BYTES;
+
+		if (!from) {
+			if (!*count || chunk[*count - 1] != c) {
+				chunk[*count] = c;
+				pages[(*count)++] = 0;
+			}
+			pages[*count - 1] |= 1u << page;
+			continue;
+		}
+		zeros += from == zero_page;
+		if (n && (const uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == from + begin) {
+			iov[n - 1].iov_len += end - begin;
+			continue;
+		}
+		iov[n].iov_base = (void *)(from + begin);
+		iov[n++].iov_len = end - begin;
+	}
+	if (*count)
+		return false;
+	worker_count(w, inode, zero_pages_read, zeros);
+	fuse_reply_iov(io->req, iov, (int)n);
+	return true;
+}
+
+static void read_end(struct worker *w, struct read_io *io)
+{
+	/* What a mere reader fetched is out of date as soon as it is answered. */
+	if (!region_is_attached(w, io->wait.inode))
+		for (unsigned i = 0; i < 2; i++)
+			if (io->wait.on[i].entry)
+				io->wait.on[i].entry->valid = 0;
+	pager_unwant(w, &io->wait);
+	free(io);
+}
+
+static void read_wake(struct worker *w, struct pager_wait *wait)
+{
+	struct read_io *io = (struct read_io *)wait;
+	uint64_t chunk[2];
+	uint32_t pages[2];
+	unsigned count;
+
+	if (!wait->error && worker_disk(w, wait->inode)->failed)
+		wait->error = -EIO;
+	if (wait->error) {
+		worker_count(w, wait->inode, io_errors, 1);
+		fuse_reply_err(io->req, -wait->error);
+		read_end(w, io);
+		return;
+	}
+	if (read_try(w, io, &count, chunk, pages))
+		read_end(w, io);
+	else
+		pager_want(w, wait, count, chunk, pages, GVM_NO_PAGE);
+}
+
+/* Fetches chunks ahead of a reader that goes on as it did, into entries that nobody needs now. */
+static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size_t size)
+{
+	uint64_t chunks[READAHEAD_WINDOW];
+	struct pager *pager = &w->pager;
+	uint64_t limit = record_chunks(worker_disk(w, inode)->rec.size_bytes);
+	unsigned n = readahead_note(&inode->readahead, off / GVM_PAGE_BYTES,
+				    (off + size - 1) / GVM_PAGE_BYTES - off / GVM_PAGE_BYTES + 1, limit,
+				    chunks);
+
+	if (!n || !region_is_attached(w, inode))
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t entry = journal_index(&w->journal, inode->nr)[chunks[i]];
+		struct pager_entry *e;
+
+		if (!entry || entry & GVM_VERSION_ZERO || entry_find(pager, inode, chunks[i]))
+			continue;
+		if (entries_free(pager) < PAGER_ENTRIES / 2)
+			return;
+		e = entry_take(pager, inode, chunks[i]);
+		e->used_at = ++pager->clock;
+		e->ahead = true;
+		e->want = ~0u;
+		worker_count(w, inode, prefetched, 1);
+		entry_fetch(e, GVM_NO_PAGE);
+	}
+}
+
+void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	struct read_io now = { .wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off };
+	struct read_io *io;
+	uint64_t chunk[2];
+	uint32_t pages[2];
+	unsigned count;
+
+	if (d->failed) {
+		worker_count(w, inode, io_errors, 1);
+		fuse_reply_err(req, EIO);
+		return;
+	}
+	if (off >= d->rec.size_bytes || !size) {
+		fuse_reply_buf(req, NULL, 0);
+		return;
+	}
+	if (size > d->rec.size_bytes - off)
+		size = d->rec.size_bytes - off;
+	now.size = (uint32_t)size;
+	worker_count(w, inode, reads, 1);
+	worker_count(w, inode, read_bytes, size);
+	if (read_try(w, &now, &count, chunk, pages)) {
+		worker_count(w, inode, cache_hits, 1);
+		read_ahead(w, inode, off, size);
+		return;
+	}
+	io = malloc(sizeof(*io));
+	if (!io) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	*io = now;
+	pager_want(w, &io->wait, count, chunk, pages,
+		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);
+	read_ahead(w, inode, off, size);
+}
+
+void pager_invalidate(struct worker *w, struct inode *inode, uint64_t chunk, uint32_t pages)
+{
+	struct pager_entry *e = entry_find(&w->pager, inode, chunk);
+
+	if (!e)
+		return;
+	e->valid &= ~pages;
+	if (e->fetching)
+		e->stale |= pages;
+}
+
+void pager_forget(struct worker *w, struct inode *inode)
+{
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
+		struct pager_entry *e = &w->pager.entries[i];
+
+		if (e->inode != inode)
+			continue;
+		e->valid = 0;
+		if (e->fetching)
+			e->stale = ~0u;
+		else if (!e->waiters)
+			entry_drop(&w->pager, e);
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pool.c - see pool.h. */
+#include "pool.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define SLOW_NS 3000000000ull /* a wait that deserves a line */
+
+static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
+			  const char *why, void *arg)
+{
+	struct pool *pool = arg;
+
+	pool->generation++;
+	if (pool->speaks) {
+		const char *addr = gvm_conn_addr(conn);
+
+		if (state == GVM_CONN_FAILED)
+			log_error(NULL, "node %s refused for good: %s", addr, why);
+		else if (state == GVM_CONN_CONNECTING)
+			log_warning(NULL, "node %s not reachable (%s); %u requests wait", addr,
+				    why, gvm_conn_pending(conn));
+		else if (renewed)
+			log_error(NULL,
+				  "node %s restarted without its memory: the chunks that it held are LOST",
+				  addr);
+		else
+			log_info(NULL, "node %s connected", addr);
+	}
+	if (state == GVM_CONN_UP && pool->on_up)
+		pool->on_up(pool, conn);
+}
+
+static int pool_add(struct pool *pool, const char *addr)
+{
+	struct gvm_conn_opts copts = {
+		.key = pool->opts->key,
+		.key_bytes = pool->opts->key_bytes,
+		.client = pool->client,
+		.on_state = pool_on_state,
+		.arg = pool,
+	};
+	struct gvm_conn *conn;
+	int r;
+
+	if (pool->count == POOL_CONNS_MAX)
+		return -EMFILE;
+	r = gvm_conn_create(addr, &copts, &conn);
+	if (r < 0)
+		return r;
+	if (pool->epoll_fd >= 0) {
+		struct epoll_event ev = { .events = EPOLLIN, .data.ptr = conn };
+
+		if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, gvm_conn_fd(conn), &ev) < 0) {
+			r = -errno;
+			gvm_conn_destroy(conn);
+			return r;
+		}
+	}
+	pool->conns[pool->count++] = conn;
+	pool->generation++;
+	return 0;
+}
+
+int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
+	      bool speaks)
+{
+	memset(pool, 0, sizeof(*pool));
+	pool->opts = opts;
+	pool->client = client;
+	pool->epoll_fd = epoll_fd;
+	pool->speaks = speaks;
+	for (unsigned i = 0; i < opts->node_count; i++) {
+		int r = pool_add(pool, opts->nodes[i]);
+
+		if (r < 0) {
+			log_error(NULL, "node address %s: %s", opts->nodes[i], strerror(-r));
+			pool_deinit(pool);
+			return r;
+		}
+	}
+	pool->listed = pool->count;
+	return 0;
+}
+
+void pool_deinit(struct pool *pool)
+{
+	while (pool->count)
+		gvm_conn_destroy(pool->conns[--pool->count]);
+}
+
+struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
+{
+	struct gvm_conn *by_addr = NULL;
+
+	for (unsigned i = 0; i < pool->count; i++) {
+		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &node->incarnation))
+			return pool->conns[i];
+		if (strcmp(gvm_conn_addr(pool->conns[i]), node->addr) == 0)
+			by_addr = pool->conns[i];
+	}
+	if (by_addr)
+		return by_addr;
+	return pool_add(pool, node->addr) == 0 ? pool->conns[pool->count - 1] : NULL;
+}
+
+int pool_process(struct pool *pool)
+{
+	int n = 0;
+
+	for (unsigned i = 0; i < pool->count; i++)
+		n += gvm_conn_process(pool->conns[i]);
+	return n;
+}
+
+int pool_poll(struct pool *pool)
+{
+	int n = 0;
+
+	for (unsigned i = 0; i < pool->count; i++)
+		if (gvm_conn_pending(pool->conns[i]))
+			n += gvm_conn_poll(pool->conns[i]);
+	return n;
+}
+
+void pool_done(struct gvm_req *req)
+{
+	*(bool *)req->arg = true;
+}
+
+int pool_wait(struct gvm_conn *conn, struct gvm_req *req)
+{
+	uint64_t begin = gvm_now_ns();
+	bool *done = req->arg, said = false;
+
+	while (!*done) {
+		struct pollfd pfd = { .fd = gvm_conn_fd(conn), .events = POLLIN };
+
+		gvm_conn_process(conn);
+		if (*done)
+			break;
+		poll(&pfd, 1, 500);
+		if (!said && gvm_now_ns() - begin > SLOW_NS) {
+			log_warning(NULL, "%s: waiting for node %s", gvm_op_name(req->op),
+				    gvm_conn_addr(conn));
+			said = true;
+		}
+	}
+	return req->result;
+}
+
+uint64_t pool_deadline(const struct options *opts)
+{
+	return opts->timeout_s ? gvm_now_ns() + opts->timeout_s * 1000000000ull : 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pool.h - one thread's connections to the memory nodes.
+ *
+ * Every thread that talks to nodes has a pool of its own, so that connections need no locks. A
+ * pool begins with the nodes of the command line and grows by those that regions' records name. A
+ * region's chunk is found by its node's incarnation, never by an address: a node that restarted
+ * empty is another node.
+ */
+#ifndef GVMFS_POOL_H
+#define GVMFS_POOL_H
+
+#include "gvm_client.h"
+#include "options.h"
+#include "record.h"
+
+#define POOL_CONNS_MAX 512
+
+struct pool {
+	const struct options *opts;
+	bool speaks; /* logs when nodes come and go: one pool of a process does */
+	uint64_t client;
+	int epoll_fd; /* descriptors of new connections are added here; -1: nowhere */
+	struct gvm_conn *conns[POOL_CONNS_MAX];
+	unsigned count;
+	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
+	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
+	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
+	void *owner;
+};
+
+/* Makes the connections of the command line's nodes; nothing is sent yet. 0 or a negative errno. */
+int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
+	      bool speaks);
+void pool_deinit(struct pool *pool);
+
+/* The connection to a region's node: by incarnation, else by address (it answers LOST if another
+ * node lives there now). NULL: no memory, or too many nodes. */
+struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
+
+/* gvm_conn_process() or gvm_conn_poll() on every connection; returns the frames received. */
+int pool_process(struct pool *pool);
+int pool_poll(struct pool *pool);
+
+/*
+ * Waits in this thread (which is no loop's) until `req`, just submitted to `conn`, is done; its
+ * done callback is `pool_done`, or calls it. Says so once when it takes long. Returns its result.
+ */
+void pool_done(struct gvm_req *req);
+int pool_wait(struct gvm_conn *conn, struct gvm_req *req);
+
+/* The deadline of a request that a user waits for: now + --timeout, or 0 for none. */
+uint64_t pool_deadline(const struct options *opts);
+
+#endif

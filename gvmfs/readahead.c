@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* readahead.c - see readahead.h. */
+#include "readahead.h"
+
+#include "gvm_wire.h"
+
+#define STRIDE_MAX (64 * GVM_CHUNK_PAGES) /* a longer jump is no stride */
+
+/* READs of a sequential reader may come a little out of order, or leave out what is cached. */
+static int continues(const struct readahead_stream *s, uint64_t first)
+{
+	if (!s->used_at)
+		return 0;
+	if (s->stride && first == s->last + (uint64_t)s->stride)
+		return 1;
+	return first >= s->end && first < s->end + GVM_CHUNK_PAGES;
+}
+
+static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first)
+{
+	struct readahead_stream *oldest = &ra->streams[0];
+
+	for (unsigned i = 0; i < READAHEAD_STREAMS; i++)
+		if (continues(&ra->streams[i], first))
+			return &ra->streams[i];
+	/* A second READ at a fixed distance makes a strided stream out of one that had just begun. */
+	for (unsigned i = 0; i < READAHEAD_STREAMS; i++) {
+		struct readahead_stream *s = &ra->streams[i];
+		int64_t distance = (int64_t)(first - s->last);
+
+		if (s->used_at == ra->clock - 1 && !s->sure && distance &&
+		    distance > -(int64_t)STRIDE_MAX && distance < (int64_t)STRIDE_MAX) {
+			s->stride = distance;
+			s->window = 0;
+			return s;
+		}
+	}
+	for (unsigned i = 1; i < READAHEAD_STREAMS; i++)
+		if (ra->streams[i].used_at < oldest->used_at)
+			oldest = &ra->streams[i];
+	*oldest = (struct readahead_stream){ 0 };
+	return oldest;
+}
+
+unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, uint64_t limit_chunks,
+			uint64_t chunks[READAHEAD_WINDOW])
+{
+	struct readahead_stream *s;
+	uint64_t begin, span, last_chunk;
+	unsigned n = 0;
+
+	ra->clock++;
+	s = stream_find(ra, first);
+	if (s->used_at) {
+		int64_t distance = (int64_t)(first - s->last);
+
+		if (first >= s->end && first < s->end + GVM_CHUNK_PAGES) {
+			s->sure++;
+			s->stride = distance;
+		} else if (distance == s->stride && s->window) {
+			s->sure++;
+		} else {
+			s->sure = 0;
+		}
+		s->window = s->window ? s->window * 2 : 1;
+		if (s->window > READAHEAD_WINDOW)
+			s->window = READAHEAD_WINDOW;
+	}
+	s->last = first;
+	s->end = first + count;
+	s->used_at = ra->clock;
+	if (s->sure < READAHEAD_SURE)
+		return 0;
+
+	/* Where the next READs will fall, chunk by chunk, without the one that this READ ends in. */
+	last_chunk = (s->end - 1) / GVM_CHUNK_PAGES;
+	begin = first;
+	span = count;
+	for (unsigned step = 0; step < 4 * READAHEAD_WINDOW && n < s->window; step++) {
+		begin += (uint64_t)s->stride;
+		for (uint64_t c = begin / GVM_CHUNK_PAGES;
+		     c <= (begin + span - 1) / GVM_CHUNK_PAGES && n < s->window; c++) {
+			if (c >= limit_chunks)
+				return n;
+			if (c == last_chunk)
+				continue;
+			chunks[n++] = c;
+			last_chunk = c;
+		}
+	}
+	return n;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* record.c - see record.h; the bytes are described in RECORDS.md. */
+#include "record.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define RECORD_FORMAT 1
+
+/* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
+struct cursor {
+	const uint8_t *p, *end;
+	bool bad;
+};
+
+static const uint8_t *take(struct cursor *c, size_t n)
+{
+	const uint8_t *p = c->p;
+
+	if (c->bad || (size_t)(c->end - c->p) < n) {
+		c->bad = true;
+		return NULL;
+	}
+	c->p += n;
+	return p;
+}
+
+static uint64_t take_int(struct cursor *c, unsigned bytes)
+{
+	const uint8_t *p = take(c, bytes);
+
+	return p ? gvm_load_le(p, bytes) : 0;
+}
+
+static void take_bytes(struct cursor *c, void *to, size_t n)
+{
+	const uint8_t *p = take(c, n);
+
+	if (p)
+		memcpy(to, p, n);
+}
+
+/* A counted string without a NUL inside, at most max bytes. */
+static void take_text(struct cursor *c, char *to, size_t max)
+{
+	size_t n = take_int(c, 1);
+	const uint8_t *p = n <= max ? take(c, n) : NULL;
+
+	if (!p || memchr(p, 0, n)) {
+		c->bad = true;
+		return;
+	}
+	memcpy(to, p, n);
+	to[n] = 0;
+}
+
+static uint8_t *put_int(uint8_t *p, uint64_t v, unsigned bytes)
+{
+	gvm_store_le(p, v, bytes);
+	return p + bytes;
+}
+
+static uint8_t *put_text(uint8_t *p, const char *text)
+{
+	size_t n = strlen(text);
+
+	*p++ = (uint8_t)n;
+	return (uint8_t *)mempcpy(p, text, n);
+}
+
+size_t record_pack(const struct record *r, uint8_t *buf)
+{
+	/* A tombstone needs no placement. */
+	unsigned nodes = r->kind == RECORD_GONE ? 0 : r->node_count;
+	unsigned slots = nodes ? r->slot_count : 0;
+	uint8_t *p = buf;
+
+	p = put_int(p, RECORD_FORMAT, 1);
+	p = put_int(p, r->kind, 1);
+	p = put_int(p, r->orphan, 1);
+	p = put_int(p, 0, 1);
+	p = put_int(p, r->mode, 4);
+	p = put_int(p, r->uid, 4);
+	p = put_int(p, r->gid, 4);
+	p = put_int(p, r->mtime_ns, 8);
+	p = put_int(p, r->ctime_ns, 8);
+	p = put_int(p, r->size_bytes, 8);
+	p = put_int(p, r->view, 8);
+	p = (uint8_t *)mempcpy(p, r->parent.b, sizeof(r->parent.b));
+	p = put_text(p, r->name);
+	p = put_int(p, nodes, 2);
+	p = put_int(p, slots, 2);
+	for (unsigned i = 0; i < nodes; i++) {
+		p = (uint8_t *)mempcpy(p, r->nodes[i].incarnation.b, sizeof(struct gvm_id));
+		p = put_text(p, r->nodes[i].addr);
+	}
+	for (unsigned i = 0; i < slots; i++)
+		p = put_int(p, r->slots[i], 2);
+	return (size_t)(p - buf);
+}
+
+static bool name_is_valid(const char *name)
+{
+	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+int record_unpack(struct record *r, const uint8_t *buf, size_t len)
+{
+	struct cursor c = { buf, buf + len, false };
+	unsigned s;
+
+	if (take_int(&c, 1) != RECORD_FORMAT)
+		return -EBADMSG;
+	r->kind = (uint8_t)take_int(&c, 1);
+	r->orphan = (uint8_t)take_int(&c, 1);
+	if (take_int(&c, 1))
+		c.bad = true;
+	r->mode = (uint32_t)take_int(&c, 4);
+	r->uid = (uint32_t)take_int(&c, 4);
+	r->gid = (uint32_t)take_int(&c, 4);
+	r->mtime_ns = take_int(&c, 8);
+	r->ctime_ns = take_int(&c, 8);
+	r->size_bytes = take_int(&c, 8);
+	r->view = take_int(&c, 8);
+	take_bytes(&c, r->parent.b, sizeof(r->parent.b));
+	take_text(&c, r->name, RECORD_NAME_MAX);
+	r->node_count = (uint16_t)take_int(&c, 2);
+	r->slot_count = (uint16_t)take_int(&c, 2);
+	s = r->slot_count;
+	if (c.bad || r->kind > RECORD_REGION || r->orphan > 1 || r->mode & ~07777u ||
+	    !name_is_valid(r->name) || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
+	    s & (s - 1) || !s != !r->node_count || (r->node_count && r->kind == RECORD_FOLDER) ||
+	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))
+		return -EBADMSG;
+	for (unsigned i = 0; i < r->node_count; i++) {
+		take_bytes(&c, r->nodes[i].incarnation.b, sizeof(struct gvm_id));
+		take_text(&c, r->nodes[i].addr, RECORD_ADDR_MAX - 1);
+	}
+	for (unsigned i = 0; i < s; i++) {
+		r->slots[i] = (uint16_t)take_int(&c, 2);
+		if (r->slots[i] >= r->node_count)
+			c.bad = true;
+	}
+	return c.bad || c.p != c.end ? -EBADMSG : 0;
+}
+
+uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks)
+{
+	uint64_t whole = chunks / r->slot_count, rest = chunks % r->slot_count, n = 0;
+
+	for (unsigned i = 0; i < r->slot_count; i++)
+		if (r->slots[i] == node)
+			n += whole + (i < rest);
+	return n;
+}
+
+void record_place(struct record *r, const uint64_t *weight)
+{
+	__int128 credit[RECORD_NODES_MAX] = { 0 };
+	__int128 total = 0;
+
+	for (unsigned i = 0; i < r->node_count; i++)
+		total += weight[i];
+	r->slot_count = RECORD_SLOTS;
+	for (unsigned s = 0; s < RECORD_SLOTS; s++) {
+		unsigned best = 0;
+
+		for (unsigned i = 0; i < r->node_count; i++) {
+			credit[i] += weight[i];
+			if (credit[i] > credit[best])
+				best = i;
+		}
+		credit[best] -= total;
+		r->slots[s] = (uint16_t)best;
+	}
+}

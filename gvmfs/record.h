@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * record.h - what the name table keeps of one file or folder (RECORDS.md has the bytes).
+ *
+ * The nodes hold every record under its 128-bit id and keep the newest version; they do not look
+ * inside. A record names its parent by id, so that a rename changes one record. Pure code.
+ */
+#ifndef GVMFS_RECORD_H
+#define GVMFS_RECORD_H
+
+#include "gvm_wire.h"
+
+#define RECORD_NAME_MAX	 255
+#define RECORD_NODES_MAX 128
+#define RECORD_SLOTS	 512 /* slots of a region made by this version; any power of two up to it is read */
+#define RECORD_ADDR_MAX	 64
+#define RECORD_BYTES_MAX 16384
+
+enum record_kind {
+	RECORD_GONE = 0, /* a tombstone */
+	RECORD_FOLDER = 1,
+	RECORD_REGION = 2,
+};
+
+struct record_node {
+	struct gvm_id incarnation; /* which node: decides */
+	char addr[RECORD_ADDR_MAX]; /* where it was last: a hint */
+};
+
+struct record {
+	struct gvm_id id;
+	uint64_t version; /* of the record; +1 at each change */
+	uint8_t kind;
+	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
+	uint16_t node_count; /* 0: a region without a size yet */
+	uint16_t slot_count;
+	uint32_t mode; /* permission bits */
+	uint32_t uid, gid;
+	uint64_t mtime_ns, ctime_ns;
+	uint64_t size_bytes;
+	uint64_t view; /* of the slot table; +1 when chunks move */
+	struct gvm_id parent;
+	char name[RECORD_NAME_MAX + 1];
+	struct record_node nodes[RECORD_NODES_MAX];
+	uint16_t slots[RECORD_SLOTS]; /* slot -> entry of nodes[] */
+};
+
+/* Packs all but id and version (they stand beside it on the wire); buf: RECORD_BYTES_MAX. */
+size_t record_pack(const struct record *r, uint8_t *buf);
+/* Reads a record of exactly len bytes; id and version are left alone. 0 or -EBADMSG. */
+int record_unpack(struct record *r, const uint8_t *buf, size_t len);
+
+/* Which entry of nodes[] holds a chunk. */
+static inline unsigned record_node_of(const struct record *r, uint64_t chunk)
+{
+	return r->slots[chunk & (r->slot_count - 1u)];
+}
+
+/* How many of the chunks 0..chunks-1 entry `node` holds. */
+uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks);
+
+/*
+ * Fills slots[] so that each node gets its share of `weight`, spread evenly (smooth weighted
+ * round-robin): neighbouring chunks lie on different nodes. At least one weight is not 0.
+ */
+void record_place(struct record *r, const uint64_t *weight);
+
+static inline uint64_t record_chunks(uint64_t size_bytes)
+{
+	return (size_bytes + GVM_CHUNK_BYTES - 1) / GVM_CHUNK_BYTES;
+}
+
+#endif

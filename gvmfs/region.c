@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* region.c - see region.h. */
+#include "region.h"
+
+#include "log.h"
+#include "region_job.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPORT_EVERY_NS 1000000000ull
+
+bool region_is_attached(struct worker *w, const struct inode *inode)
+{
+	return worker_disk(w, inode)->epoch != 0;
+}
+
+static void region_start(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
+			 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
+			 uint64_t size_bytes)
+{
+	struct region_job *rj = calloc(1, sizeof(*rj));
+
+	if (!rj) {
+		done(w, inode, -ENOMEM, arg);
+		return;
+	}
+	rj->job.work = work;
+	rj->job.done = end;
+	rj->w = w;
+	rj->inode = inode;
+	rj->done = done;
+	rj->arg = arg;
+	rj->rec = worker_disk(w, inode)->rec;
+	rj->epoch = worker_disk(w, inode)->epoch;
+	rj->size_bytes = size_bytes;
+	rj->index = journal_index(&w->journal, inode->nr);
+	if (record_chunks(size_bytes) < record_chunks(rj->rec.size_bytes)) {
+		/* Above every version that a chunk to be thrown away has. */
+		rj->discard_version = gvm_version(rj->epoch, 1);
+		for (uint64_t c = record_chunks(size_bytes); c < record_chunks(rj->rec.size_bytes); c++)
+			if ((rj->index[c] & GVM_VERSION_MASK) >= rj->discard_version)
+				rj->discard_version = (rj->index[c] & GVM_VERSION_MASK) + 1;
+	}
+	jobs_submit(&w->jobs, &rj->job);
+}
+
+static void region_end(struct region_job *rj)
+{
+	rj->done(rj->w, rj->inode, rj->job.result, rj->arg);
+	free(rj);
+}
+
+static void attach_end(struct job *job)
+{
+	struct region_job *rj = (struct region_job *)job;
+	struct journal_inode *d = worker_disk(rj->w, rj->inode);
+
+	pager_forget(rj->w, rj->inode);
+	if (job->result < 0) {
+		journal_index_clear(&rj->w->journal, rj->inode->nr, 0);
+	} else {
+		d->failed = 0;
+		d->epoch = rj->epoch;
+		/* The front's own connections tell the nodes that we live. */
+		for (unsigned i = 0; i < d->rec.node_count; i++) {
+			struct gvm_conn *conn = pool_node(&rj->w->pool, &d->rec.nodes[i]);
+
+			if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
+				region_reattach(rj->w, conn);
+		}
+	}
+	region_end(rj);
+}
+
+void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	journal_index_clear(&w->journal, inode->nr, 0);
+	region_start(w, inode, done, arg, region_job_attach, attach_end,
+		     worker_disk(w, inode)->rec.size_bytes);
+}
+
+static void plain_end(struct job *job)
+{
+	region_end((struct region_job *)job);
+}
+
+void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
+	d->epoch = 0;
+	pager_forget(w, inode);
+}
+
+static void resize_end(struct job *job)
+{
+	struct region_job *rj = (struct region_job *)job;
+	struct journal_inode *d = worker_disk(rj->w, rj->inode);
+	uint64_t before = record_chunks(d->rec.size_bytes), after = record_chunks(rj->size_bytes);
+
+	if (!job->result) {
+		for (uint64_t c = after; c < before; c++)
+			rj->index[c] = rj->discard_version | GVM_VERSION_ZERO;
+		d->rec.view = rj->rec.view;
+		d->rec.node_count = rj->rec.node_count;
+		d->rec.slot_count = rj->rec.slot_count;
+		memcpy(d->rec.nodes, rj->rec.nodes, sizeof(d->rec.nodes));
+		memcpy(d->rec.slots, rj->rec.slots, sizeof(d->rec.slots));
+		d->rec.size_bytes = rj->size_bytes;
+		pager_forget(rj->w, rj->inode);
+	}
+	region_end(rj);
+}
+
+void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
+		   void *arg)
+{
+	bool fresh = !worker_disk(w, inode)->rec.node_count;
+
+	region_start(w, inode, done, arg, fresh ? region_job_create : region_job_resize, resize_end,
+		     size_bytes);
+}
+
+void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_delete, plain_end,
+		     worker_disk(w, inode)->rec.size_bytes);
+}
+
+static void stat_end(struct job *job)
+{
+	struct region_job *rj = (struct region_job *)job;
+
+	if (!job->result) {
+		rj->inode->held_bytes = rj->held_bytes;
+		rj->inode->writer_alive = rj->writer_alive;
+	}
+	rj->inode->held_at_ns = gvm_now_ns();
+	region_end(rj);
+}
+
+void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_stat, stat_end,
+		     worker_disk(w, inode)->rec.size_bytes);
+}
+
+/* The answer to a reattachment: FENCED means that another host took the region. */
+struct reattach {
+	struct gvm_call call; /* first */
+	struct worker *w;
+	struct inode *inode;
+	uint64_t epoch;
+};
+
+static void reattach_done(struct gvm_req *req)
+{
+	struct reattach *ra = (struct reattach *)req;
+
+	if (worker_disk(ra->w, ra->inode)->epoch == ra->epoch &&
+	    (req->result == -EKEYREVOKED || req->result == -EBUSY))
+		region_fail(ra->w, ra->inode, 0, -EKEYREVOKED);
+	free(ra);
+}
+
+void region_reattach(struct worker *w, struct gvm_conn *conn)
+{
+	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
+		struct journal_inode *d = inode_disk(&w->inodes, nr);
+
+		if (d->use == INODE_FREE || !d->epoch || d->failed)
+			continue;
+		for (unsigned i = 0; i < d->rec.node_count; i++) {
+			struct gvm_region_open_req what = {
+				.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = d->rec.view
+			};
+			struct reattach *ra;
+
+			if (!gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
+				continue;
+			ra = calloc(1, sizeof(*ra));
+			if (!ra)
+				return;
+			ra->call.req.done = reattach_done;
+			ra->w = w;
+			ra->inode = inode_get(&w->inodes, nr);
+			ra->epoch = d->epoch;
+			gvm_region_open(conn, &ra->call, &what);
+		}
+	}
+}
+
+void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	get->region = d->rec.id;
+	get->epoch = d->epoch;
+	get->chunk = chunk;
+	get->version = d->epoch ? journal_index(&w->journal, inode->nr)[chunk] & GVM_VERSION_MASK : 0;
+}
+
+static const char *error_text(int error)
+{
+	switch (error) {
+	case -ENOMEDIUM:
+		return "the node has LOST it";
+	case -ESTALE:
+		return "the node holds an older version: LOST";
+	case -EKEYREVOKED:
+		return "FENCED: another host has taken the region";
+	case -EBADMSG:
+		return "CORRUPT: a checksum does not match";
+	case -ENOSPC:
+		return "the node is full, in spite of its promise";
+	case -ETIMEDOUT:
+		return "no answer within --timeout";
+	}
+	return strerror(-error);
+}
+
+void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	uint64_t now = gvm_now_ns();
+
+	if (error == -EKEYREVOKED) {
+		region_fail(w, inode, chunk, error);
+		return;
+	}
+	if (now - inode->reported_ns < REPORT_EVERY_NS) {
+		inode->unreported++;
+		return;
+	}
+	log_error(d->rec.name, "%s of chunk %llu on node %s: %s (and %u like it before)", what,
+		  (unsigned long long)chunk,
+		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk)].addr : "?",
+		  error_text(error), inode->unreported);
+	inode->reported_ns = now;
+	inode->unreported = 0;
+}
+
+void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int error)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	unsigned lost;
+
+	if (d->failed)
+		return;
+	journal_publish32(&d->failed, (uint32_t)error);
+	lost = writeback_fail(w, inode);
+	log_error(d->rec.name,
+		  "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
+		  "since the last acknowledgement are lost",
+		  (unsigned long long)chunk, error_text(error), lost);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * region.h - a region's life on the nodes: made, attached for writing, resized, detached, deleted.
+ *
+ * To write to a region, and to trust an index of it, we attach to it as its writer: with an epoch
+ * above any before, on all of its nodes. A node refuses what comes with an older epoch, so a second
+ * host can never mix its writes with ours; a region whose writer is alive is busy for others.
+ * Whoever only reads on another host asks the node for each page.
+ *
+ * The functions with a callback start a job and return; the caller holds the inode (inode_acquire)
+ * until the callback. Front thread.
+ */
+#ifndef GVMFS_REGION_H
+#define GVMFS_REGION_H
+
+#include "gvm_client.h"
+#include "inode.h"
+
+struct worker;
+
+typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
+
+/* We are its writer: the index of its chunks is ours. */
+bool region_is_attached(struct worker *w, const struct inode *inode);
+
+/* Takes the region over for writing and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a
+ * node has lost it. */
+void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+/* Gives it up (what was written is acknowledged: writeback_sync). Never fails. */
+void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+/* Changes the size: makes the region on the nodes if it has none yet, and reserves the space.
+ * -ENOSPC: they cannot promise it. Growing and shrinking need an attached region. Updates the
+ * record (not saved: names.h). */
+void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
+		   void *arg);
+/* Deletes it on the nodes; one that cannot be reached keeps its part (and says so). */
+void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+/* Asks the nodes how many bytes they hold of it (inode->held_bytes), with a short deadline. */
+void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+
+/* Tells a node that came back that we are still there: for every attached region that it holds. */
+void region_reattach(struct worker *w, struct gvm_conn *conn);
+
+/* region, epoch, chunk and expected version of a GET. */
+void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get);
+
+/* One line about a failed access (at most one a second and region); fails the region if the reason
+ * is for good: fenced. */
+void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error);
+/* No more reads and writes: the region was taken over, or what was written to it cannot be kept. */
+void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int error);
+
+#endif

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* region_job.c - see region_job.h. */
+#include "region_job.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SHORT_NS	3000000000ull /* for what must not wait for a dead node */
+#define DELETE_NS	10000000000ull
+#define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
+#define BUSY_PAUSE_MS	100
+#define FENCED_TRIES	10
+
+/* One request and its end. */
+struct ask {
+	struct gvm_call call;
+	bool done;
+};
+
+static struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
+{
+	*ask = (struct ask){
+		.call.req = { .done = pool_done, .arg = &ask->done, .deadline_ns = deadline_ns }
+	};
+	return &ask->call;
+}
+
+static uint64_t ns_from_now(uint64_t ns)
+{
+	return gvm_now_ns() + ns;
+}
+
+static int region_open(struct gvm_conn *conn, const struct record *rec, uint8_t mode, uint64_t epoch,
+		       uint64_t deadline_ns, struct ask *ask)
+{
+	struct gvm_region_open_req what = {
+		.region = rec->id, .mode = mode, .epoch = epoch, .view = rec->view
+	};
+
+	gvm_region_open(conn, ask_begin(ask, deadline_ns), &what);
+	return pool_wait(conn, &ask->call.req);
+}
+
+/* Looks at the region on every node: its highest epoch, and whether anybody writes. */
+static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool *alive)
+{
+	struct ask ask;
+
+	*epoch = 0;
+	*alive = false;
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		int r = conn ? region_open(conn, &rj->rec, 0, 0, pool_deadline(pool->opts), &ask)
+			     : -ENOMEM;
+
+		if (r < 0) {
+			log_error(rj->rec.name, "node %s, asked for the region: %s",
+				  rj->rec.nodes[i].addr,
+				  r == -ENOMEDIUM ? "it is LOST there" : strerror(-r));
+			return r == -ENOMEDIUM ? -EIO : r;
+		}
+		if (ask.call.rsp.region_open.epoch > *epoch)
+			*epoch = ask.call.rsp.region_open.epoch;
+		*alive |= ask.call.rsp.region_open.writer_alive;
+	}
+	return 0;
+}
+
+/* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. */
+static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
+{
+	struct ask ask;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		int r = conn ? region_open(conn, &rj->rec, 1, *epoch, pool_deadline(pool->opts),
+					   &ask)
+			     : -ENOMEM;
+
+		if (r == -EKEYREVOKED) {
+			*epoch = ask.call.req.detail;
+			return -EAGAIN;
+		}
+		if (r < 0)
+			return r == -ENOMEDIUM ? -EIO : r;
+	}
+	return 0;
+}
+
+struct index_ask {
+	struct ask ask; /* first */
+	struct region_job *rj;
+	unsigned node;
+	uint64_t next;
+	int error;
+};
+
+static void index_done(struct gvm_req *req)
+{
+	struct index_ask *ia = (struct index_ask *)req;
+	const struct gvm_region_index_rsp *rsp = &ia->ask.call.rsp.region_index;
+	uint64_t chunks = record_chunks(ia->rj->rec.size_bytes);
+
+	ia->ask.done = true;
+	if (req->result < 0)
+		return;
+	if (ia->ask.call.data_bytes != (size_t)rsp->count * 16 || rsp->next <= ia->next) {
+		ia->error = -EPROTO;
+		return;
+	}
+	ia->next = rsp->next;
+	for (unsigned i = 0; i < rsp->count; i++) {
+		uint64_t chunk = gvm_load_le(ia->ask.call.data + i * 16, 8);
+
+		/* What it has beyond the size, or of another's slots, is of no use to us. */
+		if (chunk < chunks && record_node_of(&ia->rj->rec, chunk) == ia->node)
+			ia->rj->index[chunk] = gvm_load_le(ia->ask.call.data + i * 16 + 8, 8);
+	}
+}
+
+static int region_read_index(struct region_job *rj, struct pool *pool, unsigned node)
+{
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct index_ask ia = { .rj = rj, .node = node };
+
+	if (!conn)
+		return -ENOMEM;
+	for (bool first = true; first || ia.next != ~0ull; first = false) {
+		struct gvm_region_index_req what = { .region = rj->rec.id, .first = ia.next };
+		int r;
+
+		ask_begin(&ia.ask, pool_deadline(pool->opts))->req.done = index_done;
+		ia.ask.call.req.arg = &ia.ask.done;
+		gvm_region_index(conn, &ia.ask.call, &what);
+		r = pool_wait(conn, &ia.ask.call.req);
+		if (r < 0 || ia.error)
+			return r < 0 ? r : ia.error;
+	}
+	return 0;
+}
+
+static void pause_ms(unsigned ms)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000l }, NULL);
+}
+
+void region_job_attach(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	unsigned busy = 0, fenced = 0;
+	uint64_t epoch;
+	bool alive;
+	int r;
+
+again:
+	r = region_query(rj, pool, &epoch, &alive);
+	if (!r && alive)
+		r = -EBUSY;
+	while (!r) {
+		if (++epoch > GVM_EPOCH_MAX) {
+			r = -EOVERFLOW;
+			break;
+		}
+		r = region_claim(rj, pool, &epoch);
+		if (r != -EAGAIN)
+			break;
+		r = ++fenced < FENCED_TRIES ? 0 : -EBUSY;
+	}
+	if (r == -EBUSY && fenced < FENCED_TRIES && ++busy < BUSY_TRIES) {
+		pause_ms(BUSY_PAUSE_MS);
+		goto again;
+	}
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		r = region_read_index(rj, pool, i);
+	rj->epoch = epoch;
+	job->result = r;
+}
+
+void region_job_detach(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	struct gvm_region_close_req what = { .region = rj->rec.id, .epoch = rj->epoch };
+	struct ask ask;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+
+		if (!conn)
+			continue;
+		gvm_region_close(conn, ask_begin(&ask, ns_from_now(SHORT_NS)), &what);
+		pool_wait(conn, &ask.call.req);
+	}
+	job->result = 0;
+}
+
+static int node_delete(struct gvm_conn *conn, const struct record *rec)
+{
+	struct gvm_region_delete_req what = { .region = rec->id };
+	struct ask ask;
+	int r = region_open(conn, rec, 0, 0, ns_from_now(DELETE_NS), &ask);
+
+	if (!r && ask.call.rsp.region_open.writer_alive)
+		return -EBUSY;
+	if (!r) {
+		what.epoch = ask.call.rsp.region_open.epoch;
+		gvm_region_delete(conn, ask_begin(&ask, ns_from_now(DELETE_NS)), &what);
+		r = pool_wait(conn, &ask.call.req);
+	}
+	return r == -ENOMEDIUM ? 0 : r;
+}
+
+static void region_delete_all(struct region_job *rj, struct pool *pool)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		int r = conn ? node_delete(conn, &rj->rec) : -ENOMEM;
+
+		if (r < 0)
+			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
+				    rj->rec.nodes[i].addr, strerror(-r));
+	}
+}
+
+void region_job_delete(struct job *job, struct pool *pool)
+{
+	region_delete_all((struct region_job *)job, pool);
+	job->result = 0;
+}
+
+/* Fills nodes[] with the nodes that answer, and what each could still promise. */
+static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes)
+{
+	struct record *rec = &rj->rec;
+	struct ask ask;
+
+	rec->node_count = 0;
+	for (unsigned i = 0; i < pool->listed && rec->node_count < RECORD_NODES_MAX; i++) {
+		struct gvm_conn *conn = pool->conns[i];
+		const struct gvm_node_stat_rsp *st = &ask.call.rsp.node_stat;
+		struct record_node *node = &rec->nodes[rec->node_count];
+
+		gvm_node_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS)));
+		if (pool_wait(conn, &ask.call.req) < 0) {
+			log_warning(rec->name, "node %s does not answer; the region is made without it",
+				    gvm_conn_addr(conn));
+			continue;
+		}
+		if (st->promisable_bytes <= st->reserved_bytes)
+			continue;
+		free_bytes[rec->node_count++] = st->promisable_bytes - st->reserved_bytes;
+		node->incarnation = *gvm_conn_incarnation(conn);
+		snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(conn));
+	}
+	return rec->node_count ? 0 : -ENOSPC;
+}
+
+/* Takes out the nodes that got no slot. */
+static void region_compact(struct record *rec)
+{
+	uint16_t to[RECORD_NODES_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		to[i] = (uint16_t)n;
+		if (record_node_chunks(rec, i, rec->slot_count))
+			rec->nodes[n++] = rec->nodes[i];
+	}
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		rec->slots[s] = to[rec->slots[s]];
+	rec->node_count = (uint16_t)n;
+}
+
+static int node_create(struct pool *pool, const struct record *rec, unsigned node, uint64_t chunks)
+{
+	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
+	struct gvm_region_create_req what = {
+		.region = rec->id,
+		.chunks = chunks,
+		.reserve_chunks = record_node_chunks(rec, node, chunks),
+		.view = rec->view,
+	};
+	struct ask ask;
+	int r;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_region_create(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	r = pool_wait(conn, &ask.call.req);
+	if (r != -EEXIST)
+		return r;
+	/* Left by a predecessor that was killed before the region had a record. */
+	r = node_delete(conn, rec);
+	if (r < 0)
+		return r;
+	gvm_region_create(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+void region_job_create(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	uint64_t chunks = record_chunks(rj->size_bytes), free_bytes[RECORD_NODES_MAX];
+	struct record *rec = &rj->rec;
+	int r = region_choose(rj, pool, free_bytes);
+
+	rec->view = 1;
+	if (!r) {
+		record_place(rec, free_bytes);
+		region_compact(rec);
+	}
+	for (unsigned i = 0; !r && i < rec->node_count; i++)
+		r = node_create(pool, rec, i, chunks);
+	if (r < 0) {
+		if (r == -ENOSPC)
+			log_error(rec->name, "the nodes cannot promise %llu bytes",
+				  (unsigned long long)rj->size_bytes);
+		region_delete_all(rj, pool);
+		rec->node_count = rec->slot_count = 0;
+	} else {
+		rec->size_bytes = rj->size_bytes;
+	}
+	job->result = r;
+}
+
+static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks)
+{
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct gvm_region_resize_req what = {
+		.region = rj->rec.id,
+		.epoch = rj->epoch,
+		.chunks = chunks,
+		.reserve_chunks = record_node_chunks(&rj->rec, node, chunks),
+	};
+	struct ask ask;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_region_resize(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+static int node_discard(struct region_job *rj, struct pool *pool, unsigned node, uint64_t first,
+			uint64_t count)
+{
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct gvm_discard_req what = {
+		.region = rj->rec.id,
+		.epoch = rj->epoch,
+		.first = first,
+		.count = count,
+		.version = rj->discard_version,
+	};
+	struct ask ask;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_discard(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+void region_job_resize(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	uint64_t before = record_chunks(rj->rec.size_bytes), after = record_chunks(rj->size_bytes);
+	unsigned i;
+	int r = 0;
+
+	for (i = 0; !r && after < before && i < rj->rec.node_count; i++)
+		r = node_discard(rj, pool, i, after, before - after);
+	for (i = 0; !r && i < rj->rec.node_count; i++)
+		r = node_resize(rj, pool, i, after);
+	if (r < 0 && after > before)
+		while (i)
+			node_resize(rj, pool, --i, before);
+	if (!r)
+		rj->rec.size_bytes = rj->size_bytes;
+	job->result = r;
+}
+
+void region_job_stat(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	struct gvm_region_stat_req what = { .region = rj->rec.id };
+	struct ask ask;
+
+	job->result = 0;
+	rj->held_bytes = 0;
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		int r = -ENOMEM;
+
+		if (conn) {
+			gvm_region_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS / 3)), &what);
+			r = pool_wait(conn, &ask.call.req);
+		}
+		if (r < 0)
+			job->result = r;
+		else
+			rj->held_bytes += ask.call.rsp.region_stat.held_bytes;
+		if (!r)
+			rj->writer_alive |= ask.call.rsp.region_stat.writer_alive;
+	}
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * region_job.h - the conversations with nodes behind region.h: run in job threads, block, and touch
+ * nothing but the job (and, when attaching, the chunk index of the inode that is held for it).
+ */
+#ifndef GVMFS_REGION_JOB_H
+#define GVMFS_REGION_JOB_H
+
+#include "jobs.h"
+#include "region.h"
+
+struct region_job {
+	struct job job;
+	struct worker *w;
+	struct inode *inode;
+	region_done_fn *done;
+	void *arg;
+	struct record rec;	 /* a copy; created regions come back with nodes and slots */
+	uint64_t epoch;		 /* attach: out; otherwise ours, 0 if not attached */
+	uint64_t size_bytes;	 /* resize: the new size */
+	uint64_t discard_version; /* shrink: the version of the zeros that stay behind */
+	_Atomic uint64_t *index; /* attach: filled with what the nodes have */
+	uint64_t held_bytes;	 /* stat */
+	bool writer_alive;	 /* stat */
+};
+
+void region_job_attach(struct job *job, struct pool *pool);
+void region_job_detach(struct job *job, struct pool *pool);
+void region_job_create(struct job *job, struct pool *pool);
+void region_job_resize(struct job *job, struct pool *pool);
+void region_job_delete(struct job *job, struct pool *pool);
+void region_job_stat(struct job *job, struct pool *pool);
+
+#endif

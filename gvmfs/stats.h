@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stats.h - counters, shown by the extended attribute `user.gvm.stats` as lines of `name value`.
+ *
+ * One set for each region and one, the sum, for the mount. The mount's stands in the journal and
+ * so goes on counting when a worker is replaced. Added to by any thread, read at leisure.
+ */
+#ifndef GVMFS_STATS_H
+#define GVMFS_STATS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATS(F)                                                                                   \
+	F(reads)	     /* READ requests of the kernel: faults and read-ahead */              \
+	F(read_bytes)                                                                              \
+	F(writes)	     /* WRITE requests of the kernel: write-back and write() */            \
+	F(write_bytes)                                                                             \
+	F(chunks_fetched)    /* GETs answered by nodes */                                          \
+	F(fetch_bytes)	     /* of encoded blocks in these answers */                              \
+	F(fetch_raw_bytes)   /* of the pages decoded from them */                                  \
+	F(zero_pages_read)   /* answered without asking a node */                                  \
+	F(cache_hits)	     /* READs answered from fetched chunks at once */                      \
+	F(prefetched)	     /* chunks fetched ahead of a reader */                                \
+	F(prefetch_used)     /* of these, chunks that were then read */                            \
+	F(chunks_written)    /* PUTs acknowledged by nodes */                                      \
+	F(put_bytes)	     /* of encoded blocks in these PUTs */                                 \
+	F(put_raw_bytes)     /* of the pages encoded into them */                                  \
+	F(delta_puts)	     /* PUTs of changed blocks only */                                     \
+	F(base_fetches)	     /* GETs for the rest of a block before such a PUT */                  \
+	F(zero_pages_written)                                                                      \
+	F(punched_pages)     /* made zero by fallocate */                                          \
+	F(write_stalls)	     /* WRITEs that waited for room among the unacknowledged ones */       \
+	F(io_errors)	     /* requests answered with an error for want of the data */
+
+struct stats {
+#define STATS_FIELD(name) _Atomic uint64_t name;
+	STATS(STATS_FIELD)
+#undef STATS_FIELD
+};
+
+#define stats_add(region_stats, mount_stats, name, n)                                              \
+	do {                                                                                       \
+		uint64_t stats_n = (n);                                                            \
+		atomic_fetch_add_explicit(&(region_stats)->name, stats_n, memory_order_relaxed);   \
+		atomic_fetch_add_explicit(&(mount_stats)->name, stats_n, memory_order_relaxed);    \
+	} while (0)
+
+/* Writes the counters as lines into buf; returns the bytes written (cut to size). */
+size_t stats_print(const struct stats *s, char *buf, size_t size);
+
+#endif

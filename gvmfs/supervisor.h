@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * supervisor.h - the process that outlives workers: it mounts, keeps /dev/fuse and the journal, and
+ * starts a worker in place of one that died.
+ */
+#ifndef GVMFS_SUPERVISOR_H
+#define GVMFS_SUPERVISOR_H
+
+#include "options.h"
+
+/* Mounts and serves until the mount is gone. `ready_fd` (or -1) gets one byte once the mount
+ * answers. Returns an exit status. */
+int supervisor_run(const struct options *opts, int ready_fd);
+
+#endif

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * worker.c - the worker's start, its front loop, and its end.
+ *
+ * The loop waits in epoll for /dev/fuse, the nodes' connections, outcomes of jobs and writers. A
+ * wake-up across CPUs costs more than a node's answer takes to come, so while a fetch is under way,
+ * and for a moment after each request, it looks again instead of sleeping. That moment adapts: it
+ * grows when looking finds something and shrinks to nothing when it does not.
+ */
+#include "worker.h"
+
+#include "front.h"
+#include "log.h"
+#include "names.h"
+#include "region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_MAX_NS    60000u
+#define SPIN_MIN_NS    2000u
+#define SERVE_MAX      64
+#define LOOK_NS	       50000000ull
+#define DRAIN_SAY_NS   3000000000ull
+
+/* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
+#define NOTIFY_RESEND	7
+#define UNIQUE_RESEND	(1ull << 63)
+#define HAS_RESEND_BIT2 (1u << 7) /* FUSE_HAS_RESEND, bit 39, in INIT's flags2 */
+
+struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chunk)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	unsigned n = record_node_of(&d->rec, chunk);
+
+	if (inode->nodes_generation != w->pool.generation) {
+		memset(inode->nodes, 0, sizeof(inode->nodes));
+		inode->nodes_generation = w->pool.generation;
+	}
+	if (!inode->nodes[n]) {
+		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[n]);
+
+		if (!conn) {
+			log_error(d->rec.name, "no memory for a connection to node %s",
+				  d->rec.nodes[n].addr);
+			abort(); /* the successor finds everything in the journal */
+		}
+		inode->nodes_generation = w->pool.generation;
+		inode->nodes[n] = conn;
+	}
+	return inode->nodes[n];
+}
+
+static void node_is_up(struct pool *pool, struct gvm_conn *conn)
+{
+	struct worker *w = pool->owner;
+
+	region_reattach(w, conn);
+	w->names_at_ns = 0; /* it may lack records */
+}
+
+/* The root of the tree is no record: it is there on every mount. */
+static int root_init(struct worker *w)
+{
+	struct record *rec;
+	int nr;
+
+	if (inode_disk(&w->inodes, 0)->use == INODE_USED)
+		return inode_get(&w->inodes, 0) ? 0 : -ENOMEM;
+	rec = calloc(1, sizeof(*rec));
+	if (!rec)
+		return -ENOMEM;
+	rec->kind = RECORD_FOLDER;
+	rec->mode = 0755;
+	rec->uid = getuid();
+	rec->gid = getgid();
+	rec->mtime_ns = rec->ctime_ns = (uint64_t)time(NULL) * 1000000000ull;
+	nr = inode_alloc(&w->inodes, rec);
+	free(rec);
+	return nr == 0 ? 0 : -ENOMEM;
+}
+
+static int epoll_watch(struct worker *w, int fd, void *what)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int session_init(struct worker *w)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	char path[32];
+
+	if (fuse_opt_add_arg(&args, "gvmfs") < 0 || fuse_opt_add_arg(&args, "-omax_read=131072") < 0)
+		return -ENOMEM;
+	w->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), w);
+	fuse_opt_free_args(&args);
+	if (!w->session)
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/dev/fd/%d", w->fuse_fd);
+	if (fuse_session_mount(w->session, path) < 0)
+		return -EIO;
+	return fcntl(w->fuse_fd, F_SETFL, fcntl(w->fuse_fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void session_process(struct worker *w, uint8_t *buf, size_t bytes)
+{
+	struct fuse_buf fb = { .size = bytes, .mem = buf };
+
+	fuse_session_process_buf(w->session, &fb);
+}
+
+/* Keeps the kernel's INIT, so that a successor can set libfuse up without one. */
+static void init_keep(struct worker *w, size_t bytes)
+{
+	const struct fuse_in_header *h = (const struct fuse_in_header *)w->request;
+	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
+	struct journal_super *super = w->journal.super;
+
+	if (h->opcode != FUSE_INIT || bytes > JOURNAL_INIT_MAX || bytes < sizeof(*h) + 16)
+		return;
+	memcpy(super->init, w->request, bytes);
+	if (in->flags & FUSE_INIT_EXT && bytes >= sizeof(*h) + sizeof(*in))
+		super->can_resend = (in->flags2 & HAS_RESEND_BIT2) != 0;
+	journal_publish32(&super->init_bytes, (uint32_t)bytes);
+}
+
+/* Takes the mount over: libfuse believes that it was initialised by this process, and the kernel
+ * sends again whatever the predecessor did not answer. */
+static void session_take_over(struct worker *w)
+{
+	struct journal_super *super = w->journal.super;
+	struct fuse_out_header again = { .len = sizeof(again), .error = NOTIFY_RESEND };
+	uint8_t init[JOURNAL_INIT_MAX];
+
+	memcpy(init, super->init, super->init_bytes);
+	session_process(w, init, super->init_bytes); /* its answer finds no request: ignored */
+	if (write(w->fuse_fd, &again, sizeof(again)) < 0)
+		log_error(NULL, "the kernel does not send requests again: %s", strerror(errno));
+}
+
+/* Reads and serves one request: 1, 0 when there is none, -ENODEV when the mount is gone. */
+static int serve_one(struct worker *w)
+{
+	const struct fuse_in_header *h;
+	ssize_t n;
+
+	if (!w->request) {
+		w->request = malloc(REQUEST_BYTES_MAX);
+		if (!w->request)
+			return 0;
+	}
+	n = read(w->fuse_fd, w->request, REQUEST_BYTES_MAX);
+	if (n < 0)
+		return errno == ENODEV ? -ENODEV : 0; /* EAGAIN; ENOENT, EINTR: it was taken back */
+	if ((size_t)n < sizeof(*h))
+		return 0;
+	h = (const struct fuse_in_header *)w->request;
+	if (h->opcode == FUSE_INIT)
+		init_keep(w, (size_t)n);
+	w->request_unique = h->unique & ~UNIQUE_RESEND;
+	w->request_resent = (h->unique & UNIQUE_RESEND) != 0;
+	session_process(w, w->request, (size_t)n);
+	return 1;
+}
+
+static void dispatch(struct worker *w, const struct epoll_event *ev)
+{
+	if (ev->data.ptr == &w->jobs)
+		jobs_collect(&w->jobs);
+	else if (ev->data.ptr == &w->writeback)
+		writeback_collect(w);
+	else if (ev->data.ptr != w) /* /dev/fuse is read by whoever comes back from here */
+		gvm_conn_process(ev->data.ptr);
+}
+
+/* Sleeps until something comes or until due_ns (0: does not sleep), and handles all of it but the
+ * kernel's requests. */
+static void wait_events(struct worker *w, uint64_t due_ns)
+{
+	struct epoll_event ev[32];
+	uint64_t now = due_ns && due_ns != ~0ull ? gvm_now_ns() : 0;
+	int ms = due_ns == ~0ull ? -1 : due_ns <= now ? 0 : (int)((due_ns - now + 999999) / 1000000);
+	int n = epoll_wait(w->epoll_fd, ev, 32, ms);
+
+	for (int i = 0; i < n; i++)
+		dispatch(w, &ev[i]);
+}
+
+/*
+ * Serves requests and answers until none has come for *spin_ns, or so many have that others want a
+ * look. Returns how many, or -ENODEV when the mount is gone. Adapts *spin_ns.
+ */
+static int serve_some(struct worker *w, uint64_t *spin_ns)
+{
+	uint64_t end = 0;
+	int found = 0, late = 0;
+
+	while (found < SERVE_MAX) {
+		int r = serve_one(w);
+
+		if (r < 0)
+			return r;
+		if (!r && w->pager.fetching)
+			r = pool_poll(&w->pool) > 0;
+		if (r) {
+			found++;
+			late += end != 0;
+			end = 0;
+		} else if (!found && !w->pager.fetching) {
+			return 0;
+		} else if (!end) {
+			end = gvm_now_ns() + *spin_ns;
+		} else if (gvm_now_ns() > end) {
+			break;
+		}
+	}
+	/* It was worth it if something came while we would have slept. */
+	*spin_ns = late ? *spin_ns * 2 : *spin_ns / 2;
+	if (*spin_ns > SPIN_MAX_NS)
+		*spin_ns = SPIN_MAX_NS;
+	if (*spin_ns < SPIN_MIN_NS)
+		*spin_ns = SPIN_MIN_NS;
+	return found;
+}
+
+/* Serves until the mount is gone. */
+static void serve(struct worker *w)
+{
+	uint64_t spin_ns = SPIN_MIN_NS;
+	int found = 0;
+
+	while (found >= 0) {
+		uint64_t due = writeback_tick(w, gvm_now_ns());
+
+		wait_events(w, found ? 0 : due);
+		found = serve_some(w, &spin_ns);
+	}
+}
+
+static void wait_briefly(struct worker *w)
+{
+	uint64_t due = writeback_tick(w, gvm_now_ns()), soon = gvm_now_ns() + LOOK_NS;
+
+	wait_events(w, due < soon ? due : soon);
+}
+
+/* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
+static void drain(struct worker *w)
+{
+	uint64_t said = gvm_now_ns();
+
+	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
+		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
+
+		if (!inode)
+			continue;
+		inode->opens = inode->opens_write = 0;
+		front_settle(w, inode);
+	}
+	for (;;) {
+		bool attached = false;
+
+		for (unsigned nr = 1; nr < w->inodes.end; nr++)
+			attached |= inode_disk(&w->inodes, nr)->use != INODE_FREE &&
+				    inode_disk(&w->inodes, nr)->epoch;
+		if (!attached && !w->jobs.under_way && w->writeback.free == JOURNAL_SLOTS)
+			return;
+		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
+			log_warning(NULL, "unmounted; %u written chunks still wait for their nodes",
+				    JOURNAL_SLOTS - w->writeback.free);
+			said = gvm_now_ns();
+		}
+		wait_briefly(w);
+	}
+}
+
+static void first_names(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	*(int *)arg = result ? result : 1;
+}
+
+/* Reads the name table: a mount shows all files from its first moment. */
+static int load_names(struct worker *w)
+{
+	int got = 0;
+
+	names_refresh(w, false, first_names, &got);
+	while (!got)
+		wait_briefly(w);
+	return got < 0 ? got : 0;
+}
+
+/* Finishes what a predecessor had begun. */
+static void settle_all(struct worker *w)
+{
+	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
+		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
+
+		if (inode && !inode->opens_write)
+			front_settle(w, inode);
+	}
+}
+
+static int worker_init(struct worker *w, int journal_fd)
+{
+	int r = journal_open(&w->journal, journal_fd);
+
+	if (r < 0)
+		return r;
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll_fd < 0)
+		return -errno;
+	if ((r = inodes_init(&w->inodes, &w->journal)) < 0 || (r = root_init(w)) < 0 ||
+	    (r = pool_init(&w->pool, w->opts, w->journal.super->client, w->epoll_fd, true)) < 0 ||
+	    (r = jobs_init(&w->jobs, w->opts, w->journal.super->client)) < 0 ||
+	    (r = pager_init(w)) < 0)
+		return r;
+	w->pool.owner = w;
+	w->pool.on_up = node_is_up;
+	r = writeback_init(w);
+	if (r < 0)
+		return r;
+	if ((r = epoll_watch(w, w->jobs.event_fd, &w->jobs)) < 0)
+		return r;
+	return epoll_watch(w, w->writeback.queue.finished_fd, &w->writeback);
+}
+
+int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	bool successor;
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->opts = opts;
+	w->fuse_fd = fuse_fd;
+	prctl(PR_SET_NAME, "gvmfs-worker");
+	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	r = worker_init(w, journal_fd);
+	if (r < 0)
+		return r;
+	successor = w->journal.super->starts++ > 0;
+	if (fuse_fd < 0) {
+		drain(w);
+		return 0;
+	}
+	r = session_init(w);
+	if (!r && !successor)
+		r = load_names(w);
+	if (!r)
+		r = epoll_watch(w, fuse_fd, w);
+	if (r < 0)
+		return r;
+	if (successor && w->journal.super->init_bytes)
+		session_take_over(w);
+	settle_all(w);
+	kill(getppid(), WORKER_READY);
+	if (!opts->foreground)
+		log_to_syslog();
+	serve(w);
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fuse_fd, NULL);
+	writeback_seal_all(w);
+	drain(w);
+	return 0;
+}

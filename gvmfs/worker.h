@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker.h - the process that serves the mount: what its front thread's modules share.
+ *
+ * The front thread reads /dev/fuse, asks the nodes for missing chunks, answers; it owns all state
+ * here and never blocks. Beside it work the job threads (jobs.h: slow conversations with nodes)
+ * and the writers (writer.h: encode and send what the guest wrote). They hand back results through
+ * event descriptors. When the worker is killed, the supervisor starts another on the same journal.
+ */
+#ifndef GVMFS_WORKER_H
+#define GVMFS_WORKER_H
+
+#include "inode.h"
+#include "jobs.h"
+#include "journal.h"
+#include "options.h"
+#include "pager.h"
+#include "pool.h"
+#include "writeback.h"
+
+#include <signal.h>
+
+/* A request of the kernel, as read: kept while a WRITE waits for room. */
+#define REQUEST_DATA_MAX  (256u << 10) /* max_write */
+#define REQUEST_BYTES_MAX (REQUEST_DATA_MAX + 4096u)
+#define READ_BYTES_MAX	  GVM_CHUNK_BYTES /* max_read: touches two chunks at the most */
+
+struct worker {
+	const struct options *opts;
+	struct journal journal;
+	struct inodes inodes;
+	struct pool pool;
+	struct jobs jobs;
+	struct pager pager;
+	struct writeback writeback;
+	struct fuse_session *session;
+	int fuse_fd;
+	int epoll_fd;
+	uint64_t names_at_ns; /* when the name table was last read from the nodes */
+
+	/* The request being processed. */
+	uint8_t *request;     /* its buffer; NULL it to keep it, and free() it later */
+	uint64_t request_unique;
+	bool request_resent; /* a predecessor may have carried it out already */
+};
+
+/* The signal that a worker sends the supervisor, its parent, once the mount answers. */
+#define WORKER_READY SIGUSR1
+
+/*
+ * Serves the mount on fuse_fd until it is unmounted, then sends what is unacknowledged and
+ * returns 0. With fuse_fd -1 it only sends what is unacknowledged. Negative errno: could not start.
+ */
+int worker_run(const struct options *opts, int journal_fd, int fuse_fd);
+
+static inline struct journal_inode *worker_disk(struct worker *w, const struct inode *inode)
+{
+	return inode_disk(&w->inodes, inode->nr);
+}
+
+/* Adds to a counter of the inode and of the mount. */
+#define worker_count(w, inode, name, n) stats_add(&(inode)->stats, &(w)->journal.super->stats, name, n)
+
+/* The front's connection to the node of a chunk; NULL: out of memory. */
+struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chunk);
+
+#endif

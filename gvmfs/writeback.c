@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* writeback.c - see writeback.h. */
+#include "writeback.h"
+
+#include "log.h"
+#include "region.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEALED_ENOUGH (2 * WRITER_IN_FLIGHT) /* keeps the writers busy: beyond it, gather */
+#define RETRY_NS      1000000000ull
+#define NO_SLOT	      0
+
+/* A WRITE or a punch on its way into slots. */
+struct write_io {
+	struct pager_wait wait;
+	fuse_req_t req; /* of a WRITE */
+	void (*done)(struct worker *w, void *arg, int error); /* of a punch */
+	void *arg;
+	const uint8_t *data; /* NULL: zeros */
+	uint8_t *kept;	     /* the request's buffer, once it is ours */
+	uint64_t begin, off, end;
+	struct write_io *next_stalled;
+};
+
+static unsigned *bucket_of(struct writeback *wb, unsigned inode, uint64_t chunk)
+{
+	return &wb->buckets[(chunk * 31 + inode * 97) % WRITEBACK_BUCKETS];
+}
+
+/* The slot (+ 1) of a chunk that is in `state`. */
+static unsigned slot_find(struct worker *w, unsigned inode, uint64_t chunk, unsigned state)
+{
+	unsigned s = *bucket_of(&w->writeback, inode, chunk);
+
+	for (; s; s = w->writeback.rt[s - 1].next) {
+		const struct journal_slot *js = &w->journal.slots[s - 1];
+
+		if (js->chunk == chunk && js->inode == inode && js->state == state)
+			return s;
+	}
+	return NO_SLOT;
+}
+
+static void slot_insert(struct worker *w, unsigned s)
+{
+	struct writeback *wb = &w->writeback;
+	const struct journal_slot *js = &w->journal.slots[s - 1];
+	unsigned *bucket = bucket_of(wb, js->inode, js->chunk);
+	struct inode *inode = inode_get(&w->inodes, js->inode);
+
+	wb->rt[s - 1].next = *bucket;
+	wb->rt[s - 1].order = ++wb->order;
+	wb->rt[s - 1].opened_ns = gvm_now_ns();
+	wb->rt[s - 1].retry_at_ns = 0;
+	*bucket = s;
+	inode->slots++;
+}
+
+static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
+{
+	struct writeback *wb = &w->writeback;
+	unsigned s = wb->free_list;
+	struct journal_slot *js;
+
+	if (!s)
+		return NO_SLOT;
+	wb->free_list = wb->rt[s - 1].next;
+	wb->free--;
+	js = &w->journal.slots[s - 1];
+	js->inode = inode;
+	js->chunk = chunk;
+	js->pages = 0;
+	js->version = 0;
+	journal_publish32(&js->state, SLOT_OPEN);
+	slot_insert(w, s);
+	return s;
+}
+
+static void slot_free(struct worker *w, unsigned s)
+{
+	struct writeback *wb = &w->writeback;
+	struct journal_slot *js = &w->journal.slots[s - 1];
+	unsigned *link = bucket_of(wb, js->inode, js->chunk);
+
+	while (*link != s)
+		link = &wb->rt[*link - 1].next;
+	*link = wb->rt[s - 1].next;
+	journal_publish32(&js->state, SLOT_FREE);
+	wb->rt[s - 1].next = wb->free_list;
+	wb->free_list = s;
+	wb->free++;
+	inode_get(&w->inodes, js->inode)->slots--;
+}
+
+static void slot_send(struct worker *w, unsigned s)
+{
+	struct writeback *wb = &w->writeback;
+	struct journal_slot *js = &w->journal.slots[s - 1];
+	struct journal_inode *d = inode_disk(&w->inodes, js->inode);
+	struct flush *f = &wb->rt[s - 1].flush;
+
+	f->region = d->rec.id;
+	f->node = d->rec.nodes[record_node_of(&d->rec, js->chunk)];
+	f->epoch = d->epoch;
+	f->chunk = js->chunk;
+	f->version = js->version;
+	f->base = journal_index(&w->journal, js->inode)[js->chunk];
+	f->pages = js->pages;
+	f->data = journal_slot_data(&w->journal, s - 1);
+	f->whole_retry = false;
+	wb->rt[s - 1].retry_at_ns = 0;
+	flush_queue_add(&wb->queue, f);
+	wb->next_writer = (wb->next_writer + 1) % w->opts->writers;
+	writer_wake(&wb->writers[wb->next_writer]);
+}
+
+/* From here on the slot's pages do not change. False: the chunk's last version is still on its way,
+ * this one's turn comes with that acknowledgement. */
+static bool slot_seal(struct worker *w, unsigned s)
+{
+	struct journal_slot *js = &w->journal.slots[s - 1];
+	struct journal_inode *d = inode_disk(&w->inodes, js->inode);
+	uint64_t base = journal_index(&w->journal, js->inode)[js->chunk] & GVM_VERSION_MASK;
+	uint64_t fresh = gvm_version(d->epoch, 1);
+
+	if (slot_find(w, js->inode, js->chunk, SLOT_SEALED))
+		return false;
+	js->version = base < fresh ? fresh : base + 1;
+	journal_publish32(&js->state, SLOT_SEALED);
+	w->writeback.sealed++;
+	slot_send(w, s);
+	return true;
+}
+
+int writeback_init(struct worker *w)
+{
+	struct writeback *wb = &w->writeback;
+	int r = flush_queue_init(&wb->queue);
+
+	if (r < 0)
+		return r;
+	wb->stalled_tail = &wb->stalled;
+	for (unsigned i = 0; i < w->opts->writers; i++) {
+		r = writer_start(&wb->writers[i], w->opts, w->journal.super->client, &wb->queue);
+		if (r < 0)
+			return r;
+	}
+	for (unsigned s = JOURNAL_SLOTS; s; s--) {
+		struct journal_slot *js = &w->journal.slots[s - 1];
+
+		if (js->state == SLOT_FREE) {
+			wb->rt[s - 1].next = wb->free_list;
+			wb->free_list = s;
+			wb->free++;
+			continue;
+		}
+		slot_insert(w, s);
+		if (js->state == SLOT_SEALED) {
+			wb->sealed++;
+			slot_send(w, s);
+		}
+	}
+	return 0;
+}
+
+const uint8_t *writeback_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page)
+{
+	static const unsigned newest_first[] = { SLOT_OPEN, SLOT_SEALED };
+
+	if (!inode->slots)
+		return NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned s = slot_find(w, inode->nr, chunk, newest_first[i]);
+
+		if (s && w->journal.slots[s - 1].pages >> page & 1)
+			return journal_slot_data(&w->journal, s - 1) + page * GVM_PAGE_BYTES;
+	}
+	return NULL;
+}
+
+uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t chunk)
+{
+	uint64_t best = ~0ull;
+
+	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++) {
+		const struct journal_slot *js = &w->journal.slots[i];
+
+		if (js->state != SLOT_FREE && js->inode == inode->nr && js->chunk >= chunk &&
+		    js->chunk < best)
+			best = js->chunk;
+	}
+	return best;
+}
+
+static void write_end(struct worker *w, struct write_io *io, int error)
+{
+	pager_unwant(w, &io->wait);
+	if (io->req && error)
+		fuse_reply_err(io->req, -error);
+	else if (io->req)
+		fuse_reply_write(io->req, io->end - io->begin);
+	else
+		io->done(w, io->arg, error);
+	free(io->kept);
+	free(io);
+}
+
+/* A WRITE that cannot go on now keeps the buffer that its data are in. */
+static void write_keep(struct worker *w, struct write_io *io)
+{
+	if (io->data && !io->kept) {
+		io->kept = w->request;
+		w->request = NULL;
+	}
+}
+
+/* Seals so many of the oldest open slots that writers have work and room comes. */
+static void seal_oldest(struct worker *w)
+{
+	struct writeback *wb = &w->writeback;
+
+	while (wb->sealed < SEALED_ENOUGH && wb->free < JOURNAL_SLOTS / 2) {
+		unsigned oldest = NO_SLOT;
+
+		for (unsigned s = 1; s <= JOURNAL_SLOTS; s++)
+			if (w->journal.slots[s - 1].state == SLOT_OPEN &&
+			    (!oldest || wb->rt[s - 1].order < wb->rt[oldest - 1].order) &&
+			    !slot_find(w, w->journal.slots[s - 1].inode,
+				       w->journal.slots[s - 1].chunk, SLOT_SEALED))
+				oldest = s;
+		if (!oldest)
+			return;
+		slot_seal(w, oldest);
+	}
+}
+
+/*
+ * The content of a page of which only a part will be written. NULL: it is being fetched, and the
+ * write will be continued then.
+ */
+static const uint8_t *edge_page(struct worker *w, struct write_io *io, uint64_t chunk, unsigned page)
+{
+	const uint64_t chunks[2] = { chunk };
+	const uint32_t pages[2] = { 1u << page };
+	const uint8_t *content = pager_page(w, io->wait.inode, chunk, page);
+
+	if (!content) {
+		write_keep(w, io);
+		pager_want(w, &io->wait, 1, chunks, pages, page);
+	}
+	return content;
+}
+
+static void write_stall(struct worker *w, struct write_io *io)
+{
+	struct writeback *wb = &w->writeback;
+
+	write_keep(w, io);
+	worker_count(w, io->wait.inode, write_stalls, 1);
+	io->next_stalled = NULL;
+	*wb->stalled_tail = io;
+	wb->stalled_tail = &io->next_stalled;
+	seal_oldest(w);
+}
+
+/* Puts one chunk's part of the write into its slot. False: it waits, for a slot or a page. */
+static bool write_part(struct worker *w, struct write_io *io)
+{
+	struct inode *inode = io->wait.inode;
+	uint64_t chunk = io->off / GVM_CHUNK_BYTES;
+	uint32_t from = io->off % GVM_CHUNK_BYTES;
+	uint64_t left = io->end - io->off;
+	uint32_t to = left < GVM_CHUNK_BYTES - from ? from + (uint32_t)left : GVM_CHUNK_BYTES;
+	unsigned first = from / GVM_PAGE_BYTES, last = (to - 1) / GVM_PAGE_BYTES;
+	uint32_t mask = (uint32_t)(((1ull << (last - first + 1)) - 1) << first);
+	unsigned s = slot_find(w, inode->nr, chunk, SLOT_OPEN);
+	const uint8_t *edge[2] = { NULL, NULL };
+	struct journal_slot *js;
+	uint8_t *data;
+
+	if (!s && !io->data && !journal_index(&w->journal, inode->nr)[chunk] &&
+	    !slot_find(w, inode->nr, chunk, SLOT_SEALED)) {
+		io->off += to - from; /* zeros over what was never written */
+		return true;
+	}
+	if ((from % GVM_PAGE_BYTES || (first == last && to % GVM_PAGE_BYTES)) &&
+	    !(edge[0] = edge_page(w, io, chunk, first)))
+		return false;
+	if (first != last && to % GVM_PAGE_BYTES && !(edge[1] = edge_page(w, io, chunk, last)))
+		return false;
+	if (!s)
+		s = slot_alloc(w, inode->nr, chunk);
+	if (!s) {
+		write_stall(w, io);
+		return false;
+	}
+	js = &w->journal.slots[s - 1];
+	data = journal_slot_data(&w->journal, s - 1);
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t *at = data + (i ? last : first) * GVM_PAGE_BYTES;
+
+		if (edge[i] && edge[i] != at)
+			memcpy(at, edge[i], GVM_PAGE_BYTES);
+	}
+	if (io->data)
+		memcpy(data + from, io->data + (io->off - io->begin), to - from);
+	else
+		memset(data + from, 0, to - from);
+	journal_publish32(&js->pages, js->pages | mask);
+	pager_invalidate(w, inode, chunk, mask);
+	if (js->pages == ~0u)
+		slot_seal(w, s);
+	io->off += to - from;
+	return true;
+}
+
+static void write_continue(struct worker *w, struct write_io *io)
+{
+	struct inode *inode = io->wait.inode;
+	int error = 0;
+
+	pager_unwant(w, &io->wait);
+	while (!error && io->off < io->end) {
+		if (io->wait.error)
+			error = io->wait.error;
+		else if (worker_disk(w, inode)->failed || !region_is_attached(w, inode))
+			error = -EIO;
+		else if (!write_part(w, io))
+			return;
+	}
+	if (error)
+		worker_count(w, inode, io_errors, 1);
+	write_end(w, io, error);
+	seal_oldest(w);
+}
+
+static void write_wake(struct worker *w, struct pager_wait *wait)
+{
+	write_continue(w, (struct write_io *)wait);
+}
+
+static struct write_io *write_begin(struct inode *inode, uint64_t off, uint64_t size)
+{
+	struct write_io *io = calloc(1, sizeof(*io));
+
+	if (io) {
+		io->wait.wake = write_wake;
+		io->wait.inode = inode;
+		io->begin = io->off = off;
+		io->end = off + size;
+	}
+	return io;
+}
+
+void writeback_write(struct worker *w, fuse_req_t req, struct inode *inode, const void *data,
+		     uint64_t off, size_t size)
+{
+	struct write_io *io = write_begin(inode, off, size);
+
+	if (!io) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	worker_count(w, inode, writes, 1);
+	worker_count(w, inode, write_bytes, size);
+	io->req = req;
+	io->data = data;
+	write_continue(w, io);
+}
+
+void writeback_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		    void (*done)(struct worker *w, void *arg, int error), void *arg)
+{
+	struct write_io *io = write_begin(inode, off, size);
+
+	if (!io) {
+		done(w, arg, -ENOMEM);
+		return;
+	}
+	worker_count(w, inode, punched_pages, size / GVM_PAGE_BYTES);
+	io->done = done;
+	io->arg = arg;
+	write_continue(w, io);
+}
+
+/* The oldest order number of an inode's slots; ~0: it has none. */
+static uint64_t oldest_order(struct worker *w, const struct inode *inode)
+{
+	uint64_t oldest = ~0ull;
+
+	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
+		if (w->journal.slots[i].state != SLOT_FREE && w->journal.slots[i].inode == inode->nr &&
+		    w->writeback.rt[i].order < oldest)
+			oldest = w->writeback.rt[i].order;
+	return oldest;
+}
+
+static void syncs_check(struct worker *w, uint64_t now_ns)
+{
+	struct writeback_sync **link = &w->writeback.syncs, *sync;
+
+	while ((sync = *link)) {
+		int error = 1;
+
+		if (worker_disk(w, sync->inode)->failed)
+			error = -EIO;
+		else if (oldest_order(w, sync->inode) > sync->until)
+			error = 0;
+		else if (sync->deadline_ns && now_ns > sync->deadline_ns)
+			error = -ETIMEDOUT;
+		if (error > 0) {
+			link = &sync->next;
+			continue;
+		}
+		*link = sync->next;
+		sync->done(w, sync, error);
+		link = &w->writeback.syncs; /* done() may have changed the list */
+	}
+}
+
+void writeback_sync(struct worker *w, struct writeback_sync *sync, struct inode *inode)
+{
+	sync->inode = inode;
+	sync->until = w->writeback.order;
+	sync->next = w->writeback.syncs;
+	w->writeback.syncs = sync;
+	for (unsigned s = 1; inode->slots && s <= JOURNAL_SLOTS; s++)
+		if (w->journal.slots[s - 1].state == SLOT_OPEN &&
+		    w->journal.slots[s - 1].inode == inode->nr)
+			slot_seal(w, s);
+}
+
+void writeback_drop(struct worker *w, struct inode *inode, uint64_t first)
+{
+	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
+		const struct journal_slot *js = &w->journal.slots[s - 1];
+
+		if (js->state == SLOT_OPEN && js->inode == inode->nr && js->chunk >= first)
+			slot_free(w, s);
+	}
+}
+
+unsigned writeback_fail(struct worker *w, struct inode *inode)
+{
+	unsigned lost = inode->slots;
+
+	writeback_drop(w, inode, 0);
+	/* A sealed one that waits to be sent again will not be. */
+	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
+		const struct journal_slot *js = &w->journal.slots[s - 1];
+
+		if (js->state == SLOT_SEALED && js->inode == inode->nr &&
+		    w->writeback.rt[s - 1].retry_at_ns) {
+			w->writeback.sealed--;
+			slot_free(w, s);
+		}
+	}
+	return lost;
+}
+
+static void flush_apply(struct worker *w, unsigned s)
+{
+	struct writeback *wb = &w->writeback;
+	struct journal_slot *js = &w->journal.slots[s - 1];
+	struct flush *f = &wb->rt[s - 1].flush;
+	struct inode *inode = inode_get(&w->inodes, js->inode);
+	uint64_t chunk = js->chunk;
+	unsigned open;
+
+	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
+		/* Nothing is lost: it stays in the journal, and is sent again. */
+		region_report(w, inode, chunk, "write-back (will be tried again)", f->result);
+		if (!worker_disk(w, inode)->failed) {
+			wb->rt[s - 1].retry_at_ns = gvm_now_ns() + RETRY_NS;
+			return;
+		}
+	} else if (f->result < 0) {
+		region_fail(w, inode, chunk, f->result);
+	} else {
+		uint64_t version = f->version | (f->all_zero ? GVM_VERSION_ZERO : 0);
+
+		if (f->all_zero && !f->base)
+			version = 0;
+		journal_index(&w->journal, js->inode)[chunk] = version;
+		worker_count(w, inode, chunks_written, 1);
+		worker_count(w, inode, put_bytes, f->put_bytes);
+		worker_count(w, inode, put_raw_bytes, f->raw_bytes);
+		worker_count(w, inode, zero_pages_written, f->zero_pages);
+		worker_count(w, inode, delta_puts, f->delta);
+		worker_count(w, inode, base_fetches, f->base_fetched);
+	}
+	wb->sealed--;
+	slot_free(w, s);
+	open = slot_find(w, inode->nr, chunk, SLOT_OPEN);
+	if (open && (w->journal.slots[open - 1].pages == ~0u || wb->syncs))
+		slot_seal(w, open);
+	if (!inode->slots)
+		inode_reap(&w->inodes, inode->nr);
+}
+
+static void stalled_continue(struct worker *w)
+{
+	struct writeback *wb = &w->writeback;
+
+	while (wb->stalled && wb->free) {
+		struct write_io *io = wb->stalled;
+
+		wb->stalled = io->next_stalled;
+		if (!wb->stalled)
+			wb->stalled_tail = &wb->stalled;
+		write_continue(w, io);
+	}
+}
+
+void writeback_collect(struct worker *w)
+{
+	struct flush *f = flush_queue_finished(&w->writeback.queue), *next;
+
+	for (; f; f = next) {
+		next = f->next;
+		flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
+	}
+	stalled_continue(w);
+	if (w->writeback.syncs)
+		syncs_check(w, gvm_now_ns());
+}
+
+uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
+{
+	struct writeback *wb = &w->writeback;
+	uint64_t next = ~0ull;
+
+	if (wb->free == JOURNAL_SLOTS && !wb->syncs)
+		return next;
+	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
+		const struct journal_slot *js = &w->journal.slots[s - 1];
+		uint64_t due = ~0ull;
+
+		if (js->state == SLOT_SEALED && wb->rt[s - 1].retry_at_ns)
+			due = wb->rt[s - 1].retry_at_ns;
+		else if (js->state == SLOT_OPEN && !slot_find(w, js->inode, js->chunk, SLOT_SEALED))
+			due = wb->rt[s - 1].opened_ns + WRITEBACK_AGE_NS;
+		if (due <= now_ns) {
+			if (js->state == SLOT_OPEN)
+				slot_seal(w, s);
+			else
+				slot_send(w, s);
+		} else if (due < next) {
+			next = due;
+		}
+	}
+	syncs_check(w, now_ns);
+	for (struct writeback_sync *sync = wb->syncs; sync; sync = sync->next)
+		if (sync->deadline_ns && sync->deadline_ns < next)
+			next = sync->deadline_ns;
+	return next;
+}
+
+void writeback_seal_all(struct worker *w)
+{
+	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++)
+		if (w->journal.slots[s - 1].state == SLOT_OPEN)
+			slot_seal(w, s);
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* writer.c - see writer.h. */
+#include "writer.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int flush_queue_init(struct flush_queue *q)
+{
+	pthread_mutex_init(&q->lock, NULL);
+	q->todo = NULL;
+	q->todo_tail = &q->todo;
+	q->finished = NULL;
+	q->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return q->finished_fd < 0 ? -errno : 0;
+}
+
+void flush_queue_add(struct flush_queue *q, struct flush *f)
+{
+	pthread_mutex_lock(&q->lock);
+	f->next = NULL;
+	*q->todo_tail = f;
+	q->todo_tail = &f->next;
+	pthread_mutex_unlock(&q->lock);
+}
+
+static struct flush *queue_take(struct flush_queue *q)
+{
+	struct flush *f;
+
+	pthread_mutex_lock(&q->lock);
+	f = q->todo;
+	if (f) {
+		q->todo = f->next;
+		if (!q->todo)
+			q->todo_tail = &q->todo;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return f;
+}
+
+struct flush *flush_queue_finished(struct flush_queue *q)
+{
+	struct flush *f;
+	uint64_t count;
+
+	if (read(q->finished_fd, &count, sizeof(count)) < 0)
+		return NULL;
+	pthread_mutex_lock(&q->lock);
+	f = q->finished;
+	q->finished = NULL;
+	pthread_mutex_unlock(&q->lock);
+	return f;
+}
+
+#define ALL_BLOCKS (~0u >> (32 - (GVM_CHUNK_PAGES >> CHUNK_BLOCK_SHIFT)))
+
+static uint8_t *flush_body(const struct flush *f)
+{
+	return f->writer->buffers + (size_t)f->buffer * 2 * GVM_CHUNK_BYTES;
+}
+
+static uint8_t *flush_scratch(const struct flush *f)
+{
+	return flush_body(f) + GVM_CHUNK_BYTES;
+}
+
+static void flush_leave(struct flush *f)
+{
+	f->writer->buffers_free |= 1u << f->buffer;
+	f->writer->in_flight--;
+}
+
+static void flush_finish(struct flush *f, int result)
+{
+	struct flush_queue *q = f->writer->queue;
+	uint64_t one = 1;
+
+	flush_leave(f);
+	f->result = result;
+	pthread_mutex_lock(&q->lock);
+	f->next = q->finished;
+	q->finished = f;
+	pthread_mutex_unlock(&q->lock);
+	if (write(q->finished_fd, &one, sizeof(one)) < 0)
+		return; /* full: readable all the same */
+}
+
+static bool base_is_zero(const struct flush *f)
+{
+	return !f->base || f->base & GVM_VERSION_ZERO;
+}
+
+static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole);
+
+static void put_done(struct gvm_req *req)
+{
+	struct flush *f = req->arg;
+
+	/* The node holds another base, or in other blocks, than ours: all of it again. */
+	if ((req->result == -EREMCHG || req->result == -EINVAL) && f->delta && !f->whole_retry) {
+		f->whole_retry = true;
+		flush_leave(f);
+		flush_queue_add(f->writer->queue, f);
+		writer_wake(f->writer);
+		return;
+	}
+	flush_finish(f, req->result);
+}
+
+static int base_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		      const uint8_t *body)
+{
+	struct flush *f = get->req.arg;
+	uint32_t got = 0;
+	int r = chunk_decode(f->writer->codec, head, body, &f->region, f->chunk, get->what.page_mask,
+			     flush_scratch(f), &got);
+
+	(void)version;
+	f->fetched |= got;
+	return r;
+}
+
+/* Lays the slot's pages over what was fetched. */
+static void overlay(struct flush *f)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (f->pages >> p & 1)
+			memcpy(flush_scratch(f) + p * GVM_PAGE_BYTES, f->data + p * GVM_PAGE_BYTES,
+			       GVM_PAGE_BYTES);
+}
+
+static void base_done(struct gvm_req *req)
+{
+	struct flush *f = req->arg;
+	uint32_t blocks = f->whole_retry ? ALL_BLOCKS
+					 : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
+
+	if (req->result < 0) {
+		flush_finish(f, req->result);
+		return;
+	}
+	if (f->get.what.page_mask & ~f->fetched) {
+		flush_finish(f, -EBADMSG);
+		return;
+	}
+	overlay(f);
+	flush_put(f, flush_scratch(f), blocks, f->whole_retry);
+}
+
+static void flush_fetch(struct flush *f, struct gvm_conn *conn, uint32_t pages)
+{
+	f->base_fetched = true;
+	f->fetched = 0;
+	f->get.req = (struct gvm_req){ .done = base_done, .arg = f };
+	f->get.on_piece = base_piece;
+	f->get.what = (struct gvm_get_req){
+		.region = f->region,
+		.epoch = f->epoch,
+		.chunk = f->chunk,
+		.version = f->base & GVM_VERSION_MASK,
+		.page_mask = pages,
+		.want_page = GVM_NO_PAGE,
+	};
+	gvm_get(conn, &f->get);
+}
+
+static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole)
+{
+	struct writer *wr = f->writer;
+	struct gvm_conn *conn;
+	uint32_t encoded = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks);
+
+	/* Blocks that are left out have no zero bits of ours: the node keeps its own. */
+	chunk_encode(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
+		     flush_body(f));
+	f->all_zero = f->head.zero_map == ~0u;
+	f->delta = !whole;
+	f->put_bytes = f->head.body_bytes;
+	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
+	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
+	/* Zeros over what was never written: the node need not know. */
+	if (wr->opts->bench_no_network || (f->all_zero && !f->base)) {
+		flush_finish(f, 0);
+		return;
+	}
+	conn = pool_node(&wr->pool, &f->node);
+	if (!conn) {
+		flush_finish(f, -ENOMEM);
+		return;
+	}
+	f->put.req = (struct gvm_req){ .done = put_done, .arg = f };
+	f->put.what = (struct gvm_put_req){
+		.region = f->region,
+		.epoch = f->epoch,
+		.chunk = f->chunk,
+		.version = f->version,
+		.base = whole ? 0 : f->base,
+	};
+	f->put.head = &f->head;
+	f->put.body = flush_body(f);
+	gvm_put(conn, &f->put);
+}
+
+static void flush_start(struct writer *wr, struct flush *f)
+{
+	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
+	uint32_t missing = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks) & ~f->pages;
+	struct gvm_conn *conn;
+
+	f->writer = wr;
+	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
+	wr->buffers_free &= ~(1u << f->buffer);
+	wr->in_flight++;
+	f->base_fetched = false;
+	if (f->pages == ~0u) {
+		flush_put(f, f->data, ALL_BLOCKS, true);
+		return;
+	}
+	if (base_is_zero(f)) {
+		memset(flush_scratch(f), 0, GVM_CHUNK_BYTES);
+		overlay(f);
+		flush_put(f, flush_scratch(f), ALL_BLOCKS, true);
+		return;
+	}
+	if (!f->whole_retry && (!missing || wr->opts->bench_no_network)) {
+		flush_put(f, f->data, blocks, false);
+		return;
+	}
+	conn = pool_node(&wr->pool, &f->node);
+	if (!conn) {
+		flush_finish(f, -ENOMEM);
+		return;
+	}
+	flush_fetch(f, conn, f->whole_retry ? ~f->pages : missing);
+}
+
+static void *writer_thread(void *arg)
+{
+	struct writer *wr = arg;
+
+	pthread_setname_np(pthread_self(), "gvmfs-writer");
+	for (;;) {
+		struct epoll_event ev[16];
+		struct flush *f;
+		uint64_t count;
+		int n;
+
+		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr->queue))) {
+			flush_start(wr, f);
+			pool_poll(&wr->pool); /* acknowledgements, between two encodings */
+		}
+		n = epoll_wait(wr->epoll_fd, ev, 16, -1);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				gvm_conn_process(ev[i].data.ptr);
+			else if (read(wr->wake_fd, &count, sizeof(count)) < 0)
+				continue;
+		}
+	}
+	return NULL;
+}
+
+int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
+		 struct flush_queue *queue)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int r;
+
+	wr->opts = opts;
+	wr->queue = queue;
+	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
+	wr->codec = chunk_codec_create();
+	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	wr->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	wr->buffers = mmap(NULL, WRITER_IN_FLIGHT * 2 * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!wr->codec || wr->epoll_fd < 0 || wr->wake_fd < 0 || wr->buffers == MAP_FAILED)
+		return -ENOMEM;
+	epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->wake_fd, &ev);
+	r = pool_init(&wr->pool, opts, client, wr->epoll_fd, false);
+	if (r < 0)
+		return r;
+	return -pthread_create(&wr->thread, NULL, writer_thread, wr);
+}
+
+void writer_wake(struct writer *wr)
+{
+	uint64_t one = 1;
+
+	if (write(wr->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: readable all the same */
+}
