@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bench.h - what the parts of gvm bench share.
+ *
+ * A party is one way to do the same thing (ours, or a peer); a measure is one figure. bench.c says
+ * who is measured on what and how often, bench_peers.c starts and stops the programs, bench_touch.c
+ * measures a mapped file, bench_node.c and bench_exchange.c stores over TCP, bench_report.c prints.
+ */
+#ifndef TOOLS_BENCH_H
+#define TOOLS_BENCH_H
+
+#include "memcg.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum bench_party {
+	PARTY_OURS,
+	PARTY_NBDFUSE,
+	PARTY_NO_NETWORK, /* gvmfs that does not send what it encoded */
+	PARTY_MEMCACHED,
+	PARTY_REDIS,
+	PARTY_RAW_TCP,
+	PARTIES,
+};
+
+enum bench_measure {
+	MEASURE_FAULT_RANDOM,
+	MEASURE_FAULT_RANDOM_P99,
+	MEASURE_SEQ_READ,
+	MEASURE_WRITE_MSYNC,
+	MEASURE_RETOUCH,
+	MEASURE_NODE_GET,
+	MEASURE_NODE_PUT,
+	MEASURES,
+};
+
+#define BENCH_ROUNDS_MAX  16
+#define BENCH_VALUE_BYTES 131072u /* what stores are asked for: a chunk */
+#define BENCH_HIST	  28	  /* buckets, each 1.41 times the one before, from 4 us on */
+
+struct bench_sizes {
+	unsigned rounds;
+	uint64_t deadline_ns; /* no round begins after it; 0: none */
+	uint64_t file_bytes;  /* of the mapped file */
+	unsigned faults;      /* random faults a round */
+	uint64_t seq_bytes;
+	uint64_t write_bytes;
+	uint64_t retouch_bytes; /* the set; the budget is a quarter of it */
+	unsigned retouch_ms;
+	unsigned exchange_ms;
+	unsigned values; /* in a store */
+	unsigned depth;	 /* requests under way */
+};
+
+struct bench_results {
+	double sample[MEASURES][PARTIES][BENCH_ROUNDS_MAX];
+	unsigned samples[MEASURES][PARTIES];
+	uint64_t hist[PARTIES][BENCH_HIST]; /* of random faults */
+};
+
+/* Set by SIGINT and SIGTERM: everything winds up. */
+extern volatile sig_atomic_t bench_stopped;
+
+/* ---- bench_report.c */
+void bench_add(struct bench_results *r, enum bench_measure m, enum bench_party p, double value);
+double bench_median(const struct bench_results *r, enum bench_measure m, enum bench_party p);
+void bench_hist_add(struct bench_results *r, enum bench_party p, uint64_t ns);
+void bench_print_table(const struct bench_results *r);
+/* 0 or a negative errno. */
+int bench_write_json(const struct bench_results *r, const char *path);
+
+/* ---- bench_data.c: bytes like those of a program's heap; lz4 makes about 1/2.5 of them */
+void bench_data_fill(void *to, uint64_t bytes, uint64_t seed);
+uint64_t bench_random(uint64_t *state);
+
+/* ---- bench_touch.c: each runs in a child of its own, which maps `path`. 0 or a negative errno;
+ * -EIO if the mapping failed (SIGBUS), -ETIMEDOUT if the child had to be killed. */
+int bench_touch_fill(const char *path, uint64_t bytes, uint64_t seed);
+/* Cold faults at random places: *count latencies in ns (room: what was asked for). */
+int bench_touch_random(const char *path, uint64_t file_bytes, unsigned faults, uint64_t seed,
+		       uint64_t *latency_ns, unsigned *count);
+/* MB/s (1e6 bytes) */
+int bench_touch_seq(const char *path, uint64_t bytes, double *mb_s);
+int bench_touch_write(const char *path, uint64_t bytes, uint64_t seed, double *mb_s);
+/* Touches a second, one in four a write, while the group holds a quarter of the set. */
+int bench_touch_again(const char *path, uint64_t bytes, unsigned ms, uint64_t seed,
+		      struct memcg *cg, double *per_s);
+
+/* ---- bench_exchange.c: a store over TCP, by requests and answers of known length */
+struct bench_store {
+	enum bench_party party;
+	uint16_t port;
+	unsigned values, depth;
+	/* raw TCP: lengths of what travels for one GET and one PUT */
+	uint32_t get_request, get_answer, put_request, put_answer;
+};
+int bench_store_run(const struct bench_store *s, bool put, unsigned ms, double *mb_s);
+/* Serves raw exchanges on a listening socket until it is killed. */
+__attribute__((noreturn)) void bench_raw_serve(int listener, const struct bench_store *s);
+
+/* ---- bench_node.c: the same from a memory node, through the client library */
+struct bench_node;
+int bench_node_open(const char *addr, unsigned values, unsigned depth, struct bench_node **n);
+void bench_node_close(struct bench_node *n);
+int bench_node_run(struct bench_node *n, bool put, unsigned ms, double *mb_s);
+/* Bytes of the frames that bench_node_run() exchanges, for raw TCP. */
+void bench_node_frames(struct bench_store *s);
+
+/* ---- bench_peers.c: the programs */
+struct bench_program {
+	pid_t pid;
+	uint16_t port;
+	char mount[PATH_MAX]; /* empty: none */
+	char file[PATH_MAX];  /* in the mount, to be mapped */
+};
+struct bench_peers {
+	char dir[PATH_MAX];
+	const char *bindir;
+	struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached, redis, raw;
+};
+/* Starts what there is; a peer that is not installed is said and left out (pid 0), but ours must
+ * start. 0 or a negative errno (said). bench_peers_stop() is due in every case. */
+int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
+		      const struct bench_store *raw);
+void bench_peers_stop(struct bench_peers *p);
+
+#endif

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One connection to a memory node with `depth` requests under way: whole chunks of bytes that do
+ * not compress, so that a GET's answer carries a chunk's worth. What a client does with an answer
+ * here is what the stores' clients do: check that it is one, and drop it.
+ */
+#include "bench.h"
+
+#include "memnode/gvm_client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_NS	     (10ull * 1000 * 1000 * 1000)
+#define DEPTH_MAX    64
+#define CHUNK_BLOCKS (GVM_CHUNK_PAGES >> CHUNK_BLOCK_SHIFT)
+
+struct bench_node {
+	struct gvm_conn *conn;
+	struct gvm_id region;
+	unsigned values, depth;
+	struct chunk_head *head; /* of each chunk: its hashes name the place */
+	uint8_t *body;		 /* the same bytes for all: stored raw, they do not depend on it */
+	struct slot {
+		struct bench_node *n;
+		struct gvm_get get;
+		struct gvm_put put;
+	} slot[DEPTH_MAX];
+	/* the run */
+	bool put;
+	uint64_t until_ns, next, seq;
+	uint64_t done, goal, pending;
+	uint64_t got_bytes;
+	int error;
+};
+
+static void slot_go(struct slot *s);
+
+static void slot_done(struct gvm_req *req)
+{
+	struct slot *s = req->arg;
+	struct bench_node *n = s->n;
+
+	n->pending--;
+	if (req->result && !n->error)
+		n->error = req->result;
+	n->done += !req->result;
+	if (!n->error && !bench_stopped && n->done + n->pending < n->goal &&
+	    gvm_now_ns() < n->until_ns)
+		slot_go(s);
+}
+
+static int slot_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		      const uint8_t *body)
+{
+	struct slot *s = get->req.arg;
+
+	(void)version;
+	(void)body;
+	s->n->got_bytes += head->body_bytes;
+	return 0;
+}
+
+static void slot_go(struct slot *s)
+{
+	struct bench_node *n = s->n;
+	uint64_t chunk = n->next++ * 7919 % n->values;
+	struct gvm_req *req = n->put ? &s->put.req : &s->get.req;
+
+	memset(req, 0, sizeof(*req));
+	req->done = slot_done;
+	req->arg = s;
+	req->deadline_ns = gvm_now_ns() + WAIT_NS;
+	n->pending++;
+	if (n->put) {
+		s->put.what = (struct gvm_put_req){.region = n->region,
+						   .epoch = 1,
+						   .chunk = chunk,
+						   .version = gvm_version(1, ++n->seq)};
+		s->put.head = &n->head[chunk];
+		s->put.body = n->body;
+		gvm_put(n->conn, &s->put);
+		return;
+	}
+	s->get.what = (struct gvm_get_req){.region = n->region,
+					   .epoch = 1,
+					   .chunk = chunk,
+					   .page_mask = UINT32_MAX,
+					   .want_page = GVM_NO_PAGE};
+	s->get.on_piece = slot_piece;
+	gvm_get(n->conn, &s->get);
+}
+
+static int node_loop(struct bench_node *n, bool put, uint64_t until_ns, uint64_t goal)
+{
+	n->put = put;
+	n->until_ns = until_ns;
+	n->goal = goal;
+	n->done = n->pending = n->next = n->got_bytes = 0;
+	n->error = 0;
+	for (unsigned i = 0; i < n->depth; i++)
+		slot_go(&n->slot[i]);
+	while (n->pending) {
+		struct pollfd p = {gvm_conn_fd(n->conn), POLLIN, 0};
+
+		poll(&p, 1, 1000);
+		gvm_conn_process(n->conn);
+	}
+	return n->error;
+}
+
+int bench_node_run(struct bench_node *n, bool put, unsigned ms, double *mb_s)
+{
+	uint64_t from = gvm_now_ns(), bytes;
+	int rc = node_loop(n, put, from + ms * 1000000ull, UINT64_MAX);
+
+	bytes = n->done * BENCH_VALUE_BYTES;
+	if (!rc && !put && n->got_bytes < bytes)
+		rc = -EPROTO; /* an answer without its value */
+	if (!rc)
+		*mb_s = (double)bytes * 1e3 / (double)(gvm_now_ns() - from);
+	return rc;
+}
+
+static int call_wait(struct bench_node *n, struct gvm_call *call)
+{
+	return gvm_conn_wait(n->conn, &call->req);
+}
+
+static void call_done(struct gvm_req *req)
+{
+	(void)req;
+}
+
+/* Makes a region for `values` chunks, attaches it and writes them all. */
+static int node_prepare(struct bench_node *n)
+{
+	struct gvm_region_create_req create = {n->region, n->values, n->values, 1};
+	struct gvm_region_open_req open = {.region = n->region, .mode = 1, .epoch = 1, .view = 1};
+	struct gvm_call call = {.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
+	int rc;
+
+	gvm_region_create(n->conn, &call, &create);
+	rc = call_wait(n, &call);
+	if (rc)
+		return rc;
+	call = (struct gvm_call){.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
+	gvm_region_open(n->conn, &call, &open);
+	rc = call_wait(n, &call);
+	return rc ? rc : node_loop(n, true, UINT64_MAX, n->values);
+}
+
+static int chunks_encode(struct bench_node *n)
+{
+	struct chunk_codec *codec = chunk_codec_create();
+	uint8_t *data = malloc(GVM_CHUNK_BYTES);
+	uint64_t state = 1;
+	int rc = -ENOMEM;
+
+	n->head = calloc(n->values, sizeof(*n->head));
+	n->body = malloc(GVM_CHUNK_BYTES);
+	if (codec && data && n->head && n->body) {
+		for (unsigned i = 0; i < GVM_CHUNK_BYTES; i += 8) {
+			uint64_t r = bench_random(&state);
+
+			memcpy(data + i, &r, 8);
+		}
+		for (unsigned c = 0; c < n->values; c++)
+			chunk_encode(codec, data, UINT32_MAX >> (32 - CHUNK_BLOCKS), 0,
+				     CHUNK_BLOCK_SHIFT, &n->region, c, &n->head[c], n->body);
+		rc = 0;
+	}
+	free(data);
+	chunk_codec_destroy(codec);
+	return rc;
+}
+
+int bench_node_open(const char *addr, unsigned values, unsigned depth, struct bench_node **out)
+{
+	struct bench_node *n = calloc(1, sizeof(*n));
+	uint64_t state = gvm_now_ns(), id[2];
+	int rc;
+
+	if (!n)
+		return -ENOMEM;
+	id[0] = bench_random(&state);
+	id[1] = bench_random(&state);
+	memcpy(&n->region, id, sizeof(n->region));
+	n->values = values;
+	n->depth = depth < DEPTH_MAX ? depth : DEPTH_MAX;
+	for (unsigned i = 0; i < DEPTH_MAX; i++)
+		n->slot[i].n = n;
+	rc = chunks_encode(n);
+	if (!rc)
+		rc = gvm_conn_create(addr, NULL, &n->conn);
+	if (!rc)
+		rc = node_prepare(n);
+	if (rc) {
+		bench_node_close(n);
+		return rc;
+	}
+	*out = n;
+	return 0;
+}
+
+void bench_node_close(struct bench_node *n)
+{
+	if (!n)
+		return;
+	gvm_conn_destroy(n->conn);
+	free(n->head);
+	free(n->body);
+	free(n);
+}
+
+void bench_node_frames(struct bench_store *s)
+{
+	uint8_t meta[GVM_META_MAX];
+	struct gvm_get_req get = {0};
+	struct gvm_get_rsp got = {0};
+	struct gvm_put_req put = {0};
+	uint32_t head = CHUNK_HEAD_BYTES(CHUNK_BLOCKS);
+
+	s->get_request = GVM_HDR_BYTES + (uint32_t)gvm_get_req_pack(&get, meta);
+	s->get_answer =
+		GVM_HDR_BYTES + (uint32_t)gvm_get_rsp_pack(&got, meta) + head + GVM_CHUNK_BYTES;
+	s->put_request =
+		GVM_HDR_BYTES + (uint32_t)gvm_put_req_pack(&put, meta) + head + GVM_CHUNK_BYTES;
+	s->put_answer = GVM_HDR_BYTES;
+}

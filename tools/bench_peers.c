@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Everything that is measured runs below one temporary folder, on ports of its own on loopback, and
+ * dies with us: each program is told to end when its parent does, and is stopped in reverse order.
+ */
+#include "bench.h"
+#include "gvm.h"
+
+#include "memnode/gvm_client.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_NS      (15ull * 1000 * 1000 * 1000)
+#define STOP_NS	      (5ull * 1000 * 1000 * 1000)
+#define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
+
+/* A socket bound to a free port on loopback; with `keep` it listens, otherwise it is closed. */
+static int port_find(uint16_t *port, bool keep)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || (keep && listen(fd, 8)) ||
+	    getsockname(fd, (struct sockaddr *)&at, &len))
+		rc = -errno;
+	*port = ntohs(at.sin_port);
+	if (rc || !keep)
+		close(fd);
+	return rc ? rc : keep ? fd : 0;
+}
+
+static bool port_answers(uint16_t port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool up;
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	up = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return up;
+}
+
+__attribute__((noreturn)) static void program_exec(char *const argv[], const char *log, int to,
+						   pid_t parent)
+{
+	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
+	sigset_t none;
+	ssize_t n;
+
+	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (fd >= 0) {
+		dup2(fd, 1);
+		dup2(fd, 2);
+	}
+	if (getppid() == parent)
+		execvp(argv[0], argv);
+	error = errno;
+	n = write(to, &error, sizeof(error));
+	(void)n;
+	_exit(127);
+}
+
+/* Starts a program with its output in DIR/NAME.log. */
+static int program_start(const struct bench_peers *p, struct bench_program *g, const char *name,
+			 char *const argv[])
+{
+	char log[PATH_MAX + 32];
+	int pipes[2], error;
+	pid_t parent = getpid();
+	ssize_t n;
+
+	snprintf(log, sizeof(log), "%s/%s.log", p->dir, name);
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	g->pid = fork();
+	if (g->pid == 0)
+		program_exec(argv, log, pipes[1], parent);
+	close(pipes[1]);
+	n = g->pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
+	close(pipes[0]);
+	if (g->pid < 0 || n == sizeof(error)) {
+		if (g->pid > 0)
+			waitpid(g->pid, NULL, 0);
+		g->pid = 0;
+		return n == sizeof(error) ? -error : -EAGAIN;
+	}
+	return 0;
+}
+
+static bool program_ended(struct bench_program *g)
+{
+	if (waitpid(g->pid, NULL, WNOHANG) != g->pid)
+		return false;
+	g->pid = 0;
+	return true;
+}
+
+static bool program_ready(const struct bench_program *g)
+{
+	struct stat st, above;
+	char up[PATH_MAX];
+
+	if (!*g->mount)
+		return port_answers(g->port);
+	snprintf(up, sizeof(up), "%s", g->mount);
+	*strrchr(up, '/') = 0;
+	if (stat(g->mount, &st) || stat(up, &above) || st.st_dev == above.st_dev)
+		return false;
+	return true;
+}
+
+/* The last line that a program wrote, to explain why it ended. */
+static void log_last_line(const struct bench_peers *p, const char *name, char *line, size_t size)
+{
+	char path[PATH_MAX + 32], buf[512];
+	FILE *f;
+
+	*line = 0;
+	snprintf(path, sizeof(path), "%s/%s.log", p->dir, name);
+	f = fopen(path, "re");
+	while (f && fgets(buf, sizeof(buf), f)) {
+		buf[strcspn(buf, "\n")] = 0;
+		if (*buf)
+			snprintf(line, size, ": %s", buf);
+	}
+	if (f)
+		fclose(f);
+}
+
+/* Waits until it serves. */
+static int program_wait(const struct bench_peers *p, struct bench_program *g, const char *name)
+{
+	uint64_t until = gvm_now_ns() + START_NS;
+	char line[600];
+
+	while (!program_ready(g)) {
+		if (bench_stopped)
+			return -EINTR;
+		if (program_ended(g) || gvm_now_ns() > until) {
+			log_last_line(p, name, line, sizeof(line));
+			say("%s %s%s", name, g->pid ? "is not ready after 15 s" : "ended at once",
+			    line);
+			return -ECHILD;
+		}
+		usleep(10000);
+	}
+	return 0;
+}
+
+static int program_up(const struct bench_peers *p, struct bench_program *g, const char *name,
+		      char *const argv[])
+{
+	int rc = program_start(p, g, name, argv);
+
+	if (rc == -ENOENT)
+		say("%s is not installed", argv[0]);
+	else if (rc)
+		say("%s cannot be started: %s", argv[0], strerror(-rc));
+	return rc ? rc : program_wait(p, g, name);
+}
+
+static int mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name,
+			  const char *file)
+{
+	if (snprintf(g->mount, PATH_MAX, "%s/%s", p->dir, name) >= PATH_MAX ||
+	    snprintf(g->file, PATH_MAX, "%s/%s", g->mount, file) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return mkdir(g->mount, 0700) ? -errno : 0;
+}
+
+static void mount_end(struct bench_program *g)
+{
+	char *const argv[] = {(char *)(uintptr_t) "fusermount3", (char *)(uintptr_t) "-uqz",
+			      g->mount, NULL};
+	pid_t pid;
+
+	if (!*g->mount)
+		return;
+	if (umount2(g->mount, 0) && errno != EINVAL && umount2(g->mount, MNT_DETACH)) {
+		pid = fork();
+		if (pid == 0) {
+			execvp(argv[0], argv);
+			_exit(127);
+		}
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+}
+
+static void program_stop(struct bench_program *g)
+{
+	uint64_t until = gvm_now_ns() + STOP_NS;
+
+	mount_end(g);
+	/* a file system that was unmounted ends by itself; TERM would only hurry it */
+	if (g->pid && !*g->mount)
+		kill(g->pid, SIGTERM);
+	while (g->pid && !program_ended(g)) {
+		if (gvm_now_ns() > until) {
+			kill(g->pid, SIGKILL);
+			waitpid(g->pid, NULL, 0);
+			g->pid = 0;
+		}
+		usleep(5000);
+	}
+	if (*g->mount)
+		rmdir(g->mount);
+	memset(g, 0, sizeof(*g));
+}
+
+/*
+ * Where a program of ours is: in --bindir, beside gvm, where the build tree has it, or in PATH.
+ * `tree` is its place in a build tree whose tools folder holds gvm.
+ */
+static void program_find(const struct bench_peers *p, const char *name, const char *tree,
+			 char path[PATH_MAX])
+{
+	char self[PATH_MAX / 2], *slash;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *const form[] = {"%s/%s", "%s/../%s", "%s/../sbin/%s"};
+
+	if (p->bindir) {
+		const char *base = strrchr(tree, '/') + 1;
+
+		snprintf(path, PATH_MAX, "%s/%s", p->bindir, base);
+		if (access(path, X_OK))
+			snprintf(path, PATH_MAX, "%s/%s", p->bindir, tree);
+		return;
+	}
+	self[n > 0 ? n : 0] = 0;
+	slash = strrchr(self, '/');
+	if (slash)
+		*slash = 0;
+	for (unsigned i = 0; slash && i < 3; i++) {
+		/* form[1] looks in the tree, the others for the bare name */
+		snprintf(path, PATH_MAX,
+			 i == 0	  ? form[0]
+			 : i == 1 ? form[1]
+				  : form[2],
+			 self, i == 1 ? tree : name);
+		if (access(path, X_OK) == 0)
+			return;
+	}
+	snprintf(path, PATH_MAX, "%s", name);
+}
+
+#define ARG(text) ((char *)(uintptr_t)(text))
+
+static int node_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char path[PATH_MAX], listen_at[32], memory[32];
+	uint64_t bytes = 2 * z->file_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
+	char *const argv[] = {path, ARG("--listen"), listen_at, ARG("--memory"), memory, NULL};
+	int rc = port_find(&p->node.port, false);
+
+	if (rc)
+		return rc;
+	program_find(p, "gvm-memnode", "memnode/daemon/gvm-memnode", path);
+	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", p->node.port);
+	snprintf(memory, sizeof(memory), "%lluM", MIB_OF(bytes + bytes / 4) + 64);
+	return program_up(p, &p->node, "gvm-memnode", argv);
+}
+
+static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
+		       bool network)
+{
+	const char *name = network ? "gvmfs" : "gvmfs-no-network";
+	char path[PATH_MAX], nodes[32];
+	char *const argv[] = {path,  ARG("-f"), ARG("--nodes"),
+			      nodes, g->mount,	network ? NULL : ARG("--bench-no-network"),
+			      NULL};
+	int rc = mount_dir_make(p, g, name, name), fd;
+
+	if (rc)
+		return rc;
+	program_find(p, "gvmfs", "gvmfs/gvmfs", path);
+	snprintf(nodes, sizeof(nodes), "127.0.0.1:%u", p->node.port);
+	rc = program_up(p, g, name, argv);
+	if (rc)
+		return rc;
+	fd = open(g->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)z->file_bytes)) {
+		rc = -errno;
+		say("%s: %s", g->file, strerror(errno));
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char port[16], size[32], uri[64];
+	char *const server[] = {ARG("nbdkit"),	  ARG("-f"), ARG("-i"),
+				ARG("127.0.0.1"), ARG("-p"), port,
+				ARG("memory"),	  size,	     NULL};
+	char *const client[] = {ARG("nbdfuse"), p->nbdfuse.file, uri, NULL};
+	int rc = port_find(&p->nbdkit.port, false);
+
+	if (rc)
+		return rc;
+	snprintf(port, sizeof(port), "%u", p->nbdkit.port);
+	snprintf(size, sizeof(size), "%lluM", MIB_OF(z->file_bytes));
+	snprintf(uri, sizeof(uri), "nbd://127.0.0.1:%u", p->nbdkit.port);
+	rc = program_up(p, &p->nbdkit, "nbdkit", server);
+	if (!rc)
+		rc = mount_dir_make(p, &p->nbdfuse, "nbdfuse", "disk");
+	return rc ? rc : program_up(p, &p->nbdfuse, "nbdfuse", client);
+}
+
+static int memcached_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char port[16], megs[32];
+	char *const argv[] = {ARG("memcached"), ARG("-l"), ARG("127.0.0.1"), ARG("-p"), port,
+			      ARG("-U"),	ARG("0"),  ARG("-m"),	     megs,	ARG("-u"),
+			      ARG("root"),	NULL};
+	int rc = port_find(&p->memcached.port, false);
+
+	if (rc)
+		return rc;
+	snprintf(port, sizeof(port), "%u", p->memcached.port);
+	snprintf(megs, sizeof(megs), "%llu",
+		 4 * MIB_OF((uint64_t)z->values * BENCH_VALUE_BYTES) + 128);
+	return program_up(p, &p->memcached, "memcached", argv);
+}
+
+static int redis_start(struct bench_peers *p)
+{
+	char port[16];
+	char *const argv[] = {ARG("redis-server"),
+			      ARG("--port"),
+			      port,
+			      ARG("--bind"),
+			      ARG("127.0.0.1"),
+			      ARG("--save"),
+			      ARG(""),
+			      ARG("--appendonly"),
+			      ARG("no"),
+			      ARG("--daemonize"),
+			      ARG("no"),
+			      ARG("--dir"),
+			      p->dir,
+			      NULL};
+	int rc = port_find(&p->redis.port, false);
+
+	if (rc)
+		return rc;
+	snprintf(port, sizeof(port), "%u", p->redis.port);
+	return program_up(p, &p->redis, "redis-server", argv);
+}
+
+static int raw_start(struct bench_peers *p, const struct bench_store *s)
+{
+	int listener = port_find(&p->raw.port, true);
+	pid_t parent = getpid();
+
+	if (listener < 0)
+		return listener;
+	p->raw.pid = fork();
+	if (p->raw.pid == 0) {
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGTERM, SIG_DFL);
+		if (getppid() == parent)
+			bench_raw_serve(listener, s);
+		_exit(1);
+	}
+	close(listener);
+	if (p->raw.pid > 0)
+		return 0;
+	p->raw.pid = 0;
+	return -errno;
+}
+
+int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
+		      const struct bench_store *raw)
+{
+	const char *tmp = getenv("TMPDIR");
+	int rc;
+
+	memset(p, 0, sizeof(*p));
+	p->bindir = bindir;
+	snprintf(p->dir, sizeof(p->dir), "%s/gvm-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(p->dir)) {
+		rc = -errno;
+		say("%s: %s", p->dir, strerror(errno));
+		*p->dir = 0;
+		return rc;
+	}
+	rc = node_start(p, sizes);
+	if (!rc)
+		rc = gvmfs_start(p, &p->gvmfs, sizes, true);
+	if (!rc)
+		rc = gvmfs_start(p, &p->no_network, sizes, false);
+	if (rc)
+		return rc;
+	if (nbd_start(p, sizes)) {
+		program_stop(&p->nbdfuse);
+		program_stop(&p->nbdkit);
+	}
+	if (memcached_start(p, sizes))
+		program_stop(&p->memcached);
+	if (redis_start(p))
+		program_stop(&p->redis);
+	if (raw_start(p, raw))
+		program_stop(&p->raw);
+	return bench_stopped ? -EINTR : 0;
+}
+
+static void dir_remove(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (*e->d_name != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+void bench_peers_stop(struct bench_peers *p)
+{
+	program_stop(&p->raw);
+	program_stop(&p->redis);
+	program_stop(&p->memcached);
+	program_stop(&p->nbdfuse);
+	program_stop(&p->nbdkit);
+	program_stop(&p->no_network);
+	program_stop(&p->gvmfs);
+	program_stop(&p->node);
+	if (*p->dir)
+		dir_remove(p->dir);
+	*p->dir = 0;
+}
