@@ -158,7 +158,8 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 	conn = worker_node(w, e->inode, e->chunk);
 	e->asked = pages;
 	e->got = 0;
-	e->stale = 0;
+	/* The node may answer before it has what is still on its way there. */
+	e->stale = writeback_pages(w, e->inode, e->chunk);
 	e->get.req = (struct gvm_req){
 		.done = fetch_done, .arg = e, .deadline_ns = pool_deadline(w->opts)
 	};

@@ -9,8 +9,9 @@
  * a cache entry, where it is valid; on the node.
  *
  * Staleness. An entry's valid pages are always of the index's version: a WRITE clears the bits of
- * its pages here, and marks them in a fetch under way as stale, so that an answer which left the
- * node before that WRITE was acknowledged does not bring them back.
+ * its pages here, and marks them in a fetch under way as stale; a fetch that begins while pages are
+ * unacknowledged counts these as stale from the start. So an answer which left the node before a
+ * WRITE was acknowledged does not bring back what that replaced.
  *
  * Front thread only.
  */

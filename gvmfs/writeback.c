@@ -182,6 +182,18 @@ const uint8_t *writeback_page(struct worker *w, struct inode *inode, uint64_t ch
 	return NULL;
 }
 
+uint32_t writeback_pages(struct worker *w, struct inode *inode, uint64_t chunk)
+{
+	unsigned open, sealed;
+
+	if (!inode->slots)
+		return 0;
+	open = slot_find(w, inode->nr, chunk, SLOT_OPEN);
+	sealed = slot_find(w, inode->nr, chunk, SLOT_SEALED);
+	return (open ? w->journal.slots[open - 1].pages : 0) |
+	       (sealed ? w->journal.slots[sealed - 1].pages : 0);
+}
+
 uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t chunk)
 {
 	uint64_t best = ~0ull;

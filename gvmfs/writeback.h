@@ -67,6 +67,8 @@ void writeback_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_
 
 /* Where a written page's newest content is: NULL if it is not here. */
 const uint8_t *writeback_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page);
+/* Which pages of a chunk are here (bit p: page p). */
+uint32_t writeback_pages(struct worker *w, struct inode *inode, uint64_t chunk);
 /* The first chunk at or after `chunk` of the inode that has a slot; ~0: none. */
 uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t chunk);
 
