@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 
 #define READ_PARTS_MAX 2
-#define CORRUPT_MAX    2 /* answers that do not decode before a read fails */
 
 static const uint8_t zero_page[GVM_PAGE_BYTES] __attribute__((aligned(GVM_PAGE_BYTES)));
 
@@ -98,7 +97,6 @@ static struct pager_entry *entry_take(struct pager *pager, struct inode *inode, 
 	best->valid = 0;
 	best->want = 0;
 	best->ahead = false;
-	best->corrupt = 0;
 	best->next = *bucket_of(pager, inode, chunk);
 	*bucket_of(pager, inode, chunk) = best;
 	return best;
@@ -157,7 +155,6 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 		return;
 	conn = worker_node(w, e->inode, e->chunk);
 	e->asked = pages;
-	e->got = 0;
 	/* The node may answer before it has what is still on its way there. */
 	e->stale = writeback_pages(w, e->inode, e->chunk);
 	e->get.req = (struct gvm_req){
@@ -185,7 +182,6 @@ static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk
 			 e->asked, e->data, &got);
 	if (r < 0)
 		return r;
-	e->got |= got;
 	e->valid |= got & ~e->stale;
 	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
 	worker_count(w, e->inode, fetch_raw_bytes,
@@ -202,21 +198,11 @@ static void fetch_done(struct gvm_req *req)
 
 	e->fetching = false;
 	w->pager.fetching--;
-	if (!r && e->asked & ~e->got)
-		r = -EBADMSG; /* the answer left out what was asked for */
-	if (r == -EBADMSG && ++e->corrupt < CORRUPT_MAX) {
-		log_error(worker_disk(w, e->inode)->rec.name,
-			  "chunk %llu: an answer of node %s does not decode; asking again",
-			  (unsigned long long)e->chunk, req->conn ? gvm_conn_addr(req->conn) : "?");
-		entry_fetch(e, GVM_NO_PAGE);
-		return;
-	}
 	if (r < 0) {
 		region_report(w, e->inode, e->chunk, "read", r);
 		e->want = 0;
 		entry_wake(e, r == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
 	} else {
-		e->corrupt = 0;
 		worker_count(w, e->inode, chunks_fetched, 1);
 		/* What was wanted since then goes out at once; what was written meanwhile is for
 		 * those who want it to look for again. */

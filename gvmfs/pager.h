@@ -50,11 +50,9 @@ struct pager_entry {
 	uint32_t valid;	 /* pages of the index's version */
 	uint32_t want;	 /* pages that somebody waits for or that are fetched ahead */
 	uint32_t asked;	 /* pages of the GET under way */
-	uint32_t got;	 /* of these, pages that have come */
 	uint32_t stale;	 /* of these, pages written since it was sent */
 	bool fetching;
 	bool ahead;	 /* fetched ahead, and not read yet */
-	uint8_t corrupt; /* answers in a row that did not decode */
 	uint64_t used_at;
 	struct pager_wait *waiters;
 	struct pager_entry *next; /* in its bucket */

@@ -31,6 +31,7 @@ static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first
 		if (s->used_at == ra->clock - 1 && !s->sure && distance &&
 		    distance > -(int64_t)STRIDE_MAX && distance < (int64_t)STRIDE_MAX) {
 			s->stride = distance;
+			s->begin = first;
 			s->window = 0;
 			return s;
 		}
@@ -38,7 +39,7 @@ static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first
 	for (unsigned i = 1; i < READAHEAD_STREAMS; i++)
 		if (ra->streams[i].used_at < oldest->used_at)
 			oldest = &ra->streams[i];
-	*oldest = (struct readahead_stream){ 0 };
+	*oldest = (struct readahead_stream){ .begin = first };
 	return oldest;
 }
 
@@ -69,7 +70,8 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 	s->last = first;
 	s->end = first + count;
 	s->used_at = ra->clock;
-	if (s->sure < READAHEAD_SURE)
+	if (s->sure < READAHEAD_SURE ||
+	    (first > s->begin ? first - s->begin : s->begin - first) < READAHEAD_PAGES)
 		return 0;
 
 	/* Where the next READs will fall, chunk by chunk, without the one that this READ ends in. */

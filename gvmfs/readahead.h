@@ -3,10 +3,12 @@
  * readahead.h - recognises a reader that goes through a region in order, or in strides, and says
  * which chunks it will want next. Pure code.
  *
- * A region has a few streams. A READ that continues one (its distance to the last READ repeats)
- * makes that stream surer, and its window twice as long, up to READAHEAD_WINDOW; a READ that fits
- * none replaces the stream that was longest unused. Nothing is fetched ahead until a stream has
- * been continued READAHEAD_SURE times, so a random reader costs nothing but this comparison.
+ * A region has a few streams. A READ that continues one (it begins where the last one ended, or at
+ * the same distance from it as that from the one before) makes that stream surer, and its window
+ * twice as long, up to READAHEAD_WINDOW; a READ that fits none replaces the stream that was longest
+ * unused. Nothing is fetched ahead until a stream has been continued READAHEAD_SURE times and has
+ * come READAHEAD_PAGES far: the kernel reads around a random fault in several adjacent READs where
+ * it has some of the pages, and those must not look like a sequential reader.
  */
 #ifndef GVMFS_READAHEAD_H
 #define GVMFS_READAHEAD_H
@@ -15,9 +17,11 @@
 
 #define READAHEAD_STREAMS 4
 #define READAHEAD_SURE	  2
+#define READAHEAD_PAGES	  64u
 #define READAHEAD_WINDOW  8u /* chunks */
 
 struct readahead_stream {
+	uint64_t begin; /* page where the first READ began */
 	uint64_t last;	/* page where the last READ began */
 	uint64_t end;	/* page after it */
 	int64_t stride; /* pages from the beginning of a READ to that of the next */

@@ -218,13 +218,15 @@ int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *del
 		     struct chunk_head *out, uint32_t *from_base)
 {
 	unsigned shift = delta->block_shift;
-	uint32_t complete = chunk_blocks_complete(shift, delta->zero_map);
-	uint32_t inherited = complete & ~delta->block_mask;
+	uint32_t left_out = chunk_blocks_complete(shift, delta->zero_map) & ~delta->block_mask;
+	uint32_t left_out_pages = chunk_pages_of_blocks(shift, left_out);
+	uint32_t inherited = left_out & base->block_mask;
+	uint32_t complete = delta->block_mask | inherited;
 
-	if (base->block_shift != shift || inherited & ~base->block_mask ||
-	    (base->zero_map ^ delta->zero_map) & chunk_pages_of_blocks(shift, inherited))
+	if (base->block_shift != shift ||
+	    base->block_mask != chunk_blocks_complete(shift, base->zero_map))
 		return -EINVAL;
-	out->zero_map = delta->zero_map;
+	out->zero_map = (delta->zero_map & ~left_out_pages) | (base->zero_map & left_out_pages);
 	out->block_mask = complete;
 	out->block_shift = (uint8_t)shift;
 	out->body_bytes = 0;

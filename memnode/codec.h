@@ -88,10 +88,11 @@ int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct g
 bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, uint32_t *bytes);
 
 /*
- * Applies a partial PUT: `delta` lists changed blocks under the new zero map; blocks that are
- * neither listed nor all zero come from `base`, a complete chunk. Fills `out` with the merged head;
+ * Applies a partial PUT: `delta` lists changed blocks; a block that it does not list has become
+ * zero where the delta's zero map covers all of it, and otherwise stays as it is in `base`, a
+ * complete chunk (the delta's zero bits then say nothing). Fills `out` with the merged head;
  * `from_base` gets the mask of blocks to be copied from the base's body. -EINVAL if the block sizes
- * differ, a needed block is not in the base, or zero bits of an inherited block differ.
+ * differ or the base is not complete.
  */
 int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
 		     struct chunk_head *out, uint32_t *from_base);

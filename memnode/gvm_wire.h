@@ -218,10 +218,10 @@ struct gvm_hdr {
 #define GVM_MSG_GET_REQ(F)                                                                         \
 	F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u32, page_mask) F(u8, want_page)
 #define GVM_MSG_GET_RSP(F) F(u64, version)
-/* PUT: base 0: the head lists every block that is not all zero. Otherwise the blocks that are
- * neither listed nor all zero in the zero map are taken from version `base`, which the node must
- * hold exactly (STALE_BASE), with the same block size and the same zero bits there. A PUT of
- * exactly the version held is OK without effect (a repeated request). */
+/* PUT: base 0: the head lists every block that is not all zero. Otherwise blocks that are not listed
+ * become zero where the zero map covers all of them, and stay as they are in version `base` where
+ * it does not; the node must hold exactly that version, in the same block size (STALE_BASE). A PUT
+ * of exactly the version held is OK without effect (a repeated request). */
 #define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
 /* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
  * version is an error (STALE) and then none is changed; of the same version, left as it is. */

@@ -106,8 +106,9 @@ static void merge_equals_encoding_anew(void)
 		/* Blocks that did not change may be sent too. */
 		blocks = chunk_blocks_of_pages(shift, changed) |
 			 (random_mask(32u >> shift) & random_mask(32u >> shift));
-		chunk_encode(codec, chunk, blocks, base.zero_map, shift, &data_region, i, &delta,
-			     delta_body);
+		/* The sender may or may not know the zero pages of the blocks that it leaves out. */
+		chunk_encode(codec, chunk, blocks, i & 4 ? base.zero_map : 0, shift, &data_region, i,
+			     &delta, delta_body);
 		CHECK_EQ(chunk_head_merge(&base, &delta, &merged, &from_base), 0);
 		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, i, &whole, whole_body);
 		check_heads_equal(&merged, &whole);
@@ -139,16 +140,6 @@ static void merge_refuses_what_the_base_cannot_give(void)
 		bad = base; /* a base that is not complete */
 		chunk_head_narrow(&bad, ~1u, &from, &bytes);
 		CHECK_EQ(chunk_head_merge(&bad, &delta, &out, &from_base), -EINVAL);
-		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
-			bool listed = p >> shift == 1, ends = false;
-
-			bad = delta;
-			bad.zero_map ^= 1u << p;
-			/* a block all of whose pages become zero needs no base */
-			ends = !(chunk_block_pages(shift, p >> shift) & ~bad.zero_map);
-			CHECK_EQ(chunk_head_merge(&base, &bad, &out, &from_base),
-				 listed || ends ? 0 : -EINVAL);
-		}
 	}
 }
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_readahead.c - what is fetched ahead, and what is not. */
+#include "check.h"
+#include "gvm_wire.h"
+#include "readahead.h"
+
+#define CHUNKS 8192u /* 1 GiB */
+
+static struct readahead ra;
+static uint64_t ahead[READAHEAD_WINDOW];
+static uint8_t fetched[CHUNKS];
+
+/* READs pages; returns whether their chunks had all been fetched ahead. */
+static bool read_pages(uint64_t first, uint64_t count)
+{
+	bool hit = true;
+	unsigned n;
+
+	for (uint64_t p = first; p < first + count; p++)
+		hit &= fetched[p / GVM_CHUNK_PAGES];
+	n = readahead_note(&ra, first, count, CHUNKS, ahead);
+	CHECK(n <= READAHEAD_WINDOW);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK(ahead[i] < CHUNKS);
+		fetched[ahead[i]] = 1;
+	}
+	return hit;
+}
+
+static unsigned fetched_count(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CHUNKS; i++)
+		n += fetched[i];
+	return n;
+}
+
+static void setup(void)
+{
+	memset(&ra, 0, sizeof(ra));
+	memset(fetched, 0, sizeof(fetched));
+}
+
+static void sequential_reader_finds_its_chunks_fetched(void)
+{
+	static const unsigned sizes[] = { 32, 8, 1, 20 };
+
+	for (unsigned s = 0; s < 4; s++) {
+		unsigned hits = 0, reads = 0;
+
+		setup();
+		for (uint64_t p = 100; p < 100 + 64 * GVM_CHUNK_PAGES; p += sizes[s]) {
+			hits += read_pages(p, sizes[s]);
+			reads++;
+		}
+		CHECK(hits * 100 > reads * 90);
+		CHECK(fetched_count() <= 64 + 2 * READAHEAD_WINDOW);
+	}
+}
+
+static void strided_reader_finds_its_chunks_fetched(void)
+{
+	static const int strides[] = { 64, 320, -64, -33 };
+
+	for (unsigned s = 0; s < 4; s++) {
+		unsigned hits = 0;
+		int64_t p = 131072;
+
+		setup();
+		for (unsigned i = 0; i < 100; i++, p += strides[s])
+			hits += read_pages((uint64_t)p, 1);
+		CHECK(hits >= 90);
+		CHECK(fetched_count() <= 100 + 2 * READAHEAD_WINDOW);
+	}
+}
+
+static void several_readers_at_once_are_told_apart(void)
+{
+	unsigned hits = 0;
+
+	setup();
+	for (uint64_t i = 0; i < 60; i++) {
+		hits += read_pages(1000 + i * 32, 32);
+		hits += read_pages(90000 + i * 32, 32);
+		hits += read_pages(200000 + i * 32, 32);
+	}
+	CHECK(hits >= 160);
+}
+
+static void random_reader_costs_next_to_nothing(void)
+{
+	setup();
+	for (unsigned i = 0; i < 20000; i++)
+		read_pages(check_random_below(CHUNKS * GVM_CHUNK_PAGES - 32), i & 1 ? 32 : 1);
+	CHECK(fetched_count() < 200); /* 1 % of the READs */
+}
+
+/* The kernel reads around a fault in pieces, where it has some of the pages already. */
+static void pieces_of_one_random_read_are_no_sequence(void)
+{
+	setup();
+	for (unsigned i = 0; i < 5000; i++) {
+		uint64_t p = check_random_below(CHUNKS * GVM_CHUNK_PAGES - 64);
+
+		read_pages(p, 9);
+		read_pages(p + 10, 5);
+		read_pages(p + 16, 9);
+		read_pages(p + 27, 5);
+	}
+	CHECK(fetched_count() < 200);
+}
+
+static void nothing_beyond_the_end_is_fetched(void)
+{
+	setup();
+	for (uint64_t p = (CHUNKS - 20) * GVM_CHUNK_PAGES; p < CHUNKS * GVM_CHUNK_PAGES; p += 32)
+		read_pages(p, 32); /* read_pages() checks */
+	setup();
+	for (uint64_t p = 20 * GVM_CHUNK_PAGES; p >= 32; p -= 32)
+		read_pages(p, 32);
+	CHECK(fetched_count() <= 20);
+}
+
+static const struct check_test tests[] = {
+	{ "sequential-reader-finds-its-chunks-fetched", sequential_reader_finds_its_chunks_fetched },
+	{ "strided-reader-finds-its-chunks-fetched", strided_reader_finds_its_chunks_fetched },
+	{ "several-readers-at-once-are-told-apart", several_readers_at_once_are_told_apart },
+	{ "random-reader-costs-next-to-nothing", random_reader_costs_next_to_nothing },
+	{ "pieces-of-one-random-read-are-no-sequence", pieces_of_one_random_read_are_no_sequence },
+	{ "nothing-beyond-the-end-is-fetched", nothing_beyond_the_end_is_fetched },
+};
+CHECK_MAIN(tests)
