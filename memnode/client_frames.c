@@ -194,7 +194,10 @@ int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 		     const struct answer *a, const char **why)
 {
 	uint32_t pages = chunk_pages_of_blocks(a->head.block_shift, a->head.block_mask);
+	uint32_t asked = what->page_mask;
 
+	if (what->want_page != GVM_NO_PAGE)
+		asked |= 1u << what->want_page % GVM_CHUNK_PAGES;
 	if (!g->begun) {
 		*why = "a GET answer with an older version than asked for";
 		if (a->version < what->version)
@@ -209,11 +212,11 @@ int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 	    g->block_shift != a->head.block_shift || g->pages & pages)
 		return -EBADMSG;
 	*why = "a GET answer with blocks that nobody asked for";
-	if (a->head.block_mask & ~chunk_blocks_of_pages(g->block_shift, what->page_mask))
+	if (a->head.block_mask & ~chunk_blocks_of_pages(g->block_shift, asked))
 		return -EBADMSG;
 	g->pages |= pages;
 	*why = "a GET answer without all the blocks asked for";
-	if (!a->more && what->page_mask & ~(g->pages | g->zero_map))
+	if (!a->more && asked & ~(g->pages | g->zero_map))
 		return -EBADMSG;
 	return 0;
 }
