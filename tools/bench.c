@@ -22,13 +22,13 @@
 static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
 	"\n"
-	"Measures gvmfs against nbdkit + nbdfuse, and a memory node against memcached, Redis\n"
-	"and a raw TCP exchange. Starts and stops everything by itself; needs root for the\n"
-	"mounts and for a cgroup.\n"
+	"Measures gvmfs against nbdkit + nbdfuse, and a memory node against memcached,\n"
+	"Redis and a raw TCP exchange. Starts and stops everything by itself; needs root\n"
+	"for the mounts and for a cgroup.\n"
 	"\n"
 	"  --quick        smaller, and over within 90 seconds\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
-	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or in PATH)\n"
+	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
 	"  --help         show this text\n";
 

@@ -35,8 +35,8 @@ static const char help_text[] =
 	"  --local SIZE   the budget: how much of the RAM may be on this host at a time\n"
 	"                 (at least 16M; the suffixes are those of QEMU's -m)\n"
 	"  --mount DIR    the gvmfs mount, or a folder in it (default: the only one)\n"
-	"  --region NAME  the region's name; it is kept at the end, and used again when it\n"
-	"                 is there and has the size asked for\n"
+	"  --region NAME  the region's name; it is kept at the end, and used again when\n"
+	"                 it is there and has the size asked for\n"
 	"  --keep         keep the region although it was not named\n"
 	"  --help         show this text\n";
 
