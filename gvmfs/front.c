@@ -69,8 +69,10 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	(void)userdata;
 	conn->max_write = REQUEST_DATA_MAX;
 	conn->max_read = READ_BYTES_MAX;
-	conn->max_background = 64;
-	conn->congestion_threshold = 48;
+	/* So many that the write-back of a region whose node is dead does not use them up and
+	 * hold up the others'. What is waiting costs no more memory than the pages in it. */
+	conn->max_background = 1024;
+	conn->congestion_threshold = 1024;
 	/* What is cached stays cached, whatever attributes say: one writer, and it goes through
 	 * this mount. Requests are read into a buffer that a WRITE may keep: no splicing. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |

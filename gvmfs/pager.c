@@ -111,6 +111,17 @@ static unsigned entries_free(const struct pager *pager)
 	return n;
 }
 
+/* Whether an inode may take `count` entries more: there are that many, and others, were its node
+ * dead, would find some left. */
+static bool entries_allow(const struct pager *pager, const struct inode *inode, unsigned count)
+{
+	unsigned n = entries_free(pager), in_use = 0;
+
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++)
+		in_use += pager->entries[i].inode == inode && !entry_is_free(&pager->entries[i]);
+	return n >= count && in_use <= 2 * n;
+}
+
 /* Wakes everybody on the entry's list; they take themselves off it or stay. */
 static void entry_wake(struct pager_entry *e, int error)
 {
@@ -124,18 +135,26 @@ static void entry_wake(struct pager_entry *e, int error)
 	}
 }
 
+/* Wakes those that wait for entries and may have them now, in their order. */
 static void starved_wake(struct worker *w)
 {
 	struct pager *pager = &w->pager;
-	struct pager_wait *wait;
+	struct pager_wait *wait = pager->starved, *next;
 
-	/* With that many entries free, one that is woken gets what it wants: this ends. */
-	while ((wait = pager->starved) && entries_free(pager) >= READ_PARTS_MAX) {
-		pager->starved = wait->next_starved;
-		if (!pager->starved)
-			pager->starved_tail = &pager->starved;
-		wait->starved = false;
-		wait->wake(w, wait);
+	if (!wait)
+		return;
+	pager->starved = NULL;
+	pager->starved_tail = &pager->starved;
+	for (; wait; wait = next) {
+		next = wait->next_starved;
+		if (entries_allow(pager, wait->inode, READ_PARTS_MAX)) {
+			wait->starved = false;
+			wait->wake(w, wait);
+			continue;
+		}
+		wait->next_starved = NULL;
+		*pager->starved_tail = wait;
+		pager->starved_tail = &wait->next_starved;
 	}
 }
 
@@ -263,7 +282,7 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 	}
 	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them,
 	 * since one that was found may itself be free and must not be taken for the other.) */
-	if (needed && entries_free(pager) < count) {
+	if (needed && !entries_allow(pager, wait->inode, count)) {
 		pager_unwant(w, wait);
 		if (!wait->starved) {
 			wait->starved = true;

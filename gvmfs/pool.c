@@ -109,15 +109,6 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 	return pool_add(pool, node->addr) == 0 ? pool->conns[pool->count - 1] : NULL;
 }
 
-int pool_process(struct pool *pool)
-{
-	int n = 0;
-
-	for (unsigned i = 0; i < pool->count; i++)
-		n += gvm_conn_process(pool->conns[i]);
-	return n;
-}
-
 int pool_poll(struct pool *pool)
 {
 	int n = 0;

@@ -38,8 +38,8 @@ void pool_deinit(struct pool *pool);
  * node lives there now). NULL: no memory, or too many nodes. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
 
-/* gvm_conn_process() or gvm_conn_poll() on every connection; returns the frames received. */
-int pool_process(struct pool *pool);
+/* Looks once for answers on every connection that has requests under way; returns the frames
+ * received. */
 int pool_poll(struct pool *pool);
 
 /*

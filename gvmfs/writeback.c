@@ -23,6 +23,8 @@ struct write_io {
 	const uint8_t *data; /* NULL: zeros */
 	uint8_t *kept;	     /* the request's buffer, once it is ours */
 	uint64_t begin, off, end;
+	bool stalled;	      /* has had to wait for a slot */
+	uint64_t deadline_ns; /* of that; 0: none */
 	struct write_io *next_stalled;
 };
 
@@ -60,13 +62,19 @@ static void slot_insert(struct worker *w, unsigned s)
 	inode->slots++;
 }
 
+/* A region may have so many slots that others, were its node dead, find some left. */
+static bool slot_allowed(struct worker *w, const struct inode *inode)
+{
+	return inode->slots <= 2 * w->writeback.free;
+}
+
 static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
 {
 	struct writeback *wb = &w->writeback;
 	unsigned s = wb->free_list;
 	struct journal_slot *js;
 
-	if (!s)
+	if (!s || !slot_allowed(w, inode_get(&w->inodes, inode)))
 		return NO_SLOT;
 	wb->free_list = wb->rt[s - 1].next;
 	wb->free--;
@@ -235,7 +243,7 @@ static void seal_oldest(struct worker *w)
 {
 	struct writeback *wb = &w->writeback;
 
-	while (wb->sealed < SEALED_ENOUGH && wb->free < JOURNAL_SLOTS / 2) {
+	while (wb->sealed < SEALED_ENOUGH) {
 		unsigned oldest = NO_SLOT;
 
 		for (unsigned s = 1; s <= JOURNAL_SLOTS; s++)
@@ -267,15 +275,22 @@ static const uint8_t *edge_page(struct worker *w, struct write_io *io, uint64_t 
 	return content;
 }
 
-static void write_stall(struct worker *w, struct write_io *io)
+static void stalled_add(struct writeback *wb, struct write_io *io)
 {
-	struct writeback *wb = &w->writeback;
-
-	write_keep(w, io);
-	worker_count(w, io->wait.inode, write_stalls, 1);
 	io->next_stalled = NULL;
 	*wb->stalled_tail = io;
 	wb->stalled_tail = &io->next_stalled;
+}
+
+static void write_stall(struct worker *w, struct write_io *io)
+{
+	write_keep(w, io);
+	if (!io->stalled) {
+		io->stalled = true;
+		io->deadline_ns = pool_deadline(w->opts);
+		worker_count(w, io->wait.inode, write_stalls, 1);
+	}
+	stalled_add(&w->writeback, io);
 	seal_oldest(w);
 }
 
@@ -347,7 +362,8 @@ static void write_continue(struct worker *w, struct write_io *io)
 	if (error)
 		worker_count(w, inode, io_errors, 1);
 	write_end(w, io, error);
-	seal_oldest(w);
+	if (w->writeback.free < JOURNAL_SLOTS / 2)
+		seal_oldest(w);
 }
 
 static void write_wake(struct worker *w, struct pager_wait *wait)
@@ -514,17 +530,23 @@ static void flush_apply(struct worker *w, unsigned s)
 		inode_reap(&w->inodes, inode->nr);
 }
 
-static void stalled_continue(struct worker *w)
+/* Gives those that wait for slots another try, in their order; they line up again if need be. */
+static void stalled_continue(struct worker *w, uint64_t now_ns)
 {
 	struct writeback *wb = &w->writeback;
+	struct write_io *io = wb->stalled, *next;
 
-	while (wb->stalled && wb->free) {
-		struct write_io *io = wb->stalled;
-
-		wb->stalled = io->next_stalled;
-		if (!wb->stalled)
-			wb->stalled_tail = &wb->stalled;
-		write_continue(w, io);
+	wb->stalled = NULL;
+	wb->stalled_tail = &wb->stalled;
+	for (; io; io = next) {
+		next = io->next_stalled;
+		if (io->deadline_ns && now_ns > io->deadline_ns)
+			io->wait.error = -ETIMEDOUT;
+		if (io->wait.error || worker_disk(w, io->wait.inode)->failed ||
+		    (wb->free && slot_allowed(w, io->wait.inode)))
+			write_continue(w, io);
+		else
+			stalled_add(wb, io);
 	}
 }
 
@@ -536,7 +558,7 @@ void writeback_collect(struct worker *w)
 		next = f->next;
 		flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
 	}
-	stalled_continue(w);
+	stalled_continue(w, gvm_now_ns());
 	if (w->writeback.syncs)
 		syncs_check(w, gvm_now_ns());
 }
@@ -548,6 +570,12 @@ uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
 
 	if (wb->free == JOURNAL_SLOTS && !wb->syncs)
 		return next;
+	if (wb->stalled && wb->stalled->deadline_ns) {
+		if (now_ns > wb->stalled->deadline_ns)
+			stalled_continue(w, now_ns);
+		if (wb->stalled)
+			next = wb->stalled->deadline_ns;
+	}
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
 		const struct journal_slot *js = &w->journal.slots[s - 1];
 		uint64_t due = ~0ull;

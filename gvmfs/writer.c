@@ -30,16 +30,31 @@ void flush_queue_add(struct flush_queue *q, struct flush *f)
 	pthread_mutex_unlock(&q->lock);
 }
 
-static struct flush *queue_take(struct flush_queue *q)
+/* So many flushes of one node may be under way here that the other nodes', were it dead, go on. */
+static unsigned node_share(const struct writer *wr)
 {
-	struct flush *f;
+	unsigned share = WRITER_IN_FLIGHT / wr->pool.count;
+
+	return share ? share : 1;
+}
+
+/* The first flush whose node has less than its share under way. */
+static struct flush *queue_take(struct writer *wr)
+{
+	struct flush_queue *q = wr->queue;
+	struct flush **link, *f = NULL;
 
 	pthread_mutex_lock(&q->lock);
-	f = q->todo;
-	if (f) {
-		q->todo = f->next;
-		if (!q->todo)
-			q->todo_tail = &q->todo;
+	for (link = &q->todo; *link; link = &(*link)->next) {
+		struct gvm_conn *conn = pool_node(&wr->pool, &(*link)->node);
+
+		if (conn && gvm_conn_pending(conn) >= node_share(wr))
+			continue;
+		f = *link;
+		*link = f->next;
+		if (!*link)
+			q->todo_tail = link;
+		break;
 	}
 	pthread_mutex_unlock(&q->lock);
 	return f;
@@ -252,7 +267,7 @@ static void *writer_thread(void *arg)
 		uint64_t count;
 		int n;
 
-		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr->queue))) {
+		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
 			flush_start(wr, f);
 			pool_poll(&wr->pool); /* acknowledgements, between two encodings */
 		}
