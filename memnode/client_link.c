@@ -279,15 +279,15 @@ static int hello_take(struct gvm_conn *conn, const struct frame *f, const char *
 	    w->version != GVM_VERSION || w->need_auth > 1 || w->features & ~GVM_FEATURES ||
 	    gvm_id_is_none(&w->incarnation))
 		return -EBADMSG;
-	if (!conn->key && w->need_auth) {
-		link_fail(conn, -EACCES, "the node needs a key");
+	/* Whoever was given a key talks to nobody without it: else an impostor need only not ask. */
+	if (!conn->key != !w->need_auth) {
+		link_fail(conn, -EACCES, conn->key ? "the node holds no key" : "the node needs a key");
 		return 0;
 	}
 	if (!conn->key) {
 		link_up(conn);
 		return 0;
 	}
-	/* Whoever was given a key talks to nobody without it, whatever the node says it needs. */
 	err = auth_mac(conn->key, conn->key_bytes, false, &conn->hello, w, &proof.mac);
 	if (!err)
 		err = tx_handshake(conn, GVM_OP_AUTH, meta, gvm_auth_req_pack(&proof, meta));
@@ -329,7 +329,7 @@ int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **wh
 	if (gvm_error_rsp_unpack(&e, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
 		return -EBADMSG;
 	if (f->hdr.status == GVM_ERR_VERSION)
-		link_fail(conn, -EPROTONOSUPPORT, "the node speaks no protocol version of ours");
+		link_version_refused(conn, "the node speaks no protocol version of ours");
 	else if (op == GVM_OP_AUTH || f->hdr.status == GVM_ERR_AUTH)
 		link_fail(conn, -EACCES, "the node refused the key");
 	else

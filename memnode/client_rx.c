@@ -88,8 +88,8 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 	(*req)->detail = a.detail;
 	if (f->hdr.op == GVM_OP_GET && !a.result)
 		return take_piece(conn, *req, f, &a, why);
-	if (f->hdr.op == GVM_OP_PUT && f->hdr.status == GVM_ERR_CORRUPT && !(*req)->tries) {
-		/* Damaged on its way; what it was made from is still here. */
+	if ((*req)->data_len && f->hdr.status == GVM_ERR_CORRUPT && !(*req)->tries) {
+		/* Its data was damaged on its way; what it was made from is still here. */
 		(*req)->tries++;
 		req_again(conn, *req, true);
 		return 0;

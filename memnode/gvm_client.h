@@ -114,8 +114,8 @@ struct gvm_get {
 	} progress; /* private */
 };
 
-/* PUT: head and body stay valid and unchanged until done. A node that found it damaged on arrival
- * (CORRUPT) is sent it once more. */
+/* PUT: head and body stay valid and unchanged until done. A node that finds the data of a request
+ * damaged (CORRUPT) is sent it once more. */
 struct gvm_put {
 	struct gvm_req req;
 	struct gvm_put_req what;

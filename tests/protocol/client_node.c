@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* client_node.c - a node that is away, stopped, replaced by an empty one, or not to be trusted. */
+#include "client_rig.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SECONDS 60
+
+static const char key[] = "a key of enough bytes";
+
+/* What on_state saw. */
+struct seen {
+	unsigned up, renewed, lost, failed;
+	char why[160];
+	void (*on_up)(struct gvm_conn *conn, bool renewed);
+};
+
+static unsigned left, order;
+
+static void on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
+		     const char *why, void *arg)
+{
+	struct seen *s = arg;
+
+	CHECK_EQ(gvm_conn_state(conn), state);
+	CHECK(!renewed || state == GVM_CONN_UP);
+	snprintf(s->why, sizeof(s->why), "%s", why);
+	s->up += state == GVM_CONN_UP;
+	s->lost += state == GVM_CONN_CONNECTING;
+	s->failed += state == GVM_CONN_FAILED;
+	s->renewed += renewed;
+	if (state == GVM_CONN_UP && s->on_up)
+		s->on_up(conn, renewed);
+}
+
+static struct gvm_conn *conn_make(const char *addr, struct seen *seen, const char *secret,
+				  unsigned dead_after_ms)
+{
+	struct gvm_conn_opts opts = {
+		.key = secret,
+		.key_bytes = secret ? strlen(secret) : 0,
+		.dead_after_ms = dead_after_ms,
+		.on_state = on_state,
+		.arg = seen,
+	};
+	struct gvm_conn *conn;
+
+	memset(seen, 0, sizeof(*seen));
+	CHECK_EQ(gvm_conn_create(addr, &opts, &conn), 0);
+	return conn;
+}
+
+struct ask {
+	struct gvm_call call;
+	unsigned ends, order;
+};
+
+static void asked(struct gvm_req *req)
+{
+	struct ask *a = req->arg;
+
+	a->ends++;
+	a->order = ++order;
+	left--;
+}
+
+static struct gvm_call *ask(struct ask *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->call.req.done = asked;
+	a->call.req.arg = a;
+	left++;
+	return &a->call;
+}
+
+static int create(struct gvm_conn *conn, unsigned region)
+{
+	struct gvm_region_create_req what = {rig_region(region), 8, 8, 1};
+	struct gvm_call call = {0};
+
+	gvm_region_create(conn, &call, &what);
+	return gvm_conn_wait(conn, &call.req);
+}
+
+static void stat_ask(struct gvm_conn *conn, struct ask *a, unsigned region)
+{
+	struct gvm_region_stat_req what = {rig_region(region)};
+
+	gvm_region_stat(conn, ask(a), &what);
+}
+
+static struct ask first_ask, name_ask, later_ask;
+
+static void ask_on_up(struct gvm_conn *conn, bool renewed)
+{
+	if (renewed)
+		stat_ask(conn, &first_ask, 1);
+}
+
+static void a_node_that_lost_its_memory_is_a_declared_loss(void)
+{
+	struct rig_node old, new;
+	struct seen seen;
+	struct gvm_conn *conn;
+	struct way *way;
+	struct gvm_id before;
+	struct gvm_name_put_req name = {rig_region(9), 1};
+	struct ask asks[3];
+
+	rig_node_start(&old, NULL);
+	rig_node_start(&new, NULL);
+	way = way_open(old.addr);
+	conn = conn_make(way_addr(way), &seen, NULL, 0);
+	CHECK_EQ(create(conn, 1), 0);
+	CHECK_EQ(create(conn, 2), 0);
+	before = *gvm_conn_incarnation(conn);
+	CHECK(seen.up == 1 && !seen.renewed);
+
+	/* The same node again is no renewal: nothing is lost. */
+	way_block(way, true);
+	rig_run_ms(conn, 20);
+	way_block(way, false);
+	left = 0;
+	stat_ask(conn, &asks[0], 1);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(asks[0].call.req.result, 0);
+	CHECK(seen.up == 2 && !seen.renewed);
+
+	way_block(way, true);
+	rig_node_end(&old, SIGKILL);
+	rig_run_ms(conn, 20);
+	for (unsigned i = 0; i < 3; i++)
+		stat_ask(conn, &asks[i], 1);
+	gvm_name_put(conn, ask(&name_ask), &name, "x", 1);
+	way_lead_to(way, new.addr);
+	way_block(way, false);
+	seen.on_up = ask_on_up;
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(seen.renewed, 1);
+	CHECK(!gvm_id_equal(&before, gvm_conn_incarnation(conn)));
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(asks[i].ends == 1 && asks[i].call.req.result == -ENOMEDIUM);
+	/* What names no region is carried out by the new one, and what was asked when it came up
+	 * was asked of it: it has no such region. */
+	CHECK_EQ(name_ask.call.req.result, 0);
+	CHECK_EQ(first_ask.ends, 1);
+	CHECK_EQ(first_ask.call.req.result, -ENOMEDIUM);
+	CHECK(first_ask.order < name_ask.order);
+	CHECK_EQ(create(conn, 1), 0);
+	stat_ask(conn, &later_ask, 1);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(later_ask.call.req.result, 0);
+	gvm_conn_destroy(conn);
+	way_close(way);
+	rig_node_end(&new, SIGTERM);
+}
+
+static void a_stopped_node_is_noticed_and_taken_up_again(void)
+{
+	struct rig_node node;
+	struct seen seen;
+	struct gvm_conn *conn;
+	struct ask waits, ends;
+	uint64_t end = gvm_now_ns() + SECONDS * 1000000000ull;
+
+	rig_node_start(&node, NULL);
+	conn = conn_make(node.addr, &seen, NULL, 200);
+	CHECK_EQ(create(conn, 1), 0);
+	/* Silence alone is no death: PINGs are answered. */
+	rig_run_ms(conn, 600);
+	CHECK(seen.up == 1 && !seen.lost);
+
+	CHECK_EQ(kill(node.pid, SIGSTOP), 0);
+	left = 0;
+	stat_ask(conn, &waits, 1);
+	memset(&ends, 0, sizeof(ends));
+	stat_ask(conn, &ends, 1);
+	gvm_cancel(&ends.call.req);
+	stat_ask(conn, &ends, 1);
+	while (!seen.lost) {
+		CHECK(gvm_now_ns() < end);
+		rig_run_ms(conn, 20);
+	}
+	CHECK(!strcmp(seen.why, "no answer for 200 ms"));
+	CHECK_EQ(waits.ends + ends.ends, 0);
+	CHECK_EQ(kill(node.pid, SIGCONT), 0);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(waits.call.req.result, 0);
+	CHECK_EQ(ends.call.req.result, 0);
+	CHECK(seen.up >= 2 && !seen.renewed);
+	gvm_conn_destroy(conn);
+	rig_node_end(&node, SIGTERM);
+}
+
+/* Nobody listens: requests wait, and the reason is told once, not at every attempt. */
+static void an_absent_node_is_waited_for(void)
+{
+	struct rig_node node;
+	struct seen seen;
+	struct gvm_conn *conn;
+	struct way *way;
+	struct ask waits;
+
+	rig_node_start(&node, NULL);
+	way = way_open(node.addr);
+	way_block(way, true);
+	conn = conn_make(way_addr(way), &seen, NULL, 0);
+	left = 0;
+	gvm_node_stat(conn, ask(&waits));
+	rig_run_ms(conn, 500);
+	CHECK_EQ(waits.ends, 0);
+	CHECK(seen.lost >= 1 && seen.lost <= 3 && !seen.up);
+	CHECK(way_links(way) == 0);
+	way_block(way, false);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(waits.call.req.result, 0);
+	CHECK_EQ(seen.up, 1);
+	gvm_conn_destroy(conn);
+	way_close(way);
+	rig_node_end(&node, SIGTERM);
+}
+
+static void fails_for_good(const char *addr, const char *secret, int err)
+{
+	struct seen seen;
+	struct gvm_conn *conn = conn_make(addr, &seen, secret, 0);
+	struct ask asks[2];
+
+	left = 0;
+	gvm_node_stat(conn, ask(&asks[0]));
+	stat_ask(conn, &asks[1], 1);
+	rig_run_one(conn, &left, SECONDS);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(asks[i].ends == 1 && asks[i].call.req.result == err);
+	CHECK(seen.failed == 1 && !seen.up);
+	CHECK_EQ(gvm_conn_state(conn), GVM_CONN_FAILED);
+	/* Later ones, too, and from process(), not from within the call. */
+	gvm_node_stat(conn, ask(&asks[0]));
+	CHECK_EQ(asks[0].ends, 0);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(asks[0].call.req.result, err);
+	gvm_conn_destroy(conn);
+}
+
+static void without_the_same_key_nobody_is_spoken_to(void)
+{
+	struct rig_node locked, open;
+	struct seen seen;
+	struct gvm_conn *conn;
+
+	rig_node_start(&locked, rig_key_file(key));
+	rig_node_start(&open, NULL);
+	fails_for_good(locked.addr, "another key of enough bytes", -EACCES);
+	fails_for_good(locked.addr, NULL, -EACCES);
+	fails_for_good(open.addr, key, -EACCES);
+	conn = conn_make(locked.addr, &seen, key, 0);
+	CHECK_EQ(create(conn, 1), 0);
+	gvm_conn_destroy(conn);
+	rig_node_end(&locked, SIGTERM);
+	rig_node_end(&open, SIGTERM);
+}
+
+/* A peer on loopback that answers every connection with the same bytes, whatever is said. */
+static int liar_open(char *addr, size_t bytes)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	CHECK_EQ(bind(fd, (struct sockaddr *)&at, len), 0);
+	CHECK_EQ(listen(fd, 8), 0);
+	CHECK_EQ(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	snprintf(addr, bytes, "127.0.0.1:%u", ntohs(at.sin_port));
+	return fd;
+}
+
+/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED. */
+static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count)
+{
+	int peers[64];
+	unsigned n = 0;
+	uint64_t end = gvm_now_ns() + SECONDS * 1000000000ull;
+
+	while (n < count && gvm_conn_state(conn) != GVM_CONN_FAILED) {
+		CHECK(gvm_now_ns() < end);
+		rig_run_ms(conn, 5);
+		peers[n] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (peers[n] >= 0 && send(peers[n], say, bytes, MSG_NOSIGNAL) >= 0)
+			n++;
+	}
+	rig_run_ms(conn, 20);
+	for (unsigned i = 0; i < n; i++)
+		close(peers[i]);
+}
+
+static void what_is_no_node_gets_nothing_but_pauses(void)
+{
+	static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
+				   "Connection: close\r\n\r\n";
+	struct gvm_hello_rsp rsp = {.version = GVM_VERSION};
+	struct gvm_hdr h = {.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE};
+	uint8_t frame[512];
+	char addr[32];
+	int fd = liar_open(addr, sizeof(addr));
+	struct seen seen;
+	struct gvm_conn *conn = conn_make(addr, &seen, NULL, 200);
+	struct ask waits;
+
+	left = 0;
+	gvm_node_stat(conn, ask(&waits));
+	liar_serve(fd, conn, http, sizeof(http) - 1, 3);
+	CHECK(!strcmp(seen.why, "a frame header that makes no sense"));
+	/* One that never says anything. */
+	liar_serve(fd, conn, "", 0, 1);
+	rig_run_ms(conn, 500);
+	CHECK(!strcmp(seen.why, "no answer to the handshake"));
+	/* A HELLO without an incarnation. */
+	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
+	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2);
+	CHECK(!strcmp(seen.why, "an answer to HELLO that makes no sense"));
+	CHECK_EQ(waits.ends, 0);
+	CHECK(!seen.up && !seen.failed);
+	gvm_cancel(&waits.call.req);
+	gvm_conn_destroy(conn);
+	close(fd);
+}
+
+/* One frame that says so may be damaged; three in a row are believed. */
+static void another_protocol_version_is_believed_when_repeated(void)
+{
+	struct gvm_error_rsp rsp = {0};
+	struct gvm_hdr h = {
+		.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE, .status = GVM_ERR_VERSION};
+	uint8_t frame[512];
+	char addr[32];
+	int fd = liar_open(addr, sizeof(addr));
+	struct seen seen;
+	struct gvm_conn *conn = conn_make(addr, &seen, NULL, 200);
+	struct ask waits;
+
+	left = 0;
+	gvm_node_stat(conn, ask(&waits));
+	h.meta_len = (uint16_t)gvm_error_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
+	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2);
+	CHECK_EQ(waits.ends, 0);
+	CHECK_EQ(seen.failed, 0);
+	frame[4] = GVM_VERSION + 1;
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 5);
+	CHECK_EQ(seen.failed, 1);
+	CHECK_EQ(waits.call.req.result, -EPROTONOSUPPORT);
+	gvm_conn_destroy(conn);
+	close(fd);
+}
+
+/* A path that damages everything after the handshake: nobody waits for it for ever. */
+static void a_path_that_always_damages_ends_requests(void)
+{
+	struct rig_node node;
+	struct seen seen;
+	struct gvm_conn *conn;
+	struct way *way;
+	struct ask asks[3];
+	uint64_t hello;
+
+	rig_node_start(&node, NULL);
+	way = way_open(node.addr);
+	conn = conn_make(way_addr(way), &seen, NULL, 0);
+	while (!seen.up)
+		rig_run_ms(conn, 5);
+	hello = way_bytes(way, TO_CLIENT);
+	way_fault(way, (struct way_fault){FAULT_FLIP, ~0u, TO_CLIENT, hello + 33});
+	left = 0;
+	for (unsigned i = 0; i < 3; i++)
+		gvm_node_stat(conn, ask(&asks[i]));
+	rig_run_one(conn, &left, SECONDS);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(asks[i].ends == 1 && asks[i].call.req.result == -EBADMSG);
+	CHECK_EQ(way_links(way), 2);
+	way_fault(way, (struct way_fault){0});
+	gvm_node_stat(conn, ask(&asks[0]));
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(asks[0].call.req.result, 0);
+	gvm_conn_destroy(conn);
+	way_close(way);
+	rig_node_end(&node, SIGTERM);
+}
+
+static const struct check_test tests[] = {
+	{"a-node-that-lost-its-memory-is-a-declared-loss",
+	 a_node_that_lost_its_memory_is_a_declared_loss},
+	{"a-stopped-node-is-noticed-and-taken-up-again",
+	 a_stopped_node_is_noticed_and_taken_up_again},
+	{"an-absent-node-is-waited-for", an_absent_node_is_waited_for},
+	{"without-the-same-key-nobody-is-spoken-to", without_the_same_key_nobody_is_spoken_to},
+	{"what-is-no-node-gets-nothing-but-pauses", what_is_no_node_gets_nothing_but_pauses},
+	{"another-protocol-version-is-believed-when-repeated",
+	 another_protocol_version_is_believed_when_repeated},
+	{"a-path-that-always-damages-ends-requests", a_path_that_always_damages_ends_requests},
+};
+CHECK_MAIN(tests)

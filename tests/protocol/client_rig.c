@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* client_rig.c - starts a node and reads where it listens; processes connections. */
+#include "client_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_MS 20000
+#define NODES_MAX 64
+
+static pid_t started[NODES_MAX];
+static char key_path[] = "/tmp/gvm-key-XXXXXX";
+
+static void end_all(void)
+{
+	for (unsigned i = 0; i < NODES_MAX; i++)
+		if (started[i] > 0)
+			kill(started[i], SIGKILL);
+	if (!strstr(key_path, "XXXXXX"))
+		unlink(key_path);
+}
+
+static void remember(pid_t pid, pid_t instead)
+{
+	static bool once;
+
+	if (!once)
+		atexit(end_all);
+	once = true;
+	for (unsigned i = 0; i < NODES_MAX; i++) {
+		if (started[i] != pid)
+			continue;
+		started[i] = instead;
+		return;
+	}
+}
+
+/* Reads lines of the node until the one that says where it listens. */
+static void addr_read(struct rig_node *node)
+{
+	static const char says[] = "gvm-memnode: listening on ";
+	uint64_t end = gvm_now_ns() + START_MS * 1000000ull;
+	char text[8192] = "";
+	size_t n = 0;
+
+	for (;;) {
+		struct pollfd p = {.fd = node->err_fd, .events = POLLIN};
+		char *at = strstr(text, says), *stop;
+		ssize_t got;
+
+		if (at && (stop = strpbrk(at + strlen(says), ", \n"))) {
+			*stop = 0;
+			snprintf(node->addr, sizeof(node->addr), "%s", at + strlen(says));
+			return;
+		}
+		CHECK(gvm_now_ns() < end);
+		if (poll(&p, 1, 100) < 1)
+			continue;
+		got = read(node->err_fd, text + n, sizeof(text) - 1 - n);
+		if (got <= 0)
+			fprintf(stderr, "the node ended: %s\n", text);
+		CHECK(got > 0);
+		n += (size_t)got;
+		text[n] = 0;
+	}
+}
+
+void rig_node_start(struct rig_node *node, const char *key)
+{
+	const char *program = getenv("GVM_MEMNODE");
+	int pipe_fd[2];
+	pid_t parent = getpid();
+
+	if (!program) {
+		fprintf(stderr, "skipped: GVM_MEMNODE does not name the gvm-memnode to test with\n");
+		exit(77);
+	}
+	CHECK_EQ(pipe2(pipe_fd, O_CLOEXEC), 0);
+	node->pid = fork();
+	CHECK(node->pid >= 0);
+	if (!node->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		dup2(pipe_fd[1], 2);
+		execl(program, program, "--listen", "127.0.0.1:0", "--memory", "128M",
+		      key ? "--key" : NULL, key, NULL);
+		_exit(127);
+	}
+	remember(0, node->pid);
+	close(pipe_fd[1]);
+	node->err_fd = pipe_fd[0];
+	addr_read(node);
+	/* What it says later may fill the pipe: it must not wait for a reader. */
+	fcntl(node->err_fd, F_SETPIPE_SZ, 1 << 20);
+}
+
+void rig_node_end(struct rig_node *node, int sig)
+{
+	uint64_t end = gvm_now_ns() + START_MS * 1000000ull;
+	int status = 0;
+
+	kill(node->pid, SIGCONT);
+	CHECK_EQ(kill(node->pid, sig), 0);
+	while (waitpid(node->pid, &status, WNOHANG) == 0) {
+		CHECK(gvm_now_ns() < end);
+		usleep(2000);
+	}
+	remember(node->pid, 0);
+	if (sig != SIGKILL && (!WIFEXITED(status) || WEXITSTATUS(status))) {
+		char text[8192];
+		ssize_t n = read(node->err_fd, text, sizeof(text) - 1);
+
+		text[n > 0 ? n : 0] = 0;
+		fprintf(stderr, "the node ended with status 0x%x: %s\n", status, text);
+		exit(1);
+	}
+	close(node->err_fd);
+}
+
+const char *rig_key_file(const char *text)
+{
+	int fd;
+
+	unlink(key_path);
+	strcpy(strrchr(key_path, '-'), "-XXXXXX");
+	fd = mkstemp(key_path);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	return key_path;
+}
+
+void rig_run(struct gvm_conn **conns, unsigned count, const unsigned *left, unsigned seconds)
+{
+	uint64_t end = gvm_now_ns() + seconds * 1000000000ull;
+	struct pollfd *p = calloc(count, sizeof(*p));
+
+	for (unsigned i = 0; i < count; i++)
+		p[i] = (struct pollfd){.fd = gvm_conn_fd(conns[i]), .events = POLLIN};
+	while (*left) {
+		if (gvm_now_ns() > end)
+			fprintf(stderr, "%u still to come\n", *left);
+		CHECK(gvm_now_ns() <= end);
+		poll(p, count, 1000);
+		for (unsigned i = 0; i < count; i++)
+			if (p[i].revents)
+				gvm_conn_process(conns[i]);
+	}
+	free(p);
+}
+
+void rig_run_one(struct gvm_conn *conn, const unsigned *left, unsigned seconds)
+{
+	rig_run(&conn, 1, left, seconds);
+}
+
+void rig_run_ms(struct gvm_conn *conn, unsigned ms)
+{
+	uint64_t now, end = gvm_now_ns() + ms * 1000000ull;
+
+	while ((now = gvm_now_ns()) < end) {
+		struct pollfd p = {.fd = gvm_conn_fd(conn), .events = POLLIN};
+
+		poll(&p, 1, (int)((end - now) / 1000000) + 1);
+		gvm_conn_process(conn);
+	}
+}
+
+struct gvm_id rig_region(unsigned n)
+{
+	struct gvm_id id = {{'r', 'i', 'g'}};
+
+	gvm_store_le(id.b + 8, n, 4);
+	return id;
+}
