@@ -32,7 +32,7 @@ static const char usage[] =
 	"Usage: gvm-memnode [--listen ADDR:PORT] --memory SIZE [OPTION]...\n"
 	"Lend SIZE of this machine's memory to guests whose RAM gvmfs keeps here.\n"
 	"\n"
-	"  -l, --listen ADDR:PORT  address to serve (127.0.0.1:9999); port 0 picks a free one\n"
+	"  -l, --listen ADDR:PORT  serve this address (127.0.0.1:9999); port 0: any\n"
 	"  -m, --memory SIZE       memory to lend, for example 512M or 16G\n"
 	"  -c, --overcommit F      promise F times as much as there is (1.0)\n"
 	"  -k, --key FILE          serve only clients that hold the same key\n"
@@ -261,6 +261,8 @@ int main(int argc, char **argv)
 	if (err)
 		fail("io_uring: %s", strerror(-err));
 	err = sandbox_enter(o.user, &step);
+	if (err == -ENOENT && !strcmp(step, "user"))
+		fail("--user %s: there is no such user", o.user);
 	if (err)
 		fail("cannot give up privileges (%s): %s", step, strerror(-err));
 	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),

@@ -18,6 +18,18 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
+/* The leak check traces the process, which the sandbox does not let it. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_leaks=0";
+}
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+	return "halt_on_error=1:print_stacktrace=1";
+}
 #else
 #define SANITIZED 0
 #endif

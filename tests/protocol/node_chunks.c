@@ -1,76 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* node_chunks.c - chunks go to a running node and come back, whole, in parts, or not at all. */
-#include "node_daemon.h"
-#include "tests/unit/codec_data.h"
+#include "node_chunk.h"
 
 static struct node node;
 static struct answer answer;
-static struct chunk_codec *codec;
-static const struct gvm_id region = {{9, 8, 7}};
-
-static void region_make(int fd, uint64_t chunks)
-{
-	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_CREATE, region_create, .region = region,
-			   .chunks = chunks, .reserve_chunks = chunks),
-		 GVM_OK);
-	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_OPEN, region_open, .region = region, .mode = 1,
-			   .epoch = 1),
-		 GVM_OK);
-}
-
-static uint16_t put(int fd, const uint8_t *data, uint64_t chunk, uint64_t version, uint64_t base,
-		    uint32_t blocks, uint32_t zero_map)
-{
-	static uint8_t body[GVM_CHUNK_BYTES];
-	struct gvm_put_req what = {
-		.region = region, .epoch = 1, .chunk = chunk, .version = version, .base = base};
-	struct chunk_head head;
-
-	chunk_encode(codec, data, blocks, zero_map, CHUNK_BLOCK_SHIFT, &region, chunk, &head, body);
-	return link_put(fd, &what, &head, body, &answer);
-}
-
-/* Fetches `pages` and checks them against `data`; returns how many frames came. */
-static unsigned get(int fd, const uint8_t *data, uint64_t chunk, uint64_t version, uint32_t pages,
-		    uint8_t want)
-{
-	static uint8_t page_data[GVM_CHUNK_BYTES];
-	uint32_t seen = 0;
-	unsigned frames = 0;
-	uint8_t meta[GVM_META_MAX];
-	struct gvm_get_req what = {.region = region,
-				   .epoch = 1,
-				   .chunk = chunk,
-				   .version = version,
-				   .page_mask = pages,
-				   .want_page = want};
-
-	frame_send(fd, GVM_OP_GET, chunk, meta, gvm_get_req_pack(&what, meta), NULL, 0);
-	do {
-		struct gvm_get_rsp rsp;
-		struct chunk_head head;
-		uint32_t valid;
-		int used;
-
-		CHECK(frame_receive(fd, &answer));
-		CHECK_EQ(answer.hdr.status, GVM_OK);
-		used = gvm_get_rsp_unpack(&rsp, answer.meta, answer.hdr.meta_len);
-		CHECK(used > 0 && rsp.version == version);
-		CHECK(!chunk_head_unpack(&head, answer.meta + used, answer.hdr.meta_len - (size_t)used));
-		CHECK_EQ(head.body_bytes, answer.hdr.data_len);
-		CHECK(!chunk_decode(codec, &head, answer.data, &region, chunk, pages, page_data, &valid));
-		if (!frames && want != GVM_NO_PAGE)
-			CHECK(valid >> want & 1);
-		seen |= valid;
-		frames++;
-	} while (answer.hdr.flags & GVM_FLAG_MORE);
-	CHECK_EQ(seen & pages, pages);
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (pages >> p & 1)
-			CHECK_MEM(page_data + p * GVM_PAGE_BYTES, data + p * GVM_PAGE_BYTES,
-				  GVM_PAGE_BYTES);
-	return frames;
-}
 
 static void chunk_comes_back_as_it_was_put(void)
 {
@@ -82,15 +15,41 @@ static void chunk_comes_back_as_it_was_put(void)
 	region_make(fd, 64);
 	for (unsigned i = 0; i < 8; i++) {
 		chunk_fill_random(data[i]);
-		CHECK_EQ(put(fd, data[i], i, gvm_version(1, 1), 0, ~0u, 0), GVM_OK);
+		CHECK_EQ(chunk_put(fd, data[i], i, gvm_version(1, 1), 0, ~0u), GVM_OK);
 	}
 	for (unsigned n = 0; n < 200; n++) {
 		unsigned i = check_random_below(8), page = check_random_below(GVM_CHUNK_PAGES);
 		uint32_t pages = random_mask(32) | 1u << page;
 
-		get(fd, data[i], i, gvm_version(1, 1), pages, (uint8_t)page);
-		get(fd, data[i], i, gvm_version(1, 1), pages, GVM_NO_PAGE);
+		chunk_get(fd, data[i], i, gvm_version(1, 1), pages, (uint8_t)page);
+		chunk_get(fd, data[i], i, gvm_version(1, 1), pages, GVM_NO_PAGE);
 	}
+	close(fd);
+	node_stop(&node);
+}
+
+static void waited_for_page_comes_first_and_alone(void)
+{
+	static uint8_t data[GVM_CHUNK_BYTES];
+	struct chunk_head head;
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	region_make(fd, 64);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(data + p * GVM_PAGE_BYTES, p % 5 ? PAGE_TEXT : PAGE_ZERO);
+	CHECK_EQ(chunk_put(fd, data, 0, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		CHECK_EQ(chunk_get(fd, data, 0, gvm_version(1, 1), ~0u, (uint8_t)p), 2);
+		CHECK_EQ(chunk_get(fd, data, 0, gvm_version(1, 1), 1u << p, (uint8_t)p), 1);
+		/* Not named in the mask, but waited for. */
+		get_send(fd, 1, 0, gvm_version(1, 1), 0, (uint8_t)p);
+		CHECK(frame_receive(fd, &answer) && !(answer.hdr.flags & GVM_FLAG_MORE));
+		CHECK(!chunk_head_unpack(&head, answer.meta + 8, answer.hdr.meta_len - 8u));
+		CHECK_EQ(head.block_mask, p % 5 ? chunk_blocks_of_pages(head.block_shift, 1u << p) : 0);
+	}
+	CHECK_EQ(chunk_get(fd, data, 0, gvm_version(1, 1), ~0u, GVM_NO_PAGE), 1);
 	close(fd);
 	node_stop(&node);
 }
@@ -105,34 +64,119 @@ static void changed_blocks_compose_with_what_the_node_holds(void)
 	fd = link_ready(&node, 5);
 	region_make(fd, 64);
 	chunk_fill_random(data);
-	CHECK_EQ(put(fd, data, 3, version, 0, ~0u, 0), GVM_OK);
+	CHECK_EQ(chunk_put(fd, data, 3, version, 0, ~0u), GVM_OK);
 	for (unsigned n = 0; n < 300; n++) {
-		uint32_t pages = random_mask(32), blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, pages);
+		uint32_t pages = random_mask(32);
 
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			if (pages >> p & 1)
 				page_fill(data + p * GVM_PAGE_BYTES,
 					  (enum page_kind)check_random_below(PAGE_KINDS));
-		CHECK_EQ(put(fd, data, 3, version + 1, version, blocks, chunk_zero_pages(data)), GVM_OK);
+		CHECK_EQ(chunk_put(fd, data, 3, version + 1, version,
+				   chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, pages)),
+			 GVM_OK);
 		version++;
-		get(fd, data, 3, version, ~0u, (uint8_t)check_random_below(GVM_CHUNK_PAGES));
+		chunk_get(fd, data, 3, version, ~0u, (uint8_t)check_random_below(GVM_CHUNK_PAGES));
 	}
-	CHECK_EQ(put(fd, data, 3, version + 2, version - 1, 1, chunk_zero_pages(data)),
-		 GVM_ERR_STALE_BASE);
-	CHECK_EQ(answer_detail(&answer), version);
+	CHECK_EQ(chunk_put(fd, data, 3, version + 2, version - 1, 1), GVM_ERR_STALE_BASE);
+	CHECK_EQ(answer_detail(&chunk_answer), version);
+	CHECK_EQ(chunk_put(fd, data, 3, version, version - 1, ~0u), GVM_OK); /* a repeat */
+	close(fd);
+	node_stop(&node);
+}
+
+static void late_put_brings_back_nothing(void)
+{
+	static uint8_t data[GVM_CHUNK_BYTES], zeros[GVM_CHUNK_BYTES];
+	int fd, late;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	late = link_ready(&node, 5);
+	region_make(fd, 64);
+	chunk_fill_random(data);
+	memset(data, 1, GVM_PAGE_BYTES);
+	CHECK_EQ(chunk_put(fd, data, 60, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_DISCARD, discard, .region = chunk_region, .epoch = 1,
+			   .first = 32, .count = 32, .version = gvm_version(1, 3)),
+		 GVM_OK);
+	CHECK_EQ(chunk_put(late, data, 60, gvm_version(1, 2), 0, ~0u), GVM_ERR_STALE);
+	chunk_get(fd, zeros, 60, gvm_version(1, 3), ~0u, 0);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_RESIZE, region_resize, .region = chunk_region,
+			   .epoch = 1, .chunks = 32, .reserve_chunks = 32),
+		 GVM_OK);
+	CHECK_EQ(chunk_put(late, data, 60, gvm_version(1, 2), 0, ~0u), GVM_ERR_INVALID);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_RESIZE, region_resize, .region = chunk_region,
+			   .epoch = 1, .chunks = 64, .reserve_chunks = 64),
+		 GVM_OK);
+	CHECK_EQ(chunk_put(late, data, 60, gvm_version(1, 2), 0, ~0u), GVM_ERR_STALE);
+	chunk_get(fd, zeros, 60, gvm_version(1, 3), ~0u, 0);
+	close(late);
+	close(fd);
+	node_stop(&node);
+}
+
+static void region_without_room_is_refused_at_the_start(void)
+{
+	struct gvm_node_stat_rsp stat;
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	stat = link_stat(fd);
+	CHECK(stat.capacity_bytes > (64u << 20) * 96ull / 100);
+	CHECK_EQ(stat.promisable_bytes, stat.capacity_bytes);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_CREATE, region_create, .region = chunk_region,
+			   .chunks = 512, .reserve_chunks = 512),
+		 GVM_ERR_NOSPACE);
+	CHECK(answer_detail(&answer) > 480 && answer_detail(&answer) < 512);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_CREATE, region_create, .region = chunk_region,
+			   .chunks = 512, .reserve_chunks = answer_detail(&answer)),
+		 GVM_OK);
+	CHECK_EQ(link_stat(fd).regions, 1);
+	close(fd);
+	node_stop(&node);
+	node_start(&node, "64M", "--overcommit", "2.5", NULL);
+	fd = link_ready(&node, 5);
+	region_make(fd, 1200);
+	close(fd);
+	node_stop(&node);
+}
+
+/* Text of all kinds: what is held beyond what was sent is small. */
+static void little_is_wasted(void)
+{
+	static uint8_t data[GVM_CHUNK_BYTES];
+	struct gvm_node_stat_rsp stat;
+	int fd;
+
+	node_start(&node, "256M", NULL);
+	fd = link_ready(&node, 5);
+	region_make(fd, 1500);
+	for (unsigned i = 0; i < 1500; i++) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			page_fill(data + p * GVM_PAGE_BYTES,
+				  p % 8 == i % 8	 ? PAGE_ZERO :
+				  check_random_below(3) ? PAGE_MIXED :
+							  PAGE_TEXT);
+		CHECK_EQ(chunk_put(fd, data, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	}
+	stat = link_stat(fd);
+	CHECK_EQ(stat.chunks, 1500);
+	CHECK_EQ(stat.nonzero_bytes, 1500ull * 28 * GVM_PAGE_BYTES);
+	CHECK(stat.stored_bytes < stat.nonzero_bytes);
+	CHECK(stat.held_bytes <= stat.stored_bytes * 105 / 100);
 	close(fd);
 	node_stop(&node);
 }
 
 static const struct check_test tests[] = {
 	{"chunk-comes-back-as-it-was-put", chunk_comes_back_as_it_was_put},
+	{"waited-for-page-comes-first-and-alone", waited_for_page_comes_first_and_alone},
 	{"changed-blocks-compose-with-what-the-node-holds",
 	 changed_blocks_compose_with_what_the_node_holds},
+	{"late-put-brings-back-nothing", late_put_brings_back_nothing},
+	{"region-without-room-is-refused-at-the-start", region_without_room_is_refused_at_the_start},
+	{"little-is-wasted", little_is_wasted},
 };
-
-int main(int argc, char **argv)
-{
-	codec = chunk_codec_create();
-	CHECK(codec);
-	return check_run(argc, argv, tests, sizeof(tests) / sizeof(*tests));
-}
+CHECK_MAIN(tests)

@@ -3,7 +3,7 @@
  * node_daemon.h - a real gvm-memnode under test: started, spoken to frame by frame, ended.
  *
  * The daemon's stderr is a pipe, read into node.log whenever the test asks. A test program that
- * ends early takes the daemon with it (PR_SET_PDEATHSIG).
+ * ends early takes the daemon with it.
  */
 #ifndef GVM_NODE_DAEMON_H
 #define GVM_NODE_DAEMON_H
@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -84,9 +83,18 @@ static inline unsigned node_log_count(struct node *n, const char *text)
 	return count;
 }
 
+static pid_t node_running;
+
+static inline void node_kill(void)
+{
+	if (node_running)
+		kill(node_running, SIGKILL);
+}
+
 /* Runs the daemon with these arguments (the last NULL), stderr into the pipe. */
 static inline void node_spawn(struct node *n, const char *const *args)
 {
+	static int registered;
 	const char *argv[16] = {getenv("GVM_MEMNODE")};
 	int fds[2], at = 1;
 
@@ -95,10 +103,11 @@ static inline void node_spawn(struct node *n, const char *const *args)
 		argv[at++] = *args++;
 	*n = (struct node){0};
 	CHECK(!pipe2(fds, O_CLOEXEC));
-	n->pid = fork();
+	if (!registered++)
+		atexit(node_kill);
+	n->pid = node_running = fork();
 	CHECK(n->pid >= 0);
 	if (!n->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(fds[1], STDERR_FILENO);
 		execv(argv[0], (char *const *)argv);
 		_exit(127);
@@ -135,13 +144,16 @@ static inline int node_wait(struct node *n)
 
 	while (node_log_read(n, 100))
 		if (now_ms() > until) {
-			kill(n->pid, SIGKILL);
-			waitpid(n->pid, &status, 0);
 			fprintf(stderr, "the daemon did not end; it said:\n%s", n->log);
 			exit(1);
 		}
 	CHECK_EQ(waitpid(n->pid, &status, 0), n->pid);
+	node_running = 0;
 	close(n->log_fd);
+	if (strstr(n->log, "Sanitizer") || strstr(n->log, "runtime error")) {
+		fprintf(stderr, "%s", n->log);
+		exit(1);
+	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
@@ -245,8 +257,8 @@ static inline bool frame_receive(int fd, struct answer *a)
 		return false;
 	CHECK(!gvm_hdr_unpack(&a->hdr, hdr));
 	CHECK(a->hdr.flags & GVM_FLAG_RESPONSE);
-	CHECK(link_read(fd, a->meta, a->hdr.meta_len));
-	CHECK(link_read(fd, a->data, a->hdr.data_len));
+	if (!link_read(fd, a->meta, a->hdr.meta_len) || !link_read(fd, a->data, a->hdr.data_len))
+		return false;
 	CHECK(gvm_meta_check(&a->hdr, hdr, a->meta));
 	if (a->hdr.op != GVM_OP_GET)
 		CHECK(a->hdr.data_check == gvm_data_check(a->data, a->hdr.data_len));

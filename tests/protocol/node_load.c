@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* node_load.c - many requests, many connections, slow peers, and the end of the node. */
+#include "node_chunk.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+
+static struct node node;
+static struct answer answer;
+static uint8_t noise[GVM_CHUNK_BYTES];
+
+static void noise_fill(void)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(noise + p * GVM_PAGE_BYTES, PAGE_RANDOM);
+}
+
+struct flood {
+	int fd;
+	unsigned requests;
+};
+
+/* Sends without ever waiting for an answer. */
+static void *flood_send(void *arg)
+{
+	const struct flood *f = (const struct flood *)arg;
+	uint8_t frame[GVM_HDR_BYTES + 8], meta[8];
+
+	for (unsigned i = 0; i < f->requests; i++) {
+		if (i % 3) {
+			get_send(f->fd, i, i % 16, gvm_version(1, 1), ~0u,
+				 i % 2 ? GVM_NO_PAGE : (uint8_t)(i % 32));
+		} else {
+			gvm_store_le(meta, i, 8);
+			link_write(f->fd, frame, frame_pack(frame, GVM_OP_PING, i, meta, 8, NULL, 0));
+		}
+	}
+	return NULL;
+}
+
+static void every_pipelined_request_is_answered(void)
+{
+	enum { REQUESTS = 6000 };
+	static uint8_t answered[REQUESTS];
+	struct flood f = {.requests = REQUESTS};
+	unsigned left = REQUESTS;
+	pthread_t sender;
+
+	node_start(&node, "64M", NULL);
+	f.fd = link_ready(&node, 1);
+	region_make(f.fd, 16);
+	for (unsigned i = 0; i < 16; i++)
+		CHECK_EQ(chunk_put(f.fd, noise, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	CHECK(!pthread_create(&sender, NULL, flood_send, &f));
+	while (left) {
+		CHECK(frame_receive(f.fd, &answer));
+		CHECK_EQ(answer.hdr.status, GVM_OK);
+		CHECK(answer.hdr.tag < REQUESTS && !answered[answer.hdr.tag]);
+		if (answer.hdr.flags & GVM_FLAG_MORE)
+			continue;
+		answered[answer.hdr.tag] = 1;
+		left--;
+	}
+	pthread_join(sender, NULL);
+	CHECK_EQ(link_stat(f.fd).gets, REQUESTS * 2 / 3);
+	close(f.fd);
+	node_stop(&node);
+}
+
+/* The blocks of a GET's answer carry the hashes that they were put with. */
+static void answer_verify(void)
+{
+	struct chunk_head head;
+
+	CHECK_EQ(answer.hdr.status, GVM_OK);
+	CHECK(!chunk_head_unpack(&head, answer.meta + 8, answer.hdr.meta_len - 8u));
+	CHECK(!chunk_verify(&head, answer.data, &chunk_region, answer.hdr.tag));
+}
+
+/*
+ * Readers that ask for everything and take nothing: another client works on, every promised PUT
+ * succeeds though what it replaces is being sent, and the node's memory stays bounded.
+ */
+static void stalled_readers_hurt_nobody(void)
+{
+	enum { READERS = 20, CHUNKS = 200, ASKED = 900 };
+	struct gvm_node_stat_rsp stat;
+	int readers[READERS], fd;
+	uint64_t seq = 1;
+
+	node_start(&node, "28M", NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, CHUNKS);
+	for (unsigned i = 0; i < CHUNKS; i++)
+		CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, seq), 0, ~0u), GVM_OK);
+	for (unsigned r = 0; r < READERS; r++) {
+		struct timeval soon = {.tv_usec = 1000};
+
+		readers[r] = link_ready(&node, 2 + r);
+		/* Until the node stops taking requests. */
+		setsockopt(readers[r], SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+		for (unsigned i = 0; i < ASKED; i++) {
+			struct gvm_get_req what = {.region = chunk_region,
+						   .chunk = (i * 7 + r) % CHUNKS,
+						   .page_mask = ~0u,
+						   .want_page = GVM_NO_PAGE};
+			uint8_t meta[GVM_META_MAX], frame[256];
+			size_t len = frame_pack(frame, GVM_OP_GET, what.chunk, meta,
+						gvm_get_req_pack(&what, meta), NULL, 0);
+
+			if (send(readers[r], frame, len, MSG_NOSIGNAL) != (ssize_t)len)
+				break;
+		}
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		seq++;
+		noise_fill();
+		for (unsigned i = 0; i < CHUNKS; i++)
+			CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, seq), 0, ~0u), GVM_OK);
+		for (unsigned i = 0; i < CHUNKS; i += 10)
+			chunk_get(fd, noise, i, gvm_version(1, seq), ~0u, (uint8_t)(i % 32));
+	}
+	stat = link_stat(fd);
+	CHECK_EQ(stat.chunks, CHUNKS);
+	/* Where the node has not given up on them yet, their answers are the old content, untouched by
+	 * the PUTs since. */
+	for (unsigned r = 0; r < 3; r++)
+		for (unsigned i = 0; i < 5 && frame_receive(readers[r], &answer); i++)
+			answer_verify();
+	for (unsigned r = 0; r < READERS; r++)
+		close(readers[r]);
+	node_answers(&node);
+	close(fd);
+	node_stop(&node);
+}
+
+static unsigned long rss_kib(void)
+{
+	char path[64], line[256];
+	unsigned long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)node.pid);
+	f = fopen(path, "re");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmRSS: %lu", &kib) == 1)
+			break;
+	fclose(f);
+	CHECK(kib);
+	return kib;
+}
+
+static void idle_connections_cost_little(void)
+{
+	enum { LINKS = 900 };
+	static int fds[LINKS];
+	unsigned long before;
+
+	node_start(&node, "64M", NULL);
+	node_answers(&node);
+	before = rss_kib();
+	for (unsigned i = 0; i < LINKS; i++)
+		fds[i] = link_ready(&node, i + 1);
+	CHECK_EQ(link_stat(fds[0]).clients, LINKS);
+	CHECK(rss_kib() - before < LINKS * 16);
+	for (unsigned i = 0; i < LINKS; i++) {
+		CHECK_EQ(link_call(fds[i], &answer, GVM_OP_PING, ping, i), GVM_OK);
+		close(fds[i]);
+	}
+	node_stop(&node);
+}
+
+static void connection_that_ends_in_the_middle_leaves_nothing(void)
+{
+	struct gvm_node_stat_rsp stat;
+	int fd, other;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, 16);
+	CHECK_EQ(chunk_put(fd, noise, 0, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	for (unsigned i = 0; i < 200; i++) {
+		size_t len = put_pack(put_frame, 1, noise, 0, gvm_version(1, 2 + i), 0, ~0u);
+
+		other = link_ready(&node, 1);
+		get_send(other, 1, 0, 0, ~0u, 3);
+		link_write(other, put_frame, len * (1 + i) / 250);
+		close(other);
+	}
+	node_answers(&node);
+	chunk_get(fd, noise, 0, gvm_version(1, 1), ~0u, 0);
+	stat = link_stat(fd);
+	CHECK_EQ(stat.chunks, 1);
+	close(fd);
+	node_stop(&node);
+}
+
+static void sigterm_answers_what_has_arrived(void)
+{
+	enum { PUTS = 100 };
+	char line[128];
+	unsigned done = 0;
+	int fd, idle;
+
+	node_start(&node, "64M", NULL);
+	idle = link_ready(&node, 2);
+	fd = link_ready(&node, 1);
+	region_make(fd, PUTS);
+	for (unsigned i = 0; i < PUTS; i++) {
+		link_write(fd, put_frame,
+			   put_pack(put_frame, i, noise, i, gvm_version(1, 1), 0, ~0u));
+		if (i == PUTS / 2)
+			kill(node.pid, SIGTERM);
+	}
+	while (frame_receive(fd, &answer)) {
+		CHECK_EQ(answer.hdr.status, GVM_OK);
+		done++;
+	}
+	CHECK(done >= PUTS / 2);
+	CHECK(link_ended(idle));
+	CHECK_EQ(node_wait(&node), 0);
+	/* Every PUT that it holds was acknowledged, and the other way round. */
+	snprintf(line, sizeof(line), "ends, and with it 1 regions with %u chunks", done);
+	CHECK(strstr(node.log, line));
+	close(fd);
+	close(idle);
+}
+
+static void sigterm_does_not_wait_for_ever(void)
+{
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, 16);
+	for (unsigned i = 0; i < 16; i++)
+		CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	for (unsigned i = 0; i < 400; i++) /* and then takes nothing */
+		get_send(fd, i, i % 16, gvm_version(1, 1), ~0u, GVM_NO_PAGE);
+	node_stop(&node);
+	close(fd);
+}
+
+static const struct check_test tests[] = {
+	{"every-pipelined-request-is-answered", every_pipelined_request_is_answered},
+	{"stalled-readers-hurt-nobody", stalled_readers_hurt_nobody},
+	{"idle-connections-cost-little", idle_connections_cost_little},
+	{"connection-that-ends-in-the-middle-leaves-nothing",
+	 connection_that_ends_in_the_middle_leaves_nothing},
+	{"sigterm-answers-what-has-arrived", sigterm_answers_what_has_arrived},
+	{"sigterm-does-not-wait-for-ever", sigterm_does_not_wait_for_ever},
+};
+
+int main(int argc, char **argv)
+{
+	struct rlimit files;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	noise_fill();
+	return check_run(argc, argv, tests, sizeof(tests) / sizeof(*tests));
+}
