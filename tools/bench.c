@@ -8,6 +8,7 @@
  * places in the same order.
  */
 #include "bench.h"
+#include "codec_bench.h"
 #include "gvm.h"
 #include "size.h"
 
@@ -21,6 +22,7 @@
 
 static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
+	"       gvm bench codec [--chunks N] FILE [LATER]\n"
 	"\n"
 	"Measures gvmfs against nbdkit + nbdfuse, and a memory node against memcached,\n"
 	"Redis and a raw TCP exchange. Starts and stops everything by itself; needs root\n"
@@ -30,7 +32,10 @@ static const char help_text[] =
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
-	"  --help         show this text\n";
+	"  --help         show this text\n"
+	"\n"
+	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
+	"see gvm bench codec --help.\n";
 
 static const struct bench_sizes full = {
 	.rounds = 7,
@@ -312,6 +317,8 @@ int cmd_bench(int argc, char **argv)
 	unsigned rounds = 0;
 	int c;
 
+	if (argc > 1 && !strcmp(argv[1], "codec"))
+		return cmd_bench_codec(argc - 1, argv + 1);
 	b.z = full;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

@@ -9,7 +9,7 @@
  *
  * The four sizes take turns on each chunk, so that a disturbance hits all of them alike.
  */
-#include "tools/codec_bench.h"
+#include "codec_bench.h"
 
 #include "memnode/codec.h"
 #include "memnode/gvm_client.h"
@@ -321,11 +321,15 @@ out:
 
 static void usage(FILE *to)
 {
-	fprintf(to, "usage: gvm bench codec [--chunks N] FILE [LATER]\n"
-		    "Measures the chunk codec with each block size on FILE, a raw image of a guest's "
-		    "RAM;\nwith LATER, an image of the same guest taken later, also what the guest "
-		    "changed.\n\n"
-		    "  --chunks N   try N chunks, evenly spaced (default 4000; 0: all)\n");
+	fputs("usage: gvm bench codec [--chunks N] FILE [LATER]\n"
+	      "\n"
+	      "Measures the chunk codec with each block size on FILE, a raw image of a\n"
+	      "guest's RAM; with LATER, an image of the same guest taken later, also what\n"
+	      "the guest changed.\n"
+	      "\n"
+	      "  --chunks N   try N chunks, evenly spaced (default 4000; 0: all)\n"
+	      "  --help       show this text\n",
+	      to);
 }
 
 int cmd_bench_codec(int argc, char **argv)
@@ -338,6 +342,7 @@ int cmd_bench_codec(int argc, char **argv)
 	char *end;
 	int c, ret;
 
+	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 'n':
