@@ -9,7 +9,39 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define SLOW_NS 3000000000ull /* a wait that deserves a line */
+#define SLOW_NS	     3000000000ull  /* a wait that deserves a line */
+#define LOST_EACH_NS 60000000000ull /* a node that stays away is spoken of again then */
+
+static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_state state,
+		       bool renewed, const char *why)
+{
+	const char *addr = gvm_conn_addr(conn);
+	uint64_t now_ns = gvm_now_ns(), *said_ns;
+	unsigned i = 0;
+
+	while (i < pool->count && pool->conns[i] != conn)
+		i++;
+	if (i == pool->count)
+		return;
+	said_ns = &pool->lost_said_ns[i];
+	if (state == GVM_CONN_FAILED) {
+		log_error(NULL, "node %s refused for good: %s", addr, why);
+	} else if (state == GVM_CONN_CONNECTING) {
+		if (*said_ns && now_ns - *said_ns < LOST_EACH_NS)
+			return;
+		*said_ns = now_ns;
+		log_warning(NULL, "node %s not reachable (%s); %u requests wait", addr, why,
+			    gvm_conn_pending(conn));
+	} else {
+		*said_ns = 0;
+		if (renewed)
+			log_error(NULL,
+				  "node %s restarted without its memory: the chunks that it held are LOST",
+				  addr);
+		else
+			log_info(NULL, "node %s connected", addr);
+	}
+}
 
 static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 			  const char *why, void *arg)
@@ -17,21 +49,8 @@ static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool
 	struct pool *pool = arg;
 
 	pool->generation++;
-	if (pool->speaks) {
-		const char *addr = gvm_conn_addr(conn);
-
-		if (state == GVM_CONN_FAILED)
-			log_error(NULL, "node %s refused for good: %s", addr, why);
-		else if (state == GVM_CONN_CONNECTING)
-			log_warning(NULL, "node %s not reachable (%s); %u requests wait", addr,
-				    why, gvm_conn_pending(conn));
-		else if (renewed)
-			log_error(NULL,
-				  "node %s restarted without its memory: the chunks that it held are LOST",
-				  addr);
-		else
-			log_info(NULL, "node %s connected", addr);
-	}
+	if (pool->speaks)
+		pool_speak(pool, conn, state, renewed, why);
 	if (state == GVM_CONN_UP && pool->on_up)
 		pool->on_up(pool, conn);
 }

@@ -22,6 +22,7 @@ struct pool {
 	uint64_t client;
 	int epoll_fd; /* descriptors of new connections are added here; -1: nowhere */
 	struct gvm_conn *conns[POOL_CONNS_MAX];
+	uint64_t lost_said_ns[POOL_CONNS_MAX]; /* of each: when its loss was logged; 0: not since it was up */
 	unsigned count;
 	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
