@@ -28,8 +28,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEATHS_MAX	5 /* so many within DEATHS_NS: give up */
-#define DEATHS_NS	10000000000ull
+/* So many workers in a row that lived no longer than that: what kills them will not go away. One
+ * that is killed from outside, however often, is replaced. */
+#define YOUNG_DEATHS_MAX 5
+#define YOUNG_NS	 300000000ull
 #define MOUNTINFO_LINE	4096
 
 struct supervisor {
@@ -39,8 +41,8 @@ struct supervisor {
 	int ready_fd;
 	pid_t worker;
 	sigset_t signals;
-	uint64_t deaths[DEATHS_MAX]; /* when the last ones were */
-	unsigned death_count;
+	uint64_t started_ns; /* the worker */
+	unsigned young_deaths;
 };
 
 static int mount_gvmfs(struct supervisor *s)
@@ -154,16 +156,14 @@ static int worker_start(struct supervisor *s, bool serve)
 		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 	}
 	s->worker = pid;
+	s->started_ns = gvm_now_ns();
 	return 0;
 }
 
 static bool dies_too_often(struct supervisor *s)
 {
-	uint64_t now = gvm_now_ns(), *slot = &s->deaths[s->death_count++ % DEATHS_MAX];
-	bool often = s->death_count > DEATHS_MAX && now - *slot < DEATHS_NS;
-
-	*slot = now;
-	return often;
+	s->young_deaths = gvm_now_ns() - s->started_ns < YOUNG_NS ? s->young_deaths + 1 : 0;
+	return s->young_deaths == YOUNG_DEATHS_MAX;
 }
 
 /* Ends the mount for its users at once, and saves what they had written. */
