@@ -29,6 +29,7 @@ struct op {
 	uint64_t size;
 	uint64_t off;
 	bool attached_here;
+	bool replaced; /* unlink: a rename that is already safe took the name */
 	void (*then)(struct op *op, int result); /* what follows a size change */
 	const void *data;
 	uint8_t *kept;

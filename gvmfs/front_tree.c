@@ -326,6 +326,11 @@ void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	make(req, parent, name, mode, RECORD_REGION, fi);
 }
 
+static void unlink_end(struct op *op, int error)
+{
+	op_end(op, true, op->replaced ? 0 : error);
+}
+
 static void unlink_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
@@ -335,10 +340,10 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 	if (result < 0) { /* as it was */
 		d->rec.orphan = 0;
 		journal_publish32(&d->use, INODE_USED);
-		op_end(op, true, result);
+		unlink_end(op, result);
 		return;
 	}
-	op_end(op, true, 0);
+	unlink_end(op, 0);
 	front_settle(w, inode);
 }
 
@@ -349,7 +354,7 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 
 	(void)result; /* nodes that do not answer do not keep a name from going */
 	if (inode->writer_alive && !region_is_attached(w, inode)) {
-		op_end(op, true, EBUSY);
+		unlink_end(op, EBUSY);
 		return;
 	}
 	/* Still a region, without a name: what is on the nodes goes when it is closed. */
@@ -365,7 +370,7 @@ static void unlink_run(struct task *task)
 	struct inode *inode = op->inode;
 
 	if (worker_disk(w, inode)->use != INODE_USED) {
-		op_end(op, true, ENOENT);
+		unlink_end(op, ENOENT);
 		return;
 	}
 	inode->writer_alive = false;
@@ -375,12 +380,13 @@ static void unlink_run(struct task *task)
 		unlink_checked(w, inode, 0, op);
 }
 
-static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode)
+static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode, bool replaced)
 {
 	struct op *op = op_new(w, req, inode);
 
 	if (!op)
 		return;
+	op->replaced = replaced;
 	op->task.run = unlink_run;
 	inode_acquire(inode, &op->task);
 }
@@ -401,7 +407,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 	else if (is_folder && inode_has_children(&w->inodes, &worker_disk(w, inode)->rec.id))
 		fuse_reply_err(req, ENOTEMPTY);
 	else
-		unlink_inode(w, req, inode);
+		unlink_inode(w, req, inode, false);
 }
 
 void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -414,18 +420,23 @@ void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, true);
 }
 
-/* What the new name replaces goes once the new record is safe; until then the newer one shows. */
+/* What the new name replaces goes once the new record is safe (until then the newer one shows), and
+ * is gone when the rename is answered. */
 static void rename_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 	struct inode *replaced = op->size ? inode_get(&w->inodes, (unsigned)op->size) : NULL;
 	struct journal_inode *d = worker_disk(w, op->inode);
+	fuse_req_t req = op->req;
 
 	if (result < 0) {
 		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
 		d->rec.parent = inode_disk(&w->inodes, (unsigned)op->off)->rec.id;
 	} else if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
-		unlink_inode(w, NULL, replaced);
+		op->req = NULL;
+		op_end(op, true, 0);
+		unlink_inode(w, req, replaced, true);
+		return;
 	}
 	op_end(op, true, result);
 }
