@@ -7,6 +7,8 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +23,7 @@ struct read_io {
 	fuse_req_t req;
 	uint64_t off;
 	uint32_t size;
+	bool waiting; /* in pager_want(): may be woken */
 };
 
 int pager_init(struct worker *w)
@@ -406,6 +409,39 @@ static void read_wake(struct worker *w, struct pager_wait *wait)
 		pager_want(w, wait, count, chunk, pages, GVM_NO_PAGE);
 }
 
+/* True if SIGKILL is on its way to a thread. */
+static bool thread_is_killed(pid_t tid)
+{
+	char path[40], line[128];
+	unsigned long long set = 0, sets = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
+			sets |= set;
+	if (f)
+		fclose(f);
+	return sets >> (SIGKILL - 1) & 1;
+}
+
+/*
+ * The kernel says that the reader has a signal. It waits in a page fault most likely, and an error
+ * would kill it (SIGBUS): only one that is being killed anyway is let go, so that a node that does
+ * not answer does not hold dead processes.
+ */
+static void read_interrupted(fuse_req_t req, void *data)
+{
+	struct read_io *io = data;
+
+	if (!thread_is_killed(fuse_req_ctx(req)->pid))
+		return;
+	io->wait.error = -EINTR;
+	if (io->waiting && !io->wait.starved)
+		read_wake(fuse_req_userdata(req), &io->wait);
+}
+
 /* Fetches chunks ahead of a reader that goes on as it did, into entries that nobody needs now. */
 static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size_t size)
 {
@@ -469,6 +505,8 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 		return;
 	}
 	*io = now;
+	fuse_req_interrupt_func(req, read_interrupted, io);
+	io->waiting = true;
 	pager_want(w, &io->wait, count, chunk, pages,
 		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);
 	read_ahead(w, inode, off, size);

@@ -301,6 +301,15 @@ static int load_names(struct worker *w)
 	return got < 0 ? got : 0;
 }
 
+/* A change that a predecessor had begun is in the journal and perhaps on no node: refreshing the
+ * table saves it. */
+static void names_compared(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	(void)result;
+	(void)arg;
+}
+
 /* Finishes what a predecessor had begun. */
 static void settle_all(struct worker *w)
 {
@@ -367,6 +376,8 @@ int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
 	if (successor && w->journal.super->init_bytes)
 		session_take_over(w);
 	settle_all(w);
+	if (successor)
+		names_refresh(w, true, names_compared, NULL);
 	kill(getppid(), WORKER_READY);
 	if (!opts->foreground)
 		log_to_syslog();
