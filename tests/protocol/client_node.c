@@ -279,8 +279,10 @@ static int liar_open(char *addr, size_t bytes)
 	return fd;
 }
 
-/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED. */
-static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count)
+/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED; keeps
+ * them open for so long. */
+static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
+		       unsigned keep_ms)
 {
 	int peers[64];
 	unsigned n = 0;
@@ -293,7 +295,7 @@ static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t by
 		if (peers[n] >= 0 && send(peers[n], say, bytes, MSG_NOSIGNAL) >= 0)
 			n++;
 	}
-	rig_run_ms(conn, 20);
+	rig_run_ms(conn, keep_ms);
 	for (unsigned i = 0; i < n; i++)
 		close(peers[i]);
 }
@@ -313,16 +315,15 @@ static void what_is_no_node_gets_nothing_but_pauses(void)
 
 	left = 0;
 	gvm_node_stat(conn, ask(&waits));
-	liar_serve(fd, conn, http, sizeof(http) - 1, 3);
+	liar_serve(fd, conn, http, sizeof(http) - 1, 3, 20);
 	CHECK(strstr(seen.log, "a frame header that makes no sense\n"));
 	/* One that never says anything. */
-	liar_serve(fd, conn, "", 0, 1);
-	rig_run_ms(conn, 500);
+	liar_serve(fd, conn, "", 0, 1, 600);
 	CHECK(strstr(seen.log, "no answer to the handshake\n"));
 	/* A HELLO without an incarnation. */
 	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
 	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2);
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
 	CHECK(strstr(seen.log, "an answer to HELLO that makes no sense\n"));
 	CHECK_EQ(waits.ends, 0);
 	CHECK(!seen.up && !seen.failed);
@@ -348,11 +349,11 @@ static void another_protocol_version_is_believed_when_repeated(void)
 	gvm_node_stat(conn, ask(&waits));
 	h.meta_len = (uint16_t)gvm_error_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
 	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2);
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
 	CHECK_EQ(waits.ends, 0);
 	CHECK_EQ(seen.failed, 0);
 	frame[4] = GVM_VERSION + 1;
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 5);
+	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 5, 20);
 	CHECK_EQ(seen.failed, 1);
 	CHECK_EQ(waits.call.req.result, -EPROTONOSUPPORT);
 	gvm_conn_destroy(conn);
