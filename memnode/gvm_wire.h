@@ -177,7 +177,8 @@ struct gvm_hdr {
 
 /* chunks: size of the region; reserve_chunks: how many of them this node promises to hold. A
  * CREATE whose id exists with the same numbers is OK (a repeated request). */
-#define GVM_MSG_REGION_CREATE_REQ(F) F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
+#define GVM_MSG_REGION_CREATE_REQ(F)                                                               \
+	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
 /* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
  * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
  * writer has a connection open answers BUSY unless force is 1. view: must not be older than the
@@ -188,7 +189,8 @@ struct gvm_hdr {
 	F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, writer_alive)
 /* CLOSE ends the writer's attachment: others may attach without force. */
 #define GVM_MSG_REGION_CLOSE_REQ(F) F(id, region) F(u64, epoch)
-#define GVM_MSG_REGION_RESIZE_REQ(F) F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks)
+#define GVM_MSG_REGION_RESIZE_REQ(F)                                                               \
+	F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks)
 #define GVM_MSG_REGION_DELETE_REQ(F) F(id, region) F(u64, epoch)
 #define GVM_MSG_REGION_STAT_REQ(F) F(id, region)
 #define GVM_MSG_REGION_STAT_RSP(F)                                                                 \
@@ -225,7 +227,8 @@ struct gvm_hdr {
 #define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
 /* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
  * version is an error (STALE) and then none is changed; of the same version, left as it is. */
-#define GVM_MSG_DISCARD_REQ(F) F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version)
+#define GVM_MSG_DISCARD_REQ(F)                                                                     \
+	F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version)
 
 #define GVM_MESSAGES(M)                                                                            \
 	M(error_rsp, GVM_MSG_ERROR_RSP)                                                            \

@@ -27,7 +27,7 @@
 #define SHIFTS	     (CHUNK_BLOCK_SHIFT_MAX + 1)
 #define FRAME_FIELDS 48 /* header and version of an answer: what a frame costs beside its head */
 
-static const unsigned changed_counts[] = { 1, 2, 4 };
+static const unsigned changed_counts[] = {1, 2, 4};
 #define CHANGES (sizeof(changed_counts) / sizeof(*changed_counts))
 
 /* Times of one operation, for their median. */
@@ -60,7 +60,7 @@ struct bench {
 	uint8_t chunk[GVM_CHUNK_BYTES], out[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
 };
 
-static const struct gvm_id region = { { 1 } };
+static const struct gvm_id region = {{1}};
 
 static int series_add(struct series *s, uint64_t ns)
 {
@@ -132,8 +132,8 @@ static int write_back(struct bench *b, struct write_back *w, const struct chunk_
 		return -ENOMEM;
 	w->chunks++;
 	w->pages += (unsigned)__builtin_popcount(pages);
-	w->sent_bytes += CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(delta.block_mask)) +
-			 delta.body_bytes;
+	w->sent_bytes +=
+		CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(delta.block_mask)) + delta.body_bytes;
 	for (uint32_t m = blocks & base->block_mask; m; m &= m - 1) {
 		unsigned k = (unsigned)__builtin_ctz(m);
 
@@ -218,7 +218,8 @@ static int chunk_try_all(struct bench *b, uint64_t at)
 
 		if (!page_is_zero(page))
 			nonzero |= 1u << p;
-		if (b->image_later && memcmp(page, b->image_later + (page - b->image), GVM_PAGE_BYTES))
+		if (b->image_later &&
+		    memcmp(page, b->image_later + (page - b->image), GVM_PAGE_BYTES))
 			later |= 1u << p;
 	}
 	if (!nonzero)
@@ -251,11 +252,14 @@ static void write_back_print(struct write_back *w, const char *what, unsigned sh
 
 static void bench_print(struct bench *b)
 {
-	printf("%llu chunks with non-zero pages (%.1f MiB of such pages); pages in a block of gvmfs: %u\n\n",
+	printf("%llu chunks with non-zero pages (%.1f MiB of such pages); pages in a block of "
+	       "gvmfs: %u\n\n",
 	       (unsigned long long)b->tried, (double)b->of[0].nonzero_bytes / (1 << 20),
 	       1u << CHUNK_BLOCK_SHIFT);
-	printf("Whole chunks; encoded and heads in %% of the non-zero bytes, raw in %% of the encoded,\n"
-	       "times are medians. The first page is the one waited for: its frame and its decoding.\n"
+	printf("Whole chunks; encoded and heads in %% of the non-zero bytes, raw in %% of the "
+	       "encoded,\n"
+	       "times are medians. The first page is the one waited for: its frame and its "
+	       "decoding.\n"
 	       "%6s %9s %7s %7s %11s %11s %12s %12s\n",
 	       "pages", "encoded %", "heads %", "raw %", "encode us", "decode us", "first bytes",
 	       "first us");
@@ -269,7 +273,8 @@ static void bench_print(struct bench *b)
 		       series_median_us(&f->decode), per(f->first_frame_bytes, f->first_frames),
 		       series_median_us(&f->first_page));
 	}
-	printf("\nWriting back changed pages of a chunk, bytes a chunk: fetched is what a writer that\n"
+	printf("\nWriting back changed pages of a chunk, bytes a chunk: fetched is what a writer "
+	       "that\n"
 	       "holds nothing but the changed pages must read first.\n"
 	       "%6s  %-12s %9s %9s %9s %9s\n",
 	       "pages", "changed", "sent", "fetched", "both", "encode us");
@@ -334,9 +339,9 @@ static void usage(FILE *to)
 
 int cmd_bench_codec(int argc, char **argv)
 {
-	static const struct option options[] = { { "chunks", required_argument, NULL, 'n' },
-						 { "help", no_argument, NULL, 'h' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {{"chunks", required_argument, NULL, 'n'},
+						{"help", no_argument, NULL, 'h'},
+						{NULL, 0, NULL, 0}};
 	uint64_t limit = 4000, later_chunks = 0, step;
 	struct bench *b;
 	char *end;
@@ -380,9 +385,9 @@ int cmd_bench_codec(int argc, char **argv)
 	}
 	if (ret) {
 		fprintf(stderr, "gvm bench codec: %s: %s\n", argv[optind],
-			ret == -EINVAL	? "not of the first image's size" :
-			ret == -ENODATA ? "less than a chunk" :
-					  strerror(-ret));
+			ret == -EINVAL	  ? "not of the first image's size"
+			: ret == -ENODATA ? "less than a chunk"
+					  : strerror(-ret));
 		return 1;
 	}
 	step = limit && b->chunks > limit ? b->chunks / limit : 1;

@@ -24,12 +24,14 @@ static inline void fuzz_hashes_fix(struct chunk_head *h, const uint8_t *body,
 	}
 }
 
-/* Makes a packed head's masks, counts and lengths right (room: CHUNK_HEAD_MAX); returns its length. */
+/* Makes a packed head's masks, counts and lengths right (room: CHUNK_HEAD_MAX); returns its length.
+ */
 static inline size_t fuzz_head_fix(uint8_t *head)
 {
 	unsigned shift = head[4] % (CHUNK_BLOCK_SHIFT_MAX + 1);
 	uint32_t zero_map = (uint32_t)gvm_load_le(head, 4), sum = 0;
-	uint32_t blocks = (uint32_t)gvm_load_le(head + 8, 4) & chunk_blocks_complete(shift, zero_map);
+	uint32_t blocks =
+		(uint32_t)gvm_load_le(head + 8, 4) & chunk_blocks_complete(shift, zero_map);
 	uint8_t *entry = head + CHUNK_HEAD_BYTES(0);
 
 	head[4] = (uint8_t)shift;

@@ -5,14 +5,11 @@
  * A real connection, whose socket leads back here. The requests that it sends are checked to be
  * frames; the answers come from the input: flags u8 (1: the client has a key; 2: the handshake is
  * answered well; 4: small pieces), then steps: what u8, and what it needs.
- *   what & 7: 0, 1 an answer: to which request u8, status u8, flags u8, meta length u16, data length
- *                  u16, meta, data; header and checks are made right
- *             2 bytes as they are: length u8, bytes
- *             3 a request is made: op u8
- *             4 a request is cancelled: which u8
- *             5 the answer to a GET, its chunk head and hashes made right: which u8, flags u8, meta
- *               length u16, meta, body length u16, body
- *             6 the node closes
+ *   what & 7: 0, 1 an answer: to which request u8, status u8, flags u8, meta length u16, data
+ * length u16, meta, data; header and checks are made right 2 bytes as they are: length u8, bytes 3
+ * a request is made: op u8 4 a request is cancelled: which u8 5 the answer to a GET, its chunk head
+ * and hashes made right: which u8, flags u8, meta length u16, meta, body length u16, body 6 the
+ * node closes
  *
  * fuzz-sources: memnode/client.c memnode/client_addr.c memnode/client_frames.c
  * fuzz-sources: memnode/client_link.c memnode/client_rx.c memnode/client_table.c
@@ -34,7 +31,7 @@
 #define STREAM_BYTES (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX)
 
 static const uint8_t key[] = "a key of the fuzzer";
-static const struct gvm_id region = { { 7 } };
+static const struct gvm_id region = {{7}};
 
 /* A request that the client made. */
 struct made {
@@ -151,7 +148,7 @@ static void request_make(uint8_t op, struct fuzz_input *input)
 	switch (op % 8) {
 	case 0:
 	case 1:
-		m->get.what = (struct gvm_get_req){ .region = region, .chunk = 3, .want_page = 255 };
+		m->get.what = (struct gvm_get_req){.region = region, .chunk = 3, .want_page = 255};
 		m->get.what.version = fuzz_take(input, 1);
 		m->get.what.page_mask = (uint32_t)fuzz_take(input, 4);
 		if (m->get.what.page_mask)
@@ -161,25 +158,25 @@ static void request_make(uint8_t op, struct fuzz_input *input)
 		gvm_get(conn, &m->get);
 		break;
 	case 2:
-		m->put.what = (struct gvm_put_req){ .region = region, .chunk = 3, .version = 9 };
+		m->put.what = (struct gvm_put_req){.region = region, .chunk = 3, .version = 9};
 		m->put.head = &put_head;
 		m->put.body = put_body;
 		gvm_put(conn, &m->put);
 		break;
 	case 3:
-		gvm_name_list(conn, &m->call, &(struct gvm_name_list_req){ 0 });
+		gvm_name_list(conn, &m->call, &(struct gvm_name_list_req){0});
 		break;
 	case 4:
 		gvm_node_stat(conn, &m->call);
 		break;
 	case 5:
-		gvm_region_index(conn, &m->call, &(struct gvm_region_index_req){ region, 0 });
+		gvm_region_index(conn, &m->call, &(struct gvm_region_index_req){region, 0});
 		break;
 	case 6:
-		gvm_region_open(conn, &m->call, &(struct gvm_region_open_req){ .region = region });
+		gvm_region_open(conn, &m->call, &(struct gvm_region_open_req){.region = region});
 		break;
 	default:
-		gvm_region_list(conn, &m->call, &(struct gvm_region_list_req){ 0 });
+		gvm_region_list(conn, &m->call, &(struct gvm_region_list_req){0});
 	}
 }
 
@@ -259,7 +256,7 @@ static void answer_send(struct gvm_hdr *h, const uint8_t *meta, const uint8_t *d
 
 static const struct arrived *arrived_pick(struct fuzz_input *input)
 {
-	static const struct arrived none = { .op = GVM_OP_PING, .tag = 77 };
+	static const struct arrived none = {.op = GVM_OP_PING, .tag = 77};
 	unsigned n = (unsigned)fuzz_take(input, 1);
 
 	return arrived_count && n < 250 ? &arrived[n % arrived_count] : &none;
@@ -268,7 +265,7 @@ static const struct arrived *arrived_pick(struct fuzz_input *input)
 static void step_answer(struct fuzz_input *input)
 {
 	const struct arrived *to = arrived_pick(input);
-	struct gvm_hdr h = { .op = to->op, .tag = to->tag };
+	struct gvm_hdr h = {.op = to->op, .tag = to->tag};
 	size_t meta_len, data_len;
 	uint8_t *meta, *data;
 
@@ -299,8 +296,8 @@ static void step_piece(struct fuzz_input *input)
 {
 	static uint8_t body[GVM_CHUNK_BYTES];
 	const struct arrived *to = arrived_pick(input);
-	struct gvm_hdr h = { .op = GVM_OP_GET, .tag = to->tag };
-	uint8_t meta[GVM_META_MAX] = { 0 }, *copy;
+	struct gvm_hdr h = {.op = GVM_OP_GET, .tag = to->tag};
+	uint8_t meta[GVM_META_MAX] = {0}, *copy;
 	struct chunk_head head;
 	size_t bytes;
 
@@ -358,12 +355,12 @@ static void step(struct fuzz_input *input)
 
 static void handshake(bool keyed)
 {
-	struct gvm_hdr h = { .op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE };
+	struct gvm_hdr h = {.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE};
 	struct gvm_auth_rsp proof;
 	uint8_t meta[GVM_META_MAX];
 
-	welcome = (struct gvm_hello_rsp){ .version = GVM_VERSION, .need_auth = keyed,
-					  .incarnation = { { 5 } }, .nonce = { { 6 } } };
+	welcome = (struct gvm_hello_rsp){
+		.version = GVM_VERSION, .need_auth = keyed, .incarnation = {{5}}, .nonce = {{6}}};
 	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&welcome, meta);
 	answer_send(&h, meta, NULL);
 	if (keyed) {
@@ -377,9 +374,9 @@ static void handshake(bool keyed)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz_input input = { data, size };
+	struct fuzz_input input = {data, size};
 	unsigned flags = (unsigned)fuzz_take(&input, 1);
-	struct gvm_conn_opts opts = { .client = 1 };
+	struct gvm_conn_opts opts = {.client = 1};
 
 	if (!codec) {
 		codec = chunk_codec_create();

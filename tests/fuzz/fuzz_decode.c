@@ -15,7 +15,7 @@
 
 #define FILLER 0xa5
 
-static const struct gvm_id region = { { 9 } };
+static const struct gvm_id region = {{9}};
 static uint8_t chunk[GVM_CHUNK_BYTES];
 
 /* Room that ends where nothing may be read: the lz4 library knows no sanitizer. */
@@ -65,8 +65,8 @@ static void head_parts(const struct chunk_head *head, uint32_t blocks)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct chunk_codec *codec;
-	struct fuzz_input in = { data, size };
-	uint8_t *packed, *body, again[CHUNK_HEAD_MAX], fixed[CHUNK_HEAD_MAX] = { 0 };
+	struct fuzz_input in = {data, size};
+	uint8_t *packed, *body, again[CHUNK_HEAD_MAX], fixed[CHUNK_HEAD_MAX] = {0};
 	unsigned flags = (unsigned)fuzz_take(&in, 1);
 	uint64_t place = fuzz_take(&in, 1);
 	uint32_t zero_pages = (uint32_t)fuzz_take(&in, 4), valid, may;

@@ -11,7 +11,7 @@
 #include "fuzz.h"
 #include "memnode/codec.h"
 
-static const struct gvm_id region = { { 9 } };
+static const struct gvm_id region = {{9}};
 static uint8_t chunk[GVM_CHUNK_BYTES], out[GVM_CHUNK_BYTES];
 
 static void page_fill(struct fuzz_input *in, uint8_t *page)
@@ -32,7 +32,7 @@ static void page_fill(struct fuzz_input *in, uint8_t *page)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct chunk_codec *codec;
-	struct fuzz_input in = { data, size };
+	struct fuzz_input in = {data, size};
 	unsigned shift = (unsigned)fuzz_take(&in, 1) % (CHUNK_BLOCK_SHIFT_MAX + 1);
 	uint32_t blocks = (uint32_t)fuzz_take(&in, 4), zero = (uint32_t)fuzz_take(&in, 4), valid;
 	uint8_t packed[CHUNK_HEAD_MAX], *body = malloc(GVM_CHUNK_BYTES), *exact;

@@ -236,7 +236,7 @@ static void client_end(struct client *c)
 
 static size_t put_fix(uint8_t *meta, size_t meta_len, uint8_t *data, size_t data_len)
 {
-	uint8_t head[CHUNK_HEAD_MAX] = { 0 };
+	uint8_t head[CHUNK_HEAD_MAX] = {0};
 	struct gvm_put_req put;
 	struct chunk_head h;
 	size_t fields = 48, len = meta_len > fields ? meta_len - fields : 0;
@@ -256,7 +256,7 @@ static void step_frame(struct conns *s, struct client *c, unsigned what, struct 
 {
 	static uint8_t frame[STREAM_BYTES];
 	uint8_t *meta = frame + GVM_HDR_BYTES, *data;
-	struct gvm_hdr h = { .op = (uint8_t)fuzz_take(in, 1), .tag = fuzz_take(in, 1) };
+	struct gvm_hdr h = {.op = (uint8_t)fuzz_take(in, 1), .tag = fuzz_take(in, 1)};
 	size_t meta_len = fuzz_take(in, 2) % (GVM_META_MAX + 1), data_len = fuzz_take(in, 2);
 	uint8_t *copy;
 
@@ -316,7 +316,7 @@ static void step(struct conns *s, struct fuzz_input *in)
 	case 1:
 		bytes = (size_t)fuzz_take(in, 1);
 		copy = fuzz_take_copy(in, &bytes);
-			client_give(s, c, copy, bytes);
+		client_give(s, c, copy, bytes);
 		free(copy);
 		break;
 	case 2:
@@ -333,7 +333,7 @@ static void step(struct conns *s, struct fuzz_input *in)
 /* What the node's own books say must be what its records say. */
 static void books_check(const struct node *n)
 {
-	struct region_totals all = { 0 };
+	struct region_totals all = {0};
 	uint64_t promised = 0;
 
 	for (unsigned i = 0; i < n->regions.count; i++) {
@@ -359,8 +359,8 @@ static void books_check(const struct node *n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const union conn_addr peer = { .v4 = { .sin_family = AF_INET } };
-	struct fuzz_input in = { data, size };
+	static const union conn_addr peer = {.v4 = {.sin_family = AF_INET}};
+	struct fuzz_input in = {data, size};
 	unsigned flags = (unsigned)fuzz_take(&in, 1);
 	struct conns conns;
 	struct node node;

@@ -30,7 +30,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct fuzz_input in = { data, size };
+	struct fuzz_input in = {data, size};
 	unsigned flags = (unsigned)fuzz_take(&in, 1);
 	uint8_t hdr[GVM_HDR_BYTES], again[GVM_META_MAX], whole[GVM_HDR_BYTES + GVM_META_MAX];
 	uint8_t *meta;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* replay.c - runs a harness on the files of the folders given: the kept corpus, without libFuzzer. */
+/* replay.c - runs a harness on the files of the folders given: the kept corpus, without libFuzzer.
+ */
 #include "fuzz.h"
 
 #include <dirent.h>

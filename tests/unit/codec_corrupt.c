@@ -126,7 +126,7 @@ static void head_of(struct chunk_head *h, unsigned shift, uint32_t zero_map, uin
 static void body_of_another_size_is_refused_and_stays_in_its_pages(void)
 {
 	struct chunk_head h;
-	static const unsigned pages[] = { 1, 3, 4, 5, 8 };
+	static const unsigned pages[] = {1, 3, 4, 5, 8};
 
 	chunk_make(0, &h);
 	for (unsigned i = 0; i < 5; i++) {
@@ -266,12 +266,12 @@ static void lengths_that_wrap_around_are_refused(void)
 }
 
 static const struct check_test tests[] = {
-	{ "each-flipped-body-byte-is-seen", each_flipped_body_byte_is_seen },
-	{ "each-flipped-head-bit-is-seen", each_flipped_head_bit_is_seen },
-	{ "block-elsewhere-does-not-verify", block_elsewhere_does_not_verify },
-	{ "body-of-another-size-is-refused", body_of_another_size_is_refused_and_stays_in_its_pages },
-	{ "garbage-stays-in-its-pages", garbage_with_a_right_hash_is_refused_or_stays_in_its_pages },
-	{ "head-with-a-wrong-field-is-refused", head_with_a_wrong_field_is_refused },
-	{ "lengths-that-wrap-around-are-refused", lengths_that_wrap_around_are_refused },
+	{"each-flipped-body-byte-is-seen", each_flipped_body_byte_is_seen},
+	{"each-flipped-head-bit-is-seen", each_flipped_head_bit_is_seen},
+	{"block-elsewhere-does-not-verify", block_elsewhere_does_not_verify},
+	{"body-of-another-size-is-refused", body_of_another_size_is_refused_and_stays_in_its_pages},
+	{"garbage-stays-in-its-pages", garbage_with_a_right_hash_is_refused_or_stays_in_its_pages},
+	{"head-with-a-wrong-field-is-refused", head_with_a_wrong_field_is_refused},
+	{"lengths-that-wrap-around-are-refused", lengths_that_wrap_around_are_refused},
 };
 CHECK_MAIN(tests)

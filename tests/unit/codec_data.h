@@ -11,7 +11,8 @@
 
 enum page_kind { PAGE_ZERO, PAGE_TEXT, PAGE_RANDOM, PAGE_LAST_BYTE, PAGE_MIXED, PAGE_KINDS };
 
-static const struct gvm_id data_region = { { 0x52, 0x45, 0x47, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 } };
+static const struct gvm_id data_region = {
+	{0x52, 0x45, 0x47, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}};
 
 static inline void page_fill(uint8_t *p, enum page_kind kind)
 {
@@ -45,9 +46,9 @@ static inline void chunk_fill_random(uint8_t *chunk)
 
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		page_fill(chunk + p * GVM_PAGE_BYTES,
-			  style < PAGE_KINDS && check_random() & 16 ?
-				  (enum page_kind)style :
-				  (enum page_kind)check_random_below(PAGE_KINDS));
+			  style < PAGE_KINDS && check_random() & 16
+				  ? (enum page_kind)style
+				  : (enum page_kind)check_random_below(PAGE_KINDS));
 }
 
 static inline uint32_t random_mask(unsigned bits)

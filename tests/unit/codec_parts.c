@@ -80,8 +80,8 @@ static void merge_bodies(const struct chunk_head *base, const uint8_t *base_body
 
 	for (uint32_t m = out->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
-		const uint8_t *from = from_base >> b & 1 ? base_body + block_at(base, b) :
-							   delta_body + block_at(delta, b);
+		const uint8_t *from = from_base >> b & 1 ? base_body + block_at(base, b)
+							 : delta_body + block_at(delta, b);
 
 		memcpy(merged_body + at, from, out->block[b].bytes);
 		at += out->block[b].bytes;
@@ -106,9 +106,10 @@ static void merge_equals_encoding_anew(void)
 		/* Blocks that did not change may be sent too. */
 		blocks = chunk_blocks_of_pages(shift, changed) |
 			 (random_mask(32u >> shift) & random_mask(32u >> shift));
-		/* The sender may or may not know the zero pages of the blocks that it leaves out. */
-		chunk_encode(codec, chunk, blocks, i & 4 ? base.zero_map : 0, shift, &data_region, i,
-			     &delta, delta_body);
+		/* The sender may or may not know the zero pages of the blocks that it leaves out.
+		 */
+		chunk_encode(codec, chunk, blocks, i & 4 ? base.zero_map : 0, shift, &data_region,
+			     i, &delta, delta_body);
 		CHECK_EQ(chunk_head_merge(&base, &delta, &merged, &from_base), 0);
 		chunk_encode(codec, chunk, ~0u, 0, shift, &data_region, i, &whole, whole_body);
 		check_heads_equal(&merged, &whole);
@@ -163,9 +164,9 @@ static void zeroed_block_leaves_the_chunk(void)
 }
 
 static const struct check_test tests[] = {
-	{ "narrowed-head-is-that-of-the-part", narrowed_head_is_that_of_the_part },
-	{ "merge-equals-encoding-anew", merge_equals_encoding_anew },
-	{ "merge-refuses-what-the-base-cannot-give", merge_refuses_what_the_base_cannot_give },
-	{ "zeroed-block-leaves-the-chunk", zeroed_block_leaves_the_chunk },
+	{"narrowed-head-is-that-of-the-part", narrowed_head_is_that_of_the_part},
+	{"merge-equals-encoding-anew", merge_equals_encoding_anew},
+	{"merge-refuses-what-the-base-cannot-give", merge_refuses_what_the_base_cannot_give},
+	{"zeroed-block-leaves-the-chunk", zeroed_block_leaves_the_chunk},
 };
 CHECK_MAIN(tests)

@@ -85,7 +85,7 @@ static void any_chunk_comes_back(void)
 
 static void every_pattern_of_zero_pages_in_a_block_comes_back(void)
 {
-	static const enum page_kind kinds[] = { PAGE_TEXT, PAGE_RANDOM, PAGE_LAST_BYTE };
+	static const enum page_kind kinds[] = {PAGE_TEXT, PAGE_RANDOM, PAGE_LAST_BYTE};
 	uint8_t *chunk = chunk_map();
 
 	for (unsigned shift = 0; shift <= CHUNK_BLOCK_SHIFT_MAX; shift++)
@@ -190,12 +190,13 @@ static void page_and_block_masks_agree(void)
 }
 
 static const struct check_test tests[] = {
-	{ "any-chunk-comes-back", any_chunk_comes_back },
-	{ "every-pattern-of-zero-pages-comes-back", every_pattern_of_zero_pages_in_a_block_comes_back },
-	{ "chunk-of-one-kind-comes-back", chunk_of_one_kind_comes_back },
-	{ "random-pages-do-not-grow", random_pages_do_not_grow },
-	{ "text-pages-shrink", text_pages_shrink },
-	{ "one-byte-makes-a-page-nonzero", one_byte_makes_a_page_nonzero },
-	{ "page-and-block-masks-agree", page_and_block_masks_agree },
+	{"any-chunk-comes-back", any_chunk_comes_back},
+	{"every-pattern-of-zero-pages-comes-back",
+	 every_pattern_of_zero_pages_in_a_block_comes_back},
+	{"chunk-of-one-kind-comes-back", chunk_of_one_kind_comes_back},
+	{"random-pages-do-not-grow", random_pages_do_not_grow},
+	{"text-pages-shrink", text_pages_shrink},
+	{"one-byte-makes-a-page-nonzero", one_byte_makes_a_page_nonzero},
+	{"page-and-block-masks-agree", page_and_block_masks_agree},
 };
 CHECK_MAIN(tests)

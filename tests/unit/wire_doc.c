@@ -111,7 +111,7 @@ static void fields_agree(const char *heading, const struct expected *want, size_
 }
 
 #define FIELD_ADD(type, name)                                                                      \
-	want[count++] = (struct expected){ offset, #type, #name };                                 \
+	want[count++] = (struct expected){offset, #type, #name};                                   \
 	offset += (unsigned)sizeof(gvm_wire_##type);
 #define MESSAGE_AGREES(msg, TABLE)                                                                 \
 	{                                                                                          \
@@ -131,21 +131,29 @@ static void every_message_is_described_field_by_field(void)
 static void header_and_chunk_head_are_described(void)
 {
 	static const struct expected header[] = {
-		{ 0, "u32", "magic" },	   { 4, "u8", "version" },    { 5, "u8", "op" },
-		{ 6, "u8", "flags" },	   { 7, "u8", "0" },	      { 8, "u16", "status" },
-		{ 10, "u16", "meta_len" }, { 12, "u32", "data_len" }, { 16, "u64", "tag" },
-		{ 24, "u64", "data_check" }, { 32, "u64", "check" },
+		{0, "u32", "magic"},	   {4, "u8", "version"},    {5, "u8", "op"},
+		{6, "u8", "flags"},	   {7, "u8", "0"},	    {8, "u16", "status"},
+		{10, "u16", "meta_len"},   {12, "u32", "data_len"}, {16, "u64", "tag"},
+		{24, "u64", "data_check"}, {32, "u64", "check"},
 	};
 	static const struct expected head[] = {
-		{ 0, "u32", "zero_map" }, { 4, "u8", "block_shift" },  { 5, "u8", "0" },
-		{ 6, "u16", "count" },	  { 8, "u32", "block_mask" }, { 12, "u32", "body_bytes" },
+		{0, "u32", "zero_map"}, {4, "u8", "block_shift"}, {5, "u8", "0"},
+		{6, "u16", "count"},	{8, "u32", "block_mask"}, {12, "u32", "body_bytes"},
 	};
-	static const struct expected entry[] = { { 0, "u32", "bytes" }, { 4, "u64", "hash" } };
-	struct gvm_hdr h = { .op = 0x11, .flags = 2, .status = 0x3344, .meta_len = 0x155,
-			     .data_len = 0x1ffff, .tag = ~0ull, .data_check = ~1ull };
-	struct chunk_head c = { .zero_map = 0x80000000, .block_shift = 1, .block_mask = 0x8001,
-				.body_bytes = 70, .block = { { 20, false, 3 }, [15] = { 50, false, 4 } } };
-	uint8_t meta[GVM_META_MAX] = { 0 }, bytes[CHUNK_HEAD_MAX];
+	static const struct expected entry[] = {{0, "u32", "bytes"}, {4, "u64", "hash"}};
+	struct gvm_hdr h = {.op = 0x11,
+			    .flags = 2,
+			    .status = 0x3344,
+			    .meta_len = 0x155,
+			    .data_len = 0x1ffff,
+			    .tag = ~0ull,
+			    .data_check = ~1ull};
+	struct chunk_head c = {.zero_map = 0x80000000,
+			       .block_shift = 1,
+			       .block_mask = 0x8001,
+			       .body_bytes = 70,
+			       .block = {{20, false, 3}, [15] = {50, false, 4}}};
+	uint8_t meta[GVM_META_MAX] = {0}, bytes[CHUNK_HEAD_MAX];
 
 	doc_load();
 	fields_agree("### header", header, sizeof(header) / sizeof(*header));
@@ -279,10 +287,10 @@ static void examples_are_the_golden_frames(void)
 }
 
 static const struct check_test tests[] = {
-	{ "every-message-is-described", every_message_is_described_field_by_field },
-	{ "header-and-chunk-head-are-described", header_and_chunk_head_are_described },
-	{ "every-op-and-status-is-described", every_op_and_status_is_described },
-	{ "every-limit-is-described", every_limit_is_described },
-	{ "examples-are-the-golden-frames", examples_are_the_golden_frames },
+	{"every-message-is-described", every_message_is_described_field_by_field},
+	{"header-and-chunk-head-are-described", header_and_chunk_head_are_described},
+	{"every-op-and-status-is-described", every_op_and_status_is_described},
+	{"every-limit-is-described", every_limit_is_described},
+	{"examples-are-the-golden-frames", examples_are_the_golden_frames},
 };
 CHECK_MAIN(tests)

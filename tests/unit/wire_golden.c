@@ -50,7 +50,7 @@ static uint8_t *page_text_pack(unsigned p, uint8_t *to)
 	return (uint8_t *)mempcpy(to, page, GOLDEN_LINE);
 }
 
-/* Adds block b to head and body: shift 1; `pages` of it compressed each... or all raw. */
+/* Adds block b, whose body is from..to, to a head of blocks of two pages; returns `to`. */
 static uint8_t *block_add(struct chunk_head *h, unsigned b, const uint8_t *from, uint8_t *to,
 			  bool raw)
 {
@@ -196,12 +196,13 @@ static const struct frame {
 	size_t (*data)(struct chunk_head *h, uint8_t *data);
 	bool has_head;
 } frames[] = {
-#define REQ(msg, OP)		 { #msg, GVM_OP_##OP, 0, GVM_OK, &fields_##msg, NULL, false }
-#define REQ_BARE(msg, OP)	 { #msg, GVM_OP_##OP, 0, GVM_OK, NULL, NULL, false }
-#define REQ_DATA(msg, OP, d)	 { #msg, GVM_OP_##OP, 0, GVM_OK, &fields_##msg, d, false }
-#define RSP(msg, OP)		 { #msg, GVM_OP_##OP, GVM_FLAG_RESPONSE, GVM_OK, &fields_##msg, NULL, false }
-#define RSP_BARE(msg, OP)	 { #msg, GVM_OP_##OP, GVM_FLAG_RESPONSE, GVM_OK, NULL, NULL, false }
-#define RSP_DATA(msg, OP, d)	 { #msg, GVM_OP_##OP, GVM_FLAG_RESPONSE, GVM_OK, &fields_##msg, d, false }
+#define FRAME(msg, OP, flags, fields, data) {#msg, GVM_OP_##OP, flags, GVM_OK, fields, data, false}
+#define REQ(msg, OP)	     FRAME(msg, OP, 0, &fields_##msg, NULL)
+#define REQ_BARE(msg, OP)    FRAME(msg, OP, 0, NULL, NULL)
+#define REQ_DATA(msg, OP, d) FRAME(msg, OP, 0, &fields_##msg, d)
+#define RSP(msg, OP)	     FRAME(msg, OP, GVM_FLAG_RESPONSE, &fields_##msg, NULL)
+#define RSP_BARE(msg, OP)    FRAME(msg, OP, GVM_FLAG_RESPONSE, NULL, NULL)
+#define RSP_DATA(msg, OP, d) FRAME(msg, OP, GVM_FLAG_RESPONSE, &fields_##msg, d)
 	REQ(hello_req, HELLO),
 	RSP(hello_rsp, HELLO),
 	REQ(auth_req, AUTH),
