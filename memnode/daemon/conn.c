@@ -179,8 +179,11 @@ static void conn_close_bad(struct conn *c)
 
 static void receive_start(struct conn *c, uint32_t up_to)
 {
+	/* At the end of the node only what is there already counts. */
+	int flags = c->all->finishing && !c->lingering ? MSG_DONTWAIT : 0;
+
 	c->receiving = true;
-	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, c);
+	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, flags, c);
 }
 
 static void send_start(struct conn *c)
@@ -330,6 +333,10 @@ static void conn_advance(struct conn *c)
 			conn_close_bad(c);
 			return;
 		}
+		if (!c->tx_replies && c->all->finishing) {
+			conn_linger(c);
+			return;
+		}
 		if (!c->tx_replies) {
 			conn_close(c);
 			return;
@@ -362,10 +369,13 @@ void conn_received(struct conn *c, int result)
 			return;
 		}
 		c->rx_len += (uint32_t)result;
-	} else if (result == 0 && !c->lingering) {
+	} else if (!c->lingering && (result == 0 || (result == -EAGAIN && c->all->finishing))) {
 		c->eof = true;
-	} else if (result != -EINTR && result != -EAGAIN) {
+	} else if (result != -EINTR && result != -EAGAIN && result != -ECANCELED) {
 		conn_close(c);
+		return;
+	} else if (c->lingering) {
+		receive_start(c, CONN_RX_SMALL);
 		return;
 	}
 	conn_advance(c);
@@ -480,9 +490,10 @@ void conns_finish(struct conns *s)
 	struct conn *c;
 
 	s->finishing = true;
-	/* Receives go on until the socket has no more, then see the end. */
+	/* Those that wait for bytes begin anew, and take only what has arrived. */
 	TAILQ_FOREACH (c, &s->all, link)
-		shutdown(c->fd, SHUT_RD);
+		if (c->receiving && !c->closing && !c->lingering)
+			io_cancel_recv(s->io, c);
 }
 
 void conns_close(struct conns *s)

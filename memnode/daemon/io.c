@@ -7,6 +7,7 @@
 
 static const uint8_t ops_allowed[] = {
 	IORING_OP_ACCEPT, IORING_OP_READ, IORING_OP_TIMEOUT, IORING_OP_RECV, IORING_OP_SENDMSG,
+	IORING_OP_ASYNC_CANCEL,
 };
 #define OPS (sizeof(ops_allowed) / sizeof(*ops_allowed))
 
@@ -102,12 +103,20 @@ void io_timeout(struct io *io, struct __kernel_timespec *ts)
 	io_owner(sqe, NULL, IO_TICK);
 }
 
-void io_recv(struct io *io, int fd, void *buf, size_t bytes, void *owner)
+void io_recv(struct io *io, int fd, void *buf, size_t bytes, int flags, void *owner)
 {
 	struct io_uring_sqe *sqe = io_sqe(io);
 
-	io_uring_prep_recv(sqe, fd, buf, bytes, 0);
+	io_uring_prep_recv(sqe, fd, buf, bytes, flags);
 	io_owner(sqe, owner, IO_RECV);
+}
+
+void io_cancel_recv(struct io *io, void *owner)
+{
+	struct io_uring_sqe *sqe = io_sqe(io);
+
+	io_uring_prep_cancel64(sqe, (uintptr_t)owner | IO_RECV, 0);
+	io_owner(sqe, NULL, IO_CANCEL);
 }
 
 struct iovec *io_send_room(struct io *io)

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 /* What a completion belongs to: the low bits of its user_data, beside a pointer. */
-enum io_kind { IO_ACCEPT, IO_SIGNAL, IO_TICK, IO_RECV, IO_SEND };
+enum io_kind { IO_ACCEPT, IO_SIGNAL, IO_TICK, IO_RECV, IO_SEND, IO_CANCEL };
 #define IO_KIND_MASK 7u
 
 #define IO_ENTRIES  256u
@@ -36,7 +36,9 @@ int io_submit(struct io *io, bool wait);
 void io_accept(struct io *io, int fd, struct sockaddr *addr, socklen_t *len);
 void io_read(struct io *io, int fd, void *buf, unsigned bytes, enum io_kind kind);
 void io_timeout(struct io *io, struct __kernel_timespec *ts);
-void io_recv(struct io *io, int fd, void *buf, size_t bytes, void *owner);
+void io_recv(struct io *io, int fd, void *buf, size_t bytes, int flags, void *owner);
+/* The receive of `owner` ends with -ECANCELED, unless it has just ended otherwise. */
+void io_cancel_recv(struct io *io, void *owner);
 /* Room for a message's iovecs, at most IO_IOVS_ONE; to be followed by io_send(). */
 struct iovec *io_send_room(struct io *io);
 void io_send(struct io *io, int fd, struct iovec *iov, unsigned iovs, void *owner);

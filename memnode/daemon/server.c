@@ -3,8 +3,8 @@
  * server.c - one thread, one ring.
  *
  * SIGTERM ends it in three steps: no further connection is accepted; each connection is read until
- * its socket is empty and what arrived whole is answered; whatever has not gone out by a deadline
- * is dropped.
+ * its socket is empty, and what arrived whole is answered; then it is closed for writing, and lives
+ * until the peer has closed it too (so that no answer is lost to a reset), or until a deadline.
  */
 #include "server.h"
 #include "log.h"
@@ -161,6 +161,8 @@ static void completed(struct server *s, const struct io_uring_cqe *cqe)
 		break;
 	case IO_SEND:
 		conn_sent(owner, cqe->res);
+		break;
+	case IO_CANCEL:
 		break;
 	}
 }
