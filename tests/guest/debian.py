@@ -8,6 +8,7 @@ nothing on the host but the cache.
 import fcntl
 import os
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -104,15 +105,36 @@ def unpacked(packages):
 def remembered(key, resolve):
     """resolve()'s folders, asked of apt at most once a day (it takes seconds) while they exist."""
     path = os.path.join(cache_root(), "resolved-" + key)
-    if os.path.exists(path) and abs(time.time() - os.path.getmtime(path)) < 86400:
+    known = []
+    if os.path.exists(path):
         with open(path) as f:
-            trees = f.read().split("\n")
-        if all(os.path.isdir(tree) for tree in trees):
-            return trees
-    trees = resolve()
+            known = f.read().split("\n")
+        if not all(os.path.isdir(tree) for tree in known):
+            known = []
+        if known and abs(time.time() - os.path.getmtime(path)) < 86400:
+            return known
+    try:
+        trees = _with_fresh_lists(resolve)
+    except (LookupError, RuntimeError, subprocess.CalledProcessError) as why:
+        if not known:
+            raise
+        print("%s; going on with %s" % (why, " ".join(map(os.path.basename, known))),
+              file=sys.stderr)
+        return known
     with open(path, "w") as f:
         f.write("\n".join(trees))
     return trees
+
+
+def _with_fresh_lists(resolve):
+    """What apt's lists do not know, or know in a version that is gone, is asked for again."""
+    try:
+        return resolve()
+    except (LookupError, RuntimeError, subprocess.CalledProcessError):
+        if os.geteuid() or subprocess.run(["apt-get", "-q", "update"], stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.DEVNULL).returncode:
+            raise
+        return resolve()
 
 
 def find(trees, path):

@@ -139,8 +139,9 @@ static void fill_verify(struct fill *fill, unsigned round)
 				at++;
 			if (fill->bad++ < REPORTED_MAX)
 				printf("gvm-fill: round %u BAD page %llu generation %u at byte %u: "
-				       "%02x, not %02x\n", round, (unsigned long long)n,
-				       fill->generation[n], at, page[at], ((uint8_t *)expected)[at]);
+				       "%02x, not %02x\n",
+				       round, (unsigned long long)n, fill->generation[n], at,
+				       page[at], ((uint8_t *)expected)[at]);
 		}
 		if (n % 1024 == 1023 || n + 1 == fill->pages)
 			progress("verify", round, n + 1, fill->pages);
@@ -168,7 +169,8 @@ static void usage(FILE *to)
 	      "  --percent N  of the memory that is available (default 80)\n"
 	      "  --mib N      so much instead\n"
 	      "  --rounds N   times to fill and check all of it (default 1)\n"
-	      "  --seed N     another content\n", to);
+	      "  --seed N     another content\n",
+	      to);
 }
 
 static bool number(const char *text, uint64_t max, uint64_t *value)
@@ -183,12 +185,12 @@ static bool number(const char *text, uint64_t max, uint64_t *value)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "percent", required_argument, NULL, 'p' }, { "mib", required_argument, NULL, 'm' },
-		{ "rounds", required_argument, NULL, 'r' },  { "seed", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },	     { 0 },
+		{"percent", required_argument, NULL, 'p'}, {"mib", required_argument, NULL, 'm'},
+		{"rounds", required_argument, NULL, 'r'},  {"seed", required_argument, NULL, 's'},
+		{"help", no_argument, NULL, 'h'},	   {0},
 	};
 	uint64_t percent = 80, mib = 0, rounds = 1, bytes, available = memory_available();
-	struct fill fill = { .seed = 1 };
+	struct fill fill = {.seed = 1};
 	unsigned round;
 	double start;
 	int c;
@@ -198,12 +200,24 @@ int main(int argc, char **argv)
 		bool ok = true;
 
 		switch (c) {
-		case 'p': ok = number(optarg, 100, &percent); break;
-		case 'm': ok = number(optarg, 1 << 24, &mib); break;
-		case 'r': ok = number(optarg, 1000, &rounds); break;
-		case 's': ok = number(optarg, UINT64_MAX, &fill.seed); break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'p':
+			ok = number(optarg, 100, &percent);
+			break;
+		case 'm':
+			ok = number(optarg, 1 << 24, &mib);
+			break;
+		case 'r':
+			ok = number(optarg, 1000, &rounds);
+			break;
+		case 's':
+			ok = number(optarg, UINT64_MAX, &fill.seed);
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
 		}
 		if (!ok) {
 			fprintf(stderr, "gvm-fill: '%s' is no number that can be used\n", optarg);
@@ -234,8 +248,10 @@ int main(int argc, char **argv)
 		fill_verify(&fill, round);
 	}
 	printf("gvm-fill: verdict %s: %llu pages (%llu zero, %llu compressible, %llu random), "
-	       "%llu bad, %.1f s\n", fill.bad ? "FAIL" : "pass", (unsigned long long)fill.pages,
-	       (unsigned long long)fill.kinds[PAGE_ZERO], (unsigned long long)fill.kinds[PAGE_PACKED],
+	       "%llu bad, %.1f s\n",
+	       fill.bad ? "FAIL" : "pass", (unsigned long long)fill.pages,
+	       (unsigned long long)fill.kinds[PAGE_ZERO],
+	       (unsigned long long)fill.kinds[PAGE_PACKED],
 	       (unsigned long long)fill.kinds[PAGE_RANDOM], (unsigned long long)fill.bad,
 	       now() - start);
 	return fill.bad ? 1 : 0;

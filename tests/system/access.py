@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Accesses to a file by a process of its own, which may wait or die without the test.
 
-    access.py write|check|map-write|map-check FILE OFFSET BYTES SEED
+    access.py write|check|map-write|map-check|map-later FILE OFFSET BYTES SEED
+
+map-later maps the file, says "mapped", and checks when it gets SIGUSR1.
 
 The content follows from SEED and the page's number; seed 0 is zeros. The last line says "done", or
 what went wrong: "differs at N" or an error's name.
@@ -12,6 +14,7 @@ import errno
 import mmap
 import os
 import random
+import signal
 import sys
 
 PAGE = 4096
@@ -41,7 +44,8 @@ def differ(found, expected, offset):
 
 def access(what, path, offset, length, seed):
     writing = what.endswith("write")
-    fd = os.open(path, os.O_RDWR if writing else os.O_RDONLY)
+    # A mapping needs a writer's open: what is only open for reading may be another host's.
+    fd = os.open(path, os.O_RDONLY if what == "check" else os.O_RDWR)
     expected = content(offset, length, seed)
     if not writing:  # what the page cache holds and nobody maps is to come from the nodes
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -62,6 +66,9 @@ def access(what, path, offset, length, seed):
     else:
         access_rights = mmap.ACCESS_WRITE if writing else mmap.ACCESS_READ
         with mmap.mmap(fd, offset + length, access=access_rights) as memory:
+            if what == "map-later":
+                print("mapped", flush=True)
+                signal.sigwait([signal.SIGUSR1])
             for at in range(offset, offset + length, PAGE):
                 wanted = expected[at - offset:at - offset + PAGE]
                 if writing:
@@ -76,6 +83,7 @@ def access(what, path, offset, length, seed):
 
 def main():
     what, path, offset, length, seed = sys.argv[1:]
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     try:
         said = access(what, path, int(offset), int(length), int(seed))
     except OSError as why:

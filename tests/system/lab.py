@@ -173,7 +173,7 @@ class Lab:
         return process.log()
 
     def access(self, what, path, offset, length, seed, **options):
-        """Starts write, check, map-write or map-check of a part of a file: see access.py."""
+        """Starts write, check, map-write, map-check or map-later of a part of a file: see access.py."""
         return self.start(what, sys.executable, os.path.join(HERE, "access.py"), what, path,
                           str(offset), str(length), str(seed), **options)
 

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import time
 
-from lab import children, expect, program, wait_for
+from lab import children, expect, program, wait_for  # first: it says where the others are
+import leftovers
 
 READY_SECONDS = 20
 
@@ -69,7 +70,7 @@ class Mount:
 
     def __init__(self, lab, nodes, *options, name="mount"):
         self.lab, self.name = lab, name
-        self.path = lab.path("%s-%d" % (name, len(lab.mounts)))
+        self.path = lab.path("%s-%d" % (name, len(lab.processes)))
         os.mkdir(self.path)
         lab.mounts.append(self)
         listed = ",".join(node if isinstance(node, str) else node.address for node in nodes)
@@ -77,12 +78,14 @@ class Mount:
         self.process = lab.start(name, program("gvmfs"), "-f",
                                  *(["--nodes", listed] if listed else []), *options, self.path,
                                  service=True)
-        wait_for("%s is mounted" % self.path, self._up, READY_SECONDS)
+        wait_for("%s is mounted" % self.path, self._mounted, READY_SECONDS)
+        # Until it answers nothing here may touch it: this process could not be ended any more.
+        lab.run("stat", self.path, seconds=READY_SECONDS)
 
-    def _up(self):
+    def _mounted(self):
         expect(self.process.running(), "gvmfs ended with status %s:\n%s",
                self.process.popen.returncode, self.process.log())
-        return os.path.ismount(self.path)
+        return self.path in leftovers.mounts(self.path)
 
     def file(self, name):
         return os.path.join(self.path, name)
@@ -123,7 +126,7 @@ class Mount:
     def end(self):
         """For the lab's end: whether it went without force."""
         gently = True
-        if not os.path.ismount(self.path) and not self.process.running():
+        if self.path not in leftovers.mounts(self.path) and not self.process.running():
             return True
         done = None
         try:
@@ -132,25 +135,11 @@ class Mount:
             pass
         if done is None or done.returncode:
             gently = False
-            self._abort()
-            subprocess.run(["umount", "-l", self.path], capture_output=True)
+            leftovers.unmount_by_force(self.path)
         deadline = time.monotonic() + 10
         while self.process.running() and time.monotonic() < deadline:
             time.sleep(0.02)
         return gently and not self.process.running()
-
-    def _abort(self):
-        """Frees whoever hangs in the mount: its own connection, never another one's."""
-        with open("/proc/self/mountinfo") as f:
-            for line in f:
-                fields = line.split()
-                if fields[4] == self.path:
-                    number = fields[2].partition(":")[2]
-                    try:
-                        with open("/sys/fs/fuse/connections/%s/abort" % number, "w") as abort:
-                            abort.write("1")
-                    except OSError:
-                        pass
 
 
 def two_regions(lab, near, far, size, *options):

@@ -7,8 +7,8 @@
  * shadow, memory that all workers share, remembers each sector's generation. Whoever takes a page's
  * lock in the shadow, in whichever process, checks the page (through the mapping or by pread) and
  * then changes it: by plain stores to some sectors, by pwrite(), by an O_DIRECT read from a disk
- * file straight into the mapping, or by punching a hole. So an update that is lost, late, torn or in
- * the wrong place is seen at the latest by the sweep over all pages at the end.
+ * file straight into the mapping, or by punching a hole. So an update that is lost, late, torn or
+ * in the wrong place is seen at the latest by the sweep over all pages at the end.
  *
  * With --shadow the shadow is a file, and a later run with --verify checks the file against it: on
  * another mount, say.
@@ -49,9 +49,8 @@ struct shadow_page {
 
 enum op { OP_LOOK, OP_STORE, OP_WRITE, OP_DIRECT, OP_PUNCH, OP_SYNC, OPS };
 
-static const char *const op_names[OPS] = {
-	"checks", "stores", "writes", "direct reads", "punches", "syncs"
-};
+static const char *const op_names[OPS] = {"checks",	  "stores",  "writes",
+					  "direct reads", "punches", "syncs"};
 
 struct shadow {
 	_Atomic uint64_t done[OPS];
@@ -66,7 +65,7 @@ static struct {
 	uint64_t pages;
 	unsigned processes, threads, seconds;
 	bool punch, verify;
-} opt = { .processes = 2, .threads = 2, .seconds = 5 };
+} opt = {.processes = 2, .threads = 2, .seconds = 5};
 
 static struct shadow *shadow;
 
@@ -139,9 +138,11 @@ static void page_check(const uint8_t *found, uint64_t page, unsigned process, co
 		if (!memcmp(sector, expected, SECTOR_BYTES))
 			continue;
 		if (atomic_fetch_add(&shadow->bad, 1) < REPORTED_MAX)
-			fprintf(stderr, "torture: BAD page %llu sector %u (%s, worker %u): generation "
-				"%#x, not %#x\n", (unsigned long long)page, i, how, process,
-				(unsigned)sector[1], generation);
+			fprintf(stderr,
+				"torture: BAD page %llu sector %u (%s, worker %u): generation "
+				"%#x, not %#x\n",
+				(unsigned long long)page, i, how, process, (unsigned)sector[1],
+				generation);
 	}
 }
 
@@ -186,7 +187,8 @@ static void op_write(struct worker *w, uint64_t page, unsigned run)
 		uint32_t generation = generation_new();
 
 		shadow->page[page + i / SECTORS].generation[i % SECTORS] = generation;
-		sector_make(data + i * (SECTOR_BYTES / 8), page + i / SECTORS, i % SECTORS, generation);
+		sector_make(data + i * (SECTOR_BYTES / 8), page + i / SECTORS, i % SECTORS,
+			    generation);
 	}
 	if (pwrite(w->fd, data + first * (SECTOR_BYTES / 8), (last - first) * SECTOR_BYTES,
 		   page * PAGE_BYTES + first * SECTOR_BYTES) != (last - first) * SECTOR_BYTES)
@@ -251,8 +253,10 @@ static void pages_unlock(uint64_t page, unsigned run)
 static void step(struct worker *w, uint64_t page)
 {
 	enum op op = op_draw(w);
-	unsigned run = op == OP_WRITE || op == OP_DIRECT || op == OP_PUNCH ?
-			       1 + draw(&w->state) % RUN_MAX : 1, i;
+	unsigned run = op == OP_WRITE || op == OP_DIRECT || op == OP_PUNCH
+			       ? 1 + draw(&w->state) % RUN_MAX
+			       : 1,
+		 i;
 
 	run = pages_lock(page, run);
 	if (!run)
@@ -264,11 +268,20 @@ static void step(struct worker *w, uint64_t page)
 			page_check_through_read(w, page + i);
 	}
 	switch (op) {
-	case OP_STORE: op_store(w, page); break;
-	case OP_WRITE: op_write(w, page, run); break;
-	case OP_DIRECT: op_direct(w, page, run); break;
-	case OP_PUNCH: op_punch(w, page, run); break;
-	default: break;
+	case OP_STORE:
+		op_store(w, page);
+		break;
+	case OP_WRITE:
+		op_write(w, page, run);
+		break;
+	case OP_DIRECT:
+		op_direct(w, page, run);
+		break;
+	case OP_PUNCH:
+		op_punch(w, page, run);
+		break;
+	default:
+		break;
 	}
 	pages_unlock(page, run);
 	if (op == OP_SYNC && (draw(&w->state) >> 20 & 7) == 0 && fsync(w->fd))
@@ -288,8 +301,9 @@ static void *work(void *arg)
 		if (n % 2000 == 0)
 			base = draw(&w->state) % opt.pages;
 		/* Half in a small neighbourhood, half anywhere. */
-		step(w, draw(&w->state) >> 50 & 1 ? draw(&w->state) % opt.pages :
-			(base + draw(&w->state) % HOT_PAGES) % opt.pages);
+		step(w, draw(&w->state) >> 50 & 1
+				? draw(&w->state) % opt.pages
+				: (base + draw(&w->state) % HOT_PAGES) % opt.pages);
 	}
 	return NULL;
 }
@@ -298,7 +312,7 @@ static uint8_t *file_map(int *fd)
 {
 	uint8_t *map;
 
-	*fd = open(opt.file, (opt.verify ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	*fd = open(opt.file, O_RDWR | O_CLOEXEC);
 	if (*fd < 0)
 		fail(opt.file);
 	map = mmap(NULL, opt.pages * PAGE_BYTES, PROT_READ | (opt.verify ? 0 : PROT_WRITE),
@@ -320,8 +334,10 @@ static int process_run(unsigned number)
 	if (opt.disk && (disk_fd = open(opt.disk, O_RDONLY | O_DIRECT | O_CLOEXEC)) < 0)
 		fail(opt.disk);
 	for (i = 0; i < opt.threads; i++) {
-		workers[i] = (struct worker){ .number = number * opt.threads + i, .fd = fd,
-					      .disk_fd = disk_fd, .map = map };
+		workers[i] = (struct worker){.number = number * opt.threads + i,
+					     .fd = fd,
+					     .disk_fd = disk_fd,
+					     .map = map};
 		workers[i].state = mix(workers[i].number + time(NULL)) | 1;
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			fail("pthread_create");
@@ -333,7 +349,7 @@ static int process_run(unsigned number)
 
 static void sweep(void)
 {
-	struct worker w = { .number = 999 };
+	struct worker w = {.number = 999};
 	uint64_t page;
 
 	w.map = file_map(&w.fd);
@@ -421,9 +437,11 @@ static int torture(void)
 
 static void usage(FILE *to)
 {
-	fputs("usage: torture --file FILE [--disk FILE] [--processes N] [--threads N] [--seconds N]\n"
+	fputs("usage: torture --file FILE [--disk FILE] [--processes N] [--threads N] [--seconds "
+	      "N]\n"
 	      "               [--punch] [--shadow FILE] [--verify]\n"
-	      "The file has its size and is all zeros, unless an earlier run left it and --shadow.\n",
+	      "The file has its size and is all zeros, unless an earlier run left it and "
+	      "--shadow.\n",
 	      to);
 }
 
@@ -442,11 +460,16 @@ static unsigned small(const char *text)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "file", required_argument, NULL, 'f' },   { "disk", required_argument, NULL, 'd' },
-		{ "shadow", required_argument, NULL, 's' }, { "processes", required_argument, NULL, 'p' },
-		{ "threads", required_argument, NULL, 't' }, { "seconds", required_argument, NULL, 'n' },
-		{ "punch", no_argument, NULL, 'u' },	    { "verify", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },	    { 0 },
+		{"file", required_argument, NULL, 'f'},
+		{"disk", required_argument, NULL, 'd'},
+		{"shadow", required_argument, NULL, 's'},
+		{"processes", required_argument, NULL, 'p'},
+		{"threads", required_argument, NULL, 't'},
+		{"seconds", required_argument, NULL, 'n'},
+		{"punch", no_argument, NULL, 'u'},
+		{"verify", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	struct stat st;
 	int c, status = 0;
@@ -455,19 +478,40 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'f': opt.file = optarg; break;
-		case 'd': opt.disk = optarg; break;
-		case 's': opt.shadow_file = optarg; break;
-		case 'p': opt.processes = small(optarg); break;
-		case 't': opt.threads = small(optarg); break;
-		case 'n': opt.seconds = small(optarg); break;
-		case 'u': opt.punch = true; break;
-		case 'v': opt.verify = true; break;
-		case 'h': usage(stdout); return 0;
-		default: usage(stderr); return 2;
+		case 'f':
+			opt.file = optarg;
+			break;
+		case 'd':
+			opt.disk = optarg;
+			break;
+		case 's':
+			opt.shadow_file = optarg;
+			break;
+		case 'p':
+			opt.processes = small(optarg);
+			break;
+		case 't':
+			opt.threads = small(optarg);
+			break;
+		case 'n':
+			opt.seconds = small(optarg);
+			break;
+		case 'u':
+			opt.punch = true;
+			break;
+		case 'v':
+			opt.verify = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
 		}
 	}
-	if (!opt.file || optind != argc || stat(opt.file, &st) || st.st_size < RUN_MAX * PAGE_BYTES) {
+	if (!opt.file || optind != argc || stat(opt.file, &st) ||
+	    st.st_size < RUN_MAX * PAGE_BYTES) {
 		usage(stderr);
 		return 2;
 	}

@@ -22,6 +22,7 @@ GVM = os.path.join(BUILD, "tools/gvm")
 GVMFS = os.path.join(BUILD, "gvmfs/gvmfs")
 MEMNODE = os.path.join(BUILD, "memnode/daemon/gvm-memnode")
 MIB = 1 << 20
+PASSING = re.compile(r"gvm-fill: round ")  # lines that only tell of progress
 GUEST_SECONDS = 420  # after which a guest is given up
 BANNER = re.compile(rb"Linux version [0-9][\x20-\x7e]{20,200}")
 
@@ -139,7 +140,8 @@ class Demo:
 
     def look(self):
         """What can be seen from outside, into the figures of the table."""
-        self.most_resident = max(self.most_resident, resident_bytes(self.region))
+        resident = resident_bytes(self.region)
+        self.most_resident = max(self.most_resident, resident)
         try:
             if self.qemu is None:
                 with open("/proc/%d/task/%d/children" % (self.run.pid, self.run.pid)) as f:
@@ -151,7 +153,7 @@ class Demo:
                 self.faults = max(self.faults, int(f.read().rpartition(")")[2].split()[9]))
         except OSError:
             pass
-        return resident_bytes(self.region)
+        return resident
 
     def stats(self, path=None):
         lines = os.getxattr(path or self.mount, "user.gvm.stats").decode().splitlines()
@@ -169,28 +171,31 @@ class Demo:
                 time.sleep(0.1)
                 continue
             resident = self.look()
-            lines = text_of(self.console).splitlines()
+            stats = self.stats()
+            lines = self.said()
             for line in lines[shown_lines:]:
-                if re.match(r"(guest|redis|gvm-fill): ", line) and " MiB" not in line[-4:]:
-                    self.line("    %s" % line)
-            shown_lines = max(shown_lines, len(lines) - 1)
+                if not PASSING.match(line):
+                    self.line("    " + line)
+            shown_lines = len(lines)
             if self.banner is None and any(line.startswith("guest: up") for line in lines):
                 self.read_banner()
             if now - printed > (0.5 if sys.stdout.isatty() else 5):
                 printed = now
-                stats = self.stats()
-                doing = next((line for line in reversed(lines) if line.startswith("gvm-fill: ")),
-                             "gvm-fill: (not yet)")
-                self.line("  %4.0f s  here %4.0f of %.0f MiB [%s]  fetched %d, written back %d "
-                          "chunks  %s" % (now - start, resident / MIB, self.budget / MIB,
-                                          bar(resident / self.ram), stats["chunks_fetched"],
-                                          stats["chunks_written"], doing[10:]), True)
+                self.line("  %4.0f s [%s] %4.0f of %.0f MiB here, %d chunks fetched, %d written "
+                          "back%s" % (now - start, bar(resident / self.ram), resident / MIB,
+                                      self.ram / MIB, stats["chunks_fetched"],
+                                      stats["chunks_written"], doing(lines)), True)
             time.sleep(0.2)
         self.line("")
-        for line in text_of(self.console).splitlines()[shown_lines:]:
-            if re.match(r"(guest|redis|gvm-fill): .*(verdict|FAIL|BAD)", line):
-                say("    %s" % line)
+        for line in self.said()[shown_lines:]:
+            if not PASSING.match(line):
+                say("    " + line)
         self.seconds = time.monotonic() - start
+
+    def said(self):
+        """The whole lines of the guest's console that are its own."""
+        lines = text_of(self.console).split("\n")[:-1]
+        return [line for line in lines if re.match(r"(guest|redis|gvm-fill): ", line)]
 
     def line(self, text, passing=False):
         """On a terminal a passing line is written over by the next."""
@@ -262,6 +267,11 @@ class Demo:
             daemon.send_signal(signal.SIGTERM)
         for daemon in self.daemons:
             daemon.wait(10)
+
+
+def doing(lines):
+    last = lines[-1] if lines else ""
+    return "; " + last[len("gvm-fill: "):] if PASSING.match(last) else ""
 
 
 def bar(part, width=20):

@@ -6,12 +6,16 @@ run's own folder, and a cgroup is ours if it is named after one of our programs 
 the run. Nothing is ever recognised by a program's name alone: other people's guests are safe.
 """
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+
+MNT_FORCE, MNT_DETACH = 1, 2
+_libc = ctypes.CDLL(None, use_errno=True)
 
 CGROUP = re.compile(r"^gvm")
 TABLE = re.compile(r"^table \S+ (gvm\S*)")
@@ -48,8 +52,14 @@ def mounts(folder):
         fields = line.split()
         place = fields[4].encode().decode("unicode_escape")
         if place == folder or place.startswith(folder + "/"):
-            found.append((place, fields[2]))
-    return sorted(found, key=lambda m: -len(m[0]))
+            found.append(place)
+    return sorted(found, key=len, reverse=True)
+
+
+def unmount_by_force(place):
+    """Ends a FUSE mount's connection, so that whoever hangs in it gets an error, and takes it off.
+    umount(8) might hang itself, looking at it."""
+    return _libc.umount2(place.encode(), MNT_FORCE | MNT_DETACH)
 
 
 def cgroups():
@@ -97,7 +107,7 @@ class Watch:
 
     def _now(self):
         left = ["process %d (%s)" % p for p in sorted(processes(self.run).items())]
-        left += ["mount " + place for place, _ in mounts(self.folder)]
+        left += ["mount " + place for place in mounts(self.folder)]
         for kind, names in self._shared().items():
             for name in sorted(names - self.before[kind]):
                 if kind != "cgroup" or not self._foreign(name):
@@ -135,21 +145,15 @@ def groups_of(run):
 def clear(run, folder, groups=frozenset()):
     """Ends the run's processes, frees its mounts, removes its cgroups."""
     groups = groups | groups_of(run)
-    for place, device in mounts(folder):
-        if subprocess.run(["umount", place], capture_output=True).returncode:
-            connection = "/sys/fs/fuse/connections/%s/abort" % device.partition(":")[2]
-            try:
-                with open(connection, "w") as f:
-                    f.write("1")
-            except OSError:
-                pass
+    for place in mounts(folder):
+        unmount_by_force(place)
     deadline = time.monotonic() + 10
     while processes(run) and time.monotonic() < deadline:
         for pid in processes(run):
             _kill(pid)
         time.sleep(0.1)
-    for place, _ in mounts(folder):
-        subprocess.run(["umount", "-l", place], capture_output=True)
+    for place in mounts(folder):
+        unmount_by_force(place)
     for group in sorted(groups, key=len, reverse=True):
         if not _read(os.path.join(group, "cgroup.procs")).split():
             try:

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a guest gives back through its balloon is freed on the nodes, not only on the host."""
+
+import json
+import socket
+
+import guest
+import lab
+from lab import expect, wait_for
+from remote import Mount, Node
+
+MIB = 1 << 20
+RAM = 224
+
+
+class Monitor:
+    """QEMU's monitor (QMP)."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rw")
+        json.loads(self.file.readline())
+        self.do("qmp_capabilities")
+
+    def do(self, command, **arguments):
+        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            if "return" in answer:
+                return answer["return"]
+            expect("error" not in answer, "%s: %s", command, answer)
+
+
+def test(l):
+    node = Node(l, "320M")
+    mount = Mount(l, [node])
+    path, qmp = mount.file("ram"), l.path("qmp")
+    group = l.cgroup((RAM // 3 + 90) * MIB)
+    qemu = l.start("qemu", *guest.command(
+        "fill", "%dM" % RAM, "-object",
+        "memory-backend-file,id=ram,size=%dM,mem-path=%s,share=on" % (RAM, path),
+        "-machine", "memory-backend=ram", "-device", "virtio-balloon-pci",
+        "-qmp", "unix:%s,server=on,wait=off" % qmp, job="balloon", percent=75), cgroup=group)
+    qemu.says(r"^gvm-fill: verdict pass", 100)
+    monitor = Monitor(qmp)
+    wait_for("the pages left the host", lambda: node.stats()["stored_bytes"] > 30 * MIB, 30)
+    l.run("sync", "-f", path)
+    before = node.stats()
+    monitor.do("balloon", value=96 * MIB)
+    wait_for("the balloon is full",
+             lambda: monitor.do("query-balloon")["actual"] <= 100 * MIB, 60)
+    wait_for("the node holds less", lambda: node.stats()["stored_bytes"] <
+             before["stored_bytes"] * 6 // 10, 30)
+    l.log("stored %d MiB before, %d after", before["stored_bytes"] >> 20,
+          node.stats()["stored_bytes"] >> 20)
+    expect(mount.stats()["punched_pages"] > 60 * MIB // 4096, "%s", mount.stats())
+    monitor.do("balloon", value=RAM * MIB)
+    monitor.do("quit")
+    qemu.wait(20)
+
+
+lab.main(test)

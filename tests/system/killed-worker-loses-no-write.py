@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The process that serves the mount is killed again and again under a torture that its users' small
+memory keeps evicting; they notice a pause and nothing else."""
+
+import time
+
+import lab
+from lab import expect, features, program, skip
+from remote import Mount, Node
+
+MIB = 1 << 20
+REGION = 64 * MIB
+KILLS = 8
+
+
+def test(l):
+    if not features.fuse_resend():
+        skip("fuse-resend", "this kernel does not send unanswered requests again")
+    nodes = [Node(l, "96M"), Node(l, "96M")]
+    mount = Mount(l, nodes)
+    region = mount.region("ram", REGION)
+    group = l.cgroup(REGION // 4 + 12 * MIB)
+    torture = l.start("torture", program("torture"), "--file", region, "--disk", l.path("disk"),
+                      "--shadow", l.path("shadow"), "--punch", "--seconds", "12",
+                      "--processes", "2", "--threads", "3", cgroup=group)
+    kills = 0
+    for _ in range(KILLS):
+        time.sleep(1)
+        expect(torture.running(), "the torture ended early")
+        mount.kill_worker()
+        kills += 1
+    l.log("%s", torture.succeed(90).splitlines()[0])
+    stats = mount.stats()
+    expect(stats["restarts"] >= kills, "%d restarts are counted after %d kills",
+           stats["restarts"], kills)
+    expect(group.oom_kills() == 0, "the group ran out of memory")
+    mount.unmount()
+    again = Mount(l, nodes)
+    l.run(program("torture"), "--file", again.file("ram"), "--shadow", l.path("shadow"),
+          "--verify", seconds=60)
+
+
+lab.main(test)
