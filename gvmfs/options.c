@@ -18,7 +18,7 @@ static const char usage_text[] =
 	"Mount the memory of memory nodes on DIR: each file there is a region of memory.\n"
 	"\n"
 	"      --nodes LIST      memory nodes, as address:port separated by commas\n"
-	"      --conf FILE       read the nodes from a cluster.conf (those with the role mem)\n"
+	"      --conf FILE       read the nodes (those with the role mem) from FILE\n"
 	"      --key FILE        the secret shared with the nodes\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
