@@ -105,8 +105,8 @@ static void ask_on_up(struct gvm_conn *conn, bool renewed)
 static void a_node_that_lost_its_memory_is_a_declared_loss(void)
 {
 	struct rig_node old, new;
-	struct seen seen;
-	struct gvm_conn *conn;
+	struct seen seen, theirs;
+	struct gvm_conn *conn, *stranger;
 	struct way *way;
 	struct gvm_id before;
 	struct gvm_name_put_req name = {rig_region(9), 1};
@@ -137,6 +137,10 @@ static void a_node_that_lost_its_memory_is_a_declared_loss(void)
 	for (unsigned i = 0; i < 3; i++)
 		stat_ask(conn, &asks[i], 1);
 	gvm_name_put(conn, ask(&name_ask), &name, "x", 1);
+	/* Even if somebody else has made a region of that name there. */
+	stranger = conn_make(new.addr, &theirs, NULL, 0);
+	CHECK_EQ(create(stranger, 1), 0);
+	gvm_conn_destroy(stranger);
 	way_lead_to(way, new.addr);
 	way_block(way, false);
 	seen.on_up = ask_on_up;
@@ -145,13 +149,12 @@ static void a_node_that_lost_its_memory_is_a_declared_loss(void)
 	CHECK(!gvm_id_equal(&before, gvm_conn_incarnation(conn)));
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(asks[i].ends == 1 && asks[i].call.req.result == -ENOMEDIUM);
-	/* What names no region is carried out by the new one, and what was asked when it came up
-	 * was asked of it: it has no such region. */
+	/* What names no region is carried out by the new one, and so is what was asked when it came
+	 * up, before everything else. */
 	CHECK_EQ(name_ask.call.req.result, 0);
 	CHECK_EQ(first_ask.ends, 1);
-	CHECK_EQ(first_ask.call.req.result, -ENOMEDIUM);
+	CHECK_EQ(first_ask.call.req.result, 0);
 	CHECK(first_ask.order < name_ask.order);
-	CHECK_EQ(create(conn, 1), 0);
 	stat_ask(conn, &later_ask, 1);
 	rig_run_one(conn, &left, SECONDS);
 	CHECK_EQ(later_ask.call.req.result, 0);
@@ -300,6 +303,36 @@ static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t by
 		close(peers[i]);
 }
 
+/* It asks for a proof, as the node would, and makes one up for itself. */
+static void an_impostor_is_found_out(void)
+{
+	struct gvm_hello_rsp hello = {.version = GVM_VERSION, .need_auth = 1, .incarnation = {{1}}};
+	struct gvm_auth_rsp proof = {{{2}}};
+	struct gvm_hdr h = {.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE};
+	uint8_t frames[512], *p = frames;
+	char addr[32];
+	int fd = liar_open(addr, sizeof(addr));
+	struct seen seen;
+	struct gvm_conn *conn = conn_make(addr, &seen, key, 0);
+	struct ask waits;
+
+	left = 0;
+	gvm_node_stat(conn, ask(&waits));
+	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&hello, p + GVM_HDR_BYTES);
+	gvm_hdr_pack(&h, p + GVM_HDR_BYTES, p);
+	p += GVM_HDR_BYTES + h.meta_len;
+	h.op = GVM_OP_AUTH;
+	h.meta_len = (uint16_t)gvm_auth_rsp_pack(&proof, p + GVM_HDR_BYTES);
+	gvm_hdr_pack(&h, p + GVM_HDR_BYTES, p);
+	p += GVM_HDR_BYTES + h.meta_len;
+	liar_serve(fd, conn, frames, (size_t)(p - frames), 1, 20);
+	CHECK(strstr(seen.log, "the node does not hold the key\n"));
+	CHECK(!seen.up && seen.failed);
+	CHECK_EQ(waits.call.req.result, -EACCES);
+	gvm_conn_destroy(conn);
+	close(fd);
+}
+
 static void what_is_no_node_gets_nothing_but_pauses(void)
 {
 	static const char http[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n"
@@ -400,6 +433,7 @@ static const struct check_test tests[] = {
 	 a_stopped_node_is_noticed_and_taken_up_again},
 	{"an-absent-node-is-waited-for", an_absent_node_is_waited_for},
 	{"without-the-same-key-nobody-is-spoken-to", without_the_same_key_nobody_is_spoken_to},
+	{"an-impostor-is-found-out", an_impostor_is_found_out},
 	{"what-is-no-node-gets-nothing-but-pauses", what_is_no_node_gets_nothing_but_pauses},
 	{"another-protocol-version-is-believed-when-repeated",
 	 another_protocol_version_is_believed_when_repeated},

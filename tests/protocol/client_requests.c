@@ -389,6 +389,28 @@ static void a_request_cancelled_half_sent_harms_no_other(void)
 	loads_free(l, N);
 }
 
+static void a_request_cut_half_sent_is_sent_whole_again(void)
+{
+	enum { N = 200 };
+	struct load *l = loads_make(N);
+
+	begin(60000);
+	way_hold(way, true);
+	for (unsigned i = 0; i < N; i++)
+		put(&l[i], i, i + 1, true);
+	CHECK(conn->head_sent);
+	way_block(way, true);
+	rig_run_ms(conn, 20);
+	way_hold(way, false);
+	way_block(way, false);
+	rig_run_one(conn, &left, SECONDS);
+	for (unsigned i = 0; i < N; i++)
+		CHECK(l[i].ends == 1 && !l[i].result);
+	CHECK_EQ(way_links(way), 2);
+	end();
+	loads_free(l, N);
+}
+
 static unsigned chain;
 
 static int cancelling_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
@@ -479,6 +501,35 @@ static void callbacks_may_submit_and_cancel(void)
 	loads_free(l, 2);
 }
 
+static void next_ping(struct gvm_req *req)
+{
+	struct load *l = req->arg;
+
+	CHECK_EQ(req->result, 0);
+	CHECK_EQ(l->call.rsp.ping.cookie, chain);
+	if (chain == 50)
+		left--;
+	else
+		gvm_ping(conn, &l->call, ++chain);
+}
+
+/* The repeat arrives when the next request has the same place in the table. */
+static void a_repeated_answer_is_not_taken_for_the_next_one(void)
+{
+	struct load *l = loads_make(1);
+
+	begin(60000);
+	way_fault(way, (struct way_fault){FAULT_REPEAT, 0, TO_CLIENT,
+					  way_bytes(way, TO_CLIENT) + 9 * (GVM_HDR_BYTES + 8)});
+	chain = 1;
+	ping(&l[0], 0);
+	l[0].call.req.done = next_ping;
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(way_links(way), 2);
+	end();
+	loads_free(l, 1);
+}
+
 static void corked_requests_wait_and_go_together(void)
 {
 	enum { N = 500 };
@@ -558,6 +609,10 @@ static const struct check_test tests[] = {
 	{"answers-to-cancelled-requests-are-skipped", answers_to_cancelled_requests_are_skipped},
 	{"a-request-cancelled-half-sent-harms-no-other",
 	 a_request_cancelled_half_sent_harms_no_other},
+	{"a-request-cut-half-sent-is-sent-whole-again",
+	 a_request_cut_half_sent_is_sent_whole_again},
+	{"a-repeated-answer-is-not-taken-for-the-next-one",
+	 a_repeated_answer_is_not_taken_for_the_next_one},
 	{"a-piece-may-end-its-own-request", a_piece_may_end_its_own_request},
 	{"callbacks-may-submit-and-cancel", callbacks_may_submit_and_cancel},
 	{"corked-requests-wait-and-go-together", corked_requests_wait_and_go_together},

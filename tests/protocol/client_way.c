@@ -150,6 +150,8 @@ static void pass(struct way *w, struct link *l, int d, uint8_t *p, size_t n)
 	if (l->frozen || l->cut_after)
 		return;
 	if (hit && f->kind == FAULT_REPEAT) {
+		if (!l->held.len)
+			l->held_at = from;
 		queue_add(&l->held, p, n);
 		held_repeat(w, l);
 		return;
