@@ -197,13 +197,13 @@ static void wait_events(struct worker *w, uint64_t due_ns)
 }
 
 /*
- * Serves requests and answers until none has come for *spin_ns, or so many have that others want a
- * look. Returns how many, or -ENODEV when the mount is gone. Adapts *spin_ns.
+ * Serves requests and answers until none has come for *spin_ns (returns 0: sleep), or so many have
+ * that others want a look (returns 1). -ENODEV: the mount is gone. Adapts *spin_ns.
  */
 static int serve_some(struct worker *w, uint64_t *spin_ns)
 {
+	unsigned found = 0, late = 0;
 	uint64_t end = 0;
-	int found = 0, late = 0;
 
 	while (found < SERVE_MAX) {
 		int r = serve_one(w);
@@ -230,20 +230,20 @@ static int serve_some(struct worker *w, uint64_t *spin_ns)
 		*spin_ns = SPIN_MAX_NS;
 	if (*spin_ns < SPIN_MIN_NS)
 		*spin_ns = SPIN_MIN_NS;
-	return found;
+	return found == SERVE_MAX;
 }
 
 /* Serves until the mount is gone. */
 static void serve(struct worker *w)
 {
 	uint64_t spin_ns = SPIN_MIN_NS;
-	int found = 0;
+	int more = 0;
 
-	while (found >= 0) {
+	while (more >= 0) {
 		uint64_t due = writeback_tick(w, gvm_now_ns());
 
-		wait_events(w, found ? 0 : due);
-		found = serve_some(w, &spin_ns);
+		wait_events(w, more ? 0 : due);
+		more = serve_some(w, &spin_ns);
 	}
 }
 
