@@ -28,6 +28,8 @@
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
 #define RX_LARGE_FREE_MAX 16u
+#define RX_KEEP_BUFS	  128u /* no more of them: then nobody keeps one between frames */
+#define RX_KEEP_NS	  (SECOND / 2) /* nor one who has sent no large frame for so long */
 
 struct conn {
 	TAILQ_ENTRY(conn) link, waiting_link;
@@ -40,7 +42,9 @@ struct conn {
 	bool eof;		 /* nothing more will be received */
 	bool lingering;		 /* said all, waits for the peer to have heard it */
 	bool closing;
+	bool rx_kept;		 /* a large buffer is kept, without a large frame */
 	uint64_t born_ns, rx_ns, tx_ns; /* last progress */
+	uint64_t rx_large_ns;		/* a large frame */
 	uint8_t *rx;			/* small, or a borrowed large one */
 	uint32_t rx_len;
 	struct reply_queue out; /* in the order in which they go, the first may be sent in part */
@@ -123,6 +127,35 @@ static void rx_return(struct conn *c)
 	}
 }
 
+/* Whether a large buffer stays with its connection when no large frame is being received: one that
+ * has just sent such a frame will soon send another. */
+static bool rx_keep(const struct conn *c, uint64_t now)
+{
+	return c->all->bufs <= RX_KEEP_BUFS && TAILQ_EMPTY(&c->all->waiting) &&
+	       now - c->rx_large_ns < RX_KEEP_NS;
+}
+
+/* Makes room for a frame of `total` bytes, of which some may be there (0: not known yet), and says
+ * how far to fill the buffer; 0: there is no buffer now. */
+static uint32_t rx_room(struct conn *c, uint32_t total)
+{
+	c->rx_kept = false;
+	if (total > CONN_RX_SMALL) {
+		if (c->rx == c->small && !rx_borrow(c))
+			return 0;
+		c->rx_large_ns = c->rx_ns;
+		return total;
+	}
+	if (c->rx == c->small)
+		return CONN_RX_SMALL;
+	if (rx_keep(c, c->rx_ns)) {
+		c->rx_kept = true;
+		return RX_LARGE;
+	}
+	rx_return(c);
+	return CONN_RX_SMALL;
+}
+
 static void replies_destroy(struct conn *c, struct reply_queue *q)
 {
 	struct reply *r;
@@ -177,11 +210,14 @@ static void conn_close_bad(struct conn *c)
 	conn_close(c);
 }
 
-static void receive_start(struct conn *c, uint32_t up_to)
+/* `whole`: all of it is needed to go on, so that anything less need not wake us. */
+static void receive_start(struct conn *c, uint32_t up_to, bool whole)
 {
-	/* At the end of the node only what is there already counts. */
-	int flags = c->all->finishing && !c->lingering ? MSG_DONTWAIT : 0;
+	int flags = whole ? MSG_WAITALL : 0;
 
+	/* At the end of the node only what is there already counts. */
+	if (c->all->finishing && !c->lingering)
+		flags = MSG_DONTWAIT;
 	c->receiving = true;
 	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, flags, c);
 }
@@ -238,13 +274,13 @@ static void reply_queue(struct conn *c, struct reply *r)
 /* What a connection wants in order to go on. */
 enum want { WANT_BYTES, WANT_TURN, WANT_TX, WANT_END };
 
-/* Answers the whole frames in the buffer; *up_to says how many bytes of it to fill next. */
-static enum want frames_take(struct conn *c, uint32_t *up_to)
+/* Answers the whole frames in the buffer; *next: bytes of the one that is not whole yet, if known. */
+static enum want frames_take(struct conn *c, uint32_t *next)
 {
 	uint32_t at = 0, total;
 	enum want want = WANT_BYTES;
 
-	*up_to = CONN_RX_SMALL;
+	*next = 0;
 	while (c->rx_len - at >= GVM_HDR_BYTES) {
 		struct frame f = {.meta = c->rx + at + GVM_HDR_BYTES};
 		enum session_state before = c->session.state;
@@ -261,7 +297,7 @@ static enum want frames_take(struct conn *c, uint32_t *up_to)
 		}
 		total = GVM_HDR_BYTES + f.hdr.meta_len + f.hdr.data_len;
 		if (c->rx_len - at < total) {
-			*up_to = total > CONN_RX_SMALL ? total + CONN_RX_SMALL : CONN_RX_SMALL;
+			*next = total;
 			break;
 		}
 		f.data = f.meta + f.hdr.meta_len;
@@ -302,18 +338,18 @@ static void conn_linger(struct conn *c)
 	c->rx_len = 0;
 	rx_return(c);
 	if (!c->receiving)
-		receive_start(c, CONN_RX_SMALL);
+		receive_start(c, CONN_RX_SMALL, false);
 }
 
 /* Goes on as far as it can. May destroy the connection. */
 static void conn_advance(struct conn *c)
 {
-	uint32_t up_to;
+	uint32_t next = 0, up_to;
 	enum want want;
 
 	if (c->closing || c->lingering || c->receiving)
 		return;
-	want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &up_to);
+	want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &next);
 	if (want == WANT_END) {
 		conn_close_bad(c);
 		return;
@@ -342,12 +378,11 @@ static void conn_advance(struct conn *c)
 			return;
 		}
 	} else if (want == WANT_BYTES) {
-		if (up_to <= CONN_RX_SMALL)
-			rx_return(c);
-		else if (c->rx == c->small && !rx_borrow(c))
+		up_to = rx_room(c, next);
+		if (up_to)
+			receive_start(c, up_to, next > CONN_RX_SMALL);
+		else
 			want = WANT_TURN;
-		if (want == WANT_BYTES)
-			receive_start(c, up_to);
 	}
 	if (want == WANT_TURN)
 		waiting_begin(c);
@@ -365,7 +400,7 @@ void conn_received(struct conn *c, int result)
 		c->rx_ns = node_now_ns();
 		c->all->node->counters.rx_bytes += (unsigned)result;
 		if (c->lingering) {
-			receive_start(c, CONN_RX_SMALL);
+			receive_start(c, CONN_RX_SMALL, false);
 			return;
 		}
 		c->rx_len += (uint32_t)result;
@@ -375,7 +410,7 @@ void conn_received(struct conn *c, int result)
 		conn_close(c);
 		return;
 	} else if (c->lingering) {
-		receive_start(c, CONN_RX_SMALL);
+		receive_start(c, CONN_RX_SMALL, false);
 		return;
 	}
 	conn_advance(c);
@@ -476,8 +511,12 @@ void conns_tick(struct conns *s, uint64_t now_ns)
 		const char *why = c->closing ? NULL : conn_overdue(c, now_ns);
 
 		next = TAILQ_NEXT(c, link);
-		if (!why)
+		if (!why) {
+			/* Its receive begins anew, in a small buffer. */
+			if (c->rx_kept && c->receiving && !c->closing && !rx_keep(c, now_ns))
+				io_cancel_recv(s->io, c);
 			continue;
+		}
 		/* A lingering one was told, and is in the log already. */
 		if (!c->lingering)
 			log_peer("%s: closed: %s", peer_name(c), why);
