@@ -30,6 +30,9 @@
 #define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)
 #define JOURNAL_INIT_MAX     256u
 
+_Static_assert(JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES == RECORD_SIZE_MAX,
+	       "a record's size is trusted to fit the index");
+
 struct journal_super {
 	uint64_t magic;
 	uint64_t client; /* writer identity towards the nodes, the same for every successor */

@@ -95,6 +95,21 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 	inode_release(&w->inodes, inode);
 }
 
+/* False if a record would put chunks elsewhere that somebody here has open. */
+static bool may_move(struct worker *w, unsigned nr, const struct record *to)
+{
+	const struct record *from = &inode_disk(&w->inodes, nr)->rec;
+
+	if (!from->node_count || !w->inodes.rt[nr] || !w->inodes.rt[nr]->opens)
+		return true;
+	if (to->node_count != from->node_count || to->slot_count != from->slot_count)
+		return false;
+	for (unsigned i = 0; i < to->node_count; i++)
+		if (!gvm_id_equal(&to->nodes[i].incarnation, &from->nodes[i].incarnation))
+			return false;
+	return memcmp(to->slots, from->slots, to->slot_count * sizeof(*to->slots)) == 0;
+}
+
 /* Applies one record of the nodes to the tree. What we hold open or are changing is left alone. */
 static void apply_record(struct worker *w, const struct record *rec)
 {
@@ -113,11 +128,22 @@ static void apply_record(struct worker *w, const struct record *rec)
 	d = inode_disk(&w->inodes, (unsigned)nr);
 	if (rec->version <= d->rec.version || d->epoch || (w->inodes.rt[nr] && w->inodes.rt[nr]->busy))
 		return;
-	d->rec = *rec;
 	if (rec->kind == RECORD_GONE || rec->orphan) {
+		/* Whoever has it open here asks the nodes on, until they say LOST: where it lies is
+		 * not forgotten, since no nodes would mean zeros. */
+		d->rec.version = rec->version;
+		d->rec.kind = RECORD_GONE;
 		journal_publish32(&d->use, INODE_UNLINKED);
 		inode_reap(&w->inodes, (unsigned)nr);
+		return;
 	}
+	if (rec->kind != d->rec.kind || !may_move(w, (unsigned)nr, rec)) {
+		log_error(rec->name, "its record was changed in a way that cannot be; it is not used");
+		return;
+	}
+	d->rec = *rec;
+	if (w->inodes.rt[nr])
+		memset(w->inodes.rt[nr]->nodes, 0, sizeof(w->inodes.rt[nr]->nodes));
 }
 
 static void resave_done(struct worker *w, int result, void *arg)
@@ -157,7 +183,9 @@ static void load_end(struct job *job)
 	for (size_t i = 0; i < nj->count; i++) {
 		struct name_entry *e = &nj->entries[i];
 
-		if (!job->result && record_unpack(rec, e->record, e->bytes) < 0) {
+		/* The id of all zeros is the root's, which has no record. */
+		if (!job->result &&
+		    (gvm_id_is_none(&e->key) || record_unpack(rec, e->record, e->bytes) < 0)) {
 			log_error(NULL, "a record of the name table is damaged, or of a newer version; "
 					"it is not shown");
 		} else if (!job->result) {

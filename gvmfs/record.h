@@ -15,6 +15,7 @@
 #define RECORD_SLOTS	 512 /* slots of a region made by this version; any power of two up to it is read */
 #define RECORD_ADDR_MAX	 64
 #define RECORD_BYTES_MAX 16384
+#define RECORD_SIZE_MAX	 (16ull << 40) /* of a region, in bytes: what the journal has index for */
 
 enum record_kind {
 	RECORD_GONE = 0, /* a tombstone */

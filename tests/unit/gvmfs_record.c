@@ -83,6 +83,7 @@ static void damaged_record_is_refused_or_harmless(void)
 		if (record_unpack(&back, bad, n) < 0)
 			continue;
 		CHECK(back.node_count <= RECORD_NODES_MAX);
+		CHECK(back.size_bytes <= RECORD_SIZE_MAX);
 		CHECK(!strchr(back.name, '/'));
 		CHECK(*back.name);
 		for (unsigned s = 0; s < back.slot_count; s++)
@@ -101,6 +102,18 @@ static void names_that_would_escape_are_refused(void)
 		strcpy(rec.name, bad[i]);
 		CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), -EBADMSG);
 	}
+}
+
+/* The index of a region's chunks has an end, which no record may make anybody pass. */
+static void size_beyond_the_index_is_refused(void)
+{
+	record_fill(1);
+	rec.size_bytes = RECORD_SIZE_MAX;
+	CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), 0);
+	rec.size_bytes = RECORD_SIZE_MAX + 1;
+	CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), -EBADMSG);
+	rec.size_bytes = UINT64_MAX;
+	CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), -EBADMSG);
 }
 
 static void each_node_gets_its_share(void)
@@ -148,6 +161,7 @@ static const struct check_test tests[] = {
 	{ "cut-or-longer-record-is-refused", cut_or_longer_record_is_refused },
 	{ "damaged-record-is-refused-or-harmless", damaged_record_is_refused_or_harmless },
 	{ "names-that-would-escape-are-refused", names_that_would_escape_are_refused },
+	{ "size-beyond-the-index-is-refused", size_beyond_the_index_is_refused },
 	{ "each-node-gets-its-share", each_node_gets_its_share },
 	{ "neighbouring-chunks-lie-on-different-nodes", neighbouring_chunks_lie_on_different_nodes },
 };
