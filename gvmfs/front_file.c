@@ -143,6 +143,7 @@ void front_settle(struct worker *w, struct inode *inode)
 void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
+	struct inode *inode;
 	bool write;
 	int nr = handle_close(&w->inodes, fi->fh, &write);
 
@@ -150,8 +151,11 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 	if (nr < 0)
 		return; /* a predecessor closed it, and was killed before it said so */
-	if (inode_get(&w->inodes, (unsigned)nr)->opens_write == 0)
-		front_settle(w, inode_get(&w->inodes, (unsigned)nr));
+	inode = inode_get(&w->inodes, (unsigned)nr);
+	if (!inode->opens)
+		pager_forget(w, inode); /* before it can go */
+	if (!inode->opens_write)
+		front_settle(w, inode);
 	inode_reap(&w->inodes, (unsigned)nr);
 }
 

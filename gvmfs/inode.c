@@ -150,7 +150,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	struct inode *rt = in->rt[nr];
 
 	if (!nr || d->use != INODE_UNLINKED || d->lookups || !rt || rt->busy || rt->opens || rt->slots ||
-	    d->rec.kind != RECORD_GONE)
+	    rt->entries || d->rec.kind != RECORD_GONE)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;

@@ -56,6 +56,7 @@ struct inode {
 	struct task_queue waiting;
 	unsigned opens, opens_write;
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
+	unsigned entries; /* of the pager, that hold its chunks */
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
 	uint64_t held_bytes; /* on the nodes, as last asked */

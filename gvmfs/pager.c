@@ -71,6 +71,7 @@ static void entry_drop(struct pager *pager, struct pager_entry *e)
 	while (*link != e)
 		link = &(*link)->next;
 	*link = e->next;
+	e->inode->entries--;
 	e->inode = NULL;
 }
 
@@ -96,6 +97,7 @@ static struct pager_entry *entry_take(struct pager *pager, struct inode *inode, 
 	if (best->inode)
 		entry_drop(pager, best);
 	best->inode = inode;
+	inode->entries++;
 	best->chunk = chunk;
 	best->valid = 0;
 	best->want = 0;
@@ -233,8 +235,16 @@ static void fetch_done(struct gvm_req *req)
 			entry_fetch(e, GVM_NO_PAGE);
 		entry_wake(e, 0);
 	}
-	if (!e->waiters && !e->fetching)
+	/* By now it may be another's, or nobody's. */
+	if (e->inode && entry_is_free(e)) {
+		struct inode *inode = e->inode;
+
 		e->want = 0;
+		if (!inode->opens) {
+			entry_drop(&w->pager, e);
+			inode_reap(&w->inodes, inode->nr);
+		}
+	}
 	starved_wake(w);
 }
 

@@ -90,7 +90,7 @@ void pager_unwant(struct worker *w, struct pager_wait *wait);
 
 /* Pages of a chunk were written: what is held or under way of them is out of date. */
 void pager_invalidate(struct worker *w, struct inode *inode, uint64_t chunk, uint32_t pages);
-/* Forgets all chunks of an inode (it is being detached, shrunk or deleted). */
+/* Forgets all chunks of an inode (it is closed, detached or shrunk). */
 void pager_forget(struct worker *w, struct inode *inode);
 
 #endif

@@ -153,7 +153,8 @@ void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, vo
 struct reattach {
 	struct gvm_call call; /* first */
 	struct worker *w;
-	struct inode *inode;
+	unsigned nr; /* of the inode that had it then */
+	struct gvm_id region;
 	uint64_t epoch;
 };
 
@@ -161,9 +162,12 @@ static void reattach_done(struct gvm_req *req)
 {
 	struct reattach *ra = (struct reattach *)req;
 
-	if (worker_disk(ra->w, ra->inode)->epoch == ra->epoch &&
+	struct journal_inode *d = inode_disk(&ra->w->inodes, ra->nr);
+
+	if (d->use != INODE_FREE && d->epoch == ra->epoch &&
+	    gvm_id_equal(&d->rec.id, &ra->region) &&
 	    (req->result == -EKEYREVOKED || req->result == -EBUSY))
-		region_fail(ra->w, ra->inode, 0, -EKEYREVOKED);
+		region_fail(ra->w, inode_get(&ra->w->inodes, ra->nr), 0, -EKEYREVOKED);
 	free(ra);
 }
 
@@ -187,7 +191,8 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 				return;
 			ra->call.req.done = reattach_done;
 			ra->w = w;
-			ra->inode = inode_get(&w->inodes, nr);
+			ra->nr = nr;
+			ra->region = d->rec.id;
 			ra->epoch = d->epoch;
 			gvm_region_open(conn, &ra->call, &what);
 		}
