@@ -56,7 +56,8 @@ void io_deinit(struct io *io)
 
 int io_submit(struct io *io, bool wait)
 {
-	int ret = wait ? io_uring_submit_and_wait(&io->ring, 1) : io_uring_submit(&io->ring);
+	int ret = wait ? io_uring_submit_and_wait(&io->ring, 1) :
+			 io_uring_submit_and_get_events(&io->ring);
 
 	if (!io_uring_sq_ready(&io->ring))
 		io->msgs_used = io->iovs_used = 0;

@@ -127,22 +127,30 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 	return GVM_OK;
 }
 
+#define REAP_AT_ONCE 64 /* chunks */
+
 /* Whether region r may have this body in place of what `rec` has; false: NOSPACE. */
-static bool can_hold(const struct regions *t, const struct region *r,
-		     const struct region_record *rec, uint32_t cells)
+static bool can_hold(struct regions *t, const struct region *r, const struct region_record *rec,
+		     uint32_t cells)
 {
 	uint64_t taken = t->totals.cells + t->record_cells;
-	uint64_t free = store_cells_free(t->store);
+	uint64_t own = 0;
 
 	if (record_has_body(rec)) {
 		taken -= store_cells_of(rec->bytes);
 		if (!store_is_pinned(t->store, rec->cell))
-			free += store_cells_of(rec->bytes);
+			own = store_cells_of(rec->bytes);
 	} else if (r->totals.chunks >= r->reserve) {
 		return false;
 	}
-	/* The second cannot fail while pins keep to the store's head room. */
-	return taken + cells <= t->limit_cells && cells <= free;
+	if (taken + cells > t->limit_cells)
+		return false;
+	/* Deleted regions may still have the cells that were promised anew since. */
+	while (store_cells_free(t->store) + own < cells)
+		if (!regions_reap(t, REAP_AT_ONCE))
+			break;
+	/* Always true while pins keep to the store's head room. */
+	return store_cells_free(t->store) + own >= cells;
 }
 
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,

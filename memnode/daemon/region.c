@@ -18,6 +18,7 @@ int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, d
 {
 	*t = (struct regions){.store = store, .limit_cells = limit_cells};
 	t->promisable_cells = (uint64_t)((double)limit_cells * overcommit);
+	TAILQ_INIT(&t->dying);
 	t->scratch = malloc(CHUNK_ENCODED_MAX);
 	return t->scratch ? 0 : -ENOMEM;
 }
@@ -303,16 +304,41 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	return GVM_OK;
 }
 
-static void region_destroy(struct regions *t, struct region *r)
+bool regions_reap(struct regions *t, unsigned chunks)
+{
+	struct region *r;
+
+	while ((r = TAILQ_FIRST(&t->dying))) {
+		for (; r->reaped < r->chunks && r->totals.chunks; r->reaped++) {
+			const struct region_record *rec = &r->records[r->reaped];
+
+			if (!record_has_body(rec))
+				continue;
+			if (!chunks--)
+				return true;
+			store_free(t->store, rec->cell);
+			r->totals.chunks--;
+		}
+		TAILQ_REMOVE(&t->dying, r, dying_link);
+		munmap(r->records, records_map_bytes(r->records_chunks));
+		free(r);
+	}
+	return false;
+}
+
+/* It is gone for everybody; what it holds is given back by regions_reap(). */
+static void region_bury(struct regions *t, struct region *r)
 {
 	uint64_t records = record_cells(r->records_chunks);
 
 	attaches_end(r);
-	region_cut(t, r, 0);
+	t->totals.chunks -= r->totals.chunks;
+	t->totals.cells -= r->totals.cells;
+	t->totals.stored_bytes -= r->totals.stored_bytes;
+	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
 	t->record_cells -= records;
 	t->promised_cells -= records + r->reserve * REGION_CHUNK_CELLS;
-	munmap(r->records, records_map_bytes(r->records_chunks));
-	free(r);
+	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
 
 uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
@@ -327,14 +353,16 @@ uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *wh
 	at = region_place(t, &what->region);
 	t->count--;
 	memmove(&t->sorted[at], &t->sorted[at + 1], (t->count - at) * sizeof(*t->sorted));
-	region_destroy(t, r);
+	region_bury(t, r);
 	return GVM_OK;
 }
 
 void regions_deinit(struct regions *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
-		region_destroy(t, t->sorted[i]);
+		region_bury(t, t->sorted[i]);
+	while (regions_reap(t, UINT32_MAX))
+		;
 	free(t->sorted);
 	free(t->scratch);
 	*t = (struct regions){0};

@@ -36,6 +36,7 @@ struct region_record {
 
 struct region;
 LIST_HEAD(region_attaches, region_attach);
+TAILQ_HEAD(region_list, region);
 
 /* One connection as regions see it: whose it is, and what it has attached for writing. */
 struct region_writer {
@@ -59,6 +60,7 @@ struct regions {
 	uint64_t promised_cells;
 	uint64_t record_cells; /* taken by records, of limit_cells */
 	struct region_totals totals;
+	struct region_list dying; /* deleted; what they held goes back bit by bit */
 	uint8_t *scratch; /* a chunk under composition */
 };
 
@@ -97,6 +99,10 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, str
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
+
+/* Gives back up to `chunks` chunks of deleted regions: a large one takes long, during which others
+ * want to be served. True if there is more to do. */
+bool regions_reap(struct regions *t, unsigned chunks);
 
 /* The connection is gone: its attachments end, the regions' epochs stay. */
 void region_writer_gone(struct region_writer *writer);

@@ -11,6 +11,8 @@ struct region_attach {
 };
 
 struct region {
+	TAILQ_ENTRY(region) dying_link;
+	uint64_t reaped; /* of a deleted region: chunks before this one are given back */
 	struct gvm_id id;
 	uint64_t chunks, reserve, view;
 	uint64_t records_chunks; /* the most chunks that it ever had: so many records are kept */

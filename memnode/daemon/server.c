@@ -21,6 +21,7 @@
 #define FILES_OWN     32u /* descriptors that are not connections */
 #define TRIM_STRETCHES 64u
 #define TRIM_KEEP      8u
+#define REAP_CHUNKS    128u /* of deleted regions, between two looks at the ring */
 
 /* As many descriptors as we may have: one for each connection. */
 static unsigned connections_max(void)
@@ -175,7 +176,8 @@ int server_run(struct server *s)
 	while (!s->finishing || s->conns.count) {
 		struct io_uring_cqe *cqe;
 		unsigned head, seen = 0;
-		int err = io_submit(&s->io, true);
+		bool more = regions_reap(&s->node->regions, REAP_CHUNKS);
+		int err = io_submit(&s->io, !more);
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)
 			return err;

@@ -19,6 +19,11 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/*
+ * Measured on the RAM of a busy Debian guest (4,416 chunks, 43 KB each when encoded): what is held
+ * beyond what was sent, tables and records included, is 1.6 % with cells of 512 bytes, 2.0 % with
+ * 1 KiB, 2.6 % with 2 KiB, 5.8 % with 4 KiB. 1 KiB walks half as many cells as 512.
+ */
 #ifndef STORE_CELL_BYTES
 #define STORE_CELL_BYTES 1024u
 #endif

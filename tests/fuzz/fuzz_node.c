@@ -427,6 +427,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	FUZZ_CHECK(!conns.count);
 	conns_deinit(&conns);
+	while (regions_reap(&node.regions, 3))
+		;
 	books_check(&node);
 	node_deinit(&node);
 	return 0;

@@ -134,6 +134,37 @@ static void stalled_readers_hurt_nobody(void)
 	node_stop(&node);
 }
 
+/* What nobody waits for does not delay what somebody does. */
+static void waited_for_page_passes_read_ahead(void)
+{
+	enum { AHEAD = 150, URGENT = 1000 };
+	unsigned before = 0, after = 0;
+	bool seen = false;
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, 16);
+	for (unsigned i = 0; i < 16; i++)
+		CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	for (unsigned i = 0; i < AHEAD; i++) /* more than the sockets take */
+		get_send(fd, i, i % 16, gvm_version(1, 1), ~0u, GVM_NO_PAGE);
+	get_send(fd, URGENT, 3, gvm_version(1, 1), ~0u, 7);
+	while (before + after < AHEAD) {
+		CHECK(frame_receive(fd, &answer));
+		CHECK_EQ(answer.hdr.status, GVM_OK);
+		if (answer.hdr.tag == URGENT)
+			seen = true;
+		else if (seen)
+			after++;
+		else
+			before++;
+	}
+	CHECK(seen && after >= 3);
+	close(fd);
+	node_stop(&node);
+}
+
 static unsigned long rss_kib(void)
 {
 	char path[64], line[256];
@@ -252,6 +283,7 @@ static void sigterm_does_not_wait_for_ever(void)
 static const struct check_test tests[] = {
 	{"every-pipelined-request-is-answered", every_pipelined_request_is_answered},
 	{"stalled-readers-hurt-nobody", stalled_readers_hurt_nobody},
+	{"waited-for-page-passes-read-ahead", waited_for_page_passes_read_ahead},
 	{"idle-connections-cost-little", idle_connections_cost_little},
 	{"connection-that-ends-in-the-middle-leaves-nothing",
 	 connection_that_ends_in_the_middle_leaves_nothing},

@@ -429,7 +429,7 @@ static void promised_put_never_fails(void)
 	struct region_writer *a = writer(1);
 	uint64_t seq = 0, chunks[REGIONS], puts = 0;
 	uint32_t pinned[8];
-	unsigned pins = 0;
+	unsigned pins = 0, reborn = 0;
 
 	setup(1);
 	for (unsigned n = 0; n < REGIONS; n++) {
@@ -448,6 +448,15 @@ static void promised_put_never_fails(void)
 		uint64_t c = check_random_below((unsigned)chunks[n]);
 		struct region_found found;
 
+		if (round % 100 == 99) { /* deleted, and promised anew at once */
+			CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(n), 1}, &detail),
+				 GVM_OK);
+			CHECK_EQ(create(n, chunks[n], chunks[n]), GVM_OK);
+			CHECK_EQ(attach(a, n, 1, 0), GVM_OK);
+			for (uint64_t i = 0; i < chunks[n]; i++)
+				CHECK_EQ(put_what(n, 1, i, gvm_version(1, ++seq), 0, noise[1], ~0u, 0), GVM_OK);
+			reborn++;
+		}
 		switch (check_random_below(10)) {
 		case 0:
 			CHECK_EQ(discard(n, 1, c, 1, gvm_version(1, ++seq)), GVM_OK);
@@ -475,9 +484,35 @@ static void promised_put_never_fails(void)
 				 GVM_OK);
 		}
 	}
-	CHECK(puts > 1000);
+	CHECK(puts > 1000 && reborn > 10);
 	while (pins)
 		store_unpin(store, pinned[--pins]);
+	writer_end(a);
+	teardown();
+}
+
+static void deleted_region_gives_everything_back(void)
+{
+	struct region_writer *a = writer(1);
+	unsigned rounds = 0;
+
+	setup(1);
+	CHECK_EQ(create(1, 1000, 150), GVM_OK);
+	CHECK_EQ(create(2, 10, 10), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	CHECK_EQ(attach(a, 2, 1, 0), GVM_OK);
+	CHECK_EQ(put(2, 3, gvm_version(1, 1), text), GVM_OK);
+	for (unsigned c = 0; c < 150; c++)
+		CHECK_EQ(put(1, c * 6, gvm_version(1, 1), noise[c % 4]), GVM_OK);
+	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 1}, &detail), GVM_OK);
+	CHECK_EQ(regions.totals.chunks, 1); /* at once, as far as anybody can tell */
+	CHECK_EQ(create(1, 1000, 150), GVM_OK);
+	while (regions_reap(&regions, 20))
+		rounds++;
+	CHECK_EQ(rounds, 7);
+	CHECK_EQ(store_cells_free(store), store_cells(store) - regions.totals.cells);
+	check_content(2, 3, text);
+	check_content(1, 0, zeros);
 	writer_end(a);
 	teardown();
 }
@@ -565,6 +600,7 @@ static const struct check_test tests[] = {
 	{"impossible-promises-are-refused-at-once", impossible_promises_are_refused_at_once},
 	{"region-keeps-to-its-promise", region_keeps_to_its_promise},
 	{"promised-put-never-fails", promised_put_never_fails},
+	{"deleted-region-gives-everything-back", deleted_region_gives_everything_back},
 	{"damaged-head-is-corrupt-never-data", damaged_head_is_corrupt_never_data},
 	{"lists-are-complete-and-in-order", lists_are_complete_and_in_order},
 };
