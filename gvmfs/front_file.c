@@ -15,9 +15,15 @@
 
 /* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
 
-static void open_reply(struct op *op, bool keep_cache)
+/*
+ * The page cache is dropped only if another host may have written since. Dropping it takes away a
+ * page even from a direct read that the kernel has finished, but not yet marked dirty: the read
+ * would be lost.
+ */
+static void open_reply(struct op *op)
 {
 	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
 	int handle = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
 				 op->unique);
 
@@ -26,11 +32,11 @@ static void open_reply(struct op *op, bool keep_cache)
 		return;
 	}
 	op->fi.fh = (uint64_t)handle;
-	op->fi.keep_cache = keep_cache;
+	op->fi.keep_cache = !d->cache_stale;
 	/* Beside a writer on another host nothing may be cached here. */
-	op->fi.direct_io = worker_disk(w, op->inode)->rec.node_count &&
-			   !region_is_attached(w, op->inode);
-	fuse_reply_open(op->req, &op->fi);
+	op->fi.direct_io = d->rec.node_count && !region_is_attached(w, op->inode);
+	if (fuse_reply_open(op->req, &op->fi) == 0)
+		d->cache_stale = 0;
 	op->req = NULL;
 	op_end(op, true, 0);
 }
@@ -42,7 +48,7 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 	if (result < 0)
 		op_end(arg, true, result);
 	else
-		open_reply(arg, false); /* others may have written since we last looked */
+		open_reply(arg);
 }
 
 static void open_run(struct task *task)
@@ -58,7 +64,7 @@ static void open_run(struct task *task)
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);
 	else
-		open_reply(op, true);
+		open_reply(op);
 }
 
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -135,6 +135,8 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 		d->lookups = 0;
 		d->epoch = 0;
 		d->failed = 0;
+		d->cache_stale = 0;
+		d->last_epoch = 0;
 		d->rec = *rec;
 		journal_publish32(&d->use, INODE_USED);
 		if (i >= in->end)

@@ -57,7 +57,8 @@ struct journal_inode {
 	uint64_t lookups; /* the kernel's references */
 	uint64_t epoch;	  /* of our attachment as the writer; 0: not attached */
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost) */
-	uint32_t reserved;
+	uint32_t cache_stale; /* another host may have written what the page cache holds */
+	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
 	struct record rec;
 };
 

@@ -63,6 +63,10 @@ static void attach_end(struct job *job)
 		journal_index_clear(&rj->w->journal, rj->inode->nr, 0);
 	} else {
 		d->failed = 0;
+		/* Whoever attached in between has an epoch in between. */
+		if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
+			d->cache_stale = 1;
+		d->last_epoch = rj->epoch;
 		d->epoch = rj->epoch;
 		/* The front's own connections tell the nodes that we live. */
 		for (unsigned i = 0; i < d->rec.node_count; i++) {
