@@ -20,12 +20,14 @@ def test(l):
     group = l.cgroup(REGION // 3 + 12 * MIB)
     torture = l.start("torture", program("torture"), "--file", region, "--disk", l.path("disk"),
                       "--seconds", "9", "--processes", "2", "--threads", "2", cgroup=group)
-    for turn in range(6):
-        time.sleep(1)
-        expect(torture.running(), "the torture ended early")
+    turn = 0
+    while torture.running():
         l.network.reset(nodes[turn % 2].port)
         time.sleep(0.2)
         l.network.heal()
+        time.sleep(1)
+        turn += 1
+    expect(turn >= 3, "only %d connections were reset", turn)
     l.log("%s", torture.succeed(50).splitlines()[0])
     expect("io_errors" not in mount.stats() or mount.stats()["io_errors"] == 0, "I/O errors")
 
