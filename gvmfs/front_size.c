@@ -38,27 +38,22 @@ static void saved(struct worker *w, int result, void *arg)
 	resize_finish(arg, result);
 }
 
-static void attached_new(struct worker *w, struct inode *inode, int result, void *arg)
-{
-	struct op *op = arg;
-
-	op->attached_here = result == 0;
-	if (result < 0)
-		resize_finish(op, result);
-	else
-		names_save(w, inode, saved, op);
-}
-
 static void resized(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct op *op = arg;
 
 	if (result < 0)
 		resize_finish(op, result);
-	else if (!region_is_attached(w, inode))
-		region_attach(w, inode, attached_new, op); /* it has just been made */
 	else
 		names_save(w, inode, saved, op);
+}
+
+static void made(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = arg;
+
+	op->attached_here = result == 0;
+	resized(w, inode, result, op);
 }
 
 static void cut_is_sent(struct worker *w, struct writeback_sync *sync, int error)
@@ -126,7 +121,7 @@ void front_resize(struct op *op)
 	else if (op->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
 		op->then(op, -EFBIG);
 	else if (!d->rec.node_count)
-		region_resize(w, op->inode, op->size, resized, op);
+		region_resize(w, op->inode, op->size, made, op);
 	else if (d->failed)
 		op->then(op, -EIO);
 	else if (!region_is_attached(w, op->inode))

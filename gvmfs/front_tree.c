@@ -169,10 +169,11 @@ static void setattr_rest(struct op *op, int result)
 		rec->mtime_ns = (uint64_t)op->attr.st_mtim.tv_sec * 1000000000ull +
 				(uint64_t)op->attr.st_mtim.tv_nsec;
 	rec->ctime_ns = now;
-	/* The root has no record: its attributes are this mount's. */
+	/* The root has no record: its attributes are this mount's. A new size has been saved, but by
+	 * a predecessor perhaps not. */
 	if (op->inode->nr == 0 ||
-	    !(op->bytes & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
-			   FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))) {
+	    (!op->resent && !(op->bytes & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
+					   FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)))) {
 		setattr_saved(op->w, 0, op);
 		return;
 	}
@@ -454,6 +455,9 @@ static void rename_run(struct task *task)
 		return;
 	}
 	memcpy(from_name, d->rec.name, sizeof(from_name));
+	/* First: were we killed, what follows is saved for its newer version. */
+	journal_publish64(&d->rec.version, d->rec.version + 1);
+	atomic_thread_fence(memory_order_release);
 	snprintf(d->rec.name, sizeof(d->rec.name), "%s", to_name);
 	d->rec.parent = inode_disk(&w->inodes, (unsigned)op->bytes)->rec.id;
 	d->rec.ctime_ns = wall_ns();

@@ -122,4 +122,9 @@ static inline void journal_publish32(uint32_t *where, uint32_t value)
 	atomic_store_explicit((_Atomic uint32_t *)where, value, memory_order_release);
 }
 
+static inline void journal_publish64(uint64_t *where, uint64_t value)
+{
+	atomic_store_explicit((_Atomic uint64_t *)where, value, memory_order_release);
+}
+
 #endif

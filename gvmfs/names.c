@@ -160,7 +160,7 @@ static void save_missing(struct worker *w, const struct names_job *nj)
 		struct inode *inode = inode_get(&w->inodes, nr);
 		bool known = false;
 
-		if (d->use != INODE_USED || !inode || inode->busy)
+		if (d->use == INODE_FREE || d->rec.kind == RECORD_GONE || !inode || inode->busy)
 			continue;
 		for (size_t i = 0; i < nj->count && !known; i++)
 			known = gvm_id_equal(&nj->entries[i].key, &d->rec.id) &&

@@ -53,29 +53,34 @@ static void region_end(struct region_job *rj)
 	free(rj);
 }
 
+static void attach_apply(struct region_job *rj)
+{
+	struct journal_inode *d = worker_disk(rj->w, rj->inode);
+
+	d->failed = 0;
+	/* Whoever attached in between has an epoch in between. */
+	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
+		d->cache_stale = 1;
+	d->last_epoch = rj->epoch;
+	d->epoch = rj->epoch;
+	/* The front's own connections tell the nodes that we live. */
+	for (unsigned i = 0; i < d->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(&rj->w->pool, &d->rec.nodes[i]);
+
+		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
+			region_reattach(rj->w, conn);
+	}
+}
+
 static void attach_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct journal_inode *d = worker_disk(rj->w, rj->inode);
 
 	pager_forget(rj->w, rj->inode);
-	if (job->result < 0) {
+	if (job->result < 0)
 		journal_index_clear(&rj->w->journal, rj->inode->nr, 0);
-	} else {
-		d->failed = 0;
-		/* Whoever attached in between has an epoch in between. */
-		if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
-			d->cache_stale = 1;
-		d->last_epoch = rj->epoch;
-		d->epoch = rj->epoch;
-		/* The front's own connections tell the nodes that we live. */
-		for (unsigned i = 0; i < d->rec.node_count; i++) {
-			struct gvm_conn *conn = pool_node(&rj->w->pool, &d->rec.nodes[i]);
-
-			if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
-				region_reattach(rj->w, conn);
-		}
-	}
+	else
+		attach_apply(rj);
 	region_end(rj);
 }
 
@@ -100,22 +105,45 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	pager_forget(w, inode);
 }
 
+/*
+ * What follows is in the journal step by step, and we may be killed after any. The size comes last:
+ * until then the kernel's request, sent again, does all of it again. The version of the record comes
+ * first: a record that differs from the nodes' has one that they do not have, so it is saved.
+ */
+static void create_end(struct job *job)
+{
+	struct region_job *rj = (struct region_job *)job;
+	struct record *rec = &worker_disk(rj->w, rj->inode)->rec;
+
+	pager_forget(rj->w, rj->inode);
+	if (!job->result) {
+		journal_publish64(&rec->version, rec->version + 1);
+		rec->view = rj->rec.view;
+		rec->slot_count = rj->rec.slot_count;
+		memcpy(rec->nodes, rj->rec.nodes, sizeof(rec->nodes));
+		memcpy(rec->slots, rj->rec.slots, sizeof(rec->slots));
+		atomic_thread_fence(memory_order_release);
+		rec->node_count = rj->rec.node_count;
+		atomic_thread_fence(memory_order_release);
+		attach_apply(rj);
+		journal_publish64(&rec->size_bytes, rj->size_bytes);
+	}
+	region_end(rj);
+}
+
 static void resize_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct journal_inode *d = worker_disk(rj->w, rj->inode);
-	uint64_t before = record_chunks(d->rec.size_bytes), after = record_chunks(rj->size_bytes);
+	struct record *rec = &worker_disk(rj->w, rj->inode)->rec;
+	uint64_t before = record_chunks(rec->size_bytes), after = record_chunks(rj->size_bytes);
 
 	if (!job->result) {
+		journal_publish64(&rec->version, rec->version + 1);
+		atomic_thread_fence(memory_order_release);
 		for (uint64_t c = after; c < before; c++)
 			rj->index[c] = rj->discard_version | GVM_VERSION_ZERO;
-		d->rec.view = rj->rec.view;
-		d->rec.node_count = rj->rec.node_count;
-		d->rec.slot_count = rj->rec.slot_count;
-		memcpy(d->rec.nodes, rj->rec.nodes, sizeof(d->rec.nodes));
-		memcpy(d->rec.slots, rj->rec.slots, sizeof(d->rec.slots));
-		d->rec.size_bytes = rj->size_bytes;
 		pager_forget(rj->w, rj->inode);
+		journal_publish64(&rec->size_bytes, rj->size_bytes);
 	}
 	region_end(rj);
 }
@@ -123,10 +151,12 @@ static void resize_end(struct job *job)
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg)
 {
-	bool fresh = !worker_disk(w, inode)->rec.node_count;
-
-	region_start(w, inode, done, arg, fresh ? region_job_create : region_job_resize, resize_end,
-		     size_bytes);
+	if (worker_disk(w, inode)->rec.node_count) {
+		region_start(w, inode, done, arg, region_job_resize, resize_end, size_bytes);
+		return;
+	}
+	journal_index_clear(&w->journal, inode->nr, 0);
+	region_start(w, inode, done, arg, region_job_create, create_end, size_bytes);
 }
 
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -28,7 +28,8 @@ bool region_is_attached(struct worker *w, const struct inode *inode);
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Gives it up (what was written is acknowledged: writeback_sync). Never fails. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Changes the size: makes the region on the nodes if it has none yet, and reserves the space.
+/* Changes the size: makes the region on the nodes if it has none yet, and attaches to it; reserves
+ * the space.
  * -ENOSPC: they cannot promise it. Growing and shrinking need an attached region. Updates the
  * record (not saved: names.h). */
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,

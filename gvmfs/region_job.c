@@ -70,10 +70,28 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	return 0;
 }
 
-/* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. */
+/* Gives up the attachment with an epoch of ours to the first `count` nodes. */
+static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, unsigned count)
+{
+	struct gvm_region_close_req what = { .region = rj->rec.id, .epoch = epoch };
+	struct ask ask;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+
+		if (!conn)
+			continue;
+		gvm_region_close(conn, ask_begin(&ask, ns_from_now(SHORT_NS)), &what);
+		pool_wait(conn, &ask.call.req);
+	}
+}
+
+/* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
+ * failed, leaves none attached: we would seem a live writer to everybody, ourselves included. */
 static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
-	struct ask ask;
+	struct ask ask = { 0 };
+	uint64_t detail;
 
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
@@ -81,12 +99,15 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 					   &ask)
 			     : -ENOMEM;
 
+		detail = ask.call.req.detail;
+		if (!r)
+			continue;
+		region_let_go(rj, pool, *epoch, i);
 		if (r == -EKEYREVOKED) {
-			*epoch = ask.call.req.detail;
+			*epoch = detail;
 			return -EAGAIN;
 		}
-		if (r < 0)
-			return r == -ENOMEDIUM ? -EIO : r;
+		return r == -ENOMEDIUM ? -EIO : r;
 	}
 	return 0;
 }
@@ -175,7 +196,8 @@ again:
 		goto again;
 	}
 	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
-		r = region_read_index(rj, pool, i);
+		if ((r = region_read_index(rj, pool, i)) < 0)
+			region_let_go(rj, pool, epoch, rj->rec.node_count);
 	rj->epoch = epoch;
 	job->result = r;
 }
@@ -183,17 +205,8 @@ again:
 void region_job_detach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct gvm_region_close_req what = { .region = rj->rec.id, .epoch = rj->epoch };
-	struct ask ask;
 
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-
-		if (!conn)
-			continue;
-		gvm_region_close(conn, ask_begin(&ask, ns_from_now(SHORT_NS)), &what);
-		pool_wait(conn, &ask.call.req);
-	}
+	region_let_go(rj, pool, rj->epoch, rj->rec.node_count);
 	job->result = 0;
 }
 
@@ -314,15 +327,16 @@ void region_job_create(struct job *job, struct pool *pool)
 	}
 	for (unsigned i = 0; !r && i < rec->node_count; i++)
 		r = node_create(pool, rec, i, chunks);
-	if (r < 0) {
-		if (r == -ENOSPC)
-			log_error(rec->name, "the nodes cannot promise %llu bytes",
-				  (unsigned long long)rj->size_bytes);
-		region_delete_all(rj, pool);
-		rec->node_count = rec->slot_count = 0;
-	} else {
+	if (r == -ENOSPC)
+		log_error(rec->name, "the nodes cannot promise %llu bytes",
+			  (unsigned long long)rj->size_bytes);
+	if (!r) {
 		rec->size_bytes = rj->size_bytes;
+		region_job_attach(job, pool);
+		r = job->result;
 	}
+	if (r < 0)
+		region_delete_all(rj, pool);
 	job->result = r;
 }
 
@@ -355,11 +369,19 @@ static int node_discard(struct region_job *rj, struct pool *pool, unsigned node,
 		.version = rj->discard_version,
 	};
 	struct ask ask;
+	int r;
 
 	if (!conn)
 		return -ENOMEM;
 	gvm_discard(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
-	return pool_wait(conn, &ask.call.req);
+	r = pool_wait(conn, &ask.call.req);
+	if (r != -EINVAL)
+		return r;
+	/* A predecessor that was killed may have cut them off already: they are zeros then. */
+	if (region_open(conn, &rj->rec, 0, 0, pool_deadline(pool->opts), &ask) < 0 ||
+	    ask.call.rsp.region_open.chunks != first)
+		return r;
+	return 0;
 }
 
 void region_job_resize(struct job *job, struct pool *pool)

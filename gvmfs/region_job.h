@@ -16,16 +16,17 @@ struct region_job {
 	region_done_fn *done;
 	void *arg;
 	struct record rec;	 /* a copy; created regions come back with nodes and slots */
-	uint64_t epoch;		 /* attach: out; otherwise ours, 0 if not attached */
+	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
 	uint64_t size_bytes;	 /* resize: the new size */
 	uint64_t discard_version; /* shrink: the version of the zeros that stay behind */
-	_Atomic uint64_t *index; /* attach: filled with what the nodes have */
+	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
 	uint64_t held_bytes;	 /* stat */
 	bool writer_alive;	 /* stat */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);
 void region_job_detach(struct job *job, struct pool *pool);
+/* Makes it on the nodes and attaches. */
 void region_job_create(struct job *job, struct pool *pool);
 void region_job_resize(struct job *job, struct pool *pool);
 void region_job_delete(struct job *job, struct pool *pool);

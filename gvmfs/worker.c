@@ -59,12 +59,28 @@ struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chu
 	return inode->nodes[n];
 }
 
+static void names_compared(struct worker *w, int result, void *arg)
+{
+	(void)arg;
+	if (!result)
+		w->names_owed = false;
+}
+
+/* A change that a predecessor had begun is in the journal and perhaps on no node: refreshing the
+ * table saves it, once enough nodes answer. */
+static void names_compare(struct worker *w)
+{
+	names_refresh(w, true, names_compared, NULL);
+}
+
 static void node_is_up(struct pool *pool, struct gvm_conn *conn)
 {
 	struct worker *w = pool->owner;
 
 	region_reattach(w, conn);
 	w->names_at_ns = 0; /* it may lack records */
+	if (w->names_owed)
+		names_compare(w);
 }
 
 /* The root of the tree is no record: it is there on every mount. */
@@ -301,15 +317,6 @@ static int load_names(struct worker *w)
 	return got < 0 ? got : 0;
 }
 
-/* A change that a predecessor had begun is in the journal and perhaps on no node: refreshing the
- * table saves it. */
-static void names_compared(struct worker *w, int result, void *arg)
-{
-	(void)w;
-	(void)result;
-	(void)arg;
-}
-
 /* Finishes what a predecessor had begun. */
 static void settle_all(struct worker *w)
 {
@@ -376,8 +383,9 @@ int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
 	if (successor && w->journal.super->init_bytes)
 		session_take_over(w);
 	settle_all(w);
+	w->names_owed = successor;
 	if (successor)
-		names_refresh(w, true, names_compared, NULL);
+		names_compare(w);
 	kill(getppid(), WORKER_READY);
 	if (!opts->foreground)
 		log_to_syslog();

@@ -37,6 +37,7 @@ struct worker {
 	int fuse_fd;
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
+	bool names_owed;      /* a predecessor's changes are not known to be there */
 
 	/* The request being processed. */
 	uint8_t *request;     /* its buffer; NULL it to keep it, and free() it later */
