@@ -157,7 +157,18 @@ void inode_reap(struct inodes *in, unsigned nr)
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
 	free(rt);
+	in->gone[in->gone_count++ % INODES_GONE] = d->rec.id;
 	journal_publish32(&d->use, INODE_FREE);
+}
+
+bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t since)
+{
+	if (in->gone_count - since > INODES_GONE)
+		return true;
+	for (uint64_t i = since; i < in->gone_count; i++)
+		if (gvm_id_equal(&in->gone[i % INODES_GONE], id))
+			return true;
+	return false;
 }
 
 void inode_acquire(struct inode *inode, struct task *task)

@@ -68,10 +68,14 @@ struct inode {
 	struct stats stats;
 };
 
+#define INODES_GONE 64u
+
 struct inodes {
 	struct journal *j;
 	struct inode *rt[JOURNAL_INODES]; /* made when first needed */
 	unsigned end;			  /* entries from here on were never used */
+	struct gvm_id gone[INODES_GONE];  /* whose entries were freed, the last ones */
+	uint64_t gone_count;		  /* all that ever were */
 };
 
 /* Counts the open files that the journal has. 0 or a negative errno. */
@@ -103,6 +107,8 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 int inode_alloc(struct inodes *in, const struct record *rec);
 /* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing is under way. */
 void inode_reap(struct inodes *in, unsigned nr);
+/* Whether (for all we know) the entry of `id` was freed since gone_count was `since`. */
+bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t since);
 
 /* Runs `task` when no other has the inode; inode_release() passes it on. */
 void inode_acquire(struct inode *inode, struct task *task);

@@ -111,13 +111,15 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 }
 
 /* Applies one record of the nodes to the tree. What we hold open or are changing is left alone. */
-static void apply_record(struct worker *w, const struct record *rec)
+static void apply_record(struct worker *w, const struct names_job *nj, const struct record *rec)
 {
 	int nr = inode_by_id(&w->inodes, &rec->id);
 	struct journal_inode *d;
 
 	if (nr < 0) {
-		if (rec->kind == RECORD_GONE)
+		/* What was deleted here while the nodes were asked does not come back. */
+		if (rec->kind == RECORD_GONE ||
+		    inode_was_reaped(&w->inodes, &rec->id, nj->gone_count))
 			return;
 		if (rec->orphan)
 			adopt_orphan(w, rec);
@@ -191,7 +193,7 @@ static void load_end(struct job *job)
 		} else if (!job->result) {
 			rec->id = e->key;
 			rec->version = e->version;
-			apply_record(w, rec);
+			apply_record(w, nj, rec);
 		}
 		free(e->record);
 	}
@@ -216,6 +218,7 @@ void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 	nj->job.work = names_job_load;
 	nj->job.done = load_end;
 	nj->once = once;
+	nj->gone_count = w->inodes.gone_count;
 	jobs_submit(&w->jobs, &nj->job);
 }
 

@@ -26,7 +26,8 @@ struct names_job {
 	uint64_t version; /* in: to try first; out: that it got */
 	size_t record_bytes;
 	uint8_t record[RECORD_BYTES_MAX];
-	/* reading: the newest of each, sorted by key */
+	/* reading: the newest of each */
+	uint64_t gone_count; /* of the inodes, when it began */
 	struct name_entry *entries;
 	size_t count, room;
 };
