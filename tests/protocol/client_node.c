@@ -2,11 +2,8 @@
 /* client_node.c - a node that is away, stopped, replaced by an empty one, or not to be trusted. */
 #include "client_rig.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define SECONDS 60
@@ -268,41 +265,6 @@ static void without_the_same_key_nobody_is_spoken_to(void)
 	rig_node_end(&open, SIGTERM);
 }
 
-/* A peer on loopback that answers every connection with the same bytes, whatever is said. */
-static int liar_open(char *addr, size_t bytes)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	CHECK_EQ(bind(fd, (struct sockaddr *)&at, len), 0);
-	CHECK_EQ(listen(fd, 8), 0);
-	CHECK_EQ(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-	snprintf(addr, bytes, "127.0.0.1:%u", ntohs(at.sin_port));
-	return fd;
-}
-
-/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED; keeps
- * them open for so long. */
-static void liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
-		       unsigned keep_ms)
-{
-	int peers[64];
-	unsigned n = 0;
-	uint64_t end = gvm_now_ns() + SECONDS * 1000000000ull;
-
-	while (n < count && gvm_conn_state(conn) != GVM_CONN_FAILED) {
-		CHECK(gvm_now_ns() < end);
-		rig_run_ms(conn, 5);
-		peers[n] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-		if (peers[n] >= 0 && send(peers[n], say, bytes, MSG_NOSIGNAL) >= 0)
-			n++;
-	}
-	rig_run_ms(conn, keep_ms);
-	for (unsigned i = 0; i < n; i++)
-		close(peers[i]);
-}
-
 /* It asks for a proof, as the node would, and makes one up for itself. */
 static void an_impostor_is_found_out(void)
 {
@@ -311,7 +273,7 @@ static void an_impostor_is_found_out(void)
 	struct gvm_hdr h = {.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE};
 	uint8_t frames[512], *p = frames;
 	char addr[32];
-	int fd = liar_open(addr, sizeof(addr));
+	int fd = rig_liar_open(addr, sizeof(addr));
 	struct seen seen;
 	struct gvm_conn *conn = conn_make(addr, &seen, key, 0);
 	struct ask waits;
@@ -325,7 +287,7 @@ static void an_impostor_is_found_out(void)
 	h.meta_len = (uint16_t)gvm_auth_rsp_pack(&proof, p + GVM_HDR_BYTES);
 	gvm_hdr_pack(&h, p + GVM_HDR_BYTES, p);
 	p += GVM_HDR_BYTES + h.meta_len;
-	liar_serve(fd, conn, frames, (size_t)(p - frames), 1, 20);
+	rig_liar_serve(fd, conn, frames, (size_t)(p - frames), 1, 20);
 	CHECK(strstr(seen.log, "the node does not hold the key\n"));
 	CHECK(!seen.up && seen.failed);
 	CHECK_EQ(waits.call.req.result, -EACCES);
@@ -341,22 +303,22 @@ static void what_is_no_node_gets_nothing_but_pauses(void)
 	struct gvm_hdr h = {.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE};
 	uint8_t frame[512];
 	char addr[32];
-	int fd = liar_open(addr, sizeof(addr));
+	int fd = rig_liar_open(addr, sizeof(addr));
 	struct seen seen;
 	struct gvm_conn *conn = conn_make(addr, &seen, NULL, 200);
 	struct ask waits;
 
 	left = 0;
 	gvm_node_stat(conn, ask(&waits));
-	liar_serve(fd, conn, http, sizeof(http) - 1, 3, 20);
+	rig_liar_serve(fd, conn, http, sizeof(http) - 1, 3, 20);
 	CHECK(strstr(seen.log, "a frame header that makes no sense\n"));
 	/* One that never says anything. */
-	liar_serve(fd, conn, "", 0, 1, 600);
+	rig_liar_serve(fd, conn, "", 0, 1, 600);
 	CHECK(strstr(seen.log, "no answer to the handshake\n"));
 	/* A HELLO without an incarnation. */
 	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
 	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
+	rig_liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
 	CHECK(strstr(seen.log, "an answer to HELLO that makes no sense\n"));
 	CHECK_EQ(waits.ends, 0);
 	CHECK(!seen.up && !seen.failed);
@@ -373,7 +335,7 @@ static void another_protocol_version_is_believed_when_repeated(void)
 		.op = GVM_OP_HELLO, .flags = GVM_FLAG_RESPONSE, .status = GVM_ERR_VERSION};
 	uint8_t frame[512];
 	char addr[32];
-	int fd = liar_open(addr, sizeof(addr));
+	int fd = rig_liar_open(addr, sizeof(addr));
 	struct seen seen;
 	struct gvm_conn *conn = conn_make(addr, &seen, NULL, 200);
 	struct ask waits;
@@ -382,11 +344,11 @@ static void another_protocol_version_is_believed_when_repeated(void)
 	gvm_node_stat(conn, ask(&waits));
 	h.meta_len = (uint16_t)gvm_error_rsp_pack(&rsp, frame + GVM_HDR_BYTES);
 	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
+	rig_liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 2, 20);
 	CHECK_EQ(waits.ends, 0);
 	CHECK_EQ(seen.failed, 0);
 	frame[4] = GVM_VERSION + 1;
-	liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 5, 20);
+	rig_liar_serve(fd, conn, frame, GVM_HDR_BYTES + h.meta_len, 5, 20);
 	CHECK_EQ(seen.failed, 1);
 	CHECK_EQ(waits.call.req.result, -EPROTONOSUPPORT);
 	gvm_conn_destroy(conn);

@@ -2,11 +2,14 @@
 /* client_rig.c - starts a node and reads where it listens; processes connections. */
 #include "client_rig.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +173,38 @@ void rig_run_ms(struct gvm_conn *conn, unsigned ms)
 		poll(&p, 1, (int)((end - now) / 1000000) + 1);
 		gvm_conn_process(conn);
 	}
+}
+
+int rig_liar_open(char *addr, size_t bytes)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	CHECK_EQ(bind(fd, (struct sockaddr *)&at, len), 0);
+	CHECK_EQ(listen(fd, 8), 0);
+	CHECK_EQ(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	snprintf(addr, bytes, "127.0.0.1:%u", ntohs(at.sin_port));
+	return fd;
+}
+
+void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
+		       unsigned keep_ms)
+{
+	int peers[64];
+	unsigned n = 0;
+	uint64_t end = gvm_now_ns() + 60 * 1000000000ull;
+
+	while (n < count && gvm_conn_state(conn) != GVM_CONN_FAILED) {
+		CHECK(gvm_now_ns() < end);
+		rig_run_ms(conn, 5);
+		peers[n] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (peers[n] >= 0 && send(peers[n], say, bytes, MSG_NOSIGNAL) >= 0)
+			n++;
+	}
+	rig_run_ms(conn, keep_ms);
+	for (unsigned i = 0; i < n; i++)
+		close(peers[i]);
 }
 
 struct gvm_id rig_region(unsigned n)

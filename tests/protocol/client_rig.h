@@ -68,7 +68,15 @@ void rig_run_one(struct gvm_conn *conn, const unsigned *left, unsigned seconds);
 /* For so long, whatever happens. */
 void rig_run_ms(struct gvm_conn *conn, unsigned ms);
 
-/* Region number n's id; its chunks are `n`'s own text pages, so that a strayed one is seen. */
+/* A peer on loopback that answers every connection with the same bytes, whatever is said: a
+ * listening socket, and its address. */
+int rig_liar_open(char *addr, size_t bytes);
+/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED; keeps
+ * them open for so long. */
+void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
+		    unsigned keep_ms);
+
+/* Region number n's id; no two are the same. */
 struct gvm_id rig_region(unsigned n);
 
 #endif
