@@ -23,7 +23,7 @@
 #define STALL_NS	  (30 * SECOND) /* without progress, where there should be some */
 #define STALL_PRESSED_NS  (5 * SECOND)	/* the same while others wait for what it holds */
 #define TX_BYTES_MAX	  (4u << 20) /* answers queued: no request is taken above it */
-#define TX_REPLIES_MAX	  1024u
+#define TX_REPLIES_MAX	  512u
 #define SEND_BYTES_MAX	  (512u << 10) /* of one send: bounds what an urgent answer waits for */
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
@@ -448,10 +448,13 @@ void conn_sent(struct conn *c, int result)
 
 void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 {
-	struct conn *c = s->count < s->count_max ? malloc(sizeof(*c)) : NULL;
+	/* Half of the places are for those that have proved who they are. */
+	bool room = s->count < s->count_max && s->unready <= s->count_max / 2;
+	struct conn *c = room ? malloc(sizeof(*c)) : NULL;
 
 	if (!c) {
-		log_peer("a connection was turned away: %u are open", s->count);
+		log_peer("a connection was turned away: %u are open, %u of them not past HELLO and AUTH",
+			 s->count, s->unready);
 		close(fd);
 		return;
 	}

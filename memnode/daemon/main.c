@@ -225,6 +225,32 @@ static int listen_open(union conn_addr *addr)
 	return fd;
 }
 
+/* Lending more than there is ends with the kernel killing somebody, most likely this node. */
+static void memory_warn(uint64_t lent)
+{
+	char line[128];
+	unsigned long long kib;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1 && kib << 10 < lent)
+			log_line("warning: lends %llu MiB, but only %llu MiB are available here",
+				 (unsigned long long)(lent >> 20), kib >> 10);
+	if (f)
+		fclose(f);
+}
+
+/* Guests elsewhere end with this process: where we may, ask the kernel to pick another one. */
+static void oom_spare(void)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "we");
+
+	if (!f)
+		return;
+	fputs("-900", f);
+	fclose(f);
+}
+
 static void said_what_was_held(const struct node *n)
 {
 	const struct regions *t = &n->regions;
@@ -260,6 +286,8 @@ int main(int argc, char **argv)
 	err = server_init(&server, &node, fd);
 	if (err)
 		fail("io_uring: %s", strerror(-err));
+	memory_warn(o.memory_bytes);
+	oom_spare();
 	err = sandbox_enter(o.user, &step);
 	if (err == -ENOENT && !strcmp(step, "user"))
 		fail("--user %s: there is no such user", o.user);

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define FRAME_HEAD_MAX	(GVM_HDR_BYTES + 8 + CHUNK_HEAD_MAX)
-#define COPY_FREE_BYTES 2048u /* below it a copy is cheaper than a pin, and is not counted */
+#define COPY_FREE_BYTES 256u  /* not counted: what answers a request that had an effect */
+#define PIN_MIN_BYTES	2048u /* below it a copy is cheaper */
 #define BODY_IOVS_MAX	(GVM_CHUNK_BYTES / STORE_CELL_BYTES + 2 * CHUNK_BLOCKS_MAX + 2)
 
 static bool share_take(uint64_t *own, uint64_t *all, uint64_t all_max, uint64_t bytes)
@@ -227,17 +228,19 @@ int reply_create_get(struct node *n, struct reply_share *share, uint64_t tag,
 	if (!waited || blocks != want)
 		piece_pack(&pieces[count++], tag, found, blocks & ~want, false);
 	bytes = pieces[0].body_bytes + (count == 2 ? pieces[1].body_bytes : 0);
-	if (bytes > COPY_FREE_BYTES &&
+	if (bytes >= PIN_MIN_BYTES &&
 	    share_take(&share->pin_bytes, &n->pin_bytes, n->pin_bytes_max, found->bytes)) {
 		holds.pin_bytes = found->bytes;
 		if (store_pin(n->store, found->cell, store_cells_of(found->bytes)))
 			cell = found->cell;
-		else
-			holds_release(n, share, &holds, STORE_NONE), holds.pin_bytes = 0;
+	}
+	if (holds.pin_bytes && cell == STORE_NONE) {
+		holds_release(n, share, &holds, STORE_NONE);
+		holds.pin_bytes = 0;
 	}
 	if (cell == STORE_NONE && !copy_take(n, share, &holds, bytes))
 		return -EAGAIN;
-	n->counters.copied_gets += holds.copy_bytes != 0;
+	n->counters.copied_gets += cell == STORE_NONE && bytes >= PIN_MIN_BYTES;
 	r = cell == STORE_NONE ? get_copied(n, found, pieces, count) :
 				 get_pinned(n, found, pieces, count);
 	if (!r) {

@@ -6,6 +6,7 @@
  * malformed ends the session; nothing of it has had an effect by then.
  */
 #include "request.h"
+#include "log.h"
 
 #include "../auth.h"
 
@@ -232,8 +233,11 @@ static int op_get(struct request *q, const union fields *f)
 	struct region_found found;
 	uint16_t status = region_get(&q->node->regions, &f->get, &found, &q->detail);
 
-	if (status == GVM_ERR_CORRUPT)
+	if (status == GVM_ERR_CORRUPT) {
 		q->node->counters.corrupt++;
+		log_peer("chunk %llu of a region is damaged in this node's memory: asked for, not given",
+			 (unsigned long long)f->get.chunk);
+	}
 	if (status)
 		return status;
 	return reply_create_get(q->node, &q->session->share, q->frame->hdr.tag, &f->get, &found,

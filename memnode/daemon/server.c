@@ -37,6 +37,7 @@ static unsigned connections_max(void)
 
 int server_init(struct server *s, struct node *node, int listen_fd)
 {
+	struct sigaction hangup;
 	sigset_t set;
 	int err;
 
@@ -47,6 +48,9 @@ int server_init(struct server *s, struct node *node, int listen_fd)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	/* A blocked signal arrives even where nohup(1) had it ignored. */
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);

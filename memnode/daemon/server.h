@@ -21,9 +21,9 @@ struct server {
 	struct __kernel_timespec tick;
 };
 
-/* Blocks SIGTERM, SIGINT and SIGUSR1, which the loop then reads. Takes over listen_fd. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1, which the loop then reads. Takes over listen_fd. */
 int server_init(struct server *s, struct node *node, int listen_fd);
-/* Serves until SIGTERM or SIGINT, then answers what has arrived whole. 0 or a negative errno. */
+/* Serves until SIGTERM, SIGINT or SIGHUP, then answers what has arrived whole. 0 or a negative errno. */
 int server_run(struct server *s);
 void server_deinit(struct server *s);
 

@@ -280,6 +280,21 @@ static void sigterm_does_not_wait_for_ever(void)
 	close(fd);
 }
 
+static void hangup_ends_it_unless_ignored(void)
+{
+	signal(SIGHUP, SIG_IGN); /* as nohup(1) does; inherited */
+	node_start(&node, "16M", NULL);
+	signal(SIGHUP, SIG_DFL);
+	kill(node.pid, SIGHUP);
+	usleep(20000);
+	node_answers(&node);
+	node_stop(&node);
+	node_start(&node, "16M", NULL);
+	kill(node.pid, SIGHUP);
+	CHECK_EQ(node_wait(&node), 0);
+	CHECK(strstr(node.log, "ends, and with it"));
+}
+
 static const struct check_test tests[] = {
 	{"every-pipelined-request-is-answered", every_pipelined_request_is_answered},
 	{"stalled-readers-hurt-nobody", stalled_readers_hurt_nobody},
@@ -288,6 +303,7 @@ static const struct check_test tests[] = {
 	{"connection-that-ends-in-the-middle-leaves-nothing",
 	 connection_that_ends_in_the_middle_leaves_nothing},
 	{"sigterm-answers-what-has-arrived", sigterm_answers_what_has_arrived},
+	{"hangup-ends-it-unless-ignored", hangup_ends_it_unless_ignored},
 	{"sigterm-does-not-wait-for-ever", sigterm_does_not_wait_for_ever},
 };
 
