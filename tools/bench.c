@@ -74,7 +74,7 @@ static void on_stop(int sig)
 
 struct bench {
 	struct bench_sizes z;
-	struct bench_peers peers;
+	struct bench_peers *peers;
 	struct bench_store store[PARTIES];
 	struct bench_node *node;
 	struct bench_results results;
@@ -88,9 +88,9 @@ struct bench {
 
 static const char *file_of(const struct bench *b, enum bench_party p)
 {
-	return p == PARTY_OURS	    ? b->peers.gvmfs.file
-	       : p == PARTY_NBDFUSE ? b->peers.nbdfuse.file
-				    : b->peers.no_network.file;
+	return p == PARTY_OURS	    ? b->peers->gvmfs.file
+	       : p == PARTY_NBDFUSE ? b->peers->nbdfuse.file
+				    : b->peers->no_network.file;
 }
 
 /* Says what went wrong; only of ours it ends the benchmark. */
@@ -242,28 +242,29 @@ static int prepare(struct bench *b, const char *bindir)
 	int rc;
 
 	b->latency = malloc(b->z.faults * sizeof(*b->latency));
-	if (!b->latency)
+	b->peers = bench_peers_alloc();
+	if (!b->latency || !b->peers)
 		return -ENOMEM;
 	bench_node_frames(&b->store[PARTY_RAW_TCP]);
-	rc = bench_peers_start(&b->peers, &b->z, bindir, &b->store[PARTY_RAW_TCP]);
+	rc = bench_peers_start(b->peers, &b->z, bindir, &b->store[PARTY_RAW_TCP]);
 	if (rc)
 		return rc;
 	b->file_party[b->file_parties++] = PARTY_OURS;
-	if (b->peers.nbdfuse.pid)
+	if (b->peers->nbdfuse.pid)
 		b->file_party[b->file_parties++] = PARTY_NBDFUSE;
 	b->file_party[b->file_parties++] = PARTY_NO_NETWORK;
 	for (unsigned i = 0; i < b->file_parties && !rc; i++)
 		rc = bench_touch_fill(file_of(b, b->file_party[i]), b->z.file_bytes, 1);
 	if (rc)
 		return failed(PARTY_OURS, "filling the files", rc);
-	snprintf(addr, sizeof(addr), "127.0.0.1:%u", b->peers.node.port);
+	snprintf(addr, sizeof(addr), "127.0.0.1:%u", b->peers->node.port);
 	rc = bench_node_open(addr, b->z.values, b->z.depth, &b->node);
 	if (rc)
 		return failed(PARTY_OURS, "opening a region on the node", rc);
 	b->store_party[b->store_parties++] = PARTY_OURS;
-	store_set(b, PARTY_RAW_TCP, &b->peers.raw);
-	store_set(b, PARTY_MEMCACHED, &b->peers.memcached);
-	store_set(b, PARTY_REDIS, &b->peers.redis);
+	store_set(b, PARTY_RAW_TCP, &b->peers->raw);
+	store_set(b, PARTY_MEMCACHED, &b->peers->memcached);
+	store_set(b, PARTY_REDIS, &b->peers->redis);
 	group_make(b);
 	return 0;
 }
@@ -273,7 +274,7 @@ static void cleanup(struct bench *b)
 	bench_node_close(b->node);
 	if (b->have_cg)
 		memcg_remove(&b->cg);
-	bench_peers_stop(&b->peers);
+	bench_peers_stop(b->peers);
 	free(b->latency);
 }
 

@@ -120,8 +120,18 @@ struct bench_program {
 struct bench_peers {
 	char dir[PATH_MAX];
 	const char *bindir;
-	struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached, redis, raw;
+	union {
+		struct {
+			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
+				redis, raw;
+		};
+		struct bench_program program[8];
+	};
+	pid_t keeper;
+	int keeper_fd;
 };
+/* In memory shared with the keeper; NULL: none to be had. */
+struct bench_peers *bench_peers_alloc(void);
 /* Starts what there is; a peer that is not installed is said and left out (pid 0), but ours must
  * start. 0 or a negative errno (said). bench_peers_stop() is due in every case. */
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,

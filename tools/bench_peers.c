@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Everything that is measured runs below one temporary folder, on ports of its own on loopback, and
- * dies with us: each program is told to end when its parent does, and is stopped in reverse order.
+ * is stopped in reverse order. Should we be killed before that, a keeper does it: a child that
+ * holds the reading end of a pipe of ours, and sees in shared memory what was started.
  */
 #include "bench.h"
 #include "gvm.h"
@@ -15,15 +16,17 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_NS      (15ull * 1000 * 1000 * 1000)
-#define STOP_NS	      (5ull * 1000 * 1000 * 1000)
+#define START_NS (15ull * 1000 * 1000 * 1000)
+#define STOP_NS	 (5ull * 1000 * 1000 * 1000)
+/* exec takes char *, and writes to none of them */
+#define ARG(text)     ((char *)(uintptr_t)(text))
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
 /* A socket bound to a free port on loopback; with `keep` it listens, otherwise it is closed. */
@@ -58,23 +61,20 @@ static bool port_answers(uint16_t port)
 	return up;
 }
 
-__attribute__((noreturn)) static void program_exec(char *const argv[], const char *log, int to,
-						   pid_t parent)
+__attribute__((noreturn)) static void program_exec(char *const argv[], const char *log, int to)
 {
 	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
 	sigset_t none;
 	ssize_t n;
 
 	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd >= 0) {
 		dup2(fd, 1);
 		dup2(fd, 2);
 	}
-	if (getppid() == parent)
-		execvp(argv[0], argv);
+	execvp(argv[0], argv);
 	error = errno;
 	n = write(to, &error, sizeof(error));
 	(void)n;
@@ -87,7 +87,6 @@ static int program_start(const struct bench_peers *p, struct bench_program *g, c
 {
 	char log[PATH_MAX + 32];
 	int pipes[2], error;
-	pid_t parent = getpid();
 	ssize_t n;
 
 	snprintf(log, sizeof(log), "%s/%s.log", p->dir, name);
@@ -95,7 +94,7 @@ static int program_start(const struct bench_peers *p, struct bench_program *g, c
 		return -errno;
 	g->pid = fork();
 	if (g->pid == 0)
-		program_exec(argv, log, pipes[1], parent);
+		program_exec(argv, log, pipes[1]);
 	close(pipes[1]);
 	n = g->pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
 	close(pipes[0]);
@@ -189,43 +188,48 @@ static int mount_dir_make(const struct bench_peers *p, struct bench_program *g, 
 	return mkdir(g->mount, 0700) ? -errno : 0;
 }
 
-static void mount_end(struct bench_program *g)
+/* False: it was not mounted (yet). */
+static bool mount_end(struct bench_program *g)
 {
-	char *const argv[] = {(char *)(uintptr_t) "fusermount3", (char *)(uintptr_t) "-uqz",
-			      g->mount, NULL};
+	char *const argv[] = {ARG("fusermount3"), ARG("-uqz"), g->mount, NULL};
 	pid_t pid;
 
-	if (!*g->mount)
-		return;
-	if (umount2(g->mount, 0) && errno != EINVAL && umount2(g->mount, MNT_DETACH)) {
-		pid = fork();
-		if (pid == 0) {
-			execvp(argv[0], argv);
-			_exit(127);
-		}
-		if (pid > 0)
-			waitpid(pid, NULL, 0);
+	if (umount2(g->mount, 0) == 0)
+		return true;
+	if (errno == EINVAL || errno == ENOENT)
+		return false;
+	if (umount2(g->mount, MNT_DETACH) == 0)
+		return true;
+	pid = fork();
+	if (pid == 0) {
+		execvp(argv[0], argv);
+		_exit(127);
 	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return true;
 }
 
+/* A file system that was unmounted ends by itself; everything else is told to, and in the end the
+ * whole process group is killed. */
 static void program_stop(struct bench_program *g)
 {
 	uint64_t until = gvm_now_ns() + STOP_NS;
 
-	mount_end(g);
-	/* a file system that was unmounted ends by itself; TERM would only hurry it */
-	if (g->pid && !*g->mount)
+	if (g->pid && !(*g->mount && mount_end(g)))
 		kill(g->pid, SIGTERM);
 	while (g->pid && !program_ended(g)) {
 		if (gvm_now_ns() > until) {
-			kill(g->pid, SIGKILL);
+			kill(-g->pid, SIGKILL);
 			waitpid(g->pid, NULL, 0);
 			g->pid = 0;
 		}
 		usleep(5000);
 	}
-	if (*g->mount)
+	if (*g->mount) {
+		umount2(g->mount, MNT_DETACH); /* of a program that ended by itself or by force */
 		rmdir(g->mount);
+	}
 	memset(g, 0, sizeof(*g));
 }
 
@@ -264,8 +268,6 @@ static void program_find(const struct bench_peers *p, const char *name, const ch
 	}
 	snprintf(path, PATH_MAX, "%s", name);
 }
-
-#define ARG(text) ((char *)(uintptr_t)(text))
 
 static int node_start(struct bench_peers *p, const struct bench_sizes *z)
 {
@@ -373,18 +375,15 @@ static int redis_start(struct bench_peers *p)
 static int raw_start(struct bench_peers *p, const struct bench_store *s)
 {
 	int listener = port_find(&p->raw.port, true);
-	pid_t parent = getpid();
 
 	if (listener < 0)
 		return listener;
 	p->raw.pid = fork();
 	if (p->raw.pid == 0) {
+		close(p->keeper_fd); /* must close when we end, whoever else lives */
 		setpgid(0, 0);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGTERM, SIG_DFL);
-		if (getppid() == parent)
-			bench_raw_serve(listener, s);
-		_exit(1);
+		bench_raw_serve(listener, s);
 	}
 	close(listener);
 	if (p->raw.pid > 0)
@@ -393,13 +392,93 @@ static int raw_start(struct bench_peers *p, const struct bench_store *s)
 	return -errno;
 }
 
+static void dir_remove(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (*e->d_name != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+/* What the keeper does when we are gone: gently is over. */
+static void program_kill(struct bench_program *g)
+{
+	if (g->pid)
+		kill(-g->pid, SIGKILL);
+	if (*g->mount) {
+		umount2(g->mount, MNT_DETACH);
+		rmdir(g->mount);
+	}
+}
+
+__attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int from)
+{
+	char over;
+	ssize_t n;
+
+	setsid(); /* what ends us is not for it */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	do
+		n = read(from, &over, 1);
+	while (n < 0 && errno == EINTR);
+	if (n == 1)
+		_exit(0);
+	for (unsigned i = 0; i < sizeof(p->program) / sizeof(p->program[0]); i++)
+		program_kill(&p->program[i]);
+	if (*p->dir)
+		dir_remove(p->dir);
+	_exit(0);
+}
+
+static int keeper_start(struct bench_peers *p)
+{
+	int pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	p->keeper = fork();
+	if (p->keeper == 0) {
+		close(pipes[1]);
+		keeper_main(p, pipes[0]);
+	}
+	close(pipes[0]);
+	p->keeper_fd = pipes[1];
+	return p->keeper < 0 ? -errno : 0;
+}
+
+static void keeper_end(struct bench_peers *p)
+{
+	if (p->keeper <= 0)
+		return;
+	if (write(p->keeper_fd, "x", 1) == 1)
+		waitpid(p->keeper, NULL, 0);
+	close(p->keeper_fd);
+	p->keeper = 0;
+}
+
+struct bench_peers *bench_peers_alloc(void)
+{
+	void *p = mmap(NULL, sizeof(struct bench_peers), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
 		      const struct bench_store *raw)
 {
 	const char *tmp = getenv("TMPDIR");
-	int rc;
+	int rc = keeper_start(p);
 
-	memset(p, 0, sizeof(*p));
+	if (rc)
+		return rc;
 	p->bindir = bindir;
 	snprintf(p->dir, sizeof(p->dir), "%s/gvm-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(p->dir)) {
@@ -428,21 +507,10 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 	return bench_stopped ? -EINTR : 0;
 }
 
-static void dir_remove(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (*e->d_name != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	rmdir(dir);
-}
-
 void bench_peers_stop(struct bench_peers *p)
 {
+	if (!p)
+		return;
 	program_stop(&p->raw);
 	program_stop(&p->redis);
 	program_stop(&p->memcached);
@@ -454,4 +522,5 @@ void bench_peers_stop(struct bench_peers *p)
 	if (*p->dir)
 		dir_remove(p->dir);
 	*p->dir = 0;
+	keeper_end(p);
 }

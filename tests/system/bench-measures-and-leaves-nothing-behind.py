@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`gvm bench` writes every measure with its peers, ratios are ours over theirs, and when it is done
+or stopped half-way no process, mount, cgroup or folder of it is left; nor when it is killed, but
+for the cgroup, which the next run removes."""
+
+import glob
+import json
+import os
+import shutil
+import signal
+
+import lab
+from lab import descendants, expect, program, wait_for
+
+MEASURES = {
+    "fault_random": ("fuse", "us", ["nbdfuse"]),
+    "fault_random_p99": ("fuse", "us", ["nbdfuse"]),
+    "seq_read": ("fuse", "MB/s", ["nbdfuse"]),
+    "write_msync": ("fuse", "MB/s", ["nbdfuse", "no_network"]),
+    "retouch": ("fuse", "touches/s", ["nbdfuse"]),
+    "node_get": ("", "MB/s", ["memcached", "redis", "raw_tcp"]),
+    "node_put": ("", "MB/s", ["memcached", "redis", "raw_tcp"]),
+}
+NEEDS = {"nbdfuse": "nbdfuse", "memcached": "memcached", "redis": "redis-server"}
+
+
+def mounts_below(folder):
+    with open("/proc/self/mounts") as f:
+        return [line.split()[1] for line in f if line.split()[1].startswith(folder)]
+
+
+def nothing_left(l, run):
+    wait_for("nothing of it runs", lambda: not descendants(), 10)
+    expect(not mounts_below(l.folder), "mounts %s", mounts_below(l.folder))
+    expect(not glob.glob(l.path("gvm-bench.*")), "%s", os.listdir(l.folder))
+
+
+def no_group_left(run):
+    with open("/proc/self/mountinfo") as f:
+        tops = [line.split()[4] for line in f if " - cgroup" in line]
+    left = [path for top in tops for depth in range(6)
+            for path in glob.glob(top + "/*" * depth + "/gvm-bench.%d" % run.pid)]
+    expect(not left, "groups %s", left)
+
+
+def check(result):
+    found = {measure["name"]: measure for measure in result["measures"]}
+    expect(list(found) == list(MEASURES), "measures %s", list(found))
+    for name, (front, unit, peers) in MEASURES.items():
+        measure = found[name]
+        expect((measure["front"], measure["unit"]) == (front, unit), "%s", measure)
+        expect(measure["value"] > 0, "%s", measure)
+        wanted = [peer for peer in peers if peer not in NEEDS or shutil.which(NEEDS[peer])]
+        expect(list(measure["peers"]) == wanted, "%s: peers %s, not %s", name,
+               list(measure["peers"]), wanted)
+        for peer in measure["peers"].values():
+            ratio = measure["value"] / peer["value"]
+            expect(abs(peer["ratio"] - ratio) < 0.001 + ratio / 1000, "%s", measure)
+    expect(found["fault_random"]["value"] <= found["fault_random_p99"]["value"],
+           "the median is above the 99th percentile")
+
+
+def test(l):
+    where = {"TMPDIR": l.folder}
+    run = l.start("bench", program("gvm"), "bench", "--quick", "--rounds", "1", "--json",
+                  l.path("result"), env=where)
+    run.succeed(90)
+    with open(l.path("result")) as f:
+        check(json.load(f))
+    nothing_left(l, run)
+    no_group_left(run)
+
+    for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)):
+        run = l.start("bench", program("gvm"), "bench", "--quick", env=where)
+        wait_for("it mounts", lambda: mounts_below(l.folder), 30)
+        run.signal(number)
+        expect(run.wait(30) == status, "status %s", run.popen.returncode)
+        nothing_left(l, run)
+    no_group_left(run)
+
+
+lab.main(test)
