@@ -88,19 +88,21 @@ static int program_start(const struct bench_peers *p, struct bench_program *g, c
 	char log[PATH_MAX + 32];
 	int pipes[2], error;
 	ssize_t n;
+	pid_t pid;
 
 	snprintf(log, sizeof(log), "%s/%s.log", p->dir, name);
 	if (pipe2(pipes, O_CLOEXEC))
 		return -errno;
-	g->pid = fork();
-	if (g->pid == 0)
+	pid = fork();
+	if (pid == 0)
 		program_exec(argv, log, pipes[1]);
+	g->pid = pid > 0 ? pid : 0; /* not before: the child shares this memory */
 	close(pipes[1]);
-	n = g->pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
+	n = pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
 	close(pipes[0]);
-	if (g->pid < 0 || n == sizeof(error)) {
-		if (g->pid > 0)
-			waitpid(g->pid, NULL, 0);
+	if (pid < 0 || n == sizeof(error)) {
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
 		g->pid = 0;
 		return n == sizeof(error) ? -error : -EAGAIN;
 	}
@@ -375,21 +377,20 @@ static int redis_start(struct bench_peers *p)
 static int raw_start(struct bench_peers *p, const struct bench_store *s)
 {
 	int listener = port_find(&p->raw.port, true);
+	pid_t pid;
 
 	if (listener < 0)
 		return listener;
-	p->raw.pid = fork();
-	if (p->raw.pid == 0) {
+	pid = fork();
+	if (pid == 0) {
 		close(p->keeper_fd); /* must close when we end, whoever else lives */
 		setpgid(0, 0);
 		signal(SIGTERM, SIG_DFL);
 		bench_raw_serve(listener, s);
 	}
 	close(listener);
-	if (p->raw.pid > 0)
-		return 0;
-	p->raw.pid = 0;
-	return -errno;
+	p->raw.pid = pid > 0 ? pid : 0;
+	return pid < 0 ? -EAGAIN : 0;
 }
 
 static void dir_remove(const char *dir)
@@ -440,17 +441,19 @@ __attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int fro
 static int keeper_start(struct bench_peers *p)
 {
 	int pipes[2];
+	pid_t pid;
 
 	if (pipe2(pipes, O_CLOEXEC))
 		return -errno;
-	p->keeper = fork();
-	if (p->keeper == 0) {
+	pid = fork();
+	if (pid == 0) {
 		close(pipes[1]);
 		keeper_main(p, pipes[0]);
 	}
 	close(pipes[0]);
+	p->keeper = pid > 0 ? pid : 0;
 	p->keeper_fd = pipes[1];
-	return p->keeper < 0 ? -errno : 0;
+	return pid < 0 ? -EAGAIN : 0;
 }
 
 static void keeper_end(struct bench_peers *p)
