@@ -7,7 +7,7 @@ import socket
 
 import guest
 import lab
-from lab import expect, wait_for
+from lab import expect, program, wait_for
 from remote import Mount, Node
 
 MIB = 1 << 20
@@ -39,12 +39,11 @@ def test(l):
     node = Node(l, "320M")
     mount = Mount(l, [node])
     path, qmp = mount.file("ram"), l.path("qmp")
-    group = l.cgroup((RAM // 3 + 90) * MIB)
-    qemu = l.start("qemu", *guest.command(
-        "fill", "%dM" % RAM, "-object",
-        "memory-backend-file,id=ram,size=%dM,mem-path=%s,share=on" % (RAM, path),
-        "-machine", "memory-backend=ram", "-device", "virtio-balloon-pci",
-        "-qmp", "unix:%s,server=on,wait=off" % qmp, job="balloon", percent=75), cgroup=group)
+    qemu = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % (RAM // 3), "--mount",
+                   mount.path, "--region", "ram", "--",
+                   *guest.command("fill", "%dM" % RAM, "-device", "virtio-balloon-pci",
+                                  "-qmp", "unix:%s,server=on,wait=off" % qmp, job="balloon",
+                                  percent=75))
     qemu.says(r"^gvm-fill: verdict pass", 100)
     monitor = Monitor(qmp)
     wait_for("the pages left the host", lambda: node.stats()["stored_bytes"] > 30 * MIB, 30)
