@@ -129,7 +129,8 @@ class Watch:
             time.sleep(0.2)
 
     def clear(self):
-        clear(self.run, self.folder, cgroups() - self.before["cgroup"])
+        new = cgroups() - self.before["cgroup"]
+        clear(self.run, self.folder, {group for group in new if not self._foreign(group)})
 
 
 def groups_of(run):
@@ -155,11 +156,17 @@ def clear(run, folder, groups=frozenset()):
     for place in mounts(folder):
         unmount_by_force(place)
     for group in sorted(groups, key=len, reverse=True):
-        if not _read(os.path.join(group, "cgroup.procs")).split():
-            try:
-                os.rmdir(group)
-            except OSError:
-                pass
+        while not _removed(group) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _removed(group):
+    """A group lives until the last of its processes is buried."""
+    try:
+        os.rmdir(group)
+    except OSError:
+        return not os.path.exists(group)
+    return True
 
 
 def _kill(pid):
