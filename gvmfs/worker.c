@@ -5,7 +5,8 @@
  * The loop waits in epoll for /dev/fuse, the nodes' connections, outcomes of jobs and writers. A
  * wake-up across CPUs costs more than a node's answer takes to come, so while a fetch is under way,
  * and for a moment after each request, it looks again instead of sleeping. That moment adapts: it
- * grows when looking finds something and shrinks to nothing when it does not.
+ * grows when looking finds something and shrinks to nothing when it does not, and is left out when
+ * others compete for the CPU.
  */
 #include "worker.h"
 
@@ -27,6 +28,8 @@
 
 #define SPIN_MAX_NS    60000u
 #define SPIN_MIN_NS    2000u
+#define PREEMPTED_NS   100000u /* no two looks are that far apart, but for another thread's turn */
+#define PREEMPTED_PAUSE_NS 20000000u
 #define SERVE_MAX      64
 #define LOOK_NS	       50000000ull
 #define DRAIN_SAY_NS   3000000000ull
@@ -212,14 +215,30 @@ static void wait_events(struct worker *w, uint64_t due_ns)
 		dispatch(w, &ev[i]);
 }
 
-/*
- * Serves requests and answers until none has come for *spin_ns (returns 0: sleep), or so many have
- * that others want a look (returns 1). -ENODEV: the mount is gone. Adapts *spin_ns.
- */
-static int serve_some(struct worker *w, uint64_t *spin_ns)
+/* How long to look for more before sleeping. */
+struct spin {
+	uint64_t ns;
+	uint64_t not_before_ns; /* the CPU was taken from us: others need it more */
+};
+
+/* Adapts to whether something came while we would have slept. */
+static void spin_adapt(struct spin *spin, bool worth_it)
 {
+	spin->ns = worth_it ? spin->ns * 2 : spin->ns / 2;
+	if (spin->ns > SPIN_MAX_NS)
+		spin->ns = SPIN_MAX_NS;
+	if (spin->ns < SPIN_MIN_NS)
+		spin->ns = SPIN_MIN_NS;
+}
+
+/*
+ * Serves requests and answers until none has come for a while (returns 0: sleep), or so many have
+ * that others want a look (returns 1). -ENODEV: the mount is gone.
+ */
+static int serve_some(struct worker *w, struct spin *spin)
+{
+	uint64_t end = 0, last = 0, now;
 	unsigned found = 0, late = 0;
-	uint64_t end = 0;
 
 	while (found < SERVE_MAX) {
 		int r = serve_one(w);
@@ -232,34 +251,39 @@ static int serve_some(struct worker *w, uint64_t *spin_ns)
 			found++;
 			late += end != 0;
 			end = 0;
-		} else if (!found && !w->pager.fetching) {
+			continue;
+		}
+		if (!found && !w->pager.fetching)
 			return 0;
-		} else if (!end) {
-			end = gvm_now_ns() + *spin_ns;
-		} else if (gvm_now_ns() > end) {
+		now = gvm_now_ns();
+		if (!end) {
+			if (now < spin->not_before_ns)
+				return 0;
+			end = now + spin->ns;
+		} else if (now - last > PREEMPTED_NS) {
+			/* Looking on would only spend the time slice that the next answer needs. */
+			spin->not_before_ns = now + PREEMPTED_PAUSE_NS;
+			return 0;
+		} else if (now > end) {
 			break;
 		}
+		last = now;
 	}
-	/* It was worth it if something came while we would have slept. */
-	*spin_ns = late ? *spin_ns * 2 : *spin_ns / 2;
-	if (*spin_ns > SPIN_MAX_NS)
-		*spin_ns = SPIN_MAX_NS;
-	if (*spin_ns < SPIN_MIN_NS)
-		*spin_ns = SPIN_MIN_NS;
+	spin_adapt(spin, late);
 	return found == SERVE_MAX;
 }
 
 /* Serves until the mount is gone. */
 static void serve(struct worker *w)
 {
-	uint64_t spin_ns = SPIN_MIN_NS;
+	struct spin spin = { .ns = SPIN_MIN_NS };
 	int more = 0;
 
 	while (more >= 0) {
 		uint64_t due = writeback_tick(w, gvm_now_ns());
 
 		wait_events(w, more ? 0 : due);
-		more = serve_some(w, &spin_ns);
+		more = serve_some(w, &spin);
 	}
 }
 
