@@ -57,9 +57,14 @@ static void open_run(struct task *task)
 	struct journal_inode *d = worker_disk(op->w, op->inode);
 	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
 
+	/* Nobody is left who saw it fail, and nothing of that time. */
+	if (d->failed && !d->epoch && !op->inode->slots && !op->inode->opens)
+		d->failed = 0;
 	if (d->rec.kind == RECORD_FOLDER)
 		op_end(op, true, EISDIR);
-	else if (d->failed && d->epoch)
+	else if (d->rec.kind == RECORD_GONE)
+		op_end(op, true, ENOENT); /* since the kernel looked it up */
+	else if (d->failed && (d->epoch || op->inode->slots))
 		op_end(op, true, EIO);
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);

@@ -163,6 +163,18 @@ static void starved_wake(struct worker *w)
 	}
 }
 
+static void starved_remove(struct pager *pager, struct pager_wait *wait)
+{
+	struct pager_wait **link = &pager->starved;
+
+	while (*link != wait)
+		link = &(*link)->next_starved;
+	*link = wait->next_starved;
+	if (!*link)
+		pager->starved_tail = link;
+	wait->starved = false;
+}
+
 static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body);
 static void fetch_done(struct gvm_req *req);
@@ -204,8 +216,10 @@ static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk
 	(void)version; /* at least what was asked for: the node saw to that */
 	r = chunk_decode(w->pager.codec, head, body, &worker_disk(w, e->inode)->rec.id, e->chunk,
 			 e->asked, e->data, &got);
-	if (r < 0)
+	if (r < 0) {
+		e->valid = 0;
 		return r;
+	}
 	e->valid |= got & ~e->stale;
 	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
 	worker_count(w, e->inode, fetch_raw_bytes,
@@ -222,7 +236,12 @@ static void fetch_done(struct gvm_req *req)
 
 	e->fetching = false;
 	w->pager.fetching--;
-	if (r < 0) {
+	if (r < 0 && e->get.what.epoch != worker_disk(w, e->inode)->epoch) {
+		/* Asked under an attachment that has ended since, and perhaps refused for that alone:
+		 * it says nothing about the present one. Whoever still waits asks again. */
+		e->want = 0;
+		entry_wake(e, 0);
+	} else if (r < 0) {
 		region_report(w, e->inode, e->chunk, "read", r);
 		e->want = 0;
 		entry_wake(e, r == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
@@ -443,13 +462,16 @@ static bool thread_is_killed(pid_t tid)
  */
 static void read_interrupted(fuse_req_t req, void *data)
 {
+	struct worker *w = fuse_req_userdata(req);
 	struct read_io *io = data;
 
 	if (!thread_is_killed(fuse_req_ctx(req)->pid))
 		return;
 	io->wait.error = -EINTR;
-	if (io->waiting && !io->wait.starved)
-		read_wake(fuse_req_userdata(req), &io->wait);
+	if (io->wait.starved)
+		starved_remove(&w->pager, &io->wait);
+	if (io->waiting)
+		read_wake(w, &io->wait);
 }
 
 /* Fetches chunks ahead of a reader that goes on as it did, into entries that nobody needs now. */
@@ -517,6 +539,10 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 	*io = now;
 	fuse_req_interrupt_func(req, read_interrupted, io);
 	io->waiting = true;
+	if (io->wait.error) {
+		read_wake(w, &io->wait);
+		return;
+	}
 	pager_want(w, &io->wait, count, chunk, pages,
 		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);
 	read_ahead(w, inode, off, size);

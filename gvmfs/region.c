@@ -256,6 +256,8 @@ static const char *error_text(int error)
 		return "CORRUPT: a checksum does not match";
 	case -ENOSPC:
 		return "the node is full, in spite of its promise";
+	case -EBUSY:
+		return "another host has it for writing";
 	case -ETIMEDOUT:
 		return "no answer within --timeout";
 	}

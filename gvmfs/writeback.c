@@ -354,13 +354,17 @@ static void write_continue(struct worker *w, struct write_io *io)
 	while (!error && io->off < io->end) {
 		if (io->wait.error)
 			error = io->wait.error;
-		else if (worker_disk(w, inode)->failed || !region_is_attached(w, inode))
+		else if (worker_disk(w, inode)->failed)
 			error = -EIO;
+		else if (!region_is_attached(w, inode))
+			error = -EBUSY; /* opened without a size, which another host then gave it */
 		else if (!write_part(w, io))
 			return;
 	}
 	if (error)
 		worker_count(w, inode, io_errors, 1);
+	if (error == -EBUSY)
+		region_report(w, inode, io->off / GVM_CHUNK_BYTES, "write", error);
 	write_end(w, io, error);
 	if (w->writeback.free < JOURNAL_SLOTS / 2)
 		seal_oldest(w);
@@ -470,6 +474,7 @@ void writeback_drop(struct worker *w, struct inode *inode, uint64_t first)
 		if (js->state == SLOT_OPEN && js->inode == inode->nr && js->chunk >= first)
 			slot_free(w, s);
 	}
+	w->writeback.look_again = true;
 }
 
 unsigned writeback_fail(struct worker *w, struct inode *inode)
@@ -568,6 +573,9 @@ uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
 	struct writeback *wb = &w->writeback;
 	uint64_t next = ~0ull;
 
+	if (wb->stalled && wb->look_again)
+		stalled_continue(w, now_ns);
+	wb->look_again = false;
 	if (wb->free == JOURNAL_SLOTS && !wb->syncs)
 		return next;
 	if (wb->stalled && wb->stalled->deadline_ns) {

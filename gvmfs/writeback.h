@@ -51,6 +51,7 @@ struct writeback {
 	unsigned free, sealed;		     /* how many */
 	uint64_t order;
 	struct write_io *stalled, **stalled_tail; /* wait for slots */
+	bool look_again; /* at these: slots came free otherwise than by an acknowledgement */
 	struct writeback_sync *syncs;
 	unsigned next_writer;
 };
