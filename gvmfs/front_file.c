@@ -24,14 +24,13 @@ static void open_reply(struct op *op)
 {
 	struct worker *w = op->w;
 	struct journal_inode *d = worker_disk(w, op->inode);
-	int handle = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
-				 op->unique);
+	int r = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
+			    op->unique, &op->fi.fh);
 
-	if (handle < 0) {
-		op_end(op, true, handle);
+	if (r < 0) {
+		op_end(op, true, r);
 		return;
 	}
-	op->fi.fh = (uint64_t)handle;
 	op->fi.keep_cache = !d->cache_stale;
 	/* Beside a writer on another host nothing may be cached here. */
 	op->fi.direct_io = d->rec.node_count && !region_is_attached(w, op->inode);
@@ -303,7 +302,9 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (!inode)
 		return;
 	size = worker_disk(w, inode)->rec.size_bytes;
-	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) {
+	/* Zeros past the end would make the file larger: nobody needs it. */
+	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE) ||
+	    (zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}

@@ -226,7 +226,7 @@ static void made(struct worker *w, int result, void *arg)
 	struct op *op = arg;
 	struct fuse_entry_param e;
 	bool create = op->to_set;
-	int handle = 0;
+	int r = 0;
 
 	if (result < 0) {
 		journal_publish32(&worker_disk(w, op->inode)->use, INODE_UNLINKED);
@@ -235,14 +235,13 @@ static void made(struct worker *w, int result, void *arg)
 		return;
 	}
 	if (create)
-		handle = handle_open(&w->inodes, op->inode->nr,
-				     (op->fi.flags & O_ACCMODE) != O_RDONLY, op->unique);
-	if (handle < 0) {
-		op_end(op, true, handle);
+		r = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
+				op->unique, &op->fi.fh);
+	if (r < 0) {
+		op_end(op, true, r);
 		return;
 	}
 	front_entry(w, op->inode, &e);
-	op->fi.fh = (uint64_t)handle;
 	op->fi.keep_cache = 1;
 	if (create)
 		fuse_reply_create(op->req, &e, &op->fi);
@@ -250,6 +249,16 @@ static void made(struct worker *w, int result, void *arg)
 		fuse_reply_entry(op->req, &e);
 	op->req = NULL;
 	op_end(op, true, 0);
+}
+
+static void make_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	if (worker_disk(op->w, op->inode)->use != INODE_USED)
+		op_end(op, true, ENOENT);
+	else
+		names_save(op->w, op->inode, made, op);
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -270,7 +279,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	}
 	inode = child_of(w, folder, name);
 	/* A request that a killed predecessor had begun: go on with what it made. */
-	if (inode && !w->request_resent) {
+	if (inode && (!w->request_resent || worker_disk(w, inode)->rec.kind != kind)) {
 		fuse_reply_err(req, EEXIST);
 		return;
 	}
@@ -303,8 +312,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	op->to_set = fi != NULL;
 	if (fi)
 		op->fi = *fi;
-	inode->busy = true;
-	names_save(w, inode, made, op);
+	op->task.run = make_run;
+	inode_acquire(inode, &op->task);
 }
 
 void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -218,39 +218,44 @@ void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
 	st->st_atim = st->st_mtim;
 }
 
-int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique)
+static uint64_t handle_name(const struct journal_handle *h, unsigned i)
 {
+	return h->unique * JOURNAL_HANDLES + i;
+}
+
+int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique, uint64_t *handle)
+{
+	struct journal_handle *h;
 	int free_handle = -1;
 
 	for (unsigned i = 0; i < JOURNAL_HANDLES; i++) {
-		struct journal_handle *h = &in->j->handles[i];
-
+		h = &in->j->handles[i];
 		if (!h->inode_plus_1) {
 			if (free_handle < 0)
 				free_handle = (int)i;
 		} else if (h->unique == unique && h->inode_plus_1 == nr + 1) {
-			return (int)i;
+			*handle = handle_name(h, i);
+			return 0;
 		}
 	}
-	if (free_handle >= 0) {
-		struct journal_handle *h = &in->j->handles[free_handle];
-
-		h->write = write;
-		h->unique = unique;
-		journal_publish32(&h->inode_plus_1, nr + 1);
-		rt_count_open(inode_get(in, nr), write, 1);
-	}
-	return free_handle < 0 ? -ENFILE : free_handle;
+	if (free_handle < 0)
+		return -ENFILE;
+	h = &in->j->handles[free_handle];
+	h->write = write;
+	h->unique = unique;
+	journal_publish32(&h->inode_plus_1, nr + 1);
+	rt_count_open(inode_get(in, nr), write, 1);
+	*handle = handle_name(h, (unsigned)free_handle);
+	return 0;
 }
 
 int handle_close(struct inodes *in, uint64_t handle, bool *write)
 {
-	struct journal_handle *h;
-	unsigned nr;
+	unsigned i = handle % JOURNAL_HANDLES, nr;
+	struct journal_handle *h = &in->j->handles[i];
 
-	if (handle >= JOURNAL_HANDLES || !in->j->handles[handle].inode_plus_1)
+	if (!h->inode_plus_1 || handle_name(h, i) != handle)
 		return -1;
-	h = &in->j->handles[handle];
 	nr = h->inode_plus_1 - 1;
 	*write = h->write;
 	rt_count_open(inode_get(in, nr), h->write, -1);

@@ -117,8 +117,9 @@ void inode_release(struct inodes *in, struct inode *inode);
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
 
 /* Opens and closes a file handle. `unique` is the request's: one that comes a second time (resent
- * to a successor) gets the handle that the first made. Returns the handle, or -ENFILE. */
-int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique);
+ * to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has parts of `unique`
+ * in it: a RELEASE that comes a second time does not close what has been opened since. */
+int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique, uint64_t *handle);
 /* The handle's inode number, or -1 if there is no such handle (any more). */
 int handle_close(struct inodes *in, uint64_t handle, bool *write);
 

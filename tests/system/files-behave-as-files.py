@@ -166,6 +166,10 @@ def punched(l, mount, nodes):
     l.check(path, 0, 3 * PAGE, 9)
     l.check(path, 3 * PAGE, 2 * PAGE, 0)
     l.check(path, 5 * PAGE, 59 * PAGE, 9)
+    # The file is not said to be larger than it is.
+    l.run("fallocate", "--zero-range", "--offset", str(16 * MIB), "--length", str(MIB), path,
+          status=1)
+    same("the size after zeros past the end", os.stat(path).st_size, 16 * MIB)
     os.unlink(path)
 
 

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_inode.c - files and handles outlive a killed worker, and requests that come twice. */
+#include "check.h"
+#include "inode.h"
+
+#include <errno.h>
+
+static struct journal journal;
+static struct inodes in;
+
+static unsigned file_make(uint8_t id)
+{
+	static struct record rec;
+	int nr;
+
+	memset(&rec, 0, sizeof(rec));
+	rec.kind = RECORD_REGION;
+	rec.id.b[0] = id;
+	snprintf(rec.name, sizeof(rec.name), "f%u", id);
+	nr = inode_alloc(&in, &rec);
+	CHECK(nr >= 0);
+	return (unsigned)nr;
+}
+
+static void begin(void)
+{
+	CHECK_EQ(journal_create(&journal), 0);
+	CHECK_EQ(inodes_init(&in, &journal), 0);
+	file_make(255); /* the root's place */
+}
+
+static void repeated_open_gets_the_same_handle(void)
+{
+	uint64_t first, again, other;
+	unsigned nr;
+
+	begin();
+	nr = file_make(1);
+	CHECK_EQ(handle_open(&in, nr, true, 100, &first), 0);
+	CHECK_EQ(inodes_init(&in, &journal), 0); /* a successor's */
+	CHECK_EQ(handle_open(&in, nr, true, 100, &again), 0);
+	CHECK_EQ(again, first);
+	CHECK_EQ(handle_open(&in, nr, false, 102, &other), 0);
+	CHECK(other != first);
+	CHECK_EQ(inode_get(&in, nr)->opens, 2);
+	CHECK_EQ(inode_get(&in, nr)->opens_write, 1);
+}
+
+static void repeated_release_closes_nothing_new(void)
+{
+	uint64_t old, new;
+	unsigned nr;
+	bool write;
+
+	begin();
+	nr = file_make(1);
+	CHECK_EQ(handle_open(&in, nr, true, 100, &old), 0);
+	CHECK_EQ(handle_close(&in, old, &write), (int)nr);
+	CHECK(write);
+	CHECK_EQ(handle_open(&in, nr, true, 104, &new), 0);
+	CHECK_EQ(handle_close(&in, old, &write), -1);
+	CHECK_EQ(inode_get(&in, nr)->opens_write, 1);
+	CHECK_EQ(handle_close(&in, new, &write), (int)nr);
+	CHECK_EQ(handle_close(&in, ~0ull, &write), -1);
+}
+
+static void handles_end_with_an_error(void)
+{
+	uint64_t handle;
+	unsigned nr;
+
+	begin();
+	nr = file_make(1);
+	for (unsigned i = 0; i < JOURNAL_HANDLES; i++)
+		CHECK_EQ(handle_open(&in, nr, false, 2 * i, &handle), 0);
+	CHECK_EQ(handle_open(&in, nr, false, 1, &handle), -ENFILE);
+}
+
+static void files_end_with_an_error(void)
+{
+	static struct record rec;
+
+	begin();
+	for (unsigned i = 1; i < JOURNAL_INODES; i++)
+		file_make(1);
+	rec.kind = RECORD_REGION;
+	CHECK_EQ(inode_alloc(&in, &rec), -1);
+}
+
+static void entry_in_use_is_not_freed(void)
+{
+	struct journal_inode *d;
+	unsigned nr;
+
+	begin();
+	nr = file_make(1);
+	d = inode_disk(&in, nr);
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_USED);
+	d->use = INODE_UNLINKED;
+	inode_reap(&in, nr); /* its chunks are still on the nodes */
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	d->rec.kind = RECORD_GONE;
+	inode_get(&in, nr)->entries = 1;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	inode_get(&in, nr)->entries = 0;
+	d->lookups = 1;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	d->lookups = 0;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_FREE);
+}
+
+static void freed_entry_is_remembered(void)
+{
+	struct gvm_id id = { { 1 } }, other = { { 2 } };
+	uint64_t since;
+
+	begin();
+	since = in.gone_count;
+	CHECK(!inode_was_reaped(&in, &id, since));
+	for (unsigned i = 0; i < INODES_GONE; i++) {
+		unsigned nr = file_make(1);
+
+		inode_get(&in, nr);
+		inode_disk(&in, nr)->rec.kind = RECORD_GONE;
+		inode_disk(&in, nr)->use = INODE_UNLINKED;
+		inode_reap(&in, nr);
+		CHECK(inode_was_reaped(&in, &id, since));
+		CHECK(!inode_was_reaped(&in, &other, since));
+	}
+	CHECK(!inode_was_reaped(&in, &id, in.gone_count));
+	in.gone_count++;
+	CHECK(inode_was_reaped(&in, &other, since)); /* too long ago to tell */
+}
+
+static const struct check_test tests[] = {
+	{ "repeated-open-gets-the-same-handle", repeated_open_gets_the_same_handle },
+	{ "repeated-release-closes-nothing-new", repeated_release_closes_nothing_new },
+	{ "handles-end-with-an-error", handles_end_with_an_error },
+	{ "files-end-with-an-error", files_end_with_an_error },
+	{ "entry-in-use-is-not-freed", entry_in_use_is_not_freed },
+	{ "freed-entry-is-remembered", freed_entry_is_remembered },
+};
+CHECK_MAIN(tests)
