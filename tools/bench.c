@@ -52,7 +52,7 @@ static const struct bench_sizes full = {
 
 static const struct bench_sizes quick = {
 	.rounds = 5,
-	.deadline_ns = 60ull * 1000 * 1000 * 1000,
+	.deadline_ns = 45ull * 1000 * 1000 * 1000,
 	.file_bytes = 256 * MIB,
 	.faults = 800,
 	.seq_bytes = 192 * MIB,

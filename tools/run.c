@@ -220,9 +220,9 @@ static void say_end(const struct run *r)
 	for (unsigned i = 0; text && i < r->regions; i++)
 		fsstats_read_fd(r->region[i].fd, text[i]);
 	if (text)
-		say("%llu faults and read-aheads, %llu chunks fetched (%s), %llu written back "
-		    "(%s); "
-		    "peak on this host %s of the RAM's budget, QEMU's own memory %s%s",
+		say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back "
+		    "(%s); at "
+		    "most %s of the RAM on this host, beside %s of QEMU's own memory%s",
 		    (unsigned long long)stat_sum(text, r->regions, "reads"),
 		    (unsigned long long)stat_sum(text, r->regions, "chunks_fetched"),
 		    size_text(stat_sum(text, r->regions, "fetch_bytes"), fetched),
