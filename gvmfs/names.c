@@ -29,8 +29,9 @@ static void save_end(struct job *job)
 {
 	struct names_job *nj = (struct names_job *)job;
 
-	if (!job->result)
-		worker_disk(nj->w, nj->inode)->rec.version = nj->version;
+	/* A node may have what the others did not take. Should the caller go back to what was before,
+	 * that is newer still, and the next refresh saves it. */
+	worker_disk(nj->w, nj->inode)->rec.version = nj->version + (job->result < 0);
 	nj->done(nj->w, job->result, nj->arg);
 	free(nj);
 }
@@ -160,14 +161,12 @@ static void save_missing(struct worker *w, const struct names_job *nj)
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct journal_inode *d = inode_disk(&w->inodes, nr);
 		struct inode *inode = inode_get(&w->inodes, nr);
-		bool known = false;
+		const struct name_entry *e;
 
 		if (d->use == INODE_FREE || d->rec.kind == RECORD_GONE || !inode || inode->busy)
 			continue;
-		for (size_t i = 0; i < nj->count && !known; i++)
-			known = gvm_id_equal(&nj->entries[i].key, &d->rec.id) &&
-				nj->entries[i].version >= d->rec.version;
-		if (known)
+		e = names_job_find(nj, &d->rec.id);
+		if (e && e->version >= d->rec.version)
 			continue;
 		inode->busy = true;
 		names_save(w, inode, resave_done, inode);

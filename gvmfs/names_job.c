@@ -13,6 +13,7 @@
 #define ONCE_NS	   1500000000ull
 #define SAY_NS	   3000000000ull
 #define SAVE_TRIES 8
+#define TABLE_BYTES_MAX (512u << 20) /* of records: none has so many */
 
 /* One node's part in a conversation with all of them. */
 struct peer {
@@ -134,17 +135,45 @@ void names_job_save(struct job *job, struct pool *pool)
 		/* Another host changed it meanwhile: the last to say so wins. */
 		if (!newest)
 			job->result = -ETIMEDOUT;
-		nj->version = newest + 1;
+		else if (newest >= nj->version)
+			nj->version = newest + 1;
 	}
 	if (job->result == -EAGAIN)
 		job->result = -EBUSY;
 	free(peers);
 }
 
+/* Where a key stands in a sorted list, or would. */
+static size_t entry_place(const struct name_entry *list, size_t count, const struct gvm_id *key)
+{
+	size_t from = 0, to = count;
+
+	/* Nodes list in this order: the end is the likeliest place. */
+	if (count && memcmp(list[count - 1].key.b, key->b, sizeof(key->b)) < 0)
+		return count;
+	while (from < to) {
+		size_t at = (from + to) / 2;
+
+		if (memcmp(list[at].key.b, key->b, sizeof(key->b)) < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return from;
+}
+
+static struct name_entry *entry_find(struct name_entry *list, size_t count, const struct gvm_id *key)
+{
+	size_t at = entry_place(list, count, key);
+
+	return at < count && gvm_id_equal(&list[at].key, key) ? &list[at] : NULL;
+}
+
 static int entry_add(struct name_entry **list, size_t *count, size_t *room, const struct gvm_id *key,
 		     uint64_t version, const uint8_t *record, uint32_t bytes)
 {
-	struct name_entry *e;
+	size_t at = entry_place(*list, *count, key);
+	struct name_entry e = { .key = *key, .version = version, .bytes = bytes };
 
 	if (*count == *room) {
 		size_t more = *room ? 2 * *room : 64;
@@ -155,24 +184,21 @@ static int entry_add(struct name_entry **list, size_t *count, size_t *room, cons
 		*list = bigger;
 		*room = more;
 	}
-	e = &(*list)[*count];
-	*e = (struct name_entry){ .key = *key, .version = version, .bytes = bytes };
 	if (record) {
-		e->record = malloc(bytes);
-		if (!e->record)
+		e.record = malloc(bytes);
+		if (!e.record)
 			return -ENOMEM;
-		memcpy(e->record, record, bytes);
+		memcpy(e.record, record, bytes);
 	}
+	memmove(&(*list)[at + 1], &(*list)[at], (*count - at) * sizeof(e));
+	(*list)[at] = e;
 	++*count;
 	return 0;
 }
 
-static struct name_entry *entry_find(struct name_entry *list, size_t count, const struct gvm_id *key)
+const struct name_entry *names_job_find(const struct names_job *nj, const struct gvm_id *key)
 {
-	for (size_t i = 0; i < count; i++)
-		if (gvm_id_equal(&list[i].key, key))
-			return &list[i];
-	return NULL;
+	return entry_find(nj->entries, nj->count, key);
 }
 
 /* Takes one record of an answer into the newest of all. */
@@ -182,10 +208,13 @@ static int load_merge(struct names_job *nj, const struct gvm_id *key, uint64_t v
 	struct name_entry *e = entry_find(nj->entries, nj->count, key);
 	uint8_t *copy;
 
+	if (e && e->version >= version)
+		return 0;
+	nj->bytes += bytes + sizeof(*e);
+	if (nj->bytes > TABLE_BYTES_MAX)
+		return -E2BIG;
 	if (!e)
 		return entry_add(&nj->entries, &nj->count, &nj->room, key, version, record, bytes);
-	if (e->version >= version)
-		return 0;
 	copy = malloc(bytes);
 	if (!copy)
 		return -ENOMEM;
@@ -208,7 +237,9 @@ static void load_done(struct gvm_req *req)
 		uint32_t bytes;
 		uint64_t version;
 
-		if (end - p < 28 || (size_t)(end - p - 28) < gvm_load_le(p + 24, 4)) {
+		/* Each once, in order: so the list ends. */
+		if (end - p < 28 || (size_t)(end - p - 28) < gvm_load_le(p + 24, 4) ||
+		    memcmp(p, peer->after.b, sizeof(peer->after.b)) <= 0) {
 			r = -EPROTO;
 			break;
 		}
@@ -225,6 +256,9 @@ static void load_done(struct gvm_req *req)
 		peer->again = true;
 		return;
 	}
+	if (r == -EPROTO || r == -E2BIG)
+		log_error(NULL, "node %s lists names %s", gvm_conn_addr(peer->conn),
+			  r == -E2BIG ? "without end" : "that cannot be read");
 	peer->over = true;
 	peer->ok = r == 0;
 }

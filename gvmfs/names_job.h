@@ -26,13 +26,16 @@ struct names_job {
 	uint64_t version; /* in: to try first; out: that it got */
 	size_t record_bytes;
 	uint8_t record[RECORD_BYTES_MAX];
-	/* reading: the newest of each */
+	/* reading: the newest of each, sorted by key */
 	uint64_t gone_count; /* of the inodes, when it began */
 	struct name_entry *entries;
 	size_t count, room;
+	size_t bytes; /* that all of it takes, about */
 };
 
 void names_job_save(struct job *job, struct pool *pool);
 void names_job_load(struct job *job, struct pool *pool);
+/* What was read of a key; NULL: nothing. */
+const struct name_entry *names_job_find(const struct names_job *nj, const struct gvm_id *key);
 
 #endif
