@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRESH_NS 1000000000ull
+#define FRESH_NS  1000000000ull
+#define ORPHAN_NS 60000000000ull
 
 static struct names_job *job_make(struct worker *w, names_done_fn *done, void *arg)
 {
@@ -56,7 +57,7 @@ void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void
 
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
 
-/* Its writer is gone without having closed it: nobody can reach it any more. */
+/* If its writer is gone without having closed it, nobody can reach it any more. */
 static void adopt_orphan(struct worker *w, const struct record *rec)
 {
 	int nr = inode_alloc(&w->inodes, rec);
@@ -84,10 +85,34 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 	names_save(w, inode, orphan_gone, inode);
 }
 
+/*
+ * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
+ * a writer is gone for the moment that its network fails or its worker is replaced.
+ */
+static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool writer_alive)
+{
+	struct names_orphan *o = w->orphans, *oldest = o;
+	uint64_t now = gvm_now_ns();
+
+	for (; o < w->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+		if (o->since_ns < oldest->since_ns)
+			oldest = o;
+	if (o == w->orphans + NAMES_ORPHANS) {
+		if (!writer_alive)
+			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
+		return false;
+	}
+	if (!writer_alive && now - o->since_ns < ORPHAN_NS)
+		return false;
+	o->since_ns = 0;
+	return !writer_alive;
+}
+
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)arg;
-	if (result == 0 && !inode->writer_alive) {
+	if (result == 0 &&
+	    orphan_is_abandoned(w, &worker_disk(w, inode)->rec.id, inode->writer_alive)) {
 		region_delete(w, inode, orphan_deleted, NULL);
 		return;
 	}

@@ -16,6 +16,13 @@
 
 struct worker;
 
+/* Unlinked files of other hosts that were found without a writer, and since when. */
+#define NAMES_ORPHANS 64
+struct names_orphan {
+	struct gvm_id id;
+	uint64_t since_ns; /* 0: no entry */
+};
+
 typedef void names_done_fn(struct worker *w, int result, void *arg);
 
 /* Stores the inode's record, as it is now, under its next version. -ETIMEDOUT: no majority. */

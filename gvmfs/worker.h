@@ -13,6 +13,7 @@
 #include "inode.h"
 #include "jobs.h"
 #include "journal.h"
+#include "names.h"
 #include "options.h"
 #include "pager.h"
 #include "pool.h"
@@ -37,6 +38,7 @@ struct worker {
 	int fuse_fd;
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
+	struct names_orphan orphans[NAMES_ORPHANS];
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
 	/* The request being processed. */
