@@ -41,6 +41,8 @@ uint8_t *frame_reader_room(struct frame_reader *r, size_t *bytes)
 void frame_reader_fed(struct frame_reader *r, size_t bytes)
 {
 	r->end += bytes;
+	if (r->end > r->touched)
+		r->touched = r->end;
 }
 
 /* The header and meta bytes of the frame at p, of which `have` bytes are there. */
@@ -198,6 +200,10 @@ int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 
 	if (what->want_page != GVM_NO_PAGE)
 		asked |= 1u << what->want_page % GVM_CHUNK_PAGES;
+	/* The first part may be empty: the page waited for is zero, as the zero map says. */
+	*why = "a part of a GET answer without a block";
+	if (a->more && g->begun && !pages)
+		return -EBADMSG;
 	if (!g->begun) {
 		*why = "a GET answer with an older version than asked for";
 		if (a->version < what->version)

@@ -24,6 +24,7 @@ struct frame_reader {
 	uint8_t *buf;
 	size_t cap; /* at least FRAME_BYTES_MAX */
 	size_t start, end; /* the bytes not yet handed out */
+	size_t touched;	   /* the furthest byte ever put there */
 	/* The frame at `start`, once its header and meta bytes are there and checked: its length,
 	 * otherwise 0. A header is judged before its data is waited for: a damaged length would
 	 * swallow the frames that follow. */

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -31,8 +32,10 @@
 #define PING_EVERY_MAX	 (1000 * NS_PER_MS)
 #define PING_EVERY_MIN	 (10 * NS_PER_MS)
 #define VERSION_REFUSALS 3
-/* Three frames of the largest size: the bytes of a cut one are seldom moved. */
-#define READER_BYTES	 (3 * FRAME_BYTES_MAX)
+/* Two frames of the largest size, in whole pages: those of a cut one are seldom moved. What a burst
+ * has touched of it is given back in the first idle moment. */
+#define READER_BYTES	 ((2 * FRAME_BYTES_MAX + 4095) & ~(size_t)4095)
+#define READER_KEEP	 65536
 
 static void timer_set(struct gvm_conn *conn, uint64_t at)
 {
@@ -111,6 +114,8 @@ static void socket_drop(struct gvm_conn *conn)
 	frame_reader_init(&conn->reader, conn->reader.buf, conn->reader.cap);
 	if (conn->ping.req.state != REQ_IDLE)
 		req_retire(conn, &conn->ping.req, true);
+	for (struct gvm_req *req = conn->list[REQ_SENT].first; req; req = req->next)
+		req->resent = true;
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
 	req_move_all(conn, REQ_SENT, REQ_QUEUED);
 	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
@@ -276,8 +281,7 @@ static int hello_take(struct gvm_conn *conn, const struct frame *f, const char *
 
 	*why = "an answer to HELLO that makes no sense";
 	if (gvm_hello_rsp_unpack(w, f->meta, f->hdr.meta_len) != f->hdr.meta_len ||
-	    w->version != GVM_VERSION || w->need_auth > 1 || w->features & ~GVM_FEATURES ||
-	    gvm_id_is_none(&w->incarnation))
+	    w->version != GVM_VERSION || w->need_auth > 1 || gvm_id_is_none(&w->incarnation))
 		return -EBADMSG;
 	/* Whoever was given a key talks to nobody without it: else an impostor need only not ask. */
 	if (!conn->key != !w->need_auth) {
@@ -337,6 +341,16 @@ int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **wh
 	return 0;
 }
 
+static void reader_release(struct gvm_conn *conn)
+{
+	struct frame_reader *r = &conn->reader;
+
+	if (r->start != r->end || r->touched <= READER_KEEP)
+		return;
+	madvise(r->buf + READER_KEEP, r->cap - READER_KEEP, MADV_DONTNEED);
+	r->touched = 0;
+}
+
 static void up_tick(struct gvm_conn *conn, uint64_t now)
 {
 	bool asked = conn->ping.req.state != REQ_IDLE;
@@ -353,6 +367,7 @@ static void up_tick(struct gvm_conn *conn, uint64_t now)
 			 (unsigned long long)(conn->dead_after / NS_PER_MS));
 		link_lost(conn, why, NULL, false);
 	} else if (!asked && now - conn->last_heard >= conn->ping_every) {
+		reader_release(conn);
 		conn->ping_sent = now;
 		gvm_ping(conn, &conn->ping, now);
 	}
@@ -435,8 +450,8 @@ int link_init(struct gvm_conn *conn)
 		return -errno;
 	if (getrandom(&conn->jitter, sizeof(conn->jitter), 0) != sizeof(conn->jitter))
 		return -EIO;
-	buf = malloc(READER_BYTES);
-	if (!buf)
+	buf = mmap(NULL, READER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (buf == MAP_FAILED)
 		return -ENOMEM;
 	frame_reader_init(&conn->reader, buf, READER_BYTES);
 	link_timer_by(conn, 0);
@@ -452,5 +467,6 @@ void link_deinit(struct gvm_conn *conn)
 	if (conn->epoll_fd >= 0)
 		close(conn->epoll_fd);
 	tx_reset(conn);
-	free(conn->reader.buf);
+	if (conn->reader.buf)
+		munmap(conn->reader.buf, conn->reader.cap);
 }

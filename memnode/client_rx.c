@@ -97,6 +97,8 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 		req_again(conn, *req, true);
 		return 0;
 	}
+	if (f->hdr.op == GVM_OP_REGION_DELETE && f->hdr.status == GVM_ERR_LOST && (*req)->resent)
+		a.result = 0; /* gone since the first time, of which the answer was lost */
 	if (f->hdr.op != GVM_OP_GET && f->hdr.op != GVM_OP_PUT) {
 		struct gvm_call *call = (struct gvm_call *)*req;
 

@@ -162,8 +162,10 @@ void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 	if (s && s->req == req) {
 		if (unanswered) {
 			s->req = NULL;
-			if (++conn->abandoned > ABANDONED_MAX)
+			if (++conn->abandoned > ABANDONED_MAX) {
 				conn->broken = "the node leaves requests unanswered";
+				link_timer_by(conn, 0);
+			}
 		} else {
 			slot_free(conn, s);
 		}
@@ -240,6 +242,7 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	req->conn = conn;
 	req->state = REQ_IDLE;
 	req->tries = 0;
+	req->resent = false;
 	req->tag = 0;
 	req->detail = 0;
 	req->result = -EINPROGRESS;

@@ -18,7 +18,8 @@
  *
  * Two PUTs of one chunk under way at the same time may both be carried out and then both be sent
  * again, the first of them to be answered -ESTALE: the node holds the newer version. Whoever wants
- * to know that the older one was once held waits for it before sending the newer one.
+ * to know that the older one was once held waits for it before sending the newer one. A
+ * REGION_DELETE sent again that finds no region any more has succeeded.
  *
  * What the node knows of a writer (client and epoch) outlives a connection, so PUTs go on after a
  * reconnect without more ado. Only `writer_alive` follows connections: a writer that wants to be
@@ -83,6 +84,7 @@ struct gvm_req {
 	uint8_t op;
 	uint8_t state;
 	uint8_t tries; /* answers that failed their checks */
+	bool resent;   /* may have been carried out already, its answer lost */
 	uint16_t meta_len;
 	uint32_t data_len;
 	const void *data;
@@ -175,7 +177,8 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn);
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent as soon as they are submitted where the socket takes them. With gvm_conn_cork(true)
- * they gather until cork(false) or process(): one system call for many. */
+ * they gather until cork(false) or process(): one system call for many. A caller that goes to wait
+ * for gvm_conn_fd() uncorks first. */
 void gvm_conn_cork(struct gvm_conn *conn, bool on);
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put);

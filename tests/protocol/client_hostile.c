@@ -189,6 +189,14 @@ static void an_answer_with_a_hole_is_refused(void)
 	get_is_refused("a GET answer without all the blocks asked for", 1);
 }
 
+static void an_answer_without_end_is_refused(void)
+{
+	say_hello();
+	say_piece(GVM_FLAG_MORE, VERSION, 1, 0);
+	say_piece(GVM_FLAG_MORE, VERSION, 1, 0);
+	get_is_refused("a part of a GET answer without a block", 1);
+}
+
 static void parts_of_two_versions_are_refused(void)
 {
 	say_hello();
@@ -269,6 +277,7 @@ static const struct check_test tests[] = {
 	{"an-older-version-is-refused", an_older_version_is_refused},
 	{"blocks-that-nobody-asked-for-are-refused", blocks_that_nobody_asked_for_are_refused},
 	{"an-answer-with-a-hole-is-refused", an_answer_with_a_hole_is_refused},
+	{"an-answer-without-end-is-refused", an_answer_without_end_is_refused},
 	{"parts-of-two-versions-are-refused", parts_of_two_versions_are_refused},
 	{"a-good-answer-is-taken", a_good_answer_is_taken},
 	{"a-list-that-does-not-add-up-is-refused", a_list_that_does_not_add_up_is_refused},
