@@ -25,7 +25,8 @@
 
 #define HEAD_MAX    128
 #define STALL_MS    10000
-#define DRAIN_BYTES (1u << 20)
+#define DRAIN_BYTES (256u << 10)
+#define ANSWERS_MAX 16
 
 struct exchange {
 	const struct bench_store *s;
@@ -249,29 +250,43 @@ int bench_store_run(const struct bench_store *s, bool put, unsigned ms, double *
 	return rc;
 }
 
-static bool send_all(int fd, const uint8_t *data, uint32_t bytes)
+/* Sends `count` answers of `bytes` each, in as few calls as the socket takes. */
+static bool answers_send(int fd, uint8_t *data, uint32_t bytes, unsigned count)
 {
-	while (bytes) {
-		ssize_t n = send(fd, data, bytes, MSG_NOSIGNAL);
+	uint64_t left = (uint64_t)bytes * count;
 
+	while (left) {
+		struct iovec v[ANSWERS_MAX];
+		struct msghdr msg = {.msg_iov = v};
+		uint32_t first = left % bytes ? (uint32_t)(left % bytes) : bytes;
+		ssize_t n;
+
+		/* the first one may be under way already */
+		for (uint64_t rest = left; rest && msg.msg_iovlen < ANSWERS_MAX;) {
+			uint32_t part = msg.msg_iovlen ? bytes : first;
+
+			v[msg.msg_iovlen++] = (struct iovec){data + (bytes - part), part};
+			rest -= part;
+		}
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return false;
-		data += n;
-		bytes -= (uint32_t)n;
+		left -= (uint64_t)n;
 	}
 	return true;
 }
 
-/* One connection: requests are counted off the stream, each is answered with its bytes. */
-static void raw_serve_one(int fd, const struct bench_store *s, uint8_t *in, const uint8_t *out)
+/* One connection: requests are counted off the stream, and what has come is answered at once. */
+static void raw_serve_one(int fd, const struct bench_store *s, uint8_t *in, uint8_t *out)
 {
 	uint32_t left = 0; /* of the request being received */
 	bool put = false;
 
 	for (;;) {
 		ssize_t n = recv(fd, in, DRAIN_BYTES, 0);
+		unsigned due = 0;
 
 		if (n <= 0)
 			return;
@@ -285,9 +300,11 @@ static void raw_serve_one(int fd, const struct bench_store *s, uint8_t *in, cons
 			part = n - at < (ssize_t)left ? (uint32_t)(n - at) : left;
 			at += (ssize_t)part;
 			left -= part;
-			if (!left && !send_all(fd, out, put ? s->put_answer : s->get_answer))
-				return;
+			due += !left;
 		}
+		/* a run asks for one kind only */
+		if (due && !answers_send(fd, out, put ? s->put_answer : s->get_answer, due))
+			return;
 	}
 }
 
