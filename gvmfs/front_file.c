@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_file.c - requests about open files and their data. */
 #include "front.h"
+#include "log.h"
 #include "names.h"
 #include "region.h"
 
@@ -50,6 +51,19 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 		open_reply(arg);
 }
 
+/* Whether there is a connection to each of its nodes: from here on they are just used. */
+static bool nodes_are_found(struct worker *w, const struct record *rec)
+{
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		if (pool_node(&w->pool, &rec->nodes[i]))
+			continue;
+		log_error(rec->name, "its node %s has no such address, or is one too many",
+			  rec->nodes[i].addr);
+		return false;
+	}
+	return true;
+}
+
 static void open_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
@@ -64,6 +78,8 @@ static void open_run(struct task *task)
 	else if (d->rec.kind == RECORD_GONE)
 		op_end(op, true, ENOENT); /* since the kernel looked it up */
 	else if (d->failed && (d->epoch || op->inode->slots))
+		op_end(op, true, EIO);
+	else if (!nodes_are_found(op->w, &d->rec))
 		op_end(op, true, EIO);
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);

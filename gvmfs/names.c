@@ -121,12 +121,17 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 	inode_release(&w->inodes, inode);
 }
 
-/* False if a record would put chunks elsewhere that somebody here has open. */
+/* False if a record would put chunks elsewhere that somebody here has open, or where nobody is. */
 static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 {
 	const struct record *from = &inode_disk(&w->inodes, nr)->rec;
 
-	if (!from->node_count || !w->inodes.rt[nr] || !w->inodes.rt[nr]->opens)
+	if (!w->inodes.rt[nr] || !w->inodes.rt[nr]->opens)
+		return true;
+	for (unsigned i = 0; i < to->node_count; i++)
+		if (!pool_node(&w->pool, &to->nodes[i]))
+			return false;
+	if (!from->node_count)
 		return true;
 	if (to->node_count != from->node_count || to->slot_count != from->slot_count)
 		return false;

@@ -32,6 +32,7 @@ PROGRAMS = {
     "gvmfs": "gvmfs/gvmfs",
     "gvm-memnode": "memnode/daemon/gvm-memnode",
     "torture": "tests/system/torture",
+    "record_put": "tests/system/record_put",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36
