@@ -17,7 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LISTEN_TRIES 100 /* 20 ms apart */
 
 struct options {
 	union conn_addr listen;
@@ -199,7 +202,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 
 /* Connections inherit these from the socket that accepts them. A peer that is gone without a word
  * is noticed within half a minute, so that its region can be attached again. */
-static int listen_open(union conn_addr *addr)
+static int listen_once(union conn_addr *addr)
 {
 	static const struct {
 		int level, name, value;
@@ -221,6 +224,21 @@ static int listen_open(union conn_addr *addr)
 
 		close(fd);
 		return err;
+	}
+	return fd;
+}
+
+/* The ring of a node that was killed lives on for some milliseconds, and its socket with it. */
+static int listen_open(union conn_addr *addr)
+{
+	static const struct timespec pause = {.tv_nsec = 20000000};
+	int fd = listen_once(addr);
+
+	for (unsigned i = 0; fd == -EADDRINUSE && i < LISTEN_TRIES; i++) {
+		if (!i)
+			log_line("%s is in use, tries for 2 seconds", addr_name(addr));
+		nanosleep(&pause, NULL);
+		fd = listen_once(addr);
 	}
 	return fd;
 }
