@@ -3,7 +3,8 @@
 
 import re
 
-from lab import BUILD, expect, features  # first: it says where the others are
+from lab import BUILD, expect  # first: it says where the others are
+import accel
 import image
 
 
@@ -11,10 +12,10 @@ def command(flavour, memory, *options, **variables):
     """QEMU with that much memory ("256M"), a job and the job's variables; the memory's backend is
     the caller's affair."""
     vmlinux, initramfs = image.image(flavour, BUILD)
-    accel = "kvm" if features.kvm() else "tcg"
-    words = ["console=ttyS0", "quiet", "panic=-1", "tsc=unstable" if accel == "tcg" else ""]
+    chosen, _ = accel.choose(vmlinux, initramfs)
+    words = ["console=ttyS0", "quiet", "panic=-1", "tsc=unstable" if chosen == "tcg" else ""]
     words += ["%s=%s" % item for item in variables.items()]
-    return ["qemu-system-x86_64", "-machine", "q35,accel=" + accel, "-cpu", "max", "-m", memory,
+    return ["qemu-system-x86_64", "-machine", "q35,accel=" + chosen, "-cpu", "max", "-m", memory,
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", vmlinux, "-initrd", initramfs, "-append", " ".join(filter(None, words)),
             *options]

@@ -116,9 +116,11 @@ class Check:
                 self.tests(BUILD, "system", ["system"])
 
     def images(self):
+        """The guests' images, and what runs them, which takes a boot to find out."""
         return all([self.command("guest-image-%s-builds" % flavour, "tests/guest/image.py",
                                  flavour, "--build", BUILD)
-                    for flavour in ("fill", "workload", "gvmfs")])
+                    for flavour in ("fill", "workload", "gvmfs")]
+                   + [self.command("accelerator-is-chosen", "tests/guest/accel.py", "fill")])
 
     def report(self):
         failed = [r for r in self.results if r.verdict == "FAIL"]

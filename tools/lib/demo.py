@@ -13,7 +13,7 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.append(os.path.join(TOP, "tests/guest"))
 
-import features  # noqa: E402
+import accel  # noqa: E402
 import image  # noqa: E402
 from residency import resident_bytes  # noqa: E402
 
@@ -122,13 +122,13 @@ class Demo:
         say("    %s, %s free" % (self.mount, mib(space.f_bavail * space.f_frsize)))
 
     def boot(self):
-        kvm = features.kvm()
+        chosen, why = accel.choose(self.vmlinux, self.initramfs)
         step("A guest of %s with %s of it on this host (%s)" % (mib(self.ram), mib(self.budget),
-             "KVM" if kvm else "emulated: no /dev/kvm here"))
+             "KVM" if chosen == "kvm" else "emulated: %s" % why))
         words = ["console=ttyS0", "quiet", "panic=-1", "job=workload", "percent=85", "rounds=2"]
         command = shown(GVM, "run", "--local", "%dM" % (self.budget // MIB), "--mount", self.mount,
                         "--region", "guest", "--", "qemu-system-x86_64", "-machine",
-                        "q35,accel=%s" % ("kvm" if kvm else "tcg"), "-cpu", "max", "-m",
+                        "q35,accel=" + chosen, "-cpu", "max", "-m",
                         "%dM" % (self.ram // MIB), "-nodefaults", "-display", "none", "-no-reboot",
                         "-serial", "stdio", "-kernel", self.vmlinux, "-initrd", self.initramfs,
                         "-append", " ".join(words))

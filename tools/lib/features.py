@@ -6,25 +6,9 @@ whether it is the hardware's (or the running kernel's), which no installation co
 those may be skipped for when CI=true.
 """
 
-import fcntl
 import os
 import re
 import sys
-
-KVM_GET_API_VERSION = 0xae00
-
-
-def kvm():
-    try:
-        fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return fcntl.ioctl(fd, KVM_GET_API_VERSION, 0) == 12
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
 
 
 def root():
@@ -59,7 +43,6 @@ def _cgroup_memory(kind):
 
 # name -> (found how, is it the machine's own?)
 FEATURES = {
-    "kvm": (kvm, True),
     "fuse-resend": (fuse_resend, True),
     "cgroup-v1-memory": (lambda: _cgroup_memory(1), True),
     "cgroup-v2-memory": (lambda: _cgroup_memory(2), True),
