@@ -108,4 +108,6 @@ const struct fuse_lowlevel_ops front_ops = {
 	.lseek = front_lseek,
 	.getxattr = front_getxattr,
 	.listxattr = front_listxattr,
+	.setxattr = front_setxattr,
+	.removexattr = front_removexattr,
 };

@@ -23,6 +23,7 @@ struct op {
 	fuse_ino_t parent;
 	bool resent;
 	uint64_t unique;
+	int tid; /* open: who asks */
 	struct fuse_file_info fi;
 	int to_set;
 	struct stat attr;
@@ -62,6 +63,9 @@ void front_resize(struct op *op);
  * predecessor was killed: detaches, deletes. */
 void front_settle(struct worker *w, struct inode *inode);
 
+/* The fast path serves the inode no more: goes on with what waited for that. */
+void front_fast_path_ended(struct worker *w, struct inode *inode);
+
 /* tree */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
@@ -82,6 +86,8 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 void front_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* files */
+bool front_opens_direct(struct worker *w, const struct inode *inode, const struct fuse_file_info *fi);
+unsigned front_handle_how(const struct fuse_file_info *fi, bool direct);
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
@@ -93,6 +99,9 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		    int flags);
+void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 extern const struct fuse_lowlevel_ops front_ops;
 

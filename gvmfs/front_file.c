@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_file.c - requests about open files and their data. */
 #include "front.h"
+#include "gvm_attach.h"
 #include "log.h"
 #include "names.h"
 #include "region.h"
@@ -8,10 +9,12 @@
 #include <errno.h>
 #include <linux/falloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define STATS_XATTR "user.gvm.stats"
+#define LOCAL_XATTR "user.gvm.local"
 #define STATS_BYTES 4096
 
 /* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
@@ -25,16 +28,16 @@ static void open_reply(struct op *op)
 {
 	struct worker *w = op->w;
 	struct journal_inode *d = worker_disk(w, op->inode);
-	int r = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
-			    op->unique, &op->fi.fh);
+	bool direct = front_opens_direct(w, op->inode, &op->fi);
+	int r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, direct), op->unique,
+			    &op->fi.fh);
 
 	if (r < 0) {
 		op_end(op, true, r);
 		return;
 	}
 	op->fi.keep_cache = !d->cache_stale;
-	/* Beside a writer on another host nothing may be cached here. */
-	op->fi.direct_io = d->rec.node_count && !region_is_attached(w, op->inode);
+	op->fi.direct_io = direct;
 	if (fuse_reply_open(op->req, &op->fi) == 0)
 		d->cache_stale = 0;
 	op->req = NULL;
@@ -49,6 +52,23 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 		op_end(arg, true, result);
 	else
 		open_reply(arg);
+}
+
+/* Nothing may be cached beside a writer on another host or the fast path; and a reader who asks for
+ * that has nothing cached. */
+bool front_opens_direct(struct worker *w, const struct inode *inode, const struct fuse_file_info *fi)
+{
+	if (inode->resident || inode->attaching)
+		return true;
+	if (worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode))
+		return true;
+	return fi->flags & O_DIRECT && (fi->flags & O_ACCMODE) == O_RDONLY;
+}
+
+unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
+{
+	return ((fi->flags & O_ACCMODE) != O_RDONLY ? HANDLE_WRITE : 0) |
+	       (direct ? HANDLE_DIRECT : 0);
 }
 
 /* Whether there is a connection to each of its nodes: from here on they are just used. */
@@ -69,7 +89,12 @@ static void open_run(struct task *task)
 	struct op *op = (struct op *)task;
 	struct journal_inode *d = worker_disk(op->w, op->inode);
 	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
+	int allowed = attach_allows_open(op->w, op->inode, write, op->tid);
 
+	if (allowed == -EAGAIN) {
+		op->inode->parked = task;
+		return;
+	}
 	/* Nobody is left who saw it fail, and nothing of that time. */
 	if (d->failed && !d->epoch && !op->inode->slots && !op->inode->opens)
 		d->failed = 0;
@@ -81,6 +106,8 @@ static void open_run(struct task *task)
 		op_end(op, true, EIO);
 	else if (!nodes_are_found(op->w, &d->rec))
 		op_end(op, true, EIO);
+	else if (allowed < 0)
+		op_end(op, true, -allowed);
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);
 	else
@@ -95,6 +122,7 @@ void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!op)
 		return;
 	op->fi = *fi;
+	op->tid = fuse_req_ctx(req)->pid;
 	op->task.run = open_run;
 	inode_acquire(inode, &op->task);
 }
@@ -146,7 +174,8 @@ static void settle_run(struct task *task)
 	struct journal_inode *d = worker_disk(w, op->inode);
 	bool doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 
-	if (op->inode->opens_write || (!doomed && !region_is_attached(w, op->inode))) {
+	/* What the fast path holds is sent first: it comes back here then. */
+	if (op->inode->resident || op->inode->opens_write || (!doomed && !region_is_attached(w, op->inode))) {
 		op_end(op, true, 0);
 		return;
 	}
@@ -164,6 +193,17 @@ void front_settle(struct worker *w, struct inode *inode)
 		return;
 	op->task.run = settle_run;
 	inode_acquire(inode, &op->task);
+}
+
+void front_fast_path_ended(struct worker *w, struct inode *inode)
+{
+	struct task *parked = inode->parked;
+
+	inode->parked = NULL;
+	if (parked)
+		parked->run(parked);
+	/* What the client had kept open was perhaps closed long ago. */
+	front_settle(w, inode);
 }
 
 void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -241,6 +281,10 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		fuse_reply_write(req, 0);
 		return;
 	}
+	if (inode->resident && (uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
+		resident_write(inode->resident, req, buf, (uint64_t)off, size);
+		return;
+	}
 	if ((uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
 		writeback_write(w, req, inode, buf, (uint64_t)off, size);
 		return;
@@ -263,6 +307,12 @@ static void synced(struct worker *w, struct writeback_sync *sync, int error)
 	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
 }
 
+static void finished(struct worker *w, void *arg, int error)
+{
+	(void)w;
+	op_end(arg, false, error);
+}
+
 void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
@@ -273,6 +323,10 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	(void)fi;
 	if (!op)
 		return;
+	if (inode->resident && !worker_disk(w, inode)->failed) {
+		resident_sync(inode->resident, finished, op);
+		return;
+	}
 	if (worker_disk(w, inode)->failed || !inode->slots) {
 		op_end(op, false, worker_disk(w, inode)->failed ? EIO : 0);
 		return;
@@ -280,12 +334,6 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	op->sync.done = synced;
 	op->sync.deadline_ns = pool_deadline(w->opts);
 	writeback_sync(w, &op->sync, inode);
-}
-
-static void zeroed(struct worker *w, void *arg, int error)
-{
-	(void)w;
-	op_end(arg, false, error);
 }
 
 static void grown(struct op *op, int result)
@@ -328,8 +376,10 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (!op)
 		return;
 	op->size = end;
-	if (zero && begin < size) {
-		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, zeroed, op);
+	if (zero && begin < size && inode->resident) {
+		resident_zero(inode->resident, begin, (end < size ? end : size) - begin, finished, op);
+	} else if (zero && begin < size) {
+		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
 	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
 		op->task.run = grow_run;
 		inode_acquire(inode, &op->task);
@@ -344,7 +394,9 @@ static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk,
 	uint64_t written = writeback_next_chunk(w, inode, chunk);
 	_Atomic uint64_t *index = journal_index(&w->journal, inode->nr);
 
-	while (chunk < chunks && chunk < written && (!index[chunk] || index[chunk] & GVM_VERSION_ZERO))
+	while (chunk < chunks && chunk < written &&
+	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
+	       !(inode->resident && resident_has(inode->resident, chunk)))
 		chunk++;
 	return chunk;
 }
@@ -404,9 +456,37 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 					(int)getpid(), w->pool.count, up);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\nregion_nodes %u\n"
-				"failed %d\n",
+				"failed %d\nfast %d\nlocal_chunks %llu\nresident_chunks %llu\n"
+				"resident_peak_chunks %llu\n",
 				inode->slots, (unsigned long long)d->rec.size_bytes,
-				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0);
+				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
+				inode->resident != NULL,
+				inode->resident ? (unsigned long long)inode->resident->local_chunks : 0,
+				inode->resident ? (unsigned long long)inode->resident->resident : 0,
+				(unsigned long long)inode->resident_peak);
+}
+
+static size_t print_stats(struct worker *w, struct inode *inode, char *text)
+{
+	size_t n = stats_print(inode->nr ? &inode->stats : &w->journal.super->stats, text, STATS_BYTES);
+
+	return n + print_state(w, inode, text + n, STATS_BYTES - n);
+}
+
+/* An attribute's text, or a negative errno. */
+static int xattr_text(struct worker *w, struct inode *inode, const char *name, char *text)
+{
+	const struct journal_inode *d = worker_disk(w, inode);
+
+	if (strcmp(name, STATS_XATTR) == 0)
+		return (int)print_stats(w, inode, text);
+	if (d->rec.kind != RECORD_REGION)
+		return -ENODATA;
+	if (strcmp(name, GVM_ATTACH_XATTR) == 0 && *w->journal.super->attach_path)
+		return snprintf(text, STATS_BYTES, "%s", w->journal.super->attach_path);
+	if (strcmp(name, LOCAL_XATTR) == 0 && d->local_bytes)
+		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
+	return -ENODATA;
 }
 
 void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
@@ -414,23 +494,67 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
 	char text[STATS_BYTES];
-	size_t n;
+	int n;
 
 	if (!inode)
 		return;
-	if (strcmp(name, STATS_XATTR) != 0) {
-		fuse_reply_err(req, ENODATA);
-		return;
-	}
-	n = stats_print(inode->nr ? &inode->stats : &w->journal.super->stats, text, sizeof(text));
-	n += print_state(w, inode, text + n, sizeof(text) - n);
+	n = xattr_text(w, inode, name, text);
 	/* Counters grow between asking for the size and asking for the text: have room for it. */
-	if (!size)
+	if (n < 0)
+		fuse_reply_err(req, -n);
+	else if (!size)
 		fuse_reply_xattr(req, STATS_BYTES);
-	else if (size < n)
+	else if (size < (size_t)n)
 		fuse_reply_err(req, ERANGE);
 	else
-		fuse_reply_buf(req, text, n);
+		fuse_reply_buf(req, text, (size_t)n);
+}
+
+static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode)
+		return;
+	journal_publish64(&worker_disk(w, inode)->local_bytes, bytes);
+	if (inode->resident)
+		resident_budget(inode->resident);
+	fuse_reply_err(req, 0);
+}
+
+/* The budget of the fast path is the only attribute that can be set: bytes, as decimal digits. */
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		    int flags)
+{
+	char text[24], *end;
+	unsigned long long bytes;
+
+	(void)flags;
+	if (strcmp(name, LOCAL_XATTR) != 0) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (!size || size >= sizeof(text)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	memcpy(text, value, size);
+	text[size] = 0;
+	errno = 0;
+	bytes = strtoull(text, &end, 10);
+	if (*end || *text < '0' || *text > '9' || errno || !bytes)
+		fuse_reply_err(req, EINVAL);
+	else
+		local_set(req, ino, bytes);
+}
+
+void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	if (strcmp(name, LOCAL_XATTR) != 0)
+		fuse_reply_err(req, ENODATA);
+	else
+		local_set(req, ino, 0);
 }
 
 /* The statistics are not listed: they are no property that a copy of the file should have. */

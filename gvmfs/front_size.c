@@ -118,6 +118,8 @@ void front_resize(struct op *op)
 
 	if (op->size == d->rec.size_bytes)
 		op->then(op, 0);
+	else if (op->inode->resident || op->inode->attaching)
+		op->then(op, -EBUSY);
 	else if (op->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
 		op->then(op, -EFBIG);
 	else if (!d->rec.node_count)

@@ -235,8 +235,8 @@ static void made(struct worker *w, int result, void *arg)
 		return;
 	}
 	if (create)
-		r = handle_open(&w->inodes, op->inode->nr, (op->fi.flags & O_ACCMODE) != O_RDONLY,
-				op->unique, &op->fi.fh);
+		r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, false), op->unique,
+				&op->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
 		return;

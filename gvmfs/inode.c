@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void rt_count_open(struct inode *inode, bool write, int n)
+static void rt_count_open(struct inode *inode, unsigned how, int n)
 {
 	inode->opens += (unsigned)n;
-	if (write)
+	if (how & HANDLE_WRITE)
 		inode->opens_write += (unsigned)n;
+	if (!(how & HANDLE_DIRECT))
+		inode->opens_cached += (unsigned)n;
 }
 
 int inodes_init(struct inodes *in, struct journal *j)
@@ -30,7 +32,7 @@ int inodes_init(struct inodes *in, struct journal *j)
 		inode = inode_get(in, h->inode_plus_1 - 1);
 		if (!inode)
 			return -ENOMEM;
-		rt_count_open(inode, h->write, 1);
+		rt_count_open(inode, h->how, 1);
 	}
 	return 0;
 }
@@ -137,6 +139,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 		d->failed = 0;
 		d->cache_stale = 0;
 		d->last_epoch = 0;
+		d->local_bytes = 0;
 		d->rec = *rec;
 		journal_publish32(&d->use, INODE_USED);
 		if (i >= in->end)
@@ -223,7 +226,7 @@ static uint64_t handle_name(const struct journal_handle *h, unsigned i)
 	return h->unique * JOURNAL_HANDLES + i;
 }
 
-int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique, uint64_t *handle)
+int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle)
 {
 	struct journal_handle *h;
 	int free_handle = -1;
@@ -241,10 +244,10 @@ int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique, uin
 	if (free_handle < 0)
 		return -ENFILE;
 	h = &in->j->handles[free_handle];
-	h->write = write;
+	h->how = how;
 	h->unique = unique;
 	journal_publish32(&h->inode_plus_1, nr + 1);
-	rt_count_open(inode_get(in, nr), write, 1);
+	rt_count_open(inode_get(in, nr), how, 1);
 	*handle = handle_name(h, (unsigned)free_handle);
 	return 0;
 }
@@ -257,8 +260,8 @@ int handle_close(struct inodes *in, uint64_t handle, bool *write)
 	if (!h->inode_plus_1 || handle_name(h, i) != handle)
 		return -1;
 	nr = h->inode_plus_1 - 1;
-	*write = h->write;
-	rt_count_open(inode_get(in, nr), h->write, -1);
+	*write = h->how & HANDLE_WRITE;
+	rt_count_open(inode_get(in, nr), h->how, -1);
 	journal_publish32(&h->inode_plus_1, 0);
 	return (int)nr;
 }

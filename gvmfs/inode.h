@@ -50,11 +50,14 @@ static inline struct task *task_queue_take(struct task_queue *q)
 	return t;
 }
 
+struct resident;
+
 struct inode {
 	unsigned nr;
 	bool busy; /* a task has it: see inode_acquire() */
 	struct task_queue waiting;
 	unsigned opens, opens_write;
+	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
 	unsigned entries; /* of the pager, that hold its chunks */
 	uint32_t nodes_generation;
@@ -65,6 +68,10 @@ struct inode {
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
 	struct readahead readahead;
+	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
+	bool attaching;		   /* it is about to */
+	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
+	uint64_t resident_peak;	   /* chunks that the fast path had here, at the most */
 	struct stats stats;
 };
 
@@ -116,10 +123,15 @@ void inode_release(struct inodes *in, struct inode *inode);
 
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
 
-/* Opens and closes a file handle. `unique` is the request's: one that comes a second time (resent
+enum handle_how {
+	HANDLE_WRITE = 1,
+	HANDLE_DIRECT = 2, /* past the page cache */
+};
+
+/* Opens and closes a file handle (`how`: enum handle_how). `unique` is the request's: one that comes a second time (resent
  * to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has parts of `unique`
  * in it: a RELEASE that comes a second time does not close what has been opened since. */
-int handle_open(struct inodes *in, unsigned nr, bool write, uint64_t unique, uint64_t *handle);
+int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle);
 /* The handle's inode number, or -1 if there is no such handle (any more). */
 int handle_close(struct inodes *in, uint64_t handle, bool *write);
 

@@ -38,6 +38,9 @@ struct jobs {
 
 int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client);
 void jobs_submit(struct jobs *jobs, struct job *job);
+/* Closes descriptors that somebody sent us, in a job: closing a file of our own mount may ask the front
+ * thread for something. */
+void jobs_close(struct jobs *jobs, const int *fds, unsigned count);
 /* Runs done() of the jobs that finished. Front thread. */
 void jobs_collect(struct jobs *jobs);
 

@@ -11,13 +11,14 @@
 #define JOURNAL_MAGIC 0x316c6e72756f6a67ull
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
-enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_DATA, PART_INDEX, PARTS };
+enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PARTS };
 
 static const uint64_t part_bytes[PARTS] = {
 	[PART_SUPER] = sizeof(struct journal_super),
 	[PART_INODES] = JOURNAL_INODES * sizeof(struct journal_inode),
 	[PART_HANDLES] = JOURNAL_HANDLES * sizeof(struct journal_handle),
 	[PART_SLOTS] = JOURNAL_SLOTS * sizeof(struct journal_slot),
+	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
 };
@@ -45,6 +46,7 @@ static int journal_map(struct journal *j, int fd)
 	j->inodes = (void *)(base + part_offset(PART_INODES));
 	j->handles = (void *)(base + part_offset(PART_HANDLES));
 	j->slots = (void *)(base + part_offset(PART_SLOTS));
+	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
 	j->slot_data = base + part_offset(PART_DATA);
 	j->index = base + part_offset(PART_INDEX);
 	return 0;

@@ -8,10 +8,12 @@
  *
  * Layout (sparse; untouched parts take no memory):
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
- *	| slot data (JOURNAL_SLOTS x 128 KiB) | chunk index (JOURNAL_INODES x 1 GiB of address space)
+ *	| sessions[JOURNAL_SESSIONS] | slot data (JOURNAL_SLOTS x 128 KiB)
+ *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *
  * All of it is written by the worker's front thread only, but for the chunk index of an inode that
- * is being attached, which its job thread fills (region.c), and the counters in stats.h.
+ * is being attached, which its job thread fills (region.c), the counters in stats.h, and what the
+ * supervisor says: where it mounted, and which descriptors it keeps for a session (keeper.h).
  */
 #ifndef GVMFS_JOURNAL_H
 #define GVMFS_JOURNAL_H
@@ -26,9 +28,11 @@
 #define JOURNAL_INODES	     4096u
 #define JOURNAL_HANDLES	     8192u
 #define JOURNAL_SLOTS	     128u
+#define JOURNAL_SESSIONS     32u
 #define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
 #define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)
 #define JOURNAL_INIT_MAX     256u
+#define JOURNAL_PATH_MAX     108u /* of a UNIX socket's address */
 
 _Static_assert(JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES == RECORD_SIZE_MAX,
 	       "a record's size is trusted to fit the index");
@@ -41,6 +45,8 @@ struct journal_super {
 	uint32_t init_bytes; /* the kernel's INIT request, to set up libfuse again without one */
 	uint32_t reserved;
 	uint8_t init[JOURNAL_INIT_MAX];
+	uint64_t mount_dev; /* the mount's device number; 0: not found out */
+	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */
 	struct stats stats;
 };
 
@@ -59,13 +65,14 @@ struct journal_inode {
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost) */
 	uint32_t cache_stale; /* another host may have written what the page cache holds */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
+	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
 	struct record rec;
 };
 
 /* An open file. */
 struct journal_handle {
 	uint32_t inode_plus_1; /* 0: free; published last */
-	uint32_t write;
+	uint32_t how; /* enum handle_how */
 	uint64_t unique; /* of the OPEN or CREATE request: a resent one gets the same handle again */
 };
 
@@ -85,12 +92,33 @@ struct journal_slot {
 	uint64_t version; /* of the PUT; set before SLOT_SEALED */
 };
 
+/* What belongs to a region that is mapped through the fast path (resident.h). */
+enum session_fd {
+	SESSION_MEMORY, /* the memfd that the client maps */
+	SESSION_MARKS,	/* struct resident_mark for each chunk */
+	SESSION_PINS,
+	SESSION_UFFD,
+	SESSION_SOCKET, /* to the client */
+	SESSION_FDS
+};
+
+struct journal_session {
+	uint32_t kept; /* published by the supervisor when it has the descriptors; 0 again at the end */
+	uint32_t inode;
+	int32_t fd[SESSION_FDS]; /* the supervisor's numbers plus 1, which every worker inherits */
+	int32_t pid;		 /* of the client */
+	uint32_t pinned;	 /* a device pins all of it */
+	uint64_t address;	 /* of the client's mapping */
+	uint64_t bytes;
+};
+
 struct journal {
 	int fd;
 	struct journal_super *super;
 	struct journal_inode *inodes;
 	struct journal_handle *handles;
 	struct journal_slot *slots;
+	struct journal_session *sessions;
 	uint8_t *slot_data;
 	uint8_t *index;
 };

@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "region.h"
+#include "resident.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ int pager_init(struct worker *w)
 	if (data == MAP_FAILED)
 		return -ENOMEM;
 	pager->codec = chunk_codec_create();
-	if (!pager->codec)
+	pager->scratch = aligned_alloc(GVM_PAGE_BYTES, PAGER_SCRATCH * GVM_PAGE_BYTES);
+	if (!pager->codec || !pager->scratch)
 		return -ENOMEM;
 	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
 		pager->entries[i].w = w;
@@ -43,6 +45,11 @@ int pager_init(struct worker *w)
 	}
 	pager->starved_tail = &pager->starved;
 	return 0;
+}
+
+uint8_t *pager_scratch(struct worker *w)
+{
+	return w->pager.scratch + w->pager.scratch_next++ % PAGER_SCRATCH * GVM_PAGE_BYTES;
 }
 
 static struct pager_entry **bucket_of(struct pager *pager, const struct inode *inode, uint64_t chunk)
@@ -270,7 +277,8 @@ static void fetch_done(struct gvm_req *req)
 const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page)
 {
 	struct pager_entry *e;
-	const uint8_t *p = writeback_page(w, inode, chunk, page);
+	const uint8_t *p = inode->resident ? resident_page(inode->resident, chunk, page)
+					   : writeback_page(w, inode, chunk, page);
 	uint64_t entry;
 
 	if (p)
@@ -406,10 +414,17 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	return true;
 }
 
+/* Somebody else than the kernel changes the region, and does not tell us: another host, or the client
+ * of the fast path. */
+static bool changes_unseen(struct worker *w, const struct inode *inode)
+{
+	return !region_is_attached(w, inode) || inode->resident;
+}
+
 static void read_end(struct worker *w, struct read_io *io)
 {
-	/* What a mere reader fetched is out of date as soon as it is answered. */
-	if (!region_is_attached(w, io->wait.inode))
+	/* What was fetched is out of date as soon as it is answered. */
+	if (changes_unseen(w, io->wait.inode))
 		for (unsigned i = 0; i < 2; i++)
 			if (io->wait.on[i].entry)
 				io->wait.on[i].entry->valid = 0;
@@ -484,7 +499,7 @@ static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size
 				    (off + size - 1) / GVM_PAGE_BYTES - off / GVM_PAGE_BYTES + 1, limit,
 				    chunks);
 
-	if (!n || !region_is_attached(w, inode))
+	if (!n || changes_unseen(w, inode))
 		return;
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t entry = journal_index(&w->journal, inode->nr)[chunks[i]];

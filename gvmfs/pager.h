@@ -24,6 +24,7 @@
 
 #define PAGER_ENTRIES 64u
 #define PAGER_BUCKETS 256u
+#define PAGER_SCRATCH 64u /* pages: more than any request has */
 
 struct worker;
 struct pager_entry;
@@ -66,6 +67,8 @@ struct pager {
 	struct pager_wait *starved, **starved_tail; /* wait for entries */
 	unsigned fetching;			    /* GETs under way */
 	uint64_t clock;
+	uint8_t *scratch;
+	unsigned scratch_next;
 };
 
 int pager_init(struct worker *w);
@@ -78,6 +81,9 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
  * good until the front thread returns to its loop.
  */
 const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page);
+
+/* A page-sized buffer that is good until the front thread returns to its loop. */
+uint8_t *pager_scratch(struct worker *w);
 
 /*
  * Has `wait` woken when pages of one chunk, or two (count), are there or failed. Either all are

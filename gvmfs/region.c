@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "region_job.h"
+#include "resident.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -298,4 +299,6 @@ void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int erro
 		  "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
 		  "since the last acknowledgement are lost",
 		  (unsigned long long)chunk, error_text(error), lost);
+	if (inode->resident)
+		resident_abort(inode->resident, error_text(error));
 }

@@ -32,6 +32,14 @@
 	F(zero_pages_written)                                                                      \
 	F(punched_pages)     /* made zero by fallocate */                                          \
 	F(write_stalls)	     /* WRITEs that waited for room among the unacknowledged ones */       \
+	F(faults)	     /* of the fast path, by userfaultfd: */                               \
+	F(minor_faults)	     /* of chunks that were here, on their way out: second chances */      \
+	F(room_waits)	     /* that had to wait for room in the budget */                         \
+	F(zaps)		     /* groups of chunks dropped from a client's page tables */            \
+	F(evictions)	     /* chunks that a writer looked at, to let them go or for an fsync */  \
+	F(evictions_clean)   /* of these, chunks that had not changed */                           \
+	F(evictions_ended)   /* by a fault: served at once, and not let go */                      \
+	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
 	F(io_errors)	     /* requests answered with an error for want of the data */
 
 struct stats {

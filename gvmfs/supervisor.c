@@ -12,7 +12,9 @@
 #include "supervisor.h"
 
 #include "journal.h"
+#include "keeper.h"
 #include "log.h"
+#include "listener.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -23,8 +25,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,8 +42,11 @@
 struct supervisor {
 	const struct options *opts;
 	struct journal journal;
+	struct keeper keeper;
 	int fuse_fd;
+	int listen_fd;
 	int ready_fd;
+	int signal_fd;
 	pid_t worker;
 	sigset_t signals;
 	uint64_t started_ns; /* the worker */
@@ -104,15 +112,18 @@ static bool mount_device(const char *mountpoint, char *dev, size_t size)
 
 /* FUSE mounts may by default have so little dirty memory that a guest which dirties pages faster
  * than that is throttled to a crawl, though its budget bounds it anyway. */
-static void tune_writeback(struct supervisor *s)
+static void mount_tune(struct supervisor *s)
 {
 	static const struct {
 		const char *name, *value;
 	} settings[] = { { "strict_limit", "0" }, { "max_ratio", "100" } };
+	unsigned major, minor;
 	char dev[32], path[128];
 
 	if (!mount_device(s->opts->mountpoint, dev, sizeof(dev)))
 		return;
+	if (sscanf(dev, "%u:%u", &major, &minor) == 2)
+		s->journal.super->mount_dev = makedev(major, minor);
 	for (unsigned i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
 		int fd;
 
@@ -141,8 +152,19 @@ static void avoid_oom_kill(void)
 /* `serve`: on the mount; else only to send what is unacknowledged. */
 static int worker_start(struct supervisor *s, bool serve)
 {
-	pid_t pid = fork();
+	const struct worker_fds fds = {
+		.journal = s->journal.fd,
+		.fuse = serve ? s->fuse_fd : -1,
+		.listen = s->listen_fd,
+		.keeper = s->keeper.worker,
+	};
+	pid_t pid;
 	int r;
+
+	/* What the last worker asked for before it died is its successor's. */
+	keeper_serve(s->keeper.supervisor, &s->journal);
+	keeper_tidy(&s->journal);
+	pid = fork();
 
 	if (pid < 0)
 		return -errno;
@@ -150,7 +172,9 @@ static int worker_start(struct supervisor *s, bool serve)
 		sigprocmask(SIG_UNBLOCK, &s->signals, NULL);
 		signal(SIGINT, SIG_IGN); /* a terminal's: the supervisor unmounts */
 		signal(SIGPIPE, SIG_IGN);
-		r = worker_run(s->opts, s->journal.fd, serve ? s->fuse_fd : -1);
+		close(s->keeper.supervisor);
+		close(s->signal_fd);
+		r = worker_run(s->opts, &fds);
 		if (r < 0)
 			log_error(NULL, "%s: %s", s->opts->mountpoint, strerror(-r));
 		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -218,17 +242,30 @@ static void go_quiet(struct supervisor *s)
 	s->ready_fd = -1;
 }
 
-static int supervise(struct supervisor *s)
+static void signals_take(struct supervisor *s)
 {
-	int status = EXIT_FAILURE, how;
+	struct signalfd_siginfo si;
 
-	for (;;) {
-		int sig = sigwaitinfo(&s->signals, NULL);
+	while (read(s->signal_fd, &si, sizeof(si)) == sizeof(si)) {
+		int sig = (int)si.ssi_signo;
 
 		if (sig == SIGTERM || sig == SIGINT || sig == SIGHUP)
 			unmount(s);
 		if (sig == WORKER_READY && !s->opts->foreground)
 			go_quiet(s);
+	}
+}
+
+static int supervise(struct supervisor *s)
+{
+	struct pollfd p[2] = { { .fd = s->signal_fd, .events = POLLIN },
+			       { .fd = s->keeper.supervisor, .events = POLLIN } };
+	int status = EXIT_FAILURE, how;
+
+	for (;;) {
+		poll(p, 2, -1);
+		signals_take(s);
+		keeper_serve(s->keeper.supervisor, &s->journal);
 		while (waitpid(s->worker, &how, WNOHANG) == s->worker)
 			if (!worker_ended(s, how, &status))
 				return status;
@@ -240,6 +277,8 @@ int supervisor_run(const struct options *opts, int ready_fd)
 	struct supervisor s = { .opts = opts, .fuse_fd = -1, .ready_fd = ready_fd };
 	int r = journal_create(&s.journal), status;
 
+	if (!r)
+		r = keeper_create(&s.keeper);
 	if (r < 0) {
 		log_error(NULL, "memory for the journal: %s", strerror(-r));
 		return EXIT_FAILURE;
@@ -251,17 +290,21 @@ int supervisor_run(const struct options *opts, int ready_fd)
 	sigaddset(&s.signals, SIGHUP);
 	sigaddset(&s.signals, WORKER_READY);
 	sigprocmask(SIG_BLOCK, &s.signals, NULL);
+	s.signal_fd = signalfd(-1, &s.signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	avoid_oom_kill();
 	if (mount_gvmfs(&s) < 0)
 		return EXIT_FAILURE;
-	tune_writeback(&s);
+	s.listen_fd = listener_open(s.journal.super->attach_path);
+	mount_tune(&s);
 	r = worker_start(&s, true);
 	if (r < 0) {
 		log_error(NULL, "cannot start a worker: %s", strerror(-r));
 		umount2(opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH);
+		listener_close(s.journal.super->attach_path);
 		return EXIT_FAILURE;
 	}
 	status = supervise(&s);
+	listener_close(s.journal.super->attach_path);
 	umount2(opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH); /* if it is still there */
 	return status;
 }

@@ -198,7 +198,10 @@ static void dispatch(struct worker *w, const struct epoll_event *ev)
 		jobs_collect(&w->jobs);
 	else if (ev->data.ptr == &w->writeback)
 		writeback_collect(w);
-	else if (ev->data.ptr != w) /* /dev/fuse is read by whoever comes back from here */
+	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
+		 attaches_event(w, ev->data.ptr))
+		return; /* /dev/fuse and faults are read by whoever comes back from here */
+	else
 		gvm_conn_process(ev->data.ptr);
 }
 
@@ -231,8 +234,13 @@ static void spin_adapt(struct spin *spin, bool worth_it)
 		spin->ns = SPIN_MIN_NS;
 }
 
+static bool is_fetching(const struct worker *w)
+{
+	return w->pager.fetching || w->residents.fetching;
+}
+
 /*
- * Serves requests and answers until none has come for a while (returns 0: sleep), or so many have
+ * Serves requests, faults and answers until none has come for a while (returns 0: sleep), or so many have
  * that others want a look (returns 1). -ENODEV: the mount is gone.
  */
 static int serve_some(struct worker *w, struct spin *spin)
@@ -245,7 +253,9 @@ static int serve_some(struct worker *w, struct spin *spin)
 
 		if (r < 0)
 			return r;
-		if (!r && w->pager.fetching)
+		if (w->residents.count)
+			r += (int)residents_serve(w);
+		if (!r && is_fetching(w))
 			r = pool_poll(&w->pool) > 0;
 		if (r) {
 			found++;
@@ -253,7 +263,7 @@ static int serve_some(struct worker *w, struct spin *spin)
 			end = 0;
 			continue;
 		}
-		if (!found && !w->pager.fetching)
+		if (!found && !is_fetching(w))
 			return 0;
 		now = gvm_now_ns();
 		if (!end) {
@@ -273,6 +283,19 @@ static int serve_some(struct worker *w, struct spin *spin)
 	return found == SERVE_MAX;
 }
 
+/* Does what is due, and returns when something is again. */
+static uint64_t tick(struct worker *w)
+{
+	uint64_t now = gvm_now_ns(), due = writeback_tick(w, now), other;
+
+	if (w->residents.count) {
+		other = residents_tick(w, now);
+		due = other < due ? other : due;
+	}
+	other = attaches_tick(w, now);
+	return other < due ? other : due;
+}
+
 /* Serves until the mount is gone. */
 static void serve(struct worker *w)
 {
@@ -280,7 +303,7 @@ static void serve(struct worker *w)
 	int more = 0;
 
 	while (more >= 0) {
-		uint64_t due = writeback_tick(w, gvm_now_ns());
+		uint64_t due = tick(w);
 
 		wait_events(w, more ? 0 : due);
 		more = serve_some(w, &spin);
@@ -289,9 +312,10 @@ static void serve(struct worker *w)
 
 static void wait_briefly(struct worker *w)
 {
-	uint64_t due = writeback_tick(w, gvm_now_ns()), soon = gvm_now_ns() + LOOK_NS;
+	uint64_t due = tick(w), soon = gvm_now_ns() + LOOK_NS;
 
 	wait_events(w, due < soon ? due : soon);
+	residents_serve(w);
 }
 
 /* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
@@ -299,6 +323,9 @@ static void drain(struct worker *w)
 {
 	uint64_t said = gvm_now_ns();
 
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		if (w->residents.list[s])
+			resident_abort(w->residents.list[s], "the mount has ended");
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 
@@ -364,8 +391,9 @@ static int worker_init(struct worker *w, int journal_fd)
 	if ((r = inodes_init(&w->inodes, &w->journal)) < 0 || (r = root_init(w)) < 0 ||
 	    (r = pool_init(&w->pool, w->opts, w->journal.super->client, w->epoll_fd, true)) < 0 ||
 	    (r = jobs_init(&w->jobs, w->opts, w->journal.super->client)) < 0 ||
-	    (r = pager_init(w)) < 0)
+	    (r = pager_init(w)) < 0 || (r = residents_init(w)) < 0)
 		return r;
+	w->residents.on_close = front_fast_path_ended;
 	w->pool.owner = w;
 	w->pool.on_up = node_is_up;
 	r = writeback_init(w);
@@ -376,7 +404,7 @@ static int worker_init(struct worker *w, int journal_fd)
 	return epoll_watch(w, w->writeback.queue.finished_fd, &w->writeback);
 }
 
-int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
+int worker_run(const struct options *opts, const struct worker_fds *fds)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	bool successor;
@@ -385,15 +413,19 @@ int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
 	if (!w)
 		return -ENOMEM;
 	w->opts = opts;
-	w->fuse_fd = fuse_fd;
+	w->fuse_fd = fds->fuse;
+	w->keeper_fd = fds->keeper;
 	prctl(PR_SET_NAME, "gvmfs-worker");
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	r = worker_init(w, journal_fd);
+	r = worker_init(w, fds->journal);
 	if (r < 0)
 		return r;
 	successor = w->journal.super->starts++ > 0;
-	if (fuse_fd < 0) {
+	r = attaches_init(w, fds->fuse < 0 ? -1 : fds->listen);
+	if (r < 0)
+		return r;
+	if (w->fuse_fd < 0) {
 		drain(w);
 		return 0;
 	}
@@ -401,7 +433,7 @@ int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
 	if (!r && !successor)
 		r = load_names(w);
 	if (!r)
-		r = epoll_watch(w, fuse_fd, w);
+		r = epoll_watch(w, w->fuse_fd, w);
 	if (r < 0)
 		return r;
 	if (successor && w->journal.super->init_bytes)
@@ -414,7 +446,7 @@ int worker_run(const struct options *opts, int journal_fd, int fuse_fd)
 	if (!opts->foreground)
 		log_to_syslog();
 	serve(w);
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, fuse_fd, NULL);
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->fuse_fd, NULL);
 	writeback_seal_all(w);
 	drain(w);
 	return 0;

@@ -10,6 +10,7 @@
 #ifndef GVMFS_WORKER_H
 #define GVMFS_WORKER_H
 
+#include "attach.h"
 #include "inode.h"
 #include "jobs.h"
 #include "journal.h"
@@ -17,6 +18,7 @@
 #include "options.h"
 #include "pager.h"
 #include "pool.h"
+#include "resident.h"
 #include "writeback.h"
 
 #include <signal.h>
@@ -34,8 +36,11 @@ struct worker {
 	struct jobs jobs;
 	struct pager pager;
 	struct writeback writeback;
+	struct residents residents;
+	struct attaches attaches;
 	struct fuse_session *session;
 	int fuse_fd;
+	int keeper_fd; /* to the supervisor: keeper.h */
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	struct names_orphan orphans[NAMES_ORPHANS];
@@ -50,11 +55,19 @@ struct worker {
 /* The signal that a worker sends the supervisor, its parent, once the mount answers. */
 #define WORKER_READY SIGUSR1
 
+/* What a worker inherits from the supervisor. */
+struct worker_fds {
+	int journal;
+	int fuse;   /* -1: the mount is gone */
+	int listen; /* for clients of the fast path; -1: none */
+	int keeper;
+};
+
 /*
- * Serves the mount on fuse_fd until it is unmounted, then sends what is unacknowledged and
- * returns 0. With fuse_fd -1 it only sends what is unacknowledged. Negative errno: could not start.
+ * Serves the mount until it is unmounted, then sends what is unacknowledged and returns 0. Without
+ * a mount it only sends what is unacknowledged. Negative errno: could not start.
  */
-int worker_run(const struct options *opts, int journal_fd, int fuse_fd);
+int worker_run(const struct options *opts, const struct worker_fds *fds);
 
 static inline struct journal_inode *worker_disk(struct worker *w, const struct inode *inode)
 {

@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "region.h"
+#include "resident.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -104,6 +105,15 @@ static void slot_free(struct worker *w, unsigned s)
 	inode_get(&w->inodes, js->inode)->slots--;
 }
 
+void writeback_send(struct worker *w, struct flush *f)
+{
+	struct writeback *wb = &w->writeback;
+
+	flush_queue_add(&wb->queue, f);
+	wb->next_writer = (wb->next_writer + 1) % w->opts->writers;
+	writer_wake(&wb->writers[wb->next_writer]);
+}
+
 static void slot_send(struct worker *w, unsigned s)
 {
 	struct writeback *wb = &w->writeback;
@@ -119,11 +129,11 @@ static void slot_send(struct worker *w, unsigned s)
 	f->base = journal_index(&w->journal, js->inode)[js->chunk];
 	f->pages = js->pages;
 	f->data = journal_slot_data(&w->journal, s - 1);
+	f->resident = false;
+	f->tried = false;
 	f->whole_retry = false;
 	wb->rt[s - 1].retry_at_ns = 0;
-	flush_queue_add(&wb->queue, f);
-	wb->next_writer = (wb->next_writer + 1) % w->opts->writers;
-	writer_wake(&wb->writers[wb->next_writer]);
+	writeback_send(w, f);
 }
 
 /* From here on the slot's pages do not change. False: the chunk's last version is still on its way,
@@ -514,11 +524,7 @@ static void flush_apply(struct worker *w, unsigned s)
 	} else if (f->result < 0) {
 		region_fail(w, inode, chunk, f->result);
 	} else {
-		uint64_t version = f->version | (f->all_zero ? GVM_VERSION_ZERO : 0);
-
-		if (f->all_zero && !f->base)
-			version = 0;
-		journal_index(&w->journal, js->inode)[chunk] = version;
+		journal_index(&w->journal, js->inode)[chunk] = flush_index_entry(f);
 		worker_count(w, inode, chunks_written, 1);
 		worker_count(w, inode, put_bytes, f->put_bytes);
 		worker_count(w, inode, put_raw_bytes, f->raw_bytes);
@@ -561,7 +567,10 @@ void writeback_collect(struct worker *w)
 
 	for (; f; f = next) {
 		next = f->next;
-		flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
+		if (f->resident)
+			resident_evicted(w, f);
+		else
+			flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
 	}
 	stalled_continue(w, gvm_now_ns());
 	if (w->writeback.syncs)

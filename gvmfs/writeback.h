@@ -86,6 +86,8 @@ unsigned writeback_fail(struct worker *w, struct inode *inode);
 void writeback_collect(struct worker *w);
 /* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t writeback_tick(struct worker *w, uint64_t now_ns);
+/* Gives a flush to the writers: ours, or an eviction, which comes back by resident_evicted(). */
+void writeback_send(struct worker *w, struct flush *f);
 /* Seals everything: before the worker ends. */
 void writeback_seal_all(struct worker *w);
 

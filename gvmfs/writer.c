@@ -3,6 +3,7 @@
 #include "writer.h"
 
 #include "log.h"
+#include "mutant.h"
 
 #include <errno.h>
 #include <string.h>
@@ -142,9 +143,11 @@ static int base_piece(struct gvm_get *get, uint64_t version, const struct chunk_
 	return r;
 }
 
-/* Lays the slot's pages over what was fetched. */
+/* Lays the slot's pages over what was fetched. (Those that were read from memory are there.) */
 static void overlay(struct flush *f)
 {
+	if (!f->data)
+		return;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (f->pages >> p & 1)
 			memcpy(flush_scratch(f) + p * GVM_PAGE_BYTES, f->data + p * GVM_PAGE_BYTES,
@@ -195,13 +198,14 @@ static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, boo
 	/* Blocks that are left out have no zero bits of ours: the node keeps its own. */
 	chunk_encode(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
 		     flush_body(f));
+	/* The bits of blocks that are left out are not set: that is said of a whole chunk only. */
 	f->all_zero = f->head.zero_map == ~0u;
 	f->delta = !whole;
 	f->put_bytes = f->head.body_bytes;
 	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
 	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
 	/* Zeros over what was never written: the node need not know. */
-	if (wr->opts->bench_no_network || (f->all_zero && !f->base)) {
+	if (wr->opts->bench_no_network || (f->all_zero && !f->base && !f->tried)) {
 		flush_finish(f, 0);
 		return;
 	}
@@ -223,6 +227,61 @@ static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, boo
 	gvm_put(conn, &f->put);
 }
 
+/* Reads a chunk's memory, and which of its pages are not as the node has them. */
+static int memory_read(struct flush *f, uint32_t *changed)
+{
+	uint8_t *to = flush_scratch(f);
+	size_t done = 0;
+
+	*changed = 0;
+	while (done < GVM_CHUNK_BYTES) {
+		ssize_t n = pread(f->memory_fd, to + done, GVM_CHUNK_BYTES - done,
+				  (off_t)(f->chunk * GVM_CHUNK_BYTES + done));
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		f->hashes[p] = XXH3_128bits_withSeed(to + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES,
+						     f->seed);
+		if (f->pages >> p & 1 &&
+		    (!f->hashes_known || !XXH128_isEqual(f->hashes[p], f->hashes_known[p])))
+			*changed |= 1u << p;
+	}
+	return 0;
+}
+
+/* What the node has may be of a predecessor's PUT that was never acknowledged: then all of it. */
+static void evict_start(struct writer *wr, struct flush *f)
+{
+	bool whole = f->whole_retry || f->tried || base_is_zero(f);
+	struct gvm_conn *conn;
+	uint32_t changed;
+	int r = memory_read(f, &changed);
+
+	if (mutant("no-hash") && f->hashes_known)
+		changed = 0;
+	f->clean = !r && !changed;
+	f->all_zero = false;
+	if (r < 0 || f->clean) {
+		flush_finish(f, r);
+		return;
+	}
+	if (!whole || f->pages == ~0u || base_is_zero(f)) {
+		whole |= changed == ~0u;
+		flush_put(f, flush_scratch(f),
+			  whole ? ALL_BLOCKS : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, changed), whole);
+		return;
+	}
+	f->whole_retry = true;
+	conn = pool_node(&wr->pool, &f->node);
+	if (conn)
+		flush_fetch(f, conn, ~f->pages);
+	else
+		flush_finish(f, -ENOMEM);
+}
+
 static void flush_start(struct writer *wr, struct flush *f)
 {
 	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
@@ -234,6 +293,11 @@ static void flush_start(struct writer *wr, struct flush *f)
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;
 	f->base_fetched = false;
+	f->clean = false;
+	if (f->resident) {
+		evict_start(wr, f);
+		return;
+	}
 	if (f->pages == ~0u) {
 		flush_put(f, f->data, ALL_BLOCKS, true);
 		return;

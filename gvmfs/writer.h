@@ -5,7 +5,9 @@
  * The front hands over a flush: a sealed slot's pages, which do not change any more, and where they
  * belong. A writer completes blocks of which only some pages were written (it fetches the others),
  * encodes, sends a PUT of the whole chunk or of the changed blocks, and hands the flush back with
- * the outcome. A writer knows nothing of inodes, slots or the index.
+ * the outcome. A chunk that is evicted from the fast path (resident.h) is read out of its memory
+ * first, and only the pages count that differ from what the node has, by their hashes. A writer
+ * knows nothing of inodes, slots or the index.
  */
 #ifndef GVMFS_WRITER_H
 #define GVMFS_WRITER_H
@@ -16,6 +18,7 @@
 #include "record.h"
 
 #include <pthread.h>
+#include <xxhash.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes under way in one thread */
 #define WRITERS_MAX	 8
@@ -31,10 +34,17 @@ struct flush {
 	uint64_t chunk;
 	uint64_t version; /* that the chunk shall have */
 	uint64_t base;	  /* that it has on the node, with GVM_VERSION_ZERO; 0: never written */
+	bool tried;	  /* a version above `base` was sent once: the node may hold other bytes */
 	uint32_t pages;	  /* valid pages of data */
-	const uint8_t *data;
+	const uint8_t *data; /* NULL: read from memory_fd, at the chunk's place */
+	bool resident;	  /* an eviction: with */
+	int memory_fd;
+	uint64_t seed;	  /* of the hashes */
+	const XXH128_hash_t *hashes_known; /* of the pages as the node has them; NULL: not known */
+	XXH128_hash_t *hashes; /* the writer fills in: of the pages that it read */
 	/* the outcome */
 	int result;
+	bool clean;	   /* nothing had changed, nothing was sent */
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* sent as changed blocks only */
 	bool base_fetched; /* after a GET for the rest of a block */
@@ -48,6 +58,14 @@ struct flush {
 	struct chunk_head head;
 	uint32_t fetched; /* pages decoded into the scratch buffer */
 };
+
+/* The index's entry for a chunk whose flush succeeded: 0 if it is zero and the node never heard of it. */
+static inline uint64_t flush_index_entry(const struct flush *f)
+{
+	if (f->all_zero && !f->base && !f->tried)
+		return 0;
+	return f->version | (f->all_zero ? GVM_VERSION_ZERO : 0);
+}
 
 /* What the front and its writers share. */
 struct flush_queue {

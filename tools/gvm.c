@@ -11,6 +11,7 @@ static const struct command {
 } commands[] = {
 	{"run", "gvm run", "run a QEMU command line with its RAM in a region", cmd_run},
 	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
+	{"region", "gvm region", "show or change how much of a region is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
 	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},
 };

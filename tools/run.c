@@ -13,6 +13,7 @@
 #include "run_args.h"
 #include "run_budget.h"
 #include "run_child.h"
+#include "run_fast.h"
 #include "run_region.h"
 #include "run_watch.h"
 #include "size.h"
@@ -27,6 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CHUNK_BYTES 131072u /* of the regions' statistics */
+
 static const char help_text[] =
 	"usage: gvm run --local SIZE [OPTION ...] -- QEMU [ARGUMENT ...]\n"
 	"\n"
@@ -34,6 +37,8 @@ static const char help_text[] =
 	"\n"
 	"  --local SIZE   the budget: how much of the RAM may be on this host at a time\n"
 	"                 (at least 16M; the suffixes are those of QEMU's -m)\n"
+	"  --mode MODE    how QEMU gets at its RAM: uffd (the fast path), fuse (as a mapped\n"
+	"                 file), or auto: uffd where that is safe (default)\n"
 	"  --mount DIR    the gvmfs mount, or a folder in it (default: the only one)\n"
 	"  --region NAME  the region's name; it is kept at the end, and used again when\n"
 	"                 it is there and has the size asked for\n"
@@ -42,6 +47,7 @@ static const char help_text[] =
 
 struct run {
 	uint64_t local_bytes;
+	enum run_mode mode;
 	const char *mount, *name;
 	bool keep;
 	char dir[PATH_MAX];
@@ -52,6 +58,7 @@ struct run {
 	struct memcg cg;
 	struct run_budget budget;
 	uint64_t oom_kills;
+	const char *why_fuse; /* where that is known before QEMU runs */
 };
 
 /* Returns the index of QEMU's name in argv, or the negated exit status - 1. */
@@ -59,6 +66,7 @@ static int options_read(struct run *r, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"local", required_argument, NULL, 'l'},  {"mount", required_argument, NULL, 'm'},
+		{"mode", required_argument, NULL, 'o'},
 		{"region", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
 	int c;
@@ -69,6 +77,12 @@ static int options_read(struct run *r, int argc, char **argv)
 		case 'l':
 			if (size_parse(optarg, 1, &r->local_bytes)) {
 				say("--local %s: not a size", optarg);
+				return -1 - EXIT_USAGE;
+			}
+			break;
+		case 'o':
+			if (run_mode_parse(optarg, &r->mode)) {
+				say("--mode %s: neither auto nor fuse nor uffd", optarg);
 				return -1 - EXIT_USAGE;
 			}
 			break;
@@ -198,7 +212,9 @@ static void say_start(const struct run *r)
 		say("without root, programs that QEMU starts cannot gain privileges: a setuid "
 		    "network helper will fail");
 	accel_text(r->args.accel, accel, sizeof(accel));
-	say("FUSE mode, %s; %s of RAM in %s%s, at most %s of it on this host", accel,
+	if (r->why_fuse)
+		say("mode fuse, since %s", r->why_fuse);
+	say("%s; %s of RAM in %s%s, at most %s of it on this host", accel,
 	    size_text(bytes, ram), r->region[0].path, r->regions > 1 ? " and others" : "",
 	    size_text(r->local_bytes, local));
 }
@@ -216,20 +232,29 @@ static void say_end(const struct run *r)
 {
 	char(*text)[FSSTATS_TEXT] = calloc(r->regions, sizeof(*text)), fetched[SIZE_TEXT],
 	put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT];
+	uint64_t fast_bytes = 0;
 
 	for (unsigned i = 0; text && i < r->regions; i++)
 		fsstats_read_fd(r->region[i].fd, text[i]);
 	if (text)
+		fast_bytes = stat_sum(text, r->regions, "resident_peak_chunks") * CHUNK_BYTES;
+	if (text)
 		say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back "
 		    "(%s); at "
 		    "most %s of the RAM on this host, beside %s of QEMU's own memory%s",
-		    (unsigned long long)stat_sum(text, r->regions, "reads"),
+		    (unsigned long long)(stat_sum(text, r->regions, "reads") +
+					 stat_sum(text, r->regions, "faults")),
 		    (unsigned long long)stat_sum(text, r->regions, "chunks_fetched"),
 		    size_text(stat_sum(text, r->regions, "fetch_bytes"), fetched),
 		    (unsigned long long)stat_sum(text, r->regions, "chunks_written"),
 		    size_text(stat_sum(text, r->regions, "put_bytes"), put),
-		    size_text(r->budget.peak_file_bytes, peak),
-		    size_text(r->budget.peak_own_bytes, own),
+		    size_text(fast_bytes > r->budget.peak_file_bytes ? fast_bytes
+								     : r->budget.peak_file_bytes,
+			      peak),
+		    size_text(r->budget.peak_own_bytes - (fast_bytes < r->budget.peak_own_bytes
+								  ? fast_bytes
+								  : r->budget.peak_own_bytes),
+			      own),
 		    r->oom_kills ? "; the kernel killed a process of the group for want of memory"
 				 : "");
 	free(text);
@@ -289,6 +314,29 @@ static int qemu_run(struct run *r)
 	return status;
 }
 
+/* The budget is one number for all of the guest: each region's share is in proportion. */
+static int fast_prepare(struct run *r)
+{
+	uint64_t all = 0;
+	int rc = run_fast_prepare(r->mode, r->argv[0], &r->why_fuse);
+
+	if (rc) {
+		say("--mode uffd: %s", r->why_fuse ? r->why_fuse : strerror(-rc));
+		return rc;
+	}
+	for (unsigned i = 0; i < r->regions; i++)
+		all += r->region[i].bytes;
+	for (unsigned i = 0; i < r->regions && !rc; i++)
+		rc = run_fast_budget(r->region[i].path,
+				     (uint64_t)((double)r->region[i].bytes / (double)all *
+						(double)r->local_bytes));
+	if (rc && r->mode == RUN_MODE_UFFD) {
+		say("--mode uffd: %s takes no budget: %s", r->region[0].path, strerror(-rc));
+		return rc;
+	}
+	return 0;
+}
+
 static int run(struct run *r)
 {
 	int status, rc;
@@ -296,6 +344,8 @@ static int run(struct run *r)
 	rc = regions_open(r);
 	if (!rc)
 		rc = argv_build(r);
+	if (!rc)
+		rc = fast_prepare(r);
 	if (rc)
 		return rc;
 	status = qemu_run(r);
@@ -317,7 +367,7 @@ int cmd_run(int argc, char **argv)
 		return -1 - first;
 	rc = mounts_find(r.mount, r.dir, err);
 	if (!rc)
-		rc = run_args_parse(&r.args, argv + first, err);
+		rc = run_args_parse(&r.args, argv + first, r.mode == RUN_MODE_UFFD, err);
 	if (rc) {
 		say("%s", *err ? err : strerror(-rc));
 		run_args_deinit(&r.args);

@@ -83,6 +83,7 @@ static bool is_flag(const char *name)
 struct scan {
 	struct run_args *a;
 	char *err;
+	bool pinning_allowed;
 	uint64_t ram_bytes; /* of -m or -machine memory.size=; 0: not given */
 	bool numa_memdev;
 	bool readconfig;
@@ -124,6 +125,15 @@ __attribute__((format(printf, 2, 3))) static int note(struct run_args *a, const 
 		return -ENOMEM;
 	a->note_count++;
 	return 0;
+}
+
+/* `what` would pin all of the guest's memory on this host. */
+static int pin(struct scan *s, const char *what, const char *name)
+{
+	if (s->pinning_allowed)
+		return note(s->a, "%s%s: all of the guest's memory stays on this host, whatever "
+			    "--local says", what, name);
+	return refuse(s, -EOPNOTSUPP, "%s%s %s", what, name, pinned_why);
 }
 
 static int keep(char **slot, const char *value)
@@ -252,8 +262,7 @@ static int take_device(struct scan *s, int arg, const struct qemu_opts *o)
 	if (!driver)
 		return 0;
 	if (!strncmp(driver, "vfio-", 5) || !strncmp(driver, "vhost-vdpa", 10))
-		return refuse(s, -EOPNOTSUPP, "-device %s: a device passed through by VFIO %s",
-			      driver, pinned_why);
+		return pin(s, "a device passed through by VFIO, -device ", driver);
 	if ((!strcmp(driver, "pc-dimm") || !strcmp(driver, "virtio-mem-pci") ||
 	     !strcmp(driver, "nvdimm")) &&
 	    note(s->a,
@@ -270,7 +279,7 @@ static int take_netdev(struct scan *s, int arg, const struct qemu_opts *o)
 
 	(void)arg;
 	if (type && !strcmp(type, "vhost-vdpa"))
-		return refuse(s, -EOPNOTSUPP, "-netdev vhost-vdpa: the device %s", pinned_why);
+		return pin(s, "the device of -netdev ", type);
 	if (helper || (type && !strcmp(type, "bridge")))
 		s->a->setuid_helper = true;
 	return 0;
@@ -282,7 +291,7 @@ static int take_overcommit(struct scan *s, int arg, const struct qemu_opts *o)
 
 	(void)arg;
 	if (v && (qemu_opts_is_on(o, "mem-lock") || !strcmp(v, "on-fault")))
-		return refuse(s, -EOPNOTSUPP, "-overcommit mem-lock=%s %s", v, pinned_why);
+		return pin(s, "-overcommit mem-lock=", v);
 	return 0;
 }
 
@@ -290,7 +299,7 @@ static int take_realtime(struct scan *s, int arg, const struct qemu_opts *o)
 {
 	(void)arg;
 	if (qemu_opts_is_on(o, "mlock"))
-		return refuse(s, -EOPNOTSUPP, "-realtime mlock=on %s", pinned_why);
+		return pin(s, "-realtime mlock=", "on");
 	return 0;
 }
 
@@ -487,9 +496,10 @@ static int rams_find(struct scan *s)
 	return a->ram[0].id ? 0 : -ENOMEM;
 }
 
-int run_args_parse(struct run_args *a, char *const argv[], char err[RUN_ERR_TEXT])
+int run_args_parse(struct run_args *a, char *const argv[], bool pinning_allowed,
+		   char err[RUN_ERR_TEXT])
 {
-	struct scan s = {.a = a, .err = err};
+	struct scan s = {.a = a, .err = err, .pinning_allowed = pinning_allowed};
 	const char *base;
 	int rc = 0;
 

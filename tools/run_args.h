@@ -42,10 +42,12 @@ struct run_args {
 };
 
 /*
- * argv[0] is the program. 0; -EINVAL (it cannot be understood), -EOPNOTSUPP (its RAM cannot be
+ * argv[0] is the program. What would pin all RAM on this host is an error, or, with
+ * `pinning_allowed`, a note. 0; -EINVAL (it cannot be understood), -EOPNOTSUPP (its RAM cannot be
  * remote) with a sentence in err; -ENOMEM. run_args_deinit() is due in every case.
  */
-int run_args_parse(struct run_args *a, char *const argv[], char err[RUN_ERR_TEXT]);
+int run_args_parse(struct run_args *a, char *const argv[], bool pinning_allowed,
+		   char err[RUN_ERR_TEXT]);
 void run_args_deinit(struct run_args *a);
 
 /*

@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#define CHUNK_BYTES (128 * KIB)
+
 static const char help_text[] =
 	"usage: gvm stat [OPTION ...] MOUNT|REGION ...\n"
 	"\n"
@@ -84,6 +86,16 @@ static void readable_print(const char *path, const char *t)
 	     100 * ratio(GET(delta_puts), GET(chunks_written)));
 	line("zero pages", "%llu written, %llu punched", LLU(zero_pages_written),
 	     LLU(punched_pages));
+	if (GET(faults))
+		line("fast path",
+		     "%llu faults, %llu of them of what was on its way out, %llu waited for room; "
+		     "%llu chunks let go, %.0f %% of them unchanged",
+		     LLU(faults), LLU(minor_faults), LLU(room_waits), LLU(evictions),
+		     100 * ratio(GET(evictions_clean), GET(evictions)));
+	if (GET(fast))
+		line("on this host", "%s of at most %s",
+		     size_text(GET(resident_chunks) * CHUNK_BYTES, a),
+		     size_text(GET(local_chunks) * CHUNK_BYTES, b));
 	line("errors", "%llu", LLU(io_errors));
 }
 

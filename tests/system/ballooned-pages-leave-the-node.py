@@ -39,7 +39,7 @@ def test(l):
     node = Node(l, "320M")
     mount = Mount(l, [node])
     path, qmp = mount.file("ram"), l.path("qmp")
-    qemu = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % (RAM // 3), "--mount",
+    qemu = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % (RAM // 3), "--mode", "fuse", "--mount",
                    mount.path, "--region", "ram", "--",
                    *guest.command("fill", "%dM" % RAM, "-device", "virtio-balloon-pci",
                                   "-qmp", "unix:%s,server=on,wait=off" % qmp, job="balloon",

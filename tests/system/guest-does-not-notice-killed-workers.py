@@ -18,7 +18,7 @@ def test(l):
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     nodes = [Node(l, "160M"), Node(l, "160M")]
     mount = Mount(l, nodes)
-    run = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % LOCAL, "--mount",
+    run = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % LOCAL, "--mode", "fuse", "--mount",
                   mount.path, "--",
                   *guest.command("fill", "%dM" % RAM, job="fill", percent=85, rounds=2))
     run.says(r"^gvm-fill: .* available", 60)

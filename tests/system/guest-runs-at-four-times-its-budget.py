@@ -33,7 +33,7 @@ class Watch(threading.Thread):
 def test(l):
     nodes = [Node(l, "320M"), Node(l, "320M")]
     mount = Mount(l, nodes)
-    run = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % BUDGET, "--mount",
+    run = l.start("gvm-run", program("gvm"), "run", "--local", "%dM" % BUDGET, "--mode", "fuse", "--mount",
                   mount.path, "--region", "guest", "--",
                   *guest.command("workload", "%dM" % RAM, job="workload", percent=85, rounds=2))
     run.says(r"^guest: up", 60)

@@ -31,7 +31,10 @@ PROGRAMS = {
     "gvm": "tools/gvm",
     "gvmfs": "gvmfs/gvmfs",
     "gvm-memnode": "memnode/daemon/gvm-memnode",
+    "gvmfs-mutant": "gvmfs/gvmfs-mutant",
+    "libgvm-preload.so": "qemu/libgvm-preload.so",
     "torture": "tests/system/torture",
+    "torture-fast": "tests/system/torture-fast",
     "record_put": "tests/system/record_put",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails

@@ -20,16 +20,16 @@ exec(os.environ.get("STAND_IN", ""))
 
 
 class Launcher:
-    def __init__(self, lab, mount, ram="64M", local="32M"):
-        self.lab, self.mount, self.ram, self.local = lab, mount, ram, local
+    def __init__(self, lab, mount, ram="64M", local="32M", mode="fuse"):
+        self.lab, self.mount, self.ram, self.local, self.mode = lab, mount, ram, local, mode
         self.stand_in = lab.path("stand-in")
         with open(self.stand_in, "w") as f:
             f.write(STAND_IN)
         os.chmod(self.stand_in, 0o755)
 
     def start(self, what, *options, ram=None, args=()):
-        return self.lab.start("gvm-run", program("gvm"), "run", "--local", self.local, "--mount",
-                              self.mount.path, *options, "--", self.stand_in, "-m",
+        return self.lab.start("gvm-run", program("gvm"), "run", "--local", self.local, "--mode",
+                              self.mode, "--mount", self.mount.path, *options, "--", self.stand_in, "-m",
                               ram or self.ram, *args, env={"STAND_IN": what})
 
     def regions(self):

@@ -68,16 +68,16 @@ class Node:
 class Mount:
     """gvmfs on a folder of its own."""
 
-    def __init__(self, lab, nodes, *options, name="mount"):
+    def __init__(self, lab, nodes, *options, name="mount", mutant=None):
         self.lab, self.name = lab, name
         self.path = lab.path("%s-%d" % (name, len(lab.processes)))
         os.mkdir(self.path)
         lab.mounts.append(self)
         listed = ",".join(node if isinstance(node, str) else node.address for node in nodes)
         # In the foreground its messages are in the log, where tests look for them.
-        self.process = lab.start(name, program("gvmfs"), "-f",
+        self.process = lab.start(name, program("gvmfs-mutant" if mutant else "gvmfs"), "-f",
                                  *(["--nodes", listed] if listed else []), *options, self.path,
-                                 service=True)
+                                 service=True, env={"GVM_MUTANT": mutant} if mutant else None)
         wait_for("%s is mounted" % self.path, self._mounted, READY_SECONDS)
         # Until it answers nothing here may touch it: this process could not be ended any more.
         lab.run("stat", self.path, seconds=READY_SECONDS)
@@ -100,6 +100,14 @@ class Mount:
     def stats(self, name=None):
         path = self.path if name is None else self.file(name)
         return numbers(os.getxattr(path, "user.gvm.stats").decode())
+
+    def budget(self, name, size):
+        """How much of a region the fast path may have on this host."""
+        os.setxattr(self.file(name), "user.gvm.local", b"%d" % size)
+
+    def drained(self, name, seconds=30):
+        """Waits until the fast path has let go of a region."""
+        wait_for("the fast path lets go", lambda: not self.stats(name)["fast"], seconds)
 
     def worker(self):
         """The pid of the process that serves the mount now."""

@@ -10,6 +10,12 @@
  * file straight into the mapping, or by punching a hole. So an update that is lost, late, torn or
  * in the wrong place is seen at the latest by the sweep over all pages at the end.
  *
+ * With --alone there is one process with one mapping, which the sweep uses too: the fast path gives
+ * a region's memory to one mapping only.
+ *
+ * Built with TORTURE_FAST it asks for the fast path by itself, and counts the pins of its direct
+ * reads, as a QEMU with our patches does; the ordinary build gets it by libgvm-preload.so.
+ *
  * With --shadow the shadow is a file, and a later run with --verify checks the file against it: on
  * another mount, say.
  */
@@ -29,6 +35,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef TORTURE_FAST
+#include "dsm_backend.h"
+#else
+#define dsm_pin(host, bytes)   ((void)0)
+#define dsm_unpin(host, bytes) ((void)0)
+#endif
 
 enum {
 	PAGE_BYTES = 4096,
@@ -64,7 +77,7 @@ static struct {
 	const char *file, *disk, *shadow_file;
 	uint64_t pages;
 	unsigned processes, threads, seconds;
-	bool punch, verify;
+	bool punch, verify, alone;
 } opt = {.processes = 2, .threads = 2, .seconds = 5};
 
 static struct shadow *shadow;
@@ -198,9 +211,13 @@ static void op_write(struct worker *w, uint64_t page, unsigned run)
 static void op_direct(struct worker *w, uint64_t page, unsigned run)
 {
 	unsigned from = draw(&w->state) % (DISK_PAGES - run), i;
+	uint8_t *to = w->map + page * PAGE_BYTES;
+	ssize_t n;
 
-	if (pread(w->disk_fd, w->map + page * PAGE_BYTES, run * PAGE_BYTES,
-		  (off_t)from * PAGE_BYTES) != run * PAGE_BYTES)
+	dsm_pin(to, run * PAGE_BYTES);
+	n = pread(w->disk_fd, to, run * PAGE_BYTES, (off_t)from * PAGE_BYTES);
+	dsm_unpin(to, run * PAGE_BYTES);
+	if (n != run * PAGE_BYTES)
 		fail("O_DIRECT read into the mapping");
 	for (i = 0; i < run * SECTORS; i++)
 		shadow->page[page + i / SECTORS].generation[i % SECTORS] =
@@ -310,8 +327,14 @@ static void *work(void *arg)
 
 static uint8_t *file_map(int *fd)
 {
+	static uint8_t *only;
+	static int only_fd;
 	uint8_t *map;
 
+	if (only) {
+		*fd = only_fd;
+		return only;
+	}
 	*fd = open(opt.file, O_RDWR | O_CLOEXEC);
 	if (*fd < 0)
 		fail(opt.file);
@@ -319,6 +342,14 @@ static uint8_t *file_map(int *fd)
 		   MAP_SHARED, *fd, 0);
 	if (map == MAP_FAILED)
 		fail("mmap");
+#ifdef TORTURE_FAST
+	if (!opt.verify && dsm_ram_attach(*fd, map, opt.pages * PAGE_BYTES, 0, true) != 1)
+		fail("the fast path");
+#endif
+	if (opt.alone) {
+		only = map;
+		only_fd = *fd;
+	}
 	return map;
 }
 
@@ -419,6 +450,8 @@ static int torture(void)
 
 	if (opt.disk)
 		disk_make();
+	if (opt.alone)
+		return process_run(0);
 	for (i = 0; i < opt.processes; i++) {
 		pid = fork();
 		if (pid < 0)
@@ -439,7 +472,7 @@ static void usage(FILE *to)
 {
 	fputs("usage: torture --file FILE [--disk FILE] [--processes N] [--threads N] [--seconds "
 	      "N]\n"
-	      "               [--punch] [--shadow FILE] [--verify]\n"
+	      "               [--punch] [--alone] [--shadow FILE] [--verify]\n"
 	      "The file has its size and is all zeros, unless an earlier run left it and "
 	      "--shadow.\n",
 	      to);
@@ -468,6 +501,7 @@ int main(int argc, char **argv)
 		{"seconds", required_argument, NULL, 'n'},
 		{"punch", no_argument, NULL, 'u'},
 		{"verify", no_argument, NULL, 'v'},
+		{"alone", no_argument, NULL, 'a'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -501,6 +535,9 @@ int main(int argc, char **argv)
 			break;
 		case 'v':
 			opt.verify = true;
+			break;
+		case 'a':
+			opt.alone = true;
 			break;
 		case 'h':
 			usage(stdout);

@@ -43,7 +43,7 @@ static void rewrite(const char *from, const char *want)
 	char **argv = words(from), **out, **want_argv = words(want), *got, *wanted;
 	char err[RUN_ERR_TEXT];
 	struct run_args a;
-	int rc = run_args_parse(&a, argv, err);
+	int rc = run_args_parse(&a, argv, false, err);
 
 	if (rc)
 		fprintf(stderr, "%s: %s\n", from, err);
@@ -67,7 +67,7 @@ static void refused(const char *from, int want_rc, const char *because)
 {
 	char **argv = words(from), err[RUN_ERR_TEXT];
 	struct run_args a;
-	int rc = run_args_parse(&a, argv, err);
+	int rc = run_args_parse(&a, argv, false, err);
 
 	if (rc != want_rc || !strstr(err, because))
 		fprintf(stderr, "%s: %d '%s', expected '%s'\n", from, rc, err, because);
@@ -83,7 +83,7 @@ static uint64_t ram_of(const char *from, unsigned i)
 	struct run_args a;
 	uint64_t bytes;
 
-	CHECK_EQ(run_args_parse(&a, argv, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
 	CHECK(i < a.rams);
 	bytes = a.ram[i].bytes;
 	run_args_deinit(&a);
@@ -97,7 +97,7 @@ static enum run_accel accel_of(const char *from)
 	enum run_accel accel;
 	struct run_args a;
 
-	CHECK_EQ(run_args_parse(&a, argv, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
 	accel = a.accel;
 	run_args_deinit(&a);
 	run_args_free_argv(argv);
@@ -110,7 +110,7 @@ static unsigned notes_of(const char *from, const char *about)
 	struct run_args a;
 	unsigned found = 0;
 
-	CHECK_EQ(run_args_parse(&a, argv, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
 	for (unsigned i = 0; i < a.note_count; i++)
 		found += strstr(a.notes[i], about) != NULL;
 	run_args_deinit(&a);
@@ -293,7 +293,7 @@ static void what_stays_on_the_host_is_said(void)
 			    "-netdev bridge,id=n -device pc-dimm,memdev=d"),
 	     err[RUN_ERR_TEXT];
 
-	CHECK_EQ(run_args_parse(&a, argv, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
 	CHECK_EQ(strcmp(a.guest, "win10"), 0);
 	CHECK(a.setuid_helper);
 	CHECK_EQ(a.note_count, 2);
@@ -354,7 +354,7 @@ static void any_bytes_are_survived(void)
 			argv[i] = text[i];
 		}
 		argv[n] = NULL;
-		if (!run_args_parse(&a, argv, err)) {
+		if (!run_args_parse(&a, argv, false, err)) {
 			CHECK_EQ(run_args_build(&a, paths, &out), 0);
 			run_args_free_argv(out);
 		}

@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* attach.c - see attach.h. */
+#include "attach.h"
+
+#include "descriptors.h"
+#include "gvm_attach.h"
+#include "keeper.h"
+#include "log.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define ATTACH_NS 60000000000ull /* a conversation that takes longer is ended */
+#define NO_SESSION JOURNAL_SESSIONS
+
+enum attach_stage {
+	ATTACH_HELLO,	  /* waits for that */
+	ATTACH_PREPARING, /* its file is flushed, in a job */
+	ATTACH_READY,	  /* waits for that */
+	ATTACH_KEEPING,	  /* the supervisor is told */
+};
+
+struct attach {
+	struct task task; /* first: waits for the inode */
+	struct job job;	  /* the flush */
+	struct worker *w;
+	enum attach_stage stage;
+	bool closed;	 /* the client has left during PREPARING */
+	bool marked;	 /* the inode as `attaching` */
+	const char *why; /* it is to be refused; NULL: it is not */
+	struct inode *inode;
+	uint64_t deadline_ns;
+	int file_fd; /* the client's open file */
+	int fd[SESSION_FDS];
+	unsigned session;
+	uint64_t address, bytes;
+	int pid;
+};
+
+static const char *name_of(const struct attach *a)
+{
+	return a->inode ? worker_disk(a->w, a->inode)->rec.name : NULL;
+}
+
+static struct attach *attach_of_job(struct job *job)
+{
+	return (struct attach *)((char *)job - offsetof(struct attach, job));
+}
+
+static int message_send(int to, struct gvm_attach_msg *msg, const int *fds, unsigned count)
+{
+	msg->magic = GVM_ATTACH_MAGIC;
+	msg->version = GVM_ATTACH_VERSION;
+	return descriptors_send(to, msg, sizeof(*msg), fds, count);
+}
+
+static int go_send(int to)
+{
+	struct gvm_attach_msg msg = { .type = GVM_ATTACH_GO };
+
+	return message_send(to, &msg, NULL, 0);
+}
+
+void attaches_closed(struct worker *w, unsigned session)
+{
+	w->attaches.sessions &= ~(1u << session);
+}
+
+/* Ends a conversation; what it had opened is closed. */
+static void attach_end(struct attach *a)
+{
+	struct worker *w = a->w;
+
+	if (a->stage == ATTACH_PREPARING) {
+		a->closed = true; /* its job goes on with it */
+		return;
+	}
+	for (unsigned i = 0; i < ATTACHES_MAX; i++)
+		if (w->attaches.list[i] == a)
+			w->attaches.list[i] = NULL;
+	if (a->marked)
+		a->inode->attaching = false;
+	if (a->session != NO_SESSION)
+		attaches_closed(w, a->session);
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		if (a->fd[i] >= 0)
+			close(a->fd[i]);
+	free(a);
+}
+
+static void attach_refuse(struct attach *a, int error, const char *why)
+{
+	struct gvm_attach_msg msg = { .type = GVM_ATTACH_REFUSE, .error = error };
+
+	strncpy(msg.text, why, sizeof(msg.text) - 1);
+	message_send(a->fd[SESSION_SOCKET], &msg, NULL, 0);
+	log_info(name_of(a), "process %d maps it as a file: %s", a->pid, why);
+	attach_end(a);
+}
+
+/* Prepares: flushes the file, and empties the page cache. Closing the file is done here in any case:
+ * the kernel may ask the front thread for something on that occasion. */
+static void prepare_work(struct job *job, struct pool *pool)
+{
+	struct attach *a = attach_of_job(job);
+
+	(void)pool;
+	job->result = !a->why && fsync(a->file_fd) < 0 ? -errno : 0;
+	close(a->file_fd);
+	if (!a->why && !job->result)
+		job->result = fuse_lowlevel_notify_inval_inode(a->w->session,
+							       inode_ino(a->inode->nr), 0, 0);
+	if (job->result == -ENOENT) /* nothing is cached */
+		job->result = 0;
+}
+
+static int session_take(struct worker *w)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		if (!(w->attaches.sessions >> s & 1)) {
+			w->attaches.sessions |= 1u << s;
+			return (int)s;
+		}
+	return -1;
+}
+
+static int memory_make(const char *name, uint64_t bytes)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static int memories_make(struct attach *a)
+{
+	static const struct {
+		enum session_fd which;
+		const char *name;
+		uint64_t chunk_bytes;
+	} kinds[] = {
+		{ SESSION_MEMORY, "gvmfs-memory", GVM_CHUNK_BYTES },
+		{ SESSION_MARKS, "gvmfs-marks", sizeof(struct resident_mark) },
+		{ SESSION_PINS, "gvmfs-pins", sizeof(uint32_t) },
+	};
+	uint64_t chunks = record_chunks(a->bytes);
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		int fd = memory_make(kinds[i].name, chunks * kinds[i].chunk_bytes);
+
+		if (fd < 0)
+			return fd;
+		a->fd[kinds[i].which] = fd;
+	}
+	return 0;
+}
+
+static void welcome_send(struct attach *a)
+{
+	struct gvm_attach_msg msg = { .type = GVM_ATTACH_WELCOME, .bytes = a->bytes };
+	int fds[] = { a->fd[SESSION_MEMORY], a->fd[SESSION_PINS],
+		      open("/dev/userfaultfd", O_RDWR | O_CLOEXEC) };
+	int error = message_send(a->fd[SESSION_SOCKET], &msg, fds, fds[2] < 0 ? 2 : 3);
+
+	if (fds[2] >= 0)
+		close(fds[2]);
+	a->stage = ATTACH_READY;
+	if (error)
+		attach_end(a);
+}
+
+static void prepare_done(struct job *job)
+{
+	struct attach *a = attach_of_job(job);
+	struct worker *w = a->w;
+	struct inode *inode = a->inode;
+	int session;
+
+	a->stage = ATTACH_HELLO;
+	if (a->closed) {
+		attach_end(a);
+	} else if (a->why) {
+		attach_refuse(a, -EBUSY, a->why);
+	} else if (job->result) {
+		attach_refuse(a, job->result, "its cached pages cannot be written back");
+	} else if ((session = session_take(w)) < 0) {
+		attach_refuse(a, -EMFILE, "too many regions use the fast path here");
+	} else if ((a->session = (unsigned)session, job->result = memories_make(a)) < 0) {
+		attach_refuse(a, job->result, "no memory can be made for it");
+	} else {
+		welcome_send(a);
+	}
+	if (inode)
+		inode_release(&w->inodes, inode);
+}
+
+static void prepare_begin(struct attach *a)
+{
+	a->job.work = prepare_work;
+	a->job.done = prepare_done;
+	jobs_submit(&a->w->jobs, &a->job);
+}
+
+static const char *why_not(struct worker *w, const struct inode *inode)
+{
+	const struct journal_inode *d = worker_disk(w, inode);
+
+	if (inode->resident || inode->attaching)
+		return "it is mapped through the fast path already";
+	if (!d->epoch || d->failed || d->rec.kind != RECORD_REGION)
+		return "it is not attached for writing";
+	if (inode->opens_cached != 1)
+		return "another program has it open";
+	if (d->rec.size_bytes % GVM_PAGE_BYTES)
+		return "its size is not a number of pages";
+	return NULL;
+}
+
+/* Has the inode. */
+static void hello_run(struct task *task)
+{
+	struct attach *a = (struct attach *)task;
+
+	a->why = why_not(a->w, a->inode);
+	if (!a->why && a->bytes != worker_disk(a->w, a->inode)->rec.size_bytes)
+		a->why = "the mapping is not of the whole region";
+	if (!a->why)
+		a->marked = a->inode->attaching = true;
+	prepare_begin(a);
+}
+
+/* The inode of the client's open file, without a request to ourselves; NULL: it is none of ours, or
+ * not open for writing. */
+static struct inode *file_inode(struct attach *a)
+{
+	struct worker *w = a->w;
+	struct statx st;
+
+	if (statx(a->file_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0 ||
+	    makedev(st.stx_dev_major, st.stx_dev_minor) != w->journal.super->mount_dev ||
+	    (fcntl(a->file_fd, F_GETFL) & O_ACCMODE) != O_RDWR)
+		return NULL;
+	return inode_by_ino(&w->inodes, st.stx_ino);
+}
+
+static void hello(struct attach *a, const struct gvm_attach_msg *msg, int file_fd)
+{
+	a->file_fd = file_fd;
+	a->bytes = msg->bytes;
+	a->stage = ATTACH_PREPARING;
+	a->inode = file_inode(a);
+	if (a->inode && !msg->offset) {
+		a->task.run = hello_run;
+		inode_acquire(a->inode, &a->task);
+		return;
+	}
+	a->why = a->inode ? "the mapping is not of the whole region"
+			  : "the file is not of this mount, or not open for reading and writing";
+	a->inode = NULL;
+	prepare_begin(a);
+}
+
+static void ready(struct attach *a, const struct gvm_attach_msg *msg, int uffd)
+{
+	struct worker *w = a->w;
+	struct journal_session *s = &w->journal.sessions[a->session];
+
+	a->fd[SESSION_UFFD] = uffd;
+	if (msg->offset || msg->bytes != a->bytes || msg->page_bytes != GVM_PAGE_BYTES ||
+	    msg->address % GVM_PAGE_BYTES ||
+	    fcntl(uffd, F_SETFL, fcntl(uffd, F_GETFL) | O_NONBLOCK) < 0) {
+		attach_refuse(a, -EINVAL, "its mapping is not of the whole region, in pages of 4 KiB");
+		return;
+	}
+	s->inode = a->inode->nr;
+	s->pid = a->pid;
+	s->pinned = 0;
+	s->address = msg->address;
+	s->bytes = msg->bytes;
+	a->stage = ATTACH_KEEPING;
+	if (keeper_keep(w->keeper_fd, a->session, a->fd) < 0)
+		attach_refuse(a, -EIO, "the supervisor cannot keep its descriptors");
+}
+
+static bool is_userfaultfd(int fd)
+{
+	static const char kind[] = "anon_inode:[userfaultfd]";
+	char path[32], target[sizeof(kind)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return readlink(path, target, sizeof(target)) == sizeof(kind) - 1 &&
+	       !memcmp(target, kind, sizeof(kind) - 1);
+}
+
+static void attach_event(struct attach *a)
+{
+	struct gvm_attach_msg msg;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+	int error = descriptors_receive(a->fd[SESSION_SOCKET], &msg, sizeof(msg), fds, &count);
+
+	if (error == -EAGAIN)
+		return;
+	if (!error && (msg.magic != GVM_ATTACH_MAGIC || msg.version != GVM_ATTACH_VERSION))
+		error = -EPROTO;
+	if (!error && a->stage == ATTACH_HELLO && msg.type == GVM_ATTACH_HELLO && count == 1) {
+		hello(a, &msg, fds[0]);
+		return;
+	}
+	if (!error && a->stage == ATTACH_READY && msg.type == GVM_ATTACH_READY && count == 1 &&
+	    is_userfaultfd(fds[0])) {
+		ready(a, &msg, fds[0]);
+		return;
+	}
+	if (error != -EPIPE)
+		log_error(name_of(a), "process %d does not keep to the protocol", a->pid);
+	jobs_close(&a->w->jobs, fds, count);
+	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+	attach_end(a);
+}
+
+/* The supervisor has the descriptors: the region is served from here on. */
+static void kept(struct worker *w, unsigned session)
+{
+	struct attach *a = NULL;
+	int error;
+
+	for (unsigned i = 0; i < ATTACHES_MAX; i++)
+		if (w->attaches.list[i] && w->attaches.list[i]->stage == ATTACH_KEEPING &&
+		    w->attaches.list[i]->session == session)
+			a = w->attaches.list[i];
+	if (!a)
+		return; /* a predecessor's, which attaches_init() has found */
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+	error = resident_open(w, session, a->fd);
+	if (error) {
+		keeper_drop(w->keeper_fd, &w->journal, session);
+		attach_refuse(a, error, "no memory for its bookkeeping");
+		return;
+	}
+	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
+	if (go_send(a->fd[SESSION_SOCKET]) < 0)
+		log_warning(name_of(a), "process %d is not reached", a->pid); /* its end is noticed */
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		a->fd[i] = -1;
+	a->session = NO_SESSION;
+	attach_end(a);
+}
+
+static void attach_accept(struct worker *w)
+{
+	int fd = accept4(w->attaches.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct ucred who;
+	socklen_t size = sizeof(who);
+	struct attach *a;
+	unsigned i;
+
+	if (fd < 0)
+		return;
+	for (i = 0; i < ATTACHES_MAX && w->attaches.list[i]; i++)
+		;
+	a = i < ATTACHES_MAX ? calloc(1, sizeof(*a)) : NULL;
+	if (!a || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
+		free(a);
+		close(fd);
+		return;
+	}
+	a->w = w;
+	a->pid = who.pid;
+	a->session = NO_SESSION;
+	a->deadline_ns = gvm_now_ns() + ATTACH_NS;
+	for (unsigned k = 0; k < SESSION_FDS; k++)
+		a->fd[k] = -1;
+	a->fd[SESSION_SOCKET] = fd;
+	w->attaches.list[i] = a;
+	ev.data.ptr = a;
+	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
+		attach_end(a);
+}
+
+bool attaches_event(struct worker *w, void *what)
+{
+	int session;
+
+	if (what == &w->attaches) {
+		attach_accept(w);
+		return true;
+	}
+	if (what == &w->keeper_fd) {
+		while ((session = keeper_kept(w->keeper_fd)) >= 0)
+			kept(w, (unsigned)session);
+		return true;
+	}
+	for (unsigned i = 0; i < ATTACHES_MAX; i++)
+		if (w->attaches.list[i] && w->attaches.list[i] == what) {
+			attach_event(what);
+			return true;
+		}
+	return false;
+}
+
+uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
+{
+	uint64_t next = ~0ull;
+
+	for (unsigned i = 0; i < ATTACHES_MAX; i++) {
+		struct attach *a = w->attaches.list[i];
+
+		if (!a || a->closed)
+			continue;
+		if (a->deadline_ns <= now_ns) {
+			log_warning(name_of(a), "process %d, which asked for the fast path, falls silent",
+				    a->pid);
+			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+			attach_end(a);
+		} else if (a->deadline_ns < next) {
+			next = a->deadline_ns;
+		}
+	}
+	return next;
+}
+
+/* Serves a session of a predecessor's. Its client may still wait for GO. */
+static int session_resume(struct worker *w, unsigned session)
+{
+	const struct journal_session *s = &w->journal.sessions[session];
+	int fd[SESSION_FDS], error;
+
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		fd[i] = s->fd[i] - 1;
+	w->attaches.sessions |= 1u << session;
+	error = resident_open(w, session, fd);
+	if (!error)
+		go_send(fd[SESSION_SOCKET]);
+	return error;
+}
+
+int attaches_init(struct worker *w, int listen_fd)
+{
+	struct epoll_event listen = { .events = EPOLLIN, .data.ptr = &w->attaches };
+	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
+
+	w->attaches.listen_fd = listen_fd;
+	while (keeper_kept(w->keeper_fd) >= 0)
+		; /* answers to a predecessor: the journal says the same */
+	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->keeper_fd, &keeper) < 0)
+		return -errno;
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		if (w->journal.sessions[s].kept) {
+			int error = session_resume(w, s);
+
+			if (error)
+				return error;
+		}
+	if (listen_fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, listen_fd, &listen) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The process that a thread belongs to; 0: not known. */
+static int process_of(int tid)
+{
+	char path[40], line[128];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Tgid: %d", &pid) != 1)
+		;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+int attach_allows_open(struct worker *w, const struct inode *inode, bool write, int tid)
+{
+	(void)w;
+	if (!write || (!inode->resident && !inode->attaching))
+		return 0;
+	if (!inode->resident)
+		return -EBUSY;
+	if (resident_has_left(inode->resident))
+		return -EAGAIN;
+	return process_of(tid) == inode->resident->pid ? 0 : -EBUSY;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * attach.h - gvmfs's end of gvm_attach.h: who maps a region's file asks here for the fast path, and
+ * gets it, or the reason why not.
+ *
+ * A conversation makes sure, in this order, that the client has the file open for writing and nobody
+ * else has it open; that everything which the page cache holds is on the nodes, and the cache empty;
+ * that the supervisor keeps the descriptors. Then resident.h takes over. From the beginning of it,
+ * opening the file for writing is for the client alone, and every open is past the page cache.
+ *
+ * Front thread; what blocks (the flush) is a job.
+ */
+#ifndef GVMFS_ATTACH_H
+#define GVMFS_ATTACH_H
+
+#include "inode.h"
+#include "journal.h"
+
+#define ATTACHES_MAX 8u /* conversations at a time */
+
+struct worker;
+
+struct attach; /* a conversation */
+
+struct attaches {
+	int listen_fd; /* -1: there is no fast path */
+	struct attach *list[ATTACHES_MAX];
+	uint32_t sessions; /* bit s: session s of the journal is used, or about to be */
+};
+
+/* Listens, and goes on with the sessions that a predecessor had. 0 or a negative errno. */
+int attaches_init(struct worker *w, int listen_fd);
+/* Something is to be read; false: `what`, from epoll, is none of ours. */
+bool attaches_event(struct worker *w, void *what);
+/* Ends conversations that take too long; returns when to call again (CLOCK_MONOTONIC), ~0: not. */
+uint64_t attaches_tick(struct worker *w, uint64_t now_ns);
+
+/* A session is over. */
+void attaches_closed(struct worker *w, unsigned session);
+
+/* Whether a request of thread `tid` to open the file may be granted: 0, -EBUSY, or -EAGAIN: when what
+ * the last client left in memory has been written back. */
+int attach_allows_open(struct worker *w, const struct inode *inode, bool write, int tid);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gvm_attach.h - how a process that maps a region's file gets the fast path: the conversation
+ * between it (qemu/dsm_backend.c) and gvmfs, over a UNIX socket of type SOCK_SEQPACKET.
+ *
+ * The file's extended attribute GVM_ATTACH_XATTR holds the socket's path. Both ends are on one
+ * host, so numbers are in its byte order. Each message is one struct gvm_attach_msg, with
+ * descriptors beside it (SCM_RIGHTS) in the order given here. C is the client, S is gvmfs:
+ *
+ *	C: HELLO    offset, bytes of the file that it will map; [the file, open for writing]
+ *	S: WELCOME  bytes: the memfd's size; [memfd, pins, optionally /dev/userfaultfd]
+ *	S: REFUSE   error, text: why the mapping has to stay as it is. The end.
+ *	C: READY    address, offset, bytes, page_bytes: the layout of its mapping of the memfd, which
+ *		    is registered MISSING | MINOR; [the userfaultfd]
+ *	S: GO       from now on the mapping may be touched. It may come again later: a successor of a
+ *		    killed worker cannot know whether it was sent
+ *	S: ZAP      seq, offset, bytes: drop the page-table entries of this part of the memfd
+ *	C: ZAPPED   the same seq; sent after madvise(MADV_DONTNEED) has returned
+ *	C: PIN_ALL  text: a device will pin all of it; nothing may be evicted from now on
+ *	S: ABORT    text: the region's memory cannot be had any more; the client says so and ends
+ *
+ * The client may leave before READY by closing the socket: then nothing has happened. After GO, a
+ * closed socket means to gvmfs that the client's memory is gone, and to the client that gvmfs is.
+ * Messages of GVM_ATTACH_MAGIC and GVM_ATTACH_VERSION only; anything else ends the conversation.
+ *
+ * What the client promises: it keeps a copy of the userfaultfd open as long as the mapping exists
+ * (the last close would let faulting threads go on with zeros); it maps no part of the memfd
+ * otherwise; the mapping has neither huge pages nor copies in children (MADV_NOHUGEPAGE,
+ * MADV_DONTFORK); and a device or the kernel writes to its pages without a page-table entry only
+ * while they are counted in the pins.
+ *
+ * Pins: a memfd of one 32-bit counter for each 128 KiB of the region, shared. Who has pages written
+ * to by direct I/O adds 1 to the counters of all chunks that the buffer touches before it submits
+ * the I/O, and takes it back after completion, both sequentially consistent. gvmfs looks after the
+ * zap: then a pin that it does not see has yet to fault.
+ */
+#ifndef GVM_ATTACH_H
+#define GVM_ATTACH_H
+
+#include <stdint.h>
+
+#define GVM_ATTACH_XATTR       "user.gvm.attach"
+#define GVM_ATTACH_MAGIC       0x416d7647u /* "GvmA" */
+#define GVM_ATTACH_VERSION     1
+#define GVM_ATTACH_CHUNK_BYTES 131072u
+#define GVM_ATTACH_TEXT	       208u
+#define GVM_ATTACH_FDS_MAX     3u
+
+enum gvm_attach_type {
+	GVM_ATTACH_HELLO = 1,
+	GVM_ATTACH_WELCOME,
+	GVM_ATTACH_REFUSE,
+	GVM_ATTACH_READY,
+	GVM_ATTACH_GO,
+	GVM_ATTACH_ZAP,
+	GVM_ATTACH_ZAPPED,
+	GVM_ATTACH_PIN_ALL,
+	GVM_ATTACH_ABORT,
+};
+
+/* Fields that a type does not name are 0. */
+struct gvm_attach_msg {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;	    /* enum gvm_attach_type */
+	uint64_t seq;
+	uint64_t address;   /* host virtual address of the client */
+	uint64_t offset;    /* in the file, and in the memfd */
+	uint64_t bytes;
+	uint32_t page_bytes;
+	int32_t error;	    /* a negative errno */
+	char text[GVM_ATTACH_TEXT]; /* zero-terminated */
+};
+
+_Static_assert(sizeof(struct gvm_attach_msg) == 256, "the messages have no padding");
+
+#endif

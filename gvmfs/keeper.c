@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* keeper.c - see keeper.h. */
+#include "keeper.h"
+
+#include "descriptors.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum keeper_what { KEEPER_KEEP = 1, KEEPER_DROP };
+
+struct keeper_msg {
+	uint32_t what; /* enum keeper_what */
+	uint32_t session;
+};
+
+int keeper_create(struct keeper *k)
+{
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0)
+		return -errno;
+	k->supervisor = fd[0];
+	k->worker = fd[1];
+	return 0;
+}
+
+int keeper_keep(int worker, unsigned session, const int fds[SESSION_FDS])
+{
+	struct keeper_msg msg = { KEEPER_KEEP, session };
+
+	return descriptors_send(worker, &msg, sizeof(msg), fds, SESSION_FDS);
+}
+
+int keeper_kept(int worker)
+{
+	struct keeper_msg msg;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+
+	if (descriptors_receive(worker, &msg, sizeof(msg), fds, &count) < 0)
+		return -1;
+	return (int)msg.session;
+}
+
+void keeper_drop(int worker, const struct journal *j, unsigned session)
+{
+	struct keeper_msg msg = { KEEPER_DROP, session };
+
+	journal_publish32(&j->sessions[session].kept, 0);
+	/* One that is lost is made up for by keeper_tidy(), or by the entry's next use. */
+	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
+}
+
+/* Descriptor numbers are kept plus 1, so that an entry that was never used has none. */
+static void session_close(struct journal_session *s)
+{
+	for (unsigned i = 0; i < SESSION_FDS; i++) {
+		if (s->fd[i] > 0)
+			close(s->fd[i] - 1);
+		s->fd[i] = 0;
+	}
+}
+
+void keeper_serve(int supervisor, const struct journal *j)
+{
+	struct keeper_msg msg;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+
+	while (descriptors_receive(supervisor, &msg, sizeof(msg), fds, &count) == 0) {
+		struct journal_session *s = &j->sessions[msg.session % JOURNAL_SESSIONS];
+
+		session_close(s);
+		for (unsigned i = 0; i < count && i < SESSION_FDS; i++)
+			s->fd[i] = fds[i] + 1;
+		if (msg.what != KEEPER_KEEP || count != SESSION_FDS)
+			continue;
+		journal_publish32(&s->kept, 1);
+		descriptors_send(supervisor, &msg, sizeof(msg), NULL, 0);
+	}
+}
+
+void keeper_tidy(const struct journal *j)
+{
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		if (!j->sessions[i].kept)
+			session_close(&j->sessions[i]);
+}

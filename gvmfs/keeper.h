@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * keeper.h - the supervisor keeps the descriptors of the fast path's sessions, so that a worker may
+ * be killed: the memory, the userfaultfd and the client's socket stay open, and the next worker
+ * inherits them under the numbers that the journal names.
+ *
+ * A pair of sockets: keeper_keep() and keeper_drop() in a worker, keeper_serve() in the supervisor.
+ */
+#ifndef GVMFS_KEEPER_H
+#define GVMFS_KEEPER_H
+
+#include "journal.h"
+
+struct keeper {
+	int supervisor, worker; /* the two ends */
+};
+
+/* 0 or a negative errno. */
+int keeper_create(struct keeper *k);
+
+/* Worker: has the session's descriptors kept. When that is done, keeper_kept() returns its number.
+ * 0 or a negative errno. */
+int keeper_keep(int worker, unsigned session, const int fds[SESSION_FDS]);
+/* Worker: the next session that is kept, or -1. Never blocks. */
+int keeper_kept(int worker);
+/* Worker: the session is over. Its entry may be used again. */
+void keeper_drop(int worker, const struct journal *j, unsigned session);
+
+/* Supervisor: does what a worker asks for. Never blocks. */
+void keeper_serve(int supervisor, const struct journal *j);
+/* Supervisor, without a worker: closes what belongs to no session any more. */
+void keeper_tidy(const struct journal *j);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * mutant.h - deliberate faults, for the test of the tests: built with GVM_MUTANTS, the program does
+ * wrong what GVM_MUTANT names, and the torture has to notice. Otherwise this is nothing.
+ *
+ *	no-zap		memory is punched out that the client still has in its page tables
+ *	no-hash		nothing that was evicted counts as changed
+ *	early-pin	pins are looked at before the zap, not after it
+ *	stale-epoch	what is evicted is sent with the epoch of an earlier attachment
+ */
+#ifndef GVMFS_MUTANT_H
+#define GVMFS_MUTANT_H
+
+#include <stdbool.h>
+
+#ifdef GVM_MUTANTS
+#include <stdlib.h>
+#include <string.h>
+
+static inline bool mutant(const char *name)
+{
+	const char *chosen = getenv("GVM_MUTANT");
+
+	return chosen && strcmp(chosen, name) == 0;
+}
+#else
+#define mutant(name) false
+#endif
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * resident.h - the fast path: what is on this host of a region that a client maps through
+ * userfaultfd (attach.h gives it that mapping).
+ *
+ * The store is a memfd. Its chunks come and go by these states:
+ *
+ *	ABSENT ──fault──► FILLING ──all pages──► RESIDENT ──zap──► ZAPPING ──done──► INACTIVE
+ *	   ▲                                      ▲ ▲ ▲               │                │   │
+ *	   │                                      │ │ └──── fault ────┘                │   │
+ *	   │                                      │ └────── fault (MINOR) ─────────────┘   │
+ *	   │                                      └── fault ──┐                            │
+ *	   └──── acknowledged, punched ──────────────── EVICTING ◄── not used, not pinned ─┘
+ *
+ * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the page that is waited for first.
+ * ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay. INACTIVE:
+ * a page that is touched faults, is mapped again and the chunk is RESIDENT: so the end of the
+ * inactive list is what was not used for longest. EVICTING: a writer compares it with what was
+ * fetched and sends the pages that changed; when the node has acknowledged, the memory is punched
+ * out. A chunk with a page that the client has seen becomes ABSENT in no other way. A fault meanwhile
+ * ends the eviction: what was sent counts, but nothing is punched.
+ *
+ * Why nothing is lost: all mappings of the memfd are registered, so only we make page-table
+ * entries. Between the zap and the punch there are none: a store faults, and so does a direct read
+ * that begins; one that began before the zap is counted in the pins, which are looked at after it.
+ * So what was sent is what is punched out. (What a fault overtakes may be sent half changed: the
+ * hashes are those of the bytes that were sent, so the next eviction sees the difference.)
+ *
+ * A killed worker: a page that the memfd has wins, one that it lacks is zero if it had been filled
+ * (somebody punched a hole), else the node's. Marks (struct resident_mark) in a memfd of their own
+ * say what had been filled; they are written after the pages come and before they go.
+ *
+ * Files read and written through FUSE meanwhile see the same memory (resident_io.c), and do not
+ * change what is resident, except that a write or a hole brings its chunk in.
+ *
+ * Front thread only. Nothing here blocks.
+ */
+#ifndef GVMFS_RESIDENT_H
+#define GVMFS_RESIDENT_H
+
+#include "gvm_client.h"
+#include "inode.h"
+#include "journal.h"
+#include "readahead.h"
+#include "writer.h"
+
+#include <xxhash.h>
+
+#define RESIDENT_FETCHES   48u /* GETs under way, over all regions */
+#define RESIDENT_EVICTIONS 32u /* chunks being sent, over all regions */
+#define RESIDENT_LOCAL_MIN 16u /* chunks: no budget is smaller */
+
+struct worker;
+struct resident;
+
+/* What a successor must know of a chunk, beside the memory itself. */
+struct resident_mark {
+	uint32_t filled; /* bit p: page p has been put into the memory */
+	uint32_t hidden; /* being filled by pwrite(): the client has seen no page of it */
+	uint64_t tried;	 /* the highest version that was sent for it, acknowledged or not */
+};
+
+enum chunk_state {
+	CHUNK_ABSENT,
+	CHUNK_FILLING, /* with or, after a failure, without a fetch under way */
+	CHUNK_RESIDENT,
+	CHUNK_ZAPPING,
+	CHUNK_INACTIVE,
+	CHUNK_EVICTING,
+};
+
+enum chunk_list_id { LIST_NONE, LIST_ACTIVE, LIST_INACTIVE, LIST_BLOCKED, LISTS };
+
+struct chunk {
+	uint32_t next, prev; /* in its list: chunk + 1; 0: none */
+	uint8_t state;	     /* enum chunk_state */
+	uint8_t list;	     /* enum chunk_list_id */
+	uint8_t want_page;   /* LIST_BLOCKED: what is waited for */
+	bool sending : 1;    /* a writer has it, also if EVICTING is over */
+	bool sync : 1;	     /* an fsync waits for it to be sent */
+	bool ahead : 1;	     /* fetched ahead, and not used yet */
+	uint32_t holes;	     /* pages punched out since they were filled */
+	struct resident_fetch *fetch;
+	XXH128_hash_t *hashes; /* of the pages as the node has them; NULL: not known */
+};
+
+struct chunk_list {
+	uint32_t head, tail; /* chunk + 1 */
+	uint32_t count;
+};
+
+/* A GET under way for a chunk that is FILLING. */
+struct resident_fetch {
+	struct gvm_get get; /* first */
+	struct resident *r; /* NULL: free */
+	uint64_t chunk;
+	uint32_t asked;	  /* pages */
+	uint32_t decoded; /* of these, what has come */
+	uint32_t waited;  /* pages that were faulted for */
+	bool ahead;	  /* nobody waits: nothing is shown before all of it is there */
+	uint8_t *data;
+	struct resident_fetch *next_free;
+};
+
+/* A chunk that a writer looks at and perhaps sends. */
+struct eviction {
+	struct flush flush; /* first */
+	struct resident *r; /* NULL: free */
+	bool keep;	    /* for an fsync: the memory stays */
+	bool synced;	    /* what an fsync waits for was in the memory when it began */
+	XXH128_hash_t hashes[GVM_CHUNK_PAGES]; /* of what the writer read */
+	struct eviction *next_free;
+};
+
+/* A write() or a hole on its way into the memory: see resident_io.c. */
+struct resident_op;
+
+struct resident {
+	struct worker *w;
+	struct inode *inode;
+	unsigned session;
+	int fd[SESSION_FDS]; /* in this process */
+	int pid;	     /* of the client */
+	uint64_t address, bytes, chunks;
+	struct chunk *chunk;
+	struct resident_mark *mark;
+	_Atomic uint32_t *pins;
+	struct chunk_list lists[LISTS];
+	uint64_t local_chunks; /* the budget: the hard cap */
+	uint64_t resident;     /* chunks that are not ABSENT */
+	unsigned fetches, evictions;
+	uint64_t zap_seq;    /* of the last request; 0: none yet */
+	bool zapping;	     /* it is under way: */
+	uint64_t zap_first, zap_count;
+	unsigned pinned_row; /* chunks in a row that could not go since something pins them */
+	uint64_t retry_at_ns; /* no eviction before: a node could not take one */
+	uint64_t sync_left, sync_next; /* chunks that an fsync waits for; where the next may be */
+	int sync_error;
+	struct resident_op *ops;	       /* wait for chunks */
+	struct resident_op *syncs, *syncs_next; /* of the pass under way; of the one after it */
+	struct readahead readahead;
+	uint64_t seed; /* of the hashes */
+	XXH128_hash_t zero_hashes[GVM_CHUNK_PAGES];
+	bool poison;	  /* the kernel can make pages fail */
+	bool pinned;	  /* a device pins all of it: nothing is evicted */
+	bool over;	  /* what is pinned does not leave room: the budget cannot hold */
+	bool client_gone; /* it has left; its memory too, once `draining` */
+	bool draining;
+	bool aborted;
+	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone */
+};
+
+struct residents {
+	struct resident *list[JOURNAL_SESSIONS]; /* by session; NULL: free */
+	unsigned count;
+	unsigned fetching; /* GETs under way */
+	struct resident_fetch fetches[RESIDENT_FETCHES], *fetches_free;
+	struct eviction evictions[RESIDENT_EVICTIONS], *evictions_free;
+	unsigned fetches_left, evictions_left;
+	/* A region is not served here any more. */
+	void (*on_close)(struct worker *w, struct inode *inode);
+};
+
+int residents_init(struct worker *w);
+
+/*
+ * Begins to serve a session that the journal has and the supervisor keeps; of a predecessor's, takes
+ * over what is in its memory. The descriptors are its own from then on. 0 or a negative errno.
+ */
+int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS]);
+
+/* Reads the faults of all regions: how many there were. */
+unsigned residents_serve(struct worker *w);
+/* Something is to be read; false: `what`, from epoll, is none of ours. (Faults are read by
+ * residents_serve().) */
+bool resident_event(struct worker *w, void *what);
+/* Whether the client has left, as of now. */
+bool resident_has_left(struct resident *r);
+/* A writer has handed an eviction back. */
+void resident_evicted(struct worker *w, struct flush *flush);
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+uint64_t residents_tick(struct worker *w, uint64_t now_ns);
+
+/* The budget (journal_inode.local_bytes) was changed. */
+void resident_budget(struct resident *r);
+/* The region failed, or the mount ended: tells the client, and serves no more. */
+void resident_abort(struct resident *r, const char *why);
+
+/* Chunks and pages, for resident_io.c. */
+static inline bool chunk_is_here(const struct chunk *c)
+{
+	return c->state == CHUNK_RESIDENT || c->state == CHUNK_ZAPPING || c->state == CHUNK_INACTIVE;
+}
+/* Brings a chunk in, as a fault of `page` does. */
+void resident_bring(struct resident *r, uint64_t chunk, unsigned page);
+/* Ends a chunk's eviction, if there is one: it stays. */
+void resident_call_off(struct resident *r, uint64_t chunk);
+/* A chunk that was ABSENT is all zero from here on; it is sent like that. */
+void resident_make_zero(struct resident *r, uint64_t chunk);
+/* Pages were punched out of a chunk that is here. */
+void resident_punched(struct resident *r, uint64_t chunk, uint32_t pages);
+/* Frees memory, sends, and lets wait what has to: after every change. */
+void resident_balance(struct resident *r);
+
+/* resident_io.c: what FUSE asks for while the region is served here. */
+
+/* A page's content if it is in the memory, in a buffer that is good until the front thread returns to
+ * its loop; NULL: it is zero or on the node, as the index says. */
+const uint8_t *resident_page(struct resident *r, uint64_t chunk, unsigned page);
+/* Whether any page of a chunk is in the memory. */
+static inline bool resident_has(const struct resident *r, uint64_t chunk)
+{
+	return r->chunk[chunk].state != CHUNK_ABSENT;
+}
+void resident_write(struct resident *r, fuse_req_t req, const void *data, uint64_t off, size_t size);
+void resident_zero(struct resident *r, uint64_t off, uint64_t size,
+		   void (*done)(struct worker *w, void *arg, int error), void *arg);
+/* `done` when the nodes have acknowledged all that was in the memory when it was called. */
+void resident_sync(struct resident *r, void (*done)(struct worker *w, void *arg, int error),
+		   void *arg);
+/* A chunk came, or left: goes on with what waits for that. */
+void resident_ops_continue(struct resident *r);
+void resident_syncs_check(struct resident *r);
+void resident_syncs_fail(struct resident *r, int error);
+/* Ends the writes and holes that wait for a chunk (RESIDENT_ALL_CHUNKS: for any). */
+#define RESIDENT_ALL_CHUNKS UINT64_MAX
+void resident_ops_fail(struct resident *r, uint64_t chunk, int error);
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* uffd.c - see uffd.h. */
+#include "uffd.h"
+
+#include "gvm_wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
+#ifndef UFFDIO_POISON
+struct uffdio_poison {
+	struct uffdio_range range;
+	__u64 mode;
+	__s64 updated;
+};
+#define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
+#endif
+#ifndef UFFD_FEATURE_POISON
+#define UFFD_FEATURE_POISON (1 << 14)
+#endif
+
+int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		struct uffdio_copy c = {
+			.dst = address + done,
+			.src = (uint64_t)(uintptr_t)from + done,
+			.len = bytes - done,
+			.mode = wake ? 0 : UFFDIO_COPY_MODE_DONTWAKE,
+		};
+
+		if (ioctl(fd, UFFDIO_COPY, &c) == 0)
+			return 0;
+		if (c.copy > 0)
+			done += (size_t)c.copy;
+		else if (errno == EEXIST)
+			done += GVM_PAGE_BYTES;
+		else if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
+int uffd_zero(int fd, uint64_t address, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		struct uffdio_zeropage z = {
+			.range = { .start = address + done, .len = bytes - done },
+			.mode = UFFDIO_ZEROPAGE_MODE_DONTWAKE,
+		};
+
+		if (ioctl(fd, UFFDIO_ZEROPAGE, &z) == 0)
+			return 0;
+		if (z.zeropage > 0)
+			done += (size_t)z.zeropage;
+		else if (errno == EEXIST)
+			done += GVM_PAGE_BYTES;
+		else if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
+int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
+{
+	size_t done = 0;
+	int r;
+
+	while (done < bytes) {
+		struct uffdio_continue c = {
+			.range = { .start = address + done, .len = bytes - done },
+			.mode = UFFDIO_CONTINUE_MODE_DONTWAKE,
+		};
+
+		if (ioctl(fd, UFFDIO_CONTINUE, &c) == 0)
+			return 0;
+		if (c.mapped > 0) {
+			done += (size_t)c.mapped;
+			continue;
+		}
+		switch (errno) {
+		case EAGAIN:
+			continue;
+		case EEXIST:
+			break;
+		case EFAULT: /* the file has no such page */
+			r = uffd_zero(fd, address + done, GVM_PAGE_BYTES);
+			if (r < 0)
+				return r;
+			++*holes;
+			break;
+		default:
+			return -errno;
+		}
+		done += GVM_PAGE_BYTES;
+	}
+	return 0;
+}
+
+int uffd_wake(int fd, uint64_t address, size_t bytes)
+{
+	struct uffdio_range range = { .start = address, .len = bytes };
+
+	return ioctl(fd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
+}
+
+int uffd_poison(int fd, uint64_t address, size_t bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		struct uffdio_poison p = {
+			.range = { .start = address + done, .len = bytes - done }
+		};
+
+		if (ioctl(fd, UFFDIO_POISON, &p) == 0)
+			return 0;
+		if (p.updated > 0)
+			done += (size_t)p.updated;
+		else if (errno == EEXIST)
+			done += GVM_PAGE_BYTES;
+		else if (errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}
+
+bool uffd_knows_poison(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	bool known = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && api.features & UFFD_FEATURE_POISON;
+
+	if (fd >= 0)
+		close(fd);
+	return known;
+}
+
+bool uffd_alive(int fd, uint64_t unmapped)
+{
+	struct uffdio_continue c = { .range = { .start = unmapped, .len = GVM_PAGE_BYTES } };
+
+	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || errno != ESRCH;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * uffd.h - the ioctls of a userfaultfd that another process has registered, made dependable.
+ *
+ * Addresses and lengths are of that process, in whole pages. A call that the kernel ends half way is
+ * taken up where it stopped; a page that is there already is skipped. 0, or a negative errno:
+ * -ESRCH (the process's memory is gone) is normal at the end of its life.
+ */
+#ifndef GVMFS_UFFD_H
+#define GVMFS_UFFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Fills pages from `from`, and with `wake` wakes who waits for them. */
+int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake);
+/* Fills pages with zeros, without waking. */
+int uffd_zero(int fd, uint64_t address, size_t bytes);
+/*
+ * Maps pages that the memory's file holds; *holes counts pages that it does not, which are filled
+ * with zeros. Wakes nobody.
+ */
+int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes);
+int uffd_wake(int fd, uint64_t address, size_t bytes);
+/* Makes every access a memory failure (SIGBUS); for kernels that know it (6.6). */
+int uffd_poison(int fd, uint64_t address, size_t bytes);
+bool uffd_knows_poison(void);
+/* Whether the process's memory still exists; `unmapped` is a page that it has not registered. */
+bool uffd_alive(int fd, uint64_t unmapped);
+
+#endif

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A program that maps a region and does with its memory what it is told: what QEMU is to gvmfs, with
+a test as its guest. As a module, the test's end of it.
+
+    mapper.py FILE COMMANDS
+
+reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
+access.py makes them), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+`punch OFFSET BYTES` (a hole, by the file), `end`; answers each with a line "done N" or "N: what went wrong".
+"""
+
+import ctypes
+import mmap
+import os
+import sys
+
+from access import PAGE, content, differ
+
+
+class Mapper:
+    """One under the preloaded library, with the fast path unless a mode says otherwise."""
+
+    def __init__(self, lab, path, mode="auto", **env):
+        from lab import program
+        self.lab, self.number = lab, 0
+        self.pipe_path = lab.path("commands-%d" % len(lab.processes))
+        os.mkfifo(self.pipe_path)
+        self.process = lab.start("mapper", sys.executable, os.path.abspath(__file__), path,
+                                 self.pipe_path,
+                                 env={"LD_PRELOAD": program("libgvm-preload.so"), "GVM_MODE": mode,
+                                      **env})
+        self.process.says("^mapped")
+        self.pipe = open(self.pipe_path, "w", buffering=1)
+
+    def ask(self, *words):
+        self.number += 1
+        print(*words, file=self.pipe)
+
+    def answer(self, seconds=30):
+        from lab import expect
+        said = self.process.says(r"^(done %d$|%d: .*)" % (self.number, self.number), seconds)
+        expect(said.group(1).startswith("done"), "mapper: %s", said.group(1))
+
+    def do(self, *words, seconds=30):
+        self.ask(*words)
+        self.answer(seconds)
+
+    def end(self):
+        self.ask("end")
+        self.pipe.close()
+        self.process.wait(20)
+
+
+def punch(fd, offset, length):
+    keep_size, punch_hole = 1, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(fd, keep_size | punch_hole, ctypes.c_long(offset), ctypes.c_long(length)):
+        raise OSError(ctypes.get_errno(), "fallocate")
+
+
+def obey(fd, memory, word, offset, length, seed=0):
+    if word == "fill":
+        memory[offset:offset + length] = content(offset, length, seed)
+    elif word == "check":
+        for at in range(offset, offset + length, PAGE):
+            wanted = content(at, PAGE, seed)
+            if memory[at:at + PAGE] != wanted:
+                return differ(memory[at:at + PAGE], wanted, at)
+    elif word == "touch":
+        for at in range(offset, offset + length, PAGE):
+            memory[at]
+    elif word == "punch":
+        punch(fd, offset, length)
+    elif word == "forget":
+        memory.madvise(mmap.MADV_DONTNEED, offset, length)
+    return None
+
+
+def main():
+    path, pipe = sys.argv[1:]
+    fd = os.open(path, os.O_RDWR)
+    memory = mmap.mmap(fd, os.fstat(fd).st_size)
+    print("mapped", flush=True)
+    with open(pipe) as commands:
+        for number, line in enumerate(commands, 1):
+            word, *numbers = line.split()
+            if word == "end":
+                break
+            wrong = obey(fd, memory, word, *map(int, numbers))
+            print("%d: %s" % (number, wrong) if wrong else "done %d" % number, flush=True)
+
+
+if __name__ == "__main__":
+    main()

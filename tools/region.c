@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm region - looks after regions. `local` shows or changes how much of one the fast path may have
+ * on this host, while its guest runs or before. (Under FUSE the budget is a memory cgroup's: gvm
+ * run's, or whatever QEMU is in.)
+ */
+#include "fsstats.h"
+#include "gvm.h"
+#include "size.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#define LOCAL_XATTR "user.gvm.local"
+#define CHUNK_BYTES (128 * KIB)
+
+static const char help_text[] =
+	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
+	"\n"
+	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this host\n"
+	"when it is mapped through the fast path. It may be changed while the guest runs.\n"
+	"\n"
+	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
+	"  PERCENT%   of the region's size\n"
+	"  all        no limit\n"
+	"  --help     show this text\n";
+
+static int local_show(const char *path)
+{
+	static char text[FSSTATS_TEXT];
+	char local[SIZE_TEXT], here[SIZE_TEXT];
+	char value[32] = "";
+	int rc = fsstats_read(path, text);
+
+	if (rc)
+		return rc;
+	if (getxattr(path, LOCAL_XATTR, value, sizeof(value) - 1) < 0)
+		snprintf(local, sizeof(local), "all");
+	else
+		size_text(strtoull(value, NULL, 10), local);
+	printf("%s: %s may be here", path, local);
+	if (fsstats_get(text, "fast"))
+		printf(", %s is",
+		       size_text(fsstats_get(text, "resident_chunks") * CHUNK_BYTES, here));
+	printf("\n");
+	return 0;
+}
+
+/* "25%" of the region, or a size: 0, or a negative errno. */
+static int local_parse(const char *path, const char *text, uint64_t *bytes)
+{
+	struct stat st;
+	char *end;
+	double percent = strtod(text, &end);
+
+	if (end == text || strcmp(end, "%") != 0)
+		return size_parse(text, 1, bytes);
+	if (stat(path, &st))
+		return -errno;
+	if (!(percent > 0) || percent > 100)
+		return -EINVAL;
+	*bytes = (uint64_t)((double)st.st_size * percent / 100);
+	return 0;
+}
+
+static int local_set(const char *path, const char *text)
+{
+	char value[32];
+	uint64_t bytes;
+	int rc;
+
+	if (!strcmp(text, "all"))
+		return removexattr(path, LOCAL_XATTR) ? -errno : 0;
+	rc = local_parse(path, text, &bytes);
+	if (rc == -EINVAL || rc == -ERANGE || (!rc && !bytes)) {
+		say("'%s' is neither a size nor a percentage nor 'all'", text);
+		exit(EXIT_USAGE);
+	}
+	if (rc)
+		return rc;
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)bytes);
+	return setxattr(path, LOCAL_XATTR, value, strlen(value), 0) ? -errno : 0;
+}
+
+int cmd_region(int argc, char **argv)
+{
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	int c, rc;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c != 'h')
+			return EXIT_USAGE;
+		fputs(help_text, stdout);
+		return 0;
+	}
+	argc -= optind;
+	argv += optind;
+	if (argc < 2 || argc > 3 || strcmp(argv[0], "local")) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
+	if (!rc)
+		return 0;
+	say("%s: %s", argv[1],
+	    rc == -ENODATA || rc == -EOPNOTSUPP ? "not a region of a gvmfs mount" : strerror(-rc));
+	return 1;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "run_fast.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define PRELOAD	  "libgvm-preload.so"
+#define BUILT_IN  "user.gvm.attach" /* a QEMU with the backend has this text in it */
+
+int run_mode_parse(const char *text, enum run_mode *mode)
+{
+	static const char *const names[] = {"auto", "fuse", "uffd"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(text, names[i])) {
+			*mode = (enum run_mode)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* The library: where it was installed, or beside this program in a build folder. */
+static bool preload_find(char path[PATH_MAX])
+{
+	static const char *const places[] = {"%.*s/../qemu/" PRELOAD, "%.*s/../lib/gvm/" PRELOAD};
+	char self[PATH_MAX], try[PATH_MAX * 2];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+
+	snprintf(path, PATH_MAX, "%s/gvm/" PRELOAD, GVM_LIBDIR);
+	for (unsigned i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(try, sizeof(try), places[i], (int)(slash - self), self);
+		if (realpath(try, path))
+			return true;
+	}
+	return access(path, R_OK) == 0;
+}
+
+static bool program_find(const char *name, char path[PATH_MAX])
+{
+	const char *search = getenv("PATH");
+
+	if (strchr(name, '/') || !search)
+		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX && access(path, X_OK) == 0;
+	while (*search) {
+		int n = (int)strcspn(search, ":");
+
+		if (snprintf(path, PATH_MAX, "%.*s/%s", n, search, name) < PATH_MAX &&
+		    access(path, X_OK) == 0)
+			return true;
+		search += n + (search[n] == ':');
+	}
+	return false;
+}
+
+static bool has_text(const char *path, const char *text)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool found = false;
+	void *p;
+
+	if (fd < 0)
+		return false;
+	if (!fstat(fd, &st) && st.st_size > 0) {
+		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p != MAP_FAILED) {
+			found = memmem(p, (size_t)st.st_size, text, strlen(text)) != NULL;
+			munmap(p, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	return found;
+}
+
+static int preload_add(const char *library)
+{
+	const char *before = getenv("LD_PRELOAD");
+	char *both;
+	int rc;
+
+	if (!before || !*before)
+		return setenv("LD_PRELOAD", library, 1) ? -errno : 0;
+	if (asprintf(&both, "%s:%s", library, before) < 0)
+		return -ENOMEM;
+	rc = setenv("LD_PRELOAD", both, 1) ? -errno : 0;
+	free(both);
+	return rc;
+}
+
+int run_fast_prepare(enum run_mode mode, const char *qemu, const char **why)
+{
+	static const char *const names[] = {"auto", "fuse", "uffd"};
+	char program[PATH_MAX], library[PATH_MAX];
+
+	*why = NULL;
+	if (setenv("GVM_MODE", names[mode], 1))
+		return -errno;
+	if (mode == RUN_MODE_FUSE) {
+		*why = "--mode fuse";
+		return 0;
+	}
+	if (program_find(qemu, program) && has_text(program, BUILT_IN))
+		return 0;
+	if (preload_find(library))
+		return preload_add(library);
+	*why = PRELOAD " is not installed";
+	return mode == RUN_MODE_UFFD ? -ENOENT : 0;
+}
+
+int run_fast_budget(const char *path, uint64_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	return setxattr(path, "user.gvm.local", text, strlen(text), 0) ? -errno : 0;
+}
