@@ -27,14 +27,17 @@ int run_mode_parse(const char *text, enum run_mode *mode)
 	return -EINVAL;
 }
 
-/* The library: where it was installed, or beside this program in a build folder. */
+/* The library: where GVM_PRELOAD says, where it was installed, or beside this program in a build folder. */
 static bool preload_find(char path[PATH_MAX])
 {
 	static const char *const places[] = {"%.*s/../qemu/" PRELOAD, "%.*s/../lib/gvm/" PRELOAD};
+	const char *named = getenv("GVM_PRELOAD");
 	char self[PATH_MAX], try[PATH_MAX * 2];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
 
+	if (named)
+		return realpath(named, path) != NULL;
 	snprintf(path, PATH_MAX, "%s/gvm/" PRELOAD, GVM_LIBDIR);
 	for (unsigned i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(try, sizeof(try), places[i], (int)(slash - self), self);

@@ -8,7 +8,8 @@ prints the paths of both, building what the cache lacks. Flavours:
 
     fill      busybox and gvm-fill
     workload  the same and Redis with its benchmark
-    gvmfs     the same as fill, and gvmfs, gvm-memnode and the torture program out of --build
+    gvmfs     the same as fill, and gvm, gvmfs, gvm-memnode and the torture out of --build
+    nested    gvm, gvmfs, gvm-memnode, KVM, and this host's QEMU with what the flavour fill boots
 
 The cache (GVM_CACHE; else /var/cache/gvm for root, ~/.cache/gvm) keys each image by everything that
 goes into it, so a change of any of it makes a new one.
@@ -37,17 +38,23 @@ CFLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-D_GNU
 # flavour -> (modules, static programs from source, programs out of the build)
 FLAVOURS = {
     "fill": ([], [("gvm-fill", "fill.c")], []),
-    "workload": ([], [("gvm-fill", "fill.c")], []),
+    "workload": (["virtio_blk"], [("gvm-fill", "fill.c")], []),
     "gvmfs": (["fuse", "virtio_blk", "loop"],
               [("gvm-fill", "fill.c"), ("torture", "../system/torture.c")],
-              [("gvmfs", "gvmfs/gvmfs"), ("gvm-memnode", "memnode/daemon/gvm-memnode")]),
+              [("gvmfs", "gvmfs/gvmfs"), ("gvm-memnode", "memnode/daemon/gvm-memnode"),
+               ("gvm", "tools/gvm"), ("torture-fast", "tests/system/torture-fast")]),
+    "nested": (["fuse", "kvm_amd"], [],
+               [("gvmfs", "gvmfs/gvmfs"), ("gvm-memnode", "memnode/daemon/gvm-memnode"),
+                ("gvm", "tools/gvm"), ("libgvm-preload.so", "qemu/libgvm-preload.so")]),
 }
+FIRMWARE = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/pvh.bin",
+            "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/kvmvapic.bin"]
 
 
 class Recipe:
     """What goes into an image, gathered before anything is built, so that it can be hashed."""
 
-    def __init__(self, flavour, build):
+    def __init__(self, flavour, build, inner=None):
         modules, sources, built = FLAVOURS[flavour]
         self.flavour = flavour
         self.kernel = kernel.Kernel()
@@ -59,6 +66,14 @@ class Recipe:
             path = os.path.join(build, path)
             self.files["/bin/" + name] = path
             self.files.update(elf.closure(path))
+        if flavour == "nested":
+            qemu = "/usr/bin/qemu-system-x86_64"
+            self.files[qemu] = qemu
+            self.files.update(elf.closure(qemu))
+            for path in FIRMWARE:
+                self.files["/usr/share/qemu/" + os.path.basename(path)] = os.path.realpath(path)
+            vmlinux, initramfs = inner
+            self.files["/inner/vmlinux"], self.files["/inner/initramfs"] = vmlinux, initramfs
         if flavour == "workload":
             trees = debian.remembered(
                 "redis", lambda: debian.unpacked(debian.libraries(REDIS)))
@@ -128,8 +143,9 @@ def drop_old(folder):
 
 def image(flavour, build=None):
     """(vmlinux, initramfs): the files to boot; builds them where the cache has none."""
+    inner = image("fill", build) if flavour == "nested" else None
     with debian.CacheLock():
-        recipe = Recipe(flavour, build)
+        recipe = Recipe(flavour, build, inner)
         folder = os.path.join(debian.cache_root(), "images")
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, "%s-%s.cpio" % (flavour, recipe.key()))

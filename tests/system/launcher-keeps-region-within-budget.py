@@ -46,9 +46,12 @@ def test(l):
     most = max(seen)
     l.log("resident at most %.1f MiB of %d in %d looks", most / MIB, LOCAL, len(seen))
     expect(len(seen) > 10 and most > LOCAL * MIB // 2, "only %d looks, %d bytes", len(seen), most)
-    # own memory that is given back at a stroke is the region's until the next reading; of the
-    # 80 MiB that go so here, only what is fetched in that time can be seen
-    expect(most <= (LOCAL + 12) * MIB, "%d bytes were resident", most)
+    # own memory that is given back at a stroke is the region's until the next reading, which may be
+    # late on a busy machine: up to 80 MiB go so here, but not often
+    over = sum(size > (LOCAL + 4) * MIB for size in seen)
+    expect(most <= (LOCAL + 80) * MIB and over <= len(seen) // 4,
+           "more than %d MiB were resident in %d of %d looks, at most %d bytes", LOCAL + 4, over,
+           len(seen), most)
     expect("killed" not in run.log(), "%s", run.log())
     nothing_left(launcher, run, ["guest"])
 

@@ -119,7 +119,7 @@ class Check:
         """The guests' images, and what runs them, which takes a boot to find out."""
         return all([self.command("guest-image-%s-builds" % flavour, "tests/guest/image.py",
                                  flavour, "--build", BUILD)
-                    for flavour in ("fill", "workload", "gvmfs")]
+                    for flavour in ("fill", "workload", "gvmfs", "nested")]
                    + [self.command("accelerator-is-chosen", "tests/guest/accel.py", "fill")])
 
     def report(self):
