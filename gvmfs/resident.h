@@ -106,7 +106,6 @@ struct resident_fetch {
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
-	bool keep;	    /* for an fsync: the memory stays */
 	bool synced;	    /* what an fsync waits for was in the memory when it began */
 	XXH128_hash_t hashes[GVM_CHUNK_PAGES]; /* of what the writer read */
 	struct eviction *next_free;

@@ -18,6 +18,7 @@
 #define RETRY_NS     1000000000ull
 #define LOOK_NS	     20000000ull
 #define GONE_SAY_NS  5000000000ull
+#define LOOKS	     64u
 
 static const char *name_of(const struct resident *r)
 {
@@ -121,33 +122,16 @@ static bool is_pinned(struct resident *r, uint64_t c)
 	return !r->draining && !mutant("early-pin") && atomic_load(&r->pins[c]);
 }
 
-bool eviction_start(struct resident *r, uint64_t c, bool keep)
+/* Hands a chunk to a writer. */
+static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 {
 	struct worker *w = r->w;
 	struct journal_inode *d = worker_disk(w, r->inode);
 	struct chunk *k = &r->chunk[c];
-	struct eviction *e;
-	struct flush *f;
+	struct flush *f = &e->flush;
 
-	if (k->sending || is_pinned(r, c)) {
-		if (!k->sending) {
-			worker_count(w, r->inode, pinned_chunks, 1);
-			r->pinned_row++;
-		}
-		k->state = CHUNK_RESIDENT;
-		chunk_enlist(r, c, LIST_ACTIVE);
-		return true;
-	}
-	e = eviction_take(r);
-	if (!e)
-		return false;
-	r->pinned_row = 0;
-	chunk_unlist(r, c);
-	k->state = CHUNK_EVICTING;
 	k->sending = true;
-	e->keep = keep;
 	e->synced = k->sync;
-	f = &e->flush;
 	f->resident = true;
 	f->region = d->rec.id;
 	f->node = d->rec.nodes[record_node_of(&d->rec, c)];
@@ -166,6 +150,29 @@ bool eviction_start(struct resident *r, uint64_t c, bool keep)
 	/* Before it can reach a node: a successor must not use the version for other bytes. */
 	journal_publish64(&r->mark[c].tried, f->version);
 	writeback_send(w, f);
+}
+
+bool eviction_start(struct resident *r, uint64_t c)
+{
+	struct chunk *k = &r->chunk[c];
+	struct eviction *e;
+
+	if (k->sending || is_pinned(r, c)) {
+		if (!k->sending) {
+			worker_count(r->w, r->inode, pinned_chunks, 1);
+			r->pinned_row++;
+		}
+		k->state = CHUNK_RESIDENT;
+		chunk_enlist(r, c, LIST_ACTIVE);
+		return true;
+	}
+	e = eviction_take(r);
+	if (!e)
+		return false;
+	r->pinned_row = 0;
+	chunk_unlist(r, c);
+	k->state = CHUNK_EVICTING;
+	chunk_send(r, c, e);
 	return true;
 }
 
@@ -245,15 +252,11 @@ void resident_evicted(struct worker *w, struct flush *f)
 	if (!f->clean)
 		journal_index(&w->journal, r->inode->nr)[c] = flush_index_entry(f);
 	eviction_count(r, f);
-	if (evicting && !e->keep) {
+	if (evicting) {
 		chunk_drop(r, c);
 		sync_end(r, c, 0);
 	} else {
 		hashes_keep(r, e);
-		if (evicting) {
-			k->state = CHUNK_INACTIVE;
-			chunk_enlist(r, c, LIST_INACTIVE);
-		}
 		/* One that an fsync marked while it was being sent is to be sent again. */
 		if (e->synced)
 			sync_end(r, c, 0);
@@ -269,36 +272,29 @@ void resident_evicted(struct worker *w, struct flush *f)
 
 /* Balance. */
 
-/* Goes on with an fsync: each marked chunk is sent, its memory stays. */
+/*
+ * Goes on with an fsync: each marked chunk is sent as it is, and stays as it is, pinned or not. (Its
+ * client may change it meanwhile, which is what the hashes of what was sent are for.)
+ */
 static void sync_continue(struct resident *r)
 {
 	for (; r->sync_left && r->sync_next < r->chunks; r->sync_next++) {
 		uint64_t c = r->sync_next;
+		struct eviction *e;
 
 		if (!r->chunk[c].sync || r->chunk[c].sending)
 			continue; /* sent already, or its turn is in the next round */
-		switch ((enum chunk_state)r->chunk[c].state) {
-		case CHUNK_ABSENT:
-			sync_end(r, c, 0);
-			break;
-		case CHUNK_RESIDENT:
-			if (!r->zapping)
-				zap_start(r, c);
-			return;
-		case CHUNK_INACTIVE:
-			if (!eviction_start(r, c, true))
-				return;
-			break;
-		case CHUNK_FILLING:
+		if (r->chunk[c].state == CHUNK_FILLING) {
 			/* The pages that it has may have been changed: the others come first. */
 			resident_bring(r, c, GVM_NO_PAGE);
 			return;
-		case CHUNK_ZAPPING:
-		case CHUNK_EVICTING:
-			return;
 		}
+		e = eviction_take(r);
+		if (!e)
+			return;
+		chunk_send(r, c, e);
 	}
-	/* What was passed over meanwhile: another round, when a writer hands something back. */
+	/* What was passed over is looked at again when a writer hands something back. */
 	if (r->sync_left && r->sync_next == r->chunks)
 		r->sync_next = 0;
 }
@@ -329,7 +325,7 @@ static void drain(struct resident *r)
 		return;
 	}
 	while (r->lists[LIST_INACTIVE].head && gvm_now_ns() >= r->retry_at_ns)
-		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1, false))
+		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
 			return;
 }
 
@@ -349,7 +345,7 @@ static void empty_leave(struct resident *r)
 	while (r->lists[LIST_INACTIVE].head) {
 		uint64_t c = r->lists[LIST_INACTIVE].head - 1;
 
-		if ((r->chunk[c].holes | ~chunk_pages(r, c)) != ~0u || !eviction_start(r, c, false))
+		if ((r->chunk[c].holes | ~chunk_pages(r, c)) != ~0u || !eviction_start(r, c))
 			return;
 	}
 }
@@ -370,7 +366,7 @@ void resident_balance(struct resident *r)
 	if (!r->pinned && gvm_now_ns() >= r->retry_at_ns) {
 		empty_leave(r);
 		while (surplus(r, headroom) > r->evictions && r->lists[LIST_INACTIVE].head)
-			if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1, false))
+			if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
 				break;
 		if (surplus(r, 2 * headroom) && !r->zapping && r->lists[LIST_ACTIVE].head &&
 		    r->lists[LIST_INACTIVE].count + r->evictions < stock)
@@ -500,12 +496,24 @@ bool resident_event(struct worker *w, void *what)
 	return false;
 }
 
+/* Whether any part of the client's mapping is still there: asked of a sample, since a mapping goes as
+ * a whole. */
+static bool mapping_remains(const struct resident *r)
+{
+	uint64_t step = r->bytes / LOOKS / GVM_PAGE_BYTES * GVM_PAGE_BYTES + GVM_PAGE_BYTES;
+
+	for (uint64_t off = 0; off < r->bytes; off += step)
+		if (uffd_registered(r->fd[SESSION_UFFD], r->address + off))
+			return true;
+	return uffd_registered(r->fd[SESSION_UFFD], r->address + r->bytes - GVM_PAGE_BYTES);
+}
+
 /* Returns when to look again, 0: it is over. */
 static uint64_t gone_tick(struct resident *r, uint64_t now_ns)
 {
-	if (!r->draining && uffd_alive(r->fd[SESSION_UFFD], r->address + r->bytes)) {
+	if (!r->draining && mapping_remains(r)) {
 		if (now_ns > r->gone_said_ns) {
-			log_error(name_of(r), "process %d has left, but its memory is still there; "
+			log_error(name_of(r), "process %d has left, but its mapping is still there; "
 				  "nothing of it is written back before that is gone", r->pid);
 			r->gone_said_ns = now_ns + 12 * GONE_SAY_NS;
 		}

@@ -25,7 +25,7 @@ void hashes_drop(struct resident *r, uint64_t c);
 
 /* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
  * already: then it is active again. False: no writer has room. */
-bool eviction_start(struct resident *r, uint64_t c, bool keep);
+bool eviction_start(struct resident *r, uint64_t c);
 
 /* If an fsync waits for the chunk: it need not any more. */
 void sync_end(struct resident *r, uint64_t c, int error);

@@ -145,9 +145,9 @@ bool uffd_knows_poison(void)
 	return known;
 }
 
-bool uffd_alive(int fd, uint64_t unmapped)
+bool uffd_registered(int fd, uint64_t address)
 {
-	struct uffdio_continue c = { .range = { .start = unmapped, .len = GVM_PAGE_BYTES } };
+	struct uffdio_continue c = { .range = { .start = address, .len = GVM_PAGE_BYTES } };
 
-	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || errno != ESRCH;
+	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || (errno != ESRCH && errno != ENOENT);
 }

@@ -26,7 +26,7 @@ int uffd_wake(int fd, uint64_t address, size_t bytes);
 /* Makes every access a memory failure (SIGBUS); for kernels that know it (6.6). */
 int uffd_poison(int fd, uint64_t address, size_t bytes);
 bool uffd_knows_poison(void);
-/* Whether the process's memory still exists; `unmapped` is a page that it has not registered. */
-bool uffd_alive(int fd, uint64_t unmapped);
+/* Whether this page is still mapped in the process, and registered. (If so, it may get mapped.) */
+bool uffd_registered(int fd, uint64_t address);
 
 #endif

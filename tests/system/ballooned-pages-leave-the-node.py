@@ -2,37 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a guest gives back through its balloon is freed on the nodes, not only on the host."""
 
-import json
-import socket
-
 import guest
 import lab
 from lab import expect, program, wait_for
+from monitor import Monitor
 from remote import Mount, Node
 
 MIB = 1 << 20
 RAM = 224
-
-
-class Monitor:
-    """QEMU's monitor (QMP)."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
-        self.socket.connect(path)
-        self.file = self.socket.makefile("rw")
-        json.loads(self.file.readline())
-        self.do("qmp_capabilities")
-
-    def do(self, command, **arguments):
-        self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            if "return" in answer:
-                return answer["return"]
-            expect("error" not in answer, "%s: %s", command, answer)
 
 
 def test(l):

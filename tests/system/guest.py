@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guests: a QEMU command line for one of the images of tests/guest, and what its console says."""
 
+import os
 import re
+import subprocess
 
-from lab import BUILD, expect  # first: it says where the others are
+from lab import BUILD, SOURCE, expect  # first: it says where the others are
 import accel
 import image
 
@@ -19,6 +21,13 @@ def command(flavour, memory, *options, **variables):
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", vmlinux, "-initrd", initramfs, "-append", " ".join(filter(None, words)),
             *options]
+
+
+def patched():
+    """The QEMU with the backend built in; out of the cache, where tools/check has put it."""
+    done = subprocess.run([os.path.join(SOURCE, "qemu/build")], text=True, capture_output=True)
+    expect(done.returncode == 0, "qemu/build: %s", done.stderr)
+    return done.stdout.split()[-1]
 
 
 def verdict(process, seconds):
