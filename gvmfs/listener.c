@@ -4,6 +4,7 @@
 
 #include "log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 16
+#define BACKLOG	    16
+#define NAME_DIGITS 16
 
 static int folder_make(char *folder, size_t size)
 {
@@ -25,6 +27,31 @@ static int folder_make(char *folder, size_t size)
 	if (snprintf(folder, size, "%s/gvmfs", geteuid() ? run : "/run") >= (int)size)
 		return -ENAMETOOLONG;
 	return mkdir(folder, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Removes the names of sockets that nobody listens on: their gvmfs was killed. */
+static void folder_tidy(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		struct sockaddr_un addr = { .sun_family = AF_UNIX };
+		int fd;
+
+		if (strlen(entry->d_name) != NAME_DIGITS ||
+		    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", folder, entry->d_name) >=
+			    (int)sizeof(addr.sun_path))
+			continue;
+		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd < 0)
+			continue;
+		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno == ECONNREFUSED)
+			unlink(addr.sun_path);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 static int socket_make(struct sockaddr_un *addr)
@@ -52,8 +79,19 @@ int listener_open(char path[JOURNAL_PATH_MAX])
 	if (!fd && getrandom(&name, sizeof(name), 0) < 0)
 		fd = -errno;
 	if (!fd) {
-		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%016llx", folder, name);
+		folder_tidy(folder);
+		/* Under another name until it listens: folder_tidy() of another mount looks at it. */
+		snprintf(path, JOURNAL_PATH_MAX, "%s/%0*llx", folder, NAME_DIGITS, name);
+		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%0*llx.new", folder, NAME_DIGITS,
+			 name);
 		fd = socket_make(&addr);
+	}
+	if (fd >= 0 && rename(addr.sun_path, path) < 0) {
+		int error = -errno;
+
+		unlink(addr.sun_path);
+		close(fd);
+		fd = error;
 	}
 	if (fd < 0) {
 		log_warning(NULL, "no fast path: no socket for its clients can be made: %s",
@@ -61,7 +99,6 @@ int listener_open(char path[JOURNAL_PATH_MAX])
 		path[0] = 0;
 		return -1;
 	}
-	memcpy(path, addr.sun_path, JOURNAL_PATH_MAX);
 	return fd;
 }
 

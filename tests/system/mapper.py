@@ -7,7 +7,7 @@ a test as its guest. As a module, the test's end of it.
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
 access.py makes them), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
-`punch OFFSET BYTES` (a hole, by the file), `end`; answers each with a line "done N" or "N: what went wrong".
+`punch OFFSET BYTES` (a hole, by the file), `unmap`, `end`; answers each with a line "done N" or "N: what went wrong".
 """
 
 import ctypes
@@ -59,7 +59,7 @@ def punch(fd, offset, length):
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
-def obey(fd, memory, word, offset, length, seed=0):
+def obey(fd, memory, word, offset=0, length=0, seed=0):
     if word == "fill":
         memory[offset:offset + length] = content(offset, length, seed)
     elif word == "check":
@@ -70,6 +70,8 @@ def obey(fd, memory, word, offset, length, seed=0):
     elif word == "touch":
         for at in range(offset, offset + length, PAGE):
             memory[at]
+    elif word == "unmap":
+        memory.close()
     elif word == "punch":
         punch(fd, offset, length)
     elif word == "forget":
