@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvm bench - who is measured on what, and in which order.
- *
- * Rounds alternate between ours and the peers, and the order within a round is turned from round to
- * round, so that a machine that is busy for a while is busy for all; what is reported are medians
- * over the rounds. Both sides of a comparison see the same toucher, the same data and the same
- * places in the same order.
+ * gvm bench - its options, what it starts, and how often everything is measured (bench_round.c):
+ * what is reported are medians over the rounds.
  */
 #include "bench.h"
 #include "codec_bench.h"
@@ -24,9 +20,10 @@ static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
 	"       gvm bench codec [--chunks N] FILE [LATER]\n"
 	"\n"
-	"Measures gvmfs against nbdkit + nbdfuse, and a memory node against memcached,\n"
-	"Redis and a raw TCP exchange. Starts and stops everything by itself; needs root\n"
-	"for the mounts and for a cgroup.\n"
+	"Measures both fronts of gvmfs against nbdkit + nbdfuse, the fast one against\n"
+	"what it consists of too, and a memory node against memcached, Redis and a raw\n"
+	"TCP exchange. Starts and stops everything by itself; needs root for the mounts\n"
+	"and for a cgroup.\n"
 	"\n"
 	"  --quick        smaller, and over within 90 seconds\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
@@ -45,6 +42,9 @@ static const struct bench_sizes full = {
 	.write_bytes = 256 * MIB,
 	.retouch_bytes = 128 * MIB,
 	.retouch_ms = 3000,
+	.half_bytes = 128 * MIB,
+	.half_ms = 2000,
+	.writeback_bytes = 128 * MIB,
 	.exchange_ms = 1500,
 	.values = 512,
 	.depth = 16,
@@ -58,8 +58,11 @@ static const struct bench_sizes quick = {
 	.seq_bytes = 192 * MIB,
 	.write_bytes = 96 * MIB,
 	.retouch_bytes = 64 * MIB,
-	.retouch_ms = 800,
-	.exchange_ms = 400,
+	.retouch_ms = 600,
+	.half_bytes = 64 * MIB,
+	.half_ms = 500,
+	.writeback_bytes = 48 * MIB,
+	.exchange_ms = 250,
 	.values = 512,
 	.depth = 16,
 };
@@ -72,142 +75,6 @@ static void on_stop(int sig)
 	bench_stopped = 1;
 }
 
-struct bench {
-	struct bench_sizes z;
-	struct bench_peers *peers;
-	struct bench_store store[PARTIES];
-	struct bench_node *node;
-	struct bench_results results;
-	struct memcg cg;
-	bool have_cg;
-	uint64_t *latency;
-	unsigned round;
-	enum bench_party file_party[3], store_party[4];
-	unsigned file_parties, store_parties;
-};
-
-static const char *file_of(const struct bench *b, enum bench_party p)
-{
-	return p == PARTY_OURS	    ? b->peers->gvmfs.file
-	       : p == PARTY_NBDFUSE ? b->peers->nbdfuse.file
-				    : b->peers->no_network.file;
-}
-
-/* Says what went wrong; only of ours it ends the benchmark. */
-static int failed(enum bench_party p, const char *what, int rc)
-{
-	if (rc == -EINTR || bench_stopped)
-		return -EINTR;
-	say("%s of %s failed: %s", what,
-	    p == PARTY_OURS	   ? "ours"
-	    : p == PARTY_NBDFUSE   ? "nbdfuse"
-	    : p == PARTY_MEMCACHED ? "memcached"
-	    : p == PARTY_REDIS	   ? "redis"
-	    : p == PARTY_RAW_TCP   ? "raw_tcp"
-				   : "no_network",
-	    strerror(-rc));
-	return p == PARTY_OURS ? rc : 0;
-}
-
-static int compare_ns(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int measure_faults(struct bench *b, enum bench_party p)
-{
-	unsigned n = 0;
-	int rc = bench_touch_random(file_of(b, p), b->z.file_bytes, b->z.faults, b->round + 1,
-				    b->latency, &n);
-
-	if (rc)
-		return failed(p, "random faults", rc);
-	for (unsigned i = 0; i < n; i++)
-		bench_hist_add(&b->results, p, b->latency[i]);
-	qsort(b->latency, n, sizeof(*b->latency), compare_ns);
-	bench_add(&b->results, MEASURE_FAULT_RANDOM, p, (double)b->latency[n / 2] / 1e3);
-	bench_add(&b->results, MEASURE_FAULT_RANDOM_P99, p, (double)b->latency[n * 99 / 100] / 1e3);
-	return 0;
-}
-
-static int value_add(struct bench *b, enum bench_measure m, enum bench_party p, const char *what,
-		     int rc, double value)
-{
-	if (rc)
-		return failed(p, what, rc);
-	bench_add(&b->results, m, p, value);
-	return 0;
-}
-
-static int measure_seq(struct bench *b, enum bench_party p)
-{
-	double v = 0;
-	int rc = bench_touch_seq(file_of(b, p), b->z.seq_bytes, &v);
-
-	return value_add(b, MEASURE_SEQ_READ, p, "sequential read", rc, v);
-}
-
-static int measure_write(struct bench *b, enum bench_party p)
-{
-	double v = 0;
-	int rc = bench_touch_write(file_of(b, p), b->z.write_bytes, 1000 + b->round, &v);
-
-	return value_add(b, MEASURE_WRITE_MSYNC, p, "write", rc, v);
-}
-
-static int measure_again(struct bench *b, enum bench_party p)
-{
-	double v = 0;
-	int rc = bench_touch_again(file_of(b, p), b->z.retouch_bytes, b->z.retouch_ms, b->round + 1,
-				   &b->cg, &v);
-
-	return value_add(b, MEASURE_RETOUCH, p, "re-touch", rc, v);
-}
-
-static int measure_file(struct bench *b, enum bench_party p)
-{
-	bool network = p != PARTY_NO_NETWORK;
-	int rc = 0;
-
-	if (network)
-		rc = measure_faults(b, p);
-	if (!rc && network)
-		rc = measure_seq(b, p);
-	if (!rc)
-		rc = measure_write(b, p);
-	if (!rc && network && b->have_cg)
-		rc = measure_again(b, p);
-	return rc;
-}
-
-static int measure_store(struct bench *b, enum bench_party p)
-{
-	int rc = 0;
-
-	for (int put = 0; put < 2 && !rc; put++) {
-		enum bench_measure m = put ? MEASURE_NODE_PUT : MEASURE_NODE_GET;
-		double v = 0;
-
-		rc = p == PARTY_OURS ? bench_node_run(b->node, put, b->z.exchange_ms, &v)
-				     : bench_store_run(&b->store[p], put, b->z.exchange_ms, &v);
-		rc = value_add(b, m, p, put ? "PUT" : "GET", rc, v);
-	}
-	return rc;
-}
-
-static int round_run(struct bench *b)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; i < b->file_parties && !rc; i++)
-		rc = measure_file(b, b->file_party[(i + b->round) % b->file_parties]);
-	for (unsigned i = 0; i < b->store_parties && !rc; i++)
-		rc = measure_store(b, b->store_party[(i + b->round) % b->store_parties]);
-	return bench_stopped ? -EINTR : rc;
-}
-
 static void store_set(struct bench *b, enum bench_party p, const struct bench_program *g)
 {
 	if (!g->pid)
@@ -217,6 +84,16 @@ static void store_set(struct bench *b, enum bench_party p, const struct bench_pr
 	b->store[p].values = b->z.values;
 	b->store[p].depth = b->z.depth;
 	b->store_party[b->store_parties++] = p;
+}
+
+static void file_set(struct bench *b, enum bench_party p, const struct bench_program *g)
+{
+	if (!g->pid)
+		return;
+	b->file[p].path = g->file;
+	b->file[p].bytes = b->z.file_bytes;
+	b->file[p].fast = p == PARTY_UFFD;
+	b->file_party[b->file_parties++] = p;
 }
 
 /* Half of the group's other memory is the toucher's own. */
@@ -249,18 +126,26 @@ static int prepare(struct bench *b, const char *bindir)
 	rc = bench_peers_start(b->peers, &b->z, bindir, &b->store[PARTY_RAW_TCP]);
 	if (rc)
 		return rc;
-	b->file_party[b->file_parties++] = PARTY_OURS;
-	if (b->peers->nbdfuse.pid)
-		b->file_party[b->file_parties++] = PARTY_NBDFUSE;
-	b->file_party[b->file_parties++] = PARTY_NO_NETWORK;
-	for (unsigned i = 0; i < b->file_parties && !rc; i++)
-		rc = bench_touch_fill(file_of(b, b->file_party[i]), b->z.file_bytes, 1);
-	if (rc)
-		return failed(PARTY_OURS, "filling the files", rc);
+	file_set(b, PARTY_OURS, &b->peers->gvmfs);
+	file_set(b, PARTY_NBDFUSE, &b->peers->nbdfuse);
+	file_set(b, PARTY_UFFD, &b->peers->gvmfs);
+	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
+	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
+		struct bench_file *f = &b->file[b->file_party[i]];
+
+		if (!f->fast)
+			rc = bench_touch_fill(f, 1);
+	}
+	if (rc) {
+		say("filling the files failed: %s", strerror(-rc));
+		return rc;
+	}
 	snprintf(addr, sizeof(addr), "127.0.0.1:%u", b->peers->node.port);
 	rc = bench_node_open(addr, b->z.values, b->z.depth, &b->node);
-	if (rc)
-		return failed(PARTY_OURS, "opening a region on the node", rc);
+	if (rc) {
+		say("opening a region on the node failed: %s", strerror(-rc));
+		return rc;
+	}
 	b->store_party[b->store_parties++] = PARTY_OURS;
 	store_set(b, PARTY_RAW_TCP, &b->peers->raw);
 	store_set(b, PARTY_MEMCACHED, &b->peers->memcached);
@@ -289,7 +174,7 @@ static int run(struct bench *b, const char *bindir, const char *json)
 			break;
 		if (tty)
 			fprintf(stderr, "\rround %u of %u ", b->round + 1, b->z.rounds);
-		rc = round_run(b);
+		rc = bench_round(b);
 	}
 	if (tty)
 		fprintf(stderr, "\r                  \r");

@@ -18,18 +18,47 @@ static const struct {
 	[MEASURE_WRITE_MSYNC] = {"write_msync", "fuse", "MB/s", "write every page, msync", false},
 	[MEASURE_RETOUCH] = {"retouch", "fuse", "touches/s",
 			     "random touches (1 in 4 writes), a quarter resident", false},
+	[MEASURE_UFFD + MEASURE_FAULT_RANDOM] = {"fault_random", "uffd", "us",
+						 "cold random 4 KiB fault, median", true},
+	[MEASURE_UFFD + MEASURE_FAULT_RANDOM_P99] = {"fault_random_p99", "uffd", "us",
+						     "the same, 99th percentile", true},
+	[MEASURE_UFFD +
+		MEASURE_SEQ_READ] = {"seq_read", "uffd", "MB/s", "cold sequential read", false},
+	[MEASURE_UFFD + MEASURE_WRITE_MSYNC] = {"write_msync", "uffd", "MB/s",
+						"write every page, fsync", false},
+	[MEASURE_UFFD + MEASURE_RETOUCH] = {"retouch", "uffd", "touches/s",
+					    "random touches (1 in 4 writes), a quarter resident",
+					    false},
+	[MEASURE_SECOND_CHANCE] = {"fault_second_chance", "uffd", "us",
+				   "touch of a chunk that is here, but not mapped, median", true},
+	[MEASURE_WRITEBACK_P99] = {"fault_writeback_p99", "uffd", "us",
+				   "cold fault, 99th percentile, write-back at half its rate",
+				   true},
+	[MEASURE_ZIPF] = {"zipf", "uffd", "us", "time per page by Zipf's law, half resident", true},
+	[MEASURE_SEQ_HALF] = {"seq_half", "uffd", "us", "time per page in order, half resident",
+			      true},
 	[MEASURE_NODE_GET] = {"node_get", "", "MB/s", "pipelined GET of 128 KiB", false},
 	[MEASURE_NODE_PUT] = {"node_put", "", "MB/s", "pipelined PUT of 128 KiB", false},
 };
 
 static const char *const party_names[PARTIES] = {
 	[PARTY_OURS] = "ours",
+	[PARTY_UFFD] = "uffd",
 	[PARTY_NBDFUSE] = "nbdfuse",
 	[PARTY_NO_NETWORK] = "no_network",
 	[PARTY_MEMCACHED] = "memcached",
 	[PARTY_REDIS] = "redis",
 	[PARTY_RAW_TCP] = "raw_tcp",
+	[PARTY_PARTS] = "parts",
+	[PARTY_UFFD_CONTINUE] = "uffd_continue",
+	[PARTY_QUIET] = "quiet",
+	[PARTY_LOCAL] = "local",
 };
+
+const char *bench_party_name(enum bench_party p)
+{
+	return party_names[p];
+}
 
 void bench_add(struct bench_results *r, enum bench_measure m, enum bench_party p, double value)
 {
@@ -83,50 +112,60 @@ static void us_print(uint64_t ns)
 
 static void bar_print(uint64_t n, uint64_t all)
 {
-	unsigned full = all ? (unsigned)(n * 60 / all) : 0;
+	unsigned full = all ? (unsigned)(n * 40 / all) : 0;
 
 	printf("  %6.2f %% ", all ? 100.0 * (double)n / (double)all : 0);
-	for (unsigned i = 0; i < 30; i++)
+	for (unsigned i = 0; i < 20; i++)
 		putchar(i < full ? '#' : i == full && n ? '.' : ' ');
 }
 
 static void hist_print(const struct bench_results *r)
 {
-	uint64_t all[PARTIES] = {0};
+	static const enum bench_party shown[] = {PARTY_OURS, PARTY_UFFD, PARTY_NBDFUSE};
+	static const char *const names[] = {"fuse", "uffd", "nbdfuse"};
 	unsigned first = BENCH_HIST, last = 0;
+	uint64_t all[3] = {0};
 
 	for (unsigned b = 0; b < BENCH_HIST; b++) {
-		uint64_t n = r->hist[PARTY_OURS][b] + r->hist[PARTY_NBDFUSE][b];
+		uint64_t n = 0;
 
-		all[PARTY_OURS] += r->hist[PARTY_OURS][b];
-		all[PARTY_NBDFUSE] += r->hist[PARTY_NBDFUSE][b];
+		for (unsigned i = 0; i < 3; i++) {
+			n += r->hist[shown[i]][b];
+			all[i] += r->hist[shown[i]][b];
+		}
 		if (n && first == BENCH_HIST)
 			first = b;
 		if (n)
 			last = b;
 	}
-	if (!all[PARTY_OURS] && !all[PARTY_NBDFUSE])
+	if (first == BENCH_HIST)
 		return;
-	printf("\ncold random faults below   %-42s%s\n", "ours", "nbdfuse");
+	printf("\ncold random faults below   ");
+	for (unsigned i = 0; i < 3; i++)
+		if (all[i])
+			printf("%-32s", names[i]);
+	putchar('\n');
 	for (unsigned b = first; b <= last; b++) {
 		printf("            ");
 		us_print(hist_end(b));
-		bar_print(r->hist[PARTY_OURS][b], all[PARTY_OURS]);
-		bar_print(r->hist[PARTY_NBDFUSE][b], all[PARTY_NBDFUSE]);
+		for (unsigned i = 0; i < 3; i++)
+			if (all[i])
+				bar_print(r->hist[shown[i]][b], all[i]);
 		putchar('\n');
 	}
 }
 
 void bench_print_table(const struct bench_results *r)
 {
-	printf("\n%-18s %14s   peers: value (ours over theirs)\n", "measure", "ours");
+	printf("\n%-20s %-5s %10s %-9s  peers: value (ours over theirs)\n", "measure", "front",
+	       "ours", "");
 	for (unsigned m = 0; m < MEASURES; m++) {
 		double ours = bench_median(r, m, PARTY_OURS);
 
 		if (!r->samples[m][PARTY_OURS])
 			continue;
-		printf("%-18s %10.*f %-9s", measures[m].name, ours < 1000 ? 1 : 0, ours,
-		       measures[m].unit);
+		printf("%-20s %-5s %10.*f %-9s", measures[m].name, measures[m].front,
+		       ours < 1000 ? 1 : 0, ours, measures[m].unit);
 		for (unsigned p = PARTY_OURS + 1; p < PARTIES; p++) {
 			double theirs = bench_median(r, m, p);
 
@@ -134,10 +173,25 @@ void bench_print_table(const struct bench_results *r)
 				printf("  %s %.*f (%.2f)", party_names[p], theirs < 1000 ? 1 : 0,
 				       theirs, ours / theirs);
 		}
-		printf("\n%-18s %s%s\n", "", measures[m].about,
+		printf("\n%-20s %s%s\n", "", measures[m].about,
 		       measures[m].less_is_better ? "; less is better" : "");
 	}
+	if (*r->no_uffd)
+		printf("\nThe front uffd is missing: %s\n", r->no_uffd);
 	hist_print(r);
+}
+
+/* The reason quotes paths and other programs. */
+static void json_text(FILE *f, const char *text)
+{
+	fputc('"', f);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			fprintf(f, "\\%c", *text);
+		else
+			fputc((unsigned char)*text < ' ' ? ' ' : *text, f);
+	}
+	fputc('"', f);
 }
 
 int bench_write_json(const struct bench_results *r, const char *path)
@@ -171,7 +225,13 @@ int bench_write_json(const struct bench_results *r, const char *path)
 		}
 		fprintf(f, "}}");
 	}
-	fprintf(f, "\n]}\n");
+	fprintf(f, "\n]");
+	if (*r->no_uffd) {
+		fprintf(f, ",\n\"missing\": [{\"front\": \"uffd\", \"reason\": ");
+		json_text(f, r->no_uffd);
+		fprintf(f, "}]");
+	}
+	fprintf(f, "}\n");
 	if (ferror(f))
 		rc = -EIO;
 	if (fclose(f) && !rc)

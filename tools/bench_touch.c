@@ -2,11 +2,10 @@
 /*
  * A mapped file, touched as a guest touches its RAM: plain loads and stores, no advice given.
  *
- * Every measurement runs in a child, which can be put into a cgroup, survives no SIGBUS and can be
- * killed when the file hangs. Before a cold measurement the file's pages are written back and
- * dropped; what is still resident then (mincore) is not counted as cold.
+ * Before a cold measurement the file's pages are written back and dropped; what is still resident
+ * then (mincore) is not counted as cold.
  */
-#include "bench.h"
+#include "bench_child.h"
 
 #include "memnode/gvm_client.h"
 
@@ -15,85 +14,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE	    4096ull
-#define SLOT_PAGES  64u /* random faults stay this far apart: read-around covers 32 pages */
-#define CHILD_NS    (60ull * 1000 * 1000 * 1000)
-#define EXIT_SIGBUS 9
-
-struct touch {
-	const char *path;
-	uint64_t file_bytes, bytes, seed;
-	unsigned faults, ms;
-	struct memcg *cg;
-	/* what the child answers, in memory shared with it */
-	struct answer {
-		int error;
-		double value;
-		unsigned count;
-		uint64_t latency_ns[];
-	} * answer;
-	/* of the child */
-	int fd;
-	uint8_t *map;
-};
-
-static void on_sigbus(int sig)
-{
-	(void)sig;
-	_exit(EXIT_SIGBUS);
-}
+#define FILL_BYTES (1u << 20)
 
 static double mb_per_s(uint64_t bytes, uint64_t ns)
 {
 	return ns ? (double)bytes * 1e3 / (double)ns : 0;
 }
 
-static int file_map(struct touch *t)
-{
-	t->fd = open(t->path, O_RDWR | O_CLOEXEC);
-	if (t->fd < 0)
-		return -errno;
-	t->map = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
-	return t->map == MAP_FAILED ? -errno : 0;
-}
-
-/* Nothing maps the file now: its pages can all go. */
-static int file_evict(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		rc = -errno;
-	if (!rc)
-		rc = -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	close(fd);
-	return rc;
-}
-
-static bool page_resident(const uint8_t *p)
-{
-	unsigned char there = 0;
-
-	return mincore((void *)(uintptr_t)p, PAGE, &there) == 0 && there & 1;
-}
-
 static int do_fill(struct touch *t)
 {
-	uint8_t *piece = malloc(1 << 20);
+	uint8_t *piece = malloc(FILL_BYTES);
 	int rc = piece ? 0 : -ENOMEM;
 
-	t->fd = open(t->path, O_RDWR | O_CLOEXEC);
+	t->fd = open(t->file->path, O_RDWR | O_CLOEXEC);
 	if (t->fd < 0)
 		rc = -errno;
-	for (uint64_t at = 0; !rc && at < t->bytes; at += 1 << 20) {
-		bench_data_fill(piece, 1 << 20, t->seed + at);
-		if (pwrite(t->fd, piece, 1 << 20, (off_t)at) != 1 << 20)
+	for (uint64_t at = 0; !rc && at < t->file->bytes; at += FILL_BYTES) {
+		bench_data_fill(piece, FILL_BYTES, t->seed + at);
+		if (pwrite(t->fd, piece, FILL_BYTES, (off_t)at) != FILL_BYTES)
 			rc = errno ? -errno : -EIO;
 	}
 	if (!rc && fsync(t->fd))
@@ -104,33 +44,9 @@ static int do_fill(struct touch *t)
 
 static int do_random(struct touch *t)
 {
-	uint64_t slots = t->bytes / (SLOT_PAGES * PAGE), state = t->seed, sum = 0;
-	uint32_t *order = malloc(slots * sizeof(*order));
 	struct answer *a = t->answer;
 
-	if (!order)
-		return -ENOMEM;
-	for (uint64_t i = 0; i < slots; i++) {
-		uint64_t k = bench_random(&state) % (i + 1);
-
-		order[i] = order[k];
-		order[k] = (uint32_t)i;
-	}
-	for (uint64_t i = 0; i < slots && a->count < t->faults; i++) {
-		/* in the middle half of its slot: no neighbour's read-around reaches it */
-		uint64_t page = order[i] * (uint64_t)SLOT_PAGES + SLOT_PAGES / 4 +
-				bench_random(&state) % (SLOT_PAGES / 2);
-		const volatile uint64_t *at = (void *)(t->map + page * PAGE);
-		uint64_t from;
-
-		if (page_resident(t->map + page * PAGE))
-			continue;
-		from = gvm_now_ns();
-		sum += *at;
-		a->latency_ns[a->count++] = gvm_now_ns() - from;
-	}
-	free(order);
-	a->value = (double)sum;
+	a->count = faults_random(t->map, t->file->bytes, t->faults, t->seed, a->latency_ns);
 	return a->count ? 0 : -ENODATA;
 }
 
@@ -138,14 +54,15 @@ static int do_seq(struct touch *t)
 {
 	uint64_t sum = 0, from = gvm_now_ns();
 
-	for (uint64_t at = 0; at < t->bytes; at += PAGE)
+	for (uint64_t at = 0; at < t->bytes; at += PAGE_BYTES)
 		sum += *(const volatile uint64_t *)(t->map + at);
 	t->answer->value = mb_per_s(t->bytes, gvm_now_ns() - from);
 	t->answer->count = (unsigned)sum;
 	return 0;
 }
 
-/* Every page is there and clean: what is measured is dirtying it and getting it out again. */
+/* Every page is there and clean: what is measured is dirtying it and getting it out again. The fast
+ * path's memory is no page of the file to the kernel: there fsync() is what sends it. */
 static int do_write(struct touch *t)
 {
 	uint8_t *data = malloc(t->bytes);
@@ -154,11 +71,11 @@ static int do_write(struct touch *t)
 	if (!data)
 		return -ENOMEM;
 	bench_data_fill(data, t->bytes, t->seed);
-	for (uint64_t at = 0; at < t->bytes; at += PAGE)
+	for (uint64_t at = 0; at < t->bytes; at += PAGE_BYTES)
 		t->answer->count += t->map[at];
 	from = gvm_now_ns();
 	memcpy(t->map, data, t->bytes);
-	if (msync(t->map, t->bytes, MS_SYNC))
+	if (t->file->fast ? fsync(t->fd) : msync(t->map, t->bytes, MS_SYNC))
 		return -errno;
 	t->answer->value = mb_per_s(t->bytes, gvm_now_ns() - from);
 	free(data);
@@ -167,19 +84,19 @@ static int do_write(struct touch *t)
 
 static int do_again(struct touch *t)
 {
-	uint64_t pages = t->bytes / PAGE, state = t->seed, until, from, now, n = 0;
-	int rc = memcg_enter(t->cg, 0);
+	uint64_t pages = t->bytes / PAGE_BYTES, state = t->seed, until, from, now, n = 0;
+	int rc = t->cg ? memcg_enter(t->cg, 0) : 0;
 
 	if (rc)
 		return rc;
-	for (uint64_t at = 0; at < t->bytes; at += PAGE)
+	for (uint64_t at = 0; at < t->bytes; at += PAGE_BYTES)
 		t->answer->count += t->map[at];
 	from = gvm_now_ns();
 	until = from + t->ms * 1000000ull;
 	do {
 		for (unsigned i = 0; i < 16; i++, n++) {
 			uint64_t r = bench_random(&state);
-			volatile uint64_t *at = (void *)(t->map + (r >> 8) % pages * PAGE);
+			volatile uint64_t *at = (void *)(t->map + (r >> 8) % pages * PAGE_BYTES);
 
 			if (r & 3)
 				t->answer->count += (unsigned)*at;
@@ -192,89 +109,46 @@ static int do_again(struct touch *t)
 	return 0;
 }
 
-__attribute__((noreturn)) static void child_main(struct touch *t, int (*what)(struct touch *),
-						 pid_t parent)
+/* A chunk that gvmfs has unmapped to see whether it is used looks just like one whose page-table
+ * entries the process itself has dropped: the next touch finds its pages there. */
+static int do_unmapped(struct touch *t)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	signal(SIGBUS, on_sigbus);
-	signal(SIGINT, SIG_IGN); /* the parent decides */
-	signal(SIGTERM, SIG_DFL);
-	t->answer->error = what == do_fill ? 0 : file_map(t);
-	if (!t->answer->error)
-		t->answer->error = what(t);
-	_exit(0);
-}
+	uint64_t state = t->seed, *latency = t->answer->latency_ns;
+	uint32_t *order = order_make(t->faults, &state);
 
-/* Waits for the child, or kills it when its time is over or the user wants no more. */
-static int child_wait(pid_t pid)
-{
-	uint64_t until = gvm_now_ns() + CHILD_NS;
-	int status, rc = 0;
-
-	for (;;) {
-		pid_t got = waitpid(pid, &status, WNOHANG);
-
-		if (got == pid)
-			break;
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		if (!rc && (bench_stopped || gvm_now_ns() > until)) {
-			rc = bench_stopped ? -EINTR : -ETIMEDOUT;
-			kill(pid, SIGKILL);
-		}
-		usleep(2000);
-	}
-	if (rc)
-		return rc;
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
-}
-
-static int touch_run(struct touch *t, int (*what)(struct touch *))
-{
-	size_t size = sizeof(*t->answer) + t->faults * sizeof(uint64_t);
-	pid_t parent = getpid(), pid;
-	int rc;
-
-	t->answer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (t->answer == MAP_FAILED)
+	if (!order)
+		return -ENOMEM;
+	for (uint64_t at = 0; at < t->bytes; at += PAGE_BYTES)
+		t->answer->count += t->map[at];
+	if (madvise(t->map, t->bytes, MADV_DONTNEED))
 		return -errno;
-	pid = fork();
-	if (pid == 0)
-		child_main(t, what, parent);
-	rc = pid < 0 ? -errno : child_wait(pid);
-	return rc ? rc : t->answer->error;
+	for (unsigned i = 0; i < t->faults; i++) {
+		uint64_t page = order[i] * (uint64_t)GVM_CHUNK_PAGES +
+				bench_random(&state) % GVM_CHUNK_PAGES;
+		uint64_t from = gvm_now_ns();
+
+		(void)*(const volatile uint64_t *)(t->map + page * PAGE_BYTES);
+		latency[i] = gvm_now_ns() - from;
+	}
+	free(order);
+	t->answer->value = (double)latency_rank(latency, t->faults, 500) / 1e3;
+	return 0;
 }
 
-static void touch_end(struct touch *t)
+int bench_touch_fill(struct bench_file *f, uint64_t seed)
 {
-	if (t->answer && t->answer != MAP_FAILED)
-		munmap(t->answer, sizeof(*t->answer) + t->faults * sizeof(uint64_t));
-}
+	struct touch t = {.file = f, .seed = seed};
+	int rc = touch_run_bare(&t, do_fill);
 
-static int touch_value(struct touch *t, int (*what)(struct touch *), double *value)
-{
-	int rc = touch_run(t, what);
-
-	if (!rc && value)
-		*value = t->answer->value;
-	touch_end(t);
+	touch_end(&t);
 	return rc;
 }
 
-int bench_touch_fill(const char *path, uint64_t bytes, uint64_t seed)
+int bench_touch_random(struct bench_file *f, unsigned faults, uint64_t seed, uint64_t *latency_ns,
+		       unsigned *count)
 {
-	struct touch t = {.path = path, .bytes = bytes, .seed = seed};
-
-	return touch_value(&t, do_fill, NULL);
-}
-
-int bench_touch_random(const char *path, uint64_t file_bytes, unsigned faults, uint64_t seed,
-		       uint64_t *latency_ns, unsigned *count)
-{
-	struct touch t = {.path = path, .bytes = file_bytes, .faults = faults, .seed = seed};
-	int rc = file_evict(path);
+	struct touch t = {.file = f, .faults = faults, .seed = seed};
+	int rc = touch_cool(&t);
 
 	if (!rc)
 		rc = touch_run(&t, do_random);
@@ -286,26 +160,43 @@ int bench_touch_random(const char *path, uint64_t file_bytes, unsigned faults, u
 	return rc;
 }
 
-int bench_touch_seq(const char *path, uint64_t bytes, double *mb_s)
+int bench_touch_seq(struct bench_file *f, uint64_t bytes, double *mb_s)
 {
-	struct touch t = {.path = path, .bytes = bytes};
-	int rc = file_evict(path);
+	struct touch t = {.file = f, .bytes = bytes};
+	int rc = touch_cool(&t);
 
-	return rc ? rc : touch_value(&t, do_seq, mb_s);
+	return rc ? rc : touch_value(&t, do_seq, mb_s, NULL);
 }
 
-int bench_touch_write(const char *path, uint64_t bytes, uint64_t seed, double *mb_s)
+int bench_touch_write(struct bench_file *f, uint64_t bytes, uint64_t seed, double *mb_s)
 {
-	struct touch t = {.path = path, .bytes = bytes, .seed = seed};
+	struct touch t = {.file = f, .bytes = bytes, .seed = seed};
+	int rc = f->fast ? touch_cool(&t) : 0; /* for the budget */
 
-	return touch_value(&t, do_write, mb_s);
+	return rc ? rc : touch_value(&t, do_write, mb_s, NULL);
 }
 
-int bench_touch_again(const char *path, uint64_t bytes, unsigned ms, uint64_t seed,
+int bench_touch_again(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed,
 		      struct memcg *cg, double *per_s)
 {
-	struct touch t = {.path = path, .bytes = bytes, .ms = ms, .seed = seed, .cg = cg};
-	int rc = file_evict(path);
+	struct touch t = {.file = f,
+			  .bytes = bytes,
+			  .ms = ms,
+			  .seed = seed,
+			  .cg = f->fast ? NULL : cg,
+			  .budget_bytes = bytes / 4};
+	int rc = touch_cool(&t);
 
-	return rc ? rc : touch_value(&t, do_again, per_s);
+	return rc ? rc : touch_value(&t, do_again, per_s, NULL);
+}
+
+int bench_touch_unmapped(struct bench_file *f, unsigned chunks, uint64_t seed, double *us)
+{
+	struct touch t = {.file = f,
+			  .bytes = (uint64_t)chunks * GVM_CHUNK_BYTES,
+			  .faults = chunks,
+			  .seed = seed};
+	int rc = touch_cool(&t);
+
+	return rc ? rc : touch_value(&t, do_unmapped, us, NULL);
 }

@@ -22,8 +22,8 @@
 static const char help_text[] =
 	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
 	"\n"
-	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this host\n"
-	"when it is mapped through the fast path. It may be changed while the guest runs.\n"
+	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this\n"
+	"host when it is mapped through the fast path; also while the guest runs.\n"
 	"\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"

@@ -14,13 +14,22 @@ import lab
 from lab import descendants, expect, program, wait_for
 
 MEASURES = {
-    "fault_random": ("fuse", "us", ["nbdfuse"]),
-    "fault_random_p99": ("fuse", "us", ["nbdfuse"]),
-    "seq_read": ("fuse", "MB/s", ["nbdfuse"]),
-    "write_msync": ("fuse", "MB/s", ["nbdfuse", "no_network"]),
-    "retouch": ("fuse", "touches/s", ["nbdfuse"]),
-    "node_get": ("", "MB/s", ["memcached", "redis", "raw_tcp"]),
-    "node_put": ("", "MB/s", ["memcached", "redis", "raw_tcp"]),
+    ("fault_random", "fuse"): ("us", ["nbdfuse"]),
+    ("fault_random_p99", "fuse"): ("us", ["nbdfuse"]),
+    ("seq_read", "fuse"): ("MB/s", ["nbdfuse"]),
+    ("write_msync", "fuse"): ("MB/s", ["nbdfuse", "no_network"]),
+    ("retouch", "fuse"): ("touches/s", ["nbdfuse"]),
+    ("fault_random", "uffd"): ("us", ["nbdfuse", "parts"]),
+    ("fault_random_p99", "uffd"): ("us", ["nbdfuse"]),
+    ("seq_read", "uffd"): ("MB/s", ["nbdfuse"]),
+    ("write_msync", "uffd"): ("MB/s", ["nbdfuse"]),
+    ("retouch", "uffd"): ("touches/s", ["nbdfuse"]),
+    ("fault_second_chance", "uffd"): ("us", ["uffd_continue"]),
+    ("fault_writeback_p99", "uffd"): ("us", ["quiet"]),
+    ("zipf", "uffd"): ("us", ["local"]),
+    ("seq_half", "uffd"): ("us", ["local"]),
+    ("node_get", ""): ("MB/s", ["memcached", "redis", "raw_tcp"]),
+    ("node_put", ""): ("MB/s", ["memcached", "redis", "raw_tcp"]),
 }
 NEEDS = {"nbdfuse": "nbdfuse", "memcached": "memcached", "redis": "redis-server"}
 
@@ -45,11 +54,12 @@ def no_group_left(run):
 
 
 def check(result):
-    found = {measure["name"]: measure for measure in result["measures"]}
+    expect("missing" not in result, "%s", result)
+    found = {(measure["name"], measure["front"]): measure for measure in result["measures"]}
     expect(list(found) == list(MEASURES), "measures %s", list(found))
-    for name, (front, unit, peers) in MEASURES.items():
+    for name, (unit, peers) in MEASURES.items():
         measure = found[name]
-        expect((measure["front"], measure["unit"]) == (front, unit), "%s", measure)
+        expect(measure["unit"] == unit, "%s", measure)
         expect(measure["value"] > 0, "%s", measure)
         wanted = [peer for peer in peers if peer not in NEEDS or shutil.which(NEEDS[peer])]
         expect(list(measure["peers"]) == wanted, "%s: peers %s, not %s", name,
@@ -57,8 +67,9 @@ def check(result):
         for peer in measure["peers"].values():
             ratio = measure["value"] / peer["value"]
             expect(abs(peer["ratio"] - ratio) < 0.001 + ratio / 1000, "%s", measure)
-    expect(found["fault_random"]["value"] <= found["fault_random_p99"]["value"],
-           "the median is above the 99th percentile")
+    for front in ("fuse", "uffd"):
+        expect(found["fault_random", front]["value"] <= found["fault_random_p99", front]["value"],
+               "%s: the median is above the 99th percentile", front)
 
 
 def test(l):
