@@ -6,6 +6,7 @@
 #include "gvm_attach.h"
 #include "keeper.h"
 #include "log.h"
+#include "uffd.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -18,10 +19,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ATTACH_NS 60000000000ull /* a conversation that takes longer is ended */
+#define HELLO_NS  5000000000ull	 /* and the first word has to come within */
 #define NO_SESSION JOURNAL_SESSIONS
+#define MINCORE_BYTES (64ull << 20)
 
 enum attach_stage {
 	ATTACH_HELLO,	  /* waits for that */
@@ -81,8 +85,8 @@ static void attach_end(struct attach *a)
 {
 	struct worker *w = a->w;
 
-	if (a->stage == ATTACH_PREPARING) {
-		a->closed = true; /* its job goes on with it */
+	if (a->stage == ATTACH_PREPARING || a->stage == ATTACH_KEEPING) {
+		a->closed = true; /* its job, or the supervisor, goes on with it */
 		return;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
@@ -108,20 +112,55 @@ static void attach_refuse(struct attach *a, int error, const char *why)
 	attach_end(a);
 }
 
-/* Prepares: flushes the file, and empties the page cache. Closing the file is done here in any case:
- * the kernel may ask the front thread for something on that occasion. */
+/* Writes the page cache back, empties it, and looks whether it is empty: 0 or an errno. */
+static int file_flush(int fd, uint64_t bytes)
+{
+	static unsigned char here[MINCORE_BYTES / GVM_PAGE_BYTES];
+
+	if (fsync(fd) < 0)
+		return errno;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	for (uint64_t at = 0; at < bytes; at += MINCORE_BYTES) {
+		size_t n = bytes - at < MINCORE_BYTES ? bytes - at : MINCORE_BYTES;
+		void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, (off_t)at);
+
+		if (p == MAP_FAILED || mincore(p, n, here) < 0)
+			return errno;
+		for (size_t i = 0; i < n / GVM_PAGE_BYTES; i++)
+			if (here[i] & 1)
+				return EBUSY;
+		munmap(p, n);
+	}
+	return 0;
+}
+
+/*
+ * Prepares, in a process of its own: it waits for answers of the front thread, and one that waits
+ * cannot be killed. A worker with such a thread, killed, would never end, and no successor start.
+ */
 static void prepare_work(struct job *job, struct pool *pool)
 {
 	struct attach *a = attach_of_job(job);
+	int status = 0;
+	pid_t pid;
 
 	(void)pool;
-	job->result = !a->why && fsync(a->file_fd) < 0 ? -errno : 0;
+	job->result = 0;
+	if (!a->why) {
+		pid = fork();
+		if (pid == 0) {
+			/* Not even an open descriptor may keep alive what this waits for. */
+			if (dup2(a->file_fd, 0) < 0)
+				_exit(EIO);
+			close_range(1, ~0u, 0);
+			_exit(file_flush(0, a->bytes));
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) < 0)
+			job->result = -errno;
+		else
+			job->result = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	}
 	close(a->file_fd);
-	if (!a->why && !job->result)
-		job->result = fuse_lowlevel_notify_inval_inode(a->w->session,
-							       inode_ino(a->inode->nr), 0, 0);
-	if (job->result == -ENOENT) /* nothing is cached */
-		job->result = 0;
 }
 
 static int session_take(struct worker *w)
@@ -227,7 +266,7 @@ static const char *why_not(struct worker *w, const struct inode *inode)
 		return "it is mapped through the fast path already";
 	if (!d->epoch || d->failed || d->rec.kind != RECORD_REGION)
 		return "it is not attached for writing";
-	if (inode->opens_cached != 1)
+	if (inode->opens_cached != 1 || inode->opens_write != 1)
 		return "another program has it open";
 	if (d->rec.size_bytes % GVM_PAGE_BYTES)
 		return "its size is not a number of pages";
@@ -263,6 +302,7 @@ static struct inode *file_inode(struct attach *a)
 
 static void hello(struct attach *a, const struct gvm_attach_msg *msg, int file_fd)
 {
+	a->deadline_ns += ATTACH_NS;
 	a->file_fd = file_fd;
 	a->bytes = msg->bytes;
 	a->stage = ATTACH_PREPARING;
@@ -293,21 +333,14 @@ static void ready(struct attach *a, const struct gvm_attach_msg *msg, int uffd)
 	s->inode = a->inode->nr;
 	s->pid = a->pid;
 	s->pinned = 0;
+	s->live = 0;
 	s->address = msg->address;
 	s->bytes = msg->bytes;
 	a->stage = ATTACH_KEEPING;
-	if (keeper_keep(w->keeper_fd, a->session, a->fd) < 0)
+	if (keeper_keep(w->keeper_fd, a->session, a->fd) < 0) {
+		a->stage = ATTACH_HELLO;
 		attach_refuse(a, -EIO, "the supervisor cannot keep its descriptors");
-}
-
-static bool is_userfaultfd(int fd)
-{
-	static const char kind[] = "anon_inode:[userfaultfd]";
-	char path[32], target[sizeof(kind)];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return readlink(path, target, sizeof(target)) == sizeof(kind) - 1 &&
-	       !memcmp(target, kind, sizeof(kind) - 1);
+	}
 }
 
 static void attach_event(struct attach *a)
@@ -326,11 +359,11 @@ static void attach_event(struct attach *a)
 		return;
 	}
 	if (!error && a->stage == ATTACH_READY && msg.type == GVM_ATTACH_READY && count == 1 &&
-	    is_userfaultfd(fds[0])) {
+	    uffd_is_plain(fds[0])) {
 		ready(a, &msg, fds[0]);
 		return;
 	}
-	if (error != -EPIPE)
+	if (error != -EPIPE && (error || msg.type != GVM_ATTACH_DETACHED))
 		log_error(name_of(a), "process %d does not keep to the protocol", a->pid);
 	jobs_close(&a->w->jobs, fds, count);
 	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
@@ -349,6 +382,12 @@ static void kept(struct worker *w, unsigned session)
 			a = w->attaches.list[i];
 	if (!a)
 		return; /* a predecessor's, which attaches_init() has found */
+	a->stage = ATTACH_HELLO;
+	if (a->closed) { /* it has left meanwhile, with its mapping */
+		keeper_drop(w->keeper_fd, &w->journal, session);
+		attach_end(a);
+		return;
+	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
 	error = resident_open(w, session, a->fd);
 	if (error) {
@@ -357,6 +396,7 @@ static void kept(struct worker *w, unsigned session)
 		return;
 	}
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
+	journal_publish32(&w->journal.sessions[session].live, 1);
 	if (go_send(a->fd[SESSION_SOCKET]) < 0)
 		log_warning(name_of(a), "process %d is not reached", a->pid); /* its end is noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
@@ -374,6 +414,11 @@ static void attach_accept(struct worker *w)
 	struct attach *a;
 	unsigned i;
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+		/* Whoever waits in line stays there until the next tick. */
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->attaches.listen_fd, NULL);
+		w->attaches.listen_at_ns = gvm_now_ns() + HELLO_NS;
+	}
 	if (fd < 0)
 		return;
 	for (i = 0; i < ATTACHES_MAX && w->attaches.list[i]; i++)
@@ -387,7 +432,7 @@ static void attach_accept(struct worker *w)
 	a->w = w;
 	a->pid = who.pid;
 	a->session = NO_SESSION;
-	a->deadline_ns = gvm_now_ns() + ATTACH_NS;
+	a->deadline_ns = gvm_now_ns() + HELLO_NS;
 	for (unsigned k = 0; k < SESSION_FDS; k++)
 		a->fd[k] = -1;
 	a->fd[SESSION_SOCKET] = fd;
@@ -418,9 +463,23 @@ bool attaches_event(struct worker *w, void *what)
 	return false;
 }
 
+static int listen_watch(struct worker *w)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->attaches };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->attaches.listen_fd, &ev) < 0 ? -errno : 0;
+}
+
 uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 {
 	uint64_t next = ~0ull;
+
+	if (w->attaches.listen_at_ns && w->attaches.listen_at_ns <= now_ns) {
+		w->attaches.listen_at_ns = 0;
+		listen_watch(w);
+	} else if (w->attaches.listen_at_ns) {
+		next = w->attaches.listen_at_ns;
+	}
 
 	for (unsigned i = 0; i < ATTACHES_MAX; i++) {
 		struct attach *a = w->attaches.list[i];
@@ -447,6 +506,13 @@ static int session_resume(struct worker *w, unsigned session)
 
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		fd[i] = s->fd[i] - 1;
+	/* One that was not told GO maps the file; and no region is on the fast path twice. */
+	if (!s->live || inode_get(&w->inodes, s->inode)->resident) {
+		for (unsigned i = 0; i < SESSION_FDS; i++)
+			close(fd[i]);
+		keeper_drop(w->keeper_fd, &w->journal, session);
+		return 0;
+	}
 	w->attaches.sessions |= 1u << session;
 	error = resident_open(w, session, fd);
 	if (!error)
@@ -456,7 +522,6 @@ static int session_resume(struct worker *w, unsigned session)
 
 int attaches_init(struct worker *w, int listen_fd)
 {
-	struct epoll_event listen = { .events = EPOLLIN, .data.ptr = &w->attaches };
 	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
 
 	w->attaches.listen_fd = listen_fd;
@@ -471,9 +536,7 @@ int attaches_init(struct worker *w, int listen_fd)
 			if (error)
 				return error;
 		}
-	if (listen_fd >= 0 && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, listen_fd, &listen) < 0)
-		return -errno;
-	return 0;
+	return listen_fd >= 0 ? listen_watch(w) : 0;
 }
 
 /* The process that a thread belongs to; 0: not known. */

@@ -16,7 +16,7 @@
 #include "inode.h"
 #include "journal.h"
 
-#define ATTACHES_MAX 8u /* conversations at a time */
+#define ATTACHES_MAX 32u /* conversations at a time */
 
 struct worker;
 
@@ -24,6 +24,7 @@ struct attach; /* a conversation */
 
 struct attaches {
 	int listen_fd; /* -1: there is no fast path */
+	uint64_t listen_at_ns; /* when to listen again; 0: we do */
 	struct attach *list[ATTACHES_MAX];
 	uint32_t sessions; /* bit s: session s of the journal is used, or about to be */
 };

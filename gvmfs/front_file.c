@@ -38,7 +38,10 @@ static void open_reply(struct op *op)
 	}
 	op->fi.keep_cache = !d->cache_stale;
 	op->fi.direct_io = direct;
-	if (fuse_reply_open(op->req, &op->fi) == 0)
+	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
+	 * cached, and nobody shall have to wait for us who closes a file that we sent him. */
+	op->fi.noflush = 1;
+	if (fuse_reply_open(op->req, &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
 	op->req = NULL;
 	op_end(op, true, 0);
@@ -456,14 +459,14 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 					(int)getpid(), w->pool.count, up);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\nregion_nodes %u\n"
-				"failed %d\nfast %d\nlocal_chunks %llu\nresident_chunks %llu\n"
-				"resident_peak_chunks %llu\n",
+				"failed %d\nfast %d\nlocal_bytes %llu\nresident_bytes %llu\n"
+				"resident_peak_bytes %llu\n",
 				inode->slots, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
 				inode->resident != NULL,
-				inode->resident ? (unsigned long long)inode->resident->local_chunks : 0,
-				inode->resident ? (unsigned long long)inode->resident->resident : 0,
-				(unsigned long long)inode->resident_peak);
+				GVM_PAGE_BYTES * (inode->resident ? (unsigned long long)inode->resident->local : 0),
+				GVM_PAGE_BYTES * (inode->resident ? (unsigned long long)inode->resident->here : 0),
+				GVM_PAGE_BYTES * (unsigned long long)inode->resident_peak);
 }
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)

@@ -243,6 +243,7 @@ static void made(struct worker *w, int result, void *arg)
 	}
 	front_entry(w, op->inode, &e);
 	op->fi.keep_cache = 1;
+	op->fi.noflush = 1; /* as open_reply() says */
 	if (create)
 		fuse_reply_create(op->req, &e, &op->fi);
 	else

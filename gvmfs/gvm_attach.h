@@ -16,11 +16,14 @@
  *		    killed worker cannot know whether it was sent
  *	S: ZAP      seq, offset, bytes: drop the page-table entries of this part of the memfd
  *	C: ZAPPED   the same seq; sent after madvise(MADV_DONTNEED) has returned
- *	C: PIN_ALL  text: a device will pin all of it; nothing may be evicted from now on
+ *	C: PIN_ALL  text: a device will pin all of it; nothing may be evicted from now on. (The client
+ *		    has added 1 to every pin before)
+ *	C: DETACHED the mapping is no more; the client lives on. The end
  *	S: ABORT    text: the region's memory cannot be had any more; the client says so and ends
  *
- * The client may leave before READY by closing the socket: then nothing has happened. After GO, a
- * closed socket means to gvmfs that the client's memory is gone, and to the client that gvmfs is.
+ * The client may leave before READY by closing the socket: then nothing has happened. After READY it
+ * says DETACHED first; a socket that is closed without that means to gvmfs that the client ends,
+ * and to the client that gvmfs has.
  * Messages of GVM_ATTACH_MAGIC and GVM_ATTACH_VERSION only; anything else ends the conversation.
  *
  * What the client promises: it keeps a copy of the userfaultfd open as long as the mapping exists
@@ -56,6 +59,7 @@ enum gvm_attach_type {
 	GVM_ATTACH_ZAPPED,
 	GVM_ATTACH_PIN_ALL,
 	GVM_ATTACH_ABORT,
+	GVM_ATTACH_DETACHED,
 };
 
 /* Fields that a type does not name are 0. */

@@ -71,7 +71,7 @@ struct inode {
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool attaching;		   /* it is about to */
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
-	uint64_t resident_peak;	   /* chunks that the fast path had here, at the most */
+	uint64_t resident_peak;	   /* pages that the fast path had here, at the most */
 	struct stats stats;
 };
 

@@ -108,6 +108,8 @@ struct journal_session {
 	int32_t fd[SESSION_FDS]; /* the supervisor's numbers plus 1, which every worker inherits */
 	int32_t pid;		 /* of the client */
 	uint32_t pinned;	 /* a device pins all of it */
+	uint32_t live;		 /* the client was told GO, or is just being told */
+	uint32_t reserved;
 	uint64_t address;	 /* of the client's mapping */
 	uint64_t bytes;
 };

@@ -5,20 +5,22 @@
  *
  * The store is a memfd. Its chunks come and go by these states:
  *
- *	ABSENT ──fault──► FILLING ──all pages──► RESIDENT ──zap──► ZAPPING ──done──► INACTIVE
- *	   ▲                                      ▲ ▲ ▲               │                │   │
- *	   │                                      │ │ └──── fault ────┘                │   │
- *	   │                                      │ └────── fault (MINOR) ─────────────┘   │
- *	   │                                      └── fault ──┐                            │
- *	   └──── acknowledged, punched ──────────────── EVICTING ◄── not used, not pinned ─┘
+ *	ABSENT ──fault──► FILLING ──answer──► RESIDENT ──zap──► ZAPPING ──done──► INACTIVE
+ *	   ▲                 ▲                 │ ▲ ▲ ▲             │ fault            │  │
+ *	   │                 └─ fault of a ────┘ │ │ └─────────────┘                  │  │
+ *	   │                    page not here    │ └──────── fault (MINOR) ───────────┘  │
+ *	   │                                     └─── fault ───┐                         │
+ *	   └──── acknowledged, punched ──────────────────── EVICTING ◄─ not used, not pinned
  *
- * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the page that is waited for first.
- * ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay. INACTIVE:
- * a page that is touched faults, is mapped again and the chunk is RESIDENT: so the end of the
- * inactive list is what was not used for longest. EVICTING: a writer compares it with what was
- * fetched and sends the pages that changed; when the node has acknowledged, the memory is punched
- * out. A chunk with a page that the client has seen becomes ABSENT in no other way. A fault meanwhile
- * ends the eviction: what was sent counts, but nothing is punched.
+ * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the page that is waited for first. A
+ * chunk that is touched at a random place gets a few pages around it, at the second place the rest;
+ * one that goes on as its neighbours did is fetched ahead, as a whole. So RESIDENT may mean some of
+ * the pages. ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
+ * INACTIVE: a page that is touched faults, is mapped again and the chunk is RESIDENT: so the
+ * beginning of the inactive list is what was not used for longest. EVICTING: a writer compares it
+ * with what was fetched and sends the pages that changed; when the node has acknowledged, the
+ * memory is punched out. A chunk with a page that the client has seen becomes ABSENT in no other
+ * way. A fault meanwhile ends the eviction: what was sent counts, but nothing is punched.
  *
  * Why nothing is lost: all mappings of the memfd are registered, so only we make page-table
  * entries. Between the zap and the punch there are none: a store faults, and so does a direct read
@@ -31,9 +33,16 @@
  * say what had been filled; they are written after the pages come and before they go.
  *
  * Files read and written through FUSE meanwhile see the same memory (resident_io.c), and do not
- * change what is resident, except that a write or a hole brings its chunk in.
+ * change what is resident, except that a write brings its chunk in.
+ *
+ * The budget counts pages: those that are here, and those that have been asked for.
  *
  * Front thread only. Nothing here blocks.
+ *
+ *	resident.c	   regions and their faults     resident_evict.c   how chunks go
+ *	resident_fetch.c   how chunks come              resident_client.c  the client, and its end
+ *	resident_chunk.c   a chunk and its pages        resident_io.c      FUSE's part
+ *	resident_recover.c what a predecessor left
  */
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H
@@ -48,7 +57,8 @@
 
 #define RESIDENT_FETCHES   48u /* GETs under way, over all regions */
 #define RESIDENT_EVICTIONS 32u /* chunks being sent, over all regions */
-#define RESIDENT_LOCAL_MIN 16u /* chunks: no budget is smaller */
+#define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
+#define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
 
 struct worker;
 struct resident;
@@ -61,8 +71,8 @@ struct resident_mark {
 };
 
 enum chunk_state {
-	CHUNK_ABSENT,
-	CHUNK_FILLING, /* with or, after a failure, without a fetch under way */
+	CHUNK_ABSENT,  /* no page is filled */
+	CHUNK_FILLING, /* a fetch is under way; some pages may be filled */
 	CHUNK_RESIDENT,
 	CHUNK_ZAPPING,
 	CHUNK_INACTIVE,
@@ -79,9 +89,10 @@ struct chunk {
 	bool sending : 1;    /* a writer has it, also if EVICTING is over */
 	bool sync : 1;	     /* an fsync waits for it to be sent */
 	bool ahead : 1;	     /* fetched ahead, and not used yet */
-	uint32_t holes;	     /* pages punched out since they were filled */
+	uint32_t holes;	     /* filled pages that have been punched out since */
+	uint32_t known;	     /* pages whose hash is known: */
+	XXH128_hash_t *hashes; /* one for each of these, as the node has them */
 	struct resident_fetch *fetch;
-	XXH128_hash_t *hashes; /* of the pages as the node has them; NULL: not known */
 };
 
 struct chunk_list {
@@ -107,7 +118,8 @@ struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
 	bool synced;	    /* what an fsync waits for was in the memory when it began */
-	XXH128_hash_t hashes[GVM_CHUNK_PAGES]; /* of what the writer read */
+	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
+	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
 	struct eviction *next_free;
 };
 
@@ -125,17 +137,20 @@ struct resident {
 	struct resident_mark *mark;
 	_Atomic uint32_t *pins;
 	struct chunk_list lists[LISTS];
-	uint64_t local_chunks; /* the budget: the hard cap */
-	uint64_t resident;     /* chunks that are not ABSENT */
+	uint64_t local;	    /* the budget, in pages: the hard cap */
+	uint64_t here;	    /* pages that are filled, and no holes */
+	uint64_t coming;    /* pages asked for */
+	uint64_t busy;	    /* chunks that are not ABSENT */
 	unsigned fetches, evictions;
-	uint64_t zap_seq;    /* of the last request; 0: none yet */
-	bool zapping;	     /* it is under way: */
+	uint64_t going;	    /* pages of the chunks that are EVICTING */
+	uint64_t zap_seq;   /* of the last request; 0: none yet */
+	bool zapping;	    /* it is under way: */
 	uint64_t zap_first, zap_count;
 	unsigned pinned_row; /* chunks in a row that could not go since something pins them */
 	uint64_t retry_at_ns; /* no eviction before: a node could not take one */
 	uint64_t sync_left, sync_next; /* chunks that an fsync waits for; where the next may be */
 	int sync_error;
-	struct resident_op *ops;	       /* wait for chunks */
+	struct resident_op *ops;		/* wait for chunks */
 	struct resident_op *syncs, *syncs_next; /* of the pass under way; of the one after it */
 	struct readahead readahead;
 	uint64_t seed; /* of the hashes */
@@ -143,7 +158,10 @@ struct resident {
 	bool poison;	  /* the kernel can make pages fail */
 	bool pinned;	  /* a device pins all of it: nothing is evicted */
 	bool over;	  /* what is pinned does not leave room: the budget cannot hold */
+	uint64_t zap_at_ns; /* no zap before: all that the last ones brought was pinned */
+	uint64_t sync_deadline_ns; /* 0: none */
 	bool client_gone; /* it has left; its memory too, once `draining` */
+	bool detached;	  /* it has said that the mapping is no more */
 	bool draining;
 	bool aborted;
 	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone */
@@ -156,6 +174,7 @@ struct residents {
 	struct resident_fetch fetches[RESIDENT_FETCHES], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS], *evictions_free;
 	unsigned fetches_left, evictions_left;
+	bool freed; /* one of these: another region may have waited for it */
 	/* A region is not served here any more. */
 	void (*on_close)(struct worker *w, struct inode *inode);
 };
@@ -175,7 +194,7 @@ unsigned residents_serve(struct worker *w);
 bool resident_event(struct worker *w, void *what);
 /* Whether the client has left, as of now. */
 bool resident_has_left(struct resident *r);
-/* A writer has handed an eviction back. */
+/* A writer has handed a chunk back. */
 void resident_evicted(struct worker *w, struct flush *flush);
 /* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t residents_tick(struct worker *w, uint64_t now_ns);
@@ -184,22 +203,6 @@ uint64_t residents_tick(struct worker *w, uint64_t now_ns);
 void resident_budget(struct resident *r);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
-
-/* Chunks and pages, for resident_io.c. */
-static inline bool chunk_is_here(const struct chunk *c)
-{
-	return c->state == CHUNK_RESIDENT || c->state == CHUNK_ZAPPING || c->state == CHUNK_INACTIVE;
-}
-/* Brings a chunk in, as a fault of `page` does. */
-void resident_bring(struct resident *r, uint64_t chunk, unsigned page);
-/* Ends a chunk's eviction, if there is one: it stays. */
-void resident_call_off(struct resident *r, uint64_t chunk);
-/* A chunk that was ABSENT is all zero from here on; it is sent like that. */
-void resident_make_zero(struct resident *r, uint64_t chunk);
-/* Pages were punched out of a chunk that is here. */
-void resident_punched(struct resident *r, uint64_t chunk, uint32_t pages);
-/* Frees memory, sends, and lets wait what has to: after every change. */
-void resident_balance(struct resident *r);
 
 /* resident_io.c: what FUSE asks for while the region is served here. */
 
@@ -217,12 +220,5 @@ void resident_zero(struct resident *r, uint64_t off, uint64_t size,
 /* `done` when the nodes have acknowledged all that was in the memory when it was called. */
 void resident_sync(struct resident *r, void (*done)(struct worker *w, void *arg, int error),
 		   void *arg);
-/* A chunk came, or left: goes on with what waits for that. */
-void resident_ops_continue(struct resident *r);
-void resident_syncs_check(struct resident *r);
-void resident_syncs_fail(struct resident *r, int error);
-/* Ends the writes and holes that wait for a chunk (RESIDENT_ALL_CHUNKS: for any). */
-#define RESIDENT_ALL_CHUNKS UINT64_MAX
-void resident_ops_fail(struct resident *r, uint64_t chunk, int error);
 
 #endif

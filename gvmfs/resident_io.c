@@ -5,7 +5,7 @@
  * is brought in first; an fsync has everything sent and kept.
  */
 #include "region.h"
-#include "resident.h"
+#include "resident_priv.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -54,11 +54,9 @@ static void op_finish(struct resident *r, struct resident_op *op, int error)
 
 const uint8_t *resident_page(struct resident *r, uint64_t chunk, unsigned page)
 {
-	const struct chunk *k = &r->chunk[chunk];
 	uint8_t *to;
 
-	if (k->state == CHUNK_ABSENT ||
-	    (k->state == CHUNK_FILLING && !(r->mark[chunk].filled >> page & 1)))
+	if (r->chunk[chunk].state == CHUNK_ABSENT || !(r->mark[chunk].filled >> page & 1))
 		return NULL;
 	to = pager_scratch(r->w);
 	if (pread(r->fd[SESSION_MEMORY], to, GVM_PAGE_BYTES,
@@ -94,64 +92,101 @@ static uint32_t pages_between(uint64_t off, uint64_t end)
 	return (uint32_t)(((1ull << count) - 1) << first);
 }
 
-/* Makes whole pages holes, and writes zeros to the parts of pages at both ends. */
-static int memory_zero(struct resident *r, uint64_t off, uint64_t end)
+/* Ends a chunk's eviction, if there is one: it stays, since it is about to change. */
+static void call_off(struct resident *r, uint64_t c)
 {
+	if (r->chunk[c].state == CHUNK_EVICTING)
+		chunk_show(r, c, GVM_NO_PAGE);
+}
+
+/* Pages of a chunk have become holes, whether they were here or not. */
+static void chunk_punched(struct resident *r, uint64_t c, uint32_t pages)
+{
+	struct chunk *k = &r->chunk[c];
+
+	chunk_mark_holes(r, c, pages, true);
+	chunk_fill(r, c, pages);
+	if (k->state == CHUNK_ABSENT)
+		chunk_activate(r, c);
+	/* All of it: no page-table entry is left, and it can go at once. */
+	if ((k->holes | ~chunk_pages(r, c)) == ~0u && k->list != LIST_BLOCKED &&
+	    (k->state == CHUNK_RESIDENT || k->state == CHUNK_INACTIVE)) {
+		chunk_set_state(r, c, CHUNK_INACTIVE);
+		chunk_enlist_first(r, c, LIST_INACTIVE);
+	}
+	/* Who waited for a page to be fetched finds that it is zero. */
+	pages_wake(r, c, pages);
+}
+
+/* The bytes of a chunk that an op wants to change in pages which are to stay otherwise as they are have
+ * to be here. False: they are not, yet. */
+static bool pages_are_here(struct resident *r, uint64_t off, uint64_t end)
+{
+	uint64_t c = off / GVM_CHUNK_BYTES;
+	uint32_t pages = off < end ? pages_between(off, end) : 0;
+
+	if (!(pages & ~r->mark[c].filled))
+		return true;
+	resident_bring(r, c, off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES, ~0u);
+	return !(pages & ~r->mark[c].filled);
+}
+
+/* Makes whole pages holes, and writes zeros to the parts of pages at both ends. 1: it waits. */
+static int step_zero(struct resident *r, uint64_t off, uint64_t end)
+{
+	uint64_t c = off / GVM_CHUNK_BYTES, entry = journal_index(&r->w->journal, r->inode->nr)[c];
 	uint64_t first = (off + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
 	uint64_t last = end / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
 	int error;
 
-	if (first >= last) {
-		uint64_t middle = first < end ? first : end;
-
-		error = memory_write(r, NULL, off, middle - off);
-		return error ? error : memory_write(r, NULL, middle, end - middle);
+	if (!resident_has(r, c) && (!entry || entry & GVM_VERSION_ZERO))
+		return 0;
+	if (first > last) { /* within one page */
+		if (!pages_are_here(r, off, end))
+			return 1;
+		call_off(r, c);
+		return memory_write(r, NULL, off, end - off);
 	}
+	if (!pages_are_here(r, off, first) || !pages_are_here(r, last, end))
+		return 1;
+	call_off(r, c);
 	error = memory_write(r, NULL, off, first - off);
 	if (!error)
 		error = memory_write(r, NULL, last, end - last);
-	if (error)
+	if (error || first == last)
 		return error;
 	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first,
 		      (off_t)(last - first)) < 0)
 		return -errno;
-	resident_punched(r, off / GVM_CHUNK_BYTES, pages_between(first, last));
+	chunk_punched(r, c, pages_between(first, last));
 	return 0;
+}
+
+static int step_write(struct resident *r, const uint8_t *data, uint64_t off, uint64_t end)
+{
+	uint64_t c = off / GVM_CHUNK_BYTES;
+
+	if (!pages_are_here(r, off, end) ||
+	    !resident_has_room(r, (unsigned)__builtin_popcount(r->chunk[c].holes &
+							       pages_between(off, end))))
+		return 1;
+	call_off(r, c);
+	chunk_mark_holes(r, c, pages_between(off, end), false);
+	return memory_write(r, data, off, end - off);
 }
 
 /* One chunk's part. 1: it waits. */
 static int op_step(struct resident *r, struct resident_op *op)
 {
-	uint64_t c = op->off / GVM_CHUNK_BYTES, end = (c + 1) * GVM_CHUNK_BYTES;
-	uint64_t entry = journal_index(&r->w->journal, r->inode->nr)[c];
+	uint64_t end = (op->off / GVM_CHUNK_BYTES + 1) * GVM_CHUNK_BYTES;
 	int error;
 
 	if (end > op->end)
 		end = op->end;
-	if (!op->data && !resident_has(r, c) && r->chunk[c].list == LIST_NONE) {
-		if (!entry || entry & GVM_VERSION_ZERO) {
-			op->off = end;
-			return 0;
-		}
-		if (end - op->off == GVM_CHUNK_BYTES) {
-			resident_make_zero(r, c);
-			op->off = end;
-			return 0;
-		}
-	}
-	resident_call_off(r, c);
-	if (!chunk_is_here(&r->chunk[c])) {
-		resident_bring(r, c, op->off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES);
-		if (!chunk_is_here(&r->chunk[c]))
-			return 1;
-	}
-	if (op->data) {
-		error = memory_write(r, op->data + (op->off - op->begin), op->off, end - op->off);
-		r->chunk[c].holes &= ~pages_between(op->off, end);
-	} else {
-		error = memory_zero(r, op->off, end);
-	}
-	op->off = end;
+	error = op->data ? step_write(r, op->data + (op->off - op->begin), op->off, end)
+			 : step_zero(r, op->off, end);
+	if (!error)
+		op->off = end;
 	return error;
 }
 
@@ -161,8 +196,10 @@ static int op_continue(struct resident *r, struct resident_op *op)
 	int error = 0;
 
 	while (!error && op->off < op->end) {
-		if (r->aborted || r->client_gone || worker_disk(r->w, r->inode)->failed)
+		if (r->aborted || worker_disk(r->w, r->inode)->failed)
 			error = -EIO;
+		else if (r->client_gone)
+			error = 1; /* it is done when the region is a file again */
 		else
 			error = op_step(r, op);
 	}
@@ -231,6 +268,29 @@ void resident_ops_continue(struct resident *r)
 	}
 }
 
+void resident_ops_hand_over(struct resident *r)
+{
+	struct worker *w = r->w;
+	struct resident_op *op = r->ops, *next;
+
+	r->ops = NULL;
+	for (; op; op = next) {
+		uint8_t *request = w->request;
+
+		next = op->next;
+		if (op->data) { /* which may keep the buffer that they stand in */
+			w->request = op->kept;
+			writeback_write(w, op->req, r->inode, op->data, op->begin, op->end - op->begin);
+			op->kept = w->request;
+			w->request = request;
+		} else {
+			writeback_zero(w, r->inode, op->off, op->end - op->off, op->done, op->arg);
+		}
+		free(op->kept);
+		free(op);
+	}
+}
+
 void resident_ops_fail(struct resident *r, uint64_t chunk, int error)
 {
 	struct resident_op *op = r->ops, *next;
@@ -238,7 +298,7 @@ void resident_ops_fail(struct resident *r, uint64_t chunk, int error)
 	r->ops = NULL;
 	for (; op; op = next) {
 		next = op->next;
-		if (chunk == RESIDENT_ALL_CHUNKS || op->off / GVM_CHUNK_BYTES == chunk) {
+		if (chunk == ALL_CHUNKS || op->off / GVM_CHUNK_BYTES == chunk) {
 			op_finish(r, op, error);
 			continue;
 		}
@@ -255,6 +315,7 @@ static void sync_begin(struct resident *r)
 	r->syncs_next = NULL;
 	r->sync_next = 0;
 	r->sync_error = r->aborted ? -EIO : 0;
+	r->sync_deadline_ns = r->syncs ? pool_deadline(r->w->opts) : 0;
 	for (uint64_t c = 0; r->syncs && !r->sync_error && c < r->chunks; c++)
 		if (resident_has(r, c)) {
 			r->chunk[c].sync = true;

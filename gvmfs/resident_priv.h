@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* resident_priv.h - what resident.c (how chunks come) and resident_evict.c (how they go) share. */
+/* resident_priv.h - what the files of resident.h share. */
 #ifndef GVMFS_RESIDENT_PRIV_H
 #define GVMFS_RESIDENT_PRIV_H
 
@@ -7,31 +7,98 @@
 
 #define GROUP_CHUNKS 16u /* dropped from the page tables at once: 2 MiB, one flush for all */
 
+/* ---- resident_chunk.c: a chunk and its pages */
+
 void chunk_unlist(struct resident *r, uint64_t c);
 /* Puts it at the end of a list, or at the beginning, off any other. */
 void chunk_enlist(struct resident *r, uint64_t c, enum chunk_list_id list);
 void chunk_enlist_first(struct resident *r, uint64_t c, enum chunk_list_id list);
+/* Changes the state, and what is counted by it. */
+void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state);
+
 /* The pages of a chunk that the region has: the last chunk may have fewer. */
 uint32_t chunk_pages(const struct resident *r, uint64_t c);
-/* Maps a chunk that is here, makes it RESIDENT, and wakes who waits; `page`: what faulted. */
-void chunk_show(struct resident *r, uint64_t c, unsigned page);
+/* How many pages of it take memory. */
+unsigned chunk_here(const struct resident *r, uint64_t c);
+/* Pages have come; they are no holes. */
+void chunk_fill(struct resident *r, uint64_t c, uint32_t pages);
+/* Filled pages have been punched out, or (holes false) are there again. */
+void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes);
 /* Gives the chunk's memory back: it is ABSENT. */
 void chunk_drop(struct resident *r, uint64_t c);
-/* Brings chunks that wait for room or for means to fetch, as far as there are any. */
+
+uint64_t page_address(const struct resident *r, uint64_t c, unsigned page);
+/* Calls `act` for each run of adjacent pages, until one fails. */
+int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
+		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
+		  void *arg);
+/* Maps pages that are here, in the client; does not wake. 0 or a negative errno. */
+int pages_map(struct resident *r, uint64_t c, uint32_t pages);
+void pages_wake(struct resident *r, uint64_t c, uint32_t pages);
+/* Maps a chunk that is here, makes it RESIDENT, and wakes who waits; `page`: what faulted, or
+ * GVM_NO_PAGE. Ends its eviction, if there is one. */
+void chunk_show(struct resident *r, uint64_t c, unsigned page);
+/* It is RESIDENT, the youngest. */
+void chunk_activate(struct resident *r, uint64_t c);
+
+void hash_page(const uint8_t *page, uint64_t seed, XXH128_hash_t *hash);
+/* The hashes of `pages` of `all` (one for each page of a chunk) are known from here on. */
+void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint32_t pages);
+/* Those that are known, each at its page's place. */
+void hashes_spread(const struct chunk *k, XXH128_hash_t all[GVM_CHUNK_PAGES]);
+void hashes_forget(struct resident *r, uint64_t c);
+
+/* ---- resident_fetch.c: how chunks come */
+
+/* Brings pages of a chunk in, or lets it wait for room; `page`: what is waited for, or GVM_NO_PAGE. */
+void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages);
+/* Whether the budget has room for so many pages more. */
+bool resident_has_room(const struct resident *r, unsigned pages);
+/* Lets a chunk's page wait for room, or for the means to fetch it. */
+void resident_block(struct resident *r, uint64_t c, unsigned page);
+/* A fault of a page that is not filled. */
+void resident_miss(struct resident *r, uint64_t c, unsigned page);
+/* The reader goes on as it did: fetches what it is about to want. */
+void resident_ahead(struct resident *r, uint64_t c, unsigned page);
+/* Brings what waits for room or for means to fetch, as far as there are any. */
 void blocked_continue(struct resident *r);
+/* Its GETs end now. */
+void fetches_cancel(struct resident *r);
 
-void hashes_make(const uint8_t *data, uint64_t seed, XXH128_hash_t hashes[GVM_CHUNK_PAGES]);
-void hashes_drop(struct resident *r, uint64_t c);
+/* ---- resident_evict.c: how they go */
 
-/* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
- * already: then it is active again. False: no writer has room. */
-bool eviction_start(struct resident *r, uint64_t c);
-
+/* Frees memory, sends, and lets wait what has to: after every change. */
+void resident_balance(struct resident *r);
+/* The client has dropped the page-table entries that it was asked to. */
+void zap_done(struct resident *r);
 /* If an fsync waits for the chunk: it need not any more. */
 void sync_end(struct resident *r, uint64_t c, int error);
 
-/* The client has left. When its memory is gone too, what is here is sent, and the session ends. */
-void resident_client_gone(struct resident *r);
+/* ---- resident_client.c: the client, and its end */
+
+/* 0 or a negative errno. */
+int client_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes);
+/* An ioctl on its memory failed: that is its end, or ours. */
+void client_trouble(struct resident *r, int error);
+/* It has left. When its memory is gone too, what is here is sent, and the session ends. */
+void client_left(struct resident *r);
+
+/* ---- resident_io.c: FUSE's part */
+
+/* A chunk came, or left: goes on with what waits for that. */
+void resident_ops_continue(struct resident *r);
+/* Ends the writes that wait for a chunk (ALL_CHUNKS: for any). */
+#define ALL_CHUNKS UINT64_MAX
+void resident_ops_fail(struct resident *r, uint64_t chunk, int error);
+/* The region is a file like any other: what waits is done there. */
+void resident_ops_hand_over(struct resident *r);
+void resident_syncs_check(struct resident *r);
+void resident_syncs_fail(struct resident *r, int error);
+
+/* ---- resident.c, resident_recover.c */
+
+/* Takes over what a predecessor left. */
+void resident_recover(struct resident *r);
 /* Its descriptors are not waited for any more. */
 void resident_unwatch(struct resident *r);
 void resident_close(struct resident *r);

@@ -7,9 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#define LAST_PAGE 0x7fffffffe000ull /* of a process's addresses on x86-64 */
+#define TRIES	  100000u	    /* of a call that should be tried again */
 
 /* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
 #ifndef UFFDIO_POISON
@@ -26,6 +33,7 @@ struct uffdio_poison {
 
 int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake)
 {
+	unsigned again = 0;
 	size_t done = 0;
 
 	while (done < bytes) {
@@ -42,7 +50,7 @@ int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wak
 			done += (size_t)c.copy;
 		else if (errno == EEXIST)
 			done += GVM_PAGE_BYTES;
-		else if (errno != EAGAIN)
+		else if (errno != EAGAIN || ++again > TRIES)
 			return -errno;
 	}
 	return 0;
@@ -50,6 +58,7 @@ int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wak
 
 int uffd_zero(int fd, uint64_t address, size_t bytes)
 {
+	unsigned again = 0;
 	size_t done = 0;
 
 	while (done < bytes) {
@@ -64,7 +73,7 @@ int uffd_zero(int fd, uint64_t address, size_t bytes)
 			done += (size_t)z.zeropage;
 		else if (errno == EEXIST)
 			done += GVM_PAGE_BYTES;
-		else if (errno != EAGAIN)
+		else if (errno != EAGAIN || ++again > TRIES)
 			return -errno;
 	}
 	return 0;
@@ -72,6 +81,7 @@ int uffd_zero(int fd, uint64_t address, size_t bytes)
 
 int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 {
+	unsigned again = 0;
 	size_t done = 0;
 	int r;
 
@@ -89,6 +99,8 @@ int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 		}
 		switch (errno) {
 		case EAGAIN:
+			if (++again > TRIES)
+				return -EAGAIN;
 			continue;
 		case EEXIST:
 			break;
@@ -115,6 +127,7 @@ int uffd_wake(int fd, uint64_t address, size_t bytes)
 
 int uffd_poison(int fd, uint64_t address, size_t bytes)
 {
+	unsigned again = 0;
 	size_t done = 0;
 
 	while (done < bytes) {
@@ -128,7 +141,7 @@ int uffd_poison(int fd, uint64_t address, size_t bytes)
 			done += (size_t)p.updated;
 		else if (errno == EEXIST)
 			done += GVM_PAGE_BYTES;
-		else if (errno != EAGAIN)
+		else if (errno != EAGAIN || ++again > TRIES)
 			return -errno;
 	}
 	return 0;
@@ -145,9 +158,47 @@ bool uffd_knows_poison(void)
 	return known;
 }
 
-bool uffd_registered(int fd, uint64_t address)
+bool uffd_alive(int fd)
 {
-	struct uffdio_continue c = { .range = { .start = address, .len = GVM_PAGE_BYTES } };
+	/* A page that nothing is ever mapped to: looking must not map anything. */
+	struct uffdio_continue c = { .range = { .start = LAST_PAGE, .len = GVM_PAGE_BYTES } };
 
-	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || (errno != ESRCH && errno != ENOENT);
+	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || errno != ESRCH;
+}
+
+ssize_t uffd_read(int fd, void *messages, size_t bytes)
+{
+	struct iovec iov = { .iov_base = messages, .iov_len = bytes };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL)) { /* before Linux 6.10 */
+		if (!(fcntl(fd, F_GETFL) & O_NONBLOCK) || poll(&p, 1, 0) <= 0)
+			return 0;
+		n = read(fd, messages, bytes);
+	}
+	return n > 0 ? n : 0;
+}
+
+bool uffd_is_plain(int fd)
+{
+	const unsigned long long events = UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP |
+					  UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+	static const char kind[] = "anon_inode:[userfaultfd]";
+	char path[40], line[128], target[sizeof(kind)];
+	unsigned long long features = events;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, target, sizeof(target)) != sizeof(kind) - 1 ||
+	    memcmp(target, kind, sizeof(kind) - 1))
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f) &&
+	       sscanf(line, "API: %*x:%llx", &features) != 1)
+		;
+	if (f)
+		fclose(f);
+	return !(features & events);
 }

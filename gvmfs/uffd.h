@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Fills pages from `from`, and with `wake` wakes who waits for them. */
 int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake);
@@ -26,7 +27,11 @@ int uffd_wake(int fd, uint64_t address, size_t bytes);
 /* Makes every access a memory failure (SIGBUS); for kernels that know it (6.6). */
 int uffd_poison(int fd, uint64_t address, size_t bytes);
 bool uffd_knows_poison(void);
-/* Whether this page is still mapped in the process, and registered. (If so, it may get mapped.) */
-bool uffd_registered(int fd, uint64_t address);
+/* Whether the process's memory still exists. */
+bool uffd_alive(int fd);
+/* Reads messages, never waiting, whatever became of the descriptor's flags: bytes, 0 for none. */
+ssize_t uffd_read(int fd, void *messages, size_t bytes);
+/* A userfaultfd that tells of faults and of nothing else. */
+bool uffd_is_plain(int fd);
 
 #endif

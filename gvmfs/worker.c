@@ -2,11 +2,12 @@
 /*
  * worker.c - the worker's start, its front loop, and its end.
  *
- * The loop waits in epoll for /dev/fuse, the nodes' connections, outcomes of jobs and writers. A
- * wake-up across CPUs costs more than a node's answer takes to come, so while a fetch is under way,
- * and for a moment after each request, it looks again instead of sleeping. That moment adapts: it
- * grows when looking finds something and shrinks to nothing when it does not, and is left out when
- * others compete for the CPU.
+ * The loop waits in epoll for /dev/fuse, the fast path's faults, the nodes' connections, outcomes of
+ * jobs and writers. A wake-up across CPUs costs more than a node's answer takes to come, so while a
+ * fetch is under way, and for a moment after each request, it looks again instead of sleeping. That
+ * moment adapts: it grows to what looking would have had to wait for the next event, where that is
+ * short, and shrinks to nothing where events are rare; it is left out when others compete for the
+ * CPU.
  */
 #include "worker.h"
 
@@ -26,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_MAX_NS    60000u
+#define SPIN_MAX_NS    100000u
 #define SPIN_MIN_NS    2000u
 #define PREEMPTED_NS   100000u /* no two looks are that far apart, but for another thread's turn */
 #define PREEMPTED_PAUSE_NS 20000000u
@@ -221,15 +222,24 @@ static void wait_events(struct worker *w, uint64_t due_ns)
 /* How long to look for more before sleeping. */
 struct spin {
 	uint64_t ns;
+	uint64_t since_ns;	/* when the looking began that ended in sleep; 0: it did not */
 	uint64_t not_before_ns; /* the CPU was taken from us: others need it more */
 };
 
-/* Adapts to whether something came while we would have slept. */
-static void spin_adapt(struct spin *spin, bool worth_it)
+/* Adapts to how long we had nothing to do: so long looking would have had to go on. What is longer than
+ * SPIN_MAX_NS is not worth it, and then less looking is tried. */
+static void spin_adapt(struct spin *spin)
 {
-	spin->ns = worth_it ? spin->ns * 2 : spin->ns / 2;
-	if (spin->ns > SPIN_MAX_NS)
-		spin->ns = SPIN_MAX_NS;
+	uint64_t idle_ns;
+
+	if (!spin->since_ns)
+		return;
+	idle_ns = gvm_now_ns() - spin->since_ns;
+	spin->since_ns = 0;
+	if (idle_ns < SPIN_MAX_NS && idle_ns * 5 / 4 > spin->ns)
+		spin->ns = idle_ns * 5 / 4;
+	else if (idle_ns >= SPIN_MAX_NS)
+		spin->ns /= 2;
 	if (spin->ns < SPIN_MIN_NS)
 		spin->ns = SPIN_MIN_NS;
 }
@@ -240,13 +250,13 @@ static bool is_fetching(const struct worker *w)
 }
 
 /*
- * Serves requests, faults and answers until none has come for a while (returns 0: sleep), or so many have
- * that others want a look (returns 1). -ENODEV: the mount is gone.
+ * Serves requests, faults and answers until none has come for a while (returns 0: sleep), or so many
+ * have that others want a look (returns 1). -ENODEV: the mount is gone.
  */
 static int serve_some(struct worker *w, struct spin *spin)
 {
-	uint64_t end = 0, last = 0, now;
-	unsigned found = 0, late = 0;
+	uint64_t begin = 0, last = 0, now;
+	unsigned found = 0;
 
 	while (found < SERVE_MAX) {
 		int r = serve_one(w);
@@ -259,27 +269,24 @@ static int serve_some(struct worker *w, struct spin *spin)
 			r = pool_poll(&w->pool) > 0;
 		if (r) {
 			found++;
-			late += end != 0;
-			end = 0;
+			begin = 0;
 			continue;
 		}
-		if (!found && !is_fetching(w))
-			return 0;
 		now = gvm_now_ns();
-		if (!end) {
-			if (now < spin->not_before_ns)
-				return 0;
-			end = now + spin->ns;
+		if (!begin) {
+			begin = last = now;
+			if (now < spin->not_before_ns || (!found && !is_fetching(w)))
+				break;
 		} else if (now - last > PREEMPTED_NS) {
 			/* Looking on would only spend the time slice that the next answer needs. */
 			spin->not_before_ns = now + PREEMPTED_PAUSE_NS;
 			return 0;
-		} else if (now > end) {
+		} else if (now - begin > spin->ns) {
 			break;
 		}
 		last = now;
 	}
-	spin_adapt(spin, late);
+	spin->since_ns = begin;
 	return found == SERVE_MAX;
 }
 
@@ -306,6 +313,7 @@ static void serve(struct worker *w)
 		uint64_t due = tick(w);
 
 		wait_events(w, more ? 0 : due);
+		spin_adapt(&spin);
 		more = serve_some(w, &spin);
 	}
 }

@@ -246,7 +246,7 @@ static int memory_read(struct flush *f, uint32_t *changed)
 		f->hashes[p] = XXH3_128bits_withSeed(to + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES,
 						     f->seed);
 		if (f->pages >> p & 1 &&
-		    (!f->hashes_known || !XXH128_isEqual(f->hashes[p], f->hashes_known[p])))
+		    (!(f->known >> p & 1) || !XXH128_isEqual(f->hashes[p], f->hashes_known[p])))
 			*changed |= 1u << p;
 	}
 	return 0;
@@ -260,9 +260,9 @@ static void evict_start(struct writer *wr, struct flush *f)
 	uint32_t changed;
 	int r = memory_read(f, &changed);
 
-	if (mutant("no-hash") && f->hashes_known)
-		changed = 0;
-	f->clean = !r && !changed;
+	if (mutant("no-hash"))
+		changed &= ~f->known;
+	f->clean = !r && !changed && !f->tried;
 	f->all_zero = false;
 	if (r < 0 || f->clean) {
 		flush_finish(f, r);

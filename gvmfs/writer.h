@@ -40,7 +40,8 @@ struct flush {
 	bool resident;	  /* an eviction: with */
 	int memory_fd;
 	uint64_t seed;	  /* of the hashes */
-	const XXH128_hash_t *hashes_known; /* of the pages as the node has them; NULL: not known */
+	uint32_t known;	  /* pages whose hash, as the node has them, is known: */
+	const XXH128_hash_t *hashes_known;
 	XXH128_hash_t *hashes; /* the writer fills in: of the pages that it read */
 	/* the outcome */
 	int result;

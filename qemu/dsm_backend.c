@@ -652,6 +652,14 @@ static int ready_and_go(struct ram *ram, struct region *r, int deadline_ms)
 	return expect(ram, r->sock, now_ms() + deadline_ms, GVM_ATTACH_GO, &msg, NULL);
 }
 
+/* The mapping is gone, though the process lives on. */
+static void detached_send(const struct region *r)
+{
+	struct gvm_attach_msg msg = message(GVM_ATTACH_DETACHED);
+
+	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: all the same now */
+}
+
 /* The file is back before gvmfs and the userfaultfd let go: a stray access must not see zeros. */
 static void replace_undo(struct ram *ram, struct region *r, bool helper)
 {
@@ -659,6 +667,7 @@ static void replace_undo(struct ram *ram, struct region *r, bool helper)
 
 	ram->lost = mmap(ram->host, ram->bytes, PROT_READ | PROT_WRITE, flags, ram->fd,
 			 ram->offset) == MAP_FAILED;
+	detached_send(r);
 	if (helper)
 		helper_stop(r);
 	fd_close(&r->uffd);
@@ -761,10 +770,13 @@ static int file_reopen(int fd)
 	return 0;
 }
 
+/* In the pins too, which a gvmfs that is killed before it has read the message leaves as they are. */
 static void pin_all_send(const struct region *r)
 {
 	struct gvm_attach_msg msg = message(GVM_ATTACH_PIN_ALL);
 
+	for (size_t c = 0; c < r->chunks; c++)
+		atomic_fetch_add(&r->pins[c], 1);
 	snprintf(msg.text, sizeof(msg.text), "%s", ours.pin_why);
 	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: the helper tells */
 }
@@ -1022,6 +1034,7 @@ static void region_detach(struct region *r)
 	if (mmap(r->host, r->bytes, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		say("RAM %s: cannot be taken out of the way: %s", r->name, strerror(errno));
+	detached_send(r);
 	helper_stop(r);
 	close(r->uffd);
 	fd_close(&r->file);

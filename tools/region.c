@@ -17,8 +17,6 @@
 #include <sys/xattr.h>
 
 #define LOCAL_XATTR "user.gvm.local"
-#define CHUNK_BYTES (128 * KIB)
-
 static const char help_text[] =
 	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
 	"\n"
@@ -46,7 +44,7 @@ static int local_show(const char *path)
 	printf("%s: %s may be here", path, local);
 	if (fsstats_get(text, "fast"))
 		printf(", %s is",
-		       size_text(fsstats_get(text, "resident_chunks") * CHUNK_BYTES, here));
+		       size_text(fsstats_get(text, "resident_bytes"), here));
 	printf("\n");
 	return 0;
 }

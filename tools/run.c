@@ -28,8 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES 131072u /* of the regions' statistics */
-
 static const char help_text[] =
 	"usage: gvm run --local SIZE [OPTION ...] -- QEMU [ARGUMENT ...]\n"
 	"\n"
@@ -237,7 +235,7 @@ static void say_end(const struct run *r)
 	for (unsigned i = 0; text && i < r->regions; i++)
 		fsstats_read_fd(r->region[i].fd, text[i]);
 	if (text)
-		fast_bytes = stat_sum(text, r->regions, "resident_peak_chunks") * CHUNK_BYTES;
+		fast_bytes = stat_sum(text, r->regions, "resident_peak_bytes");
 	if (text)
 		say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back "
 		    "(%s); at "

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define CHUNK_BYTES (128 * KIB)
-
 static const char help_text[] =
 	"usage: gvm stat [OPTION ...] MOUNT|REGION ...\n"
 	"\n"
@@ -94,8 +92,8 @@ static void readable_print(const char *path, const char *t)
 		     100 * ratio(GET(evictions_clean), GET(evictions)));
 	if (GET(fast))
 		line("on this host", "%s of at most %s",
-		     size_text(GET(resident_chunks) * CHUNK_BYTES, a),
-		     size_text(GET(local_chunks) * CHUNK_BYTES, b));
+		     size_text(GET(resident_bytes), a),
+		     size_text(GET(local_bytes), b));
 	line("errors", "%llu", LLU(io_errors));
 }
 

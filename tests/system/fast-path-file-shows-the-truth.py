@@ -24,11 +24,11 @@ def test(l):
     mount.budget("ram", BUDGET)
     client = Mapper(l, region)
     client.do("fill", 0, SIZE, 1)
-    wait_for("the balance is struck", lambda: mount.stats("ram")["resident_chunks"] < 64)
+    wait_for("the balance is struck", lambda: mount.stats("ram")["resident_bytes"] < BUDGET)
     before = mount.stats("ram")
     l.check(region, 0, SIZE, 1)
     after = mount.stats("ram")
-    for name in ("resident_chunks", "faults", "evictions"):
+    for name in ("resident_bytes", "faults", "evictions"):
         expect(before[name] == after[name], "reading changed %s: %d, then %d", name, before[name],
                after[name])
     client.do("fill", 0, 4 * MIB, 2)

@@ -9,7 +9,6 @@ from mapper import Mapper
 from remote import Mount, Node
 
 MIB = 1 << 20
-CHUNKS = 8  # of a MiB
 SIZE = 64 * MIB
 SMALL = 2 * MIB  # the least that there may be
 
@@ -21,22 +20,22 @@ def test(l):
     client = Mapper(l, region)
 
     def here():
-        return mount.stats("ram")["resident_chunks"]
+        return mount.stats("ram")["resident_bytes"]
 
     client.do("fill", 0, SIZE, 1)
-    expect(here() == SIZE // MIB * CHUNKS, "%d chunks are here, without a budget", here())
+    expect(here() == SIZE, "%d bytes are here, without a budget", here())
     l.run(program("gvm"), "region", "local", region, "1%")
-    wait_for("what is here has shrunk", lambda: here() <= SMALL // MIB * CHUNKS)
+    wait_for("what is here has shrunk", lambda: here() <= SMALL)
     expect(node.stats()["stored_bytes"] > SIZE // 4, "the rest is not on the node")
     client.do("check", 0, SIZE, 1)
     client.do("fill", 0, SIZE // 2, 2)
-    expect(here() <= SMALL // MIB * CHUNKS, "%d chunks are here", here())
+    expect(here() <= SMALL, "%d bytes are here", here())
     said = l.run(program("gvm"), "region", "local", region)
     expect("2 MiB" in said or "1%" in said or "655" in said, "gvm region local says %s", said)
     l.run(program("gvm"), "region", "local", region, "100%")
     client.do("check", 0, SIZE // 2, 2)
     client.do("check", SIZE // 2, SIZE // 2, 1)
-    expect(here() == SIZE // MIB * CHUNKS, "%d chunks are here, with room for all", here())
+    expect(here() == SIZE, "%d bytes are here, with room for all", here())
     client.end()
     mount.drained("ram")
     l.check(region, 0, SIZE // 2, 2)

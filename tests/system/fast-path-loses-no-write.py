@@ -31,8 +31,8 @@ def test(l):
     expect(stats["evictions_clean"] > 0, "every chunk was sent, changed or not")
     expect(stats["delta_puts"] > 0, "no chunk was sent in part")
     expect(stats["minor_faults"] > 0, "no chunk had a second chance")
-    expect(stats["resident_peak_chunks"] <= BUDGET // CHUNK, "%d chunks were here, the budget is %d",
-           stats["resident_peak_chunks"], BUDGET // CHUNK)
+    expect(stats["resident_peak_bytes"] <= BUDGET, "%d bytes were here, the budget is %d",
+           stats["resident_peak_bytes"], BUDGET)
     expect(stats.get("io_errors", 0) == 0, "there were I/O errors")
     mount.unmount()
     again = Mount(l, nodes)

@@ -19,10 +19,12 @@ SIZE = 8 * MIB
 def insists(l, region):
     """A mapper with GVM_MODE=uffd, which may fail."""
     os.mkfifo(l.path("none"))
+    pipe = os.open(l.path("none"), os.O_RDWR)
     process = l.start("insists", "python3", os.path.join(lab.HERE, "mapper.py"), region,
                       l.path("none"),
                       env={"LD_PRELOAD": program("libgvm-preload.so"), "GVM_MODE": "uffd"})
     status = process.wait(20)
+    os.close(pipe)
     os.unlink(l.path("none"))
     return status, process.log()
 

@@ -14,7 +14,6 @@ from lab import expect, features, program
 from remote import Mount, Node
 
 MIB = 1 << 20
-CHUNKS = 8  # of a MiB
 RAM = 384
 BUDGET = RAM // 4
 
@@ -38,7 +37,7 @@ def test(l):
     expect(re.search(r"^gvm: RAM .*: uffd", run.log(), re.M), "not on the fast path")
     most = 0
     while run.running():
-        most = max(most, mount.stats("guest")["resident_chunks"])
+        most = max(most, mount.stats("guest")["resident_bytes"])
         if features.fuse_resend() and mount.stats()["restarts"] < 3:
             mount.kill_worker()
         time.sleep(1)
@@ -46,9 +45,9 @@ def test(l):
     l.log("%s", "\n".join(line for line in console.splitlines() if "verdict" in line))
     mount.drained("guest")
     stats = mount.stats()
-    l.log("at most %d of %d chunks were here; %s", most, RAM * CHUNKS, stats)
-    expect(BUDGET * CHUNKS // 2 < most <= BUDGET * CHUNKS, "%d chunks were here, of a budget of %d",
-           most, BUDGET * CHUNKS)
+    l.log("at most %d of %d MiB were here; %s", most >> 20, RAM, stats)
+    expect(BUDGET * MIB // 2 < most <= BUDGET * MIB, "%d MiB were here, of a budget of %d",
+           most >> 20, BUDGET)
     for name in ("evictions", "evictions_clean", "minor_faults", "delta_puts", "prefetch_used"):
         expect(stats[name] > 0, "%s is 0", name)
 

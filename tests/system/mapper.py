@@ -7,7 +7,8 @@ a test as its guest. As a module, the test's end of it.
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
 access.py makes them), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
-`punch OFFSET BYTES` (a hole, by the file), `unmap`, `end`; answers each with a line "done N" or "N: what went wrong".
+`punch OFFSET BYTES` (a hole, by the file), `unmap`, `end`; answers each with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it
+opens the file, and when it has read a first line writes four pages of seed 5 to it before it maps.
 """
 
 import ctypes
@@ -21,7 +22,7 @@ from access import PAGE, content, differ
 class Mapper:
     """One under the preloaded library, with the fast path unless a mode says otherwise."""
 
-    def __init__(self, lab, path, mode="auto", **env):
+    def __init__(self, lab, path, mode="auto", waits=True, **env):
         from lab import program
         self.lab, self.number = lab, 0
         self.pipe_path = lab.path("commands-%d" % len(lab.processes))
@@ -30,8 +31,8 @@ class Mapper:
                                  self.pipe_path,
                                  env={"LD_PRELOAD": program("libgvm-preload.so"), "GVM_MODE": mode,
                                       **env})
-        self.process.says("^mapped")
-        self.pipe = open(self.pipe_path, "w", buffering=1)
+        self.pipe = os.fdopen(os.open(self.pipe_path, os.O_RDWR), "w", buffering=1)
+        self.process.says("^mapped" if waits else "^opened")
 
     def ask(self, *words):
         self.number += 1
@@ -82,9 +83,13 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
 def main():
     path, pipe = sys.argv[1:]
     fd = os.open(path, os.O_RDWR)
-    memory = mmap.mmap(fd, os.fstat(fd).st_size)
-    print("mapped", flush=True)
     with open(pipe) as commands:
+        if os.environ.get("WRITES_FIRST"):
+            print("opened", flush=True)
+            commands.readline()
+            os.pwrite(fd, content(0, 4 * PAGE, 5), 0)
+        memory = mmap.mmap(fd, os.fstat(fd).st_size)
+        print("mapped", flush=True)
         for number, line in enumerate(commands, 1):
             word, *numbers = line.split()
             if word == "end":

@@ -207,12 +207,20 @@ static int hear(const struct gvm_attach_msg *want)
 	return fd;
 }
 
+/* The end; before it, once there is a mapping of the memory, that this is no more. */
 static void hear_end(void)
 {
-	char byte;
+	struct gvm_attach_msg msg;
+	ssize_t n;
 
 	CHECK(arrives(SOON));
-	CHECK_EQ(recv(c.peer, &byte, 1, 0), 0);
+	n = recv(c.peer, &msg, sizeof(msg), 0);
+	if (n == sizeof(msg)) {
+		CHECK_EQ(msg.type, GVM_ATTACH_DETACHED);
+		CHECK(arrives(SOON));
+		n = recv(c.peer, &msg, sizeof(msg), 0);
+	}
+	CHECK_EQ(n, 0);
 }
 
 static void hear_hello(void)

@@ -22,7 +22,6 @@ GVM = os.path.join(BUILD, "tools/gvm")
 GVMFS = os.path.join(BUILD, "gvmfs/gvmfs")
 MEMNODE = os.path.join(BUILD, "memnode/daemon/gvm-memnode")
 MIB = 1 << 20
-CHUNK = 128 << 10
 PASSING = re.compile(r"gvm-fill: round ")  # lines that only tell of progress
 GUEST_SECONDS = 420  # after which a guest is given up
 BANNER = re.compile(rb"Linux version [0-9][\x20-\x7e]{20,200}")
@@ -161,7 +160,7 @@ class Demo:
     def resident(self):
         """The region's bytes on this host: in the fast path's memory, or in the page cache."""
         if self.fast:
-            return self.stats(self.region).get("resident_chunks", 0) * CHUNK
+            return self.stats(self.region).get("resident_bytes", 0)
         return resident_bytes(self.region)
 
     def stats(self, path=None):

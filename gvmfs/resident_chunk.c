@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_chunk.c - a chunk of resident.h, and its pages: lists, what is counted, page tables,
+ * hashes. No policy. */
+#include "log.h"
+#include "resident_priv.h"
+#include "uffd.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Lists. */
+
+void chunk_unlist(struct resident *r, uint64_t c)
+{
+	struct chunk *k = &r->chunk[c];
+	struct chunk_list *l = &r->lists[k->list];
+
+	if (k->list == LIST_NONE)
+		return;
+	*(k->prev ? &r->chunk[k->prev - 1].next : &l->head) = k->next;
+	*(k->next ? &r->chunk[k->next - 1].prev : &l->tail) = k->prev;
+	k->list = LIST_NONE;
+	k->next = k->prev = 0;
+	l->count--;
+}
+
+void chunk_enlist(struct resident *r, uint64_t c, enum chunk_list_id list)
+{
+	struct chunk *k = &r->chunk[c];
+	struct chunk_list *l = &r->lists[list];
+
+	chunk_unlist(r, c);
+	k->list = (uint8_t)list;
+	k->prev = l->tail;
+	*(l->tail ? &r->chunk[l->tail - 1].next : &l->head) = (uint32_t)c + 1;
+	l->tail = (uint32_t)c + 1;
+	l->count++;
+}
+
+void chunk_enlist_first(struct resident *r, uint64_t c, enum chunk_list_id list)
+{
+	struct chunk *k = &r->chunk[c];
+	struct chunk_list *l = &r->lists[list];
+
+	chunk_unlist(r, c);
+	k->list = (uint8_t)list;
+	k->next = l->head;
+	*(l->head ? &r->chunk[l->head - 1].prev : &l->tail) = (uint32_t)c + 1;
+	l->head = (uint32_t)c + 1;
+	l->count++;
+}
+
+void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state)
+{
+	struct chunk *k = &r->chunk[c];
+
+	r->busy += state != CHUNK_ABSENT;
+	r->busy -= k->state != CHUNK_ABSENT;
+	if (k->state == CHUNK_EVICTING)
+		r->going -= chunk_here(r, c);
+	if (state == CHUNK_EVICTING)
+		r->going += chunk_here(r, c);
+	k->state = (uint8_t)state;
+}
+
+/* Pages. */
+
+uint32_t chunk_pages(const struct resident *r, uint64_t c)
+{
+	uint64_t left = (r->bytes - c * GVM_CHUNK_BYTES) / GVM_PAGE_BYTES;
+
+	return left >= GVM_CHUNK_PAGES ? ~0u : (1u << left) - 1;
+}
+
+unsigned chunk_here(const struct resident *r, uint64_t c)
+{
+	return (unsigned)__builtin_popcount(r->mark[c].filled & ~r->chunk[c].holes &
+					    chunk_pages(r, c));
+}
+
+uint64_t page_address(const struct resident *r, uint64_t c, unsigned page)
+{
+	return r->address + c * GVM_CHUNK_BYTES + (uint64_t)page * GVM_PAGE_BYTES;
+}
+
+/* What a chunk takes has changed from `before`. */
+static void recount(struct resident *r, uint64_t c, unsigned before)
+{
+	unsigned after = chunk_here(r, c);
+
+	r->here += after;
+	r->here -= before;
+	if (r->chunk[c].state == CHUNK_EVICTING) {
+		r->going += after;
+		r->going -= before;
+	}
+	if (r->here > r->inode->resident_peak)
+		r->inode->resident_peak = r->here;
+}
+
+void chunk_fill(struct resident *r, uint64_t c, uint32_t pages)
+{
+	unsigned before = chunk_here(r, c);
+
+	journal_publish32(&r->mark[c].filled, r->mark[c].filled | pages);
+	recount(r, c, before);
+}
+
+void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes)
+{
+	unsigned before = chunk_here(r, c);
+
+	if (holes)
+		r->chunk[c].holes |= pages;
+	else
+		r->chunk[c].holes &= ~pages;
+	recount(r, c, before);
+}
+
+void chunk_drop(struct resident *r, uint64_t c)
+{
+	struct chunk *k = &r->chunk[c];
+	unsigned before;
+
+	chunk_unlist(r, c);
+	chunk_set_state(r, c, CHUNK_ABSENT);
+	before = chunk_here(r, c);
+	/* Before the pages go: one that is marked and not there counts as zero. */
+	journal_publish32(&r->mark[c].filled, 0);
+	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)(c * GVM_CHUNK_BYTES), GVM_CHUNK_BYTES) < 0)
+		log_error(worker_disk(r->w, r->inode)->rec.name, "memory cannot be given back: %s",
+			  strerror(errno));
+	hashes_forget(r, c);
+	k->holes = 0;
+	k->ahead = false;
+	recount(r, c, before);
+}
+
+int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
+		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
+		  void *arg)
+{
+	int error = 0;
+
+	while (pages && !error) {
+		unsigned first = (unsigned)__builtin_ctz(pages);
+		uint32_t rest = ~(pages >> first);
+		unsigned n = rest ? (unsigned)__builtin_ctz(rest) : GVM_CHUNK_PAGES;
+
+		error = act(r, c, first, n, arg);
+		pages &= first + n >= GVM_CHUNK_PAGES ? 0 : ~0u << (first + n);
+	}
+	return error;
+}
+
+static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	return uffd_continue(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES, arg);
+}
+
+int pages_map(struct resident *r, uint64_t c, uint32_t pages)
+{
+	unsigned holes = 0; /* that we had not been told of: they are zero now */
+
+	return for_page_runs(r, c, pages & chunk_pages(r, c), run_map, &holes);
+}
+
+static int run_wake(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	(void)arg;
+	uffd_wake(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES);
+	return 0;
+}
+
+void pages_wake(struct resident *r, uint64_t c, uint32_t pages)
+{
+	for_page_runs(r, c, pages & chunk_pages(r, c), run_wake, NULL);
+}
+
+void chunk_activate(struct resident *r, uint64_t c)
+{
+	chunk_set_state(r, c, CHUNK_RESIDENT);
+	chunk_enlist(r, c, LIST_ACTIVE);
+}
+
+void chunk_show(struct resident *r, uint64_t c, unsigned page)
+{
+	struct chunk *k = &r->chunk[c];
+	uint32_t filled = r->mark[c].filled;
+	int error;
+
+	if (k->state == CHUNK_EVICTING)
+		worker_count(r->w, r->inode, evictions_ended, 1);
+	if (k->state != CHUNK_RESIDENT)
+		chunk_activate(r, c);
+	if (page != GVM_NO_PAGE)
+		chunk_mark_holes(r, c, filled & 1u << page, false);
+	error = pages_map(r, c, filled & ~k->holes);
+	if (error)
+		client_trouble(r, error);
+	else
+		pages_wake(r, c, filled);
+}
+
+/* Hashes: an array of as many as are known, so that a chunk with few pages takes little. */
+
+void hash_page(const uint8_t *page, uint64_t seed, XXH128_hash_t *hash)
+{
+	*hash = XXH3_128bits_withSeed(page, GVM_PAGE_BYTES, seed);
+}
+
+void hashes_spread(const struct chunk *k, XXH128_hash_t all[GVM_CHUNK_PAGES])
+{
+	unsigned n = 0;
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (k->known >> p & 1)
+			all[p] = k->hashes[n++];
+}
+
+void hashes_forget(struct resident *r, uint64_t c)
+{
+	struct chunk *k = &r->chunk[c];
+
+	if (k->hashes != r->zero_hashes)
+		free(k->hashes);
+	k->hashes = NULL;
+	k->known = 0;
+}
+
+void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint32_t pages)
+{
+	struct chunk *k = &r->chunk[c];
+	uint32_t known = k->known | pages;
+	XXH128_hash_t merged[GVM_CHUNK_PAGES], *hashes;
+	unsigned n = 0;
+
+	hashes_spread(k, merged);
+	hashes = malloc((size_t)__builtin_popcount(known) * sizeof(*hashes));
+	hashes_forget(r, c);
+	if (!hashes)
+		return; /* then all of it counts as changed */
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (known >> p & 1)
+			hashes[n++] = pages >> p & 1 ? all[p] : merged[p];
+	k->hashes = hashes;
+	k->known = known;
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and what waits for
+ * room. */
+#include "log.h"
+#include "region.h"
+#include "resident_priv.h"
+#include "uffd.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body);
+static void fetch_done(struct gvm_req *req);
+
+static bool is_zero(struct resident *r, uint64_t c)
+{
+	uint64_t entry = journal_index(&r->w->journal, r->inode->nr)[c];
+
+	return !entry || entry & GVM_VERSION_ZERO;
+}
+
+/* Whether a region may have one more GET under way: each of the others, were its node dead, finds one
+ * left. */
+static bool fetch_allowed(const struct resident *r)
+{
+	const struct residents *rs = &r->w->residents;
+	unsigned without = 0;
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		without += rs->list[i] && rs->list[i] != r && !rs->list[i]->fetches;
+	return rs->fetches_left > without;
+}
+
+bool resident_has_room(const struct resident *r, unsigned pages)
+{
+	return r->here + r->coming + pages <= r->local || r->over || r->pinned;
+}
+
+static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	(void)arg;
+	return uffd_zero(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES);
+}
+
+/* The whole chunk, since nothing has to be fetched for it. */
+static void fill_with_zeros(struct resident *r, uint64_t c)
+{
+	uint32_t pages = ~r->mark[c].filled;
+	int error = for_page_runs(r, c, pages & chunk_pages(r, c), run_zero, NULL);
+
+	if (error) {
+		client_trouble(r, error);
+		return;
+	}
+	chunk_fill(r, c, pages);
+	if (pages == ~0u) {
+		r->chunk[c].hashes = r->zero_hashes;
+		r->chunk[c].known = ~0u;
+	} else {
+		hashes_learn(r, c, r->zero_hashes, pages);
+	}
+	worker_count(r->w, r->inode, zero_pages_read, (unsigned)__builtin_popcount(pages));
+	chunk_activate(r, c);
+	pages_wake(r, c, pages);
+	resident_ops_continue(r);
+}
+
+static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
+{
+	struct worker *w = r->w;
+	struct residents *rs = &w->residents;
+	struct resident_fetch *f = rs->fetches_free;
+
+	rs->fetches_free = f->next_free;
+	rs->fetches_left--;
+	rs->fetching++;
+	r->fetches++;
+	f->r = r;
+	f->chunk = c;
+	f->asked = pages & ~r->mark[c].filled;
+	f->decoded = 0;
+	f->waited = page == GVM_NO_PAGE ? 0 : 1u << page;
+	f->ahead = ahead;
+	r->coming += (unsigned)__builtin_popcount(f->asked);
+	chunk_unlist(r, c);
+	chunk_set_state(r, c, CHUNK_FILLING);
+	r->chunk[c].fetch = f;
+	f->get.req = (struct gvm_req){
+		.done = fetch_done, .arg = f, .deadline_ns = pool_deadline(w->opts)
+	};
+	f->get.on_piece = fetch_piece;
+	region_get_fields(w, r->inode, c, &f->get.what);
+	f->get.what.page_mask = f->asked;
+	f->get.what.want_page = (uint8_t)page;
+	gvm_get(worker_node(w, r->inode, c), &f->get);
+}
+
+static void fetch_free(struct resident_fetch *f)
+{
+	struct residents *rs = &f->r->w->residents;
+
+	f->r->chunk[f->chunk].fetch = NULL;
+	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
+	f->r->fetches--;
+	f->r = NULL;
+	f->next_free = rs->fetches_free;
+	rs->fetches_free = f;
+	rs->fetches_left++;
+	rs->fetching--;
+	rs->freed = true;
+}
+
+void fetches_cancel(struct resident *r)
+{
+	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
+		if (r->w->residents.fetches[i].r == r)
+			gvm_cancel(&r->w->residents.fetches[i].get.req);
+}
+
+static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	struct resident_fetch *f = arg;
+	uint32_t run = (uint32_t)(((1ull << n) - 1) << first);
+	int error = uffd_copy(r->fd[SESSION_UFFD], page_address(r, c, first),
+			      f->data + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES,
+			      (run & f->waited) != 0);
+
+	if (!error)
+		chunk_fill(r, c, run);
+	return error;
+}
+
+/* Puts what has been decoded into the client's memory. */
+static int fetch_show(struct resident_fetch *f)
+{
+	struct resident *r = f->r;
+	uint32_t pages = f->decoded & ~r->mark[f->chunk].filled & chunk_pages(r, f->chunk);
+
+	return for_page_runs(r, f->chunk, pages, run_copy, f);
+}
+
+static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body)
+{
+	struct resident_fetch *f = get->req.arg;
+	struct resident *r = f->r;
+	struct worker *w = r->w;
+	uint32_t got = 0;
+	int error = chunk_decode(w->pager.codec, head, body, &worker_disk(w, r->inode)->rec.id,
+				 f->chunk, f->asked, f->data, &got);
+
+	(void)version; /* at least what was asked for: the node saw to that */
+	if (error < 0)
+		return error;
+	f->decoded |= got & f->asked;
+	worker_count(w, r->inode, fetch_bytes, head->body_bytes);
+	worker_count(w, r->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	if (!f->ahead && !r->client_gone)
+		fetch_show(f); /* what fails here fails again in fetch_done() */
+	return 0;
+}
+
+/* Nobody can have these pages: whoever touches them gets a memory failure. */
+static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
+{
+	int error = r->poison ? 0 : -EOPNOTSUPP;
+
+	for (unsigned p = 0; !error && p < GVM_CHUNK_PAGES; p++)
+		if (pages >> p & 1)
+			error = uffd_poison(r->fd[SESSION_UFFD], page_address(r, c, p),
+					    GVM_PAGE_BYTES);
+	worker_count(r->w, r->inode, io_errors, 1);
+	if (error == -ESRCH)
+		client_left(r);
+	else if (error)
+		resident_abort(r, "a page of its memory cannot be had");
+	else
+		pages_wake(r, c, pages);
+}
+
+/* Without a fetch a chunk is what its pages make it. */
+static void fetch_over(struct resident *r, uint64_t c)
+{
+	if (r->mark[c].filled)
+		chunk_activate(r, c);
+	else
+		chunk_set_state(r, c, CHUNK_ABSENT);
+}
+
+static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int error)
+{
+	region_report(r->w, r->inode, c, "read", error);
+	fetch_over(r, c);
+	if (waited && !r->aborted)
+		pages_fail(r, c, waited);
+	error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
+	sync_end(r, c, error);
+	resident_ops_fail(r, c, error);
+}
+
+/* A chunk that was fetched ahead waits unmapped, so that its first use is noticed, and so that it is
+ * the first to go if there is none. */
+static int fetch_hide(struct resident_fetch *f)
+{
+	struct resident *r = f->r;
+	struct resident_mark *mark = &r->mark[f->chunk];
+	size_t done = 0;
+
+	journal_publish32(&mark->hidden, 1);
+	while (done < GVM_CHUNK_BYTES) {
+		ssize_t n = pwrite(r->fd[SESSION_MEMORY], f->data + done, GVM_CHUNK_BYTES - done,
+				   (off_t)(f->chunk * GVM_CHUNK_BYTES + done));
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	chunk_fill(r, f->chunk, ~0u);
+	journal_publish32(&mark->hidden, 0);
+	return 0;
+}
+
+static void fetch_hash(struct resident_fetch *f)
+{
+	XXH128_hash_t all[GVM_CHUNK_PAGES];
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (f->asked >> p & 1)
+			hash_page(f->data + p * GVM_PAGE_BYTES, f->r->seed, &all[p]);
+	hashes_learn(f->r, f->chunk, all, f->asked);
+}
+
+static void fetch_finish(struct resident_fetch *f)
+{
+	struct resident *r = f->r;
+	uint64_t c = f->chunk;
+	struct chunk *k = &r->chunk[c];
+	/* Pages that were filled meanwhile (by a hole) stay as they are. */
+	bool ahead = f->ahead && !r->mark[c].filled;
+	uint32_t asked = f->asked, waited = f->waited;
+	int error = ahead ? fetch_hide(f) : fetch_show(f);
+
+	if (error) {
+		fetch_free(f);
+		fetch_over(r, c);
+		client_trouble(r, error);
+		return;
+	}
+	/* Also who waits for a page that was not among those asked for: he faults again. */
+	if (!ahead)
+		pages_wake(r, c, asked | waited);
+	worker_count(r->w, r->inode, chunks_fetched, 1);
+	chunk_fill(r, c, asked);
+	fetch_hash(f);
+	fetch_free(f);
+	if (ahead) {
+		chunk_set_state(r, c, CHUNK_INACTIVE);
+		k->ahead = true;
+		chunk_enlist(r, c, LIST_INACTIVE);
+	} else {
+		chunk_activate(r, c);
+	}
+	resident_ops_continue(r);
+}
+
+static void fetch_done(struct gvm_req *req)
+{
+	struct resident_fetch *f = req->arg;
+	struct resident *r = f->r;
+	uint64_t c = f->chunk;
+	uint32_t lacking = f->waited & f->asked & ~r->mark[c].filled;
+	uint32_t others = f->waited & ~lacking;
+
+	if (r->client_gone) {
+		fetch_free(f);
+		fetch_over(r, c);
+	} else if (req->result < 0) {
+		fetch_free(f);
+		fetch_failed(r, c, lacking, req->result);
+		pages_wake(r, c, others);
+	} else {
+		fetch_finish(f);
+	}
+	resident_balance(r);
+}
+
+void resident_block(struct resident *r, uint64_t c, unsigned page)
+{
+	struct chunk *k = &r->chunk[c];
+
+	if (k->list == LIST_BLOCKED)
+		return;
+	k->want_page = (uint8_t)page;
+	/* One that has some pages waits as RESIDENT: where it stands now it could go. */
+	if (k->state != CHUNK_ABSENT)
+		chunk_set_state(r, c, CHUNK_RESIDENT);
+	chunk_enlist(r, c, LIST_BLOCKED);
+}
+
+void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages)
+{
+	struct chunk *k = &r->chunk[c];
+	bool zero = is_zero(r, c);
+
+	pages = zero ? ~r->mark[c].filled : pages & ~r->mark[c].filled;
+	if (!pages || k->state == CHUNK_FILLING || k->list == LIST_BLOCKED || r->client_gone ||
+	    r->aborted)
+		return;
+	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
+		worker_count(r->w, r->inode, room_waits, 1);
+		resident_block(r, c, page);
+	} else if (!zero && !fetch_allowed(r)) {
+		resident_block(r, c, page);
+	} else if (zero) {
+		fill_with_zeros(r, c);
+	} else {
+		fetch_start(r, c, page, pages, false);
+	}
+}
+
+void resident_miss(struct resident *r, uint64_t c, unsigned page)
+{
+	unsigned window = page / RESIDENT_WINDOW * RESIDENT_WINDOW;
+
+	if (r->chunk[c].state == CHUNK_EVICTING)
+		worker_count(r->w, r->inode, evictions_ended, 1);
+	/* A second place in a chunk: there will be more. */
+	resident_bring(r, c, page,
+		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
+}
+
+void blocked_continue(struct resident *r)
+{
+	while (r->lists[LIST_BLOCKED].head && !r->client_gone && !r->aborted) {
+		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
+		unsigned page = r->chunk[c].want_page;
+
+		if (!resident_has_room(r, GVM_CHUNK_PAGES) || (!is_zero(r, c) && !fetch_allowed(r)))
+			return;
+		chunk_unlist(r, c);
+		if (r->chunk[c].state != CHUNK_ABSENT)
+			chunk_activate(r, c);
+		/* Others may wait for other pages of it: they fault again. */
+		pages_wake(r, c, page == GVM_NO_PAGE ? ~0u : ~(1u << page));
+		if (page == GVM_NO_PAGE)
+			resident_bring(r, c, page, ~0u);
+		else if (r->mark[c].filled >> page & 1)
+			chunk_show(r, c, page);
+		else
+			resident_miss(r, c, page);
+	}
+}
+
+void resident_ahead(struct resident *r, uint64_t c, unsigned page)
+{
+	uint64_t ahead[READAHEAD_WINDOW];
+	unsigned n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page,
+				    GVM_CHUNK_PAGES - page, r->chunks, ahead);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
+		    is_zero(r, ahead[i]))
+			continue;
+		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_allowed(r) ||
+		    r->w->residents.fetches_left <= RESIDENT_FETCHES / 3)
+			return;
+		worker_count(r->w, r->inode, prefetched, 1);
+		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, true);
+	}
+}
