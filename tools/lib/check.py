@@ -7,6 +7,7 @@ Suites (all of them if none is named):
   sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
+  ivy        the kernel mode's coherence protocol: model check, simulator, mutants
   fuzz       codec and parsers under libFuzzer, for a bounded time
   manual     every program's --help against its man page
   system     mounts, guests, broken networks; needs root
@@ -33,7 +34,7 @@ from leftovers import Watch
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
 SANITIZED = os.path.join(TOP, "build-asan")
-SUITES = ("unit", "protocol", "fuzz", "manual", "system")
+SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system")
 UNDER_SANITIZERS = ("unit", "protocol")
 LOG_TAIL = 40  # lines shown of a failed test
 PASSED = ("OK", "EXPECTEDFAIL")

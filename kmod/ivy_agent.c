@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_agent.c - a node's own pages: what its users want, and taking rights away.
+ *
+ * What others want of a page (a copy, the page, its end) is noted, and done by ivy_settle() as soon
+ * as the page's rights are low enough: after the minimum hold, when no pin is on it, and when the
+ * environment has undone its mappings. Rights fall before the mappings are undone, never after.
+ */
+#include "ivy_impl.h"
+
+/* ---- slots ---- */
+
+struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page)
+{
+	return c->env->slot_get(c->ctx, page);
+}
+
+struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page)
+{
+	struct ivy_peer *peer = ivy_home_peer(c, page);
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (s)
+		return s;
+	s = c->env->slot_new(c->ctx, page);
+	if (s && peer)
+		peer->my_slots++;
+	return s;
+}
+
+void ivy_slot_drop(struct ivy *c, u64 page)
+{
+	struct ivy_peer *peer = ivy_home_peer(c, page);
+
+	c->env->slot_free(c->ctx, page);
+	if (peer)
+		peer->my_slots--;
+}
+
+static u32 now_us(struct ivy *c)
+{
+	return (u32)(ivy_now(c) / 1000);
+}
+
+void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right)
+{
+	s->ver = ver;
+	s->right = (u8)right;
+	s->flags = (s->flags & IVY_SLOT_PINNED) | (right == IVY_M ? IVY_SLOT_OWNER : 0);
+	s->held = now_us(c) + (u32)(c->p.hold_ns / 1000);
+}
+
+/*
+ * Microseconds left of the hold. The clock of 32 bits comes round after 71 minutes; a page that
+ * was at rest for longer may look held then, once, for no longer than a hold is.
+ */
+static u32 hold_left(struct ivy *c, const struct ivy_slot *s)
+{
+	u32 left = s->held - now_us(c);
+
+	return left <= (u32)(c->p.hold_ns / 1000) ? left : 0;
+}
+
+void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags)
+{
+	u16 home = ivy_home(c, page);
+	struct ivy_msg m = {.type = type,
+			    .flags = flags,
+			    .page = page,
+			    .ver = ver,
+			    .inc = ivy_lease_inc(c, home)};
+
+	ivy_send(c, home, &m, NULL);
+}
+
+/* ---- taking rights away ---- */
+
+/* Begins to take the rights away that are in the way. True: they are gone. */
+static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *s)
+{
+	enum ivy_right need = op->todo & ~IVY_TODO_SERVE ? IVY_I : IVY_S;
+	u32 left;
+
+	if (!s)
+		return true;
+	if (s->flags & IVY_SLOT_REVOKING)
+		return false;
+	if (s->right <= need || (IVY_MUTANT(OWNER_NOT_DOWNGRADED) && need == IVY_S))
+		return true;
+	if (s->flags & IVY_SLOT_PINNED)
+		return false;
+	left = hold_left(c, s);
+	if (left) {
+		c->env->arm_hold(c->ctx, op->page, left * 1000ull);
+		return false;
+	}
+	s->right = (u8)need;
+	if (c->env->revoke(c->ctx, op->page, need, 0))
+		return true;
+	s->flags |= IVY_SLOT_REVOKING;
+	return false;
+}
+
+static void do_serve(struct ivy *c, struct ivy_op *op, const struct ivy_slot *s)
+{
+	u8 flags = s && (s->flags & IVY_SLOT_ZERO) ? IVY_F_ZERO : IVY_F_PAGE;
+
+	/* Of another version, they have been invalidated since. */
+	if (s && s->ver == op->serve_ver)
+		ivy_cast_data(c, op->page, s->ver, flags, op->serve, op->nserve, NULL);
+	op->nserve = 0;
+}
+
+static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
+	struct ivy_msg m = {
+		.type = IVY_GRANT, .page = op->page, .ver = op->give_ver + 1, .who = op->give_who};
+
+	if (!s || s->ver != op->give_ver)
+		return;
+	if (!(op->give_flags & IVY_F_NODATA))
+		m.flags = s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE;
+	s->flags &= (u8) ~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
+	s->flags |= IVY_SLOT_GIVEN;
+	op->slot_due = ivy_now(c) + c->p.retry_ns;
+	ivy_send(c, ivy_who_node(m.who), &m, NULL);
+	if (s->flags & IVY_SLOT_ZERO) {
+		/* The next owner begins with zeros: that ends the discard as well as the home
+		 * would. */
+		op->discard = false;
+		c->env->complete(c->ctx, op->page, 0);
+	}
+	if (IVY_MUTANT(FREED_EARLY))
+		ivy_slot_drop(c, op->page);
+}
+
+static void put_send(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
+	op->slot_due = ivy_now(c) + c->p.retry_ns;
+	ivy_agent_msg(c, IVY_PUT, op->page, s->ver,
+		      s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE);
+}
+
+static void todo_run(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
+	u8 todo = op->todo;
+
+	op->todo = 0;
+	/* A discard is a write of zeros by the only owner: whoever is served now sees it. */
+	if (s && (todo & IVY_TODO_PUT) && op->discard)
+		s->flags |= IVY_SLOT_ZERO;
+	if (todo & IVY_TODO_SERVE)
+		do_serve(c, op, s);
+	if (todo & IVY_TODO_INV) {
+		if (s && s->ver <= op->inv_ver) {
+			ivy_slot_drop(c, op->page);
+			s = NULL;
+		}
+		ivy_cast_acked(c, op);
+	}
+	if (todo & IVY_TODO_GIVE) {
+		do_give(c, op, s);
+	} else if (s && (todo & IVY_TODO_PUT)) {
+		s->flags |= IVY_SLOT_PUT;
+		put_send(c, op, s);
+	} else if (todo & IVY_TODO_DROP) {
+		if (s)
+			ivy_slot_drop(c, op->page);
+		c->env->complete(c->ctx, op->page, 0);
+	}
+}
+
+void ivy_settle(struct ivy *c, u64 page)
+{
+	struct ivy_op *op = ivy_op_get(c, page);
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!op)
+		return;
+	if (op->todo && rights_low(c, op, s))
+		todo_run(c, op, s);
+	ivy_op_trim(c, op);
+}
+
+/* ---- the lease has ended ---- */
+
+static void op_end(struct ivy *c, struct ivy_op *op)
+{
+	op->todo = 0;
+	op->nserve = 0;
+	op->sent = false;
+	if (op->discard)
+		op->want = IVY_M;
+	ivy_cast_free(c, op);
+}
+
+static void slot_end(struct ivy *c, u64 page, u64 deadline)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+	bool mapped = s->right > IVY_I || (s->flags & IVY_SLOT_REVOKING);
+
+	s->right = IVY_I;
+	if (!mapped ||
+	    (c->env->revoke(c->ctx, page, IVY_I, deadline) && !(s->flags & IVY_SLOT_REVOKING))) {
+		ivy_slot_drop(c, page);
+		return;
+	}
+	s->flags |= IVY_SLOT_REVOKING | IVY_SLOT_DYING;
+}
+
+static void trim_each(struct ivy *c, struct ivy_op *op)
+{
+	ivy_op_trim(c, op);
+}
+
+u32 ivy_agent_end(struct ivy *c, u16 home, u64 deadline)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, home);
+	u64 page;
+
+	ivy_op_each(c, home, op_end);
+	for (page = 0; c->env->slot_next(c->ctx, &page); page++)
+		if (ivy_home(c, page) == home)
+			slot_end(c, page, deadline);
+	ivy_op_each(c, home, trim_each);
+	return peer->my_slots;
+}
+
+/* ---- what the environment tells ---- */
+
+void ivy_revoked(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!s || !(s->flags & IVY_SLOT_REVOKING))
+		return;
+	s->flags &= (u8)~IVY_SLOT_REVOKING;
+	if (s->flags & IVY_SLOT_DYING) {
+		ivy_slot_drop(c, page);
+		ivy_lease_revoked(c, ivy_home(c, page));
+	} else {
+		ivy_settle(c, page);
+	}
+	ivy_drain(c);
+}
+
+void ivy_unhold(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!s)
+		return;
+	s->held = now_us(c);
+	ivy_settle(c, page);
+	ivy_drain(c);
+}
+
+static void op_tick(struct ivy *c, struct ivy_op *op)
+{
+	struct ivy_slot *s = ivy_slot_get(c, op->page);
+	u64 now = ivy_now(c);
+
+	if (op->cast && now >= op->cast->due)
+		ivy_cast_flush(c, op);
+	if (op->want && !IVY_MUTANT(NO_RETRY) && (!op->sent || now >= op->due)) {
+		c->stats.retries += op->sent;
+		ivy_op_send(c, op, true);
+	}
+	if (s && (s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)) && now >= op->slot_due) {
+		c->stats.retries++;
+		if (s->flags & IVY_SLOT_PUT)
+			put_send(c, op, s);
+		else
+			ivy_agent_msg(c, IVY_ASK, op->page, s->ver, 0);
+		op->slot_due = now + c->p.retry_ns;
+	}
+	ivy_settle(c, op->page);
+}
+
+void ivy_agent_tick(struct ivy *c)
+{
+	ivy_op_each(c, IVY_NONE, op_tick);
+}
+
+static void op_fail(struct ivy *c, struct ivy_op *op)
+{
+	if (op->want)
+		ivy_op_finish(c, op, -EIO);
+	ivy_op_trim(c, op);
+}
+
+static void op_resend(struct ivy *c, struct ivy_op *op)
+{
+	op->due = op->slot_due = 0;
+	op_tick(c, op);
+}
+
+void ivy_agent_resend(struct ivy *c, u16 home, int err)
+{
+	ivy_op_each(c, home, err ? op_fail : op_resend);
+}
+
+/* ---- what the users want ---- */
+
+static bool home_gone(struct ivy *c, u64 page)
+{
+	const struct ivy_peer *peer = ivy_peer_get(c, ivy_home(c, page));
+
+	return peer && peer->my_state == IVY_LEASE_GONE;
+}
+
+int ivy_fault(struct ivy *c, u64 page, bool write)
+{
+	enum ivy_right need = write ? IVY_M : IVY_S;
+	struct ivy_slot *s;
+	struct ivy_op *op;
+
+	if (page >= c->p.pages)
+		return -EINVAL;
+	s = ivy_slot_get(c, page);
+	if (s && s->right >= need)
+		return 1;
+	if (home_gone(c, page))
+		return -EIO;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	if (op->want < need) {
+		c->stats.read_faults += !write;
+		c->stats.write_faults += write;
+		c->stats.upgrades += write && s && s->right == IVY_S;
+		ivy_op_want(c, op, need);
+	}
+	ivy_drain(c);
+	s = ivy_slot_get(c, page);
+	if (s && s->right >= need)
+		return 1;
+	op = ivy_op_get(c, page);
+	return op && op->want ? 0 : -EIO;
+}
+
+/* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
+void ivy_agent_put(struct ivy *c, struct ivy_op *op)
+{
+	op->todo |= IVY_TODO_PUT;
+	ivy_settle(c, op->page);
+}
+
+static bool slot_busy(struct ivy *c, const struct ivy_slot *s, const struct ivy_op *op)
+{
+	if (op && (op->want || op->discard || op->todo))
+		return true;
+	return s && ((s->flags & ~IVY_SLOT_OWNER) || hold_left(c, s));
+}
+
+int ivy_evict(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+	struct ivy_op *op;
+	bool owner;
+
+	if (!s)
+		return -ENOENT;
+	owner = s->flags & IVY_SLOT_OWNER;
+	if (slot_busy(c, s, ivy_op_get(c, page)) || (owner && ivy_home(c, page) == c->p.id))
+		return -EBUSY;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	c->stats.evictions++;
+	op->todo |= owner ? IVY_TODO_PUT : IVY_TODO_DROP;
+	ivy_settle(c, page);
+	ivy_drain(c);
+	return !ivy_slot_get(c, page);
+}
+
+int ivy_discard(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+	struct ivy_op *op;
+
+	if (page >= c->p.pages)
+		return -EINVAL;
+	if (home_gone(c, page))
+		return -EIO;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	if (op->want || op->discard || (op->todo & (IVY_TODO_PUT | IVY_TODO_DROP)) ||
+	    (s && (s->flags & (IVY_SLOT_PINNED | IVY_SLOT_PUT | IVY_SLOT_DYING))))
+		return -EBUSY;
+	c->stats.discards++;
+	op->discard = true;
+	/* Owned already, and nobody else has asked: it is zero as of the revocation. */
+	if (s && s->right == IVY_M && !op->todo)
+		ivy_agent_put(c, op);
+	else
+		ivy_op_want(c, op, IVY_M);
+	ivy_drain(c);
+	return 0;
+}
+
+int ivy_pin(struct ivy *c, u64 page, bool write)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+
+	if (!s || s->right < (write ? IVY_M : IVY_S) || (s->flags & IVY_SLOT_REVOKING))
+		return -EAGAIN;
+	s->flags |= IVY_SLOT_PINNED;
+	return 0;
+}
+
+void ivy_unpin(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+
+	if (!s)
+		return;
+	s->flags &= (u8)~IVY_SLOT_PINNED;
+	ivy_settle(c, page);
+	ivy_drain(c);
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_cast.c - trees of messages, so that no node talks to thousands.
+ *
+ * Down: whoever has a list of nodes to reach splits it into `fanout` parts and sends to the first
+ * of each part, which does the same with the rest of it. Copies of a page reach any number of
+ * readers so (each is a holder that serves more), and so do invalidations.
+ *
+ * Up: each node that passed an invalidation on gathers the answers and gives one to the node that
+ * it had it from. The answer lists who has answered; so a part that is missing when time is up is
+ * known to the home, which asks those again. With no memory to gather, the answers of those below
+ * go past this node.
+ *
+ * Read requests go up a tree of their own (only in large clusters), each node adding those that
+ * came while it was busy: it remembers nothing once they are passed on.
+ */
+#include "ivy_impl.h"
+
+/* For each part, its first entry and its length. */
+#define for_each_part(at, len, n, parts)                                                           \
+	for (u32 part_ = 0, at = 0, len;                                                           \
+	     part_ < (parts) && (len = ((n)-at + (parts)-part_ - 1) / ((parts)-part_), len > 0);   \
+	     at += len, part_++)
+
+static u32 parts_of(const struct ivy *c, u32 n)
+{
+	u32 least = (n + IVY_LIST_MAX - 1) / IVY_LIST_MAX;
+
+	return least > c->p.fanout ? least : c->p.fanout;
+}
+
+/*
+ * A page takes a link longer than a message takes a processor, so a copy goes to few at a time and
+ * these serve the rest: found best with 10 Gbit/s and 50 us, and flat around it.
+ */
+#define DATA_FEW   8u /* readers that are served without help */
+#define DATA_PARTS 3u
+
+static u32 data_parts(u32 n)
+{
+	u32 least = (n + IVY_LIST_MAX - 1) / IVY_LIST_MAX;
+
+	if (n <= DATA_FEW)
+		return n;
+	return least > DATA_PARTS ? least : DATA_PARTS;
+}
+
+static void list_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data)
+{
+	m->src = c->p.id;
+	m->list = c->scratch;
+	c->stats.sent++;
+	c->env->send(c->ctx, dst, m, data);
+}
+
+/* ---- copies ---- */
+
+void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
+		   const void *data)
+{
+	for_each_part(at, len, n, data_parts(n))
+	{
+		struct ivy_msg m = {.type = IVY_DATA,
+				    .flags = flags,
+				    .page = page,
+				    .ver = ver,
+				    .count = (u16)len};
+		u16 head = ivy_who_node(who[at]);
+		u32 i;
+
+		if (head == c->p.id) {
+			/* Only zeros are ever cast by a node that waits for them itself. */
+			ivy_agent_data(c, page, ver, who[at], flags, data);
+			if (len > 1)
+				ivy_cast_data(c, page, ver, flags, who + at + 1, len - 1, data);
+			continue;
+		}
+		for (i = 0; i < len; i++)
+			ivy_list_put_who(c->scratch, i, who[at + i]);
+		list_send(c, head, &m, data);
+	}
+}
+
+void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n)
+{
+	struct ivy_msg m = {.type = IVY_SERVE,
+			    .page = page,
+			    .ver = ver,
+			    .count = (u16)n,
+			    .inc = ivy_lease_its_inc(c, owner)};
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		ivy_list_put_who(c->scratch, i, who[i]);
+	list_send(c, owner, &m, NULL);
+}
+
+/* ---- invalidations, down ---- */
+
+/* The list is in c->scratch already, headed by the receiver. */
+static void inv_send(struct ivy *c, u64 page, u64 ver, u16 to, u32 n)
+{
+	struct ivy_msg m = {.type = IVY_INV,
+			    .page = page,
+			    .ver = ver,
+			    .to = to,
+			    .count = (u16)n,
+			    .list = c->scratch};
+
+	c->stats.invalidations += n;
+	list_send(c, ivy_list_id(&m, 0), &m, NULL);
+}
+
+void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n)
+{
+	for_each_part(at, len, n, parts_of(c, n))
+	{
+		u32 i;
+
+		for (i = 0; i < len; i++)
+			ivy_list_put_id(c->scratch, i, ids[at + i]);
+		inv_send(c, page, ver, to, len);
+	}
+}
+
+void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set)
+{
+	u32 n = set->n - (u32)ivy_set_has(set, c->p.id);
+	u16 id = 0;
+
+	for_each_part(at, len, n, parts_of(c, n))
+	{
+		u32 i = 0;
+
+		for (; i < len; id++) {
+			id = ivy_set_next(set, id);
+			if (id != c->p.id)
+				ivy_list_put_id(c->scratch, i++, id);
+		}
+		inv_send(c, page, ver, c->p.id, len);
+	}
+}
+
+static size_t cast_bytes(u32 n)
+{
+	return sizeof(struct ivy_cast) + sizeof(u16) * n + (n + 7) / 8;
+}
+
+static u8 *cast_bits(struct ivy_cast *cast)
+{
+	return (u8 *)(cast->ids + cast->n);
+}
+
+static struct ivy_cast *cast_make(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_op *op = ivy_op_make(c, m->page);
+	struct ivy_cast *cast;
+	u32 i;
+
+	if (!op)
+		return NULL;
+	if (op->cast)
+		ivy_cast_flush(c, op);
+	cast = ivy_alloc(c, cast_bytes(m->count));
+	if (!cast)
+		return NULL;
+	cast->ver = m->ver;
+	cast->due = ivy_now(c) + c->p.retry_ns / 2;
+	cast->to = m->to;
+	cast->n = m->count;
+	for (i = 0; i < m->count; i++)
+		cast->ids[i] = ivy_list_id(m, i);
+	op->cast = cast;
+	return cast;
+}
+
+void ivy_cast_rx_inv(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_cast *cast;
+	u32 i;
+
+	if (ivy_list_id(m, 0) != c->p.id || ivy_home(c, m->page) == c->p.id) {
+		c->stats.ignored++;
+		return;
+	}
+	if (m->count > 1) {
+		cast = cast_make(c, m);
+		for (i = 1; i < m->count; i++)
+			c->ids[i - 1] = ivy_list_id(m, i);
+		ivy_cast_inv(c, m->page, m->ver, cast ? c->p.id : m->to, c->ids, m->count - 1u);
+		if (cast && IVY_MUTANT(TREE_FORGETS)) {
+			cast->acked = cast->n;
+			__builtin_memset(cast_bits(cast), 0xff, (cast->n + 7u) / 8);
+			ivy_cast_flush(c, ivy_op_get(c, m->page));
+		}
+	}
+	ivy_agent_inv(c, m->page, m->ver, m->to);
+}
+
+/* ---- answers, up ---- */
+
+void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n)
+{
+	struct ivy_msg m = {.type = IVY_ACK, .page = page, .ver = ver, .count = (u16)n};
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		ivy_list_put_id(c->scratch, i, ids[i]);
+	if (to != c->p.id) {
+		list_send(c, to, &m, NULL);
+	} else if (n == 1) {
+		/* The ring takes no list: a node's answer to itself is `who`. */
+		m.count = 0;
+		m.who = ivy_who(ids[0], 0);
+		ivy_send(c, to, &m, NULL);
+	}
+}
+
+void ivy_cast_free(struct ivy *c, struct ivy_op *op)
+{
+	if (op->cast)
+		ivy_free(c, op->cast, cast_bytes(op->cast->n));
+	op->cast = NULL;
+}
+
+void ivy_cast_flush(struct ivy *c, struct ivy_op *op)
+{
+	struct ivy_cast *cast = op->cast;
+	u32 i, n = 0;
+
+	for (i = 0; i < cast->n; i++)
+		if (cast_bits(cast)[i / 8] >> (i % 8) & 1)
+			c->ids[n++] = cast->ids[i];
+	if (n)
+		ivy_cast_ack(c, op->page, cast->ver, cast->to, c->ids, n);
+	ivy_cast_free(c, op);
+}
+
+static void cast_mark(struct ivy_cast *cast, u16 id)
+{
+	u32 tried, i = cast->hint;
+
+	/* Answers list nodes in the order in which they were asked: the next one is at the hint. */
+	for (tried = 0; tried < cast->n; tried++, i = (i + 1) % cast->n) {
+		if (cast->ids[i] != id)
+			continue;
+		if (!(cast_bits(cast)[i / 8] >> (i % 8) & 1)) {
+			cast_bits(cast)[i / 8] |= (u8)(1u << (i % 8));
+			cast->acked++;
+		}
+		cast->hint = (u16)((i + 1) % cast->n);
+		return;
+	}
+}
+
+void ivy_cast_acked(struct ivy *c, struct ivy_op *op)
+{
+	u16 self = c->p.id;
+
+	if (!op->cast || op->cast->ver != op->inv_ver) {
+		ivy_cast_ack(c, op->page, op->inv_ver, op->inv_to, &self, 1);
+		return;
+	}
+	cast_mark(op->cast, self);
+	if (op->cast->acked == op->cast->n)
+		ivy_cast_flush(c, op);
+}
+
+void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_op *op = ivy_op_get(c, m->page);
+	u32 i;
+
+	if (op && op->cast && op->cast->ver == m->ver) {
+		for (i = 0; i < m->count; i++)
+			cast_mark(op->cast, ivy_list_id(m, i));
+		if (op->cast->acked == op->cast->n)
+			ivy_cast_flush(c, op);
+		ivy_op_trim(c, op);
+		return;
+	}
+	if (!m->count || ivy_home(c, m->page) == m->src)
+		return;
+	/* Too late for the answer that this was to be part of. */
+	for (i = 0; i < m->count; i++)
+		c->ids[i] = ivy_list_id(m, i);
+	ivy_cast_ack(c, m->page, m->ver, ivy_home(c, m->page), c->ids, m->count);
+}
+
+/* ---- read requests, up ---- */
+
+u16 ivy_relay_up(const struct ivy *c, u16 home)
+{
+	u32 n = c->p.nodes, place = (c->p.id + n - home) % n;
+
+	if (n <= c->p.relay_above || !place)
+		return home;
+	return (u16)((home + (place - 1) / c->p.fanout) % n);
+}
+
+void ivy_cast_gets(struct ivy *c, u16 dst, u64 page, u64 who, u8 flags)
+{
+	struct ivy_msg m = {.type = IVY_GETS, .flags = flags, .page = page, .count = 1};
+
+	ivy_list_put_who(c->scratch, 0, who);
+	list_send(c, dst, &m, NULL);
+}
+
+static void batch_send(struct ivy *c, const struct ivy_batch *b)
+{
+	u16 home = ivy_home(c, b->page);
+	struct ivy_msg m = {.type = IVY_GETS, .page = b->page, .count = (u16)b->n};
+	u32 i;
+
+	if (home == c->p.id) {
+		ivy_home_gets(c, b->page, b->who, b->n, false);
+		return;
+	}
+	for (i = 0; i < b->n; i++)
+		ivy_list_put_who(c->scratch, i, b->who[i]);
+	list_send(c, ivy_relay_up(c, home), &m, NULL);
+}
+
+static struct ivy_batch *batch_of(struct ivy *c, u64 page)
+{
+	struct ivy_batch *b;
+
+	for (b = c->batches; b; b = b->next)
+		if (b->page == page)
+			return b;
+	b = ivy_alloc(c, sizeof(*b));
+	if (!b)
+		return NULL;
+	b->page = page;
+	b->next = c->batches;
+	c->batches = b;
+	return b;
+}
+
+void ivy_relay_gets(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_batch *b = batch_of(c, m->page);
+	u32 i;
+
+	for (i = 0; b && i < m->count; i++) {
+		b->who[b->n++] = ivy_list_who(m, i);
+		if (b->n == IVY_LIST_MAX) {
+			batch_send(c, b);
+			b->n = 0;
+		}
+	}
+}
+
+void ivy_relay_flush(struct ivy *c)
+{
+	while (c->batches) {
+		struct ivy_batch *b = c->batches;
+
+		c->batches = b->next;
+		if (b->n)
+			batch_send(c, b);
+		ivy_free(c, b, sizeof(*b));
+	}
+}

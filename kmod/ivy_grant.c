@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_grant.c - what arrives for a node's own pages.
+ *
+ * A copy to read is taken only as the answer to the request under way (`who`) and only of a
+ * version above the request's floor: the versions whose end this node has been told, and has
+ * confirmed, since it asked. A page to write is taken as the answer, or if the version before it is
+ * here: then the home is in the middle of that very hand-over.
+ */
+#include "ivy_impl.h"
+
+static void floor_raise(struct ivy_op *op, u64 ver)
+{
+	if (op && op->want && op->floor < ver)
+		op->floor = ver;
+}
+
+static bool answers(struct ivy *c, const struct ivy_op *op, enum ivy_right right, u64 who)
+{
+	return op && op->sent && op->want == right && (op->who == who || IVY_MUTANT(ANY_ANSWER)) &&
+	       ivy_lease_live(c, ivy_home(c, op->page), false);
+}
+
+void ivy_agent_satisfy(struct ivy *c, u64 page)
+{
+	const struct ivy_slot *s = ivy_slot_get(c, page);
+	struct ivy_op *op = ivy_op_get(c, page);
+
+	if (op && op->want && !op->discard && s && s->right >= op->want) {
+		ivy_op_finish(c, op, 0);
+		ivy_op_trim(c, op);
+	}
+}
+
+/* ---- a copy to read ---- */
+
+void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data)
+{
+	struct ivy_op *op = ivy_op_get(c, page);
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!answers(c, op, IVY_S, who) || (s && (s->flags & IVY_SLOT_REVOKING)) ||
+	    (!data && !(flags & IVY_F_ZERO))) {
+		c->stats.ignored++;
+		return;
+	}
+	if (ver <= op->floor && !IVY_MUTANT(STALE_VERSION)) {
+		/*
+		 * Dead on arrival: the home took the request for answered. What this node's own
+		 * home says without a message is not asked again before the next tick: a peer that
+		 * lies about versions must not keep us here.
+		 */
+		op->due = ivy_now(c);
+		if (data)
+			ivy_op_send(c, op, true);
+		return;
+	}
+	if (!s || s->ver < ver) {
+		s = ivy_slot_make(c, page);
+		if (!s)
+			return; /* it will be asked for again */
+		c->env->install(c->ctx, page, flags & IVY_F_ZERO ? NULL : data);
+		ivy_slot_grant(c, s, ver, IVY_S);
+	}
+	ivy_agent_satisfy(c, page);
+}
+
+static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
+{
+	u64 mine = ivy_list_who(m, 0);
+	u32 i;
+
+	for (i = 1; i < m->count; i++)
+		c->readers[i - 1] = ivy_list_who(m, i);
+	/* Whether or not it is of use here: the others have to judge for themselves. */
+	if (m->count > 1)
+		ivy_cast_data(c, m->page, m->ver, m->flags, c->readers, m->count - 1u, data);
+	ivy_agent_data(c, m->page, m->ver, mine, m->flags, data);
+}
+
+/* ---- a page to write ---- */
+
+static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_slot *s, u64 ver)
+{
+	ivy_slot_grant(c, s, ver, IVY_M);
+	ivy_agent_msg(c, IVY_DONE, page, ver, 0);
+	if (op && op->discard) {
+		/* The request is met; what is left is to say that the page is zero. */
+		op->want = IVY_I;
+		op->sent = false;
+		op->floor = 0;
+		ivy_agent_put(c, op);
+		return;
+	}
+	ivy_agent_satisfy(c, page);
+	op = ivy_op_get(c, page);
+	if (op)
+		ivy_settle(c, page);
+}
+
+/* The page that this node had handed over, or was about to. */
+static void rx_back(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_slot *s = ivy_slot_get(c, m->page);
+	struct ivy_op *op = ivy_op_get(c, m->page);
+
+	if (!s || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
+		ivy_agent_msg(c, IVY_NACK, m->page, m->ver, 0);
+		return;
+	}
+	if (s->ver > m->ver || (s->flags & IVY_SLOT_REVOKING))
+		return;
+	if (s->ver == m->ver) {
+		ivy_agent_msg(c, IVY_DONE, m->page, m->ver, 0);
+		return;
+	}
+	if (s->flags & IVY_SLOT_ZERO)
+		c->env->install(c->ctx, m->page, NULL);
+	if (op)
+		op->todo = 0;
+	grant_taken(c, m->page, op, s, m->ver);
+}
+
+static void grant_refuse(struct ivy *c, const struct ivy_msg *m, struct ivy_op *op)
+{
+	/* Once that is said, nothing older may come in either: the former owner has it back. */
+	floor_raise(op, m->ver - 1);
+	if (ivy_lease_live(c, ivy_home(c, m->page), false))
+		ivy_agent_msg(c, IVY_NACK, m->page, m->ver, 0);
+}
+
+static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
+{
+	struct ivy_slot *s = ivy_slot_get(c, m->page);
+	struct ivy_op *op = ivy_op_get(c, m->page);
+	bool wanted = answers(c, op, IVY_M, m->who) && m->ver > op->floor;
+	bool follows = s && s->ver + 1 == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
+		       (s->right >= IVY_S || (s->flags & IVY_SLOT_PUT));
+	bool bytes = data || (m->flags & IVY_F_ZERO) || IVY_MUTANT(UPGRADE_WITHOUT_COPY);
+
+	if (s && s->ver == m->ver && (s->flags & IVY_SLOT_OWNER)) {
+		if (IVY_MUTANT(GRANT_TWICE) && bytes)
+			c->env->install(c->ctx, m->page, data);
+		ivy_agent_msg(c, IVY_DONE, m->page, m->ver, 0);
+		return;
+	}
+	if (s && (s->flags & IVY_SLOT_REVOKING))
+		return; /* the home will say it again */
+	if (!follows && !(wanted && (bytes || op->discard))) {
+		grant_refuse(c, m, op);
+		return;
+	}
+	if (!follows) {
+		s = ivy_slot_make(c, m->page);
+		if (!s)
+			return;
+		c->env->install(c->ctx, m->page, op->discard ? NULL : data);
+	}
+	if (op)
+		op->todo &= (u8) ~(IVY_TODO_PUT | IVY_TODO_DROP);
+	grant_taken(c, m->page, op, s, m->ver);
+}
+
+/* ---- what the home asks for ---- */
+
+void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+	struct ivy_op *op = ivy_op_get(c, page);
+
+	if (!s || s->ver != ver || !(s->flags & IVY_SLOT_OWNER))
+		return;
+	if (s->right <= IVY_S && !(s->flags & IVY_SLOT_REVOKING) && !(op && op->todo)) {
+		ivy_cast_data(c, page, ver, s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE, who,
+			      n, NULL);
+		return;
+	}
+	op = ivy_op_make(c, page);
+	if (!op)
+		return;
+	if (op->serve_ver != ver)
+		op->nserve = 0;
+	op->serve_ver = ver;
+	if (ivy_op_serve(c, op, who, n))
+		op->todo |= IVY_TODO_SERVE;
+	ivy_settle(c, page);
+}
+
+static void rx_serve(struct ivy *c, const struct ivy_msg *m)
+{
+	u32 i;
+
+	for (i = 0; i < m->count; i++)
+		c->readers[i] = ivy_list_who(m, i);
+	ivy_agent_serve(c, m->page, m->ver, c->readers, m->count);
+}
+
+static void inv_answer(struct ivy *c, struct ivy_op *op, u64 page, u64 ver, u16 to)
+{
+	u16 self = c->p.id;
+
+	if (!op) {
+		ivy_cast_ack(c, page, ver, to, &self, 1);
+		return;
+	}
+	op->inv_ver = ver;
+	op->inv_to = to;
+	ivy_cast_acked(c, op);
+	ivy_op_trim(c, op);
+}
+
+void ivy_agent_inv(struct ivy *c, u64 page, u64 ver, u16 to)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+	struct ivy_op *op = ivy_op_get(c, page);
+
+	floor_raise(op, ver);
+	if (s && s->ver == ver && (s->flags & IVY_SLOT_OWNER))
+		return; /* no home asks its owner for that */
+	if (!s || s->ver > ver || (s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
+		inv_answer(c, op, page, ver, to);
+		return;
+	}
+	op = ivy_op_make(c, page);
+	if (!op)
+		return;
+	op->inv_ver = ver;
+	op->inv_to = to;
+	op->todo |= IVY_TODO_INV;
+	if (IVY_MUTANT(ACK_BEFORE_REVOKED))
+		ivy_cast_acked(c, op);
+	ivy_settle(c, page);
+}
+
+static void rx_give(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_slot *s = ivy_slot_get(c, m->page);
+	struct ivy_op *op;
+
+	if (!s || s->ver != m->ver || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN)))
+		return;
+	op = ivy_op_make(c, m->page);
+	if (!op)
+		return;
+	op->give_ver = m->ver;
+	op->give_who = m->who;
+	op->give_flags = m->flags;
+	op->todo |= IVY_TODO_GIVE;
+	ivy_settle(c, m->page);
+}
+
+static void rx_free(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_slot *s = ivy_slot_get(c, m->page);
+	struct ivy_op *op = ivy_op_get(c, m->page);
+
+	if (!s || !(s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)) || s->ver > m->ver)
+		return;
+	ivy_slot_drop(c, m->page);
+	if (op) {
+		op->discard = false;
+		op->todo = 0;
+	}
+	c->env->complete(c->ctx, m->page, 0);
+	if (op) {
+		ivy_op_send(c, op, true);
+		ivy_op_trim(c, op);
+	}
+}
+
+static void rx_seek(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_slot *s = ivy_slot_get(c, m->page);
+	struct ivy_op *op = ivy_op_get(c, m->page);
+	u8 going = op ? op->todo & (IVY_TODO_DROP | IVY_TODO_INV) : 0;
+
+	if (s && s->ver == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
+	    ((s->flags & IVY_SLOT_OWNER) || (s->right >= IVY_S && !going))) {
+		s->flags |= IVY_SLOT_OWNER;
+		ivy_agent_msg(c, IVY_HAVE, m->page, m->ver, 0);
+		return;
+	}
+	/*
+	 * A writer that says so must not take the page any more. A reader may: it stays in the
+	 * copyset, and somebody else may have that version.
+	 */
+	if (op && op->want == IVY_M)
+		floor_raise(op, m->ver);
+	ivy_agent_msg(c, IVY_MISS, m->page, m->ver, 0);
+}
+
+static void rx_lost(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_op *op = ivy_op_get(c, m->page);
+
+	if (!op || !op->sent || op->who != m->who)
+		return;
+	ivy_op_finish(c, op, -EIO);
+	ivy_op_trim(c, op);
+}
+
+static bool from_home(struct ivy *c, const struct ivy_msg *m)
+{
+	return m->src == ivy_home(c, m->page) &&
+	       (m->inc == ivy_lease_inc(c, m->src) || IVY_MUTANT(DEAD_INCARNATION)) &&
+	       ivy_lease_live(c, m->src, false);
+}
+
+void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
+{
+	bool back = m->type == IVY_GRANT && (m->flags & IVY_F_BACK);
+
+	if (m->type == IVY_DATA) {
+		rx_data(c, m, data);
+		return;
+	}
+	if (m->type == IVY_GRANT && !back) {
+		rx_grant(c, m, data);
+		return;
+	}
+	if (!from_home(c, m)) {
+		c->stats.ignored++;
+		return;
+	}
+	if (back)
+		rx_back(c, m);
+	else if (m->type == IVY_SERVE)
+		rx_serve(c, m);
+	else if (m->type == IVY_GIVE)
+		rx_give(c, m);
+	else if (m->type == IVY_FREE)
+		rx_free(c, m);
+	else if (m->type == IVY_SEEK)
+		rx_seek(c, m);
+	else if (m->type == IVY_LOST)
+		rx_lost(c, m);
+}
+
+bool ivy_agent_keep(struct ivy *c, u64 page, u64 ver, const void *data)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+	struct ivy_op *op = ivy_op_get(c, page);
+
+	if (s && ((s->flags & IVY_SLOT_REVOKING) || (op && op->todo)))
+		return false;
+	if (!s || s->ver != ver || s->right == IVY_I) {
+		s = ivy_slot_make(c, page);
+		if (!s)
+			return false;
+		c->env->install(c->ctx, page, data);
+		ivy_slot_grant(c, s, ver, IVY_S);
+	}
+	s->flags |= IVY_SLOT_OWNER;
+	return true;
+}

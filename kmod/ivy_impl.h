@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ivy_impl.h - what the core's files share, and nobody else (but its tests) includes.
+ *
+ *	ivy.c		an instance, the dispatch of messages, time
+ *	ivy_home.c	the directory: owner and holders, reads
+ *	ivy_txn.c	the directory: writes, one at a time for each page
+ *	ivy_recover.c	the directory, when nodes are lost
+ *	ivy_agent.c	a node's own pages: faults, revocation, evictions
+ *	ivy_op.c	what goes on with a page
+ *	ivy_grant.c	what arrives for a node's own pages
+ *	ivy_cast.c	trees of messages, both ways
+ *	ivy_lease.c	who is alive
+ *	ivy_copyset.c	a set of nodes
+ *
+ * The agent never calls the home: its messages to a home on the same node go through the ring
+ * (ivy_send), which ivy_drain() empties at the end of each call from outside. The home does call
+ * the agent. So there is no recursion between the two.
+ */
+#ifndef GVM_IVY_IMPL_H
+#define GVM_IVY_IMPL_H
+
+#include "ivy.h"
+
+/*
+ * Deliberate faults for the tests: each has to be noticed by the model checker or the simulator.
+ * In the module the macro is a constant.
+ */
+enum ivy_mutant {
+	IVY_MUTANT_NONE,
+	IVY_MUTANT_ACK_BEFORE_REVOKED,	 /* an invalidation is answered before it was done */
+	IVY_MUTANT_ACKS_NOT_AWAITED,	 /* the page is handed over before all have answered */
+	IVY_MUTANT_STALE_VERSION,	 /* a copy of an invalidated version is accepted */
+	IVY_MUTANT_ANY_ANSWER,		 /* an answer to an earlier request is accepted */
+	IVY_MUTANT_NO_INVALIDATION,	 /* an upgrade leaves the other copies */
+	IVY_MUTANT_LEASE_IGNORED,	 /* a node goes on after its lease */
+	IVY_MUTANT_LOST_EARLY,		 /* a home does not wait for the lease to end */
+	IVY_MUTANT_GRANT_TWICE,		 /* a repeated grant is installed again */
+	IVY_MUTANT_HOLDER_FORGOTTEN,	 /* a reader does not enter the copyset */
+	IVY_MUTANT_FREED_EARLY,		 /* a former owner keeps nothing until it is told */
+	IVY_MUTANT_DEAD_INCARNATION,	 /* a message of a dead incarnation counts */
+	IVY_MUTANT_UPGRADE_WITHOUT_COPY, /* "I have a copy" is believed, whatever the version */
+	IVY_MUTANT_OWNER_NOT_DOWNGRADED, /* an owner goes on writing while others read */
+	IVY_MUTANT_NO_RETRY,		 /* what was lost is not asked for again */
+	IVY_MUTANT_PUT_WHILE_BUSY,	 /* a page put home is taken in the middle of a hand-over */
+	IVY_MUTANT_DONE_NOT_AWAITED,	 /* a page counts as handed over when it was sent */
+	IVY_MUTANT_TREE_FORGETS,	 /* a node of the tree answers for all below it at once */
+	IVY_MUTANTS_END
+};
+
+#ifdef IVY_MUTANTS
+extern int ivy_mutant;
+#define IVY_MUTANT(name) (ivy_mutant == IVY_MUTANT_##name)
+#else
+#define IVY_MUTANT(name) false
+#endif
+
+/* ---- ivy_copyset.c ---- */
+
+#define IVY_INLINE	 15
+#define IVY_BITMAP_WORDS (IVY_NODES_MAX / 64)
+#define IVY_BITMAP_BYTES (IVY_NODES_MAX / 8)
+
+/* A set of nodes: a few inline, or a bitmap. 40 bytes. */
+struct ivy_copyset {
+	u64 *bits; /* NULL: inline */
+	u16 n;
+	u16 in[IVY_INLINE];
+};
+
+bool ivy_set_has(const struct ivy_copyset *s, u16 node);
+int ivy_set_add(struct ivy *c, struct ivy_copyset *s, u16 node); /* 0 or -ENOMEM */
+bool ivy_set_del(struct ivy *c, struct ivy_copyset *s, u16 node);
+void ivy_set_clear(struct ivy *c, struct ivy_copyset *s);
+/* The first member that is not below `from`, or IVY_NONE. */
+u16 ivy_set_next(const struct ivy_copyset *s, u16 from);
+
+/* ---- the directory ---- */
+
+/* A page at its home, 64 bytes. */
+struct ivy_home {
+	u64 ver;		/* 0: never asked for, which is as 1 */
+	struct ivy_txn *txn;	/* the write, or the search, under way */
+	struct ivy_copyset set; /* who may have a copy of `ver`, without the owner */
+	u16 owner;		/* has the contents for certain; IVY_NONE: zero, or lost */
+	u8 lost;
+	u8 spare[5];
+};
+
+#ifndef IVY_LEAF
+#define IVY_LEAF 32u /* directory entries that are allocated together */
+#endif
+
+enum ivy_phase {
+	IVY_PH_INV,	/* copies are being dropped */
+	IVY_PH_GIVE,	/* the owner hands over */
+	IVY_PH_GRANT,	/* the home hands over: there is no owner, or it is the writer */
+	IVY_PH_BACK,	/* the former owner takes back what the writer did not take */
+	IVY_PH_CONFIRM, /* the former owner is lost: does the writer have the page? */
+	IVY_PH_SEEK,	/* the owner is lost: who has a copy? */
+};
+
+/* A request that waits for a write to end. */
+struct ivy_wait {
+	u64 who;
+	u64 have;
+};
+#define IVY_HAVE_READ (~0ull - 1) /* in `have`: it wants to read */
+
+struct ivy_txn {
+	struct ivy_txn *next, *prev; /* all of this instance's */
+	struct ivy_home *home;
+	u64 page, due;
+	u64 who; /* the writer's request */
+	u64 newver;
+	u16 seek; /* SEEK: who is being asked */
+	u8 phase;
+	bool dead;   /* the writer is lost */
+	bool nodata; /* it needs no contents */
+	u32 at, nwait, cap;
+	struct ivy_wait *wait; /* in order of arrival, from `at` up to `nwait` */
+};
+
+/* ---- the agent ---- */
+
+#define IVY_SLOT_OWNER	  0x01u
+#define IVY_SLOT_GIVEN	  0x02u /* handed over; kept until the home says FREE */
+#define IVY_SLOT_PUT	  0x04u /* on its way home; kept until FREE */
+#define IVY_SLOT_ZERO	  0x08u /* with PUT: a discard */
+#define IVY_SLOT_REVOKING 0x10u /* revoke() is not done */
+#define IVY_SLOT_PINNED	  0x20u
+#define IVY_SLOT_DYING	  0x40u /* the lease has ended: free it when revoked */
+
+/* Things to do with a page once its rights are low enough, in this order. */
+#define IVY_TODO_SERVE 0x01u
+#define IVY_TODO_INV   0x02u
+#define IVY_TODO_GIVE  0x04u
+#define IVY_TODO_PUT   0x08u
+#define IVY_TODO_DROP  0x10u
+
+/* An invalidation that this node has passed on, and whose acks it gathers. */
+struct ivy_cast {
+	u64 ver, due;
+	u16 to; /* who gets the answer */
+	u16 n, acked, hint;
+	u16 ids[]; /* own one first; then a bitmap of those acked */
+};
+
+/* What goes on with a page at this node; exists only while something does. */
+struct ivy_op {
+	struct ivy_op *next;
+	u64 page;
+	u64 floor; /* copies up to this version are refused */
+	/* The request under way. */
+	u64 who, due;
+	u8 want; /* enum ivy_right */
+	u8 sent;
+	u8 discard; /* make it zero, and put it home, once it is owned */
+	/* What others asked for. */
+	u8 todo;
+	u8 give_flags;
+	u16 inv_to;
+	u16 nserve, serve_cap;
+	u64 serve_ver, inv_ver, give_ver;
+	u64 give_who;
+	u64 slot_due; /* GIVEN, PUT: when to ask again */
+	u64 *serve;
+	struct ivy_cast *cast;
+};
+
+/* Read requests gathered on their way up, or at the home, until ivy_flush(). */
+struct ivy_batch {
+	struct ivy_batch *next;
+	u64 page;
+	u32 n;
+	u64 who[IVY_LIST_MAX];
+};
+
+/* ---- leases ---- */
+
+enum ivy_lease {
+	IVY_LEASE_NONE,
+	IVY_LEASE_JOINING,
+	IVY_LEASE_LIVE,
+	IVY_LEASE_ENDING, /* revoking */
+	IVY_LEASE_LOST,	  /* as a home sees a node */
+	IVY_LEASE_GONE,	  /* as a node sees a home that has begun anew */
+};
+
+/* What this node is to another: its guest (`my`), and its host (`its`). */
+struct ivy_peer {
+	u64 my_inc, my_end, my_sent, my_due;
+	u64 home_start; /* of the home that LEASED: it must stay the same */
+	u32 my_slots;	/* resident pages whose home that is */
+	u32 my_ops;
+	u8 my_state, its_state;
+	u64 its_inc, its_end;
+};
+
+/* The tables of an instance; the model checker has smaller ones. */
+#ifndef IVY_PEER_CHUNK
+#define IVY_PEER_CHUNK 64u
+#define IVY_BUCKETS    64u
+#define IVY_RING       32u
+#endif
+
+struct ivy {
+	const struct ivy_env *env;
+	void *ctx;
+	struct ivy_params p;
+	u16 *homes;
+	u64 txn; /* the last number used */
+	struct ivy_stats stats;
+	struct ivy_peer **peers; /* chunks, made when needed */
+	struct ivy_home **dir;	 /* leaves, made when needed */
+	u64 nleaves;
+	u32 home_index; /* of this node in homes[]; nhomes: it is none */
+	struct ivy_txn *txns;
+	struct ivy_op *ops[IVY_BUCKETS];
+	struct ivy_batch *batches;
+	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
+	u32 ring_at, ring_n;
+	u8 *scratch;  /* the list of the message being sent */
+	u64 *readers; /* those being served; IVY_LIST_MAX */
+	u16 *ids;     /* those that answer, or are to be asked; IVY_LIST_MAX */
+};
+
+/* ---- ivy.c ---- */
+static inline u64 ivy_now(const struct ivy *c)
+{
+	return c->env->now(c->ctx);
+}
+static inline void *ivy_alloc(struct ivy *c, size_t bytes)
+{
+	return c->env->alloc(c->ctx, bytes);
+}
+static inline void ivy_free(struct ivy *c, void *p, size_t bytes)
+{
+	if (p)
+		c->env->free(c->ctx, p, bytes);
+}
+/* Sends a message without a list, or puts it into the ring. `src` is filled in. */
+void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
+void ivy_drain(struct ivy *c);
+
+/* ---- ivy_cast.c ---- */
+/* Sends a copy of the page (zeros: IVY_F_ZERO) to readers, through each other. */
+void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
+		   const void *data);
+void ivy_cast_gets(struct ivy *c, u16 dst, u64 page, u64 who, u8 flags);
+/* Sends INV to ids; answers go to `to`. */
+void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
+/* The same to all of a set, but this node itself, which gets the answers. */
+void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set);
+void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n);
+void ivy_cast_rx_inv(struct ivy *c, const struct ivy_msg *m);
+void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m);
+void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
+/* This node has dropped its own copy. */
+void ivy_cast_acked(struct ivy *c, struct ivy_op *op);
+/* Answers with what there is, and ends the cast. */
+void ivy_cast_flush(struct ivy *c, struct ivy_op *op);
+void ivy_cast_free(struct ivy *c, struct ivy_op *op);
+void ivy_relay_gets(struct ivy *c, const struct ivy_msg *m);
+void ivy_relay_flush(struct ivy *c);
+/* Where a read request for that home goes from here. */
+u16 ivy_relay_up(const struct ivy *c, u16 home);
+
+/* ---- ivy_home.c ---- */
+struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make);
+void ivy_home_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
+void ivy_home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry);
+void ivy_home_serve(struct ivy *c, struct ivy_home *h, u64 page, u32 n);
+bool ivy_home_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have);
+void ivy_home_msg(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags);
+u32 ivy_home_bytes(const struct ivy_home *h);
+void ivy_home_free(struct ivy *c);
+
+/* ---- ivy_txn.c ---- */
+struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
+void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have);
+void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry);
+void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* fewer are in the set */
+void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* what its phase asks for */
+void ivy_txn_done(struct ivy *c, struct ivy_txn *t);
+void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t);
+void ivy_txn_fail(struct ivy *c, struct ivy_txn *t); /* the contents are lost */
+void ivy_txn_next(struct ivy *c, struct ivy_txn *t); /* ends it, and does what waited */
+void ivy_txn_tick(struct ivy *c);
+void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
+
+/* ---- ivy_recover.c ---- */
+void ivy_home_node_lost(struct ivy *c, u16 node);
+/* The owner is lost and copies may be left. */
+void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page);
+void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
+void ivy_home_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
+void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page);
+bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h);
+
+/* ---- ivy_op.c ---- */
+/* The page's home as another node; NULL: it is this one (or there is no memory). */
+struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
+struct ivy_op *ivy_op_get(struct ivy *c, u64 page);
+struct ivy_op *ivy_op_make(struct ivy *c, u64 page);
+void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing goes on */
+void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
+void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
+void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
+bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n);
+/* Calls each() for every op of a home (IVY_NONE: of any); each() may free the op it is given. */
+void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op));
+void ivy_op_free(struct ivy *c);
+
+/* ---- ivy_agent.c ---- */
+struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page);
+struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
+void ivy_slot_drop(struct ivy *c, u64 page);
+/* The slot has that version and right from now on, for the minimum hold. */
+void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
+void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
+/* Does what there is to do with a page, as far as its rights, pins and holds allow. */
+void ivy_settle(struct ivy *c, u64 page);
+void ivy_agent_put(struct ivy *c, struct ivy_op *op);
+void ivy_agent_tick(struct ivy *c);
+/* Ends every resident page of a home whose lease has ended. Returns how many are left. */
+u32 ivy_agent_end(struct ivy *c, u16 home, u64 deadline);
+/* Asks for everything again, or fails it, if err. */
+void ivy_agent_resend(struct ivy *c, u16 home, int err);
+
+/* ---- ivy_grant.c ---- */
+void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
+void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data);
+void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n);
+void ivy_agent_inv(struct ivy *c, u64 page, u64 ver, u16 to);
+/* Takes a page that was put home; false: not now. */
+bool ivy_agent_keep(struct ivy *c, u64 page, u64 ver, const void *data);
+/* The page may satisfy what this node waits for. */
+void ivy_agent_satisfy(struct ivy *c, u64 page);
+
+/* ---- ivy_lease.c ---- */
+struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
+struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
+/* May this node use what it has from that home? If not, asks for a lease. */
+bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
+u64 ivy_lease_inc(struct ivy *c, u16 home);
+/* At a home: is that message of a live incarnation? */
+bool ivy_lease_of(struct ivy *c, u16 node, u64 inc);
+bool ivy_lease_of_txn(struct ivy *c, u64 who);
+u64 ivy_lease_its_inc(struct ivy *c, u16 node);
+void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m);
+void ivy_lease_tick(struct ivy *c);
+void ivy_lease_revoked(struct ivy *c, u16 home);
+void ivy_lease_free(struct ivy *c);
+
+#endif

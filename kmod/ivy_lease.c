@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_lease.c - who is alive.
+ *
+ * A node has a lease from each home that it has pages of. It counts from the moment at which it
+ * sent the renewal, the home from the later one at which it came, and the node stops a margin
+ * earlier: so it has always stopped before the home gives up on it, whatever their clocks show, as
+ * long as the clocks' rates differ by less than the margin allows. Only durations are compared.
+ *
+ * A lease has an incarnation, a number that its node takes for it. After the end of a lease the
+ * node comes back with a new one, having nothing, and what still arrives of the old one is ignored.
+ * An unused lease is left to end.
+ */
+#include "ivy_impl.h"
+
+struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node)
+{
+	struct ivy_peer *chunk;
+
+	if (node >= c->p.nodes)
+		return NULL;
+	chunk = c->peers[node / IVY_PEER_CHUNK];
+	return chunk ? &chunk[node % IVY_PEER_CHUNK] : NULL;
+}
+
+struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node)
+{
+	struct ivy_peer **chunk;
+
+	if (node >= c->p.nodes)
+		return NULL;
+	chunk = &c->peers[node / IVY_PEER_CHUNK];
+	if (!*chunk)
+		*chunk = ivy_alloc(c, IVY_PEER_CHUNK * sizeof(**chunk));
+	return *chunk ? &(*chunk)[node % IVY_PEER_CHUNK] : NULL;
+}
+
+static void lease_send(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	u64 now = ivy_now(c);
+	struct ivy_msg m = {.type = IVY_LEASE, .inc = peer->my_inc, .ver = now};
+
+	/* Unless the answer comes first: one lost message must not cost a lease. */
+	peer->my_due =
+		now + (c->p.retry_ns < c->p.lease_ns / 4 ? c->p.retry_ns : c->p.lease_ns / 4);
+	ivy_send(c, home, &m, NULL);
+}
+
+static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	peer->my_state = IVY_LEASE_JOINING;
+	peer->my_inc = ++c->txn;
+	lease_send(c, home, peer);
+}
+
+/* Not renewed while it was not used, and now too old to begin anything with. */
+static bool lease_stale(struct ivy *c, const struct ivy_peer *peer)
+{
+	return peer->my_state == IVY_LEASE_LIVE && !peer->my_slots && peer->my_ops <= 1 &&
+	       ivy_now(c) + c->p.lease_ns / 4 >= peer->my_end;
+}
+
+bool ivy_lease_live(struct ivy *c, u16 home, bool ask)
+{
+	struct ivy_peer *peer;
+
+	if (home == c->p.id)
+		return true;
+	peer = ask ? ivy_peer_make(c, home) : ivy_peer_get(c, home);
+	if (!peer)
+		return false;
+	if (ask && (peer->my_state == IVY_LEASE_NONE || lease_stale(c, peer)))
+		lease_begin(c, home, peer);
+	return peer->my_state == IVY_LEASE_LIVE &&
+	       (ivy_now(c) < peer->my_end || IVY_MUTANT(LEASE_IGNORED));
+}
+
+u64 ivy_lease_inc(struct ivy *c, u16 home)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, home);
+
+	return home == c->p.id || !peer ? 0 : peer->my_inc;
+}
+
+/* ---- the node's side ---- */
+
+static void lease_ended(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	bool gone = peer->home_start == ~0ull;
+
+	peer->my_state = gone ? IVY_LEASE_GONE : IVY_LEASE_NONE;
+	if (peer->my_ops)
+		ivy_agent_resend(c, home, gone ? -EIO : 0);
+}
+
+static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	if (peer->my_slots || peer->my_ops)
+		c->stats.lease_expiries++;
+	peer->my_state = IVY_LEASE_ENDING;
+	if (!ivy_agent_end(c, home, peer->my_sent + c->p.lease_ns))
+		lease_ended(c, home, peer);
+}
+
+void ivy_lease_revoked(struct ivy *c, u16 home)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, home);
+
+	if (peer && peer->my_state == IVY_LEASE_ENDING && !peer->my_slots)
+		lease_ended(c, home, peer);
+}
+
+static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
+{
+	u64 end = m->ver + c->p.lease_ns - c->p.margin_ns;
+	bool joined = peer->my_state == IVY_LEASE_JOINING;
+
+	if (!joined && peer->my_state != IVY_LEASE_LIVE)
+		return;
+	if (peer->home_start && peer->home_start != m->who) {
+		/* The home has lost its directory: what it tells from now on is another region. */
+		peer->home_start = ~0ull;
+		lease_end(c, m->src, peer);
+		return;
+	}
+	peer->home_start = m->who;
+	/* An answer that took so long that it is worth nothing, or a time that never was. */
+	if (m->ver > ivy_now(c) || end <= ivy_now(c))
+		return;
+	if (joined || m->ver > peer->my_sent) {
+		peer->my_sent = m->ver;
+		peer->my_end = end;
+		peer->my_due = m->ver + c->p.lease_ns / 4;
+	}
+	peer->my_state = IVY_LEASE_LIVE;
+	if (joined)
+		ivy_agent_resend(c, m->src, 0);
+}
+
+static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	u64 now = ivy_now(c);
+
+	switch (peer->my_state) {
+	case IVY_LEASE_JOINING:
+		if (!peer->my_ops)
+			peer->my_state = IVY_LEASE_NONE;
+		else if (now >= peer->my_due)
+			lease_send(c, home, peer);
+		break;
+	case IVY_LEASE_LIVE:
+		if (now >= peer->my_end && !IVY_MUTANT(LEASE_IGNORED))
+			lease_end(c, home, peer);
+		else if (now >= peer->my_due && (peer->my_slots || peer->my_ops))
+			lease_send(c, home, peer);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- the home's side ---- */
+
+bool ivy_lease_of(struct ivy *c, u16 node, u64 inc)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, node);
+
+	if (node == c->p.id)
+		return true;
+	if (IVY_MUTANT(DEAD_INCARNATION))
+		return peer;
+	return peer && peer->its_state == IVY_LEASE_LIVE && peer->its_inc == inc;
+}
+
+bool ivy_lease_of_txn(struct ivy *c, u64 who)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, ivy_who_node(who));
+
+	if (ivy_who_node(who) == c->p.id)
+		return true;
+	if (IVY_MUTANT(DEAD_INCARNATION))
+		return peer;
+	return peer && peer->its_state == IVY_LEASE_LIVE && ivy_who_txn(who) > peer->its_inc;
+}
+
+u64 ivy_lease_its_inc(struct ivy *c, u16 node)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, node);
+
+	return node == c->p.id || !peer ? 0 : peer->its_inc;
+}
+
+static void node_lost(struct ivy *c, u16 node, struct ivy_peer *peer)
+{
+	peer->its_state = IVY_LEASE_LOST;
+	c->stats.lost_nodes++;
+	ivy_home_node_lost(c, node);
+}
+
+static void rx_lease(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_peer *peer = ivy_peer_make(c, m->src);
+	struct ivy_msg leased = {
+		.type = IVY_LEASED, .inc = m->inc, .ver = m->ver, .who = c->p.start};
+	struct ivy_msg fenced = {.type = IVY_FENCED, .inc = m->inc};
+
+	if (!peer || m->inc < peer->its_inc || m->src == c->p.id)
+		return;
+	if (m->inc > peer->its_inc) {
+		/* It says itself that it has nothing of its old lease any more. */
+		if (peer->its_state == IVY_LEASE_LIVE)
+			node_lost(c, m->src, peer);
+		peer->its_inc = m->inc;
+		peer->its_state = IVY_LEASE_LIVE;
+	}
+	if (peer->its_state == IVY_LEASE_LIVE)
+		peer->its_end = ivy_now(c) + c->p.lease_ns;
+	ivy_send(c, m->src, peer->its_state == IVY_LEASE_LIVE ? &leased : &fenced, NULL);
+}
+
+static void its_tick(struct ivy *c, u16 node, struct ivy_peer *peer)
+{
+	u64 end = peer->its_end - (IVY_MUTANT(LOST_EARLY) ? c->p.lease_ns / 2 : 0);
+
+	if (peer->its_state == IVY_LEASE_LIVE && ivy_now(c) >= end)
+		node_lost(c, node, peer);
+}
+
+void ivy_node_lost(struct ivy *c, u16 node)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, node);
+
+	if (peer && peer->its_state == IVY_LEASE_LIVE)
+		node_lost(c, node, peer);
+	ivy_drain(c);
+}
+
+/* ---- both ---- */
+
+void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, m->src);
+
+	if (m->type == IVY_LEASE)
+		rx_lease(c, m);
+	else if (!peer || peer->my_inc != m->inc)
+		c->stats.ignored++;
+	else if (m->type == IVY_LEASED)
+		rx_leased(c, m, peer);
+	else if (peer->my_state == IVY_LEASE_LIVE || peer->my_state == IVY_LEASE_JOINING)
+		lease_end(c, m->src, peer);
+}
+
+void ivy_lease_tick(struct ivy *c)
+{
+	u32 i, k;
+
+	for (i = 0; i * IVY_PEER_CHUNK < c->p.nodes; i++)
+		for (k = 0; c->peers[i] && k < IVY_PEER_CHUNK; k++) {
+			u16 node = (u16)(i * IVY_PEER_CHUNK + k);
+
+			my_tick(c, node, &c->peers[i][k]);
+			its_tick(c, node, &c->peers[i][k]);
+		}
+}
+
+void ivy_lease_free(struct ivy *c)
+{
+	u32 i;
+
+	for (i = 0; c->peers && i * IVY_PEER_CHUNK < c->p.nodes; i++)
+		ivy_free(c, c->peers[i], IVY_PEER_CHUNK * sizeof(**c->peers));
+}

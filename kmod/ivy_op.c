@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_op.c - what goes on with a page at this node: its request, and what others asked of it.
+ *
+ * A page at rest has none of this. A request has a number that no other request of the node ever
+ * has (`who`), and only an answer with it counts. It is sent again, under the same number, until
+ * it is answered; under a new one only when the lease under which it was made has ended.
+ */
+#include "ivy_impl.h"
+
+static struct ivy_op **bucket(struct ivy *c, u64 page)
+{
+	return &c->ops[page % IVY_BUCKETS];
+}
+
+struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page)
+{
+	u16 home = ivy_home(c, page);
+
+	return home == c->p.id ? NULL : ivy_peer_make(c, home);
+}
+
+struct ivy_op *ivy_op_get(struct ivy *c, u64 page)
+{
+	struct ivy_op *op = *bucket(c, page);
+
+	while (op && op->page != page)
+		op = op->next;
+	return op;
+}
+
+struct ivy_op *ivy_op_make(struct ivy *c, u64 page)
+{
+	struct ivy_op *op = ivy_op_get(c, page);
+	struct ivy_peer *peer;
+
+	if (op)
+		return op;
+	peer = ivy_home_peer(c, page);
+	if (!peer && ivy_home(c, page) != c->p.id)
+		return NULL;
+	op = ivy_alloc(c, sizeof(*op));
+	if (!op)
+		return NULL;
+	op->page = page;
+	op->next = *bucket(c, page);
+	*bucket(c, page) = op;
+	if (peer)
+		peer->my_ops++;
+	return op;
+}
+
+static void op_unlink(struct ivy *c, struct ivy_op *op)
+{
+	struct ivy_op **at = bucket(c, op->page);
+	struct ivy_peer *peer = ivy_home_peer(c, op->page);
+
+	while (*at != op)
+		at = &(*at)->next;
+	*at = op->next;
+	if (peer)
+		peer->my_ops--;
+	ivy_cast_free(c, op);
+	ivy_free(c, op->serve, op->serve_cap * sizeof(*op->serve));
+	ivy_free(c, op, sizeof(*op));
+}
+
+void ivy_op_trim(struct ivy *c, struct ivy_op *op)
+{
+	struct ivy_slot *s = ivy_slot_get(c, op->page);
+
+	if (op->want || op->discard || op->todo || op->cast)
+		return;
+	if (s && (s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)))
+		return; /* it has to ask until it may forget the page */
+	op_unlink(c, op);
+}
+
+/* ---- the request ---- */
+
+void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right)
+{
+	op->want = (u8)right;
+	op->sent = false;
+	ivy_op_send(c, op, false);
+}
+
+static void gets_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
+{
+	if (home == c->p.id) {
+		struct ivy_msg m = {
+			.type = IVY_GETS, .flags = flags, .page = op->page, .who = op->who};
+
+		ivy_send(c, home, &m, NULL);
+		return;
+	}
+	/* A second try does not depend on a relay. */
+	ivy_cast_gets(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
+		      flags);
+}
+
+static void getx_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
+{
+	struct ivy_msg m = {.type = IVY_GETX, .flags = flags, .page = op->page, .who = op->who};
+	const struct ivy_slot *s = ivy_slot_get(c, op->page);
+
+	if (op->discard)
+		m.ver = IVY_VER_ANY;
+	else if (s && s->right >= IVY_S)
+		m.ver = s->ver;
+	ivy_send(c, home, &m, NULL);
+}
+
+void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
+{
+	u16 home = ivy_home(c, op->page);
+	const struct ivy_slot *s = ivy_slot_get(c, op->page);
+	u8 flags = retry && op->sent ? IVY_F_RETRY : 0;
+
+	op->due = ivy_now(c) + c->p.retry_ns;
+	if (!op->want || (op->todo & IVY_TODO_PUT) || (s && (s->flags & IVY_SLOT_PUT)))
+		return; /* FREE comes first */
+	if (!ivy_lease_live(c, home, true)) {
+		op->sent = false;
+		return;
+	}
+	if (!op->sent)
+		op->who = ivy_who(c->p.id, ++c->txn);
+	op->sent = true;
+	if (op->want == IVY_S)
+		gets_send(c, op, home, flags);
+	else
+		getx_send(c, op, home, flags);
+}
+
+void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err)
+{
+	op->want = IVY_I;
+	op->sent = false;
+	op->floor = 0;
+	if (err)
+		op->discard = false;
+	c->env->complete(c->ctx, op->page, err);
+}
+
+/* ---- what others asked for ---- */
+
+bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n)
+{
+	u32 cap = op->nserve + n;
+	u64 *bigger;
+
+	if (cap > op->serve_cap) {
+		if (cap > 2u * IVY_NODES_MAX)
+			return false;
+		bigger = ivy_alloc(c, cap * sizeof(*bigger));
+		if (!bigger)
+			return false;
+		if (op->nserve)
+			__builtin_memcpy(bigger, op->serve, op->nserve * sizeof(*bigger));
+		ivy_free(c, op->serve, op->serve_cap * sizeof(*bigger));
+		op->serve = bigger;
+		op->serve_cap = (u16)cap;
+	}
+	__builtin_memcpy(op->serve + op->nserve, who, n * sizeof(*who));
+	op->nserve = (u16)(op->nserve + n);
+	return true;
+}
+
+/* ---- all of them ---- */
+
+void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op))
+{
+	u32 i;
+
+	for (i = 0; i < IVY_BUCKETS; i++) {
+		struct ivy_op *op = c->ops[i], *next;
+
+		for (; op; op = next) {
+			next = op->next;
+			if (home == IVY_NONE || ivy_home(c, op->page) == home)
+				each(c, op);
+		}
+	}
+}
+
+void ivy_op_free(struct ivy *c)
+{
+	ivy_op_each(c, IVY_NONE, op_unlink);
+}

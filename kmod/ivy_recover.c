@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_recover.c - the directory, when a node is lost.
+ *
+ * The node's lease has ended, so it has neither rights nor copies any more. It leaves all
+ * copysets, and what it was asked for need not be waited for. Where it was the owner, some holder
+ * of the same version becomes it; a home cannot be sure who has a copy, so it asks one after the
+ * other (SEEK). Where there is none, the contents are lost, and that is said.
+ */
+#include "ivy_impl.h"
+
+bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h)
+{
+	const struct ivy_peer *peer;
+
+	if (h->owner == IVY_NONE || h->owner == c->p.id)
+		return true;
+	peer = ivy_peer_get(c, h->owner);
+	return peer && peer->its_state == IVY_LEASE_LIVE;
+}
+
+void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page)
+{
+	h->owner = IVY_NONE;
+	h->lost = 1;
+	c->stats.lost_pages++;
+	c->env->lost(c->ctx, page);
+}
+
+/* ---- who has a copy? ---- */
+
+static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
+{
+	t->phase = IVY_PH_SEEK;
+	t->seek = ivy_set_next(&t->home->set, from);
+	if (t->seek != IVY_NONE) {
+		ivy_txn_send(c, t);
+		return;
+	}
+	ivy_home_lose(c, t->home, t->page);
+	ivy_txn_next(c, t);
+}
+
+void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page)
+{
+	if (!h->set.n)
+		ivy_home_lose(c, h, page);
+	else if (ivy_txn_make(c, h, page))
+		seek_from(c, h->txn, 0);
+	/* With no memory the owner stays, lost; whoever asks for the page makes us try again. */
+}
+
+void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+{
+	struct ivy_txn *t = h->txn;
+
+	if (t && t->phase == IVY_PH_SEEK && m->src == t->seek && m->ver == h->ver) {
+		h->owner = m->src;
+		ivy_set_del(c, &h->set, m->src);
+		ivy_txn_next(c, t);
+	} else if (t && t->phase == IVY_PH_CONFIRM && m->src == ivy_who_node(t->who) &&
+		   m->ver == t->newver) {
+		ivy_txn_done(c, t);
+	}
+}
+
+void ivy_home_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+{
+	struct ivy_txn *t = h->txn;
+
+	if (t && t->phase == IVY_PH_SEEK && m->src == t->seek && m->ver == h->ver)
+		seek_from(c, t, (u16)(m->src + 1));
+	else if (t && t->phase == IVY_PH_CONFIRM && m->src == ivy_who_node(t->who) &&
+		 m->ver == t->newver)
+		ivy_txn_fail(c, t);
+}
+
+/* ---- a node is lost ---- */
+
+/* The owner went in the middle of a write. */
+static void txn_owner_lost(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	if (t->phase == IVY_PH_BACK || t->dead) {
+		ivy_txn_fail(c, t);
+		return;
+	}
+	h->owner = IVY_NONE;
+	h->lost = 1;
+	if (t->phase != IVY_PH_GIVE)
+		return;
+	t->phase = t->nodata ? IVY_PH_GRANT : IVY_PH_CONFIRM;
+	ivy_txn_send(c, t);
+}
+
+static void txn_node_lost(struct ivy *c, struct ivy_txn *t, u16 node)
+{
+	struct ivy_home *h = t->home;
+
+	if (t->phase == IVY_PH_SEEK) {
+		if (t->seek == node)
+			seek_from(c, t, (u16)(node + 1));
+		return;
+	}
+	if (ivy_who_node(t->who) == node)
+		t->dead = true;
+	if (t->phase == IVY_PH_INV) {
+		if (h->owner == node) {
+			h->owner = IVY_NONE;
+			h->lost = 1;
+		}
+		ivy_txn_acked(c, t);
+	} else if (h->owner == node) {
+		txn_owner_lost(c, t);
+	} else if (t->dead) {
+		ivy_txn_cancel(c, t);
+	}
+}
+
+static void page_node_lost(struct ivy *c, struct ivy_home *h, u64 page, u16 node)
+{
+	ivy_set_del(c, &h->set, node);
+	if (h->txn)
+		txn_node_lost(c, h->txn, node);
+	else if (h->owner == node)
+		ivy_home_seek(c, h, page);
+}
+
+void ivy_home_node_lost(struct ivy *c, u16 node)
+{
+	u64 i;
+	u32 k;
+
+	for (i = 0; i < c->nleaves; i++)
+		for (k = 0; c->dir[i] && k < IVY_LEAF; k++) {
+			u64 page = (i * IVY_LEAF + k) * c->p.nhomes + c->home_index;
+
+			if (c->dir[i][k].ver)
+				page_node_lost(c, &c->dir[i][k], page, node);
+		}
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_txn.c - a write to a page, as its home sees it: one at a time for each page.
+ *
+ *	INV	everybody in the copyset drops the present version: through a tree, at once
+ *	GIVE	the owner drops its rights, keeps the contents, and sends them to the writer
+ *	(done)	the writer says so; only now is it the owner, and the former one may forget
+ *
+ * GRANT stands for GIVE where there is no owner, or where it is the writer. An invalidation once
+ * begun is never taken back, and no copy of that version is granted after it: so "I have dropped
+ * that version" stays true for ever, however late or often it is said. If the writer does not take
+ * the page, the owner that kept it takes it back (BACK), under yet another version.
+ */
+#include "ivy_impl.h"
+
+struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page)
+{
+	struct ivy_txn *t = ivy_alloc(c, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->home = h;
+	t->page = page;
+	t->next = c->txns;
+	if (t->next)
+		t->next->prev = t;
+	c->txns = t;
+	h->txn = t;
+	return t;
+}
+
+void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t)
+{
+	if (t->next)
+		t->next->prev = t->prev;
+	if (t->prev)
+		t->prev->next = t->next;
+	else
+		c->txns = t->next;
+	t->home->txn = NULL;
+	ivy_free(c, t->wait, t->cap * sizeof(*t->wait));
+	ivy_free(c, t, sizeof(*t));
+}
+
+/* ---- what waits ---- */
+
+static bool wait_grow(struct ivy *c, struct ivy_txn *t)
+{
+	u32 cap = t->cap ? t->cap * 2 : 4;
+	struct ivy_wait *bigger;
+
+	if (t->at) {
+		t->nwait -= t->at;
+		__builtin_memmove(t->wait, t->wait + t->at, t->nwait * sizeof(*t->wait));
+		t->at = 0;
+		return true;
+	}
+	if (cap > 2u * IVY_NODES_MAX)
+		return false;
+	bigger = ivy_alloc(c, cap * sizeof(*bigger));
+	if (!bigger)
+		return false;
+	if (t->nwait)
+		__builtin_memcpy(bigger, t->wait, t->nwait * sizeof(*bigger));
+	ivy_free(c, t->wait, t->cap * sizeof(*t->wait));
+	t->wait = bigger;
+	t->cap = cap;
+	return true;
+}
+
+/* What finds no room is asked for again by whoever wants it. */
+void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry)
+{
+	u32 i;
+
+	if (retry && t->who == who)
+		return;
+	for (i = t->at; retry && i < t->nwait; i++)
+		if (t->wait[i].who == who)
+			return;
+	if (t->nwait == t->cap && !wait_grow(c, t))
+		return;
+	t->wait[t->nwait++] = (struct ivy_wait){who, have};
+}
+
+/* The reads at the front, into c->readers. */
+static u32 waiting_reads(struct ivy *c, struct ivy_txn *t)
+{
+	u32 n = 0;
+
+	while (t->at < t->nwait && n < IVY_LIST_MAX && t->wait[t->at].have == IVY_HAVE_READ)
+		c->readers[n++] = t->wait[t->at++].who;
+	return n;
+}
+
+void ivy_txn_next(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	while (t->at < t->nwait) {
+		u32 n = waiting_reads(c, t);
+		struct ivy_wait w;
+
+		if (n) {
+			ivy_home_serve(c, h, t->page, n);
+			continue;
+		}
+		w = t->wait[t->at++];
+		if (!ivy_lease_of_txn(c, w.who) || !ivy_home_usable(c, h, t->page, w.who, w.have))
+			continue;
+		ivy_txn_write(c, t, w.who, w.have);
+		return;
+	}
+	ivy_txn_unlink(c, t);
+}
+
+/* ---- the phases ---- */
+
+static void inv_send(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	ivy_cast_inv_set(c, t->page, h->ver, &h->set);
+	if (ivy_set_has(&h->set, c->p.id))
+		ivy_agent_inv(c, t->page, h->ver, c->p.id);
+}
+
+void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+	u16 writer = ivy_who_node(t->who);
+	u8 flags = 0;
+
+	t->due = ivy_now(c) + c->p.retry_ns;
+	switch (t->phase) {
+	case IVY_PH_INV:
+		inv_send(c, t);
+		break;
+	case IVY_PH_GIVE:
+		flags = t->nodata ? IVY_F_NODATA : 0;
+		ivy_home_msg(c, h->owner, IVY_GIVE, t->page, h->ver, t->who, flags);
+		break;
+	case IVY_PH_GRANT:
+		flags = t->nodata || h->owner != IVY_NONE ? 0 : IVY_F_ZERO;
+		ivy_home_msg(c, writer, IVY_GRANT, t->page, t->newver, t->who, flags);
+		break;
+	case IVY_PH_BACK:
+		ivy_home_msg(c, writer, IVY_GRANT, t->page, t->newver, t->who, IVY_F_BACK);
+		break;
+	case IVY_PH_CONFIRM:
+		ivy_home_msg(c, writer, IVY_SEEK, t->page, t->newver, 0, 0);
+		break;
+	case IVY_PH_SEEK:
+		ivy_home_msg(c, t->seek, IVY_SEEK, t->page, h->ver, 0, 0);
+		break;
+	}
+}
+
+/* All copies but the owner's and the writer's are gone. */
+static void txn_give(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	t->phase = h->owner == IVY_NONE || h->owner == ivy_who_node(t->who) ? IVY_PH_GRANT
+									    : IVY_PH_GIVE;
+	if (t->dead)
+		ivy_txn_cancel(c, t);
+	else if (h->lost && !t->nodata)
+		ivy_txn_fail(c, t);
+	else
+		ivy_txn_send(c, t);
+	if (IVY_MUTANT(DONE_NOT_AWAITED) && t->home->txn == t && t->phase == IVY_PH_GIVE)
+		ivy_txn_done(c, t);
+}
+
+void ivy_txn_acked(struct ivy *c, struct ivy_txn *t)
+{
+	if (!t->home->set.n)
+		txn_give(c, t);
+}
+
+void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have)
+{
+	struct ivy_home *h = t->home;
+	bool member = ivy_set_del(c, &h->set, ivy_who_node(who)) || h->owner == ivy_who_node(who);
+
+	t->who = who;
+	t->newver = h->ver + 1;
+	t->dead = false;
+	t->nodata = have == IVY_VER_ANY || (member && have == h->ver);
+	if (IVY_MUTANT(UPGRADE_WITHOUT_COPY) && have)
+		t->nodata = true;
+	if (IVY_MUTANT(NO_INVALIDATION) && t->nodata)
+		ivy_set_clear(c, &h->set);
+	t->phase = IVY_PH_INV;
+	if (h->set.n)
+		ivy_txn_send(c, t);
+	if (IVY_MUTANT(ACKS_NOT_AWAITED))
+		ivy_set_clear(c, &h->set);
+	ivy_txn_acked(c, t);
+}
+
+/* ---- its end ---- */
+
+void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+	u16 former = h->owner, writer = ivy_who_node(t->who);
+
+	if (former != IVY_NONE && former != writer)
+		ivy_home_msg(c, former, IVY_FREE, t->page, h->ver, 0, 0);
+	h->ver = t->newver;
+	h->owner = writer;
+	h->lost = 0;
+	c->stats.grants++;
+	ivy_txn_next(c, t);
+}
+
+/* The writer is lost, or does not want the page, and nobody has a copy of the present version. */
+void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	if (h->owner == IVY_NONE && !h->lost) {
+		h->ver = t->newver; /* still zeros */
+		ivy_txn_next(c, t);
+	} else if (h->owner == IVY_NONE || h->owner == ivy_who_node(t->who)) {
+		ivy_txn_fail(c, t);
+	} else {
+		t->newver++;
+		t->who = ivy_who(h->owner, 0);
+		t->dead = false;
+		t->phase = IVY_PH_BACK;
+		ivy_txn_send(c, t);
+	}
+}
+
+void ivy_txn_fail(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	h->ver = t->newver;
+	ivy_home_lose(c, h, t->page);
+	if (!t->dead && ivy_who_txn(t->who))
+		ivy_home_msg(c, ivy_who_node(t->who), IVY_LOST, t->page, h->ver, t->who, 0);
+	ivy_txn_next(c, t);
+}
+
+void ivy_txn_tick(struct ivy *c)
+{
+	struct ivy_txn *t;
+
+	for (t = c->txns; t; t = t->next) {
+		if (ivy_now(c) < t->due || IVY_MUTANT(NO_RETRY))
+			continue;
+		c->stats.retries++;
+		ivy_txn_send(c, t);
+	}
+}

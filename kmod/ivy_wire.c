@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ivy_wire.c - the bytes of a message, and whether they are one.
+ *
+ * One row of a table says what each type may carry; ivy_msg_check() holds a message to its row.
+ */
+#include "ivy_wire.h"
+
+/* What a type carries, beyond its own set of flags. */
+#define NEEDS_LIST 0x01u /* at least one entry */
+#define NEEDS_VER  0x02u
+#define NEEDS_WHO  0x04u /* of a node of this cluster */
+#define NEEDS_BODY 0x08u /* a page, or IVY_F_ZERO */
+#define NO_PAGE_NR 0x10u /* `page` has no meaning, and is 0 */
+#define FREE_WHO   0x20u /* `who` is a number of another kind */
+
+struct rule {
+	const char *name;
+	u8 entry; /* bytes of a list entry */
+	u8 flags; /* that may be set */
+	u8 needs;
+};
+
+static const struct rule rules[IVY_TYPES] = {
+	[IVY_LEASE] = {"LEASE", 0, 0, NO_PAGE_NR},
+	[IVY_LEASED] = {"LEASED", 0, 0, NO_PAGE_NR | FREE_WHO},
+	[IVY_FENCED] = {"FENCED", 0, 0, NO_PAGE_NR},
+	[IVY_GETS] = {"GETS", 8, IVY_F_RETRY, NEEDS_LIST},
+	[IVY_GETX] = {"GETX", 0, IVY_F_RETRY, NEEDS_WHO},
+	[IVY_SERVE] = {"SERVE", 8, 0, NEEDS_LIST | NEEDS_VER},
+	[IVY_DATA] = {"DATA", 8, IVY_F_PAGE | IVY_F_ZERO, NEEDS_LIST | NEEDS_VER | NEEDS_BODY},
+	[IVY_INV] = {"INV", 2, 0, NEEDS_LIST | NEEDS_VER},
+	[IVY_ACK] = {"ACK", 2, 0, NEEDS_LIST | NEEDS_VER},
+	[IVY_GIVE] = {"GIVE", 0, IVY_F_NODATA, NEEDS_VER | NEEDS_WHO},
+	[IVY_GRANT] = {"GRANT", 0, IVY_F_PAGE | IVY_F_ZERO | IVY_F_BACK, NEEDS_VER | NEEDS_WHO},
+	[IVY_DONE] = {"DONE", 0, 0, NEEDS_VER},
+	[IVY_NACK] = {"NACK", 0, 0, NEEDS_VER},
+	[IVY_PUT] = {"PUT", 0, IVY_F_PAGE | IVY_F_ZERO, NEEDS_VER | NEEDS_BODY},
+	[IVY_FREE] = {"FREE", 0, 0, NEEDS_VER},
+	[IVY_ASK] = {"ASK", 0, 0, NEEDS_VER},
+	[IVY_SEEK] = {"SEEK", 0, 0, NEEDS_VER},
+	[IVY_HAVE] = {"HAVE", 0, 0, NEEDS_VER},
+	[IVY_MISS] = {"MISS", 0, 0, NEEDS_VER},
+	[IVY_LOST] = {"LOST", 0, 0, NEEDS_WHO},
+};
+
+static u64 load(const u8 *p, unsigned int bytes)
+{
+	u64 v = 0;
+
+	while (bytes--)
+		v = v << 8 | p[bytes];
+	return v;
+}
+
+static void store(u8 *p, u64 v, unsigned int bytes)
+{
+	for (; bytes--; v >>= 8)
+		*p++ = (u8)v;
+}
+
+static const struct rule *rule_of(u8 type)
+{
+	return type < IVY_TYPES && rules[type].name ? &rules[type] : NULL;
+}
+
+const char *ivy_type_name(u8 type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r ? r->name : "?";
+}
+
+unsigned int ivy_entry_bytes(u8 type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r ? r->entry : 0;
+}
+
+int ivy_msg_bytes(const u8 *hdr)
+{
+	const struct rule *r = rule_of(hdr[0]);
+	unsigned int count = (unsigned int)load(hdr + 6, 2);
+
+	if (!r || (hdr[1] & ~r->flags) || count > IVY_LIST_MAX || (count && !r->entry))
+		return -EBADMSG;
+	return (int)(IVY_HDR_BYTES + count * r->entry + (hdr[1] & IVY_F_PAGE ? IVY_PAGE_BYTES : 0));
+}
+
+static void header_unpack(const u8 *buf, struct ivy_msg *m)
+{
+	m->type = buf[0];
+	m->flags = buf[1];
+	m->src = (u16)load(buf + 2, 2);
+	m->to = (u16)load(buf + 4, 2);
+	m->count = (u16)load(buf + 6, 2);
+	m->page = load(buf + 8, 8);
+	m->ver = load(buf + 16, 8);
+	m->who = load(buf + 24, 8);
+	m->inc = load(buf + 32, 8);
+	m->list = m->count ? buf + IVY_HDR_BYTES : NULL;
+}
+
+static bool list_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes)
+{
+	unsigned int i;
+
+	if ((r->needs & NEEDS_LIST) && !m->count)
+		return false;
+	for (i = 0; i < m->count; i++) {
+		u16 id = r->entry == 8 ? ivy_who_node(ivy_list_who(m, i)) : ivy_list_id(m, i);
+
+		if (id >= nodes)
+			return false;
+	}
+	return true;
+}
+
+static bool fields_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes, u64 pages)
+{
+	if (m->src >= nodes || (m->type == IVY_INV ? m->to >= nodes : m->to != 0))
+		return false;
+	if ((r->needs & NO_PAGE_NR) ? m->page != 0 : m->page >= pages)
+		return false;
+	/* The two values at the end are no versions, and leave room for the next one. */
+	if ((r->needs & NEEDS_VER) && (!m->ver || m->ver >= IVY_VER_ANY - 8))
+		return false;
+	if ((r->needs & NEEDS_WHO) ? ivy_who_node(m->who) >= nodes
+				   : m->who && !(r->needs & FREE_WHO))
+		return false;
+	return true;
+}
+
+int ivy_msg_check(const u8 *buf, size_t bytes, u16 nodes, u64 pages)
+{
+	const struct rule *r;
+	struct ivy_msg m;
+	int want;
+
+	if (bytes < IVY_HDR_BYTES)
+		return -EBADMSG;
+	want = ivy_msg_bytes(buf);
+	if (want < 0 || (size_t)want != bytes)
+		return -EBADMSG;
+	header_unpack(buf, &m);
+	r = rule_of(m.type);
+	if ((r->needs & NEEDS_BODY) && !(m.flags & (IVY_F_PAGE | IVY_F_ZERO)))
+		return -EBADMSG;
+	if ((m.flags & IVY_F_PAGE) && (m.flags & (IVY_F_ZERO | IVY_F_BACK)))
+		return -EBADMSG;
+	if (!fields_ok(&m, r, nodes, pages) || !list_ok(&m, r, nodes))
+		return -EBADMSG;
+	return 0;
+}
+
+const u8 *ivy_msg_unpack(const u8 *buf, struct ivy_msg *m)
+{
+	header_unpack(buf, m);
+	if (!(m->flags & IVY_F_PAGE))
+		return NULL;
+	return buf + IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
+}
+
+size_t ivy_msg_pack(const struct ivy_msg *m, u8 *buf)
+{
+	size_t list = (size_t)m->count * ivy_entry_bytes(m->type);
+
+	store(buf, m->type, 1);
+	store(buf + 1, m->flags, 1);
+	store(buf + 2, m->src, 2);
+	store(buf + 4, m->to, 2);
+	store(buf + 6, m->count, 2);
+	store(buf + 8, m->page, 8);
+	store(buf + 16, m->ver, 8);
+	store(buf + 24, m->who, 8);
+	store(buf + 32, m->inc, 8);
+	if (list)
+		__builtin_memcpy(buf + IVY_HDR_BYTES, m->list, list);
+	return IVY_HDR_BYTES + list;
+}
+
+u16 ivy_list_id(const struct ivy_msg *m, unsigned int i)
+{
+	return (u16)load(m->list + 2 * i, 2);
+}
+
+u64 ivy_list_who(const struct ivy_msg *m, unsigned int i)
+{
+	return load(m->list + 8 * i, 8);
+}
+
+void ivy_list_put_id(u8 *list, unsigned int i, u16 id)
+{
+	store(list + 2 * i, id, 2);
+}
+
+void ivy_list_put_who(u8 *list, unsigned int i, u64 who)
+{
+	store(list + 8 * i, who, 8);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ivy_wire.h - a message of the coherence protocol, and its bytes.
+ *
+ * On the wire a message is a header of 40 bytes, then `count` list entries, then one page if the
+ * flag IVY_F_PAGE is set. Little-endian, nothing in between, no padding:
+ *
+ *	 0 type u8	1 flags u8	2 src u16	4 to u16	6 count u16
+ *	 8 page u64	16 ver u64	24 who u64	32 inc u64
+ *	40 list: count x u64 (GETS, SERVE, DATA: `who`) or count x u16 (INV, ACK: node ids)
+ *
+ * A reader of a stream takes 40 bytes, asks ivy_msg_bytes() for the length of the whole, takes the
+ * rest, has ivy_msg_check() decide, and only then calls ivy_msg_unpack(). The struct that this
+ * gives still points into the buffer for its list and its page. IVY.md says what each type means.
+ */
+#ifndef GVM_IVY_WIRE_H
+#define GVM_IVY_WIRE_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#include <linux/errno.h>
+#else
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+#endif
+
+#define IVY_NODES_MAX  10240u  /* node ids are below it */
+#define IVY_NONE       0xffffu /* no node */
+#define IVY_PAGE_BYTES 4096u
+#define IVY_HDR_BYTES  40u
+#define IVY_LIST_MAX   640u /* entries of one message's list */
+#define IVY_MSG_MAX    (IVY_HDR_BYTES + IVY_LIST_MAX * 8u + IVY_PAGE_BYTES)
+
+/* A version that no page ever has, in GETX: the old contents are not needed. */
+#define IVY_VER_ANY (~0ull)
+
+enum ivy_type {
+	IVY_LEASE = 1, /* node -> home: join, or renew the lease */
+	IVY_LEASED,    /* home -> node: done */
+	IVY_FENCED,    /* home -> node: that incarnation has been declared lost */
+	IVY_GETS,      /* node -> relay -> home: these want to read */
+	IVY_GETX,      /* node -> home: I want to write */
+	IVY_SERVE,     /* home -> owner: send your copy to these readers */
+	IVY_DATA,      /* holder -> reader: a copy to read, and who gets it from you */
+	IVY_INV,       /* home -> holder -> holder: drop your copy, and tell these */
+	IVY_ACK,       /* holder -> holder -> home: these have dropped theirs */
+	IVY_GIVE,      /* home -> owner: hand the page over */
+	IVY_GRANT,     /* owner or home -> writer: the page is yours alone */
+	IVY_DONE,      /* writer -> home: I have it */
+	IVY_NACK,      /* writer -> home: I do not want it */
+	IVY_PUT,       /* owner -> home: keep it for me */
+	IVY_FREE,      /* home -> former owner: nobody needs what you kept */
+	IVY_ASK,       /* former owner -> home: may I free what I kept? */
+	IVY_SEEK,      /* home -> holder: have you this version? Then you own it */
+	IVY_HAVE,      /* holder -> home: yes */
+	IVY_MISS,      /* holder -> home: no */
+	IVY_LOST,      /* home -> node: the contents went with another node */
+	IVY_TYPES
+};
+
+#define IVY_F_PAGE   0x01u /* a page of bytes follows the list */
+#define IVY_F_ZERO   0x02u /* the page is all zeros; no bytes follow */
+#define IVY_F_NODATA 0x04u /* GIVE: the writer needs no bytes */
+#define IVY_F_BACK   0x08u /* GRANT: the writer that you gave it to is gone; take it again */
+#define IVY_F_RETRY  0x10u /* a request that has been sent before */
+
+/* `who` names one request of one node for all time: the id above, a number of its own below. */
+#define IVY_TXN_BITS 48
+#define IVY_TXN_MAX  ((1ull << IVY_TXN_BITS) - 1)
+
+static inline u64 ivy_who(u16 node, u64 txn)
+{
+	return (u64)node << IVY_TXN_BITS | (txn & IVY_TXN_MAX);
+}
+
+static inline u16 ivy_who_node(u64 who)
+{
+	return (u16)(who >> IVY_TXN_BITS);
+}
+
+static inline u64 ivy_who_txn(u64 who)
+{
+	return who & IVY_TXN_MAX;
+}
+
+/* A message in the host's own form. `list` is still as on the wire: ivy_list_*() read it. */
+struct ivy_msg {
+	u8 type, flags;
+	u16 src;   /* who sent this message: the transport has made sure of it */
+	u16 to;	   /* INV: where the ACK goes; else 0 */
+	u16 count; /* entries of the list */
+	u64 page, ver, who, inc;
+	const u8 *list;
+};
+
+/* Bytes of one list entry of a message of that type; 0: such a message has no list. */
+unsigned int ivy_entry_bytes(u8 type);
+
+/* The whole length of the message that these IVY_HDR_BYTES begin, or -EBADMSG. */
+int ivy_msg_bytes(const u8 *hdr);
+
+/*
+ * Whether `bytes` at `buf` are one well-formed message of a cluster of `nodes` and a region of
+ * `pages`: length, type, flags, ids and ranges. The one gate: 0, or -EBADMSG, and then the
+ * connection is to be closed. `src` is not compared with the peer: the transport does that.
+ */
+int ivy_msg_check(const u8 *buf, size_t bytes, u16 nodes, u64 pages);
+
+/* Takes a checked message apart. Returns where its page is, or NULL if it has none. */
+const u8 *ivy_msg_unpack(const u8 *buf, struct ivy_msg *m);
+
+/* Writes header and list (not the page) to `buf`, which has room for both; returns the bytes. */
+size_t ivy_msg_pack(const struct ivy_msg *m, u8 *buf);
+
+u16 ivy_list_id(const struct ivy_msg *m, unsigned int i);  /* INV, ACK */
+u64 ivy_list_who(const struct ivy_msg *m, unsigned int i); /* GETS, SERVE, DATA */
+void ivy_list_put_id(u8 *list, unsigned int i, u16 id);
+void ivy_list_put_who(u8 *list, unsigned int i, u64 who);
+
+/* For logs and traces. */
+const char *ivy_type_name(u8 type);
+
+#endif

@@ -1,0 +1,676 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* net.c - the clock, the processors, the links, and how they fail. */
+#include "net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_BYTES 78u /* Ethernet, IP and TCP around a message */
+#define KEPT	    4	/* messages that a connection can repeat */
+
+struct net_packet {
+	struct net_packet *next;
+	u32 hop, epoch;
+	u64 seq;
+	u16 from;
+	u32 bytes;
+	u64 value;
+	u8 wire[]; /* header and list */
+};
+
+/* One direction of a connection; only with faults. */
+struct way {
+	u64 sent, cut; /* messages; those of an old epoch from `cut` on are lost */
+	u64 arrives;   /* the last one */
+	u32 epoch;
+	struct net_packet *kept[KEPT];
+};
+
+enum kind { ARRIVE, WORK, REVOKED, UNHOLD, CALL, TICK, RESET };
+
+struct event {
+	u64 t, seq;
+	u8 kind;
+	u16 node;
+	u32 page;
+	void *p;
+};
+
+struct net_node *net_nodes;
+struct net_totals net_totals;
+u64 net_now;
+void (*net_answered)(struct net_node *n, u32 page, bool lost);
+
+static struct net_config config;
+static struct way *ways;
+static struct event *heap;
+static size_t heap_n, heap_cap;
+static u64 event_seq, random_state;
+static u64 *newest;
+static bool *forgiven; /* a node was lost: an older value may have come back */
+static bool *zeroed;   /* discarded, and perhaps not written since */
+static u64 active;     /* events that are not ticks or resets */
+
+u64 net_random(u64 below)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (random_state >> 11) % below;
+}
+
+static void bad(const char *what, u64 page)
+{
+	fprintf(stderr, "%s: page %llu at %llu ns\n", what, (unsigned long long)page,
+		(unsigned long long)net_now);
+	exit(1);
+}
+
+/* ---- events ---- */
+
+static bool earlier(const struct event *a, const struct event *b)
+{
+	return a->t < b->t || (a->t == b->t && a->seq < b->seq);
+}
+
+static void event_add(u64 t, enum kind kind, u16 node, u32 page, void *p)
+{
+	struct event e = {t, event_seq++, (u8)kind, node, page, p};
+	size_t i;
+
+	if (heap_n == heap_cap) {
+		heap_cap = heap_cap ? 2 * heap_cap : 65536;
+		heap = realloc(heap, heap_cap * sizeof(*heap));
+	}
+	active += kind < TICK;
+	for (i = heap_n++; i && earlier(&e, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+		heap[i] = heap[(i - 1) / 2];
+	heap[i] = e;
+}
+
+static struct event event_take(void)
+{
+	struct event first = heap[0], last = heap[--heap_n];
+	size_t i = 0, k;
+
+	while ((k = 2 * i + 1) < heap_n) {
+		if (k + 1 < heap_n && earlier(&heap[k + 1], &heap[k]))
+			k++;
+		if (!earlier(&heap[k], &last))
+			break;
+		heap[i] = heap[k];
+		i = k;
+	}
+	heap[i] = last;
+	active -= first.kind < TICK;
+	return first;
+}
+
+void net_at(u64 when, u16 node, void (*fn)(struct net_node *n))
+{
+	event_add(when, CALL, node, 0, (void *)fn);
+}
+
+/* ---- the wire ---- */
+
+static struct way *way_of(u16 from, u16 to)
+{
+	return ways ? &ways[(size_t)from * config.nodes + to] : NULL;
+}
+
+static u64 link_ns(u32 bytes)
+{
+	return (u64)(bytes + FRAME_BYTES) * 8000 / config.bits_per_us;
+}
+
+static void packet_keep(struct way *w, const struct net_packet *p)
+{
+	size_t size = sizeof(*p) + p->bytes;
+	struct net_packet **at = &w->kept[w->sent % KEPT];
+
+	free(*at);
+	*at = malloc(size);
+	memcpy(*at, p, size);
+}
+
+static void packet_fly(struct net_node *n, u16 to, struct net_packet *p, bool page)
+{
+	u64 start = n->cpu > n->tx ? n->cpu : n->tx;
+	struct way *w = way_of(n->id, to);
+	u64 at;
+
+	n->tx = start + link_ns(p->bytes + (page ? IVY_PAGE_BYTES : 0));
+	at = n->tx + config.rtt_ns / 2;
+	if (config.jitter_ns)
+		at += net_random(config.jitter_ns);
+	if (w) {
+		at = at > w->arrives ? at : w->arrives + 1;
+		w->arrives = at;
+		p->epoch = w->epoch;
+		p->seq = w->sent;
+		packet_keep(w, p);
+		w->sent++;
+	}
+	event_add(at, ARRIVE, to, 0, p);
+}
+
+static void inv_count(struct net_node *n, const struct ivy_msg *m, u32 hop)
+{
+	if (m->type != IVY_INV && m->type != IVY_ACK)
+		return;
+	n->inv_sent++;
+	if (m->type == IVY_INV && !net_totals.first_inv) {
+		net_totals.first_inv = n->cpu;
+		net_totals.inv_hop = hop;
+	}
+}
+
+static void net_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data)
+{
+	struct net_node *n = ctx;
+	u32 bytes = IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
+	bool page = m->flags & IVY_F_PAGE;
+	struct net_packet *p = calloc(1, sizeof(*p) + bytes);
+
+	n->cpu = (n->cpu > net_now ? n->cpu : net_now) + config.cpu_ns;
+	p->from = n->id;
+	p->hop = n->hop + 1;
+	p->bytes = bytes;
+	ivy_msg_pack(m, p->wire);
+	if (page)
+		p->value = data ? *(const u64 *)data : n->frames[m->page].value;
+	inv_count(n, m, n->hop);
+	net_totals.messages++;
+	net_totals.bytes += bytes + (page ? IVY_PAGE_BYTES : 0);
+	if (config.faults && (n->cut_until > net_now || net_nodes[dst].cut_until > net_now)) {
+		net_totals.dropped++;
+		free(p);
+		return;
+	}
+	packet_fly(n, dst, p, page);
+}
+
+/* The connection breaks: what was sent last is lost, and some of the rest comes again. */
+static void way_reset(u16 from, u16 to)
+{
+	struct way *w = way_of(from, to);
+	u64 lost = net_random(3), again = net_random(KEPT), i;
+
+	if (w->sent < KEPT)
+		return;
+	w->cut = w->sent - lost;
+	w->epoch++;
+	net_totals.resets++;
+	for (i = w->cut > again ? w->cut - again : 0; i < w->cut; i++) {
+		const struct net_packet *old = w->kept[i % KEPT];
+		struct net_packet *p;
+
+		if (!old || old->seq != i)
+			continue;
+		p = malloc(sizeof(*p) + old->bytes);
+		memcpy(p, old, sizeof(*p) + old->bytes);
+		p->epoch = w->epoch;
+		p->next = NULL;
+		w->arrives += 1000;
+		if (w->arrives < net_now)
+			w->arrives = net_now;
+		event_add(w->arrives, ARRIVE, to, 0, p);
+		net_totals.repeated++;
+	}
+}
+
+static bool packet_lost(const struct net_packet *p, u16 to)
+{
+	struct way *w = way_of(p->from, to);
+
+	if (!w)
+		return false;
+	if (net_nodes[p->from].cut_until > net_now || net_nodes[to].cut_until > net_now)
+		return true;
+	return p->epoch != w->epoch && (p->epoch + 1 != w->epoch || p->seq >= w->cut);
+}
+
+/* ---- the cores' environment ---- */
+
+static int net_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
+{
+	struct net_node *n = ctx;
+	struct net_frame *f = &n->frames[page];
+
+	if (deadline)
+		forgiven[page] = true;
+	if (f->mapped <= right && !f->revoke)
+		return 1;
+	if (!f->revoke)
+		event_add(net_now + 1000, REVOKED, n->id, (u32)page, NULL);
+	f->revoke = (u8)(1 + right);
+	return 0;
+}
+
+static void net_install(void *ctx, u64 page, const void *data)
+{
+	((struct net_node *)ctx)->frames[page].value = data ? *(const u64 *)data : 0;
+	zeroed[page] |= !data;
+}
+
+static void net_complete(void *ctx, u64 page, int err)
+{
+	struct net_frame *f = &((struct net_node *)ctx)->frames[page];
+
+	f->woken = true;
+	f->failed |= err != 0;
+}
+
+static void net_arm_hold(void *ctx, u64 page, u64 ns)
+{
+	event_add(net_now + ns, UNHOLD, ((struct net_node *)ctx)->id, (u32)page, NULL);
+}
+
+static u64 net_clock(void *ctx)
+{
+	(void)ctx;
+	return net_now;
+}
+
+static void *net_alloc(void *ctx, size_t bytes)
+{
+	(void)ctx;
+	/* Memory is short, now and then: everything has to go on without. */
+	if (config.faults && net_now && !net_random(500))
+		return NULL;
+	net_totals.memory += bytes;
+	if (net_totals.memory > net_totals.memory_max)
+		net_totals.memory_max = net_totals.memory;
+	return calloc(1, bytes);
+}
+
+static void net_free(void *ctx, void *p, size_t bytes)
+{
+	(void)ctx;
+	net_totals.memory -= bytes;
+	free(p);
+}
+
+static void net_lost(void *ctx, u64 page)
+{
+	(void)ctx;
+	forgiven[page] = true;
+	net_totals.lost++;
+	if (!net_totals.cuts)
+		bad("lost, and no node was cut off", page);
+}
+
+static struct ivy_slot *net_slot_get(void *ctx, u64 page)
+{
+	struct net_frame *f = &((struct net_node *)ctx)->frames[page];
+
+	return f->resident ? &f->slot : NULL;
+}
+
+static struct ivy_slot *net_slot_new(void *ctx, u64 page)
+{
+	struct net_frame *f = &((struct net_node *)ctx)->frames[page];
+
+	if (config.faults && !net_random(500))
+		return NULL;
+	memset(&f->slot, 0, sizeof(f->slot));
+	f->resident = true;
+	return &f->slot;
+}
+
+static void net_slot_free(void *ctx, u64 page)
+{
+	((struct net_node *)ctx)->frames[page].resident = false;
+}
+
+static bool net_slot_next(void *ctx, u64 *page)
+{
+	for (; *page < config.pages; ++*page)
+		if (net_slot_get(ctx, *page))
+			return true;
+	return false;
+}
+
+static const struct ivy_env env = {
+	.send = net_send,
+	.revoke = net_revoke,
+	.install = net_install,
+	.complete = net_complete,
+	.arm_hold = net_arm_hold,
+	.now = net_clock,
+	.alloc = net_alloc,
+	.free = net_free,
+	.lost = net_lost,
+	.slot_get = net_slot_get,
+	.slot_new = net_slot_new,
+	.slot_free = net_slot_free,
+	.slot_next = net_slot_next,
+};
+
+/* ---- users of the memory ---- */
+
+const char *net_wrong(u32 page)
+{
+	u32 i, writers = 0, readers = 0;
+
+	for (i = 0; i < config.nodes; i++) {
+		const struct net_frame *f = &net_nodes[i].frames[page];
+
+		writers += f->mapped == IVY_M;
+		readers += f->mapped == IVY_S;
+		if (f->mapped && !forgiven[page] && f->value != newest[page] &&
+		    (f->value || !zeroed[page]))
+			return "a stale copy can be read";
+	}
+	if (writers > 1)
+		return "two nodes can write";
+	return writers && readers ? "a node can write what another one reads" : NULL;
+}
+
+static void page_write(struct net_frame *f, u32 page)
+{
+	f->value = ++newest[page];
+	forgiven[page] = zeroed[page] = false;
+}
+
+static void answered(struct net_node *n, u32 page, bool lost)
+{
+	struct net_frame *f = &n->frames[page];
+
+	n->ended = net_now;
+	n->ended_hop = n->hop;
+	if (!lost) {
+		const char *wrong;
+
+		if (f->mapped < f->wait)
+			f->mapped = f->wait;
+		if (f->wait == IVY_M)
+			page_write(f, page);
+		wrong = config.nodes <= 512 ? net_wrong(page) : NULL;
+		if (wrong)
+			bad(wrong, page);
+	}
+	net_totals.faults++;
+	f->wait = 0;
+	if (net_answered)
+		net_answered(n, page, lost);
+}
+
+static void fault_again(struct net_node *n, u32 page)
+{
+	struct net_frame *f = &n->frames[page];
+	int got;
+
+	f->woken = false;
+	if (!f->wait)
+		return;
+	if (f->failed) {
+		f->failed = false;
+		answered(n, page, true);
+		return;
+	}
+	got = ivy_fault(n->core, page, f->wait == IVY_M);
+	if (got == 1)
+		answered(n, page, false);
+	else if (got == -EIO)
+		answered(n, page, true);
+	else if (got == -ENOMEM)
+		f->woken = true;
+}
+
+static void after(struct net_node *n)
+{
+	u32 page;
+
+	for (page = 0; page < config.pages; page++)
+		if (n->frames[page].woken)
+			fault_again(n, page);
+}
+
+void net_fault(u16 node, u32 page, bool write)
+{
+	struct net_node *n = &net_nodes[node];
+	struct net_frame *f = &n->frames[page];
+
+	n->started = net_now;
+	n->hop = 0;
+	f->wait = write ? IVY_M : IVY_S;
+	f->failed = false;
+	fault_again(n, page);
+	after(n);
+}
+
+/* ---- what happens ---- */
+
+static void packet_take(struct net_node *n, struct net_packet *p)
+{
+	u64 page[IVY_PAGE_BYTES / 8] = {p->value};
+	static u8 whole[IVY_MSG_MAX];
+	struct ivy_msg m;
+	u32 bytes = (u32)ivy_msg_bytes(p->wire);
+
+	memcpy(whole, p->wire, p->bytes);
+	if (ivy_msg_check(whole, bytes, config.nodes, config.pages))
+		bad("a core has sent what is no message", p->wire[0]);
+	ivy_msg_unpack(whole, &m);
+	n->hop = p->hop;
+	n->cpu = net_now;
+	if (m.type == IVY_ACK) {
+		net_totals.last_ack = net_now;
+		net_totals.ack_hop = n->hop;
+	}
+	ivy_rx(n->core, &m, m.flags & IVY_F_PAGE ? page : NULL);
+	after(n);
+	free(p);
+}
+
+static void work_plan(struct net_node *n)
+{
+	if (n->scheduled || !n->queue)
+		return;
+	n->scheduled = true;
+	event_add((n->cpu > net_now ? n->cpu : net_now) + config.cpu_ns, WORK, n->id, 0, NULL);
+}
+
+static void on_arrive(struct net_node *n, struct net_packet *p)
+{
+	if (packet_lost(p, n->id)) {
+		net_totals.dropped++;
+		free(p);
+		return;
+	}
+	p->next = NULL;
+	*n->queue_end = p;
+	n->queue_end = &p->next;
+	work_plan(n);
+}
+
+static void on_work(struct net_node *n)
+{
+	struct net_packet *p = n->queue;
+
+	n->scheduled = false;
+	n->queue = p->next;
+	if (!n->queue)
+		n->queue_end = &n->queue;
+	packet_take(n, p);
+	if (!n->queue)
+		ivy_flush(n->core);
+	work_plan(n);
+}
+
+static void on_revoked(struct net_node *n, u32 page)
+{
+	struct net_frame *f = &n->frames[page];
+
+	if (f->mapped == IVY_M && !forgiven[page])
+		page_write(f, page);
+	if (f->mapped > f->revoke - 1)
+		f->mapped = (u8)(f->revoke - 1);
+	f->revoke = 0;
+	ivy_revoked(n->core, page);
+	after(n);
+}
+
+static void on_tick(struct net_node *n)
+{
+	ivy_tick(n->core);
+	after(n);
+	if (active || net_totals.faults)
+		event_add(net_now + config.retry_ns / 2, TICK, n->id, 0, NULL);
+}
+
+static void on_reset(void)
+{
+	u16 a = (u16)net_random(config.nodes), b = (u16)net_random(config.nodes);
+
+	if (a != b) {
+		way_reset(a, b);
+		if (net_random(2)) {
+			ivy_node_joined(net_nodes[a].core, b);
+			after(&net_nodes[a]);
+		}
+	}
+	if (!net_random(300) && net_now > 2 * config.lease_ns) {
+		net_nodes[a].cut_until = net_now + net_random(3 * config.lease_ns);
+		net_totals.cuts++;
+	}
+	event_add(net_now + 1 + net_random(200000), RESET, 0, 0, NULL);
+}
+
+static void event_run(const struct event *e)
+{
+	struct net_node *n = &net_nodes[e->node];
+
+	switch (e->kind) {
+	case ARRIVE:
+		on_arrive(n, e->p);
+		break;
+	case WORK:
+		on_work(n);
+		break;
+	case REVOKED:
+		on_revoked(n, e->page);
+		break;
+	case UNHOLD:
+		ivy_unhold(n->core, e->page);
+		after(n);
+		break;
+	case CALL:
+		((void (*)(struct net_node *))e->p)(n);
+		break;
+	case TICK:
+		on_tick(n);
+		break;
+	case RESET:
+		on_reset();
+		break;
+	}
+}
+
+static bool anyone_left(void)
+{
+	u32 i;
+
+	for (i = 0; i < config.nodes; i++)
+		if (net_nodes[i].left)
+			return true;
+	return false;
+}
+
+void net_run(void)
+{
+	u64 events = 0;
+
+	while (heap_n) {
+		struct event e;
+
+		/* Ticks and resets go on for ever: they are not what is waited for. */
+		if (config.faults ? !(events++ & 1023) && !anyone_left() : !active)
+			break;
+		e = event_take();
+		net_now = e.t;
+		event_run(&e);
+		if (config.faults && net_now > 600ull * 1000 * 1000 * 1000)
+			bad("a fault never ends", 0);
+	}
+}
+
+/* ---- the beginning and the end ---- */
+
+static void node_begin(u16 id, const u16 *homes)
+{
+	struct net_node *n = &net_nodes[id];
+	struct ivy_params p = {.id = id,
+			       .nodes = config.nodes,
+			       .nhomes = config.nhomes,
+			       .homes = homes,
+			       .pages = config.pages,
+			       .start = 1,
+			       .hold_ns = config.hold_ns,
+			       .lease_ns = config.lease_ns,
+			       .retry_ns = config.retry_ns};
+
+	n->id = id;
+	n->queue_end = &n->queue;
+	n->frames = calloc(config.pages, sizeof(*n->frames));
+	if (ivy_create(&p, &env, n, &n->core))
+		bad("no core", id);
+	if (config.faults)
+		event_add(net_random(config.retry_ns), TICK, id, 0, NULL);
+}
+
+void net_begin(const struct net_config *cfg)
+{
+	u16 homes[64], i;
+
+	config = *cfg;
+	random_state = 0x9e3779b97f4a7c15ull * (cfg->seed + 1);
+	memset(&net_totals, 0, sizeof(net_totals));
+	net_now = 0;
+	net_nodes = calloc(cfg->nodes, sizeof(*net_nodes));
+	newest = calloc(cfg->pages, sizeof(*newest));
+	forgiven = calloc(cfg->pages, sizeof(*forgiven));
+	zeroed = calloc(cfg->pages, sizeof(*zeroed));
+	ways = cfg->faults ? calloc((size_t)cfg->nodes * cfg->nodes, sizeof(*ways)) : NULL;
+	for (i = 0; i < cfg->nhomes; i++)
+		homes[i] = i;
+	for (i = 0; i < cfg->nodes; i++)
+		node_begin(i, homes);
+	if (cfg->faults)
+		event_add(1000000, RESET, 0, 0, NULL);
+}
+
+void net_end(void)
+{
+	size_t i;
+	u32 k;
+
+	while (heap_n) {
+		struct event e = event_take();
+
+		if (e.kind == ARRIVE)
+			free(e.p);
+	}
+	for (i = 0; i < config.nodes; i++) {
+		ivy_destroy(net_nodes[i].core);
+		while (net_nodes[i].queue) {
+			struct net_packet *p = net_nodes[i].queue;
+
+			net_nodes[i].queue = p->next;
+			free(p);
+		}
+		free(net_nodes[i].frames);
+	}
+	for (i = 0; ways && i < (size_t)config.nodes * config.nodes; i++)
+		for (k = 0; k < KEPT; k++)
+			free(ways[i].kept[k]);
+	free(ways);
+	free(net_nodes);
+	free(newest);
+	free(forgiven);
+	free(zeroed);
+	if (net_totals.memory)
+		bad("memory is left behind", net_totals.memory);
+}

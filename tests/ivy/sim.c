@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sim.c - the largest cluster, and bad networks.
+ *
+ *	sim [-m MUTANT] large|faults [SEED]
+ *
+ * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
+ * each message at each of its two ends. `faults` lets a few hundred nodes write and read under
+ * connections that break, messages that come again, nodes that are cut off for longer than their
+ * lease, and memory that is short: one writer or some readers at any time, nothing stale, and every
+ * access comes to an end.
+ */
+#include "net.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int ivy_mutant;
+
+#define NODES 10240u
+#define RTT   50000ull
+
+static int failures;
+
+static void promise(bool kept, const char *what)
+{
+	printf("  %s: %s\n", kept ? "kept" : "BROKEN", what);
+	failures += !kept;
+}
+
+/* ---- large ---- */
+
+static u64 fault_time(u16 node, u32 page, bool write)
+{
+	net_fault(node, page, write);
+	net_run();
+	return net_nodes[node].ended - net_nodes[node].started;
+}
+
+static u64 all_read(u32 page)
+{
+	u64 begin = net_now, last = 0;
+	u32 i;
+
+	for (i = 0; i < NODES; i++)
+		net_fault((u16)i, page, false);
+	net_run();
+	for (i = 0; i < NODES; i++) {
+		if (net_nodes[i].frames[page].mapped < IVY_S)
+			promise(false, "every reader is served");
+		if (net_nodes[i].ended > last)
+			last = net_nodes[i].ended;
+	}
+	return last - begin;
+}
+
+static u64 most_sent(void)
+{
+	u64 most = 0;
+	u32 i;
+
+	for (i = 0; i < NODES; i++)
+		if (net_nodes[i].inv_sent > most)
+			most = net_nodes[i].inv_sent;
+	return most;
+}
+
+static u32 dir_bytes(u32 page)
+{
+	struct ivy_dir d;
+
+	return ivy_dir_get(net_nodes[0].core, page, &d) ? d.bytes : 0;
+}
+
+static void large_readers(void)
+{
+	u64 near, far, all;
+
+	/* One reader, of a page that another node owns: near the home in the tree, and farthest. */
+	near = fault_time(5, 1, false);
+	fault_time(77, 1, true);
+	far = fault_time(NODES - 1, 1, false);
+	printf("one reader: %.1f us next to the home in the tree, %.1f us farthest from it\n",
+	       (double)near / 1e3, (double)far / 1e3);
+	all = all_read(2);
+	printf("%u readers of one page at once: all served after %.1f us, %.1f times one (%.1f "
+	       "times "
+	       "the farthest)\n",
+	       NODES - 1, (double)all / 1e3, (double)all / (double)near, (double)all / (double)far);
+	promise(all <= 10 * near, "10,240 readers take at most 10 times as long as one");
+}
+
+static void large_writer(void)
+{
+	u64 took;
+	double trips;
+
+	net_totals.first_inv = net_totals.last_ack = 0;
+	took = fault_time(3, 2, true);
+	trips = (net_totals.ack_hop - net_totals.inv_hop) / 2.0;
+	printf("a write to it: %.1f us; its %u copies were gone after %.1f us = %.1f round trips "
+	       "of "
+	       "messages one after the other, and %.1f round trips of time\n",
+	       (double)took / 1e3, NODES - 1,
+	       (double)(net_totals.last_ack - net_totals.first_inv) / 1e3, trips,
+	       (double)(net_totals.last_ack - net_totals.first_inv) / (double)RTT);
+	printf("most messages of it that a node sent: %llu\n", (unsigned long long)most_sent());
+	promise(net_nodes[3].frames[2].mapped == IVY_M && !net_wrong(2), "the writer is alone");
+	promise(trips <= 4, "10,239 holders are invalidated in at most 4 round trips");
+	promise(most_sent() <= 128, "no node sends more than 128 messages of it");
+}
+
+static void large(void)
+{
+	static const struct net_config config = {.nodes = NODES,
+						 .nhomes = 1,
+						 .pages = 4,
+						 .rtt_ns = RTT,
+						 .cpu_ns = 2000,
+						 .bits_per_us = 10000,
+						 .lease_ns = 1ull << 40,
+						 .retry_ns = 1ull << 38};
+	u32 i;
+
+	net_begin(&config);
+	for (i = 0; i < NODES; i++)
+		net_fault((u16)i, 0, false); /* everybody has a lease now */
+	net_run();
+	fault_time(77, 1, true);
+	fault_time(77, 2, true);
+	printf("directory entry of a page: %u bytes with 1 owner", dir_bytes(1));
+	promise(dir_bytes(1) <= 64, "at most 64 bytes at its home");
+	large_readers();
+	printf("directory entry of a page that all hold: %u bytes\n", dir_bytes(2));
+	promise(dir_bytes(2) <= 2048, "at most 2 KiB for a page that all hold");
+	printf("a resident page at a node: %zu bytes\n", sizeof(struct ivy_slot));
+	promise(sizeof(struct ivy_slot) <= 16, "at most 16 bytes");
+	large_writer();
+	printf("%llu messages, %llu bytes\n", (unsigned long long)net_totals.messages,
+	       (unsigned long long)net_totals.bytes);
+	net_end();
+}
+
+/* ---- faults ---- */
+
+static void next_access(struct net_node *n)
+{
+	if (!n->left)
+		return;
+	if (n->frames[n->page].wait)
+		return;
+	n->page = (u32)net_random(NET_PAGES / 4);
+	n->write = !net_random(3);
+	if (!net_random(16))
+		ivy_evict(n->core, net_random(NET_PAGES / 4));
+	net_fault(n->id, n->page, n->write);
+}
+
+static void access_answered(struct net_node *n, u32 page, bool lost)
+{
+	(void)page;
+	if (lost)
+		ivy_discard(n->core, page);
+	if (n->left)
+		n->left--;
+	net_at(net_now + 1 + net_random(100000), n->id, next_access);
+}
+
+static void faults(u64 seed)
+{
+	struct net_config config = {.nodes = 40,
+				    .nhomes = 3,
+				    .pages = NET_PAGES / 4,
+				    .rtt_ns = RTT,
+				    .cpu_ns = 2000,
+				    .jitter_ns = 100000,
+				    .hold_ns = 20000,
+				    .bits_per_us = 10000,
+				    .lease_ns = 30000000,
+				    .retry_ns = 3000000,
+				    .faults = true,
+				    .seed = seed};
+	u32 i;
+
+	net_answered = access_answered;
+	net_begin(&config);
+	for (i = 0; i < config.nodes; i++) {
+		net_nodes[i].left = 1500;
+		net_at(1 + net_random(100000), (u16)i, next_access);
+	}
+	net_run();
+	printf("seed %llu: %llu accesses, %llu messages, %llu lost, %llu again, %llu connections "
+	       "broken, %llu nodes cut off, %llu pages lost, %.1f s\n",
+	       (unsigned long long)seed, (unsigned long long)net_totals.faults,
+	       (unsigned long long)net_totals.messages, (unsigned long long)net_totals.dropped,
+	       (unsigned long long)net_totals.repeated, (unsigned long long)net_totals.resets,
+	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.lost,
+	       (double)net_now / 1e9);
+	fflush(stdout);
+	net_end();
+}
+
+int main(int argc, char **argv)
+{
+	int at = 1;
+	u64 seed;
+
+	if (argc > 2 && !strcmp(argv[1], "-m")) {
+		ivy_mutant = atoi(argv[2]);
+		at = 3;
+	}
+	if (at < argc && !strcmp(argv[at], "large")) {
+		large();
+	} else if (at < argc && !strcmp(argv[at], "faults")) {
+		if (at + 1 < argc)
+			faults(strtoull(argv[at + 1], NULL, 10));
+		else
+			for (seed = 1; seed <= 8; seed++)
+				faults(seed);
+	} else {
+		fprintf(stderr, "usage: sim [-m MUTANT] large|faults [SEED]\n");
+		return 2;
+	}
+	return failures != 0;
+}

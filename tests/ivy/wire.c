@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* wire.c - a message's bytes are these, and nothing else is taken for one. */
+#include "tests/unit/check.h"
+#include "kmod/ivy.h"
+
+#define NODES 300
+#define PAGES 1000
+
+static const u8 golden[] = {
+	IVY_INV, 0,    0x02, 0x01, 0x03, 0x01, 2,    0,	   /* type, flags, src, to, count */
+	0xe7,	 0x03, 0,    0,	   0,	 0,    0,    0,	   /* page 999 */
+	0x08,	 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, /* ver */
+	0,	 0,    0,    0,	   0,	 0,    0,    0,	   /* who */
+	0x11,	 0,    0,    0,	   0,	 0,    0,    0,	   /* inc */
+	0x2b,	 0x01, 0x05, 0x00,			   /* 299, 5 */
+};
+
+static int checked(const u8 *buf, size_t bytes)
+{
+	return ivy_msg_check(buf, bytes, NODES, PAGES);
+}
+
+static void bytes_are_as_documented(void)
+{
+	u8 list[4], buf[64];
+	struct ivy_msg m = {.type = IVY_INV,
+			    .src = 258,
+			    .to = 259,
+			    .count = 2,
+			    .page = 999,
+			    .ver = 0x0102030405060708ull,
+			    .inc = 17,
+			    .list = list};
+
+	ivy_list_put_id(list, 0, 299);
+	ivy_list_put_id(list, 1, 5);
+	CHECK_EQ(ivy_msg_pack(&m, buf), sizeof(golden));
+	CHECK_MEM(buf, golden, sizeof(golden));
+	CHECK_EQ(ivy_msg_bytes(golden), sizeof(golden));
+	CHECK_EQ(checked(golden, sizeof(golden)), 0);
+	memset(&m, 0, sizeof(m));
+	CHECK(!ivy_msg_unpack(golden, &m));
+	CHECK_EQ(m.ver, 0x0102030405060708ull);
+	CHECK_EQ(ivy_list_id(&m, 0), 299);
+}
+
+static void one_wrong_byte_is_refused(void)
+{
+	/* Offset and value: unknown type, flag, source, target, length, page, entry. */
+	static const u8 wrong[][2] = {{0, 0}, {0, IVY_TYPES}, {1, 1}, {3, 2},  {5, 2},
+				      {6, 1}, {7, 3},	      {9, 4}, {30, 1}, {41, 2}};
+	u8 buf[sizeof(golden)];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		memcpy(buf, golden, sizeof(buf));
+		buf[wrong[i][0]] = wrong[i][1];
+		CHECK_EQ(checked(buf, sizeof(buf)), -EBADMSG);
+	}
+	for (size_t cut = 0; cut < sizeof(golden); cut++)
+		CHECK_EQ(checked(golden, cut), -EBADMSG);
+}
+
+static void versions_leave_room(void)
+{
+	u8 buf[IVY_HDR_BYTES] = {IVY_FREE};
+
+	CHECK_EQ(checked(buf, sizeof(buf)), -EBADMSG); /* version 0 */
+	memset(buf + 16, 0xff, 8);
+	CHECK_EQ(checked(buf, sizeof(buf)), -EBADMSG);
+	buf[16] = 0;
+	CHECK_EQ(checked(buf, sizeof(buf)), 0);
+	/* GETX has "any". */
+	buf[0] = IVY_GETX;
+	buf[16] = 0xff;
+	CHECK_EQ(checked(buf, sizeof(buf)), 0);
+}
+
+static void pages_travel_only_where_they_may(void)
+{
+	u8 buf[IVY_MSG_MAX] = {IVY_DATA};
+
+	buf[6] = 1;
+	buf[16] = 1;
+	CHECK_EQ(checked(buf, IVY_HDR_BYTES + 8), -EBADMSG); /* neither bytes nor zeros */
+	buf[1] = IVY_F_ZERO;
+	CHECK_EQ(checked(buf, IVY_HDR_BYTES + 8), 0);
+	buf[1] = IVY_F_PAGE;
+	CHECK_EQ(ivy_msg_bytes(buf), IVY_HDR_BYTES + 8 + IVY_PAGE_BYTES);
+	CHECK_EQ(checked(buf, IVY_HDR_BYTES + 8 + IVY_PAGE_BYTES), 0);
+	buf[1] = IVY_F_PAGE | IVY_F_ZERO;
+	CHECK_EQ(checked(buf, IVY_HDR_BYTES + 8 + IVY_PAGE_BYTES), -EBADMSG);
+	buf[0] = IVY_FREE;
+	buf[1] = IVY_F_PAGE;
+	CHECK_EQ(ivy_msg_bytes(buf), -EBADMSG);
+}
+
+static const struct check_test tests[] = {
+	{"bytes-are-as-documented", bytes_are_as_documented},
+	{"one-wrong-byte-is-refused", one_wrong_byte_is_refused},
+	{"versions-leave-room", versions_leave_room},
+	{"pages-travel-only-where-they-may", pages_travel_only_where_they_may},
+};
+
+CHECK_MAIN(tests)

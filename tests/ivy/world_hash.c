@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * world_hash.c - one number for a state.
+ *
+ * Everything that can make a difference later goes in, and nothing else: not where a block of
+ * memory lies, not how long ago something was due. Nodes that play the same part can change places:
+ * the smaller number of both orders stands for both.
+ */
+#include "world.h"
+
+static u64 hash;
+static const struct world_config *config;
+static u8 place[W_NODES]; /* node -> its place */
+static u8 order[W_NODES]; /* place -> node */
+
+static void mix(u64 v)
+{
+	hash = (hash ^ v) * 0x9e3779b97f4a7c15ull;
+	hash ^= hash >> 29;
+	hash *= 0xbf58476d1ce4e5b9ull;
+	hash ^= hash >> 32;
+}
+
+static void mix_node(u16 node)
+{
+	mix(node < W_NODES ? place[node] : node);
+}
+
+static void mix_who(u64 who)
+{
+	mix_node(ivy_who_node(who));
+	mix(ivy_who_txn(who));
+}
+
+static void mix_time(int node, u64 t)
+{
+	mix(t > world.now[node] ? t - world.now[node] : 0);
+}
+
+static void mix_packet(const struct packet *p, bool leased_who)
+{
+	u32 i;
+
+	mix(p->m.type | p->m.flags << 8 | p->m.count << 16);
+	mix_node(p->m.src);
+	mix_node(p->m.type == IVY_INV ? p->m.to : IVY_NONE);
+	mix(p->m.page);
+	mix(p->m.ver);
+	if (leased_who)
+		mix(p->m.who);
+	else
+		mix_who(p->m.who);
+	mix(p->m.inc);
+	mix(p->value);
+	for (i = 0; i < p->m.count; i++) {
+		if (ivy_entry_bytes(p->m.type) == 2)
+			mix_node(p->list16[i]);
+		else
+			mix_who(p->list64[i]);
+	}
+}
+
+static void mix_wire(const struct wire *w)
+{
+	int i;
+
+	mix(w->n | w->past << 8);
+	for (i = 0; i < w->n; i++)
+		mix_packet(&w->p[i], w->p[i].m.type == IVY_LEASED);
+	for (i = 0; i < w->past; i++)
+		mix_packet(&w->before[i], w->before[i].m.type == IVY_LEASED);
+}
+
+static void mix_frame(int node, const struct frame *f)
+{
+	mix(f->resident | f->mapped << 4 | f->revoke << 8 | f->armed << 12 | f->wait << 16 |
+	    f->failed << 20 | (u64)f->slot.right << 24 | (u64)f->slot.flags << 32);
+	mix(f->slot.ver);
+	mix(f->value);
+	mix_time(node, f->slot.held * 1000ull);
+	if (f->deadline)
+		mix_time(node, f->deadline);
+}
+
+static void mix_op(int node, const struct ivy_op *op)
+{
+	int i;
+
+	mix(op->want | op->sent << 4 | op->discard << 8 | op->todo << 12 | op->give_flags << 20 |
+	    (u64)op->nserve << 32);
+	mix_who(op->who);
+	mix(op->floor);
+	mix_time(node, op->due);
+	mix_time(node, op->slot_due);
+	if (op->todo & IVY_TODO_GIVE) {
+		mix(op->give_ver);
+		mix_who(op->give_who);
+	}
+	if (op->todo & IVY_TODO_INV) {
+		mix(op->inv_ver);
+		mix_node(op->inv_to);
+	}
+	if (op->nserve)
+		mix(op->serve_ver);
+	for (i = 0; i < op->nserve; i++)
+		mix_who(op->serve[i]);
+	if (op->cast) {
+		mix(op->cast->ver << 16 | op->cast->n << 8 | op->cast->acked);
+		mix_node(op->cast->to);
+		mix_time(node, op->cast->due);
+		for (i = 0; i < op->cast->n; i++)
+			mix_node(op->cast->ids[i]);
+		mix(((u8 *)(op->cast->ids + op->cast->n))[0]);
+	}
+}
+
+static void mix_txn(int node, const struct ivy_txn *t)
+{
+	u32 i;
+
+	mix(t->phase | t->dead << 8 | t->nodata << 9 | (u64)(t->nwait - t->at) << 16);
+	mix_who(t->who);
+	mix(t->newver);
+	mix_time(node, t->due);
+	if (t->phase == IVY_PH_SEEK)
+		mix_node(t->seek);
+	for (i = t->at; i < t->nwait; i++) {
+		mix_who(t->wait[i].who);
+		mix(t->wait[i].have);
+	}
+}
+
+static void mix_home(int node, const struct ivy_home *h)
+{
+	int i;
+
+	mix(h->ver << 1 | h->lost);
+	mix_node(h->owner);
+	for (i = 0; i < config->nodes; i++)
+		mix(ivy_set_has(&h->set, order[i]));
+	if (h->txn)
+		mix_txn(node, h->txn);
+}
+
+static void mix_peer(int node, const struct ivy_peer *p)
+{
+	mix(p->my_state | p->its_state << 8 | p->my_slots << 16 | (u64)p->my_ops << 24);
+	mix(p->my_inc);
+	mix(p->its_inc);
+	if (!config->cuts)
+		return;
+	mix(p->home_start);
+	mix_time(node, p->my_end);
+	mix_time(node, p->my_due);
+	mix_time(node, p->its_end);
+	mix(world.now[node] - p->my_sent > 9 * W_STEP_NS ? 0 : world.now[node] - p->my_sent);
+}
+
+static void mix_core(int node)
+{
+	struct ivy *c = world.core[node];
+	int i;
+
+	world.node = (u8)node;
+	mix(c->txn);
+	for (i = 0; i < config->nodes; i++)
+		if (ivy_peer_get(c, order[i]))
+			mix_peer(node, ivy_peer_get(c, order[i]));
+	for (i = 0; i < config->pages; i++) {
+		const struct ivy_op *op = ivy_op_get(c, (u64)i);
+		const struct ivy_home *h = ivy_home_get(c, (u64)i, false);
+
+		mix_frame(node, &world.f[node][i]);
+		mix(op ? 1 : 2);
+		if (op)
+			mix_op(node, op);
+		mix(h ? 3 : 4);
+		if (h)
+			mix_home(node, h);
+	}
+}
+
+static u64 hash_in_order(void)
+{
+	int i, k;
+
+	hash = 0x2545f4914f6cdd1dull;
+	for (i = 0; i < config->nodes; i++) {
+		place[order[i]] = (u8)i;
+	}
+	for (i = 0; i < config->nodes; i++) {
+		mix(world.left[order[i]]);
+		mix_core(order[i]);
+		for (k = 0; k < config->nodes; k++)
+			mix_wire(&world.w[order[i]][order[k]]);
+		if (config->cuts)
+			mix(world.cut == 1 + order[i]);
+	}
+	for (i = 0; i < config->pages; i++)
+		mix(world.newest[i] << 3 | world.forgiven[i] << 2 | world.zeroed[i] << 1 |
+		    world.lost[i]);
+	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
+	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28);
+	return hash;
+}
+
+u64 world_hash(const struct world_config *cfg)
+{
+	u64 one, other;
+
+	config = cfg;
+	order[0] = 0;
+	order[1] = 1;
+	order[2] = 2;
+	one = hash_in_order();
+	/* A chain, a second home and the search for a copy treat nodes by their number. */
+	if (cfg->nodes < 3 || cfg->fanout == 1 || cfg->pages > 1 || cfg->cuts ||
+	    cfg->faults[1] != cfg->faults[2])
+		return one;
+	order[1] = 2;
+	order[2] = 1;
+	other = hash_in_order();
+	return one < other ? one : other;
+}
