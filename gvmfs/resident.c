@@ -213,7 +213,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->zap_seq = (uint64_t)w->journal.super->starts << 32;
 	r->inode->resident = r;
 	w->residents.list[session] = r;
-	w->residents.count++;
+	if (!w->residents.count++)
+		writeback_yield(w, true);
 	pager_forget(w, r->inode);
 	resident_recover(r);
 	resident_budget(r);
@@ -232,7 +233,8 @@ void resident_close(struct resident *r)
 	keeper_drop(w->keeper_fd, &w->journal, r->session);
 	attaches_closed(w, r->session);
 	w->residents.list[r->session] = NULL;
-	w->residents.count--;
+	if (!--w->residents.count)
+		writeback_yield(w, false);
 	inode->resident = NULL;
 	resident_ops_hand_over(r);
 	resident_free(r);

@@ -190,20 +190,26 @@ void chunk_activate(struct resident *r, uint64_t c)
 void chunk_show(struct resident *r, uint64_t c, unsigned page)
 {
 	struct chunk *k = &r->chunk[c];
-	uint32_t filled = r->mark[c].filled;
-	int error;
+	uint32_t filled = r->mark[c].filled, first = 0;
+	int error = 0;
 
 	if (k->state == CHUNK_EVICTING)
 		worker_count(r->w, r->inode, evictions_ended, 1);
 	if (k->state != CHUNK_RESIDENT)
 		chunk_activate(r, c);
-	if (page != GVM_NO_PAGE)
-		chunk_mark_holes(r, c, filled & 1u << page, false);
-	error = pages_map(r, c, filled & ~k->holes);
+	if (page != GVM_NO_PAGE) {
+		/* Who waits goes on while the others are mapped. */
+		first = filled & 1u << page;
+		chunk_mark_holes(r, c, first, false);
+		error = pages_map(r, c, first);
+		pages_wake(r, c, first);
+	}
+	if (!error)
+		error = pages_map(r, c, filled & ~k->holes & ~first);
 	if (error)
 		client_trouble(r, error);
 	else
-		pages_wake(r, c, filled);
+		pages_wake(r, c, filled & ~first);
 }
 
 /* Hashes: an array of as many as are known, so that a chunk with few pages takes little. */

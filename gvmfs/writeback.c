@@ -14,6 +14,7 @@
 #define SEALED_ENOUGH (2 * WRITER_IN_FLIGHT) /* keeps the writers busy: beyond it, gather */
 #define RETRY_NS      1000000000ull
 #define NO_SLOT	      0
+#define YIELD_NICE    5
 
 /* A WRITE or a punch on its way into slots. */
 struct write_io {
@@ -112,6 +113,12 @@ void writeback_send(struct worker *w, struct flush *f)
 	flush_queue_add(&wb->queue, f);
 	wb->next_writer = (wb->next_writer + 1) % w->opts->writers;
 	writer_wake(&wb->writers[wb->next_writer]);
+}
+
+void writeback_yield(struct worker *w, bool yield)
+{
+	for (unsigned i = 0; i < w->opts->writers; i++)
+		writer_nice(&w->writeback.writers[i], yield ? YIELD_NICE : 0);
 }
 
 static void slot_send(struct worker *w, unsigned s)

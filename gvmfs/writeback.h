@@ -88,6 +88,8 @@ void writeback_collect(struct worker *w);
 uint64_t writeback_tick(struct worker *w, uint64_t now_ns);
 /* Gives a flush to the writers: ours, or an eviction, which comes back by resident_evicted(). */
 void writeback_send(struct worker *w, struct flush *f);
+/* Whether somebody waits for pages who should not wait for the writers to leave him a CPU. */
+void writeback_yield(struct worker *w, bool yield);
 /* Seals everything: before the worker ends. */
 void writeback_seal_all(struct worker *w);
 

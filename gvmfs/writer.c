@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int flush_queue_init(struct flush_queue *q)
@@ -325,6 +326,7 @@ static void *writer_thread(void *arg)
 	struct writer *wr = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-writer");
+	atomic_store(&wr->tid, gettid());
 	for (;;) {
 		struct epoll_event ev[16];
 		struct flush *f;
@@ -367,6 +369,14 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	if (r < 0)
 		return r;
 	return -pthread_create(&wr->thread, NULL, writer_thread, wr);
+}
+
+void writer_nice(struct writer *wr, int nice)
+{
+	pid_t tid = atomic_load(&wr->tid);
+
+	if (tid && setpriority(PRIO_PROCESS, (id_t)tid, nice) < 0)
+		log_debug(NULL, "a writer's priority stays: %s", strerror(errno));
 }
 
 void writer_wake(struct writer *wr)

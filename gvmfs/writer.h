@@ -18,6 +18,7 @@
 #include "record.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <xxhash.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes under way in one thread */
@@ -83,6 +84,7 @@ struct writer {
 	struct chunk_codec *codec;
 	int epoll_fd, wake_fd;
 	pthread_t thread;
+	_Atomic pid_t tid; /* 0: it is just starting */
 	unsigned in_flight;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x (body, scratch), GVM_CHUNK_BYTES each */
@@ -97,6 +99,8 @@ struct flush *flush_queue_finished(struct flush_queue *q);
 /* Starts a writer on a queue: 0 or a negative errno. */
 int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 		 struct flush_queue *queue);
+/* Lets others have the CPU first, or not (0). */
+void writer_nice(struct writer *wr, int nice);
 /* There is something to do in the queue. */
 void writer_wake(struct writer *wr);
 
