@@ -3,9 +3,10 @@
  * dsm_backend.c - a mapping is replaced as gvm_attach.h says, or stays exactly as it was.
  *
  * The client runs in a thread, and the test is gvmfs: it sees every message byte for byte, and may
- * answer as it likes. A memfd is the file. The source is included for what its header does not
+ * answer as it likes. A memfd is the file. The sources are included for what their headers do not
  * show.
  */
+#include "qemu/dsm_attach.c"
 #include "qemu/dsm_backend.c"
 #include "check.h"
 
