@@ -10,6 +10,7 @@ Suites (all of them if none is named):
   ivy        the kernel mode's coherence protocol: model check, simulator, mutants
   fuzz       codec and parsers under libFuzzer, for a bounded time
   manual     every program's --help against its man page
+  kernel     the kernel module, in guests of their own
   system     mounts, guests, broken networks; needs root
 
 The last line is "N passed, N failed, N skipped"; the status is 0 only if none failed. A test may
@@ -34,7 +35,8 @@ from leftovers import Watch
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, "build")
 SANITIZED = os.path.join(TOP, "build-asan")
-SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system")
+SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system", "kernel")
+IN_GUESTS = ("system", "kernel")
 UNDER_SANITIZERS = ("unit", "protocol")
 LOG_TAIL = 40  # lines shown of a failed test
 PASSED = ("OK", "EXPECTEDFAIL")
@@ -126,11 +128,13 @@ class Check:
                           "-Db_lundef=false", "-Doptimization=1"):
                 self.tests(SANITIZED, "sanitized", UNDER_SANITIZERS)
         if wanted and self.build("plain", BUILD):
-            quick = [s for s in wanted if s != "system"]
+            quick = [s for s in wanted if s not in IN_GUESTS]
             if quick:
                 self.tests(BUILD, "plain", quick)
             if "system" in wanted and all([self.images(), self.qemu_end(*qemu)]):
                 self.tests(BUILD, "system", ["system"])
+            if "kernel" in wanted:
+                self.tests(BUILD, "kernel", ["kernel"])
 
     def images(self):
         """The guests' images, and what runs them, which takes a boot to find out."""

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The shared key: proofs that a node knows it, without telling it. */
+#ifndef GVM_AUTH_H
+#define GVM_AUTH_H
+
+#include <linux/types.h>
+
+struct auth;
+
+/* 0 or a negative errno; the key is copied into the cipher and not kept elsewhere. */
+int auth_create(const u8 *key, unsigned int key_bytes, struct auth **out);
+void auth_destroy(struct auth *auth);
+
+/* The proof of one side of a connection (see frame.h); sleeps. */
+int auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
+	       const u8 *hello_accepting, u8 *proof);
+
+#endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Ticks and holds: see clock.h. */
+#include <linux/hrtimer.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "clock.h"
+#include "cluster.h"
+#include "compat.h"
+#include "frames.h"
+#include "region.h"
+
+static unsigned int hold_us = 200;
+module_param(hold_us, uint, 0444);
+MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that whoever waited for it gets to use it (default 200)");
+
+static unsigned int lease_ms = 10000;
+module_param(lease_ms, uint, 0444);
+MODULE_PARM_DESC(lease_ms, "milliseconds without contact after which a node's pages count as lost; the same on all nodes (default 10000)");
+
+static unsigned int retry_ms = 200;
+module_param(retry_ms, uint, 0444);
+MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is asked again (default 200)");
+
+#define LEASE_MS_MIN 400
+#define LEASE_MS_MAX 3600000
+
+#define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for one that was woken and gets no CPU */
+
+/*
+ * A page was granted so that whoever waits for it gets to use it. On a busy CPU that can take longer
+ * than the hold: taken away before, the page would go round between nodes of which none makes
+ * progress. So a hold goes on while somebody was woken and has not run, and for as long again after.
+ */
+struct hold {
+	struct list_head list;
+	u64 page;
+	u64 begun_ns, end_ns;
+};
+
+static u64 lease_ns(void)
+{
+	return (u64)clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX) * NSEC_PER_MSEC;
+}
+
+static u64 retry_ns(void)
+{
+	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
+}
+
+/* As often as ivy.h asks for, with the margin that is a quarter of the lease. */
+static u64 tick_ns(void)
+{
+	return min(retry_ns() / 2, lease_ns() / 16);
+}
+
+void clock_params(struct ivy_params *params)
+{
+	params->hold_ns = (u64)hold_us * NSEC_PER_USEC;
+	params->lease_ns = lease_ns();
+	params->retry_ns = retry_ns();
+	/* In units of 4 us since 1970, as ivy.h suggests: no start of this node repeats a number. */
+	params->start = div_u64(ktime_get_real_ns(), 4 * NSEC_PER_USEC) & IVY_TXN_MAX;
+}
+
+u64 clock_now(void *region)
+{
+	return ktime_get_boottime_ns();
+}
+
+static void hold_timer_set(struct gvm_region *region)
+{
+	struct hold *next = list_first_entry_or_null(&region->holds, struct hold, list);
+
+	if (next)
+		hrtimer_start(&region->hold_timer, ns_to_ktime(next->end_ns), HRTIMER_MODE_ABS);
+}
+
+static void hold_add(struct gvm_region *region, struct hold *hold, u64 end_ns)
+{
+	struct hold *before;
+
+	hold->end_ns = end_ns;
+	list_for_each_entry_reverse(before, &region->holds, list)
+		if (before->end_ns <= hold->end_ns)
+			break;
+	list_add(&hold->list, &before->list);
+	if (list_is_first(&hold->list, &region->holds))
+		hold_timer_set(region);
+}
+
+void clock_arm_hold(void *context, u64 page, u64 ns)
+{
+	struct gvm_region *region = context;
+	struct hold *hold = kmalloc(sizeof(*hold), GFP_ATOMIC | __GFP_NOWARN);
+
+	lockdep_assert_held(&region->lock);
+	if (!hold) {
+		xa_set_mark(&region->frames, page, FRAME_HOLD);
+		return;
+	}
+	hold->page = page;
+	hold->begun_ns = ktime_get_boottime_ns();
+	hold_add(region, hold, hold->begun_ns + ns);
+}
+
+static bool hold_goes_on(struct gvm_region *region, const struct hold *hold, u64 now_ns)
+{
+	return now_ns - hold->begun_ns < HOLD_NS_MAX &&
+	       sleepers_pending(region, hold->page, now_ns, (u64)hold_us * NSEC_PER_USEC);
+}
+
+/* The next hold that has ended, off the list; or NULL, and the timer is set. */
+static struct hold *hold_take_ended(struct gvm_region *region)
+{
+	u64 now_ns = ktime_get_boottime_ns();
+	struct hold *hold;
+
+	lockdep_assert_held(&region->lock);
+	while ((hold = list_first_entry_or_null(&region->holds, struct hold, list)) &&
+	       hold->end_ns <= now_ns) {
+		list_del(&hold->list);
+		if (!hold_goes_on(region, hold, now_ns))
+			return hold;
+		hold_add(region, hold, now_ns + max(hold_us, 50u) * NSEC_PER_USEC);
+	}
+	hold_timer_set(region);
+	return NULL;
+}
+
+static void hold_work_run(struct work_struct *work)
+{
+	struct gvm_region *region = container_of(work, struct gvm_region, hold_work);
+	struct gvm_batch batch;
+	struct hold *hold;
+
+	do {
+		region_enter(region, &batch);
+		hold = region->leaving ? NULL : hold_take_ended(region);
+		if (hold)
+			ivy_unhold(region->core, hold->page);
+		region_leave(region, &batch);
+		kfree(hold);
+	} while (hold);
+}
+
+static void tick_work_run(struct work_struct *work)
+{
+	struct gvm_region *region = container_of(work, struct gvm_region, tick_work);
+	struct gvm_batch batch;
+	struct page *frame;
+	unsigned long page;
+
+	region_enter(region, &batch);
+	if (!region->leaving)
+		ivy_tick(region->core);
+	region_leave(region, &batch);
+
+	xa_for_each_marked(&region->frames, page, frame, FRAME_HOLD) {
+		region_enter(region, &batch);
+		xa_clear_mark(&region->frames, page, FRAME_HOLD);
+		if (!region->leaving)
+			ivy_unhold(region->core, page);
+		region_leave(region, &batch);
+	}
+}
+
+static enum hrtimer_restart tick_timer_run(struct hrtimer *timer)
+{
+	struct gvm_region *region = container_of(timer, struct gvm_region, tick_timer);
+
+	queue_work(gvm_workqueue, &region->tick_work);
+	hrtimer_forward_now(timer, ns_to_ktime(tick_ns()));
+	return HRTIMER_RESTART;
+}
+
+static enum hrtimer_restart hold_timer_run(struct hrtimer *timer)
+{
+	struct gvm_region *region = container_of(timer, struct gvm_region, hold_timer);
+
+	queue_work(gvm_workqueue, &region->hold_work);
+	return HRTIMER_NORESTART;
+}
+
+void clock_init(struct gvm_region *region)
+{
+	INIT_LIST_HEAD(&region->holds);
+	INIT_WORK(&region->tick_work, tick_work_run);
+	INIT_WORK(&region->hold_work, hold_work_run);
+	hrtimer_setup(&region->tick_timer, tick_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_REL);
+	hrtimer_setup(&region->hold_timer, hold_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_ABS);
+}
+
+void clock_start(struct gvm_region *region)
+{
+	hrtimer_start(&region->tick_timer, ns_to_ktime(tick_ns()), HRTIMER_MODE_REL);
+}
+
+void clock_stop(struct gvm_region *region)
+{
+	struct hold *hold, *next;
+
+	hrtimer_cancel(&region->tick_timer);
+	cancel_work_sync(&region->tick_work);
+	/* Nobody arms a hold any more, but its work may have set the timer once again. */
+	cancel_work_sync(&region->hold_work);
+	hrtimer_cancel(&region->hold_timer);
+	cancel_work_sync(&region->hold_work);
+	list_for_each_entry_safe(hold, next, &region->holds, list)
+		kfree(hold);
+	INIT_LIST_HEAD(&region->holds);
+}

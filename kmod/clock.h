@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A region's time: the core's ticks, and the ends of minimum holds. Timers in hardware time that goes on
+ * in suspend wake works; so a host that stood still finds out, before most else runs on it, that its
+ * leases have ended.
+ */
+#ifndef GVM_CLOCK_H
+#define GVM_CLOCK_H
+
+#include <linux/types.h>
+
+struct gvm_region;
+struct ivy_params;
+
+/* From the module's parameters. */
+void clock_params(struct ivy_params *params);
+
+void clock_init(struct gvm_region *region);
+void clock_start(struct gvm_region *region);
+/* Waits for the works. */
+void clock_stop(struct gvm_region *region);
+
+/* The core's callbacks. */
+void clock_arm_hold(void *region, u64 page, u64 ns);
+u64 clock_now(void *region);
+
+#endif

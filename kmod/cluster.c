@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The nodes and the listening socket: see cluster.h. */
+#include <linux/file.h>
+#include <linux/net.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/tcp.h>
+#include <linux/uaccess.h>
+#include <linux/xxhash.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
+
+#include "auth.h"
+#include "cluster.h"
+#include "link.h"
+#include "log.h"
+#include "peer.h"
+#include "uapi/giantvm.h"
+
+#define BACKLOG 128
+
+static int by_id(const void *a, const void *b)
+{
+	return ((const struct giantvm_node *)a)->id - ((const struct giantvm_node *)b)->id;
+}
+
+/* The user's list, sorted; ids are sound and differ. */
+static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
+{
+	struct giantvm_node *nodes;
+	unsigned int i;
+	bool found = false;
+
+	if (up->abi != GIANTVM_ABI || up->reserved || up->nr_nodes < 1 ||
+	    up->nr_nodes > GIANTVM_NODES_MAX)
+		return -EINVAL;
+	nodes = vmemdup_user(u64_to_user_ptr(up->nodes), up->nr_nodes * sizeof(*nodes));
+	if (IS_ERR(nodes))
+		return PTR_ERR(nodes);
+	sort(nodes, up->nr_nodes, sizeof(*nodes), by_id, NULL);
+	for (i = 0; i < up->nr_nodes; i++) {
+		if (nodes[i].id >= GIANTVM_NODES_MAX || !nodes[i].roles ||
+		    nodes[i].roles & ~(GIANTVM_ROLE_CPU | GIANTVM_ROLE_MEM) ||
+		    (i && nodes[i].id == nodes[i - 1].id)) {
+			kvfree(nodes);
+			return -EINVAL;
+		}
+		found |= nodes[i].id == up->id;
+	}
+	if (!found) {
+		kvfree(nodes);
+		return -ENOENT;
+	}
+	*out = nodes;
+	return 0;
+}
+
+/* The same on every host that has the same list, in whatever order. */
+static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
+{
+	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI);
+}
+
+static int homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
+{
+	unsigned int i;
+
+	cluster->homes = kcalloc(nr, sizeof(*cluster->homes), GFP_KERNEL);
+	if (!cluster->homes)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++)
+		if (nodes[i].roles & GIANTVM_ROLE_MEM)
+			cluster->homes[cluster->nr_homes++] = nodes[i].id;
+	return cluster->nr_homes ? 0 : -EINVAL;
+}
+
+static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			unsigned int nr)
+{
+	unsigned int i;
+	int err;
+
+	cluster->nodes = nodes[nr - 1].id + 1;
+	cluster->peers = kvcalloc(cluster->nodes, sizeof(*cluster->peers), GFP_KERNEL);
+	if (!cluster->peers)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		if (nodes[i].id == cluster->id)
+			continue;
+		err = peer_create(cluster, &nodes[i], &cluster->peers[nodes[i].id]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void peers_destroy(struct gvm_cluster *cluster)
+{
+	unsigned int i;
+
+	for (i = 0; cluster->peers && i < cluster->nodes; i++)
+		peer_destroy(cluster->peers[i]);
+	kvfree(cluster->peers);
+}
+
+static int key_set(struct gvm_cluster *cluster, const struct giantvm_up *up)
+{
+	u8 *key;
+	int err;
+
+	if (!up->key_bytes)
+		return 0;
+	if (up->key_bytes > GIANTVM_KEY_BYTES_MAX)
+		return -EINVAL;
+	key = memdup_user(u64_to_user_ptr(up->key), up->key_bytes);
+	if (IS_ERR(key))
+		return PTR_ERR(key);
+	err = auth_create(key, up->key_bytes, &cluster->auth);
+	kfree_sensitive(key);
+	return err;
+}
+
+static void cluster_listener_ready(struct sock *sk)
+{
+	struct gvm_cluster *cluster;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	cluster = sk->sk_user_data;
+	/* A connection has this callback, but no data, until it is taken over. */
+	if (cluster && sk->sk_state == TCP_LISTEN)
+		queue_work(gvm_workqueue, &cluster->accept_work);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void cluster_accept(struct work_struct *work)
+{
+	struct gvm_cluster *cluster = container_of(work, struct gvm_cluster, accept_work);
+	struct socket *socket;
+
+	while (!kernel_accept(cluster->listener, &socket, O_NONBLOCK)) {
+		write_lock_bh(&socket->sk->sk_callback_lock);
+		socket->sk->sk_user_data = NULL; /* inherited */
+		write_unlock_bh(&socket->sk->sk_callback_lock);
+		link_accept(cluster, socket);
+	}
+}
+
+/* At this node's own address of the list, so that no other network of the host reaches it. */
+static int listener_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			   unsigned int nr)
+{
+	struct gvm_peer *self;
+	unsigned int i = 0;
+	struct sock *sk;
+	int err;
+
+	while (i < nr && nodes[i].id != cluster->id)
+		i++;
+	err = peer_create(cluster, &nodes[i], &self); /* for its address */
+	if (err)
+		return err;
+	err = sock_create_kern(cluster->net, self->address.ss_family, SOCK_STREAM, IPPROTO_TCP,
+			       &cluster->listener);
+	if (err)
+		goto destroy_self;
+	sk = cluster->listener->sk;
+	sock_set_reuseaddr(sk);
+	write_lock_bh(&sk->sk_callback_lock);
+	cluster->listener_data_ready = sk->sk_data_ready;
+	sk->sk_user_data = cluster;
+	sk->sk_data_ready = cluster_listener_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+	err = kernel_bind(cluster->listener, (struct sockaddr *)&self->address,
+			  sizeof(self->address)) ?:
+	      kernel_listen(cluster->listener, BACKLOG);
+destroy_self:
+	peer_destroy(self);
+	return err;
+}
+
+static void listener_destroy(struct gvm_cluster *cluster)
+{
+	struct sock *sk;
+
+	if (!cluster->listener)
+		return;
+	sk = cluster->listener->sk;
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_user_data = NULL;
+	sk->sk_data_ready = cluster->listener_data_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+	cancel_work_sync(&cluster->accept_work);
+	sock_release(cluster->listener);
+}
+
+int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
+{
+	struct gvm_cluster *cluster;
+	struct giantvm_node *nodes;
+	int err;
+
+	err = nodes_copy(up, &nodes);
+	if (err)
+		return err;
+	cluster = kzalloc(sizeof(*cluster), GFP_KERNEL);
+	if (!cluster) {
+		kvfree(nodes);
+		return -ENOMEM;
+	}
+	cluster->id = up->id;
+	cluster->net = get_net(current->nsproxy->net_ns);
+	cluster->nodes_digest = nodes_digest(nodes, up->nr_nodes);
+	INIT_WORK(&cluster->accept_work, cluster_accept);
+	spin_lock_init(&cluster->links_lock);
+	INIT_LIST_HEAD(&cluster->links);
+	init_waitqueue_head(&cluster->links_gone);
+	err = homes_set(cluster, nodes, up->nr_nodes) ?:
+	      peers_create(cluster, nodes, up->nr_nodes) ?:
+	      key_set(cluster, up) ?:
+	      listener_create(cluster, nodes, up->nr_nodes);
+	kvfree(nodes);
+	if (err) {
+		cluster_destroy(cluster);
+		return err;
+	}
+	gvm_info("node %u of %u, %u of them homes\n", cluster->id, up->nr_nodes, cluster->nr_homes);
+	*out = cluster;
+	return 0;
+}
+
+int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same)
+{
+	struct giantvm_node *nodes;
+	int err = nodes_copy(up, &nodes);
+
+	if (err)
+		return err;
+	*same = cluster->id == up->id && !!cluster->auth == !!up->key_bytes &&
+		cluster->nodes_digest == nodes_digest(nodes, up->nr_nodes);
+	kvfree(nodes);
+	return 0;
+}
+
+/* Some link that is not closed, with a reference. */
+static struct link *cluster_some_link(struct gvm_cluster *cluster)
+{
+	struct link *link;
+
+	spin_lock(&cluster->links_lock);
+	cluster->closing = true;
+	link = list_first_entry_or_null(&cluster->links, struct link, list);
+	if (link)
+		link_get(link);
+	spin_unlock(&cluster->links_lock);
+	return link;
+}
+
+void cluster_destroy(struct gvm_cluster *cluster)
+{
+	struct link *link;
+	unsigned int i;
+
+	if (!cluster)
+		return;
+	listener_destroy(cluster);
+	for (i = 0; cluster->peers && i < cluster->nodes; i++)
+		if (cluster->peers[i])
+			peer_shutdown(cluster->peers[i]);
+	while ((link = cluster_some_link(cluster))) {
+		link_close(link);
+		link_put(link);
+	}
+	spin_lock(&cluster->links_lock);
+	wait_event_cmd(cluster->links_gone, !cluster->nr_links, spin_unlock(&cluster->links_lock),
+		       spin_lock(&cluster->links_lock));
+	spin_unlock(&cluster->links_lock);
+	peers_destroy(cluster);
+	auth_destroy(cluster->auth);
+	kfree(cluster->homes);
+	put_net(cluster->net);
+	kfree(cluster);
+}
+
+struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)
+{
+	return id < cluster->nodes ? cluster->peers[id] : NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The nodes, as this host was told at GIANTVM_UP, and its listening socket. There is at most one
+ * cluster; it lives from UP to DOWN, and regions and connections only within that.
+ */
+#ifndef GVM_CLUSTER_H
+#define GVM_CLUSTER_H
+
+#include <linux/in6.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+struct auth;
+struct giantvm_up;
+struct gvm_peer;
+struct link;
+struct net;
+struct sock;
+struct socket;
+
+struct gvm_cluster {
+	struct net *net; /* the network namespace of who called UP */
+	u16 id; /* this node */
+	u16 nodes; /* the highest id, plus 1 */
+	u16 nr_homes;
+	u16 *homes; /* ids with the role mem, ascending */
+	u64 nodes_digest;
+	struct auth *auth; /* NULL: no key */
+	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
+
+	struct socket *listener;
+	void (*listener_data_ready)(struct sock *sk);
+	struct work_struct accept_work;
+
+	spinlock_t links_lock;
+	struct list_head links; /* every connection, under links_lock */
+	unsigned int nr_links; /* these, and those that are not yet freed; under links_lock */
+	bool closing; /* no new ones; under links_lock */
+	wait_queue_head_t links_gone;
+};
+
+/*
+ * Where everything that sleeps or waits for the network runs: workers are shared by all peers and
+ * regions. They run ahead of ordinary programs, since a program may be waiting for each of them.
+ */
+extern struct workqueue_struct *gvm_workqueue;
+
+int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out);
+/* Whether `up` would make the same cluster as this. */
+int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
+/* Ends every connection, and waits until nothing of the network is left. Regions are gone before. */
+void cluster_destroy(struct gvm_cluster *cluster);
+
+/* NULL: there is no such other node. */
+struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id);
+
+#endif

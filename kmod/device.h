@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* /dev/giantvm: see uapi/giantvm.h. */
+#ifndef GVM_DEVICE_H
+#define GVM_DEVICE_H
+
+int device_init(void);
+/* Leaves everything: nothing of it is open any more. */
+void device_exit(void);
+
+#endif

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the protocol core asks of the kernel (struct ivy_env): everything here is called under
+ * region->lock, and only notes what region_leave() then does.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "clock.h"
+#include "cluster.h"
+#include "compat.h"
+#include "frames.h"
+#include "log.h"
+#include "peer.h"
+#include "region.h"
+#include "revoke.h"
+#include "trace.h"
+
+static void env_send(void *context, u16 to, const struct ivy_msg *m, const void *data)
+{
+	struct gvm_region *region = context;
+	struct gvm_peer *peer = cluster_peer(region->cluster, to);
+	struct gvm_batch *batch = region->batch;
+	struct page *frame = NULL;
+	unsigned int i;
+
+	if (!peer)
+		return;
+	if (m->flags & IVY_F_PAGE && !data) {
+		frame = frame_page(region, m->page);
+		if (WARN_ON_ONCE(!frame))
+			return;
+	}
+	trace_gvm_send(region->tag, to, m);
+	peer_queue(peer, region->tag, m, frame, m->flags & IVY_F_PAGE ? data : NULL);
+	for (i = 0; i < batch->nr_peers; i++)
+		if (batch->peers[i] == peer)
+			return;
+	if (batch->nr_peers < BATCH_PEERS)
+		batch->peers[batch->nr_peers++] = peer;
+	else
+		peer_transmit_later(peer);
+}
+
+static void env_install(void *context, u64 page, const void *data)
+{
+	struct gvm_region *region = context;
+	struct page *frame = frame_page(region, page);
+
+	if (WARN_ON_ONCE(!frame))
+		return;
+	if (data)
+		memcpy(page_address(frame), data, PAGE_SIZE);
+	else
+		clear_page(page_address(frame));
+}
+
+static void env_complete(void *context, u64 page, int err)
+{
+	if (err)
+		region_error_note(context, page);
+	else
+		region_error_clear(context, page);
+	sleepers_wake(context, page, err);
+}
+
+static void *env_alloc(void *context, size_t bytes)
+{
+	return kzalloc(bytes, GFP_ATOMIC | __GFP_NOWARN);
+}
+
+static void env_free(void *context, void *memory, size_t bytes)
+{
+	kfree(memory);
+}
+
+static void env_lost(void *context, u64 page)
+{
+	struct gvm_region *region = context;
+
+	region->stats.lost_pages++;
+	gvm_warn("%s: page %llu went with the node that had it\n", region->name, page);
+}
+
+static struct ivy_slot *env_slot_get(void *context, u64 page)
+{
+	return frame_slot(context, page);
+}
+
+static struct ivy_slot *env_slot_new(void *context, u64 page)
+{
+	return frame_create(context, page);
+}
+
+static void env_slot_free(void *context, u64 page)
+{
+	frame_destroy(context, page);
+}
+
+static bool env_slot_next(void *context, u64 *page)
+{
+	struct gvm_region *region = context;
+	unsigned long at = *page;
+
+	if (!xa_find(&region->frames, &at, ULONG_MAX, XA_PRESENT))
+		return false;
+	*page = at;
+	return true;
+}
+
+const struct ivy_env region_env = {
+	.send = env_send,
+	.revoke = revoke_begin,
+	.install = env_install,
+	.complete = env_complete,
+	.arm_hold = clock_arm_hold,
+	.now = clock_now,
+	.alloc = env_alloc,
+	.free = env_free,
+	.lost = env_lost,
+	.slot_get = env_slot_get,
+	.slot_new = env_slot_new,
+	.slot_free = env_slot_free,
+	.slot_next = env_slot_next,
+};

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Faults on a region's mappings.
+ *
+ * ->fault asks the core for the right, waits for it without holding the lock that the kernel took for
+ * the fault wherever it may let go of that, and returns the page locked: the kernel maps it before
+ * the page is unlocked, and so before any later revocation.
+ *
+ * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it drop
+ * the lock, and the kernel's reference to the page would look like a pin. Without the right it takes
+ * the mapping away, so that the access faults again where ->fault can wait. What reads before it writes
+ * may come back as a read, which is granted at once, and would go round and round: so the page is
+ * marked, and the next fault on it waits for the right to write whatever it is.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+
+#include "compat.h"
+#include "frames.h"
+#include "region.h"
+#include "trace.h"
+
+#define RETRY_MS 20 /* where the core had no memory */
+#define ERROR_MS 500 /* for which what a fault was told holds for the one that it comes back as */
+
+/* Asks the core. Where it has to be waited for (0, -ENOMEM), `sleeper` has been added. */
+static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgrade,
+		     struct gvm_sleeper *sleeper)
+{
+	struct gvm_batch batch;
+	int err = -EIO;
+
+	region_enter(region, &batch);
+	if (sleeper)
+		sleeper_add(region, sleeper, page);
+	if (!upgrade && xa_get_mark(&region->frames, page, FRAME_UPGRADE)) {
+		xa_clear_mark(&region->frames, page, FRAME_UPGRADE);
+		write = true;
+	}
+	if (!region->leaving && !region_error(region, page, region_now_ms() - ERROR_MS))
+		err = ivy_fault(region->core, page, write);
+	if (!err && upgrade)
+		xa_set_mark(&region->frames, page, FRAME_UPGRADE);
+	if (!err)
+		contended_count(&region->contended, page);
+	if (sleeper && err && err != -ENOMEM)
+		sleeper_remove(sleeper);
+	region_leave(region, &batch);
+	return err;
+}
+
+static void fault_count(struct gvm_region *region, bool write)
+{
+	spin_lock(&region->lock);
+	if (write)
+		region->stats.write_faults++;
+	else
+		region->stats.read_faults++;
+	spin_unlock(&region->lock);
+}
+
+/* How the kernel wants this fault to sleep. */
+static unsigned int fault_task_state(unsigned int flags)
+{
+	if (flags & FAULT_FLAG_INTERRUPTIBLE)
+		return TASK_INTERRUPTIBLE;
+	if (flags & FAULT_FLAG_KILLABLE)
+		return TASK_KILLABLE;
+	return TASK_UNINTERRUPTIBLE;
+}
+
+static vm_fault_t region_fault(struct vm_fault *vmf)
+{
+	struct gvm_region *region = vmf->vma->vm_file->private_data;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	/* The request is on its way in any case; some do not want to wait for it. */
+	bool waits = !(vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
+	unsigned int state = fault_task_state(vmf->flags);
+	struct gvm_sleeper sleeper;
+	u64 page = vmf->pgoff;
+	long timeout;
+	int err;
+
+	if (page >= region->pages)
+		return VM_FAULT_SIGBUS;
+	fault_count(region, write);
+	for (;;) {
+		err = fault_ask(region, page, write, false, waits ? &sleeper : NULL);
+		trace_gvm_fault(region->tag, page, write, err);
+		if (err == 1) {
+			vmf->page = frame_lock(region, page, write ? IVY_M : IVY_S);
+			if (vmf->page)
+				return VM_FAULT_LOCKED;
+			continue; /* it went again meanwhile */
+		}
+		if (err && err != -ENOMEM)
+			return VM_FAULT_SIGBUS;
+		if (!waits)
+			return VM_FAULT_RETRY;
+		timeout = err ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT;
+		if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
+			kref_get(&region->ref); /* the mapping may go while its lock is dropped */
+			release_fault_lock(vmf);
+			sleeper_sleep(region, &sleeper, state, timeout);
+			region_put(region);
+			return VM_FAULT_RETRY;
+		}
+		sleeper_sleep(region, &sleeper, state, timeout);
+		if (sleeper.err || signal_pending_state(state, current))
+			return VM_FAULT_SIGBUS; /* who faults so does not see that it is a signal */
+	}
+}
+
+static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
+{
+	struct gvm_region *region = vmf->vma->vm_file->private_data;
+	struct page *frame = vmf->page;
+	u64 page = vmf->pgoff;
+	int err;
+
+	fault_count(region, true);
+	err = fault_ask(region, page, true, true, NULL);
+	trace_gvm_fault(region->tag, page, true, err);
+	if (err == 1) {
+		lock_page(frame);
+		if (frame_right(region, page, frame) >= IVY_M)
+			return VM_FAULT_LOCKED;
+		unlock_page(frame);
+	}
+	unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
+	return VM_FAULT_NOPAGE;
+}
+
+const struct vm_operations_struct region_faults = {
+	.fault = region_fault,
+	.page_mkwrite = region_page_mkwrite,
+};

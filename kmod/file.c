@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc; to be
+ * mapped shared, and to have holes punched into it (a balloon's pages, freed on every node).
+ */
+#include <linux/fs.h>
+#include <linux/falloc.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "region.h"
+
+#define DISCARD_RETRY_MS 20
+
+static struct gvm_region *file_region(struct inode *inode, struct file *file)
+{
+	if (S_ISCHR(inode->i_mode)) /* the misc device has left itself there */
+		return container_of(file->private_data, struct gvm_region, misc);
+	return inode->i_private;
+}
+
+static int region_open(struct inode *inode, struct file *file)
+{
+	struct gvm_region *region = file_region(inode, file);
+
+	atomic_inc(&region->opened);
+	kref_get(&region->ref);
+	file->private_data = region;
+	file->f_mapping = region->inode->i_mapping;
+	return 0;
+}
+
+static int region_release(struct inode *inode, struct file *file)
+{
+	struct gvm_region *region = file->private_data;
+
+	atomic_dec(&region->opened);
+	region_put(region);
+	return 0;
+}
+
+static int region_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct gvm_region *region = file->private_data;
+
+	/* A private copy of a page would be coherent with nothing. */
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (vma->vm_pgoff > region->pages || vma_pages(vma) > region->pages - vma->vm_pgoff)
+		return -ENXIO;
+	/* DONTEXPAND also keeps mlock() from holding references, and huge pages away. */
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
+	vma->vm_ops = &region_faults;
+	return 0;
+}
+
+static loff_t region_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct gvm_region *region = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, region->pages << PAGE_SHIFT);
+}
+
+/* Until a page's discard has ended; killable, as its home may not answer. */
+static int discard_page(struct gvm_region *region, u64 page)
+{
+	struct gvm_sleeper sleeper;
+	struct gvm_batch batch;
+	int done;
+
+	for (;;) {
+		region_enter(region, &batch);
+		/* Before the core is asked: where this node is the home, it may answer at once. */
+		sleeper_add(region, &sleeper, page);
+		done = region->leaving ? -EIO : ivy_discard(region->core, page);
+		if (done && done != -ENOMEM)
+			sleeper_remove(&sleeper);
+		if (done == 1)
+			region_error_clear(region, page);
+		region_leave(region, &batch);
+		if (done && done != -ENOMEM)
+			return min(done, 0);
+		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
+			      done ? msecs_to_jiffies(DISCARD_RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
+		if (!done && sleeper.woken)
+			return sleeper.err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+/* Whole pages only; what is cut off at the edges keeps its contents, as advice may. */
+static long region_discard(struct gvm_region *region, u64 offset, u64 bytes)
+{
+	u64 page, end;
+	int err = 0;
+
+	if (offset + bytes < offset)
+		return -EINVAL;
+	page = offset / PAGE_SIZE + !!(offset % PAGE_SIZE);
+	end = min((offset + bytes) / PAGE_SIZE, region->pages);
+	for (; page < end && !err; page++)
+		err = discard_page(region, page);
+	return err;
+}
+
+static long region_fallocate(struct file *file, int mode, loff_t offset, loff_t bytes)
+{
+	if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	return region_discard(file->private_data, offset, bytes);
+}
+
+static long region_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	struct giantvm_range range;
+
+	if (command != GIANTVM_DISCARD)
+		return -ENOTTY;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	if (copy_from_user(&range, (void __user *)argument, sizeof(range)))
+		return -EFAULT;
+	return region_discard(file->private_data, range.offset_bytes, range.size_bytes);
+}
+
+const struct file_operations region_files = {
+	.owner = THIS_MODULE,
+	.open = region_open,
+	.release = region_release,
+	.mmap = region_mmap,
+	.llseek = region_llseek,
+	.fallocate = region_fallocate,
+	.unlocked_ioctl = region_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

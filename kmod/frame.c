@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Frames to bytes and back: see frame.h. Pure code. */
+#include <linux/errno.h>
+#include <linux/string.h>
+
+#include "compat.h"
+#include "frame.h"
+
+static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 1 };
+
+void frame_head_encode(const struct frame_head *head, u8 *bytes)
+{
+	put_unaligned_le16(head->body_bytes, bytes);
+	bytes[2] = head->kind;
+	bytes[3] = 0;
+	put_unaligned_le32(head->tag, bytes + 4);
+}
+
+int frame_head_decode(const u8 *bytes, struct frame_head *head)
+{
+	head->body_bytes = get_unaligned_le16(bytes);
+	head->kind = bytes[2];
+	head->tag = get_unaligned_le32(bytes + 4);
+	if (bytes[3])
+		return -EBADMSG;
+	switch (head->kind) {
+	case FRAME_HELLO:
+		return head->body_bytes == HELLO_BYTES && !head->tag ? 0 : -EBADMSG;
+	case FRAME_PROOF:
+		return head->body_bytes == PROOF_BYTES && !head->tag ? 0 : -EBADMSG;
+	case FRAME_MESSAGE:
+		return head->body_bytes >= IVY_HDR_BYTES &&
+		       head->body_bytes <= FRAME_BODY_BYTES_MAX ? 0 : -EBADMSG;
+	}
+	return -EBADMSG;
+}
+
+void hello_encode(const struct hello *hello, u8 *bytes)
+{
+	memcpy(bytes, hello_magic, sizeof(hello_magic));
+	put_unaligned_le16(hello->from, bytes + 8);
+	put_unaligned_le16(hello->to, bytes + 10);
+	put_unaligned_le32(hello->flags, bytes + 12);
+	put_unaligned_le64(hello->nodes_digest, bytes + 16);
+	memcpy(bytes + 24, hello->nonce, HELLO_NONCE_BYTES);
+}
+
+int hello_decode(const u8 *bytes, struct hello *hello)
+{
+	if (memcmp(bytes, hello_magic, sizeof(hello_magic) - 1))
+		return -EBADMSG;
+	if (bytes[7] != hello_magic[7])
+		return -EPROTONOSUPPORT;
+	hello->from = get_unaligned_le16(bytes + 8);
+	hello->to = get_unaligned_le16(bytes + 10);
+	hello->flags = get_unaligned_le32(bytes + 12);
+	hello->nodes_digest = get_unaligned_le64(bytes + 16);
+	memcpy(hello->nonce, bytes + 24, HELLO_NONCE_BYTES);
+	return hello->flags & ~HELLO_PROOF_NEEDED ? -EBADMSG : 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What travels between two nodes over TCP: frames, each a head of 8 bytes and a body.
+ *
+ *	offset	bytes
+ *	0	2	bytes of the body
+ *	2	1	kind
+ *	3	1	0
+ *	4	4	MESSAGE: tag of the region; else 0
+ *
+ * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
+ * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
+ * MESSAGEs flow, each with one message of the protocol core (ivy_wire.h). HELLO:
+ *
+ *	0	8	"GVM-IVY\1"; the last byte is the version
+ *	8	2	from: the sender's node id
+ *	10	2	to
+ *	12	4	flags: 1: a PROOF is needed
+ *	16	8	digest of the list of nodes
+ *	24	16	random
+ *
+ * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
+ * other) and both HELLOs, the connecting side's first. It says who is at the other end when the
+ * connection is made; it neither hides nor protects what then travels.
+ */
+#ifndef GVM_FRAME_H
+#define GVM_FRAME_H
+
+#include <linux/types.h>
+
+#include "ivy_wire.h"
+
+#define FRAME_HEAD_BYTES 8
+#define FRAME_BODY_BYTES_MAX IVY_MSG_MAX
+#define HELLO_BYTES 40
+#define HELLO_NONCE_BYTES 16
+#define PROOF_BYTES 32
+
+enum frame_kind {
+	FRAME_HELLO = 1,
+	FRAME_PROOF = 2,
+	FRAME_MESSAGE = 3,
+};
+
+struct frame_head {
+	u16 body_bytes;
+	u8 kind;
+	u32 tag;
+};
+
+#define HELLO_PROOF_NEEDED 1u
+
+struct hello {
+	u16 from, to;
+	u32 flags;
+	u64 nodes_digest;
+	u8 nonce[HELLO_NONCE_BYTES];
+};
+
+void frame_head_encode(const struct frame_head *head, u8 *bytes);
+/* 0, or -EBADMSG for a head that no sound peer sends. */
+int frame_head_decode(const u8 *bytes, struct frame_head *head);
+
+void hello_encode(const struct hello *hello, u8 *bytes);
+/* 0, -EBADMSG, or -EPROTONOSUPPORT for another version. */
+int hello_decode(const u8 *bytes, struct hello *hello);
+
+#endif

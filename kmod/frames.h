@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Frames: the memory of the pages that are resident here, each with the core's slot.
+ *
+ * A frame is a struct page in the region's xarray, which holds one reference to it. Its `private` points
+ * to the slot. `mapping` and `index` are those of the region's inode, so that the kernel finds its
+ * mappings; it is on no list of the kernel's, so nothing but this module reclaims or moves it.
+ *
+ * Marks in the xarray say what is to be done with a page, since setting one needs no memory.
+ */
+#ifndef GVM_FRAMES_H
+#define GVM_FRAMES_H
+
+#include <linux/mm_types.h>
+#include <linux/xarray.h>
+
+#include "ivy.h"
+
+struct gvm_region;
+
+#define FRAME_REVOKE XA_MARK_0 /* mappings exceed the slot's right; the core waits for ivy_revoked() */
+#define FRAME_HOLD XA_MARK_1 /* its minimum hold could not be noted: ends with the next tick */
+#define FRAME_UPGRADE XA_MARK_2 /* was unmapped because it is to be written: see fault.c */
+
+int frames_init(void);
+void frames_exit(void);
+
+/* These need region->lock. */
+struct ivy_slot *frame_slot(struct gvm_region *region, u64 page);
+struct ivy_slot *frame_create(struct gvm_region *region, u64 page);
+void frame_destroy(struct gvm_region *region, u64 page);
+/* The frame itself, without a reference. */
+struct page *frame_page(struct gvm_region *region, u64 page);
+
+/* These take region->lock. */
+enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct page *frame);
+
+/* The frame with a reference, or NULL. Needs no lock; it may be the page's no longer. */
+struct page *frame_get(struct gvm_region *region, u64 page);
+/*
+ * The frame, locked and with a reference, if it is here with that right: the right stays until it is
+ * unlocked, in the sense that the revocation of what is mapped meanwhile comes after. Sleeps.
+ */
+struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
+
+/* Frees all that are left; nobody maps them, and the core is gone. */
+void frames_destroy(struct gvm_region *region);
+
+#endif

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How a connection begins: see handshake.h. All of it runs in the link's receiving work. */
+#include <crypto/algapi.h>
+#include <linux/random.h>
+#include <linux/uio.h>
+
+#include "auth.h"
+#include "cluster.h"
+#include "handshake.h"
+#include "link.h"
+#include "log.h"
+#include "peer.h"
+
+/* Of the handshake: so little that a socket which takes only a part of it is not worth a second try. */
+static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u16 bytes)
+{
+	struct frame_head head = { .body_bytes = bytes, .kind = kind };
+	u8 encoded[FRAME_HEAD_BYTES];
+	struct kvec parts[2] = {
+		{ .iov_base = encoded, .iov_len = sizeof(encoded) },
+		{ .iov_base = (void *)body, .iov_len = bytes },
+	};
+
+	frame_head_encode(&head, encoded);
+	return link_send(link, parts, 2, false) == sizeof(encoded) + bytes ? 0 : -EIO;
+}
+
+int handshake_begin(struct link *link)
+{
+	struct gvm_cluster *cluster = link->cluster;
+	struct hello hello = {
+		.from = cluster->id,
+		.to = link->peer->id,
+		.flags = cluster->auth ? HELLO_PROOF_NEEDED : 0,
+		.nodes_digest = cluster->nodes_digest,
+	};
+
+	get_random_bytes(hello.nonce, sizeof(hello.nonce));
+	hello_encode(&hello, link->hello_sent);
+	return send_small(link, FRAME_HELLO, link->hello_sent, HELLO_BYTES);
+}
+
+/* The proof of this side, or the one that the other must give. */
+static int proof_of(struct link *link, bool own, u8 *proof)
+{
+	bool accepting = own ? !link->outgoing : link->outgoing;
+
+	return auth_proof(link->cluster->auth, accepting,
+			  link->outgoing ? link->hello_sent : link->hello_received,
+			  link->outgoing ? link->hello_received : link->hello_sent, proof);
+}
+
+static int send_proof(struct link *link)
+{
+	u8 proof[PROOF_BYTES];
+	int err = proof_of(link, true, proof);
+
+	return err ?: send_small(link, FRAME_PROOF, proof, sizeof(proof));
+}
+
+int handshake_hello(struct link *link, const u8 *body)
+{
+	struct gvm_cluster *cluster = link->cluster;
+	struct hello hello;
+	struct gvm_peer *peer;
+	int err;
+
+	if (link->state != LINK_GREETING)
+		return -EBADMSG;
+	err = hello_decode(body, &hello);
+	if (err)
+		return err;
+	peer = cluster_peer(cluster, hello.from);
+	if (hello.to != cluster->id || !peer || (link->peer && peer != link->peer)) {
+		gvm_warn("node %u took this one for node %u\n", hello.from, hello.to);
+		return -EBADMSG;
+	}
+	if (hello.nodes_digest != cluster->nodes_digest) {
+		gvm_warn("node %u has another list of nodes\n", hello.from);
+		return -EBADMSG;
+	}
+	if (!!(hello.flags & HELLO_PROOF_NEEDED) != !!cluster->auth) {
+		gvm_warn("node %u has %s key\n", hello.from, cluster->auth ? "no" : "a");
+		return -EACCES;
+	}
+	memcpy(link->hello_received, body, HELLO_BYTES);
+	if (!link->outgoing) {
+		/* Before it has proved itself it may only make a connection of ours yield to it. */
+		if (!peer_accepts(peer))
+			return -EBUSY;
+		link->peer = peer;
+		err = handshake_begin(link);
+		if (err)
+			return err;
+	} else if (cluster->auth) {
+		err = send_proof(link);
+		if (err)
+			return err;
+	}
+	if (!cluster->auth)
+		return link_up(link);
+	link->state = LINK_PROVING;
+	return 0;
+}
+
+int handshake_proof(struct link *link, const u8 *body)
+{
+	u8 expected[PROOF_BYTES];
+	int err;
+
+	if (link->state != LINK_PROVING)
+		return -EBADMSG;
+	err = proof_of(link, false, expected);
+	if (err)
+		return err;
+	if (crypto_memneq(expected, body, PROOF_BYTES)) {
+		gvm_warn("node %u has another key\n", link->peer->id);
+		return -EACCES;
+	}
+	if (!link->outgoing) {
+		err = send_proof(link);
+		if (err)
+			return err;
+	}
+	return link_up(link);
+}

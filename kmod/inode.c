@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The pseudo filesystem: see inode.h. */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+
+#include "compat.h"
+#include "inode.h"
+#include "region.h"
+
+#define GIANTVM_MAGIC 0x6769766d /* "givm" */
+
+static struct vfsmount *mount;
+static int mount_users;
+
+static int filesystem_init_context(struct fs_context *context)
+{
+	return init_pseudo(context, GIANTVM_MAGIC) ? 0 : -ENOMEM;
+}
+
+/* Without an owner: our own mount would keep the module loaded for ever. Open files do, while they are. */
+static struct file_system_type filesystem = {
+	.name = "giantvm",
+	.init_fs_context = filesystem_init_context,
+	.kill_sb = kill_anon_super,
+};
+
+int inodes_init(void)
+{
+	return simple_pin_fs(&filesystem, &mount, &mount_users);
+}
+
+void inodes_exit(void)
+{
+	simple_release_fs(&mount, &mount_users);
+}
+
+/* A region's size is the same on all nodes, for as long as it is. */
+static int region_setattr(gvm_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	if (attr->ia_valid & ATTR_SIZE)
+		return -EPERM;
+	return simple_setattr(idmap, dentry, attr);
+}
+
+static const struct inode_operations region_inode_operations = {
+	.setattr = region_setattr,
+};
+
+int region_inode_create(struct gvm_region *region)
+{
+	struct inode *inode = alloc_anon_inode(mount->mnt_sb);
+
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	/* A regular file, so that /proc/self/fd/N opens it again, and programs see its size. */
+	inode->i_mode = S_IFREG | 0600;
+	inode->i_op = &region_inode_operations;
+	inode->i_fop = &region_files;
+	inode->i_private = region;
+	i_size_write(inode, region->pages << PAGE_SHIFT);
+	region->inode = inode;
+	return 0;
+}
+
+void region_inode_destroy(struct gvm_region *region)
+{
+	iput(region->inode);
+}
+
+struct file *region_inode_open(struct gvm_region *region, unsigned int flags)
+{
+	struct file *file;
+
+	if (!try_module_get(THIS_MODULE))
+		return ERR_PTR(-ENODEV);
+	ihold(region->inode);
+	file = alloc_file_pseudo(region->inode, mount, region->name, O_RDWR | flags, &region_files);
+	if (IS_ERR(file)) {
+		iput(region->inode);
+		module_put(THIS_MODULE);
+		return file;
+	}
+	file->private_data = region;
+	return file;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Regions' inodes, on a pseudo filesystem of their own: what gives a region a mapping that is nobody
+ * else's, whichever file it was opened by.
+ */
+#ifndef GVM_INODE_H
+#define GVM_INODE_H
+
+struct file;
+struct gvm_region;
+
+int inodes_init(void);
+void inodes_exit(void);
+
+/* Sets region->inode. */
+int region_inode_create(struct gvm_region *region);
+void region_inode_destroy(struct gvm_region *region);
+/* An open file of the region, or an ERR_PTR. The caller has counted it in region->opened. */
+struct file *region_inode_open(struct gvm_region *region, unsigned int flags);
+
+#endif

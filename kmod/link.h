@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One TCP connection: its callbacks, its handshake (frame.h), and the frames that arrive on it.
+ *
+ * Who holds a reference: the cluster's list until link_close(), the peer for as long as it points to
+ * it, and each work that is queued. The last one to let go frees the socket, always in a process.
+ */
+#ifndef GVM_LINK_H
+#define GVM_LINK_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/workqueue.h>
+
+#include "frame.h"
+
+struct gvm_cluster;
+struct gvm_peer;
+struct socket;
+struct sock;
+
+enum link_state {
+	LINK_CONNECTING, /* ours: TCP is not there yet */
+	LINK_GREETING, /* waits for the other's HELLO */
+	LINK_PROVING, /* waits for the other's PROOF */
+	LINK_UP,
+};
+
+struct link {
+	struct kref ref;
+	struct list_head list; /* of the cluster, under its links_lock */
+	struct gvm_cluster *cluster;
+	struct gvm_peer *peer; /* of an incoming one: set by the other's HELLO */
+	struct socket *socket;
+	bool outgoing;
+	bool closed; /* under the cluster's links_lock; set once */
+
+	/* Of the receiving work alone. */
+	enum link_state state;
+	u8 *buffer;
+	unsigned int filled;
+	u8 hello_sent[HELLO_BYTES], hello_received[HELLO_BYTES];
+
+	struct work_struct receive_work;
+	struct delayed_work deadline_work; /* of the handshake */
+
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+};
+
+/* Takes over an accepted socket, also when it fails. */
+int link_accept(struct gvm_cluster *cluster, struct socket *socket);
+/* Begins to connect; *out has a reference for the caller. */
+int link_connect(struct gvm_peer *peer, struct link **out);
+
+void link_get(struct link *link);
+void link_put(struct link *link);
+
+/* Ends it; may be called any number of times, and by its own works. */
+void link_close(struct link *link);
+/* The same, and nothing that it received is being worked on when this returns. Not by its own works. */
+void link_close_sync(struct link *link);
+
+/* The handshake is done: messages may flow. Of its receiving work alone. */
+int link_up(struct link *link);
+
+/* Sends as much as there is room for. Bytes, -EAGAIN, or another errno: then the link is no good. */
+int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
+
+#endif

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Another node: see peer.h. */
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <net/ipv6.h>
+
+#include "cluster.h"
+#include "compat.h"
+#include "link.h"
+#include "log.h"
+#include "peer.h"
+#include "receive.h"
+#include "uapi/giantvm.h"
+
+/*
+ * More than that waits for no peer: a core asks again for what it misses, but an owner that sends ten
+ * thousand pages to a peer which takes none must not fill this host's memory.
+ */
+#define QUEUED_MAX 4096
+#define BACKOFF_MS_MIN 20
+#define BACKOFF_MS_MAX 2000
+
+static void message_free(struct gvm_message *message)
+{
+	if (message->page)
+		put_page(message->page);
+	kfree(message);
+}
+
+static void peer_queue_drop(struct gvm_peer *peer)
+{
+	struct gvm_message *message, *next;
+	LIST_HEAD(dropped);
+
+	spin_lock(&peer->lock);
+	list_splice_init(&peer->queue, &dropped);
+	peer->queued = 0;
+	spin_unlock(&peer->lock);
+	list_for_each_entry_safe(message, next, &dropped, list)
+		message_free(message);
+}
+
+static struct page *page_copy(const void *data, gfp_t gfp)
+{
+	struct page *copy = alloc_page(gfp);
+
+	if (copy)
+		memcpy(page_address(copy), data, PAGE_SIZE);
+	return copy;
+}
+
+void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+		const void *data)
+{
+	unsigned int bytes = IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
+	struct frame_head head = { .kind = FRAME_MESSAGE, .tag = tag };
+	struct gvm_message *message;
+
+	if (READ_ONCE(peer->queued) >= QUEUED_MAX)
+		return;
+	message = kmalloc(struct_size(message, data, FRAME_HEAD_BYTES + bytes),
+			  GFP_ATOMIC | __GFP_NOWARN);
+	if (!message)
+		return;
+	message->bytes = FRAME_HEAD_BYTES + bytes;
+	message->borrowed = page;
+	message->page = NULL;
+	if (page) {
+		get_page(page);
+		message->page = page;
+	} else if (data) {
+		message->page = page_copy(data, GFP_ATOMIC | __GFP_NOWARN);
+		if (!message->page) {
+			kfree(message);
+			return;
+		}
+	}
+	head.body_bytes = bytes + (message->page ? PAGE_SIZE : 0);
+	frame_head_encode(&head, message->data);
+	ivy_msg_pack(m, message->data + FRAME_HEAD_BYTES);
+	spin_lock(&peer->lock);
+	list_add_tail(&message->list, &peer->queue);
+	peer->queued++;
+	spin_unlock(&peer->lock);
+}
+
+/* The first message that waits and whether more do, and the connection to send it on. */
+static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, bool *more)
+{
+	struct gvm_message *message;
+
+	spin_lock(&peer->lock);
+	message = list_first_entry_or_null(&peer->queue, struct gvm_message, list);
+	*more = message && !list_is_last(&message->list, &peer->queue);
+	*link = peer->link;
+	if (*link)
+		link_get(*link);
+	spin_unlock(&peer->lock);
+	return message;
+}
+
+/* What is left of the message after `skip` bytes. */
+static unsigned int message_parts(const struct gvm_message *message, unsigned int skip,
+				  struct kvec *parts)
+{
+	unsigned int nr = 0;
+
+	if (skip < message->bytes) {
+		parts[nr].iov_base = (void *)message->data + skip;
+		parts[nr++].iov_len = message->bytes - skip;
+		skip = 0;
+	} else {
+		skip -= message->bytes;
+	}
+	if (message->page && skip < PAGE_SIZE) {
+		parts[nr].iov_base = page_address(message->page) + skip;
+		parts[nr++].iov_len = PAGE_SIZE - skip;
+	}
+	return nr;
+}
+
+static void peer_sent(struct gvm_peer *peer, struct gvm_message *message)
+{
+	spin_lock(&peer->lock);
+	list_del(&message->list);
+	peer->queued--;
+	spin_unlock(&peer->lock);
+	message_free(message);
+	peer->sent_bytes = 0;
+}
+
+/* One message, or as much of it as the connection takes: 0, -EAGAIN, or the connection's error. */
+static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message, bool more)
+{
+	unsigned int bytes = message->bytes + (message->page ? PAGE_SIZE : 0);
+	struct kvec parts[2];
+	int sent;
+
+	if (peer->sent_link != link) {
+		peer->sent_link = link;
+		peer->sent_bytes = 0; /* the other end has forgotten the beginning */
+	}
+	while (peer->sent_bytes < bytes) {
+		sent = link_send(link, parts, message_parts(message, peer->sent_bytes, parts), more);
+		if (sent <= 0)
+			return sent ?: -EPIPE;
+		peer->sent_bytes += sent;
+	}
+	peer_sent(peer, message);
+	return 0;
+}
+
+/*
+ * Gives back the frames that waiting messages borrowed. Only who has `transmit` takes messages out, so
+ * they stay while the lock is dropped; new ones behind them are their own sender's affair.
+ */
+static void peer_return_borrowed(struct gvm_peer *peer)
+{
+	struct gvm_message *message;
+	struct page *copy;
+
+	lockdep_assert_held(&peer->transmit);
+	spin_lock(&peer->lock);
+	list_for_each_entry(message, &peer->queue, list) {
+		if (!message->borrowed)
+			continue;
+		spin_unlock(&peer->lock);
+		copy = page_copy(page_address(message->page), GFP_NOIO | __GFP_NOFAIL);
+		put_page(message->page);
+		message->page = copy;
+		message->borrowed = false;
+		spin_lock(&peer->lock);
+	}
+	spin_unlock(&peer->lock);
+}
+
+static void peer_connect_soon(struct gvm_peer *peer, unsigned int ms)
+{
+	spin_lock(&peer->lock);
+	if (!peer->down && !peer->link && !peer->attempt)
+		queue_delayed_work(gvm_workqueue, &peer->connect_work, msecs_to_jiffies(ms));
+	spin_unlock(&peer->lock);
+}
+
+void peer_transmit(struct gvm_peer *peer)
+{
+	struct gvm_message *message;
+	struct link *link;
+	bool more;
+	int err = 0;
+
+	mutex_lock(&peer->transmit);
+	while ((message = peer_next(peer, &link, &more)) && link) {
+		err = peer_send(peer, link, message, more);
+		if (err && err != -EAGAIN)
+			link_close(link);
+		link_put(link);
+		if (err)
+			break;
+	}
+	if (message)
+		peer_return_borrowed(peer);
+	else if (link)
+		link_put(link);
+	mutex_unlock(&peer->transmit);
+	if (message && err != -EAGAIN)
+		peer_connect_soon(peer, 0);
+}
+
+static void peer_transmit_work(struct work_struct *work)
+{
+	peer_transmit(container_of(work, struct gvm_peer, transmit_work));
+}
+
+void peer_transmit_later(struct gvm_peer *peer)
+{
+	queue_work(gvm_workqueue, &peer->transmit_work);
+}
+
+static void peer_connect(struct work_struct *work)
+{
+	struct gvm_peer *peer = container_of(to_delayed_work(work), struct gvm_peer, connect_work);
+	struct link *link;
+	bool wanted;
+
+	spin_lock(&peer->lock);
+	wanted = !peer->down && !peer->link && !peer->attempt && !list_empty(&peer->queue);
+	spin_unlock(&peer->lock);
+	if (!wanted)
+		return;
+	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
+	if (link_connect(peer, &link)) {
+		peer_connect_soon(peer, peer->backoff_ms);
+		return;
+	}
+	/*
+	 * The attempt may have ended already, or even be up: then peer_link_down() and _up() have
+	 * found no attempt to clear, and here it is not made one.
+	 */
+	spin_lock(&peer->lock);
+	if (!peer->link && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
+		peer->attempt = link;
+		link_get(link);
+	}
+	spin_unlock(&peer->lock);
+	if (READ_ONCE(link->closed))
+		peer_link_down(peer, link);
+	link_put(link);
+}
+
+bool peer_accepts(struct gvm_peer *peer)
+{
+	struct link *yields = NULL;
+	bool accepts = true;
+
+	spin_lock(&peer->lock);
+	if (peer->down) {
+		accepts = false;
+	} else if (peer->attempt) {
+		accepts = peer->id < peer->cluster->id;
+		if (accepts) {
+			yields = peer->attempt;
+			link_get(yields);
+		}
+	}
+	spin_unlock(&peer->lock);
+	if (yields) {
+		link_close(yields);
+		link_put(yields);
+	}
+	return accepts;
+}
+
+int peer_link_up(struct gvm_peer *peer, struct link *link)
+{
+	struct link *before, *attempt = NULL;
+
+	spin_lock(&peer->lock);
+	if (peer->down) {
+		spin_unlock(&peer->lock);
+		return -ESHUTDOWN;
+	}
+	before = peer->link;
+	peer->link = link;
+	link_get(link);
+	if (peer->attempt == link) {
+		attempt = peer->attempt;
+		peer->attempt = NULL;
+	}
+	peer->backoff_ms = 0;
+	spin_unlock(&peer->lock);
+	if (attempt)
+		link_put(attempt);
+	if (before) {
+		link_close_sync(before);
+		link_put(before);
+	}
+	receive_joined(peer);
+	peer_transmit(peer);
+	return 0;
+}
+
+void peer_link_down(struct gvm_peer *peer, struct link *link)
+{
+	struct link *released[2] = { NULL, NULL };
+	bool waits;
+
+	spin_lock(&peer->lock);
+	if (peer->link == link)
+		swap(peer->link, released[0]);
+	if (peer->attempt == link)
+		swap(peer->attempt, released[1]);
+	waits = !list_empty(&peer->queue);
+	spin_unlock(&peer->lock);
+	if (released[0])
+		link_put(released[0]);
+	if (released[1])
+		link_put(released[1]);
+	if (waits)
+		peer_connect_soon(peer, max(READ_ONCE(peer->backoff_ms), BACKOFF_MS_MIN));
+}
+
+static int address_set(const struct giantvm_node *node, struct sockaddr_storage *address)
+{
+	struct in6_addr in6;
+
+	memset(address, 0, sizeof(*address));
+	memcpy(&in6, node->address, sizeof(in6));
+	if (!node->port || ipv6_addr_any(&in6))
+		return -EINVAL;
+	if (ipv6_addr_v4mapped(&in6)) {
+		struct sockaddr_in *in = (struct sockaddr_in *)address;
+
+		in->sin_family = AF_INET;
+		in->sin_port = htons(node->port);
+		in->sin_addr.s_addr = in6.s6_addr32[3];
+	} else {
+		struct sockaddr_in6 *in = (struct sockaddr_in6 *)address;
+
+		in->sin6_family = AF_INET6;
+		in->sin6_port = htons(node->port);
+		in->sin6_addr = in6;
+	}
+	return 0;
+}
+
+int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node, struct gvm_peer **out)
+{
+	struct gvm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
+	int err;
+
+	if (!peer)
+		return -ENOMEM;
+	err = address_set(node, &peer->address);
+	if (err) {
+		kfree(peer);
+		return err;
+	}
+	peer->cluster = cluster;
+	peer->id = node->id;
+	spin_lock_init(&peer->lock);
+	INIT_LIST_HEAD(&peer->queue);
+	mutex_init(&peer->transmit);
+	INIT_WORK(&peer->transmit_work, peer_transmit_work);
+	INIT_DELAYED_WORK(&peer->connect_work, peer_connect);
+	*out = peer;
+	return 0;
+}
+
+void peer_shutdown(struct gvm_peer *peer)
+{
+	spin_lock(&peer->lock);
+	peer->down = true;
+	spin_unlock(&peer->lock);
+	cancel_delayed_work_sync(&peer->connect_work);
+}
+
+void peer_destroy(struct gvm_peer *peer)
+{
+	if (!peer)
+		return;
+	cancel_work_sync(&peer->transmit_work);
+	peer_queue_drop(peer);
+	mutex_destroy(&peer->transmit);
+	kfree(peer);
+}

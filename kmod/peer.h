@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Another node: its address, the messages that wait to be sent to it, and the one connection over
+ * which both sides send. It is made when there is something to send, by whichever side has it.
+ *
+ * What a connection that breaks had not delivered is lost; what waits goes over the next one. The
+ * protocol core asks again for what it misses.
+ */
+#ifndef GVM_PEER_H
+#define GVM_PEER_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/socket.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "frame.h"
+
+struct gvm_cluster;
+struct giantvm_node;
+struct link;
+struct page;
+
+/* A message on its way out. */
+struct gvm_message {
+	struct list_head list;
+	/*
+	 * What goes behind `bytes`, or NULL. A borrowed page is a frame of a region: the reference
+	 * looks like somebody's pin to a revocation, so it is kept no longer than a send takes.
+	 */
+	struct page *page;
+	bool borrowed;
+	u16 bytes; /* of head and body, without the page */
+	u8 data[];
+};
+
+struct gvm_peer {
+	struct gvm_cluster *cluster;
+	u16 id;
+	struct sockaddr_storage address;
+
+	spinlock_t lock;
+	struct list_head queue; /* under lock */
+	unsigned int queued; /* under lock */
+	struct link *link; /* the one that is up, or NULL; under lock; holds a reference */
+	struct link *attempt; /* one that we are making; under lock; holds a reference */
+	bool down; /* no more connections; under lock */
+
+	struct mutex transmit; /* taken around lock; one sender at a time, so that messages stay in order */
+	unsigned int sent_bytes; /* of the first message, on `sent_link`; under transmit */
+	struct link *sent_link; /* only ever compared; under transmit */
+
+	struct work_struct transmit_work;
+	struct delayed_work connect_work;
+	unsigned int backoff_ms; /* only connect_work and peer_link_up() */
+};
+
+int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node,
+		struct gvm_peer **out);
+/* After every link of the cluster has ended. */
+void peer_destroy(struct gvm_peer *peer);
+/* No more connections; waits for the works. */
+void peer_shutdown(struct gvm_peer *peer);
+
+/*
+ * Appends a message; never sleeps, may be called under a region's lock. `page` is referenced. Dropped
+ * without a word, as on a broken connection, where memory or patience with the peer ends.
+ */
+void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+		const void *data);
+/* Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps. */
+void peer_transmit(struct gvm_peer *peer);
+/* The same from where one may not sleep. */
+void peer_transmit_later(struct gvm_peer *peer);
+
+/*
+ * Whether an incoming connection of that peer may go on: not if it crosses an attempt of ours that
+ * has precedence (the lower id's).
+ */
+bool peer_accepts(struct gvm_peer *peer);
+/* A connection is ready for messages. What came before it has ended when this returns. Sleeps. */
+int peer_link_up(struct gvm_peer *peer, struct link *link);
+void peer_link_down(struct gvm_peer *peer, struct link *link);
+
+#endif

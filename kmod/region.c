@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Regions: how they come and go, and the lock of their core. See region.h.
+ *
+ * A region is referenced by the list of all, by each open file, and by whoever works with it. Leaving
+ * takes it off the list, so that no message finds it any more; the rest goes with the last reference,
+ * and the module is not unloaded before.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/xxhash.h>
+
+#include "clock.h"
+#include "cluster.h"
+#include "compat.h"
+#include "evict.h"
+#include "frames.h"
+#include "inode.h"
+#include "log.h"
+#include "peer.h"
+#include "region.h"
+#include "revoke.h"
+#include "stats.h"
+
+#define PART_MS 10000 /* for the homes to take what is owned here */
+
+static LIST_HEAD(regions);
+static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
+
+int regions_init(void)
+{
+	int err = frames_init();
+
+	if (err)
+		return err;
+	err = inodes_init();
+	if (err)
+		goto frames_exit;
+	err = evict_init();
+	if (err)
+		goto inodes_exit;
+	return 0;
+
+inodes_exit:
+	inodes_exit();
+frames_exit:
+	frames_exit();
+	return err;
+}
+
+void regions_exit(void)
+{
+	evict_exit();
+	inodes_exit();
+	frames_exit();
+}
+
+static void region_free(struct kref *ref)
+{
+	struct gvm_region *region = container_of(ref, struct gvm_region, ref);
+
+	region_inode_destroy(region);
+	kfree(region);
+}
+
+void region_put(struct gvm_region *region)
+{
+	kref_put(&region->ref, region_free);
+}
+
+struct gvm_region *region_find(const char *name)
+{
+	struct gvm_region *region;
+
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, list) {
+		if (!strcmp(region->name, name)) {
+			kref_get(&region->ref);
+			goto found;
+		}
+	}
+	region = NULL;
+found:
+	spin_unlock(&regions_lock);
+	return region;
+}
+
+struct gvm_region *region_find_tag(u32 tag)
+{
+	struct gvm_region *region;
+
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, list) {
+		if (region->tag == tag) {
+			kref_get(&region->ref);
+			goto found;
+		}
+	}
+	region = NULL;
+found:
+	spin_unlock(&regions_lock);
+	return region;
+}
+
+struct gvm_region *region_next(struct gvm_region *before)
+{
+	struct gvm_region *region = NULL;
+	struct list_head *next;
+
+	spin_lock(&regions_lock);
+	/* One that was left meanwhile leads nowhere: the round ends there. */
+	next = before ? before->list.next : regions.next;
+	if (next != &regions && (!before || next != &before->list)) {
+		region = list_entry(next, struct gvm_region, list);
+		kref_get(&region->ref);
+	}
+	spin_unlock(&regions_lock);
+	if (before)
+		region_put(before);
+	return region;
+}
+
+void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument)
+{
+	struct gvm_region *region;
+
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, list)
+		visit(region, argument);
+	spin_unlock(&regions_lock);
+}
+
+u64 region_now_ms(void)
+{
+	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
+}
+
+void region_error_note(struct gvm_region *region, u64 page)
+{
+	/* Without memory for it the page is asked for once more. */
+	xa_store(&region->errors, page, xa_mk_value(region_now_ms()), GFP_ATOMIC | __GFP_NOWARN);
+}
+
+void region_error_clear(struct gvm_region *region, u64 page)
+{
+	if (!xa_empty(&region->errors))
+		xa_erase(&region->errors, page);
+}
+
+bool region_error(struct gvm_region *region, u64 page, u64 since_ms)
+{
+	void *noted = xa_empty(&region->errors) ? NULL : xa_load(&region->errors, page);
+
+	return noted && xa_to_value(noted) >= since_ms;
+}
+
+/* Frames for what the core may want to install, got while one may still sleep for memory. */
+static void spares_fill(struct gvm_region *region)
+{
+	struct page *spare;
+
+	while (READ_ONCE(region->nr_spares) < REGION_SPARES) {
+		spare = alloc_page(GFP_NOIO | __GFP_NOWARN);
+		if (!spare)
+			return;
+		spin_lock(&region->lock);
+		if (region->nr_spares < REGION_SPARES) {
+			region->spares[region->nr_spares++] = spare;
+			spare = NULL;
+		}
+		spin_unlock(&region->lock);
+		if (spare)
+			put_page(spare);
+	}
+}
+
+void region_enter(struct gvm_region *region, struct gvm_batch *batch)
+	__acquires(&region->lock)
+{
+	batch->nr_peers = 0;
+	batch->nr_revocations = 0;
+	spares_fill(region);
+	spin_lock(&region->lock);
+	region->batch = batch;
+}
+
+void region_leave(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock)
+{
+	unsigned int i;
+
+	region->batch = NULL;
+	spin_unlock(&region->lock);
+	for (i = 0; i < batch->nr_peers; i++)
+		peer_transmit(batch->peers[i]);
+	/* Each enters the core again, with a batch of its own: not deeper than a page has rights. */
+	for (i = 0; i < batch->nr_revocations; i++)
+		revoke_page(region, batch->revocations[i]);
+}
+
+static bool name_valid(const char *name)
+{
+	const char *c;
+
+	if (!name[0] || name[0] == '.' || strnlen(name, GIANTVM_NAME_BYTES) == GIANTVM_NAME_BYTES)
+		return false;
+	for (c = name; *c; c++)
+		if (!isalnum(*c) && !strchr("._-", *c))
+			return false;
+	return true;
+}
+
+static int region_core_create(struct gvm_region *region)
+{
+	struct gvm_cluster *cluster = region->cluster;
+	struct ivy_params params = {
+		.id = cluster->id,
+		.nodes = cluster->nodes,
+		.nhomes = cluster->nr_homes,
+		.homes = cluster->homes,
+		.pages = region->pages,
+	};
+
+	clock_params(&params);
+	return ivy_create(&params, &region_env, region, &region->core);
+}
+
+static int region_device_create(struct gvm_region *region)
+{
+	snprintf(region->misc_name, sizeof(region->misc_name), "gvm-%s", region->name);
+	snprintf(region->misc_path, sizeof(region->misc_path), "gvm/%s", region->name);
+	region->misc.minor = MISC_DYNAMIC_MINOR;
+	region->misc.name = region->misc_name;
+	region->misc.nodename = region->misc_path;
+	region->misc.fops = &region_files;
+	region->misc.mode = 0600;
+	return misc_register(&region->misc);
+}
+
+static int region_create(struct gvm_cluster *cluster, const struct giantvm_region *wish,
+			 struct gvm_region **out)
+{
+	struct gvm_region *region;
+	int err;
+
+	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	if (!region)
+		return -ENOMEM;
+	kref_init(&region->ref); /* the list's */
+	strscpy(region->name, wish->name, sizeof(region->name));
+	region->cluster = cluster;
+	region->pages = wish->size_bytes >> PAGE_SHIFT;
+	region->tag = xxh32(region->name, strlen(region->name), 0);
+	spin_lock_init(&region->lock);
+	xa_init(&region->frames);
+	xa_init(&region->errors);
+	xa_init(&region->lease_ends);
+	sleepers_init(region);
+	INIT_DELAYED_WORK(&region->revoke_work, revoke_work_run);
+	INIT_WORK(&region->evict_work, evict_work_run);
+	clock_init(region);
+	err = region_inode_create(region);
+	if (err)
+		goto free_region;
+	err = region_core_create(region);
+	if (err)
+		goto destroy_inode;
+	spin_lock(&regions_lock);
+	list_add_tail(&region->list, &regions);
+	spin_unlock(&regions_lock);
+	err = region_device_create(region);
+	if (err)
+		goto unlist;
+	stats_region_create(region);
+	clock_start(region);
+	*out = region;
+	return 0;
+
+unlist:
+	spin_lock(&regions_lock);
+	list_del_init(&region->list);
+	spin_unlock(&regions_lock);
+	ivy_destroy(region->core);
+destroy_inode:
+	region_inode_destroy(region);
+free_region:
+	kfree(region);
+	return err;
+}
+
+int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
+		struct gvm_region **out)
+{
+	struct gvm_region *region;
+	int err;
+
+	if (!name_valid(wish->name) || !wish->size_bytes || wish->size_bytes & ~PAGE_MASK ||
+	    wish->reserved)
+		return -EINVAL;
+	if (wish->size_bytes > MAX_LFS_FILESIZE)
+		return -E2BIG;
+	region = region_find(wish->name);
+	if (region) {
+		if (region->pages != wish->size_bytes >> PAGE_SHIFT) {
+			region_put(region);
+			return -EEXIST;
+		}
+		*out = region;
+		return 0;
+	}
+	err = region_create(cluster, wish, &region);
+	if (err)
+		return err;
+	kref_get(&region->ref);
+	*out = region;
+	return 0;
+}
+
+/* Ends everything of it, but for references that somebody still has. */
+static void region_end(struct gvm_region *region)
+{
+	struct gvm_batch batch;
+
+	stats_region_destroy(region);
+	spin_lock(&regions_lock);
+	list_del_init(&region->list);
+	spin_unlock(&regions_lock);
+
+	region_enter(region, &batch);
+	region->leaving = true;
+	region_leave(region, &batch);
+	clock_stop(region);
+	cancel_work_sync(&region->evict_work);
+	cancel_delayed_work_sync(&region->revoke_work);
+	ivy_destroy(region->core);
+	frames_destroy(region);
+	xa_destroy(&region->errors);
+	xa_destroy(&region->lease_ends);
+	region_put(region); /* the list's */
+}
+
+static int region_leave_cluster(struct gvm_region *region)
+{
+	/* From here on its path is gone; then see whether somebody was quicker. */
+	misc_deregister(&region->misc);
+	if (atomic_read(&region->opened)) {
+		int err = region_device_create(region);
+
+		return err ?: -EBUSY;
+	}
+	evict_all(region, PART_MS);
+	region_end(region);
+	return 0;
+}
+
+int region_part(const char *name)
+{
+	struct gvm_region *region;
+	int err;
+
+	region = region_find(name);
+	if (!region)
+		return -ENOENT;
+	err = region_leave_cluster(region);
+	region_put(region);
+	return err;
+}
+
+static void region_opened(struct gvm_region *region, void *opened)
+{
+	*(int *)opened += atomic_read(&region->opened);
+}
+
+int regions_part(void)
+{
+	struct gvm_region *region;
+	int opened = 0, err;
+
+	regions_visit(region_opened, &opened);
+	if (opened)
+		return -EBUSY;
+	while ((region = region_next(NULL))) {
+		err = region_leave_cluster(region);
+		region_put(region);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int region_descriptor(struct gvm_region *region, unsigned int open_flags)
+{
+	struct file *file;
+	int fd;
+
+	if (open_flags & ~O_CLOEXEC)
+		return -EINVAL;
+	fd = get_unused_fd_flags(open_flags);
+	if (fd < 0)
+		return fd;
+	atomic_inc(&region->opened);
+	kref_get(&region->ref);
+	file = region_inode_open(region, 0);
+	if (IS_ERR(file)) {
+		atomic_dec(&region->opened);
+		region_put(region);
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	fd_install(fd, file);
+	return fd;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A region: one memory that this node shares with others. It owns its instance of the protocol core,
+ * the frames of the pages that are resident here, and the inode whose mapping they belong to.
+ *
+ * Locks, in the order in which they are taken:
+ *
+ *	mmap_lock or the mapping's own, taken by the kernel around a fault
+ *	a page's lock
+ *	region->lock, the core's: a spinlock, taken with region_enter()
+ *	the frames' xarray, a peer's lock, a wait queue's
+ *
+ * The kernel's own locks of reverse mapping are taken under a page's lock, never under region->lock.
+ * Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks note what is to be
+ * done in the batch of whoever holds it, and region_leave() does that after it has let go. A message's
+ * place in the order is the one in which it was queued at its peer, under region->lock.
+ */
+#ifndef GVM_REGION_H
+#define GVM_REGION_H
+
+#include <linux/fs.h>
+#include <linux/hrtimer.h>
+#include <linux/kref.h>
+#include <linux/miscdevice.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "contended.h"
+#include "ivy.h"
+#include "sleep.h"
+#include "uapi/giantvm.h"
+
+struct dentry;
+struct gvm_cluster;
+struct gvm_peer;
+
+#define REGION_SPARES 4
+#define BATCH_PEERS 8
+#define BATCH_REVOCATIONS 8
+
+/* What the core's callbacks leave for region_leave() to do. */
+struct gvm_batch {
+	unsigned int nr_peers, nr_revocations;
+	struct gvm_peer *peers[BATCH_PEERS]; /* have something queued */
+	u64 revocations[BATCH_REVOCATIONS]; /* pages; those with no room here are the worker's */
+};
+
+struct gvm_region {
+	struct kref ref;
+	struct list_head list; /* of all regions, under their lock */
+	struct gvm_cluster *cluster;
+	char name[GIANTVM_NAME_BYTES];
+	u32 tag; /* of its messages: a digest of its name */
+	u64 pages;
+	struct inode *inode;
+	struct miscdevice misc; /* /dev/gvm/NAME */
+	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];
+	atomic_t opened; /* files; a region that somebody has open is not left */
+
+	spinlock_t lock;
+	struct ivy *core; /* under lock, as all of this: */
+	struct gvm_batch *batch; /* of who holds the lock */
+	struct page *spares[REGION_SPARES]; /* so that the core gets a frame without sleeping */
+	unsigned int nr_spares;
+	bool leaving; /* nothing reaches the core any more */
+	bool gathered; /* messages have arrived since the last ivy_flush() */
+	struct list_head holds; /* minimum holds that run, the next to end first */
+	struct giantvm_stats stats;
+	struct contended contended;
+	struct xarray errors; /* page that was asked for in vain: when, in ms; see region_error() */
+	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
+
+	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
+	atomic_long_t resident;
+
+	struct gvm_waiters waiters[1 << SLEEP_BITS];
+
+	struct hrtimer tick_timer, hold_timer;
+	struct work_struct tick_work, hold_work;
+	struct delayed_work revoke_work;
+	struct work_struct evict_work;
+	u64 evict_hand; /* of evict_work alone */
+	atomic_long_t evict_wanted; /* pages that the kernel asked back */
+
+	struct dentry *debug;
+};
+
+/* Brings up what all regions share, and takes it down. */
+int regions_init(void);
+void regions_exit(void);
+
+/*
+ * The region of that name, joined if need be, with a reference. Callers of this and of the next two
+ * hold the device's mutex, so that regions come and go one at a time.
+ */
+int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
+		struct gvm_region **out);
+/* 0, -ENOENT, or -EBUSY. Gives what is owned here to the homes first, within a bounded time. */
+int region_part(const char *name);
+/* All of them; -EBUSY if one is open, and then none is left. */
+int regions_part(void);
+
+/* A new file descriptor for a region. */
+int region_descriptor(struct gvm_region *region, unsigned int open_flags);
+
+/* By name or by tag, with a reference; NULL if there is none. */
+struct gvm_region *region_find(const char *name);
+struct gvm_region *region_find_tag(u32 tag);
+/* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
+struct gvm_region *region_next(struct gvm_region *before);
+void region_put(struct gvm_region *region);
+/* Calls it for each, under their list's spinlock. */
+void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
+
+/* The core's lock. region_leave() may sleep and does what the core wants done: no page locked. */
+void region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
+void region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
+
+/*
+ * The core tells once that a page's contents are lost, to whoever waits for it; a fault that waited
+ * comes back as another one. So it is remembered, for a moment: somebody may give the page up, and
+ * then it is a good one again. Under region->lock.
+ */
+void region_error_note(struct gvm_region *region, u64 page);
+void region_error_clear(struct gvm_region *region, u64 page);
+/* Whether that was noted at `since_ms` (of the boot clock) or later. */
+bool region_error(struct gvm_region *region, u64 page, u64 since_ms);
+u64 region_now_ms(void);
+
+extern const struct file_operations region_files;
+extern const struct vm_operations_struct region_faults;
+extern const struct ivy_env region_env;
+
+#endif

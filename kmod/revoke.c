@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Revocation: the hardware's rights follow the core's.
+ *
+ * The core has lowered the slot's right already. Under the page's lock the mappings are zapped or
+ * write-protected, which the kernel passes on to KVM and whoever else listens. A fault that was answered
+ * before had the page locked until its mapping was there, so it is undone; one that comes after sees
+ * the lower right.
+ *
+ * What is left then is references without a mapping: the kernel itself, or a device, still reads or
+ * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation waits,
+ * without the page's lock, by trying again. Others' faults on the page wait as long; so a long-term
+ * pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins of such a mapping.
+ * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any more,
+ * nothing that is written to it is seen by anybody, and a warning says so.
+ */
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/sched.h>
+
+#include "cluster.h"
+#include "frames.h"
+#include "log.h"
+#include "region.h"
+#include "revoke.h"
+#include "trace.h"
+
+#define TRIES 2 /* at once: most references are of faults that end in a moment */
+/* Then with sleeps in between, since the workers run ahead of whom they wait for. */
+#define AGAIN_US_MIN 50
+#define AGAIN_US_MAX 4000
+
+/* The reference of the xarray. */
+#define OWN_REFERENCES 1
+
+int revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
+{
+	struct gvm_region *region = context;
+	struct page *frame = frame_page(region, page);
+	struct gvm_batch *batch = region->batch;
+
+	if (right == IVY_I)
+		region->stats.revoked_pages++;
+	else
+		region->stats.downgraded_pages++;
+	contended_count(&region->contended, page);
+	/* Nobody maps it, is about to (that takes the page's lock), or has it pinned. */
+	if (trylock_page(frame)) {
+		bool unused = page_ref_count(frame) == OWN_REFERENCES;
+
+		unlock_page(frame);
+		if (unused && !xa_get_mark(&region->frames, page, FRAME_REVOKE))
+			return 1;
+	}
+	/* Without memory for it a pin is waited for beyond the lease: late, but nothing wrong is seen. */
+	if (deadline_ns)
+		xa_store(&region->lease_ends, page,
+			 xa_mk_value(div_u64(deadline_ns, NSEC_PER_MSEC)),
+			 GFP_ATOMIC | __GFP_NOWARN);
+	xa_set_mark(&region->frames, page, FRAME_REVOKE);
+	if (batch->nr_revocations < BATCH_REVOCATIONS)
+		batch->revocations[batch->nr_revocations++] = page;
+	else
+		revoke_later(region);
+	return 0;
+}
+
+/* Of a page that is no part of a larger one; what does this in the kernel changes its name. */
+static int mappings(const struct page *frame)
+{
+	return atomic_read(&frame->_mapcount) + 1;
+}
+
+/* References beyond the mappings' that somebody has after they went. */
+static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
+			   enum ivy_right *right)
+{
+	int pins;
+
+	lock_page(frame);
+	*right = frame_right(region, page, frame);
+	if (*right == IVY_I)
+		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
+	else if (*right == IVY_S)
+		folio_mkclean(page_folio(frame));
+	pins = page_ref_count(frame) - mappings(frame) - OWN_REFERENCES - 1;
+	unlock_page(frame);
+	return pins;
+}
+
+/* Tells the core, unless another did, or what was done is not enough any more. */
+static void revoke_end(struct gvm_region *region, u64 page, enum ivy_right done, bool fenced)
+{
+	struct gvm_batch batch;
+	struct ivy_slot *slot;
+
+	region_enter(region, &batch);
+	slot = frame_slot(region, page);
+	if (!region->leaving && slot && xa_get_mark(&region->frames, page, FRAME_REVOKE) &&
+	    ivy_slot_right(slot) >= done) {
+		xa_clear_mark(&region->frames, page, FRAME_REVOKE);
+		xa_erase(&region->lease_ends, page);
+		if (fenced)
+			region->stats.fenced_pins++;
+		ivy_revoked(region->core, page);
+	}
+	region_leave(region, &batch);
+}
+
+static bool lease_ended(struct gvm_region *region, u64 page)
+{
+	void *end_ms = xa_load(&region->lease_ends, page);
+
+	return end_ms && region_now_ms() >= xa_to_value(end_ms);
+}
+
+/* Whether it is done, or not to be done any more. */
+static bool revoke_try(struct gvm_region *region, u64 page)
+{
+	enum ivy_right right = IVY_I;
+	struct page *frame;
+	bool fenced;
+	int pins = 1, i;
+
+	frame = frame_get(region, page);
+	if (!frame)
+		return true;
+	for (i = 0; pins > 0 && i < TRIES; i++)
+		pins = revoke_mappings(region, page, frame, &right);
+	put_page(frame);
+	trace_gvm_revoke(region->tag, page, right, pins);
+	fenced = pins > 0 && right == IVY_I && lease_ended(region, page);
+	if (pins > 0 && !fenced)
+		return false;
+	if (fenced)
+		gvm_warn("%s: page %llu is pinned beyond this node's lease\n", region->name, page);
+	revoke_end(region, page, right, fenced);
+	return true;
+}
+
+void revoke_page(struct gvm_region *region, u64 page)
+{
+	if (revoke_try(region, page))
+		return;
+	spin_lock(&region->lock);
+	/* Leaving cancels the work once it has said so: nothing may queue it after that. */
+	if (!region->leaving) {
+		region->stats.pin_waits++;
+		revoke_later(region);
+	}
+	spin_unlock(&region->lock);
+}
+
+void revoke_later(struct gvm_region *region)
+{
+	queue_delayed_work(gvm_workqueue, &region->revoke_work, 0);
+}
+
+/* Whether all that is marked has been revoked. */
+static bool revoke_marked(struct gvm_region *region)
+{
+	struct page *frame;
+	unsigned long page;
+	bool done = true;
+
+	xa_for_each_marked(&region->frames, page, frame, FRAME_REVOKE) {
+		done &= revoke_try(region, page);
+		cond_resched();
+	}
+	return done;
+}
+
+void revoke_work_run(struct work_struct *work)
+{
+	struct gvm_region *region =
+		container_of(to_delayed_work(work), struct gvm_region, revoke_work);
+	unsigned int us;
+
+	for (us = AGAIN_US_MIN; us < AGAIN_US_MAX; us *= 2) {
+		usleep_range(us, 2 * us);
+		if (revoke_marked(region))
+			return;
+	}
+	queue_delayed_work(gvm_workqueue, &region->revoke_work, usecs_to_jiffies(AGAIN_US_MAX));
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Who waits for the core to have a page, or to have discarded one. A sleeper is on the waiting task's
+ * stack, and known to the region from before the core is asked, so that no answer is missed.
+ */
+#ifndef GVM_SLEEP_H
+#define GVM_SLEEP_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+struct gvm_region;
+
+#define SLEEP_BITS 6
+
+/* Those who wait for some of the pages; under region->lock, but for the queue. */
+struct gvm_waiters {
+	wait_queue_head_t queue;
+	struct list_head sleepers;
+	u64 woke_page, woke_ns; /* the last that went on, and when */
+};
+
+struct gvm_sleeper {
+	struct list_head list;
+	u64 page;
+	bool woken; /* the core has answered */
+	int err; /* and how */
+};
+
+void sleepers_init(struct gvm_region *region);
+
+/* These need region->lock. */
+void sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page);
+void sleeper_remove(struct gvm_sleeper *sleeper);
+void sleepers_wake(struct gvm_region *region, u64 page, int err);
+/* Whether somebody was woken for the page and has not run since, or has only just begun to. */
+bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
+
+/* Waits in that task state until the core has answered, a signal counts, or the time is over; removes. */
+void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
+		   long timeout);
+
+#endif

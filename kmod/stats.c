@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Statistics: see stats.h. */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "region.h"
+#include "stats.h"
+
+static struct dentry *top;
+
+void stats_get(struct gvm_region *region, struct giantvm_stats *out)
+{
+	spin_lock(&region->lock);
+	*out = region->stats;
+	spin_unlock(&region->lock);
+	strscpy(out->name, region->name, sizeof(out->name));
+	out->size_bytes = region->pages << PAGE_SHIFT;
+	out->resident_pages = atomic_long_read(&region->resident);
+}
+
+static int stats_show(struct seq_file *out, void *unused)
+{
+	struct gvm_region *region = out->private;
+	struct giantvm_stats stats;
+	struct ivy_stats core;
+
+	stats_get(region, &stats);
+	spin_lock(&region->lock);
+	core = *ivy_stats(region->core);
+	spin_unlock(&region->lock);
+	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
+	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
+		   stats.write_faults);
+	seq_printf(out, "remote_faults %llu\nremote_wait_ns %llu\n", stats.remote_faults,
+		   stats.remote_wait_ns);
+	seq_printf(out, "revoked_pages %llu\ndowngraded_pages %llu\n", stats.revoked_pages,
+		   stats.downgraded_pages);
+	seq_printf(out, "pin_waits %llu\nfenced_pins %llu\n", stats.pin_waits, stats.fenced_pins);
+	seq_printf(out, "evicted_pages %llu\nlost_pages %llu\n", stats.evicted_pages,
+		   stats.lost_pages);
+	seq_printf(out, "sent %llu\nreceived %llu\nignored %llu\nretries %llu\n", core.sent,
+		   core.received, core.ignored, core.retries);
+	seq_printf(out, "grants %llu\ninvalidations %llu\nupgrades %llu\ndiscards %llu\n",
+		   core.grants, core.invalidations, core.upgrades, core.discards);
+	seq_printf(out, "lost_nodes %llu\nlease_expiries %llu\n", core.lost_nodes,
+		   core.lease_expiries);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats);
+
+static int contended_show(struct seq_file *out, void *unused)
+{
+	struct gvm_region *region = out->private;
+	struct contended *table = kmalloc(sizeof(*table), GFP_KERNEL);
+	int i;
+
+	if (!table)
+		return -ENOMEM;
+	spin_lock(&region->lock);
+	*table = region->contended;
+	spin_unlock(&region->lock);
+	contended_sort(table);
+	seq_puts(out, "# page offset waits_and_revocations of_these_uncertain\n");
+	for (i = 0; i < CONTENDED_PAGES && table->pages[i].count; i++)
+		seq_printf(out, "%llu %#llx %llu %llu\n", table->pages[i].page,
+			   table->pages[i].page << PAGE_SHIFT, table->pages[i].count,
+			   table->pages[i].excess);
+	kfree(table);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(contended);
+
+void stats_init(void)
+{
+	top = debugfs_create_dir("giantvm", NULL);
+}
+
+void stats_exit(void)
+{
+	debugfs_remove(top);
+}
+
+void stats_region_create(struct gvm_region *region)
+{
+	region->debug = debugfs_create_dir(region->name, top);
+	debugfs_create_file("stats", 0400, region->debug, region, &stats_fops);
+	debugfs_create_file("contended", 0400, region->debug, region, &contended_fops);
+}
+
+void stats_region_destroy(struct gvm_region *region)
+{
+	debugfs_remove(region->debug);
+}

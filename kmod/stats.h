@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What is counted, shown in debugfs: giantvm/REGION/{stats,contended}. */
+#ifndef GVM_STATS_H
+#define GVM_STATS_H
+
+struct giantvm_stats;
+struct gvm_region;
+
+void stats_init(void);
+void stats_exit(void);
+void stats_region_create(struct gvm_region *region);
+/* Waits for who reads them. */
+void stats_region_destroy(struct gvm_region *region);
+
+void stats_get(struct gvm_region *region, struct giantvm_stats *out);
+
+#endif

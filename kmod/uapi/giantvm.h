@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/giantvm: one coherent memory over many hosts.
+ *
+ * A host first says who it is and which nodes there are (GIANTVM_UP), once. It then joins regions by
+ * name (GIANTVM_JOIN); each node of the list that lends memory, or uses it, does. A region is a
+ * descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME for programs that want a path, such as
+ * QEMU's memory-backend-file. It stays joined when nobody has it open any more, since other hosts
+ * may need what this one holds, until GIANTVM_LEAVE.
+ *
+ * Every node must be given the same list of nodes and the same size for a region: what decides where
+ * a page's home is. Peers compare, and a node that differs is refused.
+ *
+ * All calls need CAP_SYS_ADMIN; mapping a region needs the right to open its file only. Structures
+ * are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones; those with a
+ * meaning of their own are named at each call.
+ */
+#ifndef _UAPI_LINUX_GIANTVM_H
+#define _UAPI_LINUX_GIANTVM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define GIANTVM_ABI 1
+
+#define GIANTVM_NODES_MAX 10240
+#define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
+#define GIANTVM_KEY_BYTES_MAX 64
+
+#define GIANTVM_ROLE_CPU (1u << 0) /* maps regions */
+#define GIANTVM_ROLE_MEM (1u << 1) /* is the home of its share of every region's pages */
+
+struct giantvm_node {
+	__u16 id; /* below GIANTVM_NODES_MAX; the same node has the same id everywhere */
+	__u16 port; /* in the host's byte order */
+	__u32 roles; /* GIANTVM_ROLE_* */
+	__u8 address[16]; /* IPv6 in the network's byte order; IPv4 as ::ffff:a.b.c.d */
+};
+
+struct giantvm_up {
+	__u32 abi; /* GIANTVM_ABI */
+	__u16 id; /* which of the nodes this host is; it listens at that node's address */
+	__u16 nr_nodes;
+	__u64 nodes; /* pointer to struct giantvm_node[nr_nodes], in any order */
+	__u64 key; /* pointer to the key that all nodes share; key_bytes 0: no authentication */
+	__u32 key_bytes;
+	__u32 reserved;
+};
+
+struct giantvm_region {
+	char name[GIANTVM_NAME_BYTES];
+	__u64 size_bytes; /* a multiple of the page size */
+	__u32 open_flags; /* O_CLOEXEC or 0 */
+	__u32 reserved;
+};
+
+struct giantvm_leave {
+	char name[GIANTVM_NAME_BYTES];
+	__u64 reserved;
+};
+
+/* Sums since the region was joined, but for those that are said to be of now. */
+struct giantvm_stats {
+	char name[GIANTVM_NAME_BYTES]; /* in: which region */
+	__u64 size_bytes;
+	__u64 resident_pages; /* now */
+	__u64 read_faults;
+	__u64 write_faults;
+	__u64 remote_faults; /* faults that waited for another node */
+	__u64 remote_wait_ns; /* the sum of these waits */
+	__u64 revoked_pages; /* taken away by other nodes' writes */
+	__u64 downgraded_pages; /* made read-only by other nodes' reads */
+	__u64 pin_waits; /* revocations that waited for somebody's reference to the page */
+	__u64 evicted_pages;
+	__u64 lost_pages; /* accesses to them end in SIGBUS */
+	__u64 fenced_pins; /* pins that the end of this node's lease left with memory that is no page */
+	__u64 reserved[4];
+};
+
+#define GIANTVM_IOC_MAGIC 0xb7
+
+/* EBUSY: already up with another list. ENOENT: id is not in the list. */
+#define GIANTVM_UP _IOW(GIANTVM_IOC_MAGIC, 0x00, struct giantvm_up)
+/* Leaves every region and closes every connection. EBUSY: a region is open. */
+#define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
+/*
+ * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
+ * another size. E2BIG: more than this build can address.
+ */
+#define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
+/* ENOENT: not joined. EBUSY: somebody has it open or mapped. */
+#define GIANTVM_LEAVE _IOW(GIANTVM_IOC_MAGIC, 0x03, struct giantvm_leave)
+/* ENOENT: not joined. */
+#define GIANTVM_STATS _IOWR(GIANTVM_IOC_MAGIC, 0x04, struct giantvm_stats)
+
+/*
+ * On a region's own descriptor: makes whole pages zero on every node and gives their memory back; also
+ * what takes a lost page into use again. The same as fallocate(FALLOC_FL_PUNCH_HOLE), which the kernel
+ * allows on what GIANTVM_JOIN gave, but not on /dev/gvm/NAME. EIO: a page's home is lost.
+ */
+struct giantvm_range {
+	__u64 offset_bytes;
+	__u64 size_bytes;
+};
+#define GIANTVM_DISCARD _IOW(GIANTVM_IOC_MAGIC, 0x10, struct giantvm_range)
+
+#endif

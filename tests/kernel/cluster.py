@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A cluster in kernel mode for one test: guests with giantvm_kvm.ko, all on one Ethernet switch that
+can be told to be a bad one. Each guest runs shell commands given to it over a serial port.
+
+    def test(l):
+        cluster = Cluster(l, 3)
+        cluster.join("ram", 1024)
+        cluster.everywhere("share /dev/gvm/ram {id} 3 count 1000")
+        cluster.close()
+"""
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../system"), os.path.join(HERE, "../guest")]
+
+import lab  # noqa: E402
+from lab import Failure, expect  # noqa: E402
+import accel  # noqa: E402
+import kmod  # noqa: E402
+
+COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection|lockup|"
+                        r"Out of memory|possible circular|leaked|refcount_t")
+BOOT_SECONDS = 90
+
+
+class Shell:
+    """Runs commands in a guest, one after the other. They are numbered, so that an answer never
+    belongs to another question."""
+
+    def __init__(self, node, path):
+        self.node, self.path, self.number, self.received = node, path, 0, b""
+
+    def connect(self):
+        def attempt():
+            try:
+                self.socket = socket.socket(socket.AF_UNIX)
+                self.socket.connect(self.path)
+                return True
+            except OSError:
+                expect(self.node.process.running(), "%s ended early", self.node.process.name)
+        # QEMU waits for this before the guest begins, so that nothing it says is missed.
+        lab.wait_for("the shell " + self.path, attempt)
+
+    def begin(self, command):
+        """Lets the guest run a command; answer() waits for its end."""
+        self.number += 1
+        text = command.format(id=self.node.id)
+        self.socket.sendall(("%d %s\n" % (self.number, text)).encode())
+
+    def answer(self, seconds=60, status=0):
+        """The output of the command begun last; another status than the expected one fails."""
+        deadline = time.monotonic() + seconds
+        mark = re.compile(rb"^done %d (\d+)\r?\n" % self.number, re.M)
+        while True:
+            found = mark.search(self.received)
+            if found:
+                break
+            left = deadline - time.monotonic()
+            said = self.received.decode(errors="replace")
+            if left <= 0:
+                raise Failure("node %d does not answer within %g s; it said:\n%s\n%s" % (
+                    self.node.id, seconds, said, self.node.diagnosis(self)))
+            self.socket.settimeout(left)
+            try:
+                data = self.socket.recv(65536)
+            except socket.timeout:
+                continue
+            expect(data, "node %d ended; it said:\n%s", self.node.id, said)
+            self.received += data
+        said = self.received[:found.start()].decode(errors="replace").replace("\r", "")
+        self.received = self.received[found.end():]
+        ended = int(found.group(1))
+        expect(status is None or ended == status, "node %d: status %d:\n%s", self.node.id, ended,
+               said)
+        return said
+
+    def run(self, command, seconds=60, status=0):
+        self.begin(command)
+        return self.answer(seconds, status)
+
+
+class Node:
+    """One guest, with two shells."""
+
+    def __init__(self, cluster, number, memory, options):
+        self.cluster, self.id, self.stopped = cluster, number, False
+        vmlinux, initramfs = cluster.image
+        port = "%s/guest%d" % (cluster.folder, number)
+        words = "console=ttyS0 quiet panic=-1 job=kmod-node id=%d" % number
+        if cluster.accel == "tcg":
+            words += " tsc=unstable"
+        shells = [cluster.lab.path("shell%d%s" % (number, which)) for which in "ab"]
+        serial = [word for path in shells
+                  for word in ("-serial", "unix:%s,server=on,wait=on" % path)]
+        self.process = cluster.lab.start(
+            "node%d" % number, "qemu-system-x86_64", "-machine", "q35,accel=" + cluster.accel,
+            "-cpu", "max", "-m", memory, "-nodefaults", "-display", "none", "-no-reboot",
+            "-serial", "stdio", *serial, "-kernel", vmlinux, "-initrd", initramfs, "-append", words,
+            "-netdev", "dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
+                       "remote.path=%s/switch%d" % (port, cluster.folder, number),
+            "-device", "virtio-net-pci,netdev=n,romfile=,mac=52:54:00:67:76:%02x" % number,
+            *options)
+        self.shell, self.second = [Shell(self, path) for path in shells]
+        self.begin, self.answer, self.run = self.shell.begin, self.shell.answer, self.shell.run
+
+    def connect(self):
+        self.shell.connect()
+        self.second.connect()
+
+    def diagnosis(self, hung):
+        """What the other shell sees when one does not answer."""
+        if hung is not self.shell:
+            return ""
+        commands = ("grep . /sys/kernel/debug/giantvm/*/*; dmesg | tail -n 20; "
+                    "for p in /proc/[0-9]*; do grep -q share $p/comm && cat $p/stack; done; "
+                    "echo 1 > /sys/kernel/tracing/events/giantvm/enable; sleep 0.5; "
+                    "echo 0 > /sys/kernel/tracing/events/giantvm/enable; "
+                    "tail -n 40 /sys/kernel/tracing/trace; netstat -tn; true")
+        found = []
+        for node in self.cluster.nodes:
+            try:
+                if node.process.running() and not node.stopped:
+                    found.append("node %d:\n%s" % (node.id, node.second.run(commands, 20)))
+            except Failure as why:
+                found.append("no diagnosis: %s" % why)
+        return "\n".join(found)
+
+    def kill(self):
+        self.process.signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self):
+        """Hangs the whole machine, its clock too, until go()."""
+        self.process.signal(signal.SIGSTOP)
+        self.stopped = True
+
+    def go(self):
+        self.process.signal(signal.SIGCONT)
+        self.stopped = False
+
+    def complaints(self):
+        return [line for line in self.process.log().splitlines() if COMPLAINTS.search(line)]
+
+
+class Cluster:
+    def __init__(self, l, nodes, memory="192M", parameters="", roles=None, key="secret", options=None,
+                 up=True, inner=False):
+        self.lab, self.folder = l, l.folder
+        self.roles, self.key = roles or "b" * nodes, key
+        self.image = kmod.image(lab.BUILD, inner=inner)
+        self.accel, _ = accel.choose(*self.image)
+        self.switch = l.start("switch", os.path.join(lab.BUILD, "tests/kernel/switch"), l.folder,
+                              nodes, service=True)
+        self.switch.says("^switch: up")
+        self.control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        options = options or {}
+        self.nodes = [Node(self, i, memory, options.get(i, [])) for i in range(nodes)]
+        for node in self.nodes:
+            node.connect()
+        for node in self.nodes:
+            node.answer(BOOT_SECONDS)
+        self.parameters = parameters
+        for node in self.nodes if up else []:
+            self.load(node)
+
+    def load(self, node):
+        node.run("insmod /lib/giantvm_kvm.ko " + self.parameters)
+        node.run("dsm up {id} %s %s" % (self.roles, self.key))
+
+    def network(self, *lines):
+        """Tells the switch, as tests/kernel/switch.c describes."""
+        for line in lines:
+            self.control.sendto(line.encode(), self.folder + "/control")
+
+    def everywhere(self, command, seconds=60, status=0, nodes=None):
+        """Runs it in all guests at once; gives their outputs."""
+        nodes = self.nodes if nodes is None else nodes
+        for node in nodes:
+            node.begin(command)
+        return [node.answer(seconds, status) for node in nodes]
+
+    def join(self, name, kib):
+        self.everywhere("dsm join %s %d" % (name, kib))
+
+    def close(self, nodes=None):
+        """Unloads the module in the guests that are left, and switches these off: they must be well."""
+        nodes = self.nodes if nodes is None else nodes
+        self.everywhere("rmmod giantvm_kvm", nodes=nodes)
+        for node in nodes:
+            complaints = node.run("dmesg | grep -E 'BUG|WARN|Oops' || true")
+            expect(not complaints, "node %d's kernel complains:\n%s", node.id, complaints)
+            node.begin("off")
+        for node in nodes:
+            node.answer()
+            status = node.process.wait(30)
+            expect(status == 0 and "guest: verdict pass" in node.process.log(),
+                   "node %d did not end well (status %s)", node.id, status)
+        for node in self.nodes:
+            expect(not node.complaints(), "node %d's kernel complains:\n%s", node.id,
+                   "\n".join(node.complaints()))
+
+
+main = lab.main
+__all__ = ["Cluster", "Failure", "expect", "main"]

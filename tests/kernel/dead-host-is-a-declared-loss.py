@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host dies. What others have copies of goes on; what only it had is an error, never zeros; and the
+others work on."""
+
+from cluster import Cluster, expect, main
+
+BUS_ERROR = 128 + 7
+
+
+def test(l):
+    cluster = Cluster(l, 3, parameters="lease_ms=2000", roles="bbc")
+    cluster.join("ram", 1024)
+    zero, one, two = cluster.nodes
+    share = "share /dev/gvm/ram {id} 3 "
+    zero.run(share + "fill 64 16 1")
+    two.run(share + "check 64 16 1")
+    two.run(share + "fill 80 16 2")
+    one.run(share + "check 80 8 2")
+    two.kill()
+    zero.run(share + "check 64 16 1", seconds=30)
+    zero.run(share + "check 80 8 2", seconds=30)
+    for page in (88, 95):
+        for node in zero, one:
+            said = node.run(share + "get %d" % page, seconds=30, status=None)
+            expect("right" not in said, "node %d reads a lost page: %s", node.id, said)
+    zero.run(share + "get 90", seconds=30, status=BUS_ERROR)
+    # The user gives it up: it is a page like any other again.
+    zero.run(share + "discard 88 8")
+    one.run(share + "add 90 5")
+    expect(zero.run(share + "get 90").splitlines()[0] == "5", "a discarded page is not zero")
+    cluster.everywhere("share /dev/gvm/ram {id} 2 count 50", nodes=[zero, one])
+    lost = [int(node.run("sed -n 's/^lost_pages //p' /sys/kernel/debug/giantvm/ram/stats"))
+            for node in (zero, one)]
+    expect(sum(lost) >= 3, "%s pages are said to be lost", lost)
+    l.log("lost pages told by the homes: %s", lost)
+    cluster.close(nodes=[zero, one])
+
+
+main(test)

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Uses a region together with the same program on other nodes, and checks what it sees.
+ *
+ *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
+ *           latency ROUNDS | vcpu ROUNDS | fill FIRST PAGES SEED | check FIRST PAGES SEED | add PAGE VALUE |
+ *           get PAGE | mark PAGE VALUE | discard FIRST PAGES |
+ *           beat PAGE SECONDS
+ *
+ * All from fill on need no partner. Ends with status 1 if something was wrong.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../kmod/uapi/giantvm.h"
+#include "share.h"
+
+#define MEET_SECONDS 60
+#define FAILURES_SAID_MAX 20
+
+struct share share;
+static int region_fd;
+
+double share_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+void share_wrong(const char *format, ...)
+{
+	va_list arguments;
+
+	if (__atomic_add_fetch(&share.failures, 1, __ATOMIC_RELAXED) > FAILURES_SAID_MAX)
+		return;
+	va_start(arguments, format);
+	printf("share: WRONG: ");
+	vprintf(format, arguments);
+	printf("\n");
+	fflush(stdout);
+	va_end(arguments);
+}
+
+void share_meet(unsigned int point)
+{
+	double deadline = share_now() + MEET_SECONDS;
+	uint64_t arrived = share_add(0, point, 1);
+	uint64_t needed = (arrived + share.nodes - 1) / share.nodes * share.nodes;
+
+	while (share_load(0, point) < needed) {
+		if (share_now() > deadline) {
+			printf("share: WRONG: alone at meeting point %u: %llu of %llu\n", point,
+			       (unsigned long long)share_load(0, point), (unsigned long long)needed);
+			exit(1);
+		}
+		usleep(1000);
+	}
+}
+
+/* Everybody counts on a few pages, and the sum is right. */
+static void count_run(unsigned int rounds)
+{
+	const unsigned int pages = 8;
+	unsigned int i;
+	uint64_t before = 0, sum = 0;
+
+	share_meet(0);
+	for (i = 0; i < pages; i++)
+		before += share_load(1 + i, 0);
+	share_meet(1);
+	for (i = 0; i < rounds; i++)
+		share_add(1 + i % pages, 0, 1);
+	share_meet(2);
+	for (i = 0; i < pages; i++)
+		sum += share_load(1 + i, 0);
+	if (sum - before != (uint64_t)rounds * share.nodes)
+		share_wrong("counted %llu, not %u x %u", (unsigned long long)(sum - before),
+			    share.nodes, rounds);
+	share_meet(3);
+}
+
+static uint64_t pattern(size_t page, size_t word, uint64_t seed)
+{
+	return (seed * PAGE_WORDS + word + 1) * 0x9e3779b97f4a7c15ull ^ page * 0xc2b2ae3d27d4eb4full;
+}
+
+static void fill_run(size_t first, size_t pages, uint64_t seed)
+{
+	size_t page, word;
+
+	for (page = first; page < first + pages && page < share.pages; page++)
+		for (word = 0; word < PAGE_WORDS; word++)
+			share_store(page, word, pattern(page, word, seed));
+}
+
+static void check_run(size_t first, size_t pages, uint64_t seed)
+{
+	size_t page, word;
+
+	for (page = first; page < first + pages && page < share.pages; page++)
+		for (word = 0; word < PAGE_WORDS; word++)
+			if (share_load(page, word) != pattern(page, word, seed)) {
+				share_wrong("page %zu word %zu is %#llx", page, word,
+					    (unsigned long long)share_load(page, word));
+				break;
+			}
+}
+
+static void discard_run(size_t first, size_t pages)
+{
+	struct giantvm_range range = { first * PAGE_BYTES, pages * PAGE_BYTES };
+
+	if (ioctl(region_fd, GIANTVM_DISCARD, &range))
+		share_wrong("discard: %s", strerror(errno));
+}
+
+/*
+ * Counts in a page as fast as it can, while others may put the count back to 0 and say so in word 1.
+ * Where this node stood still for a second, says for how long it then went on with what it had.
+ */
+static void beat_run(size_t page, unsigned int seconds)
+{
+	double begun = share_now(), before = begun, now, stood = 0, stale = 0;
+	uint64_t value, last = 0;
+	unsigned int resets = 0;
+
+	while ((now = share_now()) < begun + seconds) {
+		if (now - before > 1)
+			stood = now;
+		before = now;
+		value = share_add(page, 0, 1);
+		if (value <= last) {
+			if (!share_load(page, 1))
+				share_wrong("the count went back, and nobody did that");
+			resets++;
+			stale = stood ? share_now() - stood : 0;
+		}
+		last = value;
+	}
+	printf("beat: count %llu resets %u stale_ms %.0f\n", (unsigned long long)last, resets,
+	       stale * 1000);
+}
+
+static int attach(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	off_t size;
+
+	size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+	if (size <= 0) {
+		fprintf(stderr, "share: %s: %s\n", path, size ? strerror(errno) : "is empty");
+		return 1;
+	}
+	share.pages = size / PAGE_BYTES;
+	share.words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (share.words == MAP_FAILED) {
+		fprintf(stderr, "share: cannot map %s: %s\n", path, strerror(errno));
+		return 1;
+	}
+	region_fd = fd;
+	return 0;
+}
+
+static unsigned long argument(int argc, char **argv, int i)
+{
+	return i < argc ? strtoul(argv[i], NULL, 0) : 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 4 ? argv[4] : "";
+	unsigned long first = argument(argc, argv, 5), second = argument(argc, argv, 6);
+
+	if (argc < 6) {
+		fprintf(stderr, "usage: share FILE NODE NODES WHAT ARGUMENTS\n");
+		return 2;
+	}
+	share.node = atoi(argv[2]);
+	share.nodes = atoi(argv[3]);
+	if (attach(argv[1]))
+		return 1;
+	if (!strcmp(what, "count"))
+		count_run(first);
+	else if (!strcmp(what, "torture"))
+		torture_run(first, second, argc > 7 ? argv[7] : NULL);
+	else if (!strcmp(what, "litmus"))
+		litmus_run(first);
+	else if (!strcmp(what, "latency"))
+		latency_run(first);
+	else if (!strcmp(what, "vcpu"))
+		vcpu_run(first);
+	else if (!strcmp(what, "fill"))
+		fill_run(first, second, argument(argc, argv, 7));
+	else if (!strcmp(what, "check"))
+		check_run(first, second, argument(argc, argv, 7));
+	else if (!strcmp(what, "discard"))
+		discard_run(first, second);
+	else if (!strcmp(what, "beat"))
+		beat_run(first, second);
+	else if (!strcmp(what, "add"))
+		printf("%llu\n", (unsigned long long)share_add(first, 0, second));
+	else if (!strcmp(what, "mark"))
+		share_store(first, 1, second);
+	else if (!strcmp(what, "get"))
+		printf("%llu\n", (unsigned long long)share_load(first, 0));
+	else
+		return 2;
+	printf("share: %s: %s\n", what, share.failures ? "FAILED" : "right");
+	return share.failures != 0;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A guest that is as small as can be: real-mode code under KVM, with pages of the region as memory, that
+ * increments a word in each of them in turn. One runs on each node; the sum has to be right.
+ *
+ * Its first page, the code, is this process's own; the region's pages are at guest address 64 KiB.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "share.h"
+
+#define FIRST_PAGE 16
+#define PAGES 16
+#define MEMORY_GPA 0x10000
+#define TSS_ADDRESS 0xfffbd000
+
+static const unsigned char code[] = {
+	0xb8, 0x00, 0x10,	/*	mov ax, MEMORY_GPA / 16 */
+	0x8e, 0xd8,		/*	mov ds, ax */
+	0x31, 0xdb,		/*	xor bx, bx */
+	0x66, 0xb9, 0, 0, 0, 0, /*	mov ecx, rounds */
+	0xf0, 0x66, 0xff, 0x07, /* 1:	lock inc dword [bx] */
+	0x81, 0xc3, 0x00, 0x10, /*	add bx, PAGE_BYTES: from the last page to the first */
+	0x66, 0x49,		/*	dec ecx */
+	0x75, 0xf4,		/*	jnz 1b */
+	0xf4,			/*	hlt */
+};
+#define ROUNDS_AT 9
+
+static int check(const char *what, int result)
+{
+	if (result >= 0)
+		return result;
+	fprintf(stderr, "share: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void memory_set(int vm, unsigned int slot, uint64_t gpa, uint64_t bytes, void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	check("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
+}
+
+static void code_load(int vm, unsigned int rounds)
+{
+	unsigned char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	memcpy(page, code, sizeof(code));
+	memcpy(page + ROUNDS_AT, &rounds, sizeof(rounds));
+	memory_set(vm, 0, 0, PAGE_BYTES, page);
+}
+
+static void vcpu_run_to_halt(int kvm, int vm)
+{
+	int vcpu = check("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, 0));
+	int bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	struct kvm_run *run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	struct kvm_regs registers = { .rip = 0, .rflags = 2 };
+	struct kvm_sregs special;
+
+	check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &special));
+	special.cs.base = 0;
+	special.cs.selector = 0;
+	check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &special));
+	check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &registers));
+	do {
+		if (ioctl(vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
+			check("KVM_RUN", -1);
+	} while (run->exit_reason == KVM_EXIT_INTR);
+	if (run->exit_reason != KVM_EXIT_HLT)
+		share_wrong("the guest ended with exit reason %u", run->exit_reason);
+}
+
+static uint64_t sum(void)
+{
+	uint64_t sum = 0;
+	size_t page;
+
+	for (page = FIRST_PAGE; page < FIRST_PAGE + PAGES; page++)
+		sum += (uint32_t)share_load(page, 0);
+	return sum;
+}
+
+void vcpu_run(unsigned int rounds)
+{
+	int kvm = check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	int vm = check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
+	uint64_t before;
+	double begun;
+
+	ioctl(vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+	code_load(vm, rounds);
+	memory_set(vm, 1, MEMORY_GPA, PAGES * PAGE_BYTES, share_word(FIRST_PAGE, 0));
+	share_meet(40);
+	before = sum();
+	share_meet(41);
+	begun = share_now();
+	vcpu_run_to_halt(kvm, vm);
+	printf("vcpu: %u increments, %.1f us each\n", rounds, (share_now() - begun) * 1e6 / rounds);
+	share_meet(42);
+	if (sum() - before != (uint64_t)rounds * share.nodes)
+		share_wrong("the guests counted %llu, not %u x %u",
+			    (unsigned long long)(sum() - before), share.nodes, rounds);
+	share_meet(43);
+}
