@@ -10,8 +10,8 @@ Suites (all of them if none is named):
   ivy        the kernel mode's coherence protocol: model check, simulator, mutants
   fuzz       codec and parsers under libFuzzer, for a bounded time
   manual     every program's --help against its man page
-  kernel     the kernel module, in guests of their own
   system     mounts, guests, broken networks; needs root
+  kernel     the kernel module, in guests of their own
 
 The last line is "N passed, N failed, N skipped"; the status is 0 only if none failed. A test may
 skip only for something that this machine lacks, named in its output as "skip: FEATURE: reason"
