@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """While a region is mapped through the fast path its budget goes from all of it to a hundredth and
-back: what is here follows, and the contents stay."""
+back: what is here follows, and the contents stay. With a device passed through all of it is here."""
 
 import lab
 from lab import expect, program, wait_for
@@ -36,6 +36,14 @@ def test(l):
     client.do("check", 0, SIZE // 2, 2)
     client.do("check", SIZE // 2, SIZE // 2, 1)
     expect(here() == SIZE, "%d bytes are here, with room for all", here())
+    # A device that is passed through pins all of it: the budget cannot hold, and that is said.
+    l.run(program("gvm"), "region", "local", region, "1%")
+    wait_for("what is here has shrunk", lambda: here() <= SMALL)
+    client.do("vfio")
+    mount.says("all of it stays on this host")
+    client.do("check", 0, SIZE // 2, 2)
+    client.do("check", SIZE // 2, SIZE // 2, 1)
+    expect(here() == SIZE, "%d bytes are here, of memory that a device pins", here())
     client.end()
     mount.drained("ram")
     l.check(region, 0, SIZE // 2, 2)
