@@ -12,7 +12,7 @@ from remote import Mount, Node
 
 MIB = 1 << 20
 REGION = 32 * MIB
-TRIES = 5  # some faults need luck to show
+TRIES = 15  # some faults need luck to show
 
 
 class SlowDisk:
