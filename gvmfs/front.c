@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define HELD_FRESH_NS 1000000000ull
+
 struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
 {
 	struct op *op = calloc(1, sizeof(*op));
@@ -49,6 +51,11 @@ void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 	fuse_reply_attr(req, &st, FRONT_TIMEOUT_S);
 }
 
+bool front_held_is_fresh(const struct inode *inode)
+{
+	return inode->held_at_ns && gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
+}
+
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e)
 {
 	struct journal_inode *d = worker_disk(w, inode);
@@ -56,8 +63,8 @@ void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param 
 	*e = (struct fuse_entry_param){
 		.ino = inode_ino(inode->nr),
 		.generation = d->generation,
-		/* How much of it is stored has not been asked yet: getattr does. */
-		.attr_timeout = d->rec.node_count && !inode->held_at_ns ? 0 : FRONT_TIMEOUT_S,
+		/* How much of it is stored has not been asked lately: getattr does. */
+		.attr_timeout = d->rec.node_count && !front_held_is_fresh(inode) ? 0 : FRONT_TIMEOUT_S,
 		.entry_timeout = FRONT_TIMEOUT_S,
 	};
 	inode_stat(&w->inodes, inode->nr, &e->attr);

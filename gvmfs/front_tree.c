@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define HELD_FRESH_NS 1000000000ull
+#define STATFS_NS 1000000000ull
 
 static uint64_t wall_ns(void)
 {
@@ -126,7 +126,7 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	/* How much is stored: ask the nodes now and then, but wait for nobody else's business. */
 	if (!worker_disk(w, inode)->rec.node_count || inode->busy ||
-	    (inode->held_at_ns && gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS)) {
+	    front_held_is_fresh(inode)) {
 		front_reply_attr(w, req, inode);
 		return;
 	}
@@ -612,7 +612,7 @@ static void statfs_work(struct job *job, struct pool *pool)
 		bool done = false;
 		struct gvm_call call = { .req = { .done = pool_done,
 						  .arg = &done,
-						  .deadline_ns = gvm_now_ns() + HELD_FRESH_NS } };
+						  .deadline_ns = gvm_now_ns() + STATFS_NS } };
 
 		gvm_node_stat(pool->conns[i], &call);
 		if (pool_wait(pool->conns[i], &call.req) < 0)
