@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * gvm_attach.h - how a process that maps a region's file gets the fast path: the conversation
- * between it (qemu/dsm_backend.c) and gvmfs, over a UNIX socket of type SOCK_SEQPACKET.
+ * between it (qemu/dsm_attach.c) and gvmfs, over a UNIX socket of type SOCK_SEQPACKET.
  *
  * The file's extended attribute GVM_ATTACH_XATTR holds the socket's path. Both ends are on one
  * host, so numbers are in its byte order. Each message is one struct gvm_attach_msg, with

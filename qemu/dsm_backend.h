@@ -9,7 +9,7 @@
  * and page faults go to gvmfs by userfaultfd (gvmfs/gvm_attach.h). `kernel`: the file is a region
  * of /dev/giantvm, and its module serves the faults. GVM_MODE=auto|fuse|uffd|kernel chooses.
  *
- * Errors are negative errnos. No function here exits; a thread of this file does, with a message,
+ * Errors are negative errnos. No function here exits; a thread of dsm_attach.c does, with a message,
  * when the guest's memory cannot be had any more.
  */
 #ifndef DSM_BACKEND_H
