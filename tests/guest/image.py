@@ -32,7 +32,7 @@ import kernel  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ["virtio_pci", "virtio_balloon"]
 REDIS = ["redis-server", "redis-tools"]
-KEPT_IMAGES = 6
+KEPT_IMAGES = 10
 CFLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"]
 
 # flavour -> (modules, static programs from source, programs out of the build)

@@ -8,6 +8,7 @@ those may be skipped for when CI=true.
 
 import os
 import re
+import shutil
 import sys
 
 
@@ -48,6 +49,7 @@ FEATURES = {
     "cgroup-v2-memory": (lambda: _cgroup_memory(2), True),
     "fuse": (fuse, False),
     "root": (root, False),
+    "sparse": (lambda: shutil.which("sparse") is not None, False),
 }
 
 
