@@ -19,9 +19,11 @@ STAND_IN = """
 own = []
 size = len(memory)
 print('up', flush=True)
-for round in range(6):
-    # 0 to 120 MiB of memory of its own, up and down
-    own = [bytearray(b'x' * (1 << 20)) for _ in range(abs((round * 80) % 240 - 120))]
+for round in range(15):
+    # 40 or 120 MiB of memory of its own, up and down
+    wanted = 120 if round % 6 < 3 else 40
+    del own[wanted:]
+    own += [bytearray(b'x' * (1 << 20)) for _ in range(wanted - len(own))]
     for at in range(0, size, 4096):
         if memory[at:at + 8] != (at * round).to_bytes(8, 'little') and round and at:
             sys.exit('page %d of round %d is wrong' % (at // 4096, round))
