@@ -216,11 +216,12 @@ int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 	spin_lock_init(&cluster->links_lock);
 	INIT_LIST_HEAD(&cluster->links);
 	init_waitqueue_head(&cluster->links_gone);
+	cluster->list = nodes;
+	cluster->nr_nodes = up->nr_nodes;
 	err = homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
 	      key_set(cluster, up) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
-	kvfree(nodes);
 	if (err) {
 		cluster_destroy(cluster);
 		return err;
@@ -279,8 +280,19 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	peers_destroy(cluster);
 	auth_destroy(cluster->auth);
 	kfree(cluster->homes);
+	kvfree(cluster->list);
 	put_net(cluster->net);
 	kfree(cluster);
+}
+
+bool cluster_is_home(const struct gvm_cluster *cluster, u16 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < cluster->nr_homes; i++)
+		if (cluster->homes[i] == id)
+			return true;
+	return false;
 }
 
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)

@@ -14,6 +14,7 @@
 #include <linux/workqueue.h>
 
 struct auth;
+struct giantvm_node;
 struct giantvm_up;
 struct gvm_peer;
 struct link;
@@ -25,6 +26,8 @@ struct gvm_cluster {
 	struct net *net; /* the network namespace of who called UP */
 	u16 id; /* this node */
 	u16 nodes; /* the highest id, plus 1 */
+	u16 nr_nodes;
+	struct giantvm_node *list; /* the user's, by id: [nr_nodes] */
 	u16 nr_homes;
 	u16 *homes; /* ids with the role mem, ascending */
 	u64 nodes_digest;
@@ -54,6 +57,7 @@ int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up,
 /* Ends every connection, and waits until nothing of the network is left. Regions are gone before. */
 void cluster_destroy(struct gvm_cluster *cluster);
 
+bool cluster_is_home(const struct gvm_cluster *cluster, u16 id);
 /* NULL: there is no such other node. */
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id);
 

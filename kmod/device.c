@@ -8,14 +8,34 @@
 #include <linux/mutex.h>
 #include <linux/uaccess.h>
 
+#include "agree.h"
 #include "cluster.h"
 #include "device.h"
+#include "peer.h"
 #include "region.h"
 #include "stats.h"
 
 /* What the node is part of, and which regions there are, changes under this alone. */
 static DEFINE_MUTEX(device_mutex);
 static struct gvm_cluster *the_cluster;
+
+#define ASK_AGAIN_MS 500
+
+struct gvm_cluster *cluster_lock(void)
+{
+	mutex_lock(&device_mutex);
+	return the_cluster;
+}
+
+void cluster_unlock(void)
+{
+	mutex_unlock(&device_mutex);
+}
+
+static bool name_ends(const char *name)
+{
+	return strnlen(name, GIANTVM_NAME_BYTES) < GIANTVM_NAME_BYTES;
+}
 
 static long device_up(void __user *argument)
 {
@@ -39,27 +59,103 @@ static long device_down(void)
 
 	if (err)
 		return err;
+	agree_down();
 	cluster_destroy(the_cluster);
 	the_cluster = NULL;
 	return 0;
+}
+
+/* Asks, and waits for the answers without the mutex, which is held again at the end. */
+static long device_agree(struct agreement *agreement, unsigned int wait_ms)
+{
+	unsigned int turn_ms;
+	int ended = 0;
+
+	while (!ended && wait_ms) {
+		agree_send(agreement, the_cluster);
+		turn_ms = min_t(unsigned int, wait_ms, ASK_AGAIN_MS);
+		wait_ms -= turn_ms;
+		mutex_unlock(&device_mutex);
+		ended = agree_wait(agreement, turn_ms);
+		mutex_lock(&device_mutex);
+		if (agreement->over)
+			return -ENOTCONN;
+	}
+	return min(ended, 0);
+}
+
+static long device_offer(struct gvm_region *region, unsigned int wait_ms)
+{
+	struct agreement agreement;
+	long err;
+
+	err = agree_begin(&agreement, the_cluster, REGION_OFFER, region->name, region->pages);
+	if (err)
+		return err;
+	if (!wait_ms)
+		agree_send(&agreement, the_cluster);
+	err = device_agree(&agreement, wait_ms);
+	agree_end(&agreement);
+	if (err)
+		return err;
+	if (agreement.differs)
+		return -EEXIST;
+	if (agreement.refused)
+		return -EREMOTEIO;
+	return wait_ms && agreement.nr_silent ? -EHOSTUNREACH : 0;
 }
 
 static long device_join(void __user *argument)
 {
 	struct giantvm_region wish;
 	struct gvm_region *region;
-	int err, fd;
+	bool was_joined;
+	long result;
 
 	if (copy_from_user(&wish, argument, sizeof(wish)))
 		return -EFAULT;
+	if (!name_ends(wish.name))
+		return -EINVAL;
 	if (!the_cluster)
 		return -ENOTCONN;
-	err = region_join(the_cluster, &wish, &region);
+	was_joined = region_pages(wish.name);
+	result = region_join(the_cluster, &wish, &region);
+	if (result)
+		return result;
+	result = device_offer(region, wish.wait_ms);
+	if (!result)
+		result = region_descriptor(region, wish.open_flags);
+	if (result < 0 && !was_joined && result != -ENOTCONN)
+		region_part(region->name);
+	region_put(region);
+	return result;
+}
+
+static long device_lookup(void __user *argument)
+{
+	struct giantvm_lookup lookup;
+	struct agreement agreement;
+	long err;
+
+	if (copy_from_user(&lookup, argument, sizeof(lookup)))
+		return -EFAULT;
+	if (lookup.reserved || !name_ends(lookup.name))
+		return -EINVAL;
+	if (!the_cluster)
+		return -ENOTCONN;
+	err = agree_begin(&agreement, the_cluster, REGION_ASK, lookup.name, 0);
 	if (err)
 		return err;
-	fd = region_descriptor(region, wish.open_flags);
-	region_put(region);
-	return fd;
+	agreement.pages = region_pages(lookup.name);
+	if (!agreement.pages)
+		err = device_agree(&agreement, lookup.wait_ms);
+	agree_end(&agreement);
+	if (err)
+		return err;
+	if (!agreement.pages)
+		return agreement.nr_silent ? -EHOSTUNREACH : -ENOENT;
+	lookup.size_bytes = agreement.pages << PAGE_SHIFT;
+	return copy_to_user(argument, &lookup, sizeof(lookup)) ? -EFAULT : 0;
 }
 
 static long device_leave(void __user *argument)
@@ -68,7 +164,7 @@ static long device_leave(void __user *argument)
 
 	if (copy_from_user(&leave, argument, sizeof(leave)))
 		return -EFAULT;
-	if (leave.reserved || strnlen(leave.name, sizeof(leave.name)) == sizeof(leave.name))
+	if (leave.reserved || !name_ends(leave.name))
 		return -EINVAL;
 	return region_part(leave.name);
 }
@@ -80,7 +176,7 @@ static long device_stats(void __user *argument)
 
 	if (copy_from_user(&stats, argument, sizeof(stats)))
 		return -EFAULT;
-	if (strnlen(stats.name, sizeof(stats.name)) == sizeof(stats.name))
+	if (!name_ends(stats.name))
 		return -EINVAL;
 	region = region_find(stats.name);
 	if (!region)
@@ -88,6 +184,63 @@ static long device_stats(void __user *argument)
 	stats_get(region, &stats);
 	region_put(region);
 	return copy_to_user(argument, &stats, sizeof(stats)) ? -EFAULT : 0;
+}
+
+static int info_nodes(const struct giantvm_info *info, unsigned int room)
+{
+	struct giantvm_node_info __user *out = u64_to_user_ptr(info->nodes);
+	const struct gvm_cluster *cluster = the_cluster;
+	unsigned int i;
+
+	for (i = 0; i < cluster->nr_nodes && i < room; i++) {
+		struct giantvm_node_info node = { .node = cluster->list[i] };
+		struct gvm_peer *peer = cluster_peer(cluster, node.node.id);
+
+		if (!peer)
+			node.flags = GIANTVM_NODE_SELF;
+		else if (peer_connected(peer))
+			node.flags = GIANTVM_NODE_CONNECTED;
+		if (copy_to_user(&out[i], &node, sizeof(node)))
+			return -EFAULT;
+	}
+	return 0;
+}
+
+static int info_regions(const struct giantvm_info *info, unsigned int room, unsigned int *nr)
+{
+	char (__user *out)[GIANTVM_NAME_BYTES] = u64_to_user_ptr(info->regions);
+	struct gvm_region *region;
+
+	*nr = 0;
+	for (region = region_next(NULL); region; region = region_next(region)) {
+		if (*nr < room && copy_to_user(out[*nr], region->name, sizeof(region->name))) {
+			region_put(region);
+			return -EFAULT;
+		}
+		++*nr;
+	}
+	return 0;
+}
+
+static long device_info(void __user *argument)
+{
+	unsigned int nodes_room;
+	struct giantvm_info info;
+	int err;
+
+	if (copy_from_user(&info, argument, sizeof(info)))
+		return -EFAULT;
+	nodes_room = info.nr_nodes;
+	info.abi = GIANTVM_ABI;
+	info.id = the_cluster ? the_cluster->id : GIANTVM_ID_NONE;
+	info.nr_nodes = the_cluster ? the_cluster->nr_nodes : 0;
+	info.flags = the_cluster && the_cluster->auth ? GIANTVM_INFO_KEY : 0;
+	err = the_cluster ? info_nodes(&info, nodes_room) : 0;
+	if (!err)
+		err = info_regions(&info, info.nr_regions, &info.nr_regions);
+	if (err)
+		return err;
+	return copy_to_user(argument, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
 static long device_call(unsigned int command, void __user *argument)
@@ -103,6 +256,10 @@ static long device_call(unsigned int command, void __user *argument)
 		return device_leave(argument);
 	case GIANTVM_STATS:
 		return device_stats(argument);
+	case GIANTVM_INFO:
+		return device_info(argument);
+	case GIANTVM_LOOKUP:
+		return device_lookup(argument);
 	}
 	return -ENOTTY;
 }

@@ -3,8 +3,17 @@
 #ifndef GVM_DEVICE_H
 #define GVM_DEVICE_H
 
+struct gvm_cluster;
+
 int device_init(void);
 /* Leaves everything: nothing of it is open any more. */
 void device_exit(void);
+
+/*
+ * The mutex under which regions come and go, and the cluster, which stays as it is while it is held;
+ * NULL: this node is not up.
+ */
+struct gvm_cluster *cluster_lock(void);
+void cluster_unlock(void);
 
 #endif

@@ -64,14 +64,19 @@ static void env_complete(void *context, u64 page, int err)
 	sleepers_wake(context, page, err);
 }
 
+/* What the core has for good may be large; it is got while the region is made, and nothing is locked. */
 static void *env_alloc(void *context, size_t bytes)
 {
+	struct gvm_region *region = context;
+
+	if (!region->core)
+		return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
 	return kzalloc(bytes, GFP_ATOMIC | __GFP_NOWARN);
 }
 
 static void env_free(void *context, void *memory, size_t bytes)
 {
-	kfree(memory);
+	kvfree(memory);
 }
 
 static void env_lost(void *context, u64 page)

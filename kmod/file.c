@@ -114,17 +114,37 @@ static long region_fallocate(struct file *file, int mode, loff_t offset, loff_t 
 	return region_discard(file->private_data, offset, bytes);
 }
 
-static long region_ioctl(struct file *file, unsigned int command, unsigned long argument)
+static long file_info(struct gvm_region *region, void __user *argument)
+{
+	struct giantvm_region_info info = {
+		.abi = GIANTVM_ABI,
+		.size_bytes = region->pages << PAGE_SHIFT,
+	};
+
+	strscpy(info.name, region->name, sizeof(info.name));
+	return copy_to_user(argument, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static long file_discard(struct file *file, void __user *argument)
 {
 	struct giantvm_range range;
 
-	if (command != GIANTVM_DISCARD)
-		return -ENOTTY;
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EBADF;
-	if (copy_from_user(&range, (void __user *)argument, sizeof(range)))
+	if (copy_from_user(&range, argument, sizeof(range)))
 		return -EFAULT;
 	return region_discard(file->private_data, range.offset_bytes, range.size_bytes);
+}
+
+static long region_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	switch (command) {
+	case GIANTVM_DISCARD:
+		return file_discard(file, (void __user *)argument);
+	case GIANTVM_REGION_INFO:
+		return file_info(file->private_data, (void __user *)argument);
+	}
+	return -ENOTTY;
 }
 
 const struct file_operations region_files = {

@@ -28,6 +28,8 @@ int frame_head_decode(const u8 *bytes, struct frame_head *head)
 		return head->body_bytes == HELLO_BYTES && !head->tag ? 0 : -EBADMSG;
 	case FRAME_PROOF:
 		return head->body_bytes == PROOF_BYTES && !head->tag ? 0 : -EBADMSG;
+	case FRAME_REGION:
+		return head->body_bytes == REGION_FRAME_BYTES && !head->tag ? 0 : -EBADMSG;
 	case FRAME_MESSAGE:
 		return head->body_bytes >= IVY_HDR_BYTES &&
 		       head->body_bytes <= FRAME_BODY_BYTES_MAX ? 0 : -EBADMSG;
@@ -57,4 +59,25 @@ int hello_decode(const u8 *bytes, struct hello *hello)
 	hello->nodes_digest = get_unaligned_le64(bytes + 16);
 	memcpy(hello->nonce, bytes + 24, HELLO_NONCE_BYTES);
 	return hello->flags & ~HELLO_PROOF_NEEDED ? -EBADMSG : 0;
+}
+
+void region_frame_encode(const struct region_frame *frame, u8 *bytes)
+{
+	memset(bytes, 0, REGION_FRAME_BYTES);
+	bytes[0] = frame->word;
+	put_unaligned_le32(frame->number, bytes + 4);
+	put_unaligned_le64(frame->pages, bytes + 8);
+	strscpy(bytes + 16, frame->name, REGION_NAME_BYTES);
+}
+
+int region_frame_decode(const u8 *bytes, struct region_frame *frame)
+{
+	frame->word = bytes[0];
+	frame->number = get_unaligned_le32(bytes + 4);
+	frame->pages = get_unaligned_le64(bytes + 8);
+	memcpy(frame->name, bytes + 16, REGION_NAME_BYTES);
+	if (frame->word < REGION_ASK || frame->word > REGION_ANSWER || bytes[1] || bytes[2] ||
+	    bytes[3] || frame->name[REGION_NAME_BYTES - 1])
+		return -EBADMSG;
+	return 0;
 }

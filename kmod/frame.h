@@ -19,6 +19,14 @@
  *	16	8	digest of the list of nodes
  *	24	16	random
  *
+ * REGION is a question about a region, an offer of one, or the answer (agree.h):
+ *
+ *	0	1	what: enum region_word
+ *	1	3	0
+ *	4	4	number of the question, repeated by the answer; 0: it does not matter
+ *	8	8	OFFER: pages that it has at the sender; ANSWER: pages that it has; 0: it is not here
+ *	16	32	its name, filled up with zeros; the last byte is one
+ *
  * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
  * other) and both HELLOs, the connecting side's first. It says who is at the other end when the
  * connection is made; it neither hides nor protects what then travels.
@@ -35,11 +43,14 @@
 #define HELLO_BYTES 40
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
+#define REGION_FRAME_BYTES 48
+#define REGION_NAME_BYTES 32
 
 enum frame_kind {
 	FRAME_HELLO = 1,
 	FRAME_PROOF = 2,
 	FRAME_MESSAGE = 3,
+	FRAME_REGION = 4,
 };
 
 struct frame_head {
@@ -57,6 +68,19 @@ struct hello {
 	u8 nonce[HELLO_NONCE_BYTES];
 };
 
+enum region_word {
+	REGION_ASK = 1, /* have you this region? */
+	REGION_OFFER = 2, /* I have it: be a home of it, if you are one */
+	REGION_ANSWER = 3,
+};
+
+struct region_frame {
+	u8 word; /* enum region_word */
+	u32 number;
+	u64 pages;
+	char name[REGION_NAME_BYTES];
+};
+
 void frame_head_encode(const struct frame_head *head, u8 *bytes);
 /* 0, or -EBADMSG for a head that no sound peer sends. */
 int frame_head_decode(const u8 *bytes, struct frame_head *head);
@@ -64,5 +88,9 @@ int frame_head_decode(const u8 *bytes, struct frame_head *head);
 void hello_encode(const struct hello *hello, u8 *bytes);
 /* 0, -EBADMSG, or -EPROTONOSUPPORT for another version. */
 int hello_decode(const u8 *bytes, struct hello *hello);
+
+void region_frame_encode(const struct region_frame *frame, u8 *bytes);
+/* 0 or -EBADMSG. Whether the name is one is for others to say. */
+int region_frame_decode(const u8 *bytes, struct region_frame *frame);
 
 #endif

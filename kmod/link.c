@@ -11,6 +11,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
+#include "agree.h"
 #include "cluster.h"
 #include "compat.h"
 #include "handshake.h"
@@ -190,6 +191,10 @@ static int link_receive_frame(struct link *link, const struct frame_head *head, 
 		return handshake_hello(link, body);
 	case FRAME_PROOF:
 		return handshake_proof(link, body);
+	case FRAME_REGION:
+		if (link->state != LINK_UP)
+			return -EBADMSG;
+		return agree_receive(link->peer, body);
 	case FRAME_MESSAGE:
 		if (link->state != LINK_UP)
 			return -EBADMSG;

@@ -51,6 +51,30 @@ static struct page *page_copy(const void *data, gfp_t gfp)
 	return copy;
 }
 
+static void peer_append(struct gvm_peer *peer, struct gvm_message *message)
+{
+	spin_lock(&peer->lock);
+	list_add_tail(&message->list, &peer->queue);
+	peer->queued++;
+	spin_unlock(&peer->lock);
+}
+
+void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes)
+{
+	struct frame_head head = { .kind = kind, .body_bytes = bytes };
+	struct gvm_message *message;
+
+	if (READ_ONCE(peer->queued) >= QUEUED_MAX)
+		return;
+	message = kzalloc(struct_size(message, data, FRAME_HEAD_BYTES + bytes), GFP_NOIO);
+	if (!message)
+		return;
+	message->bytes = FRAME_HEAD_BYTES + bytes;
+	frame_head_encode(&head, message->data);
+	memcpy(message->data + FRAME_HEAD_BYTES, body, bytes);
+	peer_append(peer, message);
+}
+
 void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
 		const void *data)
 {
@@ -80,10 +104,7 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 	head.body_bytes = bytes + (message->page ? PAGE_SIZE : 0);
 	frame_head_encode(&head, message->data);
 	ivy_msg_pack(m, message->data + FRAME_HEAD_BYTES);
-	spin_lock(&peer->lock);
-	list_add_tail(&message->list, &peer->queue);
-	peer->queued++;
-	spin_unlock(&peer->lock);
+	peer_append(peer, message);
 }
 
 /* The first message that waits and whether more do, and the connection to send it on. */
@@ -271,6 +292,11 @@ bool peer_accepts(struct gvm_peer *peer)
 		link_put(yields);
 	}
 	return accepts;
+}
+
+bool peer_connected(struct gvm_peer *peer)
+{
+	return READ_ONCE(peer->link);
 }
 
 int peer_link_up(struct gvm_peer *peer, struct link *link)

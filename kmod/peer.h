@@ -69,6 +69,8 @@ void peer_shutdown(struct gvm_peer *peer);
  */
 void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
 		const void *data);
+/* The same for a frame that is no message of a region. */
+void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);
 /* Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps. */
 void peer_transmit(struct gvm_peer *peer);
 /* The same from where one may not sleep. */
@@ -79,7 +81,9 @@ void peer_transmit_later(struct gvm_peer *peer);
  * has precedence (the lower id's).
  */
 bool peer_accepts(struct gvm_peer *peer);
-/* A connection is ready for messages. What came before it has ended when this returns. Sleeps. */
+/* Whether a connection is ready for messages. */
+bool peer_connected(struct gvm_peer *peer);
+/* One is. What came before it has ended when this returns. Sleeps. */
 int peer_link_up(struct gvm_peer *peer, struct link *link);
 void peer_link_down(struct gvm_peer *peer, struct link *link);
 

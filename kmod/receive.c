@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a peer sent, to its region's core: see receive.h. */
+#include "agree.h"
 #include "cluster.h"
 #include "log.h"
 #include "peer.h"
@@ -63,5 +64,6 @@ void receive_joined(struct gvm_peer *peer)
 		if (!region->leaving)
 			ivy_node_joined(region->core, peer->id);
 		region_leave(region, &batch);
+		agree_offer(region, peer);
 	}
 }

@@ -28,6 +28,7 @@
 
 static LIST_HEAD(regions);
 static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
+static unsigned int nr_regions; /* under the device's mutex */
 
 int regions_init(void)
 {
@@ -102,6 +103,16 @@ struct gvm_region *region_find_tag(u32 tag)
 found:
 	spin_unlock(&regions_lock);
 	return region;
+}
+
+u64 region_pages(const char *name)
+{
+	struct gvm_region *region = region_find(name);
+	u64 pages = region ? region->pages : 0;
+
+	if (region)
+		region_put(region);
+	return pages;
 }
 
 struct gvm_region *region_next(struct gvm_region *before)
@@ -297,7 +308,7 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 	int err;
 
 	if (!name_valid(wish->name) || !wish->size_bytes || wish->size_bytes & ~PAGE_MASK ||
-	    wish->reserved)
+	    wish->open_flags & ~O_CLOEXEC)
 		return -EINVAL;
 	if (wish->size_bytes > MAX_LFS_FILESIZE)
 		return -E2BIG;
@@ -310,9 +321,12 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 		*out = region;
 		return 0;
 	}
+	if (nr_regions == GIANTVM_REGIONS_MAX)
+		return -ENOSPC;
 	err = region_create(cluster, wish, &region);
 	if (err)
 		return err;
+	nr_regions++;
 	kref_get(&region->ref);
 	*out = region;
 	return 0;
@@ -352,6 +366,7 @@ static int region_leave_cluster(struct gvm_region *region)
 	}
 	evict_all(region, PART_MS);
 	region_end(region);
+	nr_regions--;
 	return 0;
 }
 
@@ -395,8 +410,8 @@ int region_descriptor(struct gvm_region *region, unsigned int open_flags)
 	struct file *file;
 	int fd;
 
-	if (open_flags & ~O_CLOEXEC)
-		return -EINVAL;
+	if (READ_ONCE(region->leaving))
+		return -ENOENT;
 	fd = get_unused_fd_flags(open_flags);
 	if (fd < 0)
 		return fd;

@@ -102,12 +102,14 @@ int region_part(const char *name);
 /* All of them; -EBUSY if one is open, and then none is left. */
 int regions_part(void);
 
-/* A new file descriptor for a region. */
+/* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int region_descriptor(struct gvm_region *region, unsigned int open_flags);
 
 /* By name or by tag, with a reference; NULL if there is none. */
 struct gvm_region *region_find(const char *name);
 struct gvm_region *region_find_tag(u32 tag);
+/* The size of the region of that name, in pages; 0: there is none here. */
+u64 region_pages(const char *name);
 /* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
 struct gvm_region *region_next(struct gvm_region *before);
 void region_put(struct gvm_region *region);

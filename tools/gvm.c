@@ -13,6 +13,7 @@ static const struct command {
 	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
 	{"region", "gvm region", "show or change how much of a region is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
+	{"dsm", "gvm dsm", "memory that several hosts share: the kernel mode's cluster", cmd_dsm},
 	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},
 };
 

@@ -3,17 +3,17 @@
  * /dev/giantvm: one coherent memory over many hosts.
  *
  * A host first says who it is and which nodes there are (GIANTVM_UP), once. It then joins regions by
- * name (GIANTVM_JOIN); each node of the list that lends memory, or uses it, does. A region is a
- * descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME for programs that want a path, such as
- * QEMU's memory-backend-file. It stays joined when nobody has it open any more, since other hosts
- * may need what this one holds, until GIANTVM_LEAVE.
+ * name (GIANTVM_JOIN); so does each host that uses them, and the nodes that lend memory join by
+ * themselves when one does. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME for
+ * programs that want a path, such as QEMU's memory-backend-file. It stays joined when nobody has it
+ * open any more, since other hosts may need what this one holds, until GIANTVM_LEAVE.
  *
  * Every node must be given the same list of nodes and the same size for a region: what decides where
  * a page's home is. Peers compare, and a node that differs is refused.
  *
- * All calls need CAP_SYS_ADMIN; mapping a region needs the right to open its file only. Structures
- * are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones; those with a
- * meaning of their own are named at each call.
+ * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region, the right to open its file only.
+ * Structures are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones; those
+ * with a meaning of their own are named at each call.
  */
 #ifndef _UAPI_LINUX_GIANTVM_H
 #define _UAPI_LINUX_GIANTVM_H
@@ -24,6 +24,8 @@
 #define GIANTVM_ABI 1
 
 #define GIANTVM_NODES_MAX 10240
+#define GIANTVM_REGIONS_MAX 1024
+#define GIANTVM_ID_NONE 0xffff
 #define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
 #define GIANTVM_KEY_BYTES_MAX 64
 
@@ -51,12 +53,43 @@ struct giantvm_region {
 	char name[GIANTVM_NAME_BYTES];
 	__u64 size_bytes; /* a multiple of the page size */
 	__u32 open_flags; /* O_CLOEXEC or 0 */
+	/*
+	 * How long to wait until every node that lends memory has this region with this size. 0: not
+	 * at all; they are asked all the same, and again whenever a connection is made.
+	 */
+	__u32 wait_ms;
+};
+
+struct giantvm_lookup {
+	char name[GIANTVM_NAME_BYTES];
+	__u64 size_bytes; /* out */
+	__u32 wait_ms; /* for answers */
 	__u32 reserved;
 };
 
 struct giantvm_leave {
 	char name[GIANTVM_NAME_BYTES];
 	__u64 reserved;
+};
+
+#define GIANTVM_NODE_SELF (1u << 0)
+#define GIANTVM_NODE_CONNECTED (1u << 1) /* connections are made when there is something to send */
+
+struct giantvm_node_info {
+	struct giantvm_node node;
+	__u32 flags; /* GIANTVM_NODE_* */
+};
+
+#define GIANTVM_INFO_KEY (1u << 0) /* nodes prove that they have the key */
+
+struct giantvm_info {
+	__u32 abi; /* out: GIANTVM_ABI of the module */
+	__u16 id; /* out: this node; GIANTVM_ID_NONE: not up */
+	__u16 nr_nodes; /* in: room for; out: how many there are, also where that is more */
+	__u32 nr_regions; /* the same */
+	__u32 flags; /* out: GIANTVM_INFO_* */
+	__u64 nodes; /* pointer to struct giantvm_node_info[nr_nodes], by id */
+	__u64 regions; /* pointer to char[nr_regions][GIANTVM_NAME_BYTES], in the order of joining */
 };
 
 /* Sums since the region was joined, but for those that are said to be of now. */
@@ -85,13 +118,22 @@ struct giantvm_stats {
 #define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
 /*
  * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
- * another size. E2BIG: more than this build can address.
+ * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not
+ * answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before. E2BIG:
+ * more than this build can address. ENOSPC: too many regions.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /* ENOENT: not joined. EBUSY: somebody has it open or mapped. */
 #define GIANTVM_LEAVE _IOW(GIANTVM_IOC_MAGIC, 0x03, struct giantvm_leave)
 /* ENOENT: not joined. */
 #define GIANTVM_STATS _IOWR(GIANTVM_IOC_MAGIC, 0x04, struct giantvm_stats)
+/* Never fails for what there is or is not. */
+#define GIANTVM_INFO _IOWR(GIANTVM_IOC_MAGIC, 0x05, struct giantvm_info)
+/*
+ * The size of a region that this node has joined, or one that lends memory. ENOTCONN: not up. ENOENT:
+ * none has. EHOSTUNREACH: none that answered within wait_ms has, but not all of them answered.
+ */
+#define GIANTVM_LOOKUP _IOWR(GIANTVM_IOC_MAGIC, 0x06, struct giantvm_lookup)
 
 /*
  * On a region's own descriptor: makes whole pages zero on every node and gives their memory back; also
@@ -103,5 +145,14 @@ struct giantvm_range {
 	__u64 size_bytes;
 };
 #define GIANTVM_DISCARD _IOW(GIANTVM_IOC_MAGIC, 0x10, struct giantvm_range)
+
+/* On a region's own descriptor, however it was opened: what it is. */
+struct giantvm_region_info {
+	__u32 abi; /* GIANTVM_ABI of the module */
+	__u32 reserved;
+	__u64 size_bytes;
+	char name[GIANTVM_NAME_BYTES];
+};
+#define GIANTVM_REGION_INFO _IOR(GIANTVM_IOC_MAGIC, 0x11, struct giantvm_region_info)
 
 #endif

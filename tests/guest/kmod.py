@@ -126,7 +126,7 @@ def module():
 
 
 # Where the programs are in meson's build folder.
-PROGRAMS = {"dsm": "tests/kernel/dsm", "share": "tests/kernel/share",
+PROGRAMS = {"gvm": "tools/gvm", "share": "tests/kernel/share",
             "exchange": "tests/kernel/exchange"}
 images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd"], [],
                            [(name, path) for name, path in PROGRAMS.items()])

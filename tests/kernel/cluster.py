@@ -27,6 +27,7 @@ import kmod  # noqa: E402
 COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection|lockup|"
                         r"Out of memory|possible circular|leaked|refcount_t")
 BOOT_SECONDS = 90
+ROLES = {"c": "cpu", "m": "mem", "b": "cpu,mem"}
 
 
 class Shell:
@@ -149,7 +150,7 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, l, nodes, memory="192M", parameters="", roles=None, key="secret", options=None,
+    def __init__(self, l, nodes, memory="192M", parameters="", roles=None, key="the key of this test", options=None,
                  up=True, inner=False):
         self.lab, self.folder = l, l.folder
         self.roles, self.key = roles or "b" * nodes, key
@@ -171,7 +172,16 @@ class Cluster:
 
     def load(self, node):
         node.run("insmod /lib/giantvm_kvm.ko " + self.parameters)
-        node.run("dsm up {id} %s %s" % (self.roles, self.key))
+        self.up(node, self.roles, self.key)
+
+    @staticmethod
+    def up(node, roles, key):
+        """`roles`: a letter for each node: c (cpu), m (mem), b (both). No key: ''."""
+        for number, role in enumerate(roles):
+            node.run("echo '%d 10.9.0.%d:9999 %s' %s /tmp/cluster.conf" % (
+                number, number + 1, ROLES[role], ">>" if number else ">"))
+        node.run("umask 077; echo '%s' > /tmp/key" % key)
+        node.run("gvm dsm up --conf /tmp/cluster.conf --id {id}" + (" --key /tmp/key" if key else ""))
 
     def network(self, *lines):
         """Tells the switch, as tests/kernel/switch.c describes."""
@@ -186,7 +196,7 @@ class Cluster:
         return [node.answer(seconds, status) for node in nodes]
 
     def join(self, name, kib):
-        self.everywhere("dsm join %s %d" % (name, kib))
+        self.everywhere("gvm dsm join %s %dk" % (name, kib))
 
     def close(self, nodes=None):
         """Unloads the module in the guests that are left, and switches these off: they must be well."""

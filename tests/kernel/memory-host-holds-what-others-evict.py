@@ -35,8 +35,8 @@ def test(l):
     zero.run("echo 2 > /proc/sys/vm/drop_caches; sleep 1")
     l.log("reclaim: %d pages, then %d", before, resident(zero))
     expect(resident(zero) < before, "reclaim freed nothing of %d pages", before)
-    zero.run("dsm leave ram")
-    zero.run("dsm join ram %d" % (PAGES * 4))
+    zero.run("gvm dsm leave ram")
+    zero.run("gvm dsm join ram")
     zero.run(share + "check 0 %d 2" % PAGES)
     cluster.close()
 

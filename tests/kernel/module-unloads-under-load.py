@@ -24,7 +24,7 @@ def test(l):
         two.run(own + "fill 80 4 %d" % number)
         two.run("rmmod giantvm_kvm")
         cluster.load(two)
-        two.run("dsm join ram %d && dsm join own %d" % (KIB, KIB))
+        two.run("gvm dsm join ram && gvm dsm join own")
         two.run(own + "check 80 4 %d" % number)
     for node in zero, one:
         l.log("%s", node.answer(120).strip())

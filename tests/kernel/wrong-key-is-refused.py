@@ -5,19 +5,25 @@ in the log; with the right ones it is one of them."""
 
 from cluster import Cluster, expect, main
 
-REFUSED = (("bb wrong", "has another key"), ("bb", "has no key"), ("bc secret", "has another list"))
+KEY = "the key of this test"
+REFUSED = (("bb", "another key of a test", "has another key"), ("bb", "", "has no key"),
+           ("bc", KEY, "has another list"))
 
 
 def test(l):
-    cluster = Cluster(l, 2)
+    cluster = Cluster(l, 2, key=KEY)
     zero, one = cluster.nodes
-    zero.run("dsm join ram 1024")
-    for arguments, reason in REFUSED:
-        one.run("dsm down && dsm up 1 %s && dsm join ram 1024 && dmesg -c > /dev/null" % arguments)
-        one.run("timeout 3 share /dev/gvm/ram 1 2 get 6", status=None)
+    cluster.join("ram", 1024)
+    for roles, key, reason in REFUSED:
+        one.run("gvm dsm down && dmesg -c > /dev/null")
+        cluster.up(one, roles, key)
+        said = one.run("gvm dsm join --wait 2 ram 1M 2>&1", status=1)
+        expect("not every node" in said, "a join without the other says: %s", said)
         said = zero.run("dmesg -c") + one.run("dmesg -c")
         expect(reason in said, "nobody says '%s' but:\n%s", reason, said)
-    one.run("dsm down && dsm up 1 bb secret && dsm join ram 1024")
+    one.run("gvm dsm down")
+    cluster.up(one, "bb", KEY)
+    one.run("gvm dsm join ram")
     cluster.everywhere("share /dev/gvm/ram {id} 2 count 50")
     cluster.close()
 

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What nodes tell each other about regions: see agree.h. */
+#include <linux/bitmap.h>
+#include <linux/slab.h>
+
+#include "agree.h"
+#include "cluster.h"
+#include "device.h"
+#include "log.h"
+#include "peer.h"
+#include "region.h"
+
+#define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
+
+/* An offer on its way to be joined, which takes a mutex that a connection's work must not wait for. */
+struct offer {
+	struct work_struct work;
+	struct region_frame frame;
+	u16 from;
+};
+
+static LIST_HEAD(agreements);
+static DEFINE_SPINLOCK(agreements_lock);
+static u32 last_number; /* under agreements_lock */
+static atomic_t offers;
+
+int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
+		enum region_word word, const char *name, u64 pages)
+{
+	unsigned int i;
+
+	memset(agreement, 0, sizeof(*agreement));
+	agreement->silent = bitmap_zalloc(cluster->nr_homes, GFP_KERNEL);
+	if (!agreement->silent)
+		return -ENOMEM;
+	for (i = 0; i < cluster->nr_homes; i++) {
+		if (cluster->homes[i] == cluster->id)
+			continue;
+		__set_bit(i, agreement->silent);
+		agreement->nr_silent++;
+	}
+	init_waitqueue_head(&agreement->answered);
+	agreement->question.word = word;
+	agreement->question.pages = pages;
+	strscpy(agreement->question.name, name, sizeof(agreement->question.name));
+	spin_lock(&agreements_lock);
+	last_number += last_number == U32_MAX ? 2 : 1; /* 0 is nobody's */
+	agreement->question.number = last_number;
+	list_add(&agreement->list, &agreements);
+	spin_unlock(&agreements_lock);
+	return 0;
+}
+
+static void frame_send(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	u8 body[REGION_FRAME_BYTES];
+
+	region_frame_encode(frame, body);
+	peer_queue_frame(peer, FRAME_REGION, body, sizeof(body));
+	peer_transmit(peer);
+}
+
+static bool agreement_lacks(struct agreement *agreement, unsigned int home)
+{
+	bool lacks;
+
+	spin_lock(&agreements_lock);
+	lacks = test_bit(home, agreement->silent);
+	spin_unlock(&agreements_lock);
+	return lacks;
+}
+
+void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
+{
+	unsigned int i;
+
+	for (i = 0; i < cluster->nr_homes; i++)
+		if (agreement_lacks(agreement, i))
+			frame_send(cluster_peer(cluster, cluster->homes[i]), &agreement->question);
+}
+
+/* An offer is agreed to by all, or not; a question is answered by whoever knows. */
+static bool agreement_ends(struct agreement *agreement)
+{
+	bool ends;
+
+	spin_lock(&agreements_lock);
+	ends = agreement->over || !agreement->nr_silent || agreement->differs || agreement->refused ||
+	       (agreement->question.word == REGION_ASK && agreement->pages);
+	spin_unlock(&agreements_lock);
+	return ends;
+}
+
+int agree_wait(struct agreement *agreement, unsigned int ms)
+{
+	long left = wait_event_interruptible_timeout(agreement->answered,
+						     agreement_ends(agreement),
+						     msecs_to_jiffies(ms));
+
+	return left < 0 ? -EINTR : left > 0;
+}
+
+void agree_end(struct agreement *agreement)
+{
+	spin_lock(&agreements_lock);
+	list_del(&agreement->list);
+	spin_unlock(&agreements_lock);
+	bitmap_free(agreement->silent);
+}
+
+void agree_down(void)
+{
+	struct agreement *agreement;
+
+	spin_lock(&agreements_lock);
+	list_for_each_entry(agreement, &agreements, list) {
+		agreement->over = true;
+		wake_up_all(&agreement->answered);
+	}
+	spin_unlock(&agreements_lock);
+}
+
+static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
+			   const struct region_frame *answer)
+{
+	const struct gvm_cluster *cluster = peer->cluster;
+	unsigned int i;
+
+	lockdep_assert_held(&agreements_lock);
+	if (agreement->over) /* of another cluster */
+		return;
+	for (i = 0; i < cluster->nr_homes && cluster->homes[i] != peer->id; i++)
+		;
+	if (i == cluster->nr_homes || !__test_and_clear_bit(i, agreement->silent))
+		return;
+	agreement->nr_silent--;
+	if (answer->pages)
+		agreement->pages = answer->pages;
+	if (agreement->question.word == REGION_OFFER) {
+		agreement->refused |= !answer->pages;
+		agreement->differs |= answer->pages && answer->pages != agreement->question.pages;
+	}
+	wake_up_all(&agreement->answered);
+}
+
+/* An answer that nobody waits for, any more or at all, still says whether that node differs. */
+static void answer_compare(const struct gvm_peer *peer, const struct region_frame *answer)
+{
+	struct gvm_region *region = region_find(answer->name);
+
+	if (!region)
+		return;
+	if (answer->pages && answer->pages != region->pages)
+		gvm_warn("%s has %llu pages here and %llu at node %u: no page is shared with it\n",
+			 region->name, region->pages, answer->pages, peer->id);
+	else if (!answer->pages)
+		gvm_warn("node %u does not join %s: its share of the pages cannot be used\n",
+			 peer->id, region->name);
+	region_put(region);
+}
+
+static void answer_receive(struct gvm_peer *peer, const struct region_frame *answer)
+{
+	struct agreement *agreement;
+	bool waits = false;
+
+	spin_lock(&agreements_lock);
+	list_for_each_entry(agreement, &agreements, list) {
+		if (agreement->question.number != answer->number ||
+		    strcmp(agreement->question.name, answer->name))
+			continue;
+		agreement_note(agreement, peer, answer);
+		waits = true;
+	}
+	spin_unlock(&agreements_lock);
+	if (!waits)
+		answer_compare(peer, answer);
+}
+
+static void answer_send(struct gvm_peer *peer, const struct region_frame *question, u64 pages)
+{
+	struct region_frame answer = *question;
+
+	answer.word = REGION_ANSWER;
+	answer.pages = pages;
+	frame_send(peer, &answer);
+}
+
+static void offer_take(struct work_struct *work)
+{
+	struct offer *offer = container_of(work, struct offer, work);
+	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
+	struct gvm_cluster *cluster = cluster_lock();
+	struct gvm_peer *peer = cluster ? cluster_peer(cluster, offer->from) : NULL;
+	struct gvm_region *region;
+	int err;
+
+	if (peer) {
+		strscpy(wish.name, offer->frame.name, sizeof(wish.name));
+		err = region_join(cluster, &wish, &region);
+		if (!err)
+			region_put(region);
+		else if (err != -EEXIST)
+			gvm_warn("%s of node %u is not joined: error %d\n", wish.name, peer->id, err);
+		answer_send(peer, &offer->frame, region_pages(wish.name));
+	}
+	cluster_unlock();
+	kfree(offer);
+	atomic_dec(&offers);
+}
+
+static void offer_receive(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	u64 pages = region_pages(frame->name);
+	struct offer *offer;
+
+	if (pages || !cluster_is_home(peer->cluster, peer->cluster->id) ||
+	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT) {
+		answer_send(peer, frame, pages);
+		return;
+	}
+	if (!atomic_add_unless(&offers, 1, OFFERS_MAX))
+		return;
+	offer = kmalloc(sizeof(*offer), GFP_NOIO);
+	if (!offer) {
+		atomic_dec(&offers);
+		return;
+	}
+	INIT_WORK(&offer->work, offer_take);
+	offer->frame = *frame;
+	offer->from = peer->id;
+	queue_work(gvm_workqueue, &offer->work);
+}
+
+void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
+{
+	struct region_frame frame = { .word = REGION_OFFER, .pages = region->pages };
+
+	if (!cluster_is_home(peer->cluster, peer->id))
+		return;
+	strscpy(frame.name, region->name, sizeof(frame.name));
+	frame_send(peer, &frame);
+}
+
+int agree_receive(struct gvm_peer *peer, const u8 *body)
+{
+	struct region_frame frame;
+	int err = region_frame_decode(body, &frame);
+
+	if (err)
+		return err;
+	switch (frame.word) {
+	case REGION_ASK:
+		answer_send(peer, &frame, region_pages(frame.name));
+		break;
+	case REGION_OFFER:
+		offer_receive(peer, &frame);
+		break;
+	case REGION_ANSWER:
+		answer_receive(peer, &frame);
+		break;
+	}
+	return 0;
+}

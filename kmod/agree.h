@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * That all nodes mean the same by a region's name. Who joins a region offers it to every home: one that
+ * has not joined it does so, and all answer with the size that it has there. Offers go out again
+ * whenever a connection is made, so that a home which was away, or began anew, has the region, too.
+ *
+ * A question is asked in steps, so that its answers are waited for without the device's mutex:
+ * agree_begin(), then agree_send() and agree_wait() in turns, then agree_end().
+ */
+#ifndef GVM_AGREE_H
+#define GVM_AGREE_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+#include "frame.h"
+
+struct gvm_cluster;
+struct gvm_peer;
+struct gvm_region;
+
+struct agreement {
+	struct list_head list; /* of the questions that wait for answers; under their lock, as all below */
+	struct region_frame question;
+	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
+	unsigned int nr_silent;
+	u64 pages; /* of some node that has the region; 0: none has, yet */
+	bool differs; /* OFFER: some node's answer is another size */
+	bool refused; /* OFFER: some home has not joined */
+	bool over; /* this node is not part of the cluster any more */
+	wait_queue_head_t answered;
+};
+
+/* Asks about a region, or offers it with that many pages. Under the device's mutex, as agree_send(). */
+int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
+		enum region_word word, const char *name, u64 pages);
+/* Asks those that have not answered. */
+void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
+/* Whether there is nothing more to wait for; or a signal came (-EINTR); 0: the time is over. */
+int agree_wait(struct agreement *agreement, unsigned int ms);
+void agree_end(struct agreement *agreement);
+/* All questions are over: before the cluster ends. */
+void agree_down(void);
+
+/* Offers it to one peer, if that is a home; nobody waits for the answer. */
+void agree_offer(struct gvm_region *region, struct gvm_peer *peer);
+
+/* What a peer sent: 0 or -EBADMSG. Of a link's receiving work. */
+int agree_receive(struct gvm_peer *peer, const u8 *body);
+
+#endif

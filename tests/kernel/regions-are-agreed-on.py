@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A region that one host creates is joined by those that lend memory, found by others under its name, and
+refused with another size; a home that was away learns of it; and each mistake gets its sentence."""
+
+from cluster import Cluster, expect, main
+
+
+def fails(node, command, reason):
+    said = node.run("gvm dsm %s 2>&1" % command, status=1)
+    expect(reason in said, "%s says '%s', not '%s'", command, said.strip(), reason)
+
+
+def test(l):
+    cluster = Cluster(l, 3, roles="cbm")
+    zero, one, two = cluster.nodes
+    fails(zero, "join ram", "no node that lends memory has it")
+    zero.run("gvm dsm create ram 1M")
+    for node in one, two:
+        node.run("gvm dsm status ram")  # joined, though nobody said so there
+    fails(one, "create ram 1M", "there already, with 1 MiB")
+    fails(one, "create ram 2M", "there already, with 1 MiB")
+    fails(one, "join ram 2M", "another size")
+    fails(one, "join .. 2M", "not a name")
+    fails(one, "join odd 5000", "not a size in pages")
+    one.run("gvm dsm join ram")
+    share = "share /dev/gvm/ram {id} 3 "
+    zero.run(share + "fill 16 32 1")
+    one.run(share + "check 16 32 1")
+
+    # Who joins only here, with another size, meets the others at the first chance.
+    two.run("gvm dsm leave ram")
+    two.run("dmesg -c > /dev/null")
+    fails(two, "join ram 2M", "another size")
+    fails(two, "status ram", "not joined here")
+
+    # A region of half a terabyte is a matter of pointers, until it is used.
+    zero.run("gvm dsm create large 512G")
+    zero.run("share /dev/gvm/large {id} 3 fill 100000000 4 1")
+    zero.run("gvm dsm leave large")
+
+    # Without a home nothing is agreed on, unless one insists; it is told when it is back.
+    two.run("gvm dsm down")
+    fails(zero, "create late --wait 1 1M", "not every node")
+    fails(zero, "status late", "not joined here")
+    zero.run("gvm dsm create late --wait 0 1M")
+    cluster.up(two, cluster.roles, cluster.key)
+    zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
+    two.run("gvm dsm status late")
+
+    said = one.run("gvm dsm status")
+    l.log("%s", said)
+    expect("node 1 of 3, with a key" in said and "this host" in said and "connected" in said
+           and "late" in said, "status says:\n%s", said)
+    one.begin("share /dev/gvm/ram {id} 3 beat 90 4")
+    said = one.second.run("sleep 1; gvm dsm leave ram 2>&1", status=1)
+    expect("has it open" in said, "leave of an open region says: %s", said)
+    one.answer()
+    cluster.close()
+
+
+main(test)

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm dsm - the kernel mode's cluster, seen from one of its hosts: this one becomes a node of it, makes
+ * and joins regions, and leaves them. The module does the work (kmod/); here words become its calls,
+ * and its errors become words again.
+ */
+#include "dsm.h"
+#include "giantvm.h"
+#include "gvm.h"
+#include "memnode/client_addr.h"
+#include "memnode/gvm_client.h"
+#include "size.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define WAIT_MS	    10000
+#define WAIT_S_MAX  3600
+#define CONF_ID_MAX (GIANTVM_NODES_MAX - 1)
+
+static const char help_text[] =
+	"usage: gvm dsm up --conf FILE --id N [--key FILE]\n"
+	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
+	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
+	"       gvm dsm status [NAME]\n"
+	"       gvm dsm leave NAME\n"
+	"       gvm dsm down\n"
+	"\n"
+	"The kernel mode: hosts share the memory of a region, coherently.\n"
+	"\n"
+	"  up      makes this host a node of the cluster\n"
+	"  create  makes a region, /dev/gvm/NAME; the nodes that lend memory join it\n"
+	"  join    joins a region that others have; SIZE, if given, must be its size\n"
+	"  status  shows the nodes and the regions, or one region\n"
+	"  leave   gives back what this host has of a region, and forgets it\n"
+	"  down    leaves every region and the cluster\n"
+	"\n"
+	"  --conf FILE     the nodes, as lines of `id address:port roles`; a role is cpu\n"
+	"                  (uses regions) or mem (lends memory), or both: cpu,mem\n"
+	"  --id N          which of them this host is\n"
+	"  --key FILE      a secret that all nodes have and prove to each other\n"
+	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait,\n"
+	"                  which needs the SIZE, and finds no fault with it\n"
+	"  --help          show this text\n";
+
+struct options {
+	const char *conf, *key;
+	long id; /* -1: not given */
+	unsigned wait_ms;
+};
+
+static int number_parse(const char *text, long most, long *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtol(text, &end, 10);
+	return end == text || *end || errno || *value < 0 || *value > most ? -EINVAL : 0;
+}
+
+/* ---- up, down ---- */
+
+static int node_from_conf(const struct gvm_cluster_node *from, struct giantvm_node *to)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff}; /* ::ffff:0:0, RFC 4291, 2.5.5.2 */
+	struct sockaddr_storage sa;
+	socklen_t bytes;
+	int err = addr_parse(from->addr, &sa, &bytes);
+
+	if (err)
+		return err;
+	memset(to, 0, sizeof(*to));
+	to->id = (uint16_t)from->id;
+	to->roles = (from->cpu ? GIANTVM_ROLE_CPU : 0) | (from->mem ? GIANTVM_ROLE_MEM : 0);
+	if (sa.ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&sa;
+
+		memcpy(to->address, mapped, sizeof(mapped));
+		memcpy(to->address + sizeof(mapped), &in->sin_addr, 4);
+		to->port = ntohs(in->sin_port);
+	} else {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
+
+		memcpy(to->address, &in6->sin6_addr, 16);
+		to->port = ntohs(in6->sin6_port);
+	}
+	return 0;
+}
+
+/* The whole list; says what is wrong with it. */
+static int conf_load(const struct options *o, struct giantvm_up *up, const char **own_addr)
+{
+	struct gvm_cluster_node *list;
+	struct giantvm_node *nodes;
+	unsigned count, mem = 0;
+	char err[128];
+	int rc = gvm_cluster_load(o->conf, &list, &count, err);
+	static char addr[sizeof(list->addr)];
+
+	if (rc) {
+		say("%s: %s", o->conf, err);
+		return rc;
+	}
+	*own_addr = NULL;
+	nodes = calloc(count, sizeof(*nodes));
+	rc = nodes ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < count && !rc; i++) {
+		rc = node_from_conf(&list[i], &nodes[i]);
+		mem += list[i].mem;
+		if (list[i].id == (unsigned)o->id) {
+			memcpy(addr, list[i].addr, sizeof(addr));
+			*own_addr = addr;
+		}
+	}
+	free(list);
+	up->nodes = (uintptr_t)nodes;
+	up->nr_nodes = (uint16_t)count;
+	if (!rc && !*own_addr) {
+		say("%s has no node %ld", o->conf, o->id);
+		rc = -ENOENT;
+	} else if (!rc && !mem) {
+		say("%s has no node with the role mem: there is nowhere to keep pages", o->conf);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
+/* A longer key is what HMAC makes of it (RFC 2104, section 2), so that any key file will do. */
+static int key_load(const char *path, uint8_t key[GIANTVM_KEY_BYTES_MAX], uint32_t *key_bytes)
+{
+	uint8_t *text;
+	size_t bytes;
+	int rc = gvm_key_load(path, &text, &bytes);
+
+	if (rc) {
+		say("--key %s: %s", path,
+		    rc == -EPERM  ? "others than its owner can read it (chmod 600)" :
+		    rc == -EINVAL ? "a key has 16 to 4096 bytes" :
+				    strerror(-rc));
+		return rc;
+	}
+	if (bytes > GIANTVM_KEY_BYTES_MAX) {
+		SHA256(text, bytes, key);
+		*key_bytes = SHA256_DIGEST_LENGTH;
+	} else {
+		memcpy(key, text, bytes);
+		*key_bytes = (uint32_t)bytes;
+	}
+	explicit_bzero(text, bytes);
+	free(text);
+	return 0;
+}
+
+static int up_say(int err, const struct options *o, const char *addr)
+{
+	switch (err) {
+	case EBUSY:
+		say("this host is a node already, with another id, list or key: gvm dsm down first");
+		break;
+	case EADDRNOTAVAIL:
+		say("node %ld is %s, which is no address of this host", o->id, addr);
+		break;
+	case EADDRINUSE:
+		say("%s is in use by another program", addr);
+		break;
+	default:
+		say("up: %s", strerror(err));
+	}
+	return 1;
+}
+
+static int do_up(int device, const struct options *o)
+{
+	struct giantvm_up up = {.abi = GIANTVM_ABI, .id = (uint16_t)o->id};
+	uint8_t key[GIANTVM_KEY_BYTES_MAX];
+	const char *addr;
+	int rc = conf_load(o, &up, &addr);
+
+	if (!rc && o->key)
+		rc = key_load(o->key, key, &up.key_bytes);
+	up.key = (uintptr_t)key;
+	if (rc)
+		rc = 1;
+	else if (ioctl(device, GIANTVM_UP, &up))
+		rc = up_say(errno, o, addr);
+	else if (!o->key)
+		say("warning: no --key: whoever reaches %s can read and change the memory", addr);
+	explicit_bzero(key, sizeof(key));
+	free((void *)(uintptr_t)up.nodes);
+	return rc;
+}
+
+static int do_down(int device)
+{
+	if (!ioctl(device, GIANTVM_DOWN))
+		return 0;
+	say("down: %s", errno == EBUSY ? "a region is in use" : strerror(errno));
+	return 1;
+}
+
+/* ---- regions ---- */
+
+static const char *join_why(int err)
+{
+	switch (err) {
+	case ENOTCONN:
+		return "this host is no node of a cluster (gvm dsm up)";
+	case EEXIST:
+		return "it has another size, here or on another node";
+	case ENOENT:
+		return "no node that lends memory has it (gvm dsm create)";
+	case EHOSTUNREACH:
+		return "not every node that lends memory answers (gvm dsm status); --wait 0 and a "
+		       "SIZE join without them";
+	case EREMOTEIO:
+		return "a node that lends memory cannot join it: its kernel's log says why";
+	case EINVAL:
+		return "not a name for a region, or not a size in pages";
+	case EINTR:
+		return "interrupted";
+	default:
+		return strerror(err);
+	}
+}
+
+static int region_say(const char *what, const char *name, int err)
+{
+	say("%s %s: %s", what, name, join_why(-err));
+	return 1;
+}
+
+static int join(int device, const struct options *o, const char *what, const char *name,
+		uint64_t bytes)
+{
+	int fd = giantvm_join(device, name, bytes, o->wait_ms);
+
+	if (fd < 0)
+		return region_say(what, name, fd);
+	close(fd);
+	return 0;
+}
+
+static int do_create(int device, const struct options *o, const char *name, uint64_t bytes)
+{
+	char text[SIZE_TEXT];
+	uint64_t there;
+	int rc = giantvm_lookup(device, name, o->wait_ms, &there);
+
+	if (!rc) {
+		say("create %s: it is there already, with %s: gvm dsm join %s", name,
+		    size_text(there, text), name);
+		return 1;
+	}
+	if (rc != -ENOENT && !(rc == -EHOSTUNREACH && !o->wait_ms))
+		return region_say("create", name, rc);
+	return join(device, o, "create", name, bytes);
+}
+
+static int do_join(int device, const struct options *o, const char *name, uint64_t bytes)
+{
+	int rc = bytes ? 0 : giantvm_lookup(device, name, o->wait_ms, &bytes);
+
+	return rc ? region_say("join", name, rc) : join(device, o, "join", name, bytes);
+}
+
+static int do_leave(int device, const char *name)
+{
+	struct giantvm_leave leave = {0};
+	int rc = giantvm_name_set(name, leave.name);
+
+	if (!rc && ioctl(device, GIANTVM_LEAVE, &leave))
+		rc = -errno;
+	if (!rc)
+		return 0;
+	say("leave %s: %s", name,
+	    rc == -ENOENT ? "it is not joined here" :
+	    rc == -EBUSY  ? "something has it open" :
+			    join_why(-rc));
+	return 1;
+}
+
+/* ---- the command line ---- */
+
+static int usage(const char *why)
+{
+	if (why)
+		say("%s", why);
+	fputs(help_text, stderr);
+	return EXIT_USAGE;
+}
+
+/* 0, or the negated exit status - 1. */
+static int options_read(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {{"conf", required_argument, NULL, 'c'},
+					      {"id", required_argument, NULL, 'i'},
+					      {"key", required_argument, NULL, 'k'},
+					      {"wait", required_argument, NULL, 'w'},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	long seconds;
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o->conf = optarg;
+			break;
+		case 'k':
+			o->key = optarg;
+			break;
+		case 'i':
+			if (number_parse(optarg, CONF_ID_MAX, &o->id))
+				return -1 - usage("--id: not the number of a node");
+			break;
+		case 'w':
+			if (number_parse(optarg, WAIT_S_MAX, &seconds))
+				return -1 - usage("--wait: not a number of seconds");
+			o->wait_ms = (unsigned)seconds * 1000;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return -1;
+		default:
+			return -1 - EXIT_USAGE;
+		}
+	}
+	return 0;
+}
+
+enum deed { UP, CREATE, JOIN, STATUS, LEAVE, DOWN, DEEDS };
+
+static const struct {
+	const char *name;
+	int least, most; /* arguments */
+} deeds[DEEDS] = {
+	[UP] = {"up", 0, 0},	 [CREATE] = {"create", 2, 2}, [JOIN] = {"join", 1, 2},
+	[STATUS] = {"status", 0, 1}, [LEAVE] = {"leave", 1, 1},	  [DOWN] = {"down", 0, 0},
+};
+
+static int deed_do(enum deed deed, int device, const struct options *o, const char *name,
+		   uint64_t bytes)
+{
+	switch (deed) {
+	case UP:
+		return do_up(device, o);
+	case CREATE:
+		return do_create(device, o, name, bytes);
+	case JOIN:
+		return do_join(device, o, name, bytes);
+	case STATUS:
+		return name ? dsm_status_region(device, name) : dsm_status(device);
+	case LEAVE:
+		return do_leave(device, name);
+	default:
+		return do_down(device);
+	}
+}
+
+int cmd_dsm(int argc, char **argv)
+{
+	struct options o = {.id = -1, .wait_ms = WAIT_MS};
+	int rc = options_read(&o, argc, argv), device;
+	enum deed deed = 0;
+	uint64_t bytes = 0;
+
+	if (rc)
+		return -1 - rc;
+	argc -= optind;
+	argv += optind;
+	while (argc && deed < DEEDS && strcmp(argv[0], deeds[deed].name))
+		deed++;
+	if (!argc || deed == DEEDS)
+		return usage(argc ? "no such command" : NULL);
+	argc--;
+	argv++;
+	if (argc < deeds[deed].least || argc > deeds[deed].most)
+		return usage("too few or too many arguments");
+	if (deed == UP && (!o.conf || o.id < 0))
+		return usage("up needs --conf and --id");
+	if (argc == 2 && (size_parse(argv[1], 1, &bytes) || !bytes))
+		return usage("SIZE is none");
+	device = giantvm_open();
+	if (device < 0)
+		return 1;
+	rc = deed_do(deed, device, &o, argc ? argv[0] : NULL, bytes);
+	close(device);
+	return rc;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* dsm.h - the parts of gvm dsm. Each returns the program's exit status; errors have been said. */
+#ifndef TOOLS_DSM_H
+#define TOOLS_DSM_H
+
+/* Prints the nodes and the regions; or one region, with its most contended pages. */
+int dsm_status(int device);
+int dsm_status_region(int device, const char *name);
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvm dsm status - what the module says of the cluster and of its regions. */
+#include "dsm.h"
+#include "giantvm.h"
+#include "gvm.h"
+#include "size.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define CONTENDED_SHOWN 10
+#define ADDR_TEXT	(INET6_ADDRSTRLEN + 8)
+
+static const char *node_addr(const struct giantvm_node *node, char text[ADDR_TEXT])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+	bool v4 = !memcmp(node->address, mapped, sizeof(mapped));
+	char ip[INET6_ADDRSTRLEN];
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, node->address + (v4 ? sizeof(mapped) : 0), ip,
+		  sizeof(ip));
+	snprintf(text, ADDR_TEXT, v4 ? "%s:%u" : "[%s]:%u", ip, node->port);
+	return text;
+}
+
+static const char *node_roles(const struct giantvm_node *node)
+{
+	bool cpu = node->roles & GIANTVM_ROLE_CPU, mem = node->roles & GIANTVM_ROLE_MEM;
+
+	return cpu && mem ? "cpu,mem" : cpu ? "cpu" : "mem";
+}
+
+static void nodes_print(const struct giantvm_state *s)
+{
+	char addr[ADDR_TEXT];
+
+	printf("  node  %-28s %-8s\n", "address", "roles");
+	for (unsigned i = 0; i < s->info.nr_nodes; i++) {
+		const struct giantvm_node_info *n = &s->nodes[i];
+
+		printf("%6u  %-28s %-8s %s\n", n->node.id, node_addr(&n->node, addr),
+		       node_roles(&n->node),
+		       n->flags & GIANTVM_NODE_SELF	 ? "this host" :
+		       n->flags & GIANTVM_NODE_CONNECTED ? "connected" :
+							   "no connection");
+	}
+}
+
+static int stats_get(int device, const char *name, struct giantvm_stats *stats)
+{
+	int rc;
+
+	memset(stats, 0, sizeof(*stats));
+	rc = giantvm_name_set(name, stats->name);
+	if (!rc && ioctl(device, GIANTVM_STATS, stats))
+		rc = -errno;
+	return rc;
+}
+
+static double mean_us(const struct giantvm_stats *s)
+{
+	return s->remote_faults ? (double)s->remote_wait_ns / 1e3 / (double)s->remote_faults : 0;
+}
+
+static void regions_print(int device, const struct giantvm_state *s)
+{
+	char size[SIZE_TEXT], here[SIZE_TEXT];
+	struct giantvm_stats stats;
+
+	if (!s->info.nr_regions) {
+		printf("no region is joined here\n");
+		return;
+	}
+	printf("  %-20s %10s %10s %12s %10s %10s %8s\n", "region", "size", "here", "remote faults",
+	       "mean wait", "taken away", "lost");
+	for (unsigned i = 0; i < s->info.nr_regions; i++) {
+		if (stats_get(device, s->regions[i], &stats))
+			continue; /* left meanwhile */
+		printf("  %-20s %10s %10s %13" PRIu64 " %7.0f us %10" PRIu64 " %8" PRIu64 "\n",
+		       stats.name, size_text(stats.size_bytes, size),
+		       size_text(stats.resident_pages * 4096, here), (uint64_t)stats.remote_faults,
+		       mean_us(&stats), (uint64_t)stats.revoked_pages,
+		       (uint64_t)stats.lost_pages);
+	}
+}
+
+int dsm_status(int device)
+{
+	char version[GIANTVM_VERSION_TEXT];
+	struct giantvm_state s;
+	int rc = giantvm_state_get(device, &s);
+
+	if (rc) {
+		say("status: %s", strerror(-rc));
+		return 1;
+	}
+	giantvm_version(version);
+	if (s.info.id == GIANTVM_ID_NONE) {
+		printf("giantvm_kvm %s: this host is no node of a cluster (gvm dsm up)\n", version);
+	} else {
+		printf("giantvm_kvm %s: node %u of %u, %s\n", version, s.info.id, s.info.nr_nodes,
+		       s.info.flags & GIANTVM_INFO_KEY ? "with a key" : "without a key");
+		nodes_print(&s);
+		regions_print(device, &s);
+	}
+	giantvm_state_free(&s);
+	return 0;
+}
+
+/* The pages that this host and others take from each other most; needs debugfs. */
+static void contended_print(const char *name)
+{
+	char path[128], text[256];
+	int shown = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/giantvm/%s/contended", name);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	while (shown < CONTENDED_SHOWN && fgets(text, sizeof(text), f)) {
+		unsigned long long page, offset, count, excess;
+
+		if (sscanf(text, "%llu %llx %llu %llu", &page, &offset, &count, &excess) != 4)
+			continue;
+		if (!shown++)
+			printf("most contended pages (offset: waits and losses):\n");
+		printf("  %#14llx: %llu\n", offset, count);
+	}
+	fclose(f);
+}
+
+int dsm_status_region(int device, const char *name)
+{
+	struct giantvm_stats s;
+	char size[SIZE_TEXT];
+	int rc = stats_get(device, name, &s);
+
+	if (rc) {
+		say("status %s: %s", name, rc == -ENOENT ? "it is not joined here" : strerror(-rc));
+		return 1;
+	}
+	printf("%s: %s, /dev/gvm/%s\n", s.name, size_text(s.size_bytes, size), s.name);
+	printf("  here          %" PRIu64 " pages (%s)\n", (uint64_t)s.resident_pages,
+	       size_text(s.resident_pages * 4096, size));
+	printf("  faults        %" PRIu64 " read, %" PRIu64 " write\n", (uint64_t)s.read_faults,
+	       (uint64_t)s.write_faults);
+	printf("  remote        %" PRIu64 " faults waited for another node, %.1f us each\n",
+	       (uint64_t)s.remote_faults, mean_us(&s));
+	printf("  taken away    %" PRIu64 " pages, %" PRIu64 " more became read-only\n",
+	       (uint64_t)s.revoked_pages, (uint64_t)s.downgraded_pages);
+	printf("  evicted       %" PRIu64 " pages\n", (uint64_t)s.evicted_pages);
+	printf("  pins          %" PRIu64 " waits, %" PRIu64 " cut off at a lease's end\n",
+	       (uint64_t)s.pin_waits, (uint64_t)s.fenced_pins);
+	printf("  lost          %" PRIu64 " pages\n", (uint64_t)s.lost_pages);
+	contended_print(s.name);
+	return 0;
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "giantvm.h"
+
+#include "gvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEVICE "/dev/giantvm"
+#define ROOM_TRIES 4 /* for what grows between two calls */
+
+static int call(int fd, unsigned long command, void *argument)
+{
+	int result = ioctl(fd, command, argument);
+
+	return result < 0 ? -errno : result;
+}
+
+static const char *why_not_open(int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		return "the kernel module is not loaded (modprobe giantvm_kvm)";
+	case EACCES:
+	case EPERM:
+		return "this needs root";
+	default:
+		return strerror(err);
+	}
+}
+
+int giantvm_open(void)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC), err;
+	struct giantvm_info info = {0};
+
+	if (fd < 0) {
+		err = errno;
+		say("%s: %s", DEVICE, why_not_open(err));
+		return -err;
+	}
+	err = call(fd, GIANTVM_INFO, &info);
+	if (!err && info.abi != GIANTVM_ABI)
+		err = -EPROTONOSUPPORT;
+	if (!err)
+		return fd;
+	close(fd);
+	if (err == -EPERM)
+		say("%s: %s", DEVICE, why_not_open(EPERM));
+	else if (err == -EPROTONOSUPPORT)
+		say("the kernel module speaks version %u of its interface, this program %u: install "
+		    "both from the same release", info.abi, GIANTVM_ABI);
+	else
+		say("%s is not of a module that this program knows: %s", DEVICE, strerror(-err));
+	return err;
+}
+
+void giantvm_version(char text[static GIANTVM_VERSION_TEXT])
+{
+	FILE *f = fopen("/sys/module/giantvm_kvm/version", "re");
+
+	text[0] = 0;
+	if (!f)
+		return;
+	if (!fgets(text, GIANTVM_VERSION_TEXT, f))
+		text[0] = 0;
+	text[strcspn(text, "\n")] = 0;
+	fclose(f);
+}
+
+int giantvm_state_get(int device, struct giantvm_state *state)
+{
+	unsigned nodes = 64, regions = 64;
+	int err;
+
+	for (int i = 0; i < ROOM_TRIES; i++) {
+		memset(state, 0, sizeof(*state));
+		state->nodes = calloc(nodes, sizeof(*state->nodes));
+		state->regions = calloc(regions, sizeof(*state->regions));
+		state->info.nr_nodes = (uint16_t)nodes;
+		state->info.nr_regions = regions;
+		state->info.nodes = (uintptr_t)state->nodes;
+		state->info.regions = (uintptr_t)state->regions;
+		err = state->nodes && state->regions ? call(device, GIANTVM_INFO, &state->info)
+						     : -ENOMEM;
+		if (!err && state->info.nr_nodes <= nodes && state->info.nr_regions <= regions)
+			return 0;
+		nodes = state->info.nr_nodes + 1u;
+		regions = state->info.nr_regions + 1u;
+		giantvm_state_free(state);
+		if (err)
+			return err;
+	}
+	return -EAGAIN;
+}
+
+void giantvm_state_free(struct giantvm_state *state)
+{
+	free(state->nodes);
+	free(state->regions);
+	state->nodes = NULL;
+	state->regions = NULL;
+}
+
+int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES])
+{
+	static const char alphabet[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	size_t n = strlen(name);
+
+	if (!n || n >= GIANTVM_NAME_BYTES || name[0] == '.' || strspn(name, alphabet) != n)
+		return -EINVAL;
+	memset(out, 0, GIANTVM_NAME_BYTES);
+	memcpy(out, name, n);
+	return 0;
+}
+
+int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *bytes)
+{
+	struct giantvm_lookup lookup = {.wait_ms = wait_ms};
+	int err = giantvm_name_set(name, lookup.name);
+
+	if (!err)
+		err = call(device, GIANTVM_LOOKUP, &lookup);
+	*bytes = lookup.size_bytes;
+	return err;
+}
+
+int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms)
+{
+	struct giantvm_region region = {
+		.size_bytes = bytes, .open_flags = O_CLOEXEC, .wait_ms = wait_ms};
+	int err = giantvm_name_set(name, region.name);
+
+	return err ? err : call(device, GIANTVM_JOIN, &region);
+}
+
+bool giantvm_path(const char *name, char path[static PATH_MAX])
+{
+	char sound[GIANTVM_NAME_BYTES];
+	struct stat st;
+
+	if (giantvm_name_set(name, sound))
+		return false;
+	snprintf(path, PATH_MAX, "/dev/gvm/%s", sound);
+	return !stat(path, &st) && S_ISCHR(st.st_mode) && !access(path, R_OK | W_OK);
+}
+
+int giantvm_region_get(int fd, struct giantvm_region_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	return call(fd, GIANTVM_REGION_INFO, info);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * giantvm.h - the kernel mode's device, /dev/giantvm, as the tools use it: see kmod/uapi/giantvm.h for
+ * its calls. Functions return a negative errno; what only a person can put right has then been said.
+ */
+#ifndef TOOLS_GIANTVM_H
+#define TOOLS_GIANTVM_H
+
+#include "kmod/uapi/giantvm.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GIANTVM_VERSION_TEXT 32
+
+/* The device, of a module that this program was made for. A descriptor, or an errno (said). */
+int giantvm_open(void);
+/* The module's version; "" where that cannot be read. */
+void giantvm_version(char text[static GIANTVM_VERSION_TEXT]);
+
+struct giantvm_state {
+	struct giantvm_info info;
+	struct giantvm_node_info *nodes; /* [info.nr_nodes] */
+	char (*regions)[GIANTVM_NAME_BYTES]; /* [info.nr_regions] */
+};
+int giantvm_state_get(int device, struct giantvm_state *state);
+void giantvm_state_free(struct giantvm_state *state);
+
+/* -EINVAL: it is none. */
+int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES]);
+/* The region's size in bytes, from this node or others. */
+int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *bytes);
+/* A descriptor of the region. */
+int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms);
+
+/* The path of a region that this host has joined. Whether there is one that can be opened. */
+bool giantvm_path(const char *name, char path[static PATH_MAX]);
+/* What a region's descriptor is; -ENOTTY: no region of /dev/giantvm. */
+int giantvm_region_get(int fd, struct giantvm_region_info *info);
+
+#endif
