@@ -4,8 +4,9 @@
 that they may use; nothing is lost, and another mount finds all of it too."""
 
 import lab
-from lab import expect, program
+from lab import expect
 from remote import Mount, Node
+from torture import Torture
 
 MIB = 1 << 20
 REGION = 96 * MIB
@@ -16,22 +17,17 @@ PROGRAM = 12 * MIB  # torture itself: stacks, shadow, page tables
 def test(l):
     nodes = [Node(l, "128M"), Node(l, "96M")]
     mount = Mount(l, nodes)
-    region = mount.region("ram", REGION)
+    mount.region("ram", REGION)
     group = l.cgroup(BUDGET + PROGRAM)
-    torture = l.start("torture", program("torture"), "--file", region, "--disk", l.path("disk"),
-                      "--shadow", l.path("shadow"), "--punch", "--seconds", "12",
-                      "--processes", "2", "--threads", "3", cgroup=group)
-    l.log(torture.succeed(90).splitlines()[0])
+    torture = Torture(l, mount, "ram", "--processes", "2", "--threads", "3", cgroup=group)
+    torture.passes()
     stats = mount.stats()
     expect(group.oom_kills() == 0, "the group ran out of memory")
     # Evictions happened: more came from the nodes than the region holds, and more went there.
     expect(stats["read_bytes"] > REGION, "only %d MiB were read", stats["read_bytes"] >> 20)
     expect(stats["write_bytes"] > REGION, "only %d MiB were written", stats["write_bytes"] >> 20)
     expect(stats.get("io_errors", 0) == 0, "there were I/O errors")
-    mount.unmount()
-    again = Mount(l, nodes)
-    l.run(program("torture"), "--file", again.file("ram"), "--shadow", l.path("shadow"),
-          "--verify", seconds=60)
+    torture.is_seen_by_another_mount(nodes)
     for node in nodes:
         expect(node.stats()["bad_frames"] == 0, "a node saw bad frames")
 

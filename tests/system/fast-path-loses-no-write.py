@@ -5,8 +5,9 @@ its budget, with direct reads whose pages are counted as pinned; nothing is lost
 and another mount finds all of it."""
 
 import lab
-from lab import expect, program
+from lab import expect
 from remote import Mount, Node
+from torture import Torture
 
 MIB = 1 << 20
 CHUNK = MIB // 8
@@ -17,13 +18,11 @@ BUDGET = REGION // 4
 def test(l):
     nodes = [Node(l, "128M"), Node(l, "96M")]
     mount = Mount(l, nodes)
-    region = mount.region("ram", REGION)
+    mount.region("ram", REGION)
     mount.budget("ram", BUDGET)
-    torture = l.start("torture", program("torture-fast"), "--alone", "--file", region, "--disk",
-                      l.path("disk"), "--shadow", l.path("shadow"), "--punch", "--seconds", "12",
-                      "--threads", "6")
+    torture = Torture(l, mount, "ram", "--alone", "--threads", "6", by="torture-fast")
     mount.says(r"maps it through the fast path")
-    l.log(torture.succeed(90).splitlines()[-2])
+    torture.passes()
     mount.drained("ram")
     stats = mount.stats("ram")
     l.log("%s", stats)
@@ -34,10 +33,7 @@ def test(l):
     expect(stats["resident_peak_bytes"] <= BUDGET, "%d bytes were here, the budget is %d",
            stats["resident_peak_bytes"], BUDGET)
     expect(stats.get("io_errors", 0) == 0, "there were I/O errors")
-    mount.unmount()
-    again = Mount(l, nodes)
-    l.run(program("torture"), "--file", again.file("ram"), "--shadow", l.path("shadow"),
-          "--verify", seconds=60)
+    torture.is_seen_by_another_mount(nodes)
     for node in nodes:
         expect(node.stats()["bad_frames"] == 0, "a node saw bad frames")
 

@@ -9,6 +9,7 @@ import time
 import lab
 from lab import expect, features, program, skip
 from remote import Mount, Node
+from torture import Torture
 
 MIB = 1 << 20
 REGION = 64 * MIB
@@ -20,11 +21,10 @@ def test(l):
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     nodes = [Node(l, "96M"), Node(l, "96M")]
     mount = Mount(l, nodes)
-    region = mount.region("ram", REGION)
+    mount.region("ram", REGION)
     mount.budget("ram", REGION // 4)
-    torture = l.start("torture", program("torture"), "--alone", "--file", region, "--disk",
-                      l.path("disk"), "--shadow", l.path("shadow"), "--punch", "--seconds", "12",
-                      "--threads", "6", env={"LD_PRELOAD": program("libgvm-preload.so")})
+    torture = Torture(l, mount, "ram", "--alone", "--threads", "6",
+                      env={"LD_PRELOAD": program("libgvm-preload.so")})
     mount.says(r"maps it through the fast path")
     kills = 0
     while torture.running() and kills < KILLS:
@@ -33,16 +33,13 @@ def test(l):
         mount.budget("ram", REGION // 8 if kills % 2 else REGION // 3)
         time.sleep(0.8)
     expect(kills >= 3, "only %d workers were killed", kills)
-    l.log("%s", torture.succeed(90).splitlines()[-2])
+    torture.passes()
     mount.drained("ram")
     stats = mount.stats()
     expect(stats["restarts"] >= kills, "%d restarts are counted after %d kills",
            stats["restarts"], kills)
     expect(stats["evictions"] > REGION // (MIB // 8), "only %d evictions", stats["evictions"])
-    mount.unmount()
-    again = Mount(l, nodes)
-    l.run(program("torture"), "--file", again.file("ram"), "--shadow", l.path("shadow"),
-          "--verify", seconds=60)
+    torture.is_seen_by_another_mount(nodes)
 
 
 lab.main(test)

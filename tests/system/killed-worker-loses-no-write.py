@@ -6,8 +6,9 @@ memory keeps evicting; they notice a pause and nothing else."""
 import time
 
 import lab
-from lab import expect, features, program, skip
+from lab import expect, features, skip
 from remote import Mount, Node
+from torture import Torture
 
 MIB = 1 << 20
 REGION = 64 * MIB
@@ -19,26 +20,21 @@ def test(l):
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     nodes = [Node(l, "96M"), Node(l, "96M")]
     mount = Mount(l, nodes)
-    region = mount.region("ram", REGION)
+    mount.region("ram", REGION)
     group = l.cgroup(REGION // 4 + 12 * MIB)
-    torture = l.start("torture", program("torture"), "--file", region, "--disk", l.path("disk"),
-                      "--shadow", l.path("shadow"), "--punch", "--seconds", "12",
-                      "--processes", "2", "--threads", "3", cgroup=group)
+    torture = Torture(l, mount, "ram", "--processes", "2", "--threads", "3", cgroup=group)
     kills = 0
     while torture.running() and kills < KILLS:
         mount.kill_worker()
         kills += 1
         time.sleep(1)
     expect(kills >= 3, "only %d workers were killed", kills)
-    l.log("%s", torture.succeed(90).splitlines()[0])
+    torture.passes()
     stats = mount.stats()
     expect(stats["restarts"] >= kills, "%d restarts are counted after %d kills",
            stats["restarts"], kills)
     expect(group.oom_kills() == 0, "the group ran out of memory")
-    mount.unmount()
-    again = Mount(l, nodes)
-    l.run(program("torture"), "--file", again.file("ram"), "--shadow", l.path("shadow"),
-          "--verify", seconds=60)
+    torture.is_seen_by_another_mount(nodes)
 
 
 lab.main(test)

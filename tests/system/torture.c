@@ -7,8 +7,12 @@
  * shadow, memory that all workers share, remembers each sector's generation. Whoever takes a page's
  * lock in the shadow, in whichever process, checks the page (through the mapping or by pread) and
  * then changes it: by plain stores to some sectors, by pwrite(), by an O_DIRECT read from a disk
- * file straight into the mapping, or by punching a hole. So an update that is lost, late, torn or
- * in the wrong place is seen at the latest by the sweep over all pages at the end.
+ * file straight into the mapping, by the kernel's copying into it (and, to check it, out of it), or
+ * by punching a hole. So an update that is lost, late, torn or in the wrong place is seen at the
+ * latest by the sweep over all pages at the end.
+ *
+ * One page in 64 is for counters, one in each sector, which all workers add to without any lock. A
+ * sector's generation in the shadow is then how often that has been done.
  *
  * With --alone there is one process with one mapping, which the sweep uses too: the fast path gives
  * a region's memory to one mapping only.
@@ -48,9 +52,10 @@ enum {
 	SECTOR_BYTES = 512,
 	SECTORS = PAGE_BYTES / SECTOR_BYTES,
 	DISK_PAGES = 256,
-	RUN_MAX = 8,	   /* pages of one direct read or pwrite */
-	HOT_PAGES = 512,   /* a worker's neighbourhood, before it moves on */
-	REPORTED_MAX = 12, /* bad sectors that are described */
+	RUN_MAX = 8,	     /* pages of one direct read or pwrite */
+	HOT_PAGES = 512,     /* a worker's neighbourhood, before it moves on */
+	COUNTERS_EVERY = 64, /* pages: the last of them is for counters */
+	REPORTED_MAX = 12,   /* bad sectors that are described */
 };
 
 #define FROM_DISK 0x80000000u /* a generation: this page of the disk */
@@ -60,10 +65,22 @@ struct shadow_page {
 	uint32_t generation[SECTORS]; /* 0: zeros */
 };
 
-enum op { OP_LOOK, OP_STORE, OP_WRITE, OP_DIRECT, OP_PUNCH, OP_SYNC, OPS };
+enum op {
+	OP_LOOK,
+	OP_STORE,
+	OP_WRITE,
+	OP_DIRECT,
+	OP_ADD,
+	OP_COPY_IN,
+	OP_COPY_OUT,
+	OP_PUNCH,
+	OP_SYNC,
+	OPS
+};
 
-static const char *const op_names[OPS] = {"checks",	  "stores",  "writes",
-					  "direct reads", "punches", "syncs"};
+static const char *const op_names[OPS] = {"checks",	      "stores",	     "writes",
+					  "direct reads",     "atomic adds", "copies into it",
+					  "copies out of it", "punches",     "syncs"};
 
 struct shadow {
 	_Atomic uint64_t done[OPS];
@@ -86,7 +103,7 @@ struct worker {
 	pthread_t thread;
 	uint64_t state;
 	unsigned number;
-	int fd, disk_fd;
+	int fd, disk_fd, copy_fd; /* copy_fd: an ordinary file of its own */
 	uint8_t *map;
 };
 
@@ -121,14 +138,26 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+static bool counters(uint64_t page)
+{
+	return page % COUNTERS_EVERY == COUNTERS_EVERY - 1;
+}
+
+/* Where a sector says its generation, which in a page of counters is all that it says. */
+static uint32_t *sector_generation(const uint8_t *sector)
+{
+	return (uint32_t *)(uintptr_t)sector + 2;
+}
+
 /* Half of each sector is random, so that chunks compress, but not away. */
 static void sector_make(uint64_t *sector, uint64_t page, unsigned number, uint32_t generation)
 {
 	uint64_t state;
 	unsigned i;
 
-	if (!generation) {
+	if (!generation || counters(page)) {
 		memset(sector, 0, SECTOR_BYTES);
+		*sector_generation((uint8_t *)sector) = generation;
 		return;
 	}
 	if (generation & FROM_DISK)
@@ -145,7 +174,7 @@ static void page_check(const uint8_t *found, uint64_t page, unsigned process, co
 
 	for (i = 0; i < SECTORS; i++) {
 		uint32_t generation = shadow->page[page].generation[i];
-		const uint64_t *sector = (const uint64_t *)(found + i * SECTOR_BYTES);
+		const uint8_t *sector = found + i * SECTOR_BYTES;
 
 		sector_make(expected, page, i, generation);
 		if (!memcmp(sector, expected, SECTOR_BYTES))
@@ -154,8 +183,8 @@ static void page_check(const uint8_t *found, uint64_t page, unsigned process, co
 			fprintf(stderr,
 				"torture: BAD page %llu sector %u (%s, worker %u): generation "
 				"%#x, not %#x\n",
-				(unsigned long long)page, i, how, process, (unsigned)sector[1],
-				generation);
+				(unsigned long long)page, i, how, process,
+				*sector_generation(sector), generation);
 	}
 }
 
@@ -187,15 +216,11 @@ static void op_store(struct worker *w, uint64_t page)
 	}
 }
 
-static void op_write(struct worker *w, uint64_t page, unsigned run)
+/* New sectors from a page on, in data and in the shadow. */
+static void sectors_renew(uint64_t *data, uint64_t page, unsigned first, unsigned last)
 {
-	uint64_t data[RUN_MAX * PAGE_BYTES / 8];
-	unsigned first = 0, last = run * SECTORS, i;
+	unsigned i;
 
-	if (run == 1) {
-		first = draw(&w->state) % SECTORS;
-		last = first + 1 + draw(&w->state) % (SECTORS - first);
-	}
 	for (i = first; i < last; i++) {
 		uint32_t generation = generation_new();
 
@@ -203,6 +228,18 @@ static void op_write(struct worker *w, uint64_t page, unsigned run)
 		sector_make(data + i * (SECTOR_BYTES / 8), page + i / SECTORS, i % SECTORS,
 			    generation);
 	}
+}
+
+static void op_write(struct worker *w, uint64_t page, unsigned run)
+{
+	uint64_t data[RUN_MAX * PAGE_BYTES / 8];
+	unsigned first = 0, last = run * SECTORS;
+
+	if (run == 1) {
+		first = draw(&w->state) % SECTORS;
+		last = first + 1 + draw(&w->state) % (SECTORS - first);
+	}
+	sectors_renew(data, page, first, last);
 	if (pwrite(w->fd, data + first * (SECTOR_BYTES / 8), (last - first) * SECTOR_BYTES,
 		   page * PAGE_BYTES + first * SECTOR_BYTES) != (last - first) * SECTOR_BYTES)
 		fail("pwrite");
@@ -224,6 +261,55 @@ static void op_direct(struct worker *w, uint64_t page, unsigned run)
 			FROM_DISK | (from + i / SECTORS);
 }
 
+/* From our own memory through an ordinary file into the mapping, by read(): it is the kernel, in
+ * the middle of a copy, that finds pages missing. */
+static void op_copy_in(struct worker *w, uint64_t page, unsigned run)
+{
+	uint64_t data[RUN_MAX * PAGE_BYTES / 8];
+	ssize_t bytes = run * PAGE_BYTES;
+
+	sectors_renew(data, page, 0, run * SECTORS);
+	if (pwrite(w->copy_fd, data, bytes, 0) != bytes ||
+	    pread(w->copy_fd, w->map + page * PAGE_BYTES, bytes, 0) != bytes)
+		fail("a copy into the mapping");
+}
+
+/* And by write() out of it, which checks what is there. */
+static void op_copy_out(struct worker *w, uint64_t page, unsigned run)
+{
+	uint8_t found[RUN_MAX * PAGE_BYTES] __attribute__((aligned(8)));
+	ssize_t bytes = run * PAGE_BYTES;
+	unsigned i;
+
+	if (pwrite(w->copy_fd, w->map + page * PAGE_BYTES, bytes, 0) != bytes ||
+	    pread(w->copy_fd, found, bytes, 0) != bytes)
+		fail("a copy out of the mapping");
+	for (i = 0; i < run; i++)
+		page_check(found + i * PAGE_BYTES, page + i, w->number, "copied out");
+}
+
+/* The shadow follows: it never has more than the counter, nor less than that but for an addition
+ * by each worker. */
+static void op_add(struct worker *w, uint64_t page)
+{
+	unsigned i = draw(&w->state) % SECTORS;
+	uint32_t *added, least, found, most;
+
+	page |= COUNTERS_EVERY - 1;
+	if (page >= opt.pages)
+		page -= COUNTERS_EVERY;
+	added = &shadow->page[page].generation[i];
+	least = __atomic_load_n(added, __ATOMIC_SEQ_CST);
+	found = __atomic_fetch_add(sector_generation(w->map + page * PAGE_BYTES + i * SECTOR_BYTES),
+				   1, __ATOMIC_SEQ_CST);
+	most = __atomic_fetch_add(added, 1, __ATOMIC_SEQ_CST) + opt.processes * opt.threads;
+	if ((found < least || found > most) && atomic_fetch_add(&shadow->bad, 1) < REPORTED_MAX)
+		fprintf(stderr,
+			"torture: BAD page %llu sector %u (atomic add, worker %u): %u, not %u to "
+			"%u\n",
+			(unsigned long long)page, i, w->number, found, least, most);
+}
+
 static void op_punch(struct worker *w, uint64_t page, unsigned run)
 {
 	if (fallocate(w->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * PAGE_BYTES,
@@ -237,8 +323,14 @@ static enum op op_draw(struct worker *w)
 {
 	unsigned dice = draw(&w->state) >> 32 & 1023;
 
-	if (dice < 400)
+	if (dice < 250)
 		return OP_LOOK;
+	if (dice < 300)
+		return OP_ADD;
+	if (dice < 350)
+		return OP_COPY_IN;
+	if (dice < 400)
+		return OP_COPY_OUT;
 	if (dice < 750)
 		return OP_STORE;
 	if (dice < 850)
@@ -250,12 +342,12 @@ static enum op op_draw(struct worker *w)
 	return OP_SYNC;
 }
 
-/* Takes up to `run` pages from `page` on; tells how many it got, perhaps none. */
+/* Takes up to `run` pages from `page` on, but none with counters; tells how many, perhaps none. */
 static unsigned pages_lock(uint64_t page, unsigned run)
 {
 	unsigned got = 0;
 
-	while (got < run && page + got < opt.pages &&
+	while (got < run && page + got < opt.pages && !counters(page + got) &&
 	       !atomic_exchange_explicit(&shadow->page[page + got].lock, 1, memory_order_acquire))
 		got++;
 	return got;
@@ -267,19 +359,29 @@ static void pages_unlock(uint64_t page, unsigned run)
 		atomic_store_explicit(&shadow->page[page + run].lock, 0, memory_order_release);
 }
 
+/* Whether the op takes several pages at once. */
+static bool op_runs(enum op op)
+{
+	return op == OP_WRITE || op == OP_DIRECT || op == OP_COPY_IN || op == OP_COPY_OUT ||
+	       op == OP_PUNCH;
+}
+
 static void step(struct worker *w, uint64_t page)
 {
 	enum op op = op_draw(w);
-	unsigned run = op == OP_WRITE || op == OP_DIRECT || op == OP_PUNCH
-			       ? 1 + draw(&w->state) % RUN_MAX
-			       : 1,
-		 i;
+	unsigned run = op_runs(op) ? 1 + draw(&w->state) % RUN_MAX : 1, i;
 
+	if (op == OP_ADD) {
+		op_add(w, page);
+		atomic_fetch_add(&shadow->done[op], 1);
+		return;
+	}
 	run = pages_lock(page, run);
 	if (!run)
 		return;
-	for (i = 0; i < run; i++) {
-		if (draw(&w->state) >> 40 & 3)
+	/* Before a copy nothing is loaded, so that pages are missing when it comes to them. */
+	for (i = 0; i < run && op != OP_COPY_OUT; i++) {
+		if (op != OP_COPY_IN && draw(&w->state) >> 40 & 3)
 			page_check(w->map + (page + i) * PAGE_BYTES, page + i, w->number, "load");
 		else
 			page_check_through_read(w, page + i);
@@ -293,6 +395,12 @@ static void step(struct worker *w, uint64_t page)
 		break;
 	case OP_DIRECT:
 		op_direct(w, page, run);
+		break;
+	case OP_COPY_IN:
+		op_copy_in(w, page, run);
+		break;
+	case OP_COPY_OUT:
+		op_copy_out(w, page, run);
 		break;
 	case OP_PUNCH:
 		op_punch(w, page, run);
@@ -368,13 +476,19 @@ static int process_run(unsigned number)
 		workers[i] = (struct worker){.number = number * opt.threads + i,
 					     .fd = fd,
 					     .disk_fd = disk_fd,
+					     .copy_fd = memfd_create("torture", MFD_CLOEXEC),
 					     .map = map};
+		if (workers[i].copy_fd < 0)
+			fail("memfd_create");
 		workers[i].state = mix(workers[i].number + time(NULL)) | 1;
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			fail("pthread_create");
 	}
-	for (i = 0; i < opt.threads; i++)
+	for (i = 0; i < opt.threads; i++) {
 		pthread_join(workers[i].thread, NULL);
+		close(workers[i].copy_fd);
+	}
+	free(workers);
 	return 0;
 }
 
@@ -548,7 +662,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!opt.file || optind != argc || stat(opt.file, &st) ||
-	    st.st_size < RUN_MAX * PAGE_BYTES) {
+	    st.st_size < COUNTERS_EVERY * PAGE_BYTES) {
 		usage(stderr);
 		return 2;
 	}
