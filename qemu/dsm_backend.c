@@ -16,6 +16,7 @@
 #endif
 #include "dsm_backend.h"
 #include "dsm_attach.h"
+#include "giantvm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
@@ -37,6 +39,8 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+
+#define GIANTVM_MAGIC 0x6769766d /* the filesystem of what GIANTVM_JOIN gives */
 
 #define STATS_XATTR "user.gvm.stats"
 #define REGIONS_MAX 16
@@ -249,22 +253,57 @@ static int gvmfs_attach(struct ram *ram, enum dsm_mode mode, const char *path)
 	return mode == DSM_MODE_UFFD ? err : 0;
 }
 
-static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
+static void giantvm_version(char version[static 32])
 {
-	if (mode == DSM_MODE_UFFD) {
-		say_mode(ram, "not in mode uffd", "it is a region of /dev/giantvm");
-		return -EINVAL;
-	}
-	say_mode(ram, "kernel", NULL);
-	return 0;
+	int fd = open("/sys/module/giantvm_kvm/version", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, version, 31);
+
+	if (fd >= 0)
+		close(fd);
+	version[n > 0 ? n : 0] = 0;
+	version[strcspn(version, "\n")] = 0;
 }
 
-/* Its place under /sys names the device, and its class. */
-static bool is_giantvm(const struct stat *st)
+/* The memory is the module's in any case: only whether this file knows that module can be chosen. */
+static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 {
+	struct giantvm_region_info info = {0};
+	char version[32];
+
+	if (mode == DSM_MODE_UFFD || mode == DSM_MODE_FUSE) {
+		say_mode(ram, mode == DSM_MODE_UFFD ? "not in mode uffd" : "not in mode fuse",
+			 "it is a region of /dev/giantvm");
+		return -EINVAL;
+	}
+	giantvm_version(version);
+	if (ioctl(ram->fd, GIANTVM_REGION_INFO, &info))
+		dsm_because(ram, -errno, "giantvm_kvm %s does not say what it is: %s", version,
+			    strerror(errno));
+	else if (info.abi != GIANTVM_ABI)
+		dsm_because(ram, -EPROTONOSUPPORT, "giantvm_kvm %s speaks version %u, and not %u",
+			    version, info.abi, GIANTVM_ABI);
+	else if (!ram->shared)
+		dsm_because(ram, -EINVAL, "its mapping is private (share=on is missing)");
+	else {
+		snprintf(ram->why, sizeof(ram->why), "it is region %s of giantvm_kvm %s", info.name,
+			 version);
+		say_mode(ram, "kernel", ram->why);
+		return 0;
+	}
+	say_mode(ram, "not in mode kernel", ram->why);
+	return mode == DSM_MODE_KERNEL ? -EPROTONOSUPPORT : 0;
+}
+
+/* A region by its path is a device, whose place in /sys tells its name; one that was joined is a file. */
+static bool is_giantvm(int fd, const struct stat *st)
+{
+	static const char device[] = "/misc/gvm-";
 	char link[64], place[PATH_MAX];
+	struct statfs fs;
 	ssize_t n;
 
+	if (S_ISREG(st->st_mode))
+		return !fstatfs(fd, &fs) && fs.f_type == GIANTVM_MAGIC;
 	if (!S_ISCHR(st->st_mode))
 		return false;
 	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u", major(st->st_rdev), minor(st->st_rdev));
@@ -272,7 +311,7 @@ static bool is_giantvm(const struct stat *st)
 	if (n < 0)
 		return false;
 	place[n] = 0;
-	return strstr(place, "giantvm") != NULL;
+	return strstr(place, device) != NULL;
 }
 
 /* `path`: where its gvmfs listens; empty where that is too old to, or has no usable place. */
@@ -319,7 +358,7 @@ int dsm_ram_attach(int fd, void *host, size_t bytes, off_t offset, bool shared)
 
 	if (fstat(fd, &ram.st))
 		return 0;
-	kernel = is_giantvm(&ram.st);
+	kernel = is_giantvm(fd, &ram.st);
 	gvmfs = !kernel && is_gvmfs(fd, path, sizeof(path));
 	if (!kernel && !gvmfs)
 		return 0;

@@ -5,6 +5,7 @@
  * In order: read the command line (run_args), make the regions (run_region), make the group
  * (memcg), start QEMU in it (run_child), keep it within the budget until it ends (run_watch). Then
  * the group goes first, the regions after it: what waits for a memory node must not keep the group.
+ * The kernel mode has neither: there this process becomes QEMU (run_kernel).
  */
 #include "fsstats.h"
 #include "gvm.h"
@@ -14,6 +15,7 @@
 #include "run_budget.h"
 #include "run_child.h"
 #include "run_fast.h"
+#include "run_kernel.h"
 #include "run_region.h"
 #include "run_watch.h"
 #include "size.h"
@@ -30,13 +32,16 @@
 
 static const char help_text[] =
 	"usage: gvm run --local SIZE [OPTION ...] -- QEMU [ARGUMENT ...]\n"
+	"       gvm run [--mode kernel] --region NAME -- QEMU [ARGUMENT ...]\n"
 	"\n"
-	"Runs a QEMU command line, unmodified, with its RAM in a region of a gvmfs mount.\n"
+	"Runs a QEMU command line, unmodified, with its RAM in a region: of a gvmfs\n"
+	"mount, or, in the kernel mode, one that several hosts share (gvm dsm).\n"
 	"\n"
 	"  --local SIZE   the budget: how much of the RAM may be on this host at a time\n"
 	"                 (at least 16M; the suffixes are those of QEMU's -m)\n"
 	"  --mode MODE    how QEMU gets at its RAM: uffd (the fast path), fuse (as a\n"
-	"                 mapped file), or auto: uffd where that is safe (default)\n"
+	"                 mapped file), kernel (from /dev/giantvm, without a budget), or\n"
+	"                 auto (default): uffd where that is safe; without --local kernel\n"
 	"  --mount DIR    the gvmfs mount, or a folder in it (default: the only one)\n"
 	"  --region NAME  the region's name; it is kept at the end, and used again when\n"
 	"                 it is there and has the size asked for\n"
@@ -67,12 +72,14 @@ static int options_read(struct run *r, int argc, char **argv)
 		{"mode", required_argument, NULL, 'o'},
 		{"region", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+	bool local_given = false;
 	int c;
 
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "+h", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
+			local_given = true;
 			if (size_parse(optarg, 1, &r->local_bytes)) {
 				say("--local %s: not a size", optarg);
 				return -1 - EXIT_USAGE;
@@ -80,7 +87,7 @@ static int options_read(struct run *r, int argc, char **argv)
 			break;
 		case 'o':
 			if (run_mode_parse(optarg, &r->mode)) {
-				say("--mode %s: neither auto nor fuse nor uffd", optarg);
+				say("--mode %s: none of auto, fuse, uffd, kernel", optarg);
 				return -1 - EXIT_USAGE;
 			}
 			break;
@@ -100,11 +107,22 @@ static int options_read(struct run *r, int argc, char **argv)
 			return -1 - EXIT_USAGE;
 		}
 	}
-	if (optind == argc || r->local_bytes < RUN_BUDGET_MIN) {
-		if (optind == argc)
-			say("no QEMU command line after --");
-		else
-			say("--local SIZE is needed, and at least 16M");
+	if (optind == argc) {
+		say("no QEMU command line after --");
+		return -1 - EXIT_USAGE;
+	}
+	if (r->mode == RUN_MODE_AUTO && !local_given && !r->mount && r->name &&
+	    run_kernel_possible(r->name))
+		r->mode = RUN_MODE_KERNEL;
+	if (r->mode == RUN_MODE_KERNEL) {
+		if (r->name && !local_given && !r->mount)
+			return optind;
+		say("--mode kernel needs --region, and takes neither --local nor --mount: the "
+		    "module's parameter cache_mb bounds what stays on this host");
+		return -1 - EXIT_USAGE;
+	}
+	if (r->local_bytes < RUN_BUDGET_MIN) {
+		say("--local SIZE is needed, and at least 16M");
 		return -1 - EXIT_USAGE;
 	}
 	if (r->name && (!*r->name || *r->name == '.' || strchr(r->name, '/') ||
@@ -363,13 +381,19 @@ int cmd_run(int argc, char **argv)
 
 	if (first < 0)
 		return -1 - first;
-	rc = mounts_find(r.mount, r.dir, err);
+	rc = r.mode == RUN_MODE_KERNEL ? 0 : mounts_find(r.mount, r.dir, err);
 	if (!rc)
 		rc = run_args_parse(&r.args, argv + first, r.mode == RUN_MODE_UFFD, err);
 	if (rc) {
 		say("%s", *err ? err : strerror(-rc));
 		run_args_deinit(&r.args);
 		return 1;
+	}
+	if (r.mode == RUN_MODE_KERNEL) {
+		char accel[128];
+
+		accel_text(r.args.accel, accel, sizeof(accel));
+		return run_kernel(&r.args, r.name, accel);
 	}
 	status = run(&r);
 	rc = 0;

@@ -17,7 +17,7 @@
 
 int run_mode_parse(const char *text, enum run_mode *mode)
 {
-	static const char *const names[] = {"auto", "fuse", "uffd"};
+	static const char *const names[] = {"auto", "fuse", "uffd", "kernel"};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(text, names[i])) {

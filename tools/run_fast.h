@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum run_mode { RUN_MODE_AUTO, RUN_MODE_FUSE, RUN_MODE_UFFD };
+enum run_mode { RUN_MODE_AUTO, RUN_MODE_FUSE, RUN_MODE_UFFD, RUN_MODE_KERNEL };
 
 /* -EINVAL: no mode is called that. */
 int run_mode_parse(const char *text, enum run_mode *mode);

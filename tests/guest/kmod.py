@@ -147,6 +147,8 @@ def image(build_folder, ko=None, inner=False):
             for path in images.FIRMWARE:
                 name = "/usr/share/qemu/" + os.path.basename(path)
                 recipe.files[name] = os.path.realpath(path)
+            recipe.files["/lib/libgvm-preload.so"] = os.path.join(build_folder,
+                                                                  "qemu/libgvm-preload.so")
             recipe.files["/inner/vmlinux"], recipe.files["/inner/initramfs"] = inside
         folder = os.path.join(debian.cache_root(), "images")
         os.makedirs(folder, exist_ok=True)

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm run in the kernel mode. There is nothing to keep within a budget, and nothing to clear up: the
+ * module evicts what is over its bound, and the region stays, as other hosts use it. QEMU gets the
+ * region by a descriptor, which is a file to it: unlike /dev/gvm/NAME it lets a balloon punch holes.
+ */
+#include "run_kernel.h"
+
+#include "giantvm.h"
+#include "gvm.h"
+#include "size.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WAIT_MS	  10000
+#define PATH_TEXT 32
+
+bool run_kernel_possible(const char *name)
+{
+	struct giantvm_region_info info;
+	char path[PATH_MAX];
+	int fd, rc;
+
+	if (!giantvm_path(name, path))
+		return false;
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	rc = giantvm_region_get(fd, &info);
+	close(fd);
+	return !rc && info.abi == GIANTVM_ABI;
+}
+
+static const char *join_why(int err)
+{
+	return err == -EEXIST	    ? "it has another size than the guest's RAM" :
+	       err == -ENOTCONN	    ? "this host is no node of a cluster (gvm dsm up)" :
+	       err == -EHOSTUNREACH ? "not every node that lends memory answers (gvm dsm status)" :
+	       err == -EINVAL	    ? "not a name for a region of /dev/giantvm" :
+				      strerror(-err);
+}
+
+/* A path that QEMU can open, of a descriptor that it inherits. */
+static int region_path(int device, const char *name, uint64_t bytes, char path[PATH_TEXT])
+{
+	int fd = giantvm_join(device, name, bytes, WAIT_MS);
+
+	if (fd < 0) {
+		say("region %s: %s", name, join_why(fd));
+		return fd;
+	}
+	if (fcntl(fd, F_SETFD, 0))
+		return -errno;
+	snprintf(path, PATH_TEXT, "/proc/self/fd/%d", fd);
+	return 0;
+}
+
+static int regions_join(const struct run_args *args, const char *name,
+			char paths[RUN_REGIONS_MAX][PATH_TEXT])
+{
+	int device = giantvm_open(), rc = device < 0 ? device : 0;
+
+	for (unsigned i = 0; i < args->rams && !rc; i++) {
+		char own[PATH_MAX];
+
+		snprintf(own, sizeof(own), args->rams > 1 ? "%s.%s" : "%s", name, args->ram[i].id);
+		rc = region_path(device, own, args->ram[i].bytes, paths[i]);
+	}
+	if (device >= 0)
+		close(device);
+	return rc;
+}
+
+static void say_start(const struct run_args *args, const char *name, const char *accel)
+{
+	char version[GIANTVM_VERSION_TEXT], ram[SIZE_TEXT];
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < args->rams; i++)
+		bytes += args->ram[i].bytes;
+	for (unsigned i = 0; i < args->note_count; i++)
+		say("%s", args->notes[i]);
+	giantvm_version(version);
+	say("mode kernel, since %s is a region of giantvm_kvm %s; %s; %s of RAM, shared with every "
+	    "host that joins it", name, version, accel, size_text(bytes, ram));
+}
+
+int run_kernel(const struct run_args *args, const char *name, const char *accel)
+{
+	static char texts[RUN_REGIONS_MAX][PATH_TEXT];
+	const char *paths[RUN_REGIONS_MAX];
+	char **argv;
+	int rc = regions_join(args, name, texts);
+
+	if (rc)
+		return 1;
+	for (unsigned i = 0; i < args->rams; i++)
+		paths[i] = texts[i];
+	rc = run_args_build(args, paths, &argv);
+	if (rc) {
+		say("%s", strerror(-rc));
+		return 1;
+	}
+	setenv("GVM_MODE", "kernel", 1); /* for a QEMU with the backend built in */
+	say_start(args, name, accel);
+	execvp(argv[0], argv);
+	say("%s: it cannot be started: %s", argv[0], strerror(errno));
+	return 1;
+}
