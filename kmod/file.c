@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc; to be
- * mapped shared, and to have holes punched into it (a balloon's pages, freed on every node).
+ * mapped shared, to be read by those who look into a guest, and to have holes punched into it (a
+ * balloon's pages, freed on every node).
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "compat.h"
+#include "frames.h"
 #include "region.h"
 
-#define DISCARD_RETRY_MS 20
+#define RETRY_MS 20 /* where the core had no memory */
 
 static struct gvm_region *file_region(struct inode *inode, struct file *file)
 {
@@ -64,6 +68,67 @@ static loff_t region_llseek(struct file *file, loff_t offset, int whence)
 	return fixed_size_llseek(file, offset, whence, region->pages << PAGE_SHIFT);
 }
 
+/* Waits for the right to read a page, as a fault does, and copies it. */
+static int read_page(struct gvm_region *region, u64 page, void *to)
+{
+	u64 begun_ms = region_now_ms();
+	struct gvm_sleeper sleeper;
+	struct gvm_batch batch;
+	struct page *frame;
+	int right;
+
+	for (;;) {
+		region_enter(region, &batch);
+		sleeper_add(region, &sleeper, page);
+		right = region->leaving || region_error(region, page, begun_ms) ?
+			-EIO : ivy_fault(region->core, page, false);
+		if (right && right != -ENOMEM)
+			sleeper_remove(&sleeper);
+		region_leave(region, &batch);
+		frame = right == 1 ? frame_lock(region, page, IVY_S) : NULL;
+		if (frame) {
+			memcpy(to, page_address(frame), PAGE_SIZE);
+			unlock_page(frame);
+			put_page(frame);
+			return 0;
+		}
+		if (right == 1)
+			continue; /* it went again meanwhile */
+		if (right && right != -ENOMEM)
+			return right;
+		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
+			      right ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+/* For those who look into a guest. The copy is one moment's of each page, not of all of them. */
+static ssize_t region_read(struct kiocb *kiocb, struct iov_iter *to)
+{
+	struct gvm_region *region = kiocb->ki_filp->private_data;
+	loff_t size = region->pages << PAGE_SHIFT;
+	void *copy = (void *)__get_free_page(GFP_KERNEL);
+	ssize_t done = 0;
+	int err = copy ? 0 : -ENOMEM;
+
+	while (!err && iov_iter_count(to) && kiocb->ki_pos < size) {
+		size_t offset = kiocb->ki_pos & ~PAGE_MASK, copied;
+		size_t bytes = min_t(size_t, PAGE_SIZE - offset, iov_iter_count(to));
+
+		err = read_page(region, kiocb->ki_pos >> PAGE_SHIFT, copy);
+		if (err)
+			break;
+		copied = copy_to_iter(copy + offset, bytes, to);
+		if (copied < bytes)
+			err = -EFAULT;
+		kiocb->ki_pos += copied;
+		done += copied;
+	}
+	free_page((unsigned long)copy);
+	return done ?: err;
+}
+
 /* Until a page's discard has ended; killable, as its home may not answer. */
 static int discard_page(struct gvm_region *region, u64 page)
 {
@@ -84,7 +149,7 @@ static int discard_page(struct gvm_region *region, u64 page)
 		if (done && done != -ENOMEM)
 			return min(done, 0);
 		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
-			      done ? msecs_to_jiffies(DISCARD_RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
+			      done ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
 		if (!done && sleeper.woken)
 			return sleeper.err;
 		if (fatal_signal_pending(current))
@@ -152,6 +217,7 @@ const struct file_operations region_files = {
 	.open = region_open,
 	.release = region_release,
 	.mmap = region_mmap,
+	.read_iter = region_read,
 	.llseek = region_llseek,
 	.fallocate = region_fallocate,
 	.unlocked_ioctl = region_ioctl,

@@ -38,7 +38,7 @@ static void nodes_print(const struct giantvm_state *s)
 {
 	char addr[ADDR_TEXT];
 
-	printf("  node  %-28s %-8s\n", "address", "roles");
+	printf("  node  %-28s roles\n", "address");
 	for (unsigned i = 0; i < s->info.nr_nodes; i++) {
 		const struct giantvm_node_info *n = &s->nodes[i];
 

@@ -11,6 +11,7 @@ can be told to be a bad one. Each guest runs shell commands given to it over a s
 
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -180,7 +181,7 @@ class Cluster:
         for number, role in enumerate(roles):
             node.run("echo '%d 10.9.0.%d:9999 %s' %s /tmp/cluster.conf" % (
                 number, number + 1, ROLES[role], ">>" if number else ">"))
-        node.run("umask 077; echo '%s' > /tmp/key" % key)
+        node.run("umask 077; echo %s > /tmp/key" % shlex.quote(key))
         node.run("gvm dsm up --conf /tmp/cluster.conf --id {id}" + (" --key /tmp/key" if key else ""))
 
     def network(self, *lines):

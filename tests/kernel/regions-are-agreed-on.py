@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A region that one host creates is joined by those that lend memory, found by others under its name, and
-refused with another size; a home that was away learns of it; and each mistake gets its sentence."""
+refused with another size; it can be read as a file; a home that was away learns of it; and each mistake gets its sentence."""
 
 from cluster import Cluster, expect, main
 
@@ -27,6 +27,12 @@ def test(l):
     share = "share /dev/gvm/ram {id} 3 "
     zero.run(share + "fill 16 32 1")
     one.run(share + "check 16 32 1")
+    # The file can be read as well as mapped, by whichever host.
+    sums = [node.run("dd if=%s bs=4096 skip=16 count=32 2>/dev/null | md5sum" % path)
+            for node, path in ((zero, "/dev/gvm/ram"), (one, "/dev/gvm/ram"), (one, "/dev/zero"))]
+    expect(sums[0] == sums[1] != sums[2], "sums of what was read: %s", sums)
+    said = one.run("dd if=/dev/gvm/ram bs=5000 2>/dev/null | wc -c").strip()
+    expect(said == "1048576", "%s bytes can be read of 1 MiB", said)
 
     # Who joins only here, with another size, meets the others at the first chance.
     two.run("gvm dsm leave ram")
