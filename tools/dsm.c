@@ -207,32 +207,9 @@ static int do_down(int device)
 
 /* ---- regions ---- */
 
-static const char *join_why(int err)
-{
-	switch (err) {
-	case ENOTCONN:
-		return "this host is no node of a cluster (gvm dsm up)";
-	case EEXIST:
-		return "it has another size, here or on another node";
-	case ENOENT:
-		return "no node that lends memory has it (gvm dsm create)";
-	case EHOSTUNREACH:
-		return "not every node that lends memory answers (gvm dsm status); --wait 0 and a "
-		       "SIZE join without them";
-	case EREMOTEIO:
-		return "a node that lends memory cannot join it: its kernel's log says why";
-	case EINVAL:
-		return "not a name for a region, or not a size in pages";
-	case EINTR:
-		return "interrupted";
-	default:
-		return strerror(err);
-	}
-}
-
 static int region_say(const char *what, const char *name, int err)
 {
-	say("%s %s: %s", what, name, join_why(-err));
+	say("%s %s: %s", what, name, giantvm_why(err));
 	return 1;
 }
 
@@ -282,7 +259,7 @@ static int do_leave(int device, const char *name)
 	say("leave %s: %s", name,
 	    rc == -ENOENT ? "it is not joined here" :
 	    rc == -EBUSY  ? "something has it open" :
-			    join_why(-rc));
+			    giantvm_why(rc));
 	return 1;
 }
 

@@ -143,6 +143,29 @@ int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms)
 	return err ? err : call(device, GIANTVM_JOIN, &region);
 }
 
+const char *giantvm_why(int err)
+{
+	switch (-err) {
+	case ENOTCONN:
+		return "this host is no node of a cluster (gvm dsm up)";
+	case EEXIST:
+		return "it has another size, here or on another node";
+	case ENOENT:
+		return "no node that lends memory has it (gvm dsm create)";
+	case EHOSTUNREACH:
+		return "not every node that lends memory answers (gvm dsm status; gvm dsm join "
+		       "--wait 0 does without them)";
+	case EREMOTEIO:
+		return "a node that lends memory cannot join it: its kernel's log says why";
+	case EINVAL:
+		return "not a name for a region, or not a size in pages";
+	case EINTR:
+		return "interrupted";
+	default:
+		return strerror(-err);
+	}
+}
+
 bool giantvm_path(const char *name, char path[static PATH_MAX])
 {
 	char sound[GIANTVM_NAME_BYTES];

@@ -34,6 +34,9 @@ int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *byt
 /* A descriptor of the region. */
 int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms);
 
+/* What a negative errno of these two means, as the end of a sentence. */
+const char *giantvm_why(int err);
+
 /* The path of a region that this host has joined. Whether there is one that can be opened. */
 bool giantvm_path(const char *name, char path[static PATH_MAX]);
 /* What a region's descriptor is; -ENOTTY: no region of /dev/giantvm. */

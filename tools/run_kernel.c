@@ -36,22 +36,13 @@ bool run_kernel_possible(const char *name)
 	return !rc && info.abi == GIANTVM_ABI;
 }
 
-static const char *join_why(int err)
-{
-	return err == -EEXIST	    ? "it has another size than the guest's RAM" :
-	       err == -ENOTCONN	    ? "this host is no node of a cluster (gvm dsm up)" :
-	       err == -EHOSTUNREACH ? "not every node that lends memory answers (gvm dsm status)" :
-	       err == -EINVAL	    ? "not a name for a region of /dev/giantvm" :
-				      strerror(-err);
-}
-
 /* A path that QEMU can open, of a descriptor that it inherits. */
 static int region_path(int device, const char *name, uint64_t bytes, char path[PATH_TEXT])
 {
 	int fd = giantvm_join(device, name, bytes, WAIT_MS);
 
 	if (fd < 0) {
-		say("region %s: %s", name, join_why(fd));
+		say("region %s: %s", name, giantvm_why(fd));
 		return fd;
 	}
 	if (fcntl(fd, F_SETFD, 0))
