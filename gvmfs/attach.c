@@ -47,7 +47,7 @@ struct attach {
 	int file_fd; /* the client's open file */
 	int fd[SESSION_FDS];
 	unsigned session;
-	uint64_t address, bytes;
+	uint64_t bytes;
 	int pid;
 };
 
@@ -80,10 +80,12 @@ void attaches_closed(struct worker *w, unsigned session)
 	w->attaches.sessions &= ~(1u << session);
 }
 
-/* Ends a conversation; what it had opened is closed. */
+/* Ends a conversation; what it had opened is closed. What had to wait for it goes on, unless the
+ * region is on the fast path now. */
 static void attach_end(struct attach *a)
 {
 	struct worker *w = a->w;
+	struct inode *inode = a->marked ? a->inode : NULL;
 
 	if (a->stage == ATTACH_PREPARING || a->stage == ATTACH_KEEPING) {
 		a->closed = true; /* its job, or the supervisor, goes on with it */
@@ -92,14 +94,17 @@ static void attach_end(struct attach *a)
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
 		if (w->attaches.list[i] == a)
 			w->attaches.list[i] = NULL;
-	if (a->marked)
-		a->inode->attaching = false;
 	if (a->session != NO_SESSION)
 		attaches_closed(w, a->session);
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		if (a->fd[i] >= 0)
 			close(a->fd[i]);
 	free(a);
+	if (!inode)
+		return;
+	inode->attaching = false;
+	if (!inode->resident)
+		w->residents.on_close(w, inode);
 }
 
 static void attach_refuse(struct attach *a, int error, const char *why)
@@ -370,10 +375,24 @@ static void attach_event(struct attach *a)
 	attach_end(a);
 }
 
+/* Why a region whose cached pages had been written back is not as it was then. (Nobody detached it
+ * or opened it for writing since, but it can fail, and the client itself has it open.) */
+static const char *why_not_now(struct worker *w, const struct inode *inode)
+{
+	const struct journal_inode *d = worker_disk(w, inode);
+
+	if (!d->epoch || d->failed)
+		return "it is not attached for writing any more";
+	if (inode->slots)
+		return "it has been written to as a file meanwhile";
+	return NULL;
+}
+
 /* The supervisor has the descriptors: the region is served from here on. */
 static void kept(struct worker *w, unsigned session)
 {
 	struct attach *a = NULL;
+	const char *why;
 	int error;
 
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
@@ -389,10 +408,11 @@ static void kept(struct worker *w, unsigned session)
 		return;
 	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
-	error = resident_open(w, session, a->fd);
+	why = why_not_now(w, a->inode);
+	error = why ? -EBUSY : resident_open(w, session, a->fd);
 	if (error) {
 		keeper_drop(w->keeper_fd, &w->journal, session);
-		attach_refuse(a, error, "no memory for its bookkeeping");
+		attach_refuse(a, error, why ? why : "no memory for its bookkeeping");
 		return;
 	}
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
@@ -498,11 +518,22 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 	return next;
 }
 
+void attaches_stop(struct worker *w, const char *why)
+{
+	w->attaches.listen_at_ns = 0;
+	if (w->attaches.listen_fd >= 0)
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->attaches.listen_fd, NULL);
+	for (unsigned i = 0; i < ATTACHES_MAX; i++)
+		if (w->attaches.list[i] && !w->attaches.list[i]->closed)
+			attach_refuse(w->attaches.list[i], -ENODEV, why);
+}
+
 /* Serves a session of a predecessor's. Its client may still wait for GO. */
 static int session_resume(struct worker *w, unsigned session)
 {
 	const struct journal_session *s = &w->journal.sessions[session];
 	int fd[SESSION_FDS], error;
+	struct inode *inode;
 
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		fd[i] = s->fd[i] - 1;
@@ -515,9 +546,13 @@ static int session_resume(struct worker *w, unsigned session)
 	}
 	w->attaches.sessions |= 1u << session;
 	error = resident_open(w, session, fd);
-	if (!error)
-		go_send(fd[SESSION_SOCKET]);
-	return error;
+	if (error)
+		return error;
+	go_send(fd[SESSION_SOCKET]);
+	inode = inode_get(&w->inodes, s->inode);
+	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
+		resident_abort(inode->resident, "the region has failed");
+	return 0;
 }
 
 int attaches_init(struct worker *w, int listen_fd)
@@ -555,9 +590,8 @@ static int process_of(int tid)
 	return pid;
 }
 
-int attach_allows_open(struct worker *w, const struct inode *inode, bool write, int tid)
+int attach_allows_open(const struct inode *inode, bool write, int tid)
 {
-	(void)w;
 	if (!write || (!inode->resident && !inode->attaching))
 		return 0;
 	if (!inode->resident)

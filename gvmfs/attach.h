@@ -36,11 +36,14 @@ bool attaches_event(struct worker *w, void *what);
 /* Ends conversations that take too long; returns when to call again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t attaches_tick(struct worker *w, uint64_t now_ns);
 
+/* The mount has ended: no conversation begins, and those under way end. */
+void attaches_stop(struct worker *w, const char *why);
+
 /* A session is over. */
 void attaches_closed(struct worker *w, unsigned session);
 
 /* Whether a request of thread `tid` to open the file may be granted: 0, -EBUSY, or -EAGAIN: when what
  * the last client left in memory has been written back. */
-int attach_allows_open(struct worker *w, const struct inode *inode, bool write, int tid);
+int attach_allows_open(const struct inode *inode, bool write, int tid);
 
 #endif

@@ -65,7 +65,7 @@ void front_resize(struct op *op);
  * predecessor was killed: detaches, deletes. */
 void front_settle(struct worker *w, struct inode *inode);
 
-/* The fast path serves the inode no more: goes on with what waited for that. */
+/* The fast path serves the inode no more, or will not after all: what waited for that goes on. */
 void front_fast_path_ended(struct worker *w, struct inode *inode);
 
 /* tree */
@@ -101,8 +101,8 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
-void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-		    int flags);
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+		    size_t size, int flags);
 void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 extern const struct fuse_lowlevel_ops front_ops;

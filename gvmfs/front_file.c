@@ -92,7 +92,7 @@ static void open_run(struct task *task)
 	struct op *op = (struct op *)task;
 	struct journal_inode *d = worker_disk(op->w, op->inode);
 	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
-	int allowed = attach_allows_open(op->w, op->inode, write, op->tid);
+	int allowed = attach_allows_open(op->inode, write, op->tid);
 
 	if (allowed == -EAGAIN) {
 		op->inode->parked = task;
@@ -177,8 +177,9 @@ static void settle_run(struct task *task)
 	struct journal_inode *d = worker_disk(w, op->inode);
 	bool doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 
-	/* What the fast path holds is sent first: it comes back here then. */
-	if (op->inode->resident || op->inode->opens_write || (!doomed && !region_is_attached(w, op->inode))) {
+	/* What the fast path has, or is about to have, is sent first: it comes back here then. */
+	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
+	    (!doomed && !region_is_attached(w, op->inode))) {
 		op_end(op, true, 0);
 		return;
 	}
@@ -203,10 +204,11 @@ void front_fast_path_ended(struct worker *w, struct inode *inode)
 	struct task *parked = inode->parked;
 
 	inode->parked = NULL;
+	/* What the client had kept open was perhaps closed long ago. (What is parked goes first: it
+	 * has the inode.) */
+	front_settle(w, inode);
 	if (parked)
 		parked->run(parked);
-	/* What the client had kept open was perhaps closed long ago. */
-	front_settle(w, inode);
 }
 
 void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -380,7 +382,8 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 		return;
 	op->size = end;
 	if (zero && begin < size && inode->resident) {
-		resident_zero(inode->resident, begin, (end < size ? end : size) - begin, finished, op);
+		resident_zero(inode->resident, begin, (end < size ? end : size) - begin, finished,
+			      op);
 	} else if (zero && begin < size) {
 		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
 	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
@@ -447,6 +450,7 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct f
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
 {
 	struct journal_inode *d = worker_disk(w, inode);
+	const struct resident *r = inode->resident;
 	unsigned up = 0;
 
 	for (unsigned i = 0; i < w->pool.count; i++)
@@ -458,20 +462,20 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 					JOURNAL_SLOTS - w->writeback.free, w->journal.super->starts - 1,
 					(int)getpid(), w->pool.count, up);
 	return (size_t)snprintf(buf, size,
-				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\nregion_nodes %u\n"
-				"failed %d\nfast %d\nlocal_bytes %llu\nresident_bytes %llu\n"
-				"resident_peak_bytes %llu\n",
+				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
+				"region_nodes %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
+				"resident_bytes %llu\nresident_peak_bytes %llu\n",
 				inode->slots, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
-				inode->resident != NULL,
-				GVM_PAGE_BYTES * (inode->resident ? (unsigned long long)inode->resident->local : 0),
-				GVM_PAGE_BYTES * (inode->resident ? (unsigned long long)inode->resident->here : 0),
+				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
+				GVM_PAGE_BYTES * (unsigned long long)(r ? r->here : 0),
 				GVM_PAGE_BYTES * (unsigned long long)inode->resident_peak);
 }
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 {
-	size_t n = stats_print(inode->nr ? &inode->stats : &w->journal.super->stats, text, STATS_BYTES);
+	const struct stats *stats = inode->nr ? &inode->stats : &w->journal.super->stats;
+	size_t n = stats_print(stats, text, STATS_BYTES);
 
 	return n + print_state(w, inode, text + n, STATS_BYTES - n);
 }
@@ -527,8 +531,8 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 }
 
 /* The budget of the fast path is the only attribute that can be set: bytes, as decimal digits. */
-void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-		    int flags)
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+		    size_t size, int flags)
 {
 	char text[24], *end;
 	unsigned long long bytes;

@@ -154,8 +154,10 @@ void inode_reap(struct inodes *in, unsigned nr)
 	struct journal_inode *d = inode_disk(in, nr);
 	struct inode *rt = in->rt[nr];
 
-	if (!nr || d->use != INODE_UNLINKED || d->lookups || !rt || rt->busy || rt->opens || rt->slots ||
-	    rt->entries || d->rec.kind != RECORD_GONE)
+	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
+		return;
+	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->attaching || rt->resident ||
+	    rt->parked)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;

@@ -69,7 +69,7 @@ struct inode {
 	unsigned unreported;  /* times it did not */
 	struct readahead readahead;
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
-	bool attaching;		   /* it is about to */
+	bool attaching;		   /* it is about to: a conversation of attach.h has it */
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
 	uint64_t resident_peak;	   /* pages that the fast path had here, at the most */
 	struct stats stats;

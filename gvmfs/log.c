@@ -40,6 +40,10 @@ void log_line(int level, const char *object, const char *fmt, ...)
 	va_start(ap, fmt);
 	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
 	va_end(ap);
+	/* Names and a client's text are whatever somebody chose. */
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
 	if (use_syslog) {
 		syslog(level, "%s", line);
 		return;

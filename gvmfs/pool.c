@@ -128,6 +128,14 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 	return pool_add(pool, node->addr) == 0 ? pool->conns[pool->count - 1] : NULL;
 }
 
+bool pool_has(const struct pool *pool, const void *what)
+{
+	for (unsigned i = 0; i < pool->count; i++)
+		if (pool->conns[i] == what)
+			return true;
+	return false;
+}
+
 int pool_poll(struct pool *pool)
 {
 	int n = 0;

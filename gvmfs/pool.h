@@ -39,6 +39,9 @@ void pool_deinit(struct pool *pool);
  * node lives there now). NULL: no memory, or too many nodes. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
 
+/* Whether an event that epoll reports is of one of its connections. */
+bool pool_has(const struct pool *pool, const void *what);
+
 /* Looks once for answers on every connection that has requests under way; returns the frames
  * received. */
 int pool_poll(struct pool *pool);

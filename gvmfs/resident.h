@@ -87,8 +87,8 @@ struct chunk {
 	uint8_t list;	     /* enum chunk_list_id */
 	uint8_t want_page;   /* LIST_BLOCKED: what is waited for */
 	bool sending : 1;    /* a writer has it, also if EVICTING is over */
-	bool sync : 1;	     /* an fsync waits for it to be sent */
 	bool ahead : 1;	     /* fetched ahead, and not used yet */
+	uint32_t sync_pass;  /* the pass of fsyncs that waits for it to be sent; 0: none */
 	uint32_t holes;	     /* filled pages that have been punched out since */
 	uint32_t known;	     /* pages whose hash is known: */
 	XXH128_hash_t *hashes; /* one for each of these, as the node has them */
@@ -117,7 +117,7 @@ struct resident_fetch {
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
-	bool synced;	    /* what an fsync waits for was in the memory when it began */
+	uint32_t sync_pass; /* of fsyncs: what it waits for was in the memory when this began */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
 	struct eviction *next_free;
@@ -148,7 +148,8 @@ struct resident {
 	uint64_t zap_first, zap_count;
 	unsigned pinned_row; /* chunks in a row that could not go since something pins them */
 	uint64_t retry_at_ns; /* no eviction before: a node could not take one */
-	uint64_t sync_left, sync_next; /* chunks that an fsync waits for; where the next may be */
+	uint32_t sync_pass; /* of fsyncs: the one under way, or the last; 0: there was none */
+	uint64_t sync_left, sync_next; /* chunks that it waits for; where the next may be */
 	int sync_error;
 	struct resident_op *ops;		/* wait for chunks */
 	struct resident_op *syncs, *syncs_next; /* of the pass under way; of the one after it */
@@ -158,6 +159,7 @@ struct resident {
 	bool poison;	  /* the kernel can make pages fail */
 	bool pinned;	  /* a device pins all of it: nothing is evicted */
 	bool over;	  /* what is pinned does not leave room: the budget cannot hold */
+	uint64_t over_said_ns;
 	uint64_t zap_at_ns; /* no zap before: all that the last ones brought was pinned */
 	uint64_t sync_deadline_ns; /* 0: none */
 	bool client_gone; /* it has left; its memory too, once `draining` */
@@ -175,7 +177,7 @@ struct residents {
 	struct eviction evictions[RESIDENT_EVICTIONS], *evictions_free;
 	unsigned fetches_left, evictions_left;
 	bool freed; /* one of these: another region may have waited for it */
-	/* A region is not served here any more. */
+	/* A region is not served here any more, or (attach.c) will not be after all. */
 	void (*on_close)(struct worker *w, struct inode *inode);
 };
 
@@ -195,7 +197,7 @@ bool resident_event(struct worker *w, void *what);
 /* Whether the client has left, as of now. */
 bool resident_has_left(struct resident *r);
 /* A writer has handed a chunk back. */
-void resident_evicted(struct worker *w, struct flush *flush);
+void resident_evicted(struct flush *flush);
 /* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t residents_tick(struct worker *w, uint64_t now_ns);
 

@@ -120,7 +120,7 @@ void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes
 	recount(r, c, before);
 }
 
-void chunk_drop(struct resident *r, uint64_t c)
+void chunk_forget(struct resident *r, uint64_t c)
 {
 	struct chunk *k = &r->chunk[c];
 	unsigned before;
@@ -128,16 +128,20 @@ void chunk_drop(struct resident *r, uint64_t c)
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_ABSENT);
 	before = chunk_here(r, c);
-	/* Before the pages go: one that is marked and not there counts as zero. */
 	journal_publish32(&r->mark[c].filled, 0);
-	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)(c * GVM_CHUNK_BYTES), GVM_CHUNK_BYTES) < 0)
-		log_error(worker_disk(r->w, r->inode)->rec.name, "memory cannot be given back: %s",
-			  strerror(errno));
 	hashes_forget(r, c);
 	k->holes = 0;
 	k->ahead = false;
 	recount(r, c, before);
+}
+
+void chunk_drop(struct resident *r, uint64_t c)
+{
+	/* Before the pages go: one that is marked and not there counts as zero. */
+	chunk_forget(r, c);
+	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		      (off_t)(c * GVM_CHUNK_BYTES), GVM_CHUNK_BYTES) < 0)
+		log_error(name_of(r), "memory cannot be given back: %s", strerror(errno));
 }
 
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,

@@ -19,11 +19,6 @@
 #define GONE_SAY_NS  5000000000ull
 #define MESSAGES     64u /* of a client, before others have their turn */
 
-static const char *name_of(const struct resident *r)
-{
-	return worker_disk(r->w, r->inode)->rec.name;
-}
-
 static int client_send(struct resident *r, struct gvm_attach_msg *msg)
 {
 	int error;
@@ -190,12 +185,10 @@ static uint64_t gone_tick(struct resident *r, uint64_t now_ns)
 /* What a region on the fast path has to do by itself, and when next. */
 static uint64_t serving_tick(struct resident *r, uint64_t now_ns)
 {
-	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns, &r->sync_deadline_ns };
+	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns };
 	uint64_t next = ~0ull;
 	bool now = false;
 
-	if (r->sync_deadline_ns && r->sync_deadline_ns <= now_ns)
-		resident_syncs_fail(r, -ETIMEDOUT);
 	for (unsigned i = 0; i < sizeof(due) / sizeof(*due); i++) {
 		if (*due[i] > now_ns) {
 			next = *due[i] < next ? *due[i] : next;
@@ -207,6 +200,17 @@ static uint64_t serving_tick(struct resident *r, uint64_t now_ns)
 	if (now)
 		resident_balance(r);
 	return next;
+}
+
+/* Ends a pass of fsyncs that takes too long, also where the client has left; returns when the one
+ * under way does, ~0: never. */
+static uint64_t syncs_tick(struct resident *r, uint64_t now_ns)
+{
+	if (r->sync_deadline_ns && r->sync_deadline_ns <= now_ns) {
+		resident_syncs_fail(r, -ETIMEDOUT);
+		resident_balance(r);
+	}
+	return r->sync_deadline_ns ? r->sync_deadline_ns : ~0ull;
 }
 
 /* Means that one region gave back are what another may wait for. */
@@ -230,6 +234,8 @@ uint64_t residents_tick(struct worker *w, uint64_t now_ns)
 
 		if (!r)
 			continue;
+		due = syncs_tick(r, now_ns);
+		next = due < next ? due : next;
 		if (r->client_gone) {
 			if (r->draining && !r->busy && !r->evictions && !r->fetches)
 				r->look_at_ns = 0;

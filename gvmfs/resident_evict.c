@@ -8,17 +8,12 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define HEADROOM_MAX (64u * GVM_CHUNK_PAGES) /* of the budget, kept free for faults to come */
 #define RETRY_NS     1000000000ull
 #define PAUSE_NS     20000000ull
-
-static const char *name_of(const struct resident *r)
-{
-	return worker_disk(r->w, r->inode)->rec.name;
-}
+#define OVER_SAY_NS  60000000000ull
 
 /* The client's page tables. */
 
@@ -124,7 +119,7 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	struct flush *f = &e->flush;
 
 	k->sending = true;
-	e->synced = k->sync;
+	e->sync_pass = k->sync_pass;
 	f->resident = true;
 	f->region = d->rec.id;
 	f->node = d->rec.nodes[record_node_of(&d->rec, c)];
@@ -191,6 +186,21 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	worker_count(w, r->inode, base_fetches, f->base_fetched);
 }
 
+/* The node has what the flush read. */
+static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flush *f)
+{
+	uint64_t entry = flush_index_entry(f);
+
+	if (!f->clean) {
+		journal_index(&r->w->journal, r->inode->nr)[c] = entry;
+		pager_invalidate(r->w, r->inode, c, ~0u);
+	}
+	/* It had it before: nothing was sent under the version, so no answer to it is in doubt. */
+	if (f->clean || !entry)
+		journal_publish64(&r->mark[c].tried, f->base & GVM_VERSION_MASK);
+	eviction_count(r, f);
+}
+
 static void eviction_failed(struct resident *r, uint64_t c, int error)
 {
 	if (error == -ENOSPC || error == -ENOMEM || error == -EBADMSG) {
@@ -203,33 +213,29 @@ static void eviction_failed(struct resident *r, uint64_t c, int error)
 
 void sync_end(struct resident *r, uint64_t c, int error)
 {
-	if (!r->chunk[c].sync)
+	/* A mark of a pass that ended without it counts for nothing. */
+	if (!r->sync_left || r->chunk[c].sync_pass != r->sync_pass)
 		return;
-	r->chunk[c].sync = false;
-	if (r->sync_left)
-		r->sync_left--;
+	r->chunk[c].sync_pass = 0;
+	r->sync_left--;
 	if (error)
 		r->sync_error = error;
 	resident_syncs_check(r);
 }
 
-void resident_evicted(struct worker *w, struct flush *f)
+void resident_evicted(struct flush *f)
 {
 	struct eviction *e = (struct eviction *)f;
 	struct resident *r = e->r;
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
-	bool evicting = k->state == CHUNK_EVICTING, synced = e->synced;
+	bool evicting = k->state == CHUNK_EVICTING, synced = e->sync_pass == r->sync_pass;
 
 	k->sending = false;
 	if (f->result < 0) {
 		eviction_failed(r, c, f->result);
 	} else {
-		if (!f->clean) {
-			journal_index(&w->journal, r->inode->nr)[c] = flush_index_entry(f);
-			pager_invalidate(w, r->inode, c, ~0u);
-		}
-		eviction_count(r, f);
+		chunk_acknowledged(r, c, f);
 		/* Of the bytes that the node has now, whether they are still ours or not. */
 		if (!evicting)
 			hashes_learn(r, c, e->found, f->pages);
@@ -263,7 +269,7 @@ static void sync_continue(struct resident *r)
 		uint64_t c = r->sync_next;
 		struct eviction *e;
 
-		if (!r->chunk[c].sync || r->chunk[c].sending)
+		if (r->chunk[c].sync_pass != r->sync_pass || r->chunk[c].sending)
 			continue; /* sent already, or its turn is in the next round */
 		if (r->chunk[c].state == CHUNK_FILLING)
 			return; /* its pages come first */
@@ -277,15 +283,16 @@ static void sync_continue(struct resident *r)
 		r->sync_next = 0;
 }
 
-/* Nobody wants what is here, since the region is deleted, or it has no place to go, since it failed. */
+/* Nobody wants what is here, since the region is deleted, or it has no place to go, since it
+ * failed. The memory itself goes with the session. */
 static void drop_all(struct resident *r, bool failed)
 {
 	uint64_t lost = 0;
 
 	for (uint64_t c = 0; c < r->chunks && r->busy; c++)
 		if (r->chunk[c].state != CHUNK_ABSENT && !r->chunk[c].sending) {
+			chunk_forget(r, c);
 			sync_end(r, c, failed ? -EIO : 0);
-			chunk_drop(r, c);
 			lost++;
 		}
 	if (lost && failed)
@@ -298,7 +305,8 @@ static void drain(struct resident *r)
 {
 	const struct journal_inode *d = worker_disk(r->w, r->inode);
 
-	if (d->failed || (d->use == INODE_UNLINKED && !r->inode->opens)) {
+	if (d->failed ||
+	    (d->use == INODE_UNLINKED && !r->inode->opens && !r->inode->parked)) {
 		drop_all(r, d->failed);
 		return;
 	}
@@ -340,38 +348,56 @@ static uint64_t stock_wanted(const struct resident *r, uint64_t headroom)
  * better than one that stands still. */
 static void over_check(struct resident *r)
 {
+	bool blocked = r->lists[LIST_BLOCKED].head;
 	bool stuck = !r->lists[LIST_ACTIVE].count && !r->lists[LIST_INACTIVE].count &&
 		     !r->zapping && !r->evictions && !r->fetches;
+	uint64_t now_ns;
 
-	if (r->over || !r->lists[LIST_BLOCKED].head || (!stuck && r->pinned_row <= r->busy))
+	if (r->over) {
+		r->over = blocked || r->here + r->coming > r->local;
+		return;
+	}
+	if (!blocked || (!stuck && r->pinned_row <= r->busy))
 		return;
 	r->over = true;
+	now_ns = gvm_now_ns();
+	if (r->over_said_ns && now_ns - r->over_said_ns < OVER_SAY_NS)
+		return;
+	r->over_said_ns = now_ns;
 	log_warning(name_of(r), "what is pinned or waited for takes all of its budget, which is "
 		    "exceeded now");
 }
 
-void resident_balance(struct resident *r)
+/* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
+static void make_room(struct resident *r)
 {
 	uint64_t headroom = r->local / 16;
 
+	if (headroom > HEADROOM_MAX)
+		headroom = HEADROOM_MAX;
+	empty_leave(r);
+	while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head)
+		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
+			break;
+	if (!r->zapping && r->lists[LIST_ACTIVE].head && surplus(r, 2 * headroom) &&
+	    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom) &&
+	    gvm_now_ns() >= r->zap_at_ns)
+		zap_start(r, r->lists[LIST_ACTIVE].head - 1);
+}
+
+void resident_balance(struct resident *r)
+{
 	if (r->draining) {
 		drain(r);
 		return;
 	}
-	if (r->client_gone || r->aborted)
-		return;
-	if (headroom > HEADROOM_MAX)
-		headroom = HEADROOM_MAX;
-	if (!r->pinned && gvm_now_ns() >= r->retry_at_ns) {
-		empty_leave(r);
-		while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head)
-			if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
-				break;
-		if (surplus(r, 2 * headroom) && !r->zapping && gvm_now_ns() >= r->zap_at_ns && r->lists[LIST_ACTIVE].head &&
-		    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom))
-			zap_start(r, r->lists[LIST_ACTIVE].head - 1);
-	}
-	sync_continue(r);
-	over_check(r);
-	blocked_continue(r);
+	/* What comes in takes room, and nothing else has some made for those who still wait. */
+	do {
+		if (r->client_gone || r->aborted)
+			return;
+		if (!r->pinned && gvm_now_ns() >= r->retry_at_ns)
+			make_room(r);
+		sync_continue(r);
+		over_check(r);
+	} while (blocked_continue(r) && r->lists[LIST_BLOCKED].head);
 }

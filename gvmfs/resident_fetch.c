@@ -181,13 +181,15 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 		pages_wake(r, c, pages);
 }
 
-/* Without a fetch a chunk is what its pages make it. */
+/* Without a fetch a chunk is what its pages make it; one without pages has nothing to be sent. */
 static void fetch_over(struct resident *r, uint64_t c)
 {
-	if (r->mark[c].filled)
+	if (r->mark[c].filled) {
 		chunk_activate(r, c);
-	else
+	} else {
 		chunk_set_state(r, c, CHUNK_ABSENT);
+		sync_end(r, c, 0);
+	}
 }
 
 static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int error)
@@ -196,9 +198,7 @@ static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int er
 	fetch_over(r, c);
 	if (waited && !r->aborted)
 		pages_fail(r, c, waited);
-	error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
-	sync_end(r, c, error);
-	resident_ops_fail(r, c, error);
+	resident_ops_fail(r, c, error == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
 }
 
 /* A chunk that was fetched ahead waits unmapped, so that its first use is noticed, and so that it is
@@ -332,26 +332,32 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
 }
 
-void blocked_continue(struct resident *r)
+bool blocked_continue(struct resident *r)
 {
+	bool some = false;
+
 	while (r->lists[LIST_BLOCKED].head && !r->client_gone && !r->aborted) {
 		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
 		unsigned page = r->chunk[c].want_page;
 
 		if (!resident_has_room(r, GVM_CHUNK_PAGES) || (!is_zero(r, c) && !fetch_allowed(r)))
-			return;
+			return some;
+		some = true;
 		chunk_unlist(r, c);
 		if (r->chunk[c].state != CHUNK_ABSENT)
 			chunk_activate(r, c);
 		/* Others may wait for other pages of it: they fault again. */
 		pages_wake(r, c, page == GVM_NO_PAGE ? ~0u : ~(1u << page));
-		if (page == GVM_NO_PAGE)
+		if (page == GVM_NO_PAGE) {
 			resident_bring(r, c, page, ~0u);
-		else if (r->mark[c].filled >> page & 1)
+		} else if (r->mark[c].filled >> page & 1) {
 			chunk_show(r, c, page);
-		else
+			resident_ops_continue(r); /* a write may lack others of its pages */
+		} else {
 			resident_miss(r, c, page);
+		}
 	}
+	return some;
 }
 
 void resident_ahead(struct resident *r, uint64_t c, unsigned page)

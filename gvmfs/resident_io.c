@@ -124,10 +124,11 @@ static bool pages_are_here(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
 	uint32_t pages = off < end ? pages_between(off, end) : 0;
+	uint32_t lacking = pages & ~r->mark[c].filled;
 
-	if (!(pages & ~r->mark[c].filled))
+	if (!lacking)
 		return true;
-	resident_bring(r, c, off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES, ~0u);
+	resident_bring(r, c, (unsigned)__builtin_ctz(lacking), ~0u);
 	return !(pages & ~r->mark[c].filled);
 }
 
@@ -313,12 +314,14 @@ static void sync_begin(struct resident *r)
 {
 	r->syncs = r->syncs_next;
 	r->syncs_next = NULL;
+	if (r->syncs && !++r->sync_pass)
+		r->sync_pass = 1; /* 0 is none */
 	r->sync_next = 0;
 	r->sync_error = r->aborted ? -EIO : 0;
 	r->sync_deadline_ns = r->syncs ? pool_deadline(r->w->opts) : 0;
 	for (uint64_t c = 0; r->syncs && !r->sync_error && c < r->chunks; c++)
 		if (resident_has(r, c)) {
-			r->chunk[c].sync = true;
+			r->chunk[c].sync_pass = r->sync_pass;
 			r->sync_left++;
 		}
 }

@@ -4,8 +4,14 @@
 #define GVMFS_RESIDENT_PRIV_H
 
 #include "resident.h"
+#include "worker.h"
 
 #define GROUP_CHUNKS 16u /* dropped from the page tables at once: 2 MiB, one flush for all */
+
+static inline const char *name_of(const struct resident *r)
+{
+	return worker_disk(r->w, r->inode)->rec.name;
+}
 
 /* ---- resident_chunk.c: a chunk and its pages */
 
@@ -24,7 +30,9 @@ unsigned chunk_here(const struct resident *r, uint64_t c);
 void chunk_fill(struct resident *r, uint64_t c, uint32_t pages);
 /* Filled pages have been punched out, or (holes false) are there again. */
 void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes);
-/* Gives the chunk's memory back: it is ABSENT. */
+/* It is ABSENT, whatever is in the memory. */
+void chunk_forget(struct resident *r, uint64_t c);
+/* The same, and gives its memory back. */
 void chunk_drop(struct resident *r, uint64_t c);
 
 uint64_t page_address(const struct resident *r, uint64_t c, unsigned page);
@@ -60,8 +68,8 @@ void resident_block(struct resident *r, uint64_t c, unsigned page);
 void resident_miss(struct resident *r, uint64_t c, unsigned page);
 /* The reader goes on as it did: fetches what it is about to want. */
 void resident_ahead(struct resident *r, uint64_t c, unsigned page);
-/* Brings what waits for room or for means to fetch, as far as there are any. */
-void blocked_continue(struct resident *r);
+/* Brings what waits for room or for means to fetch, as far as there are any; false: none are. */
+bool blocked_continue(struct resident *r);
 /* Its GETs end now. */
 void fetches_cancel(struct resident *r);
 

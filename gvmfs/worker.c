@@ -202,8 +202,9 @@ static void dispatch(struct worker *w, const struct epoll_event *ev)
 	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
 		 attaches_event(w, ev->data.ptr))
 		return; /* /dev/fuse and faults are read by whoever comes back from here */
-	else
+	else if (pool_has(&w->pool, ev->data.ptr))
 		gvm_conn_process(ev->data.ptr);
+	/* Else it is of a conversation that an earlier one of these events has ended. */
 }
 
 /* Sleeps until something comes or until due_ns (0: does not sleep), and handles all of it but the
@@ -329,11 +330,13 @@ static void wait_briefly(struct worker *w)
 /* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
 static void drain(struct worker *w)
 {
+	static const char why[] = "the mount has ended";
 	uint64_t said = gvm_now_ns();
 
+	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents.list[s])
-			resident_abort(w->residents.list[s], "the mount has ended");
+			resident_abort(w->residents.list[s], why);
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 

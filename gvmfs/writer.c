@@ -261,9 +261,11 @@ static void evict_start(struct writer *wr, struct flush *f)
 	uint32_t changed;
 	int r = memory_read(f, &changed);
 
+	_Static_assert(!CHUNK_BLOCK_SHIFT, "a block has no page beside it that is not here");
 	if (mutant("no-hash"))
 		changed &= ~f->known;
-	f->clean = !r && !changed && !f->tried;
+	/* What a node has that refused a change is not what the hashes say. */
+	f->clean = !r && !changed && !f->tried && !f->whole_retry;
 	f->all_zero = false;
 	if (r < 0 || f->clean) {
 		flush_finish(f, r);
@@ -321,12 +323,23 @@ static void flush_start(struct writer *wr, struct flush *f)
 	flush_fetch(f, conn, f->whole_retry ? ~f->pages : missing);
 }
 
+/* With the queue's lock. */
+static void nice_apply(const struct writer *wr)
+{
+	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
+		log_debug(NULL, "a writer's priority stays: %s", strerror(errno));
+}
+
 static void *writer_thread(void *arg)
 {
 	struct writer *wr = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-writer");
-	atomic_store(&wr->tid, gettid());
+	pthread_mutex_lock(&wr->queue->lock);
+	wr->tid = gettid();
+	if (wr->nice)
+		nice_apply(wr);
+	pthread_mutex_unlock(&wr->queue->lock);
 	for (;;) {
 		struct epoll_event ev[16];
 		struct flush *f;
@@ -373,10 +386,10 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 
 void writer_nice(struct writer *wr, int nice)
 {
-	pid_t tid = atomic_load(&wr->tid);
-
-	if (tid && setpriority(PRIO_PROCESS, (id_t)tid, nice) < 0)
-		log_debug(NULL, "a writer's priority stays: %s", strerror(errno));
+	pthread_mutex_lock(&wr->queue->lock);
+	wr->nice = nice;
+	nice_apply(wr);
+	pthread_mutex_unlock(&wr->queue->lock);
 }
 
 void writer_wake(struct writer *wr)

@@ -18,7 +18,6 @@
 #include "record.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <xxhash.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes under way in one thread */
@@ -84,7 +83,8 @@ struct writer {
 	struct chunk_codec *codec;
 	int epoll_fd, wake_fd;
 	pthread_t thread;
-	_Atomic pid_t tid; /* 0: it is just starting */
+	pid_t tid; /* the queue's lock: 0 while it is just starting */
+	int nice;  /* the queue's lock: that it has, or will have then */
 	unsigned in_flight;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x (body, scratch), GVM_CHUNK_BYTES each */

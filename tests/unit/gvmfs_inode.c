@@ -122,6 +122,36 @@ static void entry_in_use_is_not_freed(void)
 	CHECK_EQ(d->use, INODE_FREE);
 }
 
+static void entry_of_the_fast_path_is_not_freed(void)
+{
+	static long resident; /* nothing looks into it */
+	struct task waits = { NULL, NULL };
+	struct journal_inode *d;
+	struct inode *inode;
+	unsigned nr;
+
+	begin();
+	nr = file_make(1);
+	inode = inode_get(&in, nr);
+	d = inode_disk(&in, nr);
+	d->rec.kind = RECORD_GONE;
+	d->use = INODE_UNLINKED;
+	inode->attaching = true; /* the client closed the file before the answer came */
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	inode->attaching = false;
+	inode->resident = (struct resident *)&resident;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	inode->resident = NULL;
+	inode->parked = &waits;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_UNLINKED);
+	inode->parked = NULL;
+	inode_reap(&in, nr);
+	CHECK_EQ(d->use, INODE_FREE);
+}
+
 static void freed_entry_is_remembered(void)
 {
 	struct gvm_id id = { { 1 } }, other = { { 2 } };
@@ -151,6 +181,7 @@ static const struct check_test tests[] = {
 	{ "handles-end-with-an-error", handles_end_with_an_error },
 	{ "files-end-with-an-error", files_end_with_an_error },
 	{ "entry-in-use-is-not-freed", entry_in_use_is_not_freed },
+	{ "entry-of-the-fast-path-is-not-freed", entry_of_the_fast_path_is_not_freed },
 	{ "freed-entry-is-remembered", freed_entry_is_remembered },
 };
 CHECK_MAIN(tests)
