@@ -11,6 +11,7 @@
 #include "agree.h"
 #include "cluster.h"
 #include "device.h"
+#include "inode.h"
 #include "peer.h"
 #include "region.h"
 #include "stats.h"
@@ -37,6 +38,18 @@ static bool name_ends(const char *name)
 	return strnlen(name, GIANTVM_NAME_BYTES) < GIANTVM_NAME_BYTES;
 }
 
+static int device_up_first(const struct giantvm_up *up)
+{
+	int err = inodes_up();
+
+	if (err)
+		return err;
+	err = cluster_create(up, &the_cluster);
+	if (err)
+		inodes_down();
+	return err;
+}
+
 static long device_up(void __user *argument)
 {
 	struct giantvm_up up;
@@ -46,7 +59,7 @@ static long device_up(void __user *argument)
 	if (copy_from_user(&up, argument, sizeof(up)))
 		return -EFAULT;
 	if (!the_cluster)
-		return cluster_create(&up, &the_cluster);
+		return device_up_first(&up);
 	err = cluster_same(the_cluster, &up, &same);
 	if (err)
 		return err;
@@ -60,8 +73,11 @@ static long device_down(void)
 	if (err)
 		return err;
 	agree_down();
-	cluster_destroy(the_cluster);
-	the_cluster = NULL;
+	if (the_cluster) {
+		cluster_destroy(the_cluster);
+		the_cluster = NULL;
+		inodes_down();
+	}
 	return 0;
 }
 
@@ -299,6 +315,5 @@ int device_init(void)
 
 void device_exit(void)
 {
-	misc_deregister(&device);
-	WARN_ON(device_down());
+	misc_deregister(&device); /* nothing is up: that keeps the module loaded */
 }

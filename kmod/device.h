@@ -6,7 +6,6 @@
 struct gvm_cluster;
 
 int device_init(void);
-/* Leaves everything: nothing of it is open any more. */
 void device_exit(void);
 
 /*

@@ -12,6 +12,7 @@
  * may come back as a read, which is granted at once, and would go round and round: so the page is
  * marked, and the next fault on it waits for the right to write whatever it is.
  */
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -60,14 +61,14 @@ static void fault_count(struct gvm_region *region, bool write)
 	spin_unlock(&region->lock);
 }
 
-/* How the kernel wants this fault to sleep. */
+/*
+ * How a fault sleeps: always so that a kill ends it. An ordinary signal does in user mode only; the
+ * kernel's own accesses would come back at once, and spin until the page is there.
+ */
 static unsigned int fault_task_state(unsigned int flags)
 {
-	if (flags & FAULT_FLAG_INTERRUPTIBLE)
-		return TASK_INTERRUPTIBLE;
-	if (flags & FAULT_FLAG_KILLABLE)
-		return TASK_KILLABLE;
-	return TASK_UNINTERRUPTIBLE;
+	return flags & FAULT_FLAG_INTERRUPTIBLE && flags & FAULT_FLAG_USER ? TASK_INTERRUPTIBLE :
+									     TASK_KILLABLE;
 }
 
 static vm_fault_t region_fault(struct vm_fault *vmf)
@@ -79,6 +80,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	unsigned int state = fault_task_state(vmf->flags);
 	struct gvm_sleeper sleeper;
 	u64 page = vmf->pgoff;
+	struct file *file;
 	long timeout;
 	int err;
 
@@ -100,10 +102,14 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			return VM_FAULT_RETRY;
 		timeout = err ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT;
 		if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
-			kref_get(&region->ref); /* the mapping may go while its lock is dropped */
+			/*
+			 * The mapping may go while its lock is dropped. Its file keeps the region
+			 * joined, and this module loaded, until this task is out of here.
+			 */
+			file = get_file(vmf->vma->vm_file);
 			release_fault_lock(vmf);
 			sleeper_sleep(region, &sleeper, state, timeout);
-			region_put(region);
+			fput(file);
 			return VM_FAULT_RETRY;
 		}
 		sleeper_sleep(region, &sleeper, state, timeout);

@@ -30,7 +30,8 @@ static int region_open(struct inode *inode, struct file *file)
 {
 	struct gvm_region *region = file_region(inode, file);
 
-	atomic_inc(&region->opened);
+	if (!region_opened_get(region))
+		return -ENXIO; /* left: what is still there is only its inode */
 	kref_get(&region->ref);
 	file->private_data = region;
 	file->f_mapping = region->inode->i_mapping;
@@ -51,7 +52,7 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 	struct gvm_region *region = file->private_data;
 
 	/* A private copy of a page would be coherent with nothing. */
-	if (!(vma->vm_flags & VM_SHARED))
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (vma->vm_pgoff > region->pages || vma_pages(vma) > region->pages - vma->vm_pgoff)
 		return -ENXIO;
@@ -134,6 +135,7 @@ static int discard_page(struct gvm_region *region, u64 page)
 {
 	struct gvm_sleeper sleeper;
 	struct gvm_batch batch;
+	bool again;
 	int done;
 
 	for (;;) {
@@ -141,12 +143,13 @@ static int discard_page(struct gvm_region *region, u64 page)
 		/* Before the core is asked: where this node is the home, it may answer at once. */
 		sleeper_add(region, &sleeper, page);
 		done = region->leaving ? -EIO : ivy_discard(region->core, page);
-		if (done && done != -ENOMEM)
+		again = done == -ENOMEM || done == -EBUSY; /* a fault of this node is under way */
+		if (done && !again)
 			sleeper_remove(&sleeper);
 		if (done == 1)
 			region_error_clear(region, page);
 		region_leave(region, &batch);
-		if (done && done != -ENOMEM)
+		if (done && !again)
 			return min(done, 0);
 		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
 			      done ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);

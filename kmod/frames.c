@@ -99,9 +99,11 @@ struct page *frame_get(struct gvm_region *region, u64 page)
 	rcu_read_lock();
 	frame = xa_load(&region->frames, page);
 	/* A freed one may have become anything: so it is looked up again once it cannot be freed. */
-	if (frame && (!get_page_unless_zero(frame) || xa_load(&region->frames, page) != frame)) {
-		rcu_read_unlock();
-		return NULL;
+	if (frame && !get_page_unless_zero(frame))
+		frame = NULL;
+	if (frame && xa_load(&region->frames, page) != frame) {
+		put_page(frame);
+		frame = NULL;
 	}
 	rcu_read_unlock();
 	return frame;
@@ -140,8 +142,9 @@ void frames_destroy(struct gvm_region *region)
 	unsigned long page;
 
 	xa_for_each(&region->frames, page, frame) {
-		xa_erase(&region->frames, page);
-		frame_free(region, frame);
+		spin_lock(&region->lock);
+		frame_destroy(region, page);
+		spin_unlock(&region->lock);
 		cond_resched();
 	}
 	xa_destroy(&region->frames);

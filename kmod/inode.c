@@ -15,24 +15,43 @@
 static struct vfsmount *mount;
 static int mount_users;
 
-static int filesystem_init_context(struct fs_context *context)
+/* Somebody may have had a path to it, and opened that, after the region was left. */
+static void region_evict_inode(struct inode *inode)
 {
-	return init_pseudo(context, GIANTVM_MAGIC) ? 0 : -ENOMEM;
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (inode->i_private)
+		region_put(inode->i_private);
 }
 
-/* Without an owner: our own mount would keep the module loaded for ever. Open files do, while they are. */
+static const struct super_operations filesystem_operations = {
+	.statfs = simple_statfs,
+	.evict_inode = region_evict_inode,
+};
+
+static int filesystem_init_context(struct fs_context *context)
+{
+	struct pseudo_fs_context *pseudo = init_pseudo(context, GIANTVM_MAGIC);
+
+	if (!pseudo)
+		return -ENOMEM;
+	pseudo->ops = &filesystem_operations;
+	return 0;
+}
+
 static struct file_system_type filesystem = {
+	.owner = THIS_MODULE,
 	.name = "giantvm",
 	.init_fs_context = filesystem_init_context,
 	.kill_sb = kill_anon_super,
 };
 
-int inodes_init(void)
+int inodes_up(void)
 {
 	return simple_pin_fs(&filesystem, &mount, &mount_users);
 }
 
-void inodes_exit(void)
+void inodes_down(void)
 {
 	simple_release_fs(&mount, &mount_users);
 }
@@ -59,6 +78,7 @@ int region_inode_create(struct gvm_region *region)
 	inode->i_mode = S_IFREG | 0600;
 	inode->i_op = &region_inode_operations;
 	inode->i_fop = &region_files;
+	kref_get(&region->ref);
 	inode->i_private = region;
 	i_size_write(inode, region->pages << PAGE_SHIFT);
 	region->inode = inode;

@@ -9,10 +9,14 @@
 struct file;
 struct gvm_region;
 
-int inodes_init(void);
-void inodes_exit(void);
+/*
+ * The filesystem, from UP to DOWN. It keeps the module loaded, also beyond DOWN for as long as somebody
+ * has so much as a path to one of its inodes.
+ */
+int inodes_up(void);
+void inodes_down(void);
 
-/* Sets region->inode. */
+/* Sets region->inode, which has a reference to the region. */
 int region_inode_create(struct gvm_region *region);
 void region_inode_destroy(struct gvm_region *region);
 /* An open file of the region, or an ERR_PTR. The caller has counted it in region->opened. */

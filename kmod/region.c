@@ -2,9 +2,9 @@
 /*
  * Regions: how they come and go, and the lock of their core. See region.h.
  *
- * A region is referenced by the list of all, by each open file, and by whoever works with it. Leaving
- * takes it off the list, so that no message finds it any more; the rest goes with the last reference,
- * and the module is not unloaded before.
+ * A region is referenced by the list of all, by its inode, by each open file, and by whoever works with
+ * it. Leaving takes it off the list, so that no message finds it any more; the rest goes with the last
+ * reference. The module is not unloaded before, since the inode's filesystem and each file keep it.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -36,34 +36,21 @@ int regions_init(void)
 
 	if (err)
 		return err;
-	err = inodes_init();
-	if (err)
-		goto frames_exit;
 	err = evict_init();
 	if (err)
-		goto inodes_exit;
-	return 0;
-
-inodes_exit:
-	inodes_exit();
-frames_exit:
-	frames_exit();
+		frames_exit();
 	return err;
 }
 
 void regions_exit(void)
 {
 	evict_exit();
-	inodes_exit();
 	frames_exit();
 }
 
 static void region_free(struct kref *ref)
 {
-	struct gvm_region *region = container_of(ref, struct gvm_region, ref);
-
-	region_inode_destroy(region);
-	kfree(region);
+	kfree(container_of(ref, struct gvm_region, ref));
 }
 
 void region_put(struct gvm_region *region)
@@ -278,26 +265,24 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	err = region_core_create(region);
 	if (err)
 		goto destroy_inode;
+	err = region_device_create(region);
+	if (err)
+		goto destroy_core;
+	/* From here on others find it. */
 	spin_lock(&regions_lock);
 	list_add_tail(&region->list, &regions);
 	spin_unlock(&regions_lock);
-	err = region_device_create(region);
-	if (err)
-		goto unlist;
 	stats_region_create(region);
 	clock_start(region);
 	*out = region;
 	return 0;
 
-unlist:
-	spin_lock(&regions_lock);
-	list_del_init(&region->list);
-	spin_unlock(&regions_lock);
+destroy_core:
 	ivy_destroy(region->core);
 destroy_inode:
 	region_inode_destroy(region);
 free_region:
-	kfree(region);
+	region_put(region);
 	return err;
 }
 
@@ -352,19 +337,16 @@ static void region_end(struct gvm_region *region)
 	frames_destroy(region);
 	xa_destroy(&region->errors);
 	xa_destroy(&region->lease_ends);
+	region_inode_destroy(region);
 	region_put(region); /* the list's */
 }
 
 static int region_leave_cluster(struct gvm_region *region)
 {
-	/* From here on its path is gone; then see whether somebody was quicker. */
-	misc_deregister(&region->misc);
-	if (atomic_read(&region->opened)) {
-		int err = region_device_create(region);
-
-		return err ?: -EBUSY;
-	}
+	if (atomic_cmpxchg(&region->opened, 0, REGION_CLOSED))
+		return -EBUSY;
 	evict_all(region, PART_MS);
+	misc_deregister(&region->misc);
 	region_end(region);
 	nr_regions--;
 	return 0;
@@ -405,17 +387,26 @@ int regions_part(void)
 	return 0;
 }
 
+bool region_opened_get(struct gvm_region *region)
+{
+	if (atomic_inc_return(&region->opened) > 0)
+		return true;
+	atomic_dec(&region->opened);
+	return false;
+}
+
 int region_descriptor(struct gvm_region *region, unsigned int open_flags)
 {
 	struct file *file;
 	int fd;
 
-	if (READ_ONCE(region->leaving))
+	if (!region_opened_get(region))
 		return -ENOENT;
 	fd = get_unused_fd_flags(open_flags);
-	if (fd < 0)
+	if (fd < 0) {
+		atomic_dec(&region->opened);
 		return fd;
-	atomic_inc(&region->opened);
+	}
 	kref_get(&region->ref);
 	file = region_inode_open(region, 0);
 	if (IS_ERR(file)) {

@@ -37,6 +37,7 @@ struct gvm_cluster;
 struct gvm_peer;
 
 #define REGION_SPARES 4
+#define REGION_CLOSED (INT_MIN / 2)
 #define BATCH_PEERS 8
 #define BATCH_REVOCATIONS 8
 
@@ -57,7 +58,8 @@ struct gvm_region {
 	struct inode *inode;
 	struct miscdevice misc; /* /dev/gvm/NAME */
 	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];
-	atomic_t opened; /* files; a region that somebody has open is not left */
+	/* Files, or REGION_CLOSED: a region that somebody has open is not left, one that is left not opened. */
+	atomic_t opened;
 
 	spinlock_t lock;
 	struct ivy *core; /* under lock, as all of this: */
@@ -102,6 +104,8 @@ int region_part(const char *name);
 /* All of them; -EBUSY if one is open, and then none is left. */
 int regions_part(void);
 
+/* One more file of it, unless it is being left; atomic_dec() takes that back. */
+bool region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int region_descriptor(struct gvm_region *region, unsigned int open_flags);
 

@@ -10,7 +10,7 @@
  * What is left then is references without a mapping: the kernel itself, or a device, still reads or
  * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation waits,
  * without the page's lock, by trying again. Others' faults on the page wait as long; so a long-term
- * pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins of such a mapping.
+ * pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for writing.
  * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any more,
  * nothing that is written to it is seen by anybody, and a warning says so.
  */
@@ -73,24 +73,52 @@ static int mappings(const struct page *frame)
 	return atomic_read(&frame->_mapcount) + 1;
 }
 
-/* References beyond the mappings' that somebody has after they went. */
-static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
-			   enum ivy_right *right)
+/*
+ * Takes it upon itself to revoke the page, if that is still to be done: from then on nobody else tells
+ * the core, so that the page cannot have been granted and be revoked again meanwhile. Under the page's
+ * lock.
+ */
+static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame,
+			 enum ivy_right *right)
 {
-	int pins;
+	bool claimed;
 
-	lock_page(frame);
-	*right = frame_right(region, page, frame);
-	if (*right == IVY_I)
-		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
-	else if (*right == IVY_S)
-		folio_mkclean(page_folio(frame));
-	pins = page_ref_count(frame) - mappings(frame) - OWN_REFERENCES - 1;
-	unlock_page(frame);
-	return pins;
+	spin_lock(&region->lock);
+	claimed = frame_page(region, page) == frame &&
+		  xa_get_mark(&region->frames, page, FRAME_REVOKE);
+	if (claimed) {
+		xa_clear_mark(&region->frames, page, FRAME_REVOKE);
+		*right = ivy_slot_right(frame_slot(region, page));
+	}
+	spin_unlock(&region->lock);
+	return claimed;
 }
 
-/* Tells the core, unless another did, or what was done is not enough any more. */
+static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *frame)
+{
+	spin_lock(&region->lock);
+	if (frame_page(region, page) == frame)
+		xa_set_mark(&region->frames, page, FRAME_REVOKE);
+	spin_unlock(&region->lock);
+}
+
+/* References beyond the mappings' that somebody has after they went. Under the page's lock. */
+static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
+			   enum ivy_right right)
+{
+	int references;
+
+	if (right == IVY_I)
+		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
+	else if (right == IVY_S)
+		folio_mkclean(page_folio(frame));
+	/* First the references: a mapping that goes in between makes too many of them, never too few. */
+	references = page_ref_count(frame);
+	smp_rmb();
+	return references - mappings(frame) - OWN_REFERENCES - 1;
+}
+
+/* Tells the core, unless what was done is not enough any more: then it is done once more. */
 static void revoke_end(struct gvm_region *region, u64 page, enum ivy_right done, bool fenced)
 {
 	struct gvm_batch batch;
@@ -98,14 +126,18 @@ static void revoke_end(struct gvm_region *region, u64 page, enum ivy_right done,
 
 	region_enter(region, &batch);
 	slot = frame_slot(region, page);
-	if (!region->leaving && slot && xa_get_mark(&region->frames, page, FRAME_REVOKE) &&
-	    ivy_slot_right(slot) >= done) {
-		xa_clear_mark(&region->frames, page, FRAME_REVOKE);
-		xa_erase(&region->lease_ends, page);
-		if (fenced)
-			region->stats.fenced_pins++;
-		ivy_revoked(region->core, page);
+	if (region->leaving || !slot || xa_get_mark(&region->frames, page, FRAME_REVOKE))
+		goto leave; /* marked: a lower right was asked for meanwhile, and is on its way */
+	if (ivy_slot_right(slot) < done) {
+		xa_set_mark(&region->frames, page, FRAME_REVOKE);
+		revoke_later(region);
+		goto leave;
 	}
+	xa_erase(&region->lease_ends, page);
+	if (fenced)
+		region->stats.fenced_pins++;
+	ivy_revoked(region->core, page);
+leave:
 	region_leave(region, &batch);
 }
 
@@ -116,28 +148,53 @@ static bool lease_ended(struct gvm_region *region, u64 page)
 	return end_ms && region_now_ms() >= xa_to_value(end_ms);
 }
 
+/* The right that the page has now in the hardware; false: nothing was to be done. */
+static bool revoke_locked(struct gvm_region *region, u64 page, struct page *frame,
+			  enum ivy_right *right, int *pins)
+{
+	int i;
+
+	lock_page(frame);
+	if (!revoke_claim(region, page, frame, right)) {
+		unlock_page(frame);
+		return false;
+	}
+	*pins = revoke_mappings(region, page, frame, *right);
+	unlock_page(frame);
+	for (i = 1; *pins > 0 && i < TRIES; i++) {
+		lock_page(frame);
+		*pins = revoke_mappings(region, page, frame, *right);
+		unlock_page(frame);
+	}
+	return true;
+}
+
 /* Whether it is done, or not to be done any more. */
 static bool revoke_try(struct gvm_region *region, u64 page)
 {
 	enum ivy_right right = IVY_I;
 	struct page *frame;
 	bool fenced;
-	int pins = 1, i;
+	int pins;
 
 	frame = frame_get(region, page);
 	if (!frame)
 		return true;
-	for (i = 0; pins > 0 && i < TRIES; i++)
-		pins = revoke_mappings(region, page, frame, &right);
-	put_page(frame);
+	if (!revoke_locked(region, page, frame, &right, &pins)) {
+		put_page(frame);
+		return true;
+	}
 	trace_gvm_revoke(region->tag, page, right, pins);
 	fenced = pins > 0 && right == IVY_I && lease_ended(region, page);
-	if (pins > 0 && !fenced)
-		return false;
 	if (fenced)
 		gvm_warn("%s: page %llu is pinned beyond this node's lease\n", region->name, page);
-	revoke_end(region, page, right, fenced);
-	return true;
+	if (pins > 0 && !fenced)
+		revoke_unclaim(region, page, frame);
+	else
+		revoke_end(region, page, right, fenced);
+	/* Not before: the reference keeps revoke_begin() from finding that nothing is to be done. */
+	put_page(frame);
+	return pins <= 0 || fenced;
 }
 
 void revoke_page(struct gvm_region *region, u64 page)

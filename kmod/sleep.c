@@ -3,8 +3,12 @@
 #include <linux/hash.h>
 #include <linux/sched/signal.h>
 
+#include "cluster.h"
+#include "log.h"
 #include "region.h"
 #include "sleep.h"
+
+#define SAY_S 10u /* after which a wait is told of */
 
 static struct gvm_waiters *waiters_of(struct gvm_region *region, u64 page)
 {
@@ -64,18 +68,34 @@ bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun
 	return false;
 }
 
+/* So that whoever looks for the reason of a standstill finds it. */
+static void say_wait(struct gvm_region *region, u64 page)
+{
+	const struct gvm_cluster *cluster = region->cluster;
+
+	gvm_warn("%s: %s (%d) has waited %u s for page %llu, whose home is node %u\n", region->name,
+		 current->comm, current->pid, SAY_S, page,
+		 cluster->homes[page % cluster->nr_homes]);
+}
+
 void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
 		   long timeout)
 {
 	struct gvm_waiters *waiters = waiters_of(region, sleeper->page);
 	u64 begun_ns = ktime_get_boottime_ns();
+	long say = SAY_S * HZ, slice;
 	DEFINE_WAIT(wait);
 
 	for (;;) {
 		prepare_to_wait(&waiters->queue, &wait, state);
 		if (READ_ONCE(sleeper->woken) || !timeout || signal_pending_state(state, current))
 			break;
-		timeout = schedule_timeout(timeout);
+		slice = min(timeout, say);
+		timeout -= slice - schedule_timeout(slice);
+		if (slice == say && ktime_get_boottime_ns() - begun_ns >= SAY_S * NSEC_PER_SEC) {
+			say_wait(region, sleeper->page);
+			say = MAX_SCHEDULE_TIMEOUT; /* once is enough */
+		}
 	}
 	finish_wait(&waiters->queue, &wait);
 	spin_lock(&region->lock);

@@ -202,7 +202,7 @@ class Cluster:
     def close(self, nodes=None):
         """Unloads the module in the guests that are left, and switches these off: they must be well."""
         nodes = self.nodes if nodes is None else nodes
-        self.everywhere("rmmod giantvm_kvm", nodes=nodes)
+        self.everywhere("gvm dsm down && rmmod giantvm_kvm", nodes=nodes)
         for node in nodes:
             complaints = node.run("dmesg | grep -E 'BUG|WARN|Oops' || true")
             expect(not complaints, "node %d's kernel complains:\n%s", node.id, complaints)

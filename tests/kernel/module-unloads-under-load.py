@@ -22,7 +22,7 @@ def test(l):
         for page in range(8, 16):
             two.run(ram + "add %d 0" % page)
         two.run(own + "fill 80 4 %d" % number)
-        two.run("rmmod giantvm_kvm")
+        two.run("gvm dsm down && rmmod giantvm_kvm")
         cluster.load(two)
         two.run("gvm dsm join ram && gvm dsm join own")
         two.run(own + "check 80 4 %d" % number)
