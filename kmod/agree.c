@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What nodes tell each other about regions: see agree.h. */
 #include <linux/bitmap.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "agree.h"
@@ -10,9 +11,12 @@
 #include "peer.h"
 #include "region.h"
 
+#define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
 #define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
 
-/* An offer on its way to be joined, which takes a mutex that a connection's work must not wait for. */
+/*
+ * An offer on its way to be joined, which takes a mutex that a connection's work must not wait for.
+ */
 struct offer {
 	struct work_struct work;
 	struct region_frame frame;
@@ -85,7 +89,8 @@ static bool agreement_ends(struct agreement *agreement)
 	bool ends;
 
 	spin_lock(&agreements_lock);
-	ends = agreement->over || !agreement->nr_silent || agreement->differs || agreement->refused ||
+	ends = agreement->over || !agreement->nr_silent || agreement->differs ||
+	       agreement->refused ||
 	       (agreement->question.word == REGION_ASK && agreement->pages);
 	spin_unlock(&agreements_lock);
 	return ends;
@@ -186,22 +191,52 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 	frame_send(peer, &answer);
 }
 
+static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
+{
+	return div_u64(pages, cluster->nr_homes) / LEAF_PAGES * sizeof(void *);
+}
+
+static void directory_add(struct gvm_region *region, void *bytes)
+{
+	*(u64 *)bytes += directory_bytes(region->cluster, region->pages);
+}
+
+/* Other nodes' wishes may not take more than a part of this host's memory before a page is used. */
+static bool offer_fits(const struct gvm_cluster *cluster, const struct region_frame *offer,
+		       u16 from)
+{
+	u64 bytes = directory_bytes(cluster, offer->pages);
+
+	regions_visit(directory_add, &bytes);
+	if (bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2)
+		return true;
+	gvm_warn("%s of node %u is not joined: its directory does not fit into a quarter of the memory\n",
+		 offer->name, from);
+	return false;
+}
+
+static void offer_join(struct gvm_cluster *cluster, const struct giantvm_region *wish, u16 from)
+{
+	struct gvm_region *region;
+	int err = region_join(cluster, wish, &region);
+
+	if (!err)
+		region_put(region);
+	else if (err != -EEXIST)
+		gvm_warn("%s of node %u is not joined: error %d\n", wish->name, from, err);
+}
+
 static void offer_take(struct work_struct *work)
 {
 	struct offer *offer = container_of(work, struct offer, work);
 	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
 	struct gvm_cluster *cluster = cluster_lock();
 	struct gvm_peer *peer = cluster ? cluster_peer(cluster, offer->from) : NULL;
-	struct gvm_region *region;
-	int err;
 
 	if (peer) {
 		strscpy(wish.name, offer->frame.name, sizeof(wish.name));
-		err = region_join(cluster, &wish, &region);
-		if (!err)
-			region_put(region);
-		else if (err != -EEXIST)
-			gvm_warn("%s of node %u is not joined: error %d\n", wish.name, peer->id, err);
+		if (offer_fits(cluster, &offer->frame, peer->id))
+			offer_join(cluster, &wish, peer->id);
 		answer_send(peer, &offer->frame, region_pages(wish.name));
 	}
 	cluster_unlock();
@@ -215,7 +250,7 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	struct offer *offer;
 
 	if (pages || !cluster_is_home(peer->cluster, peer->cluster->id) ||
-	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT) {
+	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name)) {
 		answer_send(peer, frame, pages);
 		return;
 	}

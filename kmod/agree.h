@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * That all nodes mean the same by a region's name. Who joins a region offers it to every home: one that
- * has not joined it does so, and all answer with the size that it has there. Offers go out again
- * whenever a connection is made, so that a home which was away, or began anew, has the region, too.
+ * That all nodes mean the same by a region's name. Who joins a region offers it to every home: one
+ * that has not joined it does so, and all answer with the size that it has there. Offers go out
+ * again whenever a connection is made, so that a home which was away, or began anew, has the
+ * region, too.
  *
  * A question is asked in steps, so that its answers are waited for without the device's mutex:
  * agree_begin(), then agree_send() and agree_wait() in turns, then agree_end().
@@ -21,7 +22,8 @@ struct gvm_peer;
 struct gvm_region;
 
 struct agreement {
-	struct list_head list; /* of the questions that wait for answers; under their lock, as all below */
+	/* of the questions that wait for answers; under their lock, as all below */
+	struct list_head list;
 	struct region_frame question;
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
@@ -32,7 +34,10 @@ struct agreement {
 	wait_queue_head_t answered;
 };
 
-/* Asks about a region, or offers it with that many pages. Under the device's mutex, as agree_send(). */
+/*
+ * Asks about a region, or offers it with that many pages. Under the device's mutex, as
+ * agree_send().
+ */
 int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 		enum region_word word, const char *name, u64 pages);
 /* Asks those that have not answered. */

@@ -15,4 +15,7 @@ void auth_destroy(struct auth *auth);
 int auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
 	       const u8 *hello_accepting, u8 *proof);
 
+/* Whether both are made of one key: 0 or an errno. */
+int auth_compare(struct auth *a, struct auth *b, bool *same);
+
 #endif

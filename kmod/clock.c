@@ -8,6 +8,7 @@
 #include "cluster.h"
 #include "compat.h"
 #include "frames.h"
+#include "log.h"
 #include "region.h"
 
 static unsigned int hold_us = 200;
@@ -28,9 +29,10 @@ MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is as
 #define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for one that was woken and gets no CPU */
 
 /*
- * A page was granted so that whoever waits for it gets to use it. On a busy CPU that can take longer
- * than the hold: taken away before, the page would go round between nodes of which none makes
- * progress. So a hold goes on while somebody was woken and has not run, and for as long again after.
+ * A page was granted so that whoever waits for it gets to use it. On a busy CPU that can take
+ * longer than the hold: taken away before, the page would go round between nodes of which none
+ * makes progress. So a hold goes on while somebody was woken and has not run, and for as long again
+ * after.
  */
 struct hold {
 	struct list_head list;
@@ -38,9 +40,14 @@ struct hold {
 	u64 begun_ns, end_ns;
 };
 
+unsigned int clock_lease_ms(void)
+{
+	return clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX);
+}
+
 static u64 lease_ns(void)
 {
-	return (u64)clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX) * NSEC_PER_MSEC;
+	return (u64)clock_lease_ms() * NSEC_PER_MSEC;
 }
 
 static u64 retry_ns(void)
@@ -59,7 +66,9 @@ void clock_params(struct ivy_params *params)
 	params->hold_ns = (u64)hold_us * NSEC_PER_USEC;
 	params->lease_ns = lease_ns();
 	params->retry_ns = retry_ns();
-	/* In units of 4 us since 1970, as ivy.h suggests: no start of this node repeats a number. */
+	/*
+	 * In units of 4 us since 1970, as ivy.h suggests: no start of this node repeats a number.
+	 */
 	params->start = div_u64(ktime_get_real_ns(), 4 * NSEC_PER_USEC) & IVY_TXN_MAX;
 }
 
@@ -144,17 +153,37 @@ static void hold_work_run(struct work_struct *work)
 	} while (hold);
 }
 
+/* Ends of leases, and what else of the core's counts an operator should know of. */
+static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
+{
+	struct ivy_stats *told = &region->told;
+
+	if (now->lease_expiries != told->lease_expiries)
+		gvm_warn("%s: a lease ended, since a home was out of reach or took this node for lost: %llu pages were given up\n",
+			 region->name, now->given_up - told->given_up);
+	if (now->lost_nodes != told->lost_nodes)
+		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: what only they had is lost\n",
+			 region->name, now->lost_nodes - told->lost_nodes, clock_lease_ms());
+	if (now->renumbered != told->renumbered)
+		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",
+			 region->name);
+	*told = *now;
+}
+
 static void tick_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, tick_work);
 	struct gvm_batch batch;
+	struct ivy_stats stats;
 	struct page *frame;
 	unsigned long page;
 
 	region_enter(region, &batch);
 	if (!region->leaving)
 		ivy_tick(region->core);
+	stats = *ivy_stats(region->core);
 	region_leave(region, &batch);
+	tick_tell(region, &stats);
 
 	xa_for_each_marked(&region->frames, page, frame, FRAME_HOLD) {
 		region_enter(region, &batch);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A region's time: the core's ticks, and the ends of minimum holds. Timers in hardware time that goes on
- * in suspend wake works; so a host that stood still finds out, before most else runs on it, that its
- * leases have ended.
+ * A region's time: the core's ticks, and the ends of minimum holds. Timers in hardware time that
+ * goes on in suspend wake works; so a host that stood still finds out, before most else runs on it,
+ * that its leases have ended.
  */
 #ifndef GVM_CLOCK_H
 #define GVM_CLOCK_H
@@ -14,6 +14,8 @@ struct ivy_params;
 
 /* From the module's parameters. */
 void clock_params(struct ivy_params *params);
+/* What every node must have the same of. */
+unsigned int clock_lease_ms(void);
 
 void clock_init(struct gvm_region *region);
 void clock_start(struct gvm_region *region);

@@ -13,6 +13,7 @@
 #include <net/sock.h>
 
 #include "auth.h"
+#include "clock.h"
 #include "cluster.h"
 #include "link.h"
 #include "log.h"
@@ -57,10 +58,13 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 	return 0;
 }
 
-/* The same on every host that has the same list, in whatever order. */
+/*
+ * The same on every host that has the same list, in whatever order, and the same lease: with a
+ * longer one a node would write to what its home has given to another.
+ */
 static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
 {
-	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI);
+	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)clock_lease_ms() << 32);
 }
 
 static int homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
@@ -105,11 +109,13 @@ static void peers_destroy(struct gvm_cluster *cluster)
 	kvfree(cluster->peers);
 }
 
-static int key_set(struct gvm_cluster *cluster, const struct giantvm_up *up)
+/* NULL: no key. */
+static int key_copy(const struct giantvm_up *up, struct auth **out)
 {
 	u8 *key;
 	int err;
 
+	*out = NULL;
 	if (!up->key_bytes)
 		return 0;
 	if (up->key_bytes > GIANTVM_KEY_BYTES_MAX)
@@ -117,8 +123,23 @@ static int key_set(struct gvm_cluster *cluster, const struct giantvm_up *up)
 	key = memdup_user(u64_to_user_ptr(up->key), up->key_bytes);
 	if (IS_ERR(key))
 		return PTR_ERR(key);
-	err = auth_create(key, up->key_bytes, &cluster->auth);
+	err = auth_create(key, up->key_bytes, out);
 	kfree_sensitive(key);
+	return err;
+}
+
+static int key_compare(struct auth *own, const struct giantvm_up *up, bool *same)
+{
+	struct auth *auth;
+	int err = key_copy(up, &auth);
+
+	if (err)
+		return err;
+	if (own && auth)
+		err = auth_compare(own, auth, same);
+	else
+		*same = own == auth;
+	auth_destroy(auth);
 	return err;
 }
 
@@ -144,6 +165,7 @@ static void cluster_accept(struct work_struct *work)
 		socket->sk->sk_user_data = NULL; /* inherited */
 		write_unlock_bh(&socket->sk->sk_callback_lock);
 		link_accept(cluster, socket);
+		link_bound_unproven(cluster);
 	}
 }
 
@@ -220,13 +242,15 @@ int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 	cluster->nr_nodes = up->nr_nodes;
 	err = homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
-	      key_set(cluster, up) ?:
+	      key_copy(up, &cluster->auth) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		cluster_destroy(cluster);
 		return err;
 	}
 	gvm_info("node %u of %u, %u of them homes\n", cluster->id, up->nr_nodes, cluster->nr_homes);
+	if (!cluster->auth)
+		gvm_warn("there is no key: whoever reaches this node's port may say that it is another node\n");
 	*out = cluster;
 	return 0;
 }
@@ -238,10 +262,10 @@ int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up,
 
 	if (err)
 		return err;
-	*same = cluster->id == up->id && !!cluster->auth == !!up->key_bytes &&
+	*same = cluster->id == up->id &&
 		cluster->nodes_digest == nodes_digest(nodes, up->nr_nodes);
 	kvfree(nodes);
-	return 0;
+	return *same ? key_compare(cluster->auth, up, same) : 0;
 }
 
 /* Some link that is not closed, with a reference. */
@@ -277,6 +301,7 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	wait_event_cmd(cluster->links_gone, !cluster->nr_links, spin_unlock(&cluster->links_lock),
 		       spin_lock(&cluster->links_lock));
 	spin_unlock(&cluster->links_lock);
+	links_exit();
 	peers_destroy(cluster);
 	auth_destroy(cluster->auth);
 	kfree(cluster->homes);

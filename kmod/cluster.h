@@ -30,7 +30,7 @@ struct gvm_cluster {
 	struct giantvm_node *list; /* the user's, by id: [nr_nodes] */
 	u16 nr_homes;
 	u16 *homes; /* ids with the role mem, ascending */
-	u64 nodes_digest;
+	u64 nodes_digest; /* and of what else all nodes must have the same */
 	struct auth *auth; /* NULL: no key */
 	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
 
@@ -40,6 +40,7 @@ struct gvm_cluster {
 
 	spinlock_t links_lock;
 	struct list_head links; /* every connection, under links_lock */
+	unsigned int nr_unproven; /* of these: incoming ones that are not up; under links_lock */
 	unsigned int nr_links; /* these, and those that are not yet freed; under links_lock */
 	bool closing; /* no new ones; under links_lock */
 	wait_queue_head_t links_gone;
@@ -54,7 +55,9 @@ extern struct workqueue_struct *gvm_workqueue;
 int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out);
 /* Whether `up` would make the same cluster as this. */
 int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
-/* Ends every connection, and waits until nothing of the network is left. Regions are gone before. */
+/*
+ * Ends every connection, and waits until nothing of the network is left. Regions are gone before.
+ */
 void cluster_destroy(struct gvm_cluster *cluster);
 
 bool cluster_is_home(const struct gvm_cluster *cluster, u16 id);

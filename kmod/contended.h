@@ -2,9 +2,9 @@
 /*
  * Which pages are taken away from each other most often: where a shared guest loses its time.
  *
- * A table of a fixed size that keeps the heaviest of any number of pages ("space-saving": a page that
- * is not in it takes the place of the lightest, and inherits its count as a possible excess). So a
- * count is right to within `excess`, and no page costs memory for being counted.
+ * A table of a fixed size that keeps the heaviest of any number of pages ("space-saving": a page
+ * that is not in it takes the place of the lightest, and inherits its count as a possible excess).
+ * So a count is right to within `excess`, and no page costs memory for being counted.
  */
 #ifndef GVM_CONTENDED_H
 #define GVM_CONTENDED_H

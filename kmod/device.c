@@ -66,9 +66,9 @@ static long device_up(void __user *argument)
 	return same ? 0 : -EBUSY;
 }
 
-static long device_down(void)
+static long device_down(bool forced)
 {
-	int err = regions_part();
+	int err = regions_part(forced);
 
 	if (err)
 		return err;
@@ -265,7 +265,7 @@ static long device_call(unsigned int command, void __user *argument)
 	case GIANTVM_UP:
 		return device_up(argument);
 	case GIANTVM_DOWN:
-		return device_down();
+		return (unsigned long)argument & ~1ul ? -EINVAL : device_down(argument);
 	case GIANTVM_JOIN:
 		return device_join(argument);
 	case GIANTVM_LEAVE:

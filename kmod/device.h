@@ -9,8 +9,8 @@ int device_init(void);
 void device_exit(void);
 
 /*
- * The mutex under which regions come and go, and the cluster, which stays as it is while it is held;
- * NULL: this node is not up.
+ * The mutex under which regions come and go, and the cluster, which stays as it is while it is
+ * held; NULL: this node is not up.
  */
 struct gvm_cluster *cluster_lock(void);
 void cluster_unlock(void);

@@ -64,7 +64,10 @@ static void env_complete(void *context, u64 page, int err)
 	sleepers_wake(context, page, err);
 }
 
-/* What the core has for good may be large; it is got while the region is made, and nothing is locked. */
+/*
+ * What the core has for good may be large; it is got while the region is made, and nothing is
+ * locked.
+ */
 static void *env_alloc(void *context, size_t bytes)
 {
 	struct gvm_region *region = context;

@@ -2,16 +2,18 @@
 /*
  * Eviction: see evict.h.
  *
- * The kernel's reclaim only counts and asks; a work evicts, since that sends messages and takes page
- * locks. It goes round the resident pages like the hand of a clock. A page that it comes to is unmapped
- * and marked (PG_checked, which is the owner's to use); a fault on it takes the mark away. One that
- * still has its mark when the hand comes again has not been used for a whole round, and goes. So what
- * was just granted, and is not mapped yet, does not go before what nobody has touched for long.
+ * The kernel's reclaim only counts and asks; a work evicts, since that sends messages and takes
+ * page locks. It goes round the resident pages like the hand of a clock. A page that it comes to is
+ * unmapped and marked (PG_checked, which is the owner's to use); a fault on it takes the mark away.
+ * One that still has its mark when the hand comes again has not been used for a whole round, and
+ * goes. So what was just granted, and is not mapped yet, does not go before what nobody has touched
+ * for long.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 
 #include "cluster.h"
@@ -26,8 +28,10 @@ module_param(cache_mb, uint, 0644);
 MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0 (the default): as much as there is memory");
 
 #define EVICT_AT_ONCE 32 /* pages for one holding of the lock */
-#define EVICT_AHEAD_SHIFT 6 /* goes below the limit by this part of it, so as not to run for each page */
-#define EVICT_POLL_MS 20
+#define EVICT_AHEAD_SHIFT 6 /* goes below the limit by this part of it, not to run for each page */
+#define EVICT_POLL_US 1000
+#define EVICT_PATIENCE (1 * HZ) /* with homes that take nothing, before others get their room */
+#define EVICT_STALLED (10 * HZ) /* for so long no page went: then nothing is waited for any more */
 
 static struct shrinker *shrinker;
 
@@ -63,8 +67,70 @@ static void page_rest(struct gvm_region *region, u64 page)
 }
 
 /*
- * Moves the hand on by some pages: those that rest go, up to `wanted`; the others rest from now on, or
- * go too if they `all` are to. How many went or are on their way; *at is region->pages at the end.
+ * Whether there is room for more on their way. A page that is not here any more, or has its rights
+ * again, is not on its way. Those that their homes do not take give up their room, so that they do
+ * not keep other homes from theirs; the core goes on with them all the same.
+ */
+static bool evict_room(struct gvm_region *region)
+{
+	struct evictions *evictions = &region->evictions;
+	struct ivy_slot *slot;
+	unsigned int i, nr = 0;
+
+	lockdep_assert_held(&region->lock);
+	for (i = 0; i < evictions->nr_going; i++) {
+		slot = frame_slot(region, evictions->going[i]);
+		if (slot && ivy_slot_right(slot) == IVY_I)
+			evictions->going[nr++] = evictions->going[i];
+	}
+	if (nr < evictions->nr_going) {
+		evictions->moved = jiffies;
+		evictions->patient = jiffies;
+	} else if (nr == EVICT_GOING_MAX &&
+		   time_after(jiffies, evictions->patient + EVICT_PATIENCE)) {
+		evictions->patient = jiffies;
+		nr = 0;
+	}
+	evictions->nr_going = nr;
+	return nr < EVICT_GOING_MAX;
+}
+
+/* Until there is: not for longer than patience lasts. */
+static void evict_wait(struct gvm_region *region)
+{
+	struct gvm_batch batch;
+	bool room;
+
+	for (;;) {
+		region_enter(region, &batch);
+		room = evict_room(region) || region->leaving;
+		region_leave(region, &batch);
+		if (room)
+			break;
+		usleep_range(EVICT_POLL_US, 2 * EVICT_POLL_US);
+	}
+	cond_resched();
+}
+
+static bool evict_page(struct gvm_region *region, u64 page)
+{
+	struct evictions *evictions = &region->evictions;
+	int gone = ivy_evict(region->core, page);
+
+	if (gone < 0)
+		return false;
+	evictions->patient = jiffies;
+	if (gone)
+		evictions->moved = jiffies;
+	else
+		evictions->going[evictions->nr_going++] = page;
+	return true;
+}
+
+/*
+ * Moves the hand on by some pages: those that rest go, up to `wanted` and as long as there is room;
+ * the others rest from now on, or go too if they `all` are to. How many went or are on their way;
+ * *at is region->pages at the end.
  */
 static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all)
 {
@@ -78,10 +144,11 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	region_enter(region, &batch);
 	if (!region->leaving)
 		frame = xa_find(&region->frames, &page, ULONG_MAX, XA_PRESENT);
-	while (frame && going < wanted && looked++ < EVICT_AT_ONCE) {
+	while (frame && going < wanted && region->evictions.nr_going < EVICT_GOING_MAX &&
+	       looked++ < EVICT_AT_ONCE) {
 		if (!all && !PageChecked(frame))
 			resting[nr_resting++] = page;
-		else if (ivy_evict(region->core, page) >= 0)
+		else if (evict_page(region, page))
 			going++;
 		frame = xa_find_after(&region->frames, &page, ULONG_MAX, XA_PRESENT);
 	}
@@ -109,43 +176,57 @@ void evict_work_run(struct work_struct *work)
 	long steps = 2 * atomic_long_read(&region->resident) / EVICT_AT_ONCE + 2;
 	long wanted = evict_wanted(region);
 
-	while (wanted > 0 && steps-- > 0) {
+	while (wanted > 0 && steps-- > 0 && !READ_ONCE(region->leaving)) {
+		evict_wait(region);
 		wanted -= evict_some(region, &region->evict_hand, wanted, false);
 		if (region->evict_hand >= region->pages)
 			region->evict_hand = 0;
-		cond_resched();
 	}
 }
 
-/* Pages that are not this node's to keep: they leave when their home has said that it has them. */
-static bool evict_left(struct gvm_region *region)
+unsigned long evict_left(struct gvm_region *region)
 {
-	unsigned long page;
+	unsigned long page, left = 0;
 	struct page *frame;
-	bool left = false;
 
-	rcu_read_lock();
 	xa_for_each(&region->frames, page, frame) {
-		left = ivy_home(region->core, page) != region->cluster->id;
-		if (left)
-			break;
+		left += ivy_home(region->core, page) != region->cluster->id;
+		cond_resched();
 	}
-	rcu_read_unlock();
 	return left;
 }
 
-void evict_all(struct gvm_region *region, unsigned int timeout_ms)
+static u64 lease_expiries(struct gvm_region *region)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(timeout_ms);
-	u64 at;
+	struct gvm_batch batch;
+	u64 expiries;
 
-	while (evict_left(region) && time_before(jiffies, end)) {
-		for (at = 0; at < region->pages; cond_resched())
+	region_enter(region, &batch);
+	expiries = ivy_stats(region->core)->lease_expiries;
+	region_leave(region, &batch);
+	return expiries;
+}
+
+int evict_all(struct gvm_region *region, bool killable)
+{
+	u64 expiries = lease_expiries(region), at;
+	unsigned long left, before = 0;
+
+	while ((left = evict_left(region))) {
+		if (left != before)
+			WRITE_ONCE(region->evictions.moved, jiffies);
+		before = left;
+		for (at = 0; at < region->pages;) {
+			if (killable && fatal_signal_pending(current))
+				return -EINTR;
+			if (time_after(jiffies, READ_ONCE(region->evictions.moved) + EVICT_STALLED))
+				return -ETIMEDOUT;
+			evict_wait(region);
 			evict_some(region, &at, LONG_MAX, true);
-		msleep(EVICT_POLL_MS); /* for the homes' answers */
+		}
+		usleep_range(EVICT_POLL_US, 2 * EVICT_POLL_US); /* for the homes' answers */
 	}
-	if (evict_left(region))
-		gvm_warn("%s: left with pages that their homes have not taken\n", region->name);
+	return lease_expiries(region) == expiries ? 0 : -EIO;
 }
 
 static void region_count(struct gvm_region *region, void *pages)

@@ -2,15 +2,15 @@
 /*
  * Faults on a region's mappings.
  *
- * ->fault asks the core for the right, waits for it without holding the lock that the kernel took for
- * the fault wherever it may let go of that, and returns the page locked: the kernel maps it before
- * the page is unlocked, and so before any later revocation.
+ * ->fault asks the core for the right, waits for it without holding the lock that the kernel took
+ * for the fault wherever it may let go of that, and returns the page locked: the kernel maps it
+ * before the page is unlocked, and so before any later revocation.
  *
- * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it drop
- * the lock, and the kernel's reference to the page would look like a pin. Without the right it takes
- * the mapping away, so that the access faults again where ->fault can wait. What reads before it writes
- * may come back as a read, which is granted at once, and would go round and round: so the page is
- * marked, and the next fault on it waits for the right to write whatever it is.
+ * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it
+ * drop the lock, and the kernel's reference to the page would look like a pin. Without the right it
+ * takes the mapping away, so that the access faults again where ->fault can wait. What reads before
+ * it writes may come back as a read, which is granted at once, and would go round and round: so the
+ * page is marked, and the next fault on it waits for the right to write whatever it is.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -53,12 +53,12 @@ static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgra
 
 static void fault_count(struct gvm_region *region, bool write)
 {
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	if (write)
 		region->stats.write_faults++;
 	else
 		region->stats.read_faults++;
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 }
 
 /*

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc; to be
- * mapped shared, to be read by those who look into a guest, and to have holes punched into it (a
+ * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc; to
+ * be mapped shared, to be read by those who look into a guest, and to have holes punched into it (a
  * balloon's pages, freed on every node).
  */
 #include <linux/fs.h>

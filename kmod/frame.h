@@ -6,7 +6,7 @@
  *	0	2	bytes of the body
  *	2	1	kind
  *	3	1	0
- *	4	4	MESSAGE: tag of the region; else 0
+ *	4	4	MESSAGE: tag of the region, a digest of its name and size; else 0
  *
  * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
@@ -16,7 +16,7 @@
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
- *	16	8	digest of the list of nodes
+ *	16	8	digest of what all nodes have the same: the list of nodes, and lease_ms
  *	24	16	random
  *
  * REGION is a question about a region, an offer of one, or the answer (agree.h):
@@ -24,7 +24,7 @@
  *	0	1	what: enum region_word
  *	1	3	0
  *	4	4	number of the question, repeated by the answer; 0: it does not matter
- *	8	8	OFFER: pages that it has at the sender; ANSWER: pages that it has; 0: it is not here
+ *	8	8	OFFER: pages that it has at the sender; ANSWER: that it has; 0: not here
  *	16	32	its name, filled up with zeros; the last byte is one
  *
  * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the

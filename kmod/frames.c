@@ -74,7 +74,9 @@ static void frame_free(struct gvm_region *region, struct page *frame)
 {
 	struct ivy_slot *slot = (struct ivy_slot *)page_private(frame);
 
-	/* Whoever still has a reference, to send it or as a pin, has memory that is nobody's page. */
+	/*
+	 * Whoever still has a reference, to send it or as a pin, has memory that is nobody's page.
+	 */
 	set_page_private(frame, 0);
 	frame->mapping = NULL;
 	put_page(frame);
@@ -98,7 +100,9 @@ struct page *frame_get(struct gvm_region *region, u64 page)
 
 	rcu_read_lock();
 	frame = xa_load(&region->frames, page);
-	/* A freed one may have become anything: so it is looked up again once it cannot be freed. */
+	/*
+	 * A freed one may have become anything: so it is looked up again once it cannot be freed.
+	 */
 	if (frame && !get_page_unless_zero(frame))
 		frame = NULL;
 	if (frame && xa_load(&region->frames, page) != frame) {
@@ -113,10 +117,10 @@ enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct pag
 {
 	enum ivy_right right = IVY_I;
 
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	if (frame_page(region, page) == frame)
 		right = ivy_slot_right(frame_slot(region, page));
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	return right;
 }
 
@@ -142,9 +146,9 @@ void frames_destroy(struct gvm_region *region)
 	unsigned long page;
 
 	xa_for_each(&region->frames, page, frame) {
-		spin_lock(&region->lock);
+		spin_lock_bh(&region->lock);
 		frame_destroy(region, page);
-		spin_unlock(&region->lock);
+		spin_unlock_bh(&region->lock);
 		cond_resched();
 	}
 	xa_destroy(&region->frames);

@@ -2,9 +2,10 @@
 /*
  * Frames: the memory of the pages that are resident here, each with the core's slot.
  *
- * A frame is a struct page in the region's xarray, which holds one reference to it. Its `private` points
- * to the slot. `mapping` and `index` are those of the region's inode, so that the kernel finds its
- * mappings; it is on no list of the kernel's, so nothing but this module reclaims or moves it.
+ * A frame is a struct page in the region's xarray, which holds one reference to it. Its `private`
+ * points to the slot. `mapping` and `index` are those of the region's inode, so that the kernel
+ * finds its mappings; it is on no list of the kernel's, so nothing but this module reclaims or
+ * moves it.
  *
  * Marks in the xarray say what is to be done with a page, since setting one needs no memory.
  */
@@ -18,7 +19,7 @@
 
 struct gvm_region;
 
-#define FRAME_REVOKE XA_MARK_0 /* mappings exceed the slot's right; the core waits for ivy_revoked() */
+#define FRAME_REVOKE XA_MARK_0 /* mappings exceed the slot's right: ivy_revoked() is due */
 #define FRAME_HOLD XA_MARK_1 /* its minimum hold could not be noted: ends with the next tick */
 #define FRAME_UPGRADE XA_MARK_2 /* was unmapped because it is to be written: see fault.c */
 
@@ -38,8 +39,8 @@ enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct pag
 /* The frame with a reference, or NULL. Needs no lock; it may be the page's no longer. */
 struct page *frame_get(struct gvm_region *region, u64 page);
 /*
- * The frame, locked and with a reference, if it is here with that right: the right stays until it is
- * unlocked, in the sense that the revocation of what is mapped meanwhile comes after. Sleeps.
+ * The frame, locked and with a reference, if it is here with that right: the right stays until it
+ * is unlocked, in the sense that the revocation of what is mapped meanwhile comes after. Sleeps.
  */
 struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
 

@@ -11,7 +11,10 @@
 #include "log.h"
 #include "peer.h"
 
-/* Of the handshake: so little that a socket which takes only a part of it is not worth a second try. */
+/*
+ * Of the handshake: so little that a socket which takes only a part of it is not worth a second
+ * try.
+ */
 static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u16 bytes)
 {
 	struct frame_head head = { .body_bytes = bytes, .kind = kind };
@@ -76,8 +79,8 @@ int handshake_hello(struct link *link, const u8 *body)
 		return -EBADMSG;
 	}
 	if (hello.nodes_digest != cluster->nodes_digest) {
-		gvm_warn("node %u has another list of nodes\n", hello.from);
-		return -EBADMSG;
+		gvm_warn("node %u has another list of nodes or another lease_ms\n", hello.from);
+		return -EACCES;
 	}
 	if (!!(hello.flags & HELLO_PROOF_NEEDED) != !!cluster->auth) {
 		gvm_warn("node %u has %s key\n", hello.from, cluster->auth ? "no" : "a");
@@ -85,8 +88,8 @@ int handshake_hello(struct link *link, const u8 *body)
 	}
 	memcpy(link->hello_received, body, HELLO_BYTES);
 	if (!link->outgoing) {
-		/* Before it has proved itself it may only make a connection of ours yield to it. */
-		if (!peer_accepts(peer))
+		/* Who has yet to prove itself makes no attempt of ours yield. */
+		if (!cluster->auth && !peer_accepts(peer))
 			return -EBUSY;
 		link->peer = peer;
 		err = handshake_begin(link);
@@ -118,7 +121,7 @@ int handshake_proof(struct link *link, const u8 *body)
 		return -EACCES;
 	}
 	if (!link->outgoing) {
-		err = send_proof(link);
+		err = peer_accepts(link->peer) ? send_proof(link) : -EBUSY;
 		if (err)
 			return err;
 	}

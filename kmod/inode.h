@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Regions' inodes, on a pseudo filesystem of their own: what gives a region a mapping that is nobody
- * else's, whichever file it was opened by.
+ * Regions' inodes, on a pseudo filesystem of their own: what gives a region a mapping that is
+ * nobody else's, whichever file it was opened by.
  */
 #ifndef GVM_INODE_H
 #define GVM_INODE_H
@@ -10,8 +10,8 @@ struct file;
 struct gvm_region;
 
 /*
- * The filesystem, from UP to DOWN. It keeps the module loaded, also beyond DOWN for as long as somebody
- * has so much as a path to one of its inodes.
+ * The filesystem, from UP to DOWN. It keeps the module loaded, also beyond DOWN for as long as
+ * somebody has so much as a path to one of its inodes.
  */
 int inodes_up(void);
 void inodes_down(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy.c - an instance of the protocol: its life, what arrives, and time.
+ * An instance of the protocol: its life, what arrives, and time.
  *
  * A message to this node itself goes into a ring, emptied at the end of each call from outside, so
  * that no function is ever entered again by its own messages. A full ring loses the message, which

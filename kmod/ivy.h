@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ivy.h - the coherence protocol of one shared memory region, as a state machine.
+ * The coherence protocol of one shared memory region, as a state machine.
  *
  * One instance is one node's part in one region. Some nodes (the `homes`) keep the directory: who
  * owns a page and who holds copies of it. Any node, a home or not, may hold pages. IVY.md is the
@@ -19,7 +19,8 @@
  * What the transport promises
  *
  * - Between two nodes messages arrive in order, whole and unaltered, for as long as a connection
- *   stands. From different nodes they may arrive in any order and after any delay.
+ *   stands. From different nodes they may arrive in any order and after any delay. LEASE, LEASED
+ *   and FENCED may overtake others, and each other.
  * - When a connection ends, any number of the last messages sent on it may be lost; and the next
  *   one may repeat any number of the last ones, in order, before it carries new ones. Nothing of
  *   an old connection arrives after the first message of the next one.
@@ -156,6 +157,8 @@ struct ivy_stats {
 	u64 read_faults, write_faults, upgrades;
 	u64 grants, invalidations, retries, evictions, discards;
 	u64 lost_pages, lost_nodes, lease_expiries;
+	u64 given_up; /* pages, at the end of a lease */
+	u64 renumbered; /* a home knew a higher number of this node: `start` was too low */
 };
 
 struct ivy;
@@ -226,6 +229,7 @@ struct ivy_dir {
 	bool busy, lost;
 	u32 bytes; /* of memory that this entry takes now */
 };
+
 bool ivy_dir_get(const struct ivy *c, u64 page, struct ivy_dir *out);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_agent.c - a node's own pages: what its users want, and taking rights away.
+ * A node's own pages: what its users want, and taking rights away.
  *
  * What others want of a page (a copy, the page, its end) is noted, and done by ivy_settle() as soon
  * as the page's rights are low enough: after the minimum hold, when no pin is on it, and when the
@@ -120,13 +120,12 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 		return;
 	if (!(op->give_flags & IVY_F_NODATA))
 		m.flags = s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE;
-	s->flags &= (u8) ~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
+	s->flags &= (u8)~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
 	s->flags |= IVY_SLOT_GIVEN;
 	op->slot_due = ivy_now(c) + c->p.retry_ns;
 	ivy_send(c, ivy_who_node(m.who), &m, NULL);
 	if (s->flags & IVY_SLOT_ZERO) {
-		/* The next owner begins with zeros: that ends the discard as well as the home
-		 * would. */
+		/* The next owner begins with zeros: as good an end of the discard as the home's */
 		op->discard = false;
 		c->env->complete(c->ctx, op->page, 0);
 	}
@@ -291,7 +290,8 @@ static void op_fail(struct ivy *c, struct ivy_op *op)
 
 static void op_resend(struct ivy *c, struct ivy_op *op)
 {
-	op->due = op->slot_due = 0;
+	op->due = 0;
+	op->slot_due = 0;
 	op_tick(c, op);
 }
 

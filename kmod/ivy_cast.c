@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_cast.c - trees of messages, so that no node talks to thousands.
+ * Trees of messages, so that no node talks to thousands.
  *
  * Down: whoever has a list of nodes to reach splits it into `fanout` parts and sends to the first
  * of each part, which does the same with the rest of it. Copies of a page reach any number of
@@ -17,9 +17,10 @@
 #include "ivy_impl.h"
 
 /* For each part, its first entry and its length. */
-#define for_each_part(at, len, n, parts)                                                           \
-	for (u32 part_ = 0, at = 0, len;                                                           \
-	     part_ < (parts) && (len = ((n)-at + (parts)-part_ - 1) / ((parts)-part_), len > 0);   \
+#define for_each_part(at, len, n, parts)                                              \
+	for (u32 part_ = 0, at = 0, parts_ = (parts), len;                            \
+	     part_ < parts_ &&                                                        \
+	     (len = ((n) - at + parts_ - part_ - 1) / (parts_ - part_), len > 0);     \
 	     at += len, part_++)
 
 static u32 parts_of(const struct ivy *c, u32 n)
@@ -58,8 +59,7 @@ static void list_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *dat
 void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
 		   const void *data)
 {
-	for_each_part(at, len, n, data_parts(n))
-	{
+	for_each_part(at, len, n, data_parts(n)) {
 		struct ivy_msg m = {.type = IVY_DATA,
 				    .flags = flags,
 				    .page = page,
@@ -113,8 +113,7 @@ static void inv_send(struct ivy *c, u64 page, u64 ver, u16 to, u32 n)
 
 void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n)
 {
-	for_each_part(at, len, n, parts_of(c, n))
-	{
+	for_each_part(at, len, n, parts_of(c, n)) {
 		u32 i;
 
 		for (i = 0; i < len; i++)
@@ -128,8 +127,7 @@ void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset
 	u32 n = set->n - (u32)ivy_set_has(set, c->p.id);
 	u16 id = 0;
 
-	for_each_part(at, len, n, parts_of(c, n))
-	{
+	for_each_part(at, len, n, parts_of(c, n)) {
 		u32 i = 0;
 
 		for (; i < len; id++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_copyset.c - a set of nodes.
+ * A set of nodes.
  *
  * Up to IVY_INLINE members are kept in place; more take a bitmap over all ids, which is given up
  * only when the set is cleared: a page that many held is likely to be held by many again before

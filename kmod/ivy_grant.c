@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_grant.c - what arrives for a node's own pages.
+ * What arrives for a node's own pages.
  *
  * A copy to read is taken only as the answer to the request under way (`who`) and only of a
  * version above the request's floor: the versions whose end this node has been told, and has
@@ -157,7 +157,7 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 		c->env->install(c->ctx, m->page, op->discard ? NULL : data);
 	}
 	if (op)
-		op->todo &= (u8) ~(IVY_TODO_PUT | IVY_TODO_DROP);
+		op->todo &= (u8)~(IVY_TODO_PUT | IVY_TODO_DROP);
 	grant_taken(c, m->page, op, s, m->ver);
 }
 

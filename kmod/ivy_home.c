@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_home.c - the directory of the pages whose home this is.
+ * The directory of the pages whose home this is.
  *
  * Reads are granted at once, any number at a time: the readers enter the copyset, and the owner (or
  * the home, for a page of zeros) is told to send them copies. A write is a transaction (ivy_txn.c)
@@ -245,9 +245,8 @@ void ivy_home_free(struct ivy *c)
 	u64 i;
 	u32 k;
 
-	while (c->txns) {
+	while (c->txns)
 		ivy_txn_unlink(c, c->txns);
-	}
 	for (i = 0; c->dir && i < c->nleaves; i++) {
 		for (k = 0; c->dir[i] && k < IVY_LEAF; k++)
 			ivy_set_clear(c, &c->dir[i][k].set);

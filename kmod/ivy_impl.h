@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ivy_impl.h - what the core's files share, and nobody else (but its tests) includes.
+ * What the core's files share, and nobody else (but its tests) includes.
  *
  *	ivy.c		an instance, the dispatch of messages, time
  *	ivy_home.c	the directory: owner and holders, reads
@@ -105,6 +105,7 @@ struct ivy_wait {
 	u64 who;
 	u64 have;
 };
+
 #define IVY_HAVE_READ (~0ull - 1) /* in `have`: it wants to read */
 
 struct ivy_txn {
@@ -230,15 +231,18 @@ static inline u64 ivy_now(const struct ivy *c)
 {
 	return c->env->now(c->ctx);
 }
+
 static inline void *ivy_alloc(struct ivy *c, size_t bytes)
 {
 	return c->env->alloc(c->ctx, bytes);
 }
+
 static inline void ivy_free(struct ivy *c, void *p, size_t bytes)
 {
 	if (p)
 		c->env->free(c->ctx, p, bytes);
 }
+
 /* Sends a message without a list, or puts it into the ring. `src` is filled in. */
 void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
 void ivy_drain(struct ivy *c);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_lease.c - who is alive.
+ * Who is alive.
  *
  * A node has a lease from each home that it has pages of. It counts from the moment at which it
  * sent the renewal, the home from the later one at which it came, and the node stops a margin
@@ -12,6 +12,8 @@
  * An unused lease is left to end.
  */
 #include "ivy_impl.h"
+
+#define TXN_JUMP 0x1000000000ull /* 2^36: more requests than a node makes under one lease */
 
 struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node)
 {
@@ -97,6 +99,7 @@ static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	if (peer->my_slots || peer->my_ops)
 		c->stats.lease_expiries++;
+	c->stats.given_up += peer->my_slots;
 	peer->my_state = IVY_LEASE_ENDING;
 	if (!ivy_agent_end(c, home, peer->my_sent + c->p.lease_ns))
 		lease_ended(c, home, peer);
@@ -135,6 +138,24 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	peer->my_state = IVY_LEASE_LIVE;
 	if (joined)
 		ivy_agent_resend(c, m->src, 0);
+}
+
+static void rx_fenced(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
+{
+	if (peer->my_state != IVY_LEASE_LIVE && peer->my_state != IVY_LEASE_JOINING)
+		return;
+	/*
+	 * The home knows an incarnation that this node had before it began anew with a lower
+	 * number. Requests of that one have numbers above it, and may wait somewhere: go on far
+	 * above them.
+	 */
+	if (m->ver > c->txn) {
+		if (m->ver > IVY_TXN_MAX - TXN_JUMP)
+			return;
+		c->txn = m->ver + TXN_JUMP;
+		c->stats.renumbered++;
+	}
+	lease_end(c, m->src, peer);
 }
 
 static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
@@ -204,8 +225,13 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 		.type = IVY_LEASED, .inc = m->inc, .ver = m->ver, .who = c->p.start};
 	struct ivy_msg fenced = {.type = IVY_FENCED, .inc = m->inc};
 
-	if (!peer || m->inc < peer->its_inc || m->src == c->p.id)
+	if (!peer || m->src == c->p.id)
 		return;
+	fenced.ver = peer->its_inc;
+	if (m->inc < peer->its_inc) {
+		ivy_send(c, m->src, &fenced, NULL);
+		return;
+	}
 	if (m->inc > peer->its_inc) {
 		/* It says itself that it has nothing of its old lease any more. */
 		if (peer->its_state == IVY_LEASE_LIVE)
@@ -247,8 +273,8 @@ void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m)
 		c->stats.ignored++;
 	else if (m->type == IVY_LEASED)
 		rx_leased(c, m, peer);
-	else if (peer->my_state == IVY_LEASE_LIVE || peer->my_state == IVY_LEASE_JOINING)
-		lease_end(c, m->src, peer);
+	else
+		rx_fenced(c, m, peer);
 }
 
 void ivy_lease_tick(struct ivy *c)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_op.c - what goes on with a page at this node: its request, and what others asked of it.
+ * What goes on with a page at this node: its request, and what others asked of it.
  *
  * A page at rest has none of this. A request has a number that no other request of the node ever
  * has (`who`), and only an answer with it counts. It is sent again, under the same number, until

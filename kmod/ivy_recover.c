@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_recover.c - the directory, when a node is lost.
+ * The directory, when a node is lost.
  *
  * The node's lease has ended, so it has neither rights nor copies any more. It leaves all
  * copysets, and what it was asked for need not be waited for. Where it was the owner, some holder

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_txn.c - a write to a page, as its home sees it: one at a time for each page.
+ * A write to a page, as its home sees it: one at a time for each page.
  *
  *	INV	everybody in the copyset drops the present version: through a tree, at once
  *	GIVE	the owner drops its rights, keeps the contents, and sends them to the writer

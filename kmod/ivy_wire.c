@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ivy_wire.c - the bytes of a message, and whether they are one.
+ * The bytes of a message, and whether they are one.
  *
  * One row of a table says what each type may carry; ivy_msg_check() holds a message to its row.
  */

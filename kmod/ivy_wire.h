@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ivy_wire.h - a message of the coherence protocol, and its bytes.
+ * A message of the coherence protocol, and its bytes.
  *
  * On the wire a message is a header of 40 bytes, then `count` list entries, then one page if the
  * flag IVY_F_PAGE is set. Little-endian, nothing in between, no padding:

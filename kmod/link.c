@@ -2,12 +2,15 @@
 /*
  * TCP connections: see link.h.
  *
- * The socket's callbacks only queue work. One work, which never runs twice at once, does the
- * handshake and receives; so nothing of that needs a lock, and messages are handled in order.
+ * Once the connection is up, the socket's callback receives: what a fault waits for is handled at
+ * once. Everything else is done by one work, which never runs twice at once: the handshake, the
+ * messages for which one may have to sleep, and those behind them. While the work runs, or another
+ * has the socket, nothing is handled there; so messages are handled one at a time and in order.
  */
 #include <linux/net.h>
 #include <linux/slab.h>
 #include <linux/tcp.h>
+#include <linux/wait_bit.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 
@@ -21,13 +24,54 @@
 #include "receive.h"
 
 #define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
+#define BUFFERS_KEPT 16
 #define RECEIVES_MAX 16 /* before others may have the worker */
 #define HANDSHAKE_MS 5000
-/* A peer that is silent for so long is not there, as far as TCP can tell. Leases are another thing. */
+#define UNPROVEN_MAX 64 /* incoming connections in their handshake, beside one of each node */
+/*
+ * A peer that is silent for so long is not there, as far as TCP can tell. Leases are another thing.
+ */
 #define KEEPALIVE_IDLE_S 5
 #define KEEPALIVE_INTERVAL_S 2
 #define KEEPALIVE_PROBES 3
 #define USER_TIMEOUT_MS 10000
+
+/*
+ * Buffers for frames that have not come whole, or wait for the work. An idle peer has none, so few
+ * are needed; and getting one of several pages from the kernel for each message takes longer than
+ * all else that is done with it, for the kernel may zero it. So some are kept.
+ */
+static u8 *buffers[BUFFERS_KEPT];
+static unsigned int nr_buffers;
+static DEFINE_SPINLOCK(buffers_lock); /* of both; also taken in softirqs */
+
+static u8 *buffer_get(gfp_t gfp)
+{
+	u8 *buffer = NULL;
+
+	spin_lock_bh(&buffers_lock);
+	if (nr_buffers)
+		buffer = buffers[--nr_buffers];
+	spin_unlock_bh(&buffers_lock);
+	return buffer ?: kmalloc(BUFFER_BYTES, gfp);
+}
+
+static void buffer_put(u8 *buffer)
+{
+	spin_lock_bh(&buffers_lock);
+	if (buffer && nr_buffers < BUFFERS_KEPT) {
+		buffers[nr_buffers++] = buffer;
+		buffer = NULL;
+	}
+	spin_unlock_bh(&buffers_lock);
+	kfree(buffer);
+}
+
+void links_exit(void)
+{
+	while (nr_buffers)
+		kfree(buffers[--nr_buffers]);
+}
 
 static void link_free(struct kref *ref)
 {
@@ -35,7 +79,7 @@ static void link_free(struct kref *ref)
 	struct gvm_cluster *cluster = link->cluster;
 
 	sock_release(link->socket);
-	kfree(link->buffer);
+	buffer_put(link->buffer);
 	spin_lock(&cluster->links_lock);
 	cluster->nr_links--;
 	/* Under the lock, so that who waits for it may free the cluster. */
@@ -56,22 +100,11 @@ void link_put(struct link *link)
 }
 
 /* In a callback the list's reference is still there, so this one may be given back at once. */
-static void link_queue(struct link *link, struct work_struct *work)
+static void link_queue(struct link *link)
 {
 	link_get(link);
-	if (!queue_work(gvm_workqueue, work))
+	if (!queue_work(gvm_workqueue, &link->receive_work))
 		link_put(link);
-}
-
-static void link_data_ready(struct sock *sk)
-{
-	struct link *link;
-
-	read_lock_bh(&sk->sk_callback_lock);
-	link = sk->sk_user_data;
-	if (link)
-		link_queue(link, &link->receive_work);
-	read_unlock_bh(&sk->sk_callback_lock);
 }
 
 static void link_write_space(struct sock *sk)
@@ -88,34 +121,6 @@ static void link_write_space(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
-static void link_state_change(struct sock *sk)
-{
-	struct link *link;
-
-	read_lock_bh(&sk->sk_callback_lock);
-	link = sk->sk_user_data;
-	if (link)
-		link_queue(link, &link->receive_work);
-	read_unlock_bh(&sk->sk_callback_lock);
-}
-
-static void link_callbacks_set(struct link *link)
-{
-	struct sock *sk = link->socket->sk;
-
-	write_lock_bh(&sk->sk_callback_lock);
-	link->data_ready = sk->sk_data_ready;
-	link->write_space = sk->sk_write_space;
-	link->state_change = sk->sk_state_change;
-	if (!link->outgoing)
-		link->data_ready = link->cluster->listener_data_ready; /* it had the listener's */
-	sk->sk_user_data = link;
-	sk->sk_data_ready = link_data_ready;
-	sk->sk_write_space = link_write_space;
-	sk->sk_state_change = link_state_change;
-	write_unlock_bh(&sk->sk_callback_lock);
-}
-
 static void link_callbacks_restore(struct link *link)
 {
 	struct sock *sk = link->socket->sk;
@@ -130,6 +135,13 @@ static void link_callbacks_restore(struct link *link)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
+static void link_proven(struct link *link)
+{
+	lockdep_assert_held(&link->cluster->links_lock);
+	link->cluster->nr_unproven -= link->unproven;
+	link->unproven = false;
+}
+
 void link_close(struct link *link)
 {
 	struct gvm_cluster *cluster = link->cluster;
@@ -141,6 +153,7 @@ void link_close(struct link *link)
 	}
 	link->closed = true;
 	list_del(&link->list);
+	link_proven(link);
 	spin_unlock(&cluster->links_lock);
 
 	link_callbacks_restore(link);
@@ -152,34 +165,48 @@ void link_close(struct link *link)
 	link_put(link); /* the list's */
 }
 
+/* While it has the link, nothing is received in softirqs. */
+static void link_working_set(struct link *link, bool working)
+{
+	struct sock *sk = link->socket->sk;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	link->working = working;
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	smp_mb(); /* between the change and the look for who waits */
+	wake_up_var(&link->working);
+}
+
+/* Whoever has the socket's spinlock, or the work, after this sees that the link is closed. */
+static bool link_idle(struct link *link)
+{
+	struct sock *sk = link->socket->sk;
+	bool idle;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	idle = !link->working;
+	bh_unlock_sock(sk);
+	local_bh_enable();
+	return idle;
+}
+
 void link_close_sync(struct link *link)
 {
 	link_close(link);
-	if (cancel_work_sync(&link->receive_work))
-		link_put(link);
-}
-
-int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
-{
-	struct msghdr message = {
-		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
-	};
-	size_t bytes = 0;
-	unsigned int i;
-	int sent;
-
-	for (i = 0; i < nr_parts; i++)
-		bytes += parts[i].iov_len;
-	sent = kernel_sendmsg(link->socket, &message, parts, nr_parts, bytes);
-	if (sent == -EAGAIN)
-		set_bit(SOCK_NOSPACE, &link->socket->flags);
-	return sent;
+	/* Not by waiting for the work itself: it may be another link's that waits. */
+	wait_var_event(&link->working, link_idle(link));
 }
 
 int link_up(struct link *link)
 {
 	if (cancel_delayed_work(&link->deadline_work))
 		link_put(link);
+	spin_lock(&link->cluster->links_lock);
+	link_proven(link);
+	spin_unlock(&link->cluster->links_lock);
 	WRITE_ONCE(link->state, LINK_UP);
 	return peer_link_up(link->peer, link);
 }
@@ -203,13 +230,17 @@ static int link_receive_frame(struct link *link, const struct frame_head *head, 
 	return -EBADMSG;
 }
 
-/* Everything whole in the buffer; what is left of it is moved to the front. */
-static int link_receive_frames(struct link *link)
+/*
+ * What stands whole in the buffer; the rest is moved to the front. `at_once`, where one may not
+ * sleep, ends with -EAGAIN before the first frame that has to be left to the work.
+ */
+static int link_receive_frames(struct link *link, bool at_once)
 {
 	unsigned int at = 0;
 	int err = 0;
 
 	while (link->filled - at >= FRAME_HEAD_BYTES) {
+		const u8 *body = link->buffer + at + FRAME_HEAD_BYTES;
 		struct frame_head head;
 
 		err = frame_head_decode(link->buffer + at, &head);
@@ -217,7 +248,11 @@ static int link_receive_frames(struct link *link)
 			break;
 		if (link->filled - at < FRAME_HEAD_BYTES + head.body_bytes)
 			break;
-		err = link_receive_frame(link, &head, link->buffer + at + FRAME_HEAD_BYTES);
+		if (!at_once)
+			err = link_receive_frame(link, &head, body);
+		else if (head.kind != FRAME_MESSAGE ||
+			 !receive_at_once(link->peer, head.tag, body, head.body_bytes))
+			err = -EAGAIN;
 		if (err || READ_ONCE(link->closed))
 			break;
 		at += FRAME_HEAD_BYTES + head.body_bytes;
@@ -227,6 +262,21 @@ static int link_receive_frames(struct link *link)
 	return err;
 }
 
+static bool link_buffer_get(struct link *link, gfp_t gfp)
+{
+	if (!link->buffer)
+		link->buffer = buffer_get(gfp);
+	return link->buffer;
+}
+
+static void link_buffer_put(struct link *link)
+{
+	if (link->filled || !link->buffer)
+		return;
+	buffer_put(link->buffer);
+	link->buffer = NULL;
+}
+
 /* 1: there may be more, 0: nothing now, or an errno: the connection has ended. */
 static int link_receive_some(struct link *link)
 {
@@ -234,11 +284,6 @@ static int link_receive_some(struct link *link)
 	struct kvec part;
 	int bytes;
 
-	if (!link->buffer) {
-		link->buffer = kmalloc(BUFFER_BYTES, GFP_NOIO);
-		if (!link->buffer)
-			return -ENOMEM;
-	}
 	part.iov_base = link->buffer + link->filled;
 	part.iov_len = BUFFER_BYTES - link->filled;
 	bytes = kernel_recvmsg(link->socket, &message, &part, 1, part.iov_len, message.msg_flags);
@@ -247,7 +292,7 @@ static int link_receive_some(struct link *link)
 	if (bytes <= 0)
 		return bytes ?: -ENOTCONN;
 	link->filled += bytes;
-	return link_receive_frames(link) ?: 1;
+	return link_receive_frames(link, false) ?: 1;
 }
 
 static int link_receive_all(struct link *link)
@@ -260,30 +305,132 @@ static int link_receive_all(struct link *link)
 		link->state = LINK_GREETING;
 		more = handshake_begin(link) ?: 1;
 	}
+	if (!link_buffer_get(link, GFP_NOIO))
+		return -ENOMEM;
+	if (more == 1)
+		more = link_receive_frames(link, false) ?: 1; /* what a softirq has left */
 	for (i = 0; more == 1 && i < RECEIVES_MAX && !READ_ONCE(link->closed); i++)
 		more = link_receive_some(link);
 	receive_end(link->cluster);
-	if (!link->filled) {
-		kfree(link->buffer); /* ten thousand idle peers have none */
-		link->buffer = NULL;
-	}
+	link_buffer_put(link);
 	return more;
 }
 
 static void link_receive(struct work_struct *work)
 {
 	struct link *link = container_of(work, struct link, receive_work);
-	int more = READ_ONCE(link->closed) ? 0 : link_receive_all(link);
+	int more = 0;
 
+	link_working_set(link, true);
+	if (!READ_ONCE(link->closed))
+		more = link_receive_all(link);
+	link_working_set(link, false);
 	if (more < 0) {
 		if (more == -EBADMSG || more == -EPROTONOSUPPORT)
 			gvm_warn("node %d sent what is not of this protocol\n",
 				 link->peer ? link->peer->id : -1);
 		link_close(link);
 	} else if (more) {
-		link_queue(link, &link->receive_work);
+		link_queue(link);
 	}
 	link_put(link);
+}
+
+/* Handles what has come before TCP sends its ACK; takes nothing beyond what is left to the work. */
+static int link_take(read_descriptor_t *reader, struct sk_buff *skb, unsigned int offset,
+		     size_t bytes)
+{
+	struct link *link = reader->arg.data;
+
+	bytes = min_t(size_t, bytes, BUFFER_BYTES - link->filled);
+	if (reader->error || skb_copy_bits(skb, offset, link->buffer + link->filled, bytes))
+		return 0;
+	link->filled += bytes;
+	reader->error = link_receive_frames(link, true);
+	return bytes;
+}
+
+/*
+ * Receives with the socket's spinlock, as a rule in the softirq that brings the data: a fault's
+ * answer does not wait for a worker, nor does a worker wake for a part of a frame. False: there is
+ * something that the work has to do.
+ */
+static bool link_receive_at_once(struct link *link, struct sock *sk)
+{
+	read_descriptor_t reader = { .arg.data = link, .count = 1 };
+
+	if (sock_owned_by_user_nocheck(sk) || link->working || link->state != LINK_UP ||
+	    READ_ONCE(link->closed) || sk->sk_state != TCP_ESTABLISHED || sk->sk_err)
+		return false;
+	if (!link_buffer_get(link, GFP_ATOMIC | __GFP_NOWARN))
+		return false;
+	tcp_read_sock(sk, &reader, link_take);
+	link_buffer_put(link);
+	return !reader.error && !tcp_inq(sk);
+}
+
+/* Data, or another state. */
+static void link_ready(struct sock *sk)
+{
+	struct link *link;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	link = sk->sk_user_data;
+	/* The sender gets here from within its sending, and looks itself when that is done. */
+	if (link && !(sock_owned_by_user_nocheck(sk) && READ_ONCE(link->sending)) &&
+	    !link_receive_at_once(link, sk))
+		link_queue(link);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+/* What has come while the sender had the socket: often the answer, and then nobody need sleep. */
+static void link_catch_up(struct link *link)
+{
+	struct sock *sk = link->socket->sk;
+
+	local_bh_disable();
+	bh_lock_sock(sk);
+	if ((tcp_inq(sk) || sk->sk_state != TCP_ESTABLISHED) && !link_receive_at_once(link, sk))
+		link_queue(link);
+	bh_unlock_sock(sk);
+	local_bh_enable();
+}
+
+int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
+{
+	struct msghdr message = {
+		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
+	};
+	size_t bytes = 0;
+	unsigned int i;
+	int sent;
+
+	for (i = 0; i < nr_parts; i++)
+		bytes += parts[i].iov_len;
+	WRITE_ONCE(link->sending, true);
+	sent = kernel_sendmsg(link->socket, &message, parts, nr_parts, bytes);
+	if (sent == -EAGAIN)
+		set_bit(SOCK_NOSPACE, &link->socket->flags);
+	WRITE_ONCE(link->sending, false);
+	link_catch_up(link);
+	return sent;
+}
+
+static void link_callbacks_set(struct link *link)
+{
+	struct sock *sk = link->socket->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	link->data_ready = sk->sk_data_ready;
+	link->write_space = sk->sk_write_space;
+	link->state_change = sk->sk_state_change;
+	if (!link->outgoing)
+		link->data_ready = link->cluster->listener_data_ready; /* it had the listener's */
+	sk->sk_user_data = link;
+	sk->sk_data_ready = link_ready;
+	sk->sk_write_space = link_write_space;
+	sk->sk_state_change = link_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
 }
 
 static void link_deadline(struct work_struct *work)
@@ -311,7 +458,8 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 	INIT_WORK(&link->receive_work, link_receive);
 	INIT_DELAYED_WORK(&link->deadline_work, link_deadline);
 
-	sk->sk_allocation = GFP_NOIO; /* a fault in the way of reclaim may wait for this connection */
+	/* a fault in the way of reclaim may wait for this connection */
+	sk->sk_allocation = GFP_NOIO;
 	gvm_sk_no_task_frag(sk);
 	tcp_sock_set_nodelay(sk);
 	sock_set_keepalive(sk);
@@ -327,6 +475,8 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 		return -ESHUTDOWN;
 	}
 	cluster->nr_links++;
+	link->unproven = !peer;
+	cluster->nr_unproven += link->unproven;
 	list_add(&link->list, &cluster->links);
 	link_get(link); /* the caller's */
 	spin_unlock(&cluster->links_lock);
@@ -347,9 +497,31 @@ int link_accept(struct gvm_cluster *cluster, struct socket *socket)
 		sock_release(socket);
 		return err;
 	}
-	link_queue(link, &link->receive_work); /* what came before the callbacks were set */
+	link_queue(link); /* what came before the callbacks were set */
 	link_put(link);
 	return 0;
+}
+
+void link_bound_unproven(struct gvm_cluster *cluster)
+{
+	struct link *link, *oldest = NULL;
+
+	spin_lock(&cluster->links_lock);
+	if (cluster->nr_unproven > UNPROVEN_MAX + cluster->nr_nodes) {
+		list_for_each_entry_reverse(link, &cluster->links, list) {
+			if (link->unproven) {
+				oldest = link;
+				link_get(oldest);
+				break;
+			}
+		}
+	}
+	spin_unlock(&cluster->links_lock);
+	if (!oldest)
+		return;
+	gvm_warn("more connections are made to this node than there are nodes: the oldest that says nothing is closed\n");
+	link_close(oldest);
+	link_put(oldest);
 }
 
 int link_connect(struct gvm_peer *peer, struct link **out)
@@ -373,6 +545,6 @@ int link_connect(struct gvm_peer *peer, struct link **out)
 		link_put(*out);
 		return err;
 	}
-	link_queue(*out, &(*out)->receive_work);
+	link_queue(*out);
 	return 0;
 }

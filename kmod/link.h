@@ -2,8 +2,9 @@
 /*
  * One TCP connection: its callbacks, its handshake (frame.h), and the frames that arrive on it.
  *
- * Who holds a reference: the cluster's list until link_close(), the peer for as long as it points to
- * it, and each work that is queued. The last one to let go frees the socket, always in a process.
+ * Who holds a reference: the cluster's list until link_close(), the peer for as long as it points
+ * to it, and each work that is queued. The last one to let go frees the socket, always in a
+ * process.
  */
 #ifndef GVM_LINK_H
 #define GVM_LINK_H
@@ -34,8 +35,15 @@ struct link {
 	struct socket *socket;
 	bool outgoing;
 	bool closed; /* under the cluster's links_lock; set once */
+	bool unproven; /* incoming, on the list, and not up yet; under links_lock */
 
-	/* Of the receiving work alone. */
+	/* There is one sender at a time: the handshake, or who has the peer's `transmit`. */
+	bool sending;
+	/*
+	 * The receiving work has what follows, else whoever has the socket's spinlock, under which
+	 * this is changed. The state is the work's to change.
+	 */
+	bool working;
 	enum link_state state;
 	u8 *buffer;
 	unsigned int filled;
@@ -51,21 +59,34 @@ struct link {
 
 /* Takes over an accepted socket, also when it fails. */
 int link_accept(struct gvm_cluster *cluster, struct socket *socket);
+/*
+ * Closes the oldest of those that somebody made and is not getting any further with, if they are
+ * many.
+ */
+void link_bound_unproven(struct gvm_cluster *cluster);
 /* Begins to connect; *out has a reference for the caller. */
 int link_connect(struct gvm_peer *peer, struct link **out);
+
+/* What links keep for the next ones; no link is left. */
+void links_exit(void);
 
 void link_get(struct link *link);
 void link_put(struct link *link);
 
 /* Ends it; may be called any number of times, and by its own works. */
 void link_close(struct link *link);
-/* The same, and nothing that it received is being worked on when this returns. Not by its own works. */
+/*
+ * The same, and nothing that it received is being worked on when this returns. Not by its own
+ * works.
+ */
 void link_close_sync(struct link *link);
 
 /* The handshake is done: messages may flow. Of its receiving work alone. */
 int link_up(struct link *link);
 
-/* Sends as much as there is room for. Bytes, -EAGAIN, or another errno: then the link is no good. */
+/*
+ * Sends as much as there is room for. Bytes, -EAGAIN, or another errno: then the link is no good.
+ */
 int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
 
 #endif

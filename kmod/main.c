@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * giantvm_kvm: one coherent memory over many hosts, for unmodified KVM and QEMU and for any program.
+ * giantvm_kvm: one coherent memory over many hosts, for unmodified KVM and QEMU and for any
+ * program.
  *
  *	device.c	/dev/giantvm
  *	cluster.c	the nodes; peer.c: one of them; link.c: a connection; handshake.c, auth.c,

@@ -15,10 +15,11 @@
 #include "uapi/giantvm.h"
 
 /*
- * More than that waits for no peer: a core asks again for what it misses, but an owner that sends ten
- * thousand pages to a peer which takes none must not fill this host's memory.
+ * More than that waits for no peer: a core asks again for what it misses, but an owner that sends
+ * ten thousand pages to a peer which takes none must not fill this host's memory.
  */
 #define QUEUED_MAX 4096
+#define QUEUED_URGENT_MAX (2 * QUEUED_MAX) /* for what leases hang on */
 #define BACKOFF_MS_MIN 20
 #define BACKOFF_MS_MAX 2000
 
@@ -34,10 +35,10 @@ static void peer_queue_drop(struct gvm_peer *peer)
 	struct gvm_message *message, *next;
 	LIST_HEAD(dropped);
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	list_splice_init(&peer->queue, &dropped);
 	peer->queued = 0;
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	list_for_each_entry_safe(message, next, &dropped, list)
 		message_free(message);
 }
@@ -51,12 +52,32 @@ static struct page *page_copy(const void *data, gfp_t gfp)
 	return copy;
 }
 
+/*
+ * What says who is alive does not wait behind pages, or a long queue would end a lease. It may
+ * overtake them (see ivy.h), but not the first one, which may be on its way already.
+ */
+static bool message_urgent(const struct ivy_msg *m)
+{
+	return m->type == IVY_LEASE || m->type == IVY_LEASED || m->type == IVY_FENCED;
+}
+
+static void peer_insert(struct gvm_peer *peer, struct gvm_message *message)
+{
+	spin_lock_bh(&peer->lock);
+	if (list_empty(&peer->queue))
+		list_add(&message->list, &peer->queue);
+	else
+		list_add(&message->list, peer->queue.next);
+	peer->queued++;
+	spin_unlock_bh(&peer->lock);
+}
+
 static void peer_append(struct gvm_peer *peer, struct gvm_message *message)
 {
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	list_add_tail(&message->list, &peer->queue);
 	peer->queued++;
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 }
 
 void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes)
@@ -81,8 +102,9 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 	unsigned int bytes = IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
 	struct frame_head head = { .kind = FRAME_MESSAGE, .tag = tag };
 	struct gvm_message *message;
+	bool urgent = message_urgent(m);
 
-	if (READ_ONCE(peer->queued) >= QUEUED_MAX)
+	if (READ_ONCE(peer->queued) >= (urgent ? QUEUED_URGENT_MAX : QUEUED_MAX))
 		return;
 	message = kmalloc(struct_size(message, data, FRAME_HEAD_BYTES + bytes),
 			  GFP_ATOMIC | __GFP_NOWARN);
@@ -104,7 +126,10 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 	head.body_bytes = bytes + (message->page ? PAGE_SIZE : 0);
 	frame_head_encode(&head, message->data);
 	ivy_msg_pack(m, message->data + FRAME_HEAD_BYTES);
-	peer_append(peer, message);
+	if (urgent)
+		peer_insert(peer, message);
+	else
+		peer_append(peer, message);
 }
 
 /* The first message that waits and whether more do, and the connection to send it on. */
@@ -112,13 +137,13 @@ static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, 
 {
 	struct gvm_message *message;
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	message = list_first_entry_or_null(&peer->queue, struct gvm_message, list);
 	*more = message && !list_is_last(&message->list, &peer->queue);
 	*link = peer->link;
 	if (*link)
 		link_get(*link);
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	return message;
 }
 
@@ -144,16 +169,17 @@ static unsigned int message_parts(const struct gvm_message *message, unsigned in
 
 static void peer_sent(struct gvm_peer *peer, struct gvm_message *message)
 {
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	list_del(&message->list);
 	peer->queued--;
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	message_free(message);
 	peer->sent_bytes = 0;
 }
 
 /* One message, or as much of it as the connection takes: 0, -EAGAIN, or the connection's error. */
-static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message, bool more)
+static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message,
+		     bool more)
 {
 	unsigned int bytes = message->bytes + (message->page ? PAGE_SIZE : 0);
 	struct kvec parts[2];
@@ -164,7 +190,8 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 		peer->sent_bytes = 0; /* the other end has forgotten the beginning */
 	}
 	while (peer->sent_bytes < bytes) {
-		sent = link_send(link, parts, message_parts(message, peer->sent_bytes, parts), more);
+		sent = link_send(link, parts, message_parts(message, peer->sent_bytes, parts),
+				 more);
 		if (sent <= 0)
 			return sent ?: -EPIPE;
 		peer->sent_bytes += sent;
@@ -174,8 +201,8 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 }
 
 /*
- * Gives back the frames that waiting messages borrowed. Only who has `transmit` takes messages out, so
- * they stay while the lock is dropped; new ones behind them are their own sender's affair.
+ * Gives back the frames that waiting messages borrowed. Only who has `transmit` takes messages out,
+ * so they stay while the lock is dropped; new ones behind them are their own sender's affair.
  */
 static void peer_return_borrowed(struct gvm_peer *peer)
 {
@@ -183,26 +210,26 @@ static void peer_return_borrowed(struct gvm_peer *peer)
 	struct page *copy;
 
 	lockdep_assert_held(&peer->transmit);
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	list_for_each_entry(message, &peer->queue, list) {
 		if (!message->borrowed)
 			continue;
-		spin_unlock(&peer->lock);
+		spin_unlock_bh(&peer->lock);
 		copy = page_copy(page_address(message->page), GFP_NOIO | __GFP_NOFAIL);
 		put_page(message->page);
 		message->page = copy;
 		message->borrowed = false;
-		spin_lock(&peer->lock);
+		spin_lock_bh(&peer->lock);
 	}
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 }
 
 static void peer_connect_soon(struct gvm_peer *peer, unsigned int ms)
 {
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	if (!peer->down && !peer->link && !peer->attempt)
 		queue_delayed_work(gvm_workqueue, &peer->connect_work, msecs_to_jiffies(ms));
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 }
 
 void peer_transmit(struct gvm_peer *peer)
@@ -246,9 +273,9 @@ static void peer_connect(struct work_struct *work)
 	struct link *link;
 	bool wanted;
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	wanted = !peer->down && !peer->link && !peer->attempt && !list_empty(&peer->queue);
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	if (!wanted)
 		return;
 	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
@@ -260,12 +287,12 @@ static void peer_connect(struct work_struct *work)
 	 * The attempt may have ended already, or even be up: then peer_link_down() and _up() have
 	 * found no attempt to clear, and here it is not made one.
 	 */
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	if (!peer->link && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
 		peer->attempt = link;
 		link_get(link);
 	}
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	if (READ_ONCE(link->closed))
 		peer_link_down(peer, link);
 	link_put(link);
@@ -276,7 +303,7 @@ bool peer_accepts(struct gvm_peer *peer)
 	struct link *yields = NULL;
 	bool accepts = true;
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	if (peer->down) {
 		accepts = false;
 	} else if (peer->attempt) {
@@ -286,7 +313,7 @@ bool peer_accepts(struct gvm_peer *peer)
 			link_get(yields);
 		}
 	}
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	if (yields) {
 		link_close(yields);
 		link_put(yields);
@@ -303,9 +330,9 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 {
 	struct link *before, *attempt = NULL;
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	if (peer->down) {
-		spin_unlock(&peer->lock);
+		spin_unlock_bh(&peer->lock);
 		return -ESHUTDOWN;
 	}
 	before = peer->link;
@@ -316,7 +343,7 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 		peer->attempt = NULL;
 	}
 	peer->backoff_ms = 0;
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	if (attempt)
 		link_put(attempt);
 	if (before) {
@@ -325,6 +352,11 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 	}
 	receive_joined(peer);
 	peer_transmit(peer);
+	/* It may have been closed before the peer pointed to it: then nobody has taken it down. */
+	if (READ_ONCE(link->closed)) {
+		peer_link_down(peer, link);
+		return -ENOTCONN;
+	}
 	return 0;
 }
 
@@ -333,13 +365,13 @@ void peer_link_down(struct gvm_peer *peer, struct link *link)
 	struct link *released[2] = { NULL, NULL };
 	bool waits;
 
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	if (peer->link == link)
 		swap(peer->link, released[0]);
 	if (peer->attempt == link)
 		swap(peer->attempt, released[1]);
 	waits = !list_empty(&peer->queue);
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	if (released[0])
 		link_put(released[0]);
 	if (released[1])
@@ -397,9 +429,9 @@ int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node, st
 
 void peer_shutdown(struct gvm_peer *peer)
 {
-	spin_lock(&peer->lock);
+	spin_lock_bh(&peer->lock);
 	peer->down = true;
-	spin_unlock(&peer->lock);
+	spin_unlock_bh(&peer->lock);
 	cancel_delayed_work_sync(&peer->connect_work);
 }
 

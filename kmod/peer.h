@@ -47,7 +47,8 @@ struct gvm_peer {
 	struct link *attempt; /* one that we are making; under lock; holds a reference */
 	bool down; /* no more connections; under lock */
 
-	struct mutex transmit; /* taken around lock; one sender at a time, so that messages stay in order */
+	/* taken around lock; one sender at a time, so that messages stay in order */
+	struct mutex transmit;
 	unsigned int sent_bytes; /* of the first message, on `sent_link`; under transmit */
 	struct link *sent_link; /* only ever compared; under transmit */
 
@@ -64,8 +65,9 @@ void peer_destroy(struct gvm_peer *peer);
 void peer_shutdown(struct gvm_peer *peer);
 
 /*
- * Appends a message; never sleeps, may be called under a region's lock. `page` is referenced. Dropped
- * without a word, as on a broken connection, where memory or patience with the peer ends.
+ * Appends a message, or puts it in front if a lease hangs on it; never sleeps, may be called under
+ * a region's lock. `page` is referenced. Dropped without a word, as on a broken connection, where
+ * memory or patience with the peer ends.
  */
 void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
 		const void *data);

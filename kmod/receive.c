@@ -8,6 +8,27 @@
 #include "region.h"
 #include "trace.h"
 
+static int message_unpack(const struct gvm_peer *peer, const u8 *body, unsigned int bytes,
+			  struct ivy_msg *m, const u8 **data)
+{
+	int err = ivy_msg_check(body, bytes, peer->cluster->nodes, U64_MAX);
+
+	if (err)
+		return err;
+	*data = ivy_msg_unpack(body, m);
+	return m->src == peer->id ? 0 : -EBADMSG;
+}
+
+static void message_give(struct gvm_region *region, const struct ivy_msg *m, const u8 *data)
+{
+	lockdep_assert_held(&region->lock);
+	if (region->leaving)
+		return;
+	trace_gvm_receive(region->tag, m->src, m);
+	region->gathered |= m->type == IVY_GETS;
+	ivy_rx(region->core, m, data);
+}
+
 int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
 {
 	struct gvm_region *region = region_find_tag(tag);
@@ -18,24 +39,52 @@ int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int
 
 	if (!region)
 		return 0;
-	err = ivy_msg_check(body, bytes, peer->cluster->nodes, region->pages);
-	if (err)
-		goto put_region;
-	data = ivy_msg_unpack(body, &m);
-	if (m.src != peer->id) {
-		err = -EBADMSG;
-		goto put_region;
+	err = message_unpack(peer, body, bytes, &m, &data);
+	if (!err && m.page >= region->pages) {
+		/*
+		 * Of another region that has this one's tag: not worth a connection after the
+		 * other.
+		 */
+		gvm_warn("node %u means a page that %s does not have\n", peer->id, region->name);
+	} else if (!err) {
+		region_enter(region, &batch);
+		message_give(region, &m, data);
+		region_leave(region, &batch);
 	}
-	region_enter(region, &batch);
-	if (!region->leaving) {
-		trace_gvm_receive(tag, peer->id, &m);
-		region->gathered = true;
-		ivy_rx(region->core, &m, data);
-	}
-	region_leave(region, &batch);
-put_region:
 	region_put(region);
 	return err;
+}
+
+/* What a fault of this node waits for, and nothing that has to be passed on to others. */
+static bool message_answers(const struct ivy_msg *m)
+{
+	return m->type == IVY_GRANT || (m->type == IVY_DATA && m->count == 1);
+}
+
+bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
+{
+	struct gvm_region *region;
+	struct gvm_batch batch;
+	struct ivy_msg m;
+	bool taken = false;
+	const u8 *data;
+
+	/* The list's reference outlives this section, so the one put here is not the last. */
+	rcu_read_lock();
+	region = region_find_tag(tag);
+	if (!region)
+		goto unlock;
+	if (!message_unpack(peer, body, bytes, &m, &data) && m.page < region->pages &&
+	    message_answers(&m)) {
+		region_enter_atomic(region, &batch);
+		message_give(region, &m, data);
+		region_leave_atomic(region, &batch);
+		taken = true;
+	}
+	region_put(region);
+unlock:
+	rcu_read_unlock();
+	return taken;
 }
 
 void receive_end(struct gvm_cluster *cluster)

@@ -2,9 +2,10 @@
 /*
  * Regions: how they come and go, and the lock of their core. See region.h.
  *
- * A region is referenced by the list of all, by its inode, by each open file, and by whoever works with
- * it. Leaving takes it off the list, so that no message finds it any more; the rest goes with the last
- * reference. The module is not unloaded before, since the inode's filesystem and each file keep it.
+ * A region is referenced by the list of all, by its inode, by each open file, and by whoever works
+ * with it. Leaving takes it off the list, so that no message finds it any more; the rest goes with
+ * the last reference. The module is not unloaded before, since the inode's filesystem and each file
+ * keep it.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -23,8 +24,6 @@
 #include "region.h"
 #include "revoke.h"
 #include "stats.h"
-
-#define PART_MS 10000 /* for the homes to take what is owned here */
 
 static LIST_HEAD(regions);
 static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
@@ -58,38 +57,31 @@ void region_put(struct gvm_region *region)
 	kref_put(&region->ref, region_free);
 }
 
-struct gvm_region *region_find(const char *name)
+/* By name, or by tag where there is no name. */
+static struct gvm_region *region_search(const char *name, u32 tag)
 {
-	struct gvm_region *region;
+	struct gvm_region *region, *found = NULL;
 
-	spin_lock(&regions_lock);
+	spin_lock_bh(&regions_lock);
 	list_for_each_entry(region, &regions, list) {
-		if (!strcmp(region->name, name)) {
+		if (name ? !strcmp(region->name, name) : region->tag == tag) {
 			kref_get(&region->ref);
-			goto found;
+			found = region;
+			break;
 		}
 	}
-	region = NULL;
-found:
-	spin_unlock(&regions_lock);
-	return region;
+	spin_unlock_bh(&regions_lock);
+	return found;
+}
+
+struct gvm_region *region_find(const char *name)
+{
+	return region_search(name, 0);
 }
 
 struct gvm_region *region_find_tag(u32 tag)
 {
-	struct gvm_region *region;
-
-	spin_lock(&regions_lock);
-	list_for_each_entry(region, &regions, list) {
-		if (region->tag == tag) {
-			kref_get(&region->ref);
-			goto found;
-		}
-	}
-	region = NULL;
-found:
-	spin_unlock(&regions_lock);
-	return region;
+	return region_search(NULL, tag);
 }
 
 u64 region_pages(const char *name)
@@ -107,14 +99,14 @@ struct gvm_region *region_next(struct gvm_region *before)
 	struct gvm_region *region = NULL;
 	struct list_head *next;
 
-	spin_lock(&regions_lock);
+	spin_lock_bh(&regions_lock);
 	/* One that was left meanwhile leads nowhere: the round ends there. */
 	next = before ? before->list.next : regions.next;
 	if (next != &regions && (!before || next != &before->list)) {
 		region = list_entry(next, struct gvm_region, list);
 		kref_get(&region->ref);
 	}
-	spin_unlock(&regions_lock);
+	spin_unlock_bh(&regions_lock);
 	if (before)
 		region_put(before);
 	return region;
@@ -124,10 +116,10 @@ void regions_visit(void (*visit)(struct gvm_region *region, void *argument), voi
 {
 	struct gvm_region *region;
 
-	spin_lock(&regions_lock);
+	spin_lock_bh(&regions_lock);
 	list_for_each_entry(region, &regions, list)
 		visit(region, argument);
-	spin_unlock(&regions_lock);
+	spin_unlock_bh(&regions_lock);
 }
 
 u64 region_now_ms(void)
@@ -163,25 +155,45 @@ static void spares_fill(struct gvm_region *region)
 		spare = alloc_page(GFP_NOIO | __GFP_NOWARN);
 		if (!spare)
 			return;
-		spin_lock(&region->lock);
+		spin_lock_bh(&region->lock);
 		if (region->nr_spares < REGION_SPARES) {
 			region->spares[region->nr_spares++] = spare;
 			spare = NULL;
 		}
-		spin_unlock(&region->lock);
+		spin_unlock_bh(&region->lock);
 		if (spare)
 			put_page(spare);
 	}
 }
 
-void region_enter(struct gvm_region *region, struct gvm_batch *batch)
+void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock)
 {
 	batch->nr_peers = 0;
 	batch->nr_revocations = 0;
-	spares_fill(region);
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	region->batch = batch;
+}
+
+void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock)
+{
+	unsigned int i;
+
+	region->batch = NULL;
+	for (i = 0; i < batch->nr_peers; i++)
+		peer_transmit_later(batch->peers[i]);
+	/* They are marked. Leaving cancels the work once it has said so: see revoke_page(). */
+	if (batch->nr_revocations && !region->leaving)
+		revoke_later(region);
+	spin_unlock_bh(&region->lock);
+}
+
+void region_enter(struct gvm_region *region, struct gvm_batch *batch)
+	__acquires(&region->lock)
+{
+	spares_fill(region);
+	region_enter_atomic(region, batch);
 }
 
 void region_leave(struct gvm_region *region, struct gvm_batch *batch)
@@ -190,22 +202,24 @@ void region_leave(struct gvm_region *region, struct gvm_batch *batch)
 	unsigned int i;
 
 	region->batch = NULL;
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	for (i = 0; i < batch->nr_peers; i++)
 		peer_transmit(batch->peers[i]);
-	/* Each enters the core again, with a batch of its own: not deeper than a page has rights. */
+	/*
+	 * Each enters the core again, with a batch of its own: not deeper than a page has rights.
+	 */
 	for (i = 0; i < batch->nr_revocations; i++)
 		revoke_page(region, batch->revocations[i]);
 }
 
-static bool name_valid(const char *name)
+bool region_name_valid(const char *name)
 {
 	const char *c;
 
 	if (!name[0] || name[0] == '.' || strnlen(name, GIANTVM_NAME_BYTES) == GIANTVM_NAME_BYTES)
 		return false;
 	for (c = name; *c; c++)
-		if (!isalnum(*c) && !strchr("._-", *c))
+		if (!isascii(*c) || (!isalnum(*c) && !strchr("._-", *c)))
 			return false;
 	return true;
 }
@@ -237,6 +251,21 @@ static int region_device_create(struct gvm_region *region)
 	return misc_register(&region->misc);
 }
 
+/* Who has another size under the same name has another region: no message of it is one of this. */
+static u32 region_tag(const char *name, u64 pages)
+{
+	return xxh32(name, strlen(name), xxh32(&pages, sizeof(pages), 0));
+}
+
+static bool region_tag_taken(u32 tag)
+{
+	struct gvm_region *region = region_find_tag(tag);
+
+	if (region)
+		region_put(region);
+	return region;
+}
+
 static int region_create(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 			 struct gvm_region **out)
 {
@@ -250,7 +279,7 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	strscpy(region->name, wish->name, sizeof(region->name));
 	region->cluster = cluster;
 	region->pages = wish->size_bytes >> PAGE_SHIFT;
-	region->tag = xxh32(region->name, strlen(region->name), 0);
+	region->tag = region_tag(region->name, region->pages);
 	spin_lock_init(&region->lock);
 	xa_init(&region->frames);
 	xa_init(&region->errors);
@@ -259,7 +288,7 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	INIT_DELAYED_WORK(&region->revoke_work, revoke_work_run);
 	INIT_WORK(&region->evict_work, evict_work_run);
 	clock_init(region);
-	err = region_inode_create(region);
+	err = region_tag_taken(region->tag) ? -EADDRINUSE : region_inode_create(region);
 	if (err)
 		goto free_region;
 	err = region_core_create(region);
@@ -269,9 +298,9 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	if (err)
 		goto destroy_core;
 	/* From here on others find it. */
-	spin_lock(&regions_lock);
+	spin_lock_bh(&regions_lock);
 	list_add_tail(&region->list, &regions);
-	spin_unlock(&regions_lock);
+	spin_unlock_bh(&regions_lock);
 	stats_region_create(region);
 	clock_start(region);
 	*out = region;
@@ -292,7 +321,7 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 	struct gvm_region *region;
 	int err;
 
-	if (!name_valid(wish->name) || !wish->size_bytes || wish->size_bytes & ~PAGE_MASK ||
+	if (!region_name_valid(wish->name) || !wish->size_bytes || wish->size_bytes & ~PAGE_MASK ||
 	    wish->open_flags & ~O_CLOEXEC)
 		return -EINVAL;
 	if (wish->size_bytes > MAX_LFS_FILESIZE)
@@ -323,9 +352,10 @@ static void region_end(struct gvm_region *region)
 	struct gvm_batch batch;
 
 	stats_region_destroy(region);
-	spin_lock(&regions_lock);
+	spin_lock_bh(&regions_lock);
 	list_del_init(&region->list);
-	spin_unlock(&regions_lock);
+	spin_unlock_bh(&regions_lock);
+	synchronize_rcu(); /* receive_at_once() has let go of it */
 
 	region_enter(region, &batch);
 	region->leaving = true;
@@ -341,11 +371,21 @@ static void region_end(struct gvm_region *region)
 	region_put(region); /* the list's */
 }
 
-static int region_leave_cluster(struct gvm_region *region)
+static int region_leave_cluster(struct gvm_region *region, bool forced)
 {
+	int err;
+
 	if (atomic_cmpxchg(&region->opened, 0, REGION_CLOSED))
 		return -EBUSY;
-	evict_all(region, PART_MS);
+	err = evict_all(region, !forced);
+	if (err)
+		gvm_warn("%s: %lu pages that their homes have not taken%s\n", region->name,
+			 evict_left(region),
+			 err == -EIO ? ", but some were lost with a lease that ended" : "");
+	if (err && !forced) {
+		atomic_sub(REGION_CLOSED, &region->opened);
+		return err;
+	}
 	misc_deregister(&region->misc);
 	region_end(region);
 	nr_regions--;
@@ -360,7 +400,7 @@ int region_part(const char *name)
 	region = region_find(name);
 	if (!region)
 		return -ENOENT;
-	err = region_leave_cluster(region);
+	err = region_leave_cluster(region, false);
 	region_put(region);
 	return err;
 }
@@ -370,7 +410,7 @@ static void region_opened(struct gvm_region *region, void *opened)
 	*(int *)opened += atomic_read(&region->opened);
 }
 
-int regions_part(void)
+int regions_part(bool forced)
 {
 	struct gvm_region *region;
 	int opened = 0, err;
@@ -379,7 +419,7 @@ int regions_part(void)
 	if (opened)
 		return -EBUSY;
 	while ((region = region_next(NULL))) {
-		err = region_leave_cluster(region);
+		err = region_leave_cluster(region, forced);
 		region_put(region);
 		if (err)
 			return err;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A region: one memory that this node shares with others. It owns its instance of the protocol core,
- * the frames of the pages that are resident here, and the inode whose mapping they belong to.
+ * A region: one memory that this node shares with others. It owns its instance of the protocol
+ * core, the frames of the pages that are resident here, and the inode whose mapping they belong to.
  *
  * Locks, in the order in which they are taken:
  *
  *	mmap_lock or the mapping's own, taken by the kernel around a fault
  *	a page's lock
- *	region->lock, the core's: a spinlock, taken with region_enter()
+ *	region->lock, the core's: a spinlock, taken with region_enter(), in softirqs too
  *	the frames' xarray, a peer's lock, a wait queue's
  *
- * The kernel's own locks of reverse mapping are taken under a page's lock, never under region->lock.
- * Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks note what is to be
- * done in the batch of whoever holds it, and region_leave() does that after it has let go. A message's
- * place in the order is the one in which it was queued at its peer, under region->lock.
+ * The kernel's own locks of reverse mapping are taken under a page's lock, never under
+ * region->lock. Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks note
+ * what is to be done in the batch of whoever holds it, and region_leave() does that after it has
+ * let go. A message's place in the order is the one in which it was queued at its peer, under
+ * region->lock.
  */
 #ifndef GVM_REGION_H
 #define GVM_REGION_H
@@ -28,6 +29,7 @@
 #include <linux/xarray.h>
 
 #include "contended.h"
+#include "evict.h"
 #include "ivy.h"
 #include "sleep.h"
 #include "uapi/giantvm.h"
@@ -53,12 +55,15 @@ struct gvm_region {
 	struct list_head list; /* of all regions, under their lock */
 	struct gvm_cluster *cluster;
 	char name[GIANTVM_NAME_BYTES];
-	u32 tag; /* of its messages: a digest of its name */
+	u32 tag; /* of its messages: a digest of its name and size */
 	u64 pages;
 	struct inode *inode;
 	struct miscdevice misc; /* /dev/gvm/NAME */
 	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];
-	/* Files, or REGION_CLOSED: a region that somebody has open is not left, one that is left not opened. */
+	/*
+	 * Files, or REGION_CLOSED: a region that somebody has open is not left, one that is left
+	 * not opened.
+	 */
 	atomic_t opened;
 
 	spinlock_t lock;
@@ -71,6 +76,7 @@ struct gvm_region {
 	struct list_head holds; /* minimum holds that run, the next to end first */
 	struct giantvm_stats stats;
 	struct contended contended;
+	struct evictions evictions;
 	struct xarray errors; /* page that was asked for in vain: when, in ms; see region_error() */
 	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
 
@@ -81,6 +87,7 @@ struct gvm_region {
 
 	struct hrtimer tick_timer, hold_timer;
 	struct work_struct tick_work, hold_work;
+	struct ivy_stats told; /* in the log; of tick_work alone */
 	struct delayed_work revoke_work;
 	struct work_struct evict_work;
 	u64 evict_hand; /* of evict_work alone */
@@ -95,20 +102,29 @@ void regions_exit(void);
 
 /*
  * The region of that name, joined if need be, with a reference. Callers of this and of the next two
- * hold the device's mutex, so that regions come and go one at a time.
+ * hold the device's mutex, so that regions come and go one at a time. -EADDRINUSE: another region
+ * has the same tag.
  */
 int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 		struct gvm_region **out);
-/* 0, -ENOENT, or -EBUSY. Gives what is owned here to the homes first, within a bounded time. */
+/*
+ * 0, -ENOENT, or -EBUSY. Gives what is owned here to the homes first; with evict_all()'s errors the
+ * region stays joined.
+ */
 int region_part(const char *name);
-/* All of them; -EBUSY if one is open, and then none is left. */
-int regions_part(void);
+/*
+ * All of them; -EBUSY if one is open, and then none is left. With another error those that are
+ * still joined stay so; if `forced`, what cannot go home is lost instead, and that is said.
+ */
+int regions_part(bool forced);
 
 /* One more file of it, unless it is being left; atomic_dec() takes that back. */
 bool region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int region_descriptor(struct gvm_region *region, unsigned int open_flags);
 
+/* Whether it may be the name of a region, as uapi/giantvm.h says. */
+bool region_name_valid(const char *name);
 /* By name or by tag, with a reference; NULL if there is none. */
 struct gvm_region *region_find(const char *name);
 struct gvm_region *region_find_tag(u32 tag);
@@ -123,6 +139,11 @@ void regions_visit(void (*visit)(struct gvm_region *region, void *argument), voi
 /* The core's lock. region_leave() may sleep and does what the core wants done: no page locked. */
 void region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
 void region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
+/* The same where one may not sleep, as in a softirq: workers do what the core wants done. */
+void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
+	__acquires(&region->lock);
+void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock);
 
 /*
  * The core tells once that a page's contents are lost, to whoever waits for it; a fault that waited

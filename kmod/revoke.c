@@ -3,16 +3,16 @@
  * Revocation: the hardware's rights follow the core's.
  *
  * The core has lowered the slot's right already. Under the page's lock the mappings are zapped or
- * write-protected, which the kernel passes on to KVM and whoever else listens. A fault that was answered
- * before had the page locked until its mapping was there, so it is undone; one that comes after sees
- * the lower right.
+ * write-protected, which the kernel passes on to KVM and whoever else listens. A fault that was
+ * answered before had the page locked until its mapping was there, so it is undone; one that comes
+ * after sees the lower right.
  *
  * What is left then is references without a mapping: the kernel itself, or a device, still reads or
- * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation waits,
- * without the page's lock, by trying again. Others' faults on the page wait as long; so a long-term
- * pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for writing.
- * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any more,
- * nothing that is written to it is seen by anybody, and a warning says so.
+ * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation
+ * waits, without the page's lock, by trying again. Others' faults on the page wait as long; so a
+ * long-term pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for writing.
+ * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any
+ * more, nothing that is written to it is seen by anybody, and a warning says so.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -54,7 +54,10 @@ int revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
 		if (unused && !xa_get_mark(&region->frames, page, FRAME_REVOKE))
 			return 1;
 	}
-	/* Without memory for it a pin is waited for beyond the lease: late, but nothing wrong is seen. */
+	/*
+	 * Without memory for it a pin is waited for beyond the lease: late, but nothing wrong is
+	 * seen.
+	 */
 	if (deadline_ns)
 		xa_store(&region->lease_ends, page,
 			 xa_mk_value(div_u64(deadline_ns, NSEC_PER_MSEC)),
@@ -74,32 +77,32 @@ static int mappings(const struct page *frame)
 }
 
 /*
- * Takes it upon itself to revoke the page, if that is still to be done: from then on nobody else tells
- * the core, so that the page cannot have been granted and be revoked again meanwhile. Under the page's
- * lock.
+ * Takes it upon itself to revoke the page, if that is still to be done: from then on nobody else
+ * tells the core, so that the page cannot have been granted and be revoked again meanwhile. Under
+ * the page's lock.
  */
 static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame,
 			 enum ivy_right *right)
 {
 	bool claimed;
 
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	claimed = frame_page(region, page) == frame &&
 		  xa_get_mark(&region->frames, page, FRAME_REVOKE);
 	if (claimed) {
 		xa_clear_mark(&region->frames, page, FRAME_REVOKE);
 		*right = ivy_slot_right(frame_slot(region, page));
 	}
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	return claimed;
 }
 
 static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *frame)
 {
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	if (frame_page(region, page) == frame)
 		xa_set_mark(&region->frames, page, FRAME_REVOKE);
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 }
 
 /* References beyond the mappings' that somebody has after they went. Under the page's lock. */
@@ -112,9 +115,12 @@ static int revoke_mappings(struct gvm_region *region, u64 page, struct page *fra
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	else if (right == IVY_S)
 		folio_mkclean(page_folio(frame));
-	/* First the references: a mapping that goes in between makes too many of them, never too few. */
+	/*
+	 * First the references: a mapping that goes in between makes too many of them, never too
+	 * few.
+	 */
 	references = page_ref_count(frame);
-	smp_rmb();
+	smp_rmb(); /* the kernel uncounts a mapping before it puts the mapping's reference */
 	return references - mappings(frame) - OWN_REFERENCES - 1;
 }
 
@@ -192,7 +198,9 @@ static bool revoke_try(struct gvm_region *region, u64 page)
 		revoke_unclaim(region, page, frame);
 	else
 		revoke_end(region, page, right, fenced);
-	/* Not before: the reference keeps revoke_begin() from finding that nothing is to be done. */
+	/*
+	 * Not before: the reference keeps revoke_begin() from finding that nothing is to be done.
+	 */
 	put_page(frame);
 	return pins <= 0 || fenced;
 }
@@ -201,13 +209,13 @@ void revoke_page(struct gvm_region *region, u64 page)
 {
 	if (revoke_try(region, page))
 		return;
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	/* Leaving cancels the work once it has said so: nothing may queue it after that. */
 	if (!region->leaving) {
 		region->stats.pin_waits++;
 		revoke_later(region);
 	}
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 }
 
 void revoke_later(struct gvm_region *region)

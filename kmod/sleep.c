@@ -98,11 +98,11 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 		}
 	}
 	finish_wait(&waiters->queue, &wait);
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	sleeper_remove(sleeper);
 	waiters->woke_page = sleeper->page;
 	waiters->woke_ns = ktime_get_boottime_ns();
 	region->stats.remote_faults++;
 	region->stats.remote_wait_ns += waiters->woke_ns - begun_ns;
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 }

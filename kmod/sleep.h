@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who waits for the core to have a page, or to have discarded one. A sleeper is on the waiting task's
- * stack, and known to the region from before the core is asked, so that no answer is missed.
+ * Who waits for the core to have a page, or to have discarded one. A sleeper is on the waiting
+ * task's stack, and known to the region from before the core is asked, so that no answer is missed.
  */
 #ifndef GVM_SLEEP_H
 #define GVM_SLEEP_H
@@ -37,7 +37,10 @@ void sleepers_wake(struct gvm_region *region, u64 page, int err);
 /* Whether somebody was woken for the page and has not run since, or has only just begun to. */
 bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
 
-/* Waits in that task state until the core has answered, a signal counts, or the time is over; removes. */
+/*
+ * Waits in that task state until the core has answered, a signal counts, or the time is over;
+ * removes.
+ */
 void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
 		   long timeout);
 

@@ -11,9 +11,9 @@ static struct dentry *top;
 
 void stats_get(struct gvm_region *region, struct giantvm_stats *out)
 {
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	*out = region->stats;
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	strscpy(out->name, region->name, sizeof(out->name));
 	out->size_bytes = region->pages << PAGE_SHIFT;
 	out->resident_pages = atomic_long_read(&region->resident);
@@ -26,9 +26,9 @@ static int stats_show(struct seq_file *out, void *unused)
 	struct ivy_stats core;
 
 	stats_get(region, &stats);
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	core = *ivy_stats(region->core);
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
 	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
 		   stats.write_faults);
@@ -57,9 +57,9 @@ static int contended_show(struct seq_file *out, void *unused)
 
 	if (!table)
 		return -ENOMEM;
-	spin_lock(&region->lock);
+	spin_lock_bh(&region->lock);
 	*table = region->contended;
-	spin_unlock(&region->lock);
+	spin_unlock_bh(&region->lock);
 	contended_sort(table);
 	seq_puts(out, "# page offset waits_and_revocations of_these_uncertain\n");
 	for (i = 0; i < CONTENDED_PAGES && table->pages[i].count; i++)

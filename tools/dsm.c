@@ -31,7 +31,7 @@ static const char help_text[] =
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
 	"       gvm dsm leave NAME\n"
-	"       gvm dsm down\n"
+	"       gvm dsm down [--force]\n"
 	"\n"
 	"The kernel mode: hosts share the memory of a region, coherently.\n"
 	"\n"
@@ -48,12 +48,15 @@ static const char help_text[] =
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
 	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait,\n"
 	"                  which needs the SIZE, and finds no fault with it\n"
+	"  --force         lose the pages that no node takes, where one that lends memory\n"
+	"                  is gone\n"
 	"  --help          show this text\n";
 
 struct options {
 	const char *conf, *key;
 	long id; /* -1: not given */
 	unsigned wait_ms;
+	unsigned long force; /* 0 or 1 */
 };
 
 static int number_parse(const char *text, long most, long *value)
@@ -197,11 +200,21 @@ static int do_up(int device, const struct options *o)
 	return rc;
 }
 
-static int do_down(int device)
+/* What LEAVE and DOWN have in common: then the region is joined still. */
+static const char *leave_why(int err)
 {
-	if (!ioctl(device, GIANTVM_DOWN))
+	return err == -ETIMEDOUT ? "nodes that lend memory do not take what this host has of it: it stays "
+				   "joined (gvm dsm status)" :
+	       err == -EIO	 ? "this host was out of reach for too long, and pages that only it had "
+				   "are lost; it stays joined" :
+				   giantvm_why(err);
+}
+
+static int do_down(int device, const struct options *o)
+{
+	if (!ioctl(device, GIANTVM_DOWN, o->force))
 		return 0;
-	say("down: %s", errno == EBUSY ? "a region is in use" : strerror(errno));
+	say("down: %s", errno == EBUSY ? "a region is in use" : leave_why(-errno));
 	return 1;
 }
 
@@ -259,7 +272,7 @@ static int do_leave(int device, const char *name)
 	say("leave %s: %s", name,
 	    rc == -ENOENT ? "it is not joined here" :
 	    rc == -EBUSY  ? "something has it open" :
-			    giantvm_why(rc));
+			    leave_why(rc));
 	return 1;
 }
 
@@ -280,6 +293,7 @@ static int options_read(struct options *o, int argc, char **argv)
 					      {"id", required_argument, NULL, 'i'},
 					      {"key", required_argument, NULL, 'k'},
 					      {"wait", required_argument, NULL, 'w'},
+					      {"force", no_argument, NULL, 'f'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	long seconds;
@@ -302,6 +316,9 @@ static int options_read(struct options *o, int argc, char **argv)
 			if (number_parse(optarg, WAIT_S_MAX, &seconds))
 				return -1 - usage("--wait: not a number of seconds");
 			o->wait_ms = (unsigned)seconds * 1000;
+			break;
+		case 'f':
+			o->force = 1;
 			break;
 		case 'h':
 			fputs(help_text, stdout);
@@ -338,7 +355,7 @@ static int deed_do(enum deed deed, int device, const struct options *o, const ch
 	case LEAVE:
 		return do_leave(device, name);
 	default:
-		return do_down(device);
+		return do_down(device, o);
 	}
 }
 

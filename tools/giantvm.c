@@ -157,6 +157,8 @@ const char *giantvm_why(int err)
 		       "--wait 0 does without them)";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
+	case EADDRINUSE:
+		return "its messages would look like those of a region that is joined (take another name)";
 	case EINVAL:
 		return "not a name for a region, or not a size in pages";
 	case EINTR:

@@ -2,18 +2,20 @@
 /*
  * /dev/giantvm: one coherent memory over many hosts.
  *
- * A host first says who it is and which nodes there are (GIANTVM_UP), once. It then joins regions by
- * name (GIANTVM_JOIN); so does each host that uses them, and the nodes that lend memory join by
- * themselves when one does. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME for
- * programs that want a path, such as QEMU's memory-backend-file. It stays joined when nobody has it
- * open any more, since other hosts may need what this one holds, until GIANTVM_LEAVE.
+ * A host first says who it is and which nodes there are (GIANTVM_UP), once. It then joins regions
+ * by name (GIANTVM_JOIN); so does each host that uses them, and the nodes that lend memory join by
+ * themselves when one does. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME
+ * for programs that want a path, such as QEMU's memory-backend-file. It stays joined when nobody
+ * has it open any more, since other hosts may need what this one holds, until GIANTVM_LEAVE.
  *
- * Every node must be given the same list of nodes and the same size for a region: what decides where
- * a page's home is. Peers compare, and a node that differs is refused.
+ * Every node must be given the same list of nodes and the same size for a region: what decides
+ * where a page's home is; and the module the same lease_ms, what decides when a page is another's.
+ * Peers compare, and a node that differs is refused; where a region's size differs, no page of it
+ * is shared.
  *
  * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region, the right to open its file only.
- * Structures are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones; those
- * with a meaning of their own are named at each call.
+ * Structures are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones;
+ * those with a meaning of their own are named at each call.
  */
 #ifndef _UAPI_LINUX_GIANTVM_H
 #define _UAPI_LINUX_GIANTVM_H
@@ -54,8 +56,8 @@ struct giantvm_region {
 	__u64 size_bytes; /* a multiple of the page size */
 	__u32 open_flags; /* O_CLOEXEC or 0 */
 	/*
-	 * How long to wait until every node that lends memory has this region with this size. 0: not
-	 * at all; they are asked all the same, and again whenever a connection is made.
+	 * How long to wait until every node that lends memory has this region with this size. 0:
+	 * not at all; they are asked all the same, and again whenever a connection is made.
 	 */
 	__u32 wait_ms;
 };
@@ -89,7 +91,8 @@ struct giantvm_info {
 	__u32 nr_regions; /* the same */
 	__u32 flags; /* out: GIANTVM_INFO_* */
 	__u64 nodes; /* pointer to struct giantvm_node_info[nr_nodes], by id */
-	__u64 regions; /* pointer to char[nr_regions][GIANTVM_NAME_BYTES], in the order of joining */
+	/* pointer to char[nr_regions][GIANTVM_NAME_BYTES], in the order of joining */
+	__u64 regions;
 };
 
 /* Sums since the region was joined, but for those that are said to be of now. */
@@ -106,44 +109,59 @@ struct giantvm_stats {
 	__u64 pin_waits; /* revocations that waited for somebody's reference to the page */
 	__u64 evicted_pages;
 	__u64 lost_pages; /* accesses to them end in SIGBUS */
-	__u64 fenced_pins; /* pins that the end of this node's lease left with memory that is no page */
+	/* pins that the end of this node's lease left with memory that is no page */
+	__u64 fenced_pins;
 	__u64 reserved[4];
 };
 
 #define GIANTVM_IOC_MAGIC 0xb7
 
-/* EBUSY: already up with another list. ENOENT: id is not in the list. */
+/* EBUSY: already up with another list or key. ENOENT: id is not in the list. */
 #define GIANTVM_UP _IOW(GIANTVM_IOC_MAGIC, 0x00, struct giantvm_up)
-/* Leaves every region and closes every connection. EBUSY: a region is open. */
+/*
+ * Leaves every region and closes every connection. EBUSY: a region is open, and none is left.
+ * ETIMEDOUT, EIO, EINTR: as with GIANTVM_LEAVE, of one of the regions, and what is still joined
+ * stays so. The argument is 0, or 1: then what cannot go home is lost instead. The module stays
+ * loaded until then.
+ */
 #define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
 /*
  * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
- * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not
- * answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before. E2BIG:
- * more than this build can address. ENOSPC: too many regions.
+ * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did
+ * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before.
+ * E2BIG: more than this build can address. ENOSPC: too many regions. EADDRINUSE: its messages would
+ * look like those of another region that is joined; under another name they do not.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
-/* ENOENT: not joined. EBUSY: somebody has it open or mapped. */
+/*
+ * Gives what this node has of a region to the homes, for as long as that takes, and leaves it.
+ * ENOENT: not joined. EBUSY: somebody has it open or mapped. ETIMEDOUT: for 10 s the homes have
+ * taken no page of those that are left here. EIO: this node's lease ended meanwhile, and pages are
+ * lost that were only here. EINTR: killed. With these it stays joined, and may be left again.
+ */
 #define GIANTVM_LEAVE _IOW(GIANTVM_IOC_MAGIC, 0x03, struct giantvm_leave)
 /* ENOENT: not joined. */
 #define GIANTVM_STATS _IOWR(GIANTVM_IOC_MAGIC, 0x04, struct giantvm_stats)
 /* Never fails for what there is or is not. */
 #define GIANTVM_INFO _IOWR(GIANTVM_IOC_MAGIC, 0x05, struct giantvm_info)
 /*
- * The size of a region that this node has joined, or one that lends memory. ENOTCONN: not up. ENOENT:
- * none has. EHOSTUNREACH: none that answered within wait_ms has, but not all of them answered.
+ * The size of a region that this node has joined, or one that lends memory. ENOTCONN: not up.
+ * ENOENT: none has. EHOSTUNREACH: none that answered within wait_ms has, but not all of them
+ * answered.
  */
 #define GIANTVM_LOOKUP _IOWR(GIANTVM_IOC_MAGIC, 0x06, struct giantvm_lookup)
 
 /*
- * On a region's own descriptor: makes whole pages zero on every node and gives their memory back; also
- * what takes a lost page into use again. The same as fallocate(FALLOC_FL_PUNCH_HOLE), which the kernel
- * allows on what GIANTVM_JOIN gave, but not on /dev/gvm/NAME. EIO: a page's home is lost.
+ * On a region's own descriptor: makes whole pages zero on every node and gives their memory back;
+ * also what takes a lost page into use again. The same as fallocate(FALLOC_FL_PUNCH_HOLE), which
+ * the kernel allows on what GIANTVM_JOIN gave, but not on /dev/gvm/NAME. EIO: a page's home is
+ * lost.
  */
 struct giantvm_range {
 	__u64 offset_bytes;
 	__u64 size_bytes;
 };
+
 #define GIANTVM_DISCARD _IOW(GIANTVM_IOC_MAGIC, 0x10, struct giantvm_range)
 
 /* On a region's own descriptor, however it was opened: what it is. */
@@ -153,6 +171,7 @@ struct giantvm_region_info {
 	__u64 size_bytes;
 	char name[GIANTVM_NAME_BYTES];
 };
+
 #define GIANTVM_REGION_INFO _IOR(GIANTVM_IOC_MAGIC, 0x11, struct giantvm_region_info)
 
 #endif

@@ -2,7 +2,8 @@
 """Debian's packages as files: named by apt, downloaded, unpacked, never installed.
 
 A guest image takes the kernel, Redis and their libraries from here, so that building one changes
-nothing on the host but the cache.
+nothing on the host but the cache. Packages are those of the repositories that the system has, or of a
+suite beside them (suite="backports"), for which apt keeps lists of its own in the cache.
 """
 
 import fcntl
@@ -35,16 +36,61 @@ class CacheLock:
         self.file.close()
 
 
-def _apt(*command):
-    return subprocess.run(command, check=True, text=True, capture_output=True,
-                          env={**os.environ, "LC_ALL": "C"}).stdout
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-def depends(packages):
+def _apt(command, *arguments, suite=None):
+    return subprocess.run([command, *_beside(suite), *arguments], check=True, text=True,
+                          capture_output=True, env={**os.environ, "LC_ALL": "C"}).stdout
+
+
+def _beside(suite):
+    """apt's options to see that suite only; /etc/apt stays as it is."""
+    if not suite:
+        return []
+    place = os.path.join(cache_root(), "apt-" + suite)
+    return ["-o", "Dir::Etc::sourcelist=%s/sources.list" % place,
+            "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::State::lists=%s/lists" % place,
+            "-o", "Dir::Cache=%s/cache" % place]
+
+
+def _update(suite):
+    """Has apt fetch its lists; those of the system only as root."""
+    command = ["apt-get", "-q", *_beside(suite)]
+    if suite:
+        place = os.path.join(cache_root(), "apt-" + suite)
+        for name in ("lists/partial", "cache/archives/partial"):
+            os.makedirs(os.path.join(place, name), exist_ok=True)
+        with open(os.path.join(place, "sources.list"), "w") as f:
+            f.write(_source(suite))
+        command += ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any"]
+    elif os.geteuid():
+        raise RuntimeError("only root may ask for newer lists of packages")
+    done = subprocess.run([*command, "update"], text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError("cannot fetch the lists of packages%s: %s" % (
+            " of " + suite if suite else "", done.stderr.strip()))
+
+
+def _source(suite):
+    """apt's line for a suite that goes with the system's release, at the system's own mirror."""
+    with open("/etc/os-release") as f:
+        about = dict(line.strip().split("=", 1) for line in f if "=" in line)
+    release = about.get("VERSION_CODENAME", "stable")
+    known = _apt("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)",
+                 "Created-By: Packages", "Origin: Debian").splitlines()
+    mirrors = [uri for uri, _, name in (line.partition(" ") for line in known) if name == release]
+    signed = "[signed-by=%s] " % KEYRING if os.path.exists(KEYRING) else ""
+    return "deb %s%s %s-%s main\n" % (signed, (mirrors or ["http://deb.debian.org/debian"])[0],
+                                      release, suite)
+
+
+def depends(packages, suite=None):
     """What apt would install for them directly: the first of each list of alternatives."""
     names, skipping = [], False
     for line in _apt("apt-cache", "depends", "--no-recommends", "--no-suggests", "--no-conflicts",
-                     "--no-breaks", "--no-replaces", "--no-enhances", *packages).splitlines():
+                     "--no-breaks", "--no-replaces", "--no-enhances", *packages,
+                     suite=suite).splitlines():
         word, _, name = line.strip().partition(": ")
         if word.lstrip("|") not in ("Depends", "PreDepends"):
             continue
@@ -64,10 +110,10 @@ def libraries(packages):
     return found
 
 
-def candidates(packages):
+def candidates(packages, suite=None):
     """apt's choice of versions, as the names of the folders that the cache unpacks them to."""
     names, package = {}, None
-    for line in _apt("apt-cache", "policy", *packages).splitlines():
+    for line in _apt("apt-cache", "policy", *packages, suite=suite).splitlines():
         if not line.startswith(" "):
             package = line.rstrip(":")
         word, _, version = line.strip().partition(": ")
@@ -80,16 +126,16 @@ def candidates(packages):
     return names
 
 
-def unpacked(packages):
+def unpacked(packages, suite=None):
     """The folders that hold what is in the packages' current versions."""
     root = os.path.join(cache_root(), "packages")
     os.makedirs(root, exist_ok=True)
-    names = candidates(packages)
+    names = candidates(packages, suite)
     lacking = [p for p in packages if not os.path.isdir(os.path.join(root, names[p]))]
     with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as work:
         if lacking:
-            done = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download",
-                                   *lacking], cwd=work, text=True, capture_output=True)
+            done = subprocess.run(["apt-get", "-q", *_beside(suite), "-o", "APT::Sandbox::User=root",
+                                   "download", *lacking], cwd=work, text=True, capture_output=True)
             if done.returncode:
                 raise RuntimeError("cannot download %s: %s" % (" ".join(lacking),
                                                                done.stderr.strip()))
@@ -102,7 +148,7 @@ def unpacked(packages):
     return [os.path.join(root, names[package]) for package in packages]
 
 
-def remembered(key, resolve):
+def remembered(key, resolve, suite=None):
     """resolve()'s folders, asked of apt at most once a day (it takes seconds) while they exist."""
     path = os.path.join(cache_root(), "resolved-" + key)
     known = []
@@ -114,7 +160,7 @@ def remembered(key, resolve):
         if known and abs(time.time() - os.path.getmtime(path)) < 86400:
             return known
     try:
-        trees = _with_fresh_lists(resolve)
+        trees = _with_fresh_lists(resolve, suite)
     except (LookupError, RuntimeError, subprocess.CalledProcessError) as why:
         if not known:
             raise
@@ -126,14 +172,19 @@ def remembered(key, resolve):
     return trees
 
 
-def _with_fresh_lists(resolve):
-    """What apt's lists do not know, or know in a version that is gone, is asked for again."""
+def _with_fresh_lists(resolve, suite):
+    """What apt's lists do not know, or know in a version that is gone, is asked for again. Nobody
+    but us ever asks for a suite's."""
+    if suite:
+        _update(suite)
+        return resolve()
     try:
         return resolve()
-    except (LookupError, RuntimeError, subprocess.CalledProcessError):
-        if os.geteuid() or subprocess.run(["apt-get", "-q", "update"], stdout=subprocess.DEVNULL,
-                                          stderr=subprocess.DEVNULL).returncode:
-            raise
+    except (LookupError, RuntimeError, subprocess.CalledProcessError) as why:
+        try:
+            _update(suite)
+        except RuntimeError:
+            raise why from None
         return resolve()
 
 

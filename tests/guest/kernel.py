@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guests' kernel: the one that linux-image-cloud-amd64 depends on today.
+"""The guests' kernel. GVM_GUEST_KERNEL says which:
 
-The bzImage is turned into the ELF vmlinux that it carries compressed: QEMU boots that directly
+    cloud  the one that linux-image-cloud-amd64 depends on today; also if nothing is said
+    debug  one that watches itself, which debug_kernel.py has to have built
+
+Debian's bzImage is turned into the ELF vmlinux that it carries compressed: QEMU boots that directly
 (PVH), and an emulated CPU need not spend seconds on decompression.
 """
 
+import contextlib
 import os
 import re
 import struct
 import subprocess
 
 import debian
+import debug_kernel
+import headers
 
 META = "linux-image-cloud-amd64"
+VARIABLE = "GVM_GUEST_KERNEL"
+KINDS = ("cloud", "debug")
 
 # what the payload begins with -> how to decompress it
 PAYLOADS = (
@@ -68,8 +76,44 @@ def newest():
     return debian.unpacked(packages)
 
 
+def chosen():
+    kind = os.environ.get(VARIABLE) or KINDS[0]
+    if kind not in KINDS:
+        raise LookupError("%s=%s is none of %s" % (VARIABLE, kind, ", ".join(KINDS)))
+    return kind
+
+
+@contextlib.contextmanager
+def choose(kind):
+    """Another one, for what is in the with statement."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = kind
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
+
+
 class Kernel:
+    """The chosen one. `tree` is its folder, whose name says all that makes it what it is."""
+
     def __init__(self):
+        self.kind, self._modules = chosen(), {}
+        if self.kind == "debug":
+            self._debug()
+        else:
+            self._cloud()
+
+    def _debug(self):
+        self.tree = debug_kernel.find()
+        self.vmlinux = os.path.join(self.tree, "vmlinux")
+        with open(os.path.join(self.tree, "release")) as f:
+            self.release = f.read().strip()
+
+    def _cloud(self):
         self.tree, = debian.remembered("kernel", newest)
         boot = os.path.join(self.tree, "boot")
         image, = [name for name in os.listdir(boot) if name.startswith("vmlinuz-")]
@@ -77,13 +121,18 @@ class Kernel:
         self.vmlinux = os.path.join(self.tree, "vmlinux")
         if not os.path.exists(self.vmlinux):
             extract(os.path.join(boot, image), self.vmlinux)
-        self._modules = {}
         for modules in ("lib/modules", "usr/lib/modules"):
             top = os.path.join(self.tree, modules, self.release, "kernel")
             for folder, _, names in os.walk(top):
                 for name in names:
                     stem = name.partition(".ko")[0].replace("-", "_")
                     self._modules[stem] = os.path.join(folder, name)
+
+    def headers(self):
+        """A folder to build modules for it in: make -C FOLDER M=..."""
+        if self.kind == "debug":
+            return os.path.join(self.tree, "headers")
+        return headers.of(self.release)
 
     def modules(self, names):
         """The modules' files, each after those that it needs; built-in ones are left out."""

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guests of the kernel mode: giantvm_kvm.ko, built for their kernel out of Debian's header
-packages (unpacked into the cache, never installed), and an image that has it.
+"""The guests of the kernel mode: giantvm_kvm.ko, built for the kernel that they boot (kernel.py says
+which), and an image that has it.
 
     tests/guest/kmod.py [--build DIR]
 
@@ -27,39 +27,8 @@ import kernel  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.normpath(os.path.join(HERE, "../../kmod"))
 MODULE = "giantvm_kvm.ko"
-KEPT_MODULES = 6
-
-
-def headers(release):
-    """A folder to build modules in for this kernel: make -C FOLDER M=..."""
-    def resolve():
-        own = "linux-headers-" + release
-        below = [name for name in debian.depends([own])
-                 if name.startswith(("linux-headers-", "linux-kbuild-"))]
-        return debian.unpacked([own, *below])
-    return relocated(release, debian.remembered("headers", resolve))
-
-
-def relocated(release, trees):
-    """The packages refer to each other as if they were installed in /usr: put together in one
-    folder, that is so again but for one line of one Makefile."""
-    names = " ".join(os.path.basename(tree) for tree in trees)
-    digest = hashlib.sha256((release + names).encode()).hexdigest()[:16]
-    place = os.path.join(debian.cache_root(), "headers-" + digest)
-    inside = os.path.join(place, "usr/src/linux-headers-" + release)
-    if os.path.isdir(place):
-        return inside
-    with tempfile.TemporaryDirectory(prefix=".headers-", dir=debian.cache_root()) as work:
-        new = os.path.join(work, "new")
-        for tree in trees:
-            shutil.copytree(tree, new, symlinks=True, dirs_exist_ok=True)
-        makefile = os.path.join(new, "usr/src/linux-headers-" + release, "Makefile")
-        with open(makefile) as f:
-            text = f.read()
-        with open(makefile, "w") as f:
-            f.write(text.replace(" /usr/src/", " %s/usr/src/" % place))
-        os.rename(new, place)
-    return inside
+WARNINGS = ["W=1", "KCFLAGS=-Werror"]
+KEPT = 24  # modules, and what was said of them
 
 
 def sources():
@@ -71,57 +40,74 @@ def sources():
     return sorted(found)
 
 
-def make(tree, work, *arguments):
-    """Builds a copy of kmod/ in the folder `work`; gives what make says."""
-    for name in sources():
+def copy(work, *others):
+    """kmod/, as it is to be built, in the folder `work`."""
+    for name in [*sources(), *others]:
         os.makedirs(os.path.dirname(os.path.join(work, name)), exist_ok=True)
         shutil.copyfile(os.path.join(SOURCE, name), os.path.join(work, name))
-    done = subprocess.run(["make", "-C", tree, "M=" + work, "W=1", "KCFLAGS=-Werror", *arguments,
-                           "modules"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def make(tree, work, *arguments):
+    """Builds a copy of kmod/ in the folder `work`; gives what make says. Without BTF, which takes
+    pahole and nobody reads in a guest."""
+    copy(work)
+    done = subprocess.run(["make", "-C", tree, "M=" + work, *WARNINGS, *arguments,
+                           "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = done.stdout.replace(work, "kmod")
     if done.returncode:
         raise RuntimeError("the module does not build:\n" + said)
     return said
 
 
-def build_log(tree, *arguments):
-    """What make says with these arguments, of a module that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="gvm-module-") as work:
-        return make(tree, work, *arguments)
-
-
-def build(tree):
-    """The module, built in a folder of the cache against the headers in `tree`. Needs no lock: a
-    folder of its own, then a rename."""
-    digest = hashlib.sha256(tree.encode())
-    for name in sources():
-        with open(os.path.join(SOURCE, name), "rb") as f:
-            digest.update(name.encode() + b"\0" + hashlib.sha256(f.read()).digest())
+def cached(tree, name, inputs, produce):
+    """A file of the cache, made by produce(work) in that folder where it lacks. Its key are the headers, every
+    file of kmod/ and the other inputs. Needs no lock: a folder of its own, then a rename."""
+    digest = hashlib.sha256(repr((tree, inputs)).encode())
+    for source in sources():
+        with open(os.path.join(SOURCE, source), "rb") as f:
+            digest.update(source.encode() + b"\0" + hashlib.sha256(f.read()).digest())
     folder = os.path.join(debian.cache_root(), "modules")
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "%s-%s" % (digest.hexdigest()[:16], MODULE))
+    path = os.path.join(folder, "%s-%s" % (digest.hexdigest()[:16], name))
     if os.path.exists(path):
         os.utime(path)
         return path
     with tempfile.TemporaryDirectory(prefix=".module-", dir=folder) as work:
-        make(tree, work)
-        subprocess.run(["objcopy", "--strip-debug", os.path.join(work, MODULE)], check=True)
-        os.rename(os.path.join(work, MODULE), path)
+        produce(work)
+        os.rename(os.path.join(work, name), path)
     drop_old(folder)
     return path
+
+
+def build(tree):
+    """The module, built against the headers in `tree`."""
+    def produce(work):
+        make(tree, work)
+        subprocess.run(["objcopy", "--strip-debug", os.path.join(work, MODULE)], check=True)
+    return cached(tree, MODULE, WARNINGS, produce)
+
+
+def build_log(tree, *arguments):
+    """What make says with these arguments, of a module that is thrown away."""
+    def produce(work):
+        with open(os.path.join(work, "log"), "w") as f:
+            f.write(make(tree, work, *arguments))
+    with open(cached(tree, "log", (WARNINGS, arguments), produce)) as f:
+        return f.read()
 
 
 def drop_old(folder):
     built = sorted((os.path.join(folder, name) for name in os.listdir(folder)
                     if not name.startswith(".")), key=os.path.getmtime, reverse=True)
-    for path in built[KEPT_MODULES:]:
+    for path in built[KEPT:]:
         os.unlink(path)
 
 
 def module():
     """giantvm_kvm.ko for the kernel that the guests boot."""
     with debian.CacheLock():
-        tree = headers(kernel.Kernel().release)
+        tree = kernel.Kernel().headers()
     return build(tree)
 
 
@@ -134,9 +120,11 @@ images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd"], [],
 
 def image(build_folder, ko=None, inner=False):
     """(vmlinux, initramfs) of a host of the cluster: the module (loaded by the tests, not by init) and
-    the programs that the tests of kmod/ run; with `inner` also QEMU, and what the flavour fill boots."""
+    the programs that the tests of kmod/ run; with `inner` also QEMU, and what the flavour fill boots,
+    always under Debian's kernel: nothing of ours is in that one."""
     ko = ko or module()
-    inside = images.image("fill", build_folder) if inner else ()
+    with kernel.choose("cloud"):
+        inside = images.image("fill", build_folder) if inner else ()
     with debian.CacheLock():
         recipe = images.Recipe("kmod", build_folder)
         recipe.files["/lib/" + MODULE] = ko

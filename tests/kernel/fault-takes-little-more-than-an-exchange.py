@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Says how long remote faults take beside the raw exchange of the same bytes between the same hosts;
-holds the ratio to what is far from a mistake, since emulated hosts on a shared machine vary."""
+holds the ratio of the best medians to what is far from a mistake, since emulated hosts on a shared
+machine vary."""
 
 import re
 
 from cluster import Cluster, expect, main
 
-RATIO_MAX = 4.0
-ROUNDS = 150
+RATIO_MAX = 3.0
+TURNS = 3  # one after the other, so that both are measured in the machine's best moments
+ROUNDS = 100
 
 
 def median(said, what):
@@ -19,12 +21,14 @@ def test(l):
     cluster = Cluster(l, 2)
     cluster.join("ram", 2048)
     cluster.nodes[1].run("exchange serve & sleep 0.5")
-    exchange = cluster.nodes[0].run("exchange 10.9.0.2 %d" % ROUNDS)
-    said = cluster.everywhere("share /dev/gvm/ram {id} 2 latency %d" % ROUNDS)[0]
-    again = cluster.nodes[0].run("exchange 10.9.0.2 %d" % ROUNDS)
-    raw = min(median(exchange, "exchange"), median(again, "exchange"))
-    l.log("%s%s%s", exchange, said, again)
-    ratio = median(said, "remote read") / raw
+    raw, remote = [], []
+    for _ in range(TURNS):
+        exchange = cluster.nodes[0].run("exchange 10.9.0.2 %d" % ROUNDS)
+        said = cluster.everywhere("share /dev/gvm/ram {id} 2 latency %d" % ROUNDS)[0]
+        l.log("%s%s", exchange, said)
+        raw.append(median(exchange, "exchange"))
+        remote.append(median(said, "remote read"))
+    ratio = min(remote) / min(raw)
     l.log("a remote read takes %.2f x the exchange", ratio)
     expect(ratio < RATIO_MAX, "a remote read takes %.2f x the exchange", ratio)
     cluster.nodes[1].run("killall exchange")

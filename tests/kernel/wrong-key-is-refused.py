@@ -1,29 +1,45 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host with another key, without one, or with another list of nodes gets no connection, and is told of
-in the log; with the right ones it is one of them."""
+"""A host with another key, without one, with another list of nodes or another lease gets no connection, and
+is told of in the log; with the right ones it is one of them, also after its clock was set back."""
 
 from cluster import Cluster, expect, main
 
 KEY = "the key of this test"
 REFUSED = (("bb", "another key of a test", "has another key"), ("bb", "", "has no key"),
            ("bc", KEY, "has another list"))
+LEASE_MS = 2000
+
+
+def refused(zero, one, reason):
+    said = one.run("gvm dsm join --wait 2 ram 1M 2>&1", status=1)
+    expect("not every node" in said, "a join without the other says: %s", said)
+    said = zero.run("dmesg -c") + one.run("dmesg -c")
+    expect(reason in said, "nobody says '%s' but:\n%s", reason, said)
 
 
 def test(l):
-    cluster = Cluster(l, 2, key=KEY)
+    cluster = Cluster(l, 2, key=KEY, parameters="lease_ms=%d" % LEASE_MS)
     zero, one = cluster.nodes
     cluster.join("ram", 1024)
+    one.run("share /dev/gvm/ram {id} 2 get 70")
     for roles, key, reason in REFUSED:
         one.run("gvm dsm down && dmesg -c > /dev/null")
         cluster.up(one, roles, key)
-        said = one.run("gvm dsm join --wait 2 ram 1M 2>&1", status=1)
-        expect("not every node" in said, "a join without the other says: %s", said)
-        said = zero.run("dmesg -c") + one.run("dmesg -c")
-        expect(reason in said, "nobody says '%s' but:\n%s", reason, said)
-    one.run("gvm dsm down")
+        refused(zero, one, reason)
+    one.run("gvm dsm down --force && rmmod giantvm_kvm && insmod /lib/giantvm_kvm.ko lease_ms=%d" % (2 * LEASE_MS))
     cluster.up(one, "bb", KEY)
+    refused(zero, one, "another lease_ms")
+
+    one.run("gvm dsm down --force && rmmod giantvm_kvm && date -s @$(($(date +%s) - 3600))")
+    cluster.load(one)
+    said = one.run("umask 077; echo another key of it > /tmp/other; gvm dsm up --conf /tmp/cluster.conf --id 1 --key /tmp/other 2>&1",
+                   status=1)
+    expect("a node already" in said, "up again with another key says: %s", said)
     one.run("gvm dsm join ram")
+    one.run("dmesg -c > /dev/null; share /dev/gvm/ram {id} 2 get 70; sleep 1")
+    said = one.run("dmesg -c")
+    expect("clock shows less" in said, "after the clock was set back the log has:\n%s", said)
     cluster.everywhere("share /dev/gvm/ram {id} 2 count 50")
     cluster.close()
 

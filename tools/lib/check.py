@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds and tests everything.
 
-usage: tools/check [--help] [--keep] [SUITE...]
+usage: tools/check [--help] [--keep] [--long] [SUITE...]
 
-Suites (all of them if none is named):
+Suites (all of them but debug if none is named):
   sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
@@ -12,6 +12,11 @@ Suites (all of them if none is named):
   manual     every program's --help against its man page
   system     mounts, guests, broken networks; needs root
   kernel     the kernel module, in guests of their own
+  debug      the same in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
+             what measures speed; any complaint of a guest's kernel is a failure, shown as a whole.
+             Takes a quarter of an hour, and the first time as much again to build that kernel
+
+--long adds debug to the suites that are named, or to all the others.
 
 The last line is "N passed, N failed, N skipped"; the status is 0 only if none failed. A test may
 skip only for something that this machine lacks, named in its output as "skip: FEATURE: reason"
@@ -33,18 +38,26 @@ from kernel_log import KernelLog
 from leftovers import Watch
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests/guest"))
+
+import complaints  # noqa: E402
+
 BUILD = os.path.join(TOP, "build")
 SANITIZED = os.path.join(TOP, "build-asan")
 SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system", "kernel")
 IN_GUESTS = ("system", "kernel")
+BESIDE = ("sanitized", "debug")  # suites of these again, in another way
 UNDER_SANITIZERS = ("unit", "protocol")
+PACKAGES = os.path.join(TOP, "tools/lib/packages")
+SLOWER = 5  # times that a test in guests with the debug kernel may take as long
 LOG_TAIL = 40  # lines shown of a failed test
 PASSED = ("OK", "EXPECTEDFAIL")
 
 
 class Result:
-    def __init__(self, name, verdict, text="", seconds=0.0):
+    def __init__(self, name, verdict, text="", seconds=0.0, tail=LOG_TAIL):
         self.name, self.verdict, self.text, self.seconds = name, verdict, text, seconds
+        self.tail = tail  # lines to show of the text if it failed, or None for all
 
 
 class Check:
@@ -54,8 +67,8 @@ class Check:
         self.env = {**os.environ, "GVM_RUN": run, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1",
                     "LC_ALL": "C.UTF-8"}
 
-    def add(self, name, verdict, text="", seconds=0.0):
-        self.results.append(Result(name, verdict, text, seconds))
+    def add(self, name, verdict, text="", seconds=0.0, tail=LOG_TAIL):
+        self.results.append(Result(name, verdict, text, seconds, tail))
         print("%-4s %-60s %6.1f s" % (verdict, name, seconds), flush=True)
 
     def command(self, name, *command):
@@ -90,16 +103,16 @@ class Check:
         log.close()
         return status == 0
 
-    def tests(self, folder, label, suites):
+    def tests(self, folder, label, suites, options=(), env=None):
         base = "check-" + label
         log = os.path.join(folder, "meson-logs", base + ".json")
         if os.path.exists(log):
             os.unlink(log)
         command = ["meson", "test", "-C", folder, "--no-rebuild", "--logbase", base,
-                   "--num-processes", str(max(2, os.cpu_count() or 1))]
+                   "--num-processes", str(max(2, os.cpu_count() or 1)), *options]
         for suite in suites:
             command += ["--suite", suite]
-        subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL)
+        subprocess.run(command, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL)
         found = 0
         if os.path.exists(log):
             with open(log, errors="replace") as f:
@@ -121,20 +134,22 @@ class Check:
         self.results.append(Result(name, verdict, text, test.get("duration", 0)))
 
     def everything(self):
-        wanted = [s for s in SUITES if s in self.suites]
+        wanted = [s for s in (*SUITES, "debug") if s in self.suites]
         qemu = self.qemu_begin() if "system" in wanted else None
         if "sanitized" in self.suites:
             if self.build("sanitized", SANITIZED, "-Db_sanitize=address,undefined",
                           "-Db_lundef=false", "-Doptimization=1"):
                 self.tests(SANITIZED, "sanitized", UNDER_SANITIZERS)
         if wanted and self.build("plain", BUILD):
-            quick = [s for s in wanted if s not in IN_GUESTS]
+            quick = [s for s in wanted if s not in (*IN_GUESTS, "debug")]
             if quick:
                 self.tests(BUILD, "plain", quick)
             if "system" in wanted and all([self.images(), self.qemu_end(*qemu)]):
                 self.tests(BUILD, "system", ["system"])
             if "kernel" in wanted:
                 self.tests(BUILD, "kernel", ["kernel"])
+            if "debug" in wanted and self.debug_kernel():
+                self.debug()
 
     def images(self):
         """The guests' images, and what runs them, which takes a boot to find out."""
@@ -143,12 +158,38 @@ class Check:
                     for flavour in ("fill", "workload", "gvmfs", "nested")]
                    + [self.command("accelerator-is-chosen", "tests/guest/accel.py", "fill")])
 
+    def debug_kernel(self):
+        """Here, what it takes to build that kernel, which nothing else needs; then the kernel."""
+        return (self.command("debug-kernel-has-its-packages", "sh", "-c",
+                             '. "$1.sh"; packages_install "$1" debug', "sh", PACKAGES)
+                and self.command("debug-kernel-builds", "nice", "tests/guest/debug_kernel.py"))
+
+    def debug(self):
+        """The suite kernel on it. The tests leave their folders, where the consoles' logs are."""
+        folder = os.path.join(self.folder, "debug")
+        os.mkdir(folder)
+        self.tests(BUILD, "debug", ["kernel"],
+                   ["--no-suite", "speed", "--timeout-multiplier", str(SLOWER)],
+                   {"GVM_GUEST_KERNEL": "debug", "GVM_KEEP": "1", "TMPDIR": folder})
+        found, logs = [], 0
+        for place, _, names in sorted(os.walk(folder)):
+            for name in sorted(names):
+                if name.endswith(".log"):
+                    logs += 1
+                    with open(os.path.join(place, name), errors="replace") as f:
+                        found += ["%s, %s:\n%s" % (os.path.basename(place), name, report)
+                                  for report in complaints.reports(f.read())]
+        if not logs:
+            found.append("there is no log of any guest")
+        self.add("debug: guests-kernels-do-not-complain", "FAIL" if found else "ok",
+                 "\n\n".join(found), tail=None)
+
     def report(self):
         failed = [r for r in self.results if r.verdict == "FAIL"]
         skipped = [r for r in self.results if r.verdict == "skip"]
         for result in failed:
             print("\n--- %s" % result.name)
-            print("\n".join(result.text.rstrip().splitlines()[-LOG_TAIL:]))
+            print("\n".join(result.text.rstrip().splitlines()[-(result.tail or 0):]))
         if failed or skipped:
             print()
         for result in skipped:
@@ -165,10 +206,10 @@ def main():
     if "-h" in arguments or "--help" in arguments:
         print(__doc__.strip())
         return 0
-    keep = "--keep" in arguments
-    suites = [a for a in arguments if a != "--keep"]
+    keep, beyond = "--keep" in arguments, "--long" in arguments
+    suites = [a for a in arguments if a not in ("--keep", "--long")]
     for suite in suites:
-        if suite not in SUITES + ("sanitized",):
+        if suite not in SUITES + BESIDE:
             print("tools/check: no suite %s; see --help" % suite, file=sys.stderr)
             return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -177,7 +218,8 @@ def main():
     run = "%d-%d" % (os.getpid(), time.time())
     folder = tempfile.mkdtemp(prefix="gvm-check-", dir="/tmp")
     watch, log = Watch(run, folder), KernelLog()
-    check = Check(suites or SUITES + ("sanitized",), folder, run)
+    suites = (suites or [*SUITES, "sanitized"]) + (["debug"] if beyond else [])
+    check = Check(suites, folder, run)
     try:
         check.everything()
         left = watch.left()

@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host that owns far more pages than a connection has room for leaves, and every one of them is at its
+home. While it is cut off it does not leave, and says so."""
+
+from cluster import Cluster, expect, main
+
+PAGES = 12000
+KIB = PAGES * 4
+
+
+def counter(node, name):
+    return int(node.run("sed -n 's/^%s //p' /sys/kernel/debug/giantvm/ram/stats" % name))
+
+
+def test(l):
+    cluster = Cluster(l, 3, memory="512M", roles="mmc", parameters="hold_us=0")
+    cluster.join("ram", KIB)
+    homes, two = cluster.nodes[:2], cluster.nodes[2]
+    share = "share /dev/gvm/ram {id} 1 "
+    two.run(share + "fill 0 %d 7" % PAGES, seconds=120)
+    l.log("filled: %d pages are resident", counter(two, "resident_pages"))
+    two.run("gvm dsm leave ram", seconds=60)
+    l.log("left")
+    kept = [counter(node, "resident_pages") for node in homes]
+    expect(sum(kept) >= PAGES, "the homes have only %s", kept)
+    two.run("gvm dsm join ram")
+    two.run(share + "check 0 %d 7" % PAGES, seconds=120)
+    lost = [counter(node, "lost_pages") for node in cluster.nodes]
+    expect(not sum(lost), "%s pages are lost", lost)
+    two.run(share + "fill 0 100 8")
+    cluster.network("cut 2")
+    said = two.run("gvm dsm leave ram 2>&1", seconds=60, status=1)
+    expect("stays joined" in said, "leaving says: %s", said)
+    two.run("gvm dsm status ram")
+    cluster.network("heal 2")
+    two.run("gvm dsm leave ram")
+    cluster.close()
+
+
+main(test)
