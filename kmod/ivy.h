@@ -189,26 +189,17 @@ void ivy_tick(struct ivy *c);
 /*
  * Makes the frame of a resident page free. A clean copy that somebody else owns goes at once (1,
  * or 0 if it has to be unmapped first: complete() tells); a page that is owned here goes to its
- * home (0). -EBUSY: in use by the protocol, pinned, just granted, or this node is its home and
+ * home (0). -EBUSY: in use by the protocol, just granted, or this node is its home and
  * nothing else has it; -ENOENT: not resident.
  */
 int ivy_evict(struct ivy *c, u64 page);
 
 /*
  * Makes the page zero for everybody and gives its memory back, also at its home. 0: under way,
- * complete() will tell; -EBUSY: pinned, or a fault or eviction of this node on it is under way
+ * complete() will tell; -EBUSY: a fault or eviction of this node on it is under way
  * (again after its complete()); -ENOMEM; -EINVAL. Ends a page's being lost.
  */
 int ivy_discard(struct ivy *c, u64 page);
-
-/*
- * A long-term pin. The page has to be here with the right that the pin needs (ivy_fault() first,
- * with the lock held in between); it then stays: requests of others wait until it is unpinned,
- * and their faults with them (killable, or with a deadline: the environment's policy). Pins do
- * not count: the environment tells the first and the last one. 0, or -EAGAIN: not held so.
- */
-int ivy_pin(struct ivy *c, u64 page, bool write);
-void ivy_unpin(struct ivy *c, u64 page);
 
 /*
  * The node is certainly dead (powered off, fenced): what its lease would tell is taken as told.

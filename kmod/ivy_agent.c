@@ -3,8 +3,8 @@
  * A node's own pages: what its users want, and taking rights away.
  *
  * What others want of a page (a copy, the page, its end) is noted, and done by ivy_settle() as soon
- * as the page's rights are low enough: after the minimum hold, when no pin is on it, and when the
- * environment has undone its mappings. Rights fall before the mappings are undone, never after.
+ * as the page's rights are low enough: after the minimum hold, and when the environment has undone
+ * its mappings. Rights fall before the mappings are undone, never after.
  */
 #include "ivy_impl.h"
 
@@ -46,7 +46,7 @@ void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right r
 {
 	s->ver = ver;
 	s->right = (u8)right;
-	s->flags = (s->flags & IVY_SLOT_PINNED) | (right == IVY_M ? IVY_SLOT_OWNER : 0);
+	s->flags = right == IVY_M ? IVY_SLOT_OWNER : 0;
 	s->held = now_us(c) + (u32)(c->p.hold_ns / 1000);
 }
 
@@ -87,8 +87,6 @@ static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *
 		return false;
 	if (s->right <= need || (IVY_MUTANT(OWNER_NOT_DOWNGRADED) && need == IVY_S))
 		return true;
-	if (s->flags & IVY_SLOT_PINNED)
-		return false;
 	left = hold_left(c, s);
 	if (left) {
 		c->env->arm_hold(c->ctx, op->page, left * 1000ull);
@@ -387,7 +385,7 @@ int ivy_discard(struct ivy *c, u64 page)
 	if (!op)
 		return -ENOMEM;
 	if (op->want || op->discard || (op->todo & (IVY_TODO_PUT | IVY_TODO_DROP)) ||
-	    (s && (s->flags & (IVY_SLOT_PINNED | IVY_SLOT_PUT | IVY_SLOT_DYING))))
+	    (s && (s->flags & (IVY_SLOT_PUT | IVY_SLOT_DYING))))
 		return -EBUSY;
 	c->stats.discards++;
 	op->discard = true;
@@ -398,25 +396,4 @@ int ivy_discard(struct ivy *c, u64 page)
 		ivy_op_want(c, op, IVY_M);
 	ivy_drain(c);
 	return 0;
-}
-
-int ivy_pin(struct ivy *c, u64 page, bool write)
-{
-	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
-
-	if (!s || s->right < (write ? IVY_M : IVY_S) || (s->flags & IVY_SLOT_REVOKING))
-		return -EAGAIN;
-	s->flags |= IVY_SLOT_PINNED;
-	return 0;
-}
-
-void ivy_unpin(struct ivy *c, u64 page)
-{
-	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
-
-	if (!s)
-		return;
-	s->flags &= (u8)~IVY_SLOT_PINNED;
-	ivy_settle(c, page);
-	ivy_drain(c);
 }

@@ -129,7 +129,6 @@ struct ivy_txn {
 #define IVY_SLOT_PUT	  0x04u /* on its way home; kept until FREE */
 #define IVY_SLOT_ZERO	  0x08u /* with PUT: a discard */
 #define IVY_SLOT_REVOKING 0x10u /* revoke() is not done */
-#define IVY_SLOT_PINNED	  0x20u
 #define IVY_SLOT_DYING	  0x40u /* the lease has ended: free it when revoked */
 
 /* Things to do with a page once its rights are low enough, in this order. */
@@ -323,7 +322,7 @@ void ivy_slot_drop(struct ivy *c, u64 page);
 /* The slot has that version and right from now on, for the minimum hold. */
 void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
 void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
-/* Does what there is to do with a page, as far as its rights, pins and holds allow. */
+/* Does what there is to do with a page, as far as its rights and holds allow. */
 void ivy_settle(struct ivy *c, u64 page);
 void ivy_agent_put(struct ivy *c, struct ivy_op *op);
 void ivy_agent_tick(struct ivy *c);

@@ -286,12 +286,6 @@ static void event(struct ivy *c, struct fuzz_input *in)
 		host.now += 1ull << (fuzz_take(in, 1) % 26);
 		ivy_tick(c);
 		break;
-	case 6:
-		ivy_pin(c, page, flag);
-		break;
-	case 7:
-		ivy_unpin(c, page);
-		break;
 	case 8:
 		ivy_node_joined(c, (u16)(kind >> 4) % NODES);
 		break;
