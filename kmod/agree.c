@@ -128,15 +128,12 @@ void agree_down(void)
 static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
 			   const struct region_frame *answer)
 {
-	const struct gvm_cluster *cluster = peer->cluster;
-	unsigned int i;
+	int home = cluster_home(peer->cluster, peer->id);
 
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
-	for (i = 0; i < cluster->nr_homes && cluster->homes[i] != peer->id; i++)
-		;
-	if (i == cluster->nr_homes || !__test_and_clear_bit(i, agreement->silent))
+	if (home < 0 || !__test_and_clear_bit(home, agreement->silent))
 		return;
 	agreement->nr_silent--;
 	if (answer->pages)
@@ -249,7 +246,7 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	u64 pages = region_pages(frame->name);
 	struct offer *offer;
 
-	if (pages || !cluster_is_home(peer->cluster, peer->cluster->id) ||
+	if (pages || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
 	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name)) {
 		answer_send(peer, frame, pages);
 		return;
@@ -271,7 +268,7 @@ void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
 	struct region_frame frame = { .word = REGION_OFFER, .pages = region->pages };
 
-	if (!cluster_is_home(peer->cluster, peer->id))
+	if (cluster_home(peer->cluster, peer->id) < 0)
 		return;
 	strscpy(frame.name, region->name, sizeof(frame.name));
 	frame_send(peer, &frame);

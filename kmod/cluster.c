@@ -310,14 +310,14 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	kfree(cluster);
 }
 
-bool cluster_is_home(const struct gvm_cluster *cluster, u16 id)
+int cluster_home(const struct gvm_cluster *cluster, u16 id)
 {
-	unsigned int i;
+	int i;
 
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] == id)
-			return true;
-	return false;
+			return i;
+	return -1;
 }
 
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)

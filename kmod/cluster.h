@@ -60,7 +60,8 @@ int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up,
  */
 void cluster_destroy(struct gvm_cluster *cluster);
 
-bool cluster_is_home(const struct gvm_cluster *cluster, u16 id);
+/* Its place in the list of homes, or -1: it is none. */
+int cluster_home(const struct gvm_cluster *cluster, u16 id);
 /* NULL: there is no such other node. */
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id);
 

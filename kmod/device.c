@@ -33,11 +33,6 @@ void cluster_unlock(void)
 	mutex_unlock(&device_mutex);
 }
 
-static bool name_ends(const char *name)
-{
-	return strnlen(name, GIANTVM_NAME_BYTES) < GIANTVM_NAME_BYTES;
-}
-
 static int device_up_first(const struct giantvm_up *up)
 {
 	int err = inodes_up();
@@ -130,7 +125,7 @@ static long device_join(void __user *argument)
 
 	if (copy_from_user(&wish, argument, sizeof(wish)))
 		return -EFAULT;
-	if (!name_ends(wish.name))
+	if (!region_name_valid(wish.name))
 		return -EINVAL;
 	if (!the_cluster)
 		return -ENOTCONN;
@@ -155,7 +150,7 @@ static long device_lookup(void __user *argument)
 
 	if (copy_from_user(&lookup, argument, sizeof(lookup)))
 		return -EFAULT;
-	if (lookup.reserved || !name_ends(lookup.name))
+	if (lookup.reserved || !region_name_valid(lookup.name))
 		return -EINVAL;
 	if (!the_cluster)
 		return -ENOTCONN;
@@ -180,7 +175,7 @@ static long device_leave(void __user *argument)
 
 	if (copy_from_user(&leave, argument, sizeof(leave)))
 		return -EFAULT;
-	if (leave.reserved || !name_ends(leave.name))
+	if (leave.reserved || !region_name_valid(leave.name))
 		return -EINVAL;
 	return region_part(leave.name);
 }
@@ -192,7 +187,7 @@ static long device_stats(void __user *argument)
 
 	if (copy_from_user(&stats, argument, sizeof(stats)))
 		return -EFAULT;
-	if (!name_ends(stats.name))
+	if (!region_name_valid(stats.name))
 		return -EINVAL;
 	region = region_find(stats.name);
 	if (!region)

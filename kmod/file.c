@@ -69,39 +69,60 @@ static loff_t region_llseek(struct file *file, loff_t offset, int whence)
 	return fixed_size_llseek(file, offset, whence, region->pages << PAGE_SHIFT);
 }
 
-/* Waits for the right to read a page, as a fault does, and copies it. */
+/* One answer of the core's: 1: at once; 0: complete() is to tell; or an error. With its lock. */
+typedef int page_ask(struct gvm_region *region, u64 page, u64 begun_ms);
+
+/*
+ * Asks once, and waits for what comes of it. 1: it was so at once; 0: it has been told since;
+ * -EAGAIN: to be asked again; or an error. Killable, as a page's home may not answer.
+ */
+static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 begun_ms)
+{
+	struct gvm_sleeper sleeper;
+	struct gvm_batch batch;
+	bool again;
+	int said;
+
+	region_enter(region, &batch);
+	/* Before the core is asked: where this node is the home, it may answer at once. */
+	sleeper_add(region, &sleeper, page);
+	said = region->leaving ? -EIO : ask(region, page, begun_ms);
+	/* No memory, or a fault of this node is under way. */
+	again = said == -ENOMEM || said == -EBUSY;
+	if (said && !again)
+		sleeper_remove(&sleeper);
+	region_leave(region, &batch);
+	if (said && !again)
+		return said;
+	sleeper_sleep(region, &sleeper, TASK_KILLABLE,
+		      again ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
+	if (!again && sleeper.woken)
+		return sleeper.err;
+	return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
+}
+
+static int ask_read(struct gvm_region *region, u64 page, u64 begun_ms)
+{
+	return region_error(region, page, begun_ms) ? -EIO : ivy_fault(region->core, page, false);
+}
+
 static int read_page(struct gvm_region *region, u64 page, void *to)
 {
 	u64 begun_ms = region_now_ms();
-	struct gvm_sleeper sleeper;
-	struct gvm_batch batch;
 	struct page *frame;
 	int right;
 
-	for (;;) {
-		region_enter(region, &batch);
-		sleeper_add(region, &sleeper, page);
-		right = region->leaving || region_error(region, page, begun_ms) ?
-			-EIO : ivy_fault(region->core, page, false);
-		if (right && right != -ENOMEM)
-			sleeper_remove(&sleeper);
-		region_leave(region, &batch);
-		frame = right == 1 ? frame_lock(region, page, IVY_S) : NULL;
-		if (frame) {
-			memcpy(to, page_address(frame), PAGE_SIZE);
-			unlock_page(frame);
-			put_page(frame);
-			return 0;
-		}
-		if (right == 1)
-			continue; /* it went again meanwhile */
-		if (right && right != -ENOMEM)
+	/* Until it is here, and does not go again meanwhile. */
+	do {
+		right = page_wait(region, page, ask_read, begun_ms);
+		if (right < 0 && right != -EAGAIN)
 			return right;
-		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
-			      right ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-	}
+		frame = right == 1 ? frame_lock(region, page, IVY_S) : NULL;
+	} while (!frame);
+	memcpy(to, page_address(frame), PAGE_SIZE);
+	unlock_page(frame);
+	put_page(frame);
+	return 0;
 }
 
 /* For those who look into a guest. The copy is one moment's of each page, not of all of them. */
@@ -130,34 +151,23 @@ static ssize_t region_read(struct kiocb *kiocb, struct iov_iter *to)
 	return done ?: err;
 }
 
-/* Until a page's discard has ended; killable, as its home may not answer. */
+static int ask_discard(struct gvm_region *region, u64 page, u64 begun_ms)
+{
+	int done = ivy_discard(region->core, page);
+
+	if (done == 1)
+		region_error_clear(region, page);
+	return done;
+}
+
 static int discard_page(struct gvm_region *region, u64 page)
 {
-	struct gvm_sleeper sleeper;
-	struct gvm_batch batch;
-	bool again;
 	int done;
 
-	for (;;) {
-		region_enter(region, &batch);
-		/* Before the core is asked: where this node is the home, it may answer at once. */
-		sleeper_add(region, &sleeper, page);
-		done = region->leaving ? -EIO : ivy_discard(region->core, page);
-		again = done == -ENOMEM || done == -EBUSY; /* a fault of this node is under way */
-		if (done && !again)
-			sleeper_remove(&sleeper);
-		if (done == 1)
-			region_error_clear(region, page);
-		region_leave(region, &batch);
-		if (done && !again)
-			return min(done, 0);
-		sleeper_sleep(region, &sleeper, TASK_KILLABLE,
-			      done ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
-		if (!done && sleeper.woken)
-			return sleeper.err;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-	}
+	do
+		done = page_wait(region, page, ask_discard, 0);
+	while (done == -EAGAIN);
+	return min(done, 0);
 }
 
 /* Whole pages only; what is cut off at the edges keeps its contents, as advice may. */

@@ -44,7 +44,8 @@ void dsm_uffd_veto(const char *why);
  * replaced by a shared one, of a named one it stays.)
  *
  * Returns 1 if the mapping was replaced, 0 if it stays as it is, a negative errno if the mode that
- * the user insists on (GVM_MODE=uffd or kernel) cannot be had: the guest must not start.
+ * the user insists on (GVM_MODE=uffd or kernel; also fuse, where the file is a region of
+ * /dev/giantvm) cannot be had: the guest must not start.
  */
 int dsm_ram_attach(int fd, void *host, size_t bytes, off_t offset, bool shared);
 /*

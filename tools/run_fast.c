@@ -15,12 +15,13 @@
 #define PRELOAD	  "libgvm-preload.so"
 #define BUILT_IN  "user.gvm.attach" /* a QEMU with the backend has this text in it */
 
+/* As enum run_mode has them, and GVM_MODE. */
+static const char *const mode_names[] = {"auto", "fuse", "uffd", "kernel"};
+
 int run_mode_parse(const char *text, enum run_mode *mode)
 {
-	static const char *const names[] = {"auto", "fuse", "uffd", "kernel"};
-
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (!strcmp(text, names[i])) {
+	for (unsigned i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++)
+		if (!strcmp(text, mode_names[i])) {
 			*mode = (enum run_mode)i;
 			return 0;
 		}
@@ -101,11 +102,10 @@ static int preload_add(const char *library)
 
 int run_fast_prepare(enum run_mode mode, const char *qemu, const char **why)
 {
-	static const char *const names[] = {"auto", "fuse", "uffd"};
 	char program[PATH_MAX], library[PATH_MAX];
 
 	*why = NULL;
-	if (setenv("GVM_MODE", names[mode], 1))
+	if (setenv("GVM_MODE", mode_names[mode], 1))
 		return -errno;
 	if (mode == RUN_MODE_FUSE) {
 		*why = "--mode fuse";

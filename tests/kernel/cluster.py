@@ -23,11 +23,10 @@ sys.path[:0] = [os.path.join(HERE, "../system"), os.path.join(HERE, "../guest")]
 import lab  # noqa: E402
 from lab import Failure, expect  # noqa: E402
 import accel  # noqa: E402
+import complaints  # noqa: E402
 import kernel  # noqa: E402
 import kmod  # noqa: E402
 
-COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection|lockup|"
-                        r"Out of memory|possible circular|leaked|refcount_t")
 BOOT_SECONDS = 90
 # Where the kernel has kmemleak: what was allocated more than five seconds ago and nothing points to.
 LEAKS = ("leaks=/sys/kernel/debug/kmemleak; [ ! -e $leaks ] || "
@@ -153,7 +152,7 @@ class Node:
         self.stopped = False
 
     def complaints(self):
-        return [line for line in self.process.log().splitlines() if COMPLAINTS.search(line)]
+        return complaints.reports(self.process.log())
 
 
 class Cluster:
@@ -212,8 +211,8 @@ class Cluster:
         for leaks in self.everywhere(LEAKS, nodes=nodes):
             expect(not leaks, "the module leaves memory behind:\n%s", leaks)
         for node in nodes:
-            complaints = node.run("dmesg | grep -E 'BUG|WARN|Oops' || true")
-            expect(not complaints, "node %d's kernel complains:\n%s", node.id, complaints)
+            found = node.run("dmesg | grep -E 'BUG|WARN|Oops' || true")
+            expect(not found, "node %d's kernel complains:\n%s", node.id, found)
             node.begin("off")
         for node in nodes:
             node.answer()
