@@ -199,17 +199,24 @@ void region_enter(struct gvm_region *region, struct gvm_batch *batch)
 void region_leave(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock)
 {
+	/* Pages are unmapped by the inode, which goes as soon as the region is left. */
+	bool revokes = batch->nr_revocations && !region->leaving;
 	unsigned int i;
 
 	region->batch = NULL;
+	if (revokes)
+		ihold(region->inode);
 	spin_unlock_bh(&region->lock);
 	for (i = 0; i < batch->nr_peers; i++)
 		peer_transmit(batch->peers[i]);
+	if (!revokes)
+		return;
 	/*
 	 * Each enters the core again, with a batch of its own: not deeper than a page has rights.
 	 */
 	for (i = 0; i < batch->nr_revocations; i++)
 		revoke_page(region, batch->revocations[i]);
+	iput(region->inode);
 }
 
 bool region_name_valid(const char *name)
