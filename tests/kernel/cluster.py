@@ -7,6 +7,8 @@ can be told to be a bad one. Each guest runs shell commands given to it over a s
         cluster.join("ram", 1024)
         cluster.everywhere("share /dev/gvm/ram {id} 3 count 1000")
         cluster.close()
+
+A guest has one CPU, or as many as the test says, or GVM_GUEST_CPUS for all tests.
 """
 
 import os
@@ -32,6 +34,9 @@ BOOT_SECONDS = 90
 LEAKS = ("leaks=/sys/kernel/debug/kmemleak; [ ! -e $leaks ] || "
          "(sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks)")
 SLOWER = 4 if kernel.chosen() == "debug" else 1  # an emulated CPU with a kernel that watches itself
+# The CPUs of an emulated guest run at the same time, as they do elsewhere.
+ACCELERATORS = {"tcg": "tcg,thread=multi", "kvm": "kvm"}
+CPUS = "GVM_GUEST_CPUS"
 ROLES = {"c": "cpu", "m": "mem", "b": "cpu,mem"}
 
 
@@ -95,7 +100,7 @@ class Shell:
 class Node:
     """One guest, with two shells."""
 
-    def __init__(self, cluster, number, memory, options):
+    def __init__(self, cluster, number, memory, cpus, options):
         self.cluster, self.id, self.stopped = cluster, number, False
         vmlinux, initramfs = cluster.image
         port = "%s/guest%d" % (cluster.folder, number)
@@ -106,9 +111,10 @@ class Node:
         serial = [word for path in shells
                   for word in ("-serial", "unix:%s,server=on,wait=on" % path)]
         self.process = cluster.lab.start(
-            "node%d" % number, "qemu-system-x86_64", "-machine", "q35,accel=" + cluster.accel,
-            "-cpu", "max", "-m", memory, "-nodefaults", "-display", "none", "-no-reboot",
-            "-serial", "stdio", *serial, "-kernel", vmlinux, "-initrd", initramfs, "-append", words,
+            "node%d" % number, "qemu-system-x86_64", "-machine", "q35",
+            "-accel", ACCELERATORS[cluster.accel], "-cpu", "max", "-smp", cpus, "-m", memory,
+            "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", *serial,
+            "-kernel", vmlinux, "-initrd", initramfs, "-append", words,
             "-netdev", "dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
                        "remote.path=%s/switch%d" % (port, cluster.folder, number),
             "-device", "virtio-net-pci,netdev=n,romfile=,mac=52:54:00:67:76:%02x" % number,
@@ -156,8 +162,8 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, l, nodes, memory="192M", parameters="", roles=None, key="the key of this test", options=None,
-                 up=True, inner=False):
+    def __init__(self, l, nodes, memory="192M", parameters="", roles=None,
+                 key="the key of this test", options=None, up=True, inner=False, cpus=1):
         self.lab, self.folder = l, l.folder
         self.roles, self.key = roles or "b" * nodes, key
         self.image = kmod.image(lab.BUILD, inner=inner)
@@ -167,7 +173,8 @@ class Cluster:
         self.switch.says("^switch: up")
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         options = options or {}
-        self.nodes = [Node(self, i, memory, options.get(i, [])) for i in range(nodes)]
+        cpus = int(os.environ.get(CPUS) or cpus)
+        self.nodes = [Node(self, i, memory, cpus, options.get(i, [])) for i in range(nodes)]
         for node in self.nodes:
             node.connect()
         for node in self.nodes:

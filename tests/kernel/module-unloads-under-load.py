@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host that holds copies and owns pages leaves, unloads the module and comes back, again and again,
-while others use the same pages; and none that it wrote is lost. In use, the module stays."""
+while others use the same pages, on two CPUs each; and none that it wrote is lost. In use, the module stays."""
 
 from cluster import Cluster, main
 
@@ -10,7 +10,7 @@ KIB = 512
 
 
 def test(l):
-    cluster = Cluster(l, 3, roles="bbc", parameters="lease_ms=4000")
+    cluster = Cluster(l, 3, roles="bbc", parameters="lease_ms=4000", cpus=2)
     cluster.join("ram", KIB)
     cluster.join("own", KIB)  # of the host that comes and goes
     zero, one, two = cluster.nodes

@@ -3,9 +3,9 @@
  * Uses a region together with the same program on other nodes, and checks what it sees.
  *
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
- *           latency ROUNDS | vcpu ROUNDS | fill FIRST PAGES SEED | check FIRST PAGES SEED | add PAGE VALUE |
- *           get PAGE | mark PAGE VALUE | discard FIRST PAGES |
- *           beat PAGE SECONDS
+ *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
+ *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
+ *           discard FIRST PAGES | beat PAGE SECONDS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "latency"))
 		latency_run(first);
 	else if (!strcmp(what, "vcpu"))
-		vcpu_run(first);
+		vcpu_run(first, second);
 	else if (!strcmp(what, "fill"))
 		fill_run(first, second, argument(argc, argv, 7));
 	else if (!strcmp(what, "check"))

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Three hosts' threads share pages by atomics, locks, process_vm and O_DIRECT over a network that
-loses, repeats, reorders and delays frames: what each sees is what one memory would show."""
+"""Threads of three hosts with two CPUs share pages by atomics, locks, process_vm and O_DIRECT, and drop
+their mappings, over a network that loses, repeats, reorders and delays frames: what each sees is what one
+memory would show."""
 
 from cluster import Cluster, expect, main
 
@@ -16,7 +17,7 @@ def test(l):
             f.truncate(1 << 20)
         options[i] = ["-drive", "if=none,id=d,file=%s,format=raw,cache=unsafe" % disk,
                       "-device", "virtio-blk-pci,drive=d,romfile="]
-    cluster = Cluster(l, 3, options=options)
+    cluster = Cluster(l, 3, options=options, cpus=2)
     cluster.join("ram", 256)
     cluster.everywhere("share /dev/gvm/ram {id} 3 litmus 200")
     command = "share /dev/gvm/ram {id} 3 torture %d 2 /dev/vda" % SECONDS

@@ -7,6 +7,7 @@
  *   own     a word that one thread alone writes, by a store or through the kernel (process_vm_writev):
  *           always what it wrote last
  *   lock    three words in three pages, equal whenever the lock in a fourth is held
+ *   drop    a page's mapping, which the thread takes away while others use and lose it
  *   direct  a sector of a page into which a disk is read with O_DIRECT while others write the rest
  *
  * Words 1 .. 127 of a page are the threads' own, its last sectors the nodes' direct ones.
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -114,6 +116,12 @@ static void direct_read(struct worker *w, size_t page, uint64_t sector)
 	pthread_mutex_unlock(&disk_lock);
 }
 
+static void mapping_drop(size_t page)
+{
+	if (madvise(share_word(page, 0), PAGE_BYTES, MADV_DONTNEED))
+		share_wrong("MADV_DONTNEED: %s", strerror(errno));
+}
+
 static void *worker_run(void *argument)
 {
 	struct worker *w = argument;
@@ -124,7 +132,9 @@ static void *worker_run(void *argument)
 		int choice = rand_r(&seed) / 64 % 100;
 
 		w->ops++;
-		if (choice < 50) {
+		if (choice < 3) {
+			mapping_drop(page);
+		} else if (choice < 50) {
 			count_see(w, page, share_load(page, 0), false);
 		} else if (choice < 75) {
 			count_see(w, page, share_add(page, 0, 1), true);

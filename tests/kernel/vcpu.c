@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A guest that is as small as can be: real-mode code under KVM, with pages of the region as memory, that
- * increments a word in each of them in turn. One runs on each node; the sum has to be right.
+ * increments a word in each of them in turn, on each of its CPUs. One runs on each node; the sum has to
+ * be right.
  *
  * Its first page, the code, is this process's own; the region's pages are at guest address 64 KiB.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,13 @@
 #define PAGES 16
 #define MEMORY_GPA 0x10000
 #define TSS_ADDRESS 0xfffbd000
+#define VCPUS_MAX 8
+
+struct vcpu {
+	pthread_t thread;
+	int kvm, vm;
+	unsigned int index;
+};
 
 static const unsigned char code[] = {
 	0xb8, 0x00, 0x10,	/*	mov ax, MEMORY_GPA / 16 */
@@ -64,10 +73,12 @@ static void code_load(int vm, unsigned int rounds)
 	memory_set(vm, 0, 0, PAGE_BYTES, page);
 }
 
-static void vcpu_run_to_halt(int kvm, int vm)
+/* A thread; what it is given is a struct vcpu. */
+static void *vcpu_run_to_halt(void *argument)
 {
-	int vcpu = check("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, 0));
-	int bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	struct vcpu *v = argument;
+	int vcpu = check("KVM_CREATE_VCPU", ioctl(v->vm, KVM_CREATE_VCPU, v->index));
+	int bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(v->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 	struct kvm_run *run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	struct kvm_regs registers = { .rip = 0, .rflags = 2 };
 	struct kvm_sregs special;
@@ -83,6 +94,20 @@ static void vcpu_run_to_halt(int kvm, int vm)
 	} while (run->exit_reason == KVM_EXIT_INTR);
 	if (run->exit_reason != KVM_EXIT_HLT)
 		share_wrong("the guest ended with exit reason %u", run->exit_reason);
+	return NULL;
+}
+
+static void vcpus_run_to_halt(int kvm, int vm, unsigned int nr)
+{
+	struct vcpu vcpus[VCPUS_MAX];
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		vcpus[i] = (struct vcpu){ .kvm = kvm, .vm = vm, .index = i };
+		pthread_create(&vcpus[i].thread, NULL, vcpu_run_to_halt, &vcpus[i]);
+	}
+	for (i = 0; i < nr; i++)
+		pthread_join(vcpus[i].thread, NULL);
 }
 
 static uint64_t sum(void)
@@ -95,13 +120,15 @@ static uint64_t sum(void)
 	return sum;
 }
 
-void vcpu_run(unsigned int rounds)
+void vcpu_run(unsigned int rounds, unsigned int vcpus)
 {
 	int kvm = check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
 	int vm = check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
-	uint64_t before;
+	uint64_t before, wanted;
 	double begun;
 
+	vcpus = vcpus < VCPUS_MAX ? vcpus : VCPUS_MAX;
+	wanted = (uint64_t)rounds * vcpus * share.nodes;
 	ioctl(vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
 	code_load(vm, rounds);
 	memory_set(vm, 1, MEMORY_GPA, PAGES * PAGE_BYTES, share_word(FIRST_PAGE, 0));
@@ -109,11 +136,12 @@ void vcpu_run(unsigned int rounds)
 	before = sum();
 	share_meet(41);
 	begun = share_now();
-	vcpu_run_to_halt(kvm, vm);
-	printf("vcpu: %u increments, %.1f us each\n", rounds, (share_now() - begun) * 1e6 / rounds);
+	vcpus_run_to_halt(kvm, vm, vcpus);
+	printf("vcpu: %u x %u increments, %.1f us each\n", vcpus, rounds,
+	       (share_now() - begun) * 1e6 / (rounds * vcpus));
 	share_meet(42);
-	if (sum() - before != (uint64_t)rounds * share.nodes)
-		share_wrong("the guests counted %llu, not %u x %u",
-			    (unsigned long long)(sum() - before), share.nodes, rounds);
+	if (sum() - before != wanted)
+		share_wrong("the guests counted %llu, not %llu",
+			    (unsigned long long)(sum() - before), (unsigned long long)wanted);
 	share_meet(43);
 }
