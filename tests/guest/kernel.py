@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The guests' kernel. GVM_GUEST_KERNEL says which:
 
-    cloud  the one that linux-image-cloud-amd64 depends on today; also if nothing is said
-    debug  one that watches itself, which debug_kernel.py has to have built
+    cloud      the one that linux-image-cloud-amd64 depends on today; also if nothing is said
+    backports  the same of the suite backports: the newest that Debian builds for this release
+    debug      one that watches itself, which debug_kernel.py has to have built
 
 Debian's bzImage is turned into the ELF vmlinux that it carries compressed: QEMU boots that directly
 (PVH), and an emulated CPU need not spend seconds on decompression.
@@ -20,7 +21,8 @@ import headers
 
 META = "linux-image-cloud-amd64"
 VARIABLE = "GVM_GUEST_KERNEL"
-KINDS = ("cloud", "debug")
+SUITES = {"cloud": None, "backports": "backports"}
+KINDS = (*SUITES, "debug")
 
 # what the payload begins with -> how to decompress it
 PAYLOADS = (
@@ -69,11 +71,11 @@ def extract(bzimage, vmlinux):
     os.rename(vmlinux + ".new", vmlinux)
 
 
-def newest():
-    packages = [name for name in debian.depends([META]) if name.startswith("linux-image-")]
+def newest(suite):
+    packages = [name for name in debian.depends([META], suite) if name.startswith("linux-image-")]
     if len(packages) != 1:
         raise LookupError("%s names no kernel" % META)
-    return debian.unpacked(packages)
+    return debian.unpacked(packages, suite)
 
 
 def chosen():
@@ -105,7 +107,7 @@ class Kernel:
         if self.kind == "debug":
             self._debug()
         else:
-            self._cloud()
+            self._debian(SUITES[self.kind])
 
     def _debug(self):
         self.tree = debug_kernel.find()
@@ -113,8 +115,9 @@ class Kernel:
         with open(os.path.join(self.tree, "release")) as f:
             self.release = f.read().strip()
 
-    def _cloud(self):
-        self.tree, = debian.remembered("kernel", newest)
+    def _debian(self, suite):
+        self.tree, = debian.remembered("-".join(filter(None, (suite, "kernel"))),
+                                       lambda: newest(suite), suite)
         boot = os.path.join(self.tree, "boot")
         image, = [name for name in os.listdir(boot) if name.startswith("vmlinuz-")]
         self.release = image[len("vmlinuz-"):]
@@ -132,7 +135,7 @@ class Kernel:
         """A folder to build modules for it in: make -C FOLDER M=..."""
         if self.kind == "debug":
             return os.path.join(self.tree, "headers")
-        return headers.of(self.release)
+        return headers.of(self.release, SUITES[self.kind])
 
     def modules(self, names):
         """The modules' files, each after those that it needs; built-in ones are left out."""
