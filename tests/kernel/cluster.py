@@ -31,6 +31,7 @@ import kernel  # noqa: E402
 import kmod  # noqa: E402
 
 BOOT_SECONDS = 90
+HANG_SECONDS = 60
 # Where the kernel has kmemleak: what was allocated more than five seconds ago and nothing points to.
 LEAKS = ("leaks=/sys/kernel/debug/kmemleak; [ ! -e $leaks ] || "
          "(sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks)")
@@ -110,24 +111,42 @@ class Node:
         words = "console=ttyS0 quiet panic=-1 job=kmod-node id=%d" % number
         if cluster.accel == "tcg":
             words += " tsc=unstable no_timer_check"
-        shells = [cluster.lab.path("shell%d%s" % (number, which)) for which in "ab"]
-        serial = [word for path in shells
+        self.shells = [cluster.lab.path("shell%d%s" % (number, which)) for which in "ab"]
+        serial = [word for path in self.shells
                   for word in ("-serial", "unix:%s,server=on,wait=on" % path)]
-        self.process = cluster.lab.start(
-            "node%d" % number, "qemu-system-x86_64", "-machine", "q35",
-            "-accel", ACCELERATORS[cluster.accel], "-cpu", cpu, "-smp", cpus, "-m", memory,
-            "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", *serial,
+        self.command = [
+            "qemu-system-x86_64", "-machine", "q35", "-accel", ACCELERATORS[cluster.accel],
+            "-cpu", cpu, "-smp", cpus, "-m", memory, "-nodefaults", "-display", "none",
+            "-no-reboot", "-serial", "stdio", *serial,
             "-kernel", vmlinux, "-initrd", initramfs, "-append", words,
             "-netdev", "dgram,id=n,local.type=unix,local.path=%s,remote.type=unix,"
                        "remote.path=%s/switch%d" % (port, cluster.folder, number),
             "-device", "virtio-net-pci,netdev=n,romfile=,mac=52:54:00:67:76:%02x" % number,
-            *options)
-        self.shell, self.second = [Shell(self, path) for path in shells]
+            *options]
+        self.start()
+
+    def start(self):
+        self.process = self.cluster.lab.start("node%d" % self.id, *self.command)
+        self.shell, self.second = [Shell(self, path) for path in self.shells]
         self.begin, self.answer, self.run = self.shell.begin, self.shell.answer, self.shell.run
 
     def connect(self):
         self.shell.connect()
         self.second.connect()
+
+    def boot(self):
+        """Waits until it is up. Of some hundred machines of several emulated CPUs, one stands still
+        before its kernel has begun anything: so it is started once more."""
+        deadline = time.monotonic() + HANG_SECONDS * SLOWER
+        while "guest: up" not in self.process.log() and self.process.running():
+            if time.monotonic() > deadline:
+                self.cluster.lab.log("node %d hangs at boot, and begins anew", self.id)
+                self.kill()
+                self.start()
+                self.connect()
+                break
+            time.sleep(0.05)
+        self.answer(BOOT_SECONDS)
 
     def diagnosis(self, hung):
         """What the other shell sees when one does not answer."""
@@ -189,7 +208,7 @@ class Cluster:
         for node in self.nodes:
             node.connect()
         for node in self.nodes:
-            node.answer(BOOT_SECONDS)
+            node.boot()
         self.parameters = parameters
         for node in self.nodes if up else []:
             self.load(node)
