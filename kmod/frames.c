@@ -2,24 +2,22 @@
 /* Frames and slots: see frames.h. */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/slab.h>
 
 #include "compat.h"
 #include "evict.h"
 #include "frames.h"
 #include "region.h"
 
-static struct kmem_cache *slots;
-
-int frames_init(void)
+/*
+ * Where the links of a list of the kernel's would be. The lowest bits of the first word say there
+ * that a page is part of a larger one, or of the last reserves: they are bytes that stay 0.
+ */
+static struct ivy_slot *slot_of(struct page *frame)
 {
-	slots = kmem_cache_create("giantvm_slot", sizeof(struct ivy_slot), 0, 0, NULL);
-	return slots ? 0 : -ENOMEM;
-}
-
-void frames_exit(void)
-{
-	kmem_cache_destroy(slots);
+	BUILD_BUG_ON(sizeof(struct ivy_slot) > sizeof(frame->lru));
+	BUILD_BUG_ON(__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__);
+	BUILD_BUG_ON(offsetof(struct ivy_slot, zero));
+	return (struct ivy_slot *)&frame->lru;
 }
 
 struct page *frame_page(struct gvm_region *region, u64 page)
@@ -32,7 +30,7 @@ struct ivy_slot *frame_slot(struct gvm_region *region, u64 page)
 {
 	struct page *frame = frame_page(region, page);
 
-	return frame ? (struct ivy_slot *)page_private(frame) : NULL;
+	return frame ? slot_of(frame) : NULL;
 }
 
 static struct page *spare_take(struct gvm_region *region)
@@ -44,43 +42,31 @@ static struct page *spare_take(struct gvm_region *region)
 
 struct ivy_slot *frame_create(struct gvm_region *region, u64 page)
 {
-	struct ivy_slot *slot = kmem_cache_zalloc(slots, GFP_ATOMIC | __GFP_NOWARN);
 	struct page *frame;
 
 	lockdep_assert_held(&region->lock);
-	if (!slot)
-		return NULL;
 	frame = spare_take(region);
 	if (!frame)
-		goto free_slot;
+		return NULL;
 	frame->mapping = region->inode->i_mapping;
 	frame->index = page;
-	set_page_private(frame, (unsigned long)slot);
-	if (xa_err(xa_store(&region->frames, page, frame, GFP_ATOMIC | __GFP_NOWARN)))
-		goto free_frame;
+	memset(slot_of(frame), 0, sizeof(struct ivy_slot));
+	if (xa_err(xa_store(&region->frames, page, frame, GFP_ATOMIC | __GFP_NOWARN))) {
+		frame->mapping = NULL;
+		put_page(frame);
+		return NULL;
+	}
 	evict_check(region, atomic_long_inc_return(&region->resident));
-	return slot;
-
-free_frame:
-	set_page_private(frame, 0);
-	frame->mapping = NULL;
-	put_page(frame);
-free_slot:
-	kmem_cache_free(slots, slot);
-	return NULL;
+	return slot_of(frame);
 }
 
 static void frame_free(struct gvm_region *region, struct page *frame)
 {
-	struct ivy_slot *slot = (struct ivy_slot *)page_private(frame);
-
 	/*
 	 * Whoever still has a reference, to send it or as a pin, has memory that is nobody's page.
 	 */
-	set_page_private(frame, 0);
 	frame->mapping = NULL;
 	put_page(frame);
-	kmem_cache_free(slots, slot);
 	atomic_long_dec(&region->resident);
 }
 

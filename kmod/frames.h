@@ -2,10 +2,10 @@
 /*
  * Frames: the memory of the pages that are resident here, each with the core's slot.
  *
- * A frame is a struct page in the region's xarray, which holds one reference to it. Its `private`
- * points to the slot. `mapping` and `index` are those of the region's inode, so that the kernel
- * finds its mappings; it is on no list of the kernel's, so nothing but this module reclaims or
- * moves it.
+ * A frame is a struct page in the region's xarray, which holds one reference to it. `mapping` and
+ * `index` are those of the region's inode, so that the kernel finds its mappings; it is on no list
+ * of the kernel's, so nothing but this module reclaims or moves it, and the slot has the place of
+ * the links: a resident page takes no more memory than its place in the xarray.
  *
  * Marks in the xarray say what is to be done with a page, since setting one needs no memory.
  */
@@ -22,9 +22,6 @@ struct gvm_region;
 #define FRAME_REVOKE XA_MARK_0 /* mappings exceed the slot's right: ivy_revoked() is due */
 #define FRAME_HOLD XA_MARK_1 /* its minimum hold could not be noted: ends with the next tick */
 #define FRAME_UPGRADE XA_MARK_2 /* was unmapped because it is to be written: see fault.c */
-
-int frames_init(void);
-void frames_exit(void);
 
 /* These need region->lock. */
 struct ivy_slot *frame_slot(struct gvm_region *region, u64 page);

@@ -50,14 +50,15 @@ enum ivy_right {
 
 /*
  * State of one resident page, 16 bytes, kept by the environment and owned by the core: zeroed by
- * slot_new(), and read by the environment through ivy_slot_right() only.
+ * slot_new(), and read by the environment through ivy_slot_right() only. The first two bytes stay
+ * 0, for environments that keep it where low bits of a word mean something to others.
  */
 struct ivy_slot {
-	u64 ver;  /* of the contents */
-	u32 held; /* end of the minimum hold, in microseconds, modulo 2^32 */
+	u16 zero;
 	u8 right; /* enum ivy_right */
 	u8 flags; /* the core's own */
-	u16 spare;
+	u32 held; /* end of the minimum hold, in microseconds, modulo 2^32 */
+	u64 ver;  /* of the contents */
 };
 
 static inline enum ivy_right ivy_slot_right(const struct ivy_slot *s)

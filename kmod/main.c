@@ -17,7 +17,7 @@
 
 #include "cluster.h"
 #include "device.h"
-#include "region.h"
+#include "evict.h"
 #include "stats.h"
 
 #define CREATE_TRACE_POINTS
@@ -33,16 +33,16 @@ static int __init giantvm_init(void)
 	if (!gvm_workqueue)
 		return -ENOMEM;
 	stats_init();
-	err = regions_init();
+	err = evict_init();
 	if (err)
 		goto destroy_workqueue;
 	err = device_init();
 	if (err)
-		goto exit_regions;
+		goto exit_evict;
 	return 0;
 
-exit_regions:
-	regions_exit();
+exit_evict:
+	evict_exit();
 destroy_workqueue:
 	stats_exit();
 	destroy_workqueue(gvm_workqueue);
@@ -52,7 +52,7 @@ destroy_workqueue:
 static void __exit giantvm_exit(void)
 {
 	device_exit();
-	regions_exit();
+	evict_exit();
 	stats_exit();
 	destroy_workqueue(gvm_workqueue);
 }

@@ -29,24 +29,6 @@ static LIST_HEAD(regions);
 static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
 static unsigned int nr_regions; /* under the device's mutex */
 
-int regions_init(void)
-{
-	int err = frames_init();
-
-	if (err)
-		return err;
-	err = evict_init();
-	if (err)
-		frames_exit();
-	return err;
-}
-
-void regions_exit(void)
-{
-	evict_exit();
-	frames_exit();
-}
-
 static void region_free(struct kref *ref)
 {
 	kfree(container_of(ref, struct gvm_region, ref));
@@ -146,8 +128,7 @@ bool region_error(struct gvm_region *region, u64 page, u64 since_ms)
 	return noted && xa_to_value(noted) >= since_ms;
 }
 
-/* Frames for what the core may want to install, got while one may still sleep for memory. */
-static void spares_fill(struct gvm_region *region)
+void region_provide(struct gvm_region *region)
 {
 	struct page *spare;
 
@@ -192,7 +173,8 @@ void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 void region_enter(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock)
 {
-	spares_fill(region);
+	if (!READ_ONCE(region->nr_spares))
+		region_provide(region);
 	region_enter_atomic(region, batch);
 }
 

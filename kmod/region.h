@@ -96,10 +96,6 @@ struct gvm_region {
 	struct dentry *debug;
 };
 
-/* Brings up what all regions share, and takes it down. */
-int regions_init(void);
-void regions_exit(void);
-
 /*
  * The region of that name, joined if need be, with a reference. Callers of this and of the next two
  * hold the device's mutex, so that regions come and go one at a time. -EADDRINUSE: another region
@@ -135,6 +131,13 @@ struct gvm_region *region_next(struct gvm_region *before);
 void region_put(struct gvm_region *region);
 /* Calls it for each, under their list's spinlock. */
 void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
+
+/*
+ * Gets frames for what the core may want to install, while one may still sleep for memory: before
+ * an answer is waited for, since the kernel may zero them. region_enter() does it where there is
+ * none.
+ */
+void region_provide(struct gvm_region *region);
 
 /* The core's lock. region_leave() may sleep and does what the core wants done: no page locked. */
 void region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);

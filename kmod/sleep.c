@@ -86,6 +86,7 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 	long say = SAY_S * HZ, slice;
 	DEFINE_WAIT(wait);
 
+	region_provide(region);
 	for (;;) {
 		prepare_to_wait(&waiters->queue, &wait, state);
 		if (READ_ONCE(sleeper->woken) || !timeout || signal_pending_state(state, current))

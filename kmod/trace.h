@@ -7,6 +7,8 @@
 
 #include <linux/tracepoint.h>
 
+#include "ivy_wire.h"
+
 /* What the core answered: 1: the right was here, 0: it is asked for, or an errno. */
 TRACE_EVENT(gvm_fault,
 	TP_PROTO(u32 tag, u64 page, bool write, int answer),

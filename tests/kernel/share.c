@@ -27,7 +27,7 @@
 #define MEET_SECONDS 60
 #define FAILURES_SAID_MAX 20
 
-struct share share;
+struct share share = {.poll_us = 1000};
 static int region_fd;
 
 double share_now(void)
@@ -64,7 +64,7 @@ void share_meet(unsigned int point)
 			       (unsigned long long)share_load(0, point), (unsigned long long)needed);
 			exit(1);
 		}
-		usleep(1000);
+		usleep(share.poll_us);
 	}
 }
 

@@ -17,6 +17,7 @@ extern struct share {
 	uint64_t *words;
 	size_t pages;
 	unsigned int node, nodes;
+	unsigned int poll_us; /* how often a meeting point is looked at */
 	unsigned long failures;
 } share;
 
