@@ -89,6 +89,8 @@ struct gvm_region {
 	struct work_struct tick_work, hold_work;
 	struct ivy_stats told; /* in the log; of tick_work alone */
 	struct delayed_work revoke_work;
+	u64 pinned_since_ns; /* of revoke_work alone, as the next; 0: nothing is */
+	bool pins_told;
 	struct work_struct evict_work;
 	u64 evict_hand; /* of evict_work alone */
 	atomic_long_t evict_wanted; /* pages that the kernel asked back */

@@ -31,6 +31,7 @@
 /* Then with sleeps in between, since the workers run ahead of whom they wait for. */
 #define AGAIN_US_MIN 50
 #define AGAIN_US_MAX 4000
+#define SAY_NS (10ull * NSEC_PER_SEC) /* after which it is told that something is pinned */
 
 /* The reference of the xarray. */
 #define OWN_REFERENCES 1
@@ -237,6 +238,21 @@ static bool revoke_marked(struct gvm_region *region)
 	return done;
 }
 
+/* So that whoever looks for what others wait for finds it where it is. */
+static void say_pins(struct gvm_region *region)
+{
+	unsigned long page = 0;
+
+	if (!region->pinned_since_ns)
+		region->pinned_since_ns = ktime_get_boottime_ns();
+	if (region->pins_told || ktime_get_boottime_ns() - region->pinned_since_ns < SAY_NS)
+		return;
+	region->pins_told = true;
+	if (xa_find(&region->frames, &page, ULONG_MAX, FRAME_REVOKE))
+		gvm_warn("%s: other nodes have waited %llu s for what is pinned here, as page %lu\n",
+			 region->name, SAY_NS / NSEC_PER_SEC, page);
+}
+
 void revoke_work_run(struct work_struct *work)
 {
 	struct gvm_region *region =
@@ -245,8 +261,12 @@ void revoke_work_run(struct work_struct *work)
 
 	for (us = AGAIN_US_MIN; us < AGAIN_US_MAX; us *= 2) {
 		usleep_range(us, 2 * us);
-		if (revoke_marked(region))
+		if (revoke_marked(region)) {
+			region->pinned_since_ns = 0;
+			region->pins_told = false;
 			return;
+		}
 	}
+	say_pins(region);
 	queue_delayed_work(gvm_workqueue, &region->revoke_work, usecs_to_jiffies(AGAIN_US_MAX));
 }

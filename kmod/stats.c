@@ -4,6 +4,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include "frames.h"
 #include "region.h"
 #include "stats.h"
 
@@ -71,6 +72,20 @@ static int contended_show(struct seq_file *out, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(contended);
 
+/* What others want and somebody here has a reference to: a page comes and goes while this looks. */
+static int pinned_show(struct seq_file *out, void *unused)
+{
+	struct gvm_region *region = out->private;
+	struct page *frame;
+	unsigned long page;
+
+	seq_puts(out, "# page offset\n");
+	xa_for_each_marked(&region->frames, page, frame, FRAME_REVOKE)
+		seq_printf(out, "%lu %#lx\n", page, page << PAGE_SHIFT);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(pinned);
+
 void stats_init(void)
 {
 	top = debugfs_create_dir("giantvm", NULL);
@@ -86,6 +101,7 @@ void stats_region_create(struct gvm_region *region)
 	region->debug = debugfs_create_dir(region->name, top);
 	debugfs_create_file("stats", 0400, region->debug, region, &stats_fops);
 	debugfs_create_file("contended", 0400, region->debug, region, &contended_fops);
+	debugfs_create_file("pinned", 0400, region->debug, region, &pinned_fops);
 }
 
 void stats_region_destroy(struct gvm_region *region)

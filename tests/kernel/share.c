@@ -5,7 +5,7 @@
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
- *           discard FIRST PAGES | beat PAGE SECONDS
+ *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,6 +126,23 @@ static void discard_run(size_t first, size_t pages)
 		share_wrong("discard: %s", strerror(errno));
 }
 
+/* Has the kernel keep a reference to the page, in a pipe that nobody reads, and then reads it. */
+static void pin_run(size_t page, unsigned int seconds)
+{
+	struct iovec part = {.iov_base = share_word(page, 0), .iov_len = PAGE_BYTES};
+	uint64_t before = share_load(page, 0), word;
+	int ends[2];
+
+	if (pipe(ends) || vmsplice(ends[1], &part, 1, 0) != PAGE_BYTES) {
+		share_wrong("vmsplice: %s", strerror(errno));
+		return;
+	}
+	sleep(seconds);
+	if (read(ends[0], &word, sizeof(word)) != sizeof(word) || word != before)
+		share_wrong("the pinned page has changed");
+	close(ends[0]);
+}
+
 /*
  * Counts in a page as fast as it can, while others may put the count back to 0 and say so in word 1.
  * Where this node stood still for a second, says for how long it then went on with what it had.
@@ -208,6 +226,8 @@ int main(int argc, char **argv)
 		discard_run(first, second);
 	else if (!strcmp(what, "beat"))
 		beat_run(first, second);
+	else if (!strcmp(what, "pin"))
+		pin_run(first, second);
 	else if (!strcmp(what, "add"))
 		printf("%llu\n", (unsigned long long)share_add(first, 0, second));
 	else if (!strcmp(what, "mark"))
