@@ -8,8 +8,8 @@ import re
 
 from cluster import Cluster, expect, main
 
-RATIO_MAX = 3.0
-TURNS = 3  # one after the other, so that both are measured in the machine's best moments
+RATIO_MAX = 2.5
+TURNS = 5  # one after the other, so that both are measured in the machine's best moments
 ROUNDS = 100
 
 
