@@ -14,6 +14,7 @@
 #include "peer.h"
 #include "region.h"
 #include "revoke.h"
+#include "sweep.h"
 #include "trace.h"
 
 static void env_send(void *context, u16 to, const struct ivy_msg *m, const void *data)
@@ -119,6 +120,7 @@ static bool env_slot_next(void *context, u64 *page)
 const struct ivy_env region_env = {
 	.send = env_send,
 	.revoke = revoke_begin,
+	.sweep = sweep_begin,
 	.install = env_install,
 	.complete = env_complete,
 	.arm_hold = clock_arm_hold,

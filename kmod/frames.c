@@ -105,7 +105,7 @@ enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct pag
 
 	spin_lock_bh(&region->lock);
 	if (frame_page(region, page) == frame)
-		right = ivy_slot_right(frame_slot(region, page));
+		right = ivy_right(region->core, page);
 	spin_unlock_bh(&region->lock);
 	return right;
 }

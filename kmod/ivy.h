@@ -32,9 +32,9 @@
  * The environment has a frame of memory for each page that is resident here, and keeps the core's
  * struct ivy_slot with it. slot_new() makes both; slot_free() ends both. `install` fills the frame;
  * a sent message reads it. A fault may be answered (mapped) only while ivy_fault() returns 1, and
- * that has to be asked again under the page's lock: the core lowers a slot's rights first and calls
- * revoke() then, so that a fault which comes after sees the new state and one which came before is
- * undone by the revocation.
+ * ivy_right() has to be asked under the page's lock: the core lowers a slot's rights first and
+ * calls revoke() or sweep() then, so that a fault which comes after sees the new state and one
+ * which came before is undone by these.
  */
 #ifndef GVM_IVY_H
 #define GVM_IVY_H
@@ -50,8 +50,8 @@ enum ivy_right {
 
 /*
  * State of one resident page, 16 bytes, kept by the environment and owned by the core: zeroed by
- * slot_new(), and read by the environment through ivy_slot_right() only. The first two bytes stay
- * 0, for environments that keep it where low bits of a word mean something to others.
+ * slot_new(), and read by the environment through ivy_slot_right() and ivy_right() only. The first
+ * two bytes stay 0, for environments that keep it where low bits of a word mean something to others.
  */
 struct ivy_slot {
 	u16 zero;
@@ -61,6 +61,7 @@ struct ivy_slot {
 	u64 ver;  /* of the contents */
 };
 
+/* What revocations have left of the page's rights; what may be mapped now is ivy_right(). */
 static inline enum ivy_right ivy_slot_right(const struct ivy_slot *s)
 {
 	return (enum ivy_right)s->right;
@@ -89,6 +90,14 @@ struct ivy_env {
 	 * beyond it (the environment fences the user of the pin: see IVY.md, leases).
 	 */
 	int (*revoke)(void *ctx, u64 page, enum ivy_right right, u64 deadline);
+
+	/*
+	 * A lease has ended, and ivy_right() is IVY_I for every page of that home: all mappings of
+	 * the region go, whichever page's, in one sweep that is over by the deadline however many
+	 * pages there are. Then ivy_ending() is called, until it returns false: it takes the slots
+	 * away, at any later time.
+	 */
+	void (*sweep)(void *ctx, u64 deadline);
 
 	/* Fills the page's frame: with `data`, or with zeros if it is NULL. The slot exists. */
 	void (*install)(void *ctx, u64 page, const void *data);
@@ -176,6 +185,12 @@ void ivy_destroy(struct ivy *c);
  */
 int ivy_fault(struct ivy *c, u64 page, bool write);
 
+/*
+ * What the hardware may be allowed of a page now: less than its slot's right where the lease that
+ * it is under has ended. IVY_I: not resident, too.
+ */
+enum ivy_right ivy_right(struct ivy *c, u64 page);
+
 /* A message that ivy_msg_check() accepted, and its page (NULL if it carries none). */
 void ivy_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
 void ivy_flush(struct ivy *c);
@@ -186,6 +201,11 @@ void ivy_revoked(struct ivy *c, u64 page);
 void ivy_unhold(struct ivy *c, u64 page);
 /* Time has passed: leases, retries. */
 void ivy_tick(struct ivy *c);
+/*
+ * After sweep(): takes away what there is of leases that have ended, a bounded number of slots for
+ * each call, so that the lock is not held for long. Whether there is more.
+ */
+bool ivy_ending(struct ivy *c);
 
 /*
  * Makes the frame of a resident page free. A clean copy that somebody else owns goes at once (1,

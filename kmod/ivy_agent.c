@@ -196,6 +196,8 @@ static void slot_end(struct ivy *c, u64 page, u64 deadline)
 	struct ivy_slot *s = ivy_slot_get(c, page);
 	bool mapped = s->right > IVY_I || (s->flags & IVY_SLOT_REVOKING);
 
+	if (s->flags & IVY_SLOT_DYING)
+		return;
 	s->right = IVY_I;
 	if (!mapped ||
 	    (c->env->revoke(c->ctx, page, IVY_I, deadline) && !(s->flags & IVY_SLOT_REVOKING))) {
@@ -210,17 +212,22 @@ static void trim_each(struct ivy *c, struct ivy_op *op)
 	ivy_op_trim(c, op);
 }
 
-u32 ivy_agent_end(struct ivy *c, u16 home, u64 deadline)
+void ivy_agent_end(struct ivy *c, u16 home)
 {
-	struct ivy_peer *peer = ivy_peer_get(c, home);
-	u64 page;
-
 	ivy_op_each(c, home, op_end);
-	for (page = 0; c->env->slot_next(c->ctx, &page); page++)
-		if (ivy_home(c, page) == home)
-			slot_end(c, page, deadline);
 	ivy_op_each(c, home, trim_each);
-	return peer->my_slots;
+}
+
+void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline)
+{
+	struct ivy_op *op = ivy_op_get(c, page);
+
+	/* What has been asked of it since the lease ended has no more of a chance. */
+	if (op)
+		op_end(c, op);
+	slot_end(c, page, deadline);
+	if (op)
+		ivy_op_trim(c, op);
 }
 
 /* ---- what the environment tells ---- */
@@ -234,7 +241,7 @@ void ivy_revoked(struct ivy *c, u64 page)
 	s->flags &= (u8)~IVY_SLOT_REVOKING;
 	if (s->flags & IVY_SLOT_DYING) {
 		ivy_slot_drop(c, page);
-		ivy_lease_revoked(c, ivy_home(c, page));
+		ivy_lease_settle(c, ivy_home(c, page));
 	} else {
 		ivy_settle(c, page);
 	}
@@ -307,16 +314,29 @@ static bool home_gone(struct ivy *c, u64 page)
 	return peer && peer->my_state == IVY_LEASE_GONE;
 }
 
+enum ivy_right ivy_right(struct ivy *c, u64 page)
+{
+	const struct ivy_slot *s = ivy_slot_get(c, page);
+
+	return s && ivy_lease_live(c, ivy_home(c, page), false) ? ivy_slot_right(s) : IVY_I;
+}
+
+static bool usable(struct ivy *c, u64 page, enum ivy_right need)
+{
+	const struct ivy_slot *s = ivy_slot_get(c, page);
+
+	return s && s->right >= need && ivy_lease_use(c, ivy_home(c, page));
+}
+
 int ivy_fault(struct ivy *c, u64 page, bool write)
 {
 	enum ivy_right need = write ? IVY_M : IVY_S;
-	struct ivy_slot *s;
+	const struct ivy_slot *s;
 	struct ivy_op *op;
 
 	if (page >= c->p.pages)
 		return -EINVAL;
-	s = ivy_slot_get(c, page);
-	if (s && s->right >= need)
+	if (usable(c, page, need))
 		return 1;
 	if (home_gone(c, page))
 		return -EIO;
@@ -324,14 +344,14 @@ int ivy_fault(struct ivy *c, u64 page, bool write)
 	if (!op)
 		return -ENOMEM;
 	if (op->want < need) {
+		s = ivy_slot_get(c, page);
 		c->stats.read_faults += !write;
 		c->stats.write_faults += write;
 		c->stats.upgrades += write && s && s->right == IVY_S;
 		ivy_op_want(c, op, need);
 	}
 	ivy_drain(c);
-	s = ivy_slot_get(c, page);
-	if (s && s->right >= need)
+	if (usable(c, page, need))
 		return 1;
 	op = ivy_op_get(c, page);
 	return op && op->want ? 0 : -EIO;
@@ -360,7 +380,8 @@ int ivy_evict(struct ivy *c, u64 page)
 	if (!s)
 		return -ENOENT;
 	owner = s->flags & IVY_SLOT_OWNER;
-	if (slot_busy(c, s, ivy_op_get(c, page)) || (owner && ivy_home(c, page) == c->p.id))
+	if (!ivy_lease_use(c, ivy_home(c, page)) ||
+	    slot_busy(c, s, ivy_op_get(c, page)) || (owner && ivy_home(c, page) == c->p.id))
 		return -EBUSY;
 	op = ivy_op_make(c, page);
 	if (!op)
@@ -390,7 +411,7 @@ int ivy_discard(struct ivy *c, u64 page)
 	c->stats.discards++;
 	op->discard = true;
 	/* Owned already, and nobody else has asked: it is zero as of the revocation. */
-	if (s && s->right == IVY_M && !op->todo)
+	if (s && s->right == IVY_M && !op->todo && ivy_lease_live(c, ivy_home(c, page), false))
 		ivy_agent_put(c, op);
 	else
 		ivy_op_want(c, op, IVY_M);

@@ -135,7 +135,8 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 	struct ivy_op *op = ivy_op_get(c, m->page);
 	bool wanted = answers(c, op, IVY_M, m->who) && m->ver > op->floor;
 	bool follows = s && s->ver + 1 == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
-		       (s->right >= IVY_S || (s->flags & IVY_SLOT_PUT));
+		       (s->right >= IVY_S || (s->flags & IVY_SLOT_PUT)) &&
+		       ivy_lease_live(c, ivy_home(c, m->page), false);
 	bool bytes = data || (m->flags & IVY_F_ZERO) || IVY_MUTANT(UPGRADE_WITHOUT_COPY);
 
 	if (s && s->ver == m->ver && (s->flags & IVY_SLOT_OWNER)) {

@@ -45,6 +45,8 @@ enum ivy_mutant {
 	IVY_MUTANT_PUT_WHILE_BUSY,	 /* a page put home is taken in the middle of a hand-over */
 	IVY_MUTANT_DONE_NOT_AWAITED,	 /* a page counts as handed over when it was sent */
 	IVY_MUTANT_TREE_FORGETS,	 /* a node of the tree answers for all below it at once */
+	IVY_MUTANT_ENDING_USED,		 /* a fault uses what is left of an ended lease */
+	IVY_MUTANT_SWEEP_LATE,		 /* mappings of an ended lease go at any time */
 	IVY_MUTANTS_END
 };
 
@@ -182,7 +184,7 @@ enum ivy_lease {
 	IVY_LEASE_NONE,
 	IVY_LEASE_JOINING,
 	IVY_LEASE_LIVE,
-	IVY_LEASE_ENDING, /* revoking */
+	IVY_LEASE_ENDING, /* nothing of it is used; slots are left */
 	IVY_LEASE_LOST,	  /* as a home sees a node */
 	IVY_LEASE_GONE,	  /* as a node sees a home that has begun anew */
 };
@@ -202,6 +204,7 @@ struct ivy_peer {
 #define IVY_PEER_CHUNK 64u
 #define IVY_BUCKETS    64u
 #define IVY_RING       32u
+#define IVY_END_STEP   256u /* slots that one call of ivy_ending() looks at */
 #endif
 
 struct ivy {
@@ -218,6 +221,9 @@ struct ivy {
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;
+	u64 end_at;	/* the next page that ivy_ending() looks at */
+	bool ending;	/* there is something for it */
+	bool end_again; /* another lease has ended since it began: it has to go round once more */
 	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
 	u32 ring_at, ring_n;
 	u8 *scratch;  /* the list of the message being sent */
@@ -326,8 +332,10 @@ void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
 void ivy_settle(struct ivy *c, u64 page);
 void ivy_agent_put(struct ivy *c, struct ivy_op *op);
 void ivy_agent_tick(struct ivy *c);
-/* Ends every resident page of a home whose lease has ended. Returns how many are left. */
-u32 ivy_agent_end(struct ivy *c, u16 home, u64 deadline);
+/* A home's lease has ended: whatever goes on with its pages. */
+void ivy_agent_end(struct ivy *c, u16 home);
+/* And one resident page of it. */
+void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline);
 /* Asks for everything again, or fails it, if err. */
 void ivy_agent_resend(struct ivy *c, u16 home, int err);
 
@@ -346,6 +354,8 @@ struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
 struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
 /* May this node use what it has from that home? If not, asks for a lease. */
 bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
+/* The same of a page that is to be used: a lease whose end no tick has seen yet ends now. */
+bool ivy_lease_use(struct ivy *c, u16 home);
 u64 ivy_lease_inc(struct ivy *c, u16 home);
 /* At a home: is that message of a live incarnation? */
 bool ivy_lease_of(struct ivy *c, u16 node, u64 inc);
@@ -353,7 +363,8 @@ bool ivy_lease_of_txn(struct ivy *c, u64 who);
 u64 ivy_lease_its_inc(struct ivy *c, u16 node);
 void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m);
 void ivy_lease_tick(struct ivy *c);
-void ivy_lease_revoked(struct ivy *c, u16 home);
+/* A slot is gone: was it the last of a lease that has ended? */
+void ivy_lease_settle(struct ivy *c, u16 home);
 void ivy_lease_free(struct ivy *c);
 
 #endif

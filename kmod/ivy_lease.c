@@ -10,6 +10,10 @@
  * A lease has an incarnation, a number that its node takes for it. After the end of a lease the
  * node comes back with a new one, having nothing, and what still arrives of the old one is ignored.
  * An unused lease is left to end.
+ *
+ * At the end of a lease nothing of it is used any more, by ivy_right(), from one moment to the
+ * next; the environment takes all mappings away at once, by the deadline. The slots, of which there
+ * may be millions, go some at a time after that (ivy_ending()); only then does the node come back.
  */
 #include "ivy_impl.h"
 
@@ -95,17 +99,67 @@ static void lease_ended(struct ivy *c, u16 home, struct ivy_peer *peer)
 		ivy_agent_resend(c, home, gone ? -EIO : 0);
 }
 
+static u64 my_deadline(const struct ivy *c, const struct ivy_peer *peer)
+{
+	return peer->my_sent + c->p.lease_ns;
+}
+
 static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	if (peer->my_slots || peer->my_ops)
 		c->stats.lease_expiries++;
 	c->stats.given_up += peer->my_slots;
 	peer->my_state = IVY_LEASE_ENDING;
-	if (!ivy_agent_end(c, home, peer->my_sent + c->p.lease_ns))
+	ivy_agent_end(c, home);
+	if (!peer->my_slots) {
 		lease_ended(c, home, peer);
+		return;
+	}
+	c->end_again = c->ending;
+	c->ending = true;
+	c->env->sweep(c->ctx, IVY_MUTANT(SWEEP_LATE) ? ~0ull : my_deadline(c, peer));
 }
 
-void ivy_lease_revoked(struct ivy *c, u16 home)
+bool ivy_lease_use(struct ivy *c, u16 home)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, home);
+
+	if (ivy_lease_live(c, home, false))
+		return true;
+	if (IVY_MUTANT(ENDING_USED) && peer && peer->my_state == IVY_LEASE_ENDING)
+		return true;
+	if (peer && peer->my_state == IVY_LEASE_LIVE)
+		lease_end(c, home, peer);
+	return false;
+}
+
+bool ivy_ending(struct ivy *c)
+{
+	u32 i;
+
+	for (i = 0; i < IVY_END_STEP && c->ending; i++) {
+		struct ivy_peer *peer;
+		u16 home;
+
+		if (!c->env->slot_next(c->ctx, &c->end_at)) {
+			c->end_at = 0;
+			c->ending = c->end_again;
+			c->end_again = false;
+			continue;
+		}
+		home = ivy_home(c, c->end_at);
+		peer = ivy_peer_get(c, home);
+		if (peer && peer->my_state == IVY_LEASE_ENDING) {
+			ivy_agent_end_page(c, c->end_at, my_deadline(c, peer));
+			ivy_lease_settle(c, home);
+		}
+		c->end_at++;
+	}
+	ivy_drain(c);
+	return c->ending;
+}
+
+void ivy_lease_settle(struct ivy *c, u16 home)
 {
 	struct ivy_peer *peer = ivy_peer_get(c, home);
 
@@ -174,6 +228,9 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 			lease_end(c, home, peer);
 		else if (now >= peer->my_due && (peer->my_slots || peer->my_ops))
 			lease_send(c, home, peer);
+		break;
+	case IVY_LEASE_ENDING:
+		ivy_lease_settle(c, home);
 		break;
 	default:
 		break;

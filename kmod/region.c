@@ -275,6 +275,7 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	xa_init(&region->lease_ends);
 	sleepers_init(region);
 	INIT_DELAYED_WORK(&region->revoke_work, revoke_work_run);
+	INIT_WORK(&region->sweep_work, sweep_work_run);
 	INIT_WORK(&region->evict_work, evict_work_run);
 	clock_init(region);
 	err = region_tag_taken(region->tag) ? -EADDRINUSE : region_inode_create(region);
@@ -351,6 +352,7 @@ static void region_end(struct gvm_region *region)
 	region_leave(region, &batch);
 	clock_stop(region);
 	cancel_work_sync(&region->evict_work);
+	cancel_work_sync(&region->sweep_work);
 	cancel_delayed_work_sync(&region->revoke_work);
 	ivy_destroy(region->core);
 	frames_destroy(region);

@@ -32,6 +32,7 @@
 #include "evict.h"
 #include "ivy.h"
 #include "sleep.h"
+#include "sweep.h"
 #include "uapi/giantvm.h"
 
 struct dentry;
@@ -77,6 +78,7 @@ struct gvm_region {
 	struct giantvm_stats stats;
 	struct contended contended;
 	struct evictions evictions;
+	struct sweeps sweeps;
 	struct xarray errors; /* page that was asked for in vain: when, in ms; see region_error() */
 	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
 
@@ -91,6 +93,7 @@ struct gvm_region {
 	struct delayed_work revoke_work;
 	u64 pinned_since_ns; /* of revoke_work alone, as the next; 0: nothing is */
 	bool pins_told;
+	struct work_struct sweep_work;
 	struct work_struct evict_work;
 	u64 evict_hand; /* of evict_work alone */
 	atomic_long_t evict_wanted; /* pages that the kernel asked back */

@@ -24,10 +24,12 @@ static int stats_show(struct seq_file *out, void *unused)
 {
 	struct gvm_region *region = out->private;
 	struct giantvm_stats stats;
+	struct sweeps sweeps;
 	struct ivy_stats core;
 
 	stats_get(region, &stats);
 	spin_lock_bh(&region->lock);
+	sweeps = region->sweeps;
 	core = *ivy_stats(region->core);
 	spin_unlock_bh(&region->lock);
 	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
@@ -46,6 +48,7 @@ static int stats_show(struct seq_file *out, void *unused)
 		   core.grants, core.invalidations, core.upgrades, core.discards);
 	seq_printf(out, "lost_nodes %llu\nlease_expiries %llu\n", core.lost_nodes,
 		   core.lease_expiries);
+	seq_printf(out, "sweeps %llu\nsweep_ns_max %llu\n", sweeps.nr, sweeps.ns_max);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);

@@ -25,6 +25,7 @@ static struct {
 	u32 short_of_memory; /* every so many allocations fail; 0: none */
 	u32 asked;
 	size_t memory;
+	bool sweep, ending;
 	struct page pages[PAGES];
 } host;
 
@@ -58,6 +59,13 @@ static int f_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 	p->revoking = true;
 	p->to = (u8)right;
 	return 0;
+}
+
+static void f_sweep(void *ctx, u64 deadline)
+{
+	(void)ctx;
+	(void)deadline;
+	host.sweep = true;
 }
 
 static void f_install(void *ctx, u64 page, const void *data)
@@ -149,6 +157,7 @@ static bool f_slot_next(void *ctx, u64 *page)
 static const struct ivy_env env = {
 	.send = f_send,
 	.revoke = f_revoke,
+	.sweep = f_sweep,
 	.install = f_install,
 	.complete = f_complete,
 	.arm_hold = f_arm_hold,
@@ -254,10 +263,25 @@ static void page_revoked(struct ivy *c, u64 page)
 	ivy_revoked(c, page);
 }
 
+/* A sweep that is due, and some of what follows one. */
+static void ending(struct ivy *c)
+{
+	u64 page;
+
+	for (page = 0; host.sweep && page < PAGES; page++)
+		host.pages[page].mapped = IVY_I;
+	host.ending |= host.sweep;
+	host.sweep = false;
+	if (host.ending)
+		host.ending = ivy_ending(c);
+}
+
 static void page_fault(struct ivy *c, u64 page, bool write)
 {
-	if (ivy_fault(c, page, write) == 1)
-		host.pages[page].mapped = write ? IVY_M : IVY_S;
+	if (ivy_fault(c, page, write) != 1)
+		return;
+	FUZZ_CHECK(ivy_right(c, page) >= (write ? IVY_M : IVY_S));
+	host.pages[page].mapped = write ? IVY_M : IVY_S;
 }
 
 static void event(struct ivy *c, struct fuzz_input *in)
@@ -294,6 +318,7 @@ static void event(struct ivy *c, struct fuzz_input *in)
 		break;
 	case 10:
 		ivy_flush(c);
+		ending(c);
 		break;
 	default:
 		message(c, in);

@@ -6,8 +6,8 @@
  *
  * From each state every event that is possible is tried: each message that may arrive next, each
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
- * each way in which a connection may lose or repeat what it carried, time, and a node that is cut
- * off and comes back. In every state: one writer or some readers, and nobody sees an old value.
+ * each step of a lease's end, each way in which a connection may lose or repeat what it carried,
+ * time, and a node that is cut off and comes back. In every state: one writer or some readers, and nobody sees an old value.
  *From every state in which nothing can happen, and from one in 32 of the others, a fair run to the
  *end: every fault is answered, nothing stays behind, and the directory agrees with the nodes.
  *
@@ -122,6 +122,8 @@ enum kind {
 	E_DELIVER,
 	E_REVOKED,
 	E_UNHOLD,
+	E_SWEPT,
+	E_ENDING,
 	E_FAULT,
 	E_EVICT,
 	E_DISCARD,
@@ -133,8 +135,8 @@ enum kind {
 	E_HEAL
 };
 
-static const char *const kind_names[] = {"deliver", "revoked", "unhold", "fault",
-					 "evict",   "discard", "lose",	 "repeat",
+static const char *const kind_names[] = {"deliver", "revoked", "unhold", "swept",  "ending",
+					 "fault",   "evict",   "discard", "lose",  "repeat",
 					 "tick",    "step",    "cut",	 "heal"};
 
 struct event {
@@ -153,7 +155,7 @@ static void event_add(struct events *all, enum kind kind, int a, int b, int c)
 {
 	if (all->n < EVENTS_MAX)
 		all->e[all->n++] = (struct event){(u8)kind, (u8)a, (u8)b, (u8)c};
-	if (kind <= E_UNHOLD)
+	if (kind <= E_ENDING)
 		all->must = true;
 }
 
@@ -201,6 +203,10 @@ static void events_find(const struct world_config *cfg, struct events *all)
 			events_of_wire(all, i, k);
 		for (k = 0; k < cfg->pages; k++)
 			events_of_page(all, i, k);
+		if (world.sweep[i])
+			event_add(all, E_SWEPT, i, 0, 0);
+		if (world.ending[i])
+			event_add(all, E_ENDING, i, 0, 0);
 		if (world.ticks)
 			event_add(all, E_TICK, i, 0, 0);
 		if (world.cuts && !world.cut)
@@ -225,6 +231,12 @@ static void event_run(struct event e)
 		break;
 	case E_UNHOLD:
 		world_unhold(e.a, e.b);
+		break;
+	case E_SWEPT:
+		world_swept(e.a);
+		break;
+	case E_ENDING:
+		world_ending(e.a);
 		break;
 	case E_FAULT:
 		world.left[e.a]--;
@@ -432,7 +444,7 @@ static bool chosen(const char *name, char **names, int n)
 
 int main(int argc, char **argv)
 {
-	size_t bound = 3000000, i;
+	size_t bound = 3200000, i;
 	int status = 0, at = 1;
 
 	for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {

@@ -27,7 +27,7 @@ struct way {
 	struct net_packet *kept[KEPT];
 };
 
-enum kind { ARRIVE, WORK, REVOKED, UNHOLD, CALL, TICK, RESET };
+enum kind { ARRIVE, WORK, REVOKED, UNHOLD, SWEPT, CALL, TICK, RESET };
 
 struct event {
 	u64 t, seq;
@@ -248,6 +248,18 @@ static int net_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 	return 0;
 }
 
+static void net_sweep(void *ctx, u64 deadline)
+{
+	struct net_node *n = ctx;
+	u32 page;
+
+	(void)deadline;
+	for (page = 0; page < config.pages; page++)
+		if (n->frames[page].mapped && !ivy_right(n->core, page))
+			forgiven[page] = true;
+	event_add(net_now + 1000, SWEPT, n->id, 0, NULL);
+}
+
 static void net_install(void *ctx, u64 page, const void *data)
 {
 	((struct net_node *)ctx)->frames[page].value = data ? *(const u64 *)data : 0;
@@ -335,6 +347,7 @@ static bool net_slot_next(void *ctx, u64 *page)
 static const struct ivy_env env = {
 	.send = net_send,
 	.revoke = net_revoke,
+	.sweep = net_sweep,
 	.install = net_install,
 	.complete = net_complete,
 	.arm_hold = net_arm_hold,
@@ -513,6 +526,22 @@ static void on_revoked(struct net_node *n, u32 page)
 	after(n);
 }
 
+static void on_swept(struct net_node *n)
+{
+	u32 page;
+
+	for (page = 0; page < config.pages; page++) {
+		struct net_frame *f = &n->frames[page];
+
+		if (f->mapped == IVY_M && !forgiven[page])
+			page_write(f, page);
+		f->mapped = IVY_I;
+	}
+	if (ivy_ending(n->core))
+		event_add(net_now + 1000 + net_random(3000000), SWEPT, n->id, 0, NULL);
+	after(n);
+}
+
 static void on_tick(struct net_node *n)
 {
 	ivy_tick(n->core);
@@ -552,6 +581,9 @@ static void event_run(const struct event *e)
 		break;
 	case REVOKED:
 		on_revoked(n, e->page);
+		break;
+	case SWEPT:
+		on_swept(n);
 		break;
 	case UNHOLD:
 		ivy_unhold(n->core, e->page);

@@ -93,6 +93,15 @@ static int w_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 	return 0;
 }
 
+static void w_sweep(void *ctx, u64 deadline)
+{
+	u64 *sweep = &world.sweep[world.node];
+
+	(void)ctx;
+	if (!*sweep || *sweep > deadline)
+		*sweep = deadline;
+}
+
 static void w_install(void *ctx, u64 page, const void *data)
 {
 	struct frame *f = frame(page);
@@ -169,6 +178,7 @@ static bool w_slot_next(void *ctx, u64 *page)
 static const struct ivy_env env = {
 	.send = w_send,
 	.revoke = w_revoke,
+	.sweep = w_sweep,
 	.install = w_install,
 	.complete = w_complete,
 	.arm_hold = w_arm_hold,
@@ -342,6 +352,32 @@ void world_revoked(int node, int page)
 	after(node);
 }
 
+void world_swept(int node)
+{
+	int page;
+
+	world.node = (u8)node;
+	for (page = 0; page < config->pages; page++) {
+		struct frame *f = &world.f[node][page];
+
+		/* The worst moment for a last write. */
+		if (f->mapped == IVY_M) {
+			page_write(f, page);
+			if (ivy_right(world.core[node], (u64)page) < IVY_M)
+				world.forgiven[page] = true;
+		}
+		f->mapped = IVY_I;
+	}
+	world.sweep[node] = 0;
+	world.ending[node] = true;
+}
+
+void world_ending(int node)
+{
+	world.ending[node] = ivy_ending(enter(node));
+	after(node);
+}
+
 void world_unhold(int node, int page)
 {
 	world.f[node][page].armed = false;
@@ -378,6 +414,9 @@ bool world_may_step(void)
 		for (k = 0; k < config->nodes; k++)
 			if (world_may_deliver(i, k))
 				return false;
+	for (i = 0; i < config->nodes; i++)
+		if (world.sweep[i] && world.sweep[i] <= world.now[i] + W_STEP_NS)
+			return false;
 	for (i = 0; i < config->nodes; i++)
 		for (k = 0; k < config->pages; k++)
 			if (world.f[i][k].revoke && world.f[i][k].deadline &&
@@ -470,6 +509,16 @@ static bool deliver_all(void)
 				world_deliver(i, k);
 				any = true;
 			}
+	for (i = 0; i < config->nodes; i++) {
+		if (world.sweep[i]) {
+			world_swept(i);
+			any = true;
+		}
+		if (world.ending[i]) {
+			world_ending(i);
+			any = true;
+		}
+	}
 	for (i = 0; i < config->nodes; i++)
 		for (k = 0; k < config->pages; k++) {
 			if (world.f[i][k].revoke) {

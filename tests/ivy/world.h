@@ -54,6 +54,8 @@ struct world {
 	u8 forgiven[W_PAGES]; /* a node was lost: an older value may have come back */
 	u8 zeroed[W_PAGES];
 	u8 lost[W_PAGES];
+	u64 sweep[W_NODES];   /* 0, or the deadline of a sweep under way */
+	u8 ending[W_NODES];   /* slots are left to be taken away after one */
 	u8 cut;	 /* 1 + a node that is cut off */
 	u8 node; /* whose core is being called */
 	u8 left[W_NODES], evicts, discards, losses, repeats, ticks, steps,
@@ -92,6 +94,8 @@ void world_deliver(int from, int to);
 void world_lose(int from, int to, int keep);
 void world_repeat(int from, int to, int how_many);
 void world_revoked(int node, int page);
+void world_swept(int node);
+void world_ending(int node);
 void world_unhold(int node, int page);
 void world_evict(int node, int page);
 void world_discard(int node, int page);

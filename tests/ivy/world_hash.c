@@ -163,6 +163,10 @@ static void mix_core(int node)
 
 	world.node = (u8)node;
 	mix(c->txn);
+	mix(c->end_at | (u64)c->ending << 32 | (u64)c->end_again << 33 |
+	    (u64)world.ending[node] << 34);
+	if (world.sweep[node])
+		mix_time(node, world.sweep[node]);
 	for (i = 0; i < config->nodes; i++)
 		if (ivy_peer_get(c, order[i]))
 			mix_peer(node, ivy_peer_get(c, order[i]));

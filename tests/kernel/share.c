@@ -5,12 +5,14 @@
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
- *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS
+ *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
+ *           last PAGES MAPPINGS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +172,49 @@ static void beat_run(size_t page, unsigned int seconds)
 	       stale * 1000);
 }
 
+static double uptime(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double last_until;
+
+/* The page is lost: the lease has ended. */
+static void last_say(int number)
+{
+	char text[64];
+	int bytes = snprintf(text, sizeof(text), "last: wrote until %.3f\n", last_until);
+
+	(void)number;
+	_exit(write(STDOUT_FILENO, text, bytes) != bytes);
+}
+
+/*
+ * Has that many pages mapped, and the region as a whole that often; writes to the last of the pages
+ * until that is an error, and says until when it could.
+ */
+static void last_run(size_t pages, unsigned int mappings)
+{
+	size_t page;
+
+	while (mappings--)
+		if (mmap(NULL, share.pages * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, region_fd,
+			 0) == MAP_FAILED)
+			share_wrong("cannot map it once more: %s", strerror(errno));
+	for (page = 0; page < pages; page++)
+		share_store(page, 0, 1);
+	printf("last: has all\n");
+	fflush(stdout);
+	signal(SIGBUS, last_say);
+	for (;;) {
+		share_add(pages - 1, 0, 1);
+		last_until = uptime();
+	}
+}
+
 static int attach(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -228,6 +273,8 @@ int main(int argc, char **argv)
 		beat_run(first, second);
 	else if (!strcmp(what, "pin"))
 		pin_run(first, second);
+	else if (!strcmp(what, "last"))
+		last_run(first, second);
 	else if (!strcmp(what, "add"))
 		printf("%llu\n", (unsigned long long)share_add(first, 0, second));
 	else if (!strcmp(what, "mark"))

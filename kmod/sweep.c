@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sweeps: see sweep.h.
+ *
+ * From the moment at which the core asks for one, no fault on a page of the ended lease finds a
+ * right to it (ivy_right()). One call unmaps the whole region: homes take turns page by page, so
+ * there are no ranges of one home; who has another home's page mapped faults again and finds it
+ * here. A fault that was answered before may map its page behind that call's back; but then the
+ * page was locked all the time, or is mapped. So all frames are looked at, which takes no lock and
+ * less than the unmapping did, and such pages are unmapped under their lock.
+ *
+ * This has to be over by the deadline, at which the home gives the pages to others. It takes time
+ * for each page that is mapped, but no message, no lock of the core and, as a rule, no page's.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+
+#include "cluster.h"
+#include "frames.h"
+#include "log.h"
+#include "region.h"
+#include "sweep.h"
+
+void sweep_begin(void *context, u64 deadline_ns)
+{
+	struct gvm_region *region = context;
+	struct sweeps *sweeps = &region->sweeps;
+
+	lockdep_assert_held(&region->lock);
+	if (!sweeps->due_ns || deadline_ns < sweeps->due_ns)
+		sweeps->due_ns = deadline_ns;
+	queue_work(gvm_workqueue, &region->sweep_work);
+}
+
+/* Whether a fault may have mapped the page, or be about to. */
+static bool frame_may_be_mapped(struct page *frame)
+{
+	if (PageLocked(frame))
+		return true;
+	smp_rmb(); /* who has unlocked it has mapped it before */
+	return page_mapped(frame);
+}
+
+static void frame_unmap(struct gvm_region *region, u64 page)
+{
+	struct page *frame = frame_get(region, page);
+
+	if (!frame)
+		return;
+	lock_page(frame);
+	if (page_mapped(frame) && frame_right(region, page, frame) == IVY_I)
+		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
+	unlock_page(frame);
+	put_page(frame);
+}
+
+static void unmap_late(struct gvm_region *region)
+{
+	XA_STATE(at, &region->frames, 0);
+	struct page *frame;
+
+	rcu_read_lock();
+	xas_for_each(&at, frame, ULONG_MAX) {
+		if (xas_retry(&at, frame))
+			continue;
+		if (!need_resched() && !frame_may_be_mapped(frame))
+			continue;
+		xas_pause(&at);
+		rcu_read_unlock();
+		if (frame_may_be_mapped(frame))
+			frame_unmap(region, at.xa_index);
+		cond_resched();
+		rcu_read_lock();
+	}
+	rcu_read_unlock();
+}
+
+static void sweep(struct gvm_region *region)
+{
+	struct sweeps *sweeps = &region->sweeps;
+	u64 begun_ns = ktime_get_boottime_ns(), now_ns, due_ns;
+
+	spin_lock_bh(&region->lock);
+	due_ns = sweeps->due_ns;
+	sweeps->due_ns = 0;
+	spin_unlock_bh(&region->lock);
+	if (!due_ns)
+		return;
+	unmap_mapping_pages(region->inode->i_mapping, 0, 0, false);
+	unmap_late(region);
+	now_ns = ktime_get_boottime_ns();
+	if (now_ns > due_ns)
+		gvm_warn("%s: this node's pages were unmapped %llu ms after another may have got them: it stood still, or has too many for its lease_ms\n",
+			 region->name, div_u64(now_ns - due_ns, NSEC_PER_MSEC));
+	spin_lock_bh(&region->lock);
+	sweeps->nr++;
+	sweeps->ns_max = max(sweeps->ns_max, now_ns - begun_ns);
+	spin_unlock_bh(&region->lock);
+}
+
+/* Whether the core has more to take away, and nothing more urgent has come. */
+static bool ending_some(struct gvm_region *region)
+{
+	struct gvm_batch batch;
+	bool more;
+
+	region_enter(region, &batch);
+	more = !region->leaving && ivy_ending(region->core) && !region->sweeps.due_ns;
+	region_leave(region, &batch);
+	return more;
+}
+
+void sweep_work_run(struct work_struct *work)
+{
+	struct gvm_region *region = container_of(work, struct gvm_region, sweep_work);
+
+	sweep(region);
+	while (ending_some(region))
+		cond_resched();
+}

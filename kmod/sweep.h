@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The end of a lease: all mappings of the region go at once, in time, however many there are. What
+ * the core knows of the pages goes after that, some pages at a time.
+ */
+#ifndef GVM_SWEEP_H
+#define GVM_SWEEP_H
+
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+struct gvm_region;
+
+/* Under region->lock. */
+struct sweeps {
+	u64 due_ns; /* the deadline of one that has not begun; 0: none is due */
+	u64 nr, ns_max; /* those that are over, and what the longest took */
+};
+
+/* The core's callback: ivy_env.sweep. */
+void sweep_begin(void *region, u64 deadline_ns);
+void sweep_work_run(struct work_struct *work);
+
+#endif

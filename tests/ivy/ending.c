@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ending.c - a node with very many pages, when its lease from their home ends: from then on it may
+ * use none of them, which takes one sweep and no tick; and no call holds the lock for all of them.
+ */
+#include "kmod/ivy_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGES	 20000u
+#define LEASE_NS 1000000000ull
+
+#define CHECK(x)                                                                   \
+	do {                                                                       \
+		if (!(x)) {                                                        \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #x); \
+			exit(1);                                                   \
+		}                                                                  \
+	} while (0)
+
+static struct ivy_slot slots[PAGES];
+static bool resident[PAGES];
+static u64 now = 1, deadline;
+static u32 sweeps, looked_at, nr_resident;
+static struct ivy_msg sent; /* the last one */
+
+static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data)
+{
+	(void)ctx;
+	(void)data;
+	CHECK(dst == 0);
+	sent = *m;
+}
+
+static int t_revoke(void *ctx, u64 page, enum ivy_right right, u64 at)
+{
+	(void)ctx;
+	CHECK(resident[page] && right == IVY_I && at == deadline);
+	return 1; /* the sweep has unmapped it */
+}
+
+static void t_sweep(void *ctx, u64 at)
+{
+	(void)ctx;
+	deadline = at;
+	sweeps++;
+}
+
+static void t_install(void *ctx, u64 page, const void *data)
+{
+	(void)ctx;
+	(void)data;
+	CHECK(resident[page]);
+}
+
+static void t_complete(void *ctx, u64 page, int err)
+{
+	(void)ctx;
+	(void)page;
+	CHECK(!err);
+}
+
+static void t_arm_hold(void *ctx, u64 page, u64 ns)
+{
+	(void)ctx;
+	(void)page;
+	(void)ns;
+}
+
+static u64 t_now(void *ctx)
+{
+	(void)ctx;
+	return now;
+}
+
+static void *t_alloc(void *ctx, size_t bytes)
+{
+	(void)ctx;
+	return calloc(1, bytes);
+}
+
+static void t_free(void *ctx, void *p, size_t bytes)
+{
+	(void)ctx;
+	(void)bytes;
+	free(p);
+}
+
+static void t_lost(void *ctx, u64 page)
+{
+	(void)ctx;
+	(void)page;
+	CHECK(false);
+}
+
+static struct ivy_slot *t_slot_get(void *ctx, u64 page)
+{
+	(void)ctx;
+	return resident[page] ? &slots[page] : NULL;
+}
+
+static struct ivy_slot *t_slot_new(void *ctx, u64 page)
+{
+	(void)ctx;
+	memset(&slots[page], 0, sizeof(slots[page]));
+	resident[page] = true;
+	nr_resident++;
+	return &slots[page];
+}
+
+static void t_slot_free(void *ctx, u64 page)
+{
+	(void)ctx;
+	resident[page] = false;
+	nr_resident--;
+}
+
+static bool t_slot_next(void *ctx, u64 *page)
+{
+	(void)ctx;
+	looked_at++;
+	for (; *page < PAGES; ++*page)
+		if (resident[*page])
+			return true;
+	return false;
+}
+
+static const struct ivy_env env = {
+	.send = t_send,
+	.revoke = t_revoke,
+	.sweep = t_sweep,
+	.install = t_install,
+	.complete = t_complete,
+	.arm_hold = t_arm_hold,
+	.now = t_now,
+	.alloc = t_alloc,
+	.free = t_free,
+	.lost = t_lost,
+	.slot_get = t_slot_get,
+	.slot_new = t_slot_new,
+	.slot_free = t_slot_free,
+	.slot_next = t_slot_next,
+};
+
+/* The home answers LEASE, if that was sent, and grants what is asked for. */
+static void answer(struct ivy *c, u64 page)
+{
+	struct ivy_msg leased = {.type = IVY_LEASED, .inc = sent.inc, .ver = sent.ver, .who = 1};
+	struct ivy_msg grant = {.type = IVY_GRANT, .flags = IVY_F_ZERO, .page = page, .ver = 2};
+
+	if (sent.type == IVY_LEASE)
+		ivy_rx(c, &leased, NULL);
+	CHECK(sent.type == IVY_GETX && sent.page == page);
+	grant.who = sent.who;
+	ivy_rx(c, &grant, NULL);
+	CHECK(sent.type == IVY_DONE && ivy_right(c, page) == IVY_M);
+}
+
+int main(void)
+{
+	static const u16 homes[] = {0};
+	struct ivy_params p = {.id = 1,
+			       .nodes = 2,
+			       .nhomes = 1,
+			       .homes = homes,
+			       .pages = PAGES,
+			       .start = 1,
+			       .lease_ns = LEASE_NS};
+	u64 page, asked = now;
+	struct ivy *c;
+	u32 calls = 0;
+
+	CHECK(!ivy_create(&p, &env, NULL, &c));
+	for (page = 0; page < PAGES; page++) {
+		CHECK(ivy_fault(c, page, true) == 0);
+		answer(c, page);
+	}
+	now += LEASE_NS - LEASE_NS / 4 - 1;
+	CHECK(ivy_fault(c, PAGES - 1, true) == 1 && !sweeps);
+
+	/* The last moment has passed: nobody needs to have told the core. */
+	now++;
+	CHECK(ivy_right(c, PAGES - 1) == IVY_I && ivy_right(c, 0) == IVY_I);
+	CHECK(ivy_evict(c, 1) == -EBUSY);
+	CHECK(ivy_fault(c, PAGES - 1, false) == 0);
+	CHECK(sweeps == 1 && deadline == asked + LEASE_NS && looked_at == 0);
+	CHECK(ivy_fault(c, 0, true) == 0 && sweeps == 1);
+	ivy_tick(c);
+	CHECK(sweeps == 1 && nr_resident == PAGES && sent.type == IVY_DONE);
+
+	do {
+		u32 before = nr_resident;
+
+		CHECK(calls++ < 2 * PAGES / IVY_END_STEP);
+		looked_at = 0;
+		if (!ivy_ending(c))
+			break;
+		CHECK(looked_at <= IVY_END_STEP && before - nr_resident <= IVY_END_STEP);
+	} while (true);
+	CHECK(!nr_resident && sent.type == IVY_LEASE && sent.inc > 1);
+	ivy_destroy(c);
+	printf("%u pages in %u calls\n", PAGES, calls);
+	return 0;
+}
