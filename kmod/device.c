@@ -16,16 +16,20 @@
 #include "region.h"
 #include "stats.h"
 
-/* What the node is part of, and which regions there are, changes under this alone. */
+/*
+ * What the node is part of, and which regions there are, changes under this alone. It is let go of
+ * for what takes long: the answers of other nodes, and pages on their way home.
+ */
 static DEFINE_MUTEX(device_mutex);
 static struct gvm_cluster *the_cluster;
+static bool going_down; /* the cluster and all regions are being left; under the mutex */
 
 #define ASK_AGAIN_MS 500
 
 struct gvm_cluster *cluster_lock(void)
 {
 	mutex_lock(&device_mutex);
-	return the_cluster;
+	return going_down ? NULL : the_cluster;
 }
 
 void cluster_unlock(void)
@@ -55,16 +59,90 @@ static long device_up(void __user *argument)
 		return -EFAULT;
 	if (!the_cluster)
 		return device_up_first(&up);
+	if (going_down)
+		return -EALREADY;
 	err = cluster_same(the_cluster, &up, &same);
 	if (err)
 		return err;
 	return same ? 0 : -EBUSY;
 }
 
+/* Leaves a region that is closed, without the mutex for as long as its pages go home. */
+static int device_part(struct gvm_region *region, bool forced)
+{
+	int err;
+
+	mutex_unlock(&device_mutex);
+	err = region_empty(region, forced);
+	mutex_lock(&device_mutex);
+	if (!err)
+		region_end(region);
+	return err;
+}
+
+static int device_leave_region(struct gvm_region *region)
+{
+	int err = region_close(region);
+
+	if (err)
+		return err;
+	err = device_part(region, false);
+	if (err)
+		region_reopen(region);
+	return err;
+}
+
+/* Those before `until`; NULL: all. */
+static void regions_reopen(const struct gvm_region *until)
+{
+	struct gvm_region *region;
+
+	for (region = region_next(NULL); region && region != until; region = region_next(region))
+		region_reopen(region);
+	if (region)
+		region_put(region);
+}
+
+/* All of them, or none. */
+static int regions_close(void)
+{
+	struct gvm_region *region;
+	int err;
+
+	for (region = region_next(NULL); region; region = region_next(region)) {
+		err = region_close(region);
+		if (err) {
+			regions_reopen(region);
+			region_put(region);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static int regions_part(bool forced)
+{
+	struct gvm_region *region;
+	int err = regions_close();
+
+	while (!err && (region = region_next(NULL))) {
+		err = device_part(region, forced);
+		region_put(region);
+		if (err)
+			regions_reopen(NULL);
+	}
+	return err;
+}
+
 static long device_down(bool forced)
 {
-	int err = regions_part(forced);
+	int err;
 
+	if (going_down)
+		return -EALREADY;
+	going_down = true;
+	err = regions_part(forced);
+	going_down = false;
 	if (err)
 		return err;
 	agree_down();
@@ -129,6 +207,8 @@ static long device_join(void __user *argument)
 		return -EINVAL;
 	if (!the_cluster)
 		return -ENOTCONN;
+	if (going_down)
+		return -EALREADY;
 	was_joined = region_pages(wish.name);
 	result = region_join(the_cluster, &wish, &region);
 	if (result)
@@ -137,7 +217,7 @@ static long device_join(void __user *argument)
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
 	if (result < 0 && !was_joined && result != -ENOTCONN)
-		region_part(region->name);
+		device_leave_region(region);
 	region_put(region);
 	return result;
 }
@@ -172,12 +252,19 @@ static long device_lookup(void __user *argument)
 static long device_leave(void __user *argument)
 {
 	struct giantvm_leave leave;
+	struct gvm_region *region;
+	int err;
 
 	if (copy_from_user(&leave, argument, sizeof(leave)))
 		return -EFAULT;
 	if (leave.reserved || !region_name_valid(leave.name))
 		return -EINVAL;
-	return region_part(leave.name);
+	region = region_find(leave.name);
+	if (!region)
+		return -ENOENT;
+	err = device_leave_region(region);
+	region_put(region);
+	return err;
 }
 
 static long device_stats(void __user *argument)

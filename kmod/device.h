@@ -10,7 +10,7 @@ void device_exit(void);
 
 /*
  * The mutex under which regions come and go, and the cluster, which stays as it is while it is
- * held; NULL: this node is not up.
+ * held; NULL: this node is not up, or is leaving it.
  */
 struct gvm_cluster *cluster_lock(void);
 void cluster_unlock(void);

@@ -318,12 +318,13 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 		return -E2BIG;
 	region = region_find(wish->name);
 	if (region) {
-		if (region->pages != wish->size_bytes >> PAGE_SHIFT) {
+		err = atomic_read(&region->opened) < 0 ? -EALREADY :
+		      region->pages != wish->size_bytes >> PAGE_SHIFT ? -EEXIST : 0;
+		if (err)
 			region_put(region);
-			return -EEXIST;
-		}
-		*out = region;
-		return 0;
+		else
+			*out = region;
+		return err;
 	}
 	if (nr_regions == GIANTVM_REGIONS_MAX)
 		return -ENOSPC;
@@ -336,11 +337,12 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 	return 0;
 }
 
-/* Ends everything of it, but for references that somebody still has. */
-static void region_end(struct gvm_region *region)
+void region_end(struct gvm_region *region)
 {
 	struct gvm_batch batch;
 
+	misc_deregister(&region->misc);
+	nr_regions--;
 	stats_region_destroy(region);
 	spin_lock_bh(&regions_lock);
 	list_del_init(&region->list);
@@ -362,60 +364,27 @@ static void region_end(struct gvm_region *region)
 	region_put(region); /* the list's */
 }
 
-static int region_leave_cluster(struct gvm_region *region, bool forced)
+int region_close(struct gvm_region *region)
 {
-	int err;
+	int opened = atomic_cmpxchg(&region->opened, 0, REGION_CLOSED);
 
-	if (atomic_cmpxchg(&region->opened, 0, REGION_CLOSED))
-		return -EBUSY;
-	err = evict_all(region, !forced);
+	return opened < 0 ? -EALREADY : opened ? -EBUSY : 0;
+}
+
+void region_reopen(struct gvm_region *region)
+{
+	atomic_sub(REGION_CLOSED, &region->opened);
+}
+
+int region_empty(struct gvm_region *region, bool forced)
+{
+	int err = evict_all(region, !forced);
+
 	if (err)
 		gvm_warn("%s: %lu pages that their homes have not taken%s\n", region->name,
 			 evict_left(region),
 			 err == -EIO ? ", but some were lost with a lease that ended" : "");
-	if (err && !forced) {
-		atomic_sub(REGION_CLOSED, &region->opened);
-		return err;
-	}
-	misc_deregister(&region->misc);
-	region_end(region);
-	nr_regions--;
-	return 0;
-}
-
-int region_part(const char *name)
-{
-	struct gvm_region *region;
-	int err;
-
-	region = region_find(name);
-	if (!region)
-		return -ENOENT;
-	err = region_leave_cluster(region, false);
-	region_put(region);
-	return err;
-}
-
-static void region_opened(struct gvm_region *region, void *opened)
-{
-	*(int *)opened += atomic_read(&region->opened);
-}
-
-int regions_part(bool forced)
-{
-	struct gvm_region *region;
-	int opened = 0, err;
-
-	regions_visit(region_opened, &opened);
-	if (opened)
-		return -EBUSY;
-	while ((region = region_next(NULL))) {
-		err = region_leave_cluster(region, forced);
-		region_put(region);
-		if (err)
-			return err;
-	}
-	return 0;
+	return forced ? 0 : err;
 }
 
 bool region_opened_get(struct gvm_region *region)

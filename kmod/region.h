@@ -62,8 +62,8 @@ struct gvm_region {
 	struct miscdevice misc; /* /dev/gvm/NAME */
 	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];
 	/*
-	 * Files, or REGION_CLOSED: a region that somebody has open is not left, one that is left
-	 * not opened.
+	 * Files, or REGION_CLOSED: a region that somebody has open is not left, one that is being
+	 * left not opened.
 	 */
 	atomic_t opened;
 
@@ -102,22 +102,27 @@ struct gvm_region {
 };
 
 /*
- * The region of that name, joined if need be, with a reference. Callers of this and of the next two
- * hold the device's mutex, so that regions come and go one at a time. -EADDRINUSE: another region
- * has the same tag.
+ * The region of that name, joined if need be, with a reference. Under the device's mutex, so that
+ * regions come and go one at a time. -EADDRINUSE: another region has the same tag. -EALREADY: it is
+ * being left.
  */
 int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 		struct gvm_region **out);
 /*
- * 0, -ENOENT, or -EBUSY. Gives what is owned here to the homes first; with evict_all()'s errors the
- * region stays joined.
+ * A region is left in steps, so that its pages go home without the device's mutex: region_close(),
+ * region_empty(), and region_end(), or region_reopen() where it stays. From the first step on
+ * nobody opens it, and nobody else leaves it. The others are called with the mutex held.
  */
-int region_part(const char *name);
+/* -EBUSY: somebody has it open. -EALREADY: it is being left. */
+int region_close(struct gvm_region *region);
+void region_reopen(struct gvm_region *region);
 /*
- * All of them; -EBUSY if one is open, and then none is left. With another error those that are
- * still joined stay so; if `forced`, what cannot go home is lost instead, and that is said.
+ * Gives what is owned here to the homes: 0, or an error of evict_all(), which is told of. If
+ * `forced` there is none: what cannot go home is lost.
  */
-int regions_part(bool forced);
+int region_empty(struct gvm_region *region, bool forced);
+/* Ends everything of it, but for references that somebody still has. */
+void region_end(struct gvm_region *region);
 
 /* One more file of it, unless it is being left; atomic_dec() takes that back. */
 bool region_opened_get(struct gvm_region *region);

@@ -167,6 +167,9 @@ static int up_say(int err, const struct options *o, const char *addr)
 	case EBUSY:
 		say("this host is a node already, with another id, list or key: gvm dsm down first");
 		break;
+	case EALREADY:
+		say("gvm dsm down is under way");
+		break;
 	case EADDRNOTAVAIL:
 		say("node %ld is %s, which is no address of this host", o->id, addr);
 		break;
@@ -214,7 +217,9 @@ static int do_down(int device, const struct options *o)
 {
 	if (!ioctl(device, GIANTVM_DOWN, o->force))
 		return 0;
-	say("down: %s", errno == EBUSY ? "a region is in use" : leave_why(-errno));
+	say("down: %s", errno == EBUSY	  ? "a region is in use" :
+			errno == EALREADY ? "this host is leaving a region, and not yet done" :
+					    leave_why(-errno));
 	return 1;
 }
 

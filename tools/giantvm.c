@@ -161,6 +161,8 @@ const char *giantvm_why(int err)
 		return "its messages would look like those of a region that is joined (take another name)";
 	case EINVAL:
 		return "not a name for a region, or not a size in pages";
+	case EALREADY:
+		return "this host is leaving it, and not yet done";
 	case EINTR:
 		return "interrupted";
 	default:

@@ -116,10 +116,14 @@ struct giantvm_stats {
 
 #define GIANTVM_IOC_MAGIC 0xb7
 
-/* EBUSY: already up with another list or key. ENOENT: id is not in the list. */
+/*
+ * EBUSY: already up with another list or key. EALREADY: GIANTVM_DOWN is under way. ENOENT: id is
+ * not in the list.
+ */
 #define GIANTVM_UP _IOW(GIANTVM_IOC_MAGIC, 0x00, struct giantvm_up)
 /*
  * Leaves every region and closes every connection. EBUSY: a region is open, and none is left.
+ * EALREADY: one is being left, or all of them by another call; and this one has done nothing.
  * ETIMEDOUT, EIO, EINTR: as with GIANTVM_LEAVE, of one of the regions, and what is still joined
  * stays so. The argument is 0, or 1: then what cannot go home is lost instead. The module stays
  * loaded until then.
@@ -129,15 +133,17 @@ struct giantvm_stats {
  * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
  * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did
  * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before.
+ * EALREADY: this node is leaving the region, or all of them.
  * E2BIG: more than this build can address. ENOSPC: too many regions. EADDRINUSE: its messages would
  * look like those of another region that is joined; under another name they do not.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*
  * Gives what this node has of a region to the homes, for as long as that takes, and leaves it.
- * ENOENT: not joined. EBUSY: somebody has it open or mapped. ETIMEDOUT: for 10 s the homes have
- * taken no page of those that are left here. EIO: this node's lease ended meanwhile, and pages are
- * lost that were only here. EINTR: killed. With these it stays joined, and may be left again.
+ * ENOENT: not joined. EBUSY: somebody has it open or mapped. EALREADY: it is being left. ETIMEDOUT:
+ * for 10 s the homes have taken no page of those that are left here. EIO: this node's lease ended
+ * meanwhile, and pages are lost that were only here. EINTR: killed. With these it stays joined, and
+ * may be left again.
  */
 #define GIANTVM_LEAVE _IOW(GIANTVM_IOC_MAGIC, 0x03, struct giantvm_leave)
 /* ENOENT: not joined. */

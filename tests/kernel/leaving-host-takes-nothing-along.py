@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host that owns far more pages than a connection has room for leaves, and every one of them is at its
-home. While it is cut off it does not leave, and says so."""
+home. While it is cut off it does not leave, and says so; and answers other calls meanwhile."""
 
 from cluster import Cluster, expect, main
 
@@ -30,7 +30,13 @@ def test(l):
     expect(not sum(lost), "%s pages are lost", lost)
     two.run(share + "fill 0 100 8")
     cluster.network("cut 2")
-    said = two.run("gvm dsm leave ram 2>&1", seconds=60, status=1)
+    two.begin("gvm dsm leave ram 2>&1; status=$?; touch /tmp/over; exit $status")
+    two.second.run("sleep 1")
+    for command, reason in (("leave ram", "not yet done"), ("join ram %dk" % KIB, "not yet done"),
+                            ("down", "not yet done"), ("status", "region")):
+        said = two.second.run("gvm dsm %s 2>&1; test ! -e /tmp/over" % command)
+        expect(reason in said, "%s, while a region is being left, says: %s", command, said)
+    said = two.answer(60, status=1)
     expect("stays joined" in said, "leaving says: %s", said)
     two.run("gvm dsm status ram")
     cluster.network("heal 2")
