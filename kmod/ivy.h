@@ -51,7 +51,7 @@ enum ivy_right {
 /*
  * State of one resident page, 16 bytes, kept by the environment and owned by the core: zeroed by
  * slot_new(), and read by the environment through ivy_slot_right() and ivy_right() only. The first
- * two bytes stay 0, for environments that keep it where low bits of a word mean something to others.
+ * two bytes stay 0, for environments that keep it where a word's low bits mean something to others.
  */
 struct ivy_slot {
 	u16 zero;
