@@ -2,6 +2,7 @@
 /* What nodes tell each other about regions: see agree.h. */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 
 #include "agree.h"
@@ -11,17 +12,27 @@
 #include "peer.h"
 #include "region.h"
 
-#define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
 #define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
 
+#define WITHDRAWN_KEPT 64
+
 /*
- * An offer on its way to be joined, which takes a mutex that a connection's work must not wait for.
+ * An offer on its way to be joined, or the withdrawal of one, which takes a mutex that a
+ * connection's work must not wait for.
  */
 struct offer {
 	struct work_struct work;
 	struct region_frame frame;
-	u16 from;
+	u64 cluster; /* in which it was made */
+	struct region_offer on;
 };
+
+static struct withdrawn {
+	u64 cluster;
+	struct region_offer offer;
+} withdrawn[WITHDRAWN_KEPT]; /* under agreements_lock, in a ring */
+
+static unsigned int nr_withdrawn; /* under agreements_lock */
 
 static LIST_HEAD(agreements);
 static DEFINE_SPINLOCK(agreements_lock);
@@ -48,6 +59,9 @@ int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 	agreement->question.pages = pages;
 	strscpy(agreement->question.name, name, sizeof(agreement->question.name));
 	spin_lock(&agreements_lock);
+	/* Others may remember numbers of this node from before the module was loaded. */
+	if (!last_number)
+		last_number = get_random_u32();
 	last_number += last_number == U32_MAX ? 2 : 1; /* 0 is nobody's */
 	agreement->question.number = last_number;
 	list_add(&agreement->list, &agreements);
@@ -188,69 +202,88 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 	frame_send(peer, &answer);
 }
 
-static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
+/* Offers that have been withdrawn may still wait to be taken, or come again. */
+static void withdrawn_note(const struct gvm_peer *peer, const struct region_frame *frame)
 {
-	return div_u64(pages, cluster->nr_homes) / LEAF_PAGES * sizeof(void *);
+	struct withdrawn *note;
+
+	spin_lock(&agreements_lock);
+	note = &withdrawn[nr_withdrawn++ % WITHDRAWN_KEPT];
+	note->cluster = peer->cluster->serial;
+	note->offer.from = peer->id;
+	note->offer.number = frame->number;
+	spin_unlock(&agreements_lock);
 }
 
-static void directory_add(struct gvm_region *region, void *bytes)
+static bool offer_withdrawn(u64 cluster, const struct region_offer *offer)
 {
-	*(u64 *)bytes += directory_bytes(region->cluster, region->pages);
+	const struct withdrawn *note;
+	bool found = false;
+
+	spin_lock(&agreements_lock);
+	for (note = withdrawn; note < withdrawn + WITHDRAWN_KEPT; note++)
+		found |= note->cluster == cluster && note->offer.from == offer->from &&
+			 note->offer.number == offer->number;
+	spin_unlock(&agreements_lock);
+	return found;
 }
 
-/* Other nodes' wishes may not take more than a part of this host's memory before a page is used. */
-static bool offer_fits(const struct gvm_cluster *cluster, const struct region_frame *offer,
-		       u16 from)
+static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 {
-	u64 bytes = directory_bytes(cluster, offer->pages);
-
-	regions_visit(directory_add, &bytes);
-	if (bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2)
-		return true;
-	gvm_warn("%s of node %u is not joined: its directory does not fit into a quarter of the memory\n",
-		 offer->name, from);
-	return false;
-}
-
-static void offer_join(struct gvm_cluster *cluster, const struct giantvm_region *wish, u16 from)
-{
+	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
 	struct gvm_region *region;
-	int err = region_join(cluster, wish, &region);
+	int err;
 
-	if (!err)
+	strscpy(wish.name, offer->frame.name, sizeof(wish.name));
+	err = region_join(cluster, &wish, &offer->on, &region);
+	if (!err) {
+		region_offered(region, &offer->on, offer->frame.pages);
 		region_put(region);
-	else if (err != -EEXIST)
-		gvm_warn("%s of node %u is not joined: error %d\n", wish->name, from, err);
+	} else if (err != -EEXIST) {
+		gvm_warn("%s of node %u is not joined: error %d\n", wish.name, offer->on.from,
+			 err);
+	}
+}
+
+static void withdrawal_take(const struct offer *offer)
+{
+	struct gvm_region *region = region_find(offer->frame.name);
+
+	if (!region)
+		return;
+	if (region_forgo(region, &offer->on)) {
+		gvm_info("%s is not joined any more: node %u has withdrawn its offer\n",
+			 region->name, offer->on.from);
+		region_end(region);
+	}
+	region_put(region);
 }
 
 static void offer_take(struct work_struct *work)
 {
 	struct offer *offer = container_of(work, struct offer, work);
-	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
 	struct gvm_cluster *cluster = cluster_lock();
-	struct gvm_peer *peer = cluster ? cluster_peer(cluster, offer->from) : NULL;
+	struct gvm_peer *peer = NULL;
 
-	if (peer) {
-		strscpy(wish.name, offer->frame.name, sizeof(wish.name));
-		if (offer_fits(cluster, &offer->frame, peer->id))
-			offer_join(cluster, &wish, peer->id);
-		answer_send(peer, &offer->frame, region_pages(wish.name));
+	/* It may have waited for longer than the cluster lived in which it was made. */
+	if (cluster && cluster->serial == offer->cluster)
+		peer = cluster_peer(cluster, offer->on.from);
+	if (peer && offer->frame.word == REGION_WITHDRAW) {
+		withdrawal_take(offer);
+	} else if (peer && !offer_withdrawn(offer->cluster, &offer->on)) {
+		offer_join(cluster, offer);
+		answer_send(peer, &offer->frame, region_pages(offer->frame.name));
 	}
 	cluster_unlock();
 	kfree(offer);
 	atomic_dec(&offers);
 }
 
-static void offer_receive(struct gvm_peer *peer, const struct region_frame *frame)
+/* To be done with the mutex; what finds no room is lost, as a frame may be. */
+static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
-	u64 pages = region_pages(frame->name);
 	struct offer *offer;
 
-	if (pages || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
-	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name)) {
-		answer_send(peer, frame, pages);
-		return;
-	}
 	if (!atomic_add_unless(&offers, 1, OFFERS_MAX))
 		return;
 	offer = kmalloc(sizeof(*offer), GFP_NOIO);
@@ -260,18 +293,66 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	}
 	INIT_WORK(&offer->work, offer_take);
 	offer->frame = *frame;
-	offer->from = peer->id;
+	offer->cluster = peer->cluster->serial;
+	offer->on.from = peer->id;
+	offer->on.number = frame->number;
 	queue_work(gvm_workqueue, &offer->work);
+}
+
+static void offer_receive(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	struct region_offer offer = { .from = peer->id, .number = frame->number };
+	struct gvm_region *region = region_find(frame->name);
+	u64 pages = 0;
+
+	if (region && !offer_withdrawn(peer->cluster->serial, &offer))
+		pages = region_offered(region, &offer, frame->pages);
+	if (region)
+		region_put(region);
+	if (pages || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
+	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name))
+		answer_send(peer, frame, pages);
+	else
+		offer_queue(peer, frame);
+}
+
+static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	withdrawn_note(peer, frame);
+	offer_queue(peer, frame);
 }
 
 void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
-	struct region_frame frame = { .word = REGION_OFFER, .pages = region->pages };
+	struct region_frame frame = {
+		.word = REGION_OFFER,
+		.number = READ_ONCE(region->number),
+		.pages = region->pages,
+	};
 
-	if (cluster_home(peer->cluster, peer->id) < 0)
+	/* What this node has on another's offer alone, that one offers. */
+	if (cluster_home(peer->cluster, peer->id) < 0 || region_tentative(region))
 		return;
 	strscpy(frame.name, region->name, sizeof(frame.name));
 	frame_send(peer, &frame);
+}
+
+void agree_withdraw(struct gvm_region *region)
+{
+	const struct gvm_cluster *cluster = region->cluster;
+	struct region_frame frame = {
+		.word = REGION_WITHDRAW,
+		.number = region->number,
+		.pages = region->pages,
+	};
+	unsigned int i;
+
+	if (!frame.number)
+		return;
+	strscpy(frame.name, region->name, sizeof(frame.name));
+	for (i = 0; i < cluster->nr_homes; i++)
+		if (cluster->homes[i] != cluster->id)
+			frame_send(cluster_peer(cluster, cluster->homes[i]), &frame);
 }
 
 int agree_receive(struct gvm_peer *peer, const u8 *body)
@@ -290,6 +371,9 @@ int agree_receive(struct gvm_peer *peer, const u8 *body)
 		break;
 	case REGION_ANSWER:
 		answer_receive(peer, &frame);
+		break;
+	case REGION_WITHDRAW:
+		withdrawal_receive(peer, &frame);
 		break;
 	}
 	return 0;

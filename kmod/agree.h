@@ -5,6 +5,13 @@
  * again whenever a connection is made, so that a home which was away, or began anew, has the
  * region, too.
  *
+ * An offer that not all homes agree to is withdrawn. A home that joined on that offer, to which
+ * nobody else has offered the region since, whose users have not joined it, and which nobody has
+ * asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
+ * home remembers withdrawals for a while, for they may overtake an offer that waits to be taken.
+ * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
+ * has offered it under a number of its own.
+ *
  * A question is asked in steps, so that its answers are waited for without the device's mutex:
  * agree_begin(), then agree_send() and agree_wait() in turns, then agree_end().
  */
@@ -47,6 +54,9 @@ int agree_wait(struct agreement *agreement, unsigned int ms);
 void agree_end(struct agreement *agreement);
 /* All questions are over: before the cluster ends. */
 void agree_down(void);
+
+/* Tells the homes that this node's offer is none: it has left the region, or never had it. */
+void agree_withdraw(struct gvm_region *region);
 
 /* Offers it to one peer, if that is a home; nobody waits for the answer. */
 void agree_offer(struct gvm_region *region, struct gvm_peer *peer);

@@ -219,6 +219,7 @@ static void listener_destroy(struct gvm_cluster *cluster)
 
 int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 {
+	static u64 last_serial; /* under the device's mutex */
 	struct gvm_cluster *cluster;
 	struct giantvm_node *nodes;
 	int err;
@@ -231,6 +232,7 @@ int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 		kvfree(nodes);
 		return -ENOMEM;
 	}
+	cluster->serial = ++last_serial;
 	cluster->id = up->id;
 	cluster->net = get_net(current->nsproxy->net_ns);
 	cluster->nodes_digest = nodes_digest(nodes, up->nr_nodes);

@@ -23,6 +23,7 @@ struct sock;
 struct socket;
 
 struct gvm_cluster {
+	u64 serial; /* no other cluster that this node was part of has the same */
 	struct net *net; /* the network namespace of who called UP */
 	u16 id; /* this node */
 	u16 nodes; /* the highest id, plus 1 */

@@ -181,6 +181,7 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms)
 	err = agree_begin(&agreement, the_cluster, REGION_OFFER, region->name, region->pages);
 	if (err)
 		return err;
+	WRITE_ONCE(region->number, agreement.question.number);
 	if (!wait_ms)
 		agree_send(&agreement, the_cluster);
 	err = device_agree(&agreement, wait_ms);
@@ -210,14 +211,14 @@ static long device_join(void __user *argument)
 	if (going_down)
 		return -EALREADY;
 	was_joined = region_pages(wish.name);
-	result = region_join(the_cluster, &wish, &region);
+	result = region_join(the_cluster, &wish, NULL, &region);
 	if (result)
 		return result;
 	result = device_offer(region, wish.wait_ms);
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
-	if (result < 0 && !was_joined && result != -ENOTCONN)
-		device_leave_region(region);
+	if (result < 0 && !was_joined && result != -ENOTCONN && !device_leave_region(region))
+		agree_withdraw(region);
 	region_put(region);
 	return result;
 }

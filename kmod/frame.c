@@ -76,7 +76,7 @@ int region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	frame->number = get_unaligned_le32(bytes + 4);
 	frame->pages = get_unaligned_le64(bytes + 8);
 	memcpy(frame->name, bytes + 16, REGION_NAME_BYTES);
-	if (frame->word < REGION_ASK || frame->word > REGION_ANSWER || bytes[1] || bytes[2] ||
+	if (frame->word < REGION_ASK || frame->word > REGION_WITHDRAW || bytes[1] || bytes[2] ||
 	    bytes[3] || frame->name[REGION_NAME_BYTES - 1])
 		return -EBADMSG;
 	return 0;

@@ -19,11 +19,12 @@
  *	16	8	digest of what all nodes have the same: the list of nodes, and lease_ms
  *	24	16	random
  *
- * REGION is a question about a region, an offer of one, or the answer (agree.h):
+ * REGION is a question about a region, an offer of one, its withdrawal, or an answer (agree.h):
  *
  *	0	1	what: enum region_word
  *	1	3	0
- *	4	4	number of the question, repeated by the answer; 0: it does not matter
+ *	4	4	number of the question, repeated by the answer and by the withdrawal of an
+ *			offer; 0: it does not matter
  *	8	8	OFFER: pages that it has at the sender; ANSWER: that it has; 0: not here
  *	16	32	its name, filled up with zeros; the last byte is one
  *
@@ -72,6 +73,7 @@ enum region_word {
 	REGION_ASK = 1, /* have you this region? */
 	REGION_OFFER = 2, /* I have it: be a home of it, if you are one */
 	REGION_ANSWER = 3,
+	REGION_WITHDRAW = 4, /* that offer is none any more */
 };
 
 struct region_frame {

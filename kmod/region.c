@@ -255,8 +255,31 @@ static bool region_tag_taken(u32 tag)
 	return region;
 }
 
+#define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
+
+static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
+{
+	if (cluster_home(cluster, cluster->id) < 0)
+		return 0;
+	return div_u64(pages, cluster->nr_homes) / LEAF_PAGES * sizeof(void *);
+}
+
+static void directory_add(struct gvm_region *region, void *bytes)
+{
+	*(u64 *)bytes += directory_bytes(region->cluster, region->pages);
+}
+
+/* Regions may not take more than a part of this host's memory before a page is used. */
+static bool region_fits(const struct gvm_cluster *cluster, u64 pages)
+{
+	u64 bytes = directory_bytes(cluster, pages);
+
+	regions_visit(directory_add, &bytes);
+	return bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2;
+}
+
 static int region_create(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-			 struct gvm_region **out)
+			 const struct region_offer *on, struct gvm_region **out)
 {
 	struct gvm_region *region;
 	int err;
@@ -268,6 +291,9 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	strscpy(region->name, wish->name, sizeof(region->name));
 	region->cluster = cluster;
 	region->pages = wish->size_bytes >> PAGE_SHIFT;
+	region->on.from = IVY_NONE;
+	if (on)
+		region->on = *on;
 	region->tag = region_tag(region->name, region->pages);
 	spin_lock_init(&region->lock);
 	xa_init(&region->frames);
@@ -305,8 +331,15 @@ free_region:
 	return err;
 }
 
+static void region_keep(struct gvm_region *region)
+{
+	spin_lock_bh(&region->lock);
+	region->on.from = IVY_NONE;
+	spin_unlock_bh(&region->lock);
+}
+
 int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-		struct gvm_region **out)
+		const struct region_offer *on, struct gvm_region **out)
 {
 	struct gvm_region *region;
 	int err;
@@ -320,21 +353,78 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 	if (region) {
 		err = atomic_read(&region->opened) < 0 ? -EALREADY :
 		      region->pages != wish->size_bytes >> PAGE_SHIFT ? -EEXIST : 0;
-		if (err)
+		if (err) {
 			region_put(region);
-		else
-			*out = region;
-		return err;
+			return err;
+		}
+		if (!on)
+			region_keep(region);
+		*out = region;
+		return 0;
 	}
 	if (nr_regions == GIANTVM_REGIONS_MAX)
 		return -ENOSPC;
-	err = region_create(cluster, wish, &region);
+	if (!region_fits(cluster, wish->size_bytes >> PAGE_SHIFT)) {
+		gvm_warn("%s is not joined: its directory does not fit into a quarter of the memory\n",
+			 wish->name);
+		return -E2BIG;
+	}
+	err = region_create(cluster, wish, on, &region);
 	if (err)
 		return err;
 	nr_regions++;
 	kref_get(&region->ref);
 	*out = region;
 	return 0;
+}
+
+/* Nobody has asked this node for a page, nor has it one. */
+static bool region_untouched(struct gvm_region *region)
+{
+	lockdep_assert_held(&region->lock);
+	return !ivy_stats(region->core)->received && !atomic_long_read(&region->resident);
+}
+
+bool region_tentative(struct gvm_region *region)
+{
+	bool tentative;
+
+	spin_lock_bh(&region->lock);
+	tentative = region->on.from != IVY_NONE && region_untouched(region);
+	spin_unlock_bh(&region->lock);
+	return tentative;
+}
+
+u64 region_offered(struct gvm_region *region, const struct region_offer *offer, u64 pages)
+{
+	u64 here = region->pages;
+
+	spin_lock_bh(&region->lock);
+	if (region->leaving)
+		here = 0;
+	else if (region->on.from != offer->from)
+		region->on.from = here == pages ? IVY_NONE : region->on.from;
+	else if ((s32)(offer->number - region->on.number) > 0)
+		region->on.number = offer->number; /* that node has begun anew with it */
+	spin_unlock_bh(&region->lock);
+	return here;
+}
+
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer)
+{
+	bool forgo;
+
+	if (region_close(region))
+		return false;
+	spin_lock_bh(&region->lock);
+	forgo = region->on.from == offer->from && region->on.number == offer->number &&
+		region_untouched(region);
+	/* Nothing comes in between: who offers it from now on makes it anew. */
+	region->leaving |= forgo;
+	spin_unlock_bh(&region->lock);
+	if (!forgo)
+		region_reopen(region);
+	return forgo;
 }
 
 void region_end(struct gvm_region *region)

@@ -44,6 +44,12 @@ struct gvm_peer;
 #define BATCH_PEERS 8
 #define BATCH_REVOCATIONS 8
 
+/* Whose offer of a region it was (agree.h). */
+struct region_offer {
+	u16 from;
+	u32 number;
+};
+
 /* What the core's callbacks leave for region_leave() to do. */
 struct gvm_batch {
 	unsigned int nr_peers, nr_revocations;
@@ -73,6 +79,12 @@ struct gvm_region {
 	struct page *spares[REGION_SPARES]; /* so that the core gets a frame without sleeping */
 	unsigned int nr_spares;
 	bool leaving; /* nothing reaches the core any more */
+	/*
+	 * It is here on this offer alone, unless it has been used; `from` is IVY_NONE where
+	 * somebody else wants it, too.
+	 */
+	struct region_offer on;
+	u32 number; /* of this node's own offers of it; 0: it makes none by itself */
 	bool gathered; /* messages have arrived since the last ivy_flush() */
 	struct list_head holds; /* minimum holds that run, the next to end first */
 	struct giantvm_stats stats;
@@ -102,12 +114,22 @@ struct gvm_region {
 };
 
 /*
- * The region of that name, joined if need be, with a reference. Under the device's mutex, so that
- * regions come and go one at a time. -EADDRINUSE: another region has the same tag. -EALREADY: it is
- * being left.
+ * The region of that name, joined if need be, with a reference. `on`: it is another node's offer;
+ * NULL: this node's own wish. Under the device's mutex, so that regions come and go one at a time.
+ * -EADDRINUSE: another region has the same tag. -EALREADY: it is being left. -E2BIG: its directory
+ * would be too large, and that has been said.
  */
 int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-		struct gvm_region **out);
+		const struct region_offer *on, struct gvm_region **out);
+/* Another node offers what is here. Its pages; 0: it is going. */
+u64 region_offered(struct gvm_region *region, const struct region_offer *offer, u64 pages);
+/* Whether it is here on an offer alone and nobody has used it. */
+bool region_tentative(struct gvm_region *region);
+/*
+ * The offer is withdrawn. True: nothing but that was its reason to be here, and it is closed:
+ * region_end() is due. With the device's mutex held.
+ */
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer);
 /*
  * A region is left in steps, so that its pages go home without the device's mutex: region_close(),
  * region_empty(), and region_end(), or region_reopen() where it stays. From the first step on

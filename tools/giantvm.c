@@ -157,6 +157,9 @@ const char *giantvm_why(int err)
 		       "--wait 0 does without them)";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
+	case E2BIG:
+		return "the directory of this host's share of it does not fit into a quarter of its "
+		       "memory";
 	case EADDRINUSE:
 		return "its messages would look like those of a region that is joined (take another name)";
 	case EINVAL:

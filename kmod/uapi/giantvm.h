@@ -132,10 +132,12 @@ struct giantvm_stats {
 /*
  * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
  * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did
- * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before.
- * EALREADY: this node is leaving the region, or all of them.
- * E2BIG: more than this build can address. ENOSPC: too many regions. EADDRINUSE: its messages would
- * look like those of another region that is joined; under another name they do not.
+ * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before,
+ * here, and at those who joined it on this call's behalf, unless somebody else has come to use it.
+ * EALREADY: this node is leaving the region, or all of them. E2BIG: its directory would take more
+ * than a quarter of this host's memory, or it is more than this build can address. ENOSPC: too many
+ * regions. EADDRINUSE: its messages would look like those of another region that is joined; under
+ * another name they do not.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*

@@ -45,14 +45,27 @@ def test(l):
     zero.run("share /dev/gvm/large {id} 3 fill 100000000 4 1")
     zero.run("gvm dsm leave large")
 
+    # But of eight, the pointers do not fit into a home.
+    fails(one, "join huge 8T", "does not fit")
+    fails(zero, "create huge 8T", "cannot join it")
+    fails(zero, "status huge", "not joined here")
+
     # Without a home nothing is agreed on, unless one insists; it is told when it is back.
     two.run("gvm dsm down")
-    fails(zero, "create late --wait 1 1M", "not every node")
-    fails(zero, "status late", "not joined here")
+    zero.begin("gvm dsm create wanted --wait 4 1M")
+    fails(zero.second, "create late --wait 1 1M", "not every node")
+    fails(zero.second, "status late", "not joined here")
+    fails(one, "create gone --wait 1 1M", "not every node")
+    one.run("gvm dsm join wanted --wait 0 1M")  # it may be there already, on the offer of node 0
+    zero.answer(status=1)
+    # Who joined on that offer alone lets it go; who was told to join does not.
+    one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
+    one.run("gvm dsm status wanted && gvm dsm leave wanted")
     zero.run("gvm dsm create late --wait 0 1M")
     cluster.up(two, cluster.roles, cluster.key)
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
     two.run("gvm dsm status late")
+    fails(two, "status gone", "not joined here")  # though the offer has come, late
 
     said = one.run("gvm dsm status")
     l.log("%s", said)
