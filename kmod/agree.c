@@ -286,7 +286,7 @@ static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 
 	if (!atomic_add_unless(&offers, 1, OFFERS_MAX))
 		return;
-	offer = kmalloc(sizeof(*offer), GFP_NOIO);
+	offer = kmalloc(sizeof(*offer), GFP_DISPENSABLE);
 	if (!offer) {
 		atomic_dec(&offers);
 		return;

@@ -87,7 +87,7 @@ void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *bod
 
 	if (READ_ONCE(peer->queued) >= QUEUED_MAX)
 		return;
-	message = kzalloc(struct_size(message, data, FRAME_HEAD_BYTES + bytes), GFP_NOIO);
+	message = kzalloc(struct_size(message, data, FRAME_HEAD_BYTES + bytes), GFP_DISPENSABLE);
 	if (!message)
 		return;
 	message->bytes = FRAME_HEAD_BYTES + bytes;
@@ -200,28 +200,51 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 	return 0;
 }
 
+/* Whether the message has a copy now of what it borrowed. */
+static bool message_copy(struct gvm_message *message)
+{
+	struct page *copy = page_copy(page_address(message->page), GFP_DISPENSABLE);
+
+	if (!copy)
+		return false;
+	put_page(message->page);
+	message->page = copy;
+	message->borrowed = false;
+	return true;
+}
+
 /*
- * Gives back the frames that waiting messages borrowed. Only who has `transmit` takes messages out,
- * so they stay while the lock is dropped; new ones behind them are their own sender's affair.
+ * Gives back the frames that waiting messages borrowed. Where there is no memory for copies the
+ * messages are dropped, as peer_queue() does; all but one whose beginning has been sent: that keeps
+ * its frame until the connection takes the rest, or ends.
+ *
+ * Only who has `transmit` takes messages out, so they stay while the lock is dropped; new ones
+ * behind them are their own sender's affair.
  */
 static void peer_return_borrowed(struct gvm_peer *peer)
 {
-	struct gvm_message *message;
-	struct page *copy;
+	struct gvm_message *message, *next;
+	LIST_HEAD(dropped);
+	bool copied;
 
 	lockdep_assert_held(&peer->transmit);
 	spin_lock_bh(&peer->lock);
-	list_for_each_entry(message, &peer->queue, list) {
+	if (!peer->link)
+		peer->sent_bytes = 0;
+	list_for_each_entry_safe(message, next, &peer->queue, list) {
 		if (!message->borrowed)
 			continue;
 		spin_unlock_bh(&peer->lock);
-		copy = page_copy(page_address(message->page), GFP_NOIO | __GFP_NOFAIL);
-		put_page(message->page);
-		message->page = copy;
-		message->borrowed = false;
+		copied = message_copy(message);
 		spin_lock_bh(&peer->lock);
+		if (!copied && !(peer->sent_bytes && message->list.prev == &peer->queue)) {
+			list_move(&message->list, &dropped);
+			peer->queued--;
+		}
 	}
 	spin_unlock_bh(&peer->lock);
+	list_for_each_entry_safe(message, next, &dropped, list)
+		message_free(message);
 }
 
 static void peer_connect_soon(struct gvm_peer *peer, unsigned int ms)

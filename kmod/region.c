@@ -133,7 +133,7 @@ void region_provide(struct gvm_region *region)
 	struct page *spare;
 
 	while (READ_ONCE(region->nr_spares) < REGION_SPARES) {
-		spare = alloc_page(GFP_NOIO | __GFP_NOWARN);
+		spare = alloc_page(GFP_DISPENSABLE);
 		if (!spare)
 			return;
 		spin_lock_bh(&region->lock);

@@ -167,7 +167,8 @@ void regions_visit(void (*visit)(struct gvm_region *region, void *argument), voi
 /*
  * Gets frames for what the core may want to install, while one may still sleep for memory: before
  * an answer is waited for, since the kernel may zero them. region_enter() does it where there is
- * none.
+ * none. Without them the core has to do with what there is in a softirq; it asks for a page again
+ * that had no frame.
  */
 void region_provide(struct gvm_region *region);
 
