@@ -2,9 +2,10 @@
 /*
  * Faults on a region's mappings.
  *
- * ->fault asks the core for the right, waits for it without holding the lock that the kernel took
- * for the fault wherever it may let go of that, and returns the page locked: the kernel maps it
- * before the page is unlocked, and so before any later revocation.
+ * ->fault asks the core for the right, waits for it, and returns the page locked: the kernel maps it
+ * before the page is unlocked, and so before any later revocation. A moment it waits with the lock
+ * that the kernel took for the fault, for as a rule the page is there then, and is not faulted once
+ * more; after that without it, wherever it may let go of it.
  *
  * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it
  * drop the lock, and the kernel's reference to the page would look like a pin. Without the right it
@@ -23,6 +24,7 @@
 #include "trace.h"
 
 #define RETRY_MS 20 /* where the core had no memory */
+#define GLANCE_MS 4 /* for which whoever wants to change the mappings waits, too */
 #define ERROR_MS 500 /* for which what a fault was told holds for the one that it comes back as */
 
 /* Asks the core. Where it has to be waited for (0, -ENOMEM), `sleeper` has been added. */
@@ -79,6 +81,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	bool waits = !(vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
 	unsigned int state = fault_task_state(vmf->flags);
 	struct gvm_sleeper sleeper;
+	bool glanced = false;
 	u64 page = vmf->pgoff;
 	struct file *file;
 	long timeout;
@@ -100,6 +103,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			return VM_FAULT_SIGBUS;
 		if (!waits)
 			return VM_FAULT_RETRY;
+		if (!err && !glanced) {
+			glanced = true;
+			sleeper_sleep(region, &sleeper, state, msecs_to_jiffies(GLANCE_MS));
+			continue;
+		}
 		timeout = err ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT;
 		if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
 			/*

@@ -103,7 +103,7 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 	sleeper_remove(sleeper);
 	waiters->woke_page = sleeper->page;
 	waiters->woke_ns = ktime_get_boottime_ns();
-	region->stats.remote_faults++;
+	region->stats.remote_faults += sleeper->woken;
 	region->stats.remote_wait_ns += waiters->woke_ns - begun_ns;
 	spin_unlock_bh(&region->lock);
 }
