@@ -121,6 +121,7 @@ const struct ivy_env region_env = {
 	.send = env_send,
 	.revoke = revoke_begin,
 	.sweep = sweep_begin,
+	.ending = sweep_ending,
 	.install = env_install,
 	.complete = env_complete,
 	.arm_hold = clock_arm_hold,

@@ -99,6 +99,9 @@ struct ivy_env {
 	 */
 	void (*sweep)(void *ctx, u64 deadline);
 
+	/* ivy_ending() is to be called until it returns false, and no sweep comes before that. */
+	void (*ending)(void *ctx);
+
 	/* Fills the page's frame: with `data`, or with zeros if it is NULL. The slot exists. */
 	void (*install)(void *ctx, u64 page, const void *data);
 
@@ -202,8 +205,9 @@ void ivy_unhold(struct ivy *c, u64 page);
 /* Time has passed: leases, retries. */
 void ivy_tick(struct ivy *c);
 /*
- * After sweep(): takes away what there is of leases that have ended, a bounded number of slots for
- * each call, so that the lock is not held for long. Whether there is more.
+ * After sweep() and ending(): takes away what there is of leases that have ended, at a node and at
+ * a home, a bounded number of pages for each call, so that the lock is not held for long. Whether
+ * there is more.
  */
 bool ivy_ending(struct ivy *c);
 

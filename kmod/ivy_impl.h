@@ -46,6 +46,7 @@ enum ivy_mutant {
 	IVY_MUTANT_DONE_NOT_AWAITED,	 /* a page counts as handed over when it was sent */
 	IVY_MUTANT_TREE_FORGETS,	 /* a node of the tree answers for all below it at once */
 	IVY_MUTANT_ENDING_USED,		 /* a fault uses what is left of an ended lease */
+	IVY_MUTANT_BACK_EARLY,		 /* a lost node is let in while copysets still have it */
 	IVY_MUTANT_SWEEP_LATE,		 /* mappings of an ended lease go at any time */
 	IVY_MUTANTS_END
 };
@@ -196,6 +197,7 @@ struct ivy_peer {
 	u32 my_slots;	/* resident pages whose home that is */
 	u32 my_ops;
 	u8 my_state, its_state;
+	bool its_leaving; /* it is lost, and the directory may still have it */
 	u64 its_inc, its_end;
 };
 
@@ -205,7 +207,12 @@ struct ivy_peer {
 #define IVY_BUCKETS    64u
 #define IVY_RING       32u
 #define IVY_END_STEP   256u /* slots that one call of ivy_ending() looks at */
+#define IVY_LOSE_STEP  64u  /* and leaves of the directory */
 #endif
+#ifndef IVY_LOSE_NOW
+#define IVY_LOSE_NOW 64u /* leaves that are looked at when a node is lost, without that call */
+#endif
+#define IVY_LOSE_MAX 64u /* lost nodes that the directory is rid of in one go */
 
 struct ivy {
 	const struct ivy_env *env;
@@ -224,6 +231,9 @@ struct ivy {
 	u64 end_at;	/* the next page that ivy_ending() looks at */
 	bool ending;	/* there is something for it */
 	bool end_again; /* another lease has ended since it began: it has to go round once more */
+	u64 lose_at;	/* the next leaf of the directory that is to be rid of lost nodes */
+	bool losing;	/* there are such */
+	u16 nlost, lost[IVY_LOSE_MAX];
 	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
 	u32 ring_at, ring_n;
 	u8 *scratch;  /* the list of the message being sent */
@@ -299,7 +309,10 @@ void ivy_txn_tick(struct ivy *c);
 void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
 
 /* ---- ivy_recover.c ---- */
-void ivy_home_node_lost(struct ivy *c, u16 node);
+/* A node is lost: rids the directory of it, or begins to. */
+void ivy_home_node_lost(struct ivy *c);
+/* Goes on with that. */
+void ivy_home_ending(struct ivy *c, u32 leaves);
 /* The owner is lost and copies may be left. */
 void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);

@@ -133,7 +133,7 @@ bool ivy_lease_use(struct ivy *c, u16 home)
 	return false;
 }
 
-bool ivy_ending(struct ivy *c)
+static void my_ending(struct ivy *c)
 {
 	u32 i;
 
@@ -155,8 +155,14 @@ bool ivy_ending(struct ivy *c)
 		}
 		c->end_at++;
 	}
+}
+
+bool ivy_ending(struct ivy *c)
+{
+	my_ending(c);
+	ivy_home_ending(c, IVY_LOSE_STEP);
 	ivy_drain(c);
-	return c->ending;
+	return c->ending || c->losing;
 }
 
 void ivy_lease_settle(struct ivy *c, u16 home)
@@ -268,11 +274,12 @@ u64 ivy_lease_its_inc(struct ivy *c, u16 node)
 	return node == c->p.id || !peer ? 0 : peer->its_inc;
 }
 
-static void node_lost(struct ivy *c, u16 node, struct ivy_peer *peer)
+static void node_lost(struct ivy *c, struct ivy_peer *peer)
 {
 	peer->its_state = IVY_LEASE_LOST;
+	peer->its_leaving = true;
 	c->stats.lost_nodes++;
-	ivy_home_node_lost(c, node);
+	ivy_home_node_lost(c);
 }
 
 static void rx_lease(struct ivy *c, const struct ivy_msg *m)
@@ -292,7 +299,9 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 	if (m->inc > peer->its_inc) {
 		/* It says itself that it has nothing of its old lease any more. */
 		if (peer->its_state == IVY_LEASE_LIVE)
-			node_lost(c, m->src, peer);
+			node_lost(c, peer);
+		if (peer->its_leaving && !IVY_MUTANT(BACK_EARLY))
+			return; /* it asks again */
 		peer->its_inc = m->inc;
 		peer->its_state = IVY_LEASE_LIVE;
 	}
@@ -301,12 +310,12 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 	ivy_send(c, m->src, peer->its_state == IVY_LEASE_LIVE ? &leased : &fenced, NULL);
 }
 
-static void its_tick(struct ivy *c, u16 node, struct ivy_peer *peer)
+static void its_tick(struct ivy *c, struct ivy_peer *peer)
 {
 	u64 end = peer->its_end - (IVY_MUTANT(LOST_EARLY) ? c->p.lease_ns / 2 : 0);
 
 	if (peer->its_state == IVY_LEASE_LIVE && ivy_now(c) >= end)
-		node_lost(c, node, peer);
+		node_lost(c, peer);
 }
 
 void ivy_node_lost(struct ivy *c, u16 node)
@@ -314,7 +323,7 @@ void ivy_node_lost(struct ivy *c, u16 node)
 	struct ivy_peer *peer = ivy_peer_get(c, node);
 
 	if (peer && peer->its_state == IVY_LEASE_LIVE)
-		node_lost(c, node, peer);
+		node_lost(c, peer);
 	ivy_drain(c);
 }
 
@@ -343,7 +352,7 @@ void ivy_lease_tick(struct ivy *c)
 			u16 node = (u16)(i * IVY_PEER_CHUNK + k);
 
 			my_tick(c, node, &c->peers[i][k]);
-			its_tick(c, node, &c->peers[i][k]);
+			its_tick(c, &c->peers[i][k]);
 		}
 }
 

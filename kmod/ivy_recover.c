@@ -6,6 +6,11 @@
  * copysets, and what it was asked for need not be waited for. Where it was the owner, some holder
  * of the same version becomes it; a home cannot be sure who has a copy, so it asks one after the
  * other (SEEK). Where there is none, the contents are lost, and that is said.
+ *
+ * A large directory is gone through some leaves at a time. Until that is done the node does not get
+ * another lease: or it would be taken out of copysets that it has entered since. What else happens
+ * to a page before its turn is as if the node were slow to answer, and a lost owner is looked for
+ * when the page is asked for.
  */
 #include "ivy_impl.h"
 
@@ -127,16 +132,55 @@ static void page_node_lost(struct ivy *c, struct ivy_home *h, u64 page, u16 node
 		ivy_home_seek(c, h, page);
 }
 
-void ivy_home_node_lost(struct ivy *c, u16 node)
+static void leaf_nodes_lost(struct ivy *c, u64 i)
 {
-	u64 i;
-	u32 k;
+	u32 k, n;
 
-	for (i = 0; i < c->nleaves; i++)
-		for (k = 0; c->dir[i] && k < IVY_LEAF; k++) {
-			u64 page = (i * IVY_LEAF + k) * c->p.nhomes + c->home_index;
+	for (k = 0; c->dir[i] && k < IVY_LEAF; k++) {
+		u64 page = (i * IVY_LEAF + k) * c->p.nhomes + c->home_index;
 
-			if (c->dir[i][k].ver)
-				page_node_lost(c, &c->dir[i][k], page, node);
+		for (n = 0; c->dir[i][k].ver && n < c->nlost; n++)
+			page_node_lost(c, &c->dir[i][k], page, c->lost[n]);
+	}
+}
+
+/* With as many of the lost nodes as there is room for. */
+static void round_begin(struct ivy *c)
+{
+	struct ivy_peer *peer;
+	u16 node;
+
+	c->nlost = 0;
+	c->lose_at = 0;
+	for (node = 0; node < c->p.nodes && c->nlost < IVY_LOSE_MAX; node++) {
+		peer = ivy_peer_get(c, node);
+		if (peer && peer->its_leaving)
+			c->lost[c->nlost++] = node;
+	}
+	c->losing = c->nlost;
+}
+
+void ivy_home_ending(struct ivy *c, u32 leaves)
+{
+	u32 n;
+
+	for (; leaves && c->losing; leaves--) {
+		if (c->lose_at < c->nleaves) {
+			leaf_nodes_lost(c, c->lose_at++);
+			continue;
 		}
+		for (n = 0; n < c->nlost; n++)
+			ivy_peer_get(c, c->lost[n])->its_leaving = false;
+		round_begin(c);
+	}
+}
+
+void ivy_home_node_lost(struct ivy *c)
+{
+	if (c->losing)
+		return; /* its turn comes with the next round */
+	round_begin(c);
+	ivy_home_ending(c, IVY_LOSE_NOW);
+	if (c->losing)
+		c->env->ending(c->ctx);
 }

@@ -33,6 +33,14 @@ void sweep_begin(void *context, u64 deadline_ns)
 	queue_work(gvm_workqueue, &region->sweep_work);
 }
 
+void sweep_ending(void *context)
+{
+	struct gvm_region *region = context;
+
+	lockdep_assert_held(&region->lock);
+	queue_work(gvm_workqueue, &region->sweep_work);
+}
+
 /* Whether a fault may have mapped the page, or be about to. */
 static bool frame_may_be_mapped(struct page *frame)
 {

@@ -17,8 +17,9 @@ struct sweeps {
 	u64 nr, ns_max; /* those that are over, and what the longest took */
 };
 
-/* The core's callback: ivy_env.sweep. */
+/* The core's callbacks: ivy_env.sweep and .ending. */
 void sweep_begin(void *region, u64 deadline_ns);
+void sweep_ending(void *region);
 void sweep_work_run(struct work_struct *work);
 
 #endif

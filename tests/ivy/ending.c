@@ -2,6 +2,7 @@
 /*
  * ending.c - a node with very many pages, when its lease from their home ends: from then on it may
  * use none of them, which takes one sweep and no tick; and no call holds the lock for all of them.
+ * Nor does one at the home, which gives the node no other lease before its directory is rid of it.
  */
 #include "kmod/ivy_impl.h"
 
@@ -23,14 +24,15 @@
 static struct ivy_slot slots[PAGES];
 static bool resident[PAGES];
 static u64 now = 1, deadline;
-static u32 sweeps, looked_at, nr_resident;
+static u32 sweeps, endings, lost, looked_at, nr_resident;
+static u16 other; /* the one other node */
 static struct ivy_msg sent; /* the last one */
 
 static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data)
 {
 	(void)ctx;
 	(void)data;
-	CHECK(dst == 0);
+	CHECK(dst == other);
 	sent = *m;
 }
 
@@ -46,6 +48,12 @@ static void t_sweep(void *ctx, u64 at)
 	(void)ctx;
 	deadline = at;
 	sweeps++;
+}
+
+static void t_ending(void *ctx)
+{
+	(void)ctx;
+	endings++;
 }
 
 static void t_install(void *ctx, u64 page, const void *data)
@@ -92,7 +100,7 @@ static void t_lost(void *ctx, u64 page)
 {
 	(void)ctx;
 	(void)page;
-	CHECK(false);
+	lost++;
 }
 
 static struct ivy_slot *t_slot_get(void *ctx, u64 page)
@@ -131,6 +139,7 @@ static const struct ivy_env env = {
 	.send = t_send,
 	.revoke = t_revoke,
 	.sweep = t_sweep,
+	.ending = t_ending,
 	.install = t_install,
 	.complete = t_complete,
 	.arm_hold = t_arm_hold,
@@ -158,21 +167,29 @@ static void answer(struct ivy *c, u64 page)
 	CHECK(sent.type == IVY_DONE && ivy_right(c, page) == IVY_M);
 }
 
-int main(void)
+static struct ivy *begin(u16 id)
 {
 	static const u16 homes[] = {0};
-	struct ivy_params p = {.id = 1,
+	struct ivy_params p = {.id = id,
 			       .nodes = 2,
 			       .nhomes = 1,
 			       .homes = homes,
 			       .pages = PAGES,
 			       .start = 1,
 			       .lease_ns = LEASE_NS};
-	u64 page, asked = now;
 	struct ivy *c;
+
+	other = !id;
+	CHECK(!ivy_create(&p, &env, NULL, &c));
+	return c;
+}
+
+static void at_the_node(void)
+{
+	struct ivy *c = begin(1);
+	u64 page, asked = now;
 	u32 calls = 0;
 
-	CHECK(!ivy_create(&p, &env, NULL, &c));
 	for (page = 0; page < PAGES; page++) {
 		CHECK(ivy_fault(c, page, true) == 0);
 		answer(c, page);
@@ -200,7 +217,59 @@ int main(void)
 		CHECK(looked_at <= IVY_END_STEP && before - nr_resident <= IVY_END_STEP);
 	} while (true);
 	CHECK(!nr_resident && sent.type == IVY_LEASE && sent.inc > 1);
+	CHECK(!endings && !lost);
 	ivy_destroy(c);
 	printf("%u pages in %u calls\n", PAGES, calls);
+}
+
+/* Whether the home lets the node in with that lease. */
+static bool lets_in(struct ivy *c, u64 inc)
+{
+	struct ivy_msg lease = {.type = IVY_LEASE, .src = 1, .inc = inc, .ver = now};
+
+	sent.type = 0;
+	ivy_rx(c, &lease, NULL);
+	CHECK(!sent.type || sent.type == IVY_LEASED);
+	return sent.type == IVY_LEASED;
+}
+
+static void at_the_home(void)
+{
+	const u64 inc = 5, next_inc = inc + 2 * PAGES;
+	struct ivy *c = begin(0);
+	u64 page;
+	u32 before, calls = 0;
+
+	CHECK(lets_in(c, inc));
+	for (page = 0; page < PAGES; page++) {
+		struct ivy_msg getx = {.type = IVY_GETX, .src = 1, .page = page};
+		struct ivy_msg done = {.type = IVY_DONE, .src = 1, .page = page, .inc = inc};
+
+		getx.who = ivy_who(1, inc + 1 + page);
+		ivy_rx(c, &getx, NULL);
+		CHECK(sent.type == IVY_GRANT && sent.page == page);
+		done.ver = sent.ver;
+		ivy_rx(c, &done, NULL);
+	}
+	now += LEASE_NS;
+	ivy_tick(c);
+	CHECK(endings == 1 && lost && lost <= IVY_LOSE_NOW * IVY_LEAF);
+	do {
+		CHECK(!lets_in(c, next_inc));
+		before = lost;
+		calls++;
+		if (!ivy_ending(c))
+			break;
+		CHECK(lost - before <= IVY_LOSE_STEP * IVY_LEAF);
+	} while (true);
+	CHECK(lost == PAGES && endings == 1 && lets_in(c, next_inc));
+	ivy_destroy(c);
+	printf("%u pages of a lost node in %u calls\n", PAGES, calls + 1);
+}
+
+int main(void)
+{
+	at_the_node();
+	at_the_home();
 	return 0;
 }

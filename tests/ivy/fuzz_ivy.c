@@ -68,6 +68,12 @@ static void f_sweep(void *ctx, u64 deadline)
 	host.sweep = true;
 }
 
+static void f_ending(void *ctx)
+{
+	(void)ctx;
+	host.ending = true;
+}
+
 static void f_install(void *ctx, u64 page, const void *data)
 {
 	(void)ctx;
@@ -158,6 +164,7 @@ static const struct ivy_env env = {
 	.send = f_send,
 	.revoke = f_revoke,
 	.sweep = f_sweep,
+	.ending = f_ending,
 	.install = f_install,
 	.complete = f_complete,
 	.arm_hold = f_arm_hold,

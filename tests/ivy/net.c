@@ -27,7 +27,7 @@ struct way {
 	struct net_packet *kept[KEPT];
 };
 
-enum kind { ARRIVE, WORK, REVOKED, UNHOLD, SWEPT, CALL, TICK, RESET };
+enum kind { ARRIVE, WORK, REVOKED, UNHOLD, SWEPT, ENDING, CALL, TICK, RESET };
 
 struct event {
 	u64 t, seq;
@@ -260,6 +260,11 @@ static void net_sweep(void *ctx, u64 deadline)
 	event_add(net_now + 1000, SWEPT, n->id, 0, NULL);
 }
 
+static void net_ending(void *ctx)
+{
+	event_add(net_now + 1000, ENDING, ((struct net_node *)ctx)->id, 0, NULL);
+}
+
 static void net_install(void *ctx, u64 page, const void *data)
 {
 	((struct net_node *)ctx)->frames[page].value = data ? *(const u64 *)data : 0;
@@ -348,6 +353,7 @@ static const struct ivy_env env = {
 	.send = net_send,
 	.revoke = net_revoke,
 	.sweep = net_sweep,
+	.ending = net_ending,
 	.install = net_install,
 	.complete = net_complete,
 	.arm_hold = net_arm_hold,
@@ -537,8 +543,13 @@ static void on_swept(struct net_node *n)
 			page_write(f, page);
 		f->mapped = IVY_I;
 	}
+	event_add(net_now + 1000, ENDING, n->id, 0, NULL);
+}
+
+static void on_ending(struct net_node *n)
+{
 	if (ivy_ending(n->core))
-		event_add(net_now + 1000 + net_random(3000000), SWEPT, n->id, 0, NULL);
+		event_add(net_now + 1000 + net_random(3000000), ENDING, n->id, 0, NULL);
 	after(n);
 }
 
@@ -584,6 +595,9 @@ static void event_run(const struct event *e)
 		break;
 	case SWEPT:
 		on_swept(n);
+		break;
+	case ENDING:
+		on_ending(n);
 		break;
 	case UNHOLD:
 		ivy_unhold(n->core, e->page);

@@ -102,6 +102,12 @@ static void w_sweep(void *ctx, u64 deadline)
 		*sweep = deadline;
 }
 
+static void w_ending(void *ctx)
+{
+	(void)ctx;
+	world.ending[world.node] = true;
+}
+
 static void w_install(void *ctx, u64 page, const void *data)
 {
 	struct frame *f = frame(page);
@@ -179,6 +185,7 @@ static const struct ivy_env env = {
 	.send = w_send,
 	.revoke = w_revoke,
 	.sweep = w_sweep,
+	.ending = w_ending,
 	.install = w_install,
 	.complete = w_complete,
 	.arm_hold = w_arm_hold,

@@ -144,7 +144,8 @@ static void mix_home(int node, const struct ivy_home *h)
 
 static void mix_peer(int node, const struct ivy_peer *p)
 {
-	mix(p->my_state | p->its_state << 8 | p->my_slots << 16 | (u64)p->my_ops << 24);
+	mix(p->my_state | p->its_state << 8 | p->my_slots << 16 | (u64)p->my_ops << 24 |
+	    (u64)p->its_leaving << 48);
 	mix(p->my_inc);
 	mix(p->its_inc);
 	if (!config->cuts)
@@ -165,6 +166,7 @@ static void mix_core(int node)
 	mix(c->txn);
 	mix(c->end_at | (u64)c->ending << 32 | (u64)c->end_again << 33 |
 	    (u64)world.ending[node] << 34);
+	mix(c->lose_at << 1 | c->losing);
 	if (world.sweep[node])
 		mix_time(node, world.sweep[node]);
 	for (i = 0; i < config->nodes; i++)
