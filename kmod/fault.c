@@ -2,10 +2,10 @@
 /*
  * Faults on a region's mappings.
  *
- * ->fault asks the core for the right, waits for it, and returns the page locked: the kernel maps it
- * before the page is unlocked, and so before any later revocation. A moment it waits with the lock
- * that the kernel took for the fault, for as a rule the page is there then, and is not faulted once
- * more; after that without it, wherever it may let go of it.
+ * ->fault asks the core for the right, waits for it, and returns the page locked: the kernel maps
+ * it before the page is unlocked, and so before any later revocation. For a moment it waits with
+ * the lock that the kernel took for the fault: as a rule the page is there then, and need not be
+ * faulted once more. After that it waits without the lock, wherever it may let go of it.
  *
  * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it
  * drop the lock, and the kernel's reference to the page would look like a pin. Without the right it
