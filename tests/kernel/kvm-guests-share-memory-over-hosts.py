@@ -10,7 +10,7 @@ from cluster import Cluster, main
 def test(l):
     cluster = Cluster(l, 3, cpus=2)
     cluster.join("ram", 1024)
-    for rounds in 200, 800:
+    for rounds in 60, 240:
         for said in cluster.everywhere("share /dev/gvm/ram {id} 3 vcpu %d 2" % rounds, seconds=120):
             l.log("%s", said.strip())
     cluster.close()

@@ -5,7 +5,7 @@ home. While it is cut off it does not leave, and says so; and answers other call
 
 from cluster import Cluster, expect, main
 
-PAGES = 12000
+PAGES = 6000
 KIB = PAGES * 4
 
 
