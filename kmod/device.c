@@ -217,7 +217,10 @@ static long device_join(void __user *argument)
 	result = device_offer(region, wish.wait_ms);
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
-	if (result < 0 && !was_joined && result != -ENOTCONN && !device_leave_region(region))
+	region->joined |= result >= 0;
+	/* Not what was there before, nor what another call has joined while this one waited. */
+	if (result < 0 && !was_joined && !region->joined && result != -ENOTCONN &&
+	    !device_leave_region(region))
 		agree_withdraw(region);
 	region_put(region);
 	return result;

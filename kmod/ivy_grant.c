@@ -254,15 +254,19 @@ static void rx_free(struct ivy *c, const struct ivy_msg *m)
 {
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
 	struct ivy_op *op = ivy_op_get(c, m->page);
+	bool put;
 
 	if (!s || !(s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)) || s->ver > m->ver)
 		return;
+	put = s->flags & IVY_SLOT_PUT;
 	ivy_slot_drop(c, m->page);
 	if (op) {
-		op->discard = false;
+		/* What was handed to a writer went with its contents: it is still to be discarded. */
+		op->discard &= !put;
 		op->todo = 0;
 	}
-	c->env->complete(c->ctx, m->page, 0);
+	if (!op || !op->discard)
+		c->env->complete(c->ctx, m->page, 0);
 	if (op) {
 		ivy_op_send(c, op, true);
 		ivy_op_trim(c, op);

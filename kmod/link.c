@@ -444,12 +444,14 @@ static void link_deadline(struct work_struct *work)
 static int link_create(struct gvm_cluster *cluster, struct socket *socket, struct gvm_peer *peer,
 		       struct link **out)
 {
+	static atomic64_t last_serial;
 	struct link *link = kzalloc(sizeof(*link), GFP_KERNEL);
 	struct sock *sk = socket->sk;
 
 	if (!link)
 		return -ENOMEM;
 	kref_init(&link->ref); /* the list's */
+	link->serial = atomic64_inc_return(&last_serial);
 	link->cluster = cluster;
 	link->socket = socket;
 	link->peer = peer;

@@ -29,6 +29,7 @@ enum link_state {
 
 struct link {
 	struct kref ref;
+	u64 serial; /* of no other link, ever: an address may be one of before */
 	struct list_head list; /* of the cluster, under its links_lock */
 	struct gvm_cluster *cluster;
 	struct gvm_peer *peer; /* of an incoming one: set by the other's HELLO */

@@ -185,8 +185,8 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 	struct kvec parts[2];
 	int sent;
 
-	if (peer->sent_link != link) {
-		peer->sent_link = link;
+	if (peer->sent_serial != link->serial) {
+		peer->sent_serial = link->serial;
 		peer->sent_bytes = 0; /* the other end has forgotten the beginning */
 	}
 	while (peer->sent_bytes < bytes) {

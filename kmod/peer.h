@@ -57,8 +57,8 @@ struct gvm_peer {
 
 	/* taken around lock; one sender at a time, so that messages stay in order */
 	struct mutex transmit;
-	unsigned int sent_bytes; /* of the first message, on `sent_link`; under transmit */
-	struct link *sent_link; /* only ever compared; under transmit */
+	unsigned int sent_bytes; /* of the first message, on that link; under transmit */
+	u64 sent_serial; /* the link's; under transmit */
 
 	struct work_struct transmit_work;
 	struct delayed_work connect_work;

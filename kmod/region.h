@@ -64,6 +64,7 @@ struct gvm_region {
 	char name[GIANTVM_NAME_BYTES];
 	u32 tag; /* of its messages: a digest of its name and size */
 	u64 pages;
+	bool joined; /* by a user of this node, and not in vain; under the device's mutex */
 	struct inode *inode;
 	struct miscdevice misc; /* /dev/gvm/NAME */
 	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];

@@ -61,6 +61,11 @@ def test(l):
     # Who joined on that offer alone lets it go; who was told to join does not.
     one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
+    # Nor does the host itself, if somebody else there joined it while the first one waited.
+    zero.begin("gvm dsm join both --wait 4 1M")
+    zero.second.run("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 0 1M")
+    zero.answer(status=1)
+    zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("gvm dsm create late --wait 0 1M")
     cluster.up(two, cluster.roles, cluster.key)
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
