@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ending.c - a node with very many pages, when its lease from their home ends: from then on it may
- * use none of them, which takes one sweep and no tick; and no call holds the lock for all of them.
- * Nor does one at the home, which gives the node no other lease before its directory is rid of it.
+ * alone.c - one node, whose partner's messages are this program's.
+ *
+ * With very many pages, when its lease from their home ends, it may from then on use none of them,
+ * which takes one sweep and no tick; and no call holds the lock for all of them. Nor does one at
+ * the home, which gives the node no other lease before its directory is rid of it.
+ *
+ * A discard that is asked for while the page is being handed to a writer is of what that one writes.
  */
 #include "kmod/ivy_impl.h"
 
@@ -24,7 +28,7 @@
 static struct ivy_slot slots[PAGES];
 static bool resident[PAGES];
 static u64 now = 1, deadline;
-static u32 sweeps, endings, lost, looked_at, nr_resident;
+static u32 sweeps, endings, lost, looked_at, nr_resident, completed;
 static u16 other; /* the one other node */
 static struct ivy_msg sent; /* the last one */
 
@@ -68,6 +72,7 @@ static void t_complete(void *ctx, u64 page, int err)
 	(void)ctx;
 	(void)page;
 	CHECK(!err);
+	completed++;
 }
 
 static void t_arm_hold(void *ctx, u64 page, u64 ns)
@@ -267,8 +272,35 @@ static void at_the_home(void)
 	printf("%u pages of a lost node in %u calls\n", PAGES, calls + 1);
 }
 
+static void discarding(void)
+{
+	struct ivy *c = begin(1);
+	struct ivy_msg give = {.type = IVY_GIVE, .ver = 2, .who = ivy_who(0, 7)};
+	struct ivy_msg freed = {.type = IVY_FREE, .ver = 3};
+	struct ivy_msg grant = {.type = IVY_GRANT, .ver = 4};
+
+	CHECK(ivy_fault(c, 0, true) == 0);
+	answer(c, 0);
+	give.inc = freed.inc = sent.inc;
+	ivy_rx(c, &give, NULL);
+	CHECK(sent.type == IVY_GRANT && ivy_right(c, 0) == IVY_I);
+
+	completed = 0;
+	CHECK(ivy_discard(c, 0) == 0 && sent.type == IVY_GETX);
+	ivy_rx(c, &freed, NULL);
+	CHECK(!completed && sent.type == IVY_GETX);
+	grant.who = sent.who;
+	ivy_rx(c, &grant, NULL);
+	CHECK(!completed && sent.type == IVY_PUT && (sent.flags & IVY_F_ZERO) && sent.ver == 4);
+	freed.ver = 4;
+	ivy_rx(c, &freed, NULL);
+	CHECK(completed == 1 && !nr_resident);
+	ivy_destroy(c);
+}
+
 int main(void)
 {
+	discarding();
 	at_the_node();
 	at_the_home();
 	return 0;
