@@ -23,6 +23,7 @@ static unsigned int retry_ms = 200;
 module_param(retry_ms, uint, 0444);
 MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is asked again (default 200)");
 
+#define HOLD_US_MAX 1000000u
 #define LEASE_MS_MIN 400
 #define LEASE_MS_MAX 3600000
 
@@ -50,6 +51,11 @@ static u64 lease_ns(void)
 	return (u64)clock_lease_ms() * NSEC_PER_MSEC;
 }
 
+static u64 hold_ns(void)
+{
+	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
+}
+
 static u64 retry_ns(void)
 {
 	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
@@ -63,7 +69,7 @@ static u64 tick_ns(void)
 
 void clock_params(struct ivy_params *params)
 {
-	params->hold_ns = (u64)hold_us * NSEC_PER_USEC;
+	params->hold_ns = hold_ns();
 	params->lease_ns = lease_ns();
 	params->retry_ns = retry_ns();
 	/*
@@ -116,7 +122,7 @@ void clock_arm_hold(void *context, u64 page, u64 ns)
 static bool hold_goes_on(struct gvm_region *region, const struct hold *hold, u64 now_ns)
 {
 	return now_ns - hold->begun_ns < HOLD_NS_MAX &&
-	       sleepers_pending(region, hold->page, now_ns, (u64)hold_us * NSEC_PER_USEC);
+	       sleepers_pending(region, hold->page, now_ns, hold_ns());
 }
 
 /* The next hold that has ended, off the list; or NULL, and the timer is set. */
@@ -131,7 +137,7 @@ static struct hold *hold_take_ended(struct gvm_region *region)
 		list_del(&hold->list);
 		if (!hold_goes_on(region, hold, now_ns))
 			return hold;
-		hold_add(region, hold, now_ns + max(hold_us, 50u) * NSEC_PER_USEC);
+		hold_add(region, hold, now_ns + max(hold_ns(), 50 * NSEC_PER_USEC));
 	}
 	hold_timer_set(region);
 	return NULL;
@@ -162,7 +168,7 @@ static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 		gvm_warn("%s: a lease ended, since a home was out of reach or took this node for lost: %llu pages were given up\n",
 			 region->name, now->given_up - told->given_up);
 	if (now->lost_nodes != told->lost_nodes)
-		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: what only they had is lost\n",
+		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, left, or began anew: of pages that only they had the log tells one by one\n",
 			 region->name, now->lost_nodes - told->lost_nodes, clock_lease_ms());
 	if (now->renumbered != told->renumbered)
 		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",

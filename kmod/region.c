@@ -69,7 +69,7 @@ struct gvm_region *region_find_tag(u32 tag)
 u64 region_pages(const char *name)
 {
 	struct gvm_region *region = region_find(name);
-	u64 pages = region ? region->pages : 0;
+	u64 pages = region && atomic_read(&region->opened) >= 0 ? region->pages : 0;
 
 	if (region)
 		region_put(region);
@@ -130,19 +130,20 @@ bool region_error(struct gvm_region *region, u64 page, u64 since_ms)
 
 void region_provide(struct gvm_region *region)
 {
+	bool kept = true;
 	struct page *spare;
 
-	while (READ_ONCE(region->nr_spares) < REGION_SPARES) {
+	while (kept && READ_ONCE(region->nr_spares) < REGION_SPARES) {
 		spare = alloc_page(GFP_DISPENSABLE);
 		if (!spare)
 			return;
 		spin_lock_bh(&region->lock);
-		if (region->nr_spares < REGION_SPARES) {
+		/* Who still works with a region that is left finds it without spares, and so it stays. */
+		kept = region->nr_spares < REGION_SPARES && !region->leaving;
+		if (kept)
 			region->spares[region->nr_spares++] = spare;
-			spare = NULL;
-		}
 		spin_unlock_bh(&region->lock);
-		if (spare)
+		if (!kept)
 			put_page(spare);
 	}
 }
@@ -230,6 +231,8 @@ static int region_core_create(struct gvm_region *region)
 
 static int region_device_create(struct gvm_region *region)
 {
+	int err;
+
 	snprintf(region->misc_name, sizeof(region->misc_name), "gvm-%s", region->name);
 	snprintf(region->misc_path, sizeof(region->misc_path), "gvm/%s", region->name);
 	region->misc.minor = MISC_DYNAMIC_MINOR;
@@ -237,7 +240,8 @@ static int region_device_create(struct gvm_region *region)
 	region->misc.nodename = region->misc_path;
 	region->misc.fops = &region_files;
 	region->misc.mode = 0600;
-	return misc_register(&region->misc);
+	err = misc_register(&region->misc);
+	return err == -EBUSY ? -ENOSPC : err; /* 6.1 has 128 numbers for all such devices */
 }
 
 /* Who has another size under the same name has another region: no message of it is one of this. */
@@ -400,7 +404,7 @@ u64 region_offered(struct gvm_region *region, const struct region_offer *offer, 
 	u64 here = region->pages;
 
 	spin_lock_bh(&region->lock);
-	if (region->leaving)
+	if (region->leaving || atomic_read(&region->opened) < 0)
 		here = 0;
 	else if (region->on.from != offer->from)
 		region->on.from = here == pages ? IVY_NONE : region->on.from;

@@ -157,7 +157,7 @@ bool region_name_valid(const char *name);
 /* By name or by tag, with a reference; NULL if there is none. */
 struct gvm_region *region_find(const char *name);
 struct gvm_region *region_find_tag(u32 tag);
-/* The size of the region of that name, in pages; 0: there is none here. */
+/* The size of the region of that name, in pages; 0: there is none here, or it is being left. */
 u64 region_pages(const char *name);
 /* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
 struct gvm_region *region_next(struct gvm_region *before);

@@ -157,6 +157,8 @@ const char *giantvm_why(int err)
 		       "--wait 0 does without them)";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
+	case ENOSPC:
+		return "this host has as many regions joined as it has room for";
 	case E2BIG:
 		return "the directory of this host's share of it does not fit into a quarter of its "
 		       "memory";
