@@ -261,7 +261,7 @@ static void rx_free(struct ivy *c, const struct ivy_msg *m)
 	put = s->flags & IVY_SLOT_PUT;
 	ivy_slot_drop(c, m->page);
 	if (op) {
-		/* What was handed to a writer went with its contents: it is still to be discarded. */
+		/* What a writer was handed went with its contents, and is still to be discarded. */
 		op->discard &= !put;
 		op->todo = 0;
 	}

@@ -138,7 +138,7 @@ void region_provide(struct gvm_region *region)
 		if (!spare)
 			return;
 		spin_lock_bh(&region->lock);
-		/* Who still works with a region that is left finds it without spares, and so it stays. */
+		/* What is left gets none: they would stay. */
 		kept = region->nr_spares < REGION_SPARES && !region->leaving;
 		if (kept)
 			region->spares[region->nr_spares++] = spare;
