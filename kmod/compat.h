@@ -8,6 +8,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -43,6 +44,18 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 	timer->function = function;
 }
 #endif
+
+/*
+ * Whether the current task is in KVM_RUN: only KVM asks to be told when such a task is preempted.
+ */
+static inline bool gvm_runs_guest(void)
+{
+#ifdef CONFIG_PREEMPT_NOTIFIERS
+	return !hlist_empty(&current->preempt_notifiers);
+#else
+	return false;
+#endif
+}
 
 /* 6.3 tells inode operations of mounts with other ids by an idmap, and before by its namespace. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)

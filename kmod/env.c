@@ -59,7 +59,7 @@ static void env_install(void *context, u64 page, const void *data)
 static void env_complete(void *context, u64 page, int err)
 {
 	if (err)
-		region_error_note(context, page);
+		region_error_note(context, page, err);
 	else
 		region_error_clear(context, page);
 	sleepers_wake(context, page, err);

@@ -12,6 +12,13 @@
  * takes the mapping away, so that the access faults again where ->fault can wait. What reads before
  * it writes may come back as a read, which is granted at once, and would go round and round: so the
  * page is marked, and the next fault on it waits for the right to write whatever it is.
+ *
+ * The kernel's own accesses may hold pins of other pages, got one after the other for one call: two
+ * nodes that pin the same pages in another order would wait for each other without an end. Which
+ * pins are whose nobody knows. So where pages that are pinned here have been waited for long enough
+ * such a fault ends with an error: who pins goes on with the pages that it has, and comes back for
+ * the rest; a copy ends short. KVM pins one page at a time, and is not told so: it would end its
+ * guest.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -27,12 +34,15 @@
 #define GLANCE_MS 4 /* for which whoever wants to change the mappings waits, too */
 #define ERROR_MS 500 /* for which what a fault was told holds for the one that it comes back as */
 
-/* Asks the core. Where it has to be waited for (0, -ENOMEM), `sleeper` has been added. */
+/*
+ * Asks the core. Where it has to be waited for (0, -ENOMEM), `sleeper` has been added. -EDEADLK: it
+ * has given up, and is not to wait again.
+ */
 static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgrade,
 		     struct gvm_sleeper *sleeper)
 {
 	struct gvm_batch batch;
-	int err = -EIO;
+	int noted, err = -EIO;
 
 	region_enter(region, &batch);
 	if (sleeper)
@@ -41,8 +51,13 @@ static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgra
 		xa_clear_mark(&region->frames, page, FRAME_UPGRADE);
 		write = true;
 	}
-	if (!region->leaving && !region_error(region, page, region_now_ms() - ERROR_MS))
+	noted = region_error(region, page, region_now_ms() - ERROR_MS);
+	if (!region->leaving && noted != -EIO)
 		err = ivy_fault(region->core, page, write);
+	if (!err && noted && sleeper && sleeper->may_pin && sleeper->tried) {
+		region_error_clear(region, page);
+		err = noted;
+	}
 	if (!err && upgrade)
 		xa_set_mark(&region->frames, page, FRAME_UPGRADE);
 	if (!err)
@@ -80,7 +95,10 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	/* The request is on its way in any case; some do not want to wait for it. */
 	bool waits = !(vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
 	unsigned int state = fault_task_state(vmf->flags);
-	struct gvm_sleeper sleeper;
+	struct gvm_sleeper sleeper = {
+		.may_pin = !(vmf->flags & FAULT_FLAG_USER) && !gvm_runs_guest(),
+		.tried = vmf->flags & FAULT_FLAG_TRIED,
+	};
 	bool glanced = false;
 	u64 page = vmf->pgoff;
 	struct file *file;

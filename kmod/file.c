@@ -78,7 +78,7 @@ typedef int page_ask(struct gvm_region *region, u64 page, u64 begun_ms);
  */
 static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 begun_ms)
 {
-	struct gvm_sleeper sleeper;
+	struct gvm_sleeper sleeper = {};
 	struct gvm_batch batch;
 	bool again;
 	int said;
@@ -103,7 +103,9 @@ static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 beg
 
 static int ask_read(struct gvm_region *region, u64 page, u64 begun_ms)
 {
-	return region_error(region, page, begun_ms) ? -EIO : ivy_fault(region->core, page, false);
+	if (region_error(region, page, begun_ms) == -EIO)
+		return -EIO;
+	return ivy_fault(region->core, page, false);
 }
 
 static int read_page(struct gvm_region *region, u64 page, void *to)

@@ -109,10 +109,12 @@ u64 region_now_ms(void)
 	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
 }
 
-void region_error_note(struct gvm_region *region, u64 page)
+void region_error_note(struct gvm_region *region, u64 page, int err)
 {
+	unsigned long noted = region_now_ms() << 1 | (err == -EDEADLK);
+
 	/* Without memory for it the page is asked for once more. */
-	xa_store(&region->errors, page, xa_mk_value(region_now_ms()), GFP_ATOMIC | __GFP_NOWARN);
+	xa_store(&region->errors, page, xa_mk_value(noted), GFP_ATOMIC | __GFP_NOWARN);
 }
 
 void region_error_clear(struct gvm_region *region, u64 page)
@@ -121,11 +123,13 @@ void region_error_clear(struct gvm_region *region, u64 page)
 		xa_erase(&region->errors, page);
 }
 
-bool region_error(struct gvm_region *region, u64 page, u64 since_ms)
+int region_error(struct gvm_region *region, u64 page, u64 since_ms)
 {
 	void *noted = xa_empty(&region->errors) ? NULL : xa_load(&region->errors, page);
 
-	return noted && xa_to_value(noted) >= since_ms;
+	if (!noted || xa_to_value(noted) >> 1 < since_ms)
+		return 0;
+	return xa_to_value(noted) & 1 ? -EDEADLK : -EIO;
 }
 
 void region_provide(struct gvm_region *region)

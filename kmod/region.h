@@ -31,6 +31,7 @@
 #include "contended.h"
 #include "evict.h"
 #include "ivy.h"
+#include "revoke.h"
 #include "sleep.h"
 #include "sweep.h"
 #include "uapi/giantvm.h"
@@ -92,7 +93,7 @@ struct gvm_region {
 	struct contended contended;
 	struct evictions evictions;
 	struct sweeps sweeps;
-	struct xarray errors; /* page that was asked for in vain: when, in ms; see region_error() */
+	struct xarray errors; /* page that was asked for in vain: when, and why: region_error() */
 	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
 
 	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
@@ -104,8 +105,7 @@ struct gvm_region {
 	struct work_struct tick_work, hold_work;
 	struct ivy_stats told; /* in the log; of tick_work alone */
 	struct delayed_work revoke_work;
-	u64 pinned_since_ns; /* of revoke_work alone, as the next; 0: nothing is */
-	bool pins_told;
+	struct pinned pinned;
 	struct work_struct sweep_work;
 	struct work_struct evict_work;
 	u64 evict_hand; /* of evict_work alone */
@@ -183,14 +183,15 @@ void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock);
 
 /*
- * The core tells once that a page's contents are lost, to whoever waits for it; a fault that waited
- * comes back as another one. So it is remembered, for a moment: somebody may give the page up, and
- * then it is a good one again. Under region->lock.
+ * The core tells once that a page's contents are lost (-EIO), to whoever waits for it; a fault that
+ * waited comes back as another one. So it is remembered, for a moment: somebody may give the page
+ * up, and then it is a good one again. So is that it was waited for too long by a fault that may
+ * itself keep others waiting (-EDEADLK). Under region->lock.
  */
-void region_error_note(struct gvm_region *region, u64 page);
+void region_error_note(struct gvm_region *region, u64 page, int err);
 void region_error_clear(struct gvm_region *region, u64 page);
-/* Whether that was noted at `since_ms` (of the boot clock) or later. */
-bool region_error(struct gvm_region *region, u64 page, u64 since_ms);
+/* What was noted at `since_ms` (of the boot clock) or later: one of these errors, or 0. */
+int region_error(struct gvm_region *region, u64 page, u64 since_ms);
 u64 region_now_ms(void);
 
 extern const struct file_operations region_files;

@@ -11,6 +11,8 @@
  * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation
  * waits, without the page's lock, by trying again. Others' faults on the page wait as long; so a
  * long-term pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for writing.
+ * Who has some pages pinned and waits for others, as those with these may wait for it, gives up
+ * after a while: see fault.c.
  * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any
  * more, nothing that is written to it is seen by anybody, and a warning says so.
  */
@@ -238,19 +240,40 @@ static bool revoke_marked(struct gvm_region *region)
 	return done;
 }
 
-/* So that whoever looks for what others wait for finds it where it is. */
-static void say_pins(struct gvm_region *region)
+static void pinned_note(struct gvm_region *region)
 {
-	unsigned long page = 0;
+	struct pinned *pinned = &region->pinned;
+	u64 now_ns = ktime_get_boottime_ns();
 
-	if (!region->pinned_since_ns)
-		region->pinned_since_ns = ktime_get_boottime_ns();
-	if (region->pins_told || ktime_get_boottime_ns() - region->pinned_since_ns < SAY_NS)
+	if (!pinned->since_ns || !xa_get_mark(&region->frames, pinned->page, FRAME_REVOKE)) {
+		pinned->page = 0;
+		pinned->told = false;
+		WRITE_ONCE(pinned->since_ns,
+			   xa_find(&region->frames, &pinned->page, ULONG_MAX, FRAME_REVOKE) ?
+			   now_ns : 0);
+	}
+	if (!pinned->since_ns || pinned->told || now_ns - pinned->since_ns < SAY_NS)
 		return;
-	region->pins_told = true;
-	if (xa_find(&region->frames, &page, ULONG_MAX, FRAME_REVOKE))
-		gvm_warn("%s: other nodes have waited %llu s for what is pinned here, as page %lu\n",
-			 region->name, SAY_NS / NSEC_PER_SEC, page);
+	pinned->told = true;
+	/* So that whoever looks for what others wait for finds it where it is. */
+	gvm_warn("%s: other nodes have waited %llu s for what is pinned here, as page %lu\n",
+		 region->name, SAY_NS / NSEC_PER_SEC, pinned->page);
+}
+
+static void pinned_oldest(struct gvm_region *region, void *oldest_ns)
+{
+	u64 since_ns = READ_ONCE(region->pinned.since_ns);
+
+	if (since_ns)
+		*(u64 *)oldest_ns = min(*(u64 *)oldest_ns, since_ns);
+}
+
+bool revoke_pins_wait(u64 ns)
+{
+	u64 now_ns = ktime_get_boottime_ns(), oldest_ns = now_ns;
+
+	regions_visit(pinned_oldest, &oldest_ns);
+	return now_ns - oldest_ns >= ns;
 }
 
 void revoke_work_run(struct work_struct *work)
@@ -262,11 +285,10 @@ void revoke_work_run(struct work_struct *work)
 	for (us = AGAIN_US_MIN; us < AGAIN_US_MAX; us *= 2) {
 		usleep_range(us, 2 * us);
 		if (revoke_marked(region)) {
-			region->pinned_since_ns = 0;
-			region->pins_told = false;
+			WRITE_ONCE(region->pinned.since_ns, 0);
 			return;
 		}
 	}
-	say_pins(region);
+	pinned_note(region);
 	queue_delayed_work(gvm_workqueue, &region->revoke_work, usecs_to_jiffies(AGAIN_US_MAX));
 }

@@ -9,6 +9,9 @@
 #include "sleep.h"
 
 #define SAY_S 10u /* after which a wait is told of */
+#define LOOK_JIFFIES (HZ / 4) /* for that, and for whether to give up */
+#define PATIENCE_MS 1000 /* of who may itself keep others waiting */
+#define PATIENCE_NODE_MS 250 /* and more, so that not all nodes give up at once */
 
 static struct gvm_waiters *waiters_of(struct gvm_region *region, u64 page)
 {
@@ -78,29 +81,54 @@ static void say_wait(struct gvm_region *region, u64 page)
 		 cluster->homes[page % cluster->nr_homes]);
 }
 
+static bool sleeper_gives_up(const struct gvm_region *region, u64 waited_ns)
+{
+	u64 patience_ms = PATIENCE_MS + region->cluster->id % 8 * PATIENCE_NODE_MS;
+
+	return waited_ns >= patience_ms * NSEC_PER_MSEC &&
+	       revoke_pins_wait(patience_ms * NSEC_PER_MSEC);
+}
+
+/* What is noted is for the fault that this one comes back as. */
+static void give_up(struct gvm_region *region, struct gvm_sleeper *sleeper)
+{
+	lockdep_assert_held(&region->lock);
+	sleeper->err = -EDEADLK;
+	region_error_note(region, sleeper->page, -EDEADLK);
+	region->stats.given_up_waits++;
+	gvm_warn("%s: %s (%d) does not wait for page %llu any longer, as others wait for what is pinned here\n",
+		 region->name, current->comm, current->pid, sleeper->page);
+}
+
 void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
 		   long timeout)
 {
 	struct gvm_waiters *waiters = waiters_of(region, sleeper->page);
-	u64 begun_ns = ktime_get_boottime_ns();
-	long say = SAY_S * HZ, slice;
+	u64 begun_ns = ktime_get_boottime_ns(), waited_ns;
+	bool said = false, given_up = false;
 	DEFINE_WAIT(wait);
+	long slice;
 
 	region_provide(region);
 	for (;;) {
 		prepare_to_wait(&waiters->queue, &wait, state);
-		if (READ_ONCE(sleeper->woken) || !timeout || signal_pending_state(state, current))
+		if (READ_ONCE(sleeper->woken) || !timeout || given_up ||
+		    signal_pending_state(state, current))
 			break;
-		slice = min(timeout, say);
+		slice = min_t(long, timeout, LOOK_JIFFIES);
 		timeout -= slice - schedule_timeout(slice);
-		if (slice == say && ktime_get_boottime_ns() - begun_ns >= SAY_S * NSEC_PER_SEC) {
+		waited_ns = ktime_get_boottime_ns() - begun_ns;
+		if (waited_ns >= SAY_S * NSEC_PER_SEC && !said) {
 			say_wait(region, sleeper->page);
-			say = MAX_SCHEDULE_TIMEOUT; /* once is enough */
+			said = true;
 		}
+		given_up = sleeper->may_pin && sleeper_gives_up(region, waited_ns);
 	}
 	finish_wait(&waiters->queue, &wait);
 	spin_lock_bh(&region->lock);
 	sleeper_remove(sleeper);
+	if (given_up && !sleeper->woken)
+		give_up(region, sleeper);
 	waiters->woke_page = sleeper->page;
 	waiters->woke_ns = ktime_get_boottime_ns();
 	region->stats.remote_faults += sleeper->woken;

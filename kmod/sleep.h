@@ -24,8 +24,10 @@ struct gvm_waiters {
 struct gvm_sleeper {
 	struct list_head list;
 	u64 page;
+	/* Set by whoever waits: it may itself keep other nodes waiting; it has waited before. */
+	bool may_pin, tried;
 	bool woken; /* the core has answered */
-	int err; /* and how */
+	int err; /* and how; -EDEADLK: not to be waited for any longer */
 };
 
 void sleepers_init(struct gvm_region *region);
@@ -38,8 +40,8 @@ void sleepers_wake(struct gvm_region *region, u64 page, int err);
 bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
 
 /*
- * Waits in that task state until the core has answered, a signal counts, or the time is over;
- * removes.
+ * Waits in that task state until the core has answered, a signal counts, the time is over, or one
+ * that may pin has waited too long; removes.
  */
 void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
 		   long timeout);

@@ -39,7 +39,8 @@ static int stats_show(struct seq_file *out, void *unused)
 		   stats.remote_wait_ns);
 	seq_printf(out, "revoked_pages %llu\ndowngraded_pages %llu\n", stats.revoked_pages,
 		   stats.downgraded_pages);
-	seq_printf(out, "pin_waits %llu\nfenced_pins %llu\n", stats.pin_waits, stats.fenced_pins);
+	seq_printf(out, "pin_waits %llu\nfenced_pins %llu\ngiven_up_waits %llu\n",
+		   stats.pin_waits, stats.fenced_pins, stats.given_up_waits);
 	seq_printf(out, "evicted_pages %llu\nlost_pages %llu\n", stats.evicted_pages,
 		   stats.lost_pages);
 	seq_printf(out, "sent %llu\nreceived %llu\nignored %llu\nretries %llu\n", core.sent,

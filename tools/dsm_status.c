@@ -154,8 +154,9 @@ int dsm_status_region(int device, const char *name)
 	printf("  taken away    %" PRIu64 " pages, %" PRIu64 " more became read-only\n",
 	       (uint64_t)s.revoked_pages, (uint64_t)s.downgraded_pages);
 	printf("  evicted       %" PRIu64 " pages\n", (uint64_t)s.evicted_pages);
-	printf("  pins          %" PRIu64 " waits, %" PRIu64 " cut off at a lease's end\n",
-	       (uint64_t)s.pin_waits, (uint64_t)s.fenced_pins);
+	printf("  pins          %" PRIu64 " waits, %" PRIu64 " given up, %" PRIu64
+	       " cut off at a lease's end\n",
+	       (uint64_t)s.pin_waits, (uint64_t)s.given_up_waits, (uint64_t)s.fenced_pins);
 	printf("  lost          %" PRIu64 " pages\n", (uint64_t)s.lost_pages);
 	contended_print(s.name);
 	return 0;

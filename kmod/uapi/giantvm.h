@@ -111,7 +111,9 @@ struct giantvm_stats {
 	__u64 lost_pages; /* accesses to them end in SIGBUS */
 	/* pins that the end of this node's lease left with memory that is no page */
 	__u64 fenced_pins;
-	__u64 reserved[4];
+	/* accesses of the kernel's that ended in an error, so that they do not keep others waiting */
+	__u64 given_up_waits;
+	__u64 reserved[3];
 };
 
 #define GIANTVM_IOC_MAGIC 0xb7

@@ -6,7 +6,7 @@
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
  *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
- *           last PAGES MAPPINGS
+ *           cross PAGE SECONDS | last PAGES MAPPINGS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
@@ -146,6 +146,39 @@ static void pin_run(size_t page, unsigned int seconds)
 }
 
 /*
+ * Has the kernel pin two pages for each write, node 1 in the other order than node 0. What it writes is
+ * at the end of the first and the beginning of the second, and so other words than the other node's.
+ */
+static void cross_run(size_t page, unsigned int seconds)
+{
+	char *pages = mmap(NULL, 2 * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t words[4], seen[4], rounds = 0;
+	struct iovec from = {words, sizeof(words)}, to = {pages + PAGE_BYTES - 16, sizeof(words)};
+	double begun = share_now(), at, longest = 0;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		if (mmap(pages + i * PAGE_BYTES, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 region_fd, (off_t)((page + (i ^ share.node)) * PAGE_BYTES)) == MAP_FAILED) {
+			share_wrong("mmap: %s", strerror(errno));
+			return;
+		}
+	while (at = share_now(), at < begun + seconds) {
+		rounds++;
+		for (i = 0; i < 4; i++)
+			words[i] = rounds;
+		if (process_vm_writev(getpid(), &from, 1, &to, 1, 0) != sizeof(words))
+			share_wrong("process_vm_writev: %s", strerror(errno));
+		memcpy(seen, to.iov_base, sizeof(seen));
+		if (memcmp(seen, words, sizeof(words)))
+			share_wrong("round %llu is not what was written", (unsigned long long)rounds);
+		longest = share_now() - at > longest ? share_now() - at : longest;
+	}
+	printf("share: cross: %llu rounds, the longest took %.1f s\n", (unsigned long long)rounds,
+	       longest);
+}
+
+/*
  * Counts in a page as fast as it can, while others may put the count back to 0 and say so in word 1.
  * Where this node stood still for a second, says for how long it then went on with what it had.
  */
@@ -273,6 +306,8 @@ int main(int argc, char **argv)
 		beat_run(first, second);
 	else if (!strcmp(what, "pin"))
 		pin_run(first, second);
+	else if (!strcmp(what, "cross"))
+		cross_run(first, second);
 	else if (!strcmp(what, "last"))
 		last_run(first, second);
 	else if (!strcmp(what, "add"))
