@@ -168,7 +168,7 @@ static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 		gvm_warn("%s: a lease ended, since a home was out of reach or took this node for lost: %llu pages were given up\n",
 			 region->name, now->given_up - told->given_up);
 	if (now->lost_nodes != told->lost_nodes)
-		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, left, or began anew: of pages that only they had the log tells one by one\n",
+		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: of pages that only they had the log tells one by one\n",
 			 region->name, now->lost_nodes - told->lost_nodes, clock_lease_ms());
 	if (now->renumbered != told->renumbered)
 		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",

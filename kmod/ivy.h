@@ -169,7 +169,7 @@ struct ivy_stats {
 		ignored; /* messages; ignored: late, repeated, or of a dead incarnation */
 	u64 read_faults, write_faults, upgrades;
 	u64 grants, invalidations, retries, evictions, discards;
-	u64 lost_pages, lost_nodes, lease_expiries;
+	u64 lost_pages, lost_nodes, lease_expiries; /* lost_nodes: without those that said so */
 	u64 given_up; /* pages, at the end of a lease */
 	u64 renumbered; /* a home knew a higher number of this node: `start` was too low */
 };
@@ -193,6 +193,13 @@ int ivy_fault(struct ivy *c, u64 page, bool write);
  * it is under has ended. IVY_I: not resident, too.
  */
 enum ivy_right ivy_right(struct ivy *c, u64 page);
+
+/*
+ * This node is done with the region, and nobody uses a page of it here: tells the homes that
+ * nothing is left, so that nobody waits for the ends of its leases. What is still owned here is
+ * lost. Only ivy_destroy() is to be called after it.
+ */
+void ivy_leave(struct ivy *c);
 
 /* A message that ivy_msg_check() accepted, and its page (NULL if it carries none). */
 void ivy_rx(struct ivy *c, const struct ivy_msg *m, const void *data);

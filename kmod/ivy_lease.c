@@ -9,7 +9,8 @@
  *
  * A lease has an incarnation, a number that its node takes for it. After the end of a lease the
  * node comes back with a new one, having nothing, and what still arrives of the old one is ignored.
- * An unused lease is left to end.
+ * A lease that is not used is not renewed; the node says so before it ends (IVY_F_QUIT), as it does
+ * when it leaves: so a home knows that whoever is silent until the end is lost.
  *
  * At the end of a lease nothing of it is used any more, by ivy_right(), from one moment to the
  * next; the environment takes all mappings away at once, by the deadline. The slots, of which there
@@ -52,6 +53,15 @@ static void lease_send(struct ivy *c, u16 home, struct ivy_peer *peer)
 	ivy_send(c, home, &m, NULL);
 }
 
+/* Nothing of it is left here: nobody need wait for its end. If this is lost, somebody may. */
+static void lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	struct ivy_msg m = {.type = IVY_LEASE, .flags = IVY_F_QUIT, .inc = peer->my_inc};
+
+	peer->my_state = IVY_LEASE_NONE;
+	ivy_send(c, home, &m, NULL);
+}
+
 static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	peer->my_state = IVY_LEASE_JOINING;
@@ -59,10 +69,11 @@ static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 	lease_send(c, home, peer);
 }
 
-/* Not renewed while it was not used, and now too old to begin anything with. */
-static bool lease_stale(struct ivy *c, const struct ivy_peer *peer)
+/* Not renewed while nothing but `ops` used it, and now too old to begin anything with. */
+static bool lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops)
 {
-	return peer->my_state == IVY_LEASE_LIVE && !peer->my_slots && peer->my_ops <= 1 &&
+	return peer->my_state == IVY_LEASE_LIVE && peer->my_ops <= ops &&
+	       (!peer->my_slots || IVY_MUTANT(QUIT_USED)) &&
 	       ivy_now(c) + c->p.lease_ns / 4 >= peer->my_end;
 }
 
@@ -75,7 +86,9 @@ bool ivy_lease_live(struct ivy *c, u16 home, bool ask)
 	peer = ask ? ivy_peer_make(c, home) : ivy_peer_get(c, home);
 	if (!peer)
 		return false;
-	if (ask && (peer->my_state == IVY_LEASE_NONE || lease_stale(c, peer)))
+	if (ask && lease_stale(c, peer, 1))
+		lease_quit(c, home, peer);
+	if (ask && peer->my_state == IVY_LEASE_NONE)
 		lease_begin(c, home, peer);
 	return peer->my_state == IVY_LEASE_LIVE &&
 	       (ivy_now(c) < peer->my_end || IVY_MUTANT(LEASE_IGNORED));
@@ -232,6 +245,8 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 	case IVY_LEASE_LIVE:
 		if (now >= peer->my_end && !IVY_MUTANT(LEASE_IGNORED))
 			lease_end(c, home, peer);
+		else if (lease_stale(c, peer, 0))
+			lease_quit(c, home, peer);
 		else if (now >= peer->my_due && (peer->my_slots || peer->my_ops))
 			lease_send(c, home, peer);
 		break;
@@ -274,12 +289,27 @@ u64 ivy_lease_its_inc(struct ivy *c, u16 node)
 	return node == c->p.id || !peer ? 0 : peer->its_inc;
 }
 
-static void node_lost(struct ivy *c, struct ivy_peer *peer)
+static void node_gone(struct ivy *c, struct ivy_peer *peer)
 {
 	peer->its_state = IVY_LEASE_LOST;
 	peer->its_leaving = true;
-	c->stats.lost_nodes++;
 	ivy_home_node_lost(c);
+}
+
+static void node_lost(struct ivy *c, struct ivy_peer *peer)
+{
+	c->stats.lost_nodes++;
+	node_gone(c, peer);
+}
+
+static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
+{
+	if (m->inc < peer->its_inc && !IVY_MUTANT(QUIT_LATE))
+		return; /* another has begun since */
+	peer->its_inc = m->inc;
+	if (peer->its_state == IVY_LEASE_LIVE)
+		node_gone(c, peer);
+	peer->its_state = IVY_LEASE_LOST; /* what asks for it may come later than its end */
 }
 
 static void rx_lease(struct ivy *c, const struct ivy_msg *m)
@@ -291,6 +321,10 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 
 	if (!peer || m->src == c->p.id)
 		return;
+	if (m->flags & IVY_F_QUIT) {
+		rx_quit(c, m, peer);
+		return;
+	}
 	fenced.ver = peer->its_inc;
 	if (m->inc < peer->its_inc) {
 		ivy_send(c, m->src, &fenced, NULL);
@@ -354,6 +388,18 @@ void ivy_lease_tick(struct ivy *c)
 			my_tick(c, node, &c->peers[i][k]);
 			its_tick(c, &c->peers[i][k]);
 		}
+}
+
+void ivy_leave(struct ivy *c)
+{
+	struct ivy_peer *peer;
+	u16 home;
+
+	for (home = 0; home < c->p.nodes; home++) {
+		peer = ivy_peer_get(c, home);
+		if (peer && peer->my_state != IVY_LEASE_NONE && peer->my_state != IVY_LEASE_GONE)
+			lease_quit(c, home, peer);
+	}
 }
 
 void ivy_lease_free(struct ivy *c)

@@ -41,7 +41,7 @@ typedef uint64_t u64;
 #define IVY_VER_ANY (~0ull)
 
 enum ivy_type {
-	IVY_LEASE = 1, /* node -> home: join, or renew the lease */
+	IVY_LEASE = 1, /* node -> home: join, renew the lease, or end it */
 	IVY_LEASED,    /* home -> node: done */
 	IVY_FENCED,    /* home -> node: that incarnation has been declared lost */
 	IVY_GETS,      /* node -> relay -> home: these want to read */
@@ -69,6 +69,7 @@ enum ivy_type {
 #define IVY_F_NODATA 0x04u /* GIVE: the writer needs no bytes */
 #define IVY_F_BACK   0x08u /* GRANT: the writer that you gave it to is gone; take it again */
 #define IVY_F_RETRY  0x10u /* a request that has been sent before */
+#define IVY_F_QUIT   0x20u /* LEASE: it is over, and nothing of it is left at the node */
 
 /* `who` names one request of one node for all time: the id above, a number of its own below. */
 #define IVY_TXN_BITS 48

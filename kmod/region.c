@@ -448,6 +448,7 @@ void region_end(struct gvm_region *region)
 	synchronize_rcu(); /* receive_at_once() has let go of it */
 
 	region_enter(region, &batch);
+	ivy_leave(region->core);
 	region->leaving = true;
 	region_leave(region, &batch);
 	clock_stop(region);

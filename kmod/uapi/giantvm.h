@@ -111,7 +111,7 @@ struct giantvm_stats {
 	__u64 lost_pages; /* accesses to them end in SIGBUS */
 	/* pins that the end of this node's lease left with memory that is no page */
 	__u64 fenced_pins;
-	/* accesses of the kernel's that ended in an error, so that they do not keep others waiting */
+	/* accesses of the kernel's that ended in an error, not to keep others waiting */
 	__u64 given_up_waits;
 	__u64 reserved[3];
 };

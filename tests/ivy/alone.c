@@ -298,9 +298,80 @@ static void discarding(void)
 	ivy_destroy(c);
 }
 
+static u8 lease_said(struct ivy *c, u64 inc, u8 flags)
+{
+	struct ivy_msg m = {.type = IVY_LEASE, .flags = flags, .src = 1, .inc = inc, .ver = now};
+
+	sent.type = 0;
+	ivy_rx(c, &m, NULL);
+	return sent.type;
+}
+
+/* A reader has left: a writer does not wait for it, and it is not lost. */
+static void quitting_at_the_home(void)
+{
+	struct ivy *c = begin(0);
+	struct ivy_msg gets = {.type = IVY_GETS, .src = 1, .count = 1};
+	u8 list[8];
+
+	CHECK(lease_said(c, 5, 0) == IVY_LEASED);
+	ivy_list_put_who(list, 0, ivy_who(1, 6));
+	gets.list = list;
+	ivy_rx(c, &gets, NULL);
+	CHECK(sent.type == IVY_DATA);
+	CHECK(ivy_fault(c, 0, true) == 0 && sent.type == IVY_INV);
+	CHECK(lease_said(c, 5, IVY_F_QUIT) == 0);
+	CHECK(ivy_fault(c, 0, true) == 1 && ivy_stats(c)->lost_nodes == 0);
+
+	/* What asked for that lease comes later than its end; its end, later than the next one. */
+	CHECK(lease_said(c, 5, 0) == IVY_FENCED);
+	while (ivy_ending(c))
+		;
+	CHECK(lease_said(c, 7, 0) == IVY_LEASED);
+	CHECK(lease_said(c, 5, IVY_F_QUIT) == 0);
+	CHECK(lease_said(c, 7, 0) == IVY_LEASED);
+	CHECK(!lost && ivy_stats(c)->lost_nodes == 0);
+	ivy_destroy(c);
+	t_slot_free(NULL, 0);
+	endings = 0;
+}
+
+/* What is not used ends before its time, and so does all when the node leaves. */
+static void quitting_at_the_node(void)
+{
+	struct ivy *c = begin(1);
+	struct ivy_msg freed = {.type = IVY_FREE, .ver = 2};
+	u64 inc;
+
+	CHECK(ivy_fault(c, 0, true) == 0);
+	answer(c, 0);
+	inc = sent.inc;
+	now += LEASE_NS / 4;
+	ivy_tick(c);
+	CHECK(sent.type == IVY_LEASE && !sent.flags);
+	CHECK(ivy_evict(c, 0) == 0 && sent.type == IVY_PUT);
+	freed.inc = inc;
+	ivy_rx(c, &freed, NULL);
+	now += LEASE_NS / 4 - 1;
+	ivy_tick(c);
+	CHECK(sent.type == IVY_PUT);
+	now++;
+	ivy_tick(c);
+	CHECK(sent.type == IVY_LEASE && sent.flags == IVY_F_QUIT && sent.inc == inc);
+
+	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(sent.type == IVY_LEASE && !sent.flags && sent.inc > inc);
+	inc = sent.inc;
+	ivy_leave(c);
+	CHECK(sent.type == IVY_LEASE && sent.flags == IVY_F_QUIT && sent.inc == inc);
+	ivy_destroy(c);
+}
+
 int main(void)
 {
 	discarding();
+	quitting_at_the_home();
+	quitting_at_the_node();
 	at_the_node();
 	at_the_home();
 	return 0;

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host that owns far more pages than a connection has room for leaves, and every one of them is at its
-home. While it is cut off it does not leave, and says so; and answers other calls meanwhile."""
+home. Nobody then waits for it, where it only had copies, nor is told that it was lost. While it is cut off it
+does not leave, and says so; and answers other calls meanwhile."""
+
+import time
 
 from cluster import Cluster, expect, main
 
 PAGES = 6000
 KIB = PAGES * 4
+LEASE_SECONDS = 10
 
 
 def counter(node, name):
@@ -26,6 +30,16 @@ def test(l):
     expect(sum(kept) >= PAGES, "the homes have only %s", kept)
     two.run("gvm dsm join ram")
     two.run(share + "check 0 %d 7" % PAGES, seconds=120)
+    two.run("gvm dsm leave ram", seconds=60)
+    begun = time.monotonic()
+    homes[0].run(share + "fill 0 100 9")
+    waited = time.monotonic() - begun
+    l.log("a write after it has left: %.1f s", waited)
+    expect(waited < LEASE_SECONDS / 2, "a write waits for a host that has left: %.1f s", waited)
+    for node in homes:
+        said = node.run("dmesg | grep 'were silent' || true")
+        expect(not said, "node %d takes who has left for lost:\n%s", node.id, said)
+    two.run("gvm dsm join ram")
     lost = [counter(node, "lost_pages") for node in cluster.nodes]
     expect(not sum(lost), "%s pages are lost", lost)
     two.run(share + "fill 0 100 8")
