@@ -10,8 +10,9 @@
 
 #define SAY_S 10u /* after which a wait is told of */
 #define LOOK_JIFFIES (HZ / 4) /* for that, and for whether to give up */
-#define PATIENCE_MS 1000 /* of who may itself keep others waiting */
-#define PATIENCE_NODE_MS 250 /* and more, so that not all nodes give up at once */
+/* Of who may itself keep others waiting: longer than a disk with pinned pages takes in trouble. */
+#define PATIENCE_MS 10000
+#define PATIENCE_NODE_MS 500 /* and more, so that not all nodes give up at once */
 
 static struct gvm_waiters *waiters_of(struct gvm_region *region, u64 page)
 {
