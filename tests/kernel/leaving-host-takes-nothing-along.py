@@ -8,7 +8,7 @@ import time
 
 from cluster import Cluster, expect, main
 
-PAGES = 6000
+PAGES = 3000
 KIB = PAGES * 4
 LEASE_SECONDS = 10
 

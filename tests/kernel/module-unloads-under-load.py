@@ -5,7 +5,7 @@ while others use the same pages, on two CPUs each; and none that it wrote is los
 
 from cluster import Cluster, main
 
-ROUNDS = 4
+ROUNDS = 3
 KIB = 512
 
 
@@ -16,7 +16,7 @@ def test(l):
     zero, one, two = cluster.nodes
     ram, own = "share /dev/gvm/ram {id} 3 ", "share /dev/gvm/own {id} 3 "
     for node in zero, one:
-        node.begin("share /dev/gvm/ram {id} 2 torture 18 2")
+        node.begin("share /dev/gvm/ram {id} 2 torture 13 2")
     for number in range(ROUNDS):
         # It owns pages of the torture, and changes nothing in them.
         for page in range(8, 16):

@@ -6,7 +6,7 @@ memory would show."""
 
 from cluster import Cluster, expect, main
 
-SECONDS = 12
+SECONDS = 9
 
 
 def test(l):
