@@ -116,12 +116,10 @@ void ivy_tick(struct ivy *c)
 void ivy_node_joined(struct ivy *c, u16 node)
 {
 	struct ivy_peer *peer = ivy_peer_get(c, node);
-	struct ivy_txn *t;
 
 	if (peer)
 		peer->my_due = 0;
-	for (t = c->txns; t; t = t->next)
-		t->due = 0;
+	ivy_txn_node_joined(c, node);
 	if (peer && node != c->p.id)
 		ivy_agent_resend(c, node, 0);
 	ivy_tick(c);

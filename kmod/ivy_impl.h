@@ -89,7 +89,8 @@ struct ivy_home {
 	struct ivy_copyset set; /* who may have a copy of `ver`, without the owner */
 	u16 owner;		/* has the contents for certain; IVY_NONE: zero, or lost */
 	u8 lost;
-	u8 spare[5];
+	u8 orphan; /* the owner was lost, though it may be back: another is to be found */
+	u8 spare[4];
 };
 
 #ifndef IVY_LEAF
@@ -308,6 +309,8 @@ void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t);
 void ivy_txn_fail(struct ivy *c, struct ivy_txn *t); /* the contents are lost */
 void ivy_txn_next(struct ivy *c, struct ivy_txn *t); /* ends it, and does what waited */
 void ivy_txn_tick(struct ivy *c);
+/* What waits for that node is sent again at the next tick. */
+void ivy_txn_node_joined(struct ivy *c, u16 node);
 void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
 
 /* ---- ivy_recover.c ---- */

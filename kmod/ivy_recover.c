@@ -18,6 +18,8 @@ bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h)
 {
 	const struct ivy_peer *peer;
 
+	if (h->orphan)
+		return false;
 	if (h->owner == IVY_NONE || h->owner == c->p.id)
 		return true;
 	peer = ivy_peer_get(c, h->owner);
@@ -27,6 +29,7 @@ bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h)
 void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page)
 {
 	h->owner = IVY_NONE;
+	h->orphan = 0;
 	h->lost = 1;
 	c->stats.lost_pages++;
 	c->env->lost(c->ctx, page);
@@ -48,11 +51,14 @@ static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
 
 void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page)
 {
-	if (!h->set.n)
+	if (!h->set.n) {
 		ivy_home_lose(c, h, page);
-	else if (ivy_txn_make(c, h, page))
+		return;
+	}
+	/* With no memory the owner stays; whoever asks for the page makes us try again. */
+	h->orphan = !ivy_txn_make(c, h, page);
+	if (!h->orphan)
 		seek_from(c, h->txn, 0);
-	/* With no memory the owner stays, lost; whoever asks for the page makes us try again. */
 }
 
 void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)

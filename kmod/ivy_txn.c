@@ -246,6 +246,30 @@ void ivy_txn_fail(struct ivy *c, struct ivy_txn *t)
 	ivy_txn_next(c, t);
 }
 
+/* Whether something of the node's may have been lost that the phase waits for. */
+static bool txn_awaits(const struct ivy_txn *t, u16 node)
+{
+	switch (t->phase) {
+	case IVY_PH_INV:
+		return ivy_set_has(&t->home->set, node);
+	case IVY_PH_SEEK:
+		return t->seek == node;
+	case IVY_PH_GIVE:
+		return t->home->owner == node || ivy_who_node(t->who) == node;
+	default:
+		return ivy_who_node(t->who) == node;
+	}
+}
+
+void ivy_txn_node_joined(struct ivy *c, u16 node)
+{
+	struct ivy_txn *t;
+
+	for (t = c->txns; t; t = t->next)
+		if (txn_awaits(t, node))
+			t->due = 0;
+}
+
 void ivy_txn_tick(struct ivy *c)
 {
 	struct ivy_txn *t;

@@ -7,6 +7,8 @@
  * the home, which gives the node no other lease before its directory is rid of it.
  *
  * A discard that is asked for while the page is being handed to a writer is of what that one writes.
+ * Who quits is not waited for, nor lost. An owner that was lost without memory to look for another is
+ * still lost when it is back; and a node that is connected again hears what waits for it alone.
  */
 #include "kmod/ivy_impl.h"
 
@@ -15,6 +17,7 @@
 #include <string.h>
 
 #define PAGES	 20000u
+#define NODES	 3u
 #define LEASE_NS 1000000000ull
 
 #define CHECK(x)                                                                   \
@@ -29,15 +32,18 @@ static struct ivy_slot slots[PAGES];
 static bool resident[PAGES];
 static u64 now = 1, deadline;
 static u32 sweeps, endings, lost, looked_at, nr_resident, completed;
-static u16 other; /* the one other node */
+static u16 self;
+static bool no_memory;
 static struct ivy_msg sent; /* the last one */
+static u32 gives[NODES]; /* to whom */
 
 static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data)
 {
 	(void)ctx;
 	(void)data;
-	CHECK(dst == other);
+	CHECK(dst != self && dst < NODES);
 	sent = *m;
+	gives[dst] += m->type == IVY_GIVE;
 }
 
 static int t_revoke(void *ctx, u64 page, enum ivy_right right, u64 at)
@@ -91,7 +97,7 @@ static u64 t_now(void *ctx)
 static void *t_alloc(void *ctx, size_t bytes)
 {
 	(void)ctx;
-	return calloc(1, bytes);
+	return no_memory ? NULL : calloc(1, bytes);
 }
 
 static void t_free(void *ctx, void *p, size_t bytes)
@@ -176,7 +182,7 @@ static struct ivy *begin(u16 id)
 {
 	static const u16 homes[] = {0};
 	struct ivy_params p = {.id = id,
-			       .nodes = 2,
+			       .nodes = NODES,
 			       .nhomes = 1,
 			       .homes = homes,
 			       .pages = PAGES,
@@ -184,7 +190,7 @@ static struct ivy *begin(u16 id)
 			       .lease_ns = LEASE_NS};
 	struct ivy *c;
 
-	other = !id;
+	self = id;
 	CHECK(!ivy_create(&p, &env, NULL, &c));
 	return c;
 }
@@ -227,15 +233,45 @@ static void at_the_node(void)
 	printf("%u pages in %u calls\n", PAGES, calls);
 }
 
+static u8 lease_said(struct ivy *c, u16 node, u64 inc, u8 flags)
+{
+	struct ivy_msg m = {.type = IVY_LEASE, .flags = flags, .src = node, .inc = inc, .ver = now};
+
+	sent.type = 0;
+	ivy_rx(c, &m, NULL);
+	return sent.type;
+}
+
 /* Whether the home lets the node in with that lease. */
 static bool lets_in(struct ivy *c, u64 inc)
 {
-	struct ivy_msg lease = {.type = IVY_LEASE, .src = 1, .inc = inc, .ver = now};
+	u8 said = lease_said(c, 1, inc, 0);
 
-	sent.type = 0;
-	ivy_rx(c, &lease, NULL);
-	CHECK(!sent.type || sent.type == IVY_LEASED);
-	return sent.type == IVY_LEASED;
+	CHECK(!said || said == IVY_LEASED);
+	return said;
+}
+
+/* The node, whose lease is `inc`, writes the page at its home. */
+static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
+{
+	struct ivy_msg getx = {.type = IVY_GETX, .src = node, .page = page};
+	struct ivy_msg done = {.type = IVY_DONE, .src = node, .page = page, .inc = inc};
+
+	getx.who = ivy_who(node, inc + 1 + page);
+	ivy_rx(c, &getx, NULL);
+	CHECK(sent.type == IVY_GRANT && sent.page == page);
+	done.ver = sent.ver;
+	ivy_rx(c, &done, NULL);
+}
+
+static void read_by(struct ivy *c, u16 node, u64 inc, u64 page)
+{
+	struct ivy_msg gets = {.type = IVY_GETS, .src = node, .page = page, .count = 1};
+	u8 list[8];
+
+	ivy_list_put_who(list, 0, ivy_who(node, inc + 1));
+	gets.list = list;
+	ivy_rx(c, &gets, NULL);
 }
 
 static void at_the_home(void)
@@ -246,16 +282,8 @@ static void at_the_home(void)
 	u32 before, calls = 0;
 
 	CHECK(lets_in(c, inc));
-	for (page = 0; page < PAGES; page++) {
-		struct ivy_msg getx = {.type = IVY_GETX, .src = 1, .page = page};
-		struct ivy_msg done = {.type = IVY_DONE, .src = 1, .page = page, .inc = inc};
-
-		getx.who = ivy_who(1, inc + 1 + page);
-		ivy_rx(c, &getx, NULL);
-		CHECK(sent.type == IVY_GRANT && sent.page == page);
-		done.ver = sent.ver;
-		ivy_rx(c, &done, NULL);
-	}
+	for (page = 0; page < PAGES; page++)
+		written_by(c, 1, inc, page);
 	now += LEASE_NS;
 	ivy_tick(c);
 	CHECK(endings == 1 && lost && lost <= IVY_LOSE_NOW * IVY_LEAF);
@@ -298,38 +326,25 @@ static void discarding(void)
 	ivy_destroy(c);
 }
 
-static u8 lease_said(struct ivy *c, u64 inc, u8 flags)
-{
-	struct ivy_msg m = {.type = IVY_LEASE, .flags = flags, .src = 1, .inc = inc, .ver = now};
-
-	sent.type = 0;
-	ivy_rx(c, &m, NULL);
-	return sent.type;
-}
-
 /* A reader has left: a writer does not wait for it, and it is not lost. */
 static void quitting_at_the_home(void)
 {
 	struct ivy *c = begin(0);
-	struct ivy_msg gets = {.type = IVY_GETS, .src = 1, .count = 1};
-	u8 list[8];
 
-	CHECK(lease_said(c, 5, 0) == IVY_LEASED);
-	ivy_list_put_who(list, 0, ivy_who(1, 6));
-	gets.list = list;
-	ivy_rx(c, &gets, NULL);
+	CHECK(lets_in(c, 5));
+	read_by(c, 1, 5, 0);
 	CHECK(sent.type == IVY_DATA);
 	CHECK(ivy_fault(c, 0, true) == 0 && sent.type == IVY_INV);
-	CHECK(lease_said(c, 5, IVY_F_QUIT) == 0);
+	CHECK(lease_said(c, 1, 5, IVY_F_QUIT) == 0);
 	CHECK(ivy_fault(c, 0, true) == 1 && ivy_stats(c)->lost_nodes == 0);
 
 	/* What asked for that lease comes later than its end; its end, later than the next one. */
-	CHECK(lease_said(c, 5, 0) == IVY_FENCED);
+	CHECK(lease_said(c, 1, 5, 0) == IVY_FENCED);
 	while (ivy_ending(c))
 		;
-	CHECK(lease_said(c, 7, 0) == IVY_LEASED);
-	CHECK(lease_said(c, 5, IVY_F_QUIT) == 0);
-	CHECK(lease_said(c, 7, 0) == IVY_LEASED);
+	CHECK(lets_in(c, 7));
+	CHECK(lease_said(c, 1, 5, IVY_F_QUIT) == 0);
+	CHECK(lets_in(c, 7));
 	CHECK(!lost && ivy_stats(c)->lost_nodes == 0);
 	ivy_destroy(c);
 	t_slot_free(NULL, 0);
@@ -367,9 +382,58 @@ static void quitting_at_the_node(void)
 	ivy_destroy(c);
 }
 
+/* An owner is lost while there is no memory to look for another, and comes back without the page. */
+static void owner_back(void)
+{
+	struct ivy *c = begin(0);
+	struct ivy_msg data = {.type = IVY_DATA, .flags = IVY_F_PAGE, .src = 1, .count = 1};
+	u8 list[8], page[IVY_PAGE_BYTES] = {0};
+
+	CHECK(lets_in(c, 5));
+	written_by(c, 1, 5, 0);
+	CHECK(ivy_fault(c, 0, false) == 0 && sent.type == IVY_SERVE);
+	data.ver = sent.ver;
+	ivy_list_put_who(list, 0, ivy_list_who(&sent, 0));
+	data.list = list;
+	ivy_rx(c, &data, page);
+	CHECK(ivy_right(c, 0) == IVY_S);
+
+	now += LEASE_NS;
+	no_memory = true;
+	ivy_tick(c);
+	while (ivy_ending(c))
+		;
+	no_memory = false;
+	CHECK(ivy_stats(c)->lost_nodes == 1 && !lost);
+	CHECK(lets_in(c, 7));
+	read_by(c, 1, 7, 0);
+	CHECK(sent.type == IVY_DATA && (sent.flags & IVY_F_PAGE));
+	ivy_destroy(c);
+	t_slot_free(NULL, 0);
+	endings = 0;
+}
+
+/* A connection is new: what waits for that node is sent again, and nothing else. */
+static void node_back(void)
+{
+	struct ivy *c = begin(0);
+	u16 node;
+
+	for (node = 1; node <= 2; node++) {
+		CHECK(lease_said(c, node, 5, 0) == IVY_LEASED);
+		written_by(c, node, 5, node);
+		CHECK(ivy_fault(c, node, true) == 0 && gives[node] == 1);
+	}
+	ivy_node_joined(c, 1);
+	CHECK(gives[1] == 2 && gives[2] == 1);
+	ivy_destroy(c);
+}
+
 int main(void)
 {
 	discarding();
+	owner_back();
+	node_back();
 	quitting_at_the_home();
 	quitting_at_the_node();
 	at_the_node();
