@@ -262,7 +262,7 @@ static void rx_free(struct ivy *c, const struct ivy_msg *m)
 	ivy_slot_drop(c, m->page);
 	if (op) {
 		/* What a writer was handed went with its contents, and is still to be discarded. */
-		op->discard &= !put;
+		op->discard &= !put && !IVY_MUTANT(DISCARD_FREED);
 		op->todo = 0;
 	}
 	if (!op || !op->discard)

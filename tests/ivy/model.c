@@ -8,9 +8,10 @@
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
  * each step of a lease's end, each way in which a connection may lose or repeat what it carried,
  * time, and a node that is cut off and comes back. In every state: one writer or some readers, and
- * nobody sees an old value.
+ * nobody sees an old value, nor what was there before a discard that has been told to be over.
  * From every state in which nothing can happen, and from one in 32 of the others, a fair run to the
- * end: every fault is answered, nothing stays behind, and the directory agrees with the nodes.
+ * end: every fault and discard is answered, nothing stays behind, and the directory agrees with the
+ * nodes.
  *
  * The search is depth-first; states are known by 64 bits of hash. A case whose states are more than
  * the bound ends there, and says so. -m makes the core wrong on purpose.

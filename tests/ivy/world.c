@@ -120,10 +120,15 @@ static void w_install(void *ctx, u64 page, const void *data)
 
 static void w_complete(void *ctx, u64 page, int err)
 {
+	struct frame *f = frame(page);
+
 	(void)ctx;
-	frame(page)->woken = true;
+	f->woken = true;
 	if (err)
-		frame(page)->failed = true;
+		f->failed = true;
+	else if (f->discard > world.discarded[page])
+		world.discarded[page] = f->discard - 1;
+	f->discard = 0;
 }
 
 static void w_arm_hold(void *ctx, u64 page, u64 ns)
@@ -400,7 +405,13 @@ void world_evict(int node, int page)
 
 void world_discard(int node, int page)
 {
-	ivy_discard(enter(node), (u64)page);
+	struct frame *f = &world.f[node][page];
+	u64 before = f->discard;
+
+	/* Where nobody else has it, it may be told at once. */
+	f->discard = 1 + world.newest[page];
+	if (ivy_discard(enter(node), (u64)page))
+		f->discard = before;
 	after(node);
 }
 
@@ -482,6 +493,8 @@ static const char *page_wrong(int page)
 			continue;
 		if (f->value != world.newest[page] && !(world.zeroed[page] && !f->value))
 			return "a stale copy can be read";
+		if (f->value && f->value <= world.discarded[page])
+			return "what was discarded can be read";
 	}
 	if (writers > 1)
 		return "two nodes can write";
@@ -548,6 +561,8 @@ static const char *pending(void)
 		for (k = 0; k < config->pages; k++) {
 			if (world.f[i][k].wait)
 				return "a fault never ends";
+			if (world.f[i][k].discard)
+				return "a discard is never told of";
 			if (world.f[i][k].slot.flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT))
 				return "a page is kept for nobody";
 			if (ivy_op_get(world.core[i], (u64)k))

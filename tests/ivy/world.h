@@ -43,6 +43,7 @@ struct frame {
 	u8 woken;
 	u8 failed;
 	u64 deadline; /* of the revocation */
+	u64 discard;  /* 0, or 1 + the newest value when a discard began that has not been told of */
 };
 
 struct world {
@@ -53,6 +54,7 @@ struct world {
 	u64 newest[W_PAGES];  /* the value that was written last */
 	u8 forgiven[W_PAGES]; /* a node was lost: an older value may have come back */
 	u8 zeroed[W_PAGES];
+	u64 discarded[W_PAGES]; /* the newest value that a discard has been told to be the end of */
 	u8 lost[W_PAGES];
 	u64 sweep[W_NODES];   /* 0, or the deadline of a sweep under way */
 	u8 ending[W_NODES];   /* slots are left to be taken away after one */

@@ -77,6 +77,7 @@ static void mix_frame(int node, const struct frame *f)
 	    f->failed << 20 | (u64)f->slot.right << 24 | (u64)f->slot.flags << 32);
 	mix(f->slot.ver);
 	mix(f->value);
+	mix(f->discard);
 	mix_time(node, f->slot.held * 1000ull);
 	if (f->deadline)
 		mix_time(node, f->deadline);
@@ -202,9 +203,11 @@ static u64 hash_in_order(void)
 		if (config->cuts)
 			mix(world.cut == 1 + order[i]);
 	}
-	for (i = 0; i < config->pages; i++)
+	for (i = 0; i < config->pages; i++) {
 		mix(world.newest[i] << 3 | world.forgiven[i] << 2 | world.zeroed[i] << 1 |
 		    world.lost[i]);
+		mix(world.discarded[i]);
+	}
 	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
 	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28);
 	return hash;
