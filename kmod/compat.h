@@ -6,6 +6,7 @@
 #ifndef GVM_COMPAT_H
 #define GVM_COMPAT_H
 
+#include <linux/device.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -62,6 +63,13 @@ static inline bool gvm_runs_guest(void)
 #define gvm_idmap struct mnt_idmap
 #else
 #define gvm_idmap struct user_namespace
+#endif
+
+/* 6.2 asks a class for the node of a device that stays as it is. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define gvm_devnode_device const struct device
+#else
+#define gvm_devnode_device struct device
 #endif
 
 /* 6.2 hands out a task's page fragment unless a socket says that it may be used in reclaim. */

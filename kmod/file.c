@@ -13,25 +13,29 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "chardev.h"
 #include "compat.h"
 #include "frames.h"
 #include "region.h"
 
 #define RETRY_MS 20 /* where the core had no memory */
 
-static struct gvm_region *file_region(struct inode *inode, struct file *file)
+/* With one more file; NULL: it was left, and what is still there is only its inode or its node. */
+static struct gvm_region *inode_open(struct inode *inode)
 {
-	if (S_ISCHR(inode->i_mode)) /* the misc device has left itself there */
-		return container_of(file->private_data, struct gvm_region, misc);
-	return inode->i_private;
+	struct gvm_region *region = inode->i_private;
+
+	if (S_ISCHR(inode->i_mode))
+		return chardev_open(iminor(inode));
+	return region_opened_get(region) ? region : NULL;
 }
 
 static int region_open(struct inode *inode, struct file *file)
 {
-	struct gvm_region *region = file_region(inode, file);
+	struct gvm_region *region = inode_open(inode);
 
-	if (!region_opened_get(region))
-		return -ENXIO; /* left: what is still there is only its inode */
+	if (!region)
+		return -ENXIO;
 	kref_get(&region->ref);
 	file->private_data = region;
 	file->f_mapping = region->inode->i_mapping;

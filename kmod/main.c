@@ -6,7 +6,8 @@
  *	device.c	/dev/giantvm
  *	cluster.c	the nodes; peer.c: one of them; link.c: a connection; handshake.c, auth.c,
  *			frame.c: how it begins, and its bytes
- *	region.c	regions; inode.c, file.c, fault.c: as the kernel's mm sees them
+ *	region.c	regions; inode.c, file.c, fault.c: as the kernel's mm sees them;
+ *			chardev.c: /dev/gvm/NAME
  *	sleep.c		who waits for a page
  *	frames.c	resident pages; revoke.c, evict.c: how they go
  *	env.c		what the protocol core asks for; receive.c, clock.c: what it is told
@@ -15,6 +16,7 @@
 #include <linux/module.h>
 #include <linux/workqueue.h>
 
+#include "chardev.h"
 #include "cluster.h"
 #include "device.h"
 #include "evict.h"
@@ -36,11 +38,16 @@ static int __init giantvm_init(void)
 	err = evict_init();
 	if (err)
 		goto destroy_workqueue;
-	err = device_init();
+	err = chardevs_init();
 	if (err)
 		goto exit_evict;
+	err = device_init();
+	if (err)
+		goto exit_chardevs;
 	return 0;
 
+exit_chardevs:
+	chardevs_exit();
 exit_evict:
 	evict_exit();
 destroy_workqueue:
@@ -52,6 +59,7 @@ destroy_workqueue:
 static void __exit giantvm_exit(void)
 {
 	device_exit();
+	chardevs_exit();
 	evict_exit();
 	stats_exit();
 	destroy_workqueue(gvm_workqueue);

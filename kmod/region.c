@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/xxhash.h>
 
+#include "chardev.h"
 #include "clock.h"
 #include "cluster.h"
 #include "compat.h"
@@ -28,6 +29,9 @@
 static LIST_HEAD(regions);
 static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
 static unsigned int nr_regions; /* under the device's mutex */
+
+/* No offer is taken beyond that: whatever others offer, this node has room for its own joins. */
+#define OFFERED_MAX (GIANTVM_REGIONS_MAX / 4 * 3)
 
 static void region_free(struct kref *ref)
 {
@@ -233,21 +237,6 @@ static int region_core_create(struct gvm_region *region)
 	return ivy_create(&params, &region_env, region, &region->core);
 }
 
-static int region_device_create(struct gvm_region *region)
-{
-	int err;
-
-	snprintf(region->misc_name, sizeof(region->misc_name), "gvm-%s", region->name);
-	snprintf(region->misc_path, sizeof(region->misc_path), "gvm/%s", region->name);
-	region->misc.minor = MISC_DYNAMIC_MINOR;
-	region->misc.name = region->misc_name;
-	region->misc.nodename = region->misc_path;
-	region->misc.fops = &region_files;
-	region->misc.mode = 0600;
-	err = misc_register(&region->misc);
-	return err == -EBUSY ? -ENOSPC : err; /* 6.1 has 128 numbers for all such devices */
-}
-
 /* Who has another size under the same name has another region: no message of it is one of this. */
 static u32 region_tag(const char *name, u64 pages)
 {
@@ -318,7 +307,7 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	err = region_core_create(region);
 	if (err)
 		goto destroy_inode;
-	err = region_device_create(region);
+	err = chardev_create(region);
 	if (err)
 		goto destroy_core;
 	/* From here on others find it. */
@@ -370,7 +359,7 @@ int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
 		*out = region;
 		return 0;
 	}
-	if (nr_regions == GIANTVM_REGIONS_MAX)
+	if (nr_regions >= (on ? OFFERED_MAX : GIANTVM_REGIONS_MAX))
 		return -ENOSPC;
 	if (!region_fits(cluster, wish->size_bytes >> PAGE_SHIFT)) {
 		gvm_warn("%s is not joined: its directory does not fit into a quarter of the memory\n",
@@ -439,7 +428,7 @@ void region_end(struct gvm_region *region)
 {
 	struct gvm_batch batch;
 
-	misc_deregister(&region->misc);
+	chardev_destroy(region);
 	nr_regions--;
 	stats_region_destroy(region);
 	spin_lock_bh(&regions_lock);

@@ -22,7 +22,6 @@
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/kref.h>
-#include <linux/miscdevice.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -67,8 +66,7 @@ struct gvm_region {
 	u64 pages;
 	bool joined; /* by a user of this node, and not in vain; under the device's mutex */
 	struct inode *inode;
-	struct miscdevice misc; /* /dev/gvm/NAME */
-	char misc_name[GIANTVM_NAME_BYTES + 4], misc_path[GIANTVM_NAME_BYTES + 4];
+	u32 minor; /* of /dev/gvm/NAME */
 	/*
 	 * Files, or REGION_CLOSED: a region that somebody has open is not left, one that is being
 	 * left not opened.

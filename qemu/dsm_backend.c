@@ -297,7 +297,7 @@ static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 /* A region by its path is a device, whose place in /sys tells its name; one that was joined is a file. */
 static bool is_giantvm(int fd, const struct stat *st)
 {
-	static const char device[] = "/misc/gvm-";
+	static const char device[] = "/giantvm/gvm-";
 	char link[64], place[PATH_MAX];
 	struct statfs fs;
 	ssize_t n;

@@ -26,7 +26,7 @@
 #define GIANTVM_ABI 1
 
 #define GIANTVM_NODES_MAX 10240
-#define GIANTVM_REGIONS_MAX 1024
+#define GIANTVM_REGIONS_MAX 1024 /* of a host; the last quarter is for GIANTVM_JOIN there alone */
 #define GIANTVM_ID_NONE 0xffff
 #define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
 #define GIANTVM_KEY_BYTES_MAX 64
@@ -137,9 +137,9 @@ struct giantvm_stats {
  * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before,
  * here, and at those who joined it on this call's behalf, unless somebody else has come to use it.
  * EALREADY: this node is leaving the region, or all of them. E2BIG: its directory would take more
- * than a quarter of this host's memory, or it is more than this build can address. ENOSPC: too many
- * regions. EADDRINUSE: its messages would look like those of another region that is joined; under
- * another name they do not.
+ * than a quarter of this host's memory, or it is more than this build can address. ENOSPC:
+ * GIANTVM_REGIONS_MAX are joined. EADDRINUSE: its messages would look like those of another region
+ * that is joined; under another name they do not.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A region that one host creates is joined by those that lend memory, found by others under its name, and
-refused with another size; it can be read as a file; a home that was away learns of it; and each mistake gets its sentence."""
+refused with another size; there is room for hundreds; it can be read as a file; a home that was away learns of it;
+and each mistake gets its sentence."""
 
 from cluster import Cluster, expect, main
 
@@ -33,6 +34,15 @@ def test(l):
     expect(sums[0] == sums[1] != sums[2], "sums of what was read: %s", sums)
     said = one.run("dd if=/dev/gvm/ram bs=5000 2>/dev/null | wc -c").strip()
     expect(said == "1048576", "%s bytes can be read of 1 MiB", said)
+
+    # There is room for more than the misc devices of a host are; what has gone is not opened any more.
+    for node, call in (zero, "join 200 2000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
+        if node is one:
+            zero.run("cp -a /dev/gvm/many150 /tmp/stale && cat /tmp/stale > /dev/null")
+        said = node.run(share + call)
+        expect("200 of 200" in said, "%s says: %s", call, said)
+    said = zero.run("cat /tmp/stale 2>&1", status=1) + "".join(cluster.everywhere("ls /dev/gvm"))
+    expect("No such device or address" in said and said.split()[-3:] == ["ram"] * 3, "left are: %s", said)
 
     # Who joins only here, with another size, meets the others at the first chance.
     two.run("gvm dsm leave ram")

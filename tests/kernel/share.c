@@ -6,7 +6,7 @@
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
  *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
- *           cross PAGE SECONDS | last PAGES MAPPINGS
+ *           cross PAGE SECONDS | last PAGES MAPPINGS | join REGIONS MS | leave REGIONS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
@@ -248,6 +248,29 @@ static void last_run(size_t pages, unsigned int mappings)
 	}
 }
 
+/* What the calls for regions of one page, many0 and on, come to: how many succeed, and the first error. */
+static void many_run(unsigned long request, unsigned int regions, unsigned int wait_ms)
+{
+	int fd, device = open("/dev/giantvm", O_RDWR | O_CLOEXEC), err = 0;
+	unsigned int i, done = 0;
+
+	for (i = 0; i < regions; i++) {
+		struct giantvm_region wish = {.size_bytes = PAGE_BYTES, .wait_ms = wait_ms};
+		struct giantvm_leave leave = {.reserved = 0};
+
+		snprintf(wish.name, sizeof(wish.name), "many%u", i);
+		memcpy(leave.name, wish.name, sizeof(leave.name));
+		fd = ioctl(device, request, request == GIANTVM_JOIN ? (void *)&wish : &leave);
+		if (fd < 0)
+			err = err ? err : errno;
+		else
+			done++;
+		if (fd > 0)
+			close(fd);
+	}
+	printf("share: %u of %u, %s\n", done, regions, err ? strerror(err) : "all");
+}
+
 static int attach(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -310,6 +333,10 @@ int main(int argc, char **argv)
 		cross_run(first, second);
 	else if (!strcmp(what, "last"))
 		last_run(first, second);
+	else if (!strcmp(what, "join"))
+		many_run(GIANTVM_JOIN, first, second);
+	else if (!strcmp(what, "leave"))
+		many_run(GIANTVM_LEAVE, first, 0);
 	else if (!strcmp(what, "add"))
 		printf("%llu\n", (unsigned long long)share_add(first, 0, second));
 	else if (!strcmp(what, "mark"))

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The regions' devices, /dev/gvm/NAME. They have a class and a range of numbers of their own:
+ * those of all misc devices of a host are fewer than it may have regions.
+ */
+#ifndef GVM_CHARDEV_H
+#define GVM_CHARDEV_H
+
+struct gvm_region;
+
+int chardevs_init(void);
+void chardevs_exit(void);
+
+int chardev_create(struct gvm_region *region);
+/* Of a region that is closed; it is not found by its number any more. */
+void chardev_destroy(struct gvm_region *region);
+
+/* The region with that minor number, with one more file (region_opened_get()); or NULL. */
+struct gvm_region *chardev_open(unsigned int minor);
+
+#endif
