@@ -176,6 +176,7 @@ static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 	*told = *now;
 }
 
+/* It waits neither for memory nor for a peer: this node's leases hang on it. */
 static void tick_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, tick_work);
@@ -184,19 +185,19 @@ static void tick_work_run(struct work_struct *work)
 	struct page *frame;
 	unsigned long page;
 
-	region_enter(region, &batch);
+	region_enter_atomic(region, &batch);
 	if (!region->leaving)
 		ivy_tick(region->core);
 	stats = *ivy_stats(region->core);
-	region_leave(region, &batch);
+	region_leave_atomic(region, &batch);
 	tick_tell(region, &stats);
 
 	xa_for_each_marked(&region->frames, page, frame, FRAME_HOLD) {
-		region_enter(region, &batch);
+		region_enter_atomic(region, &batch);
 		xa_clear_mark(&region->frames, page, FRAME_HOLD);
 		if (!region->leaving)
 			ivy_unhold(region->core, page);
-		region_leave(region, &batch);
+		region_leave_atomic(region, &batch);
 	}
 }
 

@@ -245,6 +245,7 @@ int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 	err = homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
 	      key_copy(up, &cluster->auth) ?:
+	      links_init() ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		cluster_destroy(cluster);

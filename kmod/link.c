@@ -26,6 +26,7 @@
 #define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
 #define BUFFERS_KEPT 16
 #define RECEIVES_MAX 16 /* before others may have the worker */
+#define RETRY_MS 5 /* where there was no buffer */
 #define HANDSHAKE_MS 5000
 #define UNPROVEN_MAX 64 /* incoming connections in their handshake, beside one of each node */
 /*
@@ -39,7 +40,8 @@
 /*
  * Buffers for frames that have not come whole, or wait for the work. An idle peer has none, so few
  * are needed; and getting one of several pages from the kernel for each message takes longer than
- * all else that is done with it, for the kernel may zero it. So some are kept.
+ * all else that is done with it, for the kernel may zero it. So some are kept, and are there from
+ * the beginning: leases are renewed where memory is short, too.
  */
 static u8 *buffers[BUFFERS_KEPT];
 static unsigned int nr_buffers;
@@ -65,6 +67,18 @@ static void buffer_put(u8 *buffer)
 	}
 	spin_unlock_bh(&buffers_lock);
 	kfree(buffer);
+}
+
+int links_init(void)
+{
+	while (nr_buffers < BUFFERS_KEPT) {
+		u8 *buffer = kmalloc(BUFFER_BYTES, GFP_KERNEL);
+
+		if (!buffer)
+			return -ENOMEM;
+		buffers[nr_buffers++] = buffer;
+	}
+	return 0;
 }
 
 void links_exit(void)
@@ -100,11 +114,22 @@ void link_put(struct link *link)
 }
 
 /* In a callback the list's reference is still there, so this one may be given back at once. */
-static void link_queue(struct link *link)
+static void link_queue_in(struct link *link, unsigned int ms)
 {
 	link_get(link);
-	if (!queue_work(gvm_workqueue, &link->receive_work))
+	if (!queue_delayed_work(gvm_workqueue, &link->receive_work, msecs_to_jiffies(ms)))
 		link_put(link);
+}
+
+static void link_queue(struct link *link)
+{
+	link_queue_in(link, 0);
+}
+
+/* In a callback: the sender is what called it, and will look itself when it is done. */
+static bool link_sender_looks(struct link *link, struct sock *sk)
+{
+	return sock_owned_by_user_nocheck(sk) && READ_ONCE(link->sending);
 }
 
 static void link_write_space(struct sock *sk)
@@ -113,7 +138,8 @@ static void link_write_space(struct sock *sk)
 
 	read_lock_bh(&sk->sk_callback_lock);
 	link = sk->sk_user_data;
-	if (link && sk_stream_is_writeable(sk)) {
+	/* TCP also calls it when it had no memory for the sender and nothing is on its way. */
+	if (link && !link_sender_looks(link, sk) && sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		if (READ_ONCE(link->state) == LINK_UP)
 			peer_transmit_later(link->peer);
@@ -295,6 +321,7 @@ static int link_receive_some(struct link *link)
 	return link_receive_frames(link, false) ?: 1;
 }
 
+/* The same, or -EAGAIN: there is no buffer. What has come waits, and TCP holds the peer back. */
 static int link_receive_all(struct link *link)
 {
 	int i, more = 1;
@@ -305,8 +332,8 @@ static int link_receive_all(struct link *link)
 		link->state = LINK_GREETING;
 		more = handshake_begin(link) ?: 1;
 	}
-	if (!link_buffer_get(link, GFP_NOIO))
-		return -ENOMEM;
+	if (!link_buffer_get(link, GFP_DISPENSABLE))
+		return -EAGAIN;
 	if (more == 1)
 		more = link_receive_frames(link, false) ?: 1; /* what a softirq has left */
 	for (i = 0; more == 1 && i < RECEIVES_MAX && !READ_ONCE(link->closed); i++)
@@ -318,14 +345,16 @@ static int link_receive_all(struct link *link)
 
 static void link_receive(struct work_struct *work)
 {
-	struct link *link = container_of(work, struct link, receive_work);
+	struct link *link = container_of(to_delayed_work(work), struct link, receive_work);
 	int more = 0;
 
 	link_working_set(link, true);
 	if (!READ_ONCE(link->closed))
 		more = link_receive_all(link);
 	link_working_set(link, false);
-	if (more < 0) {
+	if (more == -EAGAIN) {
+		link_queue_in(link, RETRY_MS);
+	} else if (more < 0) {
 		if (more == -EBADMSG || more == -EPROTONOSUPPORT)
 			gvm_warn("node %d sent what is not of this protocol\n",
 				 link->peer ? link->peer->id : -1);
@@ -376,9 +405,7 @@ static void link_ready(struct sock *sk)
 
 	read_lock_bh(&sk->sk_callback_lock);
 	link = sk->sk_user_data;
-	/* The sender gets here from within its sending, and looks itself when that is done. */
-	if (link && !(sock_owned_by_user_nocheck(sk) && READ_ONCE(link->sending)) &&
-	    !link_receive_at_once(link, sk))
+	if (link && !link_sender_looks(link, sk) && !link_receive_at_once(link, sk))
 		link_queue(link);
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -396,7 +423,8 @@ static void link_catch_up(struct link *link)
 	local_bh_enable();
 }
 
-int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
+/* TCP says -EAGAIN to either: -ENOBUFS if there is room, as there was no memory or it is new. */
+static int link_send_once(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
 {
 	struct msghdr message = {
 		.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0),
@@ -412,6 +440,16 @@ int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool
 	if (sent == -EAGAIN)
 		set_bit(SOCK_NOSPACE, &link->socket->flags);
 	WRITE_ONCE(link->sending, false);
+	smp_mb(); /* between the change and the look: see link_write_space() */
+	return sent == -EAGAIN && sk_stream_is_writeable(link->socket->sk) ? -ENOBUFS : sent;
+}
+
+int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
+{
+	int sent = link_send_once(link, parts, nr_parts, more);
+
+	if (sent == -ENOBUFS)
+		sent = link_send_once(link, parts, nr_parts, more);
 	link_catch_up(link);
 	return sent;
 }
@@ -457,11 +495,11 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 	link->peer = peer;
 	link->outgoing = peer;
 	link->state = peer ? LINK_CONNECTING : LINK_GREETING;
-	INIT_WORK(&link->receive_work, link_receive);
+	INIT_DELAYED_WORK(&link->receive_work, link_receive);
 	INIT_DELAYED_WORK(&link->deadline_work, link_deadline);
 
-	/* a fault in the way of reclaim may wait for this connection */
-	sk->sk_allocation = GFP_NOIO;
+	/* Who sends waits for no memory: leases hang on it, and what it sends may free some. */
+	sk->sk_allocation = GFP_ATOMIC | __GFP_NOWARN;
 	gvm_sk_no_task_frag(sk);
 	tcp_sock_set_nodelay(sk);
 	sock_set_keepalive(sk);

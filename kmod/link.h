@@ -50,7 +50,7 @@ struct link {
 	unsigned int filled;
 	u8 hello_sent[HELLO_BYTES], hello_received[HELLO_BYTES];
 
-	struct work_struct receive_work;
+	struct delayed_work receive_work;
 	struct delayed_work deadline_work; /* of the handshake */
 
 	void (*data_ready)(struct sock *sk);
@@ -68,7 +68,8 @@ void link_bound_unproven(struct gvm_cluster *cluster);
 /* Begins to connect; *out has a reference for the caller. */
 int link_connect(struct gvm_peer *peer, struct link **out);
 
-/* What links keep for the next ones; no link is left. */
+/* What links keep for the next ones: before there is one, and when none is left. */
+int links_init(void);
 void links_exit(void);
 
 void link_get(struct link *link);
@@ -86,7 +87,9 @@ void link_close_sync(struct link *link);
 int link_up(struct link *link);
 
 /*
- * Sends as much as there is room for. Bytes, -EAGAIN, or another errno: then the link is no good.
+ * Sends as much as there is room for. Bytes; -EAGAIN: peer_transmit_later() comes with the room;
+ * -ENOBUFS: there was no memory, and nobody tells when there is; or another errno: then the link is
+ * no good.
  */
 int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
 

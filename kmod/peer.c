@@ -20,6 +20,7 @@
  */
 #define QUEUED_MAX 4096
 #define QUEUED_URGENT_MAX (2 * QUEUED_MAX) /* for what leases hang on */
+#define RETRY_MS 5 /* where there was no memory to send with */
 #define BACKOFF_MS_MIN 20
 #define BACKOFF_MS_MAX 2000
 
@@ -177,7 +178,7 @@ static void peer_sent(struct gvm_peer *peer, struct gvm_message *message)
 	peer->sent_bytes = 0;
 }
 
-/* One message, or as much of it as the connection takes: 0, -EAGAIN, or the connection's error. */
+/* One message, or as much of it as the connection takes: 0, or an error of link_send(). */
 static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message,
 		     bool more)
 {
@@ -200,10 +201,10 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 	return 0;
 }
 
-/* Whether the message has a copy now of what it borrowed. */
+/* Whether the message has a copy now of what it borrowed. Lease renewals may wait behind this. */
 static bool message_copy(struct gvm_message *message)
 {
-	struct page *copy = page_copy(page_address(message->page), GFP_DISPENSABLE);
+	struct page *copy = page_copy(page_address(message->page), GFP_NOWAIT | __GFP_NOWARN);
 
 	if (!copy)
 		return false;
@@ -255,6 +256,11 @@ static void peer_connect_soon(struct gvm_peer *peer, unsigned int ms)
 	spin_unlock_bh(&peer->lock);
 }
 
+static void peer_transmit_in(struct gvm_peer *peer, unsigned int ms)
+{
+	queue_delayed_work(gvm_workqueue, &peer->transmit_work, msecs_to_jiffies(ms));
+}
+
 void peer_transmit(struct gvm_peer *peer)
 {
 	struct gvm_message *message;
@@ -265,7 +271,7 @@ void peer_transmit(struct gvm_peer *peer)
 	mutex_lock(&peer->transmit);
 	while ((message = peer_next(peer, &link, &more)) && link) {
 		err = peer_send(peer, link, message, more);
-		if (err && err != -EAGAIN)
+		if (err && err != -EAGAIN && err != -ENOBUFS)
 			link_close(link);
 		link_put(link);
 		if (err)
@@ -276,18 +282,20 @@ void peer_transmit(struct gvm_peer *peer)
 	else if (link)
 		link_put(link);
 	mutex_unlock(&peer->transmit);
-	if (message && err != -EAGAIN)
+	if (err == -ENOBUFS)
+		peer_transmit_in(peer, RETRY_MS);
+	else if (message && err != -EAGAIN)
 		peer_connect_soon(peer, 0);
 }
 
 static void peer_transmit_work(struct work_struct *work)
 {
-	peer_transmit(container_of(work, struct gvm_peer, transmit_work));
+	peer_transmit(container_of(to_delayed_work(work), struct gvm_peer, transmit_work));
 }
 
 void peer_transmit_later(struct gvm_peer *peer)
 {
-	queue_work(gvm_workqueue, &peer->transmit_work);
+	peer_transmit_in(peer, 0);
 }
 
 static void peer_connect(struct work_struct *work)
@@ -444,7 +452,7 @@ int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node, st
 	spin_lock_init(&peer->lock);
 	INIT_LIST_HEAD(&peer->queue);
 	mutex_init(&peer->transmit);
-	INIT_WORK(&peer->transmit_work, peer_transmit_work);
+	INIT_DELAYED_WORK(&peer->transmit_work, peer_transmit_work);
 	INIT_DELAYED_WORK(&peer->connect_work, peer_connect);
 	*out = peer;
 	return 0;
@@ -462,7 +470,7 @@ void peer_destroy(struct gvm_peer *peer)
 {
 	if (!peer)
 		return;
-	cancel_work_sync(&peer->transmit_work);
+	cancel_delayed_work_sync(&peer->transmit_work);
 	peer_queue_drop(peer);
 	mutex_destroy(&peer->transmit);
 	kfree(peer);

@@ -60,8 +60,7 @@ struct gvm_peer {
 	unsigned int sent_bytes; /* of the first message, on that link; under transmit */
 	u64 sent_serial; /* the link's; under transmit */
 
-	struct work_struct transmit_work;
-	struct delayed_work connect_work;
+	struct delayed_work transmit_work, connect_work;
 	unsigned int backoff_ms; /* only connect_work and peer_link_up() */
 };
 
@@ -81,7 +80,10 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 		const void *data);
 /* The same for a frame that is no message of a region. */
 void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);
-/* Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps. */
+/*
+ * Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps, but
+ * not for memory: without it tries again by itself.
+ */
 void peer_transmit(struct gvm_peer *peer);
 /* The same from where one may not sleep. */
 void peer_transmit_later(struct gvm_peer *peer);

@@ -174,7 +174,10 @@ void region_provide(struct gvm_region *region);
 /* The core's lock. region_leave() may sleep and does what the core wants done: no page locked. */
 void region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
 void region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
-/* The same where one may not sleep, as in a softirq: workers do what the core wants done. */
+/*
+ * The same where one may not sleep, as in a softirq, or not for long, as where leases hang on it:
+ * workers do what the core wants done.
+ */
 void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock);
 void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)

@@ -107,15 +107,15 @@ static void sweep(struct gvm_region *region)
 	spin_unlock_bh(&region->lock);
 }
 
-/* Whether the core has more to take away, and nothing more urgent has come. */
+/* Whether the core has more to take away, and nothing more urgent has come. Waits for no memory. */
 static bool ending_some(struct gvm_region *region)
 {
 	struct gvm_batch batch;
 	bool more;
 
-	region_enter(region, &batch);
+	region_enter_atomic(region, &batch);
 	more = !region->leaving && ivy_ending(region->core) && !region->sweeps.due_ns;
-	region_leave(region, &batch);
+	region_leave_atomic(region, &batch);
 	return more;
 }
 
