@@ -28,6 +28,7 @@
 
 static LIST_HEAD(regions);
 static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
+static DEFINE_XARRAY(tags); /* the same by tag, for each message; read under RCU */
 static unsigned int nr_regions; /* under the device's mutex */
 
 /* No offer is taken beyond that: whatever others offer, this node has room for its own joins. */
@@ -43,14 +44,13 @@ void region_put(struct gvm_region *region)
 	kref_put(&region->ref, region_free);
 }
 
-/* By name, or by tag where there is no name. */
-static struct gvm_region *region_search(const char *name, u32 tag)
+struct gvm_region *region_find(const char *name)
 {
 	struct gvm_region *region, *found = NULL;
 
 	spin_lock_bh(&regions_lock);
 	list_for_each_entry(region, &regions, list) {
-		if (name ? !strcmp(region->name, name) : region->tag == tag) {
+		if (!strcmp(region->name, name)) {
 			kref_get(&region->ref);
 			found = region;
 			break;
@@ -60,14 +60,17 @@ static struct gvm_region *region_search(const char *name, u32 tag)
 	return found;
 }
 
-struct gvm_region *region_find(const char *name)
-{
-	return region_search(name, 0);
-}
-
 struct gvm_region *region_find_tag(u32 tag)
 {
-	return region_search(NULL, tag);
+	struct gvm_region *region;
+
+	/* The list's reference outlives this section: region_end() waits for that. */
+	rcu_read_lock();
+	region = xa_load(&tags, tag);
+	if (region)
+		kref_get(&region->ref);
+	rcu_read_unlock();
+	return region;
 }
 
 u64 region_pages(const char *name)
@@ -243,15 +246,6 @@ static u32 region_tag(const char *name, u64 pages)
 	return xxh32(name, strlen(name), xxh32(&pages, sizeof(pages), 0));
 }
 
-static bool region_tag_taken(u32 tag)
-{
-	struct gvm_region *region = region_find_tag(tag);
-
-	if (region)
-		region_put(region);
-	return region;
-}
-
 #define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
 
 static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
@@ -301,9 +295,13 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	INIT_WORK(&region->sweep_work, sweep_work_run);
 	INIT_WORK(&region->evict_work, evict_work_run);
 	clock_init(region);
-	err = region_tag_taken(region->tag) ? -EADDRINUSE : region_inode_create(region);
+	err = xa_load(&tags, region->tag) ? -EADDRINUSE :
+					    xa_reserve(&tags, region->tag, GFP_KERNEL);
 	if (err)
 		goto free_region;
+	err = region_inode_create(region);
+	if (err)
+		goto release_tag;
 	err = region_core_create(region);
 	if (err)
 		goto destroy_inode;
@@ -311,6 +309,7 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	if (err)
 		goto destroy_core;
 	/* From here on others find it. */
+	xa_store(&tags, region->tag, region, GFP_KERNEL); /* it has its place there */
 	spin_lock_bh(&regions_lock);
 	list_add_tail(&region->list, &regions);
 	spin_unlock_bh(&regions_lock);
@@ -323,6 +322,8 @@ destroy_core:
 	ivy_destroy(region->core);
 destroy_inode:
 	region_inode_destroy(region);
+release_tag:
+	xa_release(&tags, region->tag);
 free_region:
 	region_put(region);
 	return err;
@@ -434,7 +435,8 @@ void region_end(struct gvm_region *region)
 	spin_lock_bh(&regions_lock);
 	list_del_init(&region->list);
 	spin_unlock_bh(&regions_lock);
-	synchronize_rcu(); /* receive_at_once() has let go of it */
+	xa_erase(&tags, region->tag);
+	synchronize_rcu(); /* region_find_tag() has a reference of its own, or does not find it */
 
 	region_enter(region, &batch);
 	ivy_leave(region->core);
