@@ -238,7 +238,7 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 	switch (peer->my_state) {
 	case IVY_LEASE_JOINING:
 		if (!peer->my_ops)
-			peer->my_state = IVY_LEASE_NONE;
+			lease_quit(c, home, peer);
 		else if (now >= peer->my_due)
 			lease_send(c, home, peer);
 		break;
