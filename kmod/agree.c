@@ -9,6 +9,7 @@
 #include "cluster.h"
 #include "device.h"
 #include "log.h"
+#include "opening.h"
 #include "peer.h"
 #include "region.h"
 
@@ -69,12 +70,17 @@ int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 	return 0;
 }
 
-static void frame_send(struct gvm_peer *peer, const struct region_frame *frame)
+static void frame_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	u8 body[REGION_FRAME_BYTES];
 
 	region_frame_encode(frame, body);
 	peer_queue_frame(peer, FRAME_REGION, body, sizeof(body));
+}
+
+static void frame_send(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	frame_queue(peer, frame);
 	peer_transmit(peer);
 }
 
@@ -97,17 +103,34 @@ void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
 			frame_send(cluster_peer(cluster, cluster->homes[i]), &agreement->question);
 }
 
+static bool agreement_answered(const struct agreement *agreement)
+{
+	if (agreement->question.word == REGION_ASK && agreement->pages)
+		return true;
+	return !agreement->nr_silent &&
+	       (!agreement->region || opening_own(agreement->region) != SHARE_CLOSED);
+}
+
 /* An offer is agreed to by all, or not; a question is answered by whoever knows. */
 static bool agreement_ends(struct agreement *agreement)
 {
 	bool ends;
 
 	spin_lock(&agreements_lock);
-	ends = agreement->over || !agreement->nr_silent || agreement->differs ||
-	       agreement->refused ||
-	       (agreement->question.word == REGION_ASK && agreement->pages);
+	ends = agreement->over || agreement->differs || agreement->refused ||
+	       agreement_answered(agreement);
 	spin_unlock(&agreements_lock);
 	return ends;
+}
+
+void agree_look(void)
+{
+	struct agreement *agreement;
+
+	spin_lock(&agreements_lock);
+	list_for_each_entry(agreement, &agreements, list)
+		wake_up_all(&agreement->answered);
+	spin_unlock(&agreements_lock);
 }
 
 int agree_wait(struct agreement *agreement, unsigned int ms)
@@ -147,6 +170,9 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
+	if (agreement->question.word == REGION_OFFER && answer->share == SHARE_CLOSED &&
+	    answer->pages == agreement->question.pages)
+		return; /* it will be open soon, and is asked again */
 	if (home < 0 || !__test_and_clear_bit(home, agreement->silent))
 		return;
 	agreement->nr_silent--;
@@ -159,14 +185,21 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 	wake_up_all(&agreement->answered);
 }
 
-/* An answer that nobody waits for, any more or at all, still says whether that node differs. */
-static void answer_compare(const struct gvm_peer *peer, const struct region_frame *answer)
+/*
+ * Whether or not somebody waits for it, an answer says how it is with the share there; and, if
+ * nobody does, whether that node differs.
+ */
+static void answer_compare(const struct gvm_peer *peer, const struct region_frame *answer,
+			   bool waits)
 {
 	struct gvm_region *region = region_find(answer->name);
+	int home = cluster_home(peer->cluster, peer->id);
 
 	if (!region)
 		return;
-	if (answer->pages && answer->pages != region->pages)
+	if (home >= 0 && answer->pages == region->pages && answer->share != SHARE_UNKNOWN)
+		opening_answer(region, home, answer->share, answer->token);
+	if (!waits && answer->pages && answer->pages != region->pages)
 		gvm_warn("%s has %llu pages here and %llu at node %u: no page is shared with it\n",
 			 region->name, region->pages, answer->pages, peer->id);
 	else if (!answer->pages)
@@ -189,17 +222,31 @@ static void answer_receive(struct gvm_peer *peer, const struct region_frame *ans
 		waits = true;
 	}
 	spin_unlock(&agreements_lock);
-	if (!waits)
-		answer_compare(peer, answer);
+	answer_compare(peer, answer, waits);
 }
 
-static void answer_send(struct gvm_peer *peer, const struct region_frame *question, u64 pages)
+/* `region`: NULL: it is not here. */
+static void answer_send(struct gvm_peer *peer, const struct region_frame *question,
+			struct gvm_region *region)
 {
 	struct region_frame answer = *question;
 
 	answer.word = REGION_ANSWER;
-	answer.pages = pages;
+	answer.pages = region ? region->pages : 0;
+	answer.share = region ? opening_own(region) : SHARE_UNKNOWN;
+	answer.token = region ? region->token : 0;
 	frame_send(peer, &answer);
+}
+
+/* The same of whatever region has that name, and is not being left. */
+static void answer_find(struct gvm_peer *peer, const struct region_frame *question)
+{
+	struct gvm_region *region = region_find(question->name);
+
+	answer_send(peer, question,
+		    region && atomic_read(&region->opened) >= 0 ? region : NULL);
+	if (region)
+		region_put(region);
 }
 
 /* Offers that have been withdrawn may still wait to be taken, or come again. */
@@ -228,6 +275,13 @@ static bool offer_withdrawn(u64 cluster, const struct region_offer *offer)
 	return found;
 }
 
+/* Who has seen all shares open knows that this one, if it is closed, was open before. */
+static void offer_opens(struct gvm_region *region, const struct region_frame *frame)
+{
+	if (frame->share == SHARE_OPEN && frame->pages == region->pages)
+		opening_take(region, SHARE_LOST, region->token);
+}
+
 static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 {
 	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
@@ -238,6 +292,7 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 	err = region_join(cluster, &wish, &offer->on, &region);
 	if (!err) {
 		region_offered(region, &offer->on, offer->frame.pages);
+		offer_opens(region, &offer->frame);
 		region_put(region);
 	} else if (err != -EEXIST) {
 		gvm_warn("%s of node %u is not joined: error %d\n", wish.name, offer->on.from,
@@ -272,7 +327,7 @@ static void offer_take(struct work_struct *work)
 		withdrawal_take(offer);
 	} else if (peer && !offer_withdrawn(offer->cluster, &offer->on)) {
 		offer_join(cluster, offer);
-		answer_send(peer, &offer->frame, region_pages(offer->frame.name));
+		answer_find(peer, &offer->frame);
 	}
 	cluster_unlock();
 	kfree(offer);
@@ -303,17 +358,45 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 {
 	struct region_offer offer = { .from = peer->id, .number = frame->number };
 	struct gvm_region *region = region_find(frame->name);
-	u64 pages = 0;
+	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
+		    region_offered(region, &offer, frame->pages);
 
-	if (region && !offer_withdrawn(peer->cluster->serial, &offer))
-		pages = region_offered(region, &offer, frame->pages);
-	if (region)
-		region_put(region);
-	if (pages || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
+	if (here)
+		offer_opens(region, frame);
+	if (here || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
 	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name))
-		answer_send(peer, frame, pages);
+		answer_send(peer, frame, here ? region : NULL);
 	else
 		offer_queue(peer, frame);
+	if (region)
+		region_put(region);
+}
+
+static void open_receive(struct gvm_peer *peer, const struct region_frame *frame)
+{
+	struct gvm_region *region = region_find(frame->name);
+
+	if (!region)
+		return;
+	opening_take(region, frame->share, frame->token);
+	region_put(region);
+	answer_find(peer, frame);
+}
+
+void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token)
+{
+	struct gvm_peer *peer = cluster_peer(region->cluster, home);
+	struct region_frame frame = {
+		.word = REGION_OPEN,
+		.share = how,
+		.number = READ_ONCE(region->number),
+		.pages = region->pages,
+		.token = token,
+	};
+
+	strscpy(frame.name, region->name, sizeof(frame.name));
+	frame_queue(peer, &frame);
+	peer_transmit_later(peer);
 }
 
 static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame *frame)
@@ -326,6 +409,7 @@ void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
 	struct region_frame frame = {
 		.word = REGION_OFFER,
+		.share = opening_offer(region),
 		.number = READ_ONCE(region->number),
 		.pages = region->pages,
 	};
@@ -364,7 +448,7 @@ int agree_receive(struct gvm_peer *peer, const u8 *body)
 		return err;
 	switch (frame.word) {
 	case REGION_ASK:
-		answer_send(peer, &frame, region_pages(frame.name));
+		answer_find(peer, &frame);
 		break;
 	case REGION_OFFER:
 		offer_receive(peer, &frame);
@@ -374,6 +458,9 @@ int agree_receive(struct gvm_peer *peer, const u8 *body)
 		break;
 	case REGION_WITHDRAW:
 		withdrawal_receive(peer, &frame);
+		break;
+	case REGION_OPEN:
+		open_receive(peer, &frame);
 		break;
 	}
 	return 0;

@@ -12,6 +12,9 @@
  * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
  * has offered it under a number of its own.
  *
+ * A home's answer also says whether it serves its share of the pages, and who joins for its own use
+ * tells it to when that is due (opening.h): an offer is agreed to when all of them do.
+ *
  * A question is asked in steps, so that its answers are waited for without the device's mutex:
  * agree_begin(), then agree_send() and agree_wait() in turns, then agree_end().
  */
@@ -37,6 +40,7 @@ struct agreement {
 	u64 pages; /* of some node that has the region; 0: none has, yet */
 	bool differs; /* OFFER: some node's answer is another size */
 	bool refused; /* OFFER: some home has not joined */
+	struct gvm_region *region; /* OFFER: what is offered: this node's share has to be open, too */
 	bool over; /* this node is not part of the cluster any more */
 	wait_queue_head_t answered;
 };
@@ -57,6 +61,11 @@ void agree_down(void);
 
 /* Tells the homes that this node's offer is none: it has left the region, or never had it. */
 void agree_withdraw(struct gvm_region *region);
+
+/* Tells a home how to open its share of a region. */
+void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token);
+/* Whoever waits for answers looks again: this node's own share has been opened. */
+void agree_look(void);
 
 /* Offers it to one peer, if that is a home; nobody waits for the answer. */
 void agree_offer(struct gvm_region *region, struct gvm_peer *peer);

@@ -12,6 +12,7 @@
 #include "cluster.h"
 #include "device.h"
 #include "inode.h"
+#include "opening.h"
 #include "peer.h"
 #include "region.h"
 #include "stats.h"
@@ -24,7 +25,8 @@ static DEFINE_MUTEX(device_mutex);
 static struct gvm_cluster *the_cluster;
 static bool going_down; /* the cluster and all regions are being left; under the mutex */
 
-#define ASK_AGAIN_MS 500
+#define ASK_AGAIN_MS_MIN 20 /* a share may be opened by another node meanwhile */
+#define ASK_AGAIN_MS_MAX 500
 
 struct gvm_cluster *cluster_lock(void)
 {
@@ -157,12 +159,12 @@ static long device_down(bool forced)
 /* Asks, and waits for the answers without the mutex, which is held again at the end. */
 static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 {
-	unsigned int turn_ms;
+	unsigned int turn_ms = ASK_AGAIN_MS_MIN;
 	int ended = 0;
 
-	while (!ended && wait_ms) {
+	for (; !ended && wait_ms; turn_ms = min(2 * turn_ms, ASK_AGAIN_MS_MAX)) {
 		agree_send(agreement, the_cluster);
-		turn_ms = min_t(unsigned int, wait_ms, ASK_AGAIN_MS);
+		turn_ms = min(turn_ms, wait_ms);
 		wait_ms -= turn_ms;
 		mutex_unlock(&device_mutex);
 		ended = agree_wait(agreement, turn_ms);
@@ -181,7 +183,14 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms)
 	err = agree_begin(&agreement, the_cluster, REGION_OFFER, region->name, region->pages);
 	if (err)
 		return err;
+	agreement.region = region;
+	agreement.question.share = opening_offer(region);
 	WRITE_ONCE(region->number, agreement.question.number);
+	err = opening_begin(region);
+	if (err) {
+		agree_end(&agreement);
+		return err;
+	}
 	if (!wait_ms)
 		agree_send(&agreement, the_cluster);
 	err = device_agree(&agreement, wait_ms);
@@ -192,7 +201,8 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms)
 		return -EEXIST;
 	if (agreement.refused)
 		return -EREMOTEIO;
-	return wait_ms && agreement.nr_silent ? -EHOSTUNREACH : 0;
+	return wait_ms && (agreement.nr_silent || opening_own(region) == SHARE_CLOSED) ?
+	       -EHOSTUNREACH : 0;
 }
 
 static long device_join(void __user *argument)

@@ -19,14 +19,18 @@
  *	16	8	digest of what all nodes have the same: the list of nodes, and lease_ms
  *	24	16	random
  *
- * REGION is a question about a region, an offer of one, its withdrawal, or an answer (agree.h):
+ * REGION is a question about a region, an offer of one, its withdrawal, an answer (agree.h), or how a
+ * home is to open its share (opening.h):
  *
  *	0	1	what: enum region_word
- *	1	3	0
+ *	1	1	ANSWER: enum region_share of the sender; OFFER: 2: all shares were open once;
+ *			OPEN: 2: as zeros, 3: as lost
+ *	2	2	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
  *			offer; 0: it does not matter
  *	8	8	OFFER: pages that it has at the sender; ANSWER: that it has; 0: not here
- *	16	32	its name, filled up with zeros; the last byte is one
+ *	16	8	ANSWER: token of the region at the sender; OPEN: the same at the receiver
+ *	24	32	its name, filled up with zeros; the last byte is one
  *
  * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
  * other) and both HELLOs, the connecting side's first. It says who is at the other end when the
@@ -44,7 +48,7 @@
 #define HELLO_BYTES 40
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
-#define REGION_FRAME_BYTES 48
+#define REGION_FRAME_BYTES 56
 #define REGION_NAME_BYTES 32
 
 enum frame_kind {
@@ -74,12 +78,22 @@ enum region_word {
 	REGION_OFFER = 2, /* I have it: be a home of it, if you are one */
 	REGION_ANSWER = 3,
 	REGION_WITHDRAW = 4, /* that offer is none any more */
+	REGION_OPEN = 5, /* serve your share; answered like an offer */
+};
+
+enum region_share {
+	SHARE_UNKNOWN = 0,
+	SHARE_CLOSED = 1,
+	SHARE_OPEN = 2,
+	SHARE_LOST = 3, /* open, and its pages are lost until they are discarded */
+	SHARES
 };
 
 struct region_frame {
 	u8 word; /* enum region_word */
+	u8 share; /* enum region_share */
 	u32 number;
-	u64 pages;
+	u64 pages, token;
 	char name[REGION_NAME_BYTES];
 };
 

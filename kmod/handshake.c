@@ -74,9 +74,13 @@ int handshake_hello(struct link *link, const u8 *body)
 	if (err)
 		return err;
 	peer = cluster_peer(cluster, hello.from);
-	if (hello.to != cluster->id || !peer || (link->peer && peer != link->peer)) {
+	if (!peer) {
+		gvm_warn("node %u is not in this node's list\n", hello.from);
+		return -EACCES;
+	}
+	if (hello.to != cluster->id || (link->peer && peer != link->peer)) {
 		gvm_warn("node %u took this one for node %u\n", hello.from, hello.to);
-		return -EBADMSG;
+		return -EACCES;
 	}
 	if (hello.nodes_digest != cluster->nodes_digest) {
 		gvm_warn("node %u has another list of nodes or another lease_ms\n", hello.from);

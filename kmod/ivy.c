@@ -33,12 +33,24 @@ void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data)
 	c->ring[(c->ring_at + c->ring_n++) % IVY_RING] = *m;
 }
 
+static void home_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
+{
+	if (c->closed)
+		c->stats.ignored++; /* it will be sent again */
+	else if (m->type == IVY_LEASE)
+		ivy_lease_rx(c, m);
+	else
+		ivy_home_rx(c, m, data);
+}
+
 static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	bool home = m->type == IVY_LEASE || ivy_home(c, m->page) == c->p.id;
 
 	switch (m->type) {
 	case IVY_LEASE:
+		home_rx(c, m, NULL);
+		break;
 	case IVY_LEASED:
 	case IVY_FENCED:
 		ivy_lease_rx(c, m);
@@ -48,13 +60,13 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 		break;
 	case IVY_ACK:
 		if (home)
-			ivy_home_rx(c, m, NULL);
+			home_rx(c, m, NULL);
 		else
 			ivy_cast_rx_ack(c, m);
 		break;
 	case IVY_GETS:
 		if (home)
-			ivy_home_rx(c, m, NULL);
+			home_rx(c, m, NULL);
 		else
 			ivy_relay_gets(c, m);
 		break;
@@ -66,7 +78,7 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 	case IVY_HAVE:
 	case IVY_MISS:
 		if (home)
-			ivy_home_rx(c, m, data);
+			home_rx(c, m, data);
 		else
 			c->stats.ignored++;
 		break;
@@ -126,6 +138,16 @@ void ivy_node_joined(struct ivy *c, u16 node)
 }
 
 /* ---- life ---- */
+
+void ivy_open(struct ivy *c, bool lost)
+{
+	if (!c->closed)
+		return;
+	c->closed = false;
+	c->begun_lost = lost;
+	ivy_agent_resend(c, c->p.id, 0);
+	ivy_drain(c);
+}
 
 static bool params_ok(const struct ivy_params *p)
 {
@@ -215,6 +237,7 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 	c->ctx = ctx;
 	c->p = full;
 	c->txn = full.start;
+	c->closed = full.closed;
 	ret = tables_make(c, p->homes);
 	if (ret) {
 		ivy_destroy(c);

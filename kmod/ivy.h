@@ -150,6 +150,7 @@ struct ivy_params {
 	 * a number it had would have its old messages taken for new ones.
 	 */
 	u64 start;
+	bool closed; /* as a home it does nothing before ivy_open() */
 	/*
 	 * A page stays this long after it was granted, so that whoever waited for it has used it
 	 * before it goes: longer than it takes from complete() to the next instruction of the one
@@ -193,6 +194,13 @@ int ivy_fault(struct ivy *c, u64 page, bool write);
  * it is under has ended. IVY_I: not resident, too.
  */
 enum ivy_right ivy_right(struct ivy *c, u64 page);
+
+/*
+ * Takes this home's share of the pages into use, where params.closed said that it is not: all of
+ * them zero; or lost, where the node was a home of the region before and has nothing of that. Whose
+ * contents are lost is usable after a discard. Where it is open already nothing happens.
+ */
+void ivy_open(struct ivy *c, bool lost);
 
 /*
  * This node is done with the region, and nobody uses a page of it here: tells the homes that

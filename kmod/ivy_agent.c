@@ -186,6 +186,7 @@ static void op_end(struct ivy *c, struct ivy_op *op)
 	op->todo = 0;
 	op->nserve = 0;
 	op->sent = false;
+	op->floor = 0; /* of answers to the request that is not under way any more */
 	if (op->discard)
 		op->want = IVY_M;
 	ivy_cast_free(c, op);

@@ -28,6 +28,7 @@ struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make)
 	if (!h->ver && make) {
 		h->ver = 1;
 		h->owner = IVY_NONE;
+		h->lost = c->begun_lost;
 	}
 	return h->ver ? h : NULL;
 }

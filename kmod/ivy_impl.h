@@ -229,6 +229,8 @@ struct ivy {
 	struct ivy_home **dir;	 /* leaves, made when needed */
 	u64 nleaves;
 	u32 home_index; /* of this node in homes[]; nhomes: it is none */
+	bool closed;	/* the home does nothing yet */
+	bool begun_lost; /* its pages are lost until they are discarded */
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;

@@ -194,8 +194,11 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	if (!joined && peer->my_state != IVY_LEASE_LIVE)
 		return;
 	if (peer->home_start && peer->home_start != m->who) {
-		/* The home has lost its directory: what it tells from now on is another region. */
-		peer->home_start = ~0ull;
+		/*
+		 * The home has lost its directory. If it knows that, it tells of each page that it
+		 * is lost; else what it tells from now on is another region.
+		 */
+		peer->home_start = m->flags & IVY_F_ANEW ? 0 : ~0ull;
 		lease_end(c, m->src, peer);
 		return;
 	}
@@ -315,8 +318,11 @@ static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *pee
 static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 {
 	struct ivy_peer *peer = ivy_peer_make(c, m->src);
-	struct ivy_msg leased = {
-		.type = IVY_LEASED, .inc = m->inc, .ver = m->ver, .who = c->p.start};
+	struct ivy_msg leased = {.type = IVY_LEASED,
+				 .flags = c->begun_lost ? IVY_F_ANEW : 0,
+				 .inc = m->inc,
+				 .ver = m->ver,
+				 .who = c->p.start};
 	struct ivy_msg fenced = {.type = IVY_FENCED, .inc = m->inc};
 
 	if (!peer || m->src == c->p.id)

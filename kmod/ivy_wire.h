@@ -70,6 +70,7 @@ enum ivy_type {
 #define IVY_F_BACK   0x08u /* GRANT: the writer that you gave it to is gone; take it again */
 #define IVY_F_RETRY  0x10u /* a request that has been sent before */
 #define IVY_F_QUIT   0x20u /* LEASE: it is over, and nothing of it is left at the node */
+#define IVY_F_ANEW   0x40u /* LEASED: the home began with all its pages lost, and tells of each */
 
 /* `who` names one request of one node for all time: the id above, a number of its own below. */
 #define IVY_TXN_BITS 48

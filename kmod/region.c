@@ -10,6 +10,7 @@
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/xxhash.h>
 
@@ -225,6 +226,14 @@ bool region_name_valid(const char *name)
 	return true;
 }
 
+u64 region_share_pages(const struct gvm_region *region)
+{
+	const struct gvm_cluster *cluster = region->cluster;
+	int home = cluster_home(cluster, cluster->id);
+
+	return home < 0 ? 0 : (region->pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
+}
+
 static int region_core_create(struct gvm_region *region)
 {
 	struct gvm_cluster *cluster = region->cluster;
@@ -234,6 +243,7 @@ static int region_core_create(struct gvm_region *region)
 		.nhomes = cluster->nr_homes,
 		.homes = cluster->homes,
 		.pages = region->pages,
+		.closed = true,
 	};
 
 	clock_params(&params);
@@ -286,6 +296,8 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	if (on)
 		region->on = *on;
 	region->tag = region_tag(region->name, region->pages);
+	region->token = get_random_u64();
+	region->share = cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
 	spin_lock_init(&region->lock);
 	xa_init(&region->frames);
 	xa_init(&region->errors);
@@ -448,6 +460,7 @@ void region_end(struct gvm_region *region)
 	cancel_delayed_work_sync(&region->revoke_work);
 	ivy_destroy(region->core);
 	frames_destroy(region);
+	opening_end(region);
 	xa_destroy(&region->errors);
 	xa_destroy(&region->lease_ends);
 	region_inode_destroy(region);

@@ -30,6 +30,7 @@
 #include "contended.h"
 #include "evict.h"
 #include "ivy.h"
+#include "opening.h"
 #include "revoke.h"
 #include "sleep.h"
 #include "sweep.h"
@@ -85,6 +86,9 @@ struct gvm_region {
 	 */
 	struct region_offer on;
 	u32 number; /* of this node's own offers of it; 0: it makes none by itself */
+	u64 token; /* what was joined before under that name, here or elsewhere, had another */
+	u8 share; /* enum region_share, of this node */
+	struct opening opening;
 	bool gathered; /* messages have arrived since the last ivy_flush() */
 	struct list_head holds; /* minimum holds that run, the next to end first */
 	struct giantvm_stats stats;
@@ -149,6 +153,9 @@ void region_end(struct gvm_region *region);
 bool region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int region_descriptor(struct gvm_region *region, unsigned int open_flags);
+
+/* How many pages have their home at this node. */
+u64 region_share_pages(const struct gvm_region *region);
 
 /* Whether it may be the name of a region, as uapi/giantvm.h says. */
 bool region_name_valid(const char *name);

@@ -251,6 +251,8 @@ static void program_find(const struct bench_peers *p, const char *name, const ch
 
 		snprintf(path, PATH_MAX, "%s/%s", p->bindir, base);
 		if (access(path, X_OK))
+			snprintf(path, PATH_MAX, "%s/../sbin/%s", p->bindir, base);
+		if (access(path, X_OK))
 			snprintf(path, PATH_MAX, "%s/%s", p->bindir, tree);
 		return;
 	}

@@ -47,7 +47,7 @@ static const char help_text[] =
 	"  --id N          which of them this host is\n"
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
 	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait,\n"
-	"                  which needs the SIZE, and finds no fault with it\n"
+	"                  which needs the SIZE, and does not notice a wrong one\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
 	"  --help          show this text\n";
@@ -208,8 +208,8 @@ static const char *leave_why(int err)
 {
 	return err == -ETIMEDOUT ? "nodes that lend memory do not take what this host has of it: it stays "
 				   "joined (gvm dsm status)" :
-	       err == -EIO	 ? "this host was out of reach for too long, and pages that only it had "
-				   "are lost; it stays joined" :
+	       err == -EIO	 ? "a node that lends memory was out of reach for too long, or has left: pages "
+				   "that only this host had are lost; it stays joined" :
 				   giantvm_why(err);
 }
 

@@ -127,9 +127,11 @@ static void contended_print(const char *name)
 
 		if (sscanf(text, "%llu %llx %llu %llu", &page, &offset, &count, &excess) != 4)
 			continue;
+		if (excess >= count)
+			continue; /* it may have been another page's */
 		if (!shown++)
-			printf("most contended pages (offset: waits and losses):\n");
-		printf("  %#14llx: %llu\n", offset, count);
+			printf("most contended pages (offset: waits and losses, at least):\n");
+		printf("  %#14llx: %llu\n", offset, count - excess);
 	}
 	fclose(f);
 }

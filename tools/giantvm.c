@@ -153,8 +153,8 @@ const char *giantvm_why(int err)
 	case ENOENT:
 		return "no node that lends memory has it (gvm dsm create)";
 	case EHOSTUNREACH:
-		return "not every node that lends memory answers (gvm dsm status; gvm dsm join "
-		       "--wait 0 does without them)";
+		return "not every node that lends memory answers (gvm dsm status; --wait 0, with a "
+		       "size, does not wait for them)";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
 	case ENOSPC:

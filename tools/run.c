@@ -122,7 +122,9 @@ static int options_read(struct run *r, int argc, char **argv)
 		return -1 - EXIT_USAGE;
 	}
 	if (r->local_bytes < RUN_BUDGET_MIN) {
-		say("--local SIZE is needed, and at least 16M");
+		say("--local SIZE is needed, and at least 16M%s",
+		    r->name && !access("/dev/giantvm", F_OK) ?
+			    "; or, if it is a region of the kernel mode: gvm dsm join NAME first" : "");
 		return -1 - EXIT_USAGE;
 	}
 	if (r->name && (!*r->name || *r->name == '.' || strchr(r->name, '/') ||

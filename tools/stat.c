@@ -28,7 +28,7 @@ __attribute__((format(printf, 2, 3))) static void line(const char *label, const 
 {
 	va_list ap;
 
-	printf("  %-12s", label);
+	printf("  %-13s", label);
 	va_start(ap, fmt);
 	vprintf(fmt, ap);
 	va_end(ap);

@@ -9,6 +9,8 @@
  * A discard that is asked for while the page is being handed to a writer is of what that one writes.
  * Who quits is not waited for, nor lost. An owner that was lost without memory to look for another is
  * still lost when it is back; and a node that is connected again hears what waits for it alone.
+ *
+ * A home serves nothing before it is opened; and one that has lost its directory says so of each page.
  */
 #include "kmod/ivy_impl.h"
 
@@ -31,7 +33,7 @@
 static struct ivy_slot slots[PAGES];
 static bool resident[PAGES];
 static u64 now = 1, deadline;
-static u32 sweeps, endings, lost, looked_at, nr_resident, completed;
+static u32 sweeps, endings, lost, looked_at, nr_resident, completed, failed;
 static u16 self;
 static bool no_memory;
 static struct ivy_msg sent; /* the last one */
@@ -49,7 +51,7 @@ static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data
 static int t_revoke(void *ctx, u64 page, enum ivy_right right, u64 at)
 {
 	(void)ctx;
-	CHECK(resident[page] && right == IVY_I && at == deadline);
+	CHECK(resident[page] && right == IVY_I && (!deadline || at == deadline));
 	return 1; /* the sweep has unmapped it */
 }
 
@@ -77,8 +79,8 @@ static void t_complete(void *ctx, u64 page, int err)
 {
 	(void)ctx;
 	(void)page;
-	CHECK(!err);
-	completed++;
+	completed += !err;
+	failed += !!err;
 }
 
 static void t_arm_hold(void *ctx, u64 page, u64 ns)
@@ -178,7 +180,7 @@ static void answer(struct ivy *c, u64 page)
 	CHECK(sent.type == IVY_DONE && ivy_right(c, page) == IVY_M);
 }
 
-static struct ivy *begin(u16 id)
+static struct ivy *begin_closed(u16 id, bool closed)
 {
 	static const u16 homes[] = {0};
 	struct ivy_params p = {.id = id,
@@ -187,12 +189,18 @@ static struct ivy *begin(u16 id)
 			       .homes = homes,
 			       .pages = PAGES,
 			       .start = 1,
+			       .closed = closed,
 			       .lease_ns = LEASE_NS};
 	struct ivy *c;
 
 	self = id;
 	CHECK(!ivy_create(&p, &env, NULL, &c));
 	return c;
+}
+
+static struct ivy *begin(u16 id)
+{
+	return begin_closed(id, false);
 }
 
 static void at_the_node(void)
@@ -429,8 +437,61 @@ static void node_back(void)
 	ivy_destroy(c);
 }
 
+/* A home serves nothing before it is opened; if it was one before, each page is lost until discarded. */
+static void opened(bool lost_before)
+{
+	struct ivy *c = begin_closed(0, true);
+	struct ivy_msg getx = {.type = IVY_GETX, .src = 1, .who = ivy_who(1, 6)};
+
+	CHECK(lease_said(c, 1, 5, 0) == 0);
+	ivy_rx(c, &getx, NULL);
+	CHECK(sent.type == 0);
+	CHECK(ivy_fault(c, 1, true) == 0);
+	completed = failed = 0;
+	ivy_open(c, lost_before);
+	CHECK(completed == !lost_before && failed == lost_before);
+	CHECK(lease_said(c, 1, 5, 0) == IVY_LEASED);
+	CHECK(sent.flags == (lost_before ? IVY_F_ANEW : 0));
+	ivy_rx(c, &getx, NULL);
+	CHECK(sent.type == (lost_before ? IVY_LOST : IVY_GRANT));
+	if (lost_before) {
+		getx.ver = IVY_VER_ANY;
+		ivy_rx(c, &getx, NULL);
+		CHECK(sent.type == IVY_GRANT);
+	}
+	ivy_destroy(c);
+	if (resident[1])
+		t_slot_free(NULL, 1);
+}
+
+/* The home that a node had a page from has begun anew, and says so or does not know it. */
+static void home_anew(bool knows)
+{
+	struct ivy *c = begin(1);
+	struct ivy_msg leased = {.type = IVY_LEASED, .who = 2, .flags = knows ? IVY_F_ANEW : 0};
+
+	CHECK(ivy_fault(c, 0, true) == 0);
+	answer(c, 0);
+	leased.inc = sent.inc;
+	leased.ver = ++now;
+	ivy_rx(c, &leased, NULL);
+	CHECK(ivy_right(c, 0) == IVY_I && sweeps == 1);
+	deadline = 0;
+	while (ivy_ending(c))
+		;
+	sweeps = looked_at = 0;
+	CHECK(!nr_resident);
+	CHECK(ivy_fault(c, 0, true) == (knows ? 0 : -EIO));
+	CHECK(!knows || (sent.type == IVY_LEASE && sent.inc > leased.inc));
+	ivy_destroy(c);
+}
+
 int main(void)
 {
+	opened(false);
+	opened(true);
+	home_anew(false);
+	home_anew(true);
 	discarding();
 	owner_back();
 	node_back();

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A host that is the home of pages leaves the region and joins it again, or loses its power and comes back. It has
+nothing of what it had, and no host sees zeros in its place: accesses to those pages fail on all of them, also on
+those that never used one, until somebody discards the page. All others go on."""
+
+import signal
+
+from cluster import Cluster, expect, main
+
+BUS_ERROR = 128 + signal.SIGBUS
+FIRST, PAGES = 64, 16
+SHARE = "share /dev/gvm/ram {id} 3 "
+
+
+def lost(node, page):
+    said = node.run(SHARE + "get %d" % page, seconds=40, status=None)
+    expect("right" not in said, "node %d reads page %d, which is lost: %s", node.id, page, said)
+
+
+def test(l):
+    cluster = Cluster(l, 3, parameters="lease_ms=2000", roles="bbc")
+    zero, one, two = cluster.nodes
+    cluster.join("ram", 1024)
+    zero.run(SHARE + "fill %d %d 1" % (FIRST, PAGES))
+    one.run("gvm dsm leave ram")
+    one.run("gvm dsm join ram")
+    for node in two, one, zero:  # the last has written it
+        lost(node, FIRST + 1)
+    two.run(SHARE + "check %d 1 1" % FIRST)
+    said = one.run("gvm dsm status; dmesg")
+    expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
+    zero.run("sleep 1")  # what it was told holds for a moment
+    two.run(SHARE + "discard %d 1" % (FIRST + 1))
+    for node, sum in ((zero, 5), (one, 10), (two, 15)):
+        found = int(node.run(SHARE + "add %d 5" % (FIRST + 1)).splitlines()[0])
+        expect(found == sum, "node %d counts %d, not %d", node.id, found, sum)
+
+    one.kill()
+    one.start()
+    one.connect()
+    one.boot()
+    cluster.load(one)
+    for node in two, zero:
+        lost(node, FIRST + 1)  # again
+        lost(node, FIRST + 3)
+    two.run(SHARE + "check %d 1 1" % FIRST)
+    one.run("gvm dsm status ram")
+    cluster.close()
+
+
+main(test)
