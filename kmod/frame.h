@@ -19,8 +19,8 @@
  *	16	8	digest of what all nodes have the same: the list of nodes, and lease_ms
  *	24	16	random
  *
- * REGION is a question about a region, an offer of one, its withdrawal, an answer (agree.h), or how a
- * home is to open its share (opening.h):
+ * REGION is a question about a region, an offer of one, its withdrawal, an answer (agree.h), or how
+ * a home is to open its share (opening.h):
  *
  *	0	1	what: enum region_word
  *	1	1	ANSWER: enum region_share of the sender; OFFER: 2: all shares were open once;

@@ -5,14 +5,13 @@
  * A home that joins a region has an empty directory: all its pages are zero. That is right for a
  * region that nobody has used. But a home that was part of it before, and left or began anew, has
  * lost what it had: to others its zeros would be contents. It cannot know which it is. So its share
- * is closed at first (ivy_open()), and it serves no page, until it is told by a node that has joined
- * the region for its own use, and so asks every home:
+ * is closed at first (ivy_open()), and it serves no page, until it is told by a node that has
+ * joined the region for its own use, and so asks every home:
  *
- *	all shares are closed		nobody can have used the region: they are zeros
- *	that node once saw all of	whoever is closed now has been here before: its share is lost
- *	them open
- *	some are open, others not	another node is opening them just now, or the same: after
- *					PATIENCE it is the same
+ *	all are closed			nobody can have used the region: zeros
+ *	that node has seen all open	who is closed was here before: lost
+ *	some are open, others not	either another node is opening them just now, or they
+ *					were here before: lost, after some patience
  *
  * Only a share that is closed, and so has served nobody, takes what it is told; and what a node has
  * told one it repeats until it is open. What goes wrong in between makes pages count as lost that
