@@ -40,7 +40,7 @@ struct agreement {
 	u64 pages; /* of some node that has the region; 0: none has, yet */
 	bool differs; /* OFFER: some node's answer is another size */
 	bool refused; /* OFFER: some home has not joined */
-	struct gvm_region *region; /* OFFER: what is offered: this node's share has to be open, too */
+	struct gvm_region *region; /* OFFER: this node's share of it has to be open, too */
 	bool over; /* this node is not part of the cluster any more */
 	wait_queue_head_t answered;
 };

@@ -23,7 +23,7 @@
  * a home is to open its share (opening.h):
  *
  *	0	1	what: enum region_word
- *	1	1	ANSWER: enum region_share of the sender; OFFER: 2: all shares were open once;
+ *	1	1	ANSWER: enum region_share of the sender; OFFER: 2: all were open once;
  *			OPEN: 2: as zeros, 3: as lost
  *	2	2	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
