@@ -114,7 +114,7 @@ static void rx_back(struct ivy *c, const struct ivy_msg *m)
 		ivy_agent_msg(c, IVY_DONE, m->page, m->ver, 0);
 		return;
 	}
-	if (s->flags & IVY_SLOT_ZERO)
+	if ((s->flags & IVY_SLOT_ZERO) && !IVY_MUTANT(DISCARD_BACK))
 		c->env->install(c->ctx, m->page, NULL);
 	if (op)
 		op->todo = 0;

@@ -49,6 +49,7 @@ enum ivy_mutant {
 	IVY_MUTANT_BACK_EARLY,		 /* a lost node is let in while copysets still have it */
 	IVY_MUTANT_SWEEP_LATE,		 /* mappings of an ended lease go at any time */
 	IVY_MUTANT_DISCARD_FREED,	 /* a discard is told of at the end of an older hand-over */
+	IVY_MUTANT_DISCARD_BACK,	 /* what was discarded is taken back as it was */
 	IVY_MUTANT_QUIT_USED,		 /* a node ends a lease of which it has pages */
 	IVY_MUTANT_QUIT_LATE,		 /* the end of a former lease ends the present one */
 	IVY_MUTANTS_END

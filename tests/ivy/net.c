@@ -49,7 +49,9 @@ static size_t heap_n, heap_cap;
 static u64 event_seq, random_state;
 static u64 *newest;
 static bool *forgiven; /* a node was lost: an older value may have come back */
-static bool *zeroed;   /* discarded, and perhaps not written since */
+static bool *zeroed;   /* the place of some discard may be after the last write */
+static u64 *discarded; /* the newest value that a discard has been told to be the end of */
+static u32 *discards;  /* that have begun and have not been told of */
 static u64 active;     /* events that are not ticks or resets */
 
 u64 net_random(u64 below)
@@ -268,7 +270,6 @@ static void net_ending(void *ctx)
 static void net_install(void *ctx, u64 page, const void *data)
 {
 	((struct net_node *)ctx)->frames[page].value = data ? *(const u64 *)data : 0;
-	zeroed[page] |= !data;
 }
 
 static void net_complete(void *ctx, u64 page, int err)
@@ -277,6 +278,13 @@ static void net_complete(void *ctx, u64 page, int err)
 
 	f->woken = true;
 	f->failed |= err != 0;
+	if (!f->discard)
+		return;
+	if (!err && f->discard - 1 > discarded[page])
+		discarded[page] = f->discard - 1;
+	f->discard = 0;
+	discards[page]--;
+	net_totals.discards += !err;
 }
 
 static void net_arm_hold(void *ctx, u64 page, u64 ns)
@@ -369,18 +377,27 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
+static const char *value_wrong(const struct net_frame *f, u32 page)
+{
+	if (f->value && f->value <= discarded[page])
+		return "what was discarded can be read";
+	if (f->value == newest[page] || forgiven[page])
+		return NULL;
+	return zeroed[page] && !f->value ? NULL : "a stale copy can be read";
+}
+
 const char *net_wrong(u32 page)
 {
 	u32 i, writers = 0, readers = 0;
 
 	for (i = 0; i < config.nodes; i++) {
 		const struct net_frame *f = &net_nodes[i].frames[page];
+		const char *wrong = f->mapped ? value_wrong(f, page) : NULL;
 
 		writers += f->mapped == IVY_M;
 		readers += f->mapped == IVY_S;
-		if (f->mapped && !forgiven[page] && f->value != newest[page] &&
-		    (f->value || !zeroed[page]))
-			return "a stale copy can be read";
+		if (wrong)
+			return wrong;
 	}
 	if (writers > 1)
 		return "two nodes can write";
@@ -390,7 +407,8 @@ const char *net_wrong(u32 page)
 static void page_write(struct net_frame *f, u32 page)
 {
 	f->value = ++newest[page];
-	forgiven[page] = zeroed[page] = false;
+	forgiven[page] = false;
+	zeroed[page] = discards[page];
 }
 
 static void answered(struct net_node *n, u32 page, bool lost)
@@ -404,9 +422,12 @@ static void answered(struct net_node *n, u32 page, bool lost)
 
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
+		/* Who writes reads, too: most of the page stays. */
+		wrong = value_wrong(f, page);
 		if (f->wait == IVY_M)
 			page_write(f, page);
-		wrong = config.nodes <= 512 ? net_wrong(page) : NULL;
+		if (!wrong && config.nodes <= 512)
+			wrong = net_wrong(page);
 		if (wrong)
 			bad(wrong, page);
 	}
@@ -457,6 +478,24 @@ void net_fault(u16 node, u32 page, bool write)
 	f->wait = write ? IVY_M : IVY_S;
 	f->failed = false;
 	fault_again(n, page);
+	after(n);
+}
+
+void net_discard(u16 node, u32 page)
+{
+	struct net_node *n = &net_nodes[node];
+	struct net_frame *f = &n->frames[page];
+	u64 before = f->discard;
+
+	/* It may be told of at once. */
+	f->discard = 1 + newest[page];
+	discards[page] += !before;
+	if (!ivy_discard(n->core, page)) {
+		zeroed[page] = true;
+	} else {
+		f->discard = before;
+		discards[page] -= !before;
+	}
 	after(n);
 }
 
@@ -679,6 +718,8 @@ void net_begin(const struct net_config *cfg)
 	newest = calloc(cfg->pages, sizeof(*newest));
 	forgiven = calloc(cfg->pages, sizeof(*forgiven));
 	zeroed = calloc(cfg->pages, sizeof(*zeroed));
+	discarded = calloc(cfg->pages, sizeof(*discarded));
+	discards = calloc(cfg->pages, sizeof(*discards));
 	ways = cfg->faults ? calloc((size_t)cfg->nodes * cfg->nodes, sizeof(*ways)) : NULL;
 	for (i = 0; i < cfg->nhomes; i++)
 		homes[i] = i;
@@ -717,6 +758,8 @@ void net_end(void)
 	free(newest);
 	free(forgiven);
 	free(zeroed);
+	free(discarded);
+	free(discards);
 	if (net_totals.memory)
 		bad("memory is left behind", net_totals.memory);
 }

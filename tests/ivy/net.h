@@ -29,6 +29,7 @@ struct net_frame {
 	u64 value;
 	u8 resident, mapped, revoke, wait;
 	bool failed, woken;
+	u64 discard; /* 0, or 1 + the newest value when one began that has not been told of */
 };
 
 struct net_packet;
@@ -51,7 +52,7 @@ struct net_node {
 };
 
 struct net_totals {
-	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost;
+	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards;
 	u64 memory, memory_max;
 	u64 first_inv, last_ack; /* times */
 	u32 inv_hop, ack_hop;
@@ -66,6 +67,7 @@ void net_end(void);
 void net_run(void); /* until nothing is left to happen */
 u64 net_random(u64 below);
 void net_fault(u16 node, u32 page, bool write);
+void net_discard(u16 node, u32 page);
 /* After every access, and when all is quiet. NULL, or what is wrong. */
 const char *net_wrong(u32 page);
 /* Called when a fault has been answered: begins what the node does next. */

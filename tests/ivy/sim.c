@@ -7,8 +7,8 @@
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `faults` lets a few hundred nodes write and read under
  * connections that break, messages that come again, nodes that are cut off for longer than their
- * lease, and memory that is short: one writer or some readers at any time, nothing stale, and every
- * access comes to an end.
+ * lease, and memory that is short: one writer or some readers at any time, nothing stale or
+ * discarded, and every access comes to an end.
  */
 #include "net.h"
 
@@ -154,6 +154,8 @@ static void next_access(struct net_node *n)
 	n->write = !net_random(3);
 	if (!net_random(16))
 		ivy_evict(n->core, net_random(NET_PAGES / 4));
+	if (!net_random(32))
+		net_discard(n->id, (u32)net_random(NET_PAGES / 4));
 	net_fault(n->id, n->page, n->write);
 }
 
@@ -161,7 +163,7 @@ static void access_answered(struct net_node *n, u32 page, bool lost)
 {
 	(void)page;
 	if (lost)
-		ivy_discard(n->core, page);
+		net_discard(n->id, page);
 	if (n->left)
 		n->left--;
 	net_at(net_now + 1 + net_random(100000), n->id, next_access);
@@ -191,11 +193,12 @@ static void faults(u64 seed)
 	}
 	net_run();
 	printf("seed %llu: %llu accesses, %llu messages, %llu lost, %llu again, %llu connections "
-	       "broken, %llu nodes cut off, %llu pages lost, %.1f s\n",
+	       "broken, %llu nodes cut off, %llu pages lost, %llu discarded, %.1f s\n",
 	       (unsigned long long)seed, (unsigned long long)net_totals.faults,
 	       (unsigned long long)net_totals.messages, (unsigned long long)net_totals.dropped,
 	       (unsigned long long)net_totals.repeated, (unsigned long long)net_totals.resets,
 	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.lost,
+	       (unsigned long long)net_totals.discards,
 	       (double)net_now / 1e9);
 	fflush(stdout);
 	net_end();

@@ -114,8 +114,6 @@ static void w_install(void *ctx, u64 page, const void *data)
 
 	(void)ctx;
 	f->value = data ? *(const u64 *)data : 0;
-	if (!data && config->discards)
-		world.zeroed[page] = true;
 }
 
 static void w_complete(void *ctx, u64 page, int err)
@@ -206,10 +204,27 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
+/* NULL, or why nobody may see these contents. */
+static const char *value_wrong(const struct frame *f, int page)
+{
+	/* Not even a lost node brings that back. */
+	if (f->value && f->value <= world.discarded[page])
+		return "what was discarded can be read";
+	if (f->value == world.newest[page] || world.forgiven[page])
+		return NULL;
+	return world.zeroed[page] && !f->value ? NULL : "a stale copy can be read";
+}
+
 static void page_write(struct frame *f, int page)
 {
+	int i;
+
 	f->value = ++world.newest[page];
 	world.forgiven[page] = world.zeroed[page] = false;
+	/* The place of a discard is somewhere between its beginning and when it is told of. */
+	for (i = 0; i < config->nodes; i++)
+		if (world.f[i][page].discard)
+			world.zeroed[page] = true;
 }
 
 /* Whoever was woken asks again, and maps the page if it may. */
@@ -230,6 +245,9 @@ static void fault_again(int node, int page)
 	if (got == 1) {
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
+		/* Who writes reads, too: most of the page stays. */
+		if (!world.found)
+			world.found = value_wrong(f, page);
 		if (f->wait == IVY_M)
 			page_write(f, page);
 		f->wait = 0;
@@ -412,6 +430,8 @@ void world_discard(int node, int page)
 	f->discard = 1 + world.newest[page];
 	if (ivy_discard(enter(node), (u64)page))
 		f->discard = before;
+	else
+		world.zeroed[page] = true;
 	after(node);
 }
 
@@ -486,15 +506,12 @@ static const char *page_wrong(int page)
 
 	for (i = 0; i < config->nodes; i++) {
 		const struct frame *f = &world.f[i][page];
+		const char *wrong = f->mapped ? value_wrong(f, page) : NULL;
 
 		writers += f->mapped == IVY_M;
 		readers += f->mapped == IVY_S;
-		if (!f->mapped || world.forgiven[page])
-			continue;
-		if (f->value != world.newest[page] && !(world.zeroed[page] && !f->value))
-			return "a stale copy can be read";
-		if (f->value && f->value <= world.discarded[page])
-			return "what was discarded can be read";
+		if (wrong)
+			return wrong;
 	}
 	if (writers > 1)
 		return "two nodes can write";
@@ -505,7 +522,7 @@ static const char *page_wrong(int page)
 
 const char *world_wrong(void)
 {
-	const char *wrong = NULL;
+	const char *wrong = world.found;
 	int page;
 
 	for (page = 0; page < config->pages && !wrong; page++) {

@@ -43,7 +43,7 @@ struct frame {
 	u8 woken;
 	u8 failed;
 	u64 deadline; /* of the revocation */
-	u64 discard;  /* 0, or 1 + the newest value when a discard began that has not been told of */
+	u64 discard;  /* 0, or 1 + the newest value when one began that has not been told of */
 };
 
 struct world {
@@ -53,9 +53,10 @@ struct world {
 	u64 now[W_NODES];
 	u64 newest[W_PAGES];  /* the value that was written last */
 	u8 forgiven[W_PAGES]; /* a node was lost: an older value may have come back */
-	u8 zeroed[W_PAGES];
+	u8 zeroed[W_PAGES];   /* the place of some discard may be after the last write */
 	u64 discarded[W_PAGES]; /* the newest value that a discard has been told to be the end of */
 	u8 lost[W_PAGES];
+	const char *found; /* what was wrong with a page as a writer got it */
 	u64 sweep[W_NODES];   /* 0, or the deadline of a sweep under way */
 	u8 ending[W_NODES];   /* slots are left to be taken away after one */
 	u8 cut;	 /* 1 + a node that is cut off */

@@ -135,7 +135,7 @@ static void mix_home(int node, const struct ivy_home *h)
 {
 	int i;
 
-	mix(h->ver << 1 | h->lost);
+	mix(h->ver << 2 | h->orphan << 1 | h->lost);
 	mix_node(h->owner);
 	for (i = 0; i < config->nodes; i++)
 		mix(ivy_set_has(&h->set, order[i]));
@@ -208,6 +208,7 @@ static u64 hash_in_order(void)
 		    world.lost[i]);
 		mix(world.discarded[i]);
 	}
+	mix(world.found ? 1 : 0);
 	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
 	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28);
 	return hash;
