@@ -6,11 +6,12 @@
  * which takes one sweep and no tick; and no call holds the lock for all of them. Nor does one at
  * the home, which gives the node no other lease before its directory is rid of it.
  *
- * A discard that is asked for while the page is being handed to a writer is of what that one writes.
- * Who quits is not waited for, nor lost. An owner that was lost without memory to look for another is
- * still lost when it is back; and a node that is connected again hears what waits for it alone.
+ * A discard that is asked for while the page is being handed to a writer is of what that one
+ * writes. Who quits is not waited for, nor lost. An owner that was lost without memory to look for
+ * another is still lost when it is back; and a node that is connected again hears what waits for it
+ * alone.
  *
- * A home serves nothing before it is opened; and one that has lost its directory says so of each page.
+ * A home serves nothing before it is opened; one that has lost its directory says so of each page.
  */
 #include "kmod/ivy_impl.h"
 
@@ -37,7 +38,8 @@ static u32 sweeps, endings, lost, looked_at, nr_resident, completed, failed;
 static u16 self;
 static bool no_memory;
 static struct ivy_msg sent; /* the last one */
-static u32 gives[NODES]; /* to whom */
+static u16 sent_to;
+static u32 nr_sent;
 
 static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data)
 {
@@ -45,7 +47,8 @@ static void t_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *data
 	(void)data;
 	CHECK(dst != self && dst < NODES);
 	sent = *m;
-	gives[dst] += m->type == IVY_GIVE;
+	sent_to = dst;
+	nr_sent++;
 }
 
 static int t_revoke(void *ctx, u64 page, enum ivy_right right, u64 at)
@@ -180,12 +183,11 @@ static void answer(struct ivy *c, u64 page)
 	CHECK(sent.type == IVY_DONE && ivy_right(c, page) == IVY_M);
 }
 
-static struct ivy *begin_closed(u16 id, bool closed)
+static struct ivy *begin_of(u16 id, const u16 *homes, u16 nhomes, bool closed)
 {
-	static const u16 homes[] = {0};
 	struct ivy_params p = {.id = id,
 			       .nodes = NODES,
-			       .nhomes = 1,
+			       .nhomes = nhomes,
 			       .homes = homes,
 			       .pages = PAGES,
 			       .start = 1,
@@ -196,6 +198,13 @@ static struct ivy *begin_closed(u16 id, bool closed)
 	self = id;
 	CHECK(!ivy_create(&p, &env, NULL, &c));
 	return c;
+}
+
+static struct ivy *begin_closed(u16 id, bool closed)
+{
+	static const u16 homes[] = {0};
+
+	return begin_of(id, homes, 1, closed);
 }
 
 static struct ivy *begin(u16 id)
@@ -259,14 +268,20 @@ static bool lets_in(struct ivy *c, u64 inc)
 	return said;
 }
 
-/* The node, whose lease is `inc`, writes the page at its home. */
-static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
+static void asked_by(struct ivy *c, u16 node, u64 inc, u64 page)
 {
 	struct ivy_msg getx = {.type = IVY_GETX, .src = node, .page = page};
-	struct ivy_msg done = {.type = IVY_DONE, .src = node, .page = page, .inc = inc};
 
 	getx.who = ivy_who(node, inc + 1 + page);
 	ivy_rx(c, &getx, NULL);
+}
+
+/* The node, whose lease is `inc`, writes the page at its home. */
+static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
+{
+	struct ivy_msg done = {.type = IVY_DONE, .src = node, .page = page, .inc = inc};
+
+	asked_by(c, node, inc, page);
 	CHECK(sent.type == IVY_GRANT && sent.page == page);
 	done.ver = sent.ver;
 	ivy_rx(c, &done, NULL);
@@ -390,7 +405,7 @@ static void quitting_at_the_node(void)
 	ivy_destroy(c);
 }
 
-/* An owner is lost while there is no memory to look for another, and comes back without the page. */
+/* An owner is lost with no memory to look for another, and comes back without the page. */
 static void owner_back(void)
 {
 	struct ivy *c = begin(0);
@@ -421,23 +436,117 @@ static void owner_back(void)
 	endings = 0;
 }
 
-/* A connection is new: what waits for that node is sent again, and nothing else. */
-static void node_back(void)
+/* ---- a connection is new: what waits for that node is sent again, and nothing else ---- */
+
+/* How many messages that makes. */
+static u32 again(struct ivy *c, u16 node)
+{
+	u32 before = nr_sent;
+
+	ivy_node_joined(c, node);
+	return nr_sent - before;
+}
+
+static struct ivy *begin_with_two(void)
 {
 	struct ivy *c = begin(0);
-	u16 node;
 
-	for (node = 1; node <= 2; node++) {
-		CHECK(lease_said(c, node, 5, 0) == IVY_LEASED);
-		written_by(c, node, 5, node);
-		CHECK(ivy_fault(c, node, true) == 0 && gives[node] == 1);
-	}
-	ivy_node_joined(c, 1);
-	CHECK(gives[1] == 2 && gives[2] == 1);
+	CHECK(lease_said(c, 1, 5, 0) == IVY_LEASED && lease_said(c, 2, 5, 0) == IVY_LEASED);
+	return c;
+}
+
+/* What is under way goes to that one of the nodes 1 and 2, when it is back, and ends. */
+static void goes_to(struct ivy *c, u16 node, u8 type)
+{
+	CHECK(again(c, 3 - node) == 0);
+	CHECK(again(c, node) == 1 && sent.type == type && sent_to == node);
 	ivy_destroy(c);
 }
 
-/* A home serves nothing before it is opened; if it was one before, each page is lost until discarded. */
+static void copies_and_grants(void)
+{
+	struct ivy_msg ack = {.type = IVY_ACK, .src = 1, .ver = 1, .count = 1};
+	struct ivy *c = begin_with_two();
+	u8 list[2];
+
+	asked_by(c, 1, 5, 0);
+	goes_to(c, 1, IVY_GRANT);
+
+	c = begin_with_two();
+	read_by(c, 1, 5, 0);
+	read_by(c, 2, 5, 0);
+	CHECK(ivy_fault(c, 0, true) == 0 && again(c, 1) && sent.type == IVY_INV);
+	ivy_list_put_id(list, 0, 1);
+	ack.list = list;
+	ivy_rx(c, &ack, NULL);
+	goes_to(c, 2, IVY_INV);
+}
+
+static void hand_overs(void)
+{
+	struct ivy_msg nack = {.type = IVY_NACK, .src = 2, .inc = 5};
+	struct ivy *c = begin_with_two();
+
+	/* Each of two pages has an owner of its own, and its write does not move the other's. */
+	written_by(c, 1, 5, 1);
+	written_by(c, 2, 5, 2);
+	CHECK(ivy_fault(c, 1, true) == 0 && ivy_fault(c, 2, true) == 0);
+	CHECK(again(c, 1) == 1 && sent_to == 1);
+	CHECK(again(c, 2) == 1 && sent_to == 2 && sent.type == IVY_GIVE);
+	ivy_destroy(c);
+
+	/* Of the writer it may be the answer that was lost. */
+	c = begin_with_two();
+	written_by(c, 1, 5, 0);
+	asked_by(c, 2, 5, 0);
+	CHECK(again(c, 2) == 1 && sent.type == IVY_GIVE && sent_to == 1);
+	nack.ver = sent.ver + 1;
+	ivy_rx(c, &nack, NULL);
+	CHECK(sent.type == IVY_GRANT && (sent.flags & IVY_F_BACK));
+	goes_to(c, 1, IVY_GRANT);
+}
+
+static void owner_lost(void)
+{
+	struct ivy *c = begin_with_two();
+
+	written_by(c, 2, 5, 0);
+	read_by(c, 1, 5, 0);
+	ivy_node_lost(c, 2);
+	goes_to(c, 1, IVY_SEEK);
+
+	c = begin_with_two();
+	written_by(c, 2, 5, 0);
+	asked_by(c, 1, 5, 0);
+	ivy_node_lost(c, 2);
+	goes_to(c, 1, IVY_SEEK);
+	CHECK(!lost);
+	endings = 0;
+}
+
+/* And a node's own requests, when their home is back. */
+static void own_requests(void)
+{
+	static const u16 homes[] = {0, 2};
+	struct ivy *c = begin_of(1, homes, 2, false);
+	u16 i;
+
+	for (i = 0; i < 2; i++) {
+		struct ivy_msg leased = {.type = IVY_LEASED, .src = homes[i], .who = 1};
+
+		CHECK(ivy_fault(c, i, true) == 0 && sent.type == IVY_LEASE);
+		leased.inc = sent.inc;
+		leased.ver = sent.ver;
+		ivy_rx(c, &leased, NULL);
+		CHECK(sent.type == IVY_GETX && sent.page == i && sent_to == homes[i]);
+	}
+	/* The lease is renewed, too. */
+	CHECK(again(c, 0) == 2 && sent_to == 0);
+	CHECK(again(c, 2) == 2 && sent_to == 2);
+	ivy_destroy(c);
+}
+
+/* A home serves nothing before it is opened; if it was one before, its pages are lost. */
 static void opened(bool lost_before)
 {
 	struct ivy *c = begin_closed(0, true);
@@ -494,7 +603,10 @@ int main(void)
 	home_anew(true);
 	discarding();
 	owner_back();
-	node_back();
+	copies_and_grants();
+	hand_overs();
+	owner_lost();
+	own_requests();
 	quitting_at_the_home();
 	quitting_at_the_node();
 	at_the_node();
