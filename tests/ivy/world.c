@@ -640,9 +640,9 @@ const char *world_finish(void)
 				return "messages go round for ever";
 		wrong = pending();
 		/* Long enough for every lease that is not renewed to end. */
-		if (!wrong && (!config->cuts || rounds > 8))
+		if (!wrong && (!world_leases(config) || rounds > 8))
 			break;
-		if (config->cuts)
+		if (world_leases(config))
 			world_step();
 		else
 			for (i = 0; i < config->nodes; i++)
@@ -668,9 +668,9 @@ void world_init(const struct world_config *cfg)
 	config = cfg;
 	memset(&world, 0, sizeof(world));
 	p.hold_ns = cfg->hold ? 1000000 : 0;
-	p.retry_ns = cfg->cuts ? 2 * W_STEP_NS : 3 * W_STEP_NS;
-	p.lease_ns = cfg->cuts ? 6 * W_STEP_NS : 1ull << 50;
-	p.margin_ns = cfg->cuts ? 2 * W_STEP_NS : 1000;
+	p.retry_ns = world_leases(cfg) ? 2 * W_STEP_NS : 3 * W_STEP_NS;
+	p.lease_ns = world_leases(cfg) ? 6 * W_STEP_NS : 1ull << 50;
+	p.margin_ns = world_leases(cfg) ? 2 * W_STEP_NS : 1000;
 	for (i = 0; i < cfg->nodes; i++) {
 		world.node = (u8)i;
 		world.now[i] = 100 * W_STEP_NS;

@@ -75,10 +75,17 @@ struct world_config {
 	u8 evicts, discards, losses, repeats, ticks;
 	u8 steps; /* of time, with leases */
 	u8 cuts;
+	u8 leases; /* that end, though nobody is ever cut off */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
 	u8 fanout;
 };
+
+/* Whether leases end in it, so that time and who has one are part of a state. */
+static inline bool world_leases(const struct world_config *config)
+{
+	return config->cuts || config->leases;
+}
 
 extern struct world world;
 extern bool world_trace; /* print what world_finish() does */

@@ -149,7 +149,7 @@ static void mix_peer(int node, const struct ivy_peer *p)
 	    (u64)p->its_leaving << 48);
 	mix(p->my_inc);
 	mix(p->its_inc);
-	if (!config->cuts)
+	if (!world_leases(config))
 		return;
 	mix(p->home_start);
 	mix_time(node, p->my_end);
@@ -224,7 +224,7 @@ u64 world_hash(const struct world_config *cfg)
 	order[2] = 2;
 	one = hash_in_order();
 	/* A chain, a second home and the search for a copy treat nodes by their number. */
-	if (cfg->nodes < 3 || cfg->fanout == 1 || cfg->pages > 1 || cfg->cuts ||
+	if (cfg->nodes < 3 || cfg->fanout == 1 || cfg->pages > 1 || world_leases(cfg) ||
 	    cfg->faults[1] != cfg->faults[2])
 		return one;
 	order[1] = 2;
