@@ -145,6 +145,7 @@ void ivy_open(struct ivy *c, bool lost)
 		return;
 	c->closed = false;
 	c->begun_lost = lost;
+	c->grace = lost ? ivy_now(c) + c->p.lease_ns : 0;
 	ivy_agent_resend(c, c->p.id, 0);
 	ivy_drain(c);
 }

@@ -197,8 +197,9 @@ enum ivy_right ivy_right(struct ivy *c, u64 page);
 
 /*
  * Takes this home's share of the pages into use, where params.closed said that it is not: all of
- * them zero; or lost, where the node was a home of the region before and has nothing of that. Whose
- * contents are lost is usable after a discard. Where it is open already nothing happens.
+ * them zero; or lost, where the node was a home of the region before and has nothing of that. What
+ * is lost is usable after a discard, which waits until the leases of that home are over. Where it
+ * is open already nothing happens.
  */
 void ivy_open(struct ivy *c, bool lost);
 

@@ -144,6 +144,9 @@ static void rx_getx(struct ivy *c, const struct ivy_msg *m)
 
 	if (!h || ivy_who_node(m->who) != m->src || !ivy_lease_of_txn(c, m->who))
 		return;
+	/* A discard makes a lost page another one: not while somebody may use the old one. */
+	if (m->ver == IVY_VER_ANY && c->grace && ivy_now(c) < c->grace)
+		return;
 	if (!h->txn && !ivy_home_owner_live(c, h))
 		ivy_home_seek(c, h, m->page);
 	if (h->txn) {

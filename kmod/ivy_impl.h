@@ -232,6 +232,7 @@ struct ivy {
 	u32 home_index; /* of this node in homes[]; nhomes: it is none */
 	bool closed;	/* the home does nothing yet */
 	bool begun_lost; /* its pages are lost until they are discarded */
+	u64 grace;	 /* until then nodes may have leases of the home that it was before */
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;
