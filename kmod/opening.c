@@ -28,11 +28,6 @@ int opening_begin(struct gvm_region *region)
 	return 0;
 }
 
-void opening_end(struct gvm_region *region)
-{
-	kvfree(region->opening.homes);
-}
-
 enum region_share opening_own(struct gvm_region *region)
 {
 	return READ_ONCE(region->share);

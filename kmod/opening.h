@@ -35,14 +35,14 @@ struct home_share {
 
 /* Under region->lock. */
 struct opening {
-	struct home_share *homes; /* by place in the list; NULL: this node has no use of its own */
+	/* By place in the list, until the region is freed; NULL: this node has no use of its own. */
+	struct home_share *homes;
 	bool once; /* all were open: the region is in use */
 	u64 since_ns; /* some are, others are not */
 };
 
 /* This node joins for its own use: from now on it opens shares. 0 or -ENOMEM. */
 int opening_begin(struct gvm_region *region);
-void opening_end(struct gvm_region *region);
 /* A home's answer. */
 void opening_answer(struct gvm_region *region, unsigned int home, enum region_share share,
 		    u64 token);

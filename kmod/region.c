@@ -37,7 +37,10 @@ static unsigned int nr_regions; /* under the device's mutex */
 
 static void region_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct gvm_region, ref));
+	struct gvm_region *region = container_of(ref, struct gvm_region, ref);
+
+	kvfree(region->opening.homes);
+	kfree(region);
 }
 
 void region_put(struct gvm_region *region)
@@ -460,7 +463,6 @@ void region_end(struct gvm_region *region)
 	cancel_delayed_work_sync(&region->revoke_work);
 	ivy_destroy(region->core);
 	frames_destroy(region);
-	opening_end(region);
 	xa_destroy(&region->errors);
 	xa_destroy(&region->lease_ends);
 	region_inode_destroy(region);
