@@ -421,18 +421,16 @@ void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 	frame_send(peer, &frame);
 }
 
-void agree_withdraw(struct gvm_region *region)
+void agree_withdraw(struct gvm_region *region, u32 number)
 {
 	const struct gvm_cluster *cluster = region->cluster;
 	struct region_frame frame = {
 		.word = REGION_WITHDRAW,
-		.number = region->number,
+		.number = number,
 		.pages = region->pages,
 	};
 	unsigned int i;
 
-	if (!frame.number)
-		return;
 	strscpy(frame.name, region->name, sizeof(frame.name));
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] != cluster->id)

@@ -59,8 +59,8 @@ void agree_end(struct agreement *agreement);
 /* All questions are over: before the cluster ends. */
 void agree_down(void);
 
-/* Tells the homes that this node's offer is none: it has left the region, or never had it. */
-void agree_withdraw(struct gvm_region *region);
+/* Tells the homes that this node's offer of that number is none: it has left the region. */
+void agree_withdraw(struct gvm_region *region, u32 number);
 
 /* Tells a home how to open its share of a region. */
 void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token);

@@ -52,6 +52,11 @@ struct gvm_cluster {
  * regions. They run ahead of ordinary programs, since a program may be waiting for each of them.
  */
 extern struct workqueue_struct *gvm_workqueue;
+/*
+ * Evictions wait for homes, in each region, for long; the others may not wait for a worker behind
+ * these: so they have workers of another kind.
+ */
+extern struct workqueue_struct *gvm_evictions;
 
 int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out);
 /* Whether `up` would make the same cluster as this. */

@@ -175,7 +175,7 @@ static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 	return min(ended, 0);
 }
 
-static long device_offer(struct gvm_region *region, unsigned int wait_ms)
+static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *number)
 {
 	struct agreement agreement;
 	long err;
@@ -185,7 +185,8 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms)
 		return err;
 	agreement.region = region;
 	agreement.question.share = opening_offer(region);
-	WRITE_ONCE(region->number, agreement.question.number);
+	*number = agreement.question.number;
+	WRITE_ONCE(region->number, *number);
 	err = opening_begin(region);
 	if (err) {
 		agree_end(&agreement);
@@ -205,11 +206,20 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms)
 	       -EHOSTUNREACH : 0;
 }
 
+/* The homes know the offer by its last number that has reached them. */
+static void device_withdraw(struct gvm_region *region, u32 number)
+{
+	agree_withdraw(region, number);
+	if (region->number != number)
+		agree_withdraw(region, region->number);
+}
+
 static long device_join(void __user *argument)
 {
 	struct giantvm_region wish;
 	struct gvm_region *region;
 	bool was_joined;
+	u32 number = 0;
 	long result;
 
 	if (copy_from_user(&wish, argument, sizeof(wish)))
@@ -224,16 +234,19 @@ static long device_join(void __user *argument)
 	result = region_join(the_cluster, &wish, NULL, &region);
 	if (result)
 		return result;
-	result = device_offer(region, wish.wait_ms);
+	region->made |= !was_joined;
+	region->joining++;
+	result = device_offer(region, wish.wait_ms, &number);
+	region->joining--;
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
 	region->joined |= result >= 0;
-	/* Not what was there before, nor what another call has joined while this one waited. */
-	if (result < 0 && !was_joined && !region->joined && result != -ENOTCONN &&
-	    !device_leave_region(region))
-		agree_withdraw(region);
+	/* Not what was there before, nor what another call has joined, or waits for. */
+	if (result < 0 && result != -ENOTCONN && region->made && !region->joined &&
+	    !region->joining && !device_leave_region(region))
+		device_withdraw(region, number);
 	region_put(region);
-	return result;
+	return result == -ENOENT ? -EALREADY : result; /* it was left meanwhile */
 }
 
 static long device_lookup(void __user *argument)

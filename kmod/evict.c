@@ -7,7 +7,7 @@
  * unmapped and marked (PG_checked, which is the owner's to use); a fault on it takes the mark away.
  * One that still has its mark when the hand comes again has not been used for a whole round, and
  * goes. So what was just granted, and is not mapped yet, does not go before what nobody has touched
- * for long.
+ * for long. A page that somebody has pinned does not go.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -45,7 +45,7 @@ static long limit_pages(void)
 void evict_check(struct gvm_region *region, long resident)
 {
 	if (resident > limit_pages())
-		queue_work(gvm_workqueue, &region->evict_work);
+		queue_work(gvm_evictions, &region->evict_work);
 }
 
 /* Takes the mappings away and marks it, for the next time that the hand comes. */
@@ -146,7 +146,9 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 		frame = xa_find(&region->frames, &page, ULONG_MAX, XA_PRESENT);
 	while (frame && going < wanted && region->evictions.nr_going < EVICT_GOING_MAX &&
 	       looked++ < EVICT_AT_ONCE) {
-		if (!all && !PageChecked(frame))
+		if (frame_references(frame) > 0)
+			; /* it cannot go, and who uses it here would wait until it can */
+		else if (!all && !PageChecked(frame))
 			resting[nr_resting++] = page;
 		else if (evict_page(region, page))
 			going++;
@@ -247,9 +249,11 @@ static void region_ask(struct gvm_region *region, void *left)
 	unsigned long *pages = left;
 	unsigned long share = min_t(unsigned long, *pages, atomic_long_read(&region->resident));
 
+	if (!share)
+		return;
 	*pages -= share;
 	atomic_long_add(share, &region->evict_wanted);
-	queue_work(gvm_workqueue, &region->evict_work);
+	queue_work(gvm_evictions, &region->evict_work);
 }
 
 static unsigned long evict_scan(struct shrinker *unused, struct shrink_control *control)

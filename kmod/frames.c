@@ -20,6 +20,20 @@ static struct ivy_slot *slot_of(struct page *frame)
 	return (struct ivy_slot *)&frame->lru;
 }
 
+/* Of a page that is no part of a larger one; what does this in the kernel changes its name. */
+static int mappings(const struct page *frame)
+{
+	return atomic_read(&frame->_mapcount) + 1;
+}
+
+int frame_references(const struct page *frame)
+{
+	int references = page_ref_count(frame);
+
+	smp_rmb(); /* the kernel uncounts a mapping before it puts the mapping's reference */
+	return references - mappings(frame) - 1;
+}
+
 struct page *frame_page(struct gvm_region *region, u64 page)
 {
 	lockdep_assert_held(&region->lock);

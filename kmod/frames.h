@@ -41,6 +41,12 @@ struct page *frame_get(struct gvm_region *region, u64 page);
  */
 struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
 
+/*
+ * References beyond those of the xarray and of mappings: the caller's own, a pin's, or one that the
+ * kernel has for a moment. Where mappings go meanwhile they are too many, never too few.
+ */
+int frame_references(const struct page *frame);
+
 /* Frees all that are left; nobody maps them, and the core is gone. */
 void frames_destroy(struct gvm_region *region);
 

@@ -25,19 +25,29 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-struct workqueue_struct *gvm_workqueue;
+struct workqueue_struct *gvm_workqueue, *gvm_evictions;
+
+static void workqueues_destroy(void)
+{
+	if (gvm_evictions)
+		destroy_workqueue(gvm_evictions);
+	if (gvm_workqueue)
+		destroy_workqueue(gvm_workqueue);
+}
 
 static int __init giantvm_init(void)
 {
 	int err;
 
 	gvm_workqueue = alloc_workqueue("giantvm", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	if (!gvm_workqueue)
-		return -ENOMEM;
+	gvm_evictions = alloc_workqueue("giantvm-evict", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	err = -ENOMEM;
+	if (!gvm_workqueue || !gvm_evictions)
+		goto destroy_workqueues;
 	stats_init();
 	err = evict_init();
 	if (err)
-		goto destroy_workqueue;
+		goto exit_stats;
 	err = chardevs_init();
 	if (err)
 		goto exit_evict;
@@ -50,9 +60,10 @@ exit_chardevs:
 	chardevs_exit();
 exit_evict:
 	evict_exit();
-destroy_workqueue:
+exit_stats:
 	stats_exit();
-	destroy_workqueue(gvm_workqueue);
+destroy_workqueues:
+	workqueues_destroy();
 	return err;
 }
 
@@ -62,7 +73,7 @@ static void __exit giantvm_exit(void)
 	chardevs_exit();
 	evict_exit();
 	stats_exit();
-	destroy_workqueue(gvm_workqueue);
+	workqueues_destroy();
 }
 
 module_init(giantvm_init);

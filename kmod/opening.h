@@ -35,7 +35,7 @@ struct home_share {
 
 /* Under region->lock. */
 struct opening {
-	/* By place in the list, until the region is freed; NULL: this node has no use of its own. */
+	/* By place in the list, until the region is freed; NULL: no use of this node's own. */
 	struct home_share *homes;
 	bool once; /* all were open: the region is in use */
 	u64 since_ns; /* some are, others are not */

@@ -62,13 +62,17 @@ static bool message_urgent(const struct ivy_msg *m)
 	return m->type == IVY_LEASE || m->type == IVY_LEASED || m->type == IVY_FENCED;
 }
 
+/* Behind the first message, which may be half sent, and behind what is as urgent. */
 static void peer_insert(struct gvm_peer *peer, struct gvm_message *message)
 {
+	struct list_head *at;
+
 	spin_lock_bh(&peer->lock);
-	if (list_empty(&peer->queue))
-		list_add(&message->list, &peer->queue);
-	else
-		list_add(&message->list, peer->queue.next);
+	at = list_empty(&peer->queue) ? &peer->queue : peer->queue.next;
+	while (!list_is_last(at, &peer->queue) &&
+	       list_entry(at->next, struct gvm_message, list)->urgent)
+		at = at->next;
+	list_add(&message->list, at);
 	peer->queued++;
 	spin_unlock_bh(&peer->lock);
 }
@@ -112,6 +116,7 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 	if (!message)
 		return;
 	message->bytes = FRAME_HEAD_BYTES + bytes;
+	message->urgent = urgent;
 	message->borrowed = page;
 	message->page = NULL;
 	if (page) {

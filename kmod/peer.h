@@ -39,6 +39,7 @@ struct gvm_message {
 	 */
 	struct page *page;
 	bool borrowed;
+	bool urgent; /* goes before others that wait, behind its like */
 	u16 bytes; /* of head and body, without the page */
 	u8 data[];
 };

@@ -120,9 +120,21 @@ u64 region_now_ms(void)
 	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
 }
 
+/* A note for one task: its number, and the low bits of the time. */
+#define NOTED_MS_SHIFT 24
+
+static unsigned long noted_for(const struct task_struct *task, u64 ms)
+{
+	return (unsigned long)(u32)ms << NOTED_MS_SHIFT |
+	       ((unsigned long)task->pid << 1 & (BIT(NOTED_MS_SHIFT) - 1)) | 1;
+}
+
 void region_error_note(struct gvm_region *region, u64 page, int err)
 {
-	unsigned long noted = region_now_ms() << 1 | (err == -EDEADLK);
+	unsigned long noted = region_now_ms() << 1;
+
+	if (err == -EDEADLK)
+		noted = noted_for(current, region_now_ms());
 
 	/* Without memory for it the page is asked for once more. */
 	xa_store(&region->errors, page, xa_mk_value(noted), GFP_ATOMIC | __GFP_NOWARN);
@@ -138,9 +150,13 @@ int region_error(struct gvm_region *region, u64 page, u64 since_ms)
 {
 	void *noted = xa_empty(&region->errors) ? NULL : xa_load(&region->errors, page);
 
-	if (!noted || xa_to_value(noted) >> 1 < since_ms)
-		return 0;
-	return xa_to_value(noted) & 1 ? -EDEADLK : -EIO;
+	unsigned long value = noted ? xa_to_value(noted) : 0;
+
+	if (!(value & 1))
+		return value >> 1 >= since_ms && noted ? -EIO : 0;
+	if ((value ^ noted_for(current, 0)) & (BIT(NOTED_MS_SHIFT) - 1))
+		return 0; /* another's */
+	return (s32)((u32)(value >> NOTED_MS_SHIFT) - (u32)since_ms) >= 0 ? -EDEADLK : 0;
 }
 
 void region_provide(struct gvm_region *region)

@@ -65,7 +65,10 @@ struct gvm_region {
 	char name[GIANTVM_NAME_BYTES];
 	u32 tag; /* of its messages: a digest of its name and size */
 	u64 pages;
-	bool joined; /* by a user of this node, and not in vain; under the device's mutex */
+	/* Under the device's mutex: */
+	bool joined; /* by a user of this node, and not in vain */
+	bool made; /* for one, and not here before */
+	unsigned int joining; /* GIANTVM_JOINs that wait for others' answers */
 	struct inode *inode;
 	u32 minor; /* of /dev/gvm/NAME */
 	/*
@@ -193,8 +196,8 @@ void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 /*
  * The core tells once that a page's contents are lost (-EIO), to whoever waits for it; a fault that
  * waited comes back as another one. So it is remembered, for a moment: somebody may give the page
- * up, and then it is a good one again. So is that it was waited for too long by a fault that may
- * itself keep others waiting (-EDEADLK). Under region->lock.
+ * up, and then it is a good one again. So is, for the current task alone, that it waited too long
+ * in a fault that may itself keep others waiting (-EDEADLK). Under region->lock.
  */
 void region_error_note(struct gvm_region *region, u64 page, int err);
 void region_error_clear(struct gvm_region *region, u64 page);

@@ -73,12 +73,6 @@ int revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
 	return 0;
 }
 
-/* Of a page that is no part of a larger one; what does this in the kernel changes its name. */
-static int mappings(const struct page *frame)
-{
-	return atomic_read(&frame->_mapcount) + 1;
-}
-
 /*
  * Takes it upon itself to revoke the page, if that is still to be done: from then on nobody else
  * tells the core, so that the page cannot have been granted and be revoked again meanwhile. Under
@@ -112,19 +106,11 @@ static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *fra
 static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
 			   enum ivy_right right)
 {
-	int references;
-
 	if (right == IVY_I)
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	else if (right == IVY_S)
 		folio_mkclean(page_folio(frame));
-	/*
-	 * First the references: a mapping that goes in between makes too many of them, never too
-	 * few.
-	 */
-	references = page_ref_count(frame);
-	smp_rmb(); /* the kernel uncounts a mapping before it puts the mapping's reference */
-	return references - mappings(frame) - OWN_REFERENCES - 1;
+	return frame_references(frame) - 1;
 }
 
 /* Tells the core, unless what was done is not enough any more: then it is done once more. */
@@ -240,23 +226,29 @@ static bool revoke_marked(struct gvm_region *region)
 	return done;
 }
 
+/* Goes round, so that each is come to, however many others come and go. */
+static bool pinned_next(struct gvm_region *region, unsigned long *page)
+{
+	if (xa_find_after(&region->frames, page, ULONG_MAX, FRAME_REVOKE))
+		return true;
+	*page = 0;
+	return xa_find(&region->frames, page, ULONG_MAX, FRAME_REVOKE);
+}
+
 static void pinned_note(struct gvm_region *region)
 {
 	struct pinned *pinned = &region->pinned;
 	u64 now_ns = ktime_get_boottime_ns();
 
 	if (!pinned->since_ns || !xa_get_mark(&region->frames, pinned->page, FRAME_REVOKE)) {
-		pinned->page = 0;
 		pinned->told = false;
-		WRITE_ONCE(pinned->since_ns,
-			   xa_find(&region->frames, &pinned->page, ULONG_MAX, FRAME_REVOKE) ?
-			   now_ns : 0);
+		WRITE_ONCE(pinned->since_ns, pinned_next(region, &pinned->page) ? now_ns : 0);
 	}
 	if (!pinned->since_ns || pinned->told || now_ns - pinned->since_ns < SAY_NS)
 		return;
 	pinned->told = true;
 	/* So that whoever looks for what others wait for finds it where it is. */
-	gvm_warn("%s: other nodes have waited %llu s for what is pinned here, as page %lu\n",
+	gvm_warn("%s: others have waited %llu s for what is pinned here, as page %lu\n",
 		 region->name, SAY_NS / NSEC_PER_SEC, pinned->page);
 }
 

@@ -71,13 +71,15 @@ def test(l):
     # Who joined on that offer alone lets it go; who was told to join does not.
     one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
-    # Nor does the host itself, if somebody else there joined it while the first one waited.
-    zero.begin("gvm dsm join both --wait 4 1M")
-    zero.second.run("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 0 1M")
-    zero.answer(status=1)
-    zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("gvm dsm create late --wait 0 1M")
+    # Nor does the host itself, if somebody else there waits for it longer than the first one did.
+    zero.begin("gvm dsm join both --wait 3 1M")
+    zero.second.begin("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 30 1M")
+    zero.answer(status=1)
     cluster.up(two, cluster.roles, cluster.key)
+    zero.second.answer(40)
+    two.run("gvm dsm status both")
+    zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
     two.run("gvm dsm status late")
     fails(two, "status gone", "not joined here")  # though the offer has come, late
