@@ -6,10 +6,11 @@
  *
  * From each state every event that is possible is tried: each message that may arrive next, each
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
- * each step of a lease's end, each way in which a connection may lose or repeat what it carried,
- * time, and a node that is cut off and comes back. In every state: one writer or some readers, and
- * nobody, a writer neither, sees an old value, nor what was there before a discard that has been
- * told to be over; nor zeros for what was written after it.
+ * each step of a lease's end, each way in which a connection may lose or repeat what it carried, or
+ * let a message of leases overtake what waits, time, and a node that is cut off and comes back. In
+ * every state: one writer or some readers, and nobody, a writer neither, sees an old value, nor
+ * what was there before a discard that has been told to be over; nor zeros for what was written
+ * after it.
  * From every state in which nothing can happen, and from one in 32 of the others, a fair run to the
  * end: every fault and discard is answered, nothing stays behind, and the directory agrees with the
  * nodes.
@@ -126,6 +127,17 @@ static const struct world_config cases[] = {
 	 .steps = 12,
 	 .leases = 1,
 	 .fanout = 2},
+	{.name = "overtaking",
+	 .what = "2 nodes, 1 page, 3 faults, 1 eviction, 1 cut, 9 steps at any time, 1 overtaking",
+	 .nodes = 2,
+	 .pages = 1,
+	 .faults = {1, 2},
+	 .evicts = 1,
+	 .cuts = 1,
+	 .steps = 9,
+	 .overtakes = 1,
+	 .slow = 1,
+	 .fanout = 2},
 	{.name = "partition",
 	 .what = "3 nodes, 1 page, 3 faults, 1 cut, 9 steps",
 	 .nodes = 3,
@@ -170,12 +182,13 @@ enum kind {
 	E_TICK,
 	E_STEP,
 	E_CUT,
-	E_HEAL
+	E_HEAL,
+	E_OVERTAKE
 };
 
 static const char *const kind_names[] = {"deliver", "revoked", "unhold", "swept",  "ending",
 					 "fault",   "evict",   "discard", "lose",  "repeat",
-					 "tick",    "step",    "cut",	 "heal"};
+					 "tick",    "step",    "cut",	 "heal",  "overtake"};
 
 struct event {
 	u8 kind, a, b, c;
@@ -204,6 +217,9 @@ static void events_of_wire(struct events *all, int i, int k)
 
 	if (world_may_deliver(i, k))
 		event_add(all, E_DELIVER, i, k, 0);
+	for (n = 1; world.overtakes && world_may_deliver(i, k) && n < w->n; n++)
+		if (w->p[n].m.type <= IVY_FENCED)
+			event_add(all, E_OVERTAKE, i, k, n);
 	for (n = 0; world.losses && n < w->n; n++)
 		event_add(all, E_LOSE, i, k, n);
 	for (n = 1; world.repeats && n <= w->past; n++)
@@ -308,6 +324,9 @@ static void event_run(struct event e)
 		break;
 	case E_HEAL:
 		world_heal(e.a);
+		break;
+	case E_OVERTAKE:
+		world_overtake(e.a, e.b, e.c);
 		break;
 	}
 }

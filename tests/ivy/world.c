@@ -308,14 +308,29 @@ static void packet_deliver(struct packet *p, int to)
 	after(to);
 }
 
+static struct packet wire_take(struct wire *w, int n)
+{
+	struct packet p = w->p[n];
+
+	w->n--;
+	memmove(w->p + n, w->p + n + 1, (size_t)(w->n - n) * sizeof(w->p[0]));
+	memset(&w->p[w->n], 0, sizeof(w->p[0]));
+	return p;
+}
+
+void world_overtake(int from, int to, int n)
+{
+	struct packet p = wire_take(&world.w[from][to], n);
+
+	world.overtakes--;
+	packet_deliver(&p, to);
+}
+
 void world_deliver(int from, int to)
 {
 	struct wire *w = &world.w[from][to];
-	struct packet p = w->p[0];
+	struct packet p = wire_take(w, 0);
 
-	w->n--;
-	memmove(w->p, w->p + 1, w->n * sizeof(w->p[0]));
-	memset(&w->p[w->n], 0, sizeof(w->p[0]));
 	if (world.repeats) {
 		if (w->past == W_HISTORY)
 			memmove(w->before, w->before + 1, sizeof(w->before) - sizeof(w->before[0]));
@@ -687,6 +702,7 @@ void world_init(const struct world_config *cfg)
 	world.ticks = cfg->ticks;
 	world.steps = cfg->steps;
 	world.cuts = cfg->cuts;
+	world.overtakes = cfg->overtakes;
 }
 
 void world_deinit(void)

@@ -61,8 +61,8 @@ struct world {
 	u8 ending[W_NODES];   /* slots are left to be taken away after one */
 	u8 cut;	 /* 1 + a node that is cut off */
 	u8 node; /* whose core is being called */
-	u8 left[W_NODES], evicts, discards, losses, repeats, ticks, steps,
-		cuts;  /* what may still happen */
+	u8 left[W_NODES], evicts, discards, losses, repeats, ticks, steps, cuts,
+		overtakes; /* what may still happen */
 	u32 used;      /* of the arena */
 	u32 spare[64]; /* freed blocks by size in 64 bytes: offset + 1 */
 	_Alignas(64) u8 arena[W_ARENA];
@@ -75,6 +75,7 @@ struct world_config {
 	u8 evicts, discards, losses, repeats, ticks;
 	u8 steps; /* of time, with leases */
 	u8 cuts;
+	u8 overtakes; /* of what waits, by messages of leases */
 	u8 leases; /* that end, though nobody is ever cut off */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
@@ -101,6 +102,8 @@ u64 world_hash(const struct world_config *config);
 /* Events. */
 void world_fault(int node, int page, bool write);
 void world_deliver(int from, int to);
+/* The nth message that waits, which is one of leases, comes before the others. */
+void world_overtake(int from, int to, int n);
 void world_lose(int from, int to, int keep);
 void world_repeat(int from, int to, int how_many);
 void world_revoked(int node, int page);

@@ -210,7 +210,8 @@ static u64 hash_in_order(void)
 	}
 	mix(world.found ? 1 : 0);
 	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
-	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28);
+	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28 |
+	    (u64)world.overtakes << 32);
 	return hash;
 }
 
