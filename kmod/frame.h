@@ -12,7 +12,7 @@
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
  * MESSAGEs flow, each with one message of the protocol core (ivy_wire.h). HELLO:
  *
- *	0	8	"GVM-IVY\1"; the last byte is the version
+ *	0	8	"GVM-IVY\2"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed

@@ -26,7 +26,11 @@ struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make)
 		return NULL;
 	h = &(*leaf)[at % IVY_LEAF];
 	if (!h->ver && make) {
-		h->ver = 1;
+		/*
+		 * Above all versions of the home that it may have been before: what still arrives
+		 * of those is too old.
+		 */
+		h->ver = c->p.closed ? c->p.start << 15 : 1;
 		h->owner = IVY_NONE;
 		h->lost = c->begun_lost;
 	}

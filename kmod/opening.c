@@ -85,10 +85,13 @@ static enum region_share opening_decide(struct gvm_region *region)
 		WRITE_ONCE(opening->once, true);
 	if (opening->once)
 		return SHARE_LOST;
-	if (nr[SHARE_UNKNOWN] || !nr[SHARE_CLOSED])
-		return SHARE_UNKNOWN;
-	if (nr[SHARE_CLOSED] == region->cluster->nr_homes)
+	opening->used |= nr[SHARE_OPEN] || nr[SHARE_LOST];
+	if (!opening->used && nr[SHARE_CLOSED] == region->cluster->nr_homes)
 		return SHARE_OPEN;
+	if (!opening->used || !nr[SHARE_CLOSED]) {
+		opening->since_ns = 0;
+		return SHARE_UNKNOWN;
+	}
 	if (!opening->since_ns)
 		opening->since_ns = now_ns;
 	return now_ns - opening->since_ns < PATIENCE_NS ? SHARE_UNKNOWN : SHARE_LOST;

@@ -37,7 +37,8 @@ struct home_share {
 struct opening {
 	/* By place in the list, until the region is freed; NULL: no use of this node's own. */
 	struct home_share *homes;
-	bool once; /* all were open: the region is in use */
+	bool used; /* some share was open: no other is zeros that this node opens */
+	bool once; /* all were */
 	u64 since_ns; /* some are, others are not */
 };
 

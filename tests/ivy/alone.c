@@ -563,6 +563,7 @@ static void opened(bool lost_before)
 	CHECK(sent.flags == (lost_before ? IVY_F_ANEW : 0));
 	ivy_rx(c, &getx, NULL);
 	CHECK(sent.type == (lost_before ? IVY_LOST : IVY_GRANT));
+	CHECK(sent.ver >= 1u << 15); /* above all of a home that began earlier */
 	if (lost_before) {
 		/* Not as long as another node may have a lease of the home that it was. */
 		getx.ver = IVY_VER_ANY;
