@@ -431,6 +431,8 @@ void agree_withdraw(struct gvm_region *region, u32 number)
 	};
 	unsigned int i;
 
+	if (!number)
+		return; /* it has not come to an offer */
 	strscpy(frame.name, region->name, sizeof(frame.name));
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] != cluster->id)

@@ -14,8 +14,9 @@
  *					were here before: lost, after some patience
  *
  * Only a share that is closed, and so has served nobody, takes what it is told; and what a node has
- * told one it repeats until it is open. What goes wrong in between makes pages count as lost that
- * nobody has used, never the other way round.
+ * told one it repeats whenever that answers that it is closed. What goes wrong in between makes, as
+ * a rule, pages count as lost that nobody has used. It does not hold yet where all homes begin anew
+ * at once: then the first rule takes them for new, though other nodes may still use the region.
  */
 #ifndef GVM_OPENING_H
 #define GVM_OPENING_H
