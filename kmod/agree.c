@@ -40,8 +40,8 @@ static DEFINE_SPINLOCK(agreements_lock);
 static u32 last_number; /* under agreements_lock */
 static atomic_t offers;
 
-int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
-		enum region_word word, const char *name, u64 pages)
+static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
+		       const struct region_frame *question)
 {
 	unsigned int i;
 
@@ -56,9 +56,7 @@ int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 		agreement->nr_silent++;
 	}
 	init_waitqueue_head(&agreement->answered);
-	agreement->question.word = word;
-	agreement->question.pages = pages;
-	strscpy(agreement->question.name, name, sizeof(agreement->question.name));
+	agreement->question = *question;
 	spin_lock(&agreements_lock);
 	/* Others may remember numbers of this node from before the module was loaded. */
 	if (!last_number)
@@ -68,6 +66,43 @@ int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 	list_add(&agreement->list, &agreements);
 	spin_unlock(&agreements_lock);
 	return 0;
+}
+
+/* What a frame says of a region, whatever it is for. */
+static struct region_frame frame_of(const struct gvm_region *region, enum region_word word)
+{
+	struct region_frame frame = {
+		.word = word,
+		.flags = opening_completed(region) ? REGION_COMPLETE : 0,
+		.pages = region->pages,
+		.id = region->id,
+	};
+
+	strscpy(frame.name, region->name, sizeof(frame.name));
+	return frame;
+}
+
+/* Whether what another says of a region of that name is of this one. */
+static bool frame_means(const struct region_frame *frame, const struct gvm_region *region)
+{
+	return frame->id == region->id && frame->pages == region->pages;
+}
+
+int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name)
+{
+	struct region_frame question = { .word = REGION_ASK };
+
+	strscpy(question.name, name, sizeof(question.name));
+	return agree_begin(agreement, cluster, &question);
+}
+
+int agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
+{
+	struct region_frame question = frame_of(region, REGION_OFFER);
+	int err = agree_begin(agreement, region->cluster, &question);
+
+	agreement->region = region;
+	return err;
 }
 
 static void frame_queue(struct gvm_peer *peer, const struct region_frame *frame)
@@ -170,19 +205,36 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
-	if (agreement->question.word == REGION_OFFER && answer->share == SHARE_CLOSED &&
-	    answer->pages == agreement->question.pages)
+	if (agreement->region && answer->share == SHARE_CLOSED &&
+	    frame_means(answer, agreement->region))
 		return; /* it will be open soon, and is asked again */
 	if (home < 0 || !__test_and_clear_bit(home, agreement->silent))
 		return;
 	agreement->nr_silent--;
-	if (answer->pages)
+	if (answer->pages) {
 		agreement->pages = answer->pages;
-	if (agreement->question.word == REGION_OFFER) {
+		agreement->id = answer->id;
+		agreement->complete = answer->flags & REGION_COMPLETE;
+	}
+	if (agreement->region) {
 		agreement->refused |= !answer->pages;
-		agreement->differs |= answer->pages && answer->pages != agreement->question.pages;
+		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
 	}
 	wake_up_all(&agreement->answered);
+}
+
+static void answer_warn(const struct gvm_region *region, const struct gvm_peer *peer,
+			const struct region_frame *answer)
+{
+	if (!answer->pages)
+		gvm_warn("node %u does not join %s: its share of the pages cannot be used\n",
+			 peer->id, region->name);
+	else if (answer->pages != region->pages)
+		gvm_warn("%s has %llu pages here and %llu at node %u: no page is shared with it\n",
+			 region->name, region->pages, answer->pages, peer->id);
+	else
+		gvm_warn("node %u is part of another %s, created anew: no page is shared with it\n",
+			 peer->id, region->name);
 }
 
 /*
@@ -197,14 +249,12 @@ static void answer_compare(const struct gvm_peer *peer, const struct region_fram
 
 	if (!region)
 		return;
-	if (home >= 0 && answer->pages == region->pages && answer->share != SHARE_UNKNOWN)
-		opening_answer(region, home, answer->share, answer->token);
-	if (!waits && answer->pages && answer->pages != region->pages)
-		gvm_warn("%s has %llu pages here and %llu at node %u: no page is shared with it\n",
-			 region->name, region->pages, answer->pages, peer->id);
-	else if (!answer->pages)
-		gvm_warn("node %u does not join %s: its share of the pages cannot be used\n",
-			 peer->id, region->name);
+	if (frame_means(answer, region) && answer->flags & REGION_COMPLETE)
+		opening_complete(region);
+	if (frame_means(answer, region) && home >= 0 && answer->share != SHARE_UNKNOWN)
+		opening_answer(region, home, answer);
+	else if (home >= 0 && opening_refused(region, home) && !(waits && answer->pages))
+		answer_warn(region, peer, answer);
 	region_put(region);
 }
 
@@ -229,12 +279,15 @@ static void answer_receive(struct gvm_peer *peer, const struct region_frame *ans
 static void answer_send(struct gvm_peer *peer, const struct region_frame *question,
 			struct gvm_region *region)
 {
-	struct region_frame answer = *question;
+	struct region_frame answer = { .word = REGION_ANSWER };
 
-	answer.word = REGION_ANSWER;
-	answer.pages = region ? region->pages : 0;
-	answer.share = region ? opening_own(region) : SHARE_UNKNOWN;
-	answer.token = region ? region->token : 0;
+	if (region) {
+		answer = frame_of(region, REGION_ANSWER);
+		answer.share = opening_own(region);
+		answer.token = region->token;
+	}
+	answer.number = question->number;
+	strscpy(answer.name, question->name, sizeof(answer.name));
 	frame_send(peer, &answer);
 }
 
@@ -275,27 +328,36 @@ static bool offer_withdrawn(u64 cluster, const struct region_offer *offer)
 	return found;
 }
 
-/* Who has seen all shares open knows that this one, if it is closed, was open before. */
-static void offer_opens(struct gvm_region *region, const struct region_frame *frame)
+/* What there is of that name: is it what is offered? */
+static bool offer_note(struct gvm_region *region, const struct region_offer *offer,
+		       const struct region_frame *frame)
 {
-	if (frame->share == SHARE_OPEN && frame->pages == region->pages)
-		opening_take(region, SHARE_LOST, region->token);
+	bool same = frame_means(frame, region);
+
+	if (!region_offered(region, offer, same))
+		return false;
+	if (same && frame->flags & REGION_COMPLETE)
+		opening_complete(region);
+	return true;
 }
 
 static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 {
-	struct giantvm_region wish = { .size_bytes = offer->frame.pages << PAGE_SHIFT };
+	const struct region_frame *frame = &offer->frame;
+	struct region_wish wish = {
+		.name = frame->name,
+		.pages = frame->pages,
+		.id = frame->id,
+		.on = &offer->on,
+	};
 	struct gvm_region *region;
-	int err;
+	int err = region_join(cluster, &wish, &region);
 
-	strscpy(wish.name, offer->frame.name, sizeof(wish.name));
-	err = region_join(cluster, &wish, &offer->on, &region);
 	if (!err) {
-		region_offered(region, &offer->on, offer->frame.pages);
-		offer_opens(region, &offer->frame);
+		offer_note(region, &offer->on, frame);
 		region_put(region);
 	} else if (err != -EEXIST) {
-		gvm_warn("%s of node %u is not joined: error %d\n", wish.name, offer->on.from,
+		gvm_warn("%s of node %u is not joined: error %d\n", frame->name, offer->on.from,
 			 err);
 	}
 }
@@ -359,12 +421,11 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	struct region_offer offer = { .from = peer->id, .number = frame->number };
 	struct gvm_region *region = region_find(frame->name);
 	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
-		    region_offered(region, &offer, frame->pages);
+		    offer_note(region, &offer, frame);
 
-	if (here)
-		offer_opens(region, frame);
 	if (here || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
-	    frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT || !region_name_valid(frame->name))
+	    !frame->id || frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT ||
+	    !region_name_valid(frame->name))
 		answer_send(peer, frame, here ? region : NULL);
 	else
 		offer_queue(peer, frame);
@@ -378,7 +439,8 @@ static void open_receive(struct gvm_peer *peer, const struct region_frame *frame
 
 	if (!region)
 		return;
-	opening_take(region, frame->share, frame->token);
+	if (frame_means(frame, region))
+		opening_take(region, frame->share, frame->token);
 	region_put(region);
 	answer_find(peer, frame);
 }
@@ -386,15 +448,12 @@ static void open_receive(struct gvm_peer *peer, const struct region_frame *frame
 void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token)
 {
 	struct gvm_peer *peer = cluster_peer(region->cluster, home);
-	struct region_frame frame = {
-		.word = REGION_OPEN,
-		.share = how,
-		.number = READ_ONCE(region->number),
-		.pages = region->pages,
-		.token = token,
-	};
+	struct region_frame frame = frame_of(region, REGION_OPEN);
 
-	strscpy(frame.name, region->name, sizeof(frame.name));
+	frame.flags = 0;
+	frame.share = how;
+	frame.number = READ_ONCE(region->number);
+	frame.token = token;
 	frame_queue(peer, &frame);
 	peer_transmit_later(peer);
 }
@@ -407,33 +466,24 @@ static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame 
 
 void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
-	struct region_frame frame = {
-		.word = REGION_OFFER,
-		.share = opening_offer(region),
-		.number = READ_ONCE(region->number),
-		.pages = region->pages,
-	};
+	struct region_frame frame = frame_of(region, REGION_OFFER);
 
 	/* What this node has on another's offer alone, that one offers. */
 	if (cluster_home(peer->cluster, peer->id) < 0 || region_tentative(region))
 		return;
-	strscpy(frame.name, region->name, sizeof(frame.name));
+	frame.number = READ_ONCE(region->number);
 	frame_send(peer, &frame);
 }
 
 void agree_withdraw(struct gvm_region *region, u32 number)
 {
 	const struct gvm_cluster *cluster = region->cluster;
-	struct region_frame frame = {
-		.word = REGION_WITHDRAW,
-		.number = number,
-		.pages = region->pages,
-	};
+	struct region_frame frame = frame_of(region, REGION_WITHDRAW);
 	unsigned int i;
 
 	if (!number)
 		return; /* it has not come to an offer */
-	strscpy(frame.name, region->name, sizeof(frame.name));
+	frame.number = number;
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] != cluster->id)
 			frame_send(cluster_peer(cluster, cluster->homes[i]), &frame);

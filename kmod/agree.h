@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * That all nodes mean the same by a region's name. Who joins a region offers it to every home: one
- * that has not joined it does so, and all answer with the size that it has there. Offers go out
+ * That all nodes mean the same by a region's name. Who creates a region draws its id; who joins it
+ * asks the homes for that, and for its size. Either then offers it to every home: one that has none
+ * of that name joins it, and all answer with the id and the size that it has there. Offers go out
  * again whenever a connection is made, so that a home which was away, or began anew, has the
  * region, too.
  *
@@ -12,11 +13,11 @@
  * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
  * has offered it under a number of its own.
  *
- * A home's answer also says whether it serves its share of the pages, and who joins for its own use
- * tells it to when that is due (opening.h): an offer is agreed to when all of them do.
+ * A home's answer also says whether it serves its share of the pages, and who knows tells it to
+ * (opening.h): an offer is agreed to when all of them do.
  *
  * A question is asked in steps, so that its answers are waited for without the device's mutex:
- * agree_begin(), then agree_send() and agree_wait() in turns, then agree_end().
+ * its beginning, then agree_send() and agree_wait() in turns, then agree_end().
  */
 #ifndef GVM_AGREE_H
 #define GVM_AGREE_H
@@ -37,20 +38,18 @@ struct agreement {
 	struct region_frame question;
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
-	u64 pages; /* of some node that has the region; 0: none has, yet */
-	bool differs; /* OFFER: some node's answer is another size */
+	u64 pages, id; /* at some node that has the region; 0: none has, yet */
+	bool complete; /* ASK: that node knows that it is (opening.h) */
+	bool differs; /* OFFER: some node has another one */
 	bool refused; /* OFFER: some home has not joined */
 	struct gvm_region *region; /* OFFER: this node's share of it has to be open, too */
 	bool over; /* this node is not part of the cluster any more */
 	wait_queue_head_t answered;
 };
 
-/*
- * Asks about a region, or offers it with that many pages. Under the device's mutex, as
- * agree_send().
- */
-int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
-		enum region_word word, const char *name, u64 pages);
+/* Asks about a region of that name, or offers one. Under the device's mutex, as agree_send(). */
+int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name);
+int agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
 /* Asks those that have not answered. */
 void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
 /* Whether there is nothing more to wait for; or a signal came (-EINTR); 0: the time is over. */

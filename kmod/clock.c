@@ -191,7 +191,6 @@ static void tick_work_run(struct work_struct *work)
 	stats = *ivy_stats(region->core);
 	region_leave_atomic(region, &batch);
 	tick_tell(region, &stats);
-	opening_tick(region);
 
 	xa_for_each_marked(&region->frames, page, frame, FRAME_HOLD) {
 		region_enter_atomic(region, &batch);

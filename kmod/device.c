@@ -6,6 +6,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/random.h>
 #include <linux/uaccess.h>
 
 #include "agree.h"
@@ -27,6 +28,7 @@ static bool going_down; /* the cluster and all regions are being left; under the
 
 #define ASK_AGAIN_MS_MIN 20 /* a share may be opened by another node meanwhile */
 #define ASK_AGAIN_MS_MAX 500
+#define FIND_MS_MIN 1000 /* who joins has to hear of somebody what it is that is joined */
 
 struct gvm_cluster *cluster_lock(void)
 {
@@ -159,6 +161,7 @@ static long device_down(bool forced)
 /* Asks, and waits for the answers without the mutex, which is held again at the end. */
 static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 {
+	const struct gvm_region *region = agreement->region;
 	unsigned int turn_ms = ASK_AGAIN_MS_MIN;
 	int ended = 0;
 
@@ -171,6 +174,8 @@ static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 		mutex_lock(&device_mutex);
 		if (agreement->over)
 			return -ENOTCONN;
+		if (going_down || (region && atomic_read(&region->opened) < 0))
+			return -EALREADY;
 	}
 	return min(ended, 0);
 }
@@ -180,18 +185,11 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *n
 	struct agreement agreement;
 	long err;
 
-	err = agree_begin(&agreement, the_cluster, REGION_OFFER, region->name, region->pages);
+	err = agree_offer_begin(&agreement, region);
 	if (err)
 		return err;
-	agreement.region = region;
-	agreement.question.share = opening_offer(region);
 	*number = agreement.question.number;
 	WRITE_ONCE(region->number, *number);
-	err = opening_begin(region);
-	if (err) {
-		agree_end(&agreement);
-		return err;
-	}
 	if (!wait_ms)
 		agree_send(&agreement, the_cluster);
 	err = device_agree(&agreement, wait_ms);
@@ -202,8 +200,9 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *n
 		return -EEXIST;
 	if (agreement.refused)
 		return -EREMOTEIO;
-	return wait_ms && (agreement.nr_silent || opening_own(region) == SHARE_CLOSED) ?
-	       -EHOSTUNREACH : 0;
+	if (wait_ms && (agreement.nr_silent || opening_own(region) == SHARE_CLOSED))
+		return opening_answered(region) ? -EINPROGRESS : -EHOSTUNREACH;
+	return 0;
 }
 
 /* The homes know the offer by its last number that has reached them. */
@@ -214,29 +213,105 @@ static void device_withdraw(struct gvm_region *region, u32 number)
 		agree_withdraw(region, region->number);
 }
 
-static long device_join(void __user *argument)
+/* What there is of a name, here or at a home. */
+struct found {
+	u64 pages, id;
+	bool complete;
+};
+
+static bool device_find_here(const char *name, struct found *found)
+{
+	struct gvm_region *region = region_find(name);
+	bool here = region && atomic_read(&region->opened) >= 0;
+
+	if (here)
+		*found = (struct found){ region->pages, region->id, opening_completed(region) };
+	if (region)
+		region_put(region);
+	return here;
+}
+
+static long device_find(const char *name, unsigned int wait_ms, struct found *found)
+{
+	struct agreement agreement;
+	long err;
+
+	if (device_find_here(name, found))
+		return 0;
+	err = agree_ask(&agreement, the_cluster, name);
+	if (err)
+		return err;
+	err = device_agree(&agreement, wait_ms);
+	agree_end(&agreement);
+	if (err)
+		return err;
+	if (!agreement.pages)
+		return agreement.nr_silent ? -EHOSTUNREACH : -ENOENT;
+	*found = (struct found){ agreement.pages, agreement.id, agreement.complete };
+	return 0;
+}
+
+static long wish_check(const struct giantvm_region *wish, bool creates)
+{
+	if (!region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
+	    wish->open_flags & ~O_CLOEXEC || (creates && !wish->size_bytes))
+		return -EINVAL;
+	if (wish->size_bytes > MAX_LFS_FILESIZE)
+		return -E2BIG;
+	if (!the_cluster)
+		return -ENOTCONN;
+	return going_down ? -EALREADY : 0;
+}
+
+/* The region that is wished for, joined here if need be; agreed on with others it is not yet. */
+static long device_join_here(const struct giantvm_region *wish, bool creates,
+			     struct gvm_region **region)
+{
+	struct found found = {
+		.pages = wish->size_bytes >> PAGE_SHIFT,
+		.id = get_random_u64() | 1, /* 0 is none's */
+	};
+	struct region_wish which = { .name = wish->name };
+	struct found before;
+	bool was_here;
+	long err = 0;
+
+	if (!creates)
+		err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, FIND_MS_MIN),
+				  &found);
+	if (err)
+		return err;
+	if (wish->size_bytes && found.pages != wish->size_bytes >> PAGE_SHIFT)
+		return -EEXIST;
+	which.pages = found.pages;
+	which.id = found.id;
+	was_here = device_find_here(wish->name, &before);
+	err = region_join(the_cluster, &which, region);
+	if (err)
+		return err;
+	(*region)->made |= !was_here;
+	if (found.complete)
+		opening_complete(*region);
+	return opening_begin(*region, creates);
+}
+
+static long device_join(void __user *argument, bool creates)
 {
 	struct giantvm_region wish;
-	struct gvm_region *region;
-	bool was_joined;
+	struct gvm_region *region = NULL;
 	u32 number = 0;
 	long result;
 
 	if (copy_from_user(&wish, argument, sizeof(wish)))
 		return -EFAULT;
-	if (!region_name_valid(wish.name))
-		return -EINVAL;
-	if (!the_cluster)
-		return -ENOTCONN;
-	if (going_down)
-		return -EALREADY;
-	was_joined = region_pages(wish.name);
-	result = region_join(the_cluster, &wish, NULL, &region);
-	if (result)
+	result = wish_check(&wish, creates);
+	if (!result)
+		result = device_join_here(&wish, creates, &region);
+	if (!region)
 		return result;
-	region->made |= !was_joined;
 	region->joining++;
-	result = device_offer(region, wish.wait_ms, &number);
+	if (!result)
+		result = device_offer(region, wish.wait_ms, &number);
 	region->joining--;
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
@@ -252,7 +327,7 @@ static long device_join(void __user *argument)
 static long device_lookup(void __user *argument)
 {
 	struct giantvm_lookup lookup;
-	struct agreement agreement;
+	struct found found;
 	long err;
 
 	if (copy_from_user(&lookup, argument, sizeof(lookup)))
@@ -261,18 +336,10 @@ static long device_lookup(void __user *argument)
 		return -EINVAL;
 	if (!the_cluster)
 		return -ENOTCONN;
-	err = agree_begin(&agreement, the_cluster, REGION_ASK, lookup.name, 0);
+	err = device_find(lookup.name, lookup.wait_ms, &found);
 	if (err)
 		return err;
-	agreement.pages = region_pages(lookup.name);
-	if (!agreement.pages)
-		err = device_agree(&agreement, lookup.wait_ms);
-	agree_end(&agreement);
-	if (err)
-		return err;
-	if (!agreement.pages)
-		return agreement.nr_silent ? -EHOSTUNREACH : -ENOENT;
-	lookup.size_bytes = agreement.pages << PAGE_SHIFT;
+	lookup.size_bytes = found.pages << PAGE_SHIFT;
 	return copy_to_user(argument, &lookup, sizeof(lookup)) ? -EFAULT : 0;
 }
 
@@ -376,7 +443,9 @@ static long device_call(unsigned int command, void __user *argument)
 	case GIANTVM_DOWN:
 		return (unsigned long)argument & ~1ul ? -EINVAL : device_down(argument);
 	case GIANTVM_JOIN:
-		return device_join(argument);
+		return device_join(argument, false);
+	case GIANTVM_CREATE:
+		return device_join(argument, true);
 	case GIANTVM_LEAVE:
 		return device_leave(argument);
 	case GIANTVM_STATS:

@@ -59,7 +59,7 @@ static void env_install(void *context, u64 page, const void *data)
 static void env_complete(void *context, u64 page, int err)
 {
 	if (err)
-		region_error_note(context, page, err);
+		region_error_note(context, page);
 	else
 		region_error_clear(context, page);
 	sleepers_wake(context, page, err);

@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "frame.h"
 
-static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 2 };
+static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 3 };
 
 void frame_head_encode(const struct frame_head *head, u8 *bytes)
 {
@@ -66,22 +66,26 @@ void region_frame_encode(const struct region_frame *frame, u8 *bytes)
 	memset(bytes, 0, REGION_FRAME_BYTES);
 	bytes[0] = frame->word;
 	bytes[1] = frame->share;
+	bytes[2] = frame->flags;
 	put_unaligned_le32(frame->number, bytes + 4);
 	put_unaligned_le64(frame->pages, bytes + 8);
 	put_unaligned_le64(frame->token, bytes + 16);
-	strscpy(bytes + 24, frame->name, REGION_NAME_BYTES);
+	put_unaligned_le64(frame->id, bytes + 24);
+	strscpy(bytes + 32, frame->name, REGION_NAME_BYTES);
 }
 
 int region_frame_decode(const u8 *bytes, struct region_frame *frame)
 {
 	frame->word = bytes[0];
 	frame->share = bytes[1];
+	frame->flags = bytes[2];
 	frame->number = get_unaligned_le32(bytes + 4);
 	frame->pages = get_unaligned_le64(bytes + 8);
 	frame->token = get_unaligned_le64(bytes + 16);
-	memcpy(frame->name, bytes + 24, REGION_NAME_BYTES);
+	frame->id = get_unaligned_le64(bytes + 24);
+	memcpy(frame->name, bytes + 32, REGION_NAME_BYTES);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
-	    bytes[2] || bytes[3] || frame->name[REGION_NAME_BYTES - 1])
+	    frame->flags & ~REGION_COMPLETE || bytes[3] || frame->name[REGION_NAME_BYTES - 1])
 		return -EBADMSG;
 	return 0;
 }

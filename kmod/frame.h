@@ -6,13 +6,13 @@
  *	0	2	bytes of the body
  *	2	1	kind
  *	3	1	0
- *	4	4	MESSAGE: tag of the region, a digest of its name and size; else 0
+ *	4	4	MESSAGE: tag of the region, a digest of its id, name and size; else 0
  *
  * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
  * MESSAGEs flow, each with one message of the protocol core (ivy_wire.h). HELLO:
  *
- *	0	8	"GVM-IVY\2"; the last byte is the version
+ *	0	8	"GVM-IVY\3"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
@@ -23,14 +23,16 @@
  * a home is to open its share (opening.h):
  *
  *	0	1	what: enum region_word
- *	1	1	ANSWER: enum region_share of the sender; OFFER: 2: all were open once;
- *			OPEN: 2: as zeros, 3: as lost
- *	2	2	0
+ *	1	1	ANSWER: enum region_share of the sender; OPEN: 2: as zeros, 3: as lost;
+ *			else 0
+ *	2	1	flags: 1: OFFER, ANSWER: the sender knows that the region is complete
+ *	3	1	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
  *			offer; 0: it does not matter
  *	8	8	OFFER: pages that it has at the sender; ANSWER: that it has; 0: not here
  *	16	8	ANSWER: token of the region at the sender; OPEN: the same at the receiver
- *	24	32	its name, filled up with zeros; the last byte is one
+ *	24	8	its id, which its creator has drawn: of what `pages` is of. ASK: 0
+ *	32	32	its name, filled up with zeros; the last byte is one
  *
  * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
  * other) and both HELLOs, the connecting side's first. It says who is at the other end when the
@@ -48,7 +50,7 @@
 #define HELLO_BYTES 40
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
-#define REGION_FRAME_BYTES 56
+#define REGION_FRAME_BYTES 64
 #define REGION_NAME_BYTES 32
 
 enum frame_kind {
@@ -89,11 +91,14 @@ enum region_share {
 	SHARES
 };
 
+#define REGION_COMPLETE 1u
+
 struct region_frame {
 	u8 word; /* enum region_word */
 	u8 share; /* enum region_share */
+	u8 flags; /* REGION_COMPLETE */
 	u32 number;
-	u64 pages, token;
+	u64 pages, token, id;
 	char name[REGION_NAME_BYTES];
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shares of a region, opened by those who use it: see opening.h. */
+/* Shares of a region, opened by those who know as what: see opening.h. */
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -10,31 +10,58 @@
 #include "peer.h"
 #include "region.h"
 
-#define PATIENCE_NS (2 * NSEC_PER_SEC)
+#define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
+#define AGAIN_MS_MAX 8000
 
-int opening_begin(struct gvm_region *region)
+static bool share_opened(u8 share)
 {
-	struct home_share *homes = NULL;
-
-	if (!READ_ONCE(region->opening.homes)) { /* the device's mutex is held */
-		homes = kvcalloc(region->cluster->nr_homes, sizeof(*homes), GFP_KERNEL);
-		if (!homes)
-			return -ENOMEM;
-		spin_lock_bh(&region->lock);
-		region->opening.homes = homes;
-		spin_unlock_bh(&region->lock);
-	}
-	opening_tick(region); /* there may be no other home */
-	return 0;
+	return share == SHARE_OPEN || share == SHARE_LOST;
 }
 
-enum region_share opening_own(struct gvm_region *region)
+static void share_note(struct gvm_region *region, unsigned int home, u8 share)
+{
+	struct opening *opening = &region->opening;
+
+	lockdep_assert_held(&region->lock);
+	opening->nr_open += share_opened(share) - share_opened(opening->homes[home].share);
+	opening->homes[home].share = share;
+	if (opening->nr_open == region->cluster->nr_homes)
+		WRITE_ONCE(opening->complete, true);
+}
+
+static bool opening_announces(const struct opening *opening)
+{
+	return opening->creates && opening->complete && !opening->announced;
+}
+
+/* While something is left to be offered, or to be announced. */
+static void opening_go_on(struct gvm_region *region)
+{
+	struct opening *opening = &region->opening;
+
+	lockdep_assert_held(&region->lock);
+	if (!opening->homes || region->leaving)
+		return;
+	if (opening_announces(opening))
+		mod_delayed_work(gvm_workqueue, &opening->work, 0);
+	else if (opening->nr_open < region->cluster->nr_homes)
+		queue_delayed_work(gvm_workqueue, &opening->work,
+				   msecs_to_jiffies(opening->again_ms));
+}
+
+enum region_share opening_own(const struct gvm_region *region)
 {
 	return READ_ONCE(region->share);
 }
 
+bool opening_completed(const struct gvm_region *region)
+{
+	return READ_ONCE(region->opening.complete);
+}
+
 static void own_open(struct gvm_region *region, enum region_share share)
 {
+	int own = cluster_home(region->cluster, region->cluster->id);
 	struct gvm_batch batch;
 	bool opens;
 
@@ -46,6 +73,9 @@ static void own_open(struct gvm_region *region, enum region_share share)
 	}
 	if (opens && share == SHARE_LOST)
 		region->stats.lost_pages += region_share_pages(region);
+	if (opens && region->opening.homes)
+		share_note(region, own, share);
+	opening_go_on(region);
 	region_leave(region, &batch);
 	if (opens && share == SHARE_LOST)
 		gvm_warn("%s: this node was a home of it before, and has nothing of that: the pages whose home it is are lost until they are discarded\n",
@@ -56,115 +86,174 @@ static void own_open(struct gvm_region *region, enum region_share share)
 
 void opening_take(struct gvm_region *region, enum region_share share, u64 token)
 {
-	if (token == region->token && (share == SHARE_OPEN || share == SHARE_LOST))
+	if (token == region->token && share_opened(share))
 		own_open(region, share);
 }
 
-enum region_share opening_offer(struct gvm_region *region)
+void opening_complete(struct gvm_region *region)
 {
-	return READ_ONCE(region->opening.once) ? SHARE_OPEN : SHARE_UNKNOWN;
-}
-
-static enum region_share share_at(struct gvm_region *region, unsigned int home)
-{
-	return region->cluster->homes[home] == region->cluster->id ?
-	       opening_own(region) : (enum region_share)region->opening.homes[home].share;
-}
-
-/* How closed shares that this node has told nothing are to be opened; SHARE_UNKNOWN: not yet. */
-static enum region_share opening_decide(struct gvm_region *region)
-{
-	struct opening *opening = &region->opening;
-	unsigned int i, nr[SHARES] = {};
-	u64 now_ns = ktime_get_boottime_ns();
-
-	lockdep_assert_held(&region->lock);
-	for (i = 0; i < region->cluster->nr_homes; i++)
-		nr[share_at(region, i)]++;
-	if (!nr[SHARE_CLOSED] && !nr[SHARE_UNKNOWN])
-		WRITE_ONCE(opening->once, true);
-	if (opening->once)
-		return SHARE_LOST;
-	opening->used |= nr[SHARE_OPEN] || nr[SHARE_LOST];
-	if (!opening->used && nr[SHARE_CLOSED] == region->cluster->nr_homes)
-		return SHARE_OPEN;
-	if (!opening->used || !nr[SHARE_CLOSED]) {
-		opening->since_ns = 0;
-		return SHARE_UNKNOWN;
-	}
-	if (!opening->since_ns)
-		opening->since_ns = now_ns;
-	return now_ns - opening->since_ns < PATIENCE_NS ? SHARE_UNKNOWN : SHARE_LOST;
-}
-
-/* Tells a home, unless it is open. `how` is for one that was told nothing before. */
-static void home_tell(struct gvm_region *region, unsigned int home, enum region_share how)
-{
-	struct home_share *entry = &region->opening.homes[home];
-	u64 token;
-
-	spin_lock_bh(&region->lock);
-	if (share_at(region, home) != SHARE_CLOSED)
-		how = SHARE_UNKNOWN;
-	else if (entry->told)
-		how = entry->told;
-	entry->told = how;
-	token = entry->token;
-	spin_unlock_bh(&region->lock);
-	if (how == SHARE_UNKNOWN)
-		return;
-	if (region->cluster->homes[home] == region->cluster->id)
-		own_open(region, how);
-	else
-		agree_open(region, region->cluster->homes[home], how, token);
-}
-
-static void homes_tell(struct gvm_region *region, enum region_share how)
-{
-	unsigned int i;
-	bool tell;
-
-	for (i = 0; i < region->cluster->nr_homes; i++) {
+	if (!opening_completed(region)) {
 		spin_lock_bh(&region->lock);
-		tell = share_at(region, i) == SHARE_CLOSED && !region->opening.homes[i].told;
+		WRITE_ONCE(region->opening.complete, true);
 		spin_unlock_bh(&region->lock);
-		if (tell)
-			home_tell(region, i, how);
 	}
+	if (opening_own(region) == SHARE_CLOSED)
+		own_open(region, SHARE_LOST);
 }
 
-void opening_answer(struct gvm_region *region, unsigned int home, enum region_share share,
-		    u64 token)
+/* As what one that is closed is to be opened; SHARE_UNKNOWN: that is for others to know. */
+static enum region_share share_due(const struct opening *opening, const struct home_share *entry)
 {
-	enum region_share how = SHARE_UNKNOWN;
+	if (entry->told)
+		return entry->told;
+	if (opening->complete)
+		return SHARE_LOST;
+	if (!opening->creates)
+		return SHARE_UNKNOWN;
+	return entry->zeros ? SHARE_LOST : SHARE_OPEN;
+}
+
+void opening_answer(struct gvm_region *region, unsigned int home,
+		    const struct region_frame *answer)
+{
+	enum region_share due = SHARE_UNKNOWN;
 	struct home_share *entry;
-	bool again = false;
 
 	spin_lock_bh(&region->lock);
 	if (region->opening.homes && !region->leaving) {
 		entry = &region->opening.homes[home];
-		if (entry->token != token)
+		if (entry->token != answer->token)
 			entry->told = SHARE_UNKNOWN;
-		entry->token = token;
-		entry->share = share;
-		again = share == SHARE_CLOSED && entry->told;
-		how = opening_decide(region);
+		entry->token = answer->token;
+		share_note(region, home, answer->share);
+		if (answer->share == SHARE_CLOSED)
+			due = share_due(&region->opening, entry);
+		entry->told = due;
+		entry->zeros |= due == SHARE_OPEN;
+		entry->refused = false;
+		opening_go_on(region);
 	}
 	spin_unlock_bh(&region->lock);
-	if (again)
-		home_tell(region, home, how);
-	if (how != SHARE_UNKNOWN)
-		homes_tell(region, how);
+	if (due != SHARE_UNKNOWN)
+		agree_open(region, region->cluster->homes[home], due, answer->token);
 }
 
-void opening_tick(struct gvm_region *region)
+bool opening_answered(struct gvm_region *region)
 {
-	enum region_share how = SHARE_UNKNOWN;
+	unsigned int i, silent = 0;
 
 	spin_lock_bh(&region->lock);
-	if (region->opening.homes && !region->opening.once && !region->leaving)
-		how = opening_decide(region);
+	for (i = 0; i < region->cluster->nr_homes; i++)
+		silent += region->opening.homes[i].share == SHARE_UNKNOWN;
 	spin_unlock_bh(&region->lock);
-	if (how != SHARE_UNKNOWN)
-		homes_tell(region, how);
+	return !silent;
+}
+
+bool opening_refused(struct gvm_region *region, unsigned int home)
+{
+	bool before = false;
+
+	spin_lock_bh(&region->lock);
+	if (region->opening.homes) {
+		before = region->opening.homes[home].refused;
+		region->opening.homes[home].refused = true;
+	}
+	spin_unlock_bh(&region->lock);
+	return !before;
+}
+
+void opening_doubt(struct gvm_region *region, u16 home)
+{
+	int place = cluster_home(region->cluster, home);
+
+	if (place < 0 || home == region->cluster->id)
+		return;
+	spin_lock_bh(&region->lock);
+	if (region->opening.homes) {
+		share_note(region, place, SHARE_UNKNOWN);
+		region->opening.homes[place].refused = false;
+		region->opening.again_ms = AGAIN_MS_MIN;
+		opening_go_on(region);
+	}
+	spin_unlock_bh(&region->lock);
+}
+
+static bool home_to_offer(struct gvm_region *region, unsigned int home, bool announce)
+{
+	bool to_offer;
+
+	spin_lock_bh(&region->lock);
+	to_offer = announce || !share_opened(region->opening.homes[home].share);
+	spin_unlock_bh(&region->lock);
+	return to_offer;
+}
+
+/* Who has no connection is offered it when there is one. */
+static void opening_work_run(struct work_struct *work)
+{
+	struct gvm_region *region =
+		container_of(work, struct gvm_region, opening.work.work);
+	const struct gvm_cluster *cluster = region->cluster;
+	struct opening *opening = &region->opening;
+	struct gvm_peer *peer;
+	unsigned int i;
+	bool announce;
+
+	spin_lock_bh(&region->lock);
+	announce = opening_announces(opening);
+	opening->announced |= announce;
+	spin_unlock_bh(&region->lock);
+	for (i = 0; i < cluster->nr_homes; i++) {
+		peer = cluster_peer(cluster, cluster->homes[i]);
+		if (peer && peer_connected(peer) && home_to_offer(region, i, announce))
+			agree_offer(region, peer);
+		cond_resched();
+	}
+	spin_lock_bh(&region->lock);
+	opening->again_ms = min(2 * opening->again_ms, AGAIN_MS_MAX);
+	opening_go_on(region);
+	spin_unlock_bh(&region->lock);
+}
+
+int opening_begin(struct gvm_region *region, bool creates)
+{
+	unsigned int nr_homes = region->cluster->nr_homes;
+	struct home_share *homes = NULL;
+
+	if (!READ_ONCE(region->opening.homes)) { /* the device's mutex is held */
+		homes = kvcalloc(nr_homes, sizeof(*homes), GFP_KERNEL);
+		if (!homes)
+			return -ENOMEM;
+		spin_lock_bh(&region->lock);
+		region->opening.homes = homes;
+		if (region->share != SHARE_UNKNOWN)
+			share_note(region, cluster_home(region->cluster, region->cluster->id),
+				   region->share);
+		spin_unlock_bh(&region->lock);
+	}
+	spin_lock_bh(&region->lock);
+	region->opening.creates |= creates;
+	region->opening.again_ms = AGAIN_MS_MIN;
+	opening_go_on(region);
+	spin_unlock_bh(&region->lock);
+	if (creates)
+		own_open(region, SHARE_OPEN);
+	else if (opening_completed(region))
+		own_open(region, SHARE_LOST);
+	return 0;
+}
+
+void opening_init(struct gvm_region *region)
+{
+	INIT_DELAYED_WORK(&region->opening.work, opening_work_run);
+}
+
+void opening_end(struct gvm_region *region)
+{
+	cancel_delayed_work_sync(&region->opening.work);
+}
+
+void opening_free(struct gvm_region *region)
+{
+	kvfree(region->opening.homes);
 }

@@ -3,58 +3,80 @@
  * When a home takes its share of a region into use, and as what.
  *
  * A home that joins a region has an empty directory: all its pages are zero. That is right for a
- * region that nobody has used. But a home that was part of it before, and left or began anew, has
- * lost what it had: to others its zeros would be contents. It cannot know which it is. So its share
- * is closed at first (ivy_open()), and it serves no page, until it is told by a node that has
- * joined the region for its own use, and so asks every home:
+ * region that has just been created. But a home that was part of it before, and left or began anew,
+ * has lost what it had: to others its zeros would be contents. It cannot know which it is. So its
+ * share is closed at first (ivy_open()), and it serves no page, until another node tells it:
  *
- *	all are closed			nobody can have used the region: zeros
- *	that node has seen all open	who is closed was here before: lost
- *	some are open, others not	either another node is opening them just now, or they
- *					were here before: lost, after some patience
+ *	zeros	by the region's creator alone, and to each home but once, whatever becomes of it:
+ *		so no home has been open before that is told so
+ *	lost	by whoever knows that the region is complete, which is: each home's share has been
+ *		open once. So has one that is closed, which then has lost it
  *
- * Only a share that is closed, and so has served nobody, takes what it is told; and what a node has
- * told one it repeats whenever that answers that it is closed. What goes wrong in between makes, as
- * a rule, pages count as lost that nobody has used. It does not hold yet where all homes begin anew
- * at once: then the first rule takes them for new, though other nodes may still use the region.
+ * Once complete, always complete: it does not matter when, or in which order, nodes get to know it.
+ * They hear it with each other's offers and answers, or have seen every share open themselves.
+ *
+ * This holds for one region. Who creates another under its name gives it another id, and nothing
+ * that was said, granted or leased in the one has a meaning in the other. A creator that is lost
+ * before its region is complete leaves one that never will be, and that nobody joins.
  */
 #ifndef GVM_OPENING_H
 #define GVM_OPENING_H
 
 #include <linux/types.h>
+#include <linux/workqueue.h>
 
 #include "frame.h"
 
+struct gvm_peer;
 struct gvm_region;
 
-/* What this node knows of one home's share. */
+/* What this node knows of one home's share, its own too. */
 struct home_share {
 	u64 token; /* of the region there: another each time that it is joined */
-	u8 share; /* enum region_share */
-	u8 told; /* how this node has told it to open, or 0 */
+	u8 share; /* enum region_share: as it said last; unknown since a connection was made */
+	u8 told; /* how this node has told it to open, under that token; or SHARE_UNKNOWN */
+	bool zeros; /* once, under whichever token, this node has told it zeros */
+	bool refused; /* it has another region of that name, or takes none; since it was doubted */
 };
 
 /* Under region->lock. */
 struct opening {
-	/* By place in the list, until the region is freed; NULL: no use of this node's own. */
-	struct home_share *homes;
-	bool used; /* some share was open: no other is zeros that this node opens */
-	bool once; /* all were */
-	u64 since_ns; /* some are, others are not */
+	struct home_share *homes; /* by place in the list; NULL: this node has no use of its own */
+	unsigned int nr_open; /* of these, that have said so */
+	bool creates; /* this node is the region's creator */
+	bool complete; /* each share has been open once */
+	bool announced; /* the creator has said so to the homes */
+	struct delayed_work work; /* offers it again to homes that are not known to be open */
+	unsigned int again_ms; /* and how long after the last time */
 };
 
-/* This node joins for its own use: from now on it opens shares. 0 or -ENOMEM. */
-int opening_begin(struct gvm_region *region);
-/* A home's answer. */
-void opening_answer(struct gvm_region *region, unsigned int home, enum region_share share,
-		    u64 token);
-void opening_tick(struct gvm_region *region);
+void opening_init(struct gvm_region *region);
+/* The region has been left: nothing of it is offered any more. */
+void opening_end(struct gvm_region *region);
+void opening_free(struct gvm_region *region);
 
-/* What an offer of this node says of all shares: SHARE_OPEN, or SHARE_UNKNOWN. */
-enum region_share opening_offer(struct gvm_region *region);
-/* What this node is told of its own. */
+/* This node joins for its own use, or creates. 0 or -ENOMEM. Under the device's mutex. */
+int opening_begin(struct gvm_region *region, bool creates);
+/* Somebody says that each share has been open once. */
+void opening_complete(struct gvm_region *region);
+/* Whether this node knows that. */
+bool opening_completed(const struct gvm_region *region);
+/* Whether every home has answered, if only that it is closed. */
+bool opening_answered(struct gvm_region *region);
+/* A home's answer, of this very region. */
+void opening_answer(struct gvm_region *region, unsigned int home,
+		    const struct region_frame *answer);
+/* A home's answer that is no share of this region. Whether that is news. */
+bool opening_refused(struct gvm_region *region, unsigned int home);
+/*
+ * What a home has said may not be so any more: there is a new connection, or it does not answer
+ * faults. It is asked again, for as long as a connection stands.
+ */
+void opening_doubt(struct gvm_region *region, u16 home);
+
+/* What this node is told of its own share, of the region that has that token here. */
 void opening_take(struct gvm_region *region, enum region_share share, u64 token);
 /* This node's own share; SHARE_UNKNOWN: it is no home. */
-enum region_share opening_own(struct gvm_region *region);
+enum region_share opening_own(const struct gvm_region *region);
 
 #endif

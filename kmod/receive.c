@@ -113,6 +113,7 @@ void receive_joined(struct gvm_peer *peer)
 		if (!region->leaving)
 			ivy_node_joined(region->core, peer->id);
 		region_leave(region, &batch);
+		opening_doubt(region, peer->id);
 		agree_offer(region, peer);
 	}
 }

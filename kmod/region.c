@@ -39,7 +39,7 @@ static void region_free(struct kref *ref)
 {
 	struct gvm_region *region = container_of(ref, struct gvm_region, ref);
 
-	kvfree(region->opening.homes);
+	opening_free(region);
 	kfree(region);
 }
 
@@ -77,16 +77,6 @@ struct gvm_region *region_find_tag(u32 tag)
 	return region;
 }
 
-u64 region_pages(const char *name)
-{
-	struct gvm_region *region = region_find(name);
-	u64 pages = region && atomic_read(&region->opened) >= 0 ? region->pages : 0;
-
-	if (region)
-		region_put(region);
-	return pages;
-}
-
 struct gvm_region *region_next(struct gvm_region *before)
 {
 	struct gvm_region *region = NULL;
@@ -120,43 +110,55 @@ u64 region_now_ms(void)
 	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
 }
 
-/* A note for one task: its number, and the low bits of the time. */
-#define NOTED_MS_SHIFT 24
-
-static unsigned long noted_for(const struct task_struct *task, u64 ms)
+/* Without memory for a note the page is asked for once more. */
+static void note_store(struct xarray *notes, u64 page, u64 value)
 {
-	return (unsigned long)(u32)ms << NOTED_MS_SHIFT |
-	       ((unsigned long)task->pid << 1 & (BIT(NOTED_MS_SHIFT) - 1)) | 1;
+	xa_store(notes, page, xa_mk_value(value), GFP_ATOMIC | __GFP_NOWARN);
 }
 
-void region_error_note(struct gvm_region *region, u64 page, int err)
+/* 0: there is none. */
+static u64 note_load(struct xarray *notes, u64 page)
 {
-	unsigned long noted = region_now_ms() << 1;
+	void *entry = xa_empty(notes) ? NULL : xa_load(notes, page);
 
-	if (err == -EDEADLK)
-		noted = noted_for(current, region_now_ms());
+	return entry ? xa_to_value(entry) : 0;
+}
 
-	/* Without memory for it the page is asked for once more. */
-	xa_store(&region->errors, page, xa_mk_value(noted), GFP_ATOMIC | __GFP_NOWARN);
+void region_error_note(struct gvm_region *region, u64 page)
+{
+	note_store(&region->errors, page, region_now_ms());
+}
+
+#define PID_BITS 22 /* what PID_MAX_LIMIT needs; above them the time */
+
+void region_given_up_note(struct gvm_region *region, u64 page)
+{
+	BUILD_BUG_ON(PID_MAX_LIMIT > 1 << PID_BITS);
+	note_store(&region->given_up, page, region_now_ms() << PID_BITS | current->pid);
+}
+
+static void note_clear(struct xarray *notes, u64 page)
+{
+	if (!xa_empty(notes))
+		xa_erase(notes, page);
 }
 
 void region_error_clear(struct gvm_region *region, u64 page)
 {
-	if (!xa_empty(&region->errors))
-		xa_erase(&region->errors, page);
+	note_clear(&region->errors, page);
+	note_clear(&region->given_up, page);
 }
 
 int region_error(struct gvm_region *region, u64 page, u64 since_ms)
 {
-	void *noted = xa_empty(&region->errors) ? NULL : xa_load(&region->errors, page);
+	u64 lost_ms = note_load(&region->errors, page);
+	u64 given_up = note_load(&region->given_up, page);
 
-	unsigned long value = noted ? xa_to_value(noted) : 0;
-
-	if (!(value & 1))
-		return value >> 1 >= since_ms && noted ? -EIO : 0;
-	if ((value ^ noted_for(current, 0)) & (BIT(NOTED_MS_SHIFT) - 1))
-		return 0; /* another's */
-	return (s32)((u32)(value >> NOTED_MS_SHIFT) - (u32)since_ms) >= 0 ? -EDEADLK : 0;
+	if (lost_ms && lost_ms >= since_ms)
+		return -EIO;
+	if (given_up >> PID_BITS >= since_ms && given_up % (1 << PID_BITS) == current->pid)
+		return -EDEADLK;
+	return 0;
 }
 
 void region_provide(struct gvm_region *region)
@@ -269,10 +271,12 @@ static int region_core_create(struct gvm_region *region)
 	return ivy_create(&params, &region_env, region, &region->core);
 }
 
-/* Who has another size under the same name has another region: no message of it is one of this. */
-static u32 region_tag(const char *name, u64 pages)
+/* Who has another region of that name, or another size of it: no message of that is one of this. */
+static u32 region_tag(const struct region_wish *wish)
 {
-	return xxh32(name, strlen(name), xxh32(&pages, sizeof(pages), 0));
+	u64 which[] = { wish->id, wish->pages };
+
+	return xxh32(wish->name, strlen(wish->name), xxh32(which, sizeof(which), 0));
 }
 
 #define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
@@ -298,8 +302,8 @@ static bool region_fits(const struct gvm_cluster *cluster, u64 pages)
 	return bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2;
 }
 
-static int region_create(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-			 const struct region_offer *on, struct gvm_region **out)
+static int region_create(struct gvm_cluster *cluster, const struct region_wish *wish,
+			 struct gvm_region **out)
 {
 	struct gvm_region *region;
 	int err;
@@ -310,21 +314,24 @@ static int region_create(struct gvm_cluster *cluster, const struct giantvm_regio
 	kref_init(&region->ref); /* the list's */
 	strscpy(region->name, wish->name, sizeof(region->name));
 	region->cluster = cluster;
-	region->pages = wish->size_bytes >> PAGE_SHIFT;
+	region->pages = wish->pages;
+	region->id = wish->id;
 	region->on.from = IVY_NONE;
-	if (on)
-		region->on = *on;
-	region->tag = region_tag(region->name, region->pages);
+	if (wish->on)
+		region->on = *wish->on;
+	region->tag = region_tag(wish);
 	region->token = get_random_u64();
 	region->share = cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
 	spin_lock_init(&region->lock);
 	xa_init(&region->frames);
 	xa_init(&region->errors);
+	xa_init(&region->given_up);
 	xa_init(&region->lease_ends);
 	sleepers_init(region);
 	INIT_DELAYED_WORK(&region->revoke_work, revoke_work_run);
 	INIT_WORK(&region->sweep_work, sweep_work_run);
 	INIT_WORK(&region->evict_work, evict_work_run);
+	opening_init(region);
 	clock_init(region);
 	err = xa_load(&tags, region->tag) ? -EADDRINUSE :
 					    xa_reserve(&tags, region->tag, GFP_KERNEL);
@@ -367,38 +374,35 @@ static void region_keep(struct gvm_region *region)
 	spin_unlock_bh(&region->lock);
 }
 
-int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-		const struct region_offer *on, struct gvm_region **out)
+int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
+		struct gvm_region **out)
 {
 	struct gvm_region *region;
 	int err;
 
-	if (!region_name_valid(wish->name) || !wish->size_bytes || wish->size_bytes & ~PAGE_MASK ||
-	    wish->open_flags & ~O_CLOEXEC)
+	if (!region_name_valid(wish->name) || !wish->pages || !wish->id)
 		return -EINVAL;
-	if (wish->size_bytes > MAX_LFS_FILESIZE)
-		return -E2BIG;
 	region = region_find(wish->name);
 	if (region) {
 		err = atomic_read(&region->opened) < 0 ? -EALREADY :
-		      region->pages != wish->size_bytes >> PAGE_SHIFT ? -EEXIST : 0;
+		      region->pages != wish->pages || region->id != wish->id ? -EEXIST : 0;
 		if (err) {
 			region_put(region);
 			return err;
 		}
-		if (!on)
+		if (!wish->on)
 			region_keep(region);
 		*out = region;
 		return 0;
 	}
-	if (nr_regions >= (on ? OFFERED_MAX : GIANTVM_REGIONS_MAX))
+	if (nr_regions >= (wish->on ? OFFERED_MAX : GIANTVM_REGIONS_MAX))
 		return -ENOSPC;
-	if (!region_fits(cluster, wish->size_bytes >> PAGE_SHIFT)) {
+	if (!region_fits(cluster, wish->pages)) {
 		gvm_warn("%s is not joined: its directory does not fit into a quarter of the memory\n",
 			 wish->name);
 		return -E2BIG;
 	}
-	err = region_create(cluster, wish, on, &region);
+	err = region_create(cluster, wish, &region);
 	if (err)
 		return err;
 	nr_regions++;
@@ -424,16 +428,16 @@ bool region_tentative(struct gvm_region *region)
 	return tentative;
 }
 
-u64 region_offered(struct gvm_region *region, const struct region_offer *offer, u64 pages)
+bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool same)
 {
-	u64 here = region->pages;
+	bool here = true;
 
 	spin_lock_bh(&region->lock);
 	if (region->leaving || atomic_read(&region->opened) < 0)
-		here = 0;
+		here = false;
 	else if (region->on.from != offer->from)
-		region->on.from = here == pages ? IVY_NONE : region->on.from;
-	else if ((s32)(offer->number - region->on.number) > 0)
+		region->on.from = same ? IVY_NONE : region->on.from;
+	else if (same && (s32)(offer->number - region->on.number) > 0)
 		region->on.number = offer->number; /* that node has begun anew with it */
 	spin_unlock_bh(&region->lock);
 	return here;
@@ -474,12 +478,14 @@ void region_end(struct gvm_region *region)
 	region->leaving = true;
 	region_leave(region, &batch);
 	clock_stop(region);
+	opening_end(region);
 	cancel_work_sync(&region->evict_work);
 	cancel_work_sync(&region->sweep_work);
 	cancel_delayed_work_sync(&region->revoke_work);
 	ivy_destroy(region->core);
 	frames_destroy(region);
 	xa_destroy(&region->errors);
+	xa_destroy(&region->given_up);
 	xa_destroy(&region->lease_ends);
 	region_inode_destroy(region);
 	region_put(region); /* the list's */

@@ -63,7 +63,8 @@ struct gvm_region {
 	struct list_head list; /* of all regions, under their lock */
 	struct gvm_cluster *cluster;
 	char name[GIANTVM_NAME_BYTES];
-	u32 tag; /* of its messages: a digest of its name and size */
+	u32 tag; /* of its messages: a digest of its id, name and size */
+	u64 id; /* drawn by its creator */
 	u64 pages;
 	/* Under the device's mutex: */
 	bool joined; /* by a user of this node, and not in vain */
@@ -98,7 +99,8 @@ struct gvm_region {
 	struct contended contended;
 	struct evictions evictions;
 	struct sweeps sweeps;
-	struct xarray errors; /* page that was asked for in vain: when, and why: region_error() */
+	struct xarray errors; /* page that was lost: when; see region_error() */
+	struct xarray given_up; /* page that was not waited for longer: when, and by whom */
 	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
 
 	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
@@ -119,16 +121,23 @@ struct gvm_region {
 	struct dentry *debug;
 };
 
+/* Which region is to be joined. */
+struct region_wish {
+	const char *name;
+	u64 pages, id;
+	const struct region_offer *on; /* another node's offer; NULL: this node's own wish */
+};
+
 /*
- * The region of that name, joined if need be, with a reference. `on`: it is another node's offer;
- * NULL: this node's own wish. Under the device's mutex, so that regions come and go one at a time.
- * -EADDRINUSE: another region has the same tag. -EALREADY: it is being left. -E2BIG: its directory
- * would be too large, and that has been said.
+ * That region, joined if need be, with a reference. Under the device's mutex, so that regions come
+ * and go one at a time. -EEXIST: there is another one of that name. -EADDRINUSE: another region has
+ * the same tag. -EALREADY: it is being left. -E2BIG: its directory would be too large, and that has
+ * been said.
  */
-int region_join(struct gvm_cluster *cluster, const struct giantvm_region *wish,
-		const struct region_offer *on, struct gvm_region **out);
-/* Another node offers what is here. Its pages; 0: it is going. */
-u64 region_offered(struct gvm_region *region, const struct region_offer *offer, u64 pages);
+int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
+		struct gvm_region **out);
+/* Another node offers what is here, or another of that name. False: what is here is going. */
+bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool same);
 /* Whether it is here on an offer alone and nobody has used it. */
 bool region_tentative(struct gvm_region *region);
 /*
@@ -165,8 +174,6 @@ bool region_name_valid(const char *name);
 /* By name or by tag, with a reference; NULL if there is none. */
 struct gvm_region *region_find(const char *name);
 struct gvm_region *region_find_tag(u32 tag);
-/* The size of the region of that name, in pages; 0: there is none here, or it is being left. */
-u64 region_pages(const char *name);
 /* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
 struct gvm_region *region_next(struct gvm_region *before);
 void region_put(struct gvm_region *region);
@@ -199,7 +206,8 @@ void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
  * up, and then it is a good one again. So is, for the current task alone, that it waited too long
  * in a fault that may itself keep others waiting (-EDEADLK). Under region->lock.
  */
-void region_error_note(struct gvm_region *region, u64 page, int err);
+void region_error_note(struct gvm_region *region, u64 page);
+void region_given_up_note(struct gvm_region *region, u64 page);
 void region_error_clear(struct gvm_region *region, u64 page);
 /* What was noted at `since_ms` (of the boot clock) or later: one of these errors, or 0. */
 int region_error(struct gvm_region *region, u64 page, u64 since_ms);

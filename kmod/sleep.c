@@ -95,7 +95,7 @@ static void give_up(struct gvm_region *region, struct gvm_sleeper *sleeper)
 {
 	lockdep_assert_held(&region->lock);
 	sleeper->err = -EDEADLK;
-	region_error_note(region, sleeper->page, -EDEADLK);
+	region_given_up_note(region, sleeper->page);
 	region->stats.given_up_waits++;
 	gvm_warn("%s: %s (%d) does not wait for page %llu any longer, as others wait for what is pinned here\n",
 		 region->name, current->comm, current->pid, sleeper->page);
@@ -121,6 +121,7 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 		waited_ns = ktime_get_boottime_ns() - begun_ns;
 		if (waited_ns >= SAY_S * NSEC_PER_SEC && !said) {
 			say_wait(region, sleeper->page);
+			opening_doubt(region, ivy_home(region->core, sleeper->page));
 			said = true;
 		}
 		given_up = sleeper->may_pin && sleeper_gives_up(region, waited_ns);

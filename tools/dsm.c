@@ -231,11 +231,9 @@ static int region_say(const char *what, const char *name, int err)
 	return 1;
 }
 
-static int join(int device, const struct options *o, const char *what, const char *name,
-		uint64_t bytes)
+/* `fd`: of the region, or an error. */
+static int region_joined(const char *what, const char *name, int fd)
 {
-	int fd = giantvm_join(device, name, bytes, o->wait_ms);
-
 	if (fd < 0)
 		return region_say(what, name, fd);
 	close(fd);
@@ -244,25 +242,20 @@ static int join(int device, const struct options *o, const char *what, const cha
 
 static int do_create(int device, const struct options *o, const char *name, uint64_t bytes)
 {
+	int fd = giantvm_create(device, name, bytes, o->wait_ms);
 	char text[SIZE_TEXT];
 	uint64_t there;
-	int rc = giantvm_lookup(device, name, o->wait_ms, &there);
 
-	if (!rc) {
-		say("create %s: it is there already, with %s: gvm dsm join %s", name,
-		    size_text(there, text), name);
-		return 1;
-	}
-	if (rc != -ENOENT && !(rc == -EHOSTUNREACH && !o->wait_ms))
-		return region_say("create", name, rc);
-	return join(device, o, "create", name, bytes);
+	if (fd != -EEXIST || giantvm_lookup(device, name, o->wait_ms, &there))
+		return region_joined("create", name, fd);
+	say("create %s: it is there already, with %s: gvm dsm join %s", name,
+	    size_text(there, text), name);
+	return 1;
 }
 
 static int do_join(int device, const struct options *o, const char *name, uint64_t bytes)
 {
-	int rc = bytes ? 0 : giantvm_lookup(device, name, o->wait_ms, &bytes);
-
-	return rc ? region_say("join", name, rc) : join(device, o, "join", name, bytes);
+	return region_joined("join", name, giantvm_join(device, name, bytes, o->wait_ms));
 }
 
 static int do_leave(int device, const char *name)

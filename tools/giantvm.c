@@ -134,13 +134,24 @@ int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *byt
 	return err;
 }
 
-int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms)
+static int region_call(int device, unsigned long command, const char *name, uint64_t bytes,
+		       unsigned wait_ms)
 {
 	struct giantvm_region region = {
 		.size_bytes = bytes, .open_flags = O_CLOEXEC, .wait_ms = wait_ms};
 	int err = giantvm_name_set(name, region.name);
 
-	return err ? err : call(device, GIANTVM_JOIN, &region);
+	return err ? err : call(device, command, &region);
+}
+
+int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms)
+{
+	return region_call(device, GIANTVM_CREATE, name, bytes, wait_ms);
+}
+
+int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms)
+{
+	return region_call(device, GIANTVM_JOIN, name, bytes, wait_ms);
 }
 
 const char *giantvm_why(int err)
@@ -149,12 +160,16 @@ const char *giantvm_why(int err)
 	case ENOTCONN:
 		return "this host is no node of a cluster (gvm dsm up)";
 	case EEXIST:
-		return "it has another size, here or on another node";
+		return "it has another size, or there is another one of that name, here or on another "
+		       "node (gvm dsm status, leave)";
 	case ENOENT:
 		return "no node that lends memory has it (gvm dsm create)";
 	case EHOSTUNREACH:
-		return "not every node that lends memory answers (gvm dsm status; --wait 0, with a "
-		       "size, does not wait for them)";
+		return "not every node that lends memory answers (gvm dsm status; create --wait 0 does "
+		       "not wait for them)";
+	case EINPROGRESS:
+		return "the host that creates it has not done so, or ended before: then leave it on all "
+		       "nodes that lend memory (gvm dsm leave), and create it anew";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
 	case ENOSPC:

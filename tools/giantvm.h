@@ -31,10 +31,12 @@ void giantvm_state_free(struct giantvm_state *state);
 int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES]);
 /* The region's size in bytes, from this node or others. */
 int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *bytes);
-/* A descriptor of the region. */
+/* A descriptor of a new region. */
+int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms);
+/* The same of one that there is, with that size if it is not 0. */
 int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms);
 
-/* What a negative errno of these two means, as the end of a sentence. */
+/* What a negative errno of these means, as the end of a sentence. */
 const char *giantvm_why(int err);
 
 /* The path of a region that this host has joined. Whether there is one that can be opened. */

@@ -2,16 +2,16 @@
 /*
  * /dev/giantvm: one coherent memory over many hosts.
  *
- * A host first says who it is and which nodes there are (GIANTVM_UP), once. It then joins regions
- * by name (GIANTVM_JOIN); so does each host that uses them, and the nodes that lend memory join by
- * themselves when one does. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME
+ * A host first says who it is and which nodes there are (GIANTVM_UP), once. One then creates a
+ * region (GIANTVM_CREATE), and each other that uses it joins it by its name (GIANTVM_JOIN); the
+ * nodes that lend memory join by themselves. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME
  * for programs that want a path, such as QEMU's memory-backend-file. It stays joined when nobody
  * has it open any more, since other hosts may need what this one holds, until GIANTVM_LEAVE.
  *
- * Every node must be given the same list of nodes and the same size for a region: what decides
- * where a page's home is; and the module the same lease_ms, what decides when a page is another's.
- * Peers compare, and a node that differs is refused; where a region's size differs, no page of it
- * is shared.
+ * Every node must be given the same list of nodes, what decides where a page's home is; and the
+ * module the same lease_ms, what decides when a page is another's. Peers compare, and a node that
+ * differs is refused. Where two hosts have created regions of one name, these are two, and share no
+ * page.
  *
  * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region, the right to open its file only.
  * Structures are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones;
@@ -23,10 +23,10 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define GIANTVM_ABI 1
+#define GIANTVM_ABI 2
 
 #define GIANTVM_NODES_MAX 10240
-#define GIANTVM_REGIONS_MAX 1024 /* of a host; the last quarter is for GIANTVM_JOIN there alone */
+#define GIANTVM_REGIONS_MAX 1024 /* of a host; the last quarter is for its own calls */
 #define GIANTVM_ID_NONE 0xffff
 #define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
 #define GIANTVM_KEY_BYTES_MAX 64
@@ -53,11 +53,12 @@ struct giantvm_up {
 
 struct giantvm_region {
 	char name[GIANTVM_NAME_BYTES];
-	__u64 size_bytes; /* a multiple of the page size */
+	/* A multiple of the page size. GIANTVM_JOIN: that it has to have, or 0. */
+	__u64 size_bytes;
 	__u32 open_flags; /* O_CLOEXEC or 0 */
 	/*
-	 * How long to wait until every node that lends memory has this region with this size. 0:
-	 * not at all; they are asked all the same, and again whenever a connection is made.
+	 * How long to wait until every node that lends memory has this region. 0: not at all; they
+	 * are told all the same, and again whenever a connection is made.
 	 */
 	__u32 wait_ms;
 };
@@ -132,14 +133,16 @@ struct giantvm_stats {
  */
 #define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
 /*
- * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. EEXIST: joined with
- * another size, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did
- * not answer; EREMOTEIO: one of them has no room for it. Then it is joined only if it was before,
- * here, and at those who joined it on this call's behalf, unless somebody else has come to use it.
- * EALREADY: this node is leaving the region, or all of them. E2BIG: its directory would take more
- * than a quarter of this host's memory, or it is more than this build can address. ENOSPC:
- * GIANTVM_REGIONS_MAX are joined. EADDRINUSE: its messages would look like those of another region
- * that is joined; under another name they do not.
+ * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. ENOENT: none of that
+ * name has been created. EEXIST: it has another size; or there is another one of that name, here or
+ * on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not answer;
+ * EINPROGRESS: nor has one taken its share into use, since the host that creates the region has not
+ * done with that, or ended before; EREMOTEIO: one of them has no room for it. With these it is
+ * joined only if it was before, here, and at those who joined it on this call's behalf, unless
+ * somebody else has come to use it. EALREADY: this node is leaving the region, or all of them.
+ * E2BIG: its directory would take more than a quarter of this host's memory, or it is more than
+ * this build can address. ENOSPC: GIANTVM_REGIONS_MAX are joined. EADDRINUSE: its messages would
+ * look like those of another region that is joined.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*
@@ -160,6 +163,12 @@ struct giantvm_stats {
  * answered.
  */
 #define GIANTVM_LOOKUP _IOWR(GIANTVM_IOC_MAGIC, 0x06, struct giantvm_lookup)
+
+/*
+ * The same of a new region, all zeros. EEXIST: there is one of that name, here or at a node that
+ * lends memory. Other errors as with GIANTVM_JOIN; and where it has not succeeded, there is none.
+ */
+#define GIANTVM_CREATE _IOW(GIANTVM_IOC_MAGIC, 0x07, struct giantvm_region)
 
 /*
  * On a region's own descriptor: makes whole pages zero on every node and gives their memory back;

@@ -242,7 +242,8 @@ class Cluster:
         return [node.answer(seconds, status) for node in nodes]
 
     def join(self, name, kib):
-        self.everywhere("gvm dsm join %s %dk" % (name, kib))
+        self.nodes[0].run("gvm dsm create %s %dk" % (name, kib))
+        self.everywhere("gvm dsm join " + name, nodes=self.nodes[1:])
 
     def close(self, nodes=None):
         """Unloads the module in the guests that are left, and switches these off: they must be well."""

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host that is the home of pages leaves the region and joins it again, or loses its power and comes back. It has
 nothing of what it had, and no host sees zeros in its place: accesses to those pages fail on all of them, also on
-those that never used one, until somebody discards the page. All others go on."""
+those that never used one, until somebody discards the page. All others go on. So it is where all homes lose what
+they had; and what is created under the name of a region that is still in use elsewhere is another one."""
 
 from cluster import Cluster, expect, main
 
@@ -22,8 +23,10 @@ def test(l):
     zero.run(SHARE + "fill %d %d 1" % (FIRST, PAGES))
     one.run("gvm dsm leave ram")
     one.run("gvm dsm join ram")
-    for node in two, one, zero:  # the last has written it
+    for node in two, one:
         lost(node, FIRST + 1)
+    zero.run("sleep 2")  # it has written the page, and has a lease of the former home
+    lost(zero, FIRST + 1)
     two.run(SHARE + "check %d 1 1" % FIRST)
     said = one.run("gvm dsm status; dmesg")
     expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
@@ -43,6 +46,30 @@ def test(l):
         lost(node, FIRST + 3)
     two.run(SHARE + "check %d 1 1" % FIRST)
     one.run("gvm dsm status ram")
+
+    for node in zero, one:
+        node.run("gvm dsm down --force")
+        cluster.up(node, cluster.roles, cluster.key)
+    two.run("sleep 2")
+    for page in FIRST, FIRST + 1:
+        lost(two, page)
+    said = one.run("gvm dsm create ram 4M 2>&1", status=1)
+    expect("there already" in said, "it is created again: %s", said)
+
+    for node in zero, one:
+        node.run("gvm dsm leave ram")
+    two.run("dmesg -c > /dev/null")
+    one.run("gvm dsm create ram 1M")
+    said = two.run(SHARE + "get 1 & sleep 12; kill -9 $!; wait; dmesg", seconds=40)
+    expect("right" not in said and "created anew" in said, "of the former region it is said:\n%s", said)
+    said = two.run("gvm dsm join ram 2>&1", status=1)
+    expect("another one of that name" in said, "the former is joined: %s", said)
+    two.run("gvm dsm down --force")
+    cluster.up(two, cluster.roles, cluster.key)
+    two.run("gvm dsm join ram")
+    two.run(SHARE + "add 1 7")
+    found = one.run("gvm dsm join ram; " + SHARE + "get 1; " + SHARE + "get %d" % FIRST).split()[::4]
+    expect(found == ["7", "0"], "the new one has %s", found)
     cluster.close()
 
 

@@ -36,7 +36,7 @@ def test(l):
     expect(said == "1048576", "%s bytes can be read of 1 MiB", said)
 
     # There is room for more than the misc devices of a host are; what has gone is not opened any more.
-    for node, call in (zero, "join 200 2000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
+    for node, call in (zero, "create 200 2000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
         if node is one:
             zero.run("cp -a /dev/gvm/many150 /tmp/stale && cat /tmp/stale > /dev/null")
         said = node.run(share + call)
@@ -56,7 +56,7 @@ def test(l):
     zero.run("gvm dsm leave large")
 
     # But of eight, the pointers do not fit into a home.
-    fails(one, "join huge 8T", "does not fit")
+    fails(one, "create huge 8T", "does not fit")
     fails(zero, "create huge 8T", "cannot join it")
     fails(zero, "status huge", "not joined here")
 
@@ -66,14 +66,14 @@ def test(l):
     fails(zero.second, "create late --wait 1 1M", "not every node")
     fails(zero.second, "status late", "not joined here")
     fails(one, "create gone --wait 1 1M", "not every node")
-    one.run("gvm dsm join wanted --wait 0 1M")  # it may be there already, on the offer of node 0
+    one.run("until gvm dsm join wanted --wait 0 1M; do sleep 0.1; done 2>&1")  # on the offer of node 0
     zero.answer(status=1)
     # Who joined on that offer alone lets it go; who was told to join does not.
     one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
     zero.run("gvm dsm create late --wait 0 1M")
     # Nor does the host itself, if somebody else there waits for it longer than the first one did.
-    zero.begin("gvm dsm join both --wait 3 1M")
+    zero.begin("gvm dsm create both --wait 3 1M")
     zero.second.begin("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 30 1M")
     zero.answer(status=1)
     cluster.up(two, cluster.roles, cluster.key)

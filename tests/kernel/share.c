@@ -260,7 +260,7 @@ static void many_run(unsigned long request, unsigned int regions, unsigned int w
 
 		snprintf(wish.name, sizeof(wish.name), "many%u", i);
 		memcpy(leave.name, wish.name, sizeof(leave.name));
-		fd = ioctl(device, request, request == GIANTVM_JOIN ? (void *)&wish : &leave);
+		fd = ioctl(device, request, request == GIANTVM_CREATE ? (void *)&wish : &leave);
 		if (fd < 0)
 			err = err ? err : errno;
 		else
@@ -333,8 +333,8 @@ int main(int argc, char **argv)
 		cross_run(first, second);
 	else if (!strcmp(what, "last"))
 		last_run(first, second);
-	else if (!strcmp(what, "join"))
-		many_run(GIANTVM_JOIN, first, second);
+	else if (!strcmp(what, "create"))
+		many_run(GIANTVM_CREATE, first, second);
 	else if (!strcmp(what, "leave"))
 		many_run(GIANTVM_LEAVE, first, 0);
 	else if (!strcmp(what, "add"))
