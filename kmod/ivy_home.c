@@ -30,7 +30,7 @@ struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make)
 		 * Above all versions of the home that it may have been before: what still arrives
 		 * of those is too old.
 		 */
-		h->ver = c->p.closed ? c->p.start << 15 : 1;
+		h->ver = c->p.closed && !IVY_MUTANT(ANEW_VERSIONS) ? c->p.start << 15 : 1;
 		h->owner = IVY_NONE;
 		h->lost = c->begun_lost;
 	}
@@ -149,7 +149,8 @@ static void rx_getx(struct ivy *c, const struct ivy_msg *m)
 	if (!h || ivy_who_node(m->who) != m->src || !ivy_lease_of_txn(c, m->who))
 		return;
 	/* A discard makes a lost page another one: not while somebody may use the old one. */
-	if (m->ver == IVY_VER_ANY && c->grace && ivy_now(c) < c->grace)
+	if (m->ver == IVY_VER_ANY && c->grace && ivy_now(c) < c->grace &&
+	    !IVY_MUTANT(ANEW_AT_ONCE))
 		return;
 	if (!h->txn && !ivy_home_owner_live(c, h))
 		ivy_home_seek(c, h, m->page);

@@ -52,6 +52,9 @@ enum ivy_mutant {
 	IVY_MUTANT_DISCARD_BACK,	 /* what was discarded is taken back as it was */
 	IVY_MUTANT_QUIT_USED,		 /* a node ends a lease of which it has pages */
 	IVY_MUTANT_QUIT_LATE,		 /* the end of a former lease ends the present one */
+	IVY_MUTANT_ANEW_AT_ONCE,	 /* a home that began anew grants while old leases run */
+	IVY_MUTANT_ANEW_VERSIONS,	 /* and counts versions as it did before */
+	IVY_MUTANT_ANEW_UNSEEN,		 /* and a node keeps what it had from its former self */
 	IVY_MUTANTS_END
 };
 

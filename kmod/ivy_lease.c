@@ -193,7 +193,7 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 
 	if (!joined && peer->my_state != IVY_LEASE_LIVE)
 		return;
-	if (peer->home_start && peer->home_start != m->who) {
+	if (peer->home_start && peer->home_start != m->who && !IVY_MUTANT(ANEW_UNSEEN)) {
 		/*
 		 * The home has lost its directory. If it knows that, it tells of each page that it
 		 * is lost; else what it tells from now on is another region.

@@ -34,6 +34,7 @@ struct event {
 	u8 kind;
 	u16 node;
 	u32 page;
+	u32 life; /* of the node, when it was planned */
 	void *p;
 };
 
@@ -53,6 +54,7 @@ static bool *zeroed;   /* the place of some discard may be after the last write 
 static u64 *discarded; /* the newest value that a discard has been told to be the end of */
 static u32 *discards;  /* that have begun and have not been told of */
 static u64 active;     /* events that are not ticks or resets */
+static u16 homes[64];  /* the first nodes */
 
 u64 net_random(u64 below)
 {
@@ -78,7 +80,7 @@ static bool earlier(const struct event *a, const struct event *b)
 
 static void event_add(u64 t, enum kind kind, u16 node, u32 page, void *p)
 {
-	struct event e = {t, event_seq++, (u8)kind, node, page, p};
+	struct event e = {t, event_seq++, (u8)kind, node, page, net_nodes[node].life, p};
 	size_t i;
 
 	if (heap_n == heap_cap) {
@@ -322,8 +324,8 @@ static void net_lost(void *ctx, u64 page)
 	(void)ctx;
 	forgiven[page] = true;
 	net_totals.lost++;
-	if (!net_totals.cuts)
-		bad("lost, and no node was cut off", page);
+	if (!net_totals.cuts && !net_totals.restarts)
+		bad("lost, and no node was cut off or began anew", page);
 }
 
 static struct ivy_slot *net_slot_get(void *ctx, u64 page)
@@ -600,6 +602,99 @@ static void on_tick(struct net_node *n)
 		event_add(net_now + config.retry_ns / 2, TICK, n->id, 0, NULL);
 }
 
+/* ---- nodes that begin anew ---- */
+
+static void core_begin(struct net_node *n, u64 start, bool closed)
+{
+	struct ivy_params p = {.id = n->id,
+			       .nodes = config.nodes,
+			       .nhomes = config.nhomes,
+			       .homes = homes,
+			       .pages = config.pages,
+			       .start = start,
+			       .closed = closed,
+			       .hold_ns = config.hold_ns,
+			       .lease_ns = config.lease_ns,
+			       .retry_ns = config.retry_ns};
+	int err;
+
+	do /* memory may be short */
+		err = ivy_create(&p, &env, n, &n->core);
+	while (err == -ENOMEM);
+	if (err)
+		bad("no core", n->id);
+}
+
+/* What was under way to it is lost; what it has sent may still arrive, but does not come again. */
+static void ways_end(u16 node)
+{
+	u16 other;
+	u32 k;
+
+	for (other = 0; other < config.nodes; other++) {
+		struct way *to = way_of(other, node), *from = way_of(node, other);
+
+		to->cut = 0;
+		to->epoch++;
+		from->cut = from->sent;
+		from->epoch++;
+		for (k = 0; k < KEPT; k++) {
+			free(from->kept[k]);
+			from->kept[k] = NULL;
+		}
+	}
+}
+
+static void node_empty(struct net_node *n)
+{
+	u32 page;
+
+	while (n->queue) {
+		struct net_packet *p = n->queue;
+
+		n->queue = p->next;
+		free(p);
+	}
+	n->queue_end = &n->queue;
+	n->scheduled = false;
+	for (page = 0; page < config.pages; page++) {
+		struct net_frame *f = &n->frames[page];
+
+		/* Only it may have had the last value. */
+		if (f->resident || page % config.nhomes == n->id)
+			forgiven[page] = true;
+		discards[page] -= f->discard != 0;
+		*f = (struct net_frame){.wait = f->wait};
+	}
+}
+
+static void home_open(struct net_node *n)
+{
+	ivy_open(n->core, true);
+	after(n);
+}
+
+/* Its program goes on, too, as if what it waited for had failed. */
+static void node_restart(struct net_node *n)
+{
+	u64 start = n->core->txn + 1 + net_random(1000);
+	bool home = n->id < config.nhomes;
+	u32 page;
+
+	ivy_destroy(n->core);
+	n->life++;
+	net_totals.restarts++;
+	node_empty(n);
+	ways_end(n->id);
+	core_begin(n, start, home);
+	event_add(net_now + net_random(config.retry_ns), TICK, n->id, 0, NULL);
+	if (home)
+		net_at(net_now + 1 + net_random(2 * config.lease_ns), n->id, home_open);
+	for (page = 0; page < config.pages; page++)
+		if (n->frames[page].wait)
+			answered(n, page, true);
+}
+
 static void on_reset(void)
 {
 	u16 a = (u16)net_random(config.nodes), b = (u16)net_random(config.nodes);
@@ -615,6 +710,8 @@ static void on_reset(void)
 		net_nodes[a].cut_until = net_now + net_random(3 * config.lease_ns);
 		net_totals.cuts++;
 	}
+	if (!net_random(300) && net_now > 2 * config.lease_ns)
+		node_restart(&net_nodes[net_random(2) ? a : a % config.nhomes]);
 	event_add(net_now + 1 + net_random(200000), RESET, 0, 0, NULL);
 }
 
@@ -622,6 +719,9 @@ static void event_run(const struct event *e)
 {
 	struct net_node *n = &net_nodes[e->node];
 
+	/* Messages and programs outlive what the node was. */
+	if (e->life != n->life && e->kind != ARRIVE && e->kind != CALL && e->kind != RESET)
+		return;
 	switch (e->kind) {
 	case ARRIVE:
 		on_arrive(n, e->p);
@@ -684,31 +784,21 @@ void net_run(void)
 
 /* ---- the beginning and the end ---- */
 
-static void node_begin(u16 id, const u16 *homes)
+static void node_begin(u16 id)
 {
 	struct net_node *n = &net_nodes[id];
-	struct ivy_params p = {.id = id,
-			       .nodes = config.nodes,
-			       .nhomes = config.nhomes,
-			       .homes = homes,
-			       .pages = config.pages,
-			       .start = 1,
-			       .hold_ns = config.hold_ns,
-			       .lease_ns = config.lease_ns,
-			       .retry_ns = config.retry_ns};
 
 	n->id = id;
 	n->queue_end = &n->queue;
 	n->frames = calloc(config.pages, sizeof(*n->frames));
-	if (ivy_create(&p, &env, n, &n->core))
-		bad("no core", id);
+	core_begin(n, 1, false);
 	if (config.faults)
 		event_add(net_random(config.retry_ns), TICK, id, 0, NULL);
 }
 
 void net_begin(const struct net_config *cfg)
 {
-	u16 homes[64], i;
+	u16 i;
 
 	config = *cfg;
 	random_state = 0x9e3779b97f4a7c15ull * (cfg->seed + 1);
@@ -724,7 +814,7 @@ void net_begin(const struct net_config *cfg)
 	for (i = 0; i < cfg->nhomes; i++)
 		homes[i] = i;
 	for (i = 0; i < cfg->nodes; i++)
-		node_begin(i, homes);
+		node_begin(i);
 	if (cfg->faults)
 		event_add(1000000, RESET, 0, 0, NULL);
 }

@@ -6,7 +6,8 @@
  * other; its link takes bytes for a time at either end; between the two a message flies for half
  * a round trip. Messages that wait at a node are handed to its core one by one, and ivy_flush()
  * follows when none is left. With faults, connections break at random: the last messages are lost,
- * some before them come again, and some nodes are cut off for longer than a lease.
+ * some before them come again, some nodes are cut off for longer than a lease, and some begin anew;
+ * one that is a home is then opened, after a while, as having lost its pages.
  */
 #ifndef GVM_TEST_NET_H
 #define GVM_TEST_NET_H
@@ -43,6 +44,7 @@ struct net_node {
 	bool scheduled;
 	u32 hop; /* of the message being handled */
 	u64 cut_until;
+	u32 life; /* how often it has begun anew */
 	u64 inv_sent;	    /* INV and ACK messages */
 	u64 started, ended; /* of the last fault */
 	u32 ended_hop;
@@ -52,7 +54,7 @@ struct net_node {
 };
 
 struct net_totals {
-	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards;
+	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards, restarts;
 	u64 memory, memory_max;
 	u64 first_inv, last_ack; /* times */
 	u32 inv_hop, ack_hop;

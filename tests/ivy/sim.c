@@ -7,7 +7,7 @@
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `faults` lets a few hundred nodes write and read under
  * connections that break, messages that come again, nodes that are cut off for longer than their
- * lease, and memory that is short: one writer or some readers at any time, nothing stale or
+ * lease or begin anew, and memory that is short: one writer or some readers at any time, nothing stale or
  * discarded, and every access comes to an end.
  */
 #include "net.h"
@@ -193,11 +193,12 @@ static void faults(u64 seed)
 	}
 	net_run();
 	printf("seed %llu: %llu accesses, %llu messages, %llu lost, %llu again, %llu connections "
-	       "broken, %llu nodes cut off, %llu pages lost, %llu discarded, %.1f s\n",
+	       "broken, %llu nodes cut off, %llu begun anew, %llu pages lost, %llu discarded, %.1f s\n",
 	       (unsigned long long)seed, (unsigned long long)net_totals.faults,
 	       (unsigned long long)net_totals.messages, (unsigned long long)net_totals.dropped,
 	       (unsigned long long)net_totals.repeated, (unsigned long long)net_totals.resets,
-	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.lost,
+	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.restarts,
+	       (unsigned long long)net_totals.lost,
 	       (unsigned long long)net_totals.discards,
 	       (double)net_now / 1e9);
 	fflush(stdout);

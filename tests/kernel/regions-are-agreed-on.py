@@ -72,6 +72,9 @@ def test(l):
     one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
     zero.run("gvm dsm create late --wait 0 1M")
+    zero.run("gvm dsm create cut --wait 0 1M")
+    one.run("until gvm dsm status cut; do sleep 0.1; done 2>&1")
+    zero.run("gvm dsm leave cut")
     # Nor does the host itself, if somebody else there waits for it longer than the first one did.
     zero.begin("gvm dsm create both --wait 3 1M")
     zero.second.begin("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 30 1M")
@@ -79,6 +82,12 @@ def test(l):
     cluster.up(two, cluster.roles, cluster.key)
     zero.second.answer(40)
     two.run("gvm dsm status both")
+    # What its creator has left before all had it, nobody joins; the name is free when they have let it go.
+    fails(one, "join cut --wait 2", "has not done so")
+    fails(zero, "create cut 1M", "there already")
+    for node in one, two:
+        node.run("gvm dsm leave cut")
+    zero.run("gvm dsm create cut 1M && gvm dsm leave cut")
     zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
     two.run("gvm dsm status late")
