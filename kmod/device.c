@@ -222,13 +222,12 @@ struct found {
 static bool device_find_here(const char *name, struct found *found)
 {
 	struct gvm_region *region = region_find(name);
-	bool here = region && atomic_read(&region->opened) >= 0;
 
-	if (here)
-		*found = (struct found){ region->pages, region->id, opening_completed(region) };
-	if (region)
-		region_put(region);
-	return here;
+	if (!region)
+		return false;
+	*found = (struct found){ region->pages, region->id, opening_completed(region) };
+	region_put(region);
+	return true;
 }
 
 static long device_find(const char *name, unsigned int wait_ms, struct found *found)

@@ -56,7 +56,9 @@ enum region_share opening_own(const struct gvm_region *region)
 
 bool opening_completed(const struct gvm_region *region)
 {
-	return READ_ONCE(region->opening.complete);
+	const struct opening *opening = &region->opening;
+
+	return READ_ONCE(opening->complete);
 }
 
 static void own_open(struct gvm_region *region, enum region_share share)
@@ -92,9 +94,11 @@ void opening_take(struct gvm_region *region, enum region_share share, u64 token)
 
 void opening_complete(struct gvm_region *region)
 {
+	struct opening *opening = &region->opening;
+
 	if (!opening_completed(region)) {
 		spin_lock_bh(&region->lock);
-		WRITE_ONCE(region->opening.complete, true);
+		WRITE_ONCE(opening->complete, true);
 		spin_unlock_bh(&region->lock);
 	}
 	if (opening_own(region) == SHARE_CLOSED)
@@ -218,22 +222,23 @@ static void opening_work_run(struct work_struct *work)
 int opening_begin(struct gvm_region *region, bool creates)
 {
 	unsigned int nr_homes = region->cluster->nr_homes;
+	struct opening *opening = &region->opening;
 	struct home_share *homes = NULL;
 
-	if (!READ_ONCE(region->opening.homes)) { /* the device's mutex is held */
+	if (!READ_ONCE(opening->homes)) { /* the device's mutex is held */
 		homes = kvcalloc(nr_homes, sizeof(*homes), GFP_KERNEL);
 		if (!homes)
 			return -ENOMEM;
 		spin_lock_bh(&region->lock);
-		region->opening.homes = homes;
+		opening->homes = homes;
 		if (region->share != SHARE_UNKNOWN)
 			share_note(region, cluster_home(region->cluster, region->cluster->id),
 				   region->share);
 		spin_unlock_bh(&region->lock);
 	}
 	spin_lock_bh(&region->lock);
-	region->opening.creates |= creates;
-	region->opening.again_ms = AGAIN_MS_MIN;
+	opening->creates |= creates;
+	opening->again_ms = AGAIN_MS_MIN;
 	opening_go_on(region);
 	spin_unlock_bh(&region->lock);
 	if (creates)

@@ -4,9 +4,10 @@
  *
  * A host first says who it is and which nodes there are (GIANTVM_UP), once. One then creates a
  * region (GIANTVM_CREATE), and each other that uses it joins it by its name (GIANTVM_JOIN); the
- * nodes that lend memory join by themselves. A region is a descriptor to mmap(MAP_SHARED), and a file /dev/gvm/NAME
- * for programs that want a path, such as QEMU's memory-backend-file. It stays joined when nobody
- * has it open any more, since other hosts may need what this one holds, until GIANTVM_LEAVE.
+ * nodes that lend memory join by themselves. A region is a descriptor to mmap(MAP_SHARED), and a
+ * file /dev/gvm/NAME for programs that want a path, such as QEMU's memory-backend-file. It stays
+ * joined when nobody has it open any more, since other hosts may need what this one holds, until
+ * GIANTVM_LEAVE.
  *
  * Every node must be given the same list of nodes, what decides where a page's home is; and the
  * module the same lease_ms, what decides when a page is another's. Peers compare, and a node that
