@@ -30,6 +30,7 @@ static const char help_text[] =
 	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
+	"       gvm dsm discard NAME OFFSET SIZE\n"
 	"       gvm dsm leave NAME\n"
 	"       gvm dsm down [--force]\n"
 	"\n"
@@ -39,6 +40,7 @@ static const char help_text[] =
 	"  create  makes a region, /dev/gvm/NAME; the nodes that lend memory join it\n"
 	"  join    joins a region that others have; SIZE, if given, must be its size\n"
 	"  status  shows the nodes and the regions, or one region\n"
+	"  discard makes a part of a region zero, on every host: also what was lost\n"
 	"  leave   gives back what this host has of a region, and forgets it\n"
 	"  down    leaves every region and the cluster\n"
 	"\n"
@@ -46,8 +48,7 @@ static const char help_text[] =
 	"                  (uses regions) or mem (lends memory), or both: cpu,mem\n"
 	"  --id N          which of them this host is\n"
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
-	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait,\n"
-	"                  which needs the SIZE, and does not notice a wrong one\n"
+	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
 	"  --help          show this text\n";
@@ -258,6 +259,32 @@ static int do_join(int device, const struct options *o, const char *name, uint64
 	return region_joined("join", name, giantvm_join(device, name, bytes, o->wait_ms));
 }
 
+static int do_discard(const char *name, uint64_t offset, uint64_t bytes)
+{
+	struct giantvm_range range = {.offset_bytes = offset, .size_bytes = bytes};
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int fd = giantvm_region_open(name);
+	struct giantvm_region_info info;
+	int rc = fd < 0 ? fd : giantvm_region_get(fd, &info);
+
+	/* The module leaves out what is no whole page, or beyond the end, as advice may. */
+	if (!rc && (offset % page || bytes % page || offset > info.size_bytes ||
+		    bytes > info.size_bytes - offset))
+		rc = -EINVAL;
+	if (!rc && ioctl(fd, GIANTVM_DISCARD, &range))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (!rc)
+		return 0;
+	say("discard %s: %s", name,
+	    rc == -ENOENT ? "it is not joined here" :
+	    rc == -EINVAL ? "these are no whole pages of it" :
+	    rc == -EIO	  ? "a node that lends memory has been lost, and is not back" :
+			    giantvm_why(rc));
+	return 1;
+}
+
 static int do_leave(int device, const char *name)
 {
 	struct giantvm_leave leave = {0};
@@ -328,18 +355,19 @@ static int options_read(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-enum deed { UP, CREATE, JOIN, STATUS, LEAVE, DOWN, DEEDS };
+enum deed { UP, CREATE, JOIN, STATUS, DISCARD, LEAVE, DOWN, DEEDS };
 
 static const struct {
 	const char *name;
 	int least, most; /* arguments */
 } deeds[DEEDS] = {
-	[UP] = {"up", 0, 0},	 [CREATE] = {"create", 2, 2}, [JOIN] = {"join", 1, 2},
-	[STATUS] = {"status", 0, 1}, [LEAVE] = {"leave", 1, 1},	  [DOWN] = {"down", 0, 0},
+	[UP] = {"up", 0, 0},	     [CREATE] = {"create", 2, 2},   [JOIN] = {"join", 1, 2},
+	[STATUS] = {"status", 0, 1}, [DISCARD] = {"discard", 3, 3}, [LEAVE] = {"leave", 1, 1},
+	[DOWN] = {"down", 0, 0},
 };
 
 static int deed_do(enum deed deed, int device, const struct options *o, const char *name,
-		   uint64_t bytes)
+		   uint64_t offset, uint64_t bytes)
 {
 	switch (deed) {
 	case UP:
@@ -350,6 +378,8 @@ static int deed_do(enum deed deed, int device, const struct options *o, const ch
 		return do_join(device, o, name, bytes);
 	case STATUS:
 		return name ? dsm_status_region(device, name) : dsm_status(device);
+	case DISCARD:
+		return do_discard(name, offset, bytes);
 	case LEAVE:
 		return do_leave(device, name);
 	default:
@@ -362,7 +392,7 @@ int cmd_dsm(int argc, char **argv)
 	struct options o = {.id = -1, .wait_ms = WAIT_MS};
 	int rc = options_read(&o, argc, argv), device;
 	enum deed deed = 0;
-	uint64_t bytes = 0;
+	uint64_t offset = 0, bytes = 0;
 
 	if (rc)
 		return -1 - rc;
@@ -378,12 +408,14 @@ int cmd_dsm(int argc, char **argv)
 		return usage("too few or too many arguments");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
-	if (argc == 2 && (size_parse(argv[1], 1, &bytes) || !bytes))
+	if (argc > 1 && (size_parse(argv[argc - 1], 1, &bytes) || !bytes))
 		return usage("SIZE is none");
+	if (argc > 2 && size_parse(argv[1], 1, &offset))
+		return usage("OFFSET is none");
 	device = giantvm_open();
 	if (device < 0)
 		return 1;
-	rc = deed_do(deed, device, &o, argc ? argv[0] : NULL, bytes);
+	rc = deed_do(deed, device, &o, argc ? argv[0] : NULL, offset, bytes);
 	close(device);
 	return rc;
 }

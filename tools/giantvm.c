@@ -178,7 +178,7 @@ const char *giantvm_why(int err)
 		return "the directory of this host's share of it does not fit into a quarter of its "
 		       "memory";
 	case EADDRINUSE:
-		return "its messages would look like those of a region that is joined (take another name)";
+		return "its messages would look like those of a region that is joined (create it anew)";
 	case EINVAL:
 		return "not a name for a region, or not a size in pages";
 	case EALREADY:
@@ -199,6 +199,14 @@ bool giantvm_path(const char *name, char path[static PATH_MAX])
 		return false;
 	snprintf(path, PATH_MAX, "/dev/gvm/%s", sound);
 	return !stat(path, &st) && S_ISCHR(st.st_mode) && !access(path, R_OK | W_OK);
+}
+
+int giantvm_region_open(const char *name)
+{
+	char path[PATH_MAX];
+	int fd = giantvm_path(name, path) ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+	return fd < 0 ? -ENOENT : fd;
 }
 
 int giantvm_region_get(int fd, struct giantvm_region_info *info)

@@ -41,6 +41,8 @@ const char *giantvm_why(int err);
 
 /* The path of a region that this host has joined. Whether there is one that can be opened. */
 bool giantvm_path(const char *name, char path[static PATH_MAX]);
+/* The same, opened: a descriptor, or -ENOENT. */
+int giantvm_region_open(const char *name);
 /* What a region's descriptor is; -ENOTTY: no region of /dev/giantvm. */
 int giantvm_region_get(int fd, struct giantvm_region_info *info);
 

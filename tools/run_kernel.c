@@ -22,13 +22,9 @@
 
 bool run_kernel_possible(const char *name)
 {
+	int fd = giantvm_region_open(name), rc;
 	struct giantvm_region_info info;
-	char path[PATH_MAX];
-	int fd, rc;
 
-	if (!giantvm_path(name, path))
-		return false;
-	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return false;
 	rc = giantvm_region_get(fd, &info);

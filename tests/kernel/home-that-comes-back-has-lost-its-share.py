@@ -31,7 +31,10 @@ def test(l):
     said = one.run("gvm dsm status; dmesg")
     expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
     zero.run("sleep 1")  # what it was told holds for a moment
-    two.run(SHARE + "discard %d 1" % (FIRST + 1))
+    two.run("gvm dsm discard ram %d 4k" % ((FIRST + 1) * 4096))
+    for range, reason in (("0 4097", "no whole pages"), ("1M 4k", "no whole pages"), ("x 4k", "OFFSET is none")):
+        said = two.run("gvm dsm discard ram %s 2>&1" % range, status=None)
+        expect(reason in said, "a discard of %s says: %s", range, said)
     for node, sum in ((zero, 5), (one, 10), (two, 15)):
         found = int(node.run(SHARE + "add %d 5" % (FIRST + 1)).splitlines()[0])
         expect(found == sum, "node %d counts %d, not %d", node.id, found, sum)

@@ -171,7 +171,7 @@ class Check:
         os.mkdir(folder)
         self.tests(BUILD, "debug", ["kernel"],
                    ["--no-suite", "speed", "--no-suite", "own-kernel",
-                    "--timeout-multiplier", str(SLOWER)],
+                    "--timeout-multiplier", str(SLOWER), "--num-processes", "1"],
                    {"GVM_GUEST_KERNEL": "debug", "GVM_KEEP": "1", "TMPDIR": folder})
         found, logs = [], 0
         for place, _, names in sorted(os.walk(folder)):
