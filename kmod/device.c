@@ -255,8 +255,6 @@ static long wish_check(const struct giantvm_region *wish, bool creates)
 	if (!region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
 	    wish->open_flags & ~O_CLOEXEC || (creates && !wish->size_bytes))
 		return -EINVAL;
-	if (wish->size_bytes > MAX_LFS_FILESIZE)
-		return -E2BIG;
 	if (!the_cluster)
 		return -ENOTCONN;
 	return going_down ? -EALREADY : 0;

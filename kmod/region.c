@@ -382,6 +382,8 @@ int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 
 	if (!region_name_valid(wish->name) || !wish->pages || !wish->id)
 		return -EINVAL;
+	if (wish->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT)
+		return -E2BIG;
 	region = region_find(wish->name);
 	if (region) {
 		err = atomic_read(&region->opened) < 0 ? -EALREADY :

@@ -20,6 +20,13 @@ void stats_get(struct gvm_region *region, struct giantvm_stats *out)
 	out->resident_pages = atomic_long_read(&region->resident);
 }
 
+static const char *share_name(enum region_share share)
+{
+	static const char *const names[SHARES] = { "none", "closed", "open", "lost" };
+
+	return names[share];
+}
+
 static int stats_show(struct seq_file *out, void *unused)
 {
 	struct gvm_region *region = out->private;
@@ -32,6 +39,8 @@ static int stats_show(struct seq_file *out, void *unused)
 	sweeps = region->sweeps;
 	core = *ivy_stats(region->core);
 	spin_unlock_bh(&region->lock);
+	seq_printf(out, "id %#llx\ncomplete %u\nshare %s\n", region->id,
+		   opening_completed(region), share_name(opening_own(region)));
 	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
 	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
 		   stats.write_faults);
