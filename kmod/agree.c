@@ -362,13 +362,16 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 	}
 }
 
-static void withdrawal_take(const struct offer *offer)
+/* What is here on that node's offer alone goes when that is withdrawn, or followed by another. */
+static void offer_end(const struct offer *offer)
 {
 	struct gvm_region *region = region_find(offer->frame.name);
+	bool anew = offer->frame.word == REGION_OFFER;
 
 	if (!region)
 		return;
-	if (region_forgo(region, &offer->on)) {
+	if (!(anew && frame_means(&offer->frame, region)) &&
+	    region_forgo(region, &offer->on, anew)) {
 		gvm_info("%s is not joined any more: node %u has withdrawn its offer\n",
 			 region->name, offer->on.from);
 		region_end(region);
@@ -385,9 +388,10 @@ static void offer_take(struct work_struct *work)
 	/* It may have waited for longer than the cluster lived in which it was made. */
 	if (cluster && cluster->serial == offer->cluster)
 		peer = cluster_peer(cluster, offer->on.from);
-	if (peer && offer->frame.word == REGION_WITHDRAW) {
-		withdrawal_take(offer);
-	} else if (peer && !offer_withdrawn(offer->cluster, &offer->on)) {
+	if (peer)
+		offer_end(offer);
+	if (peer && offer->frame.word == REGION_OFFER &&
+	    !offer_withdrawn(offer->cluster, &offer->on)) {
 		offer_join(cluster, offer);
 		answer_find(peer, &offer->frame);
 	}
@@ -421,6 +425,7 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	struct region_offer offer = { .from = peer->id, .number = frame->number };
 	struct gvm_region *region = region_find(frame->name);
 	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
+		    !(!frame_means(frame, region) && region_superseded(region, &offer)) &&
 		    offer_note(region, &offer, frame);
 
 	if (here || cluster_home(peer->cluster, peer->cluster->id) < 0 ||

@@ -6,9 +6,9 @@
  * again whenever a connection is made, so that a home which was away, or began anew, has the
  * region, too.
  *
- * An offer that not all homes agree to is withdrawn. A home that joined on that offer, to which
- * nobody else has offered the region since, whose users have not joined it, and which nobody has
- * asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
+ * An offer that not all homes agree to is withdrawn, or followed by one of another region. A home
+ * that joined on that offer, to which nobody else has offered the region since, whose users have
+ * not joined it, and which nobody has asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
  * home remembers withdrawals for a while, for they may overtake an offer that waits to be taken.
  * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
  * has offered it under a number of its own.

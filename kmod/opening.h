@@ -17,7 +17,8 @@
  *
  * This holds for one region. Who creates another under its name gives it another id, and nothing
  * that was said, granted or leased in the one has a meaning in the other. A creator that is lost
- * before its region is complete leaves one that never will be, and that nobody joins.
+ * before its region is complete leaves one that never will be, and that nobody joins; the homes let
+ * go of it when that node creates another under its name (agree.h).
  */
 #ifndef GVM_OPENING_H
 #define GVM_OPENING_H

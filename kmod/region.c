@@ -430,6 +430,12 @@ bool region_tentative(struct gvm_region *region)
 	return tentative;
 }
 
+/* A later offer of the same node. */
+static bool offer_follows(const struct region_offer *offer, const struct region_offer *before)
+{
+	return (s32)(offer->number - before->number) > 0;
+}
+
 bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool same)
 {
 	bool here = true;
@@ -439,21 +445,38 @@ bool region_offered(struct gvm_region *region, const struct region_offer *offer,
 		here = false;
 	else if (region->on.from != offer->from)
 		region->on.from = same ? IVY_NONE : region->on.from;
-	else if (same && (s32)(offer->number - region->on.number) > 0)
+	else if (same && offer_follows(offer, &region->on))
 		region->on.number = offer->number; /* that node has begun anew with it */
 	spin_unlock_bh(&region->lock);
 	return here;
 }
 
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer)
+static bool offer_supersedes(struct gvm_region *region, const struct region_offer *offer)
+{
+	return region->on.from == offer->from && offer_follows(offer, &region->on) &&
+	       region_untouched(region) && !opening_completed(region);
+}
+
+bool region_superseded(struct gvm_region *region, const struct region_offer *offer)
+{
+	bool superseded;
+
+	spin_lock_bh(&region->lock);
+	superseded = !region->leaving && offer_supersedes(region, offer);
+	spin_unlock_bh(&region->lock);
+	return superseded;
+}
+
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool anew)
 {
 	bool forgo;
 
 	if (region_close(region))
 		return false;
 	spin_lock_bh(&region->lock);
-	forgo = region->on.from == offer->from && region->on.number == offer->number &&
-		region_untouched(region);
+	forgo = anew ? offer_supersedes(region, offer) :
+		       region->on.from == offer->from && region->on.number == offer->number &&
+		       region_untouched(region);
 	/* Nothing comes in between: who offers it from now on makes it anew. */
 	region->leaving |= forgo;
 	spin_unlock_bh(&region->lock);

@@ -141,10 +141,16 @@ bool region_offered(struct gvm_region *region, const struct region_offer *offer,
 /* Whether it is here on an offer alone and nobody has used it. */
 bool region_tentative(struct gvm_region *region);
 /*
- * The offer is withdrawn. True: nothing but that was its reason to be here, and it is closed:
- * region_end() is due. With the device's mutex held.
+ * Whether it is here on that node's offer alone, nobody has used it, it is not complete, and this
+ * is a later offer of the node: if it is of another region, that node has given this one up.
  */
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer);
+bool region_superseded(struct gvm_region *region, const struct region_offer *offer);
+/*
+ * The offer is withdrawn; or, `anew`, supersedes the one on which it is here. True: nothing but
+ * that node's offer was its reason to be here, and it is closed: region_end() is due. With the
+ * device's mutex held.
+ */
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool anew);
 /*
  * A region is left in steps, so that its pages go home without the device's mutex: region_close(),
  * region_empty(), and region_end(), or region_reopen() where it stays. From the first step on

@@ -74,6 +74,8 @@ def test(l):
     zero.run("gvm dsm create late --wait 0 1M")
     zero.run("gvm dsm create cut --wait 0 1M")
     one.run("until gvm dsm status cut; do sleep 0.1; done 2>&1")
+    zero.run("gvm dsm leave cut && gvm dsm create cut --wait 0 2M")  # the homes let go of the former one
+    one.run("until gvm dsm status cut | grep '2 MiB'; do sleep 0.1; done 2>&1")
     zero.run("gvm dsm leave cut")
     # Nor does the host itself, if somebody else there waits for it longer than the first one did.
     zero.begin("gvm dsm create both --wait 3 1M")
