@@ -28,7 +28,7 @@ static bool going_down; /* the cluster and all regions are being left; under the
 
 #define ASK_AGAIN_MS_MIN 20 /* a share may be opened by another node meanwhile */
 #define ASK_AGAIN_MS_MAX 500
-#define FIND_MS_MIN 1000 /* who joins has to hear of somebody what it is that is joined */
+#define ANSWER_MS 1000 /* for what is waited for also by who does not want to wait for all */
 
 struct gvm_cluster *cluster_lock(void)
 {
@@ -190,9 +190,7 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *n
 		return err;
 	*number = agreement.question.number;
 	WRITE_ONCE(region->number, *number);
-	if (!wait_ms)
-		agree_send(&agreement, the_cluster);
-	err = device_agree(&agreement, wait_ms);
+	err = device_agree(&agreement, wait_ms ?: ANSWER_MS);
 	agree_end(&agreement);
 	if (err)
 		return err;
@@ -274,7 +272,7 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 	long err = 0;
 
 	if (!creates)
-		err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, FIND_MS_MIN),
+		err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, ANSWER_MS),
 				  &found);
 	if (err)
 		return err;

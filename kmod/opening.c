@@ -11,7 +11,7 @@
 #include "region.h"
 
 #define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
-#define AGAIN_MS_MAX 8000
+#define AGAIN_MS_MAX 60000
 
 static bool share_opened(u8 share)
 {

@@ -48,7 +48,8 @@ static const char help_text[] =
 	"                  (uses regions) or mem (lends memory), or both: cpu,mem\n"
 	"  --id N          which of them this host is\n"
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
-	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: do not wait\n"
+	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: for those\n"
+	"                  that answer at once\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
 	"  --help          show this text\n";
@@ -247,7 +248,7 @@ static int do_create(int device, const struct options *o, const char *name, uint
 	char text[SIZE_TEXT];
 	uint64_t there;
 
-	if (fd != -EEXIST || giantvm_lookup(device, name, o->wait_ms, &there))
+	if (fd != -EEXIST || giantvm_lookup(device, name, WAIT_MS, &there))
 		return region_joined("create", name, fd);
 	say("create %s: it is there already, with %s: gvm dsm join %s", name,
 	    size_text(there, text), name);

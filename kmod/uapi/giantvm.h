@@ -58,8 +58,8 @@ struct giantvm_region {
 	__u64 size_bytes;
 	__u32 open_flags; /* O_CLOEXEC or 0 */
 	/*
-	 * How long to wait until every node that lends memory has this region. 0: not at all; they
-	 * are told all the same, and again whenever a connection is made.
+	 * How long to wait until every node that lends memory has this region. 0: for those that
+	 * answer within a second; the others are told when a connection is made, as all are.
 	 */
 	__u32 wait_ms;
 };

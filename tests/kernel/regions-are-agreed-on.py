@@ -90,6 +90,7 @@ def test(l):
     for node in one, two:
         node.run("gvm dsm leave cut")
     zero.run("gvm dsm create cut 1M && gvm dsm leave cut")
+    fails(zero, "create cut --wait 0 1M", "there already")
     zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
     two.run("gvm dsm status late")
