@@ -14,8 +14,9 @@
 #include "region.h"
 
 #define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
-
-#define WITHDRAWN_KEPT 64
+/* Withdrawals are not made again: room for as many as a node has regions. */
+#define WITHDRAWALS_MAX GIANTVM_REGIONS_MAX
+#define WITHDRAWN_KEPT 256
 
 /*
  * An offer on its way to be joined, or the withdrawal of one, which takes a mutex that a
@@ -38,7 +39,8 @@ static unsigned int nr_withdrawn; /* under agreements_lock */
 static LIST_HEAD(agreements);
 static DEFINE_SPINLOCK(agreements_lock);
 static u32 last_number; /* under agreements_lock */
-static atomic_t offers;
+#define NUMBER_NS_SHIFT 26 /* 67 ms: no node makes that many offers, one after the other */
+static atomic_t offers, withdrawals; /* that wait */
 
 static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
 		       const struct region_frame *question)
@@ -58,9 +60,9 @@ static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cl
 	init_waitqueue_head(&agreement->answered);
 	agreement->question = *question;
 	spin_lock(&agreements_lock);
-	/* Others may remember numbers of this node from before the module was loaded. */
+	/* Above all of this node's from before the module was loaded, which others may remember. */
 	if (!last_number)
-		last_number = get_random_u32();
+		last_number = ktime_get_real_ns() >> NUMBER_NS_SHIFT;
 	last_number += last_number == U32_MAX ? 2 : 1; /* 0 is nobody's */
 	agreement->question.number = last_number;
 	list_add(&agreement->list, &agreements);
@@ -68,12 +70,20 @@ static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cl
 	return 0;
 }
 
+static u8 frame_flags(const struct gvm_region *region)
+{
+	const struct opening *opening = &region->opening;
+
+	return (READ_ONCE(opening->complete) ? REGION_COMPLETE : 0) |
+	       (READ_ONCE(opening->creates) ? REGION_CREATOR : 0);
+}
+
 /* What a frame says of a region, whatever it is for. */
 static struct region_frame frame_of(const struct gvm_region *region, enum region_word word)
 {
 	struct region_frame frame = {
 		.word = word,
-		.flags = opening_completed(region) ? REGION_COMPLETE : 0,
+		.flags = frame_flags(region),
 		.pages = region->pages,
 		.id = region->id,
 	};
@@ -123,6 +133,8 @@ static bool agreement_lacks(struct agreement *agreement, unsigned int home)
 {
 	bool lacks;
 
+	if (agreement->region)
+		return opening_lacks(agreement->region, home);
 	spin_lock(&agreements_lock);
 	lacks = test_bit(home, agreement->silent);
 	spin_unlock(&agreements_lock);
@@ -131,19 +143,21 @@ static bool agreement_lacks(struct agreement *agreement, unsigned int home)
 
 void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
 {
+	struct gvm_peer *peer;
 	unsigned int i;
 
-	for (i = 0; i < cluster->nr_homes; i++)
-		if (agreement_lacks(agreement, i))
-			frame_send(cluster_peer(cluster, cluster->homes[i]), &agreement->question);
+	for (i = 0; i < cluster->nr_homes; i++) {
+		peer = cluster_peer(cluster, cluster->homes[i]);
+		if (peer && agreement_lacks(agreement, i))
+			frame_send(peer, &agreement->question);
+	}
 }
 
 static bool agreement_answered(const struct agreement *agreement)
 {
-	if (agreement->question.word == REGION_ASK && agreement->pages)
-		return true;
-	return !agreement->nr_silent &&
-	       (!agreement->region || opening_own(agreement->region) != SHARE_CLOSED);
+	if (agreement->region)
+		return opening_ended(agreement->region);
+	return agreement->pages || !agreement->nr_silent;
 }
 
 /* An offer is agreed to by all, or not; a question is answered by whoever knows. */
@@ -205,20 +219,18 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
-	if (agreement->region && answer->share == SHARE_CLOSED &&
-	    frame_means(answer, agreement->region))
-		return; /* it will be open soon, and is asked again */
-	if (home < 0 || !__test_and_clear_bit(home, agreement->silent))
+	if (home < 0)
 		return;
-	agreement->nr_silent--;
-	if (answer->pages) {
-		agreement->pages = answer->pages;
-		agreement->id = answer->id;
-		agreement->complete = answer->flags & REGION_COMPLETE;
-	}
-	if (agreement->region) {
+	if (agreement->region) { /* what else it says is for opening_answer() */
 		agreement->refused |= !answer->pages;
 		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
+	} else if (__test_and_clear_bit(home, agreement->silent)) {
+		agreement->nr_silent--;
+		if (answer->pages) {
+			agreement->pages = answer->pages;
+			agreement->id = answer->id;
+			agreement->complete = answer->flags & REGION_COMPLETE;
+		}
 	}
 	wake_up_all(&agreement->answered);
 }
@@ -328,15 +340,15 @@ static bool offer_withdrawn(u64 cluster, const struct region_offer *offer)
 	return found;
 }
 
-/* What there is of that name: is it what is offered? */
+/* Whether there is something here to be answered: what is offered, or another of that name. */
 static bool offer_note(struct gvm_region *region, const struct region_offer *offer,
 		       const struct region_frame *frame)
 {
-	bool same = frame_means(frame, region);
-
-	if (!region_offered(region, offer, same))
+	if (!frame_means(frame, region))
+		return !region_superseded(region, offer);
+	if (!region_offered(region, offer, frame->flags & REGION_CREATOR))
 		return false;
-	if (same && frame->flags & REGION_COMPLETE)
+	if (frame->flags & REGION_COMPLETE)
 		opening_complete(region);
 	return true;
 }
@@ -362,16 +374,28 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 	}
 }
 
-/* What is here on that node's offer alone goes when that is withdrawn, or followed by another. */
+/*
+ * What is here on that node's offer alone goes when that is withdrawn; and so does what is not
+ * complete, when its creator withdraws it or creates another.
+ */
+static bool offer_ends(const struct offer *offer, struct gvm_region *region)
+{
+	const struct region_frame *frame = &offer->frame;
+	bool same = frame_means(frame, region);
+
+	if (frame->word == REGION_WITHDRAW)
+		return region_forgo(region, &offer->on, same && frame->flags & REGION_CREATOR);
+	return !same && region_superseded(region, &offer->on) &&
+	       region_forgo(region, &offer->on, true);
+}
+
 static void offer_end(const struct offer *offer)
 {
 	struct gvm_region *region = region_find(offer->frame.name);
-	bool anew = offer->frame.word == REGION_OFFER;
 
 	if (!region)
 		return;
-	if (!(anew && frame_means(&offer->frame, region)) &&
-	    region_forgo(region, &offer->on, anew)) {
+	if (offer_ends(offer, region)) {
 		gvm_info("%s is not joined any more: node %u has withdrawn its offer\n",
 			 region->name, offer->on.from);
 		region_end(region);
@@ -396,20 +420,22 @@ static void offer_take(struct work_struct *work)
 		answer_find(peer, &offer->frame);
 	}
 	cluster_unlock();
+	atomic_dec(offer->frame.word == REGION_OFFER ? &offers : &withdrawals);
 	kfree(offer);
-	atomic_dec(&offers);
 }
 
 /* To be done with the mutex; what finds no room is lost, as a frame may be. */
 static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
+	bool withdraws = frame->word == REGION_WITHDRAW;
+	atomic_t *waiting = withdraws ? &withdrawals : &offers;
 	struct offer *offer;
 
-	if (!atomic_add_unless(&offers, 1, OFFERS_MAX))
+	if (!atomic_add_unless(waiting, 1, withdraws ? WITHDRAWALS_MAX : OFFERS_MAX))
 		return;
 	offer = kmalloc(sizeof(*offer), GFP_DISPENSABLE);
 	if (!offer) {
-		atomic_dec(&offers);
+		atomic_dec(waiting);
 		return;
 	}
 	INIT_WORK(&offer->work, offer_take);
@@ -425,7 +451,6 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	struct region_offer offer = { .from = peer->id, .number = frame->number };
 	struct gvm_region *region = region_find(frame->name);
 	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
-		    !(!frame_means(frame, region) && region_superseded(region, &offer)) &&
 		    offer_note(region, &offer, frame);
 
 	if (here || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
@@ -473,8 +498,7 @@ void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
 	struct region_frame frame = frame_of(region, REGION_OFFER);
 
-	/* What this node has on another's offer alone, that one offers. */
-	if (cluster_home(peer->cluster, peer->id) < 0 || region_tentative(region))
+	if (cluster_home(peer->cluster, peer->id) < 0 || !region_offers(region))
 		return;
 	frame.number = READ_ONCE(region->number);
 	frame_send(peer, &frame);

@@ -6,12 +6,14 @@
  * again whenever a connection is made, so that a home which was away, or began anew, has the
  * region, too.
  *
- * An offer that not all homes agree to is withdrawn, or followed by one of another region. A home
- * that joined on that offer, to which nobody else has offered the region since, whose users have
- * not joined it, and which nobody has asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
+ * An offer that not all homes agree to is withdrawn. A home that joined on that offer, to which
+ * nobody else has offered the region since, whose users have not joined it, and which nobody has
+ * asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
  * home remembers withdrawals for a while, for they may overtake an offer that waits to be taken.
  * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
- * has offered it under a number of its own.
+ * has offered it under a number of its own. Only where the region is not yet complete (opening.h)
+ * nobody can use it without its creator: when that withdraws it, leaves it, or offers another of
+ * that name, it goes whoever else has offered it.
  *
  * A home's answer also says whether it serves its share of the pages, and who knows tells it to
  * (opening.h): an offer is agreed to when all of them do.
@@ -36,15 +38,17 @@ struct agreement {
 	/* of the questions that wait for answers; under their lock, as all below */
 	struct list_head list;
 	struct region_frame question;
+	bool over; /* this node is not part of the cluster any more */
+	wait_queue_head_t answered;
+	/* ASK: */
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
 	u64 pages, id; /* at some node that has the region; 0: none has, yet */
-	bool complete; /* ASK: that node knows that it is (opening.h) */
-	bool differs; /* OFFER: some node has another one */
-	bool refused; /* OFFER: some home has not joined */
-	struct gvm_region *region; /* OFFER: this node's share of it has to be open, too */
-	bool over; /* this node is not part of the cluster any more */
-	wait_queue_head_t answered;
+	bool complete; /* that node knows that it is (opening.h) */
+	/* OFFER: */
+	struct gvm_region *region; /* whose shares are to be open, by opening_ended() */
+	bool differs; /* some node has another one */
+	bool refused; /* some home has not joined */
 };
 
 /* Asks about a region of that name, or offers one. Under the device's mutex, as agree_send(). */

@@ -315,12 +315,16 @@ void cluster_destroy(struct gvm_cluster *cluster)
 
 int cluster_home(const struct gvm_cluster *cluster, u16 id)
 {
-	int i;
+	unsigned int low = 0, high = cluster->nr_homes, middle;
 
-	for (i = 0; i < cluster->nr_homes; i++)
-		if (cluster->homes[i] == id)
-			return i;
-	return -1;
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (cluster->homes[middle] < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < cluster->nr_homes && cluster->homes[low] == id ? low : -1;
 }
 
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)

@@ -79,9 +79,13 @@ static int device_part(struct gvm_region *region, bool forced)
 	mutex_unlock(&device_mutex);
 	err = region_empty(region, forced);
 	mutex_lock(&device_mutex);
-	if (!err)
-		region_end(region);
-	return err;
+	if (err)
+		return err;
+	/* Without its creator, what is not complete is of no use to anybody. */
+	if (region->opening.creates && !opening_completed(region))
+		agree_withdraw(region, region->number);
+	region_end(region);
+	return 0;
 }
 
 static int device_leave_region(struct gvm_region *region)
@@ -180,7 +184,7 @@ static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 	return min(ended, 0);
 }
 
-static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *number)
+static long device_offer(struct gvm_region *region, bool creates, unsigned int wait_ms, u32 *number)
 {
 	struct agreement agreement;
 	long err;
@@ -198,17 +202,11 @@ static long device_offer(struct gvm_region *region, unsigned int wait_ms, u32 *n
 		return -EEXIST;
 	if (agreement.refused)
 		return -EREMOTEIO;
-	if (wait_ms && (agreement.nr_silent || opening_own(region) == SHARE_CLOSED))
+	if (creates && opening_spoilt(region))
+		return -EAGAIN;
+	if (wait_ms && !opening_ended(region))
 		return opening_answered(region) ? -EINPROGRESS : -EHOSTUNREACH;
 	return 0;
-}
-
-/* The homes know the offer by its last number that has reached them. */
-static void device_withdraw(struct gvm_region *region, u32 number)
-{
-	agree_withdraw(region, number);
-	if (region->number != number)
-		agree_withdraw(region, region->number);
 }
 
 /* What there is of a name, here or at a home. */
@@ -223,7 +221,8 @@ static bool device_find_here(const char *name, struct found *found)
 
 	if (!region)
 		return false;
-	*found = (struct found){ region->pages, region->id, opening_completed(region) };
+	if (found)
+		*found = (struct found){ region->pages, region->id, opening_completed(region) };
 	region_put(region);
 	return true;
 }
@@ -267,7 +266,6 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 		.id = get_random_u64() | 1, /* 0 is none's */
 	};
 	struct region_wish which = { .name = wish->name };
-	struct found before;
 	bool was_here;
 	long err = 0;
 
@@ -280,7 +278,7 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 		return -EEXIST;
 	which.pages = found.pages;
 	which.id = found.id;
-	was_here = device_find_here(wish->name, &before);
+	was_here = device_find_here(wish->name, NULL);
 	err = region_join(the_cluster, &which, region);
 	if (err)
 		return err;
@@ -290,11 +288,36 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 	return opening_begin(*region, creates);
 }
 
+/*
+ * A call has failed, and its offer is none. The region stays if it was there before, or another
+ * call has joined it, or waits for it; its creator then goes on with it.
+ */
+static void device_give_up(struct gvm_region *region, u32 number, u32 before)
+{
+	bool stays = !region->made || region->joined || region->joining ||
+		     device_leave_region(region);
+
+	if (stays && region->opening.creates)
+		return;
+	agree_withdraw(region, number);
+	if (region->number == number)
+		region->number = before;
+}
+
+/* 0 stays 0. */
+static unsigned int wait_left_ms(unsigned int wait_ms, unsigned long begun)
+{
+	unsigned int waited_ms = jiffies_to_msecs(jiffies - begun);
+
+	return wait_ms > waited_ms ? wait_ms - waited_ms : !!wait_ms;
+}
+
 static long device_join(void __user *argument, bool creates)
 {
 	struct giantvm_region wish;
 	struct gvm_region *region = NULL;
-	u32 number = 0;
+	unsigned long begun = jiffies;
+	u32 number = 0, before;
 	long result;
 
 	if (copy_from_user(&wish, argument, sizeof(wish)))
@@ -304,17 +327,19 @@ static long device_join(void __user *argument, bool creates)
 		result = device_join_here(&wish, creates, &region);
 	if (!region)
 		return result;
+	before = region->number;
 	region->joining++;
 	if (!result)
-		result = device_offer(region, wish.wait_ms, &number);
+		result = device_offer(region, creates, wait_left_ms(wish.wait_ms, begun), &number);
 	region->joining--;
 	if (!result)
 		result = region_descriptor(region, wish.open_flags);
-	region->joined |= result >= 0;
-	/* Not what was there before, nor what another call has joined, or waits for. */
-	if (result < 0 && result != -ENOTCONN && region->made && !region->joined &&
-	    !region->joining && !device_leave_region(region))
-		device_withdraw(region, number);
+	if (result >= 0) {
+		region->joined = true;
+		region_keep(region);
+	} else if (result != -ENOTCONN) {
+		device_give_up(region, number, before);
+	}
 	region_put(region);
 	return result == -ENOENT ? -EALREADY : result; /* it was left meanwhile */
 }

@@ -85,7 +85,8 @@ int region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	frame->id = get_unaligned_le64(bytes + 24);
 	memcpy(frame->name, bytes + 32, REGION_NAME_BYTES);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
-	    frame->flags & ~REGION_COMPLETE || bytes[3] || frame->name[REGION_NAME_BYTES - 1])
+	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR) || bytes[3] ||
+	    frame->name[REGION_NAME_BYTES - 1])
 		return -EBADMSG;
 	return 0;
 }

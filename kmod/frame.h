@@ -25,7 +25,8 @@
  *	0	1	what: enum region_word
  *	1	1	ANSWER: enum region_share of the sender; OPEN: 2: as zeros, 3: as lost;
  *			else 0
- *	2	1	flags: 1: OFFER, ANSWER: the sender knows that the region is complete
+ *	2	1	flags: 1: OFFER, ANSWER: the sender knows that the region is complete;
+ *			2: all but OPEN: the sender is its creator
  *	3	1	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
  *			offer; 0: it does not matter
@@ -92,11 +93,12 @@ enum region_share {
 };
 
 #define REGION_COMPLETE 1u
+#define REGION_CREATOR 2u
 
 struct region_frame {
 	u8 word; /* enum region_word */
 	u8 share; /* enum region_share */
-	u8 flags; /* REGION_COMPLETE */
+	u8 flags; /* REGION_COMPLETE, REGION_CREATOR */
 	u32 number;
 	u64 pages, token, id;
 	char name[REGION_NAME_BYTES];

@@ -130,9 +130,7 @@ void ivy_node_joined(struct ivy *c, u16 node)
 	struct ivy_peer *peer = ivy_peer_get(c, node);
 
 	/* The lease first: what a home that began anew answers to the rest is worth nothing. */
-	if (peer)
-		peer->my_due = 0;
-	ivy_lease_tick(c);
+	ivy_lease_joined(c, node);
 	ivy_txn_node_joined(c, node);
 	if (peer && node != c->p.id)
 		ivy_agent_resend(c, node, 0);

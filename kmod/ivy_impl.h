@@ -389,6 +389,8 @@ bool ivy_lease_of_txn(struct ivy *c, u64 who);
 u64 ivy_lease_its_inc(struct ivy *c, u16 node);
 void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m);
 void ivy_lease_tick(struct ivy *c);
+/* The lease from that node is renewed now, if it is used. */
+void ivy_lease_joined(struct ivy *c, u16 node);
 /* A slot is gone: was it the last of a lease that has ended? */
 void ivy_lease_settle(struct ivy *c, u16 home);
 void ivy_lease_free(struct ivy *c);

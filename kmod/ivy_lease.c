@@ -383,6 +383,16 @@ void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m)
 		rx_fenced(c, m, peer);
 }
 
+void ivy_lease_joined(struct ivy *c, u16 node)
+{
+	struct ivy_peer *peer = ivy_peer_get(c, node);
+
+	if (!peer)
+		return;
+	peer->my_due = 0;
+	my_tick(c, node, peer);
+}
+
 void ivy_lease_tick(struct ivy *c)
 {
 	u32 i, k;

@@ -23,7 +23,8 @@ static void share_note(struct gvm_region *region, unsigned int home, u8 share)
 	struct opening *opening = &region->opening;
 
 	lockdep_assert_held(&region->lock);
-	opening->nr_open += share_opened(share) - share_opened(opening->homes[home].share);
+	WRITE_ONCE(opening->nr_open, opening->nr_open + share_opened(share) -
+					     share_opened(opening->homes[home].share));
 	opening->homes[home].share = share;
 	if (opening->nr_open == region->cluster->nr_homes)
 		WRITE_ONCE(opening->complete, true);
@@ -99,6 +100,7 @@ void opening_complete(struct gvm_region *region)
 	if (!opening_completed(region)) {
 		spin_lock_bh(&region->lock);
 		WRITE_ONCE(opening->complete, true);
+		opening_go_on(region);
 		spin_unlock_bh(&region->lock);
 	}
 	if (opening_own(region) == SHARE_CLOSED)
@@ -120,26 +122,52 @@ static enum region_share share_due(const struct opening *opening, const struct h
 void opening_answer(struct gvm_region *region, unsigned int home,
 		    const struct region_frame *answer)
 {
+	struct opening *opening = &region->opening;
 	enum region_share due = SHARE_UNKNOWN;
 	struct home_share *entry;
 
 	spin_lock_bh(&region->lock);
-	if (region->opening.homes && !region->leaving) {
-		entry = &region->opening.homes[home];
+	if (opening->homes && !region->leaving) {
+		entry = &opening->homes[home];
 		if (entry->token != answer->token)
 			entry->told = SHARE_UNKNOWN;
 		entry->token = answer->token;
 		share_note(region, home, answer->share);
 		if (answer->share == SHARE_CLOSED)
-			due = share_due(&region->opening, entry);
+			due = share_due(opening, entry);
 		entry->told = due;
 		entry->zeros |= due == SHARE_OPEN;
+		opening->spoilt |= due == SHARE_LOST && opening->creates && !opening->complete;
 		entry->refused = false;
 		opening_go_on(region);
 	}
 	spin_unlock_bh(&region->lock);
 	if (due != SHARE_UNKNOWN)
 		agree_open(region, region->cluster->homes[home], due, answer->token);
+	if (opening_ended(region))
+		agree_look();
+}
+
+bool opening_ended(const struct gvm_region *region)
+{
+	const struct opening *opening = &region->opening;
+
+	return READ_ONCE(opening->nr_open) == region->cluster->nr_homes;
+}
+
+bool opening_lacks(struct gvm_region *region, unsigned int home)
+{
+	bool lacks;
+
+	spin_lock_bh(&region->lock);
+	lacks = !share_opened(region->opening.homes[home].share);
+	spin_unlock_bh(&region->lock);
+	return lacks;
+}
+
+bool opening_spoilt(const struct gvm_region *region)
+{
+	return READ_ONCE(region->opening.spoilt);
 }
 
 bool opening_answered(struct gvm_region *region)
@@ -182,16 +210,6 @@ void opening_doubt(struct gvm_region *region, u16 home)
 	spin_unlock_bh(&region->lock);
 }
 
-static bool home_to_offer(struct gvm_region *region, unsigned int home, bool announce)
-{
-	bool to_offer;
-
-	spin_lock_bh(&region->lock);
-	to_offer = announce || !share_opened(region->opening.homes[home].share);
-	spin_unlock_bh(&region->lock);
-	return to_offer;
-}
-
 /* Who has no connection is offered it when there is one. */
 static void opening_work_run(struct work_struct *work)
 {
@@ -209,7 +227,7 @@ static void opening_work_run(struct work_struct *work)
 	spin_unlock_bh(&region->lock);
 	for (i = 0; i < cluster->nr_homes; i++) {
 		peer = cluster_peer(cluster, cluster->homes[i]);
-		if (peer && peer_connected(peer) && home_to_offer(region, i, announce))
+		if (peer && peer_connected(peer) && (announce || opening_lacks(region, i)))
 			agree_offer(region, peer);
 		cond_resched();
 	}

@@ -17,8 +17,8 @@
  *
  * This holds for one region. Who creates another under its name gives it another id, and nothing
  * that was said, granted or leased in the one has a meaning in the other. A creator that is lost
- * before its region is complete leaves one that never will be, and that nobody joins; the homes let
- * go of it when that node creates another under its name (agree.h).
+ * before its region is complete leaves one that never will be, which others cannot join; the homes
+ * let go of it when that node creates another under its name (agree.h).
  */
 #ifndef GVM_OPENING_H
 #define GVM_OPENING_H
@@ -46,6 +46,7 @@ struct opening {
 	unsigned int nr_open; /* of these, that have said so */
 	bool creates; /* this node is the region's creator */
 	bool complete; /* each share has been open once */
+	bool spoilt; /* the creator had to tell a home that it has lost its share, before that */
 	bool announced; /* the creator has said so to the homes */
 	struct delayed_work work; /* offers it again to homes that are not known to be open */
 	unsigned int again_ms; /* and how long after the last time */
@@ -64,6 +65,11 @@ void opening_complete(struct gvm_region *region);
 bool opening_completed(const struct gvm_region *region);
 /* Whether every home has answered, if only that it is closed. */
 bool opening_answered(struct gvm_region *region);
+/* Whether every share is open, as far as this node has heard; and whether that one is. */
+bool opening_ended(const struct gvm_region *region);
+bool opening_lacks(struct gvm_region *region, unsigned int home);
+/* A new region that is not all zeros any more, before anybody has used it. */
+bool opening_spoilt(const struct gvm_region *region);
 /* A home's answer, of this very region. */
 void opening_answer(struct gvm_region *region, unsigned int home,
 		    const struct region_frame *answer);

@@ -316,6 +316,7 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	region->cluster = cluster;
 	region->pages = wish->pages;
 	region->id = wish->id;
+	region->creator.from = IVY_NONE;
 	region->on.from = IVY_NONE;
 	if (wish->on)
 		region->on = *wish->on;
@@ -367,7 +368,7 @@ free_region:
 	return err;
 }
 
-static void region_keep(struct gvm_region *region)
+void region_keep(struct gvm_region *region)
 {
 	spin_lock_bh(&region->lock);
 	region->on.from = IVY_NONE;
@@ -392,8 +393,6 @@ int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 			region_put(region);
 			return err;
 		}
-		if (!wish->on)
-			region_keep(region);
 		*out = region;
 		return 0;
 	}
@@ -420,41 +419,37 @@ static bool region_untouched(struct gvm_region *region)
 	return !ivy_stats(region->core)->received && !atomic_long_read(&region->resident);
 }
 
-bool region_tentative(struct gvm_region *region)
+bool region_offers(struct gvm_region *region)
 {
-	bool tentative;
+	bool offers;
 
 	spin_lock_bh(&region->lock);
-	tentative = region->on.from != IVY_NONE && region_untouched(region);
+	offers = !region->leaving && atomic_read(&region->opened) >= 0 &&
+		 (region->on.from == IVY_NONE || !region_untouched(region));
 	spin_unlock_bh(&region->lock);
-	return tentative;
+	return offers;
 }
 
 /* A later offer of the same node. */
 static bool offer_follows(const struct region_offer *offer, const struct region_offer *before)
 {
-	return (s32)(offer->number - before->number) > 0;
+	return offer->from == before->from && (s32)(offer->number - before->number) > 0;
 }
 
-bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool same)
+bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates)
 {
-	bool here = true;
+	bool here;
 
 	spin_lock_bh(&region->lock);
-	if (region->leaving || atomic_read(&region->opened) < 0)
-		here = false;
-	else if (region->on.from != offer->from)
-		region->on.from = same ? IVY_NONE : region->on.from;
-	else if (same && offer_follows(offer, &region->on))
+	here = !region->leaving && atomic_read(&region->opened) >= 0;
+	if (here && region->on.from != offer->from)
+		region->on.from = IVY_NONE;
+	else if (here && offer_follows(offer, &region->on))
 		region->on.number = offer->number; /* that node has begun anew with it */
+	if (here && creates)
+		region->creator = *offer;
 	spin_unlock_bh(&region->lock);
 	return here;
-}
-
-static bool offer_supersedes(struct gvm_region *region, const struct region_offer *offer)
-{
-	return region->on.from == offer->from && offer_follows(offer, &region->on) &&
-	       region_untouched(region) && !opening_completed(region);
 }
 
 bool region_superseded(struct gvm_region *region, const struct region_offer *offer)
@@ -462,21 +457,25 @@ bool region_superseded(struct gvm_region *region, const struct region_offer *off
 	bool superseded;
 
 	spin_lock_bh(&region->lock);
-	superseded = !region->leaving && offer_supersedes(region, offer);
+	superseded = !region->leaving && offer_follows(offer, &region->creator) &&
+		     !opening_completed(region) && region_untouched(region);
 	spin_unlock_bh(&region->lock);
 	return superseded;
 }
 
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool anew)
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator)
 {
 	bool forgo;
 
 	if (region_close(region))
 		return false;
 	spin_lock_bh(&region->lock);
-	forgo = anew ? offer_supersedes(region, offer) :
-		       region->on.from == offer->from && region->on.number == offer->number &&
-		       region_untouched(region);
+	forgo = region_untouched(region) &&
+		((creator && !opening_completed(region) && !region->joined) ||
+		 (region->on.from == offer->from && region->on.number == offer->number));
+	/* Who waits here to join it lets it go when that fails. */
+	region->made |= forgo && region->joining;
+	forgo &= !region->joining;
 	/* Nothing comes in between: who offers it from now on makes it anew. */
 	region->leaving |= forgo;
 	spin_unlock_bh(&region->lock);

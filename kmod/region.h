@@ -89,6 +89,7 @@ struct gvm_region {
 	 * somebody else wants it, too.
 	 */
 	struct region_offer on;
+	struct region_offer creator; /* its last offer; `from` is IVY_NONE: not heard of here */
 	u32 number; /* of this node's own offers of it; 0: it makes none by itself */
 	u64 token; /* what was joined before under that name, here or elsewhere, had another */
 	u8 share; /* enum region_share, of this node */
@@ -136,21 +137,26 @@ struct region_wish {
  */
 int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 		struct gvm_region **out);
-/* Another node offers what is here, or another of that name. False: what is here is going. */
-bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool same);
-/* Whether it is here on an offer alone and nobody has used it. */
-bool region_tentative(struct gvm_region *region);
+/* A user of this node has joined it: it stays, whoever withdraws an offer. */
+void region_keep(struct gvm_region *region);
+/* Another node offers what is here. False: it is going. */
+bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates);
 /*
- * Whether it is here on that node's offer alone, nobody has used it, it is not complete, and this
- * is a later offer of the node: if it is of another region, that node has given this one up.
+ * Whether this node offers it to others: not what is being left, nor what is here on another's
+ * offer alone and nobody has used, which that one offers.
+ */
+bool region_offers(struct gvm_region *region);
+/*
+ * Whether its creator, with this later offer of another region, has given it up: then it will never
+ * be complete. Nobody has used it.
  */
 bool region_superseded(struct gvm_region *region, const struct region_offer *offer);
 /*
- * The offer is withdrawn; or, `anew`, supersedes the one on which it is here. True: nothing but
- * that node's offer was its reason to be here, and it is closed: region_end() is due. With the
+ * The offer is withdrawn, on which alone it may be here; `creator`: by its creator, or superseded.
+ * True: nothing else is a reason for it to be here, and it is closed: region_end() is due. With the
  * device's mutex held.
  */
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool anew);
+bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator);
 /*
  * A region is left in steps, so that its pages go home without the device's mutex: region_close(),
  * region_empty(), and region_end(), or region_reopen() where it stays. From the first step on

@@ -172,6 +172,8 @@ const char *giantvm_why(int err)
 		       "nodes that lend memory (gvm dsm leave), and create it anew";
 	case EREMOTEIO:
 		return "a node that lends memory cannot join it: its kernel's log says why";
+	case EAGAIN:
+		return "a node that lends memory began anew meanwhile: try again";
 	case ENOSPC:
 		return "this host has as many regions joined as it has room for";
 	case E2BIG:

@@ -39,6 +39,8 @@ static int region_path(int device, const char *name, uint64_t bytes, char path[P
 
 	if (fd == -ENOENT) /* NAME is there, but not yet NAME.ID for a RAM of its own */
 		fd = giantvm_create(device, name, bytes, WAIT_MS);
+	if (fd == -EEXIST) /* another host was first */
+		fd = giantvm_join(device, name, bytes, WAIT_MS);
 	if (fd < 0) {
 		say("region %s: %s", name, giantvm_why(fd));
 		return fd;

@@ -134,12 +134,12 @@ struct giantvm_stats {
  */
 #define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
 /*
- * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. ENOENT: none of that
- * name has been created. EEXIST: it has another size; or there is another one of that name, here or
- * on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not answer;
- * EINPROGRESS: nor has one taken its share into use, since the host that creates the region has not
- * done with that, or ended before; EREMOTEIO: one of them has no room for it. With these it is
- * joined only if it was before, here, and at those who joined it on this call's behalf, unless
+ * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. ENOENT: no node that
+ * lends memory has one of that name. EEXIST: it has another size; or there is another one of that
+ * name, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not
+ * answer; EINPROGRESS: nor has one taken its share into use, since the host that creates the region
+ * has not done with that, or ended before; EREMOTEIO: one of them has no room for it. With these it
+ * is joined only if it was before, here, and at those who joined it on this call's behalf, unless
  * somebody else has come to use it. EALREADY: this node is leaving the region, or all of them.
  * E2BIG: its directory would take more than a quarter of this host's memory, or it is more than
  * this build can address. ENOSPC: GIANTVM_REGIONS_MAX are joined. EADDRINUSE: its messages would
@@ -167,7 +167,9 @@ struct giantvm_stats {
 
 /*
  * The same of a new region, all zeros. EEXIST: there is one of that name, here or at a node that
- * lends memory. Other errors as with GIANTVM_JOIN; and where it has not succeeded, there is none.
+ * lends memory. EAGAIN: a node that lends memory began anew meanwhile. Other errors as with
+ * GIANTVM_JOIN; and where it has not succeeded there is none, unless somebody else has come to use
+ * it.
  */
 #define GIANTVM_CREATE _IOW(GIANTVM_IOC_MAGIC, 0x07, struct giantvm_region)
 

@@ -6,7 +6,7 @@
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
  *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
- *           cross PAGE SECONDS | last PAGES MAPPINGS | join REGIONS MS | leave REGIONS
+ *           cross PAGE SECONDS | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
