@@ -301,7 +301,7 @@ static void device_give_up(struct gvm_region *region, u32 number, u32 before)
 		return;
 	agree_withdraw(region, number);
 	if (region->number == number)
-		region->number = before;
+		WRITE_ONCE(region->number, before);
 }
 
 /* 0 stays 0. */
