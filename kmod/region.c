@@ -457,8 +457,9 @@ bool region_superseded(struct gvm_region *region, const struct region_offer *off
 	bool superseded;
 
 	spin_lock_bh(&region->lock);
-	superseded = !region->leaving && offer_follows(offer, &region->creator) &&
-		     !opening_completed(region) && region_untouched(region);
+	superseded = region->leaving || atomic_read(&region->opened) < 0 ||
+		     (offer_follows(offer, &region->creator) && !opening_completed(region) &&
+		      region_untouched(region));
 	spin_unlock_bh(&region->lock);
 	return superseded;
 }

@@ -147,8 +147,8 @@ bool region_offered(struct gvm_region *region, const struct region_offer *offer,
  */
 bool region_offers(struct gvm_region *region);
 /*
- * Whether its creator, with this later offer of another region, has given it up: then it will never
- * be complete. Nobody has used it.
+ * Whether it is going, or its creator, with this later offer of another region, has given it up:
+ * then it will never be complete. Nobody has used it.
  */
 bool region_superseded(struct gvm_region *region, const struct region_offer *offer);
 /*
