@@ -18,6 +18,8 @@
 #define WITHDRAWALS_MAX GIANTVM_REGIONS_MAX
 #define WITHDRAWN_KEPT 256
 
+#define NUMBER_NS_SHIFT 26 /* 67 ms: no node makes more offers than these, one after the other */
+
 /*
  * An offer on its way to be joined, or the withdrawal of one, which takes a mutex that a
  * connection's work must not wait for.
@@ -39,26 +41,12 @@ static unsigned int nr_withdrawn; /* under agreements_lock */
 static LIST_HEAD(agreements);
 static DEFINE_SPINLOCK(agreements_lock);
 static u32 last_number; /* under agreements_lock */
-#define NUMBER_NS_SHIFT 26 /* 67 ms: no node makes that many offers, one after the other */
 static atomic_t offers, withdrawals; /* that wait */
 
-static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cluster,
-		       const struct region_frame *question)
+/* The rest of it is set. */
+static void agree_begin(struct agreement *agreement)
 {
-	unsigned int i;
-
-	memset(agreement, 0, sizeof(*agreement));
-	agreement->silent = bitmap_zalloc(cluster->nr_homes, GFP_KERNEL);
-	if (!agreement->silent)
-		return -ENOMEM;
-	for (i = 0; i < cluster->nr_homes; i++) {
-		if (cluster->homes[i] == cluster->id)
-			continue;
-		__set_bit(i, agreement->silent);
-		agreement->nr_silent++;
-	}
 	init_waitqueue_head(&agreement->answered);
-	agreement->question = *question;
 	spin_lock(&agreements_lock);
 	/* Above all of this node's from before the module was loaded, which others may remember. */
 	if (!last_number)
@@ -67,7 +55,6 @@ static int agree_begin(struct agreement *agreement, const struct gvm_cluster *cl
 	agreement->question.number = last_number;
 	list_add(&agreement->list, &agreements);
 	spin_unlock(&agreements_lock);
-	return 0;
 }
 
 static u8 frame_flags(const struct gvm_region *region)
@@ -100,19 +87,30 @@ static bool frame_means(const struct region_frame *frame, const struct gvm_regio
 
 int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name)
 {
-	struct region_frame question = { .word = REGION_ASK };
+	unsigned int i;
 
-	strscpy(question.name, name, sizeof(question.name));
-	return agree_begin(agreement, cluster, &question);
+	*agreement = (struct agreement){ .question = { .word = REGION_ASK } };
+	strscpy(agreement->question.name, name, sizeof(agreement->question.name));
+	agreement->silent = bitmap_zalloc(cluster->nr_homes, GFP_KERNEL);
+	if (!agreement->silent)
+		return -ENOMEM;
+	for (i = 0; i < cluster->nr_homes; i++) {
+		if (cluster->homes[i] == cluster->id)
+			continue;
+		__set_bit(i, agreement->silent);
+		agreement->nr_silent++;
+	}
+	agree_begin(agreement);
+	return 0;
 }
 
-int agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
+void agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
 {
-	struct region_frame question = frame_of(region, REGION_OFFER);
-	int err = agree_begin(agreement, region->cluster, &question);
-
-	agreement->region = region;
-	return err;
+	*agreement = (struct agreement){
+		.question = frame_of(region, REGION_OFFER),
+		.region = region,
+	};
+	agree_begin(agreement);
 }
 
 static void frame_queue(struct gvm_peer *peer, const struct region_frame *frame)
@@ -480,7 +478,6 @@ void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 
 	struct gvm_peer *peer = cluster_peer(region->cluster, home);
 	struct region_frame frame = frame_of(region, REGION_OPEN);
 
-	frame.flags = 0;
 	frame.share = how;
 	frame.number = READ_ONCE(region->number);
 	frame.token = token;

@@ -51,9 +51,12 @@ struct agreement {
 	bool refused; /* some home has not joined */
 };
 
-/* Asks about a region of that name, or offers one. Under the device's mutex, as agree_send(). */
+/*
+ * Asks about a region of that name (0 or -ENOMEM), or offers one. Under the device's mutex, as
+ * agree_send().
+ */
 int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name);
-int agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
+void agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
 /* Asks those that have not answered. */
 void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
 /* Whether there is nothing more to wait for; or a signal came (-EINTR); 0: the time is over. */

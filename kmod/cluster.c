@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The nodes and the listening socket: see cluster.h. */
+#include <linux/bsearch.h>
 #include <linux/file.h>
 #include <linux/net.h>
 #include <linux/nsproxy.h>
@@ -313,18 +314,17 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	kfree(cluster);
 }
 
+static int home_compare(const void *id, const void *home)
+{
+	return *(const u16 *)id - *(const u16 *)home;
+}
+
 int cluster_home(const struct gvm_cluster *cluster, u16 id)
 {
-	unsigned int low = 0, high = cluster->nr_homes, middle;
+	const u16 *found;
 
-	while (low < high) {
-		middle = (low + high) / 2;
-		if (cluster->homes[middle] < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < cluster->nr_homes && cluster->homes[low] == id ? low : -1;
+	found = bsearch(&id, cluster->homes, cluster->nr_homes, sizeof(id), home_compare);
+	return found ? found - cluster->homes : -1;
 }
 
 struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)

@@ -189,9 +189,7 @@ static long device_offer(struct gvm_region *region, bool creates, unsigned int w
 	struct agreement agreement;
 	long err;
 
-	err = agree_offer_begin(&agreement, region);
-	if (err)
-		return err;
+	agree_offer_begin(&agreement, region);
 	*number = agreement.question.number;
 	WRITE_ONCE(region->number, *number);
 	err = device_agree(&agreement, wait_ms ?: ANSWER_MS);

@@ -25,8 +25,8 @@
  *	0	1	what: enum region_word
  *	1	1	ANSWER: enum region_share of the sender; OPEN: 2: as zeros, 3: as lost;
  *			else 0
- *	2	1	flags: 1: OFFER, ANSWER: the sender knows that the region is complete;
- *			2: all but OPEN: the sender is its creator
+ *	2	1	flags, but ASK: 1: the sender knows that the region is complete;
+ *			2: the sender is its creator
  *	3	1	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
  *			offer; 0: it does not matter

@@ -14,8 +14,8 @@ Suites (all of them but debug if none is named):
   kernel     the kernel module, in guests of their own
   debug      the same in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
              what measures speed or says itself which kernel it runs on; any complaint of a guest's
-             kernel is a failure, shown as a whole. Takes a quarter of an hour, and the first time
-             as much again to build that kernel
+             kernel is a failure, shown as a whole. Takes some 25 minutes, and the first time
+             a quarter of an hour more to build that kernel
 
 --long adds debug to the suites that are named, or to all the others.
 
