@@ -2,6 +2,8 @@
 /* net.c - the clock, the processors, the links, and how they fail. */
 #include "net.h"
 
+#include "truth.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +50,7 @@ static struct way *ways;
 static struct event *heap;
 static size_t heap_n, heap_cap;
 static u64 event_seq, random_state;
-static u64 *newest;
-static bool *forgiven; /* a node was lost: an older value may have come back */
-static bool *zeroed;   /* the place of some discard may be after the last write */
-static u64 *discarded; /* the newest value that a discard has been told to be the end of */
-static u32 *discards;  /* that have begun and have not been told of */
+static struct truth *truths; /* by page */
 static u64 active;     /* events that are not ticks or resets */
 static u16 homes[64];  /* the first nodes */
 
@@ -243,7 +241,7 @@ static int net_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 	struct net_frame *f = &n->frames[page];
 
 	if (deadline)
-		forgiven[page] = true;
+		truths[page].forgiven = true;
 	if (f->mapped <= right && !f->revoke)
 		return 1;
 	if (!f->revoke)
@@ -260,7 +258,7 @@ static void net_sweep(void *ctx, u64 deadline)
 	(void)deadline;
 	for (page = 0; page < config.pages; page++)
 		if (n->frames[page].mapped && !ivy_right(n->core, page))
-			forgiven[page] = true;
+			truths[page].forgiven = true;
 	event_add(net_now + 1000, SWEPT, n->id, 0, NULL);
 }
 
@@ -280,13 +278,9 @@ static void net_complete(void *ctx, u64 page, int err)
 
 	f->woken = true;
 	f->failed |= err != 0;
-	if (!f->discard)
-		return;
-	if (!err && f->discard - 1 > discarded[page])
-		discarded[page] = f->discard - 1;
+	truth_discarded(&truths[page], f->discard, err);
+	net_totals.discards += f->discard && !err;
 	f->discard = 0;
-	discards[page]--;
-	net_totals.discards += !err;
 }
 
 static void net_arm_hold(void *ctx, u64 page, u64 ns)
@@ -322,7 +316,7 @@ static void net_free(void *ctx, void *p, size_t bytes)
 static void net_lost(void *ctx, u64 page)
 {
 	(void)ctx;
-	forgiven[page] = true;
+	truths[page].forgiven = true;
 	net_totals.lost++;
 	if (!net_totals.cuts && !net_totals.restarts)
 		bad("lost, and no node was cut off or began anew", page);
@@ -379,22 +373,13 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
-static const char *value_wrong(const struct net_frame *f, u32 page)
-{
-	if (f->value && f->value <= discarded[page])
-		return "what was discarded can be read";
-	if (f->value == newest[page] || forgiven[page])
-		return NULL;
-	return zeroed[page] && !f->value ? NULL : "a stale copy can be read";
-}
-
 const char *net_wrong(u32 page)
 {
 	u32 i, writers = 0, readers = 0;
 
 	for (i = 0; i < config.nodes; i++) {
 		const struct net_frame *f = &net_nodes[i].frames[page];
-		const char *wrong = f->mapped ? value_wrong(f, page) : NULL;
+		const char *wrong = f->mapped ? truth_wrong(&truths[page], f->value) : NULL;
 
 		writers += f->mapped == IVY_M;
 		readers += f->mapped == IVY_S;
@@ -404,13 +389,6 @@ const char *net_wrong(u32 page)
 	if (writers > 1)
 		return "two nodes can write";
 	return writers && readers ? "a node can write what another one reads" : NULL;
-}
-
-static void page_write(struct net_frame *f, u32 page)
-{
-	f->value = ++newest[page];
-	forgiven[page] = false;
-	zeroed[page] = discards[page];
 }
 
 static void answered(struct net_node *n, u32 page, bool lost)
@@ -425,9 +403,9 @@ static void answered(struct net_node *n, u32 page, bool lost)
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
 		/* Who writes reads, too: most of the page stays. */
-		wrong = value_wrong(f, page);
+		wrong = truth_wrong(&truths[page], f->value);
 		if (f->wait == IVY_M)
-			page_write(f, page);
+			f->value = truth_write(&truths[page]);
 		if (!wrong && config.nodes <= 512)
 			wrong = net_wrong(page);
 		if (wrong)
@@ -490,13 +468,13 @@ void net_discard(u16 node, u32 page)
 	u64 before = f->discard;
 
 	/* It may be told of at once. */
-	f->discard = 1 + newest[page];
-	discards[page] += !before;
+	f->discard = 1 + truths[page].newest;
+	truths[page].discards += !before;
 	if (!ivy_discard(n->core, page)) {
-		zeroed[page] = true;
+		truths[page].zeroed = true;
 	} else {
 		f->discard = before;
-		discards[page] -= !before;
+		truths[page].discards -= !before;
 	}
 	after(n);
 }
@@ -564,8 +542,8 @@ static void on_revoked(struct net_node *n, u32 page)
 {
 	struct net_frame *f = &n->frames[page];
 
-	if (f->mapped == IVY_M && !forgiven[page])
-		page_write(f, page);
+	if (f->mapped == IVY_M && !truths[page].forgiven)
+		f->value = truth_write(&truths[page]);
 	if (f->mapped > f->revoke - 1)
 		f->mapped = (u8)(f->revoke - 1);
 	f->revoke = 0;
@@ -580,8 +558,8 @@ static void on_swept(struct net_node *n)
 	for (page = 0; page < config.pages; page++) {
 		struct net_frame *f = &n->frames[page];
 
-		if (f->mapped == IVY_M && !forgiven[page])
-			page_write(f, page);
+		if (f->mapped == IVY_M && !truths[page].forgiven)
+			f->value = truth_write(&truths[page]);
 		f->mapped = IVY_I;
 	}
 	event_add(net_now + 1000, ENDING, n->id, 0, NULL);
@@ -662,8 +640,8 @@ static void node_empty(struct net_node *n)
 
 		/* Only it may have had the last value. */
 		if (f->resident || page % config.nhomes == n->id)
-			forgiven[page] = true;
-		discards[page] -= f->discard != 0;
+			truths[page].forgiven = true;
+		truth_discarded(&truths[page], f->discard, true);
 		*f = (struct net_frame){.wait = f->wait};
 	}
 }
@@ -805,11 +783,7 @@ void net_begin(const struct net_config *cfg)
 	memset(&net_totals, 0, sizeof(net_totals));
 	net_now = 0;
 	net_nodes = calloc(cfg->nodes, sizeof(*net_nodes));
-	newest = calloc(cfg->pages, sizeof(*newest));
-	forgiven = calloc(cfg->pages, sizeof(*forgiven));
-	zeroed = calloc(cfg->pages, sizeof(*zeroed));
-	discarded = calloc(cfg->pages, sizeof(*discarded));
-	discards = calloc(cfg->pages, sizeof(*discards));
+	truths = calloc(cfg->pages, sizeof(*truths));
 	ways = cfg->faults ? calloc((size_t)cfg->nodes * cfg->nodes, sizeof(*ways)) : NULL;
 	for (i = 0; i < cfg->nhomes; i++)
 		homes[i] = i;
@@ -845,11 +819,7 @@ void net_end(void)
 			free(ways[i].kept[k]);
 	free(ways);
 	free(net_nodes);
-	free(newest);
-	free(forgiven);
-	free(zeroed);
-	free(discarded);
-	free(discards);
+	free(truths);
 	if (net_totals.memory)
 		bad("memory is left behind", net_totals.memory);
 }

@@ -122,10 +122,8 @@ static void w_complete(void *ctx, u64 page, int err)
 
 	(void)ctx;
 	f->woken = true;
-	if (err)
-		f->failed = true;
-	else if (f->discard > world.discarded[page])
-		world.discarded[page] = f->discard - 1;
+	f->failed |= err != 0;
+	truth_discarded(&world.truth[page], f->discard, err);
 	f->discard = 0;
 }
 
@@ -146,7 +144,7 @@ static void w_lost(void *ctx, u64 page)
 {
 	(void)ctx;
 	world.lost[page] = true;
-	world.forgiven[page] = true;
+	world.truth[page].forgiven = true;
 }
 
 static struct ivy_slot *w_slot_get(void *ctx, u64 page)
@@ -204,29 +202,6 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
-/* NULL, or why nobody may see these contents. */
-static const char *value_wrong(const struct frame *f, int page)
-{
-	/* Not even a lost node brings that back. */
-	if (f->value && f->value <= world.discarded[page])
-		return "what was discarded can be read";
-	if (f->value == world.newest[page] || world.forgiven[page])
-		return NULL;
-	return world.zeroed[page] && !f->value ? NULL : "a stale copy can be read";
-}
-
-static void page_write(struct frame *f, int page)
-{
-	int i;
-
-	f->value = ++world.newest[page];
-	world.forgiven[page] = world.zeroed[page] = false;
-	/* The place of a discard is somewhere between its beginning and when it is told of. */
-	for (i = 0; i < config->nodes; i++)
-		if (world.f[i][page].discard)
-			world.zeroed[page] = true;
-}
-
 /* Whoever was woken asks again, and maps the page if it may. */
 static void fault_again(int node, int page)
 {
@@ -247,9 +222,9 @@ static void fault_again(int node, int page)
 			f->mapped = f->wait;
 		/* Who writes reads, too: most of the page stays. */
 		if (!world.found)
-			world.found = value_wrong(f, page);
+			world.found = truth_wrong(&world.truth[page], f->value);
 		if (f->wait == IVY_M)
-			page_write(f, page);
+			f->value = truth_write(&world.truth[page]);
 		f->wait = 0;
 	} else if (got < 0) {
 		f->wait = 0;
@@ -386,11 +361,11 @@ void world_revoked(int node, int page)
 
 	/* The worst moment for a last write. */
 	if (f->mapped == IVY_M)
-		page_write(f, page);
+		f->value = truth_write(&world.truth[page]);
 	if (f->mapped > right)
 		f->mapped = right;
 	if (f->deadline)
-		world.forgiven[page] = true;
+		world.truth[page].forgiven = true;
 	f->revoke = 0;
 	f->deadline = 0;
 	ivy_revoked(enter(node), (u64)page);
@@ -407,9 +382,9 @@ void world_swept(int node)
 
 		/* The worst moment for a last write. */
 		if (f->mapped == IVY_M) {
-			page_write(f, page);
+			f->value = truth_write(&world.truth[page]);
 			if (ivy_right(world.core[node], (u64)page) < IVY_M)
-				world.forgiven[page] = true;
+				world.truth[page].forgiven = true;
 		}
 		f->mapped = IVY_I;
 	}
@@ -442,11 +417,14 @@ void world_discard(int node, int page)
 	u64 before = f->discard;
 
 	/* Where nobody else has it, it may be told at once. */
-	f->discard = 1 + world.newest[page];
-	if (ivy_discard(enter(node), (u64)page))
+	f->discard = 1 + world.truth[page].newest;
+	world.truth[page].discards += !before;
+	if (ivy_discard(enter(node), (u64)page)) {
 		f->discard = before;
-	else
-		world.zeroed[page] = true;
+		world.truth[page].discards -= !before;
+	} else {
+		world.truth[page].zeroed = true;
+	}
 	after(node);
 }
 
@@ -521,7 +499,7 @@ static const char *page_wrong(int page)
 
 	for (i = 0; i < config->nodes; i++) {
 		const struct frame *f = &world.f[i][page];
-		const char *wrong = f->mapped ? value_wrong(f, page) : NULL;
+		const char *wrong = f->mapped ? truth_wrong(&world.truth[page], f->value) : NULL;
 
 		writers += f->mapped == IVY_M;
 		readers += f->mapped == IVY_S;

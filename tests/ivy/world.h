@@ -11,6 +11,7 @@
 #define GVM_TEST_WORLD_H
 
 #include "kmod/ivy_impl.h"
+#include "truth.h"
 
 #define W_NODES	  3
 #define W_PAGES	  2
@@ -51,10 +52,7 @@ struct world {
 	struct frame f[W_NODES][W_PAGES];
 	struct wire w[W_NODES][W_NODES];
 	u64 now[W_NODES];
-	u64 newest[W_PAGES];  /* the value that was written last */
-	u8 forgiven[W_PAGES]; /* a node was lost: an older value may have come back */
-	u8 zeroed[W_PAGES];   /* the place of some discard may be after the last write */
-	u64 discarded[W_PAGES]; /* the newest value that a discard has been told to be the end of */
+	struct truth truth[W_PAGES];
 	u8 lost[W_PAGES];
 	const char *found; /* what was wrong with a page as a writer got it */
 	u64 sweep[W_NODES];   /* 0, or the deadline of a sweep under way */

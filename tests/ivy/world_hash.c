@@ -204,9 +204,10 @@ static u64 hash_in_order(void)
 			mix(world.cut == 1 + order[i]);
 	}
 	for (i = 0; i < config->pages; i++) {
-		mix(world.newest[i] << 3 | world.forgiven[i] << 2 | world.zeroed[i] << 1 |
-		    world.lost[i]);
-		mix(world.discarded[i]);
+		const struct truth *truth = &world.truth[i];
+
+		mix(truth->newest << 3 | truth->forgiven << 2 | truth->zeroed << 1 | world.lost[i]);
+		mix(truth->discarded);
 	}
 	mix(world.found ? 1 : 0);
 	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
