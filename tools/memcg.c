@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "memcg.h"
 
+#include "memnode/mountinfo.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -133,46 +135,43 @@ static int own_group(char group[PATH_MAX])
 	return found;
 }
 
+static bool options_have(const char *options, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; *options; options += options[0] == ',') {
+		size_t n = strcspn(options, ",");
+
+		if (n == len && !strncmp(options, word, n))
+			return true;
+		options += n;
+	}
+	return false;
+}
+
 /*
  * Where `group` of that hierarchy is found in the file system. A container may see its part only:
  * mountinfo's root is then what must be taken off the front. *top gets the mount point's length.
  */
 static int group_dir(bool v2, const char *group, char dir[PATH_MAX], size_t *top)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL;
-	size_t room = 0;
-	int rc = -ENOENT;
+	struct mountinfo m;
+	int rc = mountinfo_open(&m, NULL);
 
-	if (!f)
-		return -errno;
-	while (rc && getline(&line, &room, f) > 0) {
-		char root[PATH_MAX], at[PATH_MAX], type[64], super[1024];
-		char *dash = strstr(line, " - ");
-		size_t len;
+	if (!rc)
+		rc = -ENOENT;
+	while (rc == -ENOENT && mountinfo_next(&m)) {
+		size_t len = strcmp(m.root, "/") ? strlen(m.root) : 0;
 
-		if (!dash || sscanf(line, "%*s %*s %*s %4095s %4095s", root, at) != 2 ||
-		    sscanf(dash, " - %63s %*s %1023s", type, super) != 2)
+		if (strcmp(m.type, v2 ? "cgroup2" : "cgroup") ||
+		    (!v2 && !options_have(m.super, "memory")))
 			continue;
-		if (strcmp(type, v2 ? "cgroup2" : "cgroup"))
+		if (strncmp(group, m.root, len) || (len && group[len] && group[len] != '/'))
 			continue;
-		if (!v2) {
-			char *save, *w = strtok_r(super, ",", &save);
-
-			while (w && strcmp(w, "memory"))
-				w = strtok_r(NULL, ",", &save);
-			if (!w)
-				continue;
-		}
-		len = strcmp(root, "/") ? strlen(root) : 0;
-		if (strncmp(group, root, len) || (len && group[len] && group[len] != '/'))
-			continue;
-		group += len;
-		*top = strlen(at);
-		rc = path_print(dir, "%s%s", at, strcmp(group, "/") ? group : "");
+		*top = strlen(m.at);
+		rc = path_print(dir, "%s%s", m.at, strcmp(group + len, "/") ? group + len : "");
 	}
-	free(line);
-	fclose(f);
+	mountinfo_close(&m);
 	return rc;
 }
 

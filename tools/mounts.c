@@ -1,46 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "mounts.h"
 
+#include "memnode/mountinfo.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MOUNTS_LIST "/proc/self/mounts"
 #define MOUNTS_TYPE "fuse.gvmfs"
-
-struct mount {
-	char at[PATH_MAX];
-	char type[64];
-};
-
-/* The kernel writes blanks, tabs, newlines and backslashes as three octal digits. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = 0;
-}
-
-static bool mount_next(FILE *f, char **line, size_t *room, struct mount *m)
-{
-	while (getline(line, room, f) > 0) {
-		if (sscanf(*line, "%*s %4095s %63s", m->at, m->type) == 2) {
-			unescape(m->at);
-			return true;
-		}
-	}
-	return false;
-}
 
 static bool lies_in(const char *path, const char *top)
 {
@@ -52,23 +20,25 @@ static bool lies_in(const char *path, const char *top)
 int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 		   char err[MOUNTS_ERR_TEXT])
 {
-	char want[PATH_MAX] = "", *line = NULL;
-	size_t room = 0, best = 0;
+	char want[PATH_MAX] = "";
 	unsigned found = 0;
-	struct mount m;
+	struct mountinfo m;
 	bool ours = false;
-	FILE *f;
+	size_t best = 0;
+	int rc;
 
 	if (dir && !realpath(dir, want)) {
-		snprintf(err, MOUNTS_ERR_TEXT, "%s: %s", dir, strerror(errno));
-		return -errno;
+		rc = -errno;
+		snprintf(err, MOUNTS_ERR_TEXT, "%s: %s", dir, strerror(-rc));
+		return rc;
 	}
-	f = fopen(list, "re");
-	if (!f) {
-		snprintf(err, MOUNTS_ERR_TEXT, "%s: %s", list, strerror(errno));
-		return -errno;
+	rc = mountinfo_open(&m, list);
+	if (rc) {
+		snprintf(err, MOUNTS_ERR_TEXT, "the list of mounts cannot be read: %s",
+			 strerror(-rc));
+		return rc;
 	}
-	while (mount_next(f, &line, &room, &m)) {
+	while (mountinfo_next(&m)) {
 		bool gvmfs = !strcmp(m.type, MOUNTS_TYPE);
 
 		/* the deepest mount above the folder is the one that it is in; of two in the same
@@ -79,11 +49,10 @@ int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 		}
 		if (!dir && gvmfs && (!found || strcmp(want, m.at))) {
 			found++;
-			strcpy(want, m.at);
+			snprintf(want, sizeof(want), "%s", m.at);
 		}
 	}
-	free(line);
-	fclose(f);
+	mountinfo_close(&m);
 	if (dir ? !ours : !found) {
 		if (dir)
 			snprintf(err, MOUNTS_ERR_TEXT, "%s is not in a gvmfs mount", dir);
@@ -103,23 +72,5 @@ int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 
 int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT])
 {
-	return mounts_find_in(MOUNTS_LIST, dir, path, err);
-}
-
-bool mounts_is_root(const char *path)
-{
-	FILE *f = fopen(MOUNTS_LIST, "re");
-	char *line = NULL;
-	size_t room = 0;
-	bool is = false;
-	struct mount m;
-
-	if (!f)
-		return false;
-	while (mount_next(f, &line, &room, &m))
-		if (!strcmp(path, m.at))
-			is = !strcmp(m.type, MOUNTS_TYPE);
-	free(line);
-	fclose(f);
-	return is;
+	return mounts_find_in(NULL, dir, path, err);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* mounts.h - where gvmfs is mounted, from /proc/self/mounts. */
+/* mounts.h - where gvmfs is mounted, from the kernel's list of mounts. */
 #ifndef TOOLS_MOUNTS_H
 #define TOOLS_MOUNTS_H
 
 #include <limits.h>
-#include <stdbool.h>
 
 #define MOUNTS_ERR_TEXT (PATH_MAX + 256)
 
@@ -18,8 +17,5 @@ int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT])
 /* As above, from another list of mounts: for tests. */
 int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 		   char err[MOUNTS_ERR_TEXT]);
-
-/* True if `path` (absolute, without links) is a mount point of gvmfs. */
-bool mounts_is_root(const char *path);
 
 #endif
