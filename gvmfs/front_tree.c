@@ -615,7 +615,7 @@ static void statfs_work(struct job *job, struct pool *pool)
 						  .deadline_ns = gvm_now_ns() + STATFS_NS } };
 
 		gvm_node_stat(pool->conns[i], &call);
-		if (pool_wait(pool->conns[i], &call.req) < 0)
+		if (pool_wait(pool->conns[i], &call.req) < 0 || pool->again[i])
 			continue;
 		sj->total += call.rsp.node_stat.promisable_bytes;
 		if (call.rsp.node_stat.promisable_bytes > call.rsp.node_stat.reserved_bytes)

@@ -30,7 +30,7 @@ struct peer {
 
 static unsigned majority(const struct pool *pool)
 {
-	return pool->listed / 2 + 1;
+	return pool_nodes(pool) / 2 + 1;
 }
 
 /*
@@ -55,8 +55,8 @@ static unsigned peers_run(struct pool *pool, struct peer *peers, uint64_t deadli
 				peers[i].again = false;
 				next(&peers[i]);
 			}
-			well += peers[i].ok;
-			over += peers[i].over;
+			well += peers[i].ok && !pool->again[i];
+			over += peers[i].over || pool->again[i];
 			pfd[i] = (struct pollfd){ .fd = gvm_conn_fd(peers[i].conn), .events = POLLIN };
 		}
 		if (well >= majority(pool) && !grace_end)
@@ -66,7 +66,7 @@ static unsigned peers_run(struct pool *pool, struct peer *peers, uint64_t deadli
 			break;
 		if (!said && now - begin > SAY_NS) {
 			log_warning(NULL, "the name table: %u of %u nodes answer, %u are needed; waiting",
-				    well, pool->listed, majority(pool));
+				    well, pool_nodes(pool), majority(pool));
 			said = true;
 		}
 		poll(pfd, pool->listed, 100);

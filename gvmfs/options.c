@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 static const char usage_text[] =
-	"Usage: gvmfs [OPTION]... --nodes ADDR:PORT[,ADDR:PORT]... DIR\n"
+	"Usage: gvmfs [OPTION]... --nodes HOST:PORT[,HOST:PORT]... DIR\n"
 	"       gvmfs [OPTION]... --conf FILE DIR\n"
 	"Mount the memory of memory nodes on DIR: each file there is a region of memory.\n"
 	"\n"
-	"      --nodes LIST      memory nodes, as address:port separated by commas\n"
+	"      --nodes LIST      memory nodes, as host:port separated by commas\n"
 	"      --conf FILE       read the nodes (those with the role mem) from FILE\n"
 	"      --key FILE        the secret shared with the nodes\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"

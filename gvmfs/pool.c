@@ -43,12 +43,40 @@ static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_s
 	}
 }
 
+/* Which of the listed connections lead to a node that an earlier one leads to. */
+static void pool_compare(struct pool *pool)
+{
+	for (unsigned i = 1; i < pool->listed; i++) {
+		const struct gvm_id *own = gvm_conn_incarnation(pool->conns[i]);
+		bool was = pool->again[i];
+		unsigned first = 0;
+
+		while (first < i && !gvm_id_equal(gvm_conn_incarnation(pool->conns[first]), own))
+			first++;
+		pool->again[i] = first < i && !gvm_id_is_none(own);
+		if (pool->again[i] && !was && pool->speaks)
+			log_warning(NULL, "%s and %s are one node: it counts once",
+				    gvm_conn_addr(pool->conns[first]), gvm_conn_addr(pool->conns[i]));
+	}
+}
+
+unsigned pool_nodes(const struct pool *pool)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < pool->listed; i++)
+		n += !pool->again[i];
+	return n;
+}
+
 static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 			  const char *why, void *arg)
 {
 	struct pool *pool = arg;
 
 	pool->generation++;
+	if (state == GVM_CONN_UP)
+		pool_compare(pool);
 	if (pool->speaks)
 		pool_speak(pool, conn, state, renewed, why);
 	if (state == GVM_CONN_UP && pool->on_up)

@@ -6,6 +6,10 @@
  * pool begins with the nodes of the command line and grows by those that regions' records name. A
  * region's chunk is found by its node's incarnation, never by an address: a node that restarted
  * empty is another node.
+ *
+ * So is a node of the command line: whichever way it is spelled, and however often, it counts once.
+ * That two addresses are one node's is learnt when it greets; until then they count as two, since a
+ * node that does not answer may be any.
  */
 #ifndef GVMFS_POOL_H
 #define GVMFS_POOL_H
@@ -25,6 +29,7 @@ struct pool {
 	uint64_t lost_said_ns[POOL_CONNS_MAX]; /* of each: when its loss was logged; 0: not since it was up */
 	unsigned count;
 	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
+	bool again[OPTIONS_NODES_MAX]; /* of these: an earlier one leads to the same node */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
 	void *owner;
@@ -38,6 +43,9 @@ void pool_deinit(struct pool *pool);
 /* The connection to a region's node: by incarnation, else by address (it answers LOST if another
  * node lives there now). NULL: no memory, or too many nodes. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
+
+/* How many nodes the command line names, as far as is known. */
+unsigned pool_nodes(const struct pool *pool);
 
 /* Whether an event that epoll reports is of one of its connections. */
 bool pool_has(const struct pool *pool, const void *what);

@@ -262,7 +262,7 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 				    gvm_conn_addr(conn));
 			continue;
 		}
-		if (st->promisable_bytes <= st->reserved_bytes)
+		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes)
 			continue;
 		free_bytes[rec->node_count++] = st->promisable_bytes - st->reserved_bytes;
 		node->incarnation = *gvm_conn_incarnation(conn);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* client.c - the public calls of a connection: makes requests, ends them on demand. */
 #include "client_impl.h"
-#include "client_addr.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -43,7 +42,7 @@ int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct g
 	for (unsigned i = 0; i < REQ_STATES; i++)
 		req_list_init(&conn->list[i]);
 	conn->state = GVM_CONN_CONNECTING;
-	err = addr_parse(addr, &conn->peer, &conn->peer_bytes);
+	err = addr_parse(addr, &conn->peer);
 	if (err)
 		goto free_conn;
 	err = -ENOMEM;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* client_addr.c - reads the address of a node. Numeric only: nothing here asks a resolver. */
+/* client_addr.c - see client_addr.h. */
 #include "client_addr.h"
 #include "gvm_wire.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <stdbool.h>
+#include <netdb.h>
 #include <string.h>
+
+#define HOST_MAX  253
+#define LABEL_MAX 63
 
 static bool port_parse(const char *text, in_port_t *port)
 {
@@ -22,46 +25,128 @@ static bool port_parse(const char *text, in_port_t *port)
 	return n && n <= UINT16_MAX;
 }
 
-/* "fe80::1%eth0": the interface is part of such an address. */
-static bool host6_parse(char *host, struct sockaddr_in6 *in6)
+/* Lower-cases a->host on the way. */
+static bool name_check(struct addr *a)
 {
-	char *scope = strchr(host, '%');
+	size_t n = strlen(a->host), label = 0;
+	bool number = true;
 
-	if (scope) {
-		*scope++ = 0;
-		in6->sin6_scope_id = if_nametoindex(scope);
-		if (!in6->sin6_scope_id)
+	if (n && a->host[n - 1] == '.')
+		n--; /* a name that is complete says so with a dot at its end */
+	if (!n || n > HOST_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		char *c = &a->host[i];
+
+		*c = (char)tolower((unsigned char)*c);
+		if (*c == '.') {
+			if (!label || c[-1] == '-')
+				return false;
+			label = 0;
+			number = true;
+			continue;
+		}
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789_-", *c) || (!label && *c == '-') ||
+		    ++label > LABEL_MAX)
 			return false;
+		number = number && *c >= '0' && *c <= '9';
 	}
-	in6->sin6_family = AF_INET6;
-	return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
+	return label && !number && a->host[n - 1] != '-';
 }
 
-int addr_parse(const char *text, struct sockaddr_storage *sa, socklen_t *bytes)
+static bool host4_parse(struct addr *a)
 {
-	struct sockaddr_in *in = (struct sockaddr_in *)sa;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
-	char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 2];
+	struct sockaddr_in *in = (struct sockaddr_in *)&a->sa;
+
+	a->numeric = inet_pton(AF_INET, a->host, &in->sin_addr) == 1;
+	if (!a->numeric)
+		return name_check(a);
+	in->sin_family = AF_INET;
+	in->sin_port = a->port;
+	a->sa_bytes = sizeof(*in);
+	memset(a->host, 0, sizeof(a->host));
+	return true;
+}
+
+/* ::ffff:10.0.0.2 is the IPv4 address that it holds (RFC 4291, 2.5.5.2), to the network too. */
+static void mapped_unpack(struct addr *a, const struct in6_addr *in6)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&a->sa;
+
+	memcpy(&in->sin_addr, &in6->s6_addr[12], sizeof(in->sin_addr));
+	in->sin_family = AF_INET;
+	in->sin_port = a->port;
+	a->sa_bytes = sizeof(*in);
+}
+
+/* "fe80::1%eth0": the interface is part of such an address, and may come and go. */
+static bool host6_parse(struct addr *a)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a->sa;
+	char *scope = strchr(a->host, '%');
+	struct in6_addr host;
+	bool good;
+
+	if (scope)
+		*scope = 0;
+	good = inet_pton(AF_INET6, a->host, &host) == 1;
+	if (scope) {
+		*scope = '%';
+		return good && scope[1] && strlen(scope + 1) < IF_NAMESIZE;
+	}
+	if (!good)
+		return false;
+	memset(a->host, 0, sizeof(a->host));
+	a->numeric = true;
+	if (IN6_IS_ADDR_V4MAPPED(&host)) {
+		mapped_unpack(a, &host);
+		return true;
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = a->port;
+	in6->sin6_addr = host;
+	a->sa_bytes = sizeof(*in6);
+	return true;
+}
+
+int addr_parse(const char *text, struct addr *a)
+{
 	bool v6 = text[0] == '[';
 	size_t n = v6 ? strcspn(text + 1, "]") : strcspn(text, ":");
 	const char *rest = text + v6 + n;
-	in_port_t port = htons(GVM_PORT);
+
+	memset(a, 0, sizeof(*a));
+	a->port = htons(GVM_PORT);
+	if (strlen(text) > ADDR_TEXT_MAX || (v6 && *rest != ']'))
+		return -EINVAL;
+	memcpy(a->host, text + v6, n);
+	rest += v6;
+	if (*rest && (*rest != ':' || !port_parse(rest + 1, &a->port)))
+		return -EINVAL;
+	return (v6 ? host6_parse(a) : host4_parse(a)) ? 0 : -EINVAL;
+}
+
+int addr_resolve(const struct addr *a, struct sockaddr_storage *sa, socklen_t *bytes, const char **why)
+{
+	static const struct addrinfo stream = {.ai_socktype = SOCK_STREAM};
+	struct addrinfo *found;
+	int err;
 
 	memset(sa, 0, sizeof(*sa));
-	if (n >= sizeof(host) || (v6 && *rest != ']'))
-		return -EINVAL;
-	memcpy(host, text + v6, n);
-	host[n] = 0;
-	rest += v6;
-	if (*rest && (*rest != ':' || !port_parse(rest + 1, &port)))
-		return -EINVAL;
-	if (v6) {
-		in6->sin6_port = port;
-		*bytes = sizeof(*in6);
-		return host6_parse(host, in6) ? 0 : -EINVAL;
+	if (a->numeric) {
+		*sa = a->sa;
+		*bytes = a->sa_bytes;
+		return 0;
 	}
-	in->sin_family = AF_INET;
-	in->sin_port = port;
-	*bytes = sizeof(*in);
-	return inet_pton(AF_INET, host, &in->sin_addr) == 1 ? 0 : -EINVAL;
+	err = getaddrinfo(a->host, NULL, &stream, &found);
+	if (err) {
+		*why = gai_strerror(err);
+		return -EHOSTUNREACH;
+	}
+	memcpy(sa, found->ai_addr, found->ai_addrlen);
+	*bytes = found->ai_addrlen;
+	freeaddrinfo(found);
+	/* The port is at the same place for both families. */
+	((struct sockaddr_in *)sa)->sin_port = a->port;
+	return 0;
 }

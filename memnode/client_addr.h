@@ -1,12 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* client_addr.h - "host:port", "[v6]:port", "host" as a socket address. Numeric only. */
+/*
+ * client_addr.h - what stands where an address is expected: pure syntax, nothing is looked up.
+ *
+ *   10.0.0.2:9999   [fd00::2]:9999   [fe80::2%eth0]:9999   node2.example.org:9999
+ *
+ * Without a port it is GVM_PORT. An IPv6 address stands in brackets: fd00::2:9999 is one, too, and
+ * not what its writer means. A host name is what RFC 1123 (2.1) calls one, underscores allowed; its
+ * last label is not a number, so that a mistyped address is not taken for a name.
+ */
 #ifndef GVM_CLIENT_ADDR_H
 #define GVM_CLIENT_ADDR_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
-/* Without a port it is GVM_PORT. Unused bytes of *sa are zero, so that equal addresses are equal
- * bytes. 0 or -EINVAL. */
-int addr_parse(const char *text, struct sockaddr_storage *sa, socklen_t *bytes);
+#define ADDR_TEXT_MAX 255 /* bytes; a host name has at most 253 (RFC 1035, 2.3.4) */
+
+/* Two texts for one address give equal bytes, as far as can be told without asking a resolver. */
+struct addr {
+	bool numeric;		      /* sa says it all, and for good */
+	in_port_t port;		      /* network byte order */
+	socklen_t sa_bytes;	      /* numeric */
+	struct sockaddr_storage sa;   /* numeric */
+	char host[ADDR_TEXT_MAX + 1]; /* otherwise: a name in lower case, or an address with a scope */
+};
+
+/* 0 or -EINVAL. */
+int addr_parse(const char *text, struct addr *a);
+
+/* Asks the system's resolver, which may take long: for tools and for the start of a program. Gives
+ * the first address that it names; *why on error. 0 or -EHOSTUNREACH. */
+int addr_resolve(const struct addr *a, struct sockaddr_storage *sa, socklen_t *bytes,
+		 const char **why);
 
 #endif

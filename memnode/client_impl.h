@@ -7,6 +7,7 @@
  * client_tx.c      requests -> socket
  * client_rx.c      socket -> answers -> requests
  * client_link.c    the connection's life: connect, HELLO, AUTH, loss, pauses, timers
+ * client_resolve.c host names (for all connections of the process)
  * client_frames.c  what bytes mean (pure)
  *
  * A request is in exactly one list, named by its state, or in none (REQ_IDLE: it is the caller's).
@@ -17,6 +18,7 @@
 #define GVM_CLIENT_IMPL_H
 
 #include "client_frames.h"
+#include "client_resolve.h"
 
 #include <sys/socket.h>
 
@@ -45,7 +47,8 @@ struct req_slot {
 };
 
 enum link_step {
-	LINK_DOWN, /* until retry_at */
+	LINK_DOWN,    /* until retry_at */
+	LINK_RESOLVE, /* the host's name is looked up */
 	LINK_TCP,
 	LINK_HELLO,
 	LINK_AUTH,
@@ -89,8 +92,9 @@ struct gvm_conn {
 	uint64_t ping_sent;
 
 	/* identity */
-	struct sockaddr_storage peer;
-	socklen_t peer_bytes;
+	struct addr peer;
+	struct resolved peers; /* of the last look-up: tried in turn, from peer_next on */
+	unsigned peer_next;
 	char *addr;
 	uint8_t *key;
 	size_t key_bytes;

@@ -29,6 +29,8 @@
 #define PAUSE_FIRST	 (50 * NS_PER_MS)
 #define PAUSE_MAX	 (1000 * NS_PER_MS)
 #define TICK_MIN	 (1 * NS_PER_MS)
+#define RESOLVE_TICK	 (4 * NS_PER_MS)    /* the resolver is asked how far it is */
+#define RESOLVE_FRESH	 (1000 * NS_PER_MS) /* an answer of that age serves another attempt */
 #define PING_EVERY_MAX	 (1000 * NS_PER_MS)
 #define PING_EVERY_MIN	 (10 * NS_PER_MS)
 #define VERSION_REFUSALS 3
@@ -143,7 +145,10 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 	if (conn->answered)
 		conn->tries = 0;
 	conn->answered = false;
-	conn->retry_at = conn->tried_at + pause_ns(conn);
+	/* A host with several addresses is tried at each, before there is a pause. */
+	conn->retry_at = conn->peer_next && conn->peer_next < conn->peers.count ?
+				 0 :
+				 conn->tried_at + pause_ns(conn);
 	link_timer_by(conn, conn->retry_at);
 	set_state(conn, GVM_CONN_CONNECTING, false, why);
 }
@@ -180,24 +185,58 @@ static void socket_tune(struct gvm_conn *conn)
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
 }
 
-static void link_connect(struct gvm_conn *conn, uint64_t now)
+/* To the next of the addresses that the last look-up gave. */
+static void peer_connect(struct gvm_conn *conn, uint64_t now)
 {
-	conn->tried_at = now;
-	conn->tries++;
-	conn->fd = socket(conn->peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const struct sockaddr *sa = (struct sockaddr *)&conn->peers.sa[conn->peer_next];
+	socklen_t bytes = conn->peers.bytes[conn->peer_next++];
+
+	conn->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (conn->fd < 0) {
 		link_lost(conn, strerrordesc_np(errno), NULL, false);
 		return;
 	}
 	socket_tune(conn);
-	if (connect(conn->fd, (struct sockaddr *)&conn->peer, conn->peer_bytes) &&
-	    errno != EINPROGRESS) {
+	if (connect(conn->fd, sa, bytes) && errno != EINPROGRESS) {
 		link_lost(conn, strerrordesc_np(errno), NULL, false);
 		return;
 	}
 	conn->step = LINK_TCP;
 	conn->step_deadline = now + conn->dead_after;
 	watch(conn, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+}
+
+/* A host name is looked up again for each attempt: the node may have moved. */
+static void peers_resolve(struct gvm_conn *conn, uint64_t now)
+{
+	uint64_t since = conn->tried_at > RESOLVE_FRESH ? conn->tried_at - RESOLVE_FRESH : 1;
+	const char *why = "out of memory";
+	int err = resolve(&conn->peer, since, &conn->peers, &why);
+
+	conn->peer_next = 0;
+	if (err == -EAGAIN)
+		return;
+	if (err) {
+		conn->peers.count = 0;
+		link_lost(conn, why, NULL, false);
+	} else {
+		peer_connect(conn, now);
+	}
+}
+
+static void link_connect(struct gvm_conn *conn, uint64_t now)
+{
+	bool more = conn->peer_next && conn->peer_next < conn->peers.count;
+
+	conn->tried_at = now;
+	conn->tries++;
+	if (more) {
+		peer_connect(conn, now);
+		return;
+	}
+	conn->step = LINK_RESOLVE;
+	conn->step_deadline = now + conn->dead_after;
+	peers_resolve(conn, now);
 }
 
 static void hello_send(struct gvm_conn *conn, uint64_t now)
@@ -257,6 +296,7 @@ static void link_up(struct gvm_conn *conn)
 
 	conn->incarnation = conn->welcome.incarnation;
 	conn->step = LINK_UP;
+	conn->peer_next = 0; /* a loss begins with a look-up */
 	conn->version_refusals = 0;
 	conn->last_heard = gvm_now_ns();
 	link_timer_by(conn, conn->last_heard + conn->ping_every);
@@ -391,6 +431,13 @@ static uint64_t deadlines_run(struct gvm_conn *conn, enum req_state state, uint6
 	return nearest;
 }
 
+static const char *step_overdue(const struct gvm_conn *conn)
+{
+	return conn->step == LINK_RESOLVE ? "no answer from the resolver" :
+	       conn->step == LINK_TCP	  ? "no answer to connecting" :
+					    "no answer to the handshake";
+}
+
 static void tick(struct gvm_conn *conn, uint64_t now)
 {
 	uint64_t next, queued, sent;
@@ -400,15 +447,16 @@ static void tick(struct gvm_conn *conn, uint64_t now)
 	else if (conn->step == LINK_UP)
 		up_tick(conn, now);
 	else if (conn->step > LINK_DOWN && conn->step < LINK_UP && now >= conn->step_deadline)
-		link_lost(conn, conn->step == LINK_TCP ? "no answer to connecting" :
-							  "no answer to the handshake",
-			  NULL, false);
+		link_lost(conn, step_overdue(conn), NULL, false);
+	else if (conn->step == LINK_RESOLVE)
+		peers_resolve(conn, now);
 	queued = deadlines_run(conn, REQ_QUEUED, now);
 	sent = deadlines_run(conn, REQ_SENT, now);
-	next = conn->step == LINK_DOWN	 ? conn->retry_at :
-	       conn->step == LINK_UP	 ? now + conn->ping_every :
-	       conn->step == LINK_FAILED ? UINT64_MAX :
-					   conn->step_deadline;
+	next = conn->step == LINK_DOWN	  ? conn->retry_at :
+	       conn->step == LINK_RESOLVE ? now + RESOLVE_TICK :
+	       conn->step == LINK_UP	  ? now + conn->ping_every :
+	       conn->step == LINK_FAILED  ? UINT64_MAX :
+					    conn->step_deadline;
 	next = queued < next ? queued : next;
 	next = sent < next ? sent : next;
 	timer_set(conn, next < now + TICK_MIN ? now + TICK_MIN : next);

@@ -25,9 +25,9 @@ struct word {
 	size_t len;
 };
 
-/* What duplicates are found by: a line, and its address as the network sees it. */
+/* What duplicates are found by: a line, and its address however it is spelled. */
 struct place {
-	struct sockaddr_storage sa;
+	struct addr addr;
 	unsigned line, id;
 };
 
@@ -123,7 +123,6 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 	struct place place = {.line = line};
 	struct word id, addr, roles, more;
 	const char *hash = memchr(at, '#', (size_t)(end - at));
-	socklen_t bytes;
 
 	if (hash)
 		end = hash;
@@ -142,10 +141,10 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 	if (more.len)
 		return complain(p, line, "nothing may follow the roles, but there is", more);
 	if (addr.len >= sizeof(node.addr))
-		return complain(p, line, "not a numeric address:port:", addr);
+		return complain(p, line, "not an address:port:", addr);
 	memcpy(node.addr, addr.at, addr.len);
-	if (addr_parse(node.addr, &place.sa, &bytes))
-		return complain(p, line, "not a numeric address:port:", addr);
+	if (addr_parse(node.addr, &place.addr))
+		return complain(p, line, "not an address:port:", addr);
 	if (!roles_parse(roles, &node))
 		return complain(p, line, "roles are 'cpu', 'mem' or 'cpu,mem', not", roles);
 	if (p->line_of_id[node.id]) {
@@ -162,7 +161,7 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 static int place_compare(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
-	int diff = memcmp(&x->sa, &y->sa, sizeof(x->sa));
+	int diff = memcmp(&x->addr, &y->addr, sizeof(x->addr));
 
 	return diff ? diff : (x->line > y->line) - (x->line < y->line);
 }
@@ -174,7 +173,7 @@ static int places_check(struct parser *p)
 		const struct place *one = &p->places[i - 1], *two = &p->places[i];
 		char what[64];
 
-		if (memcmp(&one->sa, &two->sa, sizeof(one->sa)))
+		if (memcmp(&one->addr, &two->addr, sizeof(one->addr)))
 			continue;
 		snprintf(what, sizeof(what), "node %u of line %u has the same address", one->id,
 			 one->line);

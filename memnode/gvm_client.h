@@ -148,8 +148,10 @@ struct gvm_call {
 	size_t data_bytes;
 };
 
-/* addr: "host:port", "[v6]:port", or "host" (port 9999). Numeric addresses only: nothing blocks
- * on a resolver. -EINVAL for anything else. Connecting begins in the first process(). */
+/* addr: "host:port" or "host" (port 9999), where host is a.b.c.d, [v6], [v6%interface] or a host
+ * name; at most 255 bytes, -EINVAL for anything else. Connecting begins in the first process(). A
+ * name is looked up for each attempt to connect, in a thread of the C library, and each of its
+ * addresses is tried: a node that moved is found again, and nothing waits for a resolver. */
 int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct gvm_conn **conn);
 /* Every request still there ends with -ECANCELED first (do not submit it again then). Not to be
  * called from within a callback. NULL is accepted. */
@@ -226,7 +228,7 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
  * *nodes. Shared by all modes. */
 struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
-	char addr[64];
+	char addr[256];
 	bool cpu, mem;
 };
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);

@@ -76,11 +76,18 @@ static int node_from_conf(const struct gvm_cluster_node *from, struct giantvm_no
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, 0xff}; /* ::ffff:0:0, RFC 4291, 2.5.5.2 */
 	struct sockaddr_storage sa;
+	const char *why = "not an address:port";
+	struct addr addr;
 	socklen_t bytes;
-	int err = addr_parse(from->addr, &sa, &bytes);
+	int err = addr_parse(from->addr, &addr);
 
-	if (err)
+	/* The kernel keeps addresses: a name is looked up once, here. */
+	if (!err)
+		err = addr_resolve(&addr, &sa, &bytes, &why);
+	if (err) {
+		say("%s: %s", from->addr, why);
 		return err;
+	}
 	memset(to, 0, sizeof(*to));
 	to->id = (uint16_t)from->id;
 	to->roles = (from->cpu ? GIANTVM_ROLE_CPU : 0) | (from->mem ? GIANTVM_ROLE_MEM : 0);
@@ -93,6 +100,11 @@ static int node_from_conf(const struct gvm_cluster_node *from, struct giantvm_no
 	} else {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
 
+		if (in6->sin6_scope_id) {
+			say("%s: an address of one link only; the module needs one that holds on all hosts",
+			    from->addr);
+			return -EINVAL;
+		}
 		memcpy(to->address, &in6->sin6_addr, 16);
 		to->port = ntohs(in6->sin6_port);
 	}

@@ -55,7 +55,7 @@ static const char *why(int rc)
 {
 	switch (rc) {
 	case -EINVAL:
-		return "not a numeric ADDRESS:PORT";
+		return "not an ADDRESS:PORT";
 	case -ETIMEDOUT:
 		return "no answer within 5 s";
 	case -EACCES:

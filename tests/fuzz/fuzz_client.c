@@ -12,8 +12,8 @@
  * node closes
  *
  * fuzz-sources: memnode/client.c memnode/client_addr.c memnode/client_frames.c
- * fuzz-sources: memnode/client_link.c memnode/client_rx.c memnode/client_table.c
- * fuzz-sources: memnode/client_tx.c memnode/codec.c memnode/gvm_wire.c memnode/auth.c
+ * fuzz-sources: memnode/client_link.c memnode/client_resolve.c memnode/client_rx.c
+ * fuzz-sources: memnode/client_table.c memnode/client_tx.c memnode/codec.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192
  */

@@ -586,11 +586,12 @@ static void destroying_ends_everything_once(void)
 	loads_free(l, N);
 }
 
-static void only_numeric_addresses_are_taken(void)
+static void what_cannot_be_an_address_is_refused(void)
 {
-	static const char *const bad[] = {"", "localhost", "127.0.0.1:", "127.0.0.1:0", "::1",
+	static const char *const bad[] = {"", "local host", "127.0.0.1:", "127.0.0.1:0", "::1",
 					  "[::1", "[::1]x", "127.0.0.1:70000", "1.2.3", ":9999",
-					  "127.0.0.1:99 ", "[127.0.0.1]:9", "[::1%none0]:9"};
+					  "127.0.0.1:99 ", "[127.0.0.1]:9", "[::1%]:9", "-a:9",
+					  "a-.b:9", "a..b:9", "node/9", "node.3:9"};
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		CHECK_EQ(gvm_conn_create(bad[i], NULL, &conn), -EINVAL);
@@ -617,7 +618,7 @@ static const struct check_test tests[] = {
 	{"callbacks-may-submit-and-cancel", callbacks_may_submit_and_cancel},
 	{"corked-requests-wait-and-go-together", corked_requests_wait_and_go_together},
 	{"destroying-ends-everything-once", destroying_ends_everything_once},
-	{"only-numeric-addresses-are-taken", only_numeric_addresses_are_taken},
+	{"what-cannot-be-an-address-is-refused", what_cannot_be_an_address_is_refused},
 };
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 """Memory nodes and mounts of gvmfs, as the tests handle them."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -25,16 +26,17 @@ def numbers(text):
 class Node:
     """A gvm-memnode on a port of its own, which it keeps over restarts."""
 
-    def __init__(self, lab, memory="512M", *options, name="node", port=0):
+    def __init__(self, lab, memory="512M", *options, name="node", port=0, host="127.0.0.1"):
+        self.host = host  # as it is listened on
         self.lab, self.memory, self.options, self.name = lab, memory, options, name
         self.port = port
         self.start()
 
     def start(self):
         self.process = self.lab.start(self.name, program("gvm-memnode"), "--listen",
-                                      "127.0.0.1:%d" % self.port, "--memory", self.memory,
+                                      "%s:%d" % (self.host, self.port), "--memory", self.memory,
                                       *self.options, service=True)
-        said = self.process.says(r"listening on 127\.0\.0\.1:(\d+)", READY_SECONDS)
+        said = self.process.says(r"listening on %s:(\d+)" % re.escape(self.host), READY_SECONDS)
         self.port = int(said.group(1))
 
     @property

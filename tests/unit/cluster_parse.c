@@ -37,16 +37,18 @@ static void every_node_is_read_in_order(void)
 				   "\n"
 				   "  7\t10.0.0.1:9999   cpu,mem # here\r\n"
 				   "0 [fd00::1]:1 mem\n"
+				   "1 node-1.example.org:99 mem\n"
 				   "10239 10.0.0.2 cpu";
 
 	CHECK_EQ(parse_bytes(text, strlen(text)), 0);
-	CHECK_EQ(count, 3);
+	CHECK_EQ(count, 4);
 	CHECK_EQ(nodes[0].id, 7);
 	CHECK(!strcmp(nodes[0].addr, "10.0.0.1:9999") && nodes[0].cpu && nodes[0].mem);
 	CHECK_EQ(nodes[1].id, 0);
 	CHECK(!strcmp(nodes[1].addr, "[fd00::1]:1") && !nodes[1].cpu && nodes[1].mem);
-	CHECK_EQ(nodes[2].id, 10239);
-	CHECK(!strcmp(nodes[2].addr, "10.0.0.2") && nodes[2].cpu && !nodes[2].mem);
+	CHECK(!strcmp(nodes[2].addr, "node-1.example.org:99"));
+	CHECK_EQ(nodes[3].id, 10239);
+	CHECK(!strcmp(nodes[3].addr, "10.0.0.2") && nodes[3].cpu && !nodes[3].mem);
 	CHECK(!err[0]);
 }
 
@@ -60,12 +62,13 @@ static void what_is_not_a_node_is_refused_with_its_line(void)
 	refused("\n\n1\n", "line 3: a node is 'id address:port roles'");
 	refused("1 10.0.0.1:1\n", "line 1: a node is 'id address:port roles'");
 	refused("1 10.0.0.1:1 mem cpu\n", "line 1: nothing may follow the roles, but there is 'cpu'");
-	refused("1 localhost:1 mem", "line 1: not a numeric address:port: 'localhost:1'");
-	refused("1 10.0.0.1:0 mem", "line 1: not a numeric address:port: '10.0.0.1:0'");
-	refused("1 10.0.0.1:65536 mem", "line 1: not a numeric address:port: '10.0.0.1:65536'");
-	refused("1 10.0.0.1: mem", "line 1: not a numeric address:port: '10.0.0.1:'");
-	refused("1 fd00::1:1 mem", "line 1: not a numeric address:port: 'fd00::1:1'");
-	refused("1 [fd00::1 mem", "line 1: not a numeric address:port: '[fd00::1'");
+	refused("1 node_1..x:1 mem", "line 1: not an address:port: 'node_1..x:1'");
+	refused("1 10.0.0.256:1 mem", "line 1: not an address:port: '10.0.0.256:1'");
+	refused("1 10.0.0.1:0 mem", "line 1: not an address:port: '10.0.0.1:0'");
+	refused("1 10.0.0.1:65536 mem", "line 1: not an address:port: '10.0.0.1:65536'");
+	refused("1 10.0.0.1: mem", "line 1: not an address:port: '10.0.0.1:'");
+	refused("1 fd00::1:1 mem", "line 1: not an address:port: 'fd00::1:1'");
+	refused("1 [fd00::1 mem", "line 1: not an address:port: '[fd00::1'");
 	refused("1 10.0.0.1:1 mem,", "line 1: roles are 'cpu', 'mem' or 'cpu,mem', not 'mem,'");
 	refused("1 10.0.0.1:1 gpu", "line 1: roles are 'cpu', 'mem' or 'cpu,mem', not 'gpu'");
 	refused("1 10.0.0.1:1 mem,mem", "line 1: roles are 'cpu', 'mem' or 'cpu,mem', not 'mem,mem'");
@@ -80,6 +83,10 @@ static void a_node_stands_there_once(void)
 	refused("1 10.0.0.1 mem\n3 10.0.0.3 mem\n2 10.0.0.1:9999 mem\n",
 		"line 3: node 1 of line 1 has the same address");
 	refused("1 [fd00::1]:5 mem\n2 [fd00:0::1]:5 cpu\n",
+		"line 2: node 1 of line 1 has the same address");
+	refused("1 10.0.0.1:5 mem\n2 [::ffff:10.0.0.1]:5 cpu\n",
+		"line 2: node 1 of line 1 has the same address");
+	refused("1 Node1.example.org mem\n2 node1.EXAMPLE.org:9999 cpu\n",
 		"line 2: node 1 of line 1 has the same address");
 }
 
