@@ -260,7 +260,7 @@ static void prepare_begin(struct attach *a)
 {
 	a->job.work = prepare_work;
 	a->job.done = prepare_done;
-	jobs_submit(&a->w->jobs, &a->job);
+	jobs_submit_blocking(&a->w->jobs, &a->job);
 }
 
 static const char *why_not(struct worker *w, const struct inode *inode)

@@ -4,47 +4,154 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static void queue_init(struct job **head, struct job ***tail)
+#define IDLE_NS 10000000000ull /* a connection without a conversation is closed after that */
+
+static void queue_init(struct job_queue *q)
 {
-	*head = NULL;
-	*tail = head;
+	q->head = NULL;
+	q->tail = &q->head;
 }
 
-static void queue_add(struct job ***tail, struct job *job)
+static void queue_add(struct job_queue *q, struct job *job)
 {
 	job->next = NULL;
-	**tail = job;
-	*tail = &job->next;
+	*q->tail = job;
+	q->tail = &job->next;
 }
 
-static struct job *queue_take(struct job **head, struct job ***tail)
+static struct job *queue_take(struct job_queue *q)
 {
-	struct job *job = *head;
+	struct job *job = q->head;
 
 	if (job) {
-		*head = job->next;
-		if (!*head)
-			*tail = head;
+		q->head = job->next;
+		if (!q->head)
+			q->tail = &q->head;
 	}
 	return job;
 }
 
-static void *jobs_thread(void *arg)
+static void wake(int fd)
 {
-	struct jobs *jobs = arg;
-	struct pool *pool = malloc(sizeof(*pool));
 	uint64_t one = 1;
 
-	if (pool && pool_init(pool, jobs->opts, jobs->client, -1, false) < 0) {
-		free(pool);
-		pool = NULL;
+	if (write(fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: it is readable all the same */
+}
+
+static void job_finish(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+
+	pthread_mutex_lock(&jobs->lock);
+	queue_add(&jobs->finished, job);
+	pthread_mutex_unlock(&jobs->lock);
+	wake(jobs->event_fd);
+}
+
+/* Conversations */
+
+static void talk(void *arg)
+{
+	struct job *job = arg;
+
+	job->work(job, &job->jobs->pool);
+	job_finish(job);
+}
+
+static void talks_begin(struct jobs *jobs)
+{
+	struct job *job, *next;
+
+	pthread_mutex_lock(&jobs->lock);
+	job = jobs->todo.head;
+	queue_init(&jobs->todo);
+	pthread_mutex_unlock(&jobs->lock);
+	for (; job; job = next) {
+		next = job->next;
+		if (fiber_start(&jobs->fibers, talk, job) < 0) {
+			job->result = -ENOMEM; /* this one: the next may find some */
+			job_finish(job);
+		}
 	}
+}
+
+static int wait_ms(uint64_t due_ns)
+{
+	uint64_t now = gvm_now_ns();
+
+	if (due_ns == ~0ull)
+		return -1;
+	if (due_ns <= now)
+		return 0;
+	return due_ns - now > 60000000000ull ? 60000 : (int)((due_ns - now + 999999) / 1000000);
+}
+
+static void *talk_thread(void *arg)
+{
+	struct jobs *jobs = arg;
+	uint64_t count;
+
+	pthread_setname_np(pthread_self(), "gvmfs-talk");
+	for (;;) {
+		struct epoll_event ev[16];
+		uint64_t due_ns;
+		int n;
+
+		talks_begin(jobs);
+		due_ns = fibers_run(&jobs->fibers);
+		n = epoll_wait(jobs->epoll_fd, ev, 16, wait_ms(due_ns));
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				gvm_conn_process(ev[i].data.ptr);
+			else if (read(jobs->wake_fd, &count, sizeof(count)) < 0)
+				continue;
+		}
+	}
+	return NULL;
+}
+
+static int talk_init(struct jobs *jobs, const struct options *opts, uint64_t client)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int r;
+
+	fibers_init(&jobs->fibers);
+	jobs->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	jobs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (jobs->epoll_fd < 0 || jobs->wake_fd < 0 ||
+	    epoll_ctl(jobs->epoll_fd, EPOLL_CTL_ADD, jobs->wake_fd, &ev) < 0)
+		return -errno;
+	r = pool_init(&jobs->pool, opts, client, jobs->epoll_fd, false);
+	if (r < 0)
+		return r;
+	return -pthread_create(&jobs->thread, NULL, talk_thread, jobs);
+}
+
+void jobs_submit(struct jobs *jobs, struct job *job)
+{
+	jobs->under_way++;
+	job->jobs = jobs;
+	pthread_mutex_lock(&jobs->lock);
+	queue_add(&jobs->todo, job);
+	pthread_mutex_unlock(&jobs->lock);
+	wake(jobs->wake_fd);
+}
+
+/* Work that blocks */
+
+static void *blocking_thread(void *arg)
+{
+	struct jobs *jobs = arg;
+
+	pthread_setname_np(pthread_self(), "gvmfs-block");
 	pthread_mutex_lock(&jobs->lock);
 	for (;;) {
-		struct job *job = queue_take(&jobs->todo, &jobs->todo_tail);
+		struct job *job = queue_take(&jobs->blocking);
 
 		if (!job) {
 			jobs->idle++;
@@ -53,45 +160,57 @@ static void *jobs_thread(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&jobs->lock);
-		if (pool)
-			job->work(job, pool);
-		else
-			job->result = -ENOMEM;
+		job->work(job, NULL);
+		job_finish(job);
 		pthread_mutex_lock(&jobs->lock);
-		queue_add(&jobs->finished_tail, job);
-		if (write(jobs->event_fd, &one, sizeof(one)) < 0)
-			continue; /* the counter is full: it is readable all the same */
+		jobs->blocking_count--;
 	}
 	return NULL;
 }
 
-int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client)
-{
-	*jobs = (struct jobs){ .opts = opts, .client = client };
-	queue_init(&jobs->todo, &jobs->todo_tail);
-	queue_init(&jobs->finished, &jobs->finished_tail);
-	pthread_mutex_init(&jobs->lock, NULL);
-	pthread_cond_init(&jobs->more, NULL);
-	jobs->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return jobs->event_fd < 0 ? -errno : 0;
-}
-
-void jobs_submit(struct jobs *jobs, struct job *job)
+/* One more if all have work; with the lock. */
+static void blocking_thread_add(struct jobs *jobs)
 {
 	pthread_t thread;
 
+	if (jobs->blocking_count <= jobs->threads || jobs->threads >= JOBS_THREADS_MAX ||
+	    pthread_create(&thread, NULL, blocking_thread, jobs))
+		return;
+	pthread_detach(thread);
+	jobs->threads++;
+}
+
+void jobs_submit_blocking(struct jobs *jobs, struct job *job)
+{
 	jobs->under_way++;
+	job->jobs = jobs;
 	pthread_mutex_lock(&jobs->lock);
-	queue_add(&jobs->todo_tail, job);
+	queue_add(&jobs->blocking, job);
+	jobs->blocking_count++;
 	if (jobs->idle)
 		pthread_cond_signal(&jobs->more);
-	/* Every job waiting has a thread coming, unless all are taken. */
-	if (jobs->under_way > jobs->threads && jobs->threads < JOBS_THREADS_MAX &&
-	    pthread_create(&thread, NULL, jobs_thread, jobs) == 0) {
-		pthread_detach(thread);
-		jobs->threads++;
-	}
+	blocking_thread_add(jobs);
 	pthread_mutex_unlock(&jobs->lock);
+}
+
+int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client)
+{
+	*jobs = (struct jobs){ 0 };
+	queue_init(&jobs->todo);
+	queue_init(&jobs->blocking);
+	queue_init(&jobs->finished);
+	pthread_mutex_init(&jobs->lock, NULL);
+	pthread_cond_init(&jobs->more, NULL);
+	jobs->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (jobs->event_fd < 0)
+		return -errno;
+	/* One at least is there from the start: later there may be no memory for one for a while. */
+	jobs->blocking_count = 1;
+	blocking_thread_add(jobs);
+	jobs->blocking_count = 0;
+	if (!jobs->threads)
+		return -EAGAIN;
+	return talk_init(jobs, opts, client);
 }
 
 void jobs_collect(struct jobs *jobs)
@@ -103,7 +222,7 @@ void jobs_collect(struct jobs *jobs)
 		return;
 	for (;;) {
 		pthread_mutex_lock(&jobs->lock);
-		job = queue_take(&jobs->finished, &jobs->finished_tail);
+		job = queue_take(&jobs->finished);
 		pthread_mutex_unlock(&jobs->lock);
 		if (!job)
 			return;
@@ -138,6 +257,6 @@ void jobs_close(struct jobs *jobs, const int *fds, unsigned count)
 		cj->fd = fds[i];
 		cj->job.work = close_work;
 		cj->job.done = close_done;
-		jobs_submit(jobs, &cj->job);
+		jobs_submit_blocking(jobs, &cj->job);
 	}
 }

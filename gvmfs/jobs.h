@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * jobs.h - slow work beside the front thread: whatever waits for several answers in turn (creating,
- * attaching, resizing and deleting regions, the name table).
+ * jobs.h - slow work beside the front thread.
  *
- * A job's work() runs in a thread of its own with that thread's pool and may block; it touches
- * nothing but the job and what the job was given. Its done() then runs in the front thread, where
- * the results are applied. Threads are made as needed (up to JOBS_THREADS_MAX, since one region's
- * dead node must not hold up another region) and kept.
+ * Conversations with nodes (creating, attaching, resizing and deleting regions, the name table) all
+ * run in one thread, each on a stack of its own (fiber.h), over one pool of connections: so many of
+ * them as you like may wait for a node that is away, and those that need it not go on. They block in
+ * fiber_wait() and pool_wait() only.
+ *
+ * Work that blocks in the kernel (closing a stranger's file, waiting for a child) has threads, made
+ * as needed and kept.
+ *
+ * A job's work() touches nothing but the job and what the job was given. Its done() then runs in the
+ * front thread, where the results are applied.
  */
 #ifndef GVMFS_JOBS_H
 #define GVMFS_JOBS_H
 
+#include "fiber.h"
 #include "pool.h"
 
 #include <pthread.h>
@@ -18,26 +24,43 @@
 #define JOBS_THREADS_MAX 32
 
 struct job {
-	void (*work)(struct job *job, struct pool *pool);
+	void (*work)(struct job *job, struct pool *pool); /* pool: NULL if the work blocks */
 	void (*done)(struct job *job);
 	struct job *next;
-	int result; /* set by work() */
+	struct jobs *jobs;
+	int result; /* set by work(); -ENOMEM if there was no memory to run it */
+};
+
+struct job_queue {
+	struct job *head, **tail;
 };
 
 struct jobs {
-	const struct options *opts;
-	uint64_t client;
 	int event_fd; /* readable when jobs wait for jobs_collect() */
 	pthread_mutex_t lock;
+	struct job_queue finished; /* lock */
+	unsigned under_way;	   /* front thread: submitted and not collected */
+
+	/* conversations */
+	struct job_queue todo; /* lock */
+	int wake_fd;	       /* readable when there is one */
+	int epoll_fd;
+	struct pool pool;
+	struct fibers fibers;
+	pthread_t thread;
+
+	/* work that blocks */
+	struct job_queue blocking; /* lock */
 	pthread_cond_t more;
-	struct job *todo, **todo_tail;	   /* lock */
-	struct job *finished, **finished_tail; /* lock */
-	unsigned threads, idle;		   /* lock */
-	unsigned under_way;		   /* front thread: submitted and not collected */
+	unsigned blocking_count; /* lock: queued or at work */
+	unsigned threads, idle;	 /* lock */
 };
 
 int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client);
+/* Begins a conversation. */
 void jobs_submit(struct jobs *jobs, struct job *job);
+/* The same for work that may block for long, and talks to no node. */
+void jobs_submit_blocking(struct jobs *jobs, struct job *job);
 /* Closes descriptors that somebody sent us, in a job: closing a file of our own mount may ask the front
  * thread for something. */
 void jobs_close(struct jobs *jobs, const int *fds, unsigned count);

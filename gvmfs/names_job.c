@@ -5,13 +5,13 @@
 #include "log.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define GRACE_NS   500000000ull  /* for the others, once a majority has answered */
 #define ONCE_NS	   1500000000ull
 #define SAY_NS	   3000000000ull
+#define LOOK_NS	   100000000ull
 #define SAVE_TRIES 8
 #define TABLE_BYTES_MAX (512u << 20) /* of records: none has so many */
 
@@ -41,7 +41,6 @@ static unsigned majority(const struct pool *pool)
 static unsigned peers_run(struct pool *pool, struct peer *peers, uint64_t deadline_ns,
 			  void (*next)(struct peer *))
 {
-	struct pollfd pfd[OPTIONS_NODES_MAX];
 	uint64_t begin = gvm_now_ns(), grace_end = 0;
 	unsigned well, over;
 	bool said = false;
@@ -57,7 +56,6 @@ static unsigned peers_run(struct pool *pool, struct peer *peers, uint64_t deadli
 			}
 			well += peers[i].ok && !pool->again[i];
 			over += peers[i].over || pool->again[i];
-			pfd[i] = (struct pollfd){ .fd = gvm_conn_fd(peers[i].conn), .events = POLLIN };
 		}
 		if (well >= majority(pool) && !grace_end)
 			grace_end = now + GRACE_NS;
@@ -69,9 +67,8 @@ static unsigned peers_run(struct pool *pool, struct peer *peers, uint64_t deadli
 				    well, pool_nodes(pool), majority(pool));
 			said = true;
 		}
-		poll(pfd, pool->listed, 100);
-		for (unsigned i = 0; i < pool->listed; i++)
-			gvm_conn_process(peers[i].conn);
+		fiber_wait(&peers->nj->news, now + LOOK_NS);
+		peers->nj->news = false;
 	}
 	for (unsigned i = 0; i < pool->listed; i++)
 		if (!peers[i].over)
@@ -100,7 +97,7 @@ static void save_done(struct gvm_req *req)
 {
 	struct peer *peer = (struct peer *)req;
 
-	peer->over = true;
+	peer->nj->news = peer->over = true;
 	peer->ok = req->result == 0;
 	peer->detail = req->result == -ESTALE ? req->detail : 0;
 }
@@ -233,6 +230,7 @@ static void load_done(struct gvm_req *req)
 	const uint8_t *p = peer->call.data, *end = p + peer->call.data_bytes;
 	int r = req->result;
 
+	peer->nj->news = true;
 	for (unsigned i = 0; !r && i < rsp->count; i++) {
 		uint32_t bytes;
 		uint64_t version;

@@ -20,6 +20,7 @@ struct names_job {
 	names_done_fn *done;
 	void *arg;
 	bool once;
+	bool news; /* an answer has come */
 	/* saving */
 	struct inode *inode;
 	struct gvm_id key;

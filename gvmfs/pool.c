@@ -2,10 +2,10 @@
 /* pool.c - see pool.h. */
 #include "pool.h"
 
+#include "fiber.h"
 #include "log.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -181,22 +181,13 @@ void pool_done(struct gvm_req *req)
 
 int pool_wait(struct gvm_conn *conn, struct gvm_req *req)
 {
-	uint64_t begin = gvm_now_ns();
-	bool *done = req->arg, said = false;
+	const bool *done = req->arg;
 
-	while (!*done) {
-		struct pollfd pfd = { .fd = gvm_conn_fd(conn), .events = POLLIN };
-
-		gvm_conn_process(conn);
-		if (*done)
-			break;
-		poll(&pfd, 1, 500);
-		if (!said && gvm_now_ns() - begin > SLOW_NS) {
-			log_warning(NULL, "%s: waiting for node %s", gvm_op_name(req->op),
-				    gvm_conn_addr(conn));
-			said = true;
-		}
-	}
+	fiber_wait(done, gvm_now_ns() + SLOW_NS);
+	if (!*done)
+		log_warning(NULL, "%s: waiting for node %s", gvm_op_name(req->op), gvm_conn_addr(conn));
+	while (!*done)
+		fiber_wait(done, 0);
 	return req->result;
 }
 

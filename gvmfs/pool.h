@@ -55,8 +55,8 @@ bool pool_has(const struct pool *pool, const void *what);
 int pool_poll(struct pool *pool);
 
 /*
- * Waits in this thread (which is no loop's) until `req`, just submitted to `conn`, is done; its
- * done callback is `pool_done`, or calls it. Says so once when it takes long. Returns its result.
+ * Waits in a fiber until `req`, just submitted to `conn`, is done; its done callback is `pool_done`,
+ * or calls it. Says so once when it takes long. Returns its result.
  */
 void pool_done(struct gvm_req *req);
 int pool_wait(struct gvm_conn *conn, struct gvm_req *req);

@@ -7,12 +7,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define SHORT_NS	3000000000ull /* for what must not wait for a dead node */
 #define DELETE_NS	10000000000ull
 #define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
-#define BUSY_PAUSE_MS	100
+#define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
 
 /* One request and its end. */
@@ -164,11 +163,6 @@ static int region_read_index(struct region_job *rj, struct pool *pool, unsigned 
 	return 0;
 }
 
-static void pause_ms(unsigned ms)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000l }, NULL);
-}
-
 void region_job_attach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
@@ -192,7 +186,7 @@ again:
 		r = ++fenced < FENCED_TRIES ? 0 : -EBUSY;
 	}
 	if (r == -EBUSY && fenced < FENCED_TRIES && ++busy < BUSY_TRIES) {
-		pause_ms(BUSY_PAUSE_MS);
+		fiber_wait(NULL, ns_from_now(BUSY_PAUSE_NS));
 		goto again;
 	}
 	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
