@@ -30,7 +30,8 @@ static void unescape(char *s)
 	*to = 0;
 }
 
-/* The next field, which may be empty (a source that was given so): one blank ends it, not several. */
+/* The next field, which may be empty (a source that was given so): one blank ends it, not several.
+ */
 static const char *field(char **p)
 {
 	char *at = strsep(p, " \n");

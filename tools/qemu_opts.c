@@ -75,6 +75,11 @@ static const char *json_space(const char *p)
 	return p + strspn(p, " \t\r\n");
 }
 
+static bool is_quote(char c)
+{
+	return c == '"' || c == '\'';
+}
+
 static int hex4(const char *p, uint32_t *v)
 {
 	*v = 0;
@@ -98,31 +103,57 @@ static char *utf8_put(char *to, uint32_t c)
 	} else if (c < 0x800) {
 		*to++ = (char)(0xc0 | c >> 6);
 		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
+	} else if (c < 0x10000) {
 		*to++ = (char)(0xe0 | c >> 12);
+		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
+		*to++ = (char)(0x80 | (c & 0x3f));
+	} else {
+		*to++ = (char)(0xf0 | c >> 18);
+		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
 		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
 		*to++ = (char)(0x80 | (c & 0x3f));
 	}
 	return to;
 }
 
-/* Reads the string that begins at the quote **p. Surrogate pairs are not needed in any key or value
- * that is looked at, and are refused rather than mangled. */
+/* The character of \uXXXX, or of two that are a surrogate pair; *p is at the u, then at the last
+ * digit. */
+static int json_character(const char **p, uint32_t *c)
+{
+	const char *at = *p + 1;
+	uint32_t low;
+
+	if (hex4(at, c) || !*c || (*c >= 0xdc00 && *c < 0xe000))
+		return -EINVAL;
+	if (*c >= 0xd800 && *c < 0xdc00) {
+		at += 4;
+		if (at[0] != '\\' || at[1] != 'u' || hex4(at + 2, &low) || low < 0xdc00 ||
+		    low >= 0xe000)
+			return -EINVAL;
+		at += 2;
+		*c = 0x10000 + ((*c - 0xd800) << 10 | (low - 0xdc00));
+	}
+	*p = at + 3;
+	return 0;
+}
+
+/* Reads the string that begins at the quote **p: QEMU takes single quotes as well. */
 static int json_string(const char **p, char **out)
 {
-	const char *from = *p + 1;
+	const char *from = *p + 1, quote = **p;
 	char *s = malloc(strlen(from) + 1), *to = s;
 	uint32_t c;
 
 	if (!s)
 		return -ENOMEM;
-	for (; *from && *from != '"'; from++) {
+	for (; *from && *from != quote; from++) {
 		if (*from != '\\') {
 			*to++ = *from;
 			continue;
 		}
 		switch (*++from) {
 		case '"':
+		case '\'':
 		case '\\':
 		case '/':
 			*to++ = *from;
@@ -143,16 +174,15 @@ static int json_string(const char **p, char **out)
 			*to++ = '\t';
 			break;
 		case 'u':
-			if (hex4(from + 1, &c) || !c || (c >= 0xd800 && c < 0xe000))
+			if (json_character(&from, &c))
 				goto bad;
 			to = utf8_put(to, c);
-			from += 4;
 			break;
 		default:
 			goto bad;
 		}
 	}
-	if (*from != '"')
+	if (*from != quote)
 		goto bad;
 	*to = 0;
 	*p = from + 1;
@@ -170,7 +200,7 @@ static int json_raw(const char **p, char **out)
 	unsigned depth = 0;
 
 	for (; *at; at++) {
-		if (*at == '"') {
+		if (is_quote(*at)) {
 			char *skipped;
 			int rc = json_string(&at, &skipped);
 
@@ -182,7 +212,7 @@ static int json_raw(const char **p, char **out)
 			depth++;
 		} else if (depth && (*at == ']' || *at == '}')) {
 			depth--;
-		} else if (!depth && strchr(",} \t\r\n", *at)) {
+		} else if (!depth && strchr(",]} \t\r\n", *at)) {
 			break;
 		}
 	}
@@ -191,6 +221,24 @@ static int json_raw(const char **p, char **out)
 	*out = strndup(from, (size_t)(at - from));
 	*p = at;
 	return *out ? 0 : -ENOMEM;
+}
+
+int qemu_json_element(const char **p, char **element)
+{
+	const char *at = json_space(*p);
+	int rc;
+
+	*element = NULL;
+	if (*at == '[' && *json_space(at + 1) == ']')
+		at = json_space(at + 1);
+	if (*at == ']')
+		return *json_space(at + 1) ? -EINVAL : 0;
+	if (*at != '[' && *at != ',')
+		return -EINVAL;
+	at = json_space(at + 1);
+	rc = json_raw(&at, element);
+	*p = at;
+	return rc ? rc : 1;
 }
 
 static int json_parse(struct qemu_opts *o, const char *text)
@@ -205,7 +253,7 @@ static int json_parse(struct qemu_opts *o, const char *text)
 		char *key = NULL, *value = NULL;
 		bool quoted;
 
-		if (*p != '"')
+		if (!is_quote(*p))
 			return -EINVAL;
 		rc = json_string(&p, &key);
 		if (rc)
@@ -214,7 +262,7 @@ static int json_parse(struct qemu_opts *o, const char *text)
 		rc = -EINVAL;
 		if (*p == ':') {
 			p = json_space(p + 1);
-			quoted = *p == '"';
+			quoted = is_quote(*p);
 			rc = quoted ? json_string(&p, &value) : json_raw(&p, &value);
 		}
 		if (rc) {

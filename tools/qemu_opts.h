@@ -45,6 +45,10 @@ bool qemu_opts_is_on(const struct qemu_opts *o, const char *key);
 int qemu_opts_set(struct qemu_opts *o, const char *key, const char *value, bool raw);
 void qemu_opts_drop(struct qemu_opts *o, const char *key);
 
+/* The next element of a JSON array, as written; *p stands at its bracket at first. The caller frees
+ * it. 1, 0 (no more) or a negative errno. */
+int qemu_json_element(const char **p, char **element);
+
 /* The list as an argument again; the caller frees it. NULL: no memory. */
 char *qemu_opts_text(const struct qemu_opts *o);
 

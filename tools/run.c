@@ -11,10 +11,13 @@
 #include "gvm.h"
 #include "memcg.h"
 #include "mounts.h"
+#include "qemu_ask.h"
 #include "run_args.h"
 #include "run_budget.h"
 #include "run_child.h"
+#include "run_config.h"
 #include "run_fast.h"
+#include "run_file.h"
 #include "run_kernel.h"
 #include "run_region.h"
 #include "run_watch.h"
@@ -54,6 +57,7 @@ struct run {
 	const char *mount, *name;
 	bool keep;
 	char dir[PATH_MAX];
+	struct qemu_facts facts;
 	struct run_args args;
 	struct run_region region[RUN_REGIONS_MAX];
 	unsigned regions;
@@ -146,17 +150,27 @@ static int region_path(const struct run *r, const char *name, unsigned i, char p
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+/* A region of its own for ram i, or what the command line itself names for it. */
+static int region_open_as(struct run *r, const char *name, unsigned i)
+{
+	const struct run_ram *ram = &r->args.ram[i];
+	char path[PATH_MAX];
+	int rc;
+
+	if (ram->kept && !ram->shared)
+		return run_file_hold(&r->region[i], ram->file, ram->bytes);
+	if (ram->kept)
+		return run_region_open(&r->region[i], ram->file, ram->bytes, true);
+	rc = region_path(r, name, i, path);
+	return rc ? rc : run_region_open(&r->region[i], path, ram->bytes, r->name);
+}
+
 static int regions_open_as(struct run *r, const char *name)
 {
-	char path[PATH_MAX];
 	int rc = 0;
 
 	for (r->regions = 0; r->regions < r->args.rams; r->regions++) {
-		struct run_region *g = &r->region[r->regions];
-
-		rc = region_path(r, name, r->regions, path);
-		if (!rc)
-			rc = run_region_open(g, path, r->args.ram[r->regions].bytes, r->name);
+		rc = region_open_as(r, name, r->regions);
 		if (rc)
 			return rc;
 	}
@@ -167,6 +181,24 @@ static void regions_close(struct run *r)
 {
 	while (r->regions)
 		run_region_close(&r->region[--r->regions]);
+}
+
+/* Before any region is made: what becomes of the files that the command line names. */
+static int files_decide(struct run *r)
+{
+	char path[PATH_MAX], err[RUN_FILE_ERR_TEXT];
+	int rc = 0;
+
+	for (unsigned i = 0; i < r->args.rams && !rc; i++) {
+		rc = r->name ? region_path(r, r->name, i, path) : 0;
+		if (!rc)
+			rc = run_file_decide(&r->args, i, r->name ? path : NULL, err);
+		else
+			snprintf(err, sizeof(err), "%s: %s", r->name, strerror(-rc));
+	}
+	if (rc)
+		say("%s", rc == -ENOMEM ? strerror(ENOMEM) : err);
+	return rc;
 }
 
 static int regions_open(struct run *r)
@@ -195,7 +227,7 @@ static int argv_build(struct run *r)
 
 	for (unsigned i = 0; i < r->regions; i++)
 		path[i] = r->region[i].path;
-	return run_args_build(&r->args, path, &r->argv);
+	return run_config_build(&r->args, path, &r->argv);
 }
 
 /* KVM or TCG, as QEMU is going to choose, and why. */
@@ -336,8 +368,21 @@ static int qemu_run(struct run *r)
 static int fast_prepare(struct run *r)
 {
 	uint64_t all = 0;
-	int rc = run_fast_prepare(r->mode, r->argv[0], &r->why_fuse);
+	bool templates = false;
+	int rc = 0;
 
+	for (unsigned i = 0; i < r->regions && !rc; i++) {
+		if (!r->args.ram[i].kept || r->args.ram[i].shared)
+			continue;
+		templates = true;
+		rc = run_file_announce(&r->region[i]);
+	}
+	if (templates && r->mode == RUN_MODE_UFFD) {
+		say("--mode uffd: what is mapped privately out of a file stays a file's mapping");
+		return -EOPNOTSUPP;
+	}
+	if (!rc)
+		rc = run_fast_prepare(r->mode, r->argv[0], templates, &r->why_fuse);
 	if (rc) {
 		say("--mode uffd: %s", r->why_fuse ? r->why_fuse : strerror(-rc));
 		return rc;
@@ -359,7 +404,9 @@ static int run(struct run *r)
 {
 	int status, rc;
 
-	rc = regions_open(r);
+	rc = files_decide(r);
+	if (!rc)
+		rc = regions_open(r);
 	if (!rc)
 		rc = argv_build(r);
 	if (!rc)
@@ -375,35 +422,66 @@ static int run(struct run *r)
 	return status;
 }
 
-int cmd_run(int argc, char **argv)
+/* Reads QEMU's command line. 0, or a negative errno that has been said. */
+static int args_read(struct run *r, char **argv)
 {
-	static struct run r;
-	char err[MOUNTS_ERR_TEXT];
-	int first = options_read(&r, argc, argv), status, rc;
+	char err[RUN_ERR_TEXT], config[PATH_MAX];
+	bool configured = qemu_user_config(argv[0], config);
+	int rc;
 
-	if (first < 0)
-		return -1 - first;
-	rc = r.mode == RUN_MODE_KERNEL ? 0 : mounts_find(r.mount, r.dir, err);
-	if (!rc)
-		rc = run_args_parse(&r.args, argv + first, r.mode == RUN_MODE_UFFD, err);
-	if (rc) {
+	r->facts = (struct qemu_facts){.ask = qemu_ask, .qemu = argv[0]};
+	rc = run_args_parse(&r->args, argv, &r->facts, configured ? config : NULL,
+			    r->mode == RUN_MODE_UFFD, err);
+	qemu_facts_deinit(&r->facts);
+	if (rc)
 		say("%s", *err ? err : strerror(-rc));
-		run_args_deinit(&r.args);
+	return rc;
+}
+
+/* There is no guest: QEMU answers as if we were not there. */
+static int probe(char **argv)
+{
+	execvp(argv[0], argv);
+	say("%s: it cannot be started: %s", argv[0], strerror(errno));
+	return 1;
+}
+
+static int run_in_mount(struct run *r)
+{
+	char err[MOUNTS_ERR_TEXT];
+	int status, rc = mounts_find(r->mount, r->dir, err);
+
+	if (rc) {
+		say("%s", err);
 		return 1;
 	}
-	if (r.mode == RUN_MODE_KERNEL) {
-		char accel[128];
-
-		accel_text(r.args.accel, accel, sizeof(accel));
-		return run_kernel(&r.args, r.name, accel);
-	}
-	status = run(&r);
-	rc = 0;
-	while (r.regions)
-		rc |= run_region_close(&r.region[--r.regions]);
-	run_args_free_argv(r.argv);
-	run_args_deinit(&r.args);
+	status = run(r);
+	while (r->regions)
+		rc |= run_region_close(&r->region[--r->regions]);
+	run_args_free_argv(r->argv);
 	if (status < 0 || rc)
 		return 1;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static struct run r;
+	char accel[128];
+	int first = options_read(&r, argc, argv), status;
+
+	if (first < 0)
+		return -1 - first;
+	if (args_read(&r, argv + first)) {
+		status = 1;
+	} else if (r.args.probe) {
+		status = probe(argv + first);
+	} else if (r.mode == RUN_MODE_KERNEL) {
+		accel_text(r.args.accel, accel, sizeof(accel));
+		status = run_kernel(&r.args, r.name, accel);
+	} else {
+		status = run_in_mount(&r);
+	}
+	run_args_deinit(&r.args);
+	return status;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "run_fast.h"
 
+#include "program.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -48,23 +50,6 @@ static bool preload_find(char path[PATH_MAX])
 	return access(path, R_OK) == 0;
 }
 
-static bool program_find(const char *name, char path[PATH_MAX])
-{
-	const char *search = getenv("PATH");
-
-	if (strchr(name, '/') || !search)
-		return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX && access(path, X_OK) == 0;
-	while (*search) {
-		int n = (int)strcspn(search, ":");
-
-		if (snprintf(path, PATH_MAX, "%.*s/%s", n, search, name) < PATH_MAX &&
-		    access(path, X_OK) == 0)
-			return true;
-		search += n + (search[n] == ':');
-	}
-	return false;
-}
-
 static bool has_text(const char *path, const char *text)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -100,22 +85,24 @@ static int preload_add(const char *library)
 	return rc;
 }
 
-int run_fast_prepare(enum run_mode mode, const char *qemu, const char **why)
+int run_fast_prepare(enum run_mode mode, const char *qemu, bool templates, const char **why)
 {
 	char program[PATH_MAX], library[PATH_MAX];
 
 	*why = NULL;
 	if (setenv("GVM_MODE", mode_names[mode], 1))
 		return -errno;
-	if (mode == RUN_MODE_FUSE) {
+	if (mode == RUN_MODE_FUSE)
 		*why = "--mode fuse";
+	if (!templates && (mode == RUN_MODE_FUSE ||
+			   (program_find(qemu, program) && has_text(program, BUILT_IN))))
 		return 0;
-	}
-	if (program_find(qemu, program) && has_text(program, BUILT_IN))
-		return 0;
-	if (preload_find(library))
+	if (!preload_find(library))
+		*why = *why ? *why : PRELOAD " is not installed";
+	else if (strpbrk(library, ": "))
+		*why = *why ? *why : "the path of " PRELOAD " has a blank or a colon in it, which LD_PRELOAD cannot hold";
+	else
 		return preload_add(library);
-	*why = PRELOAD " is not installed";
 	return mode == RUN_MODE_UFFD ? -ENOENT : 0;
 }
 

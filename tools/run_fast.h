@@ -15,10 +15,11 @@ enum run_mode { RUN_MODE_AUTO, RUN_MODE_FUSE, RUN_MODE_UFFD, RUN_MODE_KERNEL };
 int run_mode_parse(const char *text, enum run_mode *mode);
 
 /*
- * Sets this process's environment for QEMU, argv[0] as execvp() finds it. *why says why there is no
+ * Sets this process's environment for QEMU, argv[0] as execvp() finds it. With `templates` the
+ * library is of use without the fast path, too. *why says why there is no
  * fast path, where that is known already; with RUN_MODE_UFFD that is an error, a negative errno.
  */
-int run_fast_prepare(enum run_mode mode, const char *qemu, const char **why);
+int run_fast_prepare(enum run_mode mode, const char *qemu, bool templates, const char **why);
 
 /* Tells gvmfs how much of the region may be here. 0 or a negative errno (an older gvmfs). */
 int run_fast_budget(const char *path, uint64_t bytes);

@@ -8,6 +8,8 @@
 
 #include "giantvm.h"
 #include "gvm.h"
+#include "run_config.h"
+#include "run_file.h"
 #include "size.h"
 
 #include <errno.h>
@@ -67,6 +69,25 @@ static int regions_join(const struct run_args *args, const char *name,
 	return rc;
 }
 
+/* What the command line names for the RAM is left out; or it holds what the guest would need. */
+static int files_decide(struct run_args *args)
+{
+	char err[RUN_FILE_ERR_TEXT];
+	int rc = 0;
+
+	for (unsigned i = 0; i < args->rams && !rc; i++) {
+		rc = run_file_decide(args, i, NULL, err);
+		if (!rc && args->ram[i].kept) {
+			snprintf(err, sizeof(err), "%s is a region of gvmfs, not one of this mode",
+				 args->ram[i].file);
+			rc = -EINVAL;
+		}
+	}
+	if (rc)
+		say("%s", rc == -ENOMEM ? strerror(ENOMEM) : err);
+	return rc;
+}
+
 static void say_start(const struct run_args *args, const char *name, const char *accel)
 {
 	char version[GIANTVM_VERSION_TEXT], ram[SIZE_TEXT];
@@ -81,22 +102,18 @@ static void say_start(const struct run_args *args, const char *name, const char 
 	    "host that joins it", name, version, accel, size_text(bytes, ram));
 }
 
-int run_kernel(const struct run_args *args, const char *name, const char *accel)
+int run_kernel(struct run_args *args, const char *name, const char *accel)
 {
 	static char texts[RUN_REGIONS_MAX][PATH_TEXT];
 	const char *paths[RUN_REGIONS_MAX];
 	char **argv;
-	int rc = regions_join(args, name, texts);
 
-	if (rc)
+	if (files_decide(args) || regions_join(args, name, texts))
 		return 1;
 	for (unsigned i = 0; i < args->rams; i++)
 		paths[i] = texts[i];
-	rc = run_args_build(args, paths, &argv);
-	if (rc) {
-		say("%s", strerror(-rc));
+	if (run_config_build(args, paths, &argv))
 		return 1;
-	}
 	setenv("GVM_MODE", "kernel", 1); /* for a QEMU with the backend built in */
 	say_start(args, name, accel);
 	execvp(argv[0], argv);

@@ -11,7 +11,7 @@
 
 static int suffix_shift(char c)
 {
-	static const char order[] = "bkmgtp";
+	static const char order[] = "bkmgtpe";
 
 	for (unsigned i = 0; i < sizeof(order) - 1; i++)
 		if (c == order[i] || c == order[i] - 'a' + 'A')
@@ -19,21 +19,41 @@ static int suffix_shift(char c)
 	return -1;
 }
 
-int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
+static int digit(char c, unsigned base)
 {
-	unsigned __int128 whole = 0, fraction = 0, scale = 1, total;
-	const char *p = text;
-	bool digits = false;
-	int shift;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (base == 16 && (c | 32) >= 'a' && (c | 32) <= 'f')
+		return (c | 32) - 'a' + 10;
+	return -1;
+}
 
-	for (; *p >= '0' && *p <= '9'; p++, digits = true) {
-		whole = whole * 10 + (unsigned)(*p - '0');
-		if (whole > INT64_MAX)
+/* The whole number at *p, which is moved behind it. */
+static int whole_parse(const char **p, unsigned base, unsigned __int128 *whole)
+{
+	if (digit(**p, base) < 0)
+		return -EINVAL;
+	for (*whole = 0; digit(**p, base) >= 0; ++*p) {
+		*whole = *whole * base + (unsigned)digit(**p, base);
+		if (*whole > INT64_MAX)
 			return -ERANGE;
 	}
-	if (!digits)
+	return 0;
+}
+
+int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
+{
+	bool hex = text[0] == '0' && (text[1] | 32) == 'x', fractional;
+	unsigned __int128 whole, fraction = 0, scale = 1, total;
+	const char *p = hex ? text + 2 : text;
+	int rc = whole_parse(&p, hex ? 16 : 10, &whole), shift;
+
+	if (rc)
+		return rc;
+	fractional = *p == '.';
+	if (fractional && hex)
 		return -EINVAL;
-	if (*p == '.') {
+	if (fractional) {
 		for (p++; *p >= '0' && *p <= '9'; p++) {
 			if (scale >= 1000000000000ull)
 				continue; /* more digits than any size has bytes */
@@ -46,6 +66,10 @@ int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
 		if (shift < 0 || *p)
 			return -EINVAL;
 		unit = 1ull << shift;
+	} else if (fractional) {
+		return -EINVAL;
+	} else if (digit(p[-1], 10) < 0) {
+		unit = 1;
 	}
 	total = whole * unit + fraction * unit / scale;
 	if (total > INT64_MAX)

@@ -11,8 +11,9 @@
 #define GIB (1ull << 30)
 
 /*
- * Reads a number with an optional decimal fraction and an optional suffix (b, k, M, G, T, P; either
- * case; a plain number counts `unit`s). The whole text must be one size: 0, -EINVAL, or -ERANGE
+ * Reads a number, decimal or 0x…, with an optional suffix (b, k, M, G, T, P, E; either case). A
+ * decimal fraction needs one. A number that ends in a digit counts `unit`s: as QEMU has it, not
+ * one in hexadecimal that ends in a letter. The whole text must be one size: 0, -EINVAL, or -ERANGE
  * when it does not fit into 63 bits.
  */
 int size_parse(const char *text, uint64_t unit, uint64_t *bytes);

@@ -9,8 +9,18 @@
 #include "check.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 static const char *const paths[RUN_REGIONS_MAX] = {"/mnt/a", "/mnt/b", "/mnt/c"};
+
+#define CANONICAL "x-use-canonical-path-for-ramblock-id"
+/* The backend that is added for a PC's RAM. */
+#define ADDED(size)                                                                                \
+	"memory-backend-file,id=pc.ram,size=" size ",mem-path=/mnt/a,share=on," CANONICAL "=off"
+
+/* Of a QEMU that answers nothing, and files that QEMU reads as they are. */
+static struct qemu_facts silent;
+static const char *const no_configs[RUN_CONFIGS_MAX];
 
 static char **words(const char *line)
 {
@@ -43,12 +53,12 @@ static void rewrite(const char *from, const char *want)
 	char **argv = words(from), **out, **want_argv = words(want), *got, *wanted;
 	char err[RUN_ERR_TEXT];
 	struct run_args a;
-	int rc = run_args_parse(&a, argv, false, err);
+	int rc = run_args_parse(&a, argv, &silent, NULL, false, err);
 
 	if (rc)
 		fprintf(stderr, "%s: %s\n", from, err);
 	CHECK_EQ(rc, 0);
-	CHECK_EQ(run_args_build(&a, paths, &out), 0);
+	CHECK_EQ(run_args_build(&a, paths, no_configs, &out), 0);
 	got = line_of(out);
 	wanted = line_of(want_argv);
 	if (strcmp(got, wanted)) {
@@ -67,7 +77,7 @@ static void refused(const char *from, int want_rc, const char *because)
 {
 	char **argv = words(from), err[RUN_ERR_TEXT];
 	struct run_args a;
-	int rc = run_args_parse(&a, argv, false, err);
+	int rc = run_args_parse(&a, argv, &silent, NULL, false, err);
 
 	if (rc != want_rc || !strstr(err, because))
 		fprintf(stderr, "%s: %d '%s', expected '%s'\n", from, rc, err, because);
@@ -83,7 +93,7 @@ static uint64_t ram_of(const char *from, unsigned i)
 	struct run_args a;
 	uint64_t bytes;
 
-	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
 	CHECK(i < a.rams);
 	bytes = a.ram[i].bytes;
 	run_args_deinit(&a);
@@ -97,7 +107,7 @@ static enum run_accel accel_of(const char *from)
 	enum run_accel accel;
 	struct run_args a;
 
-	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
 	accel = a.accel;
 	run_args_deinit(&a);
 	run_args_free_argv(argv);
@@ -110,7 +120,7 @@ static unsigned notes_of(const char *from, const char *about)
 	struct run_args a;
 	unsigned found = 0;
 
-	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
 	for (unsigned i = 0; i < a.note_count; i++)
 		found += strstr(a.notes[i], about) != NULL;
 	run_args_deinit(&a);
@@ -139,6 +149,22 @@ static void size_is_read_as_qemu_reads_it(void)
 	refused("q -m 12Q", -EINVAL, "not a size");
 	refused("q -m 1Gx", -EINVAL, "not a size");
 	refused("q -m -1", -EINVAL, "not a size");
+	/* hexadecimal, where a last digit counts MiB and a last letter bytes; fractions need a unit */
+	CHECK_EQ(ram_of("q -m 0x40", 0), 64 * MIB);
+	CHECK_EQ(ram_of("q -m 0x100000M", 0), 1ull << 40);
+	CHECK_EQ(ram_of("q -m 0x400000A", 0), 64 * MIB + 8 * KIB);
+	CHECK_EQ(ram_of("q -m 1T", 0), 1ull << 40);
+	CHECK_EQ(ram_of("q -m 0", 0), 128 * MIB);
+	CHECK_EQ(ram_of("q -M q35,memory-backend=a -object memory-backend-ram,id=a,size=0x4000000",
+			0),
+		 64 * MIB);
+	refused("q -m 1.5", -EINVAL, "not a size");
+	refused("q -m 0x1.5G", -EINVAL, "not a size");
+	refused("q -m 0x", -EINVAL, "not a size");
+	/* -m holds, wherever -machine says otherwise; several -m are one list */
+	CHECK_EQ(ram_of("q -m 64 -M pc,memory.size=256M", 0), 64 * MIB);
+	CHECK_EQ(ram_of("q -M pc,memory.size=256M -m slots=2,maxmem=1G", 0), 256 * MIB);
+	CHECK_EQ(ram_of("q -m size=1G,size=2G", 0), 2 * GIB);
 	refused("q -m 9999999999G", -ERANGE, "not a size");
 	refused("q -m 99999999999999999999", -ERANGE, "not a size");
 }
@@ -147,27 +173,21 @@ static void plain_ram_gets_a_backend(void)
 {
 	rewrite("qemu-system-x86_64 -m 512 -nographic disk.img",
 		"qemu-system-x86_64 -m 512 -nographic disk.img -object "
-		"memory-backend-file,id=gvm-ram,size=536870912,mem-path=/mnt/a,share=on -machine "
-		"memory-backend=gvm-ram");
+		ADDED("536870912") " -machine memory-backend=pc.ram");
 	rewrite("q -M q35,accel=kvm:tcg -m 1G",
-		"q -M q35,accel=kvm:tcg,memory-backend=gvm-ram -m 1G -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on");
+		"q -M q35,accel=kvm:tcg,memory-backend=pc.ram -m 1G -object " ADDED("1073741824"));
 	/* several -machine are merged by QEMU: the first takes it */
 	rewrite("q -machine q35 -m 1G -machine usb=off",
-		"q -machine q35,memory-backend=gvm-ram -m 1G -machine usb=off -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on");
+		"q -machine q35,memory-backend=pc.ram -m 1G -machine usb=off -object " ADDED("1073741824"));
 	rewrite("q -mem-path /dev/hugepages -m 1G",
-		"q -m 1G -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on -machine "
-		"memory-backend=gvm-ram");
-	CHECK_EQ(notes_of("q -mem-path /dev/hugepages -m 1G", "/dev/hugepages"), 1);
+		"q -m 1G -object " ADDED("1073741824") " -machine memory-backend=pc.ram");
 }
 
 static void backend_is_replaced_in_its_place(void)
 {
 	rewrite("q -object memory-backend-ram,id=m0,size=2G -machine q35,memory-backend=m0 -S",
-		"q -object memory-backend-file,id=m0,size=2147483648,mem-path=/mnt/a,share=on "
-		"-machine q35,memory-backend=m0 -S");
+		"q -object memory-backend-file,id=m0,size=2147483648,mem-path=/mnt/a,share=on," CANONICAL
+		"=off -machine q35,memory-backend=m0 -S");
 	rewrite("q -M memory-backend=m0 -object "
 		"memory-backend-memfd,hugetlb=off,seal=on,size=64M,id=m0,share=off,dump=off",
 		"q -M memory-backend=m0 -object "
@@ -181,8 +201,7 @@ static void backend_is_replaced_in_its_place(void)
 	rewrite("q -object rng-random,id=r,filename=/dev/urandom -object "
 		"memory-backend-ram,id=dimm,size=1G -m 1G -M q35",
 		"q -object rng-random,id=r,filename=/dev/urandom -object "
-		"memory-backend-ram,id=dimm,size=1G -m 1G -M q35,memory-backend=gvm-ram -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on");
+		"memory-backend-ram,id=dimm,size=1G -m 1G -M q35,memory-backend=pc.ram -object " ADDED("1073741824"));
 	refused("q -M memory-backend=m1 -object memory-backend-ram,id=m0,size=1G", -EINVAL, "'m1'");
 	refused("q -M memory-backend=m0 -object memory-backend-ram,id=m0", -EINVAL, "size");
 	refused("q -M memory-backend=m0 -object memory-backend-ram,size=1G", -EINVAL, "no id");
@@ -205,7 +224,7 @@ static void json_objects_stay_json(void)
 		"q -object "
 		"{\"qom-type\":\"memory-backend-file\",\"id\":\"a\\\"b\xc3\xa9\",\"size\":"
 		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\",\"mem-path\":\"/mnt/"
-		"a\",\"share\":true} "
+		"a\",\"share\":true,\"" CANONICAL "\":false} "
 		"-M memory-backend=a\"b\xc3\xa9");
 	refused("q -object {\"qom-type\":\"memory-backend-ram\",", -EINVAL, "not understood");
 	refused("q -object {\"qom-type\"", -EINVAL, "not understood");
@@ -226,16 +245,15 @@ static void numa_nodes_get_a_region_each(void)
 		"-object memory-backend-memfd,id=n1,size=2G,policy=bind,host-nodes=1 -numa "
 		"node,nodeid=1,memdev=n1 -smp 2",
 		"q -m 3G -object "
-		"memory-backend-file,id=n0,size=1073741824,mem-path=/mnt/a,share=on "
-		"-numa node,nodeid=0,memdev=n0 -object "
+		"memory-backend-file,id=n0,size=1073741824,mem-path=/mnt/a,share=on," CANONICAL
+		"=off -numa node,nodeid=0,memdev=n0 -object "
 		"memory-backend-file,id=n1,size=2147483648,policy=bind,host-nodes=1,mem-path=/mnt/"
 		"b,"
 		"share=on -numa node,nodeid=1,memdev=n1 -smp 2");
 	/* a node without memory of its own, and the old form, change nothing */
 	rewrite("q -m 1G -numa node,mem=512 -numa cpu,node-id=0,socket-id=0 -M pc-i440fx-5.0",
 		"q -m 1G -numa node,mem=512 -numa cpu,node-id=0,socket-id=0 -M "
-		"pc-i440fx-5.0,memory-backend=gvm-ram -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on");
+		"pc-i440fx-5.0,memory-backend=pc.ram -object " ADDED("1073741824"));
 	refused("q -M memory-backend=a -object memory-backend-ram,id=a,size=1G -numa "
 		"node,memdev=a",
 		-EINVAL, "exclude");
@@ -265,9 +283,7 @@ static void what_pins_memory_is_refused(void)
 static void words_that_only_look_like_options_are_left_alone(void)
 {
 	rewrite("q -m 1G -append -mem-prealloc~-m -name -m -fw_cfg -daemonize",
-		"q -m 1G -append -mem-prealloc~-m -name -m -fw_cfg -daemonize -object "
-		"memory-backend-file,id=gvm-ram,size=1073741824,mem-path=/mnt/a,share=on -machine "
-		"memory-backend=gvm-ram");
+		"q -m 1G -append -mem-prealloc~-m -name -m -fw_cfg -daemonize -object " ADDED("1073741824") " -machine memory-backend=pc.ram");
 	CHECK_EQ(ram_of("q -append -m -m 1G", 0), GIB);
 	CHECK_EQ(ram_of("q -serial stdio -nographic -snapshot -S -m 1G", 0), GIB);
 	CHECK_EQ(ram_of("q - -m 1G", 0), GIB); /* a lone dash is no option */
@@ -293,7 +309,7 @@ static void what_stays_on_the_host_is_said(void)
 			    "-netdev bridge,id=n -device pc-dimm,memdev=d"),
 	     err[RUN_ERR_TEXT];
 
-	CHECK_EQ(run_args_parse(&a, argv, false, err), 0);
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
 	CHECK_EQ(strcmp(a.guest, "win10"), 0);
 	CHECK(a.setuid_helper);
 	CHECK_EQ(a.note_count, 2);
@@ -303,10 +319,264 @@ static void what_stays_on_the_host_is_said(void)
 	CHECK_EQ(notes_of("q -m 1G -device virtio-net-pci", ""), 0);
 }
 
-static void config_file_needs_the_size(void)
+/* ---- what one QEMU says of itself ---- */
+
+static unsigned questions;
+
+/* Of QEMU 7.2 and 8.1, the lines that show each way of writing one; and options of no QEMU. */
+static char *talker_answer(const char *qemu, enum qemu_question question)
 {
-	refused("q -readconfig vm.cfg", -EINVAL, "-m");
-	CHECK_EQ(ram_of("q -readconfig vm.cfg -m 1G", 0), GIB);
+	CHECK_EQ(strcmp(qemu, "q"), 0);
+	questions++;
+	if (question == QEMU_ASK_MACHINES)
+		return strdup("{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0}}, \"capabilities\": [\"oob\"]}}\r\n"
+			      "{\"return\": {}}\r\n{\"return\": {\"arch\": \"aarch64\"}}\r\n"
+			      "{\"return\": [{\"name\": \"virt-7.2\", \"alias\": \"virt\", "
+			      "\"default-ram-id\": \"mach-virt.ram\", \"cpu-max\": 512}, "
+			      "{\"name\": \"netduino2\"}, {\"is-default\": true, \"name\": \"own-1\", "
+			      "\"default-ram-id\": \"own,ram\"}]}\r\n");
+	return strdup("QEMU emulator version 8.1.0\nusage: q [options] [disk_image]\n\n"
+		      "Standard options:\n"
+		      "-h or -help     display this help and exit\n"
+		      "-new-flag       generate something\n"
+		      "-new-arg file   use it\n"
+		      "-nx     file    use 'file' as something\n"
+		      "-newa/-newb file  use it\n"
+		      "-a-longer-new-flag\n"
+		      "                do something\n"
+		      "-an-even-longer-flag     do something\n"
+		      "-an-even-longer-arg word does something\n"
+		      "-new-opt [a=b][,c=d]\n"
+		      "-of-15-letters- enable something\n"
+		      "-usb            enable on-board USB host controller\n"
+		      "                -m is not an option here\n");
+}
+
+static void talker_rewrite(const char *from, unsigned asked, uint64_t bytes, const char *id)
+{
+	struct qemu_facts talker = {.ask = talker_answer, .qemu = "q"};
+	char **argv = words(from), err[RUN_ERR_TEXT];
+	struct run_args a;
+	int rc;
+
+	questions = 0;
+	rc = run_args_parse(&a, argv, &talker, NULL, false, err);
+	if (rc || a.ram[0].bytes != bytes || strcmp(a.ram[0].id, id) || questions != asked)
+		fprintf(stderr, "%s: %d %s, %s, %u questions\n", from, rc, err,
+			a.rams ? a.ram[0].id : "-", questions);
+	CHECK_EQ(rc, 0);
+	CHECK_EQ(a.ram[0].bytes, bytes);
+	CHECK_EQ(strcmp(a.ram[0].id, id), 0);
+	CHECK_EQ(questions, asked);
+	run_args_deinit(&a);
+	run_args_free_argv(argv);
+	qemu_facts_deinit(&talker);
+}
+
+static void unknown_option_swallows_nothing(void)
+{
+	/* what every QEMU has in common needs no question */
+	talker_rewrite("q -perfmap -m 64M -M pc", 0, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -async-teardown -m 64M -daemonized-not", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -new-flag -m 64M", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc --new-flag --m 64M", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -a-longer-new-flag -m 64M", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -an-even-longer-flag -m 64M", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -m 64M -new-arg -m -nx -m -newa -m -newb -m -new-opt -m "
+		       "-an-even-longer-arg -m disk",
+		       1, 64 * MIB, "pc.ram");
+	/* one that this QEMU does not have: it will say so */
+	talker_rewrite("q -M pc -nothing-like-that -m 64M", 1, 64 * MIB, "pc.ram");
+	/* either way of reading it gives the same */
+	talker_rewrite("q -M pc -of-15-letters- disk -m 64M", 1, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M pc -m 64M -of-15-letters-", 1, 64 * MIB, "pc.ram");
+	refused("q -what-is-that -m 64M", -EINVAL, "-help");
+	CHECK_EQ(ram_of("q -what-is-that disk -m 64M -or-that", 0), 64 * MIB);
+}
+
+static void ram_is_called_what_the_machine_calls_it(void)
+{
+	talker_rewrite("q -M pc-i440fx-7.2 -m 64M", 0, 64 * MIB, "pc.ram");
+	talker_rewrite("q -machine pc-q35-rhel9.2.0,usb=off -m 64M", 0, 64 * MIB, "pc.ram");
+	talker_rewrite("q -M q35 -M microvm,acpi=off -m 64M", 0, 64 * MIB, "microvm.ram");
+	talker_rewrite("q -M virt -m 64M", 1, 64 * MIB, "mach-virt.ram");
+	talker_rewrite("q -M type=virt-7.2 -m 64M", 1, 64 * MIB, "mach-virt.ram");
+	talker_rewrite("q -m 64M", 1, 64 * MIB, "own,ram");
+	talker_rewrite("q -m 64M -M netduino2", 1, 64 * MIB, RUN_OBJECT_ID);
+	rewrite("q -m 64M -M microvm",
+		"q -m 64M -M microvm,memory-backend=microvm.ram -object "
+		"memory-backend-file,id=microvm.ram,size=67108864,mem-path=/mnt/a,share=on," CANONICAL
+		"=off");
+	CHECK_EQ(notes_of("q -M something -m 64M", "saved states"), 1);
+	CHECK_EQ(notes_of("q -M pc -m 64M", "saved states"), 0);
+	/* what the command line itself says of a name stays */
+	rewrite("q -M memory-backend=m0 -object memory-backend-ram,id=m0,size=64M," CANONICAL "=on",
+		"q -M memory-backend=m0 -object memory-backend-file,id=m0,size=67108864," CANONICAL
+		"=on,mem-path=/mnt/a,share=on");
+}
+
+static void commas_are_quoted(void)
+{
+	rewrite("q -name a,,b,process=c -M pc -m 64M -smbios type=1,serial=x,,y",
+		"q -name a,,b,process=c -M pc,memory-backend=pc.ram -m 64M -smbios type=1,serial=x,,y "
+		"-object " ADDED("67108864"));
+	rewrite("q -M memory-backend=a,,b -object memory-backend-ram,id=a,,b,size=64M,x=,,m",
+		"q -M memory-backend=a,,b -object memory-backend-file,id=a,,b,size=67108864,x=,,m,mem-path"
+		"=/mnt/a,share=on," CANONICAL "=off");
+	CHECK_EQ(ram_of("q -append a,-m,1G -m 64M", 0), 64 * MIB);
+	/* single quotes, and characters beyond 16 bits */
+	rewrite("q -M memory-backend=\xf0\x9f\x98\x80 -object "
+		"{'qom-type':'memory-backend-file','id':'\\ud83d\\ude00','size':65536}",
+		"q -M memory-backend=\xf0\x9f\x98\x80 -object "
+		"{\"qom-type\":\"memory-backend-file\",\"id\":\"\xf0\x9f\x98\x80\",\"size\":65536,"
+		"\"mem-path\":\"/mnt/a\",\"share\":true}");
+	refused("q -object {\"a\":\"\\ud83d\"}", -EINVAL, "not understood");
+	refused("q -object {\"a\":\"\\ude00\"}", -EINVAL, "not understood");
+}
+
+static void what_sets_ram_from_elsewhere_is_refused(void)
+{
+	refused("q -M memory-backend=a -object memory-backend-ram,id=a,size=1G -set object.a.size=2G",
+		-EINVAL, "-set object.a");
+	refused("q -set memory.x.size=2G", -EINVAL, "-set");
+	CHECK_EQ(ram_of("q -m 64M -set device.d.x=y -set object.rng.filename=/dev/random", 0), 64 * MIB);
+}
+
+static void questions_to_qemu_start_no_guest(void)
+{
+	static const char *const probes[] = {
+		"q -version", "q --help", "q -h", "q -daemonize -m 1G -version", "q -machine help",
+		"q -M q35,help", "q -cpu ?", "q -device virtio-net-pci,help", "q -object help",
+		"q -accel help", "q -mem-prealloc -netdev help",
+		"q -S -no-user-config -nodefaults -nographic -machine none,accel=kvm:tcg -qmp "
+		"unix:/x,server=on,wait=off -pidfile /y -daemonize"};
+	static const char *const guests[] = {"q -name help", "q -append help -kernel version",
+					     "q -m 1G -machine none", "q -device x,id=help"};
+	struct run_args a;
+	char err[RUN_ERR_TEXT];
+
+	for (unsigned i = 0; i < sizeof(probes) / sizeof(*probes); i++) {
+		char **argv = words(probes[i]);
+
+		CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
+		CHECK(a.probe);
+		run_args_deinit(&a);
+		run_args_free_argv(argv);
+	}
+	for (unsigned i = 0; i < sizeof(guests) / sizeof(*guests); i++) {
+		char **argv = words(guests[i]);
+
+		CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
+		CHECK(!a.probe);
+		CHECK_EQ(a.rams, 1);
+		run_args_deinit(&a);
+		run_args_free_argv(argv);
+	}
+}
+
+/* ---- files of -readconfig ---- */
+
+static char config_path[] = "/tmp/gvm-config.XXXXXX";
+
+/* Writes the file, and gives its path in a word of its own. */
+static const char *config(const char *text)
+{
+	int fd = mkstemp(strcpy(config_path, "/tmp/gvm-config.XXXXXX"));
+
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	return config_path;
+}
+
+/* With "@" for the file's name. */
+static int config_parse(struct run_args *a, const char *text, const char *line, bool by_itself)
+{
+	static char err[RUN_ERR_TEXT];
+	const char *path = config(text);
+	char **argv = words(line);
+	int rc;
+
+	for (char **p = argv; *p; p++)
+		if (!strcmp(*p, "@")) {
+			free(*p);
+			*p = strdup(path);
+		}
+	rc = run_args_parse(a, argv, &silent, by_itself ? path : NULL, false, err);
+	if (rc)
+		fprintf(stderr, "%s: %d %s\n", line, rc, err);
+	unlink(path);
+	run_args_free_argv(argv);
+	return rc;
+}
+
+static uint64_t config_ram(const char *text, const char *line, bool by_itself)
+{
+	struct run_args a;
+	uint64_t bytes = 0;
+
+	if (!config_parse(&a, text, line, by_itself))
+		bytes = a.ram[0].bytes;
+	run_args_deinit(&a);
+	return bytes;
+}
+
+static void config_files_count(void)
+{
+	static const char memory[] = "# a comment\n\n[memory]\n  size = \"96\"\n[machine]\n"
+				     "  type = \"q35\"\n",
+			  device[] = "[device \"d\"]\n driver = \"vfio-pci\"\n";
+
+	CHECK_EQ(config_ram(memory, "q -readconfig @", false), 96 * MIB);
+	CHECK_EQ(config_ram(memory, "q -readconfig @ -m 64", false), 64 * MIB);
+	CHECK_EQ(config_ram(memory, "q -m 64 -readconfig @", false), 96 * MIB);
+	/* the one that QEMU reads by itself comes first, and not always */
+	CHECK_EQ(config_ram(memory, "q", true), 96 * MIB);
+	CHECK_EQ(config_ram(memory, "q -m 64", true), 64 * MIB);
+	CHECK_EQ(config_ram(memory, "q -no-user-config", true), 128 * MIB);
+	CHECK_EQ(config_ram(device, "q -readconfig @", false), 0);
+	CHECK_EQ(config_ram("[memory]\nsize\n", "q -readconfig @", false), 0);
+	CHECK_EQ(config_ram("size = \"1G\"\n", "q -readconfig @", false), 0);
+	refused("q -readconfig /nowhere/at/all", -ENOENT, "/nowhere/at/all");
+}
+
+static void backend_in_a_config_file_is_replaced(void)
+{
+	static const char text[] =
+		"[object \"ram0\"]\n  qom-type = \"memory-backend-ram\"\n  size = \"96M\"\n"
+		"[object \"r\"]\n  qom-type = \"rng-random\"\n"
+		"[machine]\n  memory-backend = \"ram0\"\n[netdev \"n\"]\n  type = \"user\"\n";
+	static const char *const configs[RUN_CONFIGS_MAX] = {"/proc/self/fd/9"};
+	static const char *const quoted[] = {"/mnt/\"a"};
+	struct run_args a;
+	char **out, *got;
+
+	CHECK_EQ(config_parse(&a, text, "q -readconfig @ -S", false), 0);
+	CHECK_EQ(a.ram[0].bytes, 96 * MIB);
+	CHECK_EQ(run_args_build(&a, paths, configs, &out), 0);
+	got = line_of(out);
+	CHECK_EQ(strcmp(got, "q -readconfig /proc/self/fd/9 -S"), 0);
+	free(got);
+	run_args_free_argv(out);
+	CHECK_EQ(run_args_config(&a, 0, paths, &got), 0);
+	CHECK_EQ(strcmp(got,
+			"[object \"ram0\"]\n  qom-type = \"memory-backend-file\"\n"
+			"  size = \"100663296\"\n  mem-path = \"/mnt/a\"\n  share = \"on\"\n"
+			"  " CANONICAL " = \"off\"\n"
+			"[object \"r\"]\n  qom-type = \"rng-random\"\n"
+			"[machine]\n  memory-backend = \"ram0\"\n[netdev \"n\"]\n  type = \"user\"\n"),
+		 0);
+	free(got);
+	CHECK_EQ(run_args_config(&a, 0, quoted, &got), -EINVAL);
+	run_args_deinit(&a);
+	/* one with nothing to replace stays */
+	CHECK_EQ(config_parse(&a, "[machine]\n  type = \"q35\"\n", "q -readconfig @", false), 0);
+	CHECK_EQ(run_args_config(&a, 0, paths, &got), 0);
+	CHECK(!got);
+	run_args_deinit(&a);
+	/* not where QEMU itself finds it */
+	CHECK_EQ(config_parse(&a, text, "q", true), -EOPNOTSUPP);
+	run_args_deinit(&a);
 }
 
 static void any_bytes_are_survived(void)
@@ -354,8 +624,8 @@ static void any_bytes_are_survived(void)
 			argv[i] = text[i];
 		}
 		argv[n] = NULL;
-		if (!run_args_parse(&a, argv, false, err)) {
-			CHECK_EQ(run_args_build(&a, paths, &out), 0);
+		if (!run_args_parse(&a, argv, &silent, NULL, false, err)) {
+			CHECK_EQ(run_args_build(&a, paths, no_configs, &out), 0);
 			run_args_free_argv(out);
 		}
 		run_args_deinit(&a);
@@ -373,7 +643,13 @@ static const struct check_test tests[] = {
 	 words_that_only_look_like_options_are_left_alone},
 	{"accelerator-is-recognised", accelerator_is_recognised},
 	{"what-stays-on-the-host-is-said", what_stays_on_the_host_is_said},
-	{"config-file-needs-the-size", config_file_needs_the_size},
+	{"unknown-option-swallows-nothing", unknown_option_swallows_nothing},
+	{"ram-is-called-what-the-machine-calls-it", ram_is_called_what_the_machine_calls_it},
+	{"commas-are-quoted", commas_are_quoted},
+	{"what-sets-ram-from-elsewhere-is-refused", what_sets_ram_from_elsewhere_is_refused},
+	{"questions-to-qemu-start-no-guest", questions_to_qemu_start_no_guest},
+	{"config-files-count", config_files_count},
+	{"backend-in-a-config-file-is-replaced", backend_in_a_config_file_is_replaced},
 	{"any-bytes-are-survived", any_bytes_are_survived},
 };
 CHECK_MAIN(tests)
