@@ -48,12 +48,16 @@ void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 	struct stat st;
 
 	inode_stat(&w->inodes, inode->nr, &st);
-	fuse_reply_attr(req, &st, FRONT_TIMEOUT_S);
+	/* What is not held now may be in a moment. */
+	fuse_reply_attr(req, &st,
+			st.st_size && (!inode->held_bytes || inode->slots) ? 0 : FRONT_TIMEOUT_S);
 }
 
 bool front_held_is_fresh(const struct inode *inode)
 {
-	return inode->held_at_ns && gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
+	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
+	return inode->held_at_ns && (inode->held_bytes || !inode->held_known || inode->opens_write) &&
+	       gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
 }
 
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e)

@@ -3,7 +3,8 @@
  * front.h - the FUSE front: each request of the kernel, and how it is answered.
  *
  * front_tree.c has names and attributes, front_size.c what changes a region's size, front_file.c
- * open files and their data, front.c the table of operations. Everything runs in the front thread;
+ * open files and their data, front_seek.c where data and holes are, front_rest.c those that are only
+ * read here, front.c the table of operations. Everything runs in the front thread;
  * what must wait becomes an op that goes on from callbacks while other requests are served.
  */
 #ifndef GVMFS_FRONT_H
@@ -30,6 +31,7 @@ struct op {
 	uint64_t size;
 	uint64_t off;
 	bool attached_here;
+	bool at_rest; /* open: for reading, and the region has no writer anywhere */
 	bool replaced; /* unlink: a rename that is already safe took the name */
 	void (*then)(struct op *op, int result); /* what follows a size change */
 	const void *data;
@@ -68,6 +70,13 @@ void front_settle(struct worker *w, struct inode *inode);
 /* The fast path serves the inode no more, or will not after all: what waited for that goes on. */
 void front_fast_path_ended(struct worker *w, struct inode *inode);
 
+/* Asks whether the region of op->inode, which is not attached here, is at rest (op->at_rest), and goes on
+ * with op->then. */
+void front_rest_open(struct op *op);
+/* Looks at the regions that are read here and may be written elsewhere; returns when it wants to be called
+ * again (CLOCK_MONOTONIC), ~0: not. */
+uint64_t front_rest_tick(struct worker *w, uint64_t now_ns);
+
 /* tree */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
@@ -88,7 +97,6 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 void front_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* files */
-bool front_opens_direct(struct worker *w, const struct inode *inode, const struct fuse_file_info *fi);
 unsigned front_handle_how(const struct fuse_file_info *fi, bool direct);
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

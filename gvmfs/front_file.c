@@ -19,6 +19,17 @@
 
 /* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
 
+/* Nothing may be cached beside a writer on another host or the fast path. (A reader who asks for direct
+ * I/O is not served past the page cache by us, who do not see dirty pages, but by the kernel.) */
+static bool opens_direct(struct worker *w, const struct op *op)
+{
+	const struct inode *inode = op->inode;
+
+	if (inode->resident || inode->attaching)
+		return true;
+	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) && !op->at_rest;
+}
+
 /*
  * The page cache is dropped only if another host may have written since. Dropping it takes away a
  * page even from a direct read that the kernel has finished, but not yet marked dirty: the read
@@ -28,7 +39,7 @@ static void open_reply(struct op *op)
 {
 	struct worker *w = op->w;
 	struct journal_inode *d = worker_disk(w, op->inode);
-	bool direct = front_opens_direct(w, op->inode, &op->fi);
+	bool direct = opens_direct(w, op);
 	int r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, direct), op->unique,
 			    &op->fi.fh);
 
@@ -47,6 +58,12 @@ static void open_reply(struct op *op)
 	op_end(op, true, 0);
 }
 
+static void open_looked(struct op *op, int result)
+{
+	(void)result;
+	open_reply(op);
+}
+
 static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)w;
@@ -55,17 +72,6 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 		op_end(arg, true, result);
 	else
 		open_reply(arg);
-}
-
-/* Nothing may be cached beside a writer on another host or the fast path; and a reader who asks for
- * that has nothing cached. */
-bool front_opens_direct(struct worker *w, const struct inode *inode, const struct fuse_file_info *fi)
-{
-	if (inode->resident || inode->attaching)
-		return true;
-	if (worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode))
-		return true;
-	return fi->flags & O_DIRECT && (fi->flags & O_ACCMODE) == O_RDONLY;
 }
 
 unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
@@ -113,15 +119,32 @@ static void open_run(struct task *task)
 		op_end(op, true, -allowed);
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);
-	else
+	else if (!write && d->rec.node_count && !d->epoch) {
+		op->then = open_looked;
+		front_rest_open(op);
+	} else
 		open_reply(op);
+}
+
+/* It waits for nobody, is counted nowhere, and changes nothing of what is cached. */
+static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
+{
+	fi->fh = ~0ull; /* no handle's name */
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	fuse_reply_open(req, fi);
 }
 
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode = front_inode(req, ino);
-	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+	struct op *op;
 
+	if (inode && pagecache_is_helper(front_worker(req), fuse_req_ctx(req)->pid)) {
+		open_helper(req, fi);
+		return;
+	}
+	op = inode ? op_new(front_worker(req), req, inode) : NULL;
 	if (!op)
 		return;
 	op->fi = *fi;
@@ -149,6 +172,9 @@ static void settle_detached(struct worker *w, struct inode *inode, int result, v
 	struct journal_inode *d = worker_disk(w, inode);
 
 	(void)result;
+	/* Another host may write from now on; readers of ours are still there. */
+	if (inode->opens_cached)
+		pagecache_closed(w, inode);
 	if (d->use != INODE_UNLINKED || inode->opens)
 		op_end(arg, true, 0);
 	else if (d->rec.node_count)
@@ -215,6 +241,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode;
+	unsigned how = handle_how(&w->inodes, fi->fh);
 	bool write;
 	int nr = handle_close(&w->inodes, fi->fh, &write);
 
@@ -223,6 +250,8 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (nr < 0)
 		return; /* a predecessor closed it, and was killed before it said so */
 	inode = inode_get(&w->inodes, (unsigned)nr);
+	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
+		pagecache_closed(w, inode);
 	if (!inode->opens)
 		pager_forget(w, inode); /* before it can go */
 	if (!inode->opens_write)
@@ -234,11 +263,13 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
+	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
 
-	(void)fi;
-	if (inode)
-		pager_read(front_worker(req), req, inode, (uint64_t)off, size);
+	if (!inode)
+		return;
+	pager_read(w, req, inode, (uint64_t)off, size,
+		   !(handle_how(&w->inodes, fi->fh) & (HANDLE_WRITE | HANDLE_DIRECT)));
 }
 
 /* A write past the end makes the region larger first. */
@@ -309,6 +340,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 static void synced(struct worker *w, struct writeback_sync *sync, int error)
 {
 	(void)w;
+	sync->inode->held_at_ns = 0; /* they hold more now */
 	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
 }
 
@@ -392,57 +424,6 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	} else {
 		op_end(op, false, 0); /* space within the size is reserved already */
 	}
-}
-
-/* The next chunk from `chunk` on that may hold data (or none: the end of the region). */
-static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
-{
-	uint64_t written = writeback_next_chunk(w, inode, chunk);
-	_Atomic uint64_t *index = journal_index(&w->journal, inode->nr);
-
-	while (chunk < chunks && chunk < written &&
-	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
-	       !(inode->resident && resident_has(inode->resident, chunk)))
-		chunk++;
-	return chunk;
-}
-
-void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
-{
-	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
-	uint64_t size, chunks, chunk, at = (uint64_t)off;
-
-	(void)fi;
-	if (!inode)
-		return;
-	size = worker_disk(w, inode)->rec.size_bytes;
-	chunks = record_chunks(size);
-	chunk = at / GVM_CHUNK_BYTES;
-	if (whence != SEEK_DATA && whence != SEEK_HOLE) {
-		fuse_reply_err(req, EINVAL);
-		return;
-	}
-	if (off < 0 || at >= size) {
-		fuse_reply_err(req, ENXIO);
-		return;
-	}
-	/* Without the index of a writer, all of it may be data. */
-	if (!region_is_attached(w, inode)) {
-		fuse_reply_lseek(req, whence == SEEK_DATA ? off : (off_t)size);
-		return;
-	}
-	if (whence == SEEK_DATA)
-		chunk = next_data(w, inode, chunk, chunks);
-	else
-		while (chunk < chunks && next_data(w, inode, chunk, chunks) == chunk)
-			chunk++;
-	if (chunk * GVM_CHUNK_BYTES > at)
-		at = chunk * GVM_CHUNK_BYTES;
-	if (at >= size && whence == SEEK_DATA)
-		fuse_reply_err(req, ENXIO);
-	else
-		fuse_reply_lseek(req, (off_t)(at < size ? at : size));
 }
 
 /* Statistics */

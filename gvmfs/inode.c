@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EMPTY_LOOK_CHUNKS 65536u /* an index beyond that is not looked through */
+
 static void rt_count_open(struct inode *inode, unsigned how, int n)
 {
 	inode->opens += (unsigned)n;
@@ -14,6 +16,8 @@ static void rt_count_open(struct inode *inode, unsigned how, int n)
 		inode->opens_write += (unsigned)n;
 	if (!(how & HANDLE_DIRECT))
 		inode->opens_cached += (unsigned)n;
+	if ((how & HANDLE_WRITE) && !(how & HANDLE_DIRECT))
+		inode->opens_dirtying += (unsigned)n;
 }
 
 int inodes_init(struct inodes *in, struct journal *j)
@@ -157,7 +161,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->attaching || rt->resident ||
-	    rt->parked)
+	    rt->parked || rt->looked_at)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
@@ -203,6 +207,39 @@ static struct timespec ns_to_timespec(uint64_t ns)
 	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
 }
 
+bool inode_is_empty(const struct inodes *in, unsigned nr)
+{
+	const _Atomic uint64_t *index = journal_index(in->j, nr);
+	uint64_t chunks = record_chunks(in->j->inodes[nr].rec.size_bytes);
+
+	if (chunks > EMPTY_LOOK_CHUNKS)
+		return false;
+	for (uint64_t c = 0; c < chunks; c++)
+		if (index[c] && !(index[c] & GVM_VERSION_ZERO))
+			return false;
+	return true;
+}
+
+/*
+ * What the nodes hold, as far as is known. None at all is said only of a region of which nothing can be
+ * data, since there are programs that then do not read it (tar --sparse): no writer is here, with
+ * pages that no node has yet, and the nodes were asked since the last one closed it.
+ */
+static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
+{
+	const struct inode *rt = in->rt[nr];
+
+	if (!in->j->inodes[nr].rec.size_bytes)
+		return 0;
+	if (rt && rt->held_bytes)
+		return rt->held_bytes;
+	if (!rt || rt->slots || rt->opens_dirtying || rt->resident)
+		return GVM_PAGE_BYTES;
+	if (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : rt->held_known && !rt->writer_alive)
+		return 0;
+	return GVM_PAGE_BYTES;
+}
+
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
 {
 	const struct journal_inode *d = inode_disk(in, nr);
@@ -217,7 +254,7 @@ void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
 	st->st_gid = r->gid;
 	st->st_size = (off_t)r->size_bytes;
 	st->st_blksize = GVM_CHUNK_BYTES;
-	st->st_blocks = in->rt[nr] ? (blkcnt_t)((in->rt[nr]->held_bytes + 511) / 512) : 0;
+	st->st_blocks = (blkcnt_t)((inode_held_bytes(in, nr) + 511) / 512);
 	st->st_mtim = ns_to_timespec(r->mtime_ns);
 	st->st_ctim = ns_to_timespec(r->ctime_ns);
 	st->st_atim = st->st_mtim;
@@ -252,6 +289,14 @@ int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, u
 	rt_count_open(inode_get(in, nr), how, 1);
 	*handle = handle_name(h, (unsigned)free_handle);
 	return 0;
+}
+
+unsigned handle_how(const struct inodes *in, uint64_t handle)
+{
+	unsigned i = handle % JOURNAL_HANDLES;
+	const struct journal_handle *h = &in->j->handles[i];
+
+	return h->inode_plus_1 && handle_name(h, i) == handle ? h->how : 0;
 }
 
 int handle_close(struct inodes *in, uint64_t handle, bool *write)

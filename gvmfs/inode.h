@@ -58,13 +58,17 @@ struct inode {
 	struct task_queue waiting;
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* that may put pages into the page cache */
+	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
 	unsigned entries; /* of the pager, that hold its chunks */
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
 	uint64_t held_bytes; /* on the nodes, as last asked */
-	uint64_t held_at_ns;
+	uint64_t held_at_ns; /* 0: not since the last writer closed it */
+	bool held_known; /* they all answered then */
 	bool writer_alive; /* then: some host had it open for writing */
+	uint64_t seen_epoch; /* then: of the writer that attached last */
+	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
 	struct readahead readahead;
@@ -121,6 +125,9 @@ bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t
 void inode_acquire(struct inode *inode, struct task *task);
 void inode_release(struct inodes *in, struct inode *inode);
 
+/* The index, which is ours (attached), has no chunk with data. False if that takes long to tell. */
+bool inode_is_empty(const struct inodes *in, unsigned nr);
+
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
 
 enum handle_how {
@@ -132,6 +139,8 @@ enum handle_how {
  * to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has parts of `unique`
  * in it: a RELEASE that comes a second time does not close what has been opened since. */
 int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle);
+/* How a handle was opened; 0 if there is no such handle. */
+unsigned handle_how(const struct inodes *in, uint64_t handle);
 /* The handle's inode number, or -1 if there is no such handle (any more). */
 int handle_close(struct inodes *in, uint64_t handle, bool *write);
 

@@ -24,6 +24,7 @@ struct read_io {
 	fuse_req_t req;
 	uint64_t off;
 	uint32_t size;
+	bool foreign; /* for a program that the pages shall not stay for */
 	bool waiting; /* in pager_want(): may be woken */
 };
 
@@ -410,6 +411,8 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	if (*count)
 		return false;
 	worker_count(w, inode, zero_pages_read, zeros);
+	if (io->foreign)
+		pagecache_note(w, inode, io->off, io->size);
 	fuse_reply_iov(io->req, iov, (int)n);
 	return true;
 }
@@ -518,10 +521,13 @@ static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size
 	}
 }
 
-void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size)
+void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size,
+		bool foreign)
 {
 	struct journal_inode *d = worker_disk(w, inode);
-	struct read_io now = { .wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off };
+	struct read_io now = {
+		.wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off, .foreign = foreign
+	};
 	struct read_io *io;
 	uint64_t chunk[2];
 	uint32_t pages[2];

@@ -73,8 +73,9 @@ struct pager {
 
 int pager_init(struct worker *w);
 
-/* Serves a READ; replies now or later. */
-void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size);
+/* Serves a READ; replies now or later. `foreign`: what is read shall not stay in the page cache. */
+void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size,
+		bool foreign);
 
 /*
  * Where the content of a page is now, or NULL if it must be fetched (pager_want). The pointer is

@@ -103,6 +103,9 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
 	d->epoch = 0;
+	inode->held_at_ns = 0;
+	inode->held_known = !inode->held_bytes && !inode->slots && inode_is_empty(&w->inodes, inode->nr);
+	inode->writer_alive = false;
 	pager_forget(w, inode);
 }
 
@@ -173,7 +176,9 @@ static void stat_end(struct job *job)
 	if (!job->result) {
 		rj->inode->held_bytes = rj->held_bytes;
 		rj->inode->writer_alive = rj->writer_alive;
+		rj->inode->seen_epoch = rj->seen_epoch;
 	}
+	rj->inode->held_known = !job->result;
 	rj->inode->held_at_ns = gvm_now_ns();
 	region_end(rj);
 }

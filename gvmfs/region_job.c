@@ -419,5 +419,7 @@ void region_job_stat(struct job *job, struct pool *pool)
 			rj->held_bytes += ask.call.rsp.region_stat.held_bytes;
 		if (!r)
 			rj->writer_alive |= ask.call.rsp.region_stat.writer_alive;
+		if (!r && ask.call.rsp.region_stat.epoch > rj->seen_epoch)
+			rj->seen_epoch = ask.call.rsp.region_stat.epoch;
 	}
 }

@@ -17,6 +17,7 @@ struct region_job {
 	void *arg;
 	struct record rec;	 /* a copy; created regions come back with nodes and slots */
 	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
+	uint64_t seen_epoch;	 /* stat: of the writer that attached last */
 	uint64_t size_bytes;	 /* resize: the new size */
 	uint64_t discard_version; /* shrink: the version of the zeros that stay behind */
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */

@@ -200,7 +200,7 @@ static void dispatch(struct worker *w, const struct epoll_event *ev)
 	else if (ev->data.ptr == &w->writeback)
 		writeback_collect(w);
 	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
-		 attaches_event(w, ev->data.ptr))
+		 attaches_event(w, ev->data.ptr) || pagecache_event(w, ev->data.ptr))
 		return; /* /dev/fuse and faults are read by whoever comes back from here */
 	else if (pool_has(&w->pool, ev->data.ptr))
 		gvm_conn_process(ev->data.ptr);
@@ -301,6 +301,10 @@ static uint64_t tick(struct worker *w)
 		due = other < due ? other : due;
 	}
 	other = attaches_tick(w, now);
+	due = other < due ? other : due;
+	other = front_rest_tick(w, now);
+	due = other < due ? other : due;
+	other = pagecache_tick(w, now);
 	return other < due ? other : due;
 }
 
@@ -333,6 +337,7 @@ static void drain(struct worker *w)
 	static const char why[] = "the mount has ended";
 	uint64_t said = gvm_now_ns();
 
+	w->rest_at_ns = ~0ull; /* nobody reads any more */
 	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents.list[s])
@@ -429,6 +434,9 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	prctl(PR_SET_NAME, "gvmfs-worker");
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	w->pagecache.fd = -1;
+	if (w->fuse_fd >= 0)
+		pagecache_start(w);
 	r = worker_init(w, fds->journal);
 	if (r < 0)
 		return r;

@@ -16,6 +16,7 @@
 #include "journal.h"
 #include "names.h"
 #include "options.h"
+#include "pagecache.h"
 #include "pager.h"
 #include "pool.h"
 #include "resident.h"
@@ -35,6 +36,7 @@ struct worker {
 	struct pool pool;
 	struct jobs jobs;
 	struct pager pager;
+	struct pagecache pagecache;
 	struct writeback writeback;
 	struct residents residents;
 	struct attaches attaches;
@@ -44,6 +46,7 @@ struct worker {
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	struct names_orphan orphans[NAMES_ORPHANS];
+	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
 	/* The request being processed. */

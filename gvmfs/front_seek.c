@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * front_seek.c - where a file has data and holes (SEEK_DATA, SEEK_HOLE), by chunks.
+ *
+ * A range may be called data though it is zero, but never a hole though it is data. The index and the
+ * unsent writes know what was written to us. A writer's mapping may have pages that only the kernel
+ * knows to be dirty: what looks like a hole beside one is written back first (pagecache.h), and
+ * looked at again. Where that cannot be, or takes too long, the file is data from there to its end.
+ */
+#include "front.h"
+#include "region.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define LOOKS_MAX 8 /* at holes that turned out to be data, one after the other */
+
+struct seek {
+	struct pagecache_ask ask; /* first */
+	fuse_req_t req;
+	struct inode *inode;
+	uint64_t at;
+	bool data; /* SEEK_DATA */
+	unsigned looks;
+	uint64_t clean, clean_end; /* these chunks had no dirty pages when the last look began */
+};
+
+/* The next chunk from `chunk` on that may hold data (or none: the end of the region). */
+static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
+{
+	uint64_t written = writeback_next_chunk(w, inode, chunk);
+	_Atomic uint64_t *index = journal_index(&w->journal, inode->nr);
+
+	while (chunk < chunks && chunk < written &&
+	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
+	       !(inode->resident && resident_has(inode->resident, chunk)))
+		chunk++;
+	return chunk;
+}
+
+static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
+{
+	while (chunk < chunks && next_data(w, inode, chunk, chunks) == chunk)
+		chunk++;
+	return chunk;
+}
+
+static void seek_reply(struct worker *w, const struct seek *s, uint64_t chunk)
+{
+	uint64_t size = worker_disk(w, s->inode)->rec.size_bytes, at = chunk * GVM_CHUNK_BYTES;
+
+	if (at < s->at)
+		at = s->at;
+	if (at >= size && s->data)
+		fuse_reply_err(s->req, ENXIO);
+	else
+		fuse_reply_lseek(s->req, (off_t)(at < size ? at : size));
+}
+
+/* All of it from here on may be data. */
+static void seek_reply_data(struct worker *w, const struct seek *s)
+{
+	uint64_t size = worker_disk(w, s->inode)->rec.size_bytes;
+
+	seek_reply(w, s, s->data ? s->at / GVM_CHUNK_BYTES : record_chunks(size));
+}
+
+static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error);
+
+/* Has the kernel write the dirty pages of what looks like a hole. False: it cannot be asked. */
+static bool hole_sync(struct worker *w, const struct seek *s, uint64_t hole, uint64_t end)
+{
+	struct seek *later = malloc(sizeof(*later));
+
+	if (!later)
+		return false;
+	*later = *s;
+	later->looks++;
+	later->clean = hole;
+	later->clean_end = end;
+	later->ask = (struct pagecache_ask){ .done = seek_synced };
+	if (pagecache_sync(w, s->inode, hole * GVM_CHUNK_BYTES, (end - hole) * GVM_CHUNK_BYTES,
+			   &later->ask) < 0) {
+		free(later);
+		return false;
+	}
+	return true;
+}
+
+static void seek_look(struct worker *w, const struct seek *s)
+{
+	uint64_t chunks = record_chunks(worker_disk(w, s->inode)->rec.size_bytes);
+	uint64_t first = s->at / GVM_CHUNK_BYTES, hole, end, answer;
+
+	/* The answer relies on the chunks hole..end-1 being holes. */
+	if (s->data) {
+		hole = first;
+		answer = end = next_data(w, s->inode, first, chunks);
+	} else {
+		answer = hole = next_hole(w, s->inode, first, chunks);
+		end = hole < chunks ? hole + 1 : hole;
+	}
+	if (hole == end || !s->inode->opens_dirtying || s->inode->resident ||
+	    (s->clean <= hole && end <= s->clean_end))
+		seek_reply(w, s, answer);
+	else if (s->looks == LOOKS_MAX || !hole_sync(w, s, hole, end))
+		seek_reply_data(w, s);
+}
+
+static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	struct seek *s = (struct seek *)ask;
+
+	if (error || !region_is_attached(w, s->inode))
+		seek_reply_data(w, s);
+	else
+		seek_look(w, s);
+	free(s);
+}
+
+void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	struct seek s = { .req = req, .inode = inode, .at = (uint64_t)off, .data = whence == SEEK_DATA };
+
+	(void)fi;
+	if (!inode)
+		return;
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		fuse_reply_err(req, EINVAL);
+	else if (off < 0 || s.at >= worker_disk(w, inode)->rec.size_bytes)
+		fuse_reply_err(req, ENXIO);
+	else if (!region_is_attached(w, inode)) /* without the index of a writer */
+		seek_reply_data(w, &s);
+	else
+		seek_look(w, &s);
+}

@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pagecache.c - see pagecache.h. */
+#include "pagecache.h"
+
+#include "descriptors.h"
+#include "log.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <linux/mount.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define DROP_AGE_NS   10000000ull /* longer than a reader takes to use what was read ahead for it */
+#define DROP_AGE_REST_NS 1000000ull
+#define DROP_AGAIN    5u /* times as long until the second time */
+#define DROP_BYTES    (4u << 20)  /* of a reader that goes on: more than that does not stay */
+#define DROP_BEHIND   (1u << 20)  /* but for the last of it */
+#define SYNC_NS	      2000000000ull
+#define PATH_BYTES    4096u
+#define FOLDERS_MAX   64
+/* From this FUSE version on (Linux 6.16) a page is under write-back until the WRITE is answered; before
+ * it, until the WRITE has been copied. */
+#define MINOR_NO_COPY 44u
+
+enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE };
+
+struct helper_msg {
+	uint32_t what; /* enum helper_what */
+	uint32_t count;
+	uint64_t cookie; /* 0: no answer is wanted */
+	uint64_t dev, ino;
+	struct {
+		uint64_t off, size;
+	} range[PAGECACHE_RANGES];
+	char path[PATH_BYTES]; /* from the root of the mount; last */
+};
+
+struct helper_answer {
+	uint64_t cookie;
+	int64_t error;
+};
+
+/* ---- the helper ---- */
+
+/* The root of the mount; through a copy of it that is nowhere attached, so that the user's can be
+ * unmounted meanwhile. That needs privilege. */
+static int root_open(const char *mountpoint)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, mountpoint, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	return fd >= 0 ? fd : open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Opens the file that is meant, and no other that has its name by now. */
+static int file_open(const char *mountpoint, const struct helper_msg *msg)
+{
+	int root = root_open(mountpoint), fd = -1, error = errno;
+	struct statx st;
+
+	if (root < 0)
+		return -error;
+	/* Before any request to what may be another filesystem by now. */
+	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
+		error = errno;
+	else if (makedev(st.stx_dev_major, st.stx_dev_minor) != msg->dev)
+		error = ESTALE;
+	else if ((fd = openat(root, msg->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) < 0)
+		error = errno;
+	close(root);
+	if (fd < 0)
+		return -error;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+	    makedev(st.stx_dev_major, st.stx_dev_minor) == msg->dev && st.stx_ino == msg->ino)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+/* It waits for READs in flight, which the worker or a successor answers. */
+static int invalidate(int fuse_fd, uint64_t ino)
+{
+	struct {
+		struct fuse_out_header out;
+		struct fuse_notify_inval_inode_out what;
+	} notify = { .out = { .len = sizeof(notify), .error = FUSE_NOTIFY_INVAL_INODE },
+		     .what = { .ino = ino } };
+
+	return write(fuse_fd, &notify, sizeof(notify)) < 0 ? -errno : 0;
+}
+
+static int helper_do(const char *mountpoint, const struct helper_msg *msg)
+{
+	int fd = file_open(mountpoint, msg), r = 0;
+
+	if (fd < 0)
+		return fd;
+	for (unsigned i = 0; !r && i < msg->count; i++) {
+		off_t off = (off_t)msg->range[i].off, size = (off_t)msg->range[i].size;
+
+		if (msg->what == HELPER_DROP)
+			r = -posix_fadvise(fd, off, size, POSIX_FADV_DONTNEED);
+		else if (sync_file_range(fd, off, size,
+					 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+						 SYNC_FILE_RANGE_WAIT_AFTER) < 0)
+			r = -errno;
+	}
+	close(fd);
+	return r;
+}
+
+static void helper_run(const char *mountpoint, int fd, pid_t parent)
+{
+	static struct helper_msg msg;
+	struct helper_answer answer;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+
+	prctl(PR_SET_NAME, "gvmfs-pages");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_IGN);
+	/* No other descriptor may be kept alive by what waits here, nor a folder be kept busy. */
+	if (getppid() != parent || dup2(fd, 0) < 0 || chdir("/") < 0)
+		_exit(1);
+	close_range(1, ~0u, 0);
+	while (poll(&(struct pollfd){ .events = POLLIN }, 1, -1) >= 0 &&
+	       descriptors_receive(0, &msg, sizeof(msg), fds, &count) == 0) {
+		answer.cookie = msg.cookie;
+		answer.error = msg.what == HELPER_INVALIDATE && count == 1
+				       ? invalidate(fds[0], msg.ino)
+				       : helper_do(mountpoint, &msg);
+		/* The connection to the kernel ends with its last descriptor. */
+		while (count)
+			close(fds[--count]);
+		if (msg.cookie && send(0, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	_exit(0);
+}
+
+/* ---- the worker's side ---- */
+
+static void helper_lost(struct worker *w)
+{
+	struct pagecache *pc = &w->pagecache;
+
+	if (pc->fd < 0)
+		return;
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, pc->fd, NULL);
+	close(pc->fd);
+	pc->fd = -1;
+	pc->noted = 0;
+	log_warning(NULL, "the process that looks after the page cache is gone: what other programs read "
+			  "of a guest's memory stays, and copies of it are not sparse");
+	while (pc->asks) {
+		struct pagecache_ask *ask = pc->asks;
+
+		pc->asks = ask->next;
+		ask->done(w, ask, -EPIPE);
+	}
+}
+
+void pagecache_start(struct worker *w)
+{
+	struct pagecache *pc = &w->pagecache;
+	pid_t parent = getpid();
+	int fd[2];
+
+	pc->fd = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0)
+		return;
+	pc->pid = fork();
+	if (pc->pid == 0)
+		helper_run(w->opts->mountpoint, fd[1], parent);
+	close(fd[1]);
+	if (pc->pid > 0)
+		pc->fd = fd[0];
+	else
+		close(fd[0]);
+}
+
+bool pagecache_is_helper(const struct worker *w, pid_t tid)
+{
+	return w->pagecache.fd >= 0 && tid == w->pagecache.pid;
+}
+
+static struct pagecache_ask *ask_take(struct pagecache *pc, uint64_t cookie)
+{
+	struct pagecache_ask **link = &pc->asks, *ask;
+
+	while ((ask = *link) && ask->cookie != cookie)
+		link = &ask->next;
+	if (ask)
+		*link = ask->next;
+	return ask;
+}
+
+bool pagecache_event(struct worker *w, void *what)
+{
+	struct pagecache *pc = &w->pagecache;
+	struct helper_answer answer;
+	ssize_t n;
+
+	if (what != pc)
+		return false;
+	while (pc->fd >= 0 && (n = recv(pc->fd, &answer, sizeof(answer), MSG_DONTWAIT)) != -1) {
+		struct pagecache_ask *ask = n == sizeof(answer) ? ask_take(pc, answer.cookie) : NULL;
+
+		if (n != sizeof(answer))
+			helper_lost(w);
+		else if (ask)
+			ask->done(w, ask, (int)answer.error);
+	}
+	if (pc->fd >= 0 && errno != EAGAIN && errno != EINTR)
+		helper_lost(w);
+	return true;
+}
+
+/* Fills in which file is meant, by its path. A negative errno: it has none. */
+static int message_begin(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg)
+{
+	const struct journal_inode *d = inode_disk(&w->inodes, nr);
+	char shown[RECORD_NAME_MAX + 1];
+	size_t at = sizeof(msg->path) - 1;
+
+	memset(msg, 0, offsetof(struct helper_msg, path));
+	msg->what = what;
+	msg->dev = w->journal.super->mount_dev;
+	msg->ino = inode_ino(nr);
+	msg->path[at] = 0;
+	for (unsigned depth = 0; nr; depth++) {
+		const char *name;
+		size_t length;
+		int parent;
+
+		if (d->use != INODE_USED || depth == FOLDERS_MAX)
+			return -ENOENT;
+		name = inode_shown_name(&w->inodes, nr, shown);
+		length = strlen(name);
+		if (length + 1 > at)
+			return -ENAMETOOLONG;
+		at -= length + (msg->path[at] != 0);
+		memcpy(msg->path + at, name, length);
+		if (msg->path[at + length])
+			msg->path[at + length] = '/';
+		parent = gvm_id_is_none(&d->rec.parent) ? 0 : inode_by_id(&w->inodes, &d->rec.parent);
+		if (parent < 0)
+			return -ENOENT;
+		nr = (unsigned)parent;
+		d = inode_disk(&w->inodes, nr);
+	}
+	memmove(msg->path, msg->path + at, sizeof(msg->path) - at);
+	return 0;
+}
+
+static int message_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count)
+{
+	struct pagecache *pc = &w->pagecache;
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = pc };
+
+	if (pc->fd < 0)
+		return -EPIPE;
+	if (!pc->cookie && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, pc->fd, &ev) < 0)
+		return -errno;
+	pc->cookie++;
+	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
+}
+
+/* Sends a message that is answered, to `ask`. */
+static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecache_ask *ask,
+		       uint64_t deadline_ns, const int *fds, unsigned count)
+{
+	struct pagecache *pc = &w->pagecache;
+	int r;
+
+	msg->cookie = ask->cookie = pc->cookie + 1;
+	r = message_send(w, msg, fds, count);
+	if (r < 0)
+		return r;
+	ask->deadline_ns = deadline_ns;
+	ask->next = pc->asks;
+	pc->asks = ask;
+	return 0;
+}
+
+/* What the kernel said of itself when it was mounted. */
+static bool writes_are_waited_for(const struct worker *w)
+{
+	const struct fuse_in_header *h = (const struct fuse_in_header *)w->journal.super->init;
+	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
+
+	return w->journal.super->init_bytes >= sizeof(*h) + 8 && in->minor >= MINOR_NO_COPY;
+}
+
+int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		   struct pagecache_ask *ask)
+{
+	static struct helper_msg msg;
+	int r = writes_are_waited_for(w) ? message_begin(w, inode->nr, HELPER_SYNC, &msg) : -EOPNOTSUPP;
+
+	if (r < 0)
+		return r;
+	msg.count = 1;
+	msg.range[0].off = off;
+	msg.range[0].size = size;
+	return message_ask(w, &msg, ask, gvm_now_ns() + SYNC_NS, NULL, 0);
+}
+
+int pagecache_invalidate(struct worker *w, struct inode *inode, struct pagecache_ask *ask)
+{
+	static struct helper_msg msg = { .what = HELPER_INVALIDATE };
+
+	msg.ino = inode_ino(inode->nr);
+	return message_ask(w, &msg, ask, ~0ull, &w->fuse_fd, 1);
+}
+
+/* ---- what goes again ---- */
+
+static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint64_t begin)
+{
+	for (unsigned i = 0; i < pc->noted; i++) {
+		struct pagecache_note *n = &pc->notes[i];
+
+		if (n->nr_plus_1 == nr + 1 && begin >= n->begin && begin <= n->end + DROP_BEHIND)
+			return n;
+	}
+	return NULL;
+}
+
+void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size)
+{
+	struct pagecache *pc = &w->pagecache;
+	struct pagecache_note *n = note_find(pc, inode->nr, off);
+
+	if (pc->fd < 0)
+		return;
+	if (!n && pc->noted < PAGECACHE_NOTES) {
+		n = &pc->notes[pc->noted++];
+		*n = (struct pagecache_note){
+			.nr_plus_1 = inode->nr + 1, .first = off, .begin = off, .end = off
+		};
+	}
+	if (!n) { /* too many places at once: all of one file's */
+		n = &pc->notes[inode->nr % PAGECACHE_NOTES];
+		if (n->nr_plus_1 != inode->nr + 1)
+			return;
+		n->begin = n->first = off < n->first ? off : n->first;
+	}
+	if (off + size > n->end)
+		n->end = off + size;
+	if (n->again && off < n->begin)
+		n->begin = off;
+	n->again = false;
+	n->last_ns = gvm_now_ns();
+}
+
+void pagecache_closed(struct worker *w, struct inode *inode)
+{
+	struct pagecache *pc = &w->pagecache;
+
+	if (pc->fd < 0 || pc->noted == PAGECACHE_NOTES)
+		return;
+	pc->notes[pc->noted++] = (struct pagecache_note){
+		.nr_plus_1 = inode->nr + 1,
+		.end = worker_disk(w, inode)->rec.size_bytes,
+	};
+}
+
+/* How far a note's pages go now: to its end once its reader has been still for a moment. A page may be in
+ * use just then, locked or being copied: there is a second time. */
+static uint64_t note_due(const struct worker *w, const struct pagecache_note *n, uint64_t now_ns)
+{
+	/* Another host may write to what is not attached, any moment. */
+	uint64_t age_ns = w->journal.inodes[n->nr_plus_1 - 1].epoch ? DROP_AGE_NS : DROP_AGE_REST_NS;
+
+	if (now_ns - n->last_ns >= (n->again ? DROP_AGAIN * age_ns : age_ns))
+		return n->end;
+	return !n->again && n->end - n->begin > DROP_BYTES ? n->end - DROP_BEHIND : n->begin;
+}
+
+static void note_done(struct pagecache *pc, unsigned i, uint64_t end, uint64_t now_ns)
+{
+	struct pagecache_note *n = &pc->notes[i];
+
+	if (end != n->end) {
+		n->begin = end;
+	} else if (!n->again) {
+		n->again = true;
+		n->begin = n->first;
+		n->last_ns = now_ns;
+	} else {
+		*n = pc->notes[--pc->noted];
+	}
+}
+
+/* Sends what is due of one file. False: the helper has enough to do. */
+static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
+{
+	static struct helper_msg msg;
+	struct pagecache *pc = &w->pagecache;
+	bool known = message_begin(w, nr, HELPER_DROP, &msg) == 0;
+
+	for (unsigned i = 0; i < pc->noted && msg.count < PAGECACHE_RANGES; i++) {
+		uint64_t end = note_due(w, &pc->notes[i], now_ns);
+
+		if (pc->notes[i].nr_plus_1 != nr + 1 || end == pc->notes[i].begin)
+			continue;
+		msg.range[msg.count].off = pc->notes[i].begin;
+		msg.range[msg.count++].size = end - pc->notes[i].begin;
+	}
+	if (known && message_send(w, &msg, NULL, 0) < 0)
+		return false;
+	for (unsigned i = pc->noted; i--;) {
+		uint64_t end = note_due(w, &pc->notes[i], now_ns);
+
+		for (unsigned k = 0; k < msg.count; k++)
+			if (pc->notes[i].nr_plus_1 == nr + 1 && pc->notes[i].begin == msg.range[k].off &&
+			    end - msg.range[k].off == msg.range[k].size) {
+				note_done(pc, i, end, now_ns);
+				break;
+			}
+	}
+	return true;
+}
+
+uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
+{
+	struct pagecache *pc = &w->pagecache;
+	uint64_t next = ~0ull;
+
+	for (struct pagecache_ask *ask = pc->asks, *after; ask; ask = after) {
+		after = ask->next;
+		if (ask->deadline_ns > now_ns) { /* or has none: ~0 */
+			next = ask->deadline_ns < next ? ask->deadline_ns : next;
+			continue;
+		}
+		ask_take(pc, ask->cookie);
+		ask->done(w, ask, -ETIMEDOUT);
+		after = pc->asks; /* done() may have asked anew */
+		next = ~0ull;
+	}
+	for (unsigned i = 0; i < pc->noted; i++)
+		if (note_due(w, &pc->notes[i], now_ns) != pc->notes[i].begin) {
+			if (!drop_file(w, pc->notes[i].nr_plus_1 - 1, now_ns))
+				return now_ns + DROP_AGE_NS < next ? now_ns + DROP_AGE_NS : next;
+			i = ~0u; /* from the start: they have moved */
+		}
+	if (pc->noted && now_ns + DROP_AGE_REST_NS < next)
+		next = now_ns + DROP_AGE_REST_NS;
+	return next;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pagecache.h - has the kernel write back, or let go, pages that it caches of our files.
+ *
+ * Only a call on an open file does either with regard for whoever uses the pages: write-back that
+ * can be waited for (sync_file_range) and letting go of what is clean and neither mapped nor pinned
+ * (POSIX_FADV_DONTNEED). An invalidation by the daemon would take a page even from a direct read in
+ * flight. A thread of the worker cannot make these calls: they wait for requests that the worker
+ * serves, and a killed worker with a thread in there would never end. So a process of its own, the
+ * helper, opens the file as any program does, and holds it only for the call. It keeps no mount busy:
+ * it goes through a copy of it where it may.
+ *
+ * - Dirty pages are known to the kernel alone. What the chunk index calls a hole may have been
+ *   stored to through a mapping since: pagecache_sync() has these pages written first.
+ * - What other programs than the guest read (pagecache_note()) goes again after a moment, so that it
+ *   does not stay beside the guest's budget.
+ *
+ * Without the helper (it could not start, a file has no name any more) nothing is wrong: the answer
+ * says so, and pages stay until the kernel needs the memory.
+ *
+ * Front thread only.
+ */
+#ifndef GVMFS_PAGECACHE_H
+#define GVMFS_PAGECACHE_H
+
+#include "inode.h"
+
+struct worker;
+
+#define PAGECACHE_RANGES 16 /* of a file, in one message */
+#define PAGECACHE_NOTES	 64
+
+/* A wait for the helper: embedded. `done` comes later, from the loop, with 0 or a negative errno. */
+struct pagecache_ask {
+	void (*done)(struct worker *w, struct pagecache_ask *ask, int error);
+	struct pagecache_ask *next;
+	uint64_t cookie;
+	uint64_t deadline_ns;
+};
+
+/* Pages of a file that a program read, and that go soon. */
+struct pagecache_note {
+	unsigned nr_plus_1; /* of the inode; 0: free */
+	uint64_t first; /* where it began */
+	uint64_t begin, end; /* not yet let go */
+	bool again;	 /* all of it was, once */
+	uint64_t last_ns; /* when it last grew, or was */
+};
+
+struct pagecache {
+	int fd; /* to the helper; -1: there is none */
+	pid_t pid;
+	bool waits_for_writes; /* the kernel's write-back ends with our answer to the WRITE */
+	uint64_t cookie;
+	struct pagecache_ask *asks;
+	struct pagecache_note notes[PAGECACHE_NOTES];
+	unsigned noted;
+};
+
+/* Starts the helper, before the worker has threads. One that does not start is done without. */
+void pagecache_start(struct worker *w);
+/* Whether a request is the helper's: its open file counts for nothing. */
+bool pagecache_is_helper(const struct worker *w, pid_t tid);
+/* True if `what`, from epoll, was the helper's, and is handled. */
+bool pagecache_event(struct worker *w, void *what);
+/* Lets go of what is old enough, ends asks that take too long; returns when it wants to be called
+ * again (CLOCK_MONOTONIC), ~0: not. */
+uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);
+
+/* Has dirty pages of a range written back; when `done` comes with 0, the worker has them. Returns a
+ * negative errno, and calls nothing, where that cannot be. */
+int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		   struct pagecache_ask *ask);
+/* Takes every page of a file away, mapped or not: for one of which no writer is on this host, since it
+ * would take a page from a direct read in flight. Answers like pagecache_sync(). */
+int pagecache_invalidate(struct worker *w, struct inode *inode, struct pagecache_ask *ask);
+
+/* A program that is not the guest read this through the page cache. */
+void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);
+/* The last such program has closed it: what it had mapped can go, too. */
+void pagecache_closed(struct worker *w, struct inode *inode);
+
+#endif
