@@ -247,9 +247,11 @@ static void answer_send(struct gvm_hdr *h, const uint8_t *meta, const uint8_t *d
 {
 	static uint8_t frame[STREAM_BYTES];
 
+	FUZZ_CHECK((meta || !h->meta_len) && (data || !h->data_len));
 	gvm_hdr_pack(h, meta, frame);
-	memcpy(frame + GVM_HDR_BYTES, meta, h->meta_len);
-	if (h->data_len)
+	if (meta)
+		memcpy(frame + GVM_HDR_BYTES, meta, h->meta_len);
+	if (data)
 		memcpy(frame + GVM_HDR_BYTES + h->meta_len, data, h->data_len);
 	bytes_send(frame, GVM_HDR_BYTES + h->meta_len + (size_t)h->data_len);
 }

@@ -54,8 +54,9 @@ def choose(vmlinux, initramfs):
     except OSError as why:
         return "tcg", "/dev/kvm: %s" % why.strerror
     with open("/proc/sys/kernel/random/boot_id") as f:
-        key = "%s %s" % (f.read().strip(), os.path.basename(os.path.dirname(vmlinux)))
-    remembered = os.path.join(debian.cache_root(), "kvm-probe")
+        key = f.read().strip()
+    remembered = os.path.join(debian.cache_root(),
+                              "kvm-probe-" + os.path.basename(os.path.dirname(vmlinux)))
     with debian.CacheLock():
         if os.path.exists(remembered):
             with open(remembered) as f:

@@ -4,6 +4,11 @@
 A guest image takes the kernel, Redis and their libraries from here, so that building one changes
 nothing on the host but the cache. Packages are those of the repositories that the system has, or of a
 suite beside them (suite="backports"), for which apt keeps lists of its own in the cache.
+
+A test fetches nothing: it runs where there is no network, and a cache that happens to have what it
+asks for would only hide that. Inside one (GVM_TEST, which lab.py and tools/check set) apt is not asked at
+all; what has been fetched before is found by its key. tools/check also says which keys it has prepared
+(GVM_PREPARED, a file): there no other is found, whatever the cache has.
 """
 
 import fcntl
@@ -23,6 +28,37 @@ def cache_root():
     return os.path.join(base, "gvm")
 
 
+IN_TEST, PREPARED = "GVM_TEST", "GVM_PREPARED"
+PAUSES = (2, 5, 15)  # seconds before something that failed is fetched again
+
+
+class NotPrepared(RuntimeError):
+    pass
+
+
+def in_test():
+    return bool(os.environ.get(IN_TEST))
+
+
+def fetches(what):
+    """Says that `what` is about to be fetched, which a test must not."""
+    if in_test():
+        raise NotPrepared("a test fetches nothing, and %s is not prepared: run "
+                          "sudo tools/check --prepare" % what)
+
+
+def again(attempt, *failures):
+    """What attempt() gives. One failed name look-up or download is no reason to give up."""
+    for pause in PAUSES:
+        try:
+            return attempt()
+        except failures as why:
+            said = (str(why).strip().splitlines() or ["it failed"])[-1]
+            print("%s; once more in %d s" % (said, pause), file=sys.stderr, flush=True)
+        time.sleep(pause)
+    return attempt()
+
+
 class CacheLock:
     """Two builders at once wait for each other rather than fetch everything twice."""
 
@@ -40,6 +76,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 def _apt(command, *arguments, suite=None):
+    fetches("what apt is asked for (%s)" % " ".join(arguments[-2:]))
     return subprocess.run([command, *_beside(suite), *arguments], check=True, text=True,
                           capture_output=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
@@ -54,8 +91,19 @@ def _beside(suite):
             "-o", "Dir::Cache=%s/cache" % place]
 
 
+def _run(command, trouble, **options):
+    """An apt-get that fetches; tried again where it fails."""
+    def attempt():
+        done = subprocess.run(command, text=True, capture_output=True,
+                              env={**os.environ, "LC_ALL": "C"}, **options)
+        if done.returncode:
+            raise RuntimeError("%s: %s" % (trouble, done.stderr.strip()))
+    again(attempt, RuntimeError)
+
+
 def _update(suite):
     """Has apt fetch its lists; those of the system only as root."""
+    fetches("a newer list of packages")
     command = ["apt-get", "-q", *_beside(suite)]
     if suite:
         place = os.path.join(cache_root(), "apt-" + suite)
@@ -66,10 +114,23 @@ def _update(suite):
         command += ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any"]
     elif os.geteuid():
         raise RuntimeError("only root may ask for newer lists of packages")
-    done = subprocess.run([*command, "update"], text=True, capture_output=True)
-    if done.returncode:
-        raise RuntimeError("cannot fetch the lists of packages%s: %s" % (
-            " of " + suite if suite else "", done.stderr.strip()))
+    _run([*command, "update"],
+         "cannot fetch the lists of packages%s" % (" of " + suite if suite else ""))
+    if suite:
+        with open(_stamp(suite), "w"):
+            pass
+
+
+def _stamp(suite):
+    """Written whenever a suite's lists have been fetched."""
+    return os.path.join(cache_root(), "apt-" + suite, "fetched")
+
+
+def _lists_are_fresh(suite):
+    try:
+        return abs(time.time() - os.path.getmtime(_stamp(suite))) < 3600
+    except OSError:
+        return False
 
 
 def _source(suite):
@@ -128,17 +189,15 @@ def candidates(packages, suite=None):
 
 def unpacked(packages, suite=None):
     """The folders that hold what is in the packages' current versions."""
+    fetches(" ".join(packages))
     root = os.path.join(cache_root(), "packages")
     os.makedirs(root, exist_ok=True)
     names = candidates(packages, suite)
     lacking = [p for p in packages if not os.path.isdir(os.path.join(root, names[p]))]
     with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as work:
         if lacking:
-            done = subprocess.run(["apt-get", "-q", *_beside(suite), "-o", "APT::Sandbox::User=root",
-                                   "download", *lacking], cwd=work, text=True, capture_output=True)
-            if done.returncode:
-                raise RuntimeError("cannot download %s: %s" % (" ".join(lacking),
-                                                               done.stderr.strip()))
+            _run(["apt-get", "-q", *_beside(suite), "-o", "APT::Sandbox::User=root", "download",
+                  *lacking], "cannot download %s" % " ".join(lacking), cwd=work)
         for package in lacking:
             deb, = [name for name in os.listdir(work)
                     if name.startswith(package + "_") and name.endswith(".deb")]
@@ -149,7 +208,8 @@ def unpacked(packages, suite=None):
 
 
 def remembered(key, resolve, suite=None):
-    """resolve()'s folders, asked of apt at most once a day (it takes seconds) while they exist."""
+    """resolve()'s folders, asked of apt at most once a day (it takes seconds) while they exist; inside
+    a test only what was prepared before it."""
     path = os.path.join(cache_root(), "resolved-" + key)
     known = []
     if os.path.exists(path):
@@ -157,8 +217,17 @@ def remembered(key, resolve, suite=None):
             known = f.read().split("\n")
         if not all(os.path.isdir(tree) for tree in known):
             known = []
-        if known and abs(time.time() - os.path.getmtime(path)) < 86400:
-            return known
+    if in_test():
+        if not known or not _is_prepared(key):
+            fetches(key)
+        return known
+    if not known or abs(time.time() - os.path.getmtime(path)) >= 86400:
+        known = _resolved(path, known, resolve, suite)
+    _note_prepared(key)
+    return known
+
+
+def _resolved(path, known, resolve, suite):
     try:
         trees = _with_fresh_lists(resolve, suite)
     except (LookupError, RuntimeError, subprocess.CalledProcessError) as why:
@@ -172,10 +241,27 @@ def remembered(key, resolve, suite=None):
     return trees
 
 
+def _is_prepared(key):
+    listed = os.environ.get(PREPARED)
+    if not listed:
+        return True
+    try:
+        with open(listed) as f:
+            return key in f.read().splitlines()
+    except FileNotFoundError:
+        return False
+
+
+def _note_prepared(key):
+    if os.environ.get(PREPARED):
+        with open(os.environ[PREPARED], "a") as f:
+            f.write(key + "\n")
+
+
 def _with_fresh_lists(resolve, suite):
     """What apt's lists do not know, or know in a version that is gone, is asked for again. Nobody
     but us ever asks for a suite's."""
-    if suite:
+    if suite and not _lists_are_fresh(suite):
         _update(suite)
         return resolve()
     try:

@@ -32,7 +32,7 @@ import kernel  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ["virtio_pci", "virtio_balloon"]
 REDIS = ["redis-server", "redis-tools"]
-KEPT_IMAGES = 10
+KEPT_IMAGES = 30
 CFLAGS = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-pthread"]
 
 # flavour -> (modules, static programs from source, programs out of the build)
@@ -75,8 +75,7 @@ class Recipe:
             vmlinux, initramfs = inner
             self.files["/inner/vmlinux"], self.files["/inner/initramfs"] = vmlinux, initramfs
         if flavour == "workload":
-            trees = debian.remembered(
-                "redis", lambda: debian.unpacked(debian.libraries(REDIS)))
+            trees = redis()
             for name in ("redis-server", "redis-cli", "redis-benchmark"):
                 path = debian.find(trees, "usr/bin/" + name)
                 self.files["/bin/" + name] = path
@@ -132,6 +131,10 @@ def busybox():
             return os.path.realpath(path)
     trees = debian.remembered("busybox", lambda: debian.unpacked(["busybox-static"]))
     return debian.find(trees, "bin/busybox")
+
+
+def redis():
+    return debian.remembered("redis", lambda: debian.unpacked(debian.libraries(REDIS)))
 
 
 def drop_old(folder):

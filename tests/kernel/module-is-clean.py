@@ -16,10 +16,7 @@ import kernel
 import kmod
 import lab
 import linux_source
-
-# Metapackages: stable's kernels and the newest ones that are built for it.
-KERNELS = [(meta, suite) for suite in (None, "backports")
-           for meta in ("linux-headers-cloud-amd64", "linux-headers-amd64")]
+import prepare
 
 # What checkpatch says and is not meant for us, and why. What guards what is said at the fields that
 # a lock guards, not at the lock; a macro that is a loop uses its arguments more than once.
@@ -58,7 +55,7 @@ def says_what_it_is(path):
 
 def builds_everywhere(l):
     with debian.CacheLock():
-        trees = [headers.newest(meta, suite) for meta, suite in KERNELS]
+        trees = [headers.newest(meta, suite) for meta, suite in prepare.HEADERS]
     for tree in trees:
         kmod.build(tree)
         l.log("builds for %s", os.path.basename(tree))

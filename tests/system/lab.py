@@ -21,6 +21,8 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
+# A plain su leaves root without the folders of ip, nft and modinfo.
+os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 sys.path += [os.path.join(SOURCE, "tools/lib"), os.path.join(SOURCE, "tests/guest")]
 
 import features  # noqa: E402, F401 (also for the tests)
@@ -311,6 +313,7 @@ def main(test):
         sys.exit(77)
     _own_network()
     os.environ.setdefault("GVM_RUN", "test-%d" % os.getpid())
+    os.environ["GVM_TEST"] = name  # nothing below fetches: tests/guest/debian.py
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lab, status = Lab(name), 1

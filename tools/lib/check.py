@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds and tests everything.
 
-usage: tools/check [--help] [--keep] [--long] [SUITE...]
+usage: tools/check [--help] [--keep] [--long] [--fresh | --prepare] [SUITE...]
 
 Suites (all of them but debug if none is named):
+  compile    with gcc and clang, each way to optimise, as Debian builds packages, with LTO
   sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
@@ -19,12 +20,20 @@ Suites (all of them but debug if none is named):
 
 --long adds debug to the suites that are named, or to all the others.
 
+What tests need beside the build (guests' kernels, headers, images, a patched QEMU) is fetched and
+built before any of them runs: that alone with --prepare. A test fetches nothing. The cache is
+GVM_CACHE, else /var/cache/gvm (~/.cache/gvm without root). --fresh begins as a machine does that
+has never seen the project, with an empty cache and build folders of its own, all removed at the end.
+
+A second tools/check in the same checkout waits for the first.
+
 The last line is "N passed, N failed, N skipped"; the status is 0 only if none failed. A test may
 skip only for something that this machine lacks, named in its output as "skip: FEATURE: reason"
 with one of the features listed in FEATURES; where the feature is there, or with CI=true for
 anything but hardware, a skip is a failure. --keep leaves the tests' folder in place.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -32,6 +41,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import features
@@ -43,15 +53,20 @@ sys.path.insert(0, os.path.join(TOP, "tests/guest"))
 
 import complaints  # noqa: E402
 
-BUILD = os.path.join(TOP, "build")
-SANITIZED = os.path.join(TOP, "build-asan")
 SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system", "kernel")
 IN_GUESTS = ("system", "kernel")
-BESIDE = ("sanitized", "debug")  # suites of these again, in another way
+BESIDE = ("compile", "sanitized", "debug")  # no suites of meson's own
 UNDER_SANITIZERS = ("unit", "protocol")
 PACKAGES = os.path.join(TOP, "tools/lib/packages")
 SLOWER = 5  # times that a test in guests with the debug kernel may take as long
 LOG_TAIL = 40  # lines shown of a failed test
+PATIENCE = 30  # seconds between two signs of life of a step
+HARDENING = {"DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}
+# Compilers, and ways to build, that have to do without a warning: name -> (compiler, meson's options).
+WAYS = {"%s-O%s" % (cc, level): (cc, ["--buildtype=plain", "-Doptimization=" + level])
+        for cc in ("gcc", "clang") for level in "23s"}
+WAYS["lto"] = ("gcc", ["--buildtype=release", "-Db_lto=true"])
+WAYS["hardened"] = ("gcc", ["--buildtype=plain"])
 PASSED = ("OK", "EXPECTEDFAIL")
 
 
@@ -62,47 +77,68 @@ class Result:
 
 
 class Check:
-    def __init__(self, suites, folder, run):
+    def __init__(self, suites, folder, run, fresh=False):
         self.suites, self.folder, self.run = suites, folder, run
         self.results = []
-        self.env = {**os.environ, "GVM_RUN": run, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1",
-                    "LC_ALL": "C.UTF-8"}
+        self.top = folder if fresh else TOP  # where the build folders are
+        self.plain = os.path.join(self.top, "build")
+        self.env = {**os.environ, "GVM_RUN": run, "TMPDIR": folder,
+                    "GVM_PREPARED": os.path.join(folder, "prepared")}
+        if fresh:
+            self.env["GVM_CACHE"] = os.path.join(folder, "cache")
 
     def add(self, name, verdict, text="", seconds=0.0, tail=LOG_TAIL):
         self.results.append(Result(name, verdict, text, seconds, tail))
         print("%-4s %-60s %6.1f s" % (verdict, name, seconds), flush=True)
 
-    def command(self, name, *command):
+    def command(self, name, *command, env=None):
         """Something that has to work before tests can run: a failure is a failed test."""
-        start = time.monotonic()
-        done = subprocess.run(command, cwd=TOP, env=self.env, text=True, errors="replace",
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
-        self.add(name, "FAIL" if done.returncode else "ok", done.stdout,
-                 time.monotonic() - start)
-        return done.returncode == 0
-
-    def build(self, name, folder, *options):
-        fresh = not os.path.exists(os.path.join(folder, "build.ninja"))
-        if fresh and not self.command(name + "-configures", "meson", "setup", *options, folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            return False
-        return self.command(name + "-builds", "ninja", "-C", folder)
-
-    def qemu_begin(self):
-        """The patched QEMU, in the background: minutes where the cache has none, else no time."""
-        log = open(os.path.join(self.folder, "qemu-build.log"), "w+")
-        return subprocess.Popen(["nice", os.path.join(TOP, "qemu/build")], env=self.env, text=True,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=log), log
-
-    def qemu_end(self, process, log):
-        start = time.monotonic()
-        status = process.wait()
-        log.seek(0)
-        self.add("patched-qemu-builds", "FAIL" if status else "ok", log.read(),
-                 time.monotonic() - start)
-        log.close()
+        start, said = time.monotonic(), os.path.join(self.folder, name + ".log")
+        with open(said, "w+", errors="replace") as log:
+            process = subprocess.Popen(command, cwd=TOP, env={**self.env, **(env or {})},
+                                       stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=subprocess.STDOUT)
+            while True:
+                try:
+                    status = process.wait(PATIENCE)
+                    break
+                except subprocess.TimeoutExpired:
+                    print("...  %-60s %6.1f s so far" % (name, time.monotonic() - start),
+                          flush=True)
+            log.seek(0)
+            self.add(name, "FAIL" if status else "ok", log.read(), time.monotonic() - start)
         return status == 0
+
+    def build(self, name, folder, *options, cc=None, env=None):
+        """A build in which a warning is an error, as it is in no other than this one."""
+        env = {**({"CC": cc} if cc else {}), **(env or {})}
+        if not os.path.exists(os.path.join(folder, "build.ninja")):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not self.command(name + "-configures", "meson", "setup", "--werror", *options, folder,
+                                env=env):
+                shutil.rmtree(folder, ignore_errors=True)
+                return False
+        elif not warnings_are_errors(folder) and not self.command(
+                name + "-configures", "meson", "configure", "-Dwerror=true", folder):
+            return False
+        return self.command(name + "-builds", *(["nice"] if cc else []), "ninja", "-C", folder)
+
+    def compile(self):
+        """Objects stay for the next run, which compiles what has changed."""
+        flags = {name: subprocess.run(["dpkg-buildflags", "--get", name], text=True,
+                                      env={**self.env, **HARDENING}, stdout=subprocess.PIPE,
+                                      check=True).stdout.strip()
+                 for name in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
+        for way, (cc, options) in WAYS.items():
+            self.build("compile-" + way, os.path.join(self.top, "build-" + way), *options, cc=cc,
+                       env=flags if way == "hardened" else None)
+
+    def prepare(self, suites):
+        """What tests of these suites need beside the build: all that is fetched before all else."""
+        program = os.path.join(TOP, "tests/guest/prepare.py")
+        listed = subprocess.run([program, "--list", *suites], text=True, env=self.env,
+                                stdout=subprocess.PIPE, check=True).stdout.split()
+        return all([self.command(step, program, "--build", self.plain, step) for step in listed])
 
     def tests(self, folder, label, suites, options=(), env=None):
         base = "check-" + label
@@ -113,7 +149,8 @@ class Check:
                    "--num-processes", str(max(2, os.cpu_count() or 1)), *options]
         for suite in suites:
             command += ["--suite", suite]
-        subprocess.run(command, env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL)
+        subprocess.run(command, env={**self.env, "GVM_TEST": "1", **(env or {})},
+                       stdin=subprocess.DEVNULL)
         found = 0
         if os.path.exists(log):
             with open(log, errors="replace") as f:
@@ -134,42 +171,44 @@ class Check:
             text += "\n(ran out of time)"
         self.results.append(Result(name, verdict, text, test.get("duration", 0)))
 
-    def everything(self):
+    def everything(self, only_prepare=False):
         wanted = [s for s in (*SUITES, "debug") if s in self.suites]
-        qemu = self.qemu_begin() if "system" in wanted else None
+        beside = threading.Thread(target=self.compile, daemon=True)
+        if "compile" in self.suites and not only_prepare:
+            beside.start()  # while the network and guests that boot are waited for
+        plain = bool(wanted) and self.build("plain", self.plain)
+        # Without root their tests skip.
+        in_guests = [s for s in wanted if s in (*IN_GUESTS, "debug") and not os.geteuid()]
+        if plain and in_guests:
+            if "debug" in in_guests and not self.command(
+                    "debug-kernel-has-its-packages", "sh", "-c",
+                    '. "$1.sh"; packages_install "$1" debug', "sh", PACKAGES):
+                in_guests.remove("debug")
+            self.prepare(in_guests)
+        if beside.ident:
+            beside.join()
+        if only_prepare:
+            return
         if "sanitized" in self.suites:
-            if self.build("sanitized", SANITIZED, "-Db_sanitize=address,undefined",
+            folder = os.path.join(self.top, "build-asan")
+            if self.build("sanitized", folder, "-Db_sanitize=address,undefined",
                           "-Db_lundef=false", "-Doptimization=1"):
-                self.tests(SANITIZED, "sanitized", UNDER_SANITIZERS)
-        if wanted and self.build("plain", BUILD):
+                self.tests(folder, "sanitized", UNDER_SANITIZERS)
+        if plain:
             quick = [s for s in wanted if s not in (*IN_GUESTS, "debug")]
             if quick:
-                self.tests(BUILD, "plain", quick)
-            if "system" in wanted and all([self.images(), self.qemu_end(*qemu)]):
-                self.tests(BUILD, "system", ["system"])
-            if "kernel" in wanted:
-                self.tests(BUILD, "kernel", ["kernel"])
-            if "debug" in wanted and self.debug_kernel():
+                self.tests(self.plain, "plain", quick)
+            for suite in IN_GUESTS:
+                if suite in wanted:
+                    self.tests(self.plain, suite, [suite])
+            if "debug" in wanted:
                 self.debug()
-
-    def images(self):
-        """The guests' images, and what runs them, which takes a boot to find out."""
-        return all([self.command("guest-image-%s-builds" % flavour, "tests/guest/image.py",
-                                 flavour, "--build", BUILD)
-                    for flavour in ("fill", "workload", "gvmfs", "nested")]
-                   + [self.command("accelerator-is-chosen", "tests/guest/accel.py", "fill")])
-
-    def debug_kernel(self):
-        """Here, what it takes to build that kernel, which nothing else needs; then the kernel."""
-        return (self.command("debug-kernel-has-its-packages", "sh", "-c",
-                             '. "$1.sh"; packages_install "$1" debug', "sh", PACKAGES)
-                and self.command("debug-kernel-builds", "nice", "tests/guest/debug_kernel.py"))
 
     def debug(self):
         """The suite kernel on it. The tests leave their folders, where the consoles' logs are."""
         folder = os.path.join(self.folder, "debug")
         os.mkdir(folder)
-        self.tests(BUILD, "debug", ["kernel"],
+        self.tests(self.plain, "debug", ["kernel"],
                    ["--no-suite", "speed", "--no-suite", "own-kernel",
                     "--timeout-multiplier", str(SLOWER), "--num-processes", "1"],
                    {"GVM_GUEST_KERNEL": "debug", "GVM_KEEP": "1", "TMPDIR": folder})
@@ -203,13 +242,41 @@ class Check:
         return 1 if failed else 0
 
 
+def warnings_are_errors(folder):
+    said = subprocess.run(["meson", "introspect", "--buildoptions", folder], text=True,
+                          stdout=subprocess.PIPE).stdout
+    return any(option["name"] == "werror" and option["value"] for option in json.loads(said or "[]"))
+
+
+def alone_in_checkout():
+    """The checkout's own lock, held until we end; its folder is the file."""
+    lock = os.open(TOP, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("another tools/check is at work in this checkout: waiting for its end", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def give_back():
+    """What root has built belongs to the owner of the checkout: the next build may be his."""
+    owner = os.stat(TOP)
+    if os.geteuid() or not owner.st_uid:
+        return
+    for name in os.listdir(TOP):
+        if name == "build" or name.startswith("build-"):
+            subprocess.run(["chown", "-hR", "%d:%d" % (owner.st_uid, owner.st_gid),
+                            os.path.join(TOP, name)])
+
+
 def main():
     arguments = sys.argv[1:]
     if "-h" in arguments or "--help" in arguments:
         print(__doc__.strip())
         return 0
-    keep, beyond = "--keep" in arguments, "--long" in arguments
-    suites = [a for a in arguments if a not in ("--keep", "--long")]
+    options = {a for a in arguments if a in ("--keep", "--long", "--fresh", "--prepare")}
+    suites = [a for a in arguments if a not in options]
     for suite in suites:
         if suite not in SUITES + BESIDE:
             print("tools/check: no suite %s; see --help" % suite, file=sys.stderr)
@@ -217,13 +284,15 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     start = time.monotonic()
+    lock = None if "--fresh" in options else alone_in_checkout()  # noqa: F841 (held)
     run = "%d-%d" % (os.getpid(), time.time())
-    folder = tempfile.mkdtemp(prefix="gvm-check-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix="gvm-check-")
     watch, log = Watch(run, folder), KernelLog()
-    suites = (suites or [*SUITES, "sanitized"]) + (["debug"] if beyond else [])
-    check = Check(suites, folder, run)
+    suites = ((suites or [*SUITES, "compile", "sanitized"])
+              + (["debug"] if "--long" in options else []))
+    check = Check(suites, folder, run, "--fresh" in options)
     try:
-        check.everything()
+        check.everything("--prepare" in options)
         left = watch.left()
         check.add("leaves-nothing-behind", "FAIL" if left else "ok", "\n".join(left))
         complaints = log.complaints()
@@ -234,7 +303,8 @@ def main():
                       "\n\n".join(complaints))
     finally:
         watch.clear()
-        if not keep:
+        give_back()
+        if "--keep" not in options:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n%d s in all" % (time.monotonic() - start))
     return check.report()

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fetches and builds what tests need beside meson's build folder, before any of them runs.
+
+    tests/guest/prepare.py --list SUITE...
+    tests/guest/prepare.py [--build DIR] STEP
+
+The first prints the steps for these suites in their order, the second does one. What a step finds in the
+cache it only looks up. A test fetches nothing (debian.py), so whatever one begins to need gets its
+step here.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+
+import accel  # noqa: E402
+import debian  # noqa: E402
+import debug_kernel  # noqa: E402
+import headers  # noqa: E402
+import image  # noqa: E402
+import kernel  # noqa: E402
+import kmod  # noqa: E402
+import linux_source  # noqa: E402
+
+# Debian's metapackages of headers: stable's kernels, and the newest that are built for it.
+HEADERS = [(meta, suite) for suite in (None, "backports")
+           for meta in ("linux-headers-cloud-amd64", "linux-headers-amd64")]
+
+
+def guest_kernel(kind):
+    with debian.CacheLock(), kernel.choose(kind):
+        return kernel.Kernel().vmlinux
+
+
+def guest_headers(kind):
+    with debian.CacheLock(), kernel.choose(kind):
+        return kernel.Kernel().headers()
+
+
+def newest_headers(meta, suite):
+    with debian.CacheLock():
+        return headers.newest(meta, suite)
+
+
+def programs_of_images():
+    with debian.CacheLock():
+        image.busybox()
+        image.redis()
+
+
+def checkpatch():
+    with debian.CacheLock():
+        return linux_source.checkpatch()
+
+
+def qemu(*options):
+    subprocess.run(["nice", sys.executable, os.path.join(TOP, "qemu/build"), *options], check=True)
+
+
+def hosts(kind, build, inner=False):
+    with kernel.choose(kind):
+        return kmod.image(build, inner=inner)
+
+
+def accelerator(kind, build):
+    """What runs guests of this kernel takes a boot to find out."""
+    with kernel.choose(kind):
+        print("%s %s" % accel.choose(*image.image("fill", build)))
+
+
+def module(meta, suite):
+    kmod.build(newest_headers(meta, suite))
+
+
+def kinds():
+    """The kernels of the hosts of suite kernel."""
+    return sorted({*kernel.SUITES, kernel.chosen()} - {"debug"})
+
+
+def fetched(suites):
+    """(name, what it does with the build folder) of all that is fetched."""
+    if "system" in suites or "kernel" in suites:
+        yield "kernel-cloud", lambda build: guest_kernel("cloud")
+        yield "programs-of-images", lambda build: programs_of_images()
+    if "system" in suites:
+        yield "source-of-qemu", lambda build: qemu("--fetch")
+    if "kernel" in suites or "debug" in suites:
+        yield "source-of-linux", lambda build: checkpatch()
+    if "kernel" in suites:
+        for kind in kinds():
+            if kind != "cloud":
+                yield "kernel-" + kind, lambda build, kind=kind: guest_kernel(kind)
+            yield "headers-" + kind, lambda build, kind=kind: guest_headers(kind)
+        for meta, suite in HEADERS:
+            yield ("-".join(filter(None, ("newest", suite, meta))),
+                   lambda build, which=(meta, suite): newest_headers(*which))
+
+
+def built(suites):
+    if "system" in suites:
+        for flavour in sorted(set(image.FLAVOURS) - {"kmod"}):
+            yield "image-" + flavour, lambda build, name=flavour: image.image(name, build)
+    if "system" in suites or "kernel" in suites:
+        yield "accelerator-cloud", lambda build: accelerator("cloud", build)
+    if "kernel" in suites:
+        for kind in kinds():
+            yield "hosts-" + kind, lambda build, kind=kind: hosts(kind, build)
+            if kind != "cloud":
+                yield "accelerator-" + kind, lambda build, kind=kind: accelerator(kind, build)
+        yield "hosts-with-qemu", lambda build: hosts(kernel.chosen(), build, True)
+        for meta, suite in HEADERS:
+            yield ("-".join(filter(None, ("module", suite, meta))),
+                   lambda build, which=(meta, suite): module(*which))
+    if "system" in suites:
+        yield "patched-qemu", lambda build: qemu()
+    if "debug" in suites:
+        yield "debug-kernel", lambda build: debug_kernel.built()
+        for inner in (False, True):
+            yield ("hosts-debug" + "-with-qemu" * inner,
+                   lambda build, inner=inner: hosts("debug", build, inner))
+
+
+def steps(suites):
+    """[(name, what it does)]: all that is fetched first."""
+    return ([("fetch-" + name, what) for name, what in fetched(suites)]
+            + [("build-" + name, what) for name, what in built(suites)])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--build", default=os.path.join(TOP, "build"),
+                        help="meson's build folder (default: build)")
+    parser.add_argument("what", nargs="+", metavar="SUITE|STEP")
+    options = parser.parse_args()
+    if options.list:
+        print(*(name for name, _ in steps(options.what)), sep="\n")
+        return
+    known = dict(steps(("system", "kernel", "debug")))
+    for step in options.what:
+        if step not in known:
+            parser.error("no step %s" % step)
+        try:
+            known[step](options.build)
+        except (LookupError, RuntimeError, ValueError, OSError, subprocess.SubprocessError) as why:
+            sys.exit("%s: %s" % (step, why))
+
+
+if __name__ == "__main__":
+    main()
