@@ -218,9 +218,15 @@ int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req);
 /* CLOCK_MONOTONIC in nanoseconds. */
 uint64_t gvm_now_ns(void);
 
+/* For daemons, at their start: raises the soft limit of descriptors to the hard one. Programs that
+ * they execute inherit it; one that uses select(2) would not bear it. */
+void gvm_descriptors_allow(void);
+
 /* Reads a key file: its content less a trailing newline; 16..4096 bytes (-EINVAL), owned by root or
  * the caller, and with no permission for anybody else (-EPERM). The caller frees *key. */
 int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
+/* What to tell the user about an error of gvm_key_load(): half a sentence. */
+const char *gvm_key_error(int err);
 
 /* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.
  * Addresses as for gvm_conn_create(). An id or an address may stand there once. Reports "line N:

@@ -63,3 +63,15 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes)
 	free(buf);
 	return err;
 }
+
+const char *gvm_key_error(int err)
+{
+	switch (err) {
+	case -EPERM:
+		return "others than its owner may read it, or its owner is neither you nor root (chmod 600)";
+	case -EINVAL:
+		return "a key is a file of 16 to 4096 bytes";
+	default:
+		return strerrordesc_np(-err);
+	}
+}

@@ -157,10 +157,7 @@ static int key_load(const char *path, uint8_t key[GIANTVM_KEY_BYTES_MAX], uint32
 	int rc = gvm_key_load(path, &text, &bytes);
 
 	if (rc) {
-		say("--key %s: %s", path,
-		    rc == -EPERM  ? "others than its owner can read it (chmod 600)" :
-		    rc == -EINVAL ? "a key has 16 to 4096 bytes" :
-				    strerror(-rc));
+		say("--key %s: %s", path, gvm_key_error(rc));
 		return rc;
 	}
 	if (bytes > GIANTVM_KEY_BYTES_MAX) {

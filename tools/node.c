@@ -89,9 +89,7 @@ int cmd_node(int argc, char **argv)
 		case 'k':
 			rc = gvm_key_load(optarg, &key, &opts.key_bytes);
 			if (rc) {
-				say("%s: %s", optarg,
-				    rc == -EPERM ? "others may read this key: chmod 600"
-						 : strerror(-rc));
+				say("--key %s: %s", optarg, gvm_key_error(rc));
 				return 1;
 			}
 			opts.key = key;

@@ -290,11 +290,10 @@ int main(int argc, char **argv)
 
 	close_range(STDERR_FILENO + 1, ~0u, 0); /* what a careless parent left open */
 	options_parse(argc, argv, &o);
+	gvm_descriptors_allow();
 	err = o.key_path ? gvm_key_load(o.key_path, &key, &key_bytes) : 0;
-	if (err == -EPERM)
-		fail("--key %s: others than its owner may read it", o.key_path);
 	if (err)
-		fail("--key %s: %s", o.key_path, strerror(-err));
+		fail("--key %s: %s", o.key_path, gvm_key_error(err));
 	err = node_init(&node, o.memory_bytes, o.overcommit, key, key_bytes);
 	if (err)
 		fail("--memory: %s", err == -EINVAL ? "out of range" : strerror(-err));
