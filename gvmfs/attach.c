@@ -473,6 +473,9 @@ bool attaches_event(struct worker *w, void *what)
 	if (what == &w->keeper_fd) {
 		while ((session = keeper_kept(w->keeper_fd)) >= 0)
 			kept(w, (unsigned)session);
+		/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
+		if (session == KEEPER_GONE)
+			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->keeper_fd, NULL);
 		return true;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)

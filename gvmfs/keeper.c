@@ -38,9 +38,10 @@ int keeper_kept(int worker)
 	struct keeper_msg msg;
 	int fds[DESCRIPTORS_MAX];
 	unsigned count;
+	int r = descriptors_receive(worker, &msg, sizeof(msg), fds, &count);
 
-	if (descriptors_receive(worker, &msg, sizeof(msg), fds, &count) < 0)
-		return -1;
+	if (r < 0)
+		return r == -EPIPE ? KEEPER_GONE : -1;
 	return (int)msg.session;
 }
 

@@ -21,7 +21,8 @@ int keeper_create(struct keeper *k);
 /* Worker: has the session's descriptors kept. When that is done, keeper_kept() returns its number.
  * 0 or a negative errno. */
 int keeper_keep(int worker, unsigned session, const int fds[SESSION_FDS]);
-/* Worker: the next session that is kept, or -1. Never blocks. */
+/* Worker: the next session that is kept, -1 for none now, or KEEPER_GONE. Never blocks. */
+#define KEEPER_GONE (-2)
 int keeper_kept(int worker);
 /* Worker: the session is over. Its entry may be used again. */
 void keeper_drop(int worker, const struct journal *j, unsigned session);

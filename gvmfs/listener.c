@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -68,11 +67,12 @@ static int socket_make(struct sockaddr_un *addr)
 	return error;
 }
 
-int listener_open(char path[JOURNAL_PATH_MAX])
+void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	char folder[JOURNAL_PATH_MAX - 32];
 	unsigned long long name;
+	struct stat st;
 	int fd = folder_make(folder, sizeof(folder));
 
 	_Static_assert(sizeof(addr.sun_path) == JOURNAL_PATH_MAX, "the journal holds any such path");
@@ -86,7 +86,7 @@ int listener_open(char path[JOURNAL_PATH_MAX])
 			 name);
 		fd = socket_make(&addr);
 	}
-	if (fd >= 0 && rename(addr.sun_path, path) < 0) {
+	if (fd >= 0 && (lstat(addr.sun_path, &st) < 0 || rename(addr.sun_path, path) < 0)) {
 		int error = -errno;
 
 		unlink(addr.sun_path);
@@ -97,13 +97,16 @@ int listener_open(char path[JOURNAL_PATH_MAX])
 		log_warning(NULL, "no fast path: no socket for its clients can be made: %s",
 			    strerror(-fd));
 		path[0] = 0;
-		return -1;
+		l->fd = -1;
+		return;
 	}
-	return fd;
+	*l = (struct listener){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
 }
 
-void listener_close(const char *path)
+void listener_close(const struct listener *l, const char *path)
 {
-	if (*path)
+	struct stat st;
+
+	if (*path && lstat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(path);
 }

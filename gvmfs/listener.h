@@ -5,13 +5,22 @@
 
 #include "journal.h"
 
+#include <sys/stat.h>
+
+/* A socket that has a name. */
+struct listener {
+	int fd; /* -1: there is none */
+	dev_t dev;
+	ino_t ino;
+};
+
 /*
  * Listens in /run/gvmfs (root), or in gvmfs under XDG_RUNTIME_DIR: who may connect is anybody, since
- * what counts is the open file that a client shows. Fills in the path; -1, and "", where that cannot
- * be: then there is no fast path, and a message says so.
+ * what counts is the open file that a client shows. Fills in the path; fd -1, and "", where that
+ * cannot be: then there is no fast path, and a message says so.
  */
-int listener_open(char path[JOURNAL_PATH_MAX]);
-/* Removes the socket's name, if there is one. */
-void listener_close(const char *path);
+void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX]);
+/* Removes the socket's name, if it is still this socket's. */
+void listener_close(const struct listener *l, const char *path);
 
 #endif

@@ -5,22 +5,37 @@
  * main() reads the command line and goes to the background; supervisor.c mounts and keeps a worker
  * alive; worker.c serves.
  */
+#include "gvm_client.h"
 #include "options.h"
 #include "supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static pid_t daemon_pid;
+
+/* What would end the parent ends the daemon, and the parent with it. */
+static void pass_on(int sig)
+{
+	(void)sig;
+	kill(daemon_pid, SIGTERM);
+}
+
 /* In the parent: waits for the daemon's byte, and passes its failure on. */
 static int wait_ready(int fd)
 {
+	struct sigaction sa = { .sa_handler = pass_on };
 	char byte;
 	ssize_t n;
 
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
 	do
 		n = read(fd, &byte, 1);
 	while (n < 0 && errno == EINTR);
@@ -36,13 +51,15 @@ int main(int argc, char **argv)
 
 	if (status || quit)
 		return status;
+	gvm_descriptors_allow();
 	if (opts.foreground)
 		return supervisor_run(&opts, -1);
 	if (pipe2(ready, O_CLOEXEC) < 0) {
 		perror("gvmfs: pipe");
 		return EXIT_FAILURE;
 	}
-	switch (fork()) {
+	daemon_pid = fork();
+	switch (daemon_pid) {
 	case -1:
 		perror("gvmfs: fork");
 		return EXIT_FAILURE;
@@ -56,7 +73,10 @@ int main(int argc, char **argv)
 	setsid();
 	/* Standard error stays until the mount is ready. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0 || chdir("/") < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+	if (null < 0 || chdir("/") < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0) {
+		perror("gvmfs: /dev/null");
 		return EXIT_FAILURE;
+	}
 	return supervisor_run(&opts, ready[1]);
 }

@@ -2,7 +2,9 @@
 /* options.c - the command line of gvmfs. */
 #include "options.h"
 
+#include "client_addr.h"
 #include "gvm_client.h"
+#include "place.h"
 #include "writer.h"
 
 #include <errno.h>
@@ -15,6 +17,7 @@
 static const char usage_text[] =
 	"Usage: gvmfs [OPTION]... --nodes HOST:PORT[,HOST:PORT]... DIR\n"
 	"       gvmfs [OPTION]... --conf FILE DIR\n"
+	"       mount -t fuse.gvmfs -o nodes=HOST:PORT[/HOST:PORT]...,key=FILE none DIR\n"
 	"Mount the memory of memory nodes on DIR: each file there is a region of memory.\n"
 	"\n"
 	"      --nodes LIST      memory nodes, as host:port separated by commas\n"
@@ -25,6 +28,8 @@ static const char usage_text[] =
 	"      --allow-other     let other users than the one who mounts use the files\n"
 	"      --writers N       threads that encode and send what is written (1 to 8;\n"
 	"                        default 2)\n"
+	"  -o OPTION[,OPTION]... the same as mount(8) gives them: nodes=A/B, key=FILE,\n"
+	"                        allow_other, ro, noexec, ...\n"
 	"  -f, --foreground      stay in the foreground, messages on standard error\n"
 	"      --bench-no-network  do not send what is written: for measurements only,\n"
 	"                        what is written is lost\n"
@@ -48,30 +53,41 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-static int complain(const char *fmt, const char *what)
+/* A wrong command line. */
+static int complain(const char *what)
 {
-	fprintf(stderr, "gvmfs: ");
-	fprintf(stderr, fmt, what);
-	fprintf(stderr, "\nTry 'gvmfs --help'.\n");
+	fprintf(stderr, "gvmfs: %s\nTry 'gvmfs --help'.\n", what);
 	return 2;
 }
 
-static int add_node(struct options *opts, const char *addr)
+/* Something that it names. */
+static int refuse(const char *name, const char *value, const char *why)
 {
-	if (opts->node_count == OPTIONS_NODES_MAX)
-		return complain("too many nodes (at most 128)%s", "");
+	fprintf(stderr, "gvmfs: %s%s%s: %s\n", name, *name ? " " : "", value, why);
+	return 1;
+}
+
+static int add_node(struct options *opts, const char *text)
+{
+	struct addr addr;
+
+	if (addr_parse(text, &addr) < 0)
+		return refuse("node", text, "not an address: 10.0.0.2:9999, [fd00::2]:9999 or a host name");
 	for (unsigned i = 0; i < opts->node_count; i++)
-		if (strcmp(opts->nodes[i], addr) == 0)
-			return complain("node %s is named twice", addr);
-	opts->nodes[opts->node_count++] = addr;
+		if (strcmp(opts->nodes[i], text) == 0)
+			return 0;
+	if (opts->node_count == OPTIONS_NODES_MAX)
+		return refuse("node", text, "too many nodes (at most 128)");
+	opts->nodes[opts->node_count++] = text;
 	return 0;
 }
 
+/* Separated by commas, or, where those separate options, by slashes. */
 static int add_list(struct options *opts, char *list)
 {
 	int r = 0;
 
-	for (char *addr = strtok(list, ","); addr && !r; addr = strtok(NULL, ","))
+	for (char *addr = strtok(list, ",/"); addr && !r; addr = strtok(NULL, ",/"))
 		r = add_node(opts, addr);
 	return r;
 }
@@ -80,43 +96,131 @@ static int add_conf(struct options *opts, const char *path)
 {
 	struct gvm_cluster_node *nodes;
 	char err[128] = "";
-	unsigned count;
+	unsigned count, found = 0;
 	int r = gvm_cluster_load(path, &nodes, &count, err);
 
-	if (r < 0) {
-		fprintf(stderr, "gvmfs: %s: %s\n", path, *err ? err : strerror(-r));
-		return 2;
-	}
+	if (r < 0)
+		return refuse("", path, *err ? err : strerror(-r));
 	for (unsigned i = 0; i < count && !r; i++)
-		if (nodes[i].mem)
+		if (nodes[i].mem) {
 			r = add_node(opts, nodes[i].addr);
-	return r; /* the array stays: its addresses are used */
+			found++;
+		}
+	return r || found ? r : refuse("", path, "none of its nodes has the role mem");
+	/* the array stays: its addresses are used */
 }
 
-static int parse_number(const char *text, unsigned min, unsigned max, unsigned *value)
+static int set_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *value)
 {
-	char *end;
+	char *end, why[64];
 	unsigned long v;
 
 	errno = 0;
 	v = strtoul(text, &end, 10);
-	if (errno || *end || end == text || *text == '-' || v < min || v > max)
-		return complain("%s is not a number in its range", text);
+	if (errno || *end || *text < '0' || *text > '9' || v < min || v > max) {
+		snprintf(why, sizeof(why), "not a number from %u to %u", min, max);
+		refuse(name, text, why);
+		return 2;
+	}
 	*value = (unsigned)v;
 	return 0;
 }
 
-static int load_key(struct options *opts, const char *path)
+static int set_key(struct options *opts, const char *path)
 {
-	int r = gvm_key_load(path, &opts->key, &opts->key_bytes);
+	int r;
 
-	if (r == -EPERM)
-		return complain("key file %s: others than its owner can read it", path);
-	if (r < 0) {
-		fprintf(stderr, "gvmfs: key file %s: %s\n", path, strerror(-r));
-		return 2;
+	free(opts->key);
+	opts->key = NULL;
+	r = gvm_key_load(path, &opts->key, &opts->key_bytes);
+	return r < 0 ? refuse("key file", path, gvm_key_error(r)) : 0;
+}
+
+static int set_option(struct options *opts, int c, char *value)
+{
+	switch (c) {
+	case OPT_NODES:
+		return add_list(opts, value);
+	case OPT_CONF:
+		return add_conf(opts, value);
+	case OPT_KEY:
+		return set_key(opts, value);
+	case OPT_TIMEOUT:
+		return set_number("timeout", value, 1, 86400, &opts->timeout_s);
+	case OPT_ALLOW_OTHER:
+		opts->allow_other = true;
+		return 0;
+	case OPT_WRITERS:
+		return set_number("writers", value, 1, WRITERS_MAX, &opts->writers);
+	case OPT_NO_NETWORK:
+		opts->bench_no_network = true;
+		return 0;
+	case 'f':
+		opts->foreground = true;
+		return 0;
+	case 'o':
+		return options_mount_parse(opts, value);
+	default:
+		return -1;
 	}
+}
+
+int options_set(struct options *opts, const char *name, char *value)
+{
+	for (const struct option *o = long_options; o->name; o++) {
+		if (strcmp(o->name, name) != 0 || o->val < OPT_NODES || o->val >= OPT_HELP)
+			continue;
+		if (o->has_arg == required_argument && (!value || !*value))
+			return refuse("option", name, "needs a value");
+		if (o->has_arg == no_argument && value)
+			return refuse("option", name, "takes no value");
+		return set_option(opts, o->val, value);
+	}
+	return -1;
+}
+
+static int set_mountpoint(struct options *opts, const char *dir)
+{
+	static char path[PATH_MAX];
+	int fd = place_open(dir, path);
+
+	switch (fd) {
+	case -ENOENT:
+		return refuse("", dir, "there is no such directory to mount on");
+	case -ENOTDIR:
+		return refuse("", dir, "not a directory");
+	case -ENOTCONN:
+		return refuse("", dir, "lies in a FUSE filesystem whose process is gone");
+	default:
+		if (fd < 0)
+			return refuse("", dir, strerror(-fd));
+	}
+	close(fd);
+	opts->mountpoint = path;
 	return 0;
+}
+
+/* [SOURCE] DIR, as mount(8) has it: SOURCE is `none`, or the nodes if they are not given otherwise. */
+static int set_places(struct options *opts, int count, char **words)
+{
+	if (count < 1 || count > 2)
+		return complain("one directory to mount on is needed");
+	if (count == 2) {
+		bool nodes = !opts->node_count && strcmp(words[0], "none") != 0 &&
+			     strcmp(words[0], "gvmfs") != 0;
+		char *list = nodes ? strdup(words[0]) : NULL;
+		int r = nodes ? list ? add_list(opts, list) : 1 : 0;
+
+		if (r)
+			return r;
+		if (!opts->source)
+			opts->source = words[0];
+	}
+	if (!opts->source)
+		opts->source = "gvmfs";
+	if (!opts->node_count)
+		return complain("no memory nodes: give --nodes or --conf");
+	return set_mountpoint(opts, words[count - 1]);
 }
 
 int options_parse(struct options *opts, int argc, char **argv, bool *quit)
@@ -125,32 +229,8 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 
 	*opts = (struct options){ .writers = 2 };
 	*quit = false;
-	while (!r && (c = getopt_long(argc, argv, "f", long_options, NULL)) != -1) {
+	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {
-		case OPT_NODES:
-			r = add_list(opts, optarg);
-			break;
-		case OPT_CONF:
-			r = add_conf(opts, optarg);
-			break;
-		case OPT_KEY:
-			r = load_key(opts, optarg);
-			break;
-		case OPT_TIMEOUT:
-			r = parse_number(optarg, 1, 86400, &opts->timeout_s);
-			break;
-		case OPT_ALLOW_OTHER:
-			opts->allow_other = true;
-			break;
-		case OPT_WRITERS:
-			r = parse_number(optarg, 1, WRITERS_MAX, &opts->writers);
-			break;
-		case 'f':
-			opts->foreground = true;
-			break;
-		case OPT_NO_NETWORK:
-			opts->bench_no_network = true;
-			break;
 		case OPT_HELP:
 			fputs(usage_text, stdout);
 			*quit = true;
@@ -159,20 +239,12 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 			puts("gvmfs " GVM_PROGRAM_VERSION);
 			*quit = true;
 			return 0;
+		case '?':
+			fputs("Try 'gvmfs --help'.\n", stderr);
+			return 2;
 		default:
-			return complain("see above%s", "");
+			r = set_option(opts, c, optarg);
 		}
 	}
-	if (r)
-		return r;
-	if (optind != argc - 1)
-		return complain("one directory to mount on is needed%s", "");
-	if (!opts->node_count)
-		return complain("no memory nodes: give --nodes or --conf%s", "");
-	opts->mountpoint = realpath(argv[optind], NULL);
-	if (!opts->mountpoint) {
-		fprintf(stderr, "gvmfs: %s: %s\n", argv[optind], strerror(errno));
-		return 1;
-	}
-	return 0;
+	return r ? r : set_places(opts, argc - optind, argv + optind);
 }

@@ -9,21 +9,40 @@
 
 #define OPTIONS_NODES_MAX 128
 
+/* Options of mount(8) that change how the mount behaves. */
+struct options_flag {
+	const char *name;
+	unsigned attribute;  /* MOUNT_ATTR_*; 0: of the filesystem alone */
+	bool of_filesystem;
+};
+#define OPTIONS_FLAGS 6u
+extern const struct options_flag options_flags[OPTIONS_FLAGS];
+
 struct options {
-	const char *mountpoint;
+	const char *mountpoint; /* absolute */
+	const char *source;	/* as the list of mounts shows it */
 	const char *nodes[OPTIONS_NODES_MAX]; /* "host:port" */
 	unsigned node_count;
 	uint8_t *key;
 	size_t key_bytes;
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
 	unsigned writers;   /* write-back threads */
+	unsigned flags;	    /* bit i: options_flags[i] */
 	bool foreground;
 	bool allow_other;
 	bool bench_no_network; /* acknowledge writes without sending them: measurements only */
 };
 
-/* Fills `opts` from the command line. Returns 0, or an exit status (2: usage; or 0 + *quit for
- * --help and --version). */
+/*
+ * Fills `opts` from the command line. Returns 0, or an exit status (2: usage; 1: what it names cannot
+ * be used; or 0 + *quit for --help and --version), and has said why.
+ */
 int options_parse(struct options *opts, int argc, char **argv, bool *quit);
+
+/* One option's name and value, from the command line or out of mount(8)'s -o: for options_mount.c.
+ * Returns as options_parse() does; -1: there is no such option. */
+int options_set(struct options *opts, const char *name, char *value);
+/* The text behind -o. */
+int options_mount_parse(struct options *opts, const char *text);
 
 #endif

@@ -8,27 +8,30 @@
  * no node has yet, and the index (both in the journal). On older kernels the requests cannot be
  * had again: the mount ends with an error for its users, and a last worker without a mount sends
  * the writes to the nodes.
+ *
+ * It is told to end by a signal. The first one unmounts: a mount in use goes on for those who use it,
+ * and what they wrote is sent. One more, a second later or after that, ends everything at once and
+ * says what is lost by it. Before the mount answers, the first one does.
  */
 #include "supervisor.h"
 
 #include "journal.h"
 #include "keeper.h"
-#include "log.h"
 #include "listener.h"
+#include "log.h"
+#include "mount.h"
+#include "orphan.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <fuse3/fuse_lowlevel.h>
+#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <poll.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,78 +40,21 @@
  * that is killed from outside, however often, is replaced. */
 #define YOUNG_DEATHS_MAX 5
 #define YOUNG_NS	 300000000ull
-#define MOUNTINFO_LINE	4096
 
 struct supervisor {
 	const struct options *opts;
 	struct journal journal;
 	struct keeper keeper;
-	int fuse_fd;
-	int listen_fd;
-	int ready_fd;
-	int signal_fd;
+	struct mount mount;
+	struct listener listener;
+	struct stop stop;
+	int ready_fd; /* an eventfd: the worker says that the mount answers */
+	bool ready;
+	bool giving_up; /* the worker has no mount any more, and is the last one */
 	pid_t worker;
-	sigset_t signals;
 	uint64_t started_ns; /* the worker */
 	unsigned young_deaths;
 };
-
-static int mount_gvmfs(struct supervisor *s)
-{
-	static const struct fuse_lowlevel_ops none;
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	char text[200];
-	struct fuse_session *session = NULL;
-
-	snprintf(text, sizeof(text),
-		 "-ofsname=gvmfs,subtype=gvmfs,default_permissions,max_read=%u%s", READ_BYTES_MAX,
-		 s->opts->allow_other ? ",allow_other" : "");
-	if (fuse_opt_add_arg(&args, "gvmfs") == 0 && fuse_opt_add_arg(&args, text) == 0)
-		session = fuse_session_new(&args, &none, sizeof(none), NULL);
-	fuse_opt_free_args(&args);
-	if (!session)
-		return -ENOMEM;
-	if (fuse_session_mount(session, s->opts->mountpoint) < 0)
-		return -EIO; /* libfuse has said why */
-	/* The session is kept only for its descriptor, which stays open. */
-	s->fuse_fd = fuse_session_fd(session);
-	return 0;
-}
-
-static void unmount(struct supervisor *s)
-{
-	char tool[] = "fusermount3", off[] = "-u", lazy[] = "-z";
-	char *argv[] = { tool, off, lazy, (char *)s->opts->mountpoint, NULL };
-	pid_t pid;
-
-	if (umount2(s->opts->mountpoint, UMOUNT_NOFOLLOW) == 0)
-		return;
-	if (errno == EBUSY)
-		log_warning(NULL, "%s is in use: it ends when the last user closes it",
-			    s->opts->mountpoint);
-	if (umount2(s->opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH) == 0 || errno != EPERM)
-		return;
-	if (posix_spawnp(&pid, tool, NULL, NULL, argv, environ) == 0)
-		waitpid(pid, NULL, 0);
-}
-
-/* The device number that the kernel gave the mount, as in /sys/class/bdi; without asking the mount. */
-static bool mount_device(const char *mountpoint, char *dev, size_t size)
-{
-	char line[MOUNTINFO_LINE], at[1024], number[32];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	bool found = false;
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*d %*d %31s %*s %1023s", number, at) == 2 &&
-		    strcmp(at, mountpoint) == 0) {
-			snprintf(dev, size, "%s", number);
-			found = true; /* the last one is on top */
-		}
-	if (f)
-		fclose(f);
-	return found;
-}
 
 /* FUSE mounts may by default have so little dirty memory that a guest which dirties pages faster
  * than that is throttled to a crawl, though its budget bounds it anyway. */
@@ -117,17 +63,15 @@ static void mount_tune(struct supervisor *s)
 	static const struct {
 		const char *name, *value;
 	} settings[] = { { "strict_limit", "0" }, { "max_ratio", "100" } };
-	unsigned major, minor;
-	char dev[32], path[128];
+	dev_t dev = s->mount.own.dev;
+	char path[128];
 
-	if (!mount_device(s->opts->mountpoint, dev, sizeof(dev)))
-		return;
-	if (sscanf(dev, "%u:%u", &major, &minor) == 2)
-		s->journal.super->mount_dev = makedev(major, minor);
+	s->journal.super->mount_dev = dev;
 	for (unsigned i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
 		int fd;
 
-		snprintf(path, sizeof(path), "/sys/class/bdi/%s/%s", dev, settings[i].name);
+		snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(dev), minor(dev),
+			 settings[i].name);
 		fd = open(path, O_WRONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue; /* an older kernel, or no privilege: slower, not wrong */
@@ -149,39 +93,67 @@ static void avoid_oom_kill(void)
 	close(fd);
 }
 
+static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supervisor)
+{
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	close(s->keeper.supervisor);
+	stop_deinit(&s->stop);
+	fds->supervisor = (int)syscall(SYS_pidfd_open, supervisor, 0);
+	r = fds->supervisor < 0 || getppid() != supervisor ? -ESRCH : 0;
+	if (!r)
+		r = orphan_watch(fds->supervisor, &s->mount, &s->listener, &s->journal);
+	if (!r)
+		r = worker_run(s->opts, fds);
+	if (r < 0)
+		log_error(NULL, "%s: %s", s->opts->mountpoint, strerror(-r));
+	if (!r)
+		orphan_finish();
+	_exit(r ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
 /* `serve`: on the mount; else only to send what is unacknowledged. */
 static int worker_start(struct supervisor *s, bool serve)
 {
-	const struct worker_fds fds = {
+	struct worker_fds fds = {
 		.journal = s->journal.fd,
-		.fuse = serve ? s->fuse_fd : -1,
-		.listen = s->listen_fd,
+		.fuse = serve ? s->mount.fuse_fd : -1,
+		.listen = s->listener.fd,
 		.keeper = s->keeper.worker,
+		.ready = s->ready_fd,
 	};
-	pid_t pid;
-	int r;
+	pid_t pid, own = getpid();
 
 	/* What the last worker asked for before it died is its successor's. */
 	keeper_serve(s->keeper.supervisor, &s->journal);
 	keeper_tidy(&s->journal);
 	pid = fork();
-
 	if (pid < 0)
 		return -errno;
-	if (pid == 0) {
-		sigprocmask(SIG_UNBLOCK, &s->signals, NULL);
-		signal(SIGINT, SIG_IGN); /* a terminal's: the supervisor unmounts */
-		signal(SIGPIPE, SIG_IGN);
-		close(s->keeper.supervisor);
-		close(s->signal_fd);
-		r = worker_run(s->opts, &fds);
-		if (r < 0)
-			log_error(NULL, "%s: %s", s->opts->mountpoint, strerror(-r));
-		_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-	}
+	if (pid == 0)
+		worker_main(s, &fds, own);
 	s->worker = pid;
 	s->started_ns = gvm_now_ns();
 	return 0;
+}
+
+static void worker_kill(struct supervisor *s)
+{
+	if (s->worker <= 0)
+		return;
+	kill(s->worker, SIGKILL);
+	while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
+		;
+	s->worker = 0;
+}
+
+/* Errors for whoever still uses the mount. */
+static void connection_close(struct supervisor *s)
+{
+	if (s->mount.fuse_fd >= 0)
+		close(s->mount.fuse_fd);
+	s->mount.fuse_fd = -1;
 }
 
 static bool dies_too_often(struct supervisor *s)
@@ -190,121 +162,153 @@ static bool dies_too_often(struct supervisor *s)
 	return s->young_deaths == YOUNG_DEATHS_MAX;
 }
 
-/* Ends the mount for its users at once, and saves what they had written. */
-static void give_up(struct supervisor *s, const char *why)
+/* Ends the mount for its users at once, and saves what they had written, by a last worker. Returns
+ * whether there is one. */
+static bool give_up(struct supervisor *s, const char *why)
 {
+	int r;
+
 	log_error(NULL, "%s: %s; the mount ends, its regions stay on the nodes", s->opts->mountpoint, why);
-	close(s->fuse_fd);
-	umount2(s->opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH);
-	if (worker_start(s, false) == 0)
-		waitpid(s->worker, NULL, 0);
+	mount_end(&s->mount, &s->stop);
+	connection_close(s);
+	s->giving_up = true;
+	r = worker_start(s, false);
+	if (r < 0)
+		log_error(NULL, "no worker can be started that sends what was written: %s", strerror(-r));
+	return r == 0;
 }
 
 /* Returns true to go on, false when it is over, with *status. */
 static bool worker_ended(struct supervisor *s, int how, int *status)
 {
 	const struct journal_super *super = s->journal.super;
+	bool well = WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS;
 
-	if (WIFEXITED(how) && (WEXITSTATUS(how) == EXIT_SUCCESS || !super->init_bytes)) {
-		*status = WEXITSTATUS(how);
+	s->worker = 0;
+	*status = well && !s->giving_up ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (well)
 		return false;
-	}
-	*status = EXIT_FAILURE;
 	if (WIFSIGNALED(how))
 		log_error(NULL, "%s: the worker was killed by signal %d", s->opts->mountpoint,
 			  WTERMSIG(how));
-	else
+	else if (s->ready)
 		log_error(NULL, "%s: the worker failed", s->opts->mountpoint);
+	if (s->giving_up) {
+		stop_say_loss(s->opts->mountpoint, &s->journal, false);
+		return false;
+	}
 	if (!super->init_bytes)
 		return false;
-	if (!super->can_resend) {
-		give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
-		return false;
-	}
-	if (dies_too_often(s)) {
-		give_up(s, "workers die too often");
-		return false;
-	}
-	if (worker_start(s, true) < 0) {
-		give_up(s, "no worker can be started");
-		return false;
-	}
+	if (!super->can_resend)
+		return give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
+	if (dies_too_often(s))
+		return give_up(s, "workers die too often");
+	if (worker_start(s, true) < 0)
+		return give_up(s, "no worker can be started");
 	log_info(NULL, "%s: a new worker has taken over", s->opts->mountpoint);
 	return true;
 }
 
 /* The mount answers: whoever started us may go on, and messages go to syslog from here on. */
-static void go_quiet(struct supervisor *s)
+static void ready_now(struct supervisor *s)
 {
+	uint64_t count;
+
+	if (read(s->ready_fd, &count, sizeof(count)) != sizeof(count) || s->ready)
+		return;
+	s->ready = true;
+	if (s->opts->foreground)
+		return;
 	log_to_syslog();
-	if (s->ready_fd >= 0 && write(s->ready_fd, "", 1) == 1)
-		close(s->ready_fd);
-	s->ready_fd = -1;
+	if (s->stop.parent_fd >= 0) {
+		if (write(s->stop.parent_fd, "", 1) < 0)
+			log_warning(NULL, "%s: the process that started this has ended",
+				    s->opts->mountpoint);
+		close(s->stop.parent_fd);
+		s->stop.parent_fd = -1;
+	}
 }
 
-static void signals_take(struct supervisor *s)
+/* Returns true to go on, false when it is over. */
+static bool stop_requested(struct supervisor *s, int sig)
 {
-	struct signalfd_siginfo si;
+	bool urgent, in_use;
 
-	while (read(s->signal_fd, &si, sizeof(si)) == sizeof(si)) {
-		int sig = (int)si.ssi_signo;
-
-		if (sig == SIGTERM || sig == SIGINT || sig == SIGHUP)
-			unmount(s);
-		if (sig == WORKER_READY && !s->opts->foreground)
-			go_quiet(s);
+	if (!s->ready) {
+		log_error(NULL, "%s: ended before the mount answered (signal %d)", s->opts->mountpoint, sig);
+		worker_kill(s);
+		return false;
 	}
+	urgent = stop_is_urgent(&s->stop, sig);
+	if ((!s->giving_up && mount_end(&s->mount, &s->stop)) || !urgent)
+		return true;
+	in_use = mount_is_alive(&s->mount);
+	worker_kill(s);
+	stop_say_loss(s->opts->mountpoint, &s->journal, in_use);
+	connection_close(s);
+	return false;
 }
 
 static int supervise(struct supervisor *s)
 {
-	struct pollfd p[2] = { { .fd = s->signal_fd, .events = POLLIN },
-			       { .fd = s->keeper.supervisor, .events = POLLIN } };
-	int status = EXIT_FAILURE, how;
+	struct pollfd p[] = { { .fd = s->stop.signal_fd, .events = POLLIN },
+			      { .fd = s->keeper.supervisor, .events = POLLIN },
+			      { .fd = s->ready_fd, .events = POLLIN },
+			      { .fd = -1 } };
+	int status = EXIT_FAILURE, how, sig;
 
 	for (;;) {
-		poll(p, 2, -1);
-		signals_take(s);
+		p[3].fd = s->stop.parent_fd;
+		poll(p, sizeof(p) / sizeof(*p), -1);
+		ready_now(s);
+		while ((sig = stop_take(&s->stop)))
+			if (!stop_requested(s, sig))
+				return EXIT_FAILURE;
 		keeper_serve(s->keeper.supervisor, &s->journal);
-		while (waitpid(s->worker, &how, WNOHANG) == s->worker)
+		while (s->worker && waitpid(s->worker, &how, WNOHANG) == s->worker)
 			if (!worker_ended(s, how, &status))
 				return status;
 	}
 }
 
-int supervisor_run(const struct options *opts, int ready_fd)
+static int serve(struct supervisor *s)
 {
-	struct supervisor s = { .opts = opts, .fuse_fd = -1, .ready_fd = ready_fd };
-	int r = journal_create(&s.journal), status;
+	int r, status;
+
+	if (mount_make(&s->mount, s->opts, &s->stop) < 0)
+		return EXIT_FAILURE; /* it has said why */
+	listener_open(&s->listener, s->journal.super->attach_path);
+	mount_tune(s);
+	r = worker_start(s, true);
+	if (r < 0)
+		log_error(NULL, "cannot start a worker: %s", strerror(-r));
+	status = r < 0 ? EXIT_FAILURE : supervise(s);
+	listener_close(&s->listener, s->journal.super->attach_path);
+	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
+		mount_end(&s->mount, &s->stop); /* if it is still there */
+	return status;
+}
+
+int supervisor_run(const struct options *opts, int parent_fd)
+{
+	struct supervisor s = { .opts = opts };
+	int r = journal_create(&s.journal);
 
 	if (!r)
 		r = keeper_create(&s.keeper);
+	if (!r) {
+		s.ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r = s.ready_fd < 0 ? -errno : 0;
+	}
 	if (r < 0) {
 		log_error(NULL, "memory for the journal: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	sigemptyset(&s.signals);
-	sigaddset(&s.signals, SIGCHLD);
-	sigaddset(&s.signals, SIGTERM);
-	sigaddset(&s.signals, SIGINT);
-	sigaddset(&s.signals, SIGHUP);
-	sigaddset(&s.signals, WORKER_READY);
-	sigprocmask(SIG_BLOCK, &s.signals, NULL);
-	s.signal_fd = signalfd(-1, &s.signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	avoid_oom_kill();
-	if (mount_gvmfs(&s) < 0)
-		return EXIT_FAILURE;
-	s.listen_fd = listener_open(s.journal.super->attach_path);
-	mount_tune(&s);
-	r = worker_start(&s, true);
+	r = stop_init(&s.stop, parent_fd);
 	if (r < 0) {
-		log_error(NULL, "cannot start a worker: %s", strerror(-r));
-		umount2(opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH);
-		listener_close(s.journal.super->attach_path);
+		log_error(NULL, "signals: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	status = supervise(&s);
-	listener_close(s.journal.super->attach_path);
-	umount2(opts->mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH); /* if it is still there */
-	return status;
+	avoid_oom_kill();
+	return serve(&s);
 }

@@ -8,8 +8,11 @@
 
 #include "options.h"
 
-/* Mounts and serves until the mount is gone. `ready_fd` (or -1) gets one byte once the mount
- * answers. Returns an exit status. */
-int supervisor_run(const struct options *opts, int ready_fd);
+/*
+ * Mounts and serves until the mount is gone. `parent_fd` (or -1) leads to the process that waits for
+ * the start: it gets one byte once the mount answers, and if it ends before, so does the start.
+ * Returns an exit status.
+ */
+int supervisor_run(const struct options *opts, int parent_fd);
 
 #endif

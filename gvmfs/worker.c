@@ -34,6 +34,7 @@
 #define SERVE_MAX      64
 #define LOOK_NS	       50000000ull
 #define DRAIN_SAY_NS   3000000000ull
+#define REFUSED_NS     1000000000ull
 
 /* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
 #define NOTIFY_RESEND	7
@@ -331,11 +332,24 @@ static void wait_briefly(struct worker *w)
 	residents_serve(w);
 }
 
+static void drain_say(const struct worker *w, bool first)
+{
+	unsigned chunks = JOURNAL_SLOTS - w->writeback.free;
+
+	if (chunks)
+		log_warning(NULL, "unmounted; %u written chunks still wait for their nodes%s", chunks,
+			    first ? " (a second signal ends this at once, and loses them)" : "");
+	else
+		log_warning(NULL, "unmounted; regions still wait to be closed on their nodes%s",
+			    first ? " (a second signal ends this at once)" : "");
+}
+
 /* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
 static void drain(struct worker *w)
 {
 	static const char why[] = "the mount has ended";
 	uint64_t said = gvm_now_ns();
+	bool first = true;
 
 	w->rest_at_ns = ~0ull; /* nobody reads any more */
 	attaches_stop(w, why);
@@ -359,8 +373,8 @@ static void drain(struct worker *w)
 		if (!attached && !w->jobs.under_way && w->writeback.free == JOURNAL_SLOTS)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
-			log_warning(NULL, "unmounted; %u written chunks still wait for their nodes",
-				    JOURNAL_SLOTS - w->writeback.free);
+			drain_say(w, first);
+			first = false;
 			said = gvm_now_ns();
 		}
 		wait_briefly(w);
@@ -373,15 +387,39 @@ static void first_names(struct worker *w, int result, void *arg)
 	*(int *)arg = result ? result : 1;
 }
 
-/* Reads the name table: a mount shows all files from its first moment. */
+/* Whether so many nodes refuse us for good (which the pool has said) that the rest is no majority. */
+static bool is_refused(const struct worker *w)
+{
+	unsigned listed = w->pool.listed, refusing = 0;
+
+	for (unsigned i = 0; i < listed; i++)
+		refusing += gvm_conn_state(w->pool.conns[i]) == GVM_CONN_FAILED;
+	return listed - refusing < listed / 2 + 1;
+}
+
+/* Reads the name table: a mount shows all files from its first moment. 0; 1: it cannot, and why was
+ * said; or a negative errno. */
 static int load_names(struct worker *w)
 {
+	uint64_t until;
 	int got = 0;
 
 	names_refresh(w, false, first_names, &got);
-	while (!got)
+	while (!got && !is_refused(w))
 		wait_briefly(w);
-	return got < 0 ? got : 0;
+	if (got > 0)
+		return 0;
+	until = gvm_now_ns() + REFUSED_NS;
+	/* The job may have been refused on its own connections, before ours were. */
+	while (got && !is_refused(w) && gvm_now_ns() < until)
+		wait_briefly(w);
+	if (is_refused(w))
+		return 1;
+	if (got != -ETIMEDOUT)
+		return got;
+	log_error(NULL, "no majority of the nodes has answered%s",
+		  w->opts->timeout_s ? " in time (--timeout)" : "");
+	return 1;
 }
 
 /* Finishes what a predecessor had begun. */
@@ -423,6 +461,7 @@ static int worker_init(struct worker *w, int journal_fd)
 int worker_run(const struct options *opts, const struct worker_fds *fds)
 {
 	struct worker *w = calloc(1, sizeof(*w));
+	uint64_t one = 1;
 	bool successor;
 	int r;
 
@@ -451,6 +490,8 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	r = session_init(w);
 	if (!r && !successor)
 		r = load_names(w);
+	if (r > 0)
+		return r;
 	if (!r)
 		r = epoll_watch(w, w->fuse_fd, w);
 	if (r < 0)
@@ -461,7 +502,8 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->names_owed = successor;
 	if (successor)
 		names_compare(w);
-	kill(getppid(), WORKER_READY);
+	if (write(fds->ready, &one, sizeof(one)) < 0)
+		log_warning(NULL, "the start cannot be reported: %s", strerror(errno));
 	if (!opts->foreground)
 		log_to_syslog();
 	serve(w);

@@ -22,8 +22,6 @@
 #include "resident.h"
 #include "writeback.h"
 
-#include <signal.h>
-
 /* A request of the kernel, as read: kept while a WRITE waits for room. */
 #define REQUEST_DATA_MAX  (256u << 10) /* max_write */
 #define REQUEST_BYTES_MAX (REQUEST_DATA_MAX + 4096u)
@@ -55,20 +53,20 @@ struct worker {
 	bool request_resent; /* a predecessor may have carried it out already */
 };
 
-/* The signal that a worker sends the supervisor, its parent, once the mount answers. */
-#define WORKER_READY SIGUSR1
-
 /* What a worker inherits from the supervisor. */
 struct worker_fds {
 	int journal;
 	int fuse;   /* -1: the mount is gone */
 	int listen; /* for clients of the fast path; -1: none */
 	int keeper;
+	int ready;	/* an eventfd, to be raised once the mount answers */
+	int supervisor; /* a pidfd */
 };
 
 /*
  * Serves the mount until it is unmounted, then sends what is unacknowledged and returns 0. Without
- * a mount it only sends what is unacknowledged. Negative errno: could not start.
+ * a mount it only sends what is unacknowledged. Negative errno: could not start; 1: could not, and
+ * has said why.
  */
 int worker_run(const struct options *opts, const struct worker_fds *fds);
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * orphan.h - a worker whose supervisor was killed goes on serving, and does in its place what is
+ * left to do: requests to end, the socket's name.
+ *
+ * In a thread of its own, which may be kept waiting: it logs and unmounts.
+ */
+#ifndef GVMFS_ORPHAN_H
+#define GVMFS_ORPHAN_H
+
+#include "journal.h"
+#include "listener.h"
+#include "mount.h"
+
+/* `supervisor_fd`: a pidfd. `serve`: there is a mount. 0 or a negative errno. */
+int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *listener,
+		 const struct journal *journal);
+
+/* At the worker's end: what the supervisor would do after it. */
+void orphan_finish(void);
+
+#endif
