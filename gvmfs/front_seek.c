@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LOOKS_MAX 8 /* at holes that turned out to be data, one after the other */
 

@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include <fcntl.h>
+#include <fuse3/fuse_log.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,12 +13,34 @@
 int log_level = LOG_INFO;
 static bool use_syslog;
 
+/* libfuse's own messages would be written to standard error by the thread that serves. */
+static void fuse_line(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char text[GVM_LOG_LINE_MAX];
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	text[strcspn(text, "\n")] = 0;
+	log_limited((int)level, NULL, "%s", text);
+}
+
+void log_start(void)
+{
+	fuse_set_log_func(fuse_line);
+	gvm_log_start("gvmfs");
+}
+
+void log_flush(void)
+{
+	gvm_log_flush(GVM_LOG_FLUSH_MS);
+}
+
 void log_to_syslog(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	openlog("gvmfs", LOG_PID, LOG_DAEMON);
+	gvm_log_flush(GVM_LOG_FLUSH_MS);
 	use_syslog = true;
+	gvm_log_to_syslog();
 	/* Whoever reads our standard error is not kept waiting for its end. */
 	if (null >= 0) {
 		dup2(null, STDERR_FILENO);
@@ -25,9 +48,9 @@ void log_to_syslog(void)
 	}
 }
 
-void log_line(int level, const char *object, const char *fmt, ...)
+void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
-	char line[1024];
+	char line[GVM_LOG_LINE_MAX];
 	va_list ap;
 	int n = 0;
 
@@ -38,20 +61,7 @@ void log_line(int level, const char *object, const char *fmt, ...)
 	else if (object)
 		n = snprintf(line, sizeof(line), "[%.200s] ", object);
 	va_start(ap, fmt);
-	n += vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, ap);
 	va_end(ap);
-	/* Names and a client's text are whatever somebody chose. */
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-	if (use_syslog) {
-		syslog(level, "%s", line);
-		return;
-	}
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	line[n++] = '\n';
-	/* One write, so that lines of several threads do not mix. */
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		return;
+	gvm_log_put(site, object, level, line);
 }

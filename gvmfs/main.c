@@ -6,6 +6,7 @@
  * alive; worker.c serves.
  */
 #include "gvm_client.h"
+#include "log.h"
 #include "options.h"
 #include "supervisor.h"
 
@@ -47,8 +48,10 @@ int main(int argc, char **argv)
 	struct options opts;
 	int ready[2], null;
 	bool quit;
-	int status = options_parse(&opts, argc, argv, &quit);
+	int status;
 
+	gvm_std_fds_hold();
+	status = options_parse(&opts, argc, argv, &quit);
 	if (status || quit)
 		return status;
 	gvm_descriptors_allow();

@@ -23,6 +23,7 @@ static void end_at_once(void)
 {
 	stop_say_loss(orphan.mount->at, orphan.journal, mount_is_alive(orphan.mount));
 	orphan_finish();
+	log_flush();
 	_exit(EXIT_FAILURE);
 }
 

@@ -300,10 +300,10 @@ void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int erro
 		return;
 	journal_publish32(&d->failed, (uint32_t)error);
 	lost = writeback_fail(w, inode);
-	log_error(d->rec.name,
-		  "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
-		  "since the last acknowledgement are lost",
-		  (unsigned long long)chunk, error_text(error), lost);
+	log_loss(d->rec.name,
+		 "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
+		 "since the last acknowledgement are lost",
+		 (unsigned long long)chunk, error_text(error), lost);
 	if (inode->resident)
 		resident_abort(inode->resident, error_text(error));
 }

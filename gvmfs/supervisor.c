@@ -110,6 +110,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 		log_error(NULL, "%s: %s", s->opts->mountpoint, strerror(-r));
 	if (!r)
 		orphan_finish();
+	log_flush();
 	_exit(r ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -168,7 +169,7 @@ static bool give_up(struct supervisor *s, const char *why)
 {
 	int r;
 
-	log_error(NULL, "%s: %s; the mount ends, its regions stay on the nodes", s->opts->mountpoint, why);
+	log_loss(NULL, "%s: %s; the mount ends, its regions stay on the nodes", s->opts->mountpoint, why);
 	mount_end(&s->mount, &s->stop);
 	connection_close(s);
 	s->giving_up = true;
@@ -294,6 +295,7 @@ int supervisor_run(const struct options *opts, int parent_fd)
 	struct supervisor s = { .opts = opts };
 	int r = journal_create(&s.journal);
 
+	log_start();
 	if (!r)
 		r = keeper_create(&s.keeper);
 	if (!r) {

@@ -470,6 +470,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->opts = opts;
 	w->fuse_fd = fds->fuse;
 	w->keeper_fd = fds->keeper;
+	log_start();
 	prctl(PR_SET_NAME, "gvmfs-worker");
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);

@@ -288,8 +288,10 @@ int main(int argc, char **argv)
 	const char *step;
 	int fd, err;
 
+	gvm_std_fds_hold();
 	close_range(STDERR_FILENO + 1, ~0u, 0); /* what a careless parent left open */
 	options_parse(argc, argv, &o);
+	gvm_log_start(LOG_PROGRAM);
 	gvm_descriptors_allow();
 	err = o.key_path ? gvm_key_load(o.key_path, &key, &key_bytes) : 0;
 	if (err)

@@ -40,6 +40,9 @@ static const int calls[] = {
 	SCMP_SYS(madvise),	  SCMP_SYS(brk),	  SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),  SCMP_SYS(futex),	  SCMP_SYS(exit_group),
 	SCMP_SYS(exit),		  SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	/* the log's thread, and who waits for its last lines */
+	SCMP_SYS(poll),		  SCMP_SYS(ppoll),	  SCMP_SYS(clock_nanosleep),
+	SCMP_SYS(nanosleep),
 	/* abort() */
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(getpid), SCMP_SYS(gettid),
 	SCMP_SYS(tgkill),
@@ -72,6 +75,8 @@ static int calls_restrict(void)
 			     i < sizeof(calls_of_sanitizers) / sizeof(*calls_of_sanitizers);
 	     i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls_of_sanitizers[i], 0);
+	if (!err) /* for the log's thread too */
+		err = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (!err)
 		err = seccomp_load(ctx);
 	seccomp_release(ctx);

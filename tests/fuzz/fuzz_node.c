@@ -114,8 +114,9 @@ void log_line(const char *format, ...)
 	(void)format;
 }
 
-void log_peer(const char *format, ...)
+void log_limited(struct gvm_log_site *site, const char *format, ...)
 {
+	(void)site;
 	(void)format;
 }
 
