@@ -221,6 +221,13 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 
 /* Making and removing names */
 
+static void made_undone(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	(void)result;
+	op_end(arg, true, 0);
+}
+
 static void made(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
@@ -229,9 +236,12 @@ static void made(struct worker *w, int result, void *arg)
 	int r = 0;
 
 	if (result < 0) {
+		/* Some nodes may have it all the same: they are told that it is gone. */
 		journal_publish32(&worker_disk(w, op->inode)->use, INODE_UNLINKED);
 		worker_disk(w, op->inode)->rec.kind = RECORD_GONE;
-		op_end(op, true, result);
+		fuse_reply_err(op->req, -result);
+		op->req = NULL;
+		names_save(w, op->inode, made_undone, op);
 		return;
 	}
 	if (create)

@@ -10,49 +10,131 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define FRESH_NS  1000000000ull
-#define ORPHAN_NS 60000000000ull
+#define FRESH_NS      1000000000ull
+#define ORPHAN_NS     60000000000ull
+#define REKEYED_MAX   8
+#define ROUND_NS      10000000000ull /* from round to round where there is little to forget */
+#define ROUND_MANY_NS 1000000000ull
+#define ROUND_MANY    1024
+#define SAY_NS	      60000000000ull
 
-static struct names_job *job_make(struct worker *w, names_done_fn *done, void *arg)
+static void clock_hear(struct worker *w, uint64_t number)
 {
-	struct names_job *nj = calloc(1, sizeof(*nj));
+	if (number > w->names.clock)
+		w->names.clock = number;
+}
 
-	if (nj) {
-		nj->w = w;
-		nj->done = done;
-		nj->arg = arg;
-	}
-	return nj;
+static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, names_done_fn *done,
+		       void *arg);
+
+/* New names go into the highest table there is, so that those of clusters put together end as one. */
+static uint64_t names_table(struct worker *w)
+{
+	if (!w->names.table && getrandom(&w->names.table, sizeof(w->names.table), 0) < 0)
+		w->names.table = w->journal.super->client;
+	return w->names.table;
+}
+
+
+/* It is in no folder any more. What is open here asks the nodes on, until they say LOST: where it lies
+ * is not forgotten, since no nodes would mean zeros. */
+static void inode_is_gone(struct worker *w, struct inode *inode)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	d->rec.kind = RECORD_GONE;
+	journal_publish32(&d->use, INODE_UNLINKED);
+}
+
+/* The name's birth was overtaken by a fence: nothing of it is known to have been there, and its id
+ * may stand for something forgotten. The journal has the new one before anything is sent. */
+static bool inode_rekey(struct worker *w, struct inode *inode)
+{
+	struct record *rec = &worker_disk(w, inode)->rec;
+	struct gvm_id id;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return false;
+	rec->id = id;
+	rec->born = rec->version = 0;
+	return true;
 }
 
 static void save_end(struct job *job)
 {
-	struct names_job *nj = (struct names_job *)job;
+	struct names_save_job *sj = (struct names_save_job *)job;
+	struct worker *w = sj->w;
+	struct journal_inode *d = worker_disk(w, sj->inode);
+	int r = job->result;
 
+	clock_hear(w, sj->clock);
+	clock_hear(w, sj->put.version);
+	if (r == -EAGAIN && sj->rekeyed < REKEYED_MAX && inode_rekey(w, sj->inode)) {
+		save_start(w, sj->inode, sj->rekeyed + 1, sj->done, sj->arg);
+		free(sj);
+		return;
+	}
 	/* A node may have what the others did not take. Should the caller go back to what was before,
 	 * that is newer still, and the next refresh saves it. */
-	worker_disk(nj->w, nj->inode)->rec.version = nj->version + (job->result < 0);
-	nj->done(nj->w, job->result, nj->arg);
-	free(nj);
+	d->rec.version = sj->put.version + (r < 0);
+	if (r == -EIDRM && d->rec.orphan)
+		r = 0; /* that is what was wanted */
+	if (r == -EIDRM) {
+		if (!d->epoch)
+			inode_is_gone(w, sj->inode);
+		r = -ESTALE;
+	}
+	sj->done(w, r == -EAGAIN ? -EBUSY : r, sj->arg);
+	free(sj);
+}
+
+static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, names_done_fn *done,
+		       void *arg)
+{
+	struct record *rec = &worker_disk(w, inode)->rec;
+	struct names_save_job *sj = calloc(1, sizeof(*sj));
+	uint64_t version = rec->version + 1;
+
+	if (!sj) {
+		done(w, -ENOMEM, arg);
+		return;
+	}
+	sj->creates = !rec->born;
+	if (sj->creates && version <= w->names.clock)
+		version = w->names.clock + 1;
+	if (version < rec->born)
+		version = rec->born; /* a predecessor was killed between the two lines below */
+	if (sj->creates) {
+		rec->table = names_table(w);
+		journal_publish64(&rec->born, version);
+	}
+	journal_publish64(&rec->version, version);
+	clock_hear(w, version);
+	sj->job.work = names_job_save;
+	sj->job.done = save_end;
+	sj->w = w;
+	sj->done = done;
+	sj->arg = arg;
+	sj->inode = inode;
+	sj->rekeyed = rekeyed;
+	sj->put = (struct gvm_name_put_req){
+		.key = rec->id, .table = rec->table, .born = rec->born, .version = version
+	};
+	if (rec->kind != RECORD_GONE)
+		sj->record_bytes = record_pack(rec, sj->record);
+	jobs_submit(&w->jobs, &sj->job);
 }
 
 void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
 {
-	struct journal_inode *d = worker_disk(w, inode);
-	struct names_job *nj = job_make(w, done, arg);
+	const struct record *rec = &worker_disk(w, inode)->rec;
 
-	if (!nj) {
-		done(w, -ENOMEM, arg);
-		return;
-	}
-	nj->job.work = names_job_save;
-	nj->job.done = save_end;
-	nj->inode = inode;
-	nj->key = d->rec.id;
-	nj->version = ++d->rec.version;
-	nj->record_bytes = record_pack(&d->rec, nj->record);
-	jobs_submit(&w->jobs, &nj->job);
+	if (rec->kind == RECORD_GONE && !rec->born)
+		done(w, 0, arg); /* no node knows of it */
+	else
+		save_start(w, inode, 0, done, arg);
 }
 
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
@@ -91,13 +173,13 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
  */
 static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool writer_alive)
 {
-	struct names_orphan *o = w->orphans, *oldest = o;
+	struct names_orphan *o = w->names.orphans, *oldest = o;
 	uint64_t now = gvm_now_ns();
 
-	for (; o < w->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+	for (; o < w->names.orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
 		if (o->since_ns < oldest->since_ns)
 			oldest = o;
-	if (o == w->orphans + NAMES_ORPHANS) {
+	if (o == w->names.orphans + NAMES_ORPHANS) {
 		if (!writer_alive)
 			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
 		return false;
@@ -141,16 +223,31 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 	return memcmp(to->slots, from->slots, to->slot_count * sizeof(*to->slots)) == 0;
 }
 
-/* Applies one record of the nodes to the tree. What we hold open or are changing is left alone. */
-static void apply_record(struct worker *w, const struct names_job *nj, const struct record *rec)
+/* What is open for writing here, or under a change, is left alone. */
+static bool may_apply(struct worker *w, unsigned nr)
+{
+	return !inode_disk(&w->inodes, nr)->epoch && !(w->inodes.rt[nr] && w->inodes.rt[nr]->busy);
+}
+
+static void apply_gone(struct worker *w, unsigned nr)
+{
+	struct inode *inode = may_apply(w, nr) ? inode_get(&w->inodes, nr) : NULL;
+
+	if (!inode)
+		return;
+	inode_is_gone(w, inode);
+	inode_reap(&w->inodes, nr);
+}
+
+/* Applies one record of the nodes to the tree. */
+static void apply_record(struct worker *w, const struct names_load_job *lj, const struct record *rec)
 {
 	int nr = inode_by_id(&w->inodes, &rec->id);
 	struct journal_inode *d;
 
 	if (nr < 0) {
 		/* What was deleted here while the nodes were asked does not come back. */
-		if (rec->kind == RECORD_GONE ||
-		    inode_was_reaped(&w->inodes, &rec->id, nj->gone_count))
+		if (inode_was_reaped(&w->inodes, &rec->id, lj->gone_count))
 			return;
 		if (rec->orphan)
 			adopt_orphan(w, rec);
@@ -159,15 +256,11 @@ static void apply_record(struct worker *w, const struct names_job *nj, const str
 		return;
 	}
 	d = inode_disk(&w->inodes, (unsigned)nr);
-	if (rec->version <= d->rec.version || d->epoch || (w->inodes.rt[nr] && w->inodes.rt[nr]->busy))
+	if (rec->version <= d->rec.version || !may_apply(w, (unsigned)nr))
 		return;
-	if (rec->kind == RECORD_GONE || rec->orphan) {
-		/* Whoever has it open here asks the nodes on, until they say LOST: where it lies is
-		 * not forgotten, since no nodes would mean zeros. */
+	if (rec->orphan) {
 		d->rec.version = rec->version;
-		d->rec.kind = RECORD_GONE;
-		journal_publish32(&d->use, INODE_UNLINKED);
-		inode_reap(&w->inodes, (unsigned)nr);
+		apply_gone(w, (unsigned)nr);
 		return;
 	}
 	if (rec->kind != d->rec.kind || !may_move(w, (unsigned)nr, rec)) {
@@ -179,14 +272,39 @@ static void apply_record(struct worker *w, const struct names_job *nj, const str
 		memset(w->inodes.rt[nr]->nodes, 0, sizeof(w->inodes.rt[nr]->nodes));
 }
 
+static void apply_entry(struct worker *w, const struct names_load_job *lj, const struct name_entry *e,
+			struct record *room)
+{
+	int nr;
+
+	if (!e->bytes) {
+		nr = inode_by_id(&w->inodes, &e->key);
+		if (nr > 0)
+			apply_gone(w, (unsigned)nr);
+		return;
+	}
+	/* The id of all zeros is the root's, which has no record. */
+	if (gvm_id_is_none(&e->key) || record_unpack(room, e->record, e->bytes) < 0) {
+		log_error(NULL, "a record of the name table is damaged, or of a newer version; "
+				"it is not shown");
+		return;
+	}
+	room->id = e->key;
+	room->table = e->table;
+	room->born = e->born;
+	room->version = e->version;
+	apply_record(w, lj, room);
+}
+
 static void resave_done(struct worker *w, int result, void *arg)
 {
 	(void)result;
 	inode_release(&w->inodes, arg);
 }
 
-/* Records of ours that no node had (they all restarted), or a change cut short by a kill. */
-static void save_missing(struct worker *w, const struct names_job *nj)
+/* Names of ours that no node has: removed elsewhere and forgotten, where a node's horizon says so;
+ * otherwise lost (they all restarted), or a change of ours was cut short by a kill. */
+static void save_missing(struct worker *w, const struct names_load_job *lj)
 {
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct journal_inode *d = inode_disk(&w->inodes, nr);
@@ -195,60 +313,183 @@ static void save_missing(struct worker *w, const struct names_job *nj)
 
 		if (d->use == INODE_FREE || d->rec.kind == RECORD_GONE || !inode || inode->busy)
 			continue;
-		e = names_job_find(nj, &d->rec.id);
-		if (e && e->version >= d->rec.version)
+		e = names_list_find(&lj->talk.all, &d->rec.id);
+		if (e && (!e->bytes || e->version >= d->rec.version))
 			continue;
+		if (!e && d->rec.born && d->rec.born <= names_views_horizon(lj->talk.views, lj->talk.count,
+								 d->rec.table)) {
+			apply_gone(w, nr);
+			continue;
+		}
 		inode->busy = true;
 		names_save(w, inode, resave_done, inode);
 	}
 }
 
+/* Rounds */
+
+static void round_end(struct job *job)
+{
+	struct names_round_job *rj = (struct names_round_job *)job;
+
+	rj->w->names.round = false;
+	free(rj);
+}
+
+static void round_start(struct worker *w, uint64_t upto)
+{
+	struct names_round_job *rj = calloc(1, sizeof(*rj));
+
+	if (!rj)
+		return;
+	rj->job.work = names_job_round;
+	rj->job.done = round_end;
+	rj->w = w;
+	rj->upto = upto;
+	w->names.round = true;
+	w->names.round_ns = gvm_now_ns();
+	jobs_submit(&w->jobs, &rj->job);
+}
+
+static void say_tombstones_stay(struct worker *w, unsigned gone)
+{
+	uint64_t now = gvm_now_ns();
+
+	if (w->names.said_ns && now - w->names.said_ns < SAY_NS)
+		return;
+	w->names.said_ns = now;
+	log_warning(NULL, "the nodes remember %u removed names until each node of --nodes answers: one "
+			  "that is gone for good should be named no more", gone);
+}
+
+/* Forgets what is removed, and lets a node that restarted know what was forgotten: needs all nodes. */
+static void round_consider(struct worker *w, const struct names_load_job *lj)
+{
+	uint64_t since = gvm_now_ns() - w->names.round_ns;
+	struct names_due due;
+
+	names_due_find(&due, &lj->talk.all, lj->talk.views, lj->talk.count);
+	if (!lj->healed) {
+		/* A fence of a round that was cut short keeps names out. */
+		due.uneven = true;
+		due.upto = lj->talk.clock;
+	}
+	if (!lj->all_answered && due.gone >= ROUND_MANY)
+		say_tombstones_stay(w, due.gone);
+	if (!lj->all_answered || w->names.round || (!due.gone && !due.uneven))
+		return;
+	if (w->names.round_ns &&
+	    since < (due.gone < ROUND_MANY && !due.uneven ? ROUND_NS : ROUND_MANY_NS))
+		return;
+	round_start(w, due.upto);
+}
+
+/* Refreshing */
+
+static void load_start(struct worker *w, bool once);
+
+static void waiters_wake(struct worker *w, struct names_waiter *list, int result)
+{
+	while (list) {
+		struct names_waiter *waiter = list;
+
+		list = waiter->next;
+		waiter->done(w, result, waiter->arg);
+		free(waiter);
+	}
+}
+
 static void load_end(struct job *job)
 {
-	struct names_job *nj = (struct names_job *)job;
-	struct worker *w = nj->w;
+	struct names_load_job *lj = (struct names_load_job *)job;
+	struct worker *w = lj->w;
+	struct names_waiter *waiters = w->names.waiters;
 	struct record *rec = malloc(sizeof(*rec));
 
 	if (!rec && !job->result)
 		job->result = -ENOMEM;
-	for (size_t i = 0; i < nj->count; i++) {
-		struct name_entry *e = &nj->entries[i];
-
-		/* The id of all zeros is the root's, which has no record. */
-		if (!job->result &&
-		    (gvm_id_is_none(&e->key) || record_unpack(rec, e->record, e->bytes) < 0)) {
-			log_error(NULL, "a record of the name table is damaged, or of a newer version; "
-					"it is not shown");
-		} else if (!job->result) {
-			rec->id = e->key;
-			rec->version = e->version;
-			apply_record(w, nj, rec);
-		}
-		free(e->record);
-	}
+	clock_hear(w, lj->talk.clock);
+	if (lj->talk.table > w->names.table)
+		w->names.table = lj->talk.table;
+	for (size_t i = 0; !job->result && i < lj->talk.all.count; i++)
+		apply_entry(w, lj, &lj->talk.all.entry[i], rec);
 	if (!job->result) {
-		w->names_at_ns = gvm_now_ns();
-		save_missing(w, nj);
+		w->names_at_ns = lj->begun_ns;
+		save_missing(w, lj);
+		round_consider(w, lj);
 	}
+	w->names.load = NULL;
+	w->names.waiters = w->names.later;
+	w->names.later = NULL;
+	if (w->names.waiters)
+		load_start(w, true);
+	waiters_wake(w, waiters, job->result);
+	names_talk_deinit(&lj->talk);
 	free(rec);
-	nj->done(w, job->result, nj->arg);
-	free(nj->entries);
-	free(nj);
+	free(lj);
+}
+
+/* For w->names.waiters. */
+static void load_start(struct worker *w, bool once)
+{
+	struct names_load_job *lj = calloc(1, sizeof(*lj));
+	struct names_waiter *waiters = w->names.waiters;
+
+	if (!lj) {
+		w->names.waiters = NULL;
+		waiters_wake(w, waiters, -ENOMEM);
+		return;
+	}
+	lj->job.work = names_job_load;
+	lj->job.done = load_end;
+	lj->w = w;
+	lj->once = once;
+	lj->begun_ns = gvm_now_ns();
+	lj->gone_count = w->inodes.gone_count;
+	w->names.load = lj;
+	jobs_submit(&w->jobs, &lj->job);
 }
 
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 {
-	struct names_job *nj = job_make(w, done, arg);
+	struct names_load_job *load = w->names.load;
+	/* What began this moment tells what would be told now, within what names may lag behind. */
+	bool share = load && gvm_now_ns() - load->begun_ns < FRESH_NS;
+	struct names_waiter *waiter, **list;
 
-	if (!nj) {
-		done(w, -ENOMEM, arg);
-		return;
+	if (done) {
+		waiter = calloc(1, sizeof(*waiter));
+		if (!waiter) {
+			done(w, -ENOMEM, arg);
+			return;
+		}
+		waiter->done = done;
+		waiter->arg = arg;
+		for (list = load && !share ? &w->names.later : &w->names.waiters; *list;)
+			list = &(*list)->next;
+		*list = waiter;
 	}
-	nj->job.work = names_job_load;
-	nj->job.done = load_end;
-	nj->once = once;
-	nj->gone_count = w->inodes.gone_count;
-	jobs_submit(&w->jobs, &nj->job);
+	if (!load)
+		load_start(w, once);
+}
+
+static bool abandon(struct names_waiter **list, const void *arg)
+{
+	for (; *list; list = &(*list)->next) {
+		struct names_waiter *waiter = *list;
+
+		if (waiter->arg != arg)
+			continue;
+		*list = waiter->next;
+		free(waiter);
+		return true;
+	}
+	return false;
+}
+
+bool names_abandon(struct worker *w, void *arg)
+{
+	return abandon(&w->names.waiters, arg) || abandon(&w->names.later, arg);
 }
 
 bool names_are_fresh(struct worker *w)

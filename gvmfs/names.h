@@ -5,9 +5,10 @@
  * Each record lies under its id on all of these nodes. A change counts once a majority of them has
  * it; a reader asks a majority too and takes the newest version of each record, so it sees every
  * change that counted. A node that misses a record (it restarted, or was away) is given it by the
- * next mount that reads the table. A deleted name stays behind as a small tombstone.
+ * next mount that reads the table. A deleted name stays behind as a tombstone, until a round
+ * (names_round.h) makes the nodes forget it. RECORDS.md has the rules.
  *
- * Front thread; the conversations run in job threads.
+ * Front thread; the conversations run as jobs.
  */
 #ifndef GVMFS_NAMES_H
 #define GVMFS_NAMES_H
@@ -25,12 +26,38 @@ struct names_orphan {
 
 typedef void names_done_fn(struct worker *w, int result, void *arg);
 
-/* Stores the inode's record, as it is now, under its next version. -ETIMEDOUT: no majority. */
+struct names_waiter {
+	struct names_waiter *next;
+	names_done_fn *done;
+	void *arg;
+};
+
+struct names_load_job;
+
+struct names_state {
+	uint64_t table; /* that new names are made in; 0: not known yet */
+	uint64_t clock; /* the highest version or birth heard of: the next name is born after it */
+	struct names_load_job *load;  /* under way; NULL: none */
+	struct names_waiter *waiters; /* for its end */
+	struct names_waiter *later;   /* for the end of one that begins after it */
+	bool round;		      /* one is under way */
+	uint64_t round_ns;	      /* when the last began */
+	uint64_t said_ns;	      /* that tombstones cannot end */
+	struct names_orphan orphans[NAMES_ORPHANS];
+};
+
+/* Stores the inode's record, as it is now, under its next version. -ETIMEDOUT: no majority. -ENOSPC:
+ * the nodes' tables are full. -ESTALE: it was removed meanwhile. A new name that came too late to be
+ * made under its id gets another id. */
 void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
 
 /* Reads the whole table and brings the tree up to date. Result: 0, or why a majority did not
- * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. */
+ * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. All who
+ * wait for the same answer share it. `done` may be NULL. */
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg);
+
+/* Whoever waits with `arg` waits no more: done is not called. False: nobody did. */
+bool names_abandon(struct worker *w, void *arg);
 
 /* The last refresh is so recent that another would hardly tell more. */
 bool names_are_fresh(struct worker *w);

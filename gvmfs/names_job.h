@@ -1,42 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* names_job.h - the conversations with nodes behind names.h: run in job threads, and block. */
+/* names_job.h - the conversations with nodes behind names.h: run in fibers (jobs.h). */
 #ifndef GVMFS_NAMES_JOB_H
 #define GVMFS_NAMES_JOB_H
 
 #include "jobs.h"
-#include "names.h"
+#include "names_talk.h"
 
-/* A record as the nodes hold it. */
-struct name_entry {
-	struct gvm_id key;
-	uint64_t version;
-	uint32_t bytes;
-	uint8_t *record; /* malloc()ed */
-};
+struct worker;
+struct inode;
 
-struct names_job {
+struct names_save_job {
 	struct job job;
 	struct worker *w;
-	names_done_fn *done;
+	void (*done)(struct worker *w, int result, void *arg);
 	void *arg;
-	bool once;
-	bool news; /* an answer has come */
-	/* saving */
 	struct inode *inode;
-	struct gvm_id key;
-	uint64_t version; /* in: to try first; out: that it got */
-	size_t record_bytes;
+	bool creates; /* the first save of a new name */
+	unsigned rekeyed;
+	struct gvm_name_put_req put; /* version: in: to try first; out: that it got */
+	uint64_t clock;		     /* out: the highest number heard of */
+	size_t record_bytes;	     /* 0: a tombstone */
 	uint8_t record[RECORD_BYTES_MAX];
-	/* reading: the newest of each, sorted by key */
-	uint64_t gone_count; /* of the inodes, when it began */
-	struct name_entry *entries;
-	size_t count, room;
-	size_t bytes; /* that all of it takes, about */
 };
 
+/* Result: 0, or what names_votes_result() says of a save that cannot be. */
 void names_job_save(struct job *job, struct pool *pool);
+
+struct names_load_job {
+	struct job job;
+	struct worker *w;
+	bool once;
+	uint64_t begun_ns;
+	uint64_t gone_count; /* of the inodes, when it began */
+	struct names_talk talk;
+	bool all_answered, healed;
+};
+
+/* Reads the table into talk.all and gives each node what it lacks. */
 void names_job_load(struct job *job, struct pool *pool);
-/* What was read of a key; NULL: nothing. */
-const struct name_entry *names_job_find(const struct names_job *nj, const struct gvm_id *key);
+
+struct names_round_job {
+	struct job job;
+	struct worker *w;
+	uint64_t upto;
+};
+
+void names_job_round(struct job *job, struct pool *pool);
 
 #endif

@@ -30,7 +30,9 @@ struct record_node {
 
 struct record {
 	struct gvm_id id;
-	uint64_t version; /* of the record; +1 at each change */
+	uint64_t table;	  /* in which it was made: see RECORDS.md */
+	uint64_t born;	  /* the version in which it was made; 0: it was never saved */
+	uint64_t version; /* of the record; greater at each change */
 	uint8_t kind;
 	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
 	uint16_t node_count; /* 0: a region without a size yet */
@@ -46,9 +48,9 @@ struct record {
 	uint16_t slots[RECORD_SLOTS]; /* slot -> entry of nodes[] */
 };
 
-/* Packs all but id and version (they stand beside it on the wire); buf: RECORD_BYTES_MAX. */
+/* Packs all but id, table, born and version (they stand beside it on the wire); buf: RECORD_BYTES_MAX. */
 size_t record_pack(const struct record *r, uint8_t *buf);
-/* Reads a record of exactly len bytes; id and version are left alone. 0 or -EBADMSG. */
+/* Reads a record of exactly len bytes; id, table, born and version are left alone. 0 or -EBADMSG. */
 int record_unpack(struct record *r, const uint8_t *buf, size_t len);
 
 /* Which entry of nodes[] holds a chunk. */

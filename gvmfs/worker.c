@@ -84,8 +84,11 @@ static void node_is_up(struct pool *pool, struct gvm_conn *conn)
 
 	region_reattach(w, conn);
 	w->names_at_ns = 0; /* it may lack records */
+	/* A node that restarted, or was away, is given them now. */
 	if (w->names_owed)
 		names_compare(w);
+	else
+		names_refresh(w, true, NULL, NULL);
 }
 
 /* The root of the tree is no record: it is there on every mount. */

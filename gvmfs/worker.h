@@ -43,8 +43,8 @@ struct worker {
 	int keeper_fd; /* to the supervisor: keeper.h */
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
-	struct names_orphan orphans[NAMES_ORPHANS];
 	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
+	struct names_state names;
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
 	/* The request being processed. */

@@ -244,6 +244,8 @@ void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm
 			    NULL, 0);                                                              \
 	}
 CALL(name_list, name_list_req, GVM_OP_NAME_LIST)
+CALL(name_fence, name_fence_req, GVM_OP_NAME_FENCE)
+CALL(name_forget, name_forget_req, GVM_OP_NAME_FORGET)
 CALL(region_create, region_create_req, GVM_OP_REGION_CREATE)
 CALL(region_open, region_open_req, GVM_OP_REGION_OPEN)
 CALL(region_close, region_close_req, GVM_OP_REGION_CLOSE)

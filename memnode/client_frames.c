@@ -109,11 +109,11 @@ static bool name_list_ok(const struct frame *f, uint32_t count)
 	for (; count; count--) {
 		uint64_t bytes;
 
-		if (len - at < 28)
+		if (len - at < GVM_NAME_ENTRY_BYTES)
 			return false;
-		bytes = gvm_load_le(f->data + at + 24, 4);
-		at += 28;
-		if (!bytes || bytes > GVM_RECORD_MAX || bytes > len - at)
+		bytes = gvm_load_le(f->data + at + 40, 4);
+		at += GVM_NAME_ENTRY_BYTES;
+		if (bytes > GVM_RECORD_MAX || bytes > len - at)
 			return false;
 		at += bytes;
 	}

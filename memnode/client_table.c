@@ -228,6 +228,8 @@ bool req_names_region(const struct gvm_req *req)
 	case GVM_OP_NODE_STAT:
 	case GVM_OP_NAME_PUT:
 	case GVM_OP_NAME_LIST:
+	case GVM_OP_NAME_FENCE:
+	case GVM_OP_NAME_FORGET:
 	case GVM_OP_REGION_LIST:
 		return false;
 	}

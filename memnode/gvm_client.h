@@ -175,7 +175,7 @@ uint64_t gvm_conn_client(const struct gvm_conn *conn);
 /* Requests sent or waiting to be sent. */
 unsigned gvm_conn_pending(const struct gvm_conn *conn);
 
-/* gvm_name_put: the record stays valid and unchanged until done.
+/* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent as soon as they are submitted where the socket takes them. With gvm_conn_cork(true)
@@ -189,6 +189,8 @@ void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call);
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes);
 void gvm_name_list(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_list_req *what);
+void gvm_name_fence(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_fence_req *what);
+void gvm_name_forget(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_forget_req *what);
 void gvm_region_create(struct gvm_conn *conn, struct gvm_call *call,
 		       const struct gvm_region_create_req *what);
 void gvm_region_open(struct gvm_conn *conn, struct gvm_call *call,

@@ -146,6 +146,8 @@ int gvm_status_errno(uint16_t status)
 		return -EEXIST;
 	case GVM_ERR_CORRUPT:
 		return -EBADMSG;
+	case GVM_ERR_GONE:
+		return -EIDRM;
 	}
 	return -EPROTO;
 }
@@ -165,6 +167,7 @@ const char *gvm_status_name(uint16_t status)
 		[GVM_ERR_NOSPACE] = "NOSPACE",
 		[GVM_ERR_EXISTS] = "EXISTS",
 		[GVM_ERR_CORRUPT] = "CORRUPT",
+		[GVM_ERR_GONE] = "GONE",
 	};
 
 	return status < sizeof(names) / sizeof(*names) ? names[status] : "UNKNOWN";
@@ -185,6 +188,10 @@ const char *gvm_op_name(uint8_t op)
 		return "NAME_PUT";
 	case GVM_OP_NAME_LIST:
 		return "NAME_LIST";
+	case GVM_OP_NAME_FENCE:
+		return "NAME_FENCE";
+	case GVM_OP_NAME_FORGET:
+		return "NAME_FORGET";
 	case GVM_OP_REGION_CREATE:
 		return "REGION_CREATE";
 	case GVM_OP_REGION_OPEN:

@@ -20,7 +20,7 @@
 
 #define GVM_PORT	   9999
 #define GVM_MAGIC	   0x314d5647u /* "GVM1" as it stands on the wire */
-#define GVM_VERSION	   1
+#define GVM_VERSION	   2
 #define GVM_PAGE_BYTES	   4096u
 #define GVM_CHUNK_PAGES	   32u
 #define GVM_CHUNK_BYTES	   (GVM_PAGE_BYTES * GVM_CHUNK_PAGES)
@@ -67,6 +67,8 @@ enum gvm_op {
 	GVM_OP_NODE_STAT = 4,
 	GVM_OP_NAME_PUT = 16,
 	GVM_OP_NAME_LIST = 17,
+	GVM_OP_NAME_FENCE = 18,
+	GVM_OP_NAME_FORGET = 19,
 	GVM_OP_REGION_CREATE = 32,
 	GVM_OP_REGION_OPEN = 33,
 	GVM_OP_REGION_CLOSE = 34,
@@ -89,11 +91,13 @@ enum gvm_status {
 	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
 				  * PUT, DISCARD, NAME_PUT: it holds a newer one (detail: which) */
 	GVM_ERR_STALE_BASE = 6,	 /* PUT of some blocks: the node holds another base (detail: which) */
-	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch) */
+	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch); of a name:
+				  * it was born before the fence (detail: the fence), or the round is over */
 	GVM_ERR_BUSY = 8,	 /* REGION_OPEN: a live writer has the region (detail: its epoch) */
 	GVM_ERR_NOSPACE = 9,	 /* the node cannot promise it (detail: chunks that it still could) */
 	GVM_ERR_EXISTS = 10,	 /* REGION_CREATE: the id is taken */
 	GVM_ERR_CORRUPT = 11,	 /* a checksum does not match: of what was sent, or of what is held */
+	GVM_ERR_GONE = 12,	 /* NAME_PUT: the record was removed, and never comes back */
 };
 
 #define GVM_FLAG_RESPONSE (1u << 0)
@@ -165,15 +169,30 @@ struct gvm_hdr {
 	F(u64, bad_frames)                                                                         \
 	F(u64, rx_bytes)                                                                           \
 	F(u64, tx_bytes)                                                                           \
-	F(u64, uptime_ns)
+	F(u64, uptime_ns)                                                                          \
+	F(u64, names)      /* records of the name table, tombstones included */                    \
+	F(u64, tombstones) /* of these, those of removed names */                                  \
+	F(u64, names_max)
 
 /* NAME_PUT: the record is the data (1..GVM_RECORD_MAX bytes, opaque to the node). The node keeps
  * it if it has none under `key` or an older one; a record with an equal or newer version answers
- * STALE, unless it is byte for byte the same (a repeated request). NAME_LIST: records with a key
- * above `after` in ascending order; data: {key 16, version u64, len u32, record}, repeated. */
-#define GVM_MSG_NAME_PUT_REQ(F) F(id, key) F(u64, version)
-#define GVM_MSG_NAME_LIST_REQ(F) F(id, after)
-#define GVM_MSG_NAME_LIST_RSP(F) F(u32, count) F(u8, more)
+ * STALE, unless it is byte for byte the same (a repeated request). Without data it is a tombstone,
+ * which replaces any record and is final (GONE). A key that the node does not have and that was
+ * born at or below its horizon for the name's table is gone (GONE); born at or below its fence, it is
+ * only taken from the round that put up the fence (FENCED). NAME_LIST: records with a key above
+ * `after` in ascending order; data: {key 16, table u64, born u64, version u64, len u32, record},
+ * repeated; with a round, FENCED unless that round's fence stands. An entry whose key begins with 8
+ * zero bytes is no name: its `born` is the node's horizon for `table`. */
+#define GVM_NAME_ENTRY_BYTES 44u /* of NAME_LIST's data, without the record */
+#define GVM_NAME_VERSION_MAX ((1ull << 62) - 1) /* of born and version */
+#define GVM_MSG_NAME_PUT_REQ(F) F(id, key) F(u64, table) F(u64, born) F(u64, version) F(u64, round)
+#define GVM_MSG_NAME_LIST_REQ(F) F(id, after) F(u64, round)
+#define GVM_MSG_NAME_LIST_RSP(F) F(u32, count) F(u8, more) F(u64, fence)
+/* FENCE: from now on no name born at or below `upto` is made but by this round. FORGET, of the round
+ * whose fence stands (else FENCED): the horizon for `table` rises to its `upto`, and the tombstones
+ * of that table's names born at or below it are dropped. */
+#define GVM_MSG_NAME_FENCE_REQ(F) F(u64, round) F(u64, upto)
+#define GVM_MSG_NAME_FORGET_REQ(F) F(u64, round) F(u64, table)
 
 /* chunks: size of the region; reserve_chunks: how many of them this node promises to hold. A
  * CREATE whose id exists with the same numbers is OK (a repeated request). */
@@ -242,6 +261,8 @@ struct gvm_hdr {
 	M(name_put_req, GVM_MSG_NAME_PUT_REQ)                                                      \
 	M(name_list_req, GVM_MSG_NAME_LIST_REQ)                                                    \
 	M(name_list_rsp, GVM_MSG_NAME_LIST_RSP)                                                    \
+	M(name_fence_req, GVM_MSG_NAME_FENCE_REQ)                                                  \
+	M(name_forget_req, GVM_MSG_NAME_FORGET_REQ)                                                \
 	M(region_create_req, GVM_MSG_REGION_CREATE_REQ)                                            \
 	M(region_open_req, GVM_MSG_REGION_OPEN_REQ)                                                \
 	M(region_open_rsp, GVM_MSG_REGION_OPEN_RSP)                                                \
@@ -300,7 +321,7 @@ uint64_t gvm_data_check(const void *data, size_t len);
 /* A status as a negative errno (GVM_OK is 0), as the client library reports it:
  * LOST -ENOMEDIUM, STALE -ESTALE, STALE_BASE -EREMCHG, FENCED -EKEYREVOKED, BUSY -EBUSY,
  * NOSPACE -ENOSPC, EXISTS -EEXIST, AUTH -EACCES, VERSION -EPROTONOSUPPORT, INVALID -EINVAL,
- * CORRUPT -EBADMSG; any other value -EPROTO. */
+ * CORRUPT -EBADMSG, GONE -EIDRM; any other value -EPROTO. */
 int gvm_status_errno(uint16_t status);
 const char *gvm_status_name(uint16_t status);
 const char *gvm_op_name(uint8_t op);
@@ -309,6 +330,15 @@ static inline bool gvm_id_equal(const struct gvm_id *a, const struct gvm_id *b)
 {
 	for (unsigned i = 0; i < sizeof(a->b); i++)
 		if (a->b[i] != b->b[i])
+			return false;
+	return true;
+}
+
+/* Of the name table: not a name, but a horizon (NAME_LIST). */
+static inline bool gvm_name_is_horizon(const struct gvm_id *key)
+{
+	for (unsigned i = 0; i < 8; i++)
+		if (key->b[i])
 			return false;
 	return true;
 }

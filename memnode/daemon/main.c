@@ -29,6 +29,7 @@ struct options {
 	const char *key_path;
 	const char *user;
 	bool open;
+	unsigned names;
 };
 
 static const char usage[] =
@@ -40,6 +41,7 @@ static const char usage[] =
 	"  -c, --overcommit F      promise F times as much as there is (1.0)\n"
 	"  -k, --key FILE          serve only clients that hold the same key\n"
 	"  -o, --open              serve anybody, also on addresses beyond loopback\n"
+	"  -n, --names N           keep at most N names of files and folders (65536)\n"
 	"  -u, --user NAME         where started as root, run as this user (nobody)\n"
 	"  -h, --help              print this and exit\n"
 	"  -V, --version           print the version and exit\n";
@@ -146,17 +148,19 @@ static void options_parse(int argc, char **argv, struct options *o)
 		{"overcommit", required_argument, NULL, 'c'},
 		{"key", required_argument, NULL, 'k'},
 		{"open", no_argument, NULL, 'o'},
+		{"names", required_argument, NULL, 'n'},
 		{"user", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
+	unsigned long names;
 	char *end;
 	int c;
 
-	*o = (struct options){.overcommit = 1, .user = "nobody"};
+	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT, .user = "nobody"};
 	addr_parse("127.0.0.1", &o->listen);
-	while ((c = getopt_long(argc, argv, "l:m:c:k:ou:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
 			if (!addr_parse(optarg, &o->listen))
@@ -176,6 +180,14 @@ static void options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'o':
 			o->open = true;
+			break;
+		case 'n':
+			names = strtoul(optarg, &end, 10);
+			if (*end || *optarg < '0' || *optarg > '9' || names < NAMES_COUNT_MIN ||
+			    names > NAMES_COUNT_MAX)
+				fail("--names %s: not a number from %u to %u", optarg,
+				     NAMES_COUNT_MIN, NAMES_COUNT_MAX);
+			o->names = (unsigned)names;
 			break;
 		case 'u':
 			o->user = optarg;
@@ -299,6 +311,7 @@ int main(int argc, char **argv)
 	err = node_init(&node, o.memory_bytes, o.overcommit, key, key_bytes);
 	if (err)
 		fail("--memory: %s", err == -EINVAL ? "out of range" : strerror(-err));
+	names_init(&node.names, o.names);
 	fd = listen_open(&o.listen);
 	if (fd < 0)
 		fail("cannot listen on %s: %s", addr_name(&o.listen), strerror(-fd));

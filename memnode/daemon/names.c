@@ -7,20 +7,25 @@
 
 struct name {
 	struct gvm_id key;
-	uint64_t version;
-	uint32_t bytes;
+	uint64_t table, born, version;
+	uint32_t bytes; /* 0: a tombstone */
 	uint8_t record[];
 };
 
-/* As it stands in an answer: key, version, length, record. */
-#define LISTED_BYTES(n) (16 + 8 + 4 + (n)->bytes)
+/* As it stands in an answer: key, table, born, version, length, record. */
+#define LISTED_BYTES(n) (GVM_NAME_ENTRY_BYTES + (n)->bytes)
+
+void names_init(struct names *t, unsigned count_max)
+{
+	*t = (struct names){.count_max = count_max};
+}
 
 void names_deinit(struct names *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
 		free(t->sorted[i]);
 	free(t->sorted);
-	*t = (struct names){0};
+	names_init(t, t->count_max);
 }
 
 /* Where `key` stands, or would. */
@@ -59,63 +64,211 @@ static bool names_make_room(struct names *t)
 	return true;
 }
 
-uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const uint8_t *record,
-		  uint32_t bytes, uint64_t *detail)
+/* A table that was large once need not stay so. */
+static void names_give_room_back(struct names *t)
 {
-	unsigned at = name_place(t, &what->key);
-	struct name *old = name_at(t, at, &what->key) ? t->sorted[at] : NULL;
-	uint64_t others = t->bytes - (old ? LISTED_BYTES(old) : 0);
-	struct name *new;
+	unsigned room = t->count < 32 ? 64 : 2 * t->count;
+	struct name **sorted;
 
-	if (gvm_id_is_none(&what->key) || !bytes || bytes > GVM_RECORD_MAX)
-		return GVM_ERR_INVALID;
-	if (old && old->version >= what->version) {
-		*detail = old->version;
-		return old->version == what->version && old->bytes == bytes &&
-				       !memcmp(old->record, record, bytes) ?
-			       GVM_OK :
-			       GVM_ERR_STALE;
+	if (t->room <= 2 * room)
+		return;
+	sorted = realloc(t->sorted, room * sizeof(*sorted));
+	if (!sorted)
+		return;
+	t->sorted = sorted;
+	t->room = room;
+}
+
+static struct gvm_id horizon_key(uint64_t table)
+{
+	struct gvm_id key = {{0}};
+
+	gvm_store_le(key.b + 8, table, 8);
+	return key;
+}
+
+uint64_t names_horizon(const struct names *t, uint64_t table)
+{
+	struct gvm_id key = horizon_key(table);
+	unsigned at = name_place(t, &key);
+
+	return name_at(t, at, &key) ? t->sorted[at]->born : 0;
+}
+
+/* Whether a key that is not here may be made: a tombstone always, without effect where it is over. */
+static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_req *what,
+			       uint32_t bytes, uint64_t *detail)
+{
+	if (!bytes)
+		return GVM_OK;
+	*detail = names_horizon(t, what->table);
+	if (what->born <= *detail)
+		return GVM_ERR_GONE;
+	if (what->born <= t->fence && (!what->round || what->round != t->round)) {
+		*detail = t->fence;
+		return GVM_ERR_FENCED;
 	}
-	new = malloc(sizeof(*new) + bytes);
-	if (!new)
-		return GVM_ERR_NOSPACE;
-	*new = (struct name){.key = what->key, .version = what->version, .bytes = bytes};
-	memcpy(new->record, record, bytes);
-	if (others + LISTED_BYTES(new) > NAMES_BYTES_MAX ||
-	    (!old && (t->count == NAMES_COUNT_MAX || !names_make_room(t)))) {
-		free(new);
-		return GVM_ERR_NOSPACE;
-	}
-	if (!old) {
-		memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
-		t->count++;
-	}
-	free(old);
-	t->sorted[at] = new;
-	t->bytes = others + LISTED_BYTES(new);
 	return GVM_OK;
 }
 
-uint32_t name_list(const struct names *t, const struct gvm_name_list_req *what,
-		   struct gvm_name_list_rsp *rsp, uint8_t *buf)
+/* Whether `old` may be replaced: by a tombstone, or by a newer version. *done: it need not be. */
+static uint16_t name_may_change(const struct name *old, const struct gvm_name_put_req *what,
+				const uint8_t *record, uint32_t bytes, bool *done, uint64_t *detail)
+{
+	*done = true;
+	*detail = old->version;
+	if (!old->bytes)
+		return bytes ? GVM_ERR_GONE : GVM_OK;
+	if (bytes && old->version == what->version && old->bytes == bytes &&
+	    !memcmp(old->record, record, bytes))
+		return GVM_OK;
+	if (bytes && old->version >= what->version)
+		return GVM_ERR_STALE;
+	*done = false;
+	return GVM_OK;
+}
+
+static bool names_are_full(const struct names *t, const struct name *old, uint64_t bytes)
+{
+	/* To remove a name must be possible in a full table. */
+	return (bytes > NAMES_BYTES_MAX && bytes > t->bytes) || (!old && t->count >= t->count_max);
+}
+
+/* Puts it in the place of `old`, or at `at` if there is none. */
+static bool name_set(struct names *t, unsigned at, struct name *old, const struct name *what,
+		     const uint8_t *record)
+{
+	struct name *new = malloc(sizeof(*new) + what->bytes);
+
+	if (!new || (!old && !names_make_room(t))) {
+		free(new);
+		return false;
+	}
+	*new = *what;
+	if (what->bytes)
+		memcpy(new->record, record, what->bytes);
+	if (old) {
+		t->bytes -= LISTED_BYTES(old);
+		free(old);
+	} else {
+		memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
+		t->count++;
+	}
+	t->sorted[at] = new;
+	t->bytes += LISTED_BYTES(new);
+	return true;
+}
+
+uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const uint8_t *record,
+		  uint32_t bytes, uint64_t *detail)
+{
+	struct name new = {.key = what->key, .table = what->table, .born = what->born,
+			   .version = what->version, .bytes = bytes};
+	unsigned at = name_place(t, &what->key);
+	struct name *old = name_at(t, at, &what->key) ? t->sorted[at] : NULL;
+	bool done = false;
+	uint16_t status;
+
+	if (gvm_name_is_horizon(&what->key) || !what->born || what->born > what->version ||
+	    what->version > GVM_NAME_VERSION_MAX || bytes > GVM_RECORD_MAX)
+		return GVM_ERR_INVALID;
+	status = old ? name_may_change(old, what, record, bytes, &done, detail)
+		     : name_may_begin(t, what, bytes, detail);
+	if (status || done)
+		return status;
+	if (!old && what->born <= names_horizon(t, what->table))
+		return GVM_OK; /* a tombstone of a name that is over */
+	if (names_are_full(t, old, t->bytes - (old ? LISTED_BYTES(old) : 0) + LISTED_BYTES(&new)) ||
+	    !name_set(t, at, old, &new, record))
+		return GVM_ERR_NOSPACE;
+	t->gone += !bytes; /* what it replaces was none */
+	return GVM_OK;
+}
+
+static uint16_t round_check(const struct names *t, uint64_t round, uint64_t *detail)
+{
+	*detail = t->fence;
+	return round == t->round ? GVM_OK : GVM_ERR_FENCED;
+}
+
+uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
+		   struct gvm_name_list_rsp *rsp, uint8_t *buf, uint32_t *bytes, uint64_t *detail)
 {
 	unsigned at = name_place(t, &what->after);
 	uint8_t *p = buf;
 
+	if (what->round && round_check(t, what->round, detail))
+		return GVM_ERR_FENCED;
 	if (name_at(t, at, &what->after))
 		at++;
-	rsp->count = 0;
+	*rsp = (struct gvm_name_list_rsp){.fence = t->fence};
 	for (; at < t->count; at++, rsp->count++) {
 		const struct name *n = t->sorted[at];
 
 		if (LISTED_BYTES(n) > (size_t)(buf + GVM_DATA_MAX - p))
 			break;
 		memcpy(p, n->key.b, 16);
-		gvm_store_le(p + 16, n->version, 8);
-		gvm_store_le(p + 24, n->bytes, 4);
-		memcpy(p + 28, n->record, n->bytes);
+		gvm_store_le(p + 16, n->table, 8);
+		gvm_store_le(p + 24, n->born, 8);
+		gvm_store_le(p + 32, n->version, 8);
+		gvm_store_le(p + 40, n->bytes, 4);
+		memcpy(p + GVM_NAME_ENTRY_BYTES, n->record, n->bytes);
 		p += LISTED_BYTES(n);
 	}
 	rsp->more = at < t->count;
-	return (uint32_t)(p - buf);
+	*bytes = (uint32_t)(p - buf);
+	return GVM_OK;
+}
+
+uint16_t name_fence(struct names *t, const struct gvm_name_fence_req *what)
+{
+	if (!what->round || what->upto > GVM_NAME_VERSION_MAX)
+		return GVM_ERR_INVALID;
+	t->round = what->round;
+	t->round_upto = what->upto;
+	if (what->upto > t->fence)
+		t->fence = what->upto;
+	return GVM_OK;
+}
+
+static bool horizon_raise(struct names *t, uint64_t table, uint64_t upto)
+{
+	struct name new = {
+		.key = horizon_key(table), .table = table, .born = upto, .version = upto};
+	unsigned at = name_place(t, &new.key);
+	struct name *old = name_at(t, at, &new.key) ? t->sorted[at] : NULL;
+
+	if (old && old->born >= upto)
+		return true;
+	/* However full it is: this makes room. */
+	return name_set(t, at, old, &new, NULL);
+}
+
+uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, uint64_t *detail)
+{
+	unsigned kept = 0;
+	uint64_t horizon;
+
+	if (!what->round)
+		return GVM_ERR_INVALID;
+	if (round_check(t, what->round, detail))
+		return GVM_ERR_FENCED;
+	if (t->round_upto && !horizon_raise(t, what->table, t->round_upto))
+		return GVM_ERR_NOSPACE;
+	horizon = names_horizon(t, what->table);
+	for (unsigned at = 0; at < t->count; at++) {
+		struct name *n = t->sorted[at];
+
+		if (n->bytes || gvm_name_is_horizon(&n->key) || n->table != what->table ||
+		    n->born > horizon) {
+			t->sorted[kept++] = n;
+			continue;
+		}
+		t->bytes -= LISTED_BYTES(n);
+		t->gone--;
+		free(n);
+	}
+	t->count = kept;
+	names_give_room_back(t);
+	return GVM_OK;
 }

@@ -2,30 +2,50 @@
 /*
  * names.h - the name table: opaque records under 128-bit keys, the newest version wins.
  *
- * What the records say is the clients' business. The table is bounded in number and bytes.
+ * What the records say is the clients' business; that one was removed is not: a tombstone is an
+ * entry without bytes, and final. Tombstones end: a horizon says that this node has, or had, every
+ * name of a table that was born at or below it, so one that it does not have was removed, and nothing
+ * brings it back. How clients raise the horizon, and why no name is lost by that, is in RECORDS.md.
+ * Clusters that were one for each other before have tables of their own, hence horizons.
+ *
+ * A horizon stands among the names, under the key (zeros, table), and is listed with them.
+ *
+ * The table is bounded in number and bytes. Pure code: no socket, no clock.
  */
 #ifndef GVM_NAMES_H
 #define GVM_NAMES_H
 
 #include "../gvm_wire.h"
 
-#define NAMES_COUNT_MAX 65536u
-#define NAMES_BYTES_MAX (64u << 20)
+#define NAMES_COUNT_MIN	    16u
+#define NAMES_COUNT_DEFAULT 65536u
+#define NAMES_COUNT_MAX	    1048576u
+#define NAMES_BYTES_MAX	    (64u << 20)
 
 struct name;
 
 struct names {
 	struct name **sorted; /* by key */
 	unsigned count, room;
+	unsigned gone; /* of count: tombstones */
+	unsigned count_max;
 	uint64_t bytes;
+	uint64_t fence; /* names born at or below it are made by `round` only */
+	uint64_t round; /* that put up a fence last, up to `round_upto`; 0: none did */
+	uint64_t round_upto;
 };
 
+void names_init(struct names *t, unsigned count_max);
+/* 0: the node never forgot anything of that table. */
+uint64_t names_horizon(const struct names *t, uint64_t table);
 void names_deinit(struct names *t);
 
 uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const uint8_t *record,
 		  uint32_t bytes, uint64_t *detail);
-/* Writes the answer's data to buf (room: GVM_DATA_MAX); returns its bytes. */
-uint32_t name_list(const struct names *t, const struct gvm_name_list_req *what,
-		   struct gvm_name_list_rsp *rsp, uint8_t *buf);
+/* Writes the answer's data to buf (room: GVM_DATA_MAX), its length to *bytes. */
+uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
+		   struct gvm_name_list_rsp *rsp, uint8_t *buf, uint32_t *bytes, uint64_t *detail);
+uint16_t name_fence(struct names *t, const struct gvm_name_fence_req *what);
+uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, uint64_t *detail);
 
 #endif

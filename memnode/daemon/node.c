@@ -46,6 +46,7 @@ int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const ui
 	store_set_pin_limit(n->store, room);
 	n->pin_bytes_max = (uint64_t)room * STORE_CELL_BYTES;
 	n->answer = malloc(GVM_DATA_MAX);
+	names_init(&n->names, NAMES_COUNT_DEFAULT);
 	err = regions_init(&n->regions, n->store, store_cells(n->store) - room, overcommit);
 	if (err || !n->answer) {
 		node_deinit(n);
@@ -88,5 +89,8 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 		.rx_bytes = c->rx_bytes,
 		.tx_bytes = c->tx_bytes,
 		.uptime_ns = node_now_ns() - n->started_ns,
+		.names = n->names.count,
+		.tombstones = n->names.gone,
+		.names_max = n->names.count_max,
 	};
 }

@@ -63,6 +63,8 @@ union fields {
 	struct gvm_ping_req ping;
 	struct gvm_name_put_req name_put;
 	struct gvm_name_list_req name_list;
+	struct gvm_name_fence_req name_fence;
+	struct gvm_name_forget_req name_forget;
 	struct gvm_region_create_req region_create;
 	struct gvm_region_open_req region_open;
 	struct gvm_region_close_req region_close;
@@ -154,17 +156,37 @@ static int op_node_stat(struct request *q, const union fields *f)
 
 static int op_name_put(struct request *q, const union fields *f)
 {
-	return name_put(&q->node->names, &f->name_put, q->frame->data, q->frame->hdr.data_len,
-			&q->detail);
+	uint16_t status = name_put(&q->node->names, &f->name_put, q->frame->data,
+				   q->frame->hdr.data_len, &q->detail);
+
+	if (status == GVM_ERR_NOSPACE)
+		log_peer("the name table is full (%u names, %u of them removed, %llu bytes; --names "
+			 "%u): a new name is refused",
+			 q->node->names.count, q->node->names.gone,
+			 (unsigned long long)q->node->names.bytes, q->node->names.count_max);
+	return status;
 }
 
 static int op_name_list(struct request *q, const union fields *f)
 {
 	struct gvm_name_list_rsp rsp;
+	uint16_t status = name_list(&q->node->names, &f->name_list, &rsp, q->node->answer,
+				    &q->data_len, &q->detail);
 
-	q->data_len = name_list(&q->node->names, &f->name_list, &rsp, q->node->answer);
+	if (status)
+		return status;
 	q->meta_len = gvm_name_list_rsp_pack(&rsp, q->meta);
 	return GVM_OK;
+}
+
+static int op_name_fence(struct request *q, const union fields *f)
+{
+	return name_fence(&q->node->names, &f->name_fence);
+}
+
+static int op_name_forget(struct request *q, const union fields *f)
+{
+	return name_forget(&q->node->names, &f->name_forget, &q->detail);
 }
 
 static int op_region_create(struct request *q, const union fields *f)
@@ -275,6 +297,8 @@ UNPACKER(auth)
 UNPACKER(ping)
 UNPACKER(name_put)
 UNPACKER(name_list)
+UNPACKER(name_fence)
+UNPACKER(name_forget)
 UNPACKER(region_create)
 UNPACKER(region_open)
 UNPACKER(region_close)
@@ -309,6 +333,8 @@ static const struct op ops[] = {
 	[GVM_OP_NODE_STAT] = {OP(SESSION_READY, node_stat)},
 	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX},
 	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list)},
+	[GVM_OP_NAME_FENCE] = {OP(SESSION_READY, name_fence)},
+	[GVM_OP_NAME_FORGET] = {OP(SESSION_READY, name_forget)},
 	[GVM_OP_REGION_CREATE] = {OP(SESSION_READY, region_create)},
 	[GVM_OP_REGION_OPEN] = {OP(SESSION_READY, region_open)},
 	[GVM_OP_REGION_CLOSE] = {OP(SESSION_READY, region_close)},

@@ -241,20 +241,20 @@ static void a_list_that_does_not_add_up_is_refused(void)
 	static const struct {
 		uint32_t count, data_len;
 		uint8_t record_len;
-	} lists[] = {{1, 29, 2}, {2, 29, 1}, {1, 30, 1}, {0, 1, 1}, {1, 28, 0}, {1, 27, 1}};
+	} lists[] = {{1, 45, 2}, {2, 45, 1}, {1, 46, 1}, {0, 1, 1}, {1, 44, 1}, {1, 43, 1}};
 	struct gvm_conn_opts opts = {.on_state = on_state};
-	struct gvm_name_list_req what = {rig_region(0)};
+	struct gvm_name_list_req what = {rig_region(0), 0};
 
 	for (unsigned i = 0; i < 6; i++) {
 		struct gvm_name_list_rsp rsp = {.count = lists[i].count};
 		struct gvm_call call = {.req = {.done = done}};
-		uint8_t meta[GVM_META_MAX], data[32] = {0};
+		uint8_t meta[GVM_META_MAX], data[48] = {0};
 		size_t n = gvm_name_list_rsp_pack(&rsp, meta);
 		struct gvm_conn *conn;
 		char addr[32];
 		int fd = rig_liar_open(addr, sizeof(addr));
 
-		data[24] = lists[i].record_len;
+		data[40] = lists[i].record_len;
 		say_hello();
 		say_frame(GVM_OP_NAME_LIST, 0, GVM_OK, FIRST_TAG, meta, n, data, lists[i].data_len);
 		reasons[0] = 0;

@@ -106,7 +106,7 @@ static void a_node_that_lost_its_memory_is_a_declared_loss(void)
 	struct gvm_conn *conn, *stranger;
 	struct way *way;
 	struct gvm_id before;
-	struct gvm_name_put_req name = {rig_region(9), 1};
+	struct gvm_name_put_req name = {rig_region(9), 1, 1, 1, 0};
 	struct ask asks[3];
 
 	rig_node_start(&old, NULL);

@@ -68,7 +68,7 @@ static void only_holders_of_the_key_are_served(void)
 {
 	static const struct gvm_auth_req wrong = {{{1, 2, 3}}};
 	struct gvm_hello_req hello = {
-		.version_min = 1, .version_max = 1, .client = 3, .nonce = {{5, 6, 7}}};
+		.version_min = GVM_VERSION, .version_max = GVM_VERSION, .client = 3, .nonce = {{5, 6, 7}}};
 	struct gvm_hello_rsp welcome;
 	struct gvm_auth_req auth;
 	struct gvm_auth_rsp back;

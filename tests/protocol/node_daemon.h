@@ -296,7 +296,7 @@ static inline uint16_t frame_call(int fd, uint8_t op, const uint8_t *meta, size_
 
 static inline void link_hello(int fd, uint64_t client, struct answer *a)
 {
-	CHECK_EQ(link_call(fd, a, GVM_OP_HELLO, hello, .version_min = 1, .version_max = 1,
+	CHECK_EQ(link_call(fd, a, GVM_OP_HELLO, hello, .version_min = GVM_VERSION, .version_max = GVM_VERSION,
 			   .client = client, .nonce = {{1, 2, 3}}),
 		 GVM_OK);
 }

@@ -55,9 +55,9 @@ static void broken_header_ends_the_connection(void)
 		uint8_t value;
 		const char *why;
 	} cases[] = {
-		{0, 'X', "not a frame"},      {4, 2, "frame of protocol version 2, not 1"},
+		{0, 'X', "not a frame"},      {4, 1, "frame of protocol version 1, not 2"},
 		{5, 0, "not a frame"},	      {5, 200, "not a frame"},
-		{5, 18, "not a frame"},	      {6, 1, "not a request"},
+		{5, 40, "not a frame"},	      {6, 1, "not a request"},
 		{6, 2, "not a request"},      {6, 4, "not a frame"},
 		{7, 1, "not a frame"},	      {8, 1, "not a request"},
 		{11, 4, "not a frame"},	      {14, 3, "not a frame"},
@@ -102,14 +102,14 @@ static void malformed_request_ends_the_connection(void)
 		{GVM_OP_PUT, 48, 0, "PUT with a malformed chunk head"},
 		{GVM_OP_PUT, 64, 4096, "PUT with 4096 bytes where its head says 0"},
 		{GVM_OP_DISCARD, 55, 0, "DISCARD with 55 bytes of fields"},
-		{GVM_OP_NAME_PUT, 24, 65537, "NAME_PUT with 65537 bytes of data"},
+		{GVM_OP_NAME_PUT, 48, 65537, "NAME_PUT with 65537 bytes of data"},
 		{GVM_OP_REGION_CREATE, 0, 0, "REGION_CREATE with 0 bytes of fields"},
 		{GVM_OP_REGION_OPEN, 200, 0, "REGION_OPEN with 200 bytes of fields"},
 		{GVM_OP_HELLO, 52, 0, "HELLO at the wrong time"},
 		{GVM_OP_AUTH, 32, 0, "AUTH at the wrong time"},
 	};
 	static uint8_t buf[GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX], zeros[GVM_DATA_MAX];
-	struct gvm_name_put_req name = {.key = {{1}}, .version = 1};
+	struct gvm_name_put_req name = {.key = {{1}}, .born = 1, .version = 1};
 	uint8_t meta[GVM_META_MAX];
 	size_t bytes;
 	int fd;
@@ -145,7 +145,7 @@ static void hello_comes_first(void)
 		check_closed(fd, why);
 	}
 	fd = link_open(&node);
-	CHECK_EQ(link_call(fd, &answer, GVM_OP_HELLO, hello, .version_min = 2, .version_max = 9),
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_HELLO, hello, .version_min = GVM_VERSION + 1, .version_max = 9),
 		 GVM_ERR_VERSION);
 	CHECK_EQ(answer_detail(&answer), GVM_VERSION);
 	CHECK(link_ended(fd));

@@ -1,21 +1,72 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* record_put - stores a record on a node that no mount would: record_put NODE NAME ADDRESS makes a
- * region of 1 MiB that lies on a node of that address. */
+/*
+ * record_put - stores on a node what no mount would, or not so fast:
+ *	record_put NODE NAME ADDRESS       a region of 1 MiB that lies on a node of that address
+ *	record_put NODE --tombstones N     N names that were removed
+ *	record_put NODE --folders N        N empty folders
+ *	record_put NODE --fence UPTO       a fence, and no more of its round
+ */
 #include "gvm_client.h"
 #include "record.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define TABLE 1
+
+static struct record rec = {.mode = 0755};
+static uint8_t packed[RECORD_BYTES_MAX];
+
+static int put(struct gvm_conn *conn, struct gvm_id key, uint64_t born, size_t bytes)
+{
+	struct gvm_name_put_req what = {.key = key, .table = TABLE, .born = born, .version = born};
+	struct gvm_call call = {0};
+
+	gvm_name_put(conn, &call, &what, packed, bytes);
+	return gvm_conn_wait(conn, &call.req);
+}
+
+static int put_many(struct gvm_conn *conn, unsigned long count, bool tombstones)
+{
+	struct gvm_id key = {{0}};
+	int r = 0;
+
+	rec.kind = RECORD_FOLDER;
+	for (unsigned long i = 1; !r && i <= count; i++) {
+		gvm_store_le(key.b, i, 8); /* the same on every node */
+		snprintf(rec.name, sizeof(rec.name), "folder-%lu", i);
+		r = put(conn, key, i, tombstones ? 0 : record_pack(&rec, packed));
+	}
+	return r;
+}
+
+static int put_region(struct gvm_conn *conn, const char *name, const char *address)
+{
+	static const uint64_t weight[RECORD_NODES_MAX] = {1};
+
+	rec.kind = RECORD_REGION;
+	rec.mode = 0644;
+	rec.size_bytes = 1 << 20;
+	rec.view = rec.node_count = 1;
+	rec.nodes[0].incarnation.b[0] = 1;
+	snprintf(rec.name, sizeof(rec.name), "%s", name);
+	snprintf(rec.nodes[0].addr, sizeof(rec.nodes[0].addr), "%s", address);
+	record_place(&rec, weight);
+	return put(conn, (struct gvm_id){{1}}, 1, record_pack(&rec, packed));
+}
+
+static int fence(struct gvm_conn *conn, uint64_t upto)
+{
+	struct gvm_call call = {0};
+
+	gvm_name_fence(conn, &call, &(struct gvm_name_fence_req){.round = 1, .upto = upto});
+	return gvm_conn_wait(conn, &call.req);
+}
 
 int main(int argc, char **argv)
 {
-	static const uint64_t weight[RECORD_NODES_MAX] = {1};
-	static struct record rec = {
-		.kind = RECORD_REGION, .mode = 0644, .size_bytes = 1 << 20, .view = 1, .node_count = 1};
-	static uint8_t packed[RECORD_BYTES_MAX];
-	struct gvm_name_put_req what = {.key = {{1}}, .version = 1};
 	struct gvm_conn_opts opts = {0};
-	struct gvm_call call = {0};
 	struct gvm_conn *conn;
 	int r;
 
@@ -23,12 +74,14 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: record_put NODE NAME ADDRESS\n");
 		return 2;
 	}
-	rec.nodes[0].incarnation.b[0] = 1;
-	snprintf(rec.name, sizeof(rec.name), "%s", argv[2]);
-	snprintf(rec.nodes[0].addr, sizeof(rec.nodes[0].addr), "%s", argv[3]);
-	record_place(&rec, weight);
-	gvm_name_put(conn, &call, &what, packed, record_pack(&rec, packed));
-	r = gvm_conn_wait(conn, &call.req);
+	if (!strcmp(argv[2], "--tombstones"))
+		r = put_many(conn, strtoul(argv[3], NULL, 10), true);
+	else if (!strcmp(argv[2], "--folders"))
+		r = put_many(conn, strtoul(argv[3], NULL, 10), false);
+	else if (!strcmp(argv[2], "--fence"))
+		r = fence(conn, strtoull(argv[3], NULL, 10));
+	else
+		r = put_region(conn, argv[2], argv[3]);
 	gvm_conn_destroy(conn);
 	if (r < 0)
 		fprintf(stderr, "record_put: %s\n", strerror(-r));

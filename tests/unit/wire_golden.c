@@ -103,14 +103,32 @@ static size_t data_record(struct chunk_head *h, uint8_t *data)
 	return sizeof(record) - 1;
 }
 
+static uint8_t *name_entry_pack(uint8_t *p, const struct gvm_id *id, uint64_t born,
+				uint64_t version, uint32_t bytes)
+{
+	memcpy(p, id->b, 16);
+	gvm_store_le(p + 16, sample_name_put_req.table, 8);
+	gvm_store_le(p + 24, born, 8);
+	gvm_store_le(p + 32, version, 8);
+	gvm_store_le(p + 40, bytes, 4);
+	memcpy(p + GVM_NAME_ENTRY_BYTES, record, bytes);
+	return p + GVM_NAME_ENTRY_BYTES + bytes;
+}
+
+/* A horizon, a record, a tombstone. */
 static size_t data_name_list(struct chunk_head *h, uint8_t *data)
 {
+	struct gvm_id horizon = { { 0 } }, gone = sample_name_put_req.key;
+	uint8_t *p;
+
 	(void)h;
-	memcpy(data, sample_name_put_req.key.b, 16);
-	gvm_store_le(data + 16, sample_name_put_req.version, 8);
-	gvm_store_le(data + 24, sizeof(record) - 1, 4);
-	memcpy(data + 28, record, sizeof(record) - 1);
-	return 28 + sizeof(record) - 1;
+	gvm_store_le(horizon.b + 8, sample_name_put_req.table, 8);
+	gone.b[15]++;
+	p = name_entry_pack(data, &horizon, 10, 10, 0);
+	p = name_entry_pack(p, &sample_name_put_req.key, sample_name_put_req.born,
+			    sample_name_put_req.version, sizeof(record) - 1);
+	p = name_entry_pack(p, &gone, 11, 13, 0);
+	return (size_t)(p - data);
 }
 
 static size_t data_region_list(struct chunk_head *h, uint8_t *data)
@@ -215,6 +233,10 @@ static const struct frame {
 	RSP_BARE(name_put_rsp, NAME_PUT),
 	REQ(name_list_req, NAME_LIST),
 	RSP_DATA(name_list_rsp, NAME_LIST, data_name_list),
+	REQ(name_fence_req, NAME_FENCE),
+	RSP_BARE(name_fence_rsp, NAME_FENCE),
+	REQ(name_forget_req, NAME_FORGET),
+	RSP_BARE(name_forget_rsp, NAME_FORGET),
 	REQ(region_create_req, REGION_CREATE),
 	RSP_BARE(region_create_rsp, REGION_CREATE),
 	REQ(region_open_req, REGION_OPEN),

@@ -165,6 +165,7 @@ static void statuses_have_a_name_and_an_errno(void)
 		{ GVM_ERR_NOSPACE, -ENOSPC },
 		{ GVM_ERR_EXISTS, -EEXIST },
 		{ GVM_ERR_CORRUPT, -EBADMSG },
+		{ GVM_ERR_GONE, -EIDRM },
 	};
 
 	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++) {

@@ -25,9 +25,9 @@
 #define VERSION_B (5ull << 40 | 9) /* what is put on it */
 
 static const struct gvm_error_rsp sample_error_rsp = { .detail = VERSION_A };
-static const struct gvm_hello_req sample_hello_req = { .version_min = 1, .version_max = 1,
+static const struct gvm_hello_req sample_hello_req = { .version_min = 2, .version_max = 2,
 	.features = 0, .client = CLIENT, .nonce = NONCE_C };
-static const struct gvm_hello_rsp sample_hello_rsp = { .version = 1, .need_auth = 1, .features = 0,
+static const struct gvm_hello_rsp sample_hello_rsp = { .version = 2, .need_auth = 1, .features = 0,
 	.incarnation = NODE_ID, .nonce = NONCE_N };
 /* the proofs are filled in from the key "golden key of 18 b" */
 static struct gvm_auth_req sample_auth_req;
@@ -38,10 +38,17 @@ static const struct gvm_node_stat_rsp sample_node_stat_rsp = { .capacity_bytes =
 	.promisable_bytes = 3ull << 29, .reserved_bytes = 1ull << 29, .held_bytes = 0x100000,
 	.stored_bytes = 0xf8000, .nonzero_bytes = 0x240000, .regions = 2, .chunks = 19,
 	.clients = 3, .gets = 1000, .puts = 500, .delta_puts = 400, .discards = 7, .bad_frames = 1,
-	.rx_bytes = 0x123456, .tx_bytes = 0x654321, .uptime_ns = 60000000000ull };
-static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID, .version = 4 };
-static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } } };
-static const struct gvm_name_list_rsp sample_name_list_rsp = { .count = 1, .more = 0 };
+	.rx_bytes = 0x123456, .tx_bytes = 0x654321, .uptime_ns = 60000000000ull,
+	.names = 9, .tombstones = 2, .names_max = 65536 };
+static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID,
+	.table = 0x3333333333333333ull, .born = 12, .version = 14, .round = 0 };
+static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } }, .round = 0 };
+static const struct gvm_name_list_rsp sample_name_list_rsp = { .count = 3, .more = 0,
+	.fence = 11 };
+static const struct gvm_name_fence_req sample_name_fence_req = { .round = 0x2222222222222222ull,
+	.upto = 13 };
+static const struct gvm_name_forget_req sample_name_forget_req = { .round = 0x2222222222222222ull,
+	.table = 0x3333333333333333ull };
 static const struct gvm_region_create_req sample_region_create_req = { .region = REGION,
 	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW };
 static const struct gvm_region_open_req sample_region_open_req = { .region = REGION, .mode = 1,

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* names_list.c - see names_list.h. */
+#include "names_list.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_BYTES_MAX (512u << 20)
+
+void names_list_free(struct names_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->entry[i].record);
+	free(list->entry);
+	*list = (struct names_list){ 0 };
+}
+
+/* Where a key stands, or would. */
+static size_t entry_place(const struct names_list *list, const struct gvm_id *key)
+{
+	size_t from = 0, to = list->count;
+
+	/* Nodes list in this order: the end is the likeliest place. */
+	if (to && memcmp(list->entry[to - 1].key.b, key->b, sizeof(key->b)) < 0)
+		return to;
+	while (from < to) {
+		size_t at = (from + to) / 2;
+
+		if (memcmp(list->entry[at].key.b, key->b, sizeof(key->b)) < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return from;
+}
+
+static struct name_entry *entry_find(const struct names_list *list, const struct gvm_id *key)
+{
+	size_t at = entry_place(list, key);
+
+	return at < list->count && gvm_id_equal(&list->entry[at].key, key) ? &list->entry[at] : NULL;
+}
+
+const struct name_entry *names_list_find(const struct names_list *list, const struct gvm_id *key)
+{
+	return entry_find(list, key);
+}
+
+static struct name_entry *entry_insert(struct names_list *list, const struct gvm_id *key)
+{
+	size_t at = entry_place(list, key);
+
+	if (list->count == list->room) {
+		size_t more = list->room ? 2 * list->room : 64;
+		struct name_entry *bigger = realloc(list->entry, more * sizeof(*bigger));
+
+		if (!bigger)
+			return NULL;
+		list->entry = bigger;
+		list->room = more;
+	}
+	memmove(&list->entry[at + 1], &list->entry[at],
+		(list->count++ - at) * sizeof(*list->entry));
+	list->entry[at] = (struct name_entry){ .key = *key };
+	return &list->entry[at];
+}
+
+static void entry_bury(struct name_entry *e)
+{
+	free(e->record);
+	e->record = NULL;
+	e->bytes = 0;
+}
+
+int names_list_add(struct names_list *list, const struct name_entry *what)
+{
+	struct name_entry *e = entry_find(list, &what->key);
+	uint32_t kept = what->record ? what->bytes : 0;
+	uint8_t *copy = NULL;
+
+	if (e && !what->bytes) {
+		entry_bury(e);
+		return 0;
+	}
+	if (e && (!e->bytes || e->version >= what->version))
+		return 0;
+	list->bytes += sizeof(*e) + kept;
+	if (list->bytes > LIST_BYTES_MAX)
+		return -E2BIG;
+	if (kept) {
+		copy = malloc(kept);
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, what->record, kept);
+	}
+	if (!e)
+		e = entry_insert(list, &what->key);
+	if (!e) {
+		free(copy);
+		return -ENOMEM;
+	}
+	free(e->record);
+	*e = *what;
+	e->record = copy;
+	return 0;
+}
+
+uint64_t names_view_horizon(const struct names_view *view, uint64_t table)
+{
+	struct gvm_id key = { { 0 } };
+	const struct name_entry *e;
+
+	gvm_store_le(key.b + 8, table, 8);
+	e = entry_find(&view->has, &key);
+	return e ? e->born : 0;
+}
+
+uint64_t names_views_horizon(const struct names_view *views, unsigned count, uint64_t table)
+{
+	uint64_t highest = 0;
+
+	for (unsigned v = 0; v < count; v++) {
+		uint64_t its = views[v].whole ? names_view_horizon(&views[v], table) : 0;
+
+		if (its > highest)
+			highest = its;
+	}
+	return highest;
+}
+
+static bool view_has_forgotten(const struct names_view *view, const struct name_entry *e)
+{
+	return view->whole && e->born <= names_view_horizon(view, e->table) &&
+	       !entry_find(&view->has, &e->key);
+}
+
+void names_list_settle(struct names_list *list, const struct names_view *views, unsigned count)
+{
+	for (size_t i = 0; i < list->count; i++)
+		for (unsigned v = 0; v < count && list->entry[i].bytes; v++)
+			if (view_has_forgotten(&views[v], &list->entry[i]))
+				entry_bury(&list->entry[i]);
+}
+
+bool names_view_lacks(const struct names_view *view, const struct name_entry *e)
+{
+	const struct name_entry *its = entry_find(&view->has, &e->key);
+
+	if (!its)
+		return e->born > names_view_horizon(view, e->table);
+	if (!e->bytes || !its->bytes)
+		return !e->bytes && its->bytes;
+	return its->version < e->version;
+}
+
+static void due_add(struct names_due *due, uint64_t table, uint64_t born)
+{
+	unsigned i = 0;
+
+	while (i < due->tables && due->table[i] != table)
+		i++;
+	if (i == NAMES_TABLES_MAX)
+		return; /* in a later round */
+	due->table[i] = table;
+	if (i == due->tables)
+		due->tables++;
+	if (born > due->upto)
+		due->upto = born;
+}
+
+void names_due_find(struct names_due *due, const struct names_list *list,
+		    const struct names_view *views, unsigned count)
+{
+	*due = (struct names_due){ 0 };
+	for (unsigned v = 0; v < count; v++)
+		for (size_t i = 0; views[v].whole && i < views[v].has.count; i++) {
+			const struct name_entry *e = &views[v].has.entry[i];
+
+			if (!gvm_name_is_horizon(&e->key))
+				break;
+			due_add(due, e->table, e->born);
+			for (unsigned o = 0; o < count; o++)
+				due->uneven |= views[o].whole &&
+					       names_view_horizon(&views[o], e->table) < e->born;
+		}
+	for (size_t i = 0; i < list->count; i++)
+		if (!list->entry[i].bytes) {
+			due->gone++;
+			due_add(due, list->entry[i].table, list->entry[i].born);
+		}
+}
+
+void names_votes_add(struct names_votes *votes, int result, uint64_t detail)
+{
+	votes->ok += result == 0;
+	votes->gone += result == -EIDRM;
+	votes->fenced += result == -EKEYREVOKED;
+	votes->stale += result == -ESTALE;
+	votes->full += result == -ENOSPC;
+	if ((result == -EIDRM || result == -EKEYREVOKED || result == -ESTALE) &&
+	    detail > votes->newest)
+		votes->newest = detail;
+}
+
+int names_votes_result(const struct names_votes *votes, bool creates)
+{
+	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
+	 * that may have restarted. */
+	if (votes->gone)
+		return creates ? -EAGAIN : -EIDRM;
+	if (votes->ok >= names_majority(votes->nodes))
+		return 0;
+	if (votes->fenced)
+		return creates ? -EAGAIN : -EKEYREVOKED;
+	if (votes->stale)
+		return -ESTALE;
+	return votes->full ? -ENOSPC : -ETIMEDOUT;
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * names_round.c - see names_round.h.
+ *
+ * The order is the proof. First a fence on every node: no name born up to `upto` is made any more, so
+ * each that a majority has, or will ever have, is on a node by now. Then the lists of all nodes, which
+ * thus hold every one of them. Then each node is given what it lacks, and only then may it forget:
+ * from there on, a name that it does not have is a name that was removed.
+ */
+#include "names_round.h"
+
+#include "names_talk.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define STEP_NS 3000000000ull
+
+static uint64_t step_deadline(void)
+{
+	return gvm_now_ns() + STEP_NS;
+}
+
+int names_round(struct pool *pool, uint64_t upto)
+{
+	struct names_talk talk;
+	struct names_due due;
+	int r = names_talk_init(&talk, pool);
+
+	if (r < 0)
+		return r;
+	r = -EAGAIN;
+	talk.upto = upto;
+	if (getrandom(&talk.round, sizeof(talk.round), 0) < 0 || !talk.round)
+		goto out;
+	if (!names_talk_fence(&talk, NAMES_ALL, step_deadline()) ||
+	    !names_talk_list(&talk, NAMES_ALL, step_deadline()))
+		goto out;
+	for (unsigned i = 0; i < talk.count; i++)
+		talk.peers[i].out = !pool->again[i] && !names_talk_heal(&talk, i);
+	names_due_find(&due, &talk.all, talk.views, talk.count);
+	for (r = 0; !r && due.tables; due.tables--) {
+		talk.table = due.table[due.tables - 1];
+		if (!names_talk_forget(&talk, NAMES_ALL, step_deadline()))
+			r = -EAGAIN;
+	}
+out:
+	names_talk_deinit(&talk);
+	return r;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* names_talk.c - see names_talk.h. */
+#include "names_talk.h"
+
+#include "fiber.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GRACE_NS    500000000ull /* for the others, once enough have answered */
+#define SAY_NS	    3000000000ull
+#define LOOK_NS	    100000000ull
+#define HEAL_NS	    1500000000ull
+#define HEAL_WINDOW 32u /* records on their way to a node at a time */
+
+int names_talk_init(struct names_talk *talk, struct pool *pool)
+{
+	*talk = (struct names_talk){ .pool = pool, .count = pool->listed };
+	talk->peers = calloc(talk->count, sizeof(*talk->peers));
+	talk->views = calloc(talk->count, sizeof(*talk->views));
+	if (!talk->peers || !talk->views) {
+		names_talk_deinit(talk);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < talk->count; i++) {
+		talk->peers[i].talk = talk;
+		talk->peers[i].conn = pool->conns[i];
+	}
+	return 0;
+}
+
+void names_talk_deinit(struct names_talk *talk)
+{
+	for (unsigned i = 0; talk->views && i < talk->count; i++)
+		names_list_free(&talk->views[i].has);
+	names_list_free(&talk->all);
+	free(talk->views);
+	free(talk->peers);
+	talk->views = NULL;
+	talk->peers = NULL;
+}
+
+struct talk_count {
+	unsigned nodes, need, well, over;
+};
+
+/* Counted anew each time: that two addresses lead to one node may turn out meanwhile. */
+static void talk_count(const struct names_talk *talk, enum names_need need, struct talk_count *n)
+{
+	n->nodes = pool_nodes(talk->pool);
+	n->need = need == NAMES_ALL ? n->nodes : names_majority(n->nodes);
+	n->well = n->over = 0;
+	for (unsigned i = 0; i < talk->count; i++) {
+		if (talk->pool->again[i])
+			continue;
+		n->well += talk->peers[i].ok;
+		n->over += talk->peers[i].over;
+	}
+}
+
+/* Whether all have answered, enough have done it and the grace for the others has passed, or so many
+ * cannot any more. */
+static bool talk_is_over(const struct talk_count *n, uint64_t *grace_end)
+{
+	uint64_t now = gvm_now_ns();
+
+	if (n->well >= n->need && !*grace_end)
+		*grace_end = now + GRACE_NS;
+	return n->over == n->nodes || n->over - n->well > n->nodes - n->need ||
+	       (*grace_end && now > *grace_end);
+}
+
+/* `next` submits a peer's next request: the first, or when the last asked for another. */
+static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t deadline_ns,
+		     void (*next)(struct names_peer *))
+{
+	uint64_t begin = gvm_now_ns(), grace_end = 0;
+	struct talk_count n;
+	bool said = false;
+
+	for (unsigned i = 0; i < talk->count; i++) {
+		talk->peers[i].ok = false;
+		talk->peers[i].result = 0;
+		talk->peers[i].over = talk->peers[i].out;
+		talk->peers[i].again = !talk->peers[i].out;
+	}
+	for (;;) {
+		for (unsigned i = 0; i < talk->count; i++)
+			if (talk->peers[i].again) {
+				talk->peers[i].again = false;
+				next(&talk->peers[i]);
+			}
+		talk_count(talk, need, &n);
+		if (talk_is_over(&n, &grace_end) ||
+		    (deadline_ns && gvm_now_ns() > deadline_ns))
+			break;
+		if (!said && gvm_now_ns() - begin > SAY_NS) {
+			log_warning(NULL, "the name table: %u of %u nodes answer, %u are needed; waiting",
+				    n.well, n.nodes, n.need);
+			said = true;
+		}
+		fiber_wait(&talk->news, gvm_now_ns() + LOOK_NS);
+		talk->news = false;
+	}
+	for (unsigned i = 0; i < talk->count; i++)
+		if (!talk->peers[i].over)
+			gvm_cancel(&talk->peers[i].call.req);
+	return n.well >= n.need;
+}
+
+static void peer_over(struct names_peer *peer, int result)
+{
+	peer->talk->news = peer->over = true;
+	peer->ok = result == 0;
+	peer->result = result;
+	peer->detail = result < 0 ? peer->call.req.detail : 0;
+	if (peer->detail > peer->talk->clock && peer->detail <= GVM_NAME_VERSION_MAX &&
+	    (result == -ESTALE || result == -EIDRM || result == -EKEYREVOKED))
+		peer->talk->clock = peer->detail;
+}
+
+static void plain_done(struct gvm_req *req)
+{
+	peer_over((struct names_peer *)req, req->result);
+}
+
+static void put_next(struct names_peer *peer)
+{
+	struct names_talk *talk = peer->talk;
+
+	peer->call.req = (struct gvm_req){ .done = plain_done };
+	gvm_name_put(peer->conn, &peer->call, &talk->put, talk->record, talk->record_bytes);
+}
+
+bool names_talk_put(struct names_talk *talk, enum names_need need, uint64_t deadline_ns)
+{
+	return talk_run(talk, need, deadline_ns, put_next);
+}
+
+static void clock_hear(struct names_talk *talk, uint64_t number)
+{
+	if (number > talk->clock && number <= GVM_NAME_VERSION_MAX)
+		talk->clock = number;
+}
+
+/* One entry of an answer; returns the bytes that it takes, or a negative errno. */
+static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
+{
+	struct names_talk *talk = peer->talk;
+	struct name_entry e = { .bytes = 0 };
+	int r = 0;
+
+	if (room < GVM_NAME_ENTRY_BYTES)
+		return -EPROTO;
+	memcpy(e.key.b, p, sizeof(e.key.b));
+	e.table = gvm_load_le(p + 16, 8);
+	e.born = gvm_load_le(p + 24, 8);
+	e.version = gvm_load_le(p + 32, 8);
+	e.bytes = (uint32_t)gvm_load_le(p + 40, 4);
+	/* Each once, in order: so the list ends. */
+	if (room - GVM_NAME_ENTRY_BYTES < e.bytes ||
+	    memcmp(e.key.b, peer->after.b, sizeof(peer->after.b)) <= 0 || !e.born ||
+	    e.born > e.version || e.version > GVM_NAME_VERSION_MAX)
+		return -EPROTO;
+	peer->after = e.key;
+	clock_hear(talk, e.version);
+	if (e.table > talk->table)
+		talk->table = e.table;
+	r = names_list_add(&talk->views[peer - talk->peers].has, &e);
+	if (!r && !gvm_name_is_horizon(&e.key)) {
+		e.record = (uint8_t *)(uintptr_t)(p + GVM_NAME_ENTRY_BYTES);
+		r = names_list_add(&talk->all, &e);
+	}
+	return r < 0 ? r : (ssize_t)(GVM_NAME_ENTRY_BYTES + e.bytes);
+}
+
+static void list_done(struct gvm_req *req)
+{
+	struct names_peer *peer = (struct names_peer *)req;
+	const struct gvm_name_list_rsp *rsp = &peer->call.rsp.name_list;
+	const uint8_t *p = peer->call.data, *end = p + peer->call.data_bytes;
+	ssize_t r = req->result;
+
+	/* One that restarted in the middle has not forgotten what it lacks now. */
+	if (r >= 0 && peer->listing &&
+	    !gvm_id_equal(&peer->incarnation, gvm_conn_incarnation(peer->conn)))
+		r = -EAGAIN;
+	peer->incarnation = *gvm_conn_incarnation(peer->conn);
+	peer->listing = true;
+	for (unsigned i = 0; r >= 0 && i < rsp->count; i++, p += r)
+		r = list_take(peer, p, (size_t)(end - p));
+	if (r >= 0)
+		clock_hear(peer->talk, rsp->fence);
+	if (r >= 0 && rsp->more && rsp->count) {
+		peer->talk->news = peer->again = true;
+		return;
+	}
+	if (r == -EPROTO || r == -E2BIG)
+		log_error(NULL, "node %s lists names %s", gvm_conn_addr(peer->conn),
+			  r == -E2BIG ? "without end" : "that cannot be read");
+	peer->talk->views[peer - peer->talk->peers].whole = r >= 0;
+	peer_over(peer, r < 0 ? (int)r : 0);
+}
+
+static void list_next(struct names_peer *peer)
+{
+	struct gvm_name_list_req what = { .after = peer->after, .round = peer->talk->round };
+
+	peer->call.req = (struct gvm_req){ .done = list_done };
+	gvm_name_list(peer->conn, &peer->call, &what);
+}
+
+bool names_talk_list(struct names_talk *talk, enum names_need need, uint64_t deadline_ns)
+{
+	bool enough = talk_run(talk, need, deadline_ns, list_next);
+
+	names_list_settle(&talk->all, talk->views, talk->count);
+	return enough;
+}
+
+static void fence_next(struct names_peer *peer)
+{
+	struct gvm_name_fence_req what = { .round = peer->talk->round, .upto = peer->talk->upto };
+
+	peer->call.req = (struct gvm_req){ .done = plain_done };
+	gvm_name_fence(peer->conn, &peer->call, &what);
+}
+
+bool names_talk_fence(struct names_talk *talk, enum names_need need, uint64_t deadline_ns)
+{
+	return talk_run(talk, need, deadline_ns, fence_next);
+}
+
+static void forget_next(struct names_peer *peer)
+{
+	struct gvm_name_forget_req what = { .round = peer->talk->round, .table = peer->talk->table };
+
+	peer->call.req = (struct gvm_req){ .done = plain_done };
+	gvm_name_forget(peer->conn, &peer->call, &what);
+}
+
+bool names_talk_forget(struct names_talk *talk, enum names_need need, uint64_t deadline_ns)
+{
+	return talk_run(talk, need, deadline_ns, forget_next);
+}
+
+/* Records on their way to one node. */
+struct heal {
+	struct gvm_call call; /* first */
+	struct heals *all;
+};
+
+struct heals {
+	struct heal way[HEAL_WINDOW];
+	unsigned under_way;
+	bool news, failed;
+};
+
+static void heal_done(struct gvm_req *req)
+{
+	struct heals *all = ((struct heal *)req)->all;
+
+	all->under_way--;
+	all->news = true;
+	/* A newer record, or a tombstone, is as good. */
+	all->failed |= req->result < 0 && req->result != -ESTALE && req->result != -EIDRM;
+	req->done = NULL;
+}
+
+static struct heal *heal_free(struct heals *all)
+{
+	while (all->under_way == HEAL_WINDOW) {
+		all->news = false;
+		fiber_wait(&all->news, 0);
+	}
+	for (unsigned i = 0;; i++)
+		if (!all->way[i].call.req.done)
+			return &all->way[i];
+}
+
+bool names_talk_heal(struct names_talk *talk, unsigned peer)
+{
+	struct heals *all = calloc(1, sizeof(*all));
+	bool healed;
+
+	if (!all)
+		return false;
+	for (size_t i = 0; i < talk->all.count && !all->failed; i++) {
+		const struct name_entry *e = &talk->all.entry[i];
+		struct gvm_name_put_req what = {
+			.key = e->key, .table = e->table, .born = e->born, .version = e->version,
+			.round = talk->round
+		};
+		struct heal *h;
+
+		if (!names_view_lacks(&talk->views[peer], e))
+			continue;
+		h = heal_free(all);
+		all->under_way++;
+		h->all = all;
+		h->call.req = (struct gvm_req){ .done = heal_done,
+						.deadline_ns = gvm_now_ns() + HEAL_NS };
+		gvm_name_put(talk->peers[peer].conn, &h->call, &what, e->record, e->bytes);
+	}
+	while (all->under_way) {
+		all->news = false;
+		fiber_wait(&all->news, 0);
+	}
+	healed = !all->failed;
+	free(all);
+	return healed;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* names_talk.h - one conversation with all nodes of the name table at once, step by step. In a fiber. */
+#ifndef GVMFS_NAMES_TALK_H
+#define GVMFS_NAMES_TALK_H
+
+#include "names_list.h"
+#include "pool.h"
+
+struct names_talk;
+
+/* One node's part in it. */
+struct names_peer {
+	struct gvm_call call; /* first */
+	struct names_talk *talk;
+	struct gvm_conn *conn;
+	bool over, ok, again;
+	bool out; /* it failed in a step before: not asked any more */
+	int result;
+	uint64_t detail;
+	struct gvm_id after; /* listing: where to go on */
+	bool listing;	     /* it has begun: */
+	struct gvm_id incarnation;
+};
+
+struct names_talk {
+	struct pool *pool;
+	unsigned count; /* of the command line, also those that lead to the same node */
+	struct names_peer *peers;
+	struct names_view *views; /* of each */
+	bool news;		  /* an answer has come */
+	uint64_t round;		  /* that the requests name; 0: none */
+	struct gvm_name_put_req put;
+	const uint8_t *record; /* of the put */
+	size_t record_bytes;
+	uint64_t upto;		/* of a fence */
+	uint64_t table;		/* of a forget; listing: the highest seen */
+	struct names_list all;	/* listing: the newest of each */
+	uint64_t clock;		/* the highest of all numbers heard of */
+};
+
+int names_talk_init(struct names_talk *talk, struct pool *pool);
+void names_talk_deinit(struct names_talk *talk);
+
+enum names_need {
+	NAMES_MAJORITY,
+	NAMES_ALL,
+};
+
+/* Each says whether so many nodes did it, having waited for all; or, once enough have, for a grace; or
+ * until that cannot be; or until deadline_ns (0: none). What is not answered then is cancelled. */
+bool names_talk_put(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
+bool names_talk_list(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
+bool names_talk_fence(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
+bool names_talk_forget(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
+
+/* Gives a node that listed what it has all that it lacks of it. True: it has all now. */
+bool names_talk_heal(struct names_talk *talk, unsigned peer);
+
+#endif
