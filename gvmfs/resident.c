@@ -216,6 +216,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!w->residents.count++)
 		writeback_yield(w, true);
 	pager_forget(w, r->inode);
+	r->inode->resident_peak = 0; /* of this guest, not of the one before */
 	resident_recover(r);
 	resident_budget(r);
 	return 0;

@@ -299,6 +299,24 @@ int memcg_enter(const struct memcg *cg, pid_t pid)
 	return file_write_u64(cg->path, "cgroup.procs", (uint64_t)pid);
 }
 
+static uint64_t number_read(const struct memcg *cg, const char *name)
+{
+	char buf[32];
+
+	return file_read(cg->path, name, buf, sizeof(buf)) ? 0 : strtoull(buf, NULL, 10);
+}
+
+/* v2: the kernel's memory for the group; before Linux 5.18 it stands there in parts only. */
+static uint64_t v2_kernel_bytes(const char *stat)
+{
+	static const char *const parts[] = {"kernel_stack", "pagetables", "percpu", "slab"};
+	uint64_t bytes = row(stat, "kernel");
+
+	for (unsigned i = 0; !row(stat, "kernel") && i < sizeof(parts) / sizeof(parts[0]); i++)
+		bytes += row(stat, parts[i]);
+	return bytes + row(stat, "sock");
+}
+
 int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 {
 	char buf[8192];
@@ -310,11 +328,13 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 	if (rc)
 		return rc;
 	st->usage = strtoull(buf, NULL, 10);
+	st->peak = number_read(cg, cg->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
 	rc = file_read(cg->path, "memory.stat", buf, sizeof(buf));
 	if (rc)
 		return rc;
 	if (cg->v2) {
 		st->file = row(buf, "file") - row(buf, "shmem");
+		st->own = row(buf, "anon") + v2_kernel_bytes(buf);
 		st->dirty = row(buf, "file_dirty");
 		st->writeback = row(buf, "file_writeback");
 		rc = file_read(cg->path, "memory.events", buf, sizeof(buf));
@@ -323,6 +343,7 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 		return rc;
 	}
 	st->file = row(buf, "total_cache") - row(buf, "total_shmem");
+	st->own = row(buf, "total_rss") + number_read(cg, "memory.kmem.usage_in_bytes");
 	st->dirty = row(buf, "total_dirty");
 	st->writeback = row(buf, "total_writeback");
 	rc = file_read(cg->path, "memory.oom_control", buf, sizeof(buf));

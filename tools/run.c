@@ -7,7 +7,6 @@
  * the group goes first, the regions after it: what waits for a memory node must not keep the group.
  * The kernel mode has neither: there this process becomes QEMU (run_kernel).
  */
-#include "fsstats.h"
 #include "gvm.h"
 #include "memcg.h"
 #include "mounts.h"
@@ -17,6 +16,7 @@
 #include "run_child.h"
 #include "run_config.h"
 #include "run_fast.h"
+#include "run_figures.h"
 #include "run_file.h"
 #include "run_kernel.h"
 #include "run_region.h"
@@ -64,6 +64,7 @@ struct run {
 	char **argv;
 	struct memcg cg;
 	struct run_budget budget;
+	struct run_figures figures;
 	uint64_t oom_kills;
 	const char *why_fuse; /* where that is known before QEMU runs */
 };
@@ -269,47 +270,6 @@ static void say_start(const struct run *r)
 	    size_text(r->local_bytes, local));
 }
 
-static uint64_t stat_sum(char (*text)[FSSTATS_TEXT], unsigned n, const char *name)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		sum += fsstats_get(text[i], name);
-	return sum;
-}
-
-static void say_end(const struct run *r)
-{
-	char(*text)[FSSTATS_TEXT] = calloc(r->regions, sizeof(*text)), fetched[SIZE_TEXT],
-	put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT];
-	uint64_t fast_bytes = 0;
-
-	for (unsigned i = 0; text && i < r->regions; i++)
-		fsstats_read_fd(r->region[i].fd, text[i]);
-	if (text)
-		fast_bytes = stat_sum(text, r->regions, "resident_peak_bytes");
-	if (text)
-		say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back "
-		    "(%s); at "
-		    "most %s of the RAM on this host, beside %s of QEMU's own memory%s",
-		    (unsigned long long)(stat_sum(text, r->regions, "reads") +
-					 stat_sum(text, r->regions, "faults")),
-		    (unsigned long long)stat_sum(text, r->regions, "chunks_fetched"),
-		    size_text(stat_sum(text, r->regions, "fetch_bytes"), fetched),
-		    (unsigned long long)stat_sum(text, r->regions, "chunks_written"),
-		    size_text(stat_sum(text, r->regions, "put_bytes"), put),
-		    size_text(fast_bytes > r->budget.peak_file_bytes ? fast_bytes
-								     : r->budget.peak_file_bytes,
-			      peak),
-		    size_text(r->budget.peak_own_bytes - (fast_bytes < r->budget.peak_own_bytes
-								  ? fast_bytes
-								  : r->budget.peak_own_bytes),
-			      own),
-		    r->oom_kills ? "; the kernel killed a process of the group for want of memory"
-				 : "");
-	free(text);
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -352,11 +312,13 @@ static int qemu_run(struct run *r)
 	if (rc)
 		return rc;
 	say_start(r);
+	run_figures_begin(&r->figures, r->region, r->regions);
 	status = run_child_start(r->argv, &r->cg, &mask, &step);
 	if (status < 0)
 		say("%s: %s: %s", r->argv[0], step, strerror(-status));
 	else
-		status = run_watch(status, &r->cg, &r->budget, &r->oom_kills);
+		status = run_watch(status, &r->cg, &r->budget, &r->figures, &r->oom_kills);
+	run_figures_end(&r->figures, &r->cg);
 	rc = memcg_remove(&r->cg);
 	if (rc)
 		say("%s cannot be removed: %s", r->cg.path, strerror(-rc));
@@ -416,9 +378,12 @@ static int run(struct run *r)
 	status = qemu_run(r);
 	if (status < 0)
 		return status;
-	for (unsigned i = 0; i < r->regions; i++)
+	for (unsigned i = 0; i < r->regions; i++) {
 		r->region[i].keep |= r->name || r->keep;
-	say_end(r);
+		if (r->region[i].keep)
+			fsync(r->region[i].fd); /* it counts too; an error is said when it is closed */
+	}
+	run_figures_say(&r->figures, r->oom_kills);
 	return status;
 }
 

@@ -21,10 +21,6 @@ uint64_t run_budget_step(struct run_budget *b, const struct memcg_stat *st, uint
 {
 	uint64_t own = st->usage > st->file ? st->usage - st->file : 0, want;
 
-	if (st->file > b->peak_file_bytes)
-		b->peak_file_bytes = st->file;
-	if (own > b->peak_own_bytes)
-		b->peak_own_bytes = own;
 	if (now_ns - b->start_ns < START_NS && own < RUN_BUDGET_START)
 		own = RUN_BUDGET_START;
 	if (st->under_oom)

@@ -22,8 +22,6 @@ struct run_budget {
 	uint64_t limit_bytes; /* in force */
 	uint64_t relief_bytes;
 	uint64_t start_ns, moved_ns;
-	uint64_t peak_file_bytes;
-	uint64_t peak_own_bytes;
 };
 
 /* The limit to begin with stands in limit_bytes afterwards. */

@@ -55,6 +55,7 @@ struct watch {
 	pid_t child;
 	struct memcg *cg;
 	struct run_budget *budget;
+	struct run_figures *figures;
 	uint64_t stop_ns; /* the guest was told to end then; 0: it was not */
 	bool limit_said;
 	bool killed;
@@ -87,6 +88,7 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	if (rc)
 		return;
 	*oom_kills = st.oom_kills;
+	run_figures_take(w->figures, &st, now_ns());
 	limit = run_budget_step(w->budget, &st, now_ns());
 	if (!limit)
 		return;
@@ -99,9 +101,10 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	}
 }
 
-int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, uint64_t *oom_kills)
+int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, struct run_figures *figures,
+	      uint64_t *oom_kills)
 {
-	struct watch w = {.child = child, .cg = cg, .budget = budget};
+	struct watch w = {.child = child, .cg = cg, .budget = budget, .figures = figures};
 	int status = 0, fd;
 	sigset_t set;
 

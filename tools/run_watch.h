@@ -5,6 +5,7 @@
 
 #include "memcg.h"
 #include "run_budget.h"
+#include "run_figures.h"
 
 #include <signal.h>
 
@@ -15,7 +16,8 @@ int run_watch_begin(sigset_t *before);
  * Keeps the group within the budget and passes signals on until `child` ends. A guest that was told
  * to end and does not within half a minute is killed. Returns the wait status.
  */
-int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, uint64_t *oom_kills);
+int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, struct run_figures *figures,
+	      uint64_t *oom_kills);
 
 /* Lets signals act as they did before. */
 void run_watch_end(const sigset_t *before);

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "run_figures.h"
+
+#include "fsstats.h"
+#include "gvm.h"
+#include "size.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Newer than some distributions' headers; the values are the kernel's ABI. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+#define LOOK_NS	   (1000ull * 1000 * 1000) /* a look walks over all pages that are here */
+#define LOOK_BYTES (4ull << 20)
+
+/* Sums over all regions. *here_bytes: the most that the fast path, or else the page cache, had. */
+static void counters_read(const struct run_figures *f, struct run_counters *c, uint64_t *here_bytes)
+{
+	char text[FSSTATS_TEXT];
+
+	memset(c, 0, sizeof(*c));
+	*here_bytes = 0;
+	for (unsigned i = 0; i < f->regions; i++) {
+		uint64_t fast = 0;
+
+		if (!fsstats_read_fd(f->region[i].fd, text))
+			fast = fsstats_get(text, "resident_peak_bytes");
+		*here_bytes += fast ? fast : f->peak_cached_bytes[i];
+		c->faults += fsstats_get(text, "reads") + fsstats_get(text, "faults");
+		c->fetched += fsstats_get(text, "chunks_fetched");
+		c->fetch_bytes += fsstats_get(text, "fetch_bytes");
+		c->written += fsstats_get(text, "chunks_written");
+		c->put_bytes += fsstats_get(text, "put_bytes");
+	}
+}
+
+/* A killed worker's successor begins to count anew. */
+static uint64_t since(uint64_t now, uint64_t before)
+{
+	return now >= before ? now - before : now;
+}
+
+/* How much of each region the page cache has. */
+static void look(struct run_figures *f)
+{
+	struct {
+		uint64_t cache, dirty, writeback, evicted, recently_evicted;
+	} pages;
+	struct {
+		uint64_t offset, bytes;
+	} all = {0, 0}; /* to the end */
+
+	for (unsigned i = 0; i < f->regions && !f->cache_unknown; i++) {
+		if (syscall(SYS_cachestat, f->region[i].fd, &all, &pages, 0)) {
+			f->cache_unknown = true;
+			return;
+		}
+		pages.cache *= (uint64_t)sysconf(_SC_PAGESIZE);
+		if (pages.cache > f->peak_cached_bytes[i])
+			f->peak_cached_bytes[i] = pages.cache;
+	}
+}
+
+void run_figures_begin(struct run_figures *f, const struct run_region *region, unsigned regions)
+{
+	uint64_t unused;
+
+	memset(f, 0, sizeof(*f));
+	f->region = region;
+	f->regions = regions;
+	counters_read(f, &f->before, &unused);
+}
+
+void run_figures_take(struct run_figures *f, const struct memcg_stat *st, uint64_t now_ns)
+{
+	f->readings++;
+	if (st->own > f->peak_own_bytes)
+		f->peak_own_bytes = st->own;
+	if (st->file > f->peak_file_bytes)
+		f->peak_file_bytes = st->file;
+	if (f->cache_unknown ||
+	    (now_ns - f->looked_ns < LOOK_NS && st->file < f->looked_file_bytes + LOOK_BYTES))
+		return;
+	f->looked_ns = now_ns;
+	f->looked_file_bytes = st->file;
+	look(f);
+}
+
+void run_figures_end(struct run_figures *f, const struct memcg *cg)
+{
+	struct memcg_stat st;
+
+	if (memcg_stat_read(cg, &st))
+		return;
+	if (st.file > f->peak_file_bytes)
+		f->peak_file_bytes = st.file;
+	look(f);
+	/* QEMU was gone before the first reading: all that the group ever had was little */
+	if (!f->readings)
+		f->peak_own_bytes = st.peak > st.file ? st.peak - st.file : 0;
+}
+
+void run_figures_say(const struct run_figures *f, uint64_t oom_kills)
+{
+	char fetched[SIZE_TEXT], put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT];
+	const struct run_counters *before = &f->before;
+	uint64_t here_bytes, ram_bytes = 0;
+	struct run_counters now;
+
+	counters_read(f, &now, &here_bytes);
+	for (unsigned i = 0; i < f->regions; i++)
+		ram_bytes += f->region[i].bytes;
+	if (f->cache_unknown && !here_bytes)
+		here_bytes = f->peak_file_bytes < ram_bytes ? f->peak_file_bytes : ram_bytes;
+	say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back (%s); at "
+	    "most "
+	    "%s of the RAM on this host, beside %s of QEMU's own memory%s",
+	    (unsigned long long)since(now.faults, before->faults),
+	    (unsigned long long)since(now.fetched, before->fetched),
+	    size_text(since(now.fetch_bytes, before->fetch_bytes), fetched),
+	    (unsigned long long)since(now.written, before->written),
+	    size_text(since(now.put_bytes, before->put_bytes), put), size_text(here_bytes, peak),
+	    size_text(f->peak_own_bytes, own),
+	    oom_kills ? "; the kernel killed a process of the group for want of memory" : "");
+}
