@@ -41,12 +41,13 @@ static bool preload_find(char path[PATH_MAX])
 
 	if (named)
 		return realpath(named, path) != NULL;
-	snprintf(path, PATH_MAX, "%s/gvm/" PRELOAD, GVM_LIBDIR);
 	for (unsigned i = 0; slash && i < sizeof(places) / sizeof(places[0]); i++) {
 		snprintf(try, sizeof(try), places[i], (int)(slash - self), self);
 		if (realpath(try, path))
 			return true;
 	}
+	/* Only now: a realpath() that fails leaves in `path` how far it came. */
+	snprintf(path, PATH_MAX, "%s/gvm/" PRELOAD, GVM_LIBDIR);
 	return access(path, R_OK) == 0;
 }
 

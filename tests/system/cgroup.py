@@ -4,6 +4,8 @@
 import os
 import time
 
+from counters import numbers
+
 
 class NoMemoryController(Exception):
     pass
@@ -76,12 +78,11 @@ class Cgroup:
             return None
 
     def stat(self):
-        return {name: int(value) for name, value in
-                (line.split() for line in self._get("memory.stat").splitlines())}
+        return numbers(self._get("memory.stat"))
 
     def oom_kills(self):
         text = self._get("memory.events" if self.version == 2 else "memory.oom_control")
-        return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
+        return numbers(text).get("oom_kill", 0)
 
     def remove(self):
         for _ in range(100):

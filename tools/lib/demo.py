@@ -2,6 +2,7 @@
 """The demonstration: what tools/demo does between installing packages and clearing up."""
 
 import argparse
+import fcntl
 import os
 import re
 import shutil
@@ -15,13 +16,16 @@ sys.path.append(os.path.join(TOP, "tests/guest"))
 
 import accel  # noqa: E402
 import image  # noqa: E402
+from counters import numbers  # noqa: E402
 from residency import resident_bytes  # noqa: E402
 
-BUILD = os.path.join(TOP, "build")
+BUILD = os.path.abspath(os.environ.get("GVM_BUILD") or os.path.join(TOP, "build"))
 GVM = os.path.join(BUILD, "tools/gvm")
 GVMFS = os.path.join(BUILD, "gvmfs/gvmfs")
 MEMNODE = os.path.join(BUILD, "memnode/daemon/gvm-memnode")
 MIB = 1 << 20
+LONG_JOB = ["percent=85", "rounds=2"]
+SHORT_JOB, SHORT_MIB = ["percent=60", "rounds=1", "requests=200", "keys=100"], 256
 PASSING = re.compile(r"gvm-fill: round ")  # lines that only tell of progress
 GUEST_SECONDS = 420  # after which a guest is given up
 BANNER = re.compile(rb"Linux version [0-9][\x20-\x7e]{20,200}")
@@ -62,12 +66,23 @@ def tail(path, lines=15):
     return "\n".join("    " + line for line in text_of(path).splitlines()[-lines:])
 
 
+def build(folder):
+    """One at a time: a demonstration and a check, or two of either, may begin in one checkout."""
+    step("Building")
+    with open(os.path.join(TOP, "meson.build")) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(BUILD, "build.ninja")):
+            quietly(os.path.join(folder, "setup.log"), "meson", "setup", BUILD)
+        quietly(os.path.join(folder, "ninja.log"), "ninja", "-C", BUILD)
+
+
 def mib(size):
     return "%.0f MiB" % (size / MIB)
 
 
 class Demo:
-    def __init__(self, folder, ram):
+    def __init__(self, folder, ram, job):
+        self.job = job  # what the guest does, as words of its kernel's command line
         self.folder, self.ram, self.budget = folder, ram * MIB, ram * MIB // 4
         self.mount = os.path.join(folder, "ram")
         self.region = os.path.join(self.mount, "guest")
@@ -78,10 +93,7 @@ class Demo:
         return os.path.join(self.folder, name)
 
     def build(self):
-        step("Building")
-        if not os.path.exists(os.path.join(BUILD, "build.ninja")):
-            quietly(self.path("setup.log"), "meson", "setup", BUILD)
-        quietly(self.path("ninja.log"), "ninja", "-C", BUILD)
+        build(self.folder)
         self.vmlinux, self.initramfs = image.image("workload", BUILD)
         say("    kernel: %s" % os.path.basename(os.path.dirname(self.vmlinux)))
 
@@ -126,7 +138,7 @@ class Demo:
         chosen, why = accel.choose(self.vmlinux, self.initramfs)
         step("A guest of %s with %s of it on this host (%s)" % (mib(self.ram), mib(self.budget),
              "KVM" if chosen == "kvm" else "emulated: %s" % why))
-        words = ["console=ttyS0", "quiet", "panic=-1", "job=workload", "percent=85", "rounds=2"]
+        words = ["console=ttyS0", "quiet", "panic=-1", "job=workload", *self.job]
         command = shown(GVM, "run", "--local", "%dM" % (self.budget // MIB), "--mount", self.mount,
                         "--region", "guest", "--", "qemu-system-x86_64", "-machine",
                         "q35,accel=" + chosen, "-cpu", "max", "-m",
@@ -164,9 +176,7 @@ class Demo:
         return resident_bytes(self.region)
 
     def stats(self, path=None):
-        lines = os.getxattr(path or self.mount, "user.gvm.stats").decode().splitlines()
-        return {name: int(value) for name, value in (line.split() for line in lines)
-                if value.isdigit()}
+        return numbers(os.getxattr(path or self.mount, "user.gvm.stats").decode())
 
     def watch(self):
         """Progress, until the guest is off."""
@@ -305,11 +315,14 @@ def ram_that_fits():
 def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("folder")
-    parser.add_argument("--ram", type=int, default=ram_that_fits())
+    parser.add_argument("--ram", type=int)
+    parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
+    if options.ram is None:
+        options.ram = SHORT_MIB if options.short else ram_that_fits()
     if not 256 <= options.ram <= 1 << 16:
         sys.exit("tools/demo: --ram: between 256 and 65536 (MiB)")
-    demo = Demo(options.folder, options.ram)
+    demo = Demo(options.folder, options.ram, SHORT_JOB if options.short else LONG_JOB)
     start = time.monotonic()
     try:
         demo.build()

@@ -10,23 +10,25 @@ import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ["GVM_BUILD"] = os.path.join(TOP, "build")
+os.environ.setdefault("GVM_BUILD", os.path.join(TOP, "build"))
 sys.path.append(os.path.join(TOP, "tests/kernel"))
 
 from cluster import Cluster, Failure, ROLES  # noqa: E402
 from lab import Lab  # noqa: E402
-from demo import Trouble, quietly, say, step  # noqa: E402
+from counters import numbers  # noqa: E402
+from demo import Trouble, build, say, step  # noqa: E402
 
 HOSTS = "bbm"  # letters of cluster.ROLES
 HOST_MIB = 512
 RAM_MIB = 96
-KEPT_MIB = 48
-COUNTS = 300
+KEPT_MIB, SHORT_KEPT_MIB = 48, 64
+COUNTS, SHORT_COUNTS = 300, 50
+PERCENT, SHORT_PERCENT = 40, 10  # of its memory that the guest fills
 GUEST_SECONDS = 300
 PASSING = re.compile(r"gvm-fill: round ")
 QEMU = ("/usr/bin/qemu-system-x86_64 -machine q35,accel=kvm -cpu host -m %dM -nodefaults "
         "-display none -no-reboot -serial stdio -kernel /inner/vmlinux -initrd /inner/initramfs "
-        "-append \"console=ttyS0 quiet panic=-1 job=fill percent=40\"" % RAM_MIB)
+        "-append \"console=ttyS0 quiet panic=-1 job=fill percent=%%d\"" % RAM_MIB)
 
 
 def indented(text):
@@ -34,7 +36,10 @@ def indented(text):
 
 
 class Demo:
-    def __init__(self, folder):
+    def __init__(self, folder, short):
+        self.counts = SHORT_COUNTS if short else COUNTS
+        self.kept = SHORT_KEPT_MIB if short else KEPT_MIB
+        self.percent = SHORT_PERCENT if short else PERCENT
         os.environ["TMPDIR"] = folder
         self.lab, self.folder = Lab("demo"), folder
 
@@ -47,10 +52,7 @@ class Demo:
         return said
 
     def build(self):
-        step("Building")
-        if not os.path.exists(os.path.join(BUILD, "build.ninja")):
-            quietly(os.path.join(self.folder, "setup.log"), "meson", "setup", BUILD)
-        quietly(os.path.join(self.folder, "ninja.log"), "ninja", "-C", BUILD)
+        build(self.folder)
 
     def hosts(self):
         step("Three hosts: virtual machines of %d MiB, each with KVM, on a switch of their own"
@@ -75,7 +77,7 @@ class Demo:
         step("A program on each of two hosts increments counters in the same pages")
         two = self.nodes[:2]
         start = time.monotonic()
-        said = self.cluster.everywhere("share /dev/gvm/counters {id} 2 count %d" % COUNTS,
+        said = self.cluster.everywhere("share /dev/gvm/counters {id} 2 count %d" % self.counts,
                                        seconds=180, nodes=two)
         for node, text in zip(two, said):
             say("    host%d: %s" % (node.id, text.strip()))
@@ -84,10 +86,10 @@ class Demo:
 
     def guest(self):
         step("A guest of %d MiB under unmodified QEMU and KVM, %d MiB of it on host 0"
-             % (RAM_MIB, KEPT_MIB))
+             % (RAM_MIB, self.kept))
         zero = self.nodes[0]
-        self.at(zero, "echo %d > /sys/module/giantvm_kvm/parameters/cache_mb" % KEPT_MIB)
-        command = "gvm run --region ram -- " + QEMU
+        self.at(zero, "echo %d > /sys/module/giantvm_kvm/parameters/cache_mb" % self.kept)
+        command = "gvm run --region ram -- " + QEMU % self.percent
         self.at(zero, "gvm dsm create ram %dM" % RAM_MIB)
         say("    host0# %s" % command.split(" -kernel")[0])
         start = time.monotonic()
@@ -106,8 +108,7 @@ class Demo:
         self.found = said.strip()
 
     def figures(self, node):
-        text = node.run("cat /sys/kernel/debug/giantvm/ram/stats")
-        return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
+        return numbers(node.run("cat /sys/kernel/debug/giantvm/ram/stats"))
 
     def table(self):
         step("What happened to the guest's memory")
@@ -151,9 +152,10 @@ def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("folder")
     parser.add_argument("--kernel", action="store_true")
+    parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
     start = time.monotonic()
-    demo = Demo(options.folder)
+    demo = Demo(options.folder, options.short)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         good = demo.run()
