@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "memcg.h"
 
+#include "memcg_hold.h"
 #include "memnode/mountinfo.h"
 
 #include <dirent.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define SWEEP_MAX 64 /* stale groups removed at a time */
+#define NAMES_MAX 64 /* tried for a group */
 
 __attribute__((format(printf, 2, 3))) static int path_print(char path[PATH_MAX], const char *fmt,
 							    ...)
@@ -224,8 +226,19 @@ static int v2_find_parent(struct memcg *cg, char dir[PATH_MAX], size_t top)
 	return -EOPNOTSUPP;
 }
 
-/* Removes groups PREFIX.PID below `parent` whose maker no longer runs. A group with processes in it
- * stays: rmdir refuses it. */
+/* Removes a group whose maker is gone. One with processes in it stays: rmdir refuses it. */
+static void stale_remove(const char *path)
+{
+	int fd = memcg_hold(path);
+
+	if (fd < 0)
+		return;
+	rmdir(path);
+	close(fd);
+}
+
+/* Does so for groups PREFIX.PID below `parent`. (The pid is looked at for the sake of makers that take
+ * no lock; it may be one of another pid namespace.) */
 static void sweep(const char *parent, const char *prefix)
 {
 	DIR *d = opendir(parent);
@@ -234,19 +247,46 @@ static void sweep(const char *parent, const char *prefix)
 	unsigned n = 0;
 
 	while (d && n < SWEEP_MAX && (e = readdir(d))) {
-		char *end;
+		char path[PATH_MAX], *end;
 		long pid;
 
 		if (strncmp(e->d_name, prefix, len) || e->d_name[len] != '.')
 			continue;
 		pid = strtol(e->d_name + len + 1, &end, 10);
-		if (*end || pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+		if ((*end && *end != '-') || pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
 			continue;
-		unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+		if (!path_print(path, "%s/%s", parent, e->d_name))
+			stale_remove(path);
 		n++;
 	}
 	if (d)
 		closedir(d);
+}
+
+/* Makes PREFIX.PID below `dir`, or PREFIX.PID-N where others have that name. */
+static int group_make(struct memcg *cg, const char *dir, const char *prefix)
+{
+	int rc = -EEXIST;
+
+	for (unsigned n = 0; n < NAMES_MAX && (rc == -EEXIST || rc == -ENOENT); n++) {
+		if (n)
+			rc = path_print(cg->path, "%s/%s.%d-%u", dir, prefix, getpid(), n);
+		else
+			rc = path_print(cg->path, "%s/%s.%d", dir, prefix, getpid());
+		if (rc)
+			break;
+		stale_remove(cg->path); /* of an earlier process with this pid */
+		rc = mkdir(cg->path, 0755) ? -errno : 0;
+		if (rc)
+			continue;
+		cg->fd = memcg_hold(cg->path);
+		if (cg->fd >= 0)
+			return 0;
+		/* -ENOENT, -EWOULDBLOCK: taken for a stale one and removed, before it was locked. */
+		rc = -ENOENT;
+	}
+	*cg->path = 0;
+	return rc;
 }
 
 int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT])
@@ -256,6 +296,7 @@ int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT])
 	int rc;
 
 	memset(cg, 0, sizeof(*cg));
+	cg->fd = -1;
 	rc = own_group(group);
 	if (rc < 0) {
 		snprintf(err, MEMCG_ERR_TEXT, "this kernel has no memory cgroups");
@@ -271,13 +312,9 @@ int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT])
 	}
 	if (cg->v2)
 		rc = v2_find_parent(cg, dir, top);
-	if (!rc)
-		rc = path_print(cg->path, "%s/%s.%d", dir, prefix, getpid());
 	if (!rc) {
 		sweep(dir, prefix);
-		rmdir(cg->path); /* of an earlier process with this pid */
-		if (mkdir(cg->path, 0755))
-			rc = -errno;
+		rc = group_make(cg, dir, prefix);
 	}
 	if (!rc)
 		return 0;
@@ -389,7 +426,7 @@ int memcg_signal(const struct memcg *cg, int sig)
 	int n = 0, pid;
 	FILE *f;
 
-	if (path_print(path, "%s/cgroup.procs", cg->path))
+	if (!memcg_holds(cg->fd, cg->path) || path_print(path, "%s/cgroup.procs", cg->path))
 		return 0;
 	f = fopen(path, "re");
 	if (!f)
@@ -412,7 +449,8 @@ int memcg_remove(struct memcg *cg)
 	if (!*cg->path)
 		return 0;
 	for (int i = 0; i < 100; i++) {
-		if (rmdir(cg->path) == 0 || errno == ENOENT)
+		/* One that was removed by others may by now be another's, by the same name. */
+		if (!memcg_holds(cg->fd, cg->path) || rmdir(cg->path) == 0 || errno == ENOENT)
 			goto removed;
 		rc = -errno;
 		/* a task that waits for memory would not see its signal */
@@ -423,6 +461,8 @@ int memcg_remove(struct memcg *cg)
 	return rc;
 removed:
 	*cg->path = 0;
+	close(cg->fd);
+	cg->fd = -1;
 	if (*cg->moved_from) {
 		file_write(cg->moved_from, "cgroup.subtree_control", "-memory");
 		file_write(cg->moved_from, "cgroup.procs", "0");

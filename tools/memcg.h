@@ -21,6 +21,7 @@
 struct memcg {
 	bool v2;
 	char path[PATH_MAX];
+	int fd; /* holds it: memcg_hold.h */
 	/* where the caller was before it had to move (v2), or empty */
 	char moved_from[PATH_MAX];
 	char leaf[PATH_MAX];
@@ -38,7 +39,7 @@ struct memcg_stat {
 	bool under_oom; /* v1: a task waits for memory */
 };
 
-/* Makes the group PREFIX.PID of the caller, and removes those of the same prefix whose maker is
+/* Makes the group PREFIX.PID of the caller (or PREFIX.PID-N, where that is another's), and removes those of the same prefix whose maker is
  * gone. 0 or a negative errno with a sentence in err. */
 int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT]);
 /* Puts a process (0: the caller) into the group. Allocates nothing: fit for a forked child. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* run_memcg.c - a memory cgroup of our own does what is asked of it, and goes. */
 #include "tools/memcg.h"
+#include "tools/memcg_hold.h"
 #include "check.h"
 
 #include <errno.h>
@@ -145,11 +146,55 @@ static void groups_of_the_dead_are_swept(void)
 	CHECK_EQ(memcg_remove(&cg), 0);
 }
 
+/* Its maker may be in another pid namespace, where its pid is another one. */
+static void a_group_whose_maker_lives_stays(void)
+{
+	char theirs[PATH_MAX];
+	pid_t pid = fork();
+	int fd;
+
+	if (pid == 0)
+		_exit(0);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_EQ(memcg_create(&cg, "gvm-test", err), 0);
+	snprintf(theirs, sizeof(theirs), "%.*s.%d", (int)(strrchr(cg.path, '.') - cg.path), cg.path, pid);
+	CHECK_EQ(memcg_remove(&cg), 0);
+	CHECK_EQ(mkdir(theirs, 0755), 0);
+	fd = memcg_hold(theirs);
+	CHECK(fd >= 0);
+	CHECK_EQ(memcg_create(&cg, "gvm-test", err), 0);
+	CHECK(exists(theirs));
+	CHECK_EQ(memcg_remove(&cg), 0);
+	close(fd);
+	CHECK_EQ(rmdir(theirs), 0);
+}
+
+/* The group was removed, and another one has the name: what is in that stays alive. */
+static void a_stranger_by_the_same_name_is_left_alone(void)
+{
+	char path[PATH_MAX];
+	pid_t pid;
+
+	CHECK_EQ(memcg_create(&cg, "gvm-test", err), 0);
+	strcpy(path, cg.path);
+	CHECK_EQ(rmdir(path), 0);
+	CHECK_EQ(mkdir(path, 0755), 0);
+	pid = child_in_group(M, false);
+	CHECK_EQ(memcg_remove(&cg), 0);
+	CHECK(exists(path));
+	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
+	CHECK_EQ(kill(pid, SIGKILL), 0);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_EQ(rmdir(path), 0);
+}
+
 static const struct check_test tests[] = {
 	{"own-memory-is-counted-and-not-as-file", own_memory_is_counted_and_not_as_file},
 	{"file-pages-stay-within-the-limit", file_pages_stay_within_the_limit},
 	{"removing-ends-what-is-still-there", removing_ends_what_is_still_there},
 	{"groups-of-the-dead-are-swept", groups_of_the_dead_are_swept},
+	{"a-group-whose-maker-lives-stays", a_group_whose_maker_lives_stays},
+	{"a-stranger-by-the-same-name-is-left-alone", a_stranger_by_the_same_name_is_left_alone},
 };
 
 int main(int argc, char **argv)
