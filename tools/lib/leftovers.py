@@ -7,6 +7,7 @@ the run. Nothing is ever recognised by a program's name alone: other people's gu
 """
 
 import ctypes
+import fcntl
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ MNT_FORCE, MNT_DETACH = 1, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CGROUP = re.compile(r"^gvm")
+MAKER = re.compile(r"^gvm[a-z-]*[.-](\d+)")
 TABLE = re.compile(r"^table \S+ (gvm\S*)")
 
 
@@ -92,6 +94,20 @@ def _list(path):
         return []
 
 
+def _locked(folder):
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+
+
 class Watch:
     """Looks before the run, says afterwards what is there that was not, and clears it away."""
 
@@ -115,9 +131,15 @@ class Watch:
         return left
 
     def _foreign(self, group):
-        """A cgroup that holds living processes, none of them ours."""
-        inside = [int(p) for p in _read(os.path.join(group, "cgroup.procs")).split()]
-        return bool(inside) and not set(inside) & set(processes(self.run))
+        """A cgroup whose living processes, or whose living maker, are not ours. Its name tells the
+        maker's pid in our pid namespace; a lock on its folder says that there is one anywhere."""
+        ours = set(processes(self.run)) | {os.getpid()}
+        inside = {int(pid) for pid in _read(os.path.join(group, "cgroup.procs")).split()}
+        if inside:
+            return not inside & ours
+        named = MAKER.match(os.path.basename(group))
+        maker = int(named.group(1)) if named else 0
+        return maker not in ours and (os.path.exists("/proc/%d" % maker) or _locked(group))
 
     def left(self, patience=5):
         """What is left after those who are on their way out had time to go."""
