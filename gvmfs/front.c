@@ -2,10 +2,23 @@
 /* front.c - the table of FUSE operations, and what they share. */
 #include "front.h"
 
+#include "held.h"
+#include "log.h"
+
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#define HELD_FRESH_NS 1000000000ull
+#define COMPLAIN_NS 1000000000ull
+
+static void op_abandon(struct interrupt *interrupt)
+{
+	struct op *op = (struct op *)((char *)interrupt - offsetof(struct op, interrupt));
+
+	fuse_reply_err(op->req, EINTR);
+	op->req = NULL;
+	op->abandoned = true;
+}
 
 struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
 {
@@ -21,13 +34,63 @@ struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
 	op->inode = inode;
 	op->resent = w->request_resent;
 	op->unique = w->request_unique;
+	if (req)
+		interrupt_arm(&op->interrupt, w, req, true, op_abandon);
 	return op;
+}
+
+fuse_req_t op_take(struct op *op)
+{
+	fuse_req_t req = op->req;
+
+	interrupt_disarm(&op->interrupt);
+	op->req = NULL;
+	return req;
+}
+
+/* Which nodes are known not to answer: the first few, as text. */
+static void quiet_print(const struct worker *w, char *text, size_t size)
+{
+	size_t used = 0;
+
+	*text = 0;
+	for (unsigned i = 0; i < w->pool.count && used < size; i++)
+		if (w->pool.quiet[i] || gvm_conn_state(w->pool.conns[i]) != GVM_CONN_UP)
+			used += (size_t)snprintf(text + used, size - used, "%s %s", used ? "," : ":",
+						 gvm_conn_addr(w->pool.conns[i]));
+}
+
+/* Says why calls fail: the caller sees an errno only. */
+static void op_complain(struct op *op)
+{
+	struct worker *w = op->w;
+	uint64_t now = gvm_now_ns();
+	char quiet[160];
+
+	if (w->complained_ns && now - w->complained_ns < COMPLAIN_NS) {
+		w->uncomplained++;
+		return;
+	}
+	quiet_print(w, quiet, sizeof(quiet));
+	log_error(op->inode ? worker_disk(w, op->inode)->rec.name : NULL,
+		  "a call ends with an error, since too few nodes answer it in time%s%s (and %u like it "
+		  "before)",
+		  *quiet ? "; away or silent" : "", quiet, w->uncomplained);
+	w->complained_ns = now;
+	w->uncomplained = 0;
+}
+
+void op_fail(struct op *op, int error)
+{
+	if (error == -ETIMEDOUT)
+		op_complain(op);
+	if (op->req)
+		fuse_reply_err(op_take(op), error < 0 ? -error : error);
 }
 
 void op_end(struct op *op, bool held, int error)
 {
-	if (op->req)
-		fuse_reply_err(op->req, error < 0 ? -error : error);
+	op_fail(op, error);
 	if (held)
 		inode_release(&op->w->inodes, op->inode);
 	free(op->kept);
@@ -53,13 +116,6 @@ void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 			st.st_size && (!inode->held_bytes || inode->slots) ? 0 : FRONT_TIMEOUT_S);
 }
 
-bool front_held_is_fresh(const struct inode *inode)
-{
-	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
-	return inode->held_at_ns && (inode->held_bytes || !inode->held_known || inode->opens_write) &&
-	       gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
-}
-
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e)
 {
 	struct journal_inode *d = worker_disk(w, inode);
@@ -68,7 +124,7 @@ void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param 
 		.ino = inode_ino(inode->nr),
 		.generation = d->generation,
 		/* How much of it is stored has not been asked lately: getattr does. */
-		.attr_timeout = d->rec.node_count && !front_held_is_fresh(inode) ? 0 : FRONT_TIMEOUT_S,
+		.attr_timeout = d->rec.node_count && !held_is_fresh(inode) ? 0 : FRONT_TIMEOUT_S,
 		.entry_timeout = FRONT_TIMEOUT_S,
 	};
 	inode_stat(&w->inodes, inode->nr, &e->attr);

@@ -40,9 +40,15 @@ static void open_reply(struct op *op)
 	struct worker *w = op->w;
 	struct journal_inode *d = worker_disk(w, op->inode);
 	bool direct = opens_direct(w, op);
-	int r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, direct), op->unique,
-			    &op->fi.fh);
+	int r;
 
+	if (!op->req) { /* who asked has left: perhaps nobody has it open for writing now */
+		front_settle(w, op->inode);
+		op_end(op, true, 0);
+		return;
+	}
+	r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, direct), op->unique,
+			&op->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
 		return;
@@ -52,9 +58,8 @@ static void open_reply(struct op *op)
 	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
 	 * cached, and nobody shall have to wait for us who closes a file that we sent him. */
 	op->fi.noflush = 1;
-	if (fuse_reply_open(op->req, &op->fi) == 0 && !direct)
+	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
-	op->req = NULL;
 	op_end(op, true, 0);
 }
 
@@ -98,8 +103,13 @@ static void open_run(struct task *task)
 	struct op *op = (struct op *)task;
 	struct journal_inode *d = worker_disk(op->w, op->inode);
 	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
-	int allowed = attach_allows_open(op->inode, write, op->tid);
+	int allowed;
 
+	if (op->abandoned) {
+		op_end(op, true, 0);
+		return;
+	}
+	allowed = attach_allows_open(op->inode, write, op->tid);
 	if (allowed == -EAGAIN) {
 		op->inode->parked = task;
 		return;
@@ -277,18 +287,16 @@ static void write_resized(struct op *op, int result)
 {
 	struct worker *w = op->w;
 	uint8_t *other = w->request;
-	fuse_req_t req = op->req;
 
-	if (result < 0) {
+	if (result < 0 || !op->req) {
 		op_end(op, true, result);
 		return;
 	}
 	/* The write may keep the buffer that it stands in, as if it had just been read. */
 	w->request = op->kept;
-	writeback_write(w, req, op->inode, op->data, op->off, op->bytes);
+	writeback_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
 	op->kept = w->request;
 	w->request = other;
-	op->req = NULL;
 	op_end(op, true, 0);
 }
 
@@ -296,6 +304,10 @@ static void write_resize(struct task *task)
 {
 	struct op *op = (struct op *)task;
 
+	if (op->abandoned) {
+		op_end(op, true, 0);
+		return;
+	}
 	op->size = op->off + op->bytes;
 	if (op->size < worker_disk(op->w, op->inode)->rec.size_bytes)
 		op->size = worker_disk(op->w, op->inode)->rec.size_bytes;
@@ -382,7 +394,7 @@ static void grow_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 
-	if (op->size <= worker_disk(op->w, op->inode)->rec.size_bytes) {
+	if (op->abandoned || op->size <= worker_disk(op->w, op->inode)->rec.size_bytes) {
 		op_end(op, true, 0);
 		return;
 	}

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_tree.c - requests about names and attributes. */
 #include "front.h"
+#include "held.h"
 #include "names.h"
 #include "region.h"
+#include "unmade.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,8 +12,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-
-#define STATFS_NS 1000000000ull
 
 static uint64_t wall_ns(void)
 {
@@ -30,6 +30,26 @@ static struct inode *child_of(struct worker *w, struct inode *folder, const char
 
 /* Lookup: what is unknown may have been made on another host since we last asked. */
 
+static void refreshed(struct worker *w, int result, void *arg)
+{
+	(void)arg;
+	w->names_failing = result < 0;
+	w->names_asking = false;
+}
+
+/* Whether to have the nodes asked, and wait for it. While a majority of them does not answer they are
+ * asked in the background, and what is known is what there is to show. */
+static bool refresh_is_worth_waiting(struct worker *w)
+{
+	if (names_are_fresh(w))
+		return false;
+	if (w->names_failing && !w->names_asking) {
+		w->names_asking = true;
+		names_refresh(w, true, refreshed, NULL);
+	}
+	return !w->names_failing;
+}
+
 static bool lookup_reply(struct worker *w, fuse_req_t req, struct inode *folder, const char *name)
 {
 	struct inode *inode = child_of(w, folder, name);
@@ -46,9 +66,9 @@ static void lookup_refreshed(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 
-	(void)result;
-	if (lookup_reply(w, op->req, op->inode, op->name))
-		op->req = NULL;
+	w->names_failing = result < 0;
+	if (op->req && child_of(w, op->inode, op->name))
+		lookup_reply(w, op_take(op), op->inode, op->name);
 	op_end(op, false, ENOENT);
 }
 
@@ -60,7 +80,7 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (!folder || lookup_reply(w, req, folder, name))
 		return;
-	if (names_are_fresh(w) || strlen(name) > RECORD_NAME_MAX) {
+	if (strlen(name) > RECORD_NAME_MAX || !refresh_is_worth_waiting(w)) {
 		fuse_reply_err(req, strlen(name) > RECORD_NAME_MAX ? ENAMETOOLONG : ENOENT);
 		return;
 	}
@@ -98,23 +118,6 @@ void front_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f
 
 /* Attributes */
 
-static void getattr_asked(struct worker *w, struct inode *inode, int result, void *arg)
-{
-	struct op *op = arg;
-
-	(void)result;
-	front_reply_attr(w, op->req, inode);
-	op->req = NULL;
-	op_end(op, true, 0);
-}
-
-static void getattr_run(struct task *task)
-{
-	struct op *op = (struct op *)task;
-
-	region_stat(op->w, op->inode, getattr_asked, op);
-}
-
 void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
@@ -124,27 +127,21 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fi;
 	if (!inode)
 		return;
-	/* How much is stored: ask the nodes now and then, but wait for nobody else's business. */
-	if (!worker_disk(w, inode)->rec.node_count || inode->busy ||
-	    front_held_is_fresh(inode)) {
+	if (!held_ask(w, inode)) {
 		front_reply_attr(w, req, inode);
 		return;
 	}
 	op = op_new(w, req, inode);
-	if (!op)
-		return;
-	op->task.run = getattr_run;
-	inode_acquire(inode, &op->task);
+	if (op)
+		held_wait(inode, op);
 }
 
 static void setattr_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 
-	if (!result) {
-		front_reply_attr(w, op->req, op->inode);
-		op->req = NULL;
-	}
+	if (!result && op->req)
+		front_reply_attr(w, op_take(op), op->inode);
 	op_end(op, true, result);
 }
 
@@ -186,6 +183,10 @@ static void setattr_run(struct task *task)
 	struct journal_inode *d = worker_disk(op->w, op->inode);
 	unsigned others = op->inode->opens - (op->off && op->inode->opens ? 1 : 0);
 
+	if (op->abandoned) {
+		op_end(op, true, 0);
+		return;
+	}
 	if (!(op->bytes & FUSE_SET_ATTR_SIZE) || op->size == d->rec.size_bytes) {
 		setattr_rest(op, 0);
 		return;
@@ -221,13 +222,6 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 
 /* Making and removing names */
 
-static void made_undone(struct worker *w, int result, void *arg)
-{
-	(void)w;
-	(void)result;
-	op_end(arg, true, 0);
-}
-
 static void made(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
@@ -236,12 +230,12 @@ static void made(struct worker *w, int result, void *arg)
 	int r = 0;
 
 	if (result < 0) {
-		/* Some nodes may have it all the same: they are told that it is gone. */
-		journal_publish32(&worker_disk(w, op->inode)->use, INODE_UNLINKED);
-		worker_disk(w, op->inode)->rec.kind = RECORD_GONE;
-		fuse_reply_err(op->req, -result);
-		op->req = NULL;
-		names_save(w, op->inode, made_undone, op);
+		op_fail(op, result);
+		unmade_add(op);
+		return;
+	}
+	if (!op->req) { /* it is there; who asked for it has left */
+		op_end(op, true, 0);
 		return;
 	}
 	if (create)
@@ -255,10 +249,9 @@ static void made(struct worker *w, int result, void *arg)
 	op->fi.keep_cache = 1;
 	op->fi.noflush = 1; /* as open_reply() says */
 	if (create)
-		fuse_reply_create(op->req, &e, &op->fi);
+		fuse_reply_create(op_take(op), &e, &op->fi);
 	else
-		fuse_reply_entry(op->req, &e);
-	op->req = NULL;
+		fuse_reply_entry(op_take(op), &e);
 	op_end(op, true, 0);
 }
 
@@ -268,6 +261,8 @@ static void make_run(struct task *task)
 
 	if (worker_disk(op->w, op->inode)->use != INODE_USED)
 		op_end(op, true, ENOENT);
+	else if (op->abandoned)
+		unmade_add(op); /* nobody was asked: but it has a place */
 	else
 		names_save(op->w, op->inode, made, op);
 }
@@ -390,7 +385,7 @@ static void unlink_run(struct task *task)
 	struct worker *w = op->w;
 	struct inode *inode = op->inode;
 
-	if (worker_disk(w, inode)->use != INODE_USED) {
+	if (worker_disk(w, inode)->use != INODE_USED || op->abandoned) {
 		unlink_end(op, ENOENT);
 		return;
 	}
@@ -448,13 +443,13 @@ static void rename_saved(struct worker *w, int result, void *arg)
 	struct op *op = arg;
 	struct inode *replaced = op->size ? inode_get(&w->inodes, (unsigned)op->size) : NULL;
 	struct journal_inode *d = worker_disk(w, op->inode);
-	fuse_req_t req = op->req;
+	fuse_req_t req;
 
 	if (result < 0) {
 		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
 		d->rec.parent = inode_disk(&w->inodes, (unsigned)op->off)->rec.id;
 	} else if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
-		op->req = NULL;
+		req = op_take(op);
 		op_end(op, true, 0);
 		unlink_inode(w, req, replaced, true);
 		return;
@@ -470,7 +465,7 @@ static void rename_run(struct task *task)
 	const char *to_name = (const char *)op->kept;
 	char from_name[RECORD_NAME_MAX + 1];
 
-	if (d->use != INODE_USED) {
+	if (d->use != INODE_USED || op->abandoned) {
 		op_end(op, true, ENOENT);
 		return;
 	}
@@ -537,10 +532,9 @@ static void opendir_refreshed(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 
-	(void)w;
-	(void)result; /* an old list is better than none */
-	fuse_reply_open(op->req, &op->fi);
-	op->req = NULL;
+	w->names_failing = result < 0; /* an old list is better than none */
+	if (op->req)
+		fuse_reply_open(op_take(op), &op->fi);
 	op_end(op, false, 0);
 }
 
@@ -552,7 +546,7 @@ void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!inode)
 		return;
-	if (names_are_fresh(w)) {
+	if (!refresh_is_worth_waiting(w)) {
 		fuse_reply_open(req, fi);
 		return;
 	}
@@ -606,67 +600,8 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 	free(buf);
 }
 
-/* Capacity: what the nodes of the command line could promise, and what is left of it. */
-
-struct statfs_job {
-	struct job job; /* first */
-	fuse_req_t req;
-	uint64_t total, free;
-};
-
-static void statfs_work(struct job *job, struct pool *pool)
-{
-	struct statfs_job *sj = (struct statfs_job *)job;
-
-	for (unsigned i = 0; i < pool->listed; i++) {
-		bool done = false;
-		struct gvm_call call = { .req = { .done = pool_done,
-						  .arg = &done,
-						  .deadline_ns = gvm_now_ns() + STATFS_NS } };
-
-		gvm_node_stat(pool->conns[i], &call);
-		if (pool_wait(pool->conns[i], &call.req) < 0 || pool->again[i])
-			continue;
-		sj->total += call.rsp.node_stat.promisable_bytes;
-		if (call.rsp.node_stat.promisable_bytes > call.rsp.node_stat.reserved_bytes)
-			sj->free += call.rsp.node_stat.promisable_bytes -
-				    call.rsp.node_stat.reserved_bytes;
-	}
-}
-
-static void statfs_end(struct job *job)
-{
-	struct statfs_job *sj = (struct statfs_job *)job;
-	struct statvfs st = {
-		.f_bsize = GVM_PAGE_BYTES,
-		.f_frsize = GVM_PAGE_BYTES,
-		.f_blocks = sj->total / GVM_PAGE_BYTES,
-		.f_bfree = sj->free / GVM_PAGE_BYTES,
-		.f_bavail = sj->free / GVM_PAGE_BYTES,
-		.f_files = JOURNAL_INODES,
-		.f_namemax = RECORD_NAME_MAX,
-	};
-	struct worker *w = front_worker(sj->req);
-
-	st.f_ffree = st.f_files;
-	for (unsigned i = 0; i < w->inodes.end; i++)
-		st.f_ffree -= inode_disk(&w->inodes, i)->use != INODE_FREE;
-	st.f_favail = st.f_ffree;
-	fuse_reply_statfs(sj->req, &st);
-	free(sj);
-}
-
 void front_statfs(fuse_req_t req, fuse_ino_t ino)
 {
-	struct statfs_job *sj = calloc(1, sizeof(*sj));
-
 	(void)ino;
-	if (!sj) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	sj->job.work = statfs_work;
-	sj->job.done = statfs_end;
-	sj->req = req;
-	jobs_submit(&front_worker(req)->jobs, &sj->job);
+	capacity_reply(front_worker(req), req);
 }

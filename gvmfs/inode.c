@@ -160,8 +160,8 @@ void inode_reap(struct inodes *in, unsigned nr)
 
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
-	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->attaching || rt->resident ||
-	    rt->parked || rt->looked_at)
+	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->attaching ||
+	    rt->resident || rt->parked || rt->looked_at)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;

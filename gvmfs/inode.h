@@ -50,6 +50,7 @@ static inline struct task *task_queue_take(struct task_queue *q)
 	return t;
 }
 
+struct op;
 struct resident;
 
 struct inode {
@@ -66,6 +67,8 @@ struct inode {
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */
 	bool held_known; /* they all answered then */
+	bool asking; /* how many they are now: see held.h */
+	struct op *askers;
 	bool writer_alive; /* then: some host had it open for writing */
 	uint64_t seen_epoch; /* then: of the writer that attached last */
 	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */

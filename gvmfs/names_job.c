@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#define ONCE_NS	   1500000000ull
+#define ONCE_NS	   1000000000ull
 #define SAVE_TRIES 8
 
 /* Once with all nodes; 0, or why it does not count. */
@@ -20,7 +20,7 @@ static int save_try(struct names_save_job *sj, struct pool *pool, struct names_v
 	talk.put = sj->put;
 	talk.record = sj->record;
 	talk.record_bytes = sj->record_bytes;
-	names_talk_put(&talk, NAMES_MAJORITY, pool_deadline(pool->opts));
+	names_talk_put(&talk, NAMES_MAJORITY, pool_call_deadline(pool->opts));
 	*votes = (struct names_votes){ .nodes = pool_nodes(pool) };
 	for (unsigned i = 0; i < talk.count; i++)
 		if (!pool->again[i] && talk.peers[i].over)

@@ -8,8 +8,6 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +23,7 @@ struct read_io {
 	uint64_t off;
 	uint32_t size;
 	bool foreign; /* for a program that the pages shall not stay for */
-	bool waiting; /* in pager_want(): may be woken */
+	struct interrupt interrupt;
 };
 
 int pager_init(struct worker *w)
@@ -373,6 +371,13 @@ void pager_unwant(struct worker *w, struct pager_wait *wait)
 			wait_unlink(wait, at);
 }
 
+void pager_cancel(struct worker *w, struct pager_wait *wait)
+{
+	if (wait->starved)
+		starved_remove(&w->pager, wait);
+	pager_unwant(w, wait);
+}
+
 /* Replies if every page is there; otherwise fills in what is missing and returns false. */
 static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint64_t chunk[2],
 		     uint32_t pages[2])
@@ -413,6 +418,7 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	worker_count(w, inode, zero_pages_read, zeros);
 	if (io->foreign)
 		pagecache_note(w, inode, io->off, io->size);
+	interrupt_disarm(&io->interrupt);
 	fuse_reply_iov(io->req, iov, (int)n);
 	return true;
 }
@@ -445,7 +451,8 @@ static void read_wake(struct worker *w, struct pager_wait *wait)
 	if (!wait->error && worker_disk(w, wait->inode)->failed)
 		wait->error = -EIO;
 	if (wait->error) {
-		worker_count(w, wait->inode, io_errors, 1);
+		worker_count(w, wait->inode, io_errors, wait->error != -EINTR);
+		interrupt_disarm(&io->interrupt);
 		fuse_reply_err(io->req, -wait->error);
 		read_end(w, io);
 		return;
@@ -456,40 +463,14 @@ static void read_wake(struct worker *w, struct pager_wait *wait)
 		pager_want(w, wait, count, chunk, pages, GVM_NO_PAGE);
 }
 
-/* True if SIGKILL is on its way to a thread. */
-static bool thread_is_killed(pid_t tid)
+/* Its caller is being killed: a node that does not answer does not hold dead processes. */
+static void read_interrupted(struct interrupt *interrupt)
 {
-	char path[40], line[128];
-	unsigned long long set = 0, sets = 0;
-	FILE *f;
+	struct read_io *io = (struct read_io *)((char *)interrupt - offsetof(struct read_io, interrupt));
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
-			sets |= set;
-	if (f)
-		fclose(f);
-	return sets >> (SIGKILL - 1) & 1;
-}
-
-/*
- * The kernel says that the reader has a signal. It waits in a page fault most likely, and an error
- * would kill it (SIGBUS): only one that is being killed anyway is let go, so that a node that does
- * not answer does not hold dead processes.
- */
-static void read_interrupted(fuse_req_t req, void *data)
-{
-	struct worker *w = fuse_req_userdata(req);
-	struct read_io *io = data;
-
-	if (!thread_is_killed(fuse_req_ctx(req)->pid))
-		return;
+	pager_cancel(interrupt->w, &io->wait);
 	io->wait.error = -EINTR;
-	if (io->wait.starved)
-		starved_remove(&w->pager, &io->wait);
-	if (io->waiting)
-		read_wake(w, &io->wait);
+	read_wake(interrupt->w, &io->wait);
 }
 
 /* Fetches chunks ahead of a reader that goes on as it did, into entries that nobody needs now. */
@@ -558,12 +539,7 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 		return;
 	}
 	*io = now;
-	fuse_req_interrupt_func(req, read_interrupted, io);
-	io->waiting = true;
-	if (io->wait.error) {
-		read_wake(w, &io->wait);
-		return;
-	}
+	interrupt_arm(&io->interrupt, w, req, false, read_interrupted);
 	pager_want(w, &io->wait, count, chunk, pages,
 		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);
 	read_ahead(w, inode, off, size);

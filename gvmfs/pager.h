@@ -94,6 +94,8 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 		const uint32_t pages[2], unsigned want_page);
 /* Takes `wait` off what it waits for. */
 void pager_unwant(struct worker *w, struct pager_wait *wait);
+/* The same of one that may still wait for entries, and will not go on. */
+void pager_cancel(struct worker *w, struct pager_wait *wait);
 
 /* Pages of a chunk were written: what is held or under way of them is out of date. */
 void pager_invalidate(struct worker *w, struct inode *inode, uint64_t chunk, uint32_t pages);

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 
 #define SLOW_NS	     3000000000ull  /* a wait that deserves a line */
+#define CALL_NS	     2000000000ull
 #define LOST_EACH_NS 60000000000ull /* a node that stays away is spoken of again then */
 
 static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_state state,
@@ -156,6 +157,31 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 	return pool_add(pool, node->addr) == 0 ? pool->conns[pool->count - 1] : NULL;
 }
 
+static int pool_index(struct pool *pool, const struct record_node *node)
+{
+	struct gvm_conn *conn = pool_node(pool, node);
+
+	for (unsigned i = 0; conn && i < pool->count; i++)
+		if (pool->conns[i] == conn)
+			return (int)i;
+	return -1;
+}
+
+void pool_note(struct pool *pool, const struct record_node *node, bool quiet)
+{
+	int i = pool_index(pool, node);
+
+	if (i >= 0)
+		pool->quiet[i] = quiet;
+}
+
+bool pool_is_quiet(struct pool *pool, const struct record_node *node)
+{
+	int i = pool_index(pool, node);
+
+	return i < 0 || pool->quiet[i] || gvm_conn_state(pool->conns[i]) != GVM_CONN_UP;
+}
+
 bool pool_has(const struct pool *pool, const void *what)
 {
 	for (unsigned i = 0; i < pool->count; i++)
@@ -194,4 +220,9 @@ int pool_wait(struct gvm_conn *conn, struct gvm_req *req)
 uint64_t pool_deadline(const struct options *opts)
 {
 	return opts->timeout_s ? gvm_now_ns() + opts->timeout_s * 1000000000ull : 0;
+}
+
+uint64_t pool_call_deadline(const struct options *opts)
+{
+	return opts->timeout_s ? pool_deadline(opts) : gvm_now_ns() + CALL_NS;
 }

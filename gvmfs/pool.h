@@ -30,6 +30,7 @@ struct pool {
 	unsigned count;
 	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
 	bool again[OPTIONS_NODES_MAX]; /* of these: an earlier one leads to the same node */
+	bool quiet[POOL_CONNS_MAX]; /* of each: it did not answer when it was last asked: pool_note() */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
 	void *owner;
@@ -43,6 +44,11 @@ void pool_deinit(struct pool *pool);
 /* The connection to a region's node: by incarnation, else by address (it answers LOST if another
  * node lives there now). NULL: no memory, or too many nodes. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
+
+/* Notes whether a node answered in good time, wherever it was asked, and tells what is known: one
+ * that is quiet need not be waited for. */
+void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
+bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 
 /* How many nodes the command line names, as far as is known. */
 unsigned pool_nodes(const struct pool *pool);
@@ -63,5 +69,8 @@ int pool_wait(struct gvm_conn *conn, struct gvm_req *req);
 
 /* The deadline of a request that a user waits for: now + --timeout, or 0 for none. */
 uint64_t pool_deadline(const struct options *opts);
+/* The deadline of a conversation about names, sizes and openings: --timeout, but without one not for
+ * ever. Nothing of a guest's memory hangs on it, and an error can be tried again. */
+uint64_t pool_call_deadline(const struct options *opts);
 
 #endif

@@ -169,18 +169,38 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 		     worker_disk(w, inode)->rec.size_bytes);
 }
 
+static void held_apply(struct region_job *rj)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		pool_note(&rj->w->pool, &rj->rec.nodes[i], rj->quiet[i]);
+	if (!rj->job.result)
+		rj->inode->held_bytes = rj->held_bytes;
+	rj->inode->held_known = !rj->job.result;
+	rj->inode->held_at_ns = gvm_now_ns();
+}
+
+static void held_end(struct job *job)
+{
+	held_apply((struct region_job *)job);
+	region_end((struct region_job *)job);
+}
+
 static void stat_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
 
-	if (!job->result) {
-		rj->inode->held_bytes = rj->held_bytes;
-		rj->inode->writer_alive = rj->writer_alive;
+	held_apply(rj);
+	if (!job->result)
 		rj->inode->seen_epoch = rj->seen_epoch;
-	}
-	rj->inode->held_known = !job->result;
-	rj->inode->held_at_ns = gvm_now_ns();
+	if (!job->result || rj->writer_alive) /* one node that says so is enough */
+		rj->inode->writer_alive = rj->writer_alive;
 	region_end(rj);
+}
+
+void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_stat, held_end,
+		     worker_disk(w, inode)->rec.size_bytes);
 }
 
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHORT_NS	3000000000ull /* for what must not wait for a dead node */
+#define STAT_NS		1000000000ull
 #define DELETE_NS	10000000000ull
+#define CREATE_NS	1000000000ull /* to take back what was begun, while its caller waits */
 #define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
 #define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
@@ -26,6 +29,18 @@ static struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
 		.call.req = { .done = pool_done, .arg = &ask->done, .deadline_ns = deadline_ns }
 	};
 	return &ask->call;
+}
+
+/* Several at a time, of different nodes: those that do not answer are waited for once. */
+static struct ask *asks_make(unsigned count)
+{
+	return calloc(count ? count : 1, sizeof(struct ask));
+}
+
+/* The outcome of one of them; of one that could not be begun, -ENOMEM. */
+static int ask_wait(struct ask *ask)
+{
+	return ask->call.req.done ? pool_wait(ask->call.req.conn, &ask->call.req) : -ENOMEM;
 }
 
 static uint64_t ns_from_now(uint64_t ns)
@@ -53,7 +68,7 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	*alive = false;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, &rj->rec, 0, 0, pool_deadline(pool->opts), &ask)
+		int r = conn ? region_open(conn, &rj->rec, 0, 0, pool_call_deadline(pool->opts), &ask)
 			     : -ENOMEM;
 
 		if (r < 0) {
@@ -73,16 +88,17 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, unsigned count)
 {
 	struct gvm_region_close_req what = { .region = rj->rec.id, .epoch = epoch };
-	struct ask ask;
+	struct ask *asks = asks_make(count);
 
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 
-		if (!conn)
-			continue;
-		gvm_region_close(conn, ask_begin(&ask, ns_from_now(SHORT_NS)), &what);
-		pool_wait(conn, &ask.call.req);
+		if (conn)
+			gvm_region_close(conn, ask_begin(&asks[i], ns_from_now(SHORT_NS)), &what);
 	}
+	for (unsigned i = 0; asks && i < count; i++)
+		ask_wait(&asks[i]);
+	free(asks);
 }
 
 /* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
@@ -94,7 +110,7 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, &rj->rec, 1, *epoch, pool_deadline(pool->opts),
+		int r = conn ? region_open(conn, &rj->rec, 1, *epoch, pool_call_deadline(pool->opts),
 					   &ask)
 			     : -ENOMEM;
 
@@ -153,7 +169,7 @@ static int region_read_index(struct region_job *rj, struct pool *pool, unsigned 
 		struct gvm_region_index_req what = { .region = rj->rec.id, .first = ia.next };
 		int r;
 
-		ask_begin(&ia.ask, pool_deadline(pool->opts))->req.done = index_done;
+		ask_begin(&ia.ask, pool_call_deadline(pool->opts))->req.done = index_done;
 		ia.ask.call.req.arg = &ia.ask.done;
 		gvm_region_index(conn, &ia.ask.call, &what);
 		r = pool_wait(conn, &ia.ask.call.req);
@@ -204,37 +220,57 @@ void region_job_detach(struct job *job, struct pool *pool)
 	job->result = 0;
 }
 
-static int node_delete(struct gvm_conn *conn, const struct record *rec)
+/* Deletes the parts on nodes first..first+count-1, all at a time; done[i]: 0, or why not. */
+static void parts_delete(struct pool *pool, const struct record *rec, unsigned first, unsigned count,
+			 uint64_t within_ns, int *done)
 {
+	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
 	struct gvm_region_delete_req what = { .region = rec->id };
-	struct ask ask;
-	int r = region_open(conn, rec, 0, 0, ns_from_now(DELETE_NS), &ask);
+	struct ask *asks = asks_make(count);
+	uint64_t deadline_ns = ns_from_now(within_ns);
 
-	if (!r && ask.call.rsp.region_open.writer_alive)
-		return -EBUSY;
-	if (!r) {
-		what.epoch = ask.call.rsp.region_open.epoch;
-		gvm_region_delete(conn, ask_begin(&ask, ns_from_now(DELETE_NS)), &what);
-		r = pool_wait(conn, &ask.call.req);
+	for (unsigned i = 0; asks && i < count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rec->nodes[first + i]);
+
+		if (conn)
+			gvm_region_open(conn, ask_begin(&asks[i], deadline_ns), &look);
 	}
-	return r == -ENOMEDIUM ? 0 : r;
+	for (unsigned i = 0; asks && i < count; i++) {
+		done[i] = ask_wait(&asks[i]);
+		if (!done[i] && asks[i].call.rsp.region_open.writer_alive)
+			done[i] = -EBUSY;
+	}
+	for (unsigned i = 0; asks && i < count; i++) {
+		struct gvm_conn *conn = asks[i].call.req.conn;
+
+		if (done[i])
+			continue;
+		what.epoch = asks[i].call.rsp.region_open.epoch;
+		gvm_region_delete(conn, ask_begin(&asks[i], deadline_ns), &what);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		if (!asks || !done[i])
+			done[i] = asks ? ask_wait(&asks[i]) : -ENOMEM;
+		if (done[i] == -ENOMEDIUM)
+			done[i] = 0;
+	}
+	free(asks);
 }
 
-static void region_delete_all(struct region_job *rj, struct pool *pool)
+static void region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
 {
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? node_delete(conn, &rj->rec) : -ENOMEM;
+	int done[RECORD_NODES_MAX];
 
-		if (r < 0)
+	parts_delete(pool, &rj->rec, 0, rj->rec.node_count, within_ns, done);
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		if (done[i] < 0)
 			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
-				    rj->rec.nodes[i].addr, strerror(-r));
-	}
+				    rj->rec.nodes[i].addr, strerror(-done[i]));
 }
 
 void region_job_delete(struct job *job, struct pool *pool)
 {
-	region_delete_all((struct region_job *)job, pool);
+	region_delete_all((struct region_job *)job, pool, DELETE_NS);
 	job->result = 0;
 }
 
@@ -242,26 +278,32 @@ void region_job_delete(struct job *job, struct pool *pool)
 static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes)
 {
 	struct record *rec = &rj->rec;
-	struct ask ask;
+	struct ask *asks = asks_make(pool->listed);
+	uint64_t deadline_ns = ns_from_now(STAT_NS);
 
 	rec->node_count = 0;
-	for (unsigned i = 0; i < pool->listed && rec->node_count < RECORD_NODES_MAX; i++) {
+	if (!asks)
+		return -ENOMEM;
+	for (unsigned i = 0; i < pool->listed; i++)
+		gvm_node_stat(pool->conns[i], ask_begin(&asks[i], deadline_ns));
+	for (unsigned i = 0; i < pool->listed; i++) {
 		struct gvm_conn *conn = pool->conns[i];
-		const struct gvm_node_stat_rsp *st = &ask.call.rsp.node_stat;
+		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
 		struct record_node *node = &rec->nodes[rec->node_count];
 
-		gvm_node_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS)));
-		if (pool_wait(conn, &ask.call.req) < 0) {
+		if (ask_wait(&asks[i]) < 0) {
 			log_warning(rec->name, "node %s does not answer; the region is made without it",
 				    gvm_conn_addr(conn));
 			continue;
 		}
-		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes)
+		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes ||
+		    rec->node_count == RECORD_NODES_MAX)
 			continue;
 		free_bytes[rec->node_count++] = st->promisable_bytes - st->reserved_bytes;
 		node->incarnation = *gvm_conn_incarnation(conn);
 		snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(conn));
 	}
+	free(asks);
 	return rec->node_count ? 0 : -ENOSPC;
 }
 
@@ -295,15 +337,15 @@ static int node_create(struct pool *pool, const struct record *rec, unsigned nod
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_region_create(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	gvm_region_create(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
 	r = pool_wait(conn, &ask.call.req);
 	if (r != -EEXIST)
 		return r;
 	/* Left by a predecessor that was killed before the region had a record. */
-	r = node_delete(conn, rec);
+	parts_delete(pool, rec, node, 1, CREATE_NS, &r);
 	if (r < 0)
 		return r;
-	gvm_region_create(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	gvm_region_create(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
 	return pool_wait(conn, &ask.call.req);
 }
 
@@ -330,8 +372,20 @@ void region_job_create(struct job *job, struct pool *pool)
 		r = job->result;
 	}
 	if (r < 0)
-		region_delete_all(rj, pool);
+		region_delete_all(rj, pool, CREATE_NS);
 	job->result = r;
+}
+
+static bool is_shrink(const struct region_job *rj)
+{
+	return record_chunks(rj->size_bytes) < record_chunks(rj->rec.size_bytes);
+}
+
+/* What has been thrown away does not come back: a shrink that has begun is carried on until every
+ * node has it, however long that takes. */
+static uint64_t resize_deadline(const struct region_job *rj, const struct pool *pool)
+{
+	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
 }
 
 static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks)
@@ -347,7 +401,7 @@ static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, 
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_region_resize(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	gvm_region_resize(conn, ask_begin(&ask, resize_deadline(rj, pool)), &what);
 	return pool_wait(conn, &ask.call.req);
 }
 
@@ -367,12 +421,12 @@ static int node_discard(struct region_job *rj, struct pool *pool, unsigned node,
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_discard(conn, ask_begin(&ask, pool_deadline(pool->opts)), &what);
+	gvm_discard(conn, ask_begin(&ask, resize_deadline(rj, pool)), &what);
 	r = pool_wait(conn, &ask.call.req);
 	if (r != -EINVAL)
 		return r;
 	/* A predecessor that was killed may have cut them off already: they are zeros then. */
-	if (region_open(conn, &rj->rec, 0, 0, pool_deadline(pool->opts), &ask) < 0 ||
+	if (region_open(conn, &rj->rec, 0, 0, resize_deadline(rj, pool), &ask) < 0 ||
 	    ask.call.rsp.region_open.chunks != first)
 		return r;
 	return 0;
@@ -382,9 +436,13 @@ void region_job_resize(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t before = record_chunks(rj->rec.size_bytes), after = record_chunks(rj->size_bytes);
+	uint64_t epoch;
 	unsigned i;
+	bool alive;
 	int r = 0;
 
+	if (is_shrink(rj)) /* it is not begun but with all of them there */
+		r = region_query(rj, pool, &epoch, &alive);
 	for (i = 0; !r && after < before && i < rj->rec.node_count; i++)
 		r = node_discard(rj, pool, i, after, before - after);
 	for (i = 0; !r && i < rj->rec.node_count; i++)
@@ -401,25 +459,30 @@ void region_job_stat(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	struct gvm_region_stat_req what = { .region = rj->rec.id };
-	struct ask ask;
+	struct ask *asks = asks_make(rj->rec.node_count);
+	uint64_t deadline_ns = ns_from_now(STAT_NS);
 
-	job->result = 0;
+	job->result = asks ? 0 : -ENOMEM;
 	rj->held_bytes = 0;
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = -ENOMEM;
 
-		if (conn) {
-			gvm_region_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS / 3)), &what);
-			r = pool_wait(conn, &ask.call.req);
-		}
-		if (r < 0)
-			job->result = r;
-		else
-			rj->held_bytes += ask.call.rsp.region_stat.held_bytes;
-		if (!r)
-			rj->writer_alive |= ask.call.rsp.region_stat.writer_alive;
-		if (!r && ask.call.rsp.region_stat.epoch > rj->seen_epoch)
-			rj->seen_epoch = ask.call.rsp.region_stat.epoch;
+		if (conn)
+			gvm_region_stat(conn, ask_begin(&asks[i], deadline_ns), &what);
 	}
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
+		const struct gvm_region_stat_rsp *rsp = &asks[i].call.rsp.region_stat;
+		int r = ask_wait(&asks[i]);
+
+		rj->quiet[i] = r == -ETIMEDOUT;
+		if (r < 0) {
+			job->result = r;
+			continue;
+		}
+		rj->held_bytes += rsp->held_bytes;
+		rj->writer_alive |= rsp->writer_alive;
+		if (rsp->epoch > rj->seen_epoch)
+			rj->seen_epoch = rsp->epoch;
+	}
+	free(asks);
 }

@@ -23,6 +23,7 @@ struct region_job {
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
 	uint64_t held_bytes;	 /* stat */
 	bool writer_alive;	 /* stat */
+	bool quiet[RECORD_NODES_MAX]; /* stat: which nodes did not answer */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);

@@ -309,6 +309,10 @@ static uint64_t tick(struct worker *w)
 	other = front_rest_tick(w, now);
 	due = other < due ? other : due;
 	other = pagecache_tick(w, now);
+	due = other < due ? other : due;
+	other = interrupts_tick(w, now);
+	due = other < due ? other : due;
+	other = unmade_tick(w, now);
 	return other < due ? other : due;
 }
 
@@ -355,6 +359,7 @@ static void drain(struct worker *w)
 	bool first = true;
 
 	w->rest_at_ns = ~0ull; /* nobody reads any more */
+	w->draining = true;
 	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents.list[s])
@@ -431,7 +436,10 @@ static void settle_all(struct worker *w)
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 
-		if (inode && !inode->opens_write)
+		if (inode && inode_disk(&w->inodes, nr)->use == INODE_UNLINKED &&
+		    inode_disk(&w->inodes, nr)->rec.kind == RECORD_GONE)
+			unmade_adopt(w, inode);
+		else if (inode && !inode->opens_write)
 			front_settle(w, inode);
 	}
 }
@@ -451,6 +459,7 @@ static int worker_init(struct worker *w, int journal_fd)
 	    (r = pager_init(w)) < 0 || (r = residents_init(w)) < 0)
 		return r;
 	w->residents.on_close = front_fast_path_ended;
+	unmade_init(&w->unmade);
 	w->pool.owner = w;
 	w->pool.on_up = node_is_up;
 	r = writeback_init(w);

@@ -11,7 +11,9 @@
 #define GVMFS_WORKER_H
 
 #include "attach.h"
+#include "capacity.h"
 #include "inode.h"
+#include "interrupt.h"
 #include "jobs.h"
 #include "journal.h"
 #include "names.h"
@@ -20,6 +22,7 @@
 #include "pager.h"
 #include "pool.h"
 #include "resident.h"
+#include "unmade.h"
 #include "writeback.h"
 
 /* A request of the kernel, as read: kept while a WRITE waits for room. */
@@ -38,6 +41,13 @@ struct worker {
 	struct writeback writeback;
 	struct residents residents;
 	struct attaches attaches;
+	struct interrupts interrupts;
+	struct capacity capacity;
+	struct unmade unmade;
+	bool draining; /* the mount is gone: only what it owes is still done */
+	uint64_t complained_ns; /* of calls that nodes do not answer, in the log */
+	unsigned uncomplained;	/* calls since then */
+	unsigned held_asking; /* regions that held.h has the nodes asked about */
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
@@ -45,6 +55,8 @@ struct worker {
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
 	struct names_state names;
+	bool names_failing;   /* the last who had it read was told that too few nodes answer */
+	bool names_asking;    /* it is read for that reason alone */
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
 	/* The request being processed. */

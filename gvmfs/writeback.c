@@ -28,6 +28,7 @@ struct write_io {
 	bool stalled;	      /* has had to wait for a slot */
 	uint64_t deadline_ns; /* of that; 0: none */
 	struct write_io *next_stalled;
+	struct interrupt interrupt;
 };
 
 static unsigned *bucket_of(struct writeback *wb, unsigned inode, uint64_t chunk)
@@ -236,6 +237,7 @@ uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t ch
 static void write_end(struct worker *w, struct write_io *io, int error)
 {
 	pager_unwant(w, &io->wait);
+	interrupt_disarm(&io->interrupt);
 	if (io->req && error)
 		fuse_reply_err(io->req, -error);
 	else if (io->req)
@@ -246,9 +248,13 @@ static void write_end(struct worker *w, struct write_io *io, int error)
 	free(io);
 }
 
+static void write_interrupted(struct interrupt *interrupt);
+
 /* A WRITE that cannot go on now keeps the buffer that its data are in. */
 static void write_keep(struct worker *w, struct write_io *io)
 {
+	if (io->req && !io->interrupt.req)
+		interrupt_arm(&io->interrupt, w, io->req, false, write_interrupted);
 	if (io->data && !io->kept) {
 		io->kept = w->request;
 		w->request = NULL;
@@ -379,7 +385,7 @@ static void write_continue(struct worker *w, struct write_io *io)
 			return;
 	}
 	if (error)
-		worker_count(w, inode, io_errors, 1);
+		worker_count(w, inode, io_errors, error != -EINTR);
 	if (error == -EBUSY)
 		region_report(w, inode, io->off / GVM_CHUNK_BYTES, "write", error);
 	write_end(w, io, error);
@@ -390,6 +396,25 @@ static void write_continue(struct worker *w, struct write_io *io)
 static void write_wake(struct worker *w, struct pager_wait *wait)
 {
 	write_continue(w, (struct write_io *)wait);
+}
+
+/* Its caller is being killed. What is in slots already stays written. */
+static void write_interrupted(struct interrupt *interrupt)
+{
+	struct write_io *io = (struct write_io *)((char *)interrupt - offsetof(struct write_io, interrupt));
+	struct writeback *wb = &interrupt->w->writeback;
+	struct write_io **link = &wb->stalled;
+
+	pager_cancel(interrupt->w, &io->wait);
+	while (*link && *link != io)
+		link = &(*link)->next_stalled;
+	if (*link) {
+		*link = io->next_stalled;
+		if (!*link)
+			wb->stalled_tail = link;
+	}
+	io->wait.error = -EINTR;
+	write_continue(interrupt->w, io);
 }
 
 static struct write_io *write_begin(struct inode *inode, uint64_t off, uint64_t size)

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* held.c - see held.h. */
+#include "held.h"
+
+#include "region.h"
+
+#define FRESH_NS   1000000000ull
+#define ASKING_MAX 64 /* regions at a time */
+
+bool held_is_fresh(const struct inode *inode)
+{
+	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
+	return inode->held_at_ns && (inode->held_bytes || !inode->held_known || inode->opens_write) &&
+	       gvm_now_ns() - inode->held_at_ns < FRESH_NS;
+}
+
+static void held_asked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct op *op = inode->askers, *next;
+
+	(void)result;
+	(void)arg;
+	w->held_asking--;
+	inode->asking = false;
+	inode->askers = NULL;
+	for (; op; op = next) {
+		next = op->next_asker;
+		if (op->req)
+			front_reply_attr(w, op_take(op), inode);
+		op_end(op, false, 0);
+	}
+	inode_reap(&w->inodes, inode->nr);
+}
+
+static bool is_quiet(struct worker *w, const struct record *rec)
+{
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (pool_is_quiet(&w->pool, &rec->nodes[i]))
+			return true;
+	return false;
+}
+
+bool held_ask(struct worker *w, struct inode *inode)
+{
+	const struct record *rec = &worker_disk(w, inode)->rec;
+
+	if (!rec->node_count || held_is_fresh(inode))
+		return false;
+	if (!inode->asking && w->held_asking < ASKING_MAX) {
+		w->held_asking++;
+		inode->asking = true;
+		region_held(w, inode, held_asked, NULL);
+	}
+	return inode->asking && !is_quiet(w, rec);
+}
+
+void held_wait(struct inode *inode, struct op *op)
+{
+	op->next_asker = inode->askers;
+	inode->askers = op;
+}

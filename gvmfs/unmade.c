@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* unmade.c - see unmade.h. */
+#include "unmade.h"
+
+#include "front.h"
+#include "log.h"
+#include "names.h"
+
+#define AGAIN_NS   1000000000ull
+#define UNMADE_MAX 1024u /* a program that tries again and again must not use up all inodes */
+
+void unmade_init(struct unmade *u)
+{
+	*u = (struct unmade){ 0 };
+	u->last = &u->first;
+}
+
+static void unmade_saved(struct worker *w, int result, void *arg)
+{
+	struct unmade *u = &w->unmade;
+	struct op *op = arg;
+
+	u->saving = false;
+	u->at_ns = result < 0 ? gvm_now_ns() + AGAIN_NS : 0;
+	if (result < 0)
+		return;
+	u->first = op->next_asker;
+	if (!u->first)
+		u->last = &u->first;
+	u->count--;
+	op_end(op, true, 0);
+}
+
+void unmade_add(struct op *op)
+{
+	struct worker *w = op->w;
+	struct unmade *u = &w->unmade;
+	struct journal_inode *d = worker_disk(w, op->inode);
+
+	d->rec.kind = RECORD_GONE;
+	journal_publish32(&d->use, INODE_UNLINKED);
+	if (u->count >= UNMADE_MAX) {
+		log_error(d->rec.name, "its making failed, and so did taking it back: it may appear once "
+				       "the nodes are back");
+		op_end(op, true, 0);
+		return;
+	}
+	u->count++;
+	op->next_asker = NULL;
+	*u->last = op;
+	u->last = &op->next_asker;
+}
+
+static void adopt_run(struct task *task)
+{
+	unmade_add((struct op *)task);
+}
+
+void unmade_adopt(struct worker *w, struct inode *inode)
+{
+	struct op *op = op_new(w, NULL, inode);
+
+	if (!op)
+		return;
+	op->task.run = adopt_run;
+	inode_acquire(inode, &op->task);
+}
+
+uint64_t unmade_tick(struct worker *w, uint64_t now_ns)
+{
+	struct unmade *u = &w->unmade;
+
+	if (!u->first || u->saving || w->draining)
+		return ~0ull;
+	if (now_ns < u->at_ns)
+		return u->at_ns;
+	u->saving = true;
+	names_save(w, u->first->inode, unmade_saved, u->first);
+	return ~0ull;
+}
