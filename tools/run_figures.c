@@ -14,8 +14,10 @@
 #define SYS_cachestat 451
 #endif
 
-#define LOOK_NS	   (1000ull * 1000 * 1000) /* a look walks over all pages that are here */
-#define LOOK_BYTES (4ull << 20)
+/* A look walks over all pages that are here, so it is taken now and then, and when there are more. */
+#define LOOK_NS	   (1000ull * 1000 * 1000)
+#define LOOK_BYTES (256ull << 10)
+#define LOOK_PART  32
 
 /* Sums over all regions. *here_bytes: the most that the fast path, or else the page cache, had. */
 static void counters_read(const struct run_figures *f, struct run_counters *c, uint64_t *here_bytes)
@@ -83,7 +85,8 @@ void run_figures_take(struct run_figures *f, const struct memcg_stat *st, uint64
 	if (st->file > f->peak_file_bytes)
 		f->peak_file_bytes = st->file;
 	if (f->cache_unknown ||
-	    (now_ns - f->looked_ns < LOOK_NS && st->file < f->looked_file_bytes + LOOK_BYTES))
+	    (now_ns - f->looked_ns < LOOK_NS &&
+	     st->file < f->looked_file_bytes + f->looked_file_bytes / LOOK_PART + LOOK_BYTES))
 		return;
 	f->looked_ns = now_ns;
 	f->looked_file_bytes = st->file;
