@@ -30,6 +30,14 @@ static bool opens_direct(struct worker *w, const struct op *op)
 	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) && !op->at_rest;
 }
 
+/* A reader of that kind beside a writer of this host, as gvm run holds its region, puts nothing into
+ * the page cache: nobody whom the fast path has to mind. */
+static bool reads_past_cache(struct worker *w, const struct op *op)
+{
+	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
+	       region_is_attached(w, op->inode);
+}
+
 /*
  * The page cache is dropped only if another host may have written since. Dropping it takes away a
  * page even from a direct read that the kernel has finished, but not yet marked dirty: the read
@@ -47,7 +55,8 @@ static void open_reply(struct op *op)
 		op_end(op, true, 0);
 		return;
 	}
-	r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, direct), op->unique,
+	r = handle_open(&w->inodes, op->inode->nr,
+			front_handle_how(&op->fi, direct || reads_past_cache(w, op)), op->unique,
 			&op->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
