@@ -90,8 +90,11 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 
 unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
 {
-	return ((fi->flags & O_ACCMODE) != O_RDONLY ? HANDLE_WRITE : 0) |
-	       (direct ? HANDLE_DIRECT : 0);
+	bool write = (fi->flags & O_ACCMODE) != O_RDONLY;
+
+	/* A reader who asked for direct I/O leaves nothing in the page cache, whoever serves it. */
+	return (write ? HANDLE_WRITE : 0) |
+	       (direct || (!write && (fi->flags & O_DIRECT)) ? HANDLE_DIRECT : 0);
 }
 
 /* Whether there is a connection to each of its nodes: from here on they are just used. */

@@ -12,6 +12,7 @@
 #include "mounts.h"
 #include "qemu_ask.h"
 #include "run_args.h"
+#include "run_balance.h"
 #include "run_budget.h"
 #include "run_child.h"
 #include "run_config.h"
@@ -140,14 +141,14 @@ static int options_read(struct run *r, int argc, char **argv)
 	return optind;
 }
 
-/* Region i's path: with several, each has its backend's id behind the name. */
+/* Region i's path: where there are several, with its backend's id behind the name. */
 static int region_path(const struct run *r, const char *name, unsigned i, char path[PATH_MAX])
 {
 	char id[RUN_REGION_NAME];
 	int n;
 
 	run_region_name(r->args.ram[i].id, 0, id);
-	n = snprintf(path, PATH_MAX, r->args.rams > 1 ? "%s/%s.%s" : "%s/%s", r->dir, name, id);
+	n = snprintf(path, PATH_MAX, run_args_ram_has_suffix(&r->args, i) ? "%s/%s.%s" : "%s/%s", r->dir, name, id);
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -314,10 +315,13 @@ static int qemu_run(struct run *r)
 	say_start(r);
 	run_figures_begin(&r->figures, r->region, r->regions);
 	status = run_child_start(r->argv, &r->cg, &mask, &step);
-	if (status < 0)
+	if (status < 0) {
 		say("%s: %s: %s", r->argv[0], step, strerror(-status));
-	else
+	} else {
+		run_balance_watch(status);
 		status = run_watch(status, &r->cg, &r->budget, &r->figures, &r->oom_kills);
+		run_balance_end();
+	}
 	run_figures_end(&r->figures, &r->cg);
 	rc = memcg_remove(&r->cg);
 	if (rc)
@@ -326,10 +330,8 @@ static int qemu_run(struct run *r)
 	return status;
 }
 
-/* The budget is one number for all of the guest: each region's share is in proportion. */
 static int fast_prepare(struct run *r)
 {
-	uint64_t all = 0;
 	bool templates = false;
 	int rc = 0;
 
@@ -349,12 +351,11 @@ static int fast_prepare(struct run *r)
 		say("--mode uffd: %s", r->why_fuse ? r->why_fuse : strerror(-rc));
 		return rc;
 	}
-	for (unsigned i = 0; i < r->regions; i++)
-		all += r->region[i].bytes;
 	for (unsigned i = 0; i < r->regions && !rc; i++)
-		rc = run_fast_budget(r->region[i].path,
-				     (uint64_t)((double)r->region[i].bytes / (double)all *
-						(double)r->local_bytes));
+		if (!r->args.ram[i].kept || r->args.ram[i].shared)
+			rc = run_balance_add(r->region[i].path, r->region[i].bytes);
+	if (!rc)
+		rc = run_balance_begin(r->dir, r->local_bytes);
 	if (rc && r->mode == RUN_MODE_UFFD) {
 		say("--mode uffd: %s takes no budget: %s", r->region[0].path, strerror(-rc));
 		return rc;

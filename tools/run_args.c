@@ -3,7 +3,8 @@
  * QEMU takes its RAM from one of three places: -m alone (it allocates by itself), a memory backend
  * that -machine memory-backend= names, or one backend for each NUMA node. In the first case a
  * backend is added; in the others the backends become memory-backend-file in their place, with
- * their other properties kept. Everything else passes through word by word.
+ * their other properties kept, as do those of DIMMs and virtio-mem devices. Everything else passes
+ * through word by word.
  *
  * The RAM block is called what QEMU itself would have called it, so that saved states and migration
  * streams fit in either direction: the added backend has the machine's name for its RAM as its id.
@@ -268,6 +269,8 @@ static int ram_add_backend(struct run_scan *s, const char *id)
 	if (!b)
 		return run_scan_refuse(s, -EINVAL, "no -object memory-backend-… has the id '%s'",
 				       id);
+	if (a->rams == RUN_REGIONS_MAX)
+		return run_scan_refuse(s, -EINVAL, "more than %d memory backends", RUN_REGIONS_MAX);
 	rc = backend_is_replaceable(s, b);
 	if (rc)
 		return rc;
@@ -311,8 +314,7 @@ static int ram_add_own(struct run_scan *s, struct qemu_facts *facts)
 	return r->id && (r->file || a->mem_path < 0) ? 0 : -ENOMEM;
 }
 
-/* Decides from everything that was read where the RAM comes from. */
-static int rams_find(struct run_scan *s, struct qemu_facts *facts)
+static int machine_rams_find(struct run_scan *s, struct qemu_facts *facts)
 {
 	int rc = 0;
 
@@ -325,6 +327,24 @@ static int rams_find(struct run_scan *s, struct qemu_facts *facts)
 	for (unsigned i = 0; i < s->numa_ids && !rc; i++)
 		rc = ram_add_backend(s, s->numa_id[i]);
 	return rc || s->numa_ids ? rc : ram_add_own(s, facts);
+}
+
+/* Decides from everything that was read where the RAM comes from. */
+static int rams_find(struct run_scan *s, struct qemu_facts *facts)
+{
+	int rc = machine_rams_find(s, facts);
+
+	for (unsigned i = 0; i < s->plugged_ids && !rc; i++) {
+		rc = ram_add_backend(s, s->plugged_id[i]);
+		if (!rc)
+			s->a->ram[s->a->rams - 1].plugged = true;
+	}
+	return rc;
+}
+
+bool run_args_ram_has_suffix(const struct run_args *a, unsigned i)
+{
+	return a->ram[i].plugged || (a->rams > 1 && !a->ram[1].plugged);
 }
 
 static int args_copy(struct run_args *a, char *const argv[])

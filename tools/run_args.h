@@ -30,13 +30,14 @@ struct run_place {
 	int config, index;
 };
 
-/* RAM that becomes one region: of the machine, or of a NUMA node's backend. */
+/* RAM that becomes one region: of the machine, of a NUMA node, of a DIMM or virtio-mem device. */
 struct run_ram {
 	char *id;	     /* the backend's id, which is the RAM block's name too */
 	struct run_place at; /* of its backend; index -1: one is added */
 	uint64_t bytes;
 	char *file;  /* the mem-path that is asked for, or NULL */
 	bool shared; /* share=on */
+	bool plugged; /* of a device: beside the machine's own */
 	bool kept;   /* by the caller: the file is mapped as the command line has it */
 };
 
@@ -74,6 +75,10 @@ struct run_args {
 int run_args_parse(struct run_args *a, char *const argv[], struct qemu_facts *facts,
 		   const char *user_config, bool pinning_allowed, char err[RUN_ERR_TEXT]);
 void run_args_deinit(struct run_args *a);
+
+/* Whether ram i's region bears its backend's id behind the guest's name: where the machine has several
+ * of them, and for what devices plug in. */
+bool run_args_ram_has_suffix(const struct run_args *a, unsigned i);
 
 /* Adds a sentence for the user. 0 or -ENOMEM. */
 int run_args_note(struct run_args *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

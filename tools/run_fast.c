@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define PRELOAD	  "libgvm-preload.so"
+#define LOCAL	  "user.gvm.local"
 #define BUILT_IN  "user.gvm.attach" /* a QEMU with the backend has this text in it */
 
 /* As enum run_mode has them, and GVM_MODE. */
@@ -112,5 +113,12 @@ int run_fast_budget(const char *path, uint64_t bytes)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
-	return setxattr(path, "user.gvm.local", text, strlen(text), 0) ? -errno : 0;
+	return setxattr(path, LOCAL, text, strlen(text), 0) ? -errno : 0;
+}
+
+uint64_t run_fast_budget_get(const char *path)
+{
+	char text[32] = "";
+
+	return getxattr(path, LOCAL, text, sizeof(text) - 1) > 0 ? strtoull(text, NULL, 10) : 0;
 }

@@ -23,5 +23,7 @@ int run_fast_prepare(enum run_mode mode, const char *qemu, bool templates, const
 
 /* Tells gvmfs how much of the region may be here. 0 or a negative errno (an older gvmfs). */
 int run_fast_budget(const char *path, uint64_t bytes);
+/* What was told last, by whomever; 0: nothing, so that all of it may be here. */
+uint64_t run_fast_budget_get(const char *path);
 
 #endif

@@ -61,7 +61,7 @@ static int regions_join(const struct run_args *args, const char *name,
 	for (unsigned i = 0; i < args->rams && !rc; i++) {
 		char own[PATH_MAX];
 
-		snprintf(own, sizeof(own), args->rams > 1 ? "%s.%s" : "%s", name, args->ram[i].id);
+		snprintf(own, sizeof(own), run_args_ram_has_suffix(args, i) ? "%s.%s" : "%s", name, args->ram[i].id);
 		rc = region_path(device, own, args->ram[i].bytes, paths[i]);
 	}
 	if (device >= 0)

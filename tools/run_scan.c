@@ -63,8 +63,10 @@ static int ram_size_take(struct run_scan *s, const char *text, uint64_t unit, ui
 
 static int plugged_note(struct run_scan *s)
 {
-	return run_args_note(s->a, "memory plugged in later (slots, maxmem) is ordinary memory of "
-				   "this host, outside of the region and of the budget");
+	return run_args_note(s->a, "memory that is plugged in later is within the budget where it "
+				   "is a file of the mount (object_add memory-backend-file,"
+				   "share=on,mem-path=DIR/NAME,...), else ordinary memory of this "
+				   "host");
 }
 
 /* Several -m are one list to QEMU: what the last says of a property holds. */
@@ -174,6 +176,20 @@ static int take_numa(struct run_scan *s, struct run_place at, const struct qemu_
 	return s->numa_id[s->numa_ids++] ? 0 : -ENOMEM;
 }
 
+/* A DIMM, or a virtio-mem device: its backend becomes a region like the machine's RAM. */
+static int take_plugged(struct run_scan *s, const struct qemu_opts *o)
+{
+	const char *id = qemu_opts_get(o, "memdev");
+
+	if (!id)
+		return 0; /* QEMU will say that it needs one */
+	if (s->plugged_ids == RUN_REGIONS_MAX)
+		return run_scan_refuse(s, -EINVAL, "more than %d DIMMs and virtio-mem devices",
+				       RUN_REGIONS_MAX);
+	s->plugged_id[s->plugged_ids] = strdup(id);
+	return s->plugged_id[s->plugged_ids++] ? 0 : -ENOMEM;
+}
+
 static int take_device(struct run_scan *s, struct run_place at, const struct qemu_opts *o)
 {
 	const char *driver = qemu_opts_get(o, "driver");
@@ -183,11 +199,12 @@ static int take_device(struct run_scan *s, struct run_place at, const struct qem
 		return 0;
 	if (!strncmp(driver, "vfio-", 5) || !strncmp(driver, "vhost-vdpa", 10))
 		return pin(s, "a device passed through by VFIO, -device ", driver);
-	if (!strcmp(driver, "pc-dimm") || !strcmp(driver, "virtio-mem-pci") ||
-	    !strcmp(driver, "nvdimm"))
+	if (!strcmp(driver, "pc-dimm") || !strncmp(driver, "virtio-mem", 10))
+		return take_plugged(s, o);
+	if (!strcmp(driver, "nvdimm") || !strncmp(driver, "virtio-pmem", 11))
 		return run_args_note(s->a,
-				     "-device %s stays in memory of this host, outside of the "
-				     "region and of the budget",
+				     "-device %s is a file of its own, which stays as it is: its "
+				     "pages on this host are outside of the budget",
 				     driver);
 	return 0;
 }
@@ -361,6 +378,8 @@ void run_scan_deinit(struct run_scan *s)
 	free(s->machine_backend);
 	for (unsigned i = 0; i < s->numa_ids; i++)
 		free(s->numa_id[i]);
+	for (unsigned i = 0; i < s->plugged_ids; i++)
+		free(s->plugged_id[i]);
 	for (unsigned i = 0; i < s->set_ids; i++)
 		free(s->set_id[i]);
 	for (unsigned i = 0; i < s->backends; i++) {

@@ -27,6 +27,8 @@ struct run_scan {
 	struct run_backend *backend;
 	unsigned numa_ids;
 	char *numa_id[RUN_REGIONS_MAX];
+	unsigned plugged_ids; /* the memdev of DIMMs and virtio-mem devices */
+	char *plugged_id[RUN_REGIONS_MAX];
 	unsigned set_ids; /* of -set object.ID.… */
 	char *set_id[RUN_REGIONS_MAX];
 };

@@ -302,11 +302,39 @@ static void accelerator_is_recognised(void)
 	CHECK_EQ(accel_of("q -accel xen"), RUN_ACCEL_OTHER);
 }
 
+static void plugged_memory_gets_regions_of_its_own(void)
+{
+	static const char *const suffixed[] = {
+		"q -m 1G -object memory-backend-ram,id=d,size=1G -device pc-dimm,memdev=d",
+		"q -m 1G -object memory-backend-ram,id=d,size=1G "
+		"-device {\"driver\":\"virtio-mem-pci\",\"memdev\":\"d\"}"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		char **argv = words(suffixed[i]), err[RUN_ERR_TEXT];
+		struct run_args a;
+
+		CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
+		CHECK_EQ(a.rams, 2);
+		CHECK(!a.ram[0].plugged && a.ram[1].plugged);
+		/* The machine's own region keeps the guest's name. */
+		CHECK(!run_args_ram_has_suffix(&a, 0) && run_args_ram_has_suffix(&a, 1));
+		run_args_deinit(&a);
+		run_args_free_argv(argv);
+	}
+	rewrite("q -m 1G -object memory-backend-ram,id=d,size=2G,reserve=off -device pc-dimm,memdev=d",
+		"q -m 1G -object memory-backend-file,id=d,size=2147483648,reserve=off,mem-path=/mnt/b,"
+		"share=on," CANONICAL "=off -device pc-dimm,memdev=d -object " ADDED("1073741824")
+		" -machine memory-backend=pc.ram");
+	refused("q -m 1G -device pc-dimm,memdev=d", -EINVAL, "has the id 'd'");
+	refused("q -m 1G -object memory-backend-ram,id=d,size=1G,prealloc=on -device pc-dimm,memdev=d",
+		-EOPNOTSUPP, "prealloc=on");
+}
+
 static void what_stays_on_the_host_is_said(void)
 {
 	struct run_args a;
 	char **argv = words("q -m 1G,slots=2,maxmem=4G -name guest=win10,debug-threads=on "
-			    "-netdev bridge,id=n -device pc-dimm,memdev=d"),
+			    "-netdev bridge,id=n -device nvdimm,memdev=d"),
 	     err[RUN_ERR_TEXT];
 
 	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
@@ -638,6 +666,7 @@ static const struct check_test tests[] = {
 	{"backend-is-replaced-in-its-place", backend_is_replaced_in_its_place},
 	{"json-objects-stay-json", json_objects_stay_json},
 	{"numa-nodes-get-a-region-each", numa_nodes_get_a_region_each},
+	{"plugged-memory-gets-regions-of-its-own", plugged_memory_gets_regions_of_its_own},
 	{"what-pins-memory-is-refused", what_pins_memory_is_refused},
 	{"words-that-only-look-like-options-are-left-alone",
 	 words_that_only_look_like_options_are_left_alone},
