@@ -32,10 +32,10 @@ static bool opens_direct(struct worker *w, const struct op *op)
 
 /* A reader of that kind beside a writer of this host, as gvm run holds its region, puts nothing into
  * the page cache: nobody whom the fast path has to mind. */
-static bool reads_past_cache(struct worker *w, const struct op *op)
+static bool reads_past_cache(const struct op *op)
 {
 	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
-	       region_is_attached(w, op->inode);
+	       op->inode->opens_write;
 }
 
 /*
@@ -56,7 +56,7 @@ static void open_reply(struct op *op)
 		return;
 	}
 	r = handle_open(&w->inodes, op->inode->nr,
-			front_handle_how(&op->fi, direct || reads_past_cache(w, op)), op->unique,
+			front_handle_how(&op->fi, direct || reads_past_cache(op)), op->unique,
 			&op->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);

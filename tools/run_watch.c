@@ -3,8 +3,9 @@
  * One loop: signals by signalfd, readings of the group in between.
  *
  * QEMU stays in our process group, so that the terminal is its own as it would be without us: what
- * the terminal sends (^C, ^\, hang-up) reaches both, and is not passed on a second time. ^Z stops
- * both. What a process sends to us alone is passed on.
+ * the terminal sends (^C, ^\, ^Z, hang-up) reaches both, and is not passed on a second time. What a
+ * process sends to us alone is passed on. When QEMU is told to stop we stop as well, so that a shell
+ * sees it, and go on with it.
  */
 #include "run_watch.h"
 
@@ -21,7 +22,8 @@
 
 #define STOP_NS (30ull * 1000 * 1000 * 1000)
 
-static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
+static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP,  SIGQUIT,
+			    SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
 
 static uint64_t now_ns(void)
 {
@@ -61,6 +63,22 @@ struct watch {
 	bool killed;
 };
 
+/* As the terminal's driver does it to QEMU: not at all, where no shell is there to let us go on. The
+ * guest's time to end stands still meanwhile. */
+static void stop_too(struct watch *w)
+{
+	uint64_t before = now_ns();
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTSTP);
+	raise(SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (w->stop_ns)
+		w->stop_ns += now_ns() - before;
+}
+
 static void signals_take(struct watch *w, int fd)
 {
 	struct signalfd_siginfo si;
@@ -76,6 +94,8 @@ static void signals_take(struct watch *w, int fd)
 		/* a code above zero: the kernel sent it, to the whole process group */
 		if (si.ssi_code <= 0)
 			kill(w->child, sig);
+		if (sig == SIGTSTP)
+			stop_too(w);
 	}
 }
 

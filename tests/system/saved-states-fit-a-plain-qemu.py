@@ -32,7 +32,7 @@ class Guest:
     """A firmware that runs, plain or under gvm run."""
 
     def __init__(self, l, mount, machine, options, mode, disk, *more):
-        self.path = l.path("guest-%d" % len(l.processes))
+        self.mode, self.path = mode, l.path("guest-%d" % len(l.processes))
         command = ["qemu-system-x86_64", "-machine", machine, "-accel", "tcg", "-m", str(RAM), "-nodefaults", "-display", "none",
                    "-drive", "if=none,id=d,file=" + disk, *options,
                    "-qmp", "unix:%s.qmp,server=on,wait=off" % self.path,
@@ -64,6 +64,8 @@ class Guest:
     def end(self):
         self.monitor.do("quit")
         self.process.succeed(30)
+        expect(self.mode != "auto" or ": uffd, with" in self.process.log(), "it was not on the fast path: %s",
+               self.process.log())
 
 
 def by_savevm(start, before, after):
