@@ -50,13 +50,15 @@ static const char help_text[] =
 	"  --region NAME  the region's name; it is kept at the end, and used again when\n"
 	"                 it is there and has the size asked for\n"
 	"  --keep         keep the region although it was not named\n"
+	"  --take-over    with --region and QEMU's -incoming: the guest of a gvm run that\n"
+	"                 still has the region goes on in this QEMU (mode fuse)\n"
 	"  --help         show this text\n";
 
 struct run {
 	uint64_t local_bytes;
 	enum run_mode mode;
 	const char *mount, *name;
-	bool keep;
+	bool keep, take_over;
 	char dir[PATH_MAX];
 	struct qemu_facts facts;
 	struct run_args args;
@@ -77,7 +79,8 @@ static int options_read(struct run *r, int argc, char **argv)
 		{"local", required_argument, NULL, 'l'},  {"mount", required_argument, NULL, 'm'},
 		{"mode", required_argument, NULL, 'o'},
 		{"region", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+		{"take-over", no_argument, NULL, 't'},	  {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	bool local_given = false;
 	int c;
 
@@ -106,6 +109,9 @@ static int options_read(struct run *r, int argc, char **argv)
 		case 'k':
 			r->keep = true;
 			break;
+		case 't':
+			r->take_over = true;
+			break;
 		case 'h':
 			fputs(help_text, stdout);
 			return -1;
@@ -117,6 +123,12 @@ static int options_read(struct run *r, int argc, char **argv)
 		say("no QEMU command line after --");
 		return -1 - EXIT_USAGE;
 	}
+	if (r->take_over && (!r->name || (r->mode != RUN_MODE_AUTO && r->mode != RUN_MODE_FUSE))) {
+		say("--take-over needs --region, and is there in mode fuse only");
+		return -1 - EXIT_USAGE;
+	}
+	if (r->take_over)
+		r->mode = RUN_MODE_FUSE;
 	if (r->mode == RUN_MODE_AUTO && !local_given && !r->mount && r->name &&
 	    run_kernel_possible(r->name))
 		r->mode = RUN_MODE_KERNEL;
@@ -162,9 +174,12 @@ static int region_open_as(struct run *r, const char *name, unsigned i)
 	if (ram->kept && !ram->shared)
 		return run_file_hold(&r->region[i], ram->file, ram->bytes);
 	if (ram->kept)
-		return run_region_open(&r->region[i], ram->file, ram->bytes, true);
+		return run_region_open(&r->region[i], ram->file, ram->bytes, RUN_REGION_REUSE);
 	rc = region_path(r, name, i, path);
-	return rc ? rc : run_region_open(&r->region[i], path, ram->bytes, r->name);
+	return rc ? rc : run_region_open(&r->region[i], path, ram->bytes,
+					 r->take_over ? RUN_REGION_TAKE_OVER :
+					 r->name      ? RUN_REGION_REUSE :
+							RUN_REGION_NEW);
 }
 
 static int regions_open_as(struct run *r, const char *name)
@@ -367,6 +382,10 @@ static int run(struct run *r)
 {
 	int status, rc;
 
+	if (r->take_over && !r->args.incoming) {
+		say("--take-over: the guest comes from another QEMU, for which this one needs -incoming");
+		return -EINVAL;
+	}
 	rc = files_decide(r);
 	if (!rc)
 		rc = regions_open(r);

@@ -54,6 +54,7 @@ struct run_args {
 	char *guest; /* of -name, or NULL */
 	enum run_accel accel;
 	bool probe; /* it only asks QEMU something (-version, -device help): there is no guest */
+	bool incoming;	    /* its state comes from another QEMU */
 	bool setuid_helper; /* something may be started that needs privileges of its own */
 	unsigned rams;
 	struct run_ram ram[RUN_REGIONS_MAX];

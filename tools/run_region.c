@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "run_region.h"
 
+#include "fsstats.h"
 #include "gvm.h"
 #include "size.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -78,29 +81,87 @@ static int region_fit(struct run_region *r)
 	return -errno;
 }
 
+static void *lock_wait(void *arg)
+{
+	while (flock((int)(intptr_t)arg, LOCK_EX) && errno == EINTR)
+		;
+	return NULL;
+}
+
+static bool region_is_fast(int fd)
+{
+	static char text[FSSTATS_TEXT];
+
+	return !fsstats_read_fd(fd, text) && fsstats_get(text, "fast");
+}
+
+static int say_busy(const struct run_region *r)
+{
+	int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+	if (fd >= 0 && region_is_fast(fd))
+		say("%s is in use through the fast path: a guest can go over to another QEMU where both "
+		    "run with --mode fuse", r->path);
+	else
+		say("%s is in use: another host has it open for writing", r->path);
+	if (fd >= 0)
+		close(fd);
+	return -EBUSY;
+}
+
+/* The other gvm run has the lock, and lets go of it when its guest has come to us. */
+static int lock_later(int fd)
+{
+	sigset_t every, before;
+	pthread_t thread;
+	int rc;
+
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	rc = -pthread_create(&thread, NULL, lock_wait, (void *)(intptr_t)fd);
+	if (!rc)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+static int region_lock(struct run_region *r, int fd, enum run_region_use use)
+{
+	int rc;
+
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return 0;
+	rc = -errno;
+	if (rc != -EWOULDBLOCK)
+		say("%s: it cannot be locked: %s", r->path, strerror(-rc));
+	else if (use == RUN_REGION_TAKE_OVER)
+		rc = region_is_fast(fd) ? say_busy(r) : lock_later(fd);
+	else
+		say("%s is in use by another gvm run (the QEMU that its guest is to go over to says "
+		    "--take-over)", r->path);
+	return rc;
+}
+
 /* Sizes the region and locks it. It is held by a descriptor that reads past the page cache: the fast
  * path is only for who is alone in having pages of the file cached. */
-static int region_hold(struct run_region *r)
+static int region_hold(struct run_region *r, enum run_region_use use)
 {
-	int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC), rc;
+	int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC), before = r->fd, rc;
 
 	if (fd < 0) {
 		rc = -errno;
 		say("%s: %s", r->path, strerror(errno));
 		return rc;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		rc = -errno;
-		say("%s is in use by another gvm run", r->path);
-	} else {
+	rc = region_lock(r, fd, use);
+	if (!rc)
 		rc = region_fit(r);
-	}
-	close(r->fd);
+	close(before);
 	r->fd = fd;
 	return rc;
 }
 
-int run_region_open(struct run_region *r, const char *path, uint64_t bytes, bool reuse)
+int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum run_region_use use)
 {
 	int rc;
 
@@ -111,15 +172,17 @@ int run_region_open(struct run_region *r, const char *path, uint64_t bytes, bool
 	r->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	r->made = r->fd >= 0;
 	r->keep = !r->made;
-	if (!r->made && errno == EEXIST && reuse)
+	if (!r->made && errno == EEXIST && use != RUN_REGION_NEW)
 		r->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (r->fd < 0) {
 		rc = -errno;
-		if (rc != -EEXIST)
+		if (rc == -EBUSY)
+			say_busy(r);
+		else if (rc != -EEXIST)
 			say("%s: %s", path, strerror(errno));
 		return rc;
 	}
-	rc = region_hold(r);
+	rc = region_hold(r, use);
 	if (!rc)
 		return 0;
 	if (r->made)

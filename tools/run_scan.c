@@ -297,7 +297,8 @@ static const struct option_handler *handler_find(const char *name, bool group)
 
 bool run_scan_handles(const char *name)
 {
-	return handler_find(name, false) || !strcmp(name, "mem-path") || !strcmp(name, "set");
+	return handler_find(name, false) || !strcmp(name, "mem-path") || !strcmp(name, "set") ||
+	       !strcmp(name, "incoming");
 }
 
 int run_scan_text(struct run_scan *s, const char *name, const char *text, int arg)
@@ -308,6 +309,8 @@ int run_scan_text(struct run_scan *s, const char *name, const char *text, int ar
 
 	if (!strcmp(name, "mem-path"))
 		s->a->mem_path = arg;
+	if (!strcmp(name, "incoming"))
+		s->a->incoming = true;
 	if (!strcmp(name, "set"))
 		return set_take(s, text);
 	if (!h)
