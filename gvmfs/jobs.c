@@ -8,8 +8,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define IDLE_NS 10000000000ull /* a connection without a conversation is closed after that */
-
 static void queue_init(struct job_queue *q)
 {
 	q->head = NULL;
@@ -126,7 +124,7 @@ static int talk_init(struct jobs *jobs, const struct options *opts, uint64_t cli
 	if (jobs->epoll_fd < 0 || jobs->wake_fd < 0 ||
 	    epoll_ctl(jobs->epoll_fd, EPOLL_CTL_ADD, jobs->wake_fd, &ev) < 0)
 		return -errno;
-	r = pool_init(&jobs->pool, opts, client, jobs->epoll_fd, false);
+	r = pool_init(&jobs->pool, opts, client, jobs->epoll_fd, POOL_TALKS);
 	if (r < 0)
 		return r;
 	return -pthread_create(&jobs->thread, NULL, talk_thread, jobs);

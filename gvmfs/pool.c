@@ -11,6 +11,7 @@
 
 #define SLOW_NS	     3000000000ull  /* a wait that deserves a line */
 #define CALL_NS	     2000000000ull
+#define IDLE_MS	     10000u
 #define LOST_EACH_NS 60000000000ull /* a node that stays away is spoken of again then */
 
 static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_state state,
@@ -55,7 +56,7 @@ static void pool_compare(struct pool *pool)
 		while (first < i && !gvm_id_equal(gvm_conn_incarnation(pool->conns[first]), own))
 			first++;
 		pool->again[i] = first < i && !gvm_id_is_none(own);
-		if (pool->again[i] && !was && pool->speaks)
+		if (pool->again[i] && !was && pool->kind == POOL_WATCHES)
 			log_warning(NULL, "%s and %s are one node: it counts once",
 				    gvm_conn_addr(pool->conns[first]), gvm_conn_addr(pool->conns[i]));
 	}
@@ -78,10 +79,26 @@ static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool
 	pool->generation++;
 	if (state == GVM_CONN_UP)
 		pool_compare(pool);
-	if (pool->speaks)
+	if (pool->kind == POOL_WATCHES)
 		pool_speak(pool, conn, state, renewed, why);
 	if (state == GVM_CONN_UP && pool->on_up)
 		pool->on_up(pool, conn);
+}
+
+/* Gives up a connection that has no requests, of a pool in which nobody else knows it. */
+static bool pool_drop_idle(struct pool *pool)
+{
+	for (unsigned i = 0; pool->kind == POOL_WRITES && i < pool->count; i++) {
+		if (gvm_conn_pending(pool->conns[i]))
+			continue;
+		gvm_conn_destroy(pool->conns[i]);
+		pool->count--;
+		/* In the order in which they were made, more or less that of their last use. */
+		memmove(&pool->conns[i], &pool->conns[i + 1], (pool->count - i) * sizeof(*pool->conns));
+		pool->generation++;
+		return true;
+	}
+	return false;
 }
 
 static int pool_add(struct pool *pool, const char *addr)
@@ -90,6 +107,7 @@ static int pool_add(struct pool *pool, const char *addr)
 		.key = pool->opts->key,
 		.key_bytes = pool->opts->key_bytes,
 		.client = pool->client,
+		.idle_ms = pool->kind == POOL_WATCHES ? 0 : IDLE_MS,
 		.on_state = pool_on_state,
 		.arg = pool,
 	};
@@ -99,6 +117,8 @@ static int pool_add(struct pool *pool, const char *addr)
 	if (pool->count == POOL_CONNS_MAX)
 		return -EMFILE;
 	r = gvm_conn_create(addr, &copts, &conn);
+	while ((r == -EMFILE || r == -ENFILE) && pool_drop_idle(pool))
+		r = gvm_conn_create(addr, &copts, &conn);
 	if (r < 0)
 		return r;
 	if (pool->epoll_fd >= 0) {
@@ -116,14 +136,14 @@ static int pool_add(struct pool *pool, const char *addr)
 }
 
 int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
-	      bool speaks)
+	      enum pool_kind kind)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->opts = opts;
 	pool->client = client;
 	pool->epoll_fd = epoll_fd;
-	pool->speaks = speaks;
-	for (unsigned i = 0; i < opts->node_count; i++) {
+	pool->kind = kind;
+	for (unsigned i = 0; kind != POOL_WRITES && i < opts->node_count; i++) {
 		int r = pool_add(pool, opts->nodes[i]);
 
 		if (r < 0) {

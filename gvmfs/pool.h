@@ -20,9 +20,15 @@
 
 #define POOL_CONNS_MAX 512
 
+enum pool_kind {
+	POOL_WATCHES, /* stays connected to all nodes, and logs when they come and go: one of a process */
+	POOL_TALKS,   /* connects when there is something to ask, and lets go again */
+	POOL_WRITES,  /* that, and knows no node before it is needed */
+};
+
 struct pool {
 	const struct options *opts;
-	bool speaks; /* logs when nodes come and go: one pool of a process does */
+	enum pool_kind kind;
 	uint64_t client;
 	int epoll_fd; /* descriptors of new connections are added here; -1: nowhere */
 	struct gvm_conn *conns[POOL_CONNS_MAX];
@@ -36,13 +42,14 @@ struct pool {
 	void *owner;
 };
 
-/* Makes the connections of the command line's nodes; nothing is sent yet. 0 or a negative errno. */
+/* Makes the connections of the command line's nodes (but POOL_WRITES); nothing is sent yet. 0 or a negative errno. */
 int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
-	      bool speaks);
+	      enum pool_kind kind);
 void pool_deinit(struct pool *pool);
 
 /* The connection to a region's node: by incarnation, else by address (it answers LOST if another
- * node lives there now). NULL: no memory, or too many nodes. */
+ * node lives there now). NULL: no memory or descriptors at present, or too many nodes. POOL_WRITES may
+ * give up a connection without requests for it. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
 
 /* Notes whether a node answered in good time, wherever it was asked, and tells what is known: one

@@ -35,7 +35,8 @@ void flush_queue_add(struct flush_queue *q, struct flush *f)
 /* So many flushes of one node may be under way here that the other nodes', were it dead, go on. */
 static unsigned node_share(const struct writer *wr)
 {
-	unsigned share = WRITER_IN_FLIGHT / wr->pool.count;
+	unsigned nodes = wr->pool.count > wr->opts->node_count ? wr->pool.count : wr->opts->node_count;
+	unsigned share = WRITER_IN_FLIGHT / nodes;
 
 	return share ? share : 1;
 }
@@ -352,8 +353,10 @@ static void *writer_thread(void *arg)
 		}
 		n = epoll_wait(wr->epoll_fd, ev, 16, -1);
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr)
+			if (ev[i].data.ptr && pool_has(&wr->pool, ev[i].data.ptr))
 				gvm_conn_process(ev[i].data.ptr);
+			else if (ev[i].data.ptr)
+				continue; /* given up while an earlier one was processed */
 			else if (read(wr->wake_fd, &count, sizeof(count)) < 0)
 				continue;
 		}
@@ -378,7 +381,7 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	if (!wr->codec || wr->epoll_fd < 0 || wr->wake_fd < 0 || wr->buffers == MAP_FAILED)
 		return -ENOMEM;
 	epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->wake_fd, &ev);
-	r = pool_init(&wr->pool, opts, client, wr->epoll_fd, false);
+	r = pool_init(&wr->pool, opts, client, wr->epoll_fd, POOL_WRITES);
 	if (r < 0)
 		return r;
 	return -pthread_create(&wr->thread, NULL, writer_thread, wr);

@@ -65,6 +65,8 @@ struct gvm_conn {
 	bool heard;	/* bytes came since the last tick */
 	bool answered;	/* a good answer came on this link */
 	bool destroying;
+	bool resting; /* LINK_DOWN, and nothing to connect for */
+	bool used;    /* a request was submitted since the last tick */
 	unsigned in_process, in_callback;
 	/* The link is to be dropped, for this reason. Set where dropping at once would pull the rug
 	 * from under a caller; process() does it. */
@@ -88,6 +90,7 @@ struct gvm_conn {
 	unsigned tries; /* to connect, since the last good answer */
 	unsigned version_refusals;
 	uint64_t dead_after, ping_every;
+	uint64_t idle_after, used_at; /* idle_after 0: never */
 	struct gvm_call ping;
 	uint64_t ping_sent;
 
@@ -154,6 +157,8 @@ void link_deinit(struct gvm_conn *conn);
 void link_timer_by(struct gvm_conn *conn, uint64_t at);
 /* Everything that depends on time and on the socket's state other than its bytes. */
 void link_run(struct gvm_conn *conn);
+/* There is a request. */
+void link_wanted(struct gvm_conn *conn);
 /* Asks for EPOLLOUT, or no longer. */
 void link_wait_room(struct gvm_conn *conn, bool on);
 /* A frame during the handshake: 0, or -EBADMSG and why. */

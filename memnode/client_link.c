@@ -29,6 +29,7 @@
 #define PAUSE_FIRST	 (50 * NS_PER_MS)
 #define PAUSE_MAX	 (1000 * NS_PER_MS)
 #define TICK_MIN	 (1 * NS_PER_MS)
+#define CONNECT_MAX	 (1500 * NS_PER_MS) /* a SYN that was lost is sent once more within it */
 #define RESOLVE_TICK	 (4 * NS_PER_MS)    /* the resolver is asked how far it is */
 #define RESOLVE_FRESH	 (1000 * NS_PER_MS) /* an answer of that age serves another attempt */
 #define PING_EVERY_MAX	 (1000 * NS_PER_MS)
@@ -150,7 +151,27 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 				 0 :
 				 conn->tried_at + pause_ns(conn);
 	link_timer_by(conn, conn->retry_at);
+	conn->resting = conn->idle_after && !conn->pending;
 	set_state(conn, GVM_CONN_CONNECTING, false, why);
+}
+
+/* Nobody has asked anything for a while: until somebody does there is no link. */
+static void link_rest(struct gvm_conn *conn)
+{
+	socket_drop(conn);
+	conn->tries = 0;
+	conn->state = GVM_CONN_CONNECTING;
+	conn->resting = true;
+}
+
+void link_wanted(struct gvm_conn *conn)
+{
+	conn->used = true;
+	if (!conn->resting)
+		return;
+	conn->resting = false;
+	conn->retry_at = 0;
+	link_timer_by(conn, 0);
 }
 
 static void link_fail(struct gvm_conn *conn, int err, const char *why)
@@ -202,7 +223,7 @@ static void peer_connect(struct gvm_conn *conn, uint64_t now)
 		return;
 	}
 	conn->step = LINK_TCP;
-	conn->step_deadline = now + conn->dead_after;
+	conn->step_deadline = now + (conn->dead_after < CONNECT_MAX ? conn->dead_after : CONNECT_MAX);
 	watch(conn, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
 }
 
@@ -299,6 +320,7 @@ static void link_up(struct gvm_conn *conn)
 	conn->peer_next = 0; /* a loss begins with a look-up */
 	conn->version_refusals = 0;
 	conn->last_heard = gvm_now_ns();
+	conn->used_at = conn->last_heard;
 	link_timer_by(conn, conn->last_heard + conn->ping_every);
 	/* What on_state submits (to attach regions again) goes before what waits. */
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
@@ -401,6 +423,14 @@ static void up_tick(struct gvm_conn *conn, uint64_t now)
 		conn->heard = false;
 		conn->last_heard = now;
 	}
+	if (conn->used || conn->pending) {
+		conn->used = false;
+		conn->used_at = now;
+	}
+	if (conn->idle_after && now - conn->used_at >= conn->idle_after) {
+		link_rest(conn);
+		return;
+	}
 	since = asked && conn->ping_sent > conn->last_heard ? conn->ping_sent : conn->last_heard;
 	if (asked && now - since >= conn->dead_after) {
 		snprintf(why, sizeof(why), "no answer for %llu ms",
@@ -442,7 +472,7 @@ static void tick(struct gvm_conn *conn, uint64_t now)
 {
 	uint64_t next, queued, sent;
 
-	if (conn->step == LINK_DOWN && now >= conn->retry_at)
+	if (conn->step == LINK_DOWN && !conn->resting && now >= conn->retry_at)
 		link_connect(conn, now);
 	else if (conn->step == LINK_UP)
 		up_tick(conn, now);
@@ -452,7 +482,8 @@ static void tick(struct gvm_conn *conn, uint64_t now)
 		peers_resolve(conn, now);
 	queued = deadlines_run(conn, REQ_QUEUED, now);
 	sent = deadlines_run(conn, REQ_SENT, now);
-	next = conn->step == LINK_DOWN	  ? conn->retry_at :
+	next = conn->resting		  ? UINT64_MAX :
+	       conn->step == LINK_DOWN	  ? conn->retry_at :
 	       conn->step == LINK_RESOLVE ? now + RESOLVE_TICK :
 	       conn->step == LINK_UP	  ? now + conn->ping_every :
 	       conn->step == LINK_FAILED  ? UINT64_MAX :
@@ -483,6 +514,8 @@ int link_init(struct gvm_conn *conn)
 	conn->fd = conn->timer_fd = -1;
 	conn->timer_at = UINT64_MAX;
 	conn->dead_after = ms * NS_PER_MS;
+	conn->idle_after = conn->opts.idle_ms * NS_PER_MS;
+	conn->resting = conn->idle_after != 0;
 	conn->ping_every = conn->dead_after / 4;
 	if (conn->ping_every > PING_EVERY_MAX)
 		conn->ping_every = PING_EVERY_MAX;

@@ -248,8 +248,10 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	req->tag = 0;
 	req->detail = 0;
 	req->result = -EINPROGRESS;
-	if (req != &conn->ping.req)
+	if (req != &conn->ping.req) {
 		conn->pending++;
+		link_wanted(conn);
+	}
 	err = conn->destroying		       ? -ECANCELED :
 	      conn->step == LINK_FAILED	       ? conn->failed :
 	      req->data_len > GVM_DATA_MAX     ? -EINVAL :

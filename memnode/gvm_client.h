@@ -54,6 +54,9 @@ struct gvm_conn_opts {
 	size_t key_bytes;
 	uint64_t client;	  /* writer identity (HELLO); 0: a random one is made */
 	unsigned dead_after_ms;	  /* no answer to a PING for so long: reconnect; 0: 5000 */
+	/* Connect when there is a request, and close again when there was none for so long; on_state
+	 * is not called for that. 0: connect at once and stay so. */
+	unsigned idle_ms;
 	/* Called from process() on every change of state, and while CONNECTING whenever an attempt
 	 * fails for another reason than before; `why` is a short text ("Connection refused"), never
 	 * NULL, valid during the call. `renewed`: up again, but with another incarnation than
