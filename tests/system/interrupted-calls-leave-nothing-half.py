@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that are killed or interrupted at any moment, while a node comes and goes, end at once and
+leave nothing half: a name is there or not, in one place, and can be made and removed again; a size is
+one that was asked for; the rest of the content is untouched. Another mount sees the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import lab
+from lab import expect, wait_for
+from remote import Mount, Node
+
+MIB = 1 << 20
+ROUNDS = 120
+SIZES = [1 * MIB, 3 * MIB, 6 * MIB]
+KEPT = 256 << 10  # below every size
+ENDS = 10  # seconds after its signal within which a call is over, on a busy machine too
+
+
+def calls(mount, turn):
+    name = mount.file("name-%d" % (turn % 4))
+    other = mount.file("name-%d" % ((turn + 1) % 4))
+    folder = mount.file("folder-%d" % (turn % 3))
+    return [["touch", name], ["rm", "-f", name], ["mv", "-f", name, other], ["mkdir", folder],
+            ["rmdir", folder], ["truncate", "-s", str(random.choice(SIZES)), mount.file("sized")],
+            ["fallocate", "-l", str(random.choice(SIZES)), mount.file("sized")],
+            ["chmod", random.choice(["600", "644"]), mount.file("sized")],
+            [sys.executable, "-c", "import os, sys; f = os.open(sys.argv[1], os.O_RDWR); os.fsync(f)",
+             mount.file("sized")],
+            ["ls", "-l", mount.path], ["df", mount.path]]
+
+
+def flap(node, ending):
+    while not ending.wait(random.uniform(0.02, 0.4)):
+        node.stop()
+        ending.wait(random.uniform(0.3, 3))
+        node.go_on()
+
+
+def interrupt(l, turn, command, number):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(random.choice([0.01, 0.1, 0.5, 1.2]) * random.random() * 2)
+        return 0
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    try:
+        process.wait(ENDS)
+    except subprocess.TimeoutExpired:
+        raise lab.Failure("round %d: signal %d does not end %s" % (turn, number, command)) from None
+    return 1
+
+
+def is_whole(l, mount):
+    names = os.listdir(mount.path)
+    expect(not [name for name in names if "~" in name], "two of one name: %s", names)
+    for name in names:
+        os.stat(mount.file(name))
+    for name in ["name-%d" % n for n in range(4)]:
+        if os.path.exists(mount.file(name)):
+            os.unlink(mount.file(name))
+        with open(mount.file(name), "xb") as f:
+            f.truncate(MIB)
+        os.unlink(mount.file(name))
+    for name in ["folder-%d" % n for n in range(3)]:
+        if os.path.exists(mount.file(name)):
+            os.rmdir(mount.file(name))
+        os.mkdir(mount.file(name))
+    size = os.stat(mount.file("sized")).st_size
+    expect(size in SIZES, "a size of %d bytes", size)
+    l.check(mount.file("sized"), 0, KEPT, 1)
+    l.check(mount.file("untouched"), 0, MIB, 2)
+
+
+def test(l):
+    random.seed(int(os.environ.get("GVM_SEED", "1")))
+    near, far = Node(l, "128M", name="near"), Node(l, "128M", name="far")
+    mount = Mount(l, [near, far])
+    mount.region("sized", SIZES[0])
+    l.write(mount.file("sized"), 0, KEPT, 1)
+    mount.region("untouched", MIB)
+    l.write(mount.file("untouched"), 0, MIB, 2)
+    worker, ending = mount.worker(), threading.Event()
+    flapping = threading.Thread(target=flap, args=(far, ending))
+    flapping.start()
+    try:
+        hit = sum(interrupt(l, turn, random.choice(calls(mount, turn)),
+                            random.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
+                  for turn in range(ROUNDS))
+        l.log("%d of %d calls were interrupted", hit, ROUNDS)
+        expect(hit > ROUNDS // 16, "only %d calls were interrupted", hit)
+    finally:
+        ending.set()
+        flapping.join()
+    expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())
+
+    def settled():
+        return subprocess.run(["touch", mount.file("name-0")], capture_output=True,
+                              timeout=30).returncode == 0
+    wait_for("names can be changed", settled, 30, 0.3)
+    time.sleep(3)  # for what goes on without its caller
+    is_whole(l, mount)
+    names = sorted(os.listdir(mount.path))
+    other = Mount(l, [near, far], name="other")
+    expect(sorted(os.listdir(other.path)) == names, "another mount shows %s, not %s",
+           os.listdir(other.path), names)
+    mount.unmount()
+    is_whole(l, other)
+
+
+lab.main(test)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A moment in which the worker gets no descriptor or no memory is over when it is over: calls may fail
+then, the mount and its worker stay, and afterwards every call works again."""
+
+import os
+import resource
+import subprocess
+import time
+
+import lab
+from lab import expect
+from remote import Mount, Node
+
+MIB = 1 << 20
+MANY = 50
+
+
+def make(mount, name):
+    """Many calls at a time, so that every thread there is, or could be, has one; how many failed."""
+    made = [subprocess.Popen(["mkdir", mount.file("%s-%d" % (name, n))], stderr=subprocess.PIPE)
+            for n in range(MANY)]
+    failed = 0
+    for process in made:
+        try:
+            failed += process.wait(30) != 0
+        except subprocess.TimeoutExpired:
+            raise lab.Failure("mkdir hangs") from None
+        process.stderr.close()
+    return failed
+
+
+def moment(l, mount, limit, value):
+    worker = mount.worker()
+    old = resource.prlimit(worker, limit)
+    resource.prlimit(worker, limit, (value, old[1]))
+    failed = make(mount, "during-%d-%d" % (limit, value))
+    subprocess.run(["df", mount.path], capture_output=True, timeout=30)
+    resource.prlimit(worker, limit, old)
+    l.log("limit %d at %d: %d of %d calls failed", limit, value, failed, MANY)
+    time.sleep(1)
+    expect(make(mount, "after-%d-%d" % (limit, value)) == 0, "calls fail afterwards:\n%s", mount.log())
+    expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())
+
+
+def test(l):
+    mount = Mount(l, [Node(l, "128M"), Node(l, "128M")])
+    moment(l, mount, resource.RLIMIT_NOFILE, 8)
+    moment(l, mount, resource.RLIMIT_NOFILE, 0)
+    # No new threads, stacks or larger heaps.
+    moment(l, mount, resource.RLIMIT_AS, 64 << 10)
+    path = mount.region("region", 4 * MIB)
+    l.write(path, 0, 4 * MIB, 1)
+    l.check(path, 0, 4 * MIB, 1)
+
+
+lab.main(test)
