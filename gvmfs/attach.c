@@ -388,6 +388,11 @@ static const char *why_not_now(struct worker *w, const struct inode *inode)
 	return NULL;
 }
 
+static bool memory_is_empty(int fd)
+{
+	return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
+}
+
 /* The supervisor has the descriptors: the region is served from here on. */
 static void kept(struct worker *w, unsigned session)
 {
@@ -409,10 +414,16 @@ static void kept(struct worker *w, unsigned session)
 	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
 	why = why_not_now(w, a->inode);
+	/* It may have them mapped: then it would not ask for what belongs in their place. */
+	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
+		why = "there are pages in its memory already";
 	error = why ? -EBUSY : resident_open(w, session, a->fd);
 	if (error) {
 		keeper_drop(w->keeper_fd, &w->journal, session);
-		attach_refuse(a, error, why ? why : "no memory for its bookkeeping");
+		if (!why)
+			why = error == -ENOMEM ? "no memory for its bookkeeping"
+					       : "gvmfs gets no userfaultfd of its own";
+		attach_refuse(a, error, why);
 		return;
 	}
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);

@@ -41,6 +41,7 @@ static int journal_map(struct journal *j, int fd)
 		return -errno;
 	/* Never in a core dump: it is large, and a guest's memory. */
 	madvise(base, part_offset(PARTS), MADV_DONTDUMP);
+	madvise(base, part_offset(PARTS), MADV_NOHUGEPAGE); /* it is sparse: see its layout */
 	j->fd = fd;
 	j->super = (void *)(base + part_offset(PART_SUPER));
 	j->inodes = (void *)(base + part_offset(PART_INODES));

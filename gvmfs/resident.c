@@ -24,6 +24,7 @@ int residents_init(struct worker *w)
 
 	if (data == MAP_FAILED)
 		return -ENOMEM;
+	rs->window.uffd = -1; /* made for the first region: perhaps there is never one */
 	for (unsigned i = RESIDENT_FETCHES; i--;) {
 		rs->fetches[i].data = data + (size_t)i * GVM_CHUNK_BYTES;
 		rs->fetches[i].next_free = rs->fetches_free;
@@ -139,6 +140,11 @@ static int resident_map(struct resident *r)
 	/* Freed with munmap() even where only one of them is there. */
 	r->mark = marks == MAP_FAILED ? NULL : marks;
 	r->pins = pins == MAP_FAILED ? NULL : pins;
+	/* Sparse, like what they are about. */
+	if (r->mark)
+		madvise(r->mark, r->chunks * sizeof(*r->mark), MADV_NOHUGEPAGE);
+	if (r->pins)
+		madvise((void *)r->pins, r->chunks * sizeof(*r->pins), MADV_NOHUGEPAGE);
 	r->chunk = mmap(NULL, r->chunks * sizeof(*r->chunk), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r->chunk == MAP_FAILED)
@@ -194,6 +200,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->pinned = s->pinned;
 	r->poison = uffd_knows_poison();
 	error = r->inode ? resident_map(r) : -ENOMEM;
+	if (!error && w->residents.window.uffd < 0)
+		error = window_init(&w->residents.window);
 	if (!error && getrandom(&r->seed, sizeof(r->seed), 0) < 0)
 		error = -errno;
 	if (!error)

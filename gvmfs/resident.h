@@ -28,9 +28,13 @@
  * So what was sent is what is punched out. (What a fault overtakes may be sent half changed: the
  * hashes are those of the bytes that were sent, so the next eviction sees the difference.)
  *
- * A killed worker: a page that the memfd has wins, one that it lacks is zero if it had been filled
- * (somebody punched a hole), else the node's. Marks (struct resident_mark) in a memfd of their own
- * say what had been filled; they are written after the pages come and before they go.
+ * That a page is in the memfd does not make it content: shmem puts in 2 MiB of zeros where it may, and
+ * so may a stranger. What counts are marks (struct resident_mark), in a memfd of their own. A page
+ * comes in three steps: it is marked as coming, put in by a call that fails if there is one already,
+ * and marked as filled. One that is there without its mark is punched out before another comes.
+ *
+ * A killed worker: a page that was filled, or was coming and is there, is as the memfd has it, zero
+ * if it has none (somebody punched a hole); all others are the node's. Marks go before the pages do.
  *
  * Files read and written through FUSE meanwhile see the same memory (resident_io.c), and do not
  * change what is resident, except that a write brings its chunk in.
@@ -51,6 +55,7 @@
 #include "inode.h"
 #include "journal.h"
 #include "readahead.h"
+#include "window.h"
 #include "writer.h"
 
 #include <xxhash.h>
@@ -66,7 +71,7 @@ struct resident;
 /* What a successor must know of a chunk, beside the memory itself. */
 struct resident_mark {
 	uint32_t filled; /* bit p: page p has been put into the memory */
-	uint32_t hidden; /* being filled by pwrite(): the client has seen no page of it */
+	uint32_t coming; /* is being put there, or has been: it was not there before */
 	uint64_t tried;	 /* the highest version that was sent for it, acknowledged or not */
 };
 
@@ -176,6 +181,7 @@ struct residents {
 	struct resident_fetch fetches[RESIDENT_FETCHES], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS], *evictions_free;
 	unsigned fetches_left, evictions_left;
+	struct window window;
 	bool freed; /* one of these: another region may have waited for it */
 	/* A region is not served here any more, or (attach.c) will not be after all. */
 	void (*on_close)(struct worker *w, struct inode *inode);

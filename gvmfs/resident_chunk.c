@@ -10,6 +10,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define STRANGERS_MAX 64u /* pages in a row that somebody puts where ours are to come */
 
 /* Lists. */
 
@@ -129,6 +132,7 @@ void chunk_forget(struct resident *r, uint64_t c)
 	chunk_set_state(r, c, CHUNK_ABSENT);
 	before = chunk_here(r, c);
 	journal_publish32(&r->mark[c].filled, 0);
+	journal_publish32(&r->mark[c].coming, 0);
 	hashes_forget(r, c);
 	k->holes = 0;
 	k->ahead = false;
@@ -158,6 +162,82 @@ int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
 		error = act(r, c, first, n, arg);
 		pages &= first + n >= GVM_CHUNK_PAGES ? 0 : ~0u << (first + n);
 	}
+	return error;
+}
+
+static uint32_t run_mask(unsigned first, unsigned n)
+{
+	return (uint32_t)(((1ull << n) - 1) << first);
+}
+
+static int run_punch(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	(void)arg;
+	return fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			 (off_t)(c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES),
+			 (off_t)(n * GVM_PAGE_BYTES)) < 0 ? -errno : 0;
+}
+
+int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
+{
+	return for_page_runs(r, c, pages, run_punch, NULL);
+}
+
+/*
+ * Pages are about to be put in. What is at their places was put there by nobody who had their content,
+ * and goes first: so what a successor finds at the place of one that was coming is the page itself.
+ */
+static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n)
+{
+	off_t begin = (off_t)(c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
+	off_t data = lseek(r->fd[SESSION_MEMORY], begin, SEEK_DATA);
+	int error = 0;
+
+	journal_publish32(&r->mark[c].coming, r->mark[c].filled);
+	if (data >= begin && data < begin + (off_t)(n * GVM_PAGE_BYTES))
+		error = run_punch(r, c, first, n, NULL);
+	if (!error)
+		journal_publish32(&r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
+	return error;
+}
+
+int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
+	      bool wake)
+{
+	unsigned strangers = 0;
+	int error;
+
+	do {
+		uint64_t address = page_address(r, c, first);
+		size_t done = 0;
+
+		error = pages_expect(r, c, first, n);
+		if (error)
+			break;
+		if (chunk)
+			error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
+					  n * GVM_PAGE_BYTES, wake, &done);
+		else
+			error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &done);
+		done /= GVM_PAGE_BYTES;
+		chunk_fill(r, c, run_mask(first, (unsigned)done));
+		first += (unsigned)done;
+		n -= (unsigned)done;
+		/* Somebody was faster: out with it, and once more. */
+	} while (error == -EEXIST && ++strangers < STRANGERS_MAX);
+	return error;
+}
+
+int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
+{
+	size_t done = 0;
+	int error = pages_expect(r, c, 0, GVM_CHUNK_PAGES);
+
+	if (error)
+		return error;
+	error = window_fill(&r->w->residents.window, r->fd[SESSION_MEMORY], c * GVM_CHUNK_BYTES, chunk,
+			    GVM_CHUNK_BYTES, &done);
+	chunk_fill(r, c, run_mask(0, (unsigned)(done / GVM_PAGE_BYTES)));
 	return error;
 }
 

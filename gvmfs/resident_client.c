@@ -44,6 +44,8 @@ void client_trouble(struct resident *r, int error)
 {
 	if (error == -ESRCH)
 		client_left(r);
+	else if (error == -EEXIST)
+		resident_abort(r, "another program puts pages into its memory");
 	else
 		resident_abort(r, strerror(-error));
 }

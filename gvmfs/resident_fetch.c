@@ -41,7 +41,7 @@ bool resident_has_room(const struct resident *r, unsigned pages)
 static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	return uffd_zero(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES);
+	return pages_put(r, c, first, n, NULL, false);
 }
 
 /* The whole chunk, since nothing has to be fetched for it. */
@@ -123,13 +123,8 @@ static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 {
 	struct resident_fetch *f = arg;
 	uint32_t run = (uint32_t)(((1ull << n) - 1) << first);
-	int error = uffd_copy(r->fd[SESSION_UFFD], page_address(r, c, first),
-			      f->data + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES,
-			      (run & f->waited) != 0);
 
-	if (!error)
-		chunk_fill(r, c, run);
-	return error;
+	return pages_put(r, c, first, n, f->data, (run & f->waited) != 0);
 }
 
 /* Puts what has been decoded into the client's memory. */
@@ -201,28 +196,6 @@ static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int er
 	resident_ops_fail(r, c, error == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
 }
 
-/* A chunk that was fetched ahead waits unmapped, so that its first use is noticed, and so that it is
- * the first to go if there is none. */
-static int fetch_hide(struct resident_fetch *f)
-{
-	struct resident *r = f->r;
-	struct resident_mark *mark = &r->mark[f->chunk];
-	size_t done = 0;
-
-	journal_publish32(&mark->hidden, 1);
-	while (done < GVM_CHUNK_BYTES) {
-		ssize_t n = pwrite(r->fd[SESSION_MEMORY], f->data + done, GVM_CHUNK_BYTES - done,
-				   (off_t)(f->chunk * GVM_CHUNK_BYTES + done));
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	chunk_fill(r, f->chunk, ~0u);
-	journal_publish32(&mark->hidden, 0);
-	return 0;
-}
-
 static void fetch_hash(struct resident_fetch *f)
 {
 	XXH128_hash_t all[GVM_CHUNK_PAGES];
@@ -241,8 +214,14 @@ static void fetch_finish(struct resident_fetch *f)
 	/* Pages that were filled meanwhile (by a hole) stay as they are. */
 	bool ahead = f->ahead && !r->mark[c].filled;
 	uint32_t asked = f->asked, waited = f->waited;
-	int error = ahead ? fetch_hide(f) : fetch_show(f);
+	int error = 0;
 
+	/* It waits unmapped, so that its first use is noticed, and so that it is the first to go if
+	 * there is none. */
+	if (ahead && chunk_put_hidden(r, c, f->data) < 0)
+		ahead = false;
+	if (!ahead)
+		error = fetch_show(f);
 	if (error) {
 		fetch_free(f);
 		fetch_over(r, c);
@@ -274,12 +253,15 @@ static void fetch_done(struct gvm_req *req)
 	uint32_t lacking = f->waited & f->asked & ~r->mark[c].filled;
 	uint32_t others = f->waited & ~lacking;
 
+	/* A mark without its page would be a zero page. */
+	int error = req->result < 0 ? req->result : f->asked & ~f->decoded ? -EBADMSG : 0;
+
 	if (r->client_gone) {
 		fetch_free(f);
 		fetch_over(r, c);
-	} else if (req->result < 0) {
+	} else if (error) {
 		fetch_free(f);
-		fetch_failed(r, c, lacking, req->result);
+		fetch_failed(r, c, lacking, error);
 		pages_wake(r, c, others);
 	} else {
 		fetch_finish(f);

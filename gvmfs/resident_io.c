@@ -132,6 +132,31 @@ static bool pages_are_here(struct resident *r, uint64_t off, uint64_t end)
 	return !(pages & ~r->mark[c].filled);
 }
 
+/* Writes zeros to a part of a page that is filled, if that is not a hole. */
+static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
+{
+	uint64_t c = off / GVM_CHUNK_BYTES;
+
+	if (off == end || r->chunk[c].holes & pages_between(off, end))
+		return 0;
+	return memory_write(r, NULL, off, end - off);
+}
+
+/* Puts zero pages where holes are: a write would perhaps put some beside them, too. */
+static int run_unhole(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
+{
+	int error = 0;
+
+	(void)arg;
+	for (unsigned p = first; p < first + n && (!error || error == -EEXIST); p++) {
+		size_t done;
+
+		error = window_fill(&r->w->residents.window, r->fd[SESSION_MEMORY],
+				    c * GVM_CHUNK_BYTES + p * GVM_PAGE_BYTES, NULL, GVM_PAGE_BYTES, &done);
+	}
+	return error == -EEXIST ? 0 : error;
+}
+
 /* Makes whole pages holes, and writes zeros to the parts of pages at both ends. 1: it waits. */
 static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 {
@@ -146,14 +171,14 @@ static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 		if (!pages_are_here(r, off, end))
 			return 1;
 		call_off(r, c);
-		return memory_write(r, NULL, off, end - off);
+		return edge_zero(r, off, end);
 	}
 	if (!pages_are_here(r, off, first) || !pages_are_here(r, last, end))
 		return 1;
 	call_off(r, c);
-	error = memory_write(r, NULL, off, first - off);
+	error = edge_zero(r, off, first);
 	if (!error)
-		error = memory_write(r, NULL, last, end - last);
+		error = edge_zero(r, last, end);
 	if (error || first == last)
 		return error;
 	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first,
@@ -166,12 +191,16 @@ static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 static int step_write(struct resident *r, const uint8_t *data, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
+	int error;
 
 	if (!pages_are_here(r, off, end) ||
 	    !resident_has_room(r, (unsigned)__builtin_popcount(r->chunk[c].holes &
 							       pages_between(off, end))))
 		return 1;
 	call_off(r, c);
+	error = for_page_runs(r, c, r->chunk[c].holes & pages_between(off, end), run_unhole, NULL);
+	if (error)
+		return error;
 	chunk_mark_holes(r, c, pages_between(off, end), false);
 	return memory_write(r, data, off, end - off);
 }

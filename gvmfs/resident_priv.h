@@ -26,7 +26,7 @@ void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state);
 uint32_t chunk_pages(const struct resident *r, uint64_t c);
 /* How many pages of it take memory. */
 unsigned chunk_here(const struct resident *r, uint64_t c);
-/* Pages have come; they are no holes. */
+/* Pages are marked as filled. */
 void chunk_fill(struct resident *r, uint64_t c, uint32_t pages);
 /* Filled pages have been punched out, or (holes false) are there again. */
 void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes);
@@ -40,6 +40,14 @@ uint64_t page_address(const struct resident *r, uint64_t c, unsigned page);
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
 		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
 		  void *arg);
+/* Puts adjacent pages that are not filled into the client's memory, out of the content of the chunk or
+ * (NULL) zeros; wakes who waits for them if told to. 0 or a negative errno. */
+int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
+	      bool wake);
+/* The same for a whole chunk that is ABSENT, and maps none of it. */
+int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk);
+/* Takes pages out of the memory. */
+int pages_punch(struct resident *r, uint64_t c, uint32_t pages);
 /* Maps pages that are here, in the client; does not wake. 0 or a negative errno. */
 int pages_map(struct resident *r, uint64_t c, uint32_t pages);
 void pages_wake(struct resident *r, uint64_t c, uint32_t pages);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * resident_recover.c - what a killed worker left of a region on the fast path, out of the memory
- * itself and the marks. A page that the memory has counts as filled, since the client may have
- * changed it; one that it lacks counts as its mark says.
+ * itself and the marks. A page that was filled is one, also if the memory lacks it; one that was coming
+ * is one if the memory has it, since the client may have changed it by then; whatever else the memory
+ * has is no content, and goes.
  */
 #include "resident_priv.h"
 #include "uffd.h"
@@ -29,18 +30,14 @@ static void present_find(struct resident *r)
 static void chunk_recover(struct resident *r, uint64_t c)
 {
 	struct resident_mark *mark = &r->mark[c];
-	uint32_t present = r->chunk[c].known, marked = mark->filled;
+	uint32_t present = r->chunk[c].known, marked = mark->filled | (mark->coming & present);
 
 	r->chunk[c].known = 0;
 	r->here += chunk_here(r, c); /* by its mark, which nobody has counted yet */
-	if (mark->hidden) {
-		journal_publish32(&mark->hidden, 0);
-		if (!marked) {
-			chunk_drop(r, c); /* perhaps half written; nobody has seen it */
-			return;
-		}
-	}
-	chunk_fill(r, c, marked | present);
+	/* What stays in spite of that goes when pages come in its place. */
+	pages_punch(r, c, present & ~marked);
+	chunk_fill(r, c, marked);
+	journal_publish32(&mark->coming, marked);
 	chunk_mark_holes(r, c, marked & ~present, true);
 	if (mark->filled)
 		chunk_activate(r, c);

@@ -31,48 +31,42 @@ struct uffdio_poison {
 #define UFFD_FEATURE_POISON (1 << 14)
 #endif
 
-int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake)
+int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake, size_t *done)
 {
 	unsigned again = 0;
-	size_t done = 0;
 
-	while (done < bytes) {
+	for (*done = 0; *done < bytes;) {
 		struct uffdio_copy c = {
-			.dst = address + done,
-			.src = (uint64_t)(uintptr_t)from + done,
-			.len = bytes - done,
+			.dst = address + *done,
+			.src = (uint64_t)(uintptr_t)from + *done,
+			.len = bytes - *done,
 			.mode = wake ? 0 : UFFDIO_COPY_MODE_DONTWAKE,
 		};
 
 		if (ioctl(fd, UFFDIO_COPY, &c) == 0)
-			return 0;
-		if (c.copy > 0)
-			done += (size_t)c.copy;
-		else if (errno == EEXIST)
-			done += GVM_PAGE_BYTES;
+			*done = bytes;
+		else if (c.copy > 0)
+			*done += (size_t)c.copy;
 		else if (errno != EAGAIN || ++again > TRIES)
 			return -errno;
 	}
 	return 0;
 }
 
-int uffd_zero(int fd, uint64_t address, size_t bytes)
+int uffd_zero(int fd, uint64_t address, size_t bytes, size_t *done)
 {
 	unsigned again = 0;
-	size_t done = 0;
 
-	while (done < bytes) {
+	for (*done = 0; *done < bytes;) {
 		struct uffdio_zeropage z = {
-			.range = { .start = address + done, .len = bytes - done },
+			.range = { .start = address + *done, .len = bytes - *done },
 			.mode = UFFDIO_ZEROPAGE_MODE_DONTWAKE,
 		};
 
 		if (ioctl(fd, UFFDIO_ZEROPAGE, &z) == 0)
-			return 0;
-		if (z.zeropage > 0)
-			done += (size_t)z.zeropage;
-		else if (errno == EEXIST)
-			done += GVM_PAGE_BYTES;
+			*done = bytes;
+		else if (z.zeropage > 0)
+			*done += (size_t)z.zeropage;
 		else if (errno != EAGAIN || ++again > TRIES)
 			return -errno;
 	}
@@ -82,7 +76,7 @@ int uffd_zero(int fd, uint64_t address, size_t bytes)
 int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 {
 	unsigned again = 0;
-	size_t done = 0;
+	size_t done = 0, zeroed;
 	int r;
 
 	while (done < bytes) {
@@ -105,7 +99,9 @@ int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 		case EEXIST:
 			break;
 		case EFAULT: /* the file has no such page */
-			r = uffd_zero(fd, address + done, GVM_PAGE_BYTES);
+			r = uffd_zero(fd, address + done, GVM_PAGE_BYTES, &zeroed);
+			if (r == -EEXIST && ++again <= TRIES)
+				continue; /* by now it has: to be mapped */
 			if (r < 0)
 				return r;
 			++*holes;

@@ -3,8 +3,8 @@
  * uffd.h - the ioctls of a userfaultfd that another process has registered, made dependable.
  *
  * Addresses and lengths are of that process, in whole pages. A call that the kernel ends half way is
- * taken up where it stopped; a page that is there already is skipped. 0, or a negative errno:
- * -ESRCH (the process's memory is gone) is normal at the end of its life.
+ * taken up where it stopped. 0, or a negative errno: -ESRCH (the process's memory is gone) is normal
+ * at the end of its life.
  */
 #ifndef GVMFS_UFFD_H
 #define GVMFS_UFFD_H
@@ -14,13 +14,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Fills pages from `from`, and with `wake` wakes who waits for them. */
-int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake);
-/* Fills pages with zeros, without waking. */
-int uffd_zero(int fd, uint64_t address, size_t bytes);
+/* Fills pages from `from`, and with `wake` wakes who waits for them. -EEXIST: a page is there already,
+ * with content that is not ours. *done: the bytes before the page that failed. */
+int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wake, size_t *done);
+/* Fills pages with zeros, without waking; otherwise the same. */
+int uffd_zero(int fd, uint64_t address, size_t bytes, size_t *done);
 /*
  * Maps pages that the memory's file holds; *holes counts pages that it does not, which are filled
- * with zeros. Wakes nobody.
+ * with zeros. One that is mapped already is skipped. Wakes nobody.
  */
 int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes);
 int uffd_wake(int fd, uint64_t address, size_t bytes);

@@ -454,6 +454,7 @@ static int pins_map(struct ram *ram, struct region *r, int fd)
 	pins = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (pins == MAP_FAILED)
 		return dsm_because(ram, -errno, "gvmfs's pins: %s", strerror(errno));
+	madvise(pins, bytes, MADV_NOHUGEPAGE); /* they are sparse */
 	r->pins = (_Atomic uint32_t *)pins;
 	return 0;
 }

@@ -37,6 +37,7 @@ PROGRAMS = {
     "libgvm-preload.so": "qemu/libgvm-preload.so",
     "torture": "tests/system/torture",
     "torture-fast": "tests/system/torture-fast",
+    "sweep": "tests/system/sweep",
     "record_put": "tests/system/record_put",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
