@@ -6,6 +6,8 @@
  *	no-zap		memory is punched out that the client still has in its page tables
  *	no-hash		nothing that was evicted counts as changed
  *	early-pin	pins are looked at before the zap, not after it
+ *	stray-sent	pages are sent that came while a flush waited, and are not remembered as sent
+ *	sent-unlearnt	the pages that a flush sent are not remembered as sent
  *	stale-epoch	what is evicted is sent with the epoch of an earlier attachment
  */
 #ifndef GVMFS_MUTANT_H

@@ -238,7 +238,7 @@ void resident_evicted(struct flush *f)
 		chunk_acknowledged(r, c, f);
 		/* Of the bytes that the node has now, whether they are still ours or not. */
 		if (!evicting)
-			hashes_learn(r, c, e->found, f->pages);
+			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);
 	}
 	if (evicting && f->result >= 0) {
 		chunk_drop(r, c);

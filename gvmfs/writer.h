@@ -35,14 +35,15 @@ struct flush {
 	uint64_t version; /* that the chunk shall have */
 	uint64_t base;	  /* that it has on the node, with GVM_VERSION_ZERO; 0: never written */
 	bool tried;	  /* a version above `base` was sent once: the node may hold other bytes */
-	uint32_t pages;	  /* valid pages of data */
+	uint32_t pages;	  /* valid pages of data: what it changes on the node, and nothing else */
 	const uint8_t *data; /* NULL: read from memory_fd, at the chunk's place */
 	bool resident;	  /* an eviction: with */
 	int memory_fd;
 	uint64_t seed;	  /* of the hashes */
 	uint32_t known;	  /* pages whose hash, as the node has them, is known: */
 	const XXH128_hash_t *hashes_known;
-	XXH128_hash_t *hashes; /* the writer fills in: of the pages that it read */
+	XXH128_hash_t *hashes; /* the writer fills in: of the pages that it read, */
+	uint32_t read;	  /* which are `pages`: what was sent is what is remembered as sent */
 	/* the outcome */
 	int result;
 	bool clean;	   /* nothing had changed, nothing was sent */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The test of the fast path's test: gvmfs built with one deliberate fault after another
-(gvmfs/mutant.h) does not get through the torture that the real one passes."""
+(gvmfs/mutant.h) does not get through the torture that the real one passes, or, where that needs more
+than luck, through what was thought out for it."""
 
 import os
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import lab
 from lab import expect, program, wait_for
 from remote import Mount, Node
+from stray import cleared_page, stray_page
 from torture import counts, expect_every_form
 
 MIB = 1 << 20
@@ -61,6 +63,8 @@ def test(l):
             expect(not all(passes(l, nodes, mutant, "%s-%d" % (mutant, i), disk)
                            for i in range(TRIES)), "the torture does not notice the fault %s",
                    mutant)
+        expect(any(cleared_page(l, "sent-unlearnt")), "nothing notices the fault sent-unlearnt")
+        expect(any(stray_page(l, "stray-sent")), "nothing notices the fault stray-sent")
     finally:
         disk.end()
 

@@ -6,7 +6,7 @@ a test as its guest. As a module, the test's end of it.
     mapper.py FILE COMMANDS
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
-access.py makes them), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
 `punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
 with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it opens the file,
 and when it has read a first line writes four pages of seed 5 to it before it maps.
@@ -69,6 +69,10 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
             wanted = content(at, PAGE, seed)
             if memory[at:at + PAGE] != wanted:
                 return differ(memory[at:at + PAGE], wanted, at)
+    elif word == "noise":
+        memory[offset:offset + length] = os.urandom(length)
+    elif word == "byte":
+        memory[offset:offset + length] = bytes([seed]) * length
     elif word == "touch":
         for at in range(offset, offset + length, PAGE):
             memory[at]
