@@ -13,7 +13,7 @@ ROWS = ["pages here now", "read faults", "write faults", "waited for another hos
 
 
 def test(l):
-    said = demonstration.run(l, "--kernel")
+    said = demonstration.run(l, "--kernel", seconds=420)
     rows = demonstration.rows(said)
     figures = {}
     for name in ROWS:

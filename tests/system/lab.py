@@ -157,7 +157,7 @@ class Network:
 class Lab:
     def __init__(self, name):
         self.name = name
-        self.folder = tempfile.mkdtemp(prefix="gvm-%s-" % name[:24])
+        self.folder = tempfile.mkdtemp(prefix="gvm-%s-" % name[:24], dir=_short_folder())
         self.processes, self.mounts, self.cgroups = [], [], []
         self.network = Network()
 
@@ -241,6 +241,13 @@ class Lab:
         if not os.environ.get("GVM_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         return forced
+
+
+def _short_folder():
+    """Where tests have their folders: TMPDIR, as tools/lib/environment.sh lets it be, and a folder of
+    tools/check in it; else /tmp, since sockets of QEMU's take no long names, nor all characters."""
+    base = tempfile.gettempdir()
+    return base if len(base) <= 42 and re.fullmatch(r"[\w/.+-]+", base, re.A) else "/tmp"
 
 
 def _run(*command):

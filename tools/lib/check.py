@@ -287,7 +287,7 @@ def main():
     lock = None if "--fresh" in options else alone_in_checkout()  # noqa: F841 (held)
     run = "%d-%d" % (os.getpid(), time.time())
     folder = tempfile.mkdtemp(prefix="gvm-check-")
-    watch, log = Watch(run, folder), KernelLog()
+    watch, log = Watch(run, folder), KernelLog(run)
     suites = ((suites or [*SUITES, "compile", "sanitized"])
               + (["debug"] if "--long" in options else []))
     check = Check(suites, folder, run, "--fresh" in options)

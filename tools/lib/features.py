@@ -9,6 +9,7 @@ those may be skipped for when CI=true.
 import os
 import re
 import shutil
+import socket
 import sys
 
 
@@ -18,6 +19,15 @@ def root():
 
 def fuse():
     return os.access("/dev/fuse", os.R_OK | os.W_OK)
+
+
+def ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def fuse_resend():
@@ -47,6 +57,7 @@ FEATURES = {
     "fuse-resend": (fuse_resend, True),
     "cgroup-v1-memory": (lambda: _cgroup_memory(1), True),
     "cgroup-v2-memory": (lambda: _cgroup_memory(2), True),
+    "ipv6": (ipv6, True),
     "fuse": (fuse, False),
     "root": (root, False),
     "sparse": (lambda: shutil.which("sparse") is not None, False),

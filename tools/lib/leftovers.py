@@ -47,6 +47,19 @@ def processes(run):
     return found
 
 
+def run_of(pid):
+    """The mark of the run that a process belongs to, or None."""
+    for word in _read("/proc/%d/environ" % pid).split(b"\0"):
+        if word.startswith(b"GVM_RUN=") and len(word) > len(b"GVM_RUN="):
+            return word[len(b"GVM_RUN="):].decode(errors="replace")
+    return None
+
+
+def others_at_work(run):
+    """Whether another check, demonstration or test of anybody's runs on this machine."""
+    return any(run_of(int(pid)) not in (None, run) for pid in os.listdir("/proc") if pid.isdigit())
+
+
 def mounts(folder):
     """Mount points under the folder, the deepest first."""
     found = []
@@ -139,7 +152,11 @@ class Watch:
             return not inside & ours
         named = MAKER.match(os.path.basename(group))
         maker = int(named.group(1)) if named else 0
-        return maker not in ours and (os.path.exists("/proc/%d" % maker) or _locked(group))
+        if maker in ours:
+            return False
+        # One that is empty and without a maker may be another run's, while there is one.
+        return (os.path.exists("/proc/%d" % maker) or _locked(group)
+                or others_at_work(self.run))
 
     def left(self, patience=5):
         """What is left after those who are on their way out had time to go."""
