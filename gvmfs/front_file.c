@@ -72,6 +72,37 @@ static void open_reply(struct op *op)
 	op_end(op, true, 0);
 }
 
+static void open_cut(struct op *op, int result)
+{
+	struct worker *w = op->w;
+	struct inode *inode = op->inode;
+
+	if (!result) {
+		open_reply(op);
+		return;
+	}
+	op_end(op, true, result);
+	front_settle(w, inode); /* it may have been attached for this */
+}
+
+/* The region is attached, if it has memory. O_TRUNC is ours to do. */
+static void open_writer(struct op *op)
+{
+	if (!(op->fi.flags & O_TRUNC)) {
+		open_reply(op);
+		return;
+	}
+	times_content(op->w, op->inode);
+	/* Memory must not vanish under a guest. */
+	if (worker_disk(op->w, op->inode)->rec.size_bytes && op->inode->opens) {
+		op_end(op, true, EBUSY);
+		return;
+	}
+	op->size = 0;
+	op->then = open_cut;
+	front_resize(op);
+}
+
 static void open_looked(struct op *op, int result)
 {
 	(void)result;
@@ -85,7 +116,7 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 	if (result < 0)
 		op_end(arg, true, result);
 	else
-		open_reply(arg);
+		open_writer(arg);
 }
 
 unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
@@ -141,11 +172,14 @@ static void open_run(struct task *task)
 		op_end(op, true, -allowed);
 	else if (write && d->rec.node_count && !d->epoch)
 		region_attach(op->w, op->inode, open_attached, op);
-	else if (!write && d->rec.node_count && !d->epoch) {
+	else if (write)
+		open_writer(op);
+	else if (d->rec.node_count && !d->epoch) {
 		op->then = open_looked;
 		front_rest_open(op);
-	} else
+	} else {
 		open_reply(op);
+	}
 }
 
 /* It waits for nobody, is counted nowhere, and changes nothing of what is cached. */
@@ -194,6 +228,7 @@ static void settle_detached(struct worker *w, struct inode *inode, int result, v
 	struct journal_inode *d = worker_disk(w, inode);
 
 	(void)result;
+	times_closed(w, inode);
 	/* Another host may write from now on; readers of ours are still there. */
 	if (inode->opens_cached)
 		pagecache_closed(w, inode);
@@ -341,6 +376,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		fuse_reply_write(req, 0);
 		return;
 	}
+	times_content(w, inode);
 	if (inode->resident && (uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
 		resident_write(inode->resident, req, buf, (uint64_t)off, size);
 		return;
@@ -437,6 +473,8 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (!op)
 		return;
 	op->size = end;
+	if (zero && begin < size)
+		times_content(w, inode);
 	if (zero && begin < size && inode->resident) {
 		resident_zero(inode->resident, begin, (end < size ? end : size) - begin, finished,
 			      op);

@@ -42,10 +42,14 @@ static void resized(struct worker *w, struct inode *inode, int result, void *arg
 {
 	struct op *op = arg;
 
-	if (result < 0)
+	struct record *rec = &worker_disk(w, inode)->rec;
+
+	if (result < 0) {
 		resize_finish(op, result);
-	else
-		names_save(w, inode, saved, op);
+		return;
+	}
+	rec->mtime_ns = rec->ctime_ns = times_now();
+	names_save(w, inode, saved, op);
 }
 
 static void made(struct worker *w, struct inode *inode, int result, void *arg)

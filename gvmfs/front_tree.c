@@ -11,15 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
-static uint64_t wall_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static struct inode *child_of(struct worker *w, struct inode *folder, const char *name)
 {
@@ -148,7 +140,7 @@ static void setattr_saved(struct worker *w, int result, void *arg)
 static void setattr_rest(struct op *op, int result)
 {
 	struct record *rec = &worker_disk(op->w, op->inode)->rec;
-	uint64_t now = wall_ns();
+	uint64_t now = times_now();
 
 	if (result < 0) {
 		op_end(op, true, result);
@@ -165,12 +157,15 @@ static void setattr_rest(struct op *op, int result)
 	else if (op->bytes & FUSE_SET_ATTR_MTIME)
 		rec->mtime_ns = (uint64_t)op->attr.st_mtim.tv_sec * 1000000000ull +
 				(uint64_t)op->attr.st_mtim.tv_nsec;
+	else if (op->bytes & FUSE_SET_ATTR_SIZE)
+		rec->mtime_ns = now;
 	rec->ctime_ns = now;
 	/* The root has no record: its attributes are this mount's. A new size has been saved, but by
-	 * a predecessor perhaps not. */
+	 * a predecessor perhaps not; that of the same size again is not worth waiting for. */
 	if (op->inode->nr == 0 ||
 	    (!op->resent && !(op->bytes & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
 					   FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)))) {
+		times_status(op->w, op->inode);
 		setattr_saved(op->w, 0, op);
 		return;
 	}
@@ -222,6 +217,14 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 
 /* Making and removing names */
 
+static void folder_changed(struct worker *w, fuse_ino_t ino)
+{
+	struct inode *folder = inode_by_ino(&w->inodes, ino);
+
+	if (folder)
+		times_content(w, folder);
+}
+
 static void made(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
@@ -238,6 +241,7 @@ static void made(struct worker *w, int result, void *arg)
 		op_end(op, true, 0);
 		return;
 	}
+	folder_changed(w, op->parent);
 	if (create)
 		r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, false), op->unique,
 				&op->fi.fh);
@@ -303,7 +307,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		rec->mode = mode & 07777;
 		rec->uid = ctx->uid;
 		rec->gid = ctx->gid;
-		rec->mtime_ns = rec->ctime_ns = wall_ns();
+		rec->mtime_ns = rec->ctime_ns = times_now();
 		rec->parent = worker_disk(w, folder)->rec.id;
 		snprintf(rec->name, sizeof(rec->name), "%s", name);
 		nr = inode_alloc(&w->inodes, rec);
@@ -315,6 +319,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		inode = inode_get(&w->inodes, (unsigned)nr);
 	}
 	op->inode = inode;
+	op->parent = parent;
 	op->to_set = fi != NULL;
 	if (fi)
 		op->fi = *fi;
@@ -359,6 +364,8 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 		unlink_end(op, result);
 		return;
 	}
+	d->rec.ctime_ns = times_now();
+	folder_changed(w, op->parent);
 	unlink_end(op, 0);
 	front_settle(w, inode);
 }
@@ -396,12 +403,14 @@ static void unlink_run(struct task *task)
 		unlink_checked(w, inode, 0, op);
 }
 
-static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode, bool replaced)
+static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode, fuse_ino_t parent,
+			 bool replaced)
 {
 	struct op *op = op_new(w, req, inode);
 
 	if (!op)
 		return;
+	op->parent = parent;
 	op->replaced = replaced;
 	op->task.run = unlink_run;
 	inode_acquire(inode, &op->task);
@@ -423,7 +432,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 	else if (is_folder && inode_has_children(&w->inodes, &worker_disk(w, inode)->rec.id))
 		fuse_reply_err(req, ENOTEMPTY);
 	else
-		unlink_inode(w, req, inode, false);
+		unlink_inode(w, req, inode, parent, false);
 }
 
 void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -443,15 +452,21 @@ static void rename_saved(struct worker *w, int result, void *arg)
 	struct op *op = arg;
 	struct inode *replaced = op->size ? inode_get(&w->inodes, (unsigned)op->size) : NULL;
 	struct journal_inode *d = worker_disk(w, op->inode);
+	fuse_ino_t to = inode_ino((unsigned)op->bytes);
 	fuse_req_t req;
 
 	if (result < 0) {
 		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
 		d->rec.parent = inode_disk(&w->inodes, (unsigned)op->off)->rec.id;
-	} else if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
+		op_end(op, true, result);
+		return;
+	}
+	folder_changed(w, inode_ino((unsigned)op->off));
+	folder_changed(w, to);
+	if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
 		req = op_take(op);
 		op_end(op, true, 0);
-		unlink_inode(w, req, replaced, true);
+		unlink_inode(w, req, replaced, to, true);
 		return;
 	}
 	op_end(op, true, result);
@@ -475,7 +490,7 @@ static void rename_run(struct task *task)
 	atomic_thread_fence(memory_order_release);
 	snprintf(d->rec.name, sizeof(d->rec.name), "%s", to_name);
 	d->rec.parent = inode_disk(&w->inodes, (unsigned)op->bytes)->rec.id;
-	d->rec.ctime_ns = wall_ns();
+	d->rec.ctime_ns = times_now();
 	memcpy(op->name, from_name, sizeof(op->name));
 	/* A name is the newest record's that bears it. */
 	if (op->size && inode_disk(&w->inodes, (unsigned)op->size)->rec.version > d->rec.version)

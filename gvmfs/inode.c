@@ -144,6 +144,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 		d->cache_stale = 0;
 		d->last_epoch = 0;
 		d->local_bytes = 0;
+		d->times_owed = 0;
 		d->rec = *rec;
 		journal_publish32(&d->use, INODE_USED);
 		if (i >= in->end)
@@ -161,7 +162,8 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->attaching ||
-	    rt->resident || rt->parked || rt->looked_at)
+	    rt->resident || rt->parked || rt->looked_at ||
+	    rt->times_saving)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
@@ -202,9 +204,16 @@ void inode_release(struct inodes *in, struct inode *inode)
 	inode_reap(in, inode->nr);
 }
 
+/* Before 1970 in two's complement. */
 static struct timespec ns_to_timespec(uint64_t ns)
 {
-	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000) };
+	int64_t s = (int64_t)ns / 1000000000, rest = (int64_t)ns % 1000000000;
+
+	if (rest < 0) {
+		s--;
+		rest += 1000000000;
+	}
+	return (struct timespec){ .tv_sec = (time_t)s, .tv_nsec = (long)rest };
 }
 
 bool inode_is_empty(const struct inodes *in, unsigned nr)

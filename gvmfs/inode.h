@@ -71,6 +71,9 @@ struct inode {
 	struct op *askers;
 	bool writer_alive; /* then: some host had it open for writing */
 	uint64_t seen_epoch; /* then: of the writer that attached last */
+	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */
+	bool times_saving;     /* a save of them is under way */
+	bool times_flushed;    /* at the end: they have been tried */
 	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */

@@ -66,6 +66,8 @@ struct journal_inode {
 	uint32_t cache_stale; /* another host may have written what the page cache holds */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
 	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
+	uint32_t times_owed; /* rec's times are newer than the name table's: times.h */
+	uint32_t reserved;
 	struct record rec;
 };
 

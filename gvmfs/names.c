@@ -26,8 +26,8 @@ static void clock_hear(struct worker *w, uint64_t number)
 		w->names.clock = number;
 }
 
-static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, names_done_fn *done,
-		       void *arg);
+static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
+		       names_done_fn *done, void *arg);
 
 /* New names go into the highest table there is, so that those of clusters put together end as one. */
 static uint64_t names_table(struct worker *w)
@@ -72,13 +72,15 @@ static void save_end(struct job *job)
 	clock_hear(w, sj->clock);
 	clock_hear(w, sj->put.version);
 	if (r == -EAGAIN && sj->rekeyed < REKEYED_MAX && inode_rekey(w, sj->inode)) {
-		save_start(w, sj->inode, sj->rekeyed + 1, sj->done, sj->arg);
+		save_start(w, sj->inode, sj->rekeyed + 1, false, sj->done, sj->arg);
 		free(sj);
 		return;
 	}
 	/* A node may have what the others did not take. Should the caller go back to what was before,
 	 * that is newer still, and the next refresh saves it. */
 	d->rec.version = sj->put.version + (r < 0);
+	if (r < 0)
+		journal_publish32(&d->times_owed, 1);
 	if (r == -EIDRM && d->rec.orphan)
 		r = 0; /* that is what was wanted */
 	if (r == -EIDRM) {
@@ -90,8 +92,27 @@ static void save_end(struct job *job)
 	free(sj);
 }
 
-static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, names_done_fn *done,
-		       void *arg)
+/* A save for the times alone: its failure changes nothing, unless it is not known to have failed
+ * everywhere. What was saved since has all that this had. */
+static void save_times_end(struct job *job)
+{
+	struct names_save_job *sj = (struct names_save_job *)job;
+	struct worker *w = sj->w;
+	struct journal_inode *d = worker_disk(w, sj->inode);
+	int r = job->result;
+
+	clock_hear(w, sj->clock);
+	clock_hear(w, sj->put.version);
+	if (r < 0 && d->rec.version == sj->put.version)
+		d->rec.version = r == -ESTALE ? sj->put.version - 1 : sj->put.version + 1;
+	if (r < 0)
+		journal_publish32(&d->times_owed, 1);
+	sj->done(w, r, sj->arg);
+	free(sj);
+}
+
+static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
+		       names_done_fn *done, void *arg)
 {
 	struct record *rec = &worker_disk(w, inode)->rec;
 	struct names_save_job *sj = calloc(1, sizeof(*sj));
@@ -113,7 +134,8 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 	journal_publish64(&rec->version, version);
 	clock_hear(w, version);
 	sj->job.work = names_job_save;
-	sj->job.done = save_end;
+	sj->job.done = gives_way ? save_times_end : save_end;
+	sj->gives_way = gives_way;
 	sj->w = w;
 	sj->done = done;
 	sj->arg = arg;
@@ -124,6 +146,7 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 	};
 	if (rec->kind != RECORD_GONE)
 		sj->record_bytes = record_pack(rec, sj->record);
+	worker_disk(w, inode)->times_owed = 0;
 	jobs_submit(&w->jobs, &sj->job);
 }
 
@@ -134,7 +157,15 @@ void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void
 	if (rec->kind == RECORD_GONE && !rec->born)
 		done(w, 0, arg); /* no node knows of it */
 	else
-		save_start(w, inode, 0, done, arg);
+		save_start(w, inode, 0, false, done, arg);
+}
+
+void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
+{
+	if (worker_disk(w, inode)->rec.born)
+		save_start(w, inode, 0, true, done, arg);
+	else
+		done(w, -EBUSY, arg); /* it is just being made */
 }
 
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
@@ -239,6 +270,31 @@ static void apply_gone(struct worker *w, unsigned nr)
 	inode_reap(&w->inodes, nr);
 }
 
+/* Of a region that we write, another host can only have changed what it is called and whose it is. (Our own
+ * next save says the rest.) */
+static void apply_name(struct journal_inode *d, const struct record *rec)
+{
+	d->rec.mode = rec->mode;
+	d->rec.uid = rec->uid;
+	d->rec.gid = rec->gid;
+	d->rec.parent = rec->parent;
+	memcpy(d->rec.name, rec->name, sizeof(d->rec.name));
+	journal_publish64(&d->rec.version, rec->version);
+	journal_publish32(&d->times_owed, 1);
+}
+
+/* What is not saved yet of the times here is not lost to a record that was saved before. */
+static void apply_all(struct journal_inode *d, const struct record *rec)
+{
+	uint64_t mtime_ns = d->rec.mtime_ns, ctime_ns = d->rec.ctime_ns;
+
+	d->rec = *rec;
+	if (d->times_owed && mtime_ns > rec->mtime_ns)
+		d->rec.mtime_ns = mtime_ns;
+	if (d->times_owed && ctime_ns > rec->ctime_ns)
+		d->rec.ctime_ns = ctime_ns;
+}
+
 /* Applies one record of the nodes to the tree. */
 static void apply_record(struct worker *w, const struct names_load_job *lj, const struct record *rec)
 {
@@ -256,8 +312,14 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 		return;
 	}
 	d = inode_disk(&w->inodes, (unsigned)nr);
-	if (rec->version <= d->rec.version || !may_apply(w, (unsigned)nr))
+	if (rec->version <= d->rec.version)
 		return;
+	if (!may_apply(w, (unsigned)nr)) {
+		if (d->epoch && !inode_get(&w->inodes, (unsigned)nr)->busy && rec->kind == d->rec.kind &&
+		    !rec->orphan)
+			apply_name(d, rec);
+		return;
+	}
 	if (rec->orphan) {
 		d->rec.version = rec->version;
 		apply_gone(w, (unsigned)nr);
@@ -267,7 +329,7 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 		log_error(rec->name, "its record was changed in a way that cannot be; it is not used");
 		return;
 	}
-	d->rec = *rec;
+	apply_all(d, rec);
 	if (w->inodes.rt[nr])
 		memset(w->inodes.rt[nr]->nodes, 0, sizeof(w->inodes.rt[nr]->nodes));
 }

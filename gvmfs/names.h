@@ -51,6 +51,10 @@ struct names_state {
  * made under its id gets another id. */
 void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
 
+/* The same for a record of which only the times are newer; soon gives up, and with -ESTALE if another host
+ * changed the record. The inode need not be held. */
+void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
+
 /* Reads the whole table and brings the tree up to date. Result: 0, or why a majority did not
  * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. All who
  * wait for the same answer share it. `done` may be NULL. */

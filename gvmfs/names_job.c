@@ -40,6 +40,8 @@ void names_job_save(struct job *job, struct pool *pool)
 
 	for (unsigned try = 0; try < SAVE_TRIES; try++) {
 		r = save_try(sj, pool, &votes);
+		if (sj->gives_way)
+			break;
 		/* Another host changed it meanwhile: the last to say so wins. */
 		if (r == -ESTALE && votes.newest >= sj->put.version &&
 		    votes.newest < GVM_NAME_VERSION_MAX)
@@ -49,7 +51,9 @@ void names_job_save(struct job *job, struct pool *pool)
 		else if (r != -ESTALE)
 			break;
 	}
-	job->result = r == -ESTALE || r == -EKEYREVOKED ? -EBUSY : r;
+	if (r == -EKEYREVOKED || (r == -ESTALE && !sj->gives_way))
+		r = -EBUSY;
+	job->result = r;
 }
 
 void names_job_load(struct job *job, struct pool *pool)

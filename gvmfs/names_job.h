@@ -16,6 +16,7 @@ struct names_save_job {
 	void *arg;
 	struct inode *inode;
 	bool creates; /* the first save of a new name */
+	bool gives_way; /* -ESTALE if another host changed the record */
 	unsigned rekeyed;
 	struct gvm_name_put_req put; /* version: in: to try first; out: that it got */
 	uint64_t clock;		     /* out: the highest number heard of */

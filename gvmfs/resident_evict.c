@@ -236,6 +236,8 @@ void resident_evicted(struct flush *f)
 		eviction_failed(r, c, f->result);
 	} else {
 		chunk_acknowledged(r, c, f);
+		if (!f->clean)
+			times_content(r->w, r->inode);
 		/* Of the bytes that the node has now, whether they are still ours or not. */
 		if (!evicting)
 			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);

@@ -306,6 +306,8 @@ static uint64_t tick(struct worker *w)
 	}
 	other = attaches_tick(w, now);
 	due = other < due ? other : due;
+	other = times_tick(w, now);
+	due = other < due ? other : due;
 	other = front_rest_tick(w, now);
 	due = other < due ? other : due;
 	other = pagecache_tick(w, now);
@@ -378,7 +380,7 @@ static void drain(struct worker *w)
 		for (unsigned nr = 1; nr < w->inodes.end; nr++)
 			attached |= inode_disk(&w->inodes, nr)->use != INODE_FREE &&
 				    inode_disk(&w->inodes, nr)->epoch;
-		if (!attached && !w->jobs.under_way && w->writeback.free == JOURNAL_SLOTS)
+		if (!attached && w->writeback.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs.under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);
@@ -436,6 +438,8 @@ static void settle_all(struct worker *w)
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 
+		if (inode && worker_disk(w, inode)->times_owed)
+			times_closed(w, inode); /* or not, but then it is soon again */
 		if (inode && inode_disk(&w->inodes, nr)->use == INODE_UNLINKED &&
 		    inode_disk(&w->inodes, nr)->rec.kind == RECORD_GONE)
 			unmade_adopt(w, inode);
@@ -505,6 +509,8 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 		r = load_names(w);
 	if (r > 0)
 		return r;
+	if (!successor)
+		times_guess_root(w);
 	if (!r)
 		r = epoll_watch(w, w->fuse_fd, w);
 	if (r < 0)

@@ -22,6 +22,7 @@
 #include "pager.h"
 #include "pool.h"
 #include "resident.h"
+#include "times.h"
 #include "unmade.h"
 #include "writeback.h"
 
@@ -53,6 +54,7 @@ struct worker {
 	int keeper_fd; /* to the supervisor: keeper.h */
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
+	uint64_t times_due_ns; /* the first that times.h has to save */
 	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
 	struct names_state names;
 	bool names_failing;   /* the last who had it read was told that too few nodes answer */
