@@ -95,6 +95,8 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		   struct fuse_file_info *fi);
 void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void front_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void front_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void front_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void front_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct fuse_file_info *fi);

@@ -336,6 +336,22 @@ void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		make(req, parent, name, mode, RECORD_REGION, NULL);
 }
 
+/* A region has one name and one place, and nothing here is a device or a link: as on other filesystems
+ * that have no such thing. */
+void front_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target;
+	(void)parent;
+	fuse_reply_err(req, strlen(name) > RECORD_NAME_MAX ? ENAMETOOLONG : EPERM);
+}
+
+void front_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	(void)ino;
+	(void)parent;
+	fuse_reply_err(req, strlen(name) > RECORD_NAME_MAX ? ENAMETOOLONG : EPERM);
+}
+
 void front_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	make(req, parent, name, mode, RECORD_FOLDER, NULL);

@@ -3,9 +3,12 @@
 """What programs do with files and folders works on a mount of gvmfs: names, modes, owners, sizes,
 blocks, holes, unlinking while open, several openers, read-only opens, space."""
 
+import ctypes
 import errno
+import fcntl
 import mmap
 import os
+import shutil
 import stat
 
 import lab
@@ -129,6 +132,64 @@ def appended(l, mount):
     os.unlink(mount.file("copy"))
 
 
+def call(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
+
+
+def refused(l, mount):
+    """What a region cannot be or have is refused as other filesystems refuse it, never as an unknown call."""
+    path, other = mount.region("one", MIB), mount.file("other")
+    fd = os.open(path, os.O_RDWR)
+    for what, function, *arguments in (
+            ("a symbolic link", os.symlink, "x"), ("a link", os.link, path),
+            ("a pipe", os.mkfifo), ("a socket", os.mknod, 0o600 | stat.S_IFSOCK),
+            ("a device", os.mknod, 0o600 | stat.S_IFCHR, os.makedev(1, 3))):
+        first = arguments[:1] if function in (os.symlink, os.link) else []
+        fails(what, errno.EPERM, function, *first, other, *arguments[len(first):])
+    fails("a nameless file", errno.EOPNOTSUPP, os.open, mount.path, os.O_RDWR | os.O_TMPFILE)
+    for name in ("user.a", "security.a", "trusted.a"):
+        fails("setting " + name, errno.EOPNOTSUPP, os.setxattr, path, name, b"1")
+        fails("reading " + name, errno.ENODATA, os.getxattr, path, name)
+        fails("removing " + name, errno.ENODATA, os.removexattr, path, name)
+    same("attributes", os.listxattr(path), [])
+    for mode in (0x02, 0x08, 0x20, 0x40, 0x400):  # a hole that cuts, collapse, insert, unshare, unknown
+        fails("fallocate mode %#x" % mode, errno.EOPNOTSUPP, call, "fallocate", fd, mode,
+              ctypes.c_long(0), ctypes.c_long(PAGE))
+    fails("FS_IOC_FIEMAP", errno.EOPNOTSUPP, fcntl.ioctl, fd, 0xc020660b, bytes(32))
+    fails("an ioctl", errno.ENOTTY, fcntl.ioctl, fd, 0x5401, bytes(60))
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    second = os.open(path, os.O_RDWR)
+    fails("a second lock", errno.EAGAIN, fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.lockf(fd, fcntl.LOCK_EX)
+    for opened in (fd, second):
+        os.close(opened)
+    open(other, "x").close()
+    rename = [-100, path.encode(), -100, other.encode()]
+    fails("a rename that replaces nothing", errno.EEXIST, call, "renameat2", *rename, 1)
+    fails("an exchange", errno.EINVAL, call, "renameat2", *rename, 2)
+    l.run("mv", "-n", path, other)
+    same("mv -n", os.stat(other).st_size, 0)
+    os.unlink(other)
+    call("renameat2", *rename, 1)
+    l.run("cp", "-a", "--preserve=all", other, path)
+    l.run("install", "-m", "600", other, mount.file("installed"))
+    l.run("touch", "-d", "2001-02-03", other)
+    if shutil.which("rsync"):
+        l.run("rsync", "-aX", other, mount.file("synced"))
+        os.unlink(mount.file("synced"))
+    # What was there before does not stay behind what is written now.
+    with open(path, "w") as f:
+        f.write("short")
+    same("a file that was opened to be written anew", open(path, "rb").read(), b"short")
+    held = os.open(path, os.O_RDONLY)
+    fails("writing one anew that is open", errno.EBUSY, os.open, path, os.O_RDWR | os.O_TRUNC)
+    os.close(held)
+    for name in (path, other, mount.file("installed")):
+        os.unlink(name)
+
+
 def unlinked(l, mount, nodes):
     before = sum(node.stats()["reserved_bytes"] for node in nodes)
     path = mount.region("gone", 8 * MIB)
@@ -188,7 +249,7 @@ def space(l, mount, nodes):
 def test(l):
     nodes = [Node(l, "96M"), Node(l, "96M")]
     mount = Mount(l, nodes)
-    for part in (names, modes, contents, appended):
+    for part in (names, modes, contents, appended, refused):
         l.log("%s", part.__name__)
         part(l, mount)
     for part in (unlinked, punched, space):
