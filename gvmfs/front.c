@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define COMPLAIN_NS 1000000000ull
+#define FEW_BLOCKS  64 /* nodes count what they know of an empty region */
 
 static void op_abandon(struct interrupt *interrupt)
 {
@@ -106,14 +107,19 @@ struct inode *front_inode(fuse_req_t req, fuse_ino_t ino)
 	return inode;
 }
 
+/* Whether the kernel may believe it for a while. Of what is next to nothing there may be something in a
+ * moment. (How much is stored was perhaps not asked lately, either: getattr does.) */
+static bool attr_lasts(const struct inode *inode, const struct stat *st)
+{
+	return !st->st_size || (st->st_blocks > FEW_BLOCKS && !inode->slots);
+}
+
 void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 {
 	struct stat st;
 
 	inode_stat(&w->inodes, inode->nr, &st);
-	/* What is not held now may be in a moment. */
-	fuse_reply_attr(req, &st,
-			st.st_size && (!inode->held_bytes || inode->slots) ? 0 : FRONT_TIMEOUT_S);
+	fuse_reply_attr(req, &st, attr_lasts(inode, &st) ? FRONT_TIMEOUT_S : 0);
 }
 
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e)
@@ -123,11 +129,11 @@ void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param 
 	*e = (struct fuse_entry_param){
 		.ino = inode_ino(inode->nr),
 		.generation = d->generation,
-		/* How much of it is stored has not been asked lately: getattr does. */
-		.attr_timeout = d->rec.node_count && !held_is_fresh(inode) ? 0 : FRONT_TIMEOUT_S,
 		.entry_timeout = FRONT_TIMEOUT_S,
 	};
 	inode_stat(&w->inodes, inode->nr, &e->attr);
+	if ((!d->rec.node_count || held_is_fresh(inode)) && attr_lasts(inode, &e->attr))
+		e->attr_timeout = FRONT_TIMEOUT_S;
 	d->lookups++;
 }
 

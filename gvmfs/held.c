@@ -10,7 +10,7 @@
 bool held_is_fresh(const struct inode *inode)
 {
 	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
-	return inode->held_at_ns && (inode->held_bytes || !inode->held_known || inode->opens_write) &&
+	return inode->held_at_ns && (!inode->empty_epoch || inode->opens_write) &&
 	       gvm_now_ns() - inode->held_at_ns < FRESH_NS;
 }
 

@@ -229,24 +229,27 @@ bool inode_is_empty(const struct inodes *in, unsigned nr)
 	return true;
 }
 
+/* Its writer here left it without data, and the nodes, asked since, had no other one (whose epoch would be
+ * higher). */
+static bool was_left_empty(const struct inode *rt)
+{
+	return rt->empty_epoch && rt->held_known && rt->held_epoch == rt->empty_epoch;
+}
+
 /*
  * What the nodes hold, as far as is known. None at all is said only of a region of which nothing can be
- * data, since there are programs that then do not read it (tar --sparse): no writer is here, with
- * pages that no node has yet, and the nodes were asked since the last one closed it.
+ * data, since there are programs that then do not read it (tar --sparse).
  */
 static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
 {
 	const struct inode *rt = in->rt[nr];
+	uint64_t held = rt && rt->held_bytes ? rt->held_bytes : GVM_PAGE_BYTES;
 
 	if (!in->j->inodes[nr].rec.size_bytes)
 		return 0;
-	if (rt && rt->held_bytes)
-		return rt->held_bytes;
 	if (!rt || rt->slots || rt->opens_dirtying || rt->resident)
-		return GVM_PAGE_BYTES;
-	if (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : rt->held_known && !rt->writer_alive)
-		return 0;
-	return GVM_PAGE_BYTES;
+		return held;
+	return (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : was_left_empty(rt)) ? 0 : held;
 }
 
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st)

@@ -66,7 +66,9 @@ struct inode {
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */
-	bool held_known; /* they all answered then */
+	bool held_known;      /* they all answered then, and said: */
+	uint64_t held_epoch;  /* of the writer that attached last */
+	uint64_t empty_epoch; /* of our last attachment, if there was no data at its end */
 	bool asking; /* how many they are now: see held.h */
 	struct op *askers;
 	bool writer_alive; /* then: some host had it open for writing */

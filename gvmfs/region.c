@@ -102,10 +102,10 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	struct journal_inode *d = worker_disk(w, inode);
 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
+	inode->empty_epoch = !inode->slots && inode_is_empty(&w->inodes, inode->nr) ? d->epoch : 0;
 	d->epoch = 0;
 	inode->held_at_ns = 0;
-	inode->held_known = !inode->held_bytes && !inode->slots && inode_is_empty(&w->inodes, inode->nr);
-	inode->writer_alive = false;
+	inode->held_known = false;
 	pager_forget(w, inode);
 }
 
@@ -176,6 +176,7 @@ static void held_apply(struct region_job *rj)
 	if (!rj->job.result)
 		rj->inode->held_bytes = rj->held_bytes;
 	rj->inode->held_known = !rj->job.result;
+	rj->inode->held_epoch = rj->seen_epoch;
 	rj->inode->held_at_ns = gvm_now_ns();
 }
 

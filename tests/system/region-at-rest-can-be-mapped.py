@@ -60,6 +60,7 @@ def test(l):
         write(far if round % 2 else path, MIB, data)
 
     # Mappings, and then writers.
+    wait_for("it can be mapped", lambda: can_be_mapped(path) and can_be_mapped(far), 5)
     views = [view(path), view(path, mmap.MAP_PRIVATE), view(far), view(far, mmap.MAP_PRIVATE)]
     for number, memory in enumerate(views):
         expect(memory[:] == content, "mapping %d shows something else", number)
