@@ -60,12 +60,15 @@ def others_at_work(run):
     return any(run_of(int(pid)) not in (None, run) for pid in os.listdir("/proc") if pid.isdigit())
 
 
+def _unescape(field):
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), field))
+
+
 def mounts(folder):
     """Mount points under the folder, the deepest first."""
     found = []
-    for line in _read("/proc/self/mountinfo").decode(errors="replace").splitlines():
-        fields = line.split()
-        place = fields[4].encode().decode("unicode_escape")
+    for line in _read("/proc/self/mountinfo").split(b"\n")[:-1]:
+        place = _unescape(line.split(b" ")[4])
         if place == folder or place.startswith(folder + "/"):
             found.append(place)
     return sorted(found, key=len, reverse=True)
@@ -74,7 +77,7 @@ def mounts(folder):
 def unmount_by_force(place):
     """Ends a FUSE mount's connection, so that whoever hangs in it gets an error, and takes it off.
     umount(8) might hang itself, looking at it."""
-    return _libc.umount2(place.encode(), MNT_FORCE | MNT_DETACH)
+    return _libc.umount2(os.fsencode(place), MNT_FORCE | MNT_DETACH)
 
 
 def cgroups():
