@@ -186,15 +186,16 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 /*
  * Pages are about to be put in. What is at their places was put there by nobody who had their content,
  * and goes first: so what a successor finds at the place of one that was coming is the page itself.
+ * (`strange`: there is something, though SEEK_DATA sees no page that was only allocated.)
  */
-static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n)
+static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)
 {
 	off_t begin = (off_t)(c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
 	off_t data = lseek(r->fd[SESSION_MEMORY], begin, SEEK_DATA);
 	int error = 0;
 
 	journal_publish32(&r->mark[c].coming, r->mark[c].filled);
-	if (data >= begin && data < begin + (off_t)(n * GVM_PAGE_BYTES))
+	if (strange || (data >= begin && data < begin + (off_t)(n * GVM_PAGE_BYTES)))
 		error = run_punch(r, c, first, n, NULL);
 	if (!error)
 		journal_publish32(&r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
@@ -211,7 +212,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		uint64_t address = page_address(r, c, first);
 		size_t done = 0;
 
-		error = pages_expect(r, c, first, n);
+		error = pages_expect(r, c, first, n, strangers > 0);
 		if (error)
 			break;
 		if (chunk)
@@ -231,7 +232,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 {
 	size_t done = 0;
-	int error = pages_expect(r, c, 0, GVM_CHUNK_PAGES);
+	int error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
 
 	if (error)
 		return error;
