@@ -46,7 +46,7 @@ struct slot {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, begun = PTHREAD_COND_INITIALIZER;
 /* Guarded by the lock, but for what is atomic. */
 static struct slot ring[SLOTS];
 static atomic_uint put, taken; /* lines ever; taken: they are written, or lost for good */
@@ -55,6 +55,7 @@ static struct gvm_log_site *left_out;
 static uint64_t told_ns;
 static bool serving; /* gvm_log_start() was called, by this process or the one that forked it */
 static bool running; /* there is a thread */
+static bool beginning; /* it was made, and has not come to its loop */
 static bool handlers;
 static atomic_bool stopping, to_syslog;
 static pthread_t thread;
@@ -77,6 +78,8 @@ static void fork_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	pthread_cond_init(&wake, NULL);
+	pthread_cond_init(&begun, NULL);
+	beginning = false;
 	atomic_store(&taken, atomic_load(&put));
 	dropped = 0;
 	for (struct gvm_log_site *site = left_out; site; site = site->next_left_out) {
@@ -325,6 +328,8 @@ static void *thread_run(void *arg)
 {
 	prctl(PR_SET_NAME, "log");
 	pthread_mutex_lock(&lock);
+	beginning = false;
+	pthread_cond_broadcast(&begun);
 	while (!atomic_load(&stopping)) {
 		left_out_tell(gvm_now_ns());
 		if (put == taken && !dropped)
@@ -379,7 +384,7 @@ static int thread_start(void)
 	err = pthread_create(&thread, &attr, thread_run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
-	running = !err;
+	running = beginning = !err;
 	return -err;
 }
 
@@ -394,6 +399,9 @@ int gvm_log_start(const char *name)
 	if (!handlers)
 		handlers_set();
 	err = thread_start();
+	/* A caller who forbids system calls from here on does not mean those of a thread's beginning. */
+	while (beginning)
+		pthread_cond_wait(&begun, &lock);
 	pthread_mutex_unlock(&lock);
 	return err;
 }
@@ -516,6 +524,7 @@ void __assert_fail(const char *expr, const char *file, unsigned line, const char
 	snprintf(text, sizeof(text), "%s%s%s:%u: %s: Assertion `%s' failed.", ident,
 		 *ident ? ": " : "", file, line, function, expr);
 	gvm_log_put(NULL, NULL, LOG_CRIT, text);
+	gvm_log_flush(GVM_LOG_FLUSH_MS);
 	abort();
 }
 

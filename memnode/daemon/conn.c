@@ -25,6 +25,7 @@
 #define TX_BYTES_MAX	  (4u << 20) /* answers queued: no request is taken above it */
 #define TX_REPLIES_MAX	  512u
 #define SEND_BYTES_MAX	  (512u << 10) /* of one send: bounds what an urgent answer waits for */
+#define CLOSING_MAX	  16u /* connections beyond the limit, while others end */
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
 #define RX_LARGE_FREE_MAX 16u
@@ -32,11 +33,12 @@
 #define RX_KEEP_NS	  (SECOND / 2) /* nor one who has sent no large frame for so long */
 
 struct conn {
-	TAILQ_ENTRY(conn) link, waiting_link;
+	TAILQ_ENTRY(conn) link, waiting_link, unready_link;
 	struct conns *all;
 	int fd;
 	union conn_addr peer;
-	bool receiving, sending; /* an operation of the ring is under way */
+	bool receiving, sending; /* an operation of the engine is under way */
+	bool unready;		 /* on the list of those that have not proved themselves */
 	bool waiting;		 /* on the list of those that wait */
 	bool paused;		 /* until answers have been taken */
 	bool eof;		 /* nothing more will be received */
@@ -60,6 +62,7 @@ void conns_init(struct conns *s, struct io *io, struct node *node, unsigned coun
 	*s = (struct conns){.io = io, .node = node, .count_max = count_max};
 	TAILQ_INIT(&s->all);
 	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->unready_list);
 }
 
 void conns_deinit(struct conns *s)
@@ -184,21 +187,32 @@ static void conn_destroy(struct conn *c)
 	c->rx_len = 0;
 	rx_return(c);
 	s->released = true;
-	if (c->session.state != SESSION_READY)
-		s->unready--;
 	session_deinit(s->node, &c->session);
 	close(c->fd);
 	TAILQ_REMOVE(&s->all, c, link);
 	s->count--;
+	s->closing--;
 	free(c);
+}
+
+static void unready_end(struct conn *c)
+{
+	if (!c->unready)
+		return;
+	TAILQ_REMOVE(&c->all->unready_list, c, unready_link);
+	c->all->unready--;
+	c->unready = false;
 }
 
 /* Ends the connection: at once if the kernel holds nothing of it, else when that comes back. */
 static void conn_close(struct conn *c)
 {
-	if (!c->closing)
+	if (!c->closing) {
 		shutdown(c->fd, SHUT_RDWR);
+		c->all->closing++;
+	}
 	c->closing = true;
+	unready_end(c);
 	if (!c->receiving && !c->sending)
 		conn_destroy(c);
 }
@@ -283,7 +297,6 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 	*next = 0;
 	while (c->rx_len - at >= GVM_HDR_BYTES) {
 		struct frame f = {.meta = c->rx + at + GVM_HDR_BYTES};
-		enum session_state before = c->session.state;
 		struct reply *reply;
 		int err;
 
@@ -308,8 +321,8 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 				snprintf(c->session.why, sizeof(c->session.why), "out of memory");
 			break;
 		}
-		if (before != SESSION_READY && c->session.state == SESSION_READY)
-			c->all->unready--;
+		if (c->session.state == SESSION_READY)
+			unready_end(c);
 		reply_queue(c, reply);
 		at += total;
 		if (c->session.state == SESSION_OVER) {
@@ -369,7 +382,7 @@ static void conn_advance(struct conn *c)
 			conn_close_bad(c);
 			return;
 		}
-		if (!c->tx_replies && c->all->finishing) {
+		if (!c->tx_replies && c->all->finishing && !c->unready) {
 			conn_linger(c);
 			return;
 		}
@@ -446,12 +459,28 @@ void conn_sent(struct conn *c, int result)
 		conn_advance(c);
 }
 
+void conns_make_room(struct conns *s)
+{
+	struct conn *oldest = TAILQ_FIRST(&s->unready_list);
+
+	if (!oldest)
+		return;
+	log_peer("%s: closed: a newer connection needs its place: %u are open, %u of them not past "
+		 "HELLO and AUTH",
+		 peer_name(oldest), s->count, s->unready);
+	conn_close(oldest);
+}
+
 void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 {
-	/* Half of the places are for those that have proved who they are. */
-	bool room = s->count < s->count_max && s->unready <= s->count_max / 2;
-	struct conn *c = room ? malloc(sizeof(*c)) : NULL;
+	struct conn *c = NULL;
 
+	/* Half of the places are for those that have proved who they are. */
+	if (s->count >= s->count_max || s->unready >= (s->count_max + 1) / 2)
+		conns_make_room(s);
+	/* What is closing has its place until the engine lets go of it. */
+	if (s->count < s->count_max + CLOSING_MAX && s->count - s->closing < s->count_max)
+		c = malloc(sizeof(*c));
 	if (!c) {
 		log_peer("a connection was turned away: %u are open, %u of them not past HELLO and AUTH",
 			 s->count, s->unready);
@@ -470,6 +499,8 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 	session_init(&c->session);
 	TAILQ_INSERT_TAIL(&s->all, c, link);
 	s->count++;
+	TAILQ_INSERT_TAIL(&s->unready_list, c, unready_link);
+	c->unready = true;
 	s->unready++;
 	conn_advance(c);
 }
@@ -517,7 +548,7 @@ void conns_tick(struct conns *s, uint64_t now_ns)
 		if (!why) {
 			/* Its receive begins anew, in a small buffer. */
 			if (c->rx_kept && c->receiving && !c->closing && !rx_keep(c, now_ns))
-				io_cancel_recv(s->io, c);
+				io_cancel_recv(s->io, c->fd, c);
 			continue;
 		}
 		/* A lingering one was told, and is in the log already. */
@@ -535,7 +566,18 @@ void conns_finish(struct conns *s)
 	/* Those that wait for bytes begin anew, and take only what has arrived. */
 	TAILQ_FOREACH (c, &s->all, link)
 		if (c->receiving && !c->closing && !c->lingering)
-			io_cancel_recv(s->io, c);
+			io_cancel_recv(s->io, c->fd, c);
+}
+
+void conns_close_lingering(struct conns *s)
+{
+	struct conn *c, *next;
+
+	for (c = TAILQ_FIRST(&s->all); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->lingering)
+			conn_close(c);
+	}
 }
 
 void conns_close(struct conns *s)

@@ -38,7 +38,9 @@ struct conns {
 	struct conn_list all;
 	struct conn_list waiting; /* for a buffer, or a share of pins and copies */
 	unsigned count, count_max;
-	unsigned unready; /* of them, those that have not finished HELLO and AUTH */
+	unsigned closing; /* of them, those that end as soon as the engine lets go of them */
+	struct conn_list unready_list; /* that have not finished HELLO and AUTH, nor are closing; oldest first */
+	unsigned unready;
 	unsigned bufs, bufs_free;
 	SLIST_HEAD(, conn_buf) free_bufs;
 	bool finishing;
@@ -51,6 +53,8 @@ void conns_deinit(struct conns *s);
 
 /* Takes over fd, or closes it. */
 void conn_accept(struct conns *s, int fd, const union conn_addr *peer);
+/* For a newcomer: ends the oldest connection that has not finished HELLO and AUTH, if there is one. */
+void conns_make_room(struct conns *s);
 /* Completions. Either may destroy the connection. */
 void conn_received(struct conn *c, int result);
 void conn_sent(struct conn *c, int result);
@@ -61,6 +65,8 @@ void conns_resume(struct conns *s);
 void conns_tick(struct conns *s, uint64_t now_ns);
 /* No more requests than have arrived: the connections end when these are answered. */
 void conns_finish(struct conns *s);
+/* Of these, those that were answered and whose peers do not close. */
+void conns_close_lingering(struct conns *s);
 void conns_close(struct conns *s);
 
 #endif

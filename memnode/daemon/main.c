@@ -6,13 +6,16 @@
  */
 #include "../gvm_client.h"
 #include "log.h"
+#include "memory.h"
 #include "sandbox.h"
 #include "server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +30,8 @@ struct options {
 	uint64_t memory_bytes;
 	double overcommit;
 	const char *key_path;
-	const char *user;
+	const char *user;   /* NULL: nobody, if that can be had */
+	const char *engine; /* NULL: as the kernel allows */
 	bool open;
 	unsigned names;
 };
@@ -43,6 +47,7 @@ static const char usage[] =
 	"  -o, --open              serve anybody, also on addresses beyond loopback\n"
 	"  -n, --names N           keep at most N names of files and folders (65536)\n"
 	"  -u, --user NAME         where started as root, run as this user (nobody)\n"
+	"  -i, --io ENGINE         uring, epoll or auto: what is allowed (auto)\n"
 	"  -h, --help              print this and exit\n"
 	"  -V, --version           print the version and exit\n";
 
@@ -84,10 +89,10 @@ static bool size_parse(const char *text, uint64_t *bytes)
 	return true;
 }
 
-/* "1.2.3.4:9999", "1.2.3.4", "[::1]:9999", "[::1]": numbers only. */
+/* "1.2.3.4:9999", "1.2.3.4", "[::1]:9999", "[::1]", "[fe80::1%eth0]": numbers only. */
 static bool addr_parse(const char *text, union conn_addr *addr)
 {
-	char host[INET6_ADDRSTRLEN];
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE], *scope;
 	bool v6 = *text == '[';
 	const char *from = text + v6, *end = from + strcspn(from, v6 ? "]" : ":");
 	unsigned long port = GVM_PORT;
@@ -110,6 +115,13 @@ static bool addr_parse(const char *text, union conn_addr *addr)
 	if (v6) {
 		addr->v6.sin6_family = AF_INET6;
 		addr->v6.sin6_port = htons((uint16_t)port);
+		scope = strchr(host, '%');
+		if (scope) {
+			*scope++ = 0;
+			addr->v6.sin6_scope_id = if_nametoindex(scope);
+			if (!addr->v6.sin6_scope_id)
+				return false;
+		}
 		return inet_pton(AF_INET6, host, &addr->v6.sin6_addr) == 1;
 	}
 	addr->v4.sin_family = AF_INET;
@@ -150,6 +162,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 		{"open", no_argument, NULL, 'o'},
 		{"names", required_argument, NULL, 'n'},
 		{"user", required_argument, NULL, 'u'},
+		{"io", required_argument, NULL, 'i'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
@@ -158,9 +171,9 @@ static void options_parse(int argc, char **argv, struct options *o)
 	char *end;
 	int c;
 
-	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT, .user = "nobody"};
+	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT};
 	addr_parse("127.0.0.1", &o->listen);
-	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:i:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
 			if (!addr_parse(optarg, &o->listen))
@@ -191,6 +204,11 @@ static void options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'u':
 			o->user = optarg;
+			break;
+		case 'i':
+			if (strcmp(optarg, "uring") && strcmp(optarg, "epoll") && strcmp(optarg, "auto"))
+				fail("--io %s: neither uring, epoll nor auto", optarg);
+			o->engine = strcmp(optarg, "auto") ? optarg : NULL;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -240,34 +258,39 @@ static int listen_once(union conn_addr *addr)
 	return fd;
 }
 
-/* The ring of a node that was killed lives on for some milliseconds, and its socket with it. */
-static int listen_open(union conn_addr *addr)
+static const char *listen_error(int err)
+{
+	switch (err) {
+	case EADDRINUSE:
+		return "another program serves this address";
+	case EADDRNOTAVAIL:
+		return "this machine has no such address";
+	case EACCES:
+		return "ports below 1024 need privilege";
+	case EAFNOSUPPORT:
+		return "this machine has no IPv6";
+	}
+	return strerror(err);
+}
+
+/* The ring of a node that was killed lives on for some milliseconds, and its socket with it. A signal
+ * that ends this node ends the wait (-EINTR). */
+static int listen_open(union conn_addr *addr, const sigset_t *ending)
 {
 	static const struct timespec pause = {.tv_nsec = 20000000};
 	int fd = listen_once(addr);
 
 	for (unsigned i = 0; fd == -EADDRINUSE && i < LISTEN_TRIES; i++) {
+		int sig;
+
 		if (!i)
 			log_line("%s is in use, tries for 2 seconds", addr_name(addr));
-		nanosleep(&pause, NULL);
+		sig = sigtimedwait(ending, NULL, &pause);
+		if (sig > 0 && sig != SIGUSR1)
+			return -EINTR;
 		fd = listen_once(addr);
 	}
 	return fd;
-}
-
-/* Lending more than there is ends with the kernel killing somebody, most likely this node. */
-static void memory_warn(uint64_t lent)
-{
-	char line[128];
-	unsigned long long kib;
-	FILE *f = fopen("/proc/meminfo", "re");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1 && kib << 10 < lent)
-			log_line("warning: lends %llu MiB, but only %llu MiB are available here",
-				 (unsigned long long)(lent >> 20), kib >> 10);
-	if (f)
-		fclose(f);
 }
 
 /* Guests elsewhere end with this process: where we may, ask the kernel to pick another one. */
@@ -290,6 +313,30 @@ static void said_what_was_held(const struct node *n)
 		 (unsigned long long)t->totals.stored_bytes);
 }
 
+/* The engine and the sandbox, as far as they can be had here; what cannot is said in one line. */
+static void confine(struct server *server, struct node *node, int fd, const struct options *o)
+{
+	struct sandbox sandbox = {.user = o->user};
+	int err, refused;
+	const char *step;
+
+	err = server_init(server, node, fd, o->engine, &refused);
+	if (err)
+		fail("--io %s: %s", o->engine ? o->engine : "auto", strerror(-err));
+	if (refused)
+		sandbox_lacks(sandbox.without, sizeof(sandbox.without), "io_uring", -refused);
+	sandbox.calls = server->io.engine->calls;
+	err = sandbox_enter(&sandbox, &step);
+	if (err == -ENOENT && !strcmp(step, "user"))
+		fail("--user %s: there is no such user", o->user);
+	if (err == -EPERM && !strcmp(step, "setuid"))
+		fail("--user %s: this process may not become another user", o->user);
+	if (err)
+		fail("cannot give up privileges (%s): %s", step, strerror(-err));
+	if (*sandbox.without)
+		log_line("does without %s", sandbox.without);
+}
+
 int main(int argc, char **argv)
 {
 	static struct server server;
@@ -297,7 +344,7 @@ int main(int argc, char **argv)
 	struct options o;
 	uint8_t *key = NULL;
 	size_t key_bytes = 0;
-	const char *step;
+	sigset_t ending;
 	int fd, err;
 
 	gvm_std_fds_hold();
@@ -312,24 +359,20 @@ int main(int argc, char **argv)
 	if (err)
 		fail("--memory: %s", err == -EINVAL ? "out of range" : strerror(-err));
 	names_init(&node.names, o.names);
-	fd = listen_open(&o.listen);
+	server_signals_block(&ending);
+	fd = listen_open(&o.listen, &ending);
+	if (fd == -EINTR)
+		return 0;
 	if (fd < 0)
-		fail("cannot listen on %s: %s", addr_name(&o.listen), strerror(-fd));
-	err = server_init(&server, &node, fd);
-	if (err)
-		fail("io_uring: %s", strerror(-err));
+		fail("cannot listen on %s: %s", addr_name(&o.listen), listen_error(-fd));
 	memory_warn(o.memory_bytes);
 	oom_spare();
-	err = sandbox_enter(o.user, &step);
-	if (err == -ENOENT && !strcmp(step, "user"))
-		fail("--user %s: there is no such user", o.user);
-	if (err)
-		fail("cannot give up privileges (%s): %s", step, strerror(-err));
+	confine(&server, &node, fd, &o);
 	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),
 		 (unsigned long long)(o.memory_bytes >> 20));
 	err = server_run(&server);
 	if (err)
-		log_line("io_uring: %s", strerror(-err));
+		log_line("cannot serve (%s): %s", server.io.engine->name, strerror(-err));
 	said_what_was_held(&node);
 	if (!err)
 		server_deinit(&server);

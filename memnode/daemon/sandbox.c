@@ -1,20 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * sandbox.c - chroot, identity, system calls.
+ * sandbox.c - chroot, identity, files and connections, system calls.
  *
  * A call that is not on the list fails with EPERM instead of killing the process: what the node
  * holds cannot be fetched from anywhere else, and a refused call does no harm.
  */
 #include "sandbox.h"
+#include "log.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define NOBODY 65534 /* where no table of users says otherwise */
+
+/* linux/landlock.h may be older than the kernel. */
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_restrict_self  446
+#endif
+#define LANDLOCK_VERSION 1u /* LANDLOCK_CREATE_RULESET_VERSION */
+
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+};
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -35,7 +59,7 @@ const char *__ubsan_default_options(void)
 #endif
 
 static const int calls[] = {
-	SCMP_SYS(io_uring_enter), SCMP_SYS(close),	  SCMP_SYS(shutdown),
+	SCMP_SYS(close),	  SCMP_SYS(shutdown),
 	SCMP_SYS(write),	  SCMP_SYS(munmap),	  SCMP_SYS(mremap),
 	SCMP_SYS(madvise),	  SCMP_SYS(brk),	  SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),  SCMP_SYS(futex),	  SCMP_SYS(exit_group),
@@ -56,7 +80,7 @@ static const int calls_of_sanitizers[] = {
 	SCMP_SYS(ioctl),       SCMP_SYS(lseek),
 };
 
-static int calls_restrict(void)
+static int calls_restrict(const int *more)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	/* Memory that is never executable. */
@@ -67,6 +91,8 @@ static int calls_restrict(void)
 		return -ENOMEM;
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(*calls) && !err; i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+	for (; *more >= 0 && !err; more++)
+		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *more, 0);
 	if (!err && !SANITIZED)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, data_only);
 	if (!err && !SANITIZED)
@@ -83,39 +109,164 @@ static int calls_restrict(void)
 	return err;
 }
 
+void sandbox_lacks(char *without, size_t bytes, const char *what, int err)
+{
+	size_t len = strlen(without);
+
+	snprintf(without + len, bytes - len, "%s%s (%s)", len ? ", " : "", what, strerror(-err));
+}
+
+int sandbox_try(int (*call)(const void *arg), const void *arg)
+{
+	int status, err;
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* no core for a call that is not allowed */
+		err = -call(arg);
+		_exit(err > 0 && err < 255 ? err : err ? 255 : 0);
+	}
+	if (pid < 0)
+		return 0; /* then the call itself will tell */
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOSYS;
+}
+
+static int chroot_try(const void *arg)
+{
+	(void)arg;
+	return chroot("/") ? -errno : 0;
+}
+
 /* A directory that is removed while we stand in it: nothing can ever be put there. */
 static int root_leave(void)
 {
-	char dir[] = "/tmp/gvm-memnode.XXXXXX";
+	static const char *const places[] = {"/tmp", "/run", "/dev/shm", "/var/tmp"};
+	int err = sandbox_try(chroot_try, NULL);
 
-	if (!mkdtemp(dir) || chdir(dir) || rmdir(dir) || chroot(".") || chdir("/"))
+	for (unsigned i = 0; !err && i < sizeof(places) / sizeof(*places); i++) {
+		char dir[64];
+
+		snprintf(dir, sizeof(dir), "%s/gvm-memnode.XXXXXX", places[i]);
+		if (!mkdtemp(dir))
+			continue;
+		err = chdir(dir) ? -errno : 0;
+		rmdir(dir);
+		return !err && (chroot(".") || chdir("/")) ? -errno : err;
+	}
+	return err ? err : -EROFS;
+}
+
+static int user_find(const char *user, struct identity *id)
+{
+	struct passwd *pw;
+
+	errno = 0;
+	pw = getpwnam(user ? user : "nobody");
+	if (!pw && user)
+		return errno && errno != ENOENT ? -errno : -ENOENT;
+	*id = (struct identity){pw ? pw->pw_uid : NOBODY, pw ? pw->pw_gid : NOBODY};
+	return 0;
+}
+
+static int identity_take(const void *arg)
+{
+	const struct identity *id = arg;
+
+	/* A user namespace may have no groups to give up. */
+	if (setgroups(0, NULL) && errno != EPERM)
+		return -errno;
+	if (setresgid(id->gid, id->gid, id->gid) || setresuid(id->uid, id->uid, id->uid))
 		return -errno;
 	return 0;
 }
 
-int sandbox_enter(const char *user, const char **why)
+static int landlock_enter(const void *arg)
 {
-	if (geteuid() == 0) {
-		struct passwd *pw;
-		int err;
+	/* How much of struct ruleset, and of its rights, each version of the kernel's interface knows:
+	 * files; renames across folders; truncation; (4) TCP; ioctl on devices; (6) abstract sockets and
+	 * signals. */
+	static const uint64_t fs[] = {0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff, 0xffff};
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+	struct ruleset all = {0};
+	size_t bytes = sizeof(all.fs);
+	int fd, err;
 
-		*why = "user";
-		errno = 0;
-		pw = getpwnam(user);
-		if (!pw)
-			return errno ? -errno : -ENOENT;
-		*why = "chroot";
-		err = root_leave();
+	(void)arg;
+	if (version < 1)
+		return version ? -errno : -ENOSYS;
+	all.fs = fs[(version > 6 ? 6 : version) - 1];
+	if (version >= 4) {
+		all.net = 3;
+		bytes += sizeof(all.net);
+	}
+	if (version >= 6) {
+		all.scoped = 3;
+		bytes += sizeof(all.scoped);
+	}
+	fd = (int)syscall(SYS_landlock_create_ruleset, &all, bytes, 0);
+	if (fd < 0)
+		return -errno;
+	err = syscall(SYS_landlock_restrict_self, fd, 0) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static int privileges_end(const void *arg)
+{
+	(void)arg;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -errno : 0;
+}
+
+/* As root. Only a user who was named must be had. */
+static int root_end(struct sandbox *s, int *chroot_err, const char **why)
+{
+	struct identity id;
+	int err;
+
+	*why = "user";
+	err = user_find(s->user, &id);
+	if (err)
+		return err;
+	*chroot_err = root_leave();
+	*why = "setuid";
+	err = sandbox_try(identity_take, &id);
+	if (!err)
+		err = identity_take(&id);
+	if (!err || s->user)
+		return err;
+	sandbox_lacks(s->without, sizeof(s->without), "a user of its own", err);
+	return 0;
+}
+
+int sandbox_enter(struct sandbox *s, const char **why)
+{
+	bool root = geteuid() == 0;
+	int chroot_err = 0, err;
+
+	if (root) {
+		err = root_end(s, &chroot_err, why);
 		if (err)
 			return err;
-		*why = "setuid";
-		if (setgroups(0, NULL) || setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) ||
-		    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid))
-			return -errno;
 	}
 	*why = "prctl";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return -errno;
-	*why = "seccomp";
-	return calls_restrict();
+	err = privileges_end(NULL);
+	if (err)
+		return err;
+	/* It is for the calling thread alone: the log's is ended, and made anew by this one. */
+	gvm_log_stop();
+	err = sandbox_try(landlock_enter, NULL);
+	if (!err)
+		err = landlock_enter(NULL);
+	gvm_log_start(LOG_PROGRAM);
+	if (chroot_err)
+		sandbox_lacks(s->without, sizeof(s->without), "an empty root directory", chroot_err);
+	if (err && (chroot_err || !root))
+		sandbox_lacks(s->without, sizeof(s->without), "Landlock", err);
+	err = calls_restrict(s->calls);
+	if (err)
+		sandbox_lacks(s->without, sizeof(s->without), "a filter of system calls", err);
+	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * server.c - one thread, one ring.
+ * server.c - one thread, one engine.
  *
  * SIGTERM ends it in three steps: no further connection is accepted; each connection is read until
  * its socket is empty, and what arrived whole is answered; then it is closed for writing, and lives
@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 #define FINISH_NS     3000000000ull
+#define LINGER_NS     500000000ull /* for peers that were answered and do not close */
+#define FINISH_TICK_NS 50000000
 #define FILES_MAX     65536u
 #define FILES_OWN     32u /* descriptors that are not connections */
 #define TRIM_STRETCHES 64u
 #define TRIM_KEEP      8u
-#define REAP_CHUNKS    128u /* of deleted regions, between two looks at the ring */
+#define REAP_CHUNKS    128u /* of deleted regions, between two looks for what has ended */
 
 /* As many descriptors as we may have: one for each connection. */
 static unsigned connections_max(void)
@@ -35,9 +37,24 @@ static unsigned connections_max(void)
 	return files.rlim_cur > 2 * FILES_OWN ? (unsigned)files.rlim_cur - FILES_OWN : FILES_OWN;
 }
 
-int server_init(struct server *s, struct node *node, int listen_fd)
+void server_signals_block(sigset_t *set)
 {
 	struct sigaction hangup;
+
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	/* A blocked signal arrives even where nohup(1) had it ignored. */
+	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int server_init(struct server *s, struct node *node, int listen_fd, const char *engine, int *refused)
+{
+	unsigned connections = connections_max();
 	sigset_t set;
 	int err;
 
@@ -45,24 +62,23 @@ int server_init(struct server *s, struct node *node, int listen_fd)
 	s->node = node;
 	s->listen_fd = listen_fd;
 	s->tick.tv_sec = 1;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	/* A blocked signal arrives even where nohup(1) had it ignored. */
-	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	server_signals_block(&set);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (s->signal_fd < 0)
 		return -errno;
-	err = io_init(&s->io);
+	err = io_init(&s->io, engine, FILES_MAX, refused);
+	if (!err) {
+		err = io_watch(&s->io, listen_fd);
+		if (!err)
+			err = io_watch(&s->io, s->signal_fd);
+		if (err)
+			io_deinit(&s->io);
+	}
 	if (err) {
 		close(s->signal_fd);
 		return err;
 	}
-	conns_init(&s->conns, &s->io, node, connections_max());
+	conns_init(&s->conns, &s->io, node, connections);
 	return 0;
 }
 
@@ -78,7 +94,29 @@ static void accept_start(struct server *s)
 {
 	s->peer_len = sizeof(s->peer);
 	s->accepting = true;
+	s->accept_failed = false;
 	io_accept(&s->io, s->listen_fd, &s->peer.any, &s->peer_len);
+}
+
+/* Whether a failed accept concerns only the connection that would have been. */
+static bool accept_goes_on(int result)
+{
+	switch (-result) {
+	case EINTR:
+	case EAGAIN:
+	case ECONNABORTED:
+	case EPROTO:
+	case EPERM: /* a packet filter's answer */
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void accepted(struct server *s, int result)
@@ -91,10 +129,11 @@ static void accepted(struct server *s, int result)
 	}
 	if (result >= 0) {
 		conn_accept(&s->conns, result, &s->peer);
-	} else if (result == -EMFILE || result == -ENFILE || result == -ENOMEM ||
-		   result == -ENOBUFS) {
-		/* The next tick tries again. */
+	} else if (!accept_goes_on(result)) {
+		/* No descriptors or no memory: the end of a connection, or the next tick, tries again. */
 		log_peer("cannot accept a connection: %s", strerror(-result));
+		s->accept_failed = true;
+		conns_make_room(&s->conns);
 		return;
 	}
 	accept_start(s);
@@ -121,6 +160,8 @@ static void finish_start(struct server *s)
 {
 	s->finishing = true;
 	s->finish_by_ns = node_now_ns() + FINISH_NS;
+	s->tick = (struct __kernel_timespec){.tv_nsec = FINISH_TICK_NS};
+	io_timeout(&s->io, &s->tick);
 	shutdown(s->listen_fd, SHUT_RDWR); /* ends the accept under way */
 	conns_finish(&s->conns);
 }
@@ -131,6 +172,8 @@ static void signalled(struct server *s, int result)
 		report(s);
 	else if (result == sizeof(s->signal) && !s->finishing)
 		finish_start(s);
+	else if (result == sizeof(s->signal))
+		conns_close(&s->conns);
 	io_read(&s->io, s->signal_fd, &s->signal, sizeof(s->signal), IO_SIGNAL);
 }
 
@@ -144,28 +187,28 @@ static void ticked(struct server *s)
 		accept_start(s);
 	if (s->finishing && now > s->finish_by_ns)
 		conns_close(&s->conns);
+	else if (s->finishing && now > s->finish_by_ns - FINISH_NS + LINGER_NS)
+		conns_close_lingering(&s->conns);
 	io_timeout(&s->io, &s->tick);
 }
 
-static void completed(struct server *s, const struct io_uring_cqe *cqe)
+static void ended(struct server *s, const struct io_end *end)
 {
-	void *owner = (void *)(uintptr_t)(cqe->user_data & ~(uint64_t)IO_KIND_MASK);
-
-	switch ((enum io_kind)(cqe->user_data & IO_KIND_MASK)) {
+	switch (end->kind) {
 	case IO_ACCEPT:
-		accepted(s, cqe->res);
+		accepted(s, end->result);
 		break;
 	case IO_SIGNAL:
-		signalled(s, cqe->res);
+		signalled(s, end->result);
 		break;
 	case IO_TICK:
 		ticked(s);
 		break;
 	case IO_RECV:
-		conn_received(owner, cqe->res);
+		conn_received(end->owner, end->result);
 		break;
 	case IO_SEND:
-		conn_sent(owner, cqe->res);
+		conn_sent(end->owner, end->result);
 		break;
 	case IO_CANCEL:
 		break;
@@ -178,18 +221,17 @@ int server_run(struct server *s)
 	io_read(&s->io, s->signal_fd, &s->signal, sizeof(s->signal), IO_SIGNAL);
 	io_timeout(&s->io, &s->tick);
 	while (!s->finishing || s->conns.count) {
-		struct io_uring_cqe *cqe;
-		unsigned head, seen = 0;
+		struct io_end end;
+		unsigned open = s->conns.count;
 		bool more = regions_reap(&s->node->regions, REAP_CHUNKS);
 		int err = io_submit(&s->io, !more);
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)
 			return err;
-		io_uring_for_each_cqe(&s->io.ring, head, cqe) {
-			completed(s, cqe);
-			seen++;
-		}
-		io_uring_cq_advance(&s->io.ring, seen);
+		while (io_next(&s->io, &end))
+			ended(s, &end);
+		if (s->accept_failed && s->conns.count < open && !s->accepting && !s->finishing)
+			accept_start(s);
 		conns_resume(&s->conns);
 	}
 	return 0;

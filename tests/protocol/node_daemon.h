@@ -72,15 +72,27 @@ static inline void node_log_wait(struct node *n, const char *text)
 	}
 }
 
-static inline unsigned node_log_count(struct node *n, const char *text)
+static inline unsigned node_log_has(const struct node *n, const char *text)
 {
 	unsigned count = 0;
 
-	while (node_log_read(n, 0) && poll(&(struct pollfd){.fd = n->log_fd, .events = POLLIN}, 1, 0) > 0)
-		;
 	for (const char *p = n->log; (p = strstr(p, text)); p++)
 		count++;
 	return count;
+}
+
+/* How often the daemon has said `text` by now: it is asked for a report, and what it said before that
+ * comes before it. */
+static inline unsigned node_log_count(struct node *n, const char *text)
+{
+	static const char report[] = " damaged heads\n";
+	unsigned before = node_log_has(n, report);
+	uint64_t until = now_ms() + 20000;
+
+	CHECK(!kill(n->pid, SIGUSR1));
+	while (node_log_has(n, report) == before)
+		CHECK(node_log_read(n, 100) && now_ms() < until);
+	return node_log_has(n, text);
 }
 
 static pid_t node_running;
@@ -95,12 +107,16 @@ static inline void node_kill(void)
 static inline void node_spawn(struct node *n, const char *const *args)
 {
 	static int registered;
-	const char *argv[16] = {getenv("GVM_MEMNODE")};
+	const char *argv[20] = {getenv("GVM_MEMNODE")};
 	int fds[2], at = 1;
 
 	CHECK(argv[0]);
 	while (*args)
 		argv[at++] = *args++;
+	if (getenv("GVM_TEST_IO")) {
+		argv[at++] = "--io";
+		argv[at++] = getenv("GVM_TEST_IO");
+	}
 	*n = (struct node){0};
 	CHECK(!pipe2(fds, O_CLOEXEC));
 	if (!registered++)

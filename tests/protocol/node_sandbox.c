@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static struct io io;
+static const char *engine;
 
 /* Enters the sandbox in a child, with a ring made before, and runs `inside` there. */
 static void in_sandbox(void (*inside)(void))
@@ -23,11 +24,14 @@ static void in_sandbox(void (*inside)(void))
 
 	CHECK(pid >= 0);
 	if (!pid) {
+		struct sandbox sandbox = {.user = "nobody"};
 		const char *why;
+		int refused;
 
-		CHECK(!io_init(&io));
-		if (sandbox_enter("nobody", &why)) {
-			fprintf(stderr, "sandbox: %s failed\n", why);
+		CHECK(!io_init(&io, engine, 1024, &refused));
+		sandbox.calls = io.engine->calls;
+		if (sandbox_enter(&sandbox, &why) || *sandbox.without) {
+			fprintf(stderr, "sandbox: %s failed, without %s\n", why, sandbox.without);
 			_exit(1);
 		}
 		inside();
@@ -79,11 +83,15 @@ static void ring_refuses(void)
 
 static void system_calls_are_refused(void)
 {
+	engine = "epoll";
+	in_sandbox(calls_refused);
+	engine = "uring";
 	in_sandbox(calls_refused);
 }
 
 static void ring_opens_no_file(void)
 {
+	engine = "uring";
 	in_sandbox(ring_refuses);
 }
 

@@ -39,6 +39,7 @@ PROGRAMS = {
     "torture-fast": "tests/system/torture-fast",
     "sweep": "tests/system/sweep",
     "record_put": "tests/system/record_put",
+    "confined": "tests/system/confined",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36
