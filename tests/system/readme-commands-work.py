@@ -84,7 +84,19 @@ class Reader:
         self.runs(command)
         expect(leftovers.mounts("/mnt/gvm"), "nothing is mounted")
 
+    def mounts_at_boot(self, command, key):
+        """In the place of the mount that is there; the guest, as it was begun before, is on it then."""
+        self.end_guest()
+        self.unmount()
+        fstab = self.lab.path("fstab")
+        with open(fstab, "w") as f:
+            f.write(command.text.replace(key, os.path.join(self.folder, "gvm.key")) + "\n")
+        self.lab.run("mount", "--fstab", fstab, "/mnt/gvm")
+        expect(leftovers.mounts("/mnt/gvm"), "nothing is mounted")
+        self.boot(*self.begun)
+
     def boot(self, command, options):
+        self.begun = command, options
         if self.guest:
             self.end_guest()
         self.guest = self.begin("guest", "%s %s" % (options, QEMU))
@@ -123,6 +135,9 @@ class Reader:
         if self.guest:
             self.end_guest()
         os.unlink("/mnt/gvm/win10")
+        self.unmount()
+
+    def unmount(self):
         self.lab.run("umount", "/mnt/gvm")
         wait_for("gvmfs ends", lambda: "gvmfs" not in lab.descendants().values())
 
@@ -136,6 +151,7 @@ class Reader:
             (r"gvm-memnode --listen (10\.0\.0\.2:9999) .*[^…]", self.node),
             (r"mkdir -p /mnt/gvm", self.runs),
             (r"gvmfs --nodes .* /mnt/gvm", self.mount),
+            (r"none /mnt/gvm fuse\.gvmfs \S*,key=(/etc/gvm\.key),\S* 0 0", self.mounts_at_boot),
             (r"(gvm run .*qemu-system-x86_64 .*) …", self.boot),
             (r"(qemu-system-x86_64 .*) …", lambda command, options: self.boot(
                 command, options + " -drive file=win10.qcow2")),
