@@ -4,6 +4,7 @@
 #include "held.h"
 #include "names.h"
 #include "region.h"
+#include "unbacked.h"
 #include "unmade.h"
 
 #include <errno.h>
@@ -142,6 +143,10 @@ static void setattr_rest(struct op *op, int result)
 	struct record *rec = &worker_disk(op->w, op->inode)->rec;
 	uint64_t now = times_now();
 
+	if (result == -ENOSPC) {
+		unbacked_end(op, op->size);
+		return;
+	}
 	if (result < 0) {
 		op_end(op, true, result);
 		return;
@@ -211,6 +216,7 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 	op->bytes = (size_t)to_set;
 	op->size = (uint64_t)attr->st_size;
 	op->off = fi != NULL;
+	op->tid = fuse_req_ctx(req)->pid;
 	op->task.run = setattr_run;
 	inode_acquire(inode, &op->task);
 }

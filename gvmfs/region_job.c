@@ -349,6 +349,31 @@ static int node_create(struct pool *pool, const struct record *rec, unsigned nod
 	return pool_wait(conn, &ask.call.req);
 }
 
+/* Says how much was wanted, and how much there is, on the nodes of a new region or of this one. */
+static void room_complain(struct region_job *rj, struct pool *pool)
+{
+	uint64_t free_bytes = 0;
+	unsigned count = rj->rec.node_count && rj->epoch ? rj->rec.node_count : pool->listed;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct gvm_conn *conn = count == pool->listed ? pool->conns[i]
+							      : pool_node(pool, &rj->rec.nodes[i]);
+		const struct gvm_node_stat_rsp *st;
+		struct ask ask;
+
+		if (!conn)
+			continue;
+		gvm_node_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS)));
+		if (ask_wait(&ask) < 0)
+			continue;
+		st = &ask.call.rsp.node_stat;
+		if (st->promisable_bytes > st->reserved_bytes)
+			free_bytes += st->promisable_bytes - st->reserved_bytes;
+	}
+	log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free",
+		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
+}
+
 void region_job_create(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
@@ -364,8 +389,7 @@ void region_job_create(struct job *job, struct pool *pool)
 	for (unsigned i = 0; !r && i < rec->node_count; i++)
 		r = node_create(pool, rec, i, chunks);
 	if (r == -ENOSPC)
-		log_error(rec->name, "the nodes cannot promise %llu bytes",
-			  (unsigned long long)rj->size_bytes);
+		room_complain(rj, pool);
 	if (!r) {
 		rec->size_bytes = rj->size_bytes;
 		region_job_attach(job, pool);
@@ -450,6 +474,8 @@ void region_job_resize(struct job *job, struct pool *pool)
 	if (r < 0 && after > before)
 		while (i)
 			node_resize(rj, pool, --i, before);
+	if (r == -ENOSPC)
+		room_complain(rj, pool);
 	if (!r)
 		rj->rec.size_bytes = rj->size_bytes;
 	job->result = r;

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An unmodified QEMU whose RAM the nodes have no room for ends before the guest runs, with an error of
+its own, and gvmfs says how much was wanted and how much there is. One that runs refuses to have such
+memory plugged in, and goes on. No file stays behind, and nobody gets SIGBUS."""
+
+import json
+import os
+import resource
+import socket
+
+import lab
+from lab import expect, wait_for
+from remote import Mount, Node
+
+MIB = 1 << 20
+QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none")
+
+
+def monitor(path):
+    """A function that gives QEMU a command and returns its answer."""
+    s = socket.socket(socket.AF_UNIX)
+    wait_for("QEMU listens", lambda: os.path.exists(path))
+    s.connect(path)
+    f = s.makefile("rw")
+    f.readline()
+
+    def ask(name, **arguments):
+        f.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
+        f.flush()
+        while True:
+            answer = json.loads(f.readline())
+            if "event" not in answer:
+                return answer
+    ask("qmp_capabilities")
+    return ask
+
+
+def refused(l, mount, *options):
+    process = l.start("qemu", *QEMU, *options)
+    status = process.wait(60)
+    expect(status == 1, "%s: status %s: %s", " ".join(options), status, process.log())
+    expect("unable to map backing store" in process.log(), "QEMU says: %s", process.log())
+    expect(os.listdir(mount.path) == [], "it left %s", os.listdir(mount.path))
+
+
+def test(l):
+    mount = Mount(l, [Node(l, "256M")])
+    size = "size=1G,mem-path=" + mount.file("ram")
+    refused(l, mount, "-m", "1G", "-mem-path", mount.path)
+    refused(l, mount, "-m", "1G", "-machine", "memory-backend=m", "-object",
+            "memory-backend-file,id=m,share=on," + size)
+    refused(l, mount, "-m", "1G", "-machine", "memory-backend=m", "-object",
+            "memory-backend-file,id=m,share=off," + size)
+    mount.says(r"cannot promise 1073741824 bytes: \d{8,9} are free")
+    # A file that was there stays.
+    open(mount.file("ram"), "x").close()
+    process = l.start("qemu", *QEMU, "-m", "1G", "-machine", "memory-backend=m", "-object",
+                      "memory-backend-file,id=m,share=on," + size)
+    expect(process.wait(60) == 1, "with a file that has no size: %s", process.log())
+    expect(os.listdir(mount.path) == ["ram"], "there is %s", os.listdir(mount.path))
+    os.unlink(mount.file("ram"))
+
+    # One that runs goes on as it was.
+    qemu = l.start("qemu", *QEMU, "-m", "64M,slots=4,maxmem=4G", "-mem-path", mount.path, "-qmp",
+                   "unix:%s,server,nowait" % l.path("qmp"))
+    ask = monitor(l.path("qmp"))
+    before = resource.prlimit(qemu.pid, resource.RLIMIT_AS)
+    plug = {"qom-type": "memory-backend-file", "id": "more", "share": True,
+            "mem-path": mount.file("more")}
+    answer = ask("object-add", size=1 << 30, **plug)
+    expect("unable to map" in answer.get("error", {}).get("desc", ""), "object-add: %s", answer)
+    expect(ask("query-status")["return"]["running"], "the guest does not run")
+    expect(os.listdir(mount.path) == [], "it left %s", os.listdir(mount.path))
+    wait_for("QEMU's limit is what it was",
+             lambda: resource.prlimit(qemu.pid, resource.RLIMIT_AS) == before, 10)
+    answer = ask("object-add", size=64 << 20, **plug)
+    expect("return" in answer, "what there is room for: %s", answer)
+    answer = ask("device_add", driver="pc-dimm", id="dimm", memdev="more")
+    expect("return" in answer, "plugging it in: %s", answer)
+    expect(ask("query-status")["return"]["running"], "the guest does not run")
+    ask("quit")
+    expect(qemu.wait(20) == 0, "QEMU ended with status %s", qemu.popen.returncode)
+
+
+lab.main(test)
