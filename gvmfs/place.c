@@ -200,7 +200,9 @@ static int place_ask(int fd, const struct found *found, struct stop *stop)
 		return r ? r : -ETIMEDOUT;
 	}
 	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+	/* What was asked in the moment when it went, and what never came up and never will. */
+	return r == -ECONNABORTED || r == -ECONNREFUSED ? -ENOTCONN : r;
 }
 
 /* One mount: 1: a dead one was taken off, 0: there is nothing to clear, or a negative errno. */
