@@ -302,7 +302,7 @@ static bool is_listed(const struct mount *m)
 	return found;
 }
 
-bool mount_end(struct mount *m, struct stop *stop)
+int mount_detach(struct mount *m, struct stop *stop)
 {
 	int lock = place_lock(m->at), fd, r = -ENOENT;
 	struct place_mount found;
@@ -311,12 +311,19 @@ bool mount_end(struct mount *m, struct stop *stop)
 	fd = place_open(m->at, at);
 	if (fd >= 0 && place_identify(fd, &found) == 0 && is_own(m, &found))
 		r = place_detach(fd, m->at);
-	else if (!mount_is_alive(m))
-		place_clear(m->at, stop, true);
+	else if (!m->own.unique && !mount_is_alive(m))
+		place_clear(m->at, stop, true); /* ours or not, it is dead */
 	if (fd >= 0)
 		close(fd);
 	if (lock >= 0)
 		close(lock);
+	return r;
+}
+
+bool mount_end(struct mount *m, struct stop *stop)
+{
+	int r = mount_detach(m, stop);
+
 	if (r < 0 && r != -ENOENT)
 		log_error(NULL, "%s: cannot be unmounted: %s", m->at, strerror(-r));
 	else if (r < 0 && mount_is_alive(m) && is_listed(m))

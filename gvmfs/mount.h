@@ -26,8 +26,10 @@ int mount_make(struct mount *m, const struct options *opts, struct stop *stop);
 /* Whether the kernel still sends requests: until the last user of an unmounted mount closes it. */
 bool mount_is_alive(const struct mount *m);
 
-/* Unmounts, if what is mounted there is ours; users keep what they have open. Returns whether it did,
- * and says what else it found. */
+/* Unmounts, if what is mounted there is ours; users keep what they have open. 0; -ENOENT: it is not
+ * there; or another negative errno. */
+int mount_detach(struct mount *m, struct stop *stop);
+/* The same on request: returns whether it did, and says what else it found. */
 bool mount_end(struct mount *m, struct stop *stop);
 
 #endif

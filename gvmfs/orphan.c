@@ -42,8 +42,8 @@ static void *orphan_thread(void *arg)
 	while (stop_wait(&orphan.stop, orphan.supervisor_fd, -1) == -ECANCELED)
 		stop_take(&orphan.stop);
 	orphan.is_orphan = true;
-	log_error(NULL, "%s: the supervisor was killed; this worker serves on, and will not be replaced",
-		  orphan.mount->at);
+	log_loss(NULL, "%s: the supervisor was killed; this worker serves on, and will not be replaced",
+		 orphan.mount->at);
 	for (;;) {
 		stop_wait(&orphan.stop, -1, -1);
 		request(stop_take(&orphan.stop));
@@ -75,5 +75,5 @@ void orphan_finish(void)
 		return;
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
 	if (!mount_is_alive(orphan.mount))
-		mount_end(orphan.mount, &orphan.stop);
+		mount_detach(orphan.mount, &orphan.stop);
 }

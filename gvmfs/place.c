@@ -110,6 +110,7 @@ int place_detach(int fd, const char *path)
 
 struct found {
 	bool mounted; /* something is mounted at the very place */
+	bool fuse;
 	bool gvmfs;
 	uid_t uid;
 	gid_t gid;
@@ -156,6 +157,7 @@ static int place_look(int fd, const char *path, struct found *found)
 		if (m.id != id || strcmp(m.at, path) != 0)
 			continue;
 		found->mounted = true;
+		found->fuse = strncmp(m.type, "fuse", 4) == 0;
 		found->gvmfs = strcmp(m.type, PLACE_TYPE) == 0;
 		found->uid = option_number(m.super, "user_id=");
 		found->gid = option_number(m.super, "group_id=");
@@ -217,9 +219,13 @@ static int clear_one(const char *path, struct stop *stop, bool quiet)
 	r = place_look(fd, path, &found);
 	if (r < 0 || !found.mounted)
 		goto close_fd;
+	/* Of other filesystems only a dead one cannot be mounted on; no other is kept waiting for. */
+	if (!found.gvmfs && (quiet || !found.fuse)) {
+		r = 0;
+		goto close_fd;
+	}
 	r = place_ask(fd, &found, stop);
 	if (!found.gvmfs) {
-		/* Another filesystem may be mounted on, but for a dead one. */
 		if (r == -ENOTCONN)
 			log_error(NULL, "%s: the process of another filesystem mounted there is gone: "
 					"umount it first", path);

@@ -96,11 +96,11 @@ void stop_say_loss(const char *mountpoint, const struct journal *j, bool in_use)
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
 		sessions += j->sessions[i].kept != 0;
 	if (chunks || sessions || in_use)
-		log_error(NULL,
-			  "%s: ends now; LOST is what no node has: %u written chunks, the memory of %u guests "
-			  "on the fast path%s",
-			  mountpoint, chunks, sessions,
-			  in_use ? ", and what users of the mount had not synced" : "");
+		log_loss(NULL,
+			 "%s: ends now; LOST is what no node has: %u written chunks, the memory of %u guests "
+			 "on the fast path%s",
+			 mountpoint, chunks, sessions,
+			 in_use ? ", and what users of the mount had not synced" : "");
 	else
 		log_warning(NULL, "%s: ends now; all that was written is on the nodes", mountpoint);
 }

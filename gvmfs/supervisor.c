@@ -40,6 +40,7 @@
  * that is killed from outside, however often, is replaced. */
 #define YOUNG_DEATHS_MAX 5
 #define YOUNG_NS	 300000000ull
+#define KILL_NS		 5000000000ull
 
 struct supervisor {
 	const struct options *opts;
@@ -97,7 +98,6 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 {
 	int r;
 
-	signal(SIGPIPE, SIG_IGN);
 	close(s->keeper.supervisor);
 	stop_deinit(&s->stop);
 	fds->supervisor = (int)syscall(SYS_pidfd_open, supervisor, 0);
@@ -139,13 +139,16 @@ static int worker_start(struct supervisor *s, bool serve)
 	return 0;
 }
 
+/* Does not wait for ever: one that waits in the kernel for its own mount is buried later, by others. */
 static void worker_kill(struct supervisor *s)
 {
+	uint64_t until = gvm_now_ns() + KILL_NS;
+
 	if (s->worker <= 0)
 		return;
 	kill(s->worker, SIGKILL);
-	while (waitpid(s->worker, NULL, 0) < 0 && errno == EINTR)
-		;
+	while (waitpid(s->worker, NULL, WNOHANG) == 0 && gvm_now_ns() < until)
+		usleep(1000);
 	s->worker = 0;
 }
 
@@ -170,7 +173,7 @@ static bool give_up(struct supervisor *s, const char *why)
 	int r;
 
 	log_loss(NULL, "%s: %s; the mount ends, its regions stay on the nodes", s->opts->mountpoint, why);
-	mount_end(&s->mount, &s->stop);
+	mount_detach(&s->mount, &s->stop);
 	connection_close(s);
 	s->giving_up = true;
 	r = worker_start(s, false);
@@ -286,7 +289,7 @@ static int serve(struct supervisor *s)
 	status = r < 0 ? EXIT_FAILURE : supervise(s);
 	listener_close(&s->listener, s->journal.super->attach_path);
 	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
-		mount_end(&s->mount, &s->stop); /* if it is still there */
+		mount_detach(&s->mount, &s->stop); /* if it is still there */
 	return status;
 }
 
@@ -311,6 +314,7 @@ int supervisor_run(const struct options *opts, int parent_fd)
 		log_error(NULL, "signals: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
+	signal(SIGPIPE, SIG_IGN); /* of a log's reader, or of the process that waits for the start */
 	avoid_oom_kill();
 	return serve(&s);
 }

@@ -7,7 +7,7 @@ import shutil
 import signal
 import stat
 
-from lab import program, wait_for
+from lab import Failure, program, wait_for
 import leftovers
 
 SOCKETS = "/run/gvmfs"
@@ -91,8 +91,13 @@ def sockets():
 
 def nothing_left(path, names=()):
     """No mount, no process, and none of these names of sockets."""
-    wait_for("%s is left alone" % path, lambda: not serving(path) and not mounted(path) and
-             not any(map(os.path.exists, names)), 10)
+    def left():
+        return [serving(path), mounted(path), sorted(filter(os.path.exists, names))]
+
+    try:
+        wait_for("nothing is left", lambda: not any(left()), 10)
+    except Failure:
+        raise Failure("left at %s: processes %s, mounts %d, sockets %s" % (path, *left())) from None
 
 
 def holder(lab, path):
