@@ -29,7 +29,7 @@ static void clock_hear(struct worker *w, uint64_t number)
 static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
 		       names_done_fn *done, void *arg);
 
-/* New names go into the highest table there is, so that those of clusters put together end as one. */
+/* Where no table is known, a new one: of that nobody has forgotten anything. */
 static uint64_t names_table(struct worker *w)
 {
 	if (!w->names.table && getrandom(&w->names.table, sizeof(w->names.table), 0) < 0)
@@ -467,15 +467,18 @@ static void load_end(struct job *job)
 	struct worker *w = lj->w;
 	struct names_waiter *waiters = w->names.waiters;
 	struct record *rec = malloc(sizeof(*rec));
+	uint64_t table;
 
 	if (!rec && !job->result)
 		job->result = -ENOMEM;
 	clock_hear(w, lj->talk.clock);
-	if (lj->talk.table > w->names.table)
-		w->names.table = lj->talk.table;
 	for (size_t i = 0; !job->result && i < lj->talk.all.count; i++)
 		apply_entry(w, lj, &lj->talk.all.entry[i], rec);
 	if (!job->result) {
+		table = names_list_table(&lj->talk.all, lj->talk.views, lj->talk.count,
+					 lj->all_answered);
+		if (table)
+			w->names.table = table;
 		w->names_at_ns = lj->begun_ns;
 		save_missing(w, lj);
 		round_consider(w, lj);

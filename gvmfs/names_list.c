@@ -2,6 +2,8 @@
 /* names_list.c - see names_list.h. */
 #include "names_list.h"
 
+#include "names_mutant.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +115,9 @@ uint64_t names_view_horizon(const struct names_view *view, uint64_t table)
 
 	gvm_store_le(key.b + 8, table, 8);
 	e = entry_find(&view->has, &key);
+	if (NAMES_MUTANT(TABLES_COMPARED) && !e && view->has.count &&
+	    gvm_name_is_horizon(&view->has.entry[0].key))
+		e = &view->has.entry[0];
 	return e ? e->born : 0;
 }
 
@@ -131,7 +136,7 @@ uint64_t names_views_horizon(const struct names_view *views, unsigned count, uin
 
 static bool view_has_forgotten(const struct names_view *view, const struct name_entry *e)
 {
-	return view->whole && e->born <= names_view_horizon(view, e->table) &&
+	return !NAMES_MUTANT(OLD_COPIES_COUNT) && view->whole && e->born <= names_view_horizon(view, e->table) &&
 	       !entry_find(&view->has, &e->key);
 }
 
@@ -143,6 +148,25 @@ void names_list_settle(struct names_list *list, const struct names_view *views, 
 				entry_bury(&list->entry[i]);
 }
 
+uint64_t names_list_table(const struct names_list *list, const struct names_view *views, unsigned count,
+			  bool all)
+{
+	uint64_t highest = 0;
+
+	for (unsigned v = 0; v < count; v++)
+		for (size_t i = 0; views[v].whole && i < views[v].has.count &&
+				   gvm_name_is_horizon(&views[v].has.entry[i].key);
+		     i++)
+			if (views[v].has.entry[i].table > highest)
+				highest = views[v].has.entry[i].table;
+	if (highest || !(all || NAMES_MUTANT(TABLE_OF_ANY_NAME)))
+		return highest;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->entry[i].table > highest)
+			highest = list->entry[i].table;
+	return highest;
+}
+
 bool names_view_lacks(const struct names_view *view, const struct name_entry *e)
 {
 	const struct name_entry *its = entry_find(&view->has, &e->key);
@@ -150,7 +174,7 @@ bool names_view_lacks(const struct names_view *view, const struct name_entry *e)
 	if (!its)
 		return e->born > names_view_horizon(view, e->table);
 	if (!e->bytes || !its->bytes)
-		return !e->bytes && its->bytes;
+		return !e->bytes && its->bytes && !NAMES_MUTANT(HEAL_WITHOUT_GONE);
 	return its->version < e->version;
 }
 
@@ -207,7 +231,8 @@ int names_votes_result(const struct names_votes *votes, bool creates)
 {
 	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
 	 * that may have restarted. */
-	if (votes->gone)
+	if (votes->gone && !(NAMES_MUTANT(MAJORITY_BEATS_GONE) &&
+			     votes->ok >= names_majority(votes->nodes)))
 		return creates ? -EAGAIN : -EIDRM;
 	if (votes->ok >= names_majority(votes->nodes))
 		return 0;

@@ -48,6 +48,12 @@ uint64_t names_views_horizon(const struct names_view *views, unsigned count, uin
  * birth: there it was removed and forgotten, and what others have is an old copy. */
 void names_list_settle(struct names_list *list, const struct names_view *views, unsigned count);
 
+/* The table that new names belong in, as far as can be told; 0: it cannot. One of which a node that
+ * was read has a horizon: then what was read is as late as that. Or, if all nodes were read and none has
+ * a horizon, the highest there is. A name alone may be of another cluster, whose node is away. */
+uint64_t names_list_table(const struct names_list *list, const struct names_view *views, unsigned count,
+			  bool all);
+
 /* Whether the node is to be given the entry. */
 bool names_view_lacks(const struct names_view *view, const struct name_entry *e);
 

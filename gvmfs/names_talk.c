@@ -166,8 +166,6 @@ static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 		return -EPROTO;
 	peer->after = e.key;
 	clock_hear(talk, e.version);
-	if (e.table > talk->table)
-		talk->table = e.table;
 	r = names_list_add(&talk->views[peer - talk->peers].has, &e);
 	if (!r && !gvm_name_is_horizon(&e.key)) {
 		e.record = (uint8_t *)(uintptr_t)(p + GVM_NAME_ENTRY_BYTES);

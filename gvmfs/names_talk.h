@@ -33,7 +33,7 @@ struct names_talk {
 	const uint8_t *record; /* of the put */
 	size_t record_bytes;
 	uint64_t upto;		/* of a fence */
-	uint64_t table;		/* of a forget; listing: the highest seen */
+	uint64_t table;		/* of a forget */
 	struct names_list all;	/* listing: the newest of each */
 	uint64_t clock;		/* the highest of all numbers heard of */
 };

@@ -2,6 +2,8 @@
 /* names.c - the name table: a sorted array, since it is listed far more often than it grows. */
 #include "names.h"
 
+#include "../names_mutant.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,8 +104,10 @@ static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_
 	if (!bytes)
 		return GVM_OK;
 	*detail = names_horizon(t, what->table);
-	if (what->born <= *detail)
+	if (what->born <= *detail && !NAMES_MUTANT(HORIZON_NOT_KEPT))
 		return GVM_ERR_GONE;
+	if (NAMES_MUTANT(FENCE_NOT_KEPT) || (NAMES_MUTANT(FENCE_PASSED_BY_ANY_ROUND) && what->round))
+		return GVM_OK;
 	if (what->born <= t->fence && (!what->round || what->round != t->round)) {
 		*detail = t->fence;
 		return GVM_ERR_FENCED;
@@ -117,7 +121,7 @@ static uint16_t name_may_change(const struct name *old, const struct gvm_name_pu
 {
 	*done = true;
 	*detail = old->version;
-	if (!old->bytes)
+	if (!old->bytes && !(NAMES_MUTANT(TOMBSTONE_NOT_FINAL) && what->version > old->version))
 		return bytes ? GVM_ERR_GONE : GVM_OK;
 	if (bytes && old->version == what->version && old->bytes == bytes &&
 	    !memcmp(old->record, record, bytes))
@@ -197,7 +201,7 @@ uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
 	unsigned at = name_place(t, &what->after);
 	uint8_t *p = buf;
 
-	if (what->round && round_check(t, what->round, detail))
+	if (what->round && round_check(t, what->round, detail) && !NAMES_MUTANT(LIST_OF_ANY_ROUND))
 		return GVM_ERR_FENCED;
 	if (name_at(t, at, &what->after))
 		at++;
@@ -251,7 +255,7 @@ uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, ui
 
 	if (!what->round)
 		return GVM_ERR_INVALID;
-	if (round_check(t, what->round, detail))
+	if (round_check(t, what->round, detail) && !NAMES_MUTANT(FORGET_OF_ANY_ROUND))
 		return GVM_ERR_FENCED;
 	if (t->round_upto && !horizon_raise(t, what->table, t->round_upto))
 		return GVM_ERR_NOSPACE;

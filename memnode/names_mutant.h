@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* names_mutant.h - deliberate faults in the rules of the name table, for tests/names to notice. None is
+ * compiled into the programs. */
+#ifndef GVM_NAMES_MUTANT_H
+#define GVM_NAMES_MUTANT_H
+
+enum names_mutant {
+	MUTANT_NONE,
+	MUTANT_TOMBSTONE_NOT_FINAL,
+	MUTANT_HORIZON_NOT_KEPT,
+	MUTANT_FENCE_NOT_KEPT,
+	MUTANT_FENCE_PASSED_BY_ANY_ROUND,
+	MUTANT_FORGET_OF_ANY_ROUND,
+	MUTANT_LIST_OF_ANY_ROUND,
+	MUTANT_OLD_COPIES_COUNT,
+	MUTANT_MAJORITY_BEATS_GONE,
+	MUTANT_TABLES_COMPARED,
+	MUTANT_ROUND_WITHOUT_ALL,
+	MUTANT_ROUND_WITHOUT_HEAL,
+	MUTANT_ROUND_WITHOUT_FENCE,
+	MUTANT_SAVED_AGAIN,
+	MUTANT_HEAL_WITHOUT_GONE,
+	MUTANT_TABLE_OF_ANY_NAME,
+	MUTANTS
+};
+
+#ifdef NAMES_MUTANTS
+extern enum names_mutant names_mutant;
+#define NAMES_MUTANT(name) (names_mutant == MUTANT_##name)
+#else
+#define NAMES_MUTANT(name) false
+#endif
+
+#endif

@@ -1,0 +1,799 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sim.c - nodes, mounts and the name table between them, under chance: RECORDS.md's promises.
+ *
+ *	names_sim RUNS [SEED]     that many worlds
+ *	names_sim mutants              each deliberate fault (names_mutant.h) is noticed
+ *
+ * A world has one to five nodes and three mounts, which create, change and remove names, read the
+ * table and conduct rounds, all at once. The nodes are memnode/daemon/names.c; what mounts make of
+ * answers is gvmfs/names_list.c; what stands here is the order of their requests, as in
+ * gvmfs/names_talk.c, names_job.c and names_round.c. Requests are carried out in any order, lost,
+ * carried out twice, or long after the one who sent them has given up; links break and heal, mounts
+ * stand still, nodes restart empty (one, which is then given everything back before another may). In
+ * some worlds the nodes were two clusters at first.
+ *
+ * Promised: a name whose create succeeded, and that nobody tried to remove, is on every node and mount in
+ * the end; one whose removal succeeded is on none, at once where no node restarted; all mounts and nodes
+ * agree; no tombstone is left.
+ */
+#include "memnode/daemon/names.h"
+#include "names_list.h"
+#include "names_mutant.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NODES	5u
+#define MOUNTS	3u
+#define NAMES	40u
+#define GHOSTS	64u
+#define STEPS	1500u
+#define SEEDS_OF_A_MUTANT 60000u
+
+enum names_mutant names_mutant;
+
+static uint64_t chance;
+static jmp_buf broken;
+static bool calm; /* nothing is given up or lost any more */
+static char why[200];
+
+static unsigned draw(unsigned below)
+{
+	chance ^= chance << 13;
+	chance ^= chance >> 7;
+	chance ^= chance << 17;
+	return (unsigned)((chance >> 20) % below);
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	longjmp(broken, 1);
+}
+
+/* ---- the world ---- */
+
+enum step {
+	IDLE,
+	PUTTING,  /* a create, a change, a removal */
+	FENCING,  /* a round: */
+	LISTING,  /* (or the reading of the table) */
+	HEALING,
+	FORGETTING,
+};
+
+enum what {
+	CREATE,
+	CHANGE,
+	REMOVE,
+	READ,
+	ROUND,
+};
+
+/* What a mount knows of a name. */
+struct known {
+	bool there;
+	uint64_t table, born, version;
+};
+
+struct answer {
+	bool sent, over, ok;
+	int result;
+	uint64_t detail;
+};
+
+struct mount {
+	unsigned first, last; /* its nodes */
+	struct known names[NAMES];
+	uint64_t clock, table;
+	enum what what;
+	enum step step;
+	unsigned name;
+	struct gvm_name_put_req put;
+	bool live;
+	uint64_t round, upto;
+	struct answer answer[NODES];
+	bool out[NODES];
+	struct names_view view[NODES];
+	struct names_list all;
+	struct names_due due;
+	size_t healed[NODES];
+	bool fenced;	  /* healing: a fence kept a record out */
+	unsigned missing; /* name + 1 that no node had: saved again after the reading */
+	unsigned removed_then[NAMES]; /* whose removal had succeeded when it began */
+	bool link[NODES];
+};
+
+/* A request that is still on its way though nobody waits for it. */
+struct ghost {
+	unsigned node;
+	enum step step;
+	struct gvm_name_put_req put;
+	bool live;
+	uint64_t round, upto, table;
+};
+
+/* What is true of a name. */
+struct truth {
+	bool used, created, remove_tried, removed;
+};
+
+static struct {
+	unsigned nodes;
+	struct names node[NODES];
+	struct mount mount[MOUNTS];
+	struct ghost ghost[GHOSTS];
+	unsigned ghosts;
+	struct truth name[NAMES];
+	unsigned used;
+	bool restarts;	   /* in this world, nodes do */
+	unsigned restored; /* NODES: all nodes have everything; else the one that has not */
+	uint64_t rounds;
+} w;
+
+static const uint8_t byte = 1;
+
+static struct gvm_id key_of(unsigned name)
+{
+	return (struct gvm_id){ { 1, (uint8_t)name } };
+}
+
+static void hear(struct mount *m, uint64_t number)
+{
+	if (number > m->clock)
+		m->clock = number;
+}
+
+/* ---- requests ---- */
+
+static int status_error(uint16_t status)
+{
+	switch (status) {
+	case GVM_OK:
+		return 0;
+	case GVM_ERR_STALE:
+		return -ESTALE;
+	case GVM_ERR_FENCED:
+		return -EKEYREVOKED;
+	case GVM_ERR_GONE:
+		return -EIDRM;
+	case GVM_ERR_NOSPACE:
+		return -ENOSPC;
+	}
+	fail("status %u", status);
+}
+
+static int ghost_run(const struct ghost *g, uint64_t *detail)
+{
+	struct names *t = &w.node[g->node];
+
+	*detail = 0;
+	if (g->step == PUTTING || g->step == HEALING)
+		return status_error(name_put(t, &g->put, &byte, g->live, detail));
+	if (g->step == FENCING)
+		return status_error(name_fence(t, &(struct gvm_name_fence_req){ g->round, g->upto }));
+	return status_error(
+		name_forget(t, &(struct gvm_name_forget_req){ g->round, g->table }, detail));
+}
+
+static void ghost_leave(const struct ghost *g)
+{
+	if (g->step != LISTING && w.ghosts < GHOSTS && draw(2))
+		w.ghost[w.ghosts++] = *g;
+}
+
+static void ghost_appears(void)
+{
+	unsigned i = draw(w.ghosts);
+	uint64_t detail;
+
+	ghost_run(&w.ghost[i], &detail);
+	w.ghost[i] = w.ghost[--w.ghosts];
+}
+
+static struct ghost request_of(const struct mount *m, unsigned node)
+{
+	return (struct ghost){ .node = node, .step = m->step, .put = m->put, .live = m->live,
+			       .round = m->round, .upto = m->upto,
+			       .table = m->due.tables ? m->due.table[m->due.tables - 1] : 0 };
+}
+
+static int list_run(struct mount *m, unsigned node)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_name_list_req what = { .round = m->what == ROUND ? m->round : 0 };
+	struct gvm_name_list_rsp rsp;
+	uint64_t detail;
+	uint32_t bytes;
+	int r = status_error(name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail));
+
+	if (r)
+		return r;
+	hear(m, rsp.fence);
+	for (const uint8_t *p = buf; p < buf + bytes;) {
+		struct name_entry e = { .table = gvm_load_le(p + 16, 8), .born = gvm_load_le(p + 24, 8),
+					.version = gvm_load_le(p + 32, 8),
+					.bytes = (uint32_t)gvm_load_le(p + 40, 4) };
+
+		memcpy(e.key.b, p, 16);
+		hear(m, e.version);
+		if (names_list_add(&m->view[node].has, &e) ||
+		    (!gvm_name_is_horizon(&e.key) && names_list_add(&m->all, &e)))
+			fail("no memory");
+		p += GVM_NAME_ENTRY_BYTES + e.bytes;
+	}
+	m->view[node].whole = true;
+	return 0;
+}
+
+static void request_run(struct mount *m, unsigned node)
+{
+	struct answer *a = &m->answer[node];
+	struct ghost g = request_of(m, node);
+	int r;
+
+	if (m->step == LISTING)
+		r = list_run(m, node);
+	else
+		r = ghost_run(&g, &a->detail);
+	if (m->step != LISTING && !calm && !draw(8))
+		return; /* its answer is lost: it is sent again */
+	a->over = true;
+	a->ok = !r;
+	a->result = r;
+	if (r && a->detail)
+		hear(m, a->detail);
+}
+
+static void request_give_up(struct mount *m, unsigned node)
+{
+	struct ghost g = request_of(m, node);
+
+	m->answer[node].over = true;
+	m->answer[node].result = -ETIMEDOUT;
+	if (m->step == HEALING)
+		m->out[node] = true;
+	else
+		ghost_leave(&g);
+}
+
+/* ---- what mounts do ---- */
+
+static void step_begin(struct mount *m, enum step step)
+{
+	m->step = step;
+	for (unsigned i = m->first; i <= m->last; i++) {
+		m->answer[i] = (struct answer){ .over = m->out[i] };
+		m->healed[i] = 0;
+	}
+}
+
+static void op_end(struct mount *m)
+{
+	for (unsigned i = 0; i < NODES; i++) {
+		names_list_free(&m->view[i].has);
+		m->view[i].whole = false;
+		m->out[i] = false;
+	}
+	names_list_free(&m->all);
+	m->step = IDLE;
+}
+
+static unsigned nodes_of(const struct mount *m)
+{
+	return m->last - m->first + 1;
+}
+
+static unsigned well_of(const struct mount *m)
+{
+	unsigned n = 0;
+
+	for (unsigned i = m->first; i <= m->last; i++)
+		n += m->answer[i].ok;
+	return n;
+}
+
+static bool enough(const struct mount *m)
+{
+	bool all = m->what == ROUND && !NAMES_MUTANT(ROUND_WITHOUT_ALL);
+
+	return well_of(m) >= (all ? nodes_of(m) : names_majority(nodes_of(m)));
+}
+
+static void put_begin(struct mount *m, enum what what, unsigned name)
+{
+	struct known *k = &m->names[name];
+
+	m->what = what;
+	m->name = name;
+	m->removed_then[name] = w.name[name].removed;
+	m->live = what != REMOVE;
+	if (what == CREATE) {
+		if (!m->table)
+			m->table = 1 + draw(1u << 30);
+		*k = (struct known){ .table = m->table, .born = m->clock + 1, .version = m->clock + 1 };
+	} else {
+		k->version++;
+	}
+	hear(m, k->version);
+	m->put = (struct gvm_name_put_req){ key_of(name), k->table, k->born, k->version, 0 };
+	if (what == REMOVE)
+		w.name[name].remove_tried = true;
+	step_begin(m, PUTTING);
+}
+
+static void create_begin(struct mount *m)
+{
+	if (w.used == NAMES)
+		return;
+	w.name[w.used].used = true;
+	put_begin(m, CREATE, w.used++);
+}
+
+static void round_begin(struct mount *m, uint64_t upto)
+{
+	m->what = ROUND;
+	m->round = ++w.rounds;
+	m->upto = upto;
+	m->due = (struct names_due){ 0 };
+	step_begin(m, NAMES_MUTANT(ROUND_WITHOUT_FENCE) ? LISTING : FENCING);
+	if (NAMES_MUTANT(ROUND_WITHOUT_FENCE))
+		for (unsigned i = m->first; i <= m->last; i++)
+			name_fence(&w.node[i], &(struct gvm_name_fence_req){ m->round, 0 }),
+				w.node[i].round_upto = upto;
+}
+
+static void put_end(struct mount *m)
+{
+	struct names_votes votes = { .nodes = nodes_of(m) };
+	struct known *k = &m->names[m->name];
+	struct truth *t = &w.name[m->name];
+	int r;
+
+	for (unsigned i = m->first; i <= m->last; i++)
+		if (m->answer[i].over && m->answer[i].result != -ETIMEDOUT)
+			names_votes_add(&votes, m->answer[i].result, m->answer[i].detail);
+	r = names_votes_result(&votes, m->what == CREATE);
+	k->version = m->put.version + (r < 0);
+	if (r == -ESTALE && votes.newest >= m->put.version) {
+		m->put.version = votes.newest + 1;
+		k->version = m->put.version;
+		step_begin(m, PUTTING);
+		return;
+	}
+	if (r == -EKEYREVOKED) {
+		op_end(m);
+		round_begin(m, votes.newest);
+		return;
+	}
+	switch (m->what) {
+	case CREATE:
+		k->there = !r;
+		t->created |= !r;
+		if (r) { /* what some have of it is taken back; the name is made under another key */
+			put_begin(m, REMOVE, m->name);
+			return;
+		}
+		break;
+	case CHANGE:
+		if (r == -EIDRM)
+			k->there = false;
+		if (r == 0 && m->removed_then[m->name] && !w.restarts)
+			fail("name %u was changed after its removal", m->name);
+		break;
+	default:
+		t->removed |= !r;
+		k->there &= r != 0;
+	}
+	op_end(m);
+}
+
+static void read_begin(struct mount *m)
+{
+	m->what = READ;
+	m->fenced = false;
+	m->missing = 0;
+	for (unsigned i = 0; i < NAMES; i++)
+		m->removed_then[i] = w.name[i].removed;
+	step_begin(m, LISTING);
+}
+
+static void drop(struct mount *m, unsigned name)
+{
+	if (m->names[name].there && w.name[name].created && !w.name[name].remove_tried)
+		fail("name %u is taken for removed (%u nodes%s)", name, w.nodes,
+		     w.restarts ? ", restarts" : "");
+	m->names[name].there = false;
+}
+
+/* gvmfs/names.c: load_end(). */
+static void read_apply(struct mount *m)
+{
+	for (size_t i = 0; i < m->all.count; i++) {
+		const struct name_entry *e = &m->all.entry[i];
+		unsigned name = e->key.b[1];
+		struct known *k = &m->names[name];
+
+		if (!e->bytes) {
+			drop(m, name);
+			continue;
+		}
+		if (m->removed_then[name] && !w.restarts)
+			fail("name %u shows after its removal", name);
+		if (!k->there || k->version < e->version)
+			*k = (struct known){ true, e->table, e->born, e->version };
+	}
+	for (unsigned name = 0; name < w.used; name++) {
+		struct known *k = &m->names[name];
+		struct gvm_id key = key_of(name);
+
+		if (!k->there || names_list_find(&m->all, &key))
+			continue;
+		if (k->born <= names_views_horizon(m->view, NODES, k->table) &&
+		    !NAMES_MUTANT(SAVED_AGAIN)) {
+			drop(m, name);
+			continue;
+		}
+		m->missing = name + 1;
+	}
+}
+
+static void list_end(struct mount *m)
+{
+	uint64_t table;
+
+	names_list_settle(&m->all, m->view, NODES);
+	table = names_list_table(&m->all, m->view, NODES, well_of(m) == nodes_of(m));
+	if (table)
+		m->table = table;
+	if (m->what == READ)
+		read_apply(m);
+	for (unsigned i = m->first; i <= m->last; i++)
+		m->out[i] |= !m->answer[i].ok;
+	if (m->what == ROUND && NAMES_MUTANT(ROUND_WITHOUT_HEAL)) {
+		names_due_find(&m->due, &m->all, m->view, NODES);
+		step_begin(m, FORGETTING);
+		return;
+	}
+	step_begin(m, HEALING);
+}
+
+/* One record to one node; true: there was one to send. */
+static bool heal_one(struct mount *m, unsigned node)
+{
+	for (; m->healed[node] < m->all.count; m->healed[node]++) {
+		const struct name_entry *e = &m->all.entry[m->healed[node]];
+		struct ghost g = { .node = node, .step = HEALING, .live = e->bytes,
+				   .put = { e->key, e->table, e->born, e->version,
+					    m->what == ROUND ? m->round : 0 } };
+		uint64_t detail;
+		int r = 0;
+
+		if (!names_view_lacks(&m->view[node], e))
+			continue;
+		m->healed[node]++;
+		if (m->link[node])
+			r = ghost_run(&g, &detail);
+		if (!m->link[node] || (r && r != -ESTALE && r != -EIDRM)) {
+			ghost_leave(&g);
+			m->out[node] = true;
+			m->answer[node].over = true;
+			m->fenced |= r == -EKEYREVOKED;
+		}
+		return true;
+	}
+	m->answer[node].over = m->answer[node].ok = true;
+	return false;
+}
+
+static void heal_end(struct mount *m)
+{
+	struct names_due due;
+
+	if (m->what == READ) {
+		unsigned missing = m->missing;
+		bool all = true;
+
+		names_due_find(&due, &m->all, m->view, NODES);
+		for (unsigned i = m->first; i <= m->last; i++)
+			all &= m->view[i].whole;
+		op_end(m);
+		if (missing)
+			put_begin(m, CHANGE, missing - 1);
+		else if (all && (due.gone || due.uneven || m->fenced))
+			round_begin(m, m->fenced ? m->clock : due.upto);
+		return;
+	}
+	names_due_find(&m->due, &m->all, m->view, NODES);
+	if (!m->due.tables)
+		op_end(m);
+	else
+		step_begin(m, FORGETTING);
+}
+
+static void forget_end(struct mount *m)
+{
+	if (enough(m) && --m->due.tables) {
+		step_begin(m, FORGETTING);
+		return;
+	}
+	if (!m->due.tables && well_of(m) == w.nodes)
+		w.restored = NODES;
+	op_end(m);
+}
+
+static void step_end(struct mount *m)
+{
+	for (unsigned i = m->first; i <= m->last; i++)
+		if (!m->answer[i].over)
+			request_give_up(m, i);
+	switch (m->step) {
+	case PUTTING:
+		put_end(m);
+		break;
+	case FENCING:
+		enough(m) ? step_begin(m, LISTING) : op_end(m);
+		break;
+	case LISTING:
+		enough(m) ? list_end(m) : op_end(m);
+		break;
+	case HEALING:
+		heal_end(m);
+		break;
+	case FORGETTING:
+		forget_end(m);
+		break;
+	case IDLE:
+		break;
+	}
+}
+
+/* ---- chance ---- */
+
+static void op_begin(struct mount *m)
+{
+	unsigned name = w.used ? draw(w.used) : 0, kind = draw(10);
+
+	if (kind < 3)
+		create_begin(m);
+	else if (kind < 5 && m->names[name].there)
+		put_begin(m, REMOVE, name);
+	else if (kind < 6 && m->names[name].there)
+		put_begin(m, CHANGE, name);
+	else
+		read_begin(m);
+}
+
+static void mount_step(struct mount *m)
+{
+	unsigned node = m->first + draw(nodes_of(m)), open = 0;
+
+	if (m->step == IDLE) {
+		op_begin(m);
+		return;
+	}
+	for (unsigned i = m->first; i <= m->last; i++)
+		open += !m->answer[i].over;
+	if (!open || (!calm && ((m->step != HEALING && !draw(12) && enough(m)) || !draw(60))))
+		step_end(m);
+	else if (m->answer[node].over)
+		return;
+	else if (m->step == HEALING)
+		heal_one(m, node);
+	else if (m->link[node])
+		request_run(m, node);
+	else if (!draw(6))
+		request_give_up(m, node);
+}
+
+static void node_restarts(void)
+{
+	unsigned node = draw(w.nodes);
+
+	names_deinit(&w.node[node]);
+	names_init(&w.node[node], 1000);
+	w.restored = node;
+}
+
+static void clusters_join(void)
+{
+	for (unsigned i = 0; i < MOUNTS; i++) {
+		struct mount *m = &w.mount[i];
+
+		while (m->step != IDLE)
+			step_end(m);
+		*m = (struct mount){ .first = 0, .last = w.nodes - 1 };
+		for (unsigned n = 0; n < NODES; n++)
+			m->link[n] = true;
+	}
+}
+
+static void world_step(void)
+{
+	unsigned kind = draw(100);
+
+	if (kind < 3) {
+		struct mount *m = &w.mount[draw(MOUNTS)];
+		unsigned node = draw(w.nodes);
+
+		m->link[node] = draw(3);
+	} else if (kind < 8 && w.ghosts) {
+		ghost_appears();
+	} else if (kind < 9 && w.restarts && w.restored == NODES && w.nodes > 2 && !draw(4)) {
+		node_restarts();
+	} else {
+		/* One of them stands still for long now and then. */
+		mount_step(&w.mount[draw(20) ? draw(MOUNTS - 1) : MOUNTS - 1]);
+	}
+}
+
+static void mount_finish(struct mount *m)
+{
+	for (unsigned n = 0; m->step != IDLE; n++) {
+		if (n == 200000)
+			fail("mount %u does not come to an end", (unsigned)(m - w.mount));
+		mount_step(m);
+	}
+}
+
+/* All links are up, and everybody reads the table a few times. What is still on its way comes in the
+ * midst of that, all of it before the last time. */
+static void quiet(void)
+{
+	calm = true;
+	for (unsigned turn = 0; turn < 5; turn++)
+		for (unsigned i = 0; i < MOUNTS; i++) {
+			struct mount *m = &w.mount[i];
+
+			for (unsigned n = 0; n < NODES; n++)
+				m->link[n] = true;
+			mount_finish(m);
+			while (w.ghosts && (turn == 3 || draw(3)))
+				ghost_appears();
+			read_begin(m);
+			mount_finish(m);
+		}
+}
+
+static bool node_shows(unsigned node, unsigned name)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_name_list_req what = { .round = 0 };
+	struct gvm_name_list_rsp rsp;
+	struct gvm_id key = key_of(name);
+	uint64_t detail;
+	uint32_t bytes;
+
+	name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail);
+	for (const uint8_t *p = buf; p < buf + bytes;
+	     p += GVM_NAME_ENTRY_BYTES + gvm_load_le(p + 40, 4))
+		if (!memcmp(p, key.b, 16))
+			return gvm_load_le(p + 40, 4);
+	return false;
+}
+
+static void check(void)
+{
+	for (unsigned name = 0; name < w.used; name++) {
+		const struct truth *t = &w.name[name];
+		bool shown = w.mount[0].names[name].there;
+
+		for (unsigned i = 0; i < MOUNTS; i++)
+			if (w.mount[i].names[name].there != shown)
+				fail("mounts 0 and %u differ about name %u", i, name);
+		for (unsigned n = 0; n < w.nodes; n++)
+			if (node_shows(n, name) != shown)
+				fail("node %u has name %u%s", n, name, shown ? " not" : "");
+		if (t->removed && shown)
+			fail("name %u has come back", name);
+		if (t->created && !t->remove_tried && !shown)
+			fail("name %u has disappeared", name);
+	}
+	for (unsigned n = 0; n < w.nodes; n++)
+		if (w.node[n].gone)
+			fail("node %u still has %u tombstones", n, w.node[n].gone);
+}
+
+static void world_end(void)
+{
+	for (unsigned i = 0; i < MOUNTS; i++)
+		op_end(&w.mount[i]);
+	for (unsigned i = 0; i < NODES; i++)
+		names_deinit(&w.node[i]);
+}
+
+static bool world_run(uint64_t seed)
+{
+	bool apart;
+
+	chance = seed * 0x9e3779b97f4a7c15ull + 1;
+	memset(&w, 0, sizeof(w));
+	calm = false;
+	w.nodes = 1 + draw(NODES);
+	w.restarts = !draw(2);
+	w.restored = NODES;
+	apart = w.nodes > 1 && !draw(4);
+	for (unsigned i = 0; i < NODES; i++)
+		names_init(&w.node[i], 1000);
+	for (unsigned i = 0; i < MOUNTS; i++) {
+		struct mount *m = &w.mount[i];
+
+		m->last = w.nodes - 1;
+		if (apart) {
+			m->first = i ? 1 : 0;
+			m->last = i ? w.nodes - 1 : 0;
+			w.restarts = false;
+		}
+		for (unsigned n = 0; n < NODES; n++)
+			m->link[n] = true;
+	}
+	if (setjmp(broken)) {
+		world_end();
+		return false;
+	}
+	for (unsigned i = 0; i < STEPS; i++) {
+		if (apart && i == STEPS / 2)
+			clusters_join();
+		world_step();
+	}
+	quiet();
+	check();
+	world_end();
+	return true;
+}
+
+static const char *const mutants[MUTANTS] = {
+	"none", "tombstone not final", "horizon not kept", "fence not kept",
+	"fence passed by any round", "forget of any round", "list of any round", "old copies count",
+	"majority beats gone", "tables compared", "round without all", "round without heal",
+	"round without fence", "saved again", "heal without gone",
+	"table of any name",
+};
+
+static int mutants_run(void)
+{
+	int missed = 0;
+
+	for (unsigned i = 1; i < MUTANTS; i++) {
+		uint64_t seed = 1;
+
+		names_mutant = (enum names_mutant)i;
+		while (seed <= SEEDS_OF_A_MUTANT && world_run(seed))
+			seed++;
+		if (seed > SEEDS_OF_A_MUTANT) {
+			printf("%s: NOT NOTICED\n", mutants[i]);
+			missed++;
+		} else {
+			printf("%s: world %llu: %s\n", mutants[i], (unsigned long long)seed, why);
+		}
+	}
+	return missed;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long runs = 4000, seed = 1;
+
+	if (argc > 1 && !strcmp(argv[1], "mutants"))
+		return mutants_run() != 0;
+	if (argc > 1)
+		runs = strtoul(argv[1], NULL, 10);
+	if (argc > 2)
+		seed = strtoul(argv[2], NULL, 10);
+	for (unsigned long i = 0; i < runs; i++)
+		if (!world_run(seed + i)) {
+			printf("world %lu: %s\n", seed + i, why);
+			return 1;
+		}
+	printf("%lu worlds: every name where it belongs\n", runs);
+	return 0;
+}
