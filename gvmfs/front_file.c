@@ -15,6 +15,7 @@
 
 #define STATS_XATTR "user.gvm.stats"
 #define LOCAL_XATTR "user.gvm.local"
+#define TEMPORARY_XATTR "user.gvm.temporary"
 #define STATS_BYTES 4096
 
 /* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
@@ -258,7 +259,15 @@ static void settle_run(struct task *task)
 	struct op *op = (struct op *)task;
 	struct worker *w = op->w;
 	struct journal_inode *d = worker_disk(w, op->inode);
-	bool doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
+	bool doomed;
+
+	/* Made for those who had it open: its name goes with the last of them. */
+	if (d->use == INODE_USED && d->rec.temporary && !op->inode->opens && !op->inode->resident &&
+	    !op->inode->attaching) {
+		d->rec.orphan = 1;
+		journal_publish32(&d->use, INODE_UNLINKED);
+	}
+	doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 
 	/* What the fast path has, or is about to have, is sent first: it comes back here then. */
 	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
@@ -536,6 +545,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return snprintf(text, STATS_BYTES, "%s", w->journal.super->attach_path);
 	if (strcmp(name, LOCAL_XATTR) == 0 && d->local_bytes)
 		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
+	if (strcmp(name, TEMPORARY_XATTR) == 0 && d->rec.temporary)
+		return snprintf(text, STATS_BYTES, "1");
 	return -ENODATA;
 }
 
@@ -573,7 +584,50 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 	fuse_reply_err(req, 0);
 }
 
-/* The budget of the fast path is the only attribute that can be set: bytes, as decimal digits. */
+/* Whether a region goes when nobody has it open: see RECORDS.md. */
+
+static void temporary_saved(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+	struct record *rec = &worker_disk(w, op->inode)->rec;
+
+	if (result < 0)
+		rec->temporary = !op->to_set;
+	op_end(op, true, result);
+}
+
+static void temporary_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+
+	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION || !op->inode->opens) {
+		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
+		return;
+	}
+	if (d->rec.temporary == op->to_set) {
+		op_end(op, true, op->to_set ? 0 : ENODATA);
+		return;
+	}
+	d->rec.temporary = (uint8_t)op->to_set;
+	d->rec.owner = op->to_set ? op->w->self : (struct record_owner){ .pid = 0 };
+	names_save(op->w, op->inode, temporary_saved, op);
+}
+
+static void temporary_set(fuse_req_t req, fuse_ino_t ino, bool temporary)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->to_set = temporary;
+	op->task.run = temporary_run;
+	inode_acquire(inode, &op->task);
+}
+
+/* What can be set: the budget of the fast path (bytes, as decimal digits), and that a region is
+ * temporary (1). */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -581,6 +635,13 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	unsigned long long bytes;
 
 	(void)flags;
+	if (strcmp(name, TEMPORARY_XATTR) == 0) {
+		if (size == 1 && *value == '1')
+			temporary_set(req, ino, true);
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
 	if (strcmp(name, LOCAL_XATTR) != 0) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
@@ -601,7 +662,9 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 
 void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	if (strcmp(name, LOCAL_XATTR) != 0)
+	if (strcmp(name, TEMPORARY_XATTR) == 0)
+		temporary_set(req, ino, false);
+	else if (strcmp(name, LOCAL_XATTR) != 0)
 		fuse_reply_err(req, ENODATA);
 	else
 		local_set(req, ino, 0);

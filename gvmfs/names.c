@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "names_job.h"
+#include "owner.h"
 #include "region.h"
 #include "worker.h"
 
@@ -169,6 +170,7 @@ void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done
 }
 
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
+static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg);
 
 /* If its writer is gone without having closed it, nobody can reach it any more. */
 static void adopt_orphan(struct worker *w, const struct record *rec)
@@ -182,6 +184,39 @@ static void adopt_orphan(struct worker *w, const struct record *rec)
 	journal_publish32(&worker_disk(w, inode)->use, INODE_UNLINKED);
 	inode->busy = true;
 	region_stat(w, inode, adopt_orphan_end, NULL);
+}
+
+/* Nobody can have it any more, but as a file of another host that reads it. */
+static void temporary_looked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	(void)arg;
+	if (result < 0 || inode->writer_alive || inode->opens) {
+		inode_release(&w->inodes, inode);
+		return;
+	}
+	log_info(d->rec.name, "its launcher and its mount are gone: this temporary region is removed");
+	d->rec.orphan = 1;
+	journal_publish32(&d->use, INODE_UNLINKED);
+	region_delete(w, inode, orphan_deleted, NULL);
+}
+
+/* A temporary region that a mount of this host has left. */
+static void temporary_consider(struct worker *w, unsigned nr)
+{
+	const struct journal_inode *d = inode_disk(&w->inodes, nr);
+	struct inode *inode;
+
+	if (d->use != INODE_USED || !d->rec.temporary || d->epoch ||
+	    !owner_is_dead(&d->rec.owner, &w->self))
+		return;
+	inode = inode_get(&w->inodes, nr);
+	if (!inode || inode->busy || inode->opens || inode->resident || inode->attaching)
+		return;
+	inode->busy = true;
+	inode->writer_alive = false;
+	region_stat(w, inode, temporary_looked, NULL);
 }
 
 static void orphan_gone(struct worker *w, int result, void *arg)
@@ -481,6 +516,8 @@ static void load_end(struct job *job)
 			w->names.table = table;
 		w->names_at_ns = lj->begun_ns;
 		save_missing(w, lj);
+		for (unsigned nr = 1; nr < w->inodes.end; nr++)
+			temporary_consider(w, nr);
 		round_consider(w, lj);
 	}
 	w->names.load = NULL;

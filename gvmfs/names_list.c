@@ -231,8 +231,7 @@ int names_votes_result(const struct names_votes *votes, bool creates)
 {
 	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
 	 * that may have restarted. */
-	if (votes->gone && !(NAMES_MUTANT(MAJORITY_BEATS_GONE) &&
-			     votes->ok >= names_majority(votes->nodes)))
+	if (votes->gone)
 		return creates ? -EAGAIN : -EIDRM;
 	if (votes->ok >= names_majority(votes->nodes))
 		return 0;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_FORMAT 1
+#define RECORD_FORMAT 2
 
 /* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
 struct cursor {
@@ -70,15 +70,13 @@ static uint8_t *put_text(uint8_t *p, const char *text)
 
 size_t record_pack(const struct record *r, uint8_t *buf)
 {
-	/* A tombstone needs no placement. */
-	unsigned nodes = r->kind == RECORD_GONE ? 0 : r->node_count;
-	unsigned slots = nodes ? r->slot_count : 0;
+	unsigned nodes = r->node_count, slots = nodes ? r->slot_count : 0;
 	uint8_t *p = buf;
 
 	p = put_int(p, RECORD_FORMAT, 1);
 	p = put_int(p, r->kind, 1);
 	p = put_int(p, r->orphan, 1);
-	p = put_int(p, 0, 1);
+	p = put_int(p, r->temporary, 1);
 	p = put_int(p, r->mode, 4);
 	p = put_int(p, r->uid, 4);
 	p = put_int(p, r->gid, 4);
@@ -87,6 +85,10 @@ size_t record_pack(const struct record *r, uint8_t *buf)
 	p = put_int(p, r->size_bytes, 8);
 	p = put_int(p, r->view, 8);
 	p = (uint8_t *)mempcpy(p, r->parent.b, sizeof(r->parent.b));
+	p = (uint8_t *)mempcpy(p, r->owner.host.b, sizeof(r->owner.host.b));
+	p = (uint8_t *)mempcpy(p, r->owner.boot.b, sizeof(r->owner.boot.b));
+	p = put_int(p, r->owner.pid_space, 8);
+	p = put_int(p, r->owner.pid, 4);
 	p = put_text(p, r->name);
 	p = put_int(p, nodes, 2);
 	p = put_int(p, slots, 2);
@@ -113,8 +115,7 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 		return -EBADMSG;
 	r->kind = (uint8_t)take_int(&c, 1);
 	r->orphan = (uint8_t)take_int(&c, 1);
-	if (take_int(&c, 1))
-		c.bad = true;
+	r->temporary = (uint8_t)take_int(&c, 1);
 	r->mode = (uint32_t)take_int(&c, 4);
 	r->uid = (uint32_t)take_int(&c, 4);
 	r->gid = (uint32_t)take_int(&c, 4);
@@ -123,11 +124,15 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	r->size_bytes = take_int(&c, 8);
 	r->view = take_int(&c, 8);
 	take_bytes(&c, r->parent.b, sizeof(r->parent.b));
+	take_bytes(&c, r->owner.host.b, sizeof(r->owner.host.b));
+	take_bytes(&c, r->owner.boot.b, sizeof(r->owner.boot.b));
+	r->owner.pid_space = take_int(&c, 8);
+	r->owner.pid = (uint32_t)take_int(&c, 4);
 	take_text(&c, r->name, RECORD_NAME_MAX);
 	r->node_count = (uint16_t)take_int(&c, 2);
 	r->slot_count = (uint16_t)take_int(&c, 2);
 	s = r->slot_count;
-	if (c.bad || r->kind > RECORD_REGION || r->orphan > 1 || r->mode & ~07777u ||
+	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 || r->temporary > 1 || r->mode & ~07777u ||
 	    !name_is_valid(r->name) || r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
 	    s & (s - 1) || !s != !r->node_count || (r->node_count && r->kind == RECORD_FOLDER) ||
 	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))

@@ -18,7 +18,7 @@
 #define RECORD_SIZE_MAX	 (16ull << 40) /* of a region, in bytes: what the journal has index for */
 
 enum record_kind {
-	RECORD_GONE = 0, /* a tombstone */
+	RECORD_GONE = 0, /* removed: saved as a tombstone, which is no record */
 	RECORD_FOLDER = 1,
 	RECORD_REGION = 2,
 };
@@ -28,6 +28,13 @@ struct record_node {
 	char addr[RECORD_ADDR_MAX]; /* where it was last: a hint */
 };
 
+/* Of a temporary region: see owner.h. All zeros where there is none. */
+struct record_owner {
+	struct gvm_id host, boot; /* the machine, and its start */
+	uint64_t pid_space;	  /* the process's namespace of numbers */
+	uint32_t pid;
+};
+
 struct record {
 	struct gvm_id id;
 	uint64_t table;	  /* in which it was made: see RECORDS.md */
@@ -35,6 +42,8 @@ struct record {
 	uint64_t version; /* of the record; greater at each change */
 	uint8_t kind;
 	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
+	uint8_t temporary; /* made for one run of a guest: goes when nobody has it open */
+	struct record_owner owner;
 	uint16_t node_count; /* 0: a region without a size yet */
 	uint16_t slot_count;
 	uint32_t mode; /* permission bits */

@@ -14,6 +14,7 @@
 #include "front.h"
 #include "log.h"
 #include "names.h"
+#include "owner.h"
 #include "region.h"
 
 #include <errno.h>
@@ -488,6 +489,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->keeper_fd = fds->keeper;
 	log_start();
 	prctl(PR_SET_NAME, "gvmfs-worker");
+	owner_self(&w->self, getppid());
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	w->pagecache.fd = -1;

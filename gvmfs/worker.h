@@ -57,6 +57,7 @@ struct worker {
 	uint64_t times_due_ns; /* the first that times.h has to save */
 	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
 	struct names_state names;
+	struct record_owner self; /* of the temporary regions made here */
 	bool names_failing;   /* the last who had it read was told that too few nodes answer */
 	bool names_asking;    /* it is read for that reason alone */
 	bool names_owed;      /* a predecessor's changes are not known to be there */

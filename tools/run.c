@@ -179,7 +179,8 @@ static int region_open_as(struct run *r, const char *name, unsigned i)
 	return rc ? rc : run_region_open(&r->region[i], path, ram->bytes,
 					 r->take_over ? RUN_REGION_TAKE_OVER :
 					 r->name      ? RUN_REGION_REUSE :
-							RUN_REGION_NEW);
+					 r->keep      ? RUN_REGION_NEW :
+							RUN_REGION_TEMPORARY);
 }
 
 static int regions_open_as(struct run *r, const char *name)

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 void run_region_name(const char *guest, int pid, char name[RUN_REGION_NAME])
@@ -161,6 +162,19 @@ static int region_hold(struct run_region *r, enum run_region_use use)
 	return rc;
 }
 
+#define TEMPORARY_XATTR "user.gvm.temporary"
+
+/* Should this process be killed, the mount removes the region when nobody has it open. (A mount that
+ * does not know how leaves it where it is.) */
+static void region_is_temporary(struct run_region *r, bool temporary)
+{
+	if (temporary)
+		fsetxattr(r->fd, TEMPORARY_XATTR, "1", 1, 0);
+	else
+		fremovexattr(r->fd, TEMPORARY_XATTR);
+	r->temporary = temporary;
+}
+
 int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum run_region_use use)
 {
 	int rc;
@@ -182,6 +196,7 @@ int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum
 			say("%s: %s", path, strerror(errno));
 		return rc;
 	}
+	region_is_temporary(r, use == RUN_REGION_TEMPORARY);
 	rc = region_hold(r, use);
 	if (!rc)
 		return 0;
@@ -198,6 +213,8 @@ int run_region_close(struct run_region *r)
 
 	if (r->fd < 0)
 		return 0;
+	if (r->keep && r->temporary)
+		region_is_temporary(r, false);
 	if (!r->keep) {
 		if (unlink(r->path) && errno != ENOENT)
 			say("%s could not be removed: %s", r->path, strerror(errno));

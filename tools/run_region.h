@@ -12,6 +12,7 @@ struct run_region {
 	uint64_t bytes;
 	int fd;	   /* holds the lock against a second user on this host */
 	bool made; /* by us, just now */
+	bool temporary; /* the mount knows that it is removed at the end */
 	bool keep; /* at the end: what was there before, until the caller says otherwise */
 };
 
@@ -22,6 +23,7 @@ void run_region_name(const char *guest, int pid, char name[RUN_REGION_NAME]);
 
 enum run_region_use {
 	RUN_REGION_NEW,	      /* it must not be there yet */
+	RUN_REGION_TEMPORARY, /* nor this one, which goes with this process, however that ends */
 	RUN_REGION_REUSE,     /* it may be there, with the size asked for */
 	RUN_REGION_TAKE_OVER, /* another gvm run may still have it, whose guest goes on in ours */
 };

@@ -104,9 +104,9 @@ static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_
 	if (!bytes)
 		return GVM_OK;
 	*detail = names_horizon(t, what->table);
-	if (what->born <= *detail && !NAMES_MUTANT(HORIZON_NOT_KEPT))
+	if (what->born <= *detail)
 		return GVM_ERR_GONE;
-	if (NAMES_MUTANT(FENCE_NOT_KEPT) || (NAMES_MUTANT(FENCE_PASSED_BY_ANY_ROUND) && what->round))
+	if (NAMES_MUTANT(FENCE_NOT_KEPT))
 		return GVM_OK;
 	if (what->born <= t->fence && (!what->round || what->round != t->round)) {
 		*detail = t->fence;
@@ -201,7 +201,7 @@ uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
 	unsigned at = name_place(t, &what->after);
 	uint8_t *p = buf;
 
-	if (what->round && round_check(t, what->round, detail) && !NAMES_MUTANT(LIST_OF_ANY_ROUND))
+	if (what->round && round_check(t, what->round, detail))
 		return GVM_ERR_FENCED;
 	if (name_at(t, at, &what->after))
 		at++;

@@ -33,7 +33,7 @@
 #define NAMES	40u
 #define GHOSTS	64u
 #define STEPS	1500u
-#define SEEDS_OF_A_MUTANT 60000u
+#define SEEDS_OF_A_MUTANT 15000u
 
 enum names_mutant names_mutant;
 
@@ -752,9 +752,8 @@ static bool world_run(uint64_t seed)
 }
 
 static const char *const mutants[MUTANTS] = {
-	"none", "tombstone not final", "horizon not kept", "fence not kept",
-	"fence passed by any round", "forget of any round", "list of any round", "old copies count",
-	"majority beats gone", "tables compared", "round without all", "round without heal",
+	"none", "tombstone not final", "fence not kept", "forget of any round", "old copies count",
+	"tables compared", "round without all", "round without heal",
 	"round without fence", "saved again", "heal without gone",
 	"table of any name",
 };
@@ -766,11 +765,13 @@ static int mutants_run(void)
 	for (unsigned i = 1; i < MUTANTS; i++) {
 		uint64_t seed = 1;
 
+		fflush(stdout);
 		names_mutant = (enum names_mutant)i;
 		while (seed <= SEEDS_OF_A_MUTANT && world_run(seed))
 			seed++;
 		if (seed > SEEDS_OF_A_MUTANT) {
 			printf("%s: NOT NOTICED\n", mutants[i]);
+			fflush(stdout);
 			missed++;
 		} else {
 			printf("%s: world %llu: %s\n", mutants[i], (unsigned long long)seed, why);

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* owner.c - see owner.h. */
+#include "owner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A file of 32 hexadecimal digits, with or without dashes; none: zeros. */
+static void id_read(const char *path, struct gvm_id *id)
+{
+	FILE *f = fopen(path, "re");
+	unsigned n = 0;
+	int c;
+
+	memset(id, 0, sizeof(*id));
+	while (f && n < 2 * sizeof(id->b) && (c = fgetc(f)) != EOF) {
+		static const char digits[] = "0123456789abcdef";
+		const char *at = c ? strchr(digits, c) : NULL;
+
+		if (!at)
+			continue;
+		id->b[n / 2] = (uint8_t)(id->b[n / 2] << 4 | (at - digits));
+		n++;
+	}
+	if (f)
+		fclose(f);
+}
+
+void owner_self(struct record_owner *self, int pid)
+{
+	struct stat st;
+
+	memset(self, 0, sizeof(*self));
+	id_read("/etc/machine-id", &self->host);
+	id_read("/proc/sys/kernel/random/boot_id", &self->boot);
+	self->pid_space = stat("/proc/self/ns/pid", &st) ? 0 : st.st_ino;
+	self->pid = (uint32_t)pid;
+}
+
+/* Also if nobody has asked for its status yet. Its number may be another's by now: then that counts. */
+static bool process_is_dead(uint32_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	struct pollfd ended = { .fd = fd, .events = POLLIN };
+	bool dead;
+
+	if (fd < 0)
+		return errno == ESRCH;
+	dead = poll(&ended, 1, 0) == 1;
+	close(fd);
+	return dead;
+}
+
+bool owner_is_dead(const struct record_owner *owner, const struct record_owner *self)
+{
+	if (gvm_id_is_none(&owner->boot) || gvm_id_is_none(&self->boot))
+		return false;
+	if (!gvm_id_equal(&owner->boot, &self->boot))
+		return !gvm_id_is_none(&self->host) && gvm_id_equal(&owner->host, &self->host);
+	return owner->pid && owner->pid_space && owner->pid_space == self->pid_space &&
+	       process_is_dead(owner->pid);
+}
