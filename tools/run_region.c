@@ -186,7 +186,7 @@ int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum
 	r->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	r->made = r->fd >= 0;
 	r->keep = !r->made;
-	if (!r->made && errno == EEXIST && use != RUN_REGION_NEW)
+	if (!r->made && errno == EEXIST && use >= RUN_REGION_REUSE)
 		r->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (r->fd < 0) {
 		rc = -errno;
