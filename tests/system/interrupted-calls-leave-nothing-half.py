@@ -17,10 +17,10 @@ from lab import expect, wait_for
 from remote import Mount, Node
 
 MIB = 1 << 20
-ROUNDS = 120
+ROUNDS = 80
 SIZES = [1 * MIB, 3 * MIB, 6 * MIB]
 KEPT = 256 << 10  # below every size
-ENDS = 10  # seconds after its signal within which a call is over, on a busy machine too
+ENDS = 5  # seconds after its signal within which a call is over, on a busy machine too
 
 
 def calls(mount, turn):
@@ -39,7 +39,7 @@ def calls(mount, turn):
 def flap(node, ending):
     while not ending.wait(random.uniform(0.02, 0.4)):
         node.stop()
-        ending.wait(random.uniform(0.3, 3))
+        ending.wait(random.uniform(0.3, 8))
         node.go_on()
 
 
