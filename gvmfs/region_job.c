@@ -505,7 +505,8 @@ void region_job_stat(struct job *job, struct pool *pool)
 			job->result = r;
 			continue;
 		}
-		rj->held_bytes += rsp->held_bytes;
+		/* A node's records of what was never written are no data: see inode_held_bytes(). */
+		rj->held_bytes += rsp->chunks_held ? rsp->held_bytes : 0;
 		rj->writer_alive |= rsp->writer_alive;
 		if (rsp->epoch > rj->seen_epoch)
 			rj->seen_epoch = rsp->epoch;
