@@ -82,8 +82,9 @@ static void entry_drop(struct pager *pager, struct pager_entry *e)
 }
 
 /* The free entry that was used longest ago, emptied; NULL if all are in use. */
-static struct pager_entry *entry_take(struct pager *pager, struct inode *inode, uint64_t chunk)
+static struct pager_entry *entry_take(struct worker *w, struct inode *inode, uint64_t chunk)
 {
+	struct pager *pager = &w->pager;
 	struct pager_entry *best = NULL;
 
 	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
@@ -105,6 +106,7 @@ static struct pager_entry *entry_take(struct pager *pager, struct inode *inode, 
 	best->inode = inode;
 	inode->entries++;
 	best->chunk = chunk;
+	best->node = worker_node(w, inode, chunk);
 	best->valid = 0;
 	best->want = 0;
 	best->ahead = false;
@@ -122,15 +124,23 @@ static unsigned entries_free(const struct pager *pager)
 	return n;
 }
 
-/* Whether an inode may take `count` entries more: there are that many, and others, were its node
- * dead, would find some left. */
-static bool entries_allow(const struct pager *pager, const struct inode *inode, unsigned count)
+/* Whether an inode may take `count` entries more, for chunks of `nodes`: there are that many, and
+ * others, were a node dead, would find some left. */
+static bool entries_allow(const struct pager *pager, const struct inode *inode,
+			  struct gvm_conn *const nodes[2], unsigned count)
 {
-	unsigned n = entries_free(pager), in_use = 0;
+	unsigned n = entries_free(pager), of_inode = 0, of_node[2] = { 0, 0 };
 
-	for (unsigned i = 0; i < PAGER_ENTRIES; i++)
-		in_use += pager->entries[i].inode == inode && !entry_is_free(&pager->entries[i]);
-	return n >= count && in_use <= 2 * n;
+	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
+		const struct pager_entry *e = &pager->entries[i];
+
+		if (entry_is_free(e))
+			continue;
+		of_inode += e->inode == inode;
+		of_node[0] += e->node == nodes[0];
+		of_node[1] += e->node == nodes[1];
+	}
+	return n >= count && of_inode <= 2 * n && of_node[0] <= 2 * n && of_node[1] <= 2 * n;
 }
 
 /* Wakes everybody on the entry's list; they take themselves off it or stay. */
@@ -158,7 +168,7 @@ static void starved_wake(struct worker *w)
 	pager->starved_tail = &pager->starved;
 	for (; wait; wait = next) {
 		next = wait->next_starved;
-		if (entries_allow(pager, wait->inode, READ_PARTS_MAX)) {
+		if (entries_allow(pager, wait->inode, wait->nodes, READ_PARTS_MAX)) {
 			wait->starved = false;
 			wait->wake(w, wait);
 			continue;
@@ -318,10 +328,13 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 	for (unsigned i = 0; i < count; i++) {
 		found[i] = entry_find(pager, wait->inode, chunk[i]);
 		needed += !found[i];
+		wait->nodes[i] = worker_node(w, wait->inode, chunk[i]);
 	}
+	if (count == 1)
+		wait->nodes[1] = wait->nodes[0];
 	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them,
 	 * since one that was found may itself be free and must not be taken for the other.) */
-	if (needed && !entries_allow(pager, wait->inode, count)) {
+	if (needed && !entries_allow(pager, wait->inode, wait->nodes, count)) {
 		pager_unwant(w, wait);
 		if (!wait->starved) {
 			wait->starved = true;
@@ -338,7 +351,7 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 		struct pager_entry *e = found[i];
 
 		if (!e)
-			e = entry_take(pager, wait->inode, chunk[i]);
+			e = entry_take(w, wait->inode, chunk[i]);
 		e->used_at = ++pager->clock;
 		if (!waits_on(wait, e)) {
 			unsigned at = wait->on[0].entry ? 1 : 0;
@@ -493,7 +506,7 @@ static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size
 			continue;
 		if (entries_free(pager) < PAGER_ENTRIES / 2)
 			return;
-		e = entry_take(pager, inode, chunks[i]);
+		e = entry_take(w, inode, chunks[i]);
 		e->used_at = ++pager->clock;
 		e->ahead = true;
 		e->want = ~0u;

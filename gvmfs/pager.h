@@ -40,6 +40,7 @@ struct pager_wait {
 	} on[2];
 	struct pager_wait *next_starved;
 	bool starved;
+	struct gvm_conn *nodes[2]; /* that it waits for entries for */
 	int error; /* of a fetch that it waited for */
 };
 
@@ -56,6 +57,7 @@ struct pager_entry {
 	bool ahead;	 /* fetched ahead, and not read yet */
 	uint64_t used_at;
 	struct pager_wait *waiters;
+	struct gvm_conn *node;	  /* that holds the chunk */
 	struct pager_entry *next; /* in its bucket */
 	uint8_t *data;
 };

@@ -23,6 +23,8 @@ struct resident_op {
 	const uint8_t *data;
 	uint8_t *kept; /* the request's buffer */
 	uint64_t begin, off, end;
+	struct resident *r;
+	struct interrupt interrupt;
 };
 
 static struct resident_op *op_make(uint64_t off, uint64_t size)
@@ -39,7 +41,8 @@ static struct resident_op *op_make(uint64_t off, uint64_t size)
 static void op_finish(struct resident *r, struct resident_op *op, int error)
 {
 	if (error)
-		worker_count(r->w, r->inode, io_errors, 1);
+		worker_count(r->w, r->inode, io_errors, error != -EINTR);
+	interrupt_disarm(&op->interrupt);
 	if (!op->req)
 		op->done(r->w, op->arg, error);
 	else if (error)
@@ -239,9 +242,26 @@ static int op_continue(struct resident *r, struct resident_op *op)
 	return 0;
 }
 
+/* The writer is being killed: what is written already stays so. */
+static void op_interrupted(struct interrupt *interrupt)
+{
+	struct resident_op *op =
+		(struct resident_op *)((char *)interrupt - offsetof(struct resident_op, interrupt));
+	struct resident_op **link = &op->r->ops;
+
+	while (*link != op)
+		link = &(*link)->next;
+	*link = op->next;
+	op_finish(op->r, op, -EINTR);
+}
+
 static void op_wait(struct resident *r, struct resident_op *op)
 {
 	struct worker *w = r->w;
+
+	op->r = r;
+	if (op->req && !op->interrupt.req)
+		interrupt_arm(&op->interrupt, w, op->req, false, op_interrupted);
 
 	if (op->data && !op->kept) {
 		op->kept = w->request;
@@ -308,6 +328,7 @@ void resident_ops_hand_over(struct resident *r)
 		uint8_t *request = w->request;
 
 		next = op->next;
+		interrupt_disarm(&op->interrupt);
 		if (op->data) { /* which may keep the buffer that they stand in */
 			w->request = op->kept;
 			writeback_write(w, op->req, r->inode, op->data, op->begin, op->end - op->begin);

@@ -173,17 +173,24 @@ static void session_take_over(struct worker *w)
 		log_error(NULL, "the kernel does not send requests again: %s", strerror(errno));
 }
 
+/* All of it is touched: were we killed while the kernel copies a request to a page that is not there, the
+ * copy would fail, and the kernel would end the request with EIO instead of sending it again. */
+static bool request_make(struct worker *w)
+{
+	w->request = malloc(REQUEST_BYTES_MAX);
+	for (size_t at = 0; w->request && at < REQUEST_BYTES_MAX; at += GVM_PAGE_BYTES)
+		((volatile uint8_t *)w->request)[at] = 0;
+	return w->request != NULL;
+}
+
 /* Reads and serves one request: 1, 0 when there is none, -ENODEV when the mount is gone. */
 static int serve_one(struct worker *w)
 {
 	const struct fuse_in_header *h;
 	ssize_t n;
 
-	if (!w->request) {
-		w->request = malloc(REQUEST_BYTES_MAX);
-		if (!w->request)
-			return 0;
-	}
+	if (!w->request && !request_make(w))
+		return 0;
 	n = read(w->fuse_fd, w->request, REQUEST_BYTES_MAX);
 	if (n < 0)
 		return errno == ENODEV ? -ENODEV : 0; /* EAGAIN; ENOENT, EINTR: it was taken back */

@@ -61,14 +61,28 @@ static void slot_insert(struct worker *w, unsigned s)
 	wb->rt[s - 1].order = ++wb->order;
 	wb->rt[s - 1].opened_ns = gvm_now_ns();
 	wb->rt[s - 1].retry_at_ns = 0;
+	wb->rt[s - 1].node = worker_node(w, inode, js->chunk);
 	*bucket = s;
 	inode->slots++;
 }
 
-/* A region may have so many slots that others, were its node dead, find some left. */
-static bool slot_allowed(struct worker *w, const struct inode *inode)
+static unsigned node_slots(struct worker *w, const struct gvm_conn *node)
 {
-	return inode->slots <= 2 * w->writeback.free;
+	unsigned n = 0;
+
+	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
+		n += w->journal.slots[s].state != SLOT_FREE && w->writeback.rt[s].node == node;
+	return n;
+}
+
+/* A region may have so many slots, and so may all that goes to one node, that others find some left
+ * were that node dead. */
+static bool slot_allowed(struct worker *w, struct inode *inode, uint64_t chunk)
+{
+	unsigned room = 2 * w->writeback.free;
+
+	return inode->slots <= room &&
+	       (room >= JOURNAL_SLOTS || node_slots(w, worker_node(w, inode, chunk)) <= room);
 }
 
 static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
@@ -77,7 +91,7 @@ static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
 	unsigned s = wb->free_list;
 	struct journal_slot *js;
 
-	if (!s || !slot_allowed(w, inode_get(&w->inodes, inode)))
+	if (!s || !slot_allowed(w, inode_get(&w->inodes, inode), chunk))
 		return NO_SLOT;
 	wb->free_list = wb->rt[s - 1].next;
 	wb->free--;
@@ -586,7 +600,7 @@ static void stalled_continue(struct worker *w, uint64_t now_ns)
 		if (io->deadline_ns && now_ns > io->deadline_ns)
 			io->wait.error = -ETIMEDOUT;
 		if (io->wait.error || worker_disk(w, io->wait.inode)->failed ||
-		    (wb->free && slot_allowed(w, io->wait.inode)))
+		    (wb->free && slot_allowed(w, io->wait.inode, io->off / GVM_CHUNK_BYTES)))
 			write_continue(w, io);
 		else
 			stalled_add(wb, io);

@@ -40,6 +40,7 @@ struct slot_rt {
 	uint64_t opened_ns;
 	uint64_t retry_at_ns; /* sealed, refused for want of space: to be sent again then */
 	unsigned next;	      /* in its bucket, or on the free list: slot + 1 */
+	struct gvm_conn *node; /* that it goes to */
 };
 
 struct writeback {

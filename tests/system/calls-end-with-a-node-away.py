@@ -35,7 +35,7 @@ def refused(l, *command):
     expect(status and "timed out" in said, "%s: status %s, %s", " ".join(command), status, said)
 
 
-def calls(l, mount, round_):
+def calls(l, mount, far, round_):
     """What has to end while a node is away."""
     names = sorted(os.listdir(mount.path))
     took = 0
@@ -56,6 +56,8 @@ def calls(l, mount, round_):
     status, _, said = call(l, lab.program("gvm"), "stat", mount.path, mount.file("region"))
     expect(status == 0 and "held by the nodes" in said, "gvm stat: %s", said)
     call(l, lab.program("gvm"), "region", "local", mount.file("region"), "50%")
+    status, _, said = call(l, lab.program("gvm"), "node", far.address)
+    expect(status == 1 and "no answer within" in said, "gvm node: %s", said)
     mount.says("too few nodes answer")
     expect(sorted(os.listdir(mount.path)) == names, "names have changed")
 
@@ -92,7 +94,7 @@ def test(l):
     l.write(mount.file("region"), 0, 4 * MIB, 1)
 
     far.stop()
-    calls(l, mount, "stopped")
+    calls(l, mount, far, "stopped")
     far.go_on()
     works(l, mount, "stopped")
 
