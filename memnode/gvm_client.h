@@ -228,9 +228,10 @@ uint64_t gvm_now_ns(void);
 void gvm_descriptors_allow(void);
 
 /* Reads a key file: its content less a trailing newline; 16..4096 bytes (-EINVAL), owned by root or
- * the caller, and with no permission for anybody else (-EPERM). The caller frees *key. */
+ * the caller, and with no permission for anybody else (-EPERM), but that the group's right to read is
+ * no hindrance below $CREDENTIALS_DIRECTORY (systemd.exec(5)). The caller frees *key. */
 int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
-/* What to tell the user about an error of gvm_key_load(): half a sentence. */
+/* What to tell the user about the last error of gvm_key_load(): half a sentence. */
 const char *gvm_key_error(int err);
 
 /* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.

@@ -4,11 +4,17 @@
  *
  * The checks are made on the opened file, not on its name, and a file that others could have read
  * or written is refused: a key that is no secret would only look like protection.
+ *
+ * A service manager's credential looks otherwise: root's, in a folder of its own, and its service may
+ * read it by an access control list, whose mask stands where the group's rights do (0440). Below
+ * $CREDENTIALS_DIRECTORY that one bit is no sign of another reader.
  */
 #include "gvm_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,17 +23,50 @@
 #define KEY_BYTES_MIN 16
 #define KEY_BYTES_MAX 4096
 
-static int key_read(int fd, uint8_t *buf, size_t *bytes)
+static char refused[160]; /* of the last key that was: what others may do with it */
+
+/* Whether the opened file lies below $CREDENTIALS_DIRECTORY, links resolved. */
+static bool key_is_credential(const char *path, const struct stat *opened)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	char real[PATH_MAX], below[PATH_MAX];
+	struct stat st;
+	size_t len;
+
+	if (!folder || *folder != '/' || !realpath(folder, below) || !realpath(path, real))
+		return false;
+	len = strlen(below);
+	return len > 1 && !strncmp(real, below, len) && real[len] == '/' && !lstat(real, &st) &&
+	       st.st_dev == opened->st_dev && st.st_ino == opened->st_ino;
+}
+
+static int key_check(const char *path, const struct stat *st)
+{
+	mode_t others = st->st_mode & (S_IRWXG | S_IRWXO);
+
+	if (!S_ISREG(st->st_mode))
+		return -EINVAL;
+	if (!st->st_uid || st->st_uid == geteuid())
+		if (!others || (others == S_IRGRP && key_is_credential(path, st)))
+			return 0;
+	snprintf(refused, sizeof(refused),
+		 "its mode is %04o and its owner is user %u: others than its owner may read it, or its "
+		 "owner is neither you nor root (chmod 600)",
+		 st->st_mode & 07777, st->st_uid);
+	return -EPERM;
+}
+
+static int key_read(const char *path, int fd, uint8_t *buf, size_t *bytes)
 {
 	size_t n = 0, room = KEY_BYTES_MAX + 2; /* a newline, and one to see that it is too long */
 	struct stat st;
+	int err;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_mode & (S_IRWXG | S_IRWXO) || (st.st_uid && st.st_uid != geteuid()))
-		return -EPERM;
+	err = key_check(path, &st);
+	if (err)
+		return err;
 	while (n < room) {
 		ssize_t got = read(fd, buf + n, room - n);
 
@@ -52,7 +91,7 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes)
 	if (fd < 0)
 		return -errno;
 	buf = malloc(KEY_BYTES_MAX + 2);
-	err = buf ? key_read(fd, buf, bytes) : -ENOMEM;
+	err = buf ? key_read(path, fd, buf, bytes) : -ENOMEM;
 	close(fd);
 	if (!err) {
 		*key = buf;
@@ -68,7 +107,8 @@ const char *gvm_key_error(int err)
 {
 	switch (err) {
 	case -EPERM:
-		return "others than its owner may read it, or its owner is neither you nor root (chmod 600)";
+		/* (A file that this process may not open at all has another error, EACCES.) */
+		return *refused ? refused : strerrordesc_np(EPERM);
 	case -EINVAL:
 		return "a key is a file of 16 to 4096 bytes";
 	default:
