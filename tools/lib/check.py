@@ -80,7 +80,7 @@ class Result:
 class Check:
     def __init__(self, suites, folder, run, fresh=False):
         self.suites, self.folder, self.run = suites, folder, run
-        self.results = []
+        self.results, self.ending = [], False
         self.top = folder if fresh else TOP  # where the build folders are
         self.plain = os.path.join(self.top, "build")
         self.env = {**os.environ, "GVM_RUN": run, "TMPDIR": folder,
@@ -131,6 +131,8 @@ class Check:
                                       check=True).stdout.strip()
                  for name in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
         for way, (cc, options) in WAYS.items():
+            if self.ending:
+                return
             self.build("compile-" + way, os.path.join(self.top, "build-" + way), *options, cc=cc,
                        env=flags if way == "hardened" else None)
 
@@ -303,6 +305,7 @@ def main():
             check.add("kernel-does-not-complain", "FAIL" if complaints else "ok",
                       "\n\n".join(complaints))
     finally:
+        check.ending = True
         watch.clear()
         give_back()
         if "--keep" not in options:

@@ -28,7 +28,7 @@ GUEST_SECONDS = 300
 PASSING = re.compile(r"gvm-fill: round ")
 QEMU = ("/usr/bin/qemu-system-x86_64 -machine q35,accel=kvm -cpu host -m %dM -nodefaults "
         "-display none -no-reboot -serial stdio -kernel /inner/vmlinux -initrd /inner/initramfs "
-        "-append \"console=ttyS0 quiet panic=-1 job=fill percent=%%d\"" % RAM_MIB)
+        "-append \"console=ttyS0 quiet panic=-1 nowatchdog job=fill percent=%%d\"" % RAM_MIB)
 
 
 def indented(text):
