@@ -193,6 +193,8 @@ static int file_read(const char *path, char **text, bool *regular)
 	} while (n > 0 && have < CONFIG_BYTES_MAX);
 	if (n)
 		rc = !*text ? -ENOMEM : n < 0 ? -errno : -EFBIG;
+	else if (memchr(*text, 0, have))
+		rc = -EINVAL; /* QEMU would read on behind it */
 	else
 		(*text)[have] = 0;
 	close(fd);

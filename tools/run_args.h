@@ -70,8 +70,8 @@ struct run_args {
 /*
  * argv[0] is the program. `user_config` is the file that QEMU reads by itself, or NULL. What would
  * pin all RAM on this host is an error, or, with `pinning_allowed`, a note. 0; -EINVAL (it cannot
- * be understood), -EOPNOTSUPP (its RAM cannot be remote) with a sentence in err; -ENOMEM.
- * run_args_deinit() is due in every case.
+ * be understood), -EOPNOTSUPP (its RAM cannot be remote), or why a file of -readconfig cannot be
+ * read, with a sentence in err; -ENOMEM. run_args_deinit() is due in every case.
  */
 int run_args_parse(struct run_args *a, char *const argv[], struct qemu_facts *facts,
 		   const char *user_config, bool pinning_allowed, char err[RUN_ERR_TEXT]);

@@ -106,9 +106,7 @@ static char *arg_text(const struct run_args *a, const char *const path[],
 /* QEMU's own -mem-path, which it does not take beside a backend. */
 static bool arg_dropped(const struct run_args *a, int i)
 {
-	bool in_use = a->ram[0].at.index < 0 && a->ram[0].kept;
-
-	return !in_use && a->mem_path >= 0 && (i == a->mem_path || i == a->mem_path - 1);
+	return backend_added(a) && a->mem_path >= 0 && (i == a->mem_path || i == a->mem_path - 1);
 }
 
 int run_args_build(const struct run_args *a, const char *const path[], const char *const configs[],

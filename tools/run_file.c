@@ -93,9 +93,10 @@ int run_file_hold(struct run_region *r, const char *path, uint64_t bytes)
 	r->fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	if (r->fd < 0 || flock(r->fd, LOCK_SH | LOCK_NB)) {
 		rc = -errno;
-		say(rc == -EWOULDBLOCK ? "%s is in use by a gvm run that writes to it"
-				       : "%s: it cannot be opened",
-		    path);
+		if (rc == -EWOULDBLOCK)
+			say("%s is in use by a gvm run that writes to it", path);
+		else
+			say("%s: %s", path, strerror(-rc));
 		if (r->fd >= 0)
 			close(r->fd);
 		r->fd = -1;

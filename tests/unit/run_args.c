@@ -566,6 +566,10 @@ static void config_files_count(void)
 	CHECK_EQ(config_ram("[memory]\nsize\n", "q -readconfig @", false), 0);
 	CHECK_EQ(config_ram("size = \"1G\"\n", "q -readconfig @", false), 0);
 	refused("q -readconfig /nowhere/at/all", -ENOENT, "/nowhere/at/all");
+	/* beside a backend QEMU itself says that it takes no -mem-path */
+	rewrite("q -mem-path /x -M memory-backend=a -object memory-backend-file,id=a,size=64M",
+		"q -mem-path /x -M memory-backend=a -object memory-backend-file,id=a,size=67108864,"
+		"mem-path=/mnt/a,share=on");
 }
 
 static void backend_in_a_config_file_is_replaced(void)
