@@ -327,15 +327,56 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* Data */
 
+/* A read past the page cache that waits for dirty pages to be written. */
+struct direct_read {
+	struct pagecache_ask ask; /* first */
+	fuse_req_t req;
+	struct inode *inode;
+	uint64_t off;
+	size_t size;
+};
+
+static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	struct direct_read *d = (struct direct_read *)ask;
+
+	if (error)
+		log_debug(NULL, "a direct read shows what was written before: %s", strerror(-error));
+	pager_read(w, d->req, d->inode, d->off, d->size, false);
+	free(d);
+}
+
+/* One that was opened beside another host's writer, or the fast path, may be read when a program of this
+ * host stores to the file through a mapping. True: it is on its way. */
+static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size)
+{
+	struct direct_read *d;
+
+	if (!inode->opens_dirtying || inode->resident || !region_is_attached(w, inode))
+		return false;
+	d = malloc(sizeof(*d));
+	if (!d)
+		return false;
+	*d = (struct direct_read){ .ask.done = direct_synced, .req = req, .inode = inode,
+				   .off = off, .size = size };
+	if (pagecache_sync(w, inode, off, size, &d->ask) == 0)
+		return true;
+	free(d);
+	return false;
+}
+
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
+	unsigned how;
 
 	if (!inode)
 		return;
-	pager_read(w, req, inode, (uint64_t)off, size,
-		   !(handle_how(&w->inodes, fi->fh) & (HANDLE_WRITE | HANDLE_DIRECT)));
+	how = handle_how(&w->inodes, fi->fh);
+	if (how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
+		return;
+	pager_read(w, req, inode, (uint64_t)off, size, !(how & (HANDLE_WRITE | HANDLE_DIRECT)));
 }
 
 /* A write past the end makes the region larger first. */

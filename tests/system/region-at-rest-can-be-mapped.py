@@ -91,6 +91,18 @@ def test(l):
     for fd in readers:
         os.close(fd)
 
+    # A reader that began beside another host's writer sees what is stored here afterwards.
+    writer = os.open(far, os.O_RDWR)
+    reader = os.open(path, os.O_RDONLY)
+    os.pread(reader, 4096, 0)
+    os.close(writer)
+    fd = os.open(path, os.O_RDWR)
+    with mmap.mmap(fd, SIZE) as memory:
+        memory[4 * MIB:4 * MIB + 5] = b"hello"
+        expect(os.pread(reader, 5, 4 * MIB) == b"hello", "a reader does not see a store")
+    os.close(fd)
+    os.close(reader)
+
     # On the fast path a mapping would show nothing of what the client stores.
     client = Mapper(l, path)
     client.do("fill", 0, MIB, 7)
