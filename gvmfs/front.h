@@ -36,6 +36,10 @@ struct op {
 	struct op *next_asker; /* capacity.h, held.h, unmade.h */
 	int to_set;
 	struct stat attr;
+	struct {
+		uint32_t mode, uid, gid;
+		uint64_t mtime_ns, ctime_ns;
+	} before; /* setattr: what there is to go back to */
 	uint64_t size;
 	uint64_t off;
 	bool attached_here;

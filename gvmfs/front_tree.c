@@ -132,9 +132,17 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void setattr_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
+	struct record *rec = &worker_disk(w, op->inode)->rec;
 
-	if (!result && op->req)
+	if (result < 0) { /* as it was */
+		rec->mode = op->before.mode;
+		rec->uid = op->before.uid;
+		rec->gid = op->before.gid;
+		rec->mtime_ns = op->before.mtime_ns;
+		rec->ctime_ns = op->before.ctime_ns;
+	} else if (op->req) {
 		front_reply_attr(w, op_take(op), op->inode);
+	}
 	op_end(op, true, result);
 }
 
@@ -151,6 +159,11 @@ static void setattr_rest(struct op *op, int result)
 		op_end(op, true, result);
 		return;
 	}
+	op->before.mode = rec->mode;
+	op->before.uid = rec->uid;
+	op->before.gid = rec->gid;
+	op->before.mtime_ns = rec->mtime_ns;
+	op->before.ctime_ns = rec->ctime_ns;
 	if (op->bytes & FUSE_SET_ATTR_MODE)
 		rec->mode = op->attr.st_mode & 07777;
 	if (op->bytes & FUSE_SET_ATTR_UID)

@@ -60,6 +60,7 @@ def calls(l, mount, far, round_):
     expect(status == 1 and "no answer within" in said, "gvm node: %s", said)
     mount.says("too few nodes answer")
     expect(sorted(os.listdir(mount.path)) == names, "names have changed")
+    expect(os.stat(mount.file("empty-2")).st_mode & 0o777 == 0o644, "the mode has changed")
 
 
 def works(l, mount, round_):
