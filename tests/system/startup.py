@@ -89,6 +89,21 @@ def sockets():
     return {name for name in names if os.path.exists(name)}
 
 
+def ended():
+    """Daemons of this test that have ended, with what wait(2) would say of them."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % entry) as f:
+                head, _, tail = f.read().rpartition(")")
+        except OSError:
+            continue
+        fields = tail.split()
+        if fields[0] == "Z" and int(fields[1]) == os.getpid():
+            found.append("%s status %s" % (head.partition("(")[2], fields[-1]))
+    return found
+
+
 def nothing_left(path, names=()):
     """No mount, no process, and none of these names of sockets."""
     def left():
@@ -97,7 +112,8 @@ def nothing_left(path, names=()):
     try:
         wait_for("nothing is left", lambda: not any(left()), 10)
     except Failure:
-        raise Failure("left at %s: processes %s, mounts %d, sockets %s" % (path, *left())) from None
+        raise Failure("left at %s: processes %s, mounts %d, sockets %s; ended: %s" %
+                      (path, *left(), ended())) from None
 
 
 def holder(lab, path):
