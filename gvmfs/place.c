@@ -166,6 +166,24 @@ static int place_look(int fd, const char *path, struct found *found)
 	return 0;
 }
 
+/* In the child. It may hang for long, and so keeps nothing open but the mount and its end of the pipe:
+ * neither the place's lock nor the /dev/fuse of a new mount. */
+static void ask(int fd, int answer, const struct found *found)
+{
+	struct statx st;
+
+	if (dup2(fd, STDIN_FILENO) < 0 || dup2(answer, STDOUT_FILENO) < 0)
+		_exit(EIO);
+	close_range(STDERR_FILENO, ~0u, 0);
+	if (geteuid() == 0 && found->uid &&
+	    (setgroups(0, NULL) < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
+	     setresuid(found->uid, found->uid, found->uid) < 0))
+		_exit(EACCES);
+	if (statx(STDIN_FILENO, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0)
+		_exit(errno);
+	_exit(0);
+}
+
 /*
  * Asks the mount something that only its process can answer. In a process of its own, since who asks
  * may wait for ever, and as the user who mounted it, since others may not ask. 0: it lives;
@@ -174,20 +192,13 @@ static int place_look(int fd, const char *path, struct found *found)
 static int place_ask(int fd, const struct found *found, struct stop *stop)
 {
 	int answer[2], r, status = EXIT_SUCCESS;
-	struct statx st;
 	pid_t pid;
 
 	if (pipe2(answer, O_CLOEXEC) < 0)
 		return -errno;
 	pid = fork();
-	if (pid == 0) {
-		if (geteuid() == 0 && found->uid &&
-		    (setgroups(0, NULL) < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
-		     setresuid(found->uid, found->uid, found->uid) < 0))
-			_exit(EACCES);
-		_exit(statx(fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0 ? errno :
-											   0);
-	}
+	if (pid == 0)
+		ask(fd, answer[1], found);
 	r = pid < 0 ? -errno : 0;
 	close(answer[1]); /* that of the child closes when it ends */
 	if (!r)

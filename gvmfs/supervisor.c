@@ -277,10 +277,12 @@ static int supervise(struct supervisor *s)
 
 static int serve(struct supervisor *s)
 {
-	int r, status;
+	int r = mount_make(&s->mount, s->opts, &s->stop), status;
 
-	if (mount_make(&s->mount, s->opts, &s->stop) < 0)
-		return EXIT_FAILURE; /* it has said why */
+	if (r == -ECANCELED)
+		log_error(NULL, "%s: ended before it was mounted", s->opts->mountpoint);
+	if (r < 0)
+		return EXIT_FAILURE; /* else it has said why */
 	listener_open(&s->listener, s->journal.super->attach_path);
 	mount_tune(s);
 	r = worker_start(s, true);

@@ -11,6 +11,7 @@ from lab import Failure, program, wait_for
 import leftovers
 
 SOCKETS = "/run/gvmfs"
+LISTENS = 0x10000  # __SO_ACCEPTCON among the flags in /proc/net/unix
 
 
 def folder(lab, name):
@@ -84,8 +85,10 @@ def kill_whole(path):
 def sockets():
     """Names where a gvmfs of this test listens: the list is that of the test's own network."""
     with open("/proc/net/unix") as f:
-        # bound under another name until it listens
-        names = {line.split()[-1].removesuffix(".new") for line in f if SOCKETS in line}
+        # bound under another name until it listens; a connection that a start here makes to a gvmfs
+        # elsewhere, to see whether it lives, bears that one's name
+        names = {line.split()[-1].removesuffix(".new") for line in f
+                 if SOCKETS in line and int(line.split()[3], 16) & LISTENS}
     return {name for name in names if os.path.exists(name)}
 
 
