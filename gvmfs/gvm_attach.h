@@ -26,6 +26,10 @@
  * and to the client that gvmfs has.
  * Messages of GVM_ATTACH_MAGIC and GVM_ATTACH_VERSION only; anything else ends the conversation.
  *
+ * Until GO the memfd has no page: a mapping that was touched before is refused. Which pages it has later
+ * is gvmfs's affair alone; others that come into it are no content, and are punched out when gvmfs finds
+ * one in its way.
+ *
  * What the client promises: it keeps a copy of the userfaultfd open as long as the mapping exists
  * (the last close would let faulting threads go on with zeros); it maps no part of the memfd
  * otherwise; the mapping has neither huge pages nor copies in children (MADV_NOHUGEPAGE,

@@ -202,6 +202,14 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 	return error;
 }
 
+/* Those that did not come after all are not expected any more. */
+static int pages_expected(struct resident *r, uint64_t c, int error)
+{
+	if (error)
+		journal_publish32(&r->mark[c].coming, r->mark[c].filled);
+	return error;
+}
+
 int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
 	      bool wake)
 {
@@ -226,7 +234,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		n -= (unsigned)done;
 		/* Somebody was faster: out with it, and once more. */
 	} while (error == -EEXIST && ++strangers < STRANGERS_MAX);
-	return error;
+	return pages_expected(r, c, error);
 }
 
 int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
@@ -239,7 +247,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 	error = window_fill(&r->w->residents.window, r->fd[SESSION_MEMORY], c * GVM_CHUNK_BYTES, chunk,
 			    GVM_CHUNK_BYTES, &done);
 	chunk_fill(r, c, run_mask(0, (unsigned)(done / GVM_PAGE_BYTES)));
-	return error;
+	return pages_expected(r, c, error);
 }
 
 static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)

@@ -51,6 +51,9 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 	int error = for_page_runs(r, c, pages & chunk_pages(r, c), run_zero, NULL);
 
 	if (error) {
+		/* Some may have come, and be changed by now. */
+		if (r->mark[c].filled && r->chunk[c].state == CHUNK_ABSENT)
+			chunk_activate(r, c);
 		client_trouble(r, error);
 		return;
 	}

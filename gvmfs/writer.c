@@ -253,14 +253,15 @@ static int pages_read(struct flush *f, unsigned first, unsigned n)
 }
 
 /* Reads what a chunk's memory has of it, and which of these pages are not as the node has them. Others
- * may have come into the memory since, which are no business of this flush: here they are zeros. */
+ * may have come into the memory since, which are no business of this flush: over a zero base they are
+ * zeros. */
 static int memory_read(struct flush *f, uint32_t *changed)
 {
 	uint32_t want = mutant("stray-sent") ? ~0u : f->pages;
 
 	*changed = 0;
 	f->read = 0;
-	if (want != ~0u)
+	if (want != ~0u && base_is_zero(f))
 		memset(flush_scratch(f), 0, GVM_CHUNK_BYTES);
 	for (unsigned p = 0, n; p < GVM_CHUNK_PAGES; p += n) {
 		uint32_t rest = want >> p;
