@@ -25,7 +25,7 @@ STORM_THREADS = 12
 # gvm_attach.h
 MESSAGE = struct.Struct("<IHHQQQQIi208s")
 MAGIC, VERSION = 0x416d7647, 1
-HELLO, WELCOME, READY, GO, DETACHED = 1, 2, 4, 5, 10
+HELLO, WELCOME, REFUSE, READY, GO, DETACHED = 1, 2, 3, 4, 5, 10
 
 # linux/userfaultfd.h, asm/unistd_64.h
 SYS_USERFAULTFD = 323
@@ -71,6 +71,20 @@ def ready(client):
     return client.hear()
 
 
+def has_pages_before_it_is_served(region):
+    """A page that is mapped by then would never be asked for."""
+    fd = os.open(region, os.O_RDWR)
+    client = Client(region)
+    client.say(HELLO, fd, size=SIZE)
+    _, descriptors, _, _ = socket.recv_fds(client.socket, MESSAGE.size, 8)
+    os.pwrite(descriptors[0], b"\0", SIZE - 1)
+    answer = ready(client)
+    expect(answer == REFUSE, "it is answered with %d, not refused", answer)
+    for descriptor in [fd, *descriptors]:
+        os.close(descriptor)
+    client.socket.close()
+
+
 def leaves(client):
     pass
 
@@ -112,7 +126,7 @@ def in_a_process(work, *arguments):
             status = 0
         finally:
             os._exit(status)
-    expect(os.waitpid(pid, 0)[1] == 0, "%s did not get that far", arguments[-1].__name__)
+    expect(os.waitpid(pid, 0)[1] == 0, "%s did not get that far", (work, *arguments))
 
 
 def storm(region):
@@ -159,6 +173,7 @@ def test(l):
     mount = Mount(l, [node])
     worker = wait_for("gvmfs has a worker", mount.worker)
     region = mount.region("ram", SIZE)
+    in_a_process(has_pages_before_it_is_served, region)
     honest = Mapper(l, mount.region("honest", SIZE))
     honest.do("fill", 0, SIZE, 1)
     for ending in (leaves, babbles, vanishes, detaches):
