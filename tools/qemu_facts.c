@@ -232,7 +232,7 @@ static int help_read(struct qemu_facts *f, const char *text)
 
 static int machine_read(struct qemu_facts *f, const char *json)
 {
-	struct qemu_machine *grown, m = {NULL};
+	struct qemu_machine *grown, m;
 	const char *name, *alias, *ram_id;
 	struct qemu_opts o;
 	int rc = qemu_opts_parse(&o, json, NULL);

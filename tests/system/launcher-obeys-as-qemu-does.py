@@ -132,6 +132,7 @@ def by_signals(l, mount, launched):
         name = "signal-%s-%d" % (number, launched)
         run = l.start("gvm-run" if launched else "qemu", *command(l, mount, name, launched))
         qtest = Qtest(run, l.path(name))
+        qtest.do("read", 0, 1)  # it answers in its main loop: by then it minds signals itself
         qemu = [pid for pid, said in descendants(run.pid).items() if said.startswith("qemu")] or [run.pid]
         if number == signal.SIGTERM:
             stop_and_go_on(run)
