@@ -139,7 +139,10 @@ bool times_flush(struct worker *w)
 
 		if (!inode)
 			continue;
-		if (inode->times_saving || (inode->busy && inode_disk(&w->inodes, nr)->times_owed)) {
+		/* What has no name any more, and is held until nodes know that, has no times to save. */
+		if (inode->times_saving ||
+		    (inode->busy && inode_disk(&w->inodes, nr)->times_owed &&
+		     inode_disk(&w->inodes, nr)->use == INODE_USED)) {
 			left = true;
 		} else if (!inode->times_flushed) {
 			inode->times_flushed = true;

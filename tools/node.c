@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* gvm node - a memory node's own figures, as lines of `name value`. */
+/* gvm node - a memory node's own figures, as lines of `name value`; its regions, and what they are. */
 #include "gvm.h"
+#include "node_regions.h"
 
 #include "memnode/gvm_client.h"
 
@@ -16,8 +17,11 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"\n"
 				"Asks memory nodes for their statistics: lines of `name value`.\n"
 				"\n"
-				"  --key FILE  the secret shared with the nodes\n"
-				"  --help      show this text\n";
+				"  --key FILE   the secret shared with the nodes\n"
+				"  --regions    show each region that a node holds, and what it is\n"
+				"  --remove ID  remove the region whose id begins with ID, which has no\n"
+				"               file and no writer\n"
+				"  --help       show this text\n";
 
 struct asked {
 	struct gvm_call call;
@@ -33,20 +37,43 @@ static void answered(struct gvm_req *req)
 		a->stat = a->call.rsp.node_stat;
 }
 
-static int node_ask(const char *addr, const struct gvm_conn_opts *opts,
-		    struct gvm_node_stat_rsp *stat)
+static void stat_print(const struct gvm_node_stat_rsp *s)
+{
+#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
+	GVM_MSG_NODE_STAT_RSP(FIELD)
+#undef FIELD
+}
+
+static int node_stat(struct gvm_conn *conn)
 {
 	struct asked a = {.call.req = {.done = answered}};
-	struct gvm_conn *conn;
-	int rc = gvm_conn_create(addr, opts, &conn);
+	int rc;
 
-	if (rc)
-		return rc;
 	a.call.req.arg = &a;
 	a.call.req.deadline_ns = gvm_now_ns() + DEADLINE_NS;
 	gvm_node_stat(conn, &a.call);
 	rc = gvm_conn_wait(conn, &a.call.req);
-	*stat = a.stat;
+	if (!rc)
+		stat_print(&a.stat);
+	return rc;
+}
+
+/* Shows, or does, at one node what the command line says. */
+static int node_ask(const char *addr, const struct gvm_conn_opts *opts, bool regions,
+		    const char *remove_id, bool *said)
+{
+	struct gvm_conn *conn;
+	int rc = gvm_conn_create(addr, opts, &conn);
+
+	*said = false;
+	if (rc)
+		return rc;
+	if (remove_id) {
+		rc = node_region_remove(conn, remove_id);
+		*said = rc == -EBUSY || rc == -EINVAL;
+	} else {
+		rc = regions ? node_regions_print(conn) : node_stat(conn);
+	}
 	gvm_conn_destroy(conn);
 	return rc;
 }
@@ -67,20 +94,17 @@ static const char *why(int rc)
 	}
 }
 
-static void stat_print(const struct gvm_node_stat_rsp *s)
-{
-#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
-	GVM_MSG_NODE_STAT_RSP(FIELD)
-#undef FIELD
-}
-
 int cmd_node(int argc, char **argv)
 {
 	static const struct option longs[] = {{"key", required_argument, NULL, 'k'},
+					      {"regions", no_argument, NULL, 'r'},
+					      {"remove", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	struct gvm_conn_opts opts = {0};
+	const char *remove_id = NULL;
 	uint8_t *key = NULL;
+	bool regions = false;
 	int status = 0, c, rc;
 
 	optind = 1;
@@ -93,6 +117,18 @@ int cmd_node(int argc, char **argv)
 				return 1;
 			}
 			opts.key = key;
+			break;
+		case 'r':
+			regions = true;
+			break;
+		case 'd':
+			remove_id = optarg;
+			if (strlen(optarg) < 8 || strspn(optarg, "0123456789abcdef") != strlen(optarg)) {
+				say("--remove %s: not an id, nor its first 8 digits (gvm node --regions)",
+				    optarg);
+				free(key);
+				return EXIT_USAGE;
+			}
 			break;
 		case 'h':
 			fputs(help_text, stdout);
@@ -109,17 +145,14 @@ int cmd_node(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	for (bool several = argc - optind > 1; optind < argc; optind++) {
-		struct gvm_node_stat_rsp stat;
+		bool said;
 
-		rc = node_ask(argv[optind], &opts, &stat);
-		if (rc) {
-			say("%s: %s", argv[optind], why(rc));
-			status = 1;
-			continue;
-		}
-		if (several)
+		if (several && !remove_id)
 			printf("node %s\n", argv[optind]);
-		stat_print(&stat);
+		rc = node_ask(argv[optind], &opts, regions, remove_id, &said);
+		status |= rc != 0;
+		if (rc && !said)
+			say("%s: %s", argv[optind], why(rc));
 	}
 	free(key);
 	return status;

@@ -132,10 +132,14 @@ static uint16_t name_may_change(const struct name *old, const struct gvm_name_pu
 	return GVM_OK;
 }
 
-static bool names_are_full(const struct names *t, const struct name *old, uint64_t bytes)
+/* To remove a name must be possible in a full table, also one that only others have: tombstones end. */
+static bool names_are_full(const struct names *t, const struct name *old, const struct name *new)
 {
-	/* To remove a name must be possible in a full table. */
-	return (bytes > NAMES_BYTES_MAX && bytes > t->bytes) || (!old && t->count >= t->count_max);
+	uint64_t bytes = t->bytes - (old ? LISTED_BYTES(old) : 0) + LISTED_BYTES(new);
+	unsigned most = t->count_max + (new->bytes ? 0 : t->count_max / 16 + NAMES_COUNT_MIN);
+
+	return (new->bytes && bytes > NAMES_BYTES_MAX && bytes > t->bytes) ||
+	       (!old && t->count >= most);
 }
 
 /* Puts it in the place of `old`, or at `at` if there is none. */
@@ -182,7 +186,7 @@ uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const ui
 		return status;
 	if (!old && what->born <= names_horizon(t, what->table))
 		return GVM_OK; /* a tombstone of a name that is over */
-	if (names_are_full(t, old, t->bytes - (old ? LISTED_BYTES(old) : 0) + LISTED_BYTES(&new)) ||
+	if (names_are_full(t, old, &new) ||
 	    !name_set(t, at, old, &new, record))
 		return GVM_ERR_NOSPACE;
 	t->gone += !bytes; /* what it replaces was none */

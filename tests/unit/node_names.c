@@ -96,6 +96,7 @@ static void table_has_bounds(void)
 	for (n = 0; n < 1000; n++)
 		CHECK_EQ(put(1 + n * 256, 1, 1, 1), GVM_OK);
 	CHECK_EQ(put(1 + n * 256, 1, 1, 1), GVM_ERR_NOSPACE);
+	CHECK_EQ(put(2 + n * 256, 1, 1, 0), GVM_OK); /* the removal of one that others have */
 	/* What is there can be changed and removed, also in a full table. */
 	CHECK_EQ(put(1 + 5 * 256, 2, 1, 1), GVM_OK);
 	CHECK_EQ(put(1 + 5 * 256, 3, 1, 0), GVM_OK);
