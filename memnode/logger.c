@@ -189,7 +189,10 @@ static int syslog_write(int level, const char *text)
 	struct tm tm = {0};
 	int n, err;
 
+	/* It takes a lock of the C library; with ours no fork sees that held. */
+	pthread_mutex_lock(&lock);
 	localtime_r(&now, &tm);
+	pthread_mutex_unlock(&lock);
 	n = snprintf(packet, sizeof(packet), "<%d>%.3s %2d %02d:%02d:%02d %s[%d]: %s",
 		     LOG_DAEMON | level, months + 3 * (tm.tm_mon % 12), tm.tm_mday, tm.tm_hour,
 		     tm.tm_min, tm.tm_sec, ident, getpid(), text);
@@ -425,6 +428,7 @@ void gvm_log_stop(void)
 
 void gvm_log_to_syslog(void)
 {
+	tzset(); /* reads a file, so that later calls need not */
 	atomic_store(&to_syslog, true);
 }
 
