@@ -28,7 +28,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.normpath(os.path.join(HERE, "../../kmod"))
 MODULE = "giantvm_kvm.ko"
 WARNINGS = ["W=1", "KCFLAGS=-Werror"]
-KEPT = 24  # modules, and what was said of them
+KEPT = 48  # modules, and what was said of them
 
 
 def sources():
@@ -76,7 +76,8 @@ def cached(tree, name, inputs, produce):
     with tempfile.TemporaryDirectory(prefix=".module-", dir=folder) as work:
         produce(work)
         os.rename(os.path.join(work, name), path)
-    drop_old(folder)
+    with debian.CacheLock():
+        drop_old(folder)
     return path
 
 
