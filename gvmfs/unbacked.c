@@ -132,11 +132,11 @@ static void unbacked_done(struct job *job)
 	const char *name = worker_disk(u->op->w, u->op->inode)->rec.name;
 
 	if (job->result > 0)
-		log_error(name, "%s (process %d) cannot map it: its size of %llu bytes was refused", u->program,
-			  (int)u->tid, (unsigned long long)u->wanted_bytes);
+		log_error(name, "%s (process %d) cannot map it: its size of %llu bytes was refused",
+			  u->program, (int)u->tid, (unsigned long long)u->wanted_bytes);
 	else if (job->result < 0)
-		log_error(name, "%s (process %d) goes on without memory for it, and will get SIGBUS: it cannot be "
-				"kept from mapping it by this user", u->program, (int)u->tid);
+		log_error(name, "%s (process %d) has no memory for it and will get SIGBUS: end it (gvmfs "
+			  "lacks the right to keep it from mapping the file)", u->program, (int)u->tid);
 	op_end(u->op, true, -ENOSPC);
 	free(u);
 }
