@@ -230,28 +230,39 @@ static int help_read(struct qemu_facts *f, const char *text)
 
 /* ---- query-machines, query-target ---- */
 
+/* A copy, or NULL of NULL. *rc tells of no memory. */
+static char *copied(const char *text, int *rc)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		*rc = -ENOMEM;
+	return copy;
+}
+
+static int machine_add(struct qemu_facts *f, const struct qemu_opts *o)
+{
+	struct qemu_machine *grown = realloc(f->machine, (f->machines + 1) * sizeof(*grown)), *m;
+	int rc = 0;
+
+	if (!grown)
+		return -ENOMEM;
+	f->machine = grown;
+	m = &grown[f->machines++];
+	m->name = copied(qemu_opts_get(o, "name"), &rc);
+	m->alias = copied(qemu_opts_get(o, "alias"), &rc);
+	m->ram_id = copied(qemu_opts_get(o, "default-ram-id"), &rc);
+	m->is_default = qemu_opts_is_on(o, "is-default");
+	return rc;
+}
+
 static int machine_read(struct qemu_facts *f, const char *json)
 {
-	struct qemu_machine *grown, m;
-	const char *name, *alias, *ram_id;
 	struct qemu_opts o;
 	int rc = qemu_opts_parse(&o, json, NULL);
 
-	name = qemu_opts_get(&o, "name");
-	alias = qemu_opts_get(&o, "alias");
-	ram_id = qemu_opts_get(&o, "default-ram-id");
-	if (!rc && name) {
-		m = (struct qemu_machine){strdup(name), alias ? strdup(alias) : NULL,
-					  ram_id ? strdup(ram_id) : NULL,
-					  qemu_opts_is_on(&o, "is-default")};
-		grown = realloc(f->machine, (f->machines + 1) * sizeof(*grown));
-		if (grown) {
-			f->machine = grown;
-			grown[f->machines++] = m;
-		} else {
-			rc = -ENOMEM;
-		}
-	}
+	if (!rc && qemu_opts_get(&o, "name"))
+		rc = machine_add(f, &o);
 	qemu_opts_deinit(&o);
 	return rc;
 }
