@@ -160,7 +160,7 @@ uint64_t interrupts_tick(struct worker *w, uint64_t now_ns)
 	while (i) {
 		if (!i->by_any) {
 			i = i->next;
-		} else if (now_ns - i->since_ns >= INTERRUPT_NS) {
+		} else if (now_ns >= i->since_ns + INTERRUPT_NS) {
 			interrupt_end(i);
 			i = all->first; /* ending one may end others */
 		} else {
