@@ -18,7 +18,7 @@ def test(l):
     qemu = l.start("qemu", *guest.command(
         "gvmfs", "900M", "-drive", "file=%s,if=none,id=disk,format=raw,cache=none" % disk,
         "-device", "virtio-blk-pci,drive=disk", job="hugepages", seconds=2))
-    console = guest.verdict(qemu, 220)
+    console = guest.verdict(qemu, 330)
     for setting in ("within_size", "always", "force"):
         expect("hugepages: %s is passed" % setting in console, "nothing was done with %s", setting)
 
