@@ -476,8 +476,8 @@ static void questions_to_qemu_start_no_guest(void)
 		"q -version", "q --help", "q -h", "q -daemonize -m 1G -version", "q -machine help",
 		"q -M q35,help", "q -cpu ?", "q -device virtio-net-pci,help", "q -object help",
 		"q -accel help", "q -mem-prealloc -netdev help",
-		"q -S -no-user-config -nodefaults -nographic -machine none,accel=kvm:tcg -qmp "
-		"unix:/x,server=on,wait=off -pidfile /y -daemonize"};
+		("q -S -no-user-config -nodefaults -nographic -machine none,accel=kvm:tcg -qmp "
+		 "unix:/x,server=on,wait=off -pidfile /y -daemonize")};
 	static const char *const guests[] = {"q -name help", "q -append help -kernel version",
 					     "q -m 1G -machine none", "q -device x,id=help"};
 	struct run_args a;
