@@ -13,7 +13,8 @@
 #define HOST_MAX  253
 #define LABEL_MAX 63
 
-static bool port_parse(const char *text, in_port_t *port)
+/* 0 is no port that anybody can be reached at. */
+static bool port_parse(const char *text, bool any, in_port_t *port)
 {
 	unsigned long n = 0;
 
@@ -22,7 +23,7 @@ static bool port_parse(const char *text, in_port_t *port)
 	for (; *text; text++)
 		n = n * 10 + (unsigned long)(*text - '0');
 	*port = htons((uint16_t)n);
-	return n && n <= UINT16_MAX;
+	return (n || any) && n <= UINT16_MAX;
 }
 
 /* Lower-cases a->host on the way. */
@@ -109,7 +110,7 @@ static bool host6_parse(struct addr *a)
 	return true;
 }
 
-int addr_parse(const char *text, struct addr *a)
+static int parse(const char *text, bool any_port, struct addr *a)
 {
 	bool v6 = text[0] == '[';
 	size_t n = v6 ? strcspn(text + 1, "]") : strcspn(text, ":");
@@ -121,9 +122,19 @@ int addr_parse(const char *text, struct addr *a)
 		return -EINVAL;
 	memcpy(a->host, text + v6, n);
 	rest += v6;
-	if (*rest && (*rest != ':' || !port_parse(rest + 1, &a->port)))
+	if (*rest && (*rest != ':' || !port_parse(rest + 1, any_port, &a->port)))
 		return -EINVAL;
 	return (v6 ? host6_parse(a) : host4_parse(a)) ? 0 : -EINVAL;
+}
+
+int addr_parse(const char *text, struct addr *a)
+{
+	return parse(text, false, a);
+}
+
+int addr_parse_listen(const char *text, struct addr *a)
+{
+	return parse(text, true, a);
 }
 
 int addr_resolve(const struct addr *a, struct sockaddr_storage *sa, socklen_t *bytes, const char **why)

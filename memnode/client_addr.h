@@ -28,6 +28,8 @@ struct addr {
 
 /* 0 or -EINVAL. */
 int addr_parse(const char *text, struct addr *a);
+/* The same of an address to listen at, where port 0 stands for any. */
+int addr_parse_listen(const char *text, struct addr *a);
 
 /* Asks the system's resolver, which may take long: for tools and for the start of a program. Gives
  * the first address that it names; *why on error. 0 or -EHOSTUNREACH. */

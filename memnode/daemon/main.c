@@ -4,6 +4,7 @@
  *
  * Options, then what is brought up and in which order; it goes down in reverse.
  */
+#include "../client_addr.h"
 #include "../gvm_client.h"
 #include "log.h"
 #include "memory.h"
@@ -13,7 +14,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -89,44 +89,20 @@ static bool size_parse(const char *text, uint64_t *bytes)
 	return true;
 }
 
-/* "1.2.3.4:9999", "1.2.3.4", "[::1]:9999", "[::1]", "[fe80::1%eth0]": numbers only. */
-static bool addr_parse(const char *text, union conn_addr *addr)
+/* A name is looked up once, at the start. */
+static void listen_parse(const char *text, union conn_addr *listen)
 {
-	char host[INET6_ADDRSTRLEN + IF_NAMESIZE], *scope;
-	bool v6 = *text == '[';
-	const char *from = text + v6, *end = from + strcspn(from, v6 ? "]" : ":");
-	unsigned long port = GVM_PORT;
-	char *port_end;
+	struct sockaddr_storage sa;
+	const char *why;
+	struct addr addr;
+	socklen_t bytes;
 
-	if ((size_t)(end - from) >= sizeof(host) || (v6 && *end != ']'))
-		return false;
-	memcpy(host, from, (size_t)(end - from));
-	host[end - from] = 0;
-	end += v6;
-	if (*end == ':') {
-		if (end[1] < '0' || end[1] > '9')
-			return false;
-		port = strtoul(end + 1, &port_end, 10);
-		end = port_end;
-	}
-	if (*end || port > UINT16_MAX)
-		return false;
-	memset(addr, 0, sizeof(*addr));
-	if (v6) {
-		addr->v6.sin6_family = AF_INET6;
-		addr->v6.sin6_port = htons((uint16_t)port);
-		scope = strchr(host, '%');
-		if (scope) {
-			*scope++ = 0;
-			addr->v6.sin6_scope_id = if_nametoindex(scope);
-			if (!addr->v6.sin6_scope_id)
-				return false;
-		}
-		return inet_pton(AF_INET6, host, &addr->v6.sin6_addr) == 1;
-	}
-	addr->v4.sin_family = AF_INET;
-	addr->v4.sin_port = htons((uint16_t)port);
-	return inet_pton(AF_INET, host, &addr->v4.sin_addr) == 1;
+	if (addr_parse_listen(text, &addr))
+		fail("--listen %s: not an address (1.2.3.4:9999, [::1]:9999, a host name)", text);
+	if (addr_resolve(&addr, &sa, &bytes, &why))
+		fail("--listen %s: %s", text, why);
+	memset(listen, 0, sizeof(*listen));
+	memcpy(listen, &sa, bytes < sizeof(*listen) ? bytes : sizeof(*listen));
 }
 
 static const char *addr_name(const union conn_addr *addr)
@@ -172,12 +148,11 @@ static void options_parse(int argc, char **argv, struct options *o)
 	int c;
 
 	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT};
-	addr_parse("127.0.0.1", &o->listen);
+	listen_parse("127.0.0.1", &o->listen);
 	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:i:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
-			if (!addr_parse(optarg, &o->listen))
-				fail("--listen %s: not an address (1.2.3.4:9999, [::1]:9999)", optarg);
+			listen_parse(optarg, &o->listen);
 			break;
 		case 'm':
 			if (!size_parse(optarg, &o->memory_bytes))

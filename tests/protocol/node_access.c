@@ -51,7 +51,7 @@ static void wrong_arguments_are_refused(void)
 	REFUSED("not a size", "--memory", "-1");
 	REFUSED("not a size", "--memory", "99999999999999999G");
 	REFUSED("out of range", "--memory", "100K");
-	REFUSED("not an address", "--memory", "16M", "--listen", "localhost:1");
+	REFUSED("not an address", "--memory", "16M", "--listen", "local host:1");
 	REFUSED("not an address", "--memory", "16M", "--listen", "127.0.0.1:65536");
 	REFUSED("not an address", "--memory", "16M", "--listen", "127.0.0.1:");
 	REFUSED("not a number", "--memory", "16M", "--overcommit", "0.5");
