@@ -18,7 +18,7 @@ def test(l):
     held = os.open(region, os.O_RDWR)
     os.pwrite(held, b"good", 0)
     worker = mount.worker()
-    l.run(program("record_put"), node.address, "bad", "nowhere")
+    l.run(program("record_put"), node.address, "bad", "not an address")
     lab.wait_for("the false record shows", lambda: "bad" in os.listdir(mount.path))
     for flags in (os.O_RDONLY, os.O_RDWR):
         try:
