@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define DEADLINE_NS (5ull * 1000 * 1000 * 1000)
+#define REASON_TEXT 160
 
 static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...\n"
 				"\n"
@@ -78,15 +79,30 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, bool reg
 	return rc;
 }
 
-static const char *why(int rc)
+/* What stood in the way of a connection last. */
+static void state_note(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed, const char *why,
+		       void *arg)
 {
+	char *reason = arg;
+
+	(void)conn;
+	(void)renewed;
+	snprintf(reason, REASON_TEXT, "%s", state == GVM_CONN_UP ? "" : why);
+}
+
+static const char *why(int rc, const char *reason)
+{
+	static char text[REASON_TEXT + 32];
+
 	switch (rc) {
 	case -EINVAL:
 		return "not an ADDRESS:PORT";
 	case -ETIMEDOUT:
-		return "no answer within 5 s";
+		snprintf(text, sizeof(text), "no answer within 5 s%s%s", *reason ? ": " : "", reason);
+		return text;
 	case -EACCES:
-		return "the node refuses the key (--key)";
+		snprintf(text, sizeof(text), "%s (--key)", *reason ? reason : "the node refused the key");
+		return text;
 	case -EPROTONOSUPPORT:
 		return "the node speaks another version of the protocol";
 	default:
@@ -101,7 +117,8 @@ int cmd_node(int argc, char **argv)
 					      {"remove", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
-	struct gvm_conn_opts opts = {0};
+	static char reason[REASON_TEXT];
+	struct gvm_conn_opts opts = {.on_state = state_note, .arg = reason};
 	const char *remove_id = NULL;
 	uint8_t *key = NULL;
 	bool regions = false;
@@ -147,12 +164,13 @@ int cmd_node(int argc, char **argv)
 	for (bool several = argc - optind > 1; optind < argc; optind++) {
 		bool said;
 
+		reason[0] = 0;
 		if (several && !remove_id)
 			printf("node %s\n", argv[optind]);
 		rc = node_ask(argv[optind], &opts, regions, remove_id, &said);
 		status |= rc != 0;
 		if (rc && !said)
-			say("%s: %s", argv[optind], why(rc));
+			say("%s: %s", argv[optind], why(rc, reason));
 	}
 	free(key);
 	return status;
