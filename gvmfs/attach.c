@@ -589,7 +589,7 @@ int attaches_init(struct worker *w, int listen_fd)
 }
 
 /* The process that a thread belongs to; 0: not known. */
-static int process_of(int tid)
+int process_of(int tid)
 {
 	char path[40], line[128];
 	int pid = 0;

@@ -45,5 +45,7 @@ void attaches_closed(struct worker *w, unsigned session);
 /* Whether a request of thread `tid` to open the file may be granted: 0, -EBUSY, or -EAGAIN: when what
  * the last client left in memory has been written back. */
 int attach_allows_open(const struct inode *inode, bool write, int tid);
+/* The process that a thread belongs to; 0: not known. Reads /proc. */
+int process_of(int tid);
 
 #endif

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "names.h"
 #include "region.h"
+#include "unbacked.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
@@ -318,8 +319,10 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode = inode_get(&w->inodes, (unsigned)nr);
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
-	if (!inode->opens)
+	if (!inode->opens) {
+		unbacked_closed(inode);
 		pager_forget(w, inode); /* before it can go */
+	}
 	if (!inode->opens_write)
 		front_settle(w, inode);
 	inode_reap(&w->inodes, (unsigned)nr);

@@ -47,6 +47,7 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 		in->rt[nr] = calloc(1, sizeof(*in->rt[nr]));
 		if (in->rt[nr]) {
 			in->rt[nr]->nr = nr;
+			in->rt[nr]->unbacked_hold = -1;
 			task_queue_init(&in->rt[nr]->waiting);
 		}
 	}

@@ -79,6 +79,7 @@ struct inode {
 	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
+	int unbacked_hold;    /* ends the limit of whoever asked for too much (unbacked.h); -1: none */
 	struct readahead readahead;
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool attaching;		   /* it is about to: a conversation of attach.h has it */

@@ -2,30 +2,31 @@
 /* unbacked.c - see unbacked.h. */
 #include "unbacked.h"
 
+#include "attach.h"
 #include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELD_LOOKS     20 /* so often it is looked whether the process is still there */
-#define HELD_PAUSE_MS  100
-#define SLACK_BYTES    (32u << 20) /* what it may still take: its message needs memory, too */
-#define READY_MS       2000
+#define HELD_MS	    2000 /* at the most; it ends as soon as the process has closed the file */
+#define SLACK_BYTES (32u << 20) /* what it may still take: its message needs memory, too */
+#define READY_MS    (HELD_MS + 1000) /* another limit of the same process may have to end first */
 
 struct unbacked {
 	struct job job; /* first */
 	struct op *op;
 	pid_t tid;
 	uint64_t wanted_bytes;
+	int hold; /* the writing end of the pipe that ends the limit; -1: there is none */
 	char program[64];
 };
 
@@ -64,55 +65,91 @@ static uint64_t space_of(pid_t tid)
 	return strtoull(text, NULL, 10) * GVM_PAGE_BYTES;
 }
 
-/* In a process of its own: keeps the limit for a while and puts back what was. It was forked from a
- * thread, so it calls nothing but the kernel. */
-static void limit_hold(pid_t tid, const struct rlimit *limited, const struct rlimit *before, int ready)
+/* One limit of a process at a time: the next would take it for what the process had before. */
+static int limit_lock(pid_t pid)
 {
-	struct rlimit now;
+	char path[64];
+	int fd, r;
+
+	snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do
+		r = flock(fd, LOCK_EX);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : fd;
+}
+
+/* Until the file is closed (a byte comes) or the time is over. The end of the worker is no reason. */
+static void limit_wait(int hold)
+{
+	struct pollfd p = { .fd = hold, .events = POLLIN };
+	uint64_t until = gvm_now_ns() + HELD_MS * 1000000ull, now;
+	char closed;
+
+	while ((now = gvm_now_ns()) < until) {
+		poll(&p, 1, (int)((until - now) / 1000000) + 1);
+		if (p.revents && read(hold, &closed, 1) == 1)
+			return;
+		if (p.revents)
+			p.fd = -1;
+	}
+}
+
+/* In a process of its own: sets the limit, keeps it for a while and puts back what was. It was forked
+ * from a thread, so it calls nothing but the kernel (and snprintf). */
+static void limit_hold(pid_t pid, uint64_t wanted_bytes, int hold, int ready)
+{
+	struct rlimit before, limited, now;
+	uint64_t has;
 
 	setsid();
-	if (prlimit(tid, RLIMIT_AS, limited, NULL) < 0 || write(ready, "", 1) != 1)
+	/* The end of another one's pipe may be among these. */
+	if (dup2(hold, 0) < 0 || dup2(ready, 1) < 0)
 		_exit(1);
-	close_range(0, ~0u, 0);
-	for (unsigned i = 0; i < HELD_LOOKS && kill(tid, 0) == 0; i++)
-		poll(NULL, 0, HELD_PAUSE_MS);
-	if (prlimit(tid, RLIMIT_AS, NULL, &now) == 0 && now.rlim_cur == limited->rlim_cur) {
-		now.rlim_cur = before->rlim_cur;
-		prlimit(tid, RLIMIT_AS, &now, NULL);
+	close_range(2, ~0u, 0);
+	has = limit_lock(pid) < 0 ? 0 : space_of(pid);
+	if (!has || prlimit(pid, RLIMIT_AS, NULL, &before) < 0)
+		_exit(1);
+	limited = before;
+	limited.rlim_cur = has + (wanted_bytes / 2 < SLACK_BYTES ? wanted_bytes / 2 : SLACK_BYTES);
+	if (limited.rlim_cur < before.rlim_cur && prlimit(pid, RLIMIT_AS, &limited, NULL) < 0)
+		_exit(1);
+	if (write(1, "", 1) == 1)
+		limit_wait(0); /* otherwise nobody waits for it any more */
+	if (prlimit(pid, RLIMIT_AS, NULL, &now) == 0 && now.rlim_cur == limited.rlim_cur) {
+		now.rlim_cur = before.rlim_cur;
+		prlimit(pid, RLIMIT_AS, &now, NULL);
 	}
 	_exit(0);
 }
 
-static int limit_set(pid_t tid, uint64_t wanted_bytes)
+static int limit_set(pid_t pid, uint64_t wanted_bytes, int *hold)
 {
-	uint64_t has = space_of(tid);
-	struct rlimit before, limited;
-	struct pollfd ready;
-	int fds[2];
-	pid_t pid;
-	char told;
-	int r = 0;
+	int ready[2] = { -1, -1 }, held[2] = { -1, -1 }, r = 0;
+	struct pollfd told = { .events = POLLIN };
+	pid_t child = -1;
+	char byte;
 
-	if (!has || prlimit(tid, RLIMIT_AS, NULL, &before) < 0)
-		return -EPERM;
-	limited = before;
-	limited.rlim_cur = has + (wanted_bytes / 2 < SLACK_BYTES ? wanted_bytes / 2 : SLACK_BYTES);
-	if (limited.rlim_cur >= before.rlim_cur)
-		return 0;
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0) { /* nobody has to wait for the one that stays */
+	if (pipe2(ready, O_CLOEXEC) == 0 && pipe2(held, O_CLOEXEC) == 0)
+		child = fork();
+	if (child == 0) { /* nobody has to wait for the one that stays */
 		if (fork() == 0)
-			limit_hold(tid, &limited, &before, fds[1]);
+			limit_hold(pid, wanted_bytes, held[0], ready[1]);
 		_exit(0);
 	}
-	close(fds[1]);
-	ready = (struct pollfd){ .fd = fds[0], .events = POLLIN };
-	if (pid < 0 || waitpid(pid, NULL, 0) < 0 || poll(&ready, 1, READY_MS) != 1 ||
-	    read(fds[0], &told, 1) != 1)
+	close(ready[1]);
+	close(held[0]);
+	told.fd = ready[0];
+	if (child < 0 || waitpid(child, NULL, 0) < 0 || poll(&told, 1, READY_MS) != 1 ||
+	    read(ready[0], &byte, 1) != 1)
 		r = -EPERM;
-	close(fds[0]);
+	close(ready[0]);
+	if (r < 0)
+		close(held[1]);
+	else
+		*hold = held[1];
 	return r;
 }
 
@@ -123,7 +160,7 @@ static void unbacked_work(struct job *job, struct pool *pool)
 	(void)pool;
 	job->result = 0;
 	if (is_qemu(u->tid, u->program, sizeof(u->program)))
-		job->result = limit_set(u->tid, u->wanted_bytes) < 0 ? -EPERM : 1;
+		job->result = limit_set(process_of(u->tid), u->wanted_bytes, &u->hold) < 0 ? -EPERM : 1;
 }
 
 static void unbacked_done(struct job *job)
@@ -137,8 +174,22 @@ static void unbacked_done(struct job *job)
 	else if (job->result < 0)
 		log_error(name, "%s (process %d) has no memory for it and will get SIGBUS: end it (gvmfs "
 			  "lacks the right to keep it from mapping the file)", u->program, (int)u->tid);
+	unbacked_closed(u->op->inode);
+	u->op->inode->unbacked_hold = u->hold;
+	if (!u->op->inode->opens)
+		unbacked_closed(u->op->inode);
 	op_end(u->op, true, -ENOSPC);
 	free(u);
+}
+
+void unbacked_closed(struct inode *inode)
+{
+	if (inode->unbacked_hold < 0)
+		return;
+	if (write(inode->unbacked_hold, "", 1) < 0)
+		log_debug(NULL, "the limit of a process without memory ends by itself: %s", strerror(errno));
+	close(inode->unbacked_hold);
+	inode->unbacked_hold = -1;
 }
 
 void unbacked_end(struct op *op, uint64_t wanted_bytes)
@@ -152,6 +203,7 @@ void unbacked_end(struct op *op, uint64_t wanted_bytes)
 	u->job.work = unbacked_work;
 	u->job.done = unbacked_done;
 	u->op = op;
+	u->hold = -1;
 	u->tid = op->tid;
 	u->wanted_bytes = wanted_bytes;
 	jobs_submit_blocking(&op->w->jobs, &u->job);

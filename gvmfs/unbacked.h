@@ -8,7 +8,8 @@
  * which it would map the file (RLIMIT_AS). So its mmap() fails, with ENOMEM, and QEMU ends, or refuses
  * the object, with its own sentence.
  *
- * The limit is put back by a process that outlives a killed worker. Only programs are limited whose
+ * The limit ends when the file is closed, as QEMU does then: one that runs a guest needs memory for other
+ * things. It is put back by a process that outlives a killed worker. Only programs are limited whose
  * name says that they are QEMU; without the right to do it, the log says so.
  */
 #ifndef GVMFS_UNBACKED_H
@@ -18,5 +19,7 @@
 
 /* Ends the op, which changed the size of a file to `wanted` bytes and failed for want of room (ENOSPC). */
 void unbacked_end(struct op *op, uint64_t wanted_bytes);
+/* Nobody has the file open any more. */
+void unbacked_closed(struct inode *inode);
 
 #endif

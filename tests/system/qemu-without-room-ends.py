@@ -72,6 +72,12 @@ def test(l):
     expect("unable to map" in answer.get("error", {}).get("desc", ""), "object-add: %s", answer)
     expect(ask("query-status")["return"]["running"], "the guest does not run")
     expect(os.listdir(mount.path) == [], "it left %s", os.listdir(mount.path))
+    # Nor do several refusals, one right after the other and each with less room than before.
+    mount.region("filler", 180 * MIB)
+    for size in (1 << 40, 1 << 30, 56 << 20, 32 << 20):
+        answer = ask("object-add", size=size, **plug)
+        expect("unable to map" in answer.get("error", {}).get("desc", ""), "object-add: %s", answer)
+    os.unlink(mount.file("filler"))
     wait_for("QEMU's limit is what it was",
              lambda: resource.prlimit(qemu.pid, resource.RLIMIT_AS) == before, 10)
     answer = ask("object-add", size=64 << 20, **plug)
