@@ -16,7 +16,7 @@ def fio(l, path, group, *options):
     return l.start("fio", "fio", "--name=mapped", "--filename=" + path, "--ioengine=mmap", "--rw=randwrite",
                    "--bs=4k", "--size=%d" % SIZE, "--verify=crc32c", "--verify_fatal=1", "--randseed=7",
                    "--allrandrepeat=1", "--fallocate=none", "--thread", "--io_size=%d" % (SIZE * 3 // 4),
-                   "--norandommap=0", *options, cgroup=group)
+                   "--norandommap=0", "--aux-path=" + l.folder, *options, cgroup=group)
 
 
 def test(l):
