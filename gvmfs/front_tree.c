@@ -21,7 +21,7 @@ static struct inode *child_of(struct worker *w, struct inode *folder, const char
 	return nr < 0 ? NULL : inode_get(&w->inodes, (unsigned)nr);
 }
 
-/* Lookup: what is unknown may have been made on another host since we last asked. */
+/* What another host may have made, changed, renamed or removed since we last asked. */
 
 static void refreshed(struct worker *w, int result, void *arg)
 {
@@ -43,38 +43,49 @@ static bool refresh_is_worth_waiting(struct worker *w)
 	return !w->names_failing;
 }
 
-static bool lookup_reply(struct worker *w, fuse_req_t req, struct inode *folder, const char *name)
+/* Of a region that is written here, this host knows best. */
+static bool record_is_ours(struct worker *w, const struct inode *inode)
 {
-	struct inode *inode = child_of(w, folder, name);
+	return region_is_attached(w, inode) || inode->resident || inode->attaching;
+}
+
+static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *inode)
+{
 	struct fuse_entry_param e;
 
-	if (!inode)
-		return false;
 	front_entry(w, inode, &e);
 	fuse_reply_entry(req, &e);
-	return true;
 }
 
 static void lookup_refreshed(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
+	struct inode *inode = child_of(w, op->inode, op->name);
 
 	w->names_failing = result < 0;
-	if (op->req && child_of(w, op->inode, op->name))
-		lookup_reply(w, op_take(op), op->inode, op->name);
+	if (op->req && inode)
+		lookup_reply(w, op_take(op), inode);
 	op_end(op, false, ENOENT);
 }
 
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct worker *w = front_worker(req);
-	struct inode *folder = front_inode(req, parent);
+	struct inode *folder = front_inode(req, parent), *inode;
 	struct op *op;
 
-	if (!folder || lookup_reply(w, req, folder, name))
+	if (!folder)
 		return;
-	if (strlen(name) > RECORD_NAME_MAX || !refresh_is_worth_waiting(w)) {
-		fuse_reply_err(req, strlen(name) > RECORD_NAME_MAX ? ENAMETOOLONG : ENOENT);
+	if (strlen(name) > RECORD_NAME_MAX) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return;
+	}
+	inode = child_of(w, folder, name);
+	if ((inode && record_is_ours(w, inode)) || !refresh_is_worth_waiting(w)) {
+		if (inode)
+			lookup_reply(w, req, inode);
+		else
+			fuse_reply_err(req, ENOENT);
 		return;
 	}
 	op = op_new(w, req, folder);
@@ -111,21 +122,38 @@ void front_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f
 
 /* Attributes */
 
+static void getattr_refreshed(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+
+	w->names_failing = result < 0;
+	if (op->req && held_ask(w, op->inode)) {
+		held_wait(op->inode, op);
+		return;
+	}
+	if (op->req)
+		front_reply_attr(w, op_take(op), op->inode);
+	op_end(op, false, 0);
+}
+
 void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
+	bool refresh = inode && !record_is_ours(w, inode) && refresh_is_worth_waiting(w);
 	struct op *op;
 
 	(void)fi;
 	if (!inode)
 		return;
-	if (!held_ask(w, inode)) {
+	if (!refresh && !held_ask(w, inode)) {
 		front_reply_attr(w, req, inode);
 		return;
 	}
 	op = op_new(w, req, inode);
-	if (op)
+	if (op && refresh)
+		names_refresh(w, true, getattr_refreshed, op);
+	else if (op)
 		held_wait(inode, op);
 }
 
