@@ -49,8 +49,8 @@ static void inode_is_gone(struct worker *w, struct inode *inode)
 	journal_publish32(&d->use, INODE_UNLINKED);
 }
 
-/* The name's birth was overtaken by a fence: nothing of it is known to have been there, and its id
- * may stand for something forgotten. The journal has the new one before anything is sent. */
+/* The name's birth was overtaken by a fence: nothing of it is there (any more), and its id may stand for
+ * something forgotten. The journal has the new one before anything is sent. */
 static bool inode_rekey(struct worker *w, struct inode *inode)
 {
 	struct record *rec = &worker_disk(w, inode)->rec;

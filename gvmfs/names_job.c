@@ -9,6 +9,27 @@
 #define ONCE_NS	   1000000000ull
 #define SAVE_TRIES 8
 
+/*
+ * Votes are given one after the other, and a node that restarts in between has forgotten what it voted
+ * for: given back what the others had until then, it lacks what they voted for after it. So those who have
+ * taken it are asked again. Who has it still, in the same life, had it when the last of them took it.
+ */
+static void save_confirm(struct names_talk *talk, struct names_votes *votes)
+{
+	struct pool *pool = talk->pool;
+
+	for (unsigned i = 0; i < talk->count; i++)
+		talk->peers[i].out = !talk->peers[i].ok;
+	names_talk_put(talk, NAMES_MAJORITY, pool_call_deadline(pool->opts));
+	*votes = (struct names_votes){ .nodes = pool_nodes(pool) };
+	for (unsigned i = 0; i < talk->count; i++) {
+		const struct names_peer *peer = &talk->peers[i];
+
+		if (!pool->again[i] && !peer->out && peer->over)
+			names_votes_add_again(votes, peer->result, peer->detail, peer->same_life);
+	}
+}
+
 /* Once with all nodes; 0, or why it does not count. */
 static int save_try(struct names_save_job *sj, struct pool *pool, struct names_votes *votes)
 {
@@ -26,34 +47,60 @@ static int save_try(struct names_save_job *sj, struct pool *pool, struct names_v
 		if (!pool->again[i] && talk.peers[i].over)
 			names_votes_add(votes, talk.peers[i].ok ? 0 : talk.peers[i].result,
 					talk.peers[i].detail);
+	r = names_votes_result(votes, sj->creates);
+	/* Of times alone little is lost. */
+	if (!r && names_votes_count_twice(votes) && !sj->gives_way) {
+		save_confirm(&talk, votes);
+		r = names_votes_result(votes, sj->creates);
+	}
 	if (talk.clock > sj->clock)
 		sj->clock = talk.clock;
 	names_talk_deinit(&talk);
-	return names_votes_result(votes, sj->creates);
+	return r;
+}
+
+static int save_tries(struct names_save_job *sj, struct pool *pool, struct names_votes *votes)
+{
+	int r = -EBUSY;
+
+	for (unsigned try = 0; try < SAVE_TRIES; try++) {
+		r = save_try(sj, pool, votes);
+		if (sj->gives_way)
+			break;
+		/* Another host changed it meanwhile: the last to say so wins. */
+		if (r == -ESTALE && votes->newest >= sj->put.version &&
+		    votes->newest < GVM_NAME_VERSION_MAX)
+			sj->put.version = votes->newest + 1;
+		else if (r == -EKEYREVOKED)
+			names_round(pool, votes->newest);
+		else if (r != -ESTALE && r != -ERESTART)
+			break;
+	}
+	if (r == -EKEYREVOKED || r == -ERESTART || (r == -ESTALE && !sj->gives_way))
+		r = -EBUSY;
+	return r;
+}
+
+/* A name that comes too late is made under another key. What a node took of it under this one would
+ * show beside it: that is removed first. */
+static int save_take_back(struct names_save_job *sj, struct pool *pool)
+{
+	struct names_votes votes;
+
+	sj->creates = false;
+	sj->record_bytes = 0;
+	sj->put.version++;
+	return save_tries(sj, pool, &votes) ? -EBUSY : -EAGAIN;
 }
 
 void names_job_save(struct job *job, struct pool *pool)
 {
 	struct names_save_job *sj = (struct names_save_job *)job;
 	struct names_votes votes;
-	int r = -EBUSY;
 
-	for (unsigned try = 0; try < SAVE_TRIES; try++) {
-		r = save_try(sj, pool, &votes);
-		if (sj->gives_way)
-			break;
-		/* Another host changed it meanwhile: the last to say so wins. */
-		if (r == -ESTALE && votes.newest >= sj->put.version &&
-		    votes.newest < GVM_NAME_VERSION_MAX)
-			sj->put.version = votes.newest + 1;
-		else if (r == -EKEYREVOKED)
-			names_round(pool, votes.newest);
-		else if (r != -ESTALE)
-			break;
-	}
-	if (r == -EKEYREVOKED || (r == -ESTALE && !sj->gives_way))
-		r = -EBUSY;
-	job->result = r;
+	job->result = save_tries(sj, pool, &votes);
+	if (job->result == -EAGAIN && names_votes_may_have(&votes))
+		job->result = save_take_back(sj, pool);
 }
 
 void names_job_load(struct job *job, struct pool *pool)

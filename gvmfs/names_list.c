@@ -227,6 +227,27 @@ void names_votes_add(struct names_votes *votes, int result, uint64_t detail)
 		votes->newest = detail;
 }
 
+bool names_votes_count_twice(const struct names_votes *votes)
+{
+	return votes->nodes > 1 && !NAMES_MUTANT(VOTES_COUNT_ONCE);
+}
+
+bool names_votes_may_have(const struct names_votes *votes)
+{
+	return votes->gone + votes->fenced + votes->full < votes->nodes;
+}
+
+void names_votes_add_again(struct names_votes *votes, int result, uint64_t detail, bool same_life)
+{
+	same_life |= NAMES_MUTANT(VOTES_OF_DEAD_LIVES);
+	if (result == -EIDRM)
+		names_votes_add(votes, result, detail);
+	else if (same_life && (result == 0 || result == -ESTALE))
+		votes->ok++; /* or what is newer stands in its place */
+	else if (!same_life)
+		votes->restarted++;
+}
+
 int names_votes_result(const struct names_votes *votes, bool creates)
 {
 	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
@@ -235,6 +256,8 @@ int names_votes_result(const struct names_votes *votes, bool creates)
 		return creates ? -EAGAIN : -EIDRM;
 	if (votes->ok >= names_majority(votes->nodes))
 		return 0;
+	if (votes->restarted)
+		return -ERESTART;
 	if (votes->fenced)
 		return creates ? -EAGAIN : -EKEYREVOKED;
 	if (votes->stale)

@@ -73,17 +73,28 @@ void names_due_find(struct names_due *due, const struct names_list *list,
 /* What the nodes answered to a NAME_PUT. */
 struct names_votes {
 	unsigned nodes; /* of the list */
-	unsigned ok, gone, fenced, stale, full;
+	unsigned ok, gone, fenced, stale, full, restarted;
 	uint64_t newest; /* that STALE, FENCED, GONE named as newer */
 };
 
 void names_votes_add(struct names_votes *votes, int result, uint64_t detail);
 
+/* Whether those who have taken it are asked again before it counts: RECORDS.md, "When a save counts". */
+bool names_votes_count_twice(const struct names_votes *votes);
+
+/* A node has it, or may have: not all have refused it. */
+bool names_votes_may_have(const struct names_votes *votes);
+
+/* Of one that had taken it, and was asked again when a majority had. `same_life`: it has not restarted
+ * in between. */
+void names_votes_add_again(struct names_votes *votes, int result, uint64_t detail, bool same_life);
+
 /*
  * 0: a majority has it. -EIDRM: the name was removed. -EAGAIN: it was born too late to be made: under
  * a new key, and born after `newest`. -ESTALE: another version is there: once more, after `newest`.
- * -EKEYREVOKED: a round that was cut short keeps it out; one must be conducted first. -ENOSPC,
- * -ETIMEDOUT. `creates`: the first save of a new name.
+ * -EKEYREVOKED: a round that was cut short keeps it out; one must be conducted first. -ERESTART: one that
+ * had taken it has restarted; all are asked anew. -ENOSPC, -ETIMEDOUT. `creates`: the first save of a new
+ * name.
  */
 int names_votes_result(const struct names_votes *votes, bool creates);
 

@@ -126,11 +126,21 @@ static void plain_done(struct gvm_req *req)
 	peer_over((struct names_peer *)req, req->result);
 }
 
+static void put_done(struct gvm_req *req)
+{
+	struct names_peer *peer = (struct names_peer *)req;
+	const struct gvm_id *incarnation = gvm_conn_incarnation(peer->conn);
+
+	peer->same_life = gvm_id_equal(&peer->incarnation, incarnation);
+	peer->incarnation = *incarnation;
+	peer_over(peer, req->result);
+}
+
 static void put_next(struct names_peer *peer)
 {
 	struct names_talk *talk = peer->talk;
 
-	peer->call.req = (struct gvm_req){ .done = plain_done };
+	peer->call.req = (struct gvm_req){ .done = put_done };
 	gvm_name_put(peer->conn, &peer->call, &talk->put, talk->record, talk->record_bytes);
 }
 

@@ -15,11 +15,12 @@ struct names_peer {
 	struct gvm_conn *conn;
 	bool over, ok, again;
 	bool out; /* it failed in a step before: not asked any more */
+	bool same_life; /* it has not restarted since its answer before this one */
 	int result;
 	uint64_t detail;
 	struct gvm_id after; /* listing: where to go on */
-	bool listing;	     /* it has begun: */
-	struct gvm_id incarnation;
+	bool listing;	     /* it has begun */
+	struct gvm_id incarnation; /* of the last answer to a list or a put */
 };
 
 struct names_talk {

@@ -3,15 +3,17 @@
  * sim.c - nodes, mounts and the name table between them, under chance: RECORDS.md's promises.
  *
  *	names_sim RUNS [SEED]     that many worlds
- *	names_sim mutants              each deliberate fault (names_mutant.h) is noticed
+ *	names_sim trace SEED      one world, told step by step
+ *	names_sim mutants         each deliberate fault (names_mutant.h) is noticed
  *
  * A world has one to five nodes and three mounts, which create, change and remove names, read the
  * table and conduct rounds, all at once. The nodes are memnode/daemon/names.c; what mounts make of
  * answers is gvmfs/names_list.c; what stands here is the order of their requests, as in
  * gvmfs/names_talk.c, names_job.c and names_round.c. Requests are carried out in any order, lost,
  * carried out twice, or long after the one who sent them has given up; links break and heal, mounts
- * stand still, nodes restart empty (one, which is then given everything back before another may). In
- * some worlds the nodes were two clusters at first.
+ * stand still, nodes restart empty (one, which is then given everything back, by a round that began after
+ * that, before another may). In some worlds the nodes were two clusters at first. Scenes are worlds in which
+ * nothing is left to chance.
  *
  * Promised: a name whose create succeeded, and that nobody tried to remove, is on every node and mount in
  * the end; one whose removal succeeded is on none, at once where no node restarted; all mounts and nodes
@@ -41,6 +43,7 @@ static uint64_t chance;
 static jmp_buf broken;
 static bool calm; /* nothing is given up or lost any more */
 static char why[200];
+static bool traced;
 
 static unsigned draw(unsigned below)
 {
@@ -58,6 +61,17 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 	vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 	longjmp(broken, 1);
+}
+
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+	va_list args;
+
+	if (!traced)
+		return;
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
 }
 
 /* ---- the world ---- */
@@ -89,6 +103,7 @@ struct answer {
 	bool sent, over, ok;
 	int result;
 	uint64_t detail;
+	unsigned life; /* of the node that gave it */
 };
 
 struct mount {
@@ -100,6 +115,8 @@ struct mount {
 	unsigned name;
 	struct gvm_name_put_req put;
 	bool live;
+	bool again; /* a put: asks those who have taken it once more */
+	unsigned life[NODES]; /* in which they took it */
 	uint64_t round, upto;
 	struct answer answer[NODES];
 	bool out[NODES];
@@ -110,6 +127,7 @@ struct mount {
 	bool fenced;	  /* healing: a fence kept a record out */
 	unsigned missing; /* name + 1 that no node had: saved again after the reading */
 	unsigned removed_then[NAMES]; /* whose removal had succeeded when it began */
+	unsigned restarted_then;      /* a round: how many restarts there had been when it began */
 	bool link[NODES];
 };
 
@@ -130,17 +148,33 @@ struct truth {
 static struct {
 	unsigned nodes;
 	struct names node[NODES];
+	unsigned life[NODES]; /* how often it has restarted */
 	struct mount mount[MOUNTS];
 	struct ghost ghost[GHOSTS];
 	unsigned ghosts;
 	struct truth name[NAMES];
 	unsigned used;
 	bool restarts;	   /* in this world, nodes do */
+	bool often;
 	unsigned restored; /* NODES: all nodes have everything; else the one that has not */
+	unsigned restarted; /* how often one did */
 	uint64_t rounds;
 } w;
 
 static const uint8_t byte = 1;
+
+static const char *const step_names[] = {
+	"idle", "put", "fence", "list", "heal", "forget",
+};
+
+static const char *const what_names[] = {
+	"create", "change", "remove", "read", "round",
+};
+
+static unsigned number_of(const struct mount *m)
+{
+	return (unsigned)(m - w.mount);
+}
 
 static struct gvm_id key_of(unsigned name)
 {
@@ -175,14 +209,26 @@ static int status_error(uint16_t status)
 static int ghost_run(const struct ghost *g, uint64_t *detail)
 {
 	struct names *t = &w.node[g->node];
+	int r;
 
 	*detail = 0;
-	if (g->step == PUTTING || g->step == HEALING)
-		return status_error(name_put(t, &g->put, &byte, g->live, detail));
+	if (g->step == PUTTING || g->step == HEALING) {
+		r = status_error(name_put(t, &g->put, &byte, g->live, detail));
+		tell("  node %u: %s name %u %s, table %x, born %u, version %u, round %u: %s, %u\n",
+		     g->node, step_names[g->step], g->put.key.b[1], g->live ? "record" : "tombstone",
+		     (unsigned)g->put.table, (unsigned)g->put.born, (unsigned)g->put.version,
+		     (unsigned)g->put.round, strerror(-r), (unsigned)*detail);
+		return r;
+	}
 	if (g->step == FENCING)
-		return status_error(name_fence(t, &(struct gvm_name_fence_req){ g->round, g->upto }));
-	return status_error(
-		name_forget(t, &(struct gvm_name_forget_req){ g->round, g->table }, detail));
+		r = status_error(name_fence(t, &(struct gvm_name_fence_req){ g->round, g->upto }));
+	else
+		r = status_error(
+			name_forget(t, &(struct gvm_name_forget_req){ g->round, g->table }, detail));
+	tell("  node %u: %s, round %u, upto %u, table %x: %s, %u\n", g->node, step_names[g->step],
+	     (unsigned)g->round, (unsigned)g->upto, (unsigned)g->table, strerror(-r),
+	     (unsigned)*detail);
+	return r;
 }
 
 static void ghost_leave(const struct ghost *g)
@@ -196,6 +242,7 @@ static void ghost_appears(void)
 	unsigned i = draw(w.ghosts);
 	uint64_t detail;
 
+	tell("late:\n");
 	ghost_run(&w.ghost[i], &detail);
 	w.ghost[i] = w.ghost[--w.ghosts];
 }
@@ -216,6 +263,7 @@ static int list_run(struct mount *m, unsigned node)
 	uint32_t bytes;
 	int r = status_error(name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail));
 
+	tell("  node %u: list, round %u: %s\n", node, (unsigned)what.round, strerror(-r));
 	if (r)
 		return r;
 	hear(m, rsp.fence);
@@ -225,6 +273,9 @@ static int list_run(struct mount *m, unsigned node)
 					.bytes = (uint32_t)gvm_load_le(p + 40, 4) };
 
 		memcpy(e.key.b, p, 16);
+		tell("    %s %u, table %x, born %u, version %u\n",
+		     gvm_name_is_horizon(&e.key) ? "horizon" : e.bytes ? "record" : "tombstone",
+		     e.key.b[1], (unsigned)e.table, (unsigned)e.born, (unsigned)e.version);
 		hear(m, e.version);
 		if (names_list_add(&m->view[node].has, &e) ||
 		    (!gvm_name_is_horizon(&e.key) && names_list_add(&m->all, &e)))
@@ -241,6 +292,7 @@ static void request_run(struct mount *m, unsigned node)
 	struct ghost g = request_of(m, node);
 	int r;
 
+	tell("mount %u, %s:\n", number_of(m), what_names[m->what]);
 	if (m->step == LISTING)
 		r = list_run(m, node);
 	else
@@ -250,6 +302,7 @@ static void request_run(struct mount *m, unsigned node)
 	a->over = true;
 	a->ok = !r;
 	a->result = r;
+	a->life = w.life[node];
 	if (r && a->detail)
 		hear(m, a->detail);
 }
@@ -258,6 +311,8 @@ static void request_give_up(struct mount *m, unsigned node)
 {
 	struct ghost g = request_of(m, node);
 
+	tell("mount %u, %s: gives up %s on node %u\n", number_of(m), what_names[m->what],
+	     step_names[m->step], node);
 	m->answer[node].over = true;
 	m->answer[node].result = -ETIMEDOUT;
 	if (m->step == HEALING)
@@ -270,6 +325,7 @@ static void request_give_up(struct mount *m, unsigned node)
 
 static void step_begin(struct mount *m, enum step step)
 {
+	tell("mount %u, %s: begins %s\n", number_of(m), what_names[m->what], step_names[step]);
 	m->step = step;
 	for (unsigned i = m->first; i <= m->last; i++) {
 		m->answer[i] = (struct answer){ .over = m->out[i] };
@@ -279,6 +335,7 @@ static void step_begin(struct mount *m, enum step step)
 
 static void op_end(struct mount *m)
 {
+	tell("mount %u, %s: over\n", number_of(m), what_names[m->what]);
 	for (unsigned i = 0; i < NODES; i++) {
 		names_list_free(&m->view[i].has);
 		m->view[i].whole = false;
@@ -315,6 +372,7 @@ static void put_begin(struct mount *m, enum what what, unsigned name)
 
 	m->what = what;
 	m->name = name;
+	m->again = false;
 	m->removed_then[name] = w.name[name].removed;
 	m->live = what != REMOVE;
 	if (what == CREATE) {
@@ -344,6 +402,7 @@ static void round_begin(struct mount *m, uint64_t upto)
 	m->what = ROUND;
 	m->round = ++w.rounds;
 	m->upto = upto;
+	m->restarted_then = w.restarted;
 	m->due = (struct names_due){ 0 };
 	step_begin(m, NAMES_MUTANT(ROUND_WITHOUT_FENCE) ? LISTING : FENCING);
 	if (NAMES_MUTANT(ROUND_WITHOUT_FENCE))
@@ -352,6 +411,18 @@ static void round_begin(struct mount *m, uint64_t upto)
 				w.node[i].round_upto = upto;
 }
 
+/* All nodes are asked, or only those who have just taken it. */
+static void put_once_more(struct mount *m, bool again)
+{
+	for (unsigned i = m->first; i <= m->last; i++) {
+		m->out[i] = again && !m->answer[i].ok;
+		m->life[i] = m->answer[i].life;
+	}
+	m->again = again;
+	step_begin(m, PUTTING);
+}
+
+/* gvmfs/names_job.c: save_try(), names_job_save(). */
 static void put_end(struct mount *m)
 {
 	struct names_votes votes = { .nodes = nodes_of(m) };
@@ -359,15 +430,27 @@ static void put_end(struct mount *m)
 	struct truth *t = &w.name[m->name];
 	int r;
 
-	for (unsigned i = m->first; i <= m->last; i++)
-		if (m->answer[i].over && m->answer[i].result != -ETIMEDOUT)
-			names_votes_add(&votes, m->answer[i].result, m->answer[i].detail);
+	for (unsigned i = m->first; i <= m->last; i++) {
+		const struct answer *a = &m->answer[i];
+
+		if (!a->over || m->out[i] || a->result == -ETIMEDOUT)
+			continue;
+		if (m->again)
+			names_votes_add_again(&votes, a->result, a->detail, a->life == m->life[i]);
+		else
+			names_votes_add(&votes, a->result, a->detail);
+	}
 	r = names_votes_result(&votes, m->what == CREATE);
+	tell("mount %u, %s name %u: %s\n", number_of(m), what_names[m->what], m->name, strerror(-r));
+	if (r == -ERESTART || (!r && !m->again && names_votes_count_twice(&votes))) {
+		put_once_more(m, !r);
+		return;
+	}
 	k->version = m->put.version + (r < 0);
 	if (r == -ESTALE && votes.newest >= m->put.version) {
 		m->put.version = votes.newest + 1;
 		k->version = m->put.version;
-		step_begin(m, PUTTING);
+		put_once_more(m, false);
 		return;
 	}
 	if (r == -EKEYREVOKED) {
@@ -412,6 +495,7 @@ static void drop(struct mount *m, unsigned name)
 	if (m->names[name].there && w.name[name].created && !w.name[name].remove_tried)
 		fail("name %u is taken for removed (%u nodes%s)", name, w.nodes,
 		     w.restarts ? ", restarts" : "");
+	tell("mount %u: drops name %u\n", number_of(m), name);
 	m->names[name].there = false;
 }
 
@@ -447,6 +531,8 @@ static void read_apply(struct mount *m)
 	}
 }
 
+static void heal_end(struct mount *m);
+
 static void list_end(struct mount *m)
 {
 	uint64_t table;
@@ -460,8 +546,7 @@ static void list_end(struct mount *m)
 	for (unsigned i = m->first; i <= m->last; i++)
 		m->out[i] |= !m->answer[i].ok;
 	if (m->what == ROUND && NAMES_MUTANT(ROUND_WITHOUT_HEAL)) {
-		names_due_find(&m->due, &m->all, m->view, NODES);
-		step_begin(m, FORGETTING);
+		heal_end(m);
 		return;
 	}
 	step_begin(m, HEALING);
@@ -481,8 +566,10 @@ static bool heal_one(struct mount *m, unsigned node)
 		if (!names_view_lacks(&m->view[node], e))
 			continue;
 		m->healed[node]++;
-		if (m->link[node])
+		if (m->link[node]) {
+			tell("mount %u, %s:\n", number_of(m), what_names[m->what]);
 			r = ghost_run(&g, &detail);
+		}
 		if (!m->link[node] || (r && r != -ESTALE && r != -EIDRM)) {
 			ghost_leave(&g);
 			m->out[node] = true;
@@ -526,8 +613,11 @@ static void forget_end(struct mount *m)
 		step_begin(m, FORGETTING);
 		return;
 	}
-	if (!m->due.tables && well_of(m) == w.nodes)
+	/* One that restarted after it had answered has nothing, whatever the round's end was. */
+	if (!m->due.tables && well_of(m) == w.nodes && m->restarted_then == w.restarted) {
+		tell("all nodes have everything\n");
 		w.restored = NODES;
+	}
 	op_end(m);
 }
 
@@ -595,13 +685,14 @@ static void mount_step(struct mount *m)
 		request_give_up(m, node);
 }
 
-static void node_restarts(void)
+static void node_restarts(unsigned node)
 {
-	unsigned node = draw(w.nodes);
-
+	tell("node %u restarts\n", node);
 	names_deinit(&w.node[node]);
 	names_init(&w.node[node], 1000);
 	w.restored = node;
+	w.restarted++;
+	w.life[node]++;
 }
 
 static void clusters_join(void)
@@ -626,10 +717,13 @@ static void world_step(void)
 		unsigned node = draw(w.nodes);
 
 		m->link[node] = draw(3);
+		tell("mount %u, node %u: link %s\n", number_of(m), node,
+		     m->link[node] ? "up" : "down");
 	} else if (kind < 8 && w.ghosts) {
 		ghost_appears();
-	} else if (kind < 9 && w.restarts && w.restored == NODES && w.nodes > 2 && !draw(4)) {
-		node_restarts();
+	} else if (kind < 9 && w.restarts && w.restored == NODES && w.nodes > 2 &&
+		   (w.often || !draw(4))) {
+		node_restarts(draw(w.nodes));
 	} else {
 		/* One of them stands still for long now and then. */
 		mount_step(&w.mount[draw(20) ? draw(MOUNTS - 1) : MOUNTS - 1]);
@@ -720,6 +814,7 @@ static bool world_run(uint64_t seed)
 	calm = false;
 	w.nodes = 1 + draw(NODES);
 	w.restarts = !draw(2);
+	w.often = !draw(2);
 	w.restored = NODES;
 	apart = w.nodes > 1 && !draw(4);
 	for (unsigned i = 0; i < NODES; i++)
@@ -751,11 +846,106 @@ static bool world_run(uint64_t seed)
 	return true;
 }
 
+/* ---- scenes: faults that chance comes upon once in 100000 worlds ---- */
+
+static bool scene_run(void (*scene)(void))
+{
+	chance = 1;
+	memset(&w, 0, sizeof(w));
+	calm = true;
+	w.nodes = 3;
+	w.restarts = true;
+	w.restored = NODES;
+	for (unsigned i = 0; i < NODES; i++)
+		names_init(&w.node[i], 1000);
+	for (unsigned i = 0; i < MOUNTS; i++) {
+		w.mount[i].last = w.nodes - 1;
+		for (unsigned n = 0; n < NODES; n++)
+			w.mount[i].link[n] = true;
+	}
+	if (setjmp(broken)) {
+		world_end();
+		return false;
+	}
+	scene();
+	quiet();
+	check();
+	world_end();
+	return true;
+}
+
+static void mount_waits_at(struct mount *m, enum step step)
+{
+	while (m->step != step && m->step != IDLE)
+		mount_step(m);
+}
+
+/* A whole round in which all nodes take part, as after each restart; up to its healing. */
+static void round_lists(struct mount *m)
+{
+	round_begin(m, m->clock);
+	mount_waits_at(m, HEALING);
+}
+
+/*
+ * Node 2 takes a tombstone and restarts, and is given the record back by a round that has listed node 1
+ * before that takes the tombstone, too. A majority has taken it now, but node 1 alone has it. Then node 1
+ * restarts, alone, in its turn. `again`: only when it was asked again and still had it.
+ */
+static void scene_votes(bool again)
+{
+	struct mount *late = &w.mount[0], *other = &w.mount[1];
+
+	create_begin(late);
+	mount_finish(late);
+	create_begin(other);
+	mount_finish(other);
+	put_begin(other, REMOVE, 1); /* what the rounds are for */
+	mount_finish(other);
+
+	put_begin(late, REMOVE, 0);
+	request_run(late, 2);
+	node_restarts(2);
+	round_lists(other);
+	request_run(late, 1);
+	late->answer[0] = (struct answer){ .over = true, .result = -ETIMEDOUT };
+	step_end(late);
+	mount_finish(other);
+	if (again && late->step == PUTTING)
+		request_run(late, 1);
+	if (again || late->step == IDLE) {
+		node_restarts(1);
+		round_lists(other);
+		mount_finish(other);
+	}
+	if (again && late->step == PUTTING)
+		request_run(late, 2);
+	late->link[0] = false;
+	while (late->step == PUTTING)
+		mount_step(late);
+	node_restarts(again ? 2 : 1);
+}
+
+static void scene_vote_then_restart(void)
+{
+	scene_votes(false);
+}
+
+static void scene_vote_again_then_restart(void)
+{
+	scene_votes(true);
+}
+
+static bool scenes_run(void)
+{
+	return scene_run(scene_vote_then_restart) && scene_run(scene_vote_again_then_restart);
+}
+
 static const char *const mutants[MUTANTS] = {
 	"none", "tombstone not final", "fence not kept", "forget of any round", "old copies count",
 	"tables compared", "round without all", "round without heal",
 	"round without fence", "saved again", "heal without gone",
-	"table of any name",
+	"table of any name", "votes count once", "votes of dead lives",
 };
 
 static int mutants_run(void)
@@ -767,6 +957,10 @@ static int mutants_run(void)
 
 		fflush(stdout);
 		names_mutant = (enum names_mutant)i;
+		if (!scenes_run()) {
+			printf("%s: scene: %s\n", mutants[i], why);
+			continue;
+		}
 		while (seed <= SEEDS_OF_A_MUTANT && world_run(seed))
 			seed++;
 		if (seed > SEEDS_OF_A_MUTANT) {
@@ -786,10 +980,17 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "mutants"))
 		return mutants_run() != 0;
-	if (argc > 1)
+	if (argc > 2 && !strcmp(argv[1], "trace")) {
+		traced = true;
+		runs = 1;
+	} else if (argc > 1)
 		runs = strtoul(argv[1], NULL, 10);
 	if (argc > 2)
 		seed = strtoul(argv[2], NULL, 10);
+	if (!scenes_run()) {
+		printf("scene: %s\n", why);
+		return 1;
+	}
 	for (unsigned long i = 0; i < runs; i++)
 		if (!world_run(seed + i)) {
 			printf("world %lu: %s\n", seed + i, why);
