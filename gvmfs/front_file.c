@@ -615,13 +615,17 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 		fuse_reply_buf(req, text, (size_t)n);
 }
 
+/* 0: no limit. The attribute then shows the budget that holds, not a smaller one that was asked for. */
 static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 {
+	const uint64_t least = (uint64_t)RESIDENT_LOCAL_MIN * GVM_PAGE_BYTES;
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
 
 	if (!inode)
 		return;
+	if (bytes && bytes < least)
+		bytes = least;
 	journal_publish64(&worker_disk(w, inode)->local_bytes, bytes);
 	if (inode->resident)
 		resident_budget(inode->resident);

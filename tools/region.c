@@ -49,6 +49,17 @@ static int local_show(const char *path)
 	return 0;
 }
 
+/* 0, or -EOPNOTSUPP: any filesystem takes an attribute, and a mount's root has one that bounds nothing. */
+static int region_check(const char *path)
+{
+	static char text[FSSTATS_TEXT];
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	return S_ISREG(st.st_mode) ? fsstats_read(path, text) : -EOPNOTSUPP;
+}
+
 /* "25%" of the region, or a size: 0, or a negative errno. */
 static int local_parse(const char *path, const char *text, uint64_t *bytes)
 {
@@ -103,7 +114,9 @@ int cmd_region(int argc, char **argv)
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}
-	rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
+	rc = region_check(argv[1]);
+	if (!rc)
+		rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
 	if (!rc)
 		return 0;
 	say("%s: %s", argv[1],

@@ -3,6 +3,8 @@
 """While a region is mapped through the fast path its budget goes from all of it to a hundredth and
 back: what is here follows, and the contents stay. With a device passed through all of it is here."""
 
+import os
+
 import lab
 from lab import expect, program, wait_for
 from mapper import Mapper
@@ -32,6 +34,18 @@ def test(l):
     expect(here() <= SMALL, "%d bytes are here", here())
     said = l.run(program("gvm"), "region", "local", region)
     expect("2 MiB" in said or "1%" in said or "655" in said, "gvm region local says %s", said)
+    # A budget below the least is shown as what it amounts to; what is no region has none.
+    l.run(program("gvm"), "region", "local", region, "64K")
+    said = l.run(program("gvm"), "region", "local", region)
+    expect(": 2 MiB may be here" in said, "gvm region local says %s", said)
+    other = l.path("no-region")
+    with open(other, "w"):
+        pass
+    for path in (other, mount.path):
+        for size in ((), ("1M",), ("all",)):
+            said = l.run(program("gvm"), "region", "local", path, *size, status=1)
+            expect("not a region" in said, "gvm region local %s says %s", path, said)
+    expect(not os.listxattr(other), "a file that is no region has %s", os.listxattr(other))
     l.run(program("gvm"), "region", "local", region, "100%")
     client.do("check", 0, SIZE // 2, 2)
     client.do("check", SIZE // 2, SIZE // 2, 1)
