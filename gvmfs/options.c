@@ -82,11 +82,15 @@ static int add_node(struct options *opts, const char *text)
 	return 0;
 }
 
-/* Separated by commas, or, where those separate options, by slashes. */
-static int add_list(struct options *opts, char *list)
+/* Separated by commas, or, where those separate options, by slashes. The list is cut up in a copy, which the
+ * nodes' names stay in: ps(1) shows the arguments as they were given. */
+static int add_list(struct options *opts, const char *text)
 {
+	char *list = strdup(text);
 	int r = 0;
 
+	if (!list)
+		return complain("no memory left");
 	for (char *addr = strtok(list, ",/"); addr && !r; addr = strtok(NULL, ",/"))
 		r = add_node(opts, addr);
 	return r;
@@ -208,8 +212,7 @@ static int set_places(struct options *opts, int count, char **words)
 	if (count == 2) {
 		bool nodes = !opts->node_count && strcmp(words[0], "none") != 0 &&
 			     strcmp(words[0], "gvmfs") != 0;
-		char *list = nodes ? strdup(words[0]) : NULL;
-		int r = nodes ? list ? add_list(opts, list) : 1 : 0;
+		int r = nodes ? add_list(opts, words[0]) : 0;
 
 		if (r)
 			return r;
