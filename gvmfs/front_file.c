@@ -4,6 +4,7 @@
 #include "gvm_attach.h"
 #include "log.h"
 #include "names.h"
+#include "owner.h"
 #include "region.h"
 #include "unbacked.h"
 
@@ -262,9 +263,10 @@ static void settle_run(struct task *task)
 	struct journal_inode *d = worker_disk(w, op->inode);
 	bool doomed;
 
-	/* Made for those who had it open: its name goes with the last of them. */
-	if (d->use == INODE_USED && d->rec.temporary && !op->inode->opens && !op->inode->resident &&
-	    !op->inode->attaching) {
+	/* Made for those who had it open here: its name goes with the last of them. On another host it may have
+	 * been read; its guest is not there. */
+	if (d->use == INODE_USED && d->rec.temporary && owner_is_self(&d->rec.owner, &w->self) &&
+	    !op->inode->opens && !op->inode->resident && !op->inode->attaching) {
 		d->rec.orphan = 1;
 		journal_publish32(&d->use, INODE_UNLINKED);
 	}

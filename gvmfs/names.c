@@ -186,13 +186,46 @@ static void adopt_orphan(struct worker *w, const struct record *rec)
 	region_stat(w, inode, adopt_orphan_end, NULL);
 }
 
+/*
+ * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
+ * a writer is gone for the moment that its network fails or its worker is replaced.
+ */
+static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool writer_alive)
+{
+	struct names_orphan *o = w->names.orphans, *oldest = o;
+	uint64_t now = gvm_now_ns();
+
+	for (; o < w->names.orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+		if (o->since_ns < oldest->since_ns)
+			oldest = o;
+	if (o == w->names.orphans + NAMES_ORPHANS) {
+		if (!writer_alive)
+			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
+		return false;
+	}
+	if (!writer_alive && now - o->since_ns < ORPHAN_NS)
+		return false;
+	o->since_ns = 0;
+	return !writer_alive;
+}
+
+/* That a process is gone is certain. That a host has started again is as good as what tells hosts apart. */
+static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
+{
+	const struct record *rec = &worker_disk(w, inode)->rec;
+
+	if (gvm_id_equal(&rec->owner.boot, &w->self.boot))
+		return !inode->writer_alive;
+	return orphan_is_abandoned(w, &rec->id, inode->writer_alive);
+}
+
 /* Nobody can have it any more, but as a file of another host that reads it. */
 static void temporary_looked(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct journal_inode *d = worker_disk(w, inode);
 
 	(void)arg;
-	if (result < 0 || inode->writer_alive || inode->opens) {
+	if (result < 0 || !temporary_is_abandoned(w, inode) || inode->opens) {
 		inode_release(&w->inodes, inode);
 		return;
 	}
@@ -231,29 +264,6 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 	(void)arg;
 	worker_disk(w, inode)->rec.kind = RECORD_GONE;
 	names_save(w, inode, orphan_gone, inode);
-}
-
-/*
- * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
- * a writer is gone for the moment that its network fails or its worker is replaced.
- */
-static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool writer_alive)
-{
-	struct names_orphan *o = w->names.orphans, *oldest = o;
-	uint64_t now = gvm_now_ns();
-
-	for (; o < w->names.orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
-		if (o->since_ns < oldest->since_ns)
-			oldest = o;
-	if (o == w->names.orphans + NAMES_ORPHANS) {
-		if (!writer_alive)
-			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
-		return false;
-	}
-	if (!writer_alive && now - o->since_ns < ORPHAN_NS)
-		return false;
-	o->since_ns = 0;
-	return !writer_alive;
 }
 
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg)

@@ -31,12 +31,28 @@ static void id_read(const char *path, struct gvm_id *id)
 		fclose(f);
 }
 
+/* Hosts that were installed from one image may have one machine-id: the machine itself has to be the same,
+ * too. Where it does not say which it is, the host is unknown. */
+static void host_read(struct gvm_id *host)
+{
+	struct gvm_id machine;
+
+	id_read("/etc/machine-id", host);
+	id_read("/sys/class/dmi/id/product_uuid", &machine);
+	if (gvm_id_is_none(host) || gvm_id_is_none(&machine)) {
+		memset(host, 0, sizeof(*host));
+		return;
+	}
+	for (unsigned i = 0; i < sizeof(host->b); i++)
+		host->b[i] ^= machine.b[i];
+}
+
 void owner_self(struct record_owner *self, int pid)
 {
 	struct stat st;
 
 	memset(self, 0, sizeof(*self));
-	id_read("/etc/machine-id", &self->host);
+	host_read(&self->host);
 	id_read("/proc/sys/kernel/random/boot_id", &self->boot);
 	self->pid_space = stat("/proc/self/ns/pid", &st) ? 0 : st.st_ino;
 	self->pid = (uint32_t)pid;
@@ -54,6 +70,12 @@ static bool process_is_dead(uint32_t pid)
 	dead = poll(&ended, 1, 0) == 1;
 	close(fd);
 	return dead;
+}
+
+bool owner_is_self(const struct record_owner *owner, const struct record_owner *self)
+{
+	return gvm_id_equal(&owner->boot, &self->boot) && owner->pid_space == self->pid_space &&
+	       owner->pid == self->pid;
 }
 
 bool owner_is_dead(const struct record_owner *owner, const struct record_owner *self)

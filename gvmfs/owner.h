@@ -14,6 +14,9 @@
 /* This mount: read once, at the start; its supervisor is `pid`. */
 void owner_self(struct record_owner *self, int pid);
 
+/* Whether it is this very mount. */
+bool owner_is_self(const struct record_owner *owner, const struct record_owner *self);
+
 /* Provably: the host has started again since, or the process is gone from this very one. */
 bool owner_is_dead(const struct record_owner *owner, const struct record_owner *self);
 
