@@ -193,26 +193,45 @@ static void due_add(struct names_due *due, uint64_t table, uint64_t born)
 		due->upto = born;
 }
 
-void names_due_find(struct names_due *due, const struct names_list *list,
-		    const struct names_view *views, unsigned count)
+static bool horizon_is_uneven(const struct names_view *views, unsigned count,
+			      const struct name_entry *horizon)
 {
-	*due = (struct names_due){ 0 };
+	bool uneven = false;
+
+	for (unsigned v = 0; v < count; v++)
+		uneven |= views[v].whole &&
+			  names_view_horizon(&views[v], horizon->table) < horizon->born;
+	return uneven;
+}
+
+static void due_add_horizons(struct names_due *due, const struct names_view *views, unsigned count,
+			     bool uneven)
+{
 	for (unsigned v = 0; v < count; v++)
 		for (size_t i = 0; views[v].whole && i < views[v].has.count; i++) {
 			const struct name_entry *e = &views[v].has.entry[i];
 
 			if (!gvm_name_is_horizon(&e->key))
 				break;
+			if (horizon_is_uneven(views, count, e) != uneven)
+				continue;
+			due->uneven |= uneven;
 			due_add(due, e->table, e->born);
-			for (unsigned o = 0; o < count; o++)
-				due->uneven |= views[o].whole &&
-					       names_view_horizon(&views[o], e->table) < e->born;
 		}
+}
+
+void names_due_find(struct names_due *due, const struct names_list *list,
+		    const struct names_view *views, unsigned count)
+{
+	*due = (struct names_due){ 0 };
+	/* Those first for which there is something to do: so each has its turn, however many there are. */
 	for (size_t i = 0; i < list->count; i++)
 		if (!list->entry[i].bytes) {
 			due->gone++;
 			due_add(due, list->entry[i].table, list->entry[i].born);
 		}
+	due_add_horizons(due, views, count, true);
+	due_add_horizons(due, views, count, false);
 }
 
 void names_votes_add(struct names_votes *votes, int result, uint64_t detail)

@@ -6,6 +6,9 @@
  * each that a majority has, or will ever have, is on a node by now. Then the lists of all nodes, which
  * thus hold every one of them. Then each node is given what it lacks, and only then may it forget:
  * from there on, a name that it does not have is a name that was removed.
+ *
+ * No round stays below an older fence that a node still has: that one's round may have ended on a single node,
+ * whose horizon is there from now on, also when the others have lost the fence by restarting.
  */
 #include "names_round.h"
 
@@ -14,14 +17,16 @@
 #include <errno.h>
 #include <sys/random.h>
 
-#define STEP_NS 3000000000ull
+#define STEP_NS	    3000000000ull
+#define ROUND_TRIES 3
 
 static uint64_t step_deadline(void)
 {
 	return gvm_now_ns() + STEP_NS;
 }
 
-int names_round(struct pool *pool, uint64_t upto)
+/* -ERESTART: a node has a later fence: now *upto. */
+static int round_once(struct pool *pool, uint64_t *upto)
 {
 	struct names_talk talk;
 	struct names_due due;
@@ -30,12 +35,17 @@ int names_round(struct pool *pool, uint64_t upto)
 	if (r < 0)
 		return r;
 	r = -EAGAIN;
-	talk.upto = upto;
+	talk.upto = *upto;
 	if (getrandom(&talk.round, sizeof(talk.round), 0) < 0 || !talk.round)
 		goto out;
 	if (!names_talk_fence(&talk, NAMES_ALL, step_deadline()) ||
 	    !names_talk_list(&talk, NAMES_ALL, step_deadline()))
 		goto out;
+	if (talk.fence > *upto) {
+		*upto = talk.fence;
+		r = -ERESTART;
+		goto out;
+	}
 	for (unsigned i = 0; i < talk.count; i++)
 		talk.peers[i].out = !pool->again[i] && !names_talk_heal(&talk, i);
 	names_due_find(&due, &talk.all, talk.views, talk.count);
@@ -47,4 +57,13 @@ int names_round(struct pool *pool, uint64_t upto)
 out:
 	names_talk_deinit(&talk);
 	return r;
+}
+
+int names_round(struct pool *pool, uint64_t upto)
+{
+	int r = -ERESTART;
+
+	for (unsigned try = 0; r == -ERESTART && try < ROUND_TRIES; try++)
+		r = round_once(pool, &upto);
+	return r == -ERESTART ? -EAGAIN : r;
 }

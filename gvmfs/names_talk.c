@@ -201,6 +201,8 @@ static void list_done(struct gvm_req *req)
 		r = list_take(peer, p, (size_t)(end - p));
 	if (r >= 0)
 		clock_hear(peer->talk, rsp->fence);
+	if (r >= 0 && rsp->fence > peer->talk->fence && rsp->fence <= GVM_NAME_VERSION_MAX)
+		peer->talk->fence = rsp->fence;
 	if (r >= 0 && rsp->more && rsp->count) {
 		peer->talk->news = peer->again = true;
 		return;

@@ -37,6 +37,7 @@ struct names_talk {
 	uint64_t table;		/* of a forget */
 	struct names_list all;	/* listing: the newest of each */
 	uint64_t clock;		/* the highest of all numbers heard of */
+	uint64_t fence;		/* listing: the highest that a node has */
 };
 
 int names_talk_init(struct names_talk *talk, struct pool *pool);

@@ -127,6 +127,7 @@ struct mount {
 	bool fenced;	  /* healing: a fence kept a record out */
 	unsigned missing; /* name + 1 that no node had: saved again after the reading */
 	unsigned removed_then[NAMES]; /* whose removal had succeeded when it began */
+	uint64_t fence;		      /* the highest that a list told of */
 	unsigned restarted_then;      /* a round: how many restarts there had been when it began */
 	bool link[NODES];
 };
@@ -267,6 +268,8 @@ static int list_run(struct mount *m, unsigned node)
 	if (r)
 		return r;
 	hear(m, rsp.fence);
+	if (rsp.fence > m->fence)
+		m->fence = rsp.fence;
 	for (const uint8_t *p = buf; p < buf + bytes;) {
 		struct name_entry e = { .table = gvm_load_le(p + 16, 8), .born = gvm_load_le(p + 24, 8),
 					.version = gvm_load_le(p + 32, 8),
@@ -402,6 +405,7 @@ static void round_begin(struct mount *m, uint64_t upto)
 	m->what = ROUND;
 	m->round = ++w.rounds;
 	m->upto = upto;
+	m->fence = 0;
 	m->restarted_then = w.restarted;
 	m->due = (struct names_due){ 0 };
 	step_begin(m, NAMES_MUTANT(ROUND_WITHOUT_FENCE) ? LISTING : FENCING);
@@ -537,6 +541,12 @@ static void list_end(struct mount *m)
 {
 	uint64_t table;
 
+	/* gvmfs/names_round.c: round_once(). */
+	if (m->what == ROUND && m->fence > m->upto && !NAMES_MUTANT(ROUND_BELOW_A_FENCE)) {
+		op_end(m);
+		round_begin(m, m->fence);
+		return;
+	}
 	names_list_settle(&m->all, m->view, NODES);
 	table = names_list_table(&m->all, m->view, NODES, well_of(m) == nodes_of(m));
 	if (table)
@@ -936,9 +946,60 @@ static void scene_vote_again_then_restart(void)
 	scene_votes(true);
 }
 
+/*
+ * A round is cut short when node 2 alone has forgotten, far ahead of every birth. Then node 2 is named no
+ * more, and the others restart in turn, each given everything back. Does a mount that has never heard of that
+ * round make a name that node 2, named again, takes for forgotten?
+ */
+static void scene_named_again(void)
+{
+	struct mount *conductor = &w.mount[0], *fresh = &w.mount[2];
+
+	create_begin(conductor);
+	mount_finish(conductor);
+	put_begin(conductor, REMOVE, 0);
+	mount_finish(conductor);
+	round_begin(conductor, conductor->clock + 100);
+	mount_waits_at(conductor, FORGETTING);
+	if (conductor->step == FORGETTING)
+		request_run(conductor, 2);
+	op_end(conductor);
+	for (unsigned i = 0; i < MOUNTS; i++)
+		w.mount[i].last = 1;
+	for (unsigned n = 0; n < 2; n++) {
+		node_restarts(n);
+		read_begin(conductor);
+		mount_finish(conductor);
+	}
+	read_begin(fresh);
+	mount_finish(fresh);
+	create_begin(fresh);
+	mount_finish(fresh);
+	for (unsigned i = 0; i < MOUNTS; i++)
+		w.mount[i].last = 2;
+}
+
+/* More tables than one round forgets of: as many hosts began at the same moment. */
+static void scene_many_tables(void)
+{
+	struct mount *m = &w.mount[0];
+
+	for (unsigned i = 0; i < NAMES; i++) {
+		m->table = 1 + i;
+		create_begin(m);
+		mount_finish(m);
+		put_begin(m, REMOVE, i);
+		mount_finish(m);
+		if (i % 10 == 9) {
+			read_begin(m);
+			mount_finish(m);
+		}
+	}
+}
+
 static bool scenes_run(void)
 {
-	return scene_run(scene_vote_then_restart) && scene_run(scene_vote_again_then_restart);
+	return scene_run(scene_many_tables) && scene_run(scene_named_again) && scene_run(scene_vote_then_restart) && scene_run(scene_vote_again_then_restart);
 }
 
 static const char *const mutants[MUTANTS] = {
@@ -946,6 +1007,7 @@ static const char *const mutants[MUTANTS] = {
 	"tables compared", "round without all", "round without heal",
 	"round without fence", "saved again", "heal without gone",
 	"table of any name", "votes count once", "votes of dead lives",
+	"round below a fence",
 };
 
 static int mutants_run(void)
