@@ -175,6 +175,18 @@ static void region_is_temporary(struct run_region *r, bool temporary)
 	r->temporary = temporary;
 }
 
+static const char *advice(int rc)
+{
+	switch (rc) {
+	case -EIO:
+		return "; gvmfs's log says why: a region that a node has lost a part of can only be removed";
+	case -ENOTCONN:
+		return "; the gvmfs of this mount was killed: start it again in the same place";
+	default:
+		return "";
+	}
+}
+
 int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum run_region_use use)
 {
 	int rc;
@@ -193,7 +205,7 @@ int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum
 		if (rc == -EBUSY)
 			say_busy(r);
 		else if (rc != -EEXIST)
-			say("%s: %s", path, strerror(errno));
+			say("%s: %s%s", path, strerror(-rc), advice(rc));
 		return rc;
 	}
 	region_is_temporary(r, use == RUN_REGION_TEMPORARY);
