@@ -321,6 +321,9 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode = inode_get(&w->inodes, (unsigned)nr);
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
+	/* What came beside another host's writer may be out of date. */
+	if (!inode->opens_cached && !region_is_attached(w, inode))
+		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
 	if (!inode->opens) {
 		unbacked_closed(inode);
 		pager_forget(w, inode); /* before it can go */

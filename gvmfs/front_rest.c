@@ -6,7 +6,7 @@
  * Another host may become the region's writer at any moment, and nobody tells us. So what the page
  * cache has of it is let go as soon as it is not in use (pagecache.h), and the nodes are asked every
  * REST_NS: each attachment of a writer has an epoch of its own. From the look that finds one on, and
- * as long as it is there, even what is mapped is invalidated at each look: a mapping shows what the
+ * as long as it is there, and once when it has gone, even what is mapped is invalidated at each look: a mapping shows what the
  * writer had sent REST_NS ago, and never anything older. Nobody here writes to such a region, so there
  * is no page with newer content, and no guest, that an invalidation could harm; the inode is held, so
  * that no writer of this host can come before it is done.
@@ -42,6 +42,7 @@ static void opened(struct worker *w, struct inode *inode, int result, void *arg)
 	op->at_rest = !result && !inode->writer_alive;
 	if (op->at_rest && !rest_is_current(w, inode))
 		rest_adopt(w, inode, worker_disk(w, inode)->last_epoch != 0);
+	op->inode->beside_writer |= inode->writer_alive && inode->opens_cached;
 	op->then(op, 0);
 }
 
@@ -78,8 +79,12 @@ static void look_invalidated(struct worker *w, struct pagecache_ask *ask, int er
 static void look_stated(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct look *l = arg;
+	bool same = rest_is_current(w, inode) && !inode->writer_alive && !inode->beside_writer;
 
-	if (result || (rest_is_current(w, inode) && !inode->writer_alive)) {
+	/* When it has gone, what was cached since the last look goes once more. */
+	if (!result || inode->writer_alive)
+		inode->beside_writer = inode->writer_alive;
+	if (result || same) {
 		look_end(l);
 		return;
 	}

@@ -76,6 +76,7 @@ struct inode {
 	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */
 	bool times_saving;     /* a save of them is under way */
 	bool times_flushed;    /* at the end: they have been tried */
+	bool beside_writer; /* of another host, it was at the last look: what came since may be out of date */
 	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */

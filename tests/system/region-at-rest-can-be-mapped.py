@@ -7,6 +7,7 @@ open: at once on its own host, and a moment later elsewhere. What could not be k
 import errno
 import mmap
 import os
+import time
 
 import lab
 from lab import expect, wait_for
@@ -84,6 +85,17 @@ def test(l):
     except OSError as why:
         expect(why.errno == errno.ENODEV, "mapping beside another host's writer gave %s", why)
     os.close(writer)
+    # What was cached beside it does not stay when it has gone.
+    for round in range(3):
+        writer = os.open(far, os.O_RDWR)
+        for pause in (0.13, 0):
+            data = os.urandom(4096)
+            time.sleep(pause)
+            views[0][3 * MIB:3 * MIB + 4096]
+            os.pwrite(writer, data, 3 * MIB)
+            os.fsync(writer)
+        os.close(writer)
+        wait_for("a mapping shows the last of it", lambda: views[0][3 * MIB:3 * MIB + 4096] == data, 5)
     wait_for("it can be mapped again", lambda: can_be_mapped(path), 5)
     expect(view(path)[3 * MIB:3 * MIB + 4096] == data, "the new mapping shows old bytes")
     for memory in views:
