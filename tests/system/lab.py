@@ -81,14 +81,14 @@ def wait_for(what, condition, seconds=20.0, pause=0.05):
 class Process:
     """Something started, with its output in a file."""
 
-    def __init__(self, lab, name, command, cgroup=None, env=None, service=False):
+    def __init__(self, lab, name, command, cgroup=None, env=None, service=False, group=None):
         self.service = service  # ended only after those who may use it
         self.name, self.log_path = name, lab.path("%02d-%s.log" % (len(lab.processes), name))
         with open(self.log_path, "wb") as log:
             self.popen = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, env={**os.environ, **(env or {})},
-                preexec_fn=cgroup.enter if cgroup else None)
+                preexec_fn=cgroup.enter if cgroup else None, process_group=group)
         self.pid = self.popen.pid
         lab.processes.append(self)
 

@@ -130,7 +130,8 @@ def by_signals(l, mount, launched):
     statuses = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL, None):
         name = "signal-%s-%d" % (number, launched)
-        run = l.start("gvm-run" if launched else "qemu", *command(l, mount, name, launched))
+        # A process group of its own, with a parent outside of it: SIGTSTP does not stop an orphaned one.
+        run = l.start("gvm-run" if launched else "qemu", *command(l, mount, name, launched), group=0)
         qtest = Qtest(run, l.path(name))
         qtest.do("read", 0, 1)  # it answers in its main loop: by then it minds signals itself
         qemu = [pid for pid, said in descendants(run.pid).items() if said.startswith("qemu")] or [run.pid]

@@ -55,9 +55,9 @@ def test(l):
     os.fsync(fd)
     os.close(fd)
     before = node.stats()["stored_bytes"]
-    monitor.do("balloon", value=96 * MIB)
+    monitor.do("balloon", value=128 * MIB)
     wait_for("the balloon is full",
-             lambda: monitor.do("query-balloon")["actual"] <= 100 * MIB, 60)
+             lambda: monitor.do("query-balloon")["actual"] <= 132 * MIB, 60)
     wait_for("the node holds less", lambda: node.stats()["stored_bytes"] < before * 7 // 10, 30)
     monitor.do("quit")
     second.wait(20)
