@@ -290,6 +290,7 @@ def main():
     lock = None if "--fresh" in options else alone_in_checkout()  # noqa: F841 (held)
     run = "%d-%d" % (os.getpid(), time.time())
     folder = tempfile.mkdtemp(prefix="gvm-check-")
+    os.chmod(folder, 0o711)  # tests have programs run by other users, which are in there
     watch, log = Watch(run, folder), KernelLog(run)
     suites = ((suites or [*SUITES, "compile", "sanitized"])
               + (["debug"] if "--long" in options else []))
