@@ -8,13 +8,14 @@
 #ifndef GVMFS_RECORD_H
 #define GVMFS_RECORD_H
 
+#include "client_addr.h"
 #include "gvm_wire.h"
 
 #define RECORD_NAME_MAX	 255
 #define RECORD_NODES_MAX 128
 #define RECORD_SLOTS	 512 /* slots of a region made by this version; any power of two up to it is read */
-#define RECORD_ADDR_MAX	 64
-#define RECORD_BYTES_MAX 16384
+#define RECORD_ADDR_MAX	 (ADDR_TEXT_MAX + 1)
+#define RECORD_BYTES_MAX 24576
 #define RECORD_SIZE_MAX	 (16ull << 40) /* of a region, in bytes: what the journal has index for */
 
 enum record_kind {

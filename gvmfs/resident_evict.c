@@ -122,7 +122,7 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	e->sync_pass = k->sync_pass;
 	f->resident = true;
 	f->region = d->rec.id;
-	f->node = d->rec.nodes[record_node_of(&d->rec, c)];
+	worker_node_place(r->w, r->inode, c, &f->node);
 	f->epoch = d->epoch - mutant("stale-epoch");
 	f->chunk = c;
 	f->base = journal_index(&w->journal, r->inode->nr)[c];

@@ -65,6 +65,14 @@ struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chu
 	return inode->nodes[n];
 }
 
+void worker_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node)
+{
+	const struct record *rec = &worker_disk(w, inode)->rec;
+
+	*node = rec->nodes[record_node_of(rec, chunk)];
+	snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(worker_node(w, inode, chunk)));
+}
+
 static void names_compared(struct worker *w, int result, void *arg)
 {
 	(void)arg;

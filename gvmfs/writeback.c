@@ -144,7 +144,7 @@ static void slot_send(struct worker *w, unsigned s)
 	struct flush *f = &wb->rt[s - 1].flush;
 
 	f->region = d->rec.id;
-	f->node = d->rec.nodes[record_node_of(&d->rec, js->chunk)];
+	worker_node_place(w, inode_get(&w->inodes, js->inode), js->chunk, &f->node);
 	f->epoch = d->epoch;
 	f->chunk = js->chunk;
 	f->version = js->version;

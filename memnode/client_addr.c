@@ -10,7 +10,6 @@
 #include <netdb.h>
 #include <string.h>
 
-#define HOST_MAX  253
 #define LABEL_MAX 63
 
 /* 0 is no port that anybody can be reached at. */
@@ -34,7 +33,7 @@ static bool name_check(struct addr *a)
 
 	if (n && a->host[n - 1] == '.')
 		n--; /* a name that is complete says so with a dot at its end */
-	if (!n || n > HOST_MAX)
+	if (!n)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		char *c = &a->host[i];

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#define ADDR_TEXT_MAX 255 /* bytes; a host name has at most 253 (RFC 1035, 2.3.4) */
+#define ADDR_TEXT_MAX 127 /* bytes: what records of regions have room for */
 
 /* Two texts for one address give equal bytes, as far as can be told without asking a resolver. */
 struct addr {

@@ -152,7 +152,7 @@ struct gvm_call {
 };
 
 /* addr: "host:port" or "host" (port 9999), where host is a.b.c.d, [v6], [v6%interface] or a host
- * name; at most 255 bytes, -EINVAL for anything else. Connecting begins in the first process(). A
+ * name; at most 127 bytes, -EINVAL for anything else. Connecting begins in the first process(). A
  * name is looked up for each attempt to connect, in a thread of the C library, and each of its
  * addresses is tried: a node that moved is found again, and nothing waits for a resolver. */
 int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct gvm_conn **conn);
@@ -240,7 +240,7 @@ const char *gvm_key_error(int err);
  * *nodes. Shared by all modes. */
 struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
-	char addr[256];
+	char addr[128];
 	bool cpu, mem;
 };
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);

@@ -55,10 +55,11 @@ static void the_longest_name_is_taken_and_a_longer_one_refused(void)
 	memset(text, 'a', sizeof(text));
 	for (unsigned i = 63; i < sizeof(text); i += 64)
 		text[i] = '.';
-	text[253] = 0;
+	text[126] = 0;
 	CHECK_EQ(addr_parse(text, &a), 0);
-	text[253] = 'a';
-	text[254] = 0;
+	text[126] = 'a';
+	text[127] = 'a';
+	text[128] = 0;
 	CHECK_EQ(addr_parse(text, &a), -EINVAL);
 	memset(text, 'a', 64);
 	text[64] = 0;
