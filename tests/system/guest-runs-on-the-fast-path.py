@@ -28,7 +28,7 @@ def reset(run, monitor):
     """Resets the guest, which QEMU's -no-reboot forbids otherwise; gives when it is up again."""
     monitor.do("set-action", reboot="reset")
     monitor.do("system_reset")
-    run.says(r"(?s)^guest: up .*^guest: up ", 60)
+    run.says(r"(?s)^guest: up .*guest: up ", 60)  # the reset may come in the middle of a line
     monitor.do("set-action", reboot="shutdown")
 
 
