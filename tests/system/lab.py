@@ -325,6 +325,10 @@ def main(test):
     os.environ["GVM_TEST"] = name  # nothing below fetches: tests/guest/debian.py
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell's background job ignores these, and so would all that is started here.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     lab, status = Lab(name), 1
     try:
         test(lab)
