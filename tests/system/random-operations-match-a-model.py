@@ -58,7 +58,7 @@ class File:
     def span(self, limit):
         """Begin and length within a limit, at pages with direct I/O, anywhere otherwise."""
         unit = PAGE if self.direct or self.random.random() < 0.3 else 1
-        begin = self.random.randrange(limit // unit) * unit
+        begin = self.random.randrange(max(1, limit // unit)) * unit  # a file may be smaller than a unit
         most = self.random.choice((PAGE, 3 * PAGE, 1 << 17, 1 << 19))
         length = max(unit, self.random.randrange(min(most, limit - begin) + 1) // unit * unit)
         return begin, min(length, limit - begin)
