@@ -10,7 +10,7 @@
  *
  * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
- * MESSAGEs flow, each with one message of the protocol core (ivy_wire.h). HELLO:
+ * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h). HELLO:
  *
  *	0	8	"GVM-IVY\3"; the last byte is the version
  *	8	2	from: the sender's node id
@@ -44,7 +44,7 @@
 
 #include <linux/types.h>
 
-#include "ivy_wire.h"
+#include "ivy/wire.h"
 
 #define FRAME_HEAD_BYTES 8
 #define FRAME_BODY_BYTES_MAX IVY_MSG_MAX

@@ -15,7 +15,7 @@
 #include <linux/mm_types.h>
 #include <linux/xarray.h>
 
-#include "ivy.h"
+#include "ivy/ivy.h"
 
 struct gvm_region;
 

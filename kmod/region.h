@@ -29,7 +29,7 @@
 
 #include "contended.h"
 #include "evict.h"
-#include "ivy.h"
+#include "ivy/ivy.h"
 #include "opening.h"
 #include "revoke.h"
 #include "sleep.h"

@@ -7,7 +7,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "ivy_wire.h"
+#include "ivy/wire.h"
 
 /* What the core answered: 1: the right was here, 0: it is asked for, or an errno. */
 TRACE_EVENT(gvm_fault,

@@ -6,7 +6,7 @@
  * as the page's rights are low enough: after the minimum hold, and when the environment has undone
  * its mappings. Rights fall before the mappings are undone, never after.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 /* ---- slots ---- */
 

@@ -14,7 +14,7 @@
  * Read requests go up a tree of their own (only in large clusters), each node adding those that
  * came while it was busy: it remembers nothing once they are passed on.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 /* For each part, its first entry and its length. */
 #define for_each_part(at, len, n, parts)                                              \

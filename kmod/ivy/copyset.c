@@ -6,7 +6,7 @@
  * only when the set is cleared: a page that many held is likely to be held by many again before
  * that.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 static u64 bit_of(u16 node)
 {

@@ -7,7 +7,7 @@
  * confirmed, since it asked. A page to write is taken as the answer, or if the version before it is
  * here: then the home is in the middle of that very hand-over.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 static void floor_raise(struct ivy_op *op, u64 ver)
 {

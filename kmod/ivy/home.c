@@ -3,14 +3,14 @@
  * The directory of the pages whose home this is.
  *
  * Reads are granted at once, any number at a time: the readers enter the copyset, and the owner (or
- * the home, for a page of zeros) is told to send them copies. A write is a transaction (ivy_txn.c)
+ * the home, for a page of zeros) is told to send them copies. A write is a transaction (txn.c)
  * for which everything else waits.
  *
  * The copyset holds everybody who may have a copy of the present version, and perhaps some who do
  * not: nodes drop clean copies without telling. It is never the other way round, because only an
  * answered invalidation of the version, or the end of a node's lease, takes anybody out.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make)
 {

@@ -6,7 +6,7 @@
  * that no function is ever entered again by its own messages. A full ring loses the message, which
  * is nothing that the protocol does not stand.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 u16 ivy_home(const struct ivy *c, u64 page)
 {

@@ -39,7 +39,7 @@
 #ifndef GVM_IVY_H
 #define GVM_IVY_H
 
-#include "ivy_wire.h"
+#include "wire.h"
 
 /* What a node may do with a page. */
 enum ivy_right {

@@ -16,7 +16,7 @@
  * next; the environment takes all mappings away at once, by the deadline. The slots, of which there
  * may be millions, go some at a time after that (ivy_ending()); only then does the node come back.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 #define TXN_JUMP 0x1000000000ull /* 2^36: more requests than a node makes under one lease */
 

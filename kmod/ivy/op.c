@@ -6,7 +6,7 @@
  * has (`who`), and only an answer with it counts. It is sent again, under the same number, until
  * it is answered; under a new one only when the lease under which it was made has ended.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 static struct ivy_op **bucket(struct ivy *c, u64 page)
 {

@@ -12,7 +12,7 @@
  * to a page before its turn is as if the node were slow to answer, and a lost owner is looked for
  * when the page is asked for.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h)
 {

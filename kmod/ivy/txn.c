@@ -11,7 +11,7 @@
  * that version" stays true for ever, however late or often it is said. If the writer does not take
  * the page, the owner that kept it takes it back (BACK), under yet another version.
  */
-#include "ivy_impl.h"
+#include "impl.h"
 
 struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page)
 {

@@ -4,7 +4,7 @@
  *
  * One row of a table says what each type may carry; ivy_msg_check() holds a message to its row.
  */
-#include "ivy_wire.h"
+#include "wire.h"
 
 /* What a type carries, beyond its own set of flags. */
 #define NEEDS_LIST 0x01u /* at least one entry */

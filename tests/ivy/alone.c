@@ -13,7 +13,7 @@
  *
  * A home serves nothing before it is opened; one that has lost its directory says so of each page.
  */
-#include "ivy_impl.h"
+#include "kmod/ivy/impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  * only well-formed messages, and all memory must come back at the end.
  */
 #include "tests/fuzz/fuzz.h"
-#include "ivy_impl.h"
+#include "kmod/ivy/impl.h"
 
 #define NODES 5u
 #define PAGES 4u

@@ -12,7 +12,7 @@
 #ifndef GVM_TEST_NET_H
 #define GVM_TEST_NET_H
 
-#include "ivy_impl.h"
+#include "kmod/ivy/impl.h"
 
 #define NET_PAGES 64 /* that a node can have resident at most */
 

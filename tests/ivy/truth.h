@@ -8,7 +8,7 @@
 #ifndef GVM_TEST_TRUTH_H
 #define GVM_TEST_TRUTH_H
 
-#include "ivy.h"
+#include "kmod/ivy/ivy.h"
 
 struct truth {
 	u64 newest;    /* the value that was written last */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* wire.c - a message's bytes are these, and nothing else is taken for one. */
 #include "tests/unit/check.h"
-#include "ivy.h"
+#include "kmod/ivy/ivy.h"
 
 #define NODES 300
 #define PAGES 1000

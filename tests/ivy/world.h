@@ -10,7 +10,7 @@
 #ifndef GVM_TEST_WORLD_H
 #define GVM_TEST_WORLD_H
 
-#include "ivy_impl.h"
+#include "kmod/ivy/impl.h"
 #include "truth.h"
 
 #define W_NODES	  3

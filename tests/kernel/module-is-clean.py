@@ -29,7 +29,7 @@ NOT_MEANT_IN = {
     # what programs include, too, who have no BIT()
     "giantvm.h": ["BIT_MACRO"],
     # makes the kernel's types known outside of it
-    "ivy_wire.h": ["PREFER_KERNEL_TYPES"],
+    "wire.h": ["PREFER_KERNEL_TYPES"],
 }
 
 # As dkms does it: dkms.conf is read by bash with these variables set, then CLEAN and MAKE[0] run.

@@ -3,15 +3,15 @@
  * What the core's files share, and nobody else (but its tests) includes.
  *
  *	ivy.c		an instance, the dispatch of messages, time
- *	ivy_home.c	the directory: owner and holders, reads
- *	ivy_txn.c	the directory: writes, one at a time for each page
- *	ivy_recover.c	the directory, when nodes are lost
- *	ivy_agent.c	a node's own pages: faults, revocation, evictions
- *	ivy_op.c	what goes on with a page
- *	ivy_grant.c	what arrives for a node's own pages
- *	ivy_cast.c	trees of messages, both ways
- *	ivy_lease.c	who is alive
- *	ivy_copyset.c	a set of nodes
+ *	home.c	the directory: owner and holders, reads
+ *	txn.c	the directory: writes, one at a time for each page
+ *	recover.c	the directory, when nodes are lost
+ *	agent.c	a node's own pages: faults, revocation, evictions
+ *	op.c	what goes on with a page
+ *	grant.c	what arrives for a node's own pages
+ *	cast.c	trees of messages, both ways
+ *	lease.c	who is alive
+ *	copyset.c	a set of nodes
  *
  * The agent never calls the home: its messages to a home on the same node go through the ring
  * (ivy_send), which ivy_drain() empties at the end of each call from outside. The home does call
@@ -65,7 +65,7 @@ extern int ivy_mutant;
 #define IVY_MUTANT(name) false
 #endif
 
-/* ---- ivy_copyset.c ---- */
+/* ---- copyset.c ---- */
 
 #define IVY_INLINE	 15
 #define IVY_BITMAP_WORDS (IVY_NODES_MAX / 64)
@@ -273,7 +273,7 @@ static inline void ivy_free(struct ivy *c, void *p, size_t bytes)
 void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
 void ivy_drain(struct ivy *c);
 
-/* ---- ivy_cast.c ---- */
+/* ---- cast.c ---- */
 /* Sends a copy of the page (zeros: IVY_F_ZERO) to readers, through each other. */
 void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
 		   const void *data);
@@ -296,7 +296,7 @@ void ivy_relay_flush(struct ivy *c);
 /* Where a read request for that home goes from here. */
 u16 ivy_relay_up(const struct ivy *c, u16 home);
 
-/* ---- ivy_home.c ---- */
+/* ---- home.c ---- */
 struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make);
 void ivy_home_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
 void ivy_home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry);
@@ -306,7 +306,7 @@ void ivy_home_msg(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u
 u32 ivy_home_bytes(const struct ivy_home *h);
 void ivy_home_free(struct ivy *c);
 
-/* ---- ivy_txn.c ---- */
+/* ---- txn.c ---- */
 struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have);
 void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry);
@@ -321,7 +321,7 @@ void ivy_txn_tick(struct ivy *c);
 void ivy_txn_node_joined(struct ivy *c, u16 node);
 void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
 
-/* ---- ivy_recover.c ---- */
+/* ---- recover.c ---- */
 /* A node is lost: rids the directory of it, or begins to. */
 void ivy_home_node_lost(struct ivy *c);
 /* Goes on with that. */
@@ -333,7 +333,7 @@ void ivy_home_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page);
 bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h);
 
-/* ---- ivy_op.c ---- */
+/* ---- op.c ---- */
 /* The page's home as another node; NULL: it is this one (or there is no memory). */
 struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
 struct ivy_op *ivy_op_get(struct ivy *c, u64 page);
@@ -347,7 +347,7 @@ bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n);
 void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op));
 void ivy_op_free(struct ivy *c);
 
-/* ---- ivy_agent.c ---- */
+/* ---- agent.c ---- */
 struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page);
 struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
 void ivy_slot_drop(struct ivy *c, u64 page);
@@ -365,7 +365,7 @@ void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline);
 /* Asks for everything again, or fails it, if err. */
 void ivy_agent_resend(struct ivy *c, u16 home, int err);
 
-/* ---- ivy_grant.c ---- */
+/* ---- grant.c ---- */
 void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
 void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data);
 void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n);
@@ -375,7 +375,7 @@ bool ivy_agent_keep(struct ivy *c, u64 page, u64 ver, const void *data);
 /* The page may satisfy what this node waits for. */
 void ivy_agent_satisfy(struct ivy *c, u64 page);
 
-/* ---- ivy_lease.c ---- */
+/* ---- lease.c ---- */
 struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
 struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
 /* May this node use what it has from that home? If not, asks for a lease. */
