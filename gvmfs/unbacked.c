@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -97,6 +100,30 @@ static void limit_wait(int hold)
 	}
 }
 
+/* Without CAP_SYS_RESOURCE a process may limit those of its own user and group only: become that. From
+ * then on the user may end this process, but not look into it. */
+static int user_become(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (stat(path, &st) < 0 || syscall(SYS_setresgid, st.st_gid, st.st_gid, st.st_gid) < 0 ||
+	    syscall(SYS_setresuid, st.st_uid, st.st_uid, st.st_uid) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int limit_get(pid_t pid, struct rlimit *limit)
+{
+	if (prlimit(pid, RLIMIT_AS, NULL, limit) == 0)
+		return 0;
+	if (errno != EPERM || user_become(pid) < 0 || prlimit(pid, RLIMIT_AS, NULL, limit) < 0)
+		return -EPERM;
+	return 0;
+}
+
 /* In a process of its own: sets the limit, keeps it for a while and puts back what was. It was forked
  * from a thread, so it calls nothing but the kernel (and snprintf). */
 static void limit_hold(pid_t pid, uint64_t wanted_bytes, int hold, int ready)
@@ -110,7 +137,7 @@ static void limit_hold(pid_t pid, uint64_t wanted_bytes, int hold, int ready)
 		_exit(1);
 	close_range(2, ~0u, 0);
 	has = limit_lock(pid) < 0 ? 0 : space_of(pid);
-	if (!has || prlimit(pid, RLIMIT_AS, NULL, &before) < 0)
+	if (!has || limit_get(pid, &before) < 0)
 		_exit(1);
 	limited = before;
 	limited.rlim_cur = has + (wanted_bytes / 2 < SLACK_BYTES ? wanted_bytes / 2 : SLACK_BYTES);

@@ -180,6 +180,9 @@ static const char *advice(int rc)
 	switch (rc) {
 	case -EIO:
 		return "; gvmfs's log says why: a region that a node has lost a part of can only be removed";
+	case -EACCES:
+		return "; in a folder of the mount that belongs to this user it may be made: name that with "
+		       "--mount";
 	case -ENOTCONN:
 		return "; the gvmfs of this mount was killed: start it again in the same place";
 	default:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An unmodified QEMU whose RAM the nodes have no room for ends before the guest runs, with an error of
 its own, and gvmfs says how much was wanted and how much there is. One that runs refuses to have such
-memory plugged in, and goes on. No file stays behind, and nobody gets SIGBUS."""
+memory plugged in, and goes on. No file stays behind, and nobody gets SIGBUS. The same where QEMU runs
+as another user, as libvirt runs it, and gvmfs without CAP_SYS_RESOURCE."""
 
 import json
 import os
@@ -14,6 +15,7 @@ from lab import expect, wait_for
 from remote import Mount, Node
 
 MIB = 1 << 20
+USER = 65534
 QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none")
 
 
@@ -36,16 +38,28 @@ def monitor(path):
     return ask
 
 
-def refused(l, mount, *options):
-    process = l.start("qemu", *QEMU, *options)
+def refused(l, mount, *options, before=()):
+    process = l.start("qemu", *before, *QEMU, *options)
     status = process.wait(60)
     expect(status == 1, "%s: status %s: %s", " ".join(options), status, process.log())
     expect("unable to map backing store" in process.log(), "QEMU says: %s", process.log())
     expect(os.listdir(mount.path) == [], "it left %s", os.listdir(mount.path))
 
 
+def by_another_user(l, node):
+    os.chmod(l.folder, 0o755)
+    mount = Mount(l, [node], "--allow-other", before=("setpriv", "--bounding-set", "-sys_resource"))
+    os.chown(mount.path, USER, USER)
+    refused(l, mount, "-m", "1G", "-mem-path", mount.path,
+            before=("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"))
+    mount.says(r"cannot map it: its size of 1073741824 bytes was refused")
+    mount.unmount()
+
+
 def test(l):
-    mount = Mount(l, [Node(l, "256M")])
+    node = Node(l, "256M")
+    by_another_user(l, node)
+    mount = Mount(l, [node])
     size = "size=1G,mem-path=" + mount.file("ram")
     refused(l, mount, "-m", "1G", "-mem-path", mount.path)
     refused(l, mount, "-m", "1G", "-machine", "memory-backend=m", "-object",

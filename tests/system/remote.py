@@ -61,14 +61,14 @@ class Node:
 class Mount:
     """gvmfs on a folder of its own."""
 
-    def __init__(self, lab, nodes, *options, name="mount", mutant=None):
+    def __init__(self, lab, nodes, *options, name="mount", mutant=None, before=()):
         self.lab, self.name = lab, name
         self.path = lab.path("%s-%d" % (name, len(lab.processes)))
         os.mkdir(self.path)
         lab.mounts.append(self)
         listed = ",".join(node if isinstance(node, str) else node.address for node in nodes)
         # In the foreground its messages are in the log, where tests look for them.
-        self.process = lab.start(name, program("gvmfs-mutant" if mutant else "gvmfs"), "-f",
+        self.process = lab.start(name, *before, program("gvmfs-mutant" if mutant else "gvmfs"), "-f",
                                  *(["--nodes", listed] if listed else []), *options, self.path,
                                  service=True, env={"GVM_MUTANT": mutant} if mutant else None)
         wait_for("%s is mounted" % self.path, self._mounted, READY_SECONDS)
