@@ -226,6 +226,15 @@ static int set_places(struct options *opts, int count, char **words)
 	return set_mountpoint(opts, words[count - 1]);
 }
 
+/* What --help and --version say has to arrive. */
+static int output_end(void)
+{
+	if (!fflush(stdout))
+		return 0;
+	perror("gvmfs: standard output");
+	return EXIT_FAILURE;
+}
+
 int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
@@ -237,11 +246,11 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 		case OPT_HELP:
 			fputs(usage_text, stdout);
 			*quit = true;
-			return 0;
+			return output_end();
 		case OPT_VERSION:
 			puts("gvmfs " GVM_PROGRAM_VERSION);
 			*quit = true;
-			return 0;
+			return output_end();
 		case '?':
 			fputs("Try 'gvmfs --help'.\n", stderr);
 			return 2;

@@ -2,7 +2,12 @@
 /* gvm - one program for people, a subcommand a file. */
 #include "gvm.h"
 
+#include "logger.h"
+
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command {
@@ -34,20 +39,33 @@ static void help(FILE *f)
 	      f);
 }
 
+/* A script must not take half of the figures for all of them. */
+static int output_end(int status)
+{
+	bool lost = ferror(stdout);
+
+	errno = EIO;
+	if (!fflush(stdout) && !lost)
+		return status;
+	say("standard output cannot be written: %s", strerror(errno));
+	return status ? status : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
+	gvm_std_fds_hold(); /* otherwise a region would take their place, and messages go into it */
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		help(stdout);
-		return 0;
+		return output_end(0);
 	}
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("gvm " GVM_PROGRAM_VERSION);
-		return 0;
+		return output_end(0);
 	}
 	for (unsigned i = 0; argc > 1 && i < COMMANDS; i++) {
 		if (!strcmp(argv[1], commands[i].name)) {
 			say_as(commands[i].speaker);
-			return commands[i].run(argc - 1, argv + 1);
+			return output_end(commands[i].run(argc - 1, argv + 1));
 		}
 	}
 	if (argc > 1)

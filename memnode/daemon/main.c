@@ -128,6 +128,14 @@ static bool addr_is_loopback(const union conn_addr *addr)
 	return ntohl(addr->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
+/* What --help and --version say has to arrive. */
+static _Noreturn void output_end(void)
+{
+	if (fflush(stdout))
+		fail("standard output: %s", strerror(errno));
+	exit(0);
+}
+
 static void options_parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
@@ -187,10 +195,10 @@ static void options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'h':
 			fputs(usage, stdout);
-			exit(0);
+			output_end();
 		case 'V':
 			puts("gvm-memnode " GVM_PROGRAM_VERSION);
-			exit(0);
+			output_end();
 		default:
 			fputs("Try 'gvm-memnode --help'.\n", stderr);
 			exit(2);
