@@ -370,7 +370,8 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 	if (rc)
 		return rc;
 	if (cg->v2) {
-		st->file = row(buf, "file") - row(buf, "shmem");
+		st->shared = row(buf, "shmem");
+		st->file = row(buf, "file") - st->shared;
 		st->own = row(buf, "anon") + v2_kernel_bytes(buf);
 		st->dirty = row(buf, "file_dirty");
 		st->writeback = row(buf, "file_writeback");
@@ -379,7 +380,8 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 			st->oom_kills = row(buf, "oom_kill");
 		return rc;
 	}
-	st->file = row(buf, "total_cache") - row(buf, "total_shmem");
+	st->shared = row(buf, "total_shmem");
+	st->file = row(buf, "total_cache") - st->shared;
 	st->own = row(buf, "total_rss") + number_read(cg, "memory.kmem.usage_in_bytes");
 	st->dirty = row(buf, "total_dirty");
 	st->writeback = row(buf, "total_writeback");

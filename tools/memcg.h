@@ -33,6 +33,7 @@ struct memcg_stat {
 	uint64_t peak;	    /* the most that was ever charged to it; 0: this kernel does not say */
 	uint64_t own;	    /* heap, stacks, and the kernel's memory for it: no files, nothing shared */
 	uint64_t file;	    /* of it, pages of files (not of tmpfs): a region's are among them */
+	uint64_t shared;    /* of it, pages of tmpfs and memfds */
 	uint64_t dirty;	    /* of file */
 	uint64_t writeback; /* of file */
 	uint64_t oom_kills;

@@ -329,7 +329,7 @@ static int qemu_run(struct run *r)
 	if (rc)
 		return rc;
 	say_start(r);
-	run_figures_begin(&r->figures, r->region, r->regions);
+	run_figures_begin(&r->figures, r->region, r->regions, r->budget.limit_bytes);
 	status = run_child_start(r->argv, &r->cg, &mask, &step);
 	if (status < 0) {
 		say("%s: %s: %s", r->argv[0], step, strerror(-status));

@@ -5,6 +5,7 @@
 #include "gvm.h"
 #include "size.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,10 @@
 #define LOOK_NS	   (1000ull * 1000 * 1000)
 #define LOOK_BYTES (256ull << 10)
 #define LOOK_PART  32
+
+/* Where the kernel does not say the group's peak: so many readings, and not fewer, are a measurement. */
+#define READINGS_FEW 10
+#define OWN_TEXT     96
 
 /* Sums over all regions. *here_bytes: the most that the fast path, or else the page cache, had. */
 static void counters_read(const struct run_figures *f, struct run_counters *c, uint64_t *here_bytes)
@@ -67,23 +72,38 @@ static void look(struct run_figures *f)
 	}
 }
 
-void run_figures_begin(struct run_figures *f, const struct run_region *region, unsigned regions)
+void run_figures_begin(struct run_figures *f, const struct run_region *region, unsigned regions,
+		       uint64_t limit_bytes)
 {
 	uint64_t unused;
 
 	memset(f, 0, sizeof(*f));
 	f->region = region;
 	f->regions = regions;
+	f->lowest_limit_bytes = limit_bytes;
 	counters_read(f, &f->before, &unused);
+}
+
+void run_figures_limit(struct run_figures *f, uint64_t limit_bytes)
+{
+	if (limit_bytes < f->lowest_limit_bytes)
+		f->lowest_limit_bytes = limit_bytes;
+}
+
+static void peaks_raise(struct run_figures *f, const struct memcg_stat *st)
+{
+	if (st->own > f->peak_own_bytes)
+		f->peak_own_bytes = st->own;
+	if (st->file > f->peak_file_bytes)
+		f->peak_file_bytes = st->file;
+	if (st->shared > f->peak_shared_bytes)
+		f->peak_shared_bytes = st->shared;
 }
 
 void run_figures_take(struct run_figures *f, const struct memcg_stat *st, uint64_t now_ns)
 {
 	f->readings++;
-	if (st->own > f->peak_own_bytes)
-		f->peak_own_bytes = st->own;
-	if (st->file > f->peak_file_bytes)
-		f->peak_file_bytes = st->file;
+	peaks_raise(f, st);
 	if (f->cache_unknown ||
 	    (now_ns - f->looked_ns < LOOK_NS &&
 	     st->file < f->looked_file_bytes + f->looked_file_bytes / LOOK_PART + LOOK_BYTES))
@@ -93,23 +113,33 @@ void run_figures_take(struct run_figures *f, const struct memcg_stat *st, uint64
 	look(f);
 }
 
+/* From the kernel's own count: what no reading saw. */
+static void own_complete(struct run_figures *f, uint64_t peak_bytes)
+{
+	uint64_t rest_bytes = f->peak_file_bytes + f->peak_shared_bytes;
+
+	if (!peak_bytes)
+		f->own_unknown = f->readings < READINGS_FEW;
+	else if (peak_bytes < f->lowest_limit_bytes && peak_bytes > rest_bytes + f->peak_own_bytes)
+		f->peak_own_bytes = peak_bytes - rest_bytes;
+}
+
 void run_figures_end(struct run_figures *f, const struct memcg *cg)
 {
 	struct memcg_stat st;
 
-	if (memcg_stat_read(cg, &st))
-		return;
-	if (st.file > f->peak_file_bytes)
-		f->peak_file_bytes = st.file;
 	look(f);
-	/* QEMU was gone before the first reading: all that the group ever had was little */
-	if (!f->readings)
-		f->peak_own_bytes = st.peak > st.file ? st.peak - st.file : 0;
+	if (memcg_stat_read(cg, &st)) {
+		f->own_unknown = f->readings < READINGS_FEW;
+		return;
+	}
+	peaks_raise(f, &st);
+	own_complete(f, st.peak);
 }
 
 void run_figures_say(const struct run_figures *f, uint64_t oom_kills)
 {
-	char fetched[SIZE_TEXT], put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT];
+	char fetched[SIZE_TEXT], put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT], beside[OWN_TEXT];
 	const struct run_counters *before = &f->before;
 	uint64_t here_bytes, ram_bytes = 0;
 	struct run_counters now;
@@ -119,14 +149,15 @@ void run_figures_say(const struct run_figures *f, uint64_t oom_kills)
 		ram_bytes += f->region[i].bytes;
 	if (f->cache_unknown && !here_bytes)
 		here_bytes = f->peak_file_bytes < ram_bytes ? f->peak_file_bytes : ram_bytes;
+	snprintf(beside, sizeof(beside), ", beside %s of QEMU's own memory",
+		 size_text(f->peak_own_bytes, own));
 	say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back (%s); at "
-	    "most "
-	    "%s of the RAM on this host, beside %s of QEMU's own memory%s",
+	    "most %s of the RAM on this host%s%s",
 	    (unsigned long long)since(now.faults, before->faults),
 	    (unsigned long long)since(now.fetched, before->fetched),
 	    size_text(since(now.fetch_bytes, before->fetch_bytes), fetched),
 	    (unsigned long long)since(now.written, before->written),
 	    size_text(since(now.put_bytes, before->put_bytes), put), size_text(here_bytes, peak),
-	    size_text(f->peak_own_bytes, own),
+	    f->own_unknown ? "; QEMU ended before its own memory could be measured" : beside,
 	    oom_kills ? "; the kernel killed a process of the group for want of memory" : "");
 }

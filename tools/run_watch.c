@@ -113,6 +113,7 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	if (!limit)
 		return;
 	rc = memcg_limit(w->cg, limit, w->budget->local_bytes / 2 + RUN_BUDGET_START);
+	run_figures_limit(w->figures, limit); /* one that cannot be kept reclaims all the same */
 	if (!rc)
 		run_budget_set(w->budget, limit);
 	else if (rc != -EBUSY && rc != -EINTR && !w->limit_said) {
