@@ -51,6 +51,7 @@ struct op {
 	size_t bytes;
 	char name[RECORD_NAME_MAX + 1];
 	struct writeback_sync sync;
+	struct resident_io fast;
 };
 
 /* A new op for the current request (req may be NULL); NULL after answering ENOMEM. */
@@ -83,6 +84,11 @@ void front_settle(struct worker *w, struct inode *inode);
 
 /* The fast path serves the inode no more, or will not after all: what waited for that goes on. */
 void front_fast_path_ended(struct worker *w, struct inode *inode);
+
+/* For a region on the fast path: the request is answered, the op ended, when it is done. */
+void front_fast_write(fuse_req_t req, struct inode *inode, const void *data, uint64_t off, size_t size);
+void front_fast_zero(struct op *op, uint64_t off, uint64_t bytes);
+void front_fast_sync(struct op *op);
 
 /* Asks whether the region of op->inode, which is not attached here, is at rest (op->at_rest), and goes on
  * with op->then. */

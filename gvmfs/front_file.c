@@ -436,7 +436,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	}
 	times_content(w, inode);
 	if (inode->resident && (uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
-		resident_write(inode->resident, req, buf, (uint64_t)off, size);
+		front_fast_write(req, inode, buf, (uint64_t)off, size);
 		return;
 	}
 	if ((uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
@@ -479,7 +479,7 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	if (!op)
 		return;
 	if (inode->resident && !worker_disk(w, inode)->failed) {
-		resident_sync(inode->resident, finished, op);
+		front_fast_sync(op);
 		return;
 	}
 	if (worker_disk(w, inode)->failed || !inode->slots) {
@@ -534,8 +534,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (zero && begin < size)
 		times_content(w, inode);
 	if (zero && begin < size && inode->resident) {
-		resident_zero(inode->resident, begin, (end < size ? end : size) - begin, finished,
-			      op);
+		front_fast_zero(op, begin, (end < size ? end : size) - begin);
 	} else if (zero && begin < size) {
 		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
 	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
@@ -633,7 +632,7 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 		bytes = least;
 	journal_publish64(&worker_disk(w, inode)->local_bytes, bytes);
 	if (inode->resident)
-		resident_budget(inode->resident);
+		resident_budget(inode->resident, worker_disk(w, inode)->local_bytes);
 	fuse_reply_err(req, 0);
 }
 

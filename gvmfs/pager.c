@@ -283,10 +283,21 @@ static void fetch_done(struct gvm_req *req)
 	starved_wake(w);
 }
 
+static const uint8_t *resident_page(struct worker *w, struct resident *r, uint64_t chunk, unsigned page)
+{
+	uint8_t *to;
+
+	if (!resident_has_page(r, chunk, page))
+		return NULL;
+	to = pager_scratch(w);
+	resident_read(r, chunk, page, to);
+	return to;
+}
+
 const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk, unsigned page)
 {
 	struct pager_entry *e;
-	const uint8_t *p = inode->resident ? resident_page(inode->resident, chunk, page)
+	const uint8_t *p = inode->resident ? resident_page(w, inode->resident, chunk, page)
 					   : writeback_page(w, inode, chunk, page);
 	uint64_t entry;
 

@@ -16,7 +16,7 @@
 #define RECORD_SLOTS	 512 /* slots of a region made by this version; any power of two up to it is read */
 #define RECORD_ADDR_MAX	 (ADDR_TEXT_MAX + 1)
 #define RECORD_BYTES_MAX 24576
-#define RECORD_SIZE_MAX	 (16ull << 40) /* of a region, in bytes: what the journal has index for */
+#define RECORD_SIZE_MAX	 ((1ull << 27) * GVM_CHUNK_BYTES) /* of a region, in bytes: what the journal has index for */
 
 enum record_kind {
 	RECORD_GONE = 0, /* removed: saved as a tombstone, which is no record */

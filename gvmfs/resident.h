@@ -44,29 +44,38 @@
  * Front thread only. Nothing here blocks.
  *
  *	resident.c	   regions and their faults     resident_evict.c   how chunks go
- *	resident_fetch.c   how chunks come              resident_client.c  the client, and its end
- *	resident_chunk.c   a chunk and its pages        resident_io.c      FUSE's part
+ *	resident_fetch.c   how chunks come              resident_io.c      FUSE's part
+ *	resident_chunk.c   a chunk and its pages        resident_end.c     the client's end
  *	resident_recover.c what a predecessor left
+ *
+ * These decide, over the calls of resident_env.h, and run in simulators too (tests/resident). Gvmfs's own:
+ *
+ *	resident_open.c	   a session's life             resident_client.c  the client's socket
+ *	resident_env.c	   kernel, nodes, journal
  */
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H
 
 #include "gvm_client.h"
-#include "inode.h"
 #include "journal.h"
 #include "readahead.h"
 #include "window.h"
 #include "writer.h"
 
+#include <sys/queue.h>
 #include <xxhash.h>
 
+#ifndef RESIDENT_FETCHES /* simulators have less */
 #define RESIDENT_FETCHES   48u /* GETs under way, over all regions */
 #define RESIDENT_EVICTIONS 32u /* chunks being sent, over all regions */
 #define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
+#endif
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
 
+struct inode;
 struct worker;
 struct resident;
+struct residents;
 
 /* What a successor must know of a chunk, beside the memory itself. */
 struct resident_mark {
@@ -128,10 +137,21 @@ struct eviction {
 	struct eviction *next_free;
 };
 
-/* A write() or a hole on its way into the memory: see resident_io.c. */
-struct resident_op;
+/* A write, zeros, or an fsync; embedded in what waits for it. */
+struct resident_io {
+	TAILQ_ENTRY(resident_io) entry;
+	const uint8_t *data;	  /* of a write; stays as it is until: */
+	uint64_t begin, off, end; /* all of it, and what is not done yet */
+	/* Ends it, once: 0, a negative errno, or RESIDENT_OVER. */
+	void (*done)(struct resident_io *io, int error);
+};
+TAILQ_HEAD(resident_ios, resident_io);
+
+#define RESIDENT_OVER 1 /* the region is a file like any other: to be done there, from `off` on */
 
 struct resident {
+	struct residents *rs;
+	/* gvmfs's own, which the decisions do not look at: */
 	struct worker *w;
 	struct inode *inode;
 	unsigned session;
@@ -140,6 +160,9 @@ struct resident {
 	uint64_t address, bytes, chunks;
 	struct chunk *chunk;
 	struct resident_mark *mark;
+	_Atomic uint64_t *index; /* the region's part of the journal */
+	struct stats *stats, *mount_stats;
+	uint64_t *peak; /* pages that were here, at the most */
 	_Atomic uint32_t *pins;
 	struct chunk_list lists[LISTS];
 	uint64_t local;	    /* the budget, in pages: the hard cap */
@@ -156,8 +179,8 @@ struct resident {
 	uint32_t sync_pass; /* of fsyncs: the one under way, or the last; 0: there was none */
 	uint64_t sync_left, sync_next; /* chunks that it waits for; where the next may be */
 	int sync_error;
-	struct resident_op *ops;		/* wait for chunks */
-	struct resident_op *syncs, *syncs_next; /* of the pass under way; of the one after it */
+	struct resident_ios ios;	       /* wait for chunks */
+	struct resident_ios syncs, syncs_next; /* of the pass under way; of the one after it */
 	struct readahead readahead;
 	uint64_t seed; /* of the hashes */
 	XXH128_hash_t zero_hashes[GVM_CHUNK_PAGES];
@@ -202,31 +225,58 @@ unsigned residents_serve(struct worker *w);
 bool resident_event(struct worker *w, void *what);
 /* Whether the client has left, as of now. */
 bool resident_has_left(struct resident *r);
-/* A writer has handed a chunk back. */
-void resident_evicted(struct flush *flush);
-/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
-uint64_t residents_tick(struct worker *w, uint64_t now_ns);
 
-/* The budget (journal_inode.local_bytes) was changed. */
-void resident_budget(struct resident *r);
+/* ---- The decisions: the functions above call these, and so do simulators. */
+
+/* With room for RESIDENT_FETCHES chunks. */
+void residents_begin(struct residents *rs, uint8_t *data);
+/* The session is filled in, and its memory mapped: takes over what is there. `starts`: of workers, on this
+ * journal. */
+void resident_begin(struct resident *r, uint64_t starts);
+
+/* Somebody touched a page at an address of the client's that is not mapped. */
+void resident_fault(struct resident *r, uint64_t address);
+/* A node's answer has brought pages of a fetch into f->data; and it has ended. */
+void resident_piece(struct resident_fetch *f, uint32_t pages);
+void resident_fetched(struct resident_fetch *f, int error);
+/* A writer has handed a chunk back. */
+void resident_flushed(struct flush *flush);
+/* The client has dropped the page-table entries that it was asked to. */
+void resident_zapped(struct resident *r, uint64_t seq);
+/* A device pins all of it. */
+void resident_pin(struct resident *r);
+/* The client has left. When its memory is gone too, what is here is sent, and the session ends. */
+void resident_left(struct resident *r);
+/* The budget was changed; 0: there is none. */
+void resident_budget(struct resident *r, uint64_t bytes);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
+/* The session is over: what waits goes back to those who asked for it. */
+void resident_ios_end(struct resident *r);
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 
 /* resident_io.c: what FUSE asks for while the region is served here. */
 
-/* A page's content if it is in the memory, in a buffer that is good until the front thread returns to
- * its loop; NULL: it is zero or on the node, as the index says. */
-const uint8_t *resident_page(struct resident *r, uint64_t chunk, unsigned page);
 /* Whether any page of a chunk is in the memory. */
 static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;
 }
-void resident_write(struct resident *r, fuse_req_t req, const void *data, uint64_t off, size_t size);
-void resident_zero(struct resident *r, uint64_t off, uint64_t size,
-		   void (*done)(struct worker *w, void *arg, int error), void *arg);
-/* `done` when the nodes have acknowledged all that was in the memory when it was called. */
-void resident_sync(struct resident *r, void (*done)(struct worker *w, void *arg, int error),
-		   void *arg);
+/* Whether a page is; otherwise it is zero or on the node, as the index says. */
+static inline bool resident_has_page(const struct resident *r, uint64_t chunk, unsigned page)
+{
+	return resident_has(r, chunk) && r->mark[chunk].filled >> page & 1;
+}
+/* Copies one that is. */
+void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to);
+/* io->done may come from within. */
+void resident_write(struct resident *r, struct resident_io *io, const void *data, uint64_t off,
+		    uint64_t bytes);
+void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
+/* Ends when the nodes have acknowledged all that was in the memory when it was called. */
+void resident_sync(struct resident *r, struct resident_io *io);
+/* Takes a write or zeros back that wait: what is done already stays so. */
+void resident_cancel(struct resident *r, struct resident_io *io);
 
 #endif

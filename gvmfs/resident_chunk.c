@@ -3,14 +3,10 @@
  * hashes. No policy. */
 #include "log.h"
 #include "resident_priv.h"
-#include "uffd.h"
-#include "worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define STRANGERS_MAX 64u /* pages in a row that somebody puts where ours are to come */
 
@@ -84,11 +80,6 @@ unsigned chunk_here(const struct resident *r, uint64_t c)
 					    chunk_pages(r, c));
 }
 
-uint64_t page_address(const struct resident *r, uint64_t c, unsigned page)
-{
-	return r->address + c * GVM_CHUNK_BYTES + (uint64_t)page * GVM_PAGE_BYTES;
-}
-
 /* What a chunk takes has changed from `before`. */
 static void recount(struct resident *r, uint64_t c, unsigned before)
 {
@@ -100,15 +91,15 @@ static void recount(struct resident *r, uint64_t c, unsigned before)
 		r->going += after;
 		r->going -= before;
 	}
-	if (r->here > r->inode->resident_peak)
-		r->inode->resident_peak = r->here;
+	if (r->here > *r->peak)
+		*r->peak = r->here;
 }
 
 void chunk_fill(struct resident *r, uint64_t c, uint32_t pages)
 {
 	unsigned before = chunk_here(r, c);
 
-	journal_publish32(&r->mark[c].filled, r->mark[c].filled | pages);
+	env_mark32(&r->mark[c].filled, r->mark[c].filled | pages);
 	recount(r, c, before);
 }
 
@@ -131,8 +122,8 @@ void chunk_forget(struct resident *r, uint64_t c)
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_ABSENT);
 	before = chunk_here(r, c);
-	journal_publish32(&r->mark[c].filled, 0);
-	journal_publish32(&r->mark[c].coming, 0);
+	env_mark32(&r->mark[c].filled, 0);
+	env_mark32(&r->mark[c].coming, 0);
 	hashes_forget(r, c);
 	k->holes = 0;
 	k->ahead = false;
@@ -141,11 +132,13 @@ void chunk_forget(struct resident *r, uint64_t c)
 
 void chunk_drop(struct resident *r, uint64_t c)
 {
+	int error;
+
 	/* Before the pages go: one that is marked and not there counts as zero. */
 	chunk_forget(r, c);
-	if (fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		      (off_t)(c * GVM_CHUNK_BYTES), GVM_CHUNK_BYTES) < 0)
-		log_error(name_of(r), "memory cannot be given back: %s", strerror(errno));
+	error = env_punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
+	if (error)
+		log_error(env_name(r), "memory cannot be given back: %s", strerror(-error));
 }
 
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
@@ -173,9 +166,7 @@ static uint32_t run_mask(unsigned first, unsigned n)
 static int run_punch(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	return fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			 (off_t)(c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES),
-			 (off_t)(n * GVM_PAGE_BYTES)) < 0 ? -errno : 0;
+	return env_punch(r, c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES);
 }
 
 int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
@@ -186,19 +177,19 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 /*
  * Pages are about to be put in. What is at their places was put there by nobody who had their content,
  * and goes first: so what a successor finds at the place of one that was coming is the page itself.
- * (`strange`: there is something, though SEEK_DATA sees no page that was only allocated.)
+ * (`strange`: there is something, though env_data() may leave out a page that was only allocated.)
  */
 static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)
 {
-	off_t begin = (off_t)(c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
-	off_t data = lseek(r->fd[SESSION_MEMORY], begin, SEEK_DATA);
+	uint64_t begin = c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, data = begin, end;
 	int error = 0;
 
-	journal_publish32(&r->mark[c].coming, r->mark[c].filled);
-	if (strange || (data >= begin && data < begin + (off_t)(n * GVM_PAGE_BYTES)))
+	env_mark32(&r->mark[c].coming, r->mark[c].filled);
+	if (strange ||
+	    (env_data(r, SESSION_MEMORY, &data, &end) && data < begin + n * GVM_PAGE_BYTES))
 		error = run_punch(r, c, first, n, NULL);
 	if (!error)
-		journal_publish32(&r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
+		env_mark32(&r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
 	return error;
 }
 
@@ -206,7 +197,7 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 static int pages_expected(struct resident *r, uint64_t c, int error)
 {
 	if (error)
-		journal_publish32(&r->mark[c].coming, r->mark[c].filled);
+		env_mark32(&r->mark[c].coming, r->mark[c].filled);
 	return error;
 }
 
@@ -217,21 +208,15 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 	int error;
 
 	do {
-		uint64_t address = page_address(r, c, first);
-		size_t done = 0;
+		unsigned done = 0;
 
 		error = pages_expect(r, c, first, n, strangers > 0);
 		if (error)
 			break;
-		if (chunk)
-			error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
-					  n * GVM_PAGE_BYTES, wake, &done);
-		else
-			error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &done);
-		done /= GVM_PAGE_BYTES;
-		chunk_fill(r, c, run_mask(first, (unsigned)done));
-		first += (unsigned)done;
-		n -= (unsigned)done;
+		error = env_copy(r, c, first, n, chunk, wake, &done);
+		chunk_fill(r, c, run_mask(first, done));
+		first += done;
+		n -= done;
 		/* Somebody was faster: out with it, and once more. */
 	} while (error == -EEXIST && ++strangers < STRANGERS_MAX);
 	return pages_expected(r, c, error);
@@ -239,33 +224,31 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 
 int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 {
-	size_t done = 0;
+	unsigned done = 0;
 	int error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
 
 	if (error)
 		return error;
-	error = window_fill(&r->w->residents.window, r->fd[SESSION_MEMORY], c * GVM_CHUNK_BYTES, chunk,
-			    GVM_CHUNK_BYTES, &done);
-	chunk_fill(r, c, run_mask(0, (unsigned)(done / GVM_PAGE_BYTES)));
+	error = env_copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
+	chunk_fill(r, c, run_mask(0, done));
 	return pages_expected(r, c, error);
 }
 
 static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
-	return uffd_continue(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES, arg);
+	(void)arg;
+	return env_map(r, c, first, n);
 }
 
 int pages_map(struct resident *r, uint64_t c, uint32_t pages)
 {
-	unsigned holes = 0; /* that we had not been told of: they are zero now */
-
-	return for_page_runs(r, c, pages & chunk_pages(r, c), run_map, &holes);
+	return for_page_runs(r, c, pages & chunk_pages(r, c), run_map, NULL);
 }
 
 static int run_wake(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	uffd_wake(r->fd[SESSION_UFFD], page_address(r, c, first), n * GVM_PAGE_BYTES);
+	env_wake(r, c, first, n);
 	return 0;
 }
 
@@ -287,7 +270,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 	int error = 0;
 
 	if (k->state == CHUNK_EVICTING)
-		worker_count(r->w, r->inode, evictions_ended, 1);
+		resident_count(r, evictions_ended, 1);
 	if (k->state != CHUNK_RESIDENT)
 		chunk_activate(r, c);
 	if (page != GVM_NO_PAGE) {

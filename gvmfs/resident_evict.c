@@ -3,9 +3,7 @@
  * the budget; and an fsync, which sends and keeps. */
 #include "log.h"
 #include "mutant.h"
-#include "region.h"
 #include "resident_priv.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,7 +35,7 @@ static void zap_start(struct resident *r, uint64_t c)
 		end = r->chunks;
 	for (c = first; c < end; c++)
 		if (r->chunk[c].state == CHUNK_RESIDENT && r->chunk[c].list == LIST_ACTIVE &&
-		    !(mutant("early-pin") && atomic_load(&r->pins[c]))) {
+		    !(mutant("early-pin") && env_pins(r, c))) {
 			chunk_set_state(r, c, CHUNK_ZAPPING);
 			chunk_unlist(r, c);
 		}
@@ -46,16 +44,16 @@ static void zap_start(struct resident *r, uint64_t c)
 	r->zap_count = end - first;
 	r->zap_seq++;
 	bytes = end * GVM_CHUNK_BYTES < r->bytes ? end * GVM_CHUNK_BYTES : r->bytes;
-	worker_count(r->w, r->inode, zaps, 1);
+	resident_count(r, zaps, 1);
 	if (mutant("no-zap")) {
 		zap_done(r);
 		return;
 	}
-	if (client_zap(r, r->zap_seq, first * GVM_CHUNK_BYTES, bytes - first * GVM_CHUNK_BYTES) == 0)
+	if (env_zap(r, r->zap_seq, first * GVM_CHUNK_BYTES, bytes - first * GVM_CHUNK_BYTES) == 0)
 		return;
 	/* It does not know of it: they are mapped as they were. */
 	r->zapping = false;
-	r->zap_at_ns = gvm_now_ns() + PAUSE_NS;
+	r->zap_at_ns = env_now() + PAUSE_NS;
 	for (c = first; c < end; c++)
 		if (r->chunk[c].state == CHUNK_ZAPPING)
 			chunk_activate(r, c);
@@ -65,7 +63,7 @@ static void zap_start(struct resident *r, uint64_t c)
 
 static struct eviction *eviction_take(struct resident *r)
 {
-	struct residents *rs = &r->w->residents;
+	struct residents *rs = r->rs;
 	struct eviction *e = rs->evictions_free;
 	unsigned without = 0;
 
@@ -83,7 +81,7 @@ static struct eviction *eviction_take(struct resident *r)
 
 static void eviction_give(struct eviction *e)
 {
-	struct residents *rs = &e->r->w->residents;
+	struct residents *rs = e->r->rs;
 
 	e->r->evictions--;
 	e->r = NULL;
@@ -107,30 +105,26 @@ static uint64_t version_next(const struct resident *r, uint64_t c, uint64_t base
 
 static bool is_pinned(struct resident *r, uint64_t c)
 {
-	return !r->draining && !mutant("early-pin") && atomic_load(&r->pins[c]);
+	return !r->draining && !mutant("early-pin") && env_pins(r, c);
 }
 
 /* Hands a chunk to a writer. */
 static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 {
-	struct worker *w = r->w;
-	struct journal_inode *d = worker_disk(w, r->inode);
 	struct chunk *k = &r->chunk[c];
 	struct flush *f = &e->flush;
+	uint64_t epoch = env_epoch(r);
 
 	k->sending = true;
 	e->sync_pass = k->sync_pass;
 	f->resident = true;
-	f->region = d->rec.id;
-	worker_node_place(r->w, r->inode, c, &f->node);
-	f->epoch = d->epoch - mutant("stale-epoch");
+	f->epoch = epoch - mutant("stale-epoch");
 	f->chunk = c;
-	f->base = journal_index(&w->journal, r->inode->nr)[c];
+	f->base = r->index[c];
 	f->tried = r->mark[c].tried > (f->base & GVM_VERSION_MASK);
-	f->version = version_next(r, c, f->base, d->epoch);
+	f->version = version_next(r, c, f->base, epoch);
 	f->pages = r->mark[c].filled;
 	f->data = NULL;
-	f->memory_fd = r->fd[SESSION_MEMORY];
 	f->seed = r->seed;
 	f->known = k->known;
 	hashes_spread(k, e->known);
@@ -138,8 +132,8 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	f->hashes = e->found;
 	f->whole_retry = false;
 	/* Before it can reach a node: a successor must not use the version for other bytes. */
-	journal_publish64(&r->mark[c].tried, f->version);
-	writeback_send(w, f);
+	env_mark64(&r->mark[c].tried, f->version);
+	env_send(r, f);
 }
 
 /* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
@@ -151,10 +145,10 @@ static bool eviction_start(struct resident *r, uint64_t c)
 
 	if (k->sending || is_pinned(r, c)) {
 		if (!k->sending) {
-			worker_count(r->w, r->inode, pinned_chunks, 1);
+			resident_count(r, pinned_chunks, 1);
 			/* Asking for the same ones again at once would only cost the client faults. */
 			if (++r->pinned_row % (r->busy + 1) == 0)
-				r->zap_at_ns = gvm_now_ns() + PAUSE_NS;
+				r->zap_at_ns = env_now() + PAUSE_NS;
 		}
 		chunk_activate(r, c);
 		return true;
@@ -171,19 +165,17 @@ static bool eviction_start(struct resident *r, uint64_t c)
 
 static void eviction_count(struct resident *r, const struct flush *f)
 {
-	struct worker *w = r->w;
-
-	worker_count(w, r->inode, evictions, 1);
+	resident_count(r, evictions, 1);
 	if (f->clean) {
-		worker_count(w, r->inode, evictions_clean, 1);
+		resident_count(r, evictions_clean, 1);
 		return;
 	}
-	worker_count(w, r->inode, chunks_written, 1);
-	worker_count(w, r->inode, put_bytes, f->put_bytes);
-	worker_count(w, r->inode, put_raw_bytes, f->raw_bytes);
-	worker_count(w, r->inode, zero_pages_written, f->zero_pages);
-	worker_count(w, r->inode, delta_puts, f->delta);
-	worker_count(w, r->inode, base_fetches, f->base_fetched);
+	resident_count(r, chunks_written, 1);
+	resident_count(r, put_bytes, f->put_bytes);
+	resident_count(r, put_raw_bytes, f->raw_bytes);
+	resident_count(r, zero_pages_written, f->zero_pages);
+	resident_count(r, delta_puts, f->delta);
+	resident_count(r, base_fetches, f->base_fetched);
 }
 
 /* The node has what the flush read. */
@@ -191,23 +183,21 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 {
 	uint64_t entry = flush_index_entry(f);
 
-	if (!f->clean) {
-		journal_index(&r->w->journal, r->inode->nr)[c] = entry;
-		pager_invalidate(r->w, r->inode, c, ~0u);
-	}
+	if (!f->clean)
+		env_index(r, c, entry);
 	/* It had it before: nothing was sent under the version, so no answer to it is in doubt. */
 	if (f->clean || !entry)
-		journal_publish64(&r->mark[c].tried, f->base & GVM_VERSION_MASK);
+		env_mark64(&r->mark[c].tried, f->base & GVM_VERSION_MASK);
 	eviction_count(r, f);
 }
 
 static void eviction_failed(struct resident *r, uint64_t c, int error)
 {
 	if (error == -ENOSPC || error == -ENOMEM || error == -EBADMSG) {
-		region_report(r->w, r->inode, c, "write-back (will be tried again)", error);
-		r->retry_at_ns = gvm_now_ns() + RETRY_NS;
+		env_report(r, c, "write-back (will be tried again)", error);
+		r->retry_at_ns = env_now() + RETRY_NS;
 	} else {
-		region_fail(r->w, r->inode, c, error);
+		env_fail(r, c, error);
 	}
 }
 
@@ -223,7 +213,7 @@ void sync_end(struct resident *r, uint64_t c, int error)
 	resident_syncs_check(r);
 }
 
-void resident_evicted(struct flush *f)
+void resident_flushed(struct flush *f)
 {
 	struct eviction *e = (struct eviction *)f;
 	struct resident *r = e->r;
@@ -237,7 +227,7 @@ void resident_evicted(struct flush *f)
 	} else {
 		chunk_acknowledged(r, c, f);
 		if (!f->clean)
-			times_content(r->w, r->inode);
+			env_changed(r);
 		/* Of the bytes that the node has now, whether they are still ours or not. */
 		if (!evicting)
 			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);
@@ -253,7 +243,7 @@ void resident_evicted(struct flush *f)
 	if (synced && f->result >= 0)
 		sync_end(r, c, 0);
 	eviction_give(e);
-	resident_ops_continue(r);
+	resident_ios_continue(r);
 	resident_balance(r);
 }
 
@@ -265,7 +255,7 @@ void resident_evicted(struct flush *f)
  */
 static void sync_continue(struct resident *r)
 {
-	if (r->sync_left && gvm_now_ns() < r->retry_at_ns)
+	if (r->sync_left && env_now() < r->retry_at_ns)
 		return;
 	for (; r->sync_left && r->sync_next < r->chunks; r->sync_next++) {
 		uint64_t c = r->sync_next;
@@ -298,21 +288,18 @@ static void drop_all(struct resident *r, bool failed)
 			lost++;
 		}
 	if (lost && failed)
-		log_error(name_of(r), "%llu chunks that were on this host are lost",
+		log_error(env_name(r), "%llu chunks that were on this host are lost",
 			  (unsigned long long)lost);
 }
 
 /* The client's memory is gone: what is here goes to the nodes, or nowhere. */
 static void drain(struct resident *r)
 {
-	const struct journal_inode *d = worker_disk(r->w, r->inode);
-
-	if (d->failed ||
-	    (d->use == INODE_UNLINKED && !r->inode->opens && !r->inode->parked)) {
-		drop_all(r, d->failed);
+	if (env_failed(r) || env_unwanted(r)) {
+		drop_all(r, env_failed(r));
 		return;
 	}
-	while (r->lists[LIST_INACTIVE].head && gvm_now_ns() >= r->retry_at_ns)
+	while (r->lists[LIST_INACTIVE].head && env_now() >= r->retry_at_ns)
 		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
 			return;
 }
@@ -362,11 +349,11 @@ static void over_check(struct resident *r)
 	if (!blocked || (!stuck && r->pinned_row <= r->busy))
 		return;
 	r->over = true;
-	now_ns = gvm_now_ns();
+	now_ns = env_now();
 	if (r->over_said_ns && now_ns - r->over_said_ns < OVER_SAY_NS)
 		return;
 	r->over_said_ns = now_ns;
-	log_warning(name_of(r), "what is pinned or waited for takes all of its budget, which is "
+	log_warning(env_name(r), "what is pinned or waited for takes all of its budget, which is "
 		    "exceeded now");
 }
 
@@ -383,7 +370,7 @@ static void make_room(struct resident *r)
 			break;
 	if (!r->zapping && r->lists[LIST_ACTIVE].head && surplus(r, 2 * headroom) &&
 	    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom) &&
-	    gvm_now_ns() >= r->zap_at_ns)
+	    env_now() >= r->zap_at_ns)
 		zap_start(r, r->lists[LIST_ACTIVE].head - 1);
 }
 
@@ -397,7 +384,7 @@ void resident_balance(struct resident *r)
 	do {
 		if (r->client_gone || r->aborted)
 			return;
-		if (!r->pinned && gvm_now_ns() >= r->retry_at_ns)
+		if (!r->pinned && env_now() >= r->retry_at_ns)
 			make_room(r);
 		sync_continue(r);
 		over_check(r);

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and what waits for
  * room. */
-#include "log.h"
-#include "region.h"
 #include "resident_priv.h"
-#include "uffd.h"
-#include "worker.h"
 
 #include <errno.h>
-#include <unistd.h>
-
-static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
-		       const uint8_t *body);
-static void fetch_done(struct gvm_req *req);
 
 static bool is_zero(struct resident *r, uint64_t c)
 {
-	uint64_t entry = journal_index(&r->w->journal, r->inode->nr)[c];
+	uint64_t entry = r->index[c];
 
 	return !entry || entry & GVM_VERSION_ZERO;
 }
@@ -25,7 +16,7 @@ static bool is_zero(struct resident *r, uint64_t c)
  * left. */
 static bool fetch_allowed(const struct resident *r)
 {
-	const struct residents *rs = &r->w->residents;
+	const struct residents *rs = r->rs;
 	unsigned without = 0;
 
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
@@ -64,16 +55,15 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 	} else {
 		hashes_learn(r, c, r->zero_hashes, pages);
 	}
-	worker_count(r->w, r->inode, zero_pages_read, (unsigned)__builtin_popcount(pages));
+	resident_count(r, zero_pages_read, (unsigned)__builtin_popcount(pages));
 	chunk_activate(r, c);
 	pages_wake(r, c, pages);
-	resident_ops_continue(r);
+	resident_ios_continue(r);
 }
 
 static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
 {
-	struct worker *w = r->w;
-	struct residents *rs = &w->residents;
+	struct residents *rs = r->rs;
 	struct resident_fetch *f = rs->fetches_free;
 
 	rs->fetches_free = f->next_free;
@@ -90,19 +80,12 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_FILLING);
 	r->chunk[c].fetch = f;
-	f->get.req = (struct gvm_req){
-		.done = fetch_done, .arg = f, .deadline_ns = pool_deadline(w->opts)
-	};
-	f->get.on_piece = fetch_piece;
-	region_get_fields(w, r->inode, c, &f->get.what);
-	f->get.what.page_mask = f->asked;
-	f->get.what.want_page = (uint8_t)page;
-	gvm_get(worker_node(w, r->inode, c), &f->get);
+	env_get(r, f, page);
 }
 
 static void fetch_free(struct resident_fetch *f)
 {
-	struct residents *rs = &f->r->w->residents;
+	struct residents *rs = f->r->rs;
 
 	f->r->chunk[f->chunk].fetch = NULL;
 	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
@@ -118,8 +101,8 @@ static void fetch_free(struct resident_fetch *f)
 void fetches_cancel(struct resident *r)
 {
 	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
-		if (r->w->residents.fetches[i].r == r)
-			gvm_cancel(&r->w->residents.fetches[i].get.req);
+		if (r->rs->fetches[i].r == r)
+			env_get_cancel(r, &r->rs->fetches[i]);
 }
 
 static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
@@ -139,40 +122,24 @@ static int fetch_show(struct resident_fetch *f)
 	return for_page_runs(r, f->chunk, pages, run_copy, f);
 }
 
-static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
-		       const uint8_t *body)
+void resident_piece(struct resident_fetch *f, uint32_t pages)
 {
-	struct resident_fetch *f = get->req.arg;
-	struct resident *r = f->r;
-	struct worker *w = r->w;
-	uint32_t got = 0;
-	int error = chunk_decode(w->pager.codec, head, body, &worker_disk(w, r->inode)->rec.id,
-				 f->chunk, f->asked, f->data, &got);
-
-	(void)version; /* at least what was asked for: the node saw to that */
-	if (error < 0)
-		return error;
-	f->decoded |= got & f->asked;
-	worker_count(w, r->inode, fetch_bytes, head->body_bytes);
-	worker_count(w, r->inode, fetch_raw_bytes,
-		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
-	if (!f->ahead && !r->client_gone)
-		fetch_show(f); /* what fails here fails again in fetch_done() */
-	return 0;
+	f->decoded |= pages & f->asked;
+	if (!f->ahead && !f->r->client_gone)
+		fetch_show(f); /* what fails here fails again in resident_fetched() */
 }
 
 /* Nobody can have these pages: whoever touches them gets a memory failure. */
 static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 {
-	int error = r->poison ? 0 : -EOPNOTSUPP;
+	int error = 0;
 
 	for (unsigned p = 0; !error && p < GVM_CHUNK_PAGES; p++)
 		if (pages >> p & 1)
-			error = uffd_poison(r->fd[SESSION_UFFD], page_address(r, c, p),
-					    GVM_PAGE_BYTES);
-	worker_count(r->w, r->inode, io_errors, 1);
+			error = env_poison(r, c, p);
+	resident_count(r, io_errors, 1);
 	if (error == -ESRCH)
-		client_left(r);
+		resident_left(r);
 	else if (error)
 		resident_abort(r, "a page of its memory cannot be had");
 	else
@@ -192,11 +159,11 @@ static void fetch_over(struct resident *r, uint64_t c)
 
 static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int error)
 {
-	region_report(r->w, r->inode, c, "read", error);
+	env_report(r, c, "read", error);
 	fetch_over(r, c);
 	if (waited && !r->aborted)
 		pages_fail(r, c, waited);
-	resident_ops_fail(r, c, error == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
+	resident_ios_fail(r, c, error == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
 }
 
 static void fetch_hash(struct resident_fetch *f)
@@ -234,7 +201,7 @@ static void fetch_finish(struct resident_fetch *f)
 	/* Also who waits for a page that was not among those asked for: he faults again. */
 	if (!ahead)
 		pages_wake(r, c, asked | waited);
-	worker_count(r->w, r->inode, chunks_fetched, 1);
+	resident_count(r, chunks_fetched, 1);
 	chunk_fill(r, c, asked);
 	fetch_hash(f);
 	fetch_free(f);
@@ -245,19 +212,19 @@ static void fetch_finish(struct resident_fetch *f)
 	} else {
 		chunk_activate(r, c);
 	}
-	resident_ops_continue(r);
+	resident_ios_continue(r);
 }
 
-static void fetch_done(struct gvm_req *req)
+void resident_fetched(struct resident_fetch *f, int error)
 {
-	struct resident_fetch *f = req->arg;
 	struct resident *r = f->r;
 	uint64_t c = f->chunk;
 	uint32_t lacking = f->waited & f->asked & ~r->mark[c].filled;
 	uint32_t others = f->waited & ~lacking;
 
 	/* A mark without its page would be a zero page. */
-	int error = req->result < 0 ? req->result : f->asked & ~f->decoded ? -EBADMSG : 0;
+	if (!error && f->asked & ~f->decoded)
+		error = -EBADMSG;
 
 	if (r->client_gone) {
 		fetch_free(f);
@@ -295,7 +262,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 	    r->aborted)
 		return;
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
-		worker_count(r->w, r->inode, room_waits, 1);
+		resident_count(r, room_waits, 1);
 		resident_block(r, c, page);
 	} else if (!zero && !fetch_allowed(r)) {
 		resident_block(r, c, page);
@@ -311,7 +278,7 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 	unsigned window = page / RESIDENT_WINDOW * RESIDENT_WINDOW;
 
 	if (r->chunk[c].state == CHUNK_EVICTING)
-		worker_count(r->w, r->inode, evictions_ended, 1);
+		resident_count(r, evictions_ended, 1);
 	/* A second place in a chunk: there will be more. */
 	resident_bring(r, c, page,
 		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
@@ -337,7 +304,7 @@ bool blocked_continue(struct resident *r)
 			resident_bring(r, c, page, ~0u);
 		} else if (r->mark[c].filled >> page & 1) {
 			chunk_show(r, c, page);
-			resident_ops_continue(r); /* a write may lack others of its pages */
+			resident_ios_continue(r); /* a write may lack others of its pages */
 		} else {
 			resident_miss(r, c, page);
 		}
@@ -356,9 +323,9 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 		    is_zero(r, ahead[i]))
 			continue;
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_allowed(r) ||
-		    r->w->residents.fetches_left <= RESIDENT_FETCHES / 3)
+		    r->rs->fetches_left <= RESIDENT_FETCHES / 3)
 			return;
-		worker_count(r->w, r->inode, prefetched, 1);
+		resident_count(r, prefetched, 1);
 		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, true);
 	}
 }

@@ -3,15 +3,12 @@
 #ifndef GVMFS_RESIDENT_PRIV_H
 #define GVMFS_RESIDENT_PRIV_H
 
-#include "resident.h"
-#include "worker.h"
+#include "resident_env.h"
 
 #define GROUP_CHUNKS 16u /* dropped from the page tables at once: 2 MiB, one flush for all */
 
-static inline const char *name_of(const struct resident *r)
-{
-	return worker_disk(r->w, r->inode)->rec.name;
-}
+/* Adds to a counter of the region and of the mount. */
+#define resident_count(r, name, n) stats_add((r)->stats, (r)->mount_stats, name, n)
 
 /* ---- resident_chunk.c: a chunk and its pages */
 
@@ -35,7 +32,6 @@ void chunk_forget(struct resident *r, uint64_t c);
 /* The same, and gives its memory back. */
 void chunk_drop(struct resident *r, uint64_t c);
 
-uint64_t page_address(const struct resident *r, uint64_t c, unsigned page);
 /* Calls `act` for each run of adjacent pages, until one fails. */
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
 		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
@@ -90,24 +86,18 @@ void zap_done(struct resident *r);
 /* If an fsync waits for the chunk: it need not any more. */
 void sync_end(struct resident *r, uint64_t c, int error);
 
-/* ---- resident_client.c: the client, and its end */
+/* ---- resident_end.c: the end of the client */
 
-/* 0 or a negative errno. */
-int client_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes);
 /* An ioctl on its memory failed: that is its end, or ours. */
 void client_trouble(struct resident *r, int error);
-/* It has left. When its memory is gone too, what is here is sent, and the session ends. */
-void client_left(struct resident *r);
 
 /* ---- resident_io.c: FUSE's part */
 
 /* A chunk came, or left: goes on with what waits for that. */
-void resident_ops_continue(struct resident *r);
+void resident_ios_continue(struct resident *r);
 /* Ends the writes that wait for a chunk (ALL_CHUNKS: for any). */
 #define ALL_CHUNKS UINT64_MAX
-void resident_ops_fail(struct resident *r, uint64_t chunk, int error);
-/* The region is a file like any other: what waits is done there. */
-void resident_ops_hand_over(struct resident *r);
+void resident_ios_fail(struct resident *r, uint64_t chunk, int error);
 void resident_syncs_check(struct resident *r);
 void resident_syncs_fail(struct resident *r, int error);
 
@@ -115,8 +105,4 @@ void resident_syncs_fail(struct resident *r, int error);
 
 /* Takes over what a predecessor left. */
 void resident_recover(struct resident *r);
-/* Its descriptors are not waited for any more. */
-void resident_unwatch(struct resident *r);
-void resident_close(struct resident *r);
-
 #endif

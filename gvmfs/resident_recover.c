@@ -6,25 +6,16 @@
  * has is no content, and goes.
  */
 #include "resident_priv.h"
-#include "uffd.h"
-#include "worker.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 /* The pages that the memory holds, into chunk[].known for the moment. */
 static void present_find(struct resident *r)
 {
-	int fd = r->fd[SESSION_MEMORY];
-	off_t at = 0, end = (off_t)(r->chunks * GVM_CHUNK_BYTES);
+	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
 
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && at < end) {
-		off_t hole = lseek(fd, at, SEEK_HOLE);
-
-		for (; at < hole && at < end; at += GVM_PAGE_BYTES)
-			r->chunk[at / GVM_CHUNK_BYTES].known |=
-				1u << (at / GVM_PAGE_BYTES % GVM_CHUNK_PAGES);
-	}
+	for (; at < end && env_data(r, SESSION_MEMORY, &at, &hole); at = hole)
+		for (uint64_t p = at; p < hole && p < end; p += GVM_PAGE_BYTES)
+			r->chunk[p / GVM_CHUNK_BYTES].known |=
+				1u << (p / GVM_PAGE_BYTES % GVM_CHUNK_PAGES);
 }
 
 static void chunk_recover(struct resident *r, uint64_t c)
@@ -37,7 +28,7 @@ static void chunk_recover(struct resident *r, uint64_t c)
 	/* What stays in spite of that goes when pages come in its place. */
 	pages_punch(r, c, present & ~marked);
 	chunk_fill(r, c, marked);
-	journal_publish32(&mark->coming, marked);
+	env_mark32(&mark->coming, marked);
 	chunk_mark_holes(r, c, marked & ~present, true);
 	if (mark->filled)
 		chunk_activate(r, c);
@@ -45,21 +36,16 @@ static void chunk_recover(struct resident *r, uint64_t c)
 
 void resident_recover(struct resident *r)
 {
-	int fd = r->fd[SESSION_MARKS];
-	off_t at = 0, end = (off_t)(r->chunks * sizeof(*r->mark));
+	uint64_t at = 0, hole, end = r->chunks * sizeof(*r->mark);
 
 	present_find(r);
 	/* Only the parts of the marks that were ever written: the rest stays untouched. */
-	while ((at = lseek(fd, at, SEEK_DATA)) >= 0 && at < end) {
-		off_t hole = lseek(fd, at, SEEK_HOLE);
-
-		for (at -= at % (off_t)sizeof(*r->mark); at < hole && at < end;
-		     at += sizeof(*r->mark))
-			chunk_recover(r, (uint64_t)at / sizeof(*r->mark));
-	}
+	for (; at < end && env_data(r, SESSION_MARKS, &at, &hole); at = hole)
+		for (at -= at % sizeof(*r->mark); at < hole && at < end; at += sizeof(*r->mark))
+			chunk_recover(r, at / sizeof(*r->mark));
 	for (uint64_t c = 0; c < r->chunks; c++)
 		if (r->chunk[c].state == CHUNK_ABSENT && r->chunk[c].known)
 			chunk_recover(r, c);
 	/* Faults that the predecessor had taken are not told again. */
-	uffd_wake(r->fd[SESSION_UFFD], r->address, r->bytes);
+	env_wake_all(r);
 }

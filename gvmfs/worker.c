@@ -317,7 +317,7 @@ static uint64_t tick(struct worker *w)
 	uint64_t now = gvm_now_ns(), due = writeback_tick(w, now), other;
 
 	if (w->residents.count) {
-		other = residents_tick(w, now);
+		other = residents_tick(&w->residents, now);
 		due = other < due ? other : due;
 	}
 	other = attaches_tick(w, now);

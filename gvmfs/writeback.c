@@ -614,7 +614,7 @@ void writeback_collect(struct worker *w)
 	for (; f; f = next) {
 		next = f->next;
 		if (f->resident)
-			resident_evicted(f);
+			resident_flushed(f);
 		else
 			flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
 	}

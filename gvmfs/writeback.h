@@ -87,7 +87,7 @@ unsigned writeback_fail(struct worker *w, struct inode *inode);
 void writeback_collect(struct worker *w);
 /* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t writeback_tick(struct worker *w, uint64_t now_ns);
-/* Gives a flush to the writers: ours, or an eviction, which comes back by resident_evicted(). */
+/* Gives a flush to the writers: ours, or an eviction, which comes back by resident_flushed(). */
 void writeback_send(struct worker *w, struct flush *f);
 /* Whether somebody waits for pages who should not wait for the writers to leave him a CPU. */
 void writeback_yield(struct worker *w, bool yield);

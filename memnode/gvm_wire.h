@@ -21,7 +21,9 @@
 #define GVM_PORT	   9999
 #define GVM_MAGIC	   0x314d5647u /* "GVM1" as it stands on the wire */
 #define GVM_VERSION	   2
+#ifndef GVM_PAGE_BYTES /* simulators have smaller ones */
 #define GVM_PAGE_BYTES	   4096u
+#endif
 #define GVM_CHUNK_PAGES	   32u
 #define GVM_CHUNK_BYTES	   (GVM_PAGE_BYTES * GVM_CHUNK_PAGES)
 #define GVM_HDR_BYTES	   40u

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_env.c - see resident_env.h: the kernel, the nodes, and the rest of gvmfs, for the decisions of
+ * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
+#include "resident_priv.h"
+
+#include "region.h"
+#include "uffd.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MESSAGES 64 /* faults taken with one read() */
+
+/* The kernel. */
+
+static unsigned resident_serve(struct resident *r)
+{
+	struct uffd_msg msg[MESSAGES];
+	ssize_t bytes = uffd_read(r->fd[SESSION_UFFD], msg, sizeof(msg));
+	unsigned n = (unsigned)((size_t)bytes / sizeof(*msg));
+
+	for (unsigned i = 0; i < n; i++)
+		if (msg[i].event == UFFD_EVENT_PAGEFAULT)
+			resident_fault(r, msg[i].arg.pagefault.address);
+	if (n)
+		resident_balance(r);
+	return n;
+}
+
+unsigned residents_serve(struct worker *w)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents.count; i++)
+		if (w->residents.list[i] && !w->residents.list[i]->client_gone)
+			n += resident_serve(w->residents.list[i]);
+	return n;
+}
+
+static uint64_t page_off(uint64_t c, unsigned page)
+{
+	return c * GVM_CHUNK_BYTES + (uint64_t)page * GVM_PAGE_BYTES;
+}
+
+int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk, bool wake,
+	     unsigned *done)
+{
+	uint64_t address = r->address + page_off(c, first);
+	size_t bytes;
+	int error;
+
+	if (chunk)
+		error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
+				  n * GVM_PAGE_BYTES, wake, &bytes);
+	else
+		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
+	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
+	return error;
+}
+
+int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
+		    unsigned *done)
+{
+	size_t bytes;
+	int error = window_fill(&r->rs->window, r->fd[SESSION_MEMORY], page_off(c, first),
+				chunk ? chunk + first * GVM_PAGE_BYTES : NULL, n * GVM_PAGE_BYTES, &bytes);
+
+	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
+	return error;
+}
+
+int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
+{
+	unsigned holes = 0; /* that the client has punched: they are zero now */
+
+	return uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
+			     &holes);
+}
+
+void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n)
+{
+	uffd_wake(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES);
+}
+
+void env_wake_all(struct resident *r)
+{
+	uffd_wake(r->fd[SESSION_UFFD], r->address, r->bytes);
+}
+
+int env_poison(struct resident *r, uint64_t c, unsigned page)
+{
+	if (!r->poison)
+		return -EOPNOTSUPP;
+	return uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
+}
+
+bool env_memory_alive(struct resident *r)
+{
+	return uffd_alive(r->fd[SESSION_UFFD]);
+}
+
+uint32_t env_pins(const struct resident *r, uint64_t c)
+{
+	return atomic_load(&r->pins[c]);
+}
+
+int env_punch(struct resident *r, uint64_t off, uint64_t bytes)
+{
+	return fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+			 (off_t)bytes) < 0 ? -errno : 0;
+}
+
+int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes)
+{
+	static const uint8_t zeros[GVM_PAGE_BYTES];
+	uint64_t done = 0;
+
+	while (done < bytes) {
+		ssize_t n = pwrite(r->fd[SESSION_MEMORY],
+				   data ? (const uint8_t *)data + done : zeros, bytes - done,
+				   (off_t)(off + done));
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+void env_read(struct resident *r, void *to, uint64_t off, uint64_t bytes)
+{
+	if (pread(r->fd[SESSION_MEMORY], to, bytes, (off_t)off) != (ssize_t)bytes)
+		abort(); /* our own memfd, within its size */
+}
+
+bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64_t *end)
+{
+	off_t data = lseek(r->fd[which], (off_t)*begin, SEEK_DATA);
+
+	if (data < 0)
+		return false;
+	*begin = (uint64_t)data;
+	*end = (uint64_t)lseek(r->fd[which], data, SEEK_HOLE);
+	return true;
+}
+
+void env_mark32(uint32_t *where, uint32_t value)
+{
+	journal_publish32(where, value);
+}
+
+void env_mark64(uint64_t *where, uint64_t value)
+{
+	journal_publish64(where, value);
+}
+
+uint64_t env_now(void)
+{
+	return gvm_now_ns();
+}
+
+/* The nodes. */
+
+static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		     const uint8_t *body)
+{
+	struct resident_fetch *f = get->req.arg;
+	struct resident *r = f->r;
+	uint32_t got = 0;
+	int error = chunk_decode(r->w->pager.codec, head, body, &worker_disk(r->w, r->inode)->rec.id,
+				 f->chunk, f->asked, f->data, &got);
+
+	(void)version; /* at least what was asked for: the node saw to that */
+	if (error < 0)
+		return error;
+	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
+	worker_count(r->w, r->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	resident_piece(f, got);
+	return 0;
+}
+
+static void get_done(struct gvm_req *req)
+{
+	resident_fetched(req->arg, req->result < 0 ? req->result : 0);
+}
+
+void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
+{
+	f->get.req = (struct gvm_req){
+		.done = get_done, .arg = f, .deadline_ns = pool_deadline(r->w->opts)
+	};
+	f->get.on_piece = get_piece;
+	region_get_fields(r->w, r->inode, f->chunk, &f->get.what);
+	f->get.what.page_mask = f->asked;
+	f->get.what.want_page = (uint8_t)want_page;
+	gvm_get(worker_node(r->w, r->inode, f->chunk), &f->get);
+}
+
+void env_get_cancel(struct resident *r, struct resident_fetch *f)
+{
+	(void)r;
+	gvm_cancel(&f->get.req);
+}
+
+void env_send(struct resident *r, struct flush *f)
+{
+	f->region = worker_disk(r->w, r->inode)->rec.id;
+	worker_node_place(r->w, r->inode, f->chunk, &f->node);
+	f->memory_fd = r->fd[SESSION_MEMORY];
+	writeback_send(r->w, f);
+}
+
+void env_index(struct resident *r, uint64_t c, uint64_t entry)
+{
+	r->index[c] = entry;
+	pager_invalidate(r->w, r->inode, c, ~0u);
+}
+
+uint64_t env_deadline(const struct resident *r)
+{
+	return pool_deadline(r->w->opts);
+}
+
+/* The region. */
+
+const char *env_name(const struct resident *r)
+{
+	return worker_disk(r->w, r->inode)->rec.name;
+}
+
+uint64_t env_epoch(const struct resident *r)
+{
+	return worker_disk(r->w, r->inode)->epoch;
+}
+
+bool env_failed(const struct resident *r)
+{
+	return worker_disk(r->w, r->inode)->failed;
+}
+
+bool env_unwanted(const struct resident *r)
+{
+	return worker_disk(r->w, r->inode)->use == INODE_UNLINKED && !r->inode->opens &&
+	       !r->inode->parked;
+}
+
+void env_changed(struct resident *r)
+{
+	times_content(r->w, r->inode);
+}
+
+void env_report(struct resident *r, uint64_t c, const char *what, int error)
+{
+	region_report(r->w, r->inode, c, what, error);
+}
+
+void env_fail(struct resident *r, uint64_t c, int error)
+{
+	region_fail(r->w, r->inode, c, error);
+}

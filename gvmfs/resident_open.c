@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
+ * maps, watches and keeps for it. */
+#include "keeper.h"
+#include "resident_priv.h"
+#include "uffd.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+int residents_init(struct worker *w)
+{
+	struct residents *rs = &w->residents;
+	uint8_t *data = mmap(NULL, RESIDENT_FETCHES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -ENOMEM;
+	rs->window.uffd = -1; /* made for the first region: perhaps there is never one */
+	residents_begin(rs, data);
+	return 0;
+}
+
+static int resident_map(struct resident *r)
+{
+	void *marks = mmap(NULL, r->chunks * sizeof(*r->mark), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_NORESERVE, r->fd[SESSION_MARKS], 0);
+	void *pins = mmap(NULL, r->chunks * sizeof(*r->pins), PROT_READ,
+			  MAP_SHARED | MAP_NORESERVE, r->fd[SESSION_PINS], 0);
+
+	/* Freed with munmap() even where only one of them is there. */
+	r->mark = marks == MAP_FAILED ? NULL : marks;
+	r->pins = pins == MAP_FAILED ? NULL : pins;
+	/* Sparse, like what they are about. */
+	if (r->mark)
+		madvise(r->mark, r->chunks * sizeof(*r->mark), MADV_NOHUGEPAGE);
+	if (r->pins)
+		madvise((void *)r->pins, r->chunks * sizeof(*r->pins), MADV_NOHUGEPAGE);
+	r->chunk = mmap(NULL, r->chunks * sizeof(*r->chunk), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r->chunk == MAP_FAILED)
+		r->chunk = NULL;
+	return r->mark && r->pins && r->chunk ? 0 : -ENOMEM;
+}
+
+static void resident_free(struct resident *r)
+{
+	if (r->chunk)
+		munmap(r->chunk, r->chunks * sizeof(*r->chunk));
+	if (r->mark)
+		munmap(r->mark, r->chunks * sizeof(*r->mark));
+	if (r->pins)
+		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		if (r->fd[i] >= 0)
+			close(r->fd[i]);
+	free(r);
+}
+
+static int epoll_add(struct worker *w, int fd, void *what)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* Said explicitly: the supervisor has the descriptors open too, so closing ours is not enough. */
+void env_unwatch(struct resident *r)
+{
+	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->fd[SESSION_SOCKET], NULL);
+	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->fd[SESSION_UFFD], NULL);
+}
+
+int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
+{
+	const struct journal_session *s = &w->journal.sessions[session];
+	struct resident *r = calloc(1, sizeof(*r));
+	int error;
+
+	if (!r)
+		return -ENOMEM;
+	TAILQ_INIT(&r->ios);
+	TAILQ_INIT(&r->syncs);
+	TAILQ_INIT(&r->syncs_next);
+	r->w = w;
+	r->rs = &w->residents;
+	r->inode = inode_get(&w->inodes, s->inode);
+	r->session = session;
+	memcpy(r->fd, fd, sizeof(r->fd));
+	r->address = s->address;
+	r->bytes = s->bytes;
+	r->chunks = record_chunks(s->bytes);
+	r->pid = s->pid;
+	r->pinned = s->pinned;
+	r->poison = uffd_knows_poison();
+	error = r->inode ? resident_map(r) : -ENOMEM;
+	if (r->inode) {
+		r->index = journal_index(&w->journal, s->inode);
+		r->stats = &r->inode->stats;
+		r->mount_stats = &w->journal.super->stats;
+		r->peak = &r->inode->resident_peak;
+	}
+	if (!error && w->residents.window.uffd < 0)
+		error = window_init(&w->residents.window);
+	if (!error && getrandom(&r->seed, sizeof(r->seed), 0) < 0)
+		error = -errno;
+	if (!error)
+		error = epoll_add(w, r->fd[SESSION_UFFD], &r->fd[SESSION_UFFD]);
+	if (!error)
+		error = epoll_add(w, r->fd[SESSION_SOCKET], &r->fd[SESSION_SOCKET]);
+	if (error) {
+		env_unwatch(r);
+		for (unsigned i = 0; i < SESSION_FDS; i++)
+			r->fd[i] = -1; /* still the caller's */
+		resident_free(r);
+		return error;
+	}
+	r->inode->resident = r;
+	w->residents.list[session] = r;
+	if (!w->residents.count++)
+		writeback_yield(w, true);
+	pager_forget(w, r->inode);
+	resident_begin(r, w->journal.super->starts);
+	resident_budget(r, worker_disk(w, r->inode)->local_bytes);
+	return 0;
+}
+
+void env_close(struct resident *r)
+{
+	struct worker *w = r->w;
+	struct inode *inode = r->inode;
+
+	env_unwatch(r);
+	/* A reader's private mapping may have cached pages that have changed since. */
+	worker_disk(w, inode)->cache_stale = 1;
+	pager_forget(w, inode);
+	keeper_drop(w->keeper_fd, &w->journal, r->session);
+	attaches_closed(w, r->session);
+	w->residents.list[r->session] = NULL;
+	if (!--w->residents.count)
+		writeback_yield(w, false);
+	inode->resident = NULL;
+	resident_ios_end(r);
+	resident_free(r);
+	w->residents.on_close(w, inode);
+}
