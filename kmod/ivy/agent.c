@@ -1,77 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A node's own pages: what its users want, and taking rights away.
+ * A node's own pages: taking rights away, and asking again.
  *
- * What others want of a page (a copy, the page, its end) is noted, and done by ivy_settle() as soon
- * as the page's rights are low enough: after the minimum hold, and when the environment has undone
- * its mappings. Rights fall before the mappings are undone, never after.
+ * What other nodes want of a page (a copy, the page, its end) is noted, and done by
+ * ivy_agent_settle() as soon as the page's rights are low enough: after the minimum hold, and when
+ * the environment has undone its mappings. Rights fall before the mappings are undone, never after.
  */
 #include "impl.h"
-
-/* ---- slots ---- */
-
-struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page)
-{
-	return c->env->slot_get(c->ctx, page);
-}
-
-struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page)
-{
-	struct ivy_peer *peer = ivy_home_peer(c, page);
-	struct ivy_slot *s = ivy_slot_get(c, page);
-
-	if (s)
-		return s;
-	s = c->env->slot_new(c->ctx, page);
-	if (s && peer)
-		peer->my_slots++;
-	return s;
-}
-
-void ivy_slot_drop(struct ivy *c, u64 page)
-{
-	struct ivy_peer *peer = ivy_home_peer(c, page);
-
-	c->env->slot_free(c->ctx, page);
-	if (peer)
-		peer->my_slots--;
-}
-
-static u32 now_us(struct ivy *c)
-{
-	return (u32)(ivy_now(c) / 1000);
-}
-
-void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right)
-{
-	s->ver = ver;
-	s->right = (u8)right;
-	s->flags = right == IVY_M ? IVY_SLOT_OWNER : 0;
-	s->held = now_us(c) + (u32)(c->p.hold_ns / 1000);
-}
-
-/*
- * Microseconds left of the hold. The clock of 32 bits comes round after 71 minutes; a page that
- * was at rest for longer may look held then, once, for no longer than a hold is.
- */
-static u32 hold_left(struct ivy *c, const struct ivy_slot *s)
-{
-	u32 left = s->held - now_us(c);
-
-	return left <= (u32)(c->p.hold_ns / 1000) ? left : 0;
-}
-
-void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags)
-{
-	u16 home = ivy_home(c, page);
-	struct ivy_msg m = {.type = type,
-			    .flags = flags,
-			    .page = page,
-			    .ver = ver,
-			    .inc = ivy_lease_inc(c, home)};
-
-	ivy_send(c, home, &m, NULL);
-}
 
 /* ---- taking rights away ---- */
 
@@ -87,7 +22,7 @@ static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *
 		return false;
 	if (s->right <= need || (IVY_MUTANT(OWNER_NOT_DOWNGRADED) && need == IVY_S))
 		return true;
-	left = hold_left(c, s);
+	left = ivy_slot_hold_left(c, s);
 	if (left) {
 		c->env->arm_hold(c->ctx, op->page, left * 1000ull);
 		return false;
@@ -134,7 +69,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 static void put_send(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 {
 	op->slot_due = ivy_now(c) + c->p.retry_ns;
-	ivy_agent_msg(c, IVY_PUT, op->page, s->ver,
+	ivy_tell_home(c, IVY_PUT, op->page, s->ver,
 		      s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE);
 }
 
@@ -167,7 +102,7 @@ static void todo_run(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	}
 }
 
-void ivy_settle(struct ivy *c, u64 page)
+void ivy_agent_settle(struct ivy *c, u64 page)
 {
 	struct ivy_op *op = ivy_op_get(c, page);
 	struct ivy_slot *s = ivy_slot_get(c, page);
@@ -231,34 +166,7 @@ void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline)
 		ivy_op_trim(c, op);
 }
 
-/* ---- what the environment tells ---- */
-
-void ivy_revoked(struct ivy *c, u64 page)
-{
-	struct ivy_slot *s = ivy_slot_get(c, page);
-
-	if (!s || !(s->flags & IVY_SLOT_REVOKING))
-		return;
-	s->flags &= (u8)~IVY_SLOT_REVOKING;
-	if (s->flags & IVY_SLOT_DYING) {
-		ivy_slot_drop(c, page);
-		ivy_lease_settle(c, ivy_home(c, page));
-	} else {
-		ivy_settle(c, page);
-	}
-	ivy_drain(c);
-}
-
-void ivy_unhold(struct ivy *c, u64 page)
-{
-	struct ivy_slot *s = ivy_slot_get(c, page);
-
-	if (!s)
-		return;
-	s->held = now_us(c);
-	ivy_settle(c, page);
-	ivy_drain(c);
-}
+/* ---- again ---- */
 
 static void op_tick(struct ivy *c, struct ivy_op *op)
 {
@@ -276,10 +184,10 @@ static void op_tick(struct ivy *c, struct ivy_op *op)
 		if (s->flags & IVY_SLOT_PUT)
 			put_send(c, op, s);
 		else
-			ivy_agent_msg(c, IVY_ASK, op->page, s->ver, 0);
+			ivy_tell_home(c, IVY_ASK, op->page, s->ver, 0);
 		op->slot_due = now + c->p.retry_ns;
 	}
-	ivy_settle(c, op->page);
+	ivy_agent_settle(c, op->page);
 }
 
 void ivy_agent_tick(struct ivy *c)
@@ -306,116 +214,10 @@ void ivy_agent_resend(struct ivy *c, u16 home, int err)
 	ivy_op_each(c, home, err ? op_fail : op_resend);
 }
 
-/* ---- what the users want ---- */
-
-static bool home_gone(struct ivy *c, u64 page)
-{
-	const struct ivy_peer *peer = ivy_peer_get(c, ivy_home(c, page));
-
-	return peer && peer->my_state == IVY_LEASE_GONE;
-}
-
-enum ivy_right ivy_right(struct ivy *c, u64 page)
-{
-	const struct ivy_slot *s = ivy_slot_get(c, page);
-
-	return s && ivy_lease_live(c, ivy_home(c, page), false) ? ivy_slot_right(s) : IVY_I;
-}
-
-static bool usable(struct ivy *c, u64 page, enum ivy_right need)
-{
-	const struct ivy_slot *s = ivy_slot_get(c, page);
-
-	return s && s->right >= need && ivy_lease_use(c, ivy_home(c, page));
-}
-
-int ivy_fault(struct ivy *c, u64 page, bool write)
-{
-	enum ivy_right need = write ? IVY_M : IVY_S;
-	const struct ivy_slot *s;
-	struct ivy_op *op;
-
-	if (page >= c->p.pages)
-		return -EINVAL;
-	if (usable(c, page, need))
-		return 1;
-	if (home_gone(c, page))
-		return -EIO;
-	op = ivy_op_make(c, page);
-	if (!op)
-		return -ENOMEM;
-	if (op->want < need) {
-		s = ivy_slot_get(c, page);
-		c->stats.read_faults += !write;
-		c->stats.write_faults += write;
-		c->stats.upgrades += write && s && s->right == IVY_S;
-		ivy_op_want(c, op, need);
-	}
-	ivy_drain(c);
-	if (usable(c, page, need))
-		return 1;
-	op = ivy_op_get(c, page);
-	return op && op->want ? 0 : -EIO;
-}
-
 /* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
 void ivy_agent_put(struct ivy *c, struct ivy_op *op)
 {
 	op->todo |= IVY_TODO_PUT;
-	ivy_settle(c, op->page);
+	ivy_agent_settle(c, op->page);
 }
 
-static bool slot_busy(struct ivy *c, const struct ivy_slot *s, const struct ivy_op *op)
-{
-	if (op && (op->want || op->discard || op->todo))
-		return true;
-	return s && ((s->flags & ~IVY_SLOT_OWNER) || hold_left(c, s));
-}
-
-int ivy_evict(struct ivy *c, u64 page)
-{
-	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
-	struct ivy_op *op;
-	bool owner;
-
-	if (!s)
-		return -ENOENT;
-	owner = s->flags & IVY_SLOT_OWNER;
-	if (!ivy_lease_use(c, ivy_home(c, page)) ||
-	    slot_busy(c, s, ivy_op_get(c, page)) || (owner && ivy_home(c, page) == c->p.id))
-		return -EBUSY;
-	op = ivy_op_make(c, page);
-	if (!op)
-		return -ENOMEM;
-	c->stats.evictions++;
-	op->todo |= owner ? IVY_TODO_PUT : IVY_TODO_DROP;
-	ivy_settle(c, page);
-	ivy_drain(c);
-	return !ivy_slot_get(c, page);
-}
-
-int ivy_discard(struct ivy *c, u64 page)
-{
-	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
-	struct ivy_op *op;
-
-	if (page >= c->p.pages)
-		return -EINVAL;
-	if (home_gone(c, page))
-		return -EIO;
-	op = ivy_op_make(c, page);
-	if (!op)
-		return -ENOMEM;
-	if (op->want || op->discard || (op->todo & (IVY_TODO_PUT | IVY_TODO_DROP)) ||
-	    (s && (s->flags & (IVY_SLOT_PUT | IVY_SLOT_DYING))))
-		return -EBUSY;
-	c->stats.discards++;
-	op->discard = true;
-	/* Owned already, and nobody else has asked: it is zero as of the revocation. */
-	if (s && s->right == IVY_M && !op->todo && ivy_lease_live(c, ivy_home(c, page), false))
-		ivy_agent_put(c, op);
-	else
-		ivy_op_want(c, op, IVY_M);
-	ivy_drain(c);
-	return 0;
-}

@@ -10,9 +10,6 @@
  * it had it from. The answer lists who has answered; so a part that is missing when time is up is
  * known to the home, which asks those again. With no memory to gather, the answers of those below
  * go past this node.
- *
- * Read requests go up a tree of their own (only in large clusters), each node adding those that
- * came while it was busy: it remembers nothing once they are passed on.
  */
 #include "impl.h"
 
@@ -46,14 +43,6 @@ static u32 data_parts(u32 n)
 	return least > DATA_PARTS ? least : DATA_PARTS;
 }
 
-static void list_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data)
-{
-	m->src = c->p.id;
-	m->list = c->scratch;
-	c->stats.sent++;
-	c->env->send(c->ctx, dst, m, data);
-}
-
 /* ---- copies ---- */
 
 void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
@@ -69,15 +58,15 @@ void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u
 		u32 i;
 
 		if (head == c->p.id) {
-			/* Only zeros are ever cast by a node that waits for them itself. */
-			ivy_agent_data(c, page, ver, who[at], flags, data);
+			/* The caller has seen to its own requests; a peer may say what it likes. */
+			c->stats.ignored++;
 			if (len > 1)
 				ivy_cast_data(c, page, ver, flags, who + at + 1, len - 1, data);
 			continue;
 		}
 		for (i = 0; i < len; i++)
 			ivy_list_put_who(c->scratch, i, who[at + i]);
-		list_send(c, head, &m, data);
+		ivy_send_list(c, head, &m, data);
 	}
 }
 
@@ -92,7 +81,7 @@ void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who,
 
 	for (i = 0; i < n; i++)
 		ivy_list_put_who(c->scratch, i, who[i]);
-	list_send(c, owner, &m, NULL);
+	ivy_send_list(c, owner, &m, NULL);
 }
 
 /* ---- invalidations, down ---- */
@@ -108,7 +97,7 @@ static void inv_send(struct ivy *c, u64 page, u64 ver, u16 to, u32 n)
 			    .list = c->scratch};
 
 	c->stats.invalidations += n;
-	list_send(c, ivy_list_id(&m, 0), &m, NULL);
+	ivy_send_list(c, ivy_list_id(&m, 0), &m, NULL);
 }
 
 void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n)
@@ -139,11 +128,6 @@ void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset
 	}
 }
 
-static size_t cast_bytes(u32 n)
-{
-	return sizeof(struct ivy_cast) + sizeof(u16) * n + (n + 7) / 8;
-}
-
 static u8 *cast_bits(struct ivy_cast *cast)
 {
 	return (u8 *)(cast->ids + cast->n);
@@ -159,7 +143,7 @@ static struct ivy_cast *cast_make(struct ivy *c, const struct ivy_msg *m)
 		return NULL;
 	if (op->cast)
 		ivy_cast_flush(c, op);
-	cast = ivy_alloc(c, cast_bytes(m->count));
+	cast = ivy_alloc(c, ivy_cast_bytes(m->count));
 	if (!cast)
 		return NULL;
 	cast->ver = m->ver;
@@ -172,27 +156,19 @@ static struct ivy_cast *cast_make(struct ivy *c, const struct ivy_msg *m)
 	return cast;
 }
 
-void ivy_cast_rx_inv(struct ivy *c, const struct ivy_msg *m)
+void ivy_cast_pass_inv(struct ivy *c, const struct ivy_msg *m)
 {
-	struct ivy_cast *cast;
+	struct ivy_cast *cast = cast_make(c, m);
 	u32 i;
 
-	if (ivy_list_id(m, 0) != c->p.id || ivy_home(c, m->page) == c->p.id) {
-		c->stats.ignored++;
-		return;
+	for (i = 1; i < m->count; i++)
+		c->ids[i - 1] = ivy_list_id(m, i);
+	ivy_cast_inv(c, m->page, m->ver, cast ? c->p.id : m->to, c->ids, m->count - 1u);
+	if (cast && IVY_MUTANT(TREE_FORGETS)) {
+		cast->acked = cast->n;
+		__builtin_memset(cast_bits(cast), 0xff, (cast->n + 7u) / 8);
+		ivy_cast_flush(c, ivy_op_get(c, m->page));
 	}
-	if (m->count > 1) {
-		cast = cast_make(c, m);
-		for (i = 1; i < m->count; i++)
-			c->ids[i - 1] = ivy_list_id(m, i);
-		ivy_cast_inv(c, m->page, m->ver, cast ? c->p.id : m->to, c->ids, m->count - 1u);
-		if (cast && IVY_MUTANT(TREE_FORGETS)) {
-			cast->acked = cast->n;
-			__builtin_memset(cast_bits(cast), 0xff, (cast->n + 7u) / 8);
-			ivy_cast_flush(c, ivy_op_get(c, m->page));
-		}
-	}
-	ivy_agent_inv(c, m->page, m->ver, m->to);
 }
 
 /* ---- answers, up ---- */
@@ -205,7 +181,7 @@ void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 
 	for (i = 0; i < n; i++)
 		ivy_list_put_id(c->scratch, i, ids[i]);
 	if (to != c->p.id) {
-		list_send(c, to, &m, NULL);
+		ivy_send_list(c, to, &m, NULL);
 	} else if (n == 1) {
 		/* The ring takes no list: a node's answer to itself is `who`. */
 		m.count = 0;
@@ -217,7 +193,7 @@ void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 
 void ivy_cast_free(struct ivy *c, struct ivy_op *op)
 {
 	if (op->cast)
-		ivy_free(c, op->cast, cast_bytes(op->cast->n));
+		ivy_free(c, op->cast, ivy_cast_bytes(op->cast->n));
 	op->cast = NULL;
 }
 
@@ -277,86 +253,10 @@ void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m)
 		ivy_op_trim(c, op);
 		return;
 	}
-	if (!m->count || ivy_home(c, m->page) == m->src)
+	if (!m->count || ivy_home_of(c, m->page) == m->src)
 		return;
 	/* Too late for the answer that this was to be part of. */
 	for (i = 0; i < m->count; i++)
 		c->ids[i] = ivy_list_id(m, i);
-	ivy_cast_ack(c, m->page, m->ver, ivy_home(c, m->page), c->ids, m->count);
-}
-
-/* ---- read requests, up ---- */
-
-u16 ivy_relay_up(const struct ivy *c, u16 home)
-{
-	u32 n = c->p.nodes, place = (c->p.id + n - home) % n;
-
-	if (n <= c->p.relay_above || !place)
-		return home;
-	return (u16)((home + (place - 1) / c->p.fanout) % n);
-}
-
-void ivy_cast_gets(struct ivy *c, u16 dst, u64 page, u64 who, u8 flags)
-{
-	struct ivy_msg m = {.type = IVY_GETS, .flags = flags, .page = page, .count = 1};
-
-	ivy_list_put_who(c->scratch, 0, who);
-	list_send(c, dst, &m, NULL);
-}
-
-static void batch_send(struct ivy *c, const struct ivy_batch *b)
-{
-	u16 home = ivy_home(c, b->page);
-	struct ivy_msg m = {.type = IVY_GETS, .page = b->page, .count = (u16)b->n};
-	u32 i;
-
-	if (home == c->p.id) {
-		ivy_home_gets(c, b->page, b->who, b->n, false);
-		return;
-	}
-	for (i = 0; i < b->n; i++)
-		ivy_list_put_who(c->scratch, i, b->who[i]);
-	list_send(c, ivy_relay_up(c, home), &m, NULL);
-}
-
-static struct ivy_batch *batch_of(struct ivy *c, u64 page)
-{
-	struct ivy_batch *b;
-
-	for (b = c->batches; b; b = b->next)
-		if (b->page == page)
-			return b;
-	b = ivy_alloc(c, sizeof(*b));
-	if (!b)
-		return NULL;
-	b->page = page;
-	b->next = c->batches;
-	c->batches = b;
-	return b;
-}
-
-void ivy_relay_gets(struct ivy *c, const struct ivy_msg *m)
-{
-	struct ivy_batch *b = batch_of(c, m->page);
-	u32 i;
-
-	for (i = 0; b && i < m->count; i++) {
-		b->who[b->n++] = ivy_list_who(m, i);
-		if (b->n == IVY_LIST_MAX) {
-			batch_send(c, b);
-			b->n = 0;
-		}
-	}
-}
-
-void ivy_relay_flush(struct ivy *c)
-{
-	while (c->batches) {
-		struct ivy_batch *b = c->batches;
-
-		c->batches = b->next;
-		if (b->n)
-			batch_send(c, b);
-		ivy_free(c, b, sizeof(*b));
-	}
+	ivy_cast_ack(c, m->page, m->ver, ivy_home_of(c, m->page), c->ids, m->count);
 }

@@ -18,10 +18,10 @@ static void floor_raise(struct ivy_op *op, u64 ver)
 static bool answers(struct ivy *c, const struct ivy_op *op, enum ivy_right right, u64 who)
 {
 	return op && op->sent && op->want == right && (op->who == who || IVY_MUTANT(ANY_ANSWER)) &&
-	       ivy_lease_live(c, ivy_home(c, op->page), false);
+	       ivy_lease_live(c, ivy_home_of(c, op->page), false);
 }
 
-void ivy_agent_satisfy(struct ivy *c, u64 page)
+void ivy_grant_satisfy(struct ivy *c, u64 page)
 {
 	const struct ivy_slot *s = ivy_slot_get(c, page);
 	struct ivy_op *op = ivy_op_get(c, page);
@@ -34,7 +34,7 @@ void ivy_agent_satisfy(struct ivy *c, u64 page)
 
 /* ---- a copy to read ---- */
 
-void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data)
+void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data)
 {
 	struct ivy_op *op = ivy_op_get(c, page);
 	struct ivy_slot *s = ivy_slot_get(c, page);
@@ -62,20 +62,21 @@ void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 		c->env->install(c->ctx, page, flags & IVY_F_ZERO ? NULL : data);
 		ivy_slot_grant(c, s, ver, IVY_S);
 	}
-	ivy_agent_satisfy(c, page);
+	ivy_grant_satisfy(c, page);
 }
 
 static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
-	u64 mine = ivy_list_who(m, 0);
-	u32 i;
+	u32 i, others = 0;
 
-	for (i = 1; i < m->count; i++)
-		c->readers[i - 1] = ivy_list_who(m, i);
-	/* Whether or not it is of use here: the others have to judge for themselves. */
-	if (m->count > 1)
-		ivy_cast_data(c, m->page, m->ver, m->flags, c->readers, m->count - 1u, data);
-	ivy_agent_data(c, m->page, m->ver, mine, m->flags, data);
+	for (i = 0; i < m->count; i++)
+		if (ivy_who_node(ivy_list_who(m, i)) != c->p.id)
+			c->readers[others++] = ivy_list_who(m, i);
+	/* Whether or not the copy is of use here: the other readers judge for themselves. */
+	ivy_cast_data(c, m->page, m->ver, m->flags, c->readers, others, data);
+	for (i = 0; i < m->count; i++)
+		if (ivy_who_node(ivy_list_who(m, i)) == c->p.id)
+			ivy_grant_data(c, m->page, m->ver, ivy_list_who(m, i), m->flags, data);
 }
 
 /* ---- a page to write ---- */
@@ -83,7 +84,7 @@ static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
 static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_slot *s, u64 ver)
 {
 	ivy_slot_grant(c, s, ver, IVY_M);
-	ivy_agent_msg(c, IVY_DONE, page, ver, 0);
+	ivy_tell_home(c, IVY_DONE, page, ver, 0);
 	if (op && op->discard) {
 		/* The request is met; what is left is to say that the page is zero. */
 		op->want = IVY_I;
@@ -92,10 +93,10 @@ static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_s
 		ivy_agent_put(c, op);
 		return;
 	}
-	ivy_agent_satisfy(c, page);
+	ivy_grant_satisfy(c, page);
 	op = ivy_op_get(c, page);
 	if (op)
-		ivy_settle(c, page);
+		ivy_agent_settle(c, page);
 }
 
 /* The page that this node had handed over, or was about to. */
@@ -105,13 +106,13 @@ static void rx_back(struct ivy *c, const struct ivy_msg *m)
 	struct ivy_op *op = ivy_op_get(c, m->page);
 
 	if (!s || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
-		ivy_agent_msg(c, IVY_NACK, m->page, m->ver, 0);
+		ivy_tell_home(c, IVY_NACK, m->page, m->ver, 0);
 		return;
 	}
 	if (s->ver > m->ver || (s->flags & IVY_SLOT_REVOKING))
 		return;
 	if (s->ver == m->ver) {
-		ivy_agent_msg(c, IVY_DONE, m->page, m->ver, 0);
+		ivy_tell_home(c, IVY_DONE, m->page, m->ver, 0);
 		return;
 	}
 	if ((s->flags & IVY_SLOT_ZERO) && !IVY_MUTANT(DISCARD_BACK))
@@ -125,8 +126,8 @@ static void grant_refuse(struct ivy *c, const struct ivy_msg *m, struct ivy_op *
 {
 	/* Once that is said, nothing older may come in either: the former owner has it back. */
 	floor_raise(op, m->ver - 1);
-	if (ivy_lease_live(c, ivy_home(c, m->page), false))
-		ivy_agent_msg(c, IVY_NACK, m->page, m->ver, 0);
+	if (ivy_lease_live(c, ivy_home_of(c, m->page), false))
+		ivy_tell_home(c, IVY_NACK, m->page, m->ver, 0);
 }
 
 static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
@@ -136,13 +137,13 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 	bool wanted = answers(c, op, IVY_M, m->who) && m->ver > op->floor;
 	bool follows = s && s->ver + 1 == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
 		       (s->right >= IVY_S || (s->flags & IVY_SLOT_PUT)) &&
-		       ivy_lease_live(c, ivy_home(c, m->page), false);
+		       ivy_lease_live(c, ivy_home_of(c, m->page), false);
 	bool bytes = data || (m->flags & IVY_F_ZERO) || IVY_MUTANT(UPGRADE_WITHOUT_COPY);
 
 	if (s && s->ver == m->ver && (s->flags & IVY_SLOT_OWNER)) {
 		if (IVY_MUTANT(GRANT_TWICE) && bytes)
 			c->env->install(c->ctx, m->page, data);
-		ivy_agent_msg(c, IVY_DONE, m->page, m->ver, 0);
+		ivy_tell_home(c, IVY_DONE, m->page, m->ver, 0);
 		return;
 	}
 	if (s && (s->flags & IVY_SLOT_REVOKING))
@@ -164,7 +165,7 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 
 /* ---- what the home asks for ---- */
 
-void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
+void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
 {
 	struct ivy_slot *s = ivy_slot_get(c, page);
 	struct ivy_op *op = ivy_op_get(c, page);
@@ -184,7 +185,7 @@ void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
 	op->serve_ver = ver;
 	if (ivy_op_serve(c, op, who, n))
 		op->todo |= IVY_TODO_SERVE;
-	ivy_settle(c, page);
+	ivy_agent_settle(c, page);
 }
 
 static void rx_serve(struct ivy *c, const struct ivy_msg *m)
@@ -193,7 +194,7 @@ static void rx_serve(struct ivy *c, const struct ivy_msg *m)
 
 	for (i = 0; i < m->count; i++)
 		c->readers[i] = ivy_list_who(m, i);
-	ivy_agent_serve(c, m->page, m->ver, c->readers, m->count);
+	ivy_grant_serve(c, m->page, m->ver, c->readers, m->count);
 }
 
 static void inv_answer(struct ivy *c, struct ivy_op *op, u64 page, u64 ver, u16 to)
@@ -210,7 +211,7 @@ static void inv_answer(struct ivy *c, struct ivy_op *op, u64 page, u64 ver, u16 
 	ivy_op_trim(c, op);
 }
 
-void ivy_agent_inv(struct ivy *c, u64 page, u64 ver, u16 to)
+void ivy_grant_inv(struct ivy *c, u64 page, u64 ver, u16 to)
 {
 	struct ivy_slot *s = ivy_slot_get(c, page);
 	struct ivy_op *op = ivy_op_get(c, page);
@@ -230,7 +231,18 @@ void ivy_agent_inv(struct ivy *c, u64 page, u64 ver, u16 to)
 	op->todo |= IVY_TODO_INV;
 	if (IVY_MUTANT(ACK_BEFORE_REVOKED))
 		ivy_cast_acked(c, op);
-	ivy_settle(c, page);
+	ivy_agent_settle(c, page);
+}
+
+static void rx_inv(struct ivy *c, const struct ivy_msg *m)
+{
+	if (ivy_list_id(m, 0) != c->p.id || ivy_home_of(c, m->page) == c->p.id) {
+		c->stats.ignored++;
+		return;
+	}
+	if (m->count > 1)
+		ivy_cast_pass_inv(c, m);
+	ivy_grant_inv(c, m->page, m->ver, m->to);
 }
 
 static void rx_give(struct ivy *c, const struct ivy_msg *m)
@@ -247,7 +259,7 @@ static void rx_give(struct ivy *c, const struct ivy_msg *m)
 	op->give_who = m->who;
 	op->give_flags = m->flags;
 	op->todo |= IVY_TODO_GIVE;
-	ivy_settle(c, m->page);
+	ivy_agent_settle(c, m->page);
 }
 
 static void rx_free(struct ivy *c, const struct ivy_msg *m)
@@ -282,7 +294,7 @@ static void rx_seek(struct ivy *c, const struct ivy_msg *m)
 	if (s && s->ver == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
 	    ((s->flags & IVY_SLOT_OWNER) || (s->right >= IVY_S && !going))) {
 		s->flags |= IVY_SLOT_OWNER;
-		ivy_agent_msg(c, IVY_HAVE, m->page, m->ver, 0);
+		ivy_tell_home(c, IVY_HAVE, m->page, m->ver, 0);
 		return;
 	}
 	/*
@@ -291,7 +303,7 @@ static void rx_seek(struct ivy *c, const struct ivy_msg *m)
 	 */
 	if (op && op->want == IVY_M)
 		floor_raise(op, m->ver);
-	ivy_agent_msg(c, IVY_MISS, m->page, m->ver, 0);
+	ivy_tell_home(c, IVY_MISS, m->page, m->ver, 0);
 }
 
 static void rx_lost(struct ivy *c, const struct ivy_msg *m)
@@ -306,12 +318,12 @@ static void rx_lost(struct ivy *c, const struct ivy_msg *m)
 
 static bool from_home(struct ivy *c, const struct ivy_msg *m)
 {
-	return m->src == ivy_home(c, m->page) &&
+	return m->src == ivy_home_of(c, m->page) &&
 	       (m->inc == ivy_lease_inc(c, m->src) || IVY_MUTANT(DEAD_INCARNATION)) &&
 	       ivy_lease_live(c, m->src, false);
 }
 
-void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
+void ivy_grant_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	bool back = m->type == IVY_GRANT && (m->flags & IVY_F_BACK);
 
@@ -321,6 +333,10 @@ void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 	}
 	if (m->type == IVY_GRANT && !back) {
 		rx_grant(c, m, data);
+		return;
+	}
+	if (m->type == IVY_INV) {
+		rx_inv(c, m);
 		return;
 	}
 	if (!from_home(c, m)) {
@@ -341,7 +357,7 @@ void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 		rx_lost(c, m);
 }
 
-bool ivy_agent_keep(struct ivy *c, u64 page, u64 ver, const void *data)
+bool ivy_grant_keep(struct ivy *c, u64 page, u64 ver, const void *data)
 {
 	struct ivy_slot *s = ivy_slot_get(c, page);
 	struct ivy_op *op = ivy_op_get(c, page);

@@ -2,20 +2,29 @@
 /*
  * What the core's files share, and nobody else (but its tests) includes.
  *
- *	ivy.c		an instance, the dispatch of messages, time
- *	home.c	the directory: owner and holders, reads
- *	txn.c	the directory: writes, one at a time for each page
- *	recover.c	the directory, when nodes are lost
- *	agent.c	a node's own pages: faults, revocation, evictions
- *	op.c	what goes on with a page
- *	grant.c	what arrives for a node's own pages
- *	cast.c	trees of messages, both ways
- *	lease.c	who is alive
- *	copyset.c	a set of nodes
+ * From the bottom up; a file calls those above it in this list, and never one below it:
  *
- * The agent never calls the home: its messages to a home on the same node go through the ring
- * (ivy_send), which ivy_drain() empties at the end of each call from outside. The home does call
- * the agent. So there is no recursion between the two.
+ *	wire.c		the bytes of a message
+ *	copyset.c	a set of nodes
+ *	send.c		a message on its way out, or round to this node itself
+ *	lease.c		the leases between this node and the others, and what is said under them
+ *	tables.c	what an instance is made with
+ *	slot.c		slots of resident pages
+ *	dir.c		the directory: owner and copyset
+ *	relay.c		read requests on their way up
+ *	op.c		what goes on with a page at this node
+ *	cast.c		trees of messages: copies and invalidations down, answers up
+ *	agent.c		this node's own pages: revocation, retries
+ *	grant.c		what arrives for them
+ *	serve.c		the home: reads
+ *	txn.c		the home: writes, one at a time for each page
+ *	recover.c	the home, when nodes are lost
+ *	home.c		the home: what nodes ask of it and tell it
+ *	alive.c		which nodes are alive, and the ends of leases
+ *	ivy.c		every call from outside; the only one that empties the ring
+ *
+ * The agent never calls the home: its messages to a home on the same node go through the ring. The
+ * home does call the agent. So there is no recursion between the two.
  */
 #ifndef GVM_IVY_IMPL_H
 #define GVM_IVY_IMPL_H
@@ -252,7 +261,8 @@ struct ivy {
 	u16 *ids;     /* those that answer, or are to be asked; IVY_LIST_MAX */
 };
 
-/* ---- ivy.c ---- */
+/* ---- the instance ---- */
+
 static inline u64 ivy_now(const struct ivy *c)
 {
 	return c->env->now(c->ctx);
@@ -269,21 +279,107 @@ static inline void ivy_free(struct ivy *c, void *p, size_t bytes)
 		c->env->free(c->ctx, p, bytes);
 }
 
+static inline u16 ivy_home_of(const struct ivy *c, u64 page)
+{
+	return c->homes[page % c->p.nhomes];
+}
+
+static inline size_t ivy_cast_bytes(u32 n)
+{
+	return sizeof(struct ivy_cast) + sizeof(u16) * n + (n + 7) / 8;
+}
+
+/* ---- send.c ---- */
 /* Sends a message without a list, or puts it into the ring. `src` is filled in. */
 void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
-void ivy_drain(struct ivy *c);
+/* Sends one whose list is in c->scratch; never to this node. */
+void ivy_send_list(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
+
+/* ---- lease.c ---- */
+struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
+struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
+/* The page's home as another node; NULL: it is this one (or there is no memory). */
+struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
+void ivy_lease_free(struct ivy *c);
+/* May this node use what it has from that home? If not, asks for a lease. */
+bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
+/* The home has begun anew, and what this node knows of its pages is of another region. */
+bool ivy_lease_gone(struct ivy *c, u16 home);
+/* Not renewed while nothing but `ops` used it, and now too old to begin anything with. */
+bool ivy_lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops);
+void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer);
+/* Nothing of it is left here: no node need wait for its end. If that is lost, one may. */
+void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer);
+/* The same for all of them. */
+void ivy_lease_leave(struct ivy *c);
+u64 ivy_lease_inc(struct ivy *c, u16 home);
+/* At a home: is that message of a live incarnation? */
+bool ivy_lease_of(struct ivy *c, u16 node, u64 inc);
+bool ivy_lease_of_txn(struct ivy *c, u64 who);
+u64 ivy_lease_its_inc(struct ivy *c, u16 node);
+/* A message under this node's lease from the page's home, and under a node's from this home. */
+void ivy_tell_home(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
+void ivy_tell_node(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags);
+
+/* ---- tables.c ---- */
+bool ivy_params_ok(const struct ivy_params *p);
+void ivy_params_default(struct ivy_params *p);
+int ivy_tables_make(struct ivy *c, const u16 *homes);
+void ivy_tables_free(struct ivy *c);
+
+/* ---- slot.c ---- */
+struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page);
+struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
+void ivy_slot_drop(struct ivy *c, u64 page);
+/* The slot has that version and right from now on, for the minimum hold. */
+void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
+u32 ivy_slot_hold_left(struct ivy *c, const struct ivy_slot *s);
+void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s);
+
+/* ---- dir.c ---- */
+struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make);
+u32 ivy_dir_bytes(const struct ivy_home *h);
+/* Whether a request can be met at all; tells the requester if not. */
+bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have);
+bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h);
+/* The contents of the page are lost. */
+void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page);
+void ivy_dir_free(struct ivy *c);
+
+/* ---- relay.c ---- */
+/* Where a read request for that home goes from here. */
+u16 ivy_relay_up(const struct ivy *c, u16 home);
+void ivy_relay_ask(struct ivy *c, u16 dst, u64 page, u64 who, u8 flags);
+/* Adds the message's requests to the page's batch; a full one is passed on. */
+void ivy_relay_gather(struct ivy *c, const struct ivy_msg *m,
+		      void (*pass)(struct ivy *c, const struct ivy_batch *b));
+void ivy_relay_send(struct ivy *c, const struct ivy_batch *b); /* up */
+/* The next batch, for the caller to pass on and to free; NULL: there is none. */
+struct ivy_batch *ivy_relay_take(struct ivy *c);
+
+/* ---- op.c ---- */
+struct ivy_op *ivy_op_get(struct ivy *c, u64 page);
+struct ivy_op *ivy_op_make(struct ivy *c, u64 page);
+void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing goes on */
+void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
+void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
+void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
+bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n);
+/* Calls each() for every op of a home (IVY_NONE: of any); each() may free the op it is given. */
+void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op));
+void ivy_op_free(struct ivy *c);
 
 /* ---- cast.c ---- */
-/* Sends a copy of the page (zeros: IVY_F_ZERO) to readers, through each other. */
+/* Sends a copy of the page (zeros: IVY_F_ZERO) to other nodes that read it, through each other. */
 void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
 		   const void *data);
-void ivy_cast_gets(struct ivy *c, u16 dst, u64 page, u64 who, u8 flags);
+void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n);
 /* Sends INV to ids; answers go to `to`. */
 void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
 /* The same to all of a set, but this node itself, which gets the answers. */
 void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set);
-void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n);
-void ivy_cast_rx_inv(struct ivy *c, const struct ivy_msg *m);
+/* An INV that has come is for more nodes than this one: sends it to them, and gathers answers. */
+void ivy_cast_pass_inv(struct ivy *c, const struct ivy_msg *m);
 void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m);
 void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
 /* This node has dropped its own copy. */
@@ -291,20 +387,33 @@ void ivy_cast_acked(struct ivy *c, struct ivy_op *op);
 /* Answers with what there is, and ends the cast. */
 void ivy_cast_flush(struct ivy *c, struct ivy_op *op);
 void ivy_cast_free(struct ivy *c, struct ivy_op *op);
-void ivy_relay_gets(struct ivy *c, const struct ivy_msg *m);
-void ivy_relay_flush(struct ivy *c);
-/* Where a read request for that home goes from here. */
-u16 ivy_relay_up(const struct ivy *c, u16 home);
 
-/* ---- home.c ---- */
-struct ivy_home *ivy_home_get(struct ivy *c, u64 page, bool make);
-void ivy_home_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
-void ivy_home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry);
-void ivy_home_serve(struct ivy *c, struct ivy_home *h, u64 page, u32 n);
-bool ivy_home_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have);
-void ivy_home_msg(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags);
-u32 ivy_home_bytes(const struct ivy_home *h);
-void ivy_home_free(struct ivy *c);
+/* ---- agent.c ---- */
+/* Does what there is to do with a page, as far as its rights and holds allow. */
+void ivy_agent_settle(struct ivy *c, u64 page);
+/* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
+void ivy_agent_put(struct ivy *c, struct ivy_op *op);
+void ivy_agent_tick(struct ivy *c);
+/* A home's lease has ended: whatever goes on with its pages. */
+void ivy_agent_end(struct ivy *c, u16 home);
+/* And one resident page of it. */
+void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline);
+/* Asks for everything again, or fails it, if err. */
+void ivy_agent_resend(struct ivy *c, u16 home, int err);
+
+/* ---- grant.c ---- */
+void ivy_grant_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
+void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data);
+void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n);
+void ivy_grant_inv(struct ivy *c, u64 page, u64 ver, u16 to);
+/* Takes a page that was put home; false: not now. */
+bool ivy_grant_keep(struct ivy *c, u64 page, u64 ver, const void *data);
+/* The page may satisfy what this node waits for. */
+void ivy_grant_satisfy(struct ivy *c, u64 page);
+
+/* ---- serve.c ---- */
+/* Serves the first n of c->readers. */
+void ivy_serve(struct ivy *c, struct ivy_home *h, u64 page, u32 n);
 
 /* ---- txn.c ---- */
 struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
@@ -323,76 +432,32 @@ void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
 
 /* ---- recover.c ---- */
 /* A node is lost: rids the directory of it, or begins to. */
-void ivy_home_node_lost(struct ivy *c);
+void ivy_recover_node_lost(struct ivy *c);
 /* Goes on with that. */
-void ivy_home_ending(struct ivy *c, u32 leaves);
+void ivy_recover_step(struct ivy *c, u32 leaves);
 /* The owner is lost and copies may be left. */
-void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page);
-void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
-void ivy_home_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
-void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page);
-bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h);
+void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page);
+void ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
+void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
 
-/* ---- op.c ---- */
-/* The page's home as another node; NULL: it is this one (or there is no memory). */
-struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
-struct ivy_op *ivy_op_get(struct ivy *c, u64 page);
-struct ivy_op *ivy_op_make(struct ivy *c, u64 page);
-void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing goes on */
-void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
-void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
-void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
-bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n);
-/* Calls each() for every op of a home (IVY_NONE: of any); each() may free the op it is given. */
-void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op));
-void ivy_op_free(struct ivy *c);
+/* ---- home.c ---- */
+void ivy_home_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
+/* Read requests that were gathered here. */
+void ivy_home_batch(struct ivy *c, const struct ivy_batch *b);
+void ivy_home_free(struct ivy *c);
 
-/* ---- agent.c ---- */
-struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page);
-struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
-void ivy_slot_drop(struct ivy *c, u64 page);
-/* The slot has that version and right from now on, for the minimum hold. */
-void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
-void ivy_agent_msg(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
-/* Does what there is to do with a page, as far as its rights and holds allow. */
-void ivy_settle(struct ivy *c, u64 page);
-void ivy_agent_put(struct ivy *c, struct ivy_op *op);
-void ivy_agent_tick(struct ivy *c);
-/* A home's lease has ended: whatever goes on with its pages. */
-void ivy_agent_end(struct ivy *c, u16 home);
-/* And one resident page of it. */
-void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline);
-/* Asks for everything again, or fails it, if err. */
-void ivy_agent_resend(struct ivy *c, u16 home, int err);
-
-/* ---- grant.c ---- */
-void ivy_agent_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
-void ivy_agent_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data);
-void ivy_agent_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n);
-void ivy_agent_inv(struct ivy *c, u64 page, u64 ver, u16 to);
-/* Takes a page that was put home; false: not now. */
-bool ivy_agent_keep(struct ivy *c, u64 page, u64 ver, const void *data);
-/* The page may satisfy what this node waits for. */
-void ivy_agent_satisfy(struct ivy *c, u64 page);
-
-/* ---- lease.c ---- */
-struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
-struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
-/* May this node use what it has from that home? If not, asks for a lease. */
-bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
-/* The same of a page that is to be used: a lease whose end no tick has seen yet ends now. */
-bool ivy_lease_use(struct ivy *c, u16 home);
-u64 ivy_lease_inc(struct ivy *c, u16 home);
-/* At a home: is that message of a live incarnation? */
-bool ivy_lease_of(struct ivy *c, u16 node, u64 inc);
-bool ivy_lease_of_txn(struct ivy *c, u64 who);
-u64 ivy_lease_its_inc(struct ivy *c, u16 node);
-void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m);
-void ivy_lease_tick(struct ivy *c);
+/* ---- alive.c ---- */
+/* May that home's pages be used? A lease whose end no tick has seen yet ends now. */
+bool ivy_alive_use(struct ivy *c, u16 home);
+void ivy_alive_rx(struct ivy *c, const struct ivy_msg *m);
+void ivy_alive_tick(struct ivy *c);
 /* The lease from that node is renewed now, if it is used. */
-void ivy_lease_joined(struct ivy *c, u16 node);
+void ivy_alive_joined(struct ivy *c, u16 node);
+/* The node is certainly dead. */
+void ivy_alive_lost(struct ivy *c, u16 node);
 /* A slot is gone: was it the last of a lease that has ended? */
-void ivy_lease_settle(struct ivy *c, u16 home);
-void ivy_lease_free(struct ivy *c);
+void ivy_alive_settle(struct ivy *c, u16 home);
+/* Takes slots of leases that have ended away; looks at so many. */
+void ivy_alive_step(struct ivy *c, u32 slots);
 
 #endif

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An instance of the protocol: its life, what arrives, and time.
+ * An instance of the protocol: every call that its environment makes.
  *
- * A message to this node itself goes into a ring, emptied at the end of each call from outside, so
- * that no function is ever entered again by its own messages. A full ring loses the message, which
- * is nothing that the protocol does not stand.
+ * Nothing below calls this file. A call does its part, and then drains the ring (send.c): what this
+ * node told itself is handled when nothing else is going on, and no function is ever entered again
+ * by its own messages.
  */
 #include "impl.h"
 
 u16 ivy_home(const struct ivy *c, u64 page)
 {
-	return c->homes[page % c->p.nhomes];
+	return ivy_home_of(c, page);
 }
 
 const struct ivy_stats *ivy_stats(const struct ivy *c)
@@ -18,34 +18,38 @@ const struct ivy_stats *ivy_stats(const struct ivy *c)
 	return &c->stats;
 }
 
-/* ---- messages ---- */
-
-void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data)
+bool ivy_dir_get(const struct ivy *c, u64 page, struct ivy_dir *out)
 {
-	m->src = c->p.id;
-	if (dst != c->p.id) {
-		c->stats.sent++;
-		c->env->send(c->ctx, dst, m, data);
-		return;
-	}
-	if (c->ring_n == IVY_RING)
-		return;
-	c->ring[(c->ring_at + c->ring_n++) % IVY_RING] = *m;
+	/* Without `make` nothing is changed. */
+	const struct ivy_home *h =
+		page < c->p.pages ? ivy_dir_entry((struct ivy *)c, page, false) : NULL;
+
+	if (!h)
+		return false;
+	*out = (struct ivy_dir){.ver = h->ver,
+				.owner = h->owner,
+				.holders = h->set.n,
+				.busy = h->txn,
+				.lost = h->lost,
+				.bytes = ivy_dir_bytes(h)};
+	return true;
 }
+
+/* ---- messages ---- */
 
 static void home_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	if (c->closed)
 		c->stats.ignored++; /* it will be sent again */
 	else if (m->type == IVY_LEASE)
-		ivy_lease_rx(c, m);
+		ivy_alive_rx(c, m);
 	else
 		ivy_home_rx(c, m, data);
 }
 
 static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
-	bool home = m->type == IVY_LEASE || ivy_home(c, m->page) == c->p.id;
+	bool home = m->type == IVY_LEASE || ivy_home_of(c, m->page) == c->p.id;
 
 	switch (m->type) {
 	case IVY_LEASE:
@@ -53,10 +57,7 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 		break;
 	case IVY_LEASED:
 	case IVY_FENCED:
-		ivy_lease_rx(c, m);
-		break;
-	case IVY_INV:
-		ivy_cast_rx_inv(c, m);
+		ivy_alive_rx(c, m);
 		break;
 	case IVY_ACK:
 		if (home)
@@ -68,7 +69,7 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 		if (home)
 			home_rx(c, m, NULL);
 		else
-			ivy_relay_gets(c, m);
+			ivy_relay_gather(c, m, ivy_relay_send);
 		break;
 	case IVY_GETX:
 	case IVY_DONE:
@@ -83,12 +84,12 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 			c->stats.ignored++;
 		break;
 	default:
-		ivy_agent_rx(c, m, data);
+		ivy_grant_rx(c, m, data);
 		break;
 	}
 }
 
-void ivy_drain(struct ivy *c)
+static void drain(struct ivy *c)
 {
 	while (c->ring_n) {
 		struct ivy_msg m = c->ring[c->ring_at];
@@ -105,21 +106,29 @@ void ivy_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 	if (m->src == c->p.id)
 		return;
 	dispatch(c, m, data);
-	ivy_drain(c);
+	drain(c);
 }
 
 void ivy_flush(struct ivy *c)
 {
-	ivy_relay_flush(c);
-	ivy_drain(c);
+	struct ivy_batch *b;
+
+	while ((b = ivy_relay_take(c))) {
+		if (b->n && ivy_home_of(c, b->page) == c->p.id)
+			ivy_home_batch(c, b);
+		else if (b->n)
+			ivy_relay_send(c, b);
+		ivy_free(c, b, sizeof(*b));
+	}
+	drain(c);
 }
 
-/* ---- time ---- */
+/* ---- time, nodes and leases ---- */
 
 void ivy_tick(struct ivy *c)
 {
 	/* Leases first: what has ended must not be used once more. */
-	ivy_lease_tick(c);
+	ivy_alive_tick(c);
 	ivy_txn_tick(c);
 	ivy_agent_tick(c);
 	ivy_flush(c);
@@ -130,11 +139,159 @@ void ivy_node_joined(struct ivy *c, u16 node)
 	struct ivy_peer *peer = ivy_peer_get(c, node);
 
 	/* The lease first: what a home that began anew answers to the rest is worth nothing. */
-	ivy_lease_joined(c, node);
+	ivy_alive_joined(c, node);
 	ivy_txn_node_joined(c, node);
 	if (peer && node != c->p.id)
 		ivy_agent_resend(c, node, 0);
 	ivy_tick(c);
+}
+
+bool ivy_ending(struct ivy *c)
+{
+	ivy_alive_step(c, IVY_END_STEP);
+	ivy_recover_step(c, IVY_LOSE_STEP);
+	drain(c);
+	return c->ending || c->losing;
+}
+
+void ivy_node_lost(struct ivy *c, u16 node)
+{
+	ivy_alive_lost(c, node);
+	drain(c);
+}
+
+void ivy_leave(struct ivy *c)
+{
+	ivy_lease_leave(c);
+}
+
+/* ---- what the users want ---- */
+
+enum ivy_right ivy_right(struct ivy *c, u64 page)
+{
+	const struct ivy_slot *s = ivy_slot_get(c, page);
+
+	return s && ivy_lease_live(c, ivy_home_of(c, page), false) ? ivy_slot_right(s) : IVY_I;
+}
+
+static bool usable(struct ivy *c, u64 page, enum ivy_right need)
+{
+	const struct ivy_slot *s = ivy_slot_get(c, page);
+
+	return s && s->right >= need && ivy_alive_use(c, ivy_home_of(c, page));
+}
+
+int ivy_fault(struct ivy *c, u64 page, bool write)
+{
+	enum ivy_right need = write ? IVY_M : IVY_S;
+	const struct ivy_slot *s;
+	struct ivy_op *op;
+
+	if (page >= c->p.pages)
+		return -EINVAL;
+	if (usable(c, page, need))
+		return 1;
+	if (ivy_lease_gone(c, ivy_home_of(c, page)))
+		return -EIO;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	if (op->want < need) {
+		s = ivy_slot_get(c, page);
+		c->stats.read_faults += !write;
+		c->stats.write_faults += write;
+		c->stats.upgrades += write && s && s->right == IVY_S;
+		ivy_op_want(c, op, need);
+	}
+	drain(c);
+	if (usable(c, page, need))
+		return 1;
+	op = ivy_op_get(c, page);
+	return op && op->want ? 0 : -EIO;
+}
+
+static bool slot_busy(struct ivy *c, const struct ivy_slot *s, const struct ivy_op *op)
+{
+	if (op && (op->want || op->discard || op->todo))
+		return true;
+	return s && ((s->flags & ~IVY_SLOT_OWNER) || ivy_slot_hold_left(c, s));
+}
+
+int ivy_evict(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+	struct ivy_op *op;
+	bool owner;
+
+	if (!s)
+		return -ENOENT;
+	owner = s->flags & IVY_SLOT_OWNER;
+	if (!ivy_alive_use(c, ivy_home_of(c, page)) || slot_busy(c, s, ivy_op_get(c, page)) ||
+	    (owner && ivy_home_of(c, page) == c->p.id))
+		return -EBUSY;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	c->stats.evictions++;
+	op->todo |= owner ? IVY_TODO_PUT : IVY_TODO_DROP;
+	ivy_agent_settle(c, page);
+	drain(c);
+	return !ivy_slot_get(c, page);
+}
+
+int ivy_discard(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = page < c->p.pages ? ivy_slot_get(c, page) : NULL;
+	struct ivy_op *op;
+
+	if (page >= c->p.pages)
+		return -EINVAL;
+	if (ivy_lease_gone(c, ivy_home_of(c, page)))
+		return -EIO;
+	op = ivy_op_make(c, page);
+	if (!op)
+		return -ENOMEM;
+	if (op->want || op->discard || (op->todo & (IVY_TODO_PUT | IVY_TODO_DROP)) ||
+	    (s && (s->flags & (IVY_SLOT_PUT | IVY_SLOT_DYING))))
+		return -EBUSY;
+	c->stats.discards++;
+	op->discard = true;
+	/* Owned already, and nobody else has asked: it is zero as of the revocation. */
+	if (s && s->right == IVY_M && !op->todo && ivy_lease_live(c, ivy_home_of(c, page), false))
+		ivy_agent_put(c, op);
+	else
+		ivy_op_want(c, op, IVY_M);
+	drain(c);
+	return 0;
+}
+
+/* ---- what the environment has done ---- */
+
+void ivy_revoked(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!s || !(s->flags & IVY_SLOT_REVOKING))
+		return;
+	s->flags &= (u8)~IVY_SLOT_REVOKING;
+	if (s->flags & IVY_SLOT_DYING) {
+		ivy_slot_drop(c, page);
+		ivy_alive_settle(c, ivy_home_of(c, page));
+	} else {
+		ivy_agent_settle(c, page);
+	}
+	drain(c);
+}
+
+void ivy_unhold(struct ivy *c, u64 page)
+{
+	struct ivy_slot *s = ivy_slot_get(c, page);
+
+	if (!s)
+		return;
+	ivy_slot_hold_end(c, s);
+	ivy_agent_settle(c, page);
+	drain(c);
 }
 
 /* ---- life ---- */
@@ -147,79 +304,7 @@ void ivy_open(struct ivy *c, bool lost)
 	c->begun_lost = lost;
 	c->grace = lost ? ivy_now(c) + c->p.lease_ns : 0;
 	ivy_agent_resend(c, c->p.id, 0);
-	ivy_drain(c);
-}
-
-static bool params_ok(const struct ivy_params *p)
-{
-	return p->nodes && p->nodes <= IVY_NODES_MAX && p->id < p->nodes && p->nhomes &&
-	       p->nhomes <= p->nodes && p->homes && p->pages && p->pages < 1ull << 52 && p->start &&
-	       p->start < IVY_TXN_MAX && p->margin_ns <= p->lease_ns && p->fanout <= IVY_LIST_MAX &&
-	       p->hold_ns < 1ull << 40;
-}
-
-static void params_default(struct ivy_params *p)
-{
-	if (!p->lease_ns)
-		p->lease_ns = 10ull * 1000 * 1000 * 1000;
-	if (!p->margin_ns)
-		p->margin_ns = p->lease_ns / 4;
-	if (!p->retry_ns)
-		p->retry_ns = 200ull * 1000 * 1000;
-	if (!p->fanout)
-		p->fanout = 22;
-	if (!p->relay_above)
-		p->relay_above = 128;
-}
-
-/* Copies the homes; -EINVAL if one is no node, or there twice. */
-static int homes_take(struct ivy *c, const u16 *homes)
-{
-	struct ivy_copyset seen = {0};
-	int ret = 0;
-	u32 i;
-
-	c->home_index = c->p.nhomes;
-	for (i = 0; i < c->p.nhomes && !ret; i++) {
-		c->homes[i] = homes[i];
-		if (homes[i] >= c->p.nodes || ivy_set_has(&seen, homes[i]))
-			ret = -EINVAL;
-		else
-			ret = ivy_set_add(c, &seen, homes[i]);
-		if (homes[i] == c->p.id)
-			c->home_index = i;
-	}
-	ivy_set_clear(c, &seen);
-	return ret;
-}
-
-static size_t homes_bytes(const struct ivy *c)
-{
-	return c->p.nhomes * sizeof(*c->homes);
-}
-
-static size_t peers_bytes(const struct ivy *c)
-{
-	return (c->p.nodes + IVY_PEER_CHUNK - 1) / IVY_PEER_CHUNK * sizeof(*c->peers);
-}
-
-static int tables_make(struct ivy *c, const u16 *homes)
-{
-	int ret;
-
-	c->homes = ivy_alloc(c, homes_bytes(c));
-	c->peers = ivy_alloc(c, peers_bytes(c));
-	c->scratch = ivy_alloc(c, IVY_LIST_MAX * sizeof(u64));
-	c->readers = ivy_alloc(c, IVY_LIST_MAX * sizeof(u64));
-	c->ids = ivy_alloc(c, IVY_LIST_MAX * sizeof(u16));
-	if (!c->homes || !c->peers || !c->scratch || !c->readers || !c->ids)
-		return -ENOMEM;
-	ret = homes_take(c, homes);
-	if (ret || c->home_index == c->p.nhomes)
-		return ret;
-	c->nleaves = ((c->p.pages - 1) / c->p.nhomes + 1 + IVY_LEAF - 1) / IVY_LEAF;
-	c->dir = ivy_alloc(c, c->nleaves * sizeof(*c->dir));
-	return c->dir ? 0 : -ENOMEM;
+	drain(c);
 }
 
 int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx, struct ivy **out)
@@ -228,8 +313,8 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 	struct ivy *c;
 	int ret;
 
-	params_default(&full);
-	if (!params_ok(&full))
+	ivy_params_default(&full);
+	if (!ivy_params_ok(&full))
 		return -EINVAL;
 	c = env->alloc(ctx, sizeof(*c));
 	if (!c)
@@ -239,7 +324,7 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 	c->p = full;
 	c->txn = full.start;
 	c->closed = full.closed;
-	ret = tables_make(c, p->homes);
+	ret = ivy_tables_make(c, p->homes);
 	if (ret) {
 		ivy_destroy(c);
 		return ret;
@@ -251,22 +336,16 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 
 void ivy_destroy(struct ivy *c)
 {
+	struct ivy_batch *b;
+
 	if (!c)
 		return;
-	while (c->batches) {
-		struct ivy_batch *b = c->batches;
-
-		c->batches = b->next;
+	while ((b = ivy_relay_take(c)))
 		ivy_free(c, b, sizeof(*b));
-	}
 	if (c->peers)
 		ivy_op_free(c);
 	ivy_home_free(c);
 	ivy_lease_free(c);
-	ivy_free(c, c->ids, IVY_LIST_MAX * sizeof(u16));
-	ivy_free(c, c->readers, IVY_LIST_MAX * sizeof(u64));
-	ivy_free(c, c->scratch, IVY_LIST_MAX * sizeof(u64));
-	ivy_free(c, c->peers, peers_bytes(c));
-	ivy_free(c, c->homes, homes_bytes(c));
+	ivy_tables_free(c);
 	c->env->free(c->ctx, c, sizeof(*c));
 }

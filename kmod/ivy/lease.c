@@ -1,24 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who is alive.
- *
- * A node has a lease from each home that it has pages of. It counts from the moment at which it
- * sent the renewal, the home from the later one at which it came, and the node stops a margin
- * earlier: so it has always stopped before the home gives up on it, whatever their clocks show, as
- * long as the clocks' rates differ by less than the margin allows. Only durations are compared.
- *
- * A lease has an incarnation, a number that its node takes for it. After the end of a lease the
- * node comes back with a new one, having nothing, and what still arrives of the old one is ignored.
- * A lease that is not used is not renewed; the node says so before it ends (IVY_F_QUIT), as it does
- * when it leaves: so a home knows that whoever is silent until the end is lost.
- *
- * At the end of a lease nothing of it is used any more, by ivy_right(), from one moment to the
- * next; the environment takes all mappings away at once, by the deadline. The slots, of which there
- * may be millions, go some at a time after that (ivy_ending()); only then does the node come back.
+ * The leases between this node and each other one, and what is said under them: of this node at a
+ * home, and of another node at this home. What follows when one ends is alive.c's.
  */
 #include "impl.h"
-
-#define TXN_JUMP 0x1000000000ull /* 2^36: more requests than a node makes under one lease */
 
 struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node)
 {
@@ -42,7 +27,24 @@ struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node)
 	return *chunk ? &(*chunk)[node % IVY_PEER_CHUNK] : NULL;
 }
 
-static void lease_send(struct ivy *c, u16 home, struct ivy_peer *peer)
+struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page)
+{
+	u16 home = ivy_home_of(c, page);
+
+	return home == c->p.id ? NULL : ivy_peer_make(c, home);
+}
+
+void ivy_lease_free(struct ivy *c)
+{
+	u32 i;
+
+	for (i = 0; c->peers && i * IVY_PEER_CHUNK < c->p.nodes; i++)
+		ivy_free(c, c->peers[i], IVY_PEER_CHUNK * sizeof(**c->peers));
+}
+
+/* ---- this node at a home ---- */
+
+void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	u64 now = ivy_now(c);
 	struct ivy_msg m = {.type = IVY_LEASE, .inc = peer->my_inc, .ver = now};
@@ -53,8 +55,7 @@ static void lease_send(struct ivy *c, u16 home, struct ivy_peer *peer)
 	ivy_send(c, home, &m, NULL);
 }
 
-/* Nothing of it is left here: nobody need wait for its end. If this is lost, somebody may. */
-static void lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
+void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	struct ivy_msg m = {.type = IVY_LEASE, .flags = IVY_F_QUIT, .inc = peer->my_inc};
 
@@ -66,11 +67,10 @@ static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	peer->my_state = IVY_LEASE_JOINING;
 	peer->my_inc = ++c->txn;
-	lease_send(c, home, peer);
+	ivy_lease_renew(c, home, peer);
 }
 
-/* Not renewed while nothing but `ops` used it, and now too old to begin anything with. */
-static bool lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops)
+bool ivy_lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops)
 {
 	return peer->my_state == IVY_LEASE_LIVE && peer->my_ops <= ops &&
 	       (!peer->my_slots || IVY_MUTANT(QUIT_USED)) &&
@@ -86,8 +86,8 @@ bool ivy_lease_live(struct ivy *c, u16 home, bool ask)
 	peer = ask ? ivy_peer_make(c, home) : ivy_peer_get(c, home);
 	if (!peer)
 		return false;
-	if (ask && lease_stale(c, peer, 1))
-		lease_quit(c, home, peer);
+	if (ask && ivy_lease_stale(c, peer, 1))
+		ivy_lease_quit(c, home, peer);
 	if (ask && peer->my_state == IVY_LEASE_NONE)
 		lease_begin(c, home, peer);
 	return peer->my_state == IVY_LEASE_LIVE &&
@@ -101,167 +101,38 @@ u64 ivy_lease_inc(struct ivy *c, u16 home)
 	return home == c->p.id || !peer ? 0 : peer->my_inc;
 }
 
-/* ---- the node's side ---- */
-
-static void lease_ended(struct ivy *c, u16 home, struct ivy_peer *peer)
+void ivy_tell_home(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags)
 {
-	bool gone = peer->home_start == ~0ull;
+	u16 home = ivy_home_of(c, page);
+	struct ivy_msg m = {.type = type,
+			    .flags = flags,
+			    .page = page,
+			    .ver = ver,
+			    .inc = ivy_lease_inc(c, home)};
 
-	peer->my_state = gone ? IVY_LEASE_GONE : IVY_LEASE_NONE;
-	if (peer->my_ops)
-		ivy_agent_resend(c, home, gone ? -EIO : 0);
+	ivy_send(c, home, &m, NULL);
 }
 
-static u64 my_deadline(const struct ivy *c, const struct ivy_peer *peer)
+bool ivy_lease_gone(struct ivy *c, u16 home)
 {
-	return peer->my_sent + c->p.lease_ns;
+	const struct ivy_peer *peer = ivy_peer_get(c, home);
+
+	return peer && peer->my_state == IVY_LEASE_GONE;
 }
 
-static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
+void ivy_lease_leave(struct ivy *c)
 {
-	if (peer->my_slots || peer->my_ops)
-		c->stats.lease_expiries++;
-	c->stats.given_up += peer->my_slots;
-	peer->my_state = IVY_LEASE_ENDING;
-	ivy_agent_end(c, home);
-	if (!peer->my_slots) {
-		lease_ended(c, home, peer);
-		return;
-	}
-	c->end_again = c->ending;
-	c->ending = true;
-	c->env->sweep(c->ctx, IVY_MUTANT(SWEEP_LATE) ? ~0ull : my_deadline(c, peer));
-}
+	struct ivy_peer *peer;
+	u16 home;
 
-bool ivy_lease_use(struct ivy *c, u16 home)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, home);
-
-	if (ivy_lease_live(c, home, false))
-		return true;
-	if (IVY_MUTANT(ENDING_USED) && peer && peer->my_state == IVY_LEASE_ENDING)
-		return true;
-	if (peer && peer->my_state == IVY_LEASE_LIVE)
-		lease_end(c, home, peer);
-	return false;
-}
-
-static void my_ending(struct ivy *c)
-{
-	u32 i;
-
-	for (i = 0; i < IVY_END_STEP && c->ending; i++) {
-		struct ivy_peer *peer;
-		u16 home;
-
-		if (!c->env->slot_next(c->ctx, &c->end_at)) {
-			c->end_at = 0;
-			c->ending = c->end_again;
-			c->end_again = false;
-			continue;
-		}
-		home = ivy_home(c, c->end_at);
+	for (home = 0; home < c->p.nodes; home++) {
 		peer = ivy_peer_get(c, home);
-		if (peer && peer->my_state == IVY_LEASE_ENDING) {
-			ivy_agent_end_page(c, c->end_at, my_deadline(c, peer));
-			ivy_lease_settle(c, home);
-		}
-		c->end_at++;
+		if (peer && peer->my_state != IVY_LEASE_NONE && peer->my_state != IVY_LEASE_GONE)
+			ivy_lease_quit(c, home, peer);
 	}
 }
 
-bool ivy_ending(struct ivy *c)
-{
-	my_ending(c);
-	ivy_home_ending(c, IVY_LOSE_STEP);
-	ivy_drain(c);
-	return c->ending || c->losing;
-}
-
-void ivy_lease_settle(struct ivy *c, u16 home)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, home);
-
-	if (peer && peer->my_state == IVY_LEASE_ENDING && !peer->my_slots)
-		lease_ended(c, home, peer);
-}
-
-static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
-{
-	u64 end = m->ver + c->p.lease_ns - c->p.margin_ns;
-	bool joined = peer->my_state == IVY_LEASE_JOINING;
-
-	if (!joined && peer->my_state != IVY_LEASE_LIVE)
-		return;
-	if (peer->home_start && peer->home_start != m->who && !IVY_MUTANT(ANEW_UNSEEN)) {
-		/*
-		 * The home has lost its directory. If it knows that, it tells of each page that it
-		 * is lost; else what it tells from now on is another region.
-		 */
-		peer->home_start = m->flags & IVY_F_ANEW ? 0 : ~0ull;
-		lease_end(c, m->src, peer);
-		return;
-	}
-	peer->home_start = m->who;
-	/* An answer that took so long that it is worth nothing, or a time that never was. */
-	if (m->ver > ivy_now(c) || end <= ivy_now(c))
-		return;
-	if (joined || m->ver > peer->my_sent) {
-		peer->my_sent = m->ver;
-		peer->my_end = end;
-		peer->my_due = m->ver + c->p.lease_ns / 4;
-	}
-	peer->my_state = IVY_LEASE_LIVE;
-	if (joined)
-		ivy_agent_resend(c, m->src, 0);
-}
-
-static void rx_fenced(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
-{
-	if (peer->my_state != IVY_LEASE_LIVE && peer->my_state != IVY_LEASE_JOINING)
-		return;
-	/*
-	 * The home knows an incarnation that this node had before it began anew with a lower
-	 * number. Requests of that one have numbers above it, and may wait somewhere: go on far
-	 * above them.
-	 */
-	if (m->ver > c->txn) {
-		if (m->ver > IVY_TXN_MAX - TXN_JUMP)
-			return;
-		c->txn = m->ver + TXN_JUMP;
-		c->stats.renumbered++;
-	}
-	lease_end(c, m->src, peer);
-}
-
-static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
-{
-	u64 now = ivy_now(c);
-
-	switch (peer->my_state) {
-	case IVY_LEASE_JOINING:
-		if (!peer->my_ops)
-			lease_quit(c, home, peer);
-		else if (now >= peer->my_due)
-			lease_send(c, home, peer);
-		break;
-	case IVY_LEASE_LIVE:
-		if (now >= peer->my_end && !IVY_MUTANT(LEASE_IGNORED))
-			lease_end(c, home, peer);
-		else if (lease_stale(c, peer, 0))
-			lease_quit(c, home, peer);
-		else if (now >= peer->my_due && (peer->my_slots || peer->my_ops))
-			lease_send(c, home, peer);
-		break;
-	case IVY_LEASE_ENDING:
-		ivy_lease_settle(c, home);
-		break;
-	default:
-		break;
-	}
-}
-
-/* ---- the home's side ---- */
+/* ---- another node at this home ---- */
 
 bool ivy_lease_of(struct ivy *c, u16 node, u64 inc)
 {
@@ -292,136 +163,14 @@ u64 ivy_lease_its_inc(struct ivy *c, u16 node)
 	return node == c->p.id || !peer ? 0 : peer->its_inc;
 }
 
-static void node_gone(struct ivy *c, struct ivy_peer *peer)
+void ivy_tell_node(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags)
 {
-	peer->its_state = IVY_LEASE_LOST;
-	peer->its_leaving = true;
-	ivy_home_node_lost(c);
-}
+	struct ivy_msg m = {.type = type,
+			    .flags = flags,
+			    .page = page,
+			    .ver = ver,
+			    .who = who,
+			    .inc = ivy_lease_its_inc(c, dst)};
 
-static void node_lost(struct ivy *c, struct ivy_peer *peer)
-{
-	c->stats.lost_nodes++;
-	node_gone(c, peer);
-}
-
-static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
-{
-	if (m->inc < peer->its_inc && !IVY_MUTANT(QUIT_LATE))
-		return; /* another has begun since */
-	peer->its_inc = m->inc;
-	if (peer->its_state == IVY_LEASE_LIVE)
-		node_gone(c, peer);
-	peer->its_state = IVY_LEASE_LOST; /* what asks for it may come later than its end */
-}
-
-static void rx_lease(struct ivy *c, const struct ivy_msg *m)
-{
-	struct ivy_peer *peer = ivy_peer_make(c, m->src);
-	struct ivy_msg leased = {.type = IVY_LEASED,
-				 .flags = c->begun_lost ? IVY_F_ANEW : 0,
-				 .inc = m->inc,
-				 .ver = m->ver,
-				 .who = c->p.start};
-	struct ivy_msg fenced = {.type = IVY_FENCED, .inc = m->inc};
-
-	if (!peer || m->src == c->p.id)
-		return;
-	if (m->flags & IVY_F_QUIT) {
-		rx_quit(c, m, peer);
-		return;
-	}
-	fenced.ver = peer->its_inc;
-	if (m->inc < peer->its_inc) {
-		ivy_send(c, m->src, &fenced, NULL);
-		return;
-	}
-	if (m->inc > peer->its_inc) {
-		/* It says itself that it has nothing of its old lease any more. */
-		if (peer->its_state == IVY_LEASE_LIVE)
-			node_lost(c, peer);
-		if (peer->its_leaving && !IVY_MUTANT(BACK_EARLY))
-			return; /* it asks again */
-		peer->its_inc = m->inc;
-		peer->its_state = IVY_LEASE_LIVE;
-	}
-	if (peer->its_state == IVY_LEASE_LIVE)
-		peer->its_end = ivy_now(c) + c->p.lease_ns;
-	ivy_send(c, m->src, peer->its_state == IVY_LEASE_LIVE ? &leased : &fenced, NULL);
-}
-
-static void its_tick(struct ivy *c, struct ivy_peer *peer)
-{
-	u64 end = peer->its_end - (IVY_MUTANT(LOST_EARLY) ? c->p.lease_ns / 2 : 0);
-
-	if (peer->its_state == IVY_LEASE_LIVE && ivy_now(c) >= end)
-		node_lost(c, peer);
-}
-
-void ivy_node_lost(struct ivy *c, u16 node)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, node);
-
-	if (peer && peer->its_state == IVY_LEASE_LIVE)
-		node_lost(c, peer);
-	ivy_drain(c);
-}
-
-/* ---- both ---- */
-
-void ivy_lease_rx(struct ivy *c, const struct ivy_msg *m)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, m->src);
-
-	if (m->type == IVY_LEASE)
-		rx_lease(c, m);
-	else if (!peer || peer->my_inc != m->inc)
-		c->stats.ignored++;
-	else if (m->type == IVY_LEASED)
-		rx_leased(c, m, peer);
-	else
-		rx_fenced(c, m, peer);
-}
-
-void ivy_lease_joined(struct ivy *c, u16 node)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, node);
-
-	if (!peer)
-		return;
-	peer->my_due = 0;
-	my_tick(c, node, peer);
-}
-
-void ivy_lease_tick(struct ivy *c)
-{
-	u32 i, k;
-
-	for (i = 0; i * IVY_PEER_CHUNK < c->p.nodes; i++)
-		for (k = 0; c->peers[i] && k < IVY_PEER_CHUNK; k++) {
-			u16 node = (u16)(i * IVY_PEER_CHUNK + k);
-
-			my_tick(c, node, &c->peers[i][k]);
-			its_tick(c, &c->peers[i][k]);
-		}
-}
-
-void ivy_leave(struct ivy *c)
-{
-	struct ivy_peer *peer;
-	u16 home;
-
-	for (home = 0; home < c->p.nodes; home++) {
-		peer = ivy_peer_get(c, home);
-		if (peer && peer->my_state != IVY_LEASE_NONE && peer->my_state != IVY_LEASE_GONE)
-			lease_quit(c, home, peer);
-	}
-}
-
-void ivy_lease_free(struct ivy *c)
-{
-	u32 i;
-
-	for (i = 0; c->peers && i * IVY_PEER_CHUNK < c->p.nodes; i++)
-		ivy_free(c, c->peers[i], IVY_PEER_CHUNK * sizeof(**c->peers));
+	ivy_send(c, dst, &m, NULL);
 }

@@ -13,13 +13,6 @@ static struct ivy_op **bucket(struct ivy *c, u64 page)
 	return &c->ops[page % IVY_BUCKETS];
 }
 
-struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page)
-{
-	u16 home = ivy_home(c, page);
-
-	return home == c->p.id ? NULL : ivy_peer_make(c, home);
-}
-
 struct ivy_op *ivy_op_get(struct ivy *c, u64 page)
 {
 	struct ivy_op *op = *bucket(c, page);
@@ -37,7 +30,7 @@ struct ivy_op *ivy_op_make(struct ivy *c, u64 page)
 	if (op)
 		return op;
 	peer = ivy_home_peer(c, page);
-	if (!peer && ivy_home(c, page) != c->p.id)
+	if (!peer && ivy_home_of(c, page) != c->p.id)
 		return NULL;
 	op = ivy_alloc(c, sizeof(*op));
 	if (!op)
@@ -60,7 +53,8 @@ static void op_unlink(struct ivy *c, struct ivy_op *op)
 	*at = op->next;
 	if (peer)
 		peer->my_ops--;
-	ivy_cast_free(c, op);
+	if (op->cast)
+		ivy_free(c, op->cast, ivy_cast_bytes(op->cast->n));
 	ivy_free(c, op->serve, op->serve_cap * sizeof(*op->serve));
 	ivy_free(c, op, sizeof(*op));
 }
@@ -95,7 +89,7 @@ static void gets_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
 		return;
 	}
 	/* A second try does not depend on a relay. */
-	ivy_cast_gets(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
+	ivy_relay_ask(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
 		      flags);
 }
 
@@ -113,7 +107,7 @@ static void getx_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
 
 void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
 {
-	u16 home = ivy_home(c, op->page);
+	u16 home = ivy_home_of(c, op->page);
 	const struct ivy_slot *s = ivy_slot_get(c, op->page);
 	u8 flags = retry && op->sent ? IVY_F_RETRY : 0;
 
@@ -178,7 +172,7 @@ void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy
 
 		for (; op; op = next) {
 			next = op->next;
-			if (home == IVY_NONE || ivy_home(c, op->page) == home)
+			if (home == IVY_NONE || ivy_home_of(c, op->page) == home)
 				each(c, op);
 		}
 	}

@@ -14,27 +14,6 @@
  */
 #include "impl.h"
 
-bool ivy_home_owner_live(struct ivy *c, const struct ivy_home *h)
-{
-	const struct ivy_peer *peer;
-
-	if (h->orphan)
-		return false;
-	if (h->owner == IVY_NONE || h->owner == c->p.id)
-		return true;
-	peer = ivy_peer_get(c, h->owner);
-	return peer && peer->its_state == IVY_LEASE_LIVE;
-}
-
-void ivy_home_lose(struct ivy *c, struct ivy_home *h, u64 page)
-{
-	h->owner = IVY_NONE;
-	h->orphan = 0;
-	h->lost = 1;
-	c->stats.lost_pages++;
-	c->env->lost(c->ctx, page);
-}
-
 /* ---- who has a copy? ---- */
 
 static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
@@ -45,14 +24,14 @@ static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
 		ivy_txn_send(c, t);
 		return;
 	}
-	ivy_home_lose(c, t->home, t->page);
+	ivy_dir_lose(c, t->home, t->page);
 	ivy_txn_next(c, t);
 }
 
-void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page)
+void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page)
 {
 	if (!h->set.n) {
-		ivy_home_lose(c, h, page);
+		ivy_dir_lose(c, h, page);
 		return;
 	}
 	/* With no memory the owner stays; whoever asks for the page makes us try again. */
@@ -61,7 +40,7 @@ void ivy_home_seek(struct ivy *c, struct ivy_home *h, u64 page)
 		seek_from(c, h->txn, 0);
 }
 
-void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+void ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 {
 	struct ivy_txn *t = h->txn;
 
@@ -75,7 +54,7 @@ void ivy_home_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 	}
 }
 
-void ivy_home_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 {
 	struct ivy_txn *t = h->txn;
 
@@ -135,7 +114,7 @@ static void page_node_lost(struct ivy *c, struct ivy_home *h, u64 page, u16 node
 	if (h->txn)
 		txn_node_lost(c, h->txn, node);
 	else if (h->owner == node)
-		ivy_home_seek(c, h, page);
+		ivy_recover_seek(c, h, page);
 }
 
 static void leaf_nodes_lost(struct ivy *c, u64 i)
@@ -166,7 +145,7 @@ static void round_begin(struct ivy *c)
 	c->losing = c->nlost;
 }
 
-void ivy_home_ending(struct ivy *c, u32 leaves)
+void ivy_recover_step(struct ivy *c, u32 leaves)
 {
 	u32 n;
 
@@ -181,12 +160,12 @@ void ivy_home_ending(struct ivy *c, u32 leaves)
 	}
 }
 
-void ivy_home_node_lost(struct ivy *c)
+void ivy_recover_node_lost(struct ivy *c)
 {
 	if (c->losing)
 		return; /* its turn comes with the next round */
 	round_begin(c);
-	ivy_home_ending(c, IVY_LOSE_NOW);
+	ivy_recover_step(c, IVY_LOSE_NOW);
 	if (c->losing)
 		c->env->ending(c->ctx);
 }

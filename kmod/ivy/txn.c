@@ -102,11 +102,11 @@ void ivy_txn_next(struct ivy *c, struct ivy_txn *t)
 		struct ivy_wait w;
 
 		if (n) {
-			ivy_home_serve(c, h, t->page, n);
+			ivy_serve(c, h, t->page, n);
 			continue;
 		}
 		w = t->wait[t->at++];
-		if (!ivy_lease_of_txn(c, w.who) || !ivy_home_usable(c, h, t->page, w.who, w.have))
+		if (!ivy_lease_of_txn(c, w.who) || !ivy_dir_usable(c, h, t->page, w.who, w.have))
 			continue;
 		ivy_txn_write(c, t, w.who, w.have);
 		return;
@@ -122,7 +122,7 @@ static void inv_send(struct ivy *c, struct ivy_txn *t)
 
 	ivy_cast_inv_set(c, t->page, h->ver, &h->set);
 	if (ivy_set_has(&h->set, c->p.id))
-		ivy_agent_inv(c, t->page, h->ver, c->p.id);
+		ivy_grant_inv(c, t->page, h->ver, c->p.id);
 }
 
 void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
@@ -138,20 +138,20 @@ void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
 		break;
 	case IVY_PH_GIVE:
 		flags = t->nodata ? IVY_F_NODATA : 0;
-		ivy_home_msg(c, h->owner, IVY_GIVE, t->page, h->ver, t->who, flags);
+		ivy_tell_node(c, h->owner, IVY_GIVE, t->page, h->ver, t->who, flags);
 		break;
 	case IVY_PH_GRANT:
 		flags = t->nodata || h->owner != IVY_NONE ? 0 : IVY_F_ZERO;
-		ivy_home_msg(c, writer, IVY_GRANT, t->page, t->newver, t->who, flags);
+		ivy_tell_node(c, writer, IVY_GRANT, t->page, t->newver, t->who, flags);
 		break;
 	case IVY_PH_BACK:
-		ivy_home_msg(c, writer, IVY_GRANT, t->page, t->newver, t->who, IVY_F_BACK);
+		ivy_tell_node(c, writer, IVY_GRANT, t->page, t->newver, t->who, IVY_F_BACK);
 		break;
 	case IVY_PH_CONFIRM:
-		ivy_home_msg(c, writer, IVY_SEEK, t->page, t->newver, 0, 0);
+		ivy_tell_node(c, writer, IVY_SEEK, t->page, t->newver, 0, 0);
 		break;
 	case IVY_PH_SEEK:
-		ivy_home_msg(c, t->seek, IVY_SEEK, t->page, h->ver, 0, 0);
+		ivy_tell_node(c, t->seek, IVY_SEEK, t->page, h->ver, 0, 0);
 		break;
 	}
 }
@@ -208,7 +208,7 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	u16 former = h->owner, writer = ivy_who_node(t->who);
 
 	if (former != IVY_NONE && former != writer)
-		ivy_home_msg(c, former, IVY_FREE, t->page, h->ver, 0, 0);
+		ivy_tell_node(c, former, IVY_FREE, t->page, h->ver, 0, 0);
 	h->ver = t->newver;
 	h->owner = writer;
 	h->lost = 0;
@@ -240,9 +240,9 @@ void ivy_txn_fail(struct ivy *c, struct ivy_txn *t)
 	struct ivy_home *h = t->home;
 
 	h->ver = t->newver;
-	ivy_home_lose(c, h, t->page);
+	ivy_dir_lose(c, h, t->page);
 	if (!t->dead && ivy_who_txn(t->who))
-		ivy_home_msg(c, ivy_who_node(t->who), IVY_LOST, t->page, h->ver, t->who, 0);
+		ivy_tell_node(c, ivy_who_node(t->who), IVY_LOST, t->page, h->ver, t->who, 0);
 	ivy_txn_next(c, t);
 }
 

@@ -182,7 +182,7 @@ static const struct ivy_env env = {
 
 static void home_check(struct ivy *c, u64 page)
 {
-	const struct ivy_home *h = ivy_home_get(c, page, false);
+	const struct ivy_home *h = ivy_dir_entry(c, page, false);
 	u16 id, members = 0;
 
 	if (!h)

@@ -595,7 +595,7 @@ static const char *page_disagrees(int page)
 	int i, rights = 0;
 
 	world.node = (u8)home;
-	h = ivy_home_get(world.core[home], (u64)page, false);
+	h = ivy_dir_entry(world.core[home], (u64)page, false);
 	for (i = 0; i < config->nodes; i++) {
 		const struct frame *f = &world.f[i][page];
 

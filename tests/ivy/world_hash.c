@@ -175,7 +175,7 @@ static void mix_core(int node)
 			mix_peer(node, ivy_peer_get(c, order[i]));
 	for (i = 0; i < config->pages; i++) {
 		const struct ivy_op *op = ivy_op_get(c, (u64)i);
-		const struct ivy_home *h = ivy_home_get(c, (u64)i, false);
+		const struct ivy_home *h = ivy_dir_entry(c, (u64)i, false);
 
 		mix_frame(node, &world.f[node][i]);
 		mix(op ? 1 : 2);

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The directory of the pages whose home this is: who owns a page, and who may have copies of it.
+ *
+ * The copyset holds every node that may have a copy of the present version, and perhaps some that
+ * have none: nodes drop clean copies without telling. It is never the other way round, because only
+ * an answered invalidation of the version, or the end of a node's lease, takes a node out.
+ */
+#include "impl.h"
+
+struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make)
+{
+	u64 at = page / c->p.nhomes;
+	struct ivy_home **leaf, *h;
+
+	if (ivy_home_of(c, page) != c->p.id)
+		return NULL;
+	leaf = &c->dir[at / IVY_LEAF];
+	if (!*leaf && make)
+		*leaf = ivy_alloc(c, IVY_LEAF * sizeof(**leaf));
+	if (!*leaf)
+		return NULL;
+	h = &(*leaf)[at % IVY_LEAF];
+	if (!h->ver && make) {
+		/*
+		 * Above all versions of the home that it may have been before: what still arrives
+		 * of those is too old.
+		 */
+		h->ver = c->p.closed && !IVY_MUTANT(ANEW_VERSIONS) ? c->p.start << 15 : 1;
+		h->owner = IVY_NONE;
+		h->lost = c->begun_lost;
+	}
+	return h->ver ? h : NULL;
+}
+
+u32 ivy_dir_bytes(const struct ivy_home *h)
+{
+	u32 bytes = sizeof(*h) + (h->set.bits ? IVY_BITMAP_BYTES : 0);
+
+	if (h->txn)
+		bytes += sizeof(*h->txn) + h->txn->cap * (u32)sizeof(*h->txn->wait);
+	return bytes;
+}
+
+bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have)
+{
+	u16 node = ivy_who_node(who);
+
+	if (!h->lost || have == IVY_VER_ANY || (have == h->ver && ivy_set_has(&h->set, node)))
+		return true;
+	ivy_tell_node(c, node, IVY_LOST, page, h->ver, who, 0);
+	return false;
+}
+
+bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h)
+{
+	const struct ivy_peer *peer;
+
+	if (h->orphan)
+		return false;
+	if (h->owner == IVY_NONE || h->owner == c->p.id)
+		return true;
+	peer = ivy_peer_get(c, h->owner);
+	return peer && peer->its_state == IVY_LEASE_LIVE;
+}
+
+void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page)
+{
+	h->owner = IVY_NONE;
+	h->orphan = 0;
+	h->lost = 1;
+	c->stats.lost_pages++;
+	c->env->lost(c->ctx, page);
+}
+
+void ivy_dir_free(struct ivy *c)
+{
+	u64 i;
+	u32 k;
+
+	for (i = 0; c->dir && i < c->nleaves; i++) {
+		for (k = 0; c->dir[i] && k < IVY_LEAF; k++)
+			ivy_set_clear(c, &c->dir[i][k].set);
+		ivy_free(c, c->dir[i], IVY_LEAF * sizeof(**c->dir));
+	}
+	ivy_free(c, c->dir, c->nleaves * sizeof(*c->dir));
+}
