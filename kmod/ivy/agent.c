@@ -220,4 +220,3 @@ void ivy_agent_put(struct ivy *c, struct ivy_op *op)
 	op->todo |= IVY_TODO_PUT;
 	ivy_agent_settle(c, op->page);
 }
-

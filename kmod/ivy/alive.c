@@ -286,4 +286,3 @@ void ivy_alive_tick(struct ivy *c)
 			its_tick(c, &c->peers[i][k]);
 		}
 }
-
