@@ -16,6 +16,8 @@
 #define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
 #define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
+#define WATCHED_PAUSE_NS 3000000ull
+#define WATCHED_NS	3000000000ull /* a watch lapses after a third of that */
 
 /* One request and its end. */
 struct ask {
@@ -101,6 +103,22 @@ static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epo
 	free(asks);
 }
 
+/* Attaches to one node. While readers of other hosts drop what they keep of the region, it asks again. */
+static int node_claim(struct region_job *rj, struct pool *pool, struct gvm_conn *conn, uint64_t epoch,
+		      struct ask *ask)
+{
+	uint64_t until_ns = ns_from_now(WATCHED_NS);
+	int r;
+
+	while ((r = region_open(conn, &rj->rec, 1, epoch, pool_call_deadline(pool->opts), ask)) ==
+	       -EINPROGRESS) {
+		if (gvm_now_ns() > until_ns)
+			return -EBUSY;
+		fiber_wait(NULL, ns_from_now(WATCHED_PAUSE_NS));
+	}
+	return r;
+}
+
 /* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
  * failed, leaves none attached: we would seem a live writer to everybody, ourselves included. */
 static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
@@ -110,9 +128,7 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, &rj->rec, 1, *epoch, pool_call_deadline(pool->opts),
-					   &ask)
-			     : -ENOMEM;
+		int r = conn ? node_claim(rj, pool, conn, *epoch, &ask) : -ENOMEM;
 
 		detail = ask.call.req.detail;
 		if (!r)

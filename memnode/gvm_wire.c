@@ -148,6 +148,8 @@ int gvm_status_errno(uint16_t status)
 		return -EBADMSG;
 	case GVM_ERR_GONE:
 		return -EIDRM;
+	case GVM_ERR_WATCHED:
+		return -EINPROGRESS;
 	}
 	return -EPROTO;
 }
@@ -168,6 +170,7 @@ const char *gvm_status_name(uint16_t status)
 		[GVM_ERR_EXISTS] = "EXISTS",
 		[GVM_ERR_CORRUPT] = "CORRUPT",
 		[GVM_ERR_GONE] = "GONE",
+		[GVM_ERR_WATCHED] = "WATCHED",
 	};
 
 	return status < sizeof(names) / sizeof(*names) ? names[status] : "UNKNOWN";

@@ -100,6 +100,7 @@ enum gvm_status {
 	GVM_ERR_EXISTS = 10,	 /* REGION_CREATE: the id is taken */
 	GVM_ERR_CORRUPT = 11,	 /* a checksum does not match: of what was sent, or of what is held */
 	GVM_ERR_GONE = 12,	 /* NAME_PUT: the record was removed, and never comes back */
+	GVM_ERR_WATCHED = 13,	 /* REGION_OPEN: a writer has to wait for watches, or a watch for it */
 };
 
 #define GVM_FLAG_RESPONSE (1u << 0)

@@ -173,18 +173,35 @@ static bool attach_add(struct region *r, struct region_writer *writer)
 	return true;
 }
 
+enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH };
+
+static bool open_is_valid(const struct gvm_region_open_req *what, const struct region_writer *writer)
+{
+	switch (what->mode) {
+	case OPEN_LOOK:
+		return !what->epoch && !what->force;
+	case OPEN_ATTACH:
+		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= 1 && writer->client;
+	case OPEN_WATCH:
+	case OPEN_UNWATCH: /* the epoch is the watch's number */
+		return what->epoch && !what->force && writer->client;
+	}
+	return false;
+}
+
 uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 		     struct region_writer *writer, struct gvm_region_open_rsp *rsp,
 		     uint64_t *detail)
 {
 	struct region *r = region_find(t, &what->region);
+	uint16_t status = GVM_OK;
 
-	if (what->mode > 1 || what->force > 1 || (!what->mode && (what->epoch || what->force)) ||
-	    (what->mode && (!what->epoch || what->epoch > GVM_EPOCH_MAX || !writer->client)))
+	*detail = 0;
+	if (!open_is_valid(what, writer))
 		return GVM_ERR_INVALID;
 	if (!r)
 		return GVM_ERR_LOST;
-	if (what->mode) {
+	if (what->mode == OPEN_ATTACH) {
 		bool same = r->client == writer->client;
 
 		*detail = r->epoch;
@@ -194,11 +211,20 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 			return GVM_ERR_BUSY;
 	}
 	/* One that only looks need not know a view; if it does, the same holds for it. */
-	if (what->view < r->view && (what->mode || what->view)) {
+	if (what->view < r->view && (what->mode == OPEN_ATTACH || what->view)) {
 		*detail = r->view;
 		return GVM_ERR_STALE;
 	}
-	if (what->mode) {
+	if (what->mode == OPEN_WATCH)
+		status = watches_renew(&r->watches, writer->client, what->epoch, watches_now());
+	else if (what->mode == OPEN_UNWATCH)
+		watches_end(&r->watches, writer->client, what->epoch);
+	else if (what->mode == OPEN_ATTACH && what->epoch > r->epoch &&
+		 watches_bar(&r->watches, writer->client, watches_now()))
+		status = GVM_ERR_WATCHED;
+	if (status)
+		return status;
+	if (what->mode == OPEN_ATTACH) {
 		if (what->epoch > r->epoch)
 			attaches_end(r);
 		if (!attach_add(r, writer))
@@ -332,6 +358,7 @@ static void region_bury(struct regions *t, struct region *r)
 	uint64_t records = record_cells(r->records_chunks);
 
 	attaches_end(r);
+	watches_deinit(&r->watches);
 	t->totals.chunks -= r->totals.chunks;
 	t->totals.cells -= r->totals.cells;
 	t->totals.stored_bytes -= r->totals.stored_bytes;

@@ -4,6 +4,7 @@
 #define GVM_REGION_PRIV_H
 
 #include "region.h"
+#include "watch.h"
 
 struct region_attach {
 	LIST_ENTRY(region_attach) of_region, of_writer;
@@ -19,6 +20,7 @@ struct region {
 	struct region_record *records;
 	uint64_t epoch, client;		 /* of the writer that attached last */
 	struct region_attaches attaches; /* that writer's connections */
+	struct watches watches;
 	struct region_totals totals;
 };
 

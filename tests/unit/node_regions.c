@@ -2,6 +2,7 @@
 /* node_regions.c - the rules of regions, epochs, versions and promises, without a socket. */
 #include "codec_data.h"
 #include "memnode/daemon/region.h"
+#include "memnode/daemon/watch.h"
 
 #include <stdbool.h>
 
@@ -226,6 +227,75 @@ static void views_never_go_back(void)
 	CHECK_EQ(look(1).view, 5); /* one that only looks changes nothing */
 	writer_end(a);
 	teardown();
+}
+
+static uint16_t watch(struct region_writer *w, unsigned n, uint8_t mode, uint64_t number)
+{
+	struct gvm_region_open_rsp rsp;
+
+	return region_open(&regions,
+			   &(struct gvm_region_open_req){
+				   .region = id(n), .mode = mode, .epoch = number},
+			   w, &rsp, &detail);
+}
+
+static void a_writer_waits_for_watches_of_others(void)
+{
+	struct region_writer *a = writer(1), *b = writer(2), *c = writer(3), *none = writer(0);
+
+	setup(1);
+	CHECK_EQ(watch(b, 1, 2, 1), GVM_ERR_LOST);
+	CHECK_EQ(create(1, 10, 10), GVM_OK);
+	CHECK_EQ(watch(b, 1, 2, 0), GVM_ERR_INVALID);
+	CHECK_EQ(watch(b, 1, 4, 1), GVM_ERR_INVALID);
+	CHECK_EQ(watch(none, 1, 2, 1), GVM_ERR_INVALID);
+	CHECK_EQ(watch(b, 1, 2, 5), GVM_OK);
+	CHECK_EQ(watch(b, 1, 2, 6), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(attach(a, 1, 1, 1), GVM_ERR_WATCHED); /* force is for writers */
+	/* While it waits there is no watch, neither the old one nor another; its own aside. */
+	CHECK_EQ(watch(b, 1, 2, 7), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(c, 1, 2, 1), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(a, 1, 2, 1), GVM_OK);
+	/* The end of an earlier watch does not end this one, nor does somebody else's end. */
+	CHECK_EQ(watch(b, 1, 3, 5), GVM_OK);
+	CHECK_EQ(watch(c, 1, 3, 9), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(b, 1, 3, 6), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	/* Beside a writer there may be watches: the next one waits for them. This one has it already. */
+	CHECK_EQ(watch(b, 1, 2, 8), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	CHECK_EQ(attach(a, 1, 2, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(b, 1, 3, 8), GVM_OK);
+	CHECK_EQ(attach(a, 1, 2, 0), GVM_OK);
+	CHECK_EQ(watch(c, 1, 2, 2), GVM_OK); /* the region goes with a watch */
+	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 2}, &detail), GVM_OK);
+	writer_end(a);
+	writer_end(b);
+	writer_end(c);
+	writer_end(none);
+	teardown();
+}
+
+static void a_watch_lapses_and_a_claim_too(void)
+{
+	struct watches w = {.count = 0};
+
+	CHECK_EQ(watches_renew(&w, 1, 1, 1000), GVM_OK);
+	CHECK(watches_bar(&w, 2, 1000));
+	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS - 1), GVM_ERR_WATCHED);
+	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS), GVM_OK);
+	CHECK(watches_bar(&w, 2, 999 + WATCH_CLAIM_NS + WATCH_NS));
+	CHECK(!watches_bar(&w, 2, 1000 + WATCH_CLAIM_NS + WATCH_NS));
+	CHECK_EQ(w.count, 0);
+	for (unsigned i = 0; i < WATCH_MAX; i++)
+		CHECK_EQ(watches_renew(&w, 10 + i, 1, 5000), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 1, 5000), GVM_ERR_NOSPACE);
+	CHECK_EQ(watches_renew(&w, 10, 2, 5000), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 1, 5000 + WATCH_NS), GVM_OK); /* the others have lapsed */
+	CHECK_EQ(w.count, 1);
+	watches_deinit(&w);
 }
 
 static void only_newer_versions_are_taken(void)
@@ -593,6 +663,8 @@ static void lists_are_complete_and_in_order(void)
 static const struct check_test tests[] = {
 	{"only-a-higher-epoch-attaches", only_a_higher_epoch_attaches},
 	{"views-never-go-back", views_never_go_back},
+	{"a-writer-waits-for-watches-of-others", a_writer_waits_for_watches_of_others},
+	{"a-watch-lapses-and-a-claim-too", a_watch_lapses_and_a_claim_too},
 	{"only-newer-versions-are-taken", only_newer_versions_are_taken},
 	{"blocks-build-on-exactly-their-base", blocks_build_on_exactly_their_base},
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},

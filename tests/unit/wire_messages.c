@@ -166,6 +166,7 @@ static void statuses_have_a_name_and_an_errno(void)
 		{ GVM_ERR_EXISTS, -EEXIST },
 		{ GVM_ERR_CORRUPT, -EBADMSG },
 		{ GVM_ERR_GONE, -EIDRM },
+		{ GVM_ERR_WATCHED, -EINPROGRESS },
 	};
 
 	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++) {
