@@ -93,9 +93,6 @@ void front_fast_sync(struct op *op);
 /* Asks whether the region of op->inode, which is not attached here, is at rest (op->at_rest), and goes on
  * with op->then. */
 void front_rest_open(struct op *op);
-/* Looks at the regions that are read here and may be written elsewhere; returns when it wants to be called
- * again (CLOCK_MONOTONIC), ~0: not. */
-uint64_t front_rest_tick(struct worker *w, uint64_t now_ns);
 
 /* tree */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -30,7 +30,8 @@ static bool opens_direct(struct worker *w, const struct op *op)
 
 	if (inode->resident || inode->attaching)
 		return true;
-	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) && !op->at_rest;
+	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) &&
+	       !(op->at_rest && pagecache_can_invalidate(w));
 }
 
 /* A reader of that kind beside a writer of this host, as gvm run holds its region, puts nothing into
@@ -65,13 +66,16 @@ static void open_reply(struct op *op)
 		op_end(op, true, r);
 		return;
 	}
-	op->fi.keep_cache = !d->cache_stale;
+	op->fi.keep_cache = !d->cache_stale &&
+			    (direct || region_is_attached(w, op->inode) || watch_trusts(op->inode));
 	op->fi.direct_io = direct;
 	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
 	 * cached, and nobody shall have to wait for us who closes a file that we sent him. */
 	op->fi.noflush = 1;
 	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
+	if (!direct && !region_is_attached(w, op->inode))
+		watch_begin(w, op->inode);
 	op_end(op, true, 0);
 }
 
@@ -114,8 +118,7 @@ static void open_looked(struct op *op, int result)
 
 static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	(void)w;
-	(void)inode;
+	watch_go_on(w, inode);
 	if (result < 0)
 		op_end(arg, true, result);
 	else
@@ -142,6 +145,21 @@ static bool nodes_are_found(struct worker *w, const struct record *rec)
 		return false;
 	}
 	return true;
+}
+
+static void open_attach_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	region_attach(op->w, op->inode, open_attached, op);
+}
+
+/* No invalidation of what readers left may meet the pages of a guest. */
+static void open_attach(struct op *op)
+{
+	op->task.run = open_attach_run;
+	if (!watch_pause(op->inode, &op->task))
+		open_attach_run(&op->task);
 }
 
 static void open_run(struct task *task)
@@ -174,7 +192,7 @@ static void open_run(struct task *task)
 	else if (allowed < 0)
 		op_end(op, true, -allowed);
 	else if (write && d->rec.node_count && !d->epoch)
-		region_attach(op->w, op->inode, open_attached, op);
+		open_attach(op);
 	else if (write)
 		open_writer(op);
 	else if (d->rec.node_count && !d->epoch) {
@@ -243,6 +261,11 @@ static void settle_detached(struct worker *w, struct inode *inode, int result, v
 		settle_deleted(w, inode, 0, arg);
 }
 
+static void settle_left(struct worker *w, struct inode *inode, void *arg)
+{
+	region_detach(w, inode, settle_detached, arg);
+}
+
 static void settle_sent(struct worker *w, struct writeback_sync *sync, int error)
 {
 	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
@@ -251,7 +274,7 @@ static void settle_sent(struct worker *w, struct writeback_sync *sync, int error
 	if (op->inode->opens_write)
 		op_end(op, true, 0); /* opened again meanwhile */
 	else if (region_is_attached(w, op->inode))
-		region_detach(w, op->inode, settle_detached, op);
+		watch_leave(w, op->inode, settle_left, op);
 	else
 		settle_detached(w, op->inode, 0, op);
 }
@@ -321,9 +344,11 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	inode = inode_get(&w->inodes, (unsigned)nr);
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
-	/* What came beside another host's writer may be out of date. */
-	if (!inode->opens_cached && !region_is_attached(w, inode))
+	/* Another host may write from now on, and nobody watches. */
+	if (!inode->opens_cached && !region_is_attached(w, inode)) {
+		watch_end(w, inode);
 		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
+	}
 	if (!inode->opens) {
 		unbacked_closed(inode);
 		pager_forget(w, inode); /* before it can go */

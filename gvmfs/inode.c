@@ -2,6 +2,8 @@
 /* inode.c - see inode.h. */
 #include "inode.h"
 
+#include "watch.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,11 +165,11 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->attaching ||
-	    rt->resident || rt->parked || rt->looked_at ||
-	    rt->times_saving)
+	    rt->resident || rt->parked || rt->times_saving || (rt->watch && rt->watch->listed))
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
+	free(rt->watch);
 	free(rt);
 	in->gone[in->gone_count++ % INODES_GONE] = d->rec.id;
 	journal_publish32(&d->use, INODE_FREE);

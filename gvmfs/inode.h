@@ -52,6 +52,7 @@ static inline struct task *task_queue_take(struct task_queue *q)
 
 struct op;
 struct resident;
+struct watch;
 
 struct inode {
 	unsigned nr;
@@ -76,8 +77,8 @@ struct inode {
 	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */
 	bool times_saving;     /* a save of them is under way */
 	bool times_flushed;    /* at the end: they have been tried */
-	bool beside_writer; /* of another host, it was at the last look: what came since may be out of date */
-	bool looked_at;	     /* a look of front_rest.c waits for it, or has it */
+	struct watch *watch;  /* of what the page cache has of it: watch.h; NULL: nothing was needed yet */
+	bool watch_paused;    /* a writer of this host is about to get it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
 	int unbacked_hold;    /* ends the limit of whoever asked for too much (unbacked.h); -1: none */

@@ -11,7 +11,9 @@
 #include <linux/fuse.h>
 #include <linux/mount.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -40,9 +42,7 @@ struct helper_msg {
 	uint32_t count;
 	uint64_t cookie; /* 0: no answer is wanted */
 	uint64_t dev, ino;
-	struct {
-		uint64_t off, size;
-	} range[PAGECACHE_RANGES];
+	struct pagecache_range range[PAGECACHE_RANGES];
 	char path[PATH_BYTES]; /* from the root of the mount; last */
 };
 
@@ -87,16 +87,63 @@ static int file_open(const char *mountpoint, const struct helper_msg *msg)
 	return -ESTALE;
 }
 
-/* It waits for READs in flight, which the worker or a successor answers. */
-static int invalidate(int fuse_fd, uint64_t ino)
-{
-	struct {
-		struct fuse_out_header out;
-		struct fuse_notify_inval_inode_out what;
-	} notify = { .out = { .len = sizeof(notify), .error = FUSE_NOTIFY_INVAL_INODE },
-		     .what = { .ino = ino } };
+/* An invalidation waits for READs in flight, which the worker or a successor answers, perhaps not before
+ * a node has come back. So each has a thread of its own. */
+struct invalidation {
+	int fuse_fd;
+	uint64_t cookie, ino;
+	uint32_t count;
+	struct pagecache_range range[PAGECACHE_RANGES];
+};
 
-	return write(fuse_fd, &notify, sizeof(notify)) < 0 ? -errno : 0;
+static bool answer_send(uint64_t cookie, int error)
+{
+	struct helper_answer answer = { .cookie = cookie, .error = error };
+
+	return send(0, &answer, sizeof(answer), MSG_NOSIGNAL) >= 0;
+}
+
+static void *invalidation_run(void *arg)
+{
+	struct invalidation *inv = arg;
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < inv->count; i++) {
+		struct {
+			struct fuse_out_header out;
+			struct fuse_notify_inval_inode_out what;
+		} notify = { .out = { .len = sizeof(notify), .error = FUSE_NOTIFY_INVAL_INODE },
+			     .what = { .ino = inv->ino, .off = (int64_t)inv->range[i].off,
+				       .len = (int64_t)inv->range[i].size } };
+
+		if (write(inv->fuse_fd, &notify, sizeof(notify)) < 0)
+			r = -errno;
+	}
+	/* The connection to the kernel ends with its last descriptor. */
+	close(inv->fuse_fd);
+	answer_send(inv->cookie, r);
+	free(inv);
+	return NULL;
+}
+
+/* Takes the descriptor over, and answers later, unless it returns an error. */
+static int invalidation_start(const struct helper_msg *msg, int fuse_fd)
+{
+	struct invalidation *inv = malloc(sizeof(*inv));
+	pthread_t thread;
+
+	if (!inv)
+		return -ENOMEM;
+	*inv = (struct invalidation){
+		.fuse_fd = fuse_fd, .cookie = msg->cookie, .ino = msg->ino, .count = msg->count
+	};
+	memcpy(inv->range, msg->range, sizeof(inv->range));
+	if (pthread_create(&thread, NULL, invalidation_run, inv)) {
+		free(inv);
+		return -EAGAIN;
+	}
+	pthread_detach(thread);
+	return 0;
 }
 
 static int helper_do(const char *mountpoint, const struct helper_msg *msg)
@@ -122,8 +169,7 @@ static int helper_do(const char *mountpoint, const struct helper_msg *msg)
 static void helper_run(const char *mountpoint, int fd, pid_t parent)
 {
 	static struct helper_msg msg;
-	struct helper_answer answer;
-	int fds[DESCRIPTORS_MAX];
+	int fds[DESCRIPTORS_MAX], error;
 	unsigned count;
 
 	prctl(PR_SET_NAME, "gvmfs-pages");
@@ -135,14 +181,16 @@ static void helper_run(const char *mountpoint, int fd, pid_t parent)
 	close_range(1, ~0u, 0);
 	while (poll(&(struct pollfd){ .events = POLLIN }, 1, -1) >= 0 &&
 	       descriptors_receive(0, &msg, sizeof(msg), fds, &count) == 0) {
-		answer.cookie = msg.cookie;
-		answer.error = msg.what == HELPER_INVALIDATE && count == 1
-				       ? invalidate(fds[0], msg.ino)
-				       : helper_do(mountpoint, &msg);
-		/* The connection to the kernel ends with its last descriptor. */
+		if (msg.what == HELPER_INVALIDATE && count == 1) {
+			error = invalidation_start(&msg, fds[0]);
+			if (!error)
+				continue;
+		} else {
+			error = helper_do(mountpoint, &msg);
+		}
 		while (count)
 			close(fds[--count]);
-		if (msg.cookie && send(0, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+		if (msg.cookie && !answer_send(msg.cookie, error))
 			break;
 	}
 	_exit(0);
@@ -316,11 +364,19 @@ int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t
 	return message_ask(w, &msg, ask, gvm_now_ns() + SYNC_NS, NULL, 0);
 }
 
-int pagecache_invalidate(struct worker *w, struct inode *inode, struct pagecache_ask *ask)
+bool pagecache_can_invalidate(const struct worker *w)
+{
+	return w->pagecache.fd >= 0;
+}
+
+int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pagecache_range *ranges,
+			 unsigned count, struct pagecache_ask *ask)
 {
 	static struct helper_msg msg = { .what = HELPER_INVALIDATE };
 
 	msg.ino = inode_ino(inode->nr);
+	msg.count = count;
+	memcpy(msg.range, ranges, count * sizeof(*ranges));
 	return message_ask(w, &msg, ask, ~0ull, &w->fuse_fd, 1);
 }
 

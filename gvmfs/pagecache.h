@@ -30,6 +30,11 @@ struct worker;
 #define PAGECACHE_RANGES 16 /* of a file, in one message */
 #define PAGECACHE_NOTES	 64
 
+/* Of a file, in bytes. Where it says so, a size of 0 is all from there on. */
+struct pagecache_range {
+	uint64_t off, size;
+};
+
 /* A wait for the helper: embedded. `done` comes later, from the loop, with 0 or a negative errno. */
 struct pagecache_ask {
 	void (*done)(struct worker *w, struct pagecache_ask *ask, int error);
@@ -71,9 +76,13 @@ uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);
  * negative errno, and calls nothing, where that cannot be. */
 int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		   struct pagecache_ask *ask);
-/* Takes every page of a file away, mapped or not: for one of which no writer is on this host, since it
- * would take a page from a direct read in flight. Answers like pagecache_sync(). */
-int pagecache_invalidate(struct worker *w, struct inode *inode, struct pagecache_ask *ask);
+/* Takes the pages of ranges away (size 0: to the end), mapped or not: of a file that has no writer on
+ * this host, since it would take a page from a direct read in flight. It waits for READs in flight of these
+ * pages, and holds up no other. Answers like pagecache_sync(). */
+int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pagecache_range *ranges,
+			 unsigned count, struct pagecache_ask *ask);
+/* Whether it can be asked for that at all. */
+bool pagecache_can_invalidate(const struct worker *w);
 
 /* A program that is not the guest read this through the page cache. */
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);

@@ -62,6 +62,7 @@ static void attach_apply(struct region_job *rj)
 	/* Whoever attached in between has an epoch in between. */
 	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
 		d->cache_stale = 1;
+	watch_end(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	d->epoch = rj->epoch;
 	/* The front's own connections tell the nodes that we live. */
@@ -104,6 +105,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(&w->inodes, inode->nr) ? d->epoch : 0;
 	d->epoch = 0;
+	watch_left(w, inode);
 	inode->held_at_ns = 0;
 	inode->held_known = false;
 	pager_forget(w, inode);

@@ -324,7 +324,7 @@ static uint64_t tick(struct worker *w)
 	due = other < due ? other : due;
 	other = times_tick(w, now);
 	due = other < due ? other : due;
-	other = front_rest_tick(w, now);
+	other = watches_tick(w, now);
 	due = other < due ? other : due;
 	other = pagecache_tick(w, now);
 	due = other < due ? other : due;
@@ -376,7 +376,6 @@ static void drain(struct worker *w)
 	uint64_t said = gvm_now_ns();
 	bool first = true;
 
-	w->rest_at_ns = ~0ull; /* nobody reads any more */
 	w->draining = true;
 	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
@@ -534,6 +533,8 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 		return r;
 	if (successor && w->journal.super->init_bytes)
 		session_take_over(w);
+	if (successor)
+		watches_recover(w);
 	settle_all(w);
 	w->names_owed = successor;
 	if (successor)

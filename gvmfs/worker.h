@@ -24,6 +24,7 @@
 #include "resident.h"
 #include "times.h"
 #include "unmade.h"
+#include "watch.h"
 #include "writeback.h"
 
 /* A request of the kernel, as read: kept while a WRITE waits for room. */
@@ -55,7 +56,9 @@ struct worker {
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	uint64_t times_due_ns; /* the first that times.h has to save */
-	uint64_t rest_at_ns; /* when to look at what is only read here: front_rest.c */
+	struct inode *watches;	 /* of which watch.h has something to do */
+	unsigned watches_count;
+	uint64_t watches_due_ns; /* when */
 	struct names_state names;
 	struct record_owner self; /* of the temporary regions made here */
 	bool names_failing;   /* the last who had it read was told that too few nodes answer */

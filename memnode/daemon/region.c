@@ -173,7 +173,7 @@ static bool attach_add(struct region *r, struct region_writer *writer)
 	return true;
 }
 
-enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH };
+enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH, OPEN_PASS };
 
 static bool open_is_valid(const struct gvm_region_open_req *what, const struct region_writer *writer)
 {
@@ -183,7 +183,8 @@ static bool open_is_valid(const struct gvm_region_open_req *what, const struct r
 	case OPEN_ATTACH:
 		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= 1 && writer->client;
 	case OPEN_WATCH:
-	case OPEN_UNWATCH: /* the epoch is the watch's number */
+	case OPEN_UNWATCH:
+	case OPEN_PASS: /* the epoch is the watch's number */
 		return what->epoch && !what->force && writer->client;
 	}
 	return false;
@@ -216,9 +217,11 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 		return GVM_ERR_STALE;
 	}
 	if (what->mode == OPEN_WATCH)
-		status = watches_renew(&r->watches, writer->client, what->epoch, watches_now());
+		status = watches_renew(&r->watches, writer->client, what->epoch, watches_now(), detail);
 	else if (what->mode == OPEN_UNWATCH)
 		watches_end(&r->watches, writer->client, what->epoch);
+	else if (what->mode == OPEN_PASS)
+		watches_pass(&r->watches, writer->client, what->epoch, watches_now());
 	else if (what->mode == OPEN_ATTACH && what->epoch > r->epoch &&
 		 watches_bar(&r->watches, writer->client, watches_now()))
 		status = GVM_ERR_WATCHED;
@@ -229,6 +232,7 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 			attaches_end(r);
 		if (!attach_add(r, writer))
 			return GVM_ERR_NOSPACE;
+		watches_attached(&r->watches);
 		r->epoch = what->epoch;
 		r->client = writer->client;
 		r->view = what->view;

@@ -12,6 +12,7 @@ struct watch {
 	uint64_t client;
 	uint64_t number;
 	uint64_t until_ns;
+	bool passed; /* by the writer that waits */
 };
 
 uint64_t watches_now(void)
@@ -50,13 +51,15 @@ static void lapsed_free(struct watches *w, uint64_t now_ns)
 	}
 }
 
-uint16_t watches_renew(struct watches *w, uint64_t client, uint64_t number, uint64_t now_ns)
+uint16_t watches_renew(struct watches *w, uint64_t client, uint64_t number, uint64_t now_ns,
+		       uint64_t *barred)
 {
-	struct watch *watch;
+	struct watch *watch = watch_find(w, client);
 
-	if (w->claim_until_ns > now_ns && w->claimer != client)
+	if (w->claim_until_ns > now_ns && w->claimer != client) {
+		*barred = watch && !watch->passed && watch->until_ns > now_ns;
 		return GVM_ERR_WATCHED;
-	watch = watch_find(w, client);
+	}
 	if (!watch) {
 		lapsed_free(w, now_ns);
 		if (w->count == WATCH_MAX)
@@ -71,7 +74,18 @@ uint16_t watches_renew(struct watches *w, uint64_t client, uint64_t number, uint
 	if (number > watch->number)
 		watch->number = number;
 	watch->until_ns = now_ns + WATCH_NS;
+	watch->passed = false;
 	return GVM_OK;
+}
+
+void watches_pass(struct watches *w, uint64_t client, uint64_t number, uint64_t now_ns)
+{
+	struct watch *watch = watch_find(w, client);
+
+	if (!watch || watch->number > number || w->claim_until_ns <= now_ns)
+		return;
+	watch->passed = true;
+	watch->until_ns = now_ns + WATCH_NS;
 }
 
 void watches_end(struct watches *w, uint64_t client, uint64_t number)
@@ -87,15 +101,25 @@ bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns)
 	struct watch *watch;
 
 	lapsed_free(w, now_ns);
+	if (w->claim_until_ns <= now_ns)
+		watches_attached(w); /* they let one pass that did not come */
 	LIST_FOREACH (watch, &w->list, link) {
-		if (watch->client == client)
+		if (watch->client == client || watch->passed)
 			continue;
 		w->claimer = client;
 		w->claim_until_ns = now_ns + WATCH_CLAIM_NS;
 		return true;
 	}
-	w->claim_until_ns = 0;
 	return false;
+}
+
+void watches_attached(struct watches *w)
+{
+	struct watch *watch;
+
+	w->claim_until_ns = 0;
+	LIST_FOREACH (watch, &w->list, link)
+		watch->passed = false;
 }
 
 void watches_deinit(struct watches *w)

@@ -247,7 +247,7 @@ static void a_writer_waits_for_watches_of_others(void)
 	CHECK_EQ(watch(b, 1, 2, 1), GVM_ERR_LOST);
 	CHECK_EQ(create(1, 10, 10), GVM_OK);
 	CHECK_EQ(watch(b, 1, 2, 0), GVM_ERR_INVALID);
-	CHECK_EQ(watch(b, 1, 4, 1), GVM_ERR_INVALID);
+	CHECK_EQ(watch(b, 1, 5, 1), GVM_ERR_INVALID);
 	CHECK_EQ(watch(none, 1, 2, 1), GVM_ERR_INVALID);
 	CHECK_EQ(watch(b, 1, 2, 5), GVM_OK);
 	CHECK_EQ(watch(b, 1, 2, 6), GVM_OK);
@@ -255,7 +255,9 @@ static void a_writer_waits_for_watches_of_others(void)
 	CHECK_EQ(attach(a, 1, 1, 1), GVM_ERR_WATCHED); /* force is for writers */
 	/* While it waits there is no watch, neither the old one nor another; its own aside. */
 	CHECK_EQ(watch(b, 1, 2, 7), GVM_ERR_WATCHED);
+	CHECK_EQ(detail, 1);
 	CHECK_EQ(watch(c, 1, 2, 1), GVM_ERR_WATCHED);
+	CHECK_EQ(detail, 0);
 	CHECK_EQ(watch(a, 1, 2, 1), GVM_OK);
 	/* The end of an earlier watch does not end this one, nor does somebody else's end. */
 	CHECK_EQ(watch(b, 1, 3, 5), GVM_OK);
@@ -269,8 +271,21 @@ static void a_writer_waits_for_watches_of_others(void)
 	CHECK_EQ(attach(a, 1, 2, 0), GVM_ERR_WATCHED);
 	CHECK_EQ(watch(b, 1, 3, 8), GVM_OK);
 	CHECK_EQ(attach(a, 1, 2, 0), GVM_OK);
+	/* One that lets a writer pass bars the next again. */
+	CHECK_EQ(watch(b, 1, 2, 9), GVM_OK);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(b, 1, 4, 8), GVM_OK); /* an earlier one */
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(b, 1, 4, 9), GVM_OK);
+	CHECK_EQ(watch(b, 1, 2, 10), GVM_ERR_WATCHED);
+	CHECK_EQ(detail, 0);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_OK);
+	CHECK_EQ(watch(b, 1, 4, 10), GVM_OK); /* nobody waits */
+	CHECK_EQ(attach(a, 1, 4, 0), GVM_ERR_WATCHED);
+	CHECK_EQ(watch(b, 1, 3, 10), GVM_OK);
+	CHECK_EQ(attach(a, 1, 4, 0), GVM_OK);
 	CHECK_EQ(watch(c, 1, 2, 2), GVM_OK); /* the region goes with a watch */
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 2}, &detail), GVM_OK);
+	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 4}, &detail), GVM_OK);
 	writer_end(a);
 	writer_end(b);
 	writer_end(c);
@@ -281,19 +296,25 @@ static void a_writer_waits_for_watches_of_others(void)
 static void a_watch_lapses_and_a_claim_too(void)
 {
 	struct watches w = {.count = 0};
+	uint64_t barred = 0;
 
-	CHECK_EQ(watches_renew(&w, 1, 1, 1000), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 1, 1000, &barred), GVM_OK);
 	CHECK(watches_bar(&w, 2, 1000));
-	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS - 1), GVM_ERR_WATCHED);
-	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS - 1, &barred), GVM_ERR_WATCHED);
+	CHECK_EQ(barred, 1);
+	watches_pass(&w, 1, 2, 1000 + WATCH_CLAIM_NS - 1);
+	CHECK(watches_bar(&w, 2, 1000 + WATCH_CLAIM_NS)); /* it came too late */
+	watches_attached(&w);
+	CHECK_EQ(watches_renew(&w, 1, 2, 1000 + WATCH_CLAIM_NS, &barred), GVM_OK);
 	CHECK(watches_bar(&w, 2, 999 + WATCH_CLAIM_NS + WATCH_NS));
 	CHECK(!watches_bar(&w, 2, 1000 + WATCH_CLAIM_NS + WATCH_NS));
 	CHECK_EQ(w.count, 0);
+	watches_attached(&w);
 	for (unsigned i = 0; i < WATCH_MAX; i++)
-		CHECK_EQ(watches_renew(&w, 10 + i, 1, 5000), GVM_OK);
-	CHECK_EQ(watches_renew(&w, 1, 1, 5000), GVM_ERR_NOSPACE);
-	CHECK_EQ(watches_renew(&w, 10, 2, 5000), GVM_OK);
-	CHECK_EQ(watches_renew(&w, 1, 1, 5000 + WATCH_NS), GVM_OK); /* the others have lapsed */
+		CHECK_EQ(watches_renew(&w, 10 + i, 1, 5000, &barred), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 1, 5000, &barred), GVM_ERR_NOSPACE);
+	CHECK_EQ(watches_renew(&w, 10, 2, 5000, &barred), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 1, 1, 5000 + WATCH_NS, &barred), GVM_OK); /* the others have lapsed */
 	CHECK_EQ(w.count, 1);
 	watches_deinit(&w);
 }

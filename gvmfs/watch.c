@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* watch.c - see watch.h. */
+#include "watch.h"
+
+#include "log.h"
+#include "region.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define MODE_WATCH   2
+#define MODE_UNWATCH 3
+#define MODE_PASS    4
+#define ANSWER_NS    1000000000ull
+#define MANY	     64u	    /* of more than that each is renewed less often */
+#define EVERY_MAX_NS 200000000ull
+#define ENDING_ROUNDS 2 /* everything, and once what has been read meanwhile */
+#define AGAIN_NS     100000000ull /* after an invalidation that failed */
+
+static uint64_t boot_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+/* Its due time is to be looked at again. */
+static void watch_touch(struct worker *w, struct watch *watch)
+{
+	w->watches_due_ns = 0;
+	if (watch->listed)
+		return;
+	watch->listed = true;
+	watch->next = w->watches;
+	w->watches = watch->inode;
+	w->watches_count++;
+}
+
+static struct watch *watch_need(struct worker *w, struct inode *inode)
+{
+	if (inode->watch)
+		return inode->watch;
+	inode->watch = calloc(1, sizeof(*inode->watch));
+	if (!inode->watch) {
+		log_error(worker_disk(w, inode)->rec.name, "no memory to watch it");
+		abort(); /* the successor finds everything in the journal */
+	}
+	inode->watch->w = w;
+	inode->watch->inode = inode;
+	return inode->watch;
+}
+
+/* Whether the page cache may have, or get, pages of it that another host's writer makes old. */
+static bool is_watched(struct worker *w, const struct inode *inode)
+{
+	const struct journal_inode *d = worker_disk(w, inode);
+
+	return inode->opens_cached && d->rec.node_count && !d->epoch && d->use != INODE_FREE &&
+	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->attaching && !w->draining;
+}
+
+/* ---- what the node is told ---- */
+
+/* False: without memory it could not be asked. Writers attach to the first node before all others. */
+static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct gvm_call *call)
+{
+	const struct record *rec = &worker_disk(w, watch->inode)->rec;
+	struct gvm_region_open_req what = {
+		.region = rec->id, .mode = mode, .epoch = watch->number, .view = rec->view
+	};
+
+	struct gvm_conn *conn = pool_node(&w->pool, &rec->nodes[0]);
+
+	if (!conn)
+		return false;
+	call->req.deadline_ns = gvm_now_ns() + ANSWER_NS;
+	gvm_region_open(conn, call, &what);
+	return true;
+}
+
+static void told(struct gvm_req *req)
+{
+	free(req);
+}
+
+/* Without memory the node waits until the watch lapses. */
+static void node_tell(struct worker *w, struct watch *watch, uint8_t mode)
+{
+	struct gvm_call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return;
+	call->req.done = told;
+	if (!node_ask(w, watch, mode, call))
+		free(call);
+}
+
+static void node_unwatch(struct worker *w, struct watch *watch)
+{
+	if (watch->held)
+		node_tell(w, watch, MODE_UNWATCH);
+	watch->held = false;
+}
+
+static void trust_end(struct watch *watch)
+{
+	watch->until_ns = 0;
+	watch->all = true;
+}
+
+static void watch_answered(struct worker *w, struct watch *watch, uint64_t epoch, bool writer_alive)
+{
+	struct journal_inode *d = worker_disk(w, watch->inode);
+
+	watch->held = true;
+	if (epoch != d->last_epoch) {
+		if (d->last_epoch) /* otherwise nothing was cached before */
+			trust_end(watch);
+		journal_publish64(&d->last_epoch, epoch);
+	}
+	if (writer_alive && watch->until_ns)
+		trust_end(watch); /* our watch had lapsed */
+	if (writer_alive || watch->all || watch->clearing)
+		return;
+	if (!watch->until_ns && !++watch->serial)
+		watch->serial++;
+	watch->until_ns = watch->number + WATCH_TRUST_NS;
+}
+
+static void watch_done(struct gvm_req *req)
+{
+	struct watch *watch = (struct watch *)((char *)req - offsetof(struct watch, call.req));
+	struct worker *w = watch->w;
+
+	watch->asking = false;
+	watch_touch(w, watch);
+	if (!is_watched(w, watch->inode)) {
+		watch->held |= req->result != -EINPROGRESS;
+		node_unwatch(w, watch);
+		return;
+	}
+	if (!req->result) {
+		watch_answered(w, watch, watch->call.rsp.region_open.epoch,
+			       watch->call.rsp.region_open.writer_alive);
+	} else if (req->result != -EINPROGRESS) {
+		watch->held = true; /* perhaps: its answer may have been lost */
+	} else if (req->detail && !watch->ending) { /* a writer waits for us */
+		trust_end(watch);
+		watch->ending = ENDING_ROUNDS;
+	}
+}
+
+static void watch_ask(struct worker *w, struct watch *watch, uint64_t now_ns)
+{
+	uint64_t every_ns = WATCH_EVERY_NS * (1 + w->watches_count / MANY);
+
+	watch->ask_at_ns = now_ns + (every_ns < EVERY_MAX_NS ? every_ns : EVERY_MAX_NS);
+	watch->number = boot_now();
+	watch->call = (struct gvm_call){ .req.done = watch_done };
+	watch->asking = node_ask(w, watch, MODE_WATCH, &watch->call);
+}
+
+/* ---- what goes from the page cache ---- */
+
+static void clear_done(struct worker *w, struct pagecache_ask *ask, int error);
+
+/* Begins an invalidation of what is to go. */
+static void clear_begin(struct worker *w, struct watch *watch, uint64_t now_ns)
+{
+	static const struct pagecache_range all = { 0, 0 };
+	int r;
+
+	watch->ask.done = clear_done;
+	watch->clearing = true;
+	r = watch->all ? pagecache_invalidate(w, watch->inode, &all, 1, &watch->ask)
+		       : pagecache_invalidate(w, watch->inode, watch->range, watch->ranges, &watch->ask);
+	if (r < 0) { /* a full queue, or no helper */
+		watch->clearing = false;
+		watch->all = true;
+		watch->ending = 0; /* the node has to wait */
+		watch->due_ns = now_ns + AGAIN_NS;
+		return;
+	}
+	if (watch->ending && !watch->all)
+		watch->ending = 1;
+	watch->all = false;
+	watch->ranges = 0;
+}
+
+static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	struct watch *watch = (struct watch *)((char *)ask - offsetof(struct watch, ask));
+	struct task *waiter = watch->waiter;
+
+	watch->clearing = false;
+	watch->waiter = NULL;
+	watch_touch(w, watch);
+	/* -ENOENT: the kernel does not know the file, and has nothing of it. */
+	if (error && error != -ENOENT) {
+		watch->all = true;
+		watch->ending = 0;
+		watch->due_ns = gvm_now_ns() + AGAIN_NS;
+	} else if (watch->left && watch->all) { /* it was another one, from before */
+		clear_begin(w, watch, gvm_now_ns());
+		if (watch->clearing)
+			return;
+	}
+	if (watch->left) {
+		void (*left)(struct worker *, struct inode *, void *) = watch->left;
+
+		watch->left = NULL;
+		left(w, watch->inode, watch->arg);
+	} else if (waiter) {
+		waiter->run(waiter);
+	}
+}
+
+/* Begins what is due, and returns when something is. */
+static uint64_t clear_tick(struct worker *w, struct watch *watch, uint64_t now_ns)
+{
+	if (watch->clearing || watch->inode->watch_paused)
+		return ~0ull;
+	if (watch->ending && !watch->all && (!watch->ranges || watch->ending == 1)) {
+		watch->ending = 0;
+		node_tell(w, watch, MODE_PASS);
+	}
+	/* A writer that waits is not kept waiting for pages to grow old. */
+	if ((watch->all || watch->ranges) && (watch->due_ns <= now_ns || watch->ending))
+		clear_begin(w, watch, now_ns);
+	return !watch->clearing && (watch->all || watch->ranges) ? watch->due_ns : ~0ull;
+}
+
+/* ---- */
+
+static uint64_t watch_tick(struct worker *w, struct watch *watch, uint64_t now_ns)
+{
+	uint64_t due = ~0ull, clear, boot;
+
+	if (!is_watched(w, watch->inode))
+		return ~0ull;
+	if (watch->until_ns) {
+		boot = boot_now();
+		if (boot >= watch->until_ns)
+			trust_end(watch);
+		else
+			due = now_ns + (watch->until_ns - boot);
+	}
+	clear = clear_tick(w, watch, now_ns);
+	due = clear < due ? clear : due;
+	if (!watch->asking && watch->ask_at_ns <= now_ns)
+		watch_ask(w, watch, now_ns);
+	if (!watch->asking && watch->ask_at_ns < due)
+		due = watch->ask_at_ns;
+	return due;
+}
+
+uint64_t watches_tick(struct worker *w, uint64_t now_ns)
+{
+	struct inode **link = &w->watches, *inode;
+
+	if (w->watches_due_ns > now_ns)
+		return w->watches_due_ns;
+	w->watches_due_ns = ~0ull;
+	while ((inode = *link)) {
+		struct watch *watch = inode->watch;
+		uint64_t due = watch_tick(w, watch, now_ns);
+
+		if (due < w->watches_due_ns)
+			w->watches_due_ns = due;
+		if (is_watched(w, inode) || watch->asking || watch->clearing) {
+			link = &watch->next;
+			continue;
+		}
+		*link = watch->next;
+		watch->listed = false;
+		w->watches_count--;
+		inode_reap(&w->inodes, inode->nr);
+	}
+	return w->watches_due_ns;
+}
+
+void watch_begin(struct worker *w, struct inode *inode)
+{
+	watch_touch(w, watch_need(w, inode));
+}
+
+void watch_end(struct worker *w, struct inode *inode)
+{
+	struct watch *watch = inode->watch;
+
+	if (!watch)
+		return;
+	/* What is not known to be current goes when the file is next opened. */
+	if (!watch_trusts(inode) || watch->ranges || watch->clearing)
+		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
+	node_unwatch(w, watch);
+	watch->until_ns = 0;
+	watch->all = false;
+	watch->ending = 0;
+	watch->ranges = 0;
+}
+
+bool watch_trusts(const struct inode *inode)
+{
+	return inode->watch && inode->watch->until_ns && !inode->watch->all &&
+	       boot_now() < inode->watch->until_ns;
+}
+
+static uint32_t trust_serial(const struct inode *inode)
+{
+	return watch_trusts(inode) ? inode->watch->serial : 0;
+}
+
+uint32_t watch_read_begin(struct worker *w, struct inode *inode)
+{
+	struct watch *watch;
+
+	if (is_watched(w, inode)) {
+		watch = watch_need(w, inode);
+		watch_touch(w, watch);
+		if (!watch->held && !watch->asking)
+			watch_ask(w, watch, gvm_now_ns());
+	}
+	return trust_serial(inode);
+}
+
+static void range_note(struct watch *watch, uint64_t begin, uint64_t end)
+{
+	struct pagecache_range *r = watch->range;
+	unsigned i = 0;
+
+	/* One that it touches; or, if there are too many, the last, which grows. */
+	while (i < watch->ranges && (begin > r[i].off + r[i].size || end < r[i].off))
+		i++;
+	if (i == watch->ranges && i < WATCH_RANGES) {
+		r[i].off = begin;
+		r[i].size = end - begin;
+		watch->ranges++;
+		return;
+	}
+	if (i == WATCH_RANGES)
+		i--;
+	end = end > r[i].off + r[i].size ? end : r[i].off + r[i].size;
+	r[i].off = begin < r[i].off ? begin : r[i].off;
+	r[i].size = end - r[i].off;
+}
+
+bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t size, uint32_t serial)
+{
+	struct watch *watch = inode->watch;
+
+	if (!worker_disk(w, inode)->rec.node_count ||
+	    (region_is_attached(w, inode) && !(watch && watch->leaving)))
+		return false;
+	if (serial && serial == trust_serial(inode))
+		return false;
+	watch = watch_need(w, inode);
+	if (!watch->ranges)
+		watch->due_ns = gvm_now_ns() + WATCH_AGE_NS;
+	range_note(watch, off, off + size);
+	watch_touch(w, watch);
+	return true;
+}
+
+bool watch_pause(struct inode *inode, struct task *task)
+{
+	inode->watch_paused = true;
+	if (!inode->watch || !inode->watch->clearing)
+		return false;
+	inode->watch->waiter = task;
+	return true;
+}
+
+void watch_go_on(struct worker *w, struct inode *inode)
+{
+	inode->watch_paused = false;
+	if (inode->watch)
+		watch_touch(w, inode->watch);
+}
+
+void watch_leave(struct worker *w, struct inode *inode,
+		 void (*left)(struct worker *w, struct inode *inode, void *arg), void *arg)
+{
+	struct watch *watch;
+
+	if (!inode->opens_cached || w->draining) {
+		left(w, inode, arg);
+		return;
+	}
+	watch = watch_need(w, inode);
+	watch->leaving = true;
+	watch->all = true;
+	watch->left = left;
+	watch->arg = arg;
+	watch_touch(w, watch);
+	if (!watch->clearing)
+		clear_begin(w, watch, gvm_now_ns());
+	if (!watch->clearing) { /* without the helper nothing better can be had */
+		watch->left = NULL;
+		left(w, inode, arg);
+	}
+}
+
+void watch_left(struct worker *w, struct inode *inode)
+{
+	if (inode->watch && inode->watch->leaving) {
+		inode->watch->leaving = false;
+		watch_touch(w, inode->watch);
+	} else {
+		watch_distrust(w, inode);
+	}
+}
+
+void watch_distrust(struct worker *w, struct inode *inode)
+{
+	if (!inode->opens_cached)
+		return;
+	trust_end(watch_need(w, inode));
+	watch_touch(w, inode->watch);
+}
+
+void watches_recover(struct worker *w)
+{
+	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
+		struct inode *inode = w->inodes.rt[nr];
+
+		if (!inode || !is_watched(w, inode))
+			continue;
+		watch_need(w, inode)->all = true;
+		inode->watch->held = true; /* by the predecessor, under our name */
+		watch_touch(w, inode->watch);
+	}
+}
