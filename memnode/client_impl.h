@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #define NS_PER_MS 1000000ull
+#define TOLD_MAX  8
 
 enum req_state {
 	REQ_IDLE,
@@ -109,6 +110,10 @@ struct gvm_conn {
 
 	enum gvm_conn_state state;
 	char why[160];
+	/* Hashes of the reasons that on_state heard since the link was last up, the oldest ones first
+	 * to go. */
+	uint32_t told[TOLD_MAX];
+	unsigned told_count;
 	struct gvm_conn_opts opts;
 };
 

@@ -78,14 +78,36 @@ void link_wait_room(struct gvm_conn *conn, bool on)
 	watch(conn, EPOLL_CTL_MOD, on ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
+/*
+ * Whether this reason is new since the link was last up. Attempts may fail in turn for several: each
+ * address of a host has its own, and a peer that closes at once is seen as an end of the stream or
+ * as a reset, by what arrives first.
+ */
+static bool reason_note(struct gvm_conn *conn, enum gvm_conn_state state, const char *why)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	if (state == GVM_CONN_UP) {
+		conn->told_count = 0;
+		return true;
+	}
+	for (; *why; why++)
+		hash = (hash ^ (uint8_t)*why) * 16777619u;
+	for (unsigned i = 0; i < conn->told_count && i < TOLD_MAX; i++)
+		if (conn->told[i] == hash)
+			return false;
+	conn->told[conn->told_count++ % TOLD_MAX] = hash;
+	return true;
+}
+
 static void set_state(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 		      const char *why)
 {
-	if (state == conn->state && !strcmp(why, conn->why))
-		return;
+	bool changed = state != conn->state, new = reason_note(conn, state, why);
+
 	conn->state = state;
 	snprintf(conn->why, sizeof(conn->why), "%s", why);
-	if (!conn->opts.on_state)
+	if (!conn->opts.on_state || (!changed && !new))
 		return;
 	conn->in_callback++;
 	conn->opts.on_state(conn, state, renewed, conn->why, conn->opts.arg);

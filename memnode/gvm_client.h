@@ -57,11 +57,11 @@ struct gvm_conn_opts {
 	/* Connect when there is a request, and close again when there was none for so long; on_state
 	 * is not called for that. 0: connect at once and stay so. */
 	unsigned idle_ms;
-	/* Called from process() on every change of state, and while CONNECTING whenever an attempt
-	 * fails for another reason than before; `why` is a short text ("Connection refused"), never
-	 * NULL, valid during the call. `renewed`: up again, but with another incarnation than
-	 * before; requests that name a region end with -ENOMEDIUM after this call. Requests may be
-	 * submitted and cancelled here. */
+	/* Called from process() on every change of state, and while CONNECTING when an attempt fails
+	 * for a reason that none has failed for since the connection was last up; `why` is a short
+	 * text ("Connection refused"), never NULL, valid during the call. `renewed`: up again, but
+	 * with another incarnation than before; requests that name a region end with -ENOMEDIUM
+	 * after this call. Requests may be submitted and cancelled here. */
 	void (*on_state)(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 			 const char *why, void *arg);
 	void *arg;

@@ -211,7 +211,15 @@ static void setup(void)
 
 static struct exchange *exchange_begin(unsigned *left, struct way_fault fault)
 {
-	struct gvm_conn_opts opts = {.key = key, .key_bytes = strlen(key), .dead_after_ms = DEAD_MS};
+	struct gvm_conn_opts opts = {
+		.key = key,
+		.key_bytes = strlen(key),
+		/* A frozen connection ends by this, and one where a damaged length leaves a side
+		 * waiting for bytes; nothing else may: what is slow is not dead. */
+		.dead_after_ms = fault.kind == FAULT_FREEZE || fault.kind == FAULT_FLIP ?
+					 DEAD_MS :
+					 LIMIT_SECS * 1000,
+	};
 	struct exchange *x = spare;
 
 	if (x)

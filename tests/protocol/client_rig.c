@@ -13,8 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 20000
-#define NODES_MAX 64
+#define START_MS    20000
+#define NODES_MAX   64
+#define PATIENCE_NS 60000000000ull
 
 static pid_t started[NODES_MAX];
 static char key_path[] = "/tmp/gvm-key-XXXXXX";
@@ -175,6 +176,16 @@ void rig_run_ms(struct gvm_conn *conn, unsigned ms)
 	}
 }
 
+void rig_run_to(struct gvm_conn *conn, enum gvm_conn_state state)
+{
+	uint64_t end = gvm_now_ns() + PATIENCE_NS;
+
+	while (gvm_conn_state(conn) != state) {
+		CHECK(gvm_now_ns() < end);
+		rig_run_ms(conn, 5);
+	}
+}
+
 int rig_liar_open(char *addr, size_t bytes)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -188,23 +199,46 @@ int rig_liar_open(char *addr, size_t bytes)
 	return fd;
 }
 
-void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
-		       unsigned keep_ms)
+int rig_liar_answer(int fd, struct gvm_conn *conn, const void *say, size_t bytes)
 {
-	int peers[64];
-	unsigned n = 0;
-	uint64_t end = gvm_now_ns() + 60 * 1000000000ull;
+	uint64_t end = gvm_now_ns() + PATIENCE_NS;
+	int peer = -1;
 
-	while (n < count && gvm_conn_state(conn) != GVM_CONN_FAILED) {
+	while (peer < 0 && gvm_conn_state(conn) != GVM_CONN_FAILED) {
 		CHECK(gvm_now_ns() < end);
 		rig_run_ms(conn, 5);
-		peers[n] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-		if (peers[n] >= 0 && send(peers[n], say, bytes, MSG_NOSIGNAL) >= 0)
-			n++;
+		peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (peer < 0 || send(peer, say, bytes, MSG_NOSIGNAL) >= 0)
+			continue;
+		close(peer);
+		peer = -1;
 	}
-	rig_run_ms(conn, keep_ms);
-	for (unsigned i = 0; i < n; i++)
-		close(peers[i]);
+	return peer;
+}
+
+static void liar_wait_end(int peer, struct gvm_conn *conn)
+{
+	uint64_t end = gvm_now_ns() + PATIENCE_NS;
+	uint8_t heard[512];
+	ssize_t n;
+
+	while ((n = recv(peer, heard, sizeof(heard), MSG_DONTWAIT)) > 0 ||
+	       (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+		CHECK(gvm_now_ns() < end);
+		rig_run_ms(conn, 5);
+	}
+}
+
+void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		int peer = rig_liar_answer(fd, conn, say, bytes);
+
+		if (peer < 0)
+			return;
+		liar_wait_end(peer, conn);
+		close(peer);
+	}
 }
 
 struct gvm_id rig_region(unsigned n)

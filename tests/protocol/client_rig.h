@@ -55,7 +55,7 @@ void way_fault(struct way *way, struct way_fault fault);
 void way_shuffle(struct way *way, bool on);
 /* Reads from nobody for a while: buffers fill up. */
 void way_hold(struct way *way, bool on);
-/* Refuses connections: those there are are cut, later ones at once. */
+/* Refuses connections: those there are are cut before it returns, later ones at once. */
 void way_block(struct way *way, bool on);
 /* Bytes passed on, of all connections. */
 uint64_t way_bytes(struct way *way, enum way_direction direction);
@@ -65,16 +65,19 @@ void way_close(struct way *way);
 /* Processes all `count` connections until *left is 0; fails after `seconds`. */
 void rig_run(struct gvm_conn **conns, unsigned count, const unsigned *left, unsigned seconds);
 void rig_run_one(struct gvm_conn *conn, const unsigned *left, unsigned seconds);
-/* For so long, whatever happens. */
+/* For so long, whatever happens. Nothing may depend on what has happened by its end. */
 void rig_run_ms(struct gvm_conn *conn, unsigned ms);
+/* Until the connection is in that state; fails if it is not after a minute. */
+void rig_run_to(struct gvm_conn *conn, enum gvm_conn_state state);
 
 /* A peer on loopback that answers every connection with the same bytes, whatever is said: a
  * listening socket, and its address. */
 int rig_liar_open(char *addr, size_t bytes);
-/* Serves `conn` until `count` connections were answered with `say`, or the state is FAILED; keeps
- * them open for so long. */
-void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count,
-		    unsigned keep_ms);
+/* Answers the next connection of `conn` with `say`: its socket, or -1 if the state is FAILED. */
+int rig_liar_answer(int fd, struct gvm_conn *conn, const void *say, size_t bytes);
+/* Answers `count` connections, or fewer if the state is FAILED. Each stays open until the client lets
+ * go of it. */
+void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes, unsigned count);
 
 /* Region number n's id; no two are the same. */
 struct gvm_id rig_region(unsigned n);

@@ -391,9 +391,18 @@ void way_hold(struct way *w, bool on)
 
 void way_block(struct way *w, bool on)
 {
+	bool cut;
+
 	pthread_mutex_lock(&lock);
 	w->blocked = on;
 	changed();
+	do {
+		cut = true;
+		pthread_mutex_lock(&lock);
+		for (unsigned i = 0; on && i < LINKS_MAX; i++)
+			cut = cut && !w->link[i].used;
+		pthread_mutex_unlock(&lock);
+	} while (!cut && !usleep(500));
 }
 
 uint64_t way_bytes(struct way *w, enum way_direction direction)
