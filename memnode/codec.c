@@ -68,7 +68,8 @@ uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks)
 {
 	uint32_t pages = 0;
 
-	for (; blocks; blocks &= blocks - 1)
+	/* A mask may name more blocks than a chunk has of that size. */
+	for (blocks &= UINT32_MAX >> (32 - (32 >> shift)); blocks; blocks &= blocks - 1)
 		pages |= chunk_block_pages(shift, (unsigned)__builtin_ctz(blocks));
 	return pages;
 }
