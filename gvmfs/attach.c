@@ -6,48 +6,46 @@
 #include "gvm_attach.h"
 #include "keeper.h"
 #include "log.h"
-#include "uffd.h"
+#include "release.h"
+#include "visit.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define ATTACH_NS 60000000000ull /* a conversation that takes longer is ended */
-#define HELLO_NS  5000000000ull	 /* and the first word has to come within */
+#define ATTACH_NS  60000000000ull /* a conversation that takes longer is ended */
+#define PAUSE_NS   1000000000ull
+#define ANNOUNCED  16u /* clients that are taken before others have their turn */
 #define NO_SESSION JOURNAL_SESSIONS
-#define MINCORE_BYTES (64ull << 20)
+#define RESERVED   4u /* sessions that a user who has one already does not get */
 
 enum attach_stage {
-	ATTACH_HELLO,	  /* waits for that */
-	ATTACH_PREPARING, /* its file is flushed, in a job */
-	ATTACH_READY,	  /* waits for that */
+	ATTACH_QUEUED,	  /* waits for the inode */
+	ATTACH_PREPARING, /* has it, while the visitor's process flushes the file */
+	ATTACH_WELCOMED,  /* waits for the client to be ready */
 	ATTACH_KEEPING,	  /* the supervisor is told */
+	ATTACH_OVER,
 };
 
 struct attach {
 	struct task task; /* first: waits for the inode */
-	struct job job;	  /* the flush */
 	struct worker *w;
 	enum attach_stage stage;
-	bool closed;	 /* the client has left during PREPARING */
-	bool marked;	 /* the inode as `attaching` */
-	const char *why; /* it is to be refused; NULL: it is not */
+	bool closed; /* the client has left during QUEUED or KEEPING */
+	bool marked; /* the inode as `attaching` */
+	bool kept;   /* the supervisor has the descriptors, too */
 	struct inode *inode;
 	uint64_t deadline_ns;
-	int file_fd; /* the client's open file */
-	int fd[SESSION_FDS];
+	int fd[SESSION_FDS]; /* the channel from the start; the client's own when it is ready */
 	unsigned session;
-	uint64_t bytes;
+	uint64_t bytes, offset;
+	uint32_t uid;
 	int pid;
 };
 
@@ -56,23 +54,23 @@ static const char *name_of(const struct attach *a)
 	return a->inode ? worker_disk(a->w, a->inode)->rec.name : NULL;
 }
 
-static struct attach *attach_of_job(struct job *job)
+static int channel_send(const struct attach *a, struct visit_msg *msg, const int *fds, unsigned count)
 {
-	return (struct attach *)((char *)job - offsetof(struct attach, job));
+	return descriptors_send(a->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
-static int message_send(int to, struct gvm_attach_msg *msg, const int *fds, unsigned count)
+static int client_send(int to, struct gvm_attach_msg *msg)
 {
 	msg->magic = GVM_ATTACH_MAGIC;
 	msg->version = GVM_ATTACH_VERSION;
-	return descriptors_send(to, msg, sizeof(*msg), fds, count);
+	return descriptors_send(to, msg, sizeof(*msg), NULL, 0);
 }
 
 static int go_send(int to)
 {
 	struct gvm_attach_msg msg = { .type = GVM_ATTACH_GO };
 
-	return message_send(to, &msg, NULL, 0);
+	return client_send(to, &msg);
 }
 
 void attaches_closed(struct worker *w, unsigned session)
@@ -80,15 +78,27 @@ void attaches_closed(struct worker *w, unsigned session)
 	w->attaches.sessions &= ~(1u << session);
 }
 
+void attaches_release(const int fd[SESSION_FDS], bool kept)
+{
+	/* Somebody has killed the visitor's process: better open for ever than waiting for a stranger. */
+	bool last = !kept && fd[SESSION_SOCKET] >= 0 && !holder_lives(fd[SESSION_CHANNEL]);
+
+	/* The channel is the last of them: see keeper.c. */
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		if (fd[i] >= 0 && !(last && (i == SESSION_UFFD || i == SESSION_SOCKET)))
+			close(fd[i]);
+}
+
 /* Ends a conversation; what it had opened is closed. What had to wait for it goes on, unless the
  * region is on the fast path now. */
 static void attach_end(struct attach *a)
 {
 	struct worker *w = a->w;
-	struct inode *inode = a->marked ? a->inode : NULL;
+	struct inode *inode = a->inode;
+	bool marked = a->marked, has_inode = a->stage == ATTACH_PREPARING;
 
-	if (a->stage == ATTACH_PREPARING || a->stage == ATTACH_KEEPING) {
-		a->closed = true; /* its job, or the supervisor, goes on with it */
+	if (a->stage == ATTACH_QUEUED || a->stage == ATTACH_KEEPING) {
+		a->closed = true; /* when it has the inode, or the supervisor has told */
 		return;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
@@ -96,83 +106,47 @@ static void attach_end(struct attach *a)
 			w->attaches.list[i] = NULL;
 	if (a->session != NO_SESSION)
 		attaches_closed(w, a->session);
-	for (unsigned i = 0; i < SESSION_FDS; i++)
-		if (a->fd[i] >= 0)
-			close(a->fd[i]);
+	if (a->fd[SESSION_CHANNEL] >= 0)
+		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
+	attaches_release(a->fd, a->kept);
 	free(a);
-	if (!inode)
-		return;
-	inode->attaching = false;
-	if (!inode->resident)
-		w->residents.on_close(w, inode);
+	if (marked) {
+		inode->attaching = false;
+		if (!inode->resident)
+			w->residents.on_close(w, inode);
+	}
+	if (has_inode)
+		inode_release(&w->inodes, inode);
 }
 
 static void attach_refuse(struct attach *a, int error, const char *why)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_REFUSE, .error = error };
+	struct gvm_attach_msg to_client = { .type = GVM_ATTACH_REFUSE, .error = error };
+	struct visit_msg msg = { .what = VISIT_REFUSE, .error = error };
 
 	strncpy(msg.text, why, sizeof(msg.text) - 1);
-	message_send(a->fd[SESSION_SOCKET], &msg, NULL, 0);
+	memcpy(to_client.text, msg.text, sizeof(msg.text));
+	if (a->fd[SESSION_SOCKET] >= 0)
+		client_send(a->fd[SESSION_SOCKET], &to_client);
+	else
+		channel_send(a, &msg, NULL, 0);
 	log_info(name_of(a), "process %d maps it as a file: %s", a->pid, why);
 	attach_end(a);
 }
 
-/* Writes the page cache back, empties it, and looks whether it is empty: 0 or an errno. */
-static int file_flush(int fd, uint64_t bytes)
+/* A user who has sessions leaves the last ones to others. */
+static int session_take(struct worker *w, uint32_t uid)
 {
-	static unsigned char here[MINCORE_BYTES / GVM_PAGE_BYTES];
+	unsigned left = JOURNAL_SESSIONS - (unsigned)__builtin_popcount(w->attaches.sessions), has = 0;
 
-	if (fsync(fd) < 0)
-		return errno;
-	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	for (uint64_t at = 0; at < bytes; at += MINCORE_BYTES) {
-		size_t n = bytes - at < MINCORE_BYTES ? bytes - at : MINCORE_BYTES;
-		void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, (off_t)at);
-
-		if (p == MAP_FAILED || mincore(p, n, here) < 0)
-			return errno;
-		for (size_t i = 0; i < n / GVM_PAGE_BYTES; i++)
-			if (here[i] & 1)
-				return EBUSY;
-		munmap(p, n);
-	}
-	return 0;
-}
-
-/*
- * Prepares, in a process of its own: it waits for answers of the front thread, and one that waits
- * cannot be killed. A worker with such a thread, killed, would never end, and no successor start.
- */
-static void prepare_work(struct job *job, struct pool *pool)
-{
-	struct attach *a = attach_of_job(job);
-	int status = 0;
-	pid_t pid;
-
-	(void)pool;
-	job->result = 0;
-	if (!a->why) {
-		pid = fork();
-		if (pid == 0) {
-			/* Not even an open descriptor may keep alive what this waits for. */
-			if (dup2(a->file_fd, 0) < 0)
-				_exit(EIO);
-			close_range(1, ~0u, 0);
-			_exit(file_flush(0, a->bytes));
-		}
-		if (pid < 0 || waitpid(pid, &status, 0) < 0)
-			job->result = -errno;
-		else
-			job->result = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-	}
-	close(a->file_fd);
-}
-
-static int session_take(struct worker *w)
-{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		has += (w->attaches.sessions >> s & 1) && w->journal.sessions[s].uid == uid;
+	if (uid && has && left <= RESERVED)
+		return -1;
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (!(w->attaches.sessions >> s & 1)) {
 			w->attaches.sessions |= 1u << s;
+			w->journal.sessions[s].uid = uid;
 			return (int)s;
 		}
 	return -1;
@@ -219,48 +193,31 @@ static int memories_make(struct attach *a)
 
 static void welcome_send(struct attach *a)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_WELCOME, .bytes = a->bytes };
-	int fds[] = { a->fd[SESSION_MEMORY], a->fd[SESSION_PINS],
-		      open("/dev/userfaultfd", O_RDWR | O_CLOEXEC) };
-	int error = message_send(a->fd[SESSION_SOCKET], &msg, fds, fds[2] < 0 ? 2 : 3);
+	struct visit_msg msg = { .what = VISIT_WELCOME, .bytes = a->bytes };
+	int fds[] = { a->fd[SESSION_MEMORY], a->fd[SESSION_PINS] };
 
-	if (fds[2] >= 0)
-		close(fds[2]);
-	a->stage = ATTACH_READY;
-	if (error)
+	if (channel_send(a, &msg, fds, 2) < 0)
 		attach_end(a);
 }
 
-static void prepare_done(struct job *job)
+/* The visitor's process has closed the file, so nothing keeps the inode but the mark. */
+static void prepared(struct attach *a, int error)
 {
-	struct attach *a = attach_of_job(job);
 	struct worker *w = a->w;
 	struct inode *inode = a->inode;
 	int session;
 
-	a->stage = ATTACH_HELLO;
-	if (a->closed) {
-		attach_end(a);
-	} else if (a->why) {
-		attach_refuse(a, -EBUSY, a->why);
-	} else if (job->result) {
-		attach_refuse(a, job->result, "its cached pages cannot be written back");
-	} else if ((session = session_take(w)) < 0) {
+	a->stage = ATTACH_WELCOMED;
+	if (error) {
+		attach_refuse(a, error, "its cached pages cannot be written back");
+	} else if ((session = session_take(w, a->uid)) < 0) {
 		attach_refuse(a, -EMFILE, "too many regions use the fast path here");
-	} else if ((a->session = (unsigned)session, job->result = memories_make(a)) < 0) {
-		attach_refuse(a, job->result, "no memory can be made for it");
+	} else if ((a->session = (unsigned)session, error = memories_make(a)) < 0) {
+		attach_refuse(a, error, "no memory can be made for it");
 	} else {
 		welcome_send(a);
 	}
-	if (inode)
-		inode_release(&w->inodes, inode);
-}
-
-static void prepare_begin(struct attach *a)
-{
-	a->job.work = prepare_work;
-	a->job.done = prepare_done;
-	jobs_submit_blocking(&a->w->jobs, &a->job);
+	inode_release(&w->inodes, inode);
 }
 
 static const char *why_not(struct worker *w, const struct inode *inode)
@@ -282,56 +239,33 @@ static const char *why_not(struct worker *w, const struct inode *inode)
 static void hello_run(struct task *task)
 {
 	struct attach *a = (struct attach *)task;
+	struct visit_msg msg = { .what = VISIT_PREPARE };
+	const char *why = why_not(a->w, a->inode);
 
-	a->why = why_not(a->w, a->inode);
-	if (!a->why && a->bytes != worker_disk(a->w, a->inode)->rec.size_bytes)
-		a->why = "the mapping is not of the whole region";
-	if (!a->why)
-		a->marked = a->inode->attaching = true;
-	prepare_begin(a);
-}
-
-/* The inode of the client's open file, without a request to ourselves; NULL: it is none of ours, or
- * not open for writing. */
-static struct inode *file_inode(struct attach *a)
-{
-	struct worker *w = a->w;
-	struct statx st;
-
-	if (statx(a->file_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0 ||
-	    makedev(st.stx_dev_major, st.stx_dev_minor) != w->journal.super->mount_dev ||
-	    (fcntl(a->file_fd, F_GETFL) & O_ACCMODE) != O_RDWR)
-		return NULL;
-	return inode_by_ino(&w->inodes, st.stx_ino);
-}
-
-static void hello(struct attach *a, const struct gvm_attach_msg *msg, int file_fd)
-{
-	a->deadline_ns += ATTACH_NS;
-	a->file_fd = file_fd;
-	a->bytes = msg->bytes;
 	a->stage = ATTACH_PREPARING;
-	a->inode = file_inode(a);
-	if (a->inode && !msg->offset) {
-		a->task.run = hello_run;
-		inode_acquire(a->inode, &a->task);
-		return;
+	if (!why && (a->offset || a->bytes != worker_disk(a->w, a->inode)->rec.size_bytes))
+		why = "the mapping is not of the whole region";
+	if (a->closed) {
+		attach_end(a);
+	} else if (why) {
+		attach_refuse(a, -EBUSY, why);
+	} else {
+		a->marked = a->inode->attaching = true;
+		if (channel_send(a, &msg, NULL, 0) < 0)
+			attach_end(a);
 	}
-	a->why = a->inode ? "the mapping is not of the whole region"
-			  : "the file is not of this mount, or not open for reading and writing";
-	a->inode = NULL;
-	prepare_begin(a);
 }
 
-static void ready(struct attach *a, const struct gvm_attach_msg *msg, int uffd)
+static void ready(struct attach *a, const struct visit_msg *msg, const int fds[2])
 {
 	struct worker *w = a->w;
 	struct journal_session *s = &w->journal.sessions[a->session];
 
-	a->fd[SESSION_UFFD] = uffd;
+	a->fd[SESSION_UFFD] = fds[0];
+	a->fd[SESSION_SOCKET] = fds[1];
 	if (msg->offset || msg->bytes != a->bytes || msg->page_bytes != GVM_PAGE_BYTES ||
 	    msg->address % GVM_PAGE_BYTES ||
-	    fcntl(uffd, F_SETFL, fcntl(uffd, F_GETFL) | O_NONBLOCK) < 0) {
+	    fcntl(fds[0], F_SETFL, fcntl(fds[0], F_GETFL) | O_NONBLOCK) < 0) {
 		attach_refuse(a, -EINVAL, "its mapping is not of the whole region, in pages of 4 KiB");
 		return;
 	}
@@ -343,35 +277,30 @@ static void ready(struct attach *a, const struct gvm_attach_msg *msg, int uffd)
 	s->bytes = msg->bytes;
 	a->stage = ATTACH_KEEPING;
 	if (keeper_keep(w->keeper_fd, a->session, a->fd) < 0) {
-		a->stage = ATTACH_HELLO;
+		a->stage = ATTACH_OVER;
 		attach_refuse(a, -EIO, "the supervisor cannot keep its descriptors");
 	}
 }
 
 static void attach_event(struct attach *a)
 {
-	struct gvm_attach_msg msg;
+	struct visit_msg msg;
 	int fds[DESCRIPTORS_MAX];
 	unsigned count;
-	int error = descriptors_receive(a->fd[SESSION_SOCKET], &msg, sizeof(msg), fds, &count);
+	int error = descriptors_receive(a->fd[SESSION_CHANNEL], &msg, sizeof(msg), fds, &count);
 
 	if (error == -EAGAIN)
 		return;
-	if (!error && (msg.magic != GVM_ATTACH_MAGIC || msg.version != GVM_ATTACH_VERSION))
-		error = -EPROTO;
-	if (!error && a->stage == ATTACH_HELLO && msg.type == GVM_ATTACH_HELLO && count == 1) {
-		hello(a, &msg, fds[0]);
+	if (!error && a->stage == ATTACH_PREPARING && msg.what == VISIT_PREPARED) {
+		prepared(a, msg.error);
 		return;
 	}
-	if (!error && a->stage == ATTACH_READY && msg.type == GVM_ATTACH_READY && count == 1 &&
-	    uffd_is_plain(fds[0])) {
-		ready(a, &msg, fds[0]);
+	if (!error && a->stage == ATTACH_WELCOMED && msg.what == VISIT_READY && count == 2) {
+		ready(a, &msg, fds);
 		return;
 	}
-	if (error != -EPIPE && (error || msg.type != GVM_ATTACH_DETACHED))
-		log_error(name_of(a), "process %d does not keep to the protocol", a->pid);
-	jobs_close(&a->w->jobs, fds, count);
-	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+	/* The client has left, or its process was killed; that says no more. */
+	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
 	attach_end(a);
 }
 
@@ -406,24 +335,25 @@ static void kept(struct worker *w, unsigned session)
 			a = w->attaches.list[i];
 	if (!a)
 		return; /* a predecessor's, which attaches_init() has found */
-	a->stage = ATTACH_HELLO;
-	if (a->closed) { /* it has left meanwhile, with its mapping */
-		keeper_drop(w->keeper_fd, &w->journal, session);
+	a->stage = ATTACH_OVER;
+	a->kept = true;
+	if (a->closed) { /* its process has ended meanwhile */
 		attach_end(a);
+		keeper_drop(w->keeper_fd, &w->journal, session);
 		return;
 	}
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
 	why = why_not_now(w, a->inode);
 	/* It may have them mapped: then it would not ask for what belongs in their place. */
 	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
 		why = "there are pages in its memory already";
 	error = why ? -EBUSY : resident_open(w, session, a->fd);
 	if (error) {
-		keeper_drop(w->keeper_fd, &w->journal, session);
 		if (!why)
 			why = error == -ENOMEM ? "no memory for its bookkeeping"
 					       : "gvmfs gets no userfaultfd of its own";
 		attach_refuse(a, error, why);
+		keeper_drop(w->keeper_fd, &w->journal, session);
 		return;
 	}
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
@@ -436,41 +366,70 @@ static void kept(struct worker *w, unsigned session)
 	attach_end(a);
 }
 
-static void attach_accept(struct worker *w)
+static void bell_watch(struct worker *w, bool watch)
 {
-	int fd = accept4(w->attaches.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->attaches };
+
+	epoll_ctl(w->epoll_fd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, w->attaches.bell_fd, &ev);
+}
+
+/* A client that has shown its file; `channel`: to the process that looks after it. */
+static void announced(struct worker *w, const struct visit_msg *msg, int channel)
+{
+	struct inode *inode = inode_by_ino(&w->inodes, msg->ino);
 	struct epoll_event ev = { .events = EPOLLIN };
-	struct ucred who;
-	socklen_t size = sizeof(who);
 	struct attach *a;
 	unsigned i;
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
-		/* Whoever waits in line stays there until the next tick. */
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->attaches.listen_fd, NULL);
-		w->attaches.listen_at_ns = gvm_now_ns() + HELLO_NS;
-	}
-	if (fd < 0)
-		return;
 	for (i = 0; i < ATTACHES_MAX && w->attaches.list[i]; i++)
 		;
-	a = i < ATTACHES_MAX ? calloc(1, sizeof(*a)) : NULL;
-	if (!a || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0) {
+	a = i < ATTACHES_MAX && inode ? calloc(1, sizeof(*a)) : NULL;
+	ev.data.ptr = a;
+	if (!a || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, channel, &ev) < 0) {
 		free(a);
-		close(fd);
+		close(channel);
 		return;
 	}
+	w->attaches.list[i] = a;
 	a->w = w;
-	a->pid = who.pid;
+	a->inode = inode;
+	a->pid = msg->pid;
+	a->uid = msg->uid;
+	a->bytes = msg->bytes;
+	a->offset = msg->offset;
 	a->session = NO_SESSION;
-	a->deadline_ns = gvm_now_ns() + HELLO_NS;
+	a->deadline_ns = gvm_now_ns() + ATTACH_NS;
 	for (unsigned k = 0; k < SESSION_FDS; k++)
 		a->fd[k] = -1;
-	a->fd[SESSION_SOCKET] = fd;
-	w->attaches.list[i] = a;
-	ev.data.ptr = a;
-	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
-		attach_end(a);
+	a->fd[SESSION_CHANNEL] = channel;
+	a->task.run = hello_run;
+	/* Its file is open there while it waits here; should that process be killed, the queue holds the
+	 * inode. */
+	inode_acquire(inode, &a->task);
+}
+
+static void bell_event(struct worker *w)
+{
+	struct visit_msg msg;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+
+	for (unsigned i = 0; i < ANNOUNCED; i++) {
+		int r = descriptors_receive(w->attaches.bell_fd, &msg, sizeof(msg), fds, &count);
+
+		if (!r && msg.what == VISIT_HELLO && count == 1) {
+			announced(w, &msg, fds[0]);
+		} else if (r == -EAGAIN) {
+			return;
+		} else if (r == -EPIPE) { /* supervisor and door are gone, and all visitors */
+			bell_watch(w, false);
+			return;
+		} else { /* no descriptors are left */
+			bell_watch(w, false);
+			w->attaches.bell_at_ns = gvm_now_ns() + PAUSE_NS;
+			return;
+		}
+	}
 }
 
 bool attaches_event(struct worker *w, void *what)
@@ -478,15 +437,17 @@ bool attaches_event(struct worker *w, void *what)
 	int session;
 
 	if (what == &w->attaches) {
-		attach_accept(w);
+		bell_event(w);
 		return true;
 	}
 	if (what == &w->keeper_fd) {
 		while ((session = keeper_kept(w->keeper_fd)) >= 0)
 			kept(w, (unsigned)session);
 		/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
-		if (session == KEEPER_GONE)
+		if (session == KEEPER_GONE) {
 			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->keeper_fd, NULL);
+			w->attaches.alone = true;
+		}
 		return true;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
@@ -497,22 +458,15 @@ bool attaches_event(struct worker *w, void *what)
 	return false;
 }
 
-static int listen_watch(struct worker *w)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->attaches };
-
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->attaches.listen_fd, &ev) < 0 ? -errno : 0;
-}
-
 uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 {
 	uint64_t next = ~0ull;
 
-	if (w->attaches.listen_at_ns && w->attaches.listen_at_ns <= now_ns) {
-		w->attaches.listen_at_ns = 0;
-		listen_watch(w);
-	} else if (w->attaches.listen_at_ns) {
-		next = w->attaches.listen_at_ns;
+	if (w->attaches.bell_at_ns && w->attaches.bell_at_ns <= now_ns) {
+		w->attaches.bell_at_ns = 0;
+		bell_watch(w, true);
+	} else if (w->attaches.bell_at_ns) {
+		next = w->attaches.bell_at_ns;
 	}
 
 	for (unsigned i = 0; i < ATTACHES_MAX; i++) {
@@ -523,7 +477,7 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 		if (a->deadline_ns <= now_ns) {
 			log_warning(name_of(a), "process %d, which asked for the fast path, falls silent",
 				    a->pid);
-			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_SOCKET], NULL);
+			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
 			attach_end(a);
 		} else if (a->deadline_ns < next) {
 			next = a->deadline_ns;
@@ -534,9 +488,9 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 
 void attaches_stop(struct worker *w, const char *why)
 {
-	w->attaches.listen_at_ns = 0;
-	if (w->attaches.listen_fd >= 0)
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->attaches.listen_fd, NULL);
+	w->attaches.bell_at_ns = 0;
+	if (w->attaches.bell_fd >= 0)
+		bell_watch(w, false);
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
 		if (w->attaches.list[i] && !w->attaches.list[i]->closed)
 			attach_refuse(w->attaches.list[i], -ENODEV, why);
@@ -553,8 +507,7 @@ static int session_resume(struct worker *w, unsigned session)
 		fd[i] = s->fd[i] - 1;
 	/* One that was not told GO maps the file; and no region is on the fast path twice. */
 	if (!s->live || inode_get(&w->inodes, s->inode)->resident) {
-		for (unsigned i = 0; i < SESSION_FDS; i++)
-			close(fd[i]);
+		attaches_release(fd, true);
 		keeper_drop(w->keeper_fd, &w->journal, session);
 		return 0;
 	}
@@ -569,11 +522,11 @@ static int session_resume(struct worker *w, unsigned session)
 	return 0;
 }
 
-int attaches_init(struct worker *w, int listen_fd)
+int attaches_init(struct worker *w, int bell_fd)
 {
 	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
 
-	w->attaches.listen_fd = listen_fd;
+	w->attaches.bell_fd = bell_fd;
 	while (keeper_kept(w->keeper_fd) >= 0)
 		; /* answers to a predecessor: the journal says the same */
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->keeper_fd, &keeper) < 0)
@@ -585,23 +538,16 @@ int attaches_init(struct worker *w, int listen_fd)
 			if (error)
 				return error;
 		}
-	return listen_fd >= 0 ? listen_watch(w) : 0;
+	if (bell_fd >= 0)
+		bell_watch(w, true);
+	return 0;
 }
 
-/* The process that a thread belongs to; 0: not known. */
-int process_of(int tid)
+/* Without a look into /proc: that may have to tidy up after a process which ends just then, and so
+ * release what a stranger has mapped. */
+static bool thread_is_of(int tid, int pid)
 {
-	char path[40], line[128];
-	int pid = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Tgid: %d", &pid) != 1)
-		;
-	if (f)
-		fclose(f);
-	return pid;
+	return pid > 0 && tid > 0 && syscall(SYS_tgkill, pid, tid, 0) == 0;
 }
 
 int attach_allows_open(const struct inode *inode, bool write, int tid)
@@ -612,5 +558,5 @@ int attach_allows_open(const struct inode *inode, bool write, int tid)
 		return -EBUSY;
 	if (resident_has_left(inode->resident))
 		return -EAGAIN;
-	return process_of(tid) == inode->resident->pid ? 0 : -EBUSY;
+	return thread_is_of(tid, inode->resident->pid) ? 0 : -EBUSY;
 }

@@ -3,12 +3,14 @@
  * attach.h - gvmfs's end of gvm_attach.h: who maps a region's file asks here for the fast path, and
  * gets it, or the reason why not.
  *
- * A conversation makes sure, in this order, that the client has the file open for writing and nobody
- * else has it open; that everything which the page cache holds is on the nodes, and the cache empty;
- * that the supervisor keeps the descriptors. Then resident.h takes over. From the beginning of it,
- * opening the file for writing is for the client alone, and every open is past the page cache.
+ * The client itself is looked after by a process of its own, which announces it here once it has shown
+ * its file, and from which the worker takes only what has been found in order (visit.h). A conversation
+ * makes sure, in this order, that the client has the file open for writing and nobody else has it open;
+ * that everything which the page cache holds is on the nodes, and the cache empty; that the supervisor
+ * keeps the descriptors. Then resident.h takes over. From the beginning of it, opening the file for
+ * writing is for the client alone, and every open is past the page cache.
  *
- * Front thread; what blocks (the flush) is a job.
+ * Front thread. Nothing here waits for a client, or closes a descriptor of one as the last (release.h).
  */
 #ifndef GVMFS_ATTACH_H
 #define GVMFS_ATTACH_H
@@ -16,21 +18,22 @@
 #include "inode.h"
 #include "journal.h"
 
-#define ATTACHES_MAX 32u /* conversations at a time */
+#define ATTACHES_MAX 64u /* conversations at a time */
 
 struct worker;
 
 struct attach; /* a conversation */
 
 struct attaches {
-	int listen_fd; /* -1: there is no fast path */
-	uint64_t listen_at_ns; /* when to listen again; 0: we do */
+	int bell_fd; /* where clients are announced; -1: there is no fast path */
+	uint64_t bell_at_ns; /* when to look there again; 0: we do */
+	bool alone; /* the supervisor is gone, and keeps nothing any more */
 	struct attach *list[ATTACHES_MAX];
 	uint32_t sessions; /* bit s: session s of the journal is used, or about to be */
 };
 
-/* Listens, and goes on with the sessions that a predecessor had. 0 or a negative errno. */
-int attaches_init(struct worker *w, int listen_fd);
+/* Goes on with the sessions that a predecessor had, and takes clients. 0 or a negative errno. */
+int attaches_init(struct worker *w, int bell_fd);
 /* Something is to be read; false: `what`, from epoll, is none of ours. */
 bool attaches_event(struct worker *w, void *what);
 /* Ends conversations that take too long; returns when to call again (CLOCK_MONOTONIC), ~0: not. */
@@ -41,11 +44,11 @@ void attaches_stop(struct worker *w, const char *why);
 
 /* A session is over. */
 void attaches_closed(struct worker *w, unsigned session);
+/* Closes a session's descriptors here (-1: none). `kept`: the supervisor has them as well. */
+void attaches_release(const int fd[SESSION_FDS], bool kept);
 
 /* Whether a request of thread `tid` to open the file may be granted: 0, -EBUSY, or -EAGAIN: when what
  * the last client left in memory has been written back. */
 int attach_allows_open(const struct inode *inode, bool write, int tid);
-/* The process that a thread belongs to; 0: not known. Reads /proc. */
-int process_of(int tid);
 
 #endif

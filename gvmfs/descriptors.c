@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 union control {
 	struct cmsghdr align;
@@ -58,4 +59,41 @@ int descriptors_receive(int from, void *message, size_t bytes, int fds[DESCRIPTO
 	if (!r)
 		return -EPIPE;
 	return (size_t)r == bytes && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ? 0 : -EPROTO;
+}
+
+int descriptors_refuse(int from, void *message, size_t bytes)
+{
+	struct iovec iov = { .iov_base = message, .iov_len = bytes };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t r;
+
+	/* Without room for descriptors a look only tells whether there are some. */
+	do
+		r = recvmsg(from, &msg, MSG_PEEK | MSG_DONTWAIT);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -EPROTO;
+	if (!r)
+		return -EPIPE;
+	/* Nobody else reads: it is the same one. */
+	r = recv(from, message, bytes, MSG_DONTWAIT | MSG_TRUNC);
+	return (size_t)r == bytes ? 0 : -EPROTO;
+}
+
+void descriptors_keep_only(int *fds, unsigned count)
+{
+	/* In ascending order, so that no number is overwritten that is still to be moved. */
+	for (unsigned to = 0; to < count; to++) {
+		unsigned least = to;
+
+		for (unsigned i = 0; i < count; i++)
+			if (fds[i] >= (int)to && (fds[least] < (int)to || fds[i] < fds[least]))
+				least = i;
+		if (fds[least] != (int)to)
+			dup2(fds[least], (int)to);
+		fds[least] = (int)to;
+	}
+	close_range(count, ~0u, 0);
 }

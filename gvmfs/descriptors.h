@@ -17,5 +17,14 @@ int descriptors_send(int to, const void *message, size_t bytes, const int *fds, 
  */
 int descriptors_receive(int from, void *message, size_t bytes, int fds[DESCRIPTORS_MAX],
 			unsigned *count);
+/*
+ * The same for a stranger's messages, which must bring no descriptor: one that does stays in the queue
+ * (-EPROTO), since who takes it has to release what is in it. Nothing is to be read after that.
+ */
+int descriptors_refuse(int from, void *message, size_t bytes);
+
+/* Closes all descriptors of this process but these, which become 0, 1 ... in the order of their
+ * numbers; `fds` is told. Sockets and pipes only: nothing that waits when it is closed. */
+void descriptors_keep_only(int *fds, unsigned count);
 
 #endif

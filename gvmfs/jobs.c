@@ -228,33 +228,3 @@ void jobs_collect(struct jobs *jobs)
 		job->done(job);
 	}
 }
-
-struct close_job {
-	struct job job;
-	int fd;
-};
-
-static void close_work(struct job *job, struct pool *pool)
-{
-	(void)pool;
-	close(((struct close_job *)job)->fd);
-}
-
-static void close_done(struct job *job)
-{
-	free(job);
-}
-
-void jobs_close(struct jobs *jobs, const int *fds, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		struct close_job *cj = calloc(1, sizeof(*cj));
-
-		if (!cj)
-			return; /* open for ever: better than waiting for ourselves */
-		cj->fd = fds[i];
-		cj->job.work = close_work;
-		cj->job.done = close_done;
-		jobs_submit_blocking(jobs, &cj->job);
-	}
-}

@@ -7,7 +7,7 @@
  * them as you like may wait for a node that is away, and those that need it not go on. They block in
  * fiber_wait() and pool_wait() only.
  *
- * Work that blocks in the kernel (closing a stranger's file, waiting for a child) has threads, made
+ * Work that blocks in the kernel (a look into /proc, waiting for a child) has threads, made
  * as needed and kept.
  *
  * A job's work() touches nothing but the job and what the job was given. Its done() then runs in the
@@ -61,9 +61,6 @@ int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client);
 void jobs_submit(struct jobs *jobs, struct job *job);
 /* The same for work that may block for long, and talks to no node. */
 void jobs_submit_blocking(struct jobs *jobs, struct job *job);
-/* Closes descriptors that somebody sent us, in a job: closing a file of our own mount may ask the front
- * thread for something. */
-void jobs_close(struct jobs *jobs, const int *fds, unsigned count);
 /* Runs done() of the jobs that finished. Front thread. */
 void jobs_collect(struct jobs *jobs);
 

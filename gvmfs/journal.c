@@ -88,6 +88,11 @@ int journal_open(struct journal *j, int fd)
 	return j->super->magic == JOURNAL_MAGIC ? 0 : -EINVAL;
 }
 
+void journal_close(const struct journal *j)
+{
+	munmap(j->super, part_offset(PARTS)); /* which is its first part */
+}
+
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first)
 {
 	uint64_t from = (uint64_t)inode * JOURNAL_INDEX_BYTES + first * 8;

@@ -101,6 +101,7 @@ enum session_fd {
 	SESSION_PINS,
 	SESSION_UFFD,
 	SESSION_SOCKET, /* to the client */
+	SESSION_CHANNEL, /* to the visitor's process (visit.h), which has the last two open as well */
 	SESSION_FDS
 };
 
@@ -111,7 +112,7 @@ struct journal_session {
 	int32_t pid;		 /* of the client */
 	uint32_t pinned;	 /* a device pins all of it */
 	uint32_t live;		 /* the client was told GO, or is just being told */
-	uint32_t reserved;
+	uint32_t uid;		 /* of the client */
 	uint64_t address;	 /* of the client's mapping */
 	uint64_t bytes;
 };
@@ -131,6 +132,8 @@ struct journal {
 int journal_create(struct journal *j);
 /* Maps the journal behind fd (in a worker): 0 or a negative errno. */
 int journal_open(struct journal *j, int fd);
+/* Takes the mapping away, in a process that has nothing to do with it and may live on. */
+void journal_close(const struct journal *j);
 
 static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
 {

@@ -3,6 +3,7 @@
 #include "keeper.h"
 
 #include "descriptors.h"
+#include "release.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -54,9 +55,16 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
 }
 
-/* Descriptor numbers are kept plus 1, so that an entry that was never used has none. */
-static void session_close(struct journal_session *s)
+/* Descriptor numbers are kept plus 1, so that an entry that was never used has none. The channel is the
+ * last: its end tells the visitor's process that it is the last to have the client's. */
+static void session_close(const struct journal *j, struct journal_session *s)
 {
+	int strangers[] = { s->fd[SESSION_UFFD] - 1, s->fd[SESSION_SOCKET] - 1 };
+
+	if (strangers[0] >= 0 && strangers[1] >= 0 && !holder_lives(s->fd[SESSION_CHANNEL] - 1)) {
+		release_apart(strangers, 2, j);
+		s->fd[SESSION_UFFD] = s->fd[SESSION_SOCKET] = 0;
+	}
 	for (unsigned i = 0; i < SESSION_FDS; i++) {
 		if (s->fd[i] > 0)
 			close(s->fd[i] - 1);
@@ -73,7 +81,7 @@ void keeper_serve(int supervisor, const struct journal *j)
 	while (descriptors_receive(supervisor, &msg, sizeof(msg), fds, &count) == 0) {
 		struct journal_session *s = &j->sessions[msg.session % JOURNAL_SESSIONS];
 
-		session_close(s);
+		session_close(j, s);
 		for (unsigned i = 0; i < count && i < SESSION_FDS; i++)
 			s->fd[i] = fds[i] + 1;
 		if (msg.what != KEEPER_KEEP || count != SESSION_FDS)
@@ -87,5 +95,5 @@ void keeper_tidy(const struct journal *j)
 {
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
 		if (!j->sessions[i].kept)
-			session_close(&j->sessions[i]);
+			session_close(j, &j->sessions[i]);
 }

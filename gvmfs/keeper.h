@@ -2,7 +2,8 @@
 /*
  * keeper.h - the supervisor keeps the descriptors of the fast path's sessions, so that a worker may
  * be killed: the memory, the userfaultfd and the client's socket stay open, and the next worker
- * inherits them under the numbers that the journal names.
+ * inherits them under the numbers that the journal names. The last two are a stranger's: the visitor's
+ * process (visitor.h) is the last to close them, or one that is made for that.
  *
  * A pair of sockets: keeper_keep() and keeper_drop() in a worker, keeper_serve() in the supervisor.
  */
@@ -24,7 +25,7 @@ int keeper_keep(int worker, unsigned session, const int fds[SESSION_FDS]);
 /* Worker: the next session that is kept, -1 for none now, or KEEPER_GONE. Never blocks. */
 #define KEEPER_GONE (-2)
 int keeper_kept(int worker);
-/* Worker: the session is over. Its entry may be used again. */
+/* Worker: the session is over, and its descriptors are closed here. Its entry may be used again. */
 void keeper_drop(int worker, const struct journal *j, unsigned session);
 
 /* Supervisor: does what a worker asks for. Never blocks. */

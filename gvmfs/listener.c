@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG	    16
+#define BACKLOG	    128
 #define NAME_DIGITS 16
 
 static int folder_make(char *folder, size_t size)

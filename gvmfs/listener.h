@@ -15,8 +15,8 @@ struct listener {
 };
 
 /*
- * Listens in /run/gvmfs (root), or in gvmfs under XDG_RUNTIME_DIR: who may connect is anybody, since
- * what counts is the open file that a client shows. Fills in the path; fd -1, and "", where that
+ * Listens in /run/gvmfs (root), or in gvmfs under XDG_RUNTIME_DIR: anybody may connect, since what
+ * counts is the open file that a client shows (door.h). Fills in the path; fd -1, and "", where that
  * cannot be: then there is no fast path, and a message says so.
  */
 void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX]);

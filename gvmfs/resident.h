@@ -194,7 +194,8 @@ struct resident {
 	bool detached;	  /* it has said that the mapping is no more */
 	bool draining;
 	bool aborted;
-	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone */
+	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone: */
+	bool looking, memory_gone;	   /* the visitor's process was asked; has said so */
 };
 
 struct residents {

@@ -4,7 +4,10 @@
 #include "descriptors.h"
 #include "gvm_attach.h"
 #include "log.h"
+#include "release.h"
 #include "resident_priv.h"
+#include "uffd.h"
+#include "visit.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -54,13 +57,10 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 static void client_event(struct resident *r)
 {
 	struct gvm_attach_msg msg;
-	int fds[DESCRIPTORS_MAX];
-	unsigned count;
 	int error;
 
 	for (unsigned i = 0; i < MESSAGES && !r->client_gone; i++) {
-		error = descriptors_receive(r->fd[SESSION_SOCKET], &msg, sizeof(msg), fds, &count);
-		jobs_close(&r->w->jobs, fds, count);
+		error = descriptors_refuse(r->fd[SESSION_SOCKET], &msg, sizeof(msg));
 		if (error == -EAGAIN)
 			return;
 		if (!error && msg.magic == GVM_ATTACH_MAGIC && msg.version == GVM_ATTACH_VERSION) {
@@ -106,3 +106,25 @@ bool resident_event(struct worker *w, void *what)
 	return false;
 }
 
+/* The visitor's process looks, since that waits for locks of the client: as long as it does not answer,
+ * the memory is there. */
+bool env_memory_alive(struct resident *r)
+{
+	struct visit_msg msg;
+	int channel = r->fd[SESSION_CHANNEL];
+
+	while (descriptors_refuse(channel, &msg, sizeof(msg)) == 0)
+		if (msg.what == VISIT_LOOKED) {
+			r->looking = false;
+			r->memory_gone |= msg.error != 0;
+		}
+	if (r->memory_gone)
+		return false;
+	/* Somebody has killed it: there is nobody else who could look. */
+	if (!holder_lives(channel))
+		return uffd_alive(r->fd[SESSION_UFFD]);
+	msg = (struct visit_msg){ .what = VISIT_LOOK };
+	if (!r->looking && descriptors_send(channel, &msg, sizeof(msg), NULL, 0) == 0)
+		r->looking = true;
+	return true;
+}

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define RETRY_NS     1000000000ull
-#define LOOK_NS	     20000000ull
+#define LOOK_NS	     5000000ull
 #define GONE_SAY_NS  5000000000ull
 
 void client_trouble(struct resident *r, int error)

@@ -98,11 +98,6 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 	return uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
 }
 
-bool env_memory_alive(struct resident *r)
-{
-	return uffd_alive(r->fd[SESSION_UFFD]);
-}
-
 uint32_t env_pins(const struct resident *r, uint64_t c)
 {
 	return atomic_load(&r->pins[c]);

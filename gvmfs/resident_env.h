@@ -32,7 +32,7 @@ void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n);
 void env_wake_all(struct resident *r);
 /* Whoever touches the page has a memory failure. -EOPNOTSUPP: the kernel cannot. */
 int env_poison(struct resident *r, uint64_t c, unsigned page);
-/* Whether the client's memory still exists. */
+/* Whether the client's memory still exists, as far as that is known: the answer may be old. */
 bool env_memory_alive(struct resident *r);
 /* How many pins of devices a chunk has. */
 uint32_t env_pins(const struct resident *r, uint64_t c);

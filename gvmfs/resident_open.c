@@ -57,9 +57,7 @@ static void resident_free(struct resident *r)
 		munmap(r->mark, r->chunks * sizeof(*r->mark));
 	if (r->pins)
 		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
-	for (unsigned i = 0; i < SESSION_FDS; i++)
-		if (r->fd[i] >= 0)
-			close(r->fd[i]);
+	attaches_release(r->fd, !r->w->attaches.alone);
 	free(r);
 }
 
@@ -135,12 +133,12 @@ void env_close(struct resident *r)
 {
 	struct worker *w = r->w;
 	struct inode *inode = r->inode;
+	unsigned session = r->session;
 
 	env_unwatch(r);
 	/* A reader's private mapping may have cached pages that have changed since. */
 	worker_disk(w, inode)->cache_stale = 1;
 	pager_forget(w, inode);
-	keeper_drop(w->keeper_fd, &w->journal, r->session);
 	attaches_closed(w, r->session);
 	w->residents.list[r->session] = NULL;
 	if (!--w->residents.count)
@@ -148,5 +146,6 @@ void env_close(struct resident *r)
 	inode->resident = NULL;
 	resident_ios_end(r);
 	resident_free(r);
+	keeper_drop(w->keeper_fd, &w->journal, session);
 	w->residents.on_close(w, inode);
 }

@@ -15,6 +15,7 @@
  */
 #include "supervisor.h"
 
+#include "door.h"
 #include "journal.h"
 #include "keeper.h"
 #include "listener.h"
@@ -48,6 +49,7 @@ struct supervisor {
 	struct keeper keeper;
 	struct mount mount;
 	struct listener listener;
+	struct door door;
 	struct stop stop;
 	int ready_fd; /* an eventfd: the worker says that the mount answers */
 	bool ready;
@@ -99,6 +101,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 	int r;
 
 	close(s->keeper.supervisor);
+	door_leave(&s->door);
 	stop_deinit(&s->stop);
 	fds->supervisor = (int)syscall(SYS_pidfd_open, supervisor, 0);
 	r = fds->supervisor < 0 || getppid() != supervisor ? -ESRCH : 0;
@@ -120,7 +123,7 @@ static int worker_start(struct supervisor *s, bool serve)
 	struct worker_fds fds = {
 		.journal = s->journal.fd,
 		.fuse = serve ? s->mount.fuse_fd : -1,
-		.listen = s->listener.fd,
+		.bell = s->door.bell_worker,
 		.keeper = s->keeper.worker,
 		.ready = s->ready_fd,
 	};
@@ -258,16 +261,19 @@ static int supervise(struct supervisor *s)
 	struct pollfd p[] = { { .fd = s->stop.signal_fd, .events = POLLIN },
 			      { .fd = s->keeper.supervisor, .events = POLLIN },
 			      { .fd = s->ready_fd, .events = POLLIN },
+			      { .fd = -1 },
 			      { .fd = -1 } };
 	int status = EXIT_FAILURE, how, sig;
 
 	for (;;) {
 		p[3].fd = s->stop.parent_fd;
+		p[4].fd = s->door.control;
 		poll(p, sizeof(p) / sizeof(*p), -1);
 		ready_now(s);
 		while ((sig = stop_take(&s->stop)))
 			if (!stop_requested(s, sig))
 				return EXIT_FAILURE;
+		door_check(&s->door, &s->journal, s->opts->foreground);
 		keeper_serve(s->keeper.supervisor, &s->journal);
 		while (s->worker && waitpid(s->worker, &how, WNOHANG) == s->worker)
 			if (!worker_ended(s, how, &status))
@@ -285,11 +291,14 @@ static int serve(struct supervisor *s)
 		return EXIT_FAILURE; /* else it has said why */
 	listener_open(&s->listener, s->journal.super->attach_path);
 	mount_tune(s);
+	if (door_create(&s->door, s->listener.fd, &s->journal, s->opts->foreground) < 0)
+		log_warning(NULL, "no fast path: no process that receives its clients can be started");
 	r = worker_start(s, true);
 	if (r < 0)
 		log_error(NULL, "cannot start a worker: %s", strerror(-r));
 	status = r < 0 ? EXIT_FAILURE : supervise(s);
 	listener_close(&s->listener, s->journal.super->attach_path);
+	door_end(&s->door, &s->journal);
 	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
 		mount_detach(&s->mount, &s->stop); /* if it is still there */
 	return status;

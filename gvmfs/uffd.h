@@ -32,7 +32,8 @@ bool uffd_knows_poison(void);
 bool uffd_alive(int fd);
 /* Reads messages, never waiting, whatever became of the descriptor's flags: bytes, 0 for none. */
 ssize_t uffd_read(int fd, void *messages, size_t bytes);
-/* A userfaultfd that tells of faults and of nothing else. */
+/* A userfaultfd that tells of faults and of nothing else, and whose features are settled. May wait for
+ * whatever a stranger has made of the descriptor. */
 bool uffd_is_plain(int fd);
 
 #endif

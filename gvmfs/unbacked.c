@@ -2,7 +2,6 @@
 /* unbacked.c - see unbacked.h. */
 #include "unbacked.h"
 
-#include "attach.h"
 #include "log.h"
 
 #include <errno.h>
@@ -47,6 +46,25 @@ static bool is_qemu(pid_t tid, char *program, size_t size)
 	name = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
 	snprintf(program, size, "%.48s", name);
 	return strncmp(name, "qemu", 4) == 0 || strncmp(name, "kvm", 3) == 0;
+}
+
+/* The process that a thread belongs to; 0: not known. */
+static pid_t process_of(pid_t tid)
+{
+	char path[64], text[1024];
+	const char *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	at = strstr(text, "\nTgid:");
+	return at ? (pid_t)strtol(at + 6, NULL, 10) : 0;
 }
 
 /* The address space that a process has; 0: not known. */
@@ -126,17 +144,20 @@ static int limit_get(pid_t pid, struct rlimit *limit)
 
 /* In a process of its own: sets the limit, keeps it for a while and puts back what was. It was forked
  * from a thread, so it calls nothing but the kernel (and snprintf). */
-static void limit_hold(pid_t pid, uint64_t wanted_bytes, int hold, int ready)
+static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 {
 	struct rlimit before, limited, now;
 	uint64_t has;
+	pid_t pid;
 
 	setsid();
 	/* The end of another one's pipe may be among these. */
 	if (dup2(hold, 0) < 0 || dup2(ready, 1) < 0)
 		_exit(1);
 	close_range(2, ~0u, 0);
-	has = limit_lock(pid) < 0 ? 0 : space_of(pid);
+	/* Here, since a look at a process may have to tidy up after its end: see release.h. */
+	pid = process_of(tid);
+	has = !pid || limit_lock(pid) < 0 ? 0 : space_of(pid);
 	if (!has || limit_get(pid, &before) < 0)
 		_exit(1);
 	limited = before;
@@ -152,7 +173,7 @@ static void limit_hold(pid_t pid, uint64_t wanted_bytes, int hold, int ready)
 	_exit(0);
 }
 
-static int limit_set(pid_t pid, uint64_t wanted_bytes, int *hold)
+static int limit_set(pid_t tid, uint64_t wanted_bytes, int *hold)
 {
 	int ready[2] = { -1, -1 }, held[2] = { -1, -1 }, r = 0;
 	struct pollfd told = { .events = POLLIN };
@@ -163,7 +184,7 @@ static int limit_set(pid_t pid, uint64_t wanted_bytes, int *hold)
 		child = fork();
 	if (child == 0) { /* nobody has to wait for the one that stays */
 		if (fork() == 0)
-			limit_hold(pid, wanted_bytes, held[0], ready[1]);
+			limit_hold(tid, wanted_bytes, held[0], ready[1]);
 		_exit(0);
 	}
 	close(ready[1]);
@@ -187,7 +208,7 @@ static void unbacked_work(struct job *job, struct pool *pool)
 	(void)pool;
 	job->result = 0;
 	if (is_qemu(u->tid, u->program, sizeof(u->program)))
-		job->result = limit_set(process_of(u->tid), u->wanted_bytes, &u->hold) < 0 ? -EPERM : 1;
+		job->result = limit_set(u->tid, u->wanted_bytes, &u->hold) < 0 ? -EPERM : 1;
 }
 
 static void unbacked_done(struct job *job)

@@ -513,7 +513,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	if (r < 0)
 		return r;
 	successor = w->journal.super->starts++ > 0;
-	r = attaches_init(w, fds->fuse < 0 ? -1 : fds->listen);
+	r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
 	if (r < 0)
 		return r;
 	if (w->fuse_fd < 0) {

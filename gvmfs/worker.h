@@ -75,7 +75,7 @@ struct worker {
 struct worker_fds {
 	int journal;
 	int fuse;   /* -1: the mount is gone */
-	int listen; /* for clients of the fast path; -1: none */
+	int bell; /* where clients of the fast path are announced (visit.h); -1: nowhere */
 	int keeper;
 	int ready;	/* an eventfd, to be raised once the mount answers */
 	int supervisor; /* a pidfd */

@@ -40,6 +40,7 @@ PROGRAMS = {
     "sweep": "tests/system/sweep",
     "record_put": "tests/system/record_put",
     "confined": "tests/system/confined",
+    "unanswering": "tests/system/unanswering",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* visitor.c - see visitor.h. */
+#include "visitor.h"
+
+#include "descriptors.h"
+#include "gvm_wire.h"
+#include "uffd.h"
+#include "visit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define BELL_MS	      10000 /* a worker is replaced in less */
+#define MINCORE_BYTES (64ull << 20)
+#define LAST_US	      100000 /* between the end of the channel and that of the descriptors */
+
+/* One conversation. */
+struct visit {
+	const struct visitor *v;
+	int file;    /* the client's open file; -1: none (any more) */
+	int channel; /* -1: the worker was not told yet */
+	uint64_t bytes;
+};
+
+/* ---- the client's words ---- */
+
+static int client_send(struct visit *t, struct gvm_attach_msg *msg, const int *fds, unsigned count)
+{
+	msg->magic = GVM_ATTACH_MAGIC;
+	msg->version = GVM_ATTACH_VERSION;
+	return descriptors_send(t->v->client, msg, sizeof(*msg), fds, count);
+}
+
+static void client_refuse(struct visit *t, int error, const char *why)
+{
+	struct gvm_attach_msg msg = { .type = GVM_ATTACH_REFUSE, .error = error };
+
+	strncpy(msg.text, why, sizeof(msg.text) - 1);
+	client_send(t, &msg, NULL, 0);
+}
+
+/* A message of this type with one descriptor. What else came is let go by the process's end. */
+static int client_receive(struct visit *t, enum gvm_attach_type type, struct gvm_attach_msg *msg, int *fd)
+{
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+	int r = descriptors_receive(t->v->client, msg, sizeof(*msg), fds, &count);
+
+	if (r == -EPIPE)
+		return r;
+	if (r || msg->magic != GVM_ATTACH_MAGIC || msg->version != GVM_ATTACH_VERSION ||
+	    msg->type != type || count != 1) {
+		atomic_store(t->v->stage, VISITOR_BABBLES);
+		return -EPROTO;
+	}
+	*fd = fds[0];
+	return 0;
+}
+
+/* ---- the file ---- */
+
+/* The inode number of a file of our mount that is open for reading and writing, without a request to
+ * its filesystem; 0: it is not. */
+static uint64_t file_ino(int fd, dev_t dev)
+{
+	struct statx st;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) != O_RDWR ||
+	    statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0 ||
+	    makedev(st.stx_dev_major, st.stx_dev_minor) != dev)
+		return 0;
+	return st.stx_ino;
+}
+
+/* Writes the page cache back, empties it, and looks whether it is empty: 0 or a negative errno. */
+static int file_flush(int fd, uint64_t bytes)
+{
+	static unsigned char here[MINCORE_BYTES / GVM_PAGE_BYTES];
+
+	if (fsync(fd) < 0)
+		return -errno;
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	for (uint64_t at = 0; at < bytes; at += MINCORE_BYTES) {
+		size_t n = bytes - at < MINCORE_BYTES ? bytes - at : MINCORE_BYTES;
+		void *p = mmap(NULL, n, PROT_READ, MAP_SHARED, fd, (off_t)at);
+
+		if (p == MAP_FAILED || mincore(p, n, here) < 0)
+			return -errno;
+		for (size_t i = 0; i < n / GVM_PAGE_BYTES; i++)
+			if (here[i] & 1)
+				return -EBUSY;
+		munmap(p, n);
+	}
+	return 0;
+}
+
+/* ---- the worker's words ---- */
+
+static int channel_send(struct visit *t, struct visit_msg *msg, const int *fds, unsigned count)
+{
+	return descriptors_send(t->channel, msg, sizeof(*msg), fds, count);
+}
+
+/* A worker that is just being replaced has not read what others sent. */
+static int bell_ring(struct visit *t, const struct visit_msg *msg, int fd)
+{
+	struct pollfd p = { .fd = t->v->bell, .events = POLLOUT };
+	int r;
+
+	while ((r = descriptors_send(t->v->bell, msg, sizeof(*msg), &fd, 1)) == -EAGAIN)
+		if (poll(&p, 1, BELL_MS) <= 0)
+			break;
+	return r;
+}
+
+static int hello(struct visit *t)
+{
+	struct gvm_attach_msg said;
+	struct visit_msg msg = { .what = VISIT_HELLO };
+	int pair[2], r = client_receive(t, GVM_ATTACH_HELLO, &said, &t->file);
+
+	if (r < 0)
+		return r;
+	msg.ino = file_ino(t->file, t->v->dev);
+	if (!msg.ino) {
+		client_refuse(t, -EINVAL, "the file is not of this mount, or not open for reading and writing");
+		return -EINVAL;
+	}
+	msg.bytes = t->bytes = said.bytes;
+	msg.offset = said.offset;
+	msg.uid = t->v->uid;
+	msg.pid = t->v->pid;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	t->channel = pair[0];
+	r = bell_ring(t, &msg, pair[1]);
+	close(pair[1]);
+	return r;
+}
+
+static int prepare(struct visit *t)
+{
+	struct visit_msg msg = { .what = VISIT_PREPARED, .error = file_flush(t->file, t->bytes) };
+
+	close(t->file);
+	t->file = -1;
+	return channel_send(t, &msg, NULL, 0);
+}
+
+static int welcome(struct visit *t, const struct visit_msg *said, const int *fds)
+{
+	struct gvm_attach_msg msg = { .type = GVM_ATTACH_WELCOME, .bytes = said->bytes };
+	int all[] = { fds[0], fds[1], open("/dev/userfaultfd", O_RDWR | O_CLOEXEC) };
+	int r = client_send(t, &msg, all, all[2] < 0 ? 2 : 3);
+
+	for (unsigned i = 0; i < 3; i++)
+		if (all[i] >= 0)
+			close(all[i]);
+	return r;
+}
+
+static int ready(struct visit *t)
+{
+	struct visit_msg msg = { .what = VISIT_READY };
+	struct gvm_attach_msg said;
+	int fds[2], r = client_receive(t, GVM_ATTACH_READY, &said, &fds[0]);
+
+	if (r < 0)
+		return r;
+	if (!uffd_is_plain(fds[0])) {
+		atomic_store(t->v->stage, VISITOR_BABBLES);
+		client_refuse(t, -EINVAL, "its userfaultfd is not one that tells of faults alone");
+		return -EINVAL;
+	}
+	msg.address = said.address;
+	msg.offset = said.offset;
+	msg.bytes = said.bytes;
+	msg.page_bytes = said.page_bytes;
+	fds[1] = t->v->client;
+	r = channel_send(t, &msg, fds, 2);
+	t->file = fds[0]; /* the userfaultfd, from here on */
+	return r;
+}
+
+/* Handles the worker's next word; 1: the client has been welcomed. */
+static int worker_word(struct visit *t)
+{
+	struct visit_msg msg;
+	int fds[DESCRIPTORS_MAX];
+	unsigned count;
+	int r = descriptors_receive(t->channel, &msg, sizeof(msg), fds, &count);
+
+	if (r < 0)
+		return r;
+	if (msg.what == VISIT_PREPARE && t->file >= 0)
+		return prepare(t);
+	if (msg.what == VISIT_WELCOME && count == 2) {
+		r = welcome(t, &msg, fds);
+		return r < 0 ? r : 1;
+	}
+	if (msg.what == VISIT_REFUSE)
+		client_refuse(t, msg.error, msg.text);
+	return -ECONNREFUSED;
+}
+
+/* Up to the moment when the client is the worker's: 0, or a negative errno: it came to nothing. */
+static int talk(struct visit *t)
+{
+	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	bool welcomed = false;
+	int r = hello(t);
+
+	while (r >= 0) {
+		p[0].fd = t->channel;
+		p[1].fd = t->v->client;
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (p[0].revents) {
+			r = worker_word(t);
+			welcomed |= r == 1;
+		} else if (p[1].revents) {
+			if (welcomed)
+				return ready(t);
+			return -EPROTO; /* it has left, or speaks out of turn */
+		}
+	}
+	return r;
+}
+
+/* Keeps the socket and the userfaultfd for as long as the worker or the supervisor has them. */
+static void hold(struct visit *t)
+{
+	struct pollfd p = { .fd = t->channel, .events = POLLIN };
+	struct visit_msg msg;
+
+	atomic_store(t->v->stage, VISITOR_HOLDS);
+	for (;;) {
+		int r = descriptors_refuse(t->channel, &msg, sizeof(msg));
+
+		if (r == -EAGAIN) {
+			poll(&p, 1, -1);
+			continue;
+		}
+		if (r < 0 || msg.what != VISIT_LOOK)
+			break;
+		msg = (struct visit_msg){ .what = VISIT_LOOKED,
+					  .error = uffd_alive(t->file) ? 0 : -ESRCH };
+		if (channel_send(t, &msg, NULL, 0) < 0)
+			break;
+	}
+	/* A process that was killed closes its descriptors in any order. */
+	usleep(LAST_US);
+}
+
+void visitor_run(const struct visitor *v)
+{
+	struct visit t = { .v = v, .file = -1, .channel = -1 };
+	int r;
+
+	prctl(PR_SET_NAME, "gvmfs-visitor");
+	r = talk(&t);
+	close(v->bell);
+	if (r == 0)
+		hold(&t);
+	/* First what others see the end of; the process itself may take long to let go of the rest. */
+	if (t.channel >= 0)
+		shutdown(t.channel, SHUT_RDWR);
+	if (r < 0 && t.file >= 0)
+		close(t.file);
+	_exit(0);
+}
