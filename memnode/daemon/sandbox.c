@@ -80,8 +80,9 @@ static const int calls_of_sanitizers[] = {
 	SCMP_SYS(ioctl),       SCMP_SYS(lseek),
 };
 
-static int calls_restrict(const int *more)
+static int calls_restrict(const void *arg)
 {
+	const int *more = arg;
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	/* Memory that is never executable. */
 	const struct scmp_arg_cmp data_only = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
@@ -265,7 +266,9 @@ int sandbox_enter(struct sandbox *s, const char **why)
 		sandbox_lacks(s->without, sizeof(s->without), "an empty root directory", chroot_err);
 	if (err && (chroot_err || !root))
 		sandbox_lacks(s->without, sizeof(s->without), "Landlock", err);
-	err = calls_restrict(s->calls);
+	err = sandbox_try(calls_restrict, s->calls);
+	if (!err)
+		err = calls_restrict(s->calls);
 	if (err)
 		sandbox_lacks(s->without, sizeof(s->without), "a filter of system calls", err);
 	return 0;

@@ -40,6 +40,8 @@ CASES = {
     "a ring that may not be entered": (refused(errno.EPERM, URING[1]), "io_uring"),
     "a filter that kills": (refused("kill", "chroot"), "an empty root directory"),
     "no filters of its own": (refused(errno.EPERM, "seccomp"), "a filter of system calls"),
+    "systemd's @system-service": (refused("kill", "chroot", "landlock_create_ruleset", "seccomp"),
+                                  "a filter of system calls"),
     "no Landlock": (refused(errno.ENOSYS, "landlock_create_ruleset"), ""),
     "neither chroot nor Landlock": (refused(errno.EPERM, "landlock_create_ruleset", "chroot"), "Landlock"),
     "no CAP_SYS_CHROOT": (["setpriv", "--bounding-set", "-sys_chroot"], "an empty root directory"),
