@@ -5,7 +5,7 @@
  * main() reads the command line and goes to the background; supervisor.c mounts and keeps a worker
  * alive; worker.c serves.
  */
-#include "gvm_client.h"
+#include "rlimits.h"
 #include "log.h"
 #include "options.h"
 #include "supervisor.h"
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static pid_t daemon_pid;
@@ -31,6 +32,7 @@ static void pass_on(int sig)
 static int wait_ready(int fd)
 {
 	struct sigaction sa = { .sa_handler = pass_on };
+	int status;
 	char byte;
 	ssize_t n;
 
@@ -40,7 +42,12 @@ static int wait_ready(int fd)
 	do
 		n = read(fd, &byte, 1);
 	while (n < 0 && errno == EINTR);
-	return n == 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (n == 1)
+		return EXIT_SUCCESS;
+	/* One that could has said why. */
+	if (waitpid(daemon_pid, &status, 0) == daemon_pid && WIFSIGNALED(status))
+		fprintf(stderr, "gvmfs: ended before the mount answered (signal %d)\n", WTERMSIG(status));
+	return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -54,7 +61,7 @@ int main(int argc, char **argv)
 	status = options_parse(&opts, argc, argv, &quit);
 	if (status || quit)
 		return status;
-	gvm_descriptors_allow();
+	limits_lift();
 	if (opts.foreground)
 		return supervisor_run(&opts, -1);
 	if (pipe2(ready, O_CLOEXEC) < 0) {

@@ -18,6 +18,7 @@
 #include "door.h"
 #include "journal.h"
 #include "keeper.h"
+#include "rlimits.h"
 #include "listener.h"
 #include "log.h"
 #include "mount.h"
@@ -317,7 +318,7 @@ int supervisor_run(const struct options *opts, int parent_fd)
 		r = s.ready_fd < 0 ? -errno : 0;
 	}
 	if (r < 0) {
-		log_error(NULL, "memory for the journal: %s", strerror(-r));
+		log_error(NULL, "memory for the journal: %s%s", strerror(-r), limits_hint(r));
 		return EXIT_FAILURE;
 	}
 	r = stop_init(&s.stop, parent_fd);

@@ -51,11 +51,25 @@ static void say_no_space(const struct run_region *r)
 	    size_text((uint64_t)v.f_blocks * v.f_frsize, all));
 }
 
+/* A limit of the size of files (ulimit -f) is an error, not this program's end. QEMU starts with the
+ * signal as it was. */
+static int file_resize(int fd, uint64_t bytes)
+{
+	struct sigaction ignored = { .sa_handler = SIG_IGN }, before;
+	int rc;
+
+	sigaction(SIGXFSZ, &ignored, &before);
+	rc = ftruncate(fd, (off_t)bytes) ? -errno : 0;
+	sigaction(SIGXFSZ, &before, NULL);
+	return rc;
+}
+
 /* Sizes a new region, or checks an old one. */
 static int region_fit(struct run_region *r)
 {
 	char is[SIZE_TEXT], want[SIZE_TEXT];
 	struct stat st;
+	int rc;
 
 	if (fstat(r->fd, &st)) {
 		say("%s: %s", r->path, strerror(errno));
@@ -72,14 +86,18 @@ static int region_fit(struct run_region *r)
 		    size_text(r->bytes, want), (unsigned long long)r->bytes);
 		return -EINVAL;
 	}
-	if ((uint64_t)st.st_size == r->bytes || ftruncate(r->fd, (off_t)r->bytes) == 0)
+	if ((uint64_t)st.st_size == r->bytes)
 		return 0;
-	if (errno == ENOSPC) {
+	rc = file_resize(r->fd, r->bytes);
+	if (!rc)
+		return 0;
+	if (rc == -ENOSPC) {
 		say_no_space(r);
-		return -ENOSPC;
+		return rc;
 	}
-	say("%s: the region cannot be sized: %s", r->path, strerror(errno));
-	return -errno;
+	say("%s: the region cannot be sized: %s%s", r->path, strerror(-rc),
+	    rc == -EFBIG ? " (ulimit -f limits the size of files)" : "");
+	return rc;
 }
 
 static void *lock_wait(void *arg)

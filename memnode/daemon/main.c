@@ -340,7 +340,9 @@ int main(int argc, char **argv)
 		fail("--key %s: %s", o.key_path, gvm_key_error(err));
 	err = node_init(&node, o.memory_bytes, o.overcommit, key, key_bytes);
 	if (err)
-		fail("--memory: %s", err == -EINVAL ? "out of range" : strerror(-err));
+		fail("--memory: %s%s", err == -EINVAL ? "out of range" : strerror(-err),
+		     err == -ENOMEM ? " (does a limit of the address space stand against it: ulimit -v?)"
+				    : "");
 	names_init(&node.names, o.names);
 	server_signals_block(&ending);
 	fd = listen_open(&o.listen, &ending);

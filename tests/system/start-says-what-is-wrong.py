@@ -72,6 +72,24 @@ def options(l, node, path):
     says(l, "unrecognized option", program("gvmfs"), "--bogus", path, status=2, lines=2)
 
 
+def limits(l, node, path):
+    """Those that a shell sets (ulimit), and that this process may not raise."""
+    under = ("setpriv", "--bounding-set", "-sys_resource", "prlimit")
+    piped = ("bash", "-o", "pipefail", "-c", '"$@" 2>&1 | cat', "bash")  # the log is a file, too
+    for limit, hint in (("--fsize=0:0", "ulimit -f"), ("--as=60000000", "ulimit -v"), ("--nofile=8:8", "ulimit -n")):
+        says(l, "memory for the journal: .*" + hint, *piped, *under, limit, *command([node], path))
+    says(l, "--memory: .*ulimit -v", *under, "--as=60000000", program("gvm-memnode"), "--memory", "64M")
+    # A soft limit is raised.
+    gvmfs = l.start("gvmfs", *under, "--fsize=0:", *command([node], path, "-f"))
+    lab.wait_for("it is mounted", lambda: os.path.ismount(path))
+    said = l.run("prlimit", "--fsize=4096", program("gvm"), "run", "--local", "16M", "--mount", path, "--",
+                 "qemu-system-x86_64", "-m", "32M", status=1)
+    expect(re.search("cannot be sized: .*ulimit -f", said), "gvm run said: %s", said)
+    expect(not os.listdir(path), "it left %s", os.listdir(path))
+    l.run("umount", path)
+    gvmfs.succeed(20)
+
+
 def privileges(l, node, path):
     l.run("unshare", "--mount", "sh", "-c", "mount -t tmpfs none /dev && exec \"$@\" 2>&1 | tee %s; true" %
           l.path("said"), "sh", *command([node], path, "-f"))
@@ -95,6 +113,7 @@ def test(l):
     keys(l, node, path)
     places(l, node, path)
     options(l, node, path)
+    limits(l, node, path)
     privileges(l, node, path)
     nothing_left(path)
 
