@@ -22,6 +22,7 @@
 #include "listener.h"
 #include "log.h"
 #include "mount.h"
+#include "notify.h"
 #include "orphan.h"
 #include "worker.h"
 
@@ -52,6 +53,7 @@ struct supervisor {
 	struct listener listener;
 	struct door door;
 	struct stop stop;
+	int told_fd; /* of the service manager; -1: there is none */
 	int ready_fd; /* an eventfd: the worker says that the mount answers */
 	bool ready;
 	bool giving_up; /* the worker has no mount any more, and is the last one */
@@ -225,6 +227,8 @@ static void ready_now(struct supervisor *s)
 	if (read(s->ready_fd, &count, sizeof(count)) != sizeof(count) || s->ready)
 		return;
 	s->ready = true;
+	gvm_notify_ready(s->told_fd);
+	s->told_fd = -1;
 	if (s->opts->foreground)
 		return;
 	log_to_syslog();
@@ -307,7 +311,7 @@ static int serve(struct supervisor *s)
 
 int supervisor_run(const struct options *opts, int parent_fd)
 {
-	struct supervisor s = { .opts = opts };
+	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open() };
 	int r = journal_create(&s.journal);
 
 	log_start();

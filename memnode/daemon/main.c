@@ -8,6 +8,7 @@
 #include "../gvm_client.h"
 #include "log.h"
 #include "memory.h"
+#include "notify.h"
 #include "sandbox.h"
 #include "server.h"
 
@@ -328,7 +329,7 @@ int main(int argc, char **argv)
 	uint8_t *key = NULL;
 	size_t key_bytes = 0;
 	sigset_t ending;
-	int fd, err;
+	int fd, told, err;
 
 	gvm_std_fds_hold();
 	close_range(STDERR_FILENO + 1, ~0u, 0); /* what a careless parent left open */
@@ -352,9 +353,11 @@ int main(int argc, char **argv)
 		fail("cannot listen on %s: %s", addr_name(&o.listen), listen_error(-fd));
 	memory_warn(o.memory_bytes);
 	oom_spare();
+	told = gvm_notify_open();
 	confine(&server, &node, fd, &o);
 	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),
 		 (unsigned long long)(o.memory_bytes >> 20));
+	gvm_notify_ready(told);
 	err = server_run(&server);
 	if (err)
 		log_line("cannot serve (%s): %s", server.io.engine->name, strerror(-err));

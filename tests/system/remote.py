@@ -17,14 +17,16 @@ READY_SECONDS = 20
 class Node:
     """A gvm-memnode on a port of its own, which it keeps over restarts."""
 
-    def __init__(self, lab, memory="512M", *options, name="node", port=0, host="127.0.0.1"):
+    def __init__(self, lab, memory="512M", *options, name="node", port=0, host="127.0.0.1",
+                 before=()):
         self.host = host  # as it is listened on
         self.lab, self.memory, self.options, self.name = lab, memory, options, name
+        self.before = before
         self.port = port
         self.start()
 
     def start(self):
-        self.process = self.lab.start(self.name, program("gvm-memnode"), "--listen",
+        self.process = self.lab.start(self.name, *self.before, program("gvm-memnode"), "--listen",
                                       "%s:%d" % (self.host, self.port), "--memory", self.memory,
                                       *self.options, service=True)
         said = self.process.says(r"listening on %s:(\d+)" % re.escape(self.host), READY_SECONDS)
