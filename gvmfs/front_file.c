@@ -594,12 +594,12 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? r->here : 0),
-				GVM_PAGE_BYTES * (unsigned long long)inode->resident_peak);
+				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak);
 }
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 {
-	const struct stats *stats = inode->nr ? &inode->stats : &w->journal.super->stats;
+	const struct stats *stats = inode->nr ? inode->stats : &w->journal.super->stats;
 	size_t n = stats_print(stats, text, STATS_BYTES);
 
 	return n + print_state(w, inode, text + n, STATS_BYTES - n);

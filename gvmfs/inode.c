@@ -49,6 +49,7 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 		in->rt[nr] = calloc(1, sizeof(*in->rt[nr]));
 		if (in->rt[nr]) {
 			in->rt[nr]->nr = nr;
+			in->rt[nr]->stats = &in->j->inodes[nr].stats;
 			in->rt[nr]->unbacked_hold = -1;
 			task_queue_init(&in->rt[nr]->waiting);
 		}
@@ -148,6 +149,8 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 		d->last_epoch = 0;
 		d->local_bytes = 0;
 		d->times_owed = 0;
+		d->resident_peak = 0;
+		memset(&d->stats, 0, sizeof(d->stats));
 		d->rec = *rec;
 		journal_publish32(&d->use, INODE_USED);
 		if (i >= in->end)

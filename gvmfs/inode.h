@@ -86,8 +86,7 @@ struct inode {
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool attaching;		   /* it is about to: a conversation of attach.h has it */
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
-	uint64_t resident_peak;	   /* pages that the fast path had here, at the most */
-	struct stats stats;
+	struct stats *stats;	   /* in the journal: they go on when a worker is replaced */
 };
 
 #define INODES_GONE 64u

@@ -68,6 +68,8 @@ struct journal_inode {
 	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
 	uint32_t times_owed; /* rec's times are newer than the name table's: times.h */
 	uint32_t reserved;
+	uint64_t resident_peak; /* pages that the fast path had here, at the most */
+	struct stats stats;
 	struct record rec;
 };
 

@@ -25,7 +25,6 @@ void resident_begin(struct resident *r, uint64_t starts)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
 	/* An answer to a predecessor's request must not be taken for one to ours. */
 	r->zap_seq = starts << 32;
-	*r->peak = 0; /* of this guest, not of the one before */
 	resident_recover(r);
 }
 

@@ -100,9 +100,9 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	error = r->inode ? resident_map(r) : -ENOMEM;
 	if (r->inode) {
 		r->index = journal_index(&w->journal, s->inode);
-		r->stats = &r->inode->stats;
+		r->stats = r->inode->stats;
 		r->mount_stats = &w->journal.super->stats;
-		r->peak = &r->inode->resident_peak;
+		r->peak = &worker_disk(w, r->inode)->resident_peak;
 	}
 	if (!error && w->residents.window.uffd < 0)
 		error = window_init(&w->residents.window);
@@ -124,6 +124,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!w->residents.count++)
 		writeback_yield(w, true);
 	pager_forget(w, r->inode);
+	if (!s->live) /* else a killed worker's successor goes on with the same guest */
+		*r->peak = 0;
 	resident_begin(r, w->journal.super->starts);
 	resident_budget(r, worker_disk(w, r->inode)->local_bytes);
 	return 0;

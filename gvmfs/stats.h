@@ -2,8 +2,8 @@
 /*
  * stats.h - counters, shown by the extended attribute `user.gvm.stats` as lines of `name value`.
  *
- * One set for each region and one, the sum, for the mount. The mount's stands in the journal and
- * so goes on counting when a worker is replaced. Added to by any thread, read at leisure.
+ * One set for each region and one, the sum, for the mount. They stand in the journal and so go on
+ * counting when a worker is replaced. Added to by any thread, read at leisure.
  */
 #ifndef GVMFS_STATS_H
 #define GVMFS_STATS_H

@@ -22,20 +22,26 @@
 
 /* Where the kernel does not say the group's peak: so many readings, and not fewer, are a measurement. */
 #define READINGS_FEW 10
-#define OWN_TEXT     96
+#define GROUP_TEXT   192
 
-/* Sums over all regions. *here_bytes: the most that the fast path, or else the page cache, had. */
-static void counters_read(const struct run_figures *f, struct run_counters *c, uint64_t *here_bytes)
+/*
+ * Sums over all regions. *here_bytes: the most that the fast path, or else the page cache, had.
+ * A negative errno where a region's counters are gone, with the gvmfs that had them.
+ */
+static int counters_read(const struct run_figures *f, struct run_counters *c, uint64_t *here_bytes)
 {
 	char text[FSSTATS_TEXT];
+	int rc = 0, r;
 
 	memset(c, 0, sizeof(*c));
 	*here_bytes = 0;
 	for (unsigned i = 0; i < f->regions; i++) {
 		uint64_t fast = 0;
 
-		if (!fsstats_read_fd(f->region[i].fd, text))
-			fast = fsstats_get(text, "resident_peak_bytes");
+		r = fsstats_read_fd(f->region[i].fd, text);
+		if (r)
+			rc = r;
+		fast = fsstats_get(text, "resident_peak_bytes");
 		*here_bytes += fast ? fast : f->peak_cached_bytes[i];
 		c->faults += fsstats_get(text, "reads") + fsstats_get(text, "faults");
 		c->fetched += fsstats_get(text, "chunks_fetched");
@@ -43,12 +49,7 @@ static void counters_read(const struct run_figures *f, struct run_counters *c, u
 		c->written += fsstats_get(text, "chunks_written");
 		c->put_bytes += fsstats_get(text, "put_bytes");
 	}
-}
-
-/* A killed worker's successor begins to count anew. */
-static uint64_t since(uint64_t now, uint64_t before)
-{
-	return now >= before ? now - before : now;
+	return rc;
 }
 
 /* How much of each region the page cache has. */
@@ -137,27 +138,47 @@ void run_figures_end(struct run_figures *f, const struct memcg *cg)
 	own_complete(f, st.peak);
 }
 
-void run_figures_say(const struct run_figures *f, uint64_t oom_kills)
+/* The group's part of the sentence: what others than gvmfs counted. */
+static void group_text(const struct run_figures *f, uint64_t here_bytes, char *text, size_t size)
 {
-	char fetched[SIZE_TEXT], put[SIZE_TEXT], peak[SIZE_TEXT], own[SIZE_TEXT], beside[OWN_TEXT];
+	char peak[SIZE_TEXT], own[SIZE_TEXT];
+	int n = 0;
+
+	if (here_bytes || !f->counters_lost)
+		n = snprintf(text, size, "at most %s of the RAM on this host, ",
+			     size_text(here_bytes, peak));
+	if (f->own_unknown)
+		snprintf(text + n, size - (size_t)n,
+			 "%sQEMU ended before its own memory could be measured", n ? "and " : "");
+	else
+		snprintf(text + n, size - (size_t)n, "%s%s of QEMU's own memory", n ? "beside " : "",
+			 size_text(f->peak_own_bytes, own));
+}
+
+void run_figures_say(struct run_figures *f, uint64_t oom_kills)
+{
+	const char *killed = oom_kills ? "; the kernel killed a process of the group for want of memory" :
+					 "";
+	char fetched[SIZE_TEXT], put[SIZE_TEXT], group[GROUP_TEXT];
 	const struct run_counters *before = &f->before;
 	uint64_t here_bytes, ram_bytes = 0;
 	struct run_counters now;
 
-	counters_read(f, &now, &here_bytes);
+	f->counters_lost = counters_read(f, &now, &here_bytes) != 0;
 	for (unsigned i = 0; i < f->regions; i++)
 		ram_bytes += f->region[i].bytes;
-	if (f->cache_unknown && !here_bytes)
+	if (f->cache_unknown && !here_bytes && !f->counters_lost)
 		here_bytes = f->peak_file_bytes < ram_bytes ? f->peak_file_bytes : ram_bytes;
-	snprintf(beside, sizeof(beside), ", beside %s of QEMU's own memory",
-		 size_text(f->peak_own_bytes, own));
-	say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back (%s); at "
-	    "most %s of the RAM on this host%s%s",
-	    (unsigned long long)since(now.faults, before->faults),
-	    (unsigned long long)since(now.fetched, before->fetched),
-	    size_text(since(now.fetch_bytes, before->fetch_bytes), fetched),
-	    (unsigned long long)since(now.written, before->written),
-	    size_text(since(now.put_bytes, before->put_bytes), put), size_text(here_bytes, peak),
-	    f->own_unknown ? "; QEMU ended before its own memory could be measured" : beside,
-	    oom_kills ? "; the kernel killed a process of the group for want of memory" : "");
+	group_text(f, here_bytes, group, sizeof(group));
+	if (f->counters_lost) {
+		say("faults and chunks are not known: the gvmfs that counted them has ended; %s%s",
+		    group, killed);
+		return;
+	}
+	say("%llu faults and read-aheads; %llu chunks fetched (%s), %llu written back (%s); %s%s",
+	    (unsigned long long)(now.faults - before->faults),
+	    (unsigned long long)(now.fetched - before->fetched),
+	    size_text(now.fetch_bytes - before->fetch_bytes, fetched),
+	    (unsigned long long)(now.written - before->written),
+	    size_text(now.put_bytes - before->put_bytes, put), group, killed);
 }

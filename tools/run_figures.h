@@ -34,7 +34,7 @@ struct run_figures {
 	uint64_t lowest_limit_bytes; /* that the group ever had */
 	uint64_t looked_ns, looked_file_bytes;
 	unsigned readings;
-	bool cache_unknown, own_unknown;
+	bool cache_unknown, own_unknown, counters_lost;
 };
 
 /* The regions are the caller's, and stay. The group's first limit is limit_bytes. */
@@ -44,6 +44,6 @@ void run_figures_limit(struct run_figures *f, uint64_t limit_bytes);
 void run_figures_take(struct run_figures *f, const struct memcg_stat *st, uint64_t now_ns);
 /* After the guest's end; `cg` is still there. */
 void run_figures_end(struct run_figures *f, const struct memcg *cg);
-void run_figures_say(const struct run_figures *f, uint64_t oom_kills);
+void run_figures_say(struct run_figures *f, uint64_t oom_kills);
 
 #endif
