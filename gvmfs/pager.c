@@ -24,6 +24,9 @@ struct read_io {
 	uint32_t size;
 	bool foreign; /* for a program that the pages shall not stay for */
 	uint32_t trust; /* watch_read_begin(), when it came */
+	uint64_t came;	/* pager->events then */
+	uint8_t *copy;	/* of the pages that it got so far; NULL: of none */
+	uint64_t got;	/* which, from its first one on */
 	struct interrupt interrupt;
 };
 
@@ -218,6 +221,7 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 	e->get.what.page_mask = pages;
 	e->get.what.want_page = (uint8_t)want_page;
 	e->fetching = true;
+	e->begun = ++w->pager.events;
 	w->pager.fetching++;
 	gvm_get(conn, &e->get);
 }
@@ -325,6 +329,13 @@ const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk,
 	return NULL;
 }
 
+/* Somebody else than the kernel changes the region, and does not tell us: another host, or the client
+ * of the fast path. */
+static bool changes_unseen(struct worker *w, const struct inode *inode)
+{
+	return !region_is_attached(w, inode) || inode->resident;
+}
+
 static bool waits_on(const struct pager_wait *wait, const struct pager_entry *e)
 {
 	return wait->on[0].entry == e || wait->on[1].entry == e;
@@ -372,6 +383,9 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 			wait->on[at].next = e->waiters;
 			e->waiters = wait;
 		}
+		/* What is there of them is too old for this READ: read_page(). */
+		if (!e->fetching && changes_unseen(w, wait->inode))
+			e->valid &= ~pages[i];
 		e->want |= pages[i];
 		entry_fetch(e, want_page);
 	}
@@ -403,6 +417,36 @@ void pager_cancel(struct worker *w, struct pager_wait *wait)
 	pager_unwant(w, wait);
 }
 
+/* A page for a READ, as pager_page(), but not older than the READ. */
+static const uint8_t *read_page(struct worker *w, const struct read_io *io, uint64_t chunk, unsigned page)
+{
+	const uint8_t *from = pager_page(w, io->wait.inode, chunk, page);
+	const struct pager_entry *e;
+
+	if (!from || !changes_unseen(w, io->wait.inode))
+		return from;
+	e = entry_find(&w->pager, io->wait.inode, chunk);
+	return e && from == e->data + page * GVM_PAGE_BYTES && e->begun < io->came ? NULL : from;
+}
+
+/* The same for the n-th page of one that has waited, which is kept until all are there. */
+static const uint8_t *read_page_kept(struct worker *w, struct read_io *io, unsigned n)
+{
+	uint64_t p = io->off / GVM_PAGE_BYTES + n;
+	bool keeps = io->copy && changes_unseen(w, io->wait.inode);
+	const uint8_t *from;
+
+	if (!keeps)
+		io->got = 0; /* attached meanwhile: what it got may be from before */
+	if (io->got >> n & 1)
+		return io->copy + n * GVM_PAGE_BYTES;
+	from = read_page(w, io, p / GVM_CHUNK_PAGES, p % GVM_CHUNK_PAGES);
+	if (!from || !keeps)
+		return from;
+	io->got |= 1ull << n;
+	return memcpy(io->copy + n * GVM_PAGE_BYTES, from, GVM_PAGE_BYTES);
+}
+
 /* Replies if every page is there; otherwise fills in what is missing and returns false. */
 static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint64_t chunk[2],
 		     uint32_t pages[2])
@@ -418,7 +462,7 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	for (uint64_t p = first; p <= last; p++) {
 		uint64_t c = p / GVM_CHUNK_PAGES;
 		unsigned page = p % GVM_CHUNK_PAGES;
-		const uint8_t *from = pager_page(w, inode, c, page);
+		const uint8_t *from = read_page_kept(w, io, (unsigned)(p - first));
 		size_t begin = p == first ? io->off % GVM_PAGE_BYTES : 0;
 		size_t end = p == last ? (io->off + io->size - 1) % GVM_PAGE_BYTES + 1 : GVM_PAGE_BYTES;
 
@@ -448,21 +492,17 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	return true;
 }
 
-/* Somebody else than the kernel changes the region, and does not tell us: another host, or the client
- * of the fast path. */
-static bool changes_unseen(struct worker *w, const struct inode *inode)
-{
-	return !region_is_attached(w, inode) || inode->resident;
-}
-
 static void read_end(struct worker *w, struct read_io *io)
 {
+	struct pager_entry *on[2] = { io->wait.on[0].entry, io->wait.on[1].entry };
+
+	pager_unwant(w, &io->wait);
 	/* What was fetched is out of date as soon as it is answered. */
 	if (changes_unseen(w, io->wait.inode))
 		for (unsigned i = 0; i < 2; i++)
-			if (io->wait.on[i].entry)
-				io->wait.on[i].entry->valid = 0;
-	pager_unwant(w, &io->wait);
+			if (on[i] && !on[i]->waiters)
+				on[i]->valid = 0;
+	free(io->copy);
 	free(io);
 }
 
@@ -552,6 +592,7 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 	if (size > d->rec.size_bytes - off)
 		size = d->rec.size_bytes - off;
 	now.size = (uint32_t)size;
+	now.came = ++w->pager.events;
 	worker_count(w, inode, reads, 1);
 	worker_count(w, inode, read_bytes, size);
 	if (read_try(w, &now, &count, chunk, pages)) {
@@ -565,6 +606,14 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 		return;
 	}
 	*io = now;
+	if (changes_unseen(w, inode) && count > 1) {
+		io->copy = malloc((READ_BYTES_MAX / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES);
+		if (!io->copy) {
+			free(io);
+			fuse_reply_err(req, ENOMEM);
+			return;
+		}
+	}
 	interrupt_arm(&io->interrupt, w, req, false, read_interrupted);
 	pager_want(w, &io->wait, count, chunk, pages,
 		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);

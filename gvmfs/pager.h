@@ -13,6 +13,10 @@
  * unacknowledged counts these as stale from the start. So an answer which left the node before a
  * WRITE was acknowledged does not bring back what that replaced.
  *
+ * Where another changes the region without our knowing, another host or the client of the fast path, no
+ * READ is answered from a GET that was sent before it came: what its caller knows to be written is there.
+ * Of two chunks one may grow old for other READs before the second is here, so each READ keeps what it got.
+ *
  * Front thread only.
  */
 #ifndef GVMFS_PAGER_H
@@ -56,6 +60,7 @@ struct pager_entry {
 	bool fetching;
 	bool ahead;	 /* fetched ahead, and not read yet */
 	uint64_t used_at;
+	uint64_t begun;	 /* pager->events when the last GET was sent */
 	struct pager_wait *waiters;
 	struct gvm_conn *node;	  /* that holds the chunk */
 	struct pager_entry *next; /* in its bucket */
@@ -69,6 +74,7 @@ struct pager {
 	struct pager_wait *starved, **starved_tail; /* wait for entries */
 	unsigned fetching;			    /* GETs under way */
 	uint64_t clock;
+	uint64_t events; /* READs that came, and GETs that were sent */
 	uint8_t *scratch;
 	unsigned scratch_next;
 };

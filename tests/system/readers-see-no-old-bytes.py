@@ -133,6 +133,35 @@ class Test:
         for reader in readers:
             reader.close()
 
+    def opened_beside_a_writer(self):
+        """They see each write of it, also beside each other."""
+        writer = os.open(self.far_path, os.O_RDWR)
+        readers = [os.open(self.path, os.O_RDONLY) for _ in range(3)]
+        done = threading.Event()
+
+        def read(fd):
+            while not done.is_set():
+                # Over the border of two chunks.
+                os.pread(fd, 128 << 10, PLACES[1] - (64 << 10))
+
+        threads = [threading.Thread(target=read, args=(fd,)) for fd in readers[:2]]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(5 * ROUNDS):
+                self.count += 1
+                os.pwrite(writer, self.count.to_bytes(8, "little"), PLACES[1])
+                os.fsync(writer)
+                seen = number(os.pread(readers[2], 8, PLACES[1]))
+                expect(seen == self.count, "after write %d read() beside the writer gives %d", self.count, seen)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        for fd in readers + [writer]:
+            os.close(fd)
+        self.round()
+
     def killed(self):
         wait_for("it can be mapped", lambda: can_be_mapped(self.path))
         reader = Reader(self.path)
@@ -171,6 +200,7 @@ def test(l):
     t.opened_at_rest()
     t.opened_beside_its_own_writer()
     t.beside_threads()
+    t.opened_beside_a_writer()
     t.killed()
     t.stopped()
     began = time.monotonic()
