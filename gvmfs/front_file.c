@@ -74,7 +74,7 @@ static void open_reply(struct op *op)
 	op->fi.noflush = 1;
 	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
-	if (!direct && !region_is_attached(w, op->inode))
+	if (!region_is_attached(w, op->inode))
 		watch_begin(w, op->inode);
 	op_end(op, true, 0);
 }
@@ -345,7 +345,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
 	/* Another host may write from now on, and nobody watches. */
-	if (!inode->opens_cached && !region_is_attached(w, inode)) {
+	if (!inode->opens && !region_is_attached(w, inode)) {
 		watch_end(w, inode);
 		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
 	}

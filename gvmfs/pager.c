@@ -485,7 +485,7 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	if (*count)
 		return false;
 	worker_count(w, inode, zero_pages_read, zeros);
-	if (io->foreign && !watch_read(w, inode, io->off, io->size, io->trust))
+	if (!watch_read(w, inode, io->off, io->size, io->trust) && io->foreign)
 		pagecache_note(w, inode, io->off, io->size);
 	interrupt_disarm(&io->interrupt);
 	fuse_reply_iov(io->req, iov, (int)n);
@@ -573,7 +573,7 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 	struct journal_inode *d = worker_disk(w, inode);
 	struct read_io now = {
 		.wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off, .foreign = foreign,
-		.trust = foreign ? watch_read_begin(w, inode) : 0
+		.trust = watch_read_begin(w, inode)
 	};
 	struct read_io *io;
 	uint64_t chunk[2];

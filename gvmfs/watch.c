@@ -53,12 +53,13 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
 	return inode->watch;
 }
 
-/* Whether the page cache may have, or get, pages of it that another host's writer makes old. */
+/* Whether the page cache may have, or get, pages of it that another host's writer makes old. What is opened
+ * past the page cache may be mapped all the same, privately or, with O_DIRECT, in any way. */
 static bool is_watched(struct worker *w, const struct inode *inode)
 {
 	const struct journal_inode *d = worker_disk(w, inode);
 
-	return inode->opens_cached && d->rec.node_count && !d->epoch && d->use != INODE_FREE &&
+	return inode->opens && d->rec.node_count && !d->epoch && d->use != INODE_FREE &&
 	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->attaching && !w->draining;
 }
 
@@ -386,7 +387,7 @@ void watch_leave(struct worker *w, struct inode *inode,
 {
 	struct watch *watch;
 
-	if (!inode->opens_cached || w->draining) {
+	if (!inode->opens || w->draining) {
 		left(w, inode, arg);
 		return;
 	}
@@ -416,7 +417,7 @@ void watch_left(struct worker *w, struct inode *inode)
 
 void watch_distrust(struct worker *w, struct inode *inode)
 {
-	if (!inode->opens_cached)
+	if (!inode->opens)
 		return;
 	trust_end(watch_need(w, inode));
 	watch_touch(w, inode->watch);

@@ -68,17 +68,17 @@ struct watch {
 	void *arg;
 };
 
-/* A file has been opened that may put pages of the region into the page cache. */
+/* A file of the region, which is not attached, has been opened. */
 void watch_begin(struct worker *w, struct inode *inode);
 /* The last such file has been closed, or the region has been attached here. */
 void watch_end(struct worker *w, struct inode *inode);
 
 /* Whether what is cached now is current. */
 bool watch_trusts(const struct inode *inode);
-/* A READ of the page cache's begins: has the region watched, if it is not, before a node is asked for what
- * the page cache will have. Returns what watch_read() wants. */
+/* A READ begins: has the region watched, if it is not, before a node is asked for what the page cache may
+ * have. Returns what watch_read() wants. */
 uint32_t watch_read_begin(struct worker *w, struct inode *inode);
-/* A READ of the page cache's is being answered. True: its pages are seen to here. */
+/* A READ is being answered. True: what the page cache has of it is seen to here. */
 bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t size, uint32_t serial);
 
 /* Lets no invalidation begin until watch_go_on(). True: one is under way, and `task` runs after it. */

@@ -27,9 +27,9 @@ def number(data):
 class Reader:
     """Has a file open, and mapped."""
 
-    def __init__(self, path):
-        self.fd = os.open(path, os.O_RDONLY)
-        self.view = mmap.mmap(self.fd, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    def __init__(self, path, how=0, kind=mmap.MAP_SHARED):
+        self.fd = os.open(path, os.O_RDONLY | how)
+        self.view = mmap.mmap(self.fd, 0, kind, mmap.PROT_READ)
 
     def numbers(self):
         """The oldest of what read() and the mapping show."""
@@ -87,6 +87,19 @@ class Test:
                 time.sleep(0.15)  # long enough for a watch
                 self.at_once(reader)()
         reader.close()
+
+    def opened_past_the_page_cache(self):
+        """And mapped all the same."""
+        readers = [Reader(self.path, os.O_DIRECT)]
+        writer = os.open(self.far_path, os.O_RDWR)
+        readers.append(Reader(self.path, kind=mmap.MAP_PRIVATE))
+        for reader in readers:
+            reader.numbers()
+        os.close(writer)
+        for turn in range(ROUNDS):
+            self.round(self.at_once(readers[turn % 2]))
+        for reader in readers:
+            reader.close()
 
     def opened_beside_its_own_writer(self):
         for _ in range(10):
@@ -198,6 +211,7 @@ def can_be_mapped(path):
 def test(l):
     t = Test(l)
     t.opened_at_rest()
+    t.opened_past_the_page_cache()
     t.opened_beside_its_own_writer()
     t.beside_threads()
     t.opened_beside_a_writer()
