@@ -281,10 +281,10 @@ static void thread_wait(void)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += TELL_NS / 1000000000;
 	if (left_out)
-		pthread_cond_timedwait(&wake, &lock, &until);
+		pthread_cond_clockwait(&wake, &lock, CLOCK_MONOTONIC, &until);
 	else
 		pthread_cond_wait(&wake, &lock);
 }
