@@ -33,6 +33,8 @@ def units():
             continue
         with open(os.path.join(folder, name)) as f:
             text = f.read()
+        expect("ExecStartPre=" not in text or "ExecStartPre=-" in text,
+               "%s: a dead mount would keep it from starting: %s", name, text)
         expect("Type=notify\n" in text and "Restart=always\n" in text and "@" not in
                text.split("ExecStart=")[1].split()[0], "%s: %s", name, text)
 
