@@ -122,7 +122,9 @@ static int say_busy(const struct run_region *r)
 		say("%s is in use through the fast path: a guest can go over to another QEMU where both "
 		    "run with --mode fuse", r->path);
 	else
-		say("%s is in use: another host has it open for writing", r->path);
+		say("%s is in use: another mount has it open for writing, on another host or, unmounted "
+		    "while in use, on this one",
+		    r->path);
 	if (fd >= 0)
 		close(fd);
 	return -EBUSY;
