@@ -32,8 +32,7 @@ static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_s
 		if (*said_ns && now_ns - *said_ns < LOST_EACH_NS)
 			return;
 		*said_ns = now_ns;
-		log_warning(NULL, "node %s not reachable (%s); %u requests wait", addr, why,
-			    gvm_conn_pending(conn));
+		log_warning(NULL, "node %s not reachable (%s): requests to it wait", addr, why);
 	} else {
 		*said_ns = 0;
 		if (renewed)

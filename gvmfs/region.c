@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define REPORT_EVERY_NS 1000000000ull
@@ -297,6 +298,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 {
 	struct journal_inode *d = worker_disk(w, inode);
 	uint64_t now = gvm_now_ns();
+	char more[64] = "";
 
 	if (error == -EKEYREVOKED) {
 		region_fail(w, inode, chunk, error);
@@ -306,10 +308,12 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		inode->unreported++;
 		return;
 	}
-	log_error(d->rec.name, "%s of chunk %llu on node %s: %s (and %u like it before)", what,
-		  (unsigned long long)chunk,
+	if (inode->unreported)
+		snprintf(more, sizeof(more), " (and %u more since the last such line)",
+			 inode->unreported);
+	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
 		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk)].addr : "?",
-		  error_text(error), inode->unreported);
+		  error_text(error), more);
 	inode->reported_ns = now;
 	inode->unreported = 0;
 }

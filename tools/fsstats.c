@@ -27,6 +27,23 @@ int fsstats_read_fd(int fd, char text[FSSTATS_TEXT])
 	return terminate(text, fgetxattr(fd, ATTRIBUTE, text, FSSTATS_TEXT - 1));
 }
 
+const char *fsstats_error(int rc)
+{
+	switch (rc) {
+	case -ENODATA:
+	case -EOPNOTSUPP:
+		return "neither a gvmfs mount nor a region in one (gvmfs mounts are listed by: findmnt -t "
+		       "fuse.gvmfs)";
+	case -ENOTCONN:
+		return "the gvmfs of this mount has ended: start it again in the same place, or take the "
+		       "mount away with umount";
+	case -ENOENT:
+		return "there is no such file: the regions are the files below gvmfs's mount point";
+	default:
+		return strerror(-rc);
+	}
+}
+
 uint64_t fsstats_get(const char *text, const char *name)
 {
 	size_t len = strlen(name);

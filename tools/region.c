@@ -120,6 +120,6 @@ int cmd_region(int argc, char **argv)
 	if (!rc)
 		return 0;
 	say("%s: %s", argv[1],
-	    rc == -ENODATA || rc == -EOPNOTSUPP ? "not a region of a gvmfs mount" : strerror(-rc));
+	    rc == -ENODATA || rc == -EOPNOTSUPP ? "not a region of a gvmfs mount" : fsstats_error(rc));
 	return 1;
 }

@@ -16,6 +16,7 @@
 #include "run_budget.h"
 #include "run_child.h"
 #include "run_config.h"
+#include "run_ending.h"
 #include "run_fast.h"
 #include "run_figures.h"
 #include "run_file.h"
@@ -326,8 +327,10 @@ static int qemu_run(struct run *r)
 	rc = run_watch_begin(&mask);
 	if (!rc)
 		rc = group_make(r);
-	if (rc)
+	if (rc) {
+		run_watch_end(&mask);
 		return rc;
+	}
 	say_start(r);
 	run_figures_begin(&r->figures, r->region, r->regions, r->budget.limit_bytes);
 	status = run_child_start(r->argv, &r->cg, &mask, &step);
@@ -342,7 +345,7 @@ static int qemu_run(struct run *r)
 	rc = memcg_remove(&r->cg);
 	if (rc)
 		say("%s cannot be removed: %s", r->cg.path, strerror(-rc));
-	run_watch_end(&mask);
+	run_ending_begin(r->region, r->regions);
 	return status;
 }
 
@@ -399,8 +402,9 @@ static int run(struct run *r)
 	status = qemu_run(r);
 	if (status < 0)
 		return status;
-	for (unsigned i = 0; i < r->regions; i++) {
+	for (unsigned i = 0; i < r->regions; i++)
 		r->region[i].keep |= r->name || r->keep;
+	for (unsigned i = 0; i < r->regions; i++) {
 		if (r->region[i].keep)
 			fsync(r->region[i].fd); /* it counts too; an error is said when it is closed */
 	}

@@ -242,6 +242,17 @@ int run_region_open(struct run_region *r, const char *path, uint64_t bytes, enum
 	return rc;
 }
 
+/* What becomes of a region that could not be removed. */
+static const char *remains(const struct run_region *r, int error)
+{
+	if (!r->temporary)
+		return "";
+	if (error == ENOTCONN)
+		return "; it stays on the nodes until gvmfs is started again on this host, which removes "
+		       "it";
+	return "; it stays on the nodes until they answer: gvmfs removes it then";
+}
+
 int run_region_close(struct run_region *r)
 {
 	int rc = 0;
@@ -252,11 +263,12 @@ int run_region_close(struct run_region *r)
 		region_is_temporary(r, false);
 	if (!r->keep) {
 		if (unlink(r->path) && errno != ENOENT)
-			say("%s could not be removed: %s", r->path, strerror(errno));
+			say("%s could not be removed: %s%s", r->path, strerror(errno),
+			    remains(r, errno));
 	} else if (fsync(r->fd)) {
 		rc = -errno;
-		say("%s: not all of the guest's memory was written back: %s", r->path,
-		    strerror(errno));
+		say("%s: not all of the guest's memory was written back: %s%s", r->path,
+		    strerror(errno), advice(rc));
 	} else {
 		/* nobody maps it now: what the host still holds is only a copy */
 		posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);

@@ -21,6 +21,9 @@
 #include <unistd.h>
 
 #define STOP_NS (30ull * 1000 * 1000 * 1000)
+/* A second signal that ends means "at once", but not one that came twice: to us and to our group. */
+#define URGENT_NS (1000ull * 1000 * 1000)
+#define KILL_NS	  (5ull * 1000 * 1000 * 1000) /* to be gone after SIGKILL, or something is said */
 
 static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP,  SIGQUIT,
 			    SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
@@ -60,7 +63,9 @@ struct watch {
 	struct run_figures *figures;
 	uint64_t stop_ns; /* the guest was told to end then; 0: it was not */
 	bool limit_said;
-	bool killed;
+	bool urgent;
+	uint64_t killed_ns; /* 0: it was not */
+	bool stuck_said;
 };
 
 /* As the terminal's driver does it to QEMU: not at all, where no shell is there to let us go on. The
@@ -89,6 +94,8 @@ static void signals_take(struct watch *w, int fd)
 
 		if (sig == SIGCHLD)
 			continue;
+		if (ends && w->stop_ns && now_ns() - w->stop_ns > URGENT_NS)
+			w->urgent = true;
 		if (ends && !w->stop_ns)
 			w->stop_ns = now_ns();
 		/* a code above zero: the kernel sent it, to the whole process group */
@@ -122,6 +129,27 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	}
 }
 
+/* The guest was told to end: sees to it that it does. */
+static void guest_press(struct watch *w)
+{
+	uint64_t now = now_ns();
+
+	if (!w->killed_ns && (w->urgent || now - w->stop_ns > STOP_NS)) {
+		if (w->urgent)
+			say("a second signal: the guest is killed");
+		else
+			say("the guest did not end within %llu s: it is killed", STOP_NS / 1000000000ull);
+		memcg_limit(w->cg, INT64_MAX / 2, 0);
+		memcg_signal(w->cg, SIGKILL);
+		w->killed_ns = now;
+	}
+	if (w->killed_ns && now - w->killed_ns > KILL_NS && !w->stuck_said) {
+		say("the kernel cannot end the guest while a memory node does not answer: what it wrote "
+		    "waits to be written back. It ends, and so does this, when the node is back");
+		w->stuck_said = true;
+	}
+}
+
 int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, struct run_figures *figures,
 	      uint64_t *oom_kills)
 {
@@ -140,14 +168,11 @@ int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, struct r
 		got = waitpid(child, &status, WNOHANG);
 		if (got == child || (got < 0 && errno == ECHILD))
 			break;
-		budget_keep(&w, oom_kills);
-		if (w.stop_ns && now_ns() - w.stop_ns > STOP_NS && !w.killed) {
-			say("the guest did not end within %llu s: it is killed",
-			    STOP_NS / 1000000000ull);
-			memcg_limit(cg, INT64_MAX / 2, 0);
-			memcg_signal(cg, SIGKILL);
-			w.killed = true;
-		}
+		/* It is over: what would lower the limit now could wait for nodes. */
+		if (!w.killed_ns)
+			budget_keep(&w, oom_kills);
+		if (w.stop_ns)
+			guest_press(&w);
 	}
 	close(fd);
 	return status;

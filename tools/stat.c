@@ -7,7 +7,6 @@
 #include "gvm.h"
 #include "size.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -76,7 +75,7 @@ static void readable_print(const char *path, const char *t)
 	     ratio(GET(fetch_raw_bytes), GET(fetch_bytes)));
 	line("read-ahead", "%llu chunks, %.0f %% of them used", LLU(prefetched),
 	     100 * ratio(GET(prefetch_used), GET(prefetched)));
-	line("writes", "%llu requests, %s; %llu waited for room", LLU(writes),
+	line("writes", "%llu requests, %s; %llu waited until a node had taken earlier ones", LLU(writes),
 	     size_text(GET(write_bytes), a), LLU(write_stalls));
 	line("written", "%llu chunks, %s for %s of pages (%.2f : 1); %.0f %% changed blocks only",
 	     LLU(chunks_written), size_text(GET(put_bytes), a), size_text(GET(put_raw_bytes), b),
@@ -124,10 +123,7 @@ int cmd_stat(int argc, char **argv)
 		int rc = fsstats_read(argv[optind], text);
 
 		if (rc) {
-			say("%s: %s", argv[optind],
-			    rc == -ENODATA || rc == -EOPNOTSUPP
-				    ? "neither a gvmfs mount nor a region in one"
-				    : strerror(-rc));
+			say("%s: %s", argv[optind], fsstats_error(rc));
 			status = 1;
 		} else if (raw) {
 			fputs(text, stdout);
