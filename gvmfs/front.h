@@ -52,6 +52,12 @@ struct op {
 	char name[RECORD_NAME_MAX + 1];
 	struct writeback_sync sync;
 	struct resident_io fast;
+	struct {
+		struct pagecache_ask ask;
+		uint64_t from, to;
+		int result;
+		void (*then)(struct op *op, int result);
+	} tail; /* tail.h; from, to: what is made as it should be in the kernel's page */
 };
 
 /* A new op for the current request (req may be NULL); NULL after answering ENOMEM. */

@@ -6,6 +6,7 @@
 #include "names.h"
 #include "owner.h"
 #include "region.h"
+#include "tail.h"
 #include "unbacked.h"
 
 #include <errno.h>
@@ -407,6 +408,8 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	if (!inode)
 		return;
 	how = handle_how(&w->inodes, fi->fh);
+	if (!(how & HANDLE_DIRECT))
+		tail_read(worker_disk(w, inode), (uint64_t)off + size);
 	if (how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
 	pager_read(w, req, inode, (uint64_t)off, size, !(how & (HANDLE_WRITE | HANDLE_DIRECT)));
@@ -422,9 +425,13 @@ static void write_resized(struct op *op, int result)
 		op_end(op, true, result);
 		return;
 	}
-	/* The write may keep the buffer that it stands in, as if it had just been read. */
+	/* The write may keep the buffer that it stands in, as if it had just been read. (While the op waited
+	 * for its turn another made the region larger, and the fast path may have taken it over.) */
 	w->request = op->kept;
-	writeback_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
+	if (op->inode->resident)
+		front_fast_write(op_take(op), op->inode, op->data, op->off, op->bytes);
+	else
+		writeback_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
 	op->kept = w->request;
 	w->request = other;
 	op_end(op, true, 0);
@@ -450,22 +457,25 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
+	uint64_t end = (uint64_t)off + size;
+	struct journal_inode *d;
 	struct op *op;
 
-	(void)fi;
 	if (!inode)
 		return;
 	if (!size) {
 		fuse_reply_write(req, 0);
 		return;
 	}
+	d = worker_disk(w, inode);
 	times_content(w, inode);
-	if (inode->resident && (uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
-		front_fast_write(req, inode, buf, (uint64_t)off, size);
-		return;
-	}
-	if ((uint64_t)off + size <= worker_disk(w, inode)->rec.size_bytes) {
-		writeback_write(w, req, inode, buf, (uint64_t)off, size);
+	if (fi->writepage) /* in the worker's own buffer */
+		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
+	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
+		if (inode->resident)
+			front_fast_write(req, inode, buf, (uint64_t)off, size);
+		else
+			writeback_write(w, req, inode, buf, (uint64_t)off, size);
 		return;
 	}
 	op = op_new(w, req, inode);

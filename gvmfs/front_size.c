@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_size.c - changes a region's size, step by step: attach if need be, make zero what is cut
- * off, resize on the nodes, save the record, detach again if nobody has it open for writing.
+ * off, resize on the nodes, save the record, make zero what lay behind the old end (tail.h), detach
+ * again if nobody has it open for writing.
  */
 #include "front.h"
 #include "names.h"
 #include "region.h"
+#include "tail.h"
 
 #include <errno.h>
 
@@ -35,7 +37,7 @@ static void resize_finish(struct op *op, int result)
 static void saved(struct worker *w, int result, void *arg)
 {
 	(void)w;
-	resize_finish(arg, result);
+	tail_clear(arg, result, resize_finish);
 }
 
 static void resized(struct worker *w, struct inode *inode, int result, void *arg)
@@ -45,7 +47,7 @@ static void resized(struct worker *w, struct inode *inode, int result, void *arg
 	struct record *rec = &worker_disk(w, inode)->rec;
 
 	if (result < 0) {
-		resize_finish(op, result);
+		tail_clear(op, result, resize_finish);
 		return;
 	}
 	rec->mtime_ns = rec->ctime_ns = times_now();
@@ -90,9 +92,11 @@ static void resize_attached(struct op *op)
 	uint64_t chunk_end = record_chunks(op->size) * GVM_CHUNK_BYTES;
 
 	if (op->size > before) {
+		tail_begin(op);
 		region_resize(w, op->inode, op->size, resized, op);
 		return;
 	}
+	tail_cut(worker_disk(w, op->inode));
 	writeback_drop(w, op->inode, record_chunks(op->size));
 	if (chunk_end > before)
 		chunk_end = before;

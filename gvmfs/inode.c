@@ -151,6 +151,8 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 		d->times_owed = 0;
 		d->resident_peak = 0;
 		memset(&d->stats, 0, sizeof(d->stats));
+		d->tail_from = 0;
+		d->end_cached = 0;
 		d->rec = *rec;
 		journal_publish32(&d->use, INODE_USED);
 		if (i >= in->end)
@@ -270,7 +272,7 @@ void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
 	st->st_nlink = d->use == INODE_UNLINKED ? 0 : folder ? 2 : 1;
 	st->st_uid = r->uid;
 	st->st_gid = r->gid;
-	st->st_size = (off_t)r->size_bytes;
+	st->st_size = (off_t)(d->tail_from ? d->tail_from : r->size_bytes);
 	st->st_blksize = GVM_CHUNK_BYTES;
 	st->st_blocks = (blkcnt_t)((inode_held_bytes(in, nr) + 511) / 512);
 	st->st_mtim = ns_to_timespec(r->mtime_ns);

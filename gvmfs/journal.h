@@ -67,9 +67,11 @@ struct journal_inode {
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
 	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
 	uint32_t times_owed; /* rec's times are newer than the name table's: times.h */
-	uint32_t reserved;
+	uint32_t end_cached; /* the kernel may have the page that the end is in: tail.h */
 	uint64_t resident_peak; /* pages that the fast path had here, at the most */
 	struct stats stats;
+	uint64_t tail_from, tail_to; /* bytes that a growth is to make zero (tail.h); from, published last,
+				      * is the size before it, which still shows; 0: none */
 	struct record rec;
 };
 

@@ -13,6 +13,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +23,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DROP_AGE_NS   10000000ull /* longer than a reader takes to use what was read ahead for it */
@@ -29,13 +33,16 @@
 #define DROP_BYTES    (4u << 20)  /* of a reader that goes on: more than that does not stay */
 #define DROP_BEHIND   (1u << 20)  /* but for the last of it */
 #define SYNC_NS	      2000000000ull
+#define STORE_NS      2000000000ull
+#define PROBE_NS      500000u /* between two looks at a thread that may be blocked */
+#define PROBE_LOOKS   10u
 #define PATH_BYTES    4096u
 #define FOLDERS_MAX   64
 /* From this FUSE version on (Linux 6.16) a page is under write-back until the WRITE is answered; before
  * it, until the WRITE has been copied. */
 #define MINOR_NO_COPY 44u
 
-enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE };
+enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE };
 
 struct helper_msg {
 	uint32_t what; /* enum helper_what */
@@ -43,7 +50,8 @@ struct helper_msg {
 	uint64_t cookie; /* 0: no answer is wanted */
 	uint64_t dev, ino;
 	struct pagecache_range range[PAGECACHE_RANGES];
-	char path[PATH_BYTES]; /* from the root of the mount; last */
+	uint8_t content[GVM_PAGE_BYTES]; /* HELPER_STORE */
+	char path[PATH_BYTES]; /* from the root of the mount, "": it has none; last */
 };
 
 struct helper_answer {
@@ -87,15 +95,6 @@ static int file_open(const char *mountpoint, const struct helper_msg *msg)
 	return -ESTALE;
 }
 
-/* An invalidation waits for READs in flight, which the worker or a successor answers, perhaps not before
- * a node has come back. So each has a thread of its own. */
-struct invalidation {
-	int fuse_fd;
-	uint64_t cookie, ino;
-	uint32_t count;
-	struct pagecache_range range[PAGECACHE_RANGES];
-};
-
 static bool answer_send(uint64_t cookie, int error)
 {
 	struct helper_answer answer = { .cookie = cookie, .error = error };
@@ -103,73 +102,212 @@ static bool answer_send(uint64_t cookie, int error)
 	return send(0, &answer, sizeof(answer), MSG_NOSIGNAL) >= 0;
 }
 
-static void *invalidation_run(void *arg)
+static int invalidate(const struct helper_msg *msg, int fuse_fd)
 {
-	struct invalidation *inv = arg;
 	int r = 0;
 
-	for (unsigned i = 0; !r && i < inv->count; i++) {
+	for (unsigned i = 0; !r && i < msg->count; i++) {
 		struct {
 			struct fuse_out_header out;
 			struct fuse_notify_inval_inode_out what;
 		} notify = { .out = { .len = sizeof(notify), .error = FUSE_NOTIFY_INVAL_INODE },
-			     .what = { .ino = inv->ino, .off = (int64_t)inv->range[i].off,
-				       .len = (int64_t)inv->range[i].size } };
+			     .what = { .ino = msg->ino, .off = (int64_t)msg->range[i].off,
+				       .len = (int64_t)msg->range[i].size } };
 
-		if (write(inv->fuse_fd, &notify, sizeof(notify)) < 0)
+		if (write(fuse_fd, &notify, sizeof(notify)) < 0)
 			r = -errno;
 	}
-	/* The connection to the kernel ends with its last descriptor. */
-	close(inv->fuse_fd);
-	answer_send(inv->cookie, r);
-	free(inv);
+	return r;
+}
+
+/* Reads a byte of a page: at once if the kernel has its content. */
+struct probe {
+	int fd;
+	off_t off;
+	_Atomic pid_t tid;
+	_Atomic int result; /* of pread(), once done */
+	_Atomic bool done;
+	_Atomic unsigned users;
+};
+
+static void probe_put(struct probe *p)
+{
+	if (--p->users)
+		return;
+	close(p->fd);
+	free(p);
+}
+
+static void *probe_run(void *arg)
+{
+	struct probe *p = arg;
+	char byte;
+
+	p->tid = (pid_t)syscall(SYS_gettid);
+	p->result = (int)pread(p->fd, &byte, 1, p->off);
+	p->done = true;
+	probe_put(p);
 	return NULL;
 }
 
-/* Takes the descriptor over, and answers later, unless it returns an error. */
-static int invalidation_start(const struct helper_msg *msg, int fuse_fd)
+static struct probe *probe_start(int fd, uint64_t off)
 {
-	struct invalidation *inv = malloc(sizeof(*inv));
+	struct probe *p = calloc(1, sizeof(*p));
 	pthread_t thread;
 
-	if (!inv)
-		return -ENOMEM;
-	*inv = (struct invalidation){
-		.fuse_fd = fuse_fd, .cookie = msg->cookie, .ino = msg->ino, .count = msg->count
-	};
-	memcpy(inv->range, msg->range, sizeof(inv->range));
-	if (pthread_create(&thread, NULL, invalidation_run, inv)) {
-		free(inv);
-		return -EAGAIN;
+	if (!p)
+		return NULL;
+	p->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	p->off = (off_t)(off / GVM_PAGE_BYTES * GVM_PAGE_BYTES);
+	p->users = 2;
+	if (p->fd >= 0 && !pthread_create(&thread, NULL, probe_run, p)) {
+		pthread_detach(thread);
+		return p;
 	}
-	pthread_detach(thread);
+	if (p->fd >= 0)
+		close(p->fd);
+	free(p);
+	return NULL;
+}
+
+static bool thread_is_blocked(pid_t tid)
+{
+	char path[40], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (f)
+		fclose(f);
+	return state == 'D';
+}
+
+/*
+ * Whether the kernel has the content of a page. It has not while the page is locked to be read, or since a
+ * part of it is just being written. A reader blocks then, which harms nobody, as a store would that waits
+ * for the page's lock and comes late. (mincore() would say it, too, but the end of a mapping waits for the
+ * file's write-back, which the kernel may hold back meanwhile.)
+ */
+static bool page_is_present(int fd, uint64_t off)
+{
+	struct probe *p = probe_start(fd, off);
+	unsigned blocked = 0;
+	bool present;
+
+	if (!p)
+		return true;
+	while (!p->done && blocked < PROBE_LOOKS) {
+		nanosleep(&(struct timespec){ .tv_nsec = p->tid ? PROBE_NS : 0 }, NULL);
+		blocked = p->tid && thread_is_blocked(p->tid) ? blocked + 1 : 0;
+	}
+	present = p->done && p->result == 1;
+	probe_put(p);
+	return present;
+}
+
+/* It waits for the page's lock. */
+static int store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const uint8_t *content)
+{
+	struct {
+		struct fuse_out_header out;
+		struct fuse_notify_store_out what;
+	} notify = { .out = { .len = (uint32_t)(sizeof(notify) + size), .error = FUSE_NOTIFY_STORE },
+		     .what = { .nodeid = ino, .offset = off, .size = (uint32_t)size } };
+	struct iovec iov[] = { { &notify, sizeof(notify) }, { (void *)content, size } };
+
+	while (writev(fuse_fd, iov, 2) < 0) {
+		if (errno != ENOMEM && errno != EINTR)
+			return -errno;
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
+	}
 	return 0;
 }
 
-static int helper_do(const char *mountpoint, const struct helper_msg *msg)
+/* What is asked of the helper. */
+struct call {
+	int fd; /* of the file, or a negative errno */
+	int fuse_fd; /* or -1 */
+	struct helper_msg msg;
+};
+
+static int file_do(const struct call *c)
 {
-	int fd = file_open(mountpoint, msg), r = 0;
+	int r = c->fd < 0 ? c->fd : 0;
 
-	if (fd < 0)
-		return fd;
-	for (unsigned i = 0; !r && i < msg->count; i++) {
-		off_t off = (off_t)msg->range[i].off, size = (off_t)msg->range[i].size;
+	for (unsigned i = 0; !r && i < c->msg.count; i++) {
+		off_t off = (off_t)c->msg.range[i].off, size = (off_t)c->msg.range[i].size;
 
-		if (msg->what == HELPER_DROP)
-			r = -posix_fadvise(fd, off, size, POSIX_FADV_DONTNEED);
-		else if (sync_file_range(fd, off, size,
+		if (c->msg.what == HELPER_DROP)
+			r = -posix_fadvise(c->fd, off, size, POSIX_FADV_DONTNEED);
+		else if (sync_file_range(c->fd, off, size,
 					 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 						 SYNC_FILE_RANGE_WAIT_AFTER) < 0)
 			r = -errno;
 	}
-	close(fd);
 	return r;
 }
 
+static int call_do(const struct call *c)
+{
+	const struct helper_msg *msg = &c->msg;
+
+	if (msg->what == HELPER_INVALIDATE)
+		return invalidate(msg, c->fuse_fd);
+	if (msg->what == HELPER_STORE)
+		return c->fd < 0 || page_is_present(c->fd, msg->range[0].off)
+			       ? store(c->fuse_fd, msg->ino, msg->range[0].off, msg->range[0].size, msg->content)
+			       : 0;
+	return file_do(c);
+}
+
+static void call_close(struct call *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	/* The connection to the kernel ends with its last descriptor. */
+	if (c->fuse_fd >= 0)
+		close(c->fuse_fd);
+}
+
+static void *call_run(void *arg)
+{
+	struct call *c = arg;
+	int r = call_do(c);
+
+	call_close(c);
+	answer_send(c->msg.cookie, r);
+	free(c);
+	return NULL;
+}
+
+/* Takes the descriptors over, and answers later, unless it returns false. */
+static bool call_start(const struct call *call)
+{
+	struct call *c = malloc(sizeof(*c));
+	pthread_t thread;
+
+	if (!c)
+		return false;
+	*c = *call;
+	if (pthread_create(&thread, NULL, call_run, c)) {
+		free(c);
+		return false;
+	}
+	pthread_detach(thread);
+	return true;
+}
+
+/*
+ * What is answered waits for pages: for READs in flight, or WRITEs, which the worker or a successor answers,
+ * perhaps not before a node has come back. So each has a thread of its own. The file is opened here
+ * before: an open file of this thread's counts for nothing (pagecache_is_helper()).
+ */
 static void helper_run(const char *mountpoint, int fd, pid_t parent)
 {
-	static struct helper_msg msg;
-	int fds[DESCRIPTORS_MAX], error;
+	static struct call call;
+	int fds[DESCRIPTORS_MAX];
 	unsigned count;
 
 	prctl(PR_SET_NAME, "gvmfs-pages");
@@ -180,17 +318,18 @@ static void helper_run(const char *mountpoint, int fd, pid_t parent)
 		_exit(1);
 	close_range(1, ~0u, 0);
 	while (poll(&(struct pollfd){ .events = POLLIN }, 1, -1) >= 0 &&
-	       descriptors_receive(0, &msg, sizeof(msg), fds, &count) == 0) {
-		if (msg.what == HELPER_INVALIDATE && count == 1) {
-			error = invalidation_start(&msg, fds[0]);
-			if (!error)
-				continue;
-		} else {
-			error = helper_do(mountpoint, &msg);
-		}
-		while (count)
+	       descriptors_receive(0, &call.msg, sizeof(call.msg), fds, &count) == 0) {
+		call.fd = *call.msg.path ? file_open(mountpoint, &call.msg) : -ENOENT;
+		call.fuse_fd = count ? fds[0] : -1;
+		while (count > 1)
 			close(fds[--count]);
-		if (msg.cookie && !answer_send(msg.cookie, error))
+		if (call.msg.cookie && call_start(&call))
+			continue;
+		/* Without memory for a thread nothing is begun that may wait. */
+		if (call.msg.what == HELPER_DROP)
+			file_do(&call);
+		call_close(&call);
+		if (call.msg.cookie && !answer_send(call.msg.cookie, -EAGAIN))
 			break;
 	}
 	_exit(0);
@@ -281,7 +420,7 @@ static int message_begin(struct worker *w, unsigned nr, enum helper_what what, s
 	char shown[RECORD_NAME_MAX + 1];
 	size_t at = sizeof(msg->path) - 1;
 
-	memset(msg, 0, offsetof(struct helper_msg, path));
+	memset(msg, 0, offsetof(struct helper_msg, content));
 	msg->what = what;
 	msg->dev = w->journal.super->mount_dev;
 	msg->ino = inode_ino(nr);
@@ -378,6 +517,74 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 	msg.count = count;
 	memcpy(msg.range, ranges, count * sizeof(*ranges));
 	return message_ask(w, &msg, ask, ~0ull, &w->fuse_fd, 1);
+}
+
+/* Without the helper: a thread of ours, which a worker's end may have to wait for. */
+struct store_job {
+	struct job job; /* first */
+	struct worker *w;
+	struct pagecache_ask *ask;
+	fuse_ino_t ino;
+	uint64_t off, size;
+	uint8_t content[GVM_PAGE_BYTES];
+};
+
+static void store_work(struct job *job, struct pool *pool)
+{
+	struct store_job *s = (struct store_job *)job;
+
+	(void)pool;
+	job->result = store(s->w->fuse_fd, s->ino, s->off, s->size, s->content);
+}
+
+static void store_done(struct job *job)
+{
+	struct store_job *s = (struct store_job *)job;
+
+	s->ask->done(s->w, s->ask, job->result);
+	free(s);
+}
+
+static int store_alone(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size,
+		       const uint8_t *content, struct pagecache_ask *ask)
+{
+	struct store_job *s = malloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->job.work = store_work;
+	s->job.done = store_done;
+	s->w = w;
+	s->ask = ask;
+	s->ino = inode_ino(inode->nr);
+	s->off = off;
+	s->size = size;
+	memcpy(s->content, content, size);
+	jobs_submit_blocking(&w->jobs, &s->job);
+	return 0;
+}
+
+int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		    const uint8_t *content, struct pagecache_ask *ask)
+{
+	static struct helper_msg msg;
+
+	if (message_begin(w, inode->nr, HELPER_STORE, &msg) < 0)
+		msg.path[0] = 0;
+	msg.count = 1;
+	msg.range[0].off = off;
+	msg.range[0].size = size;
+	memcpy(msg.content, content, size);
+	if (message_ask(w, &msg, ask, gvm_now_ns() + STORE_NS, &w->fuse_fd, 1) == 0)
+		return 0;
+	return store_alone(w, inode, off, size, content, ask);
+}
+
+void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)
+{
+	ask->deadline_ns = ~0ull;
+	ask->next = w->pagecache.asks;
+	w->pagecache.asks = ask;
 }
 
 /* ---- what goes again ---- */

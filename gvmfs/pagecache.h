@@ -12,6 +12,7 @@
  *
  * - Dirty pages are known to the kernel alone. What the chunk index calls a hole may have been
  *   stored to through a mapping since: pagecache_sync() has these pages written first.
+ * - What a mapping stored behind a file's end stays in the kernel's page: pagecache_store() clears it.
  * - What other programs than the guest read (pagecache_note()) goes again after a moment, so that it
  *   does not stay beside the guest's budget.
  *
@@ -83,6 +84,14 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 			 unsigned count, struct pagecache_ask *ask);
 /* Whether it can be asked for that at all. */
 bool pagecache_can_invalidate(const struct worker *w);
+/* Puts content into a part of one page where the kernel has the page, which it may map, and has to write
+ * back; the file's size in the kernel grows to the end of that part at least. Answers like
+ * pagecache_sync(), but with -ETIMEDOUT only if pagecache_wait_on() goes on with it; and does without a
+ * helper. */
+int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		    const uint8_t *content, struct pagecache_ask *ask);
+/* From an ask's done(): it is waited for after all, without end. */
+void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
 
 /* A program that is not the guest read this through the page cache. */
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);

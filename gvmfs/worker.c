@@ -16,6 +16,7 @@
 #include "names.h"
 #include "owner.h"
 #include "region.h"
+#include "tail.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -453,6 +454,8 @@ static void settle_all(struct worker *w)
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 
+		if (inode && worker_disk(w, inode)->tail_from)
+			tail_adopt(w, inode);
 		if (inode && worker_disk(w, inode)->times_owed)
 			times_closed(w, inode); /* or not, but then it is soon again */
 		if (inode && inode_disk(&w->inodes, nr)->use == INODE_UNLINKED &&

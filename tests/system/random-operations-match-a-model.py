@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whatever is done to a file in whatever order (writes, stores through a mapping, growth, truncation,
+"""Whatever is done to a file in whatever order (writes, stores through a mapping, also behind the end, growth, truncation,
 holes, zeros, copies within it, direct I/O, closing, killed workers, remounts), it holds what a plain
 array of bytes would, and no hole is reported where that is not zero.
 
@@ -23,6 +23,8 @@ PAGE = 4096
 MAX = 3 << 20
 PUNCH, ZERO, KEEP = 0x02, 0x10, 0x01
 libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 
 
 def fallocate(fd, mode, offset, length):
@@ -36,7 +38,7 @@ class File:
     def __init__(self, l, mount, name, source, direct):
         self.l, self.mount, self.name, self.random, self.direct = l, mount, name, source, direct
         self.model = bytearray()
-        self.memory = None
+        self.memory, self.last_page = None, None
         self.log = collections.deque(maxlen=30)
         self.room = mmap.mmap(-1, MAX + PAGE)  # aligned, for direct I/O
         os.close(os.open(mount.file(name), os.O_RDWR | os.O_CREAT))
@@ -53,6 +55,7 @@ class File:
 
     def close(self):
         self.unmap()
+        self.unmap_last_page()
         os.close(self.fd)
 
     def span(self, limit):
@@ -134,6 +137,37 @@ class File:
         begin, length = self.span(len(self.model))
         self.same("load", begin, self.mapped()[begin:begin + length])
         return begin, length
+
+    def unmap_last_page(self):
+        if self.last_page:
+            libc.munmap(ctypes.c_void_p(self.last_page), PAGE)
+        self.last_page = None
+
+    def spoil(self):
+        """Stores behind the end, where nothing is the file's."""
+        end = len(self.model) % PAGE
+        if not end:
+            return None
+        self.unmap_last_page()
+        self.last_page = libc.mmap(None, PAGE, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, self.fd,
+                                   len(self.model) - end)
+        expect(self.last_page != ctypes.c_void_p(-1).value, "mmap: %s", os.strerror(ctypes.get_errno()))
+        ctypes.memset(self.last_page + end, 0xee, PAGE - end)
+        if self.random.random() < 0.3:
+            libc.msync(ctypes.c_void_p(self.last_page), PAGE, 4)
+        if self.random.random() < 0.3:
+            self.unmap_last_page()
+        return len(self.model)
+
+    def write_near(self):
+        """Past the end, but in the same page if there is room."""
+        if self.direct or len(self.model) + PAGE > MAX:
+            return None
+        begin = len(self.model) + self.random.randrange(PAGE)
+        data = self.data(self.random.randrange(1, 2 * PAGE))[:MAX - begin]
+        os.pwrite(self.fd, data, begin)
+        self.put(begin, data)
+        return begin, len(data)
 
     def msync(self):
         if self.memory:
@@ -218,7 +252,8 @@ class File:
 
     # -- the run ----------------------------------------------------------------------------
 
-    COMMON = (write, read, store, load, store, load, punch, zero, truncate, grow, copy_range)
+    COMMON = (write, read, store, load, store, load, punch, zero, truncate, grow, copy_range, spoil, spoil,
+              write_near)
     RARE = (msync, munmap, fsync, forget, seek, seek, other_reader, reopen)
 
     def step(self):
