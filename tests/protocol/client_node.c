@@ -433,7 +433,8 @@ static void a_path_that_always_damages_ends_requests(void)
 	rig_run_one(conn, &left, SECONDS);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(asks[i].ends == 1 && asks[i].call.req.result == -EBADMSG);
-	CHECK_EQ(way_links(way), 2);
+	/* Each is tried twice. On a slow machine the answer that is damaged may be a PING's. */
+	CHECK(way_links(way) >= 2);
 	way_fault(way, (struct way_fault){0});
 	gvm_node_stat(conn, ask(&asks[0]));
 	rig_run_one(conn, &left, SECONDS);
