@@ -29,7 +29,11 @@ class Reader:
 
     def __init__(self, path, how=0, kind=mmap.MAP_SHARED):
         self.fd = os.open(path, os.O_RDONLY | how)
-        self.view = mmap.mmap(self.fd, 0, kind, mmap.PROT_READ)
+        try:
+            self.view = mmap.mmap(self.fd, 0, kind, mmap.PROT_READ)
+        except OSError:
+            os.close(self.fd)
+            raise
 
     def numbers(self):
         """The oldest of what read() and the mapping show."""
