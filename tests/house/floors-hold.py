@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A file includes and calls only what lies below it, and no files of a program call each other round.
+
+FLOORS has, for each folder, its files from the bottom up: a line is a floor, files of one floor may use each other
+(but not round), and no file uses one of a floor above its own. What is not yet so is in CIRCLES and CLIMBS, with its
+number; a number that is too high fails as well as one that is too low, so that it can only fall.
+
+The sources say who names whose functions. With GVM_BUILD the objects that were built from them add what macros make;
+objects alone would not do, since none of the kernel module need be there.
+"""
+
+import fnmatch
+import glob
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import graph  # noqa: E402
+
+TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+
+# Folder: files of one program (or of one library), without their endings. "name.h" is a header that has a place of
+# its own, below its .c file; a pattern may have a folder: "base/*". A folder without floors has only its circles
+# counted.
+FLOORS = {
+    "kmod/ivy": [
+        "wire", "ivy.h", "impl",
+        "copyset", "send", "lease", "tables", "slot", "dir",
+        "relay", "op", "cast",
+        "agent", "grant",
+        "serve", "txn", "recover", "home",
+        "alive",
+        "ivy",
+    ],
+    "kmod": [],
+    "memnode": [],
+    "memnode/daemon": [
+        "log", "memory sandbox io io_epoll io_uring",
+        "store", "region region_priv record", "names", "node",
+        "reply", "request", "conn", "server",
+        "main",
+    ],
+    "gvmfs": [],
+    "qemu": [],
+    "tools": [],
+}
+
+# What folders may include of each other, themselves apart: "folder" or "folder/file".
+OTHERS = {
+    "kmod/ivy": [],
+    "kmod": ["kmod/ivy"],
+    "memnode": [],
+    "memnode/daemon": ["memnode"],
+    "gvmfs": ["memnode"],
+    "qemu": ["gvmfs/gvm_attach"],
+    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi"],
+}
+
+# Not yet cut: files that call each other round.
+CIRCLES = {
+    "kmod": 22,
+    "memnode": 6,
+    "memnode/daemon": 2,
+    "gvmfs": 30,
+    "qemu": 3,
+    "tools": 11,
+}
+
+# Not yet cut: uses of a file on a floor above, by folder.
+CLIMBS = {}
+
+
+def files_of(tree, folder):
+    """Its files, but those of folders within it that are programs of their own."""
+    inner = [other + "/" for other in FLOORS if other.startswith(folder + "/")]
+    return {path[:-2] for path in tree.code
+            if path.startswith(folder + "/") and not any(path.startswith(other) for other in inner)}
+
+
+def floor_of(folder, stem, header):
+    """Its number, 0 at the bottom; None: it has no place."""
+    name = stem[len(folder) + 1:]
+    found = None
+    for number, floor in enumerate(FLOORS[folder]):
+        for pattern in floor.split():
+            if header and fnmatch.fnmatch(name + ".h", pattern):
+                return number
+            if fnmatch.fnmatch(name, pattern):
+                found = number
+    return found
+
+
+def climbs(tree, folder, called, included):
+    """Uses of what lies above, in words; and files that have no place."""
+    said = []
+    if not FLOORS[folder]:
+        return said
+    for stem in sorted(files_of(tree, folder)):
+        if floor_of(folder, stem, False) is None:
+            said.append("%s has no floor" % stem)
+    for (one, other), name in sorted(called.items()):
+        if (floor_of(folder, one, False) or 0) < (floor_of(folder, other, False) or 0):
+            said.append("%s.c uses %s() of %s.c above it" % (one, name, other))
+    for path, other in sorted(included):
+        mine = floor_of(folder, path[:-2], path.endswith(".h"))
+        if (mine or 0) < (floor_of(folder, other, True) or 0):
+            said.append("%s includes %s.h above it" % (path, other))
+    return said
+
+
+def compare(what, folder, found, allowed, lines):
+    if found == allowed:
+        return 0
+    print("%s: %d %s, the table of this test has %d" % (folder, found, what, allowed))
+    if found < allowed:
+        print("    write the smaller number there, so that it stays")
+    for line in lines:
+        print("    " + line)
+    return 1
+
+
+def strangers(tree, folder):
+    """Includes of other folders that it may not know."""
+    said = []
+    mine = files_of(tree, folder)
+    for path, headers in sorted(tree.includes.items()):
+        if path[:-2] not in mine:
+            continue
+        for header in headers:
+            stem = header[:-2]
+            if stem not in mine and not any(stem in (one, stem) and (stem == one or os.path.dirname(stem) == one)
+                                            for one in OTHERS[folder]):
+                said.append("%s includes %s" % (path, header))
+    return said
+
+
+def symbols(objects):
+    """{object: (defined, undefined)}"""
+    found, name = {}, None
+    said = subprocess.run(["nm", "-A", "-g", "--", *objects], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for line in said.splitlines():
+        name, _, rest = line.rpartition(":")
+        kind, symbol = rest.split()[-2:]
+        found.setdefault(name, (set(), set()))[kind in "Uw"].add(symbol)
+    return found
+
+
+def linked(tree, folder, build):
+    """{(file, file whose symbol its object needs): that symbol}"""
+    mine, objects = files_of(tree, folder), {}
+    for path in glob.glob(os.path.join(build, folder.split("/")[0], "**", "*.c.o"), recursive=True):
+        where = os.path.dirname(os.path.dirname(os.path.relpath(path, build)))
+        name = os.path.basename(path)[:-len(".c.o")]
+        for one in (name, name.replace("_", "/", 1)):  # meson's name of an object in a folder below
+            if os.path.join(where, one) in mine:
+                objects[path] = os.path.join(where, one)
+    owner, found = {}, {}
+    known = symbols(objects) if objects else {}
+    for path, (defined, _) in known.items():
+        for symbol in defined:
+            owner.setdefault(symbol, set()).add(objects[path])
+    for path, (_, undefined) in known.items():
+        for symbol in undefined:
+            for other in owner.get(symbol, ()):
+                if other != objects[path] and not symbol.startswith("__"):
+                    found[objects[path], other] = symbol
+    return found
+
+
+def main():
+    tree, failed = graph.Tree(TOP, ["kmod", "memnode", "gvmfs", "qemu", "tools"]), 0
+    for folder in FLOORS:
+        files = files_of(tree, folder)
+        called, included = tree.called(files), tree.included(files)
+        if "GVM_BUILD" in os.environ:
+            called.update(linked(tree, folder, os.environ["GVM_BUILD"]))
+        rounds = graph.circles(called)
+        failed += compare("files call each other round", folder, sum(map(len, rounds)), CIRCLES.get(folder, 0),
+                          [" ".join(os.path.basename(stem) for stem in one) for one in rounds])
+        up = climbs(tree, folder, called, included)
+        failed += compare("uses of what lies above", folder, len(up), CLIMBS.get(folder, 0), up)
+        for line in strangers(tree, folder):
+            print(line)
+            failed += 1
+        print("%s: %d files, %d calls between them" % (folder, len(files), len(called)))
+    sys.exit(1 if failed else 0)
+
+
+main()
