@@ -12,6 +12,7 @@
 #include "opening.h"
 #include "peer.h"
 #include "region.h"
+#include "workers.h"
 
 #define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
 /* Withdrawals are not made again: room for as many as a node has regions. */

@@ -87,7 +87,7 @@ struct gvm_region *chardev_open(unsigned int minor)
 	return region;
 }
 
-int chardevs_init(void)
+int chardevs_init(const struct file_operations *files)
 {
 	int err = class_register(&chardevs);
 
@@ -96,7 +96,7 @@ int chardevs_init(void)
 	err = alloc_chrdev_region(&first_number, 0, GIANTVM_REGIONS_MAX, "giantvm");
 	if (err)
 		goto unregister_class;
-	cdev_init(&numbers, &region_files);
+	cdev_init(&numbers, files);
 	numbers.owner = THIS_MODULE;
 	err = cdev_add(&numbers, first_number, GIANTVM_REGIONS_MAX);
 	if (err)

@@ -6,9 +6,11 @@
 #ifndef GVM_CHARDEV_H
 #define GVM_CHARDEV_H
 
+struct file_operations;
 struct gvm_region;
 
-int chardevs_init(void);
+/* `files`: of an opened one. */
+int chardevs_init(const struct file_operations *files);
 void chardevs_exit(void);
 
 int chardev_create(struct gvm_region *region);

@@ -5,27 +5,12 @@
 #include <linux/slab.h>
 
 #include "clock.h"
-#include "cluster.h"
 #include "compat.h"
 #include "frames.h"
 #include "log.h"
+#include "params.h"
 #include "region.h"
-
-static unsigned int hold_us = 200;
-module_param(hold_us, uint, 0444);
-MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that whoever waited for it gets to use it (default 200)");
-
-static unsigned int lease_ms = 10000;
-module_param(lease_ms, uint, 0444);
-MODULE_PARM_DESC(lease_ms, "milliseconds without contact after which a node's pages count as lost; the same on all nodes (default 10000)");
-
-static unsigned int retry_ms = 200;
-module_param(retry_ms, uint, 0444);
-MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is asked again (default 200)");
-
-#define HOLD_US_MAX 1000000u
-#define LEASE_MS_MIN 400
-#define LEASE_MS_MAX 3600000
+#include "workers.h"
 
 #define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for one that was woken and gets no CPU */
 
@@ -41,37 +26,17 @@ struct hold {
 	u64 begun_ns, end_ns;
 };
 
-unsigned int clock_lease_ms(void)
-{
-	return clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX);
-}
-
-static u64 lease_ns(void)
-{
-	return (u64)clock_lease_ms() * NSEC_PER_MSEC;
-}
-
-static u64 hold_ns(void)
-{
-	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
-}
-
-static u64 retry_ns(void)
-{
-	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
-}
-
 /* As often as ivy.h asks for, with the margin that is a quarter of the lease. */
 static u64 tick_ns(void)
 {
-	return min(retry_ns() / 2, lease_ns() / 16);
+	return min(params_retry_ns() / 2, params_lease_ns() / 16);
 }
 
 void clock_params(struct ivy_params *params)
 {
-	params->hold_ns = hold_ns();
-	params->lease_ns = lease_ns();
-	params->retry_ns = retry_ns();
+	params->hold_ns = params_hold_ns();
+	params->lease_ns = params_lease_ns();
+	params->retry_ns = params_retry_ns();
 	/*
 	 * In units of 4 us since 1970, as ivy.h suggests: no start of this node repeats a number.
 	 */
@@ -122,7 +87,7 @@ void clock_arm_hold(void *context, u64 page, u64 ns)
 static bool hold_goes_on(struct gvm_region *region, const struct hold *hold, u64 now_ns)
 {
 	return now_ns - hold->begun_ns < HOLD_NS_MAX &&
-	       sleepers_pending(region, hold->page, now_ns, hold_ns());
+	       sleepers_pending(region, hold->page, now_ns, params_hold_ns());
 }
 
 /* The next hold that has ended, off the list; or NULL, and the timer is set. */
@@ -137,7 +102,7 @@ static struct hold *hold_take_ended(struct gvm_region *region)
 		list_del(&hold->list);
 		if (!hold_goes_on(region, hold, now_ns))
 			return hold;
-		hold_add(region, hold, now_ns + max(hold_ns(), 50 * NSEC_PER_USEC));
+		hold_add(region, hold, now_ns + max(params_hold_ns(), 50 * NSEC_PER_USEC));
 	}
 	hold_timer_set(region);
 	return NULL;
@@ -169,7 +134,7 @@ static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 			 region->name, now->given_up - told->given_up);
 	if (now->lost_nodes != told->lost_nodes)
 		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: of pages that only they had the log tells one by one\n",
-			 region->name, now->lost_nodes - told->lost_nodes, clock_lease_ms());
+			 region->name, now->lost_nodes - told->lost_nodes, params_lease_ms());
 	if (now->renumbered != told->renumbered)
 		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",
 			 region->name);

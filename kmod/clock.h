@@ -14,8 +14,6 @@ struct ivy_params;
 
 /* From the module's parameters. */
 void clock_params(struct ivy_params *params);
-/* What every node must have the same of. */
-unsigned int clock_lease_ms(void);
 
 void clock_init(struct gvm_region *region);
 void clock_start(struct gvm_region *region);

@@ -14,11 +14,12 @@
 #include <net/sock.h>
 
 #include "auth.h"
-#include "clock.h"
 #include "cluster.h"
 #include "link.h"
 #include "log.h"
+#include "params.h"
 #include "peer.h"
+#include "workers.h"
 #include "uapi/giantvm.h"
 
 #define BACKLOG 128
@@ -65,7 +66,7 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
  */
 static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
 {
-	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)clock_lease_ms() << 32);
+	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)params_lease_ms() << 32);
 }
 
 static int homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)

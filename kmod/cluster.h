@@ -47,17 +47,6 @@ struct gvm_cluster {
 	wait_queue_head_t links_gone;
 };
 
-/*
- * Where everything that sleeps or waits for the network runs: workers are shared by all peers and
- * regions. They run ahead of ordinary programs, since a program may be waiting for each of them.
- */
-extern struct workqueue_struct *gvm_workqueue;
-/*
- * Evictions wait for homes, in each region, for long; the others may not wait for a worker behind
- * these: so they have workers of another kind.
- */
-extern struct workqueue_struct *gvm_evictions;
-
 int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out);
 /* Whether `up` would make the same cluster as this. */
 int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);

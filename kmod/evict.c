@@ -21,11 +21,9 @@
 #include "evict.h"
 #include "frames.h"
 #include "log.h"
+#include "params.h"
 #include "region.h"
-
-static unsigned int cache_mb;
-module_param(cache_mb, uint, 0644);
-MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0 (the default): as much as there is memory");
+#include "workers.h"
 
 #define EVICT_AT_ONCE 32 /* pages for one holding of the lock */
 #define EVICT_AHEAD_SHIFT 6 /* goes below the limit by this part of it, not to run for each page */
@@ -34,19 +32,6 @@ MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0
 #define EVICT_STALLED (10 * HZ) /* for so long no page went: then nothing is waited for any more */
 
 static struct shrinker *shrinker;
-
-static long limit_pages(void)
-{
-	unsigned int mb = READ_ONCE(cache_mb);
-
-	return mb ? (long)mb << (20 - PAGE_SHIFT) : LONG_MAX;
-}
-
-void evict_check(struct gvm_region *region, long resident)
-{
-	if (resident > limit_pages())
-		queue_work(gvm_evictions, &region->evict_work);
-}
 
 /* Takes the mappings away and marks it, for the next time that the hand comes. */
 static void page_rest(struct gvm_region *region, u64 page)
@@ -164,7 +149,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 
 static long evict_wanted(struct gvm_region *region)
 {
-	long limit = limit_pages(), over = atomic_long_read(&region->resident) - limit;
+	long limit = params_cache_pages(), over = atomic_long_read(&region->resident) - limit;
 
 	if (over > 0)
 		over += limit >> EVICT_AHEAD_SHIFT;

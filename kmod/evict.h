@@ -29,8 +29,6 @@ struct evictions {
 int evict_init(void);
 void evict_exit(void);
 
-/* A page became resident: begins to evict where that is too many. Any context. */
-void evict_check(struct gvm_region *region, long resident);
 void evict_work_run(struct work_struct *work);
 /*
  * Pages here that are not this node's to keep: they leave when their home has said that it has

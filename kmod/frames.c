@@ -4,9 +4,10 @@
 #include <linux/pagemap.h>
 
 #include "compat.h"
-#include "evict.h"
 #include "frames.h"
+#include "params.h"
 #include "region.h"
+#include "workers.h"
 
 /*
  * Where the links of a list of the kernel's would be. The lowest bits of the first word say there
@@ -70,7 +71,8 @@ struct ivy_slot *frame_create(struct gvm_region *region, u64 page)
 		put_page(frame);
 		return NULL;
 	}
-	evict_check(region, atomic_long_inc_return(&region->resident));
+	if (atomic_long_inc_return(&region->resident) > params_cache_pages())
+		queue_work(gvm_evictions, &region->evict_work);
 	return slot_of(frame);
 }
 

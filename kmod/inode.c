@@ -68,7 +68,7 @@ static const struct inode_operations region_inode_operations = {
 	.setattr = region_setattr,
 };
 
-int region_inode_create(struct gvm_region *region)
+int region_inode_create(struct gvm_region *region, const struct file_operations *files)
 {
 	struct inode *inode = alloc_anon_inode(mount->mnt_sb);
 
@@ -77,7 +77,7 @@ int region_inode_create(struct gvm_region *region)
 	/* A regular file, so that /proc/self/fd/N opens it again, and programs see its size. */
 	inode->i_mode = S_IFREG | 0600;
 	inode->i_op = &region_inode_operations;
-	inode->i_fop = &region_files;
+	inode->i_fop = files;
 	kref_get(&region->ref);
 	inode->i_private = region;
 	i_size_write(inode, region->pages << PAGE_SHIFT);
@@ -97,7 +97,8 @@ struct file *region_inode_open(struct gvm_region *region, unsigned int flags)
 	if (!try_module_get(THIS_MODULE))
 		return ERR_PTR(-ENODEV);
 	ihold(region->inode);
-	file = alloc_file_pseudo(region->inode, mount, region->name, O_RDWR | flags, &region_files);
+	file = alloc_file_pseudo(region->inode, mount, region->name, O_RDWR | flags,
+				 region->inode->i_fop);
 	if (IS_ERR(file)) {
 		iput(region->inode);
 		module_put(THIS_MODULE);

@@ -7,6 +7,7 @@
 #define GVM_INODE_H
 
 struct file;
+struct file_operations;
 struct gvm_region;
 
 /*
@@ -16,8 +17,8 @@ struct gvm_region;
 int inodes_up(void);
 void inodes_down(void);
 
-/* Sets region->inode, which has a reference to the region. */
-int region_inode_create(struct gvm_region *region);
+/* Sets region->inode, which has a reference to the region; `files`: of an opened one. */
+int region_inode_create(struct gvm_region *region, const struct file_operations *files);
 void region_inode_destroy(struct gvm_region *region);
 /* An open file of the region, or an ERR_PTR. The caller has counted it in region->opened. */
 struct file *region_inode_open(struct gvm_region *region, unsigned int flags);

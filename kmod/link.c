@@ -22,6 +22,7 @@
 #include "log.h"
 #include "peer.h"
 #include "receive.h"
+#include "workers.h"
 
 #define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
 #define BUFFERS_KEPT 16

@@ -14,41 +14,28 @@
  *	ivy*.c		the protocol core: see IVY.md
  */
 #include <linux/module.h>
-#include <linux/workqueue.h>
 
 #include "chardev.h"
-#include "cluster.h"
 #include "device.h"
 #include "evict.h"
+#include "region.h"
 #include "stats.h"
+#include "workers.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-struct workqueue_struct *gvm_workqueue, *gvm_evictions;
-
-static void workqueues_destroy(void)
-{
-	if (gvm_evictions)
-		destroy_workqueue(gvm_evictions);
-	if (gvm_workqueue)
-		destroy_workqueue(gvm_workqueue);
-}
-
 static int __init giantvm_init(void)
 {
-	int err;
+	int err = workers_init();
 
-	gvm_workqueue = alloc_workqueue("giantvm", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
-	gvm_evictions = alloc_workqueue("giantvm-evict", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	err = -ENOMEM;
-	if (!gvm_workqueue || !gvm_evictions)
-		goto destroy_workqueues;
+	if (err)
+		return err;
 	stats_init();
 	err = evict_init();
 	if (err)
 		goto exit_stats;
-	err = chardevs_init();
+	err = chardevs_init(&region_files);
 	if (err)
 		goto exit_evict;
 	err = device_init();
@@ -62,8 +49,7 @@ exit_evict:
 	evict_exit();
 exit_stats:
 	stats_exit();
-destroy_workqueues:
-	workqueues_destroy();
+	workers_exit();
 	return err;
 }
 
@@ -73,7 +59,7 @@ static void __exit giantvm_exit(void)
 	chardevs_exit();
 	evict_exit();
 	stats_exit();
-	workqueues_destroy();
+	workers_exit();
 }
 
 module_init(giantvm_init);

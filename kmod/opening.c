@@ -9,6 +9,7 @@
 #include "opening.h"
 #include "peer.h"
 #include "region.h"
+#include "workers.h"
 
 #define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
 #define AGAIN_MS_MAX 60000

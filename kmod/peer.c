@@ -12,6 +12,7 @@
 #include "log.h"
 #include "peer.h"
 #include "receive.h"
+#include "workers.h"
 #include "uapi/giantvm.h"
 
 /*

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Regions: how they come and go, and the lock of their core. See region.h.
+ * The life of a region, from the join to the end: see region.h.
  *
- * A region is referenced by the list of all, by its inode, by each open file, and by whoever works
- * with it. Leaving takes it off the list, so that no message finds it any more; the rest goes with
- * the last reference. The module is not unloaded before, since the inode's filesystem and each file
- * keep it.
+ * What is left of one after region_end() goes with the last reference to it. The module is not
+ * unloaded before, since the inode's filesystem and each file keep it.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -27,233 +25,10 @@
 #include "revoke.h"
 #include "stats.h"
 
-static LIST_HEAD(regions);
-static DEFINE_SPINLOCK(regions_lock); /* of the list; taken for a few instructions */
-static DEFINE_XARRAY(tags); /* the same by tag, for each message; read under RCU */
 static unsigned int nr_regions; /* under the device's mutex */
 
 /* No offer is taken beyond that: whatever others offer, this node has room for its own joins. */
 #define OFFERED_MAX (GIANTVM_REGIONS_MAX / 4 * 3)
-
-static void region_free(struct kref *ref)
-{
-	struct gvm_region *region = container_of(ref, struct gvm_region, ref);
-
-	opening_free(region);
-	kfree(region);
-}
-
-void region_put(struct gvm_region *region)
-{
-	kref_put(&region->ref, region_free);
-}
-
-struct gvm_region *region_find(const char *name)
-{
-	struct gvm_region *region, *found = NULL;
-
-	spin_lock_bh(&regions_lock);
-	list_for_each_entry(region, &regions, list) {
-		if (!strcmp(region->name, name)) {
-			kref_get(&region->ref);
-			found = region;
-			break;
-		}
-	}
-	spin_unlock_bh(&regions_lock);
-	return found;
-}
-
-struct gvm_region *region_find_tag(u32 tag)
-{
-	struct gvm_region *region;
-
-	/* The list's reference outlives this section: region_end() waits for that. */
-	rcu_read_lock();
-	region = xa_load(&tags, tag);
-	if (region)
-		kref_get(&region->ref);
-	rcu_read_unlock();
-	return region;
-}
-
-struct gvm_region *region_next(struct gvm_region *before)
-{
-	struct gvm_region *region = NULL;
-	struct list_head *next;
-
-	spin_lock_bh(&regions_lock);
-	/* One that was left meanwhile leads nowhere: the round ends there. */
-	next = before ? before->list.next : regions.next;
-	if (next != &regions && (!before || next != &before->list)) {
-		region = list_entry(next, struct gvm_region, list);
-		kref_get(&region->ref);
-	}
-	spin_unlock_bh(&regions_lock);
-	if (before)
-		region_put(before);
-	return region;
-}
-
-void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument)
-{
-	struct gvm_region *region;
-
-	spin_lock_bh(&regions_lock);
-	list_for_each_entry(region, &regions, list)
-		visit(region, argument);
-	spin_unlock_bh(&regions_lock);
-}
-
-u64 region_now_ms(void)
-{
-	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
-}
-
-/* Without memory for a note the page is asked for once more. */
-static void note_store(struct xarray *notes, u64 page, u64 value)
-{
-	xa_store(notes, page, xa_mk_value(value), GFP_ATOMIC | __GFP_NOWARN);
-}
-
-/* 0: there is none. */
-static u64 note_load(struct xarray *notes, u64 page)
-{
-	void *entry = xa_empty(notes) ? NULL : xa_load(notes, page);
-
-	return entry ? xa_to_value(entry) : 0;
-}
-
-void region_error_note(struct gvm_region *region, u64 page)
-{
-	note_store(&region->errors, page, region_now_ms());
-}
-
-#define PID_BITS 22 /* what PID_MAX_LIMIT needs; above them the time */
-
-void region_given_up_note(struct gvm_region *region, u64 page)
-{
-	BUILD_BUG_ON(PID_MAX_LIMIT > 1 << PID_BITS);
-	note_store(&region->given_up, page, region_now_ms() << PID_BITS | current->pid);
-}
-
-static void note_clear(struct xarray *notes, u64 page)
-{
-	if (!xa_empty(notes))
-		xa_erase(notes, page);
-}
-
-void region_error_clear(struct gvm_region *region, u64 page)
-{
-	note_clear(&region->errors, page);
-	note_clear(&region->given_up, page);
-}
-
-int region_error(struct gvm_region *region, u64 page, u64 since_ms)
-{
-	u64 lost_ms = note_load(&region->errors, page);
-	u64 given_up = note_load(&region->given_up, page);
-
-	if (lost_ms && lost_ms >= since_ms)
-		return -EIO;
-	if (given_up >> PID_BITS >= since_ms && given_up % (1 << PID_BITS) == current->pid)
-		return -EDEADLK;
-	return 0;
-}
-
-void region_provide(struct gvm_region *region)
-{
-	bool kept = true;
-	struct page *spare;
-
-	while (kept && READ_ONCE(region->nr_spares) < REGION_SPARES) {
-		spare = alloc_page(GFP_DISPENSABLE);
-		if (!spare)
-			return;
-		spin_lock_bh(&region->lock);
-		/* What is left gets none: they would stay. */
-		kept = region->nr_spares < REGION_SPARES && !region->leaving;
-		if (kept)
-			region->spares[region->nr_spares++] = spare;
-		spin_unlock_bh(&region->lock);
-		if (!kept)
-			put_page(spare);
-	}
-}
-
-void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
-	__acquires(&region->lock)
-{
-	batch->nr_peers = 0;
-	batch->nr_revocations = 0;
-	spin_lock_bh(&region->lock);
-	region->batch = batch;
-}
-
-void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
-	__releases(&region->lock)
-{
-	unsigned int i;
-
-	region->batch = NULL;
-	for (i = 0; i < batch->nr_peers; i++)
-		peer_transmit_later(batch->peers[i]);
-	/* They are marked. Leaving cancels the work once it has said so: see revoke_page(). */
-	if (batch->nr_revocations && !region->leaving)
-		revoke_later(region);
-	spin_unlock_bh(&region->lock);
-}
-
-void region_enter(struct gvm_region *region, struct gvm_batch *batch)
-	__acquires(&region->lock)
-{
-	if (!READ_ONCE(region->nr_spares))
-		region_provide(region);
-	region_enter_atomic(region, batch);
-}
-
-void region_leave(struct gvm_region *region, struct gvm_batch *batch)
-	__releases(&region->lock)
-{
-	/* Pages are unmapped by the inode, which goes as soon as the region is left. */
-	bool revokes = batch->nr_revocations && !region->leaving;
-	unsigned int i;
-
-	region->batch = NULL;
-	if (revokes)
-		ihold(region->inode);
-	spin_unlock_bh(&region->lock);
-	for (i = 0; i < batch->nr_peers; i++)
-		peer_transmit(batch->peers[i]);
-	if (!revokes)
-		return;
-	/*
-	 * Each enters the core again, with a batch of its own: not deeper than a page has rights.
-	 */
-	for (i = 0; i < batch->nr_revocations; i++)
-		revoke_page(region, batch->revocations[i]);
-	iput(region->inode);
-}
-
-bool region_name_valid(const char *name)
-{
-	const char *c;
-
-	if (!name[0] || name[0] == '.' || strnlen(name, GIANTVM_NAME_BYTES) == GIANTVM_NAME_BYTES)
-		return false;
-	for (c = name; *c; c++)
-		if (!isascii(*c) || (!isalnum(*c) && !strchr("._-", *c)))
-			return false;
-	return true;
-}
-
-u64 region_share_pages(const struct gvm_region *region)
-{
-	const struct gvm_cluster *cluster = region->cluster;
-	int home = cluster_home(cluster, cluster->id);
-
-	return home < 0 ? 0 : (region->pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
-}
 
 static int region_core_create(struct gvm_region *region)
 {
@@ -334,11 +109,10 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	INIT_WORK(&region->evict_work, evict_work_run);
 	opening_init(region);
 	clock_init(region);
-	err = xa_load(&tags, region->tag) ? -EADDRINUSE :
-					    xa_reserve(&tags, region->tag, GFP_KERNEL);
+	err = regions_reserve(region);
 	if (err)
 		goto free_region;
-	err = region_inode_create(region);
+	err = region_inode_create(region, &region_files);
 	if (err)
 		goto release_tag;
 	err = region_core_create(region);
@@ -348,10 +122,7 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	if (err)
 		goto destroy_core;
 	/* From here on others find it. */
-	xa_store(&tags, region->tag, region, GFP_KERNEL); /* it has its place there */
-	spin_lock_bh(&regions_lock);
-	list_add_tail(&region->list, &regions);
-	spin_unlock_bh(&regions_lock);
+	regions_add(region);
 	stats_region_create(region);
 	clock_start(region);
 	*out = region;
@@ -362,7 +133,7 @@ destroy_core:
 destroy_inode:
 	region_inode_destroy(region);
 release_tag:
-	xa_release(&tags, region->tag);
+	regions_release(region);
 free_region:
 	region_put(region);
 	return err;
@@ -410,24 +181,6 @@ int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 	kref_get(&region->ref);
 	*out = region;
 	return 0;
-}
-
-/* Nobody has asked this node for a page, nor has it one. */
-static bool region_untouched(struct gvm_region *region)
-{
-	lockdep_assert_held(&region->lock);
-	return !ivy_stats(region->core)->received && !atomic_long_read(&region->resident);
-}
-
-bool region_offers(struct gvm_region *region)
-{
-	bool offers;
-
-	spin_lock_bh(&region->lock);
-	offers = !region->leaving && atomic_read(&region->opened) >= 0 &&
-		 (region->on.from == IVY_NONE || !region_untouched(region));
-	spin_unlock_bh(&region->lock);
-	return offers;
 }
 
 /* A later offer of the same node. */
@@ -492,11 +245,7 @@ void region_end(struct gvm_region *region)
 	chardev_destroy(region);
 	nr_regions--;
 	stats_region_destroy(region);
-	spin_lock_bh(&regions_lock);
-	list_del_init(&region->list);
-	spin_unlock_bh(&regions_lock);
-	xa_erase(&tags, region->tag);
-	synchronize_rcu(); /* region_find_tag() has a reference of its own, or does not find it */
+	regions_remove(region);
 
 	region_enter(region, &batch);
 	ivy_leave(region->core);
@@ -516,18 +265,6 @@ void region_end(struct gvm_region *region)
 	region_put(region); /* the list's */
 }
 
-int region_close(struct gvm_region *region)
-{
-	int opened = atomic_cmpxchg(&region->opened, 0, REGION_CLOSED);
-
-	return opened < 0 ? -EALREADY : opened ? -EBUSY : 0;
-}
-
-void region_reopen(struct gvm_region *region)
-{
-	atomic_sub(REGION_CLOSED, &region->opened);
-}
-
 int region_empty(struct gvm_region *region, bool forced)
 {
 	int err = evict_all(region, !forced);
@@ -537,14 +274,6 @@ int region_empty(struct gvm_region *region, bool forced)
 			 evict_left(region),
 			 err == -EIO ? ", but some were lost with a lease that ended" : "");
 	return forced ? 0 : err;
-}
-
-bool region_opened_get(struct gvm_region *region)
-{
-	if (atomic_inc_return(&region->opened) > 0)
-		return true;
-	atomic_dec(&region->opened);
-	return false;
 }
 
 int region_descriptor(struct gvm_region *region, unsigned int open_flags)

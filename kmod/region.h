@@ -178,6 +178,16 @@ bool region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int region_descriptor(struct gvm_region *region, unsigned int open_flags);
 
+/* A place for its tag: 0, -EADDRINUSE or -ENOMEM. And the place back. */
+int regions_reserve(struct gvm_region *region);
+void regions_release(struct gvm_region *region);
+/* From here on others find it; and not any more. */
+void regions_add(struct gvm_region *region);
+void regions_remove(struct gvm_region *region);
+
+/* No node has asked this one for a page, nor has it one. Under region->lock. */
+bool region_untouched(struct gvm_region *region);
+
 /* How many pages have their home at this node. */
 u64 region_share_pages(const struct gvm_region *region);
 

@@ -16,24 +16,19 @@
  * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any
  * more, nothing that is written to it is seen by anybody, and a warning says so.
  */
-#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched.h>
 
-#include "cluster.h"
 #include "frames.h"
 #include "log.h"
 #include "region.h"
 #include "revoke.h"
 #include "trace.h"
+#include "workers.h"
 
 #define TRIES 2 /* at once: most references are of faults that end in a moment */
-/* Then with sleeps in between, since the workers run ahead of whom they wait for. */
-#define AGAIN_US_MIN 50
-#define AGAIN_US_MAX 4000
-#define SAY_NS (10ull * NSEC_PER_SEC) /* after which it is told that something is pinned */
 
 /* The reference of the xarray. */
 #define OWN_REFERENCES 1
@@ -113,29 +108,6 @@ static int revoke_mappings(struct gvm_region *region, u64 page, struct page *fra
 	return frame_references(frame) - 1;
 }
 
-/* Tells the core, unless what was done is not enough any more: then it is done once more. */
-static void revoke_end(struct gvm_region *region, u64 page, enum ivy_right done, bool fenced)
-{
-	struct gvm_batch batch;
-	struct ivy_slot *slot;
-
-	region_enter(region, &batch);
-	slot = frame_slot(region, page);
-	if (region->leaving || !slot || xa_get_mark(&region->frames, page, FRAME_REVOKE))
-		goto leave; /* marked: a lower right was asked for meanwhile, and is on its way */
-	if (ivy_slot_right(slot) < done) {
-		xa_set_mark(&region->frames, page, FRAME_REVOKE);
-		revoke_later(region);
-		goto leave;
-	}
-	xa_erase(&region->lease_ends, page);
-	if (fenced)
-		region->stats.fenced_pins++;
-	ivy_revoked(region->core, page);
-leave:
-	region_leave(region, &batch);
-}
-
 static bool lease_ended(struct gvm_region *region, u64 page)
 {
 	void *end_ms = xa_load(&region->lease_ends, page);
@@ -164,44 +136,65 @@ static bool revoke_locked(struct gvm_region *region, u64 page, struct page *fram
 	return true;
 }
 
-/* Whether it is done, or not to be done any more. */
-static bool revoke_try(struct gvm_region *region, u64 page)
+enum revoke_outcome revoke_begin_page(struct gvm_region *region, u64 page,
+				      struct revocation *revocation)
 {
+	struct page *frame = frame_get(region, page);
 	enum ivy_right right = IVY_I;
-	struct page *frame;
 	bool fenced;
 	int pins;
 
-	frame = frame_get(region, page);
 	if (!frame)
-		return true;
+		return REVOKE_NOTHING;
 	if (!revoke_locked(region, page, frame, &right, &pins)) {
 		put_page(frame);
-		return true;
+		return REVOKE_NOTHING;
 	}
 	trace_gvm_revoke(region->tag, page, right, pins);
 	fenced = pins > 0 && right == IVY_I && lease_ended(region, page);
 	if (fenced)
 		gvm_warn("%s: page %llu is pinned beyond this node's lease\n", region->name, page);
-	if (pins > 0 && !fenced)
+	if (pins > 0 && !fenced) {
 		revoke_unclaim(region, page, frame);
-	else
-		revoke_end(region, page, right, fenced);
-	/*
-	 * Not before: the reference keeps revoke_begin() from finding that nothing is to be done.
-	 */
-	put_page(frame);
-	return pins <= 0 || fenced;
+		put_page(frame);
+		return REVOKE_PINNED;
+	}
+	*revocation = (struct revocation){ frame, page, right, fenced };
+	return REVOKE_DONE;
 }
 
-void revoke_page(struct gvm_region *region, u64 page)
+void revoke_end_page(struct gvm_region *region, const struct revocation *revocation)
 {
-	if (revoke_try(region, page))
+	u64 page = revocation->page;
+	struct ivy_slot *slot;
+
+	lockdep_assert_held(&region->lock);
+	slot = frame_slot(region, page);
+	if (region->leaving || !slot || xa_get_mark(&region->frames, page, FRAME_REVOKE))
+		return; /* marked: a lower right was asked for meanwhile, and is on its way */
+	if (ivy_slot_right(slot) < revocation->done) {
+		/* What was done is not enough any more: it is done once more. */
+		xa_set_mark(&region->frames, page, FRAME_REVOKE);
+		revoke_later(region);
 		return;
+	}
+	xa_erase(&region->lease_ends, page);
+	if (revocation->fenced)
+		region->stats.fenced_pins++;
+	ivy_revoked(region->core, page);
+}
+
+void revoke_put(const struct revocation *revocation)
+{
+	put_page(revocation->frame);
+}
+
+void revoke_wait(struct gvm_region *region, bool pinned)
+{
 	spin_lock_bh(&region->lock);
 	/* Leaving cancels the work once it has said so: nothing may queue it after that. */
 	if (!region->leaving) {
-		region->stats.pin_waits++;
+		region->stats.pin_waits += pinned;
 		revoke_later(region);
 	}
 	spin_unlock_bh(&region->lock);
@@ -210,77 +203,4 @@ void revoke_page(struct gvm_region *region, u64 page)
 void revoke_later(struct gvm_region *region)
 {
 	queue_delayed_work(gvm_workqueue, &region->revoke_work, 0);
-}
-
-/* Whether all that is marked has been revoked. */
-static bool revoke_marked(struct gvm_region *region)
-{
-	struct page *frame;
-	unsigned long page;
-	bool done = true;
-
-	xa_for_each_marked(&region->frames, page, frame, FRAME_REVOKE) {
-		done &= revoke_try(region, page);
-		cond_resched();
-	}
-	return done;
-}
-
-/* Goes round, so that each is come to, however many others come and go. */
-static bool pinned_next(struct gvm_region *region, unsigned long *page)
-{
-	if (xa_find_after(&region->frames, page, ULONG_MAX, FRAME_REVOKE))
-		return true;
-	*page = 0;
-	return xa_find(&region->frames, page, ULONG_MAX, FRAME_REVOKE);
-}
-
-static void pinned_note(struct gvm_region *region)
-{
-	struct pinned *pinned = &region->pinned;
-	u64 now_ns = ktime_get_boottime_ns();
-
-	if (!pinned->since_ns || !xa_get_mark(&region->frames, pinned->page, FRAME_REVOKE)) {
-		pinned->told = false;
-		WRITE_ONCE(pinned->since_ns, pinned_next(region, &pinned->page) ? now_ns : 0);
-	}
-	if (!pinned->since_ns || pinned->told || now_ns - pinned->since_ns < SAY_NS)
-		return;
-	pinned->told = true;
-	/* So that whoever looks for what others wait for finds it where it is. */
-	gvm_warn("%s: others have waited %llu s for what is pinned here, as page %lu\n",
-		 region->name, SAY_NS / NSEC_PER_SEC, pinned->page);
-}
-
-static void pinned_oldest(struct gvm_region *region, void *oldest_ns)
-{
-	u64 since_ns = READ_ONCE(region->pinned.since_ns);
-
-	if (since_ns)
-		*(u64 *)oldest_ns = min(*(u64 *)oldest_ns, since_ns);
-}
-
-bool revoke_pins_wait(u64 ns)
-{
-	u64 now_ns = ktime_get_boottime_ns(), oldest_ns = now_ns;
-
-	regions_visit(pinned_oldest, &oldest_ns);
-	return now_ns - oldest_ns >= ns;
-}
-
-void revoke_work_run(struct work_struct *work)
-{
-	struct gvm_region *region =
-		container_of(to_delayed_work(work), struct gvm_region, revoke_work);
-	unsigned int us;
-
-	for (us = AGAIN_US_MIN; us < AGAIN_US_MAX; us *= 2) {
-		usleep_range(us, 2 * us);
-		if (revoke_marked(region)) {
-			WRITE_ONCE(region->pinned.since_ns, 0);
-			return;
-		}
-	}
-	pinned_note(region);
-	queue_delayed_work(gvm_workqueue, &region->revoke_work, usecs_to_jiffies(AGAIN_US_MAX));
 }

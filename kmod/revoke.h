@@ -6,7 +6,10 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include "ivy/ivy.h"
+
 struct gvm_region;
+struct page;
 
 /* What has kept others waiting for the longest; `page` and `told` are revoke_work's alone. */
 struct pinned {
@@ -17,8 +20,33 @@ struct pinned {
 
 /* The core's callback: ivy_env.revoke. */
 int revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
-/* Does what was begun, or lets the worker try again. Sleeps; no page is locked by the caller. */
-void revoke_page(struct gvm_region *region, u64 page);
+
+/* What was done to a page in the hardware, and the core is to be told. */
+struct revocation {
+	struct page *frame;
+	u64 page;
+	enum ivy_right done;
+	bool fenced; /* somebody has it pinned, and the lease has ended */
+};
+
+enum revoke_outcome {
+	REVOKE_NOTHING, /* it is not to be revoked any more */
+	REVOKE_PINNED, /* not yet: somebody has it pinned */
+	REVOKE_DONE,
+};
+
+/* Takes the mappings of a page down. Sleeps; no page is locked by the caller. */
+enum revoke_outcome revoke_begin_page(struct gvm_region *region, u64 page,
+				      struct revocation *revocation);
+/* Tells the core of one that is done. Under region->lock. */
+void revoke_end_page(struct gvm_region *region, const struct revocation *revocation);
+/*
+ * Not before the lock has been let go of: the reference keeps revoke_begin() from finding that
+ * nothing is to be done.
+ */
+void revoke_put(const struct revocation *revocation);
+/* The worker goes on, with a page that is `pinned` or had no room. Takes region->lock. */
+void revoke_wait(struct gvm_region *region, bool pinned);
 void revoke_work_run(struct work_struct *work);
 /* Makes the worker look for pages that are marked to be revoked. */
 void revoke_later(struct gvm_region *region);

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "region.h"
 #include "sweep.h"
+#include "workers.h"
 
 void sweep_begin(void *context, u64 deadline_ns)
 {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The lock of a region's core: see region.h.
+ *
+ * Whoever lets go of it does what the core wants done: sends to peers, and revokes. The end of a
+ * revocation enters the core again, which may want more; that is done in the same loop.
+ */
+#include <linux/mm.h>
+
+#include "peer.h"
+#include "region.h"
+#include "revoke.h"
+
+void region_provide(struct gvm_region *region)
+{
+	bool kept = true;
+	struct page *spare;
+
+	while (kept && READ_ONCE(region->nr_spares) < REGION_SPARES) {
+		spare = alloc_page(GFP_DISPENSABLE);
+		if (!spare)
+			return;
+		spin_lock_bh(&region->lock);
+		/* What is left gets none: they would stay. */
+		kept = region->nr_spares < REGION_SPARES && !region->leaving;
+		if (kept)
+			region->spares[region->nr_spares++] = spare;
+		spin_unlock_bh(&region->lock);
+		if (!kept)
+			put_page(spare);
+	}
+}
+
+void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
+	__acquires(&region->lock)
+{
+	batch->nr_peers = 0;
+	batch->nr_revocations = 0;
+	spin_lock_bh(&region->lock);
+	region->batch = batch;
+}
+
+void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock)
+{
+	unsigned int i;
+
+	region->batch = NULL;
+	for (i = 0; i < batch->nr_peers; i++)
+		peer_transmit_later(batch->peers[i]);
+	/* They are marked. Leaving cancels the work once it has said so: see revoke_page(). */
+	if (batch->nr_revocations && !region->leaving)
+		revoke_later(region);
+	spin_unlock_bh(&region->lock);
+}
+
+void region_enter(struct gvm_region *region, struct gvm_batch *batch)
+	__acquires(&region->lock)
+{
+	if (!READ_ONCE(region->nr_spares))
+		region_provide(region);
+	region_enter_atomic(region, batch);
+}
+
+/* Lets go of the lock, and sends. What is to be revoked stays in the batch. */
+static void batch_send(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock)
+{
+	unsigned int i;
+
+	region->batch = NULL;
+	spin_unlock_bh(&region->lock);
+	for (i = 0; i < batch->nr_peers; i++)
+		peer_transmit(batch->peers[i]);
+}
+
+/* Revokes a page; what the core wants then is in the batch. */
+static void batch_revoke(struct gvm_region *region, u64 page, struct gvm_batch *batch)
+{
+	struct revocation revocation;
+
+	batch->nr_revocations = 0;
+	switch (revoke_begin_page(region, page, &revocation)) {
+	case REVOKE_NOTHING:
+		return;
+	case REVOKE_PINNED:
+		revoke_wait(region, true);
+		return;
+	case REVOKE_DONE:
+		break;
+	}
+	region_enter(region, batch);
+	revoke_end_page(region, &revocation);
+	if (region->leaving)
+		batch->nr_revocations = 0;
+	batch_send(region, batch);
+	revoke_put(&revocation);
+}
+
+void region_leave(struct gvm_region *region, struct gvm_batch *batch)
+	__releases(&region->lock)
+{
+	/* Pages are unmapped by the inode, which goes as soon as the region is left. */
+	unsigned int i, nr = region->leaving ? 0 : batch->nr_revocations;
+	u64 pages[BATCH_REVOCATIONS];
+
+	if (nr)
+		ihold(region->inode);
+	memcpy(pages, batch->revocations, nr * sizeof(*pages));
+	batch_send(region, batch);
+	if (!nr)
+		return;
+	while (nr) {
+		batch_revoke(region, pages[--nr], batch);
+		/* They are marked: what has no room is the worker's. */
+		for (i = 0; i < batch->nr_revocations; i++) {
+			if (nr < BATCH_REVOCATIONS)
+				pages[nr++] = batch->revocations[i];
+			else
+				revoke_wait(region, false);
+		}
+	}
+	iput(region->inode);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The module's parameters: see params.h. */
+#include <linux/minmax.h>
+#include <linux/module.h>
+#include <linux/time64.h>
+
+#include "params.h"
+
+static unsigned int hold_us = 200;
+module_param(hold_us, uint, 0444);
+MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that whoever waited for it gets to use it (default 200)");
+
+static unsigned int lease_ms = 10000;
+module_param(lease_ms, uint, 0444);
+MODULE_PARM_DESC(lease_ms, "milliseconds without contact after which a node's pages count as lost; the same on all nodes (default 10000)");
+
+static unsigned int retry_ms = 200;
+module_param(retry_ms, uint, 0444);
+MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is asked again (default 200)");
+
+#define HOLD_US_MAX 1000000u
+#define LEASE_MS_MIN 400
+#define LEASE_MS_MAX 3600000
+
+static unsigned int cache_mb;
+module_param(cache_mb, uint, 0644);
+MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0 (the default): as much as there is memory");
+
+unsigned int params_lease_ms(void)
+{
+	return clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX);
+}
+
+u64 params_lease_ns(void)
+{
+	return (u64)params_lease_ms() * NSEC_PER_MSEC;
+}
+
+u64 params_hold_ns(void)
+{
+	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
+}
+
+u64 params_retry_ns(void)
+{
+	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
+}
+
+long params_cache_pages(void)
+{
+	unsigned int mb = READ_ONCE(cache_mb);
+
+	return mb ? (long)mb << (20 - PAGE_SHIFT) : LONG_MAX;
+}

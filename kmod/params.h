@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The module's parameters, within the bounds that make sense; README.md says what each means. */
+#ifndef GVM_PARAMS_H
+#define GVM_PARAMS_H
+
+#include <linux/types.h>
+
+unsigned int params_lease_ms(void);
+u64 params_lease_ns(void);
+u64 params_hold_ns(void);
+u64 params_retry_ns(void);
+/* Pages of a region that may be resident; LONG_MAX: there is no limit. May change at any time. */
+long params_cache_pages(void);
+
+#endif

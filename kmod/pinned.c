@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages that are still to be revoked: see revoke.c. A worker tries again, for as long as somebody
+ * has one pinned, and says so in the log.
+ */
+#include <linux/delay.h>
+
+#include "frames.h"
+#include "log.h"
+#include "region.h"
+#include "revoke.h"
+#include "workers.h"
+
+/* Then with sleeps in between, since the workers run ahead of whom they wait for. */
+#define AGAIN_US_MIN 50
+#define AGAIN_US_MAX 4000
+#define SAY_NS (10ull * NSEC_PER_SEC) /* after which it is told that something is pinned */
+
+/* Whether it is done, or not to be done any more. */
+static bool revoke_try(struct gvm_region *region, u64 page)
+{
+	struct revocation revocation;
+	struct gvm_batch batch;
+	enum revoke_outcome outcome = revoke_begin_page(region, page, &revocation);
+
+	if (outcome == REVOKE_DONE) {
+		region_enter(region, &batch);
+		revoke_end_page(region, &revocation);
+		region_leave(region, &batch);
+		revoke_put(&revocation);
+	}
+	return outcome != REVOKE_PINNED;
+}
+
+/* Whether all that is marked has been revoked. */
+static bool revoke_marked(struct gvm_region *region)
+{
+	struct page *frame;
+	unsigned long page;
+	bool done = true;
+
+	xa_for_each_marked(&region->frames, page, frame, FRAME_REVOKE) {
+		done &= revoke_try(region, page);
+		cond_resched();
+	}
+	return done;
+}
+
+/* Goes round, so that each is come to, however many others come and go. */
+static bool pinned_next(struct gvm_region *region, unsigned long *page)
+{
+	if (xa_find_after(&region->frames, page, ULONG_MAX, FRAME_REVOKE))
+		return true;
+	*page = 0;
+	return xa_find(&region->frames, page, ULONG_MAX, FRAME_REVOKE);
+}
+
+static void pinned_note(struct gvm_region *region)
+{
+	struct pinned *pinned = &region->pinned;
+	u64 now_ns = ktime_get_boottime_ns();
+
+	if (!pinned->since_ns || !xa_get_mark(&region->frames, pinned->page, FRAME_REVOKE)) {
+		pinned->told = false;
+		WRITE_ONCE(pinned->since_ns, pinned_next(region, &pinned->page) ? now_ns : 0);
+	}
+	if (!pinned->since_ns || pinned->told || now_ns - pinned->since_ns < SAY_NS)
+		return;
+	pinned->told = true;
+	/* So that whoever looks for what others wait for finds it where it is. */
+	gvm_warn("%s: others have waited %llu s for what is pinned here, as page %lu\n",
+		 region->name, SAY_NS / NSEC_PER_SEC, pinned->page);
+}
+
+static void pinned_oldest(struct gvm_region *region, void *oldest_ns)
+{
+	u64 since_ns = READ_ONCE(region->pinned.since_ns);
+
+	if (since_ns)
+		*(u64 *)oldest_ns = min(*(u64 *)oldest_ns, since_ns);
+}
+
+bool revoke_pins_wait(u64 ns)
+{
+	u64 now_ns = ktime_get_boottime_ns(), oldest_ns = now_ns;
+
+	regions_visit(pinned_oldest, &oldest_ns);
+	return now_ns - oldest_ns >= ns;
+}
+
+void revoke_work_run(struct work_struct *work)
+{
+	struct gvm_region *region =
+		container_of(to_delayed_work(work), struct gvm_region, revoke_work);
+	unsigned int us;
+
+	for (us = AGAIN_US_MIN; us < AGAIN_US_MAX; us *= 2) {
+		usleep_range(us, 2 * us);
+		if (revoke_marked(region)) {
+			WRITE_ONCE(region->pinned.since_ns, 0);
+			return;
+		}
+	}
+	pinned_note(region);
+	queue_delayed_work(gvm_workqueue, &region->revoke_work, usecs_to_jiffies(AGAIN_US_MAX));
+}
