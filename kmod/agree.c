@@ -7,11 +7,13 @@
 
 #include "agree.h"
 #include "cluster.h"
-#include "device.h"
 #include "log.h"
+#include "membership.h"
+#include "memory.h"
 #include "opening.h"
 #include "peer.h"
 #include "region.h"
+#include "tell.h"
 #include "workers.h"
 
 #define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
@@ -47,7 +49,6 @@ static atomic_t offers, withdrawals; /* that wait */
 /* The rest of it is set. */
 static void agree_begin(struct agreement *agreement)
 {
-	init_waitqueue_head(&agreement->answered);
 	spin_lock(&agreements_lock);
 	/* Above all of this node's from before the module was loaded, which others may remember. */
 	if (!last_number)
@@ -56,28 +57,6 @@ static void agree_begin(struct agreement *agreement)
 	agreement->question.number = last_number;
 	list_add(&agreement->list, &agreements);
 	spin_unlock(&agreements_lock);
-}
-
-static u8 frame_flags(const struct gvm_region *region)
-{
-	const struct opening *opening = &region->opening;
-
-	return (READ_ONCE(opening->complete) ? REGION_COMPLETE : 0) |
-	       (READ_ONCE(opening->creates) ? REGION_CREATOR : 0);
-}
-
-/* What a frame says of a region, whatever it is for. */
-static struct region_frame frame_of(const struct gvm_region *region, enum region_word word)
-{
-	struct region_frame frame = {
-		.word = word,
-		.flags = frame_flags(region),
-		.pages = region->pages,
-		.id = region->id,
-	};
-
-	strscpy(frame.name, region->name, sizeof(frame.name));
-	return frame;
 }
 
 /* Whether what another says of a region of that name is of this one. */
@@ -108,24 +87,10 @@ int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, co
 void agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
 {
 	*agreement = (struct agreement){
-		.question = frame_of(region, REGION_OFFER),
+		.question = tell_frame(region, REGION_OFFER),
 		.region = region,
 	};
 	agree_begin(agreement);
-}
-
-static void frame_queue(struct gvm_peer *peer, const struct region_frame *frame)
-{
-	u8 body[REGION_FRAME_BYTES];
-
-	region_frame_encode(frame, body);
-	peer_queue_frame(peer, FRAME_REGION, body, sizeof(body));
-}
-
-static void frame_send(struct gvm_peer *peer, const struct region_frame *frame)
-{
-	frame_queue(peer, frame);
-	peer_transmit(peer);
 }
 
 static bool agreement_lacks(struct agreement *agreement, unsigned int home)
@@ -148,7 +113,7 @@ void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
 	for (i = 0; i < cluster->nr_homes; i++) {
 		peer = cluster_peer(cluster, cluster->homes[i]);
 		if (peer && agreement_lacks(agreement, i))
-			frame_send(peer, &agreement->question);
+			tell_send(peer, &agreement->question);
 	}
 }
 
@@ -171,19 +136,9 @@ static bool agreement_ends(struct agreement *agreement)
 	return ends;
 }
 
-void agree_look(void)
-{
-	struct agreement *agreement;
-
-	spin_lock(&agreements_lock);
-	list_for_each_entry(agreement, &agreements, list)
-		wake_up_all(&agreement->answered);
-	spin_unlock(&agreements_lock);
-}
-
 int agree_wait(struct agreement *agreement, unsigned int ms)
 {
-	long left = wait_event_interruptible_timeout(agreement->answered,
+	long left = wait_event_interruptible_timeout(opening_news,
 						     agreement_ends(agreement),
 						     msecs_to_jiffies(ms));
 
@@ -203,11 +158,10 @@ void agree_down(void)
 	struct agreement *agreement;
 
 	spin_lock(&agreements_lock);
-	list_for_each_entry(agreement, &agreements, list) {
+	list_for_each_entry(agreement, &agreements, list)
 		agreement->over = true;
-		wake_up_all(&agreement->answered);
-	}
 	spin_unlock(&agreements_lock);
+	wake_up_all(&opening_news);
 }
 
 static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
@@ -231,7 +185,7 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 			agreement->complete = answer->flags & REGION_COMPLETE;
 		}
 	}
-	wake_up_all(&agreement->answered);
+	wake_up_all(&opening_news);
 }
 
 static void answer_warn(const struct gvm_region *region, const struct gvm_peer *peer,
@@ -293,13 +247,13 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 	struct region_frame answer = { .word = REGION_ANSWER };
 
 	if (region) {
-		answer = frame_of(region, REGION_ANSWER);
+		answer = tell_frame(region, REGION_ANSWER);
 		answer.share = opening_own(region);
 		answer.token = region->token;
 	}
 	answer.number = question->number;
 	strscpy(answer.name, question->name, sizeof(answer.name));
-	frame_send(peer, &answer);
+	tell_send(peer, &answer);
 }
 
 /* The same of whatever region has that name, and is not being left. */
@@ -405,7 +359,7 @@ static void offer_end(const struct offer *offer)
 static void offer_take(struct work_struct *work)
 {
 	struct offer *offer = container_of(work, struct offer, work);
-	struct gvm_cluster *cluster = cluster_lock();
+	struct gvm_cluster *cluster = membership_lock();
 	struct gvm_peer *peer = NULL;
 
 	/* It may have waited for longer than the cluster lived in which it was made. */
@@ -418,7 +372,7 @@ static void offer_take(struct work_struct *work)
 		offer_join(cluster, offer);
 		answer_find(peer, &offer->frame);
 	}
-	cluster_unlock();
+	membership_unlock();
 	atomic_dec(offer->frame.word == REGION_OFFER ? &offers : &withdrawals);
 	kfree(offer);
 }
@@ -474,46 +428,10 @@ static void open_receive(struct gvm_peer *peer, const struct region_frame *frame
 	answer_find(peer, frame);
 }
 
-void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token)
-{
-	struct gvm_peer *peer = cluster_peer(region->cluster, home);
-	struct region_frame frame = frame_of(region, REGION_OPEN);
-
-	frame.share = how;
-	frame.number = READ_ONCE(region->number);
-	frame.token = token;
-	frame_queue(peer, &frame);
-	peer_transmit_later(peer);
-}
-
 static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	withdrawn_note(peer, frame);
 	offer_queue(peer, frame);
-}
-
-void agree_offer(struct gvm_region *region, struct gvm_peer *peer)
-{
-	struct region_frame frame = frame_of(region, REGION_OFFER);
-
-	if (cluster_home(peer->cluster, peer->id) < 0 || !region_offers(region))
-		return;
-	frame.number = READ_ONCE(region->number);
-	frame_send(peer, &frame);
-}
-
-void agree_withdraw(struct gvm_region *region, u32 number)
-{
-	const struct gvm_cluster *cluster = region->cluster;
-	struct region_frame frame = frame_of(region, REGION_WITHDRAW);
-	unsigned int i;
-
-	if (!number)
-		return; /* it has not come to an offer */
-	frame.number = number;
-	for (i = 0; i < cluster->nr_homes; i++)
-		if (cluster->homes[i] != cluster->id)
-			frame_send(cluster_peer(cluster, cluster->homes[i]), &frame);
 }
 
 int agree_receive(struct gvm_peer *peer, const u8 *body)

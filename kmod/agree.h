@@ -26,7 +26,6 @@
 
 #include <linux/list.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 
 #include "frame.h"
 
@@ -39,7 +38,6 @@ struct agreement {
 	struct list_head list;
 	struct region_frame question;
 	bool over; /* this node is not part of the cluster any more */
-	wait_queue_head_t answered;
 	/* ASK: */
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
@@ -64,17 +62,6 @@ int agree_wait(struct agreement *agreement, unsigned int ms);
 void agree_end(struct agreement *agreement);
 /* All questions are over: before the cluster ends. */
 void agree_down(void);
-
-/* Tells the homes that this node's offer of that number is none: it has left the region. */
-void agree_withdraw(struct gvm_region *region, u32 number);
-
-/* Tells a home how to open its share of a region. */
-void agree_open(struct gvm_region *region, u16 home, enum region_share how, u64 token);
-/* Whoever waits for answers looks again: this node's own share has been opened. */
-void agree_look(void);
-
-/* Offers it to one peer, if that is a home; nobody waits for the answer. */
-void agree_offer(struct gvm_region *region, struct gvm_peer *peer);
 
 /* What a peer sent: 0 or -EBADMSG. Of a link's receiving work. */
 int agree_receive(struct gvm_peer *peer, const u8 *body);

@@ -95,7 +95,8 @@ static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *
 	for (i = 0; i < nr; i++) {
 		if (nodes[i].id == cluster->id)
 			continue;
-		err = peer_create(cluster, &nodes[i], &cluster->peers[nodes[i].id]);
+		err = peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
+				  &cluster->peers[nodes[i].id]);
 		if (err)
 			return err;
 	}
@@ -166,8 +167,8 @@ static void cluster_accept(struct work_struct *work)
 		write_lock_bh(&socket->sk->sk_callback_lock);
 		socket->sk->sk_user_data = NULL; /* inherited */
 		write_unlock_bh(&socket->sk->sk_callback_lock);
-		link_accept(cluster, socket);
-		link_bound_unproven(cluster);
+		link_accept(&cluster->links, socket);
+		link_bound_unproven(&cluster->links);
 	}
 }
 
@@ -182,7 +183,8 @@ static int listener_create(struct gvm_cluster *cluster, const struct giantvm_nod
 
 	while (i < nr && nodes[i].id != cluster->id)
 		i++;
-	err = peer_create(cluster, &nodes[i], &self); /* for its address */
+	err = peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
+			  &self); /* for its address */
 	if (err)
 		return err;
 	err = sock_create_kern(cluster->net, self->address.ss_family, SOCK_STREAM, IPPROTO_TCP,
@@ -192,7 +194,7 @@ static int listener_create(struct gvm_cluster *cluster, const struct giantvm_nod
 	sk = cluster->listener->sk;
 	sock_set_reuseaddr(sk);
 	write_lock_bh(&sk->sk_callback_lock);
-	cluster->listener_data_ready = sk->sk_data_ready;
+	cluster->links.listener_data_ready = sk->sk_data_ready;
 	sk->sk_user_data = cluster;
 	sk->sk_data_ready = cluster_listener_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
@@ -213,13 +215,14 @@ static void listener_destroy(struct gvm_cluster *cluster)
 	sk = cluster->listener->sk;
 	write_lock_bh(&sk->sk_callback_lock);
 	sk->sk_user_data = NULL;
-	sk->sk_data_ready = cluster->listener_data_ready;
+	sk->sk_data_ready = cluster->links.listener_data_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
 	cancel_work_sync(&cluster->accept_work);
 	sock_release(cluster->listener);
 }
 
-int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
+int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
+		   struct gvm_cluster **out)
 {
 	static u64 last_serial; /* under the device's mutex */
 	struct gvm_cluster *cluster;
@@ -239,15 +242,15 @@ int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out)
 	cluster->net = get_net(current->nsproxy->net_ns);
 	cluster->nodes_digest = nodes_digest(nodes, up->nr_nodes);
 	INIT_WORK(&cluster->accept_work, cluster_accept);
-	spin_lock_init(&cluster->links_lock);
-	INIT_LIST_HEAD(&cluster->links);
-	init_waitqueue_head(&cluster->links_gone);
 	cluster->list = nodes;
 	cluster->nr_nodes = up->nr_nodes;
-	err = homes_set(cluster, nodes, up->nr_nodes) ?:
+	cluster->links.ops = ops;
+	cluster->links.net = cluster->net;
+	cluster->links.nr_nodes = up->nr_nodes;
+	err = links_init(&cluster->links) ?:
+	      homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
 	      key_copy(up, &cluster->auth) ?:
-	      links_init() ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		cluster_destroy(cluster);
@@ -273,23 +276,8 @@ int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up,
 	return *same ? key_compare(cluster->auth, up, same) : 0;
 }
 
-/* Some link that is not closed, with a reference. */
-static struct link *cluster_some_link(struct gvm_cluster *cluster)
-{
-	struct link *link;
-
-	spin_lock(&cluster->links_lock);
-	cluster->closing = true;
-	link = list_first_entry_or_null(&cluster->links, struct link, list);
-	if (link)
-		link_get(link);
-	spin_unlock(&cluster->links_lock);
-	return link;
-}
-
 void cluster_destroy(struct gvm_cluster *cluster)
 {
-	struct link *link;
 	unsigned int i;
 
 	if (!cluster)
@@ -298,15 +286,7 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	for (i = 0; cluster->peers && i < cluster->nodes; i++)
 		if (cluster->peers[i])
 			peer_shutdown(cluster->peers[i]);
-	while ((link = cluster_some_link(cluster))) {
-		link_close(link);
-		link_put(link);
-	}
-	spin_lock(&cluster->links_lock);
-	wait_event_cmd(cluster->links_gone, !cluster->nr_links, spin_unlock(&cluster->links_lock),
-		       spin_lock(&cluster->links_lock));
-	spin_unlock(&cluster->links_lock);
-	links_exit();
+	links_exit(&cluster->links);
 	peers_destroy(cluster);
 	auth_destroy(cluster->auth);
 	kfree(cluster->homes);

@@ -6,25 +6,21 @@
 #ifndef GVM_CLUSTER_H
 #define GVM_CLUSTER_H
 
-#include <linux/in6.h>
-#include <linux/list.h>
-#include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
+
+#include "link.h"
 
 struct auth;
 struct giantvm_node;
 struct giantvm_up;
 struct gvm_peer;
-struct link;
 struct net;
-struct sock;
 struct socket;
 
 struct gvm_cluster {
 	u64 serial; /* no other cluster that this node was part of has the same */
-	struct net *net; /* the network namespace of who called UP */
+	struct net *net; /* the network namespace of the caller of UP */
 	u16 id; /* this node */
 	u16 nodes; /* the highest id, plus 1 */
 	u16 nr_nodes;
@@ -36,18 +32,18 @@ struct gvm_cluster {
 	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
 
 	struct socket *listener;
-	void (*listener_data_ready)(struct sock *sk);
 	struct work_struct accept_work;
-
-	spinlock_t links_lock;
-	struct list_head links; /* every connection, under links_lock */
-	unsigned int nr_unproven; /* of these: incoming ones that are not up; under links_lock */
-	unsigned int nr_links; /* these, and those that are not yet freed; under links_lock */
-	bool closing; /* no new ones; under links_lock */
-	wait_queue_head_t links_gone;
+	struct links links;
 };
 
-int cluster_create(const struct giantvm_up *up, struct gvm_cluster **out);
+static inline struct gvm_cluster *cluster_of(const struct link *link)
+{
+	return container_of(link->links, struct gvm_cluster, links);
+}
+
+/* `ops`: what is done with its connections. */
+int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
+		   struct gvm_cluster **out);
 /* Whether `up` would make the same cluster as this. */
 int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
 /*

@@ -5,7 +5,6 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/random.h>
 #include <linux/uaccess.h>
 
@@ -13,33 +12,17 @@
 #include "cluster.h"
 #include "device.h"
 #include "inode.h"
+#include "membership.h"
 #include "opening.h"
 #include "peer.h"
+#include "receive.h"
 #include "region.h"
 #include "stats.h"
-
-/*
- * What the node is part of, and which regions there are, changes under this alone. It is let go of
- * for what takes long: the answers of other nodes, and pages on their way home.
- */
-static DEFINE_MUTEX(device_mutex);
-static struct gvm_cluster *the_cluster;
-static bool going_down; /* the cluster and all regions are being left; under the mutex */
+#include "tell.h"
 
 #define ASK_AGAIN_MS_MIN 20 /* a share may be opened by another node meanwhile */
 #define ASK_AGAIN_MS_MAX 500
-#define ANSWER_MS 1000 /* for what is waited for also by who does not want to wait for all */
-
-struct gvm_cluster *cluster_lock(void)
-{
-	mutex_lock(&device_mutex);
-	return going_down ? NULL : the_cluster;
-}
-
-void cluster_unlock(void)
-{
-	mutex_unlock(&device_mutex);
-}
+#define ANSWER_MS 1000 /* minimum wait for the homes, even with wait_ms == 0 */
 
 static int device_up_first(const struct giantvm_up *up)
 {
@@ -47,7 +30,7 @@ static int device_up_first(const struct giantvm_up *up)
 
 	if (err)
 		return err;
-	err = cluster_create(up, &the_cluster);
+	err = cluster_create(up, &receive_ops, &membership.cluster);
 	if (err)
 		inodes_down();
 	return err;
@@ -61,11 +44,11 @@ static long device_up(void __user *argument)
 
 	if (copy_from_user(&up, argument, sizeof(up)))
 		return -EFAULT;
-	if (!the_cluster)
+	if (!membership.cluster)
 		return device_up_first(&up);
-	if (going_down)
+	if (membership.going_down)
 		return -EALREADY;
-	err = cluster_same(the_cluster, &up, &same);
+	err = cluster_same(membership.cluster, &up, &same);
 	if (err)
 		return err;
 	return same ? 0 : -EBUSY;
@@ -76,14 +59,14 @@ static int device_part(struct gvm_region *region, bool forced)
 {
 	int err;
 
-	mutex_unlock(&device_mutex);
+	mutex_unlock(&membership.mutex);
 	err = region_empty(region, forced);
-	mutex_lock(&device_mutex);
+	mutex_lock(&membership.mutex);
 	if (err)
 		return err;
 	/* Without its creator, what is not complete is of no use to anybody. */
 	if (region->opening.creates && !opening_completed(region))
-		agree_withdraw(region, region->number);
+		tell_withdraw(region, region->number);
 	region_end(region);
 	return 0;
 }
@@ -146,17 +129,17 @@ static long device_down(bool forced)
 {
 	int err;
 
-	if (going_down)
+	if (membership.going_down)
 		return -EALREADY;
-	going_down = true;
+	membership.going_down = true;
 	err = regions_part(forced);
-	going_down = false;
+	membership.going_down = false;
 	if (err)
 		return err;
 	agree_down();
-	if (the_cluster) {
-		cluster_destroy(the_cluster);
-		the_cluster = NULL;
+	if (membership.cluster) {
+		cluster_destroy(membership.cluster);
+		membership.cluster = NULL;
 		inodes_down();
 	}
 	return 0;
@@ -170,15 +153,15 @@ static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 	int ended = 0;
 
 	for (; !ended && wait_ms; turn_ms = min(2 * turn_ms, ASK_AGAIN_MS_MAX)) {
-		agree_send(agreement, the_cluster);
+		agree_send(agreement, membership.cluster);
 		turn_ms = min(turn_ms, wait_ms);
 		wait_ms -= turn_ms;
-		mutex_unlock(&device_mutex);
+		mutex_unlock(&membership.mutex);
 		ended = agree_wait(agreement, turn_ms);
-		mutex_lock(&device_mutex);
+		mutex_lock(&membership.mutex);
 		if (agreement->over)
 			return -ENOTCONN;
-		if (going_down || (region && atomic_read(&region->opened) < 0))
+		if (membership.going_down || (region && atomic_read(&region->opened) < 0))
 			return -EALREADY;
 	}
 	return min(ended, 0);
@@ -232,7 +215,7 @@ static long device_find(const char *name, unsigned int wait_ms, struct found *fo
 
 	if (device_find_here(name, found))
 		return 0;
-	err = agree_ask(&agreement, the_cluster, name);
+	err = agree_ask(&agreement, membership.cluster, name);
 	if (err)
 		return err;
 	err = device_agree(&agreement, wait_ms);
@@ -250,9 +233,9 @@ static long wish_check(const struct giantvm_region *wish, bool creates)
 	if (!region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
 	    wish->open_flags & ~O_CLOEXEC || (creates && !wish->size_bytes))
 		return -EINVAL;
-	if (!the_cluster)
+	if (!membership.cluster)
 		return -ENOTCONN;
-	return going_down ? -EALREADY : 0;
+	return membership.going_down ? -EALREADY : 0;
 }
 
 /* The region that is wished for, joined here if need be; agreed on with others it is not yet. */
@@ -277,7 +260,7 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 	which.pages = found.pages;
 	which.id = found.id;
 	was_here = device_find_here(wish->name, NULL);
-	err = region_join(the_cluster, &which, region);
+	err = region_join(membership.cluster, &which, region);
 	if (err)
 		return err;
 	(*region)->made |= !was_here;
@@ -297,7 +280,7 @@ static void device_give_up(struct gvm_region *region, u32 number, u32 before)
 
 	if (stays && region->opening.creates)
 		return;
-	agree_withdraw(region, number);
+	tell_withdraw(region, number);
 	if (region->number == number)
 		WRITE_ONCE(region->number, before);
 }
@@ -352,7 +335,7 @@ static long device_lookup(void __user *argument)
 		return -EFAULT;
 	if (lookup.reserved || !region_name_valid(lookup.name))
 		return -EINVAL;
-	if (!the_cluster)
+	if (!membership.cluster)
 		return -ENOTCONN;
 	err = device_find(lookup.name, lookup.wait_ms, &found);
 	if (err)
@@ -399,7 +382,7 @@ static long device_stats(void __user *argument)
 static int info_nodes(const struct giantvm_info *info, unsigned int room)
 {
 	struct giantvm_node_info __user *out = u64_to_user_ptr(info->nodes);
-	const struct gvm_cluster *cluster = the_cluster;
+	const struct gvm_cluster *cluster = membership.cluster;
 	unsigned int i;
 
 	for (i = 0; i < cluster->nr_nodes && i < room; i++) {
@@ -442,10 +425,10 @@ static long device_info(void __user *argument)
 		return -EFAULT;
 	nodes_room = info.nr_nodes;
 	info.abi = GIANTVM_ABI;
-	info.id = the_cluster ? the_cluster->id : GIANTVM_ID_NONE;
-	info.nr_nodes = the_cluster ? the_cluster->nr_nodes : 0;
-	info.flags = the_cluster && the_cluster->auth ? GIANTVM_INFO_KEY : 0;
-	err = the_cluster ? info_nodes(&info, nodes_room) : 0;
+	info.id = membership.cluster ? membership.cluster->id : GIANTVM_ID_NONE;
+	info.nr_nodes = membership.cluster ? membership.cluster->nr_nodes : 0;
+	info.flags = membership.cluster && membership.cluster->auth ? GIANTVM_INFO_KEY : 0;
+	err = membership.cluster ? info_nodes(&info, nodes_room) : 0;
 	if (!err)
 		err = info_regions(&info, info.nr_regions, &info.nr_regions);
 	if (err)
@@ -482,11 +465,11 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	result = mutex_lock_killable(&device_mutex);
+	result = mutex_lock_killable(&membership.mutex);
 	if (result)
 		return result;
 	result = device_call(command, (void __user *)argument);
-	mutex_unlock(&device_mutex);
+	mutex_unlock(&membership.mutex);
 	return result;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <linux/mm.h>
 
+#include "memory.h"
 #include "peer.h"
 #include "region.h"
 #include "revoke.h"

@@ -30,7 +30,7 @@ static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u
 
 int handshake_begin(struct link *link)
 {
-	struct gvm_cluster *cluster = link->cluster;
+	struct gvm_cluster *cluster = cluster_of(link);
 	struct hello hello = {
 		.from = cluster->id,
 		.to = link->peer->id,
@@ -48,7 +48,7 @@ static int proof_of(struct link *link, bool own, u8 *proof)
 {
 	bool accepting = own ? !link->outgoing : link->outgoing;
 
-	return auth_proof(link->cluster->auth, accepting,
+	return auth_proof(cluster_of(link)->auth, accepting,
 			  link->outgoing ? link->hello_sent : link->hello_received,
 			  link->outgoing ? link->hello_received : link->hello_sent, proof);
 }
@@ -63,7 +63,7 @@ static int send_proof(struct link *link)
 
 int handshake_hello(struct link *link, const u8 *body)
 {
-	struct gvm_cluster *cluster = link->cluster;
+	struct gvm_cluster *cluster = cluster_of(link);
 	struct hello hello;
 	struct gvm_peer *peer;
 	int err;
@@ -92,7 +92,7 @@ int handshake_hello(struct link *link, const u8 *body)
 	}
 	memcpy(link->hello_received, body, HELLO_BYTES);
 	if (!link->outgoing) {
-		/* Who has yet to prove itself makes no attempt of ours yield. */
+		/* An unauthenticated peer must not preempt our own connection attempt. */
 		if (!cluster->auth && !peer_accepts(peer))
 			return -EBUSY;
 		link->peer = peer;

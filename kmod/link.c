@@ -14,14 +14,10 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
-#include "agree.h"
-#include "cluster.h"
 #include "compat.h"
-#include "handshake.h"
 #include "link.h"
 #include "log.h"
-#include "peer.h"
-#include "receive.h"
+#include "memory.h"
 #include "workers.h"
 
 #define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
@@ -70,7 +66,7 @@ static void buffer_put(u8 *buffer)
 	kfree(buffer);
 }
 
-int links_init(void)
+static int buffers_init(void)
 {
 	while (nr_buffers < BUFFERS_KEPT) {
 		u8 *buffer = kmalloc(BUFFER_BYTES, GFP_KERNEL);
@@ -82,7 +78,7 @@ int links_init(void)
 	return 0;
 }
 
-void links_exit(void)
+static void buffers_exit(void)
 {
 	while (nr_buffers)
 		kfree(buffers[--nr_buffers]);
@@ -91,16 +87,16 @@ void links_exit(void)
 static void link_free(struct kref *ref)
 {
 	struct link *link = container_of(ref, struct link, ref);
-	struct gvm_cluster *cluster = link->cluster;
+	struct links *links = link->links;
 
 	sock_release(link->socket);
 	buffer_put(link->buffer);
-	spin_lock(&cluster->links_lock);
-	cluster->nr_links--;
-	/* Under the lock, so that who waits for it may free the cluster. */
-	if (!cluster->nr_links)
-		wake_up(&cluster->links_gone);
-	spin_unlock(&cluster->links_lock);
+	spin_lock(&links->lock);
+	links->nr--;
+	/* Under the lock, so that links_exit() may return and `links` be freed. */
+	if (!links->nr)
+		wake_up(&links->gone);
+	spin_unlock(&links->lock);
 	kfree(link);
 }
 
@@ -143,7 +139,7 @@ static void link_write_space(struct sock *sk)
 	if (link && !link_sender_looks(link, sk) && sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		if (READ_ONCE(link->state) == LINK_UP)
-			peer_transmit_later(link->peer);
+			link->links->ops->room(link);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -164,31 +160,31 @@ static void link_callbacks_restore(struct link *link)
 
 static void link_proven(struct link *link)
 {
-	lockdep_assert_held(&link->cluster->links_lock);
-	link->cluster->nr_unproven -= link->unproven;
+	lockdep_assert_held(&link->links->lock);
+	link->links->nr_unproven -= link->unproven;
 	link->unproven = false;
 }
 
 void link_close(struct link *link)
 {
-	struct gvm_cluster *cluster = link->cluster;
+	struct links *links = link->links;
 
-	spin_lock(&cluster->links_lock);
+	spin_lock(&links->lock);
 	if (link->closed) {
-		spin_unlock(&cluster->links_lock);
+		spin_unlock(&links->lock);
 		return;
 	}
 	link->closed = true;
 	list_del(&link->list);
 	link_proven(link);
-	spin_unlock(&cluster->links_lock);
+	spin_unlock(&links->lock);
 
 	link_callbacks_restore(link);
 	kernel_sock_shutdown(link->socket, SHUT_RDWR);
 	if (cancel_delayed_work(&link->deadline_work))
 		link_put(link);
 	if (link->peer)
-		peer_link_down(link->peer, link);
+		links->ops->down(link);
 	link_put(link); /* the list's */
 }
 
@@ -231,30 +227,11 @@ int link_up(struct link *link)
 {
 	if (cancel_delayed_work(&link->deadline_work))
 		link_put(link);
-	spin_lock(&link->cluster->links_lock);
+	spin_lock(&link->links->lock);
 	link_proven(link);
-	spin_unlock(&link->cluster->links_lock);
+	spin_unlock(&link->links->lock);
 	WRITE_ONCE(link->state, LINK_UP);
-	return peer_link_up(link->peer, link);
-}
-
-static int link_receive_frame(struct link *link, const struct frame_head *head, const u8 *body)
-{
-	switch (head->kind) {
-	case FRAME_HELLO:
-		return handshake_hello(link, body);
-	case FRAME_PROOF:
-		return handshake_proof(link, body);
-	case FRAME_REGION:
-		if (link->state != LINK_UP)
-			return -EBADMSG;
-		return agree_receive(link->peer, body);
-	case FRAME_MESSAGE:
-		if (link->state != LINK_UP)
-			return -EBADMSG;
-		return receive_message(link->peer, head->tag, body, head->body_bytes);
-	}
-	return -EBADMSG;
+	return link->links->ops->up(link);
 }
 
 /*
@@ -263,6 +240,7 @@ static int link_receive_frame(struct link *link, const struct frame_head *head, 
  */
 static int link_receive_frames(struct link *link, bool at_once)
 {
+	const struct link_ops *ops = link->links->ops;
 	unsigned int at = 0;
 	int err = 0;
 
@@ -276,9 +254,8 @@ static int link_receive_frames(struct link *link, bool at_once)
 		if (link->filled - at < FRAME_HEAD_BYTES + head.body_bytes)
 			break;
 		if (!at_once)
-			err = link_receive_frame(link, &head, body);
-		else if (head.kind != FRAME_MESSAGE ||
-			 !receive_at_once(link->peer, head.tag, body, head.body_bytes))
+			err = ops->frame(link, &head, body);
+		else if (!ops->frame_at_once(link, &head, body))
 			err = -EAGAIN;
 		if (err || READ_ONCE(link->closed))
 			break;
@@ -331,7 +308,7 @@ static int link_receive_all(struct link *link)
 		if (link->socket->sk->sk_state != TCP_ESTABLISHED)
 			return link->socket->sk->sk_state == TCP_SYN_SENT ? 0 : -ECONNREFUSED;
 		link->state = LINK_GREETING;
-		more = handshake_begin(link) ?: 1;
+		more = link->links->ops->connected(link) ?: 1;
 	}
 	if (!link_buffer_get(link, GFP_DISPENSABLE))
 		return -EAGAIN;
@@ -339,7 +316,7 @@ static int link_receive_all(struct link *link)
 		more = link_receive_frames(link, false) ?: 1; /* what a softirq has left */
 	for (i = 0; more == 1 && i < RECEIVES_MAX && !READ_ONCE(link->closed); i++)
 		more = link_receive_some(link);
-	receive_end(link->cluster);
+	link->links->ops->received(link);
 	link_buffer_put(link);
 	return more;
 }
@@ -357,8 +334,7 @@ static void link_receive(struct work_struct *work)
 		link_queue_in(link, RETRY_MS);
 	} else if (more < 0) {
 		if (more == -EBADMSG || more == -EPROTONOSUPPORT)
-			gvm_warn("node %d sent what is not of this protocol\n",
-				 link->peer ? link->peer->id : -1);
+			link->links->ops->refused(link);
 		link_close(link);
 	} else if (more) {
 		link_queue(link);
@@ -464,7 +440,7 @@ static void link_callbacks_set(struct link *link)
 	link->write_space = sk->sk_write_space;
 	link->state_change = sk->sk_state_change;
 	if (!link->outgoing)
-		link->data_ready = link->cluster->listener_data_ready; /* it had the listener's */
+		link->data_ready = link->links->listener_data_ready; /* it had the listener's */
 	sk->sk_user_data = link;
 	sk->sk_data_ready = link_ready;
 	sk->sk_write_space = link_write_space;
@@ -480,7 +456,7 @@ static void link_deadline(struct work_struct *work)
 	link_put(link);
 }
 
-static int link_create(struct gvm_cluster *cluster, struct socket *socket, struct gvm_peer *peer,
+static int link_create(struct links *links, struct socket *socket, struct gvm_peer *peer,
 		       struct link **out)
 {
 	static atomic64_t last_serial;
@@ -491,7 +467,7 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 		return -ENOMEM;
 	kref_init(&link->ref); /* the list's */
 	link->serial = atomic64_inc_return(&last_serial);
-	link->cluster = cluster;
+	link->links = links;
 	link->socket = socket;
 	link->peer = peer;
 	link->outgoing = peer;
@@ -509,18 +485,18 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 	tcp_sock_set_keepcnt(sk, KEEPALIVE_PROBES);
 	tcp_sock_set_user_timeout(sk, USER_TIMEOUT_MS);
 
-	spin_lock(&cluster->links_lock);
-	if (cluster->closing) {
-		spin_unlock(&cluster->links_lock);
+	spin_lock(&links->lock);
+	if (links->closing) {
+		spin_unlock(&links->lock);
 		kfree(link);
 		return -ESHUTDOWN;
 	}
-	cluster->nr_links++;
+	links->nr++;
 	link->unproven = !peer;
-	cluster->nr_unproven += link->unproven;
-	list_add(&link->list, &cluster->links);
+	links->nr_unproven += link->unproven;
+	list_add(&link->list, &links->list);
 	link_get(link); /* the caller's */
-	spin_unlock(&cluster->links_lock);
+	spin_unlock(&links->lock);
 
 	link_get(link);
 	queue_delayed_work(gvm_workqueue, &link->deadline_work, msecs_to_jiffies(HANDSHAKE_MS));
@@ -529,10 +505,10 @@ static int link_create(struct gvm_cluster *cluster, struct socket *socket, struc
 	return 0;
 }
 
-int link_accept(struct gvm_cluster *cluster, struct socket *socket)
+int link_accept(struct links *links, struct socket *socket)
 {
 	struct link *link;
-	int err = link_create(cluster, socket, NULL, &link);
+	int err = link_create(links, socket, NULL, &link);
 
 	if (err) {
 		sock_release(socket);
@@ -543,13 +519,13 @@ int link_accept(struct gvm_cluster *cluster, struct socket *socket)
 	return 0;
 }
 
-void link_bound_unproven(struct gvm_cluster *cluster)
+void link_bound_unproven(struct links *links)
 {
 	struct link *link, *oldest = NULL;
 
-	spin_lock(&cluster->links_lock);
-	if (cluster->nr_unproven > UNPROVEN_MAX + cluster->nr_nodes) {
-		list_for_each_entry_reverse(link, &cluster->links, list) {
+	spin_lock(&links->lock);
+	if (links->nr_unproven > UNPROVEN_MAX + links->nr_nodes) {
+		list_for_each_entry_reverse(link, &links->list, list) {
 			if (link->unproven) {
 				oldest = link;
 				link_get(oldest);
@@ -557,7 +533,7 @@ void link_bound_unproven(struct gvm_cluster *cluster)
 			}
 		}
 	}
-	spin_unlock(&cluster->links_lock);
+	spin_unlock(&links->lock);
 	if (!oldest)
 		return;
 	gvm_warn("more connections are made to this node than there are nodes: the oldest that says nothing is closed\n");
@@ -565,22 +541,22 @@ void link_bound_unproven(struct gvm_cluster *cluster)
 	link_put(oldest);
 }
 
-int link_connect(struct gvm_peer *peer, struct link **out)
+int link_connect(struct links *links, struct gvm_peer *peer,
+		 const struct sockaddr_storage *address, struct link **out)
 {
-	struct sockaddr_storage address = peer->address;
+	struct sockaddr_storage where = *address; /* the kernel may change it */
 	struct socket *socket;
 	int err;
 
-	err = sock_create_kern(peer->cluster->net, address.ss_family, SOCK_STREAM, IPPROTO_TCP,
-			       &socket);
+	err = sock_create_kern(links->net, where.ss_family, SOCK_STREAM, IPPROTO_TCP, &socket);
 	if (err)
 		return err;
-	err = link_create(peer->cluster, socket, peer, out);
+	err = link_create(links, socket, peer, out);
 	if (err) {
 		sock_release(socket);
 		return err;
 	}
-	err = kernel_connect(socket, (struct sockaddr *)&address, sizeof(address), O_NONBLOCK);
+	err = kernel_connect(socket, (struct sockaddr *)&where, sizeof(where), O_NONBLOCK);
 	if (err && err != -EINPROGRESS) {
 		link_close(*out);
 		link_put(*out);
@@ -588,4 +564,40 @@ int link_connect(struct gvm_peer *peer, struct link **out)
 	}
 	link_queue(*out);
 	return 0;
+}
+
+int links_init(struct links *links)
+{
+	spin_lock_init(&links->lock);
+	INIT_LIST_HEAD(&links->list);
+	init_waitqueue_head(&links->gone);
+	return buffers_init();
+}
+
+/* Some link that is not closed, with a reference. */
+static struct link *links_some(struct links *links)
+{
+	struct link *link;
+
+	spin_lock(&links->lock);
+	links->closing = true;
+	link = list_first_entry_or_null(&links->list, struct link, list);
+	if (link)
+		link_get(link);
+	spin_unlock(&links->lock);
+	return link;
+}
+
+void links_exit(struct links *links)
+{
+	struct link *link;
+
+	while ((link = links_some(links))) {
+		link_close(link);
+		link_put(link);
+	}
+	spin_lock(&links->lock);
+	wait_event_cmd(links->gone, !links->nr, spin_unlock(&links->lock), spin_lock(&links->lock));
+	spin_unlock(&links->lock);
+	buffers_exit();
 }

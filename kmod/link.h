@@ -2,7 +2,7 @@
 /*
  * One TCP connection: its callbacks, its handshake (frame.h), and the frames that arrive on it.
  *
- * Who holds a reference: the cluster's list until link_close(), the peer for as long as it points
+ * Who holds a reference: the list of all until link_close(), the peer for as long as it points
  * to it, and each work that is queued. The last one to let go frees the socket, always in a
  * process.
  */
@@ -11,12 +11,17 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "frame.h"
 
-struct gvm_cluster;
 struct gvm_peer;
+struct kvec;
+struct link;
+struct net;
+struct sockaddr_storage;
 struct socket;
 struct sock;
 
@@ -27,16 +32,54 @@ enum link_state {
 	LINK_UP,
 };
 
+/*
+ * What is done with connections, by those above. In the link's receiving work, if not said
+ * otherwise.
+ */
+struct link_ops {
+	/* TCP has connected one that this node made: 0, or why it is to be closed. */
+	int (*connected)(struct link *link);
+	/* A frame that has come whole: the same. */
+	int (*frame)(struct link *link, const struct frame_head *head, const u8 *body);
+	/* The same in a softirq; false: it is for frame(). Only of a link that is up. */
+	bool (*frame_at_once)(struct link *link, const struct frame_head *head, const u8 *body);
+	/* What had arrived has been handled, for now. */
+	void (*received)(struct link *link);
+	/* Its handshake is done: 0, or why it is to be closed. */
+	int (*up)(struct link *link);
+	/* What came is not of this protocol; it will be closed. */
+	void (*refused)(struct link *link);
+	/* It has been closed; in any process. */
+	void (*down)(struct link *link);
+	/* One that is up takes more again; in a softirq. */
+	void (*room)(struct link *link);
+};
+
+/* All connections of a node, for as long as it is part of a cluster. */
+struct links {
+	const struct link_ops *ops;
+	struct net *net;
+	unsigned int nr_nodes;
+	void (*listener_data_ready)(struct sock *sk);
+
+	spinlock_t lock;
+	struct list_head list; /* every connection, under lock */
+	unsigned int nr_unproven; /* of these: incoming ones that are not up; under lock */
+	unsigned int nr; /* these, and those that are not yet freed; under lock */
+	bool closing; /* no new ones; under lock */
+	wait_queue_head_t gone;
+};
+
 struct link {
 	struct kref ref;
 	u64 serial; /* of no other link, ever: an address may be one of before */
-	struct list_head list; /* of the cluster, under its links_lock */
-	struct gvm_cluster *cluster;
+	struct list_head list; /* under the lock of the links */
+	struct links *links;
 	struct gvm_peer *peer; /* of an incoming one: set by the other's HELLO */
 	struct socket *socket;
 	bool outgoing;
-	bool closed; /* under the cluster's links_lock; set once */
-	bool unproven; /* incoming, on the list, and not up yet; under links_lock */
+	bool closed; /* under the lock of the links; set once */
+	bool unproven; /* incoming, on the list, and not up yet; under the same */
 
 	/* There is one sender at a time: the handshake, or who has the peer's `transmit`. */
 	bool sending;
@@ -58,19 +101,21 @@ struct link {
 	void (*state_change)(struct sock *sk);
 };
 
+/* `links` are zeroed, and have ops, net and nr_nodes. 0 or -ENOMEM. */
+int links_init(struct links *links);
+/* Ends every connection, and waits until all are freed. After that nothing is kept for new ones. */
+void links_exit(struct links *links);
+
 /* Takes over an accepted socket, also when it fails. */
-int link_accept(struct gvm_cluster *cluster, struct socket *socket);
+int link_accept(struct links *links, struct socket *socket);
 /*
  * Closes the oldest of those that somebody made and is not getting any further with, if they are
  * many.
  */
-void link_bound_unproven(struct gvm_cluster *cluster);
-/* Begins to connect; *out has a reference for the caller. */
-int link_connect(struct gvm_peer *peer, struct link **out);
-
-/* What links keep for the next ones: before there is one, and when none is left. */
-int links_init(void);
-void links_exit(void);
+void link_bound_unproven(struct links *links);
+/* Begins to connect to a peer; *out has a reference for the caller. */
+int link_connect(struct links *links, struct gvm_peer *peer,
+		 const struct sockaddr_storage *address, struct link **out);
 
 void link_get(struct link *link);
 void link_put(struct link *link);
@@ -87,7 +132,7 @@ void link_close_sync(struct link *link);
 int link_up(struct link *link);
 
 /*
- * Sends as much as there is room for. Bytes; -EAGAIN: peer_transmit_later() comes with the room;
+ * Sends as much as there is room for. Bytes; -EAGAIN: link_ops.room() tells of more;
  * -ENOBUFS: there was no memory, and nobody tells when there is; or another errno: then the link is
  * no good.
  */

@@ -3,13 +3,15 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "agree.h"
 #include "cluster.h"
 #include "log.h"
 #include "opening.h"
 #include "peer.h"
 #include "region.h"
+#include "tell.h"
 #include "workers.h"
+
+DECLARE_WAIT_QUEUE_HEAD(opening_news);
 
 #define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
 #define AGAIN_MS_MAX 60000
@@ -85,7 +87,7 @@ static void own_open(struct gvm_region *region, enum region_share share)
 		gvm_warn("%s: this node was a home of it before, and has nothing of that: the pages whose home it is are lost until they are discarded\n",
 			 region->name);
 	if (opens)
-		agree_look();
+		wake_up_all(&opening_news);
 }
 
 void opening_take(struct gvm_region *region, enum region_share share, u64 token)
@@ -144,9 +146,9 @@ void opening_answer(struct gvm_region *region, unsigned int home,
 	}
 	spin_unlock_bh(&region->lock);
 	if (due != SHARE_UNKNOWN)
-		agree_open(region, region->cluster->homes[home], due, answer->token);
+		tell_open(region, region->cluster->homes[home], due, answer->token);
 	if (opening_ended(region))
-		agree_look();
+		wake_up_all(&opening_news);
 }
 
 bool opening_ended(const struct gvm_region *region)
@@ -229,7 +231,7 @@ static void opening_work_run(struct work_struct *work)
 	for (i = 0; i < cluster->nr_homes; i++) {
 		peer = cluster_peer(cluster, cluster->homes[i]);
 		if (peer && peer_connected(peer) && (announce || opening_lacks(region, i)))
-			agree_offer(region, peer);
+			tell_offer(region, peer);
 		cond_resched();
 	}
 	spin_lock_bh(&region->lock);

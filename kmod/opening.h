@@ -24,6 +24,7 @@
 #define GVM_OPENING_H
 
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "frame.h"
@@ -51,6 +52,9 @@ struct opening {
 	struct delayed_work work; /* offers it again to homes that are not known to be open */
 	unsigned int again_ms; /* and how long after the last time */
 };
+
+/* Of all regions: where callers wait for answers about shares, their own node's too. */
+extern wait_queue_head_t opening_news;
 
 void opening_init(struct gvm_region *region);
 /* The region has been left: nothing of it is offered any more. */

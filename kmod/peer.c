@@ -6,12 +6,11 @@
 #include <linux/slab.h>
 #include <net/ipv6.h>
 
-#include "cluster.h"
 #include "compat.h"
 #include "link.h"
 #include "log.h"
+#include "memory.h"
 #include "peer.h"
-#include "receive.h"
 #include "workers.h"
 #include "uapi/giantvm.h"
 
@@ -316,7 +315,7 @@ static void peer_connect(struct work_struct *work)
 	if (!wanted)
 		return;
 	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-	if (link_connect(peer, &link)) {
+	if (link_connect(peer->links, peer, &peer->address, &link)) {
 		peer_connect_soon(peer, peer->backoff_ms);
 		return;
 	}
@@ -344,7 +343,7 @@ bool peer_accepts(struct gvm_peer *peer)
 	if (peer->down) {
 		accepts = false;
 	} else if (peer->attempt) {
-		accepts = peer->id < peer->cluster->id;
+		accepts = peer->id < peer->self;
 		if (accepts) {
 			yields = peer->attempt;
 			link_get(yields);
@@ -387,7 +386,11 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 		link_close_sync(before);
 		link_put(before);
 	}
-	receive_joined(peer);
+	return 0;
+}
+
+int peer_link_begin(struct gvm_peer *peer, struct link *link)
+{
 	peer_transmit(peer);
 	/* It may have been closed before the peer pointed to it: then nobody has taken it down. */
 	if (READ_ONCE(link->closed)) {
@@ -441,7 +444,8 @@ static int address_set(const struct giantvm_node *node, struct sockaddr_storage 
 	return 0;
 }
 
-int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node, struct gvm_peer **out)
+int peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
+		const struct giantvm_node *node, struct gvm_peer **out)
 {
 	struct gvm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
 	int err;
@@ -454,6 +458,8 @@ int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node, st
 		return err;
 	}
 	peer->cluster = cluster;
+	peer->links = links;
+	peer->self = self;
 	peer->id = node->id;
 	spin_lock_init(&peer->lock);
 	INIT_LIST_HEAD(&peer->queue);

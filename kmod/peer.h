@@ -20,15 +20,8 @@
 struct gvm_cluster;
 struct giantvm_node;
 struct link;
+struct links;
 struct page;
-
-/*
- * For memory that one can do without. It fails where there is none: without __GFP_NORETRY a page is
- * waited for without an end, and with GFP_NOIO nobody is killed for it. But what frees memory here
- * is pages that go home: who sends them, or receives what their homes answer, must not wait for
- * that. Nor may it take what is kept for those who free memory.
- */
-#define GFP_DISPENSABLE (GFP_NOIO | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN)
 
 /* A message on its way out. */
 struct gvm_message {
@@ -46,7 +39,8 @@ struct gvm_message {
 
 struct gvm_peer {
 	struct gvm_cluster *cluster;
-	u16 id;
+	struct links *links;
+	u16 self, id; /* of this node, and of that one */
 	struct sockaddr_storage address;
 
 	spinlock_t lock;
@@ -65,8 +59,9 @@ struct gvm_peer {
 	unsigned int backoff_ms; /* only connect_work and peer_link_up() */
 };
 
-int peer_create(struct gvm_cluster *cluster, const struct giantvm_node *node,
-		struct gvm_peer **out);
+/* `self`: this node's id. */
+int peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
+		const struct giantvm_node *node, struct gvm_peer **out);
 /* After every link of the cluster has ended. */
 void peer_destroy(struct gvm_peer *peer);
 /* No more connections; waits for the works. */
@@ -96,8 +91,10 @@ void peer_transmit_later(struct gvm_peer *peer);
 bool peer_accepts(struct gvm_peer *peer);
 /* Whether a connection is ready for messages. */
 bool peer_connected(struct gvm_peer *peer);
-/* One is. What came before it has ended when this returns. Sleeps. */
+/* One is, and what came before it has ended when this returns: 0 or -ESHUTDOWN. Sleeps. */
 int peer_link_up(struct gvm_peer *peer, struct link *link);
+/* Sends over it what has waited: 0, or -ENOTCONN if it has ended already. */
+int peer_link_begin(struct gvm_peer *peer, struct link *link);
 void peer_link_down(struct gvm_peer *peer, struct link *link);
 
 #endif

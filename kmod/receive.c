@@ -2,10 +2,14 @@
 /* What a peer sent, to its region's core: see receive.h. */
 #include "agree.h"
 #include "cluster.h"
+#include "handshake.h"
+#include "link.h"
 #include "log.h"
+#include "opening.h"
 #include "peer.h"
 #include "receive.h"
 #include "region.h"
+#include "tell.h"
 #include "trace.h"
 
 static int message_unpack(const struct gvm_peer *peer, const u8 *body, unsigned int bytes,
@@ -29,7 +33,7 @@ static void message_give(struct gvm_region *region, const struct ivy_msg *m, con
 	ivy_rx(region->core, m, data);
 }
 
-int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
+static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
 {
 	struct gvm_region *region = region_find_tag(tag);
 	struct gvm_batch batch;
@@ -61,7 +65,7 @@ static bool message_answers(const struct ivy_msg *m)
 	return m->type == IVY_GRANT || (m->type == IVY_DATA && m->count == 1);
 }
 
-bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
+static bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
 {
 	struct gvm_region *region;
 	struct gvm_batch batch;
@@ -87,7 +91,8 @@ unlock:
 	return taken;
 }
 
-void receive_end(struct gvm_cluster *cluster)
+/* What had arrived has been handled: requests that were gathered go on. */
+static void receive_end(struct link *link)
 {
 	struct gvm_region *region;
 	struct gvm_batch batch;
@@ -103,7 +108,7 @@ void receive_end(struct gvm_cluster *cluster)
 	}
 }
 
-void receive_joined(struct gvm_peer *peer)
+static void receive_joined(struct gvm_peer *peer)
 {
 	struct gvm_region *region;
 	struct gvm_batch batch;
@@ -114,6 +119,63 @@ void receive_joined(struct gvm_peer *peer)
 			ivy_node_joined(region->core, peer->id);
 		region_leave(region, &batch);
 		opening_doubt(region, peer->id);
-		agree_offer(region, peer);
+		tell_offer(region, peer);
 	}
 }
+
+static int link_frame(struct link *link, const struct frame_head *head, const u8 *body)
+{
+	if (head->kind == FRAME_HELLO)
+		return handshake_hello(link, body);
+	if (head->kind == FRAME_PROOF)
+		return handshake_proof(link, body);
+	if (link->state != LINK_UP)
+		return -EBADMSG;
+	if (head->kind == FRAME_REGION)
+		return agree_receive(link->peer, body);
+	if (head->kind == FRAME_MESSAGE)
+		return receive_message(link->peer, head->tag, body, head->body_bytes);
+	return -EBADMSG;
+}
+
+static void link_refused(struct link *link)
+{
+	gvm_warn("node %d sent what is not of this protocol\n", link->peer ? link->peer->id : -1);
+}
+
+static bool link_frame_at_once(struct link *link, const struct frame_head *head, const u8 *body)
+{
+	return head->kind == FRAME_MESSAGE &&
+	       receive_at_once(link->peer, head->tag, body, head->body_bytes);
+}
+
+static int link_is_up(struct link *link)
+{
+	int err = peer_link_up(link->peer, link);
+
+	if (err)
+		return err;
+	receive_joined(link->peer);
+	return peer_link_begin(link->peer, link);
+}
+
+static void link_is_down(struct link *link)
+{
+	peer_link_down(link->peer, link);
+}
+
+static void link_has_room(struct link *link)
+{
+	peer_transmit_later(link->peer);
+}
+
+const struct link_ops receive_ops = {
+	.connected = handshake_begin,
+	.frame = link_frame,
+	.frame_at_once = link_frame_at_once,
+	.received = receive_end,
+	.up = link_is_up,
+	.refused = link_refused,
+	.down = link_is_down,
+	.room = link_has_room,
+};
