@@ -278,8 +278,3 @@ void opening_end(struct gvm_region *region)
 {
 	cancel_delayed_work_sync(&region->opening.work);
 }
-
-void opening_free(struct gvm_region *region)
-{
-	kvfree(region->opening.homes);
-}

@@ -59,7 +59,6 @@ extern wait_queue_head_t opening_news;
 void opening_init(struct gvm_region *region);
 /* The region has been left: nothing of it is offered any more. */
 void opening_end(struct gvm_region *region);
-void opening_free(struct gvm_region *region);
 
 /* This node joins for its own use, or creates. 0 or -ENOMEM. Under the device's mutex. */
 int opening_begin(struct gvm_region *region, bool creates);
