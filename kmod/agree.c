@@ -65,7 +65,7 @@ static bool frame_means(const struct region_frame *frame, const struct gvm_regio
 	return frame->id == region->id && frame->pages == region->pages;
 }
 
-int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name)
+int gvm_agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name)
 {
 	unsigned int i;
 
@@ -84,10 +84,10 @@ int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, co
 	return 0;
 }
 
-void agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
+void gvm_agree_offer_begin(struct agreement *agreement, struct gvm_region *region)
 {
 	*agreement = (struct agreement){
-		.question = tell_frame(region, REGION_OFFER),
+		.question = gvm_tell_frame(region, REGION_OFFER),
 		.region = region,
 	};
 	agree_begin(agreement);
@@ -98,29 +98,29 @@ static bool agreement_lacks(struct agreement *agreement, unsigned int home)
 	bool lacks;
 
 	if (agreement->region)
-		return opening_lacks(agreement->region, home);
+		return gvm_opening_lacks(agreement->region, home);
 	spin_lock(&agreements_lock);
 	lacks = test_bit(home, agreement->silent);
 	spin_unlock(&agreements_lock);
 	return lacks;
 }
 
-void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
+void gvm_agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
 {
 	struct gvm_peer *peer;
 	unsigned int i;
 
 	for (i = 0; i < cluster->nr_homes; i++) {
-		peer = cluster_peer(cluster, cluster->homes[i]);
+		peer = gvm_cluster_peer(cluster, cluster->homes[i]);
 		if (peer && agreement_lacks(agreement, i))
-			tell_send(peer, &agreement->question);
+			gvm_tell_send(peer, &agreement->question);
 	}
 }
 
 static bool agreement_answered(const struct agreement *agreement)
 {
 	if (agreement->region)
-		return opening_ended(agreement->region);
+		return gvm_opening_ended(agreement->region);
 	return agreement->pages || !agreement->nr_silent;
 }
 
@@ -136,16 +136,16 @@ static bool agreement_ends(struct agreement *agreement)
 	return ends;
 }
 
-int agree_wait(struct agreement *agreement, unsigned int ms)
+int gvm_agree_wait(struct agreement *agreement, unsigned int ms)
 {
-	long left = wait_event_interruptible_timeout(opening_news,
+	long left = wait_event_interruptible_timeout(gvm_opening_news,
 						     agreement_ends(agreement),
 						     msecs_to_jiffies(ms));
 
 	return left < 0 ? -EINTR : left > 0;
 }
 
-void agree_end(struct agreement *agreement)
+void gvm_agree_end(struct agreement *agreement)
 {
 	spin_lock(&agreements_lock);
 	list_del(&agreement->list);
@@ -153,7 +153,7 @@ void agree_end(struct agreement *agreement)
 	bitmap_free(agreement->silent);
 }
 
-void agree_down(void)
+void gvm_agree_down(void)
 {
 	struct agreement *agreement;
 
@@ -161,20 +161,20 @@ void agree_down(void)
 	list_for_each_entry(agreement, &agreements, list)
 		agreement->over = true;
 	spin_unlock(&agreements_lock);
-	wake_up_all(&opening_news);
+	wake_up_all(&gvm_opening_news);
 }
 
 static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
 			   const struct region_frame *answer)
 {
-	int home = cluster_home(peer->cluster, peer->id);
+	int home = gvm_cluster_home(peer->cluster, peer->id);
 
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
 	if (home < 0)
 		return;
-	if (agreement->region) { /* what else it says is for opening_answer() */
+	if (agreement->region) { /* what else it says is for gvm_opening_answer() */
 		agreement->refused |= !answer->pages;
 		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
 	} else if (__test_and_clear_bit(home, agreement->silent)) {
@@ -185,7 +185,7 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 			agreement->complete = answer->flags & REGION_COMPLETE;
 		}
 	}
-	wake_up_all(&opening_news);
+	wake_up_all(&gvm_opening_news);
 }
 
 static void answer_warn(const struct gvm_region *region, const struct gvm_peer *peer,
@@ -209,18 +209,18 @@ static void answer_warn(const struct gvm_region *region, const struct gvm_peer *
 static void answer_compare(const struct gvm_peer *peer, const struct region_frame *answer,
 			   bool waits)
 {
-	struct gvm_region *region = region_find(answer->name);
-	int home = cluster_home(peer->cluster, peer->id);
+	struct gvm_region *region = gvm_region_find(answer->name);
+	int home = gvm_cluster_home(peer->cluster, peer->id);
 
 	if (!region)
 		return;
 	if (frame_means(answer, region) && answer->flags & REGION_COMPLETE)
-		opening_complete(region);
+		gvm_opening_complete(region);
 	if (frame_means(answer, region) && home >= 0 && answer->share != SHARE_UNKNOWN)
-		opening_answer(region, home, answer);
-	else if (home >= 0 && opening_refused(region, home) && !(waits && answer->pages))
+		gvm_opening_answer(region, home, answer);
+	else if (home >= 0 && gvm_opening_refused(region, home) && !(waits && answer->pages))
 		answer_warn(region, peer, answer);
-	region_put(region);
+	gvm_region_put(region);
 }
 
 static void answer_receive(struct gvm_peer *peer, const struct region_frame *answer)
@@ -247,24 +247,24 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 	struct region_frame answer = { .word = REGION_ANSWER };
 
 	if (region) {
-		answer = tell_frame(region, REGION_ANSWER);
-		answer.share = opening_own(region);
+		answer = gvm_tell_frame(region, REGION_ANSWER);
+		answer.share = gvm_opening_own(region);
 		answer.token = region->token;
 	}
 	answer.number = question->number;
 	strscpy(answer.name, question->name, sizeof(answer.name));
-	tell_send(peer, &answer);
+	gvm_tell_send(peer, &answer);
 }
 
 /* The same of whatever region has that name, and is not being left. */
 static void answer_find(struct gvm_peer *peer, const struct region_frame *question)
 {
-	struct gvm_region *region = region_find(question->name);
+	struct gvm_region *region = gvm_region_find(question->name);
 
 	answer_send(peer, question,
 		    region && atomic_read(&region->opened) >= 0 ? region : NULL);
 	if (region)
-		region_put(region);
+		gvm_region_put(region);
 }
 
 /* Offers that have been withdrawn may still wait to be taken, or come again. */
@@ -298,11 +298,11 @@ static bool offer_note(struct gvm_region *region, const struct region_offer *off
 		       const struct region_frame *frame)
 {
 	if (!frame_means(frame, region))
-		return !region_superseded(region, offer);
-	if (!region_offered(region, offer, frame->flags & REGION_CREATOR))
+		return !gvm_region_superseded(region, offer);
+	if (!gvm_region_offered(region, offer, frame->flags & REGION_CREATOR))
 		return false;
 	if (frame->flags & REGION_COMPLETE)
-		opening_complete(region);
+		gvm_opening_complete(region);
 	return true;
 }
 
@@ -316,11 +316,11 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 		.on = &offer->on,
 	};
 	struct gvm_region *region;
-	int err = region_join(cluster, &wish, &region);
+	int err = gvm_region_join(cluster, &wish, &region);
 
 	if (!err) {
 		offer_note(region, &offer->on, frame);
-		region_put(region);
+		gvm_region_put(region);
 	} else if (err != -EEXIST) {
 		gvm_warn("%s of node %u is not joined: error %d\n", frame->name, offer->on.from,
 			 err);
@@ -337,34 +337,34 @@ static bool offer_ends(const struct offer *offer, struct gvm_region *region)
 	bool same = frame_means(frame, region);
 
 	if (frame->word == REGION_WITHDRAW)
-		return region_forgo(region, &offer->on, same && frame->flags & REGION_CREATOR);
-	return !same && region_superseded(region, &offer->on) &&
-	       region_forgo(region, &offer->on, true);
+		return gvm_region_forgo(region, &offer->on, same && frame->flags & REGION_CREATOR);
+	return !same && gvm_region_superseded(region, &offer->on) &&
+	       gvm_region_forgo(region, &offer->on, true);
 }
 
 static void offer_end(const struct offer *offer)
 {
-	struct gvm_region *region = region_find(offer->frame.name);
+	struct gvm_region *region = gvm_region_find(offer->frame.name);
 
 	if (!region)
 		return;
 	if (offer_ends(offer, region)) {
 		gvm_info("%s is not joined any more: node %u has withdrawn its offer\n",
 			 region->name, offer->on.from);
-		region_end(region);
+		gvm_region_end(region);
 	}
-	region_put(region);
+	gvm_region_put(region);
 }
 
 static void offer_take(struct work_struct *work)
 {
 	struct offer *offer = container_of(work, struct offer, work);
-	struct gvm_cluster *cluster = membership_lock();
+	struct gvm_cluster *cluster = gvm_membership_lock();
 	struct gvm_peer *peer = NULL;
 
 	/* It may have waited for longer than the cluster lived in which it was made. */
 	if (cluster && cluster->serial == offer->cluster)
-		peer = cluster_peer(cluster, offer->on.from);
+		peer = gvm_cluster_peer(cluster, offer->on.from);
 	if (peer)
 		offer_end(offer);
 	if (peer && offer->frame.word == REGION_OFFER &&
@@ -372,7 +372,7 @@ static void offer_take(struct work_struct *work)
 		offer_join(cluster, offer);
 		answer_find(peer, &offer->frame);
 	}
-	membership_unlock();
+	gvm_membership_unlock();
 	atomic_dec(offer->frame.word == REGION_OFFER ? &offers : &withdrawals);
 	kfree(offer);
 }
@@ -402,29 +402,29 @@ static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 static void offer_receive(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	struct region_offer offer = { .from = peer->id, .number = frame->number };
-	struct gvm_region *region = region_find(frame->name);
+	struct gvm_region *region = gvm_region_find(frame->name);
 	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
 		    offer_note(region, &offer, frame);
 
-	if (here || cluster_home(peer->cluster, peer->cluster->id) < 0 ||
+	if (here || gvm_cluster_home(peer->cluster, peer->cluster->id) < 0 ||
 	    !frame->id || frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT ||
-	    !region_name_valid(frame->name))
+	    !gvm_region_name_valid(frame->name))
 		answer_send(peer, frame, here ? region : NULL);
 	else
 		offer_queue(peer, frame);
 	if (region)
-		region_put(region);
+		gvm_region_put(region);
 }
 
 static void open_receive(struct gvm_peer *peer, const struct region_frame *frame)
 {
-	struct gvm_region *region = region_find(frame->name);
+	struct gvm_region *region = gvm_region_find(frame->name);
 
 	if (!region)
 		return;
 	if (frame_means(frame, region))
-		opening_take(region, frame->share, frame->token);
-	region_put(region);
+		gvm_opening_take(region, frame->share, frame->token);
+	gvm_region_put(region);
 	answer_find(peer, frame);
 }
 
@@ -434,10 +434,10 @@ static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame 
 	offer_queue(peer, frame);
 }
 
-int agree_receive(struct gvm_peer *peer, const u8 *body)
+int gvm_agree_receive(struct gvm_peer *peer, const u8 *body)
 {
 	struct region_frame frame;
-	int err = region_frame_decode(body, &frame);
+	int err = gvm_region_frame_decode(body, &frame);
 
 	if (err)
 		return err;

@@ -19,7 +19,7 @@
  * (opening.h): an offer is agreed to when all of them do.
  *
  * A question is asked in steps, so that its answers are waited for without the device's mutex:
- * its beginning, then agree_send() and agree_wait() in turns, then agree_end().
+ * its beginning, then gvm_agree_send() and gvm_agree_wait() in turns, then gvm_agree_end().
  */
 #ifndef GVM_AGREE_H
 #define GVM_AGREE_H
@@ -44,26 +44,26 @@ struct agreement {
 	u64 pages, id; /* at some node that has the region; 0: none has, yet */
 	bool complete; /* that node knows that it is (opening.h) */
 	/* OFFER: */
-	struct gvm_region *region; /* whose shares are to be open, by opening_ended() */
+	struct gvm_region *region; /* whose shares are to be open, by gvm_opening_ended() */
 	bool differs; /* some node has another one */
 	bool refused; /* some home has not joined */
 };
 
 /*
  * Asks about a region of that name (0 or -ENOMEM), or offers one. Under the device's mutex, as
- * agree_send().
+ * gvm_agree_send().
  */
-int agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name);
-void agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
+int gvm_agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name);
+void gvm_agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
 /* Asks those that have not answered. */
-void agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
+void gvm_agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
 /* Whether there is nothing more to wait for; or a signal came (-EINTR); 0: the time is over. */
-int agree_wait(struct agreement *agreement, unsigned int ms);
-void agree_end(struct agreement *agreement);
+int gvm_agree_wait(struct agreement *agreement, unsigned int ms);
+void gvm_agree_end(struct agreement *agreement);
 /* All questions are over: before the cluster ends. */
-void agree_down(void);
+void gvm_agree_down(void);
 
 /* What a peer sent: 0 or -EBADMSG. Of a link's receiving work. */
-int agree_receive(struct gvm_peer *peer, const u8 *body);
+int gvm_agree_receive(struct gvm_peer *peer, const u8 *body);
 
 #endif

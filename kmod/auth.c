@@ -12,7 +12,7 @@ struct auth {
 	struct crypto_shash *hmac;
 };
 
-int auth_create(const u8 *key, unsigned int key_bytes, struct auth **out)
+int gvm_auth_create(const u8 *key, unsigned int key_bytes, struct auth **out)
 {
 	struct auth *auth = kzalloc(sizeof(*auth), GFP_KERNEL);
 	int err;
@@ -37,7 +37,7 @@ free_auth:
 	return err;
 }
 
-void auth_destroy(struct auth *auth)
+void gvm_auth_destroy(struct auth *auth)
 {
 	if (!auth)
 		return;
@@ -45,8 +45,8 @@ void auth_destroy(struct auth *auth)
 	kfree(auth);
 }
 
-int auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
-	       const u8 *hello_accepting, u8 *proof)
+int gvm_auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
+		   const u8 *hello_accepting, u8 *proof)
 {
 	SHASH_DESC_ON_STACK(desc, auth->hmac);
 	u8 side = accepting;
@@ -62,12 +62,12 @@ int auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
 	return err;
 }
 
-int auth_compare(struct auth *a, struct auth *b, bool *same)
+int gvm_auth_compare(struct auth *a, struct auth *b, bool *same)
 {
 	static const u8 hello[HELLO_BYTES]; /* zeros, which no connection begins with */
 	u8 proofs[2][PROOF_BYTES];
-	int err = auth_proof(a, false, hello, hello, proofs[0]) ?:
-		  auth_proof(b, false, hello, hello, proofs[1]);
+	int err = gvm_auth_proof(a, false, hello, hello, proofs[0]) ?:
+		  gvm_auth_proof(b, false, hello, hello, proofs[1]);
 
 	*same = !err && !crypto_memneq(proofs[0], proofs[1], PROOF_BYTES);
 	memzero_explicit(proofs, sizeof(proofs));

@@ -8,14 +8,14 @@
 struct auth;
 
 /* 0 or a negative errno; the key is copied into the cipher and not kept elsewhere. */
-int auth_create(const u8 *key, unsigned int key_bytes, struct auth **out);
-void auth_destroy(struct auth *auth);
+int gvm_auth_create(const u8 *key, unsigned int key_bytes, struct auth **out);
+void gvm_auth_destroy(struct auth *auth);
 
 /* The proof of one side of a connection (see frame.h); sleeps. */
-int auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
-	       const u8 *hello_accepting, u8 *proof);
+int gvm_auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
+		   const u8 *hello_accepting, u8 *proof);
 
 /* Whether both are made of one key: 0 or an errno. */
-int auth_compare(struct auth *a, struct auth *b, bool *same);
+int gvm_auth_compare(struct auth *a, struct auth *b, bool *same);
 
 #endif

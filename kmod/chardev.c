@@ -57,7 +57,7 @@ static int chardev_add(struct gvm_region *region)
 	return PTR_ERR_OR_ZERO(device);
 }
 
-int chardev_create(struct gvm_region *region)
+int gvm_chardev_create(struct gvm_region *region)
 {
 	int err;
 
@@ -67,7 +67,7 @@ int chardev_create(struct gvm_region *region)
 	return err;
 }
 
-void chardev_destroy(struct gvm_region *region)
+void gvm_chardev_destroy(struct gvm_region *region)
 {
 	mutex_lock(&chardevs_mutex);
 	device_destroy(&chardevs, chardev_number(region));
@@ -75,19 +75,19 @@ void chardev_destroy(struct gvm_region *region)
 	mutex_unlock(&chardevs_mutex);
 }
 
-struct gvm_region *chardev_open(unsigned int minor)
+struct gvm_region *gvm_chardev_open(unsigned int minor)
 {
 	struct gvm_region *region;
 
 	mutex_lock(&chardevs_mutex);
 	region = xa_load(&minors, minor);
-	if (region && !region_opened_get(region))
+	if (region && !gvm_region_opened_get(region))
 		region = NULL;
 	mutex_unlock(&chardevs_mutex);
 	return region;
 }
 
-int chardevs_init(const struct file_operations *files)
+int gvm_chardevs_init(const struct file_operations *files)
 {
 	int err = class_register(&chardevs);
 
@@ -110,7 +110,7 @@ unregister_class:
 	return err;
 }
 
-void chardevs_exit(void)
+void gvm_chardevs_exit(void)
 {
 	cdev_del(&numbers);
 	unregister_chrdev_region(first_number, GIANTVM_REGIONS_MAX);

@@ -10,14 +10,14 @@ struct file_operations;
 struct gvm_region;
 
 /* `files`: of an opened one. */
-int chardevs_init(const struct file_operations *files);
-void chardevs_exit(void);
+int gvm_chardevs_init(const struct file_operations *files);
+void gvm_chardevs_exit(void);
 
-int chardev_create(struct gvm_region *region);
+int gvm_chardev_create(struct gvm_region *region);
 /* Of a region that is closed; it is not found by its number any more. */
-void chardev_destroy(struct gvm_region *region);
+void gvm_chardev_destroy(struct gvm_region *region);
 
-/* The region with that minor number, with one more file (region_opened_get()); or NULL. */
-struct gvm_region *chardev_open(unsigned int minor);
+/* The region with that minor number, with one more file (gvm_region_opened_get()); or NULL. */
+struct gvm_region *gvm_chardev_open(unsigned int minor);
 
 #endif

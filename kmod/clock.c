@@ -29,21 +29,21 @@ struct hold {
 /* As often as ivy.h asks for, with the margin that is a quarter of the lease. */
 static u64 tick_ns(void)
 {
-	return min(params_retry_ns() / 2, params_lease_ns() / 16);
+	return min(gvm_params_retry_ns() / 2, gvm_params_lease_ns() / 16);
 }
 
-void clock_params(struct ivy_params *params)
+void gvm_clock_params(struct ivy_params *params)
 {
-	params->hold_ns = params_hold_ns();
-	params->lease_ns = params_lease_ns();
-	params->retry_ns = params_retry_ns();
+	params->hold_ns = gvm_params_hold_ns();
+	params->lease_ns = gvm_params_lease_ns();
+	params->retry_ns = gvm_params_retry_ns();
 	/*
 	 * In units of 4 us since 1970, as ivy.h suggests: no start of this node repeats a number.
 	 */
 	params->start = div_u64(ktime_get_real_ns(), 4 * NSEC_PER_USEC) & IVY_TXN_MAX;
 }
 
-u64 clock_now(void *region)
+u64 gvm_clock_now(void *region)
 {
 	return ktime_get_boottime_ns();
 }
@@ -69,7 +69,7 @@ static void hold_add(struct gvm_region *region, struct hold *hold, u64 end_ns)
 		hold_timer_set(region);
 }
 
-void clock_arm_hold(void *context, u64 page, u64 ns)
+void gvm_clock_arm_hold(void *context, u64 page, u64 ns)
 {
 	struct gvm_region *region = context;
 	struct hold *hold = kmalloc(sizeof(*hold), GFP_ATOMIC | __GFP_NOWARN);
@@ -87,7 +87,7 @@ void clock_arm_hold(void *context, u64 page, u64 ns)
 static bool hold_goes_on(struct gvm_region *region, const struct hold *hold, u64 now_ns)
 {
 	return now_ns - hold->begun_ns < HOLD_NS_MAX &&
-	       sleepers_pending(region, hold->page, now_ns, params_hold_ns());
+	       gvm_sleepers_pending(region, hold->page, now_ns, gvm_params_hold_ns());
 }
 
 /* The next hold that has ended, off the list; or NULL, and the timer is set. */
@@ -102,7 +102,7 @@ static struct hold *hold_take_ended(struct gvm_region *region)
 		list_del(&hold->list);
 		if (!hold_goes_on(region, hold, now_ns))
 			return hold;
-		hold_add(region, hold, now_ns + max(params_hold_ns(), 50 * NSEC_PER_USEC));
+		hold_add(region, hold, now_ns + max(gvm_params_hold_ns(), 50 * NSEC_PER_USEC));
 	}
 	hold_timer_set(region);
 	return NULL;
@@ -115,11 +115,11 @@ static void hold_work_run(struct work_struct *work)
 	struct hold *hold;
 
 	do {
-		region_enter(region, &batch);
+		gvm_region_enter(region, &batch);
 		hold = region->leaving ? NULL : hold_take_ended(region);
 		if (hold)
 			ivy_unhold(region->core, hold->page);
-		region_leave(region, &batch);
+		gvm_region_leave(region, &batch);
 		kfree(hold);
 	} while (hold);
 }
@@ -134,7 +134,7 @@ static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 			 region->name, now->given_up - told->given_up);
 	if (now->lost_nodes != told->lost_nodes)
 		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: of pages that only they had the log tells one by one\n",
-			 region->name, now->lost_nodes - told->lost_nodes, params_lease_ms());
+			 region->name, now->lost_nodes - told->lost_nodes, gvm_params_lease_ms());
 	if (now->renumbered != told->renumbered)
 		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",
 			 region->name);
@@ -150,19 +150,19 @@ static void tick_work_run(struct work_struct *work)
 	struct page *frame;
 	unsigned long page;
 
-	region_enter_atomic(region, &batch);
+	gvm_region_enter_atomic(region, &batch);
 	if (!region->leaving)
 		ivy_tick(region->core);
 	stats = *ivy_stats(region->core);
-	region_leave_atomic(region, &batch);
+	gvm_region_leave_atomic(region, &batch);
 	tick_tell(region, &stats);
 
 	xa_for_each_marked(&region->frames, page, frame, FRAME_HOLD) {
-		region_enter_atomic(region, &batch);
+		gvm_region_enter_atomic(region, &batch);
 		xa_clear_mark(&region->frames, page, FRAME_HOLD);
 		if (!region->leaving)
 			ivy_unhold(region->core, page);
-		region_leave_atomic(region, &batch);
+		gvm_region_leave_atomic(region, &batch);
 	}
 }
 
@@ -183,7 +183,7 @@ static enum hrtimer_restart hold_timer_run(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-void clock_init(struct gvm_region *region)
+void gvm_clock_init(struct gvm_region *region)
 {
 	INIT_LIST_HEAD(&region->holds);
 	INIT_WORK(&region->tick_work, tick_work_run);
@@ -192,12 +192,12 @@ void clock_init(struct gvm_region *region)
 	hrtimer_setup(&region->hold_timer, hold_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_ABS);
 }
 
-void clock_start(struct gvm_region *region)
+void gvm_clock_start(struct gvm_region *region)
 {
 	hrtimer_start(&region->tick_timer, ns_to_ktime(tick_ns()), HRTIMER_MODE_REL);
 }
 
-void clock_stop(struct gvm_region *region)
+void gvm_clock_stop(struct gvm_region *region)
 {
 	struct hold *hold, *next;
 

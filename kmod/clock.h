@@ -13,15 +13,15 @@ struct gvm_region;
 struct ivy_params;
 
 /* From the module's parameters. */
-void clock_params(struct ivy_params *params);
+void gvm_clock_params(struct ivy_params *params);
 
-void clock_init(struct gvm_region *region);
-void clock_start(struct gvm_region *region);
+void gvm_clock_init(struct gvm_region *region);
+void gvm_clock_start(struct gvm_region *region);
 /* Waits for the works. */
-void clock_stop(struct gvm_region *region);
+void gvm_clock_stop(struct gvm_region *region);
 
 /* The core's callbacks. */
-void clock_arm_hold(void *region, u64 page, u64 ns);
-u64 clock_now(void *region);
+void gvm_clock_arm_hold(void *region, u64 page, u64 ns);
+u64 gvm_clock_now(void *region);
 
 #endif

@@ -66,7 +66,7 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
  */
 static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
 {
-	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)params_lease_ms() << 32);
+	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)gvm_params_lease_ms() << 32);
 }
 
 static int homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
@@ -95,8 +95,8 @@ static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *
 	for (i = 0; i < nr; i++) {
 		if (nodes[i].id == cluster->id)
 			continue;
-		err = peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
-				  &cluster->peers[nodes[i].id]);
+		err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
+				      &cluster->peers[nodes[i].id]);
 		if (err)
 			return err;
 	}
@@ -108,7 +108,7 @@ static void peers_destroy(struct gvm_cluster *cluster)
 	unsigned int i;
 
 	for (i = 0; cluster->peers && i < cluster->nodes; i++)
-		peer_destroy(cluster->peers[i]);
+		gvm_peer_destroy(cluster->peers[i]);
 	kvfree(cluster->peers);
 }
 
@@ -126,7 +126,7 @@ static int key_copy(const struct giantvm_up *up, struct auth **out)
 	key = memdup_user(u64_to_user_ptr(up->key), up->key_bytes);
 	if (IS_ERR(key))
 		return PTR_ERR(key);
-	err = auth_create(key, up->key_bytes, out);
+	err = gvm_auth_create(key, up->key_bytes, out);
 	kfree_sensitive(key);
 	return err;
 }
@@ -139,10 +139,10 @@ static int key_compare(struct auth *own, const struct giantvm_up *up, bool *same
 	if (err)
 		return err;
 	if (own && auth)
-		err = auth_compare(own, auth, same);
+		err = gvm_auth_compare(own, auth, same);
 	else
 		*same = own == auth;
-	auth_destroy(auth);
+	gvm_auth_destroy(auth);
 	return err;
 }
 
@@ -167,8 +167,8 @@ static void cluster_accept(struct work_struct *work)
 		write_lock_bh(&socket->sk->sk_callback_lock);
 		socket->sk->sk_user_data = NULL; /* inherited */
 		write_unlock_bh(&socket->sk->sk_callback_lock);
-		link_accept(&cluster->links, socket);
-		link_bound_unproven(&cluster->links);
+		gvm_link_accept(&cluster->links, socket);
+		gvm_link_bound_unproven(&cluster->links);
 	}
 }
 
@@ -183,8 +183,8 @@ static int listener_create(struct gvm_cluster *cluster, const struct giantvm_nod
 
 	while (i < nr && nodes[i].id != cluster->id)
 		i++;
-	err = peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
-			  &self); /* for its address */
+	err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
+			      &self); /* for its address */
 	if (err)
 		return err;
 	err = sock_create_kern(cluster->net, self->address.ss_family, SOCK_STREAM, IPPROTO_TCP,
@@ -202,7 +202,7 @@ static int listener_create(struct gvm_cluster *cluster, const struct giantvm_nod
 			  sizeof(self->address)) ?:
 	      kernel_listen(cluster->listener, BACKLOG);
 destroy_self:
-	peer_destroy(self);
+	gvm_peer_destroy(self);
 	return err;
 }
 
@@ -221,8 +221,8 @@ static void listener_destroy(struct gvm_cluster *cluster)
 	sock_release(cluster->listener);
 }
 
-int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
-		   struct gvm_cluster **out)
+int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
+		       struct gvm_cluster **out)
 {
 	static u64 last_serial; /* under the device's mutex */
 	struct gvm_cluster *cluster;
@@ -247,13 +247,13 @@ int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	cluster->links.ops = ops;
 	cluster->links.net = cluster->net;
 	cluster->links.nr_nodes = up->nr_nodes;
-	err = links_init(&cluster->links) ?:
+	err = gvm_links_init(&cluster->links) ?:
 	      homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
 	      key_copy(up, &cluster->auth) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
-		cluster_destroy(cluster);
+		gvm_cluster_destroy(cluster);
 		return err;
 	}
 	gvm_info("node %u of %u, %u of them homes\n", cluster->id, up->nr_nodes, cluster->nr_homes);
@@ -263,7 +263,7 @@ int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	return 0;
 }
 
-int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same)
+int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same)
 {
 	struct giantvm_node *nodes;
 	int err = nodes_copy(up, &nodes);
@@ -276,7 +276,7 @@ int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up,
 	return *same ? key_compare(cluster->auth, up, same) : 0;
 }
 
-void cluster_destroy(struct gvm_cluster *cluster)
+void gvm_cluster_destroy(struct gvm_cluster *cluster)
 {
 	unsigned int i;
 
@@ -285,10 +285,10 @@ void cluster_destroy(struct gvm_cluster *cluster)
 	listener_destroy(cluster);
 	for (i = 0; cluster->peers && i < cluster->nodes; i++)
 		if (cluster->peers[i])
-			peer_shutdown(cluster->peers[i]);
-	links_exit(&cluster->links);
+			gvm_peer_shutdown(cluster->peers[i]);
+	gvm_links_exit(&cluster->links);
 	peers_destroy(cluster);
-	auth_destroy(cluster->auth);
+	gvm_auth_destroy(cluster->auth);
 	kfree(cluster->homes);
 	kvfree(cluster->list);
 	put_net(cluster->net);
@@ -300,7 +300,7 @@ static int home_compare(const void *id, const void *home)
 	return *(const u16 *)id - *(const u16 *)home;
 }
 
-int cluster_home(const struct gvm_cluster *cluster, u16 id)
+int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id)
 {
 	const u16 *found;
 
@@ -308,7 +308,7 @@ int cluster_home(const struct gvm_cluster *cluster, u16 id)
 	return found ? found - cluster->homes : -1;
 }
 
-struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id)
+struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)
 {
 	return id < cluster->nodes ? cluster->peers[id] : NULL;
 }

@@ -42,18 +42,18 @@ static inline struct gvm_cluster *cluster_of(const struct link *link)
 }
 
 /* `ops`: what is done with its connections. */
-int cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
-		   struct gvm_cluster **out);
+int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
+		       struct gvm_cluster **out);
 /* Whether `up` would make the same cluster as this. */
-int cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
+int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
 /*
  * Ends every connection, and waits until nothing of the network is left. Regions are gone before.
  */
-void cluster_destroy(struct gvm_cluster *cluster);
+void gvm_cluster_destroy(struct gvm_cluster *cluster);
 
 /* Its place in the list of homes, or -1: it is none. */
-int cluster_home(const struct gvm_cluster *cluster, u16 id);
+int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id);
 /* NULL: there is no such other node. */
-struct gvm_peer *cluster_peer(const struct gvm_cluster *cluster, u16 id);
+struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "contended.h"
 
-void contended_count(struct contended *table, u64 page)
+void gvm_contended_count(struct contended *table, u64 page)
 {
 	struct contended_page *lightest = &table->pages[0], *entry;
 
@@ -28,7 +28,7 @@ static int heavier(const void *a, const void *b)
 	return x->count == y->count ? 0 : x->count > y->count ? -1 : 1;
 }
 
-void contended_sort(struct contended *table)
+void gvm_contended_sort(struct contended *table)
 {
 	sort(table->pages, CONTENDED_PAGES, sizeof(table->pages[0]), heavier, NULL);
 }

@@ -23,8 +23,8 @@ struct contended {
 	struct contended_page pages[CONTENDED_PAGES];
 };
 
-void contended_count(struct contended *table, u64 page);
+void gvm_contended_count(struct contended *table, u64 page);
 /* A copy in which the heaviest comes first. */
-void contended_sort(struct contended *table);
+void gvm_contended_sort(struct contended *table);
 
 #endif

@@ -26,13 +26,13 @@
 
 static int device_up_first(const struct giantvm_up *up)
 {
-	int err = inodes_up();
+	int err = gvm_inodes_up();
 
 	if (err)
 		return err;
-	err = cluster_create(up, &receive_ops, &membership.cluster);
+	err = gvm_cluster_create(up, &gvm_receive_ops, &gvm_membership.cluster);
 	if (err)
-		inodes_down();
+		gvm_inodes_down();
 	return err;
 }
 
@@ -44,11 +44,11 @@ static long device_up(void __user *argument)
 
 	if (copy_from_user(&up, argument, sizeof(up)))
 		return -EFAULT;
-	if (!membership.cluster)
+	if (!gvm_membership.cluster)
 		return device_up_first(&up);
-	if (membership.going_down)
+	if (gvm_membership.going_down)
 		return -EALREADY;
-	err = cluster_same(membership.cluster, &up, &same);
+	err = gvm_cluster_same(gvm_membership.cluster, &up, &same);
 	if (err)
 		return err;
 	return same ? 0 : -EBUSY;
@@ -59,27 +59,27 @@ static int device_part(struct gvm_region *region, bool forced)
 {
 	int err;
 
-	mutex_unlock(&membership.mutex);
-	err = region_empty(region, forced);
-	mutex_lock(&membership.mutex);
+	mutex_unlock(&gvm_membership.mutex);
+	err = gvm_region_empty(region, forced);
+	mutex_lock(&gvm_membership.mutex);
 	if (err)
 		return err;
 	/* Without its creator, what is not complete is of no use to anybody. */
-	if (region->opening.creates && !opening_completed(region))
-		tell_withdraw(region, region->number);
-	region_end(region);
+	if (region->opening.creates && !gvm_opening_completed(region))
+		gvm_tell_withdraw(region, region->number);
+	gvm_region_end(region);
 	return 0;
 }
 
 static int device_leave_region(struct gvm_region *region)
 {
-	int err = region_close(region);
+	int err = gvm_region_close(region);
 
 	if (err)
 		return err;
 	err = device_part(region, false);
 	if (err)
-		region_reopen(region);
+		gvm_region_reopen(region);
 	return err;
 }
 
@@ -88,10 +88,11 @@ static void regions_reopen(const struct gvm_region *until)
 {
 	struct gvm_region *region;
 
-	for (region = region_next(NULL); region && region != until; region = region_next(region))
-		region_reopen(region);
+	for (region = gvm_region_next(NULL); region && region != until;
+	     region = gvm_region_next(region))
+		gvm_region_reopen(region);
 	if (region)
-		region_put(region);
+		gvm_region_put(region);
 }
 
 /* All of them, or none. */
@@ -100,11 +101,11 @@ static int regions_close(void)
 	struct gvm_region *region;
 	int err;
 
-	for (region = region_next(NULL); region; region = region_next(region)) {
-		err = region_close(region);
+	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
+		err = gvm_region_close(region);
 		if (err) {
 			regions_reopen(region);
-			region_put(region);
+			gvm_region_put(region);
 			return err;
 		}
 	}
@@ -116,9 +117,9 @@ static int regions_part(bool forced)
 	struct gvm_region *region;
 	int err = regions_close();
 
-	while (!err && (region = region_next(NULL))) {
+	while (!err && (region = gvm_region_next(NULL))) {
 		err = device_part(region, forced);
-		region_put(region);
+		gvm_region_put(region);
 		if (err)
 			regions_reopen(NULL);
 	}
@@ -129,18 +130,18 @@ static long device_down(bool forced)
 {
 	int err;
 
-	if (membership.going_down)
+	if (gvm_membership.going_down)
 		return -EALREADY;
-	membership.going_down = true;
+	gvm_membership.going_down = true;
 	err = regions_part(forced);
-	membership.going_down = false;
+	gvm_membership.going_down = false;
 	if (err)
 		return err;
-	agree_down();
-	if (membership.cluster) {
-		cluster_destroy(membership.cluster);
-		membership.cluster = NULL;
-		inodes_down();
+	gvm_agree_down();
+	if (gvm_membership.cluster) {
+		gvm_cluster_destroy(gvm_membership.cluster);
+		gvm_membership.cluster = NULL;
+		gvm_inodes_down();
 	}
 	return 0;
 }
@@ -153,15 +154,15 @@ static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 	int ended = 0;
 
 	for (; !ended && wait_ms; turn_ms = min(2 * turn_ms, ASK_AGAIN_MS_MAX)) {
-		agree_send(agreement, membership.cluster);
+		gvm_agree_send(agreement, gvm_membership.cluster);
 		turn_ms = min(turn_ms, wait_ms);
 		wait_ms -= turn_ms;
-		mutex_unlock(&membership.mutex);
-		ended = agree_wait(agreement, turn_ms);
-		mutex_lock(&membership.mutex);
+		mutex_unlock(&gvm_membership.mutex);
+		ended = gvm_agree_wait(agreement, turn_ms);
+		mutex_lock(&gvm_membership.mutex);
 		if (agreement->over)
 			return -ENOTCONN;
-		if (membership.going_down || (region && atomic_read(&region->opened) < 0))
+		if (gvm_membership.going_down || (region && atomic_read(&region->opened) < 0))
 			return -EALREADY;
 	}
 	return min(ended, 0);
@@ -172,21 +173,21 @@ static long device_offer(struct gvm_region *region, bool creates, unsigned int w
 	struct agreement agreement;
 	long err;
 
-	agree_offer_begin(&agreement, region);
+	gvm_agree_offer_begin(&agreement, region);
 	*number = agreement.question.number;
 	WRITE_ONCE(region->number, *number);
 	err = device_agree(&agreement, wait_ms ?: ANSWER_MS);
-	agree_end(&agreement);
+	gvm_agree_end(&agreement);
 	if (err)
 		return err;
 	if (agreement.differs)
 		return -EEXIST;
 	if (agreement.refused)
 		return -EREMOTEIO;
-	if (creates && opening_spoilt(region))
+	if (creates && gvm_opening_spoilt(region))
 		return -EAGAIN;
-	if (wait_ms && !opening_ended(region))
-		return opening_answered(region) ? -EINPROGRESS : -EHOSTUNREACH;
+	if (wait_ms && !gvm_opening_ended(region))
+		return gvm_opening_answered(region) ? -EINPROGRESS : -EHOSTUNREACH;
 	return 0;
 }
 
@@ -198,13 +199,13 @@ struct found {
 
 static bool device_find_here(const char *name, struct found *found)
 {
-	struct gvm_region *region = region_find(name);
+	struct gvm_region *region = gvm_region_find(name);
 
 	if (!region)
 		return false;
 	if (found)
-		*found = (struct found){ region->pages, region->id, opening_completed(region) };
-	region_put(region);
+		*found = (struct found){ region->pages, region->id, gvm_opening_completed(region) };
+	gvm_region_put(region);
 	return true;
 }
 
@@ -215,11 +216,11 @@ static long device_find(const char *name, unsigned int wait_ms, struct found *fo
 
 	if (device_find_here(name, found))
 		return 0;
-	err = agree_ask(&agreement, membership.cluster, name);
+	err = gvm_agree_ask(&agreement, gvm_membership.cluster, name);
 	if (err)
 		return err;
 	err = device_agree(&agreement, wait_ms);
-	agree_end(&agreement);
+	gvm_agree_end(&agreement);
 	if (err)
 		return err;
 	if (!agreement.pages)
@@ -230,12 +231,12 @@ static long device_find(const char *name, unsigned int wait_ms, struct found *fo
 
 static long wish_check(const struct giantvm_region *wish, bool creates)
 {
-	if (!region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
+	if (!gvm_region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
 	    wish->open_flags & ~O_CLOEXEC || (creates && !wish->size_bytes))
 		return -EINVAL;
-	if (!membership.cluster)
+	if (!gvm_membership.cluster)
 		return -ENOTCONN;
-	return membership.going_down ? -EALREADY : 0;
+	return gvm_membership.going_down ? -EALREADY : 0;
 }
 
 /* The region that is wished for, joined here if need be; agreed on with others it is not yet. */
@@ -260,13 +261,13 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 	which.pages = found.pages;
 	which.id = found.id;
 	was_here = device_find_here(wish->name, NULL);
-	err = region_join(membership.cluster, &which, region);
+	err = gvm_region_join(gvm_membership.cluster, &which, region);
 	if (err)
 		return err;
 	(*region)->made |= !was_here;
 	if (found.complete)
-		opening_complete(*region);
-	return opening_begin(*region, creates);
+		gvm_opening_complete(*region);
+	return gvm_opening_begin(*region, creates);
 }
 
 /*
@@ -280,7 +281,7 @@ static void device_give_up(struct gvm_region *region, u32 number, u32 before)
 
 	if (stays && region->opening.creates)
 		return;
-	tell_withdraw(region, number);
+	gvm_tell_withdraw(region, number);
 	if (region->number == number)
 		WRITE_ONCE(region->number, before);
 }
@@ -314,14 +315,14 @@ static long device_join(void __user *argument, bool creates)
 		result = device_offer(region, creates, wait_left_ms(wish.wait_ms, begun), &number);
 	region->joining--;
 	if (!result)
-		result = region_descriptor(region, wish.open_flags);
+		result = gvm_region_descriptor(region, wish.open_flags);
 	if (result >= 0) {
 		region->joined = true;
-		region_keep(region);
+		gvm_region_keep(region);
 	} else if (result != -ENOTCONN) {
 		device_give_up(region, number, before);
 	}
-	region_put(region);
+	gvm_region_put(region);
 	return result == -ENOENT ? -EALREADY : result; /* it was left meanwhile */
 }
 
@@ -333,9 +334,9 @@ static long device_lookup(void __user *argument)
 
 	if (copy_from_user(&lookup, argument, sizeof(lookup)))
 		return -EFAULT;
-	if (lookup.reserved || !region_name_valid(lookup.name))
+	if (lookup.reserved || !gvm_region_name_valid(lookup.name))
 		return -EINVAL;
-	if (!membership.cluster)
+	if (!gvm_membership.cluster)
 		return -ENOTCONN;
 	err = device_find(lookup.name, lookup.wait_ms, &found);
 	if (err)
@@ -352,13 +353,13 @@ static long device_leave(void __user *argument)
 
 	if (copy_from_user(&leave, argument, sizeof(leave)))
 		return -EFAULT;
-	if (leave.reserved || !region_name_valid(leave.name))
+	if (leave.reserved || !gvm_region_name_valid(leave.name))
 		return -EINVAL;
-	region = region_find(leave.name);
+	region = gvm_region_find(leave.name);
 	if (!region)
 		return -ENOENT;
 	err = device_leave_region(region);
-	region_put(region);
+	gvm_region_put(region);
 	return err;
 }
 
@@ -369,29 +370,29 @@ static long device_stats(void __user *argument)
 
 	if (copy_from_user(&stats, argument, sizeof(stats)))
 		return -EFAULT;
-	if (!region_name_valid(stats.name))
+	if (!gvm_region_name_valid(stats.name))
 		return -EINVAL;
-	region = region_find(stats.name);
+	region = gvm_region_find(stats.name);
 	if (!region)
 		return -ENOENT;
-	stats_get(region, &stats);
-	region_put(region);
+	gvm_stats_get(region, &stats);
+	gvm_region_put(region);
 	return copy_to_user(argument, &stats, sizeof(stats)) ? -EFAULT : 0;
 }
 
 static int info_nodes(const struct giantvm_info *info, unsigned int room)
 {
 	struct giantvm_node_info __user *out = u64_to_user_ptr(info->nodes);
-	const struct gvm_cluster *cluster = membership.cluster;
+	const struct gvm_cluster *cluster = gvm_membership.cluster;
 	unsigned int i;
 
 	for (i = 0; i < cluster->nr_nodes && i < room; i++) {
 		struct giantvm_node_info node = { .node = cluster->list[i] };
-		struct gvm_peer *peer = cluster_peer(cluster, node.node.id);
+		struct gvm_peer *peer = gvm_cluster_peer(cluster, node.node.id);
 
 		if (!peer)
 			node.flags = GIANTVM_NODE_SELF;
-		else if (peer_connected(peer))
+		else if (gvm_peer_connected(peer))
 			node.flags = GIANTVM_NODE_CONNECTED;
 		if (copy_to_user(&out[i], &node, sizeof(node)))
 			return -EFAULT;
@@ -405,9 +406,9 @@ static int info_regions(const struct giantvm_info *info, unsigned int room, unsi
 	struct gvm_region *region;
 
 	*nr = 0;
-	for (region = region_next(NULL); region; region = region_next(region)) {
+	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
 		if (*nr < room && copy_to_user(out[*nr], region->name, sizeof(region->name))) {
-			region_put(region);
+			gvm_region_put(region);
 			return -EFAULT;
 		}
 		++*nr;
@@ -425,10 +426,10 @@ static long device_info(void __user *argument)
 		return -EFAULT;
 	nodes_room = info.nr_nodes;
 	info.abi = GIANTVM_ABI;
-	info.id = membership.cluster ? membership.cluster->id : GIANTVM_ID_NONE;
-	info.nr_nodes = membership.cluster ? membership.cluster->nr_nodes : 0;
-	info.flags = membership.cluster && membership.cluster->auth ? GIANTVM_INFO_KEY : 0;
-	err = membership.cluster ? info_nodes(&info, nodes_room) : 0;
+	info.id = gvm_membership.cluster ? gvm_membership.cluster->id : GIANTVM_ID_NONE;
+	info.nr_nodes = gvm_membership.cluster ? gvm_membership.cluster->nr_nodes : 0;
+	info.flags = gvm_membership.cluster && gvm_membership.cluster->auth ? GIANTVM_INFO_KEY : 0;
+	err = gvm_membership.cluster ? info_nodes(&info, nodes_room) : 0;
 	if (!err)
 		err = info_regions(&info, info.nr_regions, &info.nr_regions);
 	if (err)
@@ -465,11 +466,11 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	result = mutex_lock_killable(&membership.mutex);
+	result = mutex_lock_killable(&gvm_membership.mutex);
 	if (result)
 		return result;
 	result = device_call(command, (void __user *)argument);
-	mutex_unlock(&membership.mutex);
+	mutex_unlock(&gvm_membership.mutex);
 	return result;
 }
 
@@ -487,12 +488,12 @@ static struct miscdevice device = {
 	.mode = 0600,
 };
 
-int device_init(void)
+int gvm_device_init(void)
 {
 	return misc_register(&device);
 }
 
-void device_exit(void)
+void gvm_device_exit(void)
 {
 	misc_deregister(&device); /* nothing is up: that keeps the module loaded */
 }

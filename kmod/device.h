@@ -3,7 +3,7 @@
 #ifndef GVM_DEVICE_H
 #define GVM_DEVICE_H
 
-int device_init(void);
-void device_exit(void);
+int gvm_device_init(void);
+void gvm_device_exit(void);
 
 #endif

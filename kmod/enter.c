@@ -12,7 +12,7 @@
 #include "region.h"
 #include "revoke.h"
 
-void region_provide(struct gvm_region *region)
+void gvm_region_provide(struct gvm_region *region)
 {
 	bool kept = true;
 	struct page *spare;
@@ -32,7 +32,7 @@ void region_provide(struct gvm_region *region)
 	}
 }
 
-void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock)
 {
 	batch->nr_peers = 0;
@@ -41,26 +41,26 @@ void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	region->batch = batch;
 }
 
-void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock)
 {
 	unsigned int i;
 
 	region->batch = NULL;
 	for (i = 0; i < batch->nr_peers; i++)
-		peer_transmit_later(batch->peers[i]);
+		gvm_peer_transmit_later(batch->peers[i]);
 	/* They are marked. Leaving cancels the work once it has said so: see revoke_page(). */
 	if (batch->nr_revocations && !region->leaving)
-		revoke_later(region);
+		gvm_revoke_later(region);
 	spin_unlock_bh(&region->lock);
 }
 
-void region_enter(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_enter(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock)
 {
 	if (!READ_ONCE(region->nr_spares))
-		region_provide(region);
-	region_enter_atomic(region, batch);
+		gvm_region_provide(region);
+	gvm_region_enter_atomic(region, batch);
 }
 
 /* Lets go of the lock, and sends. What is to be revoked stays in the batch. */
@@ -72,7 +72,7 @@ static void batch_send(struct gvm_region *region, struct gvm_batch *batch)
 	region->batch = NULL;
 	spin_unlock_bh(&region->lock);
 	for (i = 0; i < batch->nr_peers; i++)
-		peer_transmit(batch->peers[i]);
+		gvm_peer_transmit(batch->peers[i]);
 }
 
 /* Revokes a page; what the core wants then is in the batch. */
@@ -81,24 +81,24 @@ static void batch_revoke(struct gvm_region *region, u64 page, struct gvm_batch *
 	struct revocation revocation;
 
 	batch->nr_revocations = 0;
-	switch (revoke_begin_page(region, page, &revocation)) {
+	switch (gvm_revoke_begin_page(region, page, &revocation)) {
 	case REVOKE_NOTHING:
 		return;
 	case REVOKE_PINNED:
-		revoke_wait(region, true);
+		gvm_revoke_wait(region, true);
 		return;
 	case REVOKE_DONE:
 		break;
 	}
-	region_enter(region, batch);
-	revoke_end_page(region, &revocation);
+	gvm_region_enter(region, batch);
+	gvm_revoke_end_page(region, &revocation);
 	if (region->leaving)
 		batch->nr_revocations = 0;
 	batch_send(region, batch);
-	revoke_put(&revocation);
+	gvm_revoke_put(&revocation);
 }
 
-void region_leave(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock)
 {
 	/* Pages are unmapped by the inode, which goes as soon as the region is left. */
@@ -118,7 +118,7 @@ void region_leave(struct gvm_region *region, struct gvm_batch *batch)
 			if (nr < BATCH_REVOCATIONS)
 				pages[nr++] = batch->revocations[i];
 			else
-				revoke_wait(region, false);
+				gvm_revoke_wait(region, false);
 		}
 	}
 	iput(region->inode);

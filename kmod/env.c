@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the protocol core asks of the kernel (struct ivy_env): everything here is called under
- * region->lock, and only notes what region_leave() then does.
+ * region->lock, and only notes what gvm_region_leave() then does.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -20,7 +20,7 @@
 static void env_send(void *context, u16 to, const struct ivy_msg *m, const void *data)
 {
 	struct gvm_region *region = context;
-	struct gvm_peer *peer = cluster_peer(region->cluster, to);
+	struct gvm_peer *peer = gvm_cluster_peer(region->cluster, to);
 	struct gvm_batch *batch = region->batch;
 	struct page *frame = NULL;
 	unsigned int i;
@@ -28,25 +28,25 @@ static void env_send(void *context, u16 to, const struct ivy_msg *m, const void 
 	if (!peer)
 		return;
 	if (m->flags & IVY_F_PAGE && !data) {
-		frame = frame_page(region, m->page);
+		frame = gvm_frame_page(region, m->page);
 		if (WARN_ON_ONCE(!frame))
 			return;
 	}
 	trace_gvm_send(region->tag, to, m);
-	peer_queue(peer, region->tag, m, frame, m->flags & IVY_F_PAGE ? data : NULL);
+	gvm_peer_queue(peer, region->tag, m, frame, m->flags & IVY_F_PAGE ? data : NULL);
 	for (i = 0; i < batch->nr_peers; i++)
 		if (batch->peers[i] == peer)
 			return;
 	if (batch->nr_peers < BATCH_PEERS)
 		batch->peers[batch->nr_peers++] = peer;
 	else
-		peer_transmit_later(peer);
+		gvm_peer_transmit_later(peer);
 }
 
 static void env_install(void *context, u64 page, const void *data)
 {
 	struct gvm_region *region = context;
-	struct page *frame = frame_page(region, page);
+	struct page *frame = gvm_frame_page(region, page);
 
 	if (WARN_ON_ONCE(!frame))
 		return;
@@ -59,10 +59,10 @@ static void env_install(void *context, u64 page, const void *data)
 static void env_complete(void *context, u64 page, int err)
 {
 	if (err)
-		region_error_note(context, page);
+		gvm_region_error_note(context, page);
 	else
-		region_error_clear(context, page);
-	sleepers_wake(context, page, err);
+		gvm_region_error_clear(context, page);
+	gvm_sleepers_wake(context, page, err);
 }
 
 /*
@@ -93,17 +93,17 @@ static void env_lost(void *context, u64 page)
 
 static struct ivy_slot *env_slot_get(void *context, u64 page)
 {
-	return frame_slot(context, page);
+	return gvm_frame_slot(context, page);
 }
 
 static struct ivy_slot *env_slot_new(void *context, u64 page)
 {
-	return frame_create(context, page);
+	return gvm_frame_create(context, page);
 }
 
 static void env_slot_free(void *context, u64 page)
 {
-	frame_destroy(context, page);
+	gvm_frame_destroy(context, page);
 }
 
 static bool env_slot_next(void *context, u64 *page)
@@ -117,15 +117,15 @@ static bool env_slot_next(void *context, u64 *page)
 	return true;
 }
 
-const struct ivy_env region_env = {
+const struct ivy_env gvm_region_env = {
 	.send = env_send,
-	.revoke = revoke_begin,
-	.sweep = sweep_begin,
-	.ending = sweep_ending,
+	.revoke = gvm_revoke_begin,
+	.sweep = gvm_sweep_begin,
+	.ending = gvm_sweep_ending,
 	.install = env_install,
 	.complete = env_complete,
-	.arm_hold = clock_arm_hold,
-	.now = clock_now,
+	.arm_hold = gvm_clock_arm_hold,
+	.now = gvm_clock_now,
 	.alloc = env_alloc,
 	.free = env_free,
 	.lost = env_lost,

@@ -36,7 +36,7 @@ static struct shrinker *shrinker;
 /* Takes the mappings away and marks it, for the next time that the hand comes. */
 static void page_rest(struct gvm_region *region, u64 page)
 {
-	struct page *frame = frame_get(region, page);
+	struct page *frame = gvm_frame_get(region, page);
 
 	if (!frame)
 		return;
@@ -64,7 +64,7 @@ static bool evict_room(struct gvm_region *region)
 
 	lockdep_assert_held(&region->lock);
 	for (i = 0; i < evictions->nr_going; i++) {
-		slot = frame_slot(region, evictions->going[i]);
+		slot = gvm_frame_slot(region, evictions->going[i]);
 		if (slot && ivy_slot_right(slot) == IVY_I)
 			evictions->going[nr++] = evictions->going[i];
 	}
@@ -87,9 +87,9 @@ static void evict_wait(struct gvm_region *region)
 	bool room;
 
 	for (;;) {
-		region_enter(region, &batch);
+		gvm_region_enter(region, &batch);
 		room = evict_room(region) || region->leaving;
-		region_leave(region, &batch);
+		gvm_region_leave(region, &batch);
 		if (room)
 			break;
 		usleep_range(EVICT_POLL_US, 2 * EVICT_POLL_US);
@@ -126,12 +126,12 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	struct page *frame = NULL;
 	long going = 0;
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	if (!region->leaving)
 		frame = xa_find(&region->frames, &page, ULONG_MAX, XA_PRESENT);
 	while (frame && going < wanted && region->evictions.nr_going < EVICT_GOING_MAX &&
 	       looked++ < EVICT_AT_ONCE) {
-		if (frame_references(frame) > 0)
+		if (gvm_frame_references(frame) > 0)
 			; /* it cannot go, and who uses it here would wait until it can */
 		else if (!all && !PageChecked(frame))
 			resting[nr_resting++] = page;
@@ -141,7 +141,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	}
 	region->stats.evicted_pages += going;
 	*at = frame ? page : region->pages;
-	region_leave(region, &batch);
+	gvm_region_leave(region, &batch);
 	for (i = 0; i < nr_resting; i++)
 		page_rest(region, resting[i]);
 	return going;
@@ -149,14 +149,14 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 
 static long evict_wanted(struct gvm_region *region)
 {
-	long limit = params_cache_pages(), over = atomic_long_read(&region->resident) - limit;
+	long limit = gvm_params_cache_pages(), over = atomic_long_read(&region->resident) - limit;
 
 	if (over > 0)
 		over += limit >> EVICT_AHEAD_SHIFT;
 	return max(over, atomic_long_xchg(&region->evict_wanted, 0));
 }
 
-void evict_work_run(struct work_struct *work)
+void gvm_evict_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, evict_work);
 	/* Twice round: then every page that may go has rested once. */
@@ -171,7 +171,7 @@ void evict_work_run(struct work_struct *work)
 	}
 }
 
-unsigned long evict_left(struct gvm_region *region)
+unsigned long gvm_evict_left(struct gvm_region *region)
 {
 	unsigned long page, left = 0;
 	struct page *frame;
@@ -188,18 +188,18 @@ static u64 lease_expiries(struct gvm_region *region)
 	struct gvm_batch batch;
 	u64 expiries;
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	expiries = ivy_stats(region->core)->lease_expiries;
-	region_leave(region, &batch);
+	gvm_region_leave(region, &batch);
 	return expiries;
 }
 
-int evict_all(struct gvm_region *region, bool killable)
+int gvm_evict_all(struct gvm_region *region, bool killable)
 {
 	u64 expiries = lease_expiries(region), at;
 	unsigned long left, before = 0;
 
-	while ((left = evict_left(region))) {
+	while ((left = gvm_evict_left(region))) {
 		if (left != before)
 			WRITE_ONCE(region->evictions.moved, jiffies);
 		before = left;
@@ -225,7 +225,7 @@ static unsigned long evict_count(struct shrinker *unused, struct shrink_control 
 {
 	unsigned long pages = 0;
 
-	regions_visit(region_count, &pages);
+	gvm_regions_visit(region_count, &pages);
 	return pages ?: SHRINK_EMPTY;
 }
 
@@ -245,11 +245,11 @@ static unsigned long evict_scan(struct shrinker *unused, struct shrink_control *
 {
 	unsigned long left = control->nr_to_scan;
 
-	regions_visit(region_ask, &left);
+	gvm_regions_visit(region_ask, &left);
 	return SHRINK_STOP; /* none is free yet */
 }
 
-int evict_init(void)
+int gvm_evict_init(void)
 {
 	int err;
 
@@ -264,7 +264,7 @@ int evict_init(void)
 	return err;
 }
 
-void evict_exit(void)
+void gvm_evict_exit(void)
 {
 	gvm_shrinker_destroy(shrinker);
 }

@@ -26,20 +26,20 @@ struct evictions {
 	unsigned long patient; /* the same, or when one was last begun with or given up */
 };
 
-int evict_init(void);
-void evict_exit(void);
+int gvm_evict_init(void);
+void gvm_evict_exit(void);
 
-void evict_work_run(struct work_struct *work);
+void gvm_evict_work_run(struct work_struct *work);
 /*
  * Pages here that are not this node's to keep: they leave when their home has said that it has
  * them.
  */
-unsigned long evict_left(struct gvm_region *region);
+unsigned long gvm_evict_left(struct gvm_region *region);
 /*
  * Sends home what is owned here. Sleeps. 0: nothing is any more. -EIO: the same, but a lease has
  * ended meanwhile, and pages with it. -ETIMEDOUT: for a while none went. -EINTR, only if
  * `killable`.
  */
-int evict_all(struct gvm_region *region, bool killable);
+int gvm_evict_all(struct gvm_region *region, bool killable);
 
 #endif

@@ -44,27 +44,27 @@ static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgra
 	struct gvm_batch batch;
 	int noted, err = -EIO;
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	if (sleeper)
-		sleeper_add(region, sleeper, page);
+		gvm_sleeper_add(region, sleeper, page);
 	if (!upgrade && xa_get_mark(&region->frames, page, FRAME_UPGRADE)) {
 		xa_clear_mark(&region->frames, page, FRAME_UPGRADE);
 		write = true;
 	}
-	noted = region_error(region, page, region_now_ms() - ERROR_MS);
+	noted = gvm_region_error(region, page, gvm_region_now_ms() - ERROR_MS);
 	if (!region->leaving && noted != -EIO)
 		err = ivy_fault(region->core, page, write);
 	if (!err && noted && sleeper && sleeper->may_pin && sleeper->tried) {
-		region_error_clear(region, page);
+		gvm_region_error_clear(region, page);
 		err = noted;
 	}
 	if (!err && upgrade)
 		xa_set_mark(&region->frames, page, FRAME_UPGRADE);
 	if (!err)
-		contended_count(&region->contended, page);
+		gvm_contended_count(&region->contended, page);
 	if (sleeper && err && err != -ENOMEM)
-		sleeper_remove(sleeper);
-	region_leave(region, &batch);
+		gvm_sleeper_remove(sleeper);
+	gvm_region_leave(region, &batch);
 	return err;
 }
 
@@ -112,7 +112,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		err = fault_ask(region, page, write, false, waits ? &sleeper : NULL);
 		trace_gvm_fault(region->tag, page, write, err);
 		if (err == 1) {
-			vmf->page = frame_lock(region, page, write ? IVY_M : IVY_S);
+			vmf->page = gvm_frame_lock(region, page, write ? IVY_M : IVY_S);
 			if (vmf->page)
 				return VM_FAULT_LOCKED;
 			continue; /* it went again meanwhile */
@@ -123,7 +123,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			return VM_FAULT_RETRY;
 		if (!err && !glanced) {
 			glanced = true;
-			sleeper_sleep(region, &sleeper, state, msecs_to_jiffies(GLANCE_MS));
+			gvm_sleeper_sleep(region, &sleeper, state, msecs_to_jiffies(GLANCE_MS));
 			continue;
 		}
 		timeout = err ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT;
@@ -134,11 +134,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			 */
 			file = get_file(vmf->vma->vm_file);
 			release_fault_lock(vmf);
-			sleeper_sleep(region, &sleeper, state, timeout);
+			gvm_sleeper_sleep(region, &sleeper, state, timeout);
 			fput(file);
 			return VM_FAULT_RETRY;
 		}
-		sleeper_sleep(region, &sleeper, state, timeout);
+		gvm_sleeper_sleep(region, &sleeper, state, timeout);
 		if (sleeper.err || signal_pending_state(state, current))
 			return VM_FAULT_SIGBUS; /* who faults so does not see that it is a signal */
 	}
@@ -156,7 +156,7 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	trace_gvm_fault(region->tag, page, true, err);
 	if (err == 1) {
 		lock_page(frame);
-		if (frame_right(region, page, frame) >= IVY_M)
+		if (gvm_frame_right(region, page, frame) >= IVY_M)
 			return VM_FAULT_LOCKED;
 		unlock_page(frame);
 	}
@@ -164,7 +164,7 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
-const struct vm_operations_struct region_faults = {
+const struct vm_operations_struct gvm_region_faults = {
 	.fault = region_fault,
 	.page_mkwrite = region_page_mkwrite,
 };

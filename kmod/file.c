@@ -26,8 +26,8 @@ static struct gvm_region *inode_open(struct inode *inode)
 	struct gvm_region *region = inode->i_private;
 
 	if (S_ISCHR(inode->i_mode))
-		return chardev_open(iminor(inode));
-	return region_opened_get(region) ? region : NULL;
+		return gvm_chardev_open(iminor(inode));
+	return gvm_region_opened_get(region) ? region : NULL;
 }
 
 static int region_open(struct inode *inode, struct file *file)
@@ -47,7 +47,7 @@ static int region_release(struct inode *inode, struct file *file)
 	struct gvm_region *region = file->private_data;
 
 	atomic_dec(&region->opened);
-	region_put(region);
+	gvm_region_put(region);
 	return 0;
 }
 
@@ -62,7 +62,7 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 		return -ENXIO;
 	/* DONTEXPAND also keeps mlock() from holding references, and huge pages away. */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
-	vma->vm_ops = &region_faults;
+	vma->vm_ops = &gvm_region_faults;
 	return 0;
 }
 
@@ -87,19 +87,19 @@ static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 beg
 	bool again;
 	int said;
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	/* Before the core is asked: where this node is the home, it may answer at once. */
-	sleeper_add(region, &sleeper, page);
+	gvm_sleeper_add(region, &sleeper, page);
 	said = region->leaving ? -EIO : ask(region, page, begun_ms);
 	/* No memory, or a fault of this node is under way. */
 	again = said == -ENOMEM || said == -EBUSY;
 	if (said && !again)
-		sleeper_remove(&sleeper);
-	region_leave(region, &batch);
+		gvm_sleeper_remove(&sleeper);
+	gvm_region_leave(region, &batch);
 	if (said && !again)
 		return said;
-	sleeper_sleep(region, &sleeper, TASK_KILLABLE,
-		      again ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
+	gvm_sleeper_sleep(region, &sleeper, TASK_KILLABLE,
+			  again ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT);
 	if (!again && sleeper.woken)
 		return sleeper.err;
 	return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
@@ -107,14 +107,14 @@ static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 beg
 
 static int ask_read(struct gvm_region *region, u64 page, u64 begun_ms)
 {
-	if (region_error(region, page, begun_ms) == -EIO)
+	if (gvm_region_error(region, page, begun_ms) == -EIO)
 		return -EIO;
 	return ivy_fault(region->core, page, false);
 }
 
 static int read_page(struct gvm_region *region, u64 page, void *to)
 {
-	u64 begun_ms = region_now_ms();
+	u64 begun_ms = gvm_region_now_ms();
 	struct page *frame;
 	int right;
 
@@ -123,7 +123,7 @@ static int read_page(struct gvm_region *region, u64 page, void *to)
 		right = page_wait(region, page, ask_read, begun_ms);
 		if (right < 0 && right != -EAGAIN)
 			return right;
-		frame = right == 1 ? frame_lock(region, page, IVY_S) : NULL;
+		frame = right == 1 ? gvm_frame_lock(region, page, IVY_S) : NULL;
 	} while (!frame);
 	memcpy(to, page_address(frame), PAGE_SIZE);
 	unlock_page(frame);
@@ -162,7 +162,7 @@ static int ask_discard(struct gvm_region *region, u64 page, u64 begun_ms)
 	int done = ivy_discard(region->core, page);
 
 	if (done == 1)
-		region_error_clear(region, page);
+		gvm_region_error_clear(region, page);
 	return done;
 }
 
@@ -231,7 +231,7 @@ static long region_ioctl(struct file *file, unsigned int command, unsigned long 
 	return -ENOTTY;
 }
 
-const struct file_operations region_files = {
+const struct file_operations gvm_region_files = {
 	.owner = THIS_MODULE,
 	.open = region_open,
 	.release = region_release,

@@ -8,7 +8,7 @@
 
 static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 3 };
 
-void frame_head_encode(const struct frame_head *head, u8 *bytes)
+void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes)
 {
 	put_unaligned_le16(head->body_bytes, bytes);
 	bytes[2] = head->kind;
@@ -16,7 +16,7 @@ void frame_head_encode(const struct frame_head *head, u8 *bytes)
 	put_unaligned_le32(head->tag, bytes + 4);
 }
 
-int frame_head_decode(const u8 *bytes, struct frame_head *head)
+int gvm_frame_head_decode(const u8 *bytes, struct frame_head *head)
 {
 	head->body_bytes = get_unaligned_le16(bytes);
 	head->kind = bytes[2];
@@ -37,7 +37,7 @@ int frame_head_decode(const u8 *bytes, struct frame_head *head)
 	return -EBADMSG;
 }
 
-void hello_encode(const struct hello *hello, u8 *bytes)
+void gvm_hello_encode(const struct hello *hello, u8 *bytes)
 {
 	memcpy(bytes, hello_magic, sizeof(hello_magic));
 	put_unaligned_le16(hello->from, bytes + 8);
@@ -47,7 +47,7 @@ void hello_encode(const struct hello *hello, u8 *bytes)
 	memcpy(bytes + 24, hello->nonce, HELLO_NONCE_BYTES);
 }
 
-int hello_decode(const u8 *bytes, struct hello *hello)
+int gvm_hello_decode(const u8 *bytes, struct hello *hello)
 {
 	if (memcmp(bytes, hello_magic, sizeof(hello_magic) - 1))
 		return -EBADMSG;
@@ -61,7 +61,7 @@ int hello_decode(const u8 *bytes, struct hello *hello)
 	return hello->flags & ~HELLO_PROOF_NEEDED ? -EBADMSG : 0;
 }
 
-void region_frame_encode(const struct region_frame *frame, u8 *bytes)
+void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)
 {
 	memset(bytes, 0, REGION_FRAME_BYTES);
 	bytes[0] = frame->word;
@@ -74,7 +74,7 @@ void region_frame_encode(const struct region_frame *frame, u8 *bytes)
 	strscpy(bytes + 32, frame->name, REGION_NAME_BYTES);
 }
 
-int region_frame_decode(const u8 *bytes, struct region_frame *frame)
+int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 {
 	frame->word = bytes[0];
 	frame->share = bytes[1];

@@ -104,16 +104,16 @@ struct region_frame {
 	char name[REGION_NAME_BYTES];
 };
 
-void frame_head_encode(const struct frame_head *head, u8 *bytes);
+void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes);
 /* 0, or -EBADMSG for a head that no sound peer sends. */
-int frame_head_decode(const u8 *bytes, struct frame_head *head);
+int gvm_frame_head_decode(const u8 *bytes, struct frame_head *head);
 
-void hello_encode(const struct hello *hello, u8 *bytes);
+void gvm_hello_encode(const struct hello *hello, u8 *bytes);
 /* 0, -EBADMSG, or -EPROTONOSUPPORT for another version. */
-int hello_decode(const u8 *bytes, struct hello *hello);
+int gvm_hello_decode(const u8 *bytes, struct hello *hello);
 
-void region_frame_encode(const struct region_frame *frame, u8 *bytes);
+void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes);
 /* 0 or -EBADMSG. Whether the name is one is for others to say. */
-int region_frame_decode(const u8 *bytes, struct region_frame *frame);
+int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame);
 
 #endif

@@ -27,7 +27,7 @@ static int mappings(const struct page *frame)
 	return atomic_read(&frame->_mapcount) + 1;
 }
 
-int frame_references(const struct page *frame)
+int gvm_frame_references(const struct page *frame)
 {
 	int references = page_ref_count(frame);
 
@@ -35,15 +35,15 @@ int frame_references(const struct page *frame)
 	return references - mappings(frame) - 1;
 }
 
-struct page *frame_page(struct gvm_region *region, u64 page)
+struct page *gvm_frame_page(struct gvm_region *region, u64 page)
 {
 	lockdep_assert_held(&region->lock);
 	return xa_load(&region->frames, page);
 }
 
-struct ivy_slot *frame_slot(struct gvm_region *region, u64 page)
+struct ivy_slot *gvm_frame_slot(struct gvm_region *region, u64 page)
 {
-	struct page *frame = frame_page(region, page);
+	struct page *frame = gvm_frame_page(region, page);
 
 	return frame ? slot_of(frame) : NULL;
 }
@@ -55,7 +55,7 @@ static struct page *spare_take(struct gvm_region *region)
 	return alloc_page(GFP_ATOMIC | __GFP_NOWARN);
 }
 
-struct ivy_slot *frame_create(struct gvm_region *region, u64 page)
+struct ivy_slot *gvm_frame_create(struct gvm_region *region, u64 page)
 {
 	struct page *frame;
 
@@ -71,7 +71,7 @@ struct ivy_slot *frame_create(struct gvm_region *region, u64 page)
 		put_page(frame);
 		return NULL;
 	}
-	if (atomic_long_inc_return(&region->resident) > params_cache_pages())
+	if (atomic_long_inc_return(&region->resident) > gvm_params_cache_pages())
 		queue_work(gvm_evictions, &region->evict_work);
 	return slot_of(frame);
 }
@@ -86,7 +86,7 @@ static void frame_free(struct gvm_region *region, struct page *frame)
 	atomic_long_dec(&region->resident);
 }
 
-void frame_destroy(struct gvm_region *region, u64 page)
+void gvm_frame_destroy(struct gvm_region *region, u64 page)
 {
 	struct page *frame;
 
@@ -96,7 +96,7 @@ void frame_destroy(struct gvm_region *region, u64 page)
 		frame_free(region, frame);
 }
 
-struct page *frame_get(struct gvm_region *region, u64 page)
+struct page *gvm_frame_get(struct gvm_region *region, u64 page)
 {
 	struct page *frame;
 
@@ -115,25 +115,25 @@ struct page *frame_get(struct gvm_region *region, u64 page)
 	return frame;
 }
 
-enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct page *frame)
+enum ivy_right gvm_frame_right(struct gvm_region *region, u64 page, const struct page *frame)
 {
 	enum ivy_right right = IVY_I;
 
 	spin_lock_bh(&region->lock);
-	if (frame_page(region, page) == frame)
+	if (gvm_frame_page(region, page) == frame)
 		right = ivy_right(region->core, page);
 	spin_unlock_bh(&region->lock);
 	return right;
 }
 
-struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right right)
+struct page *gvm_frame_lock(struct gvm_region *region, u64 page, enum ivy_right right)
 {
-	struct page *frame = frame_get(region, page);
+	struct page *frame = gvm_frame_get(region, page);
 
 	if (!frame)
 		return NULL;
 	lock_page(frame);
-	if (frame_right(region, page, frame) >= right) {
+	if (gvm_frame_right(region, page, frame) >= right) {
 		ClearPageChecked(frame); /* it is used: see evict.c */
 		return frame;
 	}
@@ -142,14 +142,14 @@ struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right righ
 	return NULL;
 }
 
-void frames_destroy(struct gvm_region *region)
+void gvm_frames_destroy(struct gvm_region *region)
 {
 	struct page *frame;
 	unsigned long page;
 
 	xa_for_each(&region->frames, page, frame) {
 		spin_lock_bh(&region->lock);
-		frame_destroy(region, page);
+		gvm_frame_destroy(region, page);
 		spin_unlock_bh(&region->lock);
 		cond_resched();
 	}

@@ -24,30 +24,30 @@ struct gvm_region;
 #define FRAME_UPGRADE XA_MARK_2 /* was unmapped because it is to be written: see fault.c */
 
 /* These need region->lock. */
-struct ivy_slot *frame_slot(struct gvm_region *region, u64 page);
-struct ivy_slot *frame_create(struct gvm_region *region, u64 page);
-void frame_destroy(struct gvm_region *region, u64 page);
+struct ivy_slot *gvm_frame_slot(struct gvm_region *region, u64 page);
+struct ivy_slot *gvm_frame_create(struct gvm_region *region, u64 page);
+void gvm_frame_destroy(struct gvm_region *region, u64 page);
 /* The frame itself, without a reference. */
-struct page *frame_page(struct gvm_region *region, u64 page);
+struct page *gvm_frame_page(struct gvm_region *region, u64 page);
 
 /* These take region->lock. */
-enum ivy_right frame_right(struct gvm_region *region, u64 page, const struct page *frame);
+enum ivy_right gvm_frame_right(struct gvm_region *region, u64 page, const struct page *frame);
 
 /* The frame with a reference, or NULL. Needs no lock; it may be the page's no longer. */
-struct page *frame_get(struct gvm_region *region, u64 page);
+struct page *gvm_frame_get(struct gvm_region *region, u64 page);
 /*
  * The frame, locked and with a reference, if it is here with that right: the right stays until it
  * is unlocked, in the sense that the revocation of what is mapped meanwhile comes after. Sleeps.
  */
-struct page *frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
+struct page *gvm_frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
 
 /*
  * References beyond those of the xarray and of mappings: the caller's own, a pin's, or one that the
  * kernel has for a moment. Where mappings go meanwhile they are too many, never too few.
  */
-int frame_references(const struct page *frame);
+int gvm_frame_references(const struct page *frame);
 
 /* Frees all that are left; nobody maps them, and the core is gone. */
-void frames_destroy(struct gvm_region *region);
+void gvm_frames_destroy(struct gvm_region *region);
 
 #endif

@@ -24,11 +24,11 @@ static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u
 		{ .iov_base = (void *)body, .iov_len = bytes },
 	};
 
-	frame_head_encode(&head, encoded);
-	return link_send(link, parts, 2, false) == sizeof(encoded) + bytes ? 0 : -EIO;
+	gvm_frame_head_encode(&head, encoded);
+	return gvm_link_send(link, parts, 2, false) == sizeof(encoded) + bytes ? 0 : -EIO;
 }
 
-int handshake_begin(struct link *link)
+int gvm_handshake_begin(struct link *link)
 {
 	struct gvm_cluster *cluster = cluster_of(link);
 	struct hello hello = {
@@ -39,7 +39,7 @@ int handshake_begin(struct link *link)
 	};
 
 	get_random_bytes(hello.nonce, sizeof(hello.nonce));
-	hello_encode(&hello, link->hello_sent);
+	gvm_hello_encode(&hello, link->hello_sent);
 	return send_small(link, FRAME_HELLO, link->hello_sent, HELLO_BYTES);
 }
 
@@ -48,9 +48,9 @@ static int proof_of(struct link *link, bool own, u8 *proof)
 {
 	bool accepting = own ? !link->outgoing : link->outgoing;
 
-	return auth_proof(cluster_of(link)->auth, accepting,
-			  link->outgoing ? link->hello_sent : link->hello_received,
-			  link->outgoing ? link->hello_received : link->hello_sent, proof);
+	return gvm_auth_proof(cluster_of(link)->auth, accepting,
+			      link->outgoing ? link->hello_sent : link->hello_received,
+			      link->outgoing ? link->hello_received : link->hello_sent, proof);
 }
 
 static int send_proof(struct link *link)
@@ -61,7 +61,7 @@ static int send_proof(struct link *link)
 	return err ?: send_small(link, FRAME_PROOF, proof, sizeof(proof));
 }
 
-int handshake_hello(struct link *link, const u8 *body)
+int gvm_handshake_hello(struct link *link, const u8 *body)
 {
 	struct gvm_cluster *cluster = cluster_of(link);
 	struct hello hello;
@@ -70,10 +70,10 @@ int handshake_hello(struct link *link, const u8 *body)
 
 	if (link->state != LINK_GREETING)
 		return -EBADMSG;
-	err = hello_decode(body, &hello);
+	err = gvm_hello_decode(body, &hello);
 	if (err)
 		return err;
-	peer = cluster_peer(cluster, hello.from);
+	peer = gvm_cluster_peer(cluster, hello.from);
 	if (!peer) {
 		gvm_warn("node %u is not in this node's list\n", hello.from);
 		return -EACCES;
@@ -93,10 +93,10 @@ int handshake_hello(struct link *link, const u8 *body)
 	memcpy(link->hello_received, body, HELLO_BYTES);
 	if (!link->outgoing) {
 		/* An unauthenticated peer must not preempt our own connection attempt. */
-		if (!cluster->auth && !peer_accepts(peer))
+		if (!cluster->auth && !gvm_peer_accepts(peer))
 			return -EBUSY;
 		link->peer = peer;
-		err = handshake_begin(link);
+		err = gvm_handshake_begin(link);
 		if (err)
 			return err;
 	} else if (cluster->auth) {
@@ -105,12 +105,12 @@ int handshake_hello(struct link *link, const u8 *body)
 			return err;
 	}
 	if (!cluster->auth)
-		return link_up(link);
+		return gvm_link_up(link);
 	link->state = LINK_PROVING;
 	return 0;
 }
 
-int handshake_proof(struct link *link, const u8 *body)
+int gvm_handshake_proof(struct link *link, const u8 *body)
 {
 	u8 expected[PROOF_BYTES];
 	int err;
@@ -125,9 +125,9 @@ int handshake_proof(struct link *link, const u8 *body)
 		return -EACCES;
 	}
 	if (!link->outgoing) {
-		err = peer_accepts(link->peer) ? send_proof(link) : -EBUSY;
+		err = gvm_peer_accepts(link->peer) ? send_proof(link) : -EBUSY;
 		if (err)
 			return err;
 	}
-	return link_up(link);
+	return gvm_link_up(link);
 }

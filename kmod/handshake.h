@@ -12,11 +12,11 @@
 struct link;
 
 /* This side's HELLO: the connecting one's first word, the accepting one's answer. */
-int handshake_begin(struct link *link);
+int gvm_handshake_begin(struct link *link);
 /*
  * What came from the other side; takes the link up when all is said. 0, or why it is to be closed.
  */
-int handshake_hello(struct link *link, const u8 *body);
-int handshake_proof(struct link *link, const u8 *body);
+int gvm_handshake_hello(struct link *link, const u8 *body);
+int gvm_handshake_proof(struct link *link, const u8 *body);
 
 #endif

@@ -21,7 +21,7 @@ static void region_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (inode->i_private)
-		region_put(inode->i_private);
+		gvm_region_put(inode->i_private);
 }
 
 static const struct super_operations filesystem_operations = {
@@ -46,12 +46,12 @@ static struct file_system_type filesystem = {
 	.kill_sb = kill_anon_super,
 };
 
-int inodes_up(void)
+int gvm_inodes_up(void)
 {
 	return simple_pin_fs(&filesystem, &mount, &mount_users);
 }
 
-void inodes_down(void)
+void gvm_inodes_down(void)
 {
 	simple_release_fs(&mount, &mount_users);
 }
@@ -68,7 +68,7 @@ static const struct inode_operations region_inode_operations = {
 	.setattr = region_setattr,
 };
 
-int region_inode_create(struct gvm_region *region, const struct file_operations *files)
+int gvm_region_inode_create(struct gvm_region *region, const struct file_operations *files)
 {
 	struct inode *inode = alloc_anon_inode(mount->mnt_sb);
 
@@ -85,12 +85,12 @@ int region_inode_create(struct gvm_region *region, const struct file_operations 
 	return 0;
 }
 
-void region_inode_destroy(struct gvm_region *region)
+void gvm_region_inode_destroy(struct gvm_region *region)
 {
 	iput(region->inode);
 }
 
-struct file *region_inode_open(struct gvm_region *region, unsigned int flags)
+struct file *gvm_region_inode_open(struct gvm_region *region, unsigned int flags)
 {
 	struct file *file;
 

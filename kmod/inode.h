@@ -14,13 +14,13 @@ struct gvm_region;
  * The filesystem, from UP to DOWN. It keeps the module loaded, also beyond DOWN for as long as
  * somebody has so much as a path to one of its inodes.
  */
-int inodes_up(void);
-void inodes_down(void);
+int gvm_inodes_up(void);
+void gvm_inodes_down(void);
 
 /* Sets region->inode, which has a reference to the region; `files`: of an opened one. */
-int region_inode_create(struct gvm_region *region, const struct file_operations *files);
-void region_inode_destroy(struct gvm_region *region);
+int gvm_region_inode_create(struct gvm_region *region, const struct file_operations *files);
+void gvm_region_inode_destroy(struct gvm_region *region);
 /* An open file of the region, or an ERR_PTR. The caller has counted it in region->opened. */
-struct file *region_inode_open(struct gvm_region *region, unsigned int flags);
+struct file *gvm_region_inode_open(struct gvm_region *region, unsigned int flags);
 
 #endif

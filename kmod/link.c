@@ -93,19 +93,19 @@ static void link_free(struct kref *ref)
 	buffer_put(link->buffer);
 	spin_lock(&links->lock);
 	links->nr--;
-	/* Under the lock, so that links_exit() may return and `links` be freed. */
+	/* Under the lock, so that gvm_links_exit() may return and `links` be freed. */
 	if (!links->nr)
 		wake_up(&links->gone);
 	spin_unlock(&links->lock);
 	kfree(link);
 }
 
-void link_get(struct link *link)
+void gvm_link_get(struct link *link)
 {
 	kref_get(&link->ref);
 }
 
-void link_put(struct link *link)
+void gvm_link_put(struct link *link)
 {
 	kref_put(&link->ref, link_free);
 }
@@ -113,9 +113,9 @@ void link_put(struct link *link)
 /* In a callback the list's reference is still there, so this one may be given back at once. */
 static void link_queue_in(struct link *link, unsigned int ms)
 {
-	link_get(link);
+	gvm_link_get(link);
 	if (!queue_delayed_work(gvm_workqueue, &link->receive_work, msecs_to_jiffies(ms)))
-		link_put(link);
+		gvm_link_put(link);
 }
 
 static void link_queue(struct link *link)
@@ -165,7 +165,7 @@ static void link_proven(struct link *link)
 	link->unproven = false;
 }
 
-void link_close(struct link *link)
+void gvm_link_close(struct link *link)
 {
 	struct links *links = link->links;
 
@@ -182,10 +182,10 @@ void link_close(struct link *link)
 	link_callbacks_restore(link);
 	kernel_sock_shutdown(link->socket, SHUT_RDWR);
 	if (cancel_delayed_work(&link->deadline_work))
-		link_put(link);
+		gvm_link_put(link);
 	if (link->peer)
 		links->ops->down(link);
-	link_put(link); /* the list's */
+	gvm_link_put(link); /* the list's */
 }
 
 /* While it has the link, nothing is received in softirqs. */
@@ -216,17 +216,17 @@ static bool link_idle(struct link *link)
 	return idle;
 }
 
-void link_close_sync(struct link *link)
+void gvm_link_close_sync(struct link *link)
 {
-	link_close(link);
+	gvm_link_close(link);
 	/* Not by waiting for the work itself: it may be another link's that waits. */
 	wait_var_event(&link->working, link_idle(link));
 }
 
-int link_up(struct link *link)
+int gvm_link_up(struct link *link)
 {
 	if (cancel_delayed_work(&link->deadline_work))
-		link_put(link);
+		gvm_link_put(link);
 	spin_lock(&link->links->lock);
 	link_proven(link);
 	spin_unlock(&link->links->lock);
@@ -248,7 +248,7 @@ static int link_receive_frames(struct link *link, bool at_once)
 		const u8 *body = link->buffer + at + FRAME_HEAD_BYTES;
 		struct frame_head head;
 
-		err = frame_head_decode(link->buffer + at, &head);
+		err = gvm_frame_head_decode(link->buffer + at, &head);
 		if (err)
 			break;
 		if (link->filled - at < FRAME_HEAD_BYTES + head.body_bytes)
@@ -335,11 +335,11 @@ static void link_receive(struct work_struct *work)
 	} else if (more < 0) {
 		if (more == -EBADMSG || more == -EPROTONOSUPPORT)
 			link->links->ops->refused(link);
-		link_close(link);
+		gvm_link_close(link);
 	} else if (more) {
 		link_queue(link);
 	}
-	link_put(link);
+	gvm_link_put(link);
 }
 
 /* Handles what has come before TCP sends its ACK; takes nothing beyond what is left to the work. */
@@ -421,7 +421,7 @@ static int link_send_once(struct link *link, struct kvec *parts, unsigned int nr
 	return sent == -EAGAIN && sk_stream_is_writeable(link->socket->sk) ? -ENOBUFS : sent;
 }
 
-int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
+int gvm_link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
 {
 	int sent = link_send_once(link, parts, nr_parts, more);
 
@@ -452,8 +452,8 @@ static void link_deadline(struct work_struct *work)
 {
 	struct link *link = container_of(to_delayed_work(work), struct link, deadline_work);
 
-	link_close(link);
-	link_put(link);
+	gvm_link_close(link);
+	gvm_link_put(link);
 }
 
 static int link_create(struct links *links, struct socket *socket, struct gvm_peer *peer,
@@ -495,17 +495,17 @@ static int link_create(struct links *links, struct socket *socket, struct gvm_pe
 	link->unproven = !peer;
 	links->nr_unproven += link->unproven;
 	list_add(&link->list, &links->list);
-	link_get(link); /* the caller's */
+	gvm_link_get(link); /* the caller's */
 	spin_unlock(&links->lock);
 
-	link_get(link);
+	gvm_link_get(link);
 	queue_delayed_work(gvm_workqueue, &link->deadline_work, msecs_to_jiffies(HANDSHAKE_MS));
 	link_callbacks_set(link);
 	*out = link;
 	return 0;
 }
 
-int link_accept(struct links *links, struct socket *socket)
+int gvm_link_accept(struct links *links, struct socket *socket)
 {
 	struct link *link;
 	int err = link_create(links, socket, NULL, &link);
@@ -515,11 +515,11 @@ int link_accept(struct links *links, struct socket *socket)
 		return err;
 	}
 	link_queue(link); /* what came before the callbacks were set */
-	link_put(link);
+	gvm_link_put(link);
 	return 0;
 }
 
-void link_bound_unproven(struct links *links)
+void gvm_link_bound_unproven(struct links *links)
 {
 	struct link *link, *oldest = NULL;
 
@@ -528,7 +528,7 @@ void link_bound_unproven(struct links *links)
 		list_for_each_entry_reverse(link, &links->list, list) {
 			if (link->unproven) {
 				oldest = link;
-				link_get(oldest);
+				gvm_link_get(oldest);
 				break;
 			}
 		}
@@ -537,12 +537,12 @@ void link_bound_unproven(struct links *links)
 	if (!oldest)
 		return;
 	gvm_warn("more connections are made to this node than there are nodes: the oldest that says nothing is closed\n");
-	link_close(oldest);
-	link_put(oldest);
+	gvm_link_close(oldest);
+	gvm_link_put(oldest);
 }
 
-int link_connect(struct links *links, struct gvm_peer *peer,
-		 const struct sockaddr_storage *address, struct link **out)
+int gvm_link_connect(struct links *links, struct gvm_peer *peer,
+		     const struct sockaddr_storage *address, struct link **out)
 {
 	struct sockaddr_storage where = *address; /* the kernel may change it */
 	struct socket *socket;
@@ -558,15 +558,15 @@ int link_connect(struct links *links, struct gvm_peer *peer,
 	}
 	err = kernel_connect(socket, (struct sockaddr *)&where, sizeof(where), O_NONBLOCK);
 	if (err && err != -EINPROGRESS) {
-		link_close(*out);
-		link_put(*out);
+		gvm_link_close(*out);
+		gvm_link_put(*out);
 		return err;
 	}
 	link_queue(*out);
 	return 0;
 }
 
-int links_init(struct links *links)
+int gvm_links_init(struct links *links)
 {
 	spin_lock_init(&links->lock);
 	INIT_LIST_HEAD(&links->list);
@@ -583,18 +583,18 @@ static struct link *links_some(struct links *links)
 	links->closing = true;
 	link = list_first_entry_or_null(&links->list, struct link, list);
 	if (link)
-		link_get(link);
+		gvm_link_get(link);
 	spin_unlock(&links->lock);
 	return link;
 }
 
-void links_exit(struct links *links)
+void gvm_links_exit(struct links *links)
 {
 	struct link *link;
 
 	while ((link = links_some(links))) {
-		link_close(link);
-		link_put(link);
+		gvm_link_close(link);
+		gvm_link_put(link);
 	}
 	spin_lock(&links->lock);
 	wait_event_cmd(links->gone, !links->nr, spin_unlock(&links->lock), spin_lock(&links->lock));

@@ -2,7 +2,7 @@
 /*
  * One TCP connection: its callbacks, its handshake (frame.h), and the frames that arrive on it.
  *
- * Who holds a reference: the list of all until link_close(), the peer for as long as it points
+ * Who holds a reference: the list of all until gvm_link_close(), the peer for as long as it points
  * to it, and each work that is queued. The last one to let go frees the socket, always in a
  * process.
  */
@@ -102,40 +102,40 @@ struct link {
 };
 
 /* `links` are zeroed, and have ops, net and nr_nodes. 0 or -ENOMEM. */
-int links_init(struct links *links);
+int gvm_links_init(struct links *links);
 /* Ends every connection, and waits until all are freed. After that nothing is kept for new ones. */
-void links_exit(struct links *links);
+void gvm_links_exit(struct links *links);
 
 /* Takes over an accepted socket, also when it fails. */
-int link_accept(struct links *links, struct socket *socket);
+int gvm_link_accept(struct links *links, struct socket *socket);
 /*
  * Closes the oldest of those that somebody made and is not getting any further with, if they are
  * many.
  */
-void link_bound_unproven(struct links *links);
+void gvm_link_bound_unproven(struct links *links);
 /* Begins to connect to a peer; *out has a reference for the caller. */
-int link_connect(struct links *links, struct gvm_peer *peer,
-		 const struct sockaddr_storage *address, struct link **out);
+int gvm_link_connect(struct links *links, struct gvm_peer *peer,
+		     const struct sockaddr_storage *address, struct link **out);
 
-void link_get(struct link *link);
-void link_put(struct link *link);
+void gvm_link_get(struct link *link);
+void gvm_link_put(struct link *link);
 
 /* Ends it; may be called any number of times, and by its own works. */
-void link_close(struct link *link);
+void gvm_link_close(struct link *link);
 /*
  * The same, and nothing that it received is being worked on when this returns. Not by its own
  * works.
  */
-void link_close_sync(struct link *link);
+void gvm_link_close_sync(struct link *link);
 
 /* The handshake is done: messages may flow. Of its receiving work alone. */
-int link_up(struct link *link);
+int gvm_link_up(struct link *link);
 
 /*
  * Sends as much as there is room for. Bytes; -EAGAIN: link_ops.room() tells of more;
  * -ENOBUFS: there was no memory, and nobody tells when there is; or another errno: then the link is
  * no good.
  */
-int link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
+int gvm_link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
 
 #endif

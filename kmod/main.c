@@ -3,15 +3,23 @@
  * giantvm_kvm: one coherent memory over many hosts, for unmodified KVM and QEMU and for any
  * program.
  *
+ * From the top down:
+ *
  *	device.c	/dev/giantvm
- *	cluster.c	the nodes; peer.c: one of them; link.c: a connection; handshake.c, auth.c,
- *			frame.c: how it begins, and its bytes
- *	region.c	regions; inode.c, file.c, fault.c: as the kernel's mm sees them;
- *			chardev.c: /dev/gvm/NAME
- *	sleep.c		who waits for a page
- *	frames.c	resident pages; revoke.c, evict.c: how they go
- *	env.c		what the protocol core asks for; receive.c, clock.c: what it is told
- *	ivy*.c		the protocol core: see IVY.md
+ *	receive.c	what arrives on connections; handshake.c: how one begins; agree.c: that all
+ *			nodes mean the same by a region's name
+ *	region.c	one region's life
+ *	env.c		what the protocol core asks for; clock.c: when it is called
+ *	file.c, fault.c	a region as the kernel's mm sees it
+ *	sleep.c		faults that wait for a page
+ *	opening.c	when a home takes its share into use; tell.c: what is told about regions
+ *	evict.c, sweep.c, pinned.c
+ *			how pages go
+ *	enter.c		the lock of a core, and what is done when it is let go of; revoke.c
+ *	regions.c	the list of all; frames.c: resident pages; inode.c, chardev.c: its inode and
+ *			/dev/gvm/NAME
+ *	cluster.c	the nodes; peer.c: one of them; link.c: a connection; auth.c, frame.c
+ *	ivy/		the protocol core: see IVY.md
  */
 #include <linux/module.h>
 
@@ -27,39 +35,39 @@
 
 static int __init giantvm_init(void)
 {
-	int err = workers_init();
+	int err = gvm_workers_init();
 
 	if (err)
 		return err;
-	stats_init();
-	err = evict_init();
+	gvm_stats_init();
+	err = gvm_evict_init();
 	if (err)
 		goto exit_stats;
-	err = chardevs_init(&region_files);
+	err = gvm_chardevs_init(&gvm_region_files);
 	if (err)
 		goto exit_evict;
-	err = device_init();
+	err = gvm_device_init();
 	if (err)
 		goto exit_chardevs;
 	return 0;
 
 exit_chardevs:
-	chardevs_exit();
+	gvm_chardevs_exit();
 exit_evict:
-	evict_exit();
+	gvm_evict_exit();
 exit_stats:
-	stats_exit();
-	workers_exit();
+	gvm_stats_exit();
+	gvm_workers_exit();
 	return err;
 }
 
 static void __exit giantvm_exit(void)
 {
-	device_exit();
-	chardevs_exit();
-	evict_exit();
-	stats_exit();
-	workers_exit();
+	gvm_device_exit();
+	gvm_chardevs_exit();
+	gvm_evict_exit();
+	gvm_stats_exit();
+	gvm_workers_exit();
 }
 
 module_init(giantvm_init);

@@ -2,17 +2,17 @@
 /* The cluster that this node is part of: see membership.h. */
 #include "membership.h"
 
-struct membership membership = {
-	.mutex = __MUTEX_INITIALIZER(membership.mutex),
+struct membership gvm_membership = {
+	.mutex = __MUTEX_INITIALIZER(gvm_membership.mutex),
 };
 
-struct gvm_cluster *membership_lock(void)
+struct gvm_cluster *gvm_membership_lock(void)
 {
-	mutex_lock(&membership.mutex);
-	return membership.going_down ? NULL : membership.cluster;
+	mutex_lock(&gvm_membership.mutex);
+	return gvm_membership.going_down ? NULL : gvm_membership.cluster;
 }
 
-void membership_unlock(void)
+void gvm_membership_unlock(void)
 {
-	mutex_unlock(&membership.mutex);
+	mutex_unlock(&gvm_membership.mutex);
 }

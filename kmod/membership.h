@@ -16,10 +16,10 @@ struct membership {
 	bool going_down; /* the cluster and all regions are being left */
 };
 
-extern struct membership membership;
+extern struct membership gvm_membership;
 
 /* Takes the mutex. The cluster, which stays as it is while that is held; NULL: none, or going. */
-struct gvm_cluster *membership_lock(void);
-void membership_unlock(void);
+struct gvm_cluster *gvm_membership_lock(void);
+void gvm_membership_unlock(void);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "region.h"
 
-u64 region_now_ms(void)
+u64 gvm_region_now_ms(void)
 {
 	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
 }
@@ -23,17 +23,17 @@ static u64 note_load(struct xarray *notes, u64 page)
 	return entry ? xa_to_value(entry) : 0;
 }
 
-void region_error_note(struct gvm_region *region, u64 page)
+void gvm_region_error_note(struct gvm_region *region, u64 page)
 {
-	note_store(&region->errors, page, region_now_ms());
+	note_store(&region->errors, page, gvm_region_now_ms());
 }
 
 #define PID_BITS 22 /* what PID_MAX_LIMIT needs; above them the time */
 
-void region_given_up_note(struct gvm_region *region, u64 page)
+void gvm_region_given_up_note(struct gvm_region *region, u64 page)
 {
 	BUILD_BUG_ON(PID_MAX_LIMIT > 1 << PID_BITS);
-	note_store(&region->given_up, page, region_now_ms() << PID_BITS | current->pid);
+	note_store(&region->given_up, page, gvm_region_now_ms() << PID_BITS | current->pid);
 }
 
 static void note_clear(struct xarray *notes, u64 page)
@@ -42,13 +42,13 @@ static void note_clear(struct xarray *notes, u64 page)
 		xa_erase(notes, page);
 }
 
-void region_error_clear(struct gvm_region *region, u64 page)
+void gvm_region_error_clear(struct gvm_region *region, u64 page)
 {
 	note_clear(&region->errors, page);
 	note_clear(&region->given_up, page);
 }
 
-int region_error(struct gvm_region *region, u64 page, u64 since_ms)
+int gvm_region_error(struct gvm_region *region, u64 page, u64 since_ms)
 {
 	u64 lost_ms = note_load(&region->errors, page);
 	u64 given_up = note_load(&region->given_up, page);

@@ -11,7 +11,7 @@
 #include "tell.h"
 #include "workers.h"
 
-DECLARE_WAIT_QUEUE_HEAD(opening_news);
+DECLARE_WAIT_QUEUE_HEAD(gvm_opening_news);
 
 #define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
 #define AGAIN_MS_MAX 60000
@@ -53,12 +53,12 @@ static void opening_go_on(struct gvm_region *region)
 				   msecs_to_jiffies(opening->again_ms));
 }
 
-enum region_share opening_own(const struct gvm_region *region)
+enum region_share gvm_opening_own(const struct gvm_region *region)
 {
 	return READ_ONCE(region->share);
 }
 
-bool opening_completed(const struct gvm_region *region)
+bool gvm_opening_completed(const struct gvm_region *region)
 {
 	const struct opening *opening = &region->opening;
 
@@ -67,46 +67,46 @@ bool opening_completed(const struct gvm_region *region)
 
 static void own_open(struct gvm_region *region, enum region_share share)
 {
-	int own = cluster_home(region->cluster, region->cluster->id);
+	int own = gvm_cluster_home(region->cluster, region->cluster->id);
 	struct gvm_batch batch;
 	bool opens;
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	opens = region->share == SHARE_CLOSED && !region->leaving;
 	if (opens) {
 		WRITE_ONCE(region->share, share);
 		ivy_open(region->core, share == SHARE_LOST);
 	}
 	if (opens && share == SHARE_LOST)
-		region->stats.lost_pages += region_share_pages(region);
+		region->stats.lost_pages += gvm_region_share_pages(region);
 	if (opens && region->opening.homes)
 		share_note(region, own, share);
 	opening_go_on(region);
-	region_leave(region, &batch);
+	gvm_region_leave(region, &batch);
 	if (opens && share == SHARE_LOST)
 		gvm_warn("%s: this node was a home of it before, and has nothing of that: the pages whose home it is are lost until they are discarded\n",
 			 region->name);
 	if (opens)
-		wake_up_all(&opening_news);
+		wake_up_all(&gvm_opening_news);
 }
 
-void opening_take(struct gvm_region *region, enum region_share share, u64 token)
+void gvm_opening_take(struct gvm_region *region, enum region_share share, u64 token)
 {
 	if (token == region->token && share_opened(share))
 		own_open(region, share);
 }
 
-void opening_complete(struct gvm_region *region)
+void gvm_opening_complete(struct gvm_region *region)
 {
 	struct opening *opening = &region->opening;
 
-	if (!opening_completed(region)) {
+	if (!gvm_opening_completed(region)) {
 		spin_lock_bh(&region->lock);
 		WRITE_ONCE(opening->complete, true);
 		opening_go_on(region);
 		spin_unlock_bh(&region->lock);
 	}
-	if (opening_own(region) == SHARE_CLOSED)
+	if (gvm_opening_own(region) == SHARE_CLOSED)
 		own_open(region, SHARE_LOST);
 }
 
@@ -122,8 +122,8 @@ static enum region_share share_due(const struct opening *opening, const struct h
 	return entry->zeros ? SHARE_LOST : SHARE_OPEN;
 }
 
-void opening_answer(struct gvm_region *region, unsigned int home,
-		    const struct region_frame *answer)
+void gvm_opening_answer(struct gvm_region *region, unsigned int home,
+			const struct region_frame *answer)
 {
 	struct opening *opening = &region->opening;
 	enum region_share due = SHARE_UNKNOWN;
@@ -146,19 +146,19 @@ void opening_answer(struct gvm_region *region, unsigned int home,
 	}
 	spin_unlock_bh(&region->lock);
 	if (due != SHARE_UNKNOWN)
-		tell_open(region, region->cluster->homes[home], due, answer->token);
-	if (opening_ended(region))
-		wake_up_all(&opening_news);
+		gvm_tell_open(region, region->cluster->homes[home], due, answer->token);
+	if (gvm_opening_ended(region))
+		wake_up_all(&gvm_opening_news);
 }
 
-bool opening_ended(const struct gvm_region *region)
+bool gvm_opening_ended(const struct gvm_region *region)
 {
 	const struct opening *opening = &region->opening;
 
 	return READ_ONCE(opening->nr_open) == region->cluster->nr_homes;
 }
 
-bool opening_lacks(struct gvm_region *region, unsigned int home)
+bool gvm_opening_lacks(struct gvm_region *region, unsigned int home)
 {
 	bool lacks;
 
@@ -168,12 +168,12 @@ bool opening_lacks(struct gvm_region *region, unsigned int home)
 	return lacks;
 }
 
-bool opening_spoilt(const struct gvm_region *region)
+bool gvm_opening_spoilt(const struct gvm_region *region)
 {
 	return READ_ONCE(region->opening.spoilt);
 }
 
-bool opening_answered(struct gvm_region *region)
+bool gvm_opening_answered(struct gvm_region *region)
 {
 	unsigned int i, silent = 0;
 
@@ -184,7 +184,7 @@ bool opening_answered(struct gvm_region *region)
 	return !silent;
 }
 
-bool opening_refused(struct gvm_region *region, unsigned int home)
+bool gvm_opening_refused(struct gvm_region *region, unsigned int home)
 {
 	bool before = false;
 
@@ -197,9 +197,9 @@ bool opening_refused(struct gvm_region *region, unsigned int home)
 	return !before;
 }
 
-void opening_doubt(struct gvm_region *region, u16 home)
+void gvm_opening_doubt(struct gvm_region *region, u16 home)
 {
-	int place = cluster_home(region->cluster, home);
+	int place = gvm_cluster_home(region->cluster, home);
 
 	if (place < 0 || home == region->cluster->id)
 		return;
@@ -229,9 +229,9 @@ static void opening_work_run(struct work_struct *work)
 	opening->announced |= announce;
 	spin_unlock_bh(&region->lock);
 	for (i = 0; i < cluster->nr_homes; i++) {
-		peer = cluster_peer(cluster, cluster->homes[i]);
-		if (peer && peer_connected(peer) && (announce || opening_lacks(region, i)))
-			tell_offer(region, peer);
+		peer = gvm_cluster_peer(cluster, cluster->homes[i]);
+		if (peer && gvm_peer_connected(peer) && (announce || gvm_opening_lacks(region, i)))
+			gvm_tell_offer(region, peer);
 		cond_resched();
 	}
 	spin_lock_bh(&region->lock);
@@ -240,7 +240,7 @@ static void opening_work_run(struct work_struct *work)
 	spin_unlock_bh(&region->lock);
 }
 
-int opening_begin(struct gvm_region *region, bool creates)
+int gvm_opening_begin(struct gvm_region *region, bool creates)
 {
 	unsigned int nr_homes = region->cluster->nr_homes;
 	struct opening *opening = &region->opening;
@@ -253,7 +253,7 @@ int opening_begin(struct gvm_region *region, bool creates)
 		spin_lock_bh(&region->lock);
 		opening->homes = homes;
 		if (region->share != SHARE_UNKNOWN)
-			share_note(region, cluster_home(region->cluster, region->cluster->id),
+			share_note(region, gvm_cluster_home(region->cluster, region->cluster->id),
 				   region->share);
 		spin_unlock_bh(&region->lock);
 	}
@@ -264,17 +264,17 @@ int opening_begin(struct gvm_region *region, bool creates)
 	spin_unlock_bh(&region->lock);
 	if (creates)
 		own_open(region, SHARE_OPEN);
-	else if (opening_completed(region))
+	else if (gvm_opening_completed(region))
 		own_open(region, SHARE_LOST);
 	return 0;
 }
 
-void opening_init(struct gvm_region *region)
+void gvm_opening_init(struct gvm_region *region)
 {
 	INIT_DELAYED_WORK(&region->opening.work, opening_work_run);
 }
 
-void opening_end(struct gvm_region *region)
+void gvm_opening_end(struct gvm_region *region)
 {
 	cancel_delayed_work_sync(&region->opening.work);
 }

@@ -54,39 +54,39 @@ struct opening {
 };
 
 /* Of all regions: where callers wait for answers about shares, their own node's too. */
-extern wait_queue_head_t opening_news;
+extern wait_queue_head_t gvm_opening_news;
 
-void opening_init(struct gvm_region *region);
+void gvm_opening_init(struct gvm_region *region);
 /* The region has been left: nothing of it is offered any more. */
-void opening_end(struct gvm_region *region);
+void gvm_opening_end(struct gvm_region *region);
 
 /* This node joins for its own use, or creates. 0 or -ENOMEM. Under the device's mutex. */
-int opening_begin(struct gvm_region *region, bool creates);
+int gvm_opening_begin(struct gvm_region *region, bool creates);
 /* Somebody says that each share has been open once. */
-void opening_complete(struct gvm_region *region);
+void gvm_opening_complete(struct gvm_region *region);
 /* Whether this node knows that. */
-bool opening_completed(const struct gvm_region *region);
+bool gvm_opening_completed(const struct gvm_region *region);
 /* Whether every home has answered, if only that it is closed. */
-bool opening_answered(struct gvm_region *region);
+bool gvm_opening_answered(struct gvm_region *region);
 /* Whether every share is open, as far as this node has heard; and whether that one is. */
-bool opening_ended(const struct gvm_region *region);
-bool opening_lacks(struct gvm_region *region, unsigned int home);
+bool gvm_opening_ended(const struct gvm_region *region);
+bool gvm_opening_lacks(struct gvm_region *region, unsigned int home);
 /* A new region that is not all zeros any more, before anybody has used it. */
-bool opening_spoilt(const struct gvm_region *region);
+bool gvm_opening_spoilt(const struct gvm_region *region);
 /* A home's answer, of this very region. */
-void opening_answer(struct gvm_region *region, unsigned int home,
-		    const struct region_frame *answer);
+void gvm_opening_answer(struct gvm_region *region, unsigned int home,
+			const struct region_frame *answer);
 /* A home's answer that is no share of this region. Whether that is news. */
-bool opening_refused(struct gvm_region *region, unsigned int home);
+bool gvm_opening_refused(struct gvm_region *region, unsigned int home);
 /*
  * What a home has said may not be so any more: there is a new connection, or it does not answer
  * faults. It is asked again, for as long as a connection stands.
  */
-void opening_doubt(struct gvm_region *region, u16 home);
+void gvm_opening_doubt(struct gvm_region *region, u16 home);
 
 /* What this node is told of its own share, of the region that has that token here. */
-void opening_take(struct gvm_region *region, enum region_share share, u64 token);
+void gvm_opening_take(struct gvm_region *region, enum region_share share, u64 token);
 /* This node's own share; SHARE_UNKNOWN: it is no home. */
-enum region_share opening_own(const struct gvm_region *region);
+enum region_share gvm_opening_own(const struct gvm_region *region);
 
 #endif

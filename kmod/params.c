@@ -26,27 +26,27 @@ static unsigned int cache_mb;
 module_param(cache_mb, uint, 0644);
 MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0 (the default): as much as there is memory");
 
-unsigned int params_lease_ms(void)
+unsigned int gvm_params_lease_ms(void)
 {
 	return clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX);
 }
 
-u64 params_lease_ns(void)
+u64 gvm_params_lease_ns(void)
 {
-	return (u64)params_lease_ms() * NSEC_PER_MSEC;
+	return (u64)gvm_params_lease_ms() * NSEC_PER_MSEC;
 }
 
-u64 params_hold_ns(void)
+u64 gvm_params_hold_ns(void)
 {
 	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
 }
 
-u64 params_retry_ns(void)
+u64 gvm_params_retry_ns(void)
 {
 	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
 }
 
-long params_cache_pages(void)
+long gvm_params_cache_pages(void)
 {
 	unsigned int mb = READ_ONCE(cache_mb);
 

@@ -5,11 +5,11 @@
 
 #include <linux/types.h>
 
-unsigned int params_lease_ms(void);
-u64 params_lease_ns(void);
-u64 params_hold_ns(void);
-u64 params_retry_ns(void);
+unsigned int gvm_params_lease_ms(void);
+u64 gvm_params_lease_ns(void);
+u64 gvm_params_hold_ns(void);
+u64 gvm_params_retry_ns(void);
 /* Pages of a region that may be resident; LONG_MAX: there is no limit. May change at any time. */
-long params_cache_pages(void);
+long gvm_params_cache_pages(void);
 
 #endif

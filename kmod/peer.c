@@ -85,7 +85,7 @@ static void peer_append(struct gvm_peer *peer, struct gvm_message *message)
 	spin_unlock_bh(&peer->lock);
 }
 
-void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes)
+void gvm_peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes)
 {
 	struct frame_head head = { .kind = kind, .body_bytes = bytes };
 	struct gvm_message *message;
@@ -96,13 +96,13 @@ void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *bod
 	if (!message)
 		return;
 	message->bytes = FRAME_HEAD_BYTES + bytes;
-	frame_head_encode(&head, message->data);
+	gvm_frame_head_encode(&head, message->data);
 	memcpy(message->data + FRAME_HEAD_BYTES, body, bytes);
 	peer_append(peer, message);
 }
 
-void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
-		const void *data)
+void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+		    const void *data)
 {
 	unsigned int bytes = IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
 	struct frame_head head = { .kind = FRAME_MESSAGE, .tag = tag };
@@ -130,7 +130,7 @@ void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct 
 		}
 	}
 	head.body_bytes = bytes + (message->page ? PAGE_SIZE : 0);
-	frame_head_encode(&head, message->data);
+	gvm_frame_head_encode(&head, message->data);
 	ivy_msg_pack(m, message->data + FRAME_HEAD_BYTES);
 	if (urgent)
 		peer_insert(peer, message);
@@ -148,7 +148,7 @@ static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, 
 	*more = message && !list_is_last(&message->list, &peer->queue);
 	*link = peer->link;
 	if (*link)
-		link_get(*link);
+		gvm_link_get(*link);
 	spin_unlock_bh(&peer->lock);
 	return message;
 }
@@ -183,7 +183,7 @@ static void peer_sent(struct gvm_peer *peer, struct gvm_message *message)
 	peer->sent_bytes = 0;
 }
 
-/* One message, or as much of it as the connection takes: 0, or an error of link_send(). */
+/* One message, or as much of it as the connection takes: 0, or an error of gvm_link_send(). */
 static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message,
 		     bool more)
 {
@@ -196,8 +196,8 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 		peer->sent_bytes = 0; /* the other end has forgotten the beginning */
 	}
 	while (peer->sent_bytes < bytes) {
-		sent = link_send(link, parts, message_parts(message, peer->sent_bytes, parts),
-				 more);
+		sent = gvm_link_send(link, parts, message_parts(message, peer->sent_bytes, parts),
+				     more);
 		if (sent <= 0)
 			return sent ?: -EPIPE;
 		peer->sent_bytes += sent;
@@ -221,8 +221,8 @@ static bool message_copy(struct gvm_message *message)
 
 /*
  * Gives back the frames that waiting messages borrowed. Where there is no memory for copies the
- * messages are dropped, as peer_queue() does; all but one whose beginning has been sent: that keeps
- * its frame until the connection takes the rest, or ends.
+ * messages are dropped, as gvm_peer_queue() does; all but one whose beginning has been sent: that
+ * keeps its frame until the connection takes the rest, or ends.
  *
  * Only who has `transmit` takes messages out, so they stay while the lock is dropped; new ones
  * behind them are their own sender's affair.
@@ -266,7 +266,7 @@ static void peer_transmit_in(struct gvm_peer *peer, unsigned int ms)
 	queue_delayed_work(gvm_workqueue, &peer->transmit_work, msecs_to_jiffies(ms));
 }
 
-void peer_transmit(struct gvm_peer *peer)
+void gvm_peer_transmit(struct gvm_peer *peer)
 {
 	struct gvm_message *message;
 	struct link *link;
@@ -277,15 +277,15 @@ void peer_transmit(struct gvm_peer *peer)
 	while ((message = peer_next(peer, &link, &more)) && link) {
 		err = peer_send(peer, link, message, more);
 		if (err && err != -EAGAIN && err != -ENOBUFS)
-			link_close(link);
-		link_put(link);
+			gvm_link_close(link);
+		gvm_link_put(link);
 		if (err)
 			break;
 	}
 	if (message)
 		peer_return_borrowed(peer);
 	else if (link)
-		link_put(link);
+		gvm_link_put(link);
 	mutex_unlock(&peer->transmit);
 	if (err == -ENOBUFS)
 		peer_transmit_in(peer, RETRY_MS);
@@ -295,10 +295,10 @@ void peer_transmit(struct gvm_peer *peer)
 
 static void peer_transmit_work(struct work_struct *work)
 {
-	peer_transmit(container_of(to_delayed_work(work), struct gvm_peer, transmit_work));
+	gvm_peer_transmit(container_of(to_delayed_work(work), struct gvm_peer, transmit_work));
 }
 
-void peer_transmit_later(struct gvm_peer *peer)
+void gvm_peer_transmit_later(struct gvm_peer *peer)
 {
 	peer_transmit_in(peer, 0);
 }
@@ -315,26 +315,26 @@ static void peer_connect(struct work_struct *work)
 	if (!wanted)
 		return;
 	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-	if (link_connect(peer->links, peer, &peer->address, &link)) {
+	if (gvm_link_connect(peer->links, peer, &peer->address, &link)) {
 		peer_connect_soon(peer, peer->backoff_ms);
 		return;
 	}
 	/*
-	 * The attempt may have ended already, or even be up: then peer_link_down() and _up() have
-	 * found no attempt to clear, and here it is not made one.
+	 * The attempt may have ended already, or even be up: then gvm_peer_link_down() and _up()
+	 * have found no attempt to clear, and here it is not made one.
 	 */
 	spin_lock_bh(&peer->lock);
 	if (!peer->link && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
 		peer->attempt = link;
-		link_get(link);
+		gvm_link_get(link);
 	}
 	spin_unlock_bh(&peer->lock);
 	if (READ_ONCE(link->closed))
-		peer_link_down(peer, link);
-	link_put(link);
+		gvm_peer_link_down(peer, link);
+	gvm_link_put(link);
 }
 
-bool peer_accepts(struct gvm_peer *peer)
+bool gvm_peer_accepts(struct gvm_peer *peer)
 {
 	struct link *yields = NULL;
 	bool accepts = true;
@@ -346,23 +346,23 @@ bool peer_accepts(struct gvm_peer *peer)
 		accepts = peer->id < peer->self;
 		if (accepts) {
 			yields = peer->attempt;
-			link_get(yields);
+			gvm_link_get(yields);
 		}
 	}
 	spin_unlock_bh(&peer->lock);
 	if (yields) {
-		link_close(yields);
-		link_put(yields);
+		gvm_link_close(yields);
+		gvm_link_put(yields);
 	}
 	return accepts;
 }
 
-bool peer_connected(struct gvm_peer *peer)
+bool gvm_peer_connected(struct gvm_peer *peer)
 {
 	return READ_ONCE(peer->link);
 }
 
-int peer_link_up(struct gvm_peer *peer, struct link *link)
+int gvm_peer_link_up(struct gvm_peer *peer, struct link *link)
 {
 	struct link *before, *attempt = NULL;
 
@@ -373,7 +373,7 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 	}
 	before = peer->link;
 	peer->link = link;
-	link_get(link);
+	gvm_link_get(link);
 	if (peer->attempt == link) {
 		attempt = peer->attempt;
 		peer->attempt = NULL;
@@ -381,26 +381,26 @@ int peer_link_up(struct gvm_peer *peer, struct link *link)
 	peer->backoff_ms = 0;
 	spin_unlock_bh(&peer->lock);
 	if (attempt)
-		link_put(attempt);
+		gvm_link_put(attempt);
 	if (before) {
-		link_close_sync(before);
-		link_put(before);
+		gvm_link_close_sync(before);
+		gvm_link_put(before);
 	}
 	return 0;
 }
 
-int peer_link_begin(struct gvm_peer *peer, struct link *link)
+int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link)
 {
-	peer_transmit(peer);
+	gvm_peer_transmit(peer);
 	/* It may have been closed before the peer pointed to it: then nobody has taken it down. */
 	if (READ_ONCE(link->closed)) {
-		peer_link_down(peer, link);
+		gvm_peer_link_down(peer, link);
 		return -ENOTCONN;
 	}
 	return 0;
 }
 
-void peer_link_down(struct gvm_peer *peer, struct link *link)
+void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 {
 	struct link *released[2] = { NULL, NULL };
 	bool waits;
@@ -413,9 +413,9 @@ void peer_link_down(struct gvm_peer *peer, struct link *link)
 	waits = !list_empty(&peer->queue);
 	spin_unlock_bh(&peer->lock);
 	if (released[0])
-		link_put(released[0]);
+		gvm_link_put(released[0]);
 	if (released[1])
-		link_put(released[1]);
+		gvm_link_put(released[1]);
 	if (waits)
 		peer_connect_soon(peer, max(READ_ONCE(peer->backoff_ms), BACKOFF_MS_MIN));
 }
@@ -444,8 +444,8 @@ static int address_set(const struct giantvm_node *node, struct sockaddr_storage 
 	return 0;
 }
 
-int peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
-		const struct giantvm_node *node, struct gvm_peer **out)
+int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
+		    const struct giantvm_node *node, struct gvm_peer **out)
 {
 	struct gvm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
 	int err;
@@ -470,7 +470,7 @@ int peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
 	return 0;
 }
 
-void peer_shutdown(struct gvm_peer *peer)
+void gvm_peer_shutdown(struct gvm_peer *peer)
 {
 	spin_lock_bh(&peer->lock);
 	peer->down = true;
@@ -478,7 +478,7 @@ void peer_shutdown(struct gvm_peer *peer)
 	cancel_delayed_work_sync(&peer->connect_work);
 }
 
-void peer_destroy(struct gvm_peer *peer)
+void gvm_peer_destroy(struct gvm_peer *peer)
 {
 	if (!peer)
 		return;

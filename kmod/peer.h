@@ -56,45 +56,45 @@ struct gvm_peer {
 	u64 sent_serial; /* the link's; under transmit */
 
 	struct delayed_work transmit_work, connect_work;
-	unsigned int backoff_ms; /* only connect_work and peer_link_up() */
+	unsigned int backoff_ms; /* only connect_work and gvm_peer_link_up() */
 };
 
 /* `self`: this node's id. */
-int peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
-		const struct giantvm_node *node, struct gvm_peer **out);
+int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
+		    const struct giantvm_node *node, struct gvm_peer **out);
 /* After every link of the cluster has ended. */
-void peer_destroy(struct gvm_peer *peer);
+void gvm_peer_destroy(struct gvm_peer *peer);
 /* No more connections; waits for the works. */
-void peer_shutdown(struct gvm_peer *peer);
+void gvm_peer_shutdown(struct gvm_peer *peer);
 
 /*
  * Appends a message, or puts it in front if a lease hangs on it; never sleeps, may be called under
  * a region's lock. `page` is referenced. Dropped without a word, as on a broken connection, where
  * memory or patience with the peer ends.
  */
-void peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
-		const void *data);
+void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+		    const void *data);
 /* The same for a frame that is no message of a region. */
-void peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);
+void gvm_peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);
 /*
  * Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps, but
  * not for memory: without it tries again by itself.
  */
-void peer_transmit(struct gvm_peer *peer);
+void gvm_peer_transmit(struct gvm_peer *peer);
 /* The same from where one may not sleep. */
-void peer_transmit_later(struct gvm_peer *peer);
+void gvm_peer_transmit_later(struct gvm_peer *peer);
 
 /*
  * Whether an incoming connection of that peer may go on: not if it crosses an attempt of ours that
  * has precedence (the lower id's).
  */
-bool peer_accepts(struct gvm_peer *peer);
+bool gvm_peer_accepts(struct gvm_peer *peer);
 /* Whether a connection is ready for messages. */
-bool peer_connected(struct gvm_peer *peer);
+bool gvm_peer_connected(struct gvm_peer *peer);
 /* One is, and what came before it has ended when this returns: 0 or -ESHUTDOWN. Sleeps. */
-int peer_link_up(struct gvm_peer *peer, struct link *link);
+int gvm_peer_link_up(struct gvm_peer *peer, struct link *link);
 /* Sends over it what has waited: 0, or -ENOTCONN if it has ended already. */
-int peer_link_begin(struct gvm_peer *peer, struct link *link);
-void peer_link_down(struct gvm_peer *peer, struct link *link);
+int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link);
+void gvm_peer_link_down(struct gvm_peer *peer, struct link *link);
 
 #endif

@@ -21,13 +21,13 @@ static bool revoke_try(struct gvm_region *region, u64 page)
 {
 	struct revocation revocation;
 	struct gvm_batch batch;
-	enum revoke_outcome outcome = revoke_begin_page(region, page, &revocation);
+	enum revoke_outcome outcome = gvm_revoke_begin_page(region, page, &revocation);
 
 	if (outcome == REVOKE_DONE) {
-		region_enter(region, &batch);
-		revoke_end_page(region, &revocation);
-		region_leave(region, &batch);
-		revoke_put(&revocation);
+		gvm_region_enter(region, &batch);
+		gvm_revoke_end_page(region, &revocation);
+		gvm_region_leave(region, &batch);
+		gvm_revoke_put(&revocation);
 	}
 	return outcome != REVOKE_PINNED;
 }
@@ -80,15 +80,15 @@ static void pinned_oldest(struct gvm_region *region, void *oldest_ns)
 		*(u64 *)oldest_ns = min(*(u64 *)oldest_ns, since_ns);
 }
 
-bool revoke_pins_wait(u64 ns)
+bool gvm_revoke_pins_wait(u64 ns)
 {
 	u64 now_ns = ktime_get_boottime_ns(), oldest_ns = now_ns;
 
-	regions_visit(pinned_oldest, &oldest_ns);
+	gvm_regions_visit(pinned_oldest, &oldest_ns);
 	return now_ns - oldest_ns >= ns;
 }
 
-void revoke_work_run(struct work_struct *work)
+void gvm_revoke_work_run(struct work_struct *work)
 {
 	struct gvm_region *region =
 		container_of(to_delayed_work(work), struct gvm_region, revoke_work);

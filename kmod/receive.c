@@ -35,7 +35,7 @@ static void message_give(struct gvm_region *region, const struct ivy_msg *m, con
 
 static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
 {
-	struct gvm_region *region = region_find_tag(tag);
+	struct gvm_region *region = gvm_region_find_tag(tag);
 	struct gvm_batch batch;
 	struct ivy_msg m;
 	const u8 *data;
@@ -51,11 +51,11 @@ static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsig
 		 */
 		gvm_warn("node %u means a page that %s does not have\n", peer->id, region->name);
 	} else if (!err) {
-		region_enter(region, &batch);
+		gvm_region_enter(region, &batch);
 		message_give(region, &m, data);
-		region_leave(region, &batch);
+		gvm_region_leave(region, &batch);
 	}
-	region_put(region);
+	gvm_region_put(region);
 	return err;
 }
 
@@ -75,17 +75,17 @@ static bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsi
 
 	/* The list's reference outlives this section, so the one put here is not the last. */
 	rcu_read_lock();
-	region = region_find_tag(tag);
+	region = gvm_region_find_tag(tag);
 	if (!region)
 		goto unlock;
 	if (!message_unpack(peer, body, bytes, &m, &data) && m.page < region->pages &&
 	    message_answers(&m)) {
-		region_enter_atomic(region, &batch);
+		gvm_region_enter_atomic(region, &batch);
 		message_give(region, &m, data);
-		region_leave_atomic(region, &batch);
+		gvm_region_leave_atomic(region, &batch);
 		taken = true;
 	}
-	region_put(region);
+	gvm_region_put(region);
 unlock:
 	rcu_read_unlock();
 	return taken;
@@ -97,14 +97,14 @@ static void receive_end(struct link *link)
 	struct gvm_region *region;
 	struct gvm_batch batch;
 
-	for (region = region_next(NULL); region; region = region_next(region)) {
+	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
 		if (!READ_ONCE(region->gathered))
 			continue;
-		region_enter(region, &batch);
+		gvm_region_enter(region, &batch);
 		region->gathered = false;
 		if (!region->leaving)
 			ivy_flush(region->core);
-		region_leave(region, &batch);
+		gvm_region_leave(region, &batch);
 	}
 }
 
@@ -113,26 +113,26 @@ static void receive_joined(struct gvm_peer *peer)
 	struct gvm_region *region;
 	struct gvm_batch batch;
 
-	for (region = region_next(NULL); region; region = region_next(region)) {
-		region_enter(region, &batch);
+	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
+		gvm_region_enter(region, &batch);
 		if (!region->leaving)
 			ivy_node_joined(region->core, peer->id);
-		region_leave(region, &batch);
-		opening_doubt(region, peer->id);
-		tell_offer(region, peer);
+		gvm_region_leave(region, &batch);
+		gvm_opening_doubt(region, peer->id);
+		gvm_tell_offer(region, peer);
 	}
 }
 
 static int link_frame(struct link *link, const struct frame_head *head, const u8 *body)
 {
 	if (head->kind == FRAME_HELLO)
-		return handshake_hello(link, body);
+		return gvm_handshake_hello(link, body);
 	if (head->kind == FRAME_PROOF)
-		return handshake_proof(link, body);
+		return gvm_handshake_proof(link, body);
 	if (link->state != LINK_UP)
 		return -EBADMSG;
 	if (head->kind == FRAME_REGION)
-		return agree_receive(link->peer, body);
+		return gvm_agree_receive(link->peer, body);
 	if (head->kind == FRAME_MESSAGE)
 		return receive_message(link->peer, head->tag, body, head->body_bytes);
 	return -EBADMSG;
@@ -151,26 +151,26 @@ static bool link_frame_at_once(struct link *link, const struct frame_head *head,
 
 static int link_is_up(struct link *link)
 {
-	int err = peer_link_up(link->peer, link);
+	int err = gvm_peer_link_up(link->peer, link);
 
 	if (err)
 		return err;
 	receive_joined(link->peer);
-	return peer_link_begin(link->peer, link);
+	return gvm_peer_link_begin(link->peer, link);
 }
 
 static void link_is_down(struct link *link)
 {
-	peer_link_down(link->peer, link);
+	gvm_peer_link_down(link->peer, link);
 }
 
 static void link_has_room(struct link *link)
 {
-	peer_transmit_later(link->peer);
+	gvm_peer_transmit_later(link->peer);
 }
 
-const struct link_ops receive_ops = {
-	.connected = handshake_begin,
+const struct link_ops gvm_receive_ops = {
+	.connected = gvm_handshake_begin,
 	.frame = link_frame,
 	.frame_at_once = link_frame_at_once,
 	.received = receive_end,

@@ -8,6 +8,6 @@
 
 struct link_ops;
 
-extern const struct link_ops receive_ops;
+extern const struct link_ops gvm_receive_ops;
 
 #endif

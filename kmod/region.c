@@ -2,7 +2,7 @@
 /*
  * The life of a region, from the join to the end: see region.h.
  *
- * What is left of one after region_end() goes with the last reference to it. The module is not
+ * What is left of one after gvm_region_end() goes with the last reference to it. The module is not
  * unloaded before, since the inode's filesystem and each file keep it.
  */
 #include <linux/file.h>
@@ -42,8 +42,8 @@ static int region_core_create(struct gvm_region *region)
 		.closed = true,
 	};
 
-	clock_params(&params);
-	return ivy_create(&params, &region_env, region, &region->core);
+	gvm_clock_params(&params);
+	return ivy_create(&params, &gvm_region_env, region, &region->core);
 }
 
 /* Who has another region of that name, or another size of it: no message of that is one of this. */
@@ -58,7 +58,7 @@ static u32 region_tag(const struct region_wish *wish)
 
 static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
 {
-	if (cluster_home(cluster, cluster->id) < 0)
+	if (gvm_cluster_home(cluster, cluster->id) < 0)
 		return 0;
 	return div_u64(pages, cluster->nr_homes) / LEAF_PAGES * sizeof(void *);
 }
@@ -73,7 +73,7 @@ static bool region_fits(const struct gvm_cluster *cluster, u64 pages)
 {
 	u64 bytes = directory_bytes(cluster, pages);
 
-	regions_visit(directory_add, &bytes);
+	gvm_regions_visit(directory_add, &bytes);
 	return bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2;
 }
 
@@ -97,71 +97,71 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 		region->on = *wish->on;
 	region->tag = region_tag(wish);
 	region->token = get_random_u64();
-	region->share = cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
+	region->share = gvm_cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
 	spin_lock_init(&region->lock);
 	xa_init(&region->frames);
 	xa_init(&region->errors);
 	xa_init(&region->given_up);
 	xa_init(&region->lease_ends);
-	sleepers_init(region);
-	INIT_DELAYED_WORK(&region->revoke_work, revoke_work_run);
-	INIT_WORK(&region->sweep_work, sweep_work_run);
-	INIT_WORK(&region->evict_work, evict_work_run);
-	opening_init(region);
-	clock_init(region);
-	err = regions_reserve(region);
+	gvm_sleepers_init(region);
+	INIT_DELAYED_WORK(&region->revoke_work, gvm_revoke_work_run);
+	INIT_WORK(&region->sweep_work, gvm_sweep_work_run);
+	INIT_WORK(&region->evict_work, gvm_evict_work_run);
+	gvm_opening_init(region);
+	gvm_clock_init(region);
+	err = gvm_regions_reserve(region);
 	if (err)
 		goto free_region;
-	err = region_inode_create(region, &region_files);
+	err = gvm_region_inode_create(region, &gvm_region_files);
 	if (err)
 		goto release_tag;
 	err = region_core_create(region);
 	if (err)
 		goto destroy_inode;
-	err = chardev_create(region);
+	err = gvm_chardev_create(region);
 	if (err)
 		goto destroy_core;
 	/* From here on others find it. */
-	regions_add(region);
-	stats_region_create(region);
-	clock_start(region);
+	gvm_regions_add(region);
+	gvm_stats_region_create(region);
+	gvm_clock_start(region);
 	*out = region;
 	return 0;
 
 destroy_core:
 	ivy_destroy(region->core);
 destroy_inode:
-	region_inode_destroy(region);
+	gvm_region_inode_destroy(region);
 release_tag:
-	regions_release(region);
+	gvm_regions_release(region);
 free_region:
-	region_put(region);
+	gvm_region_put(region);
 	return err;
 }
 
-void region_keep(struct gvm_region *region)
+void gvm_region_keep(struct gvm_region *region)
 {
 	spin_lock_bh(&region->lock);
 	region->on.from = IVY_NONE;
 	spin_unlock_bh(&region->lock);
 }
 
-int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
-		struct gvm_region **out)
+int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
+		    struct gvm_region **out)
 {
 	struct gvm_region *region;
 	int err;
 
-	if (!region_name_valid(wish->name) || !wish->pages || !wish->id)
+	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id)
 		return -EINVAL;
 	if (wish->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT)
 		return -E2BIG;
-	region = region_find(wish->name);
+	region = gvm_region_find(wish->name);
 	if (region) {
 		err = atomic_read(&region->opened) < 0 ? -EALREADY :
 		      region->pages != wish->pages || region->id != wish->id ? -EEXIST : 0;
 		if (err) {
-			region_put(region);
+			gvm_region_put(region);
 			return err;
 		}
 		*out = region;
@@ -189,7 +189,7 @@ static bool offer_follows(const struct region_offer *offer, const struct region_
 	return offer->from == before->from && (s32)(offer->number - before->number) > 0;
 }
 
-bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates)
+bool gvm_region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates)
 {
 	bool here;
 
@@ -205,27 +205,27 @@ bool region_offered(struct gvm_region *region, const struct region_offer *offer,
 	return here;
 }
 
-bool region_superseded(struct gvm_region *region, const struct region_offer *offer)
+bool gvm_region_superseded(struct gvm_region *region, const struct region_offer *offer)
 {
 	bool superseded;
 
 	spin_lock_bh(&region->lock);
 	superseded = region->leaving || atomic_read(&region->opened) < 0 ||
-		     (offer_follows(offer, &region->creator) && !opening_completed(region) &&
-		      region_untouched(region));
+		     (offer_follows(offer, &region->creator) && !gvm_opening_completed(region) &&
+		      gvm_region_untouched(region));
 	spin_unlock_bh(&region->lock);
 	return superseded;
 }
 
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator)
+bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator)
 {
 	bool forgo;
 
-	if (region_close(region))
+	if (gvm_region_close(region))
 		return false;
 	spin_lock_bh(&region->lock);
-	forgo = region_untouched(region) &&
-		((creator && !opening_completed(region) && !region->joined) ||
+	forgo = gvm_region_untouched(region) &&
+		((creator && !gvm_opening_completed(region) && !region->joined) ||
 		 (region->on.from == offer->from && region->on.number == offer->number));
 	/* Who waits here to join it lets it go when that fails. */
 	region->made |= forgo && region->joining;
@@ -234,54 +234,54 @@ bool region_forgo(struct gvm_region *region, const struct region_offer *offer, b
 	region->leaving |= forgo;
 	spin_unlock_bh(&region->lock);
 	if (!forgo)
-		region_reopen(region);
+		gvm_region_reopen(region);
 	return forgo;
 }
 
-void region_end(struct gvm_region *region)
+void gvm_region_end(struct gvm_region *region)
 {
 	struct gvm_batch batch;
 
-	chardev_destroy(region);
+	gvm_chardev_destroy(region);
 	nr_regions--;
-	stats_region_destroy(region);
-	regions_remove(region);
+	gvm_stats_region_destroy(region);
+	gvm_regions_remove(region);
 
-	region_enter(region, &batch);
+	gvm_region_enter(region, &batch);
 	ivy_leave(region->core);
 	region->leaving = true;
-	region_leave(region, &batch);
-	clock_stop(region);
-	opening_end(region);
+	gvm_region_leave(region, &batch);
+	gvm_clock_stop(region);
+	gvm_opening_end(region);
 	cancel_work_sync(&region->evict_work);
 	cancel_work_sync(&region->sweep_work);
 	cancel_delayed_work_sync(&region->revoke_work);
 	ivy_destroy(region->core);
-	frames_destroy(region);
+	gvm_frames_destroy(region);
 	xa_destroy(&region->errors);
 	xa_destroy(&region->given_up);
 	xa_destroy(&region->lease_ends);
-	region_inode_destroy(region);
-	region_put(region); /* the list's */
+	gvm_region_inode_destroy(region);
+	gvm_region_put(region); /* the list's */
 }
 
-int region_empty(struct gvm_region *region, bool forced)
+int gvm_region_empty(struct gvm_region *region, bool forced)
 {
-	int err = evict_all(region, !forced);
+	int err = gvm_evict_all(region, !forced);
 
 	if (err)
 		gvm_warn("%s: %lu pages that their homes have not taken%s\n", region->name,
-			 evict_left(region),
+			 gvm_evict_left(region),
 			 err == -EIO ? ", but some were lost with a lease that ended" : "");
 	return forced ? 0 : err;
 }
 
-int region_descriptor(struct gvm_region *region, unsigned int open_flags)
+int gvm_region_descriptor(struct gvm_region *region, unsigned int open_flags)
 {
 	struct file *file;
 	int fd;
 
-	if (!region_opened_get(region))
+	if (!gvm_region_opened_get(region))
 		return -ENOENT;
 	fd = get_unused_fd_flags(open_flags);
 	if (fd < 0) {
@@ -289,10 +289,10 @@ int region_descriptor(struct gvm_region *region, unsigned int open_flags)
 		return fd;
 	}
 	kref_get(&region->ref);
-	file = region_inode_open(region, 0);
+	file = gvm_region_inode_open(region, 0);
 	if (IS_ERR(file)) {
 		atomic_dec(&region->opened);
-		region_put(region);
+		gvm_region_put(region);
 		put_unused_fd(fd);
 		return PTR_ERR(file);
 	}

@@ -7,13 +7,13 @@
  *
  *	mmap_lock or the mapping's own, taken by the kernel around a fault
  *	a page's lock
- *	region->lock, the core's: a spinlock, taken with region_enter(), in softirqs too
+ *	region->lock, the core's: a spinlock, taken with gvm_region_enter(), in softirqs too
  *	the frames' xarray, a peer's lock, a wait queue's
  *
  * The kernel's own locks of reverse mapping are taken under a page's lock, never under
  * region->lock. Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks note
- * what is to be done in the batch of whoever holds it, and region_leave() does that after it has
- * let go. A message's place in the order is the one in which it was queued at its peer, under
+ * what is to be done in the batch of the holder, and gvm_region_leave() does that after it has let
+ * go. A message's place in the order is the one in which it was queued at its peer, under
  * region->lock.
  */
 #ifndef GVM_REGION_H
@@ -51,7 +51,7 @@ struct region_offer {
 	u32 number;
 };
 
-/* What the core's callbacks leave for region_leave() to do. */
+/* What the core's callbacks leave for gvm_region_leave() to do. */
 struct gvm_batch {
 	unsigned int nr_peers, nr_revocations;
 	struct gvm_peer *peers[BATCH_PEERS]; /* have something queued */
@@ -100,7 +100,7 @@ struct gvm_region {
 	struct contended contended;
 	struct evictions evictions;
 	struct sweeps sweeps;
-	struct xarray errors; /* page that was lost: when; see region_error() */
+	struct xarray errors; /* page that was lost: when; see gvm_region_error() */
 	struct xarray given_up; /* page that was not waited for longer: when, and by whom */
 	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
 
@@ -135,91 +135,95 @@ struct region_wish {
  * the same tag. -EALREADY: it is being left. -E2BIG: its directory would be too large, and that has
  * been said.
  */
-int region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
-		struct gvm_region **out);
+int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
+		    struct gvm_region **out);
 /* A user of this node has joined it: it stays, whoever withdraws an offer. */
-void region_keep(struct gvm_region *region);
+void gvm_region_keep(struct gvm_region *region);
 /* Another node offers what is here. False: it is going. */
-bool region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates);
+bool gvm_region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates);
 /*
  * Whether this node offers it to others: not what is being left, nor what is here on another's
  * offer alone and nobody has used, which that one offers.
  */
-bool region_offers(struct gvm_region *region);
+bool gvm_region_offers(struct gvm_region *region);
 /*
  * Whether it is going, or its creator, with this later offer of another region, has given it up:
  * then it will never be complete. Nobody has used it.
  */
-bool region_superseded(struct gvm_region *region, const struct region_offer *offer);
+bool gvm_region_superseded(struct gvm_region *region, const struct region_offer *offer);
 /*
  * The offer is withdrawn, on which alone it may be here; `creator`: by its creator, or superseded.
- * True: nothing else is a reason for it to be here, and it is closed: region_end() is due. With the
- * device's mutex held.
+ * True: nothing else is a reason for it to be here, and it is closed: gvm_region_end() is due. With
+ * the device's mutex held.
  */
-bool region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator);
+bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator);
 /*
- * A region is left in steps, so that its pages go home without the device's mutex: region_close(),
- * region_empty(), and region_end(), or region_reopen() where it stays. From the first step on
- * nobody opens it, and nobody else leaves it. The others are called with the mutex held.
+ * A region is left in steps, so that its pages go home without the device's mutex:
+ * gvm_region_close(), gvm_region_empty(), and gvm_region_end(), or gvm_region_reopen() where it
+ * stays. From the first step on nobody opens it, and no other call leaves it. The others are called
+ * with the mutex held.
  */
 /* -EBUSY: somebody has it open. -EALREADY: it is being left. */
-int region_close(struct gvm_region *region);
-void region_reopen(struct gvm_region *region);
+int gvm_region_close(struct gvm_region *region);
+void gvm_region_reopen(struct gvm_region *region);
 /*
- * Gives what is owned here to the homes: 0, or an error of evict_all(), which is told of. If
+ * Gives what is owned here to the homes: 0, or an error of gvm_evict_all(), which is told of. If
  * `forced` there is none: what cannot go home is lost.
  */
-int region_empty(struct gvm_region *region, bool forced);
+int gvm_region_empty(struct gvm_region *region, bool forced);
 /* Ends everything of it, but for references that somebody still has. */
-void region_end(struct gvm_region *region);
+void gvm_region_end(struct gvm_region *region);
 
 /* One more file of it, unless it is being left; atomic_dec() takes that back. */
-bool region_opened_get(struct gvm_region *region);
+bool gvm_region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
-int region_descriptor(struct gvm_region *region, unsigned int open_flags);
+int gvm_region_descriptor(struct gvm_region *region, unsigned int open_flags);
 
 /* A place for its tag: 0, -EADDRINUSE or -ENOMEM. And the place back. */
-int regions_reserve(struct gvm_region *region);
-void regions_release(struct gvm_region *region);
+int gvm_regions_reserve(struct gvm_region *region);
+void gvm_regions_release(struct gvm_region *region);
 /* From here on others find it; and not any more. */
-void regions_add(struct gvm_region *region);
-void regions_remove(struct gvm_region *region);
+void gvm_regions_add(struct gvm_region *region);
+void gvm_regions_remove(struct gvm_region *region);
 
 /* No node has asked this one for a page, nor has it one. Under region->lock. */
-bool region_untouched(struct gvm_region *region);
+bool gvm_region_untouched(struct gvm_region *region);
 
 /* How many pages have their home at this node. */
-u64 region_share_pages(const struct gvm_region *region);
+u64 gvm_region_share_pages(const struct gvm_region *region);
 
 /* Whether it may be the name of a region, as uapi/giantvm.h says. */
-bool region_name_valid(const char *name);
+bool gvm_region_name_valid(const char *name);
 /* By name or by tag, with a reference; NULL if there is none. */
-struct gvm_region *region_find(const char *name);
-struct gvm_region *region_find_tag(u32 tag);
+struct gvm_region *gvm_region_find(const char *name);
+struct gvm_region *gvm_region_find_tag(u32 tag);
 /* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
-struct gvm_region *region_next(struct gvm_region *before);
-void region_put(struct gvm_region *region);
+struct gvm_region *gvm_region_next(struct gvm_region *before);
+void gvm_region_put(struct gvm_region *region);
 /* Calls it for each, under their list's spinlock. */
-void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
+void gvm_regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
 
 /*
  * Gets frames for what the core may want to install, while one may still sleep for memory: before
- * an answer is waited for, since the kernel may zero them. region_enter() does it where there is
+ * an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where there is
  * none. Without them the core has to do with what there is in a softirq; it asks for a page again
  * that had no frame.
  */
-void region_provide(struct gvm_region *region);
+void gvm_region_provide(struct gvm_region *region);
 
-/* The core's lock. region_leave() may sleep and does what the core wants done: no page locked. */
-void region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
-void region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
+/*
+ * The core's lock. gvm_region_leave() may sleep and does what the core wants done: the caller has no
+ * page locked.
+ */
+void gvm_region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
+void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
 /*
  * The same where one may not sleep, as in a softirq, or not for long, as where leases hang on it:
  * workers do what the core wants done.
  */
-void region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock);
-void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
+void gvm_region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock);
 
 /*
@@ -228,15 +232,15 @@ void region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
  * up, and then it is a good one again. So is, for the current task alone, that it waited too long
  * in a fault that may itself keep others waiting (-EDEADLK). Under region->lock.
  */
-void region_error_note(struct gvm_region *region, u64 page);
-void region_given_up_note(struct gvm_region *region, u64 page);
-void region_error_clear(struct gvm_region *region, u64 page);
+void gvm_region_error_note(struct gvm_region *region, u64 page);
+void gvm_region_given_up_note(struct gvm_region *region, u64 page);
+void gvm_region_error_clear(struct gvm_region *region, u64 page);
 /* What was noted at `since_ms` (of the boot clock) or later: one of these errors, or 0. */
-int region_error(struct gvm_region *region, u64 page, u64 since_ms);
-u64 region_now_ms(void);
+int gvm_region_error(struct gvm_region *region, u64 page, u64 since_ms);
+u64 gvm_region_now_ms(void);
 
-extern const struct file_operations region_files;
-extern const struct vm_operations_struct region_faults;
-extern const struct ivy_env region_env;
+extern const struct file_operations gvm_region_files;
+extern const struct vm_operations_struct gvm_region_faults;
+extern const struct ivy_env gvm_region_env;
 
 #endif

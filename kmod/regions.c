@@ -24,12 +24,12 @@ static void region_free(struct kref *ref)
 	kfree(region);
 }
 
-void region_put(struct gvm_region *region)
+void gvm_region_put(struct gvm_region *region)
 {
 	kref_put(&region->ref, region_free);
 }
 
-struct gvm_region *region_find(const char *name)
+struct gvm_region *gvm_region_find(const char *name)
 {
 	struct gvm_region *region, *found = NULL;
 
@@ -45,11 +45,11 @@ struct gvm_region *region_find(const char *name)
 	return found;
 }
 
-struct gvm_region *region_find_tag(u32 tag)
+struct gvm_region *gvm_region_find_tag(u32 tag)
 {
 	struct gvm_region *region;
 
-	/* The list's reference outlives this section: region_end() waits for that. */
+	/* The list's reference outlives this section: gvm_region_end() waits for that. */
 	rcu_read_lock();
 	region = xa_load(&tags, tag);
 	if (region)
@@ -58,7 +58,7 @@ struct gvm_region *region_find_tag(u32 tag)
 	return region;
 }
 
-struct gvm_region *region_next(struct gvm_region *before)
+struct gvm_region *gvm_region_next(struct gvm_region *before)
 {
 	struct gvm_region *region = NULL;
 	struct list_head *next;
@@ -72,11 +72,11 @@ struct gvm_region *region_next(struct gvm_region *before)
 	}
 	spin_unlock_bh(&regions_lock);
 	if (before)
-		region_put(before);
+		gvm_region_put(before);
 	return region;
 }
 
-void regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument)
+void gvm_regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument)
 {
 	struct gvm_region *region;
 
@@ -86,18 +86,18 @@ void regions_visit(void (*visit)(struct gvm_region *region, void *argument), voi
 	spin_unlock_bh(&regions_lock);
 }
 
-int regions_reserve(struct gvm_region *region)
+int gvm_regions_reserve(struct gvm_region *region)
 {
 	return xa_load(&tags, region->tag) ? -EADDRINUSE :
 					     xa_reserve(&tags, region->tag, GFP_KERNEL);
 }
 
-void regions_release(struct gvm_region *region)
+void gvm_regions_release(struct gvm_region *region)
 {
 	xa_release(&tags, region->tag);
 }
 
-void regions_add(struct gvm_region *region)
+void gvm_regions_add(struct gvm_region *region)
 {
 	xa_store(&tags, region->tag, region, GFP_KERNEL); /* it has its place there */
 	spin_lock_bh(&regions_lock);
@@ -105,16 +105,16 @@ void regions_add(struct gvm_region *region)
 	spin_unlock_bh(&regions_lock);
 }
 
-void regions_remove(struct gvm_region *region)
+void gvm_regions_remove(struct gvm_region *region)
 {
 	spin_lock_bh(&regions_lock);
 	list_del_init(&region->list);
 	spin_unlock_bh(&regions_lock);
 	xa_erase(&tags, region->tag);
-	synchronize_rcu(); /* region_find_tag() has a reference of its own, or does not find it */
+	synchronize_rcu(); /* gvm_region_find_tag() has a reference, or does not find it */
 }
 
-bool region_opened_get(struct gvm_region *region)
+bool gvm_region_opened_get(struct gvm_region *region)
 {
 	if (atomic_inc_return(&region->opened) > 0)
 		return true;
@@ -122,19 +122,19 @@ bool region_opened_get(struct gvm_region *region)
 	return false;
 }
 
-int region_close(struct gvm_region *region)
+int gvm_region_close(struct gvm_region *region)
 {
 	int opened = atomic_cmpxchg(&region->opened, 0, REGION_CLOSED);
 
 	return opened < 0 ? -EALREADY : opened ? -EBUSY : 0;
 }
 
-void region_reopen(struct gvm_region *region)
+void gvm_region_reopen(struct gvm_region *region)
 {
 	atomic_sub(REGION_CLOSED, &region->opened);
 }
 
-bool region_name_valid(const char *name)
+bool gvm_region_name_valid(const char *name)
 {
 	const char *c;
 
@@ -146,28 +146,28 @@ bool region_name_valid(const char *name)
 	return true;
 }
 
-u64 region_share_pages(const struct gvm_region *region)
+u64 gvm_region_share_pages(const struct gvm_region *region)
 {
 	const struct gvm_cluster *cluster = region->cluster;
-	int home = cluster_home(cluster, cluster->id);
+	int home = gvm_cluster_home(cluster, cluster->id);
 
 	return home < 0 ? 0 : (region->pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
 }
 
 /* Nobody has asked this node for a page, nor has it one. */
-bool region_untouched(struct gvm_region *region)
+bool gvm_region_untouched(struct gvm_region *region)
 {
 	lockdep_assert_held(&region->lock);
 	return !ivy_stats(region->core)->received && !atomic_long_read(&region->resident);
 }
 
-bool region_offers(struct gvm_region *region)
+bool gvm_region_offers(struct gvm_region *region)
 {
 	bool offers;
 
 	spin_lock_bh(&region->lock);
 	offers = !region->leaving && atomic_read(&region->opened) >= 0 &&
-		 (region->on.from == IVY_NONE || !region_untouched(region));
+		 (region->on.from == IVY_NONE || !gvm_region_untouched(region));
 	spin_unlock_bh(&region->lock);
 	return offers;
 }

@@ -33,17 +33,17 @@
 /* The reference of the xarray. */
 #define OWN_REFERENCES 1
 
-int revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
+int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
 {
 	struct gvm_region *region = context;
-	struct page *frame = frame_page(region, page);
+	struct page *frame = gvm_frame_page(region, page);
 	struct gvm_batch *batch = region->batch;
 
 	if (right == IVY_I)
 		region->stats.revoked_pages++;
 	else
 		region->stats.downgraded_pages++;
-	contended_count(&region->contended, page);
+	gvm_contended_count(&region->contended, page);
 	/* Nobody maps it, is about to (that takes the page's lock), or has it pinned. */
 	if (trylock_page(frame)) {
 		bool unused = page_ref_count(frame) == OWN_REFERENCES;
@@ -64,7 +64,7 @@ int revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
 	if (batch->nr_revocations < BATCH_REVOCATIONS)
 		batch->revocations[batch->nr_revocations++] = page;
 	else
-		revoke_later(region);
+		gvm_revoke_later(region);
 	return 0;
 }
 
@@ -79,11 +79,11 @@ static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame
 	bool claimed;
 
 	spin_lock_bh(&region->lock);
-	claimed = frame_page(region, page) == frame &&
+	claimed = gvm_frame_page(region, page) == frame &&
 		  xa_get_mark(&region->frames, page, FRAME_REVOKE);
 	if (claimed) {
 		xa_clear_mark(&region->frames, page, FRAME_REVOKE);
-		*right = ivy_slot_right(frame_slot(region, page));
+		*right = ivy_slot_right(gvm_frame_slot(region, page));
 	}
 	spin_unlock_bh(&region->lock);
 	return claimed;
@@ -92,7 +92,7 @@ static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame
 static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *frame)
 {
 	spin_lock_bh(&region->lock);
-	if (frame_page(region, page) == frame)
+	if (gvm_frame_page(region, page) == frame)
 		xa_set_mark(&region->frames, page, FRAME_REVOKE);
 	spin_unlock_bh(&region->lock);
 }
@@ -105,14 +105,14 @@ static int revoke_mappings(struct gvm_region *region, u64 page, struct page *fra
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	else if (right == IVY_S)
 		folio_mkclean(page_folio(frame));
-	return frame_references(frame) - 1;
+	return gvm_frame_references(frame) - 1;
 }
 
 static bool lease_ended(struct gvm_region *region, u64 page)
 {
 	void *end_ms = xa_load(&region->lease_ends, page);
 
-	return end_ms && region_now_ms() >= xa_to_value(end_ms);
+	return end_ms && gvm_region_now_ms() >= xa_to_value(end_ms);
 }
 
 /* The right that the page has now in the hardware; false: nothing was to be done. */
@@ -136,10 +136,10 @@ static bool revoke_locked(struct gvm_region *region, u64 page, struct page *fram
 	return true;
 }
 
-enum revoke_outcome revoke_begin_page(struct gvm_region *region, u64 page,
-				      struct revocation *revocation)
+enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
+					  struct revocation *revocation)
 {
-	struct page *frame = frame_get(region, page);
+	struct page *frame = gvm_frame_get(region, page);
 	enum ivy_right right = IVY_I;
 	bool fenced;
 	int pins;
@@ -163,19 +163,19 @@ enum revoke_outcome revoke_begin_page(struct gvm_region *region, u64 page,
 	return REVOKE_DONE;
 }
 
-void revoke_end_page(struct gvm_region *region, const struct revocation *revocation)
+void gvm_revoke_end_page(struct gvm_region *region, const struct revocation *revocation)
 {
 	u64 page = revocation->page;
 	struct ivy_slot *slot;
 
 	lockdep_assert_held(&region->lock);
-	slot = frame_slot(region, page);
+	slot = gvm_frame_slot(region, page);
 	if (region->leaving || !slot || xa_get_mark(&region->frames, page, FRAME_REVOKE))
 		return; /* marked: a lower right was asked for meanwhile, and is on its way */
 	if (ivy_slot_right(slot) < revocation->done) {
 		/* What was done is not enough any more: it is done once more. */
 		xa_set_mark(&region->frames, page, FRAME_REVOKE);
-		revoke_later(region);
+		gvm_revoke_later(region);
 		return;
 	}
 	xa_erase(&region->lease_ends, page);
@@ -184,23 +184,23 @@ void revoke_end_page(struct gvm_region *region, const struct revocation *revocat
 	ivy_revoked(region->core, page);
 }
 
-void revoke_put(const struct revocation *revocation)
+void gvm_revoke_put(const struct revocation *revocation)
 {
 	put_page(revocation->frame);
 }
 
-void revoke_wait(struct gvm_region *region, bool pinned)
+void gvm_revoke_wait(struct gvm_region *region, bool pinned)
 {
 	spin_lock_bh(&region->lock);
 	/* Leaving cancels the work once it has said so: nothing may queue it after that. */
 	if (!region->leaving) {
 		region->stats.pin_waits += pinned;
-		revoke_later(region);
+		gvm_revoke_later(region);
 	}
 	spin_unlock_bh(&region->lock);
 }
 
-void revoke_later(struct gvm_region *region)
+void gvm_revoke_later(struct gvm_region *region)
 {
 	queue_delayed_work(gvm_workqueue, &region->revoke_work, 0);
 }

@@ -19,7 +19,7 @@ struct pinned {
 };
 
 /* The core's callback: ivy_env.revoke. */
-int revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
+int gvm_revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
 
 /* What was done to a page in the hardware, and the core is to be told. */
 struct revocation {
@@ -36,21 +36,21 @@ enum revoke_outcome {
 };
 
 /* Takes the mappings of a page down. Sleeps; no page is locked by the caller. */
-enum revoke_outcome revoke_begin_page(struct gvm_region *region, u64 page,
-				      struct revocation *revocation);
+enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
+					  struct revocation *revocation);
 /* Tells the core of one that is done. Under region->lock. */
-void revoke_end_page(struct gvm_region *region, const struct revocation *revocation);
+void gvm_revoke_end_page(struct gvm_region *region, const struct revocation *revocation);
 /*
- * Not before the lock has been let go of: the reference keeps revoke_begin() from finding that
+ * Not before the lock has been let go of: the reference keeps gvm_revoke_begin() from finding that
  * nothing is to be done.
  */
-void revoke_put(const struct revocation *revocation);
+void gvm_revoke_put(const struct revocation *revocation);
 /* The worker goes on, with a page that is `pinned` or had no room. Takes region->lock. */
-void revoke_wait(struct gvm_region *region, bool pinned);
-void revoke_work_run(struct work_struct *work);
+void gvm_revoke_wait(struct gvm_region *region, bool pinned);
+void gvm_revoke_work_run(struct work_struct *work);
 /* Makes the worker look for pages that are marked to be revoked. */
-void revoke_later(struct gvm_region *region);
+void gvm_revoke_later(struct gvm_region *region);
 /* Whether in any region others have waited for so long for a page that is pinned here. */
-bool revoke_pins_wait(u64 ns);
+bool gvm_revoke_pins_wait(u64 ns);
 
 #endif

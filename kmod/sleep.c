@@ -19,7 +19,7 @@ static struct gvm_waiters *waiters_of(struct gvm_region *region, u64 page)
 	return &region->waiters[hash_64(page, SLEEP_BITS)];
 }
 
-void sleepers_init(struct gvm_region *region)
+void gvm_sleepers_init(struct gvm_region *region)
 {
 	int i;
 
@@ -29,7 +29,7 @@ void sleepers_init(struct gvm_region *region)
 	}
 }
 
-void sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page)
+void gvm_sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page)
 {
 	lockdep_assert_held(&region->lock);
 	sleeper->page = page;
@@ -38,12 +38,12 @@ void sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 pag
 	list_add_tail(&sleeper->list, &waiters_of(region, page)->sleepers);
 }
 
-void sleeper_remove(struct gvm_sleeper *sleeper)
+void gvm_sleeper_remove(struct gvm_sleeper *sleeper)
 {
 	list_del(&sleeper->list);
 }
 
-void sleepers_wake(struct gvm_region *region, u64 page, int err)
+void gvm_sleepers_wake(struct gvm_region *region, u64 page, int err)
 {
 	struct gvm_waiters *waiters = waiters_of(region, page);
 	struct gvm_sleeper *sleeper;
@@ -58,7 +58,7 @@ void sleepers_wake(struct gvm_region *region, u64 page, int err)
 	wake_up_all(&waiters->queue);
 }
 
-bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns)
+bool gvm_sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns)
 {
 	struct gvm_waiters *waiters = waiters_of(region, page);
 	struct gvm_sleeper *sleeper;
@@ -87,7 +87,7 @@ static bool sleeper_gives_up(const struct gvm_region *region, u64 waited_ns)
 	u64 patience_ms = PATIENCE_MS + region->cluster->id % 8 * PATIENCE_NODE_MS;
 
 	return waited_ns >= patience_ms * NSEC_PER_MSEC &&
-	       revoke_pins_wait(patience_ms * NSEC_PER_MSEC);
+	       gvm_revoke_pins_wait(patience_ms * NSEC_PER_MSEC);
 }
 
 /* What is noted is for the fault that this one comes back as. */
@@ -95,14 +95,14 @@ static void give_up(struct gvm_region *region, struct gvm_sleeper *sleeper)
 {
 	lockdep_assert_held(&region->lock);
 	sleeper->err = -EDEADLK;
-	region_given_up_note(region, sleeper->page);
+	gvm_region_given_up_note(region, sleeper->page);
 	region->stats.given_up_waits++;
 	gvm_warn("%s: %s (%d) does not wait for page %llu any longer, as others wait for what is pinned here\n",
 		 region->name, current->comm, current->pid, sleeper->page);
 }
 
-void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
-		   long timeout)
+void gvm_sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
+		       long timeout)
 {
 	struct gvm_waiters *waiters = waiters_of(region, sleeper->page);
 	u64 begun_ns = ktime_get_boottime_ns(), waited_ns;
@@ -110,7 +110,7 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 	DEFINE_WAIT(wait);
 	long slice;
 
-	region_provide(region);
+	gvm_region_provide(region);
 	for (;;) {
 		prepare_to_wait(&waiters->queue, &wait, state);
 		if (READ_ONCE(sleeper->woken) || !timeout || given_up ||
@@ -121,14 +121,14 @@ void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsig
 		waited_ns = ktime_get_boottime_ns() - begun_ns;
 		if (waited_ns >= SAY_S * NSEC_PER_SEC && !said) {
 			say_wait(region, sleeper->page);
-			opening_doubt(region, ivy_home(region->core, sleeper->page));
+			gvm_opening_doubt(region, ivy_home(region->core, sleeper->page));
 			said = true;
 		}
 		given_up = sleeper->may_pin && sleeper_gives_up(region, waited_ns);
 	}
 	finish_wait(&waiters->queue, &wait);
 	spin_lock_bh(&region->lock);
-	sleeper_remove(sleeper);
+	gvm_sleeper_remove(sleeper);
 	if (given_up && !sleeper->woken)
 		give_up(region, sleeper);
 	waiters->woke_page = sleeper->page;

@@ -30,20 +30,20 @@ struct gvm_sleeper {
 	int err; /* and how; -EDEADLK: not to be waited for any longer */
 };
 
-void sleepers_init(struct gvm_region *region);
+void gvm_sleepers_init(struct gvm_region *region);
 
 /* These need region->lock. */
-void sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page);
-void sleeper_remove(struct gvm_sleeper *sleeper);
-void sleepers_wake(struct gvm_region *region, u64 page, int err);
+void gvm_sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page);
+void gvm_sleeper_remove(struct gvm_sleeper *sleeper);
+void gvm_sleepers_wake(struct gvm_region *region, u64 page, int err);
 /* Whether somebody was woken for the page and has not run since, or has only just begun to. */
-bool sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
+bool gvm_sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
 
 /*
  * Waits in that task state until the core has answered, a signal counts, the time is over, or one
  * that may pin has waited too long; removes.
  */
-void sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
-		   long timeout);
+void gvm_sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
+		       long timeout);
 
 #endif

@@ -10,7 +10,7 @@
 
 static struct dentry *top;
 
-void stats_get(struct gvm_region *region, struct giantvm_stats *out)
+void gvm_stats_get(struct gvm_region *region, struct giantvm_stats *out)
 {
 	spin_lock_bh(&region->lock);
 	*out = region->stats;
@@ -34,13 +34,13 @@ static int stats_show(struct seq_file *out, void *unused)
 	struct sweeps sweeps;
 	struct ivy_stats core;
 
-	stats_get(region, &stats);
+	gvm_stats_get(region, &stats);
 	spin_lock_bh(&region->lock);
 	sweeps = region->sweeps;
 	core = *ivy_stats(region->core);
 	spin_unlock_bh(&region->lock);
 	seq_printf(out, "id %#llx\ncomplete %u\nshare %s\n", region->id,
-		   opening_completed(region), share_name(opening_own(region)));
+		   gvm_opening_completed(region), share_name(gvm_opening_own(region)));
 	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
 	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
 		   stats.write_faults);
@@ -74,7 +74,7 @@ static int contended_show(struct seq_file *out, void *unused)
 	spin_lock_bh(&region->lock);
 	*table = region->contended;
 	spin_unlock_bh(&region->lock);
-	contended_sort(table);
+	gvm_contended_sort(table);
 	seq_puts(out, "# page offset waits_and_revocations of_these_uncertain\n");
 	for (i = 0; i < CONTENDED_PAGES && table->pages[i].count; i++)
 		seq_printf(out, "%llu %#llx %llu %llu\n", table->pages[i].page,
@@ -99,17 +99,17 @@ static int pinned_show(struct seq_file *out, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(pinned);
 
-void stats_init(void)
+void gvm_stats_init(void)
 {
 	top = debugfs_create_dir("giantvm", NULL);
 }
 
-void stats_exit(void)
+void gvm_stats_exit(void)
 {
 	debugfs_remove(top);
 }
 
-void stats_region_create(struct gvm_region *region)
+void gvm_stats_region_create(struct gvm_region *region)
 {
 	region->debug = debugfs_create_dir(region->name, top);
 	debugfs_create_file("stats", 0400, region->debug, region, &stats_fops);
@@ -117,7 +117,7 @@ void stats_region_create(struct gvm_region *region)
 	debugfs_create_file("pinned", 0400, region->debug, region, &pinned_fops);
 }
 
-void stats_region_destroy(struct gvm_region *region)
+void gvm_stats_region_destroy(struct gvm_region *region)
 {
 	debugfs_remove(region->debug);
 }

@@ -6,12 +6,12 @@
 struct giantvm_stats;
 struct gvm_region;
 
-void stats_init(void);
-void stats_exit(void);
-void stats_region_create(struct gvm_region *region);
+void gvm_stats_init(void);
+void gvm_stats_exit(void);
+void gvm_stats_region_create(struct gvm_region *region);
 /* Waits for who reads them. */
-void stats_region_destroy(struct gvm_region *region);
+void gvm_stats_region_destroy(struct gvm_region *region);
 
-void stats_get(struct gvm_region *region, struct giantvm_stats *out);
+void gvm_stats_get(struct gvm_region *region, struct giantvm_stats *out);
 
 #endif

@@ -23,7 +23,7 @@
 #include "sweep.h"
 #include "workers.h"
 
-void sweep_begin(void *context, u64 deadline_ns)
+void gvm_sweep_begin(void *context, u64 deadline_ns)
 {
 	struct gvm_region *region = context;
 	struct sweeps *sweeps = &region->sweeps;
@@ -34,7 +34,7 @@ void sweep_begin(void *context, u64 deadline_ns)
 	queue_work(gvm_workqueue, &region->sweep_work);
 }
 
-void sweep_ending(void *context)
+void gvm_sweep_ending(void *context)
 {
 	struct gvm_region *region = context;
 
@@ -53,12 +53,12 @@ static bool frame_may_be_mapped(struct page *frame)
 
 static void frame_unmap(struct gvm_region *region, u64 page)
 {
-	struct page *frame = frame_get(region, page);
+	struct page *frame = gvm_frame_get(region, page);
 
 	if (!frame)
 		return;
 	lock_page(frame);
-	if (page_mapped(frame) && frame_right(region, page, frame) == IVY_I)
+	if (page_mapped(frame) && gvm_frame_right(region, page, frame) == IVY_I)
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	unlock_page(frame);
 	put_page(frame);
@@ -114,13 +114,13 @@ static bool ending_some(struct gvm_region *region)
 	struct gvm_batch batch;
 	bool more;
 
-	region_enter_atomic(region, &batch);
+	gvm_region_enter_atomic(region, &batch);
 	more = !region->leaving && ivy_ending(region->core) && !region->sweeps.due_ns;
-	region_leave_atomic(region, &batch);
+	gvm_region_leave_atomic(region, &batch);
 	return more;
 }
 
-void sweep_work_run(struct work_struct *work)
+void gvm_sweep_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, sweep_work);
 

@@ -18,8 +18,8 @@ struct sweeps {
 };
 
 /* The core's callbacks: ivy_env.sweep and .ending. */
-void sweep_begin(void *region, u64 deadline_ns);
-void sweep_ending(void *region);
-void sweep_work_run(struct work_struct *work);
+void gvm_sweep_begin(void *region, u64 deadline_ns);
+void gvm_sweep_ending(void *region);
+void gvm_sweep_work_run(struct work_struct *work);
 
 #endif

@@ -14,7 +14,7 @@ static u8 frame_flags(const struct gvm_region *region)
 }
 
 /* What a frame says of a region, whatever it is for. */
-struct region_frame tell_frame(const struct gvm_region *region, enum region_word word)
+struct region_frame gvm_tell_frame(const struct gvm_region *region, enum region_word word)
 {
 	struct region_frame frame = {
 		.word = word,
@@ -31,42 +31,42 @@ static void frame_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	u8 body[REGION_FRAME_BYTES];
 
-	region_frame_encode(frame, body);
-	peer_queue_frame(peer, FRAME_REGION, body, sizeof(body));
+	gvm_region_frame_encode(frame, body);
+	gvm_peer_queue_frame(peer, FRAME_REGION, body, sizeof(body));
 }
 
-void tell_send(struct gvm_peer *peer, const struct region_frame *frame)
+void gvm_tell_send(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	frame_queue(peer, frame);
-	peer_transmit(peer);
+	gvm_peer_transmit(peer);
 }
 
-void tell_open(struct gvm_region *region, u16 home, enum region_share how, u64 token)
+void gvm_tell_open(struct gvm_region *region, u16 home, enum region_share how, u64 token)
 {
-	struct gvm_peer *peer = cluster_peer(region->cluster, home);
-	struct region_frame frame = tell_frame(region, REGION_OPEN);
+	struct gvm_peer *peer = gvm_cluster_peer(region->cluster, home);
+	struct region_frame frame = gvm_tell_frame(region, REGION_OPEN);
 
 	frame.share = how;
 	frame.number = READ_ONCE(region->number);
 	frame.token = token;
 	frame_queue(peer, &frame);
-	peer_transmit_later(peer);
+	gvm_peer_transmit_later(peer);
 }
 
-void tell_offer(struct gvm_region *region, struct gvm_peer *peer)
+void gvm_tell_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
-	struct region_frame frame = tell_frame(region, REGION_OFFER);
+	struct region_frame frame = gvm_tell_frame(region, REGION_OFFER);
 
-	if (cluster_home(peer->cluster, peer->id) < 0 || !region_offers(region))
+	if (gvm_cluster_home(peer->cluster, peer->id) < 0 || !gvm_region_offers(region))
 		return;
 	frame.number = READ_ONCE(region->number);
-	tell_send(peer, &frame);
+	gvm_tell_send(peer, &frame);
 }
 
-void tell_withdraw(struct gvm_region *region, u32 number)
+void gvm_tell_withdraw(struct gvm_region *region, u32 number)
 {
 	const struct gvm_cluster *cluster = region->cluster;
-	struct region_frame frame = tell_frame(region, REGION_WITHDRAW);
+	struct region_frame frame = gvm_tell_frame(region, REGION_WITHDRAW);
 	unsigned int i;
 
 	if (!number)
@@ -74,5 +74,5 @@ void tell_withdraw(struct gvm_region *region, u32 number)
 	frame.number = number;
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] != cluster->id)
-			tell_send(cluster_peer(cluster, cluster->homes[i]), &frame);
+			gvm_tell_send(gvm_cluster_peer(cluster, cluster->homes[i]), &frame);
 }

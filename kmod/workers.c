@@ -6,17 +6,17 @@
 
 struct workqueue_struct *gvm_workqueue, *gvm_evictions;
 
-int workers_init(void)
+int gvm_workers_init(void)
 {
 	gvm_workqueue = alloc_workqueue("giantvm", WQ_UNBOUND | WQ_HIGHPRI | WQ_MEM_RECLAIM, 0);
 	gvm_evictions = alloc_workqueue("giantvm-evict", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (gvm_workqueue && gvm_evictions)
 		return 0;
-	workers_exit();
+	gvm_workers_exit();
 	return -ENOMEM;
 }
 
-void workers_exit(void)
+void gvm_workers_exit(void)
 {
 	if (gvm_evictions)
 		destroy_workqueue(gvm_evictions);

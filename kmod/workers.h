@@ -13,7 +13,7 @@ extern struct workqueue_struct *gvm_workqueue;
  */
 extern struct workqueue_struct *gvm_evictions;
 
-int workers_init(void);
-void workers_exit(void);
+int gvm_workers_init(void);
+void gvm_workers_exit(void);
 
 #endif

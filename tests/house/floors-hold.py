@@ -73,6 +73,9 @@ OTHERS = {
     "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi"],
 }
 
+# With what the names begin that a folder has for others. No static function is meant.
+PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
+
 # Not yet cut: files that call each other round.
 CIRCLES = {
     "memnode": 6,
@@ -195,7 +198,11 @@ def main():
                           [" ".join(os.path.basename(stem) for stem in one) for one in rounds])
         up = climbs(tree, folder, called, included)
         failed += compare("uses of what lies above", folder, len(up), CLIMBS.get(folder, 0), up)
-        for line in strangers(tree, folder):
+        named = {name for path in tree.code if path.endswith(".c") and path[:-2] in files
+                 for name in graph.defined(tree.code[path])}
+        wrong = ["%s has no prefix" % name for name in sorted(named)
+                 if not name.startswith(PREFIXES.get(folder, ""))]
+        for line in wrong + strangers(tree, folder):
             print(line)
             failed += 1
         print("%s: %d files, %d calls between them" % (folder, len(files), len(called)))

@@ -43,9 +43,11 @@ def outermost(code):
 def defined(code):
     """The functions and variables that this .c file has for others."""
     names = set()
+    tail = False  # what stands behind the braces of a private type or table
     for said in outermost(code):
-        said = said.strip()
-        if not said or PRIVATE.search(said):
+        said, after = said.strip(), tail
+        tail = PRIVATE.search(said) is not None and "{}" in said
+        if not said or PRIVATE.search(said) or (after and re.fullmatch(r'\w+(?:\[[^\]]*\])*', said)):
             continue
         whole, _, initialised = said.partition("=")
         head, body = whole.replace("{}", "").strip(), "{}" in whole
