@@ -53,7 +53,7 @@ FLOORS = {
     "memnode": [],
     "memnode/daemon": [
         "log", "memory sandbox io io_epoll io_uring",
-        "store", "region region_priv record", "names", "node",
+        "store", "region region_priv record watch", "names", "node",
         "reply", "request", "conn", "server",
         "main",
     ],
@@ -80,7 +80,7 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 CIRCLES = {
     "memnode": 6,
     "memnode/daemon": 2,
-    "gvmfs": 30,
+    "gvmfs": 31,
     "qemu": 3,
     "tools": 11,
 }
