@@ -80,7 +80,7 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 CIRCLES = {
     "memnode": 6,
     "memnode/daemon": 2,
-    "gvmfs": 31,
+    "gvmfs": 32,
     "qemu": 3,
     "tools": 11,
 }
