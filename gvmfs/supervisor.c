@@ -20,6 +20,7 @@
 #include "keeper.h"
 #include "rlimits.h"
 #include "listener.h"
+#include "lookout.h"
 #include "log.h"
 #include "mount.h"
 #include "notify.h"
@@ -44,6 +45,14 @@
 #define YOUNG_DEATHS_MAX 5
 #define YOUNG_NS	 300000000ull
 #define KILL_NS		 5000000000ull
+/* One of which a thread is gone has so long to end as a whole. */
+#define LEAVE_NS	 200000000ull
+#define LEAVE_LOOK_MS	 10
+#define LEFT_MAX	 16
+
+#ifndef PIDFD_THREAD /* Linux 6.9 */
+#define PIDFD_THREAD O_EXCL
+#endif
 
 struct supervisor {
 	const struct options *opts;
@@ -58,6 +67,9 @@ struct supervisor {
 	bool ready;
 	bool giving_up; /* the worker has no mount any more, and is the last one */
 	pid_t worker;
+	int worker_fd; /* to a thread of it, by whose end its own is known; -1: not yet, or not possible */
+	uint64_t leave_ns; /* when it is not waited for any more; 0: it lives */
+	pid_t left[LEFT_MAX]; /* that cannot end, and have successors; 0: free */
 	uint64_t started_ns; /* the worker */
 	unsigned young_deaths;
 };
@@ -135,14 +147,26 @@ static int worker_start(struct supervisor *s, bool serve)
 	/* What the last worker asked for before it died is its successor's. */
 	keeper_serve(s->keeper.supervisor, &s->journal);
 	keeper_tidy(&s->journal);
+	s->journal.super->sign_tid = s->journal.super->front_tid = 0;
 	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
 		worker_main(s, &fds, own);
 	s->worker = pid;
+	s->worker_fd = -1; /* until it says which thread */
+	s->leave_ns = 0;
 	s->started_ns = gvm_now_ns();
 	return 0;
+}
+
+static void worker_forget(struct supervisor *s)
+{
+	if (s->worker_fd >= 0)
+		close(s->worker_fd);
+	s->worker_fd = -1;
+	s->leave_ns = 0;
+	s->worker = 0;
 }
 
 /* Does not wait for ever: one that waits in the kernel for its own mount is buried later, by others. */
@@ -155,7 +179,7 @@ static void worker_kill(struct supervisor *s)
 	kill(s->worker, SIGKILL);
 	while (waitpid(s->worker, NULL, WNOHANG) == 0 && gvm_now_ns() < until)
 		usleep(1000);
-	s->worker = 0;
+	worker_forget(s);
 }
 
 /* Errors for whoever still uses the mount. */
@@ -194,7 +218,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	const struct journal_super *super = s->journal.super;
 	bool well = WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS;
 
-	s->worker = 0;
+	worker_forget(s);
 	*status = well && !s->giving_up ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (well)
 		return false;
@@ -216,6 +240,50 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	if (worker_start(s, true) < 0)
 		return give_up(s, "no worker can be started");
 	log_info(NULL, "%s: a new worker has taken over", s->opts->mountpoint);
+	return true;
+}
+
+/* It was ended; a thread of it waits in the kernel, perhaps for ever. */
+static int worker_leave(struct supervisor *s)
+{
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		if (!s->left[i]) {
+			s->left[i] = s->worker;
+			break;
+		}
+	lookout_leave(&s->journal, s->worker);
+	log_warning(NULL, "%s: worker %d was ended, but a thread of it waits in the kernel and stays",
+		    s->opts->mountpoint, (int)s->worker);
+	/* It said so if it came to its end by itself. */
+	return s->journal.super->ended ? (int)(s->journal.super->ended - 1) << 8 : SIGKILL;
+}
+
+/* Whether a worker has ended, and how. */
+static bool worker_end_find(struct supervisor *s, int *how)
+{
+	struct pollfd gone = { .fd = s->worker_fd, .events = POLLIN };
+	int status;
+
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		if (s->left[i] && waitpid(s->left[i], &status, WNOHANG) != 0) {
+			lookout_gone(&s->journal, s->left[i], true);
+			s->left[i] = 0;
+		}
+	if (!s->worker)
+		return false;
+	if (s->worker_fd < 0 && s->journal.super->sign_tid) {
+		s->worker_fd = (int)syscall(SYS_pidfd_open, s->journal.super->sign_tid, PIDFD_THREAD);
+		gone.fd = s->worker_fd;
+	}
+	if (waitpid(s->worker, how, WNOHANG) == s->worker) {
+		lookout_gone(&s->journal, s->worker, false);
+		return true;
+	}
+	if (!s->leave_ns && poll(&gone, 1, 0) == 1)
+		s->leave_ns = gvm_now_ns() + LEAVE_NS;
+	if (!s->leave_ns || gvm_now_ns() < s->leave_ns || !lookout_may_leave(&s->journal, s->worker))
+		return false;
+	*how = worker_leave(s);
 	return true;
 }
 
@@ -267,20 +335,22 @@ static int supervise(struct supervisor *s)
 			      { .fd = s->keeper.supervisor, .events = POLLIN },
 			      { .fd = s->ready_fd, .events = POLLIN },
 			      { .fd = -1 },
+			      { .fd = -1 },
 			      { .fd = -1 } };
 	int status = EXIT_FAILURE, how, sig;
 
 	for (;;) {
 		p[3].fd = s->stop.parent_fd;
 		p[4].fd = s->door.control;
-		poll(p, sizeof(p) / sizeof(*p), -1);
+		p[5].fd = s->leave_ns ? -1 : s->worker_fd;
+		poll(p, sizeof(p) / sizeof(*p), s->leave_ns ? LEAVE_LOOK_MS : -1);
 		ready_now(s);
 		while ((sig = stop_take(&s->stop)))
 			if (!stop_requested(s, sig))
 				return EXIT_FAILURE;
 		door_check(&s->door, &s->journal, s->opts->foreground);
 		keeper_serve(s->keeper.supervisor, &s->journal);
-		while (s->worker && waitpid(s->worker, &how, WNOHANG) == s->worker)
+		while (worker_end_find(s, &how))
 			if (!worker_ended(s, how, &status))
 				return status;
 	}
@@ -311,7 +381,7 @@ static int serve(struct supervisor *s)
 
 int supervisor_run(const struct options *opts, int parent_fd)
 {
-	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open() };
+	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open(), .worker_fd = -1 };
 	int r = journal_create(&s.journal);
 
 	log_start();

@@ -466,12 +466,10 @@ static void settle_all(struct worker *w)
 	}
 }
 
-static int worker_init(struct worker *w, int journal_fd)
+static int worker_init(struct worker *w)
 {
-	int r = journal_open(&w->journal, journal_fd);
+	int r;
 
-	if (r < 0)
-		return r;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return -errno;
@@ -492,30 +490,25 @@ static int worker_init(struct worker *w, int journal_fd)
 	return epoll_watch(w, w->writeback.queue.finished_fd, &w->writeback);
 }
 
-int worker_run(const struct options *opts, const struct worker_fds *fds)
-{
-	struct worker *w = calloc(1, sizeof(*w));
-	uint64_t one = 1;
+/* What the front thread is given. */
+struct service {
+	struct worker *w;
+	const struct worker_fds *fds;
 	bool successor;
-	int r;
+};
 
-	if (!w)
-		return -ENOMEM;
-	w->opts = opts;
-	w->fuse_fd = fds->fuse;
-	w->keeper_fd = fds->keeper;
-	log_start();
-	prctl(PR_SET_NAME, "gvmfs-worker");
-	owner_self(&w->self, getppid());
-	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
-	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	w->pagecache.fd = -1;
-	if (w->fuse_fd >= 0)
-		pagecache_start(w);
-	r = worker_init(w, fds->journal);
+/* From the journal to the end of the mount. */
+static int front_run(void *arg)
+{
+	struct service *service = arg;
+	const struct worker_fds *fds = service->fds;
+	bool successor = service->successor;
+	struct worker *w = service->w;
+	uint64_t one = 1;
+	int r = worker_init(w);
+
 	if (r < 0)
 		return r;
-	successor = w->journal.super->starts++ > 0;
 	r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
 	if (r < 0)
 		return r;
@@ -544,11 +537,40 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 		names_compare(w);
 	if (write(fds->ready, &one, sizeof(one)) < 0)
 		log_warning(NULL, "the start cannot be reported: %s", strerror(errno));
-	if (!opts->foreground)
+	if (!w->opts->foreground)
 		log_to_syslog();
 	serve(w);
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->fuse_fd, NULL);
 	writeback_seal_all(w);
 	drain(w);
 	return 0;
+}
+
+int worker_run(const struct options *opts, const struct worker_fds *fds)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	struct service service = { .w = w, .fds = fds };
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->opts = opts;
+	w->fuse_fd = fds->fuse;
+	w->keeper_fd = fds->keeper;
+	log_start();
+	prctl(PR_SET_NAME, "gvmfs-worker");
+	owner_self(&w->self, getppid());
+	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+	w->pagecache.fd = -1;
+	if (w->fuse_fd >= 0)
+		pagecache_start(w);
+	r = journal_open(&w->journal, fds->journal);
+	if (r < 0)
+		return r;
+	service.successor = w->journal.super->starts++ > 0;
+	w->journal.super->ended = 0;
+	r = lookout_run(&w->lookout, &w->journal, front_run, &service);
+	journal_publish32(&w->journal.super->ended, 1 + (r ? EXIT_FAILURE : EXIT_SUCCESS));
+	return r;
 }

@@ -3,7 +3,7 @@
  * worker.h - the process that serves the mount: what its front thread's modules share.
  *
  * The front thread reads /dev/fuse, asks the nodes for missing chunks, answers; it owns all state
- * here and never blocks. Beside it work the job threads (jobs.h: slow conversations with nodes)
+ * here and never blocks; the main thread sees to that (lookout.h). Beside it work the job threads (jobs.h: slow conversations with nodes)
  * and the writers (writer.h: encode and send what the guest wrote). They hand back results through
  * event descriptors. When the worker is killed, the supervisor starts another on the same journal.
  */
@@ -16,12 +16,14 @@
 #include "interrupt.h"
 #include "jobs.h"
 #include "journal.h"
+#include "lookout.h"
 #include "names.h"
 #include "options.h"
 #include "pagecache.h"
 #include "pager.h"
 #include "pool.h"
 #include "resident.h"
+#include "sessions.h"
 #include "times.h"
 #include "unmade.h"
 #include "watch.h"
@@ -43,6 +45,8 @@ struct worker {
 	struct writeback writeback;
 	struct residents residents;
 	struct attaches attaches;
+	struct sessions sessions;
+	struct lookout lookout;
 	struct interrupts interrupts;
 	struct capacity capacity;
 	struct unmade unmade;

@@ -107,6 +107,16 @@ struct inode *front_inode(fuse_req_t req, fuse_ino_t ino)
 	return inode;
 }
 
+struct inode *front_content(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode || !inode->held_up)
+		return inode;
+	fuse_reply_err(req, EBUSY);
+	return NULL;
+}
+
 /* Whether the kernel may believe it for a while. Of what is next to nothing there may be something in a
  * moment. (How much is stored was perhaps not asked lately, either: getattr does.) */
 static bool attr_lasts(const struct inode *inode, const struct stat *st)

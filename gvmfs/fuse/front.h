@@ -77,6 +77,8 @@ static inline struct worker *front_worker(fuse_req_t req)
 
 /* The inode of a request, or NULL after answering ENOENT. */
 struct inode *front_inode(fuse_req_t req, fuse_ino_t ino);
+/* The same for its content; NULL also after answering EBUSY: what a guest has of it is out of reach now. */
+struct inode *front_content(fuse_req_t req, fuse_ino_t ino);
 void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode);
 /* Fills an entry and counts the kernel's reference. */
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e);

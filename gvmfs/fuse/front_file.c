@@ -402,7 +402,7 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, u
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_content(req, ino);
 	unsigned how;
 
 	if (!inode)
@@ -456,7 +456,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		 struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_content(req, ino);
 	uint64_t end = (uint64_t)off + size;
 	struct journal_inode *d;
 	struct op *op;
@@ -506,7 +506,7 @@ static void finished(struct worker *w, void *arg, int error)
 void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_content(req, ino);
 	struct op *op = inode ? op_new(w, req, inode) : NULL;
 
 	(void)datasync;
@@ -547,7 +547,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 		     struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_content(req, ino);
 	uint64_t begin = (uint64_t)off, end = begin + (uint64_t)length, size;
 	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
 	struct op *op;

@@ -122,7 +122,7 @@ static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_content(req, ino);
 	struct seek s = { .req = req, .inode = inode, .at = (uint64_t)off, .data = whence == SEEK_DATA };
 
 	(void)fi;

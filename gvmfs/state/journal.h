@@ -43,6 +43,9 @@ struct journal_super {
 	uint32_t starts; /* workers started so far */
 	uint32_t can_resend; /* the kernel sends unanswered requests again when asked */
 	uint32_t init_bytes; /* the kernel's INIT request, to set up libfuse again without one */
+	int32_t sign_tid; /* of the worker's thread by whose end the supervisor knows its: lookout.h */
+	int32_t front_tid; /* of the one that serves */
+	uint32_t ended; /* the last worker came to its end, with this status plus 1; 0: it did not yet */
 	uint32_t reserved;
 	uint8_t init[JOURNAL_INIT_MAX];
 	uint64_t mount_dev; /* the mount's device number; 0: not found out */
@@ -117,6 +120,9 @@ struct journal_session {
 	uint32_t pinned;	 /* a device pins all of it */
 	uint32_t live;		 /* the client was told GO, or is just being told */
 	uint32_t uid;		 /* of the client */
+	uint32_t calls;		 /* into the client's memory, begun and ended: lookout.h */
+	int32_t held_by;	 /* a predecessor that has not ended, and has one under way; 0: none */
+	uint32_t held_count;	 /* how often that happened */
 	uint64_t address;	 /* of the client's mapping */
 	uint64_t bytes;
 };

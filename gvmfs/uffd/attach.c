@@ -6,12 +6,13 @@
 #include "gvm_attach.h"
 #include "keeper.h"
 #include "log.h"
-#include "release.h"
+#include "sessions.h"
 #include "visit.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -23,7 +24,8 @@
 #define PAUSE_NS   1000000000ull
 #define ANNOUNCED  16u /* clients that are taken before others have their turn */
 #define NO_SESSION JOURNAL_SESSIONS
-#define RESERVED   4u /* sessions that a user who has one already does not get */
+#define HELD_NS	   500000000ull /* twice that after two times, and so on */
+#define HELD_LOOK_NS 20000000ull
 
 enum attach_stage {
 	ATTACH_QUEUED,	  /* waits for the inode */
@@ -59,36 +61,6 @@ static int channel_send(const struct attach *a, struct visit_msg *msg, const int
 	return descriptors_send(a->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
-static int client_send(int to, struct gvm_attach_msg *msg)
-{
-	msg->magic = GVM_ATTACH_MAGIC;
-	msg->version = GVM_ATTACH_VERSION;
-	return descriptors_send(to, msg, sizeof(*msg), NULL, 0);
-}
-
-static int go_send(int to)
-{
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_GO };
-
-	return client_send(to, &msg);
-}
-
-void attaches_closed(struct worker *w, unsigned session)
-{
-	w->attaches.sessions &= ~(1u << session);
-}
-
-void attaches_release(const int fd[SESSION_FDS], bool kept)
-{
-	/* Somebody has killed the visitor's process: better open for ever than waiting for a stranger. */
-	bool last = !kept && fd[SESSION_SOCKET] >= 0 && !holder_lives(fd[SESSION_CHANNEL]);
-
-	/* The channel is the last of them: see keeper.c. */
-	for (unsigned i = 0; i < SESSION_FDS; i++)
-		if (fd[i] >= 0 && !(last && (i == SESSION_UFFD || i == SESSION_SOCKET)))
-			close(fd[i]);
-}
-
 /* Ends a conversation; what it had opened is closed. What had to wait for it goes on, unless the
  * region is on the fast path now. */
 static void attach_end(struct attach *a)
@@ -105,10 +77,10 @@ static void attach_end(struct attach *a)
 		if (w->attaches.list[i] == a)
 			w->attaches.list[i] = NULL;
 	if (a->session != NO_SESSION)
-		attaches_closed(w, a->session);
+		session_give(w, a->session);
 	if (a->fd[SESSION_CHANNEL] >= 0)
 		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
-	attaches_release(a->fd, a->kept);
+	session_release(a->fd, a->kept);
 	free(a);
 	if (marked) {
 		inode->attaching = false;
@@ -127,29 +99,11 @@ static void attach_refuse(struct attach *a, int error, const char *why)
 	strncpy(msg.text, why, sizeof(msg.text) - 1);
 	memcpy(to_client.text, msg.text, sizeof(msg.text));
 	if (a->fd[SESSION_SOCKET] >= 0)
-		client_send(a->fd[SESSION_SOCKET], &to_client);
+		attach_send(a->fd[SESSION_SOCKET], &to_client);
 	else
 		channel_send(a, &msg, NULL, 0);
 	log_info(name_of(a), "process %d maps it as a file: %s", a->pid, why);
 	attach_end(a);
-}
-
-/* A user who has sessions leaves the last ones to others. */
-static int session_take(struct worker *w, uint32_t uid)
-{
-	unsigned left = JOURNAL_SESSIONS - (unsigned)__builtin_popcount(w->attaches.sessions), has = 0;
-
-	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		has += (w->attaches.sessions >> s & 1) && w->journal.sessions[s].uid == uid;
-	if (uid && has && left <= RESERVED)
-		return -1;
-	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		if (!(w->attaches.sessions >> s & 1)) {
-			w->attaches.sessions |= 1u << s;
-			w->journal.sessions[s].uid = uid;
-			return (int)s;
-		}
-	return -1;
 }
 
 static int memory_make(const char *name, uint64_t bytes)
@@ -273,6 +227,7 @@ static void ready(struct attach *a, const struct visit_msg *msg, const int fds[2
 	s->pid = a->pid;
 	s->pinned = 0;
 	s->live = 0;
+	s->calls = s->held_count = 0;
 	s->address = msg->address;
 	s->bytes = msg->bytes;
 	a->stage = ATTACH_KEEPING;
@@ -358,7 +313,7 @@ static void kept(struct worker *w, unsigned session)
 	}
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
 	journal_publish32(&w->journal.sessions[session].live, 1);
-	if (go_send(a->fd[SESSION_SOCKET]) < 0)
+	if (session_go(a->fd[SESSION_SOCKET]) < 0)
 		log_warning(name_of(a), "process %d is not reached", a->pid); /* its end is noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		a->fd[i] = -1;
@@ -446,7 +401,7 @@ bool attaches_event(struct worker *w, void *what)
 		/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
 		if (session == KEEPER_GONE) {
 			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->keeper_fd, NULL);
-			w->attaches.alone = true;
+			w->sessions.alone = true;
 		}
 		return true;
 	}
@@ -458,14 +413,116 @@ bool attaches_event(struct worker *w, void *what)
 	return false;
 }
 
+/* Serves a session of a predecessor's. Its client may still wait for GO. */
+static int session_resume(struct worker *w, unsigned session)
+{
+	const struct journal_session *s = &w->journal.sessions[session];
+	int fd[SESSION_FDS], error;
+	struct inode *inode;
+
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		fd[i] = s->fd[i] - 1;
+	/* One that was not told GO maps the file; and no region is on the fast path twice. */
+	if (!s->live || inode_get(&w->inodes, s->inode)->resident) {
+		session_release(fd, true);
+		keeper_drop(w->keeper_fd, &w->journal, session);
+		return 0;
+	}
+	w->sessions.used |= 1u << session;
+	error = resident_open(w, session, fd);
+	if (error)
+		return error;
+	session_go(fd[SESSION_SOCKET]);
+	inode = inode_get(&w->inodes, s->inode);
+	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
+		resident_abort(inode->resident, "the region has failed");
+	return 0;
+}
+
+/* A predecessor has not ended, and may still put pages into its memory: nothing of the region is served
+ * before that is over. Nor at once where it happens again and again. */
+static void session_hold(struct worker *w, unsigned session)
+{
+	const struct journal_session *s = &w->journal.sessions[session];
+	struct inode *inode = inode_get(&w->inodes, s->inode);
+
+	if (!inode)
+		return; /* then nobody can ask for it */
+	w->sessions.used |= 1u << session;
+	w->sessions.held |= 1u << session;
+	inode->attaching = inode->held_up = true;
+	log_warning(worker_disk(w, inode)->rec.name, "it waits until process %d lets pages into its memory again",
+		    s->pid);
+}
+
+static void session_let_go(struct worker *w, unsigned session)
+{
+	struct inode *inode = inode_get(&w->inodes, w->journal.sessions[session].inode);
+
+	w->sessions.held &= ~(1u << session);
+	w->sessions.held_until_ns[session] = 0;
+	inode->attaching = inode->held_up = false;
+	log_info(worker_disk(w, inode)->rec.name, "it goes on");
+	if (session_resume(w, session) < 0)
+		abort(); /* as at the start: the successor tries again */
+	if (inode->resident && w->draining)
+		resident_abort(inode->resident, "the mount has ended");
+	else if (!inode->resident)
+		w->residents.on_close(w, inode);
+}
+
+/* Without a supervisor nobody else notices its end. */
+static bool is_held(struct worker *w, unsigned session)
+{
+	struct journal_session *s = &w->journal.sessions[session];
+
+	if (w->sessions.alone && s->held_by && kill(s->held_by, 0) < 0 && errno == ESRCH)
+		lookout_gone(&w->journal, s->held_by, true);
+	return lookout_is_held(&w->journal, session);
+}
+
+/* Returns when to look again. */
+static uint64_t sessions_tick(struct worker *w, uint64_t now_ns)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions.held; s++) {
+		uint64_t *until = &w->sessions.held_until_ns[s];
+		uint32_t count = w->journal.sessions[s].held_count;
+
+		if (!(w->sessions.held >> s & 1) || is_held(w, s))
+			continue;
+		if (!*until)
+			*until = now_ns + (count < 2 ? 0 : HELD_NS << (count < 8 ? count : 8));
+		if (*until <= now_ns)
+			session_let_go(w, s);
+	}
+	return w->sessions.held ? now_ns + HELD_LOOK_NS : ~0ull;
+}
+
+static int sessions_resume(struct worker *w)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
+		int error = 0;
+
+		if (!w->journal.sessions[s].kept)
+			continue;
+		if (lookout_is_held(&w->journal, s))
+			session_hold(w, s);
+		else
+			error = session_resume(w, s);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
 uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 {
-	uint64_t next = ~0ull;
+	uint64_t next = sessions_tick(w, now_ns);
 
 	if (w->attaches.bell_at_ns && w->attaches.bell_at_ns <= now_ns) {
 		w->attaches.bell_at_ns = 0;
 		bell_watch(w, true);
-	} else if (w->attaches.bell_at_ns) {
+	} else if (w->attaches.bell_at_ns && w->attaches.bell_at_ns < next) {
 		next = w->attaches.bell_at_ns;
 	}
 
@@ -496,48 +553,19 @@ void attaches_stop(struct worker *w, const char *why)
 			attach_refuse(w->attaches.list[i], -ENODEV, why);
 }
 
-/* Serves a session of a predecessor's. Its client may still wait for GO. */
-static int session_resume(struct worker *w, unsigned session)
-{
-	const struct journal_session *s = &w->journal.sessions[session];
-	int fd[SESSION_FDS], error;
-	struct inode *inode;
-
-	for (unsigned i = 0; i < SESSION_FDS; i++)
-		fd[i] = s->fd[i] - 1;
-	/* One that was not told GO maps the file; and no region is on the fast path twice. */
-	if (!s->live || inode_get(&w->inodes, s->inode)->resident) {
-		attaches_release(fd, true);
-		keeper_drop(w->keeper_fd, &w->journal, session);
-		return 0;
-	}
-	w->attaches.sessions |= 1u << session;
-	error = resident_open(w, session, fd);
-	if (error)
-		return error;
-	go_send(fd[SESSION_SOCKET]);
-	inode = inode_get(&w->inodes, s->inode);
-	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
-		resident_abort(inode->resident, "the region has failed");
-	return 0;
-}
-
 int attaches_init(struct worker *w, int bell_fd)
 {
 	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
+	int r;
 
 	w->attaches.bell_fd = bell_fd;
 	while (keeper_kept(w->keeper_fd) >= 0)
 		; /* answers to a predecessor: the journal says the same */
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->keeper_fd, &keeper) < 0)
 		return -errno;
-	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		if (w->journal.sessions[s].kept) {
-			int error = session_resume(w, s);
-
-			if (error)
-				return error;
-		}
+	r = sessions_resume(w);
+	if (r < 0)
+		return r;
 	if (bell_fd >= 0)
 		bell_watch(w, true);
 	return 0;

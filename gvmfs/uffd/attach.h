@@ -27,9 +27,7 @@ struct attach; /* a conversation */
 struct attaches {
 	int bell_fd; /* where clients are announced; -1: there is no fast path */
 	uint64_t bell_at_ns; /* when to look there again; 0: we do */
-	bool alone; /* the supervisor is gone, and keeps nothing any more */
 	struct attach *list[ATTACHES_MAX];
-	uint32_t sessions; /* bit s: session s of the journal is used, or about to be */
 };
 
 /* Goes on with the sessions that a predecessor had, and takes clients. 0 or a negative errno. */
@@ -41,11 +39,6 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns);
 
 /* The mount has ended: no conversation begins, and those under way end. */
 void attaches_stop(struct worker *w, const char *why);
-
-/* A session is over. */
-void attaches_closed(struct worker *w, unsigned session);
-/* Closes a session's descriptors here (-1: none). `kept`: the supervisor has them as well. */
-void attaches_release(const int fd[SESSION_FDS], bool kept);
 
 /* Whether a request of thread `tid` to open the file may be granted: 0, -EBUSY, or -EAGAIN: when what
  * the last client left in memory has been written back. */

@@ -38,7 +38,8 @@ struct waiting {
 	int fd;
 	uid_t uid;
 	pid_t pid;
-	bool speaks; /* something was said, or its other end is closed */
+	bool speaks; /* something was said */
+	bool left;   /* its other end is closed */
 	uint64_t since_ns;
 };
 
@@ -198,15 +199,15 @@ static uid_t greediest(void)
 	return uid;
 }
 
-/* All that a user has waiting goes, in one process, however long that takes. */
-static bool sink(uid_t uid)
+/* What a user has waiting goes, in one process, however long that takes; `left`: of those who have left. */
+static bool sink(uid_t uid, bool left)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;
 
 	for (unsigned i = 0; i < VISITORS_MAX; i++)
 		sinks += door.visitors[i].pidfd >= 0 && door.visitors[i].uid == uid && door.visitors[i].sink;
 	for (unsigned i = 0; i < door.count; i++)
-		if (door.waiting[i].uid == uid)
+		if (door.waiting[i].uid == uid && (door.waiting[i].left || !left))
 			places[count++] = i;
 	return sinks < OF_USER_MAX && hand_over(places, count, true);
 }
@@ -217,7 +218,7 @@ static bool drop(unsigned i)
 	struct waiting *c = &door.waiting[i];
 
 	if (!connection_is_clean(c->fd))
-		return sink(c->uid);
+		return sink(c->uid, c->left);
 	close(c->fd);
 	waiting_remove(i);
 	return true;
@@ -276,7 +277,11 @@ static int connections_look(uint64_t now_ns)
 	for (unsigned i = 0; i < door.count; i++) {
 		struct waiting *c = &door.waiting[i];
 
-		if (c->speaks && visitors_of(c->uid) < OF_USER_MAX && visitor_free()) {
+		if (c->left && !may_fork(now_ns))
+			ms = FORK_NS / 1000000;
+		else if (c->left && drop(i))
+			return 0;
+		if (c->speaks && !c->left && visitors_of(c->uid) < OF_USER_MAX && visitor_free()) {
 			/* The others at the next look: their places have changed. */
 			if (!may_fork(now_ns))
 				ms = FORK_NS / 1000000;
@@ -305,8 +310,8 @@ static void door_wait(int ms)
 	for (unsigned i = 0; i < VISITORS_MAX; i++)
 		busy |= door.visitors[i].pidfd >= 0;
 	for (unsigned i = 0; i < door.count; i++)
-		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].speaks ? -1 : door.waiting[i].fd,
-					    .events = POLLIN };
+		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].left ? -1 : door.waiting[i].fd,
+					    .events = door.waiting[i].speaks ? 0 : POLLIN };
 	/* Children and deadlines are looked after now and then, while there are any. */
 	if (poll(p, door.count + 2, busy ? ms : -1) < 0)
 		return;
@@ -314,8 +319,10 @@ static void door_wait(int ms)
 		usleep(LOOK_MS * 1000);
 		_exit(0);
 	}
-	for (unsigned i = 0; i < door.count; i++)
-		door.waiting[i].speaks |= p[i + 2].revents != 0;
+	for (unsigned i = 0; i < door.count; i++) {
+		door.waiting[i].speaks |= (p[i + 2].revents & POLLIN) != 0;
+		door.waiting[i].left |= (p[i + 2].revents & (POLLHUP | POLLERR)) != 0;
+	}
 	if (p[1].revents) {
 		now_ns = gvm_now_ns();
 		if (door.count == WAITING_MAX)

@@ -53,11 +53,13 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	size_t bytes;
 	int error;
 
+	lookout_begin(&r->w->lookout, r->session);
 	if (chunk)
 		error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
 				  n * GVM_PAGE_BYTES, wake, &bytes);
 	else
 		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
+	lookout_end(&r->w->lookout, r->session);
 	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
 	return error;
 }
@@ -76,9 +78,13 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 {
 	unsigned holes = 0; /* that the client has punched: they are zero now */
+	int error;
 
-	return uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
-			     &holes);
+	lookout_begin(&r->w->lookout, r->session);
+	error = uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
+			      &holes);
+	lookout_end(&r->w->lookout, r->session);
+	return error;
 }
 
 void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n)
@@ -93,9 +99,14 @@ void env_wake_all(struct resident *r)
 
 int env_poison(struct resident *r, uint64_t c, unsigned page)
 {
+	int error;
+
 	if (!r->poison)
 		return -EOPNOTSUPP;
-	return uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
+	lookout_begin(&r->w->lookout, r->session);
+	error = uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
+	lookout_end(&r->w->lookout, r->session);
+	return error;
 }
 
 uint32_t env_pins(const struct resident *r, uint64_t c)

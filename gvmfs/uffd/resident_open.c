@@ -57,7 +57,7 @@ static void resident_free(struct resident *r)
 		munmap(r->mark, r->chunks * sizeof(*r->mark));
 	if (r->pins)
 		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
-	attaches_release(r->fd, !r->w->attaches.alone);
+	session_release(r->fd, !r->w->sessions.alone);
 	free(r);
 }
 
@@ -141,7 +141,7 @@ void env_close(struct resident *r)
 	/* A reader's private mapping may have cached pages that have changed since. */
 	worker_disk(w, inode)->cache_stale = 1;
 	pager_forget(w, inode);
-	attaches_closed(w, r->session);
+	session_give(w, r->session);
 	w->residents.list[r->session] = NULL;
 	if (!--w->residents.count)
 		writeback_yield(w, false);

@@ -41,6 +41,7 @@ PROGRAMS = {
     "record_put": "tests/system/record_put",
     "confined": "tests/system/confined",
     "unanswering": "tests/system/unanswering",
+    "locker": "tests/system/locker",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36

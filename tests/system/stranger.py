@@ -33,26 +33,33 @@ PR_SET_PDEATHSIG = 1
 
 
 class Stranger:
-    """The filesystem and the user of it, who is another one than gvmfs's."""
+    """The filesystem and the user of it, who is another one than gvmfs's; with no means only that."""
 
     def __init__(self, lab, region, means, count=1, user=USER):
-        from lab import program
         self.lab, self.folder = lab, lab.path("strange-%d" % len(lab.processes))
         self.user = user
         os.mkdir(self.folder)
         os.chmod(lab.folder, 0o755)
         os.chown(self.folder, user, user)
-        own = lab.path("unanswering")
-        if not os.path.exists(own):  # the build's folder may not be his to look into
-            shutil.copy(program("unanswering"), own)
-        self.server = self._start("unanswering", own, "write" if means == "queued" else "flush",
-                                  self.folder)
+        self.server = self._start("unanswering", self.own("unanswering"),
+                                  "flush" if means in ("hello", "beside") else "write", self.folder)
         self.server.says("^mounted")
+        self.process = None
+        if not means:
+            return
         self.process = self._start(
             "stranger", sys.executable, self._copy(__file__),
             os.getxattr(region, "user.gvm.attach").decode(), self.folder + "/f",
             str(self.server.pid), means, str(count))
         self.process.says("^sent")
+
+    def own(self, name):
+        """A program where he may run it: the build's folder may not be his to look into."""
+        from lab import program
+        path = self.lab.path(name)
+        if not os.path.exists(path):
+            shutil.copy(program(name), path)
+        return path
 
     def _copy(self, path):
         own = self.lab.path("stranger.py")
@@ -65,7 +72,8 @@ class Stranger:
 
     def end(self):
         """Whatever waits for his filesystem goes on."""
-        self.process.signal(signal.SIGKILL)
+        if self.process:
+            self.process.signal(signal.SIGKILL)
         self.server.signal(signal.SIGKILL)
         self.server.wait(10)
         subprocess.run(["umount", "-l", self.folder], stderr=subprocess.DEVNULL)

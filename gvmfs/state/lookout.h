@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * lookout.h - a front thread that a client holds up, and what comes of it.
+ *
+ * To put a page into a client's memory waits for locks of that process, which it can hold for as long as it
+ * likes (it unmaps a file of a filesystem that does not answer), and may be what releases its mappings
+ * when it ends at that moment. Nothing ends such a wait, not even SIGKILL; and the process that waits has
+ * ended only when all of its threads have.
+ *
+ * So the front thread is not the worker's main thread. That one looks on, and when it sees the front
+ * thread waiting in a client's memory for too long, it kills the worker. Another thread makes no call at
+ * all: it is gone at once with any kill, by which the supervisor knows that a successor may begin, whoever
+ * of the worker is left in the kernel. (The main thread's end is not told before that of the others.) The
+ * successor serves all regions but the one where a predecessor still
+ * waits: nothing is known of that call but that it changes no more than the pages that it was about, of
+ * that region. The region goes on when the call has returned.
+ *
+ * Each session of the journal counts these calls: an odd number means that one is under way.
+ */
+#ifndef GVMFS_LOOKOUT_H
+#define GVMFS_LOOKOUT_H
+
+#include "journal.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* Of one worker. */
+struct lookout {
+	const struct journal *j;
+	int kick_fd; /* an eventfd: the front thread makes calls again, or has ended */
+	atomic_bool asleep;
+	atomic_int front_tid; /* 0: not yet, or not any more */
+	int supervisor; /* its pid */
+	bool said;
+};
+
+/* Before a call into a client's memory, and after it. Front thread. */
+void lookout_wake(struct lookout *l);
+static inline void lookout_begin(struct lookout *l, unsigned session)
+{
+	atomic_fetch_add((_Atomic uint32_t *)&l->j->sessions[session].calls, 1);
+	if (atomic_load(&l->asleep))
+		lookout_wake(l);
+}
+
+static inline void lookout_end(struct lookout *l, unsigned session)
+{
+	atomic_fetch_add_explicit((_Atomic uint32_t *)&l->j->sessions[session].calls, 1,
+				  memory_order_release);
+}
+
+/* Runs `front` in a thread and looks on until it returns: its result. -errno if there can be none. */
+int lookout_run(struct lookout *l, const struct journal *j, int (*front)(void *arg), void *arg);
+
+/*
+ * Supervisor: a worker was ended, but is still there. Whether a successor may begin: what serves there is
+ * gone, or waits in a client's memory. Elsewhere it may only lack a CPU, and yet change anything.
+ */
+bool lookout_may_leave(const struct journal *j, int pid);
+/* Supervisor: a successor begins. Calls that are under way are marked as those of `pid`. */
+void lookout_leave(const struct journal *j, int pid);
+/* Supervisor: nothing of it is left; `was_left`: a successor has begun long ago. */
+void lookout_gone(const struct journal *j, int pid, bool was_left);
+/* Successor: whether somebody may still change a session's memory. */
+static inline bool lookout_is_held(const struct journal *j, unsigned session)
+{
+	return atomic_load((_Atomic int32_t *)&j->sessions[session].held_by) != 0;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sessions.h - the journal's sessions: which are used and by whom, and how their descriptors are closed.
+ *
+ * Front thread.
+ */
+#ifndef GVMFS_SESSIONS_H
+#define GVMFS_SESSIONS_H
+
+#include "gvm_attach.h"
+#include "journal.h"
+
+struct worker;
+
+struct sessions {
+	uint32_t used; /* bit s: session s is used, or about to be */
+	uint32_t held; /* bit s: it is, but a predecessor still waits in its memory: lookout.h */
+	uint64_t held_until_ns[JOURNAL_SESSIONS]; /* 0: it is not known yet */
+	bool alone; /* the supervisor is gone, and keeps nothing any more */
+};
+
+/* A free one for a user, or -1. */
+int session_take(struct worker *w, uint32_t uid);
+/* It is over. */
+void session_give(struct worker *w, unsigned session);
+/* Closes its descriptors here (-1: none). `kept`: the supervisor has them as well. */
+void session_release(const int fd[SESSION_FDS], bool kept);
+
+/* Says GO to a client, or something else: 0 or a negative errno. */
+int session_go(int to);
+int attach_send(int to, struct gvm_attach_msg *msg);
+
+#endif

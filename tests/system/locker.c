@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * locker.c - a client of the fast path that holds its own memory lock for as long as a filesystem of the
+ * user's does not answer: it unmaps a page of a file there that is to be written back.
+ *
+ *	locker FILE PID BYTES 3<>REGION
+ *
+ * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). Another process
+ * writes to the region meanwhile, which gvmfs brings into the client's memory. When the lock is free
+ * again it writes to all of the region but the first 128 KiB, and says "done".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE   4096u
+#define CHUNK  131072u
+#define REGION 3
+
+static char *at; /* a page of the foreign file, and after it the region */
+
+static void *unmap(void *arg)
+{
+	(void)arg;
+	/* That page and the first of the region, so that the lock is of both. */
+	syscall(SYS_mmap, at, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	return NULL;
+}
+
+/* Waits for a byte, and writes where nothing is in the memory yet. */
+static void writer(int go, size_t bytes)
+{
+	char page[PAGE];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	memset(page, 7, sizeof(page));
+	if (read(go, page, 1) == 1 && pwrite(REGION, page, PAGE, (off_t)(bytes / 2)) < 0)
+		fprintf(stderr, "write: %s\n", strerror(errno));
+	_exit(0);
+}
+
+static int region_fill(char *region, size_t bytes)
+{
+	for (size_t off = CHUNK; off < bytes; off += PAGE)
+		region[off] = (char)(off / PAGE % 251 + 1);
+	for (size_t off = CHUNK; off < bytes; off += PAGE)
+		if (region[off] != (char)(off / PAGE % 251 + 1))
+			return 1;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t bytes = argc == 4 ? strtoul(argv[3], NULL, 0) : 0;
+	char *region;
+	pthread_t thread;
+	int go[2], file;
+
+	if (!bytes || pipe(go) < 0)
+		return 2;
+	if (fork() == 0) {
+		close(go[1]);
+		writer(go[0], bytes);
+	}
+	at = mmap(NULL, PAGE + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	region = mmap(at + PAGE, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, REGION, 0);
+	file = open(argv[1], O_RDWR);
+	if (region == MAP_FAILED || file < 0 ||
+	    (char *)syscall(SYS_mmap, at, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != at)
+		return 1;
+	region[40 * PAGE] = 1;
+	at[0] = 1;
+	kill(atoi(argv[2]), SIGUSR1);
+	usleep(100000);
+	fprintf(stderr, "locked\n"); /* before: under the lock even the stack cannot grow */
+	if (pthread_create(&thread, NULL, unmap, NULL))
+		return 1;
+	usleep(300000);
+	if (write(go[1], "g", 1) < 0)
+		return 1;
+	pthread_join(thread, NULL);
+	fprintf(stderr, region_fill(region, bytes) ? "wrong\n" : "done\n");
+	pause();
+	return 0;
+}
