@@ -6,7 +6,7 @@
  * alive; worker.c serves.
  */
 #include "rlimits.h"
-#include "log.h"
+#include "base/log.h"
 #include "options.h"
 #include "supervisor.h"
 

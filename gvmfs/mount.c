@@ -2,8 +2,8 @@
 /* mount.c - see mount.h. */
 #include "mount.h"
 
-#include "descriptors.h"
-#include "log.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "mountinfo.h"
 #include "worker.h"
 

@@ -5,7 +5,7 @@
 #include "client_addr.h"
 #include "gvm_client.h"
 #include "place.h"
-#include "writer.h"
+#include "store/writer.h"
 
 #include <errno.h>
 #include <getopt.h>

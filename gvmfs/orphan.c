@@ -2,7 +2,7 @@
 /* orphan.c - see orphan.h. */
 #include "orphan.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <pthread.h>

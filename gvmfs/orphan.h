@@ -8,9 +8,9 @@
 #ifndef GVMFS_ORPHAN_H
 #define GVMFS_ORPHAN_H
 
-#include "journal.h"
-#include "listener.h"
 #include "mount.h"
+#include "state/journal.h"
+#include "uffd/listener.h"
 
 /* `supervisor_fd`: a pidfd. `serve`: there is a mount. 0 or a negative errno. */
 int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *listener,

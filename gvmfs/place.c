@@ -2,7 +2,7 @@
 /* place.c - see place.h. */
 #include "place.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "mountinfo.h"
 
 #include <errno.h>

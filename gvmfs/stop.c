@@ -2,8 +2,8 @@
 /* stop.c - see stop.h. */
 #include "stop.h"
 
+#include "base/log.h"
 #include "gvm_client.h"
-#include "log.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -8,7 +8,7 @@
 #ifndef GVMFS_STOP_H
 #define GVMFS_STOP_H
 
-#include "journal.h"
+#include "state/journal.h"
 
 #include <signal.h>
 #include <stdbool.h>

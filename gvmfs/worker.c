@@ -11,12 +11,12 @@
  */
 #include "worker.h"
 
-#include "front.h"
-#include "log.h"
-#include "names.h"
-#include "owner.h"
-#include "region.h"
-#include "tail.h"
+#include "base/log.h"
+#include "fuse/front.h"
+#include "fuse/tail.h"
+#include "node/names.h"
+#include "node/owner.h"
+#include "node/region.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,8 +8,8 @@
 #include "node_regions.h"
 
 #include "gvm.h"
-#include "record.h"
 #include "size.h"
+#include "state/record.h"
 
 #include <errno.h>
 #include <stdio.h>

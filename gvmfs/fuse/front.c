@@ -2,8 +2,8 @@
 /* front.c - the table of FUSE operations, and what they share. */
 #include "front.h"
 
+#include "base/log.h"
 #include "held.h"
-#include "log.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_file.c - requests about open files and their data. */
+#include "base/log.h"
 #include "front.h"
 #include "gvm_attach.h"
-#include "log.h"
-#include "names.h"
-#include "owner.h"
-#include "region.h"
+#include "node/names.h"
+#include "node/owner.h"
+#include "node/region.h"
 #include "tail.h"
 #include "unbacked.h"
 

@@ -6,7 +6,7 @@
  * watch.h keeps that true from then on.
  */
 #include "front.h"
-#include "region.h"
+#include "node/region.h"
 
 #include <errno.h>
 

@@ -8,7 +8,7 @@
  * looked at again. Where that cannot be, or takes too long, the file is data from there to its end.
  */
 #include "front.h"
-#include "region.h"
+#include "node/region.h"
 
 #include <errno.h>
 #include <stdlib.h>

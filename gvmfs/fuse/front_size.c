@@ -5,8 +5,8 @@
  * again if nobody has it open for writing.
  */
 #include "front.h"
-#include "names.h"
-#include "region.h"
+#include "node/names.h"
+#include "node/region.h"
 #include "tail.h"
 
 #include <errno.h>

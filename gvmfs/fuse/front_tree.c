@@ -2,8 +2,8 @@
 /* front_tree.c - requests about names and attributes. */
 #include "front.h"
 #include "held.h"
-#include "names.h"
-#include "region.h"
+#include "node/names.h"
+#include "node/region.h"
 #include "unbacked.h"
 #include "unmade.h"
 

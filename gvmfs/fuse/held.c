@@ -2,7 +2,7 @@
 /* held.c - see held.h. */
 #include "held.h"
 
-#include "region.h"
+#include "node/region.h"
 
 #define FRESH_NS   1000000000ull
 #define ASKING_MAX 64 /* regions at a time */

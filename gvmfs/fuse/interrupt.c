@@ -2,7 +2,7 @@
 /* interrupt.c - see interrupt.h. */
 #include "interrupt.h"
 
-#include "jobs.h"
+#include "node/jobs.h"
 #include "worker.h"
 
 #include <signal.h>

@@ -2,8 +2,8 @@
 /* tail.c - see tail.h. */
 #include "tail.h"
 
+#include "base/log.h"
 #include "front.h"
-#include "log.h"
 
 #include <errno.h>
 #include <string.h>

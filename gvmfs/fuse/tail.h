@@ -22,7 +22,7 @@
 #ifndef GVMFS_TAIL_H
 #define GVMFS_TAIL_H
 
-#include "journal.h"
+#include "state/journal.h"
 
 #include <stdbool.h>
 #include <stddef.h>

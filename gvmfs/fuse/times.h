@@ -12,7 +12,7 @@
 #ifndef GVMFS_TIMES_H
 #define GVMFS_TIMES_H
 
-#include "inode.h"
+#include "state/inode.h"
 
 struct worker;
 

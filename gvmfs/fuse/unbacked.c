@@ -2,7 +2,7 @@
 /* unbacked.c - see unbacked.h. */
 #include "unbacked.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
 /* unmade.c - see unmade.h. */
 #include "unmade.h"
 
+#include "base/log.h"
 #include "front.h"
-#include "log.h"
-#include "names.h"
+#include "node/names.h"
 
 #define AGAIN_NS   1000000000ull
 #define UNMADE_MAX 1024u /* a program that tries again and again must not use up all inodes */

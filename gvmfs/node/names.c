@@ -2,7 +2,7 @@
 /* names.c - see names.h. */
 #include "names.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "names_job.h"
 #include "owner.h"
 #include "region.h"

@@ -13,7 +13,7 @@
 #ifndef GVMFS_NAMES_H
 #define GVMFS_NAMES_H
 
-#include "inode.h"
+#include "state/inode.h"
 
 struct worker;
 

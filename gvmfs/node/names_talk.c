@@ -2,8 +2,8 @@
 /* names_talk.c - see names_talk.h. */
 #include "names_talk.h"
 
+#include "base/log.h"
 #include "fiber.h"
-#include "log.h"
 
 #include <errno.h>
 #include <stdlib.h>

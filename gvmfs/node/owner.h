@@ -9,7 +9,7 @@
 #ifndef GVMFS_OWNER_H
 #define GVMFS_OWNER_H
 
-#include "record.h"
+#include "state/record.h"
 
 /* This mount: read once, at the start; its supervisor is `pid`. */
 void owner_self(struct record_owner *self, int pid);

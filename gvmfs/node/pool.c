@@ -2,8 +2,8 @@
 /* pool.c - see pool.h. */
 #include "pool.h"
 
+#include "base/log.h"
 #include "fiber.h"
-#include "log.h"
 
 #include <errno.h>
 #include <string.h>

@@ -16,7 +16,7 @@
 
 #include "gvm_client.h"
 #include "options.h"
-#include "record.h"
+#include "state/record.h"
 
 #define POOL_CONNS_MAX 512
 

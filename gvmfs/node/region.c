@@ -2,9 +2,9 @@
 /* region.c - see region.h. */
 #include "region.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "region_job.h"
-#include "resident.h"
+#include "uffd/resident.h"
 #include "worker.h"
 
 #include <errno.h>

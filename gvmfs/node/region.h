@@ -14,7 +14,7 @@
 #define GVMFS_REGION_H
 
 #include "gvm_client.h"
-#include "inode.h"
+#include "state/inode.h"
 
 struct worker;
 

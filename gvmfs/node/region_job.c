@@ -2,7 +2,7 @@
 /* region_job.c - see region_job.h. */
 #include "region_job.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdio.h>

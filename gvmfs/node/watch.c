@@ -2,7 +2,7 @@
 /* watch.c - see watch.h. */
 #include "watch.h"
 
-#include "log.h"
+#include "base/log.h"
 #include "region.h"
 #include "worker.h"
 

@@ -2,7 +2,7 @@
 /* inode.c - see inode.h. */
 #include "inode.h"
 
-#include "watch.h"
+#include "node/watch.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 
 #include "gvm_client.h"
 #include "journal.h"
-#include "readahead.h"
+#include "store/readahead.h"
 
 #include <fuse3/fuse_lowlevel.h>
 #include <sys/stat.h>

@@ -2,8 +2,8 @@
 /* keeper.c - see keeper.h. */
 #include "keeper.h"
 
-#include "descriptors.h"
-#include "release.h"
+#include "base/descriptors.h"
+#include "uffd/release.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 /* lookout.c - see lookout.h. */
 #include "lookout.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

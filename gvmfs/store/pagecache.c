@@ -2,8 +2,8 @@
 /* pagecache.c - see pagecache.h. */
 #include "pagecache.h"
 
-#include "descriptors.h"
-#include "log.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "worker.h"
 
 #include <errno.h>

@@ -24,7 +24,7 @@
 #ifndef GVMFS_PAGECACHE_H
 #define GVMFS_PAGECACHE_H
 
-#include "inode.h"
+#include "state/inode.h"
 
 struct worker;
 

@@ -2,9 +2,9 @@
 /* pager.c - see pager.h. */
 #include "pager.h"
 
-#include "log.h"
-#include "region.h"
-#include "resident.h"
+#include "base/log.h"
+#include "node/region.h"
+#include "uffd/resident.h"
 #include "worker.h"
 
 #include <errno.h>

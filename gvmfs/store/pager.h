@@ -24,7 +24,7 @@
 
 #include "codec.h"
 #include "gvm_client.h"
-#include "inode.h"
+#include "state/inode.h"
 
 #define PAGER_ENTRIES 64u
 #define PAGER_BUCKETS 256u

@@ -2,9 +2,9 @@
 /* writeback.c - see writeback.h. */
 #include "writeback.h"
 
-#include "log.h"
-#include "region.h"
-#include "resident.h"
+#include "base/log.h"
+#include "node/region.h"
+#include "uffd/resident.h"
 #include "worker.h"
 
 #include <errno.h>

@@ -15,8 +15,8 @@
 #ifndef GVMFS_WRITEBACK_H
 #define GVMFS_WRITEBACK_H
 
-#include "inode.h"
-#include "journal.h"
+#include "state/inode.h"
+#include "state/journal.h"
 #include "writer.h"
 
 #define WRITEBACK_AGE_NS  20000000ull

@@ -2,8 +2,8 @@
 /* writer.c - see writer.h. */
 #include "writer.h"
 
-#include "log.h"
-#include "mutant.h"
+#include "base/log.h"
+#include "base/mutant.h"
 
 #include <assert.h>
 #include <errno.h>

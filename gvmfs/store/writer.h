@@ -14,8 +14,8 @@
 
 #include "codec.h"
 #include "gvm_client.h"
-#include "pool.h"
-#include "record.h"
+#include "node/pool.h"
+#include "state/record.h"
 
 #include <pthread.h>
 #include <xxhash.h>

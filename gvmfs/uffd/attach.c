@@ -2,11 +2,11 @@
 /* attach.c - see attach.h. */
 #include "attach.h"
 
-#include "descriptors.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "gvm_attach.h"
-#include "keeper.h"
-#include "log.h"
 #include "sessions.h"
+#include "state/keeper.h"
 #include "visit.h"
 #include "worker.h"
 

@@ -15,8 +15,8 @@
 #ifndef GVMFS_ATTACH_H
 #define GVMFS_ATTACH_H
 
-#include "inode.h"
-#include "journal.h"
+#include "state/inode.h"
+#include "state/journal.h"
 
 #define ATTACHES_MAX 64u /* conversations at a time */
 

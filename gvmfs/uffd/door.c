@@ -2,9 +2,9 @@
 /* door.c - see door.h. */
 #include "door.h"
 
-#include "descriptors.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "gvm_client.h"
-#include "log.h"
 #include "release.h"
 #include "visitor.h"
 

@@ -16,7 +16,7 @@
 #ifndef GVMFS_DOOR_H
 #define GVMFS_DOOR_H
 
-#include "journal.h"
+#include "state/journal.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 /* listener.c - see listener.h. */
 #include "listener.h"
 
-#include "log.h"
+#include "base/log.h"
 
 #include <dirent.h>
 #include <errno.h>

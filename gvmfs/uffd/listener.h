@@ -3,7 +3,7 @@
 #ifndef GVMFS_LISTENER_H
 #define GVMFS_LISTENER_H
 
-#include "journal.h"
+#include "state/journal.h"
 
 #include <sys/stat.h>
 

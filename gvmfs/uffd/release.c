@@ -2,7 +2,7 @@
 /* release.c - see release.h. */
 #include "release.h"
 
-#include "descriptors.h"
+#include "base/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>

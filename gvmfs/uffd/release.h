@@ -14,7 +14,7 @@
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
 
-#include "journal.h"
+#include "state/journal.h"
 
 #include <stdbool.h>
 

@@ -57,10 +57,10 @@
 #define GVMFS_RESIDENT_H
 
 #include "gvm_client.h"
-#include "journal.h"
-#include "readahead.h"
+#include "state/journal.h"
+#include "store/readahead.h"
+#include "store/writer.h"
 #include "window.h"
-#include "writer.h"
 
 #include <sys/queue.h>
 #include <xxhash.h>

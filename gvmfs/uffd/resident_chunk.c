@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_chunk.c - a chunk of resident.h, and its pages: lists, what is counted, page tables,
  * hashes. No policy. */
-#include "log.h"
+#include "base/log.h"
 #include "resident_priv.h"
 
 #include <errno.h>

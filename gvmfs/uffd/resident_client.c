@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_client.c - the socket to the client of a region on the fast path: what it is asked for and
  * tells. */
-#include "descriptors.h"
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "gvm_attach.h"
-#include "log.h"
 #include "release.h"
 #include "resident_priv.h"
 #include "uffd.h"

@@ -4,7 +4,7 @@
  * its mapping is gone, nobody can change the memory any more: all of it is written back, and the region
  * is a file again.
  */
-#include "log.h"
+#include "base/log.h"
 #include "resident_priv.h"
 
 #include <errno.h>

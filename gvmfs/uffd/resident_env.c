@@ -3,7 +3,7 @@
  * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
 #include "resident_priv.h"
 
-#include "region.h"
+#include "node/region.h"
 #include "uffd.h"
 #include "worker.h"
 

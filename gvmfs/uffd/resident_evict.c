@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_evict.c - how chunks of resident.h go: the zap, the eviction, the balance of both with
  * the budget; and an fsync, which sends and keeps. */
-#include "log.h"
-#include "mutant.h"
+#include "base/log.h"
+#include "base/mutant.h"
 #include "resident_priv.h"
 
 #include <errno.h>

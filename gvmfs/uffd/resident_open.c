@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
-#include "keeper.h"
 #include "resident_priv.h"
+#include "state/keeper.h"
 #include "uffd.h"
 #include "worker.h"
 

@@ -2,7 +2,7 @@
 /* sessions.c - see sessions.h. */
 #include "sessions.h"
 
-#include "descriptors.h"
+#include "base/descriptors.h"
 #include "release.h"
 #include "worker.h"
 

@@ -8,7 +8,7 @@
 #define GVMFS_SESSIONS_H
 
 #include "gvm_attach.h"
-#include "journal.h"
+#include "state/journal.h"
 
 struct worker;
 

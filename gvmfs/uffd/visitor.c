@@ -2,7 +2,7 @@
 /* visitor.c - see visitor.h. */
 #include "visitor.h"
 
-#include "descriptors.h"
+#include "base/descriptors.h"
 #include "gvm_wire.h"
 #include "uffd.h"
 #include "visit.h"

@@ -7,8 +7,8 @@
 #define NAMES_WORLD_H
 
 #include "memnode/daemon/names.h"
-#include "names_list.h"
 #include "names_mutant.h"
+#include "node/names_list.h"
 
 #include <setjmp.h>
 

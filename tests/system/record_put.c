@@ -7,7 +7,7 @@
  *	record_put NODE --fence UPTO       a fence, and no more of its round
  */
 #include "gvm_client.h"
-#include "record.h"
+#include "state/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>

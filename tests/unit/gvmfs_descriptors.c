@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvmfs_descriptors.c - what a stranger sends beside a message is neither taken nor let go of by chance. */
+#include "base/descriptors.h"
 #include "check.h"
-#include "descriptors.h"
-#include "release.h"
+#include "uffd/release.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvmfs_inode.c - files and handles outlive a killed worker, and requests that come twice. */
 #include "check.h"
-#include "inode.h"
+#include "state/inode.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* gvmfs_readahead.c - what is fetched ahead, and what is not. */
 #include "check.h"
 #include "gvm_wire.h"
-#include "readahead.h"
+#include "store/readahead.h"
 
 #define CHUNKS 8192u /* 1 GiB */
 

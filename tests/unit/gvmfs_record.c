@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvmfs_record.c - records of the name table keep what they are given, and refuse what is not one. */
 #include "check.h"
-#include "record.h"
+#include "state/record.h"
 
 #include <errno.h>
 
