@@ -108,7 +108,8 @@ static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_
 		return GVM_ERR_GONE;
 	if (NAMES_MUTANT(FENCE_NOT_KEPT))
 		return GVM_OK;
-	if (what->born <= t->fence && (!what->round || what->round != t->round)) {
+	if (what->born <= t->fence &&
+	    (!what->round || (what->round != t->round && !NAMES_MUTANT(FENCE_OPEN_TO_ANY_ROUND)))) {
 		*detail = t->fence;
 		return GVM_ERR_FENCED;
 	}

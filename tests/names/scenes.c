@@ -13,6 +13,7 @@ static bool scene_run(void (*scene)(void))
 	w.nodes = 3;
 	w.restarts = true;
 	w.restored = NODES;
+	w.last = w.nodes - 1;
 	for (unsigned i = 0; i < NODES; i++)
 		names_init(&w.node[i], 1000);
 	for (unsigned i = 0; i < MOUNTS; i++) {
@@ -144,8 +145,159 @@ static void scene_many_tables(void)
 	}
 }
 
+/* A name is made on nodes 0 and 1, late: a round that forgets what was born with it has listed them
+ * before. */
+static void scene_fence(void)
+{
+	struct mount *late = &w.mount[0], *conductor = &w.mount[1];
+
+	create_begin(conductor);
+	mount_finish(conductor);
+	late->table = conductor->table;
+	late->link[2] = false;
+	create_begin(late);
+	put_begin(conductor, REMOVE, 0);
+	mount_finish(conductor);
+	round_begin(conductor, conductor->clock);
+	mount_waits_at(conductor, HEALING);
+	mount_finish(late);
+	mount_finish(conductor);
+}
+
+/* One round would forget up to the fence of the next, which has listed nothing yet. */
+static void scene_two_rounds(void)
+{
+	struct mount *first = &w.mount[0], *second = &w.mount[1], *creator = &w.mount[2];
+
+	create_begin(first);
+	mount_finish(first);
+	put_begin(first, REMOVE, 0);
+	mount_finish(first);
+	round_begin(first, first->clock);
+	mount_waits_at(first, FORGETTING);
+	creator->table = first->table;
+	creator->clock = first->clock;
+	creator->link[2] = false;
+	create_begin(creator);
+	mount_finish(creator);
+	round_begin(second, creator->clock);
+	request_run(second, 2);
+	op_end(second);
+	request_run(first, 2);
+	op_end(first);
+}
+
+/*
+ * Node 0 was alone, and has forgotten far ahead of every birth. Others have names of its table, but
+ * have not heard of its horizon. Who does not reach it makes no name in that table.
+ */
+static void scene_table_of_another(void)
+{
+	struct mount *alone = &w.mount[0], *reader = &w.mount[1], *fresh = &w.mount[2];
+
+	alone->last = 0;
+	create_begin(alone);
+	mount_finish(alone);
+	create_begin(alone);
+	mount_finish(alone);
+	put_begin(alone, REMOVE, 1);
+	mount_finish(alone);
+	round_begin(alone, alone->clock + 100);
+	mount_finish(alone);
+	alone->last = 2;
+	read_begin(reader);
+	while (reader->step == LISTING || reader->step == HEALING)
+		mount_step(reader);
+	op_end(reader);
+	fresh->link[0] = false;
+	read_begin(fresh);
+	mount_finish(fresh);
+	create_begin(fresh);
+	mount_finish(fresh);
+}
+
+/*
+ * A name is on node 0 alone, its creator asks on. A round has listed it, and does not get on. Node
+ * 0 restarts; the next round, which meets the name nowhere, has listed all nodes when the first
+ * one's copies come.
+ */
+static void scene_round_overtaken(void)
+{
+	struct mount *creator = &w.mount[0], *first = &w.mount[1], *second = &w.mount[2];
+
+	create_begin(second);
+	mount_finish(second);
+	put_begin(second, REMOVE, 0);
+	mount_finish(second);
+	creator->table = second->table;
+	creator->clock = second->clock;
+	create_begin(creator);
+	request_run(creator, 0);
+	round_begin(first, creator->clock);
+	mount_waits_at(first, HEALING);
+	node_restarts(0);
+	round_begin(second, creator->clock);
+	mount_waits_at(second, HEALING);
+	while (first->step == HEALING)
+		mount_step(first);
+	op_end(first);
+	mount_finish(creator);
+	mount_finish(second);
+}
+
+/*
+ * The list changes from nodes 0, 1, 2 to others. A host that has the new one forgets what was born
+ * with a name that a host with the old one has made. More than half of each is in both: so the
+ * round meets that name.
+ */
+static void scene_list_changes(void)
+{
+	struct mount *old = &w.mount[0], *new = &w.mount[1];
+
+	w.first = NAMES_MUTANT(LISTS_SHARE_LESS) ? 2 : 1;
+	w.last = w.first + 2;
+	mount_anew(new, w.first, w.last);
+	old->link[2] = false;
+	create_begin(old);
+	mount_finish(old);
+	new->table = old->table;
+	create_begin(new);
+	mount_finish(new);
+	put_begin(new, REMOVE, 1);
+	mount_finish(new);
+	round_begin(new, new->clock);
+	mount_finish(new);
+	old->link[2] = true;
+	read_begin(old);
+	mount_finish(old);
+}
+
+/* What an old list has removed stays so for a new one that does not have the nodes which know it
+ * best. */
+static void scene_list_changes_after_removal(void)
+{
+	struct mount *old = &w.mount[0], *new = &w.mount[1];
+
+	create_begin(old);
+	mount_finish(old);
+	w.first = 1;
+	w.last = 3;
+	mount_anew(new, w.first, w.last);
+	read_begin(new);
+	mount_finish(new);
+	old->link[2] = false;
+	put_begin(old, REMOVE, 0);
+	mount_finish(old);
+	new->link[1] = false;
+	put_begin(new, CHANGE, 0);
+	mount_finish(new);
+}
+
 bool scenes_run(void)
 {
-	return scene_run(scene_many_tables) && scene_run(scene_named_again) &&
+	return scene_run(scene_fence) && scene_run(scene_two_rounds) &&
+	       scene_run(scene_table_of_another) && scene_run(scene_round_overtaken) &&
+	       scene_run(scene_list_changes) && scene_run(scene_list_changes_after_removal) &&
+	       scene_run(scene_many_tables) && scene_run(scene_named_again) &&
 	       scene_run(scene_vote_then_restart) && scene_run(scene_vote_again_then_restart);
 }

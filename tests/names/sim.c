@@ -11,13 +11,15 @@
  * answers is gvmfs/names_list.c; what stands here is the order of their requests, as in
  * gvmfs/names_talk.c, names_job.c and names_round.c. Requests are carried out in any order, lost,
  * carried out twice, or long after the one who sent them has given up; links break and heal, mounts
- * stand still, nodes restart empty (one, which is then given everything back, by a round that began after
- * that, before another may). In some worlds the nodes were two clusters at first. Scenes are worlds in which
- * nothing is left to chance.
+ * stand still, nodes restart empty (one, which is then given everything back, by a round that began
+ *after that, before another may). In some worlds the nodes were two clusters at first; in some the
+ *list of nodes changes, mount by mount, to one that has more than half of it. Scenes are worlds in
+ *which nothing is left to chance: what it comes upon once in thousands of worlds.
  *
- * Promised: a name whose create succeeded, and that nobody tried to remove, is on every node and mount in
- * the end; one whose removal succeeded is on none, at once where no node restarted; all mounts and nodes
- * agree; no tombstone is left.
+ * Promised: a name whose create succeeded, and that nobody tried to remove, is on every node and
+ *mount in the end; one whose removal succeeded is on none, at once where no node restarted and no
+ *list changed; all mounts and nodes agree; no tombstone is left. And of each node: what it refuses,
+ *it says why of and how far its numbers are; no record of it gets older, and no horizon lower.
  */
 #include "world.h"
 
@@ -25,16 +27,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEDS_OF_A_MUTANT 15000u
+#define SEEDS_OF_A_MUTANT 4000u
 
 enum names_mutant names_mutant;
 
 static const char *const mutants[MUTANTS] = {
-	"none", "tombstone not final", "fence not kept", "forget of any round", "old copies count",
-	"tables compared", "round without all", "round without heal",
-	"round without fence", "saved again", "heal without gone",
-	"table of any name", "votes count once", "votes of dead lives",
+	"none",
+	"tombstone not final",
+	"fence not kept",
+	"forget of any round",
+	"old copies count",
+	"tables compared",
+	"round without all",
+	"round without heal",
+	"round without fence",
+	"saved again",
+	"heal without gone",
+	"table of any name",
+	"votes count once",
+	"votes of dead lives",
 	"round below a fence",
+	"fence open to any round",
+	"lists share less",
 };
 
 static int mutants_run(void)

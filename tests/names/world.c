@@ -90,6 +90,66 @@ static int status_error(uint16_t status)
 	fail("status %u", status);
 }
 
+/* Its version there, 0: it is not; *live: it is no tombstone. */
+static uint64_t node_version(unsigned node, unsigned name, bool *live)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_name_list_req what = {.round = 0};
+	struct gvm_name_list_rsp rsp;
+	struct gvm_id key = key_of(name);
+	uint64_t detail;
+	uint32_t bytes;
+
+	*live = false;
+	name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail);
+	for (const uint8_t *p = buf; p < buf + bytes;
+	     p += GVM_NAME_ENTRY_BYTES + gvm_load_le(p + 40, 4))
+		if (!memcmp(p, key.b, 16)) {
+			*live = gvm_load_le(p + 40, 4);
+			return gvm_load_le(p + 32, 8);
+		}
+	return 0;
+}
+
+/* What a node makes of a save, whoever it is from and however late: see memnode/PROTOCOL.md. */
+static int put_run(const struct ghost *g, uint64_t *detail)
+{
+	struct names *t = &w.node[g->node];
+	bool over = g->put.born <= names_horizon(t, g->put.table), live, lives;
+	unsigned name = g->put.key.b[1], count = t->count;
+	uint64_t before = node_version(g->node, name, &live), after;
+	int r = status_error(name_put(t, &g->put, &byte, g->live, detail));
+
+	after = node_version(g->node, name, &lives);
+	if (r && !g->live)
+		fail("node %u refuses to remove name %u", g->node, name);
+	if (r == -EKEYREVOKED && over)
+		fail("node %u does not say that name %u is gone", g->node, name);
+	if (r && *detail < (r == -ESTALE ? g->put.version : g->put.born))
+		fail("node %u does not say what refuses name %u", g->node, name);
+	if (r == -ESTALE && before == g->put.version)
+		fail("node %u refuses what it has of name %u", g->node, name);
+	if (live && lives && after < before)
+		fail("node %u has an older record of name %u now", g->node, name);
+	if (over && t->count > count)
+		fail("node %u takes what is over of name %u", g->node, name);
+	return r;
+}
+
+static int forget_run(const struct ghost *g, uint64_t *detail)
+{
+	struct names *t = &w.node[g->node];
+	uint64_t before = names_horizon(t, g->table), after;
+	int r = status_error(
+		name_forget(t, &(struct gvm_name_forget_req){g->round, g->table}, detail));
+
+	after = names_horizon(t, g->table);
+	if (after < before || (after > before && after > g->upto))
+		fail("node %u: its horizon goes from %u to %u, of a round up to %u", g->node,
+		     (unsigned)before, (unsigned)after, (unsigned)g->upto);
+	return r;
+}
+
 static int ghost_run(const struct ghost *g, uint64_t *detail)
 {
 	struct names *t = &w.node[g->node];
@@ -97,7 +157,7 @@ static int ghost_run(const struct ghost *g, uint64_t *detail)
 
 	*detail = 0;
 	if (g->step == PUTTING || g->step == HEALING) {
-		r = status_error(name_put(t, &g->put, &byte, g->live, detail));
+		r = put_run(g, detail);
 		tell("  node %u: %s name %u %s, table %x, born %u, version %u, round %u: %s, %u\n",
 		     g->node, step_names[g->step], g->put.key.b[1], g->live ? "record" : "tombstone",
 		     (unsigned)g->put.table, (unsigned)g->put.born, (unsigned)g->put.version,
@@ -107,8 +167,7 @@ static int ghost_run(const struct ghost *g, uint64_t *detail)
 	if (g->step == FENCING)
 		r = status_error(name_fence(t, &(struct gvm_name_fence_req){ g->round, g->upto }));
 	else
-		r = status_error(
-			name_forget(t, &(struct gvm_name_forget_req){ g->round, g->table }, detail));
+		r = forget_run(g, detail);
 	tell("  node %u: %s, round %u, upto %u, table %x: %s, %u\n", g->node, step_names[g->step],
 	     (unsigned)g->round, (unsigned)g->upto, (unsigned)g->table, strerror(-r),
 	     (unsigned)*detail);
@@ -150,6 +209,8 @@ static int list_run(struct mount *m, unsigned node)
 	tell("  node %u: list, round %u: %s\n", node, (unsigned)what.round, strerror(-r));
 	if (r)
 		return r;
+	if (what.round && what.round != w.node[node].round)
+		fail("node %u lists for a round that is over", node);
 	hear(m, rsp.fence);
 	if (rsp.fence > m->fence)
 		m->fence = rsp.fence;
@@ -357,7 +418,7 @@ static void put_end(struct mount *m)
 	case CHANGE:
 		if (r == -EIDRM)
 			k->there = false;
-		if (r == 0 && m->removed_then[m->name] && !w.restarts)
+		if (r == 0 && m->removed_then[m->name] && !w.restarts && !w.moves)
 			fail("name %u was changed after its removal", m->name);
 		break;
 	default:
@@ -398,7 +459,7 @@ static void read_apply(struct mount *m)
 			drop(m, name);
 			continue;
 		}
-		if (m->removed_then[name] && !w.restarts)
+		if (m->removed_then[name] && !w.restarts && !w.moves)
 			fail("name %u shows after its removal", name);
 		if (!k->there || k->version < e->version)
 			*k = (struct known){ true, e->table, e->born, e->version };
@@ -500,6 +561,14 @@ static void heal_end(struct mount *m)
 		step_begin(m, FORGETTING);
 }
 
+static bool lists_agree(void)
+{
+	for (unsigned i = 0; i < MOUNTS; i++)
+		if (w.mount[i].first != w.first || w.mount[i].last != w.last)
+			return false;
+	return true;
+}
+
 static void forget_end(struct mount *m)
 {
 	if (enough(m) && --m->due.tables) {
@@ -507,7 +576,8 @@ static void forget_end(struct mount *m)
 		return;
 	}
 	/* One that restarted after it had answered has nothing, whatever the round's end was. */
-	if (!m->due.tables && well_of(m) == w.nodes && m->restarted_then == w.restarted) {
+	if (!m->due.tables && well_of(m) == w.last - w.first + 1 && lists_agree() &&
+	    m->restarted_then == w.restarted) {
 		tell("all nodes have everything\n");
 		w.restored = NODES;
 	}
@@ -588,17 +658,52 @@ void node_restarts(unsigned node)
 	w.life[node]++;
 }
 
+/* It ends, and begins anew with these nodes. */
+void mount_anew(struct mount *m, unsigned first, unsigned last)
+{
+	tell("mount %u: anew, nodes %u to %u\n", number_of(m), first, last);
+	while (m->step != IDLE)
+		step_end(m);
+	*m = (struct mount){.first = first, .last = last};
+	for (unsigned n = 0; n < NODES; n++)
+		m->link[n] = true;
+}
+
 static void clusters_join(void)
 {
-	for (unsigned i = 0; i < MOUNTS; i++) {
-		struct mount *m = &w.mount[i];
+	for (unsigned i = 0; i < MOUNTS; i++)
+		mount_anew(&w.mount[i], 0, w.nodes - 1);
+}
 
-		while (m->step != IDLE)
-			step_end(m);
-		*m = (struct mount){ .first = 0, .last = w.nodes - 1 };
-		for (unsigned n = 0; n < NODES; n++)
-			m->link[n] = true;
-	}
+/*
+ * The list changes to one that has more than half of it, and of which it has more than half: host
+ * by host. Then a round gives the new nodes everything, before there is another change, or a node
+ * restarts.
+ */
+static void list_changes(void)
+{
+	unsigned old = w.last - w.first + 1, first = draw(w.nodes),
+		 last = first + draw(w.nodes - first);
+	unsigned from = first > w.first ? first : w.first, to = last < w.last ? last : w.last;
+	unsigned common = to < from ? 0 : to - from + 1;
+
+	if (2 * common <= old || 2 * common <= last - first + 1)
+		return;
+	tell("the list: nodes %u to %u, were %u to %u\n", first, last, w.first, w.last);
+	w.first = first;
+	w.last = last;
+	w.restored = UNRESTORED;
+}
+
+/* A mount of the old list becomes one of the new. */
+static void list_goes_on(void)
+{
+	struct mount *m = &w.mount[draw(MOUNTS)];
+
+	if (m->first == w.first && m->last == w.last)
+		return;
+	mount_anew(m, w.first, w.last);
+	w.restarted++; /* a round that is under way does not count */
 }
 
 static void world_step(void)
@@ -614,9 +719,14 @@ static void world_step(void)
 		     m->link[node] ? "up" : "down");
 	} else if (kind < 8 && w.ghosts) {
 		ghost_appears();
-	} else if (kind < 9 && w.restarts && w.restored == NODES && w.nodes > 2 &&
+	} else if (kind < 9 && w.restarts && w.restored == NODES && w.last - w.first > 1 &&
 		   (w.often || !draw(4))) {
-		node_restarts(draw(w.nodes));
+		node_restarts(w.first + draw(w.last - w.first + 1));
+	} else if (kind < 10 && w.moves) {
+		if (w.restored == NODES)
+			list_changes();
+		else
+			list_goes_on();
 	} else {
 		/* One of them stands still for long now and then. */
 		mount_step(&w.mount[draw(20) ? draw(MOUNTS - 1) : MOUNTS - 1]);
@@ -637,6 +747,9 @@ void mount_finish(struct mount *m)
 void quiet(void)
 {
 	calm = true;
+	for (unsigned i = 0; i < MOUNTS; i++)
+		if (w.mount[i].first != w.first || w.mount[i].last != w.last)
+			mount_anew(&w.mount[i], w.first, w.last);
 	for (unsigned turn = 0; turn < 5; turn++)
 		for (unsigned i = 0; i < MOUNTS; i++) {
 			struct mount *m = &w.mount[i];
@@ -651,41 +764,29 @@ void quiet(void)
 		}
 }
 
-static bool node_shows(unsigned node, unsigned name)
-{
-	static uint8_t buf[GVM_DATA_MAX];
-	struct gvm_name_list_req what = { .round = 0 };
-	struct gvm_name_list_rsp rsp;
-	struct gvm_id key = key_of(name);
-	uint64_t detail;
-	uint32_t bytes;
-
-	name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail);
-	for (const uint8_t *p = buf; p < buf + bytes;
-	     p += GVM_NAME_ENTRY_BYTES + gvm_load_le(p + 40, 4))
-		if (!memcmp(p, key.b, 16))
-			return gvm_load_le(p + 40, 4);
-	return false;
-}
-
 void check(void)
 {
 	for (unsigned name = 0; name < w.used; name++) {
 		const struct truth *t = &w.name[name];
-		bool shown = w.mount[0].names[name].there;
+		bool shown = w.mount[0].names[name].there, live;
+		uint64_t version = node_version(w.first, name, &live);
 
 		for (unsigned i = 0; i < MOUNTS; i++)
 			if (w.mount[i].names[name].there != shown)
 				fail("mounts 0 and %u differ about name %u", i, name);
-		for (unsigned n = 0; n < w.nodes; n++)
-			if (node_shows(n, name) != shown)
+			else if (shown && w.mount[i].names[name].version < version)
+				fail("mount %u has an old record of name %u", i, name);
+		for (unsigned n = w.first; n <= w.last; n++)
+			if ((node_version(n, name, &live) && live) != shown)
 				fail("node %u has name %u%s", n, name, shown ? " not" : "");
+			else if (shown && node_version(n, name, &live) != version)
+				fail("nodes %u and %u differ about name %u", w.first, n, name);
 		if (t->removed && shown)
 			fail("name %u has come back", name);
 		if (t->created && !t->remove_tried && !shown)
 			fail("name %u has disappeared", name);
 	}
-	for (unsigned n = 0; n < w.nodes; n++)
+	for (unsigned n = w.first; n <= w.last; n++)
 		if (w.node[n].gone)
 			fail("node %u still has %u tombstones", n, w.node[n].gone);
 }
@@ -700,8 +801,6 @@ void world_end(void)
 
 bool world_run(uint64_t seed)
 {
-	bool apart;
-
 	chance = seed * 0x9e3779b97f4a7c15ull + 1;
 	memset(&w, 0, sizeof(w));
 	calm = false;
@@ -709,14 +808,16 @@ bool world_run(uint64_t seed)
 	w.restarts = !draw(2);
 	w.often = !draw(2);
 	w.restored = NODES;
-	apart = w.nodes > 1 && !draw(4);
+	w.last = w.nodes - 1;
+	w.apart = w.nodes > 1 && !draw(4);
+	w.moves = !w.apart && w.nodes > 2 && !draw(2);
 	for (unsigned i = 0; i < NODES; i++)
 		names_init(&w.node[i], 1000);
 	for (unsigned i = 0; i < MOUNTS; i++) {
 		struct mount *m = &w.mount[i];
 
 		m->last = w.nodes - 1;
-		if (apart) {
+		if (w.apart) {
 			m->first = i ? 1 : 0;
 			m->last = i ? w.nodes - 1 : 0;
 			w.restarts = false;
@@ -729,7 +830,7 @@ bool world_run(uint64_t seed)
 		return false;
 	}
 	for (unsigned i = 0; i < STEPS; i++) {
-		if (apart && i == STEPS / 2)
+		if (w.apart && i == STEPS / 2)
 			clusters_join();
 		world_step();
 	}

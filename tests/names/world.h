@@ -17,6 +17,8 @@
 #define NAMES	40u
 #define GHOSTS	64u
 
+#define UNRESTORED (NODES + 1)
+
 enum step {
 	IDLE,
 	PUTTING,  /* a create, a change, a removal */
@@ -98,7 +100,11 @@ struct world {
 	unsigned used;
 	bool restarts;	   /* in this world, nodes do */
 	bool often;
-	unsigned restored; /* NODES: all nodes have everything; else the one that has not */
+	bool apart;	      /* two clusters, at first */
+	bool moves;	      /* the list of nodes changes now and then */
+	unsigned first, last; /* the list; that of a mount may still be the one before */
+	unsigned restored;    /* NODES: all nodes have everything; else the one that has not, or
+				 UNRESTORED */
 	unsigned restarted; /* how often one did */
 	uint64_t rounds;
 };
@@ -122,6 +128,8 @@ void mount_finish(struct mount *m);
 void op_end(struct mount *m);
 /* A node carries out what a mount waits for there. */
 void request_run(struct mount *m, unsigned node);
+/* It ends, and begins anew with these nodes. */
+void mount_anew(struct mount *m, unsigned first, unsigned last);
 /* It forgets all. */
 void node_restarts(unsigned node);
 
