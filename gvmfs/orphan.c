@@ -3,8 +3,10 @@
 #include "orphan.h"
 
 #include "base/log.h"
+#include "heir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -17,7 +19,9 @@ static struct orphan {
 	const struct journal *journal;
 	struct stop stop;
 	_Atomic bool is_orphan;
-} orphan;
+	int heirs[2];  /* a pipe */
+	int listener_fd; /* for heirs; -1: none */
+} orphan = { .heirs = { -1, -1 }, .listener_fd = -1 };
 
 static void end_at_once(void)
 {
@@ -35,6 +39,22 @@ static void request(int sig)
 		end_at_once();
 }
 
+/* The next start asks for the mount, or for its place. */
+static void heir_serve(void)
+{
+	int connection = heir_accept(orphan.listener_fd);
+
+	if (connection < 0)
+		return;
+	if (orphan.journal->super->can_resend) {
+		if (write(orphan.heirs[1], &connection, sizeof(connection)) != sizeof(connection))
+			close(connection);
+		return;
+	}
+	mount_end(orphan.mount, &orphan.stop);
+	heir_refuse(connection);
+}
+
 static void *orphan_thread(void *arg)
 {
 	(void)arg;
@@ -42,11 +62,16 @@ static void *orphan_thread(void *arg)
 	while (stop_wait(&orphan.stop, orphan.supervisor_fd, -1) == -ECANCELED)
 		stop_take(&orphan.stop);
 	orphan.is_orphan = true;
-	log_loss(NULL, "%s: the supervisor was killed; this worker serves on, and will not be replaced",
-		 orphan.mount->at);
+	log_loss(NULL, "%s: the supervisor was killed; worker %d serves on, takes no new programs on the fast path and will "
+		 "not be replaced; start gvmfs there again, which takes the mount over", orphan.mount->at, (int)getpid());
+	/* No new clients: where they ask is empty, and the door has ended. */
+	listener_close(orphan.listener, orphan.journal->super->attach_path);
+	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
 	for (;;) {
-		stop_wait(&orphan.stop, -1, -1);
-		request(stop_take(&orphan.stop));
+		if (stop_wait(&orphan.stop, orphan.listener_fd, -1) == -ECANCELED)
+			request(stop_take(&orphan.stop));
+		else
+			heir_serve();
 	}
 	return NULL;
 }
@@ -59,6 +84,8 @@ int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *
 
 	if (r < 0)
 		return r;
+	if (pipe2(orphan.heirs, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
 	orphan.supervisor_fd = supervisor_fd;
 	orphan.mount = mount;
 	orphan.listener = listener;
@@ -69,11 +96,17 @@ int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *
 	return r;
 }
 
+int orphan_heirs(void)
+{
+	return orphan.heirs[0];
+}
+
 void orphan_finish(void)
 {
 	if (!orphan.is_orphan)
 		return;
-	listener_close(orphan.listener, orphan.journal->super->attach_path);
+	if (orphan.listener_fd >= 0)
+		heir_forget((dev_t)orphan.journal->super->mount_dev);
 	if (!mount_is_alive(orphan.mount))
 		mount_detach(orphan.mount, &orphan.stop);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * orphan.h - a worker whose supervisor was killed goes on serving, and does in its place what is
- * left to do: requests to end, the socket's name.
+ * left to do: requests to end, the socket's name, an heir (heir.h).
  *
  * In a thread of its own, which may be kept waiting: it logs and unmounts.
  */
@@ -15,6 +15,10 @@
 /* `supervisor_fd`: a pidfd. `serve`: there is a mount. 0 or a negative errno. */
 int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *listener,
 		 const struct journal *journal);
+
+/* A pipe that brings the number of a connection to each heir, for the front thread, which has to serve it:
+ * -1 if there is none. */
+int orphan_heirs(void);
 
 /* At the worker's end: what the supervisor would do after it. */
 void orphan_finish(void);

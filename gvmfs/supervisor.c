@@ -18,6 +18,7 @@
 #include "uffd/door.h"
 #include "state/journal.h"
 #include "state/keeper.h"
+#include "heir.h"
 #include "rlimits.h"
 #include "uffd/listener.h"
 #include "state/lookout.h"
@@ -122,6 +123,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 	r = fds->supervisor < 0 || getppid() != supervisor ? -ESRCH : 0;
 	if (!r)
 		r = orphan_watch(fds->supervisor, &s->mount, &s->listener, &s->journal);
+	fds->heirs = orphan_heirs();
 	if (!r)
 		r = worker_run(s->opts, fds);
 	if (r < 0)
@@ -358,8 +360,10 @@ static int supervise(struct supervisor *s)
 
 static int serve(struct supervisor *s)
 {
-	int r = mount_make(&s->mount, s->opts, &s->stop), status;
+	int r = heir_ask(s->opts->mountpoint, &s->mount, &s->journal), status;
 
+	if (!r)
+		r = mount_make(&s->mount, s->opts, &s->stop);
 	if (r == -ECANCELED)
 		log_error(NULL, "%s: ended before it was mounted", s->opts->mountpoint);
 	if (r < 0)

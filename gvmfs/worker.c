@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "fuse/front.h"
 #include "fuse/tail.h"
+#include "heir.h"
 #include "node/names.h"
 #include "node/owner.h"
 #include "node/region.h"
@@ -214,12 +215,40 @@ static int serve_one(struct worker *w)
 	return 1;
 }
 
+static void session_fds(void *arg, unsigned session, int fd[SESSION_FDS])
+{
+	const struct worker *w = arg;
+	const struct resident *r = w->residents.list[session];
+
+	/* One that is not served here has the numbers of the supervisor of before. */
+	for (unsigned i = 0; i < SESSION_FDS; i++)
+		fd[i] = r ? r->fd[i] : w->journal.sessions[session].fd[i] - 1;
+}
+
+/* Gives the mount away: in this thread, so that nothing changes meanwhile. */
+static void heir_event(struct worker *w)
+{
+	int connection;
+
+	while (read(w->heirs_fd, &connection, sizeof(connection)) == sizeof(connection)) {
+		int r = w->draining ? -ENODEV :
+				      heir_give(connection, &w->journal, w->fuse_fd, session_fds, w);
+
+		if (!r)
+			_exit(EXIT_SUCCESS); /* as if it were killed: the heir's worker goes on */
+		log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
+		close(connection);
+	}
+}
+
 static void dispatch(struct worker *w, const struct epoll_event *ev)
 {
 	if (ev->data.ptr == &w->jobs)
 		jobs_collect(&w->jobs);
 	else if (ev->data.ptr == &w->writeback)
 		writeback_collect(w);
+	else if (ev->data.ptr == &w->heirs_fd)
+		heir_event(w);
 	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
 		 attaches_event(w, ev->data.ptr) || pagecache_event(w, ev->data.ptr))
 		return; /* /dev/fuse and faults are read by whoever comes back from here */
@@ -509,7 +538,10 @@ static int front_run(void *arg)
 
 	if (r < 0)
 		return r;
-	r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
+	if (fds->heirs >= 0)
+		r = epoll_watch(w, fds->heirs, &w->heirs_fd);
+	if (!r)
+		r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
 	if (r < 0)
 		return r;
 	if (w->fuse_fd < 0) {
@@ -557,6 +589,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->opts = opts;
 	w->fuse_fd = fds->fuse;
 	w->keeper_fd = fds->keeper;
+	w->heirs_fd = fds->heirs;
 	log_start();
 	prctl(PR_SET_NAME, "gvmfs-worker");
 	owner_self(&w->self, getppid());

@@ -57,6 +57,7 @@ struct worker {
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
+	int heirs_fd;
 	int epoll_fd;
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	uint64_t times_due_ns; /* the first that times.h has to save */
@@ -83,6 +84,7 @@ struct worker_fds {
 	int keeper;
 	int ready;	/* an eventfd, to be raised once the mount answers */
 	int supervisor; /* a pidfd */
+	int heirs;	/* the numbers of connections to those who take the mount over (heir.h) */
 };
 
 /*

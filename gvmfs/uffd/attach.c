@@ -471,12 +471,12 @@ static void session_let_go(struct worker *w, unsigned session)
 		w->residents.on_close(w, inode);
 }
 
-/* Without a supervisor nobody else notices its end. */
+/* Its end is noticed here where the supervisor is not its parent. */
 static bool is_held(struct worker *w, unsigned session)
 {
 	struct journal_session *s = &w->journal.sessions[session];
 
-	if (w->sessions.alone && s->held_by && kill(s->held_by, 0) < 0 && errno == ESRCH)
+	if (s->held_by && kill(s->held_by, 0) < 0 && errno == ESRCH)
 		lookout_gone(&w->journal, s->held_by, true);
 	return lookout_is_held(&w->journal, session);
 }

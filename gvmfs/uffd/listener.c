@@ -17,7 +17,7 @@
 #define BACKLOG	    128
 #define NAME_DIGITS 16
 
-static int folder_make(char *folder, size_t size)
+int listener_folder(char *folder, size_t size)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
 
@@ -73,7 +73,7 @@ void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 	char folder[JOURNAL_PATH_MAX - 32];
 	unsigned long long name;
 	struct stat st;
-	int fd = folder_make(folder, sizeof(folder));
+	int fd = listener_folder(folder, sizeof(folder));
 
 	_Static_assert(sizeof(addr.sun_path) == JOURNAL_PATH_MAX, "the journal holds any such path");
 	if (!fd && getrandom(&name, sizeof(name), 0) < 0)

@@ -20,6 +20,8 @@ struct listener {
  * cannot be: then there is no fast path, and a message says so.
  */
 void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX]);
+/* The folder of such sockets, made if need be: 0 or a negative errno. */
+int listener_folder(char *folder, size_t size);
 /* Removes the socket's name, if it is still this socket's. */
 void listener_close(const struct listener *l, const char *path);
 

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* heir.c - see heir.h. */
+#include "heir.h"
+
+#include "base/descriptors.h"
+#include "base/log.h"
+#include "uffd/listener.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ANSWER_MS 5000
+#define END_MS	  5000
+
+enum heir_what {
+	HEIR_ASK = 1, /* the heir */
+	HEIR_FREE,    /* the worker: the place is free */
+	HEIR_MOUNT,   /* [the journal, /dev/fuse] */
+	HEIR_SESSION, /* [its descriptors] */
+	HEIR_ALL,     /* there are no more */
+	HEIR_TAKEN,   /* the heir: it has them */
+};
+
+struct heir_msg {
+	uint32_t what; /* enum heir_what */
+	uint32_t session;
+};
+
+static int address(dev_t dev, struct sockaddr_un *addr)
+{
+	char folder[JOURNAL_PATH_MAX - 40];
+	int r = listener_folder(folder, sizeof(folder));
+
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (!r)
+		snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/heir-of-%u-%u", folder, major(dev),
+			 minor(dev));
+	return r;
+}
+
+static int message_send(int to, enum heir_what what, unsigned session, const int *fds, unsigned count)
+{
+	struct heir_msg msg = { what, session };
+
+	return descriptors_send(to, &msg, sizeof(msg), fds, count);
+}
+
+/* Waits for it: 0 or a negative errno. */
+static int message_receive(int from, int ms, struct heir_msg *msg, int fds[DESCRIPTORS_MAX], unsigned *count)
+{
+	struct pollfd p = { .fd = from, .events = POLLIN };
+	int r;
+
+	do
+		r = poll(&p, 1, ms);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return r ? -errno : -ETIMEDOUT;
+	return descriptors_receive(from, msg, sizeof(*msg), fds, count);
+}
+
+/* Of root, or of the user of this process. */
+static bool peer_is_trusted(int fd, pid_t *pid)
+{
+	struct ucred who;
+	socklen_t size = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+		return false;
+	*pid = who.pid;
+	return who.uid == 0 || who.uid == geteuid();
+}
+
+/* ---- the heir ---- */
+
+static int connection_make(dev_t dev)
+{
+	struct sockaddr_un addr;
+	int fd, r = address(dev, &addr);
+
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+/* What a session has, in this process. */
+struct estate {
+	int fd[JOURNAL_SESSIONS][SESSION_FDS];
+};
+
+/* Takes what it is given; 1, 0 or a negative errno as heir_ask(). */
+static int estate_take(int from, struct mount *m, struct journal *j, struct estate *e)
+{
+	bool has_mount = false;
+	struct heir_msg msg;
+	int fds[DESCRIPTORS_MAX], r;
+	unsigned count;
+
+	memset(e, -1, sizeof(*e));
+	for (;;) {
+		r = message_receive(from, ANSWER_MS, &msg, fds, &count);
+		if (r < 0)
+			return r;
+		if (msg.what == HEIR_FREE && !has_mount)
+			return 0;
+		if (msg.what == HEIR_MOUNT && count == 2 && !has_mount) {
+			r = journal_open(j, fds[0]);
+			if (r < 0)
+				return r;
+			m->fuse_fd = fds[1];
+			has_mount = true;
+		} else if (msg.what == HEIR_SESSION && count == SESSION_FDS && has_mount &&
+			   msg.session < JOURNAL_SESSIONS) {
+			memcpy(e->fd[msg.session], fds, sizeof(e->fd[0]));
+		} else if (msg.what == HEIR_ALL && has_mount) {
+			return 1;
+		} else {
+			return -EPROTO;
+		}
+	}
+}
+
+/* The journal has the numbers of the supervisor of before. */
+static void estate_enter(const struct estate *e, const struct journal *j)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		for (unsigned i = 0; i < SESSION_FDS; i++)
+			j->sessions[s].fd[i] = e->fd[s][i] + 1;
+}
+
+/* The worker of before has to be gone before another begins; its end closes the connection. */
+static void end_wait(int from, pid_t worker)
+{
+	struct pollfd p = { .fd = from };
+
+	kill(worker, SIGKILL);
+	if (poll(&p, 1, END_MS) == 0)
+		log_warning(NULL, "process %d, from which the mount is taken over, waits in the kernel",
+			    (int)worker);
+}
+
+int heir_ask(const char *path, struct mount *m, struct journal *j)
+{
+	struct journal taken;
+	struct estate estate;
+	char at[PATH_MAX];
+	int place = place_open(path, at), from, r;
+	pid_t worker;
+
+	if (place < 0)
+		return 0;
+	*m = (struct mount){ .at = path, .fuse_fd = -1 };
+	r = place_identify(place, &m->own);
+	close(place);
+	from = r < 0 ? r : connection_make(m->own.dev);
+	if (from < 0)
+		return 0;
+	r = peer_is_trusted(from, &worker) ? message_send(from, HEIR_ASK, 0, NULL, 0) : -EPERM;
+	if (!r)
+		r = estate_take(from, m, &taken, &estate);
+	if (r > 0)
+		r = message_send(from, HEIR_TAKEN, 0, NULL, 0) < 0 ? -EPIPE : 1;
+	if (r > 0) {
+		end_wait(from, worker);
+		heir_forget(m->own.dev);
+		estate_enter(&estate, &taken);
+		journal_close(j);
+		close(j->fd);
+		*j = taken;
+		log_warning(NULL, "%s: taken over from process %d, whose supervisor was killed", path,
+			    (int)worker);
+	} else if (r < 0) {
+		log_error(NULL, "%s: process %d serves a mount there whose supervisor was killed, and does not "
+			  "give it away (%s): end it by a signal first", path, (int)worker, strerror(-r));
+	}
+	close(from);
+	return r;
+}
+
+/* ---- the worker ---- */
+
+int heir_listen(dev_t dev)
+{
+	struct sockaddr_un addr;
+	int r = address(dev, &addr), fd;
+
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	unlink(addr.sun_path); /* of a mount that had the device number before */
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && chmod(addr.sun_path, 0600) == 0 &&
+	    listen(fd, 1) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+void heir_forget(dev_t dev)
+{
+	struct sockaddr_un addr;
+
+	if (address(dev, &addr) == 0)
+		unlink(addr.sun_path);
+}
+
+int heir_accept(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), fds[DESCRIPTORS_MAX];
+	struct heir_msg msg;
+	unsigned count = 0;
+	pid_t pid;
+
+	if (fd < 0)
+		return -1;
+	if (peer_is_trusted(fd, &pid) && message_receive(fd, ANSWER_MS, &msg, fds, &count) == 0 &&
+	    msg.what == HEIR_ASK && !count)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void heir_refuse(int connection)
+{
+	message_send(connection, HEIR_FREE, 0, NULL, 0);
+	close(connection);
+}
+
+int heir_give(int connection, const struct journal *j, int fuse_fd,
+	      void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg)
+{
+	int mount[] = { j->fd, fuse_fd }, fds[DESCRIPTORS_MAX];
+	struct heir_msg msg;
+	unsigned count;
+	int r = message_send(connection, HEIR_MOUNT, 0, mount, 2);
+
+	for (unsigned s = 0; !r && s < JOURNAL_SESSIONS; s++)
+		if (j->sessions[s].kept) {
+			fd_of(arg, s, fds);
+			r = message_send(connection, HEIR_SESSION, s, fds, SESSION_FDS);
+		}
+	if (!r)
+		r = message_send(connection, HEIR_ALL, 0, NULL, 0);
+	if (!r)
+		r = message_receive(connection, ANSWER_MS, &msg, fds, &count);
+	return r < 0 ? r : msg.what == HEIR_TAKEN ? 0 : -EPROTO;
+}
