@@ -2,7 +2,7 @@
 /* options.c - the command line of gvmfs. */
 #include "options.h"
 
-#include "client_addr.h"
+#include "addr.h"
 #include "gvm_client.h"
 #include "place.h"
 #include "store/writer.h"

@@ -5,7 +5,7 @@
  * The parser is pure: text in, nodes out. It accepts exactly what the header describes, and says
  * for everything else which line is wrong and why; a list that is half right is not used.
  */
-#include "client_addr.h"
+#include "addr.h"
 #include "gvm_client.h"
 
 #include <errno.h>

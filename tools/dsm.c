@@ -7,7 +7,7 @@
 #include "dsm.h"
 #include "giantvm.h"
 #include "gvm.h"
-#include "memnode/client_addr.h"
+#include "memnode/addr.h"
 #include "memnode/gvm_client.h"
 #include "size.h"
 

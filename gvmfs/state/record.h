@@ -8,7 +8,7 @@
 #ifndef GVMFS_RECORD_H
 #define GVMFS_RECORD_H
 
-#include "client_addr.h"
+#include "addr.h"
 #include "gvm_wire.h"
 
 #define RECORD_NAME_MAX	 255

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* client.c - the public calls of a connection: makes requests, ends them on demand. */
-#include "client_impl.h"
+/* conn.c - the public calls of a connection: makes requests, ends them on demand. */
+#include "impl.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * client_frames.c - cuts a node's bytes into frames and checks each answer.
+ * frames.c - cuts a node's bytes into frames and checks each answer.
  *
  * The buffer is linear and frames are parsed where they lie. It begins anew at its front whenever
  * it runs empty, so that small exchanges stay in the same few cache-warm pages; and near its end
  * no more is asked for than the current frame still needs, so that it does run empty and bytes
  * are moved only when a header was cut in two.
  */
-#include "client_frames.h"
+#include "frames.h"
 
 #include <errno.h>
 #include <string.h>

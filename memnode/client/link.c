@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * client_link.c - the life of a connection: connect, HELLO and AUTH, loss, pauses, timers.
+ * link.c - the life of a connection: connect, HELLO and AUTH, loss, pauses, timers.
  *
  * One epoll descriptor holds the socket of the moment and one timer. The timer is set to the
  * earliest of what is waited for and is looked at again when it fires, so that a request costs no
@@ -10,8 +10,8 @@
  * Pauses between attempts are counted from the beginning of the attempt before: a link that had
  * been up for a while is set up again at once.
  */
-#include "client_impl.h"
-#include "auth.h"
+#include "impl.h"
+#include "../auth.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * client_table.c - the requests of a connection: lists, tags, and how each one ends.
+ * requests.c - the requests of a connection: lists, tags, and how each one ends.
  *
  * Requests under way keep their order: those sent, then those queued, is the order in which they
  * were submitted, and in which they are sent again. Tags are slots of one array with a generation,
  * so that an answer finds its request in one step and a repeated answer finds none.
  */
-#include "client_impl.h"
+#include "impl.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* client_resolve.c - see client_resolve.h. */
-#include "client_resolve.h"
-#include "gvm_client.h"
+/* resolve.c - see resolve.h. */
+#include "resolve.h"
+#include "../gvm_client.h"
 
 #include <errno.h>
 #include <netdb.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * client_rx.c - receives, and hands each answer to its request.
+ * rx.c - receives, and hands each answer to its request.
  *
  * Answers already received are handed out even if the link broke behind them; bytes that do not
  * make sense end the link at once. Which request a bad answer belonged to is known only if its
@@ -8,7 +8,7 @@
  * otherwise costs nobody a try as long as it brought good answers; one that brought none
  * costs all of them one, so that a path that always damages does not keep them for ever.
  */
-#include "client_impl.h"
+#include "impl.h"
 
 #include <errno.h>
 #include <string.h>

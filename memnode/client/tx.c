@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * client_tx.c - puts queued requests on the socket.
+ * tx.c - puts queued requests on the socket.
  *
  * Frames are made from the requests when the socket is about to take them, and made again, the
  * same, when it took only a part: nothing but the number of bytes sent is kept. Only when a
  * request ends half-sent is the remainder of its frame copied, since the caller's memory is gone
  * then and the stream must stay whole.
  */
-#include "client_impl.h"
+#include "impl.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * record.c - the chunks of a region: GET, PUT and DISCARD.
+ * chunk.c - the chunks of a region: GET, PUT and DISCARD.
  *
  * A record says which version of a chunk the node holds and where its bytes stand. The stored head
  * is checked again whenever it is read: its blocks' hashes let the client check the bodies, but

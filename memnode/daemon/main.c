@@ -4,7 +4,7 @@
  *
  * Options, then what is brought up and in which order; it goes down in reverse.
  */
-#include "../client_addr.h"
+#include "../addr.h"
 #include "../gvm_client.h"
 #include "log.h"
 #include "memory.h"

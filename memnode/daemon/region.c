@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * region.c - regions: how they are made, attached, sized and listed (their chunks: record.c).
+ * region.c - regions: how they are made, attached, sized and listed (their chunks: chunk.c).
  *
  * Records are never given up before their region is: a region that shrinks keeps them, as versioned
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.

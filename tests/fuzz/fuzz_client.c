@@ -11,7 +11,7 @@
  * and hashes made right: which u8, flags u8, meta length u16, meta, body length u16, body 6 the
  * node closes
  *
- * fuzz-sources: memnode/client/conn.c memnode/client_addr.c memnode/client/frames.c
+ * fuzz-sources: memnode/client/conn.c memnode/addr.c memnode/client/frames.c
  * fuzz-sources: memnode/client/link.c memnode/client/resolve.c memnode/client/rx.c
  * fuzz-sources: memnode/client/requests.c memnode/client/tx.c memnode/codec.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto

@@ -4,7 +4,7 @@
  * cancelling in every state, corks; each ends exactly once.
  */
 #include "client_rig.h"
-#include "client_impl.h"
+#include "memnode/client/impl.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* client_addr.c - one address has one form however it is spelled, and a name is looked up unwaited for. */
 #include "check.h"
-#include "client_resolve.h"
+#include "memnode/client/resolve.h"
 #include "gvm_client.h"
 
 #include <arpa/inet.h>

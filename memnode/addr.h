@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client_addr.h - what stands where an address is expected: pure syntax, nothing is looked up.
+ * addr.h - what stands where an address is expected: pure syntax, nothing is looked up.
  *
  *   10.0.0.2:9999   [fd00::2]:9999   [fe80::2%eth0]:9999   node2.example.org:9999
  *
@@ -8,8 +8,8 @@
  * not what its writer means. A host name is what RFC 1123 (2.1) calls one, underscores allowed; its
  * last label is not a number, so that a mistyped address is not taken for a name.
  */
-#ifndef GVM_CLIENT_ADDR_H
-#define GVM_CLIENT_ADDR_H
+#ifndef GVM_ADDR_H
+#define GVM_ADDR_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

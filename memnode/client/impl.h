@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client_impl.h - inside a connection. Included by client*.c only.
+ * impl.h - inside a connection. Included by this folder only.
  *
- * client.c         the public calls: makes requests, ends them on demand
- * client_table.c   which requests there are: lists, tags, how each one ends
- * client_tx.c      requests -> socket
- * client_rx.c      socket -> answers -> requests
- * client_link.c    the connection's life: connect, HELLO, AUTH, loss, pauses, timers
- * client_resolve.c host names (for all connections of the process)
- * client_frames.c  what bytes mean (pure)
+ * conn.c           the public calls: makes requests, ends them on demand
+ * requests.c   which requests there are: lists, tags, how each one ends
+ * tx.c      requests -> socket
+ * rx.c      socket -> answers -> requests
+ * link.c    the connection's life: connect, HELLO, AUTH, loss, pauses, timers
+ * resolve.c host names (for all connections of the process)
+ * frames.c  what bytes mean (pure)
  *
  * A request is in exactly one list, named by its state, or in none (REQ_IDLE: it is the caller's).
  * `done` runs only from places where the connection is whole: nothing is read from a request after
@@ -17,8 +17,8 @@
 #ifndef GVM_CLIENT_IMPL_H
 #define GVM_CLIENT_IMPL_H
 
-#include "client_frames.h"
-#include "client_resolve.h"
+#include "frames.h"
+#include "resolve.h"
 
 #include <sys/socket.h>
 
@@ -117,7 +117,7 @@ struct gvm_conn {
 	struct gvm_conn_opts opts;
 };
 
-/* client_table.c */
+/* requests.c */
 void req_list_init(struct req_list *l);
 void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to);
 void req_move_all(struct gvm_conn *conn, enum req_state from, enum req_state to);
@@ -142,7 +142,7 @@ bool req_names_region(const struct gvm_req *req);
 /* A new request, meta and data filled in; it is the connection's from now on. */
 void req_submit(struct gvm_conn *conn, struct gvm_req *req);
 
-/* client_tx.c */
+/* tx.c */
 /* Sends what is queued as far as the socket takes it. */
 void tx_flush(struct gvm_conn *conn);
 /* The first queued request is going away, sent in part: its frame must still be completed. */
@@ -151,11 +151,11 @@ void tx_reset(struct gvm_conn *conn);
 /* A frame of the handshake. 0 or -errno. */
 int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t meta_len);
 
-/* client_rx.c */
+/* rx.c */
 /* Receives and handles what is there; returns the frames. */
 int rx_run(struct gvm_conn *conn);
 
-/* client_link.c */
+/* link.c */
 int link_init(struct gvm_conn *conn);
 void link_deinit(struct gvm_conn *conn);
 /* The timer shall fire at `at`, or earlier. */

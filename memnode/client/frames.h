@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client_frames.h - what a node's bytes say: cuts them into frames and checks each answer.
+ * frames.h - what a node's bytes say: cuts them into frames and checks each answer.
  *
  * Pure: no socket, no clock, no allocation. Bytes are put into the reader's buffer, frames come
  * out as pointers into it. What comes out has been checked as far as one frame can tell; whether
@@ -9,7 +9,7 @@
 #ifndef GVM_CLIENT_FRAMES_H
 #define GVM_CLIENT_FRAMES_H
 
-#include "gvm_client.h"
+#include "../gvm_client.h"
 
 #define FRAME_BYTES_MAX (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* client_addr.c - see client_addr.h. */
-#include "client_addr.h"
+/* addr.c - see addr.h. */
+#include "addr.h"
 #include "gvm_wire.h"
 
 #include <arpa/inet.h>

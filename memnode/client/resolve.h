@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * client_resolve.h - host names of nodes, looked up without anybody waiting.
+ * resolve.h - host names of nodes, looked up without anybody waiting.
  *
  * One table for the process: connections of all threads that look for the same name share a look-up,
  * and its answer for as long as they find it fresh enough. The resolver (getaddrinfo_a(3)) runs in
@@ -9,7 +9,7 @@
 #ifndef GVM_CLIENT_RESOLVE_H
 #define GVM_CLIENT_RESOLVE_H
 
-#include "client_addr.h"
+#include "../addr.h"
 
 #include <stdint.h>
 
