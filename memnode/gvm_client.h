@@ -36,10 +36,12 @@
 #ifndef GVM_CLIENT_H
 #define GVM_CLIENT_H
 
+#include "clock.h"
 #include "codec.h"
 #include "gvm_wire.h"
 
 #include <sys/uio.h>
+#include <sys/queue.h>
 
 enum gvm_conn_state {
 	GVM_CONN_CONNECTING, /* not (yet, or no longer) usable; requests wait */
@@ -82,7 +84,7 @@ struct gvm_req {
 	uint64_t detail; /* of GVM_MSG_ERROR_RSP, where the node gave one */
 	/* private to the library */
 	struct gvm_conn *conn;
-	struct gvm_req *next, **link; /* in the list that `state` names */
+	TAILQ_ENTRY(gvm_req) entry; /* in the list that `state` names */
 	uint64_t tag;
 	uint8_t op;
 	uint8_t state;
@@ -219,9 +221,6 @@ void gvm_cancel(struct gvm_req *req);
  * request's memory must outlive its done(). Without a deadline in `req` this may take for ever. Not
  * to be called from within a callback. */
 int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req);
-
-/* CLOCK_MONOTONIC in nanoseconds. */
-uint64_t gvm_now_ns(void);
 
 /* For daemons, at their start: raises the soft limit of descriptors to the hard one. Programs that
  * they execute inherit it; one that uses select(2) would not bear it. */

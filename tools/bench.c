@@ -6,7 +6,7 @@
 #include "bench.h"
 #include "codec_bench.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include "memnode/gvm_client.h"
 

@@ -9,7 +9,7 @@
 #include "gvm.h"
 #include "memnode/addr.h"
 #include "memnode/gvm_client.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -418,9 +418,9 @@ int cmd_dsm(int argc, char **argv)
 		return usage("too few or too many arguments");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
-	if (argc > 1 && (size_parse(argv[argc - 1], 1, &bytes) || !bytes))
+	if (argc > 1 && (size_parse_option(argv[argc - 1], &bytes) || !bytes))
 		return usage("SIZE is none");
-	if (argc > 2 && size_parse(argv[1], 1, &offset))
+	if (argc > 2 && size_parse_option(argv[1], &offset))
 		return usage("OFFSET is none");
 	device = giantvm_open();
 	if (device < 0)

@@ -3,7 +3,7 @@
 #include "dsm.h"
 #include "giantvm.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

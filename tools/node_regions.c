@@ -8,7 +8,7 @@
 #include "node_regions.h"
 
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 #include "state/record.h"
 
 #include <errno.h>

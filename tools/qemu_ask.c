@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "qemu_ask.h"
+#include "memnode/clock.h"
 
 #include "program.h"
 
@@ -35,14 +36,6 @@ static const struct {
 			       "{\"execute\":\"quit\"}\n"},
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* A process group of its own: a script's children can be ended with it. */
 __attribute__((noreturn)) static void child_main(const char *qemu, enum qemu_question question,
 						 int sock)
@@ -64,11 +57,11 @@ __attribute__((noreturn)) static void child_main(const char *qemu, enum qemu_que
 /* Reads to the end. False: not in time, or too much. */
 static bool answer_read(int sock, char *text)
 {
-	uint64_t deadline = now_ns() + ANSWER_NS;
+	uint64_t deadline = gvm_now_ns() + ANSWER_NS;
 	size_t have = 0;
 
 	while (have < ANSWER_BYTES_MAX) {
-		uint64_t now = now_ns();
+		uint64_t now = gvm_now_ns();
 		struct pollfd p = {sock, POLLIN, 0};
 		ssize_t n;
 

@@ -6,7 +6,7 @@
  */
 #include "fsstats.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -68,7 +68,7 @@ static int local_parse(const char *path, const char *text, uint64_t *bytes)
 	double percent = strtod(text, &end);
 
 	if (end == text || strcmp(end, "%") != 0)
-		return size_parse(text, 1, bytes);
+		return size_parse_option(text, bytes);
 	if (stat(path, &st))
 		return -errno;
 	if (!(percent > 0) || percent > 100)

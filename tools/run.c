@@ -8,6 +8,7 @@
  * The kernel mode has neither: there this process becomes QEMU (run_kernel).
  */
 #include "gvm.h"
+#include "memnode/clock.h"
 #include "memcg.h"
 #include "mounts.h"
 #include "qemu_ask.h"
@@ -23,7 +24,7 @@
 #include "run_kernel.h"
 #include "run_region.h"
 #include "run_watch.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ static int options_read(struct run *r, int argc, char **argv)
 		switch (c) {
 		case 'l':
 			local_given = true;
-			if (size_parse(optarg, 1, &r->local_bytes)) {
+			if (size_parse_option(optarg, &r->local_bytes)) {
 				say("--local %s: not a size", optarg);
 				return -1 - EXIT_USAGE;
 			}
@@ -288,14 +289,6 @@ static void say_start(const struct run *r)
 	    size_text(r->local_bytes, local));
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* Makes the group, with its first limit. */
 static int group_make(struct run *r)
 {
@@ -308,7 +301,7 @@ static int group_make(struct run *r)
 	}
 	memcg_forbid_swap(&r->cg);
 	memcg_wait_on_oom(&r->cg);
-	run_budget_init(&r->budget, r->local_bytes, now_ns());
+	run_budget_init(&r->budget, r->local_bytes, gvm_now_ns());
 	rc = memcg_limit(&r->cg, r->budget.limit_bytes, r->local_bytes / 2 + RUN_BUDGET_START);
 	if (rc) {
 		say("%s cannot be limited: %s", r->cg.path, strerror(-rc));

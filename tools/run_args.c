@@ -15,7 +15,7 @@
 
 #include "qemu_opts.h"
 #include "run_scan.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "fsstats.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <stdio.h>
 #include <string.h>

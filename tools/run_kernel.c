@@ -10,7 +10,7 @@
 #include "gvm.h"
 #include "run_config.h"
 #include "run_file.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "fsstats.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #include "run_scan.h"
 
 #include "qemu_opts.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <errno.h>
 #include <stdarg.h>

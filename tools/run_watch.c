@@ -8,6 +8,7 @@
  * sees it, and go on with it.
  */
 #include "run_watch.h"
+#include "memnode/clock.h"
 
 #include "gvm.h"
 
@@ -27,14 +28,6 @@
 
 static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP,  SIGQUIT,
 			    SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGCONT};
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 static void taken_set(sigset_t *set)
 {
@@ -72,7 +65,7 @@ struct watch {
  * guest's time to end stands still meanwhile. */
 static void stop_too(struct watch *w)
 {
-	uint64_t before = now_ns();
+	uint64_t before = gvm_now_ns();
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -81,7 +74,7 @@ static void stop_too(struct watch *w)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (w->stop_ns)
-		w->stop_ns += now_ns() - before;
+		w->stop_ns += gvm_now_ns() - before;
 }
 
 static void signals_take(struct watch *w, int fd)
@@ -94,10 +87,10 @@ static void signals_take(struct watch *w, int fd)
 
 		if (sig == SIGCHLD)
 			continue;
-		if (ends && w->stop_ns && now_ns() - w->stop_ns > URGENT_NS)
+		if (ends && w->stop_ns && gvm_now_ns() - w->stop_ns > URGENT_NS)
 			w->urgent = true;
 		if (ends && !w->stop_ns)
-			w->stop_ns = now_ns();
+			w->stop_ns = gvm_now_ns();
 		/* a code above zero: the kernel sent it, to the whole process group */
 		if (si.ssi_code <= 0)
 			kill(w->child, sig);
@@ -115,8 +108,8 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	if (rc)
 		return;
 	*oom_kills = st.oom_kills;
-	run_figures_take(w->figures, &st, now_ns());
-	limit = run_budget_step(w->budget, &st, now_ns());
+	run_figures_take(w->figures, &st, gvm_now_ns());
+	limit = run_budget_step(w->budget, &st, gvm_now_ns());
 	if (!limit)
 		return;
 	rc = memcg_limit(w->cg, limit, w->budget->local_bytes / 2 + RUN_BUDGET_START);
@@ -132,7 +125,7 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 /* The guest was told to end: sees to it that it does. */
 static void guest_press(struct watch *w)
 {
-	uint64_t now = now_ns();
+	uint64_t now = gvm_now_ns();
 
 	if (!w->killed_ns && (w->urgent || now - w->stop_ns > STOP_NS)) {
 		if (w->urgent)
@@ -163,7 +156,7 @@ int run_watch(pid_t child, struct memcg *cg, struct run_budget *budget, struct r
 		struct pollfd p = {fd, POLLIN, 0};
 		pid_t got;
 
-		poll(&p, 1, run_budget_pause_ms(budget, now_ns()));
+		poll(&p, 1, run_budget_pause_ms(budget, gvm_now_ns()));
 		signals_take(&w, fd);
 		got = waitpid(child, &status, WNOHANG);
 		if (got == child || (got < 0 && errno == ECHILD))

@@ -5,7 +5,7 @@
  */
 #include "fsstats.h"
 #include "gvm.h"
-#include "size.h"
+#include "memnode/size.h"
 
 #include <getopt.h>
 #include <stdarg.h>

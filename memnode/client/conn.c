@@ -8,15 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
-
-uint64_t gvm_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static void conn_free(struct gvm_conn *conn)
 {
@@ -39,8 +30,7 @@ int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct g
 	conn->fd = conn->timer_fd = conn->epoll_fd = -1;
 	if (opts)
 		conn->opts = *opts;
-	for (unsigned i = 0; i < REQ_STATES; i++)
-		req_list_init(&conn->list[i]);
+	req_lists_init(conn);
 	conn->state = GVM_CONN_CONNECTING;
 	err = addr_parse(addr, &conn->peer);
 	if (err)
@@ -83,7 +73,7 @@ void gvm_conn_destroy(struct gvm_conn *conn)
 		req_retire(conn, &conn->ping.req, false);
 	req_end_all_later(conn, REQ_SENT, -ECANCELED);
 	req_end_all_later(conn, REQ_QUEUED, -ECANCELED);
-	while (conn->list[REQ_ENDED].first)
+	while (req_first(conn, REQ_ENDED))
 		req_run_ended(conn);
 	conn_free(conn);
 }
@@ -113,7 +103,7 @@ int gvm_conn_poll(struct gvm_conn *conn)
 {
 	int frames;
 
-	if (conn->step != LINK_UP || conn->broken || conn->list[REQ_ENDED].first)
+	if (conn->step != LINK_UP || conn->broken || req_first(conn, REQ_ENDED))
 		return gvm_conn_process(conn);
 	assert(!conn->in_process && !conn->in_callback);
 	conn->in_process++;
@@ -172,18 +162,6 @@ void gvm_cancel(struct gvm_req *req)
 {
 	if (req->state != REQ_IDLE)
 		req_end(req->conn, req, -ECANCELED, false);
-}
-
-static void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
-		     const void *data, size_t data_len)
-{
-	req->op = op;
-	req->meta = meta;
-	req->meta_len = (uint16_t)meta_len;
-	req->data = data;
-	/* What no frame can carry is refused by req_submit(). */
-	req->data_len = data_len > UINT32_MAX ? UINT32_MAX : (uint32_t)data_len;
-	req->data_check = 0;
 }
 
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get)

@@ -2,13 +2,17 @@
 /*
  * impl.h - inside a connection. Included by this folder only.
  *
- * conn.c           the public calls: makes requests, ends them on demand
- * requests.c   which requests there are: lists, tags, how each one ends
- * tx.c      requests -> socket
- * rx.c      socket -> answers -> requests
- * link.c    the connection's life: connect, HELLO, AUTH, loss, pauses, timers
- * resolve.c host names (for all connections of the process)
- * frames.c  what bytes mean (pure)
+ * From the bottom up; a file calls those above it in this list, and never one below it:
+ *
+ * frames.c     what bytes mean (pure)
+ * resolve.c    host names (for all connections of the process)
+ * poll.c       the descriptor that is polled: socket and timer
+ * lists.c      which requests there are
+ * tx.c         requests -> socket
+ * requests.c   tags, and how each request ends
+ * link.c       the connection's life: connect, HELLO, AUTH, loss, pauses
+ * rx.c         socket -> answers -> requests
+ * conn.c       the public calls: makes requests, ends them on demand
  *
  * A request is in exactly one list, named by its state, or in none (REQ_IDLE: it is the caller's).
  * `done` runs only from places where the connection is whole: nothing is read from a request after
@@ -34,9 +38,7 @@ enum req_state {
 	REQ_STATES,
 };
 
-struct req_list {
-	struct gvm_req *first, **last;
-};
+TAILQ_HEAD(req_list, gvm_req);
 
 /* A tag is a slot's generation and number. A request that ends before its answer came leaves its
  * slot taken (req NULL) until the answer does: an answer to any other tag is a node's mistake. */
@@ -117,10 +119,33 @@ struct gvm_conn {
 	struct gvm_conn_opts opts;
 };
 
-/* requests.c */
-void req_list_init(struct req_list *l);
+/* poll.c */
+/* The timer fires at `at`; UINT64_MAX: not. And: at `at`, or earlier. */
+void poll_timer_set(struct gvm_conn *conn, uint64_t at);
+void poll_timer_by(struct gvm_conn *conn, uint64_t at);
+/* epoll_ctl() for the socket. */
+void poll_watch(struct gvm_conn *conn, int how, uint32_t events);
+/* Asks for EPOLLOUT, or no longer. */
+void poll_wait_room(struct gvm_conn *conn, bool on);
+/* There is a request: a link that rests is made. */
+void poll_wanted(struct gvm_conn *conn);
+
+/* lists.c */
+void req_lists_init(struct gvm_conn *conn);
 void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to);
 void req_move_all(struct gvm_conn *conn, enum req_state from, enum req_state to);
+
+static inline struct gvm_req *req_first(const struct gvm_conn *conn, enum req_state state)
+{
+	return TAILQ_FIRST(&conn->list[state]);
+}
+
+static inline struct gvm_req *req_next(const struct gvm_req *req)
+{
+	return TAILQ_NEXT(req, entry);
+}
+
+/* requests.c */
 /* Gives `req` a tag: 0 or -ENOMEM. */
 int req_tag(struct gvm_conn *conn, struct gvm_req *req);
 /* The request of an answer's tag and op; *req NULL: it ended before. -EBADMSG: there is none. */
@@ -139,6 +164,9 @@ void req_run_ended(struct gvm_conn *conn);
 void req_forget_abandoned(struct gvm_conn *conn);
 /* Whether the op names a region. */
 bool req_names_region(const struct gvm_req *req);
+/* What a request says. */
+void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len, const void *data,
+	      size_t data_len);
 /* A new request, meta and data filled in; it is the connection's from now on. */
 void req_submit(struct gvm_conn *conn, struct gvm_req *req);
 
@@ -158,14 +186,8 @@ int rx_run(struct gvm_conn *conn);
 /* link.c */
 int link_init(struct gvm_conn *conn);
 void link_deinit(struct gvm_conn *conn);
-/* The timer shall fire at `at`, or earlier. */
-void link_timer_by(struct gvm_conn *conn, uint64_t at);
 /* Everything that depends on time and on the socket's state other than its bytes. */
 void link_run(struct gvm_conn *conn);
-/* There is a request. */
-void link_wanted(struct gvm_conn *conn);
-/* Asks for EPOLLOUT, or no longer. */
-void link_wait_room(struct gvm_conn *conn, bool on);
 /* A frame during the handshake: 0, or -EBADMSG and why. */
 int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **why);
 /* Drops the link and begins anew. `blamed`: the request whose answer was bad; `bad`: the node's

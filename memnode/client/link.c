@@ -2,10 +2,8 @@
 /*
  * link.c - the life of a connection: connect, HELLO and AUTH, loss, pauses, timers.
  *
- * One epoll descriptor holds the socket of the moment and one timer. The timer is set to the
- * earliest of what is waited for and is looked at again when it fires, so that a request costs no
- * system call for its deadline unless it is the nearest by far. Life is judged in ticks: bytes that
- * came since the last one are a sign of it, a PING asks for one when there were none.
+ * Life is judged in ticks: bytes that came since the last one are a sign of it, a PING asks for one
+ * when there were none.
  *
  * Pauses between attempts are counted from the beginning of the attempt before: a link that had
  * been up for a while is set up again at once.
@@ -39,44 +37,6 @@
  * has touched of it is given back in the first idle moment. */
 #define READER_BYTES	 ((2 * FRAME_BYTES_MAX + 4095) & ~(size_t)4095)
 #define READER_KEEP	 65536
-
-static void timer_set(struct gvm_conn *conn, uint64_t at)
-{
-	struct itimerspec spec = {0};
-
-	if (at == conn->timer_at)
-		return;
-	conn->timer_at = at;
-	if (at != UINT64_MAX) {
-		at = at ? at : 1; /* 0 disarms */
-		spec.it_value.tv_sec = (time_t)(at / 1000000000);
-		spec.it_value.tv_nsec = (long)(at % 1000000000);
-	}
-	timerfd_settime(conn->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
-}
-
-void link_timer_by(struct gvm_conn *conn, uint64_t at)
-{
-	if (at < conn->timer_at)
-		timer_set(conn, at);
-}
-
-static void watch(struct gvm_conn *conn, int how, uint32_t events)
-{
-	struct epoll_event e = {.events = events};
-
-	/* Cannot fail for want of memory but when adding; then the link is given up. */
-	if (epoll_ctl(conn->epoll_fd, how, conn->fd, &e))
-		conn->broken = strerrordesc_np(errno);
-}
-
-void link_wait_room(struct gvm_conn *conn, bool on)
-{
-	if (conn->wait_room == on || conn->step != LINK_UP)
-		return;
-	conn->wait_room = on;
-	watch(conn, EPOLL_CTL_MOD, on ? EPOLLIN | EPOLLOUT : EPOLLIN);
-}
 
 /*
  * Whether this reason is new since the link was last up. Attempts may fail in turn for several: each
@@ -139,13 +99,13 @@ static void socket_drop(struct gvm_conn *conn)
 	frame_reader_init(&conn->reader, conn->reader.buf, conn->reader.cap);
 	if (conn->ping.req.state != REQ_IDLE)
 		req_retire(conn, &conn->ping.req, true);
-	for (struct gvm_req *req = conn->list[REQ_SENT].first; req; req = req->next)
+	for (struct gvm_req *req = req_first(conn, REQ_SENT); req; req = req_next(req))
 		req->resent = true;
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
 	req_move_all(conn, REQ_SENT, REQ_QUEUED);
 	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
 	req_forget_abandoned(conn);
-	for (struct gvm_req *req = conn->list[REQ_QUEUED].first; req; req = req->next)
+	for (struct gvm_req *req = req_first(conn, REQ_QUEUED); req; req = req_next(req))
 		if (req->op == GVM_OP_GET)
 			((struct gvm_get *)req)->progress = (struct gvm_get_progress){0};
 }
@@ -157,11 +117,11 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 	if (bad && blamed)
 		blamed->tries++;
 	else if (bad && !conn->answered)
-		for (req = conn->list[REQ_SENT].first; req; req = req->next)
+		for (req = req_first(conn, REQ_SENT); req; req = req_next(req))
 			req->tries++;
 	socket_drop(conn);
-	for (req = conn->list[REQ_QUEUED].first; req; req = next) {
-		next = req->next;
+	for (req = req_first(conn, REQ_QUEUED); req; req = next) {
+		next = req_next(req);
 		if (req->tries > 1)
 			req_end_later(conn, req, -EBADMSG);
 	}
@@ -172,7 +132,7 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 	conn->retry_at = conn->peer_next && conn->peer_next < conn->peers.count ?
 				 0 :
 				 conn->tried_at + pause_ns(conn);
-	link_timer_by(conn, conn->retry_at);
+	poll_timer_by(conn, conn->retry_at);
 	conn->resting = conn->idle_after && !conn->pending;
 	set_state(conn, GVM_CONN_CONNECTING, false, why);
 }
@@ -184,16 +144,6 @@ static void link_rest(struct gvm_conn *conn)
 	conn->tries = 0;
 	conn->state = GVM_CONN_CONNECTING;
 	conn->resting = true;
-}
-
-void link_wanted(struct gvm_conn *conn)
-{
-	conn->used = true;
-	if (!conn->resting)
-		return;
-	conn->resting = false;
-	conn->retry_at = 0;
-	link_timer_by(conn, 0);
 }
 
 static void link_fail(struct gvm_conn *conn, int err, const char *why)
@@ -246,7 +196,7 @@ static void peer_connect(struct gvm_conn *conn, uint64_t now)
 	}
 	conn->step = LINK_TCP;
 	conn->step_deadline = now + (conn->dead_after < CONNECT_MAX ? conn->dead_after : CONNECT_MAX);
-	watch(conn, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+	poll_watch(conn, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
 }
 
 /* A host name is looked up again for each attempt: the node may have moved. */
@@ -304,7 +254,7 @@ static void hello_send(struct gvm_conn *conn, uint64_t now)
 	}
 	conn->step = LINK_HELLO;
 	conn->step_deadline = now + conn->dead_after;
-	watch(conn, EPOLL_CTL_MOD, EPOLLIN);
+	poll_watch(conn, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 static void tcp_check(struct gvm_conn *conn, uint64_t now)
@@ -343,12 +293,12 @@ static void link_up(struct gvm_conn *conn)
 	conn->version_refusals = 0;
 	conn->last_heard = gvm_now_ns();
 	conn->used_at = conn->last_heard;
-	link_timer_by(conn, conn->last_heard + conn->ping_every);
+	poll_timer_by(conn, conn->last_heard + conn->ping_every);
 	/* What on_state submits (to attach regions again) goes before what waits. */
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
 	set_state(conn, GVM_CONN_UP, renewed, "connected");
-	for (req = conn->list[REQ_RESEND].first; renewed && req; req = next) {
-		next = req->next;
+	for (req = req_first(conn, REQ_RESEND); renewed && req; req = next) {
+		next = req_next(req);
 		if (req_names_region(req))
 			req_end_later(conn, req, -ENOMEDIUM);
 	}
@@ -435,6 +385,18 @@ static void reader_release(struct gvm_conn *conn)
 	r->touched = 0;
 }
 
+static void ping_send(struct gvm_conn *conn, uint64_t now)
+{
+	struct gvm_ping_req what = {.cookie = now};
+	struct gvm_call *ping = &conn->ping;
+
+	ping->data = NULL;
+	ping->data_bytes = 0;
+	req_fill(&ping->req, GVM_OP_PING, ping->req.meta_inline,
+		 gvm_ping_req_pack(&what, ping->req.meta_inline), NULL, 0);
+	req_submit(conn, &ping->req);
+}
+
 static void up_tick(struct gvm_conn *conn, uint64_t now)
 {
 	bool asked = conn->ping.req.state != REQ_IDLE;
@@ -461,7 +423,7 @@ static void up_tick(struct gvm_conn *conn, uint64_t now)
 	} else if (!asked && now - conn->last_heard >= conn->ping_every) {
 		reader_release(conn);
 		conn->ping_sent = now;
-		gvm_ping(conn, &conn->ping, now);
+		ping_send(conn, now);
 	}
 }
 
@@ -471,8 +433,8 @@ static uint64_t deadlines_run(struct gvm_conn *conn, enum req_state state, uint6
 	struct gvm_req *req, *next;
 	uint64_t nearest = UINT64_MAX;
 
-	for (req = conn->list[state].first; req; req = next) {
-		next = req->next;
+	for (req = req_first(conn, state); req; req = next) {
+		next = req_next(req);
 		if (!req->deadline_ns)
 			continue;
 		if (req->deadline_ns <= now)
@@ -512,7 +474,7 @@ static void tick(struct gvm_conn *conn, uint64_t now)
 					    conn->step_deadline;
 	next = queued < next ? queued : next;
 	next = sent < next ? sent : next;
-	timer_set(conn, next < now + TICK_MIN ? now + TICK_MIN : next);
+	poll_timer_set(conn, next < now + TICK_MIN ? now + TICK_MIN : next);
 }
 
 void link_run(struct gvm_conn *conn)
@@ -557,7 +519,7 @@ int link_init(struct gvm_conn *conn)
 	if (buf == MAP_FAILED)
 		return -ENOMEM;
 	frame_reader_init(&conn->reader, buf, READER_BYTES);
-	link_timer_by(conn, 0);
+	poll_timer_by(conn, 0);
 	return 0;
 }
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * requests.c - the requests of a connection: lists, tags, and how each one ends.
+ * requests.c - the requests of a connection: tags, and how each one ends.
  *
- * Requests under way keep their order: those sent, then those queued, is the order in which they
- * were submitted, and in which they are sent again. Tags are slots of one array with a generation,
- * so that an answer finds its request in one step and a repeated answer finds none.
+ * Tags are slots of one array with a generation, so that an answer finds its request in one step and
+ * a repeated answer finds none.
  */
 #include "impl.h"
 
@@ -18,44 +17,6 @@
 /* A node that leaves so many cancelled requests unanswered is not working any more. */
 #define ABANDONED_MAX 65536u
 #define NO_SLOT	      UINT32_MAX
-
-void req_list_init(struct req_list *l)
-{
-	l->first = NULL;
-	l->last = &l->first;
-}
-
-static void list_append(struct req_list *l, struct gvm_req *req)
-{
-	req->next = NULL;
-	req->link = l->last;
-	*l->last = req;
-	l->last = &req->next;
-}
-
-static void list_remove(struct req_list *l, struct gvm_req *req)
-{
-	*req->link = req->next;
-	if (req->next)
-		req->next->link = req->link;
-	else
-		l->last = req->link;
-}
-
-void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to)
-{
-	if (req->state != REQ_IDLE)
-		list_remove(&conn->list[req->state], req);
-	req->state = to;
-	if (to != REQ_IDLE)
-		list_append(&conn->list[to], req);
-}
-
-void req_move_all(struct gvm_conn *conn, enum req_state from, enum req_state to)
-{
-	while (conn->list[from].first)
-		req_move(conn, conn->list[from].first, to);
-}
 
 static int slots_grow(struct gvm_conn *conn)
 {
@@ -115,7 +76,7 @@ static void slot_free(struct gvm_conn *conn, struct req_slot *s)
 
 static bool sent_in_part(const struct gvm_conn *conn, const struct gvm_req *req)
 {
-	return conn->head_sent && conn->list[REQ_QUEUED].first == req;
+	return conn->head_sent && req_first(conn, REQ_QUEUED) == req;
 }
 
 int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **req)
@@ -164,7 +125,7 @@ void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 			s->req = NULL;
 			if (++conn->abandoned > ABANDONED_MAX) {
 				conn->broken = "the node leaves requests unanswered";
-				link_timer_by(conn, 0);
+				poll_timer_by(conn, 0);
 			}
 		} else {
 			slot_free(conn, s);
@@ -198,13 +159,13 @@ void req_end_later(struct gvm_conn *conn, struct gvm_req *req, int result)
 	req_retire(conn, req, false);
 	req->result = result;
 	req_move(conn, req, REQ_ENDED);
-	link_timer_by(conn, 0);
+	poll_timer_by(conn, 0);
 }
 
 void req_end_all_later(struct gvm_conn *conn, enum req_state state, int result)
 {
-	while (conn->list[state].first)
-		req_end_later(conn, conn->list[state].first, result);
+	while (req_first(conn, state))
+		req_end_later(conn, req_first(conn, state), result);
 }
 
 void req_run_ended(struct gvm_conn *conn)
@@ -213,9 +174,9 @@ void req_run_ended(struct gvm_conn *conn)
 	unsigned n = 0;
 	struct gvm_req *req;
 
-	for (req = conn->list[REQ_ENDED].first; req; req = req->next)
+	for (req = req_first(conn, REQ_ENDED); req; req = req_next(req))
 		n++;
-	while (n-- && (req = conn->list[REQ_ENDED].first)) {
+	while (n-- && (req = req_first(conn, REQ_ENDED))) {
 		req_move(conn, req, REQ_IDLE);
 		call_done(conn, req);
 	}
@@ -236,9 +197,21 @@ bool req_names_region(const struct gvm_req *req)
 	return true;
 }
 
+void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
+		     const void *data, size_t data_len)
+{
+	req->op = op;
+	req->meta = meta;
+	req->meta_len = (uint16_t)meta_len;
+	req->data = data;
+	/* What no frame can carry is refused by req_submit(). */
+	req->data_len = data_len > UINT32_MAX ? UINT32_MAX : (uint32_t)data_len;
+	req->data_check = 0;
+}
+
 void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 {
-	bool idle = !conn->list[REQ_QUEUED].first && !conn->rest;
+	bool idle = !req_first(conn, REQ_QUEUED) && !conn->rest;
 	int err;
 
 	req->conn = conn;
@@ -250,7 +223,7 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	req->result = -EINPROGRESS;
 	if (req != &conn->ping.req) {
 		conn->pending++;
-		link_wanted(conn);
+		poll_wanted(conn);
 	}
 	err = conn->destroying		       ? -ECANCELED :
 	      conn->step == LINK_FAILED	       ? conn->failed :
@@ -262,7 +235,7 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	}
 	req_move(conn, req, REQ_QUEUED);
 	if (req->deadline_ns)
-		link_timer_by(conn, req->deadline_ns);
+		poll_timer_by(conn, req->deadline_ns);
 	if (conn->step == LINK_UP && idle && !conn->corked)
 		tx_flush(conn);
 }

@@ -28,7 +28,7 @@ static void req_again(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 	if (req_tag(conn, req)) {
 		req_move(conn, req, REQ_ENDED);
 		req->result = -ENOMEM;
-		link_timer_by(conn, 0);
+		poll_timer_by(conn, 0);
 		return;
 	}
 	req_move(conn, req, REQ_QUEUED);
@@ -152,11 +152,11 @@ static int take_frames(struct gvm_conn *conn)
  */
 static size_t rx_bound(const struct gvm_conn *conn, size_t room)
 {
-	const struct gvm_req *req = conn->list[REQ_SENT].first;
+	const struct gvm_req *req = req_first(conn, REQ_SENT);
 	bool awaited = false;
 	unsigned n;
 
-	for (n = 0; req && n <= FEW_REQUESTS; req = req->next, n++) {
+	for (n = 0; req && n <= FEW_REQUESTS; req = req_next(req), n++) {
 		const struct gvm_get *get = (const struct gvm_get *)req;
 
 		if (req->op == GVM_OP_GET && get->what.want_page != GVM_NO_PAGE)

@@ -73,7 +73,7 @@ static void gather_fill(struct gvm_conn *conn, struct gather *g)
 	if (conn->rest)
 		gather_add(g, conn->rest + conn->rest_sent, conn->rest_bytes - conn->rest_sent);
 	g->skip = conn->head_sent;
-	for (struct gvm_req *req = conn->list[REQ_QUEUED].first; req; req = req->next) {
+	for (struct gvm_req *req = req_first(conn, REQ_QUEUED); req; req = req_next(req)) {
 		uint8_t *head = g->head + g->head_bytes;
 
 		if (g->iovs + 2 > TX_IOVS || g->bytes >= TX_CALL_BYTES ||
@@ -102,7 +102,7 @@ static void sent(struct gvm_conn *conn, size_t n)
 	}
 	n += conn->head_sent;
 	conn->head_sent = 0;
-	while (n && (req = conn->list[REQ_QUEUED].first)) {
+	while (n && (req = req_first(conn, REQ_QUEUED))) {
 		if (n < frame_bytes(req)) {
 			conn->head_sent = n;
 			return;
@@ -117,7 +117,7 @@ void tx_flush(struct gvm_conn *conn)
 	struct gather g;
 
 	while (conn->step == LINK_UP && !conn->broken &&
-	       (conn->rest || conn->list[REQ_QUEUED].first)) {
+	       (conn->rest || req_first(conn, REQ_QUEUED))) {
 		struct msghdr msg = {.msg_iov = g.iov};
 		ssize_t n;
 
@@ -128,22 +128,22 @@ void tx_flush(struct gvm_conn *conn)
 			continue;
 		if (n < 0 && errno != EAGAIN) {
 			conn->broken = strerrordesc_np(errno);
-			link_timer_by(conn, 0);
+			poll_timer_by(conn, 0);
 			return;
 		}
 		if (n > 0)
 			sent(conn, (size_t)n);
 		if (n < 0 || (size_t)n < g.bytes) {
-			link_wait_room(conn, true);
+			poll_wait_room(conn, true);
 			return;
 		}
 	}
-	link_wait_room(conn, false);
+	poll_wait_room(conn, false);
 }
 
 void tx_detach_head(struct gvm_conn *conn)
 {
-	struct gvm_req *req = conn->list[REQ_QUEUED].first;
+	struct gvm_req *req = req_first(conn, REQ_QUEUED);
 	size_t left = frame_bytes(req) - conn->head_sent;
 	size_t skip = conn->head_sent;
 	uint8_t head[GVM_HDR_BYTES + GVM_META_MAX];
@@ -154,7 +154,7 @@ void tx_detach_head(struct gvm_conn *conn)
 	if (!p) {
 		/* The stream cannot be completed: another one is begun. */
 		conn->broken = "out of memory";
-		link_timer_by(conn, 0);
+		poll_timer_by(conn, 0);
 		return;
 	}
 	conn->rest = p;

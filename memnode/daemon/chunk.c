@@ -2,10 +2,6 @@
 /*
  * chunk.c - the chunks of a region: GET, PUT and DISCARD.
  *
- * A record says which version of a chunk the node holds and where its bytes stand. The stored head
- * is checked again whenever it is read: its blocks' hashes let the client check the bodies, but
- * only the record can tell that the head itself is the one that was stored here.
- *
  * A PUT composes the new chunk first, then gives the old one's cells back, then takes cells for the
  * new one: it needs no space besides what was promised. (Old cells that are being sent stay pinned:
  * for those the store has head room of its own.)
@@ -14,47 +10,6 @@
 
 #include <assert.h>
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-static uint32_t head_check(const struct region *r, const struct region_record *rec,
-			   const uint8_t *packed)
-{
-	uint64_t place = (uint64_t)(rec - r->records);
-
-	return (uint32_t)XXH3_64bits_withSeed(packed, rec->head_bytes, rec->version ^ place << 20);
-}
-
-static void totals_add(struct region_totals *sum, const struct region_record *rec, int sign)
-{
-	uint64_t one = (uint64_t)sign; /* unsigned, so that minus one wraps as it should */
-
-	sum->chunks += one;
-	sum->cells += one * store_cells_of(rec->bytes);
-	sum->stored_bytes += one * rec->bytes;
-	sum->nonzero_bytes += one * rec->nonzero_pages * GVM_PAGE_BYTES;
-}
-
-void record_drop_body(struct regions *t, struct region *r, struct region_record *rec)
-{
-	totals_add(&t->totals, rec, -1);
-	totals_add(&r->totals, rec, -1);
-	store_free(t->store, rec->cell);
-	rec->version |= GVM_VERSION_ZERO;
-}
-
-/* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
-static uint16_t record_head(const struct regions *t, const struct region *r,
-			    const struct region_record *rec, struct chunk_head *head)
-{
-	const uint8_t *packed = store_head(t->store, rec->cell);
-
-	if (head_check(r, rec, packed) != rec->check ||
-	    chunk_head_unpack(head, packed, rec->head_bytes) ||
-	    head->body_bytes != rec->bytes - rec->head_bytes)
-		return GVM_ERR_CORRUPT;
-	return GVM_OK;
-}
 
 uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 		    struct region_found *found, uint64_t *detail)
@@ -217,9 +172,9 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		store_write(t->store, new.cell, head_bytes, body, whole->body_bytes);
 	}
 	*rec = new;
-	rec->check = head_check(r, rec, store_head(t->store, rec->cell));
-	totals_add(&t->totals, rec, 1);
-	totals_add(&r->totals, rec, 1);
+	rec->check = record_check(r, rec, store_head(t->store, rec->cell));
+	record_count(&t->totals, rec, 1);
+	record_count(&r->totals, rec, 1);
 	return GVM_OK;
 }
 

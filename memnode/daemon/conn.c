@@ -8,6 +8,7 @@
  * pointers into its buffers and answers until then.
  */
 #include "conn.h"
+#include "../clock.h"
 #include "log.h"
 
 #include <arpa/inet.h>
@@ -280,7 +281,7 @@ static void reply_queue(struct conn *c, struct reply *r)
 	else
 		STAILQ_INSERT_TAIL(&c->urgent, r, link);
 	if (!c->tx_replies)
-		c->tx_ns = node_now_ns();
+		c->tx_ns = gvm_now_ns();
 	c->tx_bytes += r->bytes;
 	c->tx_replies++;
 }
@@ -410,7 +411,7 @@ void conn_received(struct conn *c, int result)
 		return;
 	}
 	if (result > 0) {
-		c->rx_ns = node_now_ns();
+		c->rx_ns = gvm_now_ns();
 		c->all->node->counters.rx_bytes += (unsigned)result;
 		if (c->lingering) {
 			receive_start(c, CONN_RX_SMALL, false);
@@ -441,7 +442,7 @@ void conn_sent(struct conn *c, int result)
 	}
 	if (result > 0) {
 		n->counters.tx_bytes += (unsigned)result;
-		c->tx_ns = node_now_ns();
+		c->tx_ns = gvm_now_ns();
 		c->out_done += (uint32_t)result;
 	}
 	while ((r = STAILQ_FIRST(&c->out)) && c->out_done >= r->bytes) {
@@ -495,7 +496,7 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 	STAILQ_INIT(&c->out);
 	STAILQ_INIT(&c->urgent);
 	STAILQ_INIT(&c->bulk);
-	c->born_ns = c->rx_ns = c->tx_ns = node_now_ns();
+	c->born_ns = c->rx_ns = c->tx_ns = gvm_now_ns();
 	session_init(&c->session);
 	TAILQ_INSERT_TAIL(&s->all, c, link);
 	s->count++;

@@ -9,6 +9,7 @@
  * message's vectors need not be kept.
  */
 #include "io.h"
+#include "../clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,14 +65,6 @@ struct io_epoll {
 	unsigned ends_size, ends_put, ends_taken;
 	uint64_t tick_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void epoll_deinit(struct io *io)
 {
@@ -264,7 +257,7 @@ static void event_take(struct io_epoll *e, const struct epoll_event *ev)
 /* Milliseconds until the tick, rounded up. */
 static int tick_wait(const struct io_epoll *e)
 {
-	uint64_t now = now_ns();
+	uint64_t now = gvm_now_ns();
 
 	if (e->tick_ns == NEVER)
 		return -1;
@@ -283,7 +276,7 @@ static int epoll_submit(struct io *io, bool wait)
 		return -errno;
 	for (int i = 0; i < n; i++)
 		event_take(e, &events[i]);
-	if (e->tick_ns <= now_ns()) {
+	if (e->tick_ns <= gvm_now_ns()) {
 		e->tick_ns = NEVER;
 		end_put(e, NULL, IO_TICK, -ETIME);
 	}
@@ -326,7 +319,7 @@ static void epoll_read(struct io *io, int fd, void *buf, unsigned bytes, enum io
 
 static void epoll_timeout(struct io *io, struct __kernel_timespec *ts)
 {
-	io->epoll->tick_ns = now_ns() + (uint64_t)ts->tv_sec * 1000000000u + (uint64_t)ts->tv_nsec;
+	io->epoll->tick_ns = gvm_now_ns() + (uint64_t)ts->tv_sec * 1000000000u + (uint64_t)ts->tv_nsec;
 }
 
 static void epoll_recv(struct io *io, int fd, void *buf, size_t bytes, int flags, void *owner)

@@ -5,6 +5,7 @@
  * Options, then what is brought up and in which order; it goes down in reverse.
  */
 #include "../addr.h"
+#include "../size.h"
 #include "../gvm_client.h"
 #include "log.h"
 #include "memory.h"
@@ -62,32 +63,6 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 	va_end(args);
 	log_line("%s", text);
 	exit(1);
-}
-
-/* "512M", "16G", "16GiB": binary units. */
-static bool size_parse(const char *text, uint64_t *bytes)
-{
-	static const char units[] = "KMGTP";
-	unsigned long long n;
-	const char *unit;
-	unsigned shift = 0;
-	char *end;
-
-	errno = 0;
-	if (*text < '0' || *text > '9')
-		return false;
-	n = strtoull(text, &end, 10);
-	unit = *end ? strchr(units, *end & ~0x20) : NULL;
-	if (unit) {
-		shift = 10 * (unsigned)(unit - units + 1);
-		end++;
-		if (!strcmp(end, "iB"))
-			end += 2;
-	}
-	if (errno || *end || !n || n > UINT64_MAX >> shift)
-		return false;
-	*bytes = (uint64_t)n << shift;
-	return true;
 }
 
 /* A name is looked up once, at the start. */
@@ -164,7 +139,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 			listen_parse(optarg, &o->listen);
 			break;
 		case 'm':
-			if (!size_parse(optarg, &o->memory_bytes))
+			if (size_parse_option(optarg, &o->memory_bytes) || !o->memory_bytes)
 				fail("--memory %s: not a size (512M, 16G)", optarg);
 			break;
 		case 'c':

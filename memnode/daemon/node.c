@@ -6,6 +6,7 @@
  * sent stay there until the send ends. It is promised to nobody. The rest is the node's capacity.
  */
 #include "node.h"
+#include "../clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,14 +18,6 @@
 #define HEAD_ROOM_MIN	(4u * REGION_CHUNK_CELLS)
 #define HEAD_ROOM_MAX	((256u << 20) / STORE_CELL_BYTES)
 #define COPY_BYTES_MAX	(32u << 20)
-
-uint64_t node_now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const uint8_t *key,
 	      size_t key_bytes)
@@ -52,7 +45,7 @@ int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const ui
 		node_deinit(n);
 		return -ENOMEM;
 	}
-	n->started_ns = node_now_ns();
+	n->started_ns = gvm_now_ns();
 	return 0;
 }
 
@@ -88,7 +81,7 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 		.bad_frames = c->bad_frames,
 		.rx_bytes = c->rx_bytes,
 		.tx_bytes = c->tx_bytes,
-		.uptime_ns = node_now_ns() - n->started_ns,
+		.uptime_ns = gvm_now_ns() - n->started_ns,
 		.names = n->names.count,
 		.tombstones = n->names.gone,
 		.names_max = n->names.count_max,

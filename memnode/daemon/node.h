@@ -39,6 +39,5 @@ int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const ui
 void node_deinit(struct node *n);
 
 void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp);
-uint64_t node_now_ns(void);
 
 #endif

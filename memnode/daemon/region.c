@@ -6,6 +6,7 @@
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.
  */
 #include "region_priv.h"
+#include "../clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -217,13 +218,13 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 		return GVM_ERR_STALE;
 	}
 	if (what->mode == OPEN_WATCH)
-		status = watches_renew(&r->watches, writer->client, what->epoch, watches_now(), detail);
+		status = watches_renew(&r->watches, writer->client, what->epoch, gvm_now_ns(), detail);
 	else if (what->mode == OPEN_UNWATCH)
 		watches_end(&r->watches, writer->client, what->epoch);
 	else if (what->mode == OPEN_PASS)
-		watches_pass(&r->watches, writer->client, what->epoch, watches_now());
+		watches_pass(&r->watches, writer->client, what->epoch, gvm_now_ns());
 	else if (what->mode == OPEN_ATTACH && what->epoch > r->epoch &&
-		 watches_bar(&r->watches, writer->client, watches_now()))
+		 watches_bar(&r->watches, writer->client, gvm_now_ns()))
 		status = GVM_ERR_WATCHED;
 	if (status)
 		return status;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* region_priv.h - what region.c (regions) and chunk.c (their chunks) share. */
+/* region_priv.h - what region.c (regions), chunk.c and record.c (their chunks) share. */
 #ifndef GVM_REGION_PRIV_H
 #define GVM_REGION_PRIV_H
 
@@ -34,6 +34,15 @@ static inline bool record_has_body(const struct region_record *rec)
 	return rec->version && !(rec->version & GVM_VERSION_ZERO);
 }
 
+/* record.c */
+/* What `packed`, the head of the record's chunk, is known by. */
+uint32_t record_check(const struct region *r, const struct region_record *rec,
+		      const uint8_t *packed);
+/* Counts the body in `sum`, or with sign -1 takes it out. */
+void record_count(struct region_totals *sum, const struct region_record *rec, int sign);
+/* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
+uint16_t record_head(const struct regions *t, const struct region *r,
+		     const struct region_record *rec, struct chunk_head *head);
 /* Gives the body back; the record then says: all zero, in the same version. */
 void record_drop_body(struct regions *t, struct region *r, struct region_record *rec);
 

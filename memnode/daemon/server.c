@@ -7,6 +7,7 @@
  * until the peer has closed it too (so that no answer is lost to a reset), or until a deadline.
  */
 #include "server.h"
+#include "../clock.h"
 #include "log.h"
 
 #include <errno.h>
@@ -159,7 +160,7 @@ static void report(const struct server *s)
 static void finish_start(struct server *s)
 {
 	s->finishing = true;
-	s->finish_by_ns = node_now_ns() + FINISH_NS;
+	s->finish_by_ns = gvm_now_ns() + FINISH_NS;
 	s->tick = (struct __kernel_timespec){.tv_nsec = FINISH_TICK_NS};
 	io_timeout(&s->io, &s->tick);
 	shutdown(s->listen_fd, SHUT_RDWR); /* ends the accept under way */
@@ -179,7 +180,7 @@ static void signalled(struct server *s, int result)
 
 static void ticked(struct server *s)
 {
-	uint64_t now = node_now_ns();
+	uint64_t now = gvm_now_ns();
 
 	conns_tick(&s->conns, now);
 	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);

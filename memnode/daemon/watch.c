@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* watch.c - see watch.h. */
 #include "watch.h"
+#include "../clock.h"
 
 #include "../gvm_wire.h"
 
@@ -14,14 +15,6 @@ struct watch {
 	uint64_t until_ns;
 	bool passed; /* by the writer that waits */
 };
-
-uint64_t watches_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void watch_free(struct watches *w, struct watch *watch)
 {

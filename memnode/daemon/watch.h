@@ -51,7 +51,5 @@ bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns);
 void watches_attached(struct watches *w);
 void watches_deinit(struct watches *w);
 
-/* The clock of now_ns. */
-uint64_t watches_now(void);
 
 #endif

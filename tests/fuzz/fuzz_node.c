@@ -16,12 +16,14 @@
  *
  * fuzz-sources: memnode/daemon/conn.c memnode/daemon/request.c memnode/daemon/reply.c
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
- * fuzz-sources: memnode/daemon/record.c memnode/daemon/store.c
+ * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/record.c memnode/daemon/store.c
+ * fuzz-sources: memnode/clock.c memnode/daemon/watch.c
  * fuzz-sources: memnode/codec.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192
  */
 #include "fuzz_chunk.h"
+#include "memnode/clock.h"
 #include "memnode/auth.h"
 #include "memnode/daemon/conn.h"
 #include "memnode/daemon/log.h"
@@ -393,7 +395,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	piece_max = flags & 2 ? 61 : 0;
 	FUZZ_CHECK(!node_init(&node, MEMORY_BYTES, 1.5, flags & 1 ? key : NULL, sizeof(key)));
-	now_ns = node_now_ns();
+	now_ns = gvm_now_ns();
 	conns_init(&conns, &io, &node, CLIENTS);
 	memset(clients, 0, sizeof(clients));
 	for (unsigned i = 0; i < CLIENTS; i++) {

@@ -50,10 +50,14 @@ FLOORS = {
         "device",
         "main",
     ],
-    "memnode": [],
+    "memnode": [
+        "gvm_wire clock addr size codec auth keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
+        "cluster logger notify",
+    ],
+    "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
         "log", "memory sandbox io io_epoll io_uring",
-        "store", "region region_priv record watch", "names", "node",
+        "store", "watch", "region.h", "region_priv", "record", "region", "chunk", "names", "node",
         "reply", "request", "conn", "server",
         "main",
     ],
@@ -67,6 +71,7 @@ OTHERS = {
     "kmod/ivy": [],
     "kmod": ["kmod/ivy"],
     "memnode": [],
+    "memnode/client": ["memnode"],
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
     "qemu": ["gvmfs/gvm_attach"],
@@ -78,8 +83,6 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 
 # Not yet cut: files that call each other round.
 CIRCLES = {
-    "memnode": 6,
-    "memnode/daemon": 2,
     "gvmfs": 32,
     "qemu": 3,
     "tools": 11,
@@ -114,9 +117,10 @@ def climbs(tree, folder, called, included):
     said = []
     if not FLOORS[folder]:
         return said
-    for stem in sorted(files_of(tree, folder)):
-        if floor_of(folder, stem, False) is None:
-            said.append("%s has no floor" % stem)
+    mine = files_of(tree, folder)
+    for path in sorted(path for path in tree.code if path[:-2] in mine):
+        if floor_of(folder, path[:-2], path.endswith(".h")) is None:
+            said.append("%s has no floor" % path)
     for (one, other), name in sorted(called.items()):
         if (floor_of(folder, one, False) or 0) < (floor_of(folder, other, False) or 0):
             said.append("%s.c uses %s() of %s.c above it" % (one, name, other))
@@ -147,8 +151,7 @@ def strangers(tree, folder):
             continue
         for header in headers:
             stem = header[:-2]
-            if stem not in mine and not any(stem in (one, stem) and (stem == one or os.path.dirname(stem) == one)
-                                            for one in OTHERS[folder]):
+            if stem not in mine and not any(one in (stem, os.path.dirname(stem)) for one in OTHERS[folder]):
                 said.append("%s includes %s" % (path, header))
     return said
 

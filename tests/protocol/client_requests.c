@@ -4,7 +4,7 @@
  * cancelling in every state, corks; each ends exactly once.
  */
 #include "client_rig.h"
-#include "memnode/client/impl.h"
+#include "client/impl.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -363,7 +363,7 @@ static void a_request_cancelled_half_sent_harms_no_other(void)
 	for (unsigned i = 0; i < N - LATER; i++)
 		put(&l[i], i, i + 1, true);
 	CHECK(conn->head_sent);
-	half = conn->list[REQ_QUEUED].first->arg;
+	half = req_first(conn, REQ_QUEUED)->arg;
 	for (unsigned i = 0; i < N - LATER; i++) {
 		gvm_cancel(&l[i].put.req);
 		memset(l[i].body, 0xdd, GVM_CHUNK_BYTES);

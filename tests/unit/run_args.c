@@ -5,7 +5,7 @@
  */
 #include "tools/qemu_opts.h"
 #include "tools/run_args.h"
-#include "tools/size.h"
+#include "memnode/size.h"
 #include "check.h"
 
 #include <errno.h>

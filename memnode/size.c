@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 static int suffix_shift(char c)
 {
@@ -41,7 +42,7 @@ static int whole_parse(const char **p, unsigned base, unsigned __int128 *whole)
 	return 0;
 }
 
-int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
+static int parse(const char *text, uint64_t unit, bool long_suffix, uint64_t *bytes)
 {
 	bool hex = text[0] == '0' && (text[1] | 32) == 'x', fractional;
 	unsigned __int128 whole, fraction = 0, scale = 1, total;
@@ -63,6 +64,8 @@ int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
 	}
 	if (*p) {
 		shift = suffix_shift(*p++);
+		if (long_suffix && shift > 0 && !strcmp(p, "iB"))
+			p += 2;
 		if (shift < 0 || *p)
 			return -EINVAL;
 		unit = 1ull << shift;
@@ -76,6 +79,16 @@ int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
 		return -ERANGE;
 	*bytes = (uint64_t)total;
 	return 0;
+}
+
+int size_parse(const char *text, uint64_t unit, uint64_t *bytes)
+{
+	return parse(text, unit, false, bytes);
+}
+
+int size_parse_option(const char *text, uint64_t *bytes)
+{
+	return parse(text, 1, true, bytes);
 }
 
 char *size_text(uint64_t bytes, char buf[SIZE_TEXT])

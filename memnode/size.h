@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* size.h - sizes as people and QEMU write them. Pure. */
-#ifndef TOOLS_SIZE_H
-#define TOOLS_SIZE_H
+/* size.h - sizes as users and QEMU write them. Pure. */
+#ifndef GVM_SIZE_H
+#define GVM_SIZE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +17,8 @@
  * when it does not fit into 63 bits.
  */
 int size_parse(const char *text, uint64_t unit, uint64_t *bytes);
+/* The same for an option of ours: "16GiB" is 16G, too. */
+int size_parse_option(const char *text, uint64_t *bytes);
 
 #define SIZE_TEXT 32
 /* "512 MiB", "1.5 GiB": for people. Returns buf. */
