@@ -6,7 +6,8 @@
 #ifndef GVM_CHARDEV_H
 #define GVM_CHARDEV_H
 
-struct file_operations;
+#include <linux/fs.h>
+
 struct gvm_region;
 
 /* `files`: of an opened one. */

@@ -6,8 +6,8 @@
 #ifndef GVM_INODE_H
 #define GVM_INODE_H
 
-struct file;
-struct file_operations;
+#include <linux/fs.h>
+
 struct gvm_region;
 
 /*

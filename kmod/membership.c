@@ -8,8 +8,10 @@ struct membership gvm_membership = {
 
 struct gvm_cluster *gvm_membership_lock(void)
 {
+	const struct membership *is = &gvm_membership;
+
 	mutex_lock(&gvm_membership.mutex);
-	return gvm_membership.going_down ? NULL : gvm_membership.cluster;
+	return is->going_down ? NULL : is->cluster;
 }
 
 void gvm_membership_unlock(void)

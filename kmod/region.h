@@ -205,15 +205,15 @@ void gvm_regions_visit(void (*visit)(struct gvm_region *region, void *argument),
 
 /*
  * Gets frames for what the core may want to install, while one may still sleep for memory: before
- * an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where there is
- * none. Without them the core has to do with what there is in a softirq; it asks for a page again
+ * an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where there
+ * is none. Without them the core has to do with what there is in a softirq; it asks for a page again
  * that had no frame.
  */
 void gvm_region_provide(struct gvm_region *region);
 
 /*
- * The core's lock. gvm_region_leave() may sleep and does what the core wants done: the caller has no
- * page locked.
+ * The core's lock. gvm_region_leave() may sleep and does what the core wants done: the caller has
+ * no page locked.
  */
 void gvm_region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
 void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
