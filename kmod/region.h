@@ -204,10 +204,10 @@ void gvm_region_put(struct gvm_region *region);
 void gvm_regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
 
 /*
- * Gets frames for what the core may want to install, while one may still sleep for memory: before
- * an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where there
- * is none. Without them the core has to do with what there is in a softirq; it asks for a page again
- * that had no frame.
+ * Gets frames for what the core may want to install, while the caller may still sleep for memory:
+ * before an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where
+ * there is none. Without them the core has to do with what there is in a softirq; it asks for a
+ * page again that had no frame.
  */
 void gvm_region_provide(struct gvm_region *region);
 
