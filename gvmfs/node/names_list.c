@@ -85,7 +85,7 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 		entry_bury(e);
 		return 0;
 	}
-	if (e && (!e->bytes || e->version >= what->version))
+	if (e && (!e->bytes || (e->version >= what->version && !NAMES_MUTANT(LISTED_LAST_COUNTS))))
 		return 0;
 	list->bytes += sizeof(*e) + kept;
 	if (list->bytes > LIST_BYTES_MAX)
@@ -136,8 +136,8 @@ uint64_t names_views_horizon(const struct names_view *views, unsigned count, uin
 
 static bool view_has_forgotten(const struct names_view *view, const struct name_entry *e)
 {
-	return !NAMES_MUTANT(OLD_COPIES_COUNT) && view->whole && e->born <= names_view_horizon(view, e->table) &&
-	       !entry_find(&view->has, &e->key);
+	return !NAMES_MUTANT(OLD_COPIES_COUNT) && (view->whole || NAMES_MUTANT(LISTS_IN_PART)) &&
+	       e->born <= names_view_horizon(view, e->table) && !entry_find(&view->has, &e->key);
 }
 
 void names_list_settle(struct names_list *list, const struct names_view *views, unsigned count)
@@ -173,8 +173,8 @@ bool names_view_lacks(const struct names_view *view, const struct name_entry *e)
 
 	if (!its)
 		return e->born > names_view_horizon(view, e->table);
-	if (!e->bytes || !its->bytes)
-		return !e->bytes && its->bytes && !NAMES_MUTANT(HEAL_WITHOUT_GONE);
+	if (!e->bytes)
+		return its->bytes && !NAMES_MUTANT(HEAL_WITHOUT_GONE);
 	return its->version < e->version;
 }
 
@@ -215,7 +215,7 @@ static void due_add_horizons(struct names_due *due, const struct names_view *vie
 				break;
 			if (horizon_is_uneven(views, count, e) != uneven)
 				continue;
-			due->uneven |= uneven;
+			due->uneven |= uneven && !NAMES_MUTANT(HORIZONS_UNEVEN);
 			due_add(due, e->table, e->born);
 		}
 }
@@ -271,7 +271,7 @@ int names_votes_result(const struct names_votes *votes, bool creates)
 {
 	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
 	 * that may have restarted. */
-	if (votes->gone)
+	if (votes->gone && !NAMES_MUTANT(GONE_OUTVOTED))
 		return creates ? -EAGAIN : -EIDRM;
 	if (votes->ok >= names_majority(votes->nodes))
 		return 0;

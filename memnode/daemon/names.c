@@ -104,7 +104,7 @@ static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_
 	if (!bytes)
 		return GVM_OK;
 	*detail = names_horizon(t, what->table);
-	if (what->born <= *detail)
+	if (what->born <= *detail && !NAMES_MUTANT(HORIZON_NOT_SAID))
 		return GVM_ERR_GONE;
 	if (NAMES_MUTANT(FENCE_NOT_KEPT))
 		return GVM_OK;
@@ -127,7 +127,7 @@ static uint16_t name_may_change(const struct name *old, const struct gvm_name_pu
 	if (bytes && old->version == what->version && old->bytes == bytes &&
 	    !memcmp(old->record, record, bytes))
 		return GVM_OK;
-	if (bytes && old->version >= what->version)
+	if (bytes && old->version >= what->version && !NAMES_MUTANT(PUT_OF_OLD))
 		return GVM_ERR_STALE;
 	*done = false;
 	return GVM_OK;
@@ -185,7 +185,8 @@ uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const ui
 		     : name_may_begin(t, what, bytes, detail);
 	if (status || done)
 		return status;
-	if (!old && what->born <= names_horizon(t, what->table))
+	if (!old && what->born <= names_horizon(t, what->table) &&
+	    !NAMES_MUTANT(TOMBSTONE_OF_FORGOTTEN) && !NAMES_MUTANT(HORIZON_NOT_SAID))
 		return GVM_OK; /* a tombstone of a name that is over */
 	if (names_are_full(t, old, &new) ||
 	    !name_set(t, at, old, &new, record))

@@ -49,6 +49,13 @@ static const char *const mutants[MUTANTS] = {
 	"round below a fence",
 	"fence open to any round",
 	"lists share less",
+	"horizon not said",
+	"put of old",
+	"tombstone of forgotten",
+	"lists in part",
+	"listed last counts",
+	"horizons uneven",
+	"gone outvoted",
 };
 
 static int mutants_run(void)

@@ -205,6 +205,7 @@ static int list_run(struct mount *m, unsigned node)
 	uint64_t detail;
 	uint32_t bytes;
 	int r = status_error(name_list(&w.node[node], &what, &rsp, buf, &bytes, &detail));
+	bool cut = !calm && !draw(16);
 
 	tell("  node %u: list, round %u: %s\n", node, (unsigned)what.round, strerror(-r));
 	if (r)
@@ -219,6 +220,10 @@ static int list_run(struct mount *m, unsigned node)
 					.version = gvm_load_le(p + 32, 8),
 					.bytes = (uint32_t)gvm_load_le(p + 40, 4) };
 
+		if (cut && !draw(3)) {
+			tell("    the rest does not come\n");
+			return -ETIMEDOUT;
+		}
 		memcpy(e.key.b, p, 16);
 		tell("    %s %u, table %x, born %u, version %u\n",
 		     gvm_name_is_horizon(&e.key) ? "horizon" : e.bytes ? "record" : "tombstone",
@@ -370,6 +375,27 @@ static void put_once_more(struct mount *m, bool again)
 	step_begin(m, PUTTING);
 }
 
+/* What a save ends with has a reason, and who saves can do something about it. */
+static void put_check(const struct mount *m, int result)
+{
+	bool gone = false, silent = false;
+
+	for (unsigned i = m->first; i <= m->last; i++) {
+		const struct answer *a = &m->answer[i];
+
+		if (m->out[i])
+			continue;
+		silent |= !a->over || a->result == -ETIMEDOUT;
+		gone |= a->over && a->result == -EIDRM;
+	}
+	if (gone && result != (m->what == CREATE ? -EAGAIN : -EIDRM))
+		fail("name %u is gone, and saved: %s", m->name, strerror(-result));
+	if (m->what == CREATE && (result == -EIDRM || result == -EKEYREVOKED))
+		fail("name %u is not made under another key", m->name);
+	if (!silent && result == -ETIMEDOUT)
+		fail("name %u is not saved, for no reason", m->name);
+}
+
 /* gvmfs/names_job.c: save_try(), names_job_save(). */
 static void put_end(struct mount *m)
 {
@@ -389,6 +415,7 @@ static void put_end(struct mount *m)
 			names_votes_add(&votes, a->result, a->detail);
 	}
 	r = names_votes_result(&votes, m->what == CREATE);
+	put_check(m, r);
 	tell("mount %u, %s name %u: %s\n", number_of(m), what_names[m->what], m->name, strerror(-r));
 	if (r == -ERESTART || (!r && !m->again && names_votes_count_twice(&votes))) {
 		put_once_more(m, !r);
@@ -479,6 +506,24 @@ static void read_apply(struct mount *m)
 	}
 }
 
+/* It has the newest that was listed, and no node is sent what it has forgotten. */
+static void list_check(const struct mount *m)
+{
+	for (size_t i = 0; i < m->all.count; i++)
+		for (unsigned n = m->first; n <= m->last; n++) {
+			const struct name_entry *e = &m->all.entry[i];
+			const struct name_entry *its = names_list_find(&m->view[n].has, &e->key);
+
+			if (its && e->bytes && (!its->bytes || its->version > e->version))
+				fail("mount %u takes what is old of name %u", number_of(m),
+				     e->key.b[1]);
+			if (!its && names_view_lacks(&m->view[n], e) &&
+			    e->born <= names_view_horizon(&m->view[n], e->table))
+				fail("mount %u would send node %u what it has forgotten",
+				     number_of(m), n);
+		}
+}
+
 static void heal_end(struct mount *m);
 
 static void list_end(struct mount *m)
@@ -492,6 +537,7 @@ static void list_end(struct mount *m)
 		return;
 	}
 	names_list_settle(&m->all, m->view, NODES);
+	list_check(m);
 	table = names_list_table(&m->all, m->view, NODES, well_of(m) == nodes_of(m));
 	if (table)
 		m->table = table;
@@ -764,8 +810,36 @@ void quiet(void)
 		}
 }
 
+/* All nodes have forgotten as far, of each table; and new names are of one table. */
+static void check_tables(void)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_name_list_req what = {.round = 0};
+	struct gvm_name_list_rsp rsp;
+	uint64_t detail;
+	uint32_t bytes;
+
+	for (unsigned n = w.first; n <= w.last; n++) {
+		name_list(&w.node[n], &what, &rsp, buf, &bytes, &detail);
+		for (const uint8_t *p = buf; p < buf + bytes;
+		     p += GVM_NAME_ENTRY_BYTES + gvm_load_le(p + 40, 4)) {
+			struct gvm_id key;
+
+			memcpy(key.b, p, sizeof(key.b));
+			for (unsigned o = w.first; gvm_name_is_horizon(&key) && o <= w.last; o++)
+				if (names_horizon(&w.node[o], gvm_load_le(p + 16, 8)) !=
+				    gvm_load_le(p + 24, 8))
+					fail("nodes %u and %u have not forgotten as far", n, o);
+		}
+		for (unsigned i = 1; bytes && i < MOUNTS; i++)
+			if (w.mount[i].table != w.mount[0].table)
+				fail("mounts 0 and %u have not one table", i);
+	}
+}
+
 void check(void)
 {
+	check_tables();
 	for (unsigned name = 0; name < w.used; name++) {
 		const struct truth *t = &w.name[name];
 		bool shown = w.mount[0].names[name].there, live;
