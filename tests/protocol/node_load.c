@@ -165,7 +165,8 @@ static void waited_for_page_passes_read_ahead(void)
 	node_stop(&node);
 }
 
-static unsigned long rss_kib(void)
+/* A number of KiB of /proc/PID/status. */
+static unsigned long status_kib(const char *field)
 {
 	char path[64], line[256];
 	unsigned long kib = 0;
@@ -175,12 +176,83 @@ static unsigned long rss_kib(void)
 	f = fopen(path, "re");
 	CHECK(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmRSS: %lu", &kib) == 1)
+		if (!strncmp(line, field, strlen(field)) &&
+		    sscanf(line + strlen(field), ": %lu", &kib) == 1)
 			break;
 	fclose(f);
 	CHECK(kib);
 	return kib;
 }
+
+#ifndef __SANITIZE_ADDRESS__ /* which ends a process that gets none */
+/* False: the connection ended instead. */
+static bool frame_try(int fd, uint8_t op, const uint8_t *meta, size_t meta_len)
+{
+	uint8_t frame[GVM_HDR_BYTES + GVM_META_MAX];
+	size_t len = frame_pack(frame, op, 1, meta, meta_len, NULL, 0);
+
+	return send(fd, frame, len, MSG_NOSIGNAL) == (ssize_t)len && frame_receive(fd, &answer);
+}
+
+/* The kernel gives the node no more memory: who does not read answers is closed, and the node goes on. */
+static void answers_without_memory_end_their_connection(void)
+{
+	enum { READERS = 4, ASKED = 200 };
+	static uint8_t record[60000];
+	struct timeval soon = {.tv_sec = 1};
+	struct gvm_name_list_req what = {.round = 0};
+	uint8_t meta[GVM_META_MAX], frame[256];
+	struct gvm_hello_req hello = {.version_min = GVM_VERSION, .version_max = GVM_VERSION, .client = 9};
+	struct rlimit before, limit;
+	uint64_t until = now_ms() + 30000;
+	int readers[READERS], fd;
+	bool served;
+
+	node_start(&node, "16M", NULL);
+	CHECK(!getrlimit(RLIMIT_AS, &before));
+	limit = before;
+	limit.rlim_cur = (status_kib("VmSize") << 10) + (2u << 20);
+	node_stop(&node);
+	CHECK(!setrlimit(RLIMIT_AS, &limit)); /* for what is started now */
+	node_start(&node, "16M", NULL);
+	CHECK(!setrlimit(RLIMIT_AS, &before));
+	fd = link_ready(&node, 1);
+	for (uint8_t i = 1; i <= 2; i++) {
+		struct gvm_name_put_req put = {.key = {{i}}, .table = 1, .born = 1, .version = 1};
+
+		CHECK_EQ(frame_call(fd, GVM_OP_NAME_PUT, meta, gvm_name_put_req_pack(&put, meta), record,
+				    sizeof(record), &answer),
+			 GVM_OK);
+	}
+	for (unsigned r = 0; r < READERS; r++)
+		readers[r] = link_ready(&node, 2 + r);
+	for (unsigned r = 0; r < READERS; r++) {
+		setsockopt(readers[r], SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+		for (unsigned i = 0; i < ASKED; i++) {
+			size_t len = frame_pack(frame, GVM_OP_NAME_LIST, i, meta,
+						gvm_name_list_req_pack(&what, meta), NULL, 0);
+
+			if (send(readers[r], frame, len, MSG_NOSIGNAL) != (ssize_t)len)
+				break;
+		}
+	}
+	node_log_wait(&node, "out of memory");
+	close(fd);
+	for (unsigned r = 0; r < READERS; r++)
+		close(readers[r]);
+	/* Until the node has seen that they are gone, this one may meet the same end. */
+	do {
+		CHECK(now_ms() < until);
+		fd = link_open(&node);
+		served = frame_try(fd, GVM_OP_HELLO, meta, gvm_hello_req_pack(&hello, meta)) &&
+			 frame_try(fd, GVM_OP_NAME_LIST, meta, gvm_name_list_req_pack(&what, meta));
+		close(fd);
+	} while (!served);
+	CHECK_EQ(answer.hdr.status, GVM_OK);
+	CHECK(answer.hdr.data_len > 2 * sizeof(record));
+	node_stop(&node);
+}
+#endif
 
 static void idle_connections_cost_little(void)
 {
@@ -190,11 +262,11 @@ static void idle_connections_cost_little(void)
 
 	node_start(&node, "64M", NULL);
 	node_answers(&node);
-	before = rss_kib();
+	before = status_kib("VmRSS");
 	for (unsigned i = 0; i < LINKS; i++)
 		fds[i] = link_ready(&node, i + 1);
 	CHECK_EQ(link_stat(fds[0]).clients, LINKS);
-	CHECK(rss_kib() - before < LINKS * 16);
+	CHECK(status_kib("VmRSS") - before < LINKS * 16);
 	for (unsigned i = 0; i < LINKS; i++) {
 		CHECK_EQ(link_call(fds[i], &answer, GVM_OP_PING, ping, i), GVM_OK);
 		close(fds[i]);
@@ -299,6 +371,9 @@ static const struct check_test tests[] = {
 	{"every-pipelined-request-is-answered", every_pipelined_request_is_answered},
 	{"stalled-readers-hurt-nobody", stalled_readers_hurt_nobody},
 	{"waited-for-page-passes-read-ahead", waited_for_page_passes_read_ahead},
+#ifndef __SANITIZE_ADDRESS__
+	{"answers-without-memory-end-their-connection", answers_without_memory_end_their_connection},
+#endif
 	{"idle-connections-cost-little", idle_connections_cost_little},
 	{"connection-that-ends-in-the-middle-leaves-nothing",
 	 connection_that_ends_in_the_middle_leaves_nothing},
