@@ -9,6 +9,10 @@
  *	stray-sent	pages are sent that came while a flush waited, and are not remembered as sent
  *	sent-unlearnt	the pages that a flush sent are not remembered as sent
  *	stale-epoch	what is evicted is sent with the epoch of an earlier attachment
+ *
+ * One is no fault, but another kernel:
+ *
+ *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10
  */
 #ifndef GVMFS_MUTANT_H
 #define GVMFS_MUTANT_H

@@ -73,6 +73,7 @@
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
 
 struct inode;
+struct reader;
 struct worker;
 struct resident;
 struct residents;
@@ -156,6 +157,8 @@ struct resident {
 	struct inode *inode;
 	unsigned session;
 	int fd[SESSION_FDS]; /* in this process */
+	struct reader *reader; /* NULL: the front thread reads the faults itself */
+	int faults_fd;	     /* where it does: the userfaultfd, or the reader's pipe */
 	int pid;	     /* of the client */
 	uint64_t address, bytes, chunks;
 	struct chunk *chunk;

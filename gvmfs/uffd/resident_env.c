@@ -20,8 +20,9 @@
 static unsigned resident_serve(struct resident *r)
 {
 	struct uffd_msg msg[MESSAGES];
-	ssize_t bytes = uffd_read(r->fd[SESSION_UFFD], msg, sizeof(msg));
-	unsigned n = (unsigned)((size_t)bytes / sizeof(*msg));
+	ssize_t bytes = r->reader ? read(r->faults_fd, msg, sizeof(msg)) :
+				    uffd_read(r->faults_fd, msg, sizeof(msg));
+	unsigned n = bytes > 0 ? (unsigned)((size_t)bytes / sizeof(*msg)) : 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (msg[i].event == UFFD_EVENT_PAGEFAULT)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
+#include "reader.h"
 #include "resident_priv.h"
 #include "state/keeper.h"
 #include "uffd.h"
@@ -51,6 +52,7 @@ static int resident_map(struct resident *r)
 
 static void resident_free(struct resident *r)
 {
+	reader_stop(r->reader);
 	if (r->chunk)
 		munmap(r->chunk, r->chunks * sizeof(*r->chunk));
 	if (r->mark)
@@ -72,7 +74,16 @@ static int epoll_add(struct worker *w, int fd, void *what)
 void env_unwatch(struct resident *r)
 {
 	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->fd[SESSION_SOCKET], NULL);
-	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->fd[SESSION_UFFD], NULL);
+	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->faults_fd, NULL);
+}
+
+static int faults_open(struct resident *r)
+{
+	int error = 0;
+
+	if (!uffd_reads_at_once())
+		error = reader_start(&r->reader, r->fd[SESSION_UFFD], &r->faults_fd);
+	return error ? error : epoll_add(r->w, r->faults_fd, &r->fd[SESSION_UFFD]);
 }
 
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
@@ -91,6 +102,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->inode = inode_get(&w->inodes, s->inode);
 	r->session = session;
 	memcpy(r->fd, fd, sizeof(r->fd));
+	r->faults_fd = fd[SESSION_UFFD];
 	r->address = s->address;
 	r->bytes = s->bytes;
 	r->chunks = record_chunks(s->bytes);
@@ -109,7 +121,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!error && getrandom(&r->seed, sizeof(r->seed), 0) < 0)
 		error = -errno;
 	if (!error)
-		error = epoll_add(w, r->fd[SESSION_UFFD], &r->fd[SESSION_UFFD]);
+		error = faults_open(r);
 	if (!error)
 		error = epoll_add(w, r->fd[SESSION_SOCKET], &r->fd[SESSION_SOCKET]);
 	if (error) {

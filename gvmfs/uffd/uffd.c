@@ -2,12 +2,12 @@
 /* uffd.c - see uffd.h. */
 #include "uffd.h"
 
+#include "base/mutant.h"
 #include "gvm_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -166,15 +166,22 @@ bool uffd_alive(int fd)
 ssize_t uffd_read(int fd, void *messages, size_t bytes)
 {
 	struct iovec iov = { .iov_base = messages, .iov_len = bytes };
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
 
-	if (n < 0 && (errno == EOPNOTSUPP || errno == EINVAL)) { /* before Linux 6.10 */
-		if (!(fcntl(fd, F_GETFL) & O_NONBLOCK) || poll(&p, 1, 0) <= 0)
-			return 0;
-		n = read(fd, messages, bytes);
-	}
 	return n > 0 ? n : 0;
+}
+
+bool uffd_reads_at_once(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct iovec iov = { .iov_base = &(struct uffd_msg){ 0 }, .iov_len = sizeof(struct uffd_msg) };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	bool knows = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 &&
+		     preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EAGAIN;
+
+	if (fd >= 0)
+		close(fd);
+	return knows && !mutant("no-nowait");
 }
 
 /* Those that change what a fault is or how it is told, and bring no other event. */

@@ -30,8 +30,10 @@ int uffd_poison(int fd, uint64_t address, size_t bytes);
 bool uffd_knows_poison(void);
 /* Whether the process's memory still exists. */
 bool uffd_alive(int fd);
-/* Reads messages, never waiting, whatever became of the descriptor's flags: bytes, 0 for none. */
+/* Reads messages, never waiting, whatever became of the descriptor's flags: bytes, 0 for none. Only where
+ * the kernel knows such a read (6.10); otherwise see reader.h. */
 ssize_t uffd_read(int fd, void *messages, size_t bytes);
+bool uffd_reads_at_once(void);
 /* A userfaultfd that tells of faults and of nothing else, and whose features are settled. May wait for
  * whatever a stranger has made of the descriptor. */
 bool uffd_is_plain(int fd);

@@ -42,6 +42,7 @@ PROGRAMS = {
     "confined": "tests/system/confined",
     "unanswering": "tests/system/unanswering",
     "locker": "tests/system/locker",
+    "taker": "tests/system/taker",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* reader.c - see reader.h. */
+#include "reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define MESSAGES 64 /* fit into a pipe's atomic write */
+#define STOP_US	 100
+
+_Static_assert(MESSAGES * sizeof(struct uffd_msg) <= 4096, "a write of all is not torn");
+
+struct reader {
+	int uffd, stop_fd; /* that becomes readable at the end */
+	int pipe[2];
+	atomic_bool stopping, over;
+	pthread_t thread;
+};
+
+/* A read that waits is interrupted; nothing else is to happen. */
+static void interrupted(int sig)
+{
+	(void)sig;
+}
+
+static void *reader_run(void *arg)
+{
+	struct reader *r = arg;
+	struct pollfd p[2] = { { .fd = r->uffd, .events = POLLIN }, { .fd = r->stop_fd, .events = POLLIN } };
+	struct uffd_msg msg[MESSAGES];
+
+	pthread_setname_np(pthread_self(), "gvmfs-faults");
+	while (!atomic_load(&r->stopping)) {
+		ssize_t n;
+
+		if (poll(p, 2, -1) < 0 || !(p[0].revents & POLLIN))
+			continue;
+		n = read(r->uffd, msg, sizeof(msg)); /* waits if the client was faster */
+		if (n > 0 && write(r->pipe[1], msg, (size_t)n) < 0)
+			break; /* nobody reads any more */
+	}
+	atomic_store(&r->over, true);
+	return NULL;
+}
+
+int reader_start(struct reader **reader, int uffd, int *out)
+{
+	struct sigaction sa = { .sa_handler = interrupted }; /* no restart */
+	struct reader *r = calloc(1, sizeof(*r));
+	int error = 0;
+
+	if (!r)
+		return -ENOMEM;
+	r->uffd = uffd;
+	r->pipe[0] = r->pipe[1] = -1;
+	r->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (r->stop_fd < 0 || pipe2(r->pipe, O_CLOEXEC) < 0 ||
+	    fcntl(r->pipe[0], F_SETFL, O_NONBLOCK) < 0 || sigaction(SIGURG, &sa, NULL) < 0)
+		error = -errno;
+	if (!error)
+		error = -pthread_create(&r->thread, NULL, reader_run, r);
+	if (!error) {
+		*out = r->pipe[0];
+		*reader = r;
+		return 0;
+	}
+	if (r->pipe[0] >= 0) {
+		close(r->pipe[0]);
+		close(r->pipe[1]);
+	}
+	if (r->stop_fd >= 0)
+		close(r->stop_fd);
+	free(r);
+	return error;
+}
+
+void reader_stop(struct reader *r)
+{
+	uint64_t one = 1;
+
+	if (!r)
+		return;
+	atomic_store(&r->stopping, true);
+	close(r->pipe[0]);
+	if (write(r->stop_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd of our own */
+	/* It may be just before a read that waits: then the next one gets it. */
+	while (!atomic_load(&r->over)) {
+		pthread_kill(r->thread, SIGURG);
+		usleep(STOP_US);
+	}
+	pthread_join(r->thread, NULL);
+	close(r->pipe[1]);
+	close(r->stop_fd);
+	free(r);
+}
