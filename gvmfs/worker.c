@@ -44,37 +44,6 @@
 #define UNIQUE_RESEND	(1ull << 63)
 #define HAS_RESEND_BIT2 (1u << 7) /* FUSE_HAS_RESEND, bit 39, in INIT's flags2 */
 
-struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chunk)
-{
-	struct journal_inode *d = worker_disk(w, inode);
-	unsigned n = record_node_of(&d->rec, chunk);
-
-	if (inode->nodes_generation != w->pool.generation) {
-		memset(inode->nodes, 0, sizeof(inode->nodes));
-		inode->nodes_generation = w->pool.generation;
-	}
-	if (!inode->nodes[n]) {
-		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[n]);
-
-		if (!conn) {
-			log_error(d->rec.name, "no memory for a connection to node %s",
-				  d->rec.nodes[n].addr);
-			abort(); /* the successor finds everything in the journal */
-		}
-		inode->nodes_generation = w->pool.generation;
-		inode->nodes[n] = conn;
-	}
-	return inode->nodes[n];
-}
-
-void worker_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node)
-{
-	const struct record *rec = &worker_disk(w, inode)->rec;
-
-	*node = rec->nodes[record_node_of(rec, chunk)];
-	snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(worker_node(w, inode, chunk)));
-}
-
 static void names_compared(struct worker *w, int result, void *arg)
 {
 	(void)arg;

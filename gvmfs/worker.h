@@ -102,10 +102,4 @@ static inline struct journal_inode *worker_disk(struct worker *w, const struct i
 /* Adds to a counter of the inode and of the mount. */
 #define worker_count(w, inode, name, n) stats_add((inode)->stats, &(w)->journal.super->stats, name, n)
 
-/* The front's connection to the node of a chunk; NULL: out of memory. */
-struct gvm_conn *worker_node(struct worker *w, struct inode *inode, uint64_t chunk);
-/* The same for another thread's pool, which does not watch the listed nodes: at the address where this
- * one is found now, whatever the record remembers. */
-void worker_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node);
-
 #endif

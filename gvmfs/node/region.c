@@ -19,6 +19,37 @@ bool region_is_attached(struct worker *w, const struct inode *inode)
 	return worker_disk(w, inode)->epoch != 0;
 }
 
+struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	unsigned n = record_node_of(&d->rec, chunk);
+
+	if (inode->nodes_generation != w->pool.generation) {
+		memset(inode->nodes, 0, sizeof(inode->nodes));
+		inode->nodes_generation = w->pool.generation;
+	}
+	if (!inode->nodes[n]) {
+		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[n]);
+
+		if (!conn) {
+			log_error(d->rec.name, "no memory for a connection to node %s",
+				  d->rec.nodes[n].addr);
+			abort(); /* the successor finds everything in the journal */
+		}
+		inode->nodes_generation = w->pool.generation;
+		inode->nodes[n] = conn;
+	}
+	return inode->nodes[n];
+}
+
+void region_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node)
+{
+	const struct record *rec = &worker_disk(w, inode)->rec;
+
+	*node = rec->nodes[record_node_of(rec, chunk)];
+	snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(region_node(w, inode, chunk)));
+}
+
 static void region_start(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
 			 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
 			 uint64_t size_bytes)

@@ -45,6 +45,12 @@ void region_held(struct worker *w, struct inode *inode, region_done_fn *done, vo
 /* Tells a node that came back that we are still there: for every attached region that it holds. */
 void region_reattach(struct worker *w, struct gvm_conn *conn);
 
+/* The front's connection to the node of a chunk; NULL: out of memory. */
+struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk);
+/* The same for another thread's pool, which does not watch the listed nodes: at the address where this
+ * one is found now, whatever the record remembers. */
+void region_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node);
+
 /* region, epoch, chunk and expected version of a GET. */
 void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get);
 

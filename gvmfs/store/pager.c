@@ -110,7 +110,7 @@ static struct pager_entry *entry_take(struct worker *w, struct inode *inode, uin
 	best->inode = inode;
 	inode->entries++;
 	best->chunk = chunk;
-	best->node = worker_node(w, inode, chunk);
+	best->node = region_node(w, inode, chunk);
 	best->valid = 0;
 	best->want = 0;
 	best->ahead = false;
@@ -209,7 +209,7 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 
 	if (e->fetching || !pages)
 		return;
-	conn = worker_node(w, e->inode, e->chunk);
+	conn = region_node(w, e->inode, e->chunk);
 	e->asked = pages;
 	/* The node may answer before it has what is still on its way there. */
 	e->stale = writeback_pages(w, e->inode, e->chunk);
@@ -351,7 +351,7 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 	for (unsigned i = 0; i < count; i++) {
 		found[i] = entry_find(pager, wait->inode, chunk[i]);
 		needed += !found[i];
-		wait->nodes[i] = worker_node(w, wait->inode, chunk[i]);
+		wait->nodes[i] = region_node(w, wait->inode, chunk[i]);
 	}
 	if (count == 1)
 		wait->nodes[1] = wait->nodes[0];

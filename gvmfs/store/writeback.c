@@ -61,7 +61,7 @@ static void slot_insert(struct worker *w, unsigned s)
 	wb->rt[s - 1].order = ++wb->order;
 	wb->rt[s - 1].opened_ns = gvm_now_ns();
 	wb->rt[s - 1].retry_at_ns = 0;
-	wb->rt[s - 1].node = worker_node(w, inode, js->chunk);
+	wb->rt[s - 1].node = region_node(w, inode, js->chunk);
 	*bucket = s;
 	inode->slots++;
 }
@@ -82,7 +82,7 @@ static bool slot_allowed(struct worker *w, struct inode *inode, uint64_t chunk)
 	unsigned room = 2 * w->writeback.free;
 
 	return inode->slots <= room &&
-	       (room >= JOURNAL_SLOTS || node_slots(w, worker_node(w, inode, chunk)) <= room);
+	       (room >= JOURNAL_SLOTS || node_slots(w, region_node(w, inode, chunk)) <= room);
 }
 
 static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
@@ -144,7 +144,7 @@ static void slot_send(struct worker *w, unsigned s)
 	struct flush *f = &wb->rt[s - 1].flush;
 
 	f->region = d->rec.id;
-	worker_node_place(w, inode_get(&w->inodes, js->inode), js->chunk, &f->node);
+	region_node_place(w, inode_get(&w->inodes, js->inode), js->chunk, &f->node);
 	f->epoch = d->epoch;
 	f->chunk = js->chunk;
 	f->version = js->version;

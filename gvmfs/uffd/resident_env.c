@@ -205,7 +205,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	region_get_fields(r->w, r->inode, f->chunk, &f->get.what);
 	f->get.what.page_mask = f->asked;
 	f->get.what.want_page = (uint8_t)want_page;
-	gvm_get(worker_node(r->w, r->inode, f->chunk), &f->get);
+	gvm_get(region_node(r->w, r->inode, f->chunk), &f->get);
 }
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
@@ -217,7 +217,7 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 void env_send(struct resident *r, struct flush *f)
 {
 	f->region = worker_disk(r->w, r->inode)->rec.id;
-	worker_node_place(r->w, r->inode, f->chunk, &f->node);
+	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
 	writeback_send(r->w, f);
 }
