@@ -464,10 +464,25 @@ static void settle_all(struct worker *w)
 	}
 }
 
+static void region_failed(struct worker *w, struct inode *inode, const char *why)
+{
+	writeback_fail(w, inode);
+	if (inode->resident)
+		resident_abort(inode->resident, why);
+}
+
+static const struct region_events region_events = {
+	.forget = pager_forget,
+	.attached = watch_end,
+	.detached = watch_left,
+	.failed = region_failed,
+};
+
 static int worker_init(struct worker *w)
 {
 	int r;
 
+	w->region_events = &region_events;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return -errno;

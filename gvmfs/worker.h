@@ -36,6 +36,7 @@
 
 struct worker {
 	const struct options *opts;
+	const struct region_events *region_events;
 	struct journal journal;
 	struct inodes inodes;
 	struct pool pool;

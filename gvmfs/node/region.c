@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "region_job.h"
-#include "uffd/resident.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -94,7 +93,7 @@ static void attach_apply(struct region_job *rj)
 	/* Whoever attached in between has an epoch in between. */
 	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
 		d->cache_stale = 1;
-	watch_end(rj->w, rj->inode);
+	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	d->epoch = rj->epoch;
 	/* The front's own connections tell the nodes that we live. */
@@ -110,7 +109,7 @@ static void attach_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
 
-	pager_forget(rj->w, rj->inode);
+	rj->w->region_events->forget(rj->w, rj->inode);
 	if (job->result < 0)
 		journal_index_clear(&rj->w->journal, rj->inode->nr, 0);
 	else
@@ -137,10 +136,10 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(&w->inodes, inode->nr) ? d->epoch : 0;
 	d->epoch = 0;
-	watch_left(w, inode);
+	w->region_events->detached(w, inode);
 	inode->held_at_ns = 0;
 	inode->held_known = false;
-	pager_forget(w, inode);
+	w->region_events->forget(w, inode);
 }
 
 /*
@@ -153,7 +152,7 @@ static void create_end(struct job *job)
 	struct region_job *rj = (struct region_job *)job;
 	struct record *rec = &worker_disk(rj->w, rj->inode)->rec;
 
-	pager_forget(rj->w, rj->inode);
+	rj->w->region_events->forget(rj->w, rj->inode);
 	if (!job->result) {
 		journal_publish64(&rec->version, rec->version + 1);
 		rec->view = rj->rec.view;
@@ -180,7 +179,7 @@ static void resize_end(struct job *job)
 		atomic_thread_fence(memory_order_release);
 		for (uint64_t c = after; c < before; c++)
 			rj->index[c] = rj->discard_version | GVM_VERSION_ZERO;
-		pager_forget(rj->w, rj->inode);
+		rj->w->region_events->forget(rj->w, rj->inode);
 		journal_publish64(&rec->size_bytes, rj->size_bytes);
 	}
 	region_end(rj);
@@ -352,16 +351,12 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int error)
 {
 	struct journal_inode *d = worker_disk(w, inode);
-	unsigned lost;
-
 	if (d->failed)
 		return;
 	journal_publish32(&d->failed, (uint32_t)error);
-	lost = writeback_fail(w, inode);
 	log_loss(d->rec.name,
 		 "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
 		 "since the last acknowledgement are lost",
-		 (unsigned long long)chunk, error_text(error), lost);
-	if (inode->resident)
-		resident_abort(inode->resident, error_text(error));
+		 (unsigned long long)chunk, error_text(error), inode->slots);
+	w->region_events->failed(w, inode, error_text(error));
 }

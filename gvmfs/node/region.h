@@ -18,6 +18,17 @@
 
 struct worker;
 
+/* What becomes of a region, for what is kept of it above: given at the start (w->region_events). */
+struct region_events {
+	/* Its index is another from here on: what is kept of its chunks is out of date. */
+	void (*forget)(struct worker *w, struct inode *inode);
+	/* It is about to be attached here, and still has its last epoch. */
+	void (*attached)(struct worker *w, struct inode *inode);
+	void (*detached)(struct worker *w, struct inode *inode);
+	/* It has failed for good, which the journal says already: nothing of it can be stored any more. */
+	void (*failed)(struct worker *w, struct inode *inode, const char *why);
+};
+
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
 
 /* We are its writer: the index of its chunks is ours. */

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "node/region.h"
-#include "uffd/resident.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -136,6 +135,8 @@ void writeback_yield(struct worker *w, bool yield)
 		writer_nice(&w->writeback.writers[i], yield ? YIELD_NICE : 0);
 }
 
+static void slot_flushed(struct worker *w, struct flush *f);
+
 static void slot_send(struct worker *w, unsigned s)
 {
 	struct writeback *wb = &w->writeback;
@@ -151,6 +152,7 @@ static void slot_send(struct worker *w, unsigned s)
 	f->base = journal_index(&w->journal, js->inode)[js->chunk];
 	f->pages = js->pages;
 	f->data = journal_slot_data(&w->journal, s - 1);
+	f->done = slot_flushed;
 	f->resident = false;
 	f->tried = false;
 	f->whole_retry = false;
@@ -533,10 +535,8 @@ void writeback_drop(struct worker *w, struct inode *inode, uint64_t first)
 	w->writeback.look_again = true;
 }
 
-unsigned writeback_fail(struct worker *w, struct inode *inode)
+void writeback_fail(struct worker *w, struct inode *inode)
 {
-	unsigned lost = inode->slots;
-
 	writeback_drop(w, inode, 0);
 	/* A sealed one that waits to be sent again will not be. */
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
@@ -548,14 +548,13 @@ unsigned writeback_fail(struct worker *w, struct inode *inode)
 			slot_free(w, s);
 		}
 	}
-	return lost;
 }
 
-static void flush_apply(struct worker *w, unsigned s)
+static void slot_flushed(struct worker *w, struct flush *f)
 {
 	struct writeback *wb = &w->writeback;
+	unsigned s = (unsigned)((struct slot_rt *)f - wb->rt) + 1;
 	struct journal_slot *js = &w->journal.slots[s - 1];
-	struct flush *f = &wb->rt[s - 1].flush;
 	struct inode *inode = inode_get(&w->inodes, js->inode);
 	uint64_t chunk = js->chunk;
 	unsigned open;
@@ -613,10 +612,7 @@ void writeback_collect(struct worker *w)
 
 	for (; f; f = next) {
 		next = f->next;
-		if (f->resident)
-			resident_flushed(f);
-		else
-			flush_apply(w, (unsigned)((struct slot_rt *)f - w->writeback.rt) + 1);
+		f->done(w, f);
 	}
 	stalled_continue(w, gvm_now_ns());
 	if (w->writeback.syncs)

@@ -80,14 +80,14 @@ void writeback_sync(struct worker *w, struct writeback_sync *sync, struct inode 
 
 /* Throws away what was written to chunks from `first` on and is not yet being sent. */
 void writeback_drop(struct worker *w, struct inode *inode, uint64_t first);
-/* The region failed: ends what waits for it; returns how many written chunks are lost by that. */
-unsigned writeback_fail(struct worker *w, struct inode *inode);
+/* The region failed: ends what waits for it. What was written and is in slots (inode->slots) is lost. */
+void writeback_fail(struct worker *w, struct inode *inode);
 
 /* Applies the writers' outcomes. */
 void writeback_collect(struct worker *w);
 /* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t writeback_tick(struct worker *w, uint64_t now_ns);
-/* Gives a flush to the writers: ours, or an eviction, which comes back by resident_flushed(). */
+/* Gives a flush to the writers, from whichever store; it comes back by f->done(). */
 void writeback_send(struct worker *w, struct flush *f);
 /* Whether somebody waits for pages who should not wait for the writers to leave him a CPU. */
 void writeback_yield(struct worker *w, bool yield);

@@ -23,11 +23,13 @@
 #define WRITER_IN_FLIGHT 16 /* flushes under way in one thread */
 #define WRITERS_MAX	 8
 
+struct worker;
 struct writer;
 
 struct flush {
 	struct flush *next;
 	/* set by the front */
+	void (*done)(struct worker *w, struct flush *f); /* front thread: with the outcome */
 	struct gvm_id region;
 	struct record_node node;
 	uint64_t epoch;

@@ -214,8 +214,15 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 	gvm_cancel(&f->get.req);
 }
 
+static void flushed(struct worker *w, struct flush *f)
+{
+	(void)w;
+	resident_flushed(f);
+}
+
 void env_send(struct resident *r, struct flush *f)
 {
+	f->done = flushed;
 	f->region = worker_disk(r->w, r->inode)->rec.id;
 	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
