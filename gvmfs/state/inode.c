@@ -2,7 +2,7 @@
 /* inode.c - see inode.h. */
 #include "inode.h"
 
-#include "node/watch.h"
+#include "store/watch.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* times.c - see times.h. */
 #include "times.h"
 
-#include "node/names.h"
+#include "names.h"
 #include "worker.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "watch.h"
 
 #include "base/log.h"
-#include "region.h"
+#include "node/region.h"
 #include "worker.h"
 
 #include <errno.h>

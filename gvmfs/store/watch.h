@@ -29,8 +29,8 @@
 #define GVMFS_WATCH_H
 
 #include "gvm_client.h"
+#include "pagecache.h"
 #include "state/inode.h"
-#include "store/pagecache.h"
 
 #define WATCH_RANGES   PAGECACHE_RANGES
 #define WATCH_EVERY_NS 20000000ull
