@@ -2,7 +2,7 @@
 /* capacity.c - see capacity.h. */
 #include "capacity.h"
 
-#include "front.h"
+#include "op.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,15 +4,7 @@
 
 #include "node/region.h"
 
-#define FRESH_NS   1000000000ull
 #define ASKING_MAX 64 /* regions at a time */
-
-bool held_is_fresh(const struct inode *inode)
-{
-	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
-	return inode->held_at_ns && (!inode->empty_epoch || inode->opens_write) &&
-	       gvm_now_ns() - inode->held_at_ns < FRESH_NS;
-}
 
 static void held_asked(struct worker *w, struct inode *inode, int result, void *arg)
 {
@@ -44,7 +36,7 @@ bool held_ask(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &worker_disk(w, inode)->rec;
 
-	if (!rec->node_count || held_is_fresh(inode))
+	if (!rec->node_count || inode_held_is_fresh(inode))
 		return false;
 	if (!inode->asking && w->held_asking < ASKING_MAX) {
 		w->held_asking++;

@@ -10,9 +10,8 @@
 #ifndef GVMFS_HELD_H
 #define GVMFS_HELD_H
 
-#include "front.h"
+#include "op.h"
 
-bool held_is_fresh(const struct inode *inode);
 /* Has the nodes asked if need be. Whether their answer is worth waiting for: held_wait(). */
 bool held_ask(struct worker *w, struct inode *inode);
 /* Answers the op, a request for attributes, when they have answered: within a second or so. */

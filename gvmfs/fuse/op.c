@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* front.c - the table of FUSE operations, and what they share. */
-#include "front.h"
+/* op.c - see op.h. */
+#include "op.h"
 
 #include "base/log.h"
-#include "held.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -142,57 +141,7 @@ void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param 
 		.entry_timeout = FRONT_TIMEOUT_S,
 	};
 	inode_stat(&w->inodes, inode->nr, &e->attr);
-	if ((!d->rec.node_count || held_is_fresh(inode)) && attr_lasts(inode, &e->attr))
+	if ((!d->rec.node_count || inode_held_is_fresh(inode)) && attr_lasts(inode, &e->attr))
 		e->attr_timeout = FRONT_TIMEOUT_S;
 	d->lookups++;
 }
-
-static void front_init(void *userdata, struct fuse_conn_info *conn)
-{
-	(void)userdata;
-	conn->max_write = REQUEST_DATA_MAX;
-	conn->max_read = READ_BYTES_MAX;
-	/* So many that the write-back of a region whose node is dead does not use them up and
-	 * hold up the others'. What is waiting costs no more memory than the pages in it. */
-	conn->max_background = 1024;
-	conn->congestion_threshold = 1024;
-	/* What is cached stays cached, whatever attributes say: one writer, and it goes through
-	 * this mount. Requests are read into a buffer that a WRITE may keep: no splicing. */
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
-				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS |
-				  FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS |
-				  FUSE_CAP_POSIX_LOCKS);
-	conn->want |= conn->capable & (FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_ASYNC_READ |
-				       FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
-}
-
-const struct fuse_lowlevel_ops front_ops = {
-	.init = front_init,
-	.lookup = front_lookup,
-	.forget = front_forget,
-	.forget_multi = front_forget_multi,
-	.getattr = front_getattr,
-	.setattr = front_setattr,
-	.mknod = front_mknod,
-	.symlink = front_symlink,
-	.link = front_link,
-	.mkdir = front_mkdir,
-	.create = front_create,
-	.unlink = front_unlink,
-	.rmdir = front_rmdir,
-	.rename = front_rename,
-	.opendir = front_opendir,
-	.readdir = front_readdir,
-	.statfs = front_statfs,
-	.open = front_open,
-	.release = front_release,
-	.read = front_read,
-	.write = front_write,
-	.fsync = front_fsync,
-	.fallocate = front_fallocate,
-	.lseek = front_lseek,
-	.getxattr = front_getxattr,
-	.listxattr = front_listxattr,
-	.setxattr = front_setxattr,
-	.removexattr = front_removexattr,
-};

@@ -3,7 +3,7 @@
 #include "tail.h"
 
 #include "base/log.h"
-#include "front.h"
+#include "op.h"
 
 #include <errno.h>
 #include <string.h>

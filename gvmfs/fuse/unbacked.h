@@ -15,7 +15,7 @@
 #ifndef GVMFS_UNBACKED_H
 #define GVMFS_UNBACKED_H
 
-#include "front.h"
+#include "op.h"
 
 /* Ends the op, which changed the size of a file to `wanted` bytes and failed for want of room (ENOSPC). */
 void unbacked_end(struct op *op, uint64_t wanted_bytes);

@@ -3,7 +3,7 @@
 #include "unmade.h"
 
 #include "base/log.h"
-#include "front.h"
+#include "op.h"
 #include "node/names.h"
 
 #define AGAIN_NS   1000000000ull

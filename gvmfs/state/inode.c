@@ -2,14 +2,13 @@
 /* inode.c - see inode.h. */
 #include "inode.h"
 
-#include "store/watch.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EMPTY_LOOK_CHUNKS 65536u /* an index beyond that is not looked through */
+#define HELD_FRESH_NS     1000000000ull
 
 static void rt_count_open(struct inode *inode, unsigned how, int n)
 {
@@ -170,7 +169,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->attaching ||
-	    rt->resident || rt->parked || rt->times_saving || (rt->watch && rt->watch->listed))
+	    rt->resident || rt->parked || rt->times_saving || rt->watch_listed)
 		return;
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
@@ -258,6 +257,13 @@ static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
 	if (!rt || rt->slots || rt->opens_dirtying || rt->resident)
 		return held;
 	return (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : was_left_empty(rt)) ? 0 : held;
+}
+
+bool inode_held_is_fresh(const struct inode *inode)
+{
+	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
+	return inode->held_at_ns && (!inode->empty_epoch || inode->opens_write) &&
+	       gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
 }
 
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st)

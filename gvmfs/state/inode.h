@@ -78,6 +78,7 @@ struct inode {
 	bool times_saving;     /* a save of them is under way */
 	bool times_flushed;    /* at the end: they have been tried */
 	struct watch *watch;  /* of what the page cache has of it: watch.h; NULL: nothing was needed yet */
+	bool watch_listed;    /* watch.h has something to do for it: it stays */
 	bool watch_paused;    /* a writer of this host is about to get it */
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
@@ -139,6 +140,8 @@ void inode_release(struct inodes *in, struct inode *inode);
 /* The index, which is ours (attached), has no chunk with data. False if that takes long to tell. */
 bool inode_is_empty(const struct inodes *in, unsigned nr);
 
+/* How many bytes the nodes hold of it was asked a moment ago. */
+bool inode_held_is_fresh(const struct inode *inode);
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
 
 enum handle_how {

@@ -31,9 +31,9 @@ static uint64_t boot_now(void)
 static void watch_touch(struct worker *w, struct watch *watch)
 {
 	w->watches_due_ns = 0;
-	if (watch->listed)
+	if (watch->inode->watch_listed)
 		return;
-	watch->listed = true;
+	watch->inode->watch_listed = true;
 	watch->next = w->watches;
 	w->watches = watch->inode;
 	w->watches_count++;
@@ -276,7 +276,7 @@ uint64_t watches_tick(struct worker *w, uint64_t now_ns)
 			continue;
 		}
 		*link = watch->next;
-		watch->listed = false;
+		inode->watch_listed = false;
 		w->watches_count--;
 		inode_reap(&w->inodes, inode->nr);
 	}

@@ -41,8 +41,7 @@ struct worker;
 
 /* Of one region; made when it is first needed. */
 struct watch {
-	struct inode *inode, *next; /* in the worker's list, if `listed` */
-	bool listed;
+	struct inode *inode, *next; /* in the worker's list, if inode->watch_listed */
 
 	struct gvm_call call; /* under way while `asking` */
 	struct worker *w;
