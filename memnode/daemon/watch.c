@@ -99,6 +99,8 @@ bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns)
 	LIST_FOREACH (watch, &w->list, link) {
 		if (watch->client == client || watch->passed)
 			continue;
+		if (w->claim_until_ns > now_ns && w->claimer != client)
+			return true; /* another waits already, whose own watch this one waits for */
 		w->claimer = client;
 		w->claim_until_ns = now_ns + WATCH_CLAIM_NS;
 		return true;

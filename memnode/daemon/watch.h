@@ -12,6 +12,9 @@
  * writer that does not ask again is forgotten after WATCH_CLAIM_NS. A watcher relies on its watch for less
  * than WATCH_NS, counted from when it sent the request.
  *
+ * The claim is that of the first of several writers, as long as it asks: it alone may have a watch of its own
+ * renewed meanwhile. Two that took the claim from each other could renew the very watches that they wait for.
+ *
  * Watches are numbered by their client, in ascending order: the end of a watch, or leave to pass it, that
  * comes late, over a connection that was thought dead, does not count for a newer one.
  */
@@ -33,7 +36,7 @@ LIST_HEAD(watch_list, watch);
 struct watches {
 	struct watch_list list;
 	unsigned count;
-	uint64_t claimer; /* the client that was put off */
+	uint64_t claimer; /* the client that was put off first */
 	uint64_t claim_until_ns;
 };
 

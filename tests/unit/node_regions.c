@@ -319,6 +319,33 @@ static void a_watch_lapses_and_a_claim_too(void)
 	watches_deinit(&w);
 }
 
+/* Two hosts that read a region, and each want to write: one of them gets it. */
+static void of_two_watching_writers_one_gets_in(void)
+{
+	struct watches w = {.count = 0};
+	uint64_t barred = 0, now;
+
+	CHECK_EQ(watches_renew(&w, 1, 1, 1000, &barred), GVM_OK);
+	CHECK_EQ(watches_renew(&w, 2, 1, 1000, &barred), GVM_OK);
+	for (now = 1000; now <= 1000 + WATCH_NS; now += WATCH_CLAIM_NS / 4) {
+		if (!watches_bar(&w, 1, now))
+			break;
+		CHECK_EQ(watches_renew(&w, 1, now, now, &barred), GVM_OK);
+		CHECK(watches_bar(&w, 2, now));
+		CHECK_EQ(watches_renew(&w, 2, now, now, &barred), GVM_ERR_WATCHED);
+	}
+	CHECK_EQ(now, 1000 + WATCH_NS);
+	/* One that gave up is not waited for, though its client goes on to watch. */
+	CHECK_EQ(watches_renew(&w, 2, 2, now + WATCH_CLAIM_NS, &barred), GVM_OK);
+	CHECK(watches_bar(&w, 1, now + WATCH_CLAIM_NS));
+	CHECK_EQ(watches_renew(&w, 1, now, now + WATCH_CLAIM_NS, &barred), GVM_OK);
+	CHECK(watches_bar(&w, 2, now + 2 * WATCH_CLAIM_NS - 1));
+	CHECK(watches_bar(&w, 2, now + 2 * WATCH_CLAIM_NS));
+	CHECK_EQ(watches_renew(&w, 1, now, now + 2 * WATCH_CLAIM_NS, &barred), GVM_ERR_WATCHED);
+	CHECK_EQ(barred, 1);
+	watches_deinit(&w);
+}
+
 static void only_newer_versions_are_taken(void)
 {
 	struct region_writer *a = writer(1);
@@ -686,6 +713,7 @@ static const struct check_test tests[] = {
 	{"views-never-go-back", views_never_go_back},
 	{"a-writer-waits-for-watches-of-others", a_writer_waits_for_watches_of_others},
 	{"a-watch-lapses-and-a-claim-too", a_watch_lapses_and_a_claim_too},
+	{"of-two-watching-writers-one-gets-in", of_two_watching_writers_one_gets_in},
 	{"only-newer-versions-are-taken", only_newer_versions_are_taken},
 	{"blocks-build-on-exactly-their-base", blocks_build_on_exactly_their_base},
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},
