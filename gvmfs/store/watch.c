@@ -69,10 +69,12 @@ static bool is_watched(struct worker *w, const struct inode *inode)
 static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct gvm_call *call)
 {
 	const struct record *rec = &worker_disk(w, watch->inode)->rec;
-	struct gvm_region_open_req what = {
-		.region = rec->id, .mode = mode, .epoch = watch->number, .view = rec->view
-	};
-
+	/* The end of a watch, or leave to pass it, is not for one that is just being asked for: another writer
+	 * may have come between the two, and our trust begins with the answer. */
+	struct gvm_region_open_req what = { .region = rec->id,
+					    .mode = mode,
+					    .epoch = watch->number - watch->asking,
+					    .view = rec->view };
 	struct gvm_conn *conn = pool_node(&w->pool, &rec->nodes[0]);
 
 	if (!conn)
