@@ -195,6 +195,13 @@ static void starved_remove(struct pager *pager, struct pager_wait *wait)
 	wait->starved = false;
 }
 
+/* Somebody else than the kernel changes the region, and does not tell us: another host, or the client
+ * of the fast path. */
+static bool changes_unseen(struct worker *w, const struct inode *inode)
+{
+	return !region_is_attached(w, inode) || inode->resident;
+}
+
 static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body);
 static void fetch_done(struct gvm_req *req);
@@ -205,12 +212,16 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 {
 	struct worker *w = e->w;
 	struct gvm_conn *conn;
-	uint32_t pages = e->want & ~e->valid;
+	uint32_t pages = e->want & ~(changes_unseen(w, e->inode) ? 0 : e->valid);
 
 	if (e->fetching || !pages)
 		return;
 	conn = region_node(w, e->inode, e->chunk);
 	e->asked = pages;
+	/* What is kept is no older than the last GET: read_page(). */
+	if (changes_unseen(w, e->inode))
+		e->valid = 0;
+	e->late = 0;
 	/* The node may answer before it has what is still on its way there. */
 	e->stale = writeback_pages(w, e->inode, e->chunk);
 	e->get.req = (struct gvm_req){
@@ -270,7 +281,7 @@ static void fetch_done(struct gvm_req *req)
 		worker_count(w, e->inode, chunks_fetched, 1);
 		/* What was wanted since then goes out at once; what was written meanwhile is for
 		 * those who want it to look for again. */
-		e->want &= ~(e->valid | e->stale);
+		e->want &= ~((e->valid & ~e->late) | e->stale);
 		if (e->waiters)
 			entry_fetch(e, GVM_NO_PAGE);
 		entry_wake(e, 0);
@@ -329,13 +340,6 @@ const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk,
 	return NULL;
 }
 
-/* Somebody else than the kernel changes the region, and does not tell us: another host, or the client
- * of the fast path. */
-static bool changes_unseen(struct worker *w, const struct inode *inode)
-{
-	return !region_is_attached(w, inode) || inode->resident;
-}
-
 static bool waits_on(const struct pager_wait *wait, const struct pager_entry *e)
 {
 	return wait->on[0].entry == e || wait->on[1].entry == e;
@@ -383,9 +387,8 @@ void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const
 			wait->on[at].next = e->waiters;
 			e->waiters = wait;
 		}
-		/* What is there of them is too old for this READ: read_page(). */
-		if (!e->fetching && changes_unseen(w, wait->inode))
-			e->valid &= ~pages[i];
+		if (e->fetching && changes_unseen(w, wait->inode))
+			e->late |= pages[i];
 		e->want |= pages[i];
 		entry_fetch(e, want_page);
 	}

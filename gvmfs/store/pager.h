@@ -57,6 +57,7 @@ struct pager_entry {
 	uint32_t want;	 /* pages that somebody waits for or that are fetched ahead */
 	uint32_t asked;	 /* pages of the GET under way */
 	uint32_t stale;	 /* of these, pages written since it was sent */
+	uint32_t late;	 /* pages wanted by READs that came since it was sent, and that ask the node anew */
 	bool fetching;
 	bool ahead;	 /* fetched ahead, and not read yet */
 	uint64_t used_at;

@@ -156,20 +156,21 @@ class Test:
         readers = [os.open(self.path, os.O_RDONLY) for _ in range(3)]
         done = threading.Event()
 
-        def read(fd):
+        def read(fd, size, place):
             while not done.is_set():
-                # Over the border of two chunks.
-                os.pread(fd, 128 << 10, PLACES[1] - (64 << 10))
+                os.pread(fd, size, place)
 
-        threads = [threading.Thread(target=read, args=(fd,)) for fd in readers[:2]]
+        # Over the border of two chunks; and the page alone, which others want with its neighbours.
+        threads = [threading.Thread(target=read, args=(readers[0], 128 << 10, PLACES[1] - (64 << 10))),
+                   threading.Thread(target=read, args=(readers[1], 4096, PLACES[1]))]
         for thread in threads:
             thread.start()
         try:
-            for _ in range(5 * ROUNDS):
+            for turn in range(5 * ROUNDS):
                 self.count += 1
                 os.pwrite(writer, self.count.to_bytes(8, "little"), PLACES[1])
                 os.fsync(writer)
-                seen = number(os.pread(readers[2], 8, PLACES[1]))
+                seen = number(os.pread(readers[2], (8, 4 << 12)[turn % 2], PLACES[1]))
                 expect(seen == self.count, "after write %d read() beside the writer gives %d", self.count, seen)
         finally:
             done.set()
@@ -178,6 +179,33 @@ class Test:
         for fd in readers + [writer]:
             os.close(fd)
         self.round()
+
+    def two_readers_write(self):
+        """Two hosts that have it open, and both open it for writing, do not keep each other out."""
+        readers = [Reader(self.path), Reader(self.far_path)]
+        time.sleep(0.1)
+        for _ in range(2):
+            for reader in readers:
+                reader.numbers()
+            got, began = [], time.monotonic()
+
+            def open_it(path):
+                try:
+                    got.append(os.open(path, os.O_RDWR))
+                except OSError:
+                    pass
+            threads = [threading.Thread(target=open_it, args=(path,)) for path in (self.path, self.far_path)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.lab.log("two openings at once: %.2f s", time.monotonic() - began)
+            expect(len(got) == 1, "%d of two hosts could open it for writing", len(got))
+            os.close(got[0])
+            self.soon(readers[0], "the reader goes on")
+            time.sleep(0.2)
+        for reader in readers:
+            reader.close()
 
     def killed(self):
         wait_for("it can be mapped", lambda: can_be_mapped(self.path))
@@ -219,6 +247,7 @@ def test(l):
     t.opened_beside_its_own_writer()
     t.beside_threads()
     t.opened_beside_a_writer()
+    t.two_readers_write()
     t.killed()
     t.stopped()
     began = time.monotonic()
