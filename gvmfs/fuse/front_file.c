@@ -376,7 +376,7 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 
 	if (error)
 		log_debug(NULL, "a direct read shows what was written before: %s", strerror(-error));
-	pager_read(w, d->req, d->inode, d->off, d->size, false);
+	pager_read(w, d->req, d->inode, d->off, d->size, 0);
 	free(d);
 }
 
@@ -399,20 +399,49 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, u
 	return false;
 }
 
+/* Whether the page cache asks, for a mapping, splice() or sendfile(), however the file was opened: the kernel
+ * names an owner of locks for a program's own read only. */
+static bool read_fills(const struct fuse_file_info *fi)
+{
+	return !fi->lock_owner;
+}
+
+/*
+ * What the fast path changes does not change in the page cache. A file that was opened before with O_DIRECT can be
+ * mapped, shared, all the same (one that is opened now cannot): such a mapping ends with SIGBUS. Those who copy by
+ * splice() and the like go on with read() after this error.
+ */
+static void fill_refuse(struct worker *w, fuse_req_t req, struct inode *inode)
+{
+	if (!inode->fill_refused)
+		log_warning(worker_disk(w, inode)->rec.name, "a program maps the file, which it opened for direct "
+			    "reads, while the fast path changes it: refused");
+	inode->fill_refused = true;
+	fuse_reply_err(req, EOPNOTSUPP);
+}
+
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_content(req, ino);
+	bool fills = read_fills(fi);
 	unsigned how;
 
 	if (!inode)
 		return;
+	inode->fills_seen += fills;
+	if (fills && inode->resident && fi->flags & O_DIRECT) {
+		fill_refuse(w, req, inode);
+		return;
+	}
 	how = handle_how(&w->inodes, fi->fh);
 	if (!(how & HANDLE_DIRECT))
 		tail_read(worker_disk(w, inode), (uint64_t)off + size);
-	if (how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
+	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
-	pager_read(w, req, inode, (uint64_t)off, size, !(how & (HANDLE_WRITE | HANDLE_DIRECT)));
+	pager_read(w, req, inode, (uint64_t)off, size,
+		   (fills ? READ_FILLS : 0) |
+			   (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN));
 }
 
 /* A write past the end makes the region larger first. */

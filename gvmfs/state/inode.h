@@ -62,6 +62,10 @@ struct inode {
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
+	unsigned writes; /* and punches that are not answered: they have a slot, or may need one */
+	unsigned fills; /* READs for the page cache that are not answered */
+	uint32_t fills_seen; /* of these, all that ever came */
+	bool fill_refused; /* one was, since the fast path began: that is said once */
 	unsigned entries; /* of the pager, that hold its chunks */
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */

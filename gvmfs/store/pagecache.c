@@ -666,12 +666,37 @@ static void note_done(struct pagecache *pc, unsigned i, uint64_t end, uint64_t n
 	}
 }
 
+static void invalidated(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	(void)w;
+	(void)error;
+	free(ask);
+}
+
+/* The fast path changes the file under private mappings, whose pages a drop would leave. There is none through
+ * which a page could have been stored to. */
+static int drop_mapped(struct worker *w, struct inode *inode, const struct helper_msg *msg)
+{
+	struct pagecache_ask *ask = calloc(1, sizeof(*ask));
+	int r;
+
+	if (!ask)
+		return -ENOMEM;
+	ask->done = invalidated;
+	r = pagecache_invalidate(w, inode, msg->range, msg->count, ask);
+	if (r < 0)
+		free(ask);
+	return r;
+}
+
 /* Sends what is due of one file. False: the helper has enough to do. */
 static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 {
 	static struct helper_msg msg;
 	struct pagecache *pc = &w->pagecache;
 	bool known = message_begin(w, nr, HELPER_DROP, &msg) == 0;
+	struct inode *inode = w->inodes.rt[nr];
+	int r;
 
 	for (unsigned i = 0; i < pc->noted && msg.count < PAGECACHE_RANGES; i++) {
 		uint64_t end = note_due(w, &pc->notes[i], now_ns);
@@ -681,7 +706,11 @@ static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 		msg.range[msg.count].off = pc->notes[i].begin;
 		msg.range[msg.count++].size = end - pc->notes[i].begin;
 	}
-	if (known && message_send(w, &msg, NULL, 0) < 0)
+	if (inode && inode->resident)
+		r = drop_mapped(w, inode, &msg);
+	else
+		r = known ? message_send(w, &msg, NULL, 0) : 0;
+	if (r < 0)
 		return false;
 	for (unsigned i = pc->noted; i--;) {
 		uint64_t end = note_due(w, &pc->notes[i], now_ns);

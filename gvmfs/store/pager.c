@@ -22,7 +22,7 @@ struct read_io {
 	fuse_req_t req;
 	uint64_t off;
 	uint32_t size;
-	bool foreign; /* for a program that the pages shall not stay for */
+	unsigned how; /* enum read_how */
 	uint32_t trust; /* watch_read_begin(), when it came */
 	uint64_t came;	/* pager->events then */
 	uint8_t *copy;	/* of the pages that it got so far; NULL: of none */
@@ -488,7 +488,7 @@ static bool read_try(struct worker *w, struct read_io *io, unsigned *count, uint
 	if (*count)
 		return false;
 	worker_count(w, inode, zero_pages_read, zeros);
-	if (!watch_read(w, inode, io->off, io->size, io->trust) && io->foreign)
+	if (!watch_read(w, inode, io->off, io->size, io->trust) && io->how & READ_FOREIGN)
 		pagecache_note(w, inode, io->off, io->size);
 	interrupt_disarm(&io->interrupt);
 	fuse_reply_iov(io->req, iov, (int)n);
@@ -505,6 +505,8 @@ static void read_end(struct worker *w, struct read_io *io)
 		for (unsigned i = 0; i < 2; i++)
 			if (on[i] && !on[i]->waiters)
 				on[i]->valid = 0;
+	if (io->how & READ_FILLS)
+		io->wait.inode->fills--;
 	free(io->copy);
 	free(io);
 }
@@ -571,11 +573,11 @@ static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size
 }
 
 void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size,
-		bool foreign)
+		unsigned how)
 {
 	struct journal_inode *d = worker_disk(w, inode);
 	struct read_io now = {
-		.wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off, .foreign = foreign,
+		.wait = { .wake = read_wake, .inode = inode }, .req = req, .off = off, .how = how,
 		.trust = watch_read_begin(w, inode)
 	};
 	struct read_io *io;
@@ -617,6 +619,8 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 			return;
 		}
 	}
+	if (how & READ_FILLS)
+		inode->fills++;
 	interrupt_arm(&io->interrupt, w, req, false, read_interrupted);
 	pager_want(w, &io->wait, count, chunk, pages,
 		   size == GVM_PAGE_BYTES ? off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES : GVM_NO_PAGE);

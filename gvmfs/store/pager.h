@@ -82,9 +82,13 @@ struct pager {
 
 int pager_init(struct worker *w);
 
-/* Serves a READ; replies now or later. `foreign`: what is read shall not stay in the page cache. */
+/* Serves a READ; replies now or later. */
+enum read_how {
+	READ_FILLS = 1,	  /* a part of the page cache, no program's buffer */
+	READ_FOREIGN = 2, /* what is read shall not stay there */
+};
 void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size,
-		bool foreign);
+		unsigned how);
 
 /*
  * Where the content of a page is now, or NULL if it must be fetched (pager_want). The pointer is

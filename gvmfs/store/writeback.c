@@ -252,6 +252,7 @@ uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t ch
 
 static void write_end(struct worker *w, struct write_io *io, int error)
 {
+	io->wait.inode->writes--;
 	pager_unwant(w, &io->wait);
 	interrupt_disarm(&io->interrupt);
 	if (io->req && error)
@@ -442,6 +443,7 @@ static struct write_io *write_begin(struct inode *inode, uint64_t off, uint64_t 
 		io->wait.inode = inode;
 		io->begin = io->off = off;
 		io->end = off + size;
+		inode->writes++;
 	}
 	return io;
 }

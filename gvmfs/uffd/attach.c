@@ -43,6 +43,7 @@ struct attach {
 	bool marked; /* the inode as `attaching` */
 	bool kept;   /* the supervisor has the descriptors, too */
 	struct inode *inode;
+	uint32_t fills_seen; /* of the inode's, when its page cache was about to be emptied */
 	uint64_t deadline_ns;
 	int fd[SESSION_FDS]; /* the channel from the start; the client's own when it is ready */
 	unsigned session;
@@ -163,7 +164,8 @@ static void prepared(struct attach *a, int error)
 
 	a->stage = ATTACH_WELCOMED;
 	if (error) {
-		attach_refuse(a, error, "its cached pages cannot be written back");
+		attach_refuse(a, error, error == -EBUSY ? "another program has it mapped"
+							: "its cached pages cannot be written back");
 	} else if ((session = session_take(w, a->uid)) < 0) {
 		attach_refuse(a, -EMFILE, "too many regions use the fast path here");
 	} else if ((a->session = (unsigned)session, error = memories_make(a)) < 0) {
@@ -205,6 +207,7 @@ static void hello_run(struct task *task)
 		attach_refuse(a, -EBUSY, why);
 	} else {
 		a->marked = a->inode->attaching = true;
+		a->fills_seen = a->inode->fills_seen;
 		if (channel_send(a, &msg, NULL, 0) < 0)
 			attach_end(a);
 	}
@@ -261,20 +264,48 @@ static void attach_event(struct attach *a)
 
 /* Why a region whose cached pages had been written back is not as it was then. (Nobody detached it
  * or opened it for writing since, but it can fail, and the client itself has it open.) */
-static const char *why_not_now(struct worker *w, const struct inode *inode)
+static const char *why_not_now(struct worker *w, const struct attach *a)
 {
+	const struct inode *inode = a->inode;
 	const struct journal_inode *d = worker_disk(w, inode);
 
 	if (!d->epoch || d->failed)
 		return "it is not attached for writing any more";
-	if (inode->slots)
+	/* Also by one that waits for the rest of a page, and would find a place beside the fast path. */
+	if (inode->slots || inode->writes)
 		return "it has been written to as a file meanwhile";
+	/* What came into the page cache since, or is about to, would stay there as it is now. */
+	if (inode->fills || inode->fills_seen != a->fills_seen)
+		return "another program has it mapped, or sends it on";
 	return NULL;
 }
 
 static bool memory_is_empty(int fd)
 {
 	return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
+}
+
+static void page_cache_emptied(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	(void)w;
+	(void)error;
+	free(ask);
+}
+
+/*
+ * What a READ brought that was answered just before the page cache was looked at may have come to be in it
+ * afterwards. It goes, while nobody waits.
+ */
+static void page_cache_empty(struct worker *w, struct inode *inode)
+{
+	static const struct pagecache_range all = { 0, 0 };
+	struct pagecache_ask *ask = calloc(1, sizeof(*ask));
+
+	if (!ask)
+		return;
+	ask->done = page_cache_emptied;
+	if (pagecache_invalidate(w, inode, &all, 1, ask) < 0)
+		free(ask);
 }
 
 /* The supervisor has the descriptors: the region is served from here on. */
@@ -298,7 +329,7 @@ static void kept(struct worker *w, unsigned session)
 		return;
 	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
-	why = why_not_now(w, a->inode);
+	why = why_not_now(w, a);
 	/* It may have them mapped: then it would not ask for what belongs in their place. */
 	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
 		why = "there are pages in its memory already";
@@ -311,6 +342,7 @@ static void kept(struct worker *w, unsigned session)
 		keeper_drop(w->keeper_fd, &w->journal, session);
 		return;
 	}
+	page_cache_empty(w, a->inode);
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
 	journal_publish32(&w->journal.sessions[session].live, 1);
 	if (session_go(a->fd[SESSION_SOCKET]) < 0)

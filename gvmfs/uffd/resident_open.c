@@ -158,6 +158,7 @@ void env_close(struct resident *r)
 	if (!--w->residents.count)
 		writeback_yield(w, false);
 	inode->resident = NULL;
+	inode->fill_refused = false;
 	resident_ios_end(r);
 	resident_free(r);
 	keeper_drop(w->keeper_fd, &w->journal, session);

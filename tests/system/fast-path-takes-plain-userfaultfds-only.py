@@ -78,4 +78,5 @@ def test(l):
     mount.drained("ram")
 
 
-lab.main(test)
+if __name__ == "__main__":
+    lab.main(test)
