@@ -3,7 +3,7 @@
 #include "keeper.h"
 
 #include "base/descriptors.h"
-#include "uffd/release.h"
+#include "release.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -5,7 +5,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "gvm_client.h"
-#include "release.h"
+#include "state/release.h"
 #include "visitor.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "sessions.h"
 
 #include "base/descriptors.h"
-#include "release.h"
+#include "state/release.h"
 #include "worker.h"
 
 #include <unistd.h>

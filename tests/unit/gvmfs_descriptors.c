@@ -2,7 +2,7 @@
 /* gvmfs_descriptors.c - what a stranger sends beside a message is neither taken nor let go of by chance. */
 #include "base/descriptors.h"
 #include "check.h"
-#include "uffd/release.h"
+#include "state/release.h"
 
 #include <errno.h>
 #include <fcntl.h>

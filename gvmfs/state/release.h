@@ -14,7 +14,7 @@
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
 
-#include "state/journal.h"
+#include "journal.h"
 
 #include <stdbool.h>
 
