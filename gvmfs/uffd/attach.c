@@ -607,7 +607,8 @@ int attaches_init(struct worker *w, int bell_fd)
  * release what a stranger has mapped. */
 static bool thread_is_of(int tid, int pid)
 {
-	return pid > 0 && tid > 0 && syscall(SYS_tgkill, pid, tid, 0) == 0;
+	/* EPERM: it is, and we may not signal it. */
+	return pid > 0 && tid > 0 && (syscall(SYS_tgkill, pid, tid, 0) == 0 || errno == EPERM);
 }
 
 int attach_allows_open(const struct inode *inode, bool write, int tid)

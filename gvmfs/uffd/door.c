@@ -31,7 +31,10 @@
 #define FORK_BURST    64u
 #define RESTART_NS    200000000ull
 #define LOOK_MS	      20
-#define CONTROL_FD    64 /* above the listener: what has the higher number ends first with a process */
+/* Above all others where that is allowed: with a process the highest number ends first, and what strangers
+ * have sent may keep the others from ending. */
+#define CONTROL_FD    512
+#define CONTROL_FD_MIN 64
 
 /* A connection that was accepted: not yet looked after. */
 struct waiting {
@@ -342,6 +345,8 @@ static void door_run(const struct door *d, int control, dev_t dev, bool foregrou
 	door.listener = fds[3];
 	door.bell = fds[4];
 	door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, CONTROL_FD);
+	if (door.control < 0)
+		door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, CONTROL_FD_MIN);
 	close(fds[5]);
 	door.dev = dev;
 	door.stages = mmap(NULL, VISITORS_MAX * sizeof(*door.stages), PROT_READ | PROT_WRITE,
