@@ -380,6 +380,7 @@ static void drain(struct worker *w)
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents.list[s])
 			resident_abort(w->residents.list[s], why);
+	residents_turn(&w->residents);
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
 		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
 
@@ -467,8 +468,10 @@ static void settle_all(struct worker *w)
 static void region_failed(struct worker *w, struct inode *inode, const char *why)
 {
 	writeback_fail(w, inode);
-	if (inode->resident)
+	if (inode->resident) {
 		resident_abort(inode->resident, why);
+		resident_turn(inode->resident);
+	}
 }
 
 static const struct region_events region_events = {

@@ -10,6 +10,24 @@
  *	sent-unlearnt	the pages that a flush sent are not remembered as sent
  *	stale-epoch	what is evicted is sent with the epoch of an earlier attachment
  *
+ * And those that take luck, or a simulator (tests/resident):
+ *
+ *	presence-trusted  a successor takes every page that lies in the memory for content
+ *	unannounced	pages are put in that are not marked as coming
+ *	marked-early	they are marked as filled before they are there
+ *	dropped-early	pages are punched out before their marks go
+ *	shown-evicting	a fault does not end an eviction
+ *	not-called-off	a write does not
+ *	no-pin		nobody looks at pins
+ *	any-zap		an answer to a predecessor's zap is taken for one to ours
+ *	untried		a version that was sent, and perhaps taken, is given to other bytes
+ *	refused-dropped	what a node refused is punched out
+ *	whole-blind	a chunk is sent as a whole with zeros for what is not here
+ *	synced-early	what was marked while it was being sent counts as sent
+ *	punch-unblocks	a hole takes its chunk off those that wait for room
+ *	room-untold	requests that wait for room are not told when there is some
+ *	hole-unasked	a hole is filled whatever the budget says
+ *
  * One is no fault, but another kernel:
  *
  *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10
@@ -20,14 +38,13 @@
 #include <stdbool.h>
 
 #ifdef GVM_MUTANTS
-#include <stdlib.h>
 #include <string.h>
+
+extern const char *mutant_chosen; /* NULL: none */
 
 static inline bool mutant(const char *name)
 {
-	const char *chosen = getenv("GVM_MUTANT");
-
-	return chosen && strcmp(chosen, name) == 0;
+	return mutant_chosen && strcmp(mutant_chosen, name) == 0;
 }
 #else
 #define mutant(name) false

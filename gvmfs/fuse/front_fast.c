@@ -73,6 +73,7 @@ void front_fast_write(fuse_req_t req, struct inode *inode, const void *data, uin
 	f->req = req;
 	f->submitting = true;
 	resident_write(inode->resident, &f->io, data, off, size);
+	resident_turn(inode->resident);
 	f->submitting = false;
 	if (f->ended) {
 		free(f);
@@ -101,12 +102,18 @@ static void fast_ended(struct resident_io *io, int error)
 
 void front_fast_zero(struct op *op, uint64_t off, uint64_t bytes)
 {
+	struct resident *r = op->inode->resident;
+
 	op->fast.done = fast_ended;
-	resident_zero(op->inode->resident, &op->fast, off, bytes);
+	resident_zero(r, &op->fast, off, bytes);
+	resident_turn(r); /* the op is perhaps gone after it */
 }
 
 void front_fast_sync(struct op *op)
 {
+	struct resident *r = op->inode->resident;
+
 	op->fast.done = fast_ended;
-	resident_sync(op->inode->resident, &op->fast);
+	resident_sync(r, &op->fast);
+	resident_turn(r);
 }

@@ -3,9 +3,7 @@
 #include "writer.h"
 
 #include "base/log.h"
-#include "base/mutant.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -78,8 +76,6 @@ struct flush *flush_queue_finished(struct flush_queue *q)
 	return f;
 }
 
-#define ALL_BLOCKS (~0u >> (32 - (GVM_CHUNK_PAGES >> CHUNK_BLOCK_SHIFT)))
-
 static uint8_t *flush_body(const struct flush *f)
 {
 	return f->writer->buffers + (size_t)f->buffer * 2 * GVM_CHUNK_BYTES;
@@ -96,7 +92,7 @@ static void flush_leave(struct flush *f)
 	f->writer->in_flight--;
 }
 
-static void flush_finish(struct flush *f, int result)
+static void flush_end(struct flush *f, int result)
 {
 	struct flush_queue *q = f->writer->queue;
 	uint64_t one = 1;
@@ -111,31 +107,37 @@ static void flush_finish(struct flush *f, int result)
 		return; /* full: readable all the same */
 }
 
-static bool base_is_zero(const struct flush *f)
+static void flush_again(struct flush *f)
 {
-	return !f->base || f->base & GVM_VERSION_ZERO;
+	flush_leave(f);
+	flush_queue_add(f->writer->queue, f);
+	writer_wake(f->writer);
 }
 
-static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole);
-static bool sent_is_known(const struct flush *f, uint32_t encoded);
-
-static void put_done(struct gvm_req *req)
+static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 {
-	struct flush *f = req->arg;
+	size_t at = first * GVM_PAGE_BYTES, end = at + n * GVM_PAGE_BYTES;
 
-	/* The node holds another base, or in other blocks, than ours: all of it again. */
-	if ((req->result == -EREMCHG || req->result == -EINVAL) && f->delta && !f->whole_retry) {
-		f->whole_retry = true;
-		flush_leave(f);
-		flush_queue_add(f->writer->queue, f);
-		writer_wake(f->writer);
-		return;
+	while (at < end) {
+		ssize_t got = pread(f->memory_fd, to, end - at, (off_t)(f->chunk * GVM_CHUNK_BYTES + at));
+
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		at += (size_t)got;
+		to += got;
 	}
-	flush_finish(f, req->result);
+	return 0;
 }
 
-static int base_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
-		      const uint8_t *body)
+static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+{
+	/* Blocks that are left out have no zero bits of ours: the node keeps its own. */
+	chunk_encode(f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
+		     flush_body(f));
+}
+
+static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+		     const uint8_t *body)
 {
 	struct flush *f = get->req.arg;
 	uint32_t got = 0;
@@ -143,45 +145,24 @@ static int base_piece(struct gvm_get *get, uint64_t version, const struct chunk_
 			     flush_scratch(f), &got);
 
 	(void)version;
-	f->fetched |= got;
+	if (r == 0)
+		flush_piece(f, got);
 	return r;
 }
 
-/* Lays the slot's pages over what was fetched. (Those that were read from memory are there.) */
-static void overlay(struct flush *f)
+static void get_done(struct gvm_req *req)
 {
-	if (!f->data)
-		return;
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (f->pages >> p & 1)
-			memcpy(flush_scratch(f) + p * GVM_PAGE_BYTES, f->data + p * GVM_PAGE_BYTES,
-			       GVM_PAGE_BYTES);
+	flush_fetched(req->arg, req->result);
 }
 
-static void base_done(struct gvm_req *req)
+static int flush_get(struct flush *f, uint32_t pages)
 {
-	struct flush *f = req->arg;
-	uint32_t blocks = f->whole_retry ? ALL_BLOCKS
-					 : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
+	struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node);
 
-	if (req->result < 0) {
-		flush_finish(f, req->result);
-		return;
-	}
-	if (f->get.what.page_mask & ~f->fetched) {
-		flush_finish(f, -EBADMSG);
-		return;
-	}
-	overlay(f);
-	flush_put(f, flush_scratch(f), blocks, f->whole_retry);
-}
-
-static void flush_fetch(struct flush *f, struct gvm_conn *conn, uint32_t pages)
-{
-	f->base_fetched = true;
-	f->fetched = 0;
-	f->get.req = (struct gvm_req){ .done = base_done, .arg = f };
-	f->get.on_piece = base_piece;
+	if (!conn)
+		return -ENOMEM;
+	f->get.req = (struct gvm_req){ .done = get_done, .arg = f };
+	f->get.on_piece = get_piece;
 	f->get.what = (struct gvm_get_req){
 		.region = f->region,
 		.epoch = f->epoch,
@@ -191,180 +172,58 @@ static void flush_fetch(struct flush *f, struct gvm_conn *conn, uint32_t pages)
 		.want_page = GVM_NO_PAGE,
 	};
 	gvm_get(conn, &f->get);
+	return 0;
 }
 
-static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole)
+static void put_done(struct gvm_req *req)
 {
-	struct writer *wr = f->writer;
-	struct gvm_conn *conn;
-	uint32_t encoded = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks);
+	flush_sent(req->arg, req->result);
+}
 
-	/* Blocks that are left out have no zero bits of ours: the node keeps its own. */
-	chunk_encode(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
-		     flush_body(f));
-	assert(!f->resident || sent_is_known(f, encoded));
-	/* The bits of blocks that are left out are not set: that is said of a whole chunk only. */
-	f->all_zero = f->head.zero_map == ~0u;
-	f->delta = !whole;
-	f->put_bytes = f->head.body_bytes;
-	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
-	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
-	/* Zeros over what was never written: the node need not know. */
-	if (wr->opts->bench_no_network || (f->all_zero && !f->base && !f->tried)) {
-		flush_finish(f, 0);
-		return;
-	}
-	conn = pool_node(&wr->pool, &f->node);
-	if (!conn) {
-		flush_finish(f, -ENOMEM);
-		return;
-	}
+static int flush_send(struct flush *f, uint64_t base)
+{
+	struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node);
+
+	if (!conn)
+		return -ENOMEM;
 	f->put.req = (struct gvm_req){ .done = put_done, .arg = f };
 	f->put.what = (struct gvm_put_req){
 		.region = f->region,
 		.epoch = f->epoch,
 		.chunk = f->chunk,
 		.version = f->version,
-		.base = whole ? 0 : f->base,
+		.base = base,
 	};
 	f->put.head = &f->head;
 	f->put.body = flush_body(f);
 	gvm_put(conn, &f->put);
-}
-
-/* Reads adjacent pages of a chunk's memory. */
-static int pages_read(struct flush *f, unsigned first, unsigned n)
-{
-	size_t at = first * GVM_PAGE_BYTES, end = at + n * GVM_PAGE_BYTES;
-
-	while (at < end) {
-		ssize_t got = pread(f->memory_fd, flush_scratch(f) + at, end - at,
-				    (off_t)(f->chunk * GVM_CHUNK_BYTES + at));
-
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		at += (size_t)got;
-	}
-	for (unsigned p = first; p < first + n; p++)
-		f->hashes[p] = XXH3_128bits_withSeed(flush_scratch(f) + p * GVM_PAGE_BYTES,
-						     GVM_PAGE_BYTES, f->seed);
-	f->read |= (uint32_t)(((1ull << n) - 1) << first);
 	return 0;
 }
 
-/* Reads what a chunk's memory has of it, and which of these pages are not as the node has them. Others
- * may have come into the memory since, which are no business of this flush: over a zero base they are
- * zeros. */
-static int memory_read(struct flush *f, uint32_t *changed)
+static bool flush_is_dry(const struct flush *f)
 {
-	uint32_t want = mutant("stray-sent") ? ~0u : f->pages;
-
-	*changed = 0;
-	f->read = 0;
-	if (want != ~0u && base_is_zero(f))
-		memset(flush_scratch(f), 0, GVM_CHUNK_BYTES);
-	for (unsigned p = 0, n; p < GVM_CHUNK_PAGES; p += n) {
-		uint32_t rest = want >> p;
-		int r;
-
-		/* As many as are alike: to be read, or not. */
-		n = rest & 1 ? ~rest ? (unsigned)__builtin_ctz(~rest) : GVM_CHUNK_PAGES
-			     : rest ? (unsigned)__builtin_ctz(rest) : GVM_CHUNK_PAGES;
-		if (n > GVM_CHUNK_PAGES - p)
-			n = GVM_CHUNK_PAGES - p;
-		r = rest & 1 ? pages_read(f, p, n) : 0;
-		if (r < 0)
-			return r;
-	}
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (f->pages >> p & 1 &&
-		    (!(f->known >> p & 1) || !XXH128_isEqual(f->hashes[p], f->hashes_known[p])))
-			*changed |= 1u << p;
-	return 0;
+	return f->writer->opts->bench_no_network;
 }
 
-/*
- * What is sent of an eviction is what was read, or what the node has anyway: the front takes the first
- * for what the node has from now on, and knows nothing of any other page.
- */
-static bool sent_is_known(const struct flush *f, uint32_t encoded)
+static const struct flush_env calls = {
+	.scratch = flush_scratch,
+	.read = flush_read,
+	.encode = flush_encode,
+	.get = flush_get,
+	.send = flush_send,
+	.is_dry = flush_is_dry,
+	.end = flush_end,
+	.again = flush_again,
+};
+
+static void writer_begin(struct writer *wr, struct flush *f)
 {
-	uint32_t others = encoded & ~f->pages;
-
-	if (mutant("stray-sent"))
-		return true;
-	return f->read == f->pages && !(others & ~(base_is_zero(f) ? f->head.zero_map : f->fetched));
-}
-
-/* What the node has may be of a predecessor's PUT that was never acknowledged: then all of it. */
-static void evict_start(struct writer *wr, struct flush *f)
-{
-	bool whole = f->whole_retry || f->tried || base_is_zero(f);
-	struct gvm_conn *conn;
-	uint32_t changed;
-	int r = memory_read(f, &changed);
-
-	_Static_assert(!CHUNK_BLOCK_SHIFT, "a block has no page beside it that is not here");
-	if (mutant("no-hash"))
-		changed &= ~f->known;
-	/* What a node has that refused a change is not what the hashes say. */
-	f->clean = !r && !changed && !f->tried && !f->whole_retry;
-	f->all_zero = false;
-	if (r < 0 || f->clean) {
-		flush_finish(f, r);
-		return;
-	}
-	if (!whole || f->pages == ~0u || base_is_zero(f)) {
-		whole |= changed == ~0u;
-		flush_put(f, flush_scratch(f),
-			  whole ? ALL_BLOCKS : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, changed), whole);
-		return;
-	}
-	f->whole_retry = true;
-	conn = pool_node(&wr->pool, &f->node);
-	if (conn)
-		flush_fetch(f, conn, ~f->pages);
-	else
-		flush_finish(f, -ENOMEM);
-}
-
-static void flush_start(struct writer *wr, struct flush *f)
-{
-	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
-	uint32_t missing = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks) & ~f->pages;
-	struct gvm_conn *conn;
-
+	f->env = &calls;
 	f->writer = wr;
 	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;
-	f->base_fetched = false;
-	f->fetched = 0;
-	f->clean = false;
-	if (f->resident) {
-		evict_start(wr, f);
-		return;
-	}
-	if (f->pages == ~0u) {
-		flush_put(f, f->data, ALL_BLOCKS, true);
-		return;
-	}
-	if (base_is_zero(f)) {
-		memset(flush_scratch(f), 0, GVM_CHUNK_BYTES);
-		overlay(f);
-		flush_put(f, flush_scratch(f), ALL_BLOCKS, true);
-		return;
-	}
-	if (!f->whole_retry && (!missing || wr->opts->bench_no_network)) {
-		flush_put(f, f->data, blocks, false);
-		return;
-	}
-	conn = pool_node(&wr->pool, &f->node);
-	if (!conn) {
-		flush_finish(f, -ENOMEM);
-		return;
-	}
-	flush_fetch(f, conn, f->whole_retry ? ~f->pages : missing);
+	flush_start(f);
 }
 
 /* With the queue's lock. */
@@ -391,7 +250,7 @@ static void *writer_thread(void *arg)
 		int n;
 
 		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
-			flush_start(wr, f);
+			writer_begin(wr, f);
 			pool_poll(&wr->pool); /* acknowledgements, between two encodings */
 		}
 		n = epoll_wait(wr->epoll_fd, ev, 16, -1);

@@ -468,6 +468,7 @@ static int session_resume(struct worker *w, unsigned session)
 	inode = inode_get(&w->inodes, s->inode);
 	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
 		resident_abort(inode->resident, "the region has failed");
+	resident_turn(inode->resident);
 	return 0;
 }
 

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident.c - see resident.h: regions on the fast path, and their faults. */
+/*
+ * resident.c - the turn of resident.h: an event only changes what is known of a region and notes that it
+ * is to be looked at; the turn then does what there is to do, until nothing changes any more. So nothing
+ * that is decided is called by anything else that is being decided.
+ */
+#include "base/log.h"
 #include "resident_priv.h"
+
+#define RETRY_NS    1000000000ull
+#define LOOK_NS	    5000000ull
+#define GONE_SAY_NS 5000000000ull
 
 void residents_begin(struct residents *rs, uint8_t *data)
 {
@@ -21,6 +30,11 @@ void resident_begin(struct resident *r, uint64_t starts)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];
 
+	TAILQ_INIT(&r->ios);
+	TAILQ_INIT(&r->syncs);
+	TAILQ_INIT(&r->syncs_next);
+	STAILQ_INIT(&r->news);
+	STAILQ_INIT(&r->outcomes);
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
 	/* An answer to a predecessor's request must not be taken for one to ours. */
@@ -28,65 +42,136 @@ void resident_begin(struct resident *r, uint64_t starts)
 	resident_recover(r);
 }
 
-/* A fault of a chunk that a fetch is under way for: of a page that has come, or that will. */
-static void fault_filling(struct resident *r, uint64_t c, unsigned page)
-{
-	struct chunk *k = &r->chunk[c];
-	int error;
+/* The turn. */
 
-	if (r->mark[c].filled >> page & 1) {
-		chunk_mark_holes(r, c, 1u << page, false);
-		error = pages_map(r, c, 1u << page);
-		pages_wake(r, c, 1u << page);
+static void news_look(struct resident *r)
+{
+	struct resident_fetch *f;
+	struct eviction *e;
+
+	while ((e = STAILQ_FIRST(&r->outcomes))) {
+		STAILQ_REMOVE_HEAD(&r->outcomes, entry);
+		eviction_end(e);
+	}
+	while ((f = STAILQ_FIRST(&r->news))) {
+		uint64_t c = f->chunk;
+		int error;
+
+		STAILQ_REMOVE_HEAD(&r->news, entry);
+		f->noted = false;
+		error = fetch_look(f);
 		if (error)
-			client_trouble(r, error);
-		return;
+			resident_ios_fail(r, c, error);
 	}
-	/* One that is not among those asked for is faulted for again when these have come. */
-	k->fetch->waited |= 1u << page;
-	if (k->fetch->ahead) {
-		k->fetch->ahead = false;
-		resident_count(r, prefetch_used, 1);
-	}
+	if (r->zapped)
+		zap_done(r);
 }
 
-void resident_fault(struct resident *r, uint64_t address)
+static void serve(struct resident *r)
 {
-	uint64_t off = address - r->address, c = off / GVM_CHUNK_BYTES;
-	unsigned page = off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES;
-	struct chunk *k;
+	faults_serve(r);
+	room_look(r);
+	sync_continue(r);
+	over_look(r);
+	/* What comes in takes room, and nothing else has some made for those who still wait. */
+	if (blocked_continue(r))
+		r->again = true;
+}
 
-	if (address < r->address || off >= r->bytes || r->client_gone || r->aborted)
-		return;
-	k = &r->chunk[c];
-	resident_count(r, faults, 1);
-	/* By the chunk's state, not by what the message says: that may be long ago. */
-	if (k->state == CHUNK_FILLING) {
-		fault_filling(r, c, page);
-		resident_ahead(r, c, page);
-	} else if (!(r->mark[c].filled >> page & 1)) {
-		resident_miss(r, c, page);
-		resident_ahead(r, c, page);
-	} else if (k->holes >> page & 1 && !resident_has_room(r, 1)) {
-		resident_count(r, room_waits, 1);
-		resident_block(r, c, page);
-	} else {
-		if (k->state == CHUNK_INACTIVE)
-			resident_count(r, minor_faults, 1);
-		chunk_show(r, c, page);
-		if (k->ahead) {
-			k->ahead = false;
-			resident_count(r, prefetch_used, 1);
-			resident_ahead(r, c, page);
+void resident_turn(struct resident *r)
+{
+	if (r->turning)
+		return; /* what the turn does has caused an event: it sees it */
+	r->turning = true;
+	while (r->again) {
+		r->again = false;
+		news_look(r);
+		if (r->memory_gone)
+			drain(r);
+		else if (!r->client_gone && !r->aborted)
+			serve(r);
+		r->fault_count = 0;
+		resident_ios_continue(r);
+		resident_syncs_check(r);
+	}
+	r->turning = false;
+}
+
+void residents_turn(struct residents *rs)
+{
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++)
+		if (rs->list[i])
+			resident_turn(rs->list[i]);
+}
+
+/* The clock. */
+
+/* Looks whether the memory of a client that has left is gone, too. */
+static void gone_look(struct resident *r, uint64_t now_ns)
+{
+	if (!r->memory_gone && !r->detached && r->env->memory_alive(r)) {
+		if (now_ns > r->gone_said_ns) {
+			log_error(r->env->name(r), "process %d has left, but its memory is still there; "
+				  "nothing of it is written back before that is gone", r->pid);
+			r->gone_said_ns = now_ns + 12 * GONE_SAY_NS;
 		}
+		r->look_at_ns = now_ns + LOOK_NS;
+		return;
 	}
+	r->memory_gone = r->again = true;
+	r->look_at_ns = r->retry_at_ns > now_ns ? r->retry_at_ns : now_ns + RETRY_NS;
 }
 
-void resident_budget(struct resident *r, uint64_t bytes)
+/* Notes what is due. */
+static void timers_look(struct resident *r, uint64_t now_ns)
 {
-	r->local = bytes ? bytes / GVM_PAGE_BYTES : r->chunks * GVM_CHUNK_PAGES;
-	if (r->local < RESIDENT_LOCAL_MIN)
-		r->local = RESIDENT_LOCAL_MIN;
-	r->over = false;
-	resident_balance(r);
+	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns, &r->sync_deadline_ns };
+
+	if (r->sync_deadline_ns && r->sync_deadline_ns <= now_ns)
+		r->sync_late = true;
+	for (unsigned i = 0; i < sizeof(due) / sizeof(*due); i++)
+		if (*due[i] && *due[i] <= now_ns) {
+			*due[i] = 0;
+			r->again = true;
+		}
+	if (r->client_gone && r->look_at_ns <= now_ns)
+		gone_look(r, now_ns);
+}
+
+/* When something is due next. */
+static uint64_t timers_next(const struct resident *r)
+{
+	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns,
+				 r->client_gone ? r->look_at_ns : 0 };
+	uint64_t next = ~0ull;
+
+	for (unsigned i = 0; i < sizeof(due) / sizeof(*due); i++)
+		if (due[i] && due[i] < next)
+			next = due[i];
+	return next;
+}
+
+uint64_t residents_tick(struct residents *rs, uint64_t now_ns)
+{
+	uint64_t next = ~0ull, due;
+	/* Means that one region gave back are what another may wait for. */
+	bool freed = rs->freed && rs->count > 1;
+
+	rs->freed = false;
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
+		struct resident *r = rs->list[i];
+
+		if (!r)
+			continue;
+		r->again |= freed;
+		timers_look(r, now_ns);
+		resident_turn(r);
+		if (r->draining && !r->busy && !r->evictions && !r->fetches) {
+			r->env->close(r);
+			continue;
+		}
+		due = timers_next(r);
+		next = due < next ? due : next;
+	}
+	return next;
 }

@@ -43,10 +43,11 @@
  *
  * Front thread only. Nothing here blocks.
  *
- *	resident.c	   regions and their faults     resident_evict.c   how chunks go
- *	resident_fetch.c   how chunks come              resident_io.c      FUSE's part
- *	resident_chunk.c   a chunk and its pages        resident_end.c     the client's end
- *	resident_recover.c what a predecessor left
+ *	resident.c	   the turn, and the clock      resident_evict.c   how chunks go
+ *	resident_fault.c   faults                       resident_io.c      FUSE's part
+ *	resident_fetch.c   how chunks come              resident_end.c     the client's end
+ *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left
+ *	resident_event.c   events
  *
  * These decide, over the calls of resident_env.h, and run in simulators too (tests/resident). Gvmfs's own:
  *
@@ -71,10 +72,12 @@
 #define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
 #endif
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
+#define RESIDENT_FAULTS	   64u /* that a turn serves */
 
 struct inode;
 struct reader;
 struct worker;
+struct resident_env;
 struct resident;
 struct residents;
 
@@ -125,6 +128,10 @@ struct resident_fetch {
 	uint32_t waited;  /* pages that were faulted for */
 	bool ahead;	  /* nobody waits: nothing is shown before all of it is there */
 	uint8_t *data;
+	bool noted; /* the turn is to look at it: */
+	bool over;  /* it has ended, */
+	int error;  /* so */
+	STAILQ_ENTRY(resident_fetch) entry;
 	struct resident_fetch *next_free;
 };
 
@@ -135,6 +142,7 @@ struct eviction {
 	uint32_t sync_pass; /* of fsyncs: what it waits for was in the memory when this began */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
+	STAILQ_ENTRY(eviction) entry;
 	struct eviction *next_free;
 };
 
@@ -152,6 +160,7 @@ TAILQ_HEAD(resident_ios, resident_io);
 
 struct resident {
 	struct residents *rs;
+	const struct resident_env *env;
 	/* gvmfs's own, which the decisions do not look at: */
 	struct worker *w;
 	struct inode *inode;
@@ -184,6 +193,15 @@ struct resident {
 	int sync_error;
 	struct resident_ios ios;	       /* wait for chunks */
 	struct resident_ios syncs, syncs_next; /* of the pass under way; of the one after it */
+	/* What has happened since the last turn. */
+	bool again;   /* something */
+	bool turning; /* in a turn */
+	bool ios_due, zapped, sync_late;
+	bool ios_lack_room; /* some did when they were last looked at */
+	STAILQ_HEAD(, resident_fetch) news;
+	STAILQ_HEAD(, eviction) outcomes;
+	unsigned fault_count;
+	uint64_t fault[RESIDENT_FAULTS]; /* addresses */
 	struct readahead readahead;
 	uint64_t seed; /* of the hashes */
 	XXH128_hash_t zero_hashes[GVM_CHUNK_PAGES];
@@ -193,12 +211,13 @@ struct resident {
 	uint64_t over_said_ns;
 	uint64_t zap_at_ns; /* no zap before: all that the last ones brought was pinned */
 	uint64_t sync_deadline_ns; /* 0: none */
-	bool client_gone; /* it has left; its memory too, once `draining` */
+	bool client_gone; /* it has left */
 	bool detached;	  /* it has said that the mapping is no more */
+	bool memory_gone; /* with the client: nobody can change it any more */
 	bool draining;
 	bool aborted;
 	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone: */
-	bool looking, memory_gone;	   /* the visitor's process was asked; has said so */
+	bool looking; /* the visitor's process was asked */
 };
 
 struct residents {
@@ -238,7 +257,16 @@ void residents_begin(struct residents *rs, uint8_t *data);
  * journal. */
 void resident_begin(struct resident *r, uint64_t starts);
 
-/* Somebody touched a page at an address of the client's that is not mapped. */
+/*
+ * Does what there is to do after events, until nothing changes any more. Each of the events that follow
+ * only notes what has happened: its caller calls this after it, or after some. From within a turn (a
+ * request's `done`) it does nothing: the turn sees what is new.
+ */
+void resident_turn(struct resident *r);
+void residents_turn(struct residents *rs);
+
+/* Somebody touched a page at an address of the client's that is not mapped. No more than RESIDENT_FAULTS
+ * between two turns. */
 void resident_fault(struct resident *r, uint64_t address);
 /* A node's answer has brought pages of a fetch into f->data; and it has ended. */
 void resident_piece(struct resident_fetch *f, uint32_t pages);
@@ -255,10 +283,12 @@ void resident_left(struct resident *r);
 void resident_budget(struct resident *r, uint64_t bytes);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
+
+/* The clock: has a turn, if something is due; returns when it wants to be called again (CLOCK_MONOTONIC),
+ * ~0: not. */
+uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 /* The session is over: what waits goes back to those who asked for it. */
 void resident_ios_end(struct resident *r);
-/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
-uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 
 /* resident_io.c: what FUSE asks for while the region is served here. */
 
@@ -274,7 +304,7 @@ static inline bool resident_has_page(const struct resident *r, uint64_t chunk, u
 }
 /* Copies one that is. */
 void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to);
-/* io->done may come from within. */
+/* Events like those above; io->done comes in a turn. */
 void resident_write(struct resident *r, struct resident_io *io, const void *data, uint64_t off,
 		    uint64_t bytes);
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);

@@ -2,6 +2,7 @@
 /* resident_chunk.c - a chunk of resident.h, and its pages: lists, what is counted, page tables,
  * hashes. No policy. */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "resident_priv.h"
 
 #include <errno.h>
@@ -91,6 +92,8 @@ static void recount(struct resident *r, uint64_t c, unsigned before)
 		r->going += after;
 		r->going -= before;
 	}
+	if (after < before && !mutant("room-untold"))
+		resident_ios_look(r);
 	if (r->here > *r->peak)
 		*r->peak = r->here;
 }
@@ -99,7 +102,7 @@ void chunk_fill(struct resident *r, uint64_t c, uint32_t pages)
 {
 	unsigned before = chunk_here(r, c);
 
-	env_mark32(&r->mark[c].filled, r->mark[c].filled | pages);
+	r->env->mark32(r, &r->mark[c].filled, r->mark[c].filled | pages);
 	recount(r, c, before);
 }
 
@@ -122,8 +125,8 @@ void chunk_forget(struct resident *r, uint64_t c)
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_ABSENT);
 	before = chunk_here(r, c);
-	env_mark32(&r->mark[c].filled, 0);
-	env_mark32(&r->mark[c].coming, 0);
+	r->env->mark32(r, &r->mark[c].filled, 0);
+	r->env->mark32(r, &r->mark[c].coming, 0);
 	hashes_forget(r, c);
 	k->holes = 0;
 	k->ahead = false;
@@ -135,10 +138,13 @@ void chunk_drop(struct resident *r, uint64_t c)
 	int error;
 
 	/* Before the pages go: one that is marked and not there counts as zero. */
-	chunk_forget(r, c);
-	error = env_punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
+	if (!mutant("dropped-early"))
+		chunk_forget(r, c);
+	error = r->env->punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
 	if (error)
-		log_error(env_name(r), "memory cannot be given back: %s", strerror(-error));
+		log_error(r->env->name(r), "memory cannot be given back: %s", strerror(-error));
+	if (mutant("dropped-early"))
+		chunk_forget(r, c);
 }
 
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
@@ -166,7 +172,7 @@ static uint32_t run_mask(unsigned first, unsigned n)
 static int run_punch(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	return env_punch(r, c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES);
+	return r->env->punch(r, c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES);
 }
 
 int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
@@ -177,19 +183,21 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 /*
  * Pages are about to be put in. What is at their places was put there by nobody who had their content,
  * and goes first: so what a successor finds at the place of one that was coming is the page itself.
- * (`strange`: there is something, though env_data() may leave out a page that was only allocated.)
+ * (`strange`: there is something, though r->env->data() may leave out a page that was only allocated.)
  */
 static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)
 {
 	uint64_t begin = c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, data = begin, end;
 	int error = 0;
 
-	env_mark32(&r->mark[c].coming, r->mark[c].filled);
+	r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
 	if (strange ||
-	    (env_data(r, SESSION_MEMORY, &data, &end) && data < begin + n * GVM_PAGE_BYTES))
+	    (r->env->data(r, SESSION_MEMORY, &data, &end) && data < begin + n * GVM_PAGE_BYTES))
 		error = run_punch(r, c, first, n, NULL);
-	if (!error)
-		env_mark32(&r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
+	if (!error && !mutant("unannounced"))
+		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
+	if (mutant("marked-early"))
+		chunk_fill(r, c, run_mask(first, n));
 	return error;
 }
 
@@ -197,7 +205,7 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 static int pages_expected(struct resident *r, uint64_t c, int error)
 {
 	if (error)
-		env_mark32(&r->mark[c].coming, r->mark[c].filled);
+		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
 	return error;
 }
 
@@ -213,7 +221,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		error = pages_expect(r, c, first, n, strangers > 0);
 		if (error)
 			break;
-		error = env_copy(r, c, first, n, chunk, wake, &done);
+		error = r->env->copy(r, c, first, n, chunk, wake, &done);
 		chunk_fill(r, c, run_mask(first, done));
 		first += done;
 		n -= done;
@@ -229,7 +237,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 
 	if (error)
 		return error;
-	error = env_copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
+	error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
 	chunk_fill(r, c, run_mask(0, done));
 	return pages_expected(r, c, error);
 }
@@ -237,7 +245,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	return env_map(r, c, first, n);
+	return r->env->map(r, c, first, n);
 }
 
 int pages_map(struct resident *r, uint64_t c, uint32_t pages)
@@ -248,7 +256,7 @@ int pages_map(struct resident *r, uint64_t c, uint32_t pages)
 static int run_wake(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	(void)arg;
-	env_wake(r, c, first, n);
+	r->env->wake(r, c, first, n);
 	return 0;
 }
 
@@ -271,7 +279,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 
 	if (k->state == CHUNK_EVICTING)
 		resident_count(r, evictions_ended, 1);
-	if (k->state != CHUNK_RESIDENT)
+	if (k->state != CHUNK_RESIDENT && !(k->state == CHUNK_EVICTING && mutant("shown-evicting")))
 		chunk_activate(r, c);
 	if (page != GVM_NO_PAGE) {
 		/* Who waits goes on while the others are mapped. */

@@ -4,7 +4,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "gvm_attach.h"
-#include "resident_priv.h"
+#include "resident_calls.h"
 #include "state/release.h"
 #include "uffd.h"
 #include "visit.h"
@@ -54,7 +54,7 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 	resident_pin(r);
 }
 
-static void client_event(struct resident *r)
+static void client_read(struct resident *r)
 {
 	struct gvm_attach_msg msg;
 	int error;
@@ -84,6 +84,12 @@ static void client_event(struct resident *r)
 				  r->pid);
 		resident_left(r);
 	}
+}
+
+static void client_event(struct resident *r)
+{
+	client_read(r);
+	resident_turn(r);
 }
 
 bool resident_has_left(struct resident *r)

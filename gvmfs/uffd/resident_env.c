@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_env.c - see resident_env.h: the kernel, the nodes, and the rest of gvmfs, for the decisions of
  * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
-#include "resident_priv.h"
+#include "resident_calls.h"
 
 #include "node/region.h"
 #include "uffd.h"
@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MESSAGES 64 /* faults taken with one read() */
-
 /* The kernel. */
 
 static unsigned resident_serve(struct resident *r)
 {
-	struct uffd_msg msg[MESSAGES];
+	struct uffd_msg msg[RESIDENT_FAULTS];
 	ssize_t bytes = r->reader ? read(r->faults_fd, msg, sizeof(msg)) :
 				    uffd_read(r->faults_fd, msg, sizeof(msg));
 	unsigned n = bytes > 0 ? (unsigned)((size_t)bytes / sizeof(*msg)) : 0;
@@ -27,8 +25,7 @@ static unsigned resident_serve(struct resident *r)
 	for (unsigned i = 0; i < n; i++)
 		if (msg[i].event == UFFD_EVENT_PAGEFAULT)
 			resident_fault(r, msg[i].arg.pagefault.address);
-	if (n)
-		resident_balance(r);
+	resident_turn(r);
 	return n;
 }
 
@@ -155,18 +152,21 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 	return true;
 }
 
-void env_mark32(uint32_t *where, uint32_t value)
+void env_mark32(struct resident *r, uint32_t *where, uint32_t value)
 {
+	(void)r;
 	journal_publish32(where, value);
 }
 
-void env_mark64(uint64_t *where, uint64_t value)
+void env_mark64(struct resident *r, uint64_t *where, uint64_t value)
 {
+	(void)r;
 	journal_publish64(where, value);
 }
 
-uint64_t env_now(void)
+uint64_t env_now(const struct resident *r)
 {
+	(void)r;
 	return gvm_now_ns();
 }
 
@@ -188,12 +188,17 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	worker_count(r->w, r->inode, fetch_raw_bytes,
 		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
 	resident_piece(f, got);
+	resident_turn(r);
 	return 0;
 }
 
 static void get_done(struct gvm_req *req)
 {
-	resident_fetched(req->arg, req->result < 0 ? req->result : 0);
+	struct resident_fetch *f = req->arg;
+	struct resident *r = f->r;
+
+	resident_fetched(f, req->result < 0 ? req->result : 0);
+	resident_turn(r);
 }
 
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
@@ -216,8 +221,11 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 
 static void flushed(struct worker *w, struct flush *f)
 {
+	struct resident *r = ((struct eviction *)f)->r;
+
 	(void)w;
 	resident_flushed(f);
+	resident_turn(r);
 }
 
 void env_send(struct resident *r, struct flush *f)

@@ -17,7 +17,7 @@
 
 void zap_done(struct resident *r)
 {
-	r->zapping = false;
+	r->zapping = r->zapped = false;
 	for (uint64_t c = r->zap_first; c < r->zap_first + r->zap_count; c++)
 		if (r->chunk[c].state == CHUNK_ZAPPING) {
 			chunk_set_state(r, c, CHUNK_INACTIVE);
@@ -35,7 +35,7 @@ static void zap_start(struct resident *r, uint64_t c)
 		end = r->chunks;
 	for (c = first; c < end; c++)
 		if (r->chunk[c].state == CHUNK_RESIDENT && r->chunk[c].list == LIST_ACTIVE &&
-		    !(mutant("early-pin") && env_pins(r, c))) {
+		    !(mutant("early-pin") && r->env->pins(r, c))) {
 			chunk_set_state(r, c, CHUNK_ZAPPING);
 			chunk_unlist(r, c);
 		}
@@ -49,11 +49,11 @@ static void zap_start(struct resident *r, uint64_t c)
 		zap_done(r);
 		return;
 	}
-	if (env_zap(r, r->zap_seq, first * GVM_CHUNK_BYTES, bytes - first * GVM_CHUNK_BYTES) == 0)
+	if (r->env->zap(r, r->zap_seq, first * GVM_CHUNK_BYTES, bytes - first * GVM_CHUNK_BYTES) == 0)
 		return;
 	/* It does not know of it: they are mapped as they were. */
 	r->zapping = false;
-	r->zap_at_ns = env_now() + PAUSE_NS;
+	r->zap_at_ns = r->env->now(r) + PAUSE_NS;
 	for (c = first; c < end; c++)
 		if (r->chunk[c].state == CHUNK_ZAPPING)
 			chunk_activate(r, c);
@@ -105,7 +105,7 @@ static uint64_t version_next(const struct resident *r, uint64_t c, uint64_t base
 
 static bool is_pinned(struct resident *r, uint64_t c)
 {
-	return !r->draining && !mutant("early-pin") && env_pins(r, c);
+	return !r->draining && !mutant("early-pin") && !mutant("no-pin") && r->env->pins(r, c);
 }
 
 /* Hands a chunk to a writer. */
@@ -113,7 +113,7 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 {
 	struct chunk *k = &r->chunk[c];
 	struct flush *f = &e->flush;
-	uint64_t epoch = env_epoch(r);
+	uint64_t epoch = r->env->epoch(r);
 
 	k->sending = true;
 	e->sync_pass = k->sync_pass;
@@ -132,13 +132,14 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	f->hashes = e->found;
 	f->whole_retry = false;
 	/* Before it can reach a node: a successor must not use the version for other bytes. */
-	env_mark64(&r->mark[c].tried, f->version);
-	env_send(r, f);
+	if (!mutant("untried"))
+		r->env->mark64(r, &r->mark[c].tried, f->version);
+	r->env->send(r, f);
 }
 
 /* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
  * already: then it is active again. False: no writer has room. */
-static bool eviction_start(struct resident *r, uint64_t c)
+bool eviction_start(struct resident *r, uint64_t c)
 {
 	struct chunk *k = &r->chunk[c];
 	struct eviction *e;
@@ -148,7 +149,7 @@ static bool eviction_start(struct resident *r, uint64_t c)
 			resident_count(r, pinned_chunks, 1);
 			/* Asking for the same ones again at once would only cost the client faults. */
 			if (++r->pinned_row % (r->busy + 1) == 0)
-				r->zap_at_ns = env_now() + PAUSE_NS;
+				r->zap_at_ns = r->env->now(r) + PAUSE_NS;
 		}
 		chunk_activate(r, c);
 		return true;
@@ -184,20 +185,20 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 	uint64_t entry = flush_index_entry(f);
 
 	if (!f->clean)
-		env_index(r, c, entry);
+		r->env->index(r, c, entry);
 	/* It had it before: nothing was sent under the version, so no answer to it is in doubt. */
 	if (f->clean || !entry)
-		env_mark64(&r->mark[c].tried, f->base & GVM_VERSION_MASK);
+		r->env->mark64(r, &r->mark[c].tried, f->base & GVM_VERSION_MASK);
 	eviction_count(r, f);
 }
 
 static void eviction_failed(struct resident *r, uint64_t c, int error)
 {
 	if (error == -ENOSPC || error == -ENOMEM || error == -EBADMSG) {
-		env_report(r, c, "write-back (will be tried again)", error);
-		r->retry_at_ns = env_now() + RETRY_NS;
+		r->env->report(r, c, "write-back (will be tried again)", error);
+		r->retry_at_ns = r->env->now(r) + RETRY_NS;
 	} else {
-		env_fail(r, c, error);
+		r->env->fail(r, c, error);
 	}
 }
 
@@ -210,16 +211,16 @@ void sync_end(struct resident *r, uint64_t c, int error)
 	r->sync_left--;
 	if (error)
 		r->sync_error = error;
-	resident_syncs_check(r);
+	r->again = true;
 }
 
-void resident_flushed(struct flush *f)
+void eviction_end(struct eviction *e)
 {
-	struct eviction *e = (struct eviction *)f;
+	const struct flush *f = &e->flush;
 	struct resident *r = e->r;
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
-	bool evicting = k->state == CHUNK_EVICTING, synced = e->sync_pass == r->sync_pass;
+	bool evicting = k->state == CHUNK_EVICTING, synced = e->sync_pass == r->sync_pass || mutant("synced-early");
 
 	k->sending = false;
 	if (f->result < 0) {
@@ -227,12 +228,12 @@ void resident_flushed(struct flush *f)
 	} else {
 		chunk_acknowledged(r, c, f);
 		if (!f->clean)
-			env_changed(r);
+			r->env->changed(r);
 		/* Of the bytes that the node has now, whether they are still ours or not. */
 		if (!evicting)
 			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);
 	}
-	if (evicting && f->result >= 0) {
+	if (evicting && (f->result >= 0 || mutant("refused-dropped"))) {
 		chunk_drop(r, c);
 		synced = true;
 	} else if ((evicting || r->draining) && k->state != CHUNK_ABSENT) {
@@ -243,8 +244,7 @@ void resident_flushed(struct flush *f)
 	if (synced && f->result >= 0)
 		sync_end(r, c, 0);
 	eviction_give(e);
-	resident_ios_continue(r);
-	resident_balance(r);
+	resident_ios_look(r);
 }
 
 /* Balance. */
@@ -253,9 +253,9 @@ void resident_flushed(struct flush *f)
  * Goes on with an fsync: each marked chunk is sent as it is, and stays as it is, pinned or not. (Its
  * client may change it meanwhile, which is what the hashes of what was sent are for.)
  */
-static void sync_continue(struct resident *r)
+void sync_continue(struct resident *r)
 {
-	if (r->sync_left && env_now() < r->retry_at_ns)
+	if (r->sync_left && r->env->now(r) < r->retry_at_ns)
 		return;
 	for (; r->sync_left && r->sync_next < r->chunks; r->sync_next++) {
 		uint64_t c = r->sync_next;
@@ -275,40 +275,15 @@ static void sync_continue(struct resident *r)
 		r->sync_next = 0;
 }
 
-/* Nobody wants what is here, since the region is deleted, or it has no place to go, since it
- * failed. The memory itself goes with the session. */
-static void drop_all(struct resident *r, bool failed)
-{
-	uint64_t lost = 0;
-
-	for (uint64_t c = 0; c < r->chunks && r->busy; c++)
-		if (r->chunk[c].state != CHUNK_ABSENT && !r->chunk[c].sending) {
-			chunk_forget(r, c);
-			sync_end(r, c, failed ? -EIO : 0);
-			lost++;
-		}
-	if (lost && failed)
-		log_error(env_name(r), "%llu chunks that were on this host are lost",
-			  (unsigned long long)lost);
-}
-
-/* The client's memory is gone: what is here goes to the nodes, or nowhere. */
-static void drain(struct resident *r)
-{
-	if (env_failed(r) || env_unwanted(r)) {
-		drop_all(r, env_failed(r));
-		return;
-	}
-	while (r->lists[LIST_INACTIVE].head && env_now() >= r->retry_at_ns)
-		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
-			return;
-}
-
 /* How many pages should leave now. */
 static uint64_t surplus(const struct resident *r, uint64_t headroom)
 {
-	uint64_t goal = r->local - headroom;
+	uint64_t goal;
 
+	/* Whatever the headroom is: a chunk that waits has to fit. */
+	if (resident_lacks_room(r) && headroom < GVM_CHUNK_PAGES)
+		headroom = GVM_CHUNK_PAGES;
+	goal = r->local - headroom;
 	if (r->local >= r->chunks * GVM_CHUNK_PAGES)
 		return 0;
 	return r->here + r->coming > goal ? r->here + r->coming - goal : 0;
@@ -335,9 +310,9 @@ static uint64_t stock_wanted(const struct resident *r, uint64_t headroom)
 
 /* Everything that could leave is pinned or is waited for: a guest that goes on beyond its budget is
  * better than one that stands still. */
-static void over_check(struct resident *r)
+void over_look(struct resident *r)
 {
-	bool blocked = r->lists[LIST_BLOCKED].head;
+	bool blocked = resident_lacks_room(r);
 	bool stuck = !r->lists[LIST_ACTIVE].count && !r->lists[LIST_INACTIVE].count &&
 		     !r->zapping && !r->evictions && !r->fetches;
 	uint64_t now_ns;
@@ -349,19 +324,22 @@ static void over_check(struct resident *r)
 	if (!blocked || (!stuck && r->pinned_row <= r->busy))
 		return;
 	r->over = true;
-	now_ns = env_now();
+	resident_ios_look(r);
+	now_ns = r->env->now(r);
 	if (r->over_said_ns && now_ns - r->over_said_ns < OVER_SAY_NS)
 		return;
 	r->over_said_ns = now_ns;
-	log_warning(env_name(r), "what is pinned or waited for takes all of its budget, which is "
+	log_warning(r->env->name(r), "what is pinned or waited for takes all of its budget, which is "
 		    "exceeded now");
 }
 
 /* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
-static void make_room(struct resident *r)
+void room_look(struct resident *r)
 {
 	uint64_t headroom = r->local / 16;
 
+	if (r->pinned || r->env->now(r) < r->retry_at_ns)
+		return;
 	if (headroom > HEADROOM_MAX)
 		headroom = HEADROOM_MAX;
 	empty_leave(r);
@@ -370,23 +348,6 @@ static void make_room(struct resident *r)
 			break;
 	if (!r->zapping && r->lists[LIST_ACTIVE].head && surplus(r, 2 * headroom) &&
 	    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom) &&
-	    env_now() >= r->zap_at_ns)
+	    r->env->now(r) >= r->zap_at_ns)
 		zap_start(r, r->lists[LIST_ACTIVE].head - 1);
-}
-
-void resident_balance(struct resident *r)
-{
-	if (r->draining) {
-		drain(r);
-		return;
-	}
-	/* What comes in takes room, and nothing else has some made for those who still wait. */
-	do {
-		if (r->client_gone || r->aborted)
-			return;
-		if (!r->pinned && env_now() >= r->retry_at_ns)
-			make_room(r);
-		sync_continue(r);
-		over_check(r);
-	} while (blocked_continue(r) && r->lists[LIST_BLOCKED].head);
 }

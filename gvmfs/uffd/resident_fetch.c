@@ -58,7 +58,7 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 	resident_count(r, zero_pages_read, (unsigned)__builtin_popcount(pages));
 	chunk_activate(r, c);
 	pages_wake(r, c, pages);
-	resident_ios_continue(r);
+	resident_ios_look(r);
 }
 
 static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
@@ -76,11 +76,12 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	f->decoded = 0;
 	f->waited = page == GVM_NO_PAGE ? 0 : 1u << page;
 	f->ahead = ahead;
+	f->over = false;
 	r->coming += (unsigned)__builtin_popcount(f->asked);
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_FILLING);
 	r->chunk[c].fetch = f;
-	env_get(r, f, page);
+	r->env->get(r, f, page);
 }
 
 static void fetch_free(struct resident_fetch *f)
@@ -102,7 +103,7 @@ void fetches_cancel(struct resident *r)
 {
 	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
 		if (r->rs->fetches[i].r == r)
-			env_get_cancel(r, &r->rs->fetches[i]);
+			r->env->get_cancel(r, &r->rs->fetches[i]);
 }
 
 static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
@@ -122,13 +123,6 @@ static int fetch_show(struct resident_fetch *f)
 	return for_page_runs(r, f->chunk, pages, run_copy, f);
 }
 
-void resident_piece(struct resident_fetch *f, uint32_t pages)
-{
-	f->decoded |= pages & f->asked;
-	if (!f->ahead && !f->r->client_gone)
-		fetch_show(f); /* what fails here fails again in resident_fetched() */
-}
-
 /* Nobody can have these pages: whoever touches them gets a memory failure. */
 static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 {
@@ -136,7 +130,7 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 
 	for (unsigned p = 0; !error && p < GVM_CHUNK_PAGES; p++)
 		if (pages >> p & 1)
-			error = env_poison(r, c, p);
+			error = r->env->poison(r, c, p);
 	resident_count(r, io_errors, 1);
 	if (error == -ESRCH)
 		resident_left(r);
@@ -149,21 +143,23 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 /* Without a fetch a chunk is what its pages make it; one without pages has nothing to be sent. */
 static void fetch_over(struct resident *r, uint64_t c)
 {
-	if (r->mark[c].filled) {
-		chunk_activate(r, c);
-	} else {
+	if (!r->mark[c].filled) {
 		chunk_set_state(r, c, CHUNK_ABSENT);
 		sync_end(r, c, 0);
+	} else if (r->draining) {
+		chunk_set_state(r, c, CHUNK_INACTIVE);
+		chunk_enlist(r, c, LIST_INACTIVE);
+	} else {
+		chunk_activate(r, c);
 	}
 }
 
 static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int error)
 {
-	env_report(r, c, "read", error);
+	r->env->report(r, c, "read", error);
 	fetch_over(r, c);
 	if (waited && !r->aborted)
 		pages_fail(r, c, waited);
-	resident_ios_fail(r, c, error == -ETIMEDOUT ? -ETIMEDOUT : -EIO);
 }
 
 static void fetch_hash(struct resident_fetch *f)
@@ -212,10 +208,10 @@ static void fetch_finish(struct resident_fetch *f)
 	} else {
 		chunk_activate(r, c);
 	}
-	resident_ios_continue(r);
+	resident_ios_look(r);
 }
 
-void resident_fetched(struct resident_fetch *f, int error)
+static int fetch_end(struct resident_fetch *f, int error)
 {
 	struct resident *r = f->r;
 	uint64_t c = f->chunk;
@@ -233,10 +229,22 @@ void resident_fetched(struct resident_fetch *f, int error)
 		fetch_free(f);
 		fetch_failed(r, c, lacking, error);
 		pages_wake(r, c, others);
+		resident_ios_look(r);
+		return error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
 	} else {
 		fetch_finish(f);
 	}
-	resident_balance(r);
+	resident_ios_look(r);
+	return 0;
+}
+
+int fetch_look(struct resident_fetch *f)
+{
+	if (f->over)
+		return fetch_end(f, f->error);
+	if (!f->ahead && !f->r->client_gone)
+		fetch_show(f); /* what fails here fails again at the end */
+	return 0;
 }
 
 void resident_block(struct resident *r, uint64_t c, unsigned page)
@@ -284,6 +292,17 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
 }
 
+/* How many pages a chunk that waits needs room for, so that it waits no more. */
+static unsigned blocked_need(const struct resident *r, uint64_t c)
+{
+	unsigned page = r->chunk[c].want_page;
+	uint32_t filled = r->mark[c].filled;
+
+	if (page != GVM_NO_PAGE && filled >> page & 1)
+		return r->chunk[c].holes >> page & 1;
+	return (unsigned)__builtin_popcount(~filled);
+}
+
 bool blocked_continue(struct resident *r)
 {
 	bool some = false;
@@ -292,7 +311,7 @@ bool blocked_continue(struct resident *r)
 		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
 		unsigned page = r->chunk[c].want_page;
 
-		if (!resident_has_room(r, GVM_CHUNK_PAGES) || (!is_zero(r, c) && !fetch_allowed(r)))
+		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r)))
 			return some;
 		some = true;
 		chunk_unlist(r, c);
@@ -304,7 +323,7 @@ bool blocked_continue(struct resident *r)
 			resident_bring(r, c, page, ~0u);
 		} else if (r->mark[c].filled >> page & 1) {
 			chunk_show(r, c, page);
-			resident_ios_continue(r); /* a write may lack others of its pages */
+			resident_ios_look(r); /* a write may lack others of its pages */
 		} else {
 			resident_miss(r, c, page);
 		}

@@ -4,6 +4,7 @@
  * the client's memory and change nothing; writes and holes go into it, chunk by chunk, each of which
  * is brought in first; an fsync has everything sent and kept.
  */
+#include "base/mutant.h"
 #include "resident_priv.h"
 
 #include <assert.h>
@@ -20,7 +21,7 @@ static void io_finish(struct resident *r, struct resident_io *io, int error)
 
 void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to)
 {
-	env_read(r, to, chunk * GVM_CHUNK_BYTES + page * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+	r->env->read(r, to, chunk * GVM_CHUNK_BYTES + page * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
 }
 
 /* Writes and holes. */
@@ -36,7 +37,7 @@ static uint32_t pages_between(uint64_t off, uint64_t end)
 /* Ends a chunk's eviction, if there is one: it stays, since it is about to change. */
 static void call_off(struct resident *r, uint64_t c)
 {
-	if (r->chunk[c].state == CHUNK_EVICTING)
+	if (r->chunk[c].state == CHUNK_EVICTING && !mutant("not-called-off"))
 		chunk_show(r, c, GVM_NO_PAGE);
 }
 
@@ -47,7 +48,10 @@ static void chunk_punched(struct resident *r, uint64_t c, uint32_t pages)
 
 	chunk_mark_holes(r, c, pages, true);
 	chunk_fill(r, c, pages);
-	if (k->state == CHUNK_ABSENT)
+	/* One that others of its pages are waited for goes on waiting for room. */
+	if (k->list == LIST_BLOCKED && !mutant("punch-unblocks"))
+		chunk_set_state(r, c, CHUNK_RESIDENT);
+	else if (k->state == CHUNK_ABSENT)
 		chunk_activate(r, c);
 	/* All of it: no page-table entry is left, and it can go at once. */
 	if ((k->holes | ~chunk_pages(r, c)) == ~0u && k->list != LIST_BLOCKED &&
@@ -80,7 +84,7 @@ static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
 
 	if (off == end || r->chunk[c].holes & pages_between(off, end))
 		return 0;
-	return env_write(r, NULL, off, end - off);
+	return r->env->write(r, NULL, off, end - off);
 }
 
 /* Puts zero pages where holes are: a write would perhaps put some beside them, too. */
@@ -92,7 +96,7 @@ static int run_unhole(struct resident *r, uint64_t c, unsigned first, unsigned n
 	for (unsigned p = first; p < first + n && (!error || error == -EEXIST); p++) {
 		unsigned done;
 
-		error = env_copy_hidden(r, c, p, 1, NULL, &done);
+		error = r->env->copy_hidden(r, c, p, 1, NULL, &done);
 	}
 	return error == -EEXIST ? 0 : error;
 }
@@ -121,7 +125,7 @@ static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 		error = edge_zero(r, last, end);
 	if (error || first == last)
 		return error;
-	error = env_punch(r, first, last - first);
+	error = r->env->punch(r, first, last - first);
 	if (!error)
 		chunk_punched(r, c, pages_between(first, last));
 	return error;
@@ -132,16 +136,19 @@ static int step_write(struct resident *r, const uint8_t *data, uint64_t off, uin
 	uint64_t c = off / GVM_CHUNK_BYTES;
 	int error;
 
-	if (!pages_are_here(r, off, end) ||
-	    !resident_has_room(r, (unsigned)__builtin_popcount(r->chunk[c].holes &
-							       pages_between(off, end))))
+	if (!pages_are_here(r, off, end))
 		return 1;
+	if (!resident_has_room(r, (unsigned)__builtin_popcount(r->chunk[c].holes &
+							       pages_between(off, end)))) {
+		r->ios_lack_room = true;
+		return 1;
+	}
 	call_off(r, c);
 	error = for_page_runs(r, c, r->chunk[c].holes & pages_between(off, end), run_unhole, NULL);
 	if (error)
 		return error;
 	chunk_mark_holes(r, c, pages_between(off, end), false);
-	return env_write(r, data, off, end - off);
+	return r->env->write(r, data, off, end - off);
 }
 
 /* One chunk's part. 1: it waits. */
@@ -159,13 +166,13 @@ static int io_step(struct resident *r, struct resident_io *io)
 	return error;
 }
 
-/* 1: it waits; otherwise it is finished. */
-static int io_continue(struct resident *r, struct resident_io *io)
+/* Goes on with one that may be finished by that. */
+static void io_continue(struct resident *r, struct resident_io *io)
 {
 	int error = 0;
 
 	while (!error && io->off < io->end) {
-		if (r->aborted || env_failed(r))
+		if (r->aborted || r->env->failed(r))
 			error = -EIO;
 		else if (r->client_gone)
 			error = 1; /* it is done when the region is a file again */
@@ -173,9 +180,9 @@ static int io_continue(struct resident *r, struct resident_io *io)
 			error = io_step(r, io);
 	}
 	if (error > 0)
-		return 1;
+		return;
+	TAILQ_REMOVE(&r->ios, io, entry);
 	io_finish(r, io, error);
-	return 0;
 }
 
 void resident_cancel(struct resident *r, struct resident_io *io)
@@ -187,9 +194,8 @@ static void io_begin(struct resident *r, struct resident_io *io, uint64_t off, u
 {
 	io->begin = io->off = off;
 	io->end = off + bytes;
-	if (io_continue(r, io))
-		TAILQ_INSERT_TAIL(&r->ios, io, entry);
-	resident_balance(r);
+	TAILQ_INSERT_TAIL(&r->ios, io, entry);
+	resident_ios_look(r);
 }
 
 void resident_write(struct resident *r, struct resident_io *io, const void *data, uint64_t off,
@@ -208,19 +214,21 @@ void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uin
 	io_begin(r, io, off, bytes);
 }
 
+/* In the order in which they came. */
 void resident_ios_continue(struct resident *r)
 {
-	struct resident_ios waiting;
-	struct resident_io *io;
+	struct resident_io *io, *next;
+	uint64_t took = r->here + r->coming;
 
-	/* Taken off first: what a request does may call us again. */
-	TAILQ_INIT(&waiting);
-	TAILQ_CONCAT(&waiting, &r->ios, entry);
-	while ((io = TAILQ_FIRST(&waiting))) {
-		TAILQ_REMOVE(&waiting, io, entry);
-		if (io_continue(r, io))
-			TAILQ_INSERT_TAIL(&r->ios, io, entry);
+	if (!r->ios_due)
+		return;
+	r->ios_due = r->ios_lack_room = false;
+	for (io = TAILQ_FIRST(&r->ios); io; io = next) {
+		next = TAILQ_NEXT(io, entry);
+		io_continue(r, io);
 	}
+	/* What they have brought takes room, and those that could not begin may wait for some. */
+	r->again |= took != r->here + r->coming || resident_lacks_room(r);
 }
 
 void resident_ios_end(struct resident *r)
@@ -240,7 +248,7 @@ void resident_ios_fail(struct resident *r, uint64_t chunk, int error)
 
 	for (io = TAILQ_FIRST(&r->ios); io; io = next) {
 		next = TAILQ_NEXT(io, entry);
-		if (chunk != ALL_CHUNKS && io->off / GVM_CHUNK_BYTES != chunk)
+		if (io->off / GVM_CHUNK_BYTES != chunk)
 			continue;
 		TAILQ_REMOVE(&r->ios, io, entry);
 		io_finish(r, io, error);
@@ -259,7 +267,7 @@ static void sync_begin(struct resident *r)
 		r->sync_pass = 1; /* 0 is none */
 	r->sync_next = 0;
 	r->sync_error = r->aborted ? -EIO : 0;
-	r->sync_deadline_ns = some ? env_deadline(r) : 0;
+	r->sync_deadline_ns = some ? r->env->deadline(r) : 0;
 	for (uint64_t c = 0; some && !r->sync_error && c < r->chunks; c++)
 		if (resident_has(r, c)) {
 			r->chunk[c].sync_pass = r->sync_pass;
@@ -269,31 +277,26 @@ static void sync_begin(struct resident *r)
 
 void resident_syncs_check(struct resident *r)
 {
+	if (r->sync_late || (r->aborted && r->sync_left)) {
+		r->sync_left = 0;
+		r->sync_error = r->aborted ? -EIO : -ETIMEDOUT;
+	}
+	r->sync_late = false;
 	while (!r->sync_left && !(TAILQ_EMPTY(&r->syncs) && TAILQ_EMPTY(&r->syncs_next))) {
-		struct resident_ios ended;
 		struct resident_io *io;
 		int error = r->sync_error;
 
-		TAILQ_INIT(&ended);
-		TAILQ_CONCAT(&ended, &r->syncs, entry);
-		while ((io = TAILQ_FIRST(&ended))) {
-			TAILQ_REMOVE(&ended, io, entry);
+		while ((io = TAILQ_FIRST(&r->syncs))) {
+			TAILQ_REMOVE(&r->syncs, io, entry);
 			io_finish(r, io, error);
 		}
 		sync_begin(r);
+		r->again = true;
 	}
-}
-
-void resident_syncs_fail(struct resident *r, int error)
-{
-	r->sync_left = 0;
-	r->sync_error = error;
-	resident_syncs_check(r);
 }
 
 void resident_sync(struct resident *r, struct resident_io *io)
 {
 	TAILQ_INSERT_TAIL(&r->syncs_next, io, entry);
-	resident_syncs_check(r);
-	resident_balance(r);
+	r->again = true;
 }

@@ -2,7 +2,7 @@
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
 #include "reader.h"
-#include "resident_priv.h"
+#include "resident_calls.h"
 #include "state/keeper.h"
 #include "uffd.h"
 #include "worker.h"
@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+static const struct resident_env calls = RESIDENT_ENV;
 
 int residents_init(struct worker *w)
 {
@@ -94,10 +96,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 
 	if (!r)
 		return -ENOMEM;
-	TAILQ_INIT(&r->ios);
-	TAILQ_INIT(&r->syncs);
-	TAILQ_INIT(&r->syncs_next);
 	r->w = w;
+	r->env = &calls;
 	r->rs = &w->residents;
 	r->inode = inode_get(&w->inodes, s->inode);
 	r->session = session;
@@ -140,6 +140,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 		*r->peak = 0;
 	resident_begin(r, w->journal.super->starts);
 	resident_budget(r, worker_disk(w, r->inode)->local_bytes);
+	resident_turn(r);
 	return 0;
 }
 

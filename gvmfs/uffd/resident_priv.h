@@ -60,6 +60,24 @@ void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint
 void hashes_spread(const struct chunk *k, XXH128_hash_t all[GVM_CHUNK_PAGES]);
 void hashes_forget(struct resident *r, uint64_t c);
 
+/* Whether anything waits for room in the budget, for a chunk at the most. */
+static inline bool resident_lacks_room(const struct resident *r)
+{
+	return r->lists[LIST_BLOCKED].head || (r->ios_lack_room && !TAILQ_EMPTY(&r->ios));
+}
+
+/* ---- resident_event.c */
+
+/* An ioctl on the client's memory failed: that is its end, or ours. */
+void client_trouble(struct resident *r, int error);
+/* Something has changed that requests wait for: chunks, room, means. */
+void resident_ios_look(struct resident *r);
+
+/* ---- resident_fault.c */
+
+/* All that were read. */
+void faults_serve(struct resident *r);
+
 /* ---- resident_fetch.c: how chunks come */
 
 /* Brings pages of a chunk in, or lets it wait for room; `page`: what is waited for, or GVM_NO_PAGE. */
@@ -74,34 +92,44 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page);
 void resident_ahead(struct resident *r, uint64_t c, unsigned page);
 /* Brings what waits for room or for means to fetch, as far as there are any; false: none are. */
 bool blocked_continue(struct resident *r);
+/* Pages of it have come, or it has ended. 0, or the error that ends what waits for the chunk. */
+int fetch_look(struct resident_fetch *f);
 /* Its GETs end now. */
 void fetches_cancel(struct resident *r);
 
 /* ---- resident_evict.c: how they go */
 
-/* Frees memory, sends, and lets wait what has to: after every change. */
-void resident_balance(struct resident *r);
+/* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
+void room_look(struct resident *r);
+/* Whether the budget has to be exceeded, or need not be any more. */
+void over_look(struct resident *r);
 /* The client has dropped the page-table entries that it was asked to. */
 void zap_done(struct resident *r);
+/* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
+ * already: then it is active again. False: no writer has room. */
+bool eviction_start(struct resident *r, uint64_t c);
+/* A writer has handed a chunk back. */
+void eviction_end(struct eviction *e);
+/* Goes on with an fsync. */
+void sync_continue(struct resident *r);
 /* If an fsync waits for the chunk: it need not any more. */
 void sync_end(struct resident *r, uint64_t c, int error);
 
 /* ---- resident_end.c: the end of the client */
 
-/* An ioctl on its memory failed: that is its end, or ours. */
-void client_trouble(struct resident *r, int error);
+/* Its memory is gone: what is here goes to the nodes, or nowhere. */
+void drain(struct resident *r);
 
 /* ---- resident_io.c: FUSE's part */
 
-/* A chunk came, or left: goes on with what waits for that. */
+/* Goes on with them, if that is so. */
 void resident_ios_continue(struct resident *r);
-/* Ends the writes that wait for a chunk (ALL_CHUNKS: for any). */
-#define ALL_CHUNKS UINT64_MAX
+/* Ends those that wait for a chunk. */
 void resident_ios_fail(struct resident *r, uint64_t chunk, int error);
+/* Ends fsyncs that have all they waited for, or that get it no more. */
 void resident_syncs_check(struct resident *r);
-void resident_syncs_fail(struct resident *r, int error);
 
-/* ---- resident.c, resident_recover.c */
+/* ---- resident_recover.c */
 
 /* Takes over what a predecessor left. */
 void resident_recover(struct resident *r);

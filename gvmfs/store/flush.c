@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* flush.c - see flush.h. */
+#include "flush.h"
+
+#include "base/mutant.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define ALL_BLOCKS (~0u >> (32 - (GVM_CHUNK_PAGES >> CHUNK_BLOCK_SHIFT)))
+
+static bool base_is_zero(const struct flush *f)
+{
+	return !f->base || f->base & GVM_VERSION_ZERO;
+}
+
+/*
+ * What is sent of an eviction is what was read, or what the node has anyway: the front takes the first
+ * for what the node has from now on, and knows nothing of any other page.
+ */
+static bool sent_is_known(const struct flush *f, uint32_t encoded)
+{
+	uint32_t others = encoded & ~f->pages;
+
+	if (mutant("stray-sent") || mutant("whole-blind"))
+		return true;
+	return f->read == f->pages && !(others & ~(base_is_zero(f) ? f->head.zero_map : f->fetched));
+}
+
+static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole)
+{
+	uint32_t encoded = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks);
+	int error;
+
+	f->env->encode(f, from, blocks);
+	assert(!f->resident || sent_is_known(f, encoded));
+	/* The bits of blocks that are left out are not set: that is said of a whole chunk only. */
+	f->all_zero = f->head.zero_map == ~0u;
+	f->delta = !whole;
+	f->put_bytes = f->head.body_bytes;
+	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
+	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
+	/* Zeros over what was never written: the node need not know. */
+	if (f->env->is_dry(f) || (f->all_zero && !f->base && !f->tried)) {
+		f->env->end(f, 0);
+		return;
+	}
+	error = f->env->send(f, whole ? 0 : f->base);
+	if (error)
+		f->env->end(f, error);
+}
+
+void flush_sent(struct flush *f, int error)
+{
+	/* The node holds another base, or in other blocks, than ours: all of it again. */
+	if ((error == -EREMCHG || error == -EINVAL) && f->delta && !f->whole_retry) {
+		f->whole_retry = true;
+		f->env->again(f);
+		return;
+	}
+	f->env->end(f, error);
+}
+
+static void flush_complete(struct flush *f, uint32_t pages)
+{
+	int error;
+
+	f->base_fetched = true;
+	f->fetched = 0;
+	f->asked = pages;
+	error = f->env->get(f, pages);
+	if (error)
+		f->env->end(f, error);
+}
+
+void flush_piece(struct flush *f, uint32_t pages)
+{
+	f->fetched |= pages;
+}
+
+/* Lays the slot's pages over what was fetched. (Those that were read from memory are there.) */
+static void overlay(struct flush *f)
+{
+	if (!f->data)
+		return;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (f->pages >> p & 1)
+			memcpy(f->env->scratch(f) + p * GVM_PAGE_BYTES, f->data + p * GVM_PAGE_BYTES,
+			       GVM_PAGE_BYTES);
+}
+
+void flush_fetched(struct flush *f, int error)
+{
+	uint32_t blocks = f->whole_retry ? ALL_BLOCKS
+					 : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
+
+	if (!error && f->asked & ~f->fetched)
+		error = -EBADMSG;
+	if (error) {
+		f->env->end(f, error);
+		return;
+	}
+	overlay(f);
+	flush_put(f, f->env->scratch(f), blocks, f->whole_retry);
+}
+
+/* Reads adjacent pages of a chunk's memory. */
+static int pages_read(struct flush *f, unsigned first, unsigned n)
+{
+	int error = f->env->read(f, first, n, f->env->scratch(f) + first * GVM_PAGE_BYTES);
+
+	if (error)
+		return error;
+	for (unsigned p = first; p < first + n; p++)
+		f->hashes[p] = XXH3_128bits_withSeed(f->env->scratch(f) + p * GVM_PAGE_BYTES,
+						     GVM_PAGE_BYTES, f->seed);
+	f->read |= (uint32_t)(((1ull << n) - 1) << first);
+	return 0;
+}
+
+/* Reads what a chunk's memory has of it, and which of these pages are not as the node has them. Others
+ * may have come into the memory since, which are no business of this flush: over a zero base they are
+ * zeros. */
+static int memory_read(struct flush *f, uint32_t *changed)
+{
+	uint32_t want = mutant("stray-sent") ? ~0u : f->pages;
+
+	*changed = 0;
+	f->read = 0;
+	if (want != ~0u && base_is_zero(f))
+		memset(f->env->scratch(f), 0, GVM_CHUNK_BYTES);
+	for (unsigned p = 0, n; p < GVM_CHUNK_PAGES; p += n) {
+		uint32_t rest = want >> p;
+		int r;
+
+		/* As many as are alike: to be read, or not. */
+		n = rest & 1 ? ~rest ? (unsigned)__builtin_ctz(~rest) : GVM_CHUNK_PAGES
+			     : rest ? (unsigned)__builtin_ctz(rest) : GVM_CHUNK_PAGES;
+		if (n > GVM_CHUNK_PAGES - p)
+			n = GVM_CHUNK_PAGES - p;
+		r = rest & 1 ? pages_read(f, p, n) : 0;
+		if (r < 0)
+			return r;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (f->pages >> p & 1 &&
+		    (!(f->known >> p & 1) || !XXH128_isEqual(f->hashes[p], f->hashes_known[p])))
+			*changed |= 1u << p;
+	return 0;
+}
+
+/* What the node has may be of a predecessor's PUT that was never acknowledged: then all of it. */
+static void evict_start(struct flush *f)
+{
+	bool whole = f->whole_retry || f->tried || base_is_zero(f);
+	uint32_t changed;
+	int r = memory_read(f, &changed);
+
+	_Static_assert(!CHUNK_BLOCK_SHIFT, "a block has no page beside it that is not here");
+	if (mutant("no-hash"))
+		changed &= ~f->known;
+	/* What a node has that refused a change is not what the hashes say. */
+	f->clean = !r && !changed && !f->tried && !f->whole_retry;
+	f->all_zero = false;
+	if (r < 0 || f->clean) {
+		f->env->end(f, r);
+		return;
+	}
+	if (!whole || f->pages == ~0u || base_is_zero(f)) {
+		whole |= changed == ~0u;
+		flush_put(f, f->env->scratch(f),
+			  whole ? ALL_BLOCKS : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, changed), whole);
+		return;
+	}
+	f->whole_retry = true;
+	if (mutant("whole-blind"))
+		flush_put(f, f->env->scratch(f), ALL_BLOCKS, true);
+	else
+		flush_complete(f, ~f->pages);
+}
+
+void flush_start(struct flush *f)
+{
+	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
+	uint32_t missing = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks) & ~f->pages;
+
+	f->base_fetched = false;
+	f->fetched = 0;
+	f->clean = false;
+	if (f->resident) {
+		evict_start(f);
+		return;
+	}
+	if (f->pages == ~0u) {
+		flush_put(f, f->data, ALL_BLOCKS, true);
+		return;
+	}
+	if (base_is_zero(f)) {
+		memset(f->env->scratch(f), 0, GVM_CHUNK_BYTES);
+		overlay(f);
+		flush_put(f, f->env->scratch(f), ALL_BLOCKS, true);
+		return;
+	}
+	if (!f->whole_retry && (!missing || f->env->is_dry(f))) {
+		flush_put(f, f->data, blocks, false);
+		return;
+	}
+	flush_complete(f, f->whole_retry ? ~f->pages : missing);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_event.c - the events of resident.h: each changes what is known of a region, and notes that it is
+ * to be looked at. What is to be done is the turn's (resident.c). */
+#include "base/log.h"
+#include "base/mutant.h"
+#include "resident_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define GONE_SAY_NS 5000000000ull
+
+void resident_fault(struct resident *r, uint64_t address)
+{
+	assert(r->fault_count < RESIDENT_FAULTS);
+	r->fault[r->fault_count++] = address;
+	r->again = true;
+}
+
+static void fetch_note(struct resident_fetch *f)
+{
+	if (!f->noted)
+		STAILQ_INSERT_TAIL(&f->r->news, f, entry);
+	f->noted = f->r->again = true;
+}
+
+void resident_piece(struct resident_fetch *f, uint32_t pages)
+{
+	f->decoded |= pages & f->asked;
+	fetch_note(f);
+}
+
+void resident_fetched(struct resident_fetch *f, int error)
+{
+	f->over = true;
+	f->error = error;
+	fetch_note(f);
+}
+
+void resident_flushed(struct flush *flush)
+{
+	struct eviction *e = (struct eviction *)flush;
+
+	STAILQ_INSERT_TAIL(&e->r->outcomes, e, entry);
+	e->r->again = true;
+}
+
+void resident_zapped(struct resident *r, uint64_t seq)
+{
+	if (r->zapping && (seq == r->zap_seq || mutant("any-zap")))
+		r->zapped = r->again = true;
+}
+
+void resident_budget(struct resident *r, uint64_t bytes)
+{
+	r->local = bytes ? bytes / GVM_PAGE_BYTES : r->chunks * GVM_CHUNK_PAGES;
+	if (r->local < RESIDENT_LOCAL_MIN)
+		r->local = RESIDENT_LOCAL_MIN;
+	r->over = false;
+	r->again = true;
+	resident_ios_look(r);
+}
+
+void resident_pin(struct resident *r)
+{
+	r->pinned = r->again = true;
+	resident_ios_look(r);
+}
+
+void resident_left(struct resident *r)
+{
+	if (r->client_gone)
+		return;
+	r->client_gone = r->again = true;
+	r->look_at_ns = r->env->now(r);
+	r->gone_said_ns = r->look_at_ns + GONE_SAY_NS;
+	r->env->unwatch(r);
+}
+
+void resident_abort(struct resident *r, const char *why)
+{
+	if (r->aborted)
+		return;
+	r->aborted = r->again = true;
+	log_error(r->env->name(r), "its client, process %d, cannot go on: %s", r->pid, why);
+	r->env->abort(r, why);
+	resident_ios_look(r);
+}
+
+void client_trouble(struct resident *r, int error)
+{
+	if (error == -ESRCH)
+		resident_left(r);
+	else if (error == -EEXIST)
+		resident_abort(r, "another program puts pages into its memory");
+	else
+		resident_abort(r, strerror(-error));
+}
+
+void resident_ios_look(struct resident *r)
+{
+	if (!TAILQ_EMPTY(&r->ios))
+		r->ios_due = r->again = true;
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_fault.c - the faults of a region of resident.h: what is here is shown, what is not is brought. */
+#include "base/mutant.h"
+#include "resident_priv.h"
+
+/* A fault of a chunk that a fetch is under way for: of a page that has come, or that will. */
+static void fault_filling(struct resident *r, uint64_t c, unsigned page)
+{
+	struct chunk *k = &r->chunk[c];
+	int error;
+
+	if (k->holes >> page & 1 && !resident_has_room(r, 1)) {
+		/* It is faulted for again when the fetch has ended, and can wait then. */
+		resident_count(r, room_waits, 1);
+		k->fetch->waited |= 1u << page;
+		return;
+	}
+	if (r->mark[c].filled >> page & 1) {
+		chunk_mark_holes(r, c, 1u << page, false);
+		error = pages_map(r, c, 1u << page);
+		pages_wake(r, c, 1u << page);
+		if (error)
+			client_trouble(r, error);
+		return;
+	}
+	/* One that is not among those asked for is faulted for again when these have come. */
+	k->fetch->waited |= 1u << page;
+	if (k->fetch->ahead) {
+		k->fetch->ahead = false;
+		resident_count(r, prefetch_used, 1);
+	}
+}
+
+static void fault_serve(struct resident *r, uint64_t address)
+{
+	uint64_t off = address - r->address, c = off / GVM_CHUNK_BYTES;
+	unsigned page = off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES;
+	struct chunk *k;
+
+	if (address < r->address || off >= r->bytes || r->client_gone || r->aborted)
+		return;
+	k = &r->chunk[c];
+	resident_count(r, faults, 1);
+	/* By the chunk's state, not by what the message says: that may be long ago. */
+	if (k->state == CHUNK_FILLING) {
+		fault_filling(r, c, page);
+		resident_ahead(r, c, page);
+	} else if (!(r->mark[c].filled >> page & 1)) {
+		resident_miss(r, c, page);
+		resident_ahead(r, c, page);
+	} else if (k->holes >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {
+		resident_count(r, room_waits, 1);
+		resident_block(r, c, page);
+	} else {
+		if (k->state == CHUNK_INACTIVE)
+			resident_count(r, minor_faults, 1);
+		chunk_show(r, c, page);
+		if (k->ahead) {
+			k->ahead = false;
+			resident_count(r, prefetch_used, 1);
+			resident_ahead(r, c, page);
+		}
+	}
+}
+
+void faults_serve(struct resident *r)
+{
+	for (unsigned i = 0; i < r->fault_count; i++)
+		fault_serve(r, r->fault[i]);
+	r->fault_count = 0;
+}

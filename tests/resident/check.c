@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * check.c - what must hold of the world after every event:
+ *
+ *	- no update is lost, and no page is older than what was acknowledged: what a page would be read
+ *	  as, in the memory if it is marked there and else on the node, is its truth;
+ *	- nothing is mapped that is not marked, and nothing lies unmarked that gvmfs put there;
+ *	- what is remembered as sent is what the node has;
+ *	- the budget is not exceeded by anything that comes, but where it says so;
+ *	- the counts and lists are what the chunks say.
+ *
+ * And at the end: everything that waits has ended, and the node has all of it.
+ */
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool reads_as(uint32_t page, uint64_t value)
+{
+	const struct page *p = &world.page[page];
+
+	return value == p->truth || (p->uncertain && value == p->other);
+}
+
+static const char *page_check(uint64_t c, unsigned p)
+{
+	uint32_t at = (uint32_t)c * GVM_CHUNK_PAGES + p;
+	const struct page *page = &world.page[at];
+	bool filled = world.mark[c].filled >> p & 1;
+
+	if (page->mapped && !filled)
+		return "a page is mapped that is not marked";
+	if (page->present && !filled && !page->stray)
+		return "a page lies in the memory without its mark";
+	if (filled && !reads_as(at, page_read(at)))
+		return "an update is lost: the memory has an older page";
+	if (!filled && !reads_as(at, node_read(at)))
+		return "an update is lost: the node has an older page";
+	return NULL;
+}
+
+static void page_print(uint32_t page)
+{
+	const struct page *p = &world.page[page];
+
+	printf("page %u of chunk %u: %llx is in the memory (present %d, mapped %d, stray %d), %llx on the node, "
+	       "%llx is right, or (%d) %llx\n", page % GVM_CHUNK_PAGES, page / GVM_CHUNK_PAGES,
+	       (unsigned long long)p->content, p->present, p->mapped, p->stray,
+	       (unsigned long long)node_read(page), (unsigned long long)p->truth, p->uncertain,
+	       (unsigned long long)p->other);
+}
+
+static const char *hashes_check(uint64_t c)
+{
+	const struct chunk *k = &world.r.chunk[c];
+	uint64_t entry = world.index[c];
+	XXH128_hash_t all[GVM_CHUNK_PAGES], hash;
+
+	if (k->sending || world.mark[c].tried > (entry & GVM_VERSION_MASK))
+		return NULL;
+	hashes_spread(k, all);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t has = node_read((uint32_t)c * GVM_CHUNK_PAGES + p);
+
+		if (!(k->known >> p & 1))
+			continue;
+		hash_page((const uint8_t *)&has, world.r.seed, &hash);
+		if (!XXH128_isEqual(hash, all[p]))
+			return "what is remembered as sent is not what the node has";
+	}
+	return NULL;
+}
+
+static const char *state_check(uint64_t c)
+{
+	const struct resident *r = &world.r;
+	const struct chunk *k = &r->chunk[c];
+	uint32_t filled = world.mark[c].filled;
+
+	if (r->draining && k->sending)
+		return NULL; /* it is listed when its writer hands it back */
+	switch ((enum chunk_state)k->state) {
+	case CHUNK_ABSENT:
+		return filled ? "an absent chunk has pages" :
+		       k->list != LIST_NONE && k->list != LIST_BLOCKED ? "an absent chunk is listed" : NULL;
+	case CHUNK_FILLING:
+		return !k->fetch ? "a chunk is filled by no fetch" : NULL;
+	case CHUNK_RESIDENT:
+		return k->list != LIST_ACTIVE && k->list != LIST_BLOCKED ? "a resident chunk is lost" : NULL;
+	case CHUNK_ZAPPING:
+		return k->list ? "a zapped chunk is listed" : !r->zapping ? "a zap never ends" : NULL;
+	case CHUNK_INACTIVE:
+		return k->list != LIST_INACTIVE ? "an inactive chunk is lost" : NULL;
+	case CHUNK_EVICTING:
+		return k->list ? "an evicted chunk is listed" : !k->sending ? "an eviction never ends" : NULL;
+	}
+	return "a state that there is not";
+}
+
+static const char *counts_check(void)
+{
+	const struct resident *r = &world.r;
+	uint64_t here = 0, busy = 0, going = 0, coming = 0, sending = 0, synced = 0;
+	unsigned lists[LISTS] = { 0 }, fetches = 0, evictions = 0;
+
+	for (uint64_t c = 0; c < W_CHUNKS; c++) {
+		const struct chunk *k = &r->chunk[c];
+
+		here += chunk_here(r, c);
+		busy += k->state != CHUNK_ABSENT;
+		going += k->state == CHUNK_EVICTING ? chunk_here(r, c) : 0;
+		sending += k->sending;
+		synced += k->sync_pass && k->sync_pass == r->sync_pass;
+		lists[k->list]++;
+	}
+	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
+		if (world.rs.fetches[i].r) {
+			coming += (unsigned)__builtin_popcount(world.rs.fetches[i].asked);
+			fetches++;
+		}
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
+		evictions += world.rs.evictions[i].r != NULL;
+	if (here != r->here || busy != r->busy || going != r->going || coming != r->coming)
+		return "the counts are not what the chunks say";
+	if (sending != evictions || evictions != r->evictions || fetches != r->fetches)
+		return "what is under way is counted wrong";
+	if (synced != r->sync_left && r->sync_left)
+		return "an fsync waits for what is not marked";
+	for (unsigned l = LIST_ACTIVE; l < LISTS; l++)
+		if (lists[l] != r->lists[l].count)
+			return "the lists are counted wrong";
+	return NULL;
+}
+
+/* What is here, and what has been asked for and is not. */
+uint64_t world_takes(void)
+{
+	uint64_t pages = world.r.here;
+
+	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+		const struct resident_fetch *f = &world.rs.fetches[i];
+
+		if (f->r)
+			pages += (unsigned)__builtin_popcount(f->asked & ~world.mark[f->chunk].filled);
+	}
+	return pages;
+}
+
+const char *world_check(void)
+{
+	const struct resident *r = &world.r;
+	const char *wrong = world.wrong;
+
+	if (world.failed || world.unwanted)
+		return wrong; /* what was here may be lost: it was said */
+	for (uint64_t c = 0; c < W_CHUNKS && !wrong; c++) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES && !wrong; p++)
+			if ((wrong = page_check(c, p)) && world_trace)
+				page_print((uint32_t)c * GVM_CHUNK_PAGES + p);
+		if (!wrong && !world.closed)
+			wrong = hashes_check(c);
+		if (!wrong && !world.closed)
+			wrong = state_check(c);
+	}
+	if (!wrong && !world.closed)
+		wrong = counts_check();
+	if (!wrong && !world.closed && !r->draining && world_takes() > world.took &&
+	    world_takes() > r->local && !r->over && !r->pinned)
+		wrong = "the budget is exceeded";
+	return wrong;
+}
+
+/* The end: nothing new begins, nobody refuses, nothing is pinned. */
+
+static bool any(enum event_kind kind, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct event e = { kind, i, kind == E_PIECE ? ~0u : 0 };
+
+		if (world_event(&e))
+			return true;
+	}
+	return false;
+}
+
+static bool step(unsigned which)
+{
+	const struct event all = { E_FAULTS, ~0u, 0 };
+
+	switch (which) {
+	case 0: return any(E_AGAIN, W_THREADS);
+	case 1: return world_event(&all);
+	case 2: return any(E_SERVE, RESIDENT_FETCHES);
+	case 3: return any(E_PIECE, RESIDENT_FETCHES);
+	case 4: return any(E_END, RESIDENT_FETCHES);
+	case 5: return any(E_START, RESIDENT_EVICTIONS);
+	case 6: return any(E_BASE, RESIDENT_EVICTIONS);
+	case 7: return any(E_APPLY, RESIDENT_EVICTIONS);
+	case 8: return any(E_ACK, RESIDENT_EVICTIONS);
+	case 9: return any(E_COLLECT, 1);
+	case 10: return any(E_ZAP, 1);
+	case 11: return any(E_ZAPPED, 1);
+	case 12: return any(E_GET, W_PINS);
+	case 13: return any(E_UNPIN, W_PINS);
+	case 14: return any(E_BEGIN, W_IOS);
+	case 15: return any(E_LOST, W_LATE);
+	}
+	return false;
+}
+
+#define STEPS 16u
+#define ENOUGH 60000u
+
+/* Goes on until nothing can: NULL, or what is wrong. The clock goes on only where nothing else does. */
+static const char *settle(uint32_t (*pick)(uint32_t below), bool (*over)(void))
+{
+	const struct event tick = { E_TICK, 0, 0 };
+	const char *wrong = world_check();
+	unsigned idle = 0;
+
+	for (unsigned n = 0; !wrong && n < ENOUGH; n++) {
+		unsigned first = pick(STEPS), i;
+
+		for (i = 0; i < STEPS && !step((first + i) % STEPS); i++)
+			;
+		wrong = world_check();
+		if (i < STEPS) {
+			idle = 0;
+			continue;
+		}
+		if (over())
+			return wrong;
+		if (++idle > 40 || !world_event(&tick))
+			return wrong ? wrong : "something waits for ever";
+	}
+	return wrong ? wrong : "it does not come to rest";
+}
+
+static bool nothing_waits(void)
+{
+	for (unsigned i = 0; i < W_THREADS && !world.client_left && !world.aborted; i++)
+		if (world.thread[i].state != T_IDLE)
+			return false;
+	for (unsigned i = 0; i < W_IOS && !(world.client_left && !world.closed); i++)
+		if (world.io[i].used && !(world.closed && !world.io[i].begun))
+			return false;
+	return true;
+}
+
+static bool is_closed(void)
+{
+	return world.closed;
+}
+
+const char *world_finish(uint32_t (*pick)(uint32_t below))
+{
+	const struct event leave = { E_LEAVE, 0, 0 }, gone = { E_GONE, 0, 0 };
+	const char *wrong;
+
+	world.kill_in = world.kill_next = 0;
+	wrong = settle(pick, nothing_waits);
+	if (wrong)
+		return wrong;
+	world_event(&leave);
+	world_event(&gone);
+	wrong = settle(pick, is_closed);
+	if (wrong || world.failed || world.unwanted)
+		return wrong;
+	for (uint32_t page = 0; page < W_PAGES; page++)
+		if (!reads_as(page, node_read(page)))
+			return "the client has left, and the node has an older page";
+	return NULL;
+}

@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * model.c - every state that a region of two chunks can reach, in which two pages of each are used, and
+ * what must hold in each.
+ *
+ *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
+ *
+ * From each state every event that is possible and that the case still allows is tried: accesses, faults
+ * that are read, answers of the node and pieces of them, zaps, pins and what a device stores, writes, holes,
+ * fsyncs, budgets, refusals, the clock, and a worker's death at each of the calls that an event makes. In
+ * every state check.c looks at all of it; from every state in which nothing can happen, and from one in 64
+ * of the others, the world goes on to its end: everything that waits ends, and the node has all.
+ *
+ * The search is depth-first; states are known by 64 bits of hash. -t shows the way to what was found.
+ */
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#undef malloc
+#undef free
+
+/* Pages that are used: the first window of a chunk, and the last page of it. */
+#define NEAR 0u
+#define FAR  (GVM_CHUNK_PAGES - 1)
+#define DEPTH 400u
+
+struct limits {
+	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends;
+};
+
+struct model_case {
+	const char *name, *what;
+	struct limits limits;
+	uint32_t local; /* pages */
+	bool full;	/* the node has both chunks from before */
+	bool takes_long;
+};
+
+static const struct model_case cases[] = {
+	{ "evictions", "3 accesses", { .touches = 3 }, GVM_CHUNK_PAGES, true, false },
+	{ "pins", "2 accesses, a direct read", { .touches = 2, .pins = 1, .stores = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "requests", "an access, a write, a hole", { .touches = 1, .writes = 1, .zeros = 1 },
+	  GVM_CHUNK_PAGES, true, false },
+	{ "fsyncs", "2 accesses, 2 fsyncs, a refusal", { .touches = 2, .syncs = 2, .refusals = 1 },
+	  2 * GVM_CHUNK_PAGES, true, false },
+	{ "refusals", "3 accesses, 2 refusals", { .touches = 3, .refusals = 2 }, GVM_CHUNK_PAGES, true, false },
+	{ "deaths", "2 accesses, a worker's death", { .touches = 2, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "death-in-a-request", "a write or a hole, an fsync, a worker's death",
+	  { .writes = 1, .zeros = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "budgets", "2 accesses, 2 changes of the budget", { .touches = 2, .budgets = 2 }, GVM_CHUNK_PAGES, true, false },
+	{ "strangers", "an access, 2 strange pages, a death", { .touches = 1, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "resends", "2 accesses, 2 broken connections", { .touches = 2, .resends = 2 }, GVM_CHUNK_PAGES, true, false },
+	{ "zeros", "an empty region: 3 accesses, a hole", { .touches = 3, .zeros = 1 }, GVM_CHUNK_PAGES, false, false },
+	{ "leaves", "an access, an fsync, the client leaves", { .touches = 1, .syncs = 1, .leaves = 1 },
+	  GVM_CHUNK_PAGES, true, false },
+	{ "long-evictions", "4 accesses", { .touches = 4 }, GVM_CHUNK_PAGES, true, true },
+	{ "long-requests", "2 accesses, a write, a hole", { .touches = 2, .writes = 1, .zeros = 1 },
+	  GVM_CHUNK_PAGES, true, true },
+	{ "long-deaths", "3 accesses, a worker's death", { .touches = 3, .kills = 1 }, GVM_CHUNK_PAGES, true,
+	  true },
+	{ "two-deaths", "an access, 2 deaths", { .touches = 1, .kills = 2 }, GVM_CHUNK_PAGES, true, true },
+	{ "long-strangers", "2 accesses, 2 strange pages, a death", { .touches = 2, .strays = 2, .kills = 1 },
+	  GVM_CHUNK_PAGES, true, true },
+	{ "long-leaves", "2 accesses, an fsync, the client leaves",
+	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true, true },
+	{ "everything", "2 accesses, and one of everything else",
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true, true },
+};
+
+static struct limits left;
+
+/* A saved state: all that is in use of the world. */
+struct state {
+	struct limits left;
+	unsigned next; /* event to be tried */
+	struct event came; /* by this */
+	struct world world;
+};
+
+static bool show;
+static struct state *stack;
+static unsigned depth;
+
+/* Known states: an open table of hashes. */
+static uint64_t *known;
+static uint64_t known_size, known_count;
+
+static bool known_add(uint64_t hash)
+{
+	uint64_t at = hash & (known_size - 1);
+
+	hash |= !hash;
+	for (; known[at]; at = (at + 1) & (known_size - 1))
+		if (known[at] == hash)
+			return false;
+	known[at] = hash;
+	known_count++;
+	return true;
+}
+
+/* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers
+ * that only have to differ. */
+
+static struct {
+	uint64_t bytes[2048];
+	unsigned n;
+} text;
+
+static void put(uint64_t value)
+{
+	if (text.n < sizeof(text.bytes) / sizeof(*text.bytes))
+		text.bytes[text.n++] = value;
+}
+
+static void put_pages(void)
+{
+	uint64_t bits = 0;
+
+	for (uint32_t i = 0; i < W_PAGES; i++) {
+		const struct page *p = &world.page[i];
+		unsigned at = i % GVM_CHUNK_PAGES;
+
+		bits = bits << 4 | (uint64_t)(p->present | p->mapped << 1 | p->stray << 2 | p->uncertain << 3);
+		if (i % 16 == 15)
+			put(bits);
+		if (at != NEAR && at != FAR)
+			continue;
+		put(p->present ? p->content : 0);
+		put(p->truth);
+		put(p->uncertain ? p->other : 0);
+		put(world.node[i / GVM_CHUNK_PAGES].content[at]);
+	}
+}
+
+static void put_chunks(void)
+{
+	const struct resident *r = &world.r;
+
+	for (uint32_t c = 0; c < W_CHUNKS; c++) {
+		const struct chunk *k = &r->chunk[c];
+
+		put((uint64_t)k->state | (uint64_t)k->list << 8 |
+		    (uint64_t)(k->list == LIST_BLOCKED ? k->want_page : 0) << 16 | (uint64_t)k->sending << 24 |
+		    (uint64_t)k->ahead << 25 | (uint64_t)(k->sync_pass == r->sync_pass && r->sync_left) << 26 |
+		    (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
+		put((uint64_t)world.mark[c].filled << 32 | world.mark[c].coming);
+		put((uint64_t)k->holes << 32 | k->known);
+		put(world.mark[c].tried << 1 | (world.pins[c] != 0));
+		put(world.index[c]);
+		put(world.node[c].version);
+	}
+	put((uint64_t)r->zapping | (uint64_t)r->zapped << 1 | (uint64_t)r->over << 2 |
+	    (uint64_t)(r->retry_at_ns > world.now) << 3 | (uint64_t)(r->zap_at_ns > world.now) << 4 |
+	    (uint64_t)r->client_gone << 5 | (uint64_t)r->memory_gone << 6 | (uint64_t)r->draining << 7 |
+	    (uint64_t)r->ios_lack_room << 8 | (uint64_t)world.failed << 9 | (uint64_t)world.closed << 10 |
+	    (uint64_t)(r->pinned_row > r->busy) << 11 | (uint64_t)r->sync_next << 16 |
+	    (uint64_t)r->sync_left << 24 | (uint64_t)r->local << 32);
+	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
+}
+
+static void put_wires(void)
+{
+	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+		const struct resident_fetch *f = &world.rs.fetches[i];
+		const struct get *g = &world.get[i];
+
+		put(f->r ? (uint64_t)f->asked << 32 | f->decoded : 0);
+		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 1 | f->ahead : 0);
+		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 : 0);
+		put(f->r && g->served ? g->content[NEAR] ^ g->content[FAR] << 8 : 0);
+	}
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++) {
+		const struct write *w = &world.write[i];
+		const struct flush *f = &world.rs.evictions[i].flush;
+
+		put(w->state);
+		if (w->state == W_FREE)
+			continue;
+		put(f->chunk | (uint64_t)f->tried << 8 | (uint64_t)f->whole_retry << 9 | (uint64_t)f->clean << 10 |
+		    (uint64_t)f->delta << 11 | (uint64_t)f->all_zero << 12 |
+		    (uint64_t)(world.rs.evictions[i].sync_pass == world.r.sync_pass) << 13 |
+		    (uint64_t)(uint32_t)w->result << 32);
+		put((uint64_t)f->pages << 32 | f->known);
+		put(f->base);
+		put(f->version);
+		put(f->known ? world.rs.evictions[i].known[NEAR].low64 ^ world.rs.evictions[i].known[FAR].high64 : 0);
+		put(w->state > W_QUEUED ? w->put.content[NEAR] ^ w->put.content[FAR] << 8 : 0);
+	}
+	put(world.zaps);
+	for (unsigned i = 0; i < world.zaps; i++)
+		put(world.zap[i].off << 8 | world.zap[i].done << 1 | (world.zap[i].seq == world.r.zap_seq));
+	for (unsigned i = 0; i < world.lates; i++)
+		put(world.late[i].version ^ world.late[i].chunk << 56 ^ world.late[i].content[NEAR] << 8 ^
+		    world.late[i].content[FAR] << 16);
+}
+
+/* In the order of what they do: which does it is all the same. */
+static void put_threads(void)
+{
+	uint64_t what[W_THREADS];
+
+	for (unsigned i = 0; i < W_THREADS; i++) {
+		const struct thread *t = &world.thread[i];
+		unsigned at = i;
+
+		what[i] = t->state ? (uint64_t)t->state << 32 | t->page << 2 | t->how : 0;
+		for (; at && what[at - 1] > what[at]; at--) {
+			uint64_t other = what[at];
+
+			what[at] = what[at - 1];
+			what[at - 1] = other;
+		}
+	}
+	for (unsigned i = 0; i < W_THREADS; i++)
+		put(what[i]);
+}
+
+static uint64_t state_hash(void)
+{
+	text.n = 0;
+	put_pages();
+	put_chunks();
+	put_wires();
+	put_threads();
+	for (unsigned i = 0; i < W_PINS; i++)
+		put(world.pin[i].counted ? (uint64_t)world.pinning[i].state << 32 | world.pin[i].page << 3 |
+						   world.pin[i].got << 1 | world.pin[i].punched << 2 |
+						   (world.page[world.pin[i].page].frame == world.pin[i].frame)
+					 : 0);
+	for (unsigned i = 0; i < W_IOS; i++) {
+		const struct io *o = &world.io[i];
+
+		put(o->used ? (uint64_t)o->kind << 32 | o->begun << 16 | o->off << 1 : 0);
+		put(o->used && o->kind != IO_SYNC ? o->io.off : 0);
+		for (uint32_t c = 0; o->used && o->kind == IO_SYNC && c < W_CHUNKS; c++) {
+			put(world.page[c * GVM_CHUNK_PAGES + NEAR].gen - o->gen[c * GVM_CHUNK_PAGES + NEAR]);
+			put(world.page[c * GVM_CHUNK_PAGES + FAR].gen - o->gen[c * GVM_CHUNK_PAGES + FAR]);
+		}
+	}
+	put(world.kill_in);
+	put(world.race);
+	put(world.due > world.now);
+	return XXH3_64bits(text.bytes, text.n * sizeof(*text.bytes)) ^
+	       XXH3_64bits(&left, sizeof(left));
+}
+
+/* Every event that there may be, in some order; limits say which of them are still allowed. */
+
+static uint8_t *limit_of(const struct event *e)
+{
+	switch (e->kind) {
+	case E_TOUCH: return &left.touches;
+	case E_SERVE: return e->b ? &left.refusals : NULL;
+	case E_APPLY: return e->b ? &left.refusals : NULL;
+	case E_RESEND: return &left.resends;
+	case E_PIN: return &left.pins;
+	case E_DMA: return &left.stores;
+	case E_WRITE: return &left.writes;
+	case E_ZERO: return &left.zeros;
+	case E_SYNC: return &left.syncs;
+	case E_BUDGET: return &left.budgets;
+	case E_STRAY: return &left.strays;
+	case E_KILL: return &left.kills;
+	case E_LEAVE: return &left.leaves;
+	default: return NULL;
+	}
+}
+
+static struct event all[512];
+static unsigned all_count;
+
+static void may(enum event_kind kind, uint32_t a, uint32_t b)
+{
+	all[all_count++] = (struct event){ kind, a, b };
+}
+
+static void all_make(void)
+{
+	const uint32_t pages[] = { NEAR, FAR, GVM_CHUNK_PAGES + NEAR, GVM_CHUNK_PAGES + FAR };
+	/* Bytes of a page are in words of 4. */
+	const uint32_t word = GVM_PAGE_BYTES / 4, chunk = GVM_CHUNK_PAGES * word;
+
+	for (unsigned t = 0; t < W_THREADS; t++) {
+		for (unsigned i = 0; i < 4; i++)
+			may(E_TOUCH, t, pages[i] * 4 + HOW_WRITE);
+		may(E_TOUCH, t, pages[0] * 4 + HOW_READ);
+		may(E_TOUCH, t, pages[0] * 4 + HOW_ZERO);
+		may(E_AGAIN, t, 0);
+		may(E_FAULTS, 1u << t, 0);
+	}
+	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+		may(E_SERVE, i, 0);
+		may(E_SERVE, i, EIO);
+		may(E_PIECE, i, ~0u);
+		may(E_PIECE, i, 1u << NEAR);
+		may(E_PIECE, i, 1u << FAR);
+		may(E_END, i, 0);
+		may(E_RESEND, i, 0);
+	}
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++) {
+		may(E_START, i, 0);
+		may(E_BASE, i, 0);
+		may(E_APPLY, i, 0);
+		may(E_APPLY, i, ENOSPC);
+		may(E_ACK, i, 0);
+	}
+	may(E_COLLECT, 0, 0);
+	may(E_LATE, 0, 0);
+	may(E_LOST, 0, 0);
+	may(E_ZAP, 0, 0);
+	may(E_ZAPPED, 0, 0);
+	for (unsigned i = 0; i < W_PINS; i++) {
+		may(E_PIN, i, NEAR);
+		may(E_FAULTS, 1u << (W_THREADS + i), 0);
+		may(E_GET, i, 0);
+		may(E_DMA, i, 0);
+		may(E_UNPIN, i, 0);
+	}
+	may(E_WRITE, 0, pages[0] * word | word << 16);
+	may(E_WRITE, 0, pages[1] * word | 2 * word << 16); /* the end of one and the beginning of the other */
+	may(E_ZERO, 1, pages[0] * word | word << 16);
+	may(E_ZERO, 1, pages[0] * word | chunk << 16);
+	may(E_ZERO, 1, (pages[1] * word + 1) | word << 16);
+	may(E_SYNC, 2, 0);
+	for (unsigned i = 0; i < W_IOS; i++)
+		may(E_BEGIN, i, 0);
+	may(E_BUDGET, GVM_CHUNK_PAGES, 0);
+	may(E_BUDGET, 2 * GVM_CHUNK_PAGES, 0);
+	may(E_STRAY, NEAR, 1);
+	may(E_STRAY, FAR, 2);
+	for (unsigned i = 1; i <= 24; i++)
+		may(E_KILL, i, 0);
+	may(E_TICK, 0, 0);
+	may(E_LEAVE, 0, 0);
+	may(E_GONE, 0, 0);
+}
+
+static uint32_t pick_first(uint32_t below)
+{
+	static uint32_t n;
+
+	return n++ % below;
+}
+
+static void save(struct state *s)
+{
+	s->left = left;
+	memcpy(&s->world, &world, sizeof(world));
+}
+
+static void restore(const struct state *s)
+{
+	left = s->left;
+	memcpy(&world, &s->world, sizeof(world));
+}
+
+static void way_print(void)
+{
+	for (unsigned i = 1; i <= depth; i++)
+		event_print(&stack[i].came);
+}
+
+/* Whether the event is allowed and possible; then the world is behind it. */
+static bool try(const struct event *e)
+{
+	uint8_t *limit = limit_of(e);
+
+	if (limit && !*limit)
+		return false;
+	/* Which of those that do nothing begins is all the same. */
+	if (e->kind == E_TOUCH && e->a && world.thread[e->a - 1].state == T_IDLE)
+		return false;
+	if (!world_event(e))
+		return false;
+	if (limit)
+		--*limit;
+	return true;
+}
+
+static const char *finish_from(const struct state *s)
+{
+	const char *wrong = world_finish(pick_first);
+
+	restore(s);
+	return wrong;
+}
+
+/* The node has both chunks, from an earlier guest. */
+static void fill(void)
+{
+	for (uint32_t c = 0; c < W_CHUNKS; c++) {
+		world.node[c].version = gvm_version(W_EPOCH - 1, 1);
+		world.index[c] = world.node[c].version;
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+			uint32_t page = c * GVM_CHUNK_PAGES + p;
+
+			if (p != NEAR && p != FAR)
+				continue;
+			world.node[c].content[p] = ++world.next_value;
+			page_changed(page, world.next_value);
+		}
+	}
+}
+
+static const char *explore(const struct model_case *c, uint64_t bound, uint64_t *transitions)
+{
+	const char *wrong = NULL;
+
+	left = c->limits;
+	memset(known, 0, known_size * sizeof(*known));
+	known_count = 0;
+	depth = 0;
+	*transitions = 0;
+	world_init(c->local);
+	if (c->full)
+		fill();
+	stack[0].next = 0;
+	save(&stack[0]);
+	known_add(state_hash());
+	for (;;) {
+		struct state *s = &stack[depth];
+		bool moved = false;
+
+		while (s->next < all_count && !moved) {
+			struct event e = all[s->next++];
+
+			if (!try(&e))
+				continue;
+			++*transitions;
+			wrong = world_check();
+			if (wrong) {
+				stack[++depth].came = e;
+				return wrong;
+			}
+			if (world.closed || !known_add(state_hash()) || known_count >= bound ||
+			    depth + 1 >= DEPTH) {
+				restore(s);
+				continue;
+			}
+			s = &stack[++depth];
+			s->came = e;
+			s->next = 0;
+			save(s);
+			moved = true;
+			if (known_count % 64 == 0)
+				wrong = finish_from(s);
+			if (wrong)
+				return wrong;
+		}
+		if (moved)
+			continue;
+		if (!depth)
+			return NULL;
+		depth--;
+		restore(&stack[depth]);
+	}
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int run(const char *name, uint64_t bound)
+{
+	int failed = 0, found = 0;
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		double began = seconds();
+		uint64_t transitions;
+		const char *wrong;
+
+		if (name ? strcmp(name, cases[i].name) && !(cases[i].takes_long && !strcmp(name, "long"))
+			 : cases[i].takes_long)
+			continue;
+		found++;
+		wrong = explore(&cases[i], bound, &transitions);
+		printf("%s (%s): %s%llu states, %llu transitions, %.1f s\n", cases[i].name, cases[i].what,
+		       known_count >= bound ? "not all: " : "", (unsigned long long)known_count,
+		       (unsigned long long)transitions, seconds() - began);
+		if (wrong) {
+			failed++;
+			if (show) {
+				way_print();
+				world_print();
+			}
+			printf("%s: %s\n", cases[i].name, wrong);
+			return 1;
+		}
+		fflush(stdout);
+	}
+	return found ? failed : 2;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t bound = 1000000;
+	int at = 1, failed = 0;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "-t"))
+			show = true;
+		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
+			mutant_chosen = argv[++at];
+		else if (!strcmp(argv[at], "-n") && at + 1 < argc)
+			bound = strtoull(argv[++at], NULL, 10);
+	}
+	for (known_size = 1024; known_size < 2 * bound; known_size *= 2)
+		;
+	known = calloc(known_size, sizeof(*known));
+	stack = calloc(DEPTH + 1, sizeof(*stack));
+	if (!known || !stack)
+		return 2;
+	all_make();
+	if (at == argc)
+		return run(NULL, bound);
+	for (; at < argc && !failed; at++)
+		failed = run(argv[at], bound);
+	return failed;
+}

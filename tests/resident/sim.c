@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sim.c - the fast path under chance: events in any order, faults of everything around it, and workers
+ * that are killed at any call.
+ *
+ *	sim [-m MUTANT] [-t] STEPS [SEED]	so many steps, from a seed on (1)
+ *
+ * An episode is a guest's life: it begins on an empty region, has its own mixture of events, and ends with
+ * everything written back and compared. A failure says its seed; -t shows every step of it.
+ */
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <errno.h>
+
+static uint64_t state;
+
+static uint32_t pick(uint32_t below)
+{
+	/* xorshift64* */
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (uint32_t)(((state * 0x2545f4914f6cdd1dull) >> 32) * below >> 32);
+}
+
+/* How often each kind of event is tried, of so many. */
+static const uint16_t often[EVENTS] = {
+	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60,
+	[E_RESEND] = 3, [E_START] = 50, [E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 30,
+	[E_LATE] = 2, [E_LOST] = 2, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
+	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 1,
+	[E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
+};
+
+static uint32_t weight[EVENTS], weights;
+
+/* Each episode is of another kind. */
+static void mixture(void)
+{
+	static const enum event_kind some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
+						E_BUDGET, E_STRAY, E_RACE, E_KILL, E_TICK, E_ZAP, E_APPLY };
+
+	weights = 0;
+	for (unsigned k = 0; k < EVENTS; k++)
+		weight[k] = often[k];
+	for (unsigned i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		unsigned how = pick(6);
+
+		if (how == 0 && some[i] != E_ZAP && some[i] != E_APPLY && some[i] != E_TOUCH)
+			weight[some[i]] = 0;
+		else if (how == 1)
+			weight[some[i]] *= 8;
+		else if (how == 2)
+			weight[some[i]] = weight[some[i]] / 4 + 1;
+	}
+	for (unsigned k = 0; k < EVENTS; k++)
+		weights += weight[k];
+}
+
+static bool sparse; /* only few pages of a chunk are used */
+
+/* Few pages are used often. */
+static uint32_t some_page(void)
+{
+	uint32_t c = pick(3) ? pick(W_CHUNKS) : pick(2);
+
+	return c * GVM_CHUNK_PAGES + (!sparse && pick(2) ? pick(GVM_CHUNK_PAGES) : pick(3) * 7);
+}
+
+static struct event choose(void)
+{
+	uint32_t at = pick(weights);
+	struct event e = { 0 };
+
+	while (at >= weight[e.kind])
+		at -= weight[e.kind++];
+	switch (e.kind) {
+	case E_TOUCH:
+		e.a = pick(W_THREADS);
+		e.b = some_page() * 4 + pick(3);
+		break;
+	case E_AGAIN:
+		e.a = pick(W_THREADS);
+		break;
+	case E_FAULTS:
+		e.a = pick(2) ? ~0u : 1u << pick(W_THREADS + W_PINS);
+		break;
+	case E_SERVE:
+		e.a = pick(RESIDENT_FETCHES);
+		e.b = 0;
+		break;
+	case E_PIECE:
+		e.a = pick(RESIDENT_FETCHES);
+		e.b = pick(2) ? ~0u : pick(~0u);
+		break;
+	case E_END:
+	case E_RESEND:
+		e.a = pick(RESIDENT_FETCHES);
+		break;
+	case E_START:
+	case E_ACK:
+		e.a = pick(RESIDENT_EVICTIONS);
+		break;
+	case E_BASE:
+		e.a = pick(RESIDENT_EVICTIONS);
+		e.b = pick(20) ? 0 : ENOMEM;
+		break;
+	case E_APPLY:
+		e.a = pick(RESIDENT_EVICTIONS);
+		e.b = pick(20) ? 0 : ENOSPC;
+		break;
+	case E_LATE:
+	case E_LOST:
+		e.a = pick(W_LATE);
+		break;
+	case E_PIN:
+		e.a = pick(W_PINS);
+		e.b = some_page();
+		break;
+	case E_GET:
+	case E_DMA:
+	case E_UNPIN:
+		e.a = pick(W_PINS);
+		break;
+	case E_WRITE:
+	case E_ZERO:
+		e.a = pick(W_IOS);
+		if (pick(4)) /* whole pages, or most of a chunk */
+			e.b = some_page() * 2 | (pick(3) ? 2 * (1 + pick(40)) : 2 * GVM_CHUNK_PAGES) << 16;
+		else
+			e.b = (some_page() * 2 + pick(2)) | (1 + pick(150)) << 16;
+		break;
+	case E_SYNC:
+	case E_CANCEL:
+	case E_BEGIN:
+		e.a = pick(W_IOS);
+		break;
+	case E_BUDGET:
+		e.a = pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0;
+		break;
+	case E_STRAY:
+		e.a = some_page();
+		e.b = pick(2) ? 1 : 1 + pick(64);
+		break;
+	case E_KILL:
+		e.a = 1 + pick(60);
+		e.b = pick(4) ? 0 : 1 + pick(60);
+		break;
+	default:
+		break;
+	}
+	return e;
+}
+
+static uint64_t done[EVENTS];
+
+/* Now and then all of it comes to an end otherwise. */
+static void rarely(unsigned n)
+{
+	static const struct event ends[] = { { E_LEAVE, 0, 0 }, { E_GONE, 0, 0 }, { E_PIN_ALL, 0, 0 },
+					     { E_UNLINK, 0, 0 } };
+
+	if (n > 100 && !pick(1000))
+		done[ends[0].kind] += world_event(&ends[0]);
+	if (world.client_left && !pick(40))
+		done[ends[1].kind] += world_event(&ends[1]);
+	if (!pick(5000))
+		done[ends[2].kind] += world_event(&ends[2]);
+	if (!pick(10000))
+		done[ends[3].kind] += world_event(&ends[3]);
+}
+
+static const char *episode(uint64_t seed, uint64_t steps, uint64_t *took)
+{
+	const char *wrong = NULL;
+	unsigned length;
+
+	state = seed * 0x9e3779b97f4a7c15ull + 1;
+	for (unsigned i = 0; i < 8; i++)
+		pick(2);
+	length = 100 + pick(pick(8) ? 1000 : 10000);
+	if (length > steps)
+		length = (unsigned)steps;
+	mixture();
+	sparse = !pick(3);
+	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0);
+	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {
+		struct event e = choose();
+
+		if (!world_event(&e))
+			continue;
+		++*took;
+		n++;
+		done[e.kind]++;
+		rarely(n);
+		wrong = world_check();
+	}
+	return wrong ? wrong : world.closed ? NULL : world_finish(pick);
+}
+
+static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *took)
+{
+	const char *wrong = NULL;
+
+	*took = 0;
+	for (*last = seed; !wrong && *took < steps; ++*last)
+		wrong = episode(*last, steps, took);
+	--*last;
+	return wrong;
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv)
+{
+	double began = seconds();
+	uint64_t steps, seed, last, took;
+	const char *wrong;
+	int at = 1;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "-t"))
+			world_trace = true;
+		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
+			mutant_chosen = argv[++at];
+	}
+	if (at >= argc) {
+		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED]\n");
+		return 2;
+	}
+	steps = strtoull(argv[at], NULL, 10);
+	seed = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : 1;
+	wrong = run(steps, seed, &last, &took);
+	if (wrong) {
+		if (world_trace)
+			world_print();
+		printf("seed %llu, step %llu of all: %s\n", (unsigned long long)last,
+		       (unsigned long long)took, wrong);
+		return 1;
+	}
+	printf("%llu steps in %llu episodes, %.1f s:", (unsigned long long)took,
+	       (unsigned long long)(last - seed + 1), seconds() - began);
+	for (unsigned k = 0; k < EVENTS; k++)
+		printf(" %llu", (unsigned long long)done[k]);
+	printf("\n");
+	return 0;
+}

@@ -1,0 +1,777 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* world.c - see world.h: what can happen, and the life of a worker. */
+#include "world.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ADDRESS 0x40000000ull
+
+static const struct resident_env calls = RESIDENT_ENV;
+
+struct world world;
+bool world_trace;
+const char *mutant_chosen;
+
+static jmp_buf dead;
+
+void world_wrong(const char *what)
+{
+	if (!world.wrong)
+		world.wrong = what;
+}
+
+void world_call(void)
+{
+	if (world.kill_in && --world.kill_in == 0)
+		longjmp(dead, 1);
+}
+
+void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+{
+	(void)site;
+	(void)level;
+	(void)object;
+	(void)fmt;
+}
+
+/* Memory of the decisions': hashes, one array a chunk. */
+
+void *sim_malloc(size_t bytes);
+void sim_free(void *p);
+
+void *sim_malloc(size_t bytes)
+{
+	for (unsigned i = 0; i < sizeof(world.block) / sizeof(*world.block); i++)
+		if (!world.block[i].used && bytes <= sizeof(world.block[i].bytes)) {
+			world.block[i].used = true;
+			return world.block[i].bytes;
+		}
+	world_wrong("memory leaks");
+	return NULL;
+}
+
+void sim_free(void *p)
+{
+	for (unsigned i = 0; p && i < sizeof(world.block) / sizeof(*world.block); i++)
+		if (world.block[i].bytes == p)
+			world.block[i].used = false;
+}
+
+/* Requests of programs. */
+
+static void io_ended(struct resident_io *io, int error)
+{
+	struct io *o = (struct io *)io;
+
+	o->ended = true;
+	o->result = error;
+}
+
+/* What the page at off/8 reads as when the request has done its part of it. */
+static uint64_t io_value(const struct io *o, uint32_t page, uint64_t before)
+{
+	uint64_t at = (uint64_t)page * GVM_PAGE_BYTES;
+
+	for (unsigned i = 0; i < GVM_PAGE_BYTES; i++)
+		if (at + i >= o->off && at + i < o->off + o->bytes)
+			((uint8_t *)&before)[i] =
+				o->kind == IO_WRITE ? ((const uint8_t *)o->data)[at + i - o->off] : 0;
+	return before;
+}
+
+static void page_punched(uint32_t page)
+{
+	for (unsigned i = 0; i < W_PINS; i++)
+		if (world.pin[i].got && world.pin[i].page == page)
+			world.pin[i].punched = true;
+}
+
+static void io_submit(struct io *o)
+{
+	o->begun = true;
+	o->seen = o->off;
+	o->io.done = io_ended;
+	if (o->kind == IO_WRITE)
+		resident_write(&world.r, &o->io, o->data, o->off, o->bytes);
+	else if (o->kind == IO_ZERO)
+		resident_zero(&world.r, &o->io, o->off, o->bytes);
+	else
+		resident_sync(&world.r, &o->io);
+}
+
+/* The node has of every page what it was when the fsync began, or something newer. */
+static void sync_check(const struct io *o)
+{
+	for (uint32_t page = 0; page < W_PAGES; page++) {
+		const struct page *p = &world.page[page];
+		uint64_t has = node_read(page);
+		uint32_t gen = o->gen[page];
+		bool found = p->uncertain || p->gen >= gen + W_PAST;
+
+		for (; !found && gen <= p->gen; gen++)
+			found = world.past[page].content[gen % W_PAST] == has;
+		if (!found && world_trace)
+			printf("page %u: fsync from generation %u, now %u, the node has %llx\n", page, o->gen[page],
+			       p->gen, (unsigned long long)has);
+		if (!found)
+			world_wrong("an fsync has ended, and the node has an older page");
+	}
+}
+
+static void io_settle(struct io *o)
+{
+	uint64_t until = o->ended && !o->result ? o->off + o->bytes : o->io.off;
+
+	if (o->kind == IO_SYNC) {
+		if (o->ended && !o->result && !world.unwanted)
+			sync_check(o);
+	} else {
+		for (; o->seen < until; o->seen = (o->seen / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES) {
+			uint32_t page = (uint32_t)(o->seen / GVM_PAGE_BYTES);
+
+			page_changed(page, io_value(o, page, world.page[page].truth));
+			if (o->kind == IO_ZERO)
+				page_punched(page);
+		}
+	}
+	if (o->ended)
+		o->used = false;
+}
+
+static void ios_settle(void)
+{
+	for (unsigned i = 0; i < W_IOS; i++)
+		if (world.io[i].used && world.io[i].begun)
+			io_settle(&world.io[i]);
+}
+
+static bool io_overlaps(uint64_t off, uint64_t bytes)
+{
+	for (unsigned i = 0; i < W_IOS; i++) {
+		const struct io *o = &world.io[i];
+
+		if (o->used && o->kind != IO_SYNC &&
+		    off / GVM_PAGE_BYTES <= (o->off + o->bytes - 1) / GVM_PAGE_BYTES &&
+		    o->off / GVM_PAGE_BYTES <= (off + bytes - 1) / GVM_PAGE_BYTES)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t reads(uint32_t page)
+{
+	bool filled = world.mark[page / GVM_CHUNK_PAGES].filled >> page % GVM_CHUNK_PAGES & 1;
+
+	return filled ? page_read(page) : node_read(page);
+}
+
+/* The worker was killed while the chunk that the request had come to was perhaps changing. */
+static void io_killed(struct io *o)
+{
+	uint64_t end = (o->seen / GVM_CHUNK_BYTES + 1) * GVM_CHUNK_BYTES;
+
+	if (end > o->off + o->bytes)
+		end = o->off + o->bytes;
+	for (uint64_t at = o->seen; at < end; at = (at / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES) {
+		uint32_t page = (uint32_t)(at / GVM_PAGE_BYTES);
+		struct page *p = &world.page[page];
+		uint64_t other;
+
+		/* So it has been left by a request that was killed before, and never came again. */
+		if (p->uncertain && reads(page) == p->other)
+			page_changed(page, p->other);
+		other = io_value(o, page, p->truth);
+		if (o->kind == IO_ZERO)
+			page_punched(page);
+		if (other == p->truth)
+			continue;
+		p->uncertain = true;
+		p->other = other;
+	}
+}
+
+/* The worker's life. */
+
+static void worker_begin(void)
+{
+	struct resident *r = &world.r;
+
+	memset(&world.rs, 0, sizeof(world.rs));
+	memset(r, 0, sizeof(*r));
+	memset(world.chunk, 0, sizeof(world.chunk));
+	memset(world.get, 0, sizeof(world.get));
+	memset(world.write, 0, sizeof(world.write));
+	memset(world.block, 0, sizeof(world.block));
+	residents_begin(&world.rs, world.data);
+	r->env = &calls;
+	r->rs = &world.rs;
+	r->address = ADDRESS;
+	r->bytes = W_PAGES * GVM_PAGE_BYTES;
+	r->chunks = W_CHUNKS;
+	r->chunk = world.chunk;
+	r->mark = world.mark;
+	r->pins = world.pins;
+	r->index = world.index;
+	r->stats = r->mount_stats = &world.stats;
+	r->peak = &world.peak;
+	r->seed = 7;
+	r->pinned = world.pinned_all;
+	world.rs.list[0] = r;
+	world.rs.count = 1;
+	resident_begin(r, ++world.starts);
+	resident_budget(r, world.local_bytes);
+	resident_turn(r);
+	if (world.failed)
+		resident_abort(r, "the region has failed");
+	if (world.client_left)
+		resident_left(r);
+	world.due = residents_tick(&world.rs, world.now);
+	world.took = world_takes();
+}
+
+static void worker_killed(void)
+{
+	world.kill_in = world.kill_next;
+	world.kill_next = 0;
+	world.kills++;
+	for (unsigned i = 0; i < W_IOS; i++) {
+		struct io *o = &world.io[i];
+
+		if (!o->used || !o->begun)
+			continue;
+		io_settle(o);
+		if (o->kind != IO_SYNC && !o->ended)
+			io_killed(o);
+		o->begun = o->ended = false;
+	}
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
+		if (world.write[i].state == W_SENT && world.lates < W_LATE)
+			world.late[world.lates++] = world.write[i].put;
+	for (uint32_t page = 0; page < W_PAGES; page++)
+		if (world.page[page].present &&
+		    !(world.mark[page / GVM_CHUNK_PAGES].filled >> page % GVM_CHUNK_PAGES & 1))
+			world.page[page].stray = true;
+	world.closed = false;
+	worker_begin();
+}
+
+void world_init(uint64_t local_pages)
+{
+	memset(&world, 0, sizeof(world));
+	world.now = 1000000000;
+	world.local_bytes = local_pages * GVM_PAGE_BYTES;
+	worker_begin();
+}
+
+/* Events. */
+
+static bool access_try(struct thread *t)
+{
+	uint64_t value = t->how == HOW_ZERO ? 0 : world.next_value + 1;
+
+	if (thread_touch(t, t->how == HOW_READ ? NULL : &value) && t->how == HOW_WRITE)
+		world.next_value++;
+	return true;
+}
+
+static bool touch(const struct event *e)
+{
+	struct thread *t = &world.thread[e->a];
+
+	if (t->state != T_IDLE || world.client_left || world.page[e->b / 4].poisoned)
+		return false;
+	t->page = e->b / 4;
+	t->how = e->b & 3;
+	return access_try(t);
+}
+
+static bool again(const struct event *e)
+{
+	struct thread *t = &world.thread[e->a];
+
+	return t->state == T_AGAIN && !world.client_left && access_try(t);
+}
+
+static struct thread *thread_nth(unsigned i)
+{
+	return i < W_THREADS ? &world.thread[i] : &world.pinning[i - W_THREADS];
+}
+
+static bool faults(const struct event *e)
+{
+	bool some = false;
+
+	if (world.client_left)
+		return false;
+	for (unsigned i = 0; i < W_THREADS + W_PINS; i++)
+		some |= e->a >> i & 1 && thread_nth(i)->state == T_QUEUED;
+	if (!some)
+		return false;
+	for (unsigned i = 0; i < W_THREADS + W_PINS; i++)
+		if (e->a >> i & 1 && thread_nth(i)->state == T_QUEUED) {
+			thread_nth(i)->state = T_WAITING;
+			resident_fault(&world.r, ADDRESS + thread_nth(i)->page * GVM_PAGE_BYTES + 3);
+		}
+	return true;
+}
+
+static bool serve(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+	struct resident_fetch *f = &world.rs.fetches[e->a];
+
+	if (!get->under_way || get->served)
+		return false;
+	if (e->b) {
+		get->under_way = false;
+		resident_fetched(f, -(int)e->b);
+		return true;
+	}
+	if (world.node[f->chunk].version < (world.index[f->chunk] & GVM_VERSION_MASK))
+		world_wrong("a GET of a version that no node has");
+	get->served = true;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		get->content[p] = world.node[f->chunk].content[p];
+	return true;
+}
+
+static bool piece(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+	struct resident_fetch *f = &world.rs.fetches[e->a];
+	uint32_t pages = get->left & e->b;
+
+	if (!get->under_way || !get->served || !pages)
+		return false;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (pages >> p & 1)
+			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
+	get->left &= ~pages;
+	resident_piece(f, pages);
+	return true;
+}
+
+static bool end(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+
+	if (!get->under_way || !get->served || get->left)
+		return false;
+	get->under_way = false;
+	resident_fetched(&world.rs.fetches[e->a], 0);
+	return true;
+}
+
+static bool resend(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+
+	if (!get->under_way || !get->served)
+		return false;
+	get->served = false;
+	get->left = world.rs.fetches[e->a].asked;
+	return true;
+}
+
+static struct flush *flush_nth(unsigned i)
+{
+	return &world.rs.evictions[i].flush;
+}
+
+static bool start(const struct event *e)
+{
+	if (world.write[e->a].state != W_QUEUED)
+		return false;
+	flush_nth(e->a)->env = &world_flush;
+	flush_start(flush_nth(e->a));
+	return true;
+}
+
+static bool base(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+	struct flush *f = flush_nth(e->a);
+
+	if (w->state != W_GETTING)
+		return false;
+	if (e->b) {
+		flush_fetched(f, -(int)e->b);
+		return true;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (f->asked >> p & 1)
+			memcpy(w->scratch + p * GVM_PAGE_BYTES, &world.node[f->chunk].content[p],
+			       GVM_PAGE_BYTES);
+	flush_piece(f, f->asked);
+	flush_fetched(f, 0);
+	return true;
+}
+
+static bool apply(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+
+	if (w->state != W_SENT)
+		return false;
+	w->state = W_ANSWERED;
+	w->result = -(int)e->b;
+	if (!e->b && !node_apply(&w->put, &w->result))
+		world_wrong("a PUT that the node refuses for good");
+	return true;
+}
+
+static bool ack(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+
+	if (w->state != W_ANSWERED)
+		return false;
+	flush_sent(flush_nth(e->a), w->result);
+	return true;
+}
+
+static bool collect(void)
+{
+	bool some = false;
+
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
+		if (world.write[i].state == W_FINISHED) {
+			world.write[i].state = W_FREE;
+			resident_flushed(flush_nth(i));
+			some = true;
+		}
+	return some;
+}
+
+static bool late(const struct event *e)
+{
+	int result;
+
+	if (e->a >= world.lates)
+		return false;
+	if (e->kind == E_LATE)
+		node_apply(&world.late[e->a], &result);
+	world.late[e->a] = world.late[--world.lates];
+	return true;
+}
+
+static bool zap(void)
+{
+	struct zap *z = world.zap;
+
+	if (!world.zaps || z->done || world.client_left)
+		return false;
+	z->done = true;
+	for (uint64_t at = z->off; at < z->off + z->bytes; at += GVM_PAGE_BYTES)
+		world.page[at / GVM_PAGE_BYTES].mapped = false;
+	return true;
+}
+
+static bool zapped(void)
+{
+	uint64_t seq = world.zap[0].seq;
+
+	if (!world.zaps || !world.zap[0].done || world.client_left)
+		return false;
+	memmove(world.zap, world.zap + 1, sizeof(world.zap) - sizeof(*world.zap));
+	world.zap[--world.zaps].done = false;
+	resident_zapped(&world.r, seq);
+	return true;
+}
+
+static bool pin(const struct event *e)
+{
+	struct pin *p = &world.pin[e->a];
+
+	if (p->counted || world.client_left || world.page[e->b].poisoned)
+		return false;
+	*p = (struct pin){ .counted = true, .page = e->b };
+	world.pins[e->b / GVM_CHUNK_PAGES]++;
+	world.pinning[e->a] = (struct thread){ .state = T_AGAIN, .page = e->b };
+	return true;
+}
+
+static bool pin_get(const struct event *e)
+{
+	struct pin *p = &world.pin[e->a];
+	struct thread *t = &world.pinning[e->a];
+
+	if (!p->counted || p->got || t->state != T_AGAIN || world.client_left)
+		return false;
+	if (thread_touch(t, NULL)) {
+		p->got = !world.page[p->page].poisoned;
+		p->frame = world.page[p->page].frame;
+		p->punched = false;
+		if (!p->got)
+			world.pins[p->page / GVM_CHUNK_PAGES]--;
+		p->counted = p->got;
+	}
+	return true;
+}
+
+static bool dma(const struct event *e)
+{
+	struct pin *p = &world.pin[e->a];
+	struct page *page = &world.page[p->page];
+
+	if (!p->got || p->punched || world.memory_gone)
+		return false;
+	if (!page->present || page->frame != p->frame) {
+		world_wrong("a device stores to a page that is gone");
+		return true;
+	}
+	page->content = ++world.next_value;
+	page_changed(p->page, page->content);
+	return true;
+}
+
+static bool unpin(const struct event *e)
+{
+	struct pin *p = &world.pin[e->a];
+
+	if (!p->got)
+		return false;
+	world.pins[p->page / GVM_CHUNK_PAGES]--;
+	*p = (struct pin){ 0 };
+	return true;
+}
+
+static bool io_event(const struct event *e)
+{
+	struct io *o = &world.io[e->a];
+	uint64_t off = (e->b & 0xffff) * 4, bytes = (uint64_t)(e->b >> 16) * 4;
+
+	if (o->used || world.closed || world.failed)
+		return false;
+	if (e->kind != E_SYNC && (!bytes || off + bytes > W_PAGES * GVM_PAGE_BYTES ||
+				  io_overlaps(off, bytes)))
+		return false;
+	if (e->kind == E_WRITE && bytes > sizeof(o->data))
+		return false;
+	*o = (struct io){ .used = true, .off = off, .bytes = bytes };
+	o->kind = e->kind == E_WRITE ? IO_WRITE : e->kind == E_ZERO ? IO_ZERO : IO_SYNC;
+	if (e->kind == E_WRITE) {
+		world.next_value++;
+		for (unsigned i = 0; i < sizeof(o->data) / sizeof(*o->data); i++)
+			o->data[i] = world.next_value << 32 | world.next_value;
+	}
+	if (e->kind == E_SYNC)
+		for (uint32_t page = 0; page < W_PAGES; page++)
+			o->gen[page] = world.page[page].gen;
+	io_submit(o);
+	return true;
+}
+
+static bool begin(const struct event *e)
+{
+	struct io *o = &world.io[e->a];
+
+	if (!o->used || o->begun || world.closed)
+		return false;
+	io_submit(o);
+	return true;
+}
+
+static bool cancel(const struct event *e)
+{
+	struct io *o = &world.io[e->a];
+
+	if (!o->used || !o->begun || o->kind == IO_SYNC || world.closed)
+		return false;
+	resident_cancel(&world.r, &o->io);
+	o->ended = true;
+	o->result = -EINTR;
+	return true;
+}
+
+static bool stray(const struct event *e)
+{
+	bool some = false;
+
+	for (uint32_t page = e->a; page < e->a + e->b && page < W_PAGES; page++) {
+		if (world.page[page].present || world.memory_gone)
+			continue;
+		page_alloc(page, 0);
+		world.page[page].stray = true;
+		some = true;
+	}
+	return some;
+}
+
+static bool leave(void)
+{
+	if (world.client_left)
+		return false;
+	world.client_left = true;
+	world.zaps = 0;
+	for (unsigned i = 0; i < W_THREADS + W_PINS; i++)
+		thread_nth(i)->state = T_IDLE;
+	resident_left(&world.r);
+	return true;
+}
+
+static bool gone(void)
+{
+	if (!world.client_left || world.memory_gone)
+		return false;
+	world.memory_gone = true;
+	for (uint32_t page = 0; page < W_PAGES; page++)
+		world.page[page].mapped = false;
+	for (unsigned i = 0; i < W_PINS; i++) {
+		if (world.pin[i].counted)
+			world.pins[world.pin[i].page / GVM_CHUNK_PAGES]--;
+		world.pin[i] = (struct pin){ 0 };
+	}
+	return true;
+}
+
+static bool pin_all(void)
+{
+	if (world.pinned_all || world.client_left)
+		return false;
+	world.pinned_all = true;
+	resident_pin(&world.r);
+	return true;
+}
+
+static bool event_do(const struct event *e)
+{
+	switch (e->kind) {
+	case E_TOUCH: return touch(e);
+	case E_AGAIN: return again(e);
+	case E_FAULTS: return faults(e);
+	case E_SERVE: return serve(e);
+	case E_PIECE: return piece(e);
+	case E_END: return end(e);
+	case E_RESEND: return resend(e);
+	case E_START: return start(e);
+	case E_BASE: return base(e);
+	case E_APPLY: return apply(e);
+	case E_ACK: return ack(e);
+	case E_COLLECT: return collect();
+	case E_LATE:
+	case E_LOST: return late(e);
+	case E_ZAP: return zap();
+	case E_ZAPPED: return zapped();
+	case E_PIN: return pin(e);
+	case E_GET: return pin_get(e);
+	case E_DMA: return dma(e);
+	case E_UNPIN: return unpin(e);
+	case E_WRITE:
+	case E_ZERO:
+	case E_SYNC: return io_event(e);
+	case E_BEGIN: return begin(e);
+	case E_CANCEL: return cancel(e);
+	case E_BUDGET:
+		world.local_bytes = (uint64_t)e->a * GVM_PAGE_BYTES;
+		resident_budget(&world.r, world.local_bytes);
+		return true;
+	case E_STRAY: return stray(e);
+	case E_RACE:
+		if (world.race)
+			return false;
+		world.race = true;
+		return true;
+	case E_KILL:
+		if (world.kill_in)
+			return false;
+		world.kill_in = e->a;
+		world.kill_next = e->b;
+		return true;
+	case E_TICK:
+		if (world.due == ~0ull)
+			return false;
+		if (world.now < world.due)
+			world.now = world.due;
+		return true;
+	case E_LEAVE: return leave();
+	case E_GONE: return gone();
+	case E_PIN_ALL: return pin_all();
+	case E_UNLINK:
+		if (world.unwanted)
+			return false;
+		world.unwanted = true;
+		return true;
+	case EVENTS: break;
+	}
+	return false;
+}
+
+bool world_event(const struct event *e)
+{
+	volatile bool done = true;
+
+	if (world.closed)
+		return false;
+	world.took = world_takes();
+	if (setjmp(dead)) {
+		worker_killed();
+	} else {
+		done = event_do(e);
+		resident_turn(&world.r);
+		if (done && e->kind != E_KILL && !world.closed)
+			world.due = residents_tick(&world.rs, world.now);
+	}
+	if (done && world_trace)
+		event_print(e);
+	if (done)
+		ios_settle();
+	return done;
+}
+
+static const char *const names[EVENTS] = {
+	[E_TOUCH] = "touch", [E_AGAIN] = "again", [E_FAULTS] = "faults", [E_SERVE] = "serve",
+	[E_PIECE] = "piece", [E_END] = "end", [E_RESEND] = "resend", [E_START] = "start",
+	[E_BASE] = "base", [E_APPLY] = "apply", [E_ACK] = "ack", [E_COLLECT] = "collect",
+	[E_LATE] = "late", [E_LOST] = "lost", [E_ZAP] = "zap", [E_ZAPPED] = "zapped", [E_PIN] = "pin",
+	[E_GET] = "get", [E_DMA] = "dma", [E_UNPIN] = "unpin", [E_WRITE] = "write", [E_ZERO] = "zero",
+	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
+	[E_STRAY] = "stray", [E_RACE] = "race", [E_KILL] = "kill", [E_TICK] = "tick",
+	[E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
+};
+
+void event_print(const struct event *e)
+{
+	const struct resident *r = &world.r;
+
+	printf("%s %x %x: here %llu coming %llu of %llu, kills %u\n", names[e->kind], e->a, e->b,
+	       (unsigned long long)r->here, (unsigned long long)r->coming,
+	       (unsigned long long)r->local, world.kills);
+}
+
+void world_print(void)
+{
+	const struct resident *r = &world.r;
+
+	printf("over %d zapping %d pinned_row %u retry %llu zap_at %llu now %llu gone %d draining %d "
+	       "sync_left %llu\n", r->over, r->zapping, r->pinned_row,
+	       (unsigned long long)r->retry_at_ns, (unsigned long long)r->zap_at_ns,
+	       (unsigned long long)world.now, r->client_gone, r->draining,
+	       (unsigned long long)r->sync_left);
+	for (unsigned c = 0; c < W_CHUNKS; c++)
+		printf("chunk %u: state %u list %u want %u filled %08x coming %08x holes %08x known %08x "
+		       "sending %u sync %u\n", c, r->chunk[c].state, r->chunk[c].list,
+		       r->chunk[c].want_page, world.mark[c].filled, world.mark[c].coming,
+		       r->chunk[c].holes, r->chunk[c].known, r->chunk[c].sending, r->chunk[c].sync_pass);
+	for (unsigned i = 0; i < W_THREADS + W_PINS; i++) {
+		const struct thread *t = thread_nth(i);
+
+		if (t->state)
+			printf("thread %u: state %u chunk %u page %u\n", i, t->state,
+			       t->page / GVM_CHUNK_PAGES, t->page % GVM_CHUNK_PAGES);
+	}
+	for (unsigned i = 0; i < W_IOS; i++) {
+		const struct io *o = &world.io[i];
+
+		if (o->used)
+			printf("request %u: kind %u off %llu of %llu+%llu, chunk %llu\n", i, o->kind,
+			       (unsigned long long)o->io.off, (unsigned long long)o->off,
+			       (unsigned long long)o->bytes,
+			       (unsigned long long)(o->io.off / GVM_CHUNK_BYTES));
+	}
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * world.h - one region on the fast path (gvmfs/resident.h) with everything around it as one value: the
+ * kernel (the memory's file, page tables, faults that wait), the client (accesses, direct I/O, page tables
+ * that it drops), a node, the writers' wires, the journal, and programs that read and write the file.
+ *
+ * The sources that decide are gvmfs's own; resident_env.h and the end of flush.h are bound to this world
+ * (kernel.c, nodes.c). A page has 8 bytes here, so that a world is small. What is right is kept apart from
+ * all of it: `truth`, what a page should read as, changes at the moment at which its content does.
+ *
+ * An event is possible or not, and does one thing; whatever order they come in, the world must be right
+ * after each (check.c). Nothing in it depends on chance: that is the simulator's (sim.c), and every order
+ * is the model checker's (model.c).
+ */
+#ifndef RESIDENT_WORLD_H
+#define RESIDENT_WORLD_H
+
+#include "uffd/resident_calls.h"
+#include "uffd/resident_priv.h"
+
+#include <setjmp.h>
+
+#ifdef W_SMALL /* as small as can be, to know all of its states */
+#define W_CHUNKS  2u
+#define W_THREADS 2u
+#define W_PINS	  1u
+#define W_PAST	  8u
+#else
+#define W_CHUNKS  12u
+#define W_THREADS 6u
+#define W_PINS	  2u
+#define W_PAST	  12u /* of a page's contents, the last so many are remembered */
+#endif
+#define W_PAGES (W_CHUNKS * GVM_CHUNK_PAGES)
+#define W_IOS	3u
+#define W_ZAPS	4u /* messages on a socket */
+#define W_LATE	4u /* PUTs of dead workers */
+#define W_EPOCH	  5u
+
+enum thread_state {
+	T_IDLE,
+	T_QUEUED,  /* waits; its message is not read yet */
+	T_WAITING, /* it is */
+	T_AGAIN,   /* woken: tries again */
+};
+
+enum { HOW_READ, HOW_WRITE, HOW_ZERO };
+
+/* A vCPU, or (pins) a device's request that gets its page. */
+struct thread {
+	uint8_t state;
+	uint8_t how;
+	uint32_t page;
+};
+
+struct page {
+	uint64_t content; /* in the file */
+	uint64_t truth, other;
+	uint32_t frame;	   /* which physical page it is: changes with every allocation */
+	uint32_t gen;	   /* of the truth */
+	bool present, mapped, poisoned;
+	bool stray;	   /* the file has it, and gvmfs did not put it there */
+	bool uncertain;	   /* a worker died while it changed: it is either truth or other */
+	bool punched;	   /* since a pin got it: by the owner's own will */
+};
+
+struct past {
+	uint64_t content[W_PAST]; /* [gen % W_PAST] */
+};
+
+struct pin {
+	bool counted, got, punched;
+	uint32_t page, frame;
+};
+
+/* A GET on its way. */
+struct get {
+	bool under_way, served;
+	uint32_t left; /* pages that have not come back yet */
+	uint64_t content[GVM_CHUNK_PAGES];
+};
+
+enum write_state { W_FREE, W_QUEUED, W_GETTING, W_SENT, W_ANSWERED, W_FINISHED };
+
+struct put {
+	uint64_t chunk, version, base, epoch;
+	uint32_t pages; /* that are listed, or zero */
+	bool whole;
+	uint64_t content[GVM_CHUNK_PAGES];
+};
+
+/* A flush at a writer, one for each struct eviction. */
+struct write {
+	uint8_t state;
+	int result;
+	struct put put; /* encoded; with W_SENT it is on the wire */
+	uint8_t scratch[GVM_CHUNK_BYTES];
+};
+
+enum io_kind { IO_WRITE, IO_ZERO, IO_SYNC };
+
+struct io {
+	struct resident_io io; /* first */
+	bool used;
+	bool begun; /* this worker knows of it */
+	uint8_t kind;
+	uint64_t off, bytes;
+	uint64_t seen; /* up to there its effect is in the truth */
+	int result;
+	bool ended;
+	uint64_t data[2 * GVM_CHUNK_PAGES];
+	uint32_t gen[W_PAGES]; /* fsync: of each page when it began */
+};
+
+struct zap {
+	uint64_t seq, off, bytes;
+	bool done; /* carried out, and to be told */
+};
+
+struct world {
+	/* What outlives a worker. */
+	struct page page[W_PAGES];
+	struct past past[W_PAGES];
+	struct resident_mark mark[W_CHUNKS];
+	_Atomic uint64_t index[W_CHUNKS];
+	_Atomic uint32_t pins[W_CHUNKS];
+	struct {
+		uint64_t version;
+		uint64_t content[GVM_CHUNK_PAGES];
+	} node[W_CHUNKS];
+	struct thread thread[W_THREADS], pinning[W_PINS];
+	struct pin pin[W_PINS];
+	struct io io[W_IOS];
+	struct zap zap[W_ZAPS];
+	unsigned zaps;
+	struct put late[W_LATE];
+	unsigned lates;
+	uint64_t local_bytes, next_value;
+	uint32_t frames, starts, kills;
+	bool client_left, memory_gone, failed, aborted, closed, unwanted;
+	bool pinned_all;
+
+	/* The worker. */
+	uint64_t now;
+	struct stats stats;
+	uint64_t peak;
+	struct residents rs;
+	struct resident r;
+	struct chunk chunk[W_CHUNKS];
+	uint8_t data[RESIDENT_FETCHES * GVM_CHUNK_BYTES];
+	struct get get[RESIDENT_FETCHES];
+	struct write write[RESIDENT_EVICTIONS];
+	struct {
+		bool used;
+		_Alignas(16) uint8_t bytes[GVM_CHUNK_PAGES * sizeof(XXH128_hash_t)];
+	} block[2 * W_CHUNKS + 4];
+	uint64_t due;	    /* as residents_tick() said last */
+	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
+	bool race;
+	uint64_t took;	    /* world_takes() before the event */
+	const char *wrong; /* found by an event; check.c finds the rest */
+};
+
+extern struct world world;
+extern bool world_trace;
+extern const char *mutant_chosen;
+extern const struct flush_env world_flush;
+
+enum event_kind {
+	E_TOUCH,   /* a: thread, b: page * 4 + how */
+	E_AGAIN,   /* a: thread */
+	E_FAULTS,  /* a: of which threads, pins after them, the messages are read */
+	E_SERVE,   /* a: fetch; b: 0, or why the node refuses */
+	E_PIECE,   /* a: fetch, b: which of its pages */
+	E_END,	   /* a: fetch */
+	E_RESEND,  /* a: fetch: the connection broke */
+	E_START,   /* a: write: a writer takes it */
+	E_BASE,	   /* a: write: what it lacks has come; b: 0, or why not */
+	E_APPLY,   /* a: write: the node has it; b: 0, or why it refuses */
+	E_ACK,	   /* a: write */
+	E_COLLECT, /* outcomes come to the front */
+	E_LATE,	   /* a: late: comes to the node after all */
+	E_LOST,	   /* a: late: does not */
+	E_ZAP,	   /* the client does what it was asked first */
+	E_ZAPPED,  /* and has told so */
+	E_PIN,	   /* a: pin, b: page: a device's request begins */
+	E_GET,	   /* a: pin: gets its page */
+	E_DMA,	   /* a: pin: the device stores */
+	E_UNPIN,   /* a: pin */
+	E_WRITE,   /* a: io, b: off / 4 | bytes / 4 << 16 */
+	E_ZERO,	   /* the same */
+	E_SYNC,	   /* a: io */
+	E_CANCEL,  /* a: io */
+	E_BEGIN,   /* a: io: comes to a successor, which has not seen it */
+	E_BUDGET,  /* a: pages */
+	E_STRAY,   /* a: page, b: how many: something puts pages into the file */
+	E_RACE,	   /* the same, just before the next page comes */
+	E_KILL,	   /* a: calls from now, b: and its successor in so many */
+	E_TICK,
+	E_LEAVE,   /* the client */
+	E_GONE,	   /* its memory */
+	E_PIN_ALL,
+	E_UNLINK,
+	EVENTS
+};
+
+struct event {
+	enum event_kind kind;
+	uint32_t a, b;
+};
+
+void world_init(uint64_t local_pages);
+/* False: it is not possible now, and nothing has changed. */
+bool world_event(const struct event *e);
+void event_print(const struct event *e);
+void world_print(void);
+
+/* NULL, or what is wrong. */
+const char *world_check(void);
+/* Lets everything come to its end, the client's too: NULL, or what is wrong. `pick` chooses. */
+const char *world_finish(uint32_t (*pick)(uint32_t below));
+
+/* ---- kernel.c, nodes.c, world.c among each other */
+
+/* A call of the worker's: it may be its last. */
+void world_call(void);
+uint64_t world_takes(void);
+uint64_t page_read(uint32_t page);	    /* what the file has there */
+uint64_t node_read(uint32_t page);	    /* as the index has it */
+void page_changed(uint32_t page, uint64_t truth);
+void page_alloc(uint32_t page, uint64_t content);
+void threads_wake(uint32_t first, uint32_t n);
+bool thread_touch(struct thread *t, uint64_t *value); /* false: it waits */
+bool node_apply(const struct put *put, int *result);
+void world_wrong(const char *what);
+
+#endif
