@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_flush.c - what of a chunk is sent, and what is not. */
+#include "check.h"
+#include "store/flush.h"
+
+#include <errno.h>
+
+#define SEED 3u
+#define BASE gvm_version(4, 7)
+#define NEXT gvm_version(5, 1)
+
+/* A wire that keeps what it is given. */
+static struct {
+	uint8_t scratch[GVM_CHUNK_BYTES];
+	uint8_t memory[GVM_CHUNK_BYTES];
+	uint32_t encoded, got, zero;
+	uint64_t base;
+	unsigned sent, gets, ends, agains;
+	int result;
+} wire;
+
+static struct flush flush;
+static XXH128_hash_t known[GVM_CHUNK_PAGES], found[GVM_CHUNK_PAGES];
+
+static uint8_t *wire_scratch(const struct flush *f)
+{
+	(void)f;
+	return wire.scratch;
+}
+
+static int wire_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
+{
+	(void)f;
+	memcpy(to, wire.memory + first * GVM_PAGE_BYTES, n * GVM_PAGE_BYTES);
+	return 0;
+}
+
+static void wire_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+{
+	static const uint8_t zeros[GVM_PAGE_BYTES];
+
+	f->head.zero_map = 0;
+	f->head.body_bytes = 0;
+	wire.encoded = blocks;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (blocks >> p & 1 && !memcmp(from + p * GVM_PAGE_BYTES, zeros, GVM_PAGE_BYTES))
+			f->head.zero_map |= 1u << p;
+	wire.zero = f->head.zero_map;
+}
+
+static int wire_get(struct flush *f, uint32_t pages)
+{
+	(void)f;
+	wire.gets++;
+	wire.got = pages;
+	return 0;
+}
+
+static int wire_send(struct flush *f, uint64_t base)
+{
+	(void)f;
+	wire.sent++;
+	wire.base = base;
+	return 0;
+}
+
+static bool wire_is_dry(const struct flush *f)
+{
+	(void)f;
+	return false;
+}
+
+static void wire_end(struct flush *f, int result)
+{
+	(void)f;
+	wire.ends++;
+	wire.result = result;
+}
+
+static void wire_again(struct flush *f)
+{
+	(void)f;
+	wire.agains++;
+}
+
+static const struct flush_env env = {
+	.scratch = wire_scratch, .read = wire_read, .encode = wire_encode, .get = wire_get,
+	.send = wire_send, .is_dry = wire_is_dry, .end = wire_end, .again = wire_again,
+};
+
+static void page_set(unsigned page, uint8_t value)
+{
+	memset(wire.memory + page * GVM_PAGE_BYTES, value, GVM_PAGE_BYTES);
+}
+
+/* A chunk of the fast path, of which `pages` are here as the node has them. */
+static void setup(uint32_t pages, uint64_t base, bool tried)
+{
+	memset(&wire, 0, sizeof(wire));
+	memset(&flush, 0, sizeof(flush));
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		page_set(p, pages >> p & 1 ? (uint8_t)(p + 1) : 0);
+		known[p] = XXH3_128bits_withSeed(wire.memory + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES, SEED);
+	}
+	flush.env = &env;
+	flush.resident = true;
+	flush.pages = flush.known = pages;
+	flush.base = base;
+	flush.tried = tried;
+	flush.version = NEXT;
+	flush.seed = SEED;
+	flush.hashes_known = known;
+	flush.hashes = found;
+}
+
+static void what_has_not_changed_is_not_sent(void)
+{
+	setup(0xff, BASE, false);
+	flush_start(&flush);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, 0);
+	CHECK_EQ(wire.sent, 0);
+	CHECK(flush.clean);
+}
+
+static void changed_pages_alone_are_sent(void)
+{
+	setup(0xff, BASE, false);
+	page_set(3, 99);
+	flush_start(&flush);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.base, BASE);
+	CHECK_EQ(wire.encoded, 1u << 3);
+	CHECK(flush.delta && !flush.clean);
+	flush_sent(&flush, 0);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(flush_index_entry(&flush), NEXT);
+}
+
+static void page_of_unknown_hash_is_sent(void)
+{
+	setup(0xff, BASE, false);
+	flush.known = 0xf7;
+	flush_start(&flush);
+	CHECK_EQ(wire.encoded, 1u << 3);
+}
+
+static void hashes_are_those_of_what_was_read(void)
+{
+	XXH128_hash_t want;
+
+	setup(0xff, BASE, false);
+	page_set(3, 99);
+	want = XXH3_128bits_withSeed(wire.memory + 3 * GVM_PAGE_BYTES, GVM_PAGE_BYTES, SEED);
+	flush_start(&flush);
+	page_set(3, 100); /* the guest goes on */
+	CHECK_EQ(flush.read, 0xff);
+	CHECK(XXH128_isEqual(found[3], want));
+}
+
+static void presence_is_not_content(void)
+{
+	/* A page lies in the memory that is not among those of the flush: over a zero base it is sent as zero. */
+	setup(0xff, BASE | GVM_VERSION_ZERO, false);
+	page_set(20, 77);
+	page_set(3, 99);
+	flush_start(&flush);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0u);
+	CHECK_EQ(wire.zero, ~0xffu);
+	CHECK_EQ(flush.read, 0xff);
+}
+
+static void version_in_doubt_is_followed_by_all_of_it(void)
+{
+	setup(0xff, BASE, true);
+	flush_start(&flush);
+	CHECK(!flush.clean);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(wire.gets, 1);
+	CHECK_EQ(wire.got, ~0xffu);
+	memset(wire.scratch + 20 * GVM_PAGE_BYTES, 5, GVM_PAGE_BYTES);
+	flush_piece(&flush, ~0xffu);
+	flush_fetched(&flush, 0);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0u);
+	CHECK(!(wire.zero >> 20 & 1));
+}
+
+static void answer_that_lacks_pages_ends_it(void)
+{
+	setup(0xff, BASE, true);
+	flush_start(&flush);
+	flush_piece(&flush, 0xff00);
+	flush_fetched(&flush, 0);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, -EBADMSG);
+}
+
+static void refused_base_is_followed_by_all_of_it_once(void)
+{
+	setup(~0u, BASE, false);
+	page_set(3, 99);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	CHECK_EQ(wire.agains, 1);
+	CHECK_EQ(wire.ends, 0);
+	flush_start(&flush);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0u);
+	flush_sent(&flush, -EREMCHG);
+	CHECK_EQ(wire.agains, 1);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, -EREMCHG);
+}
+
+static void zeros_over_nothing_are_not_sent(void)
+{
+	setup(0, 0, false);
+	flush.pages = 0xff;
+	flush_start(&flush);
+	CHECK_EQ(wire.sent, 0);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(flush_index_entry(&flush), 0);
+	/* But if a version was tried, the node may hold something. */
+	setup(0, 0, true);
+	flush.pages = 0xff;
+	flush_start(&flush);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(flush_index_entry(&flush), NEXT | GVM_VERSION_ZERO);
+}
+
+/* A slot of the write-back. */
+static void slot_setup(uint32_t pages, uint64_t base)
+{
+	setup(pages, base, false);
+	flush.resident = false;
+	flush.data = wire.memory;
+}
+
+static void written_pages_go_over_the_base(void)
+{
+	slot_setup(0xf0, BASE);
+	flush_start(&flush);
+	CHECK_EQ(wire.sent, 1);
+	CHECK_EQ(wire.base, BASE);
+	CHECK_EQ(wire.encoded, 0xf0);
+	/* Nothing there yet: as a whole, with zeros around them. */
+	slot_setup(0xf0, 0);
+	flush_start(&flush);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0u);
+	CHECK_EQ(wire.zero, ~0xf0u);
+	/* All of them. */
+	slot_setup(~0u, BASE);
+	flush_start(&flush);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0u);
+}
+
+static void slot_is_laid_over_what_was_fetched(void)
+{
+	slot_setup(0xf0, BASE);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	CHECK_EQ(wire.agains, 1);
+	flush_start(&flush);
+	CHECK_EQ(wire.got, ~0xf0u);
+	memset(wire.scratch, 9, GVM_CHUNK_BYTES);
+	flush_piece(&flush, ~0xf0u);
+	flush_fetched(&flush, 0);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.scratch[4 * GVM_PAGE_BYTES], 5);
+	CHECK_EQ(wire.scratch[9 * GVM_PAGE_BYTES], 9);
+}
+
+static const struct check_test tests[] = {
+	{ "what-has-not-changed-is-not-sent", what_has_not_changed_is_not_sent },
+	{ "changed-pages-alone-are-sent", changed_pages_alone_are_sent },
+	{ "page-of-unknown-hash-is-sent", page_of_unknown_hash_is_sent },
+	{ "hashes-are-those-of-what-was-read", hashes_are_those_of_what_was_read },
+	{ "presence-is-not-content", presence_is_not_content },
+	{ "version-in-doubt-is-followed-by-all-of-it", version_in_doubt_is_followed_by_all_of_it },
+	{ "answer-that-lacks-pages-ends-it", answer_that_lacks_pages_ends_it },
+	{ "refused-base-is-followed-by-all-of-it-once", refused_base_is_followed_by_all_of_it_once },
+	{ "zeros-over-nothing-are-not-sent", zeros_over_nothing_are_not_sent },
+	{ "written-pages-go-over-the-base", written_pages_go_over_the_base },
+	{ "slot-is-laid-over-what-was-fetched", slot_is_laid_over_what_was_fetched },
+};
+CHECK_MAIN(tests)
