@@ -25,6 +25,10 @@ static const char usage_text[] =
 	"      --key FILE        the secret shared with the nodes\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
+	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
+	"                        long after the nodes last heard of it (default 10)\n"
+	"      --unlinked-lease SECONDS  the same of files without a name: the nodes\n"
+	"                        remove them then (default 86400: a day)\n"
 	"      --allow-other     let other users than the one who mounts use the files\n"
 	"      --writers N       threads that encode and send what is written (1 to 8;\n"
 	"                        default 2)\n"
@@ -36,7 +40,7 @@ static const char usage_text[] =
 	"      --help            show this text\n"
 	"      --version         show the version\n";
 
-enum { OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TIMEOUT, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK,
+enum { OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TIMEOUT, OPT_LEASE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK,
        OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
@@ -44,6 +48,8 @@ static const struct option long_options[] = {
 	{ "conf", required_argument, NULL, OPT_CONF },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "lease", required_argument, NULL, OPT_LEASE },
+	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
 	{ "writers", required_argument, NULL, OPT_WRITERS },
 	{ "foreground", no_argument, NULL, 'f' },
@@ -151,6 +157,10 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_key(opts, value);
 	case OPT_TIMEOUT:
 		return set_number("timeout", value, 1, 86400, &opts->timeout_s);
+	case OPT_LEASE:
+		return set_number("lease", value, 1, 86400, &opts->lease_s);
+	case OPT_UNLINKED_LEASE:
+		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
 	case OPT_ALLOW_OTHER:
 		opts->allow_other = true;
 		return 0;
@@ -239,7 +249,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2 };
+	*opts = (struct options){ .writers = 2, .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

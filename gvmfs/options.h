@@ -26,6 +26,8 @@ struct options {
 	uint8_t *key;
 	size_t key_bytes;
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
+	unsigned lease_s;   /* for which a region stays ours while no connection is open */
+	unsigned unlinked_lease_s; /* the same of one without a name, which goes then */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool foreground;

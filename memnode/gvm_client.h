@@ -22,7 +22,7 @@
  * REGION_DELETE sent again that finds no region any more has succeeded.
  *
  * What the node knows of a writer (client and epoch) outlives a connection, so PUTs go on after a
- * reconnect without more ado. Only `writer_alive` follows connections: a writer that wants to be
+ * reconnect without more ado. Only `writer` follows connections: a writer that wants to be
  * seen alive attaches again (REGION_OPEN, mode 1, the same epoch), from on_state(UP). What on_state
  * submits goes before the requests that are sent again.
  *
@@ -95,7 +95,7 @@ struct gvm_req {
 	const void *data;
 	uint64_t data_check;
 	uint8_t *meta;
-	uint8_t meta_inline[64];
+	uint8_t meta_inline[96];
 };
 
 /*

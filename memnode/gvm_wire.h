@@ -103,6 +103,14 @@ enum gvm_status {
 	GVM_ERR_WATCHED = 13,	 /* REGION_OPEN: a writer has to wait for watches, or a watch for it */
 };
 
+/* What a node knows of the writer that attached a region last. */
+enum gvm_writer {
+	GVM_WRITER_NONE = 0,   /* there is none, or it gave the region up */
+	GVM_WRITER_LAPSED = 1, /* its lease is over, and nobody has taken the region */
+	GVM_WRITER_AWAY = 2,   /* no connection of it is open, but its lease holds */
+	GVM_WRITER_THERE = 3,  /* a connection of it is attached */
+};
+
 #define GVM_FLAG_RESPONSE (1u << 0)
 #define GVM_FLAG_MORE	  (1u << 1) /* a further frame answers the same request */
 
@@ -203,12 +211,30 @@ struct gvm_hdr {
 	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
 /* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
  * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
- * writer has a connection open answers BUSY unless force is 1. view: must not be older than the
- * region's (STALE), and is remembered. */
+ * writer has a connection open, or a lease that has not lapsed, answers BUSY unless force is 1 (2: unless
+ * there is a connection). Mode 5 holds the region for a claim that is to come, in mode 1 with the same
+ * epoch; mode 6 gives the hold up. view: must not be older than the region's (STALE), and is remembered.
+ * lease_ms: for how long the region stays the writer's after the end of its last connection; lapse 1: the
+ * node removes it then. host, process: who that is, opaque. */
 #define GVM_MSG_REGION_OPEN_REQ(F)                                                                 \
-	F(id, region) F(u8, mode) F(u8, force) F(u64, epoch) F(u64, view)
+	F(id, region)                                                                              \
+	F(u8, mode)                                                                                \
+	F(u8, force)                                                                               \
+	F(u64, epoch)                                                                              \
+	F(u64, view)                                                                               \
+	F(u32, lease_ms)                                                                           \
+	F(u8, lapse)                                                                               \
+	F(bytes32, host)                                                                           \
+	F(id, process)
 #define GVM_MSG_REGION_OPEN_RSP(F)                                                                 \
-	F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, writer_alive)
+	F(u64, epoch)                                                                              \
+	F(u64, chunks)                                                                             \
+	F(u64, reserve_chunks)                                                                     \
+	F(u64, view)                                                                               \
+	F(u8, writer)	 /* GVM_WRITER_* */                                                        \
+	F(u64, lease_ms) /* what is left of it, if the writer is away */                           \
+	F(bytes32, host)                                                                           \
+	F(id, process)
 /* CLOSE ends the writer's attachment: others may attach without force. */
 #define GVM_MSG_REGION_CLOSE_REQ(F) F(id, region) F(u64, epoch)
 #define GVM_MSG_REGION_RESIZE_REQ(F)                                                               \
@@ -219,7 +245,9 @@ struct gvm_hdr {
 	F(u64, chunks)                                                                             \
 	F(u64, reserve_chunks)                                                                     \
 	F(u64, epoch)                                                                              \
-	F(u8, writer_alive)                                                                        \
+	F(u8, writer)                                                                              \
+	F(bytes32, host)                                                                           \
+	F(id, process)                                                                             \
 	F(u64, chunks_held) /* with a body */                                                      \
 	F(u64, held_bytes)                                                                         \
 	F(u64, stored_bytes)                                                                       \

@@ -196,7 +196,7 @@ int node_regions_print(struct gvm_conn *conn)
 		if (r == -ENOMEDIUM)
 			r = 0; /* gone meanwhile */
 		else if (!r)
-			held_print(&all.list[i], ask.open.writer_alive);
+			held_print(&all.list[i], ask.open.writer >= GVM_WRITER_AWAY);
 	}
 	free(all.list);
 	return r;
@@ -217,7 +217,7 @@ static int held_remove(struct gvm_conn *conn, const struct held *h)
 	int r = region_look(conn, &h->id, &ask);
 
 	id_text(&h->id, id);
-	if (!r && ask.open.writer_alive) {
+	if (!r && ask.open.writer >= GVM_WRITER_AWAY) {
 		say("%s is in use: a writer has it", id);
 		return -EBUSY;
 	}

@@ -19,6 +19,7 @@
 #define STATS_XATTR "user.gvm.stats"
 #define LOCAL_XATTR "user.gvm.local"
 #define TEMPORARY_XATTR "user.gvm.temporary"
+#define TAKE_XATTR "user.gvm.take"
 #define STATS_BYTES 4096
 
 /* Opening and closing: the first who opens for writing attaches the region, the last detaches. */
@@ -744,7 +745,38 @@ static void temporary_set(fuse_req_t req, fuse_ino_t ino, bool temporary)
 	inode_acquire(inode, &op->task);
 }
 
-/* What can be set: the budget of the fast path (bytes, as decimal digits), and that a region is
+static void taken(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)w;
+	(void)inode;
+	op_end(arg, true, result);
+}
+
+static void take_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+
+	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION)
+		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
+	else if (d->epoch || !d->rec.node_count) /* ours, or nobody's */
+		op_end(op, true, d->epoch ? EBUSY : 0);
+	else
+		region_take(op->w, op->inode, taken, op);
+}
+
+static void take(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->task.run = take_run;
+	inode_acquire(inode, &op->task);
+}
+
+/* What can be set: that a region is taken from its writer (1), the budget of the fast path (bytes, as decimal digits), and that a region is
  * temporary (1). */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
@@ -756,6 +788,13 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	if (strcmp(name, TEMPORARY_XATTR) == 0) {
 		if (size == 1 && *value == '1')
 			temporary_set(req, ino, true);
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, TAKE_XATTR) == 0) {
+		if (size == 1 && *value == '1')
+			take(req, ino);
 		else
 			fuse_reply_err(req, EINVAL);
 		return;

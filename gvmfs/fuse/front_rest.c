@@ -15,7 +15,7 @@ static void opened(struct worker *w, struct inode *inode, int result, void *arg)
 	struct journal_inode *d = worker_disk(w, inode);
 	struct op *op = arg;
 
-	op->at_rest = !result && !inode->writer_alive;
+	op->at_rest = !result && inode->writer == GVM_WRITER_NONE;
 	if (op->at_rest && d->last_epoch != inode->seen_epoch) {
 		if (d->last_epoch) { /* what is cached is another writer's */
 			journal_publish32(&d->cache_stale, 1);
@@ -28,6 +28,6 @@ static void opened(struct worker *w, struct inode *inode, int result, void *arg)
 
 void front_rest_open(struct op *op)
 {
-	op->inode->writer_alive = false;
+	op->inode->writer = GVM_WRITER_NONE;
 	region_stat(op->w, op->inode, opened, op);
 }

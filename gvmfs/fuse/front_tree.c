@@ -429,6 +429,7 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 	}
 	d->rec.ctime_ns = times_now();
 	folder_changed(w, op->parent);
+	region_lease(w, inode);
 	unlink_end(op, 0);
 	front_settle(w, inode);
 }
@@ -439,7 +440,7 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 	struct journal_inode *d = worker_disk(w, inode);
 
 	(void)result; /* nodes that do not answer do not keep a name from going */
-	if (inode->writer_alive && !region_is_attached(w, inode)) {
+	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(w, inode)) {
 		unlink_end(op, EBUSY);
 		return;
 	}
@@ -459,7 +460,7 @@ static void unlink_run(struct task *task)
 		unlink_end(op, ENOENT);
 		return;
 	}
-	inode->writer_alive = false;
+	inode->writer = GVM_WRITER_NONE;
 	if (worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode))
 		region_stat(w, inode, unlink_checked, op);
 	else

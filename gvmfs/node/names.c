@@ -190,8 +190,11 @@ static void adopt_orphan(struct worker *w, const struct record *rec)
  * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
  * a writer is gone for the moment that its network fails or its worker is replaced.
  */
-static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool writer_alive)
+static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8_t writer)
 {
+	bool writer_alive = writer >= GVM_WRITER_AWAY;
+	/* Of a writer that has not given it up, the nodes are to have been told how long it keeps it. */
+	uint64_t wait_ns = writer == GVM_WRITER_LAPSED ? w->opts->unlinked_lease_s * 1000000000ull : ORPHAN_NS;
 	struct names_orphan *o = w->names.orphans, *oldest = o;
 	uint64_t now = gvm_now_ns();
 
@@ -203,7 +206,7 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, bool 
 			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
 		return false;
 	}
-	if (!writer_alive && now - o->since_ns < ORPHAN_NS)
+	if (!writer_alive && now - o->since_ns < wait_ns)
 		return false;
 	o->since_ns = 0;
 	return !writer_alive;
@@ -215,8 +218,8 @@ static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
 	const struct record *rec = &worker_disk(w, inode)->rec;
 
 	if (gvm_id_equal(&rec->owner.boot, &w->self.boot))
-		return !inode->writer_alive;
-	return orphan_is_abandoned(w, &rec->id, inode->writer_alive);
+		return inode->writer < GVM_WRITER_AWAY;
+	return orphan_is_abandoned(w, &rec->id, inode->writer);
 }
 
 /* Nobody can have it any more, but as a file of another host that reads it. */
@@ -248,7 +251,7 @@ static void temporary_consider(struct worker *w, unsigned nr)
 	if (!inode || inode->busy || inode->opens || inode->resident || inode->attaching)
 		return;
 	inode->busy = true;
-	inode->writer_alive = false;
+	inode->writer = GVM_WRITER_NONE;
 	region_stat(w, inode, temporary_looked, NULL);
 }
 
@@ -269,8 +272,8 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)arg;
-	if (result == 0 &&
-	    orphan_is_abandoned(w, &worker_disk(w, inode)->rec.id, inode->writer_alive)) {
+	if ((!result || result == -ENOMEDIUM) && /* the nodes have removed it */
+	    orphan_is_abandoned(w, &worker_disk(w, inode)->rec.id, inode->writer)) {
 		region_delete(w, inode, orphan_deleted, NULL);
 		return;
 	}

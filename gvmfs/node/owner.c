@@ -87,3 +87,34 @@ bool owner_is_dead(const struct record_owner *owner, const struct record_owner *
 	return owner->pid && owner->pid_space && owner->pid_space == self->pid_space &&
 	       process_is_dead(owner->pid);
 }
+
+void owner_lease(const struct options *opts, const struct record_owner *self, bool unlinked,
+		 struct gvm_region_open_req *what)
+{
+	what->lease_ms = 1000 * (unlinked ? opts->unlinked_lease_s : opts->lease_s);
+	what->lapse = unlinked;
+	memcpy(what->host.b, self->host.b, 16);
+	memcpy(what->host.b + 16, self->boot.b, 16);
+	gvm_store_le(what->process.b, self->pid_space, 8);
+	gvm_store_le(what->process.b + 8, self->pid, 4);
+	gvm_store_le(what->process.b + 12, (uint64_t)getpid(), 4);
+}
+
+uint8_t owner_judge(const struct record_owner *self, uint8_t writer, const struct gvm_bytes32 *host,
+		    const struct gvm_id *process)
+{
+	struct record_owner mount = { .pid_space = gvm_load_le(process->b, 8),
+				      .pid = (uint32_t)gvm_load_le(process->b + 8, 4) };
+	struct record_owner worker;
+
+	if (writer == GVM_WRITER_NONE || writer == GVM_WRITER_THERE)
+		return writer;
+	memcpy(mount.host.b, host->b, 16);
+	memcpy(mount.boot.b, host->b + 16, 16);
+	worker = mount;
+	worker.pid = (uint32_t)gvm_load_le(process->b + 12, 4);
+	if (owner_is_self(&mount, self) ||
+	    (owner_is_dead(&mount, self) && owner_is_dead(&worker, self)))
+		return GVM_WRITER_NONE;
+	return writer;
+}

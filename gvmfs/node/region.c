@@ -3,6 +3,7 @@
 #include "region.h"
 
 #include "base/log.h"
+#include "owner.h"
 #include "region_job.h"
 #include "worker.h"
 
@@ -67,6 +68,9 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->arg = arg;
 	rj->rec = worker_disk(w, inode)->rec;
 	rj->epoch = worker_disk(w, inode)->epoch;
+	rj->opts = w->opts;
+	rj->self = w->self;
+	rj->unlinked = worker_disk(w, inode)->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
 	rj->index = journal_index(&w->journal, inode->nr);
 	if (record_chunks(size_bytes) < record_chunks(rj->rec.size_bytes)) {
@@ -127,6 +131,12 @@ void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, 
 static void plain_end(struct job *job)
 {
 	region_end((struct region_job *)job);
+}
+
+void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_take, plain_end,
+		     worker_disk(w, inode)->rec.size_bytes);
 }
 
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
@@ -226,8 +236,8 @@ static void stat_end(struct job *job)
 	held_apply(rj);
 	if (!job->result)
 		rj->inode->seen_epoch = rj->seen_epoch;
-	if (!job->result || rj->writer_alive) /* one node that says so is enough */
-		rj->inode->writer_alive = rj->writer_alive;
+	if (!job->result || rj->writer >= GVM_WRITER_AWAY) /* one node that says so is enough */
+		rj->inode->writer = rj->writer;
 	region_end(rj);
 }
 
@@ -265,6 +275,39 @@ static void reattach_done(struct gvm_req *req)
 	free(ra);
 }
 
+/* Of one region, to one of its nodes. */
+static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
+{
+	struct journal_inode *d = inode_disk(&w->inodes, nr);
+	struct gvm_region_open_req what = {
+		.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = d->rec.view
+	};
+	struct reattach *ra = calloc(1, sizeof(*ra));
+
+	if (!ra)
+		return;
+	owner_lease(w->opts, &w->self, d->use == INODE_UNLINKED, &what);
+	ra->call.req.done = reattach_done;
+	ra->w = w;
+	ra->nr = nr;
+	ra->region = d->rec.id;
+	ra->epoch = d->epoch;
+	gvm_region_open(conn, &ra->call, &what);
+}
+
+void region_lease(struct worker *w, struct inode *inode)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[i]);
+
+		/* Those that are down are told when they are up: region_reattach(). */
+		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
+			reattach(w, inode->nr, conn);
+	}
+}
+
 void region_reattach(struct worker *w, struct gvm_conn *conn)
 {
 	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
@@ -272,24 +315,9 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 
 		if (d->use == INODE_FREE || !d->epoch || d->failed)
 			continue;
-		for (unsigned i = 0; i < d->rec.node_count; i++) {
-			struct gvm_region_open_req what = {
-				.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = d->rec.view
-			};
-			struct reattach *ra;
-
-			if (!gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
-				continue;
-			ra = calloc(1, sizeof(*ra));
-			if (!ra)
-				return;
-			ra->call.req.done = reattach_done;
-			ra->w = w;
-			ra->nr = nr;
-			ra->region = d->rec.id;
-			ra->epoch = d->epoch;
-			gvm_region_open(conn, &ra->call, &what);
-		}
+		for (unsigned i = 0; i < d->rec.node_count; i++)
+			if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
+				reattach(w, nr, conn);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "region_job.h"
 
 #include "base/log.h"
+#include "owner.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,27 +51,54 @@ static uint64_t ns_from_now(uint64_t ns)
 	return gvm_now_ns() + ns;
 }
 
-static int region_open(struct gvm_conn *conn, const struct record *rec, uint8_t mode, uint64_t epoch,
+enum open_mode { MODE_LOOK = 0, MODE_ATTACH = 1, MODE_HOLD = 5, MODE_UNHOLD = 6 };
+enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
+
+static int region_open(struct gvm_conn *conn, const struct region_job *rj, uint8_t mode, uint64_t epoch,
 		       uint64_t deadline_ns, struct ask *ask)
 {
+	const struct record *rec = &rj->rec;
 	struct gvm_region_open_req what = {
 		.region = rec->id, .mode = mode, .epoch = epoch, .view = rec->view
 	};
 
+	if (mode == MODE_ATTACH || mode == MODE_HOLD)
+		what.force = rj->take ? FORCE_WRITER : rj->pass ? FORCE_LEASE : FORCE_NONE;
+	if (mode == MODE_ATTACH)
+		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
 	gvm_region_open(conn, ask_begin(ask, deadline_ns), &what);
 	return pool_wait(conn, &ask->call.req);
 }
 
-/* Looks at the region on every node: its highest epoch, and whether anybody writes. */
-static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool *alive)
+static uint8_t writer_seen(const struct region_job *rj, const struct gvm_region_open_rsp *rsp)
+{
+	return owner_judge(&rj->self, rsp->writer, &rsp->host, &rsp->process);
+}
+
+/* Whether a node says that it is another writer's. */
+static bool region_is_taken(struct region_job *rj, const struct gvm_region_open_rsp *rsp)
+{
+	bool taken = writer_seen(rj, rsp) >= GVM_WRITER_AWAY;
+
+	if (taken && rsp->lease_ms > rj->lease_ms)
+		rj->lease_ms = rsp->lease_ms;
+	if (!taken && rsp->writer == GVM_WRITER_AWAY)
+		rj->pass = true;
+	return taken;
+}
+
+/* Looks at the region on every node: its highest epoch, and whether it is a writer's. */
+static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool *taken)
 {
 	struct ask ask;
 
 	*epoch = 0;
-	*alive = false;
+	*taken = false;
+	rj->lease_ms = 0;
+	rj->pass = false;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, &rj->rec, 0, 0, pool_call_deadline(pool->opts), &ask)
+		int r = conn ? region_open(conn, rj, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask)
 			     : -ENOMEM;
 
 		if (r < 0) {
@@ -81,7 +109,7 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 		}
 		if (ask.call.rsp.region_open.epoch > *epoch)
 			*epoch = ask.call.rsp.region_open.epoch;
-		*alive |= ask.call.rsp.region_open.writer_alive;
+		*taken |= region_is_taken(rj, &ask.call.rsp.region_open);
 	}
 	return 0;
 }
@@ -110,7 +138,7 @@ static int node_claim(struct region_job *rj, struct pool *pool, struct gvm_conn 
 	uint64_t until_ns = ns_from_now(WATCHED_NS);
 	int r;
 
-	while ((r = region_open(conn, &rj->rec, 1, epoch, pool_call_deadline(pool->opts), ask)) ==
+	while ((r = region_open(conn, rj, MODE_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
 	       -EINPROGRESS) {
 		if (gvm_now_ns() > until_ns)
 			return -EBUSY;
@@ -119,13 +147,52 @@ static int node_claim(struct region_job *rj, struct pool *pool, struct gvm_conn 
 	return r;
 }
 
+static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epoch, unsigned count)
+{
+	struct ask ask;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+
+		if (conn)
+			region_open(conn, rj, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
+	}
+}
+
+/* Asks every node whether we may attach, and none of them lets another client from then on: what one refuses
+ * has fenced the writer on no other. A higher epoch: as region_claim(). */
+static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch)
+{
+	struct ask ask = { 0 };
+
+	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		int r = conn ? region_open(conn, rj, MODE_HOLD, *epoch, pool_call_deadline(pool->opts),
+					   &ask)
+			     : -ENOMEM;
+
+		if (!r)
+			continue;
+		region_unhold(rj, pool, *epoch, i);
+		if (r == -EKEYREVOKED) {
+			*epoch = ask.call.req.detail;
+			return -EAGAIN;
+		}
+		return r == -ENOMEDIUM ? -EIO : r;
+	}
+	return 0;
+}
+
 /* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
  * failed, leaves none attached: we would seem a live writer to everybody, ourselves included. */
 static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
 	struct ask ask = { 0 };
 	uint64_t detail;
+	int held = region_hold(rj, pool, epoch);
 
+	if (held)
+		return held;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 		int r = conn ? node_claim(rj, pool, conn, *epoch, &ask) : -ENOMEM;
@@ -134,6 +201,7 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 		if (!r)
 			continue;
 		region_let_go(rj, pool, *epoch, i);
+		region_unhold(rj, pool, *epoch, rj->rec.node_count);
 		if (r == -EKEYREVOKED) {
 			*epoch = detail;
 			return -EAGAIN;
@@ -195,17 +263,29 @@ static int region_read_index(struct region_job *rj, struct pool *pool, unsigned 
 	return 0;
 }
 
+/* Says why it cannot be had. */
+static void busy_complain(const struct region_job *rj)
+{
+	if (rj->lease_ms)
+		log_error(rj->rec.name,
+			  "another host has it for writing; that host is not heard of, and keeps it for %llu "
+			  "s more. If it is dead for certain: gvm region take FILE",
+			  (unsigned long long)((rj->lease_ms + 999) / 1000));
+	else
+		log_error(rj->rec.name, "another host has it for writing");
+}
+
 void region_job_attach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	unsigned busy = 0, fenced = 0;
 	uint64_t epoch;
-	bool alive;
+	bool taken;
 	int r;
 
 again:
-	r = region_query(rj, pool, &epoch, &alive);
-	if (!r && alive)
+	r = region_query(rj, pool, &epoch, &taken);
+	if (!r && taken && !rj->take)
 		r = -EBUSY;
 	while (!r) {
 		if (++epoch > GVM_EPOCH_MAX) {
@@ -221,11 +301,26 @@ again:
 		fiber_wait(NULL, ns_from_now(BUSY_PAUSE_NS));
 		goto again;
 	}
-	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+	if (r == -EBUSY)
+		busy_complain(rj);
+	for (unsigned i = 0; !r && rj->index && i < rj->rec.node_count; i++)
 		if ((r = region_read_index(rj, pool, i)) < 0)
 			region_let_go(rj, pool, epoch, rj->rec.node_count);
 	rj->epoch = epoch;
 	job->result = r;
+}
+
+void region_job_take(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+
+	rj->take = true;
+	rj->index = NULL;
+	region_job_attach(job, pool);
+	if (job->result)
+		return;
+	region_let_go(rj, pool, rj->epoch, rj->rec.node_count);
+	log_warning(rj->rec.name, "taken from its writer by force, as was asked: whoever had it is fenced");
 }
 
 void region_job_detach(struct job *job, struct pool *pool)
@@ -237,9 +332,10 @@ void region_job_detach(struct job *job, struct pool *pool)
 }
 
 /* Deletes the parts on nodes first..first+count-1, all at a time; done[i]: 0, or why not. */
-static void parts_delete(struct pool *pool, const struct record *rec, unsigned first, unsigned count,
+static void parts_delete(struct pool *pool, const struct region_job *rj, unsigned first, unsigned count,
 			 uint64_t within_ns, int *done)
 {
+	const struct record *rec = &rj->rec;
 	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
 	struct gvm_region_delete_req what = { .region = rec->id };
 	struct ask *asks = asks_make(count);
@@ -253,7 +349,7 @@ static void parts_delete(struct pool *pool, const struct record *rec, unsigned f
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
 		done[i] = ask_wait(&asks[i]);
-		if (!done[i] && asks[i].call.rsp.region_open.writer_alive)
+		if (!done[i] && writer_seen(rj, &asks[i].call.rsp.region_open) >= GVM_WRITER_AWAY)
 			done[i] = -EBUSY;
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
@@ -277,7 +373,7 @@ static void region_delete_all(struct region_job *rj, struct pool *pool, uint64_t
 {
 	int done[RECORD_NODES_MAX];
 
-	parts_delete(pool, &rj->rec, 0, rj->rec.node_count, within_ns, done);
+	parts_delete(pool, rj, 0, rj->rec.node_count, within_ns, done);
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		if (done[i] < 0)
 			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
@@ -339,8 +435,9 @@ static void region_compact(struct record *rec)
 	rec->node_count = (uint16_t)n;
 }
 
-static int node_create(struct pool *pool, const struct record *rec, unsigned node, uint64_t chunks)
+static int node_create(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks)
 {
+	const struct record *rec = &rj->rec;
 	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
 	struct gvm_region_create_req what = {
 		.region = rec->id,
@@ -358,7 +455,7 @@ static int node_create(struct pool *pool, const struct record *rec, unsigned nod
 	if (r != -EEXIST)
 		return r;
 	/* Left by a predecessor that was killed before the region had a record. */
-	parts_delete(pool, rec, node, 1, CREATE_NS, &r);
+	parts_delete(pool, rj, node, 1, CREATE_NS, &r);
 	if (r < 0)
 		return r;
 	gvm_region_create(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
@@ -403,7 +500,7 @@ void region_job_create(struct job *job, struct pool *pool)
 		region_compact(rec);
 	}
 	for (unsigned i = 0; !r && i < rec->node_count; i++)
-		r = node_create(pool, rec, i, chunks);
+		r = node_create(pool, rj, i, chunks);
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
 	if (!r) {
@@ -466,7 +563,7 @@ static int node_discard(struct region_job *rj, struct pool *pool, unsigned node,
 	if (r != -EINVAL)
 		return r;
 	/* A predecessor that was killed may have cut them off already: they are zeros then. */
-	if (region_open(conn, &rj->rec, 0, 0, resize_deadline(rj, pool), &ask) < 0 ||
+	if (region_open(conn, rj, MODE_LOOK, 0, resize_deadline(rj, pool), &ask) < 0 ||
 	    ask.call.rsp.region_open.chunks != first)
 		return r;
 	return 0;
@@ -515,15 +612,20 @@ void region_job_stat(struct job *job, struct pool *pool)
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		const struct gvm_region_stat_rsp *rsp = &asks[i].call.rsp.region_stat;
 		int r = ask_wait(&asks[i]);
+		uint8_t writer;
 
 		rj->quiet[i] = r == -ETIMEDOUT;
 		if (r < 0) {
-			job->result = r;
+			/* That all others have lost it is said only where all others are heard. */
+			if (r != -ENOMEDIUM || !job->result)
+				job->result = r;
 			continue;
 		}
 		/* A node's records of what was never written are no data: see inode_held_bytes(). */
 		rj->held_bytes += rsp->chunks_held ? rsp->held_bytes : 0;
-		rj->writer_alive |= rsp->writer_alive;
+		writer = owner_judge(&rj->self, rsp->writer, &rsp->host, &rsp->process);
+		if (writer > rj->writer)
+			rj->writer = writer;
 		if (rsp->epoch > rj->seen_epoch)
 			rj->seen_epoch = rsp->epoch;
 	}

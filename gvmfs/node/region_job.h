@@ -22,11 +22,19 @@ struct region_job {
 	uint64_t discard_version; /* shrink: the version of the zeros that stay behind */
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
 	uint64_t held_bytes;	 /* stat */
-	bool writer_alive;	 /* stat */
+	uint8_t writer;		 /* stat: see owner_judge() */
+	uint64_t lease_ms;	 /* attach, in vain: how long the writer, which is away, keeps it */
+	const struct options *opts;
+	struct record_owner self;
+	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
+	bool pass;		 /* attach: a lease is ours, or of a mount that is dead */
+	bool take;		 /* whoever has it: a person said so */
 	bool quiet[RECORD_NODES_MAX]; /* stat: which nodes did not answer */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);
+/* Takes it by force and gives it up. */
+void region_job_take(struct job *job, struct pool *pool);
 void region_job_detach(struct job *job, struct pool *pool);
 /* Makes it on the nodes and attaches. */
 void region_job_create(struct job *job, struct pool *pool);

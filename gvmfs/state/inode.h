@@ -76,7 +76,7 @@ struct inode {
 	uint64_t empty_epoch; /* of our last attachment, if there was no data at its end */
 	bool asking; /* how many they are now: see held.h */
 	struct op *askers;
-	bool writer_alive; /* then: some host had it open for writing */
+	uint8_t writer; /* then: GVM_WRITER_*, the most that a node said */
 	uint64_t seen_epoch; /* then: of the writer that attached last */
 	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */
 	bool times_saving;     /* a save of them is under way */

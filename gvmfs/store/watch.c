@@ -3,6 +3,7 @@
 #include "watch.h"
 
 #include "base/log.h"
+#include "node/owner.h"
 #include "node/region.h"
 #include "worker.h"
 
@@ -147,7 +148,9 @@ static void watch_done(struct gvm_req *req)
 	}
 	if (!req->result) {
 		watch_answered(w, watch, watch->call.rsp.region_open.epoch,
-			       watch->call.rsp.region_open.writer_alive);
+			       owner_judge(&w->self, watch->call.rsp.region_open.writer,
+					   &watch->call.rsp.region_open.host,
+					   &watch->call.rsp.region_open.process) != GVM_WRITER_NONE);
 	} else if (req->result != -EINPROGRESS) {
 		watch->held = true; /* perhaps: its answer may have been lost */
 	} else if (req->detail && !watch->ending) { /* a writer waits for us */

@@ -20,6 +20,7 @@ int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, d
 	*t = (struct regions){.store = store, .limit_cells = limit_cells};
 	t->promisable_cells = (uint64_t)((double)limit_cells * overcommit);
 	TAILQ_INIT(&t->dying);
+	t->clock.served_ns = 1;
 	t->scratch = malloc(CHUNK_ENCODED_MAX);
 	return t->scratch ? 0 : -ENOMEM;
 }
@@ -126,6 +127,7 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	r->reserve = what->reserve_chunks;
 	r->view = what->view;
 	LIST_INIT(&r->attaches);
+	r->clock = &t->clock;
 	t->record_cells += records;
 	t->promised_cells += records + r->reserve * REGION_CHUNK_CELLS;
 	memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
@@ -136,9 +138,13 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 
 static void attach_end(struct region_attach *a)
 {
+	struct region *r = a->region;
+
 	LIST_REMOVE(a, of_region);
 	LIST_REMOVE(a, of_writer);
 	free(a);
+	if (LIST_EMPTY(&r->attaches))
+		lease_begin(&r->lease, r->clock);
 }
 
 static void attaches_end(struct region *r)
@@ -153,9 +159,9 @@ void region_writer_gone(struct region_writer *writer)
 		attach_end(LIST_FIRST(&writer->attaches));
 }
 
-static bool writer_alive(const struct region *r)
+static uint8_t region_writer_state(const struct region *r)
 {
-	return !LIST_EMPTY(&r->attaches);
+	return LIST_EMPTY(&r->attaches) ? lease_state(&r->lease, r->clock) : GVM_WRITER_THERE;
 }
 
 static bool attach_add(struct region *r, struct region_writer *writer)
@@ -169,26 +175,74 @@ static bool attach_add(struct region *r, struct region_writer *writer)
 	if (!a)
 		return false;
 	a->writer = writer;
+	a->region = r;
 	LIST_INSERT_HEAD(&r->attaches, a, of_region);
 	LIST_INSERT_HEAD(&writer->attaches, a, of_writer);
 	return true;
 }
 
-enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH, OPEN_PASS };
+enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH, OPEN_PASS, OPEN_HOLD, OPEN_UNHOLD };
+enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
 
 static bool open_is_valid(const struct gvm_region_open_req *what, const struct region_writer *writer)
 {
+	if (what->lapse > 1 || (what->mode != OPEN_ATTACH && (what->lease_ms || what->lapse)))
+		return false;
 	switch (what->mode) {
 	case OPEN_LOOK:
 		return !what->epoch && !what->force;
 	case OPEN_ATTACH:
-		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= 1 && writer->client;
+	case OPEN_HOLD:
+		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= FORCE_LEASE &&
+		       writer->client;
+	case OPEN_UNHOLD:
 	case OPEN_WATCH:
 	case OPEN_UNWATCH:
 	case OPEN_PASS: /* the epoch is the watch's number */
 		return what->epoch && !what->force && writer->client;
 	}
 	return false;
+}
+
+/* Whether a client may attach, or hold the region in order to: OK, FENCED or BUSY. */
+static uint16_t region_claimable(const struct region *r, const struct gvm_region_open_req *what,
+				 uint64_t client)
+{
+	bool same = r->client == client;
+	uint8_t state = region_writer_state(r);
+
+	if (what->epoch < r->epoch || (what->epoch == r->epoch && !same))
+		return GVM_ERR_FENCED;
+	/* A writer that is back while its lapsed lease is being taken over joins those that will be fenced. */
+	if (what->epoch == r->epoch && what->mode == OPEN_ATTACH)
+		return GVM_OK;
+	if (what->epoch == r->epoch)
+		return GVM_ERR_FENCED;
+	if (lease_is_held_by_another(&r->lease, client, r->clock))
+		return GVM_ERR_BUSY;
+	if (same || lease_is_held_by(&r->lease, client, what->epoch, r->clock) ||
+	    what->force == FORCE_WRITER)
+		return GVM_OK;
+	if (state == GVM_WRITER_THERE || (state == GVM_WRITER_AWAY && !what->force))
+		return GVM_ERR_BUSY;
+	return GVM_OK;
+}
+
+static uint16_t region_attach(struct region *r, const struct gvm_region_open_req *what,
+			      struct region_writer *writer)
+{
+	if (what->epoch > r->epoch)
+		attaches_end(r);
+	if (!attach_add(r, writer))
+		return GVM_ERR_NOSPACE;
+	if (what->epoch > r->epoch)
+		r->lease.hold_client = 0;
+	watches_attached(&r->watches);
+	lease_choose(&r->lease, what);
+	r->epoch = what->epoch;
+	r->client = writer->client;
+	r->view = what->view;
+	return GVM_OK;
 }
 
 uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
@@ -203,17 +257,14 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 		return GVM_ERR_INVALID;
 	if (!r)
 		return GVM_ERR_LOST;
-	if (what->mode == OPEN_ATTACH) {
-		bool same = r->client == writer->client;
-
+	if (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD) {
 		*detail = r->epoch;
-		if (what->epoch < r->epoch || (what->epoch == r->epoch && !same))
-			return GVM_ERR_FENCED;
-		if (writer_alive(r) && !same && !what->force)
-			return GVM_ERR_BUSY;
+		status = region_claimable(r, what, writer->client);
+		if (status)
+			return status;
 	}
 	/* One that only looks need not know a view; if it does, the same holds for it. */
-	if (what->view < r->view && (what->mode == OPEN_ATTACH || what->view)) {
+	if (what->view < r->view && (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD || what->view)) {
 		*detail = r->view;
 		return GVM_ERR_STALE;
 	}
@@ -226,24 +277,23 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 	else if (what->mode == OPEN_ATTACH && what->epoch > r->epoch &&
 		 watches_bar(&r->watches, writer->client, gvm_now_ns()))
 		status = GVM_ERR_WATCHED;
+	else if (what->mode == OPEN_HOLD)
+		lease_hold(&r->lease, writer->client, what->epoch, r->clock);
+	else if (what->mode == OPEN_UNHOLD)
+		lease_unhold(&r->lease, writer->client, what->epoch);
+	if (!status && what->mode == OPEN_ATTACH)
+		status = region_attach(r, what, writer);
 	if (status)
 		return status;
-	if (what->mode == OPEN_ATTACH) {
-		if (what->epoch > r->epoch)
-			attaches_end(r);
-		if (!attach_add(r, writer))
-			return GVM_ERR_NOSPACE;
-		watches_attached(&r->watches);
-		r->epoch = what->epoch;
-		r->client = writer->client;
-		r->view = what->view;
-	}
 	*rsp = (struct gvm_region_open_rsp){
 		.epoch = r->epoch,
 		.chunks = r->chunks,
 		.reserve_chunks = r->reserve,
 		.view = r->view,
-		.writer_alive = writer_alive(r),
+		.writer = region_writer_state(r),
+		.lease_ms = LIST_EMPTY(&r->attaches) ? lease_left_ms(&r->lease, r->clock) : 0,
+		.host = r->lease.host,
+		.process = r->lease.process,
 	};
 	return GVM_OK;
 }
@@ -268,11 +318,12 @@ uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 
-	if (!status)
-		attaches_end(r);
-	return status;
+	if (status)
+		return status;
+	attaches_end(r);
+	lease_end(&r->lease);
+	return GVM_OK;
 }
-
 
 /* Cuts off the chunks from `chunks` on. Their records stay, as zeros of the same version. */
 static void region_cut(struct regions *t, struct region *r, uint64_t chunks)
@@ -373,20 +424,43 @@ static void region_bury(struct regions *t, struct region *r)
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
 
+static void region_remove(struct regions *t, unsigned at)
+{
+	struct region *r = t->sorted[at];
+
+	t->count--;
+	memmove(&t->sorted[at], &t->sorted[at + 1], (t->count - at) * sizeof(*t->sorted));
+	region_bury(t, r);
+}
+
 uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
 		       uint64_t *detail)
 {
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
-	unsigned at;
 
-	if (status)
-		return status;
-	at = region_place(t, &what->region);
-	t->count--;
-	memmove(&t->sorted[at], &t->sorted[at + 1], (t->count - at) * sizeof(*t->sorted));
-	region_bury(t, r);
-	return GVM_OK;
+	if (!status)
+		region_remove(t, region_place(t, &what->region));
+	return status;
+}
+
+void regions_clock(struct regions *t, uint64_t boottime_ns)
+{
+	lease_clock_go(&t->clock, boottime_ns);
+}
+
+bool regions_lapse(struct regions *t, struct gvm_id *removed)
+{
+	for (unsigned at = 0; at < t->count; at++) {
+		const struct region *r = t->sorted[at];
+
+		if (!r->lease.removes || region_writer_state(r) != GVM_WRITER_LAPSED)
+			continue;
+		*removed = r->id;
+		region_remove(t, at);
+		return true;
+	}
+	return false;
 }
 
 void regions_deinit(struct regions *t)
@@ -416,7 +490,9 @@ uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *
 		.chunks = r->chunks,
 		.reserve_chunks = r->reserve,
 		.epoch = r->epoch,
-		.writer_alive = writer_alive(r),
+		.writer = region_writer_state(r),
+		.host = r->lease.host,
+		.process = r->lease.process,
 		.chunks_held = r->totals.chunks,
 		.held_bytes = region_held_bytes(r),
 		.stored_bytes = r->totals.stored_bytes,

@@ -16,6 +16,7 @@
 
 #include "../codec.h"
 #include "../gvm_wire.h"
+#include "lease.h"
 #include "store.h"
 
 #include <sys/queue.h>
@@ -62,6 +63,7 @@ struct regions {
 	struct region_totals totals;
 	struct region_list dying; /* deleted; what they held goes back bit by bit */
 	uint8_t *scratch; /* a chunk under composition */
+	struct lease_clock clock;
 };
 
 /* What a GET found: the chunk's head, and where its body begins in which object. */
@@ -103,6 +105,11 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 /* Gives back up to `chunks` chunks of deleted regions: a large one takes long, during which others
  * want to be served. True if there is more to do. */
 bool regions_reap(struct regions *t, unsigned chunks);
+
+/* The time, for leases: to be told before requests are carried out, and at least once in LEASE_PAUSE_NS. */
+void regions_clock(struct regions *t, uint64_t boottime_ns);
+/* Removes a region whose writer wanted that and whose lease has lapsed; false: there is none (any more). */
+bool regions_lapse(struct regions *t, struct gvm_id *removed);
 
 /* The connection is gone: its attachments end, the regions' epochs stay. */
 void region_writer_gone(struct region_writer *writer);

@@ -3,12 +3,14 @@
 #ifndef GVM_REGION_PRIV_H
 #define GVM_REGION_PRIV_H
 
+#include "lease.h"
 #include "region.h"
 #include "watch.h"
 
 struct region_attach {
 	LIST_ENTRY(region_attach) of_region, of_writer;
 	struct region_writer *writer;
+	struct region *region;
 };
 
 struct region {
@@ -20,6 +22,8 @@ struct region {
 	struct region_record *records;
 	uint64_t epoch, client;		 /* of the writer that attached last */
 	struct region_attaches attaches; /* that writer's connections */
+	struct lease lease;
+	const struct lease_clock *clock;
 	struct watches watches;
 	struct region_totals totals;
 };

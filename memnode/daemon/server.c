@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -178,11 +179,27 @@ static void signalled(struct server *s, int result)
 	io_read(&s->io, s->signal_fd, &s->signal, sizeof(s->signal), IO_SIGNAL);
 }
 
+/* Files without a name whose writers did not come back. */
+static void lapsed_remove(struct server *s)
+{
+	struct gvm_id id;
+
+	while (regions_lapse(&s->node->regions, &id)) {
+		char text[2 * sizeof(id.b) + 1];
+
+		for (unsigned i = 0; i < sizeof(id.b); i++)
+			snprintf(text + 2 * i, 3, "%02x", id.b[i]);
+		log_line("region %s is removed: its writer, which wanted that, did not come back in time", text);
+	}
+}
+
 static void ticked(struct server *s)
 {
 	uint64_t now = gvm_now_ns();
 
 	conns_tick(&s->conns, now);
+	regions_clock(&s->node->regions, lease_boottime());
+	lapsed_remove(s);
 	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);
 	if (!s->accepting && !s->finishing)
 		accept_start(s);
@@ -229,6 +246,7 @@ int server_run(struct server *s)
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)
 			return err;
+		regions_clock(&s->node->regions, lease_boottime());
 		while (io_next(&s->io, &end))
 			ended(s, &end);
 		if (s->accept_failed && s->conns.count < open && !s->accepting && !s->finishing)

@@ -179,7 +179,7 @@ static void begin(void)
 	}
 	region = rig_region(++number);
 	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1};
-	open = (struct gvm_region_open_req){region, 1, 0, 1, 1};
+	open = (struct gvm_region_open_req){.region = region, .mode = 1, .epoch = 1, .view = 1};
 	way = way_open(node.addr);
 	CHECK_EQ(gvm_conn_create(way_addr(way), &opts, &conn), 0);
 	gvm_region_create(conn, &call, &create);

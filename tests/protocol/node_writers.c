@@ -17,7 +17,7 @@ static bool writer_alive(int fd)
 
 	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_STAT, region_stat, .region = chunk_region), GVM_OK);
 	CHECK(gvm_region_stat_rsp_unpack(&stat, answer.meta, answer.hdr.meta_len) > 0);
-	return stat.writer_alive;
+	return stat.writer == GVM_WRITER_THERE;
 }
 
 /* The node notices the end of a connection a moment after close(). */

@@ -52,9 +52,11 @@ static const struct gvm_name_forget_req sample_name_forget_req = { .round = 0x22
 static const struct gvm_region_create_req sample_region_create_req = { .region = REGION,
 	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW };
 static const struct gvm_region_open_req sample_region_open_req = { .region = REGION, .mode = 1,
-	.force = 0, .epoch = EPOCH, .view = VIEW };
+	.force = 0, .epoch = EPOCH, .view = VIEW, .lease_ms = 10000, .lapse = 0, .host = NONCE_C,
+	.process = RECORD_ID };
 static const struct gvm_region_open_rsp sample_region_open_rsp = { .epoch = EPOCH, .chunks = 4096,
-	.reserve_chunks = 2048, .view = VIEW, .writer_alive = 1 };
+	.reserve_chunks = 2048, .view = VIEW, .writer = GVM_WRITER_AWAY, .lease_ms = 7000,
+	.host = NONCE_C, .process = RECORD_ID };
 static const struct gvm_region_close_req sample_region_close_req = { .region = REGION,
 	.epoch = EPOCH };
 static const struct gvm_region_resize_req sample_region_resize_req = { .region = REGION,
@@ -63,7 +65,8 @@ static const struct gvm_region_delete_req sample_region_delete_req = { .region =
 	.epoch = EPOCH };
 static const struct gvm_region_stat_req sample_region_stat_req = { .region = REGION };
 static const struct gvm_region_stat_rsp sample_region_stat_rsp = { .chunks = 4096,
-	.reserve_chunks = 2048, .epoch = EPOCH, .writer_alive = 1, .chunks_held = 17,
+	.reserve_chunks = 2048, .epoch = EPOCH, .writer = GVM_WRITER_THERE,
+	.host = NONCE_C, .process = RECORD_ID, .chunks_held = 17,
 	.held_bytes = 0x90000, .stored_bytes = 0x8c000, .nonzero_bytes = 0x150000 };
 static const struct gvm_region_list_req sample_region_list_req = { .after = REGION };
 static const struct gvm_region_list_rsp sample_region_list_rsp = { .count = 1, .more = 0 };
