@@ -160,7 +160,7 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 	struct estate estate;
 	char at[PATH_MAX];
 	int place = place_open(path, at), from, r;
-	pid_t worker;
+	pid_t worker = 0;
 
 	if (place < 0)
 		return 0;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -97,7 +98,7 @@ static void attach_refuse(struct attach *a, int error, const char *why)
 	struct gvm_attach_msg to_client = { .type = GVM_ATTACH_REFUSE, .error = error };
 	struct visit_msg msg = { .what = VISIT_REFUSE, .error = error };
 
-	strncpy(msg.text, why, sizeof(msg.text) - 1);
+	snprintf(msg.text, sizeof(msg.text), "%s", why);
 	memcpy(to_client.text, msg.text, sizeof(msg.text));
 	if (a->fd[SESSION_SOCKET] >= 0)
 		attach_send(a->fd[SESSION_SOCKET], &to_client);

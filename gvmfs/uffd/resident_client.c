@@ -11,6 +11,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MESSAGES 64u /* of a client, before others have their turn */
@@ -40,7 +41,7 @@ void env_abort(struct resident *r, const char *why)
 {
 	struct gvm_attach_msg msg = { .type = GVM_ATTACH_ABORT };
 
-	strncpy(msg.text, why, sizeof(msg.text) - 1);
+	snprintf(msg.text, sizeof(msg.text), "%s", why);
 	client_send(r, &msg);
 }
 

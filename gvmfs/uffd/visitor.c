@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -44,7 +45,7 @@ static void client_refuse(struct visit *t, int error, const char *why)
 {
 	struct gvm_attach_msg msg = { .type = GVM_ATTACH_REFUSE, .error = error };
 
-	strncpy(msg.text, why, sizeof(msg.text) - 1);
+	snprintf(msg.text, sizeof(msg.text), "%s", why);
 	client_send(t, &msg, NULL, 0);
 }
 
