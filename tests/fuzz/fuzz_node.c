@@ -17,7 +17,7 @@
  * fuzz-sources: memnode/daemon/conn.c memnode/daemon/request.c memnode/daemon/reply.c
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/record.c memnode/daemon/store.c
- * fuzz-sources: memnode/clock.c memnode/daemon/watch.c
+ * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
  * fuzz-sources: memnode/codec.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192
