@@ -26,13 +26,13 @@ def named(*names):
 def uninterruptible(pid):
     """What of a process waits and cannot be killed."""
     found = []
-    for task in os.listdir("/proc/%d/task" % pid):
-        try:
+    try:
+        for task in os.listdir("/proc/%d/task" % pid):
             with open("/proc/%d/task/%s/stat" % (pid, task)) as f:
                 if f.read().rpartition(")")[2].split()[0] == "D":
                     found.append(task)
-        except OSError:
-            pass
+    except OSError:
+        pass  # it has ended meanwhile
     return found
 
 
