@@ -2,9 +2,10 @@
 /*
  * front.h - the FUSE front: each request of the kernel, and how it is answered.
  *
- * front_tree.c has names and attributes, front_size.c what changes a region's size, front_file.c
- * open files and their data, front_seek.c where data and holes are, front_rest.c those that are only
- * read here, ops.c the table of operations. Everything runs in the front thread;
+ * front_tree.c has names and attributes, front_size.c what changes a region's size, front_open.c
+ * opening and closing, front_file.c the data of open files, front_xattr.c the attributes user.gvm.*,
+ * front_seek.c where data and holes are, front_rest.c those that are only read here, ops.c the table of
+ * operations. Everything runs in the front thread;
  * what must wait becomes an op that goes on from callbacks while other requests are served.
  */
 #ifndef GVMFS_FRONT_H

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * front_open.c - requests that open and close files: the first who opens for writing attaches the region,
+ * the last one detaches it.
+ */
+#include "base/log.h"
+#include "front.h"
+#include "node/names.h"
+#include "node/owner.h"
+#include "node/region.h"
+#include "unbacked.h"
+
+#include <errno.h>
+
+/* Nothing may be cached beside a writer on another host or the fast path. (A reader who asks for direct
+ * I/O is not served past the page cache by us, who do not see dirty pages, but by the kernel.) */
+static bool opens_direct(struct worker *w, const struct op *op)
+{
+	const struct inode *inode = op->inode;
+
+	if (inode->resident || inode->attaching)
+		return true;
+	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) &&
+	       !(op->at_rest && pagecache_can_invalidate(w));
+}
+
+/* A reader of that kind beside a writer of this host, as gvm run holds its region, puts nothing into
+ * the page cache: nobody whom the fast path has to mind. */
+static bool reads_past_cache(const struct op *op)
+{
+	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
+	       op->inode->opens_write;
+}
+
+/*
+ * The page cache is dropped only if another host may have written since. Dropping it takes away a
+ * page even from a direct read that the kernel has finished, but not yet marked dirty: the read
+ * would be lost.
+ */
+static void open_reply(struct op *op)
+{
+	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
+	bool direct = opens_direct(w, op);
+	int r;
+
+	if (!op->req) { /* who asked has left: perhaps nobody has it open for writing now */
+		front_settle(w, op->inode);
+		op_end(op, true, 0);
+		return;
+	}
+	r = handle_open(&w->inodes, op->inode->nr,
+			front_handle_how(&op->fi, direct || reads_past_cache(op)), op->unique,
+			&op->fi.fh);
+	if (r < 0) {
+		op_end(op, true, r);
+		return;
+	}
+	op->fi.keep_cache = !d->cache_stale &&
+			    (direct || region_is_attached(w, op->inode) || watch_trusts(op->inode));
+	op->fi.direct_io = direct;
+	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
+	 * cached, and nobody shall have to wait for us who closes a file that we sent him. */
+	op->fi.noflush = 1;
+	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
+		d->cache_stale = 0;
+	if (!region_is_attached(w, op->inode))
+		watch_begin(w, op->inode);
+	op_end(op, true, 0);
+}
+
+static void open_cut(struct op *op, int result)
+{
+	struct worker *w = op->w;
+	struct inode *inode = op->inode;
+
+	if (!result) {
+		open_reply(op);
+		return;
+	}
+	op_end(op, true, result);
+	front_settle(w, inode); /* it may have been attached for this */
+}
+
+/* The region is attached, if it has memory. O_TRUNC is ours to do. */
+static void open_writer(struct op *op)
+{
+	if (!(op->fi.flags & O_TRUNC)) {
+		open_reply(op);
+		return;
+	}
+	times_content(op->w, op->inode);
+	/* Memory must not vanish under a guest. */
+	if (worker_disk(op->w, op->inode)->rec.size_bytes && op->inode->opens) {
+		op_end(op, true, EBUSY);
+		return;
+	}
+	op->size = 0;
+	op->then = open_cut;
+	front_resize(op);
+}
+
+static void open_looked(struct op *op, int result)
+{
+	(void)result;
+	open_reply(op);
+}
+
+static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	watch_go_on(w, inode);
+	if (result < 0)
+		op_end(arg, true, result);
+	else
+		open_writer(arg);
+}
+
+unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
+{
+	bool write = (fi->flags & O_ACCMODE) != O_RDONLY;
+
+	/* A reader who asked for direct I/O leaves nothing in the page cache, whoever serves it. */
+	return (write ? HANDLE_WRITE : 0) |
+	       (direct || (!write && (fi->flags & O_DIRECT)) ? HANDLE_DIRECT : 0);
+}
+
+/* Whether there is a connection to each of its nodes: from here on they are just used. */
+static bool nodes_are_found(struct worker *w, const struct record *rec)
+{
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		if (pool_node(&w->pool, &rec->nodes[i]))
+			continue;
+		log_error(rec->name, "its node %s has no such address, or is one too many",
+			  rec->nodes[i].addr);
+		return false;
+	}
+	return true;
+}
+
+static void open_attach_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+
+	region_attach(op->w, op->inode, open_attached, op);
+}
+
+/* No invalidation of what readers left may meet the pages of a guest. */
+static void open_attach(struct op *op)
+{
+	op->task.run = open_attach_run;
+	if (!watch_pause(op->inode, &op->task))
+		open_attach_run(&op->task);
+}
+
+static void open_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
+	int allowed;
+
+	if (op->abandoned) {
+		op_end(op, true, 0);
+		return;
+	}
+	allowed = attach_allows_open(op->inode, write, op->tid);
+	if (allowed == -EAGAIN) {
+		op->inode->parked = task;
+		return;
+	}
+	/* Nobody is left who saw it fail, and nothing of that time. */
+	if (d->failed && !d->epoch && !op->inode->slots && !op->inode->opens)
+		d->failed = 0;
+	if (d->rec.kind == RECORD_FOLDER)
+		op_end(op, true, EISDIR);
+	else if (d->rec.kind == RECORD_GONE)
+		op_end(op, true, ENOENT); /* since the kernel looked it up */
+	else if (d->failed && (d->epoch || op->inode->slots))
+		op_end(op, true, EIO);
+	else if (!nodes_are_found(op->w, &d->rec))
+		op_end(op, true, EIO);
+	else if (allowed < 0)
+		op_end(op, true, -allowed);
+	else if (write && d->rec.node_count && !d->epoch)
+		open_attach(op);
+	else if (write)
+		open_writer(op);
+	else if (d->rec.node_count && !d->epoch) {
+		op->then = open_looked;
+		front_rest_open(op);
+	} else {
+		open_reply(op);
+	}
+}
+
+/* It waits for nobody, is counted nowhere, and changes nothing of what is cached. */
+static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
+{
+	fi->fh = ~0ull; /* no handle's name */
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	fuse_reply_open(req, fi);
+}
+
+void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op;
+
+	if (inode && pagecache_is_helper(front_worker(req), fuse_req_ctx(req)->pid)) {
+		open_helper(req, fi);
+		return;
+	}
+	op = inode ? op_new(front_worker(req), req, inode) : NULL;
+	if (!op)
+		return;
+	op->fi = *fi;
+	op->tid = fuse_req_ctx(req)->pid;
+	op->task.run = open_run;
+	inode_acquire(inode, &op->task);
+}
+
+static void settle_gone(struct worker *w, int result, void *arg)
+{
+	(void)w;
+	(void)result; /* the orphan's record stays then, and the next mount looks after it */
+	op_end(arg, true, 0);
+}
+
+static void settle_deleted(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)result;
+	worker_disk(w, inode)->rec.kind = RECORD_GONE;
+	names_save(w, inode, settle_gone, arg);
+}
+
+static void settle_detached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+
+	(void)result;
+	times_closed(w, inode);
+	/* Another host may write from now on; readers of ours are still there. */
+	if (inode->opens_cached)
+		pagecache_closed(w, inode);
+	if (d->use != INODE_UNLINKED || inode->opens)
+		op_end(arg, true, 0);
+	else if (d->rec.node_count)
+		region_delete(w, inode, settle_deleted, arg);
+	else
+		settle_deleted(w, inode, 0, arg);
+}
+
+static void settle_left(struct worker *w, struct inode *inode, void *arg)
+{
+	region_detach(w, inode, settle_detached, arg);
+}
+
+static void settle_sent(struct worker *w, struct writeback_sync *sync, int error)
+{
+	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
+
+	(void)error; /* a failed region is given up all the same */
+	if (op->inode->opens_write)
+		op_end(op, true, 0); /* opened again meanwhile */
+	else if (region_is_attached(w, op->inode))
+		watch_leave(w, op->inode, settle_left, op);
+	else
+		settle_detached(w, op->inode, 0, op);
+}
+
+static void settle_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct worker *w = op->w;
+	struct journal_inode *d = worker_disk(w, op->inode);
+	bool doomed;
+
+	/* Made for those who had it open here: its name goes with the last of them. On another host it may have
+	 * been read; its guest is not there. */
+	if (d->use == INODE_USED && d->rec.temporary && owner_is_self(&d->rec.owner, &w->self) &&
+	    !op->inode->opens && !op->inode->resident && !op->inode->attaching) {
+		d->rec.orphan = 1;
+		journal_publish32(&d->use, INODE_UNLINKED);
+	}
+	doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
+
+	/* What the fast path has, or is about to have, is sent first: it comes back here then. */
+	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
+	    (!doomed && !region_is_attached(w, op->inode))) {
+		op_end(op, true, 0);
+		return;
+	}
+	if (doomed)
+		writeback_drop(w, op->inode, 0);
+	op->sync.done = settle_sent;
+	writeback_sync(w, &op->sync, op->inode);
+}
+
+void front_settle(struct worker *w, struct inode *inode)
+{
+	struct op *op = op_new(w, NULL, inode);
+
+	if (!op)
+		return;
+	op->task.run = settle_run;
+	inode_acquire(inode, &op->task);
+}
+
+void front_fast_path_ended(struct worker *w, struct inode *inode)
+{
+	struct task *parked = inode->parked;
+
+	inode->parked = NULL;
+	/* What the client had kept open was perhaps closed long ago. (What is parked goes first: it
+	 * has the inode.) */
+	front_settle(w, inode);
+	if (parked)
+		parked->run(parked);
+}
+
+void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode;
+	unsigned how = handle_how(&w->inodes, fi->fh);
+	bool write;
+	int nr = handle_close(&w->inodes, fi->fh, &write);
+
+	(void)ino;
+	fuse_reply_err(req, 0);
+	if (nr < 0)
+		return; /* a predecessor closed it, and was killed before it said so */
+	inode = inode_get(&w->inodes, (unsigned)nr);
+	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
+		pagecache_closed(w, inode);
+	/* Another host may write from now on, and nobody watches. */
+	if (!inode->opens && !region_is_attached(w, inode)) {
+		watch_end(w, inode);
+		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
+	}
+	if (!inode->opens) {
+		unbacked_closed(inode);
+		pager_forget(w, inode); /* before it can go */
+	}
+	if (!inode->opens_write)
+		front_settle(w, inode);
+	inode_reap(&w->inodes, (unsigned)nr);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * front_xattr.c - the files' attributes user.gvm.*: statistics, the budget of the fast path, whether a
+ * region is temporary, that it is taken from its writer, and where the fast path is to be had.
+ */
+#include "front.h"
+#include "gvm_attach.h"
+#include "node/names.h"
+#include "node/region.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define STATS_XATTR "user.gvm.stats"
+#define LOCAL_XATTR "user.gvm.local"
+#define TEMPORARY_XATTR "user.gvm.temporary"
+#define TAKE_XATTR "user.gvm.take"
+#define STATS_BYTES 4096
+
+static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
+{
+	struct journal_inode *d = worker_disk(w, inode);
+	const struct resident *r = inode->resident;
+	unsigned up = 0;
+
+	for (unsigned i = 0; i < w->pool.count; i++)
+		up += gvm_conn_state(w->pool.conns[i]) == GVM_CONN_UP;
+	if (inode->nr == 0)
+		return (size_t)snprintf(buf, size,
+					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
+					"nodes_up %u\n",
+					JOURNAL_SLOTS - w->writeback.free, w->journal.super->starts - 1,
+					(int)getpid(), w->pool.count, up);
+	return (size_t)snprintf(buf, size,
+				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
+				"region_nodes %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
+				"resident_bytes %llu\nresident_peak_bytes %llu\n",
+				inode->slots, (unsigned long long)d->rec.size_bytes,
+				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
+				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
+				GVM_PAGE_BYTES * (unsigned long long)(r ? r->here : 0),
+				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak);
+}
+
+static size_t print_stats(struct worker *w, struct inode *inode, char *text)
+{
+	const struct stats *stats = inode->nr ? inode->stats : &w->journal.super->stats;
+	size_t n = stats_print(stats, text, STATS_BYTES);
+
+	return n + print_state(w, inode, text + n, STATS_BYTES - n);
+}
+
+/* An attribute's text, or a negative errno. */
+static int xattr_text(struct worker *w, struct inode *inode, const char *name, char *text)
+{
+	const struct journal_inode *d = worker_disk(w, inode);
+
+	if (strcmp(name, STATS_XATTR) == 0)
+		return (int)print_stats(w, inode, text);
+	if (d->rec.kind != RECORD_REGION)
+		return -ENODATA;
+	if (strcmp(name, GVM_ATTACH_XATTR) == 0 && *w->journal.super->attach_path)
+		return snprintf(text, STATS_BYTES, "%s", w->journal.super->attach_path);
+	if (strcmp(name, LOCAL_XATTR) == 0 && d->local_bytes)
+		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
+	if (strcmp(name, TEMPORARY_XATTR) == 0 && d->rec.temporary)
+		return snprintf(text, STATS_BYTES, "1");
+	return -ENODATA;
+}
+
+void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+	char text[STATS_BYTES];
+	int n;
+
+	if (!inode)
+		return;
+	n = xattr_text(w, inode, name, text);
+	/* Counters grow between asking for the size and asking for the text: have room for it. */
+	if (n < 0)
+		fuse_reply_err(req, -n);
+	else if (!size)
+		fuse_reply_xattr(req, STATS_BYTES);
+	else if (size < (size_t)n)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, text, (size_t)n);
+}
+
+/* 0: no limit. The attribute then shows the budget that holds, not a smaller one that was asked for. */
+static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
+{
+	const uint64_t least = (uint64_t)RESIDENT_LOCAL_MIN * GVM_PAGE_BYTES;
+	struct worker *w = front_worker(req);
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode)
+		return;
+	if (bytes && bytes < least)
+		bytes = least;
+	journal_publish64(&worker_disk(w, inode)->local_bytes, bytes);
+	if (inode->resident) {
+		resident_budget(inode->resident, worker_disk(w, inode)->local_bytes);
+		resident_turn(inode->resident);
+	}
+	fuse_reply_err(req, 0);
+}
+
+/* Whether a region goes when nobody has it open: see RECORDS.md. */
+
+static void temporary_saved(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+	struct record *rec = &worker_disk(w, op->inode)->rec;
+
+	if (result < 0)
+		rec->temporary = !op->to_set;
+	op_end(op, true, result);
+}
+
+static void temporary_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+
+	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION || !op->inode->opens) {
+		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
+		return;
+	}
+	if (d->rec.temporary == op->to_set) {
+		op_end(op, true, op->to_set ? 0 : ENODATA);
+		return;
+	}
+	d->rec.temporary = (uint8_t)op->to_set;
+	d->rec.owner = op->to_set ? op->w->self : (struct record_owner){ .pid = 0 };
+	names_save(op->w, op->inode, temporary_saved, op);
+}
+
+static void temporary_set(fuse_req_t req, fuse_ino_t ino, bool temporary)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->to_set = temporary;
+	op->task.run = temporary_run;
+	inode_acquire(inode, &op->task);
+}
+
+static void taken(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)w;
+	(void)inode;
+	op_end(arg, true, result);
+}
+
+static void take_run(struct task *task)
+{
+	struct op *op = (struct op *)task;
+	struct journal_inode *d = worker_disk(op->w, op->inode);
+
+	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION)
+		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
+	else if (d->epoch || !d->rec.node_count) /* ours, or nobody's */
+		op_end(op, true, d->epoch ? EBUSY : 0);
+	else
+		region_take(op->w, op->inode, taken, op);
+}
+
+static void take(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+
+	if (!op)
+		return;
+	op->task.run = take_run;
+	inode_acquire(inode, &op->task);
+}
+
+/* What can be set: the budget of the fast path (bytes, as decimal digits), that a region is temporary (1),
+ * and that it is taken from its writer (1). */
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+		    size_t size, int flags)
+{
+	char text[24], *end;
+	unsigned long long bytes;
+
+	(void)flags;
+	if (strcmp(name, TEMPORARY_XATTR) == 0) {
+		if (size == 1 && *value == '1')
+			temporary_set(req, ino, true);
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, TAKE_XATTR) == 0) {
+		if (size == 1 && *value == '1')
+			take(req, ino);
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, LOCAL_XATTR) != 0) {
+		fuse_reply_err(req, EOPNOTSUPP);
+		return;
+	}
+	if (!size || size >= sizeof(text)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	memcpy(text, value, size);
+	text[size] = 0;
+	errno = 0;
+	bytes = strtoull(text, &end, 10);
+	if (*end || *text < '0' || *text > '9' || errno || !bytes)
+		fuse_reply_err(req, EINVAL);
+	else
+		local_set(req, ino, bytes);
+}
+
+void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	if (strcmp(name, TEMPORARY_XATTR) == 0)
+		temporary_set(req, ino, false);
+	else if (strcmp(name, LOCAL_XATTR) != 0)
+		fuse_reply_err(req, ENODATA);
+	else
+		local_set(req, ino, 0);
+}
+
+/* The statistics are not listed: they are no property that a copy of the file should have. */
+void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	if (!front_inode(req, ino))
+		return;
+	if (size)
+		fuse_reply_buf(req, NULL, 0);
+	else
+		fuse_reply_xattr(req, 0);
+}
