@@ -35,6 +35,7 @@ const char *fsstats_error(int rc)
 		return "neither a gvmfs mount nor a region in one (gvmfs mounts are listed by: findmnt -t "
 		       "fuse.gvmfs)";
 	case -ENOTCONN:
+	case -ECONNABORTED: /* asked in the moment when it went */
 		return "the gvmfs of this mount has ended: start it again in the same place, or take the "
 		       "mount away with umount";
 	case -ENOENT:

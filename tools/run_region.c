@@ -204,6 +204,7 @@ static const char *advice(int rc)
 		return "; in a folder of the mount that belongs to this user it may be made: name that with "
 		       "--mount";
 	case -ENOTCONN:
+	case -ECONNABORTED: /* asked in the moment when it went */
 		return "; the gvmfs of this mount was killed: start it again in the same place";
 	default:
 		return "";
@@ -247,7 +248,7 @@ static const char *remains(const struct run_region *r, int error)
 {
 	if (!r->temporary)
 		return "";
-	if (error == ENOTCONN)
+	if (error == ENOTCONN || error == ECONNABORTED)
 		return "; it stays on the nodes until gvmfs is started again on this host, which removes "
 		       "it";
 	return "; it stays on the nodes until they answer: gvmfs removes it then";
