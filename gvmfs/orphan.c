@@ -62,8 +62,9 @@ static void *orphan_thread(void *arg)
 	while (stop_wait(&orphan.stop, orphan.supervisor_fd, -1) == -ECANCELED)
 		stop_take(&orphan.stop);
 	orphan.is_orphan = true;
-	log_loss(NULL, "%s: the supervisor was killed; worker %d serves on, takes no new programs on the fast path and will "
-		 "not be replaced; start gvmfs there again, which takes the mount over", orphan.mount->at, (int)getpid());
+	log_loss(NULL, "%s: the supervisor was killed; worker %d serves on, takes no new programs on the "
+		 "fast path and will not be replaced; start gvmfs there again, which takes the mount over",
+		 orphan.mount->at, (int)getpid());
 	/* No new clients: where they ask is empty, and the door has ended. */
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
 	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);

@@ -3,9 +3,10 @@
  * worker.h - the process that serves the mount: what its front thread's modules share.
  *
  * The front thread reads /dev/fuse, asks the nodes for missing chunks, answers; it owns all state
- * here and never blocks; the main thread sees to that (lookout.h). Beside it work the job threads (jobs.h: slow conversations with nodes)
- * and the writers (writer.h: encode and send what the guest wrote). They hand back results through
- * event descriptors. When the worker is killed, the supervisor starts another on the same journal.
+ * here and never blocks; the main thread sees to that (lookout.h). Beside it work the thread of
+ * conversations with nodes (jobs.h) and the writers (writer.h: encode and send what the guest wrote).
+ * They hand back results through event descriptors. When the worker is killed, the supervisor starts
+ * another on the same journal.
  */
 #ifndef GVMFS_WORKER_H
 #define GVMFS_WORKER_H

@@ -56,9 +56,9 @@ static bool read_fills(const struct fuse_file_info *fi)
 }
 
 /*
- * What the fast path changes does not change in the page cache. A file that was opened before with O_DIRECT can be
- * mapped, shared, all the same (one that is opened now cannot): such a mapping ends with SIGBUS. Those who copy by
- * splice() and the like go on with read() after this error.
+ * What the fast path changes does not change in the page cache. A file that was opened before with
+ * O_DIRECT can be mapped, shared, all the same (one that is opened now cannot): such a mapping ends with
+ * SIGBUS. A program that copies by splice() and the like goes on with read() after this error.
  */
 static void fill_refuse(struct worker *w, fuse_req_t req, struct inode *inode)
 {
@@ -90,7 +90,9 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		return;
 	pager_read(w, req, inode, (uint64_t)off, size,
 		   (fills ? READ_FILLS : 0) |
-			   (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN));
+			   (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ?
+				    0 :
+				    READ_FOREIGN));
 }
 
 /* A write past the end makes the region larger first. */

@@ -42,7 +42,8 @@ struct pool {
 	void *owner;
 };
 
-/* Makes the connections of the command line's nodes (but POOL_WRITES); nothing is sent yet. 0 or a negative errno. */
+/* Makes the connections of the command line's nodes (but POOL_WRITES); nothing is sent yet. 0 or a
+ * negative errno. */
 int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
 	      enum pool_kind kind);
 void pool_deinit(struct pool *pool);

@@ -37,8 +37,8 @@ bool region_is_attached(struct worker *w, const struct inode *inode);
 /* Takes the region over for writing and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a
  * node has lost it. */
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Takes it from whoever has it for writing, there or away, and gives it up again: that writer is fenced, and the
- * region free. A person asks for that. */
+/* Takes the region from its writer, connected or away, and gives it up again: that writer is fenced, and
+ * the region free. A person asks for that. */
 void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* It has lost its name, or got it back: the nodes are told of the lease that holds from now on. */
 void region_lease(struct worker *w, struct inode *inode);

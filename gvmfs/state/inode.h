@@ -153,9 +153,10 @@ enum handle_how {
 	HANDLE_DIRECT = 2, /* past the page cache */
 };
 
-/* Opens and closes a file handle (`how`: enum handle_how). `unique` is the request's: one that comes a second time (resent
- * to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has parts of `unique`
- * in it: a RELEASE that comes a second time does not close what has been opened since. */
+/* Opens and closes a file handle (`how`: enum handle_how). `unique` is the request's: one that comes a
+ * second time (resent to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has
+ * parts of `unique` in it: a RELEASE that comes a second time does not close what has been opened
+ * since. */
 int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle);
 /* How a handle was opened; 0 if there is no such handle. */
 unsigned handle_how(const struct inodes *in, uint64_t handle);

@@ -132,8 +132,9 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	r->node_count = (uint16_t)take_int(&c, 2);
 	r->slot_count = (uint16_t)take_int(&c, 2);
 	s = r->slot_count;
-	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 || r->temporary > 1 || r->mode & ~07777u ||
-	    !name_is_valid(r->name) || r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
+	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 ||
+	    r->temporary > 1 || r->mode & ~07777u || !name_is_valid(r->name) ||
+	    r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
 	    s & (s - 1) || !s != !r->node_count || (r->node_count && r->kind == RECORD_FOLDER) ||
 	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))
 		return -EBADMSG;
