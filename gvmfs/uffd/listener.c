@@ -6,11 +6,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,8 +74,7 @@ void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	char folder[JOURNAL_PATH_MAX - 32];
 	unsigned long long name;
-	struct stat st;
-	int fd = listener_folder(folder, sizeof(folder));
+	int file = -1, fd = listener_folder(folder, sizeof(folder));
 
 	_Static_assert(sizeof(addr.sun_path) == JOURNAL_PATH_MAX, "the journal holds any such path");
 	if (!fd && getrandom(&name, sizeof(name), 0) < 0)
@@ -86,27 +87,33 @@ void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 			 name);
 		fd = socket_make(&addr);
 	}
-	if (fd >= 0 && (lstat(addr.sun_path, &st) < 0 || rename(addr.sun_path, path) < 0)) {
-		int error = -errno;
+	if (fd >= 0) {
+		file = open(addr.sun_path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (file < 0 || rename(addr.sun_path, path) < 0) {
+			int error = -errno;
 
-		unlink(addr.sun_path);
-		close(fd);
-		fd = error;
+			unlink(addr.sun_path);
+			if (file >= 0)
+				close(file);
+			close(fd);
+			fd = error;
+		}
 	}
 	if (fd < 0) {
 		log_warning(NULL, "no fast path: no socket for its clients can be made: %s",
 			    strerror(-fd));
 		path[0] = 0;
-		l->fd = -1;
+		*l = (struct listener){ .fd = -1, .file = -1 };
 		return;
 	}
-	*l = (struct listener){ .fd = fd, .dev = st.st_dev, .ino = st.st_ino };
+	*l = (struct listener){ .fd = fd, .file = file };
 }
 
 void listener_close(const struct listener *l, const char *path)
 {
-	struct stat st;
+	struct stat own, named;
 
-	if (*path && lstat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+	if (*path && fstat(l->file, &own) == 0 && lstat(path, &named) == 0 &&
+	    named.st_dev == own.st_dev && named.st_ino == own.st_ino)
 		unlink(path);
 }

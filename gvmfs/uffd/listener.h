@@ -5,13 +5,11 @@
 
 #include "state/journal.h"
 
-#include <sys/stat.h>
-
 /* A socket that has a name. */
 struct listener {
 	int fd; /* -1: there is none */
-	dev_t dev;
-	ino_t ino;
+	/* Its file (O_PATH): as long as this is open, no other file can get its inode number. -1: there is none. */
+	int file;
 };
 
 /*

@@ -182,6 +182,8 @@ class Test:
 
     def two_readers_write(self):
         """Two hosts that have it open, and both open it for writing, do not keep each other out."""
+        for path in (self.path, self.far_path):  # no longer beside the last writer
+            wait_for("it can be mapped", lambda: can_be_mapped(path))
         readers = [Reader(self.path), Reader(self.far_path)]
         time.sleep(0.1)
         for _ in range(2):
