@@ -326,7 +326,7 @@ static void pin_for(const char *path)
 
 /* ---- descriptors ---- */
 
-#define TEMPLATES "GVM_TEMPLATES" /* DEVICE:INODE and a blank, for each; tools/run_file.c sets it */
+#define TEMPLATES "GVM_TEMPLATES" /* DEVICE:INODE and a blank, for each; tools/run/file.c sets it */
 
 /*
  * A file that QEMU maps privately it opens for writing all the same, and a host that has a region

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* run_budget.c - the group's limit follows QEMU's own memory and nothing else. */
-#include "tools/run_budget.h"
+#include "tools/run/budget.h"
 #include "check.h"
 
 #define M  (1ull << 20)

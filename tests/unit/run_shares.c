@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* run_shares.c - a guest's budget is divided by what its regions use, and never exceeded. */
 #include "check.h"
-#include "tools/run_shares.h"
+#include "tools/run/shares.h"
 
 #define M (1ull << 20)
 

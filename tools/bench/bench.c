@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm bench - its options, what it starts, and how often everything is measured (round.c):
+ * what is reported are medians over the rounds.
+ */
+#include "bench.h"
+#include "codec.h"
+#include "gvm.h"
+#include "memnode/size.h"
+
+#include "memnode/gvm_client.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help_text[] =
+	"usage: gvm bench [OPTION ...]\n"
+	"       gvm bench codec [--chunks N] FILE [LATER]\n"
+	"\n"
+	"Measures both fronts of gvmfs against nbdkit + nbdfuse, the fast one against\n"
+	"what it consists of too, and a memory node against memcached, Redis and a raw\n"
+	"TCP exchange. Starts and stops everything by itself; needs root for the mounts\n"
+	"and for a cgroup.\n"
+	"\n"
+	"  --quick        smaller, and over within 90 seconds\n"
+	"  --json FILE    write the figures to FILE instead of printing a table\n"
+	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
+	"  --rounds N     how often everything is measured (1 to 16)\n"
+	"  --help         show this text\n"
+	"\n"
+	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
+	"see gvm bench codec --help.\n";
+
+static const struct bench_sizes full = {
+	.rounds = 7,
+	.file_bytes = 512 * MIB,
+	.faults = 1500,
+	.seq_bytes = 512 * MIB,
+	.write_bytes = 256 * MIB,
+	.retouch_bytes = 128 * MIB,
+	.retouch_ms = 3000,
+	.half_bytes = 128 * MIB,
+	.half_ms = 2000,
+	.writeback_bytes = 128 * MIB,
+	.exchange_ms = 1500,
+	.values = 512,
+	.depth = 16,
+};
+
+static const struct bench_sizes quick = {
+	.rounds = 5,
+	.deadline_ns = 45ull * 1000 * 1000 * 1000,
+	.file_bytes = 256 * MIB,
+	.faults = 800,
+	.seq_bytes = 192 * MIB,
+	.write_bytes = 96 * MIB,
+	.retouch_bytes = 64 * MIB,
+	.retouch_ms = 600,
+	.half_bytes = 64 * MIB,
+	.half_ms = 500,
+	.writeback_bytes = 48 * MIB,
+	.exchange_ms = 250,
+	.values = 512,
+	.depth = 16,
+};
+
+volatile sig_atomic_t bench_stopped;
+
+static void on_stop(int sig)
+{
+	(void)sig;
+	bench_stopped = 1;
+}
+
+static void store_set(struct bench *b, enum bench_party p, const struct bench_program *g)
+{
+	if (!g->pid)
+		return;
+	b->store[p].party = p;
+	b->store[p].port = g->port;
+	b->store[p].values = b->z.values;
+	b->store[p].depth = b->z.depth;
+	b->store_party[b->store_parties++] = p;
+}
+
+static void file_set(struct bench *b, enum bench_party p, const struct bench_program *g)
+{
+	if (!g->pid)
+		return;
+	b->file[p].path = g->file;
+	b->file[p].bytes = b->z.file_bytes;
+	b->file[p].fast = p == PARTY_UFFD;
+	b->file_party[b->file_parties++] = p;
+}
+
+/* Half of the group's other memory is the toucher's own. */
+static void group_make(struct bench *b)
+{
+	char err[MEMCG_ERR_TEXT];
+
+	if (memcg_create(&b->cg, "gvm-bench", err)) {
+		say("retouch is left out: %s", err);
+		return;
+	}
+	memcg_forbid_swap(&b->cg);
+	b->have_cg = memcg_limit(&b->cg, b->z.retouch_bytes / 4 + 2 * MIB, 64 * MIB) == 0;
+	if (!b->have_cg) {
+		say("retouch is left out: %s cannot be limited", b->cg.path);
+		memcg_remove(&b->cg);
+	}
+}
+
+static int prepare(struct bench *b, const char *bindir)
+{
+	char addr[32];
+	int rc;
+
+	b->latency = malloc(b->z.faults * sizeof(*b->latency));
+	b->peers = bench_peers_alloc();
+	if (!b->latency || !b->peers)
+		return -ENOMEM;
+	bench_node_frames(&b->store[PARTY_RAW_TCP]);
+	rc = bench_peers_start(b->peers, &b->z, bindir, &b->store[PARTY_RAW_TCP]);
+	if (rc)
+		return rc;
+	file_set(b, PARTY_OURS, &b->peers->gvmfs);
+	file_set(b, PARTY_NBDFUSE, &b->peers->nbdfuse);
+	file_set(b, PARTY_UFFD, &b->peers->gvmfs);
+	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
+	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
+		struct bench_file *f = &b->file[b->file_party[i]];
+
+		if (!f->fast)
+			rc = bench_touch_fill(f, 1);
+	}
+	if (rc) {
+		say("filling the files failed: %s", strerror(-rc));
+		return rc;
+	}
+	snprintf(addr, sizeof(addr), "127.0.0.1:%u", b->peers->node.port);
+	rc = bench_node_open(addr, b->z.values, b->z.depth, &b->node);
+	if (rc) {
+		say("opening a region on the node failed: %s", strerror(-rc));
+		return rc;
+	}
+	b->store_party[b->store_parties++] = PARTY_OURS;
+	store_set(b, PARTY_RAW_TCP, &b->peers->raw);
+	store_set(b, PARTY_MEMCACHED, &b->peers->memcached);
+	store_set(b, PARTY_REDIS, &b->peers->redis);
+	group_make(b);
+	return 0;
+}
+
+static void cleanup(struct bench *b)
+{
+	bench_node_close(b->node);
+	if (b->have_cg)
+		memcg_remove(&b->cg);
+	bench_peers_stop(b->peers);
+	free(b->latency);
+}
+
+static int run(struct bench *b, const char *bindir, const char *json)
+{
+	uint64_t from = gvm_now_ns();
+	bool tty = isatty(2);
+	int rc = prepare(b, bindir);
+
+	for (b->round = 0; b->round < b->z.rounds && !rc; b->round++) {
+		if (b->round && b->z.deadline_ns && gvm_now_ns() - from > b->z.deadline_ns)
+			break;
+		if (tty)
+			fprintf(stderr, "\rround %u of %u ", b->round + 1, b->z.rounds);
+		rc = bench_round(b);
+	}
+	if (tty)
+		fprintf(stderr, "\r                  \r");
+	cleanup(b);
+	if (rc)
+		return rc;
+	if (!json) {
+		bench_print_table(&b->results);
+		return 0;
+	}
+	rc = bench_write_json(&b->results, json);
+	if (rc)
+		say("%s: %s", json, strerror(-rc));
+	return rc;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
+		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+	const struct sigaction stop = {.sa_handler = on_stop};
+	const char *json = NULL, *bindir = NULL;
+	static struct bench b;
+	unsigned rounds = 0;
+	int c;
+
+	if (argc > 1 && !strcmp(argv[1], "codec"))
+		return cmd_bench_codec(argc - 1, argv + 1);
+	b.z = full;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'q':
+			b.z = quick;
+			break;
+		case 'j':
+			json = optarg;
+			break;
+		case 'b':
+			bindir = optarg;
+			break;
+		case 'r':
+			rounds = (unsigned)strtoul(optarg, NULL, 10);
+			if (!rounds || rounds > BENCH_ROUNDS_MAX) {
+				say("--rounds %s: 1 to %d", optarg, BENCH_ROUNDS_MAX);
+				return EXIT_USAGE;
+			}
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind != argc) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	if (rounds)
+		b.z.rounds = rounds;
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGHUP, &stop, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return run(&b, bindir, json) ? 1 : 0;
+}

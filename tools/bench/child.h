@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * child.h - a child that maps a file and touches it: it can be put into a cgroup, survives no
+ * SIGBUS, and can be killed when the file hangs.
+ */
+#ifndef TOOLS_BENCH_CHILD_H
+#define TOOLS_BENCH_CHILD_H
+
+#include "bench.h"
+
+#define PAGE_BYTES 4096ull
+#define SLOT_PAGES 64u /* random faults stay this far apart: read-around covers 32 pages */
+
+struct touch {
+	struct bench_file *file; /* NULL: `bytes` of memory of its own */
+	uint64_t bytes, seed;
+	uint64_t budget_bytes; /* of the fast path; 0: none */
+	unsigned faults, ms;
+	struct memcg *cg;
+	/* what the child answers, in memory shared with it; touch_end() frees it */
+	struct answer {
+		int error;
+		bool refused; /* the fast path, with the reason: */
+		char why[BENCH_WHY];
+		double value, other;
+		unsigned count;
+		uint64_t latency_ns[]; /* `faults` */
+	} * answer;
+	/* of the child */
+	int fd;
+	uint8_t *map;
+};
+
+/* Nothing of the file is resident afterwards, and its budget is set. Nobody may map it. */
+int touch_cool(struct touch *t);
+/* `what` in a child, with the file mapped. Returns when nothing of it is under way any more. */
+int touch_run(struct touch *t, int (*what)(struct touch *));
+/* `bare`: without mapping anything. */
+int touch_run_bare(struct touch *t, int (*what)(struct touch *));
+void touch_end(struct touch *t);
+/* touch_run() for measurements that are one number, or two (NULL: not wanted). */
+int touch_value(struct touch *t, int (*what)(struct touch *), double *value, double *other);
+
+/* For children: */
+bool page_resident(const uint8_t *p);
+/* The numbers from 0 to n - 1 in random order; to be freed; NULL: no memory. */
+uint32_t *order_make(uint32_t n, uint64_t *state);
+/* `permille` 500 is the median; sorts them. */
+uint64_t latency_rank(uint64_t *latency_ns, unsigned count, unsigned permille);
+/* Touches cold pages, each in a slot of its own of the first `bytes`; returns how many latencies
+ * were written, at most `faults`. */
+unsigned faults_random(uint8_t *map, uint64_t bytes, unsigned faults, uint64_t seed,
+		       uint64_t *latency_ns);
+
+#endif

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "balance.h"
+
+#include "fast.h"
+#include "fsstats.h"
+#include "shares.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REGIONS_MAX 128 /* those of the command line, and as many plugged in */
+#define STEP_BYTES  (1ull << 20) /* a smaller change is not worth a system call */
+#define HUNGRY	    8u		 /* chunks fetched in a second */
+
+/* Once the thread runs, all of it is the thread's but for `over`. */
+static struct {
+	struct run_share share[REGIONS_MAX];
+	char *path[REGIONS_MAX];
+	uint64_t fetched[REGIONS_MAX]; /* chunks, as last seen */
+	bool by_hand[REGIONS_MAX];     /* somebody else has set its budget */
+	unsigned count;
+	uint64_t local_bytes;
+	const char *mount;
+	pid_t qemu;
+	atomic_bool over;
+} all;
+
+int run_balance_add(const char *path, uint64_t bytes)
+{
+	char *copy = all.count < REGIONS_MAX ? strdup(path) : NULL;
+
+	if (!copy)
+		return all.count < REGIONS_MAX ? -ENOMEM : -EMFILE;
+	all.path[all.count] = copy;
+	all.fetched[all.count] = 0;
+	all.by_hand[all.count] = false;
+	all.share[all.count++] = (struct run_share){.size_bytes = bytes};
+	return 0;
+}
+
+/* Divides what is not fixed by hand, and tells gvmfs where that changed something. */
+static int shares_set(void)
+{
+	struct run_share share[REGIONS_MAX];
+	uint64_t left = all.local_bytes;
+	unsigned at[REGIONS_MAX], n = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i < all.count; i++) {
+		if (all.by_hand[i]) {
+			left -= left < all.share[i].bytes ? left : all.share[i].bytes;
+			continue;
+		}
+		at[n] = i;
+		share[n++] = all.share[i];
+	}
+	run_shares_divide(share, n, left);
+	/* The smaller ones first, so that the sum is within the budget at any time. */
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < n && !rc; i++) {
+			uint64_t was = all.share[at[i]].bytes, is = share[i].bytes;
+			uint64_t change = was > is ? was - is : is - was;
+
+			if ((pass == 0) != (is < was) || (was && change < STEP_BYTES))
+				continue;
+			rc = run_fast_budget(all.path[at[i]], is);
+			if (!rc)
+				all.share[at[i]].bytes = is;
+		}
+	}
+	return rc;
+}
+
+int run_balance_begin(const char *mount, uint64_t local_bytes)
+{
+	all.mount = mount;
+	all.local_bytes = local_bytes;
+	return shares_set();
+}
+
+/* A region that gvmfs does not tell of is gone. */
+static bool region_read(unsigned i)
+{
+	static char text[FSSTATS_TEXT];
+	struct run_share *s = &all.share[i];
+	uint64_t local, fetched;
+
+	if (fsstats_read(all.path[i], text))
+		return false;
+	s->resident_bytes = fsstats_get(text, "resident_bytes");
+	fetched = fsstats_get(text, "chunks_fetched");
+	s->hungry = fetched >= all.fetched[i] + HUNGRY;
+	all.fetched[i] = fetched;
+	local = run_fast_budget_get(all.path[i]);
+	if (s->bytes && local != s->bytes) {
+		all.by_hand[i] = true;
+		s->bytes = local ? local : s->resident_bytes; /* 0: without a limit */
+	}
+	return true;
+}
+
+static void region_drop(unsigned i)
+{
+	free(all.path[i]);
+	all.count--;
+	all.path[i] = all.path[all.count];
+	all.share[i] = all.share[all.count];
+	all.fetched[i] = all.fetched[all.count];
+	all.by_hand[i] = all.by_hand[all.count];
+}
+
+static bool region_known(const char *path)
+{
+	for (unsigned i = 0; i < all.count; i++)
+		if (strcmp(all.path[i], path) == 0)
+			return true;
+	return false;
+}
+
+/* QEMU keeps the file of each region open. */
+static void regions_find(void)
+{
+	char folder[64], path[PATH_MAX], link[PATH_MAX];
+	size_t mount = strlen(all.mount);
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir;
+
+	snprintf(folder, sizeof(folder), "/proc/%d/fd", all.qemu);
+	dir = opendir(folder);
+	while (dir && (entry = readdir(dir))) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "%s/%s", folder, entry->d_name);
+		n = readlink(link, path, sizeof(path) - 1);
+		if (n <= 0)
+			continue;
+		path[n] = 0;
+		if (strncmp(path, all.mount, mount) || path[mount] != '/' || region_known(path) ||
+		    stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
+			continue;
+		run_balance_add(path, (uint64_t)st.st_size);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Whether any region wants more than it has. (One alone has all of the budget, and whoever changes
+ * that by hand means it.) */
+static bool shares_are_due(void)
+{
+	bool due = false;
+
+	for (unsigned i = 0; i < all.count && all.count > 1; i++)
+		due |= all.share[i].hungry || !all.share[i].bytes;
+	return due;
+}
+
+static void *balance(void *arg)
+{
+	static const struct timespec second = {.tv_sec = 1};
+
+	for (;;) {
+		nanosleep(&second, NULL);
+		if (all.over)
+			return arg;
+		regions_find();
+		for (unsigned i = all.count; i--;)
+			if (!region_read(i))
+				region_drop(i);
+		if (shares_are_due())
+			shares_set();
+	}
+}
+
+void run_balance_watch(pid_t qemu)
+{
+	sigset_t every, before;
+	pthread_t thread;
+
+	all.qemu = qemu;
+	/* Signals are the main thread's. Without the thread the first shares stay. */
+	sigfillset(&every);
+	pthread_sigmask(SIG_SETMASK, &every, &before);
+	if (pthread_create(&thread, NULL, balance, NULL) == 0)
+		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void run_balance_end(void)
+{
+	all.over = true;
+}

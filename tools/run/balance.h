@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * balance.h - the fast path's budget of a guest with several regions.
+ *
+ * gvmfs keeps a budget for each region; the guest has one for all. Each region gets a share
+ * (shares.h), which follows what the regions use: once a second, in a thread of its own, since
+ * a mount that waits for a node must keep nothing else of gvm run waiting. Regions that the guest
+ * gets while it runs (object_add memory-backend-file) are found among QEMU's open files, and are
+ * within the same budget from then on. (On mapped files the memory cgroup does all of that.)
+ *
+ * One guest for a process: there is no handle.
+ */
+#ifndef TOOLS_RUN_BALANCE_H
+#define TOOLS_RUN_BALANCE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A region of the guest. 0 or a negative errno. */
+int run_balance_add(const char *path, uint64_t bytes);
+/* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. 0, or
+ * a negative errno: a region that takes no budget. */
+int run_balance_begin(const char *mount, uint64_t local_bytes);
+/* Goes on in the background while `qemu` runs. A share that somebody sets by hand meanwhile (gvm region
+ * local) is left as it is, and the others share what remains. */
+void run_balance_watch(pid_t qemu);
+void run_balance_end(void);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config.h"
+
+#include "gvm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FD_PATH 32
+
+/* A path that the child can open. The descriptor stays open until this process ends. */
+static int config_write(const char *text, char path[FD_PATH])
+{
+	int fd = memfd_create("readconfig", 0);
+	size_t bytes = strlen(text);
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, bytes) != (ssize_t)bytes) {
+		close(fd);
+		return -EIO;
+	}
+	snprintf(path, FD_PATH, "/proc/self/fd/%d", fd);
+	return 0;
+}
+
+int run_config_build(const struct run_args *a, const char *const path[], char ***argv)
+{
+	char paths[RUN_CONFIGS_MAX][FD_PATH], *text;
+	const char *configs[RUN_CONFIGS_MAX] = {NULL};
+	int rc = 0;
+
+	for (unsigned i = 0; i < a->configs && !rc; i++) {
+		rc = run_args_config(a, i, path, &text);
+		if (!rc && text)
+			rc = config_write(text, paths[i]);
+		if (!rc && text)
+			configs[i] = paths[i];
+		free(text);
+	}
+	if (!rc)
+		rc = run_args_build(a, path, configs, argv);
+	if (rc == -EINVAL)
+		say("a file of -readconfig cannot hold the region's path: its name has quotes, or "
+		    "is "
+		    "too long");
+	else if (rc)
+		say("%s", strerror(-rc));
+	return rc;
+}

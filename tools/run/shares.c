@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "shares.h"
+
+/* A region that uses less than its share wants so much more than it has, to grow into. */
+#define GROW_MIN (16ull << 20)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t share_want(const struct run_share *s)
+{
+	uint64_t grow = s->resident_bytes / 4 > GROW_MIN ? s->resident_bytes / 4 : GROW_MIN;
+	uint64_t want = s->size_bytes;
+
+	if (s->bytes && !s->hungry)
+		want = least(s->resident_bytes + grow, s->bytes - s->bytes / 8);
+	return want < RUN_SHARE_MIN ? RUN_SHARE_MIN : least(want, s->size_bytes);
+}
+
+void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes)
+{
+	uint64_t left = local_bytes > n * RUN_SHARE_MIN ? local_bytes - n * RUN_SHARE_MIN : 0;
+	bool again = n != 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		share[i].want_bytes = share_want(&share[i]) - RUN_SHARE_MIN;
+		share[i].fixed = false;
+	}
+	/* Whoever wants less than a fair part gets that; what is left is divided among the others. */
+	while (again) {
+		uint64_t before = left;
+		double weights = 0;
+
+		again = false;
+		for (unsigned i = 0; i < n; i++)
+			weights += share[i].fixed ? 0 : (double)share[i].size_bytes;
+		for (unsigned i = 0; i < n; i++) {
+			struct run_share *s = &share[i];
+			uint64_t fair;
+
+			if (s->fixed)
+				continue;
+			fair = (uint64_t)((double)before * (double)s->size_bytes / weights);
+			s->bytes = RUN_SHARE_MIN + least(fair, s->want_bytes);
+			if (s->want_bytes > fair)
+				continue;
+			s->fixed = again = true;
+			left -= least(left, s->want_bytes);
+		}
+	}
+}
