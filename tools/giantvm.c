@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "giantvm.h"
 
-#include "gvm.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>

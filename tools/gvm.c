@@ -3,6 +3,7 @@
 #include "gvm.h"
 
 #include "logger.h"
+#include "say.h"
 
 #include <errno.h>
 #include <stdbool.h>

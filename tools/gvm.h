@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* gvm.h - what the subcommands of gvm share: each is one function, in the table of gvm.c. */
+/* gvm.h - the subcommands of gvm: each is one function, in the table of gvm.c. */
 #ifndef TOOLS_GVM_H
 #define TOOLS_GVM_H
 
@@ -10,12 +10,5 @@ int cmd_stat(int argc, char **argv);
 int cmd_node(int argc, char **argv);
 int cmd_region(int argc, char **argv);
 int cmd_dsm(int argc, char **argv);
-
-#define EXIT_USAGE 2
-
-/* Prints "gvm SUBCOMMAND: message" on stderr. */
-__attribute__((format(printf, 1, 2))) void say(const char *fmt, ...);
-/* The name that say() puts in front. */
-void say_as(const char *name);
 
 #endif

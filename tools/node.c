@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvm node - a memory node's own figures, as lines of `name value`; its regions, and what they are. */
 #include "gvm.h"
-#include "node_regions.h"
-
 #include "memnode/gvm_client.h"
+#include "node_regions.h"
+#include "say.h"
 
 #include <errno.h>
 #include <getopt.h>

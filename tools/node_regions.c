@@ -7,8 +7,8 @@
  */
 #include "node_regions.h"
 
-#include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 #include "state/record.h"
 
 #include <errno.h>

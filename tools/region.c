@@ -7,6 +7,7 @@
 #include "fsstats.h"
 #include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <errno.h>
 #include <getopt.h>

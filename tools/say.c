@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "gvm.h"
+/* say.c - see say.h. */
+#include "say.h"
 
 #include <stdarg.h>
 #include <stdio.h>

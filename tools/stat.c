@@ -6,6 +6,7 @@
 #include "fsstats.h"
 #include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <getopt.h>
 #include <stdarg.h>

@@ -121,8 +121,8 @@ static unsigned notes_of(const char *from, const char *about)
 	unsigned found = 0;
 
 	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
-	for (unsigned i = 0; i < a.note_count; i++)
-		found += strstr(a.notes[i], about) != NULL;
+	for (unsigned i = 0; i < a.notes.count; i++)
+		found += strstr(a.notes.text[i], about) != NULL;
 	run_args_deinit(&a);
 	run_args_free_argv(argv);
 	return found;
@@ -340,7 +340,7 @@ static void what_stays_on_the_host_is_said(void)
 	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
 	CHECK_EQ(strcmp(a.guest, "win10"), 0);
 	CHECK(a.setuid_helper);
-	CHECK_EQ(a.note_count, 2);
+	CHECK_EQ(a.notes.count, 2);
 	run_args_deinit(&a);
 	run_args_free_argv(argv);
 	CHECK_EQ(notes_of("q -m 1G,maxmem=2G,slots=1", "plugged in"), 1);

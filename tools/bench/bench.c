@@ -4,14 +4,17 @@
  * what is reported are medians over the rounds.
  */
 #include "bench.h"
+
 #include "codec.h"
 #include "gvm.h"
-#include "memnode/size.h"
-
 #include "memnode/gvm_client.h"
+#include "memnode/size.h"
+#include "say.h"
+#include "stop.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,14 +69,6 @@ static const struct bench_sizes quick = {
 	.values = 512,
 	.depth = 16,
 };
-
-volatile sig_atomic_t bench_stopped;
-
-static void on_stop(int sig)
-{
-	(void)sig;
-	bench_stopped = 1;
-}
 
 static void store_set(struct bench *b, enum bench_party p, const struct bench_program *g)
 {
@@ -197,7 +192,6 @@ int cmd_bench(int argc, char **argv)
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
-	const struct sigaction stop = {.sa_handler = on_stop};
 	const char *json = NULL, *bindir = NULL;
 	static struct bench b;
 	unsigned rounds = 0;
@@ -238,9 +232,7 @@ int cmd_bench(int argc, char **argv)
 	}
 	if (rounds)
 		b.z.rounds = rounds;
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGHUP, &stop, NULL);
+	bench_stop_watch();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&b, bindir, json) ? 1 : 0;
 }

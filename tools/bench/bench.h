@@ -14,7 +14,6 @@
 #include "memcg.h"
 
 #include <limits.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -79,9 +78,6 @@ struct bench_results {
 	uint64_t hist[PARTIES][BENCH_HIST]; /* of random faults */
 	char no_uffd[BENCH_WHY];	    /* why there is no fast path; empty: there is */
 };
-
-/* Set by SIGINT and SIGTERM: everything winds up. */
-extern volatile sig_atomic_t bench_stopped;
 
 /* ---- report.c */
 void bench_add(struct bench_results *r, enum bench_measure m, enum bench_party p, double value);

@@ -7,8 +7,8 @@
 #include "child.h"
 
 #include "fsstats.h"
-
 #include "memnode/gvm_client.h"
+#include "stop.h"
 
 #include <dsm_backend.h>
 #include <errno.h>
@@ -108,7 +108,7 @@ static int fast_settle(const char *path)
 			return rc;
 		if (!fsstats_get(text, "fast"))
 			return 0;
-		if (bench_stopped)
+		if (bench_stopped())
 			return -EINTR;
 		if (gvm_now_ns() > until)
 			return -ETIMEDOUT;
@@ -177,8 +177,8 @@ static int child_wait(pid_t pid)
 			break;
 		if (got < 0 && errno != EINTR)
 			return -errno;
-		if (!rc && (bench_stopped || gvm_now_ns() > until)) {
-			rc = bench_stopped ? -EINTR : -ETIMEDOUT;
+		if (!rc && (bench_stopped() || gvm_now_ns() > until)) {
+			rc = bench_stopped() ? -EINTR : -ETIMEDOUT;
 			kill(pid, SIGKILL);
 		}
 		usleep(2000);

@@ -8,8 +8,8 @@
  * most `depth` requests under way, values that do not compress.
  */
 #include "bench.h"
-
 #include "memnode/gvm_client.h"
+#include "stop.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -190,7 +190,7 @@ static int exchange_loop(struct exchange *x, uint64_t until_ns, uint64_t count)
 	int rc = 0;
 
 	while (!rc) {
-		bool more = x->asked < count && gvm_now_ns() < until_ns && !bench_stopped;
+		bool more = x->asked < count && gvm_now_ns() < until_ns && !bench_stopped();
 		struct pollfd p = {x->fd, POLLIN, 0};
 
 		rc = exchange_send(x, more);

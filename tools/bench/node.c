@@ -5,8 +5,8 @@
  * here is what the stores' clients do: check that it is one, and drop it.
  */
 #include "bench.h"
-
 #include "memnode/gvm_client.h"
+#include "stop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -47,7 +47,7 @@ static void slot_done(struct gvm_req *req)
 	if (req->result && !n->error)
 		n->error = req->result;
 	n->done += !req->result;
-	if (!n->error && !bench_stopped && n->done + n->pending < n->goal &&
+	if (!n->error && !bench_stopped() && n->done + n->pending < n->goal &&
 	    gvm_now_ns() < n->until_ns)
 		slot_go(s);
 }

@@ -5,9 +5,9 @@
  * holds the reading end of a pipe of ours, and sees in shared memory what was started.
  */
 #include "bench.h"
-#include "gvm.h"
-
 #include "memnode/gvm_client.h"
+#include "say.h"
+#include "stop.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -156,7 +156,7 @@ static int program_wait(const struct bench_peers *p, struct bench_program *g, co
 	char line[600];
 
 	while (!program_ready(g)) {
-		if (bench_stopped)
+		if (bench_stopped())
 			return -EINTR;
 		if (program_ended(g) || gvm_now_ns() > until) {
 			log_last_line(p, name, line, sizeof(line));
@@ -509,7 +509,7 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 		program_stop(&p->redis);
 	if (raw_start(p, raw))
 		program_stop(&p->raw);
-	return bench_stopped ? -EINTR : 0;
+	return bench_stopped() ? -EINTR : 0;
 }
 
 void bench_peers_stop(struct bench_peers *p)

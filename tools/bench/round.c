@@ -11,9 +11,9 @@
  */
 #include "bench.h"
 #include "child.h"
-#include "gvm.h"
-
 #include "memnode/gvm_client.h"
+#include "say.h"
+#include "stop.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 /* Says what went wrong; only of ours it ends the benchmark. */
 static int failed(struct bench *b, enum bench_party p, const char *what, int rc)
 {
-	if (rc == -EINTR || bench_stopped)
+	if (rc == -EINTR || bench_stopped())
 		return -EINTR;
 	if (p == PARTY_UFFD && rc == -EOPNOTSUPP && *b->file[p].why) {
 		memcpy(b->results.no_uffd, b->file[p].why, sizeof(b->results.no_uffd));
@@ -211,5 +211,5 @@ int bench_round(struct bench *b)
 		rc = measure_fast(b);
 	for (unsigned i = 0; i < b->store_parties && !rc; i++)
 		rc = measure_store(b, b->store_party[(i + b->round) % b->store_parties]);
-	return bench_stopped ? -EINTR : rc;
+	return bench_stopped() ? -EINTR : rc;
 }

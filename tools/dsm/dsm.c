@@ -5,11 +5,13 @@
  * and its errors become words again.
  */
 #include "dsm.h"
+
 #include "giantvm.h"
 #include "gvm.h"
 #include "memnode/addr.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <errno.h>
 #include <getopt.h>

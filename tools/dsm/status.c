@@ -2,8 +2,8 @@
 /* gvm dsm status - what the module says of the cluster and of its regions. */
 #include "dsm.h"
 #include "giantvm.h"
-#include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

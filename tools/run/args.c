@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,24 +27,6 @@
 
 #define RAM_DEFAULT	 (128 * MIB) /* a PC's where -m is missing */
 #define CONFIG_BYTES_MAX (1u << 20)
-
-int run_args_note(struct run_args *a, const char *fmt, ...)
-{
-	char **grown = realloc(a->notes, (a->note_count + 1) * sizeof(*grown));
-	va_list ap;
-	int n;
-
-	if (!grown)
-		return -ENOMEM;
-	a->notes = grown;
-	va_start(ap, fmt);
-	n = vasprintf(&a->notes[a->note_count], fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		return -ENOMEM;
-	a->note_count++;
-	return 0;
-}
 
 /* ---- words ---- */
 
@@ -304,7 +285,7 @@ static int ram_add_own(struct run_scan *s, struct qemu_facts *facts)
 				       "without it is not known here");
 	if (!r->bytes)
 		r->bytes = RAM_DEFAULT; /* as QEMU reads -m 0, too */
-	if (!id && run_args_note(a,
+	if (!id && run_notes_add(&a->notes,
 				 "what the machine %s calls its RAM is not known: saved states "
 				 "do not fit a QEMU that runs without gvm run",
 				 s->machine_type ? s->machine_type : "of this QEMU"))
@@ -420,8 +401,6 @@ void run_args_deinit(struct run_args *a)
 	}
 	for (unsigned i = 0; i < a->configs; i++)
 		qemu_config_deinit(&a->config[i].text);
-	for (unsigned i = 0; i < a->note_count; i++)
-		free(a->notes[i]);
-	free(a->notes);
+	run_notes_deinit(&a->notes);
 	memset(a, 0, sizeof(*a));
 }

@@ -10,6 +10,7 @@
 #ifndef TOOLS_RUN_ARGS_H
 #define TOOLS_RUN_ARGS_H
 
+#include "notes.h"
 #include "qemu_config.h"
 #include "qemu_facts.h"
 
@@ -60,9 +61,8 @@ struct run_args {
 	struct run_ram ram[RUN_REGIONS_MAX];
 	unsigned configs;
 	struct run_config config[RUN_CONFIGS_MAX];
-	/* sentences for the user: what was left out or stays on the host */
-	char **notes;
-	unsigned note_count;
+	/* what was left out or stays on the host */
+	struct run_notes notes;
 	/* private: where things stand, as indices in args, or -1 */
 	int machine, mem_path;
 };
@@ -80,9 +80,6 @@ void run_args_deinit(struct run_args *a);
 /* Whether ram i's region bears its backend's id behind the guest's name: where the machine has several
  * of them, and for what devices plug in. */
 bool run_args_ram_has_suffix(const struct run_args *a, unsigned i);
-
-/* Adds a sentence for the user. 0 or -ENOMEM. */
-int run_args_note(struct run_args *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * The new command line: ram[i] is mapped from path[i], and QEMU reads configs[i], where that is not

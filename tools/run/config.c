@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config.h"
 
-#include "gvm.h"
+#include "say.h"
 
 #include <errno.h>
 #include <stdio.h>

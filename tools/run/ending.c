@@ -2,7 +2,7 @@
 /* ending.c - see ending.h. A thread: the main one may be in a wait that only a fatal signal ends. */
 #include "ending.h"
 
-#include "gvm.h"
+#include "say.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -2,8 +2,8 @@
 #include "figures.h"
 
 #include "fsstats.h"
-#include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "file.h"
 
-#include "gvm.h"
 #include "mounts.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static int file_refuse(const struct run_ram *ram, const char *what, char err[RUN
 
 static int replaced(struct run_args *a, const struct run_ram *ram)
 {
-	return run_args_note(a, "%s=%s is left out: the region takes its place",
+	return run_notes_add(&a->notes, "%s=%s is left out: the region takes its place",
 			     ram->at.index < 0 ? "-mem-path" : "mem-path", ram->file);
 }
 
@@ -76,7 +76,7 @@ int run_file_decide(struct run_args *a, unsigned i, const char *region, char err
 		return -ENOMEM;
 	return ram->shared
 		       ? 0
-		       : run_args_note(a,
+		       : run_notes_add(&a->notes,
 				       "%s is mapped privately: it stays as it is, and what the "
 				       "guest writes stays on this host, outside of the budget",
 				       path);

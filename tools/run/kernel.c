@@ -9,8 +9,8 @@
 #include "config.h"
 #include "file.h"
 #include "giantvm.h"
-#include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,8 +95,8 @@ static void say_start(const struct run_args *args, const char *name, const char 
 
 	for (unsigned i = 0; i < args->rams; i++)
 		bytes += args->ram[i].bytes;
-	for (unsigned i = 0; i < args->note_count; i++)
-		say("%s", args->notes[i]);
+	for (unsigned i = 0; i < args->notes.count; i++)
+		say("%s", args->notes.text[i]);
 	giantvm_version(version);
 	say("mode kernel, since %s is a region of giantvm_kvm %s; %s; %s of RAM, shared with every "
 	    "host that joins it", name, version, accel, size_text(bytes, ram));

@@ -2,8 +2,8 @@
 #include "region.h"
 
 #include "fsstats.h"
-#include "gvm.h"
 #include "memnode/size.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>

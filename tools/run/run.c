@@ -24,6 +24,7 @@
 #include "mounts.h"
 #include "qemu_ask.h"
 #include "region.h"
+#include "say.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -276,8 +277,8 @@ static void say_start(const struct run *r)
 
 	for (unsigned i = 0; i < r->regions; i++)
 		bytes += r->region[i].bytes;
-	for (unsigned i = 0; i < r->args.note_count; i++)
-		say("%s", r->args.notes[i]);
+	for (unsigned i = 0; i < r->args.notes.count; i++)
+		say("%s", r->args.notes.text[i]);
 	if (r->args.setuid_helper && run_child_loses_privileges())
 		say("without root, programs that QEMU starts cannot gain privileges: a setuid "
 		    "network helper will fail");

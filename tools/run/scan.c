@@ -32,7 +32,7 @@ int run_scan_refuse(struct run_scan *s, int rc, const char *fmt, ...)
 static int pin(struct run_scan *s, const char *what, const char *name)
 {
 	if (s->pinning_allowed)
-		return run_args_note(s->a,
+		return run_notes_add(&s->a->notes,
 				     "%s%s: all of the guest's memory stays on this host, "
 				     "whatever --local says",
 				     what, name);
@@ -63,7 +63,7 @@ static int ram_size_take(struct run_scan *s, const char *text, uint64_t unit, ui
 
 static int plugged_note(struct run_scan *s)
 {
-	return run_args_note(s->a, "memory that is plugged in later is within the budget where it "
+	return run_notes_add(&s->a->notes, "memory that is plugged in later is within the budget where it "
 				   "is a file of the mount (object_add memory-backend-file,"
 				   "share=on,mem-path=DIR/NAME,...), else ordinary memory of this "
 				   "host");
@@ -202,7 +202,7 @@ static int take_device(struct run_scan *s, struct run_place at, const struct qem
 	if (!strcmp(driver, "pc-dimm") || !strncmp(driver, "virtio-mem", 10))
 		return take_plugged(s, o);
 	if (!strcmp(driver, "nvdimm") || !strncmp(driver, "virtio-pmem", 11))
-		return run_args_note(s->a,
+		return run_notes_add(&s->a->notes,
 				     "-device %s is a file of its own, which stays as it is: its "
 				     "pages on this host are outside of the budget",
 				     driver);

@@ -7,10 +7,10 @@
  * process sends to us alone is passed on. When QEMU is told to stop we stop as well, so that a shell
  * sees it, and go on with it.
  */
-#include "memnode/clock.h"
 #include "watch.h"
 
-#include "gvm.h"
+#include "memnode/clock.h"
+#include "say.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* stop.h - SIGINT, SIGTERM and SIGHUP end a benchmark in order: everything that waits looks here. */
+#ifndef TOOLS_BENCH_STOP_H
+#define TOOLS_BENCH_STOP_H
+
+#include <stdbool.h>
+
+void bench_stop_watch(void);
+/* One of them has come: wind up. */
+bool bench_stopped(void);
+
+#endif
