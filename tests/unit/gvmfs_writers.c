@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvmfs_writers.c - the writers' queue: what is handed over comes back once, whatever the nodes do.
+ *
+ * A writer's own thread runs, with its own decisions (flush.c) and encoding. Pool and connections are
+ * the test's: two nodes that take what they are sent, and answer when and as the test says.
+ */
+#include "base/log.h"
+#include "check.h"
+#include "codec.h"
+#include "options.h"
+#include "store/writer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NODES	2u
+#define FLUSHES 64u
+#define HANGS_MS 60000 /* a test that waits for so long has failed */
+
+struct gvm_conn {
+	int event_fd;	   /* to be processed */
+	unsigned pending;  /* the writer's thread */
+	bool refuses_conn; /* no connection can be had */
+};
+
+static struct gvm_conn conns[NODES];
+
+/* What the nodes were sent, in this order; and how many of these they have answered. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sent {
+	struct gvm_put *put;
+	struct gvm_conn *conn;
+	uint64_t chunk, base;
+	struct chunk_head head;
+	bool answered;
+} sent[4 * FLUSHES]; /* lock */
+static unsigned sent_count;    /* lock */
+static int answer_with[4 * FLUSHES]; /* lock: 1: not yet */
+static int sent_fd;
+
+static struct options opts;
+static struct flush_queue queue;
+static struct writer writer;
+static struct flush flushes[FLUSHES];
+static uint8_t data[FLUSHES][GVM_CHUNK_BYTES];
+
+/* ---- pool and connections */
+
+int pool_init(struct pool *pool, const struct options *o, uint64_t client, int epoll_fd, enum pool_kind kind)
+{
+	pool->opts = o;
+	pool->client = client;
+	pool->kind = kind;
+	pool->count = NODES;
+	for (unsigned i = 0; i < NODES; i++) {
+		struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &conns[i] };
+
+		conns[i].event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conns[i].event_fd, &ev);
+	}
+	return 0;
+}
+
+struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
+{
+	struct gvm_conn *conn = &conns[node->addr[0] - '0'];
+
+	(void)pool;
+	return conn->refuses_conn ? NULL : conn;
+}
+
+bool pool_has(const struct pool *pool, const void *what)
+{
+	(void)pool;
+	return what == &conns[0] || what == &conns[1];
+}
+
+int pool_poll(struct pool *pool)
+{
+	(void)pool;
+	return 0;
+}
+
+unsigned gvm_conn_pending(const struct gvm_conn *conn)
+{
+	return conn->pending;
+}
+
+int gvm_conn_process(struct gvm_conn *conn)
+{
+	uint64_t count;
+	int answers = 0;
+
+	if (read(conn->event_fd, &count, sizeof(count)) < 0)
+		return 0;
+	for (unsigned i = 0; i < sizeof(answer_with) / sizeof(*answer_with); i++) {
+		struct gvm_put *put = NULL;
+
+		pthread_mutex_lock(&lock);
+		if (i < sent_count && sent[i].conn == conn && !sent[i].answered && answer_with[i] <= 0) {
+			put = sent[i].put;
+			put->req.result = answer_with[i];
+			sent[i].answered = true;
+			conn->pending--;
+		}
+		pthread_mutex_unlock(&lock);
+		if (put)
+			put->req.done(&put->req);
+		answers += put != NULL;
+	}
+	return answers;
+}
+
+void gvm_get(struct gvm_conn *conn, struct gvm_get *get)
+{
+	(void)conn;
+	(void)get;
+	CHECK(!"nothing is fetched here");
+}
+
+void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
+{
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&lock);
+	CHECK(sent_count < sizeof(sent) / sizeof(*sent));
+	sent[sent_count++] = (struct sent){ .put = put, .conn = conn, .chunk = put->what.chunk,
+					    .base = put->what.base, .head = *put->head };
+	conn->pending++;
+	pthread_mutex_unlock(&lock);
+	CHECK(write(sent_fd, &one, sizeof(one)) == sizeof(one));
+}
+
+void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+{
+	(void)site;
+	(void)level;
+	(void)object;
+	(void)fmt;
+}
+
+/* ---- the front */
+
+static unsigned back[FLUSHES]; /* how often each came back */
+
+static void setup(void)
+{
+	opts.writers = 1;
+	opts.node_count = NODES;
+	sent_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
+	for (unsigned i = 0; i < sizeof(answer_with) / sizeof(*answer_with); i++)
+		answer_with[i] = 1;
+	CHECK_EQ(flush_queue_init(&queue), 0);
+	CHECK_EQ(writer_start(&writer, &opts, 1, &queue), 0);
+}
+
+static void add(unsigned i, unsigned node)
+{
+	struct flush *f = &flushes[i];
+
+	memset(f, 0, sizeof(*f));
+	memset(data[i], (int)(i + 1), GVM_CHUNK_BYTES);
+	f->node.addr[0] = (char)('0' + node);
+	f->epoch = 5;
+	f->chunk = i;
+	f->version = gvm_version(5, 2);
+	f->base = gvm_version(5, 1);
+	f->pages = 0xff;
+	f->data = data[i];
+	flush_queue_add(&queue, f);
+}
+
+static void wait_for(int fd, const char *what)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (poll(&p, 1, HANGS_MS) == 1)
+		return;
+	fprintf(stderr, "still waiting for %s\n", what);
+	exit(1);
+}
+
+static void wait_sent(unsigned n)
+{
+	uint64_t one;
+
+	while (n--) {
+		wait_for(sent_fd, "what a writer sends");
+		CHECK(read(sent_fd, &one, sizeof(one)) == sizeof(one));
+	}
+}
+
+/* Which flush was sent as the n-th. */
+static unsigned sent_nth(unsigned n)
+{
+	unsigned chunk;
+
+	pthread_mutex_lock(&lock);
+	CHECK(n < sent_count);
+	chunk = (unsigned)sent[n].chunk;
+	pthread_mutex_unlock(&lock);
+	return chunk;
+}
+
+static void answer(unsigned nth, int result)
+{
+	uint64_t one = 1;
+	int fd;
+
+	pthread_mutex_lock(&lock);
+	answer_with[nth] = result;
+	fd = sent[nth].conn->event_fd;
+	pthread_mutex_unlock(&lock);
+	CHECK(write(fd, &one, sizeof(one)) == sizeof(one));
+}
+
+static void wait_back(unsigned n)
+{
+	while (n) {
+		struct flush *f, *next;
+
+		wait_for(queue.finished_fd, "an outcome");
+		for (f = flush_queue_finished(&queue); f; f = next) {
+			next = f->next;
+			CHECK_EQ(++back[f->chunk], 1);
+			CHECK(n > 0);
+			n--;
+		}
+	}
+}
+
+static unsigned sent_now(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&lock);
+	n = sent_count;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+/* ---- */
+
+static void flushes_are_sent_in_their_order(void)
+{
+	setup();
+	for (unsigned i = 0; i < 8; i++)
+		add(i, 0);
+	writer_wake(&writer);
+	wait_sent(8);
+	for (unsigned i = 0; i < 8; i++)
+		CHECK_EQ(sent_nth(i), i);
+	for (unsigned i = 8; i--;)
+		answer(i, 0);
+	wait_back(8);
+	for (unsigned i = 0; i < 8; i++)
+		CHECK_EQ(flushes[i].result, 0);
+}
+
+static void outcome_is_what_its_node_said(void)
+{
+	setup();
+	for (unsigned i = 0; i < 3; i++)
+		add(i, 0);
+	writer_wake(&writer);
+	wait_sent(3);
+	answer(1, -ENOSPC);
+	wait_back(1);
+	CHECK_EQ(back[1], 1);
+	CHECK_EQ(flushes[1].result, -ENOSPC);
+	answer(2, 0);
+	answer(0, -EKEYREVOKED);
+	wait_back(2);
+	CHECK_EQ(flushes[0].result, -EKEYREVOKED);
+	CHECK_EQ(flushes[2].result, 0);
+}
+
+/* A node that does not answer has its share of what is under way, and no more: others go past. */
+static void node_that_is_dead_stops_no_other(void)
+{
+	const unsigned share = WRITER_IN_FLIGHT / NODES;
+	unsigned dead = 0;
+
+	setup();
+	for (unsigned i = 0; i < 40; i++)
+		add(i, 0);
+	add(40, 1);
+	add(41, 1);
+	writer_wake(&writer);
+	wait_sent(share + 2);
+	for (unsigned i = 0; i < share + 2; i++)
+		dead += sent_nth(i) < 40;
+	CHECK_EQ(dead, share);
+	answer(share, 0);
+	answer(share + 1, 0);
+	wait_back(2);
+	CHECK(back[40] && back[41]);
+	/* And the first node's wait in their order. */
+	add(42, 1);
+	writer_wake(&writer);
+	wait_sent(1);
+	CHECK_EQ(sent_now(), share + 3);
+	CHECK_EQ(sent_nth(share + 2), 42);
+	answer(0, 0);
+	wait_back(1);
+	wait_sent(1);
+	CHECK_EQ(sent_nth(share + 3), share);
+}
+
+static void all_that_wait_are_sent_as_room_comes(void)
+{
+	setup();
+	for (unsigned i = 0; i < FLUSHES; i++)
+		add(i, i % NODES);
+	writer_wake(&writer);
+	for (unsigned i = 0; i < FLUSHES; i++) {
+		wait_sent(1);
+		CHECK(sent_now() - i <= WRITER_IN_FLIGHT);
+		answer(i, 0);
+		wait_back(1);
+	}
+	for (unsigned i = 0; i < FLUSHES; i++)
+		CHECK_EQ(back[i], 1);
+}
+
+/* Those under way have a buffer each: what was encoded for one is not another's. */
+static void flushes_under_way_share_no_buffer(void)
+{
+	static uint8_t decoded[GVM_CHUNK_BYTES];
+	struct chunk_codec *codec = chunk_codec_create();
+
+	setup();
+	for (unsigned i = 0; i < WRITER_IN_FLIGHT; i++)
+		add(i, i % NODES);
+	writer_wake(&writer);
+	wait_sent(WRITER_IN_FLIGHT);
+	for (unsigned i = 0; i < WRITER_IN_FLIGHT; i++) {
+		const struct gvm_put *put = sent[i].put;
+		uint32_t got = 0;
+
+		CHECK_EQ(chunk_decode(codec, put->head, put->body, &put->what.region, put->what.chunk, ~0u,
+				      decoded, &got), 0);
+		CHECK_EQ(got & 0xff, 0xff);
+		CHECK_MEM(decoded, data[put->what.chunk], 8 * GVM_PAGE_BYTES);
+	}
+}
+
+/* A node with another base than ours is sent all of it; what waits meanwhile is not overtaken for good. */
+static void refused_base_is_sent_as_a_whole(void)
+{
+	setup();
+	add(0, 0);
+	flushes[0].pages = 0xff;
+	writer_wake(&writer);
+	wait_sent(1);
+	CHECK(sent[0].base != 0);
+	/* The rest of it would be fetched: here there is none. */
+	flushes[0].base = 0;
+	answer(0, -EREMCHG);
+	wait_sent(1);
+	CHECK_EQ(sent_nth(1), 0);
+	CHECK_EQ(sent[1].base, 0);
+	answer(1, 0);
+	wait_back(1);
+	CHECK_EQ(flushes[0].result, 0);
+}
+
+/* Without a connection it comes back, more often than there are buffers. */
+static void flush_without_a_connection_comes_back(void)
+{
+	setup();
+	conns[0].refuses_conn = true;
+	for (unsigned i = 0; i < 3 * WRITER_IN_FLIGHT; i++)
+		add(i, 0);
+	add(3 * WRITER_IN_FLIGHT, 1);
+	writer_wake(&writer);
+	wait_sent(1);
+	answer(0, 0);
+	wait_back(3 * WRITER_IN_FLIGHT + 1);
+	for (unsigned i = 0; i < 3 * WRITER_IN_FLIGHT; i++)
+		CHECK_EQ(flushes[i].result, -ENOMEM);
+	CHECK_EQ(flushes[3 * WRITER_IN_FLIGHT].result, 0);
+}
+
+/* Also one that has only just been started. */
+static void writer_leaves_others_the_cpu(void)
+{
+	setup();
+	writer_nice(&writer, 5);
+	add(0, 0);
+	writer_wake(&writer);
+	wait_sent(1);
+	answer(0, 0);
+	wait_back(1);
+	errno = 0;
+	CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)writer.tid), 5);
+	CHECK_EQ(errno, 0);
+	CHECK(writer.tid != getpid());
+	CHECK(getpriority(PRIO_PROCESS, 0) < 5);
+}
+
+static const struct check_test tests[] = {
+	{ "flushes-are-sent-in-their-order", flushes_are_sent_in_their_order },
+	{ "outcome-is-what-its-node-said", outcome_is_what_its_node_said },
+	{ "node-that-is-dead-stops-no-other", node_that_is_dead_stops_no_other },
+	{ "all-that-wait-are-sent-as-room-comes", all_that_wait_are_sent_as_room_comes },
+	{ "flushes-under-way-share-no-buffer", flushes_under_way_share_no_buffer },
+	{ "refused-base-is-sent-as-a-whole", refused_base_is_sent_as_a_whole },
+	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
+	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
+};
+
+/* Each in a process of its own: a writer's thread never ends. */
+int main(int argc, char **argv)
+{
+	return check_run_apart(argc, argv, tests, sizeof(tests) / sizeof(*tests));
+}
