@@ -258,6 +258,10 @@ static void attach_event(struct attach *a)
 		ready(a, &msg, fds);
 		return;
 	}
+	if (!error && a->stage == ATTACH_WELCOMED && msg.what == VISIT_READY && msg.error < 0) {
+		attach_refuse(a, msg.error, "its userfaultfd is not one that tells of faults alone");
+		return;
+	}
 	/* The client has left, or its process was killed; that says no more. */
 	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
 	attach_end(a);

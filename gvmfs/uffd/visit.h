@@ -12,7 +12,10 @@
  *	W: WELCOME   bytes; [memory, pins]: for the client
  *	D: READY     address, offset, bytes, page_bytes; [the userfaultfd, the client's socket]. It has been
  *		     looked at: it tells of faults and of nothing else. From here on the worker speaks to
- *		     the client itself, and the visitor's process only keeps both descriptors open
+ *		     the client itself, and the visitor's process only keeps both descriptors open.
+ *		     With an error, and without descriptors: it is no such userfaultfd, and REFUSE
+ *		     follows. (The worker says so, once the region is free for others: the client may open
+ *		     the file the moment it is refused)
  *	W: LOOK      is the client's memory still there?
  *	D: LOOKED    error: -ESRCH if it is not
  *

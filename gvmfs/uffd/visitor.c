@@ -170,6 +170,7 @@ static int welcome(struct visit *t, const struct visit_msg *said, const int *fds
 	return r;
 }
 
+/* 1: what the client has shown is no good, and the worker is to refuse it. */
 static int ready(struct visit *t)
 {
 	struct visit_msg msg = { .what = VISIT_READY };
@@ -180,8 +181,10 @@ static int ready(struct visit *t)
 		return r;
 	if (!uffd_is_plain(fds[0])) {
 		atomic_store(t->v->stage, VISITOR_BABBLES);
-		client_refuse(t, -EINVAL, "its userfaultfd is not one that tells of faults alone");
-		return -EINVAL;
+		close(fds[0]);
+		msg.error = -EINVAL;
+		r = channel_send(t, &msg, NULL, 0);
+		return r < 0 ? r : 1;
 	}
 	msg.address = said.address;
 	msg.offset = said.offset;
@@ -230,9 +233,12 @@ static int talk(struct visit *t)
 			r = worker_word(t);
 			welcomed |= r == 1;
 		} else if (p[1].revents) {
-			if (welcomed)
-				return ready(t);
-			return -EPROTO; /* it has left, or speaks out of turn */
+			if (!welcomed)
+				return -EPROTO; /* it has left, or speaks out of turn */
+			welcomed = false;
+			r = ready(t);
+			if (r <= 0)
+				return r;
 		}
 	}
 	return r;
