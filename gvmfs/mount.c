@@ -5,7 +5,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "mountinfo.h"
-#include "worker.h"
+#include "state/request.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -146,6 +146,8 @@ static int set_key(struct options *opts, const char *path)
 	return r < 0 ? refuse("key file", path, gvm_key_error(r)) : 0;
 }
 
+static options_set_fn set_named;
+
 static int set_option(struct options *opts, int c, char *value)
 {
 	switch (c) {
@@ -173,13 +175,13 @@ static int set_option(struct options *opts, int c, char *value)
 		opts->foreground = true;
 		return 0;
 	case 'o':
-		return options_mount_parse(opts, value);
+		return options_mount_parse(opts, value, set_named);
 	default:
 		return -1;
 	}
 }
 
-int options_set(struct options *opts, const char *name, char *value)
+static int set_named(struct options *opts, const char *name, char *value)
 {
 	for (const struct option *o = long_options; o->name; o++) {
 		if (strcmp(o->name, name) != 0 || o->val < OPT_NODES || o->val >= OPT_HELP)

@@ -41,10 +41,9 @@ struct options {
  */
 int options_parse(struct options *opts, int argc, char **argv, bool *quit);
 
-/* One option's name and value, from the command line or out of mount(8)'s -o: for options_mount.c.
- * Returns as options_parse() does; -1: there is no such option. */
-int options_set(struct options *opts, const char *name, char *value);
-/* The text behind -o. */
-int options_mount_parse(struct options *opts, const char *text);
+/* Takes one option's name and value. Returns as options_parse() does; -1: there is no such option. */
+typedef int options_set_fn(struct options *opts, const char *name, char *value);
+/* The text behind mount(8)'s -o: what gvmfs has on its command line too is given to `set`. */
+int options_mount_parse(struct options *opts, const char *text, options_set_fn *set);
 
 #endif

@@ -51,7 +51,7 @@ static int refuse(const char *word, const char *why)
 }
 
 /* `word` stays allocated: options point into it. */
-static int word_set(struct options *opts, char *word)
+static int word_set(struct options *opts, char *word, options_set_fn *set)
 {
 	char *value;
 	int r;
@@ -74,7 +74,7 @@ static int word_set(struct options *opts, char *word)
 	}
 	for (char *c = word; *c; c++)
 		*c = *c == '_' ? '-' : *c;
-	r = options_set(opts, word, value);
+	r = set(opts, word, value);
 	return r < 0 ? refuse(word, "there is no such option") : r;
 }
 
@@ -99,7 +99,7 @@ static char *word_next(const char **text)
 	return word;
 }
 
-int options_mount_parse(struct options *opts, const char *text)
+int options_mount_parse(struct options *opts, const char *text, options_set_fn *set)
 {
 	int r = 0;
 
@@ -108,7 +108,7 @@ int options_mount_parse(struct options *opts, const char *text)
 
 		if (!word)
 			return refuse(text, "out of memory");
-		r = *word ? word_set(opts, word) : 0;
+		r = *word ? word_set(opts, word, set) : 0;
 	}
 	return r;
 }

@@ -24,6 +24,7 @@
 #include "state/lookout.h"
 #include "base/log.h"
 #include "mount.h"
+#include "clock.h"
 #include "notify.h"
 #include "orphan.h"
 #include "worker.h"

@@ -12,12 +12,28 @@
 #include "worker.h"
 
 #include "base/log.h"
+#include "fuse/capacity.h"
 #include "fuse/front.h"
+#include "fuse/interrupt.h"
 #include "fuse/tail.h"
+#include "fuse/unmade.h"
 #include "heir.h"
+#include "node/jobs.h"
 #include "node/names.h"
 #include "node/owner.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "node/times.h"
+#include "state/lookout.h"
+#include "state/request.h"
+#include "state/worker.h"
+#include "store/pagecache.h"
+#include "store/pager.h"
+#include "store/watch.h"
+#include "store/writeback.h"
+#include "uffd/attach.h"
+#include "uffd/resident.h"
+#include "uffd/sessions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,8 +93,8 @@ static int root_init(struct worker *w)
 	struct record *rec;
 	int nr;
 
-	if (inode_disk(&w->inodes, 0)->use == INODE_USED)
-		return inode_get(&w->inodes, 0) ? 0 : -ENOMEM;
+	if (inode_disk(w->inodes, 0)->use == INODE_USED)
+		return inode_get(w->inodes, 0) ? 0 : -ENOMEM;
 	rec = calloc(1, sizeof(*rec));
 	if (!rec)
 		return -ENOMEM;
@@ -87,7 +103,7 @@ static int root_init(struct worker *w)
 	rec->uid = getuid();
 	rec->gid = getgid();
 	rec->mtime_ns = rec->ctime_ns = (uint64_t)time(NULL) * 1000000000ull;
-	nr = inode_alloc(&w->inodes, rec);
+	nr = inode_alloc(w->inodes, rec);
 	free(rec);
 	return nr == 0 ? 0 : -ENOMEM;
 }
@@ -128,7 +144,7 @@ static void init_keep(struct worker *w, size_t bytes)
 {
 	const struct fuse_in_header *h = (const struct fuse_in_header *)w->request;
 	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
-	struct journal_super *super = w->journal.super;
+	struct journal_super *super = w->journal->super;
 
 	if (h->opcode != FUSE_INIT || bytes > JOURNAL_INIT_MAX || bytes < sizeof(*h) + 16)
 		return;
@@ -142,7 +158,7 @@ static void init_keep(struct worker *w, size_t bytes)
  * sends again whatever the predecessor did not answer. */
 static void session_take_over(struct worker *w)
 {
-	struct journal_super *super = w->journal.super;
+	struct journal_super *super = w->journal->super;
 	struct fuse_out_header again = { .len = sizeof(again), .error = NOTIFY_RESEND };
 	uint8_t init[JOURNAL_INIT_MAX];
 
@@ -187,11 +203,11 @@ static int serve_one(struct worker *w)
 static void session_fds(void *arg, unsigned session, int fd[SESSION_FDS])
 {
 	const struct worker *w = arg;
-	const struct resident *r = w->residents.list[session];
+	const struct resident *r = w->residents->list[session];
 
 	/* One that is not served here has the numbers of the supervisor of before. */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
-		fd[i] = r ? r->fd[i] : w->journal.sessions[session].fd[i] - 1;
+		fd[i] = r ? r->fd[i] : w->journal->sessions[session].fd[i] - 1;
 }
 
 /* Gives the mount away: in this thread, so that nothing changes meanwhile. */
@@ -201,7 +217,7 @@ static void heir_event(struct worker *w)
 
 	while (read(w->heirs_fd, &connection, sizeof(connection)) == sizeof(connection)) {
 		int r = w->draining ? -ENODEV :
-				      heir_give(connection, &w->journal, w->fuse_fd, session_fds, w);
+				      heir_give(connection, w->journal, w->fuse_fd, session_fds, w);
 
 		if (!r)
 			_exit(EXIT_SUCCESS); /* as if it were killed: the heir's worker goes on */
@@ -212,16 +228,16 @@ static void heir_event(struct worker *w)
 
 static void dispatch(struct worker *w, const struct epoll_event *ev)
 {
-	if (ev->data.ptr == &w->jobs)
-		jobs_collect(&w->jobs);
-	else if (ev->data.ptr == &w->writeback)
+	if (ev->data.ptr == w->jobs)
+		jobs_collect(w->jobs);
+	else if (ev->data.ptr == w->writeback)
 		writeback_collect(w);
 	else if (ev->data.ptr == &w->heirs_fd)
 		heir_event(w);
 	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
 		 attaches_event(w, ev->data.ptr) || pagecache_event(w, ev->data.ptr))
 		return; /* /dev/fuse and faults are read by whoever comes back from here */
-	else if (pool_has(&w->pool, ev->data.ptr))
+	else if (pool_has(w->pool, ev->data.ptr))
 		gvm_conn_process(ev->data.ptr);
 	/* Else it is of a conversation that an earlier one of these events has ended. */
 }
@@ -266,7 +282,7 @@ static void spin_adapt(struct spin *spin)
 
 static bool is_fetching(const struct worker *w)
 {
-	return w->pager.fetching || w->residents.fetching;
+	return w->pager->fetching || w->residents->fetching;
 }
 
 /*
@@ -283,10 +299,10 @@ static int serve_some(struct worker *w, struct spin *spin)
 
 		if (r < 0)
 			return r;
-		if (w->residents.count)
+		if (w->residents->count)
 			r += (int)residents_serve(w);
 		if (!r && is_fetching(w))
-			r = pool_poll(&w->pool) > 0;
+			r = pool_poll(w->pool) > 0;
 		if (r) {
 			found++;
 			begin = 0;
@@ -315,8 +331,8 @@ static uint64_t tick(struct worker *w)
 {
 	uint64_t now = gvm_now_ns(), due = writeback_tick(w, now), other;
 
-	if (w->residents.count) {
-		other = residents_tick(&w->residents, now);
+	if (w->residents->count) {
+		other = residents_tick(w->residents, now);
 		due = other < due ? other : due;
 	}
 	other = attaches_tick(w, now);
@@ -358,7 +374,7 @@ static void wait_briefly(struct worker *w)
 
 static void drain_say(const struct worker *w, bool first)
 {
-	unsigned chunks = JOURNAL_SLOTS - w->writeback.free;
+	unsigned chunks = JOURNAL_SLOTS - w->writeback->free;
 
 	if (chunks)
 		log_warning(NULL, "unmounted; %u written chunks still wait for their nodes%s", chunks,
@@ -378,11 +394,11 @@ static void drain(struct worker *w)
 	w->draining = true;
 	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		if (w->residents.list[s])
-			resident_abort(w->residents.list[s], why);
-	residents_turn(&w->residents);
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
+		if (w->residents->list[s])
+			resident_abort(w->residents->list[s], why);
+	residents_turn(w->residents);
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct inode *inode = inode_by_ino(w->inodes, inode_ino(nr));
 
 		if (!inode)
 			continue;
@@ -392,10 +408,10 @@ static void drain(struct worker *w)
 	for (;;) {
 		bool attached = false;
 
-		for (unsigned nr = 1; nr < w->inodes.end; nr++)
-			attached |= inode_disk(&w->inodes, nr)->use != INODE_FREE &&
-				    inode_disk(&w->inodes, nr)->epoch;
-		if (!attached && w->writeback.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs.under_way)
+		for (unsigned nr = 1; nr < w->inodes->end; nr++)
+			attached |= inode_disk(w->inodes, nr)->use != INODE_FREE &&
+				    inode_disk(w->inodes, nr)->epoch;
+		if (!attached && w->writeback->free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);
@@ -415,10 +431,10 @@ static void first_names(struct worker *w, int result, void *arg)
 /* Whether so many nodes refuse us for good (which the pool has said) that the rest is no majority. */
 static bool is_refused(const struct worker *w)
 {
-	unsigned listed = w->pool.listed, refusing = 0;
+	unsigned listed = w->pool->listed, refusing = 0;
 
 	for (unsigned i = 0; i < listed; i++)
-		refusing += gvm_conn_state(w->pool.conns[i]) == GVM_CONN_FAILED;
+		refusing += gvm_conn_state(w->pool->conns[i]) == GVM_CONN_FAILED;
 	return listed - refusing < listed / 2 + 1;
 }
 
@@ -450,15 +466,15 @@ static int load_names(struct worker *w)
 /* Finishes what a predecessor had begun. */
 static void settle_all(struct worker *w)
 {
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct inode *inode = inode_by_ino(&w->inodes, inode_ino(nr));
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct inode *inode = inode_by_ino(w->inodes, inode_ino(nr));
 
 		if (inode && worker_disk(w, inode)->tail_from)
 			tail_adopt(w, inode);
 		if (inode && worker_disk(w, inode)->times_owed)
 			times_closed(w, inode); /* or not, but then it is soon again */
-		if (inode && inode_disk(&w->inodes, nr)->use == INODE_UNLINKED &&
-		    inode_disk(&w->inodes, nr)->rec.kind == RECORD_GONE)
+		if (inode && inode_disk(w->inodes, nr)->use == INODE_UNLINKED &&
+		    inode_disk(w->inodes, nr)->rec.kind == RECORD_GONE)
 			unmade_adopt(w, inode);
 		else if (inode && !inode->opens_write)
 			front_settle(w, inode);
@@ -489,21 +505,21 @@ static int worker_init(struct worker *w)
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return -errno;
-	if ((r = inodes_init(&w->inodes, &w->journal)) < 0 || (r = root_init(w)) < 0 ||
-	    (r = pool_init(&w->pool, w->opts, w->journal.super->client, w->epoll_fd, POOL_WATCHES)) < 0 ||
-	    (r = jobs_init(&w->jobs, w->opts, w->journal.super->client)) < 0 ||
+	if ((r = inodes_init(w->inodes, w->journal)) < 0 || (r = root_init(w)) < 0 ||
+	    (r = pool_init(w->pool, w->opts, w->journal->super->client, w->epoll_fd, POOL_WATCHES)) < 0 ||
+	    (r = jobs_init(w->jobs, w->opts, w->journal->super->client)) < 0 ||
 	    (r = pager_init(w)) < 0 || (r = residents_init(w)) < 0)
 		return r;
-	w->residents.on_close = front_fast_path_ended;
-	unmade_init(&w->unmade);
-	w->pool.owner = w;
-	w->pool.on_up = node_is_up;
+	w->residents->on_close = front_fast_path_ended;
+	unmade_init(w->unmade);
+	w->pool->owner = w;
+	w->pool->on_up = node_is_up;
 	r = writeback_init(w);
 	if (r < 0)
 		return r;
-	if ((r = epoll_watch(w, w->jobs.event_fd, &w->jobs)) < 0)
+	if ((r = epoll_watch(w, w->jobs->event_fd, w->jobs)) < 0)
 		return r;
-	return epoll_watch(w, w->writeback.queue.finished_fd, &w->writeback);
+	return epoll_watch(w, w->writeback->queue.finished_fd, w->writeback);
 }
 
 /* What the front thread is given. */
@@ -546,7 +562,7 @@ static int front_run(void *arg)
 		r = epoll_watch(w, w->fuse_fd, w);
 	if (r < 0)
 		return r;
-	if (successor && w->journal.super->init_bytes)
+	if (successor && w->journal->super->init_bytes)
 		session_take_over(w);
 	if (successor)
 		watches_recover(w);
@@ -565,9 +581,56 @@ static int front_run(void *arg)
 	return 0;
 }
 
+/* The worker, and what its modules keep. */
+struct modules {
+	struct worker worker;
+	struct journal journal;
+	struct inodes inodes;
+	struct pool pool;
+	struct jobs jobs;
+	struct pager pager;
+	struct pagecache pagecache;
+	struct writeback writeback;
+	struct residents residents;
+	struct attaches attaches;
+	struct sessions sessions;
+	struct lookout lookout;
+	struct interrupts interrupts;
+	struct capacity capacity;
+	struct unmade unmade;
+	struct names_state names;
+};
+
+/* One allocation, for as long as the process lives. */
+static struct worker *worker_new(void)
+{
+	struct modules *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->worker = (struct worker){
+		.journal = &m->journal,
+		.inodes = &m->inodes,
+		.pool = &m->pool,
+		.jobs = &m->jobs,
+		.pager = &m->pager,
+		.pagecache = &m->pagecache,
+		.writeback = &m->writeback,
+		.residents = &m->residents,
+		.attaches = &m->attaches,
+		.sessions = &m->sessions,
+		.lookout = &m->lookout,
+		.interrupts = &m->interrupts,
+		.capacity = &m->capacity,
+		.unmade = &m->unmade,
+		.names = &m->names,
+	};
+	return &m->worker;
+}
+
 int worker_run(const struct options *opts, const struct worker_fds *fds)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = worker_new();
 	struct service service = { .w = w, .fds = fds };
 	int r;
 
@@ -582,15 +645,15 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	owner_self(&w->self, getppid());
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-	w->pagecache.fd = -1;
+	w->pagecache->fd = -1;
 	if (w->fuse_fd >= 0)
 		pagecache_start(w);
-	r = journal_open(&w->journal, fds->journal);
+	r = journal_open(w->journal, fds->journal);
 	if (r < 0)
 		return r;
-	service.successor = w->journal.super->starts++ > 0;
-	w->journal.super->ended = 0;
-	r = lookout_run(&w->lookout, &w->journal, front_run, &service);
-	journal_publish32(&w->journal.super->ended, 1 + (r ? EXIT_FAILURE : EXIT_SUCCESS));
+	service.successor = w->journal->super->starts++ > 0;
+	w->journal->super->ended = 0;
+	r = lookout_run(w->lookout, w->journal, front_run, &service);
+	journal_publish32(&w->journal->super->ended, 1 + (r ? EXIT_FAILURE : EXIT_SUCCESS));
 	return r;
 }

@@ -2,6 +2,8 @@
 /* capacity.c - see capacity.h. */
 #include "capacity.h"
 
+#include "node/jobs.h"
+#include "node/pool.h"
 #include "op.h"
 
 #include <errno.h>
@@ -64,16 +66,16 @@ static void capacity_show(struct worker *w, fuse_req_t req)
 		.f_namemax = RECORD_NAME_MAX,
 	};
 
-	for (unsigned i = 0; i < w->pool.listed; i++) {
-		const struct capacity_node *node = &w->capacity.node[i];
+	for (unsigned i = 0; i < w->pool->listed; i++) {
+		const struct capacity_node *node = &w->capacity->node[i];
 
 		total += node->again ? 0 : node->total_bytes;
 		free_bytes += node->again ? 0 : node->free_bytes;
 	}
 	st.f_blocks = total / GVM_PAGE_BYTES;
 	st.f_bfree = st.f_bavail = free_bytes / GVM_PAGE_BYTES;
-	for (unsigned i = 0; i < w->inodes.end; i++)
-		st.f_ffree -= inode_disk(&w->inodes, i)->use != INODE_FREE;
+	for (unsigned i = 0; i < w->inodes->end; i++)
+		st.f_ffree -= inode_disk(w->inodes, i)->use != INODE_FREE;
 	st.f_favail = st.f_ffree;
 	fuse_reply_statfs(req, &st);
 }
@@ -82,12 +84,12 @@ static void capacity_asked(struct job *job)
 {
 	struct capacity_job *cj = (struct capacity_job *)job;
 	struct worker *w = cj->w;
-	struct op *op = w->capacity.askers, *next;
+	struct op *op = w->capacity->askers, *next;
 
-	memcpy(w->capacity.node, cj->node, sizeof(cj->node));
-	w->capacity.at_ns = gvm_now_ns();
-	w->capacity.asking = false;
-	w->capacity.askers = NULL;
+	memcpy(w->capacity->node, cj->node, sizeof(cj->node));
+	w->capacity->at_ns = gvm_now_ns();
+	w->capacity->asking = false;
+	w->capacity->askers = NULL;
 	free(cj);
 	for (; op; op = next) {
 		next = op->next_asker;
@@ -101,7 +103,7 @@ static bool capacity_ask(struct worker *w)
 {
 	struct capacity_job *cj;
 
-	if (w->capacity.asking)
+	if (w->capacity->asking)
 		return true;
 	cj = calloc(1, sizeof(*cj));
 	if (!cj)
@@ -109,12 +111,12 @@ static bool capacity_ask(struct worker *w)
 	cj->job.work = capacity_work;
 	cj->job.done = capacity_asked;
 	cj->w = w;
-	memcpy(cj->node, w->capacity.node, sizeof(cj->node));
-	for (unsigned i = 0; i < w->pool.listed; i++)
-		cj->node[i].quiet |= w->capacity.at_ns &&
-				     gvm_conn_state(w->pool.conns[i]) != GVM_CONN_UP;
-	w->capacity.asking = true;
-	jobs_submit(&w->jobs, &cj->job);
+	memcpy(cj->node, w->capacity->node, sizeof(cj->node));
+	for (unsigned i = 0; i < w->pool->listed; i++)
+		cj->node[i].quiet |= w->capacity->at_ns &&
+				     gvm_conn_state(w->pool->conns[i]) != GVM_CONN_UP;
+	w->capacity->asking = true;
+	jobs_submit(w->jobs, &cj->job);
 	return true;
 }
 
@@ -129,6 +131,6 @@ void capacity_reply(struct worker *w, fuse_req_t req)
 	op = op_new(w, req, NULL);
 	if (!op)
 		return;
-	op->next_asker = w->capacity.askers;
-	w->capacity.askers = op;
+	op->next_asker = w->capacity->askers;
+	w->capacity->askers = op;
 }

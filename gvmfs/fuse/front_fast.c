@@ -2,7 +2,10 @@
 /* front_fast.c - FUSE's requests to a region that the fast path serves (resident.h), and what becomes of
  * those that still wait when it serves no more: the page cache's way has them. */
 #include "front.h"
-#include "worker.h"
+#include "interrupt.h"
+#include "state/worker.h"
+#include "store/writeback.h"
+#include "uffd/resident.h"
 
 #include <errno.h>
 #include <stdlib.h>

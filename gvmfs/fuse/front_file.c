@@ -2,7 +2,12 @@
 /* front_file.c - requests about the data of open files. */
 #include "base/log.h"
 #include "front.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "node/times.h"
+#include "store/pagecache.h"
+#include "store/pager.h"
+#include "store/writeback.h"
 #include "tail.h"
 
 #include <errno.h>
@@ -83,7 +88,7 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		fill_refuse(w, req, inode);
 		return;
 	}
-	how = handle_how(&w->inodes, fi->fh);
+	how = handle_how(w->inodes, fi->fh);
 	if (!(how & HANDLE_DIRECT))
 		tail_read(worker_disk(w, inode), (uint64_t)off + size);
 	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))

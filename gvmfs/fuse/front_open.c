@@ -7,7 +7,14 @@
 #include "front.h"
 #include "node/names.h"
 #include "node/owner.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "node/times.h"
+#include "store/pagecache.h"
+#include "store/pager.h"
+#include "store/watch.h"
+#include "store/writeback.h"
+#include "uffd/attach.h"
 #include "unbacked.h"
 
 #include <errno.h>
@@ -49,7 +56,7 @@ static void open_reply(struct op *op)
 		op_end(op, true, 0);
 		return;
 	}
-	r = handle_open(&w->inodes, op->inode->nr,
+	r = handle_open(w->inodes, op->inode->nr,
 			front_handle_how(&op->fi, direct || reads_past_cache(op)), op->unique,
 			&op->fi.fh);
 	if (r < 0) {
@@ -128,7 +135,7 @@ unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
 static bool nodes_are_found(struct worker *w, const struct record *rec)
 {
 	for (unsigned i = 0; i < rec->node_count; i++) {
-		if (pool_node(&w->pool, &rec->nodes[i]))
+		if (pool_node(w->pool, &rec->nodes[i]))
 			continue;
 		log_error(rec->name, "its node %s has no such address, or is one too many",
 			  rec->nodes[i].addr);
@@ -323,15 +330,15 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode;
-	unsigned how = handle_how(&w->inodes, fi->fh);
+	unsigned how = handle_how(w->inodes, fi->fh);
 	bool write;
-	int nr = handle_close(&w->inodes, fi->fh, &write);
+	int nr = handle_close(w->inodes, fi->fh, &write);
 
 	(void)ino;
 	fuse_reply_err(req, 0);
 	if (nr < 0)
 		return; /* a predecessor closed it, and was killed before it said so */
-	inode = inode_get(&w->inodes, (unsigned)nr);
+	inode = inode_get(w->inodes, (unsigned)nr);
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
 	/* Another host may write from now on, and nobody watches. */
@@ -345,5 +352,5 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (!inode->opens_write)
 		front_settle(w, inode);
-	inode_reap(&w->inodes, (unsigned)nr);
+	inode_reap(w->inodes, (unsigned)nr);
 }

@@ -7,6 +7,7 @@
  */
 #include "front.h"
 #include "node/region.h"
+#include "store/watch.h"
 
 #include <errno.h>
 

@@ -9,6 +9,9 @@
  */
 #include "front.h"
 #include "node/region.h"
+#include "store/pagecache.h"
+#include "store/writeback.h"
+#include "uffd/resident.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +33,7 @@ struct seek {
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
 	uint64_t written = writeback_next_chunk(w, inode, chunk);
-	_Atomic uint64_t *index = journal_index(&w->journal, inode->nr);
+	_Atomic uint64_t *index = journal_index(w->journal, inode->nr);
 
 	while (chunk < chunks && chunk < written &&
 	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&

@@ -6,7 +6,10 @@
  */
 #include "front.h"
 #include "node/names.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "node/times.h"
+#include "store/writeback.h"
 #include "tail.h"
 
 #include <errno.h>

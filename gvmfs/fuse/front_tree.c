@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_tree.c - requests about names and attributes. */
+#include "capacity.h"
 #include "front.h"
 #include "held.h"
 #include "node/names.h"
 #include "node/region.h"
+#include "node/times.h"
 #include "unbacked.h"
 #include "unmade.h"
 
@@ -16,9 +18,9 @@
 
 static struct inode *child_of(struct worker *w, struct inode *folder, const char *name)
 {
-	int nr = inode_lookup(&w->inodes, &worker_disk(w, folder)->rec.id, name);
+	int nr = inode_lookup(w->inodes, &worker_disk(w, folder)->rec.id, name);
 
-	return nr < 0 ? NULL : inode_get(&w->inodes, (unsigned)nr);
+	return nr < 0 ? NULL : inode_get(w->inodes, (unsigned)nr);
 }
 
 /* What another host may have made, changed, renamed or removed since we last asked. */
@@ -97,14 +99,14 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void forget(struct worker *w, fuse_ino_t ino, uint64_t count)
 {
-	struct inode *inode = inode_by_ino(&w->inodes, ino);
+	struct inode *inode = inode_by_ino(w->inodes, ino);
 	struct journal_inode *d;
 
 	if (!inode)
 		return;
 	d = worker_disk(w, inode);
 	d->lookups -= count < d->lookups ? count : d->lookups;
-	inode_reap(&w->inodes, inode->nr);
+	inode_reap(w->inodes, inode->nr);
 }
 
 void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
@@ -266,7 +268,7 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set
 
 static void folder_changed(struct worker *w, fuse_ino_t ino)
 {
-	struct inode *folder = inode_by_ino(&w->inodes, ino);
+	struct inode *folder = inode_by_ino(w->inodes, ino);
 
 	if (folder)
 		times_content(w, folder);
@@ -290,7 +292,7 @@ static void made(struct worker *w, int result, void *arg)
 	}
 	folder_changed(w, op->parent);
 	if (create)
-		r = handle_open(&w->inodes, op->inode->nr, front_handle_how(&op->fi, false), op->unique,
+		r = handle_open(w->inodes, op->inode->nr, front_handle_how(&op->fi, false), op->unique,
 				&op->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
@@ -357,13 +359,13 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		rec->mtime_ns = rec->ctime_ns = times_now();
 		rec->parent = worker_disk(w, folder)->rec.id;
 		snprintf(rec->name, sizeof(rec->name), "%s", name);
-		nr = inode_alloc(&w->inodes, rec);
+		nr = inode_alloc(w->inodes, rec);
 		free(rec);
 		if (nr < 0) {
 			op_end(op, false, ENOSPC);
 			return;
 		}
-		inode = inode_get(&w->inodes, (unsigned)nr);
+		inode = inode_get(w->inodes, (unsigned)nr);
 	}
 	op->inode = inode;
 	op->parent = parent;
@@ -493,7 +495,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 		fuse_reply_err(req, w->request_resent ? 0 : ENOENT);
 	else if (is_folder != folder_wanted)
 		fuse_reply_err(req, is_folder ? EISDIR : ENOTDIR);
-	else if (is_folder && inode_has_children(&w->inodes, &worker_disk(w, inode)->rec.id))
+	else if (is_folder && inode_has_children(w->inodes, &worker_disk(w, inode)->rec.id))
 		fuse_reply_err(req, ENOTEMPTY);
 	else
 		unlink_inode(w, req, inode, parent, false);
@@ -514,14 +516,14 @@ void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void rename_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
-	struct inode *replaced = op->size ? inode_get(&w->inodes, (unsigned)op->size) : NULL;
+	struct inode *replaced = op->size ? inode_get(w->inodes, (unsigned)op->size) : NULL;
 	struct journal_inode *d = worker_disk(w, op->inode);
 	fuse_ino_t to = inode_ino((unsigned)op->bytes);
 	fuse_req_t req;
 
 	if (result < 0) {
 		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
-		d->rec.parent = inode_disk(&w->inodes, (unsigned)op->off)->rec.id;
+		d->rec.parent = inode_disk(w->inodes, (unsigned)op->off)->rec.id;
 		op_end(op, true, result);
 		return;
 	}
@@ -553,12 +555,12 @@ static void rename_run(struct task *task)
 	journal_publish64(&d->rec.version, d->rec.version + 1);
 	atomic_thread_fence(memory_order_release);
 	snprintf(d->rec.name, sizeof(d->rec.name), "%s", to_name);
-	d->rec.parent = inode_disk(&w->inodes, (unsigned)op->bytes)->rec.id;
+	d->rec.parent = inode_disk(w->inodes, (unsigned)op->bytes)->rec.id;
 	d->rec.ctime_ns = times_now();
 	memcpy(op->name, from_name, sizeof(op->name));
 	/* A name is the newest record's that bears it. */
-	if (op->size && inode_disk(&w->inodes, (unsigned)op->size)->rec.version > d->rec.version)
-		d->rec.version = inode_disk(&w->inodes, (unsigned)op->size)->rec.version;
+	if (op->size && inode_disk(w->inodes, (unsigned)op->size)->rec.version > d->rec.version)
+		d->rec.version = inode_disk(w->inodes, (unsigned)op->size)->rec.version;
 	names_save(w, op->inode, rename_saved, op);
 }
 
@@ -587,7 +589,7 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		fuse_reply_err(req, 0);
 		return;
 	}
-	if (target && inode_has_children(&w->inodes, &worker_disk(w, target)->rec.id)) {
+	if (target && inode_has_children(w->inodes, &worker_disk(w, target)->rec.id)) {
 		fuse_reply_err(req, ENOTEMPTY);
 		return;
 	}
@@ -655,18 +657,18 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 		return;
 	}
 	id = &worker_disk(w, folder)->rec.id;
-	for (unsigned at = (unsigned)off; at < w->inodes.end + 2; at++) {
+	for (unsigned at = (unsigned)off; at < w->inodes->end + 2; at++) {
 		struct stat st = { .st_ino = ino, .st_mode = S_IFDIR };
 		const char *name = at ? ".." : ".";
 		size_t need;
 
 		if (at >= 2) {
 			unsigned nr = at - 2;
-			struct journal_inode *d = inode_disk(&w->inodes, nr);
+			struct journal_inode *d = inode_disk(w->inodes, nr);
 
 			if (!nr || d->use != INODE_USED || !gvm_id_equal(&d->rec.parent, id))
 				continue;
-			name = inode_shown_name(&w->inodes, nr, shown);
+			name = inode_shown_name(w->inodes, nr, shown);
 			st.st_ino = inode_ino(nr);
 			st.st_mode = d->rec.kind == RECORD_FOLDER ? S_IFDIR : S_IFREG;
 		}

@@ -6,7 +6,10 @@
 #include "front.h"
 #include "gvm_attach.h"
 #include "node/names.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "store/writeback.h"
+#include "uffd/resident.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,14 +29,14 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 	const struct resident *r = inode->resident;
 	unsigned up = 0;
 
-	for (unsigned i = 0; i < w->pool.count; i++)
-		up += gvm_conn_state(w->pool.conns[i]) == GVM_CONN_UP;
+	for (unsigned i = 0; i < w->pool->count; i++)
+		up += gvm_conn_state(w->pool->conns[i]) == GVM_CONN_UP;
 	if (inode->nr == 0)
 		return (size_t)snprintf(buf, size,
 					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
 					"nodes_up %u\n",
-					JOURNAL_SLOTS - w->writeback.free, w->journal.super->starts - 1,
-					(int)getpid(), w->pool.count, up);
+					JOURNAL_SLOTS - w->writeback->free, w->journal->super->starts - 1,
+					(int)getpid(), w->pool->count, up);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
@@ -47,7 +50,7 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 {
-	const struct stats *stats = inode->nr ? inode->stats : &w->journal.super->stats;
+	const struct stats *stats = inode->nr ? inode->stats : &w->journal->super->stats;
 	size_t n = stats_print(stats, text, STATS_BYTES);
 
 	return n + print_state(w, inode, text + n, STATS_BYTES - n);
@@ -62,8 +65,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return (int)print_stats(w, inode, text);
 	if (d->rec.kind != RECORD_REGION)
 		return -ENODATA;
-	if (strcmp(name, GVM_ATTACH_XATTR) == 0 && *w->journal.super->attach_path)
-		return snprintf(text, STATS_BYTES, "%s", w->journal.super->attach_path);
+	if (strcmp(name, GVM_ATTACH_XATTR) == 0 && *w->journal->super->attach_path)
+		return snprintf(text, STATS_BYTES, "%s", w->journal->super->attach_path);
 	if (strcmp(name, LOCAL_XATTR) == 0 && d->local_bytes)
 		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
 	if (strcmp(name, TEMPORARY_XATTR) == 0 && d->rec.temporary)

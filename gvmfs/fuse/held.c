@@ -2,6 +2,7 @@
 /* held.c - see held.h. */
 #include "held.h"
 
+#include "node/pool.h"
 #include "node/region.h"
 
 #define ASKING_MAX 64 /* regions at a time */
@@ -21,13 +22,13 @@ static void held_asked(struct worker *w, struct inode *inode, int result, void *
 			front_reply_attr(w, op_take(op), inode);
 		op_end(op, false, 0);
 	}
-	inode_reap(&w->inodes, inode->nr);
+	inode_reap(w->inodes, inode->nr);
 }
 
 static bool is_quiet(struct worker *w, const struct record *rec)
 {
 	for (unsigned i = 0; i < rec->node_count; i++)
-		if (pool_is_quiet(&w->pool, &rec->nodes[i]))
+		if (pool_is_quiet(w->pool, &rec->nodes[i]))
 			return true;
 	return false;
 }

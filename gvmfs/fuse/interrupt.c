@@ -3,7 +3,7 @@
 #include "interrupt.h"
 
 #include "node/jobs.h"
-#include "worker.h"
+#include "state/worker.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void interrupt_unlink(struct interrupt *i)
 
 static void interrupted(fuse_req_t req, void *data)
 {
-	struct interrupt *i = data, **first = &i->w->interrupts.first;
+	struct interrupt *i = data, **first = &i->w->interrupts->first;
 
 	(void)req; /* locked by libfuse: answered later, from interrupts_tick() */
 	if (i->link)
@@ -102,13 +102,13 @@ static void look_work(struct job *job, struct pool *pool)
 /* A thread waits for one request at a time. */
 static void mark_killed(struct worker *w, int tid)
 {
-	for (struct interrupt *i = w->interrupts.first; i; i = i->next)
+	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
 		i->killed |= i->tid == tid;
 }
 
 static struct interrupt *find_killed(struct worker *w)
 {
-	struct interrupt *i = w->interrupts.first;
+	struct interrupt *i = w->interrupts->first;
 
 	while (i && !i->killed)
 		i = i->next;
@@ -121,8 +121,8 @@ static void look_done(struct job *job)
 	struct worker *w = look->w;
 	struct interrupt *i;
 
-	w->interrupts.looking = false;
-	w->interrupts.look_at_ns = gvm_now_ns() + LOOK_EVERY_NS;
+	w->interrupts->looking = false;
+	w->interrupts->look_at_ns = gvm_now_ns() + LOOK_EVERY_NS;
 	for (unsigned k = 0; k < look->count; k++)
 		if (look->caller[k].killed)
 			mark_killed(w, look->caller[k].tid);
@@ -136,7 +136,7 @@ static void look_begin(struct worker *w)
 	struct look *look;
 	unsigned count = 0;
 
-	for (struct interrupt *i = w->interrupts.first; i; i = i->next)
+	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
 		count++;
 	look = calloc(1, sizeof(*look) + count * sizeof(*look->caller));
 	if (!look)
@@ -144,16 +144,16 @@ static void look_begin(struct worker *w)
 	look->job.work = look_work;
 	look->job.done = look_done;
 	look->w = w;
-	for (struct interrupt *i = w->interrupts.first; i; i = i->next)
+	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
 		if (i->tid > 0) /* 0: of a PID namespace that we do not see */
 			look->caller[look->count++].tid = i->tid;
-	w->interrupts.looking = true;
-	jobs_submit_blocking(&w->jobs, &look->job);
+	w->interrupts->looking = true;
+	jobs_submit_blocking(w->jobs, &look->job);
 }
 
 uint64_t interrupts_tick(struct worker *w, uint64_t now_ns)
 {
-	struct interrupts *all = &w->interrupts;
+	struct interrupts *all = w->interrupts;
 	struct interrupt *i = all->first;
 	uint64_t due = ~0ull;
 

@@ -3,6 +3,8 @@
 #include "op.h"
 
 #include "base/log.h"
+#include "interrupt.h"
+#include "node/pool.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -54,10 +56,10 @@ static void quiet_print(const struct worker *w, char *text, size_t size)
 	size_t used = 0;
 
 	*text = 0;
-	for (unsigned i = 0; i < w->pool.count && used < size; i++)
-		if (w->pool.quiet[i] || gvm_conn_state(w->pool.conns[i]) != GVM_CONN_UP)
+	for (unsigned i = 0; i < w->pool->count && used < size; i++)
+		if (w->pool->quiet[i] || gvm_conn_state(w->pool->conns[i]) != GVM_CONN_UP)
 			used += (size_t)snprintf(text + used, size - used, "%s %s", used ? "," : ":",
-						 gvm_conn_addr(w->pool.conns[i]));
+						 gvm_conn_addr(w->pool->conns[i]));
 }
 
 /* Says why calls fail: the caller sees an errno only. */
@@ -92,14 +94,14 @@ void op_end(struct op *op, bool held, int error)
 {
 	op_fail(op, error);
 	if (held)
-		inode_release(&op->w->inodes, op->inode);
+		inode_release(op->w->inodes, op->inode);
 	free(op->kept);
 	free(op);
 }
 
 struct inode *front_inode(fuse_req_t req, fuse_ino_t ino)
 {
-	struct inode *inode = inode_by_ino(&front_worker(req)->inodes, ino);
+	struct inode *inode = inode_by_ino(front_worker(req)->inodes, ino);
 
 	if (!inode)
 		fuse_reply_err(req, ENOENT);
@@ -127,7 +129,7 @@ void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 {
 	struct stat st;
 
-	inode_stat(&w->inodes, inode->nr, &st);
+	inode_stat(w->inodes, inode->nr, &st);
 	fuse_reply_attr(req, &st, attr_lasts(inode, &st) ? FRONT_TIMEOUT_S : 0);
 }
 
@@ -140,7 +142,7 @@ void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param 
 		.generation = d->generation,
 		.entry_timeout = FRONT_TIMEOUT_S,
 	};
-	inode_stat(&w->inodes, inode->nr, &e->attr);
+	inode_stat(w->inodes, inode->nr, &e->attr);
 	if ((!d->rec.node_count || inode_held_is_fresh(inode)) && attr_lasts(inode, &e->attr))
 		e->attr_timeout = FRONT_TIMEOUT_S;
 	d->lookups++;

@@ -10,7 +10,10 @@
 #define GVMFS_OP_H
 
 #include "interrupt.h"
-#include "worker.h"
+#include "state/worker.h"
+#include "store/pagecache.h"
+#include "store/writeback.h"
+#include "uffd/resident.h"
 
 /* How long the kernel may believe names and attributes: other hosts change them too. */
 #define FRONT_TIMEOUT_S 1.0

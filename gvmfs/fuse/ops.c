@@ -2,6 +2,8 @@
 /* ops.c - the table of FUSE operations: the top of the front. */
 #include "front.h"
 
+#include "state/request.h"
+
 static void front_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;

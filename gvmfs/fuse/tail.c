@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "op.h"
+#include "store/pagecache.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "unbacked.h"
 
 #include "base/log.h"
+#include "node/jobs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -254,5 +255,5 @@ void unbacked_end(struct op *op, uint64_t wanted_bytes)
 	u->hold = -1;
 	u->tid = op->tid;
 	u->wanted_bytes = wanted_bytes;
-	jobs_submit_blocking(&op->w->jobs, &u->job);
+	jobs_submit_blocking(op->w->jobs, &u->job);
 }

@@ -17,7 +17,7 @@ void unmade_init(struct unmade *u)
 
 static void unmade_saved(struct worker *w, int result, void *arg)
 {
-	struct unmade *u = &w->unmade;
+	struct unmade *u = w->unmade;
 	struct op *op = arg;
 
 	u->saving = false;
@@ -34,7 +34,7 @@ static void unmade_saved(struct worker *w, int result, void *arg)
 void unmade_add(struct op *op)
 {
 	struct worker *w = op->w;
-	struct unmade *u = &w->unmade;
+	struct unmade *u = w->unmade;
 	struct journal_inode *d = worker_disk(w, op->inode);
 
 	d->rec.kind = RECORD_GONE;
@@ -68,7 +68,7 @@ void unmade_adopt(struct worker *w, struct inode *inode)
 
 uint64_t unmade_tick(struct worker *w, uint64_t now_ns)
 {
-	struct unmade *u = &w->unmade;
+	struct unmade *u = w->unmade;
 
 	if (!u->first || u->saving || w->draining)
 		return ~0ull;

@@ -3,10 +3,12 @@
 #include "names.h"
 
 #include "base/log.h"
+#include "jobs.h"
 #include "names_job.h"
 #include "owner.h"
+#include "pool.h"
 #include "region.h"
-#include "worker.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,8 +25,8 @@
 
 static void clock_hear(struct worker *w, uint64_t number)
 {
-	if (number > w->names.clock)
-		w->names.clock = number;
+	if (number > w->names->clock)
+		w->names->clock = number;
 }
 
 static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
@@ -33,9 +35,9 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 /* Where no table is known, a new one: of that nobody has forgotten anything. */
 static uint64_t names_table(struct worker *w)
 {
-	if (!w->names.table && getrandom(&w->names.table, sizeof(w->names.table), 0) < 0)
-		w->names.table = w->journal.super->client;
-	return w->names.table;
+	if (!w->names->table && getrandom(&w->names->table, sizeof(w->names->table), 0) < 0)
+		w->names->table = w->journal->super->client;
+	return w->names->table;
 }
 
 
@@ -124,8 +126,8 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 		return;
 	}
 	sj->creates = !rec->born;
-	if (sj->creates && version <= w->names.clock)
-		version = w->names.clock + 1;
+	if (sj->creates && version <= w->names->clock)
+		version = w->names->clock + 1;
 	if (version < rec->born)
 		version = rec->born; /* a predecessor was killed between the two lines below */
 	if (sj->creates) {
@@ -148,7 +150,7 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 	if (rec->kind != RECORD_GONE)
 		sj->record_bytes = record_pack(rec, sj->record);
 	worker_disk(w, inode)->times_owed = 0;
-	jobs_submit(&w->jobs, &sj->job);
+	jobs_submit(w->jobs, &sj->job);
 }
 
 void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
@@ -175,12 +177,12 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 /* If its writer is gone without having closed it, nobody can reach it any more. */
 static void adopt_orphan(struct worker *w, const struct record *rec)
 {
-	int nr = inode_alloc(&w->inodes, rec);
+	int nr = inode_alloc(w->inodes, rec);
 	struct inode *inode;
 
 	if (nr < 0)
 		return;
-	inode = inode_get(&w->inodes, (unsigned)nr);
+	inode = inode_get(w->inodes, (unsigned)nr);
 	journal_publish32(&worker_disk(w, inode)->use, INODE_UNLINKED);
 	inode->busy = true;
 	region_stat(w, inode, adopt_orphan_end, NULL);
@@ -195,13 +197,13 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8
 	bool writer_alive = writer >= GVM_WRITER_AWAY;
 	/* Of a writer that has not given it up, the nodes are to have been told how long it keeps it. */
 	uint64_t wait_ns = writer == GVM_WRITER_LAPSED ? w->opts->unlinked_lease_s * 1000000000ull : ORPHAN_NS;
-	struct names_orphan *o = w->names.orphans, *oldest = o;
+	struct names_orphan *o = w->names->orphans, *oldest = o;
 	uint64_t now = gvm_now_ns();
 
-	for (; o < w->names.orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
 		if (o->since_ns < oldest->since_ns)
 			oldest = o;
-	if (o == w->names.orphans + NAMES_ORPHANS) {
+	if (o == w->names->orphans + NAMES_ORPHANS) {
 		if (!writer_alive)
 			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
 		return false;
@@ -229,7 +231,7 @@ static void temporary_looked(struct worker *w, struct inode *inode, int result, 
 
 	(void)arg;
 	if (result < 0 || !temporary_is_abandoned(w, inode) || inode->opens) {
-		inode_release(&w->inodes, inode);
+		inode_release(w->inodes, inode);
 		return;
 	}
 	log_info(d->rec.name, "its launcher and its mount are gone: this temporary region is removed");
@@ -241,13 +243,13 @@ static void temporary_looked(struct worker *w, struct inode *inode, int result, 
 /* A temporary region that a mount of this host has left. */
 static void temporary_consider(struct worker *w, unsigned nr)
 {
-	const struct journal_inode *d = inode_disk(&w->inodes, nr);
+	const struct journal_inode *d = inode_disk(w->inodes, nr);
 	struct inode *inode;
 
 	if (d->use != INODE_USED || !d->rec.temporary || d->epoch ||
 	    !owner_is_dead(&d->rec.owner, &w->self))
 		return;
-	inode = inode_get(&w->inodes, nr);
+	inode = inode_get(w->inodes, nr);
 	if (!inode || inode->busy || inode->opens || inode->resident || inode->attaching)
 		return;
 	inode->busy = true;
@@ -258,7 +260,7 @@ static void temporary_consider(struct worker *w, unsigned nr)
 static void orphan_gone(struct worker *w, int result, void *arg)
 {
 	(void)result;
-	inode_release(&w->inodes, arg);
+	inode_release(w->inodes, arg);
 }
 
 static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg)
@@ -279,18 +281,18 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 	}
 	/* Still in use on another host, or not to be told: the next refresh looks again. */
 	journal_publish32(&worker_disk(w, inode)->use, INODE_FREE);
-	inode_release(&w->inodes, inode);
+	inode_release(w->inodes, inode);
 }
 
 /* False if a record would put chunks elsewhere that somebody here has open, or where nobody is. */
 static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 {
-	const struct record *from = &inode_disk(&w->inodes, nr)->rec;
+	const struct record *from = &inode_disk(w->inodes, nr)->rec;
 
-	if (!w->inodes.rt[nr] || !w->inodes.rt[nr]->opens)
+	if (!w->inodes->rt[nr] || !w->inodes->rt[nr]->opens)
 		return true;
 	for (unsigned i = 0; i < to->node_count; i++)
-		if (!pool_node(&w->pool, &to->nodes[i]))
+		if (!pool_node(w->pool, &to->nodes[i]))
 			return false;
 	if (!from->node_count)
 		return true;
@@ -305,17 +307,17 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 /* What is open for writing here, or under a change, is left alone. */
 static bool may_apply(struct worker *w, unsigned nr)
 {
-	return !inode_disk(&w->inodes, nr)->epoch && !(w->inodes.rt[nr] && w->inodes.rt[nr]->busy);
+	return !inode_disk(w->inodes, nr)->epoch && !(w->inodes->rt[nr] && w->inodes->rt[nr]->busy);
 }
 
 static void apply_gone(struct worker *w, unsigned nr)
 {
-	struct inode *inode = may_apply(w, nr) ? inode_get(&w->inodes, nr) : NULL;
+	struct inode *inode = may_apply(w, nr) ? inode_get(w->inodes, nr) : NULL;
 
 	if (!inode)
 		return;
 	inode_is_gone(w, inode);
-	inode_reap(&w->inodes, nr);
+	inode_reap(w->inodes, nr);
 }
 
 /* Of a region that we write, another host can only have changed what it is called and whose it is. (Our own
@@ -346,24 +348,24 @@ static void apply_all(struct journal_inode *d, const struct record *rec)
 /* Applies one record of the nodes to the tree. */
 static void apply_record(struct worker *w, const struct names_load_job *lj, const struct record *rec)
 {
-	int nr = inode_by_id(&w->inodes, &rec->id);
+	int nr = inode_by_id(w->inodes, &rec->id);
 	struct journal_inode *d;
 
 	if (nr < 0) {
 		/* What was deleted here while the nodes were asked does not come back. */
-		if (inode_was_reaped(&w->inodes, &rec->id, lj->gone_count))
+		if (inode_was_reaped(w->inodes, &rec->id, lj->gone_count))
 			return;
 		if (rec->orphan)
 			adopt_orphan(w, rec);
-		else if (inode_alloc(&w->inodes, rec) < 0)
+		else if (inode_alloc(w->inodes, rec) < 0)
 			log_error(NULL, "more than %u files: %s is not shown", JOURNAL_INODES, rec->name);
 		return;
 	}
-	d = inode_disk(&w->inodes, (unsigned)nr);
+	d = inode_disk(w->inodes, (unsigned)nr);
 	if (rec->version <= d->rec.version)
 		return;
 	if (!may_apply(w, (unsigned)nr)) {
-		if (d->epoch && !inode_get(&w->inodes, (unsigned)nr)->busy && rec->kind == d->rec.kind &&
+		if (d->epoch && !inode_get(w->inodes, (unsigned)nr)->busy && rec->kind == d->rec.kind &&
 		    !rec->orphan)
 			apply_name(d, rec);
 		return;
@@ -378,8 +380,8 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 		return;
 	}
 	apply_all(d, rec);
-	if (w->inodes.rt[nr])
-		memset(w->inodes.rt[nr]->nodes, 0, sizeof(w->inodes.rt[nr]->nodes));
+	if (w->inodes->rt[nr])
+		memset(w->inodes->rt[nr]->nodes, 0, sizeof(w->inodes->rt[nr]->nodes));
 }
 
 static void apply_entry(struct worker *w, const struct names_load_job *lj, const struct name_entry *e,
@@ -388,7 +390,7 @@ static void apply_entry(struct worker *w, const struct names_load_job *lj, const
 	int nr;
 
 	if (!e->bytes) {
-		nr = inode_by_id(&w->inodes, &e->key);
+		nr = inode_by_id(w->inodes, &e->key);
 		if (nr > 0)
 			apply_gone(w, (unsigned)nr);
 		return;
@@ -409,16 +411,16 @@ static void apply_entry(struct worker *w, const struct names_load_job *lj, const
 static void resave_done(struct worker *w, int result, void *arg)
 {
 	(void)result;
-	inode_release(&w->inodes, arg);
+	inode_release(w->inodes, arg);
 }
 
 /* Names of ours that no node has: removed elsewhere and forgotten, where a node's horizon says so;
  * otherwise lost (they all restarted), or a change of ours was cut short by a kill. */
 static void save_missing(struct worker *w, const struct names_load_job *lj)
 {
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct journal_inode *d = inode_disk(&w->inodes, nr);
-		struct inode *inode = inode_get(&w->inodes, nr);
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct journal_inode *d = inode_disk(w->inodes, nr);
+		struct inode *inode = inode_get(w->inodes, nr);
 		const struct name_entry *e;
 
 		if (d->use == INODE_FREE || d->rec.kind == RECORD_GONE || !inode || inode->busy)
@@ -442,7 +444,7 @@ static void round_end(struct job *job)
 {
 	struct names_round_job *rj = (struct names_round_job *)job;
 
-	rj->w->names.round = false;
+	rj->w->names->round = false;
 	free(rj);
 }
 
@@ -456,18 +458,18 @@ static void round_start(struct worker *w, uint64_t upto)
 	rj->job.done = round_end;
 	rj->w = w;
 	rj->upto = upto;
-	w->names.round = true;
-	w->names.round_ns = gvm_now_ns();
-	jobs_submit(&w->jobs, &rj->job);
+	w->names->round = true;
+	w->names->round_ns = gvm_now_ns();
+	jobs_submit(w->jobs, &rj->job);
 }
 
 static void say_tombstones_stay(struct worker *w, unsigned gone)
 {
 	uint64_t now = gvm_now_ns();
 
-	if (w->names.said_ns && now - w->names.said_ns < SAY_NS)
+	if (w->names->said_ns && now - w->names->said_ns < SAY_NS)
 		return;
-	w->names.said_ns = now;
+	w->names->said_ns = now;
 	log_warning(NULL, "the nodes remember %u removed names until each node of --nodes answers: one "
 			  "that is gone for good should be named no more", gone);
 }
@@ -475,7 +477,7 @@ static void say_tombstones_stay(struct worker *w, unsigned gone)
 /* Forgets what is removed, and lets a node that restarted know what was forgotten: needs all nodes. */
 static void round_consider(struct worker *w, const struct names_load_job *lj)
 {
-	uint64_t since = gvm_now_ns() - w->names.round_ns;
+	uint64_t since = gvm_now_ns() - w->names->round_ns;
 	struct names_due due;
 
 	names_due_find(&due, &lj->talk.all, lj->talk.views, lj->talk.count);
@@ -486,9 +488,9 @@ static void round_consider(struct worker *w, const struct names_load_job *lj)
 	}
 	if (!lj->all_answered && due.gone >= ROUND_MANY)
 		say_tombstones_stay(w, due.gone);
-	if (!lj->all_answered || w->names.round || (!due.gone && !due.uneven))
+	if (!lj->all_answered || w->names->round || (!due.gone && !due.uneven))
 		return;
-	if (w->names.round_ns &&
+	if (w->names->round_ns &&
 	    since < (due.gone < ROUND_MANY && !due.uneven ? ROUND_NS : ROUND_MANY_NS))
 		return;
 	round_start(w, due.upto);
@@ -513,7 +515,7 @@ static void load_end(struct job *job)
 {
 	struct names_load_job *lj = (struct names_load_job *)job;
 	struct worker *w = lj->w;
-	struct names_waiter *waiters = w->names.waiters;
+	struct names_waiter *waiters = w->names->waiters;
 	struct record *rec = malloc(sizeof(*rec));
 	uint64_t table;
 
@@ -526,17 +528,17 @@ static void load_end(struct job *job)
 		table = names_list_table(&lj->talk.all, lj->talk.views, lj->talk.count,
 					 lj->all_answered);
 		if (table)
-			w->names.table = table;
+			w->names->table = table;
 		w->names_at_ns = lj->begun_ns;
 		save_missing(w, lj);
-		for (unsigned nr = 1; nr < w->inodes.end; nr++)
+		for (unsigned nr = 1; nr < w->inodes->end; nr++)
 			temporary_consider(w, nr);
 		round_consider(w, lj);
 	}
-	w->names.load = NULL;
-	w->names.waiters = w->names.later;
-	w->names.later = NULL;
-	if (w->names.waiters)
+	w->names->load = NULL;
+	w->names->waiters = w->names->later;
+	w->names->later = NULL;
+	if (w->names->waiters)
 		load_start(w, true);
 	waiters_wake(w, waiters, job->result);
 	names_talk_deinit(&lj->talk);
@@ -544,14 +546,14 @@ static void load_end(struct job *job)
 	free(lj);
 }
 
-/* For w->names.waiters. */
+/* For w->names->waiters. */
 static void load_start(struct worker *w, bool once)
 {
 	struct names_load_job *lj = calloc(1, sizeof(*lj));
-	struct names_waiter *waiters = w->names.waiters;
+	struct names_waiter *waiters = w->names->waiters;
 
 	if (!lj) {
-		w->names.waiters = NULL;
+		w->names->waiters = NULL;
 		waiters_wake(w, waiters, -ENOMEM);
 		return;
 	}
@@ -560,14 +562,14 @@ static void load_start(struct worker *w, bool once)
 	lj->w = w;
 	lj->once = once;
 	lj->begun_ns = gvm_now_ns();
-	lj->gone_count = w->inodes.gone_count;
-	w->names.load = lj;
-	jobs_submit(&w->jobs, &lj->job);
+	lj->gone_count = w->inodes->gone_count;
+	w->names->load = lj;
+	jobs_submit(w->jobs, &lj->job);
 }
 
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 {
-	struct names_load_job *load = w->names.load;
+	struct names_load_job *load = w->names->load;
 	/* What began this moment tells what would be told now, within what names may lag behind. */
 	bool share = load && gvm_now_ns() - load->begun_ns < FRESH_NS;
 	struct names_waiter *waiter, **list;
@@ -580,7 +582,7 @@ void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 		}
 		waiter->done = done;
 		waiter->arg = arg;
-		for (list = load && !share ? &w->names.later : &w->names.waiters; *list;)
+		for (list = load && !share ? &w->names->later : &w->names->waiters; *list;)
 			list = &(*list)->next;
 		*list = waiter;
 	}
@@ -604,7 +606,7 @@ static bool abandon(struct names_waiter **list, const void *arg)
 
 bool names_abandon(struct worker *w, void *arg)
 {
-	return abandon(&w->names.waiters, arg) || abandon(&w->names.later, arg);
+	return abandon(&w->names->waiters, arg) || abandon(&w->names->later, arg);
 }
 
 bool names_are_fresh(struct worker *w)

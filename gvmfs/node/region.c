@@ -3,9 +3,11 @@
 #include "region.h"
 
 #include "base/log.h"
+#include "jobs.h"
 #include "owner.h"
+#include "pool.h"
 #include "region_job.h"
-#include "worker.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,19 +26,19 @@ struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chu
 	struct journal_inode *d = worker_disk(w, inode);
 	unsigned n = record_node_of(&d->rec, chunk);
 
-	if (inode->nodes_generation != w->pool.generation) {
+	if (inode->nodes_generation != w->pool->generation) {
 		memset(inode->nodes, 0, sizeof(inode->nodes));
-		inode->nodes_generation = w->pool.generation;
+		inode->nodes_generation = w->pool->generation;
 	}
 	if (!inode->nodes[n]) {
-		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[n]);
+		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[n]);
 
 		if (!conn) {
 			log_error(d->rec.name, "no memory for a connection to node %s",
 				  d->rec.nodes[n].addr);
 			abort(); /* the successor finds everything in the journal */
 		}
-		inode->nodes_generation = w->pool.generation;
+		inode->nodes_generation = w->pool->generation;
 		inode->nodes[n] = conn;
 	}
 	return inode->nodes[n];
@@ -72,7 +74,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->self = w->self;
 	rj->unlinked = worker_disk(w, inode)->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
-	rj->index = journal_index(&w->journal, inode->nr);
+	rj->index = journal_index(w->journal, inode->nr);
 	if (record_chunks(size_bytes) < record_chunks(rj->rec.size_bytes)) {
 		/* Above every version that a chunk to be thrown away has. */
 		rj->discard_version = gvm_version(rj->epoch, 1);
@@ -80,7 +82,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 			if ((rj->index[c] & GVM_VERSION_MASK) >= rj->discard_version)
 				rj->discard_version = (rj->index[c] & GVM_VERSION_MASK) + 1;
 	}
-	jobs_submit(&w->jobs, &rj->job);
+	jobs_submit(w->jobs, &rj->job);
 }
 
 static void region_end(struct region_job *rj)
@@ -102,7 +104,7 @@ static void attach_apply(struct region_job *rj)
 	d->epoch = rj->epoch;
 	/* The front's own connections tell the nodes that we live. */
 	for (unsigned i = 0; i < d->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(&rj->w->pool, &d->rec.nodes[i]);
+		struct gvm_conn *conn = pool_node(rj->w->pool, &d->rec.nodes[i]);
 
 		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
 			region_reattach(rj->w, conn);
@@ -115,7 +117,7 @@ static void attach_end(struct job *job)
 
 	rj->w->region_events->forget(rj->w, rj->inode);
 	if (job->result < 0)
-		journal_index_clear(&rj->w->journal, rj->inode->nr, 0);
+		journal_index_clear(rj->w->journal, rj->inode->nr, 0);
 	else
 		attach_apply(rj);
 	region_end(rj);
@@ -123,7 +125,7 @@ static void attach_end(struct job *job)
 
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
-	journal_index_clear(&w->journal, inode->nr, 0);
+	journal_index_clear(w->journal, inode->nr, 0);
 	region_start(w, inode, done, arg, region_job_attach, attach_end,
 		     worker_disk(w, inode)->rec.size_bytes);
 }
@@ -144,7 +146,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	struct journal_inode *d = worker_disk(w, inode);
 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
-	inode->empty_epoch = !inode->slots && inode_is_empty(&w->inodes, inode->nr) ? d->epoch : 0;
+	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	d->epoch = 0;
 	w->region_events->detached(w, inode);
 	inode->held_at_ns = 0;
@@ -202,7 +204,7 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 		region_start(w, inode, done, arg, region_job_resize, resize_end, size_bytes);
 		return;
 	}
-	journal_index_clear(&w->journal, inode->nr, 0);
+	journal_index_clear(w->journal, inode->nr, 0);
 	region_start(w, inode, done, arg, region_job_create, create_end, size_bytes);
 }
 
@@ -215,7 +217,7 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 static void held_apply(struct region_job *rj)
 {
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		pool_note(&rj->w->pool, &rj->rec.nodes[i], rj->quiet[i]);
+		pool_note(rj->w->pool, &rj->rec.nodes[i], rj->quiet[i]);
 	if (!rj->job.result)
 		rj->inode->held_bytes = rj->held_bytes;
 	rj->inode->held_known = !rj->job.result;
@@ -266,19 +268,19 @@ static void reattach_done(struct gvm_req *req)
 {
 	struct reattach *ra = (struct reattach *)req;
 
-	struct journal_inode *d = inode_disk(&ra->w->inodes, ra->nr);
+	struct journal_inode *d = inode_disk(ra->w->inodes, ra->nr);
 
 	if (d->use != INODE_FREE && d->epoch == ra->epoch &&
 	    gvm_id_equal(&d->rec.id, &ra->region) &&
 	    (req->result == -EKEYREVOKED || req->result == -EBUSY))
-		region_fail(ra->w, inode_get(&ra->w->inodes, ra->nr), 0, -EKEYREVOKED);
+		region_fail(ra->w, inode_get(ra->w->inodes, ra->nr), 0, -EKEYREVOKED);
 	free(ra);
 }
 
 /* Of one region, to one of its nodes. */
 static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 {
-	struct journal_inode *d = inode_disk(&w->inodes, nr);
+	struct journal_inode *d = inode_disk(w->inodes, nr);
 	struct gvm_region_open_req what = {
 		.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = d->rec.view
 	};
@@ -300,7 +302,7 @@ void region_lease(struct worker *w, struct inode *inode)
 	struct journal_inode *d = worker_disk(w, inode);
 
 	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(&w->pool, &d->rec.nodes[i]);
+		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[i]);
 
 		/* Those that are down are told when they are up: region_reattach(). */
 		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
@@ -310,8 +312,8 @@ void region_lease(struct worker *w, struct inode *inode)
 
 void region_reattach(struct worker *w, struct gvm_conn *conn)
 {
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct journal_inode *d = inode_disk(&w->inodes, nr);
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct journal_inode *d = inode_disk(w->inodes, nr);
 
 		if (d->use == INODE_FREE || !d->epoch || d->failed)
 			continue;
@@ -328,7 +330,7 @@ void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, st
 	get->region = d->rec.id;
 	get->epoch = d->epoch;
 	get->chunk = chunk;
-	get->version = d->epoch ? journal_index(&w->journal, inode->nr)[chunk] & GVM_VERSION_MASK : 0;
+	get->version = d->epoch ? journal_index(w->journal, inode->nr)[chunk] & GVM_VERSION_MASK : 0;
 }
 
 static const char *error_text(int error)

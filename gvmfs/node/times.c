@@ -3,7 +3,7 @@
 #include "times.h"
 
 #include "names.h"
-#include "worker.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <time.h>
@@ -56,11 +56,11 @@ void times_closed(struct worker *w, struct inode *inode)
 
 void times_guess_root(struct worker *w)
 {
-	struct record *root = &w->journal.inodes[0].rec;
+	struct record *root = &w->journal->inodes[0].rec;
 	uint64_t newest = 0;
 
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		const struct journal_inode *d = inode_disk(&w->inodes, nr);
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		const struct journal_inode *d = inode_disk(w->inodes, nr);
 
 		if (d->use == INODE_USED && gvm_id_is_none(&d->rec.parent) &&
 		    d->rec.ctime_ns > newest)
@@ -87,7 +87,7 @@ static void saved(struct worker *w, int result, void *arg)
 	/* Another host changed the record: what it says is taken over first. */
 	if (result == -ESTALE)
 		names_refresh(w, true, refreshed, NULL);
-	inode_reap(&w->inodes, inode->nr);
+	inode_reap(w->inodes, inode->nr);
 }
 
 /* True if there is something to wait for. */
@@ -115,8 +115,8 @@ uint64_t times_tick(struct worker *w, uint64_t now_ns)
 	if (w->times_due_ns > now_ns)
 		return w->times_due_ns;
 	w->times_due_ns = ~0ull;
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct inode *inode = w->inodes.rt[nr];
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct inode *inode = w->inodes->rt[nr];
 
 		if (!inode || !inode->times_due_ns)
 			continue;
@@ -134,15 +134,15 @@ bool times_flush(struct worker *w)
 {
 	bool left = false;
 
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct inode *inode = w->inodes.rt[nr];
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct inode *inode = w->inodes->rt[nr];
 
 		if (!inode)
 			continue;
 		/* What has no name any more, and is held until nodes know that, has no times to save. */
 		if (inode->times_saving ||
-		    (inode->busy && inode_disk(&w->inodes, nr)->times_owed &&
-		     inode_disk(&w->inodes, nr)->use == INODE_USED)) {
+		    (inode->busy && inode_disk(w->inodes, nr)->times_owed &&
+		     inode_disk(w->inodes, nr)->use == INODE_USED)) {
 			left = true;
 		} else if (!inode->times_flushed) {
 			inode->times_flushed = true;

@@ -174,6 +174,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
 	free(rt->watch);
+	free(rt->readahead);
 	free(rt);
 	in->gone[in->gone_count++ % INODES_GONE] = d->rec.id;
 	journal_publish32(&d->use, INODE_FREE);

@@ -10,7 +10,6 @@
 
 #include "gvm_client.h"
 #include "journal.h"
-#include "store/readahead.h"
 
 #include <fuse3/fuse_lowlevel.h>
 #include <sys/stat.h>
@@ -51,6 +50,7 @@ static inline struct task *task_queue_take(struct task_queue *q)
 }
 
 struct op;
+struct readahead;
 struct resident;
 struct watch;
 
@@ -87,7 +87,7 @@ struct inode {
 	uint64_t reported_ns; /* region_report() said something */
 	unsigned unreported;  /* times it did not */
 	int unbacked_hold;    /* ends the limit of whoever asked for too much (unbacked.h); -1: none */
-	struct readahead readahead;
+	struct readahead *readahead; /* of the page cache's READs; NULL: there was none yet */
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool attaching;		   /* it is about to: a conversation of attach.h has it */
 	bool held_up; /* the fast path cannot serve it yet, and nobody else may: lookout.h */

@@ -4,7 +4,8 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
-#include "worker.h"
+#include "node/jobs.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -339,7 +340,7 @@ static void helper_run(const char *mountpoint, int fd, pid_t parent)
 
 static void helper_lost(struct worker *w)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 
 	if (pc->fd < 0)
 		return;
@@ -359,7 +360,7 @@ static void helper_lost(struct worker *w)
 
 void pagecache_start(struct worker *w)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	pid_t parent = getpid();
 	int fd[2];
 
@@ -378,7 +379,7 @@ void pagecache_start(struct worker *w)
 
 bool pagecache_is_helper(const struct worker *w, pid_t tid)
 {
-	return w->pagecache.fd >= 0 && tid == w->pagecache.pid;
+	return w->pagecache->fd >= 0 && tid == w->pagecache->pid;
 }
 
 static struct pagecache_ask *ask_take(struct pagecache *pc, uint64_t cookie)
@@ -394,7 +395,7 @@ static struct pagecache_ask *ask_take(struct pagecache *pc, uint64_t cookie)
 
 bool pagecache_event(struct worker *w, void *what)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	struct helper_answer answer;
 	ssize_t n;
 
@@ -416,13 +417,13 @@ bool pagecache_event(struct worker *w, void *what)
 /* Fills in which file is meant, by its path. A negative errno: it has none. */
 static int message_begin(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg)
 {
-	const struct journal_inode *d = inode_disk(&w->inodes, nr);
+	const struct journal_inode *d = inode_disk(w->inodes, nr);
 	char shown[RECORD_NAME_MAX + 1];
 	size_t at = sizeof(msg->path) - 1;
 
 	memset(msg, 0, offsetof(struct helper_msg, content));
 	msg->what = what;
-	msg->dev = w->journal.super->mount_dev;
+	msg->dev = w->journal->super->mount_dev;
 	msg->ino = inode_ino(nr);
 	msg->path[at] = 0;
 	for (unsigned depth = 0; nr; depth++) {
@@ -432,7 +433,7 @@ static int message_begin(struct worker *w, unsigned nr, enum helper_what what, s
 
 		if (d->use != INODE_USED || depth == FOLDERS_MAX)
 			return -ENOENT;
-		name = inode_shown_name(&w->inodes, nr, shown);
+		name = inode_shown_name(w->inodes, nr, shown);
 		length = strlen(name);
 		if (length + 1 > at)
 			return -ENAMETOOLONG;
@@ -440,11 +441,11 @@ static int message_begin(struct worker *w, unsigned nr, enum helper_what what, s
 		memcpy(msg->path + at, name, length);
 		if (msg->path[at + length])
 			msg->path[at + length] = '/';
-		parent = gvm_id_is_none(&d->rec.parent) ? 0 : inode_by_id(&w->inodes, &d->rec.parent);
+		parent = gvm_id_is_none(&d->rec.parent) ? 0 : inode_by_id(w->inodes, &d->rec.parent);
 		if (parent < 0)
 			return -ENOENT;
 		nr = (unsigned)parent;
-		d = inode_disk(&w->inodes, nr);
+		d = inode_disk(w->inodes, nr);
 	}
 	memmove(msg->path, msg->path + at, sizeof(msg->path) - at);
 	return 0;
@@ -452,7 +453,7 @@ static int message_begin(struct worker *w, unsigned nr, enum helper_what what, s
 
 static int message_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = pc };
 
 	if (pc->fd < 0)
@@ -467,7 +468,7 @@ static int message_send(struct worker *w, const struct helper_msg *msg, const in
 static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecache_ask *ask,
 		       uint64_t deadline_ns, const int *fds, unsigned count)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	int r;
 
 	msg->cookie = ask->cookie = pc->cookie + 1;
@@ -483,10 +484,10 @@ static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecach
 /* What the kernel said of itself when it was mounted. */
 static bool writes_are_waited_for(const struct worker *w)
 {
-	const struct fuse_in_header *h = (const struct fuse_in_header *)w->journal.super->init;
+	const struct fuse_in_header *h = (const struct fuse_in_header *)w->journal->super->init;
 	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
 
-	return w->journal.super->init_bytes >= sizeof(*h) + 8 && in->minor >= MINOR_NO_COPY;
+	return w->journal->super->init_bytes >= sizeof(*h) + 8 && in->minor >= MINOR_NO_COPY;
 }
 
 int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
@@ -505,7 +506,7 @@ int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t
 
 bool pagecache_can_invalidate(const struct worker *w)
 {
-	return w->pagecache.fd >= 0;
+	return w->pagecache->fd >= 0;
 }
 
 int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pagecache_range *ranges,
@@ -560,7 +561,7 @@ static int store_alone(struct worker *w, const struct inode *inode, uint64_t off
 	s->off = off;
 	s->size = size;
 	memcpy(s->content, content, size);
-	jobs_submit_blocking(&w->jobs, &s->job);
+	jobs_submit_blocking(w->jobs, &s->job);
 	return 0;
 }
 
@@ -583,8 +584,8 @@ int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)
 {
 	ask->deadline_ns = ~0ull;
-	ask->next = w->pagecache.asks;
-	w->pagecache.asks = ask;
+	ask->next = w->pagecache->asks;
+	w->pagecache->asks = ask;
 }
 
 /* ---- what goes again ---- */
@@ -602,7 +603,7 @@ static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint6
 
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	struct pagecache_note *n = note_find(pc, inode->nr, off);
 
 	if (pc->fd < 0)
@@ -629,7 +630,7 @@ void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, u
 
 void pagecache_closed(struct worker *w, struct inode *inode)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 
 	if (pc->fd < 0 || pc->noted == PAGECACHE_NOTES)
 		return;
@@ -644,7 +645,7 @@ void pagecache_closed(struct worker *w, struct inode *inode)
 static uint64_t note_due(const struct worker *w, const struct pagecache_note *n, uint64_t now_ns)
 {
 	/* Another host may write to what is not attached, any moment. */
-	uint64_t age_ns = w->journal.inodes[n->nr_plus_1 - 1].epoch ? DROP_AGE_NS : DROP_AGE_REST_NS;
+	uint64_t age_ns = w->journal->inodes[n->nr_plus_1 - 1].epoch ? DROP_AGE_NS : DROP_AGE_REST_NS;
 
 	if (now_ns - n->last_ns >= (n->again ? DROP_AGAIN * age_ns : age_ns))
 		return n->end;
@@ -693,9 +694,9 @@ static int drop_mapped(struct worker *w, struct inode *inode, const struct helpe
 static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 {
 	static struct helper_msg msg;
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	bool known = message_begin(w, nr, HELPER_DROP, &msg) == 0;
-	struct inode *inode = w->inodes.rt[nr];
+	struct inode *inode = w->inodes->rt[nr];
 	int r;
 
 	for (unsigned i = 0; i < pc->noted && msg.count < PAGECACHE_RANGES; i++) {
@@ -727,7 +728,7 @@ static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
 {
-	struct pagecache *pc = &w->pagecache;
+	struct pagecache *pc = w->pagecache;
 	uint64_t next = ~0ull;
 
 	for (struct pagecache_ask *ask = pc->asks, *after; ask; ask = after) {

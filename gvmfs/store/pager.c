@@ -3,9 +3,16 @@
 #include "pager.h"
 
 #include "base/log.h"
+#include "fuse/interrupt.h"
+#include "node/pool.h"
 #include "node/region.h"
+#include "pagecache.h"
+#include "readahead.h"
+#include "state/request.h"
+#include "state/worker.h"
 #include "uffd/resident.h"
-#include "worker.h"
+#include "watch.h"
+#include "writeback.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +39,7 @@ struct read_io {
 
 int pager_init(struct worker *w)
 {
-	struct pager *pager = &w->pager;
+	struct pager *pager = w->pager;
 	uint8_t *data = mmap(NULL, PAGER_ENTRIES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -52,7 +59,7 @@ int pager_init(struct worker *w)
 
 uint8_t *pager_scratch(struct worker *w)
 {
-	return w->pager.scratch + w->pager.scratch_next++ % PAGER_SCRATCH * GVM_PAGE_BYTES;
+	return w->pager->scratch + w->pager->scratch_next++ % PAGER_SCRATCH * GVM_PAGE_BYTES;
 }
 
 static struct pager_entry **bucket_of(struct pager *pager, const struct inode *inode, uint64_t chunk)
@@ -88,7 +95,7 @@ static void entry_drop(struct pager *pager, struct pager_entry *e)
 /* The free entry that was used longest ago, emptied; NULL if all are in use. */
 static struct pager_entry *entry_take(struct worker *w, struct inode *inode, uint64_t chunk)
 {
-	struct pager *pager = &w->pager;
+	struct pager *pager = w->pager;
 	struct pager_entry *best = NULL;
 
 	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
@@ -163,7 +170,7 @@ static void entry_wake(struct pager_entry *e, int error)
 /* Wakes those that wait for entries and may have them now, in their order. */
 static void starved_wake(struct worker *w)
 {
-	struct pager *pager = &w->pager;
+	struct pager *pager = w->pager;
 	struct pager_wait *wait = pager->starved, *next;
 
 	if (!wait)
@@ -232,8 +239,8 @@ static void entry_fetch(struct pager_entry *e, unsigned want_page)
 	e->get.what.page_mask = pages;
 	e->get.what.want_page = (uint8_t)want_page;
 	e->fetching = true;
-	e->begun = ++w->pager.events;
-	w->pager.fetching++;
+	e->begun = ++w->pager->events;
+	w->pager->fetching++;
 	gvm_get(conn, &e->get);
 }
 
@@ -246,7 +253,7 @@ static int fetch_piece(struct gvm_get *get, uint64_t version, const struct chunk
 	int r;
 
 	(void)version; /* at least what was asked for: the node saw to that */
-	r = chunk_decode(w->pager.codec, head, body, &worker_disk(w, e->inode)->rec.id, e->chunk,
+	r = chunk_decode(w->pager->codec, head, body, &worker_disk(w, e->inode)->rec.id, e->chunk,
 			 e->asked, e->data, &got);
 	if (r < 0) {
 		e->valid = 0;
@@ -267,7 +274,7 @@ static void fetch_done(struct gvm_req *req)
 	int r = req->result;
 
 	e->fetching = false;
-	w->pager.fetching--;
+	w->pager->fetching--;
 	if (r < 0 && e->get.what.epoch != worker_disk(w, e->inode)->epoch) {
 		/* Asked under an attachment that has ended since, and perhaps refused for that alone:
 		 * it says nothing about the present one. Whoever still waits asks again. */
@@ -292,8 +299,8 @@ static void fetch_done(struct gvm_req *req)
 
 		e->want = 0;
 		if (!inode->opens) {
-			entry_drop(&w->pager, e);
-			inode_reap(&w->inodes, inode->nr);
+			entry_drop(w->pager, e);
+			inode_reap(w->inodes, inode->nr);
 		}
 	}
 	starved_wake(w);
@@ -324,13 +331,13 @@ const uint8_t *pager_page(struct worker *w, struct inode *inode, uint64_t chunk,
 		if (!worker_disk(w, inode)->rec.node_count)
 			return zero_page;
 	} else {
-		entry = journal_index(&w->journal, inode->nr)[chunk];
+		entry = journal_index(w->journal, inode->nr)[chunk];
 		if (!entry || entry & GVM_VERSION_ZERO)
 			return zero_page;
 	}
-	e = entry_find(&w->pager, inode, chunk);
+	e = entry_find(w->pager, inode, chunk);
 	if (e && e->valid >> page & 1) {
-		e->used_at = ++w->pager.clock;
+		e->used_at = ++w->pager->clock;
 		if (e->ahead) {
 			e->ahead = false;
 			worker_count(w, inode, prefetch_used, 1);
@@ -348,7 +355,7 @@ static bool waits_on(const struct pager_wait *wait, const struct pager_entry *e)
 void pager_want(struct worker *w, struct pager_wait *wait, unsigned count, const uint64_t chunk[2],
 		const uint32_t pages[2], unsigned want_page)
 {
-	struct pager *pager = &w->pager;
+	struct pager *pager = w->pager;
 	struct pager_entry *found[2] = { NULL, NULL };
 	unsigned needed = 0;
 
@@ -416,7 +423,7 @@ void pager_unwant(struct worker *w, struct pager_wait *wait)
 void pager_cancel(struct worker *w, struct pager_wait *wait)
 {
 	if (wait->starved)
-		starved_remove(&w->pager, wait);
+		starved_remove(w->pager, wait);
 	pager_unwant(w, wait);
 }
 
@@ -428,7 +435,7 @@ static const uint8_t *read_page(struct worker *w, const struct read_io *io, uint
 
 	if (!from || !changes_unseen(w, io->wait.inode))
 		return from;
-	e = entry_find(&w->pager, io->wait.inode, chunk);
+	e = entry_find(w->pager, io->wait.inode, chunk);
 	return e && from == e->data + page * GVM_PAGE_BYTES && e->begun < io->came ? NULL : from;
 }
 
@@ -547,16 +554,20 @@ static void read_interrupted(struct interrupt *interrupt)
 static void read_ahead(struct worker *w, struct inode *inode, uint64_t off, size_t size)
 {
 	uint64_t chunks[READAHEAD_WINDOW];
-	struct pager *pager = &w->pager;
+	struct pager *pager = w->pager;
 	uint64_t limit = record_chunks(worker_disk(w, inode)->rec.size_bytes);
-	unsigned n = readahead_note(&inode->readahead, off / GVM_PAGE_BYTES,
-				    (off + size - 1) / GVM_PAGE_BYTES - off / GVM_PAGE_BYTES + 1, limit,
-				    chunks);
+	unsigned n;
 
+	if (!inode->readahead)
+		inode->readahead = calloc(1, sizeof(*inode->readahead));
+	if (!inode->readahead)
+		return;
+	n = readahead_note(inode->readahead, off / GVM_PAGE_BYTES,
+			   (off + size - 1) / GVM_PAGE_BYTES - off / GVM_PAGE_BYTES + 1, limit, chunks);
 	if (!n || changes_unseen(w, inode))
 		return;
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t entry = journal_index(&w->journal, inode->nr)[chunks[i]];
+		uint64_t entry = journal_index(w->journal, inode->nr)[chunks[i]];
 		struct pager_entry *e;
 
 		if (!entry || entry & GVM_VERSION_ZERO || entry_find(pager, inode, chunks[i]))
@@ -597,7 +608,7 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 	if (size > d->rec.size_bytes - off)
 		size = d->rec.size_bytes - off;
 	now.size = (uint32_t)size;
-	now.came = ++w->pager.events;
+	now.came = ++w->pager->events;
 	worker_count(w, inode, reads, 1);
 	worker_count(w, inode, read_bytes, size);
 	if (read_try(w, &now, &count, chunk, pages)) {
@@ -629,7 +640,7 @@ void pager_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t 
 
 void pager_invalidate(struct worker *w, struct inode *inode, uint64_t chunk, uint32_t pages)
 {
-	struct pager_entry *e = entry_find(&w->pager, inode, chunk);
+	struct pager_entry *e = entry_find(w->pager, inode, chunk);
 
 	if (!e)
 		return;
@@ -641,7 +652,7 @@ void pager_invalidate(struct worker *w, struct inode *inode, uint64_t chunk, uin
 void pager_forget(struct worker *w, struct inode *inode)
 {
 	for (unsigned i = 0; i < PAGER_ENTRIES; i++) {
-		struct pager_entry *e = &w->pager.entries[i];
+		struct pager_entry *e = &w->pager->entries[i];
 
 		if (e->inode != inode)
 			continue;
@@ -649,6 +660,6 @@ void pager_forget(struct worker *w, struct inode *inode)
 		if (e->fetching)
 			e->stale = ~0u;
 		else if (!e->waiters)
-			entry_drop(&w->pager, e);
+			entry_drop(w->pager, e);
 	}
 }

@@ -4,8 +4,10 @@
 
 #include "base/log.h"
 #include "node/owner.h"
+#include "node/pool.h"
 #include "node/region.h"
-#include "worker.h"
+#include "pagecache.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,7 +78,7 @@ static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct
 					    .mode = mode,
 					    .epoch = watch->number - watch->asking,
 					    .view = rec->view };
-	struct gvm_conn *conn = pool_node(&w->pool, &rec->nodes[0]);
+	struct gvm_conn *conn = pool_node(w->pool, &rec->nodes[0]);
 
 	if (!conn)
 		return false;
@@ -283,7 +285,7 @@ uint64_t watches_tick(struct worker *w, uint64_t now_ns)
 		*link = watch->next;
 		inode->watch_listed = false;
 		w->watches_count--;
-		inode_reap(&w->inodes, inode->nr);
+		inode_reap(w->inodes, inode->nr);
 	}
 	return w->watches_due_ns;
 }
@@ -430,8 +432,8 @@ void watch_distrust(struct worker *w, struct inode *inode)
 
 void watches_recover(struct worker *w)
 {
-	for (unsigned nr = 1; nr < w->inodes.end; nr++) {
-		struct inode *inode = w->inodes.rt[nr];
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		struct inode *inode = w->inodes->rt[nr];
 
 		if (!inode || !is_watched(w, inode))
 			continue;

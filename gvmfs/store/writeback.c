@@ -3,8 +3,12 @@
 #include "writeback.h"
 
 #include "base/log.h"
+#include "fuse/interrupt.h"
+#include "node/pool.h"
 #include "node/region.h"
-#include "worker.h"
+#include "pager.h"
+#include "state/worker.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,10 +42,10 @@ static unsigned *bucket_of(struct writeback *wb, unsigned inode, uint64_t chunk)
 /* The slot (+ 1) of a chunk that is in `state`. */
 static unsigned slot_find(struct worker *w, unsigned inode, uint64_t chunk, unsigned state)
 {
-	unsigned s = *bucket_of(&w->writeback, inode, chunk);
+	unsigned s = *bucket_of(w->writeback, inode, chunk);
 
-	for (; s; s = w->writeback.rt[s - 1].next) {
-		const struct journal_slot *js = &w->journal.slots[s - 1];
+	for (; s; s = w->writeback->rt[s - 1].next) {
+		const struct journal_slot *js = &w->journal->slots[s - 1];
 
 		if (js->chunk == chunk && js->inode == inode && js->state == state)
 			return s;
@@ -51,10 +55,10 @@ static unsigned slot_find(struct worker *w, unsigned inode, uint64_t chunk, unsi
 
 static void slot_insert(struct worker *w, unsigned s)
 {
-	struct writeback *wb = &w->writeback;
-	const struct journal_slot *js = &w->journal.slots[s - 1];
+	struct writeback *wb = w->writeback;
+	const struct journal_slot *js = &w->journal->slots[s - 1];
 	unsigned *bucket = bucket_of(wb, js->inode, js->chunk);
-	struct inode *inode = inode_get(&w->inodes, js->inode);
+	struct inode *inode = inode_get(w->inodes, js->inode);
 
 	wb->rt[s - 1].next = *bucket;
 	wb->rt[s - 1].order = ++wb->order;
@@ -70,7 +74,7 @@ static unsigned node_slots(struct worker *w, const struct gvm_conn *node)
 	unsigned n = 0;
 
 	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-		n += w->journal.slots[s].state != SLOT_FREE && w->writeback.rt[s].node == node;
+		n += w->journal->slots[s].state != SLOT_FREE && w->writeback->rt[s].node == node;
 	return n;
 }
 
@@ -78,7 +82,7 @@ static unsigned node_slots(struct worker *w, const struct gvm_conn *node)
  * were that node dead. */
 static bool slot_allowed(struct worker *w, struct inode *inode, uint64_t chunk)
 {
-	unsigned room = 2 * w->writeback.free;
+	unsigned room = 2 * w->writeback->free;
 
 	return inode->slots <= room &&
 	       (room >= JOURNAL_SLOTS || node_slots(w, region_node(w, inode, chunk)) <= room);
@@ -86,15 +90,15 @@ static bool slot_allowed(struct worker *w, struct inode *inode, uint64_t chunk)
 
 static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 	unsigned s = wb->free_list;
 	struct journal_slot *js;
 
-	if (!s || !slot_allowed(w, inode_get(&w->inodes, inode), chunk))
+	if (!s || !slot_allowed(w, inode_get(w->inodes, inode), chunk))
 		return NO_SLOT;
 	wb->free_list = wb->rt[s - 1].next;
 	wb->free--;
-	js = &w->journal.slots[s - 1];
+	js = &w->journal->slots[s - 1];
 	js->inode = inode;
 	js->chunk = chunk;
 	js->pages = 0;
@@ -106,8 +110,8 @@ static unsigned slot_alloc(struct worker *w, unsigned inode, uint64_t chunk)
 
 static void slot_free(struct worker *w, unsigned s)
 {
-	struct writeback *wb = &w->writeback;
-	struct journal_slot *js = &w->journal.slots[s - 1];
+	struct writeback *wb = w->writeback;
+	struct journal_slot *js = &w->journal->slots[s - 1];
 	unsigned *link = bucket_of(wb, js->inode, js->chunk);
 
 	while (*link != s)
@@ -117,12 +121,12 @@ static void slot_free(struct worker *w, unsigned s)
 	wb->rt[s - 1].next = wb->free_list;
 	wb->free_list = s;
 	wb->free++;
-	inode_get(&w->inodes, js->inode)->slots--;
+	inode_get(w->inodes, js->inode)->slots--;
 }
 
 void writeback_send(struct worker *w, struct flush *f)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 
 	flush_queue_add(&wb->queue, f);
 	wb->next_writer = (wb->next_writer + 1) % w->opts->writers;
@@ -132,26 +136,26 @@ void writeback_send(struct worker *w, struct flush *f)
 void writeback_yield(struct worker *w, bool yield)
 {
 	for (unsigned i = 0; i < w->opts->writers; i++)
-		writer_nice(&w->writeback.writers[i], yield ? YIELD_NICE : 0);
+		writer_nice(&w->writeback->writers[i], yield ? YIELD_NICE : 0);
 }
 
 static void slot_flushed(struct worker *w, struct flush *f);
 
 static void slot_send(struct worker *w, unsigned s)
 {
-	struct writeback *wb = &w->writeback;
-	struct journal_slot *js = &w->journal.slots[s - 1];
-	struct journal_inode *d = inode_disk(&w->inodes, js->inode);
+	struct writeback *wb = w->writeback;
+	struct journal_slot *js = &w->journal->slots[s - 1];
+	struct journal_inode *d = inode_disk(w->inodes, js->inode);
 	struct flush *f = &wb->rt[s - 1].flush;
 
 	f->region = d->rec.id;
-	region_node_place(w, inode_get(&w->inodes, js->inode), js->chunk, &f->node);
+	region_node_place(w, inode_get(w->inodes, js->inode), js->chunk, &f->node);
 	f->epoch = d->epoch;
 	f->chunk = js->chunk;
 	f->version = js->version;
-	f->base = journal_index(&w->journal, js->inode)[js->chunk];
+	f->base = journal_index(w->journal, js->inode)[js->chunk];
 	f->pages = js->pages;
-	f->data = journal_slot_data(&w->journal, s - 1);
+	f->data = journal_slot_data(w->journal, s - 1);
 	f->done = slot_flushed;
 	f->resident = false;
 	f->tried = false;
@@ -164,35 +168,35 @@ static void slot_send(struct worker *w, unsigned s)
  * this one's turn comes with that acknowledgement. */
 static bool slot_seal(struct worker *w, unsigned s)
 {
-	struct journal_slot *js = &w->journal.slots[s - 1];
-	struct journal_inode *d = inode_disk(&w->inodes, js->inode);
-	uint64_t base = journal_index(&w->journal, js->inode)[js->chunk] & GVM_VERSION_MASK;
+	struct journal_slot *js = &w->journal->slots[s - 1];
+	struct journal_inode *d = inode_disk(w->inodes, js->inode);
+	uint64_t base = journal_index(w->journal, js->inode)[js->chunk] & GVM_VERSION_MASK;
 	uint64_t fresh = gvm_version(d->epoch, 1);
 
 	if (slot_find(w, js->inode, js->chunk, SLOT_SEALED))
 		return false;
 	js->version = base < fresh ? fresh : base + 1;
 	journal_publish32(&js->state, SLOT_SEALED);
-	w->writeback.sealed++;
+	w->writeback->sealed++;
 	slot_send(w, s);
 	return true;
 }
 
 int writeback_init(struct worker *w)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 	int r = flush_queue_init(&wb->queue);
 
 	if (r < 0)
 		return r;
 	wb->stalled_tail = &wb->stalled;
 	for (unsigned i = 0; i < w->opts->writers; i++) {
-		r = writer_start(&wb->writers[i], w->opts, w->journal.super->client, &wb->queue);
+		r = writer_start(&wb->writers[i], w->opts, w->journal->super->client, &wb->queue);
 		if (r < 0)
 			return r;
 	}
 	for (unsigned s = JOURNAL_SLOTS; s; s--) {
-		struct journal_slot *js = &w->journal.slots[s - 1];
+		struct journal_slot *js = &w->journal->slots[s - 1];
 
 		if (js->state == SLOT_FREE) {
 			wb->rt[s - 1].next = wb->free_list;
@@ -218,8 +222,8 @@ const uint8_t *writeback_page(struct worker *w, struct inode *inode, uint64_t ch
 	for (unsigned i = 0; i < 2; i++) {
 		unsigned s = slot_find(w, inode->nr, chunk, newest_first[i]);
 
-		if (s && w->journal.slots[s - 1].pages >> page & 1)
-			return journal_slot_data(&w->journal, s - 1) + page * GVM_PAGE_BYTES;
+		if (s && w->journal->slots[s - 1].pages >> page & 1)
+			return journal_slot_data(w->journal, s - 1) + page * GVM_PAGE_BYTES;
 	}
 	return NULL;
 }
@@ -232,8 +236,8 @@ uint32_t writeback_pages(struct worker *w, struct inode *inode, uint64_t chunk)
 		return 0;
 	open = slot_find(w, inode->nr, chunk, SLOT_OPEN);
 	sealed = slot_find(w, inode->nr, chunk, SLOT_SEALED);
-	return (open ? w->journal.slots[open - 1].pages : 0) |
-	       (sealed ? w->journal.slots[sealed - 1].pages : 0);
+	return (open ? w->journal->slots[open - 1].pages : 0) |
+	       (sealed ? w->journal->slots[sealed - 1].pages : 0);
 }
 
 uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t chunk)
@@ -241,7 +245,7 @@ uint64_t writeback_next_chunk(struct worker *w, struct inode *inode, uint64_t ch
 	uint64_t best = ~0ull;
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++) {
-		const struct journal_slot *js = &w->journal.slots[i];
+		const struct journal_slot *js = &w->journal->slots[i];
 
 		if (js->state != SLOT_FREE && js->inode == inode->nr && js->chunk >= chunk &&
 		    js->chunk < best)
@@ -281,16 +285,16 @@ static void write_keep(struct worker *w, struct write_io *io)
 /* Seals so many of the oldest open slots that writers have work and room comes. */
 static void seal_oldest(struct worker *w)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 
 	while (wb->sealed < SEALED_ENOUGH) {
 		unsigned oldest = NO_SLOT;
 
 		for (unsigned s = 1; s <= JOURNAL_SLOTS; s++)
-			if (w->journal.slots[s - 1].state == SLOT_OPEN &&
+			if (w->journal->slots[s - 1].state == SLOT_OPEN &&
 			    (!oldest || wb->rt[s - 1].order < wb->rt[oldest - 1].order) &&
-			    !slot_find(w, w->journal.slots[s - 1].inode,
-				       w->journal.slots[s - 1].chunk, SLOT_SEALED))
+			    !slot_find(w, w->journal->slots[s - 1].inode,
+				       w->journal->slots[s - 1].chunk, SLOT_SEALED))
 				oldest = s;
 		if (!oldest)
 			return;
@@ -330,7 +334,7 @@ static void write_stall(struct worker *w, struct write_io *io)
 		io->deadline_ns = pool_deadline(w->opts);
 		worker_count(w, io->wait.inode, write_stalls, 1);
 	}
-	stalled_add(&w->writeback, io);
+	stalled_add(w->writeback, io);
 	seal_oldest(w);
 }
 
@@ -349,7 +353,7 @@ static bool write_part(struct worker *w, struct write_io *io)
 	struct journal_slot *js;
 	uint8_t *data;
 
-	if (!s && !io->data && !journal_index(&w->journal, inode->nr)[chunk] &&
+	if (!s && !io->data && !journal_index(w->journal, inode->nr)[chunk] &&
 	    !slot_find(w, inode->nr, chunk, SLOT_SEALED)) {
 		io->off += to - from; /* zeros over what was never written */
 		return true;
@@ -365,8 +369,8 @@ static bool write_part(struct worker *w, struct write_io *io)
 		write_stall(w, io);
 		return false;
 	}
-	js = &w->journal.slots[s - 1];
-	data = journal_slot_data(&w->journal, s - 1);
+	js = &w->journal->slots[s - 1];
+	data = journal_slot_data(w->journal, s - 1);
 	for (unsigned i = 0; i < 2; i++) {
 		uint8_t *at = data + (i ? last : first) * GVM_PAGE_BYTES;
 
@@ -406,7 +410,7 @@ static void write_continue(struct worker *w, struct write_io *io)
 	if (error == -EBUSY)
 		region_report(w, inode, io->off / GVM_CHUNK_BYTES, "write", error);
 	write_end(w, io, error);
-	if (w->writeback.free < JOURNAL_SLOTS / 2)
+	if (w->writeback->free < JOURNAL_SLOTS / 2)
 		seal_oldest(w);
 }
 
@@ -419,7 +423,7 @@ static void write_wake(struct worker *w, struct pager_wait *wait)
 static void write_interrupted(struct interrupt *interrupt)
 {
 	struct write_io *io = (struct write_io *)((char *)interrupt - offsetof(struct write_io, interrupt));
-	struct writeback *wb = &interrupt->w->writeback;
+	struct writeback *wb = interrupt->w->writeback;
 	struct write_io **link = &wb->stalled;
 
 	pager_cancel(interrupt->w, &io->wait);
@@ -485,15 +489,15 @@ static uint64_t oldest_order(struct worker *w, const struct inode *inode)
 	uint64_t oldest = ~0ull;
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
-		if (w->journal.slots[i].state != SLOT_FREE && w->journal.slots[i].inode == inode->nr &&
-		    w->writeback.rt[i].order < oldest)
-			oldest = w->writeback.rt[i].order;
+		if (w->journal->slots[i].state != SLOT_FREE && w->journal->slots[i].inode == inode->nr &&
+		    w->writeback->rt[i].order < oldest)
+			oldest = w->writeback->rt[i].order;
 	return oldest;
 }
 
 static void syncs_check(struct worker *w, uint64_t now_ns)
 {
-	struct writeback_sync **link = &w->writeback.syncs, *sync;
+	struct writeback_sync **link = &w->writeback->syncs, *sync;
 
 	while ((sync = *link)) {
 		int error = 1;
@@ -510,31 +514,31 @@ static void syncs_check(struct worker *w, uint64_t now_ns)
 		}
 		*link = sync->next;
 		sync->done(w, sync, error);
-		link = &w->writeback.syncs; /* done() may have changed the list */
+		link = &w->writeback->syncs; /* done() may have changed the list */
 	}
 }
 
 void writeback_sync(struct worker *w, struct writeback_sync *sync, struct inode *inode)
 {
 	sync->inode = inode;
-	sync->until = w->writeback.order;
-	sync->next = w->writeback.syncs;
-	w->writeback.syncs = sync;
+	sync->until = w->writeback->order;
+	sync->next = w->writeback->syncs;
+	w->writeback->syncs = sync;
 	for (unsigned s = 1; inode->slots && s <= JOURNAL_SLOTS; s++)
-		if (w->journal.slots[s - 1].state == SLOT_OPEN &&
-		    w->journal.slots[s - 1].inode == inode->nr)
+		if (w->journal->slots[s - 1].state == SLOT_OPEN &&
+		    w->journal->slots[s - 1].inode == inode->nr)
 			slot_seal(w, s);
 }
 
 void writeback_drop(struct worker *w, struct inode *inode, uint64_t first)
 {
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &w->journal.slots[s - 1];
+		const struct journal_slot *js = &w->journal->slots[s - 1];
 
 		if (js->state == SLOT_OPEN && js->inode == inode->nr && js->chunk >= first)
 			slot_free(w, s);
 	}
-	w->writeback.look_again = true;
+	w->writeback->look_again = true;
 }
 
 void writeback_fail(struct worker *w, struct inode *inode)
@@ -542,11 +546,11 @@ void writeback_fail(struct worker *w, struct inode *inode)
 	writeback_drop(w, inode, 0);
 	/* A sealed one that waits to be sent again will not be. */
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &w->journal.slots[s - 1];
+		const struct journal_slot *js = &w->journal->slots[s - 1];
 
 		if (js->state == SLOT_SEALED && js->inode == inode->nr &&
-		    w->writeback.rt[s - 1].retry_at_ns) {
-			w->writeback.sealed--;
+		    w->writeback->rt[s - 1].retry_at_ns) {
+			w->writeback->sealed--;
 			slot_free(w, s);
 		}
 	}
@@ -554,10 +558,10 @@ void writeback_fail(struct worker *w, struct inode *inode)
 
 static void slot_flushed(struct worker *w, struct flush *f)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 	unsigned s = (unsigned)((struct slot_rt *)f - wb->rt) + 1;
-	struct journal_slot *js = &w->journal.slots[s - 1];
-	struct inode *inode = inode_get(&w->inodes, js->inode);
+	struct journal_slot *js = &w->journal->slots[s - 1];
+	struct inode *inode = inode_get(w->inodes, js->inode);
 	uint64_t chunk = js->chunk;
 	unsigned open;
 
@@ -571,7 +575,7 @@ static void slot_flushed(struct worker *w, struct flush *f)
 	} else if (f->result < 0) {
 		region_fail(w, inode, chunk, f->result);
 	} else {
-		journal_index(&w->journal, js->inode)[chunk] = flush_index_entry(f);
+		journal_index(w->journal, js->inode)[chunk] = flush_index_entry(f);
 		worker_count(w, inode, chunks_written, 1);
 		worker_count(w, inode, put_bytes, f->put_bytes);
 		worker_count(w, inode, put_raw_bytes, f->raw_bytes);
@@ -582,16 +586,16 @@ static void slot_flushed(struct worker *w, struct flush *f)
 	wb->sealed--;
 	slot_free(w, s);
 	open = slot_find(w, inode->nr, chunk, SLOT_OPEN);
-	if (open && (w->journal.slots[open - 1].pages == ~0u || wb->syncs))
+	if (open && (w->journal->slots[open - 1].pages == ~0u || wb->syncs))
 		slot_seal(w, open);
 	if (!inode->slots)
-		inode_reap(&w->inodes, inode->nr);
+		inode_reap(w->inodes, inode->nr);
 }
 
 /* Gives those that wait for slots another try, in their order; they line up again if need be. */
 static void stalled_continue(struct worker *w, uint64_t now_ns)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 	struct write_io *io = wb->stalled, *next;
 
 	wb->stalled = NULL;
@@ -610,20 +614,20 @@ static void stalled_continue(struct worker *w, uint64_t now_ns)
 
 void writeback_collect(struct worker *w)
 {
-	struct flush *f = flush_queue_finished(&w->writeback.queue), *next;
+	struct flush *f = flush_queue_finished(&w->writeback->queue), *next;
 
 	for (; f; f = next) {
 		next = f->next;
 		f->done(w, f);
 	}
 	stalled_continue(w, gvm_now_ns());
-	if (w->writeback.syncs)
+	if (w->writeback->syncs)
 		syncs_check(w, gvm_now_ns());
 }
 
 uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
 {
-	struct writeback *wb = &w->writeback;
+	struct writeback *wb = w->writeback;
 	uint64_t next = ~0ull;
 
 	if (wb->stalled && wb->look_again)
@@ -638,7 +642,7 @@ uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
 			next = wb->stalled->deadline_ns;
 	}
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &w->journal.slots[s - 1];
+		const struct journal_slot *js = &w->journal->slots[s - 1];
 		uint64_t due = ~0ull;
 
 		if (js->state == SLOT_SEALED && wb->rt[s - 1].retry_at_ns)
@@ -664,6 +668,6 @@ uint64_t writeback_tick(struct worker *w, uint64_t now_ns)
 void writeback_seal_all(struct worker *w)
 {
 	for (unsigned s = 1; s <= JOURNAL_SLOTS; s++)
-		if (w->journal.slots[s - 1].state == SLOT_OPEN)
+		if (w->journal->slots[s - 1].state == SLOT_OPEN)
 			slot_seal(w, s);
 }

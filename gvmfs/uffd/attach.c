@@ -5,10 +5,13 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "gvm_attach.h"
+#include "resident.h"
 #include "sessions.h"
 #include "state/keeper.h"
+#include "state/lookout.h"
+#include "state/worker.h"
+#include "store/pagecache.h"
 #include "visit.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,8 +79,8 @@ static void attach_end(struct attach *a)
 		return;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches.list[i] == a)
-			w->attaches.list[i] = NULL;
+		if (w->attaches->list[i] == a)
+			w->attaches->list[i] = NULL;
 	if (a->session != NO_SESSION)
 		session_give(w, a->session);
 	if (a->fd[SESSION_CHANNEL] >= 0)
@@ -87,10 +90,10 @@ static void attach_end(struct attach *a)
 	if (marked) {
 		inode->attaching = false;
 		if (!inode->resident)
-			w->residents.on_close(w, inode);
+			w->residents->on_close(w, inode);
 	}
 	if (has_inode)
-		inode_release(&w->inodes, inode);
+		inode_release(w->inodes, inode);
 }
 
 static void attach_refuse(struct attach *a, int error, const char *why)
@@ -174,7 +177,7 @@ static void prepared(struct attach *a, int error)
 	} else {
 		welcome_send(a);
 	}
-	inode_release(&w->inodes, inode);
+	inode_release(w->inodes, inode);
 }
 
 static const char *why_not(struct worker *w, const struct inode *inode)
@@ -217,7 +220,7 @@ static void hello_run(struct task *task)
 static void ready(struct attach *a, const struct visit_msg *msg, const int fds[2])
 {
 	struct worker *w = a->w;
-	struct journal_session *s = &w->journal.sessions[a->session];
+	struct journal_session *s = &w->journal->sessions[a->session];
 
 	a->fd[SESSION_UFFD] = fds[0];
 	a->fd[SESSION_SOCKET] = fds[1];
@@ -321,16 +324,16 @@ static void kept(struct worker *w, unsigned session)
 	int error;
 
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches.list[i] && w->attaches.list[i]->stage == ATTACH_KEEPING &&
-		    w->attaches.list[i]->session == session)
-			a = w->attaches.list[i];
+		if (w->attaches->list[i] && w->attaches->list[i]->stage == ATTACH_KEEPING &&
+		    w->attaches->list[i]->session == session)
+			a = w->attaches->list[i];
 	if (!a)
 		return; /* a predecessor's, which attaches_init() has found */
 	a->stage = ATTACH_OVER;
 	a->kept = true;
 	if (a->closed) { /* its process has ended meanwhile */
 		attach_end(a);
-		keeper_drop(w->keeper_fd, &w->journal, session);
+		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
 	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
@@ -344,12 +347,12 @@ static void kept(struct worker *w, unsigned session)
 			why = error == -ENOMEM ? "no memory for its bookkeeping"
 					       : "gvmfs gets no userfaultfd of its own";
 		attach_refuse(a, error, why);
-		keeper_drop(w->keeper_fd, &w->journal, session);
+		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
 	}
 	page_cache_empty(w, a->inode);
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
-	journal_publish32(&w->journal.sessions[session].live, 1);
+	journal_publish32(&w->journal->sessions[session].live, 1);
 	if (session_go(a->fd[SESSION_SOCKET]) < 0)
 		log_warning(name_of(a), "process %d is not reached", a->pid); /* its end is noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
@@ -360,20 +363,20 @@ static void kept(struct worker *w, unsigned session)
 
 static void bell_watch(struct worker *w, bool watch)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &w->attaches };
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = w->attaches };
 
-	epoll_ctl(w->epoll_fd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, w->attaches.bell_fd, &ev);
+	epoll_ctl(w->epoll_fd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, w->attaches->bell_fd, &ev);
 }
 
 /* A client that has shown its file; `channel`: to the process that looks after it. */
 static void announced(struct worker *w, const struct visit_msg *msg, int channel)
 {
-	struct inode *inode = inode_by_ino(&w->inodes, msg->ino);
+	struct inode *inode = inode_by_ino(w->inodes, msg->ino);
 	struct epoll_event ev = { .events = EPOLLIN };
 	struct attach *a;
 	unsigned i;
 
-	for (i = 0; i < ATTACHES_MAX && w->attaches.list[i]; i++)
+	for (i = 0; i < ATTACHES_MAX && w->attaches->list[i]; i++)
 		;
 	a = i < ATTACHES_MAX && inode ? calloc(1, sizeof(*a)) : NULL;
 	ev.data.ptr = a;
@@ -382,7 +385,7 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 		close(channel);
 		return;
 	}
-	w->attaches.list[i] = a;
+	w->attaches->list[i] = a;
 	a->w = w;
 	a->inode = inode;
 	a->pid = msg->pid;
@@ -407,7 +410,7 @@ static void bell_event(struct worker *w)
 	unsigned count;
 
 	for (unsigned i = 0; i < ANNOUNCED; i++) {
-		int r = descriptors_receive(w->attaches.bell_fd, &msg, sizeof(msg), fds, &count);
+		int r = descriptors_receive(w->attaches->bell_fd, &msg, sizeof(msg), fds, &count);
 
 		if (!r && msg.what == VISIT_HELLO && count == 1) {
 			announced(w, &msg, fds[0]);
@@ -418,7 +421,7 @@ static void bell_event(struct worker *w)
 			return;
 		} else { /* no descriptors are left */
 			bell_watch(w, false);
-			w->attaches.bell_at_ns = gvm_now_ns() + PAUSE_NS;
+			w->attaches->bell_at_ns = gvm_now_ns() + PAUSE_NS;
 			return;
 		}
 	}
@@ -428,7 +431,7 @@ bool attaches_event(struct worker *w, void *what)
 {
 	int session;
 
-	if (what == &w->attaches) {
+	if (what == w->attaches) {
 		bell_event(w);
 		return true;
 	}
@@ -438,12 +441,12 @@ bool attaches_event(struct worker *w, void *what)
 		/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
 		if (session == KEEPER_GONE) {
 			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->keeper_fd, NULL);
-			w->sessions.alone = true;
+			w->sessions->alone = true;
 		}
 		return true;
 	}
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches.list[i] && w->attaches.list[i] == what) {
+		if (w->attaches->list[i] && w->attaches->list[i] == what) {
 			attach_event(what);
 			return true;
 		}
@@ -453,24 +456,24 @@ bool attaches_event(struct worker *w, void *what)
 /* Serves a session of a predecessor's. Its client may still wait for GO. */
 static int session_resume(struct worker *w, unsigned session)
 {
-	const struct journal_session *s = &w->journal.sessions[session];
+	const struct journal_session *s = &w->journal->sessions[session];
 	int fd[SESSION_FDS], error;
 	struct inode *inode;
 
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		fd[i] = s->fd[i] - 1;
 	/* One that was not told GO maps the file; and no region is on the fast path twice. */
-	if (!s->live || inode_get(&w->inodes, s->inode)->resident) {
+	if (!s->live || inode_get(w->inodes, s->inode)->resident) {
 		session_release(fd, true);
-		keeper_drop(w->keeper_fd, &w->journal, session);
+		keeper_drop(w->keeper_fd, w->journal, session);
 		return 0;
 	}
-	w->sessions.used |= 1u << session;
+	w->sessions->used |= 1u << session;
 	error = resident_open(w, session, fd);
 	if (error)
 		return error;
 	session_go(fd[SESSION_SOCKET]);
-	inode = inode_get(&w->inodes, s->inode);
+	inode = inode_get(w->inodes, s->inode);
 	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
 		resident_abort(inode->resident, "the region has failed");
 	resident_turn(inode->resident);
@@ -481,13 +484,13 @@ static int session_resume(struct worker *w, unsigned session)
  * before that is over. Nor at once where it happens again and again. */
 static void session_hold(struct worker *w, unsigned session)
 {
-	const struct journal_session *s = &w->journal.sessions[session];
-	struct inode *inode = inode_get(&w->inodes, s->inode);
+	const struct journal_session *s = &w->journal->sessions[session];
+	struct inode *inode = inode_get(w->inodes, s->inode);
 
 	if (!inode)
 		return; /* then nobody can ask for it */
-	w->sessions.used |= 1u << session;
-	w->sessions.held |= 1u << session;
+	w->sessions->used |= 1u << session;
+	w->sessions->held |= 1u << session;
 	inode->attaching = inode->held_up = true;
 	log_warning(worker_disk(w, inode)->rec.name, "it waits until process %d lets pages into its memory again",
 		    s->pid);
@@ -495,10 +498,10 @@ static void session_hold(struct worker *w, unsigned session)
 
 static void session_let_go(struct worker *w, unsigned session)
 {
-	struct inode *inode = inode_get(&w->inodes, w->journal.sessions[session].inode);
+	struct inode *inode = inode_get(w->inodes, w->journal->sessions[session].inode);
 
-	w->sessions.held &= ~(1u << session);
-	w->sessions.held_until_ns[session] = 0;
+	w->sessions->held &= ~(1u << session);
+	w->sessions->held_until_ns[session] = 0;
 	inode->attaching = inode->held_up = false;
 	log_info(worker_disk(w, inode)->rec.name, "it goes on");
 	if (session_resume(w, session) < 0)
@@ -506,34 +509,34 @@ static void session_let_go(struct worker *w, unsigned session)
 	if (inode->resident && w->draining)
 		resident_abort(inode->resident, "the mount has ended");
 	else if (!inode->resident)
-		w->residents.on_close(w, inode);
+		w->residents->on_close(w, inode);
 }
 
 /* Its end is noticed here where the supervisor is not its parent. */
 static bool is_held(struct worker *w, unsigned session)
 {
-	struct journal_session *s = &w->journal.sessions[session];
+	struct journal_session *s = &w->journal->sessions[session];
 
 	if (s->held_by && kill(s->held_by, 0) < 0 && errno == ESRCH)
-		lookout_gone(&w->journal, s->held_by, true);
-	return lookout_is_held(&w->journal, session);
+		lookout_gone(w->journal, s->held_by, true);
+	return lookout_is_held(w->journal, session);
 }
 
 /* Returns when to look again. */
 static uint64_t sessions_tick(struct worker *w, uint64_t now_ns)
 {
-	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions.held; s++) {
-		uint64_t *until = &w->sessions.held_until_ns[s];
-		uint32_t count = w->journal.sessions[s].held_count;
+	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions->held; s++) {
+		uint64_t *until = &w->sessions->held_until_ns[s];
+		uint32_t count = w->journal->sessions[s].held_count;
 
-		if (!(w->sessions.held >> s & 1) || is_held(w, s))
+		if (!(w->sessions->held >> s & 1) || is_held(w, s))
 			continue;
 		if (!*until)
 			*until = now_ns + (count < 2 ? 0 : HELD_NS << (count < 8 ? count : 8));
 		if (*until <= now_ns)
 			session_let_go(w, s);
 	}
-	return w->sessions.held ? now_ns + HELD_LOOK_NS : ~0ull;
+	return w->sessions->held ? now_ns + HELD_LOOK_NS : ~0ull;
 }
 
 static int sessions_resume(struct worker *w)
@@ -541,9 +544,9 @@ static int sessions_resume(struct worker *w)
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
 		int error = 0;
 
-		if (!w->journal.sessions[s].kept)
+		if (!w->journal->sessions[s].kept)
 			continue;
-		if (lookout_is_held(&w->journal, s))
+		if (lookout_is_held(w->journal, s))
 			session_hold(w, s);
 		else
 			error = session_resume(w, s);
@@ -557,15 +560,15 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 {
 	uint64_t next = sessions_tick(w, now_ns);
 
-	if (w->attaches.bell_at_ns && w->attaches.bell_at_ns <= now_ns) {
-		w->attaches.bell_at_ns = 0;
+	if (w->attaches->bell_at_ns && w->attaches->bell_at_ns <= now_ns) {
+		w->attaches->bell_at_ns = 0;
 		bell_watch(w, true);
-	} else if (w->attaches.bell_at_ns && w->attaches.bell_at_ns < next) {
-		next = w->attaches.bell_at_ns;
+	} else if (w->attaches->bell_at_ns && w->attaches->bell_at_ns < next) {
+		next = w->attaches->bell_at_ns;
 	}
 
 	for (unsigned i = 0; i < ATTACHES_MAX; i++) {
-		struct attach *a = w->attaches.list[i];
+		struct attach *a = w->attaches->list[i];
 
 		if (!a || a->closed)
 			continue;
@@ -583,12 +586,12 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 
 void attaches_stop(struct worker *w, const char *why)
 {
-	w->attaches.bell_at_ns = 0;
-	if (w->attaches.bell_fd >= 0)
+	w->attaches->bell_at_ns = 0;
+	if (w->attaches->bell_fd >= 0)
 		bell_watch(w, false);
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches.list[i] && !w->attaches.list[i]->closed)
-			attach_refuse(w->attaches.list[i], -ENODEV, why);
+		if (w->attaches->list[i] && !w->attaches->list[i]->closed)
+			attach_refuse(w->attaches->list[i], -ENODEV, why);
 }
 
 int attaches_init(struct worker *w, int bell_fd)
@@ -596,7 +599,7 @@ int attaches_init(struct worker *w, int bell_fd)
 	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
 	int r;
 
-	w->attaches.bell_fd = bell_fd;
+	w->attaches->bell_fd = bell_fd;
 	while (keeper_kept(w->keeper_fd) >= 0)
 		; /* answers to a predecessor: the journal says the same */
 	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->keeper_fd, &keeper) < 0)

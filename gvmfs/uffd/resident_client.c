@@ -4,11 +4,12 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "gvm_attach.h"
+#include "resident.h"
 #include "resident_calls.h"
 #include "state/release.h"
+#include "state/worker.h"
 #include "uffd.h"
 #include "visit.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 {
 	if (r->pinned)
 		return;
-	r->w->journal.sessions[r->session].pinned = 1;
+	r->w->journal->sessions[r->session].pinned = 1;
 	log_warning(env_name(r), "%.*s: all of it stays on this host, whatever the budget",
 		    (int)sizeof(msg->text), msg->text);
 	resident_pin(r);
@@ -101,8 +102,8 @@ bool resident_has_left(struct resident *r)
 
 bool resident_event(struct worker *w, void *what)
 {
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents.count; i++) {
-		struct resident *r = w->residents.list[i];
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents->count; i++) {
+		struct resident *r = w->residents->list[i];
 
 		if (!r || (what != &r->fd[SESSION_UFFD] && what != &r->fd[SESSION_SOCKET]))
 			continue;

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_env.c - see resident_env.h: the kernel, the nodes, and the rest of gvmfs, for the decisions of
  * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
-#include "resident_calls.h"
-
+#include "node/pool.h"
 #include "node/region.h"
+#include "node/times.h"
+#include "resident.h"
+#include "resident_calls.h"
+#include "state/lookout.h"
+#include "state/worker.h"
+#include "store/pager.h"
+#include "store/writeback.h"
 #include "uffd.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,9 +38,9 @@ unsigned residents_serve(struct worker *w)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents.count; i++)
-		if (w->residents.list[i] && !w->residents.list[i]->client_gone)
-			n += resident_serve(w->residents.list[i]);
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents->count; i++)
+		if (w->residents->list[i] && !w->residents->list[i]->client_gone)
+			n += resident_serve(w->residents->list[i]);
 	return n;
 }
 
@@ -51,13 +56,13 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	size_t bytes;
 	int error;
 
-	lookout_begin(&r->w->lookout, r->session);
+	lookout_begin(r->w->lookout, r->session);
 	if (chunk)
 		error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
 				  n * GVM_PAGE_BYTES, wake, &bytes);
 	else
 		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
-	lookout_end(&r->w->lookout, r->session);
+	lookout_end(r->w->lookout, r->session);
 	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
 	return error;
 }
@@ -78,10 +83,10 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	unsigned holes = 0; /* that the client has punched: they are zero now */
 	int error;
 
-	lookout_begin(&r->w->lookout, r->session);
+	lookout_begin(r->w->lookout, r->session);
 	error = uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
 			      &holes);
-	lookout_end(&r->w->lookout, r->session);
+	lookout_end(r->w->lookout, r->session);
 	return error;
 }
 
@@ -101,9 +106,9 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 
 	if (!r->poison)
 		return -EOPNOTSUPP;
-	lookout_begin(&r->w->lookout, r->session);
+	lookout_begin(r->w->lookout, r->session);
 	error = uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
-	lookout_end(&r->w->lookout, r->session);
+	lookout_end(r->w->lookout, r->session);
 	return error;
 }
 
@@ -178,7 +183,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	struct resident_fetch *f = get->req.arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = chunk_decode(r->w->pager.codec, head, body, &worker_disk(r->w, r->inode)->rec.id,
+	int error = chunk_decode(r->w->pager->codec, head, body, &worker_disk(r->w, r->inode)->rec.id,
 				 f->chunk, f->asked, f->data, &got);
 
 	(void)version; /* at least what was asked for: the node saw to that */

@@ -2,10 +2,14 @@
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
 #include "reader.h"
+#include "resident.h"
 #include "resident_calls.h"
+#include "sessions.h"
 #include "state/keeper.h"
+#include "state/worker.h"
+#include "store/pager.h"
+#include "store/writeback.h"
 #include "uffd.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +23,7 @@ static const struct resident_env calls = RESIDENT_ENV;
 
 int residents_init(struct worker *w)
 {
-	struct residents *rs = &w->residents;
+	struct residents *rs = w->residents;
 	uint8_t *data = mmap(NULL, RESIDENT_FETCHES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -61,7 +65,7 @@ static void resident_free(struct resident *r)
 		munmap(r->mark, r->chunks * sizeof(*r->mark));
 	if (r->pins)
 		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
-	session_release(r->fd, !r->w->sessions.alone);
+	session_release(r->fd, !r->w->sessions->alone);
 	free(r);
 }
 
@@ -90,7 +94,7 @@ static int faults_open(struct resident *r)
 
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 {
-	const struct journal_session *s = &w->journal.sessions[session];
+	const struct journal_session *s = &w->journal->sessions[session];
 	struct resident *r = calloc(1, sizeof(*r));
 	int error;
 
@@ -98,8 +102,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 		return -ENOMEM;
 	r->w = w;
 	r->env = &calls;
-	r->rs = &w->residents;
-	r->inode = inode_get(&w->inodes, s->inode);
+	r->rs = w->residents;
+	r->inode = inode_get(w->inodes, s->inode);
 	r->session = session;
 	memcpy(r->fd, fd, sizeof(r->fd));
 	r->faults_fd = fd[SESSION_UFFD];
@@ -111,13 +115,13 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->poison = uffd_knows_poison();
 	error = r->inode ? resident_map(r) : -ENOMEM;
 	if (r->inode) {
-		r->index = journal_index(&w->journal, s->inode);
+		r->index = journal_index(w->journal, s->inode);
 		r->stats = r->inode->stats;
-		r->mount_stats = &w->journal.super->stats;
+		r->mount_stats = &w->journal->super->stats;
 		r->peak = &worker_disk(w, r->inode)->resident_peak;
 	}
-	if (!error && w->residents.window.uffd < 0)
-		error = window_init(&w->residents.window);
+	if (!error && w->residents->window.uffd < 0)
+		error = window_init(&w->residents->window);
 	if (!error && getrandom(&r->seed, sizeof(r->seed), 0) < 0)
 		error = -errno;
 	if (!error)
@@ -132,13 +136,13 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 		return error;
 	}
 	r->inode->resident = r;
-	w->residents.list[session] = r;
-	if (!w->residents.count++)
+	w->residents->list[session] = r;
+	if (!w->residents->count++)
 		writeback_yield(w, true);
 	pager_forget(w, r->inode);
 	if (!s->live) /* else a killed worker's successor goes on with the same guest */
 		*r->peak = 0;
-	resident_begin(r, w->journal.super->starts);
+	resident_begin(r, w->journal->super->starts);
 	resident_budget(r, worker_disk(w, r->inode)->local_bytes);
 	resident_turn(r);
 	return 0;
@@ -155,13 +159,13 @@ void env_close(struct resident *r)
 	worker_disk(w, inode)->cache_stale = 1;
 	pager_forget(w, inode);
 	session_give(w, r->session);
-	w->residents.list[r->session] = NULL;
-	if (!--w->residents.count)
+	w->residents->list[r->session] = NULL;
+	if (!--w->residents->count)
 		writeback_yield(w, false);
 	inode->resident = NULL;
 	inode->fill_refused = false;
 	resident_ios_end(r);
 	resident_free(r);
-	keeper_drop(w->keeper_fd, &w->journal, session);
-	w->residents.on_close(w, inode);
+	keeper_drop(w->keeper_fd, w->journal, session);
+	w->residents->on_close(w, inode);
 }

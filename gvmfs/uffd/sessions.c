@@ -4,7 +4,7 @@
 
 #include "base/descriptors.h"
 #include "state/release.h"
-#include "worker.h"
+#include "state/worker.h"
 
 #include <unistd.h>
 
@@ -26,7 +26,7 @@ int session_go(int to)
 
 void session_give(struct worker *w, unsigned session)
 {
-	w->sessions.used &= ~(1u << session);
+	w->sessions->used &= ~(1u << session);
 }
 
 void session_release(const int fd[SESSION_FDS], bool kept)
@@ -43,16 +43,16 @@ void session_release(const int fd[SESSION_FDS], bool kept)
 /* A user who has sessions leaves the last ones to others. */
 int session_take(struct worker *w, uint32_t uid)
 {
-	unsigned left = JOURNAL_SESSIONS - (unsigned)__builtin_popcount(w->sessions.used), has = 0;
+	unsigned left = JOURNAL_SESSIONS - (unsigned)__builtin_popcount(w->sessions->used), has = 0;
 
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		has += (w->sessions.used >> s & 1) && w->journal.sessions[s].uid == uid;
+		has += (w->sessions->used >> s & 1) && w->journal->sessions[s].uid == uid;
 	if (uid && has && left <= RESERVED)
 		return -1;
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		if (!(w->sessions.used >> s & 1)) {
-			w->sessions.used |= 1u << s;
-			w->journal.sessions[s].uid = uid;
+		if (!(w->sessions->used >> s & 1)) {
+			w->sessions->used |= 1u << s;
+			w->journal->sessions[s].uid = uid;
 			return (int)s;
 		}
 	return -1;

@@ -98,12 +98,12 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 
 # Not yet cut: files that call each other round.
 CIRCLES = {
-    "gvmfs": 4,
+    "gvmfs": 2,
     "qemu": 3,
 }
 
 # Not yet cut: uses of a file on a floor above, by folder.
-CLIMBS = {"gvmfs": 20}
+CLIMBS = {"gvmfs": 6}
 
 
 def files_of(tree, folder):

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker.h - the process that serves the mount: what its front thread's modules share.
+ *
+ * The front thread reads /dev/fuse, asks the nodes for missing chunks, answers; it owns all state
+ * here and never blocks; the main thread sees to that (lookout.h). Beside it work the thread of
+ * conversations with nodes (jobs.h) and the writers (writer.h: encode and send what the guest wrote).
+ * They hand back results through event descriptors. When the worker is killed, the supervisor starts
+ * another on the same journal.
+ *
+ * Each module has its state in a struct of its own, which its header describes: here they are only
+ * named, so that every floor may know the worker. worker.c makes them all, before anything else runs.
+ */
+#ifndef GVMFS_STATE_WORKER_H
+#define GVMFS_STATE_WORKER_H
+
+#include "inode.h"
+#include "journal.h"
+#include "record.h"
+
+struct attaches;
+struct capacity;
+struct fuse_session;
+struct interrupts;
+struct jobs;
+struct lookout;
+struct names_state;
+struct options;
+struct pagecache;
+struct pager;
+struct pool;
+struct region_events;
+struct residents;
+struct sessions;
+struct unmade;
+struct writeback;
+
+struct worker {
+	const struct options *opts;
+	const struct region_events *region_events;
+	struct journal *journal;
+	struct inodes *inodes;
+	struct pool *pool;
+	struct jobs *jobs;
+	struct pager *pager;
+	struct pagecache *pagecache;
+	struct writeback *writeback;
+	struct residents *residents;
+	struct attaches *attaches;
+	struct sessions *sessions;
+	struct lookout *lookout;
+	struct interrupts *interrupts;
+	struct capacity *capacity;
+	struct unmade *unmade;
+	struct names_state *names;
+	bool draining; /* the mount is gone: only what it owes is still done */
+	uint64_t complained_ns; /* of calls that nodes do not answer, in the log */
+	unsigned uncomplained;	/* calls since then */
+	unsigned held_asking; /* regions that held.h has the nodes asked about */
+	struct fuse_session *session;
+	int fuse_fd;
+	int keeper_fd; /* to the supervisor: keeper.h */
+	int heirs_fd;
+	int epoll_fd;
+	uint64_t names_at_ns; /* when the name table was last read from the nodes */
+	uint64_t times_due_ns; /* the first that times.h has to save */
+	struct inode *watches;	 /* of which watch.h has something to do */
+	unsigned watches_count;
+	uint64_t watches_due_ns; /* when */
+	struct record_owner self; /* of the temporary regions made here */
+	bool names_failing;   /* the last who had it read was told that too few nodes answer */
+	bool names_asking;    /* it is read for that reason alone */
+	bool names_owed;      /* a predecessor's changes are not known to be there */
+
+	/* The request being processed. */
+	uint8_t *request;     /* its buffer; NULL it to keep it, and free() it later */
+	uint64_t request_unique;
+	bool request_resent; /* a predecessor may have carried it out already */
+};
+
+static inline struct journal_inode *worker_disk(struct worker *w, const struct inode *inode)
+{
+	return inode_disk(w->inodes, inode->nr);
+}
+
+/* Adds to a counter of the inode and of the mount. */
+#define worker_count(w, inode, name, n) stats_add((inode)->stats, &(w)->journal->super->stats, name, n)
+
+#endif
