@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What nodes tell each other about regions: see agree.h. */
+/* Questions, offers and answers about regions: see agree.h. */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/random.h>
@@ -16,21 +16,21 @@
 #include "tell.h"
 #include "workers.h"
 
-#define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and made again */
-/* Withdrawals are not made again: room for as many as a node has regions. */
+#define OFFERS_MAX 64 /* waiting for the device's mutex; more are dropped, and peers retry */
+/* Withdrawals are not retried: room for as many as a node has regions. */
 #define WITHDRAWALS_MAX GIANTVM_REGIONS_MAX
 #define WITHDRAWN_KEPT 256
 
-#define NUMBER_NS_SHIFT 26 /* 67 ms: no node makes more offers than these, one after the other */
+#define NUMBER_NS_SHIFT 26 /* 67 ms: a node makes at most one offer in this time, on average */
 
 /*
- * An offer on its way to be joined, or the withdrawal of one, which takes a mutex that a
- * connection's work must not wait for.
+ * A received offer, or the withdrawal of one, queued because taking it needs the device's mutex,
+ * for which a connection's work must not wait.
  */
 struct offer {
 	struct work_struct work;
 	struct region_frame frame;
-	u64 cluster; /* in which it was made */
+	u64 cluster; /* serial of the cluster in which it was made */
 	struct region_offer on;
 };
 
@@ -44,22 +44,22 @@ static unsigned int nr_withdrawn; /* under agreements_lock */
 static LIST_HEAD(agreements);
 static DEFINE_SPINLOCK(agreements_lock);
 static u32 last_number; /* under agreements_lock */
-static atomic_t offers, withdrawals; /* that wait */
+static atomic_t offers, withdrawals; /* queued */
 
-/* The rest of it is set. */
+/* Numbers the question and adds it to the list. */
 static void agree_begin(struct agreement *agreement)
 {
 	spin_lock(&agreements_lock);
-	/* Above all of this node's from before the module was loaded, which others may remember. */
+	/* Above all numbers before the module was loaded: other nodes may remember those. */
 	if (!last_number)
 		last_number = ktime_get_real_ns() >> NUMBER_NS_SHIFT;
-	last_number += last_number == U32_MAX ? 2 : 1; /* 0 is nobody's */
+	last_number += last_number == U32_MAX ? 2 : 1; /* skips 0, which means no number */
 	agreement->question.number = last_number;
 	list_add(&agreement->list, &agreements);
 	spin_unlock(&agreements_lock);
 }
 
-/* Whether what another says of a region of that name is of this one. */
+/* Whether a frame about a region of that name is about this very region. */
 static bool frame_means(const struct region_frame *frame, const struct gvm_region *region)
 {
 	return frame->id == region->id && frame->pages == region->pages;
@@ -124,7 +124,9 @@ static bool agreement_answered(const struct agreement *agreement)
 	return agreement->pages || !agreement->nr_silent;
 }
 
-/* An offer is agreed to by all, or not; a question is answered by whoever knows. */
+/*
+ * An offer ends with the answers of all homes, or one refusal; a question with one node that knows.
+ */
 static bool agreement_ends(struct agreement *agreement)
 {
 	bool ends;
@@ -174,7 +176,7 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 		return;
 	if (home < 0)
 		return;
-	if (agreement->region) { /* what else it says is for gvm_opening_answer() */
+	if (agreement->region) { /* gvm_opening_answer() takes the rest of the answer */
 		agreement->refused |= !answer->pages;
 		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
 	} else if (__test_and_clear_bit(home, agreement->silent)) {
@@ -203,8 +205,8 @@ static void answer_warn(const struct gvm_region *region, const struct gvm_peer *
 }
 
 /*
- * Whether or not somebody waits for it, an answer says how it is with the share there; and, if
- * nobody does, whether that node differs.
+ * An answer, awaited (`waits`) or not, tells the state of that home's share. One that is not
+ * awaited also tells that the home has another region, which is logged.
  */
 static void answer_compare(const struct gvm_peer *peer, const struct region_frame *answer,
 			   bool waits)
@@ -240,7 +242,7 @@ static void answer_receive(struct gvm_peer *peer, const struct region_frame *ans
 	answer_compare(peer, answer, waits);
 }
 
-/* `region`: NULL: it is not here. */
+/* `region` is NULL if this node has none. */
 static void answer_send(struct gvm_peer *peer, const struct region_frame *question,
 			struct gvm_region *region)
 {
@@ -256,7 +258,7 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 	gvm_tell_send(peer, &answer);
 }
 
-/* The same of whatever region has that name, and is not being left. */
+/* Answers with the region of that name, if it is here and not being left. */
 static void answer_find(struct gvm_peer *peer, const struct region_frame *question)
 {
 	struct gvm_region *region = gvm_region_find(question->name);
@@ -267,7 +269,7 @@ static void answer_find(struct gvm_peer *peer, const struct region_frame *questi
 		gvm_region_put(region);
 }
 
-/* Offers that have been withdrawn may still wait to be taken, or come again. */
+/* Remembers a withdrawal: its offer may still be queued, or arrive later. */
 static void withdrawn_note(const struct gvm_peer *peer, const struct region_frame *frame)
 {
 	struct withdrawn *note;
@@ -293,7 +295,7 @@ static bool offer_withdrawn(u64 cluster, const struct region_offer *offer)
 	return found;
 }
 
-/* Whether there is something here to be answered: what is offered, or another of that name. */
+/* Whether a region is here to answer with: the offered one, or another of that name. */
 static bool offer_note(struct gvm_region *region, const struct region_offer *offer,
 		       const struct region_frame *frame)
 {
@@ -328,8 +330,8 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 }
 
 /*
- * What is here on that node's offer alone goes when that is withdrawn; and so does what is not
- * complete, when its creator withdraws it or creates another.
+ * Whether the frame ends the region here: it withdraws the only offer on which the region is here;
+ * or the region is not complete, and its creator withdraws it or creates another.
  */
 static bool offer_ends(const struct offer *offer, struct gvm_region *region)
 {
@@ -362,7 +364,7 @@ static void offer_take(struct work_struct *work)
 	struct gvm_cluster *cluster = gvm_membership_lock();
 	struct gvm_peer *peer = NULL;
 
-	/* It may have waited for longer than the cluster lived in which it was made. */
+	/* The cluster in which the offer was made may have ended while it was queued. */
 	if (cluster && cluster->serial == offer->cluster)
 		peer = gvm_cluster_peer(cluster, offer->on.from);
 	if (peer)
@@ -377,7 +379,7 @@ static void offer_take(struct work_struct *work)
 	kfree(offer);
 }
 
-/* To be done with the mutex; what finds no room is lost, as a frame may be. */
+/* Queued, as it needs the device's mutex. Dropped if there is no room, as any frame may be. */
 static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
 	bool withdraws = frame->word == REGION_WITHDRAW;

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * That all nodes mean the same by a region's name. Who creates a region draws its id; who joins it
- * asks the homes for that, and for its size. Either then offers it to every home: one that has none
- * of that name joins it, and all answer with the id and the size that it has there. Offers go out
- * again whenever a connection is made, so that a home which was away, or began anew, has the
- * region, too.
+ * Agreement between nodes on the region that a name stands for. The creator of a region draws its
+ * id; a joining node asks the homes for the id and the size. Either then offers the region to every
+ * home: a home that has no region of that name joins it, and all answer with the id and size of the
+ * region that they have. A node offers its regions again whenever a connection is made, so that a
+ * home that was away, or began anew, joins them, too.
  *
- * An offer that not all homes agree to is withdrawn. A home that joined on that offer, to which
- * nobody else has offered the region since, whose users have not joined it, and which nobody has
- * asked for a page, then lets it go. An offer has a number, by which its withdrawal is known: a
- * home remembers withdrawals for a while, for they may overtake an offer that waits to be taken.
- * What a withdrawal misses is an empty region too many, never one too few: whoever has joined it
- * has offered it under a number of its own. Only where the region is not yet complete (opening.h)
- * nobody can use it without its creator: when that withdraws it, leaves it, or offers another of
- * that name, it goes whoever else has offered it.
+ * An offer to which not all homes agree is withdrawn. A home then leaves the region if it joined on
+ * that offer, no other node has offered the region since, its own users have not joined it, and no
+ * node has requested a page of it. A withdrawal names its offer by number: a home remembers
+ * withdrawals for a while, since they may overtake an offer that is still queued. A missed
+ * withdrawal leaves an empty region behind, and never removes one in use: a node that has joined
+ * the region has offered it under a number of its own. A region that is not yet complete
+ * (opening.h) is of no use without its creator: when the creator withdraws it, leaves it, or offers
+ * another region of that name, homes leave it even if others have offered it.
  *
- * A home's answer also says whether it serves its share of the pages, and who knows tells it to
- * (opening.h): an offer is agreed to when all of them do.
+ * A home's answer also says whether it serves its share of the pages; a node that knows how the
+ * share is to be opened tells it (opening.h). An offer is agreed to when all homes serve theirs.
  *
- * A question is asked in steps, so that its answers are waited for without the device's mutex:
- * its beginning, then gvm_agree_send() and gvm_agree_wait() in turns, then gvm_agree_end().
+ * A question takes several calls, so that the caller can wait for answers without the device's
+ * mutex: its beginning, then gvm_agree_send() and gvm_agree_wait() in turns, then gvm_agree_end().
  */
 #ifndef GVM_AGREE_H
 #define GVM_AGREE_H
@@ -34,36 +34,36 @@ struct gvm_peer;
 struct gvm_region;
 
 struct agreement {
-	/* of the questions that wait for answers; under their lock, as all below */
+	/* in the list of questions that wait for answers; under its lock, as all below */
 	struct list_head list;
 	struct region_frame question;
 	bool over; /* this node is not part of the cluster any more */
 	/* ASK: */
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
-	u64 pages, id; /* at some node that has the region; 0: none has, yet */
-	bool complete; /* that node knows that it is (opening.h) */
+	u64 pages, id; /* as a node that has the region answered; 0: none has answered so yet */
+	bool complete; /* that node knows the region to be complete (opening.h) */
 	/* OFFER: */
-	struct gvm_region *region; /* whose shares are to be open, by gvm_opening_ended() */
-	bool differs; /* some node has another one */
-	bool refused; /* some home has not joined */
+	struct gvm_region *region; /* all of whose shares must open: gvm_opening_ended() */
+	bool differs; /* a home has another region of that name */
+	bool refused; /* a home has not joined */
 };
 
 /*
- * Asks about a region of that name (0 or -ENOMEM), or offers one. Under the device's mutex, as
- * gvm_agree_send().
+ * Begins a question about a region of that name (0 or -ENOMEM), or an offer of one. Under the
+ * device's mutex, as gvm_agree_send().
  */
 int gvm_agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster, const char *name);
 void gvm_agree_offer_begin(struct agreement *agreement, struct gvm_region *region);
-/* Asks those that have not answered. */
+/* Asks the homes that have not answered. */
 void gvm_agree_send(struct agreement *agreement, const struct gvm_cluster *cluster);
-/* Whether there is nothing more to wait for; or a signal came (-EINTR); 0: the time is over. */
+/* 1: the answer is complete. 0: `ms` have passed. -EINTR: a signal came. */
 int gvm_agree_wait(struct agreement *agreement, unsigned int ms);
 void gvm_agree_end(struct agreement *agreement);
-/* All questions are over: before the cluster ends. */
+/* Ends all questions, before the cluster ends. */
 void gvm_agree_down(void);
 
-/* What a peer sent: 0 or -EBADMSG. Of a link's receiving work. */
+/* Handles a REGION frame of a peer, in the link's receiving work. -EBADMSG: not well formed. */
 int gvm_agree_receive(struct gvm_peer *peer, const u8 *body);
 
 #endif

@@ -15,7 +15,7 @@ void gvm_auth_destroy(struct auth *auth);
 int gvm_auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
 		   const u8 *hello_accepting, u8 *proof);
 
-/* Whether both are made of one key: 0 or an errno. */
+/* *same: whether both have the same key. 0, or the errno of the cipher. */
 int gvm_auth_compare(struct auth *a, struct auth *b, bool *same);
 
 #endif

@@ -16,8 +16,8 @@ static struct cdev numbers; /* all of the range */
 static DEFINE_XARRAY_ALLOC(minors); /* minor number: region */
 static u32 next_minor;
 /*
- * Of the minors, and over the whole of a device's coming and going: who opens one that has just
- * come finds its region.
+ * Guards the minors, and is held while a device is created or destroyed: an open of a new device
+ * finds its region.
  */
 static DEFINE_MUTEX(chardevs_mutex);
 
@@ -45,7 +45,9 @@ static int chardev_add(struct gvm_region *region)
 	struct device *device;
 	int err;
 
-	/* In turn, so that a node whose region is gone is not soon another's. */
+	/*
+	 * Cyclic, so that the device node of a region that was left is not soon another region's.
+	 */
 	err = xa_alloc_cyclic(&minors, &region->minor, region, XA_LIMIT(0, GIANTVM_REGIONS_MAX - 1),
 			      &next_minor, GFP_KERNEL);
 	if (err < 0)

@@ -10,15 +10,15 @@
 
 struct gvm_region;
 
-/* `files`: of an opened one. */
+/* `files`: the operations of an opened device. */
 int gvm_chardevs_init(const struct file_operations *files);
 void gvm_chardevs_exit(void);
 
 int gvm_chardev_create(struct gvm_region *region);
-/* Of a region that is closed; it is not found by its number any more. */
+/* The region has been closed. From here on no open finds it by its number. */
 void gvm_chardev_destroy(struct gvm_region *region);
 
-/* The region with that minor number, with one more file (gvm_region_opened_get()); or NULL. */
+/* The region with that minor number, counted as opened (gvm_region_opened_get()); NULL if none. */
 struct gvm_region *gvm_chardev_open(unsigned int minor);
 
 #endif

@@ -12,13 +12,13 @@
 #include "region.h"
 #include "workers.h"
 
-#define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for one that was woken and gets no CPU */
+#define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for a faulter that was woken and gets no CPU */
 
 /*
- * A page was granted so that whoever waits for it gets to use it. On a busy CPU that can take
- * longer than the hold: taken away before, the page would go round between nodes of which none
- * makes progress. So a hold goes on while somebody was woken and has not run, and for as long again
- * after.
+ * A page is held so that the faulter can use it. On a busy CPU the faulter may take longer to run
+ * than the hold lasts; with the page revoked before, nodes would pass it round and none would make
+ * progress. So a hold is prolonged while a faulter has been woken and has not run, and for another
+ * hold_us after it ran.
  */
 struct hold {
 	struct list_head list;
@@ -26,7 +26,7 @@ struct hold {
 	u64 begun_ns, end_ns;
 };
 
-/* As often as ivy.h asks for, with the margin that is a quarter of the lease. */
+/* The interval that ivy.h asks for, with its default margin of a quarter of the lease. */
 static u64 tick_ns(void)
 {
 	return min(gvm_params_retry_ns() / 2, gvm_params_lease_ns() / 16);
@@ -90,7 +90,7 @@ static bool hold_goes_on(struct gvm_region *region, const struct hold *hold, u64
 	       gvm_sleepers_pending(region, hold->page, now_ns, gvm_params_hold_ns());
 }
 
-/* The next hold that has ended, off the list; or NULL, and the timer is set. */
+/* Takes the next hold that has ended off the list; if there is none, sets the timer: NULL. */
 static struct hold *hold_take_ended(struct gvm_region *region)
 {
 	u64 now_ns = ktime_get_boottime_ns();
@@ -124,24 +124,24 @@ static void hold_work_run(struct work_struct *work)
 	} while (hold);
 }
 
-/* Ends of leases, and what else of the core's counts an operator should know of. */
+/* Logs changes of the core's counts that an operator should know of. */
 static void tick_tell(struct gvm_region *region, const struct ivy_stats *now)
 {
 	struct ivy_stats *told = &region->told;
 
 	if (now->lease_expiries != told->lease_expiries)
-		gvm_warn("%s: a lease ended, since a home was out of reach or took this node for lost: %llu pages were given up\n",
+		gvm_warn("%s: a lease ended, since a home was out of reach or declared this node lost: %llu pages were given up\n",
 			 region->name, now->given_up - told->given_up);
 	if (now->lost_nodes != told->lost_nodes)
-		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: of pages that only they had the log tells one by one\n",
+		gvm_warn("%s: %llu nodes that had pages of this home were silent for %u ms, or began anew: each page that only they had is lost, and logged\n",
 			 region->name, now->lost_nodes - told->lost_nodes, gvm_params_lease_ms());
 	if (now->renumbered != told->renumbered)
-		gvm_warn("%s: this host's clock shows less than when it was part of the cluster before\n",
+		gvm_warn("%s: this host's clock was set back since it was last part of the cluster\n",
 			 region->name);
 	*told = *now;
 }
 
-/* It waits neither for memory nor for a peer: this node's leases hang on it. */
+/* Waits neither for memory nor for a peer: it renews this node's leases. */
 static void tick_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, tick_work);
@@ -203,7 +203,7 @@ void gvm_clock_stop(struct gvm_region *region)
 
 	hrtimer_cancel(&region->tick_timer);
 	cancel_work_sync(&region->tick_work);
-	/* Nobody arms a hold any more, but its work may have set the timer once again. */
+	/* The core arms no holds any more, but the work may have set the timer once again. */
 	cancel_work_sync(&region->hold_work);
 	hrtimer_cancel(&region->hold_timer);
 	cancel_work_sync(&region->hold_work);

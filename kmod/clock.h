@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A region's time: the core's ticks, and the ends of minimum holds. Timers in hardware time that
- * goes on in suspend wake works; so a host that stood still finds out, before most else runs on it,
- * that its leases have ended.
+ * A region's time: the core's ticks, and the ends of minimum holds. Hardware timers of
+ * CLOCK_BOOTTIME, which counts suspend, queue works; so a host that stood still notices early that
+ * its leases have ended.
  */
 #ifndef GVM_CLOCK_H
 #define GVM_CLOCK_H

@@ -29,7 +29,7 @@ static int by_id(const void *a, const void *b)
 	return ((const struct giantvm_node *)a)->id - ((const struct giantvm_node *)b)->id;
 }
 
-/* The user's list, sorted; ids are sound and differ. */
+/* Copies the user's list, checks it, and sorts it by id. */
 static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 {
 	struct giantvm_node *nodes;
@@ -61,8 +61,8 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 }
 
 /*
- * The same on every host that has the same list, in whatever order, and the same lease: with a
- * longer one a node would write to what its home has given to another.
+ * The same on every host with the same list, in any order, and the same lease: a node with a longer
+ * lease than its home's would write to pages that the home has granted to others.
  */
 static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
 {
@@ -112,7 +112,7 @@ static void peers_destroy(struct gvm_cluster *cluster)
 	kvfree(cluster->peers);
 }
 
-/* NULL: no key. */
+/* *out is NULL if there is no key. */
 static int key_copy(const struct giantvm_up *up, struct auth **out)
 {
 	u8 *key;
@@ -152,7 +152,10 @@ static void cluster_listener_ready(struct sock *sk)
 
 	read_lock_bh(&sk->sk_callback_lock);
 	cluster = sk->sk_user_data;
-	/* A connection has this callback, but no data, until it is taken over. */
+	/*
+	 * An accepted socket inherits this callback; its user data is NULL until a link takes it
+	 * over.
+	 */
 	if (cluster && sk->sk_state == TCP_LISTEN)
 		queue_work(gvm_workqueue, &cluster->accept_work);
 	read_unlock_bh(&sk->sk_callback_lock);
@@ -172,7 +175,7 @@ static void cluster_accept(struct work_struct *work)
 	}
 }
 
-/* At this node's own address of the list, so that no other network of the host reaches it. */
+/* Listens at this node's own address of the list, so that other networks cannot reach it. */
 static int listener_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
 			   unsigned int nr)
 {
@@ -258,7 +261,7 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	}
 	gvm_info("node %u of %u, %u of them homes\n", cluster->id, up->nr_nodes, cluster->nr_homes);
 	if (!cluster->auth)
-		gvm_warn("there is no key: whoever reaches this node's port may say that it is another node\n");
+		gvm_warn("there is no key: any program that reaches this node's port can pose as another node\n");
 	*out = cluster;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The nodes, as this host was told at GIANTVM_UP, and its listening socket. There is at most one
- * cluster; it lives from UP to DOWN, and regions and connections only within that.
+ * The nodes, as listed at GIANTVM_UP, and the listening socket. There is at most one cluster; it
+ * lives from UP to DOWN, and all regions and connections within that time.
  */
 #ifndef GVM_CLUSTER_H
 #define GVM_CLUSTER_H
@@ -19,7 +19,7 @@ struct net;
 struct socket;
 
 struct gvm_cluster {
-	u64 serial; /* no other cluster that this node was part of has the same */
+	u64 serial; /* another for each GIANTVM_UP since the module was loaded */
 	struct net *net; /* the network namespace of the caller of UP */
 	u16 id; /* this node */
 	u16 nodes; /* the highest id, plus 1 */
@@ -27,7 +27,7 @@ struct gvm_cluster {
 	struct giantvm_node *list; /* the user's, by id: [nr_nodes] */
 	u16 nr_homes;
 	u16 *homes; /* ids with the role mem, ascending */
-	u64 nodes_digest; /* and of what else all nodes must have the same */
+	u64 nodes_digest; /* of the list and lease_ms, which must be equal on all nodes */
 	struct auth *auth; /* NULL: no key */
 	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
 
@@ -41,19 +41,19 @@ static inline struct gvm_cluster *cluster_of(const struct link *link)
 	return container_of(link->links, struct gvm_cluster, links);
 }
 
-/* `ops`: what is done with its connections. */
+/* `ops`: the handlers of its connections. */
 int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 		       struct gvm_cluster **out);
-/* Whether `up` would make the same cluster as this. */
+/* *same: whether `up` has this cluster's list, id and key. */
 int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
 /*
- * Ends every connection, and waits until nothing of the network is left. Regions are gone before.
+ * Ends every connection, and waits until all are freed. The caller has ended all regions before.
  */
 void gvm_cluster_destroy(struct gvm_cluster *cluster);
 
-/* Its place in the list of homes, or -1: it is none. */
+/* The node's index in homes[], or -1: it is no home. */
 int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id);
-/* NULL: there is no such other node. */
+/* Another node; NULL if `id` is this one or not in the list. */
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id);
 
 #endif

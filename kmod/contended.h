@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Which pages are taken away from each other most often: where a shared guest loses its time.
+ * The pages that nodes take from each other most often: where a shared guest loses its time.
  *
  * A table of a fixed size that keeps the heaviest of any number of pages ("space-saving": a page
  * that is not in it takes the place of the lightest, and inherits its count as a possible excess).
- * So a count is right to within `excess`, and no page costs memory for being counted.
+ * So a count is right to within `excess`, and the table's size does not depend on the region's.
  */
 #ifndef GVM_CONTENDED_H
 #define GVM_CONTENDED_H
@@ -24,7 +24,7 @@ struct contended {
 };
 
 void gvm_contended_count(struct contended *table, u64 page);
-/* A copy in which the heaviest comes first. */
+/* Sorts the table, heaviest page first. */
 void gvm_contended_sort(struct contended *table);
 
 #endif

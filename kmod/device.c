@@ -54,7 +54,7 @@ static long device_up(void __user *argument)
 	return same ? 0 : -EBUSY;
 }
 
-/* Leaves a region that is closed, without the mutex for as long as its pages go home. */
+/* Leaves a closed region; drops the mutex while its pages go home. */
 static int device_part(struct gvm_region *region, bool forced)
 {
 	int err;
@@ -64,7 +64,7 @@ static int device_part(struct gvm_region *region, bool forced)
 	mutex_lock(&gvm_membership.mutex);
 	if (err)
 		return err;
-	/* Without its creator, what is not complete is of no use to anybody. */
+	/* An incomplete region is of no use without its creator: homes need not keep it. */
 	if (region->opening.creates && !gvm_opening_completed(region))
 		gvm_tell_withdraw(region, region->number);
 	gvm_region_end(region);
@@ -83,7 +83,7 @@ static int device_leave_region(struct gvm_region *region)
 	return err;
 }
 
-/* Those before `until`; NULL: all. */
+/* Reopens the regions before `until`; NULL: all. */
 static void regions_reopen(const struct gvm_region *until)
 {
 	struct gvm_region *region;
@@ -95,7 +95,7 @@ static void regions_reopen(const struct gvm_region *until)
 		gvm_region_put(region);
 }
 
-/* All of them, or none. */
+/* Closes all regions, or none. */
 static int regions_close(void)
 {
 	struct gvm_region *region;
@@ -146,7 +146,7 @@ static long device_down(bool forced)
 	return 0;
 }
 
-/* Asks, and waits for the answers without the mutex, which is held again at the end. */
+/* Asks, and waits for the answers with the mutex dropped; it is held again on return. */
 static long device_agree(struct agreement *agreement, unsigned int wait_ms)
 {
 	const struct gvm_region *region = agreement->region;
@@ -191,7 +191,7 @@ static long device_offer(struct gvm_region *region, bool creates, unsigned int w
 	return 0;
 }
 
-/* What there is of a name, here or at a home. */
+/* The region of a name, as it is here or at a home. */
 struct found {
 	u64 pages, id;
 	bool complete;
@@ -239,13 +239,13 @@ static long wish_check(const struct giantvm_region *wish, bool creates)
 	return gvm_membership.going_down ? -EALREADY : 0;
 }
 
-/* The region that is wished for, joined here if need be; agreed on with others it is not yet. */
+/* Joins the region on this node if need be; agreement with the homes comes after (device_offer). */
 static long device_join_here(const struct giantvm_region *wish, bool creates,
 			     struct gvm_region **region)
 {
 	struct found found = {
 		.pages = wish->size_bytes >> PAGE_SHIFT,
-		.id = get_random_u64() | 1, /* 0 is none's */
+		.id = get_random_u64() | 1, /* 0 means no region */
 	};
 	struct region_wish which = { .name = wish->name };
 	bool was_here;
@@ -271,8 +271,9 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 }
 
 /*
- * A call has failed, and its offer is none. The region stays if it was there before, or another
- * call has joined it, or waits for it; its creator then goes on with it.
+ * A call has failed: its offer is withdrawn, and the region left. The region stays if it was here
+ * before, or another call has joined it or waits for it; a creator then does not withdraw its
+ * offer.
  */
 static void device_give_up(struct gvm_region *region, u32 number, u32 before)
 {
@@ -286,7 +287,7 @@ static void device_give_up(struct gvm_region *region, u32 number, u32 before)
 		WRITE_ONCE(region->number, before);
 }
 
-/* 0 stays 0. */
+/* At least 1, except that 0 stays 0. */
 static unsigned int wait_left_ms(unsigned int wait_ms, unsigned long begun)
 {
 	unsigned int waited_ms = jiffies_to_msecs(jiffies - begun);

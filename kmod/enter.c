@@ -2,8 +2,9 @@
 /*
  * The lock of a region's core: see region.h.
  *
- * Whoever lets go of it does what the core wants done: sends to peers, and revokes. The end of a
- * revocation enters the core again, which may want more; that is done in the same loop.
+ * The task that releases the lock carries out the core's batch: it sends to peers and revokes
+ * pages. The end of a revocation enters the core again, and may add to the batch; the same loop
+ * carries that out, too.
  */
 #include <linux/mm.h>
 
@@ -22,7 +23,7 @@ void gvm_region_provide(struct gvm_region *region)
 		if (!spare)
 			return;
 		spin_lock_bh(&region->lock);
-		/* What is left gets none: they would stay. */
+		/* A region that is being left gets none: they would leak. */
 		kept = region->nr_spares < REGION_SPARES && !region->leaving;
 		if (kept)
 			region->spares[region->nr_spares++] = spare;
@@ -49,7 +50,10 @@ void gvm_region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	region->batch = NULL;
 	for (i = 0; i < batch->nr_peers; i++)
 		gvm_peer_transmit_later(batch->peers[i]);
-	/* They are marked. Leaving cancels the work once it has said so: see revoke_page(). */
+	/*
+	 * The pages are marked; the worker finds them. Not once `leaving` is set: see
+	 * gvm_revoke_wait().
+	 */
 	if (batch->nr_revocations && !region->leaving)
 		gvm_revoke_later(region);
 	spin_unlock_bh(&region->lock);
@@ -63,7 +67,7 @@ void gvm_region_enter(struct gvm_region *region, struct gvm_batch *batch)
 	gvm_region_enter_atomic(region, batch);
 }
 
-/* Lets go of the lock, and sends. What is to be revoked stays in the batch. */
+/* Releases the lock, and sends. Revocations stay in the batch. */
 static void batch_send(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock)
 {
@@ -75,7 +79,7 @@ static void batch_send(struct gvm_region *region, struct gvm_batch *batch)
 		gvm_peer_transmit(batch->peers[i]);
 }
 
-/* Revokes a page; what the core wants then is in the batch. */
+/* Revokes a page; revocations that the core then asks for are in the batch. */
 static void batch_revoke(struct gvm_region *region, u64 page, struct gvm_batch *batch)
 {
 	struct revocation revocation;
@@ -101,7 +105,7 @@ static void batch_revoke(struct gvm_region *region, u64 page, struct gvm_batch *
 void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock)
 {
-	/* Pages are unmapped by the inode, which goes as soon as the region is left. */
+	/* Unmapping needs the inode, which may be freed as soon as the region has been left. */
 	unsigned int i, nr = region->leaving ? 0 : batch->nr_revocations;
 	u64 pages[BATCH_REVOCATIONS];
 
@@ -113,7 +117,7 @@ void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch)
 		return;
 	while (nr) {
 		batch_revoke(region, pages[--nr], batch);
-		/* They are marked: what has no room is the worker's. */
+		/* Pages for which there is no room are marked: the worker revokes them. */
 		for (i = 0; i < batch->nr_revocations; i++) {
 			if (nr < BATCH_REVOCATIONS)
 				pages[nr++] = batch->revocations[i];

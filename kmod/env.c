@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the protocol core asks of the kernel (struct ivy_env): everything here is called under
- * region->lock, and only notes what gvm_region_leave() then does.
+ * The protocol core's environment (struct ivy_env). Every callback is called under region->lock,
+ * and leaves sending and revoking to gvm_region_leave().
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -66,8 +66,8 @@ static void env_complete(void *context, u64 page, int err)
 }
 
 /*
- * What the core has for good may be large; it is got while the region is made, and nothing is
- * locked.
+ * The core's permanent tables may be large; they are allocated in ivy_create(), before the region
+ * has a core and without its lock.
  */
 static void *env_alloc(void *context, size_t bytes)
 {
@@ -88,7 +88,8 @@ static void env_lost(void *context, u64 page)
 	struct gvm_region *region = context;
 
 	region->stats.lost_pages++;
-	gvm_warn("%s: page %llu went with the node that had it\n", region->name, page);
+	gvm_warn("%s: page %llu lost: its only copy was on a node that is gone\n", region->name,
+		 page);
 }
 
 static struct ivy_slot *env_slot_get(void *context, u64 page)

@@ -2,12 +2,12 @@
 /*
  * Eviction: see evict.h.
  *
- * The kernel's reclaim only counts and asks; a work evicts, since that sends messages and takes
- * page locks. It goes round the resident pages like the hand of a clock. A page that it comes to is
- * unmapped and marked (PG_checked, which is the owner's to use); a fault on it takes the mark away.
- * One that still has its mark when the hand comes again has not been used for a whole round, and
- * goes. So what was just granted, and is not mapped yet, does not go before what nobody has touched
- * for long. A page that somebody has pinned does not go.
+ * The kernel's shrinker only counts and asks; a work evicts, since that sends messages and takes
+ * page locks. It goes round the resident pages like the hand of a clock. A page that the hand
+ * reaches is unmapped and marked (PG_checked, which is the owner's to use); a fault on it clears
+ * the mark. A page that is still marked when the hand returns has not been used for a whole round,
+ * and is evicted. So a page that was just granted, and is not mapped yet, is not evicted before
+ * pages that have been idle for long. A pinned page is not evicted.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -26,14 +26,14 @@
 #include "workers.h"
 
 #define EVICT_AT_ONCE 32 /* pages for one holding of the lock */
-#define EVICT_AHEAD_SHIFT 6 /* goes below the limit by this part of it, not to run for each page */
+#define EVICT_AHEAD_SHIFT 6 /* evicts this fraction of the limit ahead, not to run for each page */
 #define EVICT_POLL_US 1000
-#define EVICT_PATIENCE (1 * HZ) /* with homes that take nothing, before others get their room */
-#define EVICT_STALLED (10 * HZ) /* for so long no page went: then nothing is waited for any more */
+#define EVICT_PATIENCE (1 * HZ) /* for homes that take nothing; then other homes get their room */
+#define EVICT_STALLED (10 * HZ) /* without an evicted page: gvm_evict_all() gives up */
 
 static struct shrinker *shrinker;
 
-/* Takes the mappings away and marks it, for the next time that the hand comes. */
+/* Unmaps and marks a page, for the hand's next round. */
 static void page_rest(struct gvm_region *region, u64 page)
 {
 	struct page *frame = gvm_frame_get(region, page);
@@ -52,9 +52,9 @@ static void page_rest(struct gvm_region *region, u64 page)
 }
 
 /*
- * Whether there is room for more on their way. A page that is not here any more, or has its rights
- * again, is not on its way. Those that their homes do not take give up their room, so that they do
- * not keep other homes from theirs; the core goes on with them all the same.
+ * Whether another page may be sent. A page that has left, or has been granted rights again, is no
+ * longer in flight. Pages that their homes do not take lose their room after a while, so that they
+ * do not block evictions to other homes; the core goes on sending them all the same.
  */
 static bool evict_room(struct gvm_region *region)
 {
@@ -80,7 +80,7 @@ static bool evict_room(struct gvm_region *region)
 	return nr < EVICT_GOING_MAX;
 }
 
-/* Until there is: not for longer than patience lasts. */
+/* Waits for room, for at most EVICT_PATIENCE. */
 static void evict_wait(struct gvm_region *region)
 {
 	struct gvm_batch batch;
@@ -113,9 +113,9 @@ static bool evict_page(struct gvm_region *region, u64 page)
 }
 
 /*
- * Moves the hand on by some pages: those that rest go, up to `wanted` and as long as there is room;
- * the others rest from now on, or go too if they `all` are to. How many went or are on their way;
- * *at is region->pages at the end.
+ * Moves the hand (*at) on by some pages: evicts marked pages, up to `wanted` and while there is
+ * room, and marks the others, or evicts them too if `all`. Returns the number of evictions done or
+ * begun; *at is region->pages at the end of the region.
  */
 static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all)
 {
@@ -132,7 +132,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	while (frame && going < wanted && region->evictions.nr_going < EVICT_GOING_MAX &&
 	       looked++ < EVICT_AT_ONCE) {
 		if (gvm_frame_references(frame) > 0)
-			; /* it cannot go, and who uses it here would wait until it can */
+			; /* pinned: its users here would wait until it is unpinned */
 		else if (!all && !PageChecked(frame))
 			resting[nr_resting++] = page;
 		else if (evict_page(region, page))
@@ -159,7 +159,7 @@ static long evict_wanted(struct gvm_region *region)
 void gvm_evict_work_run(struct work_struct *work)
 {
 	struct gvm_region *region = container_of(work, struct gvm_region, evict_work);
-	/* Twice round: then every page that may go has rested once. */
+	/* Two rounds: after one, every page that may be evicted is marked. */
 	long steps = 2 * atomic_long_read(&region->resident) / EVICT_AT_ONCE + 2;
 	long wanted = evict_wanted(region);
 
@@ -211,7 +211,7 @@ int gvm_evict_all(struct gvm_region *region, bool killable)
 			evict_wait(region);
 			evict_some(region, &at, LONG_MAX, true);
 		}
-		usleep_range(EVICT_POLL_US, 2 * EVICT_POLL_US); /* for the homes' answers */
+		usleep_range(EVICT_POLL_US, 2 * EVICT_POLL_US); /* until homes answer */
 	}
 	return lease_expiries(region) == expiries ? 0 : -EIO;
 }
@@ -246,7 +246,7 @@ static unsigned long evict_scan(struct shrinker *unused, struct shrink_control *
 	unsigned long left = control->nr_to_scan;
 
 	gvm_regions_visit(region_ask, &left);
-	return SHRINK_STOP; /* none is free yet */
+	return SHRINK_STOP; /* the work frees them later */
 }
 
 int gvm_evict_init(void)

@@ -3,22 +3,23 @@
  * Faults on a region's mappings.
  *
  * ->fault asks the core for the right, waits for it, and returns the page locked: the kernel maps
- * it before the page is unlocked, and so before any later revocation. For a moment it waits with
- * the lock that the kernel took for the fault: as a rule the page is there then, and need not be
- * faulted once more. After that it waits without the lock, wherever it may let go of it.
+ * it before the page is unlocked, and so before any later revocation. At first, for a few ms, it
+ * waits with the lock that the kernel took for the fault: usually the page arrives within that
+ * time, and the access need not fault again. After that it drops the lock, where the fault allows
+ * that, and waits without it.
  *
  * ->page_mkwrite, the upgrade of a page that is mapped read-only, never waits: 6.1 does not let it
  * drop the lock, and the kernel's reference to the page would look like a pin. Without the right it
- * takes the mapping away, so that the access faults again where ->fault can wait. What reads before
- * it writes may come back as a read, which is granted at once, and would go round and round: so the
- * page is marked, and the next fault on it waits for the right to write whatever it is.
+ * unmaps the page, so that the access faults again in ->fault, which can wait. An instruction that
+ * reads before it writes may fault again for the read, which is granted at once, and so loop: so
+ * the page is marked (FRAME_UPGRADE), and the next fault on it, read or write, asks for the right
+ * to write.
  *
- * The kernel's own accesses may hold pins of other pages, got one after the other for one call: two
- * nodes that pin the same pages in another order would wait for each other without an end. Which
- * pins are whose nobody knows. So where pages that are pinned here have been waited for long enough
- * such a fault ends with an error: who pins goes on with the pages that it has, and comes back for
- * the rest; a copy ends short. KVM pins one page at a time, and is not told so: it would end its
- * guest.
+ * An access of the kernel's own may hold pins of other pages, taken one after the other by one
+ * call: two nodes that pin the same pages in different orders would deadlock. The owner of a pin is
+ * not known. So when other nodes have waited long enough for pages that are pinned here, such a
+ * fault fails: a caller that pins goes on with the pages that it has, and retries the rest; a copy
+ * ends short. KVM is exempt: it pins one page at a time, and the error would end its guest.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -30,13 +31,13 @@
 #include "region.h"
 #include "trace.h"
 
-#define RETRY_MS 20 /* where the core had no memory */
-#define GLANCE_MS 4 /* for which whoever wants to change the mappings waits, too */
-#define ERROR_MS 500 /* for which what a fault was told holds for the one that it comes back as */
+#define RETRY_MS 20 /* after the core had no memory */
+#define GLANCE_MS 4 /* first wait, with the lock held: changes of the mappings wait as long */
+#define ERROR_MS 500 /* an error noted for a fault holds this long for the retried fault */
 
 /*
- * Asks the core. Where it has to be waited for (0, -ENOMEM), `sleeper` has been added. -EDEADLK: it
- * has given up, and is not to wait again.
+ * Asks the core: an answer of ivy_fault(), or -EDEADLK: an earlier try of this fault has waited too
+ * long, and must not wait again. If the fault has to wait (0, -ENOMEM), `sleeper` has been added.
  */
 static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgrade,
 		     struct gvm_sleeper *sleeper)
@@ -79,8 +80,8 @@ static void fault_count(struct gvm_region *region, bool write)
 }
 
 /*
- * How a fault sleeps: always so that a kill ends it. An ordinary signal does in user mode only; the
- * kernel's own accesses would come back at once, and spin until the page is there.
+ * A kill ends every wait. An ordinary signal ends that of a user-mode fault only: the kernel's own
+ * accesses would fault again at once, and spin until the page is there.
  */
 static unsigned int fault_task_state(unsigned int flags)
 {
@@ -92,7 +93,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 {
 	struct gvm_region *region = vmf->vma->vm_file->private_data;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
-	/* The request is on its way in any case; some do not want to wait for it. */
+	/* With RETRY_NOWAIT the request is sent, but the fault does not wait for the answer. */
 	bool waits = !(vmf->flags & FAULT_FLAG_ALLOW_RETRY && vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
 	unsigned int state = fault_task_state(vmf->flags);
 	struct gvm_sleeper sleeper = {
@@ -115,7 +116,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 			vmf->page = gvm_frame_lock(region, page, write ? IVY_M : IVY_S);
 			if (vmf->page)
 				return VM_FAULT_LOCKED;
-			continue; /* it went again meanwhile */
+			continue; /* it was revoked again meanwhile */
 		}
 		if (err && err != -ENOMEM)
 			return VM_FAULT_SIGBUS;
@@ -129,8 +130,9 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		timeout = err ? msecs_to_jiffies(RETRY_MS) : MAX_SCHEDULE_TIMEOUT;
 		if (vmf->flags & FAULT_FLAG_ALLOW_RETRY) {
 			/*
-			 * The mapping may go while its lock is dropped. Its file keeps the region
-			 * joined, and this module loaded, until this task is out of here.
+			 * The mapping may be unmapped while its lock is dropped. The reference to
+			 * its file keeps the region joined, and this module loaded, until the
+			 * return.
 			 */
 			file = get_file(vmf->vma->vm_file);
 			release_fault_lock(vmf);
@@ -140,7 +142,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		}
 		gvm_sleeper_sleep(region, &sleeper, state, timeout);
 		if (sleeper.err || signal_pending_state(state, current))
-			return VM_FAULT_SIGBUS; /* who faults so does not see that it is a signal */
+			return VM_FAULT_SIGBUS; /* without ALLOW_RETRY there is no other way out */
 	}
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc; to
- * be mapped shared, to be read by those who look into a guest, and to have holes punched into it (a
- * balloon's pages, freed on every node).
+ * A region as a file: opened by its path /dev/gvm/NAME, by GIANTVM_JOIN, or again through /proc. It
+ * can be mapped shared, read (to inspect a guest), and have holes punched into it (a balloon's
+ * pages, freed on every node).
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
@@ -18,9 +18,9 @@
 #include "frames.h"
 #include "region.h"
 
-#define RETRY_MS 20 /* where the core had no memory */
+#define RETRY_MS 20 /* after the core had no memory */
 
-/* With one more file; NULL: it was left, and what is still there is only its inode or its node. */
+/* The region, counted as opened; NULL if it has been left and only its inode remains. */
 static struct gvm_region *inode_open(struct inode *inode)
 {
 	struct gvm_region *region = inode->i_private;
@@ -73,12 +73,12 @@ static loff_t region_llseek(struct file *file, loff_t offset, int whence)
 	return fixed_size_llseek(file, offset, whence, region->pages << PAGE_SHIFT);
 }
 
-/* One answer of the core's: 1: at once; 0: complete() is to tell; or an error. With its lock. */
+/* A request to the core, under its lock. 1: done; 0: under way, complete() tells; or an errno. */
 typedef int page_ask(struct gvm_region *region, u64 page, u64 begun_ms);
 
 /*
- * Asks once, and waits for what comes of it. 1: it was so at once; 0: it has been told since;
- * -EAGAIN: to be asked again; or an error. Killable, as a page's home may not answer.
+ * Makes the request once, and waits for complete(). 1: it was done at once; 0: it has completed;
+ * -EAGAIN: call again; -EINTR: killed, as a page's home may never answer; or the request's errno.
  */
 static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 begun_ms)
 {
@@ -91,7 +91,7 @@ static int page_wait(struct gvm_region *region, u64 page, page_ask *ask, u64 beg
 	/* Before the core is asked: where this node is the home, it may answer at once. */
 	gvm_sleeper_add(region, &sleeper, page);
 	said = region->leaving ? -EIO : ask(region, page, begun_ms);
-	/* No memory, or a fault of this node is under way. */
+	/* Retried: no memory, or a fault of this node on the page is under way. */
 	again = said == -ENOMEM || said == -EBUSY;
 	if (said && !again)
 		gvm_sleeper_remove(&sleeper);
@@ -131,7 +131,7 @@ static int read_page(struct gvm_region *region, u64 page, void *to)
 	return 0;
 }
 
-/* For those who look into a guest. The copy is one moment's of each page, not of all of them. */
+/* To inspect a guest. Each page is copied at one moment, but not all pages at the same one. */
 static ssize_t region_read(struct kiocb *kiocb, struct iov_iter *to)
 {
 	struct gvm_region *region = kiocb->ki_filp->private_data;
@@ -159,11 +159,7 @@ static ssize_t region_read(struct kiocb *kiocb, struct iov_iter *to)
 
 static int ask_discard(struct gvm_region *region, u64 page, u64 begun_ms)
 {
-	int done = ivy_discard(region->core, page);
-
-	if (done == 1)
-		gvm_region_error_clear(region, page);
-	return done;
+	return ivy_discard(region->core, page); /* complete() clears a noted error */
 }
 
 static int discard_page(struct gvm_region *region, u64 page)
@@ -176,7 +172,7 @@ static int discard_page(struct gvm_region *region, u64 page)
 	return min(done, 0);
 }
 
-/* Whole pages only; what is cut off at the edges keeps its contents, as advice may. */
+/* Whole pages only: a part of a page at either end keeps its contents. */
 static long region_discard(struct gvm_region *region, u64 offset, u64 bytes)
 {
 	u64 page, end;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What travels between two nodes over TCP: frames, each a head of 8 bytes and a body.
+ * The format of a connection between two nodes: frames, each a head of 8 bytes and a body.
  *
  *	offset	bytes
  *	0	2	bytes of the body
@@ -16,7 +16,7 @@
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
- *	16	8	digest of what all nodes have the same: the list of nodes, and lease_ms
+ *	16	8	digest of the list of nodes and of lease_ms, which all nodes must share
  *	24	16	random
  *
  * REGION is a question about a region, an offer of one, its withdrawal, an answer (agree.h), or how
@@ -29,15 +29,15 @@
  *			2: the sender is its creator
  *	3	1	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
- *			offer; 0: it does not matter
- *	8	8	OFFER: pages that it has at the sender; ANSWER: that it has; 0: not here
+ *			offer; 0: none
+ *	8	8	OFFER, ANSWER: pages of the region at the sender; 0: the sender has none
  *	16	8	ANSWER: token of the region at the sender; OPEN: the same at the receiver
- *	24	8	its id, which its creator has drawn: of what `pages` is of. ASK: 0
- *	32	32	its name, filled up with zeros; the last byte is one
+ *	24	8	id of that region, drawn by its creator. ASK: 0
+ *	32	32	its name, padded with zeros; the last byte is zero
  *
  * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
- * other) and both HELLOs, the connecting side's first. It says who is at the other end when the
- * connection is made; it neither hides nor protects what then travels.
+ * other) and both HELLOs, the connecting side's first. It authenticates the peer when the
+ * connection is made; the frames after it are neither authenticated nor encrypted.
  */
 #ifndef GVM_FRAME_H
 #define GVM_FRAME_H
@@ -80,7 +80,7 @@ enum region_word {
 	REGION_ASK = 1, /* have you this region? */
 	REGION_OFFER = 2, /* I have it: be a home of it, if you are one */
 	REGION_ANSWER = 3,
-	REGION_WITHDRAW = 4, /* that offer is none any more */
+	REGION_WITHDRAW = 4, /* that offer is void */
 	REGION_OPEN = 5, /* serve your share; answered like an offer */
 };
 
@@ -105,7 +105,7 @@ struct region_frame {
 };
 
 void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes);
-/* 0, or -EBADMSG for a head that no sound peer sends. */
+/* 0, or -EBADMSG: not well formed. */
 int gvm_frame_head_decode(const u8 *bytes, struct frame_head *head);
 
 void gvm_hello_encode(const struct hello *hello, u8 *bytes);
@@ -113,7 +113,7 @@ void gvm_hello_encode(const struct hello *hello, u8 *bytes);
 int gvm_hello_decode(const u8 *bytes, struct hello *hello);
 
 void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes);
-/* 0 or -EBADMSG. Whether the name is one is for others to say. */
+/* 0, or -EBADMSG: not well formed. Does not check the name: see gvm_region_name_valid(). */
 int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame);
 
 #endif

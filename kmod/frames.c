@@ -10,8 +10,8 @@
 #include "workers.h"
 
 /*
- * Where the links of a list of the kernel's would be. The lowest bits of the first word say there
- * that a page is part of a larger one, or of the last reserves: they are bytes that stay 0.
+ * The slot lies in the list links. The kernel takes the lowest bits of their first word for flags
+ * (part of a compound page; allocated from the reserves): those bytes of the slot stay 0.
  */
 static struct ivy_slot *slot_of(struct page *frame)
 {
@@ -21,7 +21,7 @@ static struct ivy_slot *slot_of(struct page *frame)
 	return (struct ivy_slot *)&frame->lru;
 }
 
-/* Of a page that is no part of a larger one; what does this in the kernel changes its name. */
+/* Of a page that is not compound. The kernel's own function has another name in each version. */
 static int mappings(const struct page *frame)
 {
 	return atomic_read(&frame->_mapcount) + 1;
@@ -79,7 +79,7 @@ struct ivy_slot *gvm_frame_create(struct gvm_region *region, u64 page)
 static void frame_free(struct gvm_region *region, struct page *frame)
 {
 	/*
-	 * Whoever still has a reference, to send it or as a pin, has memory that is nobody's page.
+	 * A reference that is left, of a send or a pin, keeps memory that is no page of the region.
 	 */
 	frame->mapping = NULL;
 	put_page(frame);
@@ -103,7 +103,7 @@ struct page *gvm_frame_get(struct gvm_region *region, u64 page)
 	rcu_read_lock();
 	frame = xa_load(&region->frames, page);
 	/*
-	 * A freed one may have become anything: so it is looked up again once it cannot be freed.
+	 * A freed frame may have been allocated for anything: look it up again with the reference.
 	 */
 	if (frame && !get_page_unless_zero(frame))
 		frame = NULL;
@@ -134,7 +134,7 @@ struct page *gvm_frame_lock(struct gvm_region *region, u64 page, enum ivy_right 
 		return NULL;
 	lock_page(frame);
 	if (gvm_frame_right(region, page, frame) >= right) {
-		ClearPageChecked(frame); /* it is used: see evict.c */
+		ClearPageChecked(frame); /* in use: see evict.c */
 		return frame;
 	}
 	unlock_page(frame);

@@ -3,11 +3,12 @@
  * Frames: the memory of the pages that are resident here, each with the core's slot.
  *
  * A frame is a struct page in the region's xarray, which holds one reference to it. `mapping` and
- * `index` are those of the region's inode, so that the kernel finds its mappings; it is on no list
- * of the kernel's, so nothing but this module reclaims or moves it, and the slot has the place of
- * the links: a resident page takes no more memory than its place in the xarray.
+ * `index` are those of the region's inode, so that the kernel finds its mappings. The page is on
+ * none of the kernel's lists, so only this module reclaims or moves it, and the slot lies where the
+ * list links would be: beyond its frame a resident page takes no memory but its entry in the
+ * xarray.
  *
- * Marks in the xarray say what is to be done with a page, since setting one needs no memory.
+ * Marks in the xarray record pending work on a page, since setting one needs no memory.
  */
 #ifndef GVM_FRAMES_H
 #define GVM_FRAMES_H
@@ -20,8 +21,8 @@
 struct gvm_region;
 
 #define FRAME_REVOKE XA_MARK_0 /* mappings exceed the slot's right: ivy_revoked() is due */
-#define FRAME_HOLD XA_MARK_1 /* its minimum hold could not be noted: ends with the next tick */
-#define FRAME_UPGRADE XA_MARK_2 /* was unmapped because it is to be written: see fault.c */
+#define FRAME_HOLD XA_MARK_1 /* no memory for its minimum hold, which ends with the next tick */
+#define FRAME_UPGRADE XA_MARK_2 /* unmapped because a write waits for it: see fault.c */
 
 /* These need region->lock. */
 struct ivy_slot *gvm_frame_slot(struct gvm_region *region, u64 page);
@@ -33,21 +34,21 @@ struct page *gvm_frame_page(struct gvm_region *region, u64 page);
 /* These take region->lock. */
 enum ivy_right gvm_frame_right(struct gvm_region *region, u64 page, const struct page *frame);
 
-/* The frame with a reference, or NULL. Needs no lock; it may be the page's no longer. */
+/* The frame with a reference, or NULL. Needs no lock; on return it may already be stale. */
 struct page *gvm_frame_get(struct gvm_region *region, u64 page);
 /*
- * The frame, locked and with a reference, if it is here with that right: the right stays until it
- * is unlocked, in the sense that the revocation of what is mapped meanwhile comes after. Sleeps.
+ * The frame, locked and with a reference, if the page is resident with that right. A mapping made
+ * before it is unlocked is undone by any revocation that comes meanwhile. Sleeps.
  */
 struct page *gvm_frame_lock(struct gvm_region *region, u64 page, enum ivy_right right);
 
 /*
- * References beyond those of the xarray and of mappings: the caller's own, a pin's, or one that the
- * kernel has for a moment. Where mappings go meanwhile they are too many, never too few.
+ * References beyond those of the xarray and of mappings: the caller's own, pins, or short-lived
+ * ones of the kernel. If the page is being unmapped the result may be too high, never too low.
  */
 int gvm_frame_references(const struct page *frame);
 
-/* Frees all that are left; nobody maps them, and the core is gone. */
+/* Frees all frames that are left; none is mapped, and the core has been destroyed. */
 void gvm_frames_destroy(struct gvm_region *region);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* How a connection begins: see handshake.h. All of it runs in the link's receiving work. */
+/* The handshake: see handshake.h. All of it runs in the link's receiving work. */
 #include <crypto/algapi.h>
 #include <linux/random.h>
 #include <linux/uio.h>
@@ -12,8 +12,7 @@
 #include "peer.h"
 
 /*
- * Of the handshake: so little that a socket which takes only a part of it is not worth a second
- * try.
+ * Sends a handshake frame. A fresh socket takes so few bytes at once; a short send is an error.
  */
 static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u16 bytes)
 {
@@ -43,7 +42,7 @@ int gvm_handshake_begin(struct link *link)
 	return send_small(link, FRAME_HELLO, link->hello_sent, HELLO_BYTES);
 }
 
-/* The proof of this side, or the one that the other must give. */
+/* The proof that this side sends (`own`), or the one to expect from the peer. */
 static int proof_of(struct link *link, bool own, u8 *proof)
 {
 	bool accepting = own ? !link->outgoing : link->outgoing;

@@ -15,7 +15,7 @@
 static struct vfsmount *mount;
 static int mount_users;
 
-/* Somebody may have had a path to it, and opened that, after the region was left. */
+/* The inode holds a reference to the region: a process may open a path to it after the leave. */
 static void region_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
@@ -56,7 +56,7 @@ void gvm_inodes_down(void)
 	simple_release_fs(&mount, &mount_users);
 }
 
-/* A region's size is the same on all nodes, for as long as it is. */
+/* A region's size is the same on all nodes, and never changes. */
 static int region_setattr(gvm_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	if (attr->ia_valid & ATTR_SIZE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Regions' inodes, on a pseudo filesystem of their own: what gives a region a mapping that is
- * nobody else's, whichever file it was opened by.
+ * Regions' inodes, on a pseudo filesystem of their own: each gives its region one address space,
+ * through whichever file it is opened.
  */
 #ifndef GVM_INODE_H
 #define GVM_INODE_H
@@ -11,13 +11,13 @@
 struct gvm_region;
 
 /*
- * The filesystem, from UP to DOWN. It keeps the module loaded, also beyond DOWN for as long as
- * somebody has so much as a path to one of its inodes.
+ * The filesystem, from UP to DOWN. It keeps the module loaded, also after DOWN for as long as any
+ * process has an open file or path of one of its inodes.
  */
 int gvm_inodes_up(void);
 void gvm_inodes_down(void);
 
-/* Sets region->inode, which has a reference to the region; `files`: of an opened one. */
+/* Sets region->inode, which has a reference to the region; `files`: the operations of its files. */
 int gvm_region_inode_create(struct gvm_region *region, const struct file_operations *files);
 void gvm_region_inode_destroy(struct gvm_region *region);
 /* An open file of the region, or an ERR_PTR. The caller has counted it in region->opened. */

@@ -2,10 +2,10 @@
 /*
  * TCP connections: see link.h.
  *
- * Once the connection is up, the socket's callback receives: what a fault waits for is handled at
- * once. Everything else is done by one work, which never runs twice at once: the handshake, the
- * messages for which one may have to sleep, and those behind them. While the work runs, or another
- * has the socket, nothing is handled there; so messages are handled one at a time and in order.
+ * Once the connection is up, the socket's callback receives: messages for which a fault waits are
+ * handled at once. One work does everything else: the handshake, messages whose handling may sleep,
+ * and those behind them. While the work runs, or another task owns the socket, the callback handles
+ * nothing; so messages are handled one at a time and in order.
  */
 #include <linux/net.h>
 #include <linux/slab.h>
@@ -22,23 +22,21 @@
 
 #define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
 #define BUFFERS_KEPT 16
-#define RECEIVES_MAX 16 /* before others may have the worker */
-#define RETRY_MS 5 /* where there was no buffer */
+#define RECEIVES_MAX 16 /* per run of the work; then other works get the worker */
+#define RETRY_MS 5 /* after there was no buffer */
 #define HANDSHAKE_MS 5000
 #define UNPROVEN_MAX 64 /* incoming connections in their handshake, beside one of each node */
-/*
- * A peer that is silent for so long is not there, as far as TCP can tell. Leases are another thing.
- */
+/* TCP's detection of a dead peer. It closes the connection; the leases do not depend on it. */
 #define KEEPALIVE_IDLE_S 5
 #define KEEPALIVE_INTERVAL_S 2
 #define KEEPALIVE_PROBES 3
 #define USER_TIMEOUT_MS 10000
 
 /*
- * Buffers for frames that have not come whole, or wait for the work. An idle peer has none, so few
- * are needed; and getting one of several pages from the kernel for each message takes longer than
- * all else that is done with it, for the kernel may zero it. So some are kept, and are there from
- * the beginning: leases are renewed where memory is short, too.
+ * Buffers for frames that are incomplete, or wait for the work. An idle peer has none, so few are
+ * needed. Allocating several pages for each message would take longer than handling it, as the
+ * kernel may zero them. So some are kept, allocated from the start: leases have to be renewed also
+ * when memory is short.
  */
 static u8 *buffers[BUFFERS_KEPT];
 static unsigned int nr_buffers;
@@ -110,7 +108,7 @@ void gvm_link_put(struct link *link)
 	kref_put(&link->ref, link_free);
 }
 
-/* In a callback the list's reference is still there, so this one may be given back at once. */
+/* In a callback the list still has its reference, so this put is never the last. */
 static void link_queue_in(struct link *link, unsigned int ms)
 {
 	gvm_link_get(link);
@@ -123,7 +121,7 @@ static void link_queue(struct link *link)
 	link_queue_in(link, 0);
 }
 
-/* In a callback: the sender is what called it, and will look itself when it is done. */
+/* In a callback that the sender itself has caused: it calls link_catch_up() when it is done. */
 static bool link_sender_looks(struct link *link, struct sock *sk)
 {
 	return sock_owned_by_user_nocheck(sk) && READ_ONCE(link->sending);
@@ -135,7 +133,7 @@ static void link_write_space(struct sock *sk)
 
 	read_lock_bh(&sk->sk_callback_lock);
 	link = sk->sk_user_data;
-	/* TCP also calls it when it had no memory for the sender and nothing is on its way. */
+	/* TCP also calls it when the sender got no memory and nothing is in flight. */
 	if (link && !link_sender_looks(link, sk) && sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		if (READ_ONCE(link->state) == LINK_UP)
@@ -188,7 +186,7 @@ void gvm_link_close(struct link *link)
 	gvm_link_put(link); /* the list's */
 }
 
-/* While it has the link, nothing is received in softirqs. */
+/* Gives the link to the work, or back. While the work has it, softirqs receive nothing. */
 static void link_working_set(struct link *link, bool working)
 {
 	struct sock *sk = link->socket->sk;
@@ -198,11 +196,13 @@ static void link_working_set(struct link *link, bool working)
 	link->working = working;
 	bh_unlock_sock(sk);
 	local_bh_enable();
-	smp_mb(); /* between the change and the look for who waits */
+	smp_mb(); /* orders the change before the check for waiters */
 	wake_up_var(&link->working);
 }
 
-/* Whoever has the socket's spinlock, or the work, after this sees that the link is closed. */
+/*
+ * Once true of a closed link: the work, or a later holder of the socket's spinlock, sees it closed.
+ */
 static bool link_idle(struct link *link)
 {
 	struct sock *sk = link->socket->sk;
@@ -219,7 +219,7 @@ static bool link_idle(struct link *link)
 void gvm_link_close_sync(struct link *link)
 {
 	gvm_link_close(link);
-	/* Not by waiting for the work itself: it may be another link's that waits. */
+	/* Not by flushing the work: the caller may be another link's work. */
 	wait_var_event(&link->working, link_idle(link));
 }
 
@@ -235,8 +235,8 @@ int gvm_link_up(struct link *link)
 }
 
 /*
- * What stands whole in the buffer; the rest is moved to the front. `at_once`, where one may not
- * sleep, ends with -EAGAIN before the first frame that has to be left to the work.
+ * Handles the whole frames in the buffer, and moves the rest to the front. With `at_once`, in a
+ * softirq, stops with -EAGAIN before the first frame that has to be left to the work.
  */
 static int link_receive_frames(struct link *link, bool at_once)
 {
@@ -281,7 +281,7 @@ static void link_buffer_put(struct link *link)
 	link->buffer = NULL;
 }
 
-/* 1: there may be more, 0: nothing now, or an errno: the connection has ended. */
+/* 1: there may be more; 0: no data now; or an errno: the connection has ended. */
 static int link_receive_some(struct link *link)
 {
 	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
@@ -299,7 +299,7 @@ static int link_receive_some(struct link *link)
 	return link_receive_frames(link, false) ?: 1;
 }
 
-/* The same, or -EAGAIN: there is no buffer. What has come waits, and TCP holds the peer back. */
+/* The same, or -EAGAIN: no buffer; data stays in the socket, and TCP throttles the peer. */
 static int link_receive_all(struct link *link)
 {
 	int i, more = 1;
@@ -313,7 +313,7 @@ static int link_receive_all(struct link *link)
 	if (!link_buffer_get(link, GFP_DISPENSABLE))
 		return -EAGAIN;
 	if (more == 1)
-		more = link_receive_frames(link, false) ?: 1; /* what a softirq has left */
+		more = link_receive_frames(link, false) ?: 1; /* frames left by a softirq */
 	for (i = 0; more == 1 && i < RECEIVES_MAX && !READ_ONCE(link->closed); i++)
 		more = link_receive_some(link);
 	link->links->ops->received(link);
@@ -342,7 +342,7 @@ static void link_receive(struct work_struct *work)
 	gvm_link_put(link);
 }
 
-/* Handles what has come before TCP sends its ACK; takes nothing beyond what is left to the work. */
+/* Handles frames before TCP sends its ACK; stops at the first frame that is left to the work. */
 static int link_take(read_descriptor_t *reader, struct sk_buff *skb, unsigned int offset,
 		     size_t bytes)
 {
@@ -357,9 +357,9 @@ static int link_take(read_descriptor_t *reader, struct sk_buff *skb, unsigned in
 }
 
 /*
- * Receives with the socket's spinlock, as a rule in the softirq that brings the data: a fault's
- * answer does not wait for a worker, nor does a worker wake for a part of a frame. False: there is
- * something that the work has to do.
+ * Receives under the socket's spinlock, usually in the softirq that brings the data: a fault's
+ * answer does not wait for a worker, and a part of a frame does not wake one. False: the work has
+ * to be queued.
  */
 static bool link_receive_at_once(struct link *link, struct sock *sk)
 {
@@ -375,7 +375,7 @@ static bool link_receive_at_once(struct link *link, struct sock *sk)
 	return !reader.error && !tcp_inq(sk);
 }
 
-/* Data, or another state. */
+/* The socket's callback for data, and for a change of its state. */
 static void link_ready(struct sock *sk)
 {
 	struct link *link;
@@ -387,7 +387,10 @@ static void link_ready(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
-/* What has come while the sender had the socket: often the answer, and then nobody need sleep. */
+/*
+ * Receives data that came while the sender owned the socket: often it is the answer, and the
+ * faulter need not sleep.
+ */
 static void link_catch_up(struct link *link)
 {
 	struct sock *sk = link->socket->sk;
@@ -400,7 +403,10 @@ static void link_catch_up(struct link *link)
 	local_bh_enable();
 }
 
-/* TCP says -EAGAIN to either: -ENOBUFS if there is room, as there was no memory or it is new. */
+/*
+ * TCP returns -EAGAIN for no room and for no memory alike: with room left this is -ENOBUFS (no
+ * memory, or the room is new).
+ */
 static int link_send_once(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
 {
 	struct msghdr message = {
@@ -417,7 +423,7 @@ static int link_send_once(struct link *link, struct kvec *parts, unsigned int nr
 	if (sent == -EAGAIN)
 		set_bit(SOCK_NOSPACE, &link->socket->flags);
 	WRITE_ONCE(link->sending, false);
-	smp_mb(); /* between the change and the look: see link_write_space() */
+	smp_mb(); /* orders the change before the check below: see link_write_space() */
 	return sent == -EAGAIN && sk_stream_is_writeable(link->socket->sk) ? -ENOBUFS : sent;
 }
 
@@ -475,7 +481,7 @@ static int link_create(struct links *links, struct socket *socket, struct gvm_pe
 	INIT_DELAYED_WORK(&link->receive_work, link_receive);
 	INIT_DELAYED_WORK(&link->deadline_work, link_deadline);
 
-	/* Who sends waits for no memory: leases hang on it, and what it sends may free some. */
+	/* A send never waits for memory: lease renewals depend on it, and evictions free some. */
 	sk->sk_allocation = GFP_ATOMIC | __GFP_NOWARN;
 	gvm_sk_no_task_frag(sk);
 	tcp_sock_set_nodelay(sk);
@@ -514,7 +520,7 @@ int gvm_link_accept(struct links *links, struct socket *socket)
 		sock_release(socket);
 		return err;
 	}
-	link_queue(link); /* what came before the callbacks were set */
+	link_queue(link); /* for data that came before the callbacks were set */
 	gvm_link_put(link);
 	return 0;
 }
@@ -536,7 +542,7 @@ void gvm_link_bound_unproven(struct links *links)
 	spin_unlock(&links->lock);
 	if (!oldest)
 		return;
-	gvm_warn("more connections are made to this node than there are nodes: the oldest that says nothing is closed\n");
+	gvm_warn("too many incoming connections have not completed their handshake: closing the oldest\n");
 	gvm_link_close(oldest);
 	gvm_link_put(oldest);
 }
@@ -574,7 +580,7 @@ int gvm_links_init(struct links *links)
 	return buffers_init();
 }
 
-/* Some link that is not closed, with a reference. */
+/* A link that is not closed, with a reference; NULL: none is left. */
 static struct link *links_some(struct links *links)
 {
 	struct link *link;

@@ -2,9 +2,9 @@
 /*
  * One TCP connection: its callbacks, its handshake (frame.h), and the frames that arrive on it.
  *
- * Who holds a reference: the list of all until gvm_link_close(), the peer for as long as it points
- * to it, and each work that is queued. The last one to let go frees the socket, always in a
- * process.
+ * References: the list of links has one until gvm_link_close(), the peer one for as long as it
+ * points to the link, and each queued work one. The last put frees the socket, always in process
+ * context.
  */
 #ifndef GVM_LINK_H
 #define GVM_LINK_H
@@ -26,32 +26,33 @@ struct socket;
 struct sock;
 
 enum link_state {
-	LINK_CONNECTING, /* ours: TCP is not there yet */
-	LINK_GREETING, /* waits for the other's HELLO */
-	LINK_PROVING, /* waits for the other's PROOF */
+	LINK_CONNECTING, /* outgoing: TCP has not connected yet */
+	LINK_GREETING, /* waits for the peer's HELLO */
+	LINK_PROVING, /* waits for the peer's PROOF */
 	LINK_UP,
 };
 
 /*
- * What is done with connections, by those above. In the link's receiving work, if not said
- * otherwise.
+ * The handlers of a connection's events, given by the layers above. They run in the link's
+ * receiving work, unless stated otherwise. Where one returns int: 0, or an errno with which the
+ * link is closed.
  */
 struct link_ops {
-	/* TCP has connected one that this node made: 0, or why it is to be closed. */
+	/* TCP has connected an outgoing link. */
 	int (*connected)(struct link *link);
-	/* A frame that has come whole: the same. */
+	/* A whole frame has arrived. */
 	int (*frame)(struct link *link, const struct frame_head *head, const u8 *body);
-	/* The same in a softirq; false: it is for frame(). Only of a link that is up. */
+	/* The same in a softirq, for a link that is up; false: left to frame(). */
 	bool (*frame_at_once)(struct link *link, const struct frame_head *head, const u8 *body);
-	/* What had arrived has been handled, for now. */
+	/* All frames that had arrived have been handled, for now. */
 	void (*received)(struct link *link);
-	/* Its handshake is done: 0, or why it is to be closed. */
+	/* The handshake is complete. */
 	int (*up)(struct link *link);
-	/* What came is not of this protocol; it will be closed. */
+	/* The peer has sent bytes that are not of this protocol; the link will be closed. */
 	void (*refused)(struct link *link);
-	/* It has been closed; in any process. */
+	/* The link has been closed; in any process context. */
 	void (*down)(struct link *link);
-	/* One that is up takes more again; in a softirq. */
+	/* A link that is up has send space again; in a softirq. */
 	void (*room)(struct link *link);
 };
 
@@ -63,29 +64,29 @@ struct links {
 	void (*listener_data_ready)(struct sock *sk);
 
 	spinlock_t lock;
-	struct list_head list; /* every connection, under lock */
+	struct list_head list; /* every link that is not closed; under lock */
 	unsigned int nr_unproven; /* of these: incoming ones that are not up; under lock */
-	unsigned int nr; /* these, and those that are not yet freed; under lock */
+	unsigned int nr; /* links that are not freed, closed ones included; under lock */
 	bool closing; /* no new ones; under lock */
 	wait_queue_head_t gone;
 };
 
 struct link {
 	struct kref ref;
-	u64 serial; /* of no other link, ever: an address may be one of before */
+	u64 serial; /* unique; the struct's address may be reused */
 	struct list_head list; /* under the lock of the links */
 	struct links *links;
-	struct gvm_peer *peer; /* of an incoming one: set by the other's HELLO */
+	struct gvm_peer *peer; /* incoming: set by the peer's HELLO */
 	struct socket *socket;
 	bool outgoing;
 	bool closed; /* under the lock of the links; set once */
 	bool unproven; /* incoming, on the list, and not up yet; under the same */
 
-	/* There is one sender at a time: the handshake, or who has the peer's `transmit`. */
+	/* One sender at a time: the handshake, or the holder of the peer's `transmit`. */
 	bool sending;
 	/*
-	 * The receiving work has what follows, else whoever has the socket's spinlock, under which
-	 * this is changed. The state is the work's to change.
+	 * While set, the receiving work owns the fields below; else the holder of the socket's
+	 * spinlock does, under which this changes. Only the work changes the state.
 	 */
 	bool working;
 	enum link_state state;
@@ -103,38 +104,36 @@ struct link {
 
 /* `links` are zeroed, and have ops, net and nr_nodes. 0 or -ENOMEM. */
 int gvm_links_init(struct links *links);
-/* Ends every connection, and waits until all are freed. After that nothing is kept for new ones. */
+/* Ends every connection, waits until all are freed, and frees the buffers. */
 void gvm_links_exit(struct links *links);
 
-/* Takes over an accepted socket, also when it fails. */
+/* Takes over an accepted socket, also when it fails. -ENOMEM; -ESHUTDOWN: links are being ended. */
 int gvm_link_accept(struct links *links, struct socket *socket);
-/*
- * Closes the oldest of those that somebody made and is not getting any further with, if they are
- * many.
- */
+/* Closes the oldest incoming link that has not completed its handshake, if there are too many. */
 void gvm_link_bound_unproven(struct links *links);
-/* Begins to connect to a peer; *out has a reference for the caller. */
+/*
+ * Begins to connect to a peer; *out has a reference for the caller. 0, -ENOMEM, -ESHUTDOWN, or an
+ * errno of the network's.
+ */
 int gvm_link_connect(struct links *links, struct gvm_peer *peer,
 		     const struct sockaddr_storage *address, struct link **out);
 
 void gvm_link_get(struct link *link);
 void gvm_link_put(struct link *link);
 
-/* Ends it; may be called any number of times, and by its own works. */
+/* Closes the link; may be called any number of times, and by its own works. */
 void gvm_link_close(struct link *link);
-/*
- * The same, and nothing that it received is being worked on when this returns. Not by its own
- * works.
- */
+/* The same, and waits until its receiving work is done. Not to be called by its own works. */
 void gvm_link_close_sync(struct link *link);
 
-/* The handshake is done: messages may flow. Of its receiving work alone. */
+/* The handshake is complete: messages may flow. Called by the receiving work only. */
 int gvm_link_up(struct link *link);
 
 /*
- * Sends as much as there is room for. Bytes; -EAGAIN: link_ops.room() tells of more;
- * -ENOBUFS: there was no memory, and nobody tells when there is; or another errno: then the link is
- * no good.
+ * Sends as much as there is room for. Returns the bytes sent.
+ * -EAGAIN: no room; link_ops.room() tells when there is.
+ * -ENOBUFS: no memory; the caller retries by a timer.
+ * Another errno: the connection is broken.
  */
 int gvm_link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more);
 

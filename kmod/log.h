@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The kernel log: what an operator should know, never so often that it hides the rest. */
+/* The kernel log: messages for an operator; warnings are rate-limited. */
 #ifndef GVM_LOG_H
 #define GVM_LOG_H
 

@@ -6,18 +6,18 @@
  * From the top down:
  *
  *	device.c	/dev/giantvm
- *	receive.c	what arrives on connections; handshake.c: how one begins; agree.c: that all
- *			nodes mean the same by a region's name
+ *	receive.c	frames from peers; handshake.c: the start of a connection; agree.c:
+ *			agreement on the region that a name stands for
  *	region.c	one region's life
- *	env.c		what the protocol core asks for; clock.c: when it is called
+ *	env.c		the protocol core's callbacks; clock.c: its ticks and holds
  *	file.c, fault.c	a region as the kernel's mm sees it
  *	sleep.c		faults that wait for a page
- *	opening.c	when a home takes its share into use; tell.c: what is told about regions
+ *	opening.c	when a home opens its share; tell.c: frames about regions
  *	evict.c, sweep.c, pinned.c
- *			how pages go
- *	enter.c		the lock of a core, and what is done when it is let go of; revoke.c
- *	regions.c	the list of all; frames.c: resident pages; inode.c, chardev.c: its inode and
- *			/dev/gvm/NAME
+ *			eviction, the end of a lease, pinned pages
+ *	enter.c		the lock of a core, and its batch; revoke.c: taking mappings down
+ *	regions.c	the list of regions; frames.c: resident pages; inode.c, chardev.c: its
+ *			inode and /dev/gvm/NAME
  *	cluster.c	the nodes; peer.c: one of them; link.c: a connection; auth.c, frame.c
  *	ivy/		the protocol core: see IVY.md
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What this node is part of. It, and which regions there are, changes under one mutex alone, which
- * is let go of for what takes long: the answers of other nodes, and pages on their way home.
+ * The cluster that this node is part of. One mutex guards it and the set of joined regions; it is
+ * dropped while a call waits for answers of other nodes, or for pages to go home.
  */
 #ifndef GVM_MEMBERSHIP_H
 #define GVM_MEMBERSHIP_H
@@ -18,7 +18,10 @@ struct membership {
 
 extern struct membership gvm_membership;
 
-/* Takes the mutex. The cluster, which stays as it is while that is held; NULL: none, or going. */
+/*
+ * Takes the mutex, and returns the cluster, which stays while it is held; NULL: none, or going
+ * down.
+ */
 struct gvm_cluster *gvm_membership_lock(void);
 void gvm_membership_unlock(void);
 

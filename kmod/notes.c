@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is remembered of a page for faults that come again: see region.h. */
+/* Notes on pages, for faults that are retried: see region.h. */
 #include <linux/sched.h>
 
 #include "region.h"
@@ -9,13 +9,13 @@ u64 gvm_region_now_ms(void)
 	return div_u64(ktime_get_boottime_ns(), NSEC_PER_MSEC);
 }
 
-/* Without memory for a note the page is asked for once more. */
+/* Without memory for the note the retried fault requests the page once more. */
 static void note_store(struct xarray *notes, u64 page, u64 value)
 {
 	xa_store(notes, page, xa_mk_value(value), GFP_ATOMIC | __GFP_NOWARN);
 }
 
-/* 0: there is none. */
+/* 0: no note. */
 static u64 note_load(struct xarray *notes, u64 page)
 {
 	void *entry = xa_empty(notes) ? NULL : xa_load(notes, page);

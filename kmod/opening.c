@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Shares of a region, opened by those who know as what: see opening.h. */
+/* Opening the homes' shares of a region: see opening.h. */
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -13,7 +13,7 @@
 
 DECLARE_WAIT_QUEUE_HEAD(gvm_opening_news);
 
-#define AGAIN_MS_MIN 500 /* between offers to one that does not answer, or is not open */
+#define AGAIN_MS_MIN 500 /* between offers to a home that does not answer, or is closed */
 #define AGAIN_MS_MAX 60000
 
 static bool share_opened(u8 share)
@@ -38,7 +38,7 @@ static bool opening_announces(const struct opening *opening)
 	return opening->creates && opening->complete && !opening->announced;
 }
 
-/* While something is left to be offered, or to be announced. */
+/* Queues the work while the region is to be offered or announced to a home. */
 static void opening_go_on(struct gvm_region *region)
 {
 	struct opening *opening = &region->opening;
@@ -84,7 +84,7 @@ static void own_open(struct gvm_region *region, enum region_share share)
 	opening_go_on(region);
 	gvm_region_leave(region, &batch);
 	if (opens && share == SHARE_LOST)
-		gvm_warn("%s: this node was a home of it before, and has nothing of that: the pages whose home it is are lost until they are discarded\n",
+		gvm_warn("%s: this node was a home of the region before and has lost its pages: the pages whose home it is are lost until they are discarded\n",
 			 region->name);
 	if (opens)
 		wake_up_all(&gvm_opening_news);
@@ -110,7 +110,7 @@ void gvm_opening_complete(struct gvm_region *region)
 		own_open(region, SHARE_LOST);
 }
 
-/* As what one that is closed is to be opened; SHARE_UNKNOWN: that is for others to know. */
+/* How a closed share is to be opened; SHARE_UNKNOWN: this node cannot know. */
 static enum region_share share_due(const struct opening *opening, const struct home_share *entry)
 {
 	if (entry->told)
@@ -213,7 +213,7 @@ void gvm_opening_doubt(struct gvm_region *region, u16 home)
 	spin_unlock_bh(&region->lock);
 }
 
-/* Who has no connection is offered it when there is one. */
+/* Homes without a connection get the offer when one is made. */
 static void opening_work_run(struct work_struct *work)
 {
 	struct gvm_region *region =

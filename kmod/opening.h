@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * When a home takes its share of a region into use, and as what.
+ * When a home opens its share of a region, and with which contents.
  *
  * A home that joins a region has an empty directory: all its pages are zero. That is right for a
- * region that has just been created. But a home that was part of it before, and left or began anew,
- * has lost what it had: to others its zeros would be contents. It cannot know which it is. So its
- * share is closed at first (ivy_open()), and it serves no page, until another node tells it:
+ * region that has just been created. But a home that was part of the region before, and left or
+ * began anew, has lost its pages: its zeros would silently replace their contents. The home cannot
+ * tell the two cases apart. So its share is closed at first (ivy_open()), and it serves no page,
+ * until another node tells it how to open:
  *
- *	zeros	by the region's creator alone, and to each home but once, whatever becomes of it:
- *		so no home has been open before that is told so
- *	lost	by whoever knows that the region is complete, which is: each home's share has been
- *		open once. So has one that is closed, which then has lost it
+ *	zeros	told by the region's creator alone, and to each home only once, even if that home
+ *		begins anew: so a home that is told zeros has never been open before
+ *	lost	told by any node that knows the region to be complete, that is, that each home's
+ *		share has been open once: a share that is closed then has lost its pages
  *
- * Once complete, always complete: it does not matter when, or in which order, nodes get to know it.
- * They hear it with each other's offers and answers, or have seen every share open themselves.
+ * Once complete, a region stays complete: nodes may learn it at any time and in any order. They
+ * learn it from each other's offers and answers, or by seeing every share open themselves.
  *
- * This holds for one region. Who creates another under its name gives it another id, and nothing
- * that was said, granted or leased in the one has a meaning in the other. A creator that is lost
- * before its region is complete leaves one that never will be, which others cannot join; the homes
- * let go of it when that node creates another under its name (agree.h).
+ * All this concerns one region. Another region created under its name has another id, and no
+ * message, grant or lease of the one is valid in the other. If a creator is lost before its region
+ * is complete, the region never will be, and other nodes cannot join it; the homes leave it when
+ * that node creates another under its name (agree.h).
  */
 #ifndef GVM_OPENING_H
 #define GVM_OPENING_H
@@ -32,59 +33,60 @@
 struct gvm_peer;
 struct gvm_region;
 
-/* What this node knows of one home's share, its own too. */
+/* A home's share as this node knows it, its own included. */
 struct home_share {
-	u64 token; /* of the region there: another each time that it is joined */
-	u8 share; /* enum region_share: as it said last; unknown since a connection was made */
+	u64 token; /* of the region at the home: another each time that the home joins it */
+	u8 share; /* enum region_share, as last answered; unknown after a new connection */
 	u8 told; /* how this node has told it to open, under that token; or SHARE_UNKNOWN */
-	bool zeros; /* once, under whichever token, this node has told it zeros */
-	bool refused; /* it has another region of that name, or takes none; since it was doubted */
+	bool zeros; /* this node has told it zeros, under this token or an earlier one */
+	bool refused; /* since gvm_opening_doubt() it answered without this region */
 };
 
 /* Under region->lock. */
 struct opening {
-	struct home_share *homes; /* by place in the list; NULL: this node has no use of its own */
-	unsigned int nr_open; /* of these, that have said so */
+	struct home_share *homes; /* by index in the list of homes; NULL: no user has joined here */
+	unsigned int nr_open; /* shares known to be open */
 	bool creates; /* this node is the region's creator */
 	bool complete; /* each share has been open once */
-	bool spoilt; /* the creator had to tell a home that it has lost its share, before that */
-	bool announced; /* the creator has said so to the homes */
+	bool spoilt; /* before that, the creator had to tell a home that it has lost its share */
+	bool announced; /* the creator has told the homes that the region is complete */
 	struct delayed_work work; /* offers it again to homes that are not known to be open */
-	unsigned int again_ms; /* and how long after the last time */
+	unsigned int again_ms; /* delay of the work; doubles */
 };
 
-/* Of all regions: where callers wait for answers about shares, their own node's too. */
+/* Callers wait here for answers about shares, of any region. */
 extern wait_queue_head_t gvm_opening_news;
 
 void gvm_opening_init(struct gvm_region *region);
-/* The region has been left: nothing of it is offered any more. */
+/* The region has been left: this node does not offer it any more. */
 void gvm_opening_end(struct gvm_region *region);
 
-/* This node joins for its own use, or creates. 0 or -ENOMEM. Under the device's mutex. */
+/* A user of this node joins the region, or creates it. 0 or -ENOMEM. Under the device's mutex. */
 int gvm_opening_begin(struct gvm_region *region, bool creates);
-/* Somebody says that each share has been open once. */
+/* A frame says that the region is complete. */
 void gvm_opening_complete(struct gvm_region *region);
-/* Whether this node knows that. */
+/* Whether this node knows the region to be complete. */
 bool gvm_opening_completed(const struct gvm_region *region);
-/* Whether every home has answered, if only that it is closed. */
+/* Whether every home has answered, if only that its share is closed. */
 bool gvm_opening_answered(struct gvm_region *region);
-/* Whether every share is open, as far as this node has heard; and whether that one is. */
+/* Whether every share is known to be open. */
 bool gvm_opening_ended(const struct gvm_region *region);
+/* Whether that home's share is not known to be open. */
 bool gvm_opening_lacks(struct gvm_region *region, unsigned int home);
-/* A new region that is not all zeros any more, before anybody has used it. */
+/* Whether a new region has lost a share before it was complete: it is no longer all zeros. */
 bool gvm_opening_spoilt(const struct gvm_region *region);
-/* A home's answer, of this very region. */
+/* A home answered with this very region. */
 void gvm_opening_answer(struct gvm_region *region, unsigned int home,
 			const struct region_frame *answer);
-/* A home's answer that is no share of this region. Whether that is news. */
+/* A home answered with another region, or none. Returns whether that is news. */
 bool gvm_opening_refused(struct gvm_region *region, unsigned int home);
 /*
- * What a home has said may not be so any more: there is a new connection, or it does not answer
- * faults. It is asked again, for as long as a connection stands.
+ * A home's last answer may be stale: there is a new connection, or it does not answer faults. This
+ * node asks it again, for as long as a connection stands.
  */
 void gvm_opening_doubt(struct gvm_region *region, u16 home);
 
-/* What this node is told of its own share, of the region that has that token here. */
+/* Another node has told this home how to open its share; ignored unless `token` is this join's. */
 void gvm_opening_take(struct gvm_region *region, enum region_share share, u64 token);
 /* This node's own share; SHARE_UNKNOWN: it is no home. */
 enum region_share gvm_opening_own(const struct gvm_region *region);

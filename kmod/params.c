@@ -8,7 +8,7 @@
 
 static unsigned int hold_us = 200;
 module_param(hold_us, uint, 0444);
-MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that whoever waited for it gets to use it (default 200)");
+MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that the faulting program can use it (default 200)");
 
 static unsigned int lease_ms = 10000;
 module_param(lease_ms, uint, 0444);
@@ -16,7 +16,7 @@ MODULE_PARM_DESC(lease_ms, "milliseconds without contact after which a node's pa
 
 static unsigned int retry_ms = 200;
 module_param(retry_ms, uint, 0444);
-MODULE_PARM_DESC(retry_ms, "milliseconds after which what was not answered is asked again (default 200)");
+MODULE_PARM_DESC(retry_ms, "milliseconds after which an unanswered message is sent again (default 200)");
 
 #define HOLD_US_MAX 1000000u
 #define LEASE_MS_MIN 400

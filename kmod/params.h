@@ -9,7 +9,7 @@ unsigned int gvm_params_lease_ms(void);
 u64 gvm_params_lease_ns(void);
 u64 gvm_params_hold_ns(void);
 u64 gvm_params_retry_ns(void);
-/* Pages of a region that may be resident; LONG_MAX: there is no limit. May change at any time. */
+/* Pages of a region that may be resident; LONG_MAX: no limit. May change at any time. */
 long gvm_params_cache_pages(void);
 
 #endif

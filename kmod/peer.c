@@ -15,12 +15,12 @@
 #include "uapi/giantvm.h"
 
 /*
- * More than that waits for no peer: a core asks again for what it misses, but an owner that sends
- * ten thousand pages to a peer which takes none must not fill this host's memory.
+ * Bound of a peer's queue. The core retries dropped messages; an owner that sends ten thousand
+ * pages to a peer that takes none must not fill this host's memory.
  */
 #define QUEUED_MAX 4096
-#define QUEUED_URGENT_MAX (2 * QUEUED_MAX) /* for what leases hang on */
-#define RETRY_MS 5 /* where there was no memory to send with */
+#define QUEUED_URGENT_MAX (2 * QUEUED_MAX) /* for messages about leases */
+#define RETRY_MS 5 /* after there was no memory to send with */
 #define BACKOFF_MS_MIN 20
 #define BACKOFF_MS_MAX 2000
 
@@ -54,15 +54,15 @@ static struct page *page_copy(const void *data, gfp_t gfp)
 }
 
 /*
- * What says who is alive does not wait behind pages, or a long queue would end a lease. It may
- * overtake them (see ivy.h), but not the first one, which may be on its way already.
+ * Messages about leases do not wait behind pages, or a long queue would let a lease run out. They
+ * may overtake others (see ivy.h), except the first, of which a part may have been sent.
  */
 static bool message_urgent(const struct ivy_msg *m)
 {
 	return m->type == IVY_LEASE || m->type == IVY_LEASED || m->type == IVY_FENCED;
 }
 
-/* Behind the first message, which may be half sent, and behind what is as urgent. */
+/* Behind the first message, which may be half sent, and behind other urgent ones. */
 static void peer_insert(struct gvm_peer *peer, struct gvm_message *message)
 {
 	struct list_head *at;
@@ -138,7 +138,7 @@ void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, str
 		peer_append(peer, message);
 }
 
-/* The first message that waits and whether more do, and the connection to send it on. */
+/* The first queued message, whether there are more, and the connection to send it on. */
 static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, bool *more)
 {
 	struct gvm_message *message;
@@ -153,7 +153,7 @@ static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, 
 	return message;
 }
 
-/* What is left of the message after `skip` bytes. */
+/* The rest of the message after `skip` bytes. */
 static unsigned int message_parts(const struct gvm_message *message, unsigned int skip,
 				  struct kvec *parts)
 {
@@ -193,7 +193,7 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 
 	if (peer->sent_serial != link->serial) {
 		peer->sent_serial = link->serial;
-		peer->sent_bytes = 0; /* the other end has forgotten the beginning */
+		peer->sent_bytes = 0; /* the former connection's part is lost: send all of it */
 	}
 	while (peer->sent_bytes < bytes) {
 		sent = gvm_link_send(link, parts, message_parts(message, peer->sent_bytes, parts),
@@ -206,7 +206,9 @@ static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_messag
 	return 0;
 }
 
-/* Whether the message has a copy now of what it borrowed. Lease renewals may wait behind this. */
+/*
+ * Replaces the borrowed frame by a copy; false: no memory. Does not wait: renewals are behind it.
+ */
 static bool message_copy(struct gvm_message *message)
 {
 	struct page *copy = page_copy(page_address(message->page), GFP_NOWAIT | __GFP_NOWARN);
@@ -220,12 +222,12 @@ static bool message_copy(struct gvm_message *message)
 }
 
 /*
- * Gives back the frames that waiting messages borrowed. Where there is no memory for copies the
- * messages are dropped, as gvm_peer_queue() does; all but one whose beginning has been sent: that
- * keeps its frame until the connection takes the rest, or ends.
+ * Returns the frames that queued messages borrowed. If there is no memory for copies the messages
+ * are dropped, as in gvm_peer_queue(); except one of which a part has been sent: it keeps its frame
+ * until the connection takes the rest, or ends.
  *
- * Only who has `transmit` takes messages out, so they stay while the lock is dropped; new ones
- * behind them are their own sender's affair.
+ * Only the holder of `transmit` removes messages, so they stay while the lock is dropped; messages
+ * queued behind them meanwhile are left to the tasks that queue them, which transmit next.
  */
 static void peer_return_borrowed(struct gvm_peer *peer)
 {
@@ -320,8 +322,8 @@ static void peer_connect(struct work_struct *work)
 		return;
 	}
 	/*
-	 * The attempt may have ended already, or even be up: then gvm_peer_link_down() and _up()
-	 * have found no attempt to clear, and here it is not made one.
+	 * The link may have closed already, or even be up: then gvm_peer_link_down() and _up() have
+	 * found no attempt to clear, and it must not become one here.
 	 */
 	spin_lock_bh(&peer->lock);
 	if (!peer->link && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
@@ -392,7 +394,9 @@ int gvm_peer_link_up(struct gvm_peer *peer, struct link *link)
 int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link)
 {
 	gvm_peer_transmit(peer);
-	/* It may have been closed before the peer pointed to it: then nobody has taken it down. */
+	/*
+	 * If it was closed before the peer pointed to it, its down() found nothing: do that here.
+	 */
 	if (READ_ONCE(link->closed)) {
 		gvm_peer_link_down(peer, link);
 		return -ENOTCONN;

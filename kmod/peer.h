@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Another node: its address, the messages that wait to be sent to it, and the one connection over
- * which both sides send. It is made when there is something to send, by whichever side has it.
+ * Another node: its address, its queue of messages to send, and the one connection over which both
+ * sides send. The connection is made by whichever side first has a message to send.
  *
- * What a connection that breaks had not delivered is lost; what waits goes over the next one. The
- * protocol core asks again for what it misses.
+ * When a connection breaks, messages in flight are lost; queued ones go over the next connection.
+ * The protocol core retries.
  */
 #ifndef GVM_PEER_H
 #define GVM_PEER_H
@@ -27,12 +27,12 @@ struct page;
 struct gvm_message {
 	struct list_head list;
 	/*
-	 * What goes behind `bytes`, or NULL. A borrowed page is a frame of a region: the reference
-	 * looks like somebody's pin to a revocation, so it is kept no longer than a send takes.
+	 * Sent after `data`; or NULL. A borrowed page is a frame of a region: to a revocation the
+	 * reference looks like a pin, so it is kept no longer than a send takes.
 	 */
 	struct page *page;
 	bool borrowed;
-	bool urgent; /* goes before others that wait, behind its like */
+	bool urgent; /* queued before those that are not, behind other urgent ones */
 	u16 bytes; /* of head and body, without the page */
 	u8 data[];
 };
@@ -40,14 +40,14 @@ struct gvm_message {
 struct gvm_peer {
 	struct gvm_cluster *cluster;
 	struct links *links;
-	u16 self, id; /* of this node, and of that one */
+	u16 self, id; /* node ids: this node's, the peer's */
 	struct sockaddr_storage address;
 
 	spinlock_t lock;
 	struct list_head queue; /* under lock */
 	unsigned int queued; /* under lock */
 	struct link *link; /* the one that is up, or NULL; under lock; holds a reference */
-	struct link *attempt; /* one that we are making; under lock; holds a reference */
+	struct link *attempt; /* outgoing, in its handshake; under lock; holds a reference */
 	bool down; /* no more connections; under lock */
 
 	/* taken around lock; one sender at a time, so that messages stay in order */
@@ -68,32 +68,35 @@ void gvm_peer_destroy(struct gvm_peer *peer);
 void gvm_peer_shutdown(struct gvm_peer *peer);
 
 /*
- * Appends a message, or puts it in front if a lease hangs on it; never sleeps, may be called under
- * a region's lock. `page` is referenced. Dropped without a word, as on a broken connection, where
- * memory or patience with the peer ends.
+ * Queues a message; LEASE, LEASED and FENCED go before others. Never sleeps, may be called under a
+ * region's lock. Takes a reference to `page`. If there is no memory, or the queue is full, the
+ * message is silently dropped, as on a broken connection.
  */
 void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
 		    const void *data);
-/* The same for a frame that is no message of a region. */
+/* The same for a frame that is no message of the protocol core. */
 void gvm_peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);
 /*
- * Sends what waits, as far as the connection takes it, and makes one if there is none. Sleeps, but
- * not for memory: without it tries again by itself.
+ * Sends queued messages, as many as the connection takes; if there is none, begins to make one.
+ * Sleeps, but not for memory: without memory it retries by itself.
  */
 void gvm_peer_transmit(struct gvm_peer *peer);
-/* The same from where one may not sleep. */
+/* The same for callers that may not sleep. */
 void gvm_peer_transmit_later(struct gvm_peer *peer);
 
 /*
- * Whether an incoming connection of that peer may go on: not if it crosses an attempt of ours that
- * has precedence (the lower id's).
+ * Whether an incoming connection of that peer may go on: not if this node is connecting to the peer
+ * at the same time and has precedence (its id is the lower one). If it may, our attempt is closed.
  */
 bool gvm_peer_accepts(struct gvm_peer *peer);
 /* Whether a connection is ready for messages. */
 bool gvm_peer_connected(struct gvm_peer *peer);
-/* One is, and what came before it has ended when this returns: 0 or -ESHUTDOWN. Sleeps. */
+/*
+ * A link to the peer is up, and replaces the former one, which has ended on return. -ESHUTDOWN: the
+ * node is going down. Sleeps.
+ */
 int gvm_peer_link_up(struct gvm_peer *peer, struct link *link);
-/* Sends over it what has waited: 0, or -ENOTCONN if it has ended already. */
+/* Sends the queued messages over it. -ENOTCONN: it has ended already. */
 int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link);
 void gvm_peer_link_down(struct gvm_peer *peer, struct link *link);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that are still to be revoked: see revoke.c. A worker tries again, for as long as somebody
- * has one pinned, and says so in the log.
+ * Pages whose revocation is not done: see revoke.c. A worker retries for as long as one is pinned,
+ * and logs it after a while.
  */
 #include <linux/delay.h>
 
@@ -11,12 +11,12 @@
 #include "revoke.h"
 #include "workers.h"
 
-/* Then with sleeps in between, since the workers run ahead of whom they wait for. */
+/* Sleeps between tries, since the worker has a higher priority than the holders of the pins. */
 #define AGAIN_US_MIN 50
 #define AGAIN_US_MAX 4000
-#define SAY_NS (10ull * NSEC_PER_SEC) /* after which it is told that something is pinned */
+#define SAY_NS (10ull * NSEC_PER_SEC) /* a pin is logged after this time */
 
-/* Whether it is done, or not to be done any more. */
+/* Tries to revoke a page. False: it is pinned; true: it is done, or no longer to be revoked. */
 static bool revoke_try(struct gvm_region *region, u64 page)
 {
 	struct revocation revocation;
@@ -46,7 +46,7 @@ static bool revoke_marked(struct gvm_region *region)
 	return done;
 }
 
-/* Goes round, so that each is come to, however many others come and go. */
+/* The next page marked for revocation after *page, cyclically: every marked page gets its turn. */
 static bool pinned_next(struct gvm_region *region, unsigned long *page)
 {
 	if (xa_find_after(&region->frames, page, ULONG_MAX, FRAME_REVOKE))
@@ -67,8 +67,8 @@ static void pinned_note(struct gvm_region *region)
 	if (!pinned->since_ns || pinned->told || now_ns - pinned->since_ns < SAY_NS)
 		return;
 	pinned->told = true;
-	/* So that whoever looks for what others wait for finds it where it is. */
-	gvm_warn("%s: others have waited %llu s for what is pinned here, as page %lu\n",
+	/* Logged at the node that has the pin, too: there an operator can find its owner. */
+	gvm_warn("%s: other nodes have waited %llu s for pages that are pinned here, as page %lu\n",
 		 region->name, SAY_NS / NSEC_PER_SEC, pinned->page);
 }
 

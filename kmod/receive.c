@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What a peer sent, to its region's core: see receive.h. */
+/* Frames from peers: see receive.h. */
 #include "agree.h"
 #include "cluster.h"
 #include "handshake.h"
@@ -46,10 +46,11 @@ static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsig
 	err = message_unpack(peer, body, bytes, &m, &data);
 	if (!err && m.page >= region->pages) {
 		/*
-		 * Of another region that has this one's tag: not worth a connection after the
-		 * other.
+		 * Its region has the same tag by chance. The connection stays: it would be made
+		 * again and again.
 		 */
-		gvm_warn("node %u means a page that %s does not have\n", peer->id, region->name);
+		gvm_warn("node %u sent a message for a page that %s does not have: ignored\n",
+			 peer->id, region->name);
 	} else if (!err) {
 		gvm_region_enter(region, &batch);
 		message_give(region, &m, data);
@@ -59,7 +60,7 @@ static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsig
 	return err;
 }
 
-/* What a fault of this node waits for, and nothing that has to be passed on to others. */
+/* Whether a fault of this node waits for the message, and no other node is to get it from here. */
 static bool message_answers(const struct ivy_msg *m)
 {
 	return m->type == IVY_GRANT || (m->type == IVY_DATA && m->count == 1);
@@ -91,7 +92,7 @@ unlock:
 	return taken;
 }
 
-/* What had arrived has been handled: requests that were gathered go on. */
+/* All that had arrived has been handled: the cores pass gathered requests on. */
 static void receive_end(struct link *link)
 {
 	struct gvm_region *region;
@@ -140,7 +141,8 @@ static int link_frame(struct link *link, const struct frame_head *head, const u8
 
 static void link_refused(struct link *link)
 {
-	gvm_warn("node %d sent what is not of this protocol\n", link->peer ? link->peer->id : -1);
+	gvm_warn("protocol error: unexpected bytes from node %d; its connection is closed\n",
+		 link->peer ? link->peer->id : -1);
 }
 
 static bool link_frame_at_once(struct link *link, const struct frame_head *head, const u8 *body)

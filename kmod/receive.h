@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What arrives on connections, to those that it is for: the handshake, the agreement on regions,
- * and the protocol core of the region that a message is for.
+ * Dispatches received frames: to the handshake, to the agreement on regions, and to the protocol
+ * core of a message's region.
  */
 #ifndef GVM_RECEIVE_H
 #define GVM_RECEIVE_H

@@ -2,8 +2,8 @@
 /*
  * The life of a region, from the join to the end: see region.h.
  *
- * What is left of one after gvm_region_end() goes with the last reference to it. The module is not
- * unloaded before, since the inode's filesystem and each file keep it.
+ * After gvm_region_end() the struct stays until its last reference is put. The module is not
+ * unloaded before, since the inode's filesystem and each open file hold references to it.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -27,7 +27,7 @@
 
 static unsigned int nr_regions; /* under the device's mutex */
 
-/* No offer is taken beyond that: whatever others offer, this node has room for its own joins. */
+/* Offers of other nodes are taken up to this number: the rest is kept for this node's own joins. */
 #define OFFERED_MAX (GIANTVM_REGIONS_MAX / 4 * 3)
 
 static int region_core_create(struct gvm_region *region)
@@ -46,7 +46,7 @@ static int region_core_create(struct gvm_region *region)
 	return ivy_create(&params, &gvm_region_env, region, &region->core);
 }
 
-/* Who has another region of that name, or another size of it: no message of that is one of this. */
+/* Differs between regions of one name, so that no message of one reaches the other's core. */
 static u32 region_tag(const struct region_wish *wish)
 {
 	u64 which[] = { wish->id, wish->pages };
@@ -54,7 +54,7 @@ static u32 region_tag(const struct region_wish *wish)
 	return xxh32(wish->name, strlen(wish->name), xxh32(which, sizeof(which), 0));
 }
 
-#define LEAF_PAGES 32 /* for which a home's directory has a pointer from the beginning */
+#define LEAF_PAGES 32 /* of a leaf, for which a home's directory has a pointer from the start */
 
 static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
 {
@@ -68,7 +68,7 @@ static void directory_add(struct gvm_region *region, void *bytes)
 	*(u64 *)bytes += directory_bytes(region->cluster, region->pages);
 }
 
-/* Regions may not take more than a part of this host's memory before a page is used. */
+/* The directories of unused regions may take a quarter of this host's memory at most. */
 static bool region_fits(const struct gvm_cluster *cluster, u64 pages)
 {
 	u64 bytes = directory_bytes(cluster, pages);
@@ -121,7 +121,7 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	err = gvm_chardev_create(region);
 	if (err)
 		goto destroy_core;
-	/* From here on others find it. */
+	/* From here on messages and calls find it. */
 	gvm_regions_add(region);
 	gvm_stats_region_create(region);
 	gvm_clock_start(region);
@@ -198,7 +198,7 @@ bool gvm_region_offered(struct gvm_region *region, const struct region_offer *of
 	if (here && region->on.from != offer->from)
 		region->on.from = IVY_NONE;
 	else if (here && offer_follows(offer, &region->on))
-		region->on.number = offer->number; /* that node has begun anew with it */
+		region->on.number = offer->number; /* that node has joined it once more */
 	if (here && creates)
 		region->creator = *offer;
 	spin_unlock_bh(&region->lock);
@@ -227,10 +227,10 @@ bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offe
 	forgo = gvm_region_untouched(region) &&
 		((creator && !gvm_opening_completed(region) && !region->joined) ||
 		 (region->on.from == offer->from && region->on.number == offer->number));
-	/* Who waits here to join it lets it go when that fails. */
+	/* A call that is joining it keeps it; if the call fails, device_give_up() leaves it. */
 	region->made |= forgo && region->joining;
 	forgo &= !region->joining;
-	/* Nothing comes in between: who offers it from now on makes it anew. */
+	/* Under the same lock: a later offer finds it leaving, and joins it anew. */
 	region->leaving |= forgo;
 	spin_unlock_bh(&region->lock);
 	if (!forgo)
@@ -270,7 +270,7 @@ int gvm_region_empty(struct gvm_region *region, bool forced)
 	int err = gvm_evict_all(region, !forced);
 
 	if (err)
-		gvm_warn("%s: %lu pages that their homes have not taken%s\n", region->name,
+		gvm_warn("%s: %lu pages have not been taken by their homes%s\n", region->name,
 			 gvm_evict_left(region),
 			 err == -EIO ? ", but some were lost with a lease that ended" : "");
 	return forced ? 0 : err;

@@ -11,10 +11,9 @@
  *	the frames' xarray, a peer's lock, a wait queue's
  *
  * The kernel's own locks of reverse mapping are taken under a page's lock, never under
- * region->lock. Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks note
- * what is to be done in the batch of the holder, and gvm_region_leave() does that after it has let
- * go. A message's place in the order is the one in which it was queued at its peer, under
- * region->lock.
+ * region->lock. Nothing sleeps, and nothing is sent, under region->lock: the core's callbacks add
+ * work to the lock holder's batch, and gvm_region_leave() carries it out after it has dropped the
+ * lock. Messages to a peer are sent in the order in which they were queued, under region->lock.
  */
 #ifndef GVM_REGION_H
 #define GVM_REGION_H
@@ -45,64 +44,64 @@ struct gvm_peer;
 #define BATCH_PEERS 8
 #define BATCH_REVOCATIONS 8
 
-/* Whose offer of a region it was (agree.h). */
+/* Identifies an offer of a region: the offering node, and the offer's number (agree.h). */
 struct region_offer {
 	u16 from;
 	u32 number;
 };
 
-/* What the core's callbacks leave for gvm_region_leave() to do. */
+/* Work that the core's callbacks leave to gvm_region_leave(). */
 struct gvm_batch {
 	unsigned int nr_peers, nr_revocations;
-	struct gvm_peer *peers[BATCH_PEERS]; /* have something queued */
-	u64 revocations[BATCH_REVOCATIONS]; /* pages; those with no room here are the worker's */
+	struct gvm_peer *peers[BATCH_PEERS]; /* have messages queued */
+	u64 revocations[BATCH_REVOCATIONS]; /* pages; beyond these the worker revokes */
 };
 
 struct gvm_region {
 	struct kref ref;
-	struct list_head list; /* of all regions, under their lock */
+	struct list_head list; /* in the list of regions, under its lock */
 	struct gvm_cluster *cluster;
 	char name[GIANTVM_NAME_BYTES];
 	u32 tag; /* of its messages: a digest of its id, name and size */
 	u64 id; /* drawn by its creator */
 	u64 pages;
 	/* Under the device's mutex: */
-	bool joined; /* by a user of this node, and not in vain */
-	bool made; /* for one, and not here before */
-	unsigned int joining; /* GIANTVM_JOINs that wait for others' answers */
+	bool joined; /* by a call of a user of this node that succeeded */
+	bool made; /* by a call of a user of this node; it was not here before */
+	unsigned int joining; /* calls of GIANTVM_JOIN and _CREATE under way */
 	struct inode *inode;
 	u32 minor; /* of /dev/gvm/NAME */
 	/*
-	 * Files, or REGION_CLOSED: a region that somebody has open is not left, one that is being
-	 * left not opened.
+	 * Open files; or negative, from REGION_CLOSED up: a region with open files cannot be left,
+	 * and a region that is being left cannot be opened.
 	 */
 	atomic_t opened;
 
 	spinlock_t lock;
-	struct ivy *core; /* under lock, as all of this: */
-	struct gvm_batch *batch; /* of who holds the lock */
-	struct page *spares[REGION_SPARES]; /* so that the core gets a frame without sleeping */
+	struct ivy *core; /* under lock, as all below up to `frames` */
+	struct gvm_batch *batch; /* of the lock's holder */
+	struct page *spares[REGION_SPARES]; /* frames that the core gets without sleeping */
 	unsigned int nr_spares;
-	bool leaving; /* nothing reaches the core any more */
+	bool leaving; /* the core is no longer called */
 	/*
-	 * It is here on this offer alone, unless it has been used; `from` is IVY_NONE where
-	 * somebody else wants it, too.
+	 * The region is here on this offer alone, unless it has been used. `from` is IVY_NONE if a
+	 * user of this node, or another node's offer, keeps it here, too.
 	 */
 	struct region_offer on;
-	struct region_offer creator; /* its last offer; `from` is IVY_NONE: not heard of here */
+	struct region_offer creator; /* the creator's last offer; `from` is IVY_NONE: none yet */
 	u32 number; /* of this node's own offers of it; 0: it makes none by itself */
-	u64 token; /* what was joined before under that name, here or elsewhere, had another */
+	u64 token; /* random, another at each join, on any node */
 	u8 share; /* enum region_share, of this node */
 	struct opening opening;
 	bool gathered; /* messages have arrived since the last ivy_flush() */
-	struct list_head holds; /* minimum holds that run, the next to end first */
+	struct list_head holds; /* minimum holds, the next to end first */
 	struct giantvm_stats stats;
 	struct contended contended;
 	struct evictions evictions;
 	struct sweeps sweeps;
-	struct xarray errors; /* page that was lost: when; see gvm_region_error() */
-	struct xarray given_up; /* page that was not waited for longer: when, and by whom */
-	struct xarray lease_ends; /* page to be revoked: when its lease ends, in ms; see revoke.c */
+	struct xarray errors; /* lost page: time of the error; see gvm_region_error() */
+	struct xarray given_up; /* page on which a fault gave up: time and pid */
+	struct xarray lease_ends; /* page to be revoked: end of its lease, in ms; see revoke.c */
 
 	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
 	atomic_long_t resident;
@@ -111,18 +110,18 @@ struct gvm_region {
 
 	struct hrtimer tick_timer, hold_timer;
 	struct work_struct tick_work, hold_work;
-	struct ivy_stats told; /* in the log; of tick_work alone */
+	struct ivy_stats told; /* the counts at the last log message; tick_work only */
 	struct delayed_work revoke_work;
 	struct pinned pinned;
 	struct work_struct sweep_work;
 	struct work_struct evict_work;
-	u64 evict_hand; /* of evict_work alone */
-	atomic_long_t evict_wanted; /* pages that the kernel asked back */
+	u64 evict_hand; /* evict_work only */
+	atomic_long_t evict_wanted; /* pages that the kernel's shrinker asked for */
 
 	struct dentry *debug;
 };
 
-/* Which region is to be joined. */
+/* The region to be joined. */
 struct region_wish {
 	const char *name;
 	u64 pages, id;
@@ -130,63 +129,70 @@ struct region_wish {
 };
 
 /*
- * That region, joined if need be, with a reference. Under the device's mutex, so that regions come
- * and go one at a time. -EEXIST: there is another one of that name. -EADDRINUSE: another region has
- * the same tag. -EALREADY: it is being left. -E2BIG: its directory would be too large, and that has
- * been said.
+ * Finds the region, or joins it; *out has a reference. Under the device's mutex.
+ * -EINVAL: bad name, size or id.
+ * -EEXIST: there is another region of that name.
+ * -EADDRINUSE: another region has the same tag.
+ * -EALREADY: it is being left.
+ * -E2BIG: its directory would be too large (logged), or it is more than a file can have.
+ * -ENOSPC: too many regions.
+ * -ENOMEM.
  */
 int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 		    struct gvm_region **out);
-/* A user of this node has joined it: it stays, whoever withdraws an offer. */
+/* A user of this node has joined it: withdrawn offers no longer end it. */
 void gvm_region_keep(struct gvm_region *region);
-/* Another node offers what is here. False: it is going. */
+/* Another node offers the region, which is here. False: it is being left. */
 bool gvm_region_offered(struct gvm_region *region, const struct region_offer *offer, bool creates);
 /*
- * Whether this node offers it to others: not what is being left, nor what is here on another's
- * offer alone and nobody has used, which that one offers.
+ * Whether this node offers the region to others: not if it is being left, nor if it is here on
+ * another node's offer alone and unused, since that node offers it.
  */
 bool gvm_region_offers(struct gvm_region *region);
 /*
- * Whether it is going, or its creator, with this later offer of another region, has given it up:
- * then it will never be complete. Nobody has used it.
+ * Whether the region is being left, or given up: it is not complete, no page of it has been used
+ * here, and this later offer of its creator is of another region of that name.
  */
 bool gvm_region_superseded(struct gvm_region *region, const struct region_offer *offer);
 /*
- * The offer is withdrawn, on which alone it may be here; `creator`: by its creator, or superseded.
- * True: nothing else is a reason for it to be here, and it is closed: gvm_region_end() is due. With
- * the device's mutex held.
+ * The offer has been withdrawn; `creator`: by the region's creator, or superseded. True: there is
+ * no other reason for the region to be here; it is closed, and gvm_region_end() is due. Under the
+ * device's mutex.
  */
 bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator);
 /*
- * A region is left in steps, so that its pages go home without the device's mutex:
- * gvm_region_close(), gvm_region_empty(), and gvm_region_end(), or gvm_region_reopen() where it
- * stays. From the first step on nobody opens it, and no other call leaves it. The others are called
- * with the mutex held.
+ * Leaving takes three steps, so that pages go home without the device's mutex: gvm_region_close(),
+ * gvm_region_empty(), and gvm_region_end(); or gvm_region_reopen() if the region stays. After the
+ * first the region cannot be opened, or left by another call. All but the second are called under
+ * the mutex.
  */
-/* -EBUSY: somebody has it open. -EALREADY: it is being left. */
+/*
+ * -EBUSY: the region has open files.
+ * -EALREADY: it is being left.
+ */
 int gvm_region_close(struct gvm_region *region);
 void gvm_region_reopen(struct gvm_region *region);
 /*
- * Gives what is owned here to the homes: 0, or an error of gvm_evict_all(), which is told of. If
- * `forced` there is none: what cannot go home is lost.
+ * Sends the pages that are owned here to their homes. Errors of gvm_evict_all(), which are logged;
+ * if `forced`, 0: pages that cannot go home are lost.
  */
 int gvm_region_empty(struct gvm_region *region, bool forced);
-/* Ends everything of it, but for references that somebody still has. */
+/* Ends the region; the struct stays until the last reference is put. */
 void gvm_region_end(struct gvm_region *region);
 
-/* One more file of it, unless it is being left; atomic_dec() takes that back. */
+/* Counts one more open file; false: it is being left. atomic_dec() uncounts it. */
 bool gvm_region_opened_get(struct gvm_region *region);
 /* A new file descriptor for a region; -ENOENT: it has been left meanwhile. */
 int gvm_region_descriptor(struct gvm_region *region, unsigned int open_flags);
 
-/* A place for its tag: 0, -EADDRINUSE or -ENOMEM. And the place back. */
+/* Reserves the region's tag: 0, -EADDRINUSE or -ENOMEM. _release() undoes that. */
 int gvm_regions_reserve(struct gvm_region *region);
 void gvm_regions_release(struct gvm_region *region);
-/* From here on others find it; and not any more. */
+/* Add the region to the list and remove it: in between it is found by name and by tag. */
 void gvm_regions_add(struct gvm_region *region);
 void gvm_regions_remove(struct gvm_region *region);
 
-/* No node has asked this one for a page, nor has it one. Under region->lock. */
+/* No message for it has arrived, and no page of it is resident. Under region->lock. */
 bool gvm_region_untouched(struct gvm_region *region);
 
 /* How many pages have their home at this node. */
@@ -197,29 +203,29 @@ bool gvm_region_name_valid(const char *name);
 /* By name or by tag, with a reference; NULL if there is none. */
 struct gvm_region *gvm_region_find(const char *name);
 struct gvm_region *gvm_region_find_tag(u32 tag);
-/* The one after `before` (whose reference it takes over), or the first; NULL at the end. */
+/* The region after `before` (whose reference it takes over), or the first; NULL at the end. */
 struct gvm_region *gvm_region_next(struct gvm_region *before);
 void gvm_region_put(struct gvm_region *region);
-/* Calls it for each, under their list's spinlock. */
+/* Calls visit() for each region, under the list's spinlock. */
 void gvm_regions_visit(void (*visit)(struct gvm_region *region, void *argument), void *argument);
 
 /*
- * Gets frames for what the core may want to install, while the caller may still sleep for memory:
- * before an answer is waited for, since the kernel may zero them. gvm_region_enter() does it where
- * there is none. Without them the core has to do with what there is in a softirq; it asks for a
- * page again that had no frame.
+ * Fills the spare frames while the caller may still sleep for memory: before it waits for an
+ * answer, since the kernel may zero the frames. gvm_region_enter() does so if there is none. In a
+ * softirq the core gets spares, or atomic allocations; a page for which there was no frame is
+ * requested again.
  */
 void gvm_region_provide(struct gvm_region *region);
 
 /*
- * The core's lock. gvm_region_leave() may sleep and does what the core wants done: the caller has
- * no page locked.
+ * The core's lock. gvm_region_leave() may sleep and carries out the batch: the caller has no page
+ * locked.
  */
 void gvm_region_enter(struct gvm_region *region, struct gvm_batch *batch) __acquires(&region->lock);
 void gvm_region_leave(struct gvm_region *region, struct gvm_batch *batch) __releases(&region->lock);
 /*
- * The same where one may not sleep, as in a softirq, or not for long, as where leases hang on it:
- * workers do what the core wants done.
+ * The same for callers that may not sleep, as in a softirq, or not for long, as where lease
+ * renewals depend on it: workers carry out the batch.
  */
 void gvm_region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock);
@@ -227,15 +233,15 @@ void gvm_region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__releases(&region->lock);
 
 /*
- * The core tells once that a page's contents are lost (-EIO), to whoever waits for it; a fault that
- * waited comes back as another one. So it is remembered, for a moment: somebody may give the page
- * up, and then it is a good one again. So is, for the current task alone, that it waited too long
- * in a fault that may itself keep others waiting (-EDEADLK). Under region->lock.
+ * Notes for retried faults. complete() reports a lost page (-EIO) once, to its waiters, which then
+ * fault again: the note makes the retried fault fail. It holds for a moment only, since a discard
+ * makes the page usable again. A second note, for the current task alone: it has waited too long in
+ * a fault that may itself hold pins (-EDEADLK). Under region->lock.
  */
 void gvm_region_error_note(struct gvm_region *region, u64 page);
 void gvm_region_given_up_note(struct gvm_region *region, u64 page);
 void gvm_region_error_clear(struct gvm_region *region, u64 page);
-/* What was noted at `since_ms` (of the boot clock) or later: one of these errors, or 0. */
+/* The error noted at `since_ms` (of the boot clock) or later, or 0. */
 int gvm_region_error(struct gvm_region *region, u64 page, u64 since_ms);
 u64 gvm_region_now_ms(void);
 

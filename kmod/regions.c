@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The list of all regions, and how one is found: see region.h.
+ * The list of regions, and look-ups in it: see region.h.
  *
- * A region is referenced by this list, by its inode, by each open file, and by whoever works with
- * it. Leaving takes it off the list, so that no message finds it any more; the rest goes with the
- * last reference.
+ * A region is referenced by this list, by its inode, by each open file, and by its users in the
+ * module. Leaving removes it from the list, so that no message finds it any more; the last put
+ * frees it.
  */
 #include <linux/ctype.h>
 #include <linux/slab.h>
@@ -64,7 +64,7 @@ struct gvm_region *gvm_region_next(struct gvm_region *before)
 	struct list_head *next;
 
 	spin_lock_bh(&regions_lock);
-	/* One that was left meanwhile leads nowhere: the round ends there. */
+	/* `before` may have been removed meanwhile: the iteration ends there. */
 	next = before ? before->list.next : regions.next;
 	if (next != &regions && (!before || next != &before->list)) {
 		region = list_entry(next, struct gvm_region, list);
@@ -99,7 +99,7 @@ void gvm_regions_release(struct gvm_region *region)
 
 void gvm_regions_add(struct gvm_region *region)
 {
-	xa_store(&tags, region->tag, region, GFP_KERNEL); /* it has its place there */
+	xa_store(&tags, region->tag, region, GFP_KERNEL); /* reserved: cannot fail */
 	spin_lock_bh(&regions_lock);
 	list_add_tail(&region->list, &regions);
 	spin_unlock_bh(&regions_lock);
@@ -154,7 +154,6 @@ u64 gvm_region_share_pages(const struct gvm_region *region)
 	return home < 0 ? 0 : (region->pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
 }
 
-/* Nobody has asked this node for a page, nor has it one. */
 bool gvm_region_untouched(struct gvm_region *region)
 {
 	lockdep_assert_held(&region->lock);

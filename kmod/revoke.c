@@ -3,18 +3,18 @@
  * Revocation: the hardware's rights follow the core's.
  *
  * The core has lowered the slot's right already. Under the page's lock the mappings are zapped or
- * write-protected, which the kernel passes on to KVM and whoever else listens. A fault that was
- * answered before had the page locked until its mapping was there, so it is undone; one that comes
- * after sees the lower right.
+ * write-protected; MMU notifiers pass that on to KVM. A fault that was answered before kept the
+ * page locked until it was mapped, so its mapping is undone; a later one sees the lower right.
  *
- * What is left then is references without a mapping: the kernel itself, or a device, still reads or
- * writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation
- * waits, without the page's lock, by trying again. Others' faults on the page wait as long; so a
- * long-term pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for writing.
- * Who has some pages pinned and waits for others, as those with these may wait for it, gives up
- * after a while: see fault.c.
- * Only where this node's lease ends meanwhile it lets go: the pinned memory is then no page any
- * more, nothing that is written to it is seen by anybody, and a warning says so.
+ * After that there may be references without a mapping: the kernel itself, or a device, still reads
+ * or writes the page (process_vm_writev, O_DIRECT, a registered buffer). For these the revocation
+ * waits, without the page's lock, by trying again. Faults on the page at other nodes wait as long;
+ * so a long-term pin keeps the page at this node. Kernels from 6.5 on refuse long-term pins for
+ * writing. A faulter that may hold pins itself gives up after a while, since two such faulters may
+ * wait for each other: see fault.c.
+ *
+ * If this node's lease ends meanwhile the revocation no longer waits: the pinned memory is then no
+ * page of the region any more, writes to it are lost, and a warning is logged.
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -28,7 +28,7 @@
 #include "trace.h"
 #include "workers.h"
 
-#define TRIES 2 /* at once: most references are of faults that end in a moment */
+#define TRIES 2 /* at once: most references are short-lived, of faults under way */
 
 /* The reference of the xarray. */
 #define OWN_REFERENCES 1
@@ -44,7 +44,7 @@ int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline
 	else
 		region->stats.downgraded_pages++;
 	gvm_contended_count(&region->contended, page);
-	/* Nobody maps it, is about to (that takes the page's lock), or has it pinned. */
+	/* Unused: not mapped, not about to be (that takes the page's lock), and not pinned. */
 	if (trylock_page(frame)) {
 		bool unused = page_ref_count(frame) == OWN_REFERENCES;
 
@@ -53,8 +53,7 @@ int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline
 			return 1;
 	}
 	/*
-	 * Without memory for it a pin is waited for beyond the lease: late, but nothing wrong is
-	 * seen.
+	 * Without memory for this a pin is waited for beyond the lease's end: late, but not wrong.
 	 */
 	if (deadline_ns)
 		xa_store(&region->lease_ends, page,
@@ -69,9 +68,9 @@ int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline
 }
 
 /*
- * Takes it upon itself to revoke the page, if that is still to be done: from then on nobody else
- * tells the core, so that the page cannot have been granted and be revoked again meanwhile. Under
- * the page's lock.
+ * Claims the page's revocation, if it is still to be done: from then on no other task tells the
+ * core that it is, so the page cannot be granted and revoked again meanwhile. Under the page's
+ * lock.
  */
 static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame,
 			 enum ivy_right *right)
@@ -97,7 +96,7 @@ static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *fra
 	spin_unlock_bh(&region->lock);
 }
 
-/* References beyond the mappings' that somebody has after they went. Under the page's lock. */
+/* Takes the mappings down. Returns the references that are left: pins. Under the page's lock. */
 static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
 			   enum ivy_right right)
 {
@@ -115,7 +114,7 @@ static bool lease_ended(struct gvm_region *region, u64 page)
 	return end_ms && gvm_region_now_ms() >= xa_to_value(end_ms);
 }
 
-/* The right that the page has now in the hardware; false: nothing was to be done. */
+/* Lowers the hardware's right, to *right; false: there was nothing to revoke. */
 static bool revoke_locked(struct gvm_region *region, u64 page, struct page *frame,
 			  enum ivy_right *right, int *pins)
 {
@@ -171,9 +170,9 @@ void gvm_revoke_end_page(struct gvm_region *region, const struct revocation *rev
 	lockdep_assert_held(&region->lock);
 	slot = gvm_frame_slot(region, page);
 	if (region->leaving || !slot || xa_get_mark(&region->frames, page, FRAME_REVOKE))
-		return; /* marked: a lower right was asked for meanwhile, and is on its way */
+		return; /* marked: the core lowered the right further, and the worker goes on */
 	if (ivy_slot_right(slot) < revocation->done) {
-		/* What was done is not enough any more: it is done once more. */
+		/* The core has lowered the right further meanwhile: revoke once more. */
 		xa_set_mark(&region->frames, page, FRAME_REVOKE);
 		gvm_revoke_later(region);
 		return;
@@ -192,7 +191,9 @@ void gvm_revoke_put(const struct revocation *revocation)
 void gvm_revoke_wait(struct gvm_region *region, bool pinned)
 {
 	spin_lock_bh(&region->lock);
-	/* Leaving cancels the work once it has said so: nothing may queue it after that. */
+	/*
+	 * gvm_region_end() sets `leaving` and cancels the work: it must not be queued after that.
+	 */
 	if (!region->leaving) {
 		region->stats.pin_waits += pinned;
 		gvm_revoke_later(region);

@@ -11,46 +11,46 @@
 struct gvm_region;
 struct page;
 
-/* What has kept others waiting for the longest; `page` and `told` are revoke_work's alone. */
+/* A pinned page that other nodes wait for; `page` and `told` are revoke_work's only. */
 struct pinned {
-	u64 since_ns; /* of the boot clock; 0: nothing is pinned that others wait for */
+	u64 since_ns; /* of the boot clock; 0: there is none */
 	unsigned long page;
-	bool told; /* in the log */
+	bool told; /* logged */
 };
 
 /* The core's callback: ivy_env.revoke. */
 int gvm_revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
 
-/* What was done to a page in the hardware, and the core is to be told. */
+/* A revocation that is done in the hardware, and of which the core is to be told. */
 struct revocation {
 	struct page *frame;
 	u64 page;
 	enum ivy_right done;
-	bool fenced; /* somebody has it pinned, and the lease has ended */
+	bool fenced; /* it is pinned, and the lease has ended */
 };
 
 enum revoke_outcome {
-	REVOKE_NOTHING, /* it is not to be revoked any more */
-	REVOKE_PINNED, /* not yet: somebody has it pinned */
+	REVOKE_NOTHING, /* it is no longer to be revoked */
+	REVOKE_PINNED, /* it is pinned: try again */
 	REVOKE_DONE,
 };
 
 /* Takes the mappings of a page down. Sleeps; no page is locked by the caller. */
 enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
 					  struct revocation *revocation);
-/* Tells the core of one that is done. Under region->lock. */
+/* Tells the core that the revocation is done. Under region->lock. */
 void gvm_revoke_end_page(struct gvm_region *region, const struct revocation *revocation);
 /*
- * Not before the lock has been let go of: the reference keeps gvm_revoke_begin() from finding that
- * nothing is to be done.
+ * Puts the frame. Only after region->lock has been dropped: until then the reference keeps
+ * gvm_revoke_begin() from taking the page for unused.
  */
 void gvm_revoke_put(const struct revocation *revocation);
-/* The worker goes on, with a page that is `pinned` or had no room. Takes region->lock. */
+/* Leaves marked pages to the worker: one is `pinned`, or the batch was full. Takes region->lock. */
 void gvm_revoke_wait(struct gvm_region *region, bool pinned);
 void gvm_revoke_work_run(struct work_struct *work);
-/* Makes the worker look for pages that are marked to be revoked. */
+/* Queues the worker, which revokes marked pages. */
 void gvm_revoke_later(struct gvm_region *region);
-/* Whether in any region others have waited for so long for a page that is pinned here. */
+/* Whether other nodes have waited that long for a page of any region that is pinned here. */
 bool gvm_revoke_pins_wait(u64 ns);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Who waits for the core: see sleep.h. */
+/* Tasks that wait for the core: see sleep.h. */
 #include <linux/hash.h>
 #include <linux/sched/signal.h>
 
@@ -8,11 +8,11 @@
 #include "region.h"
 #include "sleep.h"
 
-#define SAY_S 10u /* after which a wait is told of */
-#define LOOK_JIFFIES (HZ / 4) /* for that, and for whether to give up */
-/* Of who may itself keep others waiting: longer than a disk with pinned pages takes in trouble. */
+#define SAY_S 10u /* a wait is logged after this time */
+#define LOOK_JIFFIES (HZ / 4) /* interval of the checks for that, and for giving up */
+/* Patience of a faulter that may itself hold pins: longer than a slow disk keeps pages pinned. */
 #define PATIENCE_MS 10000
-#define PATIENCE_NODE_MS 500 /* and more, so that not all nodes give up at once */
+#define PATIENCE_NODE_MS 500 /* added by node id, so that not all nodes give up at once */
 
 static struct gvm_waiters *waiters_of(struct gvm_region *region, u64 page)
 {
@@ -72,7 +72,7 @@ bool gvm_sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 b
 	return false;
 }
 
-/* So that whoever looks for the reason of a standstill finds it. */
+/* Logged, so that an operator finds the reason of a standstill. */
 static void say_wait(struct gvm_region *region, u64 page)
 {
 	const struct gvm_cluster *cluster = region->cluster;
@@ -90,14 +90,14 @@ static bool sleeper_gives_up(const struct gvm_region *region, u64 waited_ns)
 	       gvm_revoke_pins_wait(patience_ms * NSEC_PER_MSEC);
 }
 
-/* What is noted is for the fault that this one comes back as. */
+/* The note makes the retried fault fail. */
 static void give_up(struct gvm_region *region, struct gvm_sleeper *sleeper)
 {
 	lockdep_assert_held(&region->lock);
 	sleeper->err = -EDEADLK;
 	gvm_region_given_up_note(region, sleeper->page);
 	region->stats.given_up_waits++;
-	gvm_warn("%s: %s (%d) does not wait for page %llu any longer, as others wait for what is pinned here\n",
+	gvm_warn("%s: %s (%d) gave up waiting for page %llu, as other nodes wait for pages that are pinned here\n",
 		 region->name, current->comm, current->pid, sleeper->page);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Who waits for the core to have a page, or to have discarded one. A sleeper is on the waiting
- * task's stack, and known to the region from before the core is asked, so that no answer is missed.
+ * Tasks that wait for the core to get a page, or to discard one. A sleeper is on the waiting task's
+ * stack, and is added to the region before the core is asked, so that no wake-up is lost.
  */
 #ifndef GVM_SLEEP_H
 #define GVM_SLEEP_H
@@ -14,20 +14,21 @@ struct gvm_region;
 
 #define SLEEP_BITS 6
 
-/* Those who wait for some of the pages; under region->lock, but for the queue. */
+/* A hash bucket of sleepers, by page; under region->lock, except the queue. */
 struct gvm_waiters {
 	wait_queue_head_t queue;
 	struct list_head sleepers;
-	u64 woke_page, woke_ns; /* the last that went on, and when */
+	u64 woke_page, woke_ns; /* the page of the last sleeper that ran again, and when */
 };
 
 struct gvm_sleeper {
 	struct list_head list;
 	u64 page;
-	/* Set by whoever waits: it may itself keep other nodes waiting; it has waited before. */
-	bool may_pin, tried;
+	/* Set by the waiting task. */
+	bool may_pin; /* it may itself hold pins */
+	bool tried; /* the fault is a retried one */
 	bool woken; /* the core has answered */
-	int err; /* and how; -EDEADLK: not to be waited for any longer */
+	int err; /* its answer; -EDEADLK: waited too long */
 };
 
 void gvm_sleepers_init(struct gvm_region *region);
@@ -36,12 +37,12 @@ void gvm_sleepers_init(struct gvm_region *region);
 void gvm_sleeper_add(struct gvm_region *region, struct gvm_sleeper *sleeper, u64 page);
 void gvm_sleeper_remove(struct gvm_sleeper *sleeper);
 void gvm_sleepers_wake(struct gvm_region *region, u64 page, int err);
-/* Whether somebody was woken for the page and has not run since, or has only just begun to. */
+/* Whether a task was woken for the page and has not run since, or began to within `begun_ns`. */
 bool gvm_sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 begun_ns);
 
 /*
- * Waits in that task state until the core has answered, a signal counts, the time is over, or one
- * that may pin has waited too long; removes.
+ * Waits in that task state until the core has answered, a signal is pending that the state allows,
+ * the timeout is over, or a sleeper that may hold pins has waited too long. Removes the sleeper.
  */
 void gvm_sleeper_sleep(struct gvm_region *region, struct gvm_sleeper *sleeper, unsigned int state,
 		       long timeout);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What is counted, shown in debugfs: giantvm/REGION/{stats,contended}. */
+/* Counters, shown in debugfs: giantvm/REGION/{stats,contended,pinned}. */
 #ifndef GVM_STATS_H
 #define GVM_STATS_H
 
@@ -9,7 +9,7 @@ struct gvm_region;
 void gvm_stats_init(void);
 void gvm_stats_exit(void);
 void gvm_stats_region_create(struct gvm_region *region);
-/* Waits for who reads them. */
+/* Waits for readers of the files. */
 void gvm_stats_region_destroy(struct gvm_region *region);
 
 void gvm_stats_get(struct gvm_region *region, struct giantvm_stats *out);

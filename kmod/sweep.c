@@ -2,15 +2,15 @@
 /*
  * Sweeps: see sweep.h.
  *
- * From the moment at which the core asks for one, no fault on a page of the ended lease finds a
- * right to it (ivy_right()). One call unmaps the whole region: homes take turns page by page, so
- * there are no ranges of one home; who has another home's page mapped faults again and finds it
- * here. A fault that was answered before may map its page behind that call's back; but then the
- * page was locked all the time, or is mapped. So all frames are looked at, which takes no lock and
- * less than the unmapping did, and such pages are unmapped under their lock.
+ * Once the core has asked for a sweep, ivy_right() gives faults no right to a page of the ended
+ * lease. One call unmaps the whole region: homes take turns page by page, so there are no ranges of
+ * one home; accesses to other homes' pages fault again and find them here. A fault that was
+ * answered before may map its page after that call has passed it; but then the page is locked or
+ * mapped when its frame is visited. So the sweep visits all frames, which takes no lock and less
+ * time than the unmapping, and unmaps such pages under their lock.
  *
- * This has to be over by the deadline, at which the home gives the pages to others. It takes time
- * for each page that is mapped, but no message, no lock of the core and, as a rule, no page's.
+ * A sweep has to be over by the deadline, when the home gives the pages to others. It takes time
+ * for each mapped page, but waits for no message, no lock of the core and, as a rule, no page's.
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -47,7 +47,7 @@ static bool frame_may_be_mapped(struct page *frame)
 {
 	if (PageLocked(frame))
 		return true;
-	smp_rmb(); /* who has unlocked it has mapped it before */
+	smp_rmb(); /* a fault maps the page before it unlocks it */
 	return page_mapped(frame);
 }
 
@@ -100,7 +100,7 @@ static void sweep(struct gvm_region *region)
 	unmap_late(region);
 	now_ns = ktime_get_boottime_ns();
 	if (now_ns > due_ns)
-		gvm_warn("%s: this node's pages were unmapped %llu ms after another may have got them: it stood still, or has too many for its lease_ms\n",
+		gvm_warn("%s: this node's pages were unmapped %llu ms after the end of its lease: it stood still, or has too many pages for its lease_ms; others may have written them meanwhile\n",
 			 region->name, div_u64(now_ns - due_ns, NSEC_PER_MSEC));
 	spin_lock_bh(&region->lock);
 	sweeps->nr++;
@@ -108,7 +108,7 @@ static void sweep(struct gvm_region *region)
 	spin_unlock_bh(&region->lock);
 }
 
-/* Whether the core has more to take away, and nothing more urgent has come. Waits for no memory. */
+/* Whether the core has more slots to free, and no sweep is due. Waits for no memory. */
 static bool ending_some(struct gvm_region *region)
 {
 	struct gvm_batch batch;

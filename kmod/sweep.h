@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The end of a lease: all mappings of the region go at once, in time, however many there are. What
- * the core knows of the pages goes after that, some pages at a time.
+ * The end of a lease: the whole region is unmapped at once, by the deadline, however many mappings
+ * there are. The core's slots are freed after that, some pages at a time.
  */
 #ifndef GVM_SWEEP_H
 #define GVM_SWEEP_H
@@ -14,7 +14,7 @@ struct gvm_region;
 /* Under region->lock. */
 struct sweeps {
 	u64 due_ns; /* the deadline of one that has not begun; 0: none is due */
-	u64 nr, ns_max; /* those that are over, and what the longest took */
+	u64 nr, ns_max; /* sweeps done, and the duration of the longest */
 };
 
 /* The core's callbacks: ivy_env.sweep and .ending. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What this node tells others about a region: see tell.h. */
+/* REGION frames that this node sends: see tell.h. */
 #include "cluster.h"
 #include "peer.h"
 #include "region.h"
@@ -13,7 +13,6 @@ static u8 frame_flags(const struct gvm_region *region)
 	       (READ_ONCE(opening->creates) ? REGION_CREATOR : 0);
 }
 
-/* What a frame says of a region, whatever it is for. */
 struct region_frame gvm_tell_frame(const struct gvm_region *region, enum region_word word)
 {
 	struct region_frame frame = {
@@ -70,7 +69,7 @@ void gvm_tell_withdraw(struct gvm_region *region, u32 number)
 	unsigned int i;
 
 	if (!number)
-		return; /* it has not come to an offer */
+		return; /* no offer was made */
 	frame.number = number;
 	for (i = 0; i < cluster->nr_homes; i++)
 		if (cluster->homes[i] != cluster->id)

@@ -9,7 +9,7 @@
 
 #include "ivy/wire.h"
 
-/* What the core answered: 1: the right was here, 0: it is asked for, or an errno. */
+/* A fault, and the core's answer: 1: the right is here; 0: it has been requested; or an errno. */
 TRACE_EVENT(gvm_fault,
 	TP_PROTO(u32 tag, u64 page, bool write, int answer),
 	TP_ARGS(tag, page, write, answer),

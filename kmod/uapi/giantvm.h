@@ -2,21 +2,21 @@
 /*
  * /dev/giantvm: one coherent memory over many hosts.
  *
- * A host first says who it is and which nodes there are (GIANTVM_UP), once. One then creates a
- * region (GIANTVM_CREATE), and each other that uses it joins it by its name (GIANTVM_JOIN); the
- * nodes that lend memory join by themselves. A region is a descriptor to mmap(MAP_SHARED), and a
- * file /dev/gvm/NAME for programs that want a path, such as QEMU's memory-backend-file. It stays
- * joined when nobody has it open any more, since other hosts may need what this one holds, until
- * GIANTVM_LEAVE.
+ * Each host is first given the list of nodes and its own id, once (GIANTVM_UP). One host then
+ * creates a region (GIANTVM_CREATE), and each other host that uses it joins it by its name
+ * (GIANTVM_JOIN); the nodes that lend memory join by themselves. A region is a descriptor to
+ * mmap(MAP_SHARED), and a file /dev/gvm/NAME for programs that want a path, such as QEMU's
+ * memory-backend-file. It stays joined until GIANTVM_LEAVE, also without an open file, since other
+ * hosts may need the pages that this one holds.
  *
- * Every node must be given the same list of nodes, what decides where a page's home is; and the
- * module the same lease_ms, what decides when a page is another's. Peers compare, and a node that
- * differs is refused. Where two hosts have created regions of one name, these are two, and share no
- * page.
+ * Every node must be given the same list of nodes, which decides where a page's home is, and the
+ * module the same lease_ms, which decides when a page may be given to another node. Peers compare
+ * both, and refuse a node that differs. If two hosts have each created a region of one name, these
+ * are two regions, which share no page.
  *
- * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region, the right to open its file only.
- * Structures are the same for 32 and 64 bits. Reserved fields are zero. Errors are the usual ones;
- * those with a meaning of their own are named at each call.
+ * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region only an open file of it. Structures
+ * are the same for 32 and 64 bits. Reserved fields are zero. Errors with a meaning of their own are
+ * listed at each call; others have their usual one.
  */
 #ifndef _UAPI_LINUX_GIANTVM_H
 #define _UAPI_LINUX_GIANTVM_H
@@ -44,7 +44,7 @@ struct giantvm_node {
 
 struct giantvm_up {
 	__u32 abi; /* GIANTVM_ABI */
-	__u16 id; /* which of the nodes this host is; it listens at that node's address */
+	__u16 id; /* this host's node; it listens at that node's address */
 	__u16 nr_nodes;
 	__u64 nodes; /* pointer to struct giantvm_node[nr_nodes], in any order */
 	__u64 key; /* pointer to the key that all nodes share; key_bytes 0: no authentication */
@@ -54,12 +54,15 @@ struct giantvm_up {
 
 struct giantvm_region {
 	char name[GIANTVM_NAME_BYTES];
-	/* A multiple of the page size. GIANTVM_JOIN: that it has to have, or 0. */
+	/*
+	 * A multiple of the page size. GIANTVM_JOIN: the size that the region must have, or 0: any.
+	 */
 	__u64 size_bytes;
 	__u32 open_flags; /* O_CLOEXEC or 0 */
 	/*
-	 * How long to wait until every node that lends memory has this region. 0: for those that
-	 * answer within a second; the others are told when a connection is made, as all are.
+	 * How long to wait until every node that lends memory has opened its share of the region.
+	 * 0: a second at most, and missing answers are no error. Nodes that are away join when a
+	 * connection to them is made.
 	 */
 	__u32 wait_ms;
 };
@@ -89,7 +92,7 @@ struct giantvm_node_info {
 struct giantvm_info {
 	__u32 abi; /* out: GIANTVM_ABI of the module */
 	__u16 id; /* out: this node; GIANTVM_ID_NONE: not up */
-	__u16 nr_nodes; /* in: room for; out: how many there are, also where that is more */
+	__u16 nr_nodes; /* in: room for; out: how many there are, even if more than the room */
 	__u32 nr_regions; /* the same */
 	__u32 flags; /* out: GIANTVM_INFO_* */
 	__u64 nodes; /* pointer to struct giantvm_node_info[nr_nodes], by id */
@@ -97,9 +100,9 @@ struct giantvm_info {
 	__u64 regions;
 };
 
-/* Sums since the region was joined, but for those that are said to be of now. */
+/* Counts since the region was joined, except where marked "now". */
 struct giantvm_stats {
-	char name[GIANTVM_NAME_BYTES]; /* in: which region */
+	char name[GIANTVM_NAME_BYTES]; /* in: the region */
 	__u64 size_bytes;
 	__u64 resident_pages; /* now */
 	__u64 read_faults;
@@ -108,12 +111,14 @@ struct giantvm_stats {
 	__u64 remote_wait_ns; /* the sum of these waits */
 	__u64 revoked_pages; /* taken away by other nodes' writes */
 	__u64 downgraded_pages; /* made read-only by other nodes' reads */
-	__u64 pin_waits; /* revocations that waited for somebody's reference to the page */
+	__u64 pin_waits; /* revocations that waited for a pin of the page */
 	__u64 evicted_pages;
 	__u64 lost_pages; /* accesses to them end in SIGBUS */
-	/* pins that the end of this node's lease left with memory that is no page */
+	/* pins, at the end of this node's lease, whose memory is no page of the region any more */
 	__u64 fenced_pins;
-	/* accesses of the kernel's that ended in an error, not to keep others waiting */
+	/*
+	 * accesses of the kernel's own that failed because other nodes waited for pins of this one
+	 */
 	__u64 given_up_waits;
 	__u64 reserved[3];
 };
@@ -121,63 +126,75 @@ struct giantvm_stats {
 #define GIANTVM_IOC_MAGIC 0xb7
 
 /*
- * EBUSY: already up with another list or key. EALREADY: GIANTVM_DOWN is under way. ENOENT: id is
- * not in the list.
+ * Makes this host a node of the cluster.
+ * EBUSY: already up with another list, id or key.
+ * EALREADY: GIANTVM_DOWN is under way.
+ * ENOENT: id is not in the list.
  */
 #define GIANTVM_UP _IOW(GIANTVM_IOC_MAGIC, 0x00, struct giantvm_up)
 /*
- * Leaves every region and closes every connection. EBUSY: a region is open, and none is left.
- * EALREADY: one is being left, or all of them by another call; and this one has done nothing.
- * ETIMEDOUT, EIO, EINTR: as with GIANTVM_LEAVE, of one of the regions, and what is still joined
- * stays so. The argument is 0, or 1: then what cannot go home is lost instead. The module stays
- * loaded until then.
+ * Leaves every region and closes every connection. The argument is 0, or 1: then pages that cannot
+ * go home are lost, and that is no error. The module cannot be unloaded before this call.
+ * EBUSY: a region has open files; no region was left.
+ * EALREADY: a region is being left, or all of them are by another call; no region was left.
+ * ETIMEDOUT, EIO, EINTR: as with GIANTVM_LEAVE, for one of the regions; regions that are not yet
+ *	left stay joined.
  */
 #define GIANTVM_DOWN _IO(GIANTVM_IOC_MAGIC, 0x01)
 /*
- * Gives a descriptor of the region, joining it if need be. ENOTCONN: not up. ENOENT: no node that
- * lends memory has one of that name. EEXIST: it has another size; or there is another one of that
- * name, here or on another node. EHOSTUNREACH: within wait_ms a node that lends memory did not
- * answer; EINPROGRESS: nor has one taken its share into use, since the host that creates the region
- * has not done with that, or ended before; EREMOTEIO: one of them has no room for it. With these it
- * is joined only if it was before, here, and at those who joined it on this call's behalf, unless
- * somebody else has come to use it. EALREADY: this node is leaving the region, or all of them.
- * E2BIG: its directory would take more than a quarter of this host's memory, or it is more than
- * this build can address. ENOSPC: GIANTVM_REGIONS_MAX are joined. EADDRINUSE: its messages would
- * look like those of another region that is joined.
+ * Returns a descriptor of the region, joining it if need be.
+ * ENOTCONN: not up.
+ * ENOENT: no node that lends memory has a region of that name.
+ * EEXIST: the region has another size; or there is another region of that name, here or on another
+ *	node.
+ * EHOSTUNREACH: a node that lends memory did not answer within wait_ms.
+ * EINPROGRESS: all answered, but a share is not open yet: the host that creates the region has not
+ *	completed that, or was lost before.
+ * EREMOTEIO: a node that lends memory has no room for the region.
+ * EALREADY: this node is leaving the region, or all regions.
+ * E2BIG: the region's directory would take more than a quarter of this host's memory, or the region
+ *	is larger than a file can be.
+ * ENOSPC: GIANTVM_REGIONS_MAX regions are joined.
+ * EADDRINUSE: the region's tag equals that of another region that is joined.
+ * After EHOSTUNREACH, EINPROGRESS and EREMOTEIO the region is joined here only if it was before or
+ * another call uses it, and other nodes leave it if they joined on behalf of this call alone.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*
- * Gives what this node has of a region to the homes, for as long as that takes, and leaves it.
- * ENOENT: not joined. EBUSY: somebody has it open or mapped. EALREADY: it is being left. ETIMEDOUT:
- * for 10 s the homes have taken no page of those that are left here. EIO: this node's lease ended
- * meanwhile, and pages are lost that were only here. EINTR: killed. With these it stays joined, and
- * may be left again.
+ * Sends the region's pages home, for as long as that takes, and leaves it. After an error the
+ * region stays joined, and may be left again. ENOENT: not joined. EBUSY: the region is open or
+ * mapped. EALREADY: it is being left. ETIMEDOUT: the homes have taken no page for 10 s, and pages
+ * are left here. EIO: this node's lease ended meanwhile, and pages that only it had are lost.
+ * EINTR: killed.
  */
 #define GIANTVM_LEAVE _IOW(GIANTVM_IOC_MAGIC, 0x03, struct giantvm_leave)
 /* ENOENT: not joined. */
 #define GIANTVM_STATS _IOWR(GIANTVM_IOC_MAGIC, 0x04, struct giantvm_stats)
-/* Never fails for what there is or is not. */
+/* This node, the cluster and the joined regions. Without a cluster: GIANTVM_ID_NONE, no nodes. */
 #define GIANTVM_INFO _IOWR(GIANTVM_IOC_MAGIC, 0x05, struct giantvm_info)
 /*
- * The size of a region that this node has joined, or one that lends memory. ENOTCONN: not up.
- * ENOENT: none has. EHOSTUNREACH: none that answered within wait_ms has, but not all of them
- * answered.
+ * The size of a region that this node, or one that lends memory, has joined.
+ * ENOTCONN: not up.
+ * ENOENT: none of them has joined it.
+ * EHOSTUNREACH: not all answered within wait_ms, and none that did has joined it.
  */
 #define GIANTVM_LOOKUP _IOWR(GIANTVM_IOC_MAGIC, 0x06, struct giantvm_lookup)
 
 /*
- * The same of a new region, all zeros. EEXIST: there is one of that name, here or at a node that
- * lends memory. EAGAIN: a node that lends memory began anew meanwhile. Other errors as with
- * GIANTVM_JOIN; and where it has not succeeded there is none, unless somebody else has come to use
- * it.
+ * Creates a region, all zeros, and returns a descriptor of it. Errors as with GIANTVM_JOIN, except:
+ * EEXIST: there is a region of that name, here or at a node that lends memory.
+ * EAGAIN: a node that lends memory began anew meanwhile.
+ * After an error there is no new region, unless another call uses it by now.
  */
 #define GIANTVM_CREATE _IOW(GIANTVM_IOC_MAGIC, 0x07, struct giantvm_region)
 
 /*
- * On a region's own descriptor: makes whole pages zero on every node and gives their memory back;
- * also what takes a lost page into use again. The same as fallocate(FALLOC_FL_PUNCH_HOLE), which
- * the kernel allows on what GIANTVM_JOIN gave, but not on /dev/gvm/NAME. EIO: a page's home is
- * lost.
+ * On a region's own descriptor: makes whole pages zero on every node and frees their memory; a lost
+ * page is usable again afterwards. The same as fallocate(FALLOC_FL_PUNCH_HOLE), which the kernel
+ * allows on GIANTVM_JOIN's descriptor, but not on one of /dev/gvm/NAME.
+ * EIO: a page's home has begun anew as another region.
+ * EBADF: the descriptor is not open for writing.
+ * EINTR: killed, as a page's home may never answer.
  */
 struct giantvm_range {
 	__u64 offset_bytes;
@@ -186,7 +203,7 @@ struct giantvm_range {
 
 #define GIANTVM_DISCARD _IOW(GIANTVM_IOC_MAGIC, 0x10, struct giantvm_range)
 
-/* On a region's own descriptor, however it was opened: what it is. */
+/* On a region's own descriptor, by whichever path it was opened: its name and size. */
 struct giantvm_region_info {
 	__u32 abi; /* GIANTVM_ABI of the module */
 	__u32 reserved;
