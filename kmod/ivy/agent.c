@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A node's own pages: taking rights away, and asking again.
+ * A node's own pages: revocation and retries.
  *
- * What other nodes want of a page (a copy, the page, its end) is noted, and done by
- * ivy_agent_settle() as soon as the page's rights are low enough: after the minimum hold, and when
- * the environment has undone its mappings. Rights fall before the mappings are undone, never after.
+ * Requests of other nodes (for a copy, for the page, to invalidate it) are noted in `todo`, and
+ * done by ivy_agent_settle() as soon as the page's rights are low enough: after the minimum hold,
+ * and when the environment has undone its mappings. A right is lowered before the mappings are
+ * undone, never after.
  */
 #include "impl.h"
 
-/* ---- taking rights away ---- */
+/* ---- revocation ---- */
 
-/* Begins to take the rights away that are in the way. True: they are gone. */
+/* Whether the page's rights are low enough for its `todo`; begins to revoke them if not. */
 static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *s)
 {
 	enum ivy_right need = op->todo & ~IVY_TODO_SERVE ? IVY_I : IVY_S;
@@ -38,7 +39,8 @@ static void do_serve(struct ivy *c, struct ivy_op *op, const struct ivy_slot *s)
 {
 	u8 flags = s && (s->flags & IVY_SLOT_ZERO) ? IVY_F_ZERO : IVY_F_PAGE;
 
-	/* Of another version, they have been invalidated since. */
+	IVY_ASSERT(!s || s->right <= IVY_S); /* invariant 7 of IVY.md */
+	/* Readers of another version have been invalidated since. */
 	if (s && s->ver == op->serve_ver)
 		ivy_cast_data(c, op->page, s->ver, flags, op->serve, op->nserve, NULL);
 	op->nserve = 0;
@@ -51,6 +53,8 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 
 	if (!s || s->ver != op->give_ver)
 		return;
+	/* Invariant 5 of IVY.md: no right is left, and no mapping. */
+	IVY_ASSERT(s->right == IVY_I && !(s->flags & IVY_SLOT_REVOKING));
 	if (!(op->give_flags & IVY_F_NODATA))
 		m.flags = s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE;
 	s->flags &= (u8)~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
@@ -58,7 +62,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	op->slot_due = ivy_now(c) + c->p.retry_ns;
 	ivy_send(c, ivy_who_node(m.who), &m, NULL);
 	if (s->flags & IVY_SLOT_ZERO) {
-		/* The next owner begins with zeros: as good an end of the discard as the home's */
+		/* The next owner begins with zeros: that completes the discard as FREE would. */
 		op->discard = false;
 		c->env->complete(c->ctx, op->page, 0);
 	}
@@ -78,7 +82,7 @@ static void todo_run(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	u8 todo = op->todo;
 
 	op->todo = 0;
-	/* A discard is a write of zeros by the only owner: whoever is served now sees it. */
+	/* A discard is a write of zeros by the only owner: readers served from now on see it. */
 	if (s && (todo & IVY_TODO_PUT) && op->discard)
 		s->flags |= IVY_SLOT_ZERO;
 	if (todo & IVY_TODO_SERVE)
@@ -121,7 +125,7 @@ static void op_end(struct ivy *c, struct ivy_op *op)
 	op->todo = 0;
 	op->nserve = 0;
 	op->sent = false;
-	op->floor = 0; /* of answers to the request that is not under way any more */
+	op->floor = 0; /* it was for answers to a request that is over */
 	if (op->discard)
 		op->want = IVY_M;
 	ivy_cast_free(c, op);
@@ -158,7 +162,7 @@ void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline)
 {
 	struct ivy_op *op = ivy_op_get(c, page);
 
-	/* What has been asked of it since the lease ended has no more of a chance. */
+	/* Requests of it that came since the lease ended are dropped. */
 	if (op)
 		op_end(c, op);
 	slot_end(c, page, deadline);
@@ -166,7 +170,7 @@ void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline)
 		ivy_op_trim(c, op);
 }
 
-/* ---- again ---- */
+/* ---- retries ---- */
 
 static void op_tick(struct ivy *c, struct ivy_op *op)
 {
@@ -214,7 +218,6 @@ void ivy_agent_resend(struct ivy *c, u16 home, int err)
 	ivy_op_each(c, home, err ? op_fail : op_resend);
 }
 
-/* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
 void ivy_agent_put(struct ivy *c, struct ivy_op *op)
 {
 	op->todo |= IVY_TODO_PUT;

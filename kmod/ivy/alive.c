@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Which nodes are alive, and what follows when a lease ends.
+ * Which nodes are alive, and the ends of leases.
  *
- * A node has a lease from each home that it has pages of. It counts from the moment at which it
- * sent the renewal, the home from the later one at which it came, and the node stops a margin
- * earlier: so it has always stopped before the home gives up on it, whatever their clocks show, as
- * long as the clocks' rates differ by less than the margin allows. Only durations are compared.
+ * A node has a lease from each home of which it has pages. The node counts it from when it sent the
+ * renewal, the home from when the renewal arrived, which is later; and the node stops a margin
+ * before the end. So the node has always stopped before the home declares it lost, whatever their
+ * clocks show, as long as the clocks' rates differ by less than the margin allows. Only durations
+ * are compared.
  *
- * A lease has an incarnation, a number that its node takes for it. After the end of a lease the
- * node comes back with a new one, having nothing, and what still arrives of the old one is ignored.
- * A lease that is not used is not renewed; the node says so before it ends (IVY_F_QUIT), as it does
- * when it leaves: so a home knows that whoever is silent until the end is lost.
+ * A lease has an incarnation, a number that the node chooses. After the end of a lease the node
+ * returns with a new incarnation and no pages, and messages of the old one are ignored. An unused
+ * lease is not renewed; the node says so before it ends (IVY_F_QUIT), as it does when it leaves the
+ * region: so a node that is silent until the end is lost (or its QUIT was).
  *
- * At the end of a lease nothing of it is used any more, by ivy_right(), from one moment to the
- * next; the environment takes all mappings away at once, by the deadline. The slots, of which there
- * may be millions, go some at a time after that (ivy_ending()); only then does the node come back.
+ * At the end of a lease ivy_right() falls to IVY_I for all its pages at once, and the environment
+ * removes all mappings by the deadline. The slots, of which there may be millions, are freed some
+ * at a time after that (ivy_ending()); only then does the node take a new lease.
  */
 #include "impl.h"
 
@@ -26,6 +27,7 @@ static void lease_ended(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	bool gone = peer->home_start == ~0ull;
 
+	IVY_ASSERT(!peer->my_slots);
 	peer->my_state = gone ? IVY_LEASE_GONE : IVY_LEASE_NONE;
 	if (peer->my_ops)
 		ivy_agent_resend(c, home, gone ? -EIO : 0);
@@ -106,15 +108,15 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 		return;
 	if (peer->home_start && peer->home_start != m->who && !IVY_MUTANT(ANEW_UNSEEN)) {
 		/*
-		 * The home has lost its directory. If it knows that, it tells of each page that it
-		 * is lost; else what it tells from now on is another region.
+		 * The home has lost its directory. If it knows (ANEW), it answers LOST for each
+		 * page; if not, its pages are now those of another region.
 		 */
 		peer->home_start = m->flags & IVY_F_ANEW ? 0 : ~0ull;
 		lease_end(c, m->src, peer);
 		return;
 	}
 	peer->home_start = m->who;
-	/* An answer that took so long that it is worth nothing, or a time that never was. */
+	/* The renewal that this answers has run out already, or its time is in the future. */
 	if (m->ver > ivy_now(c) || end <= ivy_now(c))
 		return;
 	if (joined || m->ver > peer->my_sent) {
@@ -132,9 +134,8 @@ static void rx_fenced(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	if (peer->my_state != IVY_LEASE_LIVE && peer->my_state != IVY_LEASE_JOINING)
 		return;
 	/*
-	 * The home knows an incarnation that this node had before it began anew with a lower
-	 * number. Requests of that one have numbers above it, and may wait somewhere: go on far
-	 * above them.
+	 * The home knows a higher incarnation of this node: its counter restarted too low. Requests
+	 * of that incarnation have ids above it, and may still be in flight: go on far above them.
 	 */
 	if (m->ver > c->txn) {
 		if (m->ver > IVY_TXN_MAX - TXN_JUMP)
@@ -190,11 +191,11 @@ static void node_lost(struct ivy *c, struct ivy_peer *peer)
 static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
 {
 	if (m->inc < peer->its_inc && !IVY_MUTANT(QUIT_LATE))
-		return; /* another has begun since */
+		return; /* another lease has begun since */
 	peer->its_inc = m->inc;
 	if (peer->its_state == IVY_LEASE_LIVE)
 		node_gone(c, peer);
-	peer->its_state = IVY_LEASE_LOST; /* what asks for it may come later than its end */
+	peer->its_state = IVY_LEASE_LOST; /* so that a late renewal does not revive it */
 }
 
 static void rx_lease(struct ivy *c, const struct ivy_msg *m)
@@ -219,11 +220,11 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 		return;
 	}
 	if (m->inc > peer->its_inc) {
-		/* It says itself that it has nothing of its old lease any more. */
+		/* A new incarnation means that the node holds no page under the old lease. */
 		if (peer->its_state == IVY_LEASE_LIVE)
 			node_lost(c, peer);
 		if (peer->its_leaving && !IVY_MUTANT(BACK_EARLY))
-			return; /* it asks again */
+			return; /* the node retries */
 		peer->its_inc = m->inc;
 		peer->its_state = IVY_LEASE_LIVE;
 	}

@@ -2,14 +2,14 @@
 /*
  * Trees of messages, so that no node talks to thousands.
  *
- * Down: whoever has a list of nodes to reach splits it into `fanout` parts and sends to the first
- * of each part, which does the same with the rest of it. Copies of a page reach any number of
- * readers so (each is a holder that serves more), and so do invalidations.
+ * Down: a node with a list of nodes to reach splits it into `fanout` parts and sends each part to
+ * its first node, which does the same with the rest of the part. Copies of a page reach any number
+ * of readers this way (each is a holder that serves more), and so do invalidations.
  *
- * Up: each node that passed an invalidation on gathers the answers and gives one to the node that
- * it had it from. The answer lists who has answered; so a part that is missing when time is up is
- * known to the home, which asks those again. With no memory to gather, the answers of those below
- * go past this node.
+ * Up: each node that passed an invalidation on gathers the answers and sends one to the node from
+ * which it got the invalidation. The answer lists the nodes that have answered, so after a loss the
+ * home asks only the missing ones again. A node that has no memory to gather has the nodes below it
+ * answer past it.
  */
 #include "impl.h"
 
@@ -28,8 +28,9 @@ static u32 parts_of(const struct ivy *c, u32 n)
 }
 
 /*
- * A page takes a link longer than a message takes a processor, so a copy goes to few at a time and
- * these serve the rest: found best with 10 Gbit/s and 50 us, and flat around it.
+ * Sending a page occupies the link for longer than handling a message occupies a CPU, so a copy is
+ * sent to few readers and these serve the rest. Best by simulation at 10 Gbit/s and 50 us; the
+ * optimum is flat.
  */
 #define DATA_FEW   8u /* readers that are served without help */
 #define DATA_PARTS 3u
@@ -58,7 +59,10 @@ void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u
 		u32 i;
 
 		if (head == c->p.id) {
-			/* The caller has seen to its own requests; a peer may say what it likes. */
+			/*
+			 * The caller has removed its own requests; only a faulty peer lists this
+			 * node.
+			 */
 			c->stats.ignored++;
 			if (len > 1)
 				ivy_cast_data(c, page, ver, flags, who + at + 1, len - 1, data);
@@ -183,7 +187,7 @@ void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 
 	if (to != c->p.id) {
 		ivy_send_list(c, to, &m, NULL);
 	} else if (n == 1) {
-		/* The ring takes no list: a node's answer to itself is `who`. */
+		/* The ring takes no lists: a node's answer to itself is in `who`. */
 		m.count = 0;
 		m.who = ivy_who(ids[0], 0);
 		ivy_send(c, to, &m, NULL);
@@ -255,7 +259,7 @@ void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m)
 	}
 	if (!m->count || ivy_home_of(c, m->page) == m->src)
 		return;
-	/* Too late for the answer that this was to be part of. */
+	/* The gathered answer has been sent already: pass this one on to the home by itself. */
 	for (i = 0; i < m->count; i++)
 		c->ids[i] = ivy_list_id(m, i);
 	ivy_cast_ack(c, m->page, m->ver, ivy_home_of(c, m->page), c->ids, m->count);

@@ -2,9 +2,8 @@
 /*
  * A set of nodes.
  *
- * Up to IVY_INLINE members are kept in place; more take a bitmap over all ids, which is given up
- * only when the set is cleared: a page that many held is likely to be held by many again before
- * that.
+ * Up to IVY_INLINE members are kept in place; more take a bitmap over all ids, which is freed only
+ * when the set becomes empty: a page that many nodes held is likely to be held by many again.
  */
 #include "impl.h"
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The directory of the pages whose home this is: who owns a page, and who may have copies of it.
+ * The directory of the pages whose home this is: the owner of each page, and the nodes that may
+ * have copies of it (the copyset).
  *
- * The copyset holds every node that may have a copy of the present version, and perhaps some that
- * have none: nodes drop clean copies without telling. It is never the other way round, because only
- * an answered invalidation of the version, or the end of a node's lease, takes a node out.
+ * The copyset is a superset of the nodes that have a copy of the present version: nodes drop clean
+ * copies without telling. It never lacks one, because only an answered invalidation of that
+ * version, or the end of a node's lease, removes a node from it.
  */
 #include "impl.h"
 
@@ -23,8 +24,8 @@ struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make)
 	h = &(*leaf)[at % IVY_LEAF];
 	if (!h->ver && make) {
 		/*
-		 * Above all versions of the home that it may have been before: what still arrives
-		 * of those is too old.
+		 * Above all versions that a former instance of this home may have granted: messages
+		 * of that time are stale.
 		 */
 		h->ver = c->p.closed && !IVY_MUTANT(ANEW_VERSIONS) ? c->p.start << 15 : 1;
 		h->owner = IVY_NONE;

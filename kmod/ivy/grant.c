@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What arrives for a node's own pages.
+ * A node's own pages: messages about them.
  *
- * A copy to read is taken only as the answer to the request under way (`who`) and only of a
- * version above the request's floor: the versions whose end this node has been told, and has
- * confirmed, since it asked. A page to write is taken as the answer, or if the version before it is
- * here: then the home is in the middle of that very hand-over.
+ * A copy to read is accepted only as the answer to the request under way (`who`) and only of a
+ * version above the request's floor: the highest version whose invalidation this node has
+ * acknowledged since it sent the request. A page to write is accepted as the answer, or if the
+ * version before it is here: then the home is in the middle of that very hand-over.
  */
 #include "impl.h"
 
@@ -46,9 +46,9 @@ void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 	}
 	if (ver <= op->floor && !IVY_MUTANT(STALE_VERSION)) {
 		/*
-		 * Dead on arrival: the home took the request for answered. What this node's own
-		 * home says without a message is not asked again before the next tick: a peer that
-		 * lies about versions must not keep us here.
+		 * Stale on arrival, but the home takes the request for answered: send it again. For
+		 * zeros, which this node's own home delivers without a message, the next tick does
+		 * that: a peer that lies about versions must not keep this call from returning.
 		 */
 		op->due = ivy_now(c);
 		if (data)
@@ -58,7 +58,7 @@ void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 	if (!s || s->ver < ver) {
 		s = ivy_slot_make(c, page);
 		if (!s)
-			return; /* it will be asked for again */
+			return; /* the tick retries */
 		c->env->install(c->ctx, page, flags & IVY_F_ZERO ? NULL : data);
 		ivy_slot_grant(c, s, ver, IVY_S);
 	}
@@ -72,7 +72,7 @@ static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
 	for (i = 0; i < m->count; i++)
 		if (ivy_who_node(ivy_list_who(m, i)) != c->p.id)
 			c->readers[others++] = ivy_list_who(m, i);
-	/* Whether or not the copy is of use here: the other readers judge for themselves. */
+	/* Passed on even if it is stale here: each reader judges by its own request. */
 	ivy_cast_data(c, m->page, m->ver, m->flags, c->readers, others, data);
 	for (i = 0; i < m->count; i++)
 		if (ivy_who_node(ivy_list_who(m, i)) == c->p.id)
@@ -86,7 +86,7 @@ static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_s
 	ivy_slot_grant(c, s, ver, IVY_M);
 	ivy_tell_home(c, IVY_DONE, page, ver, 0);
 	if (op && op->discard) {
-		/* The request is met; what is left is to say that the page is zero. */
+		/* The page is owned; what is left of the discard is to PUT it as zeros. */
 		op->want = IVY_I;
 		op->sent = false;
 		op->floor = 0;
@@ -99,7 +99,7 @@ static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_s
 		ivy_agent_settle(c, page);
 }
 
-/* The page that this node had handed over, or was about to. */
+/* GRANT with BACK: takes back a page that this node had handed over, or was about to. */
 static void rx_back(struct ivy *c, const struct ivy_msg *m)
 {
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
@@ -124,7 +124,10 @@ static void rx_back(struct ivy *c, const struct ivy_msg *m)
 
 static void grant_refuse(struct ivy *c, const struct ivy_msg *m, struct ivy_op *op)
 {
-	/* Once that is said, nothing older may come in either: the former owner has it back. */
+	/*
+	 * After NACK no older version may be installed either: the former owner takes the page
+	 * back.
+	 */
 	floor_raise(op, m->ver - 1);
 	if (ivy_lease_live(c, ivy_home_of(c, m->page), false))
 		ivy_tell_home(c, IVY_NACK, m->page, m->ver, 0);
@@ -147,7 +150,7 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 		return;
 	}
 	if (s && (s->flags & IVY_SLOT_REVOKING))
-		return; /* the home will say it again */
+		return; /* the home retries */
 	if (!follows && !(wanted && (bytes || op->discard))) {
 		grant_refuse(c, m, op);
 		return;
@@ -163,7 +166,7 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 	grant_taken(c, m->page, op, s, m->ver);
 }
 
-/* ---- what the home asks for ---- */
+/* ---- requests of the home ---- */
 
 void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
 {
@@ -218,7 +221,7 @@ void ivy_grant_inv(struct ivy *c, u64 page, u64 ver, u16 to)
 
 	floor_raise(op, ver);
 	if (s && s->ver == ver && (s->flags & IVY_SLOT_OWNER))
-		return; /* no home asks its owner for that */
+		return; /* a correct home does not invalidate the owner */
 	if (!s || s->ver > ver || (s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
 		inv_answer(c, op, page, ver, to);
 		return;
@@ -273,7 +276,10 @@ static void rx_free(struct ivy *c, const struct ivy_msg *m)
 	put = s->flags & IVY_SLOT_PUT;
 	ivy_slot_drop(c, m->page);
 	if (op) {
-		/* What a writer was handed went with its contents, and is still to be discarded. */
+		/*
+		 * FREE after a hand-over: the writer has the old contents, so the discard is not
+		 * done.
+		 */
 		op->discard &= !put && !IVY_MUTANT(DISCARD_FREED);
 		op->todo = 0;
 	}
@@ -298,8 +304,8 @@ static void rx_seek(struct ivy *c, const struct ivy_msg *m)
 		return;
 	}
 	/*
-	 * A writer that says so must not take the page any more. A reader may: it stays in the
-	 * copyset, and somebody else may have that version.
+	 * After MISS a writer must not accept that version any more. A reader may: it stays in the
+	 * copyset, and another node may have that version.
 	 */
 	if (op && op->want == IVY_M)
 		floor_raise(op, m->ver);

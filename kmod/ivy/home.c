@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A page's home: what nodes ask of it, and what they tell it.
+ * A page's home: messages to it.
  *
- * Reads are served at once (serve.c). A write is a transaction (txn.c) for which everything else
- * waits.
+ * Reads are served at once (serve.c). A write is a transaction (txn.c); all other requests for the
+ * page wait until it ends.
  */
 #include "impl.h"
 
@@ -38,7 +38,7 @@ static void rx_gets(struct ivy *c, const struct ivy_msg *m)
 	u64 one[8];
 	u32 i, k;
 
-	/* In large clusters those that come together are served together. */
+	/* In large clusters requests that arrive together are served together. */
 	if (c->p.nodes > c->p.relay_above && !retry && m->count) {
 		ivy_relay_gather(c, m, ivy_home_batch);
 		return;
@@ -60,7 +60,10 @@ static void rx_getx(struct ivy *c, const struct ivy_msg *m)
 
 	if (!h || ivy_who_node(m->who) != m->src || !ivy_lease_of_txn(c, m->who))
 		return;
-	/* A discard makes a lost page another one: not while somebody may use the old one. */
+	/*
+	 * A discard ends a lost page: not while nodes may use it under leases of the former
+	 * instance.
+	 */
 	if (m->ver == IVY_VER_ANY && c->grace && ivy_now(c) < c->grace &&
 	    !IVY_MUTANT(ANEW_AT_ONCE))
 		return;
@@ -91,7 +94,7 @@ static void rx_acks(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 	ivy_txn_acked(c, h->txn);
 }
 
-/* DONE and NACK: is the writer of the transaction speaking of what was given to it? */
+/* DONE and NACK: from the transaction's writer, about the version granted to it? */
 static bool from_writer(const struct ivy_txn *t, const struct ivy_msg *m)
 {
 	return t && t->phase != IVY_PH_INV && t->phase != IVY_PH_SEEK && m->ver == t->newver &&
@@ -102,16 +105,16 @@ static bool from_writer(const struct ivy_txn *t, const struct ivy_msg *m)
 
 static void rx_put(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m, const void *data)
 {
-	/* Its DONE was lost, and it has gone on. */
+	/* The writer's DONE was lost, and it evicts the page already. */
 	if (from_writer(h->txn, m))
 		ivy_txn_done(c, h->txn);
 	if (h->owner != m->src || h->ver != m->ver) {
-		/* It has been handed on, or has arrived before. */
+		/* The page has been handed on, or this PUT is a repetition. */
 		ivy_tell_node(c, m->src, IVY_FREE, m->page, m->ver, 0, 0);
 		return;
 	}
 	if (h->txn && !IVY_MUTANT(PUT_WHILE_BUSY))
-		return; /* the owner will be asked for it, or asks again */
+		return; /* the transaction sends GIVE to the owner, or the owner retries */
 	if (m->flags & IVY_F_ZERO) {
 		h->owner = IVY_NONE;
 	} else {

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the core's files share, and nobody else (but its tests) includes.
+ * Shared by the core's files, and included by no other (but its tests).
  *
  * From the bottom up; a file calls those above it in this list, and never one below it:
  *
  *	wire.c		the bytes of a message
  *	copyset.c	a set of nodes
  *	send.c		a message on its way out, or round to this node itself
- *	lease.c		the leases between this node and the others, and what is said under them
- *	tables.c	what an instance is made with
+ *	lease.c		the leases between this node and the others, and messages under them
+ *	tables.c	parameters and tables of an instance
  *	slot.c		slots of resident pages
  *	dir.c		the directory: owner and copyset
  *	relay.c		read requests on their way up
- *	op.c		what goes on with a page at this node
+ *	op.c		a page's operations at this node: its request, and others' requests of it
  *	cast.c		trees of messages: copies and invalidations down, answers up
  *	agent.c		this node's own pages: revocation, retries
- *	grant.c		what arrives for them
+ *	grant.c		this node's own pages: messages about them
  *	serve.c		the home: reads
  *	txn.c		the home: writes, one at a time for each page
- *	recover.c	the home, when nodes are lost
- *	home.c		the home: what nodes ask of it and tell it
+ *	recover.c	the home: repairs the directory when nodes are lost
+ *	home.c		the home: messages to it
  *	alive.c		which nodes are alive, and the ends of leases
  *	ivy.c		every call from outside; the only one that empties the ring
  *
@@ -50,20 +50,20 @@ enum ivy_mutant {
 	IVY_MUTANT_DEAD_INCARNATION,	 /* a message of a dead incarnation counts */
 	IVY_MUTANT_UPGRADE_WITHOUT_COPY, /* "I have a copy" is believed, whatever the version */
 	IVY_MUTANT_OWNER_NOT_DOWNGRADED, /* an owner goes on writing while others read */
-	IVY_MUTANT_NO_RETRY,		 /* what was lost is not asked for again */
+	IVY_MUTANT_NO_RETRY,		 /* a lost message is not sent again */
 	IVY_MUTANT_PUT_WHILE_BUSY,	 /* a page put home is taken in the middle of a hand-over */
 	IVY_MUTANT_DONE_NOT_AWAITED,	 /* a page counts as handed over when it was sent */
 	IVY_MUTANT_TREE_FORGETS,	 /* a node of the tree answers for all below it at once */
-	IVY_MUTANT_ENDING_USED,		 /* a fault uses what is left of an ended lease */
+	IVY_MUTANT_ENDING_USED,		 /* a fault uses a slot of an ended lease */
 	IVY_MUTANT_BACK_EARLY,		 /* a lost node is let in while copysets still have it */
 	IVY_MUTANT_SWEEP_LATE,		 /* mappings of an ended lease go at any time */
-	IVY_MUTANT_DISCARD_FREED,	 /* a discard is told of at the end of an older hand-over */
-	IVY_MUTANT_DISCARD_BACK,	 /* what was discarded is taken back as it was */
+	IVY_MUTANT_DISCARD_FREED,	 /* the end of an older hand-over completes a discard */
+	IVY_MUTANT_DISCARD_BACK,	 /* a discarded page is taken back with its old contents */
 	IVY_MUTANT_QUIT_USED,		 /* a node ends a lease of which it has pages */
 	IVY_MUTANT_QUIT_LATE,		 /* the end of a former lease ends the present one */
-	IVY_MUTANT_ANEW_AT_ONCE,	 /* a home that began anew grants while old leases run */
-	IVY_MUTANT_ANEW_VERSIONS,	 /* and counts versions as it did before */
-	IVY_MUTANT_ANEW_UNSEEN,		 /* and a node keeps what it had from its former self */
+	IVY_MUTANT_ANEW_AT_ONCE,	 /* a home that began anew discards while old leases run */
+	IVY_MUTANT_ANEW_VERSIONS,	 /* a home that began anew reuses version numbers */
+	IVY_MUTANT_ANEW_UNSEEN,		 /* a node keeps its lease from a home that began anew */
 	IVY_MUTANTS_END
 };
 
@@ -73,6 +73,22 @@ extern int ivy_mutant;
 #else
 #define IVY_MUTANT(name) false
 #endif
+
+/*
+ * An invariant of the core's own, never one that a message can break: a warning in the module, the
+ * end of a test. Under a mutant it is off, for the tests have to notice the mutant's effect.
+ */
+#ifdef __KERNEL__
+#include <linux/bug.h>
+#define IVY_ASSERT(holds) WARN_ON_ONCE(!(holds))
+#elif defined(IVY_MUTANTS)
+#include <assert.h>
+#define IVY_ASSERT(holds) assert((holds) || ivy_mutant)
+#else
+#define IVY_ASSERT(holds) ((holds) ? (void)0 : __builtin_trap())
+#endif
+
+_Static_assert(sizeof(struct ivy_slot) == 16, "a slot fits into the list links of a struct page");
 
 /* ---- copyset.c ---- */
 
@@ -98,14 +114,16 @@ u16 ivy_set_next(const struct ivy_copyset *s, u16 from);
 
 /* A page at its home, 64 bytes. */
 struct ivy_home {
-	u64 ver;		/* 0: never asked for, which is as 1 */
+	u64 ver;		/* 0: the page was never requested */
 	struct ivy_txn *txn;	/* the write, or the search, under way */
-	struct ivy_copyset set; /* who may have a copy of `ver`, without the owner */
+	struct ivy_copyset set; /* nodes that may have a copy of `ver`, without the owner */
 	u16 owner;		/* has the contents for certain; IVY_NONE: zero, or lost */
 	u8 lost;
-	u8 orphan; /* the owner was lost, though it may be back: another is to be found */
+	u8 orphan; /* the owner was lost, even if it is back: SEEK has yet to find another */
 	u8 spare[4];
 };
+
+_Static_assert(sizeof(struct ivy_home) == 64, "IVY.md: sizes");
 
 #ifndef IVY_LEAF
 #define IVY_LEAF 32u /* directory entries that are allocated together */
@@ -115,9 +133,9 @@ enum ivy_phase {
 	IVY_PH_INV,	/* copies are being dropped */
 	IVY_PH_GIVE,	/* the owner hands over */
 	IVY_PH_GRANT,	/* the home hands over: there is no owner, or it is the writer */
-	IVY_PH_BACK,	/* the former owner takes back what the writer did not take */
+	IVY_PH_BACK,	/* the former owner takes the page back that the writer did not take */
 	IVY_PH_CONFIRM, /* the former owner is lost: does the writer have the page? */
-	IVY_PH_SEEK,	/* the owner is lost: who has a copy? */
+	IVY_PH_SEEK,	/* the owner is lost: does one of the copyset have a copy? */
 };
 
 /* A request that waits for a write to end. */
@@ -134,7 +152,7 @@ struct ivy_txn {
 	u64 page, due;
 	u64 who; /* the writer's request */
 	u64 newver;
-	u16 seek; /* SEEK: who is being asked */
+	u16 seek; /* SEEK: the node that is being asked */
 	u8 phase;
 	bool dead;   /* the writer is lost */
 	bool nodata; /* it needs no contents */
@@ -161,12 +179,12 @@ struct ivy_txn {
 /* An invalidation that this node has passed on, and whose acks it gathers. */
 struct ivy_cast {
 	u64 ver, due;
-	u16 to; /* who gets the answer */
+	u16 to; /* the node that gets the answer */
 	u16 n, acked, hint;
 	u16 ids[]; /* own one first; then a bitmap of those acked */
 };
 
-/* What goes on with a page at this node; exists only while something does. */
+/* A page's operations at this node; exists only while one is under way. */
 struct ivy_op {
 	struct ivy_op *next;
 	u64 page;
@@ -176,7 +194,7 @@ struct ivy_op {
 	u8 want; /* enum ivy_right */
 	u8 sent;
 	u8 discard; /* make it zero, and put it home, once it is owned */
-	/* What others asked for. */
+	/* Requests of other nodes. */
 	u8 todo;
 	u8 give_flags;
 	u16 inv_to;
@@ -202,19 +220,19 @@ enum ivy_lease {
 	IVY_LEASE_NONE,
 	IVY_LEASE_JOINING,
 	IVY_LEASE_LIVE,
-	IVY_LEASE_ENDING, /* nothing of it is used; slots are left */
+	IVY_LEASE_ENDING, /* over, but some of its slots are still to be freed */
 	IVY_LEASE_LOST,	  /* as a home sees a node */
 	IVY_LEASE_GONE,	  /* as a node sees a home that has begun anew */
 };
 
-/* What this node is to another: its guest (`my`), and its host (`its`). */
+/* Another node: this node's lease from it (`my`), and its lease from this home (`its`). */
 struct ivy_peer {
 	u64 my_inc, my_end, my_sent, my_due;
-	u64 home_start; /* of the home that LEASED: it must stay the same */
-	u32 my_slots;	/* resident pages whose home that is */
+	u64 home_start; /* `start` of the home that granted the lease; another: it began anew */
+	u32 my_slots;	/* resident pages whose home that node is */
 	u32 my_ops;
 	u8 my_state, its_state;
-	bool its_leaving; /* it is lost, and the directory may still have it */
+	bool its_leaving; /* it is lost, and the directory may still name it */
 	u64 its_inc, its_end;
 };
 
@@ -223,13 +241,13 @@ struct ivy_peer {
 #define IVY_PEER_CHUNK 64u
 #define IVY_BUCKETS    64u
 #define IVY_RING       32u
-#define IVY_END_STEP   256u /* slots that one call of ivy_ending() looks at */
-#define IVY_LOSE_STEP  64u  /* and leaves of the directory */
+#define IVY_END_STEP   256u /* slots visited by one call of ivy_ending() */
+#define IVY_LOSE_STEP  64u  /* directory leaves visited by one call of ivy_ending() */
 #endif
 #ifndef IVY_LOSE_NOW
-#define IVY_LOSE_NOW 64u /* leaves that are looked at when a node is lost, without that call */
+#define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif
-#define IVY_LOSE_MAX 64u /* lost nodes that the directory is rid of in one go */
+#define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */
 
 struct ivy {
 	const struct ivy_env *env;
@@ -241,24 +259,24 @@ struct ivy {
 	struct ivy_peer **peers; /* chunks, made when needed */
 	struct ivy_home **dir;	 /* leaves, made when needed */
 	u64 nleaves;
-	u32 home_index; /* of this node in homes[]; nhomes: it is none */
-	bool closed;	/* the home does nothing yet */
+	u32 home_index; /* of this node in homes[]; nhomes: it is no home */
+	bool closed;	/* the home answers nothing yet */
 	bool begun_lost; /* its pages are lost until they are discarded */
-	u64 grace;	 /* until then nodes may have leases of the home that it was before */
+	u64 grace;	 /* until then nodes may have leases from this home's former instance */
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;
-	u64 end_at;	/* the next page that ivy_ending() looks at */
-	bool ending;	/* there is something for it */
-	bool end_again; /* another lease has ended since it began: it has to go round once more */
-	u64 lose_at;	/* the next leaf of the directory that is to be rid of lost nodes */
-	bool losing;	/* there are such */
+	u64 end_at;	/* the next page that ivy_ending() visits */
+	bool ending;	/* slots of ended leases may be left */
+	bool end_again; /* another lease has ended since the pass began: another pass is due */
+	u64 lose_at;	/* the next leaf from which lost[] are to be removed */
+	bool losing;	/* a pass over the directory is under way */
 	u16 nlost, lost[IVY_LOSE_MAX];
 	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
 	u32 ring_at, ring_n;
 	u8 *scratch;  /* the list of the message being sent */
-	u64 *readers; /* those being served; IVY_LIST_MAX */
-	u16 *ids;     /* those that answer, or are to be asked; IVY_LIST_MAX */
+	u64 *readers; /* requests being served; IVY_LIST_MAX */
+	u16 *ids;     /* nodes that answer, or are to be invalidated; IVY_LIST_MAX */
 };
 
 /* ---- the instance ---- */
@@ -301,19 +319,19 @@ struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
 /* The page's home as another node; NULL: it is this one (or there is no memory). */
 struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
 void ivy_lease_free(struct ivy *c);
-/* May this node use what it has from that home? If not, asks for a lease. */
+/* Whether this node's lease from that home is live. If it is not and `ask`, requests one. */
 bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
-/* The home has begun anew, and what this node knows of its pages is of another region. */
+/* The home has begun anew as another region: this node's pages of it are lost. */
 bool ivy_lease_gone(struct ivy *c, u16 home);
-/* Not renewed while nothing but `ops` used it, and now too old to begin anything with. */
+/* Idle (no slots, at most `ops` operations), in its last quarter: no longer used or renewed. */
 bool ivy_lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops);
 void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer);
-/* Nothing of it is left here: no node need wait for its end. If that is lost, one may. */
+/* No page is left under the lease: tells the home, which then need not wait for its end. */
 void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer);
-/* The same for all of them. */
+/* Quits all leases. */
 void ivy_lease_leave(struct ivy *c);
 u64 ivy_lease_inc(struct ivy *c, u16 home);
-/* At a home: is that message of a live incarnation? */
+/* At a home: whether that incarnation of the node has a live lease. */
 bool ivy_lease_of(struct ivy *c, u16 node, u64 inc);
 bool ivy_lease_of_txn(struct ivy *c, u64 who);
 u64 ivy_lease_its_inc(struct ivy *c, u16 node);
@@ -339,7 +357,7 @@ void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s);
 /* ---- dir.c ---- */
 struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make);
 u32 ivy_dir_bytes(const struct ivy_home *h);
-/* Whether a request can be met at all; tells the requester if not. */
+/* Whether the page's contents can meet a request; if they are lost, answers LOST. */
 bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have);
 bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h);
 /* The contents of the page are lost. */
@@ -360,7 +378,7 @@ struct ivy_batch *ivy_relay_take(struct ivy *c);
 /* ---- op.c ---- */
 struct ivy_op *ivy_op_get(struct ivy *c, u64 page);
 struct ivy_op *ivy_op_make(struct ivy *c, u64 page);
-void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing goes on */
+void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing is under way */
 void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
 void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
 void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
@@ -370,35 +388,35 @@ void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy
 void ivy_op_free(struct ivy *c);
 
 /* ---- cast.c ---- */
-/* Sends a copy of the page (zeros: IVY_F_ZERO) to other nodes that read it, through each other. */
+/* Sends a copy of the page (zeros: IVY_F_ZERO) to its readers, through a tree of them. */
 void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u32 n,
 		   const void *data);
 void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n);
 /* Sends INV to ids; answers go to `to`. */
 void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
-/* The same to all of a set, but this node itself, which gets the answers. */
+/* The same to all of a set except this node, which gets the answers. */
 void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set);
-/* An INV that has come is for more nodes than this one: sends it to them, and gathers answers. */
+/* A received INV lists more nodes than this one: passes it on to them, and gathers answers. */
 void ivy_cast_pass_inv(struct ivy *c, const struct ivy_msg *m);
 void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m);
 void ivy_cast_ack(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
 /* This node has dropped its own copy. */
 void ivy_cast_acked(struct ivy *c, struct ivy_op *op);
-/* Answers with what there is, and ends the cast. */
+/* Sends the answers gathered so far, and ends the cast. */
 void ivy_cast_flush(struct ivy *c, struct ivy_op *op);
 void ivy_cast_free(struct ivy *c, struct ivy_op *op);
 
 /* ---- agent.c ---- */
-/* Does what there is to do with a page, as far as its rights and holds allow. */
+/* Does a page's pending work (`todo`), as far as its rights and holds allow. */
 void ivy_agent_settle(struct ivy *c, u64 page);
 /* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
 void ivy_agent_put(struct ivy *c, struct ivy_op *op);
 void ivy_agent_tick(struct ivy *c);
-/* A home's lease has ended: whatever goes on with its pages. */
+/* The lease from that home has ended: ends the operations on its pages. */
 void ivy_agent_end(struct ivy *c, u16 home);
-/* And one resident page of it. */
+/* Ends one resident page of an ended lease. */
 void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline);
-/* Asks for everything again, or fails it, if err. */
+/* Sends all requests to that home again, or fails them if err. */
 void ivy_agent_resend(struct ivy *c, u16 home, int err);
 
 /* ---- grant.c ---- */
@@ -406,9 +424,9 @@ void ivy_grant_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
 void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const void *data);
 void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n);
 void ivy_grant_inv(struct ivy *c, u64 page, u64 ver, u16 to);
-/* Takes a page that was put home; false: not now. */
+/* Installs a page that was PUT here, its home; false: not now, the owner retries. */
 bool ivy_grant_keep(struct ivy *c, u64 page, u64 ver, const void *data);
-/* The page may satisfy what this node waits for. */
+/* Completes this node's request if the page's right now meets it. */
 void ivy_grant_satisfy(struct ivy *c, u64 page);
 
 /* ---- serve.c ---- */
@@ -419,23 +437,23 @@ void ivy_serve(struct ivy *c, struct ivy_home *h, u64 page, u32 n);
 struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have);
 void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry);
-void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* fewer are in the set */
-void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* what its phase asks for */
+void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* the copyset has shrunk */
+void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* (re)sends the message of its phase */
 void ivy_txn_done(struct ivy *c, struct ivy_txn *t);
 void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t);
 void ivy_txn_fail(struct ivy *c, struct ivy_txn *t); /* the contents are lost */
-void ivy_txn_next(struct ivy *c, struct ivy_txn *t); /* ends it, and does what waited */
+void ivy_txn_next(struct ivy *c, struct ivy_txn *t); /* ends it, and serves the waiting requests */
 void ivy_txn_tick(struct ivy *c);
-/* What waits for that node is sent again at the next tick. */
+/* Messages that wait for that node's answer are sent again at the next tick. */
 void ivy_txn_node_joined(struct ivy *c, u16 node);
 void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t);
 
 /* ---- recover.c ---- */
-/* A node is lost: rids the directory of it, or begins to. */
+/* A node is lost: begins to remove it from the directory. */
 void ivy_recover_node_lost(struct ivy *c);
-/* Goes on with that. */
+/* Goes on with the removal, for so many leaves. */
 void ivy_recover_step(struct ivy *c, u32 leaves);
-/* The owner is lost and copies may be left. */
+/* The owner is lost: makes a holder of a copy the owner, or the page lost. */
 void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
 void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
@@ -447,17 +465,17 @@ void ivy_home_batch(struct ivy *c, const struct ivy_batch *b);
 void ivy_home_free(struct ivy *c);
 
 /* ---- alive.c ---- */
-/* May that home's pages be used? A lease whose end no tick has seen yet ends now. */
+/* Whether the lease from that home is live. If it has run out since the last tick, it ends now. */
 bool ivy_alive_use(struct ivy *c, u16 home);
 void ivy_alive_rx(struct ivy *c, const struct ivy_msg *m);
 void ivy_alive_tick(struct ivy *c);
-/* The lease from that node is renewed now, if it is used. */
+/* A connection to the node stands: renews the lease from it now, if it is in use. */
 void ivy_alive_joined(struct ivy *c, u16 node);
 /* The node is certainly dead. */
 void ivy_alive_lost(struct ivy *c, u16 node);
-/* A slot is gone: was it the last of a lease that has ended? */
+/* A slot was freed: completes the end of the lease if it was the last. */
 void ivy_alive_settle(struct ivy *c, u16 home);
-/* Takes slots of leases that have ended away; looks at so many. */
+/* Frees slots of ended leases; visits so many slots. */
 void ivy_alive_step(struct ivy *c, u32 slots);
 
 #endif

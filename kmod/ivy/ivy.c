@@ -2,9 +2,9 @@
 /*
  * An instance of the protocol: every call that its environment makes.
  *
- * Nothing below calls this file. A call does its part, and then drains the ring (send.c): what this
- * node told itself is handled when nothing else is going on, and no function is ever entered again
- * by its own messages.
+ * Nothing below calls this file. A call does its part, and then drains the ring (send.c): messages
+ * of this node to itself are handled when no other function of the core is active, so that none is
+ * re-entered by its own messages.
  */
 #include "impl.h"
 
@@ -40,7 +40,7 @@ bool ivy_dir_get(const struct ivy *c, u64 page, struct ivy_dir *out)
 static void home_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	if (c->closed)
-		c->stats.ignored++; /* it will be sent again */
+		c->stats.ignored++; /* the sender retries */
 	else if (m->type == IVY_LEASE)
 		ivy_alive_rx(c, m);
 	else
@@ -127,7 +127,7 @@ void ivy_flush(struct ivy *c)
 
 void ivy_tick(struct ivy *c)
 {
-	/* Leases first: what has ended must not be used once more. */
+	/* Leases first: an ended lease must not be used once more. */
 	ivy_alive_tick(c);
 	ivy_txn_tick(c);
 	ivy_agent_tick(c);
@@ -138,7 +138,7 @@ void ivy_node_joined(struct ivy *c, u16 node)
 {
 	struct ivy_peer *peer = ivy_peer_get(c, node);
 
-	/* The lease first: what a home that began anew answers to the rest is worth nothing. */
+	/* The lease first: its answer tells whether the home has begun anew. */
 	ivy_alive_joined(c, node);
 	ivy_txn_node_joined(c, node);
 	if (peer && node != c->p.id)
@@ -165,7 +165,7 @@ void ivy_leave(struct ivy *c)
 	ivy_lease_leave(c);
 }
 
-/* ---- what the users want ---- */
+/* ---- requests of this node's users ---- */
 
 enum ivy_right ivy_right(struct ivy *c, u64 page)
 {
@@ -256,7 +256,7 @@ int ivy_discard(struct ivy *c, u64 page)
 		return -EBUSY;
 	c->stats.discards++;
 	op->discard = true;
-	/* Owned already, and nobody else has asked: it is zero as of the revocation. */
+	/* Owned here, and no other node has requested it: it is zero as of the revocation. */
 	if (s && s->right == IVY_M && !op->todo && ivy_lease_live(c, ivy_home_of(c, page), false))
 		ivy_agent_put(c, op);
 	else
@@ -265,7 +265,7 @@ int ivy_discard(struct ivy *c, u64 page)
 	return 0;
 }
 
-/* ---- what the environment has done ---- */
+/* ---- completions from the environment ---- */
 
 void ivy_revoked(struct ivy *c, u64 page)
 {

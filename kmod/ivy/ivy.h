@@ -2,21 +2,21 @@
 /*
  * The coherence protocol of one shared memory region, as a state machine.
  *
- * One instance is one node's part in one region. Some nodes (the `homes`) keep the directory: who
- * owns a page and who holds copies of it. Any node, a home or not, may hold pages. IVY.md is the
- * protocol; this header is the contract between the core and what surrounds it (the module, the
+ * One instance is one node's part in one region. Some nodes (the `homes`) keep the directory: the
+ * owner of each page, and the holders of copies. Any node, a home or not, may hold pages. IVY.md is
+ * the protocol; this header is the contract between the core and what surrounds it (the module, the
  * simulator, the model checker: "the environment").
  *
  * Rules for callers
  *
  * - One lock for each instance, held around every ivy_*() call that takes a struct ivy; calls are
- *   short and never sleep. No call is made from inside a callback: a callback only notes what is
- *   to be done and returns. The environment does it after it has dropped the lock.
+ *   short and never sleep. No call is made from inside a callback: a callback queues its work and
+ *   returns. The environment does the work after it has dropped the lock.
  * - ivy_tick() at least every retry_ns / 2 and margin_ns / 4, also when nothing happens.
- * - ivy_flush() when the messages that had arrived have all been handed to ivy_rx(). Requests that
- *   a relay gathers wait for it; without it they wait for the next ivy_tick().
+ * - ivy_flush() when every message that had arrived has been handed to ivy_rx(). Requests that a
+ *   relay gathers wait for it; without it they wait for the next ivy_tick().
  *
- * What the transport promises
+ * Guarantees of the transport
  *
  * - Between two nodes messages arrive in order, whole and unaltered, for as long as a connection
  *   stands. From different nodes they may arrive in any order and after any delay. LEASE, LEASED
@@ -25,7 +25,7 @@
  *   one may repeat any number of the last ones, in order, before it carries new ones. Nothing of
  *   an old connection arrives after the first message of the next one.
  * - `src` is the node at the other end, authenticated as far as the transport does that.
- * - Whatever was lost the core asks for again (ivy_tick, or at once by ivy_node_joined).
+ * - The core retries after a loss (ivy_tick, or at once by ivy_node_joined).
  *
  * Pages, frames and slots
  *
@@ -33,15 +33,15 @@
  * struct ivy_slot with it. slot_new() makes both; slot_free() ends both. `install` fills the frame;
  * a sent message reads it. A fault may be answered (mapped) only while ivy_fault() returns 1, and
  * ivy_right() has to be asked under the page's lock: the core lowers a slot's rights first and
- * calls revoke() or sweep() then, so that a fault which comes after sees the new state and one
- * which came before is undone by these.
+ * then calls revoke() or sweep(), so that a later fault sees the new state and the mapping of an
+ * earlier one is undone by these.
  */
 #ifndef GVM_IVY_H
 #define GVM_IVY_H
 
 #include "wire.h"
 
-/* What a node may do with a page. */
+/* A node's right to a page. */
 enum ivy_right {
 	IVY_I, /* nothing */
 	IVY_S, /* read */
@@ -61,15 +61,17 @@ struct ivy_slot {
 	u64 ver;  /* of the contents */
 };
 
-/* What revocations have left of the page's rights; what may be mapped now is ivy_right(). */
+/*
+ * The slot's right, lowered by revocations but not by the end of a lease: to map, ask ivy_right().
+ */
 static inline enum ivy_right ivy_slot_right(const struct ivy_slot *s)
 {
 	return (enum ivy_right)s->right;
 }
 
 /*
- * What the core needs. None of these may call the core, sleep, or fail other than as stated. The
- * pointers that they are given are valid only until they return.
+ * The services that the core needs. None may call the core, sleep, or fail other than as stated.
+ * Their pointer arguments are valid only until they return.
  */
 struct ivy_env {
 	/*
@@ -77,7 +79,7 @@ struct ivy_env {
 	 * (a page just received and passed on), else the frame of m->page. The frame may be read
 	 * late, after the lock was dropped, through a reference that is taken now: the core does
 	 * not install into it or let it be written while the receiver would still accept it.
-	 * dst is never this node. What cannot be sent is dropped: that is a lost message.
+	 * dst is never this node. A message that cannot be sent is dropped.
 	 */
 	void (*send)(void *ctx, u16 dst, const struct ivy_msg *m, const void *data);
 
@@ -92,22 +94,23 @@ struct ivy_env {
 	int (*revoke)(void *ctx, u64 page, enum ivy_right right, u64 deadline);
 
 	/*
-	 * A lease has ended, and ivy_right() is IVY_I for every page of that home: all mappings of
-	 * the region go, whichever page's, in one sweep that is over by the deadline however many
-	 * pages there are. Then ivy_ending() is called, until it returns false: it takes the slots
-	 * away, at any later time.
+	 * A lease has ended, and ivy_right() is IVY_I for every page of that home: the environment
+	 * unmaps the whole region, pages of other homes included, in one sweep that is over by the
+	 * deadline however many pages there are. At any later time it calls ivy_ending(), which
+	 * frees the slots, until that returns false.
 	 */
 	void (*sweep)(void *ctx, u64 deadline);
 
-	/* ivy_ending() is to be called until it returns false, and no sweep comes before that. */
+	/* The environment calls ivy_ending() until that returns false; no sweep is needed first. */
 	void (*ending)(void *ctx);
 
 	/* Fills the page's frame: with `data`, or with zeros if it is NULL. The slot exists. */
 	void (*install)(void *ctx, u64 page, const void *data);
 
 	/*
-	 * Whoever waits for the page asks ivy_fault() again (err 0), or fails: -EIO, contents
-	 * lost with a node. Also tells the end of a discard and of an eviction (the slot is gone).
+	 * Wakes the page's waiters: they call ivy_fault() again (err 0), or fail (-EIO: the
+	 * contents were lost with a node). Also the end of a discard, and of an eviction (the slot
+	 * has been freed).
 	 */
 	void (*complete)(void *ctx, u64 page, int err);
 
@@ -117,11 +120,14 @@ struct ivy_env {
 	/* A clock in ns that never steps and goes on in suspend. Only differences are used. */
 	u64 (*now)(void *ctx);
 
-	/* Zeroed memory, or NULL; freed with the size that it was asked with. */
+	/* Zeroed memory, or NULL; freed with the size that it was allocated with. */
 	void *(*alloc)(void *ctx, size_t bytes);
 	void (*free)(void *ctx, void *p, size_t bytes);
 
-	/* At the page's home: the only copy went with a node. Faults end with -EIO from now on. */
+	/*
+	 * At the page's home: the only copy was lost with a node. Faults fail with -EIO from now
+	 * on.
+	 */
 	void (*lost)(void *ctx, u64 page);
 
 	/* The slot of a resident page, or NULL. */
@@ -135,8 +141,8 @@ struct ivy_env {
 };
 
 /*
- * The same on every node of a region, but for `id` and `start`. ivy_create() copies `homes`.
- * 0 in a field whose comment gives a default takes it.
+ * Equal on every node of a region, except `id` and `start`. ivy_create() copies `homes`. A field
+ * whose comment gives a default takes it if it is 0.
  */
 struct ivy_params {
 	u16 id;	    /* this node */
@@ -150,16 +156,16 @@ struct ivy_params {
 	 * a number it had would have its old messages taken for new ones.
 	 */
 	u64 start;
-	bool closed; /* as a home it does nothing before ivy_open() */
+	bool closed; /* as a home it answers nothing before ivy_open() */
 	/*
-	 * A page stays this long after it was granted, so that whoever waited for it has used it
-	 * before it goes: longer than it takes from complete() to the next instruction of the one
-	 * who faulted. With 0 two writers can keep each other from ever getting anywhere.
+	 * Minimum hold: a page stays this long after it was granted, so that the faulter can use
+	 * it. It must be longer than the time from complete() to the faulter's next instruction.
+	 * With 0, two writers can livelock.
 	 */
 	u64 hold_ns;
-	u64 lease_ns;	 /* default 10 s: what a home waits before it declares a node lost */
+	u64 lease_ns;	 /* default 10 s: a home waits this long before it declares a node lost */
 	u64 margin_ns;	 /* default lease / 4: the node stops this much earlier */
-	u64 retry_ns;	 /* default 200 ms: when an answer is late */
+	u64 retry_ns;	 /* default 200 ms: an unanswered message is sent again after this */
 	u16 fanout;	 /* default 22: children of a node in a tree of messages; 1: a chain */
 	u16 relay_above; /* default 128: with more nodes, read requests go up a tree */
 };
@@ -170,43 +176,49 @@ struct ivy_stats {
 		ignored; /* messages; ignored: late, repeated, or of a dead incarnation */
 	u64 read_faults, write_faults, upgrades;
 	u64 grants, invalidations, retries, evictions, discards;
-	u64 lost_pages, lost_nodes, lease_expiries; /* lost_nodes: without those that said so */
-	u64 given_up; /* pages, at the end of a lease */
-	u64 renumbered; /* a home knew a higher number of this node: `start` was too low */
+	u64 lost_pages, lost_nodes, lease_expiries; /* lost_nodes: without those that sent QUIT */
+	u64 given_up; /* pages that this node held at the end of a lease */
+	u64 renumbered; /* `start` was too low: a home knew a higher number of this node */
 };
 
 struct ivy;
 
-/* 0, -EINVAL or -ENOMEM. Every page is zero and nobody has it until it is asked for. */
+/*
+ * Every page begins as zeros without an owner.
+ * -EINVAL: bad parameters. -ENOMEM.
+ */
 int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx, struct ivy **out);
-/* Frees what the core has; slots are the environment's to free. NULL is accepted. */
+/* Frees the instance, but not the slots, which are the environment's. NULL is accepted. */
 void ivy_destroy(struct ivy *c);
 
 /*
- * The right to read or write a page. 1: it is here now; 0: asked for, complete() will tell; -EIO:
- * its contents are lost (a discard makes it usable again); -ENOMEM: ask again later; -EINVAL.
- * A request once made is not withdrawn when the one who faulted goes away.
+ * Asks for the right to read or write a page.
+ * 1: the node has it now. 0: requested; complete() tells.
+ * -EIO: the contents are lost; a discard makes the page usable again.
+ * -ENOMEM: call again later.
+ * -EINVAL: no such page.
+ * The request is not withdrawn when the faulter goes away.
  */
 int ivy_fault(struct ivy *c, u64 page, bool write);
 
 /*
- * What the hardware may be allowed of a page now: less than its slot's right where the lease that
- * it is under has ended. IVY_I: not resident, too.
+ * The right with which a page may be mapped now: lower than its slot's if the page's lease has
+ * ended, IVY_I if the page is not resident.
  */
 enum ivy_right ivy_right(struct ivy *c, u64 page);
 
 /*
- * Takes this home's share of the pages into use, where params.closed said that it is not: all of
- * them zero; or lost, where the node was a home of the region before and has nothing of that. What
- * is lost is usable after a discard, which waits until the leases of that home are over. Where it
- * is open already nothing happens.
+ * Opens this home's share of the pages, if it was created with params.closed: all of them zero, or
+ * all lost (the node was a home of the region before and has lost its directory). A lost page is
+ * usable after a discard, which waits until leases from the former instance have ended. Does
+ * nothing if the share is open.
  */
 void ivy_open(struct ivy *c, bool lost);
 
 /*
- * This node is done with the region, and nobody uses a page of it here: tells the homes that
- * nothing is left, so that nobody waits for the ends of its leases. What is still owned here is
- * lost. Only ivy_destroy() is to be called after it.
+ * This node leaves the region, and no page of it is in use here: tells the homes, so that they need
+ * not wait for its leases to end. Pages that are still owned here are lost. The caller may only
+ * call ivy_destroy() afterwards.
  */
 void ivy_leave(struct ivy *c);
 
@@ -214,40 +226,48 @@ void ivy_leave(struct ivy *c);
 void ivy_rx(struct ivy *c, const struct ivy_msg *m, const void *data);
 void ivy_flush(struct ivy *c);
 
-/* What revoke() began has been done. */
+/* The revocation that revoke() began is done. */
 void ivy_revoked(struct ivy *c, u64 page);
 /* The time of arm_hold() has passed. */
 void ivy_unhold(struct ivy *c, u64 page);
 /* Time has passed: leases, retries. */
 void ivy_tick(struct ivy *c);
 /*
- * After sweep() and ending(): takes away what there is of leases that have ended, at a node and at
- * a home, a bounded number of pages for each call, so that the lock is not held for long. Whether
- * there is more.
+ * After sweep() and ending(): cleans up after leases that have ended, as a node (slots) and as a
+ * home (the directory); a bounded number of pages a call, so that the lock is not held for long.
+ * Returns whether there is more to do.
  */
 bool ivy_ending(struct ivy *c);
 
 /*
- * Makes the frame of a resident page free. A clean copy that somebody else owns goes at once (1,
- * or 0 if it has to be unmapped first: complete() tells); a page that is owned here goes to its
- * home (0). -EBUSY: in use by the protocol, just granted, or this node is its home and
- * nothing else has it; -ENOENT: not resident.
+ * Evicts a resident page, so that its frame is free.
+ * 1: done; it was a clean copy of a page that another node owns.
+ * 0: under way; the copy is to be unmapped first, or the page is owned here and goes to its home.
+ *    complete() tells.
+ * -EBUSY: a request or revocation of the page is under way, it was just granted, its lease is over,
+ *    or this node is both its owner and its home.
+ * -ENOENT: not resident.
+ * -ENOMEM.
  */
 int ivy_evict(struct ivy *c, u64 page);
 
 /*
- * Makes the page zero for everybody and gives its memory back, also at its home. 0: under way,
- * complete() will tell; -EBUSY: a fault or eviction of this node on it is under way
- * (again after its complete()); -ENOMEM; -EINVAL. Ends a page's being lost.
+ * Makes the page zero on all nodes and frees its memory, also at its home. A lost page is usable
+ * again afterwards.
+ * 0: under way; complete() tells.
+ * -EBUSY: a fault or eviction of this node on it is under way; call again after its complete().
+ * -EIO: the home began anew as another region.
+ * -ENOMEM.
+ * -EINVAL: no such page.
  */
 int ivy_discard(struct ivy *c, u64 page);
 
 /*
- * The node is certainly dead (powered off, fenced): what its lease would tell is taken as told.
- * Never to be called for one that is only unreachable: that is what the lease is for.
+ * The node is certainly dead (powered off, fenced): its lease ends at once. Never to be called for
+ * a node that is only unreachable, which may go on using its pages until its lease ends.
  */
 void ivy_node_lost(struct ivy *c, u16 node);
-/* A connection to the node stands (again): what may have been lost on the old one is sent again. */
+/* A connection to the node stands (again): messages that the old one may have lost are repeated. */
 void ivy_node_joined(struct ivy *c, u16 node);
 
 u16 ivy_home(const struct ivy *c, u64 page);

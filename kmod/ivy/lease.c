@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The leases between this node and each other one, and what is said under them: of this node at a
- * home, and of another node at this home. What follows when one ends is alive.c's.
+ * The leases between this node and each other one, and messages under them: leases of this node
+ * from homes, and of other nodes from this home. alive.c handles their ends.
  */
 #include "impl.h"
 
@@ -49,7 +49,7 @@ void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer)
 	u64 now = ivy_now(c);
 	struct ivy_msg m = {.type = IVY_LEASE, .inc = peer->my_inc, .ver = now};
 
-	/* Unless the answer comes first: one lost message must not cost a lease. */
+	/* Retry before the lease is due again: one lost message must not cost a lease. */
 	peer->my_due =
 		now + (c->p.retry_ns < c->p.lease_ns / 4 ? c->p.retry_ns : c->p.lease_ns / 4);
 	ivy_send(c, home, &m, NULL);
@@ -65,6 +65,7 @@ void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
 
 static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
+	IVY_ASSERT(!peer->my_slots);
 	peer->my_state = IVY_LEASE_JOINING;
 	peer->my_inc = ++c->txn;
 	ivy_lease_renew(c, home, peer);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What goes on with a page at this node: its request, and what others asked of it.
+ * A page's operations at this node: its own request, and other nodes' requests of it.
  *
- * A page at rest has none of this. A request has a number that no other request of the node ever
- * has (`who`), and only an answer with it counts. It is sent again, under the same number, until
+ * A page at rest has no struct ivy_op. A request has an id that no other request of the node ever
+ * has (`who`), and an answer with another id is ignored. It is sent again, under the same id, until
  * it is answered; under a new one only when the lease under which it was made has ended.
  */
 #include "impl.h"
@@ -51,6 +51,7 @@ static void op_unlink(struct ivy *c, struct ivy_op *op)
 	while (*at != op)
 		at = &(*at)->next;
 	*at = op->next;
+	IVY_ASSERT(!peer || peer->my_ops);
 	if (peer)
 		peer->my_ops--;
 	if (op->cast)
@@ -66,7 +67,7 @@ void ivy_op_trim(struct ivy *c, struct ivy_op *op)
 	if (op->want || op->discard || op->todo || op->cast)
 		return;
 	if (s && (s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)))
-		return; /* it has to ask until it may forget the page */
+		return; /* it repeats PUT or ASK until FREE arrives */
 	op_unlink(c, op);
 }
 
@@ -88,7 +89,7 @@ static void gets_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
 		ivy_send(c, home, &m, NULL);
 		return;
 	}
-	/* A second try does not depend on a relay. */
+	/* A retry does not depend on a relay. */
 	ivy_relay_ask(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
 		      flags);
 }
@@ -137,7 +138,7 @@ void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err)
 	c->env->complete(c->ctx, op->page, err);
 }
 
-/* ---- what others asked for ---- */
+/* ---- requests of other nodes ---- */
 
 bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n)
 {
@@ -161,7 +162,7 @@ bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n)
 	return true;
 }
 
-/* ---- all of them ---- */
+/* ---- all operations ---- */
 
 void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op))
 {

@@ -2,19 +2,18 @@
 /*
  * The directory, when a node is lost.
  *
- * The node's lease has ended, so it has neither rights nor copies any more. It leaves all
- * copysets, and what it was asked for need not be waited for. Where it was the owner, some holder
- * of the same version becomes it; a home cannot be sure who has a copy, so it asks one after the
- * other (SEEK). Where there is none, the contents are lost, and that is said.
+ * The node's lease has ended, so it has neither rights nor copies any more. It is removed from all
+ * copysets, and its answers are no longer awaited. Where it was the owner, a holder of the same
+ * version becomes the owner; the copyset may name nodes without a copy, so the home asks one after
+ * the other (SEEK). If none has a copy the contents are lost, and lost() is called.
  *
- * A large directory is gone through some leaves at a time. Until that is done the node does not get
- * another lease: or it would be taken out of copysets that it has entered since. What else happens
- * to a page before its turn is as if the node were slow to answer, and a lost owner is looked for
- * when the page is asked for.
+ * A large directory is visited some leaves at a time. Until the pass is done the node gets no new
+ * lease, or it would be removed from copysets that it has entered since. To pages not yet visited
+ * the node is one that does not answer; a request for one whose owner is lost begins SEEK at once.
  */
 #include "impl.h"
 
-/* ---- who has a copy? ---- */
+/* ---- SEEK: another holder ---- */
 
 static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
 {
@@ -34,7 +33,7 @@ void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page)
 		ivy_dir_lose(c, h, page);
 		return;
 	}
-	/* With no memory the owner stays; whoever asks for the page makes us try again. */
+	/* Without memory the lost owner stays; the next request for the page tries again. */
 	h->orphan = !ivy_txn_make(c, h, page);
 	if (!h->orphan)
 		seek_from(c, h->txn, 0);
@@ -67,7 +66,7 @@ void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg 
 
 /* ---- a node is lost ---- */
 
-/* The owner went in the middle of a write. */
+/* The owner was lost in the middle of a write. */
 static void txn_owner_lost(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
@@ -129,7 +128,7 @@ static void leaf_nodes_lost(struct ivy *c, u64 i)
 	}
 }
 
-/* With as many of the lost nodes as there is room for. */
+/* Begins a pass with as many of the lost nodes as lost[] takes. */
 static void round_begin(struct ivy *c)
 {
 	struct ivy_peer *peer;

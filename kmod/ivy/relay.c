@@ -2,9 +2,9 @@
 /*
  * Read requests, on their way to a page's home.
  *
- * In large clusters they go up a tree whose root is the home. Each node of it adds those that came
- * while it was busy to a batch for the page, and keeps nothing once the batch is passed on. At the
- * home they are gathered in the same way, so that readers which come together are served together.
+ * In large clusters they go up a tree whose root is the home. Each node of it gathers requests that
+ * arrive while it is busy in a batch for the page, and keeps nothing once the batch is passed on.
+ * The home gathers in the same way, so that readers that arrive together are served together.
  */
 #include "impl.h"
 

@@ -19,7 +19,7 @@ static bool reader_enter(struct ivy *c, struct ivy_home *h, u64 page, u64 who)
 	return !ivy_set_add(c, &h->set, node);
 }
 
-/* A page that nobody owns. This node's own request is met without a message. */
+/* A page without an owner. This node's own request is met without a message. */
 static void zeros_serve(struct ivy *c, const struct ivy_home *h, u64 page, u32 n)
 {
 	u32 i, others = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The slots of resident pages. Each lease counts those that are under it.
+ * The slots of resident pages. Each lease counts the slots under it.
  */
 #include "impl.h"
 
@@ -16,6 +16,7 @@ struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page)
 
 	if (s)
 		return s;
+	IVY_ASSERT(peer || ivy_home_of(c, page) == c->p.id);
 	s = c->env->slot_new(c->ctx, page);
 	if (s && peer)
 		peer->my_slots++;
@@ -26,6 +27,7 @@ void ivy_slot_drop(struct ivy *c, u64 page)
 {
 	struct ivy_peer *peer = ivy_home_peer(c, page);
 
+	IVY_ASSERT(!peer || peer->my_slots);
 	c->env->slot_free(c->ctx, page);
 	if (peer)
 		peer->my_slots--;
@@ -38,6 +40,7 @@ static u32 now_us(struct ivy *c)
 
 void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right)
 {
+	IVY_ASSERT(ver && right > IVY_I);
 	s->ver = ver;
 	s->right = (u8)right;
 	s->flags = right == IVY_M ? IVY_SLOT_OWNER : 0;
@@ -50,8 +53,8 @@ void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s)
 }
 
 /*
- * Microseconds left of the hold. The clock of 32 bits comes round after 71 minutes; a page that
- * was at rest for longer may look held then, once, for no longer than a hold is.
+ * Microseconds left of the hold. The 32-bit clock wraps after 71 minutes; a page that was at rest
+ * for longer may then look held once, for at most hold_ns.
  */
 u32 ivy_slot_hold_left(struct ivy *c, const struct ivy_slot *s)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What an instance is made with: its parameters, and the tables whose sizes follow from them.
+ * An instance's parameters, and the tables whose sizes follow from them.
  */
 #include "impl.h"
 
@@ -26,7 +26,7 @@ void ivy_params_default(struct ivy_params *p)
 		p->relay_above = 128;
 }
 
-/* Copies the homes; -EINVAL if one is no node, or there twice. */
+/* Copies the homes; -EINVAL if one is no node, or is listed twice. */
 static int homes_take(struct ivy *c, const u16 *homes)
 {
 	struct ivy_copyset seen = {0};

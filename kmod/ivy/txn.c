@@ -2,14 +2,14 @@
 /*
  * A write to a page, as its home sees it: one at a time for each page.
  *
- *	INV	everybody in the copyset drops the present version: through a tree, at once
+ *	INV	all nodes of the copyset drop the present version: in parallel, through a tree
  *	GIVE	the owner drops its rights, keeps the contents, and sends them to the writer
- *	(done)	the writer says so; only now is it the owner, and the former one may forget
+ *	(DONE)	the writer confirms; only now is it the owner, and the former one may free its page
  *
- * GRANT stands for GIVE where there is no owner, or where it is the writer. An invalidation once
- * begun is never taken back, and no copy of that version is granted after it: so "I have dropped
- * that version" stays true for ever, however late or often it is said. If the writer does not take
- * the page, the owner that kept it takes it back (BACK), under yet another version.
+ * GRANT replaces GIVE where there is no owner, or where the owner is the writer. An invalidation
+ * once begun is never called off, and no copy of that version is granted after it: so "I have
+ * dropped that version" stays true for ever, however late or often it arrives. If the writer does
+ * not take the page, the owner that kept it takes it back (BACK), under yet another version.
  */
 #include "impl.h"
 
@@ -17,6 +17,7 @@ struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page)
 {
 	struct ivy_txn *t = ivy_alloc(c, sizeof(*t));
 
+	IVY_ASSERT(!h->txn);
 	if (!t)
 		return NULL;
 	t->home = h;
@@ -42,7 +43,7 @@ void ivy_txn_unlink(struct ivy *c, struct ivy_txn *t)
 	ivy_free(c, t, sizeof(*t));
 }
 
-/* ---- what waits ---- */
+/* ---- waiting requests ---- */
 
 static bool wait_grow(struct ivy *c, struct ivy_txn *t)
 {
@@ -68,7 +69,7 @@ static bool wait_grow(struct ivy *c, struct ivy_txn *t)
 	return true;
 }
 
-/* What finds no room is asked for again by whoever wants it. */
+/* A request for which there is no room is dropped; its node retries. */
 void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry)
 {
 	u32 i;
@@ -207,6 +208,8 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	struct ivy_home *h = t->home;
 	u16 former = h->owner, writer = ivy_who_node(t->who);
 
+	/* Invariants 4 and 1 of IVY.md. */
+	IVY_ASSERT(!h->set.n && t->newver > h->ver);
 	if (former != IVY_NONE && former != writer)
 		ivy_tell_node(c, former, IVY_FREE, t->page, h->ver, 0, 0);
 	h->ver = t->newver;
@@ -216,7 +219,7 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	ivy_txn_next(c, t);
 }
 
-/* The writer is lost, or does not want the page, and nobody has a copy of the present version. */
+/* The writer is lost or refuses the page, and the copyset is empty. */
 void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
@@ -246,7 +249,7 @@ void ivy_txn_fail(struct ivy *c, struct ivy_txn *t)
 	ivy_txn_next(c, t);
 }
 
-/* Whether something of the node's may have been lost that the phase waits for. */
+/* Whether the phase waits for a message of that node. */
 static bool txn_awaits(const struct ivy_txn *t, u16 node)
 {
 	switch (t->phase) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The bytes of a message, and whether they are one.
+ * Encodes, decodes and checks messages.
  *
- * One row of a table says what each type may carry; ivy_msg_check() holds a message to its row.
+ * A table has the fields and flags that each type may carry; ivy_msg_check() holds a message to
+ * its row.
  */
 #include "wire.h"
 
-/* What a type carries, beyond its own set of flags. */
+/* Fields that a type must have. */
 #define NEEDS_LIST 0x01u /* at least one entry */
 #define NEEDS_VER  0x02u
 #define NEEDS_WHO  0x04u /* of a node of this cluster */
@@ -123,7 +124,10 @@ static bool fields_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes, 
 		return false;
 	if ((r->needs & NO_PAGE_NR) ? m->page != 0 : m->page >= pages)
 		return false;
-	/* The two values at the end are no versions, and leave room for the next one. */
+	/*
+	 * IVY_VER_ANY and IVY_HAVE_READ are no versions; the margin is for versions counted up
+	 * here.
+	 */
 	if ((r->needs & NEEDS_VER) && (!m->ver || m->ver >= IVY_VER_ANY - 8))
 		return false;
 	if ((r->needs & NEEDS_WHO) ? ivy_who_node(m->who) >= nodes

@@ -44,35 +44,35 @@ enum ivy_type {
 	IVY_LEASE = 1, /* node -> home: join, renew the lease, or end it */
 	IVY_LEASED,    /* home -> node: done */
 	IVY_FENCED,    /* home -> node: that incarnation has been declared lost */
-	IVY_GETS,      /* node -> relay -> home: these want to read */
+	IVY_GETS,      /* node -> relay -> home: the nodes listed want to read */
 	IVY_GETX,      /* node -> home: I want to write */
 	IVY_SERVE,     /* home -> owner: send your copy to these readers */
-	IVY_DATA,      /* holder -> reader: a copy to read, and who gets it from you */
-	IVY_INV,       /* home -> holder -> holder: drop your copy, and tell these */
+	IVY_DATA,      /* holder -> reader: a copy to read, and the readers to pass it on to */
+	IVY_INV,       /* home -> holder -> holder: drop your copy, and tell these holders */
 	IVY_ACK,       /* holder -> holder -> home: these have dropped theirs */
 	IVY_GIVE,      /* home -> owner: hand the page over */
 	IVY_GRANT,     /* owner or home -> writer: the page is yours alone */
 	IVY_DONE,      /* writer -> home: I have it */
-	IVY_NACK,      /* writer -> home: I do not want it */
+	IVY_NACK,      /* writer -> home: I refuse it; my request is over */
 	IVY_PUT,       /* owner -> home: keep it for me */
-	IVY_FREE,      /* home -> former owner: nobody needs what you kept */
-	IVY_ASK,       /* former owner -> home: may I free what I kept? */
+	IVY_FREE,      /* home -> former owner: free the contents that you kept */
+	IVY_ASK,       /* former owner -> home: may I free the contents that I kept? */
 	IVY_SEEK,      /* home -> holder: have you this version? Then you own it */
 	IVY_HAVE,      /* holder -> home: yes */
 	IVY_MISS,      /* holder -> home: no */
-	IVY_LOST,      /* home -> node: the contents went with another node */
+	IVY_LOST,      /* home -> node: the contents were lost with another node */
 	IVY_TYPES
 };
 
 #define IVY_F_PAGE   0x01u /* a page of bytes follows the list */
 #define IVY_F_ZERO   0x02u /* the page is all zeros; no bytes follow */
 #define IVY_F_NODATA 0x04u /* GIVE: the writer needs no bytes */
-#define IVY_F_BACK   0x08u /* GRANT: the writer that you gave it to is gone; take it again */
+#define IVY_F_BACK   0x08u /* GRANT: the writer that you gave it to is gone; take it back */
 #define IVY_F_RETRY  0x10u /* a request that has been sent before */
-#define IVY_F_QUIT   0x20u /* LEASE: it is over, and nothing of it is left at the node */
-#define IVY_F_ANEW   0x40u /* LEASED: the home began with all its pages lost, and tells of each */
+#define IVY_F_QUIT   0x20u /* LEASE: it has ended, and the node holds no page under it */
+#define IVY_F_ANEW   0x40u /* LEASED: the home lost its directory, and answers LOST for each page */
 
-/* `who` names one request of one node for all time: the id above, a number of its own below. */
+/* `who` is a request's id, unique for all time: node id in the high bits, a counter in the low. */
 #define IVY_TXN_BITS 48
 #define IVY_TXN_MAX  ((1ull << IVY_TXN_BITS) - 1)
 
@@ -94,7 +94,7 @@ static inline u64 ivy_who_txn(u64 who)
 /* A message in the host's own form. `list` is still as on the wire: ivy_list_*() read it. */
 struct ivy_msg {
 	u8 type, flags;
-	u16 src;   /* who sent this message: the transport has made sure of it */
+	u16 src;   /* the sender, checked by the transport */
 	u16 to;	   /* INV: where the ACK goes; else 0 */
 	u16 count; /* entries of the list */
 	u64 page, ver, who, inc;
@@ -110,7 +110,7 @@ int ivy_msg_bytes(const u8 *hdr);
 /*
  * Whether `bytes` at `buf` are one well-formed message of a cluster of `nodes` and a region of
  * `pages`: length, type, flags, ids and ranges. The one gate: 0, or -EBADMSG, and then the
- * connection is to be closed. `src` is not compared with the peer: the transport does that.
+ * caller closes the connection. `src` is not compared with the peer: the transport does that.
  */
 int ivy_msg_check(const u8 *buf, size_t bytes, u16 nodes, u64 pages);
 
