@@ -505,7 +505,8 @@ static int worker_init(struct worker *w)
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll_fd < 0)
 		return -errno;
-	if ((r = inodes_init(w->inodes, w->journal)) < 0 || (r = root_init(w)) < 0 ||
+	if ((r = inodes_init(w->inodes, w->journal)) < 0 ||
+	    (r = handles_init(w->inodes)) < 0 || (r = root_init(w)) < 0 ||
 	    (r = pool_init(w->pool, w->opts, w->journal->super->client, w->epoll_fd, POOL_WATCHES)) < 0 ||
 	    (r = jobs_init(w->jobs, w->opts, w->journal->super->client)) < 0 ||
 	    (r = pager_init(w)) < 0 || (r = residents_init(w)) < 0)

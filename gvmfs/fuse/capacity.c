@@ -62,7 +62,7 @@ static void capacity_show(struct worker *w, fuse_req_t req)
 		.f_bsize = GVM_PAGE_BYTES,
 		.f_frsize = GVM_PAGE_BYTES,
 		.f_files = JOURNAL_INODES,
-		.f_ffree = JOURNAL_INODES,
+		.f_ffree = JOURNAL_INODES - w->inodes->tree.count,
 		.f_namemax = RECORD_NAME_MAX,
 	};
 
@@ -74,8 +74,6 @@ static void capacity_show(struct worker *w, fuse_req_t req)
 	}
 	st.f_blocks = total / GVM_PAGE_BYTES;
 	st.f_bfree = st.f_bavail = free_bytes / GVM_PAGE_BYTES;
-	for (unsigned i = 0; i < w->inodes->end; i++)
-		st.f_ffree -= inode_disk(w->inodes, i)->use != INODE_FREE;
 	st.f_favail = st.f_ffree;
 	fuse_reply_statfs(req, &st);
 }

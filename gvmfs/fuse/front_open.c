@@ -288,7 +288,7 @@ static void settle_run(struct task *task)
 	if (d->use == INODE_USED && d->rec.temporary && owner_is_self(&d->rec.owner, &w->self) &&
 	    !op->inode->opens && !op->inode->resident && !op->inode->attaching) {
 		d->rec.orphan = 1;
-		journal_publish32(&d->use, INODE_UNLINKED);
+		inode_set_use(w->inodes, op->inode->nr, INODE_UNLINKED);
 	}
 	doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 

@@ -425,7 +425,7 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 
 	if (result < 0) { /* as it was */
 		d->rec.orphan = 0;
-		journal_publish32(&d->use, INODE_USED);
+		inode_set_use(w->inodes, inode->nr, INODE_USED);
 		unlink_end(op, result);
 		return;
 	}
@@ -448,7 +448,7 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 	}
 	/* Still a region, without a name: what is on the nodes goes when it is closed. */
 	d->rec.orphan = 1;
-	journal_publish32(&d->use, INODE_UNLINKED);
+	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
 	names_save(w, inode, unlink_saved, op);
 }
 
@@ -517,13 +517,12 @@ static void rename_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 	struct inode *replaced = op->size ? inode_get(w->inodes, (unsigned)op->size) : NULL;
-	struct journal_inode *d = worker_disk(w, op->inode);
 	fuse_ino_t to = inode_ino((unsigned)op->bytes);
 	fuse_req_t req;
 
 	if (result < 0) {
-		memcpy(d->rec.name, op->name, sizeof(d->rec.name));
-		d->rec.parent = inode_disk(w->inodes, (unsigned)op->off)->rec.id;
+		inode_set_name(w->inodes, op->inode->nr,
+			       &inode_disk(w->inodes, (unsigned)op->off)->rec.id, op->name);
 		op_end(op, true, result);
 		return;
 	}
@@ -554,8 +553,8 @@ static void rename_run(struct task *task)
 	/* First: were we killed, what follows is saved for its newer version. */
 	journal_publish64(&d->rec.version, d->rec.version + 1);
 	atomic_thread_fence(memory_order_release);
-	snprintf(d->rec.name, sizeof(d->rec.name), "%s", to_name);
-	d->rec.parent = inode_disk(w->inodes, (unsigned)op->bytes)->rec.id;
+	inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, (unsigned)op->bytes)->rec.id,
+		       to_name);
 	d->rec.ctime_ns = times_now();
 	memcpy(op->name, from_name, sizeof(op->name));
 	/* A name is the newest record's that bears it. */
@@ -657,20 +656,21 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 		return;
 	}
 	id = &worker_disk(w, folder)->rec.id;
-	for (unsigned at = (unsigned)off; at < w->inodes->end + 2; at++) {
+	for (unsigned at = (unsigned)off; at < JOURNAL_INODES + 2; at++) {
 		struct stat st = { .st_ino = ino, .st_mode = S_IFDIR };
 		const char *name = at ? ".." : ".";
 		size_t need;
 
 		if (at >= 2) {
-			unsigned nr = at - 2;
-			struct journal_inode *d = inode_disk(w->inodes, nr);
+			unsigned nr = inode_child(w->inodes, id, at - 2);
 
-			if (!nr || d->use != INODE_USED || !gvm_id_equal(&d->rec.parent, id))
-				continue;
+			if (nr == TREE_NONE)
+				break;
+			at = nr + 2;
 			name = inode_shown_name(w->inodes, nr, shown);
 			st.st_ino = inode_ino(nr);
-			st.st_mode = d->rec.kind == RECORD_FOLDER ? S_IFDIR : S_IFREG;
+			st.st_mode = inode_disk(w->inodes, nr)->rec.kind == RECORD_FOLDER ? S_IFDIR :
+											     S_IFREG;
 		}
 		need = fuse_add_direntry(req, buf + used, size - used, name, &st, (off_t)at + 1);
 		if (need > size - used)

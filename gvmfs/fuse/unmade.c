@@ -38,7 +38,7 @@ void unmade_add(struct op *op)
 	struct journal_inode *d = worker_disk(w, op->inode);
 
 	d->rec.kind = RECORD_GONE;
-	journal_publish32(&d->use, INODE_UNLINKED);
+	inode_set_use(w->inodes, op->inode->nr, INODE_UNLINKED);
 	if (u->count >= UNMADE_MAX) {
 		log_error(d->rec.name, "its making failed, and so did taking it back: it may appear once "
 				       "the nodes are back");

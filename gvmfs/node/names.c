@@ -48,7 +48,7 @@ static void inode_is_gone(struct worker *w, struct inode *inode)
 	struct journal_inode *d = worker_disk(w, inode);
 
 	d->rec.kind = RECORD_GONE;
-	journal_publish32(&d->use, INODE_UNLINKED);
+	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
 }
 
 /* The name's birth was overtaken by a fence: nothing of it is there (any more), and its id may stand for
@@ -61,6 +61,7 @@ static bool inode_rekey(struct worker *w, struct inode *inode)
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		return false;
 	rec->id = id;
+	inode_set_name(w->inodes, inode->nr, &rec->parent, rec->name);
 	rec->born = rec->version = 0;
 	return true;
 }
@@ -183,7 +184,7 @@ static void adopt_orphan(struct worker *w, const struct record *rec)
 	if (nr < 0)
 		return;
 	inode = inode_get(w->inodes, (unsigned)nr);
-	journal_publish32(&worker_disk(w, inode)->use, INODE_UNLINKED);
+	inode_set_use(w->inodes, (unsigned)nr, INODE_UNLINKED);
 	inode->busy = true;
 	region_stat(w, inode, adopt_orphan_end, NULL);
 }
@@ -236,7 +237,7 @@ static void temporary_looked(struct worker *w, struct inode *inode, int result, 
 	}
 	log_info(d->rec.name, "its launcher and its mount are gone: this temporary region is removed");
 	d->rec.orphan = 1;
-	journal_publish32(&d->use, INODE_UNLINKED);
+	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
 	region_delete(w, inode, orphan_deleted, NULL);
 }
 
@@ -280,7 +281,7 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 		return;
 	}
 	/* Still in use on another host, or not to be told: the next refresh looks again. */
-	journal_publish32(&worker_disk(w, inode)->use, INODE_FREE);
+	inode_set_use(w->inodes, inode->nr, INODE_FREE);
 	inode_release(w->inodes, inode);
 }
 
@@ -322,20 +323,22 @@ static void apply_gone(struct worker *w, unsigned nr)
 
 /* Of a region that we write, another host can only have changed what it is called and whose it is. (Our own
  * next save says the rest.) */
-static void apply_name(struct journal_inode *d, const struct record *rec)
+static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 {
+	struct journal_inode *d = inode_disk(w->inodes, nr);
+
 	d->rec.mode = rec->mode;
 	d->rec.uid = rec->uid;
 	d->rec.gid = rec->gid;
-	d->rec.parent = rec->parent;
-	memcpy(d->rec.name, rec->name, sizeof(d->rec.name));
+	inode_set_name(w->inodes, nr, &rec->parent, rec->name);
 	journal_publish64(&d->rec.version, rec->version);
 	journal_publish32(&d->times_owed, 1);
 }
 
 /* What is not saved yet of the times here is not lost to a record that was saved before. */
-static void apply_all(struct journal_inode *d, const struct record *rec)
+static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 {
+	struct journal_inode *d = inode_disk(w->inodes, nr);
 	uint64_t mtime_ns = d->rec.mtime_ns, ctime_ns = d->rec.ctime_ns;
 
 	d->rec = *rec;
@@ -343,8 +346,8 @@ static void apply_all(struct journal_inode *d, const struct record *rec)
 		d->rec.mtime_ns = mtime_ns;
 	if (d->times_owed && ctime_ns > rec->ctime_ns)
 		d->rec.ctime_ns = ctime_ns;
+	inode_set_name(w->inodes, nr, &rec->parent, d->rec.name);
 }
-
 /* Applies one record of the nodes to the tree. */
 static void apply_record(struct worker *w, const struct names_load_job *lj, const struct record *rec)
 {
@@ -367,7 +370,7 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 	if (!may_apply(w, (unsigned)nr)) {
 		if (d->epoch && !inode_get(w->inodes, (unsigned)nr)->busy && rec->kind == d->rec.kind &&
 		    !rec->orphan)
-			apply_name(d, rec);
+			apply_name(w, (unsigned)nr, rec);
 		return;
 	}
 	if (rec->orphan) {
@@ -379,7 +382,7 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 		log_error(rec->name, "its record was changed in a way that cannot be; it is not used");
 		return;
 	}
-	apply_all(d, rec);
+	apply_all(w, (unsigned)nr, rec);
 	if (w->inodes->rt[nr])
 		memset(w->inodes->rt[nr]->nodes, 0, sizeof(w->inodes->rt[nr]->nodes));
 }

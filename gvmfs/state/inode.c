@@ -9,36 +9,27 @@
 
 #define EMPTY_LOOK_CHUNKS 65536u /* an index beyond that is not looked through */
 #define HELD_FRESH_NS     1000000000ull
+#define SHOWN_MAX	  240 /* bytes of a name with part of an id behind it */
 
-static void rt_count_open(struct inode *inode, unsigned how, int n)
+/* The root is entry 0 and in no folder. */
+static void tree_follow(struct inodes *in, unsigned nr)
 {
-	inode->opens += (unsigned)n;
-	if (how & HANDLE_WRITE)
-		inode->opens_write += (unsigned)n;
-	if (!(how & HANDLE_DIRECT))
-		inode->opens_cached += (unsigned)n;
-	if ((how & HANDLE_WRITE) && !(how & HANDLE_DIRECT))
-		inode->opens_dirtying += (unsigned)n;
+	const struct journal_inode *d = inode_disk(in, nr);
+
+	if (d->use == INODE_FREE)
+		tree_remove(&in->tree, nr);
+	else if (!tree_put(&in->tree, nr, &d->rec, nr && d->use == INODE_USED))
+		abort(); /* the successor finds everything in the journal */
 }
 
 int inodes_init(struct inodes *in, struct journal *j)
 {
 	memset(in, 0, sizeof(*in));
 	in->j = j;
-	for (unsigned i = 0; i < JOURNAL_INODES; i++)
+	in->end = j->super->inodes_end;
+	for (unsigned i = 0; i < in->end; i++)
 		if (j->inodes[i].use != INODE_FREE)
-			in->end = i + 1;
-	for (unsigned i = 0; i < JOURNAL_HANDLES; i++) {
-		struct journal_handle *h = &j->handles[i];
-		struct inode *inode;
-
-		if (!h->inode_plus_1)
-			continue;
-		inode = inode_get(in, h->inode_plus_1 - 1);
-		if (!inode)
-			return -ENOMEM;
-		rt_count_open(inode, h->how, 1);
-	}
+			tree_follow(in, i);
 	return 0;
 }
 
@@ -65,19 +56,11 @@ struct inode *inode_by_ino(struct inodes *in, fuse_ino_t ino)
 
 int inode_by_id(struct inodes *in, const struct gvm_id *id)
 {
-	for (unsigned i = 0; i < in->end; i++)
-		if (inode_disk(in, i)->use != INODE_FREE &&
-		    gvm_id_equal(&inode_disk(in, i)->rec.id, id))
-			return (int)i;
-	return -1;
-}
+	unsigned nr = tree_id_first(&in->tree, id);
 
-/* The root is entry 0 and in no folder. */
-static bool is_in(struct inodes *in, unsigned nr, const struct gvm_id *parent)
-{
-	struct journal_inode *d = inode_disk(in, nr);
-
-	return nr && d->use == INODE_USED && gvm_id_equal(&d->rec.parent, parent);
+	while (nr != TREE_NONE && !gvm_id_equal(&inode_disk(in, nr)->rec.id, id))
+		nr = tree_id_next(&in->tree, nr);
+	return nr == TREE_NONE ? -1 : (int)nr;
 }
 
 /* A record is newer by its version; of two equally new ones the greater id wins, on every host. */
@@ -88,14 +71,22 @@ static bool is_newer(const struct record *a, const struct record *b)
 	return memcmp(a->id.b, b->id.b, sizeof(a->id.b)) > 0;
 }
 
+static bool is_named(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name)
+{
+	const struct record *r = &inode_disk(in, nr)->rec;
+
+	return gvm_id_equal(&r->parent, parent) && strcmp(r->name, name) == 0;
+}
+
 static int named(struct inodes *in, const struct gvm_id *parent, const char *name)
 {
+	unsigned nr = tree_name_first(&in->tree, parent, name);
 	int best = -1;
 
-	for (unsigned i = 1; i < in->end; i++)
-		if (is_in(in, i, parent) && strcmp(inode_disk(in, i)->rec.name, name) == 0 &&
-		    (best < 0 || is_newer(&inode_disk(in, i)->rec, &inode_disk(in, (unsigned)best)->rec)))
-			best = (int)i;
+	for (; nr != TREE_NONE; nr = tree_name_next(&in->tree, nr))
+		if (is_named(in, nr, parent, name) &&
+		    (best < 0 || is_newer(&inode_disk(in, nr)->rec, &inode_disk(in, (unsigned)best)->rec)))
+			best = (int)nr;
 	return best;
 }
 
@@ -105,60 +96,101 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf)
 
 	if (named(in, &r->parent, r->name) == (int)nr)
 		return r->name;
-	snprintf(buf, RECORD_NAME_MAX + 1, "%.240s~%02x%02x%02x%02x", r->name, r->id.b[0], r->id.b[1],
-		 r->id.b[2], r->id.b[3]);
+	snprintf(buf, RECORD_NAME_MAX + 1, "%.*s~%02x%02x%02x%02x", SHOWN_MAX, r->name, r->id.b[0],
+		 r->id.b[1], r->id.b[2], r->id.b[3]);
 	return buf;
+}
+
+static bool is_shown(struct inodes *in, unsigned nr, const char *name)
+{
+	char shown[RECORD_NAME_MAX + 1];
+
+	return strcmp(inode_shown_name(in, nr, shown), name) == 0;
+}
+
+/* By the name with part of an id behind it that an older one of two shows. */
+static int shown(struct inodes *in, const struct gvm_id *parent, const char *name)
+{
+	const char *mark = strrchr(name, '~');
+	char bare[RECORD_NAME_MAX + 1];
+	unsigned nr;
+
+	if (!mark || mark - name > SHOWN_MAX)
+		return -1;
+	snprintf(bare, sizeof(bare), "%.*s", (int)(mark - name), name);
+	for (nr = tree_name_first(&in->tree, parent, bare); nr != TREE_NONE;
+	     nr = tree_name_next(&in->tree, nr))
+		if (is_named(in, nr, parent, bare) && is_shown(in, nr, name))
+			return (int)nr;
+	/* Of a longer name only the beginning is shown, and the whole of it is not known. */
+	if (mark - name == SHOWN_MAX)
+		for (nr = tree_child(&in->tree, parent, 0); nr != TREE_NONE;
+		     nr = tree_child(&in->tree, parent, nr + 1))
+			if (is_shown(in, nr, name))
+				return (int)nr;
+	return -1;
 }
 
 int inode_lookup(struct inodes *in, const struct gvm_id *parent, const char *name)
 {
-	char shown[RECORD_NAME_MAX + 1];
 	int nr = named(in, parent, name);
 
-	if (nr >= 0 || !strchr(name, '~'))
-		return nr;
-	for (unsigned i = 1; i < in->end; i++)
-		if (is_in(in, i, parent) && strcmp(inode_shown_name(in, i, shown), name) == 0)
-			return (int)i;
-	return -1;
+	return nr >= 0 ? nr : shown(in, parent, name);
+}
+
+unsigned inode_child(struct inodes *in, const struct gvm_id *folder, unsigned nr)
+{
+	return tree_child(&in->tree, folder, nr);
 }
 
 bool inode_has_children(struct inodes *in, const struct gvm_id *folder)
 {
-	for (unsigned i = 1; i < in->end; i++)
-		if (is_in(in, i, folder))
-			return true;
-	return false;
+	return inode_child(in, folder, 0) != TREE_NONE;
+}
+
+void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use)
+{
+	journal_publish32(&inode_disk(in, nr)->use, use);
+	tree_follow(in, nr);
+}
+
+void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name)
+{
+	struct record *r = &inode_disk(in, nr)->rec;
+
+	r->parent = *parent;
+	if (name != r->name)
+		snprintf(r->name, sizeof(r->name), "%s", name);
+	tree_follow(in, nr);
 }
 
 int inode_alloc(struct inodes *in, const struct record *rec)
 {
-	for (unsigned i = 0; i < JOURNAL_INODES; i++) {
-		struct journal_inode *d = inode_disk(in, i);
+	unsigned nr = tree_free(&in->tree);
+	struct journal_inode *d;
 
-		if (d->use != INODE_FREE)
-			continue;
-		if (!inode_get(in, i))
-			return -1;
-		d->generation++;
-		d->lookups = 0;
-		d->epoch = 0;
-		d->failed = 0;
-		d->cache_stale = 0;
-		d->last_epoch = 0;
-		d->local_bytes = 0;
-		d->times_owed = 0;
-		d->resident_peak = 0;
-		memset(&d->stats, 0, sizeof(d->stats));
-		d->tail_from = 0;
-		d->end_cached = 0;
-		d->rec = *rec;
-		journal_publish32(&d->use, INODE_USED);
-		if (i >= in->end)
-			in->end = i + 1;
-		return (int)i;
+	if (nr == TREE_NONE || !inode_get(in, nr))
+		return -1;
+	if (nr >= in->end) {
+		in->end = nr + 1;
+		journal_publish32(&in->j->super->inodes_end, in->end);
 	}
-	return -1;
+	d = inode_disk(in, nr);
+	d->generation++;
+	d->lookups = 0;
+	d->epoch = 0;
+	d->failed = 0;
+	d->cache_stale = 0;
+	d->last_epoch = 0;
+	d->local_bytes = 0;
+	d->times_owed = 0;
+	d->resident_peak = 0;
+	memset(&d->stats, 0, sizeof(d->stats));
+	d->tail_from = 0;
+	d->end_cached = 0;
+	d->rec = *rec;
+	inode_set_use(in, nr, INODE_USED);
+	return (int)nr;
 }
 
 void inode_reap(struct inodes *in, unsigned nr)
@@ -177,7 +209,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	free(rt->readahead);
 	free(rt);
 	in->gone[in->gone_count++ % INODES_GONE] = d->rec.id;
-	journal_publish32(&d->use, INODE_FREE);
+	inode_set_use(in, nr, INODE_FREE);
 }
 
 bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t since)
@@ -285,57 +317,4 @@ void inode_stat(struct inodes *in, unsigned nr, struct stat *st)
 	st->st_mtim = ns_to_timespec(r->mtime_ns);
 	st->st_ctim = ns_to_timespec(r->ctime_ns);
 	st->st_atim = st->st_mtim;
-}
-
-static uint64_t handle_name(const struct journal_handle *h, unsigned i)
-{
-	return h->unique * JOURNAL_HANDLES + i;
-}
-
-int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle)
-{
-	struct journal_handle *h;
-	int free_handle = -1;
-
-	for (unsigned i = 0; i < JOURNAL_HANDLES; i++) {
-		h = &in->j->handles[i];
-		if (!h->inode_plus_1) {
-			if (free_handle < 0)
-				free_handle = (int)i;
-		} else if (h->unique == unique && h->inode_plus_1 == nr + 1) {
-			*handle = handle_name(h, i);
-			return 0;
-		}
-	}
-	if (free_handle < 0)
-		return -ENFILE;
-	h = &in->j->handles[free_handle];
-	h->how = how;
-	h->unique = unique;
-	journal_publish32(&h->inode_plus_1, nr + 1);
-	rt_count_open(inode_get(in, nr), how, 1);
-	*handle = handle_name(h, (unsigned)free_handle);
-	return 0;
-}
-
-unsigned handle_how(const struct inodes *in, uint64_t handle)
-{
-	unsigned i = handle % JOURNAL_HANDLES;
-	const struct journal_handle *h = &in->j->handles[i];
-
-	return h->inode_plus_1 && handle_name(h, i) == handle ? h->how : 0;
-}
-
-int handle_close(struct inodes *in, uint64_t handle, bool *write)
-{
-	unsigned i = handle % JOURNAL_HANDLES, nr;
-	struct journal_handle *h = &in->j->handles[i];
-
-	if (!h->inode_plus_1 || handle_name(h, i) != handle)
-		return -1;
-	nr = h->inode_plus_1 - 1;
-	*write = h->how & HANDLE_WRITE;
-	rt_count_open(inode_get(in, nr), h->how, -1);
-	journal_publish32(&h->inode_plus_1, 0);
-	return (int)nr;
 }

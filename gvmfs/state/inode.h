@@ -10,6 +10,7 @@
 
 #include "gvm_client.h"
 #include "journal.h"
+#include "tree.h"
 
 #include <fuse3/fuse_lowlevel.h>
 #include <sys/stat.h>
@@ -97,15 +98,25 @@ struct inode {
 
 #define INODES_GONE 64u
 
+#define HANDLE_HEADS 4096u
+
+/* The journal's handles: by request, and those that are free. Handle + 1; 0: none. */
+struct handles {
+	uint16_t first[HANDLE_HEADS], next[JOURNAL_HANDLES];
+	uint16_t free;
+};
+
 struct inodes {
 	struct journal *j;
+	struct tree tree;
+	struct handles handles;
 	struct inode *rt[JOURNAL_INODES]; /* made when first needed */
 	unsigned end;			  /* entries from here on were never used */
 	struct gvm_id gone[INODES_GONE];  /* whose entries were freed, the last ones */
 	uint64_t gone_count;		  /* all that ever were */
 };
 
-/* Counts the open files that the journal has. 0 or a negative errno. */
+/* Finds what the journal has: 0 or a negative errno. */
 int inodes_init(struct inodes *in, struct journal *j);
 
 /* The runtime part of entry nr (made if need be); NULL without memory. */
@@ -126,12 +137,18 @@ static inline fuse_ino_t inode_ino(unsigned nr)
  * hosts made the same name, the newer record has it; the older shows as `name~<first id bytes>`. */
 int inode_lookup(struct inodes *in, const struct gvm_id *parent, const char *name);
 int inode_by_id(struct inodes *in, const struct gvm_id *id);
+/* The first entry of a folder with a number of at least nr; TREE_NONE: there is none. */
+unsigned inode_child(struct inodes *in, const struct gvm_id *folder, unsigned nr);
 bool inode_has_children(struct inodes *in, const struct gvm_id *folder);
 /* The name under which an entry is listed (see inode_lookup); buf: RECORD_NAME_MAX + 1. */
 const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 
 /* A free entry, filled from `rec` and published; -1: the table is full. */
 int inode_alloc(struct inodes *in, const struct record *rec);
+/* Changes what an entry is, or is called and where; name: perhaps that in its record already. Whoever
+ * changes a record's id calls the second, too. */
+void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use);
+void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name);
 /* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing is under way. */
 void inode_reap(struct inodes *in, unsigned nr);
 /* Whether (for all we know) the entry of `id` was freed since gone_count was `since`. */
@@ -153,6 +170,8 @@ enum handle_how {
 	HANDLE_DIRECT = 2, /* past the page cache */
 };
 
+/* Finds the journal's open files, and counts them, after inodes_init(): 0 or a negative errno. */
+int handles_init(struct inodes *in);
 /* Opens and closes a file handle (`how`: enum handle_how). `unique` is the request's: one that comes a
  * second time (resent to a successor) gets the handle that the first made. 0 or -ENFILE. A handle has
  * parts of `unique` in it: a RELEASE that comes a second time does not close what has been opened

@@ -46,7 +46,7 @@ struct journal_super {
 	int32_t sign_tid; /* of the worker's thread by whose end the supervisor knows its: lookout.h */
 	int32_t front_tid; /* of the one that serves */
 	uint32_t ended; /* the last worker came to its end, with this status plus 1; 0: it did not yet */
-	uint32_t reserved;
+	uint32_t inodes_end; /* entries from here on were never used */
 	uint8_t init[JOURNAL_INIT_MAX];
 	uint64_t mount_dev; /* the mount's device number; 0: not found out */
 	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */

@@ -28,7 +28,9 @@ static void take_over(void)
 {
 	for (unsigned i = 0; i < JOURNAL_INODES; i++)
 		free(in.rt[i]);
+	tree_deinit(&in.tree);
 	CHECK_EQ(inodes_init(&in, &journal), 0);
+	CHECK_EQ(handles_init(&in), 0);
 }
 
 static void begin(void)
@@ -175,6 +177,73 @@ static void freed_entry_is_remembered(void)
 	CHECK(inode_was_reaped(&in, &other, since)); /* too long ago to tell */
 }
 
+/* In a folder whose id begins with `folder` (0: the root's). */
+static unsigned named_make(uint8_t id, uint8_t folder, const char *name)
+{
+	unsigned nr = file_make(id);
+	struct gvm_id parent = { { folder } };
+
+	inode_disk(&in, nr)->rec.version = id;
+	inode_set_name(&in, nr, &parent, name);
+	return nr;
+}
+
+static int lookup(uint8_t folder, const char *name)
+{
+	struct gvm_id parent = { { folder } };
+
+	return inode_lookup(&in, &parent, name);
+}
+
+static void names_are_found_where_they_are(void)
+{
+	struct gvm_id folder = { { 7 } }, elsewhere = { { 8 } };
+	unsigned a, b;
+
+	begin();
+	a = named_make(1, 7, "a");
+	b = named_make(2, 7, "b");
+	CHECK_EQ(lookup(7, "a"), (int)a);
+	CHECK_EQ(lookup(8, "a"), -1);
+	CHECK_EQ(inode_child(&in, &folder, 0), a);
+	CHECK_EQ(inode_child(&in, &folder, a + 1), b);
+	CHECK_EQ(inode_child(&in, &folder, b + 1), TREE_NONE);
+	inode_set_name(&in, a, &elsewhere, "c");
+	take_over();
+	CHECK_EQ(lookup(7, "a"), -1);
+	CHECK_EQ(lookup(8, "c"), (int)a);
+	CHECK_EQ(inode_child(&in, &folder, 0), b);
+	inode_set_use(&in, b, INODE_UNLINKED);
+	CHECK_EQ(lookup(7, "b"), -1);
+	CHECK(!inode_has_children(&in, &folder));
+	CHECK_EQ(inode_by_id(&in, &(struct gvm_id){ { 2 } }), (int)b);
+	inode_set_use(&in, b, INODE_FREE);
+	CHECK_EQ(inode_by_id(&in, &(struct gvm_id){ { 2 } }), -1);
+	CHECK_EQ(file_make(3), b); /* its place is free again */
+}
+
+static void older_of_two_names_shows_its_id(void)
+{
+	char shown[RECORD_NAME_MAX + 1], longest[RECORD_NAME_MAX + 1];
+	unsigned older, newer;
+
+	begin();
+	older = named_make(1, 7, "a~b");
+	newer = named_make(2, 7, "a~b");
+	CHECK_EQ(lookup(7, "a~b"), (int)newer);
+	CHECK_EQ(lookup(7, inode_shown_name(&in, older, shown)), (int)older);
+	CHECK_EQ(lookup(7, "a~b~02000000"), -1);
+	CHECK_EQ(lookup(7, "a~"), -1);
+	memset(longest, 'x', RECORD_NAME_MAX);
+	longest[RECORD_NAME_MAX] = 0;
+	older = named_make(3, 7, longest);
+	newer = named_make(4, 7, longest);
+	CHECK_EQ(lookup(7, longest), (int)newer);
+	CHECK_EQ(lookup(7, inode_shown_name(&in, older, shown)), (int)older);
+	inode_set_use(&in, newer, INODE_FREE);
+	CHECK_EQ(lookup(7, longest), (int)older);
+}
+
 static const struct check_test tests[] = {
 	{ "repeated-open-gets-the-same-handle", repeated_open_gets_the_same_handle },
 	{ "repeated-release-closes-nothing-new", repeated_release_closes_nothing_new },
@@ -183,5 +252,7 @@ static const struct check_test tests[] = {
 	{ "entry-in-use-is-not-freed", entry_in_use_is_not_freed },
 	{ "entry-of-the-fast-path-is-not-freed", entry_of_the_fast_path_is_not_freed },
 	{ "freed-entry-is-remembered", freed_entry_is_remembered },
+	{ "names-are-found-where-they-are", names_are_found_where_they_are },
+	{ "older-of-two-names-shows-its-id", older_of_two_names_shows_its_id },
 };
 CHECK_MAIN(tests)
