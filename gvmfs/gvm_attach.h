@@ -3,7 +3,7 @@
  * gvm_attach.h - how a process that maps a region's file gets the fast path: the conversation
  * between it (qemu/dsm_attach.c) and gvmfs, over a UNIX socket of type SOCK_SEQPACKET.
  *
- * The file's extended attribute GVM_ATTACH_XATTR holds the socket's path. Both ends are on one
+ * The file's extended attribute GVM_XATTR_ATTACH (gvm_mount.h) holds the socket's path. Both ends are on one
  * host, so numbers are in its byte order. Each message is one struct gvm_attach_msg, with
  * descriptors beside it (SCM_RIGHTS) in the order given here. C is the client, S is gvmfs:
  *
@@ -44,9 +44,9 @@
 #ifndef GVM_ATTACH_H
 #define GVM_ATTACH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define GVM_ATTACH_XATTR       "user.gvm.attach"
 #define GVM_ATTACH_MAGIC       0x416d7647u /* "GvmA" */
 #define GVM_ATTACH_VERSION     1
 #define GVM_ATTACH_CHUNK_BYTES 131072u
@@ -81,5 +81,17 @@ struct gvm_attach_msg {
 };
 
 _Static_assert(sizeof(struct gvm_attach_msg) == 256, "the messages have no padding");
+
+enum gvm_attach_end { GVM_ATTACH_TO_CLIENT = 1, GVM_ATTACH_TO_GVMFS };
+
+/* A message of this type whose other fields are 0. */
+struct gvm_attach_msg gvm_attach_message(enum gvm_attach_type type);
+/* Puts `why` into its text, cut off where there is no room. */
+void gvm_attach_explain(struct gvm_attach_msg *msg, const char *why);
+/*
+ * Whether a message of this size, with so many descriptors, is one that may be sent to that end: with all
+ * that its type names and nothing else. Its text can be shown to users afterwards.
+ */
+bool gvm_attach_accept(struct gvm_attach_msg *msg, unsigned fds, enum gvm_attach_end to);
 
 #endif

@@ -17,6 +17,8 @@
 #endif
 #include "dsm_attach.h"
 
+#include "dsm_calls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -83,15 +85,6 @@ int dsm_because(struct ram *ram, int err, const char *format, ...)
 	return err;
 }
 
-/* A peer's text goes to a terminal. */
-static void text_clean(char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-	}
-}
-
 static void fd_close(const int *fd)
 {
 	if (*fd >= 0)
@@ -144,39 +137,6 @@ static int message_send(int sock, const struct gvm_attach_msg *msg, const int *f
 		n = sendmsg(sock, &hdr, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
-}
-
-static struct gvm_attach_msg message(enum gvm_attach_type type)
-{
-	return (struct gvm_attach_msg){
-		.magic = GVM_ATTACH_MAGIC, .version = GVM_ATTACH_VERSION, .type = type};
-}
-
-/* Whether it is a message that gvmfs may send, with nothing in it that its type does not name. */
-static bool message_valid(const struct gvm_attach_msg *msg, unsigned fds)
-{
-	enum { SEQ = 1, OFFSET = 2, BYTES = 4, ERROR = 8, TEXT = 16, KNOWN = 32 };
-	static const struct {
-		uint8_t fields, fds_min, fds_max;
-	} shapes[] = {
-		[GVM_ATTACH_WELCOME] = {KNOWN | BYTES, 2, 3},
-		[GVM_ATTACH_REFUSE] = {KNOWN | ERROR | TEXT, 0, 0},
-		[GVM_ATTACH_GO] = {KNOWN, 0, 0},
-		[GVM_ATTACH_ZAP] = {KNOWN | SEQ | OFFSET | BYTES, 0, 0},
-		[GVM_ATTACH_ABORT] = {KNOWN | TEXT, 0, 0},
-	};
-	unsigned fields;
-
-	if (msg->magic != GVM_ATTACH_MAGIC || msg->version != GVM_ATTACH_VERSION ||
-	    msg->type >= sizeof(shapes) / sizeof(*shapes))
-		return false;
-	fields = shapes[msg->type].fields;
-	return (fields & KNOWN) && fds >= shapes[msg->type].fds_min &&
-	       fds <= shapes[msg->type].fds_max && !msg->address && !msg->page_bytes &&
-	       ((fields & SEQ) || !msg->seq) && ((fields & OFFSET) || !msg->offset) &&
-	       ((fields & BYTES) || !msg->bytes) &&
-	       ((fields & ERROR) ? msg->error < 0 && msg->error > -4096 : !msg->error) &&
-	       ((fields & TEXT) ? !!memchr(msg->text, 0, sizeof(msg->text)) : !msg->text[0]);
 }
 
 static void fds_take(struct msghdr *hdr, struct fds *fds)
@@ -248,12 +208,10 @@ static int message_receive(int sock, int64_t deadline_ms, struct gvm_attach_msg 
 	if (n == 0)
 		err = -ECONNRESET;
 	else if (n != (ssize_t)sizeof(*msg) || (hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-		 !message_valid(msg, got->count))
+		 !gvm_attach_accept(msg, got->count, GVM_ATTACH_TO_CLIENT))
 		err = -EPROTO;
 	if (err || !fds)
 		fds_close(got);
-	if (!err)
-		text_clean(msg->text);
 	return err;
 }
 
@@ -269,15 +227,15 @@ __attribute__((noreturn)) static void region_lost(const struct region *r, const 
 
 static void zap(struct region *r, const struct gvm_attach_msg *msg)
 {
-	struct gvm_attach_msg done = message(GVM_ATTACH_ZAPPED);
+	struct gvm_attach_msg done = gvm_attach_message(GVM_ATTACH_ZAPPED);
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	if (!msg->bytes || msg->offset % page || msg->bytes % page || msg->offset > r->bytes ||
 	    msg->bytes > r->bytes - msg->offset)
 		region_lost(r, "gvmfs asked for a part that does not exist");
 	/* Locked memory needs the other advice, which Linux before 5.18 does not know. */
-	if (madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED) &&
-	    madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED_LOCKED))
+	if (dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED) &&
+	    dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED_LOCKED))
 		region_lost(r, "its pages cannot be taken from the guest");
 	done.seq = msg->seq;
 	if (message_send(r->sock, &done, NULL) && !atomic_load(&r->closing))
@@ -352,7 +310,7 @@ static int uffd_new(int device)
 
 	if (fd >= 0)
 		return fd;
-	own = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	own = dsm_open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
 	if (own >= 0)
 		fd = ioctl(own, USERFAULTFD_IOC_NEW, UFFD_FLAGS);
 	if (fd < 0 && device >= 0)
@@ -399,7 +357,7 @@ static int uffd_register(int uffd, void *host, size_t bytes)
 
 static int hello(struct ram *ram, int sock)
 {
-	struct gvm_attach_msg msg = message(GVM_ATTACH_HELLO);
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_HELLO);
 	int err;
 
 	msg.bytes = ram->bytes;
@@ -451,30 +409,31 @@ static int pins_map(struct ram *ram, struct region *r, int fd)
 	err = size_check(ram, fd, bytes, "pins");
 	if (err)
 		return err;
-	pins = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	pins = dsm_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (pins == MAP_FAILED)
 		return dsm_because(ram, -errno, "gvmfs's pins: %s", strerror(errno));
-	madvise(pins, bytes, MADV_NOHUGEPAGE); /* they are sparse */
+	dsm_madvise(pins, bytes, MADV_NOHUGEPAGE); /* they are sparse */
 	r->pins = (_Atomic uint32_t *)pins;
 	return 0;
 }
 
 static void pins_unmap(struct region *r)
 {
-	munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
+	dsm_munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
 }
 
 /* PROT_NONE: see the file's head. */
 static int memfd_map(struct ram *ram, int memfd)
 {
-	if (mmap(ram->host, ram->bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, 0) == MAP_FAILED)
+	if (dsm_mmap(ram->host, ram->bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, memfd, 0) ==
+	    MAP_FAILED)
 		return dsm_because(ram, -errno, "gvmfs's memory: %s", strerror(errno));
 	/* EINVAL: a kernel without huge pages */
-	if (madvise(ram->host, ram->bytes, MADV_NOHUGEPAGE) && errno != EINVAL)
+	if (dsm_madvise(ram->host, ram->bytes, MADV_NOHUGEPAGE) && errno != EINVAL)
 		return dsm_because(ram, -errno, "MADV_NOHUGEPAGE: %s", strerror(errno));
-	if (madvise(ram->host, ram->bytes, MADV_DONTFORK))
+	if (dsm_madvise(ram->host, ram->bytes, MADV_DONTFORK))
 		return dsm_because(ram, -errno, "MADV_DONTFORK: %s", strerror(errno));
-	madvise(ram->host, ram->bytes, MADV_DONTDUMP); /* a core would hold what is resident */
+	dsm_madvise(ram->host, ram->bytes, MADV_DONTDUMP); /* a core would hold what is resident */
 	return 0;
 }
 
@@ -496,7 +455,7 @@ static int register_and_show(struct ram *ram, struct region *r, int device)
 
 static int ready_and_go(struct ram *ram, struct region *r, int deadline_ms)
 {
-	struct gvm_attach_msg msg = message(GVM_ATTACH_READY);
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_READY);
 	int err;
 
 	msg.address = (uintptr_t)ram->host;
@@ -511,7 +470,7 @@ static int ready_and_go(struct ram *ram, struct region *r, int deadline_ms)
 /* The mapping is gone, though the process lives on. */
 static void detached_send(const struct region *r)
 {
-	struct gvm_attach_msg msg = message(GVM_ATTACH_DETACHED);
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_DETACHED);
 
 	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: all the same now */
 }
@@ -521,8 +480,8 @@ static void replace_undo(struct ram *ram, struct region *r, bool helper)
 {
 	int flags = MAP_FIXED | (ram->shared ? MAP_SHARED : MAP_PRIVATE);
 
-	ram->lost = mmap(ram->host, ram->bytes, PROT_READ | PROT_WRITE, flags, ram->fd,
-			 ram->offset) == MAP_FAILED;
+	ram->lost = dsm_mmap(ram->host, ram->bytes, PROT_READ | PROT_WRITE, flags, ram->fd,
+			     ram->offset) == MAP_FAILED;
 	detached_send(r);
 	if (helper)
 		helper_stop(r);
@@ -615,12 +574,12 @@ static int attach_connect(struct ram *ram, const char *path, int deadline_ms)
  */
 static int file_reopen(int fd)
 {
-	int cloexec = fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+	int cloexec = dsm_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
 	char path[64];
 	OWNED_FD again = -1;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
+	again = dsm_open(path, O_RDWR | O_CLOEXEC);
 	if (again < 0 || dup3(again, fd, cloexec) < 0)
 		return -errno;
 	return 0;
@@ -643,17 +602,17 @@ int dsm_region_attach(struct ram *ram, const char *path, struct region *r)
 	if (err)
 		dsm_say("RAM %s: the file cannot be opened again (%s): reads of it may be old, and "
 			"no other process may map it", ram->name, strerror(-err));
-	r->file = fcntl(ram->fd, F_DUPFD_CLOEXEC, 0);
+	r->file = dsm_fcntl(ram->fd, F_DUPFD_CLOEXEC, 0);
 	return 0;
 }
 
 void dsm_region_pin_all(const struct region *r, const char *why)
 {
-	struct gvm_attach_msg msg = message(GVM_ATTACH_PIN_ALL);
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_PIN_ALL);
 
 	for (size_t c = 0; c < r->chunks; c++)
 		atomic_fetch_add(&r->pins[c], 1);
-	snprintf(msg.text, sizeof(msg.text), "%s", why);
+	gvm_attach_explain(&msg, why);
 	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: the helper tells */
 }
 
@@ -661,8 +620,8 @@ void dsm_region_pin_all(const struct region *r, const char *why)
  * munmap(). The socket is last: to gvmfs its end means that the memory is gone. */
 void dsm_region_detach(struct region *r)
 {
-	if (mmap(r->host, r->bytes, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (dsm_mmap(r->host, r->bytes, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		dsm_say("RAM %s: cannot be taken out of the way: %s", r->name, strerror(errno));
 	detached_send(r);
 	helper_stop(r);

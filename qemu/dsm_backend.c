@@ -15,8 +15,11 @@
 #define _GNU_SOURCE
 #endif
 #include "dsm_backend.h"
+
 #include "dsm_attach.h"
+#include "dsm_calls.h"
 #include "giantvm.h"
+#include "gvm_mount.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +45,6 @@
 
 #define GIANTVM_MAGIC 0x6769766d /* the filesystem of what GIANTVM_JOIN gives */
 
-#define STATS_XATTR "user.gvm.stats"
 #define REGIONS_MAX 16
 
 static struct {
@@ -204,7 +206,7 @@ static _Atomic(struct region *) *slot_free(void)
 static int ram_refusal(struct ram *ram, enum dsm_mode mode, const char *path)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	int flags = fcntl(ram->fd, F_GETFL);
+	int flags = dsm_fcntl(ram->fd, F_GETFL, 0);
 
 	if (mode == DSM_MODE_FUSE)
 		return dsm_because(ram, -EPERM, "this mode was asked for");
@@ -255,7 +257,7 @@ static int gvmfs_attach(struct ram *ram, enum dsm_mode mode, const char *path)
 
 static void giantvm_version(char version[static 32])
 {
-	int fd = open("/sys/module/giantvm_kvm/version", O_RDONLY | O_CLOEXEC);
+	int fd = dsm_open("/sys/module/giantvm_kvm/version", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? 0 : read(fd, version, 31);
 
 	if (fd >= 0)
@@ -323,13 +325,13 @@ static bool is_gvmfs(int fd, char *path, size_t room)
 	path[0] = 0;
 	if (fstatfs(fd, &fs) || fs.f_type != FUSE_SUPER_MAGIC)
 		return false;
-	n = fgetxattr(fd, GVM_ATTACH_XATTR, path, room - 1);
+	n = fgetxattr(fd, GVM_XATTR_ATTACH, path, room - 1);
 	if (n > 0 && path[0] == '/' && !memchr(path, 0, (size_t)n)) {
 		path[n] = 0;
 		return true;
 	}
 	path[0] = 0;
-	return n >= 0 || fgetxattr(fd, STATS_XATTR, NULL, 0) >= 0;
+	return n >= 0 || fgetxattr(fd, GVM_XATTR_STATS, NULL, 0) >= 0;
 }
 
 static void name_find(struct ram *ram)

@@ -19,7 +19,8 @@
  * whose advices mean nothing that matters. QEMU's RAM comes as MAP_FIXED over a reservation, at
  * times after a failed try with MAP_SYNC: what counts is a file that was mapped.
  *
- * A wrapper can run before this library's constructor, and again inside dsm_backend.c's calls.
+ * A wrapper can run before this library's constructor. None runs inside dsm_backend.c's calls: see
+ * dsm_calls.h.
  */
 /* Either would give the functions below other names or bodies. */
 #undef _FILE_OFFSET_BITS
@@ -48,9 +49,6 @@ _Static_assert(sizeof(off_t) == 8 && sizeof(long) == 8, "mmap and mmap64 are the
 #define RAM_BYTES_MIN (1u << 20)
 /* The rest stays hidden: a QEMU linked with dsm_backend.c has functions of the same names. */
 #define EXPORT __attribute__((visibility("default")))
-
-/* Set where calls are dsm_backend.c's own. No lazy TLS: that would allocate. */
-static __thread bool inside __attribute__((tls_model("initial-exec")));
 
 static atomic_bool direct_told;
 
@@ -178,13 +176,11 @@ static void *attach(void *host, size_t bytes, int fd, off_t offset, bool shared)
 {
 	int saved = errno, result;
 
-	inside = true;
 	result = dsm_ram_attach(fd, host, bytes, offset, shared);
 	if (result < 0)
 		real_munmap(host, bytes);
 	if (result > 0)
 		direct_tell();
-	inside = false;
 	errno = result < 0 ? -result : saved;
 	return result < 0 ? MAP_FAILED : host;
 }
@@ -194,11 +190,9 @@ static int detach(void *host, size_t bytes)
 {
 	int saved = errno, err;
 
-	if (inside || !dsm_ram_covers(host, bytes))
+	if (!dsm_ram_covers(host, bytes))
 		return 0;
-	inside = true;
 	err = dsm_ram_detach(host, bytes);
-	inside = false;
 	errno = saved;
 	return err;
 }
@@ -213,8 +207,8 @@ static void *map(void *addr, size_t bytes, int prot, int flags, int fd, off_t of
 		return MAP_FAILED;
 	}
 	host = real_mmap(addr, bytes, prot, flags, fd, offset);
-	if (host == MAP_FAILED || inside || fd < 0 || (flags & MAP_ANONYMOUS) ||
-	    bytes < RAM_BYTES_MIN || (prot & (PROT_WRITE | PROT_EXEC)) != PROT_WRITE)
+	if (host == MAP_FAILED || fd < 0 || (flags & MAP_ANONYMOUS) || bytes < RAM_BYTES_MIN ||
+	    (prot & (PROT_WRITE | PROT_EXEC)) != PROT_WRITE)
 		return host;
 	return attach(host, bytes, fd, offset, type != MAP_PRIVATE);
 }
@@ -263,7 +257,7 @@ EXPORT int madvise(void *addr, size_t bytes, int advice)
 {
 	int result;
 
-	if (inside || !dsm_ram_madvise(addr, bytes, advice, &result))
+	if (!dsm_ram_madvise(addr, bytes, advice, &result))
 		return real_madvise(addr, bytes, advice);
 	if (result) {
 		errno = -result;
@@ -278,9 +272,7 @@ static void pin_all(const char *why)
 {
 	int saved = errno;
 
-	inside = true;
 	dsm_pin_all(why);
-	inside = false;
 	errno = saved;
 }
 
@@ -350,11 +342,11 @@ static bool is_template(int dir, const char *path)
 
 static int open_file(int dir, const char *path, int flags, mode_t mode)
 {
-	if ((flags & O_ACCMODE) == O_RDWR && !inside && is_template(dir, path))
+	if ((flags & O_ACCMODE) == O_RDWR && is_template(dir, path))
 		flags &= ~O_ACCMODE; /* O_RDONLY */
-	if (!inside && !strncmp(path, "/dev/", 5))
+	if (!strncmp(path, "/dev/", 5))
 		pin_for(path);
-	if (!inside && (flags & O_DIRECT) && may_replace())
+	if ((flags & O_DIRECT) && may_replace())
 		flags &= ~O_DIRECT;
 	return real_openat(dir, path, flags, mode);
 }
@@ -417,7 +409,7 @@ static int control(int fd, int cmd, void *arg)
 {
 	long flags = (long)arg;
 
-	if (cmd == F_SETFL && (flags & O_DIRECT) && !inside && may_replace())
+	if (cmd == F_SETFL && (flags & O_DIRECT) && may_replace())
 		arg = (void *)(flags & ~(long)O_DIRECT);
 	return real_fcntl(fd, cmd, arg);
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fsstats.h"
 
+#include "gvmfs/gvm_mount.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
 
-#define ATTRIBUTE "user.gvm.stats"
 
 static int terminate(char text[FSSTATS_TEXT], ssize_t n)
 {
@@ -19,12 +20,12 @@ static int terminate(char text[FSSTATS_TEXT], ssize_t n)
 
 int fsstats_read(const char *path, char text[FSSTATS_TEXT])
 {
-	return terminate(text, getxattr(path, ATTRIBUTE, text, FSSTATS_TEXT - 1));
+	return terminate(text, getxattr(path, GVM_XATTR_STATS, text, FSSTATS_TEXT - 1));
 }
 
 int fsstats_read_fd(int fd, char text[FSSTATS_TEXT])
 {
-	return terminate(text, fgetxattr(fd, ATTRIBUTE, text, FSSTATS_TEXT - 1));
+	return terminate(text, fgetxattr(fd, GVM_XATTR_STATS, text, FSSTATS_TEXT - 1));
 }
 
 const char *fsstats_error(int rc)

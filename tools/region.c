@@ -6,6 +6,7 @@
  */
 #include "fsstats.h"
 #include "gvm.h"
+#include "gvmfs/gvm_mount.h"
 #include "memnode/size.h"
 #include "say.h"
 
@@ -18,8 +19,6 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#define LOCAL_XATTR "user.gvm.local"
-#define TAKE_XATTR "user.gvm.take"
 static const char help_text[] =
 	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
 	"       gvm region take REGION\n"
@@ -44,7 +43,7 @@ static int local_show(const char *path)
 
 	if (rc)
 		return rc;
-	if (getxattr(path, LOCAL_XATTR, value, sizeof(value) - 1) < 0)
+	if (getxattr(path, GVM_XATTR_LOCAL, value, sizeof(value) - 1) < 0)
 		snprintf(local, sizeof(local), "all");
 	else
 		size_text(strtoull(value, NULL, 10), local);
@@ -91,7 +90,7 @@ static int local_set(const char *path, const char *text)
 	int rc;
 
 	if (!strcmp(text, "all"))
-		return removexattr(path, LOCAL_XATTR) ? -errno : 0;
+		return removexattr(path, GVM_XATTR_LOCAL) ? -errno : 0;
 	rc = local_parse(path, text, &bytes);
 	if (rc == -EINVAL || rc == -ERANGE || (!rc && !bytes)) {
 		say("'%s' is neither a size nor a percentage nor 'all'", text);
@@ -100,7 +99,7 @@ static int local_set(const char *path, const char *text)
 	if (rc)
 		return rc;
 	snprintf(value, sizeof(value), "%llu", (unsigned long long)bytes);
-	return setxattr(path, LOCAL_XATTR, value, strlen(value), 0) ? -errno : 0;
+	return setxattr(path, GVM_XATTR_LOCAL, value, strlen(value), 0) ? -errno : 0;
 }
 
 int cmd_region(int argc, char **argv)
@@ -125,7 +124,7 @@ int cmd_region(int argc, char **argv)
 	}
 	rc = region_check(argv[1]);
 	if (!rc && take)
-		rc = setxattr(argv[1], TAKE_XATTR, "1", 1, 0) ? -errno : 0;
+		rc = setxattr(argv[1], GVM_XATTR_TAKE, "1", 1, 0) ? -errno : 0;
 	else if (!rc)
 		rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
 	if (!rc)

@@ -4,7 +4,7 @@
  * region is temporary, that it is taken from its writer, and where the fast path is to be had.
  */
 #include "front.h"
-#include "gvm_attach.h"
+#include "gvm_mount.h"
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -17,10 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STATS_XATTR "user.gvm.stats"
-#define LOCAL_XATTR "user.gvm.local"
-#define TEMPORARY_XATTR "user.gvm.temporary"
-#define TAKE_XATTR "user.gvm.take"
 #define STATS_BYTES 4096
 
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
@@ -61,15 +57,15 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 {
 	const struct journal_inode *d = worker_disk(w, inode);
 
-	if (strcmp(name, STATS_XATTR) == 0)
+	if (strcmp(name, GVM_XATTR_STATS) == 0)
 		return (int)print_stats(w, inode, text);
 	if (d->rec.kind != RECORD_REGION)
 		return -ENODATA;
-	if (strcmp(name, GVM_ATTACH_XATTR) == 0 && *w->journal->super->attach_path)
+	if (strcmp(name, GVM_XATTR_ATTACH) == 0 && *w->journal->super->attach_path)
 		return snprintf(text, STATS_BYTES, "%s", w->journal->super->attach_path);
-	if (strcmp(name, LOCAL_XATTR) == 0 && d->local_bytes)
+	if (strcmp(name, GVM_XATTR_LOCAL) == 0 && d->local_bytes)
 		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
-	if (strcmp(name, TEMPORARY_XATTR) == 0 && d->rec.temporary)
+	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
 	return -ENODATA;
 }
@@ -196,21 +192,21 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	unsigned long long bytes;
 
 	(void)flags;
-	if (strcmp(name, TEMPORARY_XATTR) == 0) {
+	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0) {
 		if (size == 1 && *value == '1')
 			temporary_set(req, ino, true);
 		else
 			fuse_reply_err(req, EINVAL);
 		return;
 	}
-	if (strcmp(name, TAKE_XATTR) == 0) {
+	if (strcmp(name, GVM_XATTR_TAKE) == 0) {
 		if (size == 1 && *value == '1')
 			take(req, ino);
 		else
 			fuse_reply_err(req, EINVAL);
 		return;
 	}
-	if (strcmp(name, LOCAL_XATTR) != 0) {
+	if (strcmp(name, GVM_XATTR_LOCAL) != 0) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
@@ -230,9 +226,9 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 
 void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	if (strcmp(name, TEMPORARY_XATTR) == 0)
+	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0)
 		temporary_set(req, ino, false);
-	else if (strcmp(name, LOCAL_XATTR) != 0)
+	else if (strcmp(name, GVM_XATTR_LOCAL) != 0)
 		fuse_reply_err(req, ENODATA);
 	else
 		local_set(req, ino, 0);

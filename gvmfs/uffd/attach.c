@@ -98,11 +98,12 @@ static void attach_end(struct attach *a)
 
 static void attach_refuse(struct attach *a, int error, const char *why)
 {
-	struct gvm_attach_msg to_client = { .type = GVM_ATTACH_REFUSE, .error = error };
+	struct gvm_attach_msg to_client = gvm_attach_message(GVM_ATTACH_REFUSE);
 	struct visit_msg msg = { .what = VISIT_REFUSE, .error = error };
 
-	snprintf(msg.text, sizeof(msg.text), "%s", why);
-	memcpy(to_client.text, msg.text, sizeof(msg.text));
+	to_client.error = error;
+	gvm_attach_explain(&to_client, why);
+	memcpy(msg.text, to_client.text, sizeof(msg.text));
 	if (a->fd[SESSION_SOCKET] >= 0)
 		attach_send(a->fd[SESSION_SOCKET], &to_client);
 	else

@@ -12,18 +12,13 @@
 #include "visit.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define MESSAGES 64u /* of a client, before others have their turn */
 
-static int client_send(struct resident *r, struct gvm_attach_msg *msg)
+static int client_send(struct resident *r, const struct gvm_attach_msg *msg)
 {
-	int error;
-
-	msg->magic = GVM_ATTACH_MAGIC;
-	msg->version = GVM_ATTACH_VERSION;
-	error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), NULL, 0);
+	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), NULL, 0);
 	if (error && error != -EPIPE && error != -ECONNRESET)
 		log_error(env_name(r), "its client is not reached: %s", strerror(-error));
 	return error;
@@ -31,18 +26,19 @@ static int client_send(struct resident *r, struct gvm_attach_msg *msg)
 
 int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes)
 {
-	struct gvm_attach_msg msg = {
-		.type = GVM_ATTACH_ZAP, .seq = seq, .offset = off, .bytes = bytes
-	};
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_ZAP);
 
+	msg.seq = seq;
+	msg.offset = off;
+	msg.bytes = bytes;
 	return client_send(r, &msg);
 }
 
 void env_abort(struct resident *r, const char *why)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_ABORT };
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_ABORT);
 
-	snprintf(msg.text, sizeof(msg.text), "%s", why);
+	gvm_attach_explain(&msg, why);
 	client_send(r, &msg);
 }
 
@@ -51,8 +47,7 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 	if (r->pinned)
 		return;
 	r->w->journal->sessions[r->session].pinned = 1;
-	log_warning(env_name(r), "%.*s: all of it stays on this host, whatever the budget",
-		    (int)sizeof(msg->text), msg->text);
+	log_warning(env_name(r), "%s: all of it stays on this host, whatever the budget", msg->text);
 	resident_pin(r);
 }
 
@@ -65,7 +60,7 @@ static void client_read(struct resident *r)
 		error = descriptors_refuse(r->fd[SESSION_SOCKET], &msg, sizeof(msg));
 		if (error == -EAGAIN)
 			return;
-		if (!error && msg.magic == GVM_ATTACH_MAGIC && msg.version == GVM_ATTACH_VERSION) {
+		if (!error && gvm_attach_accept(&msg, 0, GVM_ATTACH_TO_GVMFS)) {
 			if (msg.type == GVM_ATTACH_ZAPPED) {
 				resident_zapped(r, msg.seq);
 				continue;

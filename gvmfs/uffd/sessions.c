@@ -10,16 +10,14 @@
 
 #define RESERVED 4u /* sessions that a user who has one already does not get */
 
-int attach_send(int to, struct gvm_attach_msg *msg)
+int attach_send(int to, const struct gvm_attach_msg *msg)
 {
-	msg->magic = GVM_ATTACH_MAGIC;
-	msg->version = GVM_ATTACH_VERSION;
 	return descriptors_send(to, msg, sizeof(*msg), NULL, 0);
 }
 
 int session_go(int to)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_GO };
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_GO);
 
 	return attach_send(to, &msg);
 }

@@ -34,18 +34,17 @@ struct visit {
 
 /* ---- the client's words ---- */
 
-static int client_send(struct visit *t, struct gvm_attach_msg *msg, const int *fds, unsigned count)
+static int client_send(struct visit *t, const struct gvm_attach_msg *msg, const int *fds, unsigned count)
 {
-	msg->magic = GVM_ATTACH_MAGIC;
-	msg->version = GVM_ATTACH_VERSION;
 	return descriptors_send(t->v->client, msg, sizeof(*msg), fds, count);
 }
 
 static void client_refuse(struct visit *t, int error, const char *why)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_REFUSE, .error = error };
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_REFUSE);
 
-	snprintf(msg.text, sizeof(msg.text), "%s", why);
+	msg.error = error;
+	gvm_attach_explain(&msg, why);
 	client_send(t, &msg, NULL, 0);
 }
 
@@ -58,8 +57,7 @@ static int client_receive(struct visit *t, enum gvm_attach_type type, struct gvm
 
 	if (r == -EPIPE)
 		return r;
-	if (r || msg->magic != GVM_ATTACH_MAGIC || msg->version != GVM_ATTACH_VERSION ||
-	    msg->type != type || count != 1) {
+	if (r || !gvm_attach_accept(msg, count, GVM_ATTACH_TO_GVMFS) || msg->type != type) {
 		atomic_store(t->v->stage, VISITOR_BABBLES);
 		return -EPROTO;
 	}
@@ -160,10 +158,12 @@ static int prepare(struct visit *t)
 
 static int welcome(struct visit *t, const struct visit_msg *said, const int *fds)
 {
-	struct gvm_attach_msg msg = { .type = GVM_ATTACH_WELCOME, .bytes = said->bytes };
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_WELCOME);
 	int all[] = { fds[0], fds[1], open("/dev/userfaultfd", O_RDWR | O_CLOEXEC) };
-	int r = client_send(t, &msg, all, all[2] < 0 ? 2 : 3);
+	int r;
 
+	msg.bytes = said->bytes;
+	r = client_send(t, &msg, all, all[2] < 0 ? 2 : 3);
 	for (unsigned i = 0; i < 3; i++)
 		if (all[i] >= 0)
 			close(all[i]);

@@ -13,7 +13,8 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.M)
 DIRECTIVE = re.compile(r'^[ \t]*#(?:[^\n]*\\\n)*[^\n]*', re.M)
 NAME = re.compile(r'[A-Za-z_]\w*')
 MACRO = re.compile(r'^[ \t]*#[ \t]*define[ \t]+(\w+)((?:[^\n]*\\\n)*[^\n]*)', re.M)
-NO_USE = re.compile(r'\b(?:struct|union|enum)\s+\w+|(?:\.|->)\s*[A-Za-z_]\w*')  # tags and members
+# The names of headers, tags and members.
+NO_USE = re.compile(r'^[ \t]*#[ \t]*include[^\n]*|\b(?:struct|union|enum)\s+\w+|(?:\.|->)\s*[A-Za-z_]\w*', re.M)
 FUNCTION = re.compile(r'([A-Za-z_]\w*)\s*\(')
 VARIABLE = re.compile(r'([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$')
 PRIVATE = re.compile(r'\b(?:static|extern|typedef)\b')

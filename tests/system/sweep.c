@@ -10,6 +10,7 @@
  * more than that budget, whatever the kernel likes to put beside a page.
  */
 #include "dsm_backend.h"
+#include "gvm_mount.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -108,7 +109,7 @@ static void budget_check(int fd, const void *map, const char *when)
 	uint64_t taken = memory_taken(map);
 	char text[24] = "";
 
-	if (fgetxattr(fd, "user.gvm.local", text, sizeof(text) - 1) < 0 || !taken)
+	if (fgetxattr(fd, GVM_XATTR_LOCAL, text, sizeof(text) - 1) < 0 || !taken)
 		printf("sweep: %s: the budget is not known, or what is taken of it\n", when);
 	else if (taken <= strtoull(text, NULL, 10))
 		return;

@@ -169,42 +169,6 @@ static void removing_punches_the_file(void)
 	table_clear();
 }
 
-static void only_whole_messages_are_taken(void)
-{
-	struct gvm_attach_msg good = of_type(GVM_ATTACH_ZAP), bad;
-
-	good.seq = 1;
-	good.bytes = PAGE;
-	CHECK(message_valid(&good, 0));
-	CHECK(!message_valid(&good, 1));
-#define BAD(field, value) (bad = good, bad.field = (value), !message_valid(&bad, 0))
-	CHECK(BAD(magic, 0));
-	CHECK(BAD(version, 2));
-	CHECK(BAD(type, 0));
-	CHECK(BAD(type, 10));
-	CHECK(BAD(type, 65535));
-	CHECK(BAD(type, GVM_ATTACH_HELLO)); /* it is not gvmfs's to say that */
-	CHECK(BAD(type, GVM_ATTACH_ZAPPED));
-	CHECK(BAD(type, GVM_ATTACH_GO));
-	CHECK(BAD(address, 1));
-	CHECK(BAD(page_bytes, PAGE));
-	CHECK(BAD(error, -5));
-	CHECK(BAD(text[0], 'x'));
-	good = of_type(GVM_ATTACH_REFUSE);
-	good.error = -EBUSY;
-	CHECK(message_valid(&good, 0));
-	CHECK(BAD(error, 0));
-	CHECK(BAD(error, 16));
-	CHECK(BAD(error, INT32_MIN));
-	memset(good.text, 'x', sizeof(good.text));
-	CHECK(!message_valid(&good, 0));
-	good = of_type(GVM_ATTACH_WELCOME);
-	CHECK(!message_valid(&good, 1));
-	CHECK(message_valid(&good, 2));
-	CHECK(message_valid(&good, 3));
-	CHECK(!message_valid(&good, 4));
-}
-
 static void check_refusal(struct ram *ram, const char *why)
 {
 	CHECK(ram_refusal(ram, DSM_MODE_AUTO, "/a/socket") < 0);
@@ -279,7 +243,6 @@ static const struct check_test tests[] = {
 	{"lookup-knows-the-edges", lookup_knows_the_edges},
 	{"advice-becomes-what-is-safe", advice_becomes_what_is_safe},
 	{"removing-punches-the-file", removing_punches_the_file},
-	{"only-whole-messages-are-taken", only_whole_messages_are_taken},
 	{"what-cannot-be-right-stays", what_cannot_be_right_stays},
 	{"other-files-are-none-of-its-business", other_files_are_none_of_its_business},
 };

@@ -7,6 +7,7 @@
 #include "child.h"
 
 #include "fsstats.h"
+#include "gvmfs/gvm_mount.h"
 #include "memnode/gvm_client.h"
 #include "stop.h"
 
@@ -21,7 +22,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define LOCAL_XATTR "user.gvm.local"
 #define CHILD_NS    (60ull * 1000 * 1000 * 1000)
 #define SETTLE_NS   (30ull * 1000 * 1000 * 1000)
 #define BUSY_TRIES  40 /* 25 ms apart: the last close of the file may still be on its way */
@@ -126,8 +126,8 @@ static int fast_cool(struct touch *t)
 		return rc;
 	n = snprintf(text, sizeof(text), "%llu", (unsigned long long)t->budget_bytes);
 	if (!t->budget_bytes)
-		rc = removexattr(path, LOCAL_XATTR) && errno != ENODATA ? -errno : 0;
-	else if (setxattr(path, LOCAL_XATTR, text, (size_t)n, 0))
+		rc = removexattr(path, GVM_XATTR_LOCAL) && errno != ENODATA ? -errno : 0;
+	else if (setxattr(path, GVM_XATTR_LOCAL, text, (size_t)n, 0))
 		rc = -errno;
 	return rc;
 }

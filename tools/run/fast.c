@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "fast.h"
 
+#include "gvmfs/gvm_mount.h"
 #include "program.h"
 
 #include <errno.h>
@@ -15,8 +16,6 @@
 #include <unistd.h>
 
 #define PRELOAD	  "libgvm-preload.so"
-#define LOCAL	  "user.gvm.local"
-#define BUILT_IN  "user.gvm.attach" /* a QEMU with the backend has this text in it */
 
 /* As enum run_mode has them, and GVM_MODE. */
 static const char *const mode_names[] = {"auto", "fuse", "uffd", "kernel"};
@@ -96,8 +95,9 @@ int run_fast_prepare(enum run_mode mode, const char *qemu, bool templates, const
 		return -errno;
 	if (mode == RUN_MODE_FUSE)
 		*why = "--mode fuse";
+	/* a QEMU with the backend built in has the attribute's name in its text */
 	if (!templates && (mode == RUN_MODE_FUSE ||
-			   (program_find(qemu, program) && has_text(program, BUILT_IN))))
+			   (program_find(qemu, program) && has_text(program, GVM_XATTR_ATTACH))))
 		return 0;
 	if (!preload_find(library))
 		*why = *why ? *why : PRELOAD " is not installed";
@@ -113,12 +113,14 @@ int run_fast_budget(const char *path, uint64_t bytes)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
-	return setxattr(path, LOCAL, text, strlen(text), 0) ? -errno : 0;
+	return setxattr(path, GVM_XATTR_LOCAL, text, strlen(text), 0) ? -errno : 0;
 }
 
 uint64_t run_fast_budget_get(const char *path)
 {
 	char text[32] = "";
 
-	return getxattr(path, LOCAL, text, sizeof(text) - 1) > 0 ? strtoull(text, NULL, 10) : 0;
+	if (getxattr(path, GVM_XATTR_LOCAL, text, sizeof(text) - 1) <= 0)
+		return 0;
+	return strtoull(text, NULL, 10);
 }

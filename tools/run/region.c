@@ -2,6 +2,7 @@
 #include "region.h"
 
 #include "fsstats.h"
+#include "gvmfs/gvm_mount.h"
 #include "memnode/size.h"
 #include "say.h"
 
@@ -182,16 +183,15 @@ static int region_hold(struct run_region *r, enum run_region_use use)
 	return rc;
 }
 
-#define TEMPORARY_XATTR "user.gvm.temporary"
 
 /* Should this process be killed, the mount removes the region when nobody has it open. (A mount that
  * does not know how leaves it where it is.) */
 static void region_is_temporary(struct run_region *r, bool temporary)
 {
 	if (temporary)
-		fsetxattr(r->fd, TEMPORARY_XATTR, "1", 1, 0);
+		fsetxattr(r->fd, GVM_XATTR_TEMPORARY, "1", 1, 0);
 	else
-		fremovexattr(r->fd, TEMPORARY_XATTR);
+		fremovexattr(r->fd, GVM_XATTR_TEMPORARY);
 	r->temporary = temporary;
 }
 
