@@ -469,12 +469,11 @@ static void settle_all(struct worker *w)
 	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
 		struct inode *inode = inode_by_ino(w->inodes, inode_ino(nr));
 
-		if (inode && worker_disk(w, inode)->tail_from)
+		if (inode && inode->disk->tail_from)
 			tail_adopt(w, inode);
-		if (inode && worker_disk(w, inode)->times_owed)
+		if (inode && inode->disk->times_owed)
 			times_closed(w, inode); /* or not, but then it is soon again */
-		if (inode && inode_disk(w->inodes, nr)->use == INODE_UNLINKED &&
-		    inode_disk(w->inodes, nr)->rec.kind == RECORD_GONE)
+		if (inode && inode->disk->use == INODE_UNLINKED && inode->disk->rec.kind == RECORD_GONE)
 			unmade_adopt(w, inode);
 		else if (inode && !inode->opens_write)
 			front_settle(w, inode);

@@ -65,10 +65,10 @@ static bool read_fills(const struct fuse_file_info *fi)
  * O_DIRECT can be mapped, shared, all the same (one that is opened now cannot): such a mapping ends with
  * SIGBUS. A program that copies by splice() and the like goes on with read() after this error.
  */
-static void fill_refuse(struct worker *w, fuse_req_t req, struct inode *inode)
+static void fill_refuse(fuse_req_t req, struct inode *inode)
 {
 	if (!inode->fill_refused)
-		log_warning(worker_disk(w, inode)->rec.name, "a program maps the file, which it opened for direct "
+		log_warning(inode->disk->rec.name, "a program maps the file, which it opened for direct "
 			    "reads, while the fast path changes it: refused");
 	inode->fill_refused = true;
 	fuse_reply_err(req, EOPNOTSUPP);
@@ -85,12 +85,12 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		return;
 	inode->fills_seen += fills;
 	if (fills && inode->resident && fi->flags & O_DIRECT) {
-		fill_refuse(w, req, inode);
+		fill_refuse(req, inode);
 		return;
 	}
 	how = handle_how(w->inodes, fi->fh);
 	if (!(how & HANDLE_DIRECT))
-		tail_read(worker_disk(w, inode), (uint64_t)off + size);
+		tail_read(inode->disk, (uint64_t)off + size);
 	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
 	pager_read(w, req, inode, (uint64_t)off, size,
@@ -131,8 +131,8 @@ static void write_resize(struct task *task)
 		return;
 	}
 	op->size = op->off + op->bytes;
-	if (op->size < worker_disk(op->w, op->inode)->rec.size_bytes)
-		op->size = worker_disk(op->w, op->inode)->rec.size_bytes;
+	if (op->size < op->inode->disk->rec.size_bytes)
+		op->size = op->inode->disk->rec.size_bytes;
 	op->then = write_resized;
 	front_resize(op);
 }
@@ -152,7 +152,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		fuse_reply_write(req, 0);
 		return;
 	}
-	d = worker_disk(w, inode);
+	d = inode->disk;
 	times_content(w, inode);
 	if (fi->writepage) /* in the worker's own buffer */
 		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
@@ -198,12 +198,12 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	(void)fi;
 	if (!op)
 		return;
-	if (inode->resident && !worker_disk(w, inode)->failed) {
+	if (inode->resident && !inode->disk->failed) {
 		front_fast_sync(op);
 		return;
 	}
-	if (worker_disk(w, inode)->failed || !inode->slots) {
-		op_end(op, false, worker_disk(w, inode)->failed ? EIO : 0);
+	if (inode->disk->failed || !inode->slots) {
+		op_end(op, false, inode->disk->failed ? EIO : 0);
 		return;
 	}
 	op->sync.done = synced;
@@ -220,7 +220,7 @@ static void grow_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 
-	if (op->abandoned || op->size <= worker_disk(op->w, op->inode)->rec.size_bytes) {
+	if (op->abandoned || op->size <= op->inode->disk->rec.size_bytes) {
 		op_end(op, true, 0);
 		return;
 	}
@@ -240,7 +240,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	(void)fi;
 	if (!inode)
 		return;
-	size = worker_disk(w, inode)->rec.size_bytes;
+	size = inode->disk->rec.size_bytes;
 	/* Zeros past the end would make the file larger: nobody needs it. */
 	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE) ||
 	    (zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {

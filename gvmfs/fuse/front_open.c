@@ -27,7 +27,7 @@ static bool opens_direct(struct worker *w, const struct op *op)
 
 	if (inode->resident || inode->attaching)
 		return true;
-	return worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode) &&
+	return inode->disk->rec.node_count && !region_is_attached(w, inode) &&
 	       !(op->at_rest && pagecache_can_invalidate(w));
 }
 
@@ -47,7 +47,7 @@ static bool reads_past_cache(const struct op *op)
 static void open_reply(struct op *op)
 {
 	struct worker *w = op->w;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	bool direct = opens_direct(w, op);
 	int r;
 
@@ -98,7 +98,7 @@ static void open_writer(struct op *op)
 	}
 	times_content(op->w, op->inode);
 	/* Memory must not vanish under a guest. */
-	if (worker_disk(op->w, op->inode)->rec.size_bytes && op->inode->opens) {
+	if (op->inode->disk->rec.size_bytes && op->inode->opens) {
 		op_end(op, true, EBUSY);
 		return;
 	}
@@ -162,7 +162,7 @@ static void open_attach(struct op *op)
 static void open_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
 	int allowed;
 
@@ -237,13 +237,13 @@ static void settle_gone(struct worker *w, int result, void *arg)
 static void settle_deleted(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)result;
-	worker_disk(w, inode)->rec.kind = RECORD_GONE;
+	inode->disk->rec.kind = RECORD_GONE;
 	names_save(w, inode, settle_gone, arg);
 }
 
 static void settle_detached(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	(void)result;
 	times_closed(w, inode);
@@ -280,7 +280,7 @@ static void settle_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 	struct worker *w = op->w;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	bool doomed;
 
 	/* Made for those who had it open here: its name goes with the last of them. On another host it may have
@@ -344,7 +344,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	/* Another host may write from now on, and nobody watches. */
 	if (!inode->opens && !region_is_attached(w, inode)) {
 		watch_end(w, inode);
-		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
+		journal_publish32(&inode->disk->cache_stale, 1);
 	}
 	if (!inode->opens) {
 		unbacked_closed(inode);

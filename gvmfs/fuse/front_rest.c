@@ -13,7 +13,7 @@
 
 static void opened(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 	struct op *op = arg;
 
 	op->at_rest = !result && inode->writer == GVM_WRITER_NONE;

@@ -33,7 +33,7 @@ struct seek {
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
 	uint64_t written = writeback_next_chunk(w, inode, chunk);
-	_Atomic uint64_t *index = journal_index(w->journal, inode->nr);
+	_Atomic uint64_t *index = inode->index;
 
 	while (chunk < chunks && chunk < written &&
 	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
@@ -49,9 +49,9 @@ static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk,
 	return chunk;
 }
 
-static void seek_reply(struct worker *w, const struct seek *s, uint64_t chunk)
+static void seek_reply(const struct seek *s, uint64_t chunk)
 {
-	uint64_t size = worker_disk(w, s->inode)->rec.size_bytes, at = chunk * GVM_CHUNK_BYTES;
+	uint64_t size = s->inode->disk->rec.size_bytes, at = chunk * GVM_CHUNK_BYTES;
 
 	if (at < s->at)
 		at = s->at;
@@ -62,11 +62,11 @@ static void seek_reply(struct worker *w, const struct seek *s, uint64_t chunk)
 }
 
 /* All of it from here on may be data. */
-static void seek_reply_data(struct worker *w, const struct seek *s)
+static void seek_reply_data(const struct seek *s)
 {
-	uint64_t size = worker_disk(w, s->inode)->rec.size_bytes;
+	uint64_t size = s->inode->disk->rec.size_bytes;
 
-	seek_reply(w, s, s->data ? s->at / GVM_CHUNK_BYTES : record_chunks(size));
+	seek_reply(s, s->data ? s->at / GVM_CHUNK_BYTES : record_chunks(size));
 }
 
 static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error);
@@ -93,7 +93,7 @@ static bool hole_sync(struct worker *w, const struct seek *s, uint64_t hole, uin
 
 static void seek_look(struct worker *w, const struct seek *s)
 {
-	uint64_t chunks = record_chunks(worker_disk(w, s->inode)->rec.size_bytes);
+	uint64_t chunks = record_chunks(s->inode->disk->rec.size_bytes);
 	uint64_t first = s->at / GVM_CHUNK_BYTES, hole, end, answer;
 
 	/* The answer relies on the chunks hole..end-1 being holes. */
@@ -106,9 +106,9 @@ static void seek_look(struct worker *w, const struct seek *s)
 	}
 	if (hole == end || !s->inode->opens_dirtying || s->inode->resident ||
 	    (s->clean <= hole && end <= s->clean_end))
-		seek_reply(w, s, answer);
+		seek_reply(s, answer);
 	else if (s->looks == LOOKS_MAX || !hole_sync(w, s, hole, end))
-		seek_reply_data(w, s);
+		seek_reply_data(s);
 }
 
 static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
@@ -116,7 +116,7 @@ static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
 	struct seek *s = (struct seek *)ask;
 
 	if (error || !region_is_attached(w, s->inode))
-		seek_reply_data(w, s);
+		seek_reply_data(s);
 	else
 		seek_look(w, s);
 	free(s);
@@ -133,10 +133,10 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct f
 		return;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		fuse_reply_err(req, EINVAL);
-	else if (off < 0 || s.at >= worker_disk(w, inode)->rec.size_bytes)
+	else if (off < 0 || s.at >= inode->disk->rec.size_bytes)
 		fuse_reply_err(req, ENXIO);
 	else if (!region_is_attached(w, inode)) /* without the index of a writer */
-		seek_reply_data(w, &s);
+		seek_reply_data(&s);
 	else
 		seek_look(w, &s);
 }

@@ -47,7 +47,7 @@ static void resized(struct worker *w, struct inode *inode, int result, void *arg
 {
 	struct op *op = arg;
 
-	struct record *rec = &worker_disk(w, inode)->rec;
+	struct record *rec = &inode->disk->rec;
 
 	if (result < 0) {
 		tail_clear(op, result, resize_finish);
@@ -91,7 +91,7 @@ static void cut_is_zero(struct worker *w, void *arg, int error)
 static void resize_attached(struct op *op)
 {
 	struct worker *w = op->w;
-	uint64_t before = worker_disk(w, op->inode)->rec.size_bytes;
+	uint64_t before = op->inode->disk->rec.size_bytes;
 	uint64_t chunk_end = record_chunks(op->size) * GVM_CHUNK_BYTES;
 
 	if (op->size > before) {
@@ -99,7 +99,7 @@ static void resize_attached(struct op *op)
 		region_resize(w, op->inode, op->size, resized, op);
 		return;
 	}
-	tail_cut(worker_disk(w, op->inode));
+	tail_cut(op->inode->disk);
 	writeback_drop(w, op->inode, record_chunks(op->size));
 	if (chunk_end > before)
 		chunk_end = before;
@@ -125,7 +125,7 @@ static void attached(struct worker *w, struct inode *inode, int result, void *ar
 void front_resize(struct op *op)
 {
 	struct worker *w = op->w;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	if (op->size == d->rec.size_bytes)
 		op->then(op, 0);

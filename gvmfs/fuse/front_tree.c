@@ -18,7 +18,7 @@
 
 static struct inode *child_of(struct worker *w, struct inode *folder, const char *name)
 {
-	int nr = inode_lookup(w->inodes, &worker_disk(w, folder)->rec.id, name);
+	int nr = inode_lookup(w->inodes, &folder->disk->rec.id, name);
 
 	return nr < 0 ? NULL : inode_get(w->inodes, (unsigned)nr);
 }
@@ -104,7 +104,7 @@ static void forget(struct worker *w, fuse_ino_t ino, uint64_t count)
 
 	if (!inode)
 		return;
-	d = worker_disk(w, inode);
+	d = inode->disk;
 	d->lookups -= count < d->lookups ? count : d->lookups;
 	inode_reap(w->inodes, inode->nr);
 }
@@ -162,7 +162,7 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void setattr_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
-	struct record *rec = &worker_disk(w, op->inode)->rec;
+	struct record *rec = &op->inode->disk->rec;
 
 	if (result < 0) { /* as it was */
 		rec->mode = op->before.mode;
@@ -178,7 +178,7 @@ static void setattr_saved(struct worker *w, int result, void *arg)
 
 static void setattr_rest(struct op *op, int result)
 {
-	struct record *rec = &worker_disk(op->w, op->inode)->rec;
+	struct record *rec = &op->inode->disk->rec;
 	uint64_t now = times_now();
 
 	if (result == -ENOSPC) {
@@ -223,7 +223,7 @@ static void setattr_rest(struct op *op, int result)
 static void setattr_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	unsigned others = op->inode->opens - (op->off && op->inode->opens ? 1 : 0);
 
 	if (op->abandoned) {
@@ -312,7 +312,7 @@ static void make_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 
-	if (worker_disk(op->w, op->inode)->use != INODE_USED)
+	if (op->inode->disk->use != INODE_USED)
 		op_end(op, true, ENOENT);
 	else if (op->abandoned)
 		unmade_add(op); /* nobody was asked: but it has a place */
@@ -338,7 +338,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	}
 	inode = child_of(w, folder, name);
 	/* A request that a killed predecessor had begun: go on with what it made. */
-	if (inode && (!w->request_resent || worker_disk(w, inode)->rec.kind != kind)) {
+	if (inode && (!w->request_resent || inode->disk->rec.kind != kind)) {
 		fuse_reply_err(req, EEXIST);
 		return;
 	}
@@ -357,7 +357,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		rec->uid = ctx->uid;
 		rec->gid = ctx->gid;
 		rec->mtime_ns = rec->ctime_ns = times_now();
-		rec->parent = worker_disk(w, folder)->rec.id;
+		rec->parent = folder->disk->rec.id;
 		snprintf(rec->name, sizeof(rec->name), "%s", name);
 		nr = inode_alloc(w->inodes, rec);
 		free(rec);
@@ -420,7 +420,7 @@ static void unlink_end(struct op *op, int error)
 static void unlink_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	struct inode *inode = op->inode;
 
 	if (result < 0) { /* as it was */
@@ -439,7 +439,7 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 static void unlink_checked(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct op *op = arg;
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	(void)result; /* nodes that do not answer do not keep a name from going */
 	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(w, inode)) {
@@ -458,12 +458,12 @@ static void unlink_run(struct task *task)
 	struct worker *w = op->w;
 	struct inode *inode = op->inode;
 
-	if (worker_disk(w, inode)->use != INODE_USED || op->abandoned) {
+	if (inode->disk->use != INODE_USED || op->abandoned) {
 		unlink_end(op, ENOENT);
 		return;
 	}
 	inode->writer = GVM_WRITER_NONE;
-	if (worker_disk(w, inode)->rec.node_count && !region_is_attached(w, inode))
+	if (inode->disk->rec.node_count && !region_is_attached(w, inode))
 		region_stat(w, inode, unlink_checked, op);
 	else
 		unlink_checked(w, inode, 0, op);
@@ -487,7 +487,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 	struct worker *w = front_worker(req);
 	struct inode *folder = front_inode(req, parent);
 	struct inode *inode = folder ? child_of(w, folder, name) : NULL;
-	bool is_folder = inode && worker_disk(w, inode)->rec.kind == RECORD_FOLDER;
+	bool is_folder = inode && inode->disk->rec.kind == RECORD_FOLDER;
 
 	if (!folder)
 		return;
@@ -495,7 +495,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 		fuse_reply_err(req, w->request_resent ? 0 : ENOENT);
 	else if (is_folder != folder_wanted)
 		fuse_reply_err(req, is_folder ? EISDIR : ENOTDIR);
-	else if (is_folder && inode_has_children(w->inodes, &worker_disk(w, inode)->rec.id))
+	else if (is_folder && inode_has_children(w->inodes, &inode->disk->rec.id))
 		fuse_reply_err(req, ENOTEMPTY);
 	else
 		unlink_inode(w, req, inode, parent, false);
@@ -528,7 +528,7 @@ static void rename_saved(struct worker *w, int result, void *arg)
 	}
 	folder_changed(w, inode_ino((unsigned)op->off));
 	folder_changed(w, to);
-	if (replaced && worker_disk(w, replaced)->use == INODE_USED) {
+	if (replaced && replaced->disk->use == INODE_USED) {
 		req = op_take(op);
 		op_end(op, true, 0);
 		unlink_inode(w, req, replaced, to, true);
@@ -541,7 +541,7 @@ static void rename_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 	struct worker *w = op->w;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	const char *to_name = (const char *)op->kept;
 	char from_name[RECORD_NAME_MAX + 1];
 
@@ -588,7 +588,7 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		fuse_reply_err(req, 0);
 		return;
 	}
-	if (target && inode_has_children(w->inodes, &worker_disk(w, target)->rec.id)) {
+	if (target && inode_has_children(w->inodes, &target->disk->rec.id)) {
 		fuse_reply_err(req, ENOTEMPTY);
 		return;
 	}
@@ -655,7 +655,7 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	id = &worker_disk(w, folder)->rec.id;
+	id = &folder->disk->rec.id;
 	for (unsigned at = (unsigned)off; at < JOURNAL_INODES + 2; at++) {
 		struct stat st = { .st_ino = ino, .st_mode = S_IFDIR };
 		const char *name = at ? ".." : ".";

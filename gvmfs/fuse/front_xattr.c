@@ -21,7 +21,7 @@
 
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 	const struct resident *r = inode->resident;
 	unsigned up = 0;
 
@@ -55,7 +55,7 @@ static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 /* An attribute's text, or a negative errno. */
 static int xattr_text(struct worker *w, struct inode *inode, const char *name, char *text)
 {
-	const struct journal_inode *d = worker_disk(w, inode);
+	const struct journal_inode *d = inode->disk;
 
 	if (strcmp(name, GVM_XATTR_STATS) == 0)
 		return (int)print_stats(w, inode, text);
@@ -95,16 +95,15 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 {
 	const uint64_t least = (uint64_t)RESIDENT_LOCAL_MIN * GVM_PAGE_BYTES;
-	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
 
 	if (!inode)
 		return;
 	if (bytes && bytes < least)
 		bytes = least;
-	journal_publish64(&worker_disk(w, inode)->local_bytes, bytes);
+	journal_publish64(&inode->disk->local_bytes, bytes);
 	if (inode->resident) {
-		resident_budget(inode->resident, worker_disk(w, inode)->local_bytes);
+		resident_budget(inode->resident, inode->disk->local_bytes);
 		resident_turn(inode->resident);
 	}
 	fuse_reply_err(req, 0);
@@ -115,8 +114,9 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 static void temporary_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
-	struct record *rec = &worker_disk(w, op->inode)->rec;
+	struct record *rec = &op->inode->disk->rec;
 
+	(void)w;
 	if (result < 0)
 		rec->temporary = !op->to_set;
 	op_end(op, true, result);
@@ -125,7 +125,7 @@ static void temporary_saved(struct worker *w, int result, void *arg)
 static void temporary_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION || !op->inode->opens) {
 		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
@@ -162,7 +162,7 @@ static void taken(struct worker *w, struct inode *inode, int result, void *arg)
 static void take_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION)
 		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);

@@ -35,7 +35,7 @@ static bool is_quiet(struct worker *w, const struct record *rec)
 
 bool held_ask(struct worker *w, struct inode *inode)
 {
-	const struct record *rec = &worker_disk(w, inode)->rec;
+	const struct record *rec = &inode->disk->rec;
 
 	if (!rec->node_count || inode_held_is_fresh(inode))
 		return false;

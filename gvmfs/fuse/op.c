@@ -74,7 +74,7 @@ static void op_complain(struct op *op)
 		return;
 	}
 	quiet_print(w, quiet, sizeof(quiet));
-	log_error(op->inode ? worker_disk(w, op->inode)->rec.name : NULL,
+	log_error(op->inode ? op->inode->disk->rec.name : NULL,
 		  "a call ends with an error, since too few nodes answer it in time%s%s (and %u like it "
 		  "before)",
 		  *quiet ? "; away or silent" : "", quiet, w->uncomplained);
@@ -135,7 +135,7 @@ void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)
 
 void front_entry(struct worker *w, struct inode *inode, struct fuse_entry_param *e)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	*e = (struct fuse_entry_param){
 		.ino = inode_ino(inode->nr),

@@ -21,7 +21,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 void tail_begin(struct op *op)
 {
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 	uint64_t from = d->rec.size_bytes, zero_to = least(op->data ? op->off : op->size, page_end(from));
 
 	if (from % GVM_PAGE_BYTES == 0 || !d->end_cached)
@@ -50,7 +50,7 @@ static void clear_go_on(struct op *op);
 static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 {
 	struct op *op = (struct op *)((char *)ask - offsetof(struct op, tail.ask));
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	if (error == -ETIMEDOUT) {
 		/* The page is locked: by a fault, perhaps, that waits for the page's write-back, which the
@@ -91,7 +91,7 @@ static void clear_go_on(struct op *op)
 
 void tail_clear(struct op *op, int result, void (*then)(struct op *op, int result))
 {
-	struct journal_inode *d = worker_disk(op->w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	/* Once the record has the new size it stays, whatever else failed. */
 	if (op->tail.from && d->rec.size_bytes > op->tail.from) {
@@ -113,7 +113,7 @@ static void adopted(struct op *op, int result)
 static void adopt_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
-	const struct journal_inode *d = worker_disk(op->w, op->inode);
+	const struct journal_inode *d = op->inode->disk;
 
 	op->tail.from = d->tail_from;
 	op->tail.to = d->tail_to;

@@ -215,7 +215,7 @@ static void unbacked_work(struct job *job, struct pool *pool)
 static void unbacked_done(struct job *job)
 {
 	struct unbacked *u = (struct unbacked *)job;
-	const char *name = worker_disk(u->op->w, u->op->inode)->rec.name;
+	const char *name = u->op->inode->disk->rec.name;
 
 	if (job->result > 0)
 		log_error(name, "%s (process %d) cannot map it: its size of %llu bytes was refused",

@@ -35,7 +35,7 @@ void unmade_add(struct op *op)
 {
 	struct worker *w = op->w;
 	struct unmade *u = w->unmade;
-	struct journal_inode *d = worker_disk(w, op->inode);
+	struct journal_inode *d = op->inode->disk;
 
 	d->rec.kind = RECORD_GONE;
 	inode_set_use(w->inodes, op->inode->nr, INODE_UNLINKED);

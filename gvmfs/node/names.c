@@ -45,7 +45,7 @@ static uint64_t names_table(struct worker *w)
  * is not forgotten, since no nodes would mean zeros. */
 static void inode_is_gone(struct worker *w, struct inode *inode)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	d->rec.kind = RECORD_GONE;
 	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
@@ -55,7 +55,7 @@ static void inode_is_gone(struct worker *w, struct inode *inode)
  * something forgotten. The journal has the new one before anything is sent. */
 static bool inode_rekey(struct worker *w, struct inode *inode)
 {
-	struct record *rec = &worker_disk(w, inode)->rec;
+	struct record *rec = &inode->disk->rec;
 	struct gvm_id id;
 
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
@@ -70,7 +70,7 @@ static void save_end(struct job *job)
 {
 	struct names_save_job *sj = (struct names_save_job *)job;
 	struct worker *w = sj->w;
-	struct journal_inode *d = worker_disk(w, sj->inode);
+	struct journal_inode *d = sj->inode->disk;
 	int r = job->result;
 
 	clock_hear(w, sj->clock);
@@ -102,7 +102,7 @@ static void save_times_end(struct job *job)
 {
 	struct names_save_job *sj = (struct names_save_job *)job;
 	struct worker *w = sj->w;
-	struct journal_inode *d = worker_disk(w, sj->inode);
+	struct journal_inode *d = sj->inode->disk;
 	int r = job->result;
 
 	clock_hear(w, sj->clock);
@@ -118,7 +118,7 @@ static void save_times_end(struct job *job)
 static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
 		       names_done_fn *done, void *arg)
 {
-	struct record *rec = &worker_disk(w, inode)->rec;
+	struct record *rec = &inode->disk->rec;
 	struct names_save_job *sj = calloc(1, sizeof(*sj));
 	uint64_t version = rec->version + 1;
 
@@ -150,13 +150,13 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 	};
 	if (rec->kind != RECORD_GONE)
 		sj->record_bytes = record_pack(rec, sj->record);
-	worker_disk(w, inode)->times_owed = 0;
+	inode->disk->times_owed = 0;
 	jobs_submit(w->jobs, &sj->job);
 }
 
 void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
 {
-	const struct record *rec = &worker_disk(w, inode)->rec;
+	const struct record *rec = &inode->disk->rec;
 
 	if (rec->kind == RECORD_GONE && !rec->born)
 		done(w, 0, arg); /* no node knows of it */
@@ -166,7 +166,7 @@ void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void
 
 void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done, void *arg)
 {
-	if (worker_disk(w, inode)->rec.born)
+	if (inode->disk->rec.born)
 		save_start(w, inode, 0, true, done, arg);
 	else
 		done(w, -EBUSY, arg); /* it is just being made */
@@ -218,7 +218,7 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8
 /* That a process is gone is certain. That a host has started again is as good as what tells hosts apart. */
 static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
 {
-	const struct record *rec = &worker_disk(w, inode)->rec;
+	const struct record *rec = &inode->disk->rec;
 
 	if (gvm_id_equal(&rec->owner.boot, &w->self.boot))
 		return inode->writer < GVM_WRITER_AWAY;
@@ -228,7 +228,7 @@ static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
 /* Nobody can have it any more, but as a file of another host that reads it. */
 static void temporary_looked(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	(void)arg;
 	if (result < 0 || !temporary_is_abandoned(w, inode) || inode->opens) {
@@ -268,7 +268,7 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 {
 	(void)result;
 	(void)arg;
-	worker_disk(w, inode)->rec.kind = RECORD_GONE;
+	inode->disk->rec.kind = RECORD_GONE;
 	names_save(w, inode, orphan_gone, inode);
 }
 
@@ -276,7 +276,7 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 {
 	(void)arg;
 	if ((!result || result == -ENOMEDIUM) && /* the nodes have removed it */
-	    orphan_is_abandoned(w, &worker_disk(w, inode)->rec.id, inode->writer)) {
+	    orphan_is_abandoned(w, &inode->disk->rec.id, inode->writer)) {
 		region_delete(w, inode, orphan_deleted, NULL);
 		return;
 	}

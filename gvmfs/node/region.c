@@ -18,12 +18,13 @@
 
 bool region_is_attached(struct worker *w, const struct inode *inode)
 {
-	return worker_disk(w, inode)->epoch != 0;
+	(void)w;
+	return inode->disk->epoch != 0;
 }
 
 struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 	unsigned n = record_node_of(&d->rec, chunk);
 
 	if (inode->nodes_generation != w->pool->generation) {
@@ -46,7 +47,7 @@ struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chu
 
 void region_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node)
 {
-	const struct record *rec = &worker_disk(w, inode)->rec;
+	const struct record *rec = &inode->disk->rec;
 
 	*node = rec->nodes[record_node_of(rec, chunk)];
 	snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(region_node(w, inode, chunk)));
@@ -68,13 +69,13 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->inode = inode;
 	rj->done = done;
 	rj->arg = arg;
-	rj->rec = worker_disk(w, inode)->rec;
-	rj->epoch = worker_disk(w, inode)->epoch;
+	rj->rec = inode->disk->rec;
+	rj->epoch = inode->disk->epoch;
 	rj->opts = w->opts;
 	rj->self = w->self;
-	rj->unlinked = worker_disk(w, inode)->use == INODE_UNLINKED;
+	rj->unlinked = inode->disk->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
-	rj->index = journal_index(w->journal, inode->nr);
+	rj->index = inode->index;
 	if (record_chunks(size_bytes) < record_chunks(rj->rec.size_bytes)) {
 		/* Above every version that a chunk to be thrown away has. */
 		rj->discard_version = gvm_version(rj->epoch, 1);
@@ -93,7 +94,7 @@ static void region_end(struct region_job *rj)
 
 static void attach_apply(struct region_job *rj)
 {
-	struct journal_inode *d = worker_disk(rj->w, rj->inode);
+	struct journal_inode *d = rj->inode->disk;
 
 	d->failed = 0;
 	/* Whoever attached in between has an epoch in between. */
@@ -127,7 +128,7 @@ void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, 
 {
 	journal_index_clear(w->journal, inode->nr, 0);
 	region_start(w, inode, done, arg, region_job_attach, attach_end,
-		     worker_disk(w, inode)->rec.size_bytes);
+		     inode->disk->rec.size_bytes);
 }
 
 static void plain_end(struct job *job)
@@ -138,12 +139,12 @@ static void plain_end(struct job *job)
 void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	region_start(w, inode, done, arg, region_job_take, plain_end,
-		     worker_disk(w, inode)->rec.size_bytes);
+		     inode->disk->rec.size_bytes);
 }
 
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
@@ -162,7 +163,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 static void create_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct record *rec = &worker_disk(rj->w, rj->inode)->rec;
+	struct record *rec = &rj->inode->disk->rec;
 
 	rj->w->region_events->forget(rj->w, rj->inode);
 	if (!job->result) {
@@ -183,7 +184,7 @@ static void create_end(struct job *job)
 static void resize_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct record *rec = &worker_disk(rj->w, rj->inode)->rec;
+	struct record *rec = &rj->inode->disk->rec;
 	uint64_t before = record_chunks(rec->size_bytes), after = record_chunks(rj->size_bytes);
 
 	if (!job->result) {
@@ -200,7 +201,7 @@ static void resize_end(struct job *job)
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg)
 {
-	if (worker_disk(w, inode)->rec.node_count) {
+	if (inode->disk->rec.node_count) {
 		region_start(w, inode, done, arg, region_job_resize, resize_end, size_bytes);
 		return;
 	}
@@ -211,7 +212,7 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	region_start(w, inode, done, arg, region_job_delete, plain_end,
-		     worker_disk(w, inode)->rec.size_bytes);
+		     inode->disk->rec.size_bytes);
 }
 
 static void held_apply(struct region_job *rj)
@@ -246,13 +247,13 @@ static void stat_end(struct job *job)
 void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	region_start(w, inode, done, arg, region_job_stat, held_end,
-		     worker_disk(w, inode)->rec.size_bytes);
+		     inode->disk->rec.size_bytes);
 }
 
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	region_start(w, inode, done, arg, region_job_stat, stat_end,
-		     worker_disk(w, inode)->rec.size_bytes);
+		     inode->disk->rec.size_bytes);
 }
 
 /* The answer to a reattachment: FENCED means that another host took the region. */
@@ -299,7 +300,7 @@ static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 
 void region_lease(struct worker *w, struct inode *inode)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[i]);
@@ -325,12 +326,13 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 
 void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
+	(void)w;
 	get->region = d->rec.id;
 	get->epoch = d->epoch;
 	get->chunk = chunk;
-	get->version = d->epoch ? journal_index(w->journal, inode->nr)[chunk] & GVM_VERSION_MASK : 0;
+	get->version = d->epoch ? inode->index[chunk] & GVM_VERSION_MASK : 0;
 }
 
 static const char *error_text(int error)
@@ -356,7 +358,7 @@ static const char *error_text(int error)
 
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 	uint64_t now = gvm_now_ns();
 	char more[64] = "";
 
@@ -380,7 +382,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 
 void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int error)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 	if (d->failed)
 		return;
 	journal_publish32(&d->failed, (uint32_t)error);

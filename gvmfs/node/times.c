@@ -25,7 +25,7 @@ static void times_owe(struct worker *w, struct inode *inode, uint64_t in_ns)
 
 	if (!inode->nr)
 		return;
-	journal_publish32(&worker_disk(w, inode)->times_owed, 1);
+	journal_publish32(&inode->disk->times_owed, 1);
 	if (!inode->times_due_ns || due < inode->times_due_ns)
 		inode->times_due_ns = due;
 	if (due < w->times_due_ns)
@@ -34,23 +34,23 @@ static void times_owe(struct worker *w, struct inode *inode, uint64_t in_ns)
 
 void times_content(struct worker *w, struct inode *inode)
 {
-	struct record *rec = &worker_disk(w, inode)->rec;
+	struct record *rec = &inode->disk->rec;
 
 	rec->mtime_ns = rec->ctime_ns = times_now();
 	if (!inode->times_due_ns)
-		times_owe(w, inode, worker_disk(w, inode)->epoch ? LATER_NS : SOON_NS);
+		times_owe(w, inode, inode->disk->epoch ? LATER_NS : SOON_NS);
 }
 
 void times_status(struct worker *w, struct inode *inode)
 {
-	worker_disk(w, inode)->rec.ctime_ns = times_now();
+	inode->disk->rec.ctime_ns = times_now();
 	if (!inode->times_due_ns)
 		times_owe(w, inode, SOON_NS);
 }
 
 void times_closed(struct worker *w, struct inode *inode)
 {
-	if (worker_disk(w, inode)->times_owed)
+	if (inode->disk->times_owed)
 		times_owe(w, inode, 0);
 }
 
@@ -93,7 +93,7 @@ static void saved(struct worker *w, int result, void *arg)
 /* True if there is something to wait for. */
 static bool times_save(struct worker *w, struct inode *inode)
 {
-	struct journal_inode *d = worker_disk(w, inode);
+	struct journal_inode *d = inode->disk;
 
 	if (!d->times_owed || d->use != INODE_USED || d->rec.kind == RECORD_GONE) {
 		inode->times_due_ns = 0;

@@ -39,7 +39,9 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 		in->rt[nr] = calloc(1, sizeof(*in->rt[nr]));
 		if (in->rt[nr]) {
 			in->rt[nr]->nr = nr;
-			in->rt[nr]->stats = &in->j->inodes[nr].stats;
+			in->rt[nr]->disk = inode_disk(in, nr);
+			in->rt[nr]->index = journal_index(in->j, nr);
+			in->rt[nr]->stats = &in->rt[nr]->disk->stats;
 			in->rt[nr]->unbacked_hold = -1;
 			task_queue_init(&in->rt[nr]->waiting);
 		}

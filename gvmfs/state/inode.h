@@ -57,6 +57,8 @@ struct watch;
 
 struct inode {
 	unsigned nr;
+	struct journal_inode *disk; /* its entry in the journal, for as long as this struct lives */
+	_Atomic uint64_t *index;    /* and of its chunks: journal_index() */
 	bool busy; /* a task has it: see inode_acquire() */
 	struct task_queue waiting;
 	unsigned opens, opens_write;

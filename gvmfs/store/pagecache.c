@@ -636,7 +636,7 @@ void pagecache_closed(struct worker *w, struct inode *inode)
 		return;
 	pc->notes[pc->noted++] = (struct pagecache_note){
 		.nr_plus_1 = inode->nr + 1,
-		.end = worker_disk(w, inode)->rec.size_bytes,
+		.end = inode->disk->rec.size_bytes,
 	};
 }
 

@@ -48,7 +48,7 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
 		return inode->watch;
 	inode->watch = calloc(1, sizeof(*inode->watch));
 	if (!inode->watch) {
-		log_error(worker_disk(w, inode)->rec.name, "no memory to watch it");
+		log_error(inode->disk->rec.name, "no memory to watch it");
 		abort(); /* the successor finds everything in the journal */
 	}
 	inode->watch->w = w;
@@ -60,7 +60,7 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
  * past the page cache may be mapped all the same, privately or, with O_DIRECT, in any way. */
 static bool is_watched(struct worker *w, const struct inode *inode)
 {
-	const struct journal_inode *d = worker_disk(w, inode);
+	const struct journal_inode *d = inode->disk;
 
 	return inode->opens && d->rec.node_count && !d->epoch && d->use != INODE_FREE &&
 	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->attaching && !w->draining;
@@ -71,7 +71,7 @@ static bool is_watched(struct worker *w, const struct inode *inode)
 /* False: without memory it could not be asked. Writers attach to the first node before all others. */
 static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct gvm_call *call)
 {
-	const struct record *rec = &worker_disk(w, watch->inode)->rec;
+	const struct record *rec = &watch->inode->disk->rec;
 	/* The end of a watch, or leave to pass it, is not for one that is just being asked for: another writer
 	 * may have come between the two, and our trust begins with the answer. */
 	struct gvm_region_open_req what = { .region = rec->id,
@@ -117,9 +117,9 @@ static void trust_end(struct watch *watch)
 	watch->all = true;
 }
 
-static void watch_answered(struct worker *w, struct watch *watch, uint64_t epoch, bool writer_alive)
+static void watch_answered(struct watch *watch, uint64_t epoch, bool writer_alive)
 {
-	struct journal_inode *d = worker_disk(w, watch->inode);
+	struct journal_inode *d = watch->inode->disk;
 
 	watch->held = true;
 	if (epoch != d->last_epoch) {
@@ -149,7 +149,7 @@ static void watch_done(struct gvm_req *req)
 		return;
 	}
 	if (!req->result) {
-		watch_answered(w, watch, watch->call.rsp.region_open.epoch,
+		watch_answered(watch, watch->call.rsp.region_open.epoch,
 			       owner_judge(&w->self, watch->call.rsp.region_open.writer,
 					   &watch->call.rsp.region_open.host,
 					   &watch->call.rsp.region_open.process) != GVM_WRITER_NONE);
@@ -303,7 +303,7 @@ void watch_end(struct worker *w, struct inode *inode)
 		return;
 	/* What is not known to be current goes when the file is next opened. */
 	if (!watch_trusts(inode) || watch->ranges || watch->clearing)
-		journal_publish32(&worker_disk(w, inode)->cache_stale, 1);
+		journal_publish32(&inode->disk->cache_stale, 1);
 	node_unwatch(w, watch);
 	watch->until_ns = 0;
 	watch->all = false;
@@ -360,7 +360,7 @@ bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t si
 {
 	struct watch *watch = inode->watch;
 
-	if (!worker_disk(w, inode)->rec.node_count ||
+	if (!inode->disk->rec.node_count ||
 	    (region_is_attached(w, inode) && !(watch && watch->leaving)))
 		return false;
 	if (serial && serial == trust_serial(inode))

@@ -58,7 +58,7 @@ struct attach {
 
 static const char *name_of(const struct attach *a)
 {
-	return a->inode ? worker_disk(a->w, a->inode)->rec.name : NULL;
+	return a->inode ? a->inode->disk->rec.name : NULL;
 }
 
 static int channel_send(const struct attach *a, struct visit_msg *msg, const int *fds, unsigned count)
@@ -181,9 +181,9 @@ static void prepared(struct attach *a, int error)
 	inode_release(w->inodes, inode);
 }
 
-static const char *why_not(struct worker *w, const struct inode *inode)
+static const char *why_not(const struct inode *inode)
 {
-	const struct journal_inode *d = worker_disk(w, inode);
+	const struct journal_inode *d = inode->disk;
 
 	if (inode->resident || inode->attaching)
 		return "it is mapped through the fast path already";
@@ -201,10 +201,10 @@ static void hello_run(struct task *task)
 {
 	struct attach *a = (struct attach *)task;
 	struct visit_msg msg = { .what = VISIT_PREPARE };
-	const char *why = why_not(a->w, a->inode);
+	const char *why = why_not(a->inode);
 
 	a->stage = ATTACH_PREPARING;
-	if (!why && (a->offset || a->bytes != worker_disk(a->w, a->inode)->rec.size_bytes))
+	if (!why && (a->offset || a->bytes != a->inode->disk->rec.size_bytes))
 		why = "the mapping is not of the whole region";
 	if (a->closed) {
 		attach_end(a);
@@ -273,10 +273,10 @@ static void attach_event(struct attach *a)
 
 /* Why a region whose cached pages had been written back is not as it was then. (Nobody detached it
  * or opened it for writing since, but it can fail, and the client itself has it open.) */
-static const char *why_not_now(struct worker *w, const struct attach *a)
+static const char *why_not_now(const struct attach *a)
 {
 	const struct inode *inode = a->inode;
-	const struct journal_inode *d = worker_disk(w, inode);
+	const struct journal_inode *d = inode->disk;
 
 	if (!d->epoch || d->failed)
 		return "it is not attached for writing any more";
@@ -338,7 +338,7 @@ static void kept(struct worker *w, unsigned session)
 		return;
 	}
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
-	why = why_not_now(w, a);
+	why = why_not_now(a);
 	/* It may have them mapped: then it would not ask for what belongs in their place. */
 	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
 		why = "there are pages in its memory already";
@@ -475,7 +475,7 @@ static int session_resume(struct worker *w, unsigned session)
 		return error;
 	session_go(fd[SESSION_SOCKET]);
 	inode = inode_get(w->inodes, s->inode);
-	if (worker_disk(w, inode)->failed) /* and the predecessor has perhaps not said so */
+	if (inode->disk->failed) /* and the predecessor has perhaps not said so */
 		resident_abort(inode->resident, "the region has failed");
 	resident_turn(inode->resident);
 	return 0;
@@ -493,7 +493,7 @@ static void session_hold(struct worker *w, unsigned session)
 	w->sessions->used |= 1u << session;
 	w->sessions->held |= 1u << session;
 	inode->attaching = inode->held_up = true;
-	log_warning(worker_disk(w, inode)->rec.name, "it waits until process %d lets pages into its memory again",
+	log_warning(inode->disk->rec.name, "it waits until process %d lets pages into its memory again",
 		    s->pid);
 }
 
@@ -504,7 +504,7 @@ static void session_let_go(struct worker *w, unsigned session)
 	w->sessions->held &= ~(1u << session);
 	w->sessions->held_until_ns[session] = 0;
 	inode->attaching = inode->held_up = false;
-	log_info(worker_disk(w, inode)->rec.name, "it goes on");
+	log_info(inode->disk->rec.name, "it goes on");
 	if (session_resume(w, session) < 0)
 		abort(); /* as at the start: the successor tries again */
 	if (inode->resident && w->draining)

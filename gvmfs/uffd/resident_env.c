@@ -183,7 +183,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	struct resident_fetch *f = get->req.arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = chunk_decode(r->w->pager->codec, head, body, &worker_disk(r->w, r->inode)->rec.id,
+	int error = chunk_decode(r->w->pager->codec, head, body, &r->inode->disk->rec.id,
 				 f->chunk, f->asked, f->data, &got);
 
 	(void)version; /* at least what was asked for: the node saw to that */
@@ -236,7 +236,7 @@ static void flushed(struct worker *w, struct flush *f)
 void env_send(struct resident *r, struct flush *f)
 {
 	f->done = flushed;
-	f->region = worker_disk(r->w, r->inode)->rec.id;
+	f->region = r->inode->disk->rec.id;
 	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
 	writeback_send(r->w, f);
@@ -257,22 +257,22 @@ uint64_t env_deadline(const struct resident *r)
 
 const char *env_name(const struct resident *r)
 {
-	return worker_disk(r->w, r->inode)->rec.name;
+	return r->inode->disk->rec.name;
 }
 
 uint64_t env_epoch(const struct resident *r)
 {
-	return worker_disk(r->w, r->inode)->epoch;
+	return r->inode->disk->epoch;
 }
 
 bool env_failed(const struct resident *r)
 {
-	return worker_disk(r->w, r->inode)->failed;
+	return r->inode->disk->failed;
 }
 
 bool env_unwanted(const struct resident *r)
 {
-	return worker_disk(r->w, r->inode)->use == INODE_UNLINKED && !r->inode->opens &&
+	return r->inode->disk->use == INODE_UNLINKED && !r->inode->opens &&
 	       !r->inode->parked;
 }
 

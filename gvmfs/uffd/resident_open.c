@@ -115,10 +115,10 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->poison = uffd_knows_poison();
 	error = r->inode ? resident_map(r) : -ENOMEM;
 	if (r->inode) {
-		r->index = journal_index(w->journal, s->inode);
+		r->index = r->inode->index;
 		r->stats = r->inode->stats;
 		r->mount_stats = &w->journal->super->stats;
-		r->peak = &worker_disk(w, r->inode)->resident_peak;
+		r->peak = &r->inode->disk->resident_peak;
 	}
 	if (!error && w->residents->window.uffd < 0)
 		error = window_init(&w->residents->window);
@@ -143,7 +143,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!s->live) /* else a killed worker's successor goes on with the same guest */
 		*r->peak = 0;
 	resident_begin(r, w->journal->super->starts);
-	resident_budget(r, worker_disk(w, r->inode)->local_bytes);
+	resident_budget(r, r->inode->disk->local_bytes);
 	resident_turn(r);
 	return 0;
 }
@@ -156,7 +156,7 @@ void env_close(struct resident *r)
 
 	env_unwatch(r);
 	/* A reader's private mapping may have cached pages that have changed since. */
-	worker_disk(w, inode)->cache_stale = 1;
+	inode->disk->cache_stale = 1;
 	pager_forget(w, inode);
 	session_give(w, r->session);
 	w->residents->list[r->session] = NULL;
