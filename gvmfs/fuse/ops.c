@@ -4,15 +4,21 @@
 
 #include "state/request.h"
 
+#define BACKGROUND_MAX 65535u
+
 static void front_init(void *userdata, struct fuse_conn_info *conn)
 {
 	(void)userdata;
 	conn->max_write = REQUEST_DATA_MAX;
 	conn->max_read = READ_BYTES_MAX;
-	/* So many that the write-back of a region whose node is dead does not use them up and
-	 * hold up the others'. What is waiting costs no more memory than the pages in it. */
-	conn->max_background = 1024;
-	conn->congestion_threshold = 1024;
+	/*
+	 * READs into the page cache wait in the kernel, of whichever region, once so many requests of this
+	 * kind are unanswered. WRITEs that wait for a node that is away count as well, one for each row of
+	 * dirty pages: so as many as the kernel can count, and at three quarters of them it begins no more
+	 * write-back of its own accord. A request that waits costs little more than its pages.
+	 */
+	conn->max_background = BACKGROUND_MAX;
+	conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;
 	/* What is cached stays cached, whatever attributes say: one writer, and it goes through
 	 * this mount. Requests are read into a buffer that a WRITE may keep: no splicing. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
