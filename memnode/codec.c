@@ -12,6 +12,8 @@
  */
 #include "codec.h"
 
+#include "page_run.h"
+
 #include <errno.h>
 #include <lz4.h>
 #include <stdlib.h>
@@ -88,14 +90,6 @@ static uint32_t block_body_pages(const struct chunk_head *h, unsigned b)
 static uint32_t pages_bytes(uint32_t pages)
 {
 	return (uint32_t)__builtin_popcount(pages) * GVM_PAGE_BYTES;
-}
-
-/* True if the set pages stand end to end. */
-static bool pages_adjacent(uint32_t pages)
-{
-	uint32_t from_bit0 = pages >> __builtin_ctz(pages);
-
-	return !(from_bit0 & (from_bit0 + 1));
 }
 
 /* ---- hashes ---- */
@@ -274,7 +268,7 @@ static const uint8_t *pages_gather(struct chunk_codec *c, const uint8_t *chunk_d
 {
 	uint8_t *to = c->scratch;
 
-	if (pages_adjacent(pages))
+	if (page_run_is(pages))
 		return chunk_data + (unsigned)__builtin_ctz(pages) * GVM_PAGE_BYTES;
 	for (; pages; pages &= pages - 1, to += GVM_PAGE_BYTES)
 		memcpy(to, chunk_data + (unsigned)__builtin_ctz(pages) * GVM_PAGE_BYTES,
@@ -324,7 +318,7 @@ static int block_decode(struct chunk_codec *c, const struct chunk_block *k, cons
 {
 	uint32_t bytes = pages_bytes(held);
 	uint8_t *place = chunk_data + (unsigned)__builtin_ctz(held) * GVM_PAGE_BYTES;
-	bool adjacent = pages_adjacent(held);
+	bool adjacent = page_run_is(held);
 
 	if (!k->raw) {
 		uint8_t *to = adjacent ? place : c->scratch;

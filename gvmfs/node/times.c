@@ -6,17 +6,13 @@
 #include "state/worker.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define SOON_NS	 200000000ull  /* a folder, or a file that is closed */
 #define LATER_NS 3000000000ull /* one that is written on, or after a failure */
 
 uint64_t times_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	return gvm_realtime_ns();
 }
 
 static void times_owe(struct worker *w, struct inode *inode, uint64_t in_ns)

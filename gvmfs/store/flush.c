@@ -3,6 +3,7 @@
 #include "flush.h"
 
 #include "base/mutant.h"
+#include "page_run.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -115,7 +116,7 @@ static int pages_read(struct flush *f, unsigned first, unsigned n)
 	for (unsigned p = first; p < first + n; p++)
 		f->hashes[p] = XXH3_128bits_withSeed(f->env->scratch(f) + p * GVM_PAGE_BYTES,
 						     GVM_PAGE_BYTES, f->seed);
-	f->read |= (uint32_t)(((1ull << n) - 1) << first);
+	f->read |= page_run_mask(first, n);
 	return 0;
 }
 
@@ -125,21 +126,15 @@ static int pages_read(struct flush *f, unsigned first, unsigned n)
 static int memory_read(struct flush *f, uint32_t *changed)
 {
 	uint32_t want = mutant("stray-sent") ? ~0u : f->pages;
+	struct page_run run;
 
 	*changed = 0;
 	f->read = 0;
 	if (want != ~0u && base_is_zero(f))
 		memset(f->env->scratch(f), 0, GVM_CHUNK_BYTES);
-	for (unsigned p = 0, n; p < GVM_CHUNK_PAGES; p += n) {
-		uint32_t rest = want >> p;
-		int r;
+	while (page_run_take(&want, &run)) {
+		int r = pages_read(f, run.first, run.count);
 
-		/* As many as are alike: to be read, or not. */
-		n = rest & 1 ? ~rest ? (unsigned)__builtin_ctz(~rest) : GVM_CHUNK_PAGES
-			     : rest ? (unsigned)__builtin_ctz(rest) : GVM_CHUNK_PAGES;
-		if (n > GVM_CHUNK_PAGES - p)
-			n = GVM_CHUNK_PAGES - p;
-		r = rest & 1 ? pages_read(f, p, n) : 0;
 		if (r < 0)
 			return r;
 	}

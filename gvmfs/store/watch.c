@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define MODE_WATCH   2
 #define MODE_UNWATCH 3
@@ -21,14 +20,6 @@
 #define EVERY_MAX_NS 200000000ull
 #define ENDING_ROUNDS 2 /* everything, and once what has been read meanwhile */
 #define AGAIN_NS     100000000ull /* after an invalidation that failed */
-
-static uint64_t boot_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 /* Its due time is to be looked at again. */
 static void watch_touch(struct worker *w, struct watch *watch)
@@ -166,7 +157,7 @@ static void watch_ask(struct worker *w, struct watch *watch, uint64_t now_ns)
 	uint64_t every_ns = WATCH_EVERY_NS * (1 + w->watches_count / MANY);
 
 	watch->ask_at_ns = now_ns + (every_ns < EVERY_MAX_NS ? every_ns : EVERY_MAX_NS);
-	watch->number = boot_now();
+	watch->number = gvm_boottime_ns();
 	watch->call = (struct gvm_call){ .req.done = watch_done };
 	watch->asking = node_ask(w, watch, MODE_WATCH, &watch->call);
 }
@@ -250,7 +241,7 @@ static uint64_t watch_tick(struct worker *w, struct watch *watch, uint64_t now_n
 	if (!is_watched(w, watch->inode))
 		return ~0ull;
 	if (watch->until_ns) {
-		boot = boot_now();
+		boot = gvm_boottime_ns();
 		if (boot >= watch->until_ns)
 			trust_end(watch);
 		else
@@ -314,7 +305,7 @@ void watch_end(struct worker *w, struct inode *inode)
 bool watch_trusts(const struct inode *inode)
 {
 	return inode->watch && inode->watch->until_ns && !inode->watch->all &&
-	       boot_now() < inode->watch->until_ns;
+	       gvm_boottime_ns() < inode->watch->until_ns;
 }
 
 static uint32_t trust_serial(const struct inode *inode)

@@ -3,6 +3,7 @@
  * hashes. No policy. */
 #include "base/log.h"
 #include "base/mutant.h"
+#include "page_run.h"
 #include "resident_priv.h"
 
 #include <errno.h>
@@ -151,22 +152,12 @@ int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
 		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
 		  void *arg)
 {
+	struct page_run run;
 	int error = 0;
 
-	while (pages && !error) {
-		unsigned first = (unsigned)__builtin_ctz(pages);
-		uint32_t rest = ~(pages >> first);
-		unsigned n = rest ? (unsigned)__builtin_ctz(rest) : GVM_CHUNK_PAGES;
-
-		error = act(r, c, first, n, arg);
-		pages &= first + n >= GVM_CHUNK_PAGES ? 0 : ~0u << (first + n);
-	}
+	while (!error && page_run_take(&pages, &run))
+		error = act(r, c, run.first, run.count, arg);
 	return error;
-}
-
-static uint32_t run_mask(unsigned first, unsigned n)
-{
-	return (uint32_t)(((1ull << n) - 1) << first);
 }
 
 static int run_punch(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
@@ -195,9 +186,9 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 	    (r->env->data(r, SESSION_MEMORY, &data, &end) && data < begin + n * GVM_PAGE_BYTES))
 		error = run_punch(r, c, first, n, NULL);
 	if (!error && !mutant("unannounced"))
-		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled | run_mask(first, n));
+		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled | page_run_mask(first, n));
 	if (mutant("marked-early"))
-		chunk_fill(r, c, run_mask(first, n));
+		chunk_fill(r, c, page_run_mask(first, n));
 	return error;
 }
 
@@ -222,7 +213,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		if (error)
 			break;
 		error = r->env->copy(r, c, first, n, chunk, wake, &done);
-		chunk_fill(r, c, run_mask(first, done));
+		chunk_fill(r, c, page_run_mask(first, done));
 		first += done;
 		n -= done;
 		/* Somebody was faster: out with it, and once more. */
@@ -238,7 +229,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 	if (error)
 		return error;
 	error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
-	chunk_fill(r, c, run_mask(0, done));
+	chunk_fill(r, c, page_run_mask(0, done));
 	return pages_expected(r, c, error);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and what waits for
  * room. */
+#include "page_run.h"
 #include "resident_priv.h"
 
 #include <errno.h>
@@ -109,7 +110,7 @@ void fetches_cancel(struct resident *r)
 static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	struct resident_fetch *f = arg;
-	uint32_t run = (uint32_t)(((1ull << n) - 1) << first);
+	uint32_t run = page_run_mask(first, n);
 
 	return pages_put(r, c, first, n, f->data, (run & f->waited) != 0);
 }

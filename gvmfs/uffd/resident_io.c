@@ -5,6 +5,7 @@
  * is brought in first; an fsync has everything sent and kept.
  */
 #include "base/mutant.h"
+#include "page_run.h"
 #include "resident_priv.h"
 
 #include <assert.h>
@@ -31,7 +32,7 @@ static uint32_t pages_between(uint64_t off, uint64_t end)
 	unsigned first = off / GVM_PAGE_BYTES % GVM_CHUNK_PAGES;
 	unsigned count = (unsigned)((end - 1) / GVM_PAGE_BYTES - off / GVM_PAGE_BYTES + 1);
 
-	return (uint32_t)(((1ull << count) - 1) << first);
+	return page_run_mask(first, count);
 }
 
 /* Ends a chunk's eviction, if there is one: it stays, since it is about to change. */

@@ -2,16 +2,6 @@
 /* lease.c - see lease.h. */
 #include "lease.h"
 
-#include <time.h>
-
-uint64_t lease_boottime(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 void lease_clock_go(struct lease_clock *clock, uint64_t boottime_ns)
 {
 	uint64_t passed = clock->at_ns && boottime_ns > clock->at_ns ? boottime_ns - clock->at_ns : 0;

@@ -34,7 +34,6 @@ struct lease {
 	uint64_t hold_client, hold_epoch, hold_until_ns;
 };
 
-uint64_t lease_boottime(void);
 void lease_clock_go(struct lease_clock *clock, uint64_t boottime_ns);
 
 /* The writer is attached, and chooses. */

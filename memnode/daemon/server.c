@@ -198,7 +198,7 @@ static void ticked(struct server *s)
 	uint64_t now = gvm_now_ns();
 
 	conns_tick(&s->conns, now);
-	regions_clock(&s->node->regions, lease_boottime());
+	regions_clock(&s->node->regions, gvm_boottime_ns());
 	lapsed_remove(s);
 	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);
 	if (!s->accepting && !s->finishing)
@@ -246,7 +246,7 @@ int server_run(struct server *s)
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)
 			return err;
-		regions_clock(&s->node->regions, lease_boottime());
+		regions_clock(&s->node->regions, gvm_boottime_ns());
 		while (io_next(&s->io, &end))
 			ended(s, &end);
 		if (s->accept_failed && s->conns.count < open && !s->accepting && !s->finishing)
