@@ -27,7 +27,9 @@
 
 #define JOURNAL_INODES	     4096u
 #define JOURNAL_HANDLES	     8192u
+#ifndef JOURNAL_SLOTS
 #define JOURNAL_SLOTS	     128u
+#endif
 #define JOURNAL_SESSIONS     32u
 #define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
 #define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* slots.c - see slots.h. */
+#include "slots.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct slot **bucket_of(const struct slots *s, const struct inode *inode, uint64_t chunk)
+{
+	return (struct slot **)&s->buckets[(chunk * 31 + inode->nr * 97) % SLOTS_BUCKETS];
+}
+
+enum slot_is slot_is(const struct slots *s, const struct slot *slot)
+{
+	switch (slot_disk(s, slot)->state) {
+	case SLOT_OPEN:
+		return SLOT_IS_COLLECTING;
+	case SLOT_SEALED:
+		return slot->retry_at_ns ? SLOT_IS_REFUSED : SLOT_IS_SENDING;
+	default:
+		return SLOT_IS_FREE;
+	}
+}
+
+static struct slot *slots_find(const struct slots *s, const struct inode *inode, uint64_t chunk, uint32_t state)
+{
+	struct slot *slot = *bucket_of(s, inode, chunk);
+
+	for (; slot; slot = slot->next)
+		if (slot->inode == inode && slot_disk(s, slot)->chunk == chunk &&
+		    slot_disk(s, slot)->state == state)
+			return slot;
+	return NULL;
+}
+
+struct slot *slots_collecting(const struct slots *s, const struct inode *inode, uint64_t chunk)
+{
+	return inode->slots ? slots_find(s, inode, chunk, SLOT_OPEN) : NULL;
+}
+
+struct slot *slots_sealed(const struct slots *s, const struct inode *inode, uint64_t chunk)
+{
+	return inode->slots ? slots_find(s, inode, chunk, SLOT_SEALED) : NULL;
+}
+
+void slots_begin(struct slots *s)
+{
+	for (struct slot *slot = s->slot + JOURNAL_SLOTS; slot-- != s->slot;)
+		if (slot_disk(s, slot)->state == SLOT_FREE) {
+			slot->next = s->free_list;
+			s->free_list = slot;
+			s->free++;
+		}
+}
+
+/* It is its chunk's from here on. */
+static void slot_insert(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns)
+{
+	struct slot **bucket = bucket_of(s, inode, slot_disk(s, slot)->chunk);
+
+	slot->inode = inode;
+	slot->node = node;
+	slot->order = ++s->order;
+	slot->opened_ns = now_ns;
+	slot->retry_at_ns = 0;
+	slot->next = *bucket;
+	*bucket = slot;
+	inode->slots++;
+}
+
+void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns)
+{
+	assert(slot_disk(s, slot)->state != SLOT_FREE && slot_disk(s, slot)->inode == inode->nr);
+	slot_insert(s, slot, inode, node, now_ns);
+	s->sealed += slot_disk(s, slot)->state == SLOT_SEALED;
+}
+
+const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page)
+{
+	struct slot *slot = slots_collecting(s, inode, chunk);
+
+	if (!slot || !(slot_disk(s, slot)->pages >> page & 1))
+		slot = slots_sealed(s, inode, chunk);
+	return slot && slot_disk(s, slot)->pages >> page & 1 ? slot_data(s, slot) + page * GVM_PAGE_BYTES : NULL;
+}
+
+uint32_t slots_pages(const struct slots *s, const struct inode *inode, uint64_t chunk)
+{
+	const struct slot *collecting = slots_collecting(s, inode, chunk), *sealed = slots_sealed(s, inode, chunk);
+
+	return (collecting ? slot_disk(s, collecting)->pages : 0) | (sealed ? slot_disk(s, sealed)->pages : 0);
+}
+
+uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint64_t chunk)
+{
+	uint64_t best = ~0ull;
+
+	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++) {
+		const struct journal_slot *js = &s->disk[i];
+
+		if (js->state != SLOT_FREE && js->inode == inode->nr && js->chunk >= chunk && js->chunk < best)
+			best = js->chunk;
+	}
+	return best;
+}
+
+uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
+{
+	uint64_t oldest = ~0ull;
+
+	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
+		if (s->disk[i].state != SLOT_FREE && s->slot[i].inode == inode && s->slot[i].order < oldest)
+			oldest = s->slot[i].order;
+	return oldest;
+}
+
+static unsigned slots_of_node(const struct slots *s, const void *node)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
+		n += s->disk[i].state != SLOT_FREE && s->slot[i].node == node;
+	return n;
+}
+
+bool slots_allow(const struct slots *s, const struct inode *inode, const void *node)
+{
+	unsigned room = 2 * s->free;
+
+	return s->free && inode->slots <= room && (room >= JOURNAL_SLOTS || slots_of_node(s, node) <= room);
+}
+
+struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, const void *node, uint64_t now_ns)
+{
+	struct slot *slot = s->free_list;
+	struct journal_slot *js;
+
+	assert(!slots_collecting(s, inode, chunk));
+	if (!slots_allow(s, inode, node))
+		return NULL;
+	s->free_list = slot->next;
+	s->free--;
+	js = slot_disk(s, slot);
+	js->inode = inode->nr;
+	js->chunk = chunk;
+	js->pages = 0;
+	js->version = 0;
+	s->mark32(&js->state, SLOT_OPEN);
+	slot_insert(s, slot, inode, node, now_ns);
+	return slot;
+}
+
+void slot_complete(struct slots *s, struct slot *slot, unsigned page, const uint8_t *content)
+{
+	uint8_t *at = slot_data(s, slot) + page * GVM_PAGE_BYTES;
+
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING);
+	if (content != at)
+		memcpy(at, content, GVM_PAGE_BYTES);
+}
+
+void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, const uint8_t *data)
+{
+	struct journal_slot *js = slot_disk(s, slot);
+	unsigned first = from / GVM_PAGE_BYTES, last = (to - 1) / GVM_PAGE_BYTES;
+	uint32_t pages = (uint32_t)(((1ull << (last - first + 1)) - 1) << first);
+
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && from < to && to <= GVM_CHUNK_BYTES);
+	if (data)
+		memcpy(slot_data(s, slot) + from, data, to - from);
+	else
+		memset(slot_data(s, slot) + from, 0, to - from);
+	s->mark32(&js->pages, js->pages | pages);
+}
+
+void slot_seal(struct slots *s, struct slot *slot, uint64_t version)
+{
+	struct journal_slot *js = slot_disk(s, slot);
+
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && !slots_sealed(s, slot->inode, js->chunk));
+	js->version = version;
+	s->mark32(&js->state, SLOT_SEALED);
+	s->sealed++;
+}
+
+void slot_refuse(struct slots *s, struct slot *slot, uint64_t retry_at_ns)
+{
+	assert(slot_is(s, slot) == SLOT_IS_SENDING && retry_at_ns);
+	slot->retry_at_ns = retry_at_ns;
+}
+
+void slot_resend(struct slots *s, struct slot *slot)
+{
+	assert(slot_is(s, slot) == SLOT_IS_REFUSED);
+	slot->retry_at_ns = 0;
+}
+
+void slot_free(struct slots *s, struct slot *slot)
+{
+	struct journal_slot *js = slot_disk(s, slot);
+	struct slot **link = bucket_of(s, slot->inode, js->chunk);
+
+	assert(js->state != SLOT_FREE && slot->inode->slots);
+	s->sealed -= js->state == SLOT_SEALED;
+	while (*link != slot)
+		link = &(*link)->next;
+	*link = slot->next;
+	s->mark32(&js->state, SLOT_FREE);
+	slot->inode->slots--;
+	slot->inode = NULL;
+	slot->retry_at_ns = 0;
+	slot->next = s->free_list;
+	s->free_list = slot;
+	s->free++;
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_slots.c - the journal's write slots: what they hold, whose they are, and what a successor finds after its
+ * predecessor's death at any change of the journal. */
+#include "check.h"
+#include "store/slots.h"
+
+#include <setjmp.h>
+
+#define VERSION 77u
+#define NOW	1000u
+
+/* What outlives a worker. */
+static struct journal_slot disk[JOURNAL_SLOTS];
+static uint8_t data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+
+/* A worker. */
+static struct slots s;
+static struct inode inodes[3];
+static const int node_a, node_b;
+
+/* Its death: at the n-th change of the journal (0: none), before it is made or just after it. */
+static struct {
+	unsigned at;
+	bool after;
+	jmp_buf dead;
+} death;
+
+static void mark32(uint32_t *where, uint32_t value)
+{
+	bool dies = death.at && !--death.at;
+
+	if (dies && !death.after)
+		longjmp(death.dead, 1);
+	*where = value;
+	if (dies)
+		longjmp(death.dead, 1);
+}
+
+static void start(void)
+{
+	memset(&s, 0, sizeof(s));
+	memset(inodes, 0, sizeof(inodes));
+	for (unsigned i = 0; i < 3; i++)
+		inodes[i].nr = i;
+	s.disk = disk;
+	s.data = data;
+	s.mark32 = mark32;
+	death.at = 0;
+	slots_begin(&s);
+}
+
+static void setup(void)
+{
+	memset(disk, 0, sizeof(disk));
+	memset(data, 0, sizeof(data));
+	start();
+}
+
+/* The next worker, with what it finds. */
+static void succeed(void)
+{
+	start();
+	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
+		if (slot_is(&s, slot) != SLOT_IS_FREE)
+			slot_adopt(&s, slot, &inodes[slot_disk(&s, slot)->inode], &node_a, NOW);
+}
+
+static void page_is(unsigned nr, uint64_t chunk, unsigned page, int byte)
+{
+	const uint8_t *at = slots_page(&s, &inodes[nr], chunk, page);
+
+	if (byte < 0) {
+		CHECK(!at);
+		return;
+	}
+	CHECK(at);
+	for (unsigned i = 0; i < GVM_PAGE_BYTES; i++)
+		CHECK_EQ(at[i], byte);
+}
+
+static struct slot *collect(unsigned nr, uint64_t chunk, unsigned page, uint8_t byte)
+{
+	uint8_t content[GVM_PAGE_BYTES];
+	struct slot *slot = slots_collecting(&s, &inodes[nr], chunk);
+
+	memset(content, byte, sizeof(content));
+	if (!slot)
+		slot = slots_open(&s, &inodes[nr], chunk, &node_a, NOW);
+	CHECK(slot);
+	slot_write(&s, slot, page * GVM_PAGE_BYTES, (page + 1) * GVM_PAGE_BYTES, content);
+	return slot;
+}
+
+static void newest_page_counts(void)
+{
+	struct slot *first, *second;
+
+	setup();
+	first = collect(1, 5, 3, 0x11);
+	collect(1, 5, 4, 0x22);
+	slot_seal(&s, first, VERSION);
+	CHECK_EQ(slot_is(&s, first), SLOT_IS_SENDING);
+	CHECK_EQ(disk[first - s.slot].version, VERSION);
+	second = collect(1, 5, 4, 0x33);
+	CHECK(second != first);
+	page_is(1, 5, 3, 0x11);
+	page_is(1, 5, 4, 0x33);
+	page_is(1, 5, 5, -1);
+	page_is(2, 5, 3, -1);
+	page_is(1, 6, 3, -1);
+	CHECK_EQ(slots_pages(&s, &inodes[1], 5), 0x18);
+	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 0), 5);
+	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 6), ~0ull);
+	CHECK_EQ(slots_oldest(&s, &inodes[1]), first->order);
+	CHECK_EQ(s.sealed, 1);
+	slot_free(&s, first);
+	page_is(1, 5, 3, -1);
+	page_is(1, 5, 4, 0x33);
+	CHECK_EQ(slots_oldest(&s, &inodes[1]), second->order);
+	CHECK_EQ(inodes[1].slots, 1);
+	CHECK_EQ(s.sealed, 0);
+	CHECK_EQ(s.free, JOURNAL_SLOTS - 1);
+}
+
+static void refused_slot_is_sent_again_unchanged(void)
+{
+	struct slot *slot;
+
+	setup();
+	slot = collect(1, 5, 3, 0x11);
+	slot_seal(&s, slot, VERSION);
+	slot_refuse(&s, slot, NOW + 1);
+	CHECK_EQ(slot_is(&s, slot), SLOT_IS_REFUSED);
+	collect(1, 5, 3, 0x22);
+	CHECK_EQ(slot_data(&s, slot)[3 * GVM_PAGE_BYTES], 0x11);
+	slot_resend(&s, slot);
+	CHECK_EQ(slot_is(&s, slot), SLOT_IS_SENDING);
+	CHECK_EQ(disk[slot - s.slot].version, VERSION);
+	CHECK_EQ(slots_sealed(&s, &inodes[1], 5) - s.slot, slot - s.slot);
+}
+
+static void part_of_a_page_is_completed(void)
+{
+	static const uint8_t two[2] = { 0x77, 0x77 };
+	uint8_t content[GVM_PAGE_BYTES];
+	struct slot *slot;
+	const uint8_t *at;
+
+	setup();
+	slot = slots_open(&s, &inodes[1], 5, &node_a, NOW);
+	memset(content, 0x44, sizeof(content));
+	slot_complete(&s, slot, 2, content);
+	page_is(1, 5, 2, -1);
+	slot_write(&s, slot, 2 * GVM_PAGE_BYTES + 1, 2 * GVM_PAGE_BYTES + 3, two);
+	at = slots_page(&s, &inodes[1], 5, 2);
+	CHECK(at && at[0] == 0x44 && at[1] == 0x77 && at[2] == 0x77 && at[3] == 0x44);
+	/* Of its own content nothing is copied. */
+	slot_complete(&s, slot, 2, at);
+	slot_write(&s, slot, 2 * GVM_PAGE_BYTES, 3 * GVM_PAGE_BYTES, NULL);
+	page_is(1, 5, 2, 0);
+	slot_write(&s, slot, 0, GVM_CHUNK_BYTES, NULL);
+	CHECK_EQ(slots_pages(&s, &inodes[1], 5), ~0u);
+}
+
+/* Were one node dead, or one region's, the others find slots. */
+static void one_node_leaves_room_for_others(void)
+{
+	unsigned n = 0, m = 0, k = 0;
+
+	setup();
+	while (slots_open(&s, &inodes[n % 2], n, &node_a, NOW))
+		n++;
+	CHECK(n > JOURNAL_SLOTS / 2 && n < JOURNAL_SLOTS);
+	CHECK(!slots_allow(&s, &inodes[2], &node_a));
+	while (slots_open(&s, &inodes[2], m, &node_b, NOW))
+		m++;
+	CHECK(m > JOURNAL_SLOTS / 16);
+	CHECK_EQ(s.free, JOURNAL_SLOTS - n - m);
+	setup();
+	while (slots_open(&s, &inodes[1], k, k % 2 ? &node_a : &node_b, NOW))
+		k++;
+	CHECK(k > JOURNAL_SLOTS / 2 && k < JOURNAL_SLOTS);
+	CHECK(slots_allow(&s, &inodes[2], &node_a));
+}
+
+static void slots_come_free_and_are_used_again(void)
+{
+	setup();
+	for (unsigned round = 0; round < 10 * JOURNAL_SLOTS; round++) {
+		struct slot *slot = collect(round % 3, round % 7, round % GVM_CHUNK_PAGES, (uint8_t)round);
+
+		if (check_random() % 2) {
+			slot_free(&s, slot);
+			continue;
+		}
+		if (slots_sealed(&s, slot->inode, slot_disk(&s, slot)->chunk))
+			slot_free(&s, slots_sealed(&s, slot->inode, slot_disk(&s, slot)->chunk));
+		slot_seal(&s, slot, round + 1);
+	}
+	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
+		if (slot_is(&s, slot) != SLOT_IS_FREE)
+			slot_free(&s, slot);
+	CHECK_EQ(s.free, JOURNAL_SLOTS);
+	CHECK_EQ(s.sealed, 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(inodes[i].slots, 0);
+}
+
+/*
+ * A worker's life: page 1 of chunk 5 is written twice and sent, written once more meanwhile, refused, sent again,
+ * acknowledged; then what was written last is dropped.
+ */
+static void life(void)
+{
+	struct slot *slot = collect(1, 5, 1, 1);
+
+	collect(1, 5, 1, 2);
+	slot_seal(&s, slot, VERSION);
+	collect(1, 5, 1, 3);
+	slot_refuse(&s, slot, NOW + 1);
+	slot_resend(&s, slot);
+	slot_free(&s, slot);
+	slot_free(&s, slots_collecting(&s, &inodes[1], 5));
+}
+
+/* After each change of the journal in that life: what collects has this in its page, and what is sealed. A page that is
+ * written a second time is a mixture until the write is answered: here, where the change is next, all of it is new. */
+static const struct {
+	const char *change;
+	int collecting, sealed; /* -1: there is no such slot; 0: there is, without a page */
+} after_change[] = {
+	{ "none", -1, -1 },	 { "open", 0, -1 },	       { "write", 1, -1 }, { "write again", 2, -1 },
+	{ "seal", -1, 2 },	 { "open another", 0, 2 },     { "write", 3, 2 },  { "acknowledged", 3, -1 },
+	{ "dropped", -1, -1 },
+};
+#define CHANGES (sizeof(after_change) / sizeof(*after_change) - 1)
+
+static void slot_holds(const struct slot *slot, int byte)
+{
+	CHECK_EQ(!slot, byte < 0);
+	if (!slot)
+		return;
+	CHECK_EQ(slot_disk(&s, slot)->pages, byte ? 2 : 0);
+	for (unsigned i = 0; byte && i < GVM_PAGE_BYTES; i++)
+		CHECK_EQ(slot_data(&s, slot)[GVM_PAGE_BYTES + i], byte);
+}
+
+/* Dies before the at-th change, or after it: `found` of after_change. */
+static void dies(unsigned at, bool after, unsigned found)
+{
+	struct slot *sealed;
+
+	setup();
+	death.at = at;
+	death.after = after;
+	if (!setjmp(death.dead))
+		life();
+	CHECK_EQ(death.at, 0);
+	succeed();
+	sealed = slots_sealed(&s, &inodes[1], 5);
+	/* Its second write was made, but not answered. */
+	slot_holds(slots_collecting(&s, &inodes[1], 5), at == 3 && !after ? 2 : after_change[found].collecting);
+	slot_holds(sealed, after_change[found].sealed);
+	CHECK_EQ(inodes[1].slots, (after_change[found].collecting >= 0) + (after_change[found].sealed >= 0));
+	CHECK_EQ(s.sealed, after_change[found].sealed >= 0);
+	CHECK_EQ(s.free, JOURNAL_SLOTS - inodes[1].slots);
+	if (!sealed)
+		return;
+	CHECK_EQ(slot_disk(&s, sealed)->version, VERSION);
+	CHECK_EQ(slot_is(&s, sealed), SLOT_IS_SENDING);
+}
+
+static void successor_finds_what_was_answered(void)
+{
+	for (unsigned at = 1; at <= CHANGES; at++) {
+		dies(at, false, at - 1);
+		dies(at, true, at);
+	}
+}
+
+static void free_slot_is_nobodys_whatever_stands_in_it(void)
+{
+	setup();
+	disk[3] = (struct journal_slot){ .state = SLOT_FREE, .inode = 1, .chunk = 5, .pages = ~0u, .version = 9 };
+	succeed();
+	CHECK_EQ(s.free, JOURNAL_SLOTS);
+	page_is(1, 5, 0, -1);
+	for (unsigned i = 0; i < 4; i++)
+		CHECK(slots_open(&s, &inodes[1], 10 + i, &node_a, NOW));
+	CHECK_EQ(disk[3].chunk, 13);
+	CHECK_EQ(disk[3].pages, 0);
+	CHECK_EQ(disk[3].version, 0);
+}
+
+static const struct check_test tests[] = {
+	{ "newest-page-counts", newest_page_counts },
+	{ "refused-slot-is-sent-again-unchanged", refused_slot_is_sent_again_unchanged },
+	{ "part-of-a-page-is-completed", part_of_a_page_is_completed },
+	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
+	{ "slots-come-free-and-are-used-again", slots_come_free_and_are_used_again },
+	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
+	{ "free-slot-is-nobodys-whatever-stands-in-it", free_slot_is_nobodys_whatever_stands_in_it },
+};
+CHECK_MAIN(tests)
