@@ -15,6 +15,7 @@
 #include "fuse/capacity.h"
 #include "fuse/front.h"
 #include "fuse/interrupt.h"
+#include "fuse/store_calls.h"
 #include "fuse/tail.h"
 #include "fuse/unmade.h"
 #include "heir.h"
@@ -28,9 +29,9 @@
 #include "state/request.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
-#include "store/pager.h"
+#include "store/store.h"
 #include "store/watch.h"
-#include "store/writeback.h"
+#include "store/writers.h"
 #include "uffd/attach.h"
 #include "uffd/resident.h"
 #include "uffd/sessions.h"
@@ -226,12 +227,18 @@ static void heir_event(struct worker *w)
 	}
 }
 
+static void outcomes_event(struct worker *w)
+{
+	writers_collect(w->writers, w);
+	store_turn(w->store);
+}
+
 static void dispatch(struct worker *w, const struct epoll_event *ev)
 {
 	if (ev->data.ptr == w->jobs)
 		jobs_collect(w->jobs);
-	else if (ev->data.ptr == w->writeback)
-		writeback_collect(w);
+	else if (ev->data.ptr == w->writers)
+		outcomes_event(w);
 	else if (ev->data.ptr == &w->heirs_fd)
 		heir_event(w);
 	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
@@ -282,7 +289,7 @@ static void spin_adapt(struct spin *spin)
 
 static bool is_fetching(const struct worker *w)
 {
-	return w->pager->fetching || w->residents->fetching;
+	return w->store->cache.fetching || w->residents->fetching;
 }
 
 /*
@@ -329,7 +336,7 @@ static int serve_some(struct worker *w, struct spin *spin)
 /* Does what is due, and returns when something is again. */
 static uint64_t tick(struct worker *w)
 {
-	uint64_t now = gvm_now_ns(), due = writeback_tick(w, now), other;
+	uint64_t now = gvm_now_ns(), due = store_tick(w->store, now), other;
 
 	if (w->residents->count) {
 		other = residents_tick(w->residents, now);
@@ -374,7 +381,7 @@ static void wait_briefly(struct worker *w)
 
 static void drain_say(const struct worker *w, bool first)
 {
-	unsigned chunks = JOURNAL_SLOTS - w->writeback->free;
+	unsigned chunks = JOURNAL_SLOTS - w->store->slots.free;
 
 	if (chunks)
 		log_warning(NULL, "unmounted; %u written chunks still wait for their nodes%s", chunks,
@@ -411,7 +418,7 @@ static void drain(struct worker *w)
 		for (unsigned nr = 1; nr < w->inodes->end; nr++)
 			attached |= inode_disk(w->inodes, nr)->use != INODE_FREE &&
 				    inode_disk(w->inodes, nr)->epoch;
-		if (!attached && w->writeback->free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
+		if (!attached && w->store->slots.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);
@@ -482,15 +489,20 @@ static void settle_all(struct worker *w)
 
 static void region_failed(struct worker *w, struct inode *inode, const char *why)
 {
-	writeback_fail(w, inode);
+	store_fail(w->store, inode);
 	if (inode->resident) {
 		resident_abort(inode->resident, why);
 		resident_turn(inode->resident);
 	}
 }
 
+static void region_forget(struct worker *w, struct inode *inode)
+{
+	store_forget(w->store, inode);
+}
+
 static const struct region_events region_events = {
-	.forget = pager_forget,
+	.forget = region_forget,
 	.attached = watch_end,
 	.detached = watch_left,
 	.failed = region_failed,
@@ -508,18 +520,20 @@ static int worker_init(struct worker *w)
 	    (r = handles_init(w->inodes)) < 0 || (r = root_init(w)) < 0 ||
 	    (r = pool_init(w->pool, w->opts, w->journal->super->client, w->epoll_fd, POOL_WATCHES)) < 0 ||
 	    (r = jobs_init(w->jobs, w->opts, w->journal->super->client)) < 0 ||
-	    (r = pager_init(w)) < 0 || (r = residents_init(w)) < 0)
+	    (r = residents_init(w)) < 0)
 		return r;
+	w->codec = chunk_codec_create();
+	if (!w->codec)
+		return -ENOMEM;
 	w->residents->on_close = front_fast_path_ended;
 	unmade_init(w->unmade);
 	w->pool->owner = w;
 	w->pool->on_up = node_is_up;
-	r = writeback_init(w);
-	if (r < 0)
+	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)
 		return r;
 	if ((r = epoll_watch(w, w->jobs->event_fd, w->jobs)) < 0)
 		return r;
-	return epoll_watch(w, w->writeback->queue.finished_fd, w->writeback);
+	return epoll_watch(w, w->writers->queue.finished_fd, w->writers);
 }
 
 /* What the front thread is given. */
@@ -576,7 +590,7 @@ static int front_run(void *arg)
 		log_to_syslog();
 	serve(w);
 	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->fuse_fd, NULL);
-	writeback_seal_all(w);
+	store_seal_all(w->store);
 	drain(w);
 	return 0;
 }
@@ -588,9 +602,9 @@ struct modules {
 	struct inodes inodes;
 	struct pool pool;
 	struct jobs jobs;
-	struct pager pager;
+	struct store store;
 	struct pagecache pagecache;
-	struct writeback writeback;
+	struct writers writers;
 	struct residents residents;
 	struct attaches attaches;
 	struct sessions sessions;
@@ -613,9 +627,9 @@ static struct worker *worker_new(void)
 		.inodes = &m->inodes,
 		.pool = &m->pool,
 		.jobs = &m->jobs,
-		.pager = &m->pager,
+		.store = &m->store,
 		.pagecache = &m->pagecache,
-		.writeback = &m->writeback,
+		.writers = &m->writers,
 		.residents = &m->residents,
 		.attaches = &m->attaches,
 		.sessions = &m->sessions,

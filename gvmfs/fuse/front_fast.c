@@ -2,9 +2,9 @@
 /* front_fast.c - FUSE's requests to a region that the fast path serves (resident.h), and what becomes of
  * those that still wait when it serves no more: the page cache's way has them. */
 #include "front.h"
+#include "front_io.h"
 #include "interrupt.h"
 #include "state/worker.h"
-#include "store/writeback.h"
 #include "uffd/resident.h"
 
 #include <errno.h>
@@ -26,9 +26,9 @@ static void write_hand_over(struct fast_write *f)
 	struct worker *w = f->w;
 	uint8_t *request = w->request;
 
-	/* writeback_write() may keep the buffer that the data stand in. */
+	/* front_io_write() may keep the buffer that the data stand in. */
 	w->request = f->kept;
-	writeback_write(w, f->req, f->inode, f->io.data, f->io.begin, f->io.end - f->io.begin);
+	front_io_write(w, f->req, f->inode, f->io.data, f->io.begin, f->io.end - f->io.begin);
 	f->kept = w->request;
 	w->request = request;
 }
@@ -98,7 +98,7 @@ static void fast_ended(struct resident_io *io, int error)
 	struct op *op = (struct op *)((char *)io - offsetof(struct op, fast));
 
 	if (error == RESIDENT_OVER)
-		writeback_zero(op->w, op->inode, io->off, io->end - io->off, zeroed, op);
+		front_io_zero(op->w, op->inode, io->off, io->end - io->off, zeroed, op);
 	else
 		op_end(op, false, error);
 }

@@ -2,12 +2,12 @@
 /* front_file.c - requests about the data of open files. */
 #include "base/log.h"
 #include "front.h"
+#include "front_io.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
 #include "store/pagecache.h"
-#include "store/pager.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "tail.h"
 
 #include <errno.h>
@@ -30,7 +30,7 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 
 	if (error)
 		log_debug(NULL, "a direct read shows what was written before: %s", strerror(-error));
-	pager_read(w, d->req, d->inode, d->off, d->size, 0);
+	front_io_read(w, d->req, d->inode, d->off, d->size, 0);
 	free(d);
 }
 
@@ -93,11 +93,11 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		tail_read(inode->disk, (uint64_t)off + size);
 	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
-	pager_read(w, req, inode, (uint64_t)off, size,
-		   (fills ? READ_FILLS : 0) |
-			   (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ?
-				    0 :
-				    READ_FOREIGN));
+	front_io_read(w, req, inode, (uint64_t)off, size,
+		      (fills ? READ_FILLS : 0) |
+			      (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ?
+				       0 :
+				       READ_FOREIGN));
 }
 
 /* A write past the end makes the region larger first. */
@@ -116,7 +116,7 @@ static void write_resized(struct op *op, int result)
 	if (op->inode->resident)
 		front_fast_write(op_take(op), op->inode, op->data, op->off, op->bytes);
 	else
-		writeback_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
+		front_io_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
 	op->kept = w->request;
 	w->request = other;
 	op_end(op, true, 0);
@@ -160,7 +160,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 		if (inode->resident)
 			front_fast_write(req, inode, buf, (uint64_t)off, size);
 		else
-			writeback_write(w, req, inode, buf, (uint64_t)off, size);
+			front_io_write(w, req, inode, buf, (uint64_t)off, size);
 		return;
 	}
 	op = op_new(w, req, inode);
@@ -175,9 +175,9 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	inode_acquire(inode, &op->task);
 }
 
-static void synced(struct worker *w, struct writeback_sync *sync, int error)
+static void synced(struct store *s, struct store_sync *sync, int error)
 {
-	(void)w;
+	(void)s;
 	sync->inode->held_at_ns = 0; /* they hold more now */
 	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
 }
@@ -208,7 +208,8 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 	}
 	op->sync.done = synced;
 	op->sync.deadline_ns = pool_deadline(w->opts);
-	writeback_sync(w, &op->sync, inode);
+	store_sync(w->store, &op->sync, inode);
+	store_turn(w->store);
 }
 
 static void grown(struct op *op, int result)
@@ -256,7 +257,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (zero && begin < size && inode->resident) {
 		front_fast_zero(op, begin, (end < size ? end : size) - begin);
 	} else if (zero && begin < size) {
-		writeback_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
+		front_io_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
 	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
 		op->task.run = grow_run;
 		inode_acquire(inode, &op->task);

@@ -11,9 +11,8 @@
 #include "node/region.h"
 #include "node/times.h"
 #include "store/pagecache.h"
-#include "store/pager.h"
 #include "store/watch.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "uffd/attach.h"
 #include "unbacked.h"
 
@@ -263,8 +262,9 @@ static void settle_left(struct worker *w, struct inode *inode, void *arg)
 	region_detach(w, inode, settle_detached, arg);
 }
 
-static void settle_sent(struct worker *w, struct writeback_sync *sync, int error)
+static void settle_sent(struct store *s, struct store_sync *sync, int error)
 {
+	struct worker *w = s->owner;
 	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
 
 	(void)error; /* a failed region is given up all the same */
@@ -299,9 +299,9 @@ static void settle_run(struct task *task)
 		return;
 	}
 	if (doomed)
-		writeback_drop(w, op->inode, 0);
+		store_drop(w->store, op->inode, 0);
 	op->sync.done = settle_sent;
-	writeback_sync(w, &op->sync, op->inode);
+	store_sync(w->store, &op->sync, op->inode);
 }
 
 void front_settle(struct worker *w, struct inode *inode)
@@ -348,7 +348,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (!inode->opens) {
 		unbacked_closed(inode);
-		pager_forget(w, inode); /* before it can go */
+		store_forget(w->store, inode); /* before it can go */
 	}
 	if (!inode->opens_write)
 		front_settle(w, inode);

@@ -10,7 +10,7 @@
 #include "front.h"
 #include "node/region.h"
 #include "store/pagecache.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "uffd/resident.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ struct seek {
 /* The next chunk from `chunk` on that may hold data (or none: the end of the region). */
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
-	uint64_t written = writeback_next_chunk(w, inode, chunk);
+	uint64_t written = slots_next_chunk(&w->store->slots, inode, chunk);
 	_Atomic uint64_t *index = inode->index;
 
 	while (chunk < chunks && chunk < written &&

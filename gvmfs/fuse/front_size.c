@@ -5,11 +5,12 @@
  * again if nobody has it open for writing.
  */
 #include "front.h"
+#include "front_io.h"
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "tail.h"
 
 #include <errno.h>
@@ -65,14 +66,14 @@ static void made(struct worker *w, struct inode *inode, int result, void *arg)
 	resized(w, inode, result, op);
 }
 
-static void cut_is_sent(struct worker *w, struct writeback_sync *sync, int error)
+static void cut_is_sent(struct store *s, struct store_sync *sync, int error)
 {
 	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
 
 	if (error)
 		resize_finish(op, error);
 	else
-		region_resize(w, op->inode, op->size, resized, op);
+		region_resize(s->owner, op->inode, op->size, resized, op);
 }
 
 static void cut_is_zero(struct worker *w, void *arg, int error)
@@ -85,7 +86,7 @@ static void cut_is_zero(struct worker *w, void *arg, int error)
 	}
 	op->sync.done = cut_is_sent;
 	op->sync.deadline_ns = pool_deadline(w->opts);
-	writeback_sync(w, &op->sync, op->inode);
+	store_sync(w->store, &op->sync, op->inode);
 }
 
 static void resize_attached(struct op *op)
@@ -100,11 +101,11 @@ static void resize_attached(struct op *op)
 		return;
 	}
 	tail_cut(op->inode->disk);
-	writeback_drop(w, op->inode, record_chunks(op->size));
+	store_drop(w->store, op->inode, record_chunks(op->size));
 	if (chunk_end > before)
 		chunk_end = before;
 	if (op->size < chunk_end)
-		writeback_zero(w, op->inode, op->size, chunk_end - op->size, cut_is_zero, op);
+		front_io_zero(w, op->inode, op->size, chunk_end - op->size, cut_is_zero, op);
 	else
 		cut_is_zero(w, op, 0);
 }

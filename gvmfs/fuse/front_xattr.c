@@ -8,7 +8,7 @@
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "uffd/resident.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 		return (size_t)snprintf(buf, size,
 					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
 					"nodes_up %u\n",
-					JOURNAL_SLOTS - w->writeback->free, w->journal->super->starts - 1,
+					JOURNAL_SLOTS - w->store->slots.free, w->journal->super->starts - 1,
 					(int)getpid(), w->pool->count, up);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"

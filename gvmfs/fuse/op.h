@@ -12,7 +12,7 @@
 #include "interrupt.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
-#include "store/writeback.h"
+#include "store/store.h"
 #include "uffd/resident.h"
 
 /* How long the kernel may believe names and attributes: other hosts change them too. */
@@ -48,7 +48,7 @@ struct op {
 	uint8_t *kept;
 	size_t bytes;
 	char name[RECORD_NAME_MAX + 1];
-	struct writeback_sync sync;
+	struct store_sync sync;
 	struct resident_io fast;
 	struct {
 		struct pagecache_ask ask;

@@ -42,7 +42,7 @@ void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, 
 void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* It has lost its name, or got it back: the nodes are told of the lease that holds from now on. */
 void region_lease(struct worker *w, struct inode *inode);
-/* Gives it up (what was written is acknowledged: writeback_sync). Never fails. */
+/* Gives it up (what was written is acknowledged: store_sync). Never fails. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Changes the size: makes the region on the nodes if it has none yet, and attaches to it; reserves
  * the space.

@@ -69,7 +69,7 @@ struct inode {
 	unsigned fills; /* READs for the page cache that are not answered */
 	uint32_t fills_seen; /* of these, all that ever came */
 	bool fill_refused; /* one was, since the fast path began: that is said once */
-	unsigned entries; /* of the pager, that hold its chunks */
+	unsigned entries; /* of the cache, that hold its chunks */
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
 	uint64_t held_bytes; /* on the nodes, as last asked */

@@ -20,6 +20,7 @@
 
 struct attaches;
 struct capacity;
+struct chunk_codec;
 struct fuse_session;
 struct interrupts;
 struct jobs;
@@ -27,13 +28,13 @@ struct lookout;
 struct names_state;
 struct options;
 struct pagecache;
-struct pager;
 struct pool;
 struct region_events;
 struct residents;
 struct sessions;
+struct store;
 struct unmade;
-struct writeback;
+struct writers;
 
 struct worker {
 	const struct options *opts;
@@ -42,9 +43,10 @@ struct worker {
 	struct inodes *inodes;
 	struct pool *pool;
 	struct jobs *jobs;
-	struct pager *pager;
+	struct chunk_codec *codec; /* of the nodes' answers to the front thread */
+	struct store *store;
 	struct pagecache *pagecache;
-	struct writeback *writeback;
+	struct writers *writers;
 	struct residents *residents;
 	struct attaches *attaches;
 	struct sessions *sessions;

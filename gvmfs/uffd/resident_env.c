@@ -8,8 +8,8 @@
 #include "resident_calls.h"
 #include "state/lookout.h"
 #include "state/worker.h"
-#include "store/pager.h"
-#include "store/writeback.h"
+#include "store/store.h"
+#include "store/writers.h"
 #include "uffd.h"
 
 #include <errno.h>
@@ -183,7 +183,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	struct resident_fetch *f = get->req.arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = chunk_decode(r->w->pager->codec, head, body, &r->inode->disk->rec.id,
+	int error = chunk_decode(r->w->codec, head, body, &r->inode->disk->rec.id,
 				 f->chunk, f->asked, f->data, &got);
 
 	(void)version; /* at least what was asked for: the node saw to that */
@@ -239,13 +239,13 @@ void env_send(struct resident *r, struct flush *f)
 	f->region = r->inode->disk->rec.id;
 	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
-	writeback_send(r->w, f);
+	writers_send(r->w->writers, f);
 }
 
 void env_index(struct resident *r, uint64_t c, uint64_t entry)
 {
 	r->index[c] = entry;
-	pager_invalidate(r->w, r->inode, c, ~0u);
+	store_invalidate(r->w->store, r->inode, c, ~0u);
 }
 
 uint64_t env_deadline(const struct resident *r)

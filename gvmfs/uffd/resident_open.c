@@ -7,8 +7,8 @@
 #include "sessions.h"
 #include "state/keeper.h"
 #include "state/worker.h"
-#include "store/pager.h"
-#include "store/writeback.h"
+#include "store/store.h"
+#include "store/writers.h"
 #include "uffd.h"
 
 #include <errno.h>
@@ -138,8 +138,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->inode->resident = r;
 	w->residents->list[session] = r;
 	if (!w->residents->count++)
-		writeback_yield(w, true);
-	pager_forget(w, r->inode);
+		writers_yield(w->writers, true);
+	store_forget(w->store, r->inode);
 	if (!s->live) /* else a killed worker's successor goes on with the same guest */
 		*r->peak = 0;
 	resident_begin(r, w->journal->super->starts);
@@ -157,11 +157,11 @@ void env_close(struct resident *r)
 	env_unwatch(r);
 	/* A reader's private mapping may have cached pages that have changed since. */
 	inode->disk->cache_stale = 1;
-	pager_forget(w, inode);
+	store_forget(w->store, inode);
 	session_give(w, r->session);
 	w->residents->list[r->session] = NULL;
 	if (!--w->residents->count)
-		writeback_yield(w, false);
+		writers_yield(w->writers, false);
 	inode->resident = NULL;
 	inode->fill_refused = false;
 	resident_ios_end(r);

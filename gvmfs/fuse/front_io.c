@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* front_io.c - see front_io.h. */
+#include "front_io.h"
+
+#include "interrupt.h"
+#include "read.h"
+#include "state/worker.h"
+#include "store/pagecache.h"
+#include "store/watch.h"
+#include "write.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- READ */
+
+struct file_read {
+	struct store_read r; /* first */
+	struct worker *w;
+	fuse_req_t req;
+	unsigned how;	/* enum read_how */
+	uint32_t trust; /* watch_read_begin(), when it came */
+	struct interrupt interrupt;
+	bool submitting; /* its end is seen by the function that does that */
+	bool ended;
+};
+
+static void read_done(struct store *s, struct store_read *r, const struct iovec *iov, int count, int error)
+{
+	struct file_read *f = (struct file_read *)r;
+	struct inode *inode = r->wait.inode;
+	struct worker *w = s->owner;
+
+	interrupt_disarm(&f->interrupt);
+	if (f->how & READ_FILLS)
+		inode->fills--;
+	if (error) {
+		fuse_reply_err(f->req, -error);
+	} else {
+		if (!watch_read(w, inode, r->off, r->size, f->trust) && f->how & READ_FOREIGN)
+			pagecache_note(w, inode, r->off, r->size);
+		fuse_reply_iov(f->req, iov, count);
+	}
+	f->ended = true;
+	if (!f->submitting)
+		free(f);
+}
+
+/* Its caller is being killed: a node that does not answer does not hold dead processes. */
+static void read_interrupted(struct interrupt *interrupt)
+{
+	struct file_read *f = (struct file_read *)((char *)interrupt - offsetof(struct file_read, interrupt));
+	struct store *s = f->w->store;
+
+	store_cancel(s, &f->r.wait);
+	store_turn(s);
+}
+
+void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how)
+{
+	const struct journal_inode *d = inode->disk;
+	uint32_t trust = watch_read_begin(w, inode);
+	struct file_read *f;
+
+	if (d->failed) {
+		worker_count(w, inode, io_errors, 1);
+		fuse_reply_err(req, EIO);
+		return;
+	}
+	if (off >= d->rec.size_bytes || !size) {
+		fuse_reply_buf(req, NULL, 0);
+		return;
+	}
+	if (size > d->rec.size_bytes - off)
+		size = d->rec.size_bytes - off;
+	f = calloc(1, sizeof(*f));
+	if (!f) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	f->r.done = read_done;
+	f->w = w;
+	f->req = req;
+	f->how = how;
+	f->trust = trust;
+	if (how & READ_FILLS)
+		inode->fills++;
+	f->submitting = true;
+	store_read(w->store, &f->r, inode, off, (uint32_t)size);
+	store_turn(w->store);
+	f->submitting = false;
+	if (f->ended)
+		free(f);
+	else
+		interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
+}
+
+/* ---- WRITE */
+
+struct file_write {
+	struct store_write wr; /* first */
+	struct worker *w;
+	fuse_req_t req;
+	uint8_t *kept; /* the request's buffer, once it waits */
+	struct interrupt interrupt;
+	bool submitting; /* its end is seen by the function that does that */
+	bool ended;
+};
+
+static void write_done(struct store *s, struct store_write *wr, int error)
+{
+	struct file_write *f = (struct file_write *)wr;
+
+	(void)s;
+	interrupt_disarm(&f->interrupt);
+	if (error)
+		fuse_reply_err(f->req, -error);
+	else
+		fuse_reply_write(f->req, wr->end - wr->begin);
+	f->ended = true;
+	if (f->submitting)
+		return;
+	free(f->kept);
+	free(f);
+}
+
+/* Its caller is being killed. What is in slots already stays written. */
+static void write_interrupted(struct interrupt *interrupt)
+{
+	struct file_write *f = (struct file_write *)((char *)interrupt - offsetof(struct file_write, interrupt));
+	struct store *s = f->w->store;
+
+	store_cancel(s, &f->wr.wait);
+	store_turn(s);
+}
+
+void front_io_write(struct worker *w, fuse_req_t req, struct inode *inode, const void *data, uint64_t off,
+		    size_t size)
+{
+	struct file_write *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	f->wr.done = write_done;
+	f->w = w;
+	f->req = req;
+	f->submitting = true;
+	store_write(w->store, &f->wr, inode, data, off, size);
+	store_turn(w->store);
+	f->submitting = false;
+	if (f->ended) {
+		free(f);
+		return;
+	}
+	f->kept = w->request;
+	w->request = NULL;
+	interrupt_arm(&f->interrupt, w, req, false, write_interrupted);
+}
+
+/* ---- zeros */
+
+struct file_zero {
+	struct store_write wr; /* first */
+	void (*done)(struct worker *w, void *arg, int error);
+	void *arg;
+};
+
+static void zero_done(struct store *s, struct store_write *wr, int error)
+{
+	struct file_zero *f = (struct file_zero *)wr;
+
+	f->done(s->owner, f->arg, error);
+	free(f);
+}
+
+void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		   void (*done)(struct worker *w, void *arg, int error), void *arg)
+{
+	struct file_zero *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		done(w, arg, -ENOMEM);
+		return;
+	}
+	f->wr.done = zero_done;
+	f->done = done;
+	f->arg = arg;
+	store_write(w->store, &f->wr, inode, NULL, off, size);
+	store_turn(w->store);
+}

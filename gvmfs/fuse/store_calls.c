@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* store_calls.c - see store_env.h: the nodes, the fast path and the rest of gvmfs, for the decisions of store.h; and
+ * what the nodes and the writers tell them. */
+#include "store_calls.h"
+
+#include "node/pool.h"
+#include "node/region.h"
+#include "state/worker.h"
+#include "store/store_env.h"
+#include "store/writers.h"
+#include "uffd/resident.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* A region. */
+
+static const struct journal_inode *env_disk(struct store *s, const struct inode *inode)
+{
+	(void)s;
+	return inode->disk;
+}
+
+static uint64_t env_index(struct store *s, const struct inode *inode, uint64_t chunk)
+{
+	(void)s;
+	return inode->index[chunk];
+}
+
+static void env_index_set(struct store *s, struct inode *inode, uint64_t chunk, uint64_t entry)
+{
+	(void)s;
+	inode->index[chunk] = entry;
+}
+
+static struct inode *env_inode(struct store *s, unsigned nr)
+{
+	struct worker *w = s->owner;
+	struct inode *inode = inode_get(w->inodes, nr);
+
+	if (!inode)
+		abort(); /* without memory; the successor finds everything in the journal */
+	return inode;
+}
+
+static const void *env_node(struct store *s, struct inode *inode, uint64_t chunk)
+{
+	return region_node(s->owner, inode, chunk);
+}
+
+static void env_idle(struct store *s, struct inode *inode)
+{
+	struct worker *w = s->owner;
+
+	inode_reap(w->inodes, inode->nr);
+}
+
+static void env_report(struct store *s, struct inode *inode, uint64_t chunk, const char *what, int error)
+{
+	region_report(s->owner, inode, chunk, what, error);
+}
+
+static void env_fail(struct store *s, struct inode *inode, uint64_t chunk, int error)
+{
+	region_fail(s->owner, inode, chunk, error);
+}
+
+static bool env_resident_page(struct store *s, struct inode *inode, uint64_t chunk, unsigned page, uint8_t *to)
+{
+	(void)s;
+	if (!resident_has_page(inode->resident, chunk, page))
+		return false;
+	resident_read(inode->resident, chunk, page, to);
+	return true;
+}
+
+/* The nodes. */
+
+static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	struct cache_entry *e = get->req.arg;
+	struct worker *w = e->store->owner;
+	uint32_t got = 0;
+	int error = chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
+				 e->data, &got);
+
+	(void)version; /* at least what was asked for: the node saw to that */
+	if (error < 0) {
+		store_spoilt(e);
+		return error;
+	}
+	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
+	worker_count(w, e->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	store_piece(e, got);
+	store_turn(e->store);
+	return 0;
+}
+
+static void get_done(struct gvm_req *req)
+{
+	struct cache_entry *e = req->arg;
+	struct store *s = e->store;
+
+	store_fetched(e, req->result < 0 ? req->result : 0);
+	store_turn(s);
+}
+
+static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
+{
+	struct worker *w = s->owner;
+
+	e->get.req = (struct gvm_req){ .done = get_done, .arg = e, .deadline_ns = pool_deadline(w->opts) };
+	e->get.on_piece = get_piece;
+	region_get_fields(w, e->inode, e->chunk, &e->get.what);
+	e->get.what.page_mask = e->asked;
+	e->get.what.want_page = (uint8_t)want_page;
+	gvm_get(region_node(w, e->inode, e->chunk), &e->get);
+}
+
+static void flushed(struct worker *w, struct flush *f)
+{
+	store_flushed(w->store, f); /* the turn comes when all that have come back are known */
+}
+
+static void env_send(struct store *s, struct inode *inode, struct flush *f)
+{
+	struct worker *w = s->owner;
+
+	f->done = flushed;
+	f->region = inode->disk->rec.id;
+	region_node_place(w, inode, f->chunk, &f->node);
+	writers_send(w->writers, f);
+}
+
+static uint64_t env_deadline(struct store *s)
+{
+	const struct worker *w = s->owner;
+
+	return pool_deadline(w->opts);
+}
+
+static uint64_t env_now(struct store *s)
+{
+	(void)s;
+	return gvm_now_ns();
+}
+
+static const struct store_env calls = {
+	.disk = env_disk,
+	.index = env_index,
+	.index_set = env_index_set,
+	.inode = env_inode,
+	.node = env_node,
+	.idle = env_idle,
+	.report = env_report,
+	.fail = env_fail,
+	.resident_page = env_resident_page,
+	.get = env_get,
+	.send = env_send,
+	.deadline = env_deadline,
+	.now = env_now,
+};
+
+int store_open(struct worker *w)
+{
+	struct store *s = w->store;
+	uint8_t *data = mmap(NULL, CACHE_ENTRIES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *scratch = aligned_alloc(GVM_PAGE_BYTES, STORE_SCRATCH * GVM_PAGE_BYTES);
+
+	if (data == MAP_FAILED || !scratch)
+		return -ENOMEM; /* the worker ends */
+	s->env = &calls;
+	s->owner = w;
+	s->stats = &w->journal->super->stats;
+	s->slots.disk = w->journal->slots;
+	s->slots.data = w->journal->slot_data;
+	s->slots.mark32 = journal_publish32;
+	store_begin(s, data, scratch);
+	return 0;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* write.c - see write.h. */
+#include "write.h"
+
+#include "read.h"
+#include "store/store_env.h"
+
+#include <errno.h>
+
+static void write_end(struct store *s, struct store_write *wr, int error)
+{
+	struct inode *inode = wr->wait.inode;
+
+	if (error)
+		store_count(s, inode, io_errors, error != -EINTR);
+	if (error == -EBUSY)
+		s->env->report(s, inode, wr->off / GVM_CHUNK_BYTES, "write", error);
+	inode->writes--;
+	wr->done(s, wr, error);
+	if (s->slots.free < JOURNAL_SLOTS / 2)
+		store_seal_oldest(s);
+}
+
+/* The content of a page of which only a part will be written. NULL: it is being fetched, and the write goes on
+ * then. */
+static const uint8_t *edge_page(struct store *s, struct store_write *wr, uint64_t chunk, unsigned page,
+				uint8_t *scratch)
+{
+	const uint64_t chunks[2] = { chunk };
+	const uint32_t pages[2] = { 1u << page };
+	const uint8_t *content = page_find(s, wr->wait.inode, chunk, page, scratch);
+
+	if (!content)
+		store_want(s, &wr->wait, 1, chunks, pages, page);
+	return content;
+}
+
+static void write_stall(struct store *s, struct store_write *wr, uint64_t chunk)
+{
+	if (!wr->stalled) {
+		wr->stalled = true;
+		wr->wait.deadline_ns = s->env->deadline(s);
+		store_count(s, wr->wait.inode, write_stalls, 1);
+	}
+	store_stall(s, &wr->wait, chunk);
+}
+
+/* A chunk's part of a write: bytes from..to-1 of it, in pages first..last. */
+struct part {
+	uint64_t chunk;
+	uint32_t from, to;
+	unsigned first, last;
+	const uint8_t *edge[2]; /* the content of these two, where only a part of them is written */
+};
+
+/* False: one of them is being fetched. */
+static bool part_complete(struct store *s, struct store_write *wr, struct part *p)
+{
+	uint8_t *scratch = s->scratch;
+
+	if (p->from % GVM_PAGE_BYTES || (p->first == p->last && p->to % GVM_PAGE_BYTES)) {
+		p->edge[0] = edge_page(s, wr, p->chunk, p->first, scratch);
+		if (!p->edge[0])
+			return false;
+	}
+	if (p->first != p->last && p->to % GVM_PAGE_BYTES) {
+		p->edge[1] = edge_page(s, wr, p->chunk, p->last, scratch + GVM_PAGE_BYTES);
+		if (!p->edge[1])
+			return false;
+	}
+	return true;
+}
+
+static void part_put(struct store *s, struct store_write *wr, const struct part *p, struct slot *slot)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (p->edge[i])
+			slot_complete(&s->slots, slot, i ? p->last : p->first, p->edge[i]);
+	slot_write(&s->slots, slot, p->from, p->to, wr->data ? wr->data + (wr->off - wr->begin) : NULL);
+	cache_invalidate(&s->cache, wr->wait.inode, p->chunk,
+			 (uint32_t)(((1ull << (p->last - p->first + 1)) - 1) << p->first));
+	if (slot_disk(&s->slots, slot)->pages == ~0u)
+		store_seal(s, slot);
+}
+
+/* Puts one chunk's part of the write into its slot. False: it waits, for a slot or a page. */
+static bool write_part(struct store *s, struct store_write *wr)
+{
+	struct inode *inode = wr->wait.inode;
+	uint64_t left = wr->end - wr->off;
+	struct part p = { .chunk = wr->off / GVM_CHUNK_BYTES, .from = wr->off % GVM_CHUNK_BYTES };
+	struct slot *slot = slots_collecting(&s->slots, inode, p.chunk);
+
+	p.to = left < GVM_CHUNK_BYTES - p.from ? p.from + (uint32_t)left : GVM_CHUNK_BYTES;
+	p.first = p.from / GVM_PAGE_BYTES;
+	p.last = (p.to - 1) / GVM_PAGE_BYTES;
+	/* Zeros over what was never written are there. */
+	if (slot || wr->data || s->env->index(s, inode, p.chunk) || slots_sealed(&s->slots, inode, p.chunk)) {
+		if (!part_complete(s, wr, &p))
+			return false;
+		if (!slot)
+			slot = slots_open(&s->slots, inode, p.chunk, s->env->node(s, inode, p.chunk),
+					  s->env->now(s));
+		if (!slot) {
+			write_stall(s, wr, p.chunk);
+			return false;
+		}
+		part_put(s, wr, &p, slot);
+	}
+	wr->off += p.to - p.from;
+	return true;
+}
+
+static void write_go(struct store *s, struct store_wait *wait)
+{
+	struct store_write *wr = (struct store_write *)wait;
+	int error = 0;
+
+	store_unwait(s, wait);
+	while (!error && wr->off < wr->end) {
+		const struct journal_inode *d = s->env->disk(s, wait->inode);
+
+		if (wait->error)
+			error = wait->error;
+		else if (d->failed)
+			error = -EIO;
+		else if (!d->epoch)
+			error = -EBUSY; /* opened without a size, which another host then gave it */
+		else if (!write_part(s, wr))
+			return;
+	}
+	write_end(s, wr, error);
+}
+
+void store_write(struct store *s, struct store_write *wr, struct inode *inode, const void *data, uint64_t off,
+		 uint64_t size)
+{
+	wr->wait.go = write_go;
+	wr->wait.inode = inode;
+	wr->data = data;
+	wr->begin = wr->off = off;
+	wr->end = off + size;
+	inode->writes++;
+	if (data) {
+		store_count(s, inode, writes, 1);
+		store_count(s, inode, write_bytes, size);
+	} else {
+		store_count(s, inode, punched_pages, size / GVM_PAGE_BYTES);
+	}
+	store_due(s, &wr->wait);
+}

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* store.c - the turn of store.h: what becomes of slots, of fetches, and of the requests that wait for them. The
+ * events: store_event.c. */
+#include "store_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
+{
+	uint64_t now = s->env->now(s);
+
+	s->scratch = scratch;
+	s->flushed_tail = &s->flushed;
+	STAILQ_INIT(&s->ended);
+	TAILQ_INIT(&s->due);
+	TAILQ_INIT(&s->starved);
+	TAILQ_INIT(&s->stalled);
+	TAILQ_INIT(&s->syncs);
+	cache_begin(&s->cache, s, data);
+	slots_begin(&s->slots);
+	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
+		const struct journal_slot *js = slot_disk(&s->slots, slot);
+		struct inode *inode;
+
+		if (slot_is(&s->slots, slot) == SLOT_IS_FREE)
+			continue;
+		inode = s->env->inode(s, js->inode);
+		slot_adopt(&s->slots, slot, inode, s->env->node(s, inode, js->chunk), now);
+		if (slot_is(&s->slots, slot) == SLOT_IS_SENDING)
+			slot_refuse(&s->slots, slot, 1); /* long ago: it is due */
+	}
+}
+
+/* ---- slots */
+
+static void slot_send(struct store *s, struct slot *slot)
+{
+	const struct journal_slot *js = slot_disk(&s->slots, slot);
+	struct flush *f = &slot->flush;
+
+	f->epoch = s->env->disk(s, slot->inode)->epoch;
+	f->chunk = js->chunk;
+	f->version = js->version;
+	f->base = s->env->index(s, slot->inode, js->chunk);
+	f->pages = js->pages;
+	f->data = slot_data(&s->slots, slot);
+	f->resident = false;
+	f->tried = false;
+	f->whole_retry = false;
+	s->env->send(s, slot->inode, f);
+}
+
+void store_seal(struct store *s, struct slot *slot)
+{
+	uint64_t chunk = slot_disk(&s->slots, slot)->chunk, base, fresh;
+
+	if (slots_sealed(&s->slots, slot->inode, chunk))
+		return;
+	base = s->env->index(s, slot->inode, chunk) & GVM_VERSION_MASK;
+	fresh = gvm_version(s->env->disk(s, slot->inode)->epoch, 1);
+	slot_seal(&s->slots, slot, base < fresh ? fresh : base + 1);
+	slot_send(s, slot);
+}
+
+/* One that collects, and whose chunk has no other on its way; NULL: it is not such a one. */
+static bool slot_can_seal(struct store *s, const struct slot *slot)
+{
+	return slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
+	       !slots_sealed(&s->slots, slot->inode, slot_disk(&s->slots, slot)->chunk);
+}
+
+void store_seal_oldest(struct store *s)
+{
+	while (s->slots.sealed < STORE_SEALED_ENOUGH) {
+		struct slot *oldest = NULL;
+
+		for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+			if (slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
+			    (!oldest || slot->order < oldest->order) && slot_can_seal(s, slot))
+				oldest = slot;
+		if (!oldest)
+			return;
+		store_seal(s, oldest);
+	}
+}
+
+void store_slot_free(struct store *s, struct slot *slot)
+{
+	slot_free(&s->slots, slot);
+	s->slots_news = s->again = true;
+}
+
+static void slot_flushed(struct store *s, struct slot *slot)
+{
+	const struct flush *f = &slot->flush;
+	struct inode *inode = slot->inode;
+	uint64_t chunk = f->chunk;
+
+	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
+		/* Nothing is lost: it stays in the journal, and is sent again. */
+		s->env->report(s, inode, chunk, "write-back (will be tried again)", f->result);
+		if (!s->env->disk(s, inode)->failed) {
+			slot_refuse(&s->slots, slot, s->env->now(s) + STORE_RETRY_NS);
+			return;
+		}
+	} else if (f->result < 0) {
+		s->env->fail(s, inode, chunk, f->result);
+	} else {
+		s->env->index_set(s, inode, chunk, flush_index_entry(f));
+		store_count(s, inode, chunks_written, 1);
+		store_count(s, inode, put_bytes, f->put_bytes);
+		store_count(s, inode, put_raw_bytes, f->raw_bytes);
+		store_count(s, inode, zero_pages_written, f->zero_pages);
+		store_count(s, inode, delta_puts, f->delta);
+		store_count(s, inode, base_fetches, f->base_fetched);
+	}
+	store_slot_free(s, slot);
+	slot = slots_collecting(&s->slots, inode, chunk);
+	if (slot && (slot_disk(&s->slots, slot)->pages == ~0u || !TAILQ_EMPTY(&s->syncs)))
+		store_seal(s, slot);
+	if (!inode->slots)
+		s->env->idle(s, inode);
+}
+
+static void flushed_look(struct store *s)
+{
+	struct flush *f;
+
+	while ((f = s->flushed)) {
+		s->flushed = f->next;
+		if (!s->flushed)
+			s->flushed_tail = &s->flushed;
+		slot_flushed(s, (struct slot *)f);
+	}
+}
+
+static void timers_look(struct store *s)
+{
+	uint64_t now = s->timer_ns;
+	struct store_wait *wait, *next;
+
+	if (!now)
+		return;
+	s->timer_ns = 0;
+	for (struct slot *slot = s->slots.slot;
+	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
+		if (slot_is(&s->slots, slot) == SLOT_IS_REFUSED && slot->retry_at_ns <= now) {
+			slot_resend(&s->slots, slot);
+			slot_send(s, slot);
+		} else if (slot_can_seal(s, slot) && slot->opened_ns + STORE_AGE_NS <= now) {
+			store_seal(s, slot);
+		}
+	}
+	for (wait = TAILQ_FIRST(&s->stalled); wait; wait = next) {
+		next = TAILQ_NEXT(wait, in);
+		if (!wait->deadline_ns || now <= wait->deadline_ns)
+			continue;
+		wait->error = -ETIMEDOUT;
+		store_due(s, wait);
+	}
+}
+
+/* ---- fetches */
+
+bool store_is_unseen(struct store *s, const struct inode *inode)
+{
+	return !s->env->disk(s, inode)->epoch || inode->resident;
+}
+
+/* Sends a GET for what is wanted and not valid. Nothing while one is under way: its end looks again. */
+static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_page)
+{
+	bool unseen = store_is_unseen(s, e->inode);
+	uint32_t pages = e->want & ~(unseen ? 0 : e->valid);
+
+	if (e->fetching || !pages)
+		return;
+	e->asked = pages;
+	/* What is kept is no older than the last GET: fuse/read.c. */
+	if (unseen)
+		e->valid = 0;
+	e->late = 0;
+	/* The node may answer before it has what is still on its way there. */
+	e->stale = slots_pages(&s->slots, e->inode, e->chunk);
+	e->epoch = s->env->disk(s, e->inode)->epoch;
+	e->begun = ++s->events;
+	cache_fetching(&s->cache, e);
+	s->env->get(s, e, want_page);
+}
+
+/* Nothing waits for it any more, nor is it under way. */
+static void entry_released(struct store *s, struct cache_entry *e)
+{
+	e->want = 0;
+	s->entries_news = s->again = true;
+	s->sweep |= !e->inode->opens;
+}
+
+void store_entry_wake(struct store *s, struct cache_entry *e, int error)
+{
+	struct cache_link *link;
+
+	TAILQ_FOREACH(link, &e->links, at) {
+		if (error)
+			link->wait->error = error;
+		store_due(s, link->wait);
+	}
+}
+
+static void entry_fetched(struct store *s, struct cache_entry *e)
+{
+	int error = e->error;
+
+	e->over = false;
+	cache_fetched(&s->cache, e);
+	if (error && e->epoch != s->env->disk(s, e->inode)->epoch) {
+		/* Asked under an attachment that has ended since, and perhaps refused for that alone: it says
+		 * nothing about the present one. What still waits asks again. */
+		e->want = 0;
+		error = 0;
+	} else if (error) {
+		s->env->report(s, e->inode, e->chunk, "read", error);
+		e->want = 0;
+		error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
+	} else {
+		store_count(s, e->inode, chunks_fetched, 1);
+		/* What was wanted since then goes out at once; what was written meanwhile is for those who want it
+		 * to look for again. */
+		e->want &= ~((e->valid & ~e->late) | e->stale);
+		if (!TAILQ_EMPTY(&e->links))
+			entry_fetch(s, e, GVM_NO_PAGE);
+	}
+	store_entry_wake(s, e, error);
+	if (cache_is_free(e))
+		entry_released(s, e);
+}
+
+static void ended_look(struct store *s)
+{
+	struct cache_entry *e;
+
+	while ((e = STAILQ_FIRST(&s->ended))) {
+		STAILQ_REMOVE_HEAD(&s->ended, ended);
+		entry_fetched(s, e);
+	}
+}
+
+/* An entry of an inode that is closed is of no more use, and holds the inode. */
+static void sweep_look(struct store *s)
+{
+	for (unsigned i = 0; s->sweep && i < CACHE_ENTRIES; i++) {
+		struct cache_entry *e = &s->cache.entries[i];
+		struct inode *inode = e->inode;
+
+		if (!inode || inode->opens || !cache_is_free(e))
+			continue;
+		cache_drop(&s->cache, e);
+		s->env->idle(s, inode);
+	}
+	s->sweep = false;
+}
+
+/* ---- requests */
+
+static void wait_leave(struct store *s, struct store_wait *wait)
+{
+	if (wait->state == WAIT_DUE)
+		TAILQ_REMOVE(&s->due, wait, in);
+	else if (wait->state == WAIT_ENTRIES)
+		TAILQ_REMOVE(&s->starved, wait, in);
+	else if (wait->state == WAIT_SLOT)
+		TAILQ_REMOVE(&s->stalled, wait, in);
+	wait->state = WAIT_NOT;
+}
+
+static void wait_enter(struct store_waits *list, struct store_wait *wait, enum store_wait_state state)
+{
+	assert(wait->state == WAIT_NOT);
+	wait->state = state;
+	TAILQ_INSERT_TAIL(list, wait, in);
+}
+
+void store_due(struct store *s, struct store_wait *wait)
+{
+	s->again = true;
+	if (wait->state == WAIT_DUE)
+		return;
+	wait_leave(s, wait);
+	wait_enter(&s->due, wait, WAIT_DUE);
+}
+
+void store_unwait(struct store *s, struct store_wait *wait)
+{
+	wait_leave(s, wait);
+	for (unsigned i = 0; i < 2; i++) {
+		struct cache_entry *e = wait->on[i].entry;
+
+		if (!e)
+			continue;
+		cache_unlink(&wait->on[i]);
+		if (cache_is_free(e))
+			entry_released(s, e);
+	}
+}
+
+void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk)
+{
+	store_unwait(s, wait);
+	wait->chunk = chunk;
+	wait_enter(&s->stalled, wait, WAIT_SLOT);
+	store_seal_oldest(s);
+}
+
+/* Entries for all that it wants; false: it waits for some. */
+static bool entries_get(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
+			struct cache_entry *entry[2])
+{
+	unsigned needed = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		entry[i] = cache_find(&s->cache, wait->inode, chunk[i]);
+		needed += !entry[i];
+		wait->nodes[i] = s->env->node(s, wait->inode, chunk[i]);
+	}
+	if (count == 1)
+		wait->nodes[1] = wait->nodes[0];
+	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them, since one that
+	 * was found may itself be free and must not be taken for the other.) */
+	if (needed && !cache_allow(&s->cache, wait->inode, wait->nodes, count)) {
+		store_unwait(s, wait);
+		wait_enter(&s->starved, wait, WAIT_ENTRIES);
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++)
+		if (entry[i])
+			cache_use(&s->cache, entry[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (!entry[i])
+			entry[i] = cache_take(&s->cache, wait->inode, chunk[i], wait->nodes[i]);
+	return true;
+}
+
+void store_want(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
+		const uint32_t pages[2], unsigned want_page)
+{
+	struct cache_entry *entry[2];
+
+	if (!entries_get(s, wait, count, chunk, entry))
+		return;
+	wait->state = WAIT_PAGES;
+	for (unsigned i = 0; i < count; i++) {
+		struct cache_entry *e = entry[i];
+
+		cache_use(&s->cache, e);
+		if (wait->on[0].entry != e && wait->on[1].entry != e) {
+			struct cache_link *link = &wait->on[wait->on[0].entry ? 1 : 0];
+
+			link->wait = wait;
+			cache_link(e, link);
+		}
+		if (e->fetching && store_is_unseen(s, wait->inode))
+			e->late |= pages[i];
+		e->want |= pages[i];
+		entry_fetch(s, e, want_page);
+	}
+}
+
+bool store_ahead(struct store *s, struct inode *inode, uint64_t chunk)
+{
+	struct cache_entry *e;
+
+	if (cache_find(&s->cache, inode, chunk))
+		return true;
+	if (cache_count_free(&s->cache) < CACHE_ENTRIES / 2)
+		return false;
+	e = cache_take(&s->cache, inode, chunk, s->env->node(s, inode, chunk));
+	e->ahead = true;
+	e->want = ~0u;
+	store_count(s, inode, prefetched, 1);
+	entry_fetch(s, e, GVM_NO_PAGE);
+	return true;
+}
+
+static void wait_go(struct store *s, struct store_wait *wait)
+{
+	wait_leave(s, wait);
+	wait->go(s, wait);
+}
+
+static void due_look(struct store *s)
+{
+	struct store_wait *wait;
+
+	while ((wait = TAILQ_FIRST(&s->due)))
+		wait_go(s, wait);
+}
+
+static unsigned waits_count(const struct store_waits *list)
+{
+	const struct store_wait *wait;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(wait, list, in)
+		n++;
+	return n;
+}
+
+/* Gives each of a list that may have what it waits for another try, in their order, which is also that of those
+ * that go on waiting. */
+static void waits_look(struct store *s, struct store_waits *list,
+		       bool (*may)(struct store *s, const struct store_wait *wait))
+{
+	for (unsigned n = waits_count(list); n && !TAILQ_EMPTY(list); n--) {
+		struct store_wait *wait = TAILQ_FIRST(list);
+
+		if (may(s, wait)) {
+			wait_go(s, wait);
+			continue;
+		}
+		TAILQ_REMOVE(list, wait, in);
+		TAILQ_INSERT_TAIL(list, wait, in);
+	}
+}
+
+static bool may_have_slot(struct store *s, const struct store_wait *wait)
+{
+	return s->env->disk(s, wait->inode)->failed ||
+	       (s->slots.free && slots_allow(&s->slots, wait->inode, s->env->node(s, wait->inode, wait->chunk)));
+}
+
+static bool may_have_entries(struct store *s, const struct store_wait *wait)
+{
+	return s->env->disk(s, wait->inode)->failed || cache_allow(&s->cache, wait->inode, wait->nodes, 2);
+}
+
+/* ---- fsyncs */
+
+static void sync_seal(struct store *s, struct store_sync *sync)
+{
+	for (struct slot *slot = s->slots.slot;
+	     sync->inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode == sync->inode && slot->order <= sync->until && slot_can_seal(s, slot))
+			store_seal(s, slot);
+	sync->sealed = true;
+}
+
+static void seals_look(struct store *s)
+{
+	struct store_sync *sync;
+
+	TAILQ_FOREACH(sync, &s->syncs, in)
+		if (!sync->sealed)
+			sync_seal(s, sync);
+	for (struct slot *slot = s->slots.slot; s->seal_all && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot_can_seal(s, slot))
+			store_seal(s, slot);
+	s->seal_all = false;
+}
+
+/* Whether it ends, and with what: 0 or a negative errno; 1: it does not. */
+static int sync_result(struct store *s, const struct store_sync *sync, uint64_t now_ns)
+{
+	if (s->env->disk(s, sync->inode)->failed)
+		return -EIO;
+	if (slots_oldest(&s->slots, sync->inode) > sync->until)
+		return 0;
+	return sync->deadline_ns && now_ns > sync->deadline_ns ? -ETIMEDOUT : 1;
+}
+
+static void syncs_check(struct store *s)
+{
+	uint64_t now = TAILQ_EMPTY(&s->syncs) ? 0 : s->env->now(s);
+	struct store_sync *sync = TAILQ_FIRST(&s->syncs);
+
+	while (sync) {
+		int error = sync_result(s, sync, now);
+
+		if (error > 0) {
+			sync = TAILQ_NEXT(sync, in);
+			continue;
+		}
+		TAILQ_REMOVE(&s->syncs, sync, in);
+		sync->done(s, sync, error);
+		sync = TAILQ_FIRST(&s->syncs); /* done() may have changed the list */
+	}
+}
+
+/* ---- the turn */
+
+static void waiting_look(struct store *s)
+{
+	if (s->entries_news) {
+		s->entries_news = false;
+		waits_look(s, &s->starved, may_have_entries);
+	}
+	if (s->slots_news) {
+		s->slots_news = false;
+		waits_look(s, &s->stalled, may_have_slot);
+		syncs_check(s);
+	}
+}
+
+void store_turn(struct store *s)
+{
+	if (s->turning)
+		return; /* what the turn does has caused an event: it sees it */
+	s->turning = true;
+	while (s->again) {
+		s->again = false;
+		flushed_look(s);
+		ended_look(s);
+		timers_look(s);
+		seals_look(s);
+		due_look(s);
+		waiting_look(s);
+		sweep_look(s);
+	}
+	s->turning = false;
+}
+
+/* When something is due next. */
+static uint64_t timers_next(struct store *s)
+{
+	uint64_t next = ~0ull;
+	const struct store_wait *first = TAILQ_FIRST(&s->stalled);
+	const struct store_sync *sync;
+
+	/* They have waited in their order. */
+	if (first && first->deadline_ns)
+		next = first->deadline_ns;
+	for (struct slot *slot = s->slots.slot;
+	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
+		uint64_t due = ~0ull;
+
+		if (slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
+			due = slot->retry_at_ns;
+		else if (slot_can_seal(s, slot))
+			due = slot->opened_ns + STORE_AGE_NS;
+		if (due < next)
+			next = due;
+	}
+	TAILQ_FOREACH(sync, &s->syncs, in)
+		if (sync->deadline_ns && sync->deadline_ns < next)
+			next = sync->deadline_ns;
+	return next;
+}
+
+uint64_t store_tick(struct store *s, uint64_t now_ns)
+{
+	s->timer_ns = now_ns;
+	s->again = true;
+	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* one of them may have waited for long enough */
+	store_turn(s);
+	return timers_next(s);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* store_event.c - the events of store.h: each changes what is known, and notes that it is to be looked at. What is
+ * to be done is the turn's (store.c). */
+#include "store_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+
+void store_sync(struct store *s, struct store_sync *sync, struct inode *inode)
+{
+	sync->inode = inode;
+	sync->until = s->slots.order;
+	sync->sealed = false;
+	TAILQ_INSERT_TAIL(&s->syncs, sync, in);
+	s->slots_news = s->again = true;
+}
+
+void store_cancel(struct store *s, struct store_wait *wait)
+{
+	assert(wait->state != WAIT_NOT);
+	store_unwait(s, wait);
+	wait->error = -EINTR;
+	store_due(s, wait);
+}
+
+void store_piece(struct cache_entry *e, uint32_t pages)
+{
+	assert(e->fetching && !e->over);
+	e->valid |= pages & e->asked & ~e->stale;
+	store_entry_wake(e->store, e, 0);
+}
+
+void store_spoilt(struct cache_entry *e)
+{
+	e->valid = 0;
+}
+
+void store_fetched(struct cache_entry *e, int error)
+{
+	assert(e->fetching && !e->over);
+	e->over = true;
+	e->error = error;
+	STAILQ_INSERT_TAIL(&e->store->ended, e, ended);
+	e->store->again = true;
+}
+
+void store_flushed(struct store *s, struct flush *f)
+{
+	f->next = NULL;
+	*s->flushed_tail = f;
+	s->flushed_tail = &f->next;
+	s->again = true;
+}
+
+void store_invalidate(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages)
+{
+	cache_invalidate(&s->cache, inode, chunk, pages);
+}
+
+void store_forget(struct store *s, struct inode *inode)
+{
+	cache_forget(&s->cache, inode);
+	s->entries_news = s->again = true;
+}
+
+void store_drop(struct store *s, struct inode *inode, uint64_t first)
+{
+	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
+		    slot_disk(&s->slots, slot)->chunk >= first)
+			store_slot_free(s, slot);
+}
+
+void store_fail(struct store *s, struct inode *inode)
+{
+	store_drop(s, inode, 0);
+	/* One that waits to be sent again will not be. */
+	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
+			store_slot_free(s, slot);
+	for (unsigned i = 0; inode->entries && i < CACHE_ENTRIES; i++)
+		if (s->cache.entries[i].inode == inode)
+			store_entry_wake(s, &s->cache.entries[i], 0);
+	s->slots_news = s->entries_news = s->again = true;
+}
+
+void store_seal_all(struct store *s)
+{
+	s->seal_all = s->again = true;
+}
