@@ -223,7 +223,7 @@ static void json_objects_stay_json(void)
 		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\"} -M memory-backend=a\"b\xc3\xa9",
 		"q -object "
 		"{\"qom-type\":\"memory-backend-file\",\"id\":\"a\\\"b\xc3\xa9\",\"size\":"
-		"65536,\"host-nodes\":[0,~1],\"policy\":\"bind\",\"mem-path\":\"/mnt/"
+		"65536,\"host-nodes\":[0,1],\"policy\":\"bind\",\"mem-path\":\"/mnt/"
 		"a\",\"share\":true,\"" CANONICAL "\":false} "
 		"-M memory-backend=a\"b\xc3\xa9");
 	refused("q -object {\"qom-type\":\"memory-backend-ram\",", -EINVAL, "not understood");

@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,57 +182,82 @@ void bench_print_table(const struct bench_results *r)
 	hist_print(r);
 }
 
-/* The reason quotes paths and other programs. */
-static void json_text(FILE *f, const char *text)
+static struct json_object *number(double value, const char *format)
 {
-	fputc('"', f);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			fprintf(f, "\\%c", *text);
-		else
-			fputc((unsigned char)*text < ' ' ? ' ' : *text, f);
+	char text[64];
+
+	snprintf(text, sizeof(text), format, value);
+	return json_object_new_double_s(value, text);
+}
+
+static struct json_object *peers_json(const struct bench_results *r, enum bench_measure m, double ours)
+{
+	struct json_object *peers = json_object_new_object();
+
+	for (unsigned p = PARTY_OURS + 1; p < PARTIES; p++) {
+		double theirs = bench_median(r, m, p);
+		struct json_object *peer;
+
+		if (theirs <= 0)
+			continue;
+		peer = json_object_new_object();
+		json_object_object_add(peer, "value", number(theirs, "%.3f"));
+		json_object_object_add(peer, "ratio", number(ours / theirs, "%.4f"));
+		json_object_object_add(peers, party_names[p], peer);
 	}
-	fputc('"', f);
+	return peers;
+}
+
+static struct json_object *measure_json(const struct bench_results *r, enum bench_measure m)
+{
+	struct json_object *measure = json_object_new_object();
+	double ours = bench_median(r, m, PARTY_OURS);
+
+	json_object_object_add(measure, "name", json_object_new_string(measures[m].name));
+	json_object_object_add(measure, "front", json_object_new_string(measures[m].front));
+	json_object_object_add(measure, "value", number(ours, "%.3f"));
+	json_object_object_add(measure, "unit", json_object_new_string(measures[m].unit));
+	json_object_object_add(measure, "peers", peers_json(r, m, ours));
+	return measure;
+}
+
+static struct json_object *missing_json(const char *front, const char *reason)
+{
+	struct json_object *missing = json_object_new_array(), *one = json_object_new_object();
+
+	json_object_object_add(one, "front", json_object_new_string(front));
+	json_object_object_add(one, "reason", json_object_new_string(reason));
+	json_object_array_add(missing, one);
+	return missing;
+}
+
+static struct json_object *results_json(const struct bench_results *r)
+{
+	struct json_object *all = json_object_new_object(), *list = json_object_new_array();
+
+	for (unsigned m = 0; m < MEASURES; m++)
+		if (r->samples[m][PARTY_OURS])
+			json_object_array_add(list, measure_json(r, m));
+	json_object_object_add(all, "measures", list);
+	if (*r->no_uffd)
+		json_object_object_add(all, "missing", missing_json("uffd", r->no_uffd));
+	return all;
 }
 
 int bench_write_json(const struct bench_results *r, const char *path)
 {
-	const char *between = "";
+	struct json_object *all;
 	FILE *f = fopen(path, "we");
 	int rc = 0;
 
 	if (!f)
 		return -errno;
-	fprintf(f, "{\"measures\": [");
-	for (unsigned m = 0; m < MEASURES; m++) {
-		double ours = bench_median(r, m, PARTY_OURS);
-		const char *comma = "";
-
-		if (!r->samples[m][PARTY_OURS])
-			continue;
-		fprintf(f,
-			"%s\n  {\"name\": \"%s\", \"front\": \"%s\", \"value\": %.3f, "
-			"\"unit\": \"%s\", \"peers\": {",
-			between, measures[m].name, measures[m].front, ours, measures[m].unit);
-		between = ",";
-		for (unsigned p = PARTY_OURS + 1; p < PARTIES; p++) {
-			double theirs = bench_median(r, m, p);
-
-			if (theirs <= 0)
-				continue;
-			fprintf(f, "%s\"%s\": {\"value\": %.3f, \"ratio\": %.4f}", comma,
-				party_names[p], theirs, ours / theirs);
-			comma = ", ";
-		}
-		fprintf(f, "}}");
-	}
-	fprintf(f, "\n]");
-	if (*r->no_uffd) {
-		fprintf(f, ",\n\"missing\": [{\"front\": \"uffd\", \"reason\": ");
-		json_text(f, r->no_uffd);
-		fprintf(f, "}]");
-	}
-	fprintf(f, "}\n");
+	all = results_json(r);
+	fputs(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
+					     JSON_C_TO_STRING_SPACED |
+					     JSON_C_TO_STRING_NOSLASHESCAPE), f);
+	fputc('\n', f);
+	json_object_put(all);
 	if (ferror(f))
 		rc = -EIO;
 	if (fclose(f) && !rc)

@@ -15,6 +15,7 @@
 #include "qemu_opts.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,64 +231,65 @@ static int help_read(struct qemu_facts *f, const char *text)
 
 /* ---- query-machines, query-target ---- */
 
-/* A copy, or NULL of NULL. *rc tells of no memory. */
-static char *copied(const char *text, int *rc)
+/* A copy of a string, or NULL where there is none. *rc tells of no memory. */
+static char *copied(struct json_object *object, const char *key, int *rc)
 {
-	char *copy = text ? strdup(text) : NULL;
+	struct json_object *value;
+	char *copy;
 
-	if (text && !copy)
+	if (!json_object_object_get_ex(object, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return NULL;
+	copy = strdup(json_object_get_string(value));
+	if (!copy)
 		*rc = -ENOMEM;
 	return copy;
 }
 
-static int machine_add(struct qemu_facts *f, const struct qemu_opts *o)
+static int machine_add(struct qemu_facts *f, struct json_object *said)
 {
 	struct qemu_machine *grown = realloc(f->machine, (f->machines + 1) * sizeof(*grown)), *m;
+	struct json_object *is_default;
 	int rc = 0;
 
 	if (!grown)
 		return -ENOMEM;
 	f->machine = grown;
 	m = &grown[f->machines++];
-	m->name = copied(qemu_opts_get(o, "name"), &rc);
-	m->alias = copied(qemu_opts_get(o, "alias"), &rc);
-	m->ram_id = copied(qemu_opts_get(o, "default-ram-id"), &rc);
-	m->is_default = qemu_opts_is_on(o, "is-default");
+	m->name = copied(said, "name", &rc);
+	m->alias = copied(said, "alias", &rc);
+	m->ram_id = copied(said, "default-ram-id", &rc);
+	m->is_default = json_object_object_get_ex(said, "is-default", &is_default) &&
+			json_object_get_boolean(is_default);
 	return rc;
 }
 
-static int machine_read(struct qemu_facts *f, const char *json)
+static int machines_add(struct qemu_facts *f, struct json_object *list)
 {
-	struct qemu_opts o;
-	int rc = qemu_opts_parse(&o, json, NULL);
+	size_t count = json_object_array_length(list);
+	int rc = 0;
 
-	if (!rc && qemu_opts_get(&o, "name"))
-		rc = machine_add(f, &o);
-	qemu_opts_deinit(&o);
+	for (size_t i = 0; i < count && !rc; i++) {
+		struct json_object *said = json_object_array_get_idx(list, i), *name;
+
+		if (json_object_object_get_ex(said, "name", &name))
+			rc = machine_add(f, said);
+	}
 	return rc;
 }
 
 static int answer_read(struct qemu_facts *f, const char *line)
 {
-	struct qemu_opts o, target;
-	const char *v, *p, *arch;
-	char *element;
-	int rc = qemu_opts_parse(&o, line, NULL);
+	struct json_object *answer = qemu_json_parse(line), *said, *arch;
+	int rc = answer ? 0 : -EINVAL;
 
-	v = rc ? NULL : qemu_opts_get(&o, "return");
-	if (v && *v == '{' && !qemu_opts_parse(&target, v, NULL)) {
-		arch = qemu_opts_get(&target, "arch");
-		if (arch)
-			snprintf(f->arch, sizeof(f->arch), "%s", arch);
-		qemu_opts_deinit(&target);
+	if (json_object_object_get_ex(answer, "return", &said)) {
+		if (json_object_object_get_ex(said, "arch", &arch))
+			snprintf(f->arch, sizeof(f->arch), "%s", json_object_get_string(arch));
+		if (json_object_is_type(said, json_type_array))
+			rc = machines_add(f, said);
 	}
-	for (p = v && *v == '[' ? v : NULL; p && (rc = qemu_json_element(&p, &element)) > 0;) {
-		rc = machine_read(f, element);
-		free(element);
-		if (rc)
-			break;
-	}
-	qemu_opts_deinit(&o);
+	json_object_put(answer);
 	return rc;
 }
 

@@ -5,7 +5,7 @@
 #include "qemu_opts.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,214 +70,69 @@ static int keyval_parse(struct qemu_opts *o, const char *text, const char *impli
 	return rc;
 }
 
-static const char *json_space(const char *p)
+/* QEMU refuses half of a surrogate pair; json-c has U+FFFD in its place. */
+#define REPLACEMENT "\xef\xbf\xbd"
+#define JSON_TEXT   (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static bool string_is_sound(const char *s, size_t bytes, const char *source)
 {
-	return p + strspn(p, " \t\r\n");
+	return strlen(s) == bytes && (!strstr(s, REPLACEMENT) || strstr(source, REPLACEMENT));
 }
 
-static bool is_quote(char c)
+/* *text is the caller's to free. What is not a string keeps its JSON. */
+static int value_text(struct json_object *value, const char *source, char **text)
 {
-	return c == '"' || c == '\'';
-}
+	const char *s;
 
-static int hex4(const char *p, uint32_t *v)
-{
-	*v = 0;
-	for (unsigned i = 0; i < 4; i++) {
-		char c = p[i];
-
-		if (c >= '0' && c <= '9')
-			*v = *v << 4 | (uint32_t)(c - '0');
-		else if ((c | 32) >= 'a' && (c | 32) <= 'f')
-			*v = *v << 4 | (uint32_t)((c | 32) - 'a' + 10);
-		else
-			return -EINVAL; /* the terminating zero too */
-	}
-	return 0;
-}
-
-static char *utf8_put(char *to, uint32_t c)
-{
-	if (c < 0x80) {
-		*to++ = (char)c;
-	} else if (c < 0x800) {
-		*to++ = (char)(0xc0 | c >> 6);
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*to++ = (char)(0xe0 | c >> 12);
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
-		*to++ = (char)(0xf0 | c >> 18);
-		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
-/* The character of \uXXXX, or of two that are a surrogate pair; *p is at the u, then at the last
- * digit. */
-static int json_character(const char **p, uint32_t *c)
-{
-	const char *at = *p + 1;
-	uint32_t low;
-
-	if (hex4(at, c) || !*c || (*c >= 0xdc00 && *c < 0xe000))
-		return -EINVAL;
-	if (*c >= 0xd800 && *c < 0xdc00) {
-		at += 4;
-		if (at[0] != '\\' || at[1] != 'u' || hex4(at + 2, &low) || low < 0xdc00 ||
-		    low >= 0xe000)
+	if (json_object_is_type(value, json_type_string)) {
+		s = json_object_get_string(value);
+		if (!string_is_sound(s, (size_t)json_object_get_string_len(value), source))
 			return -EINVAL;
-		at += 2;
-		*c = 0x10000 + ((*c - 0xd800) << 10 | (low - 0xdc00));
+	} else {
+		s = json_object_to_json_string_ext(value, JSON_TEXT);
 	}
-	*p = at + 3;
-	return 0;
+	*text = s ? strdup(s) : NULL;
+	return *text ? 0 : -ENOMEM;
 }
 
-/* Reads the string that begins at the quote **p: QEMU takes single quotes as well. */
-static int json_string(const char **p, char **out)
+struct json_object *qemu_json_parse(const char *text)
 {
-	const char *from = *p + 1, quote = **p;
-	char *s = malloc(strlen(from) + 1), *to = s;
-	uint32_t c;
+	struct json_tokener *tok = json_tokener_new();
+	struct json_object *found = NULL;
 
-	if (!s)
-		return -ENOMEM;
-	for (; *from && *from != quote; from++) {
-		if (*from != '\\') {
-			*to++ = *from;
-			continue;
-		}
-		switch (*++from) {
-		case '"':
-		case '\'':
-		case '\\':
-		case '/':
-			*to++ = *from;
-			break;
-		case 'b':
-			*to++ = '\b';
-			break;
-		case 'f':
-			*to++ = '\f';
-			break;
-		case 'n':
-			*to++ = '\n';
-			break;
-		case 'r':
-			*to++ = '\r';
-			break;
-		case 't':
-			*to++ = '\t';
-			break;
-		case 'u':
-			if (json_character(&from, &c))
-				goto bad;
-			to = utf8_put(to, c);
-			break;
-		default:
-			goto bad;
-		}
+	if (!tok)
+		return NULL;
+	found = json_tokener_parse_ex(tok, text, (int)strlen(text) + 1);
+	if (json_tokener_get_error(tok) != json_tokener_success ||
+	    text[json_tokener_get_parse_end(tok) + strspn(text + json_tokener_get_parse_end(tok),
+							  " \t\r\n")]) {
+		json_object_put(found);
+		found = NULL;
 	}
-	if (*from != quote)
-		goto bad;
-	*to = 0;
-	*p = from + 1;
-	*out = s;
-	return 0;
-bad:
-	free(s);
-	return -EINVAL;
-}
-
-/* Copies a number, word, array or object as it stands; brackets are balanced, strings skipped. */
-static int json_raw(const char **p, char **out)
-{
-	const char *from = *p, *at = from;
-	unsigned depth = 0;
-
-	for (; *at; at++) {
-		if (is_quote(*at)) {
-			char *skipped;
-			int rc = json_string(&at, &skipped);
-
-			if (rc)
-				return rc;
-			free(skipped);
-			at--;
-		} else if (*at == '[' || *at == '{') {
-			depth++;
-		} else if (depth && (*at == ']' || *at == '}')) {
-			depth--;
-		} else if (!depth && strchr(",]} \t\r\n", *at)) {
-			break;
-		}
-	}
-	if (depth || at == from)
-		return -EINVAL;
-	*out = strndup(from, (size_t)(at - from));
-	*p = at;
-	return *out ? 0 : -ENOMEM;
-}
-
-int qemu_json_element(const char **p, char **element)
-{
-	const char *at = json_space(*p);
-	int rc;
-
-	*element = NULL;
-	if (*at == '[' && *json_space(at + 1) == ']')
-		at = json_space(at + 1);
-	if (*at == ']')
-		return *json_space(at + 1) ? -EINVAL : 0;
-	if (*at != '[' && *at != ',')
-		return -EINVAL;
-	at = json_space(at + 1);
-	rc = json_raw(&at, element);
-	*p = at;
-	return rc ? rc : 1;
+	json_tokener_free(tok);
+	return found;
 }
 
 static int json_parse(struct qemu_opts *o, const char *text)
 {
-	const char *p = json_space(text + 1);
-	int rc;
+	struct json_object *object = qemu_json_parse(text);
+	int rc = object ? 0 : -EINVAL;
 
 	o->json = true;
-	if (*p == '}')
-		return *json_space(p + 1) ? -EINVAL : 0;
-	for (;; p = json_space(p + 1)) {
-		char *key = NULL, *value = NULL;
-		bool quoted;
+	if (!object)
+		return rc;
+	json_object_object_foreach(object, key, value) {
+		bool quoted = json_object_is_type(value, json_type_string);
+		char *said;
 
-		if (!is_quote(*p))
-			return -EINVAL;
-		rc = json_string(&p, &key);
+		rc = value_text(value, text, &said);
+		if (!rc)
+			rc = opts_add(o, strdup(key), said, quoted ? QEMU_OPT_PLAIN : QEMU_OPT_RAW);
 		if (rc)
-			return rc;
-		p = json_space(p);
-		rc = -EINVAL;
-		if (*p == ':') {
-			p = json_space(p + 1);
-			quoted = is_quote(*p);
-			rc = quoted ? json_string(&p, &value) : json_raw(&p, &value);
-		}
-		if (rc) {
-			free(key);
-			return rc;
-		}
-		rc = opts_add(o, key, value, quoted ? QEMU_OPT_PLAIN : QEMU_OPT_RAW);
-		if (rc)
-			return rc;
-		p = json_space(p);
-		if (*p == '}')
-			return *json_space(p + 1) ? -EINVAL : 0;
-		if (*p != ',')
-			return -EINVAL;
+			break;
 	}
+	json_object_put(object);
+	return rc;
 }
 
 int qemu_opts_parse(struct qemu_opts *o, const char *text, const char *implied)
@@ -366,23 +221,43 @@ static void keyval_print(FILE *f, const char *s)
 	}
 }
 
-static void json_print(FILE *f, const char *s)
+/* False: no memory. */
+static bool json_print(FILE *f, const char *s)
 {
-	fputc('"', f);
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		if ((unsigned char)*s < 0x20)
-			fprintf(f, "\\u%04x", (unsigned)*s);
-		else
-			fputc(*s, f);
-	}
-	fputc('"', f);
+	struct json_object *string = json_object_new_string(s);
+	const char *text = string ? json_object_to_json_string_ext(string, JSON_TEXT) : NULL;
+
+	if (text)
+		fputs(text, f);
+	json_object_put(string);
+	return text;
+}
+
+static bool json_opt_print(FILE *f, const struct qemu_opt *opt)
+{
+	if (!json_print(f, opt->key))
+		return false;
+	fputc(':', f);
+	if (opt->form != QEMU_OPT_RAW)
+		return json_print(f, opt->value);
+	fputs(opt->value, f);
+	return true;
+}
+
+static void keyval_opt_print(FILE *f, const struct qemu_opt *opt)
+{
+	if (opt->form != QEMU_OPT_IMPLIED)
+		keyval_print(f, opt->key);
+	if (opt->form == QEMU_OPT_PLAIN)
+		fputc('=', f);
+	if (opt->value)
+		keyval_print(f, opt->value);
 }
 
 char *qemu_opts_text(const struct qemu_opts *o)
 {
 	char *text = NULL;
+	bool whole = true;
 	size_t bytes;
 	FILE *f = open_memstream(&text, &bytes);
 
@@ -390,30 +265,17 @@ char *qemu_opts_text(const struct qemu_opts *o)
 		return NULL;
 	if (o->json)
 		fputc('{', f);
-	for (unsigned i = 0; i < o->count; i++) {
-		const struct qemu_opt *opt = &o->opt[i];
-
+	for (unsigned i = 0; i < o->count && whole; i++) {
 		if (i)
 			fputc(',', f);
-		if (o->json) {
-			json_print(f, opt->key);
-			fputc(':', f);
-			if (opt->form == QEMU_OPT_RAW)
-				fputs(opt->value, f);
-			else
-				json_print(f, opt->value);
-			continue;
-		}
-		if (opt->form != QEMU_OPT_IMPLIED)
-			keyval_print(f, opt->key);
-		if (opt->form == QEMU_OPT_PLAIN)
-			fputc('=', f);
-		if (opt->value)
-			keyval_print(f, opt->value);
+		if (o->json)
+			whole = json_opt_print(f, &o->opt[i]);
+		else
+			keyval_opt_print(f, &o->opt[i]);
 	}
 	if (o->json)
 		fputc('}', f);
-	if (fclose(f)) {
+	if (fclose(f) || !whole) {
 		free(text);
 		return NULL;
 	}

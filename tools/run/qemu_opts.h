@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+struct json_object;
+
 enum qemu_opt_form {
 	QEMU_OPT_PLAIN,	  /* key=value; in JSON a string */
 	QEMU_OPT_IMPLIED, /* the first item, written without its key */
@@ -45,9 +47,9 @@ bool qemu_opts_is_on(const struct qemu_opts *o, const char *key);
 int qemu_opts_set(struct qemu_opts *o, const char *key, const char *value, bool raw);
 void qemu_opts_drop(struct qemu_opts *o, const char *key);
 
-/* The next element of a JSON array, as written; *p stands at its bracket at first. The caller frees
- * it. 1, 0 (no more) or a negative errno. */
-int qemu_json_element(const char **p, char **element);
+/* One JSON value that is all of the text (QEMU takes single quotes too); json_object_put() is due. NULL: it is
+ * none, or no memory. */
+struct json_object *qemu_json_parse(const char *text);
 
 /* The list as an argument again; the caller frees it. NULL: no memory. */
 char *qemu_opts_text(const struct qemu_opts *o);
