@@ -72,7 +72,7 @@ void dsm_say(const char *format, ...)
 	n = strlen(line);
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody left to tell */
+		return; /* standard error is gone */
 }
 
 int dsm_because(struct ram *ram, int err, const char *format, ...)
@@ -232,14 +232,14 @@ static void zap(struct region *r, const struct gvm_attach_msg *msg)
 
 	if (!msg->bytes || msg->offset % page || msg->bytes % page || msg->offset > r->bytes ||
 	    msg->bytes > r->bytes - msg->offset)
-		region_lost(r, "gvmfs asked for a part that does not exist");
+		region_lost(r, "protocol error: gvmfs asked for a part that does not exist");
 	/* Locked memory needs the other advice, which Linux before 5.18 does not know. */
 	if (dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED) &&
 	    dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED_LOCKED))
 		region_lost(r, "its pages cannot be taken from the guest");
 	done.seq = msg->seq;
 	if (message_send(r->sock, &done, NULL) && !atomic_load(&r->closing))
-		region_lost(r, "gvmfs has gone");
+		region_lost(r, "gvmfs is gone");
 }
 
 static void helper_serve(struct region *r)
@@ -252,9 +252,9 @@ static void helper_serve(struct region *r)
 	if (!err && msg.type == GVM_ATTACH_GO)
 		return; /* of a killed worker's successor */
 	if (err == -EPROTO || (!err && msg.type != GVM_ATTACH_ZAP && msg.type != GVM_ATTACH_ABORT))
-		region_lost(r, "gvmfs sent what nobody understands");
+		region_lost(r, "protocol error: unexpected message from gvmfs");
 	if (err)
-		region_lost(r, "gvmfs has gone");
+		region_lost(r, "gvmfs is gone");
 	if (msg.type == GVM_ATTACH_ABORT)
 		region_lost(r, msg.text[0] ? msg.text : "gvmfs gives up");
 	zap(r, &msg);
@@ -301,7 +301,7 @@ static void helper_stop(struct region *r)
 
 /* ---- the userfaultfd ---- */
 
-/* `device`: an open /dev/userfaultfd that gvmfs lends to who may not open its own, or -1. */
+/* `device`: an open /dev/userfaultfd that gvmfs lends to a client that may not open its own, or -1. */
 static int uffd_new(int device)
 {
 	/* never UFFD_USER_MODE_ONLY: KVM and system calls fault on guest memory too */
@@ -362,7 +362,7 @@ static int hello(struct ram *ram, int sock)
 
 	msg.bytes = ram->bytes;
 	err = message_send(sock, &msg, &ram->fd);
-	return err ? dsm_because(ram, err, "gvmfs does not listen: %s", strerror(-err)) : 0;
+	return err ? dsm_because(ram, err, "cannot send to gvmfs: %s", strerror(-err)) : 0;
 }
 
 /* The next message, which has to be of this type. */
@@ -374,9 +374,9 @@ static int expect(struct ram *ram, int sock, int64_t deadline_ms, enum gvm_attac
 	if (err == -ETIMEDOUT)
 		return dsm_because(ram, err, "gvmfs does not answer");
 	if (err == -EPROTO)
-		return dsm_because(ram, err, "gvmfs sent what nobody understands");
+		return dsm_because(ram, err, "protocol error: unexpected message from gvmfs");
 	if (err)
-		return dsm_because(ram, err, "gvmfs has gone: %s", strerror(-err));
+		return dsm_because(ram, err, "gvmfs is gone: %s", strerror(-err));
 	if (msg->type == type)
 		return 0;
 	if (fds)
@@ -384,7 +384,7 @@ static int expect(struct ram *ram, int sock, int64_t deadline_ms, enum gvm_attac
 	if (msg->type == GVM_ATTACH_REFUSE)
 		return dsm_because(ram, msg->error, "gvmfs refuses: %s",
 				   msg->text[0] ? msg->text : strerror(-msg->error));
-	return dsm_because(ram, -EPROTO, "gvmfs sent a message out of turn");
+	return dsm_because(ram, -EPROTO, "protocol error: message from gvmfs out of turn");
 }
 
 static int size_check(struct ram *ram, int fd, uint64_t bytes, const char *what)
@@ -446,7 +446,7 @@ static int register_and_show(struct ram *ram, struct region *r, int device)
 		return dsm_because(ram, r->uffd, "userfaultfd: %s", strerror(-r->uffd));
 	err = uffd_register(r->uffd, ram->host, ram->bytes);
 	if (err)
-		return dsm_because(ram, err, "userfaultfd does not take the memory: %s",
+		return dsm_because(ram, err, "userfaultfd cannot be registered on the memory: %s",
 				   strerror(-err));
 	if (mprotect(ram->host, ram->bytes, PROT_READ | PROT_WRITE))
 		return dsm_because(ram, -errno, "mprotect: %s", strerror(errno));
@@ -463,7 +463,7 @@ static int ready_and_go(struct ram *ram, struct region *r, int deadline_ms)
 	msg.page_bytes = (uint32_t)sysconf(_SC_PAGESIZE);
 	err = message_send(r->sock, &msg, &r->uffd);
 	if (err)
-		return dsm_because(ram, err, "gvmfs has gone: %s", strerror(-err));
+		return dsm_because(ram, err, "gvmfs is gone: %s", strerror(-err));
 	return expect(ram, r->sock, now_ms() + deadline_ms, GVM_ATTACH_GO, &msg, NULL);
 }
 
@@ -533,7 +533,7 @@ static int converse(struct ram *ram, int sock, int deadline_ms, struct region *r
 	r->ino = ram->st.st_ino;
 	memcpy(r->name, ram->name, sizeof(r->name));
 	if (msg.bytes != ram->bytes)
-		err = dsm_because(ram, -EPROTO, "gvmfs's memory has another size");
+		err = dsm_because(ram, -EPROTO, "protocol error: gvmfs's memory has another size");
 	if (!err)
 		err = size_check(ram, fds.fd[0], ram->bytes, "memory");
 	if (!err)

@@ -367,7 +367,7 @@ int dsm_ram_attach(int fd, void *host, size_t bytes, off_t offset, bool shared)
 	name_find(&ram);
 	mode = mode_or_error();
 	if (mode < 0) {
-		say_mode(&ram, "refused", "GVM_MODE is none of auto, fuse, uffd, kernel");
+		say_mode(&ram, "refused", "GVM_MODE must be auto, fuse, uffd or kernel");
 		return mode;
 	}
 	return kernel ? giantvm_attach(&ram, (enum dsm_mode)mode)

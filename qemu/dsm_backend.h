@@ -33,12 +33,12 @@ enum dsm_mode dsm_mode_get(void);
 /*
  * Something in this process needs the file itself to be mapped (a vhost-user device maps it in
  * another process): from now on `uffd` cannot be had. `why` is kept, as in dsm_pin_all(). What is
- * attached already stays so; whoever needs the file then finds that it cannot be mapped.
+ * attached already stays so; a process that needs the file then finds that it cannot be mapped.
  */
 void dsm_uffd_veto(const char *why);
 
 /*
- * `host` is a mapping of `bytes` of fd from `offset` that nobody has touched yet. If fd is a file
+ * `host` is a mapping of `bytes` of fd from `offset` that has not been touched yet. If fd is a file
  * of gvmfs or a region of /dev/giantvm, decides the mode, and in mode `uffd` puts gvmfs's memory in
  * the mapping's place. `shared`: it is MAP_SHARED. (A private mapping of an unlinked file may be
  * replaced by a shared one, of a named one it stays.)
@@ -49,7 +49,7 @@ void dsm_uffd_veto(const char *why);
  */
 int dsm_ram_attach(int fd, void *host, size_t bytes, off_t offset, bool shared);
 /*
- * The mappings in these bytes are about to go: returns when nobody here uses them any more. They
+ * The mappings in these bytes are about to go: returns when no thread here uses them any more. They
  * have become inaccessible by then; munmap() is still the caller's. -EINVAL: the bytes are only a
  * part of a replaced mapping, and nothing was done.
  */

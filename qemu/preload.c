@@ -10,7 +10,7 @@
  *   io_submit() and io_uring only ever see descriptors without it. It may come before there is any
  *   guest RAM (a QEMU opens disks before or after), hence in the whole process. A descriptor that
  *   another process hands over later (SCM_RIGHTS) is not seen.
- * - Who pins guest memory for long (VFIO, vDPA, locked memory) has the region kept resident.
+ * - A device that pins guest memory for long (VFIO, vDPA, locked memory) has the region kept resident.
  * - A vhost-user device maps the file in another process, so there the file has to stay mapped.
  *   After an attach such a mapping fails by itself: gvmfs opens the file for direct I/O only.
  * - A mapping that was replaced is unmapped as a whole, and neither moved nor partly mapped over.
@@ -168,7 +168,7 @@ static void direct_tell(void)
 
 	if (!atomic_exchange(&direct_told, true) &&
 	    write(STDERR_FILENO, line, sizeof(line) - 1) < 0)
-		return; /* nobody left to tell */
+		return; /* standard error is gone */
 }
 
 /* Undoes the mapping where the guest must not start with it. */
@@ -438,7 +438,7 @@ EXPORT int fcntl64(int fd, int cmd, ...)
 
 /* ---- at the start ---- */
 
-/* What somebody opened for direct I/O and let this process inherit (libvirt does). */
+/* Files that a parent opened for direct I/O and let this process inherit (libvirt does). */
 static void inherited_direct_strip(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

@@ -13,7 +13,7 @@ int fsstats_read(const char *path, char text[FSSTATS_TEXT]);
 int fsstats_read_fd(int fd, char text[FSSTATS_TEXT]);
 /* What such an error says to a user, and what to do about it. */
 const char *fsstats_error(int rc);
-/* The value of a line, 0 if there is none. */
+/* The value of a line, 0 if it is missing. */
 uint64_t fsstats_get(const char *text, const char *name);
 
 #endif

@@ -27,7 +27,7 @@ struct giantvm_state {
 int giantvm_state_get(int device, struct giantvm_state *state);
 void giantvm_state_free(struct giantvm_state *state);
 
-/* -EINVAL: it is none. */
+/* -EINVAL: not a valid name. */
 int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES]);
 /* The region's size in bytes, from this node or others. */
 int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *bytes);

@@ -48,7 +48,7 @@ static int output_end(int status)
 	errno = EIO;
 	if (!fflush(stdout) && !lost)
 		return status;
-	say("standard output cannot be written: %s", strerror(errno));
+	say("cannot write to standard output: %s", strerror(errno));
 	return status ? status : EXIT_FAILURE;
 }
 
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (argc > 1)
-		say("no subcommand '%s'", argv[1]);
+		say("unknown subcommand '%s'", argv[1]);
 	help(stderr);
 	return EXIT_USAGE;
 }

@@ -24,7 +24,7 @@ int memcg_hold(const char *path)
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		rc = -errno;
 	else if (!memcg_holds(fd, path))
-		rc = -ENOENT; /* removed by who held it before, in the moment between */
+		rc = -ENOENT; /* its last holder removed it before we had the lock */
 	if (!rc)
 		return fd;
 	close(fd);

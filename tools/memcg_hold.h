@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * memcg_hold.h - whose a cgroup is. Its maker keeps its folder open and locked (flock(2)) for as long
+ * memcg_hold.h - which process owns a cgroup. Its maker keeps its folder open and locked (flock(2)) for as long
  * as it lives; children that it forks keep it, too, and programs that they execute do not.
  *
  * A pid in a name proves nothing: it may be one of another pid namespace, or be used again. A group
- * without a lock has no maker any more, and may be removed by who takes the lock.
+ * without a lock has no maker any more, and may be removed by a process that takes the lock.
  */
 #ifndef TOOLS_MEMCG_HOLD_H
 #define TOOLS_MEMCG_HOLD_H

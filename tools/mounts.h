@@ -9,7 +9,7 @@
 
 /*
  * The folder for regions: `dir` (NULL: the only gvmfs mount there is), absolute and without links.
- * -ENODEV (it is in no gvmfs mount, or there is none), -ENOTUNIQ (several, and none was named) or
+ * -ENODEV (it is in no gvmfs mount, or there is no mount), -ENOTUNIQ (several, and none was named) or
  * what realpath() found, with a sentence in err.
  */
 int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT]);

@@ -141,7 +141,7 @@ int cmd_node(int argc, char **argv)
 		case 'd':
 			remove_id = optarg;
 			if (strlen(optarg) < 8 || strspn(optarg, "0123456789abcdef") != strlen(optarg)) {
-				say("--remove %s: not an id, nor its first 8 digits (gvm node --regions)",
+				say("--remove %s: not a region's id, nor at least its first 8 digits: gvm node --regions lists them",
 				    optarg);
 				free(key);
 				return EXIT_USAGE;

@@ -32,7 +32,7 @@ def test(l):
     expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
     zero.run("sleep 1")  # what it was told holds for a moment
     two.run("gvm dsm discard ram %d 4k" % ((FIRST + 1) * 4096))
-    for range, reason in (("0 4097", "no whole pages"), ("1M 4k", "no whole pages"), ("x 4k", "OFFSET is none")):
+    for range, reason in (("0 4097", "must cover whole pages"), ("1M 4k", "must cover whole pages"), ("x 4k", "OFFSET: not a size")):
         said = two.run("gvm dsm discard ram %s 2>&1" % range, status=None)
         expect(reason in said, "a discard of %s says: %s", range, said)
     for node, sum in ((zero, 5), (one, 10), (two, 15)):

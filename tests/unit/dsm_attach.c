@@ -470,13 +470,13 @@ static void garbage_is_refused(void)
 		for (size_t k = 0; k < sizeof(bytes); k++)
 			bytes[k] = (char)check_random();
 		tell(bytes, 1 + check_random_below(sizeof(bytes)), &c.memfd, i % 2);
-		check_fails(-EPROTO, "nobody understands");
+		check_fails(-EPROTO, "unexpected message");
 	}
 	client_prepare(true);
 	client_start();
 	hear_hello();
 	tell(bytes, sizeof(bytes), (int[4]){c.memfd, c.memfd, c.memfd, c.memfd}, 4);
-	check_fails(-EPROTO, "nobody understands");
+	check_fails(-EPROTO, "unexpected message");
 	CHECK_EQ(fds_open(), before);
 }
 
@@ -691,10 +691,10 @@ static void a_guest_without_memory_ends(void)
 		void (*end)(void);
 		const char *said;
 	} cases[] = {
-		{end_aborted, "two nodes are lost"}, {end_closed, "gvmfs has gone"},
+		{end_aborted, "two nodes are lost"}, {end_closed, "gvmfs is gone"},
 		{end_zap_beyond, "does not exist"},  {end_zap_wrapped, "does not exist"},
 		{end_zap_in_a_page, "does not exist"}, {end_zap_of_nothing, "does not exist"},
-		{end_out_of_turn, "nobody understands"}, {end_garbage, "nobody understands"},
+		{end_out_of_turn, "unexpected message"}, {end_garbage, "unexpected message"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The fast path is asked for in the child, so that what it maps there ends with it. gvmfs writes
- * back what the child has left; that is waited for, or it would be charged to whoever is measured
- * next.
+ * back what the child has left; that is waited for, or it would be charged to the next
+ * measurement.
  */
 #include "child.h"
 

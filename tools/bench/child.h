@@ -31,7 +31,7 @@ struct touch {
 	uint8_t *map;
 };
 
-/* Nothing of the file is resident afterwards, and its budget is set. Nobody may map it. */
+/* Nothing of the file is resident afterwards, and its budget is set. No process may have it mapped. */
 int touch_cool(struct touch *t);
 /* `what` in a child, with the file mapped. Returns when nothing of it is under way any more. */
 int touch_run(struct touch *t, int (*what)(struct touch *));

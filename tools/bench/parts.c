@@ -3,8 +3,8 @@
  * What a fault of the fast path cannot do without: a page that another process copies in, an
  * exchange over TCP with a third, a page that is decoded; and for a chunk that is here, mapping it.
  *
- * Who handles the faults looks for more for a while before it sleeps, and so does who waits for the
- * answer, as gvmfs does; the server that answers sleeps in recv(), as a node does in epoll.
+ * The fault handler polls for more faults for a while before it sleeps, and so does the process that
+ * waits for the answer, as gvmfs does; the server that answers sleeps in recv(), as a node does in epoll.
  */
 #include "child.h"
 
@@ -231,7 +231,7 @@ static int exchange_measure(uint32_t answer_bytes, struct touch *t, double *us)
 
 /* ---- decoding */
 
-/* Of other data each time: nobody decodes what is in the cache. */
+/* Of other data each time: gvmfs does not decode what is in the cache, either. */
 #define BLOCKS 64u
 
 static int decode_measure(struct touch *t, double *us, uint32_t *encoded_bytes)

@@ -160,7 +160,7 @@ static int program_wait(const struct bench_peers *p, struct bench_program *g, co
 			return -EINTR;
 		if (program_ended(g) || gvm_now_ns() > until) {
 			log_last_line(p, name, line, sizeof(line));
-			say("%s %s%s", name, g->pid ? "is not ready after 15 s" : "ended at once",
+			say("%s %s%s", name, g->pid ? "is not ready after 15 s" : "ended during its start",
 			    line);
 			return -ECHILD;
 		}
@@ -385,7 +385,7 @@ static int raw_start(struct bench_peers *p, const struct bench_store *s)
 		return listener;
 	pid = fork();
 	if (pid == 0) {
-		close(p->keeper_fd); /* must close when we end, whoever else lives */
+		close(p->keeper_fd); /* must close when we end, whichever children live on */
 		setpgid(0, 0);
 		signal(SIGTERM, SIG_DFL);
 		bench_raw_serve(listener, s);

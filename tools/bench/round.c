@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who is measured on what, and in which order.
+ * Which party is measured on what, and in which order.
  *
  * Rounds alternate between ours and the peers, and the order within a round is turned from round to
  * round, so that a machine that is busy for a while is busy for all. Both sides of a comparison see

@@ -103,7 +103,7 @@ static int node_from_conf(const struct gvm_cluster_node *from, struct giantvm_no
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&sa;
 
 		if (in6->sin6_scope_id) {
-			say("%s: an address of one link only; the module needs one that holds on all hosts",
+			say("%s: a link-local address; the module needs one that is the same on all hosts",
 			    from->addr);
 			return -EINVAL;
 		}
@@ -145,7 +145,7 @@ static int conf_load(const struct options *o, struct giantvm_up *up, const char 
 		say("%s has no node %ld", o->conf, o->id);
 		rc = -ENOENT;
 	} else if (!rc && !mem) {
-		say("%s has no node with the role mem: there is nowhere to keep pages", o->conf);
+		say("%s has no node with the role mem: no node would keep pages", o->conf);
 		rc = -EINVAL;
 	}
 	return rc;
@@ -184,7 +184,7 @@ static int up_say(int err, const struct options *o, const char *addr)
 		say("gvm dsm down is under way");
 		break;
 	case EADDRNOTAVAIL:
-		say("node %ld is %s, which is no address of this host", o->id, addr);
+		say("node %ld has the address %s, which is not one of this host", o->id, addr);
 		break;
 	case EADDRINUSE:
 		say("%s is in use by another program", addr);
@@ -210,7 +210,7 @@ static int do_up(int device, const struct options *o)
 	else if (ioctl(device, GIANTVM_UP, &up))
 		rc = up_say(errno, o, addr);
 	else if (!o->key)
-		say("warning: no --key: whoever reaches %s can read and change the memory", addr);
+		say("warning: no --key: any program that reaches %s can read and change the memory", addr);
 	explicit_bzero(key, sizeof(key));
 	free((void *)(uintptr_t)up.nodes);
 	return rc;
@@ -261,7 +261,7 @@ static int do_create(int device, const struct options *o, const char *name, uint
 
 	if (fd != -EEXIST || giantvm_lookup(device, name, WAIT_MS, &there))
 		return region_joined("create", name, fd);
-	say("create %s: it is there already, with %s: gvm dsm join %s", name,
+	say("create %s: exists already, with %s: use gvm dsm join %s", name,
 	    size_text(there, text), name);
 	return 1;
 }
@@ -290,8 +290,8 @@ static int do_discard(const char *name, uint64_t offset, uint64_t bytes)
 	if (!rc)
 		return 0;
 	say("discard %s: %s", name,
-	    rc == -ENOENT ? "it is not joined here" :
-	    rc == -EINVAL ? "these are no whole pages of it" :
+	    rc == -ENOENT ? "not joined on this host" :
+	    rc == -EINVAL ? "OFFSET and SIZE must cover whole pages within the region" :
 	    rc == -EIO	  ? "a node that lends memory has been lost, and is not back" :
 			    giantvm_why(rc));
 	return 1;
@@ -307,7 +307,7 @@ static int do_leave(int device, const char *name)
 	if (!rc)
 		return 0;
 	say("leave %s: %s", name,
-	    rc == -ENOENT ? "it is not joined here" :
+	    rc == -ENOENT ? "not joined on this host" :
 	    rc == -EBUSY  ? "something has it open" :
 			    leave_why(rc));
 	return 1;
@@ -413,17 +413,17 @@ int cmd_dsm(int argc, char **argv)
 	while (argc && deed < DEEDS && strcmp(argv[0], deeds[deed].name))
 		deed++;
 	if (!argc || deed == DEEDS)
-		return usage(argc ? "no such command" : NULL);
+		return usage(argc ? "unknown command" : NULL);
 	argc--;
 	argv++;
 	if (argc < deeds[deed].least || argc > deeds[deed].most)
-		return usage("too few or too many arguments");
+		return usage("wrong number of arguments");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
 	if (argc > 1 && (size_parse_option(argv[argc - 1], &bytes) || !bytes))
-		return usage("SIZE is none");
+		return usage("SIZE: not a size");
 	if (argc > 2 && size_parse_option(argv[1], &offset))
-		return usage("OFFSET is none");
+		return usage("OFFSET: not a size");
 	device = giantvm_open();
 	if (device < 0)
 		return 1;

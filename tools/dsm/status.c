@@ -143,7 +143,7 @@ int dsm_status_region(int device, const char *name)
 	int rc = stats_get(device, name, &s);
 
 	if (rc) {
-		say("status %s: %s", name, rc == -ENOENT ? "it is not joined here" : strerror(-rc));
+		say("status %s: %s", name, rc == -ENOENT ? "not joined on this host" : strerror(-rc));
 		return 1;
 	}
 	printf("%s: %s, /dev/gvm/%s\n", s.name, size_text(s.size_bytes, size), s.name);

@@ -40,7 +40,7 @@ struct options {
 	struct option_at *at; /* as many as there could be */
 };
 
-/* The option's name without its dashes (QEMU takes two as one), or NULL if it is none. */
+/* The option's name without its dashes (QEMU takes two as one), or NULL if it is not an option. */
 static const char *option_name(const char *arg)
 {
 	if (arg[0] != '-' || !arg[1])
@@ -67,8 +67,8 @@ static int option_argument(struct run_scan *s, struct qemu_facts *facts, int i, 
 		return 1;
 	return run_scan_refuse(
 		s, -EINVAL,
-		"%s: whether '%s' is its argument or an option of its own is not to be "
-		"learnt from %s -help; put %s at the end of the command line",
+		"%s: whether '%s' is its argument or another option cannot be told from "
+		"%s -help; put %s at the end of the command line",
 		a->args[i], a->args[i + 1], a->args[0], a->args[i]);
 }
 
@@ -281,8 +281,8 @@ static int ram_add_own(struct run_scan *s, struct qemu_facts *facts)
 	r->bytes = s->m_bytes ? s->m_bytes : s->machine_bytes;
 	if (!r->bytes && !qemu_facts_ram_is_128m(facts))
 		return run_scan_refuse(s, -EINVAL,
-				       "give the RAM's size with -m: what this QEMU takes "
-				       "without it is not known here");
+				       "give the RAM's size with -m: this QEMU's default "
+				       "is not known");
 	if (!r->bytes)
 		r->bytes = RAM_DEFAULT; /* as QEMU reads -m 0, too */
 	if (!id && run_notes_add(&a->notes,

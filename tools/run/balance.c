@@ -27,7 +27,7 @@ static struct {
 	struct run_share share[REGIONS_MAX];
 	char *path[REGIONS_MAX];
 	uint64_t fetched[REGIONS_MAX]; /* chunks, as last seen */
-	bool by_hand[REGIONS_MAX];     /* somebody else has set its budget */
+	bool by_hand[REGIONS_MAX];     /* the user has set its budget */
 	unsigned count;
 	uint64_t local_bytes;
 	const char *mount;
@@ -155,8 +155,8 @@ static void regions_find(void)
 		closedir(dir);
 }
 
-/* Whether any region wants more than it has. (One alone has all of the budget, and whoever changes
- * that by hand means it.) */
+/* Whether any region wants more than it has. (One alone has all of the budget, and a user who
+ * changes that means it.) */
 static bool shares_are_due(void)
 {
 	bool due = false;

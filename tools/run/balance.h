@@ -21,7 +21,7 @@ int run_balance_add(const char *path, uint64_t bytes);
 /* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. 0, or
  * a negative errno: a region that takes no budget. */
 int run_balance_begin(const char *mount, uint64_t local_bytes);
-/* Goes on in the background while `qemu` runs. A share that somebody sets by hand meanwhile (gvm region
+/* Goes on in the background while `qemu` runs. A share that the user sets meanwhile (gvm region
  * local) is left as it is, and the others share what remains. */
 void run_balance_watch(pid_t qemu);
 void run_balance_end(void);

@@ -117,6 +117,6 @@ int run_kernel(struct run_args *args, const char *name, const char *accel)
 	setenv("GVM_MODE", "kernel", 1); /* for a QEMU with the backend built in */
 	say_start(args, name, accel);
 	execvp(argv[0], argv);
-	say("%s: it cannot be started: %s", argv[0], strerror(errno));
+	say("%s: cannot be started: %s", argv[0], strerror(errno));
 	return 1;
 }

@@ -11,7 +11,7 @@
 bool run_kernel_possible(const char *name);
 
 /*
- * Joins the region (which makes it, where nobody has it), and becomes QEMU. With several kinds of RAM
+ * Joins the region (creating it where no node has it), and becomes QEMU. With several kinds of RAM
  * each is a region of its own, NAME.ID. Returns only where that fails, the exit status; it has been said.
  */
 int run_kernel(struct run_args *args, const char *name, const char *accel);

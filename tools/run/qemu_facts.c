@@ -364,7 +364,7 @@ const char *qemu_facts_ram_id(struct qemu_facts *f, const char *machine)
 	if (known)
 		return known;
 	if (!asked(f, QEMU_ASK_MACHINES))
-		return machine ? NULL : "pc.ram"; /* nobody says so, but it is the usual default */
+		return machine ? NULL : "pc.ram"; /* undocumented, but the usual default */
 	for (unsigned i = 0; i < f->machines; i++) {
 		const struct qemu_machine *m = &f->machine[i];
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 enum qemu_arity {
-	QEMU_ARITY_UNKNOWN, /* there may be such an option, and nobody says whether it takes one */
+	QEMU_ARITY_UNKNOWN, /* QEMU does not say whether there is such an option, or what it takes */
 	QEMU_ARITY_NONE,    /* no such option */
 	QEMU_ARITY_FLAG,
 	QEMU_ARITY_ARGUMENT,
@@ -47,7 +47,7 @@ enum qemu_arity qemu_facts_arity(struct qemu_facts *f, const char *name);
  * migration streams call the RAM. NULL: it is not known.
  */
 const char *qemu_facts_ram_id(struct qemu_facts *f, const char *machine);
-/* False: 128 MiB is not this QEMU's default for all machines, or nobody knows. */
+/* False: 128 MiB is not this QEMU's default for all machines, or that is not known. */
 bool qemu_facts_ram_is_128m(struct qemu_facts *f);
 void qemu_facts_deinit(struct qemu_facts *f);
 

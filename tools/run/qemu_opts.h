@@ -37,7 +37,7 @@ struct qemu_opts {
 int qemu_opts_parse(struct qemu_opts *o, const char *text, const char *implied);
 void qemu_opts_deinit(struct qemu_opts *o);
 
-/* The last value under `key`, as QEMU takes it; "on" for a key alone; NULL if there is none. */
+/* The last value under `key`, as QEMU takes it; "on" for a key alone; NULL if it is not set. */
 const char *qemu_opts_get(const struct qemu_opts *o, const char *key);
 /* QEMU's booleans: on, yes, true, y. */
 bool qemu_opts_is_on(const struct qemu_opts *o, const char *key);

@@ -77,7 +77,7 @@ static int region_fit(struct run_region *r)
 		return -errno;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		say("%s is not a region", r->path);
+		say("%s is not a regular file, so it cannot be a region", r->path);
 		return -EINVAL;
 	}
 	/* an empty file is a region that was not sized yet */
@@ -155,7 +155,7 @@ static int region_lock(struct run_region *r, int fd, enum run_region_use use)
 		return 0;
 	rc = -errno;
 	if (rc != -EWOULDBLOCK)
-		say("%s: it cannot be locked: %s", r->path, strerror(-rc));
+		say("%s: cannot be locked: %s", r->path, strerror(-rc));
 	else if (use == RUN_REGION_TAKE_OVER)
 		rc = region_is_fast(fd) ? say_busy(r) : lock_later(fd);
 	else
@@ -165,7 +165,7 @@ static int region_lock(struct run_region *r, int fd, enum run_region_use use)
 }
 
 /* Sizes the region and locks it. It is held by a descriptor that reads past the page cache: the fast
- * path is only for who is alone in having pages of the file cached. */
+ * path is only for a client whose host caches no pages of the file. */
 static int region_hold(struct run_region *r, enum run_region_use use)
 {
 	int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC), before = r->fd, rc;
@@ -184,7 +184,7 @@ static int region_hold(struct run_region *r, enum run_region_use use)
 }
 
 
-/* Should this process be killed, the mount removes the region when nobody has it open. (A mount that
+/* Should this process be killed, the mount removes the region when no process has it open. (A mount that
  * does not know how leaves it where it is.) */
 static void region_is_temporary(struct run_region *r, bool temporary)
 {
@@ -271,7 +271,7 @@ int run_region_close(struct run_region *r)
 		say("%s: not all of the guest's memory was written back: %s%s", r->path,
 		    strerror(errno), advice(rc));
 	} else {
-		/* nobody maps it now: what the host still holds is only a copy */
+		/* no process maps it now: the pages on this host are only copies */
 		posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);
 	}
 	close(r->fd);

@@ -99,7 +99,7 @@ static int options_read(struct run *r, int argc, char **argv)
 			break;
 		case 'o':
 			if (run_mode_parse(optarg, &r->mode)) {
-				say("--mode %s: none of auto, fuse, uffd, kernel", optarg);
+				say("--mode %s: must be auto, fuse, uffd or kernel", optarg);
 				return -1 - EXIT_USAGE;
 			}
 			break;
@@ -127,7 +127,7 @@ static int options_read(struct run *r, int argc, char **argv)
 		return -1 - EXIT_USAGE;
 	}
 	if (r->take_over && (!r->name || (r->mode != RUN_MODE_AUTO && r->mode != RUN_MODE_FUSE))) {
-		say("--take-over needs --region, and is there in mode fuse only");
+		say("--take-over needs --region, and works in mode fuse only");
 		return -1 - EXIT_USAGE;
 	}
 	if (r->take_over)
@@ -150,7 +150,7 @@ static int options_read(struct run *r, int argc, char **argv)
 	}
 	if (r->name && (!*r->name || *r->name == '.' || strchr(r->name, '/') ||
 			strlen(r->name) >= RUN_REGION_NAME)) {
-		say("--region %s: not a name for a region", r->name);
+		say("--region %s: not a valid name for a region", r->name);
 		return -1 - EXIT_USAGE;
 	}
 	return optind;
@@ -238,7 +238,7 @@ static int regions_open(struct run *r)
 	snprintf(longer, sizeof(longer), "%s-%d", name, getpid());
 	rc = regions_open_as(r, longer);
 	if (rc == -EEXIST)
-		say("%s/%s is there already", r->dir, longer);
+		say("%s/%s exists already", r->dir, longer);
 	return rc;
 }
 
@@ -355,7 +355,7 @@ static int fast_prepare(struct run *r)
 		rc = run_file_announce(&r->region[i]);
 	}
 	if (templates && r->mode == RUN_MODE_UFFD) {
-		say("--mode uffd: what is mapped privately out of a file stays a file's mapping");
+		say("--mode uffd: RAM that is mapped privately from a file cannot take the fast path");
 		return -EOPNOTSUPP;
 	}
 	if (!rc)
@@ -426,7 +426,7 @@ static int args_read(struct run *r, char **argv)
 static int probe(char **argv)
 {
 	execvp(argv[0], argv);
-	say("%s: it cannot be started: %s", argv[0], strerror(errno));
+	say("%s: cannot be started: %s", argv[0], strerror(errno));
 	return 1;
 }
 

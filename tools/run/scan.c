@@ -253,7 +253,7 @@ static int set_take(struct run_scan *s, const char *text)
 	char group[64], id[64];
 
 	if (sscanf(text, "%63[^.].%63[^.].", group, id) != 2)
-		return 0; /* QEMU will say that it is none */
+		return 0; /* QEMU will report it */
 	if (!strcmp(group, "memory") || !strcmp(group, "machine") || !strcmp(group, "numa"))
 		return run_scan_refuse(s, -EINVAL,
 				       "-set %s: give what it sets in the option itself", text);

@@ -4,7 +4,7 @@
  *
  * A region that has less here than its share of the budget, or that fetches nothing, leaves room to
  * those that do: max-min fairness, weighted by size (Bertsekas & Gallager, Data Networks, 6.5.2).
- * Pages that are not used stay where they are until somebody wants their room: so an idle region's
+ * Pages that are not used stay where they are until another region needs their room: so an idle region's
  * share shrinks step by step, and only while another one is hungry.
  */
 #ifndef TOOLS_RUN_SHARES_H
