@@ -89,7 +89,20 @@ static void shares_never_exceed_the_budget(void)
 	}
 }
 
+static void region_below_the_least_share_takes_no_more(void)
+{
+	struct run_share s[] = {
+		{.size_bytes = M, .resident_bytes = M, .bytes = 64 * M},
+		{.size_bytes = 1024 * M, .resident_bytes = 64 * M, .bytes = 64 * M, .hungry = true},
+	};
+
+	run_shares_divide(s, 2, 128 * M);
+	CHECK_EQ(s[0].bytes, RUN_SHARE_MIN);
+	CHECK_EQ(s[1].bytes, 124 * M);
+}
+
 static const struct check_test tests[] = {
+	{"region-below-the-least-share-takes-no-more", region_below_the_least_share_takes_no_more},
 	{"start-is-in-proportion-to-size", start_is_in_proportion_to_size},
 	{"region-that-idles-leaves-its-share-to-others",
 	 region_that_idles_leaves_its_share_to_others},

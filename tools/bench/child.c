@@ -11,6 +11,7 @@
 #include "memnode/gvm_client.h"
 #include "stop.h"
 
+#include <assert.h>
 #include <dsm_backend.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -268,6 +269,7 @@ static int compare_ns(const void *a, const void *b)
 
 uint64_t latency_rank(uint64_t *latency_ns, unsigned count, unsigned permille)
 {
+	assert(permille < 1000);
 	if (!count)
 		return 0;
 	qsort(latency_ns, count, sizeof(*latency_ns), compare_ns);

@@ -5,6 +5,7 @@
 #include "fsstats.h"
 #include "shares.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -111,6 +112,7 @@ static bool region_read(unsigned i)
 
 static void region_drop(unsigned i)
 {
+	assert(i < all.count && all.count <= REGIONS_MAX);
 	free(all.path[i]);
 	all.count--;
 	all.path[i] = all.path[all.count];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "budget.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define START_NS    (500ull * 1000 * 1000) /* the start's allowance holds for so long */
@@ -27,7 +28,9 @@ uint64_t run_budget_step(struct run_budget *b, const struct memcg_stat *st, uint
 		b->relief_bytes += RELIEF_STEP;
 	else if (b->relief_bytes)
 		b->relief_bytes -= RELIEF_BACK;
+	assert(b->relief_bytes % RELIEF_BACK == 0); /* or it would pass 0 on its way down */
 	want = b->local_bytes + own + b->relief_bytes;
+	assert(want >= b->local_bytes);
 	if (want > b->limit_bytes || want + LOWER_BYTES <= b->limit_bytes)
 		b->moved_ns = now_ns;
 	return want > b->limit_bytes || want + LOWER_BYTES <= b->limit_bytes ? want : 0;

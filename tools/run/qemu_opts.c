@@ -4,6 +4,7 @@
  */
 #include "qemu_opts.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -235,6 +236,7 @@ static bool json_print(FILE *f, const char *s)
 
 static bool json_opt_print(FILE *f, const struct qemu_opt *opt)
 {
+	assert(opt->value && (opt->form == QEMU_OPT_PLAIN || opt->form == QEMU_OPT_RAW));
 	if (!json_print(f, opt->key))
 		return false;
 	fputc(':', f);
@@ -246,6 +248,7 @@ static bool json_opt_print(FILE *f, const struct qemu_opt *opt)
 
 static void keyval_opt_print(FILE *f, const struct qemu_opt *opt)
 {
+	assert(opt->form != QEMU_OPT_RAW && !opt->value == (opt->form == QEMU_OPT_ALONE));
 	if (opt->form != QEMU_OPT_IMPLIED)
 		keyval_print(f, opt->key);
 	if (opt->form == QEMU_OPT_PLAIN)

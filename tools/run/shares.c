@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "shares.h"
 
+#include <assert.h>
+
 /* A region that uses less than its share wants so much more than it has, to grow into. */
 #define GROW_MIN (16ull << 20)
 
@@ -16,7 +18,8 @@ static uint64_t share_want(const struct run_share *s)
 
 	if (s->bytes && !s->hungry)
 		want = least(s->resident_bytes + grow, s->bytes - s->bytes / 8);
-	return want < RUN_SHARE_MIN ? RUN_SHARE_MIN : least(want, s->size_bytes);
+	want = least(want, s->size_bytes);
+	return want > RUN_SHARE_MIN ? want : RUN_SHARE_MIN;
 }
 
 void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes)
@@ -25,10 +28,11 @@ void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes
 	bool again = n != 0;
 
 	for (unsigned i = 0; i < n; i++) {
+		assert(share[i].size_bytes);
 		share[i].want_bytes = share_want(&share[i]) - RUN_SHARE_MIN;
 		share[i].fixed = false;
 	}
-	/* Whoever wants less than a fair part gets that; what is left is divided among the others. */
+	/* A region that wants less than a fair part gets that; what is left is divided among the others. */
 	while (again) {
 		uint64_t before = left;
 		double weights = 0;
@@ -44,6 +48,7 @@ void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes
 				continue;
 			fair = (uint64_t)((double)before * (double)s->size_bytes / weights);
 			s->bytes = RUN_SHARE_MIN + least(fair, s->want_bytes);
+			assert(s->bytes <= RUN_SHARE_MIN || s->bytes <= s->size_bytes);
 			if (s->want_bytes > fair)
 				continue;
 			s->fixed = again = true;
