@@ -30,7 +30,7 @@
 #ifndef JOURNAL_SLOTS
 #define JOURNAL_SLOTS	     128u
 #endif
-#define JOURNAL_SESSIONS     32u
+#define JOURNAL_SESSIONS     512u /* a multiple of 64 */
 #define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
 #define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)
 #define JOURNAL_INIT_MAX     256u

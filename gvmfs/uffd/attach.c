@@ -469,7 +469,7 @@ static int session_resume(struct worker *w, unsigned session)
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return 0;
 	}
-	w->sessions->used |= 1u << session;
+	session_claim(w, session);
 	error = resident_open(w, session, fd);
 	if (error)
 		return error;
@@ -490,8 +490,9 @@ static void session_hold(struct worker *w, unsigned session)
 
 	if (!inode)
 		return; /* then nobody can ask for it */
-	w->sessions->used |= 1u << session;
-	w->sessions->held |= 1u << session;
+	session_claim(w, session);
+	w->sessions->held[session] = true;
+	w->sessions->held_count++;
 	inode->attaching = inode->held_up = true;
 	log_warning(inode->disk->rec.name, "it waits until process %d lets pages into its memory again",
 		    s->pid);
@@ -501,7 +502,8 @@ static void session_let_go(struct worker *w, unsigned session)
 {
 	struct inode *inode = inode_get(w->inodes, w->journal->sessions[session].inode);
 
-	w->sessions->held &= ~(1u << session);
+	w->sessions->held[session] = false;
+	w->sessions->held_count--;
 	w->sessions->held_until_ns[session] = 0;
 	inode->attaching = inode->held_up = false;
 	log_info(inode->disk->rec.name, "it goes on");
@@ -526,18 +528,18 @@ static bool is_held(struct worker *w, unsigned session)
 /* Returns when to look again. */
 static uint64_t sessions_tick(struct worker *w, uint64_t now_ns)
 {
-	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions->held; s++) {
+	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions->held_count; s++) {
 		uint64_t *until = &w->sessions->held_until_ns[s];
 		uint32_t count = w->journal->sessions[s].held_count;
 
-		if (!(w->sessions->held >> s & 1) || is_held(w, s))
+		if (!w->sessions->held[s] || is_held(w, s))
 			continue;
 		if (!*until)
 			*until = now_ns + (count < 2 ? 0 : HELD_NS << (count < 8 ? count : 8));
 		if (*until <= now_ns)
 			session_let_go(w, s);
 	}
-	return w->sessions->held ? now_ns + HELD_LOOK_NS : ~0ull;
+	return w->sessions->held_count ? now_ns + HELD_LOOK_NS : ~0ull;
 }
 
 static int sessions_resume(struct worker *w)

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAITING_MAX   128u /* connections that nobody looks after yet */
+#define WAITING_MAX   512u /* connections that nobody looks after yet */
 #define VISITORS_MAX  128u /* processes, those that only hold a client's descriptors not counted */
 #define OF_USER_MAX   16u  /* of these, one user's */
 #define SILENT_NS     5000000000ull /* the first word has to come within */
@@ -33,7 +33,7 @@
 #define LOOK_MS	      20
 /* Above all others where that is allowed: with a process the highest number ends first, and what strangers
  * have sent may keep the others from ending. */
-#define CONTROL_FD    512
+#define CONTROL_FD    1024
 #define CONTROL_FD_MIN 64
 
 /* A connection that was accepted: not yet looked after. */

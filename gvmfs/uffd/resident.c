@@ -13,17 +13,15 @@
 
 void residents_begin(struct residents *rs, uint8_t *data)
 {
-	for (unsigned i = RESIDENT_FETCHES; i--;) {
+	for (unsigned i = RESIDENT_FETCHES + RESIDENT_SPARE; i--;) {
 		rs->fetches[i].data = data + (size_t)i * GVM_CHUNK_BYTES;
 		rs->fetches[i].next_free = rs->fetches_free;
 		rs->fetches_free = &rs->fetches[i];
 	}
-	for (unsigned i = RESIDENT_EVICTIONS; i--;) {
+	for (unsigned i = RESIDENT_EVICTIONS + RESIDENT_SPARE; i--;) {
 		rs->evictions[i].next_free = rs->evictions_free;
 		rs->evictions_free = &rs->evictions[i];
 	}
-	rs->fetches_left = RESIDENT_FETCHES;
-	rs->evictions_left = RESIDENT_EVICTIONS;
 }
 
 void resident_begin(struct resident *r, uint64_t starts)

@@ -69,7 +69,11 @@
 #ifndef RESIDENT_FETCHES /* simulators have less */
 #define RESIDENT_FETCHES   48u /* GETs under way, over all regions */
 #define RESIDENT_EVICTIONS 32u /* chunks being sent, over all regions */
+#define RESIDENT_SPARE	   JOURNAL_SESSIONS /* of both, one for each region beside the first */
 #define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
+#endif
+#ifndef RESIDENT_SPARE
+#define RESIDENT_SPARE	   0u /* they have one region */
 #endif
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
 #define RESIDENT_FAULTS	   64u /* that a turn serves */
@@ -181,6 +185,7 @@ struct resident {
 	uint64_t here;	    /* pages that are filled, and no holes */
 	uint64_t coming;    /* pages asked for */
 	uint64_t busy;	    /* chunks that are not ABSENT */
+	uint64_t touched, touched_end; /* chunks of which the last look found all touched: chunk_touched() */
 	unsigned fetches, evictions;
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
 	uint64_t zap_seq;   /* of the last request; 0: none yet */
@@ -224,9 +229,10 @@ struct residents {
 	struct resident *list[JOURNAL_SESSIONS]; /* by session; NULL: free */
 	unsigned count;
 	unsigned fetching; /* GETs under way */
-	struct resident_fetch fetches[RESIDENT_FETCHES], *fetches_free;
-	struct eviction evictions[RESIDENT_EVICTIONS], *evictions_free;
-	unsigned fetches_left, evictions_left;
+	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
+	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
+	unsigned evicting; /* chunks being sent */
+	unsigned fetchers, evicters; /* regions with some of them */
 	struct window window;
 	bool freed; /* one of these: another region may have waited for it */
 	/* A region is not served here any more, or (attach.c) will not be after all. */
@@ -251,7 +257,7 @@ bool resident_has_left(struct resident *r);
 
 /* ---- The decisions: the functions above call these, and so do simulators. */
 
-/* With room for RESIDENT_FETCHES chunks. */
+/* With room for RESIDENT_FETCHES + RESIDENT_SPARE chunks. */
 void residents_begin(struct residents *rs, uint8_t *data);
 /* The session is filled in, and its memory mapped: takes over what is there. `starts`: of workers, on this
  * journal. */

@@ -67,6 +67,21 @@ void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state)
 	k->state = (uint8_t)state;
 }
 
+uint64_t chunk_touched(struct resident *r, uint64_t c)
+{
+	uint64_t at = c * sizeof(*r->mark), end;
+
+	if (c >= r->touched && c < r->touched_end)
+		return c;
+	if (c >= r->chunks || !r->env->data(r, SESSION_MARKS, &at, &end) || at >= r->chunks * sizeof(*r->mark))
+		return r->chunks;
+	r->touched = at / sizeof(*r->mark);
+	r->touched_end = end / sizeof(*r->mark);
+	if (r->touched_end > r->chunks)
+		r->touched_end = r->chunks;
+	return r->touched;
+}
+
 /* Pages. */
 
 uint32_t chunk_pages(const struct resident *r, uint64_t c)

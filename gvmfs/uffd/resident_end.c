@@ -12,9 +12,9 @@ static void drain_begin(struct resident *r)
 	r->draining = true;
 	r->zapping = false;
 	fetches_cancel(r);
-	for (uint64_t c = 0; c < r->chunks && r->busy; c++) {
-		if (r->chunk[c].list == LIST_BLOCKED)
-			chunk_unlist(r, c);
+	while (r->lists[LIST_BLOCKED].head)
+		chunk_unlist(r, r->lists[LIST_BLOCKED].head - 1);
+	for (uint64_t c = 0; r->busy && (c = chunk_touched(r, c)) < r->chunks; c++) {
 		/* What a writer or a fetch has comes when that has ended. */
 		if (r->chunk[c].state != CHUNK_ABSENT && r->chunk[c].state != CHUNK_FILLING &&
 		    !r->chunk[c].sending) {
@@ -30,7 +30,7 @@ static void drop_all(struct resident *r, bool failed)
 {
 	uint64_t lost = 0;
 
-	for (uint64_t c = 0; c < r->chunks && r->busy; c++)
+	for (uint64_t c = 0; r->busy && (c = chunk_touched(r, c)) < r->chunks; c++)
 		if (r->chunk[c].state != CHUNK_ABSENT && !r->chunk[c].sending) {
 			chunk_forget(r, c);
 			sync_end(r, c, failed ? -EIO : 0);

@@ -65,16 +65,14 @@ static struct eviction *eviction_take(struct resident *r)
 {
 	struct residents *rs = r->rs;
 	struct eviction *e = rs->evictions_free;
-	unsigned without = 0;
+	unsigned without = rs->count - rs->evicters - !r->evictions;
 
 	/* Each of the others, were this one's node dead, finds one left. */
-	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
-		without += rs->list[i] && rs->list[i] != r && !rs->list[i]->evictions;
-	if (rs->evictions_left <= without)
+	if (rs->evicting + without >= RESIDENT_EVICTIONS + rs->count - 1)
 		return NULL;
 	rs->evictions_free = e->next_free;
-	rs->evictions_left--;
-	r->evictions++;
+	rs->evicting++;
+	rs->evicters += !r->evictions++;
 	e->r = r;
 	return e;
 }
@@ -83,11 +81,11 @@ static void eviction_give(struct eviction *e)
 {
 	struct residents *rs = e->r->rs;
 
-	e->r->evictions--;
+	rs->evicters -= !--e->r->evictions;
 	e->r = NULL;
 	e->next_free = rs->evictions_free;
 	rs->evictions_free = e;
-	rs->evictions_left++;
+	rs->evicting--;
 	rs->freed = true;
 }
 
@@ -258,9 +256,11 @@ void sync_continue(struct resident *r)
 	if (r->sync_left && r->env->now(r) < r->retry_at_ns)
 		return;
 	for (; r->sync_left && r->sync_next < r->chunks; r->sync_next++) {
-		uint64_t c = r->sync_next;
+		uint64_t c = r->sync_next = chunk_touched(r, r->sync_next);
 		struct eviction *e;
 
+		if (c == r->chunks)
+			break;
 		if (r->chunk[c].sync_pass != r->sync_pass || r->chunk[c].sending)
 			continue; /* sent already, or its turn is in the next round */
 		if (r->chunk[c].state == CHUNK_FILLING)

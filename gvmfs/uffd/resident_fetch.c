@@ -13,16 +13,14 @@ static bool is_zero(struct resident *r, uint64_t c)
 	return !entry || entry & GVM_VERSION_ZERO;
 }
 
-/* Whether a region may have one more GET under way: each of the others, were its node dead, finds one
- * left. */
-static bool fetch_allowed(const struct resident *r)
+/* Whether a region may have one more GET under way, of so many for a single one: each of the others, were
+ * its node dead, finds one left. */
+static bool fetch_allowed(const struct resident *r, unsigned most)
 {
 	const struct residents *rs = r->rs;
-	unsigned without = 0;
+	unsigned without = rs->count - rs->fetchers - !r->fetches;
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
-		without += rs->list[i] && rs->list[i] != r && !rs->list[i]->fetches;
-	return rs->fetches_left > without;
+	return rs->fetching + without < most + rs->count - 1;
 }
 
 bool resident_has_room(const struct resident *r, unsigned pages)
@@ -68,9 +66,8 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	struct resident_fetch *f = rs->fetches_free;
 
 	rs->fetches_free = f->next_free;
-	rs->fetches_left--;
 	rs->fetching++;
-	r->fetches++;
+	rs->fetchers += !r->fetches++;
 	f->r = r;
 	f->chunk = c;
 	f->asked = pages & ~r->mark[c].filled;
@@ -91,18 +88,17 @@ static void fetch_free(struct resident_fetch *f)
 
 	f->r->chunk[f->chunk].fetch = NULL;
 	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
-	f->r->fetches--;
+	rs->fetchers -= !--f->r->fetches;
 	f->r = NULL;
 	f->next_free = rs->fetches_free;
 	rs->fetches_free = f;
-	rs->fetches_left++;
 	rs->fetching--;
 	rs->freed = true;
 }
 
 void fetches_cancel(struct resident *r)
 {
-	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
+	for (unsigned i = 0; i < RESIDENT_FETCHES + RESIDENT_SPARE && r->fetches; i++)
 		if (r->rs->fetches[i].r == r)
 			r->env->get_cancel(r, &r->rs->fetches[i]);
 }
@@ -273,7 +269,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);
 		resident_block(r, c, page);
-	} else if (!zero && !fetch_allowed(r)) {
+	} else if (!zero && !fetch_allowed(r, RESIDENT_FETCHES)) {
 		resident_block(r, c, page);
 	} else if (zero) {
 		fill_with_zeros(r, c);
@@ -312,7 +308,7 @@ bool blocked_continue(struct resident *r)
 		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
 		unsigned page = r->chunk[c].want_page;
 
-		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r)))
+		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r, RESIDENT_FETCHES)))
 			return some;
 		some = true;
 		chunk_unlist(r, c);
@@ -342,8 +338,8 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
 		    is_zero(r, ahead[i]))
 			continue;
-		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_allowed(r) ||
-		    r->rs->fetches_left <= RESIDENT_FETCHES / 3)
+		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) ||
+		    !fetch_allowed(r, RESIDENT_FETCHES - RESIDENT_FETCHES / 3))
 			return;
 		resident_count(r, prefetched, 1);
 		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, true);

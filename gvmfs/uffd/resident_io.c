@@ -269,7 +269,8 @@ static void sync_begin(struct resident *r)
 	r->sync_next = 0;
 	r->sync_error = r->aborted ? -EIO : 0;
 	r->sync_deadline_ns = some ? r->env->deadline(r) : 0;
-	for (uint64_t c = 0; some && !r->sync_error && c < r->chunks; c++)
+	/* One of which no page has come yet has nothing that could be older than the call. */
+	for (uint64_t c = 0; some && !r->sync_error && (c = chunk_touched(r, c)) < r->chunks; c++)
 		if (resident_has(r, c)) {
 			r->chunk[c].sync_pass = r->sync_pass;
 			r->sync_left++;

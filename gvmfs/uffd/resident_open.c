@@ -24,7 +24,7 @@ static const struct resident_env calls = RESIDENT_ENV;
 int residents_init(struct worker *w)
 {
 	struct residents *rs = w->residents;
-	uint8_t *data = mmap(NULL, RESIDENT_FETCHES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+	uint8_t *data = mmap(NULL, (RESIDENT_FETCHES + RESIDENT_SPARE) * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (data == MAP_FAILED)

@@ -8,7 +8,8 @@
 #include "base/mutant.h"
 #include "resident_priv.h"
 
-/* The pages that the memory holds, into chunk[].known for the moment. */
+/* The pages that the memory holds, into chunk[].known for the moment. Of a large region most of the rest was
+ * never touched, nor is it here. */
 static void present_find(struct resident *r)
 {
 	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
@@ -37,18 +38,23 @@ static void chunk_recover(struct resident *r, uint64_t c)
 		chunk_activate(r, c);
 }
 
+/* What lies there without any mark. */
+static void unmarked_recover(struct resident *r)
+{
+	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
+
+	for (; at < end && r->env->data(r, SESSION_MEMORY, &at, &hole); at = hole)
+		for (uint64_t c = at / GVM_CHUNK_BYTES; c < r->chunks && c * GVM_CHUNK_BYTES < hole; c++)
+			if (r->chunk[c].state == CHUNK_ABSENT && r->chunk[c].known)
+				chunk_recover(r, c);
+}
+
 void resident_recover(struct resident *r)
 {
-	uint64_t at = 0, hole, end = r->chunks * sizeof(*r->mark);
-
 	present_find(r);
-	/* Only the parts of the marks that were ever written: the rest stays untouched. */
-	for (; at < end && r->env->data(r, SESSION_MARKS, &at, &hole); at = hole)
-		for (at -= at % sizeof(*r->mark); at < hole && at < end; at += sizeof(*r->mark))
-			chunk_recover(r, at / sizeof(*r->mark));
-	for (uint64_t c = 0; c < r->chunks; c++)
-		if (r->chunk[c].state == CHUNK_ABSENT && r->chunk[c].known)
-			chunk_recover(r, c);
+	for (uint64_t c = 0; (c = chunk_touched(r, c)) < r->chunks; c++)
+		chunk_recover(r, c);
+	unmarked_recover(r);
 	/* Faults that the predecessor had taken are not told again. */
 	r->env->wake_all(r);
 }

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#define RESERVED 4u /* sessions that a user who has one already does not get */
+#define RESERVED 32u /* sessions that a user who has one already does not get */
 
 int attach_send(int to, const struct gvm_attach_msg *msg)
 {
@@ -22,9 +22,25 @@ int session_go(int to)
 	return attach_send(to, &msg);
 }
 
+static bool is_used(const struct sessions *ss, unsigned session)
+{
+	return ss->used[session / 64] >> session % 64 & 1;
+}
+
+void session_claim(struct worker *w, unsigned session)
+{
+	struct sessions *ss = w->sessions;
+
+	ss->count += !is_used(ss, session);
+	ss->used[session / 64] |= 1ull << session % 64;
+}
+
 void session_give(struct worker *w, unsigned session)
 {
-	w->sessions->used &= ~(1u << session);
+	struct sessions *ss = w->sessions;
+
+	ss->count -= is_used(ss, session);
+	ss->used[session / 64] &= ~(1ull << session % 64);
 }
 
 void session_release(const int fd[SESSION_FDS], bool kept)
@@ -38,20 +54,26 @@ void session_release(const int fd[SESSION_FDS], bool kept)
 			close(fd[i]);
 }
 
+static bool has_session(struct worker *w, uint32_t uid)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		if (is_used(w->sessions, s) && w->journal->sessions[s].uid == uid)
+			return true;
+	return false;
+}
+
 /* A user who has sessions leaves the last ones to others. */
 int session_take(struct worker *w, uint32_t uid)
 {
-	unsigned left = JOURNAL_SESSIONS - (unsigned)__builtin_popcount(w->sessions->used), has = 0;
+	unsigned s = 0;
 
-	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		has += (w->sessions->used >> s & 1) && w->journal->sessions[s].uid == uid;
-	if (uid && has && left <= RESERVED)
+	if (uid && JOURNAL_SESSIONS - w->sessions->count <= RESERVED && has_session(w, uid))
 		return -1;
-	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
-		if (!(w->sessions->used >> s & 1)) {
-			w->sessions->used |= 1u << s;
-			w->journal->sessions[s].uid = uid;
-			return (int)s;
-		}
-	return -1;
+	while (s < JOURNAL_SESSIONS && is_used(w->sessions, s))
+		s++;
+	if (s == JOURNAL_SESSIONS)
+		return -1;
+	session_claim(w, s);
+	w->journal->sessions[s].uid = uid;
+	return (int)s;
 }

@@ -13,14 +13,18 @@
 struct worker;
 
 struct sessions {
-	uint32_t used; /* bit s: session s is used, or about to be */
-	uint32_t held; /* bit s: it is, but a predecessor still waits in its memory: lookout.h */
+	uint64_t used[JOURNAL_SESSIONS / 64]; /* bit s: session s is used, or about to be */
+	unsigned count;			      /* of these */
+	bool held[JOURNAL_SESSIONS]; /* it is, but a predecessor still waits in its memory: lookout.h */
+	unsigned held_count;	     /* of these */
 	uint64_t held_until_ns[JOURNAL_SESSIONS]; /* 0: it is not known yet */
 	bool alone; /* the supervisor is gone, and keeps nothing any more */
 };
 
 /* A free one for a user, or -1. */
 int session_take(struct worker *w, uint32_t uid);
+/* Marks one of a predecessor's as used. */
+void session_claim(struct worker *w, unsigned session);
 /* It is over. */
 void session_give(struct worker *w, unsigned session);
 /* Closes its descriptors here (-1: none). `kept`: the supervisor has them as well. */
