@@ -12,7 +12,7 @@
 
 #define LABEL_MAX 63
 
-/* 0 is no port that anybody can be reached at. */
+/* 0 is no port that a node can be reached at. */
 static bool port_parse(const char *text, bool any, in_port_t *port)
 {
 	unsigned long n = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* auth.h - the proofs of HELLO and AUTH: HMAC-SHA256 over what both sides said (gvm_wire.h). */
+/* auth.h - the proofs of AUTH: HMAC-SHA256 over both sides' HELLO (gvm_wire.h). */
 #ifndef GVM_AUTH_H
 #define GVM_AUTH_H
 

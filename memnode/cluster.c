@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cluster.c - reads cluster.conf: which nodes there are, where, and what for.
+ * cluster.c - reads cluster.conf: the nodes' ids, addresses and roles.
  *
- * The parser is pure: text in, nodes out. It accepts exactly what the header describes, and says
- * for everything else which line is wrong and why; a list that is half right is not used.
+ * The parser is pure: text in, nodes out. It accepts exactly the format that the header describes,
+ * and otherwise names the line and the reason; a list with one wrong line is not used.
  */
 #include "addr.h"
 #include "gvm_client.h"
@@ -25,7 +25,7 @@ struct word {
 	size_t len;
 };
 
-/* What duplicates are found by: a line, and its address however it is spelled. */
+/* For finding duplicates: a line, and its address in one spelling. */
 struct place {
 	struct addr addr;
 	unsigned line, id;

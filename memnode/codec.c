@@ -6,9 +6,9 @@
  * the chunk too, and are then compressed from and decompressed to their place; only a block with a
  * zero page between two others goes through the scratch buffer.
  *
- * Everything that decides how much is read or written comes from a head that chunk_head_unpack()
- * accepted or chunk_encode() made; lz4 gets the exact room of each block, so that a body that lies
- * can spoil no page but the block's own.
+ * Every length used for reading or writing comes from a head that chunk_head_unpack() accepted or
+ * chunk_encode() made; lz4 gets the exact room of each block, so that a corrupt body can spoil only
+ * pages of its own block.
  */
 #include "codec.h"
 

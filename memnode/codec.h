@@ -27,8 +27,8 @@
 #define CHUNK_HEAD_MAX	     CHUNK_HEAD_BYTES(CHUNK_BLOCKS_MAX)
 #define CHUNK_ENCODED_MAX    (CHUNK_HEAD_MAX + GVM_CHUNK_BYTES)
 
-/* Pages in a block = 1 << this: what gvmfs encodes with; CODEC.md has the measurement behind the
- * choice. Any other block size is decoded all the same. */
+/* gvmfs encodes blocks of 1 << this pages; CODEC.md has the measurement behind the choice. Every
+ * block size is decoded. */
 #define CHUNK_BLOCK_SHIFT 0
 
 struct chunk_block {
@@ -73,7 +73,7 @@ size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf);
 /*
  * Reads a head from exactly `len` bytes and checks everything that can be checked without the
  * body: counts, masks, no listed block that the zero map says is all zero, lengths in their
- * bounds, the sum. -EBADMSG otherwise. What is accepted may be trusted from then on.
+ * bounds, the sum. -EBADMSG otherwise. An accepted head may be trusted from then on.
  */
 int chunk_head_unpack(struct chunk_head *h, const uint8_t *buf, size_t len);
 

@@ -9,29 +9,30 @@
  * A request lives in the caller's memory, from gvm_*() until its `done` callback, which is called
  * exactly once. A connection that breaks is set up again by itself, with growing pauses (50 ms to
  * 1 s, counted from attempt to attempt: a link that had been up for longer is tried at once);
- * requests then under way are sent again in the order in which they were submitted, which every
- * request of the protocol bears. They end with an error only if the node says so, their deadline
- * passes, they are cancelled, the connection is destroyed (-ECANCELED), the key is refused
- * (-EACCES), the node speaks no common version (-EPROTONOSUPPORT), or the node that comes back is
- * another one: its memory is gone, and requests that name a region end with -ENOMEDIUM (a declared
- * loss). Requests submitted after that go to the new incarnation: whether to is the caller's choice.
+ * requests then in flight are sent again in the order in which they were submitted, which has the
+ * same effect as sending them once. They end with an error only if the node answers one, their
+ * deadline passes, they are cancelled, the connection is destroyed (-ECANCELED), the key is refused
+ * (-EACCES), the node speaks no common version (-EPROTONOSUPPORT), or the node that comes back has
+ * another incarnation: its memory is gone, and requests that name a region end with -ENOMEDIUM (a
+ * declared loss). Requests submitted after that go to the new incarnation; the caller decides
+ * whether to submit any.
  *
- * Two PUTs of one chunk under way at the same time may both be carried out and then both be sent
- * again, the first of them to be answered -ESTALE: the node holds the newer version. Whoever wants
- * to know that the older one was once held waits for it before sending the newer one. A
- * REGION_DELETE sent again that finds no region any more has succeeded.
+ * Two PUTs of one chunk in flight at the same time may both be carried out and then both be sent
+ * again, the first of them to be answered -ESTALE: the node holds the newer version. A caller that
+ * needs to know that the older one was held waits for it before sending the newer one. A
+ * REGION_DELETE that is sent again and finds no region has succeeded.
  *
- * What the node knows of a writer (client and epoch) outlives a connection, so PUTs go on after a
- * reconnect without more ado. Only `writer` follows connections: a writer that wants to be
- * seen alive attaches again (REGION_OPEN, mode 1, the same epoch), from on_state(UP). What on_state
- * submits goes before the requests that are sent again.
+ * A node remembers a writer (client and epoch) beyond the connection, so PUTs go on after a
+ * reconnect. Only the `writer` of REGION_OPEN's answer follows connections: to count as connected a
+ * writer attaches again (REGION_OPEN, mode 1, the same epoch), from on_state(UP). Requests
+ * submitted by on_state go before those that are sent again.
  *
  * Errors are negative errnos: those of gvm_status_errno(), -ETIMEDOUT for a deadline, -EBADMSG for
  * an answer that fails its checks (the connection is then dropped and set up again, and the request
  * is tried once more before this is reported).
  *
- * A key given is demanded of the node, too: one that cannot prove that it holds the key is not
- * spoken to, whether or not it asks for a proof itself.
+ * With a key, the node has to prove that it holds the key, too, even if it does not ask for a proof
+ * itself: requests are sent to no other node.
  */
 #ifndef GVM_CLIENT_H
 #define GVM_CLIENT_H
@@ -44,9 +45,9 @@
 #include <sys/queue.h>
 
 enum gvm_conn_state {
-	GVM_CONN_CONNECTING, /* not (yet, or no longer) usable; requests wait */
+	GVM_CONN_CONNECTING, /* not usable yet, or for the moment; requests are queued */
 	GVM_CONN_UP,
-	GVM_CONN_FAILED, /* for good: wrong key, no common version; requests fail at once */
+	GVM_CONN_FAILED, /* permanent: wrong key, no common version; requests fail at once */
 };
 
 struct gvm_conn;
@@ -60,10 +61,10 @@ struct gvm_conn_opts {
 	 * is not called for that. 0: connect at once and stay so. */
 	unsigned idle_ms;
 	/* Called from process() on every change of state, and while CONNECTING when an attempt fails
-	 * for a reason that none has failed for since the connection was last up; `why` is a short
-	 * text ("Connection refused"), never NULL, valid during the call. `renewed`: up again, but
-	 * with another incarnation than before; requests that name a region end with -ENOMEDIUM
-	 * after this call. Requests may be submitted and cancelled here. */
+	 * for a reason that is new since the connection was last up; `why` is a short text
+	 * ("Connection refused"), never NULL, valid during the call. `renewed`: up again, but with
+	 * another incarnation than before; requests that name a region end with -ENOMEDIUM after
+	 * this call. Requests may be submitted and cancelled here. */
 	void (*on_state)(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
 			 const char *why, void *arg);
 	void *arg;
@@ -72,9 +73,9 @@ struct gvm_conn_opts {
 struct gvm_req;
 typedef void gvm_done_fn(struct gvm_req *req);
 
-/* What every request begins with. The caller sets done (and arg, deadline_ns if wanted); done may be
- * NULL where gvm_conn_wait() is used. A deadline is kept to within a few milliseconds. From within
- * callbacks any request may be submitted, and any cancelled. */
+/* The first member of every request. The caller sets done (and arg, deadline_ns if wanted); done may
+ * be NULL if the caller uses gvm_conn_wait(). Deadlines are accurate to a few milliseconds. From
+ * within callbacks any request may be submitted, and any cancelled. */
 struct gvm_req {
 	gvm_done_fn *done;
 	void *arg;
@@ -89,7 +90,7 @@ struct gvm_req {
 	uint8_t op;
 	uint8_t state;
 	uint8_t tries; /* answers that failed their checks */
-	bool resent;   /* may have been carried out already, its answer lost */
+	bool resent;   /* sent before: it may have been carried out, and its answer lost */
 	uint16_t meta_len;
 	uint32_t data_len;
 	const void *data;
@@ -103,9 +104,9 @@ struct gvm_req {
  * piece, `body` is valid during the call only. Checksums of frame and head have been verified, the
  * blocks' have not (chunk_decode() does). The pieces of an answer belong to one version, not older
  * than asked for, list only blocks of `page_mask`, each once, and have brought all of them (or
- * shown them to be zero) when done() says 0. When a request is sent again, pieces begin anew and may
- * come twice. An error returned by on_piece ends the request with it; -EBADMSG (the blocks' checks
- * failed) makes it be sent once more first.
+ * shown them to be zero) when the result is 0. When a request is sent again, pieces begin anew and
+ * may come twice. An error returned by on_piece ends the request with it, except that after a first
+ * -EBADMSG (the blocks' checks failed) the request is sent once more.
  */
 struct gvm_get {
 	struct gvm_req req;
@@ -121,8 +122,8 @@ struct gvm_get {
 	} progress; /* private */
 };
 
-/* PUT: head and body stay valid and unchanged until done. A node that finds the data of a request
- * damaged (CORRUPT) is sent it once more. */
+/* PUT: head and body stay valid and unchanged until done. If the node finds the data damaged
+ * (CORRUPT) the request is sent once more. */
 struct gvm_put {
 	struct gvm_req req;
 	struct gvm_put_req what;
@@ -132,9 +133,8 @@ struct gvm_put {
 };
 
 /*
- * Everything else: `request` fields are packed by the caller's choice of op; the answer's fields
- * stand in rsp (a union of the unpacked structs) and its data in data[0..data_bytes), both valid
- * only during done().
+ * All other requests: the answer's fields are in rsp (a union of the unpacked structs) and its data
+ * in data[0..data_bytes), both valid only during done().
  */
 union gvm_answer {
 	struct gvm_ping_rsp ping;
@@ -158,15 +158,15 @@ struct gvm_call {
  * name is looked up for each attempt to connect, in a thread of the C library, and each of its
  * addresses is tried: a node that moved is found again, and nothing waits for a resolver. */
 int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct gvm_conn **conn);
-/* Every request still there ends with -ECANCELED first (do not submit it again then). Not to be
- * called from within a callback. NULL is accepted. */
+/* Ends every request with -ECANCELED first; their callbacks must submit none. Not to be called from
+ * within a callback. NULL is accepted. */
 void gvm_conn_destroy(struct gvm_conn *conn);
 
 /* One descriptor for the life of the connection; readable when process() has something to do
  * (data, room to send, a timer). */
 int gvm_conn_fd(const struct gvm_conn *conn);
-/* Sends what is queued, receives what is there, runs callbacks and timers. Returns the number of
- * frames received (0: nothing was there). Not to be called from within a callback. */
+/* Sends queued requests, receives answers, runs callbacks and timers. Returns the number of frames
+ * received. Not to be called from within a callback. */
 int gvm_conn_process(struct gvm_conn *conn);
 /* As process(), but only looks at the socket: one system call, no clock, no timers. The cheap form
  * for spinning between two process() calls. */
@@ -177,15 +177,15 @@ enum gvm_conn_state gvm_conn_state(const struct gvm_conn *conn);
 /* The incarnation of the node last spoken to; all zero before the first HELLO. */
 const struct gvm_id *gvm_conn_incarnation(const struct gvm_conn *conn);
 uint64_t gvm_conn_client(const struct gvm_conn *conn);
-/* Requests sent or waiting to be sent. */
+/* Requests that have not ended: queued, or in flight. */
 unsigned gvm_conn_pending(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
- * are sent as soon as they are submitted where the socket takes them. With gvm_conn_cork(true)
- * they gather until cork(false) or process(): one system call for many. A caller that goes to wait
- * for gvm_conn_fd() uncorks first. */
+ * are sent at once if the socket takes them. With gvm_conn_cork(true) they gather until cork(false)
+ * or process(): one system call for many. A caller that is about to poll gvm_conn_fd() uncorks
+ * first. */
 void gvm_conn_cork(struct gvm_conn *conn, bool on);
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put);
@@ -223,20 +223,22 @@ void gvm_cancel(struct gvm_req *req);
 int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req);
 
 /* For daemons, at their start: raises the soft limit of descriptors to the hard one. Programs that
- * they execute inherit it; one that uses select(2) would not bear it. */
+ * they execute inherit it, and one that uses select(2) would fail. */
 void gvm_descriptors_allow(void);
 
-/* Reads a key file: its content less a trailing newline; 16..4096 bytes (-EINVAL), owned by root or
- * the caller, and with no permission for anybody else (-EPERM), but that the group's right to read is
- * no hindrance below $CREDENTIALS_DIRECTORY (systemd.exec(5)). The caller frees *key. */
+/* Reads a key file: its content less a trailing newline. The caller frees *key.
+ * -EINVAL: not 16..4096 bytes.
+ * -EPERM: not owned by root or the caller, or other users may access it; below
+ *	$CREDENTIALS_DIRECTORY (systemd.exec(5)) the group may read it.
+ * Other errnos: of open(2) and read(2). */
 int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
-/* What to tell the user about the last error of gvm_key_load(): half a sentence. */
+/* The last error of gvm_key_load() as the end of a message to the user. */
 const char *gvm_key_error(int err);
 
 /* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.
- * Addresses as for gvm_conn_create(). An id or an address may stand there once. Reports "line N:
- * what is wrong" through err. Nodes come in the order of the file, at least one; the caller frees
- * *nodes. Shared by all modes. */
+ * Addresses as for gvm_conn_create(). An id or an address may occur once. Nodes come in the order
+ * of the file, at least one; the caller frees *nodes. On error `err` is a text for the user, with
+ * the line's number. Shared by all modes. */
 struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
 	char addr[128];

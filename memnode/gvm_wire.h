@@ -103,10 +103,10 @@ enum gvm_status {
 	GVM_ERR_WATCHED = 13,	 /* REGION_OPEN: a writer has to wait for watches, or a watch for it */
 };
 
-/* What a node knows of the writer that attached a region last. */
+/* State of the writer that attached a region last. */
 enum gvm_writer {
 	GVM_WRITER_NONE = 0,   /* there is none, or it gave the region up */
-	GVM_WRITER_LAPSED = 1, /* its lease is over, and nobody has taken the region */
+	GVM_WRITER_LAPSED = 1, /* its lease is over, and no other writer has attached the region */
 	GVM_WRITER_AWAY = 2,   /* no connection of it is open, but its lease holds */
 	GVM_WRITER_THERE = 3,  /* a connection of it is attached */
 };
@@ -167,7 +167,7 @@ struct gvm_hdr {
 	F(u64, capacity_bytes)	  /* lent: --memory less the node's own head room */               \
 	F(u64, promisable_bytes)  /* capacity times the overcommit factor */                       \
 	F(u64, reserved_bytes)	  /* promised to regions, of promisable_bytes */                   \
-	F(u64, held_bytes)	  /* taken from the allocator, records included */                 \
+	F(u64, held_bytes)	  /* taken from the allocator, tables of chunks included */        \
 	F(u64, stored_bytes)	  /* encoded chunks as they were sent, heads included */           \
 	F(u64, nonzero_bytes)	  /* the same chunks' non-zero pages before encoding */            \
 	F(u64, regions)                                                                            \
@@ -189,8 +189,8 @@ struct gvm_hdr {
  * it if it has none under `key` or an older one; a record with an equal or newer version answers
  * STALE, unless it is byte for byte the same (a repeated request). Without data it is a tombstone,
  * which replaces any record and is final (GONE). A key that the node does not have and that was
- * born at or below its horizon for the name's table is gone (GONE); born at or below its fence, it is
- * only taken from the round that put up the fence (FENCED). NAME_LIST: records with a key above
+ * born at or below its horizon for the name's table is gone (GONE); born at or below its fence, it
+ * is only taken from the round that put up the fence (FENCED). NAME_LIST: records with a key above
  * `after` in ascending order; data: {key 16, table u64, born u64, version u64, len u32, record},
  * repeated; with a round, FENCED unless that round's fence stands. An entry whose key begins with 8
  * zero bytes is no name: its `born` is the node's horizon for `table`. */
@@ -211,11 +211,12 @@ struct gvm_hdr {
 	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
 /* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
  * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
- * writer has a connection open, or a lease that has not lapsed, answers BUSY unless force is 1 (2: unless
- * there is a connection). Mode 5 holds the region for a claim that is to come, in mode 1 with the same
- * epoch; mode 6 gives the hold up. view: must not be older than the region's (STALE), and is remembered.
- * lease_ms: for how long the region stays the writer's after the end of its last connection; lapse 1: the
- * node removes it then. host, process: who that is, opaque. */
+ * writer has a connection open, or a lease that has not lapsed, answers BUSY unless force is 1 (2:
+ * unless there is a connection). Mode 5 holds the region for a later claim, in mode 1 with the same
+ * epoch; mode 6 gives the hold up. view: must not be older than the region's (STALE), and is
+ * remembered. lease_ms: for how long the region stays the writer's after the end of its last
+ * connection; lapse 1: the node removes the region then. host, process: the writer's host and
+ * process, opaque. */
 #define GVM_MSG_REGION_OPEN_REQ(F)                                                                 \
 	F(id, region)                                                                              \
 	F(u8, mode)                                                                                \

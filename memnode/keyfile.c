@@ -2,12 +2,12 @@
 /*
  * keyfile.c - reads the secret that clients and nodes share.
  *
- * The checks are made on the opened file, not on its name, and a file that others could have read
- * or written is refused: a key that is no secret would only look like protection.
+ * The checks are made on the opened file, not on its name. A file that other users could have read
+ * or written is refused: its key is no secret.
  *
- * A service manager's credential looks otherwise: root's, in a folder of its own, and its service may
- * read it by an access control list, whose mask stands where the group's rights do (0440). Below
- * $CREDENTIALS_DIRECTORY that one bit is no sign of another reader.
+ * A service manager's credential is root's, in a folder of its own, and the service reads it by an
+ * access control list, whose mask shows as the group's rights (0440). So below
+ * $CREDENTIALS_DIRECTORY the group's right to read does not mean that others can read it.
  */
 #include "gvm_client.h"
 
@@ -23,7 +23,7 @@
 #define KEY_BYTES_MIN 16
 #define KEY_BYTES_MAX 4096
 
-static char refused[160]; /* of the last key that was: what others may do with it */
+static char refused[160]; /* why the last key file was refused with -EPERM */
 
 /* Whether the opened file lies below $CREDENTIALS_DIRECTORY, links resolved. */
 static bool key_is_credential(const char *path, const struct stat *opened)

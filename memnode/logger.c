@@ -402,7 +402,10 @@ int gvm_log_start(const char *name)
 	if (!handlers)
 		handlers_set();
 	err = thread_start();
-	/* A caller who forbids system calls from here on does not mean those of a thread's beginning. */
+	/*
+	 * A caller who forbids system calls from here on does not mean those of a thread's
+	 * beginning.
+	 */
 	while (beginning)
 		pthread_cond_wait(&begun, &lock);
 	pthread_mutex_unlock(&lock);
@@ -441,7 +444,10 @@ static uint64_t text_hash(const char *text)
 	return h;
 }
 
-/* Whether the site's budget has this line; if so, how many before it were left out. The lock is held. */
+/*
+ * Whether the site's budget has this line; if so, how many before it were left out. The lock is
+ * held.
+ */
 static bool site_allows(struct gvm_log_site *site, const char *key, int level, const char *text,
 			uint32_t *before)
 {

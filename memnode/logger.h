@@ -2,15 +2,16 @@
 /*
  * logger.h - a daemon's lines, and a log that may stand still.
  *
- * Before gvm_log_start() a line is written at once, as a command-line tool wants it. After it a line
- * goes into a ring, and a thread writes it to standard error or to syslog: whoever logs holds a lock
- * for the time of a copy and waits for no reader. A full ring drops what is new; the next line that
- * is written says how many were dropped. Each place in the code has a budget of lines, so that what
- * a peer or a client causes at will cannot fill a disk; what was left out is counted and said.
+ * Before gvm_log_start() a line is written at once, as a command-line tool wants it. After it a
+ * line goes into a ring, and a thread writes it to standard error or to syslog: whoever logs holds
+ * a lock for the time of a copy and waits for no reader. A full ring drops what is new; the next
+ * line that is written says how many were dropped. Each place in the code has a budget of lines, so
+ * that what a peer or a client causes at will cannot fill a disk; what was left out is counted and
+ * said.
  *
- * A fork() leaves the thread behind: the child begins with an empty ring, and has a thread of its own
- * from its first line on. exit() waits for the last lines, for a bounded time, and so does a signal
- * that ends the process because of a fault in it; before _exit() call gvm_log_flush().
+ * A fork() leaves the thread behind: the child begins with an empty ring, and has a thread of its
+ * own from its first line on. exit() waits for the last lines, for a bounded time, and so does a
+ * signal that ends the process because of a fault in it; before _exit() call gvm_log_flush().
  */
 #ifndef GVM_LOGGER_H
 #define GVM_LOGGER_H

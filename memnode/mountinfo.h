@@ -2,9 +2,9 @@
 /*
  * mountinfo.h - the mounts that this process sees, out of /proc/self/mountinfo.
  *
- * Reading the list asks no filesystem anything, so it never waits for one that does not answer.
- * Lines may have any length. What the kernel escapes (blank, tab, newline, backslash, '#') is
- * decoded, so that the texts compare with paths as they are.
+ * Reading the list calls no filesystem, so it never waits for one that does not answer. Lines may
+ * have any length. Characters that the kernel escapes (blank, tab, newline, backslash, '#') are
+ * decoded, so that the texts compare with paths.
  */
 #ifndef GVM_MOUNTINFO_H
 #define GVM_MOUNTINFO_H
@@ -16,7 +16,7 @@
 struct mountinfo {
 	/* the mount read last; the texts hold until the next call */
 	unsigned id;	    /* unique among the mounts that exist at present */
-	dev_t dev;	    /* st_dev of what is in it; MAJOR:MINOR below /sys/class/bdi */
+	dev_t dev;	    /* st_dev of its files; MAJOR:MINOR below /sys/class/bdi */
 	const char *root;   /* the folder of the filesystem that is mounted */
 	const char *at;	    /* the mount point */
 	const char *type;   /* with a FUSE filesystem's subtype: fuse.gvmfs */

@@ -57,7 +57,7 @@ static int parse(const char *text, uint64_t unit, bool long_suffix, uint64_t *by
 	if (fractional) {
 		for (p++; *p >= '0' && *p <= '9'; p++) {
 			if (scale >= 1000000000000ull)
-				continue; /* more digits than any size has bytes */
+				continue; /* digits beyond the precision of a byte */
 			fraction = fraction * 10 + (unsigned)(*p - '0');
 			scale *= 10;
 		}

@@ -12,12 +12,13 @@
 
 /*
  * Reads a number, decimal or 0x…, with an optional suffix (b, k, M, G, T, P, E; either case). A
- * decimal fraction needs one. A number that ends in a digit counts `unit`s: as QEMU has it, not
- * one in hexadecimal that ends in a letter. The whole text must be one size: 0, -EINVAL, or -ERANGE
- * when it does not fit into 63 bits.
+ * decimal fraction needs one. A number that ends in a digit counts `unit`s (like QEMU, also for a
+ * hexadecimal one, unless it ends in a letter).
+ * -EINVAL: the whole text is not one size.
+ * -ERANGE: it does not fit into 63 bits.
  */
 int size_parse(const char *text, uint64_t unit, uint64_t *bytes);
-/* The same for an option of ours: "16GiB" is 16G, too. */
+/* The same for options of our own programs: "16GiB" is 16G, too. */
 int size_parse_option(const char *text, uint64_t *bytes);
 
 #define SIZE_TEXT 32

@@ -2,10 +2,10 @@
 /*
  * frames.c - cuts a node's bytes into frames and checks each answer.
  *
- * The buffer is linear and frames are parsed where they lie. It begins anew at its front whenever
- * it runs empty, so that small exchanges stay in the same few cache-warm pages; and near its end
- * no more is asked for than the current frame still needs, so that it does run empty and bytes
- * are moved only when a header was cut in two.
+ * The buffer is linear and frames are parsed in place. Filling starts at its front whenever it runs
+ * empty, so that small exchanges stay in the same few cache-warm pages; near its end the reader
+ * asks for no more bytes than the current frame needs, so that it does run empty and bytes are
+ * moved only when a header was cut in two.
  */
 #include "frames.h"
 
@@ -55,7 +55,7 @@ static int head_read(struct frame_reader *r, const uint8_t *p, size_t have, cons
 	err = gvm_hdr_unpack(&r->hdr, p);
 	if (err) {
 		*why = err == -EPROTONOSUPPORT ? "a frame of another protocol version" :
-						 "a frame header that makes no sense";
+						 "a malformed frame header";
 		return err;
 	}
 	if (have < GVM_HDR_BYTES + (size_t)r->hdr.meta_len)
@@ -154,7 +154,7 @@ static int get_parse(const struct frame *f, struct answer *a, const char **why)
 	struct gvm_get_rsp rsp;
 	int n = gvm_get_rsp_unpack(&rsp, f->meta, f->hdr.meta_len);
 
-	*why = "a GET answer whose head makes no sense";
+	*why = "a GET answer with a malformed head";
 	if (n < 0)
 		return n;
 	if (chunk_head_unpack(&a->head, f->meta + n, f->hdr.meta_len - (size_t)n))
@@ -173,13 +173,13 @@ int answer_parse(const struct frame *f, struct answer *a, union gvm_answer *rsp,
 	a->detail = 0;
 	a->more = f->hdr.flags & GVM_FLAG_MORE;
 	if (a->more && (f->hdr.op != GVM_OP_GET || a->result)) {
-		*why = "a part of an answer that has no parts";
+		*why = "an answer of one frame marked as one of several";
 		return -EBADMSG;
 	}
 	if (a->result) {
 		struct gvm_error_rsp e;
 
-		*why = "an error answer that makes no sense";
+		*why = "a malformed error answer";
 		if (f->hdr.data_len ||
 		    gvm_error_rsp_unpack(&e, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
 			return -EBADMSG;
@@ -188,7 +188,7 @@ int answer_parse(const struct frame *f, struct answer *a, union gvm_answer *rsp,
 	}
 	if (f->hdr.op == GVM_OP_GET)
 		return get_parse(f, a, why);
-	*why = "an answer whose fields make no sense";
+	*why = "an answer with malformed fields";
 	return fields_ok(f, rsp) ? 0 : -EBADMSG;
 }
 
@@ -200,7 +200,7 @@ int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 
 	if (what->want_page != GVM_NO_PAGE)
 		asked |= 1u << what->want_page % GVM_CHUNK_PAGES;
-	/* The first part may be empty: the page waited for is zero, as the zero map says. */
+	/* The first part may be empty: the wanted page is zero, as the zero map says. */
 	*why = "a part of a GET answer without a block";
 	if (a->more && g->begun && !pages)
 		return -EBADMSG;
@@ -217,11 +217,11 @@ int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 	if (g->version != a->version || g->zero_map != a->head.zero_map ||
 	    g->block_shift != a->head.block_shift || g->pages & pages)
 		return -EBADMSG;
-	*why = "a GET answer with blocks that nobody asked for";
+	*why = "a GET answer with blocks that were not requested";
 	if (a->head.block_mask & ~chunk_blocks_of_pages(g->block_shift, asked))
 		return -EBADMSG;
 	g->pages |= pages;
-	*why = "a GET answer without all the blocks asked for";
+	*why = "a GET answer without all requested blocks";
 	if (!a->more && asked & ~(g->pages | g->zero_map))
 		return -EBADMSG;
 	return 0;

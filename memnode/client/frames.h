@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * frames.h - what a node's bytes say: cuts them into frames and checks each answer.
+ * frames.h - cuts a node's bytes into frames and checks each answer.
  *
  * Pure: no socket, no clock, no allocation. Bytes are put into the reader's buffer, frames come
- * out as pointers into it. What comes out has been checked as far as one frame can tell; whether
- * anybody asked for it, the request table knows.
+ * out as pointers into it. A frame has been checked by itself; whether it answers a request, the
+ * caller checks (req_find()).
  */
 #ifndef GVM_CLIENT_FRAMES_H
 #define GVM_CLIENT_FRAMES_H
@@ -26,8 +26,8 @@ struct frame_reader {
 	size_t start, end; /* the bytes not yet handed out */
 	size_t touched;	   /* the furthest byte ever put there */
 	/* The frame at `start`, once its header and meta bytes are there and checked: its length,
-	 * otherwise 0. A header is judged before its data is waited for: a damaged length would
-	 * swallow the frames that follow. */
+	 * otherwise 0. A header is checked before the reader waits for its data: a damaged length
+	 * would swallow the frames that follow. */
 	size_t frame_bytes;
 	struct gvm_hdr hdr;
 };
@@ -59,8 +59,8 @@ struct answer {
  */
 int answer_parse(const struct frame *f, struct answer *a, union gvm_answer *rsp, const char **why);
 
-/* Whether a piece fits what was asked for and the pieces before it (`g`: all zero
- * before the first): 0, or -EBADMSG and why. */
+/* Checks a piece against the request and the pieces before it (`g`: all zero before the first): 0,
+ * or -EBADMSG and why. */
 int get_progress_add(struct gvm_get_progress *g, const struct gvm_get_req *what,
 		     const struct answer *a, const char **why);
 

@@ -4,19 +4,19 @@
  *
  * From the bottom up; a file calls those above it in this list, and never one below it:
  *
- * frames.c     what bytes mean (pure)
+ * frames.c     decodes and checks frames (pure)
  * resolve.c    host names (for all connections of the process)
- * poll.c       the descriptor that is polled: socket and timer
- * lists.c      which requests there are
+ * poll.c       the descriptor that the caller polls: socket and timer
+ * lists.c      the lists of requests
  * tx.c         requests -> socket
  * requests.c   tags, and how each request ends
- * link.c       the connection's life: connect, HELLO, AUTH, loss, pauses
+ * link.c       the connection's life: connect, HELLO, AUTH, loss, back-off
  * rx.c         socket -> answers -> requests
  * conn.c       the public calls: makes requests, ends them on demand
  *
  * A request is in exactly one list, named by its state, or in none (REQ_IDLE: it is the caller's).
- * `done` runs only from places where the connection is whole: nothing is read from a request after
- * that, and nothing about the connection is assumed unchanged.
+ * `done` runs only from places where the connection is consistent: nothing is read from a request
+ * after that, and nothing about the connection is assumed unchanged.
  */
 #ifndef GVM_CLIENT_IMPL_H
 #define GVM_CLIENT_IMPL_H
@@ -33,7 +33,7 @@ enum req_state {
 	REQ_IDLE,
 	REQ_QUEUED, /* not sent, or the first one: in part */
 	REQ_SENT,
-	REQ_RESEND, /* while on_state(UP) runs: what is to be sent after its requests */
+	REQ_RESEND, /* while on_state(UP) runs: to be sent after the requests that it submits */
 	REQ_ENDED,  /* has its result; done() is called from the next process() */
 	REQ_STATES,
 };
@@ -68,11 +68,11 @@ struct gvm_conn {
 	bool heard;	/* bytes came since the last tick */
 	bool answered;	/* a good answer came on this link */
 	bool destroying;
-	bool resting; /* LINK_DOWN, and nothing to connect for */
+	bool resting; /* LINK_DOWN, and no request to connect for */
 	bool used;    /* a request was submitted since the last tick */
 	unsigned in_process, in_callback;
-	/* The link is to be dropped, for this reason. Set where dropping at once would pull the rug
-	 * from under a caller; process() does it. */
+	/* The link is to be dropped, for this reason. Set where dropping it at once would change lists
+	 * that a caller iterates over; process() drops it. */
 	const char *broken;
 
 	struct frame_reader reader;
@@ -107,27 +107,27 @@ struct gvm_conn {
 	struct gvm_hello_req hello;
 	struct gvm_hello_rsp welcome;
 	struct gvm_id incarnation; /* of the last link that came up */
-	int failed;		   /* LINK_FAILED: what requests end with */
+	int failed;		   /* LINK_FAILED: the errno of all requests */
 	uint64_t jitter;
 
 	enum gvm_conn_state state;
 	char why[160];
-	/* Hashes of the reasons that on_state heard since the link was last up, the oldest ones first
-	 * to go. */
+	/* Hashes of the reasons told to on_state since the link was last up; a ring. */
 	uint32_t told[TOLD_MAX];
 	unsigned told_count;
 	struct gvm_conn_opts opts;
 };
 
 /* poll.c */
-/* The timer fires at `at`; UINT64_MAX: not. And: at `at`, or earlier. */
+/* The timer fires at `at`; UINT64_MAX: never. */
 void poll_timer_set(struct gvm_conn *conn, uint64_t at);
+/* The timer fires at `at` at the latest. */
 void poll_timer_by(struct gvm_conn *conn, uint64_t at);
 /* epoll_ctl() for the socket. */
 void poll_watch(struct gvm_conn *conn, int how, uint32_t events);
 /* Asks for EPOLLOUT, or no longer. */
 void poll_wait_room(struct gvm_conn *conn, bool on);
-/* There is a request: a link that rests is made. */
+/* A request was submitted: a resting link connects. */
 void poll_wanted(struct gvm_conn *conn);
 
 /* lists.c */
@@ -152,7 +152,7 @@ int req_tag(struct gvm_conn *conn, struct gvm_req *req);
 int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **req);
 /* The final answer to an ended request has come. */
 void req_forget(struct gvm_conn *conn, uint64_t tag);
-/* Takes `req` out of everything; `answered`: its final answer has come. */
+/* Removes `req` from all lists and tables; `answered`: its final answer has come. */
 void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered);
 /* Ends a request now: calls done(). */
 void req_end(struct gvm_conn *conn, struct gvm_req *req, int result, bool answered);
@@ -160,40 +160,40 @@ void req_end(struct gvm_conn *conn, struct gvm_req *req, int result, bool answer
 void req_end_later(struct gvm_conn *conn, struct gvm_req *req, int result);
 void req_end_all_later(struct gvm_conn *conn, enum req_state state, int result);
 void req_run_ended(struct gvm_conn *conn);
-/* Frees the slots of ended requests: their answers will not come any more. */
+/* Frees the tags of ended requests: the link is gone, and their answers with it. */
 void req_forget_abandoned(struct gvm_conn *conn);
 /* Whether the op names a region. */
 bool req_names_region(const struct gvm_req *req);
-/* What a request says. */
+/* Sets op, fields and data of a request. */
 void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len, const void *data,
 	      size_t data_len);
 /* A new request, meta and data filled in; it is the connection's from now on. */
 void req_submit(struct gvm_conn *conn, struct gvm_req *req);
 
 /* tx.c */
-/* Sends what is queued as far as the socket takes it. */
+/* Sends queued requests as far as the socket takes them. */
 void tx_flush(struct gvm_conn *conn);
-/* The first queued request is going away, sent in part: its frame must still be completed. */
+/* The first queued request ends, sent in part: copies the rest of its frame. */
 void tx_detach_head(struct gvm_conn *conn);
 void tx_reset(struct gvm_conn *conn);
 /* A frame of the handshake. 0 or -errno. */
 int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t meta_len);
 
 /* rx.c */
-/* Receives and handles what is there; returns the frames. */
+/* Receives and handles answers; returns the number of frames. */
 int rx_run(struct gvm_conn *conn);
 
 /* link.c */
 int link_init(struct gvm_conn *conn);
 void link_deinit(struct gvm_conn *conn);
-/* Everything that depends on time and on the socket's state other than its bytes. */
+/* Timers, deadlines, and the progress of connecting. */
 void link_run(struct gvm_conn *conn);
 /* A frame during the handshake: 0, or -EBADMSG and why. */
 int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **why);
-/* Drops the link and begins anew. `blamed`: the request whose answer was bad; `bad`: the node's
- * bytes were. Calls on_state. */
+/* Drops the link and connects anew. `bad`: the node sent bad bytes; `blamed`: the request that they
+ * answer, if known. Calls on_state. */
 void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, bool bad);
-/* A node that speaks another version: after a few, it is believed. */
+/* The node speaks another version; after several such answers the connection fails for good. */
 void link_version_refused(struct gvm_conn *conn, const char *why);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * link.c - the life of a connection: connect, HELLO and AUTH, loss, pauses, timers.
+ * link.c - the life of a connection: connect, HELLO and AUTH, loss, back-off, timers.
  *
- * Life is judged in ticks: bytes that came since the last one are a sign of it, a PING asks for one
- * when there were none.
+ * A tick finds out whether the node is alive: bytes that came since the last one show it; if there
+ * were none, a PING is sent.
  *
- * Pauses between attempts are counted from the beginning of the attempt before: a link that had
- * been up for a while is set up again at once.
+ * Pauses between attempts are counted from the start of the attempt before: a link that had been up
+ * for a while is set up again at once.
  */
 #include "impl.h"
 #include "../auth.h"
@@ -27,21 +27,21 @@
 #define PAUSE_FIRST	 (50 * NS_PER_MS)
 #define PAUSE_MAX	 (1000 * NS_PER_MS)
 #define TICK_MIN	 (1 * NS_PER_MS)
-#define CONNECT_MAX	 (1500 * NS_PER_MS) /* a SYN that was lost is sent once more within it */
-#define RESOLVE_TICK	 (4 * NS_PER_MS)    /* the resolver is asked how far it is */
+#define CONNECT_MAX	 (1500 * NS_PER_MS) /* TCP repeats a lost SYN within it */
+#define RESOLVE_TICK	 (4 * NS_PER_MS)    /* the resolver is polled this often */
 #define RESOLVE_FRESH	 (1000 * NS_PER_MS) /* an answer of that age serves another attempt */
 #define PING_EVERY_MAX	 (1000 * NS_PER_MS)
 #define PING_EVERY_MIN	 (10 * NS_PER_MS)
 #define VERSION_REFUSALS 3
-/* Two frames of the largest size, in whole pages: those of a cut one are seldom moved. What a burst
- * has touched of it is given back in the first idle moment. */
+/* Two frames of the largest size, in whole pages: bytes of a cut frame are seldom moved. Pages that
+ * a burst has touched are freed in the first idle moment. */
 #define READER_BYTES	 ((2 * FRAME_BYTES_MAX + 4095) & ~(size_t)4095)
 #define READER_KEEP	 65536
 
 /*
- * Whether this reason is new since the link was last up. Attempts may fail in turn for several: each
- * address of a host has its own, and a peer that closes at once is seen as an end of the stream or
- * as a reset, by what arrives first.
+ * Whether this reason is new since the link was last up. Attempts may fail for several in turn:
+ * each address of a host has its own, and a node that closes at once is seen as an end of the
+ * stream or as a reset, whichever arrives first.
  */
 static bool reason_note(struct gvm_conn *conn, enum gvm_conn_state state, const char *why)
 {
@@ -81,12 +81,12 @@ static uint64_t pause_ns(struct gvm_conn *conn)
 
 	if (ns > PAUSE_MAX)
 		ns = PAUSE_MAX;
-	/* A quarter more or less, so that many clients of one node do not come back as one. */
+	/* A quarter more or less, so that the clients of one node do not all reconnect at once. */
 	conn->jitter = conn->jitter * 6364136223846793005ull + 1442695040888963407ull;
 	return ns - ns / 4 + (conn->jitter >> 33) % (ns / 2);
 }
 
-/* The socket goes, and with it all that was half done on it. Requests stay, in their order. */
+/* Closes the socket and drops half-sent and half-received frames. Requests stay, in order. */
 static void socket_drop(struct gvm_conn *conn)
 {
 	if (conn->fd >= 0)
@@ -128,7 +128,7 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 	if (conn->answered)
 		conn->tries = 0;
 	conn->answered = false;
-	/* A host with several addresses is tried at each, before there is a pause. */
+	/* All addresses of a host are tried before there is a pause. */
 	conn->retry_at = conn->peer_next && conn->peer_next < conn->peers.count ?
 				 0 :
 				 conn->tried_at + pause_ns(conn);
@@ -137,7 +137,7 @@ void link_lost(struct gvm_conn *conn, const char *why, struct gvm_req *blamed, b
 	set_state(conn, GVM_CONN_CONNECTING, false, why);
 }
 
-/* Nobody has asked anything for a while: until somebody does there is no link. */
+/* No request for a while: closes the link until there is one. */
 static void link_rest(struct gvm_conn *conn)
 {
 	socket_drop(conn);
@@ -168,8 +168,8 @@ static void socket_tune(struct gvm_conn *conn)
 	int on = 1, idle = 5, every = 2, count = 5;
 	unsigned user_timeout = (unsigned)(conn->dead_after / NS_PER_MS);
 
-	/* All of these only make things faster, or noticed earlier. The buffers are left to the
-	 * kernel, which sizes them by what the path needs; a fixed size would forbid it. */
+	/* Optional: for latency, and to notice a dead node earlier. The kernel sizes the socket's
+	 * buffers by the path; setting a size would turn that off. */
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
@@ -178,7 +178,7 @@ static void socket_tune(struct gvm_conn *conn)
 	setsockopt(conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
 }
 
-/* To the next of the addresses that the last look-up gave. */
+/* Connects to the next address of the last look-up. */
 static void peer_connect(struct gvm_conn *conn, uint64_t now)
 {
 	const struct sockaddr *sa = (struct sockaddr *)&conn->peers.sa[conn->peer_next];
@@ -271,8 +271,8 @@ static void tcp_check(struct gvm_conn *conn, uint64_t now)
 	if (!err && (getsockname(conn->fd, (struct sockaddr *)&self, &self_bytes) ||
 		     getpeername(conn->fd, (struct sockaddr *)&peer, &peer_bytes)))
 		err = errno;
-	/* To a port of the ephemeral range on this host where nobody listens, TCP connects a
-	 * socket to itself, and keeps the node from ever listening there. */
+	/* TCP may connect a socket to itself, if the port is of this host's ephemeral range and no
+	 * program listens there; that would keep the node from ever listening there. */
 	if (!err && self_bytes == peer_bytes && !memcmp(&self, &peer, self_bytes))
 		err = ECONNREFUSED;
 	if (err)
@@ -294,7 +294,7 @@ static void link_up(struct gvm_conn *conn)
 	conn->last_heard = gvm_now_ns();
 	conn->used_at = conn->last_heard;
 	poll_timer_by(conn, conn->last_heard + conn->ping_every);
-	/* What on_state submits (to attach regions again) goes before what waits. */
+	/* Requests that on_state submits (to attach regions again) go before the queued ones. */
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
 	set_state(conn, GVM_CONN_UP, renewed, "connected");
 	for (req = req_first(conn, REQ_RESEND); renewed && req; req = next) {
@@ -313,11 +313,14 @@ static int hello_take(struct gvm_conn *conn, const struct frame *f, const char *
 	uint8_t meta[GVM_META_MAX];
 	int err;
 
-	*why = "an answer to HELLO that makes no sense";
+	*why = "a malformed answer to HELLO";
 	if (gvm_hello_rsp_unpack(w, f->meta, f->hdr.meta_len) != f->hdr.meta_len ||
 	    w->version != GVM_VERSION || w->need_auth > 1 || gvm_id_is_none(&w->incarnation))
 		return -EBADMSG;
-	/* Whoever was given a key talks to nobody without it: else an impostor need only not ask. */
+	/*
+	 * A client with a key requires the node's proof: else an impostor would just not ask for
+	 * one.
+	 */
 	if (!conn->key != !w->need_auth) {
 		link_fail(conn, -EACCES, conn->key ? "the node holds no key" : "the node needs a key");
 		return 0;
@@ -342,7 +345,7 @@ static int auth_take(struct gvm_conn *conn, const struct frame *f, const char **
 	struct gvm_auth_rsp rsp;
 	struct gvm_bytes32 mac;
 
-	*why = "an answer to AUTH that makes no sense";
+	*why = "a malformed answer to AUTH";
 	if (gvm_auth_rsp_unpack(&rsp, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
 		return -EBADMSG;
 	if (auth_mac(conn->key, conn->key_bytes, true, &conn->hello, &conn->welcome, &mac))
@@ -427,7 +430,7 @@ static void up_tick(struct gvm_conn *conn, uint64_t now)
 	}
 }
 
-/* Ends what is overdue; returns the next deadline. */
+/* Ends requests that are past their deadline; returns the next deadline. */
 static uint64_t deadlines_run(struct gvm_conn *conn, enum req_state state, uint64_t now)
 {
 	struct gvm_req *req, *next;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * lists.c - which requests there are: each is in the list that its state names, or in none.
+ * lists.c - the requests of a connection: each is in the list that its state names, or in none.
  *
- * Requests under way keep their order: those sent, then those queued, is the order in which they
- * were submitted, and in which they are sent again.
+ * The lists keep the order of submission: sent requests, then queued ones. In that order they are
+ * sent again.
  */
 #include "impl.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * poll.c - the descriptor that the caller polls: the socket of the moment and one timer.
+ * poll.c - the descriptor that the caller polls: the present socket and one timer.
  *
- * The timer is set to the earliest of what is waited for and is looked at again when it fires, so
- * that a request costs no system call for its deadline unless it is the nearest by far.
+ * The timer is set to the earliest deadline, and only ever moved when it fires or an earlier one
+ * comes: so a request's deadline usually costs no system call.
  */
 #include "impl.h"
 
@@ -37,7 +37,7 @@ void poll_watch(struct gvm_conn *conn, int how, uint32_t events)
 {
 	struct epoll_event e = {.events = events};
 
-	/* Cannot fail for want of memory but when adding; then the link is given up. */
+	/* Only adding can fail, without memory; then the link is dropped. */
 	if (epoll_ctl(conn->epoll_fd, how, conn->fd, &e))
 		conn->broken = strerrordesc_np(errno);
 }

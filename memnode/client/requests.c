@@ -2,8 +2,8 @@
 /*
  * requests.c - the requests of a connection: tags, and how each one ends.
  *
- * Tags are slots of one array with a generation, so that an answer finds its request in one step and
- * a repeated answer finds none.
+ * Tags are slots of one array with a generation, so that an answer finds its request in one step
+ * and a repeated answer finds none.
  */
 #include "impl.h"
 
@@ -14,7 +14,7 @@
 
 #define SLOTS_FIRST   64u
 #define SLOTS_MAX     (1u << 24)
-/* A node that leaves so many cancelled requests unanswered is not working any more. */
+/* With so many cancelled requests unanswered the link is taken for broken. */
 #define ABANDONED_MAX 65536u
 #define NO_SLOT	      UINT32_MAX
 
@@ -170,7 +170,8 @@ void req_end_all_later(struct gvm_conn *conn, enum req_state state, int result)
 
 void req_run_ended(struct gvm_conn *conn)
 {
-	/* What callbacks submit may end at once, too: not in this round, lest it never end. */
+	/* Requests that callbacks submit may end at once, too: in the next round, or this one might
+	 * never end. */
 	unsigned n = 0;
 	struct gvm_req *req;
 
@@ -204,7 +205,7 @@ void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
 	req->meta = meta;
 	req->meta_len = (uint16_t)meta_len;
 	req->data = data;
-	/* What no frame can carry is refused by req_submit(). */
+	/* req_submit() refuses more than a frame can carry. */
 	req->data_len = data_len > UINT32_MAX ? UINT32_MAX : (uint32_t)data_len;
 	req->data_check = 0;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* One name. Entries are never freed: there are as many as names in lists of nodes, and the library's
- * thread may hold on to one for as long as the resolver takes. */
+ * thread uses an entry for as long as the resolver takes. */
 struct lookup {
 	struct lookup *next;
 	char host[ADDR_TEXT_MAX + 1];

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * resolve.h - host names of nodes, looked up without anybody waiting.
+ * resolve.h - look-ups of nodes' host names that never block.
  *
- * One table for the process: connections of all threads that look for the same name share a look-up,
- * and its answer for as long as they find it fresh enough. The resolver (getaddrinfo_a(3)) runs in
- * threads of the C library; callers look again after some milliseconds.
+ * One table for the process: connections of all threads that look up the same name share a look-up,
+ * and its answer for as long as it is fresh enough for them. The resolver (getaddrinfo_a(3)) runs
+ * in threads of the C library; callers poll for the answer every few milliseconds.
  */
 #ifndef GVM_CLIENT_RESOLVE_H
 #define GVM_CLIENT_RESOLVE_H

@@ -2,11 +2,11 @@
 /*
  * rx.c - receives, and hands each answer to its request.
  *
- * Answers already received are handed out even if the link broke behind them; bytes that do not
- * make sense end the link at once. Which request a bad answer belonged to is known only if its
- * header was right: that one is tried once more, then ends with -EBADMSG. A stream that breaks
- * otherwise costs nobody a try as long as it brought good answers; one that brought none
- * costs all of them one, so that a path that always damages does not keep them for ever.
+ * Answers already received are handed out even if the link broke behind them; malformed bytes end
+ * the link at once. A bad answer is attributed to its request only if its header was right: that
+ * request is tried once more, then ends with -EBADMSG. If the stream is bad otherwise, no request's
+ * tries are counted as long as the link brought good answers; if it brought none, a try of every
+ * sent request is, so that a path that always corrupts does not keep them for ever.
  */
 #include "impl.h"
 
@@ -20,8 +20,8 @@
 /* A block of one page, as stored, with its frame around it, fits well. */
 #define PAGE_FRAME_BYTES 8192
 
-/* Sends a request once more on the same link, under another tag: its answer was damaged where
- * only the blocks' own checks could see it. */
+/* Sends a request once more on the same link, under another tag: a block of its answer, or the data
+ * that the node received, did not match its checksum. */
 static void req_again(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 {
 	req_retire(conn, req, answered);
@@ -66,7 +66,7 @@ static int take_piece(struct gvm_conn *conn, struct gvm_req *req, const struct f
 	return 0;
 }
 
-/* 0, or -EBADMSG and why; then *req is whom to blame. */
+/* 0, or -EBADMSG and why; then *req is the request answered badly, or NULL. */
 static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_req **req,
 		       const char **why)
 {
@@ -76,7 +76,7 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 
 	*req = NULL;
 	if (req_find(conn, f->hdr.tag, f->hdr.op, req)) {
-		*why = "an answer that nobody asked for";
+		*why = "an answer to no request";
 		return -EBADMSG;
 	}
 	if (!*req) {
@@ -92,13 +92,13 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 	if (f->hdr.op == GVM_OP_GET && !a.result)
 		return take_piece(conn, *req, f, &a, why);
 	if ((*req)->data_len && f->hdr.status == GVM_ERR_CORRUPT && !(*req)->tries) {
-		/* Its data was damaged on its way; what it was made from is still here. */
+		/* The data was damaged in transit; the caller still has it. */
 		(*req)->tries++;
 		req_again(conn, *req, true);
 		return 0;
 	}
 	if (f->hdr.op == GVM_OP_REGION_DELETE && f->hdr.status == GVM_ERR_LOST && (*req)->resent)
-		a.result = 0; /* gone since the first time, of which the answer was lost */
+		a.result = 0; /* deleted when it was first sent; that answer was lost */
 	if (f->hdr.op != GVM_OP_GET && f->hdr.op != GVM_OP_PUT) {
 		struct gvm_call *call = (struct gvm_call *)*req;
 
@@ -111,7 +111,7 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 	return 0;
 }
 
-/* Handles every whole frame that is there; returns their number. The link may be lost after. */
+/* Handles every whole frame in the buffer; returns their number. The link may be lost after. */
 static int take_frames(struct gvm_conn *conn)
 {
 	int frames = 0;
@@ -146,9 +146,9 @@ static int take_frames(struct gvm_conn *conn)
 }
 
 /*
- * How much to receive at once. Where only a few requests are under way and one of them is a GET that
- * somebody waits for a page of, no more than that page's frame needs: to copy what comes behind it
- * first would take longer than another system call (measured: 76 instead of 83 us to the page).
+ * How much to receive at once. If only a few requests are in flight and one of them is a GET for a
+ * faulter's page, no more than that page's frame needs: copying the bytes behind it first would
+ * take longer than another system call (measured: 76 instead of 83 us to the page).
  */
 static size_t rx_bound(const struct gvm_conn *conn, size_t room)
 {
@@ -190,7 +190,7 @@ int rx_run(struct gvm_conn *conn)
 		conn->heard = true;
 		frame_reader_fed(&conn->reader, (size_t)n);
 		frames += take_frames(conn);
-		/* Less than there was room for: the socket is empty. */
+		/* Fewer bytes than there was room for: the socket is empty. */
 		if ((size_t)n < room)
 			break;
 	}

@@ -2,10 +2,10 @@
 /*
  * tx.c - puts queued requests on the socket.
  *
- * Frames are made from the requests when the socket is about to take them, and made again, the
- * same, when it took only a part: nothing but the number of bytes sent is kept. Only when a
- * request ends half-sent is the remainder of its frame copied, since the caller's memory is gone
- * then and the stream must stay whole.
+ * Frames are packed from the requests when the socket is about to take them, and packed again when
+ * it took only a part: only the number of bytes sent is kept. When a request ends half-sent the
+ * rest of its frame is copied, since the caller's memory may be freed and the stream needs whole
+ * frames.
  */
 #include "impl.h"
 
@@ -152,7 +152,7 @@ void tx_detach_head(struct gvm_conn *conn)
 
 	conn->head_sent = 0;
 	if (!p) {
-		/* The stream cannot be completed: another one is begun. */
+		/* The frame cannot be completed: the link is dropped. */
 		conn->broken = "out of memory";
 		poll_timer_by(conn, 0);
 		return;

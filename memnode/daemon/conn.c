@@ -2,10 +2,10 @@
 /*
  * conn.c - the life of a connection, from accept to close.
  *
- * Everything here runs to completion on one thread: a completion of the ring calls conn_received()
- * or conn_sent(), these advance the connection as far as it goes and arm what is to come. A
- * connection is freed only when neither a receive nor a send is under way, since the kernel holds
- * pointers into its buffers and answers until then.
+ * Everything here runs to completion on one thread: a completion of the engine calls
+ * conn_received() or conn_sent(), which advance the connection as far as possible and start its
+ * next receive and send. A connection is freed only when neither is under way, since the kernel
+ * holds pointers into its buffers and answers until then.
  */
 #include "conn.h"
 #include "../clock.h"
@@ -21,8 +21,8 @@
 
 #define SECOND		  1000000000ull
 #define HANDSHAKE_NS	  (5 * SECOND)
-#define STALL_NS	  (30 * SECOND) /* without progress, where there should be some */
-#define STALL_PRESSED_NS  (5 * SECOND)	/* the same while others wait for what it holds */
+#define STALL_NS	  (30 * SECOND) /* without progress of a transfer: the connection is closed */
+#define STALL_PRESSED_NS  (5 * SECOND)	/* the same while others wait for its buffers or pins */
 #define TX_BYTES_MAX	  (4u << 20) /* answers queued: no request is taken above it */
 #define TX_REPLIES_MAX	  512u
 #define SEND_BYTES_MAX	  (512u << 10) /* of one send: bounds what an urgent answer waits for */
@@ -30,8 +30,8 @@
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
 #define RX_LARGE_FREE_MAX 16u
-#define RX_KEEP_BUFS	  128u /* no more of them: then nobody keeps one between frames */
-#define RX_KEEP_NS	  (SECOND / 2) /* nor one who has sent no large frame for so long */
+#define RX_KEEP_BUFS	  128u /* with more large buffers, none is kept between frames */
+#define RX_KEEP_NS	  (SECOND / 2) /* one is kept this long after a large frame */
 
 struct conn {
 	TAILQ_ENTRY(conn) link, waiting_link, unready_link;
@@ -39,11 +39,11 @@ struct conn {
 	int fd;
 	union conn_addr peer;
 	bool receiving, sending; /* an operation of the engine is under way */
-	bool unready;		 /* on the list of those that have not proved themselves */
-	bool waiting;		 /* on the list of those that wait */
-	bool paused;		 /* until answers have been taken */
+	bool unready;		 /* in conns.unready_list */
+	bool waiting;		 /* in conns.waiting */
+	bool paused;		 /* until the peer has taken answers */
 	bool eof;		 /* nothing more will be received */
-	bool lingering;		 /* said all, waits for the peer to have heard it */
+	bool lingering;		 /* all answers are sent; waits for the peer to close */
 	bool closing;
 	bool rx_kept;		 /* a large buffer is kept, without a large frame */
 	uint64_t born_ns, rx_ns, tx_ns; /* last progress */
@@ -139,8 +139,8 @@ static bool rx_keep(const struct conn *c, uint64_t now)
 	       now - c->rx_large_ns < RX_KEEP_NS;
 }
 
-/* Makes room for a frame of `total` bytes, of which some may be there (0: not known yet), and says
- * how far to fill the buffer; 0: there is no buffer now. */
+/* Makes room for a frame of `total` bytes (0: not known yet), of which some may be in the buffer.
+ * Returns up to how many bytes to fill the buffer; 0: no large buffer is free. */
 static uint32_t rx_room(struct conn *c, uint32_t total)
 {
 	c->rx_kept = false;
@@ -205,7 +205,7 @@ static void unready_end(struct conn *c)
 	c->unready = false;
 }
 
-/* Ends the connection: at once if the kernel holds nothing of it, else when that comes back. */
+/* Ends the connection: at once, or when its operations under way have ended. */
 static void conn_close(struct conn *c)
 {
 	if (!c->closing) {
@@ -225,12 +225,12 @@ static void conn_close_bad(struct conn *c)
 	conn_close(c);
 }
 
-/* `whole`: all of it is needed to go on, so that anything less need not wake us. */
+/* `whole`: the rest of a frame, so that fewer bytes need not complete the receive. */
 static void receive_start(struct conn *c, uint32_t up_to, bool whole)
 {
 	int flags = whole ? MSG_WAITALL : 0;
 
-	/* At the end of the node only what is there already counts. */
+	/* While the node finishes, only bytes that have arrived already are received. */
 	if (c->all->finishing && !c->lingering)
 		flags = MSG_DONTWAIT;
 	c->receiving = true;
@@ -286,10 +286,14 @@ static void reply_queue(struct conn *c, struct reply *r)
 	c->tx_replies++;
 }
 
-/* What a connection wants in order to go on. */
+/*
+ * What a connection needs next: bytes; a buffer or share; its peer to take answers; to be closed.
+ */
 enum want { WANT_BYTES, WANT_TURN, WANT_TX, WANT_END };
 
-/* Answers the whole frames in the buffer; *next: bytes of the one that is not whole yet, if known. */
+/*
+ * Answers the whole frames in the buffer; *next: bytes of the one that is not whole yet, if known.
+ */
 static enum want frames_take(struct conn *c, uint32_t *next)
 {
 	uint32_t at = 0, total;
@@ -344,7 +348,8 @@ static void waiting_begin(struct conn *c)
 	c->waiting = true;
 }
 
-/* All was said that will be: give the peer the time to read it, where it may still be sending. */
+/* All answers are sent. The peer may still be sending: closing now could reset the connection and
+ * lose answers, so wait for the peer to close. */
 static void conn_linger(struct conn *c)
 {
 	c->lingering = true;
@@ -355,7 +360,7 @@ static void conn_linger(struct conn *c)
 		receive_start(c, CONN_RX_SMALL, false);
 }
 
-/* Goes on as far as it can. May destroy the connection. */
+/* Advances as far as possible. May destroy the connection. */
 static void conn_advance(struct conn *c)
 {
 	uint32_t next = 0, up_to;
@@ -476,10 +481,10 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 {
 	struct conn *c = NULL;
 
-	/* Half of the places are for those that have proved who they are. */
+	/* Half of the connections are reserved for authenticated peers. */
 	if (s->count >= s->count_max || s->unready >= (s->count_max + 1) / 2)
 		conns_make_room(s);
-	/* What is closing has its place until the engine lets go of it. */
+	/* A closing connection counts until the engine's operations on it have ended. */
 	if (s->count < s->count_max + CLOSING_MAX && s->count - s->closing < s->count_max)
 		c = malloc(sizeof(*c));
 	if (!c) {
@@ -517,14 +522,14 @@ void conns_resume(struct conns *s)
 	TAILQ_CONCAT(&now, &s->waiting, waiting_link);
 	TAILQ_FOREACH (c, &now, waiting_link)
 		c->waiting = false;
-	/* Each goes on, or joins the end of the queue again. */
+	/* Each advances, or joins the end of the queue again. */
 	while ((c = TAILQ_FIRST(&now))) {
 		TAILQ_REMOVE(&now, c, waiting_link);
 		conn_advance(c);
 	}
 }
 
-/* What is wrong with a connection at this time; NULL if nothing. */
+/* Why the connection is to be closed at this time; NULL: it is not. */
 static const char *conn_overdue(const struct conn *c, uint64_t now)
 {
 	uint64_t stall = TAILQ_EMPTY(&c->all->waiting) ? STALL_NS : STALL_PRESSED_NS;
@@ -547,7 +552,7 @@ void conns_tick(struct conns *s, uint64_t now_ns)
 
 		next = TAILQ_NEXT(c, link);
 		if (!why) {
-			/* Its receive begins anew, in a small buffer. */
+			/* Restarts its receive, in the small buffer. */
 			if (c->rx_kept && c->receiving && !c->closing && !rx_keep(c, now_ns))
 				io_cancel_recv(s->io, c->fd, c);
 			continue;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * io.h - operations on sockets, under way beside each other, and how each has ended.
+ * io.h - asynchronous operations on sockets, and their completions.
  *
- * Two engines do the same: io_uring, whose ring is made disabled, restricted to the operations below
- * and then enabled for good (from there on the kernel refuses it anything else, opening files for
- * example); and epoll, where a kernel, a container or an administrator does not allow the former. An
- * operation that was started is under way until io_next() gives its end; at most one receive and one
- * send for a descriptor. Nothing is started before io_submit().
+ * Two engines have one interface: io_uring, whose ring is created disabled, restricted to the
+ * operations below and then enabled (after which the kernel refuses any other operation, opening
+ * files for example); and epoll, where a kernel, a container or an administrator does not allow the
+ * former. An operation is under way from io_submit() until io_next() returns its end; at most one
+ * receive and one send for a descriptor.
  */
 #ifndef GVM_IO_H
 #define GVM_IO_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* What an end belongs to: with io_uring the low bits of its user_data, beside a pointer. */
+/* Kind of a completed operation: with io_uring in the low bits of user_data, beside a pointer. */
 enum io_kind { IO_ACCEPT, IO_SIGNAL, IO_TICK, IO_RECV, IO_SEND, IO_CANCEL };
 #define IO_KIND_MASK 7u
 
@@ -34,7 +34,7 @@ struct io_end {
 struct io;
 struct io_epoll;
 
-/* What an engine is; each function as the one of io.h with its name. */
+/* An engine; each function as the one of io.h with its name. */
 struct io_engine {
 	const char *name;
 	int (*init)(struct io *io, unsigned fds_max);
@@ -57,16 +57,17 @@ struct io {
 	const struct io_engine *engine;
 	struct io_uring ring;
 	struct io_epoll *epoll;
-	/* Messages not yet submitted; nobody looks at them once the submission returns. */
+	/* Messages not yet submitted; the kernel does not use them after the submission. */
 	struct msghdr msgs[IO_ENTRIES];
 	struct iovec iovs[IO_IOVS];
 	unsigned msgs_used, iovs_used;
 };
 
 /*
- * engine: its name; NULL: io_uring where it is allowed, else epoll. Descriptors that are used with it
- * are below fds_max. *refused: the errno for which io_uring is not used, or 0. 0 or a negative errno
- * (-EINVAL: there is no such engine).
+ * engine: its name; NULL: io_uring where it is allowed, else epoll. Descriptors that are used with
+ * it are below fds_max. *refused: the errno for which io_uring is not used, or 0.
+ * -EINVAL: there is no such engine.
+ * Other errnos: the engine cannot be set up.
  */
 int io_init(struct io *io, const char *engine, unsigned fds_max, int *refused);
 void io_deinit(struct io *io);
@@ -74,21 +75,23 @@ void io_deinit(struct io *io);
 /* A descriptor that io_accept() or io_read() will be used with; before the sandbox is entered. */
 int io_watch(struct io *io, int fd);
 
-/* Starts what was queued; waits for an end too if `wait`. 0 or a negative errno. */
+/* Starts the queued operations; if `wait`, waits for an end. 0 or a negative errno. */
 int io_submit(struct io *io, bool wait);
-/* The next end, if there is one now. */
+/* The next end; false: none now. */
 bool io_next(struct io *io, struct io_end *end);
 
 void io_accept(struct io *io, int fd, struct sockaddr *addr, socklen_t *len);
 void io_read(struct io *io, int fd, void *buf, unsigned bytes, enum io_kind kind);
 void io_timeout(struct io *io, struct __kernel_timespec *ts);
-/* fd came from io_accept(). MSG_WAITALL, MSG_DONTWAIT: as with recv(2), but fewer bytes may come. */
+/*
+ * fd came from io_accept(). MSG_WAITALL, MSG_DONTWAIT: as with recv(2), but fewer bytes may come.
+ */
 void io_recv(struct io *io, int fd, void *buf, size_t bytes, int flags, void *owner);
 /* The receive of `owner` ends with -ECANCELED, unless it has just ended otherwise. */
 void io_cancel_recv(struct io *io, int fd, void *owner);
 /* Room for a message's iovecs, at most IO_IOVS_ONE; to be followed by io_send(). */
 struct iovec *io_send_room(struct io *io);
-/* It may end with fewer bytes than there are, or with -EAGAIN: then what is left is sent anew. */
+/* It may end with fewer bytes, or with -EAGAIN: then the caller sends the rest. */
 void io_send(struct io *io, int fd, struct iovec *iov, unsigned iovs, void *owner);
 
 #endif

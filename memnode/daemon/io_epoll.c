@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * io_epoll.c - the same operations where there is no ring.
+ * io_epoll.c - the same operations without a ring.
  *
- * A descriptor is registered once, edge by edge; what an edge said is remembered in its slot until a
- * call finds otherwise (EAGAIN). io_submit() tries what was queued, looks for edges, and tries what
- * waited for them: each operation once, so that no peer holds up the others. A send that finds no room
- * ends with -EAGAIN when there is some again: its caller still has what is to be sent, and the
- * message's vectors need not be kept.
+ * A descriptor is registered once, edge-triggered; its readiness is remembered until a call returns
+ * EAGAIN. io_submit() tries the queued operations, collects edges, and tries the operations that
+ * waited for them: each once, so that no peer holds up the others. A send that finds no room ends
+ * with -EAGAIN when there is room again: the caller still has the rest, and the message's vectors
+ * need not be kept.
  */
 #include "io.h"
 #include "../clock.h"
@@ -34,7 +34,7 @@ static const int calls[] = {
 
 enum state { IDLE, QUEUED, WAITING };
 
-/* What is known of a descriptor, and what is under way with it. */
+/* A descriptor: its readiness, and the operations under way on it. */
 struct slot {
 	void *rx_owner, *tx_owner;
 	uint8_t *buf;
@@ -98,7 +98,7 @@ static int epoll_init(struct io *io, unsigned fds_max)
 	return -(int)fds_max;
 }
 
-/* A descriptor that is new; what it has already is its first edge. */
+/* Registers a descriptor; if it is ready already, that is its first edge. */
 static int slot_begin(struct io_epoll *e, int fd, uint32_t events)
 {
 	struct epoll_event ev = {.events = events | EPOLLET, .data.fd = fd};
@@ -180,7 +180,7 @@ static void rx_try(struct io_epoll *e, int fd, struct slot *s)
 		n = rx_once(e, fd, s);
 		if (n == -EINTR)
 			continue;
-		/* Less than there is room for is all there was: what comes later is a new edge. */
+		/* Fewer bytes than room: the socket is empty, and later bytes make a new edge. */
 		if (n == -EAGAIN || (s->rx_kind == IO_RECV && n > 0 && (size_t)n < room && !s->over))
 			s->readable = false;
 		if (n <= 0 || s->rx_kind != IO_RECV)

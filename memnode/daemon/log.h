@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * log.h - lines on stderr, each beginning with the program's name; nobody waits for their reader.
+ * log.h - lines on stderr, each beginning with the program's name; no thread of the node waits for
+ * their reader.
  *
- * What peers cause is limited for each kind of line: a burst, then one a second; the next line that
- * may pass says how many did not.
+ * Lines that peers can cause are rate-limited by kind: a burst, then one a second; the next line
+ * that passes says how many were left out.
  */
 #ifndef GVM_LOG_H
 #define GVM_LOG_H

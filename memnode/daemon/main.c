@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvm-memnode - lends this machine's memory to guests elsewhere.
+ * gvm-memnode - lends this machine's memory to guests on other hosts.
  *
- * Options, then what is brought up and in which order; it goes down in reverse.
+ * Options, then the parts of the node, brought up in order and taken down in reverse.
  */
 #include "../addr.h"
 #include "../size.h"
@@ -32,7 +32,7 @@ struct options {
 	uint64_t memory_bytes;
 	double overcommit;
 	const char *key_path;
-	const char *user;   /* NULL: nobody, if that can be had */
+	const char *user;   /* NULL: nobody, if that is allowed */
 	const char *engine; /* NULL: as the kernel allows */
 	bool open;
 	unsigned names;
@@ -104,7 +104,7 @@ static bool addr_is_loopback(const union conn_addr *addr)
 	return ntohl(addr->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
-/* What --help and --version say has to arrive. */
+/* Output of --help and --version that cannot be written is an error. */
 static _Noreturn void output_end(void)
 {
 	if (fflush(stdout))
@@ -189,8 +189,8 @@ static void options_parse(int argc, char **argv, struct options *o)
 		     addr_name(&o->listen));
 }
 
-/* Connections inherit these from the socket that accepts them. A peer that is gone without a word
- * is noticed within half a minute, so that its region can be attached again. */
+/* Connections inherit these from the listening socket. A peer that vanished is noticed within half a
+ * minute, so that its region can be attached again. */
 static int listen_once(union conn_addr *addr)
 {
 	static const struct {
@@ -232,8 +232,8 @@ static const char *listen_error(int err)
 	return strerror(err);
 }
 
-/* The ring of a node that was killed lives on for some milliseconds, and its socket with it. A signal
- * that ends this node ends the wait (-EINTR). */
+/* The ring of a killed node, and with it its socket, stays for some milliseconds. A signal that ends
+ * this node ends the wait (-EINTR). */
 static int listen_open(union conn_addr *addr, const sigset_t *ending)
 {
 	static const struct timespec pause = {.tv_nsec = 20000000};
@@ -243,7 +243,7 @@ static int listen_open(union conn_addr *addr, const sigset_t *ending)
 		int sig;
 
 		if (!i)
-			log_line("%s is in use, tries for 2 seconds", addr_name(addr));
+			log_line("%s is in use: retrying for 2 seconds", addr_name(addr));
 		sig = sigtimedwait(ending, NULL, &pause);
 		if (sig > 0 && sig != SIGUSR1)
 			return -EINTR;
@@ -252,7 +252,9 @@ static int listen_open(union conn_addr *addr, const sigset_t *ending)
 	return fd;
 }
 
-/* Guests elsewhere end with this process: where we may, ask the kernel to pick another one. */
+/*
+ * Guests on other hosts depend on this process: asks the OOM killer to spare it, where permitted.
+ */
 static void oom_spare(void)
 {
 	FILE *f = fopen("/proc/self/oom_score_adj", "we");
@@ -263,7 +265,7 @@ static void oom_spare(void)
 	fclose(f);
 }
 
-static void said_what_was_held(const struct node *n)
+static void log_held(const struct node *n)
 {
 	const struct regions *t = &n->regions;
 
@@ -272,7 +274,10 @@ static void said_what_was_held(const struct node *n)
 		 (unsigned long long)t->totals.stored_bytes);
 }
 
-/* The engine and the sandbox, as far as they can be had here; what cannot is said in one line. */
+/*
+ * Sets up the engine and the sandbox, as far as they are allowed here; one line names skipped
+ * steps.
+ */
 static void confine(struct server *server, struct node *node, int fd, const struct options *o)
 {
 	struct sandbox sandbox = {.user = o->user};
@@ -307,7 +312,7 @@ int main(int argc, char **argv)
 	int fd, told, err;
 
 	gvm_std_fds_hold();
-	close_range(STDERR_FILENO + 1, ~0u, 0); /* what a careless parent left open */
+	close_range(STDERR_FILENO + 1, ~0u, 0); /* descriptors that the parent left open */
 	options_parse(argc, argv, &o);
 	gvm_log_start(LOG_PROGRAM);
 	gvm_descriptors_allow();
@@ -336,7 +341,7 @@ int main(int argc, char **argv)
 	err = server_run(&server);
 	if (err)
 		log_line("cannot serve (%s): %s", server.io.engine->name, strerror(-err));
-	said_what_was_held(&node);
+	log_held(&node);
 	if (!err)
 		server_deinit(&server);
 	node_deinit(&node);

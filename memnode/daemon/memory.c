@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * memory.c - see memory.h. Everything here is for a warning: what cannot be read (a container without
- * /proc or /sys) is not compared.
+ * memory.c - see memory.h. All of it is for a warning: a limit that cannot be read (a container
+ * without /proc or /sys) is skipped.
  */
 #include "memory.h"
 #include "log.h"
@@ -15,14 +15,14 @@
 static bool number_read(const char *path, unsigned long long *bytes)
 {
 	FILE *f = fopen(path, "re");
-	bool found = f && fscanf(f, "%llu", bytes) == 1; /* "max" is none */
+	bool found = f && fscanf(f, "%llu", bytes) == 1; /* "max" means no limit */
 
 	if (f)
 		fclose(f);
 	return found;
 }
 
-/* The lowest limit of a group and of those that it lies in. */
+/* The lowest limit of a group and its ancestors. */
 static unsigned long long group_limit(const char *mount, char *group, const char *file)
 {
 	unsigned long long lowest = ULLONG_MAX, bytes;

@@ -97,7 +97,8 @@ uint64_t names_horizon(const struct names *t, uint64_t table)
 	return name_at(t, at, &key) ? t->sorted[at]->born : 0;
 }
 
-/* Whether a key that is not here may be made: a tombstone always, without effect where it is over. */
+/* Whether a key that is not here may be created: a tombstone always may (below the horizon it has no
+ * effect). */
 static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_req *what,
 			       uint32_t bytes, uint64_t *detail)
 {
@@ -116,7 +117,10 @@ static uint16_t name_may_begin(const struct names *t, const struct gvm_name_put_
 	return GVM_OK;
 }
 
-/* Whether `old` may be replaced: by a tombstone, or by a newer version. *done: it need not be. */
+/*
+ * Whether `old` may be replaced: by a tombstone, or by a newer version. *done: nothing is to
+ * change.
+ */
 static uint16_t name_may_change(const struct name *old, const struct gvm_name_put_req *what,
 				const uint8_t *record, uint32_t bytes, bool *done, uint64_t *detail)
 {
@@ -133,7 +137,8 @@ static uint16_t name_may_change(const struct name *old, const struct gvm_name_pu
 	return GVM_OK;
 }
 
-/* To remove a name must be possible in a full table, also one that only others have: tombstones end. */
+/* A full table still takes tombstones, also of names that only other nodes have: they are dropped
+ * later. */
 static bool names_are_full(const struct names *t, const struct name *old, const struct name *new)
 {
 	uint64_t bytes = t->bytes - (old ? LISTED_BYTES(old) : 0) + LISTED_BYTES(new);
@@ -187,11 +192,11 @@ uint16_t name_put(struct names *t, const struct gvm_name_put_req *what, const ui
 		return status;
 	if (!old && what->born <= names_horizon(t, what->table) &&
 	    !NAMES_MUTANT(TOMBSTONE_OF_FORGOTTEN) && !NAMES_MUTANT(HORIZON_NOT_SAID))
-		return GVM_OK; /* a tombstone of a name that is over */
+		return GVM_OK; /* a tombstone below the horizon has no effect */
 	if (names_are_full(t, old, &new) ||
 	    !name_set(t, at, old, &new, record))
 		return GVM_ERR_NOSPACE;
-	t->gone += !bytes; /* what it replaces was none */
+	t->gone += !bytes; /* `old` was no tombstone: name_may_change() */
 	return GVM_OK;
 }
 
@@ -250,7 +255,7 @@ static bool horizon_raise(struct names *t, uint64_t table, uint64_t upto)
 
 	if (old && old->born >= upto)
 		return true;
-	/* However full it is: this makes room. */
+	/* Also in a full table: raising the horizon makes room. */
 	return name_set(t, at, old, &new, NULL);
 }
 

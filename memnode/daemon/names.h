@@ -2,11 +2,11 @@
 /*
  * names.h - the name table: opaque records under 128-bit keys, the newest version wins.
  *
- * What the records say is the clients' business; that one was removed is not: a tombstone is an
- * entry without bytes, and final. Tombstones end: a horizon says that this node has, or had, every
- * name of a table that was born at or below it, so one that it does not have was removed, and nothing
- * brings it back. How clients raise the horizon, and why no name is lost by that, is in RECORDS.md.
- * Clusters that were one for each other before have tables of their own, hence horizons.
+ * The node does not interpret records, except removal: a tombstone is an entry without bytes, and
+ * final. Tombstones are dropped by a horizon: it says that this node has, or had, every name of a
+ * table that was born at or below it; so such a name that it does not have was removed, and cannot
+ * come back. RECORDS.md has how clients raise the horizon, and why that loses no name. Clusters
+ * that are independent of each other have tables, and so horizons, of their own.
  *
  * A horizon stands among the names, under the key (zeros, table), and is listed with them.
  *
@@ -30,13 +30,13 @@ struct names {
 	unsigned gone; /* of count: tombstones */
 	unsigned count_max;
 	uint64_t bytes;
-	uint64_t fence; /* names born at or below it are made by `round` only */
-	uint64_t round; /* that put up a fence last, up to `round_upto`; 0: none did */
+	uint64_t fence; /* names born at or below it are created by `round` only */
+	uint64_t round; /* the round that put up a fence last, up to `round_upto`; 0: none */
 	uint64_t round_upto;
 };
 
 void names_init(struct names *t, unsigned count_max);
-/* 0: the node never forgot anything of that table. */
+/* 0: the node has never dropped tombstones of that table. */
 uint64_t names_horizon(const struct names *t, uint64_t table);
 void names_deinit(struct names *t);
 

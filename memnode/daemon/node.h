@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* node.h - all that a memory node is, apart from its sockets. */
+/* node.h - a memory node without its sockets: store, regions, names, counters. */
 #ifndef GVM_NODE_H
 #define GVM_NODE_H
 
@@ -13,7 +13,7 @@ struct node_counters {
 	uint64_t bad_frames;
 	uint64_t rx_bytes, tx_bytes;
 	uint64_t corrupt; /* heads found damaged at rest */
-	uint64_t copied_gets; /* answered from a copy, the pins' limit being reached */
+	uint64_t copied_gets; /* answered from a copy, as the pins' limit was reached */
 };
 
 struct node {
@@ -25,15 +25,17 @@ struct node {
 	struct gvm_id incarnation;
 	uint64_t started_ns;
 	struct node_counters counters;
-	/* Answers that are copies, of all connections together: bounded, so that slow readers
-	 * cannot take memory without end. */
+	/* Copied answers of all connections together: bounded, so that slow readers cannot use up
+	 * memory. */
 	uint64_t copy_bytes_max, copy_bytes;
 	uint64_t pin_bytes_max, pin_bytes; /* the same for answers sent from pinned cells */
 	uint8_t *answer; /* GVM_DATA_MAX: an answer's data under composition */
 };
 
-/* `memory_bytes` is what the node may take for cells, their tables and its head room. The key
- * stays the caller's. -EINVAL (memory out of range), -ENOMEM, -EIO (no randomness). */
+/* `memory_bytes` covers cells, their tables and the head room. The caller keeps the key.
+ * -EINVAL: memory_bytes is out of range.
+ * -ENOMEM.
+ * -EIO: no random bytes. */
 int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const uint8_t *key,
 	      size_t key_bytes);
 void node_deinit(struct node *n);

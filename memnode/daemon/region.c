@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * region.c - regions: how they are made, attached, sized and listed (their chunks: chunk.c).
+ * region.c - regions: creating, attaching, sizing and listing them (their chunks: chunk.c).
  *
  * Records are never given up before their region is: a region that shrinks keeps them, as versioned
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.
@@ -71,7 +71,7 @@ static bool can_promise(const struct regions *t, uint64_t records, uint64_t rese
 	return reserve <= *detail;
 }
 
-/* The spare bytes make the map of a region without chunks one that exists. */
+/* The spare page, since a region without chunks needs a mapping, too. */
 static size_t records_map_bytes(uint64_t chunks)
 {
 	return chunks * sizeof(struct region_record) + GVM_PAGE_BYTES;
@@ -213,7 +213,10 @@ static uint16_t region_claimable(const struct region *r, const struct gvm_region
 
 	if (what->epoch < r->epoch || (what->epoch == r->epoch && !same))
 		return GVM_ERR_FENCED;
-	/* A writer that is back while its lapsed lease is being taken over joins those that will be fenced. */
+	/*
+	 * A writer that comes back while another claims its lapsed lease attaches, and will be
+	 * fenced.
+	 */
 	if (what->epoch == r->epoch && what->mode == OPEN_ATTACH)
 		return GVM_OK;
 	if (what->epoch == r->epoch)
@@ -263,7 +266,7 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 		if (status)
 			return status;
 	}
-	/* One that only looks need not know a view; if it does, the same holds for it. */
+	/* A reader need not know a view; one that gives it must not be older, either. */
 	if (what->view < r->view && (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD || what->view)) {
 		*detail = r->view;
 		return GVM_ERR_STALE;
@@ -408,7 +411,7 @@ bool regions_reap(struct regions *t, unsigned chunks)
 	return false;
 }
 
-/* It is gone for everybody; what it holds is given back by regions_reap(). */
+/* No request finds it any more; regions_reap() frees its chunks. */
 static void region_bury(struct regions *t, struct region *r)
 {
 	uint64_t records = record_cells(r->records_chunks);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region.h - what a node knows of each region: its writer, its records, what it was promised.
+ * region.h - the regions of a node: writer, chunks, and the space promised to each.
  *
  * A region's records are a flat array, one for each chunk, mapped when first touched. All rules of
  * epochs, versions and promises live here, as functions from (state, request) to (state, status),
@@ -39,7 +39,9 @@ struct region;
 LIST_HEAD(region_attaches, region_attach);
 TAILQ_HEAD(region_list, region);
 
-/* One connection as regions see it: whose it is, and what it has attached for writing. */
+/*
+ * One connection as regions see it: its client, and the regions that it has attached for writing.
+ */
 struct region_writer {
 	uint64_t client;
 	struct region_attaches attaches;
@@ -61,12 +63,12 @@ struct regions {
 	uint64_t promised_cells;
 	uint64_t record_cells; /* taken by records, of limit_cells */
 	struct region_totals totals;
-	struct region_list dying; /* deleted; what they held goes back bit by bit */
+	struct region_list dying; /* deleted; regions_reap() frees their chunks some at a time */
 	uint8_t *scratch; /* a chunk under composition */
 	struct lease_clock clock;
 };
 
-/* What a GET found: the chunk's head, and where its body begins in which object. */
+/* The chunk of a GET: its head, and its object in the store. */
 struct region_found {
 	uint64_t version;
 	uint32_t cell; /* STORE_NONE: all zero, or never written */
@@ -102,16 +104,20 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
 
-/* Gives back up to `chunks` chunks of deleted regions: a large one takes long, during which others
- * want to be served. True if there is more to do. */
+/* Frees up to `chunks` chunks of deleted regions: a large region takes long, and requests are served
+ * meanwhile. True if there is more to do. */
 bool regions_reap(struct regions *t, unsigned chunks);
 
-/* The time, for leases: to be told before requests are carried out, and at least once in LEASE_PAUSE_NS. */
+/*
+ * Sets the time for leases: before requests are carried out, and at least once in LEASE_PAUSE_NS.
+ */
 void regions_clock(struct regions *t, uint64_t boottime_ns);
-/* Removes a region whose writer wanted that and whose lease has lapsed; false: there is none (any more). */
+/*
+ * Removes one region whose lease has lapsed and whose writer asked for that; false: there is none.
+ */
 bool regions_lapse(struct regions *t, struct gvm_id *removed);
 
-/* The connection is gone: its attachments end, the regions' epochs stay. */
+/* The connection has ended: its attachments end, the regions' epochs stay. */
 void region_writer_gone(struct region_writer *writer);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* reply.c - builds answers, and keeps account of what they hold. */
+/* reply.c - builds answers, and accounts for their pins and copies. */
 #include "reply.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define FRAME_HEAD_MAX	(GVM_HDR_BYTES + 8 + CHUNK_HEAD_MAX)
-#define COPY_FREE_BYTES 256u  /* not counted: what answers a request that had an effect */
+#define COPY_FREE_BYTES 256u  /* not counted: answers to requests that have had an effect */
 #define PIN_MIN_BYTES	2048u /* below it a copy is cheaper */
 #define BODY_IOVS_MAX	(GVM_CHUNK_BYTES / STORE_CELL_BYTES + 2 * CHUNK_BLOCKS_MAX + 2)
 
@@ -128,7 +128,7 @@ static void piece_pack(struct piece *p, uint64_t tag, const struct region_found 
 	p->body_bytes = h.data_len;
 }
 
-/* Where the blocks of a piece stand in the object, as few ranges as can be: calls back for each. */
+/* Iterates over the ranges of the object that hold the blocks of a piece. */
 #define for_each_range(found, blocks, off, len, iter)                                              \
 	for (struct range_iter iter = {.off = (found)->head_bytes};                                \
 	     range_next(&iter, &(found)->head, blocks, &(off), &(len));)

@@ -2,16 +2,16 @@
 /*
  * reply.h - answers on their way out: bytes of their own, or pinned cells of the store.
  *
- * Both kinds are rationed. Whoever takes answers slowly holds pins and copies for long; a session
- * may hold at most as much as is still free for everybody, so that one slow reader takes half, two
- * take three quarters, and there is always some left for the next.
+ * Both kinds are rationed, as a slow reader keeps pins and copies for long: a session may hold at
+ * most as much as is still free for all, so that one slow reader takes half, two take three
+ * quarters, and there is always some left for the next.
  */
 #ifndef GVM_REPLY_H
 #define GVM_REPLY_H
 
 #include "node.h"
 
-/* What a session's answers hold at present. */
+/* Pins and copies held by a session's answers. */
 struct reply_share {
 	uint64_t pin_bytes, copy_bytes;
 };
@@ -21,7 +21,7 @@ struct reply {
 	struct reply_share holds;
 	uint32_t cell;	/* pinned object, or STORE_NONE */
 	uint32_t bytes; /* of all iovs */
-	bool bulk;	/* nobody waits for it at this moment: others may pass it */
+	bool bulk;	/* no faulter waits for it: other answers may overtake it */
 	uint16_t iovs;
 	struct iovec iov[];
 };

@@ -2,8 +2,8 @@
 /*
  * request.c - one function for each op, and the table that says what each op's frame may hold.
  *
- * Order of trust: lengths (frame_head_check), then the frame's own check, then its fields. What is
- * malformed ends the session; nothing of it has had an effect by then.
+ * Order of trust: lengths (frame_head_check), then the frame's own check, then its fields. A
+ * malformed frame ends the session before it has had an effect.
  */
 #include "request.h"
 #include "log.h"
@@ -41,7 +41,7 @@ void session_deinit(struct node *n, struct session *s)
 	s->state = SESSION_OVER;
 }
 
-/* A request under way: what the functions below get and give. */
+/* A request under way: the arguments and results of the functions below. */
 struct request {
 	struct node *node;
 	struct session *session;
@@ -257,7 +257,7 @@ static int op_get(struct request *q, const union fields *f)
 
 	if (status == GVM_ERR_CORRUPT) {
 		q->node->counters.corrupt++;
-		log_peer("chunk %llu of a region is damaged in this node's memory: asked for, not given",
+		log_peer("chunk %llu of a region is damaged in this node's memory: a request for it is refused",
 			 (unsigned long long)f->get.chunk);
 	}
 	if (status)
@@ -318,7 +318,7 @@ static int unpack_node_stat(union fields *f, const struct gvm_hdr *h, const uint
 }
 
 struct op {
-	enum session_state state; /* in which it may come */
+	enum session_state state; /* in which it is allowed */
 	uint32_t data_max;
 	bool meta_tail; /* more meta may follow the fields (a chunk head) */
 	int (*unpack)(union fields *f, const struct gvm_hdr *h, const uint8_t *meta);
@@ -357,7 +357,7 @@ int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h)
 		return session_bad(s, "frame of protocol version %u, not %u", bytes[4], GVM_VERSION);
 	if (err)
 		return session_bad(s, "not a frame of this protocol");
-	/* gvm_hdr_unpack() knows the ops; that this table has them all is for the test to say. */
+	/* gvm_hdr_unpack() knows the ops; a test compares its list with this table. */
 	op = h->op < sizeof(ops) / sizeof(*ops) ? &ops[h->op] : NULL;
 	if (!op || !op->run || h->flags || h->status)
 		return session_bad(s, "not a request");

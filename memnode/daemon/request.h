@@ -2,9 +2,9 @@
 /*
  * request.h - from a frame to its answer.
  *
- * A session is what a connection has said so far: nothing, HELLO, or HELLO and AUTH. It knows no
- * sockets. A frame that breaks the protocol ends the session; a request that cannot be granted
- * gets its status and the session goes on.
+ * A session is a connection's state in the protocol: new, after HELLO, or after HELLO and AUTH. It
+ * knows no sockets. A frame that breaks the protocol ends the session; a request that is refused is
+ * answered with a status, and the session goes on.
  */
 #ifndef GVM_REQUEST_H
 #define GVM_REQUEST_H
@@ -24,7 +24,7 @@ struct session {
 	struct reply_share share;
 	struct gvm_hello_req hello;
 	struct gvm_hello_rsp welcome;
-	char why[96]; /* of the end: a frame that broke the protocol, or a refusal */
+	char why[96]; /* why the session ends: a frame that broke the protocol, or a refusal */
 };
 
 struct frame {
@@ -34,15 +34,17 @@ struct frame {
 };
 
 void session_init(struct session *s);
-/* Ends what the session attached. Its answers were destroyed before. */
+/* Ends the session's attachments. Its answers were destroyed before. */
 void session_deinit(struct node *n, struct session *s);
 
-/* Looks at a header before the rest of its frame is there: 0, or -EBADMSG with s->why. */
+/* Checks a header before the rest of its frame has arrived: 0, or -EBADMSG with s->why. */
 int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h);
 /*
- * Answers a whole frame, whose header went through frame_head_check() and whose check still is to
- * be verified. 0 and *reply; -EBADMSG: close, s->why says why; -EAGAIN: nothing was done, try again
- * when answers have been sent; -ENOMEM.
+ * Answers a whole frame whose header passed frame_head_check(); verifies its checksums first.
+ * 0: *reply.
+ * -EBADMSG: the connection is to be closed; s->why says why.
+ * -EAGAIN: nothing was done; call again when answers have been sent.
+ * -ENOMEM.
  */
 int frame_answer(struct node *n, struct session *s, const struct frame *f, const uint8_t *hdr_bytes,
 		 struct reply **reply);

@@ -2,8 +2,8 @@
 /*
  * sandbox.c - chroot, identity, files and connections, system calls.
  *
- * A call that is not on the list fails with EPERM instead of killing the process: what the node
- * holds cannot be fetched from anywhere else, and a refused call does no harm.
+ * A call that is not on the list fails with EPERM instead of killing the process: the node's chunks
+ * exist nowhere else, and a refused call does no harm.
  */
 #include "sandbox.h"
 #include "log.h"
@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NOBODY 65534 /* where no table of users says otherwise */
+#define NOBODY 65534 /* unless the table of users has another id */
 
 /* linux/landlock.h may be older than the kernel. */
 #ifndef SYS_landlock_create_ruleset
@@ -42,7 +42,7 @@ struct identity {
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
-/* The leak check traces the process, which the sandbox does not let it. */
+/* The leak check traces the process, which the sandbox forbids. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -64,7 +64,7 @@ static const int calls[] = {
 	SCMP_SYS(madvise),	  SCMP_SYS(brk),	  SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),  SCMP_SYS(futex),	  SCMP_SYS(exit_group),
 	SCMP_SYS(exit),		  SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	/* the log's thread, and who waits for its last lines */
+	/* the log's thread, and the wait for its last lines */
 	SCMP_SYS(poll),		  SCMP_SYS(ppoll),	  SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(nanosleep),
 	/* abort() */
@@ -72,7 +72,7 @@ static const int calls[] = {
 	SCMP_SYS(tgkill),
 };
 
-/* What a sanitizer needs in order to report; never part of a program that is shipped. */
+/* System calls of a sanitizer's report; in no program that is shipped. */
 static const int calls_of_sanitizers[] = {
 	SCMP_SYS(sigaltstack), SCMP_SYS(openat),     SCMP_SYS(read),	   SCMP_SYS(readlink),
 	SCMP_SYS(fstat),       SCMP_SYS(newfstatat), SCMP_SYS(stat),	   SCMP_SYS(sched_yield),
@@ -128,7 +128,7 @@ int sandbox_try(int (*call)(const void *arg), const void *arg)
 		_exit(err > 0 && err < 255 ? err : err ? 255 : 0);
 	}
 	if (pid < 0)
-		return 0; /* then the call itself will tell */
+		return 0; /* no child: the process makes the call untried */
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return 0;
@@ -141,7 +141,7 @@ static int chroot_try(const void *arg)
 	return chroot("/") ? -errno : 0;
 }
 
-/* A directory that is removed while we stand in it: nothing can ever be put there. */
+/* A removed directory as root: no file can ever be created in it. */
 static int root_leave(void)
 {
 	static const char *const places[] = {"/tmp", "/run", "/dev/shm", "/var/tmp"};
@@ -176,7 +176,7 @@ static int identity_take(const void *arg)
 {
 	const struct identity *id = arg;
 
-	/* A user namespace may have no groups to give up. */
+	/* A user namespace may forbid setgroups(). */
 	if (setgroups(0, NULL) && errno != EPERM)
 		return -errno;
 	if (setresgid(id->gid, id->gid, id->gid) || setresuid(id->uid, id->uid, id->uid))
@@ -186,9 +186,8 @@ static int identity_take(const void *arg)
 
 static int landlock_enter(const void *arg)
 {
-	/* How much of struct ruleset, and of its rights, each version of the kernel's interface knows:
-	 * files; renames across folders; truncation; (4) TCP; ioctl on devices; (6) abstract sockets and
-	 * signals. */
+	/* The rights that each version of the kernel's interface knows: files; renames across folders;
+	 * truncation; (4) TCP; ioctl on devices; (6) abstract sockets and signals. */
 	static const uint64_t fs[] = {0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff, 0xffff};
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
 	struct ruleset all = {0};
@@ -221,7 +220,7 @@ static int privileges_end(const void *arg)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -errno : 0;
 }
 
-/* As root. Only a user who was named must be had. */
+/* As root. It is an error if the user given by --user is not allowed. */
 static int root_end(struct sandbox *s, int *chroot_err, const char **why)
 {
 	struct identity id;
@@ -256,7 +255,8 @@ int sandbox_enter(struct sandbox *s, const char **why)
 	err = privileges_end(NULL);
 	if (err)
 		return err;
-	/* It is for the calling thread alone: the log's is ended, and made anew by this one. */
+	/* Landlock applies to the calling thread only: the log's thread is stopped, and started anew by
+	 * this one. */
 	gvm_log_stop();
 	err = sandbox_try(landlock_enter, NULL);
 	if (!err)

@@ -3,8 +3,9 @@
  * server.c - one thread, one engine.
  *
  * SIGTERM ends it in three steps: no further connection is accepted; each connection is read until
- * its socket is empty, and what arrived whole is answered; then it is closed for writing, and lives
- * until the peer has closed it too (so that no answer is lost to a reset), or until a deadline.
+ * its socket is empty, and requests that arrived whole are answered; then it is closed for writing,
+ * and stays until the peer has closed it too (so that no answer is lost to a reset), or until a
+ * deadline.
  */
 #include "server.h"
 #include "../clock.h"
@@ -25,9 +26,9 @@
 #define FILES_OWN     32u /* descriptors that are not connections */
 #define TRIM_STRETCHES 64u
 #define TRIM_KEEP      8u
-#define REAP_CHUNKS    128u /* of deleted regions, between two looks for what has ended */
+#define REAP_CHUNKS    128u /* of deleted regions, freed between two rounds of completions */
 
-/* As many descriptors as we may have: one for each connection. */
+/* The descriptors allowed to this process: one for each connection. */
 static unsigned connections_max(void)
 {
 	struct rlimit files;
@@ -100,7 +101,7 @@ static void accept_start(struct server *s)
 	io_accept(&s->io, s->listen_fd, &s->peer.any, &s->peer_len);
 }
 
-/* Whether a failed accept concerns only the connection that would have been. */
+/* Whether a failed accept concerns that one connection only. */
 static bool accept_goes_on(int result)
 {
 	switch (-result) {
@@ -132,7 +133,10 @@ static void accepted(struct server *s, int result)
 	if (result >= 0) {
 		conn_accept(&s->conns, result, &s->peer);
 	} else if (!accept_goes_on(result)) {
-		/* No descriptors or no memory: the end of a connection, or the next tick, tries again. */
+		/*
+		 * No descriptors or no memory: the end of a connection, or the next tick, tries
+		 * again.
+		 */
 		log_peer("cannot accept a connection: %s", strerror(-result));
 		s->accept_failed = true;
 		conns_make_room(&s->conns);
@@ -189,7 +193,7 @@ static void lapsed_remove(struct server *s)
 
 		for (unsigned i = 0; i < sizeof(id.b); i++)
 			snprintf(text + 2 * i, 3, "%02x", id.b[i]);
-		log_line("region %s is removed: its writer, which wanted that, did not come back in time", text);
+		log_line("region %s is removed, as its writer asked for: it did not come back in time", text);
 	}
 }
 

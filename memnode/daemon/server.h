@@ -16,19 +16,21 @@ struct server {
 	union conn_addr peer; /* of the accept under way */
 	socklen_t peer_len;
 	bool accepting;
-	bool accept_failed; /* for want of something: tried again when a connection has ended, or at a tick */
+	bool accept_failed; /* no descriptor or memory: retried when a connection has ended, or at a tick */
 	bool finishing;
 	uint64_t finish_by_ns;
 	struct signalfd_siginfo signal;
 	struct __kernel_timespec tick;
 };
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1, which the loop then reads; and SIGPIPE is no end. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1, which the loop then reads; ignores SIGPIPE. */
 void server_signals_block(sigset_t *set);
-/* After that. Takes over listen_fd. engine, refused: as with io_init(). */
+/*
+ * After server_signals_block(). Takes over listen_fd. engine, refused, errnos: as with io_init().
+ */
 int server_init(struct server *s, struct node *node, int listen_fd, const char *engine, int *refused);
-/* Serves until SIGTERM, SIGINT or SIGHUP, then answers what has arrived whole; a second one ends that
- * too. 0 or a negative errno. */
+/* Serves until SIGTERM, SIGINT or SIGHUP, then answers the requests that have arrived whole; a second
+ * signal ends it at once. 0 or a negative errno. */
 int server_run(struct server *s);
 void server_deinit(struct server *s);
 

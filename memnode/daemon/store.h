@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * store.h - lends cells of memory: where the bytes of encoded chunks stand.
+ * store.h - an allocator of memory cells, for the bytes of encoded chunks.
  *
  * An object of n bytes takes ceil(n / STORE_CELL_BYTES) cells, which need not be adjacent: a side
  * array chains them. So as long as enough cells are free, an allocation succeeds, whatever was
@@ -8,8 +8,9 @@
  * can be kept. The lowest free cells are taken first, which keeps chains mostly in runs and the
  * upper end of the arena free; whole free stretches of 2 MiB are returned to the kernel.
  *
- * An object that is being sent is pinned: when it is freed meanwhile, its cells stay until the last
- * pin goes. Pins are limited to `pin_limit` cells, which the owner of the store keeps unpromised.
+ * An object that is being sent is pinned: if it is freed meanwhile, its cells stay until the last
+ * pin is released. Pins are limited to `pin_limit` cells, which the owner of the store does not
+ * promise to regions.
  */
 #ifndef GVM_STORE_H
 #define GVM_STORE_H
@@ -20,9 +21,9 @@
 #include <sys/uio.h>
 
 /*
- * Measured on the RAM of a busy Debian guest (4,416 chunks, 43 KB each when encoded): what is held
- * beyond what was sent, tables and records included, is 1.6 % with cells of 512 bytes, 2.0 % with
- * 1 KiB, 2.6 % with 2 KiB, 5.8 % with 4 KiB. 1 KiB walks half as many cells as 512.
+ * Measured on the RAM of a busy Debian guest (4,416 chunks, 43 KB each when encoded): the overhead
+ * over the encoded bytes, tables included, is 1.6 % with cells of 512 bytes, 2.0 % with 1 KiB, 2.6
+ * % with 2 KiB, 5.8 % with 4 KiB. 1 KiB walks half as many cells as 512.
  */
 #ifndef STORE_CELL_BYTES
 #define STORE_CELL_BYTES 1024u
@@ -50,7 +51,7 @@ uint32_t store_cells_pinned(const struct store *s);
 
 /* Takes `cells` (at least 1) and returns the first; STORE_NONE if fewer are free. */
 uint32_t store_alloc(struct store *s, uint32_t cells);
-/* Gives an object back, at once or when its last pin goes. */
+/* Frees an object, at once or when its last pin is released. */
 void store_free(struct store *s, uint32_t first);
 
 /* Pins an object of `cells`; false when the pins' limit does not allow it. */
@@ -63,7 +64,7 @@ void store_write(struct store *s, uint32_t first, uint32_t off, const void *from
 void store_read(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len);
 /* The first bytes of an object, in place (up to STORE_CELL_BYTES). */
 const uint8_t *store_head(const struct store *s, uint32_t first);
-/* Describes these bytes with as few iovecs as their runs allow; returns how many. iov has room for
+/* Describes these bytes with one iovec for each run of cells; returns how many. iov has room for
  * len / STORE_CELL_BYTES + 2. */
 unsigned store_iov(const struct store *s, uint32_t first, uint32_t off, uint32_t len,
 		   struct iovec *iov);

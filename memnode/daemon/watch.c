@@ -95,12 +95,12 @@ bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns)
 
 	lapsed_free(w, now_ns);
 	if (w->claim_until_ns <= now_ns)
-		watches_attached(w); /* they let one pass that did not come */
+		watches_attached(w); /* the writer that they let pass has not attached */
 	LIST_FOREACH (watch, &w->list, link) {
 		if (watch->client == client || watch->passed)
 			continue;
 		if (w->claim_until_ns > now_ns && w->claimer != client)
-			return true; /* another waits already, whose own watch this one waits for */
+			return true; /* another writer waits already, and this one for its watch */
 		w->claimer = client;
 		w->claim_until_ns = now_ns + WATCH_CLAIM_NS;
 		return true;

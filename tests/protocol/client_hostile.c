@@ -128,7 +128,7 @@ static void an_answer_of_another_kind_is_refused(void)
 
 	say_hello();
 	say_frame(GVM_OP_NODE_STAT, 0, GVM_OK, FIRST_TAG, meta, n, NULL, 0);
-	get_is_refused("an answer that nobody asked for", 0);
+	get_is_refused("an answer to no request", 0);
 }
 
 static void an_answer_to_nobody_is_refused(void)
@@ -139,7 +139,7 @@ static void an_answer_to_nobody_is_refused(void)
 	for (unsigned i = 0; i < 5; i++) {
 		say_hello();
 		say_frame(GVM_OP_GET, 0, GVM_ERR_LOST, tags[i], meta, sizeof(meta), NULL, 0);
-		get_is_refused("an answer that nobody asked for", 0);
+		get_is_refused("an answer to no request", 0);
 	}
 }
 
@@ -149,13 +149,13 @@ static void an_error_with_more_than_its_detail_is_refused(void)
 
 	say_hello();
 	say_frame(GVM_OP_GET, 0, GVM_ERR_LOST, FIRST_TAG, meta, 9, NULL, 0);
-	get_is_refused("an error answer that makes no sense", 0);
+	get_is_refused("a malformed error answer", 0);
 	say_hello();
 	say_frame(GVM_OP_GET, 0, GVM_ERR_LOST, FIRST_TAG, meta, 8, meta, 1);
-	get_is_refused("an error answer that makes no sense", 0);
+	get_is_refused("a malformed error answer", 0);
 	say_hello();
 	say_frame(GVM_OP_GET, GVM_FLAG_MORE, GVM_ERR_LOST, FIRST_TAG, meta, 8, NULL, 0);
-	get_is_refused("a part of an answer that has no parts", 0);
+	get_is_refused("an answer of one frame marked as one of several", 0);
 }
 
 static void an_older_version_is_refused(void)
@@ -170,25 +170,25 @@ static void an_older_version_is_refused(void)
 	/* And has no data, ever. */
 	say_hello();
 	say_piece(0, 0, 0, ASKED);
-	get_is_refused("a GET answer whose head makes no sense", 0);
+	get_is_refused("a GET answer with a malformed head", 0);
 }
 
 static void blocks_that_nobody_asked_for_are_refused(void)
 {
 	say_hello();
 	say_piece(0, VERSION, 0, ASKED | 0x10);
-	get_is_refused("a GET answer with blocks that nobody asked for", 0);
+	get_is_refused("a GET answer with blocks that were not requested", 0);
 }
 
 static void an_answer_with_a_hole_is_refused(void)
 {
 	say_hello();
 	say_piece(0, VERSION, 0, ASKED & ~4u);
-	get_is_refused("a GET answer without all the blocks asked for", 0);
+	get_is_refused("a GET answer without all requested blocks", 0);
 	say_hello();
 	say_piece(GVM_FLAG_MORE, VERSION, 0, 1);
 	say_piece(0, VERSION, 0, 2);
-	get_is_refused("a GET answer without all the blocks asked for", 1);
+	get_is_refused("a GET answer without all requested blocks", 1);
 }
 
 static void an_answer_without_end_is_refused(void)
@@ -268,7 +268,7 @@ static void a_list_that_does_not_add_up_is_refused(void)
 		CHECK_EQ(gvm_conn_create(addr, &opts, &conn), 0);
 		gvm_name_list(conn, &call, &what);
 		rig_liar_serve(fd, conn, say, said, 2);
-		CHECK(strstr(reasons, "an answer whose fields make no sense"));
+		CHECK(strstr(reasons, "an answer with malformed fields"));
 		CHECK(ends == 1 && call.req.result == -EBADMSG);
 		gvm_conn_destroy(conn);
 		close(fd);
