@@ -2,7 +2,7 @@
 /*
  * worker.c - the worker's start, its front loop, and its end.
  *
- * The loop waits in epoll for /dev/fuse, the fast path's faults, the nodes' connections, outcomes of
+ * The loop (base/loop.h) waits for /dev/fuse, the fast path's faults, the nodes' connections, outcomes of
  * jobs and writers. A wake-up across CPUs costs more than a node's answer takes to come, so while a
  * fetch is under way, and for a moment after each request, it looks again instead of sleeping. That
  * moment adapts: it grows to what looking would have had to wait for the next event, where that is
@@ -12,6 +12,7 @@
 #include "worker.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "fuse/capacity.h"
 #include "fuse/front.h"
 #include "fuse/interrupt.h"
@@ -42,7 +43,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,13 +107,6 @@ static int root_init(struct worker *w)
 	nr = inode_alloc(w->inodes, rec);
 	free(rec);
 	return nr == 0 ? 0 : -ENOMEM;
-}
-
-static int epoll_watch(struct worker *w, int fd, void *what)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
-
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
 static int session_init(struct worker *w)
@@ -212,8 +205,9 @@ static void session_fds(void *arg, unsigned session, int fd[SESSION_FDS])
 }
 
 /* Gives the mount away: in this thread, so that nothing changes meanwhile. */
-static void heir_event(struct worker *w)
+static void heirs_ready(void *arg)
 {
+	struct worker *w = arg;
 	int connection;
 
 	while (read(w->heirs_fd, &connection, sizeof(connection)) == sizeof(connection)) {
@@ -227,39 +221,33 @@ static void heir_event(struct worker *w)
 	}
 }
 
-static void outcomes_event(struct worker *w)
+/* It ends the sleep: whoever comes back from there reads the kernel's requests. */
+static void requests_ready(void *arg)
 {
-	writers_collect(w->writers, w);
-	store_turn(w->store);
+	(void)arg;
 }
 
-static void dispatch(struct worker *w, const struct epoll_event *ev)
+static void results_ready(void *arg)
 {
-	if (ev->data.ptr == w->jobs)
-		jobs_collect(w->jobs);
-	else if (ev->data.ptr == w->writers)
-		outcomes_event(w);
-	else if (ev->data.ptr == &w->heirs_fd)
-		heir_event(w);
-	else if (ev->data.ptr == w || resident_event(w, ev->data.ptr) ||
-		 attaches_event(w, ev->data.ptr) || pagecache_event(w, ev->data.ptr))
-		return; /* /dev/fuse and faults are read by whoever comes back from here */
-	else if (pool_has(w->pool, ev->data.ptr))
-		gvm_conn_process(ev->data.ptr);
-	/* Else it is of a conversation that an earlier one of these events has ended. */
+	jobs_collect(arg);
+}
+
+static void outcomes_ready(void *arg)
+{
+	struct worker *w = arg;
+
+	writers_collect(w->writers, w);
+	store_turn(w->store);
 }
 
 /* Sleeps until something comes or until due_ns (0: does not sleep), and handles all of it but the
  * kernel's requests. */
 static void wait_events(struct worker *w, uint64_t due_ns)
 {
-	struct epoll_event ev[32];
-	uint64_t now = due_ns && due_ns != ~0ull ? gvm_now_ns() : 0;
-	int ms = due_ns == ~0ull ? -1 : due_ns <= now ? 0 : (int)((due_ns - now + 999999) / 1000000);
-	int n = epoll_wait(w->epoll_fd, ev, 32, ms);
+	struct loop_events events;
 
-	for (int i = 0; i < n; i++)
-		dispatch(w, &ev[i]);
+	loop_sleep(w->loop, due_ns, &events);
+	loop_handle(w->loop, &events);
 }
 
 /* How long to look for more before sleeping. */
@@ -333,27 +321,31 @@ static int serve_some(struct worker *w, struct spin *spin)
 	return found == SERVE_MAX;
 }
 
+static uint64_t files_tick(struct worker *w, uint64_t now_ns)
+{
+	return store_tick(w->store, now_ns);
+}
+
+static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
+{
+	return w->residents->count ? residents_tick(w->residents, now_ns) : LOOP_NEVER;
+}
+
 /* Does what is due, and returns when something is again. */
 static uint64_t tick(struct worker *w)
 {
-	uint64_t now = gvm_now_ns(), due = store_tick(w->store, now), other;
+	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
+		files_tick,	 fast_path_tick, attaches_tick,	  times_tick,
+		watches_tick,	 pagecache_tick, interrupts_tick, unmade_tick,
+	};
+	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 
-	if (w->residents->count) {
-		other = residents_tick(w->residents, now);
+	for (unsigned i = 0; i < sizeof(ticks) / sizeof(*ticks); i++) {
+		uint64_t other = ticks[i](w, now);
+
 		due = other < due ? other : due;
 	}
-	other = attaches_tick(w, now);
-	due = other < due ? other : due;
-	other = times_tick(w, now);
-	due = other < due ? other : due;
-	other = watches_tick(w, now);
-	due = other < due ? other : due;
-	other = pagecache_tick(w, now);
-	due = other < due ? other : due;
-	other = interrupts_tick(w, now);
-	due = other < due ? other : due;
-	other = unmade_tick(w, now);
-	return other < due ? other : due;
+	return due;
 }
 
 /* Serves until the mount is gone. */
@@ -513,12 +505,9 @@ static int worker_init(struct worker *w)
 	int r;
 
 	w->region_events = &region_events;
-	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (w->epoll_fd < 0)
-		return -errno;
-	if ((r = inodes_init(w->inodes, w->journal)) < 0 ||
+	if ((r = loop_init(w->loop)) < 0 || (r = inodes_init(w->inodes, w->journal)) < 0 ||
 	    (r = handles_init(w->inodes)) < 0 || (r = root_init(w)) < 0 ||
-	    (r = pool_init(w->pool, w->opts, w->journal->super->client, w->epoll_fd, POOL_WATCHES)) < 0 ||
+	    (r = pool_init(w->pool, w->opts, w->journal->super->client, w->loop, POOL_WATCHES)) < 0 ||
 	    (r = jobs_init(w->jobs, w->opts, w->journal->super->client)) < 0 ||
 	    (r = residents_init(w)) < 0)
 		return r;
@@ -531,9 +520,10 @@ static int worker_init(struct worker *w)
 	w->pool->on_up = node_is_up;
 	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)
 		return r;
-	if ((r = epoll_watch(w, w->jobs->event_fd, w->jobs)) < 0)
+	r = loop_add(w->loop, &w->results, w->jobs->event_fd, results_ready, w->jobs);
+	if (r < 0)
 		return r;
-	return epoll_watch(w, w->writers->queue.finished_fd, w->writers);
+	return loop_add(w->loop, &w->outcomes, w->writers->queue.finished_fd, outcomes_ready, w);
 }
 
 /* What the front thread is given. */
@@ -556,7 +546,7 @@ static int front_run(void *arg)
 	if (r < 0)
 		return r;
 	if (fds->heirs >= 0)
-		r = epoll_watch(w, fds->heirs, &w->heirs_fd);
+		r = loop_add(w->loop, &w->heirs, fds->heirs, heirs_ready, w);
 	if (!r)
 		r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
 	if (r < 0)
@@ -573,7 +563,7 @@ static int front_run(void *arg)
 	if (!successor)
 		times_guess_root(w);
 	if (!r)
-		r = epoll_watch(w, w->fuse_fd, w);
+		r = loop_add(w->loop, &w->requests, w->fuse_fd, requests_ready, w);
 	if (r < 0)
 		return r;
 	if (successor && w->journal->super->init_bytes)
@@ -589,7 +579,7 @@ static int front_run(void *arg)
 	if (!w->opts->foreground)
 		log_to_syslog();
 	serve(w);
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->fuse_fd, NULL);
+	loop_remove(w->loop, &w->requests);
 	store_seal_all(w->store);
 	drain(w);
 	return 0;
@@ -598,6 +588,7 @@ static int front_run(void *arg)
 /* The worker, and what its modules keep. */
 struct modules {
 	struct worker worker;
+	struct loop loop;
 	struct journal journal;
 	struct inodes inodes;
 	struct pool pool;
@@ -623,6 +614,7 @@ static struct worker *worker_new(void)
 	if (!m)
 		return NULL;
 	m->worker = (struct worker){
+		.loop = &m->loop,
 		.journal = &m->journal,
 		.inodes = &m->inodes,
 		.pool = &m->pool,

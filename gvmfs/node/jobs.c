@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -78,54 +77,41 @@ static void talks_begin(struct jobs *jobs)
 	}
 }
 
-static int wait_ms(uint64_t due_ns)
+static void talk_woken(void *arg)
 {
-	uint64_t now = gvm_now_ns();
+	const struct jobs *jobs = arg;
+	uint64_t count;
 
-	if (due_ns == ~0ull)
-		return -1;
-	if (due_ns <= now)
-		return 0;
-	return due_ns - now > 60000000000ull ? 60000 : (int)((due_ns - now + 999999) / 1000000);
+	if (read(jobs->wake_fd, &count, sizeof(count)) < 0)
+		return; /* an earlier look has had it */
 }
 
 static void *talk_thread(void *arg)
 {
 	struct jobs *jobs = arg;
-	uint64_t count;
 
 	pthread_setname_np(pthread_self(), "gvmfs-talk");
 	for (;;) {
-		struct epoll_event ev[16];
-		uint64_t due_ns;
-		int n;
+		struct loop_events events;
 
 		talks_begin(jobs);
-		due_ns = fibers_run(&jobs->fibers);
-		n = epoll_wait(jobs->epoll_fd, ev, 16, wait_ms(due_ns));
-		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr)
-				gvm_conn_process(ev[i].data.ptr);
-			else if (read(jobs->wake_fd, &count, sizeof(count)) < 0)
-				continue;
-		}
+		loop_sleep(&jobs->loop, fibers_run(&jobs->fibers), &events);
+		loop_handle(&jobs->loop, &events);
 	}
 	return NULL;
 }
 
 static int talk_init(struct jobs *jobs, const struct options *opts, uint64_t client)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
 	int r;
 
 	fibers_init(&jobs->fibers);
-	jobs->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	jobs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (jobs->epoll_fd < 0 || jobs->wake_fd < 0 ||
-	    epoll_ctl(jobs->epoll_fd, EPOLL_CTL_ADD, jobs->wake_fd, &ev) < 0)
+	if (jobs->wake_fd < 0)
 		return -errno;
-	r = pool_init(&jobs->pool, opts, client, jobs->epoll_fd, POOL_TALKS);
-	if (r < 0)
+	if ((r = loop_init(&jobs->loop)) < 0 ||
+	    (r = loop_add(&jobs->loop, &jobs->woken, jobs->wake_fd, talk_woken, jobs)) < 0 ||
+	    (r = pool_init(&jobs->pool, opts, client, &jobs->loop, POOL_TALKS)) < 0)
 		return r;
 	return -pthread_create(&jobs->thread, NULL, talk_thread, jobs);
 }

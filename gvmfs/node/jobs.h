@@ -44,7 +44,8 @@ struct jobs {
 	/* conversations */
 	struct job_queue todo; /* lock */
 	int wake_fd;	       /* readable when there is one */
-	int epoll_fd;
+	struct loop_source woken;
+	struct loop loop;
 	struct pool pool;
 	struct fibers fibers;
 	pthread_t thread;

@@ -6,8 +6,8 @@
 #include "fiber.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #define SLOW_NS	     3000000000ull  /* a wait that deserves a line */
 #define CALL_NS	     2000000000ull
@@ -84,16 +84,41 @@ static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool
 		pool->on_up(pool, conn);
 }
 
+static void conn_ready(void *conn)
+{
+	gvm_conn_process(conn);
+}
+
+static int pool_watch(struct pool *pool, struct gvm_conn *conn)
+{
+	struct loop_source *source = calloc(1, sizeof(*source));
+	int r = source ? loop_add(pool->loop, source, gvm_conn_fd(conn), conn_ready, conn) : -ENOMEM;
+
+	if (r < 0)
+		free(source);
+	else
+		pool->sources[pool->count] = source;
+	return r;
+}
+
+static void pool_close(struct pool *pool, unsigned i)
+{
+	loop_remove(pool->loop, pool->sources[i]);
+	free(pool->sources[i]);
+	gvm_conn_destroy(pool->conns[i]);
+}
+
 /* Gives up a connection that has no requests, of a pool in which nobody else knows it. */
 static bool pool_drop_idle(struct pool *pool)
 {
 	for (unsigned i = 0; pool->kind == POOL_WRITES && i < pool->count; i++) {
 		if (gvm_conn_pending(pool->conns[i]))
 			continue;
-		gvm_conn_destroy(pool->conns[i]);
+		pool_close(pool, i);
 		pool->count--;
 		/* In the order in which they were made, more or less that of their last use. */
 		memmove(&pool->conns[i], &pool->conns[i + 1], (pool->count - i) * sizeof(*pool->conns));
+		memmove(&pool->sources[i], &pool->sources[i + 1], (pool->count - i) * sizeof(*pool->sources));
 		pool->generation++;
 		return true;
 	}
@@ -120,27 +145,23 @@ static int pool_add(struct pool *pool, const char *addr)
 		r = gvm_conn_create(addr, &copts, &conn);
 	if (r < 0)
 		return r;
-	if (pool->epoll_fd >= 0) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.ptr = conn };
-
-		if (epoll_ctl(pool->epoll_fd, EPOLL_CTL_ADD, gvm_conn_fd(conn), &ev) < 0) {
-			r = -errno;
-			gvm_conn_destroy(conn);
-			return r;
-		}
+	r = pool_watch(pool, conn);
+	if (r < 0) {
+		gvm_conn_destroy(conn);
+		return r;
 	}
 	pool->conns[pool->count++] = conn;
 	pool->generation++;
 	return 0;
 }
 
-int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
+int pool_init(struct pool *pool, const struct options *opts, uint64_t client, struct loop *loop,
 	      enum pool_kind kind)
 {
 	memset(pool, 0, sizeof(*pool));
 	pool->opts = opts;
 	pool->client = client;
-	pool->epoll_fd = epoll_fd;
+	pool->loop = loop;
 	pool->kind = kind;
 	for (unsigned i = 0; kind != POOL_WRITES && i < opts->node_count; i++) {
 		int r = pool_add(pool, opts->nodes[i]);
@@ -158,7 +179,7 @@ int pool_init(struct pool *pool, const struct options *opts, uint64_t client, in
 void pool_deinit(struct pool *pool)
 {
 	while (pool->count)
-		gvm_conn_destroy(pool->conns[--pool->count]);
+		pool_close(pool, --pool->count);
 }
 
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
@@ -199,14 +220,6 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node)
 	int i = pool_index(pool, node);
 
 	return i < 0 || pool->quiet[i] || gvm_conn_state(pool->conns[i]) != GVM_CONN_UP;
-}
-
-bool pool_has(const struct pool *pool, const void *what)
-{
-	for (unsigned i = 0; i < pool->count; i++)
-		if (pool->conns[i] == what)
-			return true;
-	return false;
 }
 
 int pool_poll(struct pool *pool)

@@ -14,6 +14,7 @@
 #ifndef GVMFS_POOL_H
 #define GVMFS_POOL_H
 
+#include "base/loop.h"
 #include "gvm_client.h"
 #include "options.h"
 #include "state/record.h"
@@ -30,8 +31,9 @@ struct pool {
 	const struct options *opts;
 	enum pool_kind kind;
 	uint64_t client;
-	int epoll_fd; /* descriptors of new connections are added here; -1: nowhere */
+	struct loop *loop; /* of the thread: it watches them */
 	struct gvm_conn *conns[POOL_CONNS_MAX];
+	struct loop_source *sources[POOL_CONNS_MAX]; /* of each */
 	uint64_t lost_said_ns[POOL_CONNS_MAX]; /* of each: when its loss was logged; 0: not since it was up */
 	unsigned count;
 	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
@@ -44,7 +46,7 @@ struct pool {
 
 /* Makes the connections of the command line's nodes (but POOL_WRITES); nothing is sent yet. 0 or a
  * negative errno. */
-int pool_init(struct pool *pool, const struct options *opts, uint64_t client, int epoll_fd,
+int pool_init(struct pool *pool, const struct options *opts, uint64_t client, struct loop *loop,
 	      enum pool_kind kind);
 void pool_deinit(struct pool *pool);
 
@@ -60,9 +62,6 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 
 /* How many nodes the command line names, as far as is known. */
 unsigned pool_nodes(const struct pool *pool);
-
-/* Whether an event that epoll reports is of one of its connections. */
-bool pool_has(const struct pool *pool, const void *what);
 
 /* Looks once for answers on every connection that has requests under way; returns the frames
  * received. */

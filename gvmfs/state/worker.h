@@ -14,6 +14,7 @@
 #ifndef GVMFS_STATE_WORKER_H
 #define GVMFS_STATE_WORKER_H
 
+#include "base/loop.h"
 #include "inode.h"
 #include "journal.h"
 #include "record.h"
@@ -63,7 +64,8 @@ struct worker {
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
 	int heirs_fd;
-	int epoll_fd;
+	struct loop *loop; /* of the front thread */
+	struct loop_source requests, heirs, results, outcomes; /* worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	uint64_t times_due_ns; /* the first that times.h has to save */
 	struct inode *watches;	 /* of which watch.h has something to do */

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -344,7 +343,7 @@ static void helper_lost(struct worker *w)
 
 	if (pc->fd < 0)
 		return;
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, pc->fd, NULL);
+	loop_remove(w->loop, &pc->answers);
 	close(pc->fd);
 	pc->fd = -1;
 	pc->noted = 0;
@@ -393,14 +392,13 @@ static struct pagecache_ask *ask_take(struct pagecache *pc, uint64_t cookie)
 	return ask;
 }
 
-bool pagecache_event(struct worker *w, void *what)
+static void pagecache_ready(void *arg)
 {
+	struct worker *w = arg;
 	struct pagecache *pc = w->pagecache;
 	struct helper_answer answer;
 	ssize_t n;
 
-	if (what != pc)
-		return false;
 	while (pc->fd >= 0 && (n = recv(pc->fd, &answer, sizeof(answer), MSG_DONTWAIT)) != -1) {
 		struct pagecache_ask *ask = n == sizeof(answer) ? ask_take(pc, answer.cookie) : NULL;
 
@@ -411,7 +409,6 @@ bool pagecache_event(struct worker *w, void *what)
 	}
 	if (pc->fd >= 0 && errno != EAGAIN && errno != EINTR)
 		helper_lost(w);
-	return true;
 }
 
 /* Fills in which file is meant, by its path. A negative errno: it has none. */
@@ -454,12 +451,12 @@ static int message_begin(struct worker *w, unsigned nr, enum helper_what what, s
 static int message_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count)
 {
 	struct pagecache *pc = w->pagecache;
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = pc };
+	int r;
 
 	if (pc->fd < 0)
 		return -EPIPE;
-	if (!pc->cookie && epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, pc->fd, &ev) < 0)
-		return -errno;
+	if (!pc->cookie && (r = loop_add(w->loop, &pc->answers, pc->fd, pagecache_ready, w)) < 0)
+		return r;
 	pc->cookie++;
 	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
 }

@@ -24,6 +24,7 @@
 #ifndef GVMFS_PAGECACHE_H
 #define GVMFS_PAGECACHE_H
 
+#include "base/loop.h"
 #include "state/inode.h"
 
 struct worker;
@@ -55,6 +56,7 @@ struct pagecache_note {
 
 struct pagecache {
 	int fd; /* to the helper; -1: there is none */
+	struct loop_source answers;
 	pid_t pid;
 	bool waits_for_writes; /* the kernel's write-back ends with our answer to the WRITE */
 	uint64_t cookie;
@@ -67,8 +69,6 @@ struct pagecache {
 void pagecache_start(struct worker *w);
 /* Whether a request is the helper's: its open file counts for nothing. */
 bool pagecache_is_helper(const struct worker *w, pid_t tid);
-/* True if `what`, from epoll, was the helper's, and is handled. */
-bool pagecache_event(struct worker *w, void *what);
 /* Lets go of what is old enough, ends asks that take too long; returns when it wants to be called
  * again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);

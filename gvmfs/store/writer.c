@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -233,6 +232,15 @@ static void nice_apply(const struct writer *wr)
 		log_debug(NULL, "a writer's priority stays: %s", strerror(errno));
 }
 
+static void writer_woken(void *arg)
+{
+	const struct writer *wr = arg;
+	uint64_t count;
+
+	if (read(wr->wake_fd, &count, sizeof(count)) < 0)
+		return; /* an earlier look has had it */
+}
+
 static void *writer_thread(void *arg)
 {
 	struct writer *wr = arg;
@@ -244,24 +252,15 @@ static void *writer_thread(void *arg)
 		nice_apply(wr);
 	pthread_mutex_unlock(&wr->queue->lock);
 	for (;;) {
-		struct epoll_event ev[16];
+		struct loop_events events;
 		struct flush *f;
-		uint64_t count;
-		int n;
 
 		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
 			writer_begin(wr, f);
 			pool_poll(&wr->pool); /* acknowledgements, between two encodings */
 		}
-		n = epoll_wait(wr->epoll_fd, ev, 16, -1);
-		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr && pool_has(&wr->pool, ev[i].data.ptr))
-				gvm_conn_process(ev[i].data.ptr);
-			else if (ev[i].data.ptr)
-				continue; /* given up while an earlier one was processed */
-			else if (read(wr->wake_fd, &count, sizeof(count)) < 0)
-				continue;
-		}
+		loop_sleep(&wr->loop, LOOP_NEVER, &events);
+		loop_handle(&wr->loop, &events);
 	}
 	return NULL;
 }
@@ -269,22 +268,20 @@ static void *writer_thread(void *arg)
 int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 		 struct flush_queue *queue)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
 	int r;
 
 	wr->opts = opts;
 	wr->queue = queue;
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
 	wr->codec = chunk_codec_create();
-	wr->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	wr->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	wr->buffers = mmap(NULL, WRITER_IN_FLIGHT * 2 * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!wr->codec || wr->epoll_fd < 0 || wr->wake_fd < 0 || wr->buffers == MAP_FAILED)
+	if (!wr->codec || wr->wake_fd < 0 || wr->buffers == MAP_FAILED)
 		return -ENOMEM;
-	epoll_ctl(wr->epoll_fd, EPOLL_CTL_ADD, wr->wake_fd, &ev);
-	r = pool_init(&wr->pool, opts, client, wr->epoll_fd, POOL_WRITES);
-	if (r < 0)
+	if ((r = loop_init(&wr->loop)) < 0 ||
+	    (r = loop_add(&wr->loop, &wr->woken, wr->wake_fd, writer_woken, wr)) < 0 ||
+	    (r = pool_init(&wr->pool, opts, client, &wr->loop, POOL_WRITES)) < 0)
 		return r;
 	return -pthread_create(&wr->thread, NULL, writer_thread, wr);
 }

@@ -29,7 +29,9 @@ struct writer {
 	struct flush_queue *queue;
 	struct pool pool;
 	struct chunk_codec *codec;
-	int epoll_fd, wake_fd;
+	int wake_fd;
+	struct loop_source woken;
+	struct loop loop;
 	pthread_t thread;
 	pid_t tid; /* the queue's lock: 0 while it is just starting */
 	int nice;  /* the queue's lock: that it has, or will have then */

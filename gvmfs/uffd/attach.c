@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,6 +48,7 @@ struct attach {
 	struct inode *inode;
 	uint32_t fills_seen; /* of the inode's, when its page cache was about to be emptied */
 	uint64_t deadline_ns;
+	struct loop_source source; /* the channel */
 	int fd[SESSION_FDS]; /* the channel from the start; the client's own when it is ready */
 	unsigned session;
 	uint64_t bytes, offset;
@@ -83,8 +83,7 @@ static void attach_end(struct attach *a)
 			w->attaches->list[i] = NULL;
 	if (a->session != NO_SESSION)
 		session_give(w, a->session);
-	if (a->fd[SESSION_CHANNEL] >= 0)
-		epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
+	loop_remove(w->loop, &a->source);
 	session_release(a->fd, a->kept);
 	free(a);
 	if (marked) {
@@ -245,8 +244,9 @@ static void ready(struct attach *a, const struct visit_msg *msg, const int fds[2
 	}
 }
 
-static void attach_event(struct attach *a)
+static void attach_ready(void *arg)
 {
+	struct attach *a = arg;
 	struct visit_msg msg;
 	int fds[DESCRIPTORS_MAX];
 	unsigned count;
@@ -267,7 +267,7 @@ static void attach_event(struct attach *a)
 		return;
 	}
 	/* The client has left, or its process was killed; that says no more. */
-	epoll_ctl(a->w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
+	loop_remove(a->w->loop, &a->source);
 	attach_end(a);
 }
 
@@ -337,7 +337,7 @@ static void kept(struct worker *w, unsigned session)
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
 	}
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
+	loop_remove(w->loop, &a->source);
 	why = why_not_now(a);
 	/* It may have them mapped: then it would not ask for what belongs in their place. */
 	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
@@ -362,26 +362,24 @@ static void kept(struct worker *w, unsigned session)
 	attach_end(a);
 }
 
-static void bell_watch(struct worker *w, bool watch)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = w->attaches };
+static void bell_ready(void *arg);
 
-	epoll_ctl(w->epoll_fd, watch ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, w->attaches->bell_fd, &ev);
+static int bell_watch(struct worker *w)
+{
+	return loop_add(w->loop, &w->attaches->bell, w->attaches->bell_fd, bell_ready, w);
 }
 
 /* A client that has shown its file; `channel`: to the process that looks after it. */
 static void announced(struct worker *w, const struct visit_msg *msg, int channel)
 {
 	struct inode *inode = inode_by_ino(w->inodes, msg->ino);
-	struct epoll_event ev = { .events = EPOLLIN };
 	struct attach *a;
 	unsigned i;
 
 	for (i = 0; i < ATTACHES_MAX && w->attaches->list[i]; i++)
 		;
 	a = i < ATTACHES_MAX && inode ? calloc(1, sizeof(*a)) : NULL;
-	ev.data.ptr = a;
-	if (!a || epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, channel, &ev) < 0) {
+	if (!a || loop_add(w->loop, &a->source, channel, attach_ready, a) < 0) {
 		free(a);
 		close(channel);
 		return;
@@ -404,8 +402,9 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 	inode_acquire(inode, &a->task);
 }
 
-static void bell_event(struct worker *w)
+static void bell_ready(void *arg)
 {
+	struct worker *w = arg;
 	struct visit_msg msg;
 	int fds[DESCRIPTORS_MAX];
 	unsigned count;
@@ -418,40 +417,29 @@ static void bell_event(struct worker *w)
 		} else if (r == -EAGAIN) {
 			return;
 		} else if (r == -EPIPE) { /* supervisor and door are gone, and all visitors */
-			bell_watch(w, false);
+			loop_remove(w->loop, &w->attaches->bell);
 			return;
 		} else { /* no descriptors are left */
-			bell_watch(w, false);
+			loop_remove(w->loop, &w->attaches->bell);
 			w->attaches->bell_at_ns = gvm_now_ns() + PAUSE_NS;
 			return;
 		}
 	}
 }
 
-bool attaches_event(struct worker *w, void *what)
+/* The supervisor has answered. */
+static void keeper_ready(void *arg)
 {
+	struct worker *w = arg;
 	int session;
 
-	if (what == w->attaches) {
-		bell_event(w);
-		return true;
+	while ((session = keeper_kept(w->keeper_fd)) >= 0)
+		kept(w, (unsigned)session);
+	/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
+	if (session == KEEPER_GONE) {
+		loop_remove(w->loop, &w->attaches->keeper);
+		w->sessions->alone = true;
 	}
-	if (what == &w->keeper_fd) {
-		while ((session = keeper_kept(w->keeper_fd)) >= 0)
-			kept(w, (unsigned)session);
-		/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
-		if (session == KEEPER_GONE) {
-			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, w->keeper_fd, NULL);
-			w->sessions->alone = true;
-		}
-		return true;
-	}
-	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches->list[i] && w->attaches->list[i] == what) {
-			attach_event(what);
-			return true;
-		}
-	return false;
 }
 
 /* Serves a session of a predecessor's. Its client may still wait for GO. */
@@ -564,8 +552,7 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 	uint64_t next = sessions_tick(w, now_ns);
 
 	if (w->attaches->bell_at_ns && w->attaches->bell_at_ns <= now_ns) {
-		w->attaches->bell_at_ns = 0;
-		bell_watch(w, true);
+		w->attaches->bell_at_ns = bell_watch(w) < 0 ? now_ns + PAUSE_NS : 0;
 	} else if (w->attaches->bell_at_ns && w->attaches->bell_at_ns < next) {
 		next = w->attaches->bell_at_ns;
 	}
@@ -578,7 +565,7 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 		if (a->deadline_ns <= now_ns) {
 			log_warning(name_of(a), "process %d, which asked for the fast path, falls silent",
 				    a->pid);
-			epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, a->fd[SESSION_CHANNEL], NULL);
+			loop_remove(w->loop, &a->source);
 			attach_end(a);
 		} else if (a->deadline_ns < next) {
 			next = a->deadline_ns;
@@ -590,8 +577,7 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 void attaches_stop(struct worker *w, const char *why)
 {
 	w->attaches->bell_at_ns = 0;
-	if (w->attaches->bell_fd >= 0)
-		bell_watch(w, false);
+	loop_remove(w->loop, &w->attaches->bell);
 	for (unsigned i = 0; i < ATTACHES_MAX; i++)
 		if (w->attaches->list[i] && !w->attaches->list[i]->closed)
 			attach_refuse(w->attaches->list[i], -ENODEV, why);
@@ -599,20 +585,15 @@ void attaches_stop(struct worker *w, const char *why)
 
 int attaches_init(struct worker *w, int bell_fd)
 {
-	struct epoll_event keeper = { .events = EPOLLIN, .data.ptr = &w->keeper_fd };
 	int r;
 
 	w->attaches->bell_fd = bell_fd;
 	while (keeper_kept(w->keeper_fd) >= 0)
 		; /* answers to a predecessor: the journal says the same */
-	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->keeper_fd, &keeper) < 0)
-		return -errno;
-	r = sessions_resume(w);
-	if (r < 0)
-		return r;
-	if (bell_fd >= 0)
-		bell_watch(w, true);
-	return 0;
+	r = loop_add(w->loop, &w->attaches->keeper, w->keeper_fd, keeper_ready, w);
+	if (!r)
+		r = sessions_resume(w);
+	return r || bell_fd < 0 ? r : bell_watch(w);
 }
 
 /* Without a look into /proc: that may have to tidy up after a process which ends just then, and so

@@ -15,6 +15,7 @@
 #ifndef GVMFS_ATTACH_H
 #define GVMFS_ATTACH_H
 
+#include "base/loop.h"
 #include "state/inode.h"
 #include "state/journal.h"
 
@@ -26,14 +27,13 @@ struct attach; /* a conversation */
 
 struct attaches {
 	int bell_fd; /* where clients are announced; -1: there is no fast path */
+	struct loop_source bell, keeper;
 	uint64_t bell_at_ns; /* when to look there again; 0: we do */
 	struct attach *list[ATTACHES_MAX];
 };
 
 /* Goes on with the sessions that a predecessor had, and takes clients. 0 or a negative errno. */
 int attaches_init(struct worker *w, int bell_fd);
-/* Something is to be read; false: `what`, from epoll, is none of ours. */
-bool attaches_event(struct worker *w, void *what);
 /* Ends conversations that take too long; returns when to call again (CLOCK_MONOTONIC), ~0: not. */
 uint64_t attaches_tick(struct worker *w, uint64_t now_ns);
 

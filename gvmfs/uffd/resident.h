@@ -57,6 +57,7 @@
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H
 
+#include "base/loop.h"
 #include "gvm_client.h"
 #include "state/journal.h"
 #include "store/readahead.h"
@@ -171,6 +172,7 @@ struct resident {
 	unsigned session;
 	int fd[SESSION_FDS]; /* in this process */
 	struct reader *reader; /* NULL: the front thread reads the faults itself */
+	struct loop_source client, faults;
 	int faults_fd;	     /* where it does: the userfaultfd, or the reader's pipe */
 	int pid;	     /* of the client */
 	uint64_t address, bytes, chunks;
@@ -249,9 +251,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 
 /* Reads the faults of all regions: how many there were. */
 unsigned residents_serve(struct worker *w);
-/* Something is to be read; false: `what`, from epoll, is none of ours. (Faults are read by
- * residents_serve().) */
-bool resident_event(struct worker *w, void *what);
+/* The client has said something, or left. */
+void resident_client_ready(void *resident);
 /* Whether the client has left, as of now. */
 bool resident_has_left(struct resident *r);
 

@@ -83,30 +83,18 @@ static void client_read(struct resident *r)
 	}
 }
 
-static void client_event(struct resident *r)
+void resident_client_ready(void *resident)
 {
+	struct resident *r = resident;
+
 	client_read(r);
 	resident_turn(r);
 }
 
 bool resident_has_left(struct resident *r)
 {
-	client_event(r);
+	resident_client_ready(r);
 	return r->client_gone;
-}
-
-bool resident_event(struct worker *w, void *what)
-{
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents->count; i++) {
-		struct resident *r = w->residents->list[i];
-
-		if (!r || (what != &r->fd[SESSION_UFFD] && what != &r->fd[SESSION_SOCKET]))
-			continue;
-		if (what == &r->fd[SESSION_SOCKET])
-			client_event(r);
-		return true;
-	}
-	return false;
 }
 
 /* The visitor's process looks, since that waits for locks of the client: as long as it does not answer,

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -69,18 +68,16 @@ static void resident_free(struct resident *r)
 	free(r);
 }
 
-static int epoll_add(struct worker *w, int fd, void *what)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = what };
-
-	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
-
-/* Said explicitly: the supervisor has the descriptors open too, so closing ours is not enough. */
 void env_unwatch(struct resident *r)
 {
-	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->fd[SESSION_SOCKET], NULL);
-	epoll_ctl(r->w->epoll_fd, EPOLL_CTL_DEL, r->faults_fd, NULL);
+	loop_remove(r->w->loop, &r->client);
+	loop_remove(r->w->loop, &r->faults);
+}
+
+/* They end the sleep: residents_serve() reads them, after each. */
+static void faults_ready(void *resident)
+{
+	(void)resident;
 }
 
 static int faults_open(struct resident *r)
@@ -89,7 +86,7 @@ static int faults_open(struct resident *r)
 
 	if (!uffd_reads_at_once())
 		error = reader_start(&r->reader, r->fd[SESSION_UFFD], &r->faults_fd);
-	return error ? error : epoll_add(r->w, r->faults_fd, &r->fd[SESSION_UFFD]);
+	return error ? error : loop_add(r->w->loop, &r->faults, r->faults_fd, faults_ready, r);
 }
 
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
@@ -127,7 +124,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!error)
 		error = faults_open(r);
 	if (!error)
-		error = epoll_add(w, r->fd[SESSION_SOCKET], &r->fd[SESSION_SOCKET]);
+		error = loop_add(w->loop, &r->client, r->fd[SESSION_SOCKET], resident_client_ready, r);
 	if (error) {
 		env_unwatch(r);
 		for (unsigned i = 0; i < SESSION_FDS; i++)

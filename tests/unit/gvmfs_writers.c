@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@
 
 struct gvm_conn {
 	int event_fd;	   /* to be processed */
+	struct loop_source source;
 	unsigned pending;  /* the writer's thread */
 	bool refuses_conn; /* no connection can be had */
 };
@@ -51,17 +51,20 @@ static uint8_t data[FLUSHES][GVM_CHUNK_BYTES];
 
 /* ---- pool and connections */
 
-int pool_init(struct pool *pool, const struct options *o, uint64_t client, int epoll_fd, enum pool_kind kind)
+static void conn_ready(void *conn)
+{
+	gvm_conn_process(conn);
+}
+
+int pool_init(struct pool *pool, const struct options *o, uint64_t client, struct loop *loop, enum pool_kind kind)
 {
 	pool->opts = o;
 	pool->client = client;
 	pool->kind = kind;
 	pool->count = NODES;
 	for (unsigned i = 0; i < NODES; i++) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &conns[i] };
-
 		conns[i].event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, conns[i].event_fd, &ev);
+		CHECK_EQ(loop_add(loop, &conns[i].source, conns[i].event_fd, conn_ready, &conns[i]), 0);
 	}
 	return 0;
 }
@@ -72,12 +75,6 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 
 	(void)pool;
 	return conn->refuses_conn ? NULL : conn;
-}
-
-bool pool_has(const struct pool *pool, const void *what)
-{
-	(void)pool;
-	return what == &conns[0] || what == &conns[1];
 }
 
 int pool_poll(struct pool *pool)
