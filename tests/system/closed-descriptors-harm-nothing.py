@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs whose standard descriptors a careless parent closed, or whose output cannot write to: no
+"""Programs whose standard descriptors a careless parent closed, or whose output cannot be written: no
 region takes the place of a closed one, where messages would go into the guest's memory, and output
 that was lost is no success."""
 
@@ -48,7 +48,7 @@ def test(l):
     for command in ("stat", mount.path), ("stat", path), ("node", node.address), \
             ("region", "local", path), ("run", "--help"):
         said = l.run(*FULL, program("gvm"), *command, status=1)
-        expect("standard output cannot write to: No space left on device" in said, "gvm %s: %s",
+        expect("cannot write to standard output: No space left on device" in said, "gvm %s: %s",
                command[0], said)
         expect(l.run(program("gvm"), *command), "gvm %s says nothing", command[0])
 
