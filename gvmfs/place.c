@@ -3,6 +3,7 @@
 #include "place.h"
 
 #include "base/log.h"
+#include "file.h"
 #include "mountinfo.h"
 
 #include <errno.h>
@@ -126,19 +127,13 @@ static unsigned option_number(const char *options, const char *name)
 /* The number of the mount that the descriptor's file is in, as the list of mounts has it. */
 static int mount_number(int fd, unsigned *id)
 {
-	char name[48], line[128];
-	int r = -ENOENT;
-	FILE *f;
+	char name[48], text[512];
+	int r;
 
 	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
-	f = fopen(name, "re");
-	if (!f)
-		return -errno;
-	while (r && fgets(line, sizeof(line), f))
-		if (sscanf(line, "mnt_id: %u", id) == 1)
-			r = 0;
-	fclose(f);
-	return r;
+	r = file_text(name, text, sizeof(text));
+	*id = (unsigned)text_number(text, "mnt_id:");
+	return !r && !*id ? -ENOENT : r;
 }
 
 /* Whether the descriptor is the root of a mount, and of which kind. */

@@ -6,6 +6,7 @@
  * and otherwise names the line and the reason; a list with one wrong line is not used.
  */
 #include "addr.h"
+#include "file.h"
 #include "gvm_client.h"
 
 #include <errno.h>
@@ -226,44 +227,33 @@ int gvm_cluster_parse(const char *text, size_t bytes, struct gvm_cluster_node **
 }
 
 /* The whole file, up to a length that no list of nodes has. */
-static int file_read(const char *path, char **text, size_t *bytes)
+static int list_read(const char *path, char **text, size_t *bytes)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char *buf = malloc(FILE_BYTES_MAX);
-	size_t n = 0;
+	ssize_t n = fd < 0 ? -errno : -ENOMEM;
 
-	if (fd < 0)
-		err = -errno;
-	else if (!buf)
-		err = -ENOMEM;
-	while (!err) {
-		ssize_t got = read(fd, buf + n, FILE_BYTES_MAX - n);
-
-		if (got < 0 && errno != EINTR)
-			err = -errno;
-		n += got > 0 ? (size_t)got : 0;
-		if (n == FILE_BYTES_MAX)
-			err = -EFBIG;
-		if (!got)
-			break;
-	}
+	if (fd >= 0 && buf)
+		n = file_read(fd, buf, FILE_BYTES_MAX);
 	if (fd >= 0)
 		close(fd);
-	if (err) {
+	if (n == FILE_BYTES_MAX)
+		n = -EFBIG;
+	if (n < 0) {
 		free(buf);
-		return err;
+		return (int)n;
 	}
 	*text = buf;
-	*bytes = n;
+	*bytes = (size_t)n;
 	return 0;
 }
 
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count,
 		     char err[128])
 {
-	size_t bytes;
-	char *text;
-	int ret = file_read(path, &text, &bytes);
+	size_t bytes = 0;
+	char *text = NULL;
+	int ret = list_read(path, &text, &bytes);
 
 	if (ret) {
 		snprintf(err, ERR_BYTES, "%s", strerrordesc_np(-ret));

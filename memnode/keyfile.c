@@ -10,6 +10,7 @@
  * $CREDENTIALS_DIRECTORY the group's right to read does not mean that others can read it.
  */
 #include "gvm_client.h"
+#include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,8 +59,8 @@ static int key_check(const char *path, const struct stat *st)
 
 static int key_read(const char *path, int fd, uint8_t *buf, size_t *bytes)
 {
-	size_t n = 0, room = KEY_BYTES_MAX + 2; /* a newline, and one to see that it is too long */
 	struct stat st;
+	ssize_t n;
 	int err;
 
 	if (fstat(fd, &st))
@@ -67,18 +68,12 @@ static int key_read(const char *path, int fd, uint8_t *buf, size_t *bytes)
 	err = key_check(path, &st);
 	if (err)
 		return err;
-	while (n < room) {
-		ssize_t got = read(fd, buf + n, room - n);
-
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		if (!got)
-			break;
-		n += got > 0 ? (size_t)got : 0;
-	}
+	n = file_read(fd, buf, KEY_BYTES_MAX + 2); /* a newline, and one to see that it is too long */
+	if (n < 0)
+		return (int)n;
 	if (n && buf[n - 1] == '\n')
 		n--;
-	*bytes = n;
+	*bytes = (size_t)n;
 	return n < KEY_BYTES_MIN || n > KEY_BYTES_MAX ? -EINVAL : 0;
 }
 

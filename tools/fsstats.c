@@ -2,6 +2,7 @@
 #include "fsstats.h"
 
 #include "gvmfs/gvm_mount.h"
+#include "memnode/file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -48,13 +49,5 @@ const char *fsstats_error(int rc)
 
 uint64_t fsstats_get(const char *text, const char *name)
 {
-	size_t len = strlen(name);
-
-	for (const char *p = text; *p;) {
-		if (!strncmp(p, name, len) && p[len] == ' ')
-			return strtoull(p + len + 1, NULL, 10);
-		p += strcspn(p, "\n");
-		p += *p == '\n';
-	}
-	return 0;
+	return text_number(text, name);
 }

@@ -2,6 +2,7 @@
 #include "memcg.h"
 
 #include "memcg_hold.h"
+#include "memnode/file.h"
 #include "memnode/mountinfo.h"
 
 #include <dirent.h>
@@ -56,29 +57,12 @@ static int file_write_u64(const char *dir, const char *name, uint64_t v)
 }
 
 /* Reads a small kernel file as text. */
-static int file_read(const char *dir, const char *name, char *buf, size_t size)
+static int group_text(const char *dir, const char *name, char *buf, size_t size)
 {
 	char path[PATH_MAX];
-	int rc = path_print(path, "%s/%s", dir, name), fd;
-	size_t have = 0;
+	int rc = path_print(path, "%s/%s", dir, name);
 
-	if (rc)
-		return rc;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	while (have < size - 1) {
-		ssize_t n = read(fd, buf + have, size - 1 - have);
-
-		if (n < 0)
-			rc = -errno;
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	buf[have] = 0;
-	close(fd);
-	return rc;
+	return rc ? rc : file_text(path, buf, size);
 }
 
 /* True if the list of words in a file of `dir` has `word`. */
@@ -86,24 +70,12 @@ static bool file_has_word(const char *dir, const char *name, const char *word)
 {
 	char buf[4096], *save;
 
-	if (file_read(dir, name, buf, sizeof(buf)))
+	if (group_text(dir, name, buf, sizeof(buf)))
 		return false;
 	for (char *w = strtok_r(buf, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
 		if (!strcmp(w, word))
 			return true;
 	return false;
-}
-
-static uint64_t row(const char *stat, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *p = stat; p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (!strncmp(p, name, len) && p[len] == ' ')
-			return strtoull(p + len + 1, NULL, 10);
-	}
-	return 0;
 }
 
 /*
@@ -182,7 +154,7 @@ static int count_processes(const char *dir)
 	char buf[4096];
 	int n = 0;
 
-	if (file_read(dir, "cgroup.procs", buf, sizeof(buf)))
+	if (group_text(dir, "cgroup.procs", buf, sizeof(buf)))
 		return -1;
 	for (char *p = buf; *p; p++)
 		n += *p == '\n';
@@ -340,18 +312,18 @@ static uint64_t number_read(const struct memcg *cg, const char *name)
 {
 	char buf[32];
 
-	return file_read(cg->path, name, buf, sizeof(buf)) ? 0 : strtoull(buf, NULL, 10);
+	return group_text(cg->path, name, buf, sizeof(buf)) ? 0 : strtoull(buf, NULL, 10);
 }
 
 /* v2: the kernel's memory for the group; before Linux 5.18 it stands there in parts only. */
 static uint64_t v2_kernel_bytes(const char *stat)
 {
 	static const char *const parts[] = {"kernel_stack", "pagetables", "percpu", "slab"};
-	uint64_t bytes = row(stat, "kernel");
+	uint64_t bytes = text_number(stat, "kernel");
 
-	for (unsigned i = 0; !row(stat, "kernel") && i < sizeof(parts) / sizeof(parts[0]); i++)
-		bytes += row(stat, parts[i]);
-	return bytes + row(stat, "sock");
+	for (unsigned i = 0; !text_number(stat, "kernel") && i < sizeof(parts) / sizeof(parts[0]); i++)
+		bytes += text_number(stat, parts[i]);
+	return bytes + text_number(stat, "sock");
 }
 
 int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
@@ -360,35 +332,35 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 	int rc;
 
 	memset(st, 0, sizeof(*st));
-	rc = file_read(cg->path, cg->v2 ? "memory.current" : "memory.usage_in_bytes", buf,
+	rc = group_text(cg->path, cg->v2 ? "memory.current" : "memory.usage_in_bytes", buf,
 		       sizeof(buf));
 	if (rc)
 		return rc;
 	st->usage = strtoull(buf, NULL, 10);
 	st->peak = number_read(cg, cg->v2 ? "memory.peak" : "memory.max_usage_in_bytes");
-	rc = file_read(cg->path, "memory.stat", buf, sizeof(buf));
+	rc = group_text(cg->path, "memory.stat", buf, sizeof(buf));
 	if (rc)
 		return rc;
 	if (cg->v2) {
-		st->shared = row(buf, "shmem");
-		st->file = row(buf, "file") - st->shared;
-		st->own = row(buf, "anon") + v2_kernel_bytes(buf);
-		st->dirty = row(buf, "file_dirty");
-		st->writeback = row(buf, "file_writeback");
-		rc = file_read(cg->path, "memory.events", buf, sizeof(buf));
+		st->shared = text_number(buf, "shmem");
+		st->file = text_number(buf, "file") - st->shared;
+		st->own = text_number(buf, "anon") + v2_kernel_bytes(buf);
+		st->dirty = text_number(buf, "file_dirty");
+		st->writeback = text_number(buf, "file_writeback");
+		rc = group_text(cg->path, "memory.events", buf, sizeof(buf));
 		if (!rc)
-			st->oom_kills = row(buf, "oom_kill");
+			st->oom_kills = text_number(buf, "oom_kill");
 		return rc;
 	}
-	st->shared = row(buf, "total_shmem");
-	st->file = row(buf, "total_cache") - st->shared;
-	st->own = row(buf, "total_rss") + number_read(cg, "memory.kmem.usage_in_bytes");
-	st->dirty = row(buf, "total_dirty");
-	st->writeback = row(buf, "total_writeback");
-	rc = file_read(cg->path, "memory.oom_control", buf, sizeof(buf));
+	st->shared = text_number(buf, "total_shmem");
+	st->file = text_number(buf, "total_cache") - st->shared;
+	st->own = text_number(buf, "total_rss") + number_read(cg, "memory.kmem.usage_in_bytes");
+	st->dirty = text_number(buf, "total_dirty");
+	st->writeback = text_number(buf, "total_writeback");
+	rc = group_text(cg->path, "memory.oom_control", buf, sizeof(buf));
 	if (!rc) {
-		st->oom_kills = row(buf, "oom_kill");
-		st->under_oom = row(buf, "under_oom");
+		st->oom_kills = text_number(buf, "oom_kill");
+		st->under_oom = text_number(buf, "under_oom");
 	}
 	return rc;
 }

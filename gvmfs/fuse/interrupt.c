@@ -2,6 +2,7 @@
 /* interrupt.c - see interrupt.h. */
 #include "interrupt.h"
 
+#include "file.h"
 #include "node/jobs.h"
 #include "state/worker.h"
 
@@ -76,17 +77,18 @@ struct look {
 /* SIGKILL is on its way to the thread: its own, or what another fatal signal has become. */
 static bool thread_is_killed(int tid)
 {
-	char path[40], line[128];
-	unsigned long long set = 0, sets = 0;
-	FILE *f;
+	static const char *const pending[] = { "SigPnd:", "ShdPnd:" };
+	char path[40], text[4096];
+	unsigned long long sets = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigPnd: %llx", &set) == 1 || sscanf(line, "ShdPnd: %llx", &set) == 1)
-			sets |= set;
-	if (f)
-		fclose(f);
+	if (file_text(path, text, sizeof(text)))
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		const char *set = text_field(text, pending[i]);
+
+		sets |= set ? strtoull(set, NULL, 16) : 0;
+	}
 	return sets >> (SIGKILL - 1) & 1;
 }
 

@@ -3,6 +3,7 @@
 #include "unbacked.h"
 
 #include "base/log.h"
+#include "file.h"
 #include "node/jobs.h"
 
 #include <errno.h>
@@ -53,38 +54,18 @@ static bool is_qemu(pid_t tid, char *program, size_t size)
 static pid_t process_of(pid_t tid)
 {
 	char path[64], text[1024];
-	const char *at;
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	at = strstr(text, "\nTgid:");
-	return at ? (pid_t)strtol(at + 6, NULL, 10) : 0;
+	return file_text(path, text, sizeof(text)) ? 0 : (pid_t)text_number(text, "Tgid:");
 }
 
 /* The address space that a process has; 0: not known. */
 static uint64_t space_of(pid_t tid)
 {
 	char path[64], text[64];
-	ssize_t n;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/statm", (int)tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = 0;
-	return strtoull(text, NULL, 10) * GVM_PAGE_BYTES;
+	return file_text(path, text, sizeof(text)) ? 0 : strtoull(text, NULL, 10) * GVM_PAGE_BYTES;
 }
 
 /* One limit of a process at a time: the next would take it for what the process had before. */

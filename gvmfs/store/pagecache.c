@@ -4,6 +4,7 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "file.h"
 #include "node/jobs.h"
 #include "state/worker.h"
 
@@ -172,16 +173,14 @@ static struct probe *probe_start(int fd, uint64_t off)
 
 static bool thread_is_blocked(pid_t tid)
 {
-	char path[40], state = 0;
-	FILE *f;
+	char path[40], text[128];
+	const char *name_end;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
-	f = fopen(path, "re");
-	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	if (f)
-		fclose(f);
-	return state == 'D';
+	if (file_text(path, text, sizeof(text)))
+		return false;
+	name_end = strrchr(text, ')');
+	return name_end && strncmp(name_end, ") D", 3) == 0;
 }
 
 /*

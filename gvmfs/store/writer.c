@@ -3,6 +3,7 @@
 #include "writer.h"
 
 #include "base/log.h"
+#include "file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -115,17 +116,8 @@ static void flush_again(struct flush *f)
 
 static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 {
-	size_t at = first * GVM_PAGE_BYTES, end = at + n * GVM_PAGE_BYTES;
-
-	while (at < end) {
-		ssize_t got = pread(f->memory_fd, to, end - at, (off_t)(f->chunk * GVM_CHUNK_BYTES + at));
-
-		if (got <= 0)
-			return got < 0 ? -errno : -EIO;
-		at += (size_t)got;
-		to += got;
-	}
-	return 0;
+	return file_pread(f->memory_fd, to, n * GVM_PAGE_BYTES,
+			  f->chunk * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
 }
 
 static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)

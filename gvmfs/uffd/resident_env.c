@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_env.c - see resident_env.h: the kernel, the nodes, and the rest of gvmfs, for the decisions of
  * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
+#include "file.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
@@ -12,6 +13,7 @@
 #include "store/writers.h"
 #include "uffd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -126,23 +128,14 @@ int env_punch(struct resident *r, uint64_t off, uint64_t bytes)
 int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];
-	uint64_t done = 0;
 
-	while (done < bytes) {
-		ssize_t n = pwrite(r->fd[SESSION_MEMORY],
-				   data ? (const uint8_t *)data + done : zeros, bytes - done,
-				   (off_t)(off + done));
-
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	assert(data || bytes <= sizeof(zeros));
+	return file_pwrite(r->fd[SESSION_MEMORY], data ? data : zeros, bytes, off);
 }
 
 void env_read(struct resident *r, void *to, uint64_t off, uint64_t bytes)
 {
-	if (pread(r->fd[SESSION_MEMORY], to, bytes, (off_t)off) != (ssize_t)bytes)
+	if (file_pread(r->fd[SESSION_MEMORY], to, bytes, off))
 		abort(); /* our own memfd, within its size */
 }
 

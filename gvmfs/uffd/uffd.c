@@ -3,6 +3,7 @@
 #include "uffd.h"
 
 #include "base/mutant.h"
+#include "file.h"
 #include "gvm_wire.h"
 
 #include <errno.h>
@@ -202,20 +203,17 @@ static bool is_userfaultfd(int fd)
 
 bool uffd_is_plain(int fd)
 {
-	unsigned long long features = ~0ull;
-	char path[40], line[128];
-	FILE *f;
+	unsigned long long features;
+	char path[40], text[1024];
+	const char *api;
 
 	/* One that UFFDIO_API was not asked of has no features yet, and may get any later; it refuses all
 	 * other calls. (The kernel's mark of it in the features is younger than some kernels.) */
 	if (!is_userfaultfd(fd) || uffd_wake(fd, LAST_PAGE, GVM_PAGE_BYTES) < 0)
 		return false;
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f) &&
-	       sscanf(line, "API: %*x:%llx", &features) != 1)
-		;
-	if (f)
-		fclose(f);
+	api = file_text(path, text, sizeof(text)) ? NULL : text_field(text, "API:");
+	if (!api || sscanf(api, "%*x:%llx", &features) != 1)
+		return false;
 	return !(features & ~(unsigned long long)PLAIN_FEATURES);
 }

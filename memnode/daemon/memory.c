@@ -4,6 +4,7 @@
  * without /proc or /sys) is skipped.
  */
 #include "memory.h"
+#include "../file.h"
 #include "log.h"
 
 #include <limits.h>
@@ -62,22 +63,17 @@ static unsigned long long groups_limit(void)
 
 static unsigned long long machine_has(const char *what)
 {
-	unsigned long long kib = 0;
-	char line[128], name[64];
-	bool found = false;
-	FILE *f = fopen("/proc/meminfo", "re");
+	char text[4096];
 
-	while (!found && f && fgets(line, sizeof(line), f))
-		found = sscanf(line, "%63[^:]: %llu kB", name, &kib) == 2 && !strcmp(name, what);
-	if (f)
-		fclose(f);
-	return found ? kib << 10 : ULLONG_MAX;
+	if (file_text("/proc/meminfo", text, sizeof(text)) || !text_field(text, what))
+		return ULLONG_MAX;
+	return text_number(text, what) << 10;
 }
 
 void memory_warn(uint64_t lent_bytes)
 {
-	unsigned long long lent = lent_bytes, limit = groups_limit(), total = machine_has("MemTotal"),
-			   available = machine_has("MemAvailable");
+	unsigned long long lent = lent_bytes, limit = groups_limit(), total = machine_has("MemTotal:"),
+			   available = machine_has("MemAvailable:");
 
 	if (total < lent)
 		log_line("warning: lends %llu MiB, but this machine has %llu MiB in all", lent >> 20,

@@ -51,7 +51,8 @@ FLOORS = {
         "main",
     ],
     "memnode": [
-        "gvm_wire clock addr size page_run codec auth keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
+        "gvm_wire clock addr file size page_run",
+        "codec auth keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
         "cluster logger notify",
     ],
     "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],

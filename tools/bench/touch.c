@@ -7,6 +7,8 @@
  */
 #include "child.h"
 
+#include "memnode/file.h"
+
 #include "memnode/gvm_client.h"
 
 #include <errno.h>
@@ -33,8 +35,7 @@ static int do_fill(struct touch *t)
 		rc = -errno;
 	for (uint64_t at = 0; !rc && at < t->file->bytes; at += FILL_BYTES) {
 		bench_data_fill(piece, FILL_BYTES, t->seed + at);
-		if (pwrite(t->fd, piece, FILL_BYTES, (off_t)at) != FILL_BYTES)
-			rc = errno ? -errno : -EIO;
+		rc = file_pwrite(t->fd, piece, FILL_BYTES, at);
 	}
 	if (!rc && fsync(t->fd))
 		rc = -errno;
