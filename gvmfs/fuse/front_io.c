@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- READ */
 
@@ -101,7 +102,7 @@ struct file_write {
 	struct store_write wr; /* first */
 	struct worker *w;
 	fuse_req_t req;
-	uint8_t *kept; /* the request's buffer, once it waits */
+	uint8_t *kept; /* what its data stand in, once it waits */
 	struct interrupt interrupt;
 	bool submitting; /* its end is seen by the function that does that */
 	bool ended;
@@ -134,6 +135,20 @@ static void write_interrupted(struct interrupt *interrupt)
 	store_turn(s);
 }
 
+/* Keeps what is left of its data, which is less than the request's buffer as a rule. */
+static void write_keep(struct file_write *f)
+{
+	struct store_write *wr = &f->wr;
+
+	f->kept = malloc(wr->end - wr->off);
+	if (f->kept) {
+		store_write_move(wr, memcpy(f->kept, wr->data + (wr->off - wr->data_off), wr->end - wr->off));
+	} else {
+		f->kept = f->w->request;
+		f->w->request = NULL;
+	}
+}
+
 void front_io_write(struct worker *w, fuse_req_t req, struct inode *inode, const void *data, uint64_t off,
 		    size_t size)
 {
@@ -154,8 +169,7 @@ void front_io_write(struct worker *w, fuse_req_t req, struct inode *inode, const
 		free(f);
 		return;
 	}
-	f->kept = w->request;
-	w->request = NULL;
+	write_keep(f);
 	interrupt_arm(&f->interrupt, w, req, false, write_interrupted);
 }
 

@@ -10,6 +10,8 @@
 static void write_end(struct store *s, struct store_write *wr, int error)
 {
 	struct inode *inode = wr->wait.inode;
+	/* A region that was never given a size has none. */
+	const void *node = error ? NULL : s->env->node(s, inode, (wr->end - 1) / GVM_CHUNK_BYTES);
 
 	if (error)
 		store_count(s, inode, io_errors, error != -EINTR);
@@ -17,7 +19,7 @@ static void write_end(struct store *s, struct store_write *wr, int error)
 		s->env->report(s, inode, wr->off / GVM_CHUNK_BYTES, "write", error);
 	inode->writes--;
 	wr->done(s, wr, error);
-	if (s->slots.free < JOURNAL_SLOTS / 2)
+	if (!error && slots_are_short(&s->slots, node))
 		store_seal_oldest(s);
 }
 
@@ -76,7 +78,7 @@ static void part_put(struct store *s, struct store_write *wr, const struct part 
 	for (unsigned i = 0; i < 2; i++)
 		if (p->edge[i])
 			slot_complete(&s->slots, slot, i ? p->last : p->first, p->edge[i]);
-	slot_write(&s->slots, slot, p->from, p->to, wr->data ? wr->data + (wr->off - wr->begin) : NULL);
+	slot_write(&s->slots, slot, p->from, p->to, wr->data ? wr->data + (wr->off - wr->data_off) : NULL);
 	cache_invalidate(&s->cache, wr->wait.inode, p->chunk,
 			 (uint32_t)(((1ull << (p->last - p->first + 1)) - 1) << p->first));
 	if (slot_disk(&s->slots, slot)->pages == ~0u)
@@ -138,7 +140,7 @@ void store_write(struct store *s, struct store_write *wr, struct inode *inode, c
 	wr->wait.go = write_go;
 	wr->wait.inode = inode;
 	wr->data = data;
-	wr->begin = wr->off = off;
+	wr->begin = wr->off = wr->data_off = off;
 	wr->end = off + size;
 	inode->writes++;
 	if (data) {

@@ -17,7 +17,8 @@ struct store_write {
 	/* From a turn, once: 0, or a negative errno (a part may be in slots all the same). The request, and its data,
 	 * are the caller's again. */
 	void (*done)(struct store *s, struct store_write *wr, int error);
-	const uint8_t *data; /* NULL: zeros. It stays as it is until done() */
+	const uint8_t *data; /* from data_off on; NULL: zeros. It stays as it is until done(), or is moved */
+	uint64_t data_off;
 	uint64_t begin, off, end; /* all of it, and what is not in slots yet */
 	bool stalled; /* has had to wait for a slot */
 };
@@ -25,5 +26,12 @@ struct store_write {
 /* A WRITE, or a punch, has come. An event: wr->done is filled in, the rest zero. */
 void store_write(struct store *s, struct store_write *wr, struct inode *inode, const void *data, uint64_t off,
 		 uint64_t size);
+
+/* What is left of its data, from `off` on, stands there now. */
+static inline void store_write_move(struct store_write *wr, const uint8_t *data)
+{
+	wr->data = data;
+	wr->data_off = wr->off;
+}
 
 #endif

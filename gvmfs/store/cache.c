@@ -57,6 +57,19 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 	return n >= count && of_inode <= 2 * n && of_node[0] <= 2 * n && of_node[1] <= 2 * n;
 }
 
+bool cache_spares(const struct cache *c, const void *node)
+{
+	unsigned n = 0, of_node = 0;
+
+	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
+		bool is_free = cache_is_free(&c->entries[i]);
+
+		n += is_free;
+		of_node += !is_free && c->entries[i].node == node;
+	}
+	return n > of_node;
+}
+
 void cache_drop(struct cache *c, struct cache_entry *e)
 {
 	struct cache_entry **link = bucket_of(c, e->inode, e->chunk);

@@ -77,6 +77,8 @@ static inline void cache_use(struct cache *c, struct cache_entry *e)
 /* Whether nothing pins it. */
 bool cache_is_free(const struct cache_entry *e);
 unsigned cache_count_free(const struct cache *c);
+/* Whether one can be spared for a chunk on `node` that nobody waits for: as many as the node has are left. */
+bool cache_spares(const struct cache *c, const void *node);
 /* Whether an inode may have `count` entries more, for chunks on `nodes`: there are that many, and others, were a
  * node dead, would find some left. */
 bool cache_allow(const struct cache *c, const struct inode *inode, const void *const nodes[2], unsigned count);

@@ -53,13 +53,52 @@ void slots_begin(struct slots *s)
 		}
 }
 
+/* The node's place, or (slots is 0) a free one, of which there are as many as slots. */
+static struct slots_node *node_find(const struct slots *s, const void *node)
+{
+	struct slots_node *none = NULL;
+
+	for (unsigned i = 0, left = s->nodes_count; i < JOURNAL_SLOTS && (left || !none); i++) {
+		struct slots_node *of = (struct slots_node *)&s->nodes[i];
+
+		if (of->slots && of->node == node)
+			return of;
+		left -= of->slots > 0;
+		if (!of->slots && !none)
+			none = of;
+	}
+	return none;
+}
+
+static void node_enter(struct slots *s, struct slot *slot, const void *node)
+{
+	slot->of = node_find(s, node);
+	slot->of->node = node;
+	s->nodes_count += !slot->of->slots;
+	slot->of->slots++;
+}
+
+static void node_leave(struct slots *s, struct slot *slot)
+{
+	assert(slot->of->slots);
+	slot->of->slots--;
+	s->nodes_count -= !slot->of->slots;
+	slot->of = NULL;
+}
+
+static void sealed_add(struct slots *s, struct slot *slot, int n)
+{
+	s->sealed += (unsigned)n;
+	slot->of->sealed += (unsigned)n;
+}
+
 /* It is its chunk's from here on. */
 static void slot_insert(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns)
 {
 	struct slot **bucket = bucket_of(s, inode, slot_disk(s, slot)->chunk);
 
 	slot->inode = inode;
-	slot->node = node;
+	node_enter(s, slot, node);
 	slot->order = ++s->order;
 	slot->opened_ns = now_ns;
 	slot->retry_at_ns = 0;
@@ -72,7 +111,7 @@ void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const v
 {
 	assert(slot_disk(s, slot)->state != SLOT_FREE && slot_disk(s, slot)->inode == inode->nr);
 	slot_insert(s, slot, inode, node, now_ns);
-	s->sealed += slot_disk(s, slot)->state == SLOT_SEALED;
+	sealed_add(s, slot, slot_disk(s, slot)->state == SLOT_SEALED);
 }
 
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page)
@@ -114,20 +153,16 @@ uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
 	return oldest;
 }
 
-static unsigned slots_of_node(const struct slots *s, const void *node)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
-		n += s->disk[i].state != SLOT_FREE && s->slot[i].node == node;
-	return n;
-}
-
 bool slots_allow(const struct slots *s, const struct inode *inode, const void *node)
 {
 	unsigned room = 2 * s->free;
 
-	return s->free && inode->slots <= room && (room >= JOURNAL_SLOTS || slots_of_node(s, node) <= room);
+	return s->free && inode->slots <= room && (room >= JOURNAL_SLOTS || node_find(s, node)->slots <= room);
+}
+
+bool slots_are_short(const struct slots *s, const void *node)
+{
+	return !s->free || node_find(s, node)->slots > s->free;
 }
 
 struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, const void *node, uint64_t now_ns)
@@ -180,7 +215,7 @@ void slot_seal(struct slots *s, struct slot *slot, uint64_t version)
 	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && !slots_sealed(s, slot->inode, js->chunk));
 	js->version = version;
 	s->mark32(&js->state, SLOT_SEALED);
-	s->sealed++;
+	sealed_add(s, slot, 1);
 }
 
 void slot_refuse(struct slots *s, struct slot *slot, uint64_t retry_at_ns)
@@ -201,13 +236,15 @@ void slot_free(struct slots *s, struct slot *slot)
 	struct slot **link = bucket_of(s, slot->inode, js->chunk);
 
 	assert(js->state != SLOT_FREE && slot->inode->slots);
-	s->sealed -= js->state == SLOT_SEALED;
+	if (js->state == SLOT_SEALED)
+		sealed_add(s, slot, -1);
 	while (*link != slot)
 		link = &(*link)->next;
 	*link = slot->next;
 	s->mark32(&js->state, SLOT_FREE);
 	slot->inode->slots--;
 	slot->inode = NULL;
+	node_leave(s, slot);
 	slot->retry_at_ns = 0;
 	slot->next = s->free_list;
 	s->free_list = slot;

@@ -32,12 +32,18 @@
 
 #define SLOTS_BUCKETS 256u
 
+/* What one node has of the slots: a place in a table, good while it has any. */
+struct slots_node {
+	const void *node;
+	unsigned slots, sealed; /* sealed: SENDING or REFUSED */
+};
+
 enum slot_is { SLOT_IS_FREE, SLOT_IS_COLLECTING, SLOT_IS_SENDING, SLOT_IS_REFUSED };
 
 struct slot {
 	struct flush flush; /* first: a writer has it while SENDING */
 	struct inode *inode;
-	const void *node;     /* that the chunk is on: whose share of the slots it takes */
+	struct slots_node *of; /* the node that the chunk is on: whose share of the slots it takes */
 	uint64_t order;	      /* of opening, over all slots */
 	uint64_t opened_ns;
 	uint64_t retry_at_ns; /* REFUSED: to be sent again then; 0: it is not */
@@ -52,6 +58,8 @@ struct slots {
 
 	struct slot slot[JOURNAL_SLOTS];
 	struct slot *buckets[SLOTS_BUCKETS], *free_list;
+	struct slots_node nodes[JOURNAL_SLOTS];
+	unsigned nodes_count;  /* that have any */
 	unsigned free, sealed; /* how many; sealed: SENDING or REFUSED */
 	uint64_t order;	       /* of the last one opened */
 };
@@ -89,6 +97,8 @@ uint64_t slots_oldest(const struct slots *s, const struct inode *inode);
 /* Whether an inode may have a slot more, for a chunk on `node`. It may have so many, and so may all that goes to
  * one node, that others find some left were that node dead. */
 bool slots_allow(const struct slots *s, const struct inode *inode, const void *node);
+/* Whether what goes to the node has more of them than are left. */
+bool slots_are_short(const struct slots *s, const void *node);
 /* FREE -> COLLECTING, without a page; NULL: none is free, or allowed. The chunk has none that is COLLECTING. */
 struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, const void *node, uint64_t now_ns);
 /* Puts the whole of a page, of which not all will be written, into a slot that is COLLECTING, as slot_write()

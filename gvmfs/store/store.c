@@ -5,6 +5,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 {
@@ -63,6 +65,12 @@ void store_seal(struct store *s, struct slot *slot)
 	slot_send(s, slot);
 }
 
+/* So many may be sealed for one node: what the writers take of it at a time. */
+static unsigned sealed_enough(const struct store *s)
+{
+	return STORE_SEALED_ENOUGH / (s->slots.nodes_count ? s->slots.nodes_count : 1) + 1;
+}
+
 /* One that collects, and whose chunk has no other on its way; NULL: it is not such a one. */
 static bool slot_can_seal(struct store *s, const struct slot *slot)
 {
@@ -72,12 +80,13 @@ static bool slot_can_seal(struct store *s, const struct slot *slot)
 
 void store_seal_oldest(struct store *s)
 {
-	while (s->slots.sealed < STORE_SEALED_ENOUGH) {
+	for (;;) {
 		struct slot *oldest = NULL;
 
 		for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
 			if (slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
-			    (!oldest || slot->order < oldest->order) && slot_can_seal(s, slot))
+			    (!oldest || slot->order < oldest->order) &&
+			    slot->of->sealed < sealed_enough(s) && slot_can_seal(s, slot))
 				oldest = slot;
 		if (!oldest)
 			return;
@@ -135,10 +144,22 @@ static void flushed_look(struct store *s)
 	}
 }
 
+/* Ends those that have waited for too long, who came first. The lane may be gone after it. */
+static void lane_expire(struct store *s, struct store_lane *lane, uint64_t now_ns)
+{
+	struct store_wait *wait = TAILQ_FIRST(&lane->waits), *next;
+
+	for (; wait && wait->deadline_ns && now_ns > wait->deadline_ns; wait = next) {
+		next = TAILQ_NEXT(wait, in);
+		wait->error = -ETIMEDOUT;
+		store_due(s, wait);
+	}
+}
+
 static void timers_look(struct store *s)
 {
 	uint64_t now = s->timer_ns;
-	struct store_wait *wait, *next;
+	struct store_lane *lane, *next;
 
 	if (!now)
 		return;
@@ -152,12 +173,9 @@ static void timers_look(struct store *s)
 			store_seal(s, slot);
 		}
 	}
-	for (wait = TAILQ_FIRST(&s->stalled); wait; wait = next) {
-		next = TAILQ_NEXT(wait, in);
-		if (!wait->deadline_ns || now <= wait->deadline_ns)
-			continue;
-		wait->error = -ETIMEDOUT;
-		store_due(s, wait);
+	for (lane = TAILQ_FIRST(&s->stalled); lane; lane = next) {
+		next = TAILQ_NEXT(lane, in);
+		lane_expire(s, lane, now);
 	}
 }
 
@@ -263,22 +281,54 @@ static void sweep_look(struct store *s)
 
 /* ---- requests */
 
+static void lane_leave(struct store_lanes *lanes, struct store_wait *wait)
+{
+	struct store_lane *lane = wait->lane;
+
+	TAILQ_REMOVE(&lane->waits, wait, in);
+	wait->lane = NULL;
+	if (!TAILQ_EMPTY(&lane->waits))
+		return;
+	TAILQ_REMOVE(lanes, lane, in);
+	free(lane);
+}
+
+static struct store_lane *lane_make(struct store_lanes *lanes, const struct store_wait *wait)
+{
+	struct store_lane *lane = malloc(sizeof(*lane));
+
+	if (!lane)
+		abort(); /* the successor finds everything in the journal, and in the kernel */
+	lane->inode = wait->inode;
+	memcpy(lane->nodes, wait->nodes, sizeof(lane->nodes));
+	TAILQ_INIT(&lane->waits);
+	TAILQ_INSERT_TAIL(lanes, lane, in);
+	return lane;
+}
+
+/* wait->nodes are filled in. */
+static void lane_enter(struct store_lanes *lanes, struct store_wait *wait, enum store_wait_state state)
+{
+	struct store_lane *lane;
+
+	assert(wait->state == WAIT_NOT);
+	TAILQ_FOREACH(lane, lanes, in)
+		if (lane->inode == wait->inode && !memcmp(lane->nodes, wait->nodes, sizeof(lane->nodes)))
+			break;
+	wait->lane = lane ? lane : lane_make(lanes, wait);
+	wait->state = state;
+	TAILQ_INSERT_TAIL(&wait->lane->waits, wait, in);
+}
+
 static void wait_leave(struct store *s, struct store_wait *wait)
 {
 	if (wait->state == WAIT_DUE)
 		TAILQ_REMOVE(&s->due, wait, in);
 	else if (wait->state == WAIT_ENTRIES)
-		TAILQ_REMOVE(&s->starved, wait, in);
+		lane_leave(&s->starved, wait);
 	else if (wait->state == WAIT_SLOT)
-		TAILQ_REMOVE(&s->stalled, wait, in);
+		lane_leave(&s->stalled, wait);
 	wait->state = WAIT_NOT;
-}
-
-static void wait_enter(struct store_waits *list, struct store_wait *wait, enum store_wait_state state)
-{
-	assert(wait->state == WAIT_NOT);
-	wait->state = state;
-	TAILQ_INSERT_TAIL(list, wait, in);
 }
 
 void store_due(struct store *s, struct store_wait *wait)
@@ -287,7 +337,8 @@ void store_due(struct store *s, struct store_wait *wait)
 	if (wait->state == WAIT_DUE)
 		return;
 	wait_leave(s, wait);
-	wait_enter(&s->due, wait, WAIT_DUE);
+	wait->state = WAIT_DUE;
+	TAILQ_INSERT_TAIL(&s->due, wait, in);
 }
 
 void store_unwait(struct store *s, struct store_wait *wait)
@@ -308,7 +359,8 @@ void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk)
 {
 	store_unwait(s, wait);
 	wait->chunk = chunk;
-	wait_enter(&s->stalled, wait, WAIT_SLOT);
+	wait->nodes[0] = wait->nodes[1] = s->env->node(s, wait->inode, chunk);
+	lane_enter(&s->stalled, wait, WAIT_SLOT);
 	store_seal_oldest(s);
 }
 
@@ -329,7 +381,7 @@ static bool entries_get(struct store *s, struct store_wait *wait, unsigned count
 	 * was found may itself be free and must not be taken for the other.) */
 	if (needed && !cache_allow(&s->cache, wait->inode, wait->nodes, count)) {
 		store_unwait(s, wait);
-		wait_enter(&s->starved, wait, WAIT_ENTRIES);
+		lane_enter(&s->starved, wait, WAIT_ENTRIES);
 		return false;
 	}
 	for (unsigned i = 0; i < count; i++)
@@ -369,12 +421,14 @@ void store_want(struct store *s, struct store_wait *wait, unsigned count, const 
 bool store_ahead(struct store *s, struct inode *inode, uint64_t chunk)
 {
 	struct cache_entry *e;
+	const void *node;
 
 	if (cache_find(&s->cache, inode, chunk))
 		return true;
-	if (cache_count_free(&s->cache) < CACHE_ENTRIES / 2)
+	node = s->env->node(s, inode, chunk);
+	if (!cache_spares(&s->cache, node))
 		return false;
-	e = cache_take(&s->cache, inode, chunk, s->env->node(s, inode, chunk));
+	e = cache_take(&s->cache, inode, chunk, node);
 	e->ahead = true;
 	e->want = ~0u;
 	store_count(s, inode, prefetched, 1);
@@ -396,31 +450,42 @@ static void due_look(struct store *s)
 		wait_go(s, wait);
 }
 
-static unsigned waits_count(const struct store_waits *list)
+static unsigned lanes_count(const struct store_lanes *lanes)
 {
-	const struct store_wait *wait;
+	const struct store_lane *lane;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(wait, list, in)
+	TAILQ_FOREACH(lane, lanes, in)
 		n++;
 	return n;
 }
 
-/* Gives each of a list that may have what it waits for another try, in their order, which is also that of those
- * that go on waiting. */
-static void waits_look(struct store *s, struct store_waits *list,
+/* Gives the first of each lane another try if it may have what it waits for; whether one had. The lanes take turns;
+ * a lane may end, and another begin, while this looks. */
+static bool lanes_try(struct store *s, struct store_lanes *lanes,
+		      bool (*may)(struct store *s, const struct store_wait *wait))
+{
+	bool some = false;
+
+	for (unsigned n = lanes_count(lanes); n && !TAILQ_EMPTY(lanes); n--) {
+		struct store_lane *lane = TAILQ_FIRST(lanes);
+		struct store_wait *wait = TAILQ_FIRST(&lane->waits);
+
+		TAILQ_REMOVE(lanes, lane, in);
+		TAILQ_INSERT_TAIL(lanes, lane, in);
+		if (!may(s, wait))
+			continue;
+		some = true;
+		wait_go(s, wait);
+	}
+	return some;
+}
+
+static void lanes_look(struct store *s, struct store_lanes *lanes,
 		       bool (*may)(struct store *s, const struct store_wait *wait))
 {
-	for (unsigned n = waits_count(list); n && !TAILQ_EMPTY(list); n--) {
-		struct store_wait *wait = TAILQ_FIRST(list);
-
-		if (may(s, wait)) {
-			wait_go(s, wait);
-			continue;
-		}
-		TAILQ_REMOVE(list, wait, in);
-		TAILQ_INSERT_TAIL(list, wait, in);
-	}
+	while (lanes_try(s, lanes, may))
+		;
 }
 
 static bool may_have_slot(struct store *s, const struct store_wait *wait)
@@ -492,11 +557,11 @@ static void waiting_look(struct store *s)
 {
 	if (s->entries_news) {
 		s->entries_news = false;
-		waits_look(s, &s->starved, may_have_entries);
+		lanes_look(s, &s->starved, may_have_entries);
 	}
 	if (s->slots_news) {
 		s->slots_news = false;
-		waits_look(s, &s->stalled, may_have_slot);
+		lanes_look(s, &s->stalled, may_have_slot);
 		syncs_check(s);
 	}
 }
@@ -523,12 +588,15 @@ void store_turn(struct store *s)
 static uint64_t timers_next(struct store *s)
 {
 	uint64_t next = ~0ull;
-	const struct store_wait *first = TAILQ_FIRST(&s->stalled);
+	const struct store_lane *lane;
 	const struct store_sync *sync;
 
-	/* They have waited in their order. */
-	if (first && first->deadline_ns)
-		next = first->deadline_ns;
+	TAILQ_FOREACH(lane, &s->stalled, in) {
+		const struct store_wait *first = TAILQ_FIRST(&lane->waits);
+
+		if (first->deadline_ns && first->deadline_ns < next)
+			next = first->deadline_ns;
+	}
 	for (struct slot *slot = s->slots.slot;
 	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
 		uint64_t due = ~0ull;

@@ -31,7 +31,7 @@
 #define STORE_AGE_NS   20000000ull /* a slot is sent when it has collected for so long */
 #define STORE_RETRY_NS 1000000000ull
 #ifndef STORE_SEALED_ENOUGH
-#define STORE_SEALED_ENOUGH 32u /* keep the writers busy: beyond it, collect */
+#define STORE_SEALED_ENOUGH 32u /* keep the writers busy: beyond it, collect. A share of it for each node */
 #endif
 
 struct store_env;
@@ -40,8 +40,8 @@ enum store_wait_state {
 	WAIT_NOT,     /* it is new, or done, or just being tried */
 	WAIT_DUE,     /* the turn is to try it: in store->due; perhaps still linked */
 	WAIT_PAGES,   /* linked to entries */
-	WAIT_ENTRIES, /* none is to be had: in store->starved */
-	WAIT_SLOT,    /* none is to be had: in store->stalled */
+	WAIT_ENTRIES, /* none is to be had: in a lane of store->starved */
+	WAIT_SLOT,    /* none is to be had: in a lane of store->stalled */
 };
 
 /* What every request begins with. */
@@ -52,12 +52,25 @@ struct store_wait {
 	enum store_wait_state state;
 	int error;	       /* that it shall end with */
 	TAILQ_ENTRY(store_wait) in; /* a list, by its state */
+	struct store_lane *lane; /* WAIT_ENTRIES, WAIT_SLOT */
 	struct cache_link on[2];
-	const void *nodes[2];  /* WAIT_ENTRIES: that they are for */
+	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_SLOT: that it is for */
 	uint64_t chunk;	       /* WAIT_SLOT: that it is for */
 	uint64_t deadline_ns;  /* WAIT_SLOT: 0: none */
 };
 TAILQ_HEAD(store_waits, store_wait);
+
+/*
+ * Those that wait for a share of the same inode and nodes, in their order: what the first may not have, none of them
+ * may. So however many wait for a node that is dead, only one is looked at each time.
+ */
+struct store_lane {
+	const struct inode *inode;
+	const void *nodes[2];
+	struct store_waits waits; /* never empty */
+	TAILQ_ENTRY(store_lane) in;
+};
+TAILQ_HEAD(store_lanes, store_lane);
 
 /* An fsync: until all that was written to an inode before is acknowledged. Embedded. */
 struct store_sync {
@@ -88,7 +101,8 @@ struct store {
 	STAILQ_HEAD(, cache_entry) ended; /* GETs that have ended */
 	struct flush *flushed, **flushed_tail; /* writers' outcomes */
 
-	struct store_waits due, starved, stalled;
+	struct store_waits due;
+	struct store_lanes starved, stalled;
 	TAILQ_HEAD(, store_sync) syncs;
 };
 

@@ -145,6 +145,8 @@ static void one_node_leaves_entries_for_others(void)
 	n = taken(0, &nodes[0], false); /* two regions on it */
 	CHECK(n > CACHE_ENTRIES / 2 && n < CACHE_ENTRIES);
 	CHECK(!cache_allow(&c, &inodes[2], mixed, 2)); /* one of two chunks is there */
+	CHECK(!cache_spares(&c, &nodes[0]));
+	CHECK(cache_spares(&c, &nodes[1]));
 	m = taken(2, &nodes[1], true);
 	CHECK(m > CACHE_ENTRIES / 16);
 	CHECK(n + m < CACHE_ENTRIES);

@@ -172,6 +172,12 @@ static void one_node_leaves_room_for_others(void)
 		n++;
 	CHECK(n > JOURNAL_SLOTS / 2 && n < JOURNAL_SLOTS);
 	CHECK(!slots_allow(&s, &inodes[2], &node_a));
+	/* Nor is what the other sends a matter of its. */
+	CHECK(slots_are_short(&s, &node_a));
+	CHECK(!slots_are_short(&s, &node_b));
+	slot_seal(&s, slots_collecting(&s, &inodes[0], 0), VERSION);
+	CHECK_EQ(slots_collecting(&s, &inodes[1], 1)->of->sealed, 1);
+	CHECK_EQ(s.nodes_count, 1);
 	while (slots_open(&s, &inodes[2], m, &node_b, NOW))
 		m++;
 	CHECK(m > JOURNAL_SLOTS / 16);
@@ -202,6 +208,7 @@ static void slots_come_free_and_are_used_again(void)
 			slot_free(&s, slot);
 	CHECK_EQ(s.free, JOURNAL_SLOTS);
 	CHECK_EQ(s.sealed, 0);
+	CHECK_EQ(s.nodes_count, 0);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK_EQ(inodes[i].slots, 0);
 }
