@@ -68,8 +68,8 @@
 #include <xxhash.h>
 
 #ifndef RESIDENT_FETCHES /* simulators have less */
-#define RESIDENT_FETCHES   48u /* GETs under way, over all regions */
-#define RESIDENT_EVICTIONS 32u /* chunks being sent, over all regions */
+#define RESIDENT_FETCHES   72u /* GETs under way, over all regions: a node may have two thirds of them */
+#define RESIDENT_EVICTIONS 48u /* chunks being sent, likewise */
 #define RESIDENT_SPARE	   JOURNAL_SESSIONS /* of both, one for each region beside the first */
 #define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
 #endif
@@ -127,6 +127,7 @@ struct chunk_list {
 struct resident_fetch {
 	struct gvm_get get; /* first */
 	struct resident *r; /* NULL: free */
+	const void *node;   /* whose share it takes */
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */
 	uint32_t decoded; /* of these, what has come */
@@ -144,6 +145,7 @@ struct resident_fetch {
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
+	const void *node;   /* whose share it takes */
 	uint32_t sync_pass; /* of fsyncs: what it waits for was in the memory when this began */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
@@ -237,6 +239,8 @@ struct residents {
 	unsigned fetchers, evicters; /* regions with some of them */
 	struct window window;
 	bool freed; /* one of these: another region may have waited for it */
+	/* The node that a chunk is on: something to compare it by. NULL: each region has one of its own. */
+	const void *(*node)(const struct resident *r, uint64_t c);
 	/* A region is not served here any more, or (attach.c) will not be after all. */
 	void (*on_close)(struct worker *w, struct inode *inode);
 };

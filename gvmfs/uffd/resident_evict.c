@@ -61,19 +61,32 @@ static void zap_start(struct resident *r, uint64_t c)
 
 /* Eviction. */
 
-static struct eviction *eviction_take(struct resident *r)
+static unsigned evictions_of(const struct residents *rs, const void *node)
 {
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RESIDENT_EVICTIONS + RESIDENT_SPARE; i++)
+		n += rs->evictions[i].r && rs->evictions[i].node == node;
+	return n;
+}
+
+static struct eviction *eviction_take(struct resident *r, uint64_t c)
+{
+	const void *node = chunk_node(r, c);
 	struct residents *rs = r->rs;
 	struct eviction *e = rs->evictions_free;
 	unsigned without = rs->count - rs->evicters - !r->evictions;
+	unsigned most = RESIDENT_EVICTIONS + rs->count - 1, left = rs->evicting < most ? most - rs->evicting : 0;
 
-	/* Each of the others, were this one's node dead, finds one left. */
-	if (rs->evicting + without >= RESIDENT_EVICTIONS + rs->count - 1)
+	/* Each of the others, were this one's node dead, finds one left; the other nodes' together half as many as
+	 * this one has. */
+	if (left <= without || (3 * left < left + rs->evicting && evictions_of(rs, node) > 2 * left))
 		return NULL;
 	rs->evictions_free = e->next_free;
 	rs->evicting++;
 	rs->evicters += !r->evictions++;
 	e->r = r;
+	e->node = node;
 	return e;
 }
 
@@ -152,7 +165,7 @@ bool eviction_start(struct resident *r, uint64_t c)
 		chunk_activate(r, c);
 		return true;
 	}
-	e = eviction_take(r);
+	e = eviction_take(r, c);
 	if (!e)
 		return false;
 	r->pinned_row = 0;
@@ -265,7 +278,7 @@ void sync_continue(struct resident *r)
 			continue; /* sent already, or its turn is in the next round */
 		if (r->chunk[c].state == CHUNK_FILLING)
 			return; /* its pages come first */
-		e = eviction_take(r);
+		e = eviction_take(r, c);
 		if (!e)
 			return;
 		chunk_send(r, c, e);

@@ -13,14 +13,41 @@ static bool is_zero(struct resident *r, uint64_t c)
 	return !entry || entry & GVM_VERSION_ZERO;
 }
 
-/* Whether a region may have one more GET under way, of so many for a single one: each of the others, were
- * its node dead, finds one left. */
-static bool fetch_allowed(const struct resident *r, unsigned most)
+/* How many GETs a node has under way. */
+static unsigned fetches_of(const struct residents *rs, const void *node)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < RESIDENT_FETCHES + RESIDENT_SPARE; i++)
+		n += rs->fetches[i].r && rs->fetches[i].node == node;
+	return n;
+}
+
+/* How many may begin; 0 also while regions that have ended leave too many. */
+static unsigned fetches_left(const struct residents *rs)
+{
+	unsigned most = RESIDENT_FETCHES + rs->count - 1;
+
+	return rs->fetching < most ? most - rs->fetching : 0;
+}
+
+/* Whether a region may have one more GET under way: each of the others, were its node dead, finds one left, and
+ * the other nodes' together half as many as this one has. */
+static bool fetch_allowed(const struct resident *r, uint64_t c)
 {
 	const struct residents *rs = r->rs;
-	unsigned without = rs->count - rs->fetchers - !r->fetches;
+	unsigned without = rs->count - rs->fetchers - !r->fetches, left = fetches_left(rs);
 
-	return rs->fetching + without < most + rs->count - 1;
+	return left > without && (3 * left >= left + rs->fetching ||
+				  fetches_of(rs, chunk_node(r, c)) <= 2 * left);
+}
+
+/* The same for one that is not waited for: as many as its node has are left for those that are. */
+static bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
+{
+	unsigned left = fetches_left(r->rs);
+
+	return fetch_allowed(r, c) && (r->rs->fetching < left || fetches_of(r->rs, chunk_node(r, c)) < left);
 }
 
 bool resident_has_room(const struct resident *r, unsigned pages)
@@ -70,6 +97,7 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	rs->fetchers += !r->fetches++;
 	f->r = r;
 	f->chunk = c;
+	f->node = chunk_node(r, c);
 	f->asked = pages & ~r->mark[c].filled;
 	f->decoded = 0;
 	f->waited = page == GVM_NO_PAGE ? 0 : 1u << page;
@@ -269,7 +297,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);
 		resident_block(r, c, page);
-	} else if (!zero && !fetch_allowed(r, RESIDENT_FETCHES)) {
+	} else if (!zero && !fetch_allowed(r, c)) {
 		resident_block(r, c, page);
 	} else if (zero) {
 		fill_with_zeros(r, c);
@@ -308,7 +336,7 @@ bool blocked_continue(struct resident *r)
 		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
 		unsigned page = r->chunk[c].want_page;
 
-		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r, RESIDENT_FETCHES)))
+		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r, c)))
 			return some;
 		some = true;
 		chunk_unlist(r, c);
@@ -338,8 +366,7 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
 		    is_zero(r, ahead[i]))
 			continue;
-		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) ||
-		    !fetch_allowed(r, RESIDENT_FETCHES - RESIDENT_FETCHES / 3))
+		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
 			return;
 		resident_count(r, prefetched, 1);
 		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, true);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
+#include "node/region.h"
 #include "reader.h"
 #include "resident.h"
 #include "resident_calls.h"
@@ -20,6 +21,11 @@
 
 static const struct resident_env calls = RESIDENT_ENV;
 
+static const void *node_of(const struct resident *r, uint64_t c)
+{
+	return region_node(r->w, r->inode, c);
+}
+
 int residents_init(struct worker *w)
 {
 	struct residents *rs = w->residents;
@@ -30,6 +36,7 @@ int residents_init(struct worker *w)
 		return -ENOMEM;
 	rs->window.uffd = -1; /* made for the first region: perhaps there is never one */
 	residents_begin(rs, data);
+	rs->node = node_of;
 	return 0;
 }
 

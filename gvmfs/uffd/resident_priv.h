@@ -138,4 +138,13 @@ void resident_syncs_check(struct resident *r);
 
 /* Takes over what a predecessor left. */
 void resident_recover(struct resident *r);
+
+/* ---- What all regions share */
+
+/* Whose share of it a chunk takes: the node's that it is on, or the region's where that is not known. */
+static inline const void *chunk_node(const struct resident *r, uint64_t c)
+{
+	return r->rs->node ? r->rs->node(r, c) : r;
+}
+
 #endif
