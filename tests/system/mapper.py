@@ -6,7 +6,7 @@ a test as its guest. As a module, the test's end of it.
     mapper.py FILE COMMANDS
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
-access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
 `punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
 with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it opens the file,
 and when it has read a first line writes four pages of seed 5 to it before it maps.
@@ -16,8 +16,12 @@ import ctypes
 import mmap
 import os
 import sys
+import tempfile
+import threading
 
 from access import PAGE, content, differ
+
+CHUNK = 32 * PAGE
 
 
 class Mapper:
@@ -76,6 +80,15 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
     elif word == "touch":
         for at in range(offset, offset + length, PAGE):
             memory[at]
+    elif word == "throng":
+        with tempfile.TemporaryFile() as file, memoryview(memory) as view:
+            # The kernel touches the page: the interpreter would do one at a time.
+            touching = [threading.Thread(target=os.pwrite, args=(file.fileno(), view[at:at + 1], 0))
+                        for at in range(offset, offset + length, CHUNK)]
+            for thread in touching:
+                thread.start()
+            for thread in touching:
+                thread.join()
     elif word == "vfio":
         try:
             os.open("/dev/vfio/vfio", os.O_RDWR)
