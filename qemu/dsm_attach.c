@@ -2,11 +2,11 @@
 /*
  * dsm_attach.c - the client's end of the conversation of gvmfs/gvm_attach.h, for one region.
  *
- * An attach is four steps that can be taken back: the memfd is mapped over the file, registered
- * with a userfaultfd, made accessible, and given a thread that drops page-table entries when gvmfs
- * asks. Until it is registered the mapping is PROT_NONE: a page that came into the memfd by itself
- * (a stray access, or the kernel's populating under mlockall(MCL_FUTURE)) would be taken for the
- * guest's, and it would be zeros. After GO nothing can fail any more.
+ * An attach has four steps that can be undone: the memfd is mapped over the file, registered with a
+ * userfaultfd, made accessible, and given a thread that drops page-table entries when gvmfs asks.
+ * Until it is registered the mapping is PROT_NONE: a page that were allocated in the memfd by
+ * accident (a stray access, or the kernel's populating under mlockall(MCL_FUTURE)) would be taken
+ * for the guest's, and be zeros. After GO nothing can fail any more.
  *
  * Up to GO the thread that attaches reads the socket, and afterwards only the helper does. The
  * helper takes no lock that an attach or a detach holds, so that gvmfs never waits for those; and
@@ -55,7 +55,7 @@
 #define HELPER_STACK_BYTES (128 * 1024)
 #define UFFD_FLAGS	   (O_CLOEXEC | O_NONBLOCK)
 
-/* ---- what is said ---- */
+/* ---- messages to the user ---- */
 
 void dsm_say(const char *format, ...)
 {
@@ -217,7 +217,9 @@ static int message_receive(int sock, int64_t deadline_ms, struct gvm_attach_msg 
 
 /* ---- the helper ---- */
 
-/* A guest whose memory cannot be had must not go on: it would run on what it happens to have. */
+/*
+ * A guest whose memory is lost must not go on: it would run with the pages that happen to be here.
+ */
 __attribute__((noreturn)) static void region_lost(const struct region *r, const char *why)
 {
 	dsm_say("RAM %s: %s: the guest's memory cannot be had any more, so it ends here", r->name,
@@ -236,7 +238,7 @@ static void zap(struct region *r, const struct gvm_attach_msg *msg)
 	/* Locked memory needs the other advice, which Linux before 5.18 does not know. */
 	if (dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED) &&
 	    dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED_LOCKED))
-		region_lost(r, "its pages cannot be taken from the guest");
+		region_lost(r, "its page-table entries cannot be dropped");
 	done.seq = msg->seq;
 	if (message_send(r->sock, &done, NULL) && !atomic_load(&r->closing))
 		region_lost(r, "gvmfs is gone");
@@ -250,7 +252,7 @@ static void helper_serve(struct region *r)
 	if (atomic_load(&r->closing))
 		return;
 	if (!err && msg.type == GVM_ATTACH_GO)
-		return; /* of a killed worker's successor */
+		return; /* sent by the successor of a killed worker */
 	if (err == -EPROTO || (!err && msg.type != GVM_ATTACH_ZAP && msg.type != GVM_ATTACH_ABORT))
 		region_lost(r, "protocol error: unexpected message from gvmfs");
 	if (err)
@@ -260,7 +262,7 @@ static void helper_serve(struct region *r)
 	zap(r, &msg);
 }
 
-/* Never touches guest memory: a fault of its own would wait for itself. */
+/* Never touches guest memory: gvmfs could not serve a fault of the thread that zaps for it. */
 static void *helper_run(void *arg)
 {
 	struct region *r = (struct region *)arg;
@@ -301,7 +303,9 @@ static void helper_stop(struct region *r)
 
 /* ---- the userfaultfd ---- */
 
-/* `device`: an open /dev/userfaultfd that gvmfs lends to a client that may not open its own, or -1. */
+/*
+ * `device`: an open /dev/userfaultfd that gvmfs lends to a client that may not open its own, or -1.
+ */
 static int uffd_new(int device)
 {
 	/* never UFFD_USER_MODE_ONLY: KVM and system calls fault on guest memory too */
@@ -335,7 +339,7 @@ static int uffd_open(int device)
 	uint64_t need = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM;
 	int fd = uffd_with(device, need | UFFD_FEATURE_POISON);
 
-	/* Linux before 6.6 has no POISON, and says so in no finer way */
+	/* Linux before 6.6 has no POISON, and returns the same error for it */
 	return fd == -EINVAL ? uffd_with(device, need) : fd;
 }
 
@@ -365,7 +369,7 @@ static int hello(struct ram *ram, int sock)
 	return err ? dsm_because(ram, err, "cannot send to gvmfs: %s", strerror(-err)) : 0;
 }
 
-/* The next message, which has to be of this type. */
+/* Receives the next message, which has to be of this type. */
 static int expect(struct ram *ram, int sock, int64_t deadline_ms, enum gvm_attach_type type,
 		  struct gvm_attach_msg *msg, struct fds *fds)
 {
@@ -433,7 +437,7 @@ static int memfd_map(struct ram *ram, int memfd)
 		return dsm_because(ram, -errno, "MADV_NOHUGEPAGE: %s", strerror(errno));
 	if (dsm_madvise(ram->host, ram->bytes, MADV_DONTFORK))
 		return dsm_because(ram, -errno, "MADV_DONTFORK: %s", strerror(errno));
-	dsm_madvise(ram->host, ram->bytes, MADV_DONTDUMP); /* a core would hold what is resident */
+	dsm_madvise(ram->host, ram->bytes, MADV_DONTDUMP); /* a core dump cannot fetch pages */
 	return 0;
 }
 
@@ -467,15 +471,15 @@ static int ready_and_go(struct ram *ram, struct region *r, int deadline_ms)
 	return expect(ram, r->sock, now_ms() + deadline_ms, GVM_ATTACH_GO, &msg, NULL);
 }
 
-/* The mapping is gone, though the process lives on. */
+/* Tells gvmfs that the mapping has been removed, while the process lives on. */
 static void detached_send(const struct region *r)
 {
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_DETACHED);
 
-	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: all the same now */
+	message_send(r->sock, &msg, NULL); /* if gvmfs has gone there is no one to tell */
 }
 
-/* The file is back before gvmfs and the userfaultfd let go: a stray access must not see zeros. */
+/* Maps the file again before the userfaultfd is closed: a stray access must not see zeros. */
 static void replace_undo(struct ram *ram, struct region *r, bool helper)
 {
 	int flags = MAP_FIXED | (ram->shared ? MAP_SHARED : MAP_PRIVATE);
@@ -488,7 +492,7 @@ static void replace_undo(struct ram *ram, struct region *r, bool helper)
 	fd_close(&r->uffd);
 }
 
-/* From the memfd to GO; a failure is taken back, down to the mapping of the file. */
+/* From the memfd to GO; on failure undoes its steps, and maps the file again. */
 static int replace(struct ram *ram, struct region *r, const struct fds *fds, int deadline_ms)
 {
 	bool helper = false;
@@ -510,9 +514,9 @@ static int replace(struct ram *ram, struct region *r, const struct fds *fds, int
 }
 
 /*
- * All of it, over a connected socket, up to GO. On success the region has all but a place in the
- * table, and owns the socket; its helper waits at the gate. On failure `ram` is mapped as before
- * (or ram->lost), and says why.
+ * The attach over a connected socket, up to GO. On success the region is filled, and owns the
+ * socket; its helper waits at the gate. On failure `ram` is mapped as before (or ram->lost), and
+ * ram->why has the reason.
  */
 static int converse(struct ram *ram, int sock, int deadline_ms, struct region *r)
 {
@@ -568,9 +572,10 @@ static int attach_connect(struct ram *ram, const char *path, int deadline_ms)
 }
 
 /*
- * gvmfs opens the file anew for direct I/O by now. The caller's descriptor, open since before,
- * would go on reading the kernel's cache; and what it is passed on to (a vhost-user device) could
- * map that cache, which is no longer the guest's memory. Punches are right through either.
+ * By now gvmfs opens the file for direct I/O. The caller's descriptor, which is older, would go on
+ * reading the page cache; and a process that gets it (a vhost-user device) could map the page
+ * cache, which is no longer the guest's memory. So it is replaced by a new one. Punches work
+ * through either.
  */
 static int file_reopen(int fd)
 {
@@ -595,12 +600,12 @@ int dsm_region_attach(struct ram *ram, const char *path, struct region *r)
 		fd_close(&sock);
 		return err;
 	}
-	/* from here on gvmfs may be slow to listen, never deaf: a send waits */
+	/* from here on sends have no timeout: gvmfs may be slow to read, but always does */
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &forever, sizeof(forever));
-	sem_post(&r->gate); /* before the open below, which gvmfs serves: it may ask for a zap */
+	sem_post(&r->gate); /* before the open below: gvmfs may zap before it serves that */
 	err = file_reopen(ram->fd);
 	if (err)
-		dsm_say("RAM %s: the file cannot be opened again (%s): reads of it may be old, and "
+		dsm_say("RAM %s: the file cannot be opened again (%s): reads of it may be stale, and "
 			"no other process may map it", ram->name, strerror(-err));
 	r->file = dsm_fcntl(ram->fd, F_DUPFD_CLOEXEC, 0);
 	return 0;
@@ -613,16 +618,16 @@ void dsm_region_pin_all(const struct region *r, const char *why)
 	for (size_t c = 0; c < r->chunks; c++)
 		atomic_fetch_add(&r->pins[c], 1);
 	gvm_attach_explain(&msg, why);
-	message_send(r->sock, &msg, NULL); /* it fails when gvmfs is gone: the helper tells */
+	message_send(r->sock, &msg, NULL); /* if gvmfs has gone the helper notices */
 }
 
-/* The address range stays reserved, so that nothing else can come to lie there before the caller's
- * munmap(). The socket is last: to gvmfs its end means that the memory is gone. */
+/* The address range stays reserved, so that no other mapping is placed there before the caller's
+ * munmap(). The socket is closed last: its end tells gvmfs that the mapping is gone. */
 void dsm_region_detach(struct region *r)
 {
 	if (dsm_mmap(r->host, r->bytes, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-		dsm_say("RAM %s: cannot be taken out of the way: %s", r->name, strerror(errno));
+		dsm_say("RAM %s: cannot be made inaccessible: %s", r->name, strerror(errno));
 	detached_send(r);
 	helper_stop(r);
 	close(r->uffd);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dsm_attach.h - how one region comes to have gvmfs's memory, and how that ends.
+ * dsm_attach.h - replaces one region's mapping by gvmfs's memory, and ends that again.
  *
  * For dsm_backend.c alone, which has the table of the regions. A `struct ram` lives as long as one
- * attach; a `struct region` is what comes of it. Both are the caller's memory. Of a region the
- * caller writes only `next`, and frees it only if the attach has failed: others look at it without
- * a lock.
+ * attach; a successful attach fills a `struct region`. Both are the caller's memory. Of a region
+ * the caller writes only `next`, and frees it only if the attach has failed: other threads read it
+ * without a lock.
  */
 #ifndef DSM_ATTACH_H
 #define DSM_ATTACH_H
@@ -24,7 +24,7 @@
 
 #define CHUNK_BYTES ((size_t)GVM_ATTACH_CHUNK_BYTES)
 
-/* What one attach is about, and why it does not come about. */
+/* The mapping that an attach is to replace, and the reason if it fails. */
 struct ram {
 	int fd;
 	uint8_t *host;
@@ -43,35 +43,36 @@ struct region {
 	_Atomic uint32_t *pins; /* one for each chunk */
 	size_t chunks;
 	int sock;
-	int uffd; /* open until the end: the last close lets faulting threads go on with zeros */
-	int file; /* for punches, whatever becomes of the caller's descriptor */
+	int uffd; /* open until the end: after the last close, faulting threads would read zeros */
+	int file; /* for punches; the caller may close its own descriptor */
 	dev_t dev;
 	ino_t ino;
 	pthread_t helper;
 	sem_t gate; /* the helper starts when it is opened */
 	atomic_bool closing;
-	struct region *next; /* among the retired, which dsm_backend.c has */
+	struct region *next; /* in dsm_backend.c's list of detached regions */
 	char name[PATH_MAX];
 };
 
 /* One write, so that lines of several processes on one terminal stay whole. */
 void dsm_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* Notes why the attach cannot be, and returns `err` for the caller to return. */
+/* Sets the reason why the attach fails, and returns `err` for the caller to return. */
 int dsm_because(struct ram *ram, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * All of it, with the gvmfs that listens at `path`. On success the region (zeros before) is
- * complete and its helper runs. On failure `ram` is mapped as before (or ram->lost), and says why.
+ * Attaches to the gvmfs that listens at `path`. On success the region (zeroed by the caller) is
+ * filled and its helper runs. On failure `ram` is mapped as before (or ram->lost), and ram->why has
+ * the reason.
  */
 int dsm_region_attach(struct ram *ram, const char *path, struct region *r);
-/* In the pins too: a gvmfs that is killed before it has read the message leaves those as they are.
- * `why` is copied. */
+/* Pins all chunks and tells gvmfs: the pins hold even if gvmfs is killed before it reads the
+ * message. `why` is copied. */
 void dsm_region_pin_all(const struct region *r, const char *why);
 /* Returns when the memory is inaccessible and the helper has ended. The pins stay mapped. */
 void dsm_region_detach(struct region *r);
-/* In a child that does not exec: it has neither the mapping nor the helper, and these descriptors
- * would keep gvmfs from seeing its parent's end. */
+/* In a forked child, which has neither the mapping nor the helper: closes its copies of the
+ * descriptors, which would keep gvmfs from seeing the parent's end. */
 void dsm_region_forget(const struct region *r);
 
 #endif

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * dsm_backend.c - decides what becomes of a mapped region, and keeps track of those replaced.
+ * dsm_backend.c - chooses the mode of a mapped region, and keeps a table of replaced mappings.
  *
- * An attach looks at the file, chooses the mode, and says in one line which it is and why. In mode
+ * An attach examines the file, chooses the mode, and tells mode and reason in one line. In mode
  * uffd dsm_attach.c puts gvmfs's memory in the mapping's place, and the region goes into the table;
  * pins, advice and detach find it there by its addresses.
  *
- * A region is immutable once it is in the table, and neither it nor its pins are ever given back:
- * that is what lets dsm_pin() and dsm_ram_covers() look without a lock.
+ * A region is immutable once it is in the table, and neither it nor its pins are ever freed: so
+ * dsm_pin() and dsm_ram_covers() read the table without a lock.
  *
  * Neither glib nor anything else of QEMU is used: the files also go into a preloaded library.
  */
@@ -48,9 +48,9 @@
 #define REGIONS_MAX 16
 
 static struct {
-	pthread_mutex_t lock; /* attach, detach, and what dsm_pin_all() sends; not the helpers */
+	pthread_mutex_t lock; /* held by attach, detach and dsm_pin_all(), never by helpers */
 	_Atomic(struct region *) table[REGIONS_MAX]; /* written under `lock`, read without */
-	struct region *retired;			     /* under `lock`; detached, but see above */
+	struct region *retired;			     /* under `lock`; detached, never freed */
 	const char *pin_why;			     /* under `lock`; NULL: not all is pinned */
 	const char *veto;			     /* under `lock`; NULL: uffd is possible */
 	bool fork_watched;			     /* under `lock` */
@@ -62,7 +62,7 @@ static struct {
 	char accel[32];
 } config = {.once = PTHREAD_ONCE_INIT};
 
-/* ---- what is said ---- */
+/* ---- messages to the user ---- */
 
 static void size_text(size_t bytes, char text[static 32])
 {
@@ -161,7 +161,7 @@ static int fork_watch(struct ram *ram)
 	return err ? dsm_because(ram, -err, "pthread_atfork: %s", strerror(err)) : 0;
 }
 
-static int region_attach(struct ram *ram, const char *path, _Atomic(struct region *) *slot)
+static int region_attach(struct ram *ram, const char *path, _Atomic(struct region *) *place)
 {
 	struct region *r;
 	int err = fork_watch(ram);
@@ -176,7 +176,7 @@ static int region_attach(struct ram *ram, const char *path, _Atomic(struct regio
 		free(r);
 		return err;
 	}
-	atomic_store(slot, r);
+	atomic_store(place, r);
 	if (ours.pin_why)
 		dsm_region_pin_all(r, ours.pin_why);
 	return 0;
@@ -193,7 +193,7 @@ static bool file_attached(const struct stat *st)
 	return false;
 }
 
-static _Atomic(struct region *) *slot_free(void)
+static _Atomic(struct region *) *place_find_free(void)
 {
 	for (int i = 0; i < REGIONS_MAX; i++) {
 		if (!atomic_load(&ours.table[i]))
@@ -202,7 +202,9 @@ static _Atomic(struct region *) *slot_free(void)
 	return NULL;
 }
 
-/* What speaks against uffd before gvmfs is asked. `path`: of gvmfs's socket, or empty. */
+/*
+ * Refuses mode uffd for reasons known before gvmfs is asked. `path`: of gvmfs's socket, or empty.
+ */
 static int ram_refusal(struct ram *ram, enum dsm_mode mode, const char *path)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -213,19 +215,19 @@ static int ram_refusal(struct ram *ram, enum dsm_mode mode, const char *path)
 	if (ours.veto)
 		return dsm_because(ram, -EPERM, "%s", ours.veto);
 	if (!*path)
-		return dsm_because(ram, -EOPNOTSUPP, "this gvmfs has no other");
+		return dsm_because(ram, -EOPNOTSUPP, "this gvmfs has no other mode");
 	if (ram->offset || ram->st.st_size < 0 || (size_t)ram->st.st_size != ram->bytes)
 		return dsm_because(ram, -EINVAL, "it is a part of its file");
 	if (!ram->bytes || ram->bytes % page || (uintptr_t)ram->host % page)
 		return dsm_because(ram, -EINVAL, "its size or address is not a multiple of a page");
 	if (flags < 0 || (flags & O_ACCMODE) != O_RDWR)
 		return dsm_because(ram, -EACCES, "its file is not open for writing");
-	/* what the guest writes must not reach a file that others may open later */
+	/* the guest's writes must not reach a file that other processes may open later */
 	if (!ram->shared && ram->st.st_nlink > 0)
 		return dsm_because(ram, -EINVAL, "its mapping is private (share=on is missing)");
 	if (file_attached(&ram->st))
 		return dsm_because(ram, -EBUSY, "its file is mapped once more in this process");
-	if (!slot_free())
+	if (!place_find_free())
 		return dsm_because(ram, -ENOSPC, "there are %d regions already", REGIONS_MAX);
 	return 0;
 }
@@ -241,7 +243,7 @@ static int gvmfs_attach(struct ram *ram, enum dsm_mode mode, const char *path)
 	pthread_mutex_lock(&ours.lock);
 	err = ram_refusal(ram, mode, path);
 	if (!err)
-		err = region_attach(ram, path, slot_free());
+		err = region_attach(ram, path, place_find_free());
 	pthread_mutex_unlock(&ours.lock);
 	if (!err) {
 		say_mode(ram, "uffd", NULL);
@@ -266,7 +268,7 @@ static void giantvm_version(char version[static 32])
 	version[strcspn(version, "\n")] = 0;
 }
 
-/* The memory is the module's in any case: only whether this file knows that module can be chosen. */
+/* The memory is the module's in any case: the mode only decides whether the guest may start. */
 static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 {
 	struct giantvm_region_info info = {0};
@@ -279,7 +281,7 @@ static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 	}
 	giantvm_version(version);
 	if (ioctl(ram->fd, GIANTVM_REGION_INFO, &info))
-		dsm_because(ram, -errno, "giantvm_kvm %s does not say what it is: %s", version,
+		dsm_because(ram, -errno, "giantvm_kvm %s refuses GIANTVM_REGION_INFO: %s", version,
 			    strerror(errno));
 	else if (info.abi != GIANTVM_ABI)
 		dsm_because(ram, -EPROTONOSUPPORT, "giantvm_kvm %s speaks version %u, and not %u",
@@ -296,7 +298,9 @@ static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 	return mode == DSM_MODE_KERNEL ? -EPROTONOSUPPORT : 0;
 }
 
-/* A region by its path is a device, whose place in /sys tells its name; one that was joined is a file. */
+/*
+ * /dev/gvm/NAME is a device, recognised by its path in /sys; GIANTVM_JOIN's descriptor is a file.
+ */
 static bool is_giantvm(int fd, const struct stat *st)
 {
 	static const char device[] = "/giantvm/gvm-";
@@ -316,7 +320,7 @@ static bool is_giantvm(int fd, const struct stat *st)
 	return strstr(place, device) != NULL;
 }
 
-/* `path`: where its gvmfs listens; empty where that is too old to, or has no usable place. */
+/* `path`: of the socket of its gvmfs; empty if that has none (an old one, or no usable path). */
 static bool is_gvmfs(int fd, char *path, size_t room)
 {
 	struct statfs fs;
@@ -454,8 +458,8 @@ static enum advice_deed advice_deed(int advice)
 	case MADV_MERGEABLE:	/* KSM does not look at shared memory */
 	case MADV_UNMERGEABLE:	/* so there is nothing to undo */
 	case MADV_DOFORK:	/* a child's mapping would not be registered: it would see zeros */
-	case MADV_COLD:		/* which pages are cold is for gvmfs to find out */
-	case MADV_PAGEOUT:	/* it would put pages into the host's swap behind gvmfs's back */
+	case MADV_COLD:		/* gvmfs finds cold pages itself */
+	case MADV_PAGEOUT:	/* would swap pages out on the host, unknown to gvmfs */
 		return ADVICE_IGNORE;
 	case MADV_FREE:		/* means private memory; the kernel refuses it too */
 	case MADV_COLLAPSE:	/* makes huge pages */
@@ -464,9 +468,9 @@ static enum advice_deed advice_deed(int advice)
 		return ADVICE_PUNCH;
 	default:
 		/*
-		 * DONTNEED only drops page-table entries: the next access has them back. POPULATE
-		 * faults, as an access does. NOHUGEPAGE, DONTFORK, DONTDUMP and DODUMP are what
-		 * they seem.
+		 * DONTNEED only drops page-table entries: the next access maps the pages again.
+		 * POPULATE faults, as an access does. NOHUGEPAGE, DONTFORK, DONTDUMP and DODUMP
+		 * work as on any mapping.
 		 */
 		return ADVICE_PASS;
 	}
@@ -506,7 +510,7 @@ int dsm_ram_madvise(void *host, size_t bytes, int advice, int *result)
 
 /* ---- pins ---- */
 
-/* Sequentially consistent, against gvmfs's look after a zap: see gvm_attach.h. */
+/* Sequentially consistent with gvmfs's check of the pins after a zap: see gvm_attach.h. */
 static void pins_add(const void *host, size_t bytes, uint32_t n)
 {
 	size_t offset, length;
@@ -532,9 +536,9 @@ void dsm_unpin(const void *host, size_t bytes)
 }
 
 /*
- * There is no answer to wait for. A zap that gvmfs has asked for was either answered before the
- * message, and then the device's pin has yet to fault; or after it, and then gvmfs reads the
- * message before the answer.
+ * Needs no answer. A zap that gvmfs has requested was either answered before the message, and then
+ * the device's pin has yet to fault; or after it, and then gvmfs reads the message before the
+ * answer.
  */
 void dsm_pin_all(const char *why)
 {

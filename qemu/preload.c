@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * preload.c - libgvm-preload.so: the fast path for a QEMU that knows nothing of it.
+ * preload.c - libgvm-preload.so: the fast path for an unmodified QEMU.
  *
  * Under LD_PRELOAD, mmap() of a file of gvmfs goes on to dsm_ram_attach(). The other calls here
- * keep the process from breaking what that relies on:
+ * uphold its preconditions:
  *
- * - Direct I/O would have devices write to guest pages that gvmfs may be taking away just then, and
- *   what they write would be lost. O_DIRECT is taken off wherever a descriptor gets it, so
- *   io_submit() and io_uring only ever see descriptors without it. It may come before there is any
- *   guest RAM (a QEMU opens disks before or after), hence in the whole process. A descriptor that
- *   another process hands over later (SCM_RIGHTS) is not seen.
- * - A device that pins guest memory for long (VFIO, vDPA, locked memory) has the region kept resident.
+ * - With direct I/O a device writes to guest pages that gvmfs may be evicting at the same time, and
+ *   the write would be lost. O_DIRECT is removed wherever a descriptor gets it, so io_submit() and
+ *   io_uring only ever see descriptors without it. This holds for the whole process, as QEMU may
+ *   open disks before it maps guest RAM. A descriptor that another process passes later (SCM_RIGHTS)
+ *   is not seen.
+ * - If a device or call pins guest memory for long (VFIO, vDPA, locked memory) the region is kept
+ *   resident.
  * - A vhost-user device maps the file in another process, so there the file has to stay mapped.
  *   After an attach such a mapping fails by itself: gvmfs opens the file for direct I/O only.
  * - A mapping that was replaced is unmapped as a whole, and neither moved nor partly mapped over.
  *
- * The C library's own calls inside (malloc, fopen) do not come here; nor need posix_madvise(),
- * whose advices mean nothing that matters. QEMU's RAM comes as MAP_FIXED over a reservation, at
- * times after a failed try with MAP_SYNC: what counts is a file that was mapped.
+ * The C library's internal calls (malloc, fopen) are not intercepted, nor is posix_madvise(), none
+ * of whose advices matters here. QEMU maps its RAM with MAP_FIXED over a reservation, sometimes
+ * after a failed attempt with MAP_SYNC: only successful mappings of files count.
  *
  * A wrapper can run before this library's constructor. None runs inside dsm_backend.c's calls: see
  * dsm_calls.h.
@@ -47,20 +48,22 @@
 _Static_assert(sizeof(off_t) == 8 && sizeof(long) == 8, "mmap and mmap64 are the same");
 
 #define RAM_BYTES_MIN (1u << 20)
-/* The rest stays hidden: a QEMU linked with dsm_backend.c has functions of the same names. */
+/*
+ * All other symbols stay hidden: a QEMU linked with dsm_backend.c has functions of the same names.
+ */
 #define EXPORT __attribute__((visibility("default")))
 
 static atomic_bool direct_told;
 
-/* What programs built with _FORTIFY_SOURCE call where they pass no mode. */
+/* Programs built with _FORTIFY_SOURCE call these when they pass no mode. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int dir, const char *path, int flags);
 int __openat64_2(int dir, const char *path, int flags);
 
-/* ---- the calls behind ---- */
+/* ---- the intercepted functions ---- */
 
-/* NULL: only a system call is left. */
+/* NULL: not found; the caller makes the system call. */
 static void *next(_Atomic(void *) *cache, const char *name)
 {
 	void *f = atomic_load_explicit(cache, memory_order_relaxed);
@@ -171,7 +174,7 @@ static void direct_tell(void)
 		return; /* standard error is gone */
 }
 
-/* Undoes the mapping where the guest must not start with it. */
+/* Undoes the mapping if the guest must not start with it. */
 static void *attach(void *host, size_t bytes, int fd, off_t offset, bool shared)
 {
 	int saved = errno, result;
@@ -185,7 +188,7 @@ static void *attach(void *host, size_t bytes, int fd, off_t offset, bool shared)
 	return result < 0 ? MAP_FAILED : host;
 }
 
-/* Before something else comes to lie there: 0, or a negative errno. */
+/* Detaches before another mapping is placed there: 0, or a negative errno. */
 static int detach(void *host, size_t bytes)
 {
 	int saved = errno, err;
@@ -244,7 +247,7 @@ EXPORT void *mremap(void *addr, size_t bytes, size_t new_bytes, int flags, ...)
 		new_addr = va_arg(args, void *);
 		va_end(args);
 	}
-	/* a moved mapping is not where gvmfs believes it is; and QEMU moves none */
+	/* gvmfs knows the mapping by its address; and QEMU moves none */
 	if (dsm_ram_covers(addr, bytes ? bytes : 1) ||
 	    ((flags & MREMAP_FIXED) && dsm_ram_covers(new_addr, new_bytes))) {
 		errno = EINVAL;
@@ -266,7 +269,7 @@ EXPORT int madvise(void *addr, size_t bytes, int advice)
 	return 0;
 }
 
-/* ---- what pins ---- */
+/* ---- pins ---- */
 
 static void pin_all(const char *why)
 {
@@ -321,9 +324,9 @@ static void pin_for(const char *path)
 #define TEMPLATES "GVM_TEMPLATES" /* DEVICE:INODE and a blank, for each; tools/run/file.c sets it */
 
 /*
- * A file that QEMU maps privately it opens for writing all the same, and a host that has a region
- * open for writing keeps all others out. This is one that any number of guests on any number of
- * hosts start from.
+ * QEMU opens a file for writing even if it maps it privately, and a host that has a region open for
+ * writing excludes all other hosts. So a template, from which guests on many hosts start, is opened
+ * read-only.
  */
 static bool is_template(int dir, const char *path)
 {
@@ -351,7 +354,7 @@ static int open_file(int dir, const char *path, int flags, mode_t mode)
 	return real_openat(dir, path, flags, mode);
 }
 
-/* The mode that was passed, or not. */
+/* The mode argument of open(), if the flags call for one. */
 #define MODE_ARG(mode, flags)                                                                      \
 	mode_t mode = 0;                                                                           \
 	if ((flags) & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))) {                                    \
@@ -458,7 +461,7 @@ static void inherited_direct_strip(void)
 		closedir(dir);
 }
 
-/* Devices whose files may come as descriptors, so that nothing is seen to be opened. */
+/* Devices whose files may be passed as descriptors, so that no open() is seen. */
 static void pin_for_word(const char *word)
 {
 	static const char *const devices[] = {
@@ -510,7 +513,7 @@ static void command_line_look(void)
 
 __attribute__((constructor)) static void preload_start(void)
 {
-	dsm_universal_init(NULL); /* a wrong GVM_MODE is told when there is RAM */
+	dsm_universal_init(NULL); /* a wrong GVM_MODE is reported when RAM is mapped */
 	command_line_look();
 	if (may_replace())
 		inherited_direct_strip();
