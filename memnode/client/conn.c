@@ -16,7 +16,7 @@ static void conn_free(struct gvm_conn *conn)
 		explicit_bzero(conn->key, conn->key_bytes);
 	free(conn->key);
 	free(conn->addr);
-	free(conn->slot);
+	free(conn->tags);
 	free(conn);
 }
 

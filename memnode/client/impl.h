@@ -40,9 +40,9 @@ enum req_state {
 
 TAILQ_HEAD(req_list, gvm_req);
 
-/* A tag is a slot's generation and number. A request that ends before its answer came leaves its
- * slot taken (req NULL) until the answer does: an answer to any other tag is a node's mistake. */
-struct req_slot {
+/* A tag is an entry's index and its generation. The entry of a request that ends before its answer
+ * came stays in use (req NULL) until the answer comes: an answer to any other tag is a node's mistake. */
+struct req_tag_entry {
 	struct gvm_req *req;
 	uint32_t generation;
 	uint32_t next_free;
@@ -81,10 +81,10 @@ struct gvm_conn {
 	size_t head_sent; /* bytes of the first queued request that are sent */
 	uint8_t *rest;	  /* of a frame whose request ended while it was being sent */
 	size_t rest_bytes, rest_sent;
-	struct req_slot *slot;
-	uint32_t slots, free_slot;
+	struct req_tag_entry *tags;
+	uint32_t tag_count, free_tag;
 	unsigned pending;   /* not REQ_IDLE, `ping` not counted */
-	unsigned abandoned; /* slots taken without a request */
+	unsigned abandoned; /* tags in use without a request */
 
 	/* timers, CLOCK_MONOTONIC */
 	uint64_t timer_at; /* the timerfd's; UINT64_MAX: disarmed */

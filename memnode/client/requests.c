@@ -2,7 +2,7 @@
 /*
  * requests.c - the requests of a connection: tags, and how each one ends.
  *
- * Tags are slots of one array with a generation, so that an answer finds its request in one step
+ * A tag is an index into one array and a generation, so that an answer finds its request in one step
  * and a repeated answer finds none.
  */
 #include "impl.h"
@@ -12,66 +12,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOTS_FIRST   64u
-#define SLOTS_MAX     (1u << 24)
+#define TAGS_FIRST   64u
+#define TAGS_MAX     (1u << 24)
 /* With so many cancelled requests unanswered the link is taken for broken. */
 #define ABANDONED_MAX 65536u
-#define NO_SLOT	      UINT32_MAX
+#define NO_TAG	      UINT32_MAX
 
-static int slots_grow(struct gvm_conn *conn)
+static int tags_grow(struct gvm_conn *conn)
 {
-	uint32_t n = conn->slots ? conn->slots * 2 : SLOTS_FIRST;
-	struct req_slot *slot;
+	uint32_t n = conn->tag_count ? conn->tag_count * 2 : TAGS_FIRST;
+	struct req_tag_entry *tags;
 
-	if (n > SLOTS_MAX)
+	if (n > TAGS_MAX)
 		return -ENOMEM;
-	slot = reallocarray(conn->slot, n, sizeof(*slot));
-	if (!slot)
+	tags = reallocarray(conn->tags, n, sizeof(*tags));
+	if (!tags)
 		return -ENOMEM;
-	for (uint32_t i = n; i-- > conn->slots;) {
-		slot[i] = (struct req_slot){.generation = 1, .next_free = conn->free_slot};
-		conn->free_slot = i;
+	for (uint32_t i = n; i-- > conn->tag_count;) {
+		tags[i] = (struct req_tag_entry){.generation = 1, .next_free = conn->free_tag};
+		conn->free_tag = i;
 	}
-	conn->slot = slot;
-	conn->slots = n;
+	conn->tags = tags;
+	conn->tag_count = n;
 	return 0;
 }
 
 int req_tag(struct gvm_conn *conn, struct gvm_req *req)
 {
-	struct req_slot *s;
+	struct req_tag_entry *s;
 	uint32_t i;
 
-	if (!conn->slots)
-		conn->free_slot = NO_SLOT;
-	if (conn->free_slot == NO_SLOT && slots_grow(conn))
+	if (!conn->tag_count)
+		conn->free_tag = NO_TAG;
+	if (conn->free_tag == NO_TAG && tags_grow(conn))
 		return -ENOMEM;
-	i = conn->free_slot;
-	s = &conn->slot[i];
-	conn->free_slot = s->next_free;
+	i = conn->free_tag;
+	s = &conn->tags[i];
+	conn->free_tag = s->next_free;
 	s->req = req;
 	s->op = req->op;
 	req->tag = (uint64_t)s->generation << 32 | i;
 	return 0;
 }
 
-static struct req_slot *slot_of(struct gvm_conn *conn, uint64_t tag)
+static struct req_tag_entry *tag_find(struct gvm_conn *conn, uint64_t tag)
 {
 	uint32_t i = (uint32_t)tag;
 
-	if (i >= conn->slots || conn->slot[i].generation != tag >> 32 || !conn->slot[i].op)
+	if (i >= conn->tag_count || conn->tags[i].generation != tag >> 32 || !conn->tags[i].op)
 		return NULL;
-	return &conn->slot[i];
+	return &conn->tags[i];
 }
 
-static void slot_free(struct gvm_conn *conn, struct req_slot *s)
+static void tag_free(struct gvm_conn *conn, struct req_tag_entry *s)
 {
 	s->req = NULL;
 	s->op = 0;
 	if (!++s->generation)
 		s->generation = 1; /* tag 0 is the handshake's */
-	s->next_free = conn->free_slot;
-	conn->free_slot = (uint32_t)(s - conn->slot);
+	s->next_free = conn->free_tag;
+	conn->free_tag = (uint32_t)(s - conn->tags);
 }
 
 static bool sent_in_part(const struct gvm_conn *conn, const struct gvm_req *req)
@@ -81,7 +81,7 @@ static bool sent_in_part(const struct gvm_conn *conn, const struct gvm_req *req)
 
 int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **req)
 {
-	struct req_slot *s = slot_of(conn, tag);
+	struct req_tag_entry *s = tag_find(conn, tag);
 
 	if (!s || s->op != op)
 		return -EBADMSG;
@@ -93,28 +93,28 @@ int req_find(struct gvm_conn *conn, uint64_t tag, uint8_t op, struct gvm_req **r
 
 void req_forget(struct gvm_conn *conn, uint64_t tag)
 {
-	struct req_slot *s = slot_of(conn, tag);
+	struct req_tag_entry *s = tag_find(conn, tag);
 
 	assert(s && !s->req);
 	conn->abandoned--;
-	slot_free(conn, s);
+	tag_free(conn, s);
 }
 
 void req_forget_abandoned(struct gvm_conn *conn)
 {
-	for (uint32_t i = 0; conn->abandoned && i < conn->slots; i++) {
-		struct req_slot *s = &conn->slot[i];
+	for (uint32_t i = 0; conn->abandoned && i < conn->tag_count; i++) {
+		struct req_tag_entry *s = &conn->tags[i];
 
 		if (s->op && !s->req) {
 			conn->abandoned--;
-			slot_free(conn, s);
+			tag_free(conn, s);
 		}
 	}
 }
 
 void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 {
-	struct req_slot *s = slot_of(conn, req->tag);
+	struct req_tag_entry *s = tag_find(conn, req->tag);
 	bool in_part = sent_in_part(conn, req);
 	bool unanswered = !answered && (in_part || req->state == REQ_SENT);
 
@@ -128,7 +128,7 @@ void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 				poll_timer_by(conn, 0);
 			}
 		} else {
-			slot_free(conn, s);
+			tag_free(conn, s);
 		}
 	}
 	req->tag = 0;

@@ -15,7 +15,7 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 		    struct region_found *found, uint64_t *detail)
 {
 	const struct region *r = region_find(t, &what->region);
-	const struct region_record *rec;
+	const struct chunk_entry *entry;
 	uint64_t version;
 
 	if (!r)
@@ -27,8 +27,8 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 	if (what->chunk >= r->chunks || what->version > GVM_VERSION_MASK ||
 	    (what->want_page >= GVM_CHUNK_PAGES && what->want_page != GVM_NO_PAGE))
 		return GVM_ERR_INVALID;
-	rec = &r->records[what->chunk];
-	version = rec->version & GVM_VERSION_MASK;
+	entry = &r->entries[what->chunk];
+	version = entry->version & GVM_VERSION_MASK;
 	if (!version && what->version)
 		return GVM_ERR_LOST;
 	if (version < what->version) {
@@ -37,27 +37,27 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 	}
 	found->version = version;
 	found->cell = STORE_NONE;
-	if (!record_has_body(rec)) {
+	if (!entry_has_body(entry)) {
 		found->head = (struct chunk_head){.zero_map = ~0u, .block_shift = CHUNK_BLOCK_SHIFT};
 		return GVM_OK;
 	}
-	found->cell = rec->cell;
-	found->bytes = rec->bytes;
-	found->head_bytes = rec->head_bytes;
-	return record_head(t, r, rec, &found->head);
+	found->cell = entry->cell;
+	found->bytes = entry->bytes;
+	found->head_bytes = entry->head_bytes;
+	return entry_head(t, r, entry, &found->head);
 }
 
-/* The stored form of `delta` on top of the chunk of `rec`, in t->scratch. */
+/* The stored form of `delta` on top of the chunk of `entry`, in t->scratch. */
 static uint16_t compose_delta(struct regions *t, const struct region *r,
-			      const struct region_record *rec, const struct chunk_head *delta,
+			      const struct chunk_entry *entry, const struct chunk_head *delta,
 			      const uint8_t *body, struct chunk_head *whole, uint32_t *head_bytes)
 {
 	struct chunk_head base = {.zero_map = ~0u, .block_shift = delta->block_shift};
-	uint32_t from_base, base_off = rec->head_bytes, delta_off = 0;
+	uint32_t from_base, base_off = entry->head_bytes, delta_off = 0;
 	uint8_t *p;
 
-	if (record_has_body(rec)) {
-		uint16_t status = record_head(t, r, rec, &base);
+	if (entry_has_body(entry)) {
+		uint16_t status = entry_head(t, r, entry, &base);
 
 		if (status)
 			return status;
@@ -70,7 +70,7 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 		uint32_t bit = 1u << b;
 
 		if (from_base & bit) {
-			store_read(t->store, rec->cell, base_off, p, base.block[b].bytes);
+			store_read(t->store, entry->cell, base_off, p, base.block[b].bytes);
 			p += base.block[b].bytes;
 		} else if (whole->block_mask & bit) {
 			memcpy(p, body + delta_off, delta->block[b].bytes);
@@ -84,17 +84,17 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 
 #define REAP_AT_ONCE 64 /* chunks */
 
-/* Whether region r may have this body in place of what `rec` has; false: NOSPACE. */
-static bool can_hold(struct regions *t, const struct region *r, const struct region_record *rec,
+/* Whether region r may have this body in place of what `entry` has; false: NOSPACE. */
+static bool can_hold(struct regions *t, const struct region *r, const struct chunk_entry *entry,
 		     uint32_t cells)
 {
-	uint64_t taken = t->totals.cells + t->record_cells;
+	uint64_t taken = t->totals.cells + t->entry_cells;
 	uint64_t own = 0;
 
-	if (record_has_body(rec)) {
-		taken -= store_cells_of(rec->bytes);
-		if (!store_is_pinned(t->store, rec->cell))
-			own = store_cells_of(rec->bytes);
+	if (entry_has_body(entry)) {
+		taken -= store_cells_of(entry->bytes);
+		if (!store_is_pinned(t->store, entry->cell))
+			own = store_cells_of(entry->bytes);
 	} else if (r->totals.chunks >= r->reserve) {
 		return false;
 	}
@@ -114,7 +114,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	struct chunk_head merged;
 	const struct chunk_head *whole = head;
 	uint8_t packed[CHUNK_HEAD_MAX];
-	struct region_record *rec, new;
+	struct chunk_entry *entry, new;
 	struct region *r;
 	uint32_t head_bytes;
 	uint64_t held;
@@ -125,8 +125,8 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	if (!what->epoch || what->chunk >= r->chunks || !what->version ||
 	    what->version > GVM_VERSION_MASK || gvm_version_epoch(what->version) > what->epoch)
 		return GVM_ERR_INVALID;
-	rec = &r->records[what->chunk];
-	held = rec->version & GVM_VERSION_MASK;
+	entry = &r->entries[what->chunk];
+	held = entry->version & GVM_VERSION_MASK;
 	if (what->version == held)
 		return GVM_OK;
 	*detail = held;
@@ -137,7 +137,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	if (chunk_verify(head, body, &what->region, what->chunk))
 		return GVM_ERR_CORRUPT;
 	if (what->base) {
-		status = compose_delta(t, r, rec, head, body, &merged, &head_bytes);
+		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
 		if (status)
 			return status;
 		whole = &merged;
@@ -148,21 +148,21 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	}
 	*detail = 0;
 	if (!whole->block_mask) {
-		if (record_has_body(rec))
-			record_drop_body(t, r, rec);
-		rec->version = what->version | GVM_VERSION_ZERO;
+		if (entry_has_body(entry))
+			entry_drop_body(t, r, entry);
+		entry->version = what->version | GVM_VERSION_ZERO;
 		return GVM_OK;
 	}
-	new = (struct region_record){
+	new = (struct chunk_entry){
 		.version = what->version,
 		.bytes = head_bytes + whole->body_bytes,
 		.head_bytes = (uint16_t)head_bytes,
 		.nonzero_pages = (uint16_t)__builtin_popcount(~whole->zero_map),
 	};
-	if (!can_hold(t, r, rec, store_cells_of(new.bytes)))
+	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
 		return GVM_ERR_NOSPACE;
-	if (record_has_body(rec))
-		record_drop_body(t, r, rec);
+	if (entry_has_body(entry))
+		entry_drop_body(t, r, entry);
 	new.cell = store_alloc(t->store, store_cells_of(new.bytes));
 	assert(new.cell != STORE_NONE);
 	if (what->base) {
@@ -171,10 +171,10 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		store_write(t->store, new.cell, 0, packed, head_bytes);
 		store_write(t->store, new.cell, head_bytes, body, whole->body_bytes);
 	}
-	*rec = new;
-	rec->check = record_check(r, rec, store_head(t->store, rec->cell));
-	record_count(&t->totals, rec, 1);
-	record_count(&r->totals, rec, 1);
+	*entry = new;
+	entry->check = entry_check(r, entry, store_head(t->store, entry->cell));
+	entry_count(&t->totals, entry, 1);
+	entry_count(&r->totals, entry, 1);
 	return GVM_OK;
 }
 
@@ -190,7 +190,7 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 	    gvm_version_epoch(what->version) > what->epoch)
 		return GVM_ERR_INVALID;
 	for (uint64_t c = what->first; c < what->first + what->count; c++) {
-		uint64_t held = r->records[c].version & GVM_VERSION_MASK;
+		uint64_t held = r->entries[c].version & GVM_VERSION_MASK;
 
 		if (held > what->version) {
 			*detail = held;
@@ -198,13 +198,13 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 		}
 	}
 	for (uint64_t c = what->first; c < what->first + what->count; c++) {
-		struct region_record *rec = &r->records[c];
+		struct chunk_entry *entry = &r->entries[c];
 
-		if ((rec->version & GVM_VERSION_MASK) == what->version)
+		if ((entry->version & GVM_VERSION_MASK) == what->version)
 			continue;
-		if (record_has_body(rec))
-			record_drop_body(t, r, rec);
-		rec->version = what->version | GVM_VERSION_ZERO;
+		if (entry_has_body(entry))
+			entry_drop_body(t, r, entry);
+		entry->version = what->version | GVM_VERSION_ZERO;
 	}
 	return GVM_OK;
 }

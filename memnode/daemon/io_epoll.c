@@ -35,7 +35,7 @@ static const int calls[] = {
 enum state { IDLE, QUEUED, WAITING };
 
 /* A descriptor: its readiness, and the operations under way on it. */
-struct slot {
+struct fd_state {
 	void *rx_owner, *tx_owner;
 	uint8_t *buf;
 	size_t bytes, got;
@@ -56,8 +56,8 @@ struct queued {
 
 struct io_epoll {
 	int fd;
-	unsigned slots;
-	struct slot *slot; /* by descriptor */
+	unsigned fds_max;
+	struct fd_state *fds; /* by descriptor */
 	/* At most one send for each descriptor, and receives of which some were cancelled. */
 	struct queued *queue;
 	unsigned queued;
@@ -71,7 +71,7 @@ static void epoll_deinit(struct io *io)
 	struct io_epoll *e = io->epoll;
 
 	close(e->fd);
-	free(e->slot);
+	free(e->fds);
 	free(e->queue);
 	free(e->ends);
 	free(e);
@@ -83,15 +83,15 @@ static int epoll_init(struct io *io, unsigned fds_max)
 
 	if (!e)
 		return -ENOMEM;
-	e->slots = fds_max;
+	e->fds_max = fds_max;
 	e->tick_ns = NEVER;
 	e->ends_size = 2 * fds_max + 8;
-	e->slot = calloc(fds_max, sizeof(*e->slot));
+	e->fds = calloc(fds_max, sizeof(*e->fds));
 	e->queue = calloc(4 * (size_t)fds_max, sizeof(*e->queue));
 	e->ends = calloc(e->ends_size, sizeof(*e->ends));
 	io->epoll = e;
 	e->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (e->fd >= 0 && e->slot && e->queue && e->ends)
+	if (e->fd >= 0 && e->fds && e->queue && e->ends)
 		return 0;
 	fds_max = e->fd < 0 ? (unsigned)errno : ENOMEM;
 	epoll_deinit(io);
@@ -103,9 +103,9 @@ static int slot_begin(struct io_epoll *e, int fd, uint32_t events)
 {
 	struct epoll_event ev = {.events = events | EPOLLET, .data.fd = fd};
 
-	if ((unsigned)fd >= e->slots)
+	if ((unsigned)fd >= e->fds_max)
 		return -EMFILE;
-	e->slot[fd] = (struct slot){.writable = true};
+	e->fds[fd] = (struct fd_state){.writable = true};
 	return epoll_ctl(e->fd, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
@@ -137,13 +137,13 @@ static bool epoll_next(struct io *io, struct io_end *end)
 	return true;
 }
 
-static void rx_end(struct io_epoll *e, struct slot *s, int result)
+static void rx_end(struct io_epoll *e, struct fd_state *s, int result)
 {
 	s->rx = IDLE;
 	end_put(e, s->rx_owner, s->rx_kind, result);
 }
 
-static int accept_once(struct io_epoll *e, int listener, struct slot *s)
+static int accept_once(struct io_epoll *e, int listener, struct fd_state *s)
 {
 	int fd = accept4(listener, s->addr, s->addr_len, SOCK_CLOEXEC), err;
 
@@ -156,7 +156,7 @@ static int accept_once(struct io_epoll *e, int listener, struct slot *s)
 	return err == -EMFILE ? err : -ENOMEM; /* the kernel's watches are used up */
 }
 
-static int rx_once(struct io_epoll *e, int fd, struct slot *s)
+static int rx_once(struct io_epoll *e, int fd, struct fd_state *s)
 {
 	ssize_t n;
 
@@ -170,7 +170,7 @@ static int rx_once(struct io_epoll *e, int fd, struct slot *s)
 }
 
 /* Receives what there is. A whole buffer may take several edges, as with MSG_WAITALL. */
-static void rx_try(struct io_epoll *e, int fd, struct slot *s)
+static void rx_try(struct io_epoll *e, int fd, struct fd_state *s)
 {
 	int n = -EAGAIN;
 
@@ -196,13 +196,13 @@ static void rx_try(struct io_epoll *e, int fd, struct slot *s)
 		rx_end(e, s, s->got ? (int)s->got : n); /* an error or the end comes with the next */
 }
 
-static void tx_end(struct io_epoll *e, struct slot *s, int result)
+static void tx_end(struct io_epoll *e, struct fd_state *s, int result)
 {
 	s->tx = IDLE;
 	end_put(e, s->tx_owner, IO_SEND, result);
 }
 
-static void tx_try(struct io_epoll *e, int fd, struct slot *s)
+static void tx_try(struct io_epoll *e, int fd, struct fd_state *s)
 {
 	ssize_t n = -1;
 
@@ -224,7 +224,7 @@ static void queue_try(struct io *io)
 
 	for (unsigned i = 0; i < e->queued; i++) {
 		int fd = e->queue[i].fd;
-		struct slot *s = &e->slot[fd];
+		struct fd_state *s = &e->fds[fd];
 
 		if (e->queue[i].tx)
 			tx_try(e, fd, s);
@@ -237,7 +237,7 @@ static void queue_try(struct io *io)
 
 static void event_take(struct io_epoll *e, const struct epoll_event *ev)
 {
-	struct slot *s = &e->slot[ev->data.fd];
+	struct fd_state *s = &e->fds[ev->data.fd];
 	bool broken = ev->events & (EPOLLERR | EPOLLHUP);
 
 	if (broken || ev->events & EPOLLRDHUP)
@@ -283,11 +283,11 @@ static int epoll_submit(struct io *io, bool wait)
 	return 0;
 }
 
-/* The receive of a descriptor: the slot is filled by the caller. */
-static struct slot *rx_queue(struct io *io, int fd, enum io_kind kind, void *owner)
+/* The receive of a descriptor: the caller fills its state. */
+static struct fd_state *rx_queue(struct io *io, int fd, enum io_kind kind, void *owner)
 {
 	struct io_epoll *e = io->epoll;
-	struct slot *s = &e->slot[fd];
+	struct fd_state *s = &e->fds[fd];
 
 	assert(s->rx == IDLE);
 	s->rx = QUEUED;
@@ -295,7 +295,7 @@ static struct slot *rx_queue(struct io *io, int fd, enum io_kind kind, void *own
 	s->rx_owner = owner;
 	s->got = 0;
 	s->flags = 0;
-	if (e->queued >= 3 * e->slots) /* of those that were cancelled and begun anew */
+	if (e->queued >= 3 * e->fds_max) /* of those that were cancelled and begun anew */
 		queue_try(io);
 	e->queue[e->queued++] = (struct queued){.fd = fd};
 	return s;
@@ -303,7 +303,7 @@ static struct slot *rx_queue(struct io *io, int fd, enum io_kind kind, void *own
 
 static void epoll_accept(struct io *io, int fd, struct sockaddr *addr, socklen_t *len)
 {
-	struct slot *s = rx_queue(io, fd, IO_ACCEPT, NULL);
+	struct fd_state *s = rx_queue(io, fd, IO_ACCEPT, NULL);
 
 	s->addr = addr;
 	s->addr_len = len;
@@ -311,7 +311,7 @@ static void epoll_accept(struct io *io, int fd, struct sockaddr *addr, socklen_t
 
 static void epoll_read(struct io *io, int fd, void *buf, unsigned bytes, enum io_kind kind)
 {
-	struct slot *s = rx_queue(io, fd, kind, NULL);
+	struct fd_state *s = rx_queue(io, fd, kind, NULL);
 
 	s->buf = buf;
 	s->bytes = bytes;
@@ -324,7 +324,7 @@ static void epoll_timeout(struct io *io, struct __kernel_timespec *ts)
 
 static void epoll_recv(struct io *io, int fd, void *buf, size_t bytes, int flags, void *owner)
 {
-	struct slot *s = rx_queue(io, fd, IO_RECV, owner);
+	struct fd_state *s = rx_queue(io, fd, IO_RECV, owner);
 
 	s->buf = buf;
 	s->bytes = bytes;
@@ -335,7 +335,7 @@ static void epoll_recv(struct io *io, int fd, void *buf, size_t bytes, int flags
 
 static void epoll_cancel_recv(struct io *io, int fd, void *owner)
 {
-	struct slot *s = &io->epoll->slot[fd];
+	struct fd_state *s = &io->epoll->fds[fd];
 
 	if (s->rx != IDLE && s->rx_owner == owner)
 		rx_end(io->epoll, s, s->got ? (int)s->got : -ECANCELED);
@@ -344,7 +344,7 @@ static void epoll_cancel_recv(struct io *io, int fd, void *owner)
 static void epoll_send(struct io *io, int fd, const struct msghdr *msg, void *owner)
 {
 	struct io_epoll *e = io->epoll;
-	struct slot *s = &e->slot[fd];
+	struct fd_state *s = &e->fds[fd];
 
 	assert(s->tx == IDLE);
 	s->tx = QUEUED;

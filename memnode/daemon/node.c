@@ -68,7 +68,7 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 		.capacity_bytes = t->limit_cells * STORE_CELL_BYTES,
 		.promisable_bytes = t->promisable_cells * STORE_CELL_BYTES,
 		.reserved_bytes = t->promised_cells * STORE_CELL_BYTES,
-		.held_bytes = (t->totals.cells + t->record_cells) * STORE_CELL_BYTES,
+		.held_bytes = (t->totals.cells + t->entry_cells) * STORE_CELL_BYTES,
 		.stored_bytes = t->totals.stored_bytes,
 		.nonzero_bytes = t->totals.nonzero_bytes,
 		.regions = t->count,

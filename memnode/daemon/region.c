@@ -2,7 +2,7 @@
 /*
  * region.c - regions: creating, attaching, sizing and listing them (their chunks: chunk.c).
  *
- * Records are never given up before their region is: a region that shrinks keeps them, as versioned
+ * Entries are never given up before their region is: a region that shrinks keeps them, as versioned
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.
  */
 #include "region_priv.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define INDEX_SCAN_MAX (1u << 20) /* records that one answer looks at */
+#define INDEX_SCAN_MAX (1u << 20) /* entries that one answer looks at */
 
 int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, double overcommit)
 {
@@ -48,38 +48,38 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id)
 	return at < t->count && gvm_id_equal(&t->sorted[at]->id, id) ? t->sorted[at] : NULL;
 }
 
-static uint64_t record_cells(uint64_t chunks)
+static uint64_t entry_cells(uint64_t chunks)
 {
-	uint64_t bytes = chunks * sizeof(struct region_record);
+	uint64_t bytes = chunks * sizeof(struct chunk_entry);
 
 	/* At least a page: what the kernel takes for the smallest mapping. */
 	return (bytes < GVM_PAGE_BYTES ? GVM_PAGE_BYTES : bytes + STORE_CELL_BYTES - 1) /
 	       STORE_CELL_BYTES;
 }
 
-/* Whether `records` + `reserve` more than is promised now can be; `detail`: chunks that could. */
-static bool can_promise(const struct regions *t, uint64_t records, uint64_t reserve,
+/* Whether `entries` + `reserve` more than is promised now can be; `detail`: chunks that could. */
+static bool can_promise(const struct regions *t, uint64_t entries, uint64_t reserve,
 			uint64_t *detail)
 {
 	uint64_t open = t->promisable_cells - t->promised_cells;
-	uint64_t room = t->limit_cells - t->record_cells - t->totals.cells;
+	uint64_t room = t->limit_cells - t->entry_cells - t->totals.cells;
 
 	*detail = 0;
-	if (records > open || records > room)
+	if (entries > open || entries > room)
 		return false;
-	*detail = (open - records) / REGION_CHUNK_CELLS;
+	*detail = (open - entries) / REGION_CHUNK_CELLS;
 	return reserve <= *detail;
 }
 
 /* The spare page, since a region without chunks needs a mapping, too. */
-static size_t records_map_bytes(uint64_t chunks)
+static size_t entries_map_bytes(uint64_t chunks)
 {
-	return chunks * sizeof(struct region_record) + GVM_PAGE_BYTES;
+	return chunks * sizeof(struct chunk_entry) + GVM_PAGE_BYTES;
 }
 
-static struct region_record *records_map(uint64_t chunks)
+static struct chunk_entry *entries_map(uint64_t chunks)
 {
-	void *p = mmap(NULL, records_map_bytes(chunks), PROT_READ | PROT_WRITE,
+	void *p = mmap(NULL, entries_map_bytes(chunks), PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
@@ -92,7 +92,7 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 {
 	unsigned at = region_place(t, &what->region);
 	struct region *r = at < t->count ? t->sorted[at] : NULL;
-	uint64_t records;
+	uint64_t entries;
 
 	if (gvm_id_is_none(&what->region) || what->chunks > REGION_CHUNKS_MAX ||
 	    what->reserve_chunks > what->chunks)
@@ -102,8 +102,8 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 				       r->view == what->view ?
 			       GVM_OK :
 			       GVM_ERR_EXISTS;
-	records = record_cells(what->chunks);
-	if (!can_promise(t, records, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
+	entries = entry_cells(what->chunks);
+	if (!can_promise(t, entries, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
 	if (t->count == t->room) {
 		unsigned room = t->room ? 2 * t->room : 16;
@@ -117,19 +117,19 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return GVM_ERR_NOSPACE;
-	r->records = records_map(what->chunks);
-	if (!r->records) {
+	r->entries = entries_map(what->chunks);
+	if (!r->entries) {
 		free(r);
 		return GVM_ERR_NOSPACE;
 	}
 	r->id = what->region;
-	r->chunks = r->records_chunks = what->chunks;
+	r->chunks = r->entries_chunks = what->chunks;
 	r->reserve = what->reserve_chunks;
 	r->view = what->view;
 	LIST_INIT(&r->attaches);
 	r->clock = &t->clock;
-	t->record_cells += records;
-	t->promised_cells += records + r->reserve * REGION_CHUNK_CELLS;
+	t->entry_cells += entries;
+	t->promised_cells += entries + r->reserve * REGION_CHUNK_CELLS;
 	memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
 	t->sorted[at] = r;
 	t->count++;
@@ -328,12 +328,12 @@ uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what
 	return GVM_OK;
 }
 
-/* Cuts off the chunks from `chunks` on. Their records stay, as zeros of the same version. */
+/* Cuts off the chunks from `chunks` on. Their entries stay, as zeros of the same version. */
 static void region_cut(struct regions *t, struct region *r, uint64_t chunks)
 {
 	for (uint64_t c = chunks; c < r->chunks && r->totals.chunks; c++)
-		if (record_has_body(&r->records[c]))
-			record_drop_body(t, r, &r->records[c]);
+		if (entry_has_body(&r->entries[c]))
+			entry_drop_body(t, r, &r->entries[c]);
 }
 
 static uint64_t bodies_below(const struct region *r, uint64_t chunks)
@@ -341,26 +341,26 @@ static uint64_t bodies_below(const struct region *r, uint64_t chunks)
 	uint64_t bodies = r->totals.chunks;
 
 	for (uint64_t c = chunks; c < r->chunks && bodies; c++)
-		bodies -= record_has_body(&r->records[c]);
+		bodies -= entry_has_body(&r->entries[c]);
 	return bodies;
 }
 
-static bool records_grow(struct region *r, uint64_t chunks)
+static bool entries_grow(struct region *r, uint64_t chunks)
 {
-	void *p = mremap(r->records, records_map_bytes(r->records_chunks),
-			 records_map_bytes(chunks), MREMAP_MAYMOVE);
+	void *p = mremap(r->entries, entries_map_bytes(r->entries_chunks),
+			 entries_map_bytes(chunks), MREMAP_MAYMOVE);
 
 	if (p == MAP_FAILED)
 		return false;
-	r->records = p;
-	r->records_chunks = chunks;
+	r->entries = p;
+	r->entries_chunks = chunks;
 	return true;
 }
 
 uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *what,
 		       uint64_t *detail)
 {
-	uint64_t records = 0, more = 0;
+	uint64_t entries = 0, more = 0;
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 
@@ -369,19 +369,19 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	if (what->chunks > REGION_CHUNKS_MAX || what->reserve_chunks > what->chunks ||
 	    what->reserve_chunks < bodies_below(r, what->chunks))
 		return GVM_ERR_INVALID;
-	if (what->chunks > r->records_chunks)
-		records = record_cells(what->chunks) - record_cells(r->records_chunks);
+	if (what->chunks > r->entries_chunks)
+		entries = entry_cells(what->chunks) - entry_cells(r->entries_chunks);
 	if (what->reserve_chunks > r->reserve)
 		more = what->reserve_chunks - r->reserve;
-	if ((records || more) && !can_promise(t, records, more, detail)) {
+	if ((entries || more) && !can_promise(t, entries, more, detail)) {
 		*detail += r->reserve;
 		return GVM_ERR_NOSPACE;
 	}
-	if (what->chunks > r->records_chunks && !records_grow(r, what->chunks))
+	if (what->chunks > r->entries_chunks && !entries_grow(r, what->chunks))
 		return GVM_ERR_NOSPACE;
 	region_cut(t, r, what->chunks);
-	t->record_cells += records;
-	t->promised_cells += records;
+	t->entry_cells += entries;
+	t->promised_cells += entries;
 	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	t->promised_cells += what->reserve_chunks * REGION_CHUNK_CELLS;
 	r->chunks = what->chunks;
@@ -395,17 +395,17 @@ bool regions_reap(struct regions *t, unsigned chunks)
 
 	while ((r = TAILQ_FIRST(&t->dying))) {
 		for (; r->reaped < r->chunks && r->totals.chunks; r->reaped++) {
-			const struct region_record *rec = &r->records[r->reaped];
+			const struct chunk_entry *entry = &r->entries[r->reaped];
 
-			if (!record_has_body(rec))
+			if (!entry_has_body(entry))
 				continue;
 			if (!chunks--)
 				return true;
-			store_free(t->store, rec->cell);
+			store_free(t->store, entry->cell);
 			r->totals.chunks--;
 		}
 		TAILQ_REMOVE(&t->dying, r, dying_link);
-		munmap(r->records, records_map_bytes(r->records_chunks));
+		munmap(r->entries, entries_map_bytes(r->entries_chunks));
 		free(r);
 	}
 	return false;
@@ -414,7 +414,7 @@ bool regions_reap(struct regions *t, unsigned chunks)
 /* No request finds it any more; regions_reap() frees its chunks. */
 static void region_bury(struct regions *t, struct region *r)
 {
-	uint64_t records = record_cells(r->records_chunks);
+	uint64_t entries = entry_cells(r->entries_chunks);
 
 	attaches_end(r);
 	watches_deinit(&r->watches);
@@ -422,8 +422,8 @@ static void region_bury(struct regions *t, struct region *r)
 	t->totals.cells -= r->totals.cells;
 	t->totals.stored_bytes -= r->totals.stored_bytes;
 	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
-	t->record_cells -= records;
-	t->promised_cells -= records + r->reserve * REGION_CHUNK_CELLS;
+	t->entry_cells -= entries;
+	t->promised_cells -= entries + r->reserve * REGION_CHUNK_CELLS;
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
 
@@ -479,7 +479,7 @@ void regions_deinit(struct regions *t)
 
 static uint64_t region_held_bytes(const struct region *r)
 {
-	return (r->totals.cells + record_cells(r->records_chunks)) * STORE_CELL_BYTES;
+	return (r->totals.cells + entry_cells(r->entries_chunks)) * STORE_CELL_BYTES;
 }
 
 uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
@@ -532,10 +532,10 @@ uint16_t region_index(const struct regions *t, const struct gvm_region_index_req
 	if (!r)
 		return GVM_ERR_LOST;
 	for (; c < r->chunks && seen < INDEX_SCAN_MAX && p + 16 <= buf + GVM_DATA_MAX; c++, seen++) {
-		if (!r->records[c].version)
+		if (!r->entries[c].version)
 			continue;
 		gvm_store_le(p, c, 8);
-		gvm_store_le(p + 8, r->records[c].version, 8);
+		gvm_store_le(p + 8, r->entries[c].version, 8);
 		p += 16;
 	}
 	*bytes = (uint32_t)(p - buf);

@@ -2,12 +2,12 @@
 /*
  * region.h - the regions of a node: writer, chunks, and the space promised to each.
  *
- * A region's records are a flat array, one for each chunk, mapped when first touched. All rules of
+ * A region's entries are a flat array, one for each chunk, mapped when first touched. All rules of
  * epochs, versions and promises live here, as functions from (state, request) to (state, status),
  * without a socket in sight. Statuses are those of gvm_wire.h; `detail` is what goes with them.
  *
- * Space: `limit` cells may be taken by records and chunk bodies together; a region is charged for
- * its records when it is made, and promised `reserve_chunks` bodies of the largest size. The sum of
+ * Space: `limit` cells may be taken by entries and chunk bodies together; a region is charged for
+ * its entries when it is made, and promised `reserve_chunks` bodies of the largest size. The sum of
  * the promises stays within limit * overcommit, and a region never holds more bodies than it was
  * promised: so with an overcommit of 1 no PUT within the promise can fail for want of space.
  */
@@ -21,12 +21,12 @@
 
 #include <sys/queue.h>
 
-/* Cells that a chunk may need at most: what a promise of one chunk means. */
+/* The most cells that a chunk may need: a promise of one chunk is a promise of these. */
 #define REGION_CHUNK_CELLS ((CHUNK_ENCODED_MAX + STORE_CELL_BYTES - 1) / STORE_CELL_BYTES)
 #define REGION_COUNT_MAX   16384u
 #define REGION_CHUNKS_MAX  (1ull << 40)
 
-struct region_record {
+struct chunk_entry {
 	uint64_t version;  /* GVM_VERSION_ZERO is set where the chunk is all zero; 0: never written */
 	uint32_t cell;	   /* of the body, if version says that there is one */
 	uint32_t bytes;	   /* packed head and body */
@@ -58,10 +58,10 @@ struct regions {
 	struct store *store;
 	struct region **sorted; /* by id */
 	unsigned count, room;
-	uint64_t limit_cells;	   /* what records and bodies may take */
+	uint64_t limit_cells;	   /* the most for entries and bodies */
 	uint64_t promisable_cells; /* limit times overcommit */
 	uint64_t promised_cells;
-	uint64_t record_cells; /* taken by records, of limit_cells */
+	uint64_t entry_cells; /* taken by entries, of limit_cells */
 	struct region_totals totals;
 	struct region_list dying; /* deleted; regions_reap() frees their chunks some at a time */
 	uint8_t *scratch; /* a chunk under composition */

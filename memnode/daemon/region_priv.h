@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* region_priv.h - what region.c (regions), chunk.c and record.c (their chunks) share. */
+/* region_priv.h - what region.c (regions), chunk.c and entry.c (their chunks) share. */
 #ifndef GVM_REGION_PRIV_H
 #define GVM_REGION_PRIV_H
 
@@ -18,8 +18,8 @@ struct region {
 	uint64_t reaped; /* of a deleted region: chunks before this one are given back */
 	struct gvm_id id;
 	uint64_t chunks, reserve, view;
-	uint64_t records_chunks; /* the most chunks that it ever had: so many records are kept */
-	struct region_record *records;
+	uint64_t entries_chunks; /* the most chunks that it ever had: so many entries are kept */
+	struct chunk_entry *entries;
 	uint64_t epoch, client;		 /* of the writer that attached last */
 	struct region_attaches attaches; /* that writer's connections */
 	struct lease lease;
@@ -33,21 +33,21 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id);
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
 
-static inline bool record_has_body(const struct region_record *rec)
+static inline bool entry_has_body(const struct chunk_entry *entry)
 {
-	return rec->version && !(rec->version & GVM_VERSION_ZERO);
+	return entry->version && !(entry->version & GVM_VERSION_ZERO);
 }
 
-/* record.c */
-/* What `packed`, the head of the record's chunk, is known by. */
-uint32_t record_check(const struct region *r, const struct region_record *rec,
+/* entry.c */
+/* The checksum of `packed`, the head of the chunk, for entry->check. */
+uint32_t entry_check(const struct region *r, const struct chunk_entry *entry,
 		      const uint8_t *packed);
 /* Counts the body in `sum`, or with sign -1 takes it out. */
-void record_count(struct region_totals *sum, const struct region_record *rec, int sign);
+void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int sign);
 /* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
-uint16_t record_head(const struct regions *t, const struct region *r,
-		     const struct region_record *rec, struct chunk_head *head);
-/* Gives the body back; the record then says: all zero, in the same version. */
-void record_drop_body(struct regions *t, struct region *r, struct region_record *rec);
+uint16_t entry_head(const struct regions *t, const struct region *r,
+		     const struct chunk_entry *entry, struct chunk_head *head);
+/* Gives the body back; the entry then says: all zero, in the same version. */
+void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry);
 
 #endif

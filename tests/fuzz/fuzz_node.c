@@ -16,7 +16,7 @@
  *
  * fuzz-sources: memnode/daemon/conn.c memnode/daemon/request.c memnode/daemon/reply.c
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
- * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/record.c memnode/daemon/store.c
+ * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
  * fuzz-sources: memnode/codec.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
@@ -358,7 +358,7 @@ static void step(struct conns *s, struct fuzz_input *in)
 		conns_resume(s);
 }
 
-/* What the node's own books say must be what its records say. */
+/* What the node's own books say must be what its entries say. */
 static void books_check(const struct node *n)
 {
 	struct region_totals all = {0};
@@ -366,11 +366,11 @@ static void books_check(const struct node *n)
 
 	for (unsigned i = 0; i < n->regions.count; i++) {
 		const struct region *r = n->regions.sorted[i];
-		uint64_t bodies = 0, look = r->records_chunks < 4096 ? r->records_chunks : 4096;
+		uint64_t bodies = 0, look = r->entries_chunks < 4096 ? r->entries_chunks : 4096;
 
 		for (uint64_t k = 0; k < look; k++)
-			bodies += record_has_body(&r->records[k]);
-		if (look == r->records_chunks)
+			bodies += entry_has_body(&r->entries[k]);
+		if (look == r->entries_chunks)
 			FUZZ_CHECK(bodies == r->totals.chunks);
 		FUZZ_CHECK(r->totals.chunks <= r->reserve && r->reserve <= r->chunks);
 		all.chunks += r->totals.chunks;

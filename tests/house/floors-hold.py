@@ -58,7 +58,7 @@ FLOORS = {
     "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
         "log", "memory sandbox io io_epoll io_uring",
-        "store", "watch lease", "region.h", "region_priv", "record", "region", "chunk", "names", "node",
+        "store", "watch lease", "region.h", "region_priv", "entry", "region", "chunk", "names", "node",
         "reply", "request", "conn", "server",
         "main",
     ],

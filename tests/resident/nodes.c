@@ -12,7 +12,7 @@ uint64_t node_read(uint32_t page)
 	return !entry || entry & GVM_VERSION_ZERO ? 0 : world.node[c].content[page % GVM_CHUNK_PAGES];
 }
 
-/* As memnode/daemon/record.c does. False: that is no answer to it, but a fault of ours. */
+/* As memnode/daemon/entry.c does. False: that is no answer to it, but a fault of ours. */
 bool node_apply(const struct put *put, int *result)
 {
 	uint64_t held = world.node[put->chunk].version;

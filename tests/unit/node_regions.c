@@ -559,7 +559,7 @@ static void promised_put_never_fails(void)
 	for (unsigned n = 0; n < REGIONS; n++)
 		for (uint64_t c = 0; c < chunks[n]; c++)
 			CHECK_EQ(put_what(n, 1, c, gvm_version(1, ++seq), 0, noise[0], ~0u, 0), GVM_OK);
-	CHECK(regions.limit_cells - regions.totals.cells - regions.record_cells <
+	CHECK(regions.limit_cells - regions.totals.cells - regions.entry_cells <
 	      2 * REGION_CHUNK_CELLS);
 	for (unsigned round = 0; round < 4000; round++) {
 		unsigned n = check_random_below(REGIONS);
