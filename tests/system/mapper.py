@@ -6,7 +6,8 @@ a test as its guest. As a module, the test's end of it.
     mapper.py FILE COMMANDS
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
-access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once), `latency OFFSET BYTES TOUCHES` (of pages
+at random: says "latency P50 P99", in microseconds), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
 `punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
 with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it opens the file,
 and when it has read a first line writes four pages of seed 5 to it before it maps.
@@ -15,9 +16,11 @@ and when it has read a first line writes four pages of seed 5 to it before it ma
 import ctypes
 import mmap
 import os
+import random
 import sys
 import tempfile
 import threading
+import time
 
 from access import PAGE, content, differ
 
@@ -89,6 +92,15 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
                 thread.start()
             for thread in touching:
                 thread.join()
+    elif word == "latency":
+        took = []
+        for _ in range(seed):
+            at = offset + random.randrange(length // PAGE) * PAGE
+            began = time.perf_counter_ns()
+            memory[at]
+            took.append(time.perf_counter_ns() - began)
+        took.sort()
+        print("latency", took[len(took) // 2] // 1000, took[len(took) * 99 // 100] // 1000, flush=True)
     elif word == "vfio":
         try:
             os.open("/dev/vfio/vfio", os.O_RDWR)

@@ -8,6 +8,7 @@ FILE is one of his own filesystem (unanswering.c, process PID). MEANS is how its
     queued  in a socket that is in a message which is never read
     hello   as the file that is to be mapped, COUNT times
     beside  beside another one, in a first word that has two
+    nonsense COUNT connections a second on which something is said that is to be logged
     silent  COUNT connections are held on which nothing is said, and opened again when they are closed
 It says "sent" when it has done so, and waits.
 """
@@ -159,6 +160,14 @@ def silent(path, count):
         kept = [s for s in kept if not closed(s)]
 
 
+def nonsense(path, count):
+    print("sent", flush=True)
+    while True:
+        with connect(path) as s:
+            s.send(b"nonsense")
+        time.sleep(1 / count)
+
+
 def closed(s):
     try:
         return s.recv(1) == b""
@@ -172,6 +181,8 @@ def main():
     path, file, pid, means, count = sys.argv[1:]
     if means == "silent":
         silent(path, int(count))
+    if means == "nonsense":
+        nonsense(path, int(count))
     held = queued(path, file, int(pid)) if means == "queued" else \
         many_hellos(path, file, int(pid), int(count), means == "beside")
     print("sent", flush=True)
