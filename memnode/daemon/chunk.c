@@ -147,6 +147,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		head_bytes = (uint32_t)chunk_head_pack(head, packed);
 	}
 	*detail = 0;
+	region_note_write(r, what->chunk);
 	if (!whole->block_mask) {
 		if (entry_has_body(entry))
 			entry_drop_body(t, r, entry);
@@ -204,6 +205,7 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 			continue;
 		if (entry_has_body(entry))
 			entry_drop_body(t, r, entry);
+		region_note_write(r, c);
 		entry->version = what->version | GVM_VERSION_ZERO;
 	}
 	return GVM_OK;

@@ -77,6 +77,11 @@ static size_t entries_map_bytes(uint64_t chunks)
 	return chunks * sizeof(struct chunk_entry) + GVM_PAGE_BYTES;
 }
 
+static size_t written_words(uint64_t chunks)
+{
+	return chunks / ENTRY_GROUP / 64 + 1;
+}
+
 static struct chunk_entry *entries_map(uint64_t chunks)
 {
 	void *p = mmap(NULL, entries_map_bytes(chunks), PROT_READ | PROT_WRITE,
@@ -117,8 +122,10 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return GVM_ERR_NOSPACE;
-	r->entries = entries_map(what->chunks);
+	r->written = calloc(written_words(what->chunks), sizeof(*r->written));
+	r->entries = r->written ? entries_map(what->chunks) : NULL;
 	if (!r->entries) {
+		free(r->written);
 		free(r);
 		return GVM_ERR_NOSPACE;
 	}
@@ -347,9 +354,16 @@ static uint64_t bodies_below(const struct region *r, uint64_t chunks)
 
 static bool entries_grow(struct region *r, uint64_t chunks)
 {
-	void *p = mremap(r->entries, entries_map_bytes(r->entries_chunks),
-			 entries_map_bytes(chunks), MREMAP_MAYMOVE);
+	size_t before = written_words(r->entries_chunks), after = written_words(chunks);
+	uint64_t *written = realloc(r->written, after * sizeof(*written));
+	void *p;
 
+	if (!written)
+		return false;
+	memset(written + before, 0, (after - before) * sizeof(*written));
+	r->written = written;
+	p = mremap(r->entries, entries_map_bytes(r->entries_chunks), entries_map_bytes(chunks),
+		   MREMAP_MAYMOVE);
 	if (p == MAP_FAILED)
 		return false;
 	r->entries = p;
@@ -406,6 +420,7 @@ bool regions_reap(struct regions *t, unsigned chunks)
 		}
 		TAILQ_REMOVE(&t->dying, r, dying_link);
 		munmap(r->entries, entries_map_bytes(r->entries_chunks));
+		free(r->written);
 		free(r);
 	}
 	return false;
@@ -522,6 +537,13 @@ uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *
 	return (uint32_t)(p - buf);
 }
 
+static bool group_is_written(const struct region *r, uint64_t chunk)
+{
+	uint64_t group = chunk / ENTRY_GROUP;
+
+	return r->written[group / 64] >> group % 64 & 1;
+}
+
 uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
 		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {
@@ -532,6 +554,10 @@ uint16_t region_index(const struct regions *t, const struct gvm_region_index_req
 	if (!r)
 		return GVM_ERR_LOST;
 	for (; c < r->chunks && seen < INDEX_SCAN_MAX && p + 16 <= buf + GVM_DATA_MAX; c++, seen++) {
+		if (!group_is_written(r, c)) {
+			c += ENTRY_GROUP - 1 - c % ENTRY_GROUP;
+			continue;
+		}
 		if (!r->entries[c].version)
 			continue;
 		gvm_store_le(p, c, 8);

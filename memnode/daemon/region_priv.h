@@ -20,6 +20,7 @@ struct region {
 	uint64_t chunks, reserve, view;
 	uint64_t entries_chunks; /* the most chunks that it ever had: so many entries are kept */
 	struct chunk_entry *entries;
+	uint64_t *written; /* bit g: some of the entries of group g may have a version */
 	uint64_t epoch, client;		 /* of the writer that attached last */
 	struct region_attaches attaches; /* that writer's connections */
 	struct lease lease;
@@ -32,6 +33,16 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id);
 /* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
+
+#define ENTRY_GROUP 512u /* entries that have one bit: of a large region most are never written */
+
+/* Due before an entry gets a version. */
+static inline void region_note_write(struct region *r, uint64_t chunk)
+{
+	uint64_t group = chunk / ENTRY_GROUP;
+
+	r->written[group / 64] |= 1ull << group % 64;
+}
 
 static inline bool entry_has_body(const struct chunk_entry *entry)
 {
