@@ -6,6 +6,7 @@
 #include "bench.h"
 
 #include "codec.h"
+#include "scale.h"
 #include "gvm.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
@@ -22,6 +23,7 @@
 static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
 	"       gvm bench codec [--chunks N] FILE [LATER]\n"
+	"       gvm bench scale [OPTION ...]\n"
 	"\n"
 	"Measures both fronts of gvmfs against nbdkit + nbdfuse, the fast one against\n"
 	"what it consists of too, and a memory node against memcached, Redis and a raw\n"
@@ -35,7 +37,8 @@ static const char help_text[] =
 	"  --help         show this text\n"
 	"\n"
 	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
-	"see gvm bench codec --help.\n";
+	"see gvm bench codec --help. gvm bench scale measures many nodes, regions and\n"
+	"guests on one mount: see gvm bench scale --help.\n";
 
 static const struct bench_sizes full = {
 	.rounds = 7,
@@ -199,6 +202,8 @@ int cmd_bench(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "codec"))
 		return cmd_bench_codec(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "scale"))
+		return cmd_bench_scale(argc - 1, argv + 1);
 	b.z = full;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

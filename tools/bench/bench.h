@@ -160,6 +160,10 @@ int bench_node_run(struct bench_node *n, bool put, unsigned ms, double *mb_s);
 void bench_node_frames(struct bench_store *s);
 
 /* ---- peers.c: the programs */
+#define BENCH_PROGRAMS 66
+/* exec takes char *, and writes to none of them */
+#define BENCH_ARG(text) ((char *)(uintptr_t)(text))
+
 struct bench_program {
 	pid_t pid;
 	uint16_t port;
@@ -174,7 +178,7 @@ struct bench_peers {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
 				redis, raw;
 		};
-		struct bench_program program[8];
+		struct bench_program program[BENCH_PROGRAMS];
 	};
 	pid_t keeper;
 	int keeper_fd;
@@ -186,6 +190,16 @@ struct bench_peers *bench_peers_alloc(void);
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
 		      const struct bench_store *raw);
 void bench_peers_stop(struct bench_peers *p);
+/* Its parts: the folder and the keeper; a program in program[], whose output goes to NAME.log. */
+int bench_peers_begin(struct bench_peers *p, const char *bindir);
+void bench_peers_end(struct bench_peers *p);
+/* A free port on loopback; `keep`: the descriptor of a socket that listens there. Or a negative errno. */
+int bench_port_find(uint16_t *port, bool keep);
+/* Where a program of ours is: in --bindir, beside gvm, where the build tree has it (`tree`), or in PATH. */
+void bench_program_find(const struct bench_peers *p, const char *name, const char *tree, char path[PATH_MAX]);
+int bench_mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name, const char *file);
+int bench_program_up(const struct bench_peers *p, struct bench_program *g, const char *name, char *const argv[]);
+void bench_program_stop(struct bench_program *g);
 
 /* ---- the whole, for bench.c and round.c */
 struct bench {

@@ -25,12 +25,11 @@
 
 #define START_NS (15ull * 1000 * 1000 * 1000)
 #define STOP_NS	 (5ull * 1000 * 1000 * 1000)
-/* exec takes char *, and writes to none of them */
-#define ARG(text)     ((char *)(uintptr_t)(text))
+#define ARG(text)     BENCH_ARG(text)
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
 /* A socket bound to a free port on loopback; with `keep` it listens, otherwise it is closed. */
-static int port_find(uint16_t *port, bool keep)
+int bench_port_find(uint16_t *port, bool keep)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET};
 	socklen_t len = sizeof(at);
@@ -169,7 +168,7 @@ static int program_wait(const struct bench_peers *p, struct bench_program *g, co
 	return 0;
 }
 
-static int program_up(const struct bench_peers *p, struct bench_program *g, const char *name,
+int bench_program_up(const struct bench_peers *p, struct bench_program *g, const char *name,
 		      char *const argv[])
 {
 	int rc = program_start(p, g, name, argv);
@@ -181,7 +180,7 @@ static int program_up(const struct bench_peers *p, struct bench_program *g, cons
 	return rc ? rc : program_wait(p, g, name);
 }
 
-static int mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name,
+int bench_mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name,
 			  const char *file)
 {
 	if (snprintf(g->mount, PATH_MAX, "%s/%s", p->dir, name) >= PATH_MAX ||
@@ -214,7 +213,7 @@ static bool mount_end(struct bench_program *g)
 
 /* A file system that was unmounted ends by itself; everything else is told to, and in the end the
  * whole process group is killed. */
-static void program_stop(struct bench_program *g)
+void bench_program_stop(struct bench_program *g)
 {
 	uint64_t until = gvm_now_ns() + STOP_NS;
 
@@ -239,7 +238,7 @@ static void program_stop(struct bench_program *g)
  * Where a program of ours is: in --bindir, beside gvm, where the build tree has it, or in PATH.
  * `tree` is its place in a build tree whose tools folder holds gvm.
  */
-static void program_find(const struct bench_peers *p, const char *name, const char *tree,
+void bench_program_find(const struct bench_peers *p, const char *name, const char *tree,
 			 char path[PATH_MAX])
 {
 	char self[PATH_MAX / 2], *slash;
@@ -278,14 +277,14 @@ static int node_start(struct bench_peers *p, const struct bench_sizes *z)
 	char path[PATH_MAX], listen_at[32], memory[32];
 	uint64_t bytes = 2 * z->file_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
 	char *const argv[] = {path, ARG("--listen"), listen_at, ARG("--memory"), memory, NULL};
-	int rc = port_find(&p->node.port, false);
+	int rc = bench_port_find(&p->node.port, false);
 
 	if (rc)
 		return rc;
-	program_find(p, "gvm-memnode", "memnode/daemon/gvm-memnode", path);
+	bench_program_find(p, "gvm-memnode", "memnode/daemon/gvm-memnode", path);
 	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", p->node.port);
 	snprintf(memory, sizeof(memory), "%lluM", MIB_OF(bytes + bytes / 4) + 64);
-	return program_up(p, &p->node, "gvm-memnode", argv);
+	return bench_program_up(p, &p->node, "gvm-memnode", argv);
 }
 
 static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
@@ -296,13 +295,13 @@ static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const str
 	char *const argv[] = {path,  ARG("-f"), ARG("--nodes"),
 			      nodes, g->mount,	network ? NULL : ARG("--bench-no-network"),
 			      NULL};
-	int rc = mount_dir_make(p, g, name, name), fd;
+	int rc = bench_mount_dir_make(p, g, name, name), fd;
 
 	if (rc)
 		return rc;
-	program_find(p, "gvmfs", "gvmfs/gvmfs", path);
+	bench_program_find(p, "gvmfs", "gvmfs/gvmfs", path);
 	snprintf(nodes, sizeof(nodes), "127.0.0.1:%u", p->node.port);
-	rc = program_up(p, g, name, argv);
+	rc = bench_program_up(p, g, name, argv);
 	if (rc)
 		return rc;
 	fd = open(g->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -322,17 +321,17 @@ static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
 				ARG("127.0.0.1"), ARG("-p"), port,
 				ARG("memory"),	  size,	     NULL};
 	char *const client[] = {ARG("nbdfuse"), p->nbdfuse.file, uri, NULL};
-	int rc = port_find(&p->nbdkit.port, false);
+	int rc = bench_port_find(&p->nbdkit.port, false);
 
 	if (rc)
 		return rc;
 	snprintf(port, sizeof(port), "%u", p->nbdkit.port);
 	snprintf(size, sizeof(size), "%lluM", MIB_OF(z->file_bytes));
 	snprintf(uri, sizeof(uri), "nbd://127.0.0.1:%u", p->nbdkit.port);
-	rc = program_up(p, &p->nbdkit, "nbdkit", server);
+	rc = bench_program_up(p, &p->nbdkit, "nbdkit", server);
 	if (!rc)
-		rc = mount_dir_make(p, &p->nbdfuse, "nbdfuse", "disk");
-	return rc ? rc : program_up(p, &p->nbdfuse, "nbdfuse", client);
+		rc = bench_mount_dir_make(p, &p->nbdfuse, "nbdfuse", "disk");
+	return rc ? rc : bench_program_up(p, &p->nbdfuse, "nbdfuse", client);
 }
 
 static int memcached_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -341,14 +340,14 @@ static int memcached_start(struct bench_peers *p, const struct bench_sizes *z)
 	char *const argv[] = {ARG("memcached"), ARG("-l"), ARG("127.0.0.1"), ARG("-p"), port,
 			      ARG("-U"),	ARG("0"),  ARG("-m"),	     megs,	ARG("-u"),
 			      ARG("root"),	NULL};
-	int rc = port_find(&p->memcached.port, false);
+	int rc = bench_port_find(&p->memcached.port, false);
 
 	if (rc)
 		return rc;
 	snprintf(port, sizeof(port), "%u", p->memcached.port);
 	snprintf(megs, sizeof(megs), "%llu",
 		 4 * MIB_OF((uint64_t)z->values * BENCH_VALUE_BYTES) + 128);
-	return program_up(p, &p->memcached, "memcached", argv);
+	return bench_program_up(p, &p->memcached, "memcached", argv);
 }
 
 static int redis_start(struct bench_peers *p)
@@ -368,17 +367,17 @@ static int redis_start(struct bench_peers *p)
 			      ARG("--dir"),
 			      p->dir,
 			      NULL};
-	int rc = port_find(&p->redis.port, false);
+	int rc = bench_port_find(&p->redis.port, false);
 
 	if (rc)
 		return rc;
 	snprintf(port, sizeof(port), "%u", p->redis.port);
-	return program_up(p, &p->redis, "redis-server", argv);
+	return bench_program_up(p, &p->redis, "redis-server", argv);
 }
 
 static int raw_start(struct bench_peers *p, const struct bench_store *s)
 {
-	int listener = port_find(&p->raw.port, true);
+	int listener = bench_port_find(&p->raw.port, true);
 	pid_t pid;
 
 	if (listener < 0)
@@ -476,8 +475,7 @@ struct bench_peers *bench_peers_alloc(void)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
-		      const struct bench_store *raw)
+int bench_peers_begin(struct bench_peers *p, const char *bindir)
 {
 	const char *tmp = getenv("TMPDIR");
 	int rc = keeper_start(p);
@@ -486,12 +484,29 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 		return rc;
 	p->bindir = bindir;
 	snprintf(p->dir, sizeof(p->dir), "%s/gvm-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(p->dir)) {
-		rc = -errno;
-		say("%s: %s", p->dir, strerror(errno));
-		*p->dir = 0;
+	if (mkdtemp(p->dir))
+		return 0;
+	rc = -errno;
+	say("%s: %s", p->dir, strerror(errno));
+	*p->dir = 0;
+	return rc;
+}
+
+void bench_peers_end(struct bench_peers *p)
+{
+	if (*p->dir)
+		dir_remove(p->dir);
+	*p->dir = 0;
+	keeper_end(p);
+}
+
+int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
+		      const struct bench_store *raw)
+{
+	int rc = bench_peers_begin(p, bindir);
+
+	if (rc)
 		return rc;
-	}
 	rc = node_start(p, sizes);
 	if (!rc)
 		rc = gvmfs_start(p, &p->gvmfs, sizes, true);
@@ -500,15 +515,15 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 	if (rc)
 		return rc;
 	if (nbd_start(p, sizes)) {
-		program_stop(&p->nbdfuse);
-		program_stop(&p->nbdkit);
+		bench_program_stop(&p->nbdfuse);
+		bench_program_stop(&p->nbdkit);
 	}
 	if (memcached_start(p, sizes))
-		program_stop(&p->memcached);
+		bench_program_stop(&p->memcached);
 	if (redis_start(p))
-		program_stop(&p->redis);
+		bench_program_stop(&p->redis);
 	if (raw_start(p, raw))
-		program_stop(&p->raw);
+		bench_program_stop(&p->raw);
 	return bench_stopped() ? -EINTR : 0;
 }
 
@@ -516,16 +531,13 @@ void bench_peers_stop(struct bench_peers *p)
 {
 	if (!p)
 		return;
-	program_stop(&p->raw);
-	program_stop(&p->redis);
-	program_stop(&p->memcached);
-	program_stop(&p->nbdfuse);
-	program_stop(&p->nbdkit);
-	program_stop(&p->no_network);
-	program_stop(&p->gvmfs);
-	program_stop(&p->node);
-	if (*p->dir)
-		dir_remove(p->dir);
-	*p->dir = 0;
-	keeper_end(p);
+	bench_program_stop(&p->raw);
+	bench_program_stop(&p->redis);
+	bench_program_stop(&p->memcached);
+	bench_program_stop(&p->nbdfuse);
+	bench_program_stop(&p->nbdkit);
+	bench_program_stop(&p->no_network);
+	bench_program_stop(&p->gvmfs);
+	bench_program_stop(&p->node);
+	bench_peers_end(p);
 }
