@@ -19,7 +19,8 @@ int descriptors_receive(int from, void *message, size_t bytes, int fds[DESCRIPTO
 			unsigned *count);
 /*
  * The same for a stranger's messages, which must bring no descriptor: one that does stays in the queue
- * (-EPROTO), since who takes it has to release what is in it. Nothing is to be read after that.
+ * (-EPROTO), since the process that takes it has to close the descriptor, which may block. The caller
+ * reads nothing after that.
  */
 int descriptors_refuse(int from, void *message, size_t bytes);
 

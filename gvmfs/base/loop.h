@@ -3,8 +3,8 @@
  * loop.h - what one thread waits for: descriptors, each with its handler.
  *
  * A source is embedded in what it is about. It may go at any time, also in a handler of another source that
- * the same sleep woke: an event says the source's place and which of those that had it in turn, so that what
- * is left of a source that is gone calls nobody. Nothing here depends on how many sources there are.
+ * the same sleep woke: an event names the source's place and the generation of that place, so that a stale
+ * event of a removed source calls no handler. Nothing here depends on how many sources there are.
  *
  * Sleep and handlers are two calls, so that a thread may do something between them.
  */
@@ -33,7 +33,7 @@ struct loop_place {
 
 struct loop {
 	int epoll_fd;
-	struct loop_place *places; /* the first is nobody's */
+	struct loop_place *places; /* the first is not used */
 	uint32_t size, free;
 };
 

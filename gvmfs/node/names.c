@@ -32,7 +32,7 @@ static void clock_hear(struct worker *w, uint64_t number)
 static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
 		       names_done_fn *done, void *arg);
 
-/* Where no table is known, a new one: of that nobody has forgotten anything. */
+/* If no table is known, a new one: no node has dropped tombstones of it. */
 static uint64_t names_table(struct worker *w)
 {
 	if (!w->names->table && getrandom(&w->names->table, sizeof(w->names->table), 0) < 0)
@@ -175,7 +175,7 @@ void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done
 static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, void *arg);
 static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg);
 
-/* If its writer is gone without having closed it, nobody can reach it any more. */
+/* An unlinked region whose writer has ended without closing it: no program can reach it any more. */
 static void adopt_orphan(struct worker *w, const struct record *rec)
 {
 	int nr = inode_alloc(w->inodes, rec);
@@ -285,7 +285,7 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 	inode_release(w->inodes, inode);
 }
 
-/* False if a record would put chunks elsewhere that somebody here has open, or where nobody is. */
+/* False if a record would move chunks of a region that is open here, or name nodes that this mount does not know. */
 static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 {
 	const struct record *from = &inode_disk(w->inodes, nr)->rec;

@@ -56,11 +56,11 @@ void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void
 void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
 
 /* Reads the whole table and brings the tree up to date. Result: 0, or why a majority did not
- * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. All who
- * wait for the same answer share it. `done` may be NULL. */
+ * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. Callers
+ * that wait for the same answer share it. `done` may be NULL. */
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg);
 
-/* Whoever waits with `arg` waits no more: done is not called. False: nobody did. */
+/* Ends the wait of the caller that gave `arg`: done is not called. False: there is no such caller. */
 bool names_abandon(struct worker *w, void *arg);
 
 /* The last refresh is so recent that another would hardly tell more. */

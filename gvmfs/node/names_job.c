@@ -10,9 +10,10 @@
 #define SAVE_TRIES 8
 
 /*
- * Votes are given one after the other, and a node that restarts in between has forgotten what it voted
- * for: given back what the others had until then, it lacks what they voted for after it. So those who have
- * taken it are asked again. Who has it still, in the same life, had it when the last of them took it.
+ * Nodes vote one after the other, and a node that restarts in between has lost the record that it voted
+ * for: healed with the others' records of that moment, it lacks records that they took later. So nodes
+ * that have voted are asked again. A node that still has the record, in the same incarnation, had it when
+ * the last of them voted.
  */
 static void save_confirm(struct names_talk *talk, struct names_votes *votes)
 {

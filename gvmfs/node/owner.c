@@ -58,7 +58,7 @@ void owner_self(struct record_owner *self, int pid)
 	self->pid = (uint32_t)pid;
 }
 
-/* Also if nobody has asked for its status yet. Its number may be another's by now: then that counts. */
+/* A zombie is dead, too. If the pid has been reused the answer is about the new process. */
 static bool process_is_dead(uint32_t pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);

@@ -108,7 +108,7 @@ static void pool_close(struct pool *pool, unsigned i)
 	gvm_conn_destroy(pool->conns[i]);
 }
 
-/* Gives up a connection that has no requests, of a pool in which nobody else knows it. */
+/* Drops a connection of the pool that has no requests and no other user. */
 static bool pool_drop_idle(struct pool *pool)
 {
 	for (unsigned i = 0; pool->kind == POOL_WRITES && i < pool->count; i++) {

@@ -52,8 +52,8 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 		   void *arg);
 /* Deletes it on the nodes; one that cannot be reached keeps its part (and says so). */
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Asks the nodes how many bytes they hold of it (inode->held_bytes), and who writes to it, with a
- * short deadline. */
+/* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
+ * deadline. */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* The first of it alone, for which the inode need not be held: it only has to stay. */
 void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);

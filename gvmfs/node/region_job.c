@@ -184,7 +184,7 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
 }
 
 /* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
- * failed, leaves none attached: we would seem a live writer to everybody, ourselves included. */
+ * failed, leaves none attached: this mount would look like a live writer to all, itself included. */
 static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
 	struct ask ask = { 0 };
@@ -320,7 +320,7 @@ void region_job_take(struct job *job, struct pool *pool)
 	if (job->result)
 		return;
 	region_let_go(rj, pool, rj->epoch, rj->rec.node_count);
-	log_warning(rj->rec.name, "taken from its writer by force, as was asked: whoever had it is fenced");
+	log_warning(rj->rec.name, "taken from its writer by force, as requested: the former writer is fenced");
 }
 
 void region_job_detach(struct job *job, struct pool *pool)

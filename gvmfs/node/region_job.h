@@ -28,7 +28,7 @@ struct region_job {
 	struct record_owner self;
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
 	bool pass;		 /* attach: a lease is ours, or of a mount that is dead */
-	bool take;		 /* whoever has it: a person said so */
+	bool take;		 /* also from a live writer: a person said so */
 	bool quiet[RECORD_NODES_MAX]; /* stat: which nodes did not answer */
 };
 

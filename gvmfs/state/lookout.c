@@ -50,8 +50,8 @@ static void *front_thread(void *arg)
 	return NULL;
 }
 
-/* It waits, and nothing ends that. (One that only has no CPU does not.) A look at a thread of our own
- * waits for nobody. */
+/* Whether the thread waits in the kernel, uninterruptibly (not just for a CPU). Reading the state of a
+ * thread of this process never blocks. */
 static bool waits_for_good(int tid)
 {
 	char path[64], text[512];
@@ -92,7 +92,7 @@ static int call_find(const struct lookout *l, uint64_t *sum)
 	return found;
 }
 
-/* Only where somebody takes over, and can. */
+/* Logs the wait; ends the worker if a supervisor replaces it and the kernel resends its requests. */
 static void give_way(struct lookout *l, unsigned session)
 {
 	const struct journal_session *s = &l->j->sessions[session];

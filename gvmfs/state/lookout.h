@@ -9,8 +9,8 @@
  *
  * So the front thread is not the worker's main thread. That one looks on, and when it sees the front
  * thread waiting in a client's memory for too long, it kills the worker. Another thread makes no call at
- * all: it is gone at once with any kill, by which the supervisor knows that a successor may begin, whoever
- * of the worker is left in the kernel. (The main thread's end is not told before that of the others.) The
+ * all: it is gone at once with any kill, by which the supervisor knows that a successor may begin, even if a
+ * thread of the worker still is in the kernel. (The main thread's end is reported only after all others'.) The
  * successor serves all regions but the one where a predecessor still
  * waits: nothing is known of that call but that it changes no more than the pages that it was about, of
  * that region. The region goes on when the call has returned.
@@ -62,7 +62,7 @@ bool lookout_may_leave(const struct journal *j, int pid);
 void lookout_leave(const struct journal *j, int pid);
 /* Supervisor: nothing of it is left; `was_left`: a successor has begun long ago. */
 void lookout_gone(const struct journal *j, int pid, bool was_left);
-/* Successor: whether somebody may still change a session's memory. */
+/* Successor: whether a predecessor's thread may still change a session's memory. */
 static inline bool lookout_is_held(const struct journal *j, unsigned session)
 {
 	return atomic_load((_Atomic int32_t *)&j->sessions[session].held_by) != 0;

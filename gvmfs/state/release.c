@@ -49,7 +49,7 @@ void release_apart(const int *fds, unsigned count, const struct journal *j)
 	if (count > FDS_MAX || pipe2(ends, O_CLOEXEC) < 0)
 		return;
 	child = fork();
-	if (child == 0) { /* its own child is nobody's, so that nobody has to wait for it */
+	if (child == 0) { /* the grandchild is reaped by init, so that this process need not wait for it */
 		if (fork() == 0) {
 			close(ends[1]);
 			release_hold(fds, count, ends[0], j);

@@ -72,7 +72,7 @@ struct worker {
 	unsigned watches_count;
 	uint64_t watches_due_ns; /* when */
 	struct record_owner self; /* of the temporary regions made here */
-	bool names_failing;   /* the last who had it read was told that too few nodes answer */
+	bool names_failing;   /* the last reading of the table failed: too few nodes answered */
 	bool names_asking;    /* it is read for that reason alone */
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
