@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whatever way a node is out of reach (it stands still, is cut off in silence, was killed, answers after
-seconds, is full), and whatever waits for it (dirty pages of a mapping, writes, reads, guests of the fast path,
-opens, and other calls by the dozen): regions that have nothing there are read, written, mapped, opened and
-listed as ever."""
+"""Whether a node stands still, is cut off in silence or was killed, and whatever waits for it (dirty pages of a
+mapping, writes, reads, guests of the fast path, opens, and other calls by the dozen): regions that have nothing
+there are read, written, mapped, opened and listed as ever."""
 
 import os
 import subprocess
@@ -170,6 +169,8 @@ def beside(l, nodes, away, back, what):
             other.process.signal(9)
         back()
     waiting.gone()
+    for other in guests:
+        other.process.wait(60)
     guest.end()
     os.close(held)
     mount.unmount(60)
@@ -182,6 +183,7 @@ def test(l):
     regions_on(l, far, theirs=(REGIONS, SIZE), rest=(40, 128 << 10))
     beside(l, nodes, far.stop, far.go_on, "stopped")
     beside(l, nodes, lambda: l.network.cut(far.port), l.network.heal, "cut off")
+    beside(l, nodes, far.kill, far.start, "killed")  # what was there is LOST after that: the last
 
 
 lab.main(test)
