@@ -17,8 +17,8 @@
 
 /* ---- the heir */
 
-/* Asks whoever has the mount at `path`. 1: it is taken over, `m` and `j` are filled in; 0: nobody could be
- * asked, or the place is free now; or a negative errno, which was said. */
+/* Asks the worker of the mount at `path`. 1: it is taken over, `m` and `j` are filled in; 0: there is no
+ * worker, or the place is free now; or a negative errno, which was logged. */
 int heir_ask(const char *path, struct mount *m, struct journal *j);
 
 /* ---- the worker */

@@ -180,8 +180,8 @@ static void ask(int fd, int answer, const struct found *found)
 }
 
 /*
- * Asks the mount something that only its process can answer. In a process of its own, since who asks
- * may wait for ever, and as the user who mounted it, since others may not ask. 0: it lives;
+ * Asks the mount something that only its process can answer. In a process of its own, since the call may
+ * block for ever, and as the user who mounted it, since other users may not ask. 0: it lives;
  * -ENOTCONN: its process is gone; -ETIMEDOUT: it does not answer; -ECANCELED; -EACCES.
  */
 static int place_ask(int fd, const struct found *found, struct stop *stop)

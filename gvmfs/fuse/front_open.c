@@ -18,8 +18,8 @@
 
 #include <errno.h>
 
-/* Nothing may be cached beside a writer on another host or the fast path. (A reader who asks for direct
- * I/O is not served past the page cache by us, who do not see dirty pages, but by the kernel.) */
+/* Nothing may be cached beside a writer on another host or the fast path. (Direct I/O of a reader is
+ * served by the kernel, which sees dirty pages in the page cache, and not from here.) */
 static bool opens_direct(struct worker *w, const struct op *op)
 {
 	const struct inode *inode = op->inode;
@@ -30,8 +30,8 @@ static bool opens_direct(struct worker *w, const struct op *op)
 	       !(op->at_rest && pagecache_can_invalidate(w));
 }
 
-/* A reader of that kind beside a writer of this host, as gvm run holds its region, puts nothing into
- * the page cache: nobody whom the fast path has to mind. */
+/* Such a reader beside a writer of this host, as gvm run holds its region, puts nothing into the page
+ * cache: it need not keep the region off the fast path. */
 static bool reads_past_cache(const struct op *op)
 {
 	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
@@ -50,7 +50,7 @@ static void open_reply(struct op *op)
 	bool direct = opens_direct(w, op);
 	int r;
 
-	if (!op->req) { /* who asked has left: perhaps nobody has it open for writing now */
+	if (!op->req) { /* the caller has left: perhaps it was the only writer */
 		front_settle(w, op->inode);
 		op_end(op, true, 0);
 		return;
@@ -66,7 +66,7 @@ static void open_reply(struct op *op)
 			    (direct || region_is_attached(w, op->inode) || watch_trusts(op->inode));
 	op->fi.direct_io = direct;
 	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
-	 * cached, and nobody shall have to wait for us who closes a file that we sent him. */
+	 * cached, and no close() of a descriptor that gvmfs has passed on may block on gvmfs. */
 	op->fi.noflush = 1;
 	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
@@ -125,7 +125,7 @@ unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
 {
 	bool write = (fi->flags & O_ACCMODE) != O_RDONLY;
 
-	/* A reader who asked for direct I/O leaves nothing in the page cache, whoever serves it. */
+	/* A reader with direct I/O leaves nothing in the page cache, by either way. */
 	return (write ? HANDLE_WRITE : 0) |
 	       (direct || (!write && (fi->flags & O_DIRECT)) ? HANDLE_DIRECT : 0);
 }
@@ -174,7 +174,7 @@ static void open_run(struct task *task)
 		op->inode->parked = task;
 		return;
 	}
-	/* Nobody is left who saw it fail, and nothing of that time. */
+	/* No program that saw it fail has it open any more, and no pages of that time are left. */
 	if (d->failed && !d->epoch && !op->inode->slots && !op->inode->opens)
 		d->failed = 0;
 	if (d->rec.kind == RECORD_FOLDER)
@@ -199,7 +199,7 @@ static void open_run(struct task *task)
 	}
 }
 
-/* It waits for nobody, is counted nowhere, and changes nothing of what is cached. */
+/* Never waits, is not counted as open, and changes nothing in the page cache. */
 static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
 {
 	fi->fh = ~0ull; /* no handle's name */
@@ -283,8 +283,8 @@ static void settle_run(struct task *task)
 	struct journal_inode *d = op->inode->disk;
 	bool doomed;
 
-	/* Made for those who had it open here: its name goes with the last of them. On another host it may have
-	 * been read; its guest is not there. */
+	/* A temporary region is removed with its last open file on this host. Other hosts may have read it, but
+	 * its guest ran here. */
 	if (d->use == INODE_USED && d->rec.temporary && owner_is_self(&d->rec.owner, &w->self) &&
 	    !op->inode->opens && !op->inode->resident && !op->inode->attaching) {
 		d->rec.orphan = 1;

@@ -285,7 +285,7 @@ static void adopt_orphan_end(struct worker *w, struct inode *inode, int result, 
 	inode_release(w->inodes, inode);
 }
 
-/* False if a record would move chunks of a region that is open here, or name nodes that this mount does not know. */
+/* False if a record would move chunks of a region that is open here, or names nodes unknown to this mount. */
 static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 {
 	const struct record *from = &inode_disk(w->inodes, nr)->rec;

@@ -88,7 +88,7 @@ static inline uint64_t flush_index_entry(const struct flush *f)
 	return f->version | (f->all_zero ? GVM_VERSION_ZERO : 0);
 }
 
-/* ---- the decisions, called by whoever carries a flush out */
+/* ---- the decisions, called by the writer that carries a flush out */
 
 /* `f` has a writer and buffers. */
 void flush_start(struct flush *f);

@@ -302,8 +302,8 @@ static void page_cache_emptied(struct worker *w, struct pagecache_ask *ask, int 
 }
 
 /*
- * What a READ brought that was answered just before the page cache was looked at may have come to be in it
- * afterwards. It goes, while nobody waits.
+ * A READ that was answered just before the page cache was checked may have put pages into it afterwards.
+ * They are dropped while no call waits.
  */
 static void page_cache_empty(struct worker *w, struct inode *inode)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * attach.h - gvmfs's end of gvm_attach.h: who maps a region's file asks here for the fast path, and
- * gets it, or the reason why not.
+ * attach.h - gvmfs's end of gvm_attach.h: a client that maps a region's file asks here for the fast path,
+ * and gets it, or the reason for the refusal.
  *
  * The client itself is looked after by a process of its own, which announces it here once it has shown
  * its file, and from which the worker takes only what has been found in order (visit.h). A conversation
- * makes sure, in this order, that the client has the file open for writing and nobody else has it open;
- * that everything which the page cache holds is on the nodes, and the cache empty; that the supervisor
+ * makes sure, in this order, that the client has the file open for writing and no other process has it
+ * open; that all dirty pages are on the nodes, and the page cache is empty; that the supervisor
  * keeps the descriptors. Then resident.h takes over. From the beginning of it, opening the file for
  * writing is for the client alone, and every open is past the page cache.
  *

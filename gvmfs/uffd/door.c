@@ -202,7 +202,8 @@ static uid_t greediest(void)
 	return uid;
 }
 
-/* What a user has waiting goes, in one process, however long that takes; `left`: of those who have left. */
+/* Closes a user's waiting connections in one process, however long that takes; `left`: only those whose
+ * client has left. */
 static bool sink(uid_t uid, bool left)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;

@@ -3,15 +3,15 @@
  * door.h - the process that receives clients of the fast path: it accepts connections, and has each
  * looked after by a process of its own (visitor.h) as soon as something is said.
  *
- * Anybody may connect. So nobody gets more than a share: a user has so many visitors at a time, others
- * of his wait; of connections on which nothing is said the oldest of the user that has most of them
- * makes room. A visitor's process that cannot end (release.h) counts against its user for as long as it
- * is there. The door itself never lets go of a connection that may have descriptors in it: it leaves
- * that to a process, too.
+ * Any user may connect, so each gets a share: a user has so many visitors at a time, and further
+ * connections wait; of silent connections the oldest of the user that has most of them is closed to make
+ * room. A visitor's process that cannot end (release.h) counts against its user for as long as it exists.
+ * The door itself never closes a connection that may have descriptors in its queue: a process does that,
+ * too.
  *
- * The supervisor starts it, holds the listening socket as well, and starts another one when it is gone.
- * It ends with the supervisor: then there are no new clients. It is nobody's child, since nobody could
- * wait for its end.
+ * The supervisor starts it, holds the listening socket as well, and starts another one when it has ended.
+ * It ends with the supervisor: then there are no new clients. It is a detached process, since its end may
+ * block.
  */
 #ifndef GVMFS_DOOR_H
 #define GVMFS_DOOR_H

@@ -71,7 +71,7 @@ static void serve(struct resident *r)
 	room_look(r);
 	sync_continue(r);
 	over_look(r);
-	/* What comes in takes room, and nothing else has some made for those who still wait. */
+	/* Incoming pages use up room; repeat until no blocked fault can proceed. */
 	if (blocked_continue(r))
 		r->again = true;
 }

@@ -187,8 +187,8 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 }
 
 /*
- * Pages are about to be put in. What is at their places was put there by nobody who had their content,
- * and goes first: so what a successor finds at the place of one that was coming is the page itself.
+ * Pages are about to be put in. Pages that are at their places already do not have their contents, and
+ * are punched first: so a page that a successor finds at such a place is the right one.
  * (`strange`: there is something, though r->env->data() may leave out a page that was only allocated.)
  */
 static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)

@@ -111,7 +111,7 @@ bool env_memory_alive(struct resident *r)
 		}
 	if (r->memory_gone)
 		return false;
-	/* Somebody has killed it: there is nobody else who could look. */
+	/* The process that holds the descriptors was killed: ask the userfaultfd itself. */
 	if (!holder_lives(channel))
 		return uffd_alive(r->fd[SESSION_UFFD]);
 	msg = (struct visit_msg){ .what = VISIT_LOOK };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_end.c - the end of a region of resident.h. When the client has left and its mapping is gone,
- * nobody can change the memory any more: all of it is written back, and the region is a file again. */
+ * no process can change the memory any more: all of it is written back, and the region is a file again. */
 #include "base/log.h"
 #include "resident_priv.h"
 

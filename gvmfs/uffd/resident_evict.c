@@ -25,8 +25,8 @@ void zap_done(struct resident *r)
 		}
 }
 
-/* Has the page-table entries of the group around the chunk that has been active longest dropped. One
- * whose pages somebody waits for stays where it is. */
+/* Has the page-table entries of the group around the chunk that has been active longest dropped. A chunk
+ * with pages for which a fault waits is left out. */
 static void zap_start(struct resident *r, uint64_t c)
 {
 	uint64_t first = c - c % GROUP_CHUNKS, end = first + GROUP_CHUNKS, bytes;

@@ -148,7 +148,7 @@ static int fetch_show(struct resident_fetch *f)
 	return for_page_runs(r, f->chunk, pages, run_copy, f);
 }
 
-/* Nobody can have these pages: whoever touches them gets a memory failure. */
+/* These pages are lost: accesses to them get a memory failure. */
 static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 {
 	int error = 0;
@@ -219,7 +219,7 @@ static void fetch_finish(struct resident_fetch *f)
 		client_trouble(r, error);
 		return;
 	}
-	/* Also who waits for a page that was not among those asked for: he faults again. */
+	/* Also wakes faults on pages that were not requested: they fault again. */
 	if (!ahead)
 		pages_wake(r, c, asked | waited);
 	resident_count(r, chunks_fetched, 1);
