@@ -390,14 +390,16 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 static void apply_entry(struct worker *w, const struct names_load_job *lj, const struct name_entry *e,
 			struct record *room)
 {
-	int nr;
+	int nr = inode_by_id(w->inodes, &e->key);
 
 	if (!e->bytes) {
-		nr = inode_by_id(w->inodes, &e->key);
 		if (nr > 0)
 			apply_gone(w, (unsigned)nr);
 		return;
 	}
+	/* Nothing new: to unpack thousands of records would hold up a guest's faults. */
+	if (nr > 0 && e->version <= inode_disk(w->inodes, (unsigned)nr)->rec.version)
+		return;
 	/* The id of all zeros is the root's, which has no record. */
 	if (gvm_id_is_none(&e->key) || record_unpack(room, e->record, e->bytes) < 0) {
 		log_error(NULL, "a record of the name table is damaged, or of a newer version; "
