@@ -171,11 +171,13 @@ static void read_ahead(struct store *s, struct inode *inode, uint64_t off, uint6
 	}
 }
 
-/* It is not answered at once. */
-static bool read_begin_wait(struct store *s, struct store_read *r, const struct missing *m)
+/* It waits. Of two chunks one may come and grow old again before the other is here. */
+static bool read_begin_wait(struct store *s, struct store_read *r)
 {
+	bool two = r->off / GVM_CHUNK_BYTES != (r->off + r->size - 1) / GVM_CHUNK_BYTES;
+
 	r->waited = true;
-	if (!store_is_unseen(s, r->wait.inode) || m->count == 1)
+	if (!two || r->copy || !store_is_unseen(s, r->wait.inode))
 		return true;
 	r->copy = malloc(READ_IOV_MAX * GVM_PAGE_BYTES);
 	return r->copy != NULL;
@@ -201,7 +203,7 @@ static void read_go(struct store *s, struct store_wait *wait)
 	if (n) {
 		store_count(s, inode, cache_hits, first);
 		read_end(s, r, iov, n, 0); /* it is gone after that */
-	} else if (first && !read_begin_wait(s, r, &m)) {
+	} else if (!read_begin_wait(s, r)) {
 		read_end(s, r, NULL, 0, -ENOMEM);
 		return;
 	} else {

@@ -51,6 +51,9 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 		if (cache_is_free(e))
 			continue;
 		of_inode += e->inode == inode;
+		/* What is here already, and pinned by a READ that waits for another node, is not this one's doing. */
+		if (!e->fetching)
+			continue;
 		of_node[0] += e->node == nodes[0];
 		of_node[1] += e->node == nodes[1];
 	}

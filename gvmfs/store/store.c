@@ -232,6 +232,7 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 
 	e->over = false;
 	cache_fetched(&s->cache, e);
+	s->entries_news = s->again = true; /* its node's share */
 	if (error && e->epoch != s->env->disk(s, e->inode)->epoch) {
 		/* Asked under an attachment that has ended since, and perhaps refused for that alone: it says
 		 * nothing about the present one. What still waits asks again. */
@@ -377,6 +378,7 @@ static bool entries_get(struct store *s, struct store_wait *wait, unsigned count
 	}
 	if (count == 1)
 		wait->nodes[1] = wait->nodes[0];
+	wait->count = count;
 	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them, since one that
 	 * was found may itself be free and must not be taken for the other.) */
 	if (needed && !cache_allow(&s->cache, wait->inode, wait->nodes, count)) {
@@ -496,7 +498,7 @@ static bool may_have_slot(struct store *s, const struct store_wait *wait)
 
 static bool may_have_entries(struct store *s, const struct store_wait *wait)
 {
-	return s->env->disk(s, wait->inode)->failed || cache_allow(&s->cache, wait->inode, wait->nodes, 2);
+	return s->env->disk(s, wait->inode)->failed || cache_allow(&s->cache, wait->inode, wait->nodes, wait->count);
 }
 
 /* ---- fsyncs */

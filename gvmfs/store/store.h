@@ -55,6 +55,7 @@ struct store_wait {
 	struct store_lane *lane; /* WAIT_ENTRIES, WAIT_SLOT */
 	struct cache_link on[2];
 	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_SLOT: that it is for */
+	unsigned count;	       /* WAIT_ENTRIES: how many it needs */
 	uint64_t chunk;	       /* WAIT_SLOT: that it is for */
 	uint64_t deadline_ns;  /* WAIT_SLOT: 0: none */
 };
