@@ -28,6 +28,31 @@
  *	room-untold	requests that wait for room are not told when there is some
  *	hole-unasked	a hole is filled whatever the budget says
  *
+ * Of cache and write-back (tests/store):
+ *
+ *	pages-early	a slot's pages are marked before they are there
+ *	slot-presence-trusted  a successor takes all of a slot for content
+ *	sealed-left-behind  it does not send what its predecessor had sealed
+ *	sealed-takes	what is being sent takes further writes
+ *	older-first	a page is read from what is being sent, not from what was written since
+ *	version-again	two contents of a chunk get the same version
+ *	index-early	the index has a version before the node has acknowledged it
+ *	refused-forgotten  what a node refused for want of room is dropped
+ *	synced-when-sent  an fsync does not wait for what is being sent
+ *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
+ *	hole-skipped	a hole over a chunk that is being sent for the first time is not made
+ *	edge-open	the last page of a write, if it is not whole, is not completed
+ *	written-stays-cached  a write leaves what the cache has of its pages
+ *	answer-revives	or what a GET under way brings of them
+ *	sent-is-there	a GET's answer is taken for what is on its way to the node
+ *	forgotten-comes-back  a GET under way brings back what was forgotten
+ *	earlier-answer	a READ beside another host's writer is answered from a GET that was sent before it came
+ *	nothing-kept	a READ of two chunks there keeps nothing of the first until it has the second
+ *	slots-unshared, entries-unshared  nodes have no shares of the slots, of the entries
+ *	pinned-counts	a node's share of entries is used by what waits for other nodes
+ *	two-wanted	who waits for an entry is told when there are two
+ *	slot-untold, entry-untold  who waits for one is not told
+ *
  * One is no fault, but another kernel:
  *
  *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10

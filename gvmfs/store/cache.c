@@ -2,6 +2,8 @@
 /* cache.c - see cache.h. */
 #include "cache.h"
 
+#include "base/mutant.h"
+
 #include <assert.h>
 
 static struct cache_entry **bucket_of(struct cache *c, const struct inode *inode, uint64_t chunk)
@@ -52,11 +54,13 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 			continue;
 		of_inode += e->inode == inode;
 		/* What is here already, and pinned by a READ that waits for another node, is not this one's doing. */
-		if (!e->fetching)
+		if (!e->fetching && !mutant("pinned-counts"))
 			continue;
 		of_node[0] += e->node == nodes[0];
 		of_node[1] += e->node == nodes[1];
 	}
+	if (mutant("entries-unshared"))
+		return n >= count;
 	return n >= count && of_inode <= 2 * n && of_node[0] <= 2 * n && of_node[1] <= 2 * n;
 }
 
@@ -151,8 +155,9 @@ void cache_invalidate(struct cache *c, const struct inode *inode, uint64_t chunk
 
 	if (!e)
 		return;
-	e->valid &= ~pages;
-	if (e->fetching)
+	if (!mutant("written-stays-cached"))
+		e->valid &= ~pages;
+	if (e->fetching && !mutant("answer-revives"))
 		e->stale |= pages;
 }
 
@@ -165,7 +170,7 @@ void cache_forget(struct cache *c, const struct inode *inode)
 			continue;
 		e->valid = 0;
 		if (e->fetching)
-			e->stale = ~0u;
+			e->stale = mutant("forgotten-comes-back") ? 0 : ~0u;
 		else if (TAILQ_EMPTY(&e->links))
 			cache_drop(c, e);
 	}

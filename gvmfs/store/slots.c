@@ -2,6 +2,8 @@
 /* slots.c - see slots.h. */
 #include "slots.h"
 
+#include "base/mutant.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -35,6 +37,8 @@ static struct slot *slots_find(const struct slots *s, const struct inode *inode,
 
 struct slot *slots_collecting(const struct slots *s, const struct inode *inode, uint64_t chunk)
 {
+	if (inode->slots && mutant("sealed-takes") && slots_find(s, inode, chunk, SLOT_SEALED))
+		return slots_find(s, inode, chunk, SLOT_SEALED);
 	return inode->slots ? slots_find(s, inode, chunk, SLOT_OPEN) : NULL;
 }
 
@@ -112,13 +116,15 @@ void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const v
 	assert(slot_disk(s, slot)->state != SLOT_FREE && slot_disk(s, slot)->inode == inode->nr);
 	slot_insert(s, slot, inode, node, now_ns);
 	sealed_add(s, slot, slot_disk(s, slot)->state == SLOT_SEALED);
+	if (mutant("slot-presence-trusted"))
+		slot_disk(s, slot)->pages = ~0u;
 }
 
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page)
 {
 	struct slot *slot = slots_collecting(s, inode, chunk);
 
-	if (!slot || !(slot_disk(s, slot)->pages >> page & 1))
+	if (!slot || !(slot_disk(s, slot)->pages >> page & 1) || mutant("older-first"))
 		slot = slots_sealed(s, inode, chunk);
 	return slot && slot_disk(s, slot)->pages >> page & 1 ? slot_data(s, slot) + page * GVM_PAGE_BYTES : NULL;
 }
@@ -148,7 +154,8 @@ uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
 	uint64_t oldest = ~0ull;
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
-		if (s->disk[i].state != SLOT_FREE && s->slot[i].inode == inode && s->slot[i].order < oldest)
+		if (s->disk[i].state != SLOT_FREE && s->slot[i].inode == inode && s->slot[i].order < oldest &&
+		    !(mutant("synced-when-sent") && s->disk[i].state == SLOT_SEALED))
 			oldest = s->slot[i].order;
 	return oldest;
 }
@@ -157,7 +164,8 @@ bool slots_allow(const struct slots *s, const struct inode *inode, const void *n
 {
 	unsigned room = 2 * s->free;
 
-	return s->free && inode->slots <= room && (room >= JOURNAL_SLOTS || node_find(s, node)->slots <= room);
+	return s->free && inode->slots <= room &&
+	       (room >= JOURNAL_SLOTS || mutant("slots-unshared") || node_find(s, node)->slots <= room);
 }
 
 bool slots_are_short(const struct slots *s, const void *node)
@@ -201,6 +209,8 @@ void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, 
 	uint32_t pages = (uint32_t)(((1ull << (last - first + 1)) - 1) << first);
 
 	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && from < to && to <= GVM_CHUNK_BYTES);
+	if (mutant("pages-early"))
+		s->mark32(&js->pages, js->pages | pages);
 	if (data)
 		memcpy(slot_data(s, slot) + from, data, to - from);
 	else

@@ -3,6 +3,8 @@
  * events: store_event.c. */
 #include "store_priv.h"
 
+#include "base/mutant.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -29,7 +31,7 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 			continue;
 		inode = s->env->inode(s, js->inode);
 		slot_adopt(&s->slots, slot, inode, s->env->node(s, inode, js->chunk), now);
-		if (slot_is(&s->slots, slot) == SLOT_IS_SENDING)
+		if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
 			slot_refuse(&s->slots, slot, 1); /* long ago: it is due */
 	}
 }
@@ -61,7 +63,9 @@ void store_seal(struct store *s, struct slot *slot)
 		return;
 	base = s->env->index(s, slot->inode, chunk) & GVM_VERSION_MASK;
 	fresh = gvm_version(s->env->disk(s, slot->inode)->epoch, 1);
-	slot_seal(&s->slots, slot, base < fresh ? fresh : base + 1);
+	slot_seal(&s->slots, slot, base < fresh ? fresh : base + !mutant("version-again"));
+	if (mutant("index-early"))
+		s->env->index_set(s, slot->inode, chunk, slot_disk(&s->slots, slot)->version);
 	slot_send(s, slot);
 }
 
@@ -97,7 +101,8 @@ void store_seal_oldest(struct store *s)
 void store_slot_free(struct store *s, struct slot *slot)
 {
 	slot_free(&s->slots, slot);
-	s->slots_news = s->again = true;
+	s->slots_news |= !mutant("slot-untold");
+	s->again = true;
 }
 
 static void slot_flushed(struct store *s, struct slot *slot)
@@ -109,7 +114,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
 		/* Nothing is lost: it stays in the journal, and is sent again. */
 		s->env->report(s, inode, chunk, "write-back (will be tried again)", f->result);
-		if (!s->env->disk(s, inode)->failed) {
+		if (!s->env->disk(s, inode)->failed && !mutant("refused-forgotten")) {
 			slot_refuse(&s->slots, slot, s->env->now(s) + STORE_RETRY_NS);
 			return;
 		}
@@ -200,7 +205,7 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 		e->valid = 0;
 	e->late = 0;
 	/* The node may answer before it has what is still on its way there. */
-	e->stale = slots_pages(&s->slots, e->inode, e->chunk);
+	e->stale = mutant("sent-is-there") ? 0 : slots_pages(&s->slots, e->inode, e->chunk);
 	e->epoch = s->env->disk(s, e->inode)->epoch;
 	e->begun = ++s->events;
 	cache_fetching(&s->cache, e);
@@ -211,7 +216,8 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 static void entry_released(struct store *s, struct cache_entry *e)
 {
 	e->want = 0;
-	s->entries_news = s->again = true;
+	s->entries_news |= !mutant("entry-untold");
+	s->again = true;
 	s->sweep |= !e->inode->opens;
 }
 
@@ -498,7 +504,8 @@ static bool may_have_slot(struct store *s, const struct store_wait *wait)
 
 static bool may_have_entries(struct store *s, const struct store_wait *wait)
 {
-	return s->env->disk(s, wait->inode)->failed || cache_allow(&s->cache, wait->inode, wait->nodes, wait->count);
+	return s->env->disk(s, wait->inode)->failed || cache_allow(&s->cache, wait->inode, wait->nodes,
+			   mutant("two-wanted") ? 2 : wait->count);
 }
 
 /* ---- fsyncs */
@@ -517,7 +524,7 @@ static void seals_look(struct store *s)
 	struct store_sync *sync;
 
 	TAILQ_FOREACH(sync, &s->syncs, in)
-		if (!sync->sealed)
+		if (!sync->sealed && !mutant("sync-seals-nothing"))
 			sync_seal(s, sync);
 	for (struct slot *slot = s->slots.slot; s->seal_all && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
 		if (slot_can_seal(s, slot))

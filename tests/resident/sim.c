@@ -10,23 +10,12 @@
  */
 #include "world.h"
 
+#include "../sim/chance.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include <errno.h>
-
-static uint64_t state;
-
-static uint32_t pick(uint32_t below)
-{
-	/* xorshift64* */
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return (uint32_t)(((state * 0x2545f4914f6cdd1dull) >> 32) * below >> 32);
-}
 
 /* How often each kind of event is tried, of so many. */
 static const uint16_t often[EVENTS] = {
@@ -180,9 +169,7 @@ static const char *episode(uint64_t seed, uint64_t steps, uint64_t *took)
 	const char *wrong = NULL;
 	unsigned length;
 
-	state = seed * 0x9e3779b97f4a7c15ull + 1;
-	for (unsigned i = 0; i < 8; i++)
-		pick(2);
+	chance_begin(seed);
 	length = 100 + pick(pick(8) ? 1000 : 10000);
 	if (length > steps)
 		length = (unsigned)steps;
@@ -214,17 +201,9 @@ static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *
 	return wrong;
 }
 
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
-	double began = seconds();
+	double began = chance_seconds();
 	uint64_t steps, seed, last, took;
 	const char *wrong;
 	int at = 1;
@@ -250,7 +229,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("%llu steps in %llu episodes, %.1f s:", (unsigned long long)took,
-	       (unsigned long long)(last - seed + 1), seconds() - began);
+	       (unsigned long long)(last - seed + 1), chance_seconds() - began);
 	for (unsigned k = 0; k < EVENTS; k++)
 		printf(" %llu", (unsigned long long)done[k]);
 	printf("\n");

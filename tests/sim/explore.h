@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * explore.h - a model checker: every state that a world can reach, from its cases' beginnings on.
+ *
+ * From each state every event that is possible and that the case still allows is tried; in every state the world is
+ * checked, and from one in 64 of them it goes on to its end. The search is depth-first; states are known by 64 bits
+ * of hash, which the world makes of what matters in it. The world is plain memory at one address: a state is saved
+ * and restored by copying it.
+ */
+#ifndef SIM_EXPLORE_H
+#define SIM_EXPLORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct explore_case {
+	const char *name, *what;
+	bool takes_long; /* only if it is asked for */
+};
+
+struct explore {
+	void *world, *left; /* left: what may still happen, counted */
+	size_t world_bytes, left_bytes;
+	unsigned cases, events;
+	const struct explore_case *(*nth)(unsigned c);
+	void (*begin)(unsigned c);	/* world and left are as the case begins */
+	bool (*go)(unsigned event);	/* false: it is not allowed, or not possible, and nothing has changed */
+	uint64_t (*hash)(void);
+	const char *(*check)(void);	/* NULL, or what is wrong */
+	const char *(*finish)(void);
+	void (*print_event)(unsigned event);
+	void (*print_world)(void);
+};
+
+/* prog [-m MUTANT] [-n STATES] [-t] [CASE... | long]: 0, 1: something is wrong, which was said, 2: usage. */
+int explore_main(const struct explore *x, int argc, char **argv);
+
+extern const char *mutant_chosen; /* the program's */
+
+#endif

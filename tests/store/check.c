@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * check.c - what must hold of the world after every event:
+ *
+ *	- no update is lost: what a cell would be read as, in a slot if its page is there and else as the index has
+ *	  it, is its truth, for this worker and for a successor;
+ *	- what the cache has and calls valid is that, too;
+ *	- the index has no version that the node has not;
+ *	- a chunk has one slot that collects and one that is sealed, and what is sealed does not change;
+ *	- the counts are what the slots and entries say;
+ *	- whatever waits waits for something: for a GET under way, for an entry or a slot that it may not have, for a
+ *	  slot on its way.
+ *
+ * And at the end: everything that waits has ended, and the node has all of it.
+ */
+#include "world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *cells_check(unsigned inode)
+{
+	const struct region *reg = &world.region[inode];
+	uint32_t cut = region_cut(inode);
+
+	if (!world.disk[inode].epoch || region_is_lost(inode))
+		return NULL;
+	for (uint32_t i = 0; i < cut; i++) {
+		const struct cell *c = &reg->cell[i];
+		uint32_t value = cell_reads(inode, i);
+
+		if (value == c->truth || (c->uncertain && value == c->other))
+			continue;
+		if (world_trace)
+			printf("cell %u of inode %u is %x, %x is right, or (%d) %x\n", i, inode, value, c->truth,
+			       c->uncertain, c->other);
+		return "an update is lost";
+	}
+	for (unsigned c = 0; c < W_CHUNKS; c++)
+		if ((reg->index[c] & GVM_VERSION_MASK) > reg->node[c].version)
+			return "the index has a version that the node has not";
+	return NULL;
+}
+
+/* Pages that are valid in an entry, and in no slot, are as the index has them. */
+static const char *entry_check(const struct cache_entry *e)
+{
+	unsigned nr = e->inode->nr;
+	const struct region *reg = &world.region[nr];
+	uint32_t pages = e->valid & ~slots_pages(&world.store.slots, e->inode, e->chunk);
+
+	if (!world.disk[nr].epoch || region_is_lost(nr) || e->chunk * CHUNK_CELLS >= region_cut(nr))
+		return NULL;
+	for (uint32_t i = 0; i < CHUNK_CELLS; i++) {
+		const struct cell *c = &reg->cell[e->chunk * CHUNK_CELLS + i];
+		uint32_t value;
+
+		if (!(pages >> i / PAGE_CELLS & 1))
+			continue;
+		memcpy(&value, e->data + i * CELL_BYTES, sizeof(value));
+		if (value != c->truth && !(c->uncertain && value == c->other))
+			return "the cache has an old page";
+	}
+	return NULL;
+}
+
+static const char *cache_check(void)
+{
+	const struct cache *cache = &world.store.cache;
+	unsigned entries[W_INODES] = { 0 }, fetching = 0;
+
+	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
+		const struct cache_entry *e = &cache->entries[i];
+		const char *wrong;
+
+		if (e->fetching != world.get[i].under_way)
+			return "an entry does not know whether it is fetched";
+		fetching += e->fetching;
+		if (!e->inode)
+			continue;
+		entries[e->inode->nr]++;
+		wrong = entry_check(e);
+		if (wrong)
+			return wrong;
+		if (!e->inode->opens && cache_is_free(e))
+			return "a closed file keeps an entry";
+	}
+	for (unsigned i = 0; i < W_INODES; i++)
+		if (entries[i] != world.inode[i].entries)
+			return "an inode's entries are miscounted";
+	return fetching != cache->fetching ? "GETs are miscounted" : NULL;
+}
+
+static const char *sealed_check(unsigned s)
+{
+	const struct journal_slot *js = &world.slot[s];
+
+	return world.sealed[s].version != js->version || world.sealed[s].pages != js->pages ||
+			       memcmp(world.sealed[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES,
+				      GVM_CHUNK_BYTES) ?
+		       "a sealed slot has changed" : NULL;
+}
+
+static const char *slots_check(void)
+{
+	const struct slots *slots = &world.store.slots;
+	unsigned count[W_INODES] = { 0 }, free = 0, sealed = 0;
+
+	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
+		const struct journal_slot *js = &world.slot[s];
+		const char *wrong = NULL;
+
+		if (js->state == SLOT_FREE) {
+			free++;
+			continue;
+		}
+		count[js->inode]++;
+		for (unsigned t = 0; t < s; t++)
+			if (world.slot[t].state == js->state && world.slot[t].inode == js->inode &&
+			    world.slot[t].chunk == js->chunk)
+				return "a chunk has two slots of a kind";
+		if (js->state == SLOT_SEALED) {
+			sealed++;
+			wrong = sealed_check(s);
+			if (!wrong && world.wire[s].state == WIRE_FREE && !slots->slot[s].retry_at_ns)
+				wrong = "a slot is sent by nothing";
+		}
+		if (wrong)
+			return wrong;
+	}
+	for (unsigned i = 0; i < W_INODES; i++)
+		if (count[i] != world.inode[i].slots)
+			return "an inode's slots are miscounted";
+	return free != slots->free || sealed != slots->sealed ? "slots are miscounted" : NULL;
+}
+
+static const char *wait_check(const struct call *c, const struct store_wait *wait)
+{
+	struct store *s = &world.store;
+
+	if (!c->used || !c->begun)
+		return NULL;
+	/* It has its turn after those that came before it. */
+	if (wait->lane && TAILQ_FIRST(&wait->lane->waits) != wait)
+		return NULL;
+	switch (wait->state) {
+	case WAIT_PAGES:
+		for (unsigned i = 0; i < 2; i++)
+			if (wait->on[i].entry && wait->on[i].entry->fetching)
+				return NULL;
+		return "a request waits for a page that is not fetched";
+	case WAIT_ENTRIES:
+		return cache_allow(&s->cache, wait->inode, wait->nodes, wait->count) ?
+			       "a request waits for an entry that it may have" : NULL;
+	case WAIT_SLOT:
+		return slots_allow(&s->slots, wait->inode, world_env.node(s, wait->inode, wait->chunk)) ?
+			       "a request waits for a slot that it may have" : NULL;
+	default:
+		return "a request waits for nothing";
+	}
+}
+
+/* It waits for slots that are on their way, or whose chunk has another that is. */
+static const char *sync_check(const struct syncing *o)
+{
+	const struct store *s = &world.store;
+	const struct inode *inode = &world.inode[o->call.inode];
+
+	for (const struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode == inode && slot->order <= o->s.until &&
+		    slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
+		    !slots_sealed(&s->slots, inode, slot_disk(&s->slots, slot)->chunk))
+			return "an fsync waits for a slot that is not sent";
+	return slots_oldest(&s->slots, inode) > o->s.until ? "an fsync waits for nothing" : NULL;
+}
+
+static const char *waits_check(void)
+{
+	const char *wrong = NULL;
+
+	for (unsigned i = 0; i < W_READS && !wrong; i++)
+		wrong = wait_check(&world.reading[i].call, &world.reading[i].r.wait);
+	for (unsigned i = 0; i < W_WRITES && !wrong; i++)
+		wrong = wait_check(&world.writing[i].call, &world.writing[i].w.wait);
+	for (unsigned i = 0; i < W_SYNCS && !wrong; i++) {
+		const struct syncing *o = &world.syncing[i];
+
+		if (o->call.used && o->call.begun)
+			wrong = sync_check(o);
+	}
+	return wrong;
+}
+
+const char *world_check(void)
+{
+	const char *wrong = world.wrong;
+
+	for (unsigned i = 0; i < W_INODES && !wrong; i++)
+		wrong = cells_check(i);
+	if (!wrong)
+		wrong = slots_check();
+	if (!wrong)
+		wrong = cache_check();
+	return wrong ? wrong : waits_check();
+}
+
+/* ---- The end: nothing new begins, no node refuses. */
+
+static bool any(enum event_kind kind, unsigned count, uint32_t b)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct event e = { kind, i, b };
+
+		if (world_event(&e))
+			return true;
+	}
+	return false;
+}
+
+#define STEPS 12u
+#define ENOUGH 60000u
+
+static bool step(unsigned which)
+{
+	switch (which) {
+	case 0: return any(E_SERVE, CACHE_ENTRIES, 0);
+	case 1: return any(E_PIECE, CACHE_ENTRIES, ~0u);
+	case 2: return any(E_END, CACHE_ENTRIES, 0);
+	case 3: return any(E_START, JOURNAL_SLOTS, 0);
+	case 4: return any(E_BASE, JOURNAL_SLOTS, 0);
+	case 5: return any(E_APPLY, JOURNAL_SLOTS, 0);
+	case 6: return any(E_ACK, JOURNAL_SLOTS, 0);
+	case 7: return any(E_COLLECT, 1, 0);
+	case 8: return any(E_BEGIN, W_READS, 0);
+	case 9: return any(E_BEGIN, W_WRITES, 1);
+	case 10: return any(E_BEGIN, W_SYNCS, 2);
+	case 11: return any(E_LOST, W_LATE, 0);
+	}
+	return false;
+}
+
+static bool waits(const struct call *c, const bool of[W_INODES])
+{
+	return c->used && of[c->inode];
+}
+
+/* Whether something of these inodes waits, or is not on its node yet. */
+static bool is_busy(const bool of[W_INODES])
+{
+	bool busy = false;
+
+	for (unsigned i = 0; i < W_READS; i++)
+		busy |= waits(&world.reading[i].call, of);
+	for (unsigned i = 0; i < W_WRITES; i++)
+		busy |= waits(&world.writing[i].call, of);
+	for (unsigned i = 0; i < W_SYNCS; i++)
+		busy |= waits(&world.syncing[i].call, of);
+	for (unsigned i = 0; i < W_INODES; i++)
+		busy |= of[i] && world.inode[i].slots;
+	return busy;
+}
+
+/* Goes on until nothing is busy: NULL, or what is wrong. The clock goes on only where nothing else does. */
+static const char *settle(uint32_t (*pick)(uint32_t below), const bool of[W_INODES])
+{
+	const struct event tick = { E_TICK, 0, 0 };
+	const char *wrong = world_check();
+	unsigned idle = 0;
+
+	for (unsigned n = 0; !wrong && n < ENOUGH && is_busy(of); n++) {
+		unsigned first = pick(STEPS), i;
+
+		for (i = 0; i < STEPS && !step((first + i) % STEPS); i++)
+			;
+		if (i < STEPS)
+			idle = 0;
+		else if (++idle > 100 || !world_event(&tick))
+			return "something waits for ever";
+		wrong = world_check();
+	}
+	return !wrong && is_busy(of) ? "it does not come to rest" : wrong;
+}
+
+static const char *nodes_check(unsigned inode)
+{
+	const struct region *reg = &world.region[inode];
+
+	for (uint32_t i = 0; i < W_CELLS; i++) {
+		const struct cell *c = &reg->cell[i];
+		uint64_t entry = reg->index[i / CHUNK_CELLS];
+		uint32_t has = reg->node[i / CHUNK_CELLS].content[i % CHUNK_CELLS];
+
+		if (world.disk[inode].epoch && !entry)
+			has = 0;
+		if (has != c->truth && !(c->uncertain && has == c->other))
+			return "all is written, and a node has an older cell";
+	}
+	return NULL;
+}
+
+const char *world_finish(uint32_t (*pick)(uint32_t below), unsigned dead)
+{
+	bool of[W_INODES];
+	const char *wrong = NULL;
+
+	world.kill_in = world.kill_next = 0;
+	for (unsigned n = 0; n < W_NODES; n++)
+		world.dead[n] = n + 1 == dead;
+	store_seal_all(&world.store);
+	world.due = store_tick(&world.store, world.now);
+	/* A dead node stops what is on it, and nothing else. */
+	for (unsigned i = 0; i < W_INODES; i++) {
+		of[i] = true;
+		for (unsigned c = 0; c < W_CHUNKS; c++)
+			of[i] &= node_of(i, c) + 1 != dead;
+	}
+	wrong = settle(pick, of);
+	memset(world.dead, 0, sizeof(world.dead));
+	for (unsigned i = 0; i < W_INODES; i++)
+		of[i] = true;
+	if (!wrong)
+		wrong = settle(pick, of);
+	for (unsigned i = 0; i < W_INODES && !wrong; i++)
+		if (!region_is_lost(i))
+			wrong = nodes_check(i);
+	return wrong;
+}

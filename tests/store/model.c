@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * model.c - every state that a region of two chunks can reach, in which two pages of each are used, and what must
+ * hold in each.
+ *
+ *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
+ *
+ * From each state every event that is possible and that the case still allows is tried: READs, WRITEs, zeros,
+ * fsyncs, cuts, what of a chunk comes back in which piece, what a writer's wire and the node do, refusals, the
+ * clock, another host that writes while we do not, and a worker's death at each of the calls that an event makes.
+ */
+#include "world.h"
+
+#include "../sim/explore.h"
+
+#include <errno.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define NEAR_PAGE 0u
+#define FAR_PAGE  (GVM_CHUNK_PAGES - 1)
+
+static struct limits {
+	uint8_t reads, writes, zeros, syncs, cuts, cancels, refusals, kills, resends, others, stores, closes, nevers,
+		detaches;
+} left;
+
+static const struct model_case {
+	struct explore_case name;
+	struct limits limits;
+	bool full; /* the nodes have both chunks from before */
+} cases[] = {
+	{ { "write-back", "2 WRITEs", false }, { .writes = 2 }, true },
+	{ { "reads", "a WRITE, 2 READs", false }, { .reads = 2, .writes = 1 }, true },
+	{ { "holes", "a WRITE, a hole", false }, { .writes = 1, .zeros = 1 }, true },
+	{ { "empty", "an empty region: a WRITE, a hole, a READ", false },
+	  { .reads = 1, .writes = 1, .zeros = 1 }, false },
+	{ { "fsyncs", "2 WRITEs, an fsync", false }, { .writes = 2, .syncs = 1 }, true },
+	{ { "cuts", "a WRITE, a cut, a READ", false }, { .reads = 1, .writes = 1, .cuts = 1 }, true },
+	{ { "refusals", "a WRITE, a READ, 2 refusals", false }, { .reads = 1, .writes = 1, .refusals = 2 }, true },
+	{ { "deaths", "a WRITE, a worker's death", false }, { .writes = 1, .kills = 1 }, true },
+	{ { "death-beside-a-read", "2 READs, a worker's death", false }, { .reads = 2, .kills = 1 }, true },
+	{ { "death-in-a-hole", "a hole, an fsync, a worker's death", false },
+	  { .zeros = 1, .syncs = 1, .kills = 1 }, true },
+	{ { "cancels", "a WRITE, a READ, 2 callers killed", false },
+	  { .reads = 1, .writes = 1, .cancels = 2 }, true },
+	{ { "watch", "a READ, another host's store", false },
+	  { .reads = 1, .others = 1, .stores = 1, .detaches = 1 }, true },
+	{ { "resends", "2 READs, 2 broken connections", false }, { .reads = 2, .resends = 2 }, true },
+	{ { "lost", "a WRITE, a death after which it does not come again", false },
+	  { .writes = 1, .kills = 1, .nevers = 1 }, true },
+	{ { "long-holes", "a WRITE, a hole, a READ", true }, { .reads = 1, .writes = 1, .zeros = 1 }, true },
+	{ { "long-fsyncs", "2 WRITEs, 2 fsyncs", true }, { .writes = 2, .syncs = 2 }, true },
+	{ { "long-watch", "2 READs, another host's store", true },
+	  { .reads = 2, .others = 1, .stores = 1, .detaches = 1 }, true },
+	{ { "long-lost", "2 WRITEs, a death after which they do not come again", true },
+	  { .writes = 2, .kills = 1, .nevers = 2 }, true },
+	{ { "long-writes", "3 WRITEs, a READ", true }, { .reads = 1, .writes = 3 }, true },
+	{ { "long-deaths", "2 WRITEs, a READ, a worker's death", true },
+	  { .reads = 1, .writes = 2, .kills = 1 }, true },
+	{ { "two-deaths", "a WRITE, 2 deaths", true }, { .writes = 1, .kills = 2 }, true },
+	{ { "turns", "a WRITE, a READ, another host's store before or after", true },
+	  { .reads = 1, .writes = 1, .others = 1, .stores = 1, .detaches = 2 }, true },
+	{ { "long-turns", "2 READs, a WRITE, another host's 2 stores", true },
+	  { .reads = 2, .writes = 1, .others = 1, .stores = 2, .detaches = 2 }, true },
+	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1 }, true },
+};
+
+static const struct explore_case *case_nth(unsigned c)
+{
+	return &cases[c].name;
+}
+
+/* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers that only
+ * have to differ. */
+
+static struct {
+	uint64_t words[4096];
+	unsigned n;
+} text;
+
+static void put(uint64_t value)
+{
+	if (text.n < sizeof(text.words) / sizeof(*text.words))
+		text.words[text.n++] = value;
+}
+
+/* Of the pages that are used, of a chunk's bytes. */
+static void put_content(const void *chunk, uint32_t pages)
+{
+	static const unsigned used[] = { NEAR_PAGE, FAR_PAGE };
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t value = 0;
+
+		if (pages >> used[i] & 1)
+			memcpy(&value, (const uint8_t *)chunk + used[i] * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+		put(value);
+	}
+}
+
+static bool is_used(uint32_t cell)
+{
+	return cell % CHUNK_CELLS < PAGE_CELLS || cell % CHUNK_CELLS >= CHUNK_CELLS - PAGE_CELLS;
+}
+
+static void put_region(void)
+{
+	const struct region *reg = &world.region[0];
+
+	for (uint32_t i = 0; i < W_CELLS; i++) {
+		const struct cell *c = &reg->cell[i];
+
+		if (is_used(i))
+			put((uint64_t)c->truth << 32 | (c->uncertain ? c->other : 0x80000000u));
+	}
+	for (unsigned c = 0; c < W_CHUNKS; c++) {
+		put(reg->index[c]);
+		put(reg->node[c].version);
+		put_content(reg->node[c].content, ~0u);
+	}
+	put(reg->epoch << 8 | reg->other | reg->fenced << 1 | (uint64_t)reg->cut_plus_1 << 2);
+	put(world.disk[0].epoch << 32 | world.disk[0].failed);
+	put((uint64_t)world.inode[0].opens << 32 | world.inode[0].writes);
+}
+
+static void put_past(uint32_t cell, uint32_t gen)
+{
+	const struct cell *c = &world.region[0].cell[cell];
+
+	put(c->gen - gen);
+	for (unsigned n = 0; n < W_PAST && gen != c->gen; n++, gen++)
+		put(c->past[gen % W_PAST]);
+}
+
+static void put_put(const struct put *p)
+{
+	put((uint64_t)p->pages << 32 | p->chunk << 1 | p->whole);
+	put(p->version);
+	put(p->base ^ p->epoch << 56);
+	put_content(p->content, p->pages);
+}
+
+static void put_slots(void)
+{
+	const struct slots *slots = &world.store.slots;
+
+	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
+		const struct journal_slot *js = &world.slot[s];
+		const struct slot *slot = &slots->slot[s];
+		const struct flush *f = &slot->flush;
+		unsigned before = 0;
+
+		put(js->state);
+		if (js->state == SLOT_FREE)
+			continue;
+		for (unsigned t = 0; t < JOURNAL_SLOTS; t++)
+			before += world.slot[t].state != SLOT_FREE && slots->slot[t].order < slot->order;
+		put(js->chunk << 32 | js->pages);
+		put(js->state == SLOT_SEALED ? js->version : 0);
+		put_content(world.slot_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
+		put(before | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
+		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10);
+		put(world.wire[s].state);
+		if (world.wire[s].state == WIRE_FREE)
+			continue;
+		put((uint64_t)(uint32_t)f->result << 32 | f->whole_retry | f->delta << 1 | f->all_zero << 2);
+		put(f->base);
+		put((uint64_t)f->asked << 32 | (uint32_t)world.wire[s].result);
+		if (world.wire[s].state >= WIRE_SENT)
+			put_put(&world.wire[s].put);
+	}
+	for (unsigned i = 0; i < world.lates; i++)
+		put_put(&world.late[i]);
+}
+
+static void put_entries(void)
+{
+	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
+		const struct cache_entry *e = &world.store.cache.entries[i];
+		const struct get *g = &world.get[i];
+		unsigned before = 0;
+
+		put(e->inode != NULL);
+		if (!e->inode)
+			continue;
+		for (unsigned k = 0; k < CACHE_ENTRIES; k++)
+			before += world.store.cache.entries[k].inode &&
+				  world.store.cache.entries[k].used_at < e->used_at;
+		put(e->chunk << 8 | e->fetching << 1 | e->ahead << 2 | before << 3);
+		put((uint64_t)e->valid << 32 | e->want);
+		put_content(e->data, e->valid);
+		if (!e->fetching)
+			continue;
+		put((uint64_t)e->asked << 32 | e->stale);
+		put((uint64_t)e->late << 32 | g->left);
+		put(e->epoch << 1 | g->served);
+		if (g->served)
+			put_content(g->content, g->left);
+	}
+}
+
+static void put_wait(const struct store_wait *wait)
+{
+	put((uint64_t)(uint32_t)wait->error << 32 | (uint64_t)wait->state << 16 |
+	    (wait->on[0].entry ? wait->on[0].entry - world.store.cache.entries + 1 : 0) << 8 |
+	    (wait->on[1].entry ? wait->on[1].entry - world.store.cache.entries + 1 : 0));
+}
+
+static void put_call(const struct call *c)
+{
+	put(c->begun | c->cancelled << 1 | (uint64_t)(world.region[0].refusals - c->refusals) << 8);
+}
+
+static void put_lanes(const struct store_lanes *lanes)
+{
+	const struct store_lane *lane;
+	const struct store_wait *wait;
+
+	TAILQ_FOREACH(lane, lanes, in) {
+		TAILQ_FOREACH(wait, &lane->waits, in)
+			put((uint64_t)((const uint8_t *)wait - (const uint8_t *)&world));
+		put(~0ull);
+	}
+	put(~1ull);
+}
+
+static void put_reads(void)
+{
+	for (unsigned i = 0; i < W_READS; i++) {
+		const struct reading *o = &world.reading[i];
+
+		put(o->call.used ? (uint64_t)o->first << 16 | o->count : ~0ull);
+		if (!o->call.used)
+			continue;
+		put_call(&o->call);
+		for (uint32_t k = 0; k < o->count; k++)
+			if (is_used(o->first + k))
+				put_past(o->first + k, o->gen[k]);
+		if (!o->call.begun)
+			continue;
+		put_wait(&o->r.wait);
+		put(o->r.waited | (uint64_t)(o->r.copy != NULL) << 1);
+		put(o->r.got);
+		for (unsigned k = 0; k < 64; k++)
+			if (o->r.got >> k & 1)
+				put(XXH3_64bits(o->r.copy + k * GVM_PAGE_BYTES, GVM_PAGE_BYTES));
+		for (unsigned k = 0; k < CACHE_ENTRIES; k++)
+			put(world.store.cache.entries[k].begun < o->r.came);
+	}
+}
+
+static void put_writes(void)
+{
+	for (unsigned i = 0; i < W_WRITES; i++) {
+		const struct writing *o = &world.writing[i];
+
+		put(o->call.used ? (uint64_t)o->zeros << 48 | (uint64_t)o->first << 16 | o->count : ~0ull);
+		if (!o->call.used)
+			continue;
+		put_call(&o->call);
+		for (uint32_t k = 0; k < o->count && !o->zeros; k++)
+			if (is_used(o->first + k))
+				put(o->data[k]);
+		if (!o->call.begun)
+			continue;
+		put_wait(&o->w.wait);
+		put(o->w.off << 1 | o->w.stalled);
+	}
+	for (unsigned i = 0; i < W_SYNCS; i++) {
+		const struct syncing *o = &world.syncing[i];
+
+		put(o->call.used ? o->cut_plus_1 : ~0ull);
+		if (!o->call.used)
+			continue;
+		put_call(&o->call);
+		for (uint32_t k = 0; k < W_CELLS; k++)
+			if (is_used(k))
+				put_past(k, o->gen[k]);
+		if (!o->call.begun)
+			continue;
+		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
+			put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= o->s.until);
+		put(o->s.sealed);
+	}
+}
+
+static uint64_t state_hash(void)
+{
+	text.n = 0;
+	put_region();
+	put_slots();
+	put_entries();
+	put_reads();
+	put_writes();
+	put_lanes(&world.store.starved);
+	put_lanes(&world.store.stalled);
+	put(world.kill_in);
+	put(world.due > world.now);
+	return XXH3_64bits(text.words, text.n * sizeof(*text.words)) ^ XXH3_64bits(&left, sizeof(left));
+}
+
+/* Every event that there may be, in some order; limits say which of them are still allowed. */
+
+static struct event all[512];
+static unsigned all_count;
+
+static uint8_t *limit_of(const struct event *e)
+{
+	switch (e->kind) {
+	case E_READ: return &left.reads;
+	case E_WRITE: return &left.writes;
+	case E_ZERO: return &left.zeros;
+	case E_SYNC: return &left.syncs;
+	case E_CUT: return &left.cuts;
+	case E_CANCEL: return &left.cancels;
+	case E_NEVER: return &left.nevers;
+	case E_SERVE:
+	case E_BASE:
+	case E_APPLY: return e->b ? &left.refusals : NULL;
+	case E_RESEND: return &left.resends;
+	case E_KILL: return &left.kills;
+	case E_CLOSE: return world.inode[0].opens ? &left.closes : NULL;
+	case E_OTHER: return world.region[0].other ? NULL : &left.others;
+	case E_STORE: return &left.stores;
+	case E_DETACH: return world.disk[0].failed ? NULL : &left.detaches;
+	default: return NULL;
+	}
+}
+
+static void may(enum event_kind kind, uint32_t a, uint32_t b)
+{
+	all[all_count++] = (struct event){ kind, a, b };
+}
+
+static uint32_t cells(uint32_t first, uint32_t count)
+{
+	return first << 14 | count;
+}
+
+static void requests_make(void)
+{
+	const uint32_t both = CHUNK_CELLS - PAGE_CELLS; /* the end of one chunk and the beginning of the other */
+
+	for (unsigned i = 0; i < W_READS; i++) {
+		may(E_READ, i, cells(0, PAGE_CELLS));
+		may(E_READ, i, cells(both, 2 * PAGE_CELLS));
+	}
+	for (unsigned i = 0; i < W_WRITES; i++) {
+		may(E_WRITE, i, cells(0, PAGE_CELLS));
+		may(E_WRITE, i, cells(1, 1));
+		may(E_WRITE, i, cells(both, 2 * PAGE_CELLS));
+		may(E_WRITE, i, cells(both + 1, 2 * PAGE_CELLS - 2));
+		may(E_WRITE, i, cells(0, CHUNK_CELLS));
+		may(E_ZERO, i, cells(0, PAGE_CELLS));
+		may(E_ZERO, i, cells(both + 1, 2));
+		may(E_ZERO, i, cells(CHUNK_CELLS, CHUNK_CELLS));
+		may(E_ZERO, i, cells(0, W_CELLS));
+	}
+	for (unsigned i = 0; i < W_SYNCS; i++) {
+		may(E_SYNC, i, 0);
+		may(E_CUT, i, 0);
+		may(E_CUT, i, 1);
+	}
+	for (unsigned what = 0; what < 3; what++)
+		for (unsigned i = 0; i < (what == 0 ? W_READS : what == 1 ? W_WRITES : W_SYNCS); i++) {
+			may(E_BEGIN, i, what);
+			may(E_NEVER, i, what);
+			if (what < 2)
+				may(E_CANCEL, i, what);
+		}
+}
+
+static void all_make(void)
+{
+	requests_make();
+	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
+		may(E_SERVE, i, 0);
+		may(E_SERVE, i, EIO);
+		may(E_PIECE, i, ~0u);
+		may(E_PIECE, i, 1u << NEAR_PAGE);
+		may(E_PIECE, i, 1u << FAR_PAGE);
+		may(E_END, i, 0);
+		may(E_RESEND, i, 0);
+		may(E_RESEND, i, 1);
+	}
+	for (unsigned i = 0; i < JOURNAL_SLOTS; i++) {
+		may(E_START, i, 0);
+		may(E_BASE, i, 0);
+		may(E_BASE, i, ENOMEM);
+		may(E_APPLY, i, 0);
+		may(E_APPLY, i, ENOSPC);
+		may(E_APPLY, i, EREMCHG);
+		may(E_APPLY, i, EIO);
+		may(E_ACK, i, 0);
+	}
+	may(E_COLLECT, 0, 0);
+	may(E_LATE, 0, 0);
+	may(E_LOST, 0, 0);
+	may(E_TICK, 0, 0);
+	may(E_CLOSE, 0, 0);
+	may(E_ATTACH, 0, 0);
+	may(E_DETACH, 0, 0);
+	may(E_OTHER, 0, 0);
+	may(E_OTHER, 0, 1);
+	may(E_STORE, 0, 0);
+	may(E_STORE, 0, CHUNK_CELLS - 1);
+	may(E_STORE, 0, CHUNK_CELLS);
+	for (unsigned i = 1; i <= 24; i++)
+		may(E_KILL, i, 0);
+}
+
+static void begin(unsigned c)
+{
+	left = cases[c].limits;
+	world_init(cases[c].full);
+}
+
+static bool go(unsigned event)
+{
+	const struct event *e = &all[event];
+	uint8_t *limit = limit_of(e);
+
+	if (limit && !*limit)
+		return false;
+	/* Which of those that are free it is is all the same. */
+	if ((e->kind == E_WRITE || e->kind == E_ZERO) && e->a && !world.writing[e->a - 1].call.used)
+		return false;
+	if (e->kind == E_READ && e->a && !world.reading[e->a - 1].call.used)
+		return false;
+	if (!world_event(e))
+		return false;
+	if (limit)
+		--*limit;
+	return true;
+}
+
+static uint32_t pick_first(uint32_t below)
+{
+	static uint32_t n;
+
+	return n++ % below;
+}
+
+static const char *finish(void)
+{
+	return world_finish(pick_first, 0);
+}
+
+static void print_event(unsigned event)
+{
+	event_print(&all[event]);
+}
+
+int main(int argc, char **argv)
+{
+	struct explore x = {
+		.world = &world, .world_bytes = sizeof(world), .left = &left, .left_bytes = sizeof(left),
+		.cases = sizeof(cases) / sizeof(*cases), .nth = case_nth, .begin = begin, .go = go,
+		.hash = state_hash, .check = world_check, .finish = finish, .print_event = print_event,
+		.print_world = world_print,
+	};
+
+	all_make();
+	x.events = all_count;
+	return explore_main(&x, argc, argv);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * sim.c - cache and write-back under chance: events in any order, faults of everything around them, and workers
+ * that are killed at any call.
+ *
+ *	sim [-m MUTANT] [-t] STEPS [SEED]	so many steps, from a seed on (1)
+ *
+ * An episode has its own mixture of events, and ends with everything written back and compared. A failure says its
+ * seed; -t shows every step of it.
+ */
+#include "world.h"
+
+#include "../sim/chance.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How often each kind of event is tried, of so many. */
+static const uint16_t often[EVENTS] = {
+	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 2, [E_BEGIN] = 40, [E_NEVER] = 2,
+	[E_CANCEL] = 3, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60, [E_RESEND] = 3, [E_START] = 50,
+	[E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 40, [E_LATE] = 2, [E_LOST] = 2, [E_NODE] = 1,
+	[E_TICK] = 20, [E_KILL] = 1, [E_CLOSE] = 3, [E_ATTACH] = 4, [E_DETACH] = 4, [E_OTHER] = 4,
+	[E_STORE] = 10,
+};
+
+static uint32_t weight[EVENTS], weights;
+static unsigned refusals; /* one of so many answers is one; 0: none */
+
+/* Each episode is of another kind. */
+static void mixture(void)
+{
+	static const enum event_kind some[] = { E_READ, E_WRITE, E_ZERO, E_SYNC, E_CUT, E_NEVER, E_CANCEL, E_RESEND,
+						E_APPLY, E_SERVE, E_NODE, E_TICK, E_KILL, E_CLOSE, E_DETACH, E_OTHER };
+
+	weights = 0;
+	for (unsigned k = 0; k < EVENTS; k++)
+		weight[k] = often[k];
+	for (unsigned i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		unsigned how = pick(6);
+
+		if (how == 0 && some[i] != E_APPLY && some[i] != E_SERVE && some[i] != E_READ && some[i] != E_WRITE)
+			weight[some[i]] = 0;
+		else if (how == 1)
+			weight[some[i]] *= 8;
+		else if (how == 2)
+			weight[some[i]] = weight[some[i]] / 4 + 1;
+	}
+	for (unsigned k = 0; k < EVENTS; k++)
+		weights += weight[k];
+	refusals = pick(3) ? 20 : 0;
+}
+
+static bool sparse; /* few chunks are used */
+
+static uint32_t some_inode(void)
+{
+	return pick(W_INODES);
+}
+
+static uint32_t range(uint32_t inode, uint32_t count_max)
+{
+	uint32_t chunk = sparse ? pick(2) : pick(W_CHUNKS), first = chunk * CHUNK_CELLS, count;
+
+	switch (pick(5)) {
+	case 0: /* a chunk, or what comes near to it */
+		count = CHUNK_CELLS;
+		first += pick(3) ? 0 : pick(CHUNK_CELLS);
+		break;
+	case 1: /* a page or two */
+		first += pick(GVM_CHUNK_PAGES) * PAGE_CELLS;
+		count = PAGE_CELLS * (1 + pick(2));
+		break;
+	case 2: /* anything */
+		first += pick(CHUNK_CELLS);
+		count = 1 + pick(2 * CHUNK_CELLS);
+		break;
+	case 3: /* where the last READ ended */
+		first = (uint32_t)world.region[inode].follows;
+		count = CHUNK_CELLS / 2;
+		break;
+	default: /* a cell of few */
+		first += pick(4) * 9;
+		count = 1 + pick(3);
+		break;
+	}
+	if (first >= W_CELLS)
+		first = 0;
+	if (count > count_max)
+		count = count_max;
+	if (count > W_CELLS - first)
+		count = W_CELLS - first;
+	return inode << 28 | first << 14 | count;
+}
+
+static struct event choose(void)
+{
+	uint32_t at = pick(weights);
+	struct event e = { 0 };
+
+	while (at >= weight[e.kind])
+		at -= weight[e.kind++];
+	switch (e.kind) {
+	case E_READ:
+		e.a = pick(W_READS);
+		e.b = range(some_inode(), CHUNK_CELLS);
+		break;
+	case E_WRITE:
+		e.a = pick(W_WRITES);
+		e.b = range(some_inode(), 2 * CHUNK_CELLS);
+		break;
+	case E_ZERO:
+		e.a = pick(W_WRITES);
+		e.b = range(some_inode(), W_CELLS);
+		break;
+	case E_SYNC:
+		e.a = pick(W_SYNCS);
+		e.b = some_inode();
+		break;
+	case E_CUT:
+		e.a = pick(W_SYNCS);
+		e.b = some_inode() << 28 | pick(W_CHUNKS);
+		break;
+	case E_BEGIN:
+	case E_NEVER:
+	case E_CANCEL:
+		e.b = pick(3);
+		e.a = pick(e.b == 0 ? W_READS : e.b == 1 ? W_WRITES : W_SYNCS);
+		break;
+	case E_SERVE:
+		e.a = pick(CACHE_ENTRIES);
+		e.b = refusals && !pick(refusals) ? pick(2) ? EIO : ETIMEDOUT : 0;
+		break;
+	case E_PIECE:
+		e.a = pick(CACHE_ENTRIES);
+		e.b = pick(2) ? ~0u : pick(~0u);
+		break;
+	case E_END:
+		e.a = pick(CACHE_ENTRIES);
+		break;
+	case E_RESEND:
+		e.a = pick(CACHE_ENTRIES);
+		e.b = pick(2);
+		break;
+	case E_START:
+	case E_ACK:
+		e.a = pick(JOURNAL_SLOTS);
+		break;
+	case E_BASE:
+		e.a = pick(JOURNAL_SLOTS);
+		e.b = refusals && !pick(refusals) ? ENOMEM : 0;
+		break;
+	case E_APPLY:
+		e.a = pick(JOURNAL_SLOTS);
+		e.b = refusals && !pick(refusals) ? pick(30) ? pick(3) ? ENOSPC : EREMCHG : EIO : 0;
+		break;
+	case E_LATE:
+	case E_LOST:
+		e.a = pick(W_LATE);
+		break;
+	case E_NODE:
+		e.a = pick(W_NODES);
+		break;
+	case E_KILL:
+		e.a = 1 + pick(60);
+		e.b = pick(4) ? 0 : 1 + pick(60);
+		break;
+	case E_CLOSE:
+	case E_ATTACH:
+	case E_DETACH:
+		e.a = some_inode();
+		break;
+	case E_OTHER:
+		e.a = some_inode();
+		e.b = !pick(20);
+		break;
+	case E_STORE:
+		e.a = some_inode();
+		e.b = pick(2) ? pick(W_CELLS) : pick(2) * CHUNK_CELLS + pick(4) * 9;
+		break;
+	default:
+		break;
+	}
+	return e;
+}
+
+static uint64_t done[EVENTS];
+
+/* Other hosts write, and we read. */
+static void beside_others(void)
+{
+	for (unsigned i = 0; i < W_INODES; i++) {
+		const struct event detach = { E_DETACH, i, 0 }, other = { E_OTHER, i, 0 };
+
+		if (pick(2) && world_event(&detach))
+			world_event(&other);
+	}
+	weight[E_STORE] *= 4;
+	weights += weight[E_STORE] / 4 * 3;
+}
+
+/* To the end of the episode. */
+static void node_dies(unsigned node)
+{
+	const struct event e = { E_NODE, node, 0 };
+
+	if (!world.dead[node])
+		world_event(&e);
+	weights -= weight[E_NODE];
+	weight[E_NODE] = 0;
+}
+
+static const char *episode(uint64_t seed, uint64_t steps, uint64_t *took)
+{
+	const char *wrong = NULL;
+	unsigned length, dying;
+
+	chance_begin(seed);
+	length = 100 + pick(pick(8) ? 1000 : 10000);
+	if (length > steps)
+		length = (unsigned)steps;
+	mixture();
+	sparse = !pick(3);
+	dying = pick(W_NODES + 1);
+	world_init(pick(2));
+	world.timeout = !pick(4);
+	if (!pick(3))
+		beside_others();
+	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong; tries++) {
+		struct event e = choose();
+
+		if (dying && n == length / 2)
+			node_dies(dying - 1);
+		if (!world_event(&e))
+			continue;
+		++*took;
+		n++;
+		done[e.kind]++;
+		wrong = world_check();
+	}
+	return wrong ? wrong : world_finish(pick, dying);
+}
+
+static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *took)
+{
+	const char *wrong = NULL;
+
+	*took = 0;
+	for (*last = seed; !wrong && *took < steps; ++*last)
+		wrong = episode(*last, steps, took);
+	--*last;
+	return wrong;
+}
+
+int main(int argc, char **argv)
+{
+	double began = chance_seconds();
+	uint64_t steps, seed, last, took;
+	const char *wrong;
+	int at = 1;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "-t"))
+			world_trace = true;
+		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
+			mutant_chosen = argv[++at];
+	}
+	if (at >= argc) {
+		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED]\n");
+		return 2;
+	}
+	steps = strtoull(argv[at], NULL, 10);
+	seed = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : 1;
+	wrong = run(steps, seed, &last, &took);
+	if (wrong) {
+		if (world_trace)
+			world_print();
+		printf("seed %llu, step %llu of all: %s\n", (unsigned long long)last, (unsigned long long)took,
+		       wrong);
+		return 1;
+	}
+	printf("%llu steps in %llu episodes, %.1f s:", (unsigned long long)took,
+	       (unsigned long long)(last - seed + 1), chance_seconds() - began);
+	for (unsigned k = 0; k < EVENTS; k++)
+		printf(" %llu", (unsigned long long)done[k]);
+	printf("\n");
+	return 0;
+}
