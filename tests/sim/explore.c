@@ -3,6 +3,7 @@
 #include "explore.h"
 
 #undef malloc /* a world's sources may have others */
+#undef calloc
 #undef free
 
 #include <stdio.h>

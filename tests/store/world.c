@@ -27,9 +27,11 @@ void world_call(void)
 		longjmp(dead, 1);
 }
 
-/* Memory of the decisions': copies of pages, one a READ, and lanes. */
+/* Memory of the decisions': copies of pages, one a READ; lanes; what is
+ * known of readers, one an inode. */
 
 void *sim_malloc(size_t bytes);
+void *sim_calloc(size_t count, size_t bytes);
 void sim_free(void *p);
 
 void *sim_malloc(size_t bytes)
@@ -41,6 +43,13 @@ void *sim_malloc(size_t bytes)
 		}
 	world_wrong("memory leaks");
 	return NULL;
+}
+
+void *sim_calloc(size_t count, size_t bytes)
+{
+	void *p = sim_malloc(count * bytes);
+
+	return p ? memset(p, 0, count * bytes) : NULL;
 }
 
 void sim_free(void *p)

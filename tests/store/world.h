@@ -160,7 +160,7 @@ struct world {
 	struct {
 		bool used;
 		_Alignas(16) uint8_t bytes[READ_IOV_MAX * GVM_PAGE_BYTES];
-	} block[2 * W_READS + W_WRITES];
+	} block[2 * W_READS + W_WRITES + W_INODES];
 	uint64_t due;		     /* as store_tick() said last */
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	const char *wrong;	     /* found by an event; check.c finds the rest */
