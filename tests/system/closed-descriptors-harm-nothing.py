@@ -30,7 +30,7 @@ def qemu_with_ram(mount, pid):
     try:
         with open("/proc/%d/maps" % qemu if qemu else os.devnull) as f:
             return qemu if "/ram" in f.read() or mount.stats("ram")["fast"] else None
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended before or while it was read
         return None
 
 
