@@ -37,12 +37,12 @@ static const struct {
 	[GVM_ATTACH_REFUSE] = {GVM_ATTACH_TO_CLIENT, 0, 0, .error = true, .text = true},
 	[GVM_ATTACH_READY] = {GVM_ATTACH_TO_GVMFS, 1, 1, .address = true, .offset = true,
 			      .bytes = true, .page_bytes = true},
-	[GVM_ATTACH_GO] = {GVM_ATTACH_TO_CLIENT, 0, 0},
+	[GVM_ATTACH_GO] = {.to = GVM_ATTACH_TO_CLIENT},
 	[GVM_ATTACH_ZAP] = {GVM_ATTACH_TO_CLIENT, 0, 0, .seq = true, .offset = true, .bytes = true},
 	[GVM_ATTACH_ZAPPED] = {GVM_ATTACH_TO_GVMFS, 0, 0, .seq = true},
 	[GVM_ATTACH_PIN_ALL] = {GVM_ATTACH_TO_GVMFS, 0, 0, .text = true},
 	[GVM_ATTACH_ABORT] = {GVM_ATTACH_TO_CLIENT, 0, 0, .text = true},
-	[GVM_ATTACH_DETACHED] = {GVM_ATTACH_TO_GVMFS, 0, 0},
+	[GVM_ATTACH_DETACHED] = {.to = GVM_ATTACH_TO_GVMFS},
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))

@@ -480,10 +480,11 @@ int cmd_bench_scale(int argc, char **argv)
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0}};
-	static struct scale s = {.z = full};
+	static struct scale s;
 	const char *json = NULL, *bindir = NULL;
 	int c;
 
+	s.z = full;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		switch (c) {
