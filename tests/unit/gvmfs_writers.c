@@ -345,6 +345,7 @@ static void flushes_under_way_share_no_buffer(void)
 		CHECK_EQ(got & 0xff, 0xff);
 		CHECK_MEM(decoded, data[put->what.chunk], 8 * GVM_PAGE_BYTES);
 	}
+	chunk_codec_destroy(codec);
 }
 
 /* A node with another base than ours is sent all of it; what waits meanwhile is not overtaken for good. */
