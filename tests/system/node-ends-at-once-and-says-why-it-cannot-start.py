@@ -40,7 +40,7 @@ def ends_at_once(l, number):
 
 def refused(l, text, *arguments, before=()):
     said = l.run(*before, program("gvm-memnode"), *arguments, status=1)
-    lines = [line for line in said.splitlines() if "tries for" not in line]
+    lines = [line for line in said.splitlines() if "retrying for" not in line]
     expect(len(lines) == 1 and text in lines[0], "%s: it said: %s", " ".join(arguments), said)
 
 
@@ -50,7 +50,7 @@ def test(l):
     node = Node(l, "64M")
     refused(l, "another program serves", "--memory", "64M", "--listen", node.address)
     waiting = l.start("waiting", program("gvm-memnode"), "--memory", "64M", "--listen", node.address)
-    waiting.says("tries for")
+    waiting.says("retrying for")
     waiting.signal(signal.SIGTERM)
     expect(waiting.wait(10) == 0, "TERM before it serves: status %s", waiting.popen.returncode)
     refused(l, "no such address", "--memory", "64M", "--open", "--listen", "10.255.255.1:9999")

@@ -59,7 +59,7 @@ def test(l):
     expect(node.stats()["regions"] == 1, "it is not there")
     cut(relay)
     wait_for("the node removes it", lambda: node.stats()["regions"] == 0, 30)
-    node.process.says("is removed: its writer")
+    node.process.says("is removed, as its writer asked for")
     relay, port = relay_start(l, node, port)
     os.close(held)
 
