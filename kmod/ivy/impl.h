@@ -80,15 +80,18 @@ extern int ivy_mutant;
  */
 #ifdef __KERNEL__
 #include <linux/bug.h>
+#include <linux/build_bug.h>
 #define IVY_ASSERT(holds) WARN_ON_ONCE(!(holds))
-#elif defined(IVY_MUTANTS)
+#else
 #include <assert.h>
+#ifdef IVY_MUTANTS
 #define IVY_ASSERT(holds) assert((holds) || ivy_mutant)
 #else
 #define IVY_ASSERT(holds) ((holds) ? (void)0 : __builtin_trap())
 #endif
+#endif
 
-_Static_assert(sizeof(struct ivy_slot) == 16, "a slot fits into the list links of a struct page");
+static_assert(sizeof(struct ivy_slot) == 16, "a slot fits into the list links of a struct page");
 
 /* ---- copyset.c ---- */
 
@@ -123,7 +126,7 @@ struct ivy_home {
 	u8 spare[4];
 };
 
-_Static_assert(sizeof(struct ivy_home) == 64, "IVY.md: sizes");
+static_assert(sizeof(struct ivy_home) == 64, "IVY.md: sizes");
 
 #ifndef IVY_LEAF
 #define IVY_LEAF 32u /* directory entries that are allocated together */

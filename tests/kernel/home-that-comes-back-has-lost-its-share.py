@@ -57,7 +57,7 @@ def test(l):
     for page in FIRST, FIRST + 1:
         lost(two, page)
     said = one.run("gvm dsm create ram 4M 2>&1", status=1)
-    expect("there already" in said, "it is created again: %s", said)
+    expect("exists already" in said, "it is created again: %s", said)
 
     for node in zero, one:
         node.run("gvm dsm leave ram")

@@ -19,8 +19,8 @@ def test(l):
     zero.run("gvm dsm create ram 1M")
     for node in one, two:
         node.run("gvm dsm status ram")  # joined, though nobody said so there
-    fails(one, "create ram 1M", "there already, with 1 MiB")
-    fails(one, "create ram 2M", "there already, with 1 MiB")
+    fails(one, "create ram 1M", "exists already, with 1 MiB")
+    fails(one, "create ram 2M", "exists already, with 1 MiB")
     fails(one, "join ram 2M", "another size")
     fails(one, "join .. 2M", "not a name")
     fails(one, "join odd 5000", "not a size in pages")
@@ -48,7 +48,7 @@ def test(l):
     two.run("gvm dsm leave ram")
     two.run("dmesg -c > /dev/null")
     fails(two, "join ram 2M", "another size")
-    fails(two, "status ram", "not joined here")
+    fails(two, "status ram", "not joined on this host")
 
     # A region of half a terabyte is a matter of pointers, until it is used.
     zero.run("gvm dsm create large 512G")
@@ -58,13 +58,13 @@ def test(l):
     # But of eight, the pointers do not fit into a home.
     fails(one, "create huge 8T", "does not fit")
     fails(zero, "create huge 8T", "cannot join it")
-    fails(zero, "status huge", "not joined here")
+    fails(zero, "status huge", "not joined on this host")
 
     # Without a home nothing is agreed on, unless one insists; it is told when it is back.
     two.run("gvm dsm down")
     zero.begin("gvm dsm create wanted --wait 4 1M")
     fails(zero.second, "create late --wait 1 1M", "not every node")
-    fails(zero.second, "status late", "not joined here")
+    fails(zero.second, "status late", "not joined on this host")
     fails(one, "create gone --wait 1 1M", "not every node")
     one.run("until gvm dsm join wanted --wait 0 1M; do sleep 0.1; done 2>&1")  # on the offer of node 0
     zero.answer(status=1)
@@ -84,11 +84,11 @@ def test(l):
     zero.second.answer(40)
     two.run("gvm dsm status both")
     zero.run("gvm dsm create cut 1M && gvm dsm leave cut")
-    fails(zero, "create cut --wait 0 1M", "there already")
+    fails(zero, "create cut --wait 0 1M", "exists already")
     zero.run("gvm dsm status both && gvm dsm leave both")
     zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
     two.run("gvm dsm status late")
-    fails(two, "status gone", "not joined here")  # though the offer has come, late
+    fails(two, "status gone", "not joined on this host")  # though the offer has come, late
 
     said = one.run("gvm dsm status")
     l.log("%s", said)
@@ -107,7 +107,7 @@ def test(l):
     zero.run("gvm dsm down --force && rmmod giantvm_kvm")
     cluster.up(two, cluster.roles, cluster.key)
     fails(one, "join half --wait 2", "has not done so")
-    fails(one, "create half --wait 2 1M", "there already, with 1 MiB")
+    fails(one, "create half --wait 2 1M", "exists already, with 1 MiB")
     cluster.network("heal 0")
     cluster.load(zero)
     zero.run("gvm dsm create half 2M")
