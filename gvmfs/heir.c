@@ -48,9 +48,15 @@ static int address(dev_t dev, struct sockaddr_un *addr)
 
 static int message_send(int to, enum heir_what what, unsigned session, const int *fds, unsigned count)
 {
+	struct pollfd p = { .fd = to, .events = POLLOUT };
 	struct heir_msg msg = { what, session };
+	int r;
 
-	return descriptors_send(to, &msg, sizeof(msg), fds, count);
+	/* With many sessions the socket fills up before the other side has read the first of them. */
+	while ((r = descriptors_send(to, &msg, sizeof(msg), fds, count)) == -EAGAIN)
+		if (poll(&p, 1, ANSWER_MS) == 0)
+			break;
+	return r;
 }
 
 /* Waits for it: 0 or a negative errno. */

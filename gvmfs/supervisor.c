@@ -149,7 +149,6 @@ static int worker_start(struct supervisor *s, bool serve)
 
 	/* What the last worker asked for before it died is its successor's. */
 	keeper_serve(s->keeper.supervisor, &s->journal);
-	keeper_tidy(&s->journal);
 	s->journal.super->sign_tid = s->journal.super->front_tid = 0;
 	pid = fork();
 	if (pid < 0)

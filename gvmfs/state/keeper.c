@@ -51,7 +51,7 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 	struct keeper_msg msg = { KEEPER_DROP, session };
 
 	journal_publish32(&j->sessions[session].kept, 0);
-	/* One that is lost is made up for by keeper_tidy(), or by the entry's next use. */
+	/* One that is lost is made up for by sessions_tidy(): the supervisor has others to read then. */
 	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
 }
 
@@ -72,6 +72,14 @@ static void session_close(const struct journal *j, struct journal_session *s)
 	}
 }
 
+/* Of sessions that are over nothing is kept. */
+static void sessions_tidy(const struct journal *j)
+{
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		if (!j->sessions[i].kept)
+			session_close(j, &j->sessions[i]);
+}
+
 void keeper_serve(int supervisor, const struct journal *j)
 {
 	struct keeper_msg msg;
@@ -89,11 +97,6 @@ void keeper_serve(int supervisor, const struct journal *j)
 		journal_publish32(&s->kept, 1);
 		descriptors_send(supervisor, &msg, sizeof(msg), NULL, 0);
 	}
-}
-
-void keeper_tidy(const struct journal *j)
-{
-	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
-		if (!j->sessions[i].kept)
-			session_close(j, &j->sessions[i]);
+	/* Where many sessions end at once, the socket has no room for each KEEPER_DROP. */
+	sessions_tidy(j);
 }

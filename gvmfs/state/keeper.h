@@ -28,9 +28,7 @@ int keeper_kept(int worker);
 /* Worker: the session is over, and its descriptors are closed here. Its entry may be used again. */
 void keeper_drop(int worker, const struct journal *j, unsigned session);
 
-/* Supervisor: does what a worker asks for. Never blocks. */
+/* Supervisor: does what a worker asks for, and closes what belongs to no session any more. Never blocks. */
 void keeper_serve(int supervisor, const struct journal *j);
-/* Supervisor, without a worker: closes what belongs to no session any more. */
-void keeper_tidy(const struct journal *j);
 
 #endif

@@ -345,9 +345,9 @@ static void door_run(const struct door *d, int control, dev_t dev, bool foregrou
 	descriptors_keep_only(fds, 6);
 	door.listener = fds[3];
 	door.bell = fds[4];
-	door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, CONTROL_FD);
-	if (door.control < 0)
-		door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, CONTROL_FD_MIN);
+	door.control = -1;
+	for (int at = CONTROL_FD; door.control < 0 && at >= CONTROL_FD_MIN; at /= 2)
+		door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, at);
 	close(fds[5]);
 	door.dev = dev;
 	door.stages = mmap(NULL, VISITORS_MAX * sizeof(*door.stages), PROT_READ | PROT_WRITE,

@@ -330,14 +330,19 @@ static unsigned blocked_need(const struct resident *r, uint64_t c)
 
 bool blocked_continue(struct resident *r)
 {
+	uint32_t at = r->lists[LIST_BLOCKED].head;
 	bool some = false;
 
-	while (r->lists[LIST_BLOCKED].head && !r->client_gone && !r->aborted) {
-		uint64_t c = r->lists[LIST_BLOCKED].head - 1;
+	while (at && !r->client_gone && !r->aborted) {
+		uint64_t c = at - 1;
 		unsigned page = r->chunk[c].want_page;
 
-		if (!resident_has_room(r, blocked_need(r, c)) || (!is_zero(r, c) && !fetch_allowed(r, c)))
+		at = r->chunk[c].next; /* it stays in the list: only c is taken out, and others come behind */
+		if (!resident_has_room(r, blocked_need(r, c)))
 			return some;
+		/* While its node has its share, chunks of other nodes go past it, and zeros. */
+		if (!is_zero(r, c) && !fetch_allowed(r, c))
+			continue;
 		some = true;
 		chunk_unlist(r, c);
 		if (r->chunk[c].state != CHUNK_ABSENT)
