@@ -74,21 +74,27 @@ struct look {
 	} caller[];
 };
 
+/* The groups of a process stand before its signals: 65,536 at the most, 11 bytes each. */
+#define STATUS_BYTES_MAX (1u << 20)
+
 /* SIGKILL is on its way to the thread: its own, or what another fatal signal has become. */
 static bool thread_is_killed(int tid)
 {
 	static const char *const pending[] = { "SigPnd:", "ShdPnd:" };
-	char path[40], text[4096];
+	char path[40], *text = malloc(STATUS_BYTES_MAX);
 	unsigned long long sets = 0;
+	int error;
 
+	if (!text)
+		return false; /* it is looked at again */
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	if (file_text(path, text, sizeof(text)))
-		return false;
-	for (unsigned i = 0; i < 2; i++) {
+	error = file_text(path, text, STATUS_BYTES_MAX);
+	for (unsigned i = 0; !error && i < 2; i++) {
 		const char *set = text_field(text, pending[i]);
 
 		sets |= set ? strtoull(set, NULL, 16) : 0;
 	}
+	free(text);
 	return sets >> (SIGKILL - 1) & 1;
 }
 

@@ -15,7 +15,7 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	 * READs into the page cache wait in the kernel, of whichever region, once so many requests of this
 	 * kind are unanswered. WRITEs that wait for a node that is away count as well, one for each row of
 	 * dirty pages: so as many as the kernel can count, and at three quarters of them it begins no more
-	 * write-back of its own accord. A request that waits costs little more than its pages.
+	 * write-back of its own accord. A request that waits costs its pages once more: the worker keeps a copy.
 	 */
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;

@@ -52,7 +52,8 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 
 		if (cache_is_free(e))
 			continue;
-		of_inode += e->inode == inode;
+		/* What is only fetched ahead keeps no READ of the same file from what it needs. */
+		of_inode += e->inode == inode && !(e->ahead && TAILQ_EMPTY(&e->links));
 		/* What is here already, and pinned by a READ that waits for another node, is not this one's doing. */
 		if (!e->fetching && !mutant("pinned-counts"))
 			continue;

@@ -286,6 +286,13 @@ static void sweep_look(struct store *s)
 	s->sweep = false;
 }
 
+/* First what is of no use: were an entry of a closed inode taken, nothing would let that inode go. */
+static struct cache_entry *entry_take(struct store *s, struct inode *inode, uint64_t chunk, const void *node)
+{
+	sweep_look(s);
+	return cache_take(&s->cache, inode, chunk, node);
+}
+
 /* ---- requests */
 
 static void lane_leave(struct store_lanes *lanes, struct store_wait *wait)
@@ -397,7 +404,7 @@ static bool entries_get(struct store *s, struct store_wait *wait, unsigned count
 			cache_use(&s->cache, entry[i]);
 	for (unsigned i = 0; i < count; i++)
 		if (!entry[i])
-			entry[i] = cache_take(&s->cache, wait->inode, chunk[i], wait->nodes[i]);
+			entry[i] = entry_take(s, wait->inode, chunk[i], wait->nodes[i]);
 	return true;
 }
 
@@ -436,7 +443,7 @@ bool store_ahead(struct store *s, struct inode *inode, uint64_t chunk)
 	node = s->env->node(s, inode, chunk);
 	if (!cache_spares(&s->cache, node))
 		return false;
-	e = cache_take(&s->cache, inode, chunk, node);
+	e = entry_take(s, inode, chunk, node);
 	e->ahead = true;
 	e->want = ~0u;
 	store_count(s, inode, prefetched, 1);
