@@ -258,7 +258,9 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 		front_fast_zero(op, begin, (end < size ? end : size) - begin);
 	} else if (zero && begin < size) {
 		front_io_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
-	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size) {
+	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) &&
+		   (end > size || tail_is_before(inode->disk, end))) {
+		/* Also where a predecessor has made it larger: who is answered sees the new size. */
 		op->task.run = grow_run;
 		inode_acquire(inode, &op->task);
 	} else {

@@ -52,7 +52,7 @@ static inline void tail_cut(struct journal_inode *d)
 	journal_publish32(&d->end_cached, 1);
 }
 
-/* Whether a write up to `end` has to wait for the op that clears the tail. */
+/* Whether a write or growth up to `end` has to wait for the op that clears the tail. */
 static inline bool tail_is_before(const struct journal_inode *d, uint64_t end)
 {
 	return d->tail_from && end > d->tail_from;
