@@ -3,10 +3,7 @@
  * sim.c - cache and write-back under chance: events in any order, faults of everything around them, and workers
  * that are killed at any call.
  *
- *	sim [-m MUTANT] [-t] STEPS [SEED]	so many steps, from a seed on (1)
- *
- * An episode has its own mixture of events, and ends with everything written back and compared. A failure says its
- * seed; -t shows every step of it.
+ * An episode has its own mixture of events, and ends with everything written back and compared. (Its program: ../sim/chance.h.)
  */
 #include "world.h"
 
@@ -186,7 +183,8 @@ static struct event choose(void)
 	return e;
 }
 
-static uint64_t done[EVENTS];
+uint64_t sim_done[EVENTS];
+const unsigned sim_kinds = EVENTS;
 
 /* Other hosts write, and we read. */
 static void beside_others(void)
@@ -212,12 +210,11 @@ static void node_dies(unsigned node)
 	weight[E_NODE] = 0;
 }
 
-static const char *episode(uint64_t seed, uint64_t steps, uint64_t *took)
+const char *sim_episode(uint64_t steps, uint64_t *took)
 {
 	const char *wrong = NULL;
 	unsigned length, dying;
 
-	chance_begin(seed);
 	length = 100 + pick(pick(8) ? 1000 : 10000);
 	if (length > steps)
 		length = (unsigned)steps;
@@ -237,54 +234,8 @@ static const char *episode(uint64_t seed, uint64_t steps, uint64_t *took)
 			continue;
 		++*took;
 		n++;
-		done[e.kind]++;
+		sim_done[e.kind]++;
 		wrong = world_check();
 	}
 	return wrong ? wrong : world_finish(pick, dying);
-}
-
-static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *took)
-{
-	const char *wrong = NULL;
-
-	*took = 0;
-	for (*last = seed; !wrong && *took < steps; ++*last)
-		wrong = episode(*last, steps, took);
-	--*last;
-	return wrong;
-}
-
-int main(int argc, char **argv)
-{
-	double began = chance_seconds();
-	uint64_t steps, seed, last, took;
-	const char *wrong;
-	int at = 1;
-
-	for (; at < argc && argv[at][0] == '-'; at++) {
-		if (!strcmp(argv[at], "-t"))
-			world_trace = true;
-		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
-			mutant_chosen = argv[++at];
-	}
-	if (at >= argc) {
-		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED]\n");
-		return 2;
-	}
-	steps = strtoull(argv[at], NULL, 10);
-	seed = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : 1;
-	wrong = run(steps, seed, &last, &took);
-	if (wrong) {
-		if (world_trace)
-			world_print();
-		printf("seed %llu, step %llu of all: %s\n", (unsigned long long)last, (unsigned long long)took,
-		       wrong);
-		return 1;
-	}
-	printf("%llu steps in %llu episodes, %.1f s:", (unsigned long long)took,
-	       (unsigned long long)(last - seed + 1), chance_seconds() - began);
-	for (unsigned k = 0; k < EVENTS; k++)
-		printf(" %llu", (unsigned long long)done[k]);
-	printf("\n");
-	return 0;
 }

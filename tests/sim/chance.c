@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* chance.c - see chance.h. */
+#include "chance.h"
+
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t state;
+
+uint32_t pick(uint32_t below)
+{
+	/* xorshift64* */
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (uint32_t)(((state * 0x2545f4914f6cdd1dull) >> 32) * below >> 32);
+}
+
+static void chance_begin(uint64_t seed)
+{
+	state = seed * 0x9e3779b97f4a7c15ull + 1;
+	for (unsigned i = 0; i < 8; i++)
+		pick(2);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *took)
+{
+	const char *wrong = NULL;
+
+	*took = 0;
+	for (*last = seed; !wrong && *took < steps; ++*last) {
+		chance_begin(*last);
+		wrong = sim_episode(steps, took);
+	}
+	--*last;
+	return wrong;
+}
+
+int main(int argc, char **argv)
+{
+	double began = seconds();
+	uint64_t steps, seed, last, took;
+	const char *wrong;
+	int at = 1;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "-t"))
+			world_trace = true;
+		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
+			mutant_chosen = argv[++at];
+	}
+	if (at >= argc) {
+		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED]\n");
+		return 2;
+	}
+	steps = strtoull(argv[at], NULL, 10);
+	seed = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : 1;
+	wrong = run(steps, seed, &last, &took);
+	if (wrong) {
+		if (world_trace)
+			world_print();
+		printf("seed %llu, step %llu of all: %s\n", (unsigned long long)last, (unsigned long long)took,
+		       wrong);
+		return 1;
+	}
+	printf("%llu steps in %llu episodes, %.1f s:", (unsigned long long)took,
+	       (unsigned long long)(last - seed + 1), seconds() - began);
+	for (unsigned k = 0; k < sim_kinds; k++)
+		printf(" %llu", (unsigned long long)sim_done[k]);
+	printf("\n");
+	return 0;
+}
