@@ -40,7 +40,7 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, u
 {
 	struct direct_read *d;
 
-	if (!inode->opens_dirtying || inode->resident || !region_is_attached(w, inode))
+	if (!inode->opens_dirtying || inode->resident || !region_is_attached(inode))
 		return false;
 	d = malloc(sizeof(*d));
 	if (!d)

@@ -26,7 +26,7 @@ static bool opens_direct(struct worker *w, const struct op *op)
 
 	if (inode->resident || inode->attaching)
 		return true;
-	return inode->disk->rec.node_count && !region_is_attached(w, inode) &&
+	return inode->disk->rec.node_count && !region_is_attached(inode) &&
 	       !(op->at_rest && pagecache_can_invalidate(w));
 }
 
@@ -63,14 +63,14 @@ static void open_reply(struct op *op)
 		return;
 	}
 	op->fi.keep_cache = !d->cache_stale &&
-			    (direct || region_is_attached(w, op->inode) || watch_trusts(op->inode));
+			    (direct || region_is_attached(op->inode) || watch_trusts(op->inode));
 	op->fi.direct_io = direct;
 	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
 	 * cached, and no close() of a descriptor that gvmfs has passed on may block on gvmfs. */
 	op->fi.noflush = 1;
 	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
-	if (!region_is_attached(w, op->inode))
+	if (!region_is_attached(op->inode))
 		watch_begin(w, op->inode);
 	op_end(op, true, 0);
 }
@@ -270,7 +270,7 @@ static void settle_sent(struct store *s, struct store_sync *sync, int error)
 	(void)error; /* a failed region is given up all the same */
 	if (op->inode->opens_write)
 		op_end(op, true, 0); /* opened again meanwhile */
-	else if (region_is_attached(w, op->inode))
+	else if (region_is_attached(op->inode))
 		watch_leave(w, op->inode, settle_left, op);
 	else
 		settle_detached(w, op->inode, 0, op);
@@ -294,7 +294,7 @@ static void settle_run(struct task *task)
 
 	/* What the fast path has, or is about to have, is sent first: it comes back here then. */
 	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
-	    (!doomed && !region_is_attached(w, op->inode))) {
+	    (!doomed && !region_is_attached(op->inode))) {
 		op_end(op, true, 0);
 		return;
 	}
@@ -342,7 +342,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
 	/* Another host may write from now on, and nobody watches. */
-	if (!inode->opens && !region_is_attached(w, inode)) {
+	if (!inode->opens && !region_is_attached(inode)) {
 		watch_end(w, inode);
 		journal_publish32(&inode->disk->cache_stale, 1);
 	}

@@ -115,7 +115,7 @@ static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
 {
 	struct seek *s = (struct seek *)ask;
 
-	if (error || !region_is_attached(w, s->inode))
+	if (error || !region_is_attached(s->inode))
 		seek_reply_data(s);
 	else
 		seek_look(w, s);
@@ -135,7 +135,7 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct f
 		fuse_reply_err(req, EINVAL);
 	else if (off < 0 || s.at >= inode->disk->rec.size_bytes)
 		fuse_reply_err(req, ENXIO);
-	else if (!region_is_attached(w, inode)) /* without the index of a writer */
+	else if (!region_is_attached(inode)) /* without the index of a writer */
 		seek_reply_data(&s);
 	else
 		seek_look(w, &s);

@@ -138,7 +138,7 @@ void front_resize(struct op *op)
 		region_resize(w, op->inode, op->size, made, op);
 	else if (d->failed)
 		op->then(op, -EIO);
-	else if (!region_is_attached(w, op->inode))
+	else if (!region_is_attached(op->inode))
 		region_attach(w, op->inode, attached, op);
 	else
 		resize_attached(op);

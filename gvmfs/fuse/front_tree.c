@@ -46,9 +46,9 @@ static bool refresh_is_worth_waiting(struct worker *w)
 }
 
 /* Of a region that is written here, this host knows best. */
-static bool record_is_ours(struct worker *w, const struct inode *inode)
+static bool record_is_ours(const struct inode *inode)
 {
-	return region_is_attached(w, inode) || inode->resident || inode->attaching;
+	return region_is_attached(inode) || inode->resident || inode->attaching;
 }
 
 static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *inode)
@@ -83,7 +83,7 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	inode = child_of(w, folder, name);
-	if ((inode && record_is_ours(w, inode)) || !refresh_is_worth_waiting(w)) {
+	if ((inode && record_is_ours(inode)) || !refresh_is_worth_waiting(w)) {
 		if (inode)
 			lookup_reply(w, req, inode);
 		else
@@ -142,7 +142,7 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
-	bool refresh = inode && !record_is_ours(w, inode) && refresh_is_worth_waiting(w);
+	bool refresh = inode && !record_is_ours(inode) && refresh_is_worth_waiting(w);
 	struct op *op;
 
 	(void)fi;
@@ -442,7 +442,7 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 	struct journal_inode *d = inode->disk;
 
 	(void)result; /* nodes that do not answer do not keep a name from going */
-	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(w, inode)) {
+	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(inode)) {
 		unlink_end(op, EBUSY);
 		return;
 	}
@@ -463,7 +463,7 @@ static void unlink_run(struct task *task)
 		return;
 	}
 	inode->writer = GVM_WRITER_NONE;
-	if (inode->disk->rec.node_count && !region_is_attached(w, inode))
+	if (inode->disk->rec.node_count && !region_is_attached(inode))
 		region_stat(w, inode, unlink_checked, op);
 	else
 		unlink_checked(w, inode, 0, op);

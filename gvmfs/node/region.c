@@ -16,9 +16,8 @@
 
 #define REPORT_EVERY_NS 1000000000ull
 
-bool region_is_attached(struct worker *w, const struct inode *inode)
+bool region_is_attached(const struct inode *inode)
 {
-	(void)w;
 	return inode->disk->epoch != 0;
 }
 

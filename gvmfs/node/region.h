@@ -32,7 +32,7 @@ struct region_events {
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
 
 /* We are its writer: the index of its chunks is ours. */
-bool region_is_attached(struct worker *w, const struct inode *inode);
+bool region_is_attached(const struct inode *inode);
 
 /* Takes the region over for writing and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a
  * node has lost it. */

@@ -82,12 +82,6 @@ struct worker {
 	bool request_resent; /* a predecessor may have carried it out already */
 };
 
-static inline struct journal_inode *worker_disk(struct worker *w, const struct inode *inode)
-{
-	(void)w;
-	return inode->disk;
-}
-
 /* Adds to a counter of the inode and of the mount. */
 #define worker_count(w, inode, name, n) stats_add((inode)->stats, &(w)->journal->super->stats, name, n)
 

@@ -352,7 +352,7 @@ bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t si
 	struct watch *watch = inode->watch;
 
 	if (!inode->disk->rec.node_count ||
-	    (region_is_attached(w, inode) && !(watch && watch->leaving)))
+	    (region_is_attached(inode) && !(watch && watch->leaving)))
 		return false;
 	if (serial && serial == trust_serial(inode))
 		return false;
