@@ -10,9 +10,9 @@ import sys
 import time
 
 import lab
-from lab import expect, wait_for
+from lab import expect
 from mapper import Mapper
-from remote import Mount, Node
+from remote import Mount, Node, forget
 
 MIB = 1 << 20
 OWN = 16 * MIB
@@ -45,12 +45,6 @@ for n in range(64):
     threading.Thread(target=os.pread, args=(fd, 4096, n * 131072)).start()
 print("reading", flush=True)
 """
-
-
-def forget(path):
-    fd = os.open(path, os.O_RDONLY)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
 
 
 class Waiting:

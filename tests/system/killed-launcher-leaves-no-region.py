@@ -10,7 +10,7 @@ import signal
 import lab
 from lab import children, expect, wait_for
 from launcher import Launcher
-from remote import Mount, Node
+from remote import Mount, Node, Relay
 
 UP = "print('up', flush=True); time.sleep(600)"
 
@@ -58,9 +58,8 @@ def test(l):
     os.unlink(mount.file("named"))
 
     # Another mount of this host leaves it alone while its mount lives.
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), service=True)
-    port = int(relay.says(r"^relay on (\d+)").group(1))
-    two = Mount(l, ["127.0.0.1:%d" % port], name="two")
+    relay = Relay(l, node)
+    two = Mount(l, [relay.address], name="two")
     run = Launcher(l, two).start(UP)
     run.says("^up", 30)
     # Nor when somebody has read it there.
@@ -68,8 +67,7 @@ def test(l):
     l.run("cmp", "-n", "4096", mount.file(name), "/dev/zero", status=None)
     lab.time.sleep(1.5)
     expect(os.listdir(mount.path) == [name], "read elsewhere, it is gone: %s", os.listdir(mount.path))
-    relay.signal(signal.SIGKILL)  # to the node, its writer is gone
-    relay.wait(5)
+    relay.cut()
     for _ in range(3):
         expect(len(os.listdir(mount.path)) == 1, "it shows %s", os.listdir(mount.path))
         lab.time.sleep(1.1)

@@ -11,24 +11,11 @@ import time
 
 import lab
 from lab import children, expect, wait_for
-from remote import Mount, Node
+from remote import Mount, Node, Relay, open_error
 
 MIB = 1 << 20
 LEASE = 4
 WRITTEN = b"first" * 1000
-
-
-def open_error(path):
-    try:
-        os.close(os.open(path, os.O_RDWR))
-        return 0
-    except OSError as why:
-        return why.errno
-
-
-def relay_to(l, node, port=0):
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), str(port), service=True)
-    return relay, int(relay.says(r"^relay on (\d+)").group(1))
 
 
 def become_another_host(l):
@@ -42,11 +29,6 @@ def become_another_host(l):
             l.run("mount", "--bind", path, name)
 
 
-def end(process):
-    process.signal(signal.SIGKILL)
-    process.wait(5)
-
-
 def kill_host(mount):
     for pid in [mount.process.pid, *children(mount.process.pid)]:  # no worker may follow
         os.kill(pid, signal.SIGKILL)
@@ -55,8 +37,8 @@ def kill_host(mount):
 
 def test(l):
     nodes = [Node(l, "64M"), Node(l, "64M")]
-    relay, port = relay_to(l, nodes[0])
-    one = Mount(l, ["127.0.0.1:%d" % port, nodes[1]], "--lease", str(LEASE), name="one")
+    relay = Relay(l, nodes[0])
+    one = Mount(l, [relay.address, nodes[1]], "--lease", str(LEASE), name="one")
     become_another_host(l)
     two = Mount(l, nodes, name="two")
     region = one.region("ram", 4 * MIB)
@@ -66,13 +48,13 @@ def test(l):
     wait_for("the other host sees the region", lambda: os.path.exists(two.file("ram")), 15)
 
     # The first node alone has not heard of the writer for longer than its lease.
-    end(relay)
+    relay.cut()
     ends = time.monotonic() + 2 * LEASE
     while time.monotonic() < ends:
         found = open_error(two.file("ram"))
         expect(found == errno.EBUSY, "the second host got %s", errno.errorcode.get(found, found))
         time.sleep(0.2)
-    relay, _ = relay_to(l, nodes[0], port)
+    relay.start()
     for n in range(32):
         os.pwrite(held, b"%7d" % n * 4096, n << 17)
     os.fsync(held)

@@ -7,7 +7,7 @@ import os
 
 import lab
 from lab import expect, wait_for
-from remote import Mount, Node
+from remote import Mount, Node, Relay
 
 MIB = 1 << 20
 SIZE = 8 * MIB
@@ -16,25 +16,21 @@ SIZE = 8 * MIB
 def test(l):
     node = Node(l, "96M")
     # The first host reaches the node by an address of its own, so that it can be cut off alone.
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), service=True)
-    port = int(relay.says(r"^relay on (\d+)").group(1))
-    one = Mount(l, ["127.0.0.1:%d" % port], name="one")
+    relay = Relay(l, node)
+    one = Mount(l, [relay.address], name="one")
     region = one.region("ram", SIZE)
     l.write(region, 0, SIZE, 1)
     held = os.open(region, os.O_RDWR)
-    l.network.cut(port)
+    l.network.cut(relay.port)
     late = l.access("write", region, 0, SIZE, 2)  # waits, with its pages unsent
     two = Mount(l, [node], name="two")
 
     def overtake():
         return l.access("write", two.file("ram"), 0, SIZE, 3).wait(30) == 0
-    relay.signal(9)  # the node sees the first host's connection end
-    relay.wait(5)
+    relay.cut()
     wait_for("another host may write", overtake, 40, 1)
     l.network.heal()
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), str(port),
-                    service=True)
-    relay.says(r"^relay on")
+    relay.start()
     expect(late.wait(40) == 1, "the late writer said: %s", late.log())
     one.says(r"(?i)fenced|another (host|writer)|taken over", 20)
     failing = l.access("check", region, 0, SIZE, 3)

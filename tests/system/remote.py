@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from lab import children, expect, program, wait_for  # first: it says where the others are
+from lab import HERE, children, expect, program, wait_for  # first: it says where the others are
 import leftovers
 from counters import numbers  # noqa: F401 (also for the tests)
 
@@ -143,6 +143,44 @@ class Mount:
         while self.process.running() and time.monotonic() < deadline:
             time.sleep(0.02)
         return gently and not self.process.running()
+
+
+class Relay:
+    """A way to a node that can be cut: to the node its clients are gone then, and they find nobody."""
+
+    def __init__(self, lab, node):
+        self.lab, self.node, self.port = lab, node, 0
+        self.start()
+
+    def start(self):
+        """Also after a cut, on the same port."""
+        self.process = self.lab.start("relay", "python3", HERE + "/relay.py", str(self.node.port), str(self.port),
+                                      service=True)
+        self.port = int(self.process.says(r"^relay on (\d+)").group(1))
+
+    def cut(self):
+        self.process.signal(signal.SIGKILL)
+        self.process.wait(5)
+
+    @property
+    def address(self):
+        return "127.0.0.1:%d" % self.port
+
+
+def open_error(path):
+    """The errno of an attempt to open it for writing; 0: it can be."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+        return 0
+    except OSError as why:
+        return why.errno
+
+
+def forget(path):
+    """Nothing of it stays in the page cache."""
+    fd = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
 
 
 def two_regions(lab, near, far, size, *options):

@@ -9,7 +9,7 @@ import sys
 
 import lab
 from lab import expect
-from remote import Mount, Node
+from remote import Mount, Node, forget
 
 MIB = 1 << 20
 REGIONS = 6
@@ -31,13 +31,6 @@ for n in range(64):
     threading.Thread(target=os.pread, args=(fd, 4096, n * 131072)).start()
 print("reading", flush=True)
 """
-
-
-def forget(path):
-    """Nothing of it stays in the page cache."""
-    fd = os.open(path, os.O_RDONLY)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(fd)
 
 
 def start(l, script, *arguments):

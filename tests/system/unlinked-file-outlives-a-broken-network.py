@@ -8,7 +8,7 @@ import time
 
 import lab
 from lab import expect
-from remote import Mount, Node
+from remote import Mount, Node, Relay
 
 MIB = 1 << 20
 DATA = os.urandom(MIB)
@@ -16,24 +16,20 @@ DATA = os.urandom(MIB)
 
 def test(l):
     node = Node(l, "96M")
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), service=True)
-    port = int(relay.says(r"^relay on (\d+)").group(1))
-    one = Mount(l, ["127.0.0.1:%d" % port], name="one")
+    relay = Relay(l, node)
+    one = Mount(l, [relay.address], name="one")
     region = one.region("ram", 8 * MIB)
     held = os.open(region, os.O_RDWR)
     os.unlink(region)
     os.pwrite(held, DATA, MIB)
     os.fsync(held)
-    relay.signal(9)  # to the node, the writer is gone
-    relay.wait(5)
+    relay.cut()
     two = Mount(l, [node], name="two")
     for _ in range(3):
         expect(os.listdir(two.path) == [], "the other host shows %s", os.listdir(two.path))
         time.sleep(1.1)
     two.unmount()
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), str(port),
-                    service=True)
-    relay.says(r"^relay on")
+    relay.start()
     os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
     expect(os.pread(held, MIB, MIB) == DATA, "other content than was written")
     os.pwrite(held, DATA, 2 * MIB)

@@ -8,25 +8,15 @@ import time
 
 import lab
 from lab import expect, wait_for
-from remote import Mount, Node
+from remote import Mount, Node, Relay
 
 MIB = 1 << 20
 DATA = os.urandom(MIB)
 AWAY = float(os.environ.get("GVM_TEST_AWAY", "4"))
 
 
-def relay_start(l, node, *port):
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(node.port), *port, service=True)
-    return relay, relay.says(r"^relay on (\d+)").group(1)
-
-
-def cut(relay):
-    relay.signal(9)  # to the node, the writer is gone
-    relay.wait(5)
-
-
-def unlinked(l, port, name, *options):
-    mount = Mount(l, ["127.0.0.1:" + port], *options, name=name)
+def unlinked(l, relay, name, *options):
+    mount = Mount(l, [relay.address], *options, name=name)
     region = mount.region(name, 8 * MIB)
     held = os.open(region, os.O_RDWR)
     os.unlink(region)
@@ -37,17 +27,17 @@ def unlinked(l, port, name, *options):
 
 def test(l):
     node = Node(l, "96M")
-    relay, port = relay_start(l, node)
+    relay = Relay(l, node)
     options = [] if "GVM_TEST_AWAY" in os.environ else ["--lease", "1", "--unlinked-lease"]
-    held = unlinked(l, port, "one", *options, *(["600"] if options else []))
-    cut(relay)
+    held = unlinked(l, relay, "one", *options, *(["600"] if options else []))
+    relay.cut()
     two = Mount(l, [node], name="two")
     until = time.monotonic() + AWAY
     while time.monotonic() < until:
         expect(os.listdir(two.path) == [], "the other host shows %s", os.listdir(two.path))
         time.sleep(0.5)
     expect(node.stats()["regions"] == 1, "a living guest's memory was removed")
-    relay, port = relay_start(l, node, port)
+    relay.start()
     os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
     expect(os.pread(held, MIB, MIB) == DATA, "other content than was written")
     os.pwrite(held, DATA, 2 * MIB)
@@ -55,12 +45,12 @@ def test(l):
     os.close(held)
     wait_for("closed, it goes", lambda: node.stats()["regions"] == 0, 15)
 
-    held = unlinked(l, port, "short", "--lease", "1", "--unlinked-lease", "3")
+    held = unlinked(l, relay, "short", "--lease", "1", "--unlinked-lease", "3")
     expect(node.stats()["regions"] == 1, "it is not there")
-    cut(relay)
+    relay.cut()
     wait_for("the node removes it", lambda: node.stats()["regions"] == 0, 30)
     node.process.says("is removed, as its writer asked for")
-    relay, port = relay_start(l, node, port)
+    relay.start()
     os.close(held)
 
 

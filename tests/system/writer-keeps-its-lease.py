@@ -11,17 +11,9 @@ import threading
 
 import lab
 from lab import children, expect, wait_for
-from remote import Mount, Node
+from remote import Mount, Node, Relay, open_error
 
 MIB = 1 << 20
-
-
-def open_error(path):
-    try:
-        os.close(os.open(path, os.O_RDWR))
-        return 0
-    except OSError as why:
-        return why.errno
 
 
 def kill_all(mount):
@@ -31,9 +23,8 @@ def kill_all(mount):
 
 def test(l):
     nodes = [Node(l, "64M"), Node(l, "64M")]
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(nodes[0].port), service=True)
-    port = int(relay.says(r"^relay on (\d+)").group(1))
-    one = Mount(l, ["127.0.0.1:%d" % port, nodes[1]], "--lease", "15", name="one")
+    relay = Relay(l, nodes[0])
+    one = Mount(l, [relay.address, nodes[1]], "--lease", "15", name="one")
     two = Mount(l, nodes, name="two")
     region = one.region("ram", 4 * MIB)
     held = os.open(region, os.O_RDWR)
@@ -54,12 +45,9 @@ def test(l):
             os.pwrite(held, b"%5d" % turn * 1000, 0)
             os.fsync(held)
         for turn in range(3):
-            relay.signal(signal.SIGKILL)
-            relay.wait(5)
+            relay.cut()
             lab.time.sleep(0.5)
-            relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(nodes[0].port), str(port),
-                            service=True)
-            relay.says(r"^relay on")
+            relay.start()
             os.pwrite(held, b"again" * 1000, 0)
             os.fsync(held)
     finally:
@@ -75,14 +63,13 @@ def test(l):
     held = os.open(region, os.O_RDWR)
     os.pwrite(held, b"last!", 0)
     os.fsync(held)
-    relay.signal(signal.SIGKILL)
-    relay.wait(5)
+    relay.cut()
     expect(open_error(two.file("ram")) == errno.EBUSY, "cut off from one node, it lost the region")
     l.run(lab.program("gvm"), "region", "take", two.file("ram"))
     expect(open_error(two.file("ram")) == 0, "taken, it is not there")
     with open(two.file("ram"), "rb") as f:
         expect(f.read(5) == b"last!", "other content than was written")
-    relay = l.start("relay", "python3", lab.HERE + "/relay.py", str(nodes[0].port), str(port), service=True)
+    relay.start()
     one.says("FENCED", 30)
     two.says("taken from its writer by force")
     kill_all(one)
