@@ -25,12 +25,16 @@ static void write_hand_over(struct fast_write *f)
 {
 	struct worker *w = f->w;
 	uint8_t *request = w->request;
+	bool waited = f->kept != NULL;
 
-	/* front_io_write() may keep the buffer that the data stand in. */
-	w->request = f->kept;
+	/* front_io_write() may keep the buffer that the data stand in: the request's own, if it has not waited. */
+	if (waited)
+		w->request = f->kept;
 	front_io_write(w, f->req, f->inode, f->io.data, f->io.begin, f->io.end - f->io.begin);
-	f->kept = w->request;
-	w->request = request;
+	if (waited) {
+		f->kept = w->request;
+		w->request = request;
+	}
 }
 
 static void write_ended(struct resident_io *io, int error)
