@@ -52,9 +52,10 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 
 		if (cache_is_free(e))
 			continue;
-		/* What is only fetched ahead keeps no READ of the same file from what it needs. */
+		/* Chunks that are only prefetched do not count against a READ of the same file. */
 		of_inode += e->inode == inode && !(e->ahead && TAILQ_EMPTY(&e->links));
-		/* What is here already, and pinned by a READ that waits for another node, is not this one's doing. */
+		/* A chunk that is already here, but pinned by a READ that waits for another node, does not count
+		 * against its node. */
 		if (!e->fetching && !mutant("pinned-counts"))
 			continue;
 		of_node[0] += e->node == nodes[0];

@@ -17,8 +17,9 @@ static bool base_is_zero(const struct flush *f)
 }
 
 /*
- * What is sent of an eviction is what was read, or what the node has anyway: the front takes the first
- * for what the node has from now on, and knows nothing of any other page.
+ * The front takes the hashes of the pages that were read for what the node has from now on. So an
+ * eviction may send only pages that were read, and others only with the content that the node has
+ * already.
  */
 static bool sent_is_known(const struct flush *f, uint32_t encoded)
 {
@@ -36,13 +37,14 @@ static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, boo
 
 	f->env->encode(f, from, blocks);
 	assert(!f->resident || sent_is_known(f, encoded));
-	/* The bits of blocks that are left out are not set: that is said of a whole chunk only. */
+	/* The encoder leaves the zero bits of omitted blocks clear, so all bits are set only for a
+	 * whole chunk. */
 	f->all_zero = f->head.zero_map == ~0u;
 	f->delta = !whole;
 	f->put_bytes = f->head.body_bytes;
 	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
 	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
-	/* Zeros over what was never written: the node need not know. */
+	/* Zeros over a chunk that was never written: the node need not be told. */
 	if (f->env->is_dry(f) || (f->all_zero && !f->base && !f->tried)) {
 		f->env->end(f, 0);
 		return;
@@ -54,7 +56,8 @@ static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, boo
 
 void flush_sent(struct flush *f, int error)
 {
-	/* The node holds another base, or in other blocks, than ours: all of it again. */
+	/* The node holds another base than ours, or encodes it in other blocks: send the whole
+	 * chunk. */
 	if ((error == -EREMCHG || error == -EINVAL) && f->delta && !f->whole_retry) {
 		f->whole_retry = true;
 		f->env->again(f);
@@ -80,7 +83,7 @@ void flush_piece(struct flush *f, uint32_t pages)
 	f->fetched |= pages;
 }
 
-/* Lays the slot's pages over what was fetched. (Those that were read from memory are there.) */
+/* Copies the slot's pages over the fetched ones. (Pages of an eviction were read into place.) */
 static void overlay(struct flush *f)
 {
 	if (!f->data)
@@ -120,9 +123,9 @@ static int pages_read(struct flush *f, unsigned first, unsigned n)
 	return 0;
 }
 
-/* Reads what a chunk's memory has of it, and which of these pages are not as the node has them. Others
- * may have come into the memory since, which are no business of this flush: over a zero base they are
- * zeros. */
+/* Reads f->pages of the chunk's memory, and finds which of them differ from what the node has. The
+ * memory may have got more pages since the flush was set up; this flush does not send them: over a
+ * zero base they count as zeros. */
 static int memory_read(struct flush *f, uint32_t *changed)
 {
 	uint32_t want = mutant("stray-sent") ? ~0u : f->pages;
@@ -145,17 +148,18 @@ static int memory_read(struct flush *f, uint32_t *changed)
 	return 0;
 }
 
-/* What the node has may be of a predecessor's PUT that was never acknowledged: then all of it. */
+/* If f->tried, the node may hold a predecessor's PUT that was never acknowledged, so the whole
+ * chunk is sent. */
 static void evict_start(struct flush *f)
 {
 	bool whole = f->whole_retry || f->tried || base_is_zero(f);
 	uint32_t changed;
 	int r = memory_read(f, &changed);
 
-	_Static_assert(!CHUNK_BLOCK_SHIFT, "a block has no page beside it that is not here");
+	_Static_assert(!CHUNK_BLOCK_SHIFT, "a block is one page: none is sent that was not read");
 	if (mutant("no-hash"))
 		changed &= ~f->known;
-	/* What a node has that refused a change is not what the hashes say. */
+	/* If the node refused a change, the hashes do not describe what it has. */
 	f->clean = !r && !changed && !f->tried && !f->whole_retry;
 	f->all_zero = false;
 	if (r < 0 || f->clean) {

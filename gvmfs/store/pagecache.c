@@ -28,19 +28,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DROP_AGE_NS   10000000ull /* longer than a reader takes to use what was read ahead for it */
+#define DROP_AGE_NS   10000000ull /* longer than a reader needs to use what the kernel read ahead for it */
 #define DROP_AGE_REST_NS 1000000ull
-#define DROP_AGAIN    5u /* times as long until the second time */
-#define DROP_BYTES    (4u << 20)  /* of a reader that goes on: more than that does not stay */
-#define DROP_BEHIND   (1u << 20)  /* but for the last of it */
+#define DROP_AGAIN    5u /* the second drop comes after so many times that age */
+#define DROP_BYTES    (4u << 20)  /* a reader that goes on may leave so much behind; */
+#define DROP_BEHIND   (1u << 20)  /* then all is dropped but the last of it */
 #define SYNC_NS	      2000000000ull
 #define STORE_NS      2000000000ull
 #define PROBE_NS      500000u /* between two looks at a thread that may be blocked */
 #define PROBE_LOOKS   10u
 #define PATH_BYTES    4096u
 #define FOLDERS_MAX   64
-/* From this FUSE version on (Linux 6.16) a page is under write-back until the WRITE is answered; before
- * it, until the WRITE has been copied. */
+/* From this FUSE minor version on (Linux 6.16) a page stays under write-back until the WRITE is
+ * answered; before, only until the kernel had copied it. */
 #define MINOR_NO_COPY 44u
 
 enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE };
@@ -48,11 +48,11 @@ enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE
 struct helper_msg {
 	uint32_t what; /* enum helper_what */
 	uint32_t count;
-	uint64_t cookie; /* 0: no answer is wanted */
+	uint64_t cookie; /* 0: the worker wants no answer */
 	uint64_t dev, ino;
 	struct pagecache_range range[PAGECACHE_RANGES];
 	uint8_t content[GVM_PAGE_BYTES]; /* HELPER_STORE */
-	char path[PATH_BYTES]; /* from the root of the mount, "": it has none; last */
+	char path[PATH_BYTES]; /* from the root of the mount; "": it has none; last */
 };
 
 struct helper_answer {
@@ -62,8 +62,8 @@ struct helper_answer {
 
 /* ---- the helper ---- */
 
-/* The root of the mount; through a copy of it that is nowhere attached, so that the user's can be
- * unmounted meanwhile. That needs privilege. */
+/* Opens the root of the mount; where privilege allows, by a copy of the mount that is attached
+ * nowhere, so that the user can unmount the original meanwhile. */
 static int root_open(const char *mountpoint)
 {
 	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, mountpoint, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -71,7 +71,7 @@ static int root_open(const char *mountpoint)
 	return fd >= 0 ? fd : open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* Opens the file that is meant, and no other that has its name by now. */
+/* Opens the file that the message means, or none if another file has its name by now. */
 static int file_open(const char *mountpoint, const struct helper_msg *msg)
 {
 	int root = root_open(mountpoint), fd = -1, error = errno;
@@ -79,7 +79,7 @@ static int file_open(const char *mountpoint, const struct helper_msg *msg)
 
 	if (root < 0)
 		return -error;
-	/* Before any request to what may be another filesystem by now. */
+	/* Checked before any request goes to what may be another filesystem by now. */
 	if (statx(root, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
 		error = errno;
 	else if (makedev(st.stx_dev_major, st.stx_dev_minor) != msg->dev)
@@ -121,12 +121,12 @@ static int invalidate(const struct helper_msg *msg, int fuse_fd)
 	return r;
 }
 
-/* Reads a byte of a page: at once if the kernel has its content. */
+/* A thread that reads one byte of a page: it returns at once if the kernel has it. */
 struct probe {
 	int fd;
 	off_t off;
 	_Atomic pid_t tid;
-	_Atomic int result; /* of pread(), once done */
+	_Atomic int result; /* of pread(); valid once `done` */
 	_Atomic bool done;
 	_Atomic unsigned users;
 };
@@ -184,10 +184,10 @@ static bool thread_is_blocked(pid_t tid)
 }
 
 /*
- * Whether the kernel has the content of a page. It has not while the page is locked to be read, or since a
- * part of it is just being written. A reader blocks then, which harms nobody, as a store would that waits
- * for the page's lock and comes late. (mincore() would say it, too, but the end of a mapping waits for the
- * file's write-back, which the kernel may hold back meanwhile.)
+ * Whether the kernel has the content of a page. It does not while the page is locked for a READ, or
+ * while a part of it is just being written. Then the probe's reader blocks, which harms nobody; a
+ * store would wait for the page's lock, and come late. (mincore() could tell, too, but unmapping
+ * waits for the file's write-back, which the kernel may hold back meanwhile.)
  */
 static bool page_is_present(int fd, uint64_t off)
 {
@@ -206,7 +206,7 @@ static bool page_is_present(int fd, uint64_t off)
 	return present;
 }
 
-/* It waits for the page's lock. */
+/* Writes into the kernel's page (FUSE_NOTIFY_STORE); waits for the page's lock. */
 static int store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const uint8_t *content)
 {
 	struct {
@@ -224,9 +224,9 @@ static int store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const u
 	return 0;
 }
 
-/* What is asked of the helper. */
+/* A request to the helper. */
 struct call {
-	int fd; /* of the file, or a negative errno */
+	int fd; /* the file, or a negative errno */
 	int fuse_fd; /* or -1 */
 	struct helper_msg msg;
 };
@@ -265,7 +265,7 @@ static void call_close(struct call *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
-	/* The connection to the kernel ends with its last descriptor. */
+	/* The kernel ends the mount when the last descriptor of its FUSE connection is closed. */
 	if (c->fuse_fd >= 0)
 		close(c->fuse_fd);
 }
@@ -281,7 +281,8 @@ static void *call_run(void *arg)
 	return NULL;
 }
 
-/* Takes the descriptors over, and answers later, unless it returns false. */
+/* Takes over the call's descriptors and answers later; false: without memory or a thread it does
+ * neither. */
 static bool call_start(const struct call *call)
 {
 	struct call *c = malloc(sizeof(*c));
@@ -299,9 +300,10 @@ static bool call_start(const struct call *call)
 }
 
 /*
- * What is answered waits for pages: for READs in flight, or WRITEs, which the worker or a successor answers,
- * perhaps not before a node has come back. So each has a thread of its own. The file is opened here
- * before: an open file of this thread's counts for nothing (pagecache_is_helper()).
+ * Calls that are answered wait for pages: for READs in flight, or for WRITEs that the worker or its
+ * successor answers, perhaps only when a node is back. So each runs in a thread of its own. The
+ * file is opened before, by the helper's main thread, whose open files do not count
+ * (pagecache_is_helper()).
  */
 static void helper_run(const char *mountpoint, int fd, pid_t parent)
 {
@@ -312,7 +314,7 @@ static void helper_run(const char *mountpoint, int fd, pid_t parent)
 	prctl(PR_SET_NAME, "gvmfs-pages");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN);
-	/* No other descriptor may be kept alive by what waits here, nor a folder be kept busy. */
+	/* A waiting call must not keep other descriptors open, or a folder busy. */
 	if (getppid() != parent || dup2(fd, 0) < 0 || chdir("/") < 0)
 		_exit(1);
 	close_range(1, ~0u, 0);
@@ -324,7 +326,7 @@ static void helper_run(const char *mountpoint, int fd, pid_t parent)
 			close(fds[--count]);
 		if (call.msg.cookie && call_start(&call))
 			continue;
-		/* Without memory for a thread nothing is begun that may wait. */
+		/* Without memory for a thread, no call that may wait is begun. */
 		if (call.msg.what == HELPER_DROP)
 			file_do(&call);
 		call_close(&call);
@@ -410,7 +412,7 @@ static void pagecache_ready(void *arg)
 		helper_lost(w);
 }
 
-/* Fills in which file is meant, by its path. A negative errno: it has none. */
+/* Fills in a message about one file, named by its path. A negative errno: the file has no path. */
 static int message_begin(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg)
 {
 	const struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -460,7 +462,7 @@ static int message_send(struct worker *w, const struct helper_msg *msg, const in
 	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
 }
 
-/* Sends a message that is answered, to `ask`. */
+/* Sends a message whose answer goes to `ask`. */
 static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecache_ask *ask,
 		       uint64_t deadline_ns, const int *fds, unsigned count)
 {
@@ -477,7 +479,8 @@ static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecach
 	return 0;
 }
 
-/* What the kernel said of itself when it was mounted. */
+/* Whether write-back ends only when gvmfs has answered the WRITE: by the kernel's FUSE version at
+ * the mount. */
 static bool writes_are_waited_for(const struct worker *w)
 {
 	const struct fuse_in_header *h = (const struct fuse_in_header *)w->journal->super->init;
@@ -516,7 +519,7 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 	return message_ask(w, &msg, ask, ~0ull, &w->fuse_fd, 1);
 }
 
-/* Without the helper: a thread of ours, which a worker's end may have to wait for. */
+/* Without a helper, a thread of the worker stores: the worker's end may have to wait for it. */
 struct store_job {
 	struct job job; /* first */
 	struct worker *w;
@@ -584,7 +587,7 @@ void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)
 	w->pagecache->asks = ask;
 }
 
-/* ---- what goes again ---- */
+/* ---- dropping what was read */
 
 static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint64_t begin)
 {
@@ -610,7 +613,7 @@ void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, u
 			.nr_plus_1 = inode->nr + 1, .first = off, .begin = off, .end = off
 		};
 	}
-	if (!n) { /* too many places at once: all of one file's */
+	if (!n) { /* no note is free: widen one of this file to cover this place */
 		n = &pc->notes[inode->nr % PAGECACHE_NOTES];
 		if (n->nr_plus_1 != inode->nr + 1)
 			return;
@@ -636,11 +639,11 @@ void pagecache_closed(struct worker *w, struct inode *inode)
 	};
 }
 
-/* How far a note's pages go now: to its end once its reader has been still for a moment. A page may be in
- * use just then, locked or being copied: there is a second time. */
+/* The end of what of a note may be dropped now: everything, once the reader has been still for a moment.
+ * A drop misses pages that are locked or being copied just then, so there is a second one. */
 static uint64_t note_due(const struct worker *w, const struct pagecache_note *n, uint64_t now_ns)
 {
-	/* Another host may write to what is not attached, any moment. */
+	/* A region that is not attached may be written by another host at any moment. */
 	uint64_t age_ns = w->journal->inodes[n->nr_plus_1 - 1].epoch ? DROP_AGE_NS : DROP_AGE_REST_NS;
 
 	if (now_ns - n->last_ns >= (n->again ? DROP_AGAIN * age_ns : age_ns))
@@ -670,8 +673,8 @@ static void invalidated(struct worker *w, struct pagecache_ask *ask, int error)
 	free(ask);
 }
 
-/* The fast path changes the file under private mappings, whose pages a drop would leave. There is none through
- * which a page could have been stored to. */
+/* The fast path changes the file beneath private mappings, and a drop leaves mapped pages. So the pages are
+ * invalidated, which is safe here: no mapping exists through which a page could have been stored to. */
 static int drop_mapped(struct worker *w, struct inode *inode, const struct helper_msg *msg)
 {
 	struct pagecache_ask *ask = calloc(1, sizeof(*ask));
@@ -686,7 +689,7 @@ static int drop_mapped(struct worker *w, struct inode *inode, const struct helpe
 	return r;
 }
 
-/* Sends what is due of one file. False: the helper has enough to do. */
+/* Drops what is due of one file. False: the helper's queue is full. */
 static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 {
 	static struct helper_msg msg;
@@ -729,20 +732,20 @@ uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
 
 	for (struct pagecache_ask *ask = pc->asks, *after; ask; ask = after) {
 		after = ask->next;
-		if (ask->deadline_ns > now_ns) { /* or has none: ~0 */
+		if (ask->deadline_ns > now_ns) { /* ~0: no deadline */
 			next = ask->deadline_ns < next ? ask->deadline_ns : next;
 			continue;
 		}
 		ask_take(pc, ask->cookie);
 		ask->done(w, ask, -ETIMEDOUT);
-		after = pc->asks; /* done() may have asked anew */
+		after = pc->asks; /* done() may have asked again */
 		next = ~0ull;
 	}
 	for (unsigned i = 0; i < pc->noted; i++)
 		if (note_due(w, &pc->notes[i], now_ns) != pc->notes[i].begin) {
 			if (!drop_file(w, pc->notes[i].nr_plus_1 - 1, now_ns))
 				return now_ns + DROP_AGE_NS < next ? now_ns + DROP_AGE_NS : next;
-			i = ~0u; /* from the start: they have moved */
+			i = ~0u; /* start over: drop_file() moves notes */
 		}
 	if (pc->noted && now_ns + DROP_AGE_REST_NS < next)
 		next = now_ns + DROP_AGE_REST_NS;

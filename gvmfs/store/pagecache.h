@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pagecache.h - has the kernel write back, or let go, pages that it caches of our files.
+ * pagecache.h - has the kernel write back, or drop, cached pages of our files.
  *
- * Only a call on an open file does either with regard for whoever uses the pages: write-back that
- * can be waited for (sync_file_range) and letting go of what is clean and neither mapped nor pinned
- * (POSIX_FADV_DONTNEED). An invalidation by the daemon would take a page even from a direct read in
- * flight. A thread of the worker cannot make these calls: they wait for requests that the worker
- * serves, and a killed worker with a thread in there would never end. So a process of its own, the
- * helper, opens the file as any program does, and holds it only for the call. It keeps no mount busy:
- * it goes through a copy of it where it may.
+ * Only calls on an open file respect whoever uses the pages: sync_file_range(), a write-back that can
+ * be waited for, and POSIX_FADV_DONTNEED, which drops pages that are clean and neither mapped nor
+ * pinned. (An invalidation by the daemon takes a page even from a direct read in flight.) No thread
+ * of the worker can make these calls: they wait for requests that the worker itself serves, and a
+ * killed worker with a thread inside one would never end. So a process of its own, the helper, opens
+ * the file as any program does, and holds it open only for the call. It keeps no mount busy, since it
+ * opens the file through a copy of the mount where privilege allows.
  *
- * - Dirty pages are known to the kernel alone. What the chunk index calls a hole may have been
- *   stored to through a mapping since: pagecache_sync() has these pages written first.
- * - What a mapping stored behind a file's end stays in the kernel's page: pagecache_store() clears it.
- * - What other programs than the guest read (pagecache_note()) goes again after a moment, so that it
+ * - Only the kernel knows which pages are dirty. A program may have stored through a mapping to
+ *   what the chunk index calls a hole: pagecache_sync() has such pages written first.
+ * - A store through a mapping behind a file's end stays in the kernel's page: pagecache_store() clears
+ *   it.
+ * - What programs other than the guest read (pagecache_note()) is dropped after a moment, so that it
  *   does not stay beside the guest's budget.
  *
- * Without the helper (it could not start, a file has no name any more) nothing is wrong: the answer
- * says so, and pages stay until the kernel needs the memory.
+ * Without the helper (it could not start, or a file has no name any more) nothing is wrong: the
+ * answer says so, and pages stay until the kernel needs their memory.
  *
  * Front thread only.
  */
@@ -32,12 +33,13 @@ struct worker;
 #define PAGECACHE_RANGES 16 /* of a file, in one message */
 #define PAGECACHE_NOTES	 64
 
-/* Of a file, in bytes. Where it says so, a size of 0 is all from there on. */
+/* A part of a file, in bytes. Where a function says so, size 0 means up to the file's end. */
 struct pagecache_range {
 	uint64_t off, size;
 };
 
-/* A wait for the helper: embedded. `done` comes later, from the loop, with 0 or a negative errno. */
+/* A pending call to the helper; embedded. done() comes later, from the loop, with 0 or a negative
+ * errno. */
 struct pagecache_ask {
 	void (*done)(struct worker *w, struct pagecache_ask *ask, int error);
 	struct pagecache_ask *next;
@@ -45,57 +47,57 @@ struct pagecache_ask {
 	uint64_t deadline_ns;
 };
 
-/* Pages of a file that a program read, and that go soon. */
+/* Pages of a file that a program has read, to be dropped soon. */
 struct pagecache_note {
 	unsigned nr_plus_1; /* of the inode; 0: free */
-	uint64_t first; /* where it began */
-	uint64_t begin, end; /* not yet let go */
-	bool again;	 /* all of it was, once */
-	uint64_t last_ns; /* when it last grew, or was */
+	uint64_t first; /* where the program began to read */
+	uint64_t begin, end; /* not dropped yet */
+	bool again;	 /* all of it was dropped once */
+	uint64_t last_ns; /* when the note last grew, or was dropped */
 };
 
 struct pagecache {
 	int fd; /* to the helper; -1: there is none */
 	struct loop_source answers;
 	pid_t pid;
-	bool waits_for_writes; /* the kernel's write-back ends with our answer to the WRITE */
+	bool waits_for_writes; /* the kernel's write-back ends when we answer the WRITE */
 	uint64_t cookie;
 	struct pagecache_ask *asks;
 	struct pagecache_note notes[PAGECACHE_NOTES];
 	unsigned noted;
 };
 
-/* Starts the helper, before the worker has threads. One that does not start is done without. */
+/* Starts the helper, before the worker has threads. If that fails, gvmfs goes on without one. */
 void pagecache_start(struct worker *w);
-/* Whether a request is the helper's: its open file counts for nothing. */
+/* Whether a request comes from the helper: its open file counts for nothing. */
 bool pagecache_is_helper(const struct worker *w, pid_t tid);
-/* Lets go of what is old enough, ends asks that take too long; returns when it wants to be called
- * again (CLOCK_MONOTONIC), ~0: not. */
+/* Drops what is old enough, and ends calls that take too long. Returns when it wants to be called
+ * again (CLOCK_MONOTONIC), or ~0. */
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);
 
-/* Has dirty pages of a range written back; when `done` comes with 0, the worker has them. Returns a
- * negative errno, and calls nothing, where that cannot be. */
+/* Has dirty pages of a range written back; once done() is called with 0, the worker has them.
+ * Returns a negative errno, and never calls done(), if that is impossible. */
 int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		   struct pagecache_ask *ask);
-/* Takes the pages of ranges away (size 0: to the end), mapped or not: of a file that has no writer on
+/* Invalidates the pages of ranges (size 0: to the end), mapped or not. Only for a file without a writer on
  * this host, since it would take a page from a direct read in flight. It waits for READs in flight of these
- * pages, and holds up no other. Answers like pagecache_sync(). */
+ * pages, and delays no others. Answers like pagecache_sync(). */
 int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pagecache_range *ranges,
 			 unsigned count, struct pagecache_ask *ask);
-/* Whether it can be asked for that at all. */
+/* Whether there is a helper to ask for that. */
 bool pagecache_can_invalidate(const struct worker *w);
-/* Puts content into a part of one page where the kernel has the page, which it may map, and has to write
- * back; the file's size in the kernel grows to the end of that part at least. Answers like
- * pagecache_sync(), but with -ETIMEDOUT only if pagecache_wait_on() goes on with it; and does without a
- * helper. */
+/* Puts content into a part of one page if the kernel caches that page; the page may be mapped, and is
+ * dirty afterwards. The file's size in the kernel grows to the end of that part at least. Answers like
+ * pagecache_sync(), but after -ETIMEDOUT the store ends only if pagecache_wait_on() waits for it; works
+ * without a helper, too. */
 int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		    const uint8_t *content, struct pagecache_ask *ask);
-/* From an ask's done(): it is waited for after all, without end. */
+/* From an ask's done(), after a timeout: waits on, without a deadline. */
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
 
-/* A program that is not the guest read this through the page cache. */
+/* A program that is not the guest has read this through the page cache. */
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);
-/* The last such program has closed it: what it had mapped can go, too. */
+/* The last such program has closed the file: what it had mapped can be dropped, too. */
 void pagecache_closed(struct worker *w, struct inode *inode);
 
 #endif

@@ -6,7 +6,7 @@
 
 #define STRIDE_MAX (64 * GVM_CHUNK_PAGES) /* a longer jump is no stride */
 
-/* READs of a sequential reader may come a little out of order, or leave out what is cached. */
+/* READs of a sequential reader may be slightly out of order, or skip what the page cache has. */
 static int continues(const struct readahead_stream *s, uint64_t first)
 {
 	if (!s->used_at)
@@ -23,7 +23,7 @@ static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first
 	for (unsigned i = 0; i < READAHEAD_STREAMS; i++)
 		if (continues(&ra->streams[i], first))
 			return &ra->streams[i];
-	/* A second READ at a fixed distance makes a strided stream out of one that had just begun. */
+	/* A second READ at a fixed distance turns a stream that has just begun into a strided one. */
 	for (unsigned i = 0; i < READAHEAD_STREAMS; i++) {
 		struct readahead_stream *s = &ra->streams[i];
 		int64_t distance = (int64_t)(first - s->last);
@@ -74,7 +74,7 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 	    (first > s->begin ? first - s->begin : s->begin - first) < READAHEAD_PAGES)
 		return 0;
 
-	/* Where the next READs will fall, chunk by chunk, without the one that this READ ends in. */
+	/* The chunks in which the next READs will fall, without the one in which this READ ends. */
 	last_chunk = (s->end - 1) / GVM_CHUNK_PAGES;
 	begin = first;
 	span = count;

@@ -57,7 +57,8 @@ void slots_begin(struct slots *s)
 		}
 }
 
-/* The node's place, or (slots is 0) a free one, of which there are as many as slots. */
+/* The node's place in the table; a free one (with `slots` 0) if it has none: there are as many
+ * places as slots. */
 static struct slots_node *node_find(const struct slots *s, const void *node)
 {
 	struct slots_node *none = NULL;
@@ -96,7 +97,7 @@ static void sealed_add(struct slots *s, struct slot *slot, int n)
 	slot->of->sealed += (unsigned)n;
 }
 
-/* It is its chunk's from here on. */
+/* Makes the slot findable by its chunk. */
 static void slot_insert(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns)
 {
 	struct slot **bucket = bucket_of(s, inode, slot_disk(s, slot)->chunk);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * slots.h - the journal's write slots: pages of one chunk that the kernel wrote, and that the chunk's node has
- * not acknowledged yet.
+ * slots.h - the journal's write slots: pages of one chunk that the kernel has written, and that the chunk's
+ * node has not acknowledged yet.
  *
  *	state		in the journal	what it is			what comes next
  *	FREE		SLOT_FREE	nobody's			COLLECTING: slots_open()
@@ -10,18 +10,20 @@
  *					`version`			REFUSED: slot_refuse()
  *	REFUSED		SLOT_SEALED	the node could not take it	SENDING: slot_resend(); FREE: slot_free()
  *
- * A chunk has one slot COLLECTING and one SENDING or REFUSED, at the most; the first has what is newer. The data
- * of a slot that is SENDING or REFUSED do not change: what is sent again under its version is what was sent before.
+ * A chunk has at most one slot that is COLLECTING, and one that is SENDING or REFUSED; the former has the newer
+ * data. The data of a slot that is SENDING or REFUSED do not change: whatever is sent again under a version is what
+ * was sent under it before.
  *
- * A worker may be killed between any two instructions, so each change ends with one store (slots->mark32), and
- * its successor finds, of a slot that was about to become
- * - COLLECTING: one that is FREE, whatever else stands in it;
- * - full of a page: that page as it was, or as it is now, or (its WRITE is not answered) a mixture;
- * - SENDING: one that is COLLECTING, or one that a writer may have sent already;
- * - REFUSED: one that is SENDING;
- * - FREE: one that is SENDING, whose version is the index's perhaps: it is sent once more;
- *   or (dropped) one that is COLLECTING.
- * It takes over all but the FREE ones (slots_adopt()); what was SENDING or REFUSED is sent at once.
+ * A worker may be killed between any two instructions, so each change ends with one atomic store (slots->mark32).
+ * Its successor finds a slot that was about to
+ * - become COLLECTING: still FREE, whatever else stands in it;
+ * - get a page: with that page as before, as written, or (if the WRITE is unanswered) a mixture;
+ * - become SENDING: still COLLECTING, or SENDING and perhaps sent already;
+ * - become REFUSED: still SENDING;
+ * - become FREE: still SENDING, perhaps under the version that the index has already, so that it is sent once more;
+ *   or, if it was dropped, still COLLECTING.
+ * The successor takes over all but the FREE ones (slot_adopt()), and at once sends those that were
+ * SENDING or REFUSED.
  */
 #ifndef GVMFS_SLOTS_H
 #define GVMFS_SLOTS_H
@@ -32,7 +34,7 @@
 
 #define SLOTS_BUCKETS 256u
 
-/* What one node has of the slots: a place in a table, good while it has any. */
+/* How many slots one node's chunks take: a place in a table, valid while it has any. */
 struct slots_node {
 	const void *node;
 	unsigned slots, sealed; /* sealed: SENDING or REFUSED */
@@ -41,17 +43,18 @@ struct slots_node {
 enum slot_is { SLOT_IS_FREE, SLOT_IS_COLLECTING, SLOT_IS_SENDING, SLOT_IS_REFUSED };
 
 struct slot {
-	struct flush flush; /* first: a writer has it while SENDING */
+	struct flush flush; /* first; the writer's while SENDING */
 	struct inode *inode;
-	struct slots_node *of; /* the node that the chunk is on: whose share of the slots it takes */
-	uint64_t order;	      /* of opening, over all slots */
+	struct slots_node *of; /* the chunk's node: the slot counts against its share */
+	uint64_t order;	      /* of opening, among all slots */
 	uint64_t opened_ns;
-	uint64_t retry_at_ns; /* REFUSED: to be sent again then; 0: it is not */
+	uint64_t retry_at_ns; /* REFUSED: when it is sent again; 0: never */
 	struct slot *next;    /* in its bucket, or on the free list */
 };
 
 struct slots {
-	/* Given: the journal's, and how a word of it changes (journal_publish32(), or a simulator's). */
+	/* Given: the journal's slots, and how a word in them is stored (journal_publish32(), or a
+	 * simulator's). */
 	struct journal_slot *disk;
 	uint8_t *data;
 	void (*mark32)(uint32_t *where, uint32_t value);
@@ -59,14 +62,15 @@ struct slots {
 	struct slot slot[JOURNAL_SLOTS];
 	struct slot *buckets[SLOTS_BUCKETS], *free_list;
 	struct slots_node nodes[JOURNAL_SLOTS];
-	unsigned nodes_count;  /* that have any */
+	unsigned nodes_count;  /* how many nodes have slots */
 	unsigned free, sealed; /* how many; sealed: SENDING or REFUSED */
 	uint64_t order;	       /* of the last one opened */
 };
 
-/* What is given is filled in: the FREE slots are known, the others are to be adopted. */
+/* The given fields are filled in. Puts the FREE slots on the free list; the caller adopts the
+ * others. */
 void slots_begin(struct slots *s);
-/* Takes over what a predecessor left. */
+/* Takes over a slot that a predecessor left. */
 void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns);
 
 static inline struct journal_slot *slot_disk(const struct slots *s, const struct slot *slot)
@@ -81,38 +85,38 @@ static inline uint8_t *slot_data(const struct slots *s, const struct slot *slot)
 
 enum slot_is slot_is(const struct slots *s, const struct slot *slot);
 
-/* A chunk's slot that is COLLECTING; one that is SENDING or REFUSED; NULL: it has none. */
+/* A chunk's slot that is COLLECTING, or that is SENDING or REFUSED; NULL if it has none. */
 struct slot *slots_collecting(const struct slots *s, const struct inode *inode, uint64_t chunk);
 struct slot *slots_sealed(const struct slots *s, const struct inode *inode, uint64_t chunk);
 
-/* Where a page's newest content is; NULL: in no slot. */
+/* The newest content of a page in any slot; NULL if none has the page. */
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page);
 /* Which pages of a chunk are in slots (bit p: page p). */
 uint32_t slots_pages(const struct slots *s, const struct inode *inode, uint64_t chunk);
-/* The first chunk at or after `chunk` of the inode that has a slot; ~0: none. */
+/* The inode's first chunk at or after `chunk` that has a slot; ~0: none. */
 uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint64_t chunk);
-/* The least order number of an inode's slots; ~0: it has none. */
+/* The lowest order number of an inode's slots; ~0: it has none. */
 uint64_t slots_oldest(const struct slots *s, const struct inode *inode);
 
-/* Whether an inode may have a slot more, for a chunk on `node`. It may have so many, and so may all that goes to
- * one node, that others find some left were that node dead. */
+/* Whether an inode may have one more slot, for a chunk on `node`. The inode, and all chunks of one node
+ * together, may take only so many that slots are left for others if that node is dead. */
 bool slots_allow(const struct slots *s, const struct inode *inode, const void *node);
-/* Whether what goes to the node has more of them than are left. */
+/* Whether the node's chunks take more slots than are free. */
 bool slots_are_short(const struct slots *s, const void *node);
-/* FREE -> COLLECTING, without a page; NULL: none is free, or allowed. The chunk has none that is COLLECTING. */
+/* FREE -> COLLECTING, with no pages yet; NULL if no slot is free or allowed. The chunk must not have one
+ * COLLECTING. */
 struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, const void *node, uint64_t now_ns);
-/* Puts the whole of a page, of which not all will be written, into a slot that is COLLECTING, as slot_write()
- * says. */
+/* Fills in a whole page, before slot_write() writes only a part of it, into a slot that is COLLECTING. */
 void slot_complete(struct slots *s, struct slot *slot, unsigned page, const uint8_t *content);
-/* Writes bytes from..to-1 of the chunk: data, or (NULL) zeros. Pages of which only a part is written are in the
- * slot, or were completed just before; all of them are the slot's from then on. */
+/* Writes bytes from..to-1 of the chunk: data, or zeros if NULL. A page of which only a part is written must be
+ * in the slot already, or just completed; afterwards the slot has all these pages. */
 void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, const uint8_t *data);
-/* COLLECTING -> SENDING; the chunk has none that is. */
+/* COLLECTING -> SENDING. The chunk must have no slot SENDING or REFUSED. */
 void slot_seal(struct slots *s, struct slot *slot, uint64_t version);
-/* SENDING -> REFUSED, to be sent again at a time; REFUSED -> SENDING. */
+/* SENDING -> REFUSED, to be sent again at `retry_at_ns`; REFUSED -> SENDING. */
 void slot_refuse(struct slots *s, struct slot *slot, uint64_t retry_at_ns);
 void slot_resend(struct slots *s, struct slot *slot);
-/* Any but FREE -> FREE. One that is SENDING: no writer has it any more. */
+/* Any state -> FREE. If it is SENDING, its writer must be done with it. */
 void slot_free(struct slots *s, struct slot *slot);
 
 #endif

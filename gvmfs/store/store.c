@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store.c - the turn of store.h: what becomes of slots, of fetches, and of the requests that wait for them. The
- * events: store_event.c. */
+/* store.c - the turn of store.h: what becomes of slots, fetches, and the requests that wait for them. Events:
+ * store_event.c. */
 #include "store_priv.h"
 
 #include "base/mutant.h"
@@ -32,7 +32,7 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 		inode = s->env->inode(s, js->inode);
 		slot_adopt(&s->slots, slot, inode, s->env->node(s, inode, js->chunk), now);
 		if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
-			slot_refuse(&s->slots, slot, 1); /* long ago: it is due */
+			slot_refuse(&s->slots, slot, 1); /* a time in the past: send it in the next turn */
 	}
 }
 
@@ -69,13 +69,13 @@ void store_seal(struct store *s, struct slot *slot)
 	slot_send(s, slot);
 }
 
-/* So many may be sealed for one node: what the writers take of it at a time. */
+/* How many slots may be sealed for one node: about as many as the writers send of it at a time. */
 static unsigned sealed_enough(const struct store *s)
 {
 	return STORE_SEALED_ENOUGH / (s->slots.nodes_count ? s->slots.nodes_count : 1) + 1;
 }
 
-/* One that collects, and whose chunk has no other on its way; NULL: it is not such a one. */
+/* Whether a slot is COLLECTING and its chunk has no other slot in flight. */
 static bool slot_can_seal(struct store *s, const struct slot *slot)
 {
 	return slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
@@ -112,7 +112,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	uint64_t chunk = f->chunk;
 
 	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
-		/* Nothing is lost: it stays in the journal, and is sent again. */
+		/* Nothing is lost: the slot stays in the journal, and is sent again. */
 		s->env->report(s, inode, chunk, "write-back (will be tried again)", f->result);
 		if (!s->env->disk(s, inode)->failed && !mutant("refused-forgotten")) {
 			slot_refuse(&s->slots, slot, s->env->now(s) + STORE_RETRY_NS);
@@ -149,7 +149,7 @@ static void flushed_look(struct store *s)
 	}
 }
 
-/* Ends those that have waited for too long, who came first. The lane may be gone after it. */
+/* Ends waits whose deadline has passed, oldest first. May free the lane. */
 static void lane_expire(struct store *s, struct store_lane *lane, uint64_t now_ns)
 {
 	struct store_wait *wait = TAILQ_FIRST(&lane->waits), *next;
@@ -191,7 +191,8 @@ bool store_is_unseen(struct store *s, const struct inode *inode)
 	return !s->env->disk(s, inode)->epoch || inode->resident;
 }
 
-/* Sends a GET for what is wanted and not valid. Nothing while one is under way: its end looks again. */
+/* Sends a GET for the pages that are wanted and not valid, unless one is in flight: its end looks
+ * again. */
 static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_page)
 {
 	bool unseen = store_is_unseen(s, e->inode);
@@ -200,11 +201,12 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 	if (e->fetching || !pages)
 		return;
 	e->asked = pages;
-	/* What is kept is no older than the last GET: fuse/read.c. */
+	/* No page is kept that is older than the last GET: see fuse/read.c. */
 	if (unseen)
 		e->valid = 0;
 	e->late = 0;
-	/* The node may answer before it has what is still on its way there. */
+	/* The node may answer the GET before it has stored the pages that are still on their way to
+	 * it. */
 	e->stale = mutant("sent-is-there") ? 0 : slots_pages(&s->slots, e->inode, e->chunk);
 	e->epoch = s->env->disk(s, e->inode)->epoch;
 	e->begun = ++s->events;
@@ -212,7 +214,7 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 	s->env->get(s, e, want_page);
 }
 
-/* Nothing waits for it any more, nor is it under way. */
+/* Called when an entry has no waiter or GET any more. */
 static void entry_released(struct store *s, struct cache_entry *e)
 {
 	e->want = 0;
@@ -238,10 +240,10 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 
 	e->over = false;
 	cache_fetched(&s->cache, e);
-	s->entries_news = s->again = true; /* its node's share */
+	s->entries_news = s->again = true; /* the node's share has room */
 	if (error && e->epoch != s->env->disk(s, e->inode)->epoch) {
-		/* Asked under an attachment that has ended since, and perhaps refused for that alone: it says
-		 * nothing about the present one. What still waits asks again. */
+		/* The GET was sent under an attachment that has ended since, and may have been refused for
+		 * that alone: it says nothing about the present one. Waiters ask again. */
 		e->want = 0;
 		error = 0;
 	} else if (error) {
@@ -250,8 +252,8 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 		error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
 	} else {
 		store_count(s, e->inode, chunks_fetched, 1);
-		/* What was wanted since then goes out at once; what was written meanwhile is for those who want it
-		 * to look for again. */
+		/* Pages wanted since the GET was sent are fetched at once; whoever wants pages that were written
+		 * meanwhile looks for them again. */
 		e->want &= ~((e->valid & ~e->late) | e->stale);
 		if (!TAILQ_EMPTY(&e->links))
 			entry_fetch(s, e, GVM_NO_PAGE);
@@ -271,7 +273,7 @@ static void ended_look(struct store *s)
 	}
 }
 
-/* An entry of an inode that is closed is of no more use, and holds the inode. */
+/* Drops entries of closed inodes: they are of no more use, and keep the inode. */
 static void sweep_look(struct store *s)
 {
 	for (unsigned i = 0; s->sweep && i < CACHE_ENTRIES; i++) {
@@ -286,7 +288,8 @@ static void sweep_look(struct store *s)
 	s->sweep = false;
 }
 
-/* First what is of no use: were an entry of a closed inode taken, nothing would let that inode go. */
+/* Drops entries of closed inodes first: if cache_take() reused one, nothing would release its
+ * inode. */
 static struct cache_entry *entry_take(struct store *s, struct inode *inode, uint64_t chunk, const void *node)
 {
 	sweep_look(s);
@@ -320,7 +323,7 @@ static struct store_lane *lane_make(struct store_lanes *lanes, const struct stor
 	return lane;
 }
 
-/* wait->nodes are filled in. */
+/* wait->nodes are filled in by the caller. */
 static void lane_enter(struct store_lanes *lanes, struct store_wait *wait, enum store_wait_state state)
 {
 	struct store_lane *lane;
@@ -378,7 +381,7 @@ void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk)
 	store_seal_oldest(s);
 }
 
-/* Entries for all that it wants; false: it waits for some. */
+/* Finds or takes entries for all chunks that a request wants; false: it waits for entries. */
 static bool entries_get(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
 			struct cache_entry *entry[2])
 {
@@ -392,8 +395,9 @@ static bool entries_get(struct store *s, struct store_wait *wait, unsigned count
 	if (count == 1)
 		wait->nodes[1] = wait->nodes[0];
 	wait->count = count;
-	/* All or nothing, so that no two hold what the other needs. (Free entries for all of them, since one that
-	 * was found may itself be free and must not be taken for the other.) */
+	/* All or nothing, so that no two requests hold what the other needs. (As many entries must be free as
+	 * there are chunks: an entry that was found may itself be free, and must not be taken for the other
+	 * chunk.) */
 	if (needed && !cache_allow(&s->cache, wait->inode, wait->nodes, count)) {
 		store_unwait(s, wait);
 		lane_enter(&s->starved, wait, WAIT_ENTRIES);
@@ -475,8 +479,8 @@ static unsigned lanes_count(const struct store_lanes *lanes)
 	return n;
 }
 
-/* Gives the first of each lane another try if it may have what it waits for; whether one had. The lanes take turns;
- * a lane may end, and another begin, while this looks. */
+/* Tries the first of each lane again if it may have what it waits for; returns whether one was tried. The lanes
+ * take turns; meanwhile a lane may end and another begin. */
 static bool lanes_try(struct store *s, struct store_lanes *lanes,
 		      bool (*may)(struct store *s, const struct store_wait *wait))
 {
@@ -539,7 +543,7 @@ static void seals_look(struct store *s)
 	s->seal_all = false;
 }
 
-/* Whether it ends, and with what: 0 or a negative errno; 1: it does not. */
+/* The fsync's result, 0 or a negative errno; 1: it waits on. */
 static int sync_result(struct store *s, const struct store_sync *sync, uint64_t now_ns)
 {
 	if (s->env->disk(s, sync->inode)->failed)
@@ -585,7 +589,7 @@ static void waiting_look(struct store *s)
 void store_turn(struct store *s)
 {
 	if (s->turning)
-		return; /* what the turn does has caused an event: it sees it */
+		return; /* an event within a turn: the loop below handles it */
 	s->turning = true;
 	while (s->again) {
 		s->again = false;
@@ -600,7 +604,7 @@ void store_turn(struct store *s)
 	s->turning = false;
 }
 
-/* When something is due next. */
+/* When the next timer is due. */
 static uint64_t timers_next(struct store *s)
 {
 	uint64_t next = ~0ull;
@@ -634,7 +638,7 @@ uint64_t store_tick(struct store *s, uint64_t now_ns)
 {
 	s->timer_ns = now_ns;
 	s->again = true;
-	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* one of them may have waited for long enough */
+	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
 	store_turn(s);
 	return timers_next(s);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store_event.c - the events of store.h: each changes what is known, and notes that it is to be looked at. What is
- * to be done is the turn's (store.c). */
+/* store_event.c - the events of store.h: each changes state and notes what has to be looked at; the turn (store.c)
+ * decides. */
 #include "store_priv.h"
 
 #include <assert.h>
@@ -74,7 +74,7 @@ void store_drop(struct store *s, struct inode *inode, uint64_t first)
 void store_fail(struct store *s, struct inode *inode)
 {
 	store_drop(s, inode, 0);
-	/* One that waits to be sent again will not be. */
+	/* A REFUSED slot that waits to be sent again will not be. */
 	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
 		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
 			store_slot_free(s, slot);

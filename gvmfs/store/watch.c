@@ -16,12 +16,12 @@
 #define MODE_UNWATCH 3
 #define MODE_PASS    4
 #define ANSWER_NS    1000000000ull
-#define MANY	     64u	    /* of more than that each is renewed less often */
+#define MANY	     64u	    /* with more watches than this, each is renewed less often */
 #define EVERY_MAX_NS 200000000ull
-#define ENDING_ROUNDS 2 /* everything, and once what has been read meanwhile */
+#define ENDING_ROUNDS 2 /* one drops everything, the second what READs have brought in since */
 #define AGAIN_NS     100000000ull /* after an invalidation that failed */
 
-/* Its due time is to be looked at again. */
+/* Has the watch's due time looked at again. */
 static void watch_touch(struct worker *w, struct watch *watch)
 {
 	w->watches_due_ns = 0;
@@ -47,8 +47,8 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
 	return inode->watch;
 }
 
-/* Whether the page cache may have, or get, pages of it that another host's writer makes old. What is opened
- * past the page cache may be mapped all the same, privately or, with O_DIRECT, in any way. */
+/* Whether the page cache may have, or get, pages that a writer on another host makes stale. A file that was
+ * opened past the page cache may be mapped all the same: privately, or with O_DIRECT in any way. */
 static bool is_watched(struct worker *w, const struct inode *inode)
 {
 	const struct journal_inode *d = inode->disk;
@@ -59,12 +59,12 @@ static bool is_watched(struct worker *w, const struct inode *inode)
 
 /* ---- what the node is told ---- */
 
-/* False: without memory it could not be asked. Writers attach to the first node before all others. */
+/* False: without memory, nothing was sent. Writers attach to the first node before all others. */
 static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct gvm_call *call)
 {
 	const struct record *rec = &watch->inode->disk->rec;
-	/* The end of a watch, or leave to pass it, is not for one that is just being asked for: another writer
-	 * may have come between the two, and our trust begins with the answer. */
+	/* A request that ends a watch, or lets a writer pass it, must not follow one that asks for a watch:
+	 * another writer may have come in between, and our trust begins with that answer. */
 	struct gvm_region_open_req what = { .region = rec->id,
 					    .mode = mode,
 					    .epoch = watch->number - watch->asking,
@@ -83,7 +83,7 @@ static void told(struct gvm_req *req)
 	free(req);
 }
 
-/* Without memory the node waits until the watch lapses. */
+/* If there is no memory to tell it, the node waits until the watch lapses. */
 static void node_tell(struct worker *w, struct watch *watch, uint8_t mode)
 {
 	struct gvm_call *call = calloc(1, sizeof(*call));
@@ -145,7 +145,7 @@ static void watch_done(struct gvm_req *req)
 					   &watch->call.rsp.region_open.host,
 					   &watch->call.rsp.region_open.process) != GVM_WRITER_NONE);
 	} else if (req->result != -EINPROGRESS) {
-		watch->held = true; /* perhaps: its answer may have been lost */
+		watch->held = true; /* perhaps: the answer may have been lost */
 	} else if (req->detail && !watch->ending) { /* a writer waits for us */
 		trust_end(watch);
 		watch->ending = ENDING_ROUNDS;
@@ -162,11 +162,11 @@ static void watch_ask(struct worker *w, struct watch *watch, uint64_t now_ns)
 	watch->asking = node_ask(w, watch, MODE_WATCH, &watch->call);
 }
 
-/* ---- what goes from the page cache ---- */
+/* ---- dropping from the page cache ---- */
 
 static void clear_done(struct worker *w, struct pagecache_ask *ask, int error);
 
-/* Begins an invalidation of what is to go. */
+/* Begins an invalidation of the pages that have to go. */
 static void clear_begin(struct worker *w, struct watch *watch, uint64_t now_ns)
 {
 	static const struct pagecache_range all = { 0, 0 };
@@ -176,7 +176,7 @@ static void clear_begin(struct worker *w, struct watch *watch, uint64_t now_ns)
 	watch->clearing = true;
 	r = watch->all ? pagecache_invalidate(w, watch->inode, &all, 1, &watch->ask)
 		       : pagecache_invalidate(w, watch->inode, watch->range, watch->ranges, &watch->ask);
-	if (r < 0) { /* a full queue, or no helper */
+	if (r < 0) { /* the helper's queue is full, or there is no helper */
 		watch->clearing = false;
 		watch->all = true;
 		watch->ending = 0; /* the node has to wait */
@@ -197,12 +197,12 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	watch->clearing = false;
 	watch->waiter = NULL;
 	watch_touch(w, watch);
-	/* -ENOENT: the kernel does not know the file, and has nothing of it. */
+	/* -ENOENT: the kernel does not know the file, so it caches nothing of it. */
 	if (error && error != -ENOENT) {
 		watch->all = true;
 		watch->ending = 0;
 		watch->due_ns = gvm_now_ns() + AGAIN_NS;
-	} else if (watch->left && watch->all) { /* it was another one, from before */
+	} else if (watch->left && watch->all) { /* the one that ended had begun before watch_leave() */
 		clear_begin(w, watch, gvm_now_ns());
 		if (watch->clearing)
 			return;
@@ -217,7 +217,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	}
 }
 
-/* Begins what is due, and returns when something is. */
+/* Begins what is due; returns when the next is. */
 static uint64_t clear_tick(struct worker *w, struct watch *watch, uint64_t now_ns)
 {
 	if (watch->clearing || watch->inode->watch_paused)
@@ -226,7 +226,7 @@ static uint64_t clear_tick(struct worker *w, struct watch *watch, uint64_t now_n
 		watch->ending = 0;
 		node_tell(w, watch, MODE_PASS);
 	}
-	/* A writer that waits is not kept waiting for pages to grow old. */
+	/* If a writer waits, pages are dropped before they are old enough. */
 	if ((watch->all || watch->ranges) && (watch->due_ns <= now_ns || watch->ending))
 		clear_begin(w, watch, now_ns);
 	return !watch->clearing && (watch->all || watch->ranges) ? watch->due_ns : ~0ull;
@@ -292,7 +292,7 @@ void watch_end(struct worker *w, struct inode *inode)
 
 	if (!watch)
 		return;
-	/* What is not known to be current goes when the file is next opened. */
+	/* Pages that are not known to be current are dropped when the file is next opened. */
 	if (!watch_trusts(inode) || watch->ranges || watch->clearing)
 		journal_publish32(&inode->disk->cache_stale, 1);
 	node_unwatch(w, watch);
@@ -331,7 +331,7 @@ static void range_note(struct watch *watch, uint64_t begin, uint64_t end)
 	struct pagecache_range *r = watch->range;
 	unsigned i = 0;
 
-	/* One that it touches; or, if there are too many, the last, which grows. */
+	/* The range that this one touches; if there are too many, the last one grows. */
 	while (i < watch->ranges && (begin > r[i].off + r[i].size || end < r[i].off))
 		i++;
 	if (i == watch->ranges && i < WATCH_RANGES) {
@@ -397,7 +397,7 @@ void watch_leave(struct worker *w, struct inode *inode,
 	watch_touch(w, watch);
 	if (!watch->clearing)
 		clear_begin(w, watch, gvm_now_ns());
-	if (!watch->clearing) { /* without the helper nothing better can be had */
+	if (!watch->clearing) { /* no helper: nothing better can be done */
 		watch->left = NULL;
 		left(w, inode, arg);
 	}
@@ -429,7 +429,7 @@ void watches_recover(struct worker *w)
 		if (!inode || !is_watched(w, inode))
 			continue;
 		watch_need(w, inode)->all = true;
-		inode->watch->held = true; /* by the predecessor, under our name */
+		inode->watch->held = true; /* by the predecessor, under the same client id */
 		watch_touch(w, inode->watch);
 	}
 }

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * watch.h - keeps the page cache true for regions that are read here and not attached here.
+ * watch.h - keeps the page cache current for regions that are read but not attached here.
  *
- * Another host may become such a region's writer at any moment. So the region is watched on its first
- * node (PROTOCOL.md): its next writer waits there until we have dropped what the page cache has of it, and
- * said so. While the watch holds and no host writes, what is cached is the region's content. A watch is
- * renewed every WATCH_EVERY_NS, and is relied on for WATCH_TRUST_NS from when the request was sent, which
- * is less than the node keeps it for.
+ * Another host may become such a region's writer at any moment. So gvmfs keeps a watch on the region at
+ * its first node (PROTOCOL.md): the next writer waits there until we have dropped the page cache's pages
+ * of the region and have said so. While the watch holds and no host writes, the page cache has the
+ * region's content. A watch is renewed every WATCH_EVERY_NS, and trusted for WATCH_TRUST_NS from the
+ * moment when the request was sent, which is less than the node keeps it.
  *
- * When the node says that a writer waits (or does not answer for too long), every page goes, mapped or
- * not; then the writer may pass. From then on, and beside the writer, READs are answered all the same, and
- * never wait for any of this: an invalidation waits for the very pages that they are about to fill. What
- * such a READ brought into the page cache is noted, and goes after WATCH_AGE_NS. So a mapping beside a
- * writer of another host is out of date by a few milliseconds at the most, and what the page cache had
- * before the writer came is never seen after its first write.
+ * When the node says that a writer waits (or does not answer for too long), all pages are dropped, mapped
+ * or not, and then the writer is let pass. From then on, and beside the writer, READs are still answered,
+ * and never wait for an invalidation, since it waits for the very pages that they are about to fill. Pages
+ * that such a READ brings into the page cache are noted, and dropped after WATCH_AGE_NS. So a mapping
+ * beside another host's writer is stale by a few milliseconds at most, and what the page cache had before
+ * the writer came is never seen after its first write.
  *
- * An invalidation takes a page even from a direct read in flight, which a guest of this host would lose.
- * So none is under way when a writer of this host gets the region (watch_pause()): what is not known to be
- * current then is dropped by the kernel when that writer opens the file, before a guest can run. And before
- * the region is given up for others, the page cache is emptied (watch_leave()).
+ * An invalidation takes a page even from a direct read in flight, and a guest of this host would lose that
+ * read. So no invalidation runs when a writer of this host gets the region (watch_pause()): pages that are
+ * not known to be current are dropped by the kernel when that writer opens the file, before a guest can
+ * run. And the page cache is emptied (watch_leave()) before the region is released for other hosts.
  *
- * A successor of a killed worker does not know what was noted: it drops all. A stopped worker drops
- * nothing; the writer goes on once the watch has lapsed on the node.
+ * A killed worker's successor does not know what was noted, and drops everything. A stopped worker
+ * drops nothing; the writer goes on once the watch has lapsed on the node.
  *
  * Front thread only.
  */
@@ -39,64 +39,64 @@
 
 struct worker;
 
-/* Of one region; made when it is first needed. */
+/* The watch of one region; made when it is first needed. */
 struct watch {
 	struct inode *inode, *next; /* in the worker's list, if inode->watch_listed */
 
-	struct gvm_call call; /* under way while `asking` */
+	struct gvm_call call; /* in flight while `asking` */
 	struct worker *w;
 	bool asking;
-	bool held; /* the node may have a watch of ours */
-	uint64_t number; /* of the last one asked for: CLOCK_BOOTTIME then */
+	bool held; /* the node may have a watch for us */
+	uint64_t number; /* of the last request: CLOCK_BOOTTIME when it was made */
 	uint64_t ask_at_ns;
 
-	uint64_t until_ns; /* CLOCK_BOOTTIME: what is cached is current until then; 0: it may not be */
-	uint32_t serial;   /* of that time of trust; never 0 in one */
+	uint64_t until_ns; /* CLOCK_BOOTTIME: the page cache is current until then; 0: it may be stale */
+	uint32_t serial;   /* of this period of trust; never 0 */
 
-	bool all; /* every page is to go */
-	unsigned ending; /* a writer waits for that: rounds until it may pass; 0: none does */
-	struct pagecache_range range[WATCH_RANGES]; /* these are, from due_ns on */
+	bool all; /* every page has to be dropped */
+	unsigned ending; /* a writer waits for that: rounds until it may pass; 0: none waits */
+	struct pagecache_range range[WATCH_RANGES]; /* these ranges have to be dropped, from due_ns on */
 	unsigned ranges;
 	uint64_t due_ns;
 
-	struct pagecache_ask ask; /* an invalidation is under way while `clearing` */
+	struct pagecache_ask ask; /* for an invalidation, in flight while `clearing` */
 	bool clearing;
-	struct task *waiter; /* for its end */
-	bool leaving; /* about to be detached: what is read from now on may soon be out of date */
+	struct task *waiter; /* runs when the invalidation ends */
+	bool leaving; /* about to be detached: what is read from now on may soon be stale */
 	void (*left)(struct worker *w, struct inode *inode, void *arg);
 	void *arg;
 };
 
-/* A file of the region, which is not attached, has been opened. */
+/* A file of the region, which is not attached here, has been opened. */
 void watch_begin(struct worker *w, struct inode *inode);
-/* The last such file has been closed, or the region has been attached here. */
+/* The last such file has been closed, or the region was attached here. */
 void watch_end(struct worker *w, struct inode *inode);
 
-/* Whether what is cached now is current. */
+/* Whether pages that are cached now are current. */
 bool watch_trusts(const struct inode *inode);
-/* A READ begins: has the region watched, if it is not, before a node is asked for what the page cache may
- * have. Returns what watch_read() wants. */
+/* A READ begins: starts a watch if there is none, before a node is asked for what the page cache may
+ * have. Returns the `serial` for watch_read(). */
 uint32_t watch_read_begin(struct worker *w, struct inode *inode);
-/* A READ is being answered. True: what the page cache has of it is seen to here. */
+/* A READ is being answered. True: watch.h will drop what the READ brings into the page cache. */
 bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t size, uint32_t serial);
 
-/* Lets no invalidation begin until watch_go_on(). True: one is under way, and `task` runs after it. */
+/* Lets no invalidation begin until watch_go_on(). True: one is in flight, and `task` runs after it. */
 bool watch_pause(struct inode *inode, struct task *task);
 void watch_go_on(struct worker *w, struct inode *inode);
 
-/* Empties the page cache of a region that is attached, has no writer here any more, and is held; then
- * left(), which detaches. */
+/* Empties the page cache of a region that is attached, has no writer here any more, and whose inode
+ * is held; then calls left(), which detaches. */
 void watch_leave(struct worker *w, struct inode *inode,
 		 void (*left)(struct worker *w, struct inode *inode, void *arg), void *arg);
-/* It has been detached. */
+/* The region has been detached. */
 void watch_left(struct worker *w, struct inode *inode);
 
-/* What is cached may be of another writer's time: all of it goes. */
+/* What is cached may be from another writer's time: all of it is dropped. */
 void watch_distrust(struct worker *w, struct inode *inode);
 
-/* In a successor: what its predecessor had noted is not known. */
+/* In a successor: it does not know what its predecessor had noted. */
 void watches_recover(struct worker *w);
-/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), or ~0. */
 uint64_t watches_tick(struct worker *w, uint64_t now_ns);
 
 #endif

@@ -31,7 +31,8 @@ void flush_queue_add(struct flush_queue *q, struct flush *f)
 	pthread_mutex_unlock(&q->lock);
 }
 
-/* So many flushes of one node may be under way here that the other nodes', were it dead, go on. */
+/* How many flushes to one node this writer may have in flight, so that it has room for others' if
+ * that node is dead. */
 static unsigned node_share(const struct writer *wr)
 {
 	unsigned nodes = wr->pool.count > wr->opts->node_count ? wr->pool.count : wr->opts->node_count;
@@ -40,7 +41,7 @@ static unsigned node_share(const struct writer *wr)
 	return share ? share : 1;
 }
 
-/* The first flush whose node has less than its share under way. */
+/* The first flush whose node has less than its share in flight. */
 static struct flush *queue_take(struct writer *wr)
 {
 	struct flush_queue *q = wr->queue;
@@ -104,7 +105,7 @@ static void flush_end(struct flush *f, int result)
 	q->finished = f;
 	pthread_mutex_unlock(&q->lock);
 	if (write(q->finished_fd, &one, sizeof(one)) < 0)
-		return; /* full: readable all the same */
+		return; /* the counter is full, so the descriptor is readable */
 }
 
 static void flush_again(struct flush *f)
@@ -122,7 +123,7 @@ static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 
 static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
-	/* Blocks that are left out have no zero bits of ours: the node keeps its own. */
+	/* Blocks that are left out get no zero bits: the node keeps the ones that it has. */
 	chunk_encode(f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
 		     flush_body(f));
 }
@@ -217,7 +218,7 @@ static void writer_begin(struct writer *wr, struct flush *f)
 	flush_start(f);
 }
 
-/* With the queue's lock. */
+/* Called with the queue's lock. */
 static void nice_apply(const struct writer *wr)
 {
 	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
@@ -230,7 +231,7 @@ static void writer_woken(void *arg)
 	uint64_t count;
 
 	if (read(wr->wake_fd, &count, sizeof(count)) < 0)
-		return; /* an earlier look has had it */
+		return; /* an earlier pass has taken it */
 }
 
 static void *writer_thread(void *arg)
@@ -249,7 +250,7 @@ static void *writer_thread(void *arg)
 
 		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
 			writer_begin(wr, f);
-			pool_poll(&wr->pool); /* acknowledgements, between two encodings */
+			pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
 		}
 		loop_sleep(&wr->loop, LOOP_NEVER, &events);
 		loop_handle(&wr->loop, &events);
@@ -291,5 +292,5 @@ void writer_wake(struct writer *wr)
 	uint64_t one = 1;
 
 	if (write(wr->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: readable all the same */
+		return; /* the counter is full, so the descriptor is readable */
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * writer.h - the threads that encode what was written and send it to the nodes.
+ * writer.h - the threads that encode written pages and send them to the nodes.
  *
- * The front hands over a flush (flush.h); a writer carries it out and hands it back with the outcome. It
- * knows nothing of inodes, slots or the index.
+ * The front hands a flush (flush.h) over; a writer carries it out and hands it back with the outcome. A
+ * writer knows nothing of inodes, slots or the index.
  */
 #ifndef GVMFS_WRITER_H
 #define GVMFS_WRITER_H
@@ -13,15 +13,15 @@
 
 #include <pthread.h>
 
-#define WRITER_IN_FLIGHT 16 /* flushes under way in one thread */
+#define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
 #define WRITERS_MAX	 8
 
-/* What the front and its writers share. */
+/* Shared by the front and its writers. */
 struct flush_queue {
 	pthread_mutex_t lock;
 	struct flush *todo, **todo_tail; /* lock */
 	struct flush *finished;		 /* lock: outcomes, in no order */
-	int finished_fd;		 /* tells the front of outcomes */
+	int finished_fd;		 /* readable when there are outcomes */
 };
 
 struct writer {
@@ -33,8 +33,8 @@ struct writer {
 	struct loop_source woken;
 	struct loop loop;
 	pthread_t thread;
-	pid_t tid; /* the queue's lock: 0 while it is just starting */
-	int nice;  /* the queue's lock: that it has, or will have then */
+	pid_t tid; /* the queue's lock: 0 while the thread is starting */
+	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x (body, scratch), GVM_CHUNK_BYTES each */
@@ -49,9 +49,9 @@ struct flush *flush_queue_finished(struct flush_queue *q);
 /* Starts a writer on a queue: 0 or a negative errno. */
 int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 		 struct flush_queue *queue);
-/* Lets others have the CPU first, or not (0). */
+/* Sets how far the thread yields the CPU to others; 0: not. */
 void writer_nice(struct writer *wr, int nice);
-/* There is something to do in the queue. */
+/* The queue has work. */
 void writer_wake(struct writer *wr);
 
 #endif

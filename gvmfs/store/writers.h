@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * writers.h - all writers (writer.h) of a worker, and the queue between them and the front thread: whichever store
- * has something to send gives it here, and gets it back with the outcome.
+ * writers.h - all writers (writer.h) of a worker, and the queue between them and the front thread: both stores
+ * hand their flushes over here, and get them back with the outcome.
  *
  * Front thread only.
  */
@@ -16,13 +16,13 @@ struct writers {
 	unsigned count, next;
 };
 
-/* Starts them, as many as the options say: 0 or a negative errno. */
+/* Starts as many writers as the options say: 0 or a negative errno. */
 int writers_init(struct writers *ws, const struct options *opts, uint64_t client);
-/* Sends a flush; it comes back by f->done(), from writers_collect(). */
+/* Hands a flush over; writers_collect() calls its done() later. */
 void writers_send(struct writers *ws, struct flush *f);
-/* Hands back what has come back. */
+/* Calls done() of each flush that has come back. */
 void writers_collect(struct writers *ws, struct worker *w);
-/* Whether they leave the CPU to the front thread, since something waits there for pages. */
+/* Whether writers yield the CPU to the front thread, since a client waits there for pages. */
 void writers_yield(struct writers *ws, bool yield);
 
 #endif
