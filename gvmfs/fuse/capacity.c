@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ANSWER_NS 1000000000ull
-#define QUIET_NS  50000000ull /* for a node that was quiet, and may be back */
+#define QUIET_NS  50000000ull /* for a node that did not answer last time, and may be back */
 
 struct capacity_job {
 	struct job job; /* first */

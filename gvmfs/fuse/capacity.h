@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * capacity.h - what the nodes of the command line lend, and what of it is free: for statfs.
+ * capacity.h - how much memory the nodes of the command line lend, and how much of it is free: for
+ * statfs.
  *
- * All nodes are asked at once, by one job for all who want to know meanwhile. A node that does not
- * answer within a second counts as it was when it last did, and is not waited for again until it
- * does. Front thread.
+ * One job asks all nodes at once, for all callers that come meanwhile. A node that does not answer
+ * within a second counts with the figures of its last answer, and is given hardly any time until it
+ * answers again. Front thread.
  */
 #ifndef GVMFS_CAPACITY_H
 #define GVMFS_CAPACITY_H
@@ -21,10 +22,10 @@ struct worker;
 struct capacity {
 	struct capacity_node {
 		uint64_t total_bytes, free_bytes;
-		bool quiet; /* it did not answer when it was last asked */
-		bool again; /* another entry is the same node */
+		bool quiet; /* it did not answer the last request */
+		bool again; /* another entry names the same node */
 	} node[OPTIONS_NODES_MAX];
-	uint64_t at_ns; /* when all had last been asked; 0: never */
+	uint64_t at_ns; /* when all nodes had last been asked; 0: never */
 	bool asking;
 	struct op *askers;
 };

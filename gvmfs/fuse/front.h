@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * front.h - the FUSE front: each request of the kernel, and how it is answered.
+ * front.h - the FUSE front: the kernel's requests, and how they are answered.
  *
- * front_tree.c has names and attributes, front_size.c what changes a region's size, front_open.c
- * opening and closing, front_file.c the data of open files, front_xattr.c the attributes user.gvm.*,
- * front_seek.c where data and holes are, front_rest.c those that are only read here, ops.c the table of
- * operations. Everything runs in the front thread;
- * what must wait becomes an op that goes on from callbacks while other requests are served.
+ * front_tree.c has names and attributes, front_size.c changes of a region's size, front_open.c opening
+ * and closing, front_file.c the data of open files, front_xattr.c the attributes user.gvm.*,
+ * front_seek.c the search for data and holes, front_rest.c the opening of regions that are only read
+ * here, ops.c the table of operations. Everything runs in the front thread; a request that must wait
+ * becomes an op, which goes on from callbacks while other requests are served.
  */
 #ifndef GVMFS_FRONT_H
 #define GVMFS_FRONT_H
 
 #include "op.h"
 
-/* Changes the size of op->inode, which the op holds, to op->size; then op->then(op, result). */
+/* Changes the size of op->inode, which the op holds, to op->size; then calls op->then(op,
+ * result). */
 void front_resize(struct op *op);
 
-/* Does what is left to do when an inode has been closed, unlinked, or found like that after a
- * predecessor was killed: detaches, deletes. */
+/* Finishes what closing or unlinking an inode requires: detaches, deletes. Also for inodes that a
+ * killed predecessor left in that state. */
 void front_settle(struct worker *w, struct inode *inode);
 
-/* The fast path serves the inode no more, or will not after all: what waited for that goes on. */
+/* The fast path has stopped serving the inode, or will not begin to: requests that waited for that
+ * go on. */
 void front_fast_path_ended(struct worker *w, struct inode *inode);
 
-/* For a region on the fast path: the request is answered, the op ended, when it is done. */
+/* For a region on the fast path: they answer the request, or end the op, when the work is done. */
 void front_fast_write(fuse_req_t req, struct inode *inode, const void *data, uint64_t off, size_t size);
 void front_fast_zero(struct op *op, uint64_t off, uint64_t bytes);
 void front_fast_sync(struct op *op);
 
-/* Asks whether the region of op->inode, which is not attached here, is at rest (op->at_rest), and goes on
- * with op->then. */
+/* Finds out whether the region of op->inode, which is not attached here, is at rest (op->at_rest); then
+ * calls op->then. */
 void front_rest_open(struct op *op);
 
 /* tree */

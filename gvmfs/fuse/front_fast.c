@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* front_fast.c - FUSE's requests to a region that the fast path serves (resident.h), and what becomes of
- * those that still wait when it serves no more: the page cache's way has them. */
+/* front_fast.c - FUSE requests to a region that the fast path serves (resident.h). Those that still wait
+ * when the fast path ends are handed to the page cache's way (front_io.h). */
 #include "front.h"
 #include "front_io.h"
 #include "interrupt.h"
@@ -17,7 +17,7 @@ struct fast_write {
 	fuse_req_t req;
 	struct interrupt interrupt;
 	uint8_t *kept;	 /* the request's buffer, once it waits */
-	bool submitting; /* its end is seen by who does that */
+	bool submitting; /* the submitting function looks for its end */
 	bool ended;
 };
 
@@ -27,7 +27,8 @@ static void write_hand_over(struct fast_write *f)
 	uint8_t *request = w->request;
 	bool waited = f->kept != NULL;
 
-	/* front_io_write() may keep the buffer that the data stand in: the request's own, if it has not waited. */
+	/* front_io_write() may keep the buffer that holds the data: the request's own buffer, if the write has not
+	 * waited. */
 	if (waited)
 		w->request = f->kept;
 	front_io_write(w, f->req, f->inode, f->io.data, f->io.begin, f->io.end - f->io.begin);
@@ -55,7 +56,7 @@ static void write_ended(struct resident_io *io, int error)
 	free(f);
 }
 
-/* The writer is being killed: what is written already stays so. */
+/* The caller is being killed: what it has written so far stays written. */
 static void write_interrupted(struct interrupt *interrupt)
 {
 	struct fast_write *f =
@@ -113,7 +114,7 @@ void front_fast_zero(struct op *op, uint64_t off, uint64_t bytes)
 
 	op->fast.done = fast_ended;
 	resident_zero(r, &op->fast, off, bytes);
-	resident_turn(r); /* the op is perhaps gone after it */
+	resident_turn(r); /* may free the op */
 }
 
 void front_fast_sync(struct op *op)

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A read past the page cache that waits for dirty pages to be written. */
+/* A read past the page cache that waits until the kernel has written its dirty pages back. */
 struct direct_read {
 	struct pagecache_ask ask; /* first */
 	fuse_req_t req;
@@ -34,8 +34,9 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 	free(d);
 }
 
-/* One that was opened beside another host's writer, or the fast path, may be read when a program of this
- * host stores to the file through a mapping. True: it is on its way. */
+/* A file that was opened for direct reads, beside another host's writer or the fast path, may be read
+ * while a program of this host stores to it through a mapping. True: the write-back is in flight, and
+ * its end answers the read. */
 static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size)
 {
 	struct direct_read *d;
@@ -53,17 +54,17 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, u
 	return false;
 }
 
-/* Whether the page cache asks, for a mapping, splice() or sendfile(), however the file was opened: the kernel
- * names an owner of locks for a program's own read only. */
+/* Whether the READ is for a mapping, splice() or sendfile(), however the file was opened: only for a
+ * program's own read does the kernel name an owner of locks. */
 static bool read_fills(const struct fuse_file_info *fi)
 {
 	return !fi->lock_owner;
 }
 
 /*
- * What the fast path changes does not change in the page cache. A file that was opened before with
- * O_DIRECT can be mapped, shared, all the same (one that is opened now cannot): such a mapping ends with
- * SIGBUS. A program that copies by splice() and the like goes on with read() after this error.
+ * The page cache does not see what the fast path changes. A file that was opened with O_DIRECT before
+ * the fast path began can still be mapped shared (one that is opened now cannot): such a mapping gets
+ * SIGBUS. After this error a program that copies with splice() and the like falls back to read().
  */
 static void fill_refuse(fuse_req_t req, struct inode *inode)
 {
@@ -100,7 +101,7 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 				       READ_FOREIGN));
 }
 
-/* A write past the end makes the region larger first. */
+/* A write past the end first makes the region larger. */
 static void write_resized(struct op *op, int result)
 {
 	struct worker *w = op->w;
@@ -110,8 +111,9 @@ static void write_resized(struct op *op, int result)
 		op_end(op, true, result);
 		return;
 	}
-	/* The write may keep the buffer that it stands in, as if it had just been read. (While the op waited
-	 * for its turn another made the region larger, and the fast path may have taken it over.) */
+	/* The write may keep the buffer that its data are in, as if it had just been read. (While the op
+	 * waited for its turn, another may have made the region larger, and the fast path may have taken it
+	 * over.) */
 	w->request = op->kept;
 	if (op->inode->resident)
 		front_fast_write(op_take(op), op->inode, op->data, op->off, op->bytes);
@@ -154,7 +156,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	}
 	d = inode->disk;
 	times_content(w, inode);
-	if (fi->writepage) /* in the worker's own buffer */
+	if (fi->writepage) /* the data are in the worker's request buffer */
 		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
 	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
 		if (inode->resident)
@@ -178,7 +180,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 static void synced(struct store *s, struct store_sync *sync, int error)
 {
 	(void)s;
-	sync->inode->held_at_ns = 0; /* they hold more now */
+	sync->inode->held_at_ns = 0; /* the nodes hold more now: ask them anew */
 	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
 }
 
@@ -242,7 +244,7 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	if (!inode)
 		return;
 	size = inode->disk->rec.size_bytes;
-	/* Zeros past the end would make the file larger: nobody needs it. */
+	/* Zeros past the end would make the file larger, which no caller needs. */
 	if (mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE) ||
 	    (zero && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)) {
 		fuse_reply_err(req, EOPNOTSUPP);
@@ -260,10 +262,11 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 		front_io_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
 	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) &&
 		   (end > size || tail_is_before(inode->disk, end))) {
-		/* Also where a predecessor has made it larger: who is answered sees the new size. */
+		/* Also if a predecessor has made the file larger already: whoever gets the answer
+		 * must see the new size. */
 		op->task.run = grow_run;
 		inode_acquire(inode, &op->task);
 	} else {
-		op_end(op, false, 0); /* space within the size is reserved already */
+		op_end(op, false, 0); /* the nodes have reserved the space of the whole size */
 	}
 }

@@ -20,9 +20,9 @@ struct file_read {
 	struct worker *w;
 	fuse_req_t req;
 	unsigned how;	/* enum read_how */
-	uint32_t trust; /* watch_read_begin(), when it came */
+	uint32_t trust; /* from watch_read_begin(), when the READ came */
 	struct interrupt interrupt;
-	bool submitting; /* its end is seen by the function that does that */
+	bool submitting; /* the submitting function looks for its end */
 	bool ended;
 };
 
@@ -47,7 +47,7 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 		free(f);
 }
 
-/* Its caller is being killed: a node that does not answer does not hold dead processes. */
+/* The caller is being killed: a node that does not answer must not keep a dead process. */
 static void read_interrupted(struct interrupt *interrupt)
 {
 	struct file_read *f = (struct file_read *)((char *)interrupt - offsetof(struct file_read, interrupt));
@@ -102,9 +102,9 @@ struct file_write {
 	struct store_write wr; /* first */
 	struct worker *w;
 	fuse_req_t req;
-	uint8_t *kept; /* what its data stand in, once it waits */
+	uint8_t *kept; /* a copy of its data, once it waits */
 	struct interrupt interrupt;
-	bool submitting; /* its end is seen by the function that does that */
+	bool submitting; /* the submitting function looks for its end */
 	bool ended;
 };
 
@@ -125,7 +125,7 @@ static void write_done(struct store *s, struct store_write *wr, int error)
 	free(f);
 }
 
-/* Its caller is being killed. What is in slots already stays written. */
+/* The caller is being killed. What is in slots already stays written. */
 static void write_interrupted(struct interrupt *interrupt)
 {
 	struct file_write *f = (struct file_write *)((char *)interrupt - offsetof(struct file_write, interrupt));
@@ -135,7 +135,7 @@ static void write_interrupted(struct interrupt *interrupt)
 	store_turn(s);
 }
 
-/* Keeps what is left of its data, which is less than the request's buffer as a rule. */
+/* Copies the data that are not in slots yet: usually less than the request's buffer. */
 static void write_keep(struct file_write *f)
 {
 	struct store_write *wr = &f->wr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_open.c - requests that open and close files: the first who opens for writing attaches the region,
- * the last one detaches it.
+ * front_open.c - requests that open and close files: the first open for writing attaches the region, and
+ * closing the last one detaches it.
  */
 #include "base/log.h"
 #include "front.h"
@@ -18,8 +18,9 @@
 
 #include <errno.h>
 
-/* Nothing may be cached beside a writer on another host or the fast path. (Direct I/O of a reader is
- * served by the kernel, which sees dirty pages in the page cache, and not from here.) */
+/* The page cache must not be used beside a writer on another host or beside the fast path. (Direct
+ * reads of a reader beside a writer of this host are served by the kernel, which knows of dirty
+ * pages, and not from here.) */
 static bool opens_direct(struct worker *w, const struct op *op)
 {
 	const struct inode *inode = op->inode;
@@ -30,8 +31,8 @@ static bool opens_direct(struct worker *w, const struct op *op)
 	       !(op->at_rest && pagecache_can_invalidate(w));
 }
 
-/* Such a reader beside a writer of this host, as gvm run holds its region, puts nothing into the page
- * cache: it need not keep the region off the fast path. */
+/* A reader with O_DIRECT beside a writer of this host, such as gvm run, which holds its region open,
+ * puts nothing into the page cache, so it need not keep the region off the fast path. */
 static bool reads_past_cache(const struct op *op)
 {
 	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
@@ -39,9 +40,9 @@ static bool reads_past_cache(const struct op *op)
 }
 
 /*
- * The page cache is dropped only if another host may have written since. Dropping it takes away a
- * page even from a direct read that the kernel has finished, but not yet marked dirty: the read
- * would be lost.
+ * The page cache is dropped only if another host may have written since. Dropping takes a page even
+ * from a direct read that the kernel has finished, but whose page it has not marked dirty yet: that
+ * read would be lost.
  */
 static void open_reply(struct op *op)
 {
@@ -50,7 +51,7 @@ static void open_reply(struct op *op)
 	bool direct = opens_direct(w, op);
 	int r;
 
-	if (!op->req) { /* the caller has left: perhaps it was the only writer */
+	if (!op->req) { /* the caller has given up, and was perhaps the only writer */
 		front_settle(w, op->inode);
 		op_end(op, true, 0);
 		return;
@@ -65,8 +66,8 @@ static void open_reply(struct op *op)
 	op->fi.keep_cache = !d->cache_stale &&
 			    (direct || region_is_attached(op->inode) || watch_trusts(op->inode));
 	op->fi.direct_io = direct;
-	/* Closing needs no request: a store is written back by munmap() or msync(), a write() is not
-	 * cached, and no close() of a descriptor that gvmfs has passed on may block on gvmfs. */
+	/* Closing needs no request: munmap() and msync() write stores back, write() is not cached,
+	 * and close() of a descriptor that gvmfs has passed on must not block on gvmfs. */
 	op->fi.noflush = 1;
 	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
 		d->cache_stale = 0;
@@ -85,10 +86,10 @@ static void open_cut(struct op *op, int result)
 		return;
 	}
 	op_end(op, true, result);
-	front_settle(w, inode); /* it may have been attached for this */
+	front_settle(w, inode); /* the region may have been attached for this open */
 }
 
-/* The region is attached, if it has memory. O_TRUNC is ours to do. */
+/* The region is attached, if it has a size. gvmfs handles O_TRUNC itself. */
 static void open_writer(struct op *op)
 {
 	if (!(op->fi.flags & O_TRUNC)) {
@@ -125,12 +126,12 @@ unsigned front_handle_how(const struct fuse_file_info *fi, bool direct)
 {
 	bool write = (fi->flags & O_ACCMODE) != O_RDONLY;
 
-	/* A reader with direct I/O leaves nothing in the page cache, by either way. */
+	/* A reader with O_DIRECT leaves nothing in the page cache, whichever way it is served. */
 	return (write ? HANDLE_WRITE : 0) |
 	       (direct || (!write && (fi->flags & O_DIRECT)) ? HANDLE_DIRECT : 0);
 }
 
-/* Whether there is a connection to each of its nodes: from here on they are just used. */
+/* Whether every node of the region has a connection; later calls rely on that. */
 static bool nodes_are_found(struct worker *w, const struct record *rec)
 {
 	for (unsigned i = 0; i < rec->node_count; i++) {
@@ -150,7 +151,7 @@ static void open_attach_run(struct task *task)
 	region_attach(op->w, op->inode, open_attached, op);
 }
 
-/* No invalidation of what readers left may meet the pages of a guest. */
+/* No invalidation of pages that readers left may be in flight when a guest gets the region. */
 static void open_attach(struct op *op)
 {
 	op->task.run = open_attach_run;
@@ -174,13 +175,14 @@ static void open_run(struct task *task)
 		op->inode->parked = task;
 		return;
 	}
-	/* No program that saw it fail has it open any more, and no pages of that time are left. */
+	/* No program that saw the region fail has it open any more, and no pages of that time are
+	 * left. */
 	if (d->failed && !d->epoch && !op->inode->slots && !op->inode->opens)
 		d->failed = 0;
 	if (d->rec.kind == RECORD_FOLDER)
 		op_end(op, true, EISDIR);
 	else if (d->rec.kind == RECORD_GONE)
-		op_end(op, true, ENOENT); /* since the kernel looked it up */
+		op_end(op, true, ENOENT); /* removed since the kernel looked it up */
 	else if (d->failed && (d->epoch || op->inode->slots))
 		op_end(op, true, EIO);
 	else if (!nodes_are_found(op->w, &d->rec))
@@ -199,10 +201,10 @@ static void open_run(struct task *task)
 	}
 }
 
-/* Never waits, is not counted as open, and changes nothing in the page cache. */
+/* An open of the helper's never waits, is not counted, and changes nothing in the page cache. */
 static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
 {
-	fi->fh = ~0ull; /* no handle's name */
+	fi->fh = ~0ull; /* names no handle */
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	fuse_reply_open(req, fi);
@@ -229,7 +231,7 @@ void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void settle_gone(struct worker *w, int result, void *arg)
 {
 	(void)w;
-	(void)result; /* the orphan's record stays then, and the next mount looks after it */
+	(void)result; /* if it failed, the orphan's record stays, and the next mount deletes the region */
 	op_end(arg, true, 0);
 }
 
@@ -246,7 +248,7 @@ static void settle_detached(struct worker *w, struct inode *inode, int result, v
 
 	(void)result;
 	times_closed(w, inode);
-	/* Another host may write from now on; readers of ours are still there. */
+	/* Another host may write from now on, and readers of this host are still there. */
 	if (inode->opens_cached)
 		pagecache_closed(w, inode);
 	if (d->use != INODE_UNLINKED || inode->opens)
@@ -267,7 +269,7 @@ static void settle_sent(struct store *s, struct store_sync *sync, int error)
 	struct worker *w = s->owner;
 	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
 
-	(void)error; /* a failed region is given up all the same */
+	(void)error; /* a failed region is given up, too */
 	if (op->inode->opens_write)
 		op_end(op, true, 0); /* opened again meanwhile */
 	else if (region_is_attached(op->inode))
@@ -292,7 +294,7 @@ static void settle_run(struct task *task)
 	}
 	doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 
-	/* What the fast path has, or is about to have, is sent first: it comes back here then. */
+	/* What the fast path has, or is about to have, is sent first; its end comes back here. */
 	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
 	    (!doomed && !region_is_attached(op->inode))) {
 		op_end(op, true, 0);
@@ -319,8 +321,8 @@ void front_fast_path_ended(struct worker *w, struct inode *inode)
 	struct task *parked = inode->parked;
 
 	inode->parked = NULL;
-	/* What the client had kept open was perhaps closed long ago. (What is parked goes first: it
-	 * has the inode.) */
+	/* Files that the client kept open may all be closed by now. (A parked open goes first: it
+	 * holds the inode.) */
 	front_settle(w, inode);
 	if (parked)
 		parked->run(parked);
@@ -337,18 +339,18 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)ino;
 	fuse_reply_err(req, 0);
 	if (nr < 0)
-		return; /* a predecessor closed it, and was killed before it said so */
+		return; /* a predecessor closed it, and was killed before it answered */
 	inode = inode_get(w->inodes, (unsigned)nr);
 	if (!(how & (HANDLE_WRITE | HANDLE_DIRECT)) && inode->opens_cached == inode->opens_dirtying)
 		pagecache_closed(w, inode);
-	/* Another host may write from now on, and nobody watches. */
+	/* Another host may write from now on, and there is no watch any more. */
 	if (!inode->opens && !region_is_attached(inode)) {
 		watch_end(w, inode);
 		journal_publish32(&inode->disk->cache_stale, 1);
 	}
 	if (!inode->opens) {
 		unbacked_closed(inode);
-		store_forget(w->store, inode); /* before it can go */
+		store_forget(w->store, inode); /* before the inode can be freed */
 	}
 	if (!inode->opens_write)
 		front_settle(w, inode);

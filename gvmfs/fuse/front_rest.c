@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_rest.c - opens a region for reading that is not attached here: at rest, or written on another host.
+ * front_rest.c - opens a region for reading that is not attached here: at rest, or written by another host.
  *
- * At rest, with no writer anywhere, a reader goes through the page cache, and may map what it reads;
- * watch.h keeps that true from then on.
+ * If the region is at rest, with no writer anywhere, its readers use the page cache and may map it;
+ * watch.h keeps the page cache current from then on.
  */
 #include "front.h"
 #include "node/region.h"
@@ -18,7 +18,7 @@ static void opened(struct worker *w, struct inode *inode, int result, void *arg)
 
 	op->at_rest = !result && inode->writer == GVM_WRITER_NONE;
 	if (op->at_rest && d->last_epoch != inode->seen_epoch) {
-		if (d->last_epoch) { /* what is cached is another writer's */
+		if (d->last_epoch) { /* the page cache has another writer's content */
 			journal_publish32(&d->cache_stale, 1);
 			watch_distrust(w, inode);
 		}

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_seek.c - where a file has data and holes (SEEK_DATA, SEEK_HOLE), by chunks.
+ * front_seek.c - finds data and holes of a file (SEEK_DATA, SEEK_HOLE), in units of chunks.
  *
- * A range may be called data though it is zero, but never a hole though it is data. The index and the
- * unsent writes know what was written to us. A writer's mapping may have pages that only the kernel
- * knows to be dirty: what looks like a hole beside one is written back first (pagecache.h), and
- * looked at again. Where that cannot be, or takes too long, the file is data from there to its end.
+ * A zero range may be called data, but data must never be called a hole. The index and the slots tell
+ * what was written to gvmfs. Beside a writer that maps the file, the kernel alone may know that a
+ * page is dirty: what looks like a hole is then written back first (pagecache.h), and looked at
+ * again. Where that is impossible or takes too long, the file counts as data from there to its end.
  */
 #include "front.h"
 #include "node/region.h"
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOOKS_MAX 8 /* at holes that turned out to be data, one after the other */
+#define LOOKS_MAX 8 /* how many holes in a row may turn out to be data */
 
 struct seek {
 	struct pagecache_ask ask; /* first */
@@ -26,10 +26,10 @@ struct seek {
 	uint64_t at;
 	bool data; /* SEEK_DATA */
 	unsigned looks;
-	uint64_t clean, clean_end; /* these chunks had no dirty pages when the last look began */
+	uint64_t clean, clean_end; /* the kernel had no dirty pages in these chunks when the last look began */
 };
 
-/* The next chunk from `chunk` on that may hold data (or none: the end of the region). */
+/* The next chunk from `chunk` on that may hold data; the region's end if there is none. */
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
 	uint64_t written = slots_next_chunk(&w->store->slots, inode, chunk);
@@ -61,7 +61,7 @@ static void seek_reply(const struct seek *s, uint64_t chunk)
 		fuse_reply_lseek(s->req, (off_t)(at < size ? at : size));
 }
 
-/* All of it from here on may be data. */
+/* Answers that everything from here on may be data. */
 static void seek_reply_data(const struct seek *s)
 {
 	uint64_t size = s->inode->disk->rec.size_bytes;
@@ -71,7 +71,7 @@ static void seek_reply_data(const struct seek *s)
 
 static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error);
 
-/* Has the kernel write the dirty pages of what looks like a hole. False: it cannot be asked. */
+/* Has the kernel write back dirty pages of what looks like a hole. False: that is impossible. */
 static bool hole_sync(struct worker *w, const struct seek *s, uint64_t hole, uint64_t end)
 {
 	struct seek *later = malloc(sizeof(*later));
@@ -135,7 +135,7 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct f
 		fuse_reply_err(req, EINVAL);
 	else if (off < 0 || s.at >= inode->disk->rec.size_bytes)
 		fuse_reply_err(req, ENXIO);
-	else if (!region_is_attached(inode)) /* without the index of a writer */
+	else if (!region_is_attached(inode)) /* only the writer has the index */
 		seek_reply_data(&s);
 	else
 		seek_look(w, &s);

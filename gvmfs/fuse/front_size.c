@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_size.c - changes a region's size, step by step: attach if need be, make zero what is cut
- * off, resize on the nodes, save the record, make zero what lay behind the old end (tail.h), detach
- * again if nobody has it open for writing.
+ * front_size.c - changes a region's size, in steps: attach if need be, zero what is cut off, resize
+ * on the nodes, save the record, zero what lay behind the old end (tail.h), and detach again if no
+ * file is open for writing.
  */
 #include "front.h"
 #include "front_io.h"
@@ -27,7 +27,7 @@ static void detached(struct worker *w, struct inode *inode, int result, void *ar
 	op->then(op, op->to_set);
 }
 
-/* The change is made, or has failed: leave the region as it was found. */
+/* The change was made or has failed: leaves the region attached or detached, as it was found. */
 static void resize_finish(struct op *op, int result)
 {
 	if (!op->attached_here || op->inode->opens_write) {

@@ -23,7 +23,7 @@ static struct inode *child_of(struct worker *w, struct inode *folder, const char
 	return nr < 0 ? NULL : inode_get(w->inodes, (unsigned)nr);
 }
 
-/* What another host may have made, changed, renamed or removed since we last asked. */
+/* ---- refreshing what other hosts may have made, changed, renamed or removed */
 
 static void refreshed(struct worker *w, int result, void *arg)
 {
@@ -32,8 +32,8 @@ static void refreshed(struct worker *w, int result, void *arg)
 	w->names_asking = false;
 }
 
-/* Whether to have the nodes asked, and wait for it. While a majority of them does not answer they are
- * asked in the background, and what is known is what there is to show. */
+/* Whether a request should wait for the nodes' name table. While a majority of them does not answer,
+ * they are asked in the background, and what was last known is shown. */
 static bool refresh_is_worth_waiting(struct worker *w)
 {
 	if (names_are_fresh(w))
@@ -45,7 +45,7 @@ static bool refresh_is_worth_waiting(struct worker *w)
 	return !w->names_failing;
 }
 
-/* Of a region that is written here, this host knows best. */
+/* Whether this host, which writes the region, has the newest record of it. */
 static bool record_is_ours(const struct inode *inode)
 {
 	return region_is_attached(inode) || inode->resident || inode->attaching;
@@ -164,7 +164,7 @@ static void setattr_saved(struct worker *w, int result, void *arg)
 	struct op *op = arg;
 	struct record *rec = &op->inode->disk->rec;
 
-	if (result < 0) { /* as it was */
+	if (result < 0) { /* undo */
 		rec->mode = op->before.mode;
 		rec->uid = op->before.uid;
 		rec->gid = op->before.gid;
@@ -208,8 +208,9 @@ static void setattr_rest(struct op *op, int result)
 	else if (op->bytes & FUSE_SET_ATTR_SIZE)
 		rec->mtime_ns = now;
 	rec->ctime_ns = now;
-	/* The root has no record: its attributes are this mount's. A new size has been saved, but by
-	 * a predecessor perhaps not; that of the same size again is not worth waiting for. */
+	/* The root has no record: its attributes are this mount's. A new size has been saved
+	 * already, though perhaps not by a killed predecessor; setting the same size again is not
+	 * worth a save. */
 	if (op->inode->nr == 0 ||
 	    (!op->resent && !(op->bytes & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID |
 					   FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)))) {
@@ -286,7 +287,7 @@ static void made(struct worker *w, int result, void *arg)
 		unmade_add(op);
 		return;
 	}
-	if (!op->req) { /* it is there; who asked for it has left */
+	if (!op->req) { /* the file exists; its caller has given up */
 		op_end(op, true, 0);
 		return;
 	}
@@ -300,7 +301,7 @@ static void made(struct worker *w, int result, void *arg)
 	}
 	front_entry(w, op->inode, &e);
 	op->fi.keep_cache = 1;
-	op->fi.noflush = 1; /* as open_reply() says */
+	op->fi.noflush = 1; /* see open_reply() */
 	if (create)
 		fuse_reply_create(op_take(op), &e, &op->fi);
 	else
@@ -315,7 +316,7 @@ static void make_run(struct task *task)
 	if (op->inode->disk->use != INODE_USED)
 		op_end(op, true, ENOENT);
 	else if (op->abandoned)
-		unmade_add(op); /* nobody was asked: but it has a place */
+		unmade_add(op); /* no node knows of it, but it has an inode */
 	else
 		names_save(op->w, op->inode, made, op);
 }
@@ -337,7 +338,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		return;
 	}
 	inode = child_of(w, folder, name);
-	/* A request that a killed predecessor had begun: go on with what it made. */
+	/* A request that was sent again: go on with what the killed predecessor made. */
 	if (inode && (!w->request_resent || inode->disk->rec.kind != kind)) {
 		fuse_reply_err(req, EEXIST);
 		return;
@@ -385,8 +386,8 @@ void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		make(req, parent, name, mode, RECORD_REGION, NULL);
 }
 
-/* A region has one name and one place, and nothing here is a device or a link: as on other filesystems
- * that have no such thing. */
+/* A region has one name and one folder, and there are no devices or links here: the errors are those
+ * of other filesystems without these. */
 void front_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	(void)target;
@@ -423,7 +424,7 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 	struct journal_inode *d = op->inode->disk;
 	struct inode *inode = op->inode;
 
-	if (result < 0) { /* as it was */
+	if (result < 0) { /* undo */
 		d->rec.orphan = 0;
 		inode_set_use(w->inodes, inode->nr, INODE_USED);
 		unlink_end(op, result);
@@ -441,12 +442,12 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 	struct op *op = arg;
 	struct journal_inode *d = inode->disk;
 
-	(void)result; /* nodes that do not answer do not keep a name from going */
+	(void)result; /* a name is removed even if its nodes do not answer */
 	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(inode)) {
 		unlink_end(op, EBUSY);
 		return;
 	}
-	/* Still a region, without a name: what is on the nodes goes when it is closed. */
+	/* It is still a region, though without a name: its chunks are deleted when it is closed. */
 	d->rec.orphan = 1;
 	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
 	names_save(w, inode, unlink_saved, op);
@@ -511,8 +512,8 @@ void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, true);
 }
 
-/* What the new name replaces goes once the new record is safe (until then the newer one shows), and
- * is gone when the rename is answered. */
+/* The file that the rename replaces is removed once the new record is safe (until then the newer
+ * record shows under the name), and before the rename is answered. */
 static void rename_saved(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
@@ -550,14 +551,15 @@ static void rename_run(struct task *task)
 		return;
 	}
 	memcpy(from_name, d->rec.name, sizeof(from_name));
-	/* First: were we killed, what follows is saved for its newer version. */
+	/* Raised first: if we are killed after this, the successor saves what follows under the
+	 * newer version. */
 	journal_publish64(&d->rec.version, d->rec.version + 1);
 	atomic_thread_fence(memory_order_release);
 	inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, (unsigned)op->bytes)->rec.id,
 		       to_name);
 	d->rec.ctime_ns = times_now();
 	memcpy(op->name, from_name, sizeof(op->name));
-	/* A name is the newest record's that bears it. */
+	/* Of two records with one name the newer shows, so this one has to be newer. */
 	if (op->size && inode_disk(w->inodes, (unsigned)op->size)->rec.version > d->rec.version)
 		d->rec.version = inode_disk(w->inodes, (unsigned)op->size)->rec.version;
 	names_save(w, op->inode, rename_saved, op);
@@ -612,7 +614,7 @@ static void opendir_refreshed(struct worker *w, int result, void *arg)
 {
 	struct op *op = arg;
 
-	w->names_failing = result < 0; /* an old list is better than none */
+	w->names_failing = result < 0; /* show an old listing rather than none */
 	if (op->req)
 		fuse_reply_open(op_take(op), &op->fi);
 	op_end(op, false, 0);
@@ -637,8 +639,8 @@ void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	names_refresh(w, true, opendir_refreshed, op);
 }
 
-/* Offsets: 1 and 2 after "." and "..", then an entry's number + 3: they stay good while the folder
- * changes. */
+/* Offsets are 1 and 2 after "." and "..", then an entry's number + 3, so that they stay valid while
+ * the folder changes. */
 void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);

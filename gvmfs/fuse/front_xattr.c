@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_xattr.c - the files' attributes user.gvm.*: statistics, the budget of the fast path, whether a
- * region is temporary, that it is taken from its writer, and where the fast path is to be had.
+ * front_xattr.c - the extended attributes user.gvm.*: statistics, the budget of the fast path, whether
+ * a region is temporary, taking a region from its writer, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "gvm_mount.h"
@@ -52,7 +52,7 @@ static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 	return n + print_state(w, inode, text + n, STATS_BYTES - n);
 }
 
-/* An attribute's text, or a negative errno. */
+/* The text of an attribute, or a negative errno. */
 static int xattr_text(struct worker *w, struct inode *inode, const char *name, char *text)
 {
 	const struct journal_inode *d = inode->disk;
@@ -80,7 +80,8 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	if (!inode)
 		return;
 	n = xattr_text(w, inode, name, text);
-	/* Counters grow between asking for the size and asking for the text: have room for it. */
+	/* Counters grow between the call that asks for the size and the one that asks for the text,
+	 * so the size has room for that. */
 	if (n < 0)
 		fuse_reply_err(req, -n);
 	else if (!size)
@@ -91,7 +92,7 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 		fuse_reply_buf(req, text, (size_t)n);
 }
 
-/* 0: no limit. The attribute then shows the budget that holds, not a smaller one that was asked for. */
+/* 0: no limit. If a smaller budget does not hold yet, the attribute shows the one that does. */
 static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 {
 	const uint64_t least = (uint64_t)RESIDENT_LOCAL_MIN * GVM_PAGE_BYTES;
@@ -109,7 +110,7 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 	fuse_reply_err(req, 0);
 }
 
-/* Whether a region goes when nobody has it open: see RECORDS.md. */
+/* Sets whether a region is removed when nobody has it open: see RECORDS.md. */
 
 static void temporary_saved(struct worker *w, int result, void *arg)
 {
@@ -166,7 +167,7 @@ static void take_run(struct task *task)
 
 	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION)
 		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
-	else if (d->epoch || !d->rec.node_count) /* ours, or nobody's */
+	else if (d->epoch || !d->rec.node_count) /* written here, or by nobody */
 		op_end(op, true, d->epoch ? EBUSY : 0);
 	else
 		region_take(op->w, op->inode, taken, op);
@@ -183,7 +184,7 @@ static void take(fuse_req_t req, fuse_ino_t ino)
 	inode_acquire(inode, &op->task);
 }
 
-/* What can be set: the budget of the fast path (bytes, as decimal digits), that a region is temporary (1),
+/* What can be set: the budget of the fast path (bytes, in decimal digits), that a region is temporary (1),
  * and that it is taken from its writer (1). */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
@@ -234,7 +235,7 @@ void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		local_set(req, ino, 0);
 }
 
-/* The statistics are not listed: they are no property that a copy of the file should have. */
+/* The statistics are not listed, since a copy of the file must not carry them along. */
 void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	if (!front_inode(req, ino))

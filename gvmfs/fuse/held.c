@@ -5,7 +5,7 @@
 #include "node/pool.h"
 #include "node/region.h"
 
-#define ASKING_MAX 64 /* regions at a time */
+#define ASKING_MAX 64 /* regions that are asked about at a time */
 
 static void held_asked(struct worker *w, struct inode *inode, int result, void *arg)
 {

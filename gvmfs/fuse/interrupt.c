@@ -24,7 +24,7 @@ static void interrupted(fuse_req_t req, void *data)
 {
 	struct interrupt *i = data, **first = &i->w->interrupts->first;
 
-	(void)req; /* locked by libfuse: answered later, from interrupts_tick() */
+	(void)req; /* libfuse holds its lock: interrupts_tick() answers later */
 	if (i->link)
 		return;
 	i->next = *first;
@@ -63,7 +63,7 @@ static void interrupt_end(struct interrupt *i)
 	i->end(i);
 }
 
-/* Which of some callers are being killed. */
+/* A job that looks which callers are being killed. */
 struct look {
 	struct job job; /* first */
 	struct worker *w;
@@ -74,10 +74,11 @@ struct look {
 	} caller[];
 };
 
-/* The groups of a process stand before its signals: 65,536 at the most, 11 bytes each. */
+/* The text lists a process's groups before its signals: up to 65,536 groups of 11 bytes. */
 #define STATUS_BYTES_MAX (1u << 20)
 
-/* SIGKILL is on its way to the thread: its own, or what another fatal signal has become. */
+/* Whether SIGKILL is pending for the thread: its own, or what the kernel makes of another fatal
+ * signal. */
 static bool thread_is_killed(int tid)
 {
 	static const char *const pending[] = { "SigPnd:", "ShdPnd:" };
@@ -86,7 +87,7 @@ static bool thread_is_killed(int tid)
 	int error;
 
 	if (!text)
-		return false; /* it is looked at again */
+		return false; /* the next look may have memory */
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
 	error = file_text(path, text, STATUS_BYTES_MAX);
 	for (unsigned i = 0; !error && i < 2; i++) {
@@ -107,7 +108,7 @@ static void look_work(struct job *job, struct pool *pool)
 		look->caller[k].killed = thread_is_killed(look->caller[k].tid);
 }
 
-/* A thread waits for one request at a time. */
+/* Marks what a killed thread waits for: one request at a time. */
 static void mark_killed(struct worker *w, int tid)
 {
 	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
@@ -134,7 +135,7 @@ static void look_done(struct job *job)
 	for (unsigned k = 0; k < look->count; k++)
 		if (look->caller[k].killed)
 			mark_killed(w, look->caller[k].tid);
-	while ((i = find_killed(w))) /* from the beginning each time: ending one may end others */
+	while ((i = find_killed(w))) /* from the beginning each time: end() may end others */
 		interrupt_end(i);
 	free(look);
 }
@@ -153,7 +154,7 @@ static void look_begin(struct worker *w)
 	look->job.done = look_done;
 	look->w = w;
 	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
-		if (i->tid > 0) /* 0: of a PID namespace that we do not see */
+		if (i->tid > 0) /* 0: in a PID namespace that is not visible here */
 			look->caller[look->count++].tid = i->tid;
 	w->interrupts->looking = true;
 	jobs_submit_blocking(w->jobs, &look->job);
@@ -170,7 +171,7 @@ uint64_t interrupts_tick(struct worker *w, uint64_t now_ns)
 			i = i->next;
 		} else if (now_ns >= i->since_ns + INTERRUPT_NS) {
 			interrupt_end(i);
-			i = all->first; /* ending one may end others */
+			i = all->first; /* end() may have ended others */
 		} else {
 			if (i->since_ns + INTERRUPT_NS < due)
 				due = i->since_ns + INTERRUPT_NS;

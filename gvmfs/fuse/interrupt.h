@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * interrupt.h - requests that wait while their caller has a signal.
+ * interrupt.h - requests that wait although their caller has got a signal.
  *
- * The kernel lets a caller of ours go when we answer, not before: not even SIGKILL ends its wait. It
- * tells us of a signal (FUSE_INTERRUPT), once for each request, and not of which. So what waits is
- * looked at from then on, and ended with EINTR
- *   - as soon as its caller is being killed: nobody sees the error then;
- *   - for any other signal, if the request allows that, once it has waited for INTERRUPT_NS: a
- *     program whose timer ticks while a node is just answering is not disturbed.
+ * A caller of gvmfs waits in the kernel until gvmfs answers: not even SIGKILL ends that. The kernel
+ * tells of a signal (FUSE_INTERRUPT) once per request, and not of which signal. So a waiting request
+ * is looked at from then on, and ends with EINTR
+ * - as soon as its caller is being killed: no program sees the error then;
+ * - after any other signal, if the request allows that, once it has waited for INTERRUPT_NS: so a
+ *   program with a ticking timer is not disturbed while a node is just answering.
  * READs and WRITEs do not allow it. They come from page faults, where an error is SIGBUS, and from
  * read() and write() of programs that expect no EINTR from a file.
  *
- * Whether a caller is being killed stands in /proc, where a read may take long: a job looks.
- * Front thread.
+ * Whether a caller is being killed stands in /proc, and reading that may take long, so a job does
+ * it. Front thread.
  */
 #ifndef GVMFS_INTERRUPT_H
 #define GVMFS_INTERRUPT_H
@@ -25,33 +25,33 @@
 
 struct worker;
 
-/* Embedded in what waits. */
+/* Embedded in a request that waits. */
 struct interrupt {
-	struct interrupt *next, **link; /* link: NULL while there was no signal */
+	struct interrupt *next, **link; /* link: NULL until there is a signal */
 	struct worker *w;
 	fuse_req_t req;
 	int tid;
-	uint64_t since_ns; /* it waits */
-	bool by_any; /* signal, not only by one that kills */
+	uint64_t since_ns; /* when the request began to wait */
+	bool by_any; /* ends by any signal, not only by one that kills */
 	bool killed;
-	/* Ends the wait: answers the request with EINTR, and may free all. The interrupt is disarmed. */
+	/* Ends the request with EINTR, and may free it and the interrupt, which is disarmed. */
 	void (*end)(struct interrupt *i);
 };
 
 struct interrupts {
-	struct interrupt *first; /* whose callers have a signal */
-	uint64_t look_at_ns;	 /* for those that are being killed */
+	struct interrupt *first; /* waiting requests whose callers have a signal */
+	uint64_t look_at_ns;	 /* when to look which callers are being killed */
 	bool looking;
 };
 
-/* From here on `i->end` may be called, from the loop, until interrupt_disarm(). */
+/* From now on the loop may call i->end(), until interrupt_disarm(). */
 void interrupt_arm(struct interrupt *i, struct worker *w, fuse_req_t req, bool by_any,
 		   void (*end)(struct interrupt *i));
-/* Before the request is answered or given to another. Also of one that was never armed (all zero),
- * or is disarmed. */
+/* Call it before the request is answered or handed on. Does nothing if the interrupt is disarmed,
+ * or was never armed (all zero). */
 void interrupt_disarm(struct interrupt *i);
 
-/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), or ~0. */
 uint64_t interrupts_tick(struct worker *w, uint64_t now_ns);
 
 #endif

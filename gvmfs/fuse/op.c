@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define COMPLAIN_NS 1000000000ull
-#define FEW_BLOCKS  64 /* nodes count what they know of an empty region */
+#define FEW_BLOCKS  64 /* nodes count their own bookkeeping for an empty region */
 
 static void op_abandon(struct interrupt *interrupt)
 {
@@ -50,7 +50,7 @@ fuse_req_t op_take(struct op *op)
 	return req;
 }
 
-/* Which nodes are known not to answer: the first few, as text. */
+/* Lists the first few nodes that are known not to answer. */
 static void quiet_print(const struct worker *w, char *text, size_t size)
 {
 	size_t used = 0;
@@ -62,7 +62,7 @@ static void quiet_print(const struct worker *w, char *text, size_t size)
 						 gvm_conn_addr(w->pool->conns[i]));
 }
 
-/* Says why calls fail: the caller sees an errno only. */
+/* Logs why calls fail, since their callers see only an errno. */
 static void op_complain(struct op *op)
 {
 	struct worker *w = op->w;
@@ -118,8 +118,9 @@ struct inode *front_content(fuse_req_t req, fuse_ino_t ino)
 	return NULL;
 }
 
-/* Whether the kernel may believe it for a while. Of what is next to nothing there may be something in a
- * moment. (How much is stored was perhaps not asked lately, either: getattr does.) */
+/* Whether the kernel may cache the attributes for a while: not if the region is almost empty, since it
+ * may have content in a moment. (Besides, getattr asks the nodes how much they hold, and other requests
+ * do not.) */
 static bool attr_lasts(const struct inode *inode, const struct stat *st)
 {
 	return !st->st_size || (st->st_blocks > FEW_BLOCKS && !inode->slots);

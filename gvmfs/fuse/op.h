@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * op.h - a request of the kernel that takes several steps, and how any request is answered.
+ * op.h - requests of the kernel that take several steps, and how any request is answered.
  *
- * A caller that is killed, or gets a signal, while its op waits is answered EINTR (interrupt.h). What
- * the op has begun with the nodes goes on to the end that it would have had: it is done, or not, as a
- * whole. An op that still waits for its turn is not begun any more.
+ * If a caller is killed, or gets a signal, while its op waits, the request is answered with EINTR
+ * (interrupt.h). What the op has begun on the nodes goes on to its end, so that it is done or undone
+ * as a whole. An op that still waits for its turn does not begin.
  */
 #ifndef GVMFS_OP_H
 #define GVMFS_OP_H
@@ -15,21 +15,21 @@
 #include "store/store.h"
 #include "uffd/resident.h"
 
-/* How long the kernel may believe names and attributes: other hosts change them too. */
+/* How long the kernel may cache names and attributes: other hosts change them too. */
 #define FRONT_TIMEOUT_S 1.0
 
 /* A request that takes several steps. */
 struct op {
 	struct task task; /* first: waits for the inode */
 	struct worker *w;
-	fuse_req_t req; /* NULL: nobody waits for an answer (any more). See op_take() */
+	fuse_req_t req; /* NULL: no caller waits for an answer (any more). See op_take() */
 	struct interrupt interrupt;
-	bool abandoned; /* answered with EINTR: what has begun goes on to its end */
+	bool abandoned; /* answered with EINTR; what has begun goes on to its end */
 	struct inode *inode;
 	fuse_ino_t parent;
 	bool resent;
 	uint64_t unique;
-	int tid; /* open: who asks */
+	int tid; /* open: the calling thread */
 	struct fuse_file_info fi;
 	struct op *next_asker; /* capacity.h, held.h, unmade.h */
 	int to_set;
@@ -37,13 +37,13 @@ struct op {
 	struct {
 		uint32_t mode, uid, gid;
 		uint64_t mtime_ns, ctime_ns;
-	} before; /* setattr: what there is to go back to */
+	} before; /* setattr: restored if the change fails */
 	uint64_t size;
 	uint64_t off;
 	bool attached_here;
 	bool at_rest; /* open: for reading, and the region has no writer anywhere */
 	bool replaced; /* unlink: a rename that is already safe took the name */
-	void (*then)(struct op *op, int result); /* what follows a size change */
+	void (*then)(struct op *op, int result); /* called after a size change */
 	const void *data;
 	uint8_t *kept;
 	size_t bytes;
@@ -55,17 +55,17 @@ struct op {
 		uint64_t from, to;
 		int result;
 		void (*then)(struct op *op, int result);
-	} tail; /* tail.h; from, to: what is made as it should be in the kernel's page */
+	} tail; /* tail.h; from, to: the part of the kernel's page that is put right */
 };
 
 /* A new op for the current request (req may be NULL); NULL after answering ENOMEM. */
 struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode);
-/* The op's request, to be answered, or given to another, at once. */
+/* Takes the request out of the op: the caller has to answer it, or hand it on, at once. */
 fuse_req_t op_take(struct op *op);
-/* Answers an error, if there is a request. The op goes on. */
+/* Answers an error if there is a request. The op goes on. */
 void op_fail(struct op *op, int error);
-/* Answers an error or success without data (if there is a request) and frees the op. The inode is
- * released first if it is held. */
+/* Answers an error, or success without data, if there is a request, and frees the op. Releases the
+ * inode first if the op holds it. */
 void op_end(struct op *op, bool held, int error);
 
 static inline struct worker *front_worker(fuse_req_t req)
@@ -75,7 +75,7 @@ static inline struct worker *front_worker(fuse_req_t req)
 
 /* The inode of a request, or NULL after answering ENOENT. */
 struct inode *front_inode(fuse_req_t req, fuse_ino_t ino);
-/* The same for its content; NULL also after answering EBUSY: what a guest has of it is out of reach now. */
+/* The same, to use its content; also NULL after answering EBUSY, while a guest's pages are out of reach. */
 struct inode *front_content(fuse_req_t req, fuse_ino_t ino);
 void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode);
 /* Fills an entry and counts the kernel's reference. */

@@ -12,15 +12,17 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_write = REQUEST_DATA_MAX;
 	conn->max_read = READ_BYTES_MAX;
 	/*
-	 * READs into the page cache wait in the kernel, of whichever region, once so many requests of this
-	 * kind are unanswered. WRITEs that wait for a node that is away count as well, one for each row of
-	 * dirty pages: so as many as the kernel can count, and at three quarters of them it begins no more
-	 * write-back of its own accord. A request that waits costs its pages once more: the worker keeps a copy.
+	 * BACKGROUND_MAX is the largest number that the kernel takes. Once so many requests of this kind, of
+	 * whichever region, are unanswered, further READs into the page cache wait in the kernel. WRITEs that
+	 * wait for a dead node count as well, one for each run of dirty pages, and at three quarters of the
+	 * number the kernel starts no more write-back by itself. The worker keeps a copy of a WRITE that waits,
+	 * so its pages take memory twice.
 	 */
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;
-	/* What is cached stays cached, whatever attributes say: one writer, and it goes through
-	 * this mount. Requests are read into a buffer that a WRITE may keep: no splicing. */
+	/* The page cache stays valid whatever attributes say: there is one writer, and it goes
+	 * through this mount. Requests are read into a buffer that a WRITE may keep: no
+	 * splicing. */
 	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
 				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_READDIRPLUS |
 				  FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_FLOCK_LOCKS |

@@ -13,14 +13,14 @@
 
 static const uint8_t zero_page[GVM_PAGE_BYTES] __attribute__((aligned(GVM_PAGE_BYTES)));
 
-/* What is missing. */
+/* The pages that must be fetched for a READ. */
 struct missing {
 	unsigned count;
 	uint64_t chunk[2];
 	uint32_t pages[2];
 };
 
-/* A page of the cache. */
+/* A page in the cache; NULL: it is not there, or stale. */
 static const uint8_t *entry_page(struct store *s, struct inode *inode, uint64_t chunk, unsigned page)
 {
 	struct cache_entry *e = cache_find(&s->cache, inode, chunk);
@@ -50,7 +50,7 @@ const uint8_t *page_find(struct store *s, struct inode *inode, uint64_t chunk, u
 			return p;
 	}
 	if (!d->epoch) {
-		/* A reader beside another host's writer: the index is not ours, every read asks. */
+		/* A reader beside another host's writer has no index: every READ asks the node. */
 		if (!d->rec.node_count)
 			return zero_page;
 	} else {
@@ -61,7 +61,7 @@ const uint8_t *page_find(struct store *s, struct inode *inode, uint64_t chunk, u
 	return entry_page(s, inode, chunk, page);
 }
 
-/* A page for a READ: as page_find(), but not older than the READ. */
+/* A page for a READ: as page_find(), but no older than the READ. */
 static const uint8_t *read_page(struct store *s, const struct store_read *r, uint64_t chunk, unsigned page,
 				uint8_t *scratch)
 {
@@ -75,7 +75,7 @@ static const uint8_t *read_page(struct store *s, const struct store_read *r, uin
 		       NULL : from;
 }
 
-/* The same for the n-th page of one that has waited, which is kept until all are there. */
+/* The same for the READ's n-th page; a READ that has waited keeps each page until it has all. */
 static const uint8_t *read_page_kept(struct store *s, struct store_read *r, unsigned n)
 {
 	uint64_t p = r->off / GVM_PAGE_BYTES + n;
@@ -83,7 +83,7 @@ static const uint8_t *read_page_kept(struct store *s, struct store_read *r, unsi
 	const uint8_t *from;
 
 	if (!keeps)
-		r->got = 0; /* attached meanwhile: what it got may be from before */
+		r->got = 0; /* the region was attached meanwhile: what was kept may be from before */
 	if (r->got >> n & 1)
 		return r->copy + n * GVM_PAGE_BYTES;
 	from = read_page(s, r, p / GVM_CHUNK_PAGES, p % GVM_CHUNK_PAGES, s->scratch + n * GVM_PAGE_BYTES);
@@ -103,7 +103,7 @@ static void missing_add(struct missing *m, uint64_t chunk, unsigned page)
 	m->pages[m->count - 1] |= 1u << page;
 }
 
-/* Gathers the content; returns how many parts it has, 0: something is missing. */
+/* Gathers the content; returns the number of its parts, 0 if pages are missing. */
 static int read_gather(struct store *s, struct store_read *r, struct iovec iov[READ_IOV_MAX], struct missing *m)
 {
 	uint64_t first = r->off / GVM_PAGE_BYTES, last = (r->off + r->size - 1) / GVM_PAGE_BYTES;
@@ -140,7 +140,7 @@ static void read_end(struct store *s, struct store_read *r, const struct iovec *
 	uint8_t *copy = r->copy;
 
 	store_unwait(s, &r->wait);
-	/* What was fetched is out of date as soon as it is answered. */
+	/* What was fetched is stale as soon as the READ is answered. */
 	if (store_is_unseen(s, r->wait.inode))
 		for (unsigned i = 0; i < 2; i++)
 			if (on[i] && TAILQ_EMPTY(&on[i]->links))
@@ -151,7 +151,7 @@ static void read_end(struct store *s, struct store_read *r, const struct iovec *
 	free(copy);
 }
 
-/* Fetches chunks ahead of a reader that goes on as it did. */
+/* Prefetches chunks for a reader that goes on as it did. */
 static void read_ahead(struct store *s, struct inode *inode, uint64_t off, uint64_t size)
 {
 	uint64_t chunks[READAHEAD_WINDOW], first = off / GVM_PAGE_BYTES;
@@ -173,7 +173,8 @@ static void read_ahead(struct store *s, struct inode *inode, uint64_t off, uint6
 	}
 }
 
-/* It waits. Of two chunks one may come and grow old again before the other is here. */
+/* The READ waits. Of its two chunks one may come and grow stale before the other is here, so pages
+ * are kept. */
 static bool read_begin_wait(struct store *s, struct store_read *r)
 {
 	bool two = r->off / GVM_CHUNK_BYTES != (r->off + r->size - 1) / GVM_CHUNK_BYTES;
@@ -204,7 +205,7 @@ static void read_go(struct store *s, struct store_wait *wait)
 	n = read_gather(s, r, iov, &m);
 	if (n) {
 		store_count(s, inode, cache_hits, first);
-		read_end(s, r, iov, n, 0); /* it is gone after that */
+		read_end(s, r, iov, n, 0); /* r may be freed by this */
 	} else if (!read_begin_wait(s, r)) {
 		read_end(s, r, NULL, 0, -ENOMEM);
 		return;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * read.h - READs, and where the content of a page is: the one place that knows. It is, in this order, in the fast
- * path's memory (or, without one, in a slot); zero if the index says so; in the cache, where it is valid; on the
- * node.
+ * read.h - READs, and the search for a page's content, which is nowhere else. The content is, in this order: in
+ * the fast path's memory (or, without the fast path, in a slot); zero if the index says so; in the cache if it is
+ * valid there; on the node.
  *
- * Decides by store_env.h only: simulators link it. A READ as FUSE knows it: front_io.c.
+ * Decides through store_env.h only, so that simulators can link it. FUSE's side of a READ:
+ * front_io.c.
  */
 #ifndef GVMFS_READ_H
 #define GVMFS_READ_H
@@ -18,22 +19,23 @@
 
 struct store_read {
 	struct store_wait wait; /* first */
-	/* From a turn, once: 0 with the content, which is good until it returns, or a negative errno. The request is
-	 * the caller's again. */
+	/* Called once, from a turn: 0 with the content, which is valid until done() returns, or a negative errno.
+	 * The request belongs to the caller again. */
 	void (*done)(struct store *s, struct store_read *r, const struct iovec *iov, int count, int error);
 	uint64_t off;
 	uint32_t size;
-	bool waited;   /* it was not answered at once */
-	uint64_t came; /* store->events then */
-	uint8_t *copy; /* of the pages that it got so far; NULL: of none */
-	uint64_t got;  /* which, from its first one on */
+	bool waited;   /* not answered at once */
+	uint64_t came; /* store->events when it came */
+	uint8_t *copy; /* of the pages that it has so far; NULL: it keeps none */
+	uint64_t got;  /* which pages those are, counted from its first */
 };
 
-/* A READ has come. An event: r->done is filled in, the rest zero. size: 1 to READ_BYTES_MAX; within the region. */
+/* A READ has come: an event. The caller has filled in r->done, the rest is zero. size: 1 to READ_BYTES_MAX; within
+ * the region. */
 void store_read(struct store *s, struct store_read *r, struct inode *inode, uint64_t off, uint32_t size);
 
-/* Where the content of a page is now, or NULL if it must be fetched. Good until something changes; it may be in
- * `scratch`, a page. */
+/* The current content of a page, or NULL if it must be fetched. Valid until something changes; it may be in
+ * `scratch`, one page. */
 const uint8_t *page_find(struct store *s, struct inode *inode, uint64_t chunk, unsigned page, uint8_t *scratch);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store_calls.c - see store_env.h: the nodes, the fast path and the rest of gvmfs, for the decisions of store.h; and
- * what the nodes and the writers tell them. */
+/* store_calls.c - see store_env.h: connects the decisions of store.h with the nodes, the writers, the fast path and
+ * the regions. */
 #include "store_calls.h"
 
 #include "node/pool.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* A region. */
+/* ---- regions */
 
 static const struct journal_inode *env_disk(struct store *s, const struct inode *inode)
 {
@@ -40,7 +40,7 @@ static struct inode *env_inode(struct store *s, unsigned nr)
 	struct inode *inode = inode_get(w->inodes, nr);
 
 	if (!inode)
-		abort(); /* without memory; the successor finds everything in the journal */
+		abort(); /* no memory; the successor finds everything in the journal */
 	return inode;
 }
 
@@ -75,7 +75,7 @@ static bool env_resident_page(struct store *s, struct inode *inode, uint64_t chu
 	return true;
 }
 
-/* The nodes. */
+/* ---- nodes */
 
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
@@ -85,7 +85,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	int error = chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
 				 e->data, &got);
 
-	(void)version; /* at least what was asked for: the node saw to that */
+	(void)version; /* at least the one that was asked for: the client library checks that */
 	if (error < 0) {
 		store_spoilt(e);
 		return error;
@@ -121,7 +121,7 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 static void flushed(struct worker *w, struct flush *f)
 {
-	store_flushed(w->store, f); /* the turn comes when all that have come back are known */
+	store_flushed(w->store, f); /* the turn comes when all outcomes are known */
 }
 
 static void env_send(struct store *s, struct inode *inode, struct flush *f)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* store_calls.h - gvmfs's environment of the decisions of store.h: see store_env.h. */
+/* store_calls.h - gvmfs's environment for the decisions of store.h: see store_env.h. */
 #ifndef GVMFS_STORE_CALLS_H
 #define GVMFS_STORE_CALLS_H
 
 struct worker;
 
-/* Makes w->store, which takes over the journal's slots; the writers run. 0 or a negative errno. */
+/* Makes w->store, which takes over the journal's slots; the writers must run. 0 or a negative
+ * errno. */
 int store_open(struct worker *w);
 
 #endif

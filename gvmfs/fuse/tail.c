@@ -29,12 +29,13 @@ void tail_begin(struct op *op)
 	op->tail.from = from;
 	op->tail.to = least(op->size, page_end(from));
 	if (zero_to <= from)
-		return; /* written from the end on: nothing lies between */
+		return; /* the write begins at the old end: nothing lies between */
 	journal_publish64(&d->tail_to, zero_to);
 	journal_publish64(&d->tail_from, from);
 }
 
-/* What the kernel's page should have from op->tail.from to op->tail.to: zeros, and what is written. */
+/* Builds what the kernel's page should have from op->tail.from to op->tail.to: zeros, and the written
+ * data. */
 static void tail_fill(const struct op *op, uint8_t *content)
 {
 	uint64_t from = op->tail.from, to = op->tail.to, off = op->off > from ? op->off : from;
@@ -53,19 +54,19 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	struct journal_inode *d = op->inode->disk;
 
 	if (error == -ETIMEDOUT) {
-		/* The page is locked: by a fault, perhaps, that waits for the page's write-back, which the
-		 * kernel holds back until its request for the new size is answered. (During a write() it does
-		 * not, and of one that fails it forgets whole pages.) */
+		/* The page is locked, perhaps by a fault that waits for the page's write-back, which the
+		 * kernel holds back until its request for the new size is answered. (It does not during a
+		 * write(), and if a write() fails it forgets whole pages.) */
 		if (!op->data)
 			op_fail(op, EINTR);
 		pagecache_wait_on(w, ask);
 		return;
 	}
 	if (error == -EPIPE || error == -EAGAIN) {
-		clear_go_on(op); /* the helper is gone, or had no memory: without it, or again */
+		clear_go_on(op); /* try again: without the helper if it is gone, or when it has memory */
 		return;
 	}
-	/* -ENOENT, -ENODEV: the kernel does not know the file, and has nothing of it. */
+	/* -ENOENT, -ENODEV: the kernel does not know the file, so it caches nothing of it. */
 	if (error && error != -ENOENT && error != -ENODEV) {
 		log_error(d->rec.name, "it has grown, but what was stored behind its old end may show: %s",
 			  strerror(-error));
@@ -93,7 +94,7 @@ void tail_clear(struct op *op, int result, void (*then)(struct op *op, int resul
 {
 	struct journal_inode *d = op->inode->disk;
 
-	/* Once the record has the new size it stays, whatever else failed. */
+	/* Once the record has the new size it stays, whatever else has failed. */
 	if (op->tail.from && d->rec.size_bytes > op->tail.from) {
 		op->tail.ask.done = clear_done;
 		op->tail.result = result;

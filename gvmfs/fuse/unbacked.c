@@ -21,16 +21,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELD_MS	    2000 /* at the most; it ends as soon as the process has closed the file */
-#define SLACK_BYTES (32u << 20) /* what it may still take: its message needs memory, too */
-#define READY_MS    (HELD_MS + 1000) /* another limit of the same process may have to end first */
+#define HELD_MS	    2000 /* at most; the limit ends as soon as the process closes the file */
+#define SLACK_BYTES (32u << 20) /* what the process may still map: its error message needs memory */
+#define READY_MS    (HELD_MS + 1000) /* another limit on the same process may have to end first */
 
 struct unbacked {
 	struct job job; /* first */
 	struct op *op;
 	pid_t tid;
 	uint64_t wanted_bytes;
-	int hold; /* the writing end of the pipe that ends the limit; -1: there is none */
+	int hold; /* writing end of the pipe that ends the limit; -1: no limit */
 	char program[64];
 };
 
@@ -50,7 +50,7 @@ static bool is_qemu(pid_t tid, char *program, size_t size)
 	return strncmp(name, "qemu", 4) == 0 || strncmp(name, "kvm", 3) == 0;
 }
 
-/* The process that a thread belongs to; 0: not known. */
+/* The process that a thread belongs to; 0: unknown. */
 static pid_t process_of(pid_t tid)
 {
 	char path[64], text[1024];
@@ -59,7 +59,7 @@ static pid_t process_of(pid_t tid)
 	return file_text(path, text, sizeof(text)) ? 0 : (pid_t)text_number(text, "Tgid:");
 }
 
-/* The address space that a process has; 0: not known. */
+/* The size of a process's address space; 0: unknown. */
 static uint64_t space_of(pid_t tid)
 {
 	char path[64], text[64];
@@ -68,7 +68,7 @@ static uint64_t space_of(pid_t tid)
 	return file_text(path, text, sizeof(text)) ? 0 : strtoull(text, NULL, 10) * GVM_PAGE_BYTES;
 }
 
-/* One limit of a process at a time: the next would take it for what the process had before. */
+/* One limit on a process at a time: a second would take the first for the process's own. */
 static int limit_lock(pid_t pid)
 {
 	char path[64];
@@ -84,7 +84,8 @@ static int limit_lock(pid_t pid)
 	return r < 0 ? -errno : fd;
 }
 
-/* Until the file is closed (a byte comes) or the time is over. The end of the worker is no reason. */
+/* Waits until the file is closed (a byte comes) or the time is over; the worker's end does not end
+ * the limit. */
 static void limit_wait(int hold)
 {
 	struct pollfd p = { .fd = hold, .events = POLLIN };
@@ -100,8 +101,9 @@ static void limit_wait(int hold)
 	}
 }
 
-/* Without CAP_SYS_RESOURCE a process may limit those of its own user and group only: become that. From
- * then on the user may end this process, but not look into it. */
+/* Without CAP_SYS_RESOURCE only a process with the same user and group may set the limit, so this one
+ * takes those of the limited process. From then on that user may kill this process, but not look into
+ * it. */
 static int user_become(pid_t pid)
 {
 	char path[64];
@@ -124,8 +126,8 @@ static int limit_get(pid_t pid, struct rlimit *limit)
 	return 0;
 }
 
-/* In a process of its own: sets the limit, keeps it for a while and puts back what was. It was forked
- * from a thread, so it calls nothing but the kernel (and snprintf). */
+/* Runs in a process of its own: sets the limit, holds it for a while and restores the old one. The
+ * process was forked from a thread, so it makes only system calls (and calls snprintf). */
 static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 {
 	struct rlimit before, limited, now;
@@ -133,11 +135,13 @@ static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 	pid_t pid;
 
 	setsid();
-	/* The end of another one's pipe may be among these. */
+	/* Keeps only these two descriptors: the others may include the end of another limit's
+	 * pipe. */
 	if (dup2(hold, 0) < 0 || dup2(ready, 1) < 0)
 		_exit(1);
 	close_range(2, ~0u, 0);
-	/* Here, since a look at a process may have to tidy up after its end: see release.h. */
+	/* Done here and not in the worker: whoever looks at a process may have to release resources
+	 * of it, see release.h. */
 	pid = process_of(tid);
 	has = !pid || limit_lock(pid) < 0 ? 0 : space_of(pid);
 	if (!has || limit_get(pid, &before) < 0)
@@ -147,7 +151,7 @@ static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 	if (limited.rlim_cur < before.rlim_cur && prlimit(pid, RLIMIT_AS, &limited, NULL) < 0)
 		_exit(1);
 	if (write(1, "", 1) == 1)
-		limit_wait(0); /* otherwise nobody waits for it any more */
+		limit_wait(0); /* if the write failed, nobody waits for the limit any more */
 	if (prlimit(pid, RLIMIT_AS, NULL, &now) == 0 && now.rlim_cur == limited.rlim_cur) {
 		now.rlim_cur = before.rlim_cur;
 		prlimit(pid, RLIMIT_AS, &now, NULL);
@@ -164,7 +168,7 @@ static int limit_set(pid_t tid, uint64_t wanted_bytes, int *hold)
 
 	if (pipe2(ready, O_CLOEXEC) == 0 && pipe2(held, O_CLOEXEC) == 0)
 		child = fork();
-	if (child == 0) { /* nobody has to wait for the one that stays */
+	if (child == 0) { /* fork again, so that nobody has to wait for the process that stays */
 		if (fork() == 0)
 			limit_hold(tid, wanted_bytes, held[0], ready[1]);
 		_exit(0);

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * unbacked.h - a QEMU whose file got no memory does not map it.
+ * unbacked.h - keeps a QEMU from mapping a file that got no memory.
  *
- * QEMU goes on after a failed ftruncate() of its RAM's file, in the belief that mmap() will fail then.
- * On Linux it does not: the guest runs into SIGBUS. A filesystem is not asked about a mapping of a file
- * that is open already; but the process may have no more address space than it has, for the moment in
- * which it would map the file (RLIMIT_AS). So its mmap() fails, with ENOMEM, and QEMU ends, or refuses
- * the object, with its own sentence.
+ * QEMU goes on after a failed ftruncate() of its RAM's file, expecting that mmap() will fail. On Linux
+ * it does not, and the guest runs into SIGBUS. The kernel does not ask a filesystem before it maps an
+ * open file; but the process's address space can be limited to what it has (RLIMIT_AS) for the moment
+ * in which it would map the file. Then mmap() fails with ENOMEM, and QEMU ends, or refuses the object,
+ * with its own message.
  *
- * The limit ends when the file is closed, as QEMU does then: one that runs a guest needs memory for other
- * things. It is put back by a process that outlives a killed worker. Only programs are limited whose
- * name says that they are QEMU; without the right to do it, the log says so.
+ * The limit ends when the file is closed, as QEMU does then: a QEMU that runs a guest needs memory for
+ * other things. A process that outlives a killed worker restores the old limit. Only programs named like
+ * QEMU are limited; where gvmfs lacks the right to do so, the log says it.
  */
 #ifndef GVMFS_UNBACKED_H
 #define GVMFS_UNBACKED_H
 
 #include "op.h"
 
-/* Ends the op, which changed the size of a file to `wanted` bytes and failed for want of room (ENOSPC). */
+/* Ends the op, whose change of a file's size to `wanted` bytes failed for lack of room (ENOSPC). */
 void unbacked_end(struct op *op, uint64_t wanted_bytes);
-/* Nobody has the file open any more. */
+/* The last file of the inode was closed. */
 void unbacked_closed(struct inode *inode);
 
 #endif

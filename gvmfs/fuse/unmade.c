@@ -7,7 +7,7 @@
 #include "node/names.h"
 
 #define AGAIN_NS   1000000000ull
-#define UNMADE_MAX 1024u /* a program that tries again and again must not use up all inodes */
+#define UNMADE_MAX 1024u /* so that a program that keeps trying does not use up all inodes */
 
 void unmade_init(struct unmade *u)
 {

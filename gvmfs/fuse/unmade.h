@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * unmade.h - takes back names whose making failed.
+ * unmade.h - takes back names whose creation failed.
  *
- * A new name that too few nodes took is no name, and its maker was told so. But a node may hold its
- * record, or get it yet, and it must not appear when the others are back. So a tombstone follows,
- * and is tried again, one name at a time, until enough nodes have it. Until then the inode stays,
- * unlinked. A mount that ends first leaves it at that. Front thread.
+ * If too few nodes took a new name it does not exist, and its creator got an error. But a node may
+ * hold its record, or get it yet, and the name must not appear when the other nodes are back. So
+ * gvmfs saves a tombstone, and tries again, one name at a time, until enough nodes have it. Until
+ * then the inode stays, unlinked. A mount that ends first gives up. Front thread.
  */
 #ifndef GVMFS_UNMADE_H
 #define GVMFS_UNMADE_H
@@ -20,16 +20,17 @@ struct worker;
 struct unmade {
 	struct op *first, **last;
 	unsigned count;
-	bool saving;	/* the first one's tombstone */
-	uint64_t at_ns; /* it is tried again */
+	bool saving;	/* the tombstone of the first op is being saved */
+	uint64_t at_ns; /* when to try again */
 };
 
 void unmade_init(struct unmade *u);
-/* Takes back what `op`, which holds the inode and has answered, was to make; ends the op then. */
+/* Takes back what `op` was to create; the op holds the inode and has answered. Ends the op
+ * afterwards. */
 void unmade_add(struct op *op);
-/* Goes on with what a predecessor has not been able to take back, or to delete for good. */
+/* Goes on with a name that a predecessor has not been able to take back, or to delete. */
 void unmade_adopt(struct worker *w, struct inode *inode);
-/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), or ~0. */
 uint64_t unmade_tick(struct worker *w, uint64_t now_ns);
 
 #endif

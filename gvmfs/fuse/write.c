@@ -11,7 +11,7 @@
 static void write_end(struct store *s, struct store_write *wr, int error)
 {
 	struct inode *inode = wr->wait.inode;
-	/* A region that was never given a size has none. */
+	/* A region that was never given a size has no nodes. */
 	const void *node = error ? NULL : s->env->node(s, inode, (wr->end - 1) / GVM_CHUNK_BYTES);
 
 	if (error)
@@ -24,8 +24,8 @@ static void write_end(struct store *s, struct store_write *wr, int error)
 		store_seal_oldest(s);
 }
 
-/* The content of a page of which only a part will be written. NULL: it is being fetched, and the write goes on
- * then. */
+/* The old content of a page of which only a part will be written. NULL: it is being fetched, and the write
+ * goes on when it is here. */
 static const uint8_t *edge_page(struct store *s, struct store_write *wr, uint64_t chunk, unsigned page,
 				uint8_t *scratch)
 {
@@ -48,15 +48,15 @@ static void write_stall(struct store *s, struct store_write *wr, uint64_t chunk)
 	store_stall(s, &wr->wait, chunk);
 }
 
-/* A chunk's part of a write: bytes from..to-1 of it, in pages first..last. */
+/* The part of a write that falls into one chunk: bytes from..to-1, in pages first..last. */
 struct part {
 	uint64_t chunk;
 	uint32_t from, to;
 	unsigned first, last;
-	const uint8_t *edge[2]; /* the content of these two, where only a part of them is written */
+	const uint8_t *edge[2]; /* old content of the first and last page, where the write covers only a part of it */
 };
 
-/* False: one of them is being fetched. */
+/* Gets the edges' content. False: some is being fetched. */
 static bool part_complete(struct store *s, struct store_write *wr, struct part *p)
 {
 	uint8_t *scratch = s->scratch;
@@ -86,7 +86,7 @@ static void part_put(struct store *s, struct store_write *wr, const struct part 
 		store_seal(s, slot);
 }
 
-/* Puts one chunk's part of the write into its slot. False: it waits, for a slot or a page. */
+/* Puts one chunk's part of the write into its slot. False: it waits for a slot or a page. */
 static bool write_part(struct store *s, struct store_write *wr)
 {
 	struct inode *inode = wr->wait.inode;
@@ -97,7 +97,7 @@ static bool write_part(struct store *s, struct store_write *wr)
 	p.to = left < GVM_CHUNK_BYTES - p.from ? p.from + (uint32_t)left : GVM_CHUNK_BYTES;
 	p.first = p.from / GVM_PAGE_BYTES;
 	p.last = (p.to - 1) / GVM_PAGE_BYTES;
-	/* Zeros over what was never written are there. */
+	/* Zeros over a chunk that was never written need no slot. */
 	if (slot || wr->data || s->env->index(s, inode, p.chunk) ||
 	    (slots_sealed(&s->slots, inode, p.chunk) && !mutant("hole-skipped"))) {
 		if (!part_complete(s, wr, &p))
@@ -129,7 +129,7 @@ static void write_go(struct store *s, struct store_wait *wait)
 		else if (d->failed)
 			error = -EIO;
 		else if (!d->epoch)
-			error = -EBUSY; /* opened without a size, which another host then gave it */
+			error = -EBUSY; /* opened while it had no size, which another host has set since */
 		else if (!write_part(s, wr))
 			return;
 	}

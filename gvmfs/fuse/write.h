@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * write.h - WRITEs, and ranges made zero, on their way into slots.
+ * write.h - WRITEs, and requests to make ranges zero, on their way into slots.
  *
- * A written page goes into a slot of the journal, and the WRITE is answered: from then on it cannot be lost by a
- * killed worker. A page of which only a part is written is completed first; from a node if need be.
+ * The written pages go into slots of the journal, and then the WRITE is answered: from then on a killed worker
+ * cannot lose it. If only a part of a page is written the rest is filled in first, from a node if need be.
  *
- * Decides by store_env.h only: simulators link it. A WRITE as FUSE knows it: front_io.c.
+ * Decides through store_env.h only, so that simulators can link it. FUSE's side of a WRITE:
+ * front_io.c.
  */
 #ifndef GVMFS_WRITE_H
 #define GVMFS_WRITE_H
@@ -14,20 +15,21 @@
 
 struct store_write {
 	struct store_wait wait; /* first */
-	/* From a turn, once: 0, or a negative errno (a part may be in slots all the same). The request, and its data,
-	 * are the caller's again. */
+	/* Called once, from a turn: 0 or a negative errno (a part may be in slots all the same). The request, and its
+	 * data, belong to the caller again. */
 	void (*done)(struct store *s, struct store_write *wr, int error);
-	const uint8_t *data; /* from data_off on; NULL: zeros. It stays as it is until done(), or is moved */
+	const uint8_t *data; /* of data_off on; NULL: zeros. Must not change before done(); may be moved */
 	uint64_t data_off;
-	uint64_t begin, off, end; /* all of it, and what is not in slots yet */
-	bool stalled; /* has had to wait for a slot */
+	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in slots yet */
+	bool stalled; /* it has had to wait for a slot */
 };
 
-/* A WRITE, or a punch, has come. An event: wr->done is filled in, the rest zero. */
+/* A WRITE, or a request for zeros, has come: an event. The caller has filled in wr->done, the rest
+ * is zero. */
 void store_write(struct store *s, struct store_write *wr, struct inode *inode, const void *data, uint64_t off,
 		 uint64_t size);
 
-/* What is left of its data, from `off` on, stands there now. */
+/* What is left of its data, from `off` on, is at `data` now. */
 static inline void store_write_move(struct store_write *wr, const uint8_t *data)
 {
 	wr->data = data;
