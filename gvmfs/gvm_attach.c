@@ -15,7 +15,8 @@ enum {
 	TEXT = 1 << 6,
 };
 
-/* What a message of a type has in it beside the head, and how many descriptors beside it. */
+/* For each type: which fields a message has beside the head, and how many descriptors come with
+ * it. */
 static const struct shape {
 	uint8_t to, fields, fds_min, fds_max;
 } shapes[] = {
@@ -51,7 +52,7 @@ static bool fields_valid(const struct gvm_attach_msg *msg, unsigned fields)
 	       ((fields & TEXT) ? !!memchr(msg->text, 0, sizeof(msg->text)) : !msg->text[0]);
 }
 
-/* It may end up on a terminal or in a log. */
+/* Removes control characters, since the text may end up on a terminal or in a log. */
 static void text_clean(char *text)
 {
 	for (; *text; text++)

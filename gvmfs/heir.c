@@ -59,7 +59,7 @@ static int message_send(int to, enum heir_what what, unsigned session, const int
 	return r;
 }
 
-/* Waits for it: 0 or a negative errno. */
+/* Waits for a message: 0 or a negative errno. */
 static int message_receive(int from, int ms, struct heir_msg *msg, int fds[DESCRIPTORS_MAX], unsigned *count)
 {
 	struct pollfd p = { .fd = from, .events = POLLIN };
@@ -73,7 +73,7 @@ static int message_receive(int from, int ms, struct heir_msg *msg, int fds[DESCR
 	return descriptors_receive(from, msg, sizeof(*msg), fds, count);
 }
 
-/* Of root, or of the user of this process. */
+/* Whether the peer is root, or the user of this process. */
 static bool peer_is_trusted(int fd, pid_t *pid)
 {
 	struct ucred who;
@@ -104,12 +104,13 @@ static int connection_make(dev_t dev)
 	return r;
 }
 
-/* What a session has, in this process. */
+/* One session's descriptors, by their numbers in this process. */
 struct estate {
 	int fd[JOURNAL_SESSIONS][SESSION_FDS];
 };
 
-/* Takes what it is given; 1, 0 or a negative errno as heir_ask(). */
+/* Receives everything that the worker gives; returns 1, 0 or a negative errno as heir_ask()
+ * does. */
 static int estate_take(int from, struct mount *m, struct journal *j, struct estate *e)
 {
 	bool has_mount = false;
@@ -141,7 +142,7 @@ static int estate_take(int from, struct mount *m, struct journal *j, struct esta
 	}
 }
 
-/* The journal has the numbers of the supervisor of before. */
+/* Replaces the old supervisor's descriptor numbers in the journal by this process's. */
 static void estate_enter(const struct estate *e, const struct journal *j)
 {
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
@@ -149,7 +150,7 @@ static void estate_enter(const struct estate *e, const struct journal *j)
 			j->sessions[s].fd[i] = e->fd[s][i] + 1;
 }
 
-/* The worker of before has to be gone before another begins; its end closes the connection. */
+/* The old worker has to be gone before another begins; when it ends, the connection is closed. */
 static void end_wait(int from, pid_t worker)
 {
 	struct pollfd p = { .fd = from };
@@ -210,7 +211,7 @@ int heir_listen(dev_t dev)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	unlink(addr.sun_path); /* of a mount that had the device number before */
+	unlink(addr.sun_path); /* left by an earlier mount with the same device number */
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && chmod(addr.sun_path, 0600) == 0 &&
 	    listen(fd, 1) == 0)
 		return fd;

@@ -21,7 +21,7 @@
 
 static pid_t daemon_pid;
 
-/* What would end the parent ends the daemon, and the parent with it. */
+/* A signal that would end the parent ends the daemon, and with it the parent. */
 static void pass_on(int sig)
 {
 	(void)sig;
@@ -44,7 +44,7 @@ static int wait_ready(int fd)
 	while (n < 0 && errno == EINTR);
 	if (n == 1)
 		return EXIT_SUCCESS;
-	/* One that could has said why. */
+	/* A daemon that could has logged why it failed. */
 	if (waitpid(daemon_pid, &status, 0) == daemon_pid && WIFSIGNALED(status))
 		fprintf(stderr, "gvmfs: ended before the mount answered (signal %d)\n", WTERMSIG(status));
 	return EXIT_FAILURE;
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
 	}
 	close(ready[0]);
 	setsid();
-	/* Standard error stays until the mount is ready. */
+	/* Standard error stays open until the mount is ready. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null < 0 || chdir("/") < 0 || dup2(null, STDIN_FILENO) < 0 ||
 	    dup2(null, STDOUT_FILENO) < 0) {

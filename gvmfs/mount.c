@@ -22,7 +22,7 @@
 
 #define TOOL_SAID_MAX 400
 
-/* What both ways of mounting are told. */
+/* The parameters that both ways of mounting need. */
 static int parameters_print(const struct options *opts, char *text, size_t size)
 {
 	int n = snprintf(text, size, "default_permissions,max_read=%u%s", READ_BYTES_MAX,
@@ -108,7 +108,7 @@ static int mount_by_kernel(struct mount *m, const struct options *opts, int plac
 
 /* ---- by others ---- */
 
-/* What the tool says, as one line. */
+/* Reads what the tool printed, as one line. */
 static void said_read(int fd, char *text, size_t size)
 {
 	ssize_t n = read(fd, text, size - 1);
@@ -126,7 +126,7 @@ static int tool_start(const struct options *opts, const char *path, int socket, 
 	int n, r;
 
 	n = snprintf(list, sizeof(list), "subtype=gvmfs,fsname=");
-	/* A comma, as in a list of nodes, has a backslash in front of it there. */
+	/* In the tool's option list a comma, as in a list of nodes, has to follow a backslash. */
 	for (const char *c = opts->source; *c && n < PATH_MAX / 2; c++)
 		n += snprintf(list + n, sizeof(list) - (size_t)n, *c == ',' || *c == '\\' ? "\\%c" : "%c", *c);
 	n += snprintf(list + n, sizeof(list) - (size_t)n, ",");
@@ -134,7 +134,7 @@ static int tool_start(const struct options *opts, const char *path, int socket, 
 				    -ENAMETOOLONG;
 	if (r)
 		return r;
-	/* fusermount3(1) hands /dev/fuse over by the socket that this names. */
+	/* fusermount3(1) hands /dev/fuse over on the socket named by this variable. */
 	snprintf(number, sizeof(number), "%d", socket);
 	setenv("_FUSE_COMMFD", number, 1);
 	posix_spawn_file_actions_init(&actions);
@@ -146,7 +146,7 @@ static int tool_start(const struct options *opts, const char *path, int socket, 
 	return r;
 }
 
-/* Waits for the descriptor. -EPROTO: the tool has said why there is none. */
+/* Waits for the descriptor. -EPROTO: the tool has printed why there is none. */
 static int tool_answer(struct mount *m, int socket, struct stop *stop)
 {
 	int fds[DESCRIPTORS_MAX], r = stop_wait(stop, socket, -1);
@@ -216,8 +216,8 @@ static int device_open(struct mount *m)
 	return error;
 }
 
-/* A folder that has files of its own: they are hidden, and what is written there when nothing is
- * mounted lies on the local disk. */
+/* Warns of a folder that has files: the mount hides them, and files that are written while nothing
+ * is mounted there lie on the local disk. */
 static void content_warn(const char *path)
 {
 	DIR *dir = opendir(path);
@@ -289,7 +289,7 @@ static bool is_own(const struct mount *m, const struct place_mount *found)
 			       found->dev == m->own.dev && mount_is_alive(m);
 }
 
-/* Whether ours is mounted at all, here or elsewhere. */
+/* Whether our mount exists at all, here or elsewhere. */
 static bool is_listed(const struct mount *m)
 {
 	struct mountinfo info;
@@ -312,7 +312,7 @@ int mount_detach(struct mount *m, struct stop *stop)
 	if (fd >= 0 && place_identify(fd, &found) == 0 && is_own(m, &found))
 		r = place_detach(fd, m->at);
 	else if (!m->own.unique && !mount_is_alive(m))
-		place_clear(m->at, stop, true); /* ours or not, it is dead */
+		place_clear(m->at, stop, true); /* the mount there is dead, whether ours or not */
 	if (fd >= 0)
 		close(fd);
 	if (lock >= 0)

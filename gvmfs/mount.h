@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mount.h - the mount of this gvmfs: made, watched, taken off, and never another one's.
+ * mount.h - this gvmfs's own mount: makes it, watches it and detaches it, and never touches
+ * another's.
  *
- * Root makes it by fsopen(2) and its kin, where the mount is known by its descriptor before anybody
- * can see it; other users by fusermount3(1). Nothing keeps it open, since umount(8) would then find
- * it busy. That a mount is ours is known by its number, or, where numbers are used again, by its
- * device while the connection of ours that has that device still lives.
+ * Root mounts with fsopen(2) and its kin, and so has a descriptor of the mount before any process
+ * can see it; other users mount with fusermount3(1). No descriptor of the mount stays open, since
+ * umount(8) would then find it busy. A mount is known to be ours by its number or, where the kernel
+ * uses numbers again, by its device while our connection of that device still lives.
  */
 #ifndef GVMFS_MOUNT_H
 #define GVMFS_MOUNT_H
@@ -19,17 +20,17 @@ struct mount {
 	struct place_mount own;
 };
 
-/* Takes a dead gvmfs off the place and mounts. 0 or a negative errno (-ECANCELED: asked to end);
- * says why it failed. */
+/* Detaches a dead gvmfs from the place and mounts. 0 or a negative errno (-ECANCELED: asked to
+ * end), with a message. */
 int mount_make(struct mount *m, const struct options *opts, struct stop *stop);
 
 /* Whether the kernel still sends requests: until the last user of an unmounted mount closes it. */
 bool mount_is_alive(const struct mount *m);
 
-/* Unmounts, if what is mounted there is ours; users keep what they have open. 0; -ENOENT: it is not
+/* Unmounts if the mount there is ours; its users keep what they have open. 0; -ENOENT: it is not
  * there; or another negative errno. */
 int mount_detach(struct mount *m, struct stop *stop);
-/* The same on request: returns whether it did, and says what else it found. */
+/* The same on request: returns whether it unmounted, and logs what else it found. */
 bool mount_end(struct mount *m, struct stop *stop);
 
 #endif

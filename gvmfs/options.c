@@ -59,14 +59,14 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
-/* A wrong command line. */
+/* Reports a wrong command line. */
 static int complain(const char *what)
 {
 	fprintf(stderr, "gvmfs: %s\nTry 'gvmfs --help'.\n", what);
 	return 2;
 }
 
-/* Something that it names. */
+/* Reports something that the command line names and that cannot be used. */
 static int refuse(const char *name, const char *value, const char *why)
 {
 	fprintf(stderr, "gvmfs: %s%s%s: %s\n", name, *name ? " " : "", value, why);
@@ -88,8 +88,8 @@ static int add_node(struct options *opts, const char *text)
 	return 0;
 }
 
-/* Separated by commas, or, where those separate options, by slashes. The list is cut up in a copy, which the
- * nodes' names stay in: ps(1) shows the arguments as they were given. */
+/* Adds nodes from a list, separated by commas or, where commas separate options, by slashes. The list is cut
+ * up in a copy, which keeps the nodes' names: ps(1) shows the arguments as they were given. */
 static int add_list(struct options *opts, const char *text)
 {
 	char *list = strdup(text);
@@ -216,7 +216,8 @@ static int set_mountpoint(struct options *opts, const char *dir)
 	return 0;
 }
 
-/* [SOURCE] DIR, as mount(8) has it: SOURCE is `none`, or the nodes if they are not given otherwise. */
+/* Takes [SOURCE] DIR, as mount(8) passes it: SOURCE is `none`, or the nodes if no option names
+ * them. */
 static int set_places(struct options *opts, int count, char **words)
 {
 	if (count < 1 || count > 2)
@@ -238,7 +239,7 @@ static int set_places(struct options *opts, int count, char **words)
 	return set_mountpoint(opts, words[count - 1]);
 }
 
-/* What --help and --version say has to arrive. */
+/* --help and --version fail if their output cannot be written. */
 static int output_end(void)
 {
 	if (!fflush(stdout))

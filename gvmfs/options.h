@@ -26,8 +26,8 @@ struct options {
 	uint8_t *key;
 	size_t key_bytes;
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
-	unsigned lease_s;   /* for which a region stays ours while no connection is open */
-	unsigned unlinked_lease_s; /* the same of one without a name, which goes then */
+	unsigned lease_s;   /* a region stays ours for so long while no connection is open */
+	unsigned unlinked_lease_s; /* the same for a region without a name, which is removed then */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool foreground;
@@ -36,14 +36,16 @@ struct options {
 };
 
 /*
- * Fills `opts` from the command line. Returns 0, or an exit status (2: usage; 1: what it names cannot
- * be used; or 0 + *quit for --help and --version), and has said why.
+ * Fills `opts` from the command line. Returns 0, or an exit status with a message: 2: wrong usage; 1:
+ * something that it names cannot be used. --help and --version return 0 and set *quit.
  */
 int options_parse(struct options *opts, int argc, char **argv, bool *quit);
 
-/* Takes one option's name and value. Returns as options_parse() does; -1: there is no such option. */
+/* Takes one option's name and value; returns as options_parse() does, or -1 if there is no such
+ * option. */
 typedef int options_set_fn(struct options *opts, const char *name, char *value);
-/* The text behind mount(8)'s -o: what gvmfs has on its command line too is given to `set`. */
+/* Parses the text behind mount(8)'s -o: options that gvmfs has on its command line, too, go to
+ * `set`. */
 int options_mount_parse(struct options *opts, const char *text, options_set_fn *set);
 
 #endif

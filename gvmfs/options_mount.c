@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * options_mount.c - what mount(8) and /etc/fstab have behind -o: options of gvmfs, those that every
- * filesystem has, and those that are for mount(8) and systemd(1) and not for a filesystem.
+ * options_mount.c - options behind -o, from mount(8) and /etc/fstab: those of gvmfs, those that
+ * every filesystem has, and those that only mount(8) and systemd(1) use.
  */
 #include "options.h"
 
@@ -20,8 +20,8 @@ const struct options_flag options_flags[OPTIONS_FLAGS] = {
 };
 
 /*
- * The opposite of a flag, or without a meaning here. A region is never a device or a program with
- * privileges: nosuid and nodev hold in any case, and mount.fuse3(8) adds the opposites by itself.
+ * Options that state the default, or mean nothing here. A region is never a device or a privileged
+ * program: nosuid and nodev hold in any case, though mount.fuse3(8) adds their opposites by itself.
  */
 static const char *const ignored[] = {
 	"defaults", "rw",	"suid",	     "nosuid",	   "dev",      "nodev",	  "exec",
@@ -50,7 +50,7 @@ static int refuse(const char *word, const char *why)
 	return 1;
 }
 
-/* `word` stays allocated: options point into it. */
+/* `word` must stay allocated: the options point into it. */
 static int word_set(struct options *opts, char *word, options_set_fn *set)
 {
 	char *value;
@@ -78,7 +78,7 @@ static int word_set(struct options *opts, char *word, options_set_fn *set)
 	return r < 0 ? refuse(word, "there is no such option") : r;
 }
 
-/* The next word, without the quotes and backslashes that keep a comma in it. Moves *text behind it. */
+/* The next word, without the quotes and backslashes that protect commas; moves *text past it. */
 static char *word_next(const char **text)
 {
 	const char *p = *text;

@@ -39,7 +39,7 @@ static void request(int sig)
 		end_at_once();
 }
 
-/* The next start asks for the mount, or for its place. */
+/* Serves the next start of gvmfs, which asks for the mount or for its place. */
 static void heir_serve(void)
 {
 	int connection = heir_accept(orphan.listener_fd);
@@ -58,14 +58,14 @@ static void heir_serve(void)
 static void *orphan_thread(void *arg)
 {
 	(void)arg;
-	/* As long as there is a supervisor, requests are its affair, and are dropped here. */
+	/* While the supervisor lives it handles signals, and they are dropped here. */
 	while (stop_wait(&orphan.stop, orphan.supervisor_fd, -1) == -ECANCELED)
 		stop_take(&orphan.stop);
 	orphan.is_orphan = true;
 	log_loss(NULL, "%s: the supervisor was killed; worker %d serves on, takes no new programs on the "
 		 "fast path and will not be replaced; start gvmfs there again, which takes the mount over",
 		 orphan.mount->at, (int)getpid());
-	/* No new clients: where they ask is empty, and the door has ended. */
+	/* No new clients: the socket's file goes, and the door has ended. */
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
 	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
 	for (;;) {

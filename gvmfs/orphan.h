@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * orphan.h - a worker whose supervisor was killed goes on serving, and does in its place what is
- * left to do: requests to end, the socket's name, an heir (heir.h).
+ * orphan.h - a worker whose supervisor was killed goes on serving, and does the supervisor's
+ * remaining duties: signals that ask to end, the socket's name, an heir (heir.h).
  *
- * In a thread of its own, which may be kept waiting: it logs and unmounts.
+ * Runs in a thread of its own, which may block: it logs and unmounts.
  */
 #ifndef GVMFS_ORPHAN_H
 #define GVMFS_ORPHAN_H
@@ -12,15 +12,15 @@
 #include "state/journal.h"
 #include "uffd/listener.h"
 
-/* `supervisor_fd`: a pidfd. `serve`: there is a mount. 0 or a negative errno. */
+/* `supervisor_fd` is a pidfd; `serve`: there is a mount. 0 or a negative errno. */
 int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *listener,
 		 const struct journal *journal);
 
-/* A pipe that brings the number of a connection to each heir, for the front thread, which has to serve it:
- * -1 if there is none. */
+/* A pipe from which the front thread, which has to serve heirs, reads the number of a connection to each
+ * heir; -1 if there is none. */
 int orphan_heirs(void);
 
-/* At the worker's end: what the supervisor would do after it. */
+/* At the worker's end: does what the supervisor would do after it. */
 void orphan_finish(void);
 
 #endif

@@ -24,7 +24,7 @@
 #define MNT_ID_UNIQUE 0x4000u /* STATX_MNT_ID_UNIQUE */
 
 #define LOCK_TRIES  100 /* 10 ms apart */
-#define LOOK_MS	    3000 /* for a mount to answer; a killed gvmfs may take as long to go */
+#define LOOK_MS	    3000 /* how long a mount may take to answer; a killed gvmfs may take as long to go */
 #define STACKED_MAX 64
 
 int place_open(const char *dir, char path[PATH_MAX])
@@ -35,7 +35,7 @@ int place_open(const char *dir, char path[PATH_MAX])
 
 	if (fd < 0)
 		return -errno;
-	/* realpath() would ask what is mounted there, or be refused by it. */
+	/* realpath() would ask the mounted filesystem, which may refuse. */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, path, PATH_MAX - 1);
 	if (n < 0) {
@@ -52,7 +52,7 @@ int place_identify(int fd, struct place_mount *m)
 {
 	struct statx st;
 
-	/* Not in sync: answered by the kernel alone. */
+	/* DONT_SYNC: the kernel answers alone. */
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID | MNT_ID_UNIQUE, &st) < 0)
 		return -errno;
 	m->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
@@ -82,7 +82,7 @@ int place_lock(const char *path)
 	return fd;
 }
 
-/* By fusermount3(1), which knows names only. */
+/* With fusermount3(1), which takes names only. */
 static int detach_by_tool(const char *path)
 {
 	char tool[] = "fusermount3", off[] = "-u", lazy[] = "-z", quiet[] = "-q", end[] = "--";
@@ -102,7 +102,7 @@ int place_detach(int fd, const char *path)
 {
 	char link[40];
 
-	/* Lazily, since the descriptor alone keeps it busy. */
+	/* Lazily, since the descriptor alone would keep the mount busy. */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	if (umount2(link, MNT_DETACH) == 0)
 		return 0;
@@ -124,7 +124,7 @@ static unsigned option_number(const char *options, const char *name)
 	return at ? (unsigned)strtoul(at + strlen(name), NULL, 10) : 0;
 }
 
-/* The number of the mount that the descriptor's file is in, as the list of mounts has it. */
+/* The number of the mount that contains the descriptor's file, as in the list of mounts. */
 static int mount_number(int fd, unsigned *id)
 {
 	char name[48], text[512];
@@ -136,7 +136,7 @@ static int mount_number(int fd, unsigned *id)
 	return !r && !*id ? -ENOENT : r;
 }
 
-/* Whether the descriptor is the root of a mount, and of which kind. */
+/* Finds whether the descriptor is the root of a mount, and of what kind. */
 static int place_look(int fd, const char *path, struct found *found)
 {
 	struct mountinfo m;
@@ -161,8 +161,8 @@ static int place_look(int fd, const char *path, struct found *found)
 	return 0;
 }
 
-/* In the child. It may hang for long, and so keeps nothing open but the mount and its end of the pipe:
- * neither the place's lock nor the /dev/fuse of a new mount. */
+/* Runs in the child. It may hang for long, so it keeps nothing open but the mount and its end of the
+ * pipe: neither the place's lock nor the /dev/fuse of a new mount. */
 static void ask(int fd, int answer, const struct found *found)
 {
 	struct statx st;
@@ -180,9 +180,9 @@ static void ask(int fd, int answer, const struct found *found)
 }
 
 /*
- * Asks the mount something that only its process can answer. In a process of its own, since the call may
- * block for ever, and as the user who mounted it, since other users may not ask. 0: it lives;
- * -ENOTCONN: its process is gone; -ETIMEDOUT: it does not answer; -ECANCELED; -EACCES.
+ * Asks the mount a question that only its process can answer: in a child process, since the call may
+ * block for ever, and as the user who mounted it, since other users may not ask. 0: it lives; -ENOTCONN:
+ * its process is gone; -ETIMEDOUT: it does not answer; -ECANCELED; -EACCES.
  */
 static int place_ask(int fd, const struct found *found, struct stop *stop)
 {
@@ -195,25 +195,27 @@ static int place_ask(int fd, const struct found *found, struct stop *stop)
 	if (pid == 0)
 		ask(fd, answer[1], found);
 	r = pid < 0 ? -errno : 0;
-	close(answer[1]); /* that of the child closes when it ends */
+	close(answer[1]); /* the child's copy closes when the child ends */
 	if (!r)
 		r = stop_wait(stop, answer[0], LOOK_MS);
 	close(answer[0]);
 	if (pid < 0)
 		return r;
 	if (r <= 0) {
-		/* It may go when the mount answers; nobody waits for that. */
+		/* The child may end only when the mount answers; nobody waits for it. */
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, WNOHANG);
 		return r ? r : -ETIMEDOUT;
 	}
 	waitpid(pid, &status, 0);
 	r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
-	/* What was asked in the moment when it went, and what never came up and never will. */
+	/* The answers of a mount that went during the question, and of one that never came up and
+	 * never will. */
 	return r == -ECONNABORTED || r == -ECONNREFUSED ? -ENOTCONN : r;
 }
 
-/* One mount: 1: a dead one was taken off, 0: there is nothing to clear, or a negative errno. */
+/* Clears one mount. 1: it was dead and is detached; 0: there is nothing to clear; or a negative
+ * errno. */
 static int clear_one(const char *path, struct stop *stop, bool quiet)
 {
 	char at[PATH_MAX];
@@ -225,7 +227,7 @@ static int clear_one(const char *path, struct stop *stop, bool quiet)
 	r = place_look(fd, path, &found);
 	if (r < 0 || !found.mounted)
 		goto close_fd;
-	/* Of other filesystems only a dead one cannot be mounted on; no other is kept waiting for. */
+	/* Of other filesystems only a dead one prevents mounting; gvmfs waits for no other. */
 	if (!found.gvmfs && (quiet || !found.fuse)) {
 		r = 0;
 		goto close_fd;

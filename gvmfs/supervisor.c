@@ -2,16 +2,16 @@
 /*
  * supervisor.c - see supervisor.h.
  *
- * It does as little as can be, so that it does not die itself: it never talks to a node and never
- * reads a request. A worker that is killed leaves three things that matter: requests that the
- * kernel still waits for (the kernel sends them again when asked, Linux 6.9 and later), writes that
- * no node has yet, and the index (both in the journal). On older kernels the requests cannot be
- * had again: the mount ends with an error for its users, and a last worker without a mount sends
- * the writes to the nodes.
+ * The supervisor does as little as possible, so that it does not die itself: it never talks to a
+ * node and never reads a request. A worker that is killed leaves three things that matter: requests
+ * for which the kernel still waits (the kernel sends them again when asked, Linux 6.9 and later),
+ * writes that no node has yet, and the index (both in the journal). Older kernels cannot send
+ * requests again: the mount ends with an error for its users, and a last worker without a mount
+ * sends the writes to the nodes.
  *
- * It is told to end by a signal. The first one unmounts: a mount in use goes on for those who use it,
- * and what they wrote is sent. One more, a second later or after that, ends everything at once and
- * says what is lost by it. Before the mount answers, the first one does.
+ * A signal asks the supervisor to end. The first one unmounts: a mount in use goes on for its users,
+ * and what they wrote is sent. Another, a second later or more, ends everything at once and logs what
+ * is lost. Before the mount answers, the first one ends everything.
  */
 #include "supervisor.h"
 
@@ -42,12 +42,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* So many workers in a row that lived no longer than that: what kills them will not go away. One
- * that is killed from outside, however often, is replaced. */
+/* After so many workers in a row that lived only a short time, what kills them will not go away. A
+ * worker that is killed from outside is replaced however often. */
 #define YOUNG_DEATHS_MAX 5
 #define YOUNG_NS	 300000000ull
 #define KILL_NS		 5000000000ull
-/* One of which a thread is gone has so long to end as a whole. */
+/* A worker of which one thread is gone has so long to end as a whole. */
 #define LEAVE_NS	 200000000ull
 #define LEAVE_LOOK_MS	 10
 #define LEFT_MAX	 16
@@ -64,20 +64,20 @@ struct supervisor {
 	struct listener listener;
 	struct door door;
 	struct stop stop;
-	int told_fd; /* of the service manager; -1: there is none */
-	int ready_fd; /* an eventfd: the worker says that the mount answers */
+	int told_fd; /* to the service manager; -1: there is none */
+	int ready_fd; /* an eventfd: the worker raises it once the mount answers */
 	bool ready;
-	bool giving_up; /* the worker has no mount any more, and is the last one */
+	bool giving_up; /* the present worker has no mount any more, and is the last */
 	pid_t worker;
-	int worker_fd; /* to a thread of it, by whose end its own is known; -1: not yet, or not possible */
-	uint64_t leave_ns; /* when it is not waited for any more; 0: it lives */
-	pid_t left[LEFT_MAX]; /* that cannot end, and have successors; 0: free */
+	int worker_fd; /* a pidfd of the thread whose end tells the worker's; -1: not yet, or impossible */
+	uint64_t leave_ns; /* until when to wait for its end; 0: it lives */
+	pid_t left[LEFT_MAX]; /* workers that cannot end, and have successors; 0: free */
 	uint64_t started_ns; /* the worker */
 	unsigned young_deaths;
 };
 
-/* FUSE mounts may by default have so little dirty memory that a guest which dirties pages faster
- * than that is throttled to a crawl, though its budget bounds it anyway. */
+/* By default a FUSE mount may have so little dirty memory that a guest which dirties pages faster
+ * is throttled to a crawl, though its budget bounds it anyway. */
 static void mount_tune(struct supervisor *s)
 {
 	static const struct {
@@ -101,7 +101,8 @@ static void mount_tune(struct supervisor *s)
 	}
 }
 
-/* The kernel should look elsewhere first when memory is short: a guest depends on this. */
+/* The kernel should kill other processes first when memory is short: a guest depends on this
+ * one. */
 static void avoid_oom_kill(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -135,7 +136,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 	_exit(r ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
-/* `serve`: on the mount; else only to send what is unacknowledged. */
+/* `serve`: on the mount; otherwise only to send unacknowledged writes. */
 static int worker_start(struct supervisor *s, bool serve)
 {
 	struct worker_fds fds = {
@@ -147,7 +148,7 @@ static int worker_start(struct supervisor *s, bool serve)
 	};
 	pid_t pid, own = getpid();
 
-	/* What the last worker asked for before it died is its successor's. */
+	/* What the last worker asked for before it died belongs to its successor. */
 	keeper_serve(s->keeper.supervisor, &s->journal);
 	s->journal.super->sign_tid = s->journal.super->front_tid = 0;
 	pid = fork();
@@ -171,7 +172,7 @@ static void worker_forget(struct supervisor *s)
 	s->worker = 0;
 }
 
-/* Does not wait for ever: one that waits in the kernel for its own mount is buried later, by others. */
+/* Does not wait for ever: a worker that waits in the kernel for its own mount is reaped later. */
 static void worker_kill(struct supervisor *s)
 {
 	uint64_t until = gvm_now_ns() + KILL_NS;
@@ -184,7 +185,7 @@ static void worker_kill(struct supervisor *s)
 	worker_forget(s);
 }
 
-/* Errors for whoever still uses the mount. */
+/* Requests of whoever still uses the mount get errors from now on. */
 static void connection_close(struct supervisor *s)
 {
 	if (s->mount.fuse_fd >= 0)
@@ -198,8 +199,8 @@ static bool dies_too_often(struct supervisor *s)
 	return s->young_deaths == YOUNG_DEATHS_MAX;
 }
 
-/* Ends the mount for its users at once, and saves what they had written, by a last worker. Returns
- * whether there is one. */
+/* Ends the mount for its users at once; a last worker sends what they had written. Returns whether
+ * that worker runs. */
 static bool give_up(struct supervisor *s, const char *why)
 {
 	int r;
@@ -214,7 +215,7 @@ static bool give_up(struct supervisor *s, const char *why)
 	return r == 0;
 }
 
-/* Returns true to go on, false when it is over, with *status. */
+/* A worker has ended. Returns true to go on, or false at the end, with *status. */
 static bool worker_ended(struct supervisor *s, int how, int *status)
 {
 	const struct journal_super *super = s->journal.super;
@@ -245,7 +246,8 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	return true;
 }
 
-/* It was ended; a thread of it waits in the kernel, perhaps for ever. */
+/* A worker was killed, but a thread of it waits in the kernel, perhaps for ever: leaves it
+ * behind. */
 static int worker_leave(struct supervisor *s)
 {
 	for (unsigned i = 0; i < LEFT_MAX; i++)
@@ -256,7 +258,7 @@ static int worker_leave(struct supervisor *s)
 	lookout_leave(&s->journal, s->worker);
 	log_warning(NULL, "%s: worker %d was ended, but a thread of it waits in the kernel and stays",
 		    s->opts->mountpoint, (int)s->worker);
-	/* It said so if it came to its end by itself. */
+	/* A worker that ended by itself has noted its status in the journal. */
 	return s->journal.super->ended ? (int)(s->journal.super->ended - 1) << 8 : SIGKILL;
 }
 
@@ -289,7 +291,7 @@ static bool worker_end_find(struct supervisor *s, int *how)
 	return true;
 }
 
-/* The mount answers: whoever started us may go on, and messages go to syslog from here on. */
+/* The mount answers: the process that waits for the start may go on, and messages go to syslog. */
 static void ready_now(struct supervisor *s)
 {
 	uint64_t count;
@@ -311,7 +313,7 @@ static void ready_now(struct supervisor *s)
 	}
 }
 
-/* Returns true to go on, false when it is over. */
+/* Handles a signal. Returns true to go on, false at the end. */
 static bool stop_requested(struct supervisor *s, int sig)
 {
 	bool urgent, in_use;
@@ -367,7 +369,7 @@ static int serve(struct supervisor *s)
 	if (r == -ECANCELED)
 		log_error(NULL, "%s: ended before it was mounted", s->opts->mountpoint);
 	if (r < 0)
-		return EXIT_FAILURE; /* else it has said why */
+		return EXIT_FAILURE; /* mount_make() has logged why */
 	listener_open(&s->listener, s->journal.super->attach_path);
 	mount_tune(s);
 	if (door_create(&s->door, s->listener.fd, &s->journal, s->opts->foreground) < 0)

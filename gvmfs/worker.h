@@ -5,21 +5,21 @@
 
 struct options;
 
-/* What a worker inherits from the supervisor. */
+/* The descriptors that a worker inherits from the supervisor. */
 struct worker_fds {
 	int journal;
 	int fuse;   /* -1: the mount is gone */
-	int bell; /* where clients of the fast path are announced (visit.h); -1: nowhere */
+	int bell; /* where clients of the fast path are announced (visit.h); -1: there is no fast path */
 	int keeper;
-	int ready;	/* an eventfd, to be raised once the mount answers */
+	int ready;	/* an eventfd, raised once the mount answers */
 	int supervisor; /* a pidfd */
-	int heirs;	/* the numbers of connections to those who take the mount over (heir.h) */
+	int heirs;	/* a pipe with the numbers of connections to heirs (heir.h) */
 };
 
 /*
- * Serves the mount until it is unmounted, then sends what is unacknowledged and returns 0. Without
- * a mount it only sends what is unacknowledged. Negative errno: could not start; 1: could not, and
- * has said why.
+ * Serves the mount until it is unmounted, then sends unacknowledged writes and returns 0. Without a
+ * mount it only sends unacknowledged writes. A negative errno: it could not start; 1: it could not
+ * start, and has logged why.
  */
 int worker_run(const struct options *opts, const struct worker_fds *fds);
 

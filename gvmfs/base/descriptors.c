@@ -67,7 +67,7 @@ int descriptors_refuse(int from, void *message, size_t bytes)
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t r;
 
-	/* Without room for descriptors a look only tells whether there are some. */
+	/* With no room for descriptors, peeking only tells whether there are some. */
 	do
 		r = recvmsg(from, &msg, MSG_PEEK | MSG_DONTWAIT);
 	while (r < 0 && errno == EINTR);
@@ -77,14 +77,14 @@ int descriptors_refuse(int from, void *message, size_t bytes)
 		return -EPROTO;
 	if (!r)
 		return -EPIPE;
-	/* Nobody else reads: it is the same one. */
+	/* This process is the only reader: the message is the one that was peeked at. */
 	r = recv(from, message, bytes, MSG_DONTWAIT | MSG_TRUNC);
 	return (size_t)r == bytes ? 0 : -EPROTO;
 }
 
 void descriptors_keep_only(int *fds, unsigned count)
 {
-	/* In ascending order, so that no number is overwritten that is still to be moved. */
+	/* In ascending order, so that no descriptor is overwritten before it has been moved. */
 	for (unsigned to = 0; to < count; to++) {
 		unsigned least = to;
 

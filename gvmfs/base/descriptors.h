@@ -18,14 +18,15 @@ int descriptors_send(int to, const void *message, size_t bytes, const int *fds, 
 int descriptors_receive(int from, void *message, size_t bytes, int fds[DESCRIPTORS_MAX],
 			unsigned *count);
 /*
- * The same for a stranger's messages, which must bring no descriptor: one that does stays in the queue
- * (-EPROTO), since the process that takes it has to close the descriptor, which may block. The caller
- * reads nothing after that.
+ * Receives a stranger's message, which must carry no descriptor: one that does stays in the queue
+ * (-EPROTO), since the process that takes it has to close the descriptor, which may block. After that
+ * the caller must read no more.
  */
 int descriptors_refuse(int from, void *message, size_t bytes);
 
 /* Closes all descriptors of this process but these, which become 0, 1 ... in the order of their
- * numbers; `fds` is told. Sockets and pipes only: nothing that waits when it is closed. */
+ * numbers, and updates `fds`. Only for a process whose other descriptors are sockets and pipes:
+ * closing them never waits. */
 void descriptors_keep_only(int *fds, unsigned count);
 
 #endif

@@ -13,7 +13,8 @@
 int log_level = LOG_INFO;
 static bool use_syslog;
 
-/* libfuse's own messages would be written to standard error by the thread that serves. */
+/* Passes libfuse's messages on: libfuse would write them to standard error in the serving
+ * thread. */
 static void fuse_line(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[GVM_LOG_LINE_MAX];
@@ -41,7 +42,7 @@ void log_to_syslog(void)
 	gvm_log_flush(GVM_LOG_FLUSH_MS);
 	use_syslog = true;
 	gvm_log_to_syslog();
-	/* Whoever reads our standard error is not kept waiting for its end. */
+	/* Gives standard error up: a process that reads it must see its end. */
 	if (null >= 0) {
 		dup2(null, STDERR_FILENO);
 		close(null);

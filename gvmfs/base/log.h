@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * log.h - one line a report, to stderr or, once the daemon is in the background, to syslog.
+ * log.h - one line per report, to stderr or, once the daemon is in the background, to syslog.
  *
- * The text begins with the object that it speaks of: `gvmfs[win10]: node 10.0.0.2:9999 lost`. Each
- * call has a budget for each object (without one: for each text), so that what a client, a peer or a
- * full node causes at will does not fill a disk; what was left out is counted and said. Nobody waits
- * for the log's reader (memnode/logger.h). Still, nothing on the fault path logs; it counts (stats.h).
+ * The text begins with its object: `gvmfs[win10]: node 10.0.0.2:9999 lost`. Each call has a budget for
+ * each object (without an object: for each text), so that messages which a client, a peer or a full
+ * node can cause at will do not fill a disk; lines that are left out are counted, and the count is
+ * logged. No thread waits for the log's reader (memnode/logger.h). Still, the fault path logs nothing;
+ * it counts (stats.h).
  */
 #ifndef GVMFS_LOG_H
 #define GVMFS_LOG_H
@@ -17,17 +18,18 @@
 #define LOG_BURST    10
 #define LOG_EVERY_MS 2000
 
-/* Lines of a level above this are dropped (syslog's levels; LOG_INFO unless told otherwise). */
+/* Lines of a level above this are dropped (syslog's levels; the default is LOG_INFO). */
 extern int log_level;
 
-/* From here on a thread writes: by a daemon, and again by its children after a fork. */
+/* From now on a thread writes the log. A daemon calls this, and its children after a fork do
+ * again. */
 void log_start(void);
-/* From here on to syslog; standard error is given up. */
+/* From now on the log goes to syslog; standard error is given up. */
 void log_to_syslog(void);
 /* Before _exit(): waits for the last lines, for a bounded time. */
 void log_flush(void);
 
-/* site: NULL for what is always said. */
+/* site: NULL for a line that must not be left out. */
 void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -42,7 +44,7 @@ void log_line(struct gvm_log_site *site, int level, const char *object, const ch
 #define log_info(object, ...)	 log_limited(LOG_INFO, object, __VA_ARGS__)
 #define log_debug(object, ...)	 log_limited(LOG_DEBUG, object, __VA_ARGS__)
 
-/* The end of a region or of the mount: once in its life, and never left out. */
+/* The end of a region or of the mount: logged once in its life, and never left out. */
 #define log_loss(object, ...) log_line(NULL, LOG_ERR, object, __VA_ARGS__)
 
 #endif

@@ -17,7 +17,7 @@ int loop_init(struct loop *loop)
 	return loop->epoll_fd < 0 ? -errno : 0;
 }
 
-/* More places; all of the new ones are free. */
+/* Makes more places; the new ones are free. */
 static int places_grow(struct loop *loop)
 {
 	uint32_t size = loop->size ? loop->size * 2 : PLACES_FIRST;
@@ -27,7 +27,7 @@ static int places_grow(struct loop *loop)
 		return -ENOMEM;
 	for (uint32_t i = size; i-- > loop->size;) {
 		places[i] = (struct loop_place){ .next_free = loop->free };
-		if (i) /* the first means that there is none */
+		if (i) /* place 0 means "none" */
 			loop->free = i;
 	}
 	loop->places = places;
@@ -84,7 +84,7 @@ static int sleep_ms(uint64_t due_ns)
 	now = gvm_now_ns();
 	if (due_ns <= now)
 		return 0;
-	ms = (due_ns - now - 1) / 1000000 + 1; /* rather too long than to come back for nothing */
+	ms = (due_ns - now - 1) / 1000000 + 1; /* rounded up, so as not to wake too early */
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 

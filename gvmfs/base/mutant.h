@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mutant.h - deliberate faults, for the test of the tests: built with GVM_MUTANTS, the program does
- * wrong what GVM_MUTANT names, and the torture has to notice. Otherwise this is nothing.
+ * mutant.h - deliberate faults that test the tests: a program that is built with GVM_MUTANTS does
+ * the wrong thing that GVM_MUTANT names, and the torture test has to notice. In other builds this
+ * is nothing.
  *
  *	no-zap		memory is punched out that the client still has in its page tables
  *	no-hash		nothing that was evicted counts as changed
