@@ -2,11 +2,12 @@
 /*
  * front.h - the FUSE front: the kernel's requests, and how they are answered.
  *
- * front_tree.c has names and attributes, front_size.c changes of a region's size, front_open.c opening
- * and closing, front_file.c the data of open files, front_xattr.c the attributes user.gvm.*,
- * front_seek.c the search for data and holes, front_rest.c the opening of regions that are only read
- * here, ops.c the table of operations. Everything runs in the front thread; a request that must wait
- * becomes an op, which goes on from callbacks while other requests are served.
+ * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c
+ * attributes, front_size.c changes of a region's size, front_open.c opening and closing, front_file.c the
+ * data of open files, front_xattr.c the attributes user.gvm.*, front_seek.c the search for data and holes,
+ * front_rest.c the opening of regions that are only read here, ops.c the table of operations. Everything runs
+ * in the front thread; a request that must wait becomes an op, which goes on from callbacks while other
+ * requests are served.
  */
 #ifndef GVMFS_FRONT_H
 #define GVMFS_FRONT_H
@@ -34,7 +35,7 @@ void front_fast_sync(struct op *op);
  * calls op->then. */
 void front_rest_open(struct op *op);
 
-/* tree */
+/* tree, make, unlink, attr */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
 void front_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
