@@ -58,7 +58,6 @@
 
 /* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
 #define NOTIFY_RESEND	7
-#define UNIQUE_RESEND	(1ull << 63)
 #define HAS_RESEND_BIT2 (1u << 7) /* FUSE_HAS_RESEND, bit 39, in INIT's flags2 */
 
 static void names_compared(struct worker *w, int result, void *arg)
@@ -134,15 +133,16 @@ static void session_process(struct worker *w, uint8_t *buf, size_t bytes)
 }
 
 /* Keeps the kernel's INIT, so that a successor can set libfuse up without one. */
-static void init_keep(struct worker *w, size_t bytes)
+static void init_keep(struct worker *w)
 {
-	const struct fuse_in_header *h = (const struct fuse_in_header *)w->request;
+	const struct fuse_in_header *h = (const struct fuse_in_header *)w->request->data;
 	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
 	struct journal_super *super = w->journal->super;
+	size_t bytes = w->request->bytes;
 
 	if (h->opcode != FUSE_INIT || bytes > JOURNAL_INIT_MAX || bytes < sizeof(*h) + 16)
 		return;
-	memcpy(super->init, w->request, bytes);
+	memcpy(super->init, w->request->data, bytes);
 	if (in->flags & FUSE_INIT_EXT && bytes >= sizeof(*h) + sizeof(*in))
 		super->can_resend = (in->flags2 & HAS_RESEND_BIT2) != 0;
 	journal_publish32(&super->init_bytes, (uint32_t)bytes);
@@ -162,35 +162,15 @@ static void session_take_over(struct worker *w)
 		log_error(NULL, "the kernel does not send requests again: %s", strerror(errno));
 }
 
-/* All of it is touched: were we killed while the kernel copies a request to a page that is not there, the
- * copy would fail, and the kernel would end the request with EIO instead of sending it again. */
-static bool request_make(struct worker *w)
-{
-	w->request = malloc(REQUEST_BYTES_MAX);
-	for (size_t at = 0; w->request && at < REQUEST_BYTES_MAX; at += GVM_PAGE_BYTES)
-		((volatile uint8_t *)w->request)[at] = 0;
-	return w->request != NULL;
-}
-
 /* Reads and serves one request: 1, 0 when there is none, -ENODEV when the mount is gone. */
 static int serve_one(struct worker *w)
 {
-	const struct fuse_in_header *h;
-	ssize_t n;
+	int r = request_read(w->fuse_fd, &w->request);
 
-	if (!w->request && !request_make(w))
-		return 0;
-	n = read(w->fuse_fd, w->request, REQUEST_BYTES_MAX);
-	if (n < 0)
-		return errno == ENODEV ? -ENODEV : 0; /* EAGAIN; ENOENT, EINTR: it was taken back */
-	if ((size_t)n < sizeof(*h))
-		return 0;
-	h = (const struct fuse_in_header *)w->request;
-	if (h->opcode == FUSE_INIT)
-		init_keep(w, (size_t)n);
-	w->request_unique = h->unique & ~UNIQUE_RESEND;
-	w->request_resent = (h->unique & UNIQUE_RESEND) != 0;
-	session_process(w, w->request, (size_t)n);
+	if (r <= 0)
+		return r;
+	init_keep(w);
+	session_process(w, w->request->data, w->request->bytes);
 	return 1;
 }
 
@@ -517,6 +497,7 @@ static int worker_init(struct worker *w)
 		return -ENOMEM;
 	w->residents->on_close = front_fast_path_ended;
 	unmade_init(w->unmade);
+	capacity_init(w->capacity);
 	w->pool->owner = w;
 	w->pool->on_up = node_is_up;
 	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)

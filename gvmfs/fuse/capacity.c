@@ -24,6 +24,12 @@ struct capacity_ask {
 	bool done;
 };
 
+void capacity_init(struct capacity *c)
+{
+	*c = (struct capacity){ 0 };
+	STAILQ_INIT(&c->askers);
+}
+
 static void capacity_work(struct job *job, struct pool *pool)
 {
 	struct capacity_job *cj = (struct capacity_job *)job;
@@ -82,15 +88,14 @@ static void capacity_asked(struct job *job)
 {
 	struct capacity_job *cj = (struct capacity_job *)job;
 	struct worker *w = cj->w;
-	struct op *op = w->capacity->askers, *next;
+	struct op *op;
 
 	memcpy(w->capacity->node, cj->node, sizeof(cj->node));
 	w->capacity->at_ns = gvm_now_ns();
 	w->capacity->asking = false;
-	w->capacity->askers = NULL;
 	free(cj);
-	for (; op; op = next) {
-		next = op->next_asker;
+	while ((op = STAILQ_FIRST(&w->capacity->askers))) {
+		STAILQ_REMOVE_HEAD(&w->capacity->askers, in);
 		if (op->req)
 			capacity_show(w, op_take(op));
 		op_end(op, false, 0);
@@ -129,6 +134,5 @@ void capacity_reply(struct worker *w, fuse_req_t req)
 	op = op_new(w, req, NULL);
 	if (!op)
 		return;
-	op->next_asker = w->capacity->askers;
-	w->capacity->askers = op;
+	STAILQ_INSERT_TAIL(&w->capacity->askers, op, in);
 }

@@ -15,6 +15,7 @@
 #include <fuse3/fuse_lowlevel.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct op;
 struct worker;
@@ -27,9 +28,10 @@ struct capacity {
 	} node[OPTIONS_NODES_MAX];
 	uint64_t at_ns; /* when all nodes had last been asked; 0: never */
 	bool asking;
-	struct op *askers;
+	STAILQ_HEAD(, op) askers;
 };
 
+void capacity_init(struct capacity *c);
 /* Answers a statfs request: within a second or so. */
 void capacity_reply(struct worker *w, fuse_req_t req);
 

@@ -3,20 +3,16 @@
  * front.h - the FUSE front: the kernel's requests, and how they are answered.
  *
  * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c
- * attributes, front_size.c changes of a region's size, front_open.c opening and closing, front_file.c the
- * data of open files, front_xattr.c the attributes user.gvm.*, front_seek.c the search for data and holes,
- * front_rest.c the opening of regions that are only read here, ops.c the table of operations. Everything runs
- * in the front thread; a request that must wait becomes an op, which goes on from callbacks while other
- * requests are served.
+ * attributes, front_size.c changes of a region's size, front_open.c opening and closing, front_write.c
+ * WRITEs, front_file.c the other requests about data, front_seek.c the search for data and holes,
+ * front_xattr.c the attributes user.gvm.*, ops.c the table of operations. Everything runs in the front
+ * thread; a request that must wait becomes an op, which goes on from callbacks while other requests are
+ * served.
  */
 #ifndef GVMFS_FRONT_H
 #define GVMFS_FRONT_H
 
 #include "op.h"
-
-/* Changes the size of op->inode, which the op holds, to op->size; then calls op->then(op,
- * result). */
-void front_resize(struct op *op);
 
 /* Finishes what closing or unlinking an inode requires: detaches, deletes. Also for inodes that a
  * killed predecessor left in that state. */
@@ -26,14 +22,9 @@ void front_settle(struct worker *w, struct inode *inode);
  * go on. */
 void front_fast_path_ended(struct worker *w, struct inode *inode);
 
-/* For a region on the fast path: they answer the request, or end the op, when the work is done. */
-void front_fast_write(fuse_req_t req, struct inode *inode, const void *data, uint64_t off, size_t size);
-void front_fast_zero(struct op *op, uint64_t off, uint64_t bytes);
-void front_fast_sync(struct op *op);
-
-/* Finds out whether the region of op->inode, which is not attached here, is at rest (op->at_rest); then
- * calls op->then. */
-void front_rest_open(struct op *op);
+/* For a region on the fast path: they answer the request when the work is done. */
+void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t bytes);
+void front_fast_sync(fuse_req_t req, struct inode *inode);
 
 /* tree, make, unlink, attr */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* front_file.c - requests about the data of open files. */
+/* front_file.c - requests about the data of open files, but WRITE. */
 #include "base/log.h"
 #include "front.h"
 #include "front_io.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
+#include "resize.h"
 #include "store/pagecache.h"
 #include "store/store.h"
 #include "tail.h"
@@ -101,87 +102,16 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 				       READ_FOREIGN));
 }
 
-/* A write past the end first makes the region larger. */
-static void write_resized(struct op *op, int result)
-{
-	struct worker *w = op->w;
-	uint8_t *other = w->request;
-
-	if (result < 0 || !op->req) {
-		op_end(op, true, result);
-		return;
-	}
-	/* The write may keep the buffer that its data are in, as if it had just been read. (While the op
-	 * waited for its turn, another may have made the region larger, and the fast path may have taken it
-	 * over.) */
-	w->request = op->kept;
-	if (op->inode->resident)
-		front_fast_write(op_take(op), op->inode, op->data, op->off, op->bytes);
-	else
-		front_io_write(w, op_take(op), op->inode, op->data, op->off, op->bytes);
-	op->kept = w->request;
-	w->request = other;
-	op_end(op, true, 0);
-}
-
-static void write_resize(struct task *task)
-{
-	struct op *op = (struct op *)task;
-
-	if (op->abandoned) {
-		op_end(op, true, 0);
-		return;
-	}
-	op->size = op->off + op->bytes;
-	if (op->size < op->inode->disk->rec.size_bytes)
-		op->size = op->inode->disk->rec.size_bytes;
-	op->then = write_resized;
-	front_resize(op);
-}
-
-void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-		 struct fuse_file_info *fi)
-{
-	struct worker *w = front_worker(req);
-	struct inode *inode = front_content(req, ino);
-	uint64_t end = (uint64_t)off + size;
-	struct journal_inode *d;
-	struct op *op;
-
-	if (!inode)
-		return;
-	if (!size) {
-		fuse_reply_write(req, 0);
-		return;
-	}
-	d = inode->disk;
-	times_content(w, inode);
-	if (fi->writepage) /* the data are in the worker's request buffer */
-		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
-	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
-		if (inode->resident)
-			front_fast_write(req, inode, buf, (uint64_t)off, size);
-		else
-			front_io_write(w, req, inode, buf, (uint64_t)off, size);
-		return;
-	}
-	op = op_new(w, req, inode);
-	if (!op)
-		return;
-	op->data = buf;
-	op->bytes = size;
-	op->off = (uint64_t)off;
-	op->kept = w->request;
-	w->request = NULL;
-	op->task.run = write_resize;
-	inode_acquire(inode, &op->task);
-}
+struct file_sync {
+	struct op op; /* first */
+	struct store_sync sync;
+};
 
 static void synced(struct store *s, struct store_sync *sync, int error)
 {
 	(void)s;
-	sync->inode->held_at_ns = 0; /* the nodes hold more now: ask them anew */
-	op_end((struct op *)((char *)sync - offsetof(struct op, sync)), false, error);
+	sync->inode->held_at_ns = 0; /* they hold more now */
+	op_end(&((struct file_sync *)((char *)sync - offsetof(struct file_sync, sync)))->op, false, error);
 }
 
 static void finished(struct worker *w, void *arg, int error)
@@ -194,41 +124,70 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_content(req, ino);
-	struct op *op = inode ? op_new(w, req, inode) : NULL;
+	struct file_sync *f;
 
 	(void)datasync;
 	(void)fi;
-	if (!op)
+	if (!inode)
 		return;
 	if (inode->resident && !inode->disk->failed) {
-		front_fast_sync(op);
+		front_fast_sync(req, inode);
 		return;
 	}
 	if (inode->disk->failed || !inode->slots) {
-		op_end(op, false, inode->disk->failed ? EIO : 0);
+		fuse_reply_err(req, inode->disk->failed ? EIO : 0);
 		return;
 	}
-	op->sync.done = synced;
-	op->sync.deadline_ns = pool_deadline(w->opts);
-	store_sync(w->store, &op->sync, inode);
+	f = op_new_sized(w, req, inode, sizeof(*f));
+	if (!f)
+		return;
+	f->sync.done = synced;
+	f->sync.deadline_ns = pool_deadline(w->opts);
+	store_sync(w->store, &f->sync, inode);
 	store_turn(w->store);
 }
 
-static void grown(struct op *op, int result)
+static void grown(struct resize *rs, int result)
 {
-	op_end(op, true, result);
+	op_end(&rs->op, true, result);
 }
 
+/* Also where a predecessor has made it larger: a caller that is answered sees the new size. */
 static void grow_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct resize *rs = (struct resize *)task;
 
-	if (op->abandoned || op->size <= op->inode->disk->rec.size_bytes) {
-		op_end(op, true, 0);
+	if (rs->op.abandoned || rs->size <= rs->op.inode->disk->rec.size_bytes) {
+		op_end(&rs->op, true, 0);
 		return;
 	}
-	op->then = grown;
-	front_resize(op);
+	rs->then = grown;
+	front_resize(rs);
+}
+
+static void file_grow(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t size)
+{
+	struct resize *rs = op_new_sized(w, req, inode, sizeof(*rs));
+
+	if (!rs)
+		return;
+	rs->size = size;
+	rs->op.task.run = grow_run;
+	inode_acquire(inode, &rs->op.task);
+}
+
+static void file_zero(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, uint64_t bytes)
+{
+	struct op *op;
+
+	times_content(w, inode);
+	if (inode->resident) {
+		front_fast_zero(req, inode, off, bytes);
+		return;
+	}
+	op = op_new(w, req, inode);
+	if (op)
+		front_io_zero(w, inode, off, bytes, finished, op);
 }
 
 void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
@@ -238,7 +197,6 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 	struct inode *inode = front_content(req, ino);
 	uint64_t begin = (uint64_t)off, end = begin + (uint64_t)length, size;
 	bool zero = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
-	struct op *op;
 
 	(void)fi;
 	if (!inode)
@@ -250,23 +208,10 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t 
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}
-	op = op_new(w, req, inode);
-	if (!op)
-		return;
-	op->size = end;
 	if (zero && begin < size)
-		times_content(w, inode);
-	if (zero && begin < size && inode->resident) {
-		front_fast_zero(op, begin, (end < size ? end : size) - begin);
-	} else if (zero && begin < size) {
-		front_io_zero(w, inode, begin, (end < size ? end : size) - begin, finished, op);
-	} else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) &&
-		   (end > size || tail_is_before(inode->disk, end))) {
-		/* Also if a predecessor has made the file larger already: whoever gets the answer
-		 * must see the new size. */
-		op->task.run = grow_run;
-		inode_acquire(inode, &op->task);
-	} else {
-		op_end(op, false, 0); /* the nodes have reserved the space of the whole size */
-	}
+		file_zero(w, req, inode, begin, (end < size ? end : size) - begin);
+	else if (!zero && !(mode & FALLOC_FL_KEEP_SIZE) && (end > size || tail_is_before(inode->disk, end)))
+		file_grow(w, req, inode, end);
+	else
+		fuse_reply_err(req, 0); /* space within the size is reserved already */
 }

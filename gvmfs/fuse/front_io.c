@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- READ */
 
@@ -94,83 +93,6 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 		free(f);
 	else
 		interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
-}
-
-/* ---- WRITE */
-
-struct file_write {
-	struct store_write wr; /* first */
-	struct worker *w;
-	fuse_req_t req;
-	uint8_t *kept; /* a copy of its data, once it waits */
-	struct interrupt interrupt;
-	bool submitting; /* the submitting function looks for its end */
-	bool ended;
-};
-
-static void write_done(struct store *s, struct store_write *wr, int error)
-{
-	struct file_write *f = (struct file_write *)wr;
-
-	(void)s;
-	interrupt_disarm(&f->interrupt);
-	if (error)
-		fuse_reply_err(f->req, -error);
-	else
-		fuse_reply_write(f->req, wr->end - wr->begin);
-	f->ended = true;
-	if (f->submitting)
-		return;
-	free(f->kept);
-	free(f);
-}
-
-/* The caller is being killed. What is in slots already stays written. */
-static void write_interrupted(struct interrupt *interrupt)
-{
-	struct file_write *f = (struct file_write *)((char *)interrupt - offsetof(struct file_write, interrupt));
-	struct store *s = f->w->store;
-
-	store_cancel(s, &f->wr.wait);
-	store_turn(s);
-}
-
-/* Copies the data that are not in slots yet: usually less than the request's buffer. */
-static void write_keep(struct file_write *f)
-{
-	struct store_write *wr = &f->wr;
-
-	f->kept = malloc(wr->end - wr->off);
-	if (f->kept) {
-		store_write_move(wr, memcpy(f->kept, wr->data + (wr->off - wr->data_off), wr->end - wr->off));
-	} else {
-		f->kept = f->w->request;
-		f->w->request = NULL;
-	}
-}
-
-void front_io_write(struct worker *w, fuse_req_t req, struct inode *inode, const void *data, uint64_t off,
-		    size_t size)
-{
-	struct file_write *f = calloc(1, sizeof(*f));
-
-	if (!f) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	f->wr.done = write_done;
-	f->w = w;
-	f->req = req;
-	f->submitting = true;
-	store_write(w->store, &f->wr, inode, data, off, size);
-	store_turn(w->store);
-	f->submitting = false;
-	if (f->ended) {
-		free(f);
-		return;
-	}
-	write_keep(f);
-	interrupt_arm(&f->interrupt, w, req, false, write_interrupted);
 }
 
 /* ---- zeros */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * front_io.h - READ and WRITE requests of the kernel on a region that the page cache serves: answers what read.h
- * and write.h decide, releases a caller that is killed, and keeps the data of a WRITE that waits.
+ * front_io.h - READ requests of the kernel, and ranges made zero, on a region that the page cache serves: answers what
+ * read.h and write.h decide, and releases a caller that is killed. (WRITEs: front_write.c.)
  */
 #ifndef GVMFS_FRONT_IO_H
 #define GVMFS_FRONT_IO_H
@@ -17,9 +17,6 @@ enum read_how {
 
 /* Serves a READ (how: bits of enum read_how); replies now or later. */
 void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how);
-/* Serves a WRITE whose `size` bytes are in the worker's request buffer, which it may keep; replies now or later. */
-void front_io_write(struct worker *w, fuse_req_t req, struct inode *inode, const void *data, uint64_t off,
-		    size_t size);
 /* Makes a range zero; calls `done`, from a turn or at once, when the zeros are in the journal. */
 void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		   void (*done)(struct worker *w, void *arg, int error), void *arg);

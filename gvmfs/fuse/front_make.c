@@ -12,11 +12,18 @@
 #include <string.h>
 #include <sys/random.h>
 
+struct making {
+	struct op op; /* first */
+	fuse_ino_t parent;
+	bool create; /* and it is to be opened: */
+	struct fuse_file_info fi;
+};
+
 static void made(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
+	struct making *m = arg;
+	struct op *op = &m->op;
 	struct fuse_entry_param e;
-	bool create = op->to_set;
 	int r = 0;
 
 	if (result < 0) {
@@ -28,19 +35,19 @@ static void made(struct worker *w, int result, void *arg)
 		op_end(op, true, 0);
 		return;
 	}
-	front_folder_changed(w, op->parent);
-	if (create)
-		r = handle_open(w->inodes, op->inode->nr, front_handle_how(&op->fi, false), op->unique,
-				&op->fi.fh);
+	front_folder_changed(w, m->parent);
+	if (m->create)
+		r = handle_open(w->inodes, op->inode->nr, front_handle_how(&m->fi, false), op->unique,
+				&m->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
 		return;
 	}
 	front_entry(w, op->inode, &e);
-	op->fi.keep_cache = 1;
-	op->fi.noflush = 1; /* see open_reply() */
-	if (create)
-		fuse_reply_create(op_take(op), &e, &op->fi);
+	m->fi.keep_cache = 1;
+	m->fi.noflush = 1; /* see open_reply() */
+	if (m->create)
+		fuse_reply_create(op_take(op), &e, &m->fi);
 	else
 		fuse_reply_entry(op_take(op), &e);
 	op_end(op, true, 0);
@@ -48,14 +55,15 @@ static void made(struct worker *w, int result, void *arg)
 
 static void make_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct making *m = (struct making *)task;
+	struct op *op = &m->op;
 
 	if (op->inode->disk->use != INODE_USED)
 		op_end(op, true, ENOENT);
 	else if (op->abandoned)
 		unmade_add(op); /* no node knows of it, but it has an inode */
 	else
-		names_save(op->w, op->inode, made, op);
+		names_save(op->w, op->inode, made, m);
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -65,7 +73,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	struct inode *folder = front_inode(req, parent), *inode;
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct record *rec;
-	struct op *op;
+	struct making *m;
 	int nr;
 
 	if (!folder)
@@ -76,18 +84,18 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 	}
 	inode = front_child(w, folder, name);
 	/* A request that was sent again: go on with what the killed predecessor made. */
-	if (inode && (!w->request_resent || inode->disk->rec.kind != kind)) {
+	if (inode && (!w->request->resent || inode->disk->rec.kind != kind)) {
 		fuse_reply_err(req, EEXIST);
 		return;
 	}
-	op = op_new(w, req, NULL);
-	if (!op)
+	m = op_new_sized(w, req, NULL, sizeof(*m));
+	if (!m)
 		return;
 	if (!inode) {
 		rec = calloc(1, sizeof(*rec));
 		if (!rec || getrandom(rec->id.b, sizeof(rec->id.b), 0) < 0) {
 			free(rec);
-			op_end(op, false, ENOMEM);
+			op_end(&m->op, false, ENOMEM);
 			return;
 		}
 		rec->kind = (uint8_t)kind;
@@ -100,18 +108,18 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		nr = inode_alloc(w->inodes, rec);
 		free(rec);
 		if (nr < 0) {
-			op_end(op, false, ENOSPC);
+			op_end(&m->op, false, ENOSPC);
 			return;
 		}
 		inode = inode_get(w->inodes, (unsigned)nr);
 	}
-	op->inode = inode;
-	op->parent = parent;
-	op->to_set = fi != NULL;
+	m->op.inode = inode;
+	m->parent = parent;
+	m->create = fi != NULL;
 	if (fi)
-		op->fi = *fi;
-	op->task.run = make_run;
-	inode_acquire(inode, &op->task);
+		m->fi = *fi;
+	m->op.task.run = make_run;
+	inode_acquire(inode, &m->op.task);
 }
 
 void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

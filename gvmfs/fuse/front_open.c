@@ -10,6 +10,7 @@
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
+#include "resize.h"
 #include "store/pagecache.h"
 #include "store/watch.h"
 #include "store/store.h"
@@ -18,25 +19,33 @@
 
 #include <errno.h>
 
+/* An open(). */
+struct opening {
+	struct resize rs; /* first; of O_TRUNC */
+	struct fuse_file_info fi;
+	int tid;      /* the calling thread */
+	bool at_rest; /* for reading, and the region has no writer anywhere */
+};
+
 /* The page cache must not be used beside a writer on another host or beside the fast path. (Direct
  * reads of a reader beside a writer of this host are served by the kernel, which knows of dirty
  * pages, and not from here.) */
-static bool opens_direct(struct worker *w, const struct op *op)
+static bool opens_direct(struct worker *w, const struct opening *o)
 {
-	const struct inode *inode = op->inode;
+	const struct inode *inode = o->rs.op.inode;
 
 	if (inode->resident || inode->attaching)
 		return true;
 	return inode->disk->rec.node_count && !region_is_attached(inode) &&
-	       !(op->at_rest && pagecache_can_invalidate(w));
+	       !(o->at_rest && pagecache_can_invalidate(w));
 }
 
 /* A reader with O_DIRECT beside a writer of this host, such as gvm run, which holds its region open,
  * puts nothing into the page cache, so it need not keep the region off the fast path. */
-static bool reads_past_cache(const struct op *op)
+static bool reads_past_cache(const struct opening *o)
 {
-	return (op->fi.flags & O_ACCMODE) == O_RDONLY && (op->fi.flags & O_DIRECT) &&
-	       op->inode->opens_write;
+	return (o->fi.flags & O_ACCMODE) == O_RDONLY && (o->fi.flags & O_DIRECT) &&
+	       o->rs.op.inode->opens_write;
 }
 
 /*
@@ -44,11 +53,12 @@ static bool reads_past_cache(const struct op *op)
  * from a direct read that the kernel has finished, but whose page it has not marked dirty yet: that
  * read would be lost.
  */
-static void open_reply(struct op *op)
+static void open_reply(struct opening *o)
 {
+	struct op *op = &o->rs.op;
 	struct worker *w = op->w;
 	struct journal_inode *d = op->inode->disk;
-	bool direct = opens_direct(w, op);
+	bool direct = opens_direct(w, o);
 	int r;
 
 	if (!op->req) { /* the caller has given up, and was perhaps the only writer */
@@ -57,32 +67,33 @@ static void open_reply(struct op *op)
 		return;
 	}
 	r = handle_open(w->inodes, op->inode->nr,
-			front_handle_how(&op->fi, direct || reads_past_cache(op)), op->unique,
-			&op->fi.fh);
+			front_handle_how(&o->fi, direct || reads_past_cache(o)), op->unique,
+			&o->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
 		return;
 	}
-	op->fi.keep_cache = !d->cache_stale &&
+	o->fi.keep_cache = !d->cache_stale &&
 			    (direct || region_is_attached(op->inode) || watch_trusts(op->inode));
-	op->fi.direct_io = direct;
+	o->fi.direct_io = direct;
 	/* Closing needs no request: munmap() and msync() write stores back, write() is not cached,
 	 * and close() of a descriptor that gvmfs has passed on must not block on gvmfs. */
-	op->fi.noflush = 1;
-	if (fuse_reply_open(op_take(op), &op->fi) == 0 && !direct)
+	o->fi.noflush = 1;
+	if (fuse_reply_open(op_take(op), &o->fi) == 0 && !direct)
 		d->cache_stale = 0;
 	if (!region_is_attached(op->inode))
 		watch_begin(w, op->inode);
 	op_end(op, true, 0);
 }
 
-static void open_cut(struct op *op, int result)
+static void open_cut(struct resize *rs, int result)
 {
+	struct op *op = &rs->op;
 	struct worker *w = op->w;
 	struct inode *inode = op->inode;
 
 	if (!result) {
-		open_reply(op);
+		open_reply((struct opening *)rs);
 		return;
 	}
 	op_end(op, true, result);
@@ -90,10 +101,11 @@ static void open_cut(struct op *op, int result)
 }
 
 /* The region is attached, if it has a size. gvmfs handles O_TRUNC itself. */
-static void open_writer(struct op *op)
+static void open_writer(struct opening *o)
 {
-	if (!(op->fi.flags & O_TRUNC)) {
-		open_reply(op);
+	struct op *op = &o->rs.op;
+	if (!(o->fi.flags & O_TRUNC)) {
+		open_reply(o);
 		return;
 	}
 	times_content(op->w, op->inode);
@@ -102,15 +114,9 @@ static void open_writer(struct op *op)
 		op_end(op, true, EBUSY);
 		return;
 	}
-	op->size = 0;
-	op->then = open_cut;
-	front_resize(op);
-}
-
-static void open_looked(struct op *op, int result)
-{
-	(void)result;
-	open_reply(op);
+	o->rs.size = 0;
+	o->rs.then = open_cut;
+	front_resize(&o->rs);
 }
 
 static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
@@ -152,25 +158,54 @@ static void open_attach_run(struct task *task)
 }
 
 /* No invalidation of pages that readers left may be in flight when a guest gets the region. */
-static void open_attach(struct op *op)
+static void open_attach(struct opening *o)
 {
+	struct op *op = &o->rs.op;
 	op->task.run = open_attach_run;
 	if (!watch_pause(op->inode, &op->task))
 		open_attach_run(&op->task);
 }
 
+/* At rest, with no writer anywhere, a reader goes through the page cache, and may map what it reads; watch.h
+ * keeps that true from then on. */
+static void open_looked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct journal_inode *d = inode->disk;
+	struct opening *o = arg;
+
+	o->at_rest = !result && inode->writer == GVM_WRITER_NONE;
+	if (o->at_rest && d->last_epoch != inode->seen_epoch) {
+		if (d->last_epoch) { /* what is cached is another writer's */
+			journal_publish32(&d->cache_stale, 1);
+			watch_distrust(w, inode);
+		}
+		journal_publish64(&d->last_epoch, inode->seen_epoch);
+	}
+	open_reply(o);
+}
+
+/* Of a region that is not attached here: at rest, or written on another host. */
+static void open_reader(struct opening *o)
+{
+	struct op *op = &o->rs.op;
+
+	op->inode->writer = GVM_WRITER_NONE;
+	region_stat(op->w, op->inode, open_looked, o);
+}
+
 static void open_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct opening *o = (struct opening *)task;
+	struct op *op = &o->rs.op;
 	struct journal_inode *d = op->inode->disk;
-	bool write = (op->fi.flags & O_ACCMODE) != O_RDONLY;
+	bool write = (o->fi.flags & O_ACCMODE) != O_RDONLY;
 	int allowed;
 
 	if (op->abandoned) {
 		op_end(op, true, 0);
 		return;
 	}
-	allowed = attach_allows_open(op->inode, write, op->tid);
+	allowed = attach_allows_open(op->inode, write, o->tid);
 	if (allowed == -EAGAIN) {
 		op->inode->parked = task;
 		return;
@@ -190,15 +225,13 @@ static void open_run(struct task *task)
 	else if (allowed < 0)
 		op_end(op, true, -allowed);
 	else if (write && d->rec.node_count && !d->epoch)
-		open_attach(op);
+		open_attach(o);
 	else if (write)
-		open_writer(op);
-	else if (d->rec.node_count && !d->epoch) {
-		op->then = open_looked;
-		front_rest_open(op);
-	} else {
-		open_reply(op);
-	}
+		open_writer(o);
+	else if (d->rec.node_count && !d->epoch)
+		open_reader(o);
+	else
+		open_reply(o);
 }
 
 /* An open of the helper's never waits, is not counted, and changes nothing in the page cache. */
@@ -213,20 +246,26 @@ static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct inode *inode = front_inode(req, ino);
-	struct op *op;
+	struct opening *o;
 
 	if (inode && pagecache_is_helper(front_worker(req), fuse_req_ctx(req)->pid)) {
 		open_helper(req, fi);
 		return;
 	}
-	op = inode ? op_new(front_worker(req), req, inode) : NULL;
-	if (!op)
+	o = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*o)) : NULL;
+	if (!o)
 		return;
-	op->fi = *fi;
-	op->tid = fuse_req_ctx(req)->pid;
-	op->task.run = open_run;
-	inode_acquire(inode, &op->task);
+	o->fi = *fi;
+	o->tid = fuse_req_ctx(req)->pid;
+	o->rs.op.task.run = open_run;
+	inode_acquire(inode, &o->rs.op.task);
 }
+
+/* front_settle() */
+struct settling {
+	struct op op; /* first */
+	struct store_sync sync;
+};
 
 static void settle_gone(struct worker *w, int result, void *arg)
 {
@@ -267,7 +306,8 @@ static void settle_left(struct worker *w, struct inode *inode, void *arg)
 static void settle_sent(struct store *s, struct store_sync *sync, int error)
 {
 	struct worker *w = s->owner;
-	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
+	struct settling *st = (struct settling *)((char *)sync - offsetof(struct settling, sync));
+	struct op *op = &st->op;
 
 	(void)error; /* a failed region is given up, too */
 	if (op->inode->opens_write)
@@ -280,7 +320,8 @@ static void settle_sent(struct store *s, struct store_sync *sync, int error)
 
 static void settle_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct settling *st = (struct settling *)task;
+	struct op *op = &st->op;
 	struct worker *w = op->w;
 	struct journal_inode *d = op->inode->disk;
 	bool doomed;
@@ -302,13 +343,13 @@ static void settle_run(struct task *task)
 	}
 	if (doomed)
 		store_drop(w->store, op->inode, 0);
-	op->sync.done = settle_sent;
-	store_sync(w->store, &op->sync, op->inode);
+	st->sync.done = settle_sent;
+	store_sync(w->store, &st->sync, op->inode);
 }
 
 void front_settle(struct worker *w, struct inode *inode)
 {
-	struct op *op = op_new(w, NULL, inode);
+	struct op *op = op_new_sized(w, NULL, inode, sizeof(struct settling));
 
 	if (!op)
 		return;

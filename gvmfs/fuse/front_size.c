@@ -10,32 +10,33 @@
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
+#include "resize.h"
 #include "store/store.h"
 #include "tail.h"
 
 #include <errno.h>
 
-static void resize_finish(struct op *op, int result);
+static void resize_finish(struct resize *rs, int result);
 
 static void detached(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = arg;
+	struct resize *rs = arg;
 
 	(void)w;
 	(void)inode;
 	(void)result;
-	op->then(op, op->to_set);
+	rs->then(rs, rs->result);
 }
 
 /* The change was made or has failed: leaves the region attached or detached, as it was found. */
-static void resize_finish(struct op *op, int result)
+static void resize_finish(struct resize *rs, int result)
 {
-	if (!op->attached_here || op->inode->opens_write) {
-		op->then(op, result);
+	if (!rs->attached_here || rs->op.inode->opens_write) {
+		rs->then(rs, result);
 		return;
 	}
-	op->to_set = result;
-	region_detach(op->w, op->inode, detached, op);
+	rs->result = result;
+	region_detach(rs->op.w, rs->op.inode, detached, rs);
 }
 
 static void saved(struct worker *w, int result, void *arg)
@@ -46,100 +47,99 @@ static void saved(struct worker *w, int result, void *arg)
 
 static void resized(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = arg;
-
+	struct resize *rs = arg;
 	struct record *rec = &inode->disk->rec;
 
 	if (result < 0) {
-		tail_clear(op, result, resize_finish);
+		tail_clear(rs, result, resize_finish);
 		return;
 	}
 	rec->mtime_ns = rec->ctime_ns = times_now();
-	names_save(w, inode, saved, op);
+	names_save(w, inode, saved, rs);
 }
 
 static void made(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = arg;
+	struct resize *rs = arg;
 
-	op->attached_here = result == 0;
-	resized(w, inode, result, op);
+	rs->attached_here = result == 0;
+	resized(w, inode, result, rs);
 }
 
 static void cut_is_sent(struct store *s, struct store_sync *sync, int error)
 {
-	struct op *op = (struct op *)((char *)sync - offsetof(struct op, sync));
+	struct resize *rs = (struct resize *)((char *)sync - offsetof(struct resize, sync));
 
 	if (error)
-		resize_finish(op, error);
+		resize_finish(rs, error);
 	else
-		region_resize(s->owner, op->inode, op->size, resized, op);
+		region_resize(s->owner, rs->op.inode, rs->size, resized, rs);
 }
 
 static void cut_is_zero(struct worker *w, void *arg, int error)
 {
-	struct op *op = arg;
+	struct resize *rs = arg;
 
 	if (error) {
-		resize_finish(op, error);
+		resize_finish(rs, error);
 		return;
 	}
-	op->sync.done = cut_is_sent;
-	op->sync.deadline_ns = pool_deadline(w->opts);
-	store_sync(w->store, &op->sync, op->inode);
+	rs->sync.done = cut_is_sent;
+	rs->sync.deadline_ns = pool_deadline(w->opts);
+	store_sync(w->store, &rs->sync, rs->op.inode);
 }
 
-static void resize_attached(struct op *op)
+static void resize_attached(struct resize *rs)
 {
-	struct worker *w = op->w;
-	uint64_t before = op->inode->disk->rec.size_bytes;
-	uint64_t chunk_end = record_chunks(op->size) * GVM_CHUNK_BYTES;
+	struct worker *w = rs->op.w;
+	uint64_t before = rs->op.inode->disk->rec.size_bytes;
+	uint64_t chunk_end = record_chunks(rs->size) * GVM_CHUNK_BYTES;
 
-	if (op->size > before) {
-		tail_begin(op);
-		region_resize(w, op->inode, op->size, resized, op);
+	if (rs->size > before) {
+		tail_begin(rs);
+		region_resize(w, rs->op.inode, rs->size, resized, rs);
 		return;
 	}
-	tail_cut(op->inode->disk);
-	store_drop(w->store, op->inode, record_chunks(op->size));
+	tail_cut(rs->op.inode->disk);
+	store_drop(w->store, rs->op.inode, record_chunks(rs->size));
 	if (chunk_end > before)
 		chunk_end = before;
-	if (op->size < chunk_end)
-		front_io_zero(w, op->inode, op->size, chunk_end - op->size, cut_is_zero, op);
+	if (rs->size < chunk_end)
+		front_io_zero(w, rs->op.inode, rs->size, chunk_end - rs->size, cut_is_zero, rs);
 	else
-		cut_is_zero(w, op, 0);
+		cut_is_zero(w, rs, 0);
 }
 
 static void attached(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = arg;
+	struct resize *rs = arg;
 
 	(void)w;
 	(void)inode;
-	op->attached_here = result == 0;
+	rs->attached_here = result == 0;
 	if (result < 0)
-		op->then(op, result);
+		rs->then(rs, result);
 	else
-		resize_attached(op);
+		resize_attached(rs);
 }
 
-void front_resize(struct op *op)
+void front_resize(struct resize *rs)
 {
-	struct worker *w = op->w;
-	struct journal_inode *d = op->inode->disk;
+	struct worker *w = rs->op.w;
+	struct journal_inode *d = rs->op.inode->disk;
 
-	if (op->size == d->rec.size_bytes)
-		op->then(op, 0);
-	else if (op->inode->resident || op->inode->attaching)
-		op->then(op, -EBUSY);
-	else if (op->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
-		op->then(op, -EFBIG);
+	if (rs->size == d->rec.size_bytes)
+		rs->then(rs, 0);
+	else if (rs->op.inode->resident || rs->op.inode->attaching)
+		rs->then(rs, -EBUSY);
+	else if (rs->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
+		rs->then(rs, -EFBIG);
 	else if (!d->rec.node_count)
-		region_resize(w, op->inode, op->size, made, op);
+		region_resize(w, rs->op.inode, rs->size, made, rs);
 	else if (d->failed)
-		op->then(op, -EIO);
-	else if (!region_is_attached(op->inode))
-		region_attach(w, op->inode, attached, op);
+		rs->then(rs, -EIO);
+	else if (!region_is_attached(rs->op.inode))
+		region_attach(w, rs->op.inode, attached, rs);
 	else
-		resize_attached(op);
+		resize_attached(rs);
 }

@@ -53,10 +53,16 @@ static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *inode)
 	fuse_reply_entry(req, &e);
 }
 
+struct lookup {
+	struct op op; /* first */
+	char name[RECORD_NAME_MAX + 1];
+};
+
 static void lookup_refreshed(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
-	struct inode *inode = front_child(w, op->inode, op->name);
+	struct lookup *l = arg;
+	struct op *op = &l->op;
+	struct inode *inode = front_child(w, op->inode, l->name);
 
 	w->names_failing = result < 0;
 	if (op->req && inode)
@@ -68,7 +74,7 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct worker *w = front_worker(req);
 	struct inode *folder = front_inode(req, parent), *inode;
-	struct op *op;
+	struct lookup *l;
 
 	if (!folder)
 		return;
@@ -84,11 +90,11 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 			fuse_reply_err(req, ENOENT);
 		return;
 	}
-	op = op_new(w, req, folder);
-	if (!op)
+	l = op_new_sized(w, req, folder, sizeof(*l));
+	if (!l)
 		return;
-	snprintf(op->name, sizeof(op->name), "%s", name);
-	names_refresh(w, true, lookup_refreshed, op);
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	names_refresh(w, true, lookup_refreshed, l);
 }
 
 static void forget(struct worker *w, fuse_ino_t ino, uint64_t count)
@@ -126,13 +132,19 @@ void front_folder_changed(struct worker *w, fuse_ino_t ino)
 		times_content(w, folder);
 }
 
+struct opening_folder {
+	struct op op; /* first */
+	struct fuse_file_info fi;
+};
+
 static void opendir_refreshed(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
+	struct opening_folder *o = arg;
+	struct op *op = &o->op;
 
 	w->names_failing = result < 0; /* show an old listing rather than none */
 	if (op->req)
-		fuse_reply_open(op_take(op), &op->fi);
+		fuse_reply_open(op_take(op), &o->fi);
 	op_end(op, false, 0);
 }
 
@@ -140,7 +152,7 @@ void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
-	struct op *op;
+	struct opening_folder *o;
 
 	if (!inode)
 		return;
@@ -148,11 +160,11 @@ void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_open(req, fi);
 		return;
 	}
-	op = op_new(w, req, inode);
-	if (!op)
+	o = op_new_sized(w, req, inode, sizeof(*o));
+	if (!o)
 		return;
-	op->fi = *fi;
-	names_refresh(w, true, opendir_refreshed, op);
+	o->fi = *fi;
+	names_refresh(w, true, opendir_refreshed, o);
 }
 
 /* Offsets are 1 and 2 after "." and "..", then an entry's number + 3, so that they stay valid while

@@ -10,74 +10,81 @@
 #include <stdio.h>
 #include <string.h>
 
-static void unlink_end(struct op *op, int error)
+struct unlinking {
+	struct op op; /* first */
+	fuse_ino_t parent;
+	bool replaced; /* a rename that is already safe took the name */
+};
+
+static void unlink_end(struct unlinking *u, int error)
 {
-	op_end(op, true, op->replaced ? 0 : error);
+	op_end(&u->op, true, u->replaced ? 0 : error);
 }
 
 static void unlink_saved(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
-	struct journal_inode *d = op->inode->disk;
-	struct inode *inode = op->inode;
+	struct unlinking *u = arg;
+	struct inode *inode = u->op.inode;
+	struct journal_inode *d = inode->disk;
 
 	if (result < 0) { /* undo */
 		d->rec.orphan = 0;
 		inode_set_use(w->inodes, inode->nr, INODE_USED);
-		unlink_end(op, result);
+		unlink_end(u, result);
 		return;
 	}
 	d->rec.ctime_ns = times_now();
-	front_folder_changed(w, op->parent);
+	front_folder_changed(w, u->parent);
 	region_lease(w, inode);
-	unlink_end(op, 0);
+	unlink_end(u, 0);
 	front_settle(w, inode);
 }
 
 static void unlink_checked(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = arg;
+	struct unlinking *u = arg;
 	struct journal_inode *d = inode->disk;
 
 	(void)result; /* a name is removed even if its nodes do not answer */
 	if (inode->writer >= GVM_WRITER_AWAY && !region_is_attached(inode)) {
-		unlink_end(op, EBUSY);
+		unlink_end(u, EBUSY);
 		return;
 	}
 	/* It is still a region, though without a name: its chunks are deleted when it is closed. */
 	d->rec.orphan = 1;
 	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
-	names_save(w, inode, unlink_saved, op);
+	names_save(w, inode, unlink_saved, u);
 }
 
 static void unlink_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct unlinking *u = (struct unlinking *)task;
+	struct op *op = &u->op;
 	struct worker *w = op->w;
 	struct inode *inode = op->inode;
 
 	if (inode->disk->use != INODE_USED || op->abandoned) {
-		unlink_end(op, ENOENT);
+		unlink_end(u, ENOENT);
 		return;
 	}
 	inode->writer = GVM_WRITER_NONE;
 	if (inode->disk->rec.node_count && !region_is_attached(inode))
-		region_stat(w, inode, unlink_checked, op);
+		region_stat(w, inode, unlink_checked, u);
 	else
-		unlink_checked(w, inode, 0, op);
+		unlink_checked(w, inode, 0, u);
 }
 
 static void unlink_inode(struct worker *w, fuse_req_t req, struct inode *inode, fuse_ino_t parent,
 			 bool replaced)
 {
-	struct op *op = op_new(w, req, inode);
+	struct unlinking *u = op_new_sized(w, req, inode, sizeof(*u));
 
-	if (!op)
+	if (!u)
 		return;
-	op->parent = parent;
-	op->replaced = replaced;
-	op->task.run = unlink_run;
-	inode_acquire(inode, &op->task);
+	u->parent = parent;
+	u->replaced = replaced;
+	u->op.task.run = unlink_run;
+	inode_acquire(inode, &u->op.task);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, bool folder_wanted)
@@ -90,7 +97,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 	if (!folder)
 		return;
 	if (!inode)
-		fuse_reply_err(req, w->request_resent ? 0 : ENOENT);
+		fuse_reply_err(req, w->request->resent ? 0 : ENOENT);
 	else if (is_folder != folder_wanted)
 		fuse_reply_err(req, is_folder ? EISDIR : ENOTDIR);
 	else if (is_folder && inode_has_children(w->inodes, &inode->disk->rec.id))
@@ -109,22 +116,30 @@ void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	remove_name(req, parent, name, true);
 }
 
+struct renaming {
+	struct op op; /* first */
+	unsigned from, to; /* the folders' inodes */
+	unsigned replaced; /* the inode that had the new name; 0: there was none */
+	char from_name[RECORD_NAME_MAX + 1], to_name[RECORD_NAME_MAX + 1];
+};
+
 /* The file that the rename replaces is removed once the new record is safe (until then the newer
  * record shows under the name), and before the rename is answered. */
 static void rename_saved(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
-	struct inode *replaced = op->size ? inode_get(w->inodes, (unsigned)op->size) : NULL;
-	fuse_ino_t to = inode_ino((unsigned)op->bytes);
+	struct renaming *rn = arg;
+	struct op *op = &rn->op;
+	struct inode *replaced = rn->replaced ? inode_get(w->inodes, rn->replaced) : NULL;
+	fuse_ino_t to = inode_ino(rn->to);
 	fuse_req_t req;
 
 	if (result < 0) {
-		inode_set_name(w->inodes, op->inode->nr,
-			       &inode_disk(w->inodes, (unsigned)op->off)->rec.id, op->name);
+		inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, rn->from)->rec.id,
+			       rn->from_name);
 		op_end(op, true, result);
 		return;
 	}
-	front_folder_changed(w, inode_ino((unsigned)op->off));
+	front_folder_changed(w, inode_ino(rn->from));
 	front_folder_changed(w, to);
 	if (replaced && replaced->disk->use == INODE_USED) {
 		req = op_take(op);
@@ -137,29 +152,26 @@ static void rename_saved(struct worker *w, int result, void *arg)
 
 static void rename_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct renaming *rn = (struct renaming *)task;
+	struct op *op = &rn->op;
 	struct worker *w = op->w;
 	struct journal_inode *d = op->inode->disk;
-	const char *to_name = (const char *)op->kept;
-	char from_name[RECORD_NAME_MAX + 1];
 
 	if (d->use != INODE_USED || op->abandoned) {
 		op_end(op, true, ENOENT);
 		return;
 	}
-	memcpy(from_name, d->rec.name, sizeof(from_name));
+	memcpy(rn->from_name, d->rec.name, sizeof(rn->from_name));
 	/* Raised first: if we are killed after this, the successor saves what follows under the
 	 * newer version. */
 	journal_publish64(&d->rec.version, d->rec.version + 1);
 	atomic_thread_fence(memory_order_release);
-	inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, (unsigned)op->bytes)->rec.id,
-		       to_name);
+	inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, rn->to)->rec.id, rn->to_name);
 	d->rec.ctime_ns = times_now();
-	memcpy(op->name, from_name, sizeof(op->name));
 	/* Of two records with one name the newer shows, so this one has to be newer. */
-	if (op->size && inode_disk(w->inodes, (unsigned)op->size)->rec.version > d->rec.version)
-		d->rec.version = inode_disk(w->inodes, (unsigned)op->size)->rec.version;
-	names_save(w, op->inode, rename_saved, op);
+	if (rn->replaced && inode_disk(w->inodes, rn->replaced)->rec.version > d->rec.version)
+		d->rec.version = inode_disk(w->inodes, rn->replaced)->rec.version;
+	names_save(w, op->inode, rename_saved, rn);
 }
 
 void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
@@ -169,7 +181,7 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	struct inode *from = front_inode(req, parent);
 	struct inode *to = from ? front_inode(req, to_parent) : NULL;
 	struct inode *inode, *target;
-	struct op *op;
+	struct renaming *rn;
 
 	if (!to)
 		return;
@@ -180,7 +192,7 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		return;
 	}
 	if (!inode || (target && target != inode && flags & RENAME_NOREPLACE)) {
-		fuse_reply_err(req, inode ? EEXIST : w->request_resent && target ? 0 : ENOENT);
+		fuse_reply_err(req, inode ? EEXIST : w->request->resent && target ? 0 : ENOENT);
 		return;
 	}
 	if (inode == target) {
@@ -191,16 +203,13 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		fuse_reply_err(req, ENOTEMPTY);
 		return;
 	}
-	op = op_new(w, req, inode);
-	if (!op)
+	rn = op_new_sized(w, req, inode, sizeof(*rn));
+	if (!rn)
 		return;
-	op->off = from->nr;
-	op->bytes = to->nr;
-	op->size = target ? target->nr : 0;
-	op->kept = (uint8_t *)strdup(to_name);
-	op->task.run = rename_run;
-	if (op->kept)
-		inode_acquire(inode, &op->task);
-	else
-		op_end(op, false, ENOMEM);
+	rn->from = from->nr;
+	rn->to = to->nr;
+	rn->replaced = target ? target->nr : 0;
+	snprintf(rn->to_name, sizeof(rn->to_name), "%s", to_name);
+	rn->op.task.run = rename_run;
+	inode_acquire(inode, &rn->op.task);
 }

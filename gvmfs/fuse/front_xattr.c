@@ -112,45 +112,52 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 
 /* Sets whether a region is removed when nobody has it open: see RECORDS.md. */
 
+struct marking {
+	struct op op; /* first */
+	bool temporary;
+};
+
 static void temporary_saved(struct worker *w, int result, void *arg)
 {
-	struct op *op = arg;
+	struct marking *m = arg;
+	struct op *op = &m->op;
 	struct record *rec = &op->inode->disk->rec;
 
 	(void)w;
 	if (result < 0)
-		rec->temporary = !op->to_set;
+		rec->temporary = !m->temporary;
 	op_end(op, true, result);
 }
 
 static void temporary_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct marking *m = (struct marking *)task;
+	struct op *op = &m->op;
 	struct journal_inode *d = op->inode->disk;
 
 	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION || !op->inode->opens) {
 		op_end(op, true, d->use != INODE_USED ? ENOENT : EINVAL);
 		return;
 	}
-	if (d->rec.temporary == op->to_set) {
-		op_end(op, true, op->to_set ? 0 : ENODATA);
+	if (d->rec.temporary == m->temporary) {
+		op_end(op, true, m->temporary ? 0 : ENODATA);
 		return;
 	}
-	d->rec.temporary = (uint8_t)op->to_set;
-	d->rec.owner = op->to_set ? op->w->self : (struct record_owner){ .pid = 0 };
-	names_save(op->w, op->inode, temporary_saved, op);
+	d->rec.temporary = m->temporary;
+	d->rec.owner = m->temporary ? op->w->self : (struct record_owner){ .pid = 0 };
+	names_save(op->w, op->inode, temporary_saved, m);
 }
 
 static void temporary_set(fuse_req_t req, fuse_ino_t ino, bool temporary)
 {
 	struct inode *inode = front_inode(req, ino);
-	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+	struct marking *m = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*m)) : NULL;
 
-	if (!op)
+	if (!m)
 		return;
-	op->to_set = temporary;
-	op->task.run = temporary_run;
-	inode_acquire(inode, &op->task);
+	m->temporary = temporary;
+	m->op.task.run = temporary_run;
+	inode_acquire(inode, &m->op.task);
 }
 
 static void taken(struct worker *w, struct inode *inode, int result, void *arg)

@@ -5,19 +5,21 @@
 #include "node/pool.h"
 #include "node/region.h"
 
+#include <assert.h>
+
 #define ASKING_MAX 64 /* regions that are asked about at a time */
 
 static void held_asked(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	struct op *op = inode->askers, *next;
+	struct op *op;
 
 	(void)result;
 	(void)arg;
+	assert(w->held_asking && inode->asking);
 	w->held_asking--;
 	inode->asking = false;
-	inode->askers = NULL;
-	for (; op; op = next) {
-		next = op->next_asker;
+	while ((op = STAILQ_FIRST(&inode->askers))) {
+		STAILQ_REMOVE_HEAD(&inode->askers, in);
 		if (op->req)
 			front_reply_attr(w, op_take(op), inode);
 		op_end(op, false, 0);
@@ -49,6 +51,5 @@ bool held_ask(struct worker *w, struct inode *inode)
 
 void held_wait(struct inode *inode, struct op *op)
 {
-	op->next_asker = inode->askers;
-	inode->askers = op;
+	STAILQ_INSERT_TAIL(&inode->askers, op, in);
 }

@@ -6,6 +6,7 @@
 #include "interrupt.h"
 #include "node/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +23,12 @@ static void op_abandon(struct interrupt *interrupt)
 	op->abandoned = true;
 }
 
-struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
+void *op_new_sized(struct worker *w, fuse_req_t req, struct inode *inode, size_t bytes)
 {
-	struct op *op = calloc(1, sizeof(*op));
+	struct op *op;
 
+	assert(bytes >= sizeof(*op));
+	op = calloc(1, bytes);
 	if (!op) {
 		if (req)
 			fuse_reply_err(req, ENOMEM);
@@ -34,11 +37,17 @@ struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
 	op->w = w;
 	op->req = req;
 	op->inode = inode;
-	op->resent = w->request_resent;
-	op->unique = w->request_unique;
-	if (req)
-		interrupt_arm(&op->interrupt, w, req, true, op_abandon);
+	if (!req)
+		return op;
+	op->unique = w->request->unique;
+	op->resent = w->request->resent;
+	interrupt_arm(&op->interrupt, w, req, true, op_abandon);
 	return op;
+}
+
+struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode)
+{
+	return op_new_sized(w, req, inode, sizeof(struct op));
 }
 
 fuse_req_t op_take(struct op *op)
@@ -92,10 +101,10 @@ void op_fail(struct op *op, int error)
 
 void op_end(struct op *op, bool held, int error)
 {
+	assert(!held || op->inode->busy);
 	op_fail(op, error);
 	if (held)
 		inode_release(op->w->inodes, op->inode);
-	free(op->kept);
 	free(op);
 }
 

@@ -10,15 +10,15 @@
 #define GVMFS_OP_H
 
 #include "interrupt.h"
+#include "state/request.h"
 #include "state/worker.h"
-#include "store/pagecache.h"
-#include "store/store.h"
-#include "uffd/resident.h"
+
+#include <sys/queue.h>
 
 /* How long the kernel may cache names and attributes: other hosts change them too. */
 #define FRONT_TIMEOUT_S 1.0
 
-/* A request that takes several steps. */
+/* A request that takes several steps. One that has to remember more begins with it: op_new_sized(). */
 struct op {
 	struct task task; /* first: waits for the inode */
 	struct worker *w;
@@ -26,40 +26,15 @@ struct op {
 	struct interrupt interrupt;
 	bool abandoned; /* answered with EINTR; what has begun goes on to its end */
 	struct inode *inode;
-	fuse_ino_t parent;
-	bool resent;
-	uint64_t unique;
-	int tid; /* open: the calling thread */
-	struct fuse_file_info fi;
-	struct op *next_asker; /* capacity.h, held.h, unmade.h */
-	int to_set;
-	struct stat attr;
-	struct {
-		uint32_t mode, uid, gid;
-		uint64_t mtime_ns, ctime_ns;
-	} before; /* setattr: restored if the change fails */
-	uint64_t size;
-	uint64_t off;
-	bool attached_here;
-	bool at_rest; /* open: for reading, and the region has no writer anywhere */
-	bool replaced; /* unlink: a rename that is already safe took the name */
-	void (*then)(struct op *op, int result); /* called after a size change */
-	const void *data;
-	uint8_t *kept;
-	size_t bytes;
-	char name[RECORD_NAME_MAX + 1];
-	struct store_sync sync;
-	struct resident_io fast;
-	struct {
-		struct pagecache_ask ask;
-		uint64_t from, to;
-		int result;
-		void (*then)(struct op *op, int result);
-	} tail; /* tail.h; from, to: the part of the kernel's page that is put right */
+	uint64_t unique; /* the request's; 0: the op is none of the kernel's */
+	bool resent;	 /* a predecessor may have carried it out already */
+	STAILQ_ENTRY(op) in; /* capacity.h, held.h, unmade.h */
 };
 
 /* A new op for the current request (req may be NULL); NULL after answering ENOMEM. */
 struct op *op_new(struct worker *w, fuse_req_t req, struct inode *inode);
+/* The same, of `bytes`: a struct that begins with the op. What follows the op is zero. */
+void *op_new_sized(struct worker *w, fuse_req_t req, struct inode *inode, size_t bytes);
 /* Takes the request out of the op: the caller has to answer it, or hand it on, at once. */
 fuse_req_t op_take(struct op *op);
 /* Answers an error if there is a request. The op goes on. */

@@ -3,7 +3,7 @@
 #include "tail.h"
 
 #include "base/log.h"
-#include "op.h"
+#include "resize.h"
 #include "store/pagecache.h"
 
 #include <errno.h>
@@ -19,116 +19,116 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void tail_begin(struct op *op)
+void tail_begin(struct resize *rs)
 {
-	struct journal_inode *d = op->inode->disk;
-	uint64_t from = d->rec.size_bytes, zero_to = least(op->data ? op->off : op->size, page_end(from));
+	struct journal_inode *d = rs->op.inode->disk;
+	uint64_t from = d->rec.size_bytes, zero_to = least(rs->data ? rs->off : rs->size, page_end(from));
 
 	if (from % GVM_PAGE_BYTES == 0 || !d->end_cached)
 		return;
-	op->tail.from = from;
-	op->tail.to = least(op->size, page_end(from));
+	rs->tail.from = from;
+	rs->tail.to = least(rs->size, page_end(from));
 	if (zero_to <= from)
 		return; /* the write begins at the old end: nothing lies between */
 	journal_publish64(&d->tail_to, zero_to);
 	journal_publish64(&d->tail_from, from);
 }
 
-/* Builds what the kernel's page should have from op->tail.from to op->tail.to: zeros, and the written
+/* Builds what the kernel's page should have from rs->tail.from to rs->tail.to: zeros, and the written
  * data. */
-static void tail_fill(const struct op *op, uint8_t *content)
+static void tail_fill(const struct resize *rs, uint8_t *content)
 {
-	uint64_t from = op->tail.from, to = op->tail.to, off = op->off > from ? op->off : from;
+	uint64_t from = rs->tail.from, to = rs->tail.to, off = rs->off > from ? rs->off : from;
 
 	memset(content, 0, GVM_PAGE_BYTES);
-	if (op->data && off < to)
-		memcpy(content + (off - from), (const uint8_t *)op->data + (off - op->off),
-		       least(to, op->off + op->bytes) - off);
+	if (rs->data && off < to)
+		memcpy(content + (off - from), rs->data + (off - rs->off),
+		       least(to, rs->off + rs->bytes) - off);
 }
 
-static void clear_go_on(struct op *op);
+static void clear_go_on(struct resize *rs);
 
 static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 {
-	struct op *op = (struct op *)((char *)ask - offsetof(struct op, tail.ask));
-	struct journal_inode *d = op->inode->disk;
+	struct resize *rs = (struct resize *)((char *)ask - offsetof(struct resize, tail.ask));
+	struct journal_inode *d = rs->op.inode->disk;
 
 	if (error == -ETIMEDOUT) {
 		/* The page is locked, perhaps by a fault that waits for the page's write-back, which the
 		 * kernel holds back until its request for the new size is answered. (It does not during a
 		 * write(), and if a write() fails it forgets whole pages.) */
-		if (!op->data)
-			op_fail(op, EINTR);
+		if (!rs->data)
+			op_fail(&rs->op, EINTR);
 		pagecache_wait_on(w, ask);
 		return;
 	}
 	if (error == -EPIPE || error == -EAGAIN) {
-		clear_go_on(op); /* try again: without the helper if it is gone, or when it has memory */
+		clear_go_on(rs); /* try again: without the helper if it is gone, or when it has memory */
 		return;
 	}
 	/* -ENOENT, -ENODEV: the kernel does not know the file, so it caches nothing of it. */
 	if (error && error != -ENOENT && error != -ENODEV) {
 		log_error(d->rec.name, "it has grown, but what was stored behind its old end may show: %s",
 			  strerror(-error));
-		op->tail.result = -EIO;
+		rs->tail.result = -EIO;
 	}
-	if (d->rec.size_bytes > page_end(op->tail.from))
+	if (d->rec.size_bytes > page_end(rs->tail.from))
 		journal_publish32(&d->end_cached, 0); /* the end is in another page */
 	journal_publish64(&d->tail_from, 0);
-	op->tail.then(op, op->tail.result);
+	rs->tail.then(rs, rs->tail.result);
 }
 
-static void clear_go_on(struct op *op)
+static void clear_go_on(struct resize *rs)
 {
 	uint8_t content[GVM_PAGE_BYTES];
 	int r;
 
-	tail_fill(op, content);
-	r = pagecache_store(op->w, op->inode, op->tail.from, op->tail.to - op->tail.from, content,
-			    &op->tail.ask);
+	tail_fill(rs, content);
+	r = pagecache_store(rs->op.w, rs->op.inode, rs->tail.from, rs->tail.to - rs->tail.from, content,
+			    &rs->tail.ask);
 	if (r < 0)
-		clear_done(op->w, &op->tail.ask, r);
+		clear_done(rs->op.w, &rs->tail.ask, r);
 }
 
-void tail_clear(struct op *op, int result, void (*then)(struct op *op, int result))
+void tail_clear(struct resize *rs, int result, void (*then)(struct resize *rs, int result))
 {
-	struct journal_inode *d = op->inode->disk;
+	struct journal_inode *d = rs->op.inode->disk;
 
 	/* Once the record has the new size it stays, whatever else has failed. */
-	if (op->tail.from && d->rec.size_bytes > op->tail.from) {
-		op->tail.ask.done = clear_done;
-		op->tail.result = result;
-		op->tail.then = then;
-		clear_go_on(op);
+	if (rs->tail.from && d->rec.size_bytes > rs->tail.from) {
+		rs->tail.ask.done = clear_done;
+		rs->tail.result = result;
+		rs->tail.then = then;
+		clear_go_on(rs);
 		return;
 	}
 	journal_publish64(&d->tail_from, 0);
-	then(op, result);
+	then(rs, result);
 }
 
-static void adopted(struct op *op, int result)
+static void adopted(struct resize *rs, int result)
 {
-	op_end(op, true, result);
+	op_end(&rs->op, true, result);
 }
 
 static void adopt_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
-	const struct journal_inode *d = op->inode->disk;
+	struct resize *rs = (struct resize *)task;
+	const struct journal_inode *d = rs->op.inode->disk;
 
-	op->tail.from = d->tail_from;
-	op->tail.to = d->tail_to;
-	tail_clear(op, 0, adopted);
+	rs->tail.from = d->tail_from;
+	rs->tail.to = d->tail_to;
+	tail_clear(rs, 0, adopted);
 }
 
 void tail_adopt(struct worker *w, struct inode *inode)
 {
-	struct op *op = op_new(w, NULL, inode);
+	struct resize *rs = op_new_sized(w, NULL, inode, sizeof(*rs));
 
-	if (!op)
+	if (!rs)
 		return;
-	op->task.run = adopt_run;
-	inode_acquire(inode, &op->task);
+	rs->op.task.run = adopt_run;
+	inode_acquire(inode, &rs->op.task);
 }
 
 void tail_mask(const struct journal_inode *d, uint8_t *data, uint64_t off, size_t size)

@@ -28,14 +28,14 @@
 #include <stddef.h>
 
 struct inode;
-struct op;
+struct resize;
 struct worker;
 
-/* Before an op makes its inode larger, to op->size; op->data: for a write() at op->off. */
-void tail_begin(struct op *op);
-/* After the growth, or its failure: puts the kernel's page right, then calls then(op, result). If the
+/* Before an op makes its inode larger. */
+void tail_begin(struct resize *rs);
+/* After the growth, or its failure: puts the kernel's page right, then calls then(rs, result). If the
  * page stays locked the op waits on, but an ftruncate() is answered with EINTR. */
-void tail_clear(struct op *op, int result, void (*then)(struct op *op, int result));
+void tail_clear(struct resize *rs, int result, void (*then)(struct resize *rs, int result));
 /* Clears a tail that a predecessor has left. */
 void tail_adopt(struct worker *w, struct inode *inode);
 

@@ -226,7 +226,7 @@ void unbacked_closed(struct inode *inode)
 	inode->unbacked_hold = -1;
 }
 
-void unbacked_end(struct op *op, uint64_t wanted_bytes)
+void unbacked_end(struct op *op, int tid, uint64_t wanted_bytes)
 {
 	struct unbacked *u = op->req ? calloc(1, sizeof(*u)) : NULL;
 
@@ -238,7 +238,7 @@ void unbacked_end(struct op *op, uint64_t wanted_bytes)
 	u->job.done = unbacked_done;
 	u->op = op;
 	u->hold = -1;
-	u->tid = op->tid;
+	u->tid = tid;
 	u->wanted_bytes = wanted_bytes;
 	jobs_submit_blocking(op->w->jobs, &u->job);
 }

@@ -17,8 +17,9 @@
 
 #include "op.h"
 
-/* Ends the op, whose change of a file's size to `wanted` bytes failed for lack of room (ENOSPC). */
-void unbacked_end(struct op *op, uint64_t wanted_bytes);
+/* Ends the op, whose change of a file's size to `wanted` bytes, for thread `tid`, failed for lack of room
+ * (ENOSPC). */
+void unbacked_end(struct op *op, int tid, uint64_t wanted_bytes);
 /* The last file of the inode was closed. */
 void unbacked_closed(struct inode *inode);
 

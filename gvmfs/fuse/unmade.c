@@ -6,13 +6,15 @@
 #include "op.h"
 #include "node/names.h"
 
+#include <assert.h>
+
 #define AGAIN_NS   1000000000ull
 #define UNMADE_MAX 1024u /* so that a program that keeps trying does not use up all inodes */
 
 void unmade_init(struct unmade *u)
 {
 	*u = (struct unmade){ 0 };
-	u->last = &u->first;
+	STAILQ_INIT(&u->names);
 }
 
 static void unmade_saved(struct worker *w, int result, void *arg)
@@ -24,9 +26,8 @@ static void unmade_saved(struct worker *w, int result, void *arg)
 	u->at_ns = result < 0 ? gvm_now_ns() + AGAIN_NS : 0;
 	if (result < 0)
 		return;
-	u->first = op->next_asker;
-	if (!u->first)
-		u->last = &u->first;
+	assert(u->count && STAILQ_FIRST(&u->names) == op);
+	STAILQ_REMOVE_HEAD(&u->names, in);
 	u->count--;
 	op_end(op, true, 0);
 }
@@ -46,9 +47,7 @@ void unmade_add(struct op *op)
 		return;
 	}
 	u->count++;
-	op->next_asker = NULL;
-	*u->last = op;
-	u->last = &op->next_asker;
+	STAILQ_INSERT_TAIL(&u->names, op, in);
 }
 
 static void adopt_run(struct task *task)
@@ -69,12 +68,13 @@ void unmade_adopt(struct worker *w, struct inode *inode)
 uint64_t unmade_tick(struct worker *w, uint64_t now_ns)
 {
 	struct unmade *u = w->unmade;
+	struct op *op = STAILQ_FIRST(&u->names);
 
-	if (!u->first || u->saving || w->draining)
+	if (!op || u->saving || w->draining)
 		return ~0ull;
 	if (now_ns < u->at_ns)
 		return u->at_ns;
 	u->saving = true;
-	names_save(w, u->first->inode, unmade_saved, u->first);
+	names_save(w, op->inode, unmade_saved, op);
 	return ~0ull;
 }

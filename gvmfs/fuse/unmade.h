@@ -12,13 +12,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct inode;
 struct op;
 struct worker;
 
 struct unmade {
-	struct op *first, **last;
+	STAILQ_HEAD(, op) names; /* their ops, in their order */
 	unsigned count;
 	bool saving;	/* the tombstone of the first op is being saved */
 	uint64_t at_ns; /* when to try again */

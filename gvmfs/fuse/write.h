@@ -6,7 +6,7 @@
  * cannot lose it. If only a part of a page is written the rest is filled in first, from a node if need be.
  *
  * Decides through store_env.h only, so that simulators can link it. FUSE's side of a WRITE:
- * front_io.c.
+ * front_write.c.
  */
 #ifndef GVMFS_WRITE_H
 #define GVMFS_WRITE_H

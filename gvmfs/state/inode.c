@@ -2,6 +2,7 @@
 /* inode.c - see inode.h. */
 #include "inode.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,8 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 			in->rt[nr]->index = journal_index(in->j, nr);
 			in->rt[nr]->stats = &in->rt[nr]->disk->stats;
 			in->rt[nr]->unbacked_hold = -1;
-			task_queue_init(&in->rt[nr]->waiting);
+			STAILQ_INIT(&in->rt[nr]->waiting);
+			STAILQ_INIT(&in->rt[nr]->askers);
 		}
 	}
 	return in->rt[nr];
@@ -227,7 +229,7 @@ bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t
 void inode_acquire(struct inode *inode, struct task *task)
 {
 	if (inode->busy) {
-		task_queue_add(&inode->waiting, task);
+		STAILQ_INSERT_TAIL(&inode->waiting, task, in);
 		return;
 	}
 	inode->busy = true;
@@ -236,9 +238,11 @@ void inode_acquire(struct inode *inode, struct task *task)
 
 void inode_release(struct inodes *in, struct inode *inode)
 {
-	struct task *next = task_queue_take(&inode->waiting);
+	struct task *next = STAILQ_FIRST(&inode->waiting);
 
+	assert(inode->busy && in->rt[inode->nr] == inode);
 	if (next) {
+		STAILQ_REMOVE_HEAD(&inode->waiting, in);
 		next->run(next);
 		return;
 	}

@@ -13,42 +13,14 @@
 #include "tree.h"
 
 #include <fuse3/fuse_lowlevel.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 /* Something that runs when its turn comes: embedded in what it is about. */
 struct task {
 	void (*run)(struct task *task);
-	struct task *next;
+	STAILQ_ENTRY(task) in;
 };
-
-struct task_queue {
-	struct task *head, **tail;
-};
-
-static inline void task_queue_init(struct task_queue *q)
-{
-	q->head = NULL;
-	q->tail = &q->head;
-}
-
-static inline void task_queue_add(struct task_queue *q, struct task *t)
-{
-	t->next = NULL;
-	*q->tail = t;
-	q->tail = &t->next;
-}
-
-static inline struct task *task_queue_take(struct task_queue *q)
-{
-	struct task *t = q->head;
-
-	if (t) {
-		q->head = t->next;
-		if (!q->head)
-			q->tail = &q->head;
-	}
-	return t;
-}
 
 struct op;
 struct readahead;
@@ -60,7 +32,7 @@ struct inode {
 	struct journal_inode *disk; /* its entry in the journal, for as long as this struct lives */
 	_Atomic uint64_t *index;    /* and of its chunks: journal_index() */
 	bool busy; /* a task has it: see inode_acquire() */
-	struct task_queue waiting;
+	STAILQ_HEAD(, task) waiting; /* for it, in their order */
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
@@ -78,7 +50,7 @@ struct inode {
 	uint64_t held_epoch;  /* of the writer that attached last */
 	uint64_t empty_epoch; /* of our last attachment, if there was no data at its end */
 	bool asking; /* how many they are now: see held.h */
-	struct op *askers;
+	STAILQ_HEAD(, op) askers;
 	uint8_t writer; /* then: GVM_WRITER_*, the most that a node said */
 	uint64_t seen_epoch; /* then: of the writer that attached last */
 	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */

@@ -31,6 +31,7 @@ struct options;
 struct pagecache;
 struct pool;
 struct region_events;
+struct request;
 struct residents;
 struct sessions;
 struct store;
@@ -76,10 +77,7 @@ struct worker {
 	bool names_asking;    /* it is read for that reason alone */
 	bool names_owed;      /* a predecessor's changes are not known to be there */
 
-	/* The request being processed. */
-	uint8_t *request;     /* its buffer; NULL it to keep it, and free() it later */
-	uint64_t request_unique;
-	bool request_resent; /* a predecessor may have carried it out already */
+	struct request *request; /* being processed, or the last one; NULL: there was none yet */
 };
 
 /* Adds to a counter of the inode and of the mount. */

@@ -127,7 +127,7 @@ static void entry_in_use_is_not_freed(void)
 static void entry_of_the_fast_path_is_not_freed(void)
 {
 	static long resident; /* nothing looks into it */
-	struct task waits = { NULL, NULL };
+	struct task waits = { .run = NULL };
 	struct journal_inode *d;
 	struct inode *inode;
 	unsigned nr;
