@@ -19,6 +19,7 @@
 
 #include "dsm_calls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -528,6 +529,7 @@ static int converse(struct ram *ram, int sock, int deadline_ms, struct region *r
 		err = expect(ram, sock, now_ms() + deadline_ms, GVM_ATTACH_WELCOME, &msg, &fds);
 	if (err)
 		return err;
+	assert(fds.count >= 2); /* gvm_attach_accept() has counted the memory and the pins */
 	r->host = ram->host;
 	r->bytes = ram->bytes;
 	r->sock = sock;

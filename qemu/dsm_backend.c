@@ -21,6 +21,7 @@
 #include "giantvm.h"
 #include "gvm_mount.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -166,6 +167,7 @@ static int region_attach(struct ram *ram, const char *path, _Atomic(struct regio
 	struct region *r;
 	int err = fork_watch(ram);
 
+	assert(!atomic_load(place));
 	if (err)
 		return err;
 	r = (struct region *)calloc(1, sizeof(*r));
@@ -520,6 +522,7 @@ static void pins_add(const void *host, size_t bytes, uint32_t n)
 
 		if (!region_clip(r, host, bytes, &offset, &length))
 			continue;
+		assert((offset + length - 1) / CHUNK_BYTES < r->chunks);
 		for (size_t c = offset / CHUNK_BYTES; c <= (offset + length - 1) / CHUNK_BYTES; c++)
 			atomic_fetch_add(&r->pins[c], n);
 	}

@@ -11,6 +11,7 @@
 
 static void conn_free(struct gvm_conn *conn)
 {
+	assert(!conn->pending);
 	link_deinit(conn);
 	if (conn->key)
 		explicit_bzero(conn->key, conn->key_bytes);

@@ -9,6 +9,7 @@
  */
 #include "frames.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -35,11 +36,13 @@ uint8_t *frame_reader_room(struct frame_reader *r, size_t *bytes)
 		*bytes = r->start + r->frame_bytes - r->end;
 	else
 		*bytes = r->cap - r->end;
+	assert(r->start <= r->end && *bytes && *bytes <= r->cap - r->end);
 	return r->buf + r->end;
 }
 
 void frame_reader_fed(struct frame_reader *r, size_t bytes)
 {
+	assert(bytes <= r->cap - r->end);
 	r->end += bytes;
 	if (r->end > r->touched)
 		r->touched = r->end;

@@ -7,6 +7,8 @@
  */
 #include "impl.h"
 
+#include <assert.h>
+
 void req_lists_init(struct gvm_conn *conn)
 {
 	for (unsigned i = 0; i < REQ_STATES; i++)
@@ -15,6 +17,7 @@ void req_lists_init(struct gvm_conn *conn)
 
 void req_move(struct gvm_conn *conn, struct gvm_req *req, enum req_state to)
 {
+	assert(req->conn == conn && req->state < REQ_STATES && to < REQ_STATES);
 	if (req->state != REQ_IDLE)
 		TAILQ_REMOVE(&conn->list[req->state], req, entry);
 	req->state = to;

@@ -48,6 +48,7 @@ int req_tag(struct gvm_conn *conn, struct gvm_req *req)
 		return -ENOMEM;
 	i = conn->free_tag;
 	s = &conn->tags[i];
+	assert(i < conn->tag_count && !s->op && !s->req);
 	conn->free_tag = s->next_free;
 	s->req = req;
 	s->op = req->op;
@@ -66,6 +67,7 @@ static struct req_tag_entry *tag_find(struct gvm_conn *conn, uint64_t tag)
 
 static void tag_free(struct gvm_conn *conn, struct req_tag_entry *s)
 {
+	assert(s->op);
 	s->req = NULL;
 	s->op = 0;
 	if (!++s->generation)
@@ -95,7 +97,7 @@ void req_forget(struct gvm_conn *conn, uint64_t tag)
 {
 	struct req_tag_entry *s = tag_find(conn, tag);
 
-	assert(s && !s->req);
+	assert(s && !s->req && conn->abandoned);
 	conn->abandoned--;
 	tag_free(conn, s);
 }
@@ -110,6 +112,7 @@ void req_forget_abandoned(struct gvm_conn *conn)
 			tag_free(conn, s);
 		}
 	}
+	assert(!conn->abandoned);
 }
 
 void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
@@ -138,6 +141,7 @@ void req_retire(struct gvm_conn *conn, struct gvm_req *req, bool answered)
 /* Nothing is touched after done(): the request's memory is the caller's again. */
 static void call_done(struct gvm_conn *conn, struct gvm_req *req)
 {
+	assert(req == &conn->ping.req || conn->pending);
 	if (req != &conn->ping.req)
 		conn->pending--;
 	if (!req->done)
@@ -201,6 +205,8 @@ bool req_names_region(const struct gvm_req *req)
 void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
 		     const void *data, size_t data_len)
 {
+	/* What sends a request packs this much into buffers of this size. */
+	assert(meta_len <= GVM_META_MAX);
 	req->op = op;
 	req->meta = meta;
 	req->meta_len = (uint16_t)meta_len;

@@ -9,6 +9,7 @@
  */
 #include "impl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +59,12 @@ static void gather_add(struct gather *g, const uint8_t *p, size_t n)
 		return;
 	p += skip;
 	g->bytes += n;
-	if (last && (uint8_t *)last->iov_base + last->iov_len == p)
+	if (last && (uint8_t *)last->iov_base + last->iov_len == p) {
 		last->iov_len += n;
-	else
+	} else {
+		assert(g->iovs < TX_IOVS);
 		g->iov[g->iovs++] = (struct iovec){(void *)(uintptr_t)p, n};
+	}
 }
 
 static void gather_fill(struct gvm_conn *conn, struct gather *g)
@@ -110,6 +113,8 @@ static void sent(struct gvm_conn *conn, size_t n)
 		n -= frame_bytes(req);
 		req_move(conn, req, REQ_SENT);
 	}
+	/* Each byte was of a frame: otherwise the stream and the requests differ from here on. */
+	assert(!n);
 }
 
 void tx_flush(struct gvm_conn *conn)
@@ -150,6 +155,7 @@ void tx_detach_head(struct gvm_conn *conn)
 	size_t head_bytes = head_pack(req, head);
 	uint8_t *p = malloc(left);
 
+	assert(skip < frame_bytes(req) && !conn->rest);
 	conn->head_sent = 0;
 	if (!p) {
 		/* The frame cannot be completed: the link is dropped. */
@@ -182,6 +188,7 @@ int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t 
 	uint8_t buf[GVM_HDR_BYTES + GVM_META_MAX];
 	ssize_t n;
 
+	assert(meta_len <= GVM_META_MAX);
 	gvm_hdr_pack(&h, meta, buf);
 	memcpy(buf + GVM_HDR_BYTES, meta, meta_len);
 	/* Nothing else was sent on this socket, so it takes so few bytes at once or is broken. */

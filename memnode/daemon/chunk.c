@@ -65,6 +65,7 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 	if (chunk_head_merge(&base, delta, whole, &from_base))
 		return GVM_ERR_STALE_BASE;
 	*head_bytes = (uint32_t)chunk_head_pack(whole, t->scratch);
+	assert(*head_bytes + whole->body_bytes <= CHUNK_ENCODED_MAX);
 	p = t->scratch + *head_bytes;
 	for (unsigned b = 0; b < CHUNK_BLOCKS_MAX; b++) {
 		uint32_t bit = 1u << b;
@@ -79,6 +80,7 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 		base_off += base.block_mask & bit ? base.block[b].bytes : 0;
 		delta_off += delta->block_mask & bit ? delta->block[b].bytes : 0;
 	}
+	assert(p == t->scratch + *head_bytes + whole->body_bytes);
 	return GVM_OK;
 }
 
@@ -176,6 +178,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	entry->check = entry_check(r, entry, store_head(t->store, entry->cell));
 	entry_count(&t->totals, entry, 1);
 	entry_count(&r->totals, entry, 1);
+	assert(r->totals.chunks <= r->reserve);
 	return GVM_OK;
 }
 

@@ -106,6 +106,7 @@ static bool rx_borrow(struct conn *c)
 			return false;
 		s->bufs++;
 	}
+	assert(c->rx == c->small && c->rx_len <= CONN_RX_SMALL);
 	memcpy(b, c->rx, c->rx_len);
 	c->rx = (uint8_t *)b;
 	return true;
@@ -118,6 +119,7 @@ static void rx_return(struct conn *c)
 
 	if (c->rx == c->small)
 		return;
+	assert(c->rx_len <= CONN_RX_SMALL);
 	if (c->rx_len)
 		memcpy(c->small, c->rx, c->rx_len);
 	c->rx = c->small;
@@ -190,6 +192,7 @@ static void conn_destroy(struct conn *c)
 	s->released = true;
 	session_deinit(s->node, &c->session);
 	close(c->fd);
+	assert(s->count && s->closing);
 	TAILQ_REMOVE(&s->all, c, link);
 	s->count--;
 	s->closing--;
@@ -200,6 +203,7 @@ static void unready_end(struct conn *c)
 {
 	if (!c->unready)
 		return;
+	assert(c->all->unready);
 	TAILQ_REMOVE(&c->all->unready_list, c, unready_link);
 	c->all->unready--;
 	c->unready = false;
@@ -233,6 +237,8 @@ static void receive_start(struct conn *c, uint32_t up_to, bool whole)
 	/* While the node finishes, only bytes that have arrived already are received. */
 	if (c->all->finishing && !c->lingering)
 		flags = MSG_DONTWAIT;
+	assert(!c->receiving && c->rx_len < up_to &&
+	       up_to <= (c->rx == c->small ? CONN_RX_SMALL : RX_LARGE));
 	c->receiving = true;
 	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, flags, c);
 }
@@ -451,6 +457,7 @@ void conn_sent(struct conn *c, int result)
 		c->out_done += (uint32_t)result;
 	}
 	while ((r = STAILQ_FIRST(&c->out)) && c->out_done >= r->bytes) {
+		assert(c->tx_replies && c->tx_bytes >= r->bytes);
 		STAILQ_REMOVE_HEAD(&c->out, link);
 		c->out_done -= r->bytes;
 		c->tx_bytes -= r->bytes;

@@ -10,11 +10,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <assert.h>
+
 uint32_t entry_check(const struct region *r, const struct chunk_entry *entry,
 		      const uint8_t *packed)
 {
 	uint64_t place = (uint64_t)(entry - r->entries);
 
+	assert(place < r->entries_chunks);
 	return (uint32_t)XXH3_64bits_withSeed(packed, entry->head_bytes, entry->version ^ place << 20);
 }
 
@@ -30,6 +33,7 @@ void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int
 
 void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry)
 {
+	assert(entry_has_body(entry) && r->totals.chunks && t->totals.chunks >= r->totals.chunks);
 	entry_count(&t->totals, entry, -1);
 	entry_count(&r->totals, entry, -1);
 	store_free(t->store, entry->cell);

@@ -8,6 +8,7 @@
 #include "region_priv.h"
 #include "../clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,8 @@ static bool can_promise(const struct regions *t, uint64_t entries, uint64_t rese
 	uint64_t open = t->promisable_cells - t->promised_cells;
 	uint64_t room = t->limit_cells - t->entry_cells - t->totals.cells;
 
+	assert(t->promised_cells <= t->promisable_cells &&
+	       t->entry_cells + t->totals.cells <= t->limit_cells);
 	*detail = 0;
 	if (entries > open || entries > room)
 		return false;
@@ -400,6 +403,7 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	t->promised_cells += what->reserve_chunks * REGION_CHUNK_CELLS;
 	r->chunks = what->chunks;
 	r->reserve = what->reserve_chunks;
+	assert(r->chunks <= r->entries_chunks && r->totals.chunks <= r->reserve);
 	return GVM_OK;
 }
 
@@ -418,6 +422,7 @@ bool regions_reap(struct regions *t, unsigned chunks)
 			store_free(t->store, entry->cell);
 			r->totals.chunks--;
 		}
+		assert(!r->totals.chunks); /* no body is left in the store without an entry */
 		TAILQ_REMOVE(&t->dying, r, dying_link);
 		munmap(r->entries, entries_map_bytes(r->entries_chunks));
 		free(r->written);
@@ -431,6 +436,9 @@ static void region_bury(struct regions *t, struct region *r)
 {
 	uint64_t entries = entry_cells(r->entries_chunks);
 
+	assert(t->totals.chunks >= r->totals.chunks && t->totals.cells >= r->totals.cells &&
+	       t->entry_cells >= entries &&
+	       t->promised_cells >= entries + r->reserve * REGION_CHUNK_CELLS);
 	attaches_end(r);
 	watches_deinit(&r->watches);
 	t->totals.chunks -= r->totals.chunks;

@@ -2,6 +2,7 @@
 /* reply.c - builds answers, and accounts for their pins and copies. */
 #include "reply.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static bool copy_take(struct node *n, struct reply_share *share, struct reply_sh
 static void holds_release(struct node *n, struct reply_share *share,
 			  const struct reply_share *holds, uint32_t cell)
 {
+	assert(share->copy_bytes >= holds->copy_bytes && n->copy_bytes >= share->copy_bytes &&
+	       share->pin_bytes >= holds->pin_bytes && n->pin_bytes >= share->pin_bytes);
 	share->copy_bytes -= holds->copy_bytes;
 	n->copy_bytes -= holds->copy_bytes;
 	share->pin_bytes -= holds->pin_bytes;
@@ -122,6 +125,7 @@ static void piece_pack(struct piece *p, uint64_t tag, const struct region_found 
 	len += chunk_head_pack(&head, meta + len);
 	h.meta_len = (uint16_t)len;
 	h.data_len = head.body_bytes;
+	assert(GVM_HDR_BYTES + len <= FRAME_HEAD_MAX);
 	gvm_hdr_pack(&h, meta, p->head);
 	p->blocks = blocks;
 	p->head_bytes = GVM_HDR_BYTES + h.meta_len;
@@ -169,8 +173,10 @@ static struct reply *get_pinned(struct node *n, const struct region_found *found
 	uint32_t off, len;
 
 	for (unsigned i = 0; i < count; i++)
-		for_each_range(found, pieces[i].blocks, off, len, it)
+		for_each_range(found, pieces[i].blocks, off, len, it) {
+			assert(iovs[0] + iovs[1] + len / STORE_CELL_BYTES + 2 <= 2 * BODY_IOVS_MAX);
 			iovs[i] += store_iov(n->store, found->cell, off, len, &iov[iovs[0] + iovs[1]]);
+		}
 	r = reply_alloc(count + iovs[0] + iovs[1], count * FRAME_HEAD_MAX, &own);
 	if (!r)
 		return NULL;
@@ -204,6 +210,7 @@ static struct reply *get_copied(struct node *n, const struct region_found *found
 			p += len;
 		}
 	}
+	assert(p == own + bytes);
 	reply_add(r, own, bytes);
 	return r;
 }

@@ -245,7 +245,7 @@ static void chain_free(struct store *s, uint32_t cell)
 		uint64_t bit = 1ull << cell % 64;
 		uint32_t stretch = cell / STRETCH_CELLS;
 
-		assert(cell < s->cells && *word & bit);
+		assert(cell < s->cells && *word & bit && s->stretch_used[stretch]);
 		if (!~*word)
 			word_opened(s, cell / 64);
 		*word &= ~bit;
@@ -334,8 +334,10 @@ static struct run run_begin(const struct store *s, uint32_t first, uint32_t off)
 {
 	struct run r = {.s = s, .cell = first, .off = off % STORE_CELL_BYTES};
 
-	for (uint32_t skip = off / STORE_CELL_BYTES; skip; skip--)
+	for (uint32_t skip = off / STORE_CELL_BYTES; skip; skip--) {
+		assert(r.cell < s->cells);
 		r.cell = s->next[r.cell];
+	}
 	return r;
 }
 
@@ -344,6 +346,8 @@ static uint32_t run_next(struct run *r, uint32_t max, uint8_t **at)
 {
 	uint32_t bytes = STORE_CELL_BYTES - r->off, last = r->cell;
 
+	/* Behind an object's last cell is STORE_NONE: the caller asks for bytes that it has not. */
+	assert(r->cell < r->s->cells);
 	*at = r->s->arena + (size_t)r->cell * STORE_CELL_BYTES + r->off;
 	while (bytes < max && r->s->next[last] == last + 1) {
 		last++;
@@ -390,6 +394,7 @@ void store_read(const struct store *s, uint32_t first, uint32_t off, void *to, u
 
 const uint8_t *store_head(const struct store *s, uint32_t first)
 {
+	assert(first < s->cells);
 	return s->arena + (size_t)first * STORE_CELL_BYTES;
 }
 

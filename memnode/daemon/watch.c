@@ -5,6 +5,7 @@
 
 #include "../gvm_wire.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ struct watch {
 
 static void watch_free(struct watches *w, struct watch *watch)
 {
+	assert(w->count);
 	LIST_REMOVE(watch, link);
 	w->count--;
 	free(watch);
