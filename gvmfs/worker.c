@@ -316,8 +316,8 @@ static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 static uint64_t tick(struct worker *w)
 {
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
-		files_tick,	 fast_path_tick, attaches_tick,	  times_tick,
-		watches_tick,	 pagecache_tick, interrupts_tick, unmade_tick,
+		files_tick,	fast_path_tick,	 attaches_tick, times_tick, watches_tick,
+		pagecache_tick, interrupts_tick, unmade_tick,	names_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

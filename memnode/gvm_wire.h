@@ -193,12 +193,14 @@ struct gvm_hdr {
  * is only taken from the round that put up the fence (FENCED). NAME_LIST: records with a key above
  * `after` in ascending order; data: {key 16, table u64, born u64, version u64, len u32, record},
  * repeated; with a round, FENCED unless that round's fence stands. An entry whose key begins with 8
- * zero bytes is no name: its `born` is the node's horizon for `table`. */
+ * zero bytes is no name: its `born` is the node's horizon for `table`. `stamp` of the answer says what the
+ * table is like: asked with it as `since`, a node answers with the entries that have changed since then, in
+ * no order, and with the same `since`; or, if it cannot tell or these are many, as if it had been 0. */
 #define GVM_NAME_ENTRY_BYTES 44u /* of NAME_LIST's data, without the record */
 #define GVM_NAME_VERSION_MAX ((1ull << 62) - 1) /* of born and version */
 #define GVM_MSG_NAME_PUT_REQ(F) F(id, key) F(u64, table) F(u64, born) F(u64, version) F(u64, round)
-#define GVM_MSG_NAME_LIST_REQ(F) F(id, after) F(u64, round)
-#define GVM_MSG_NAME_LIST_RSP(F) F(u32, count) F(u8, more) F(u64, fence)
+#define GVM_MSG_NAME_LIST_REQ(F) F(id, after) F(u64, round) F(u64, since)
+#define GVM_MSG_NAME_LIST_RSP(F) F(u32, count) F(u8, more) F(u64, fence) F(u64, stamp) F(u64, since)
 /* FENCE: from now on no name born at or below `upto` is made but by this round. FORGET, of the round
  * whose fence stands (else FENCED): the horizon for `table` rises to its `upto`, and the tombstones
  * of that table's names born at or below it are dropped. */

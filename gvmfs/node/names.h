@@ -13,18 +13,12 @@
 #ifndef GVMFS_NAMES_H
 #define GVMFS_NAMES_H
 
-#include "state/inode.h"
+#include "names_apply.h"
+#include "names_known.h"
+#include "names_orphan.h"
+#include "names_save.h"
 
 struct worker;
-
-/* Unlinked files of other hosts that were found without a writer, and since when. */
-#define NAMES_ORPHANS 64
-struct names_orphan {
-	struct gvm_id id;
-	uint64_t since_ns; /* 0: no entry */
-};
-
-typedef void names_done_fn(struct worker *w, int result, void *arg);
 
 struct names_waiter {
 	struct names_waiter *next;
@@ -38,6 +32,8 @@ struct names_state {
 	uint64_t table; /* that new names are made in; 0: not known yet */
 	uint64_t clock; /* the highest version or birth heard of: the next name is born after it */
 	struct names_load_job *load;  /* under way; NULL: none */
+	struct names_known known;     /* the load's, while its job runs */
+	struct names_apply apply;     /* then the front thread takes it into the tree, bit by bit */
 	struct names_waiter *waiters; /* for its end */
 	struct names_waiter *later;   /* for the end of one that begins after it */
 	bool round;		      /* one is under way */
@@ -46,19 +42,13 @@ struct names_state {
 	struct names_orphan orphans[NAMES_ORPHANS];
 };
 
-/* Stores the inode's record, as it is now, under its next version. -ETIMEDOUT: no majority. -ENOSPC:
- * the nodes' tables are full. -ESTALE: it was removed meanwhile. A new name that came too late to be
- * made under its id gets another id. */
-void names_save(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
-
-/* The same for a record of which only the times are newer; soon gives up, and with -ESTALE if another host
- * changed the record. The inode need not be held. */
-void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done, void *arg);
-
-/* Reads the whole table and brings the tree up to date. Result: 0, or why a majority did not
+/* Reads what is new in the table and brings the tree up to date. Result: 0, or why a majority did not
  * answer. Waits for one as long as --timeout says; `once` gives up after a second or two. Callers
  * that wait for the same answer share it. `done` may be NULL. */
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg);
+
+/* Goes on with applying what was read, for a moment; returns when it wants to be called again. */
+uint64_t names_tick(struct worker *w, uint64_t now_ns);
 
 /* Ends the wait of the caller that gave `arg`: done is not called. False: there is no such caller. */
 bool names_abandon(struct worker *w, void *arg);

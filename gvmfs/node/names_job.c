@@ -104,23 +104,63 @@ void names_job_save(struct job *job, struct pool *pool)
 		job->result = save_take_back(sj, pool);
 }
 
+/* What has changed since the reading before, and so what counts now. -EAGAIN: once more, from the beginning. */
+static int load_read(struct names_load_job *lj, struct names_talk *talk, uint64_t deadline_ns)
+{
+	struct pool *pool = talk->pool;
+
+	if (!names_talk_changes(talk, lj->known, NAMES_MAJORITY, deadline_ns))
+		return -ETIMEDOUT;
+	lj->all_answered = true;
+	for (unsigned i = 0; i < talk->count; i++)
+		lj->all_answered &= talk->peers[i].ok || pool->again[i];
+	return names_known_take(lj->known, talk->views, &talk->all);
+}
+
+/* Gives each node what it lacks: where none lacked anything before, that is at most what has changed. */
+static void load_heal(struct names_load_job *lj, struct names_talk *talk)
+{
+	struct names_known *known = lj->known;
+	const struct names_list *with = known->healed ? names_known_news(known) : &known->all;
+
+	known->healed = true;
+	for (unsigned i = 0; i < talk->count; i++)
+		if (talk->peers[i].ok)
+			known->healed &= names_talk_heal(talk, i, with, &known->views[i]);
+}
+
+static int load_once(struct names_load_job *lj, struct pool *pool, uint64_t deadline_ns)
+{
+	struct names_talk talk;
+	int r = names_talk_init(&talk, pool);
+
+	if (r < 0)
+		return r;
+	if (!lj->known->views)
+		r = names_known_init(lj->known, talk.count);
+	if (!r)
+		r = load_read(lj, &talk, deadline_ns);
+	if (!r)
+		load_heal(lj, &talk);
+	if (talk.clock > lj->clock)
+		lj->clock = talk.clock;
+	names_talk_deinit(&talk);
+	return r;
+}
+
 void names_job_load(struct job *job, struct pool *pool)
 {
 	struct names_load_job *lj = (struct names_load_job *)job;
+	const struct names_known *known = lj->known;
 	uint64_t deadline_ns = lj->once ? gvm_now_ns() + ONCE_NS : pool_deadline(pool->opts);
 
-	job->result = names_talk_init(&lj->talk, pool);
+	job->result = load_once(lj, pool, deadline_ns);
+	if (job->result == -EAGAIN)
+		job->result = load_once(lj, pool, deadline_ns);
 	if (job->result < 0)
 		return;
-	if (!names_talk_list(&lj->talk, NAMES_MAJORITY, deadline_ns))
-		job->result = -ETIMEDOUT;
-	lj->all_answered = true;
-	for (unsigned i = 0; i < lj->talk.count; i++)
-		lj->all_answered &= lj->talk.peers[i].ok || pool->again[i];
-	lj->healed = true;
-	for (unsigned i = 0; !job->result && i < lj->talk.count; i++)
-		if (lj->talk.peers[i].ok)
-			lj->healed &= names_talk_heal(&lj->talk, i);
+	lj->table = names_list_table(&known->all, known->views, known->count, lj->all_answered);
+	names_due_find(&lj->due, &known->all, known->views, known->count);
 }
 
 void names_job_round(struct job *job, struct pool *pool)

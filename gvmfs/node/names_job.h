@@ -33,11 +33,14 @@ struct names_load_job {
 	bool once;
 	uint64_t begun_ns;
 	uint64_t gone_count; /* of the inodes, when it began */
-	struct names_talk talk;
-	bool all_answered, healed;
+	struct names_known *known; /* the job's until it has finished */
+	bool all_answered;
+	uint64_t clock; /* out: the highest number heard of */
+	uint64_t table; /* out: that new names belong in, as far as can be told; else 0 */
+	struct names_due due;
 };
 
-/* Reads the table into talk.all and gives each node what it lacks. */
+/* Has the nodes tell what has changed, and gives each what it lacks. */
 void names_job_load(struct job *job, struct pool *pool);
 
 struct names_round_job {

@@ -49,6 +49,11 @@ const struct name_entry *names_list_find(const struct names_list *list, const st
 	return entry_find(list, key);
 }
 
+struct name_entry *names_list_entry(struct names_list *list, const struct gvm_id *key)
+{
+	return entry_find(list, key);
+}
+
 static struct name_entry *entry_insert(struct names_list *list, const struct gvm_id *key)
 {
 	size_t at = entry_place(list, key);
@@ -105,6 +110,19 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 	free(e->record);
 	*e = *what;
 	e->record = copy;
+	return 0;
+}
+
+int names_list_put(struct names_list *list, const struct name_entry *what)
+{
+	struct name_entry *e = entry_find(list, &what->key);
+
+	if (!e)
+		e = entry_insert(list, &what->key);
+	if (!e)
+		return -ENOMEM;
+	free(e->record);
+	*e = *what;
 	return 0;
 }
 

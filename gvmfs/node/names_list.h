@@ -30,14 +30,20 @@ struct names_list {
 struct names_view {
 	struct names_list has; /* without the records; horizons as they were listed */
 	bool whole; /* all of it was read */
+	uint64_t stamp; /* what it was like then: memnode/PROTOCOL.md; 0: not known */
+	bool changes;	/* only what had changed since the reading before */
 };
 
 void names_list_free(struct names_list *list);
 const struct name_entry *names_list_find(const struct names_list *list, const struct gvm_id *key);
+struct name_entry *names_list_entry(struct names_list *list, const struct gvm_id *key);
 
 /* Takes an entry in: a tombstone is final, of two records the newer counts. Its record is copied, and
  * left out where it is NULL. 0, -ENOMEM, or -E2BIG (no table has so many). */
 int names_list_add(struct names_list *list, const struct name_entry *what);
+
+/* Puts an entry in the place of what was there, whatever it was; takes its record over. 0 or -ENOMEM. */
+int names_list_put(struct names_list *list, const struct name_entry *what);
 
 /* Up to which birth the node has forgotten what was removed from a table. */
 uint64_t names_view_horizon(const struct names_view *view, uint64_t table);

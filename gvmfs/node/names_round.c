@@ -47,7 +47,7 @@ static int round_once(struct pool *pool, uint64_t *upto)
 		goto out;
 	}
 	for (unsigned i = 0; i < talk.count; i++)
-		talk.peers[i].out = !pool->again[i] && !names_talk_heal(&talk, i);
+		talk.peers[i].out = !pool->again[i] && !names_talk_heal(&talk, i, &talk.all, &talk.views[i]);
 	names_due_find(&due, &talk.all, talk.views, talk.count);
 	for (r = 0; !r && due.tables; due.tables--) {
 		talk.table = due.table[due.tables - 1];

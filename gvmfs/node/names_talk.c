@@ -159,6 +159,7 @@ static void clock_hear(struct names_talk *talk, uint64_t number)
 static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 {
 	struct names_talk *talk = peer->talk;
+	struct names_view *view = &talk->views[peer - talk->peers];
 	struct name_entry e = { .bytes = 0 };
 	int r = 0;
 
@@ -169,19 +170,34 @@ static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 	e.born = gvm_load_le(p + 24, 8);
 	e.version = gvm_load_le(p + 32, 8);
 	e.bytes = (uint32_t)gvm_load_le(p + 40, 4);
-	/* Each once, in order: so the list ends. */
+	/* Each once, in order: so the list ends. (One of changes is a single answer.) */
 	if (room - GVM_NAME_ENTRY_BYTES < e.bytes ||
-	    memcmp(e.key.b, peer->after.b, sizeof(peer->after.b)) <= 0 || !e.born ||
+	    (!view->changes && memcmp(e.key.b, peer->after.b, sizeof(peer->after.b)) <= 0) || !e.born ||
 	    e.born > e.version || e.version > GVM_NAME_VERSION_MAX)
 		return -EPROTO;
 	peer->after = e.key;
 	clock_hear(talk, e.version);
-	r = names_list_add(&talk->views[peer - talk->peers].has, &e);
+	r = names_list_add(&view->has, &e);
 	if (!r && !gvm_name_is_horizon(&e.key)) {
 		e.record = (uint8_t *)(uintptr_t)(p + GVM_NAME_ENTRY_BYTES);
 		r = names_list_add(&talk->all, &e);
 	}
 	return r < 0 ? r : (ssize_t)(GVM_NAME_ENTRY_BYTES + e.bytes);
+}
+
+/* The first answer says of what kind the list is, and what the table was like then: what changes while it is
+ * read is told the next time. */
+static int list_kind(struct names_peer *peer, const struct gvm_name_list_rsp *rsp)
+{
+	struct names_view *view = &peer->talk->views[peer - peer->talk->peers];
+
+	if (peer->listing)
+		return rsp->since ? -EPROTO : 0;
+	if (rsp->since && (rsp->since != peer->since || rsp->more))
+		return -EPROTO;
+	view->changes = rsp->since != 0;
+	view->stamp = rsp->stamp;
+	return 0;
 }
 
 static void list_done(struct gvm_req *req)
@@ -196,6 +212,8 @@ static void list_done(struct gvm_req *req)
 	    !gvm_id_equal(&peer->incarnation, gvm_conn_incarnation(peer->conn)))
 		r = -EAGAIN;
 	peer->incarnation = *gvm_conn_incarnation(peer->conn);
+	if (r >= 0)
+		r = list_kind(peer, rsp);
 	peer->listing = true;
 	for (unsigned i = 0; r >= 0 && i < rsp->count; i++, p += r)
 		r = list_take(peer, p, (size_t)(end - p));
@@ -216,7 +234,8 @@ static void list_done(struct gvm_req *req)
 
 static void list_next(struct names_peer *peer)
 {
-	struct gvm_name_list_req what = { .after = peer->after, .round = peer->talk->round };
+	struct gvm_name_list_req what = { .after = peer->after, .round = peer->talk->round,
+					  .since = peer->listing ? 0 : peer->since };
 
 	peer->call.req = (struct gvm_req){ .done = list_done };
 	gvm_name_list(peer->conn, &peer->call, &what);
@@ -228,6 +247,14 @@ bool names_talk_list(struct names_talk *talk, enum names_need need, uint64_t dea
 
 	names_list_settle(&talk->all, talk->views, talk->count);
 	return enough;
+}
+
+bool names_talk_changes(struct names_talk *talk, const struct names_known *known, enum names_need need,
+			uint64_t deadline_ns)
+{
+	for (unsigned i = 0; i < talk->count; i++)
+		talk->peers[i].since = names_known_since(known, i);
+	return talk_run(talk, need, deadline_ns, list_next);
 }
 
 static void fence_next(struct names_peer *peer)
@@ -290,22 +317,23 @@ static struct heal *heal_free(struct heals *all)
 			return &all->way[i];
 }
 
-bool names_talk_heal(struct names_talk *talk, unsigned peer)
+bool names_talk_heal(struct names_talk *talk, unsigned peer, const struct names_list *with,
+		     const struct names_view *view)
 {
 	struct heals *all = calloc(1, sizeof(*all));
 	bool healed;
 
 	if (!all)
 		return false;
-	for (size_t i = 0; i < talk->all.count && !all->failed; i++) {
-		const struct name_entry *e = &talk->all.entry[i];
+	for (size_t i = 0; i < with->count && !all->failed; i++) {
+		const struct name_entry *e = &with->entry[i];
 		struct gvm_name_put_req what = {
 			.key = e->key, .table = e->table, .born = e->born, .version = e->version,
 			.round = talk->round
 		};
 		struct heal *h;
 
-		if (!names_view_lacks(&talk->views[peer], e))
+		if (!names_view_lacks(view, e))
 			continue;
 		h = heal_free(all);
 		all->under_way++;

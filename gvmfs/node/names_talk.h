@@ -3,7 +3,7 @@
 #ifndef GVMFS_NAMES_TALK_H
 #define GVMFS_NAMES_TALK_H
 
-#include "names_list.h"
+#include "names_known.h"
 #include "pool.h"
 
 struct names_talk;
@@ -19,6 +19,7 @@ struct names_peer {
 	int result;
 	uint64_t detail;
 	struct gvm_id after; /* listing: where to go on */
+	uint64_t since;	     /* what has changed since is enough; 0: everything */
 	bool listing;	     /* it has begun */
 	struct gvm_id incarnation; /* of the last answer to a list or a put */
 };
@@ -55,7 +56,12 @@ bool names_talk_list(struct names_talk *talk, enum names_need need, uint64_t dea
 bool names_talk_fence(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
 bool names_talk_forget(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
 
-/* Gives a node that listed what it has all that it lacks of it. True: it has all now. */
-bool names_talk_heal(struct names_talk *talk, unsigned peer);
+/* As names_talk_list(), of what is not known yet; names_known_take() makes one of the two. */
+bool names_talk_changes(struct names_talk *talk, const struct names_known *known, enum names_need need,
+			uint64_t deadline_ns);
+
+/* Gives a node all that it lacks of `with`, having `view`. True: it has all of that now. */
+bool names_talk_heal(struct names_talk *talk, unsigned peer, const struct names_list *with,
+		     const struct names_view *view);
 
 #endif

@@ -158,6 +158,12 @@ void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use)
 	tree_follow(in, nr);
 }
 
+void inode_set_gone(struct inodes *in, unsigned nr)
+{
+	inode_disk(in, nr)->rec.kind = RECORD_GONE;
+	inode_set_use(in, nr, INODE_UNLINKED);
+}
+
 void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name)
 {
 	struct record *r = &inode_disk(in, nr)->rec;

@@ -114,6 +114,9 @@ int inode_by_id(struct inodes *in, const struct gvm_id *id);
 /* The first entry of a folder with a number of at least nr; TREE_NONE: there is none. */
 unsigned inode_child(struct inodes *in, const struct gvm_id *folder, unsigned nr);
 bool inode_has_children(struct inodes *in, const struct gvm_id *folder);
+/* It is in no folder any more. What is open here asks the nodes on, until they say LOST: where it lies is not
+ * forgotten, since no nodes would mean zeros. */
+void inode_set_gone(struct inodes *in, unsigned nr);
 /* The name under which an entry is listed (see inode_lookup); buf: RECORD_NAME_MAX + 1. */
 const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 

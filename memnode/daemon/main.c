@@ -324,7 +324,7 @@ int main(int argc, char **argv)
 		fail("--memory: %s%s", err == -EINVAL ? "out of range" : strerror(-err),
 		     err == -ENOMEM ? " (does a limit of the address space stand against it: ulimit -v?)"
 				    : "");
-	names_init(&node.names, o.names);
+	node.names.count_max = o.names;
 	server_signals_block(&ending);
 	fd = listen_open(&o.listen, &ending);
 	if (fd == -EINTR)

@@ -10,6 +10,8 @@
 struct name {
 	struct gvm_id key;
 	uint64_t table, born, version;
+	uint64_t changed; /* the table's stamp then */
+	TAILQ_ENTRY(name) changes;
 	uint32_t bytes; /* 0: a tombstone */
 	uint8_t record[];
 };
@@ -17,9 +19,10 @@ struct name {
 /* As it stands in an answer: key, table, born, version, length, record. */
 #define LISTED_BYTES(n) (GVM_NAME_ENTRY_BYTES + (n)->bytes)
 
-void names_init(struct names *t, unsigned count_max)
+void names_init(struct names *t, unsigned count_max, uint64_t life)
 {
-	*t = (struct names){.count_max = count_max};
+	*t = (struct names){.count_max = count_max, .stamp = life, .told_from = life};
+	TAILQ_INIT(&t->changes);
 }
 
 void names_deinit(struct names *t)
@@ -27,7 +30,7 @@ void names_deinit(struct names *t)
 	for (unsigned i = 0; i < t->count; i++)
 		free(t->sorted[i]);
 	free(t->sorted);
-	names_init(t, t->count_max);
+	names_init(t, t->count_max, t->stamp + 1);
 }
 
 /* Where `key` stands, or would. */
@@ -163,6 +166,7 @@ static bool name_set(struct names *t, unsigned at, struct name *old, const struc
 		memcpy(new->record, record, what->bytes);
 	if (old) {
 		t->bytes -= LISTED_BYTES(old);
+		TAILQ_REMOVE(&t->changes, old, changes);
 		free(old);
 	} else {
 		memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
@@ -170,6 +174,8 @@ static bool name_set(struct names *t, unsigned at, struct name *old, const struc
 	}
 	t->sorted[at] = new;
 	t->bytes += LISTED_BYTES(new);
+	new->changed = ++t->stamp;
+	TAILQ_INSERT_TAIL(&t->changes, new, changes);
 	return true;
 }
 
@@ -206,29 +212,62 @@ static uint16_t round_check(const struct names *t, uint64_t round, uint64_t *det
 	return round == t->round ? GVM_OK : GVM_ERR_FENCED;
 }
 
+static uint8_t *name_pack(const struct name *n, uint8_t *p)
+{
+	memcpy(p, n->key.b, 16);
+	gvm_store_le(p + 16, n->table, 8);
+	gvm_store_le(p + 24, n->born, 8);
+	gvm_store_le(p + 32, n->version, 8);
+	gvm_store_le(p + 40, n->bytes, 4);
+	memcpy(p + GVM_NAME_ENTRY_BYTES, n->record, n->bytes);
+	return p + LISTED_BYTES(n);
+}
+
+/* What has changed since: true if all of that is known, and there was room for it. It takes as long as it is
+ * much, however many names there are. */
+static bool changes_list(const struct names *t, uint64_t since, struct gvm_name_list_rsp *rsp, uint8_t *buf,
+			 uint32_t *bytes)
+{
+	const struct name *n;
+	uint8_t *p = buf;
+
+	if (since < t->told_from || since > t->stamp)
+		return false;
+	TAILQ_FOREACH_REVERSE (n, &t->changes, name_changes, changes) {
+		if (n->changed <= since)
+			break;
+		if (LISTED_BYTES(n) > (size_t)(buf + GVM_DATA_MAX - p))
+			return false;
+		p = name_pack(n, p);
+		rsp->count++;
+	}
+	rsp->since = since;
+	*bytes = (uint32_t)(p - buf);
+	return true;
+}
+
 uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
 		   struct gvm_name_list_rsp *rsp, uint8_t *buf, uint32_t *bytes, uint64_t *detail)
 {
-	unsigned at = name_place(t, &what->after);
+	unsigned at;
 	uint8_t *p = buf;
 
 	if (what->round && round_check(t, what->round, detail))
 		return GVM_ERR_FENCED;
+	*rsp = (struct gvm_name_list_rsp){.fence = t->fence, .stamp = t->stamp};
+	if (what->since && gvm_id_is_none(&what->after) &&
+	    changes_list(t, what->since, rsp, buf, bytes))
+		return GVM_OK;
+	rsp->count = 0;
+	at = name_place(t, &what->after);
 	if (name_at(t, at, &what->after))
 		at++;
-	*rsp = (struct gvm_name_list_rsp){.fence = t->fence};
 	for (; at < t->count; at++, rsp->count++) {
 		const struct name *n = t->sorted[at];
 
 		if (LISTED_BYTES(n) > (size_t)(buf + GVM_DATA_MAX - p))
 			break;
-		memcpy(p, n->key.b, 16);
-		gvm_store_le(p + 16, n->table, 8);
-		gvm_store_le(p + 24, n->born, 8);
-		gvm_store_le(p + 32, n->version, 8);
-		gvm_store_le(p + 40, n->bytes, 4);
-		memcpy(p + GVM_NAME_ENTRY_BYTES, n->record, n->bytes);
-		p += LISTED_BYTES(n);
+		p = name_pack(n, p);
 	}
 	rsp->more = at < t->count;
 	*bytes = (uint32_t)(p - buf);
@@ -281,8 +320,11 @@ uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, ui
 		}
 		t->bytes -= LISTED_BYTES(n);
 		t->gone--;
+		TAILQ_REMOVE(&t->changes, n, changes);
 		free(n);
 	}
+	if (kept < t->count && !NAMES_MUTANT(FORGOTTEN_NOT_TOLD))
+		t->told_from = ++t->stamp;
 	t->count = kept;
 	names_give_room_back(t);
 	return GVM_OK;

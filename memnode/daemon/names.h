@@ -10,6 +10,10 @@
  *
  * A horizon stands among the names, under the key (zeros, table), and is listed with them.
  *
+ * Each change has a number, the table's stamp after it: who has listed the table before is told what has
+ * changed since. The first stamp is a large random number, so that one of another life means nothing here. What
+ * was dropped leaves no trace: a stamp from before that means nothing either.
+ *
  * The table is bounded in number and bytes. Pure code: no socket, no clock.
  */
 #ifndef GVM_NAMES_H
@@ -17,12 +21,17 @@
 
 #include "../gvm_wire.h"
 
+#include <sys/queue.h>
+
 #define NAMES_COUNT_MIN	    16u
 #define NAMES_COUNT_DEFAULT 65536u
 #define NAMES_COUNT_MAX	    1048576u
 #define NAMES_BYTES_MAX	    (64u << 20)
 
+#define NAMES_LIFE_MAX	    (1ull << 62) /* of the first stamp: the others do not overflow */
+
 struct name;
+TAILQ_HEAD(name_changes, name);
 
 struct names {
 	struct name **sorted; /* by key */
@@ -33,9 +42,13 @@ struct names {
 	uint64_t fence; /* names born at or below it are created by `round` only */
 	uint64_t round; /* the round that put up a fence last, up to `round_upto`; 0: none */
 	uint64_t round_upto;
+	struct name_changes changes; /* all of them, in the order in which they changed */
+	uint64_t stamp;		     /* of the last change */
+	uint64_t told_from;	     /* what has changed after this stamp, or a later one, is known */
 };
 
-void names_init(struct names *t, unsigned count_max);
+/* `life`: random, another each time that a node begins; from 1 to NAMES_LIFE_MAX. */
+void names_init(struct names *t, unsigned count_max, uint64_t life);
 /* 0: the node has never dropped tombstones of that table. */
 uint64_t names_horizon(const struct names *t, uint64_t table);
 void names_deinit(struct names *t);

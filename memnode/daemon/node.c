@@ -22,11 +22,13 @@
 int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const uint8_t *key,
 	      size_t key_bytes)
 {
+	uint64_t life;
 	uint32_t room;
 	int err;
 
 	*n = (struct node){.key = key, .key_bytes = key_bytes, .copy_bytes_max = COPY_BYTES_MAX};
-	if (getrandom(&n->incarnation, sizeof(n->incarnation), 0) != sizeof(n->incarnation))
+	if (getrandom(&n->incarnation, sizeof(n->incarnation), 0) != sizeof(n->incarnation) ||
+	    getrandom(&life, sizeof(life), 0) != sizeof(life))
 		return -EIO;
 	err = store_create(memory_bytes, &n->store);
 	if (err)
@@ -39,7 +41,7 @@ int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const ui
 	store_set_pin_limit(n->store, room);
 	n->pin_bytes_max = (uint64_t)room * STORE_CELL_BYTES;
 	n->answer = malloc(GVM_DATA_MAX);
-	names_init(&n->names, NAMES_COUNT_DEFAULT);
+	names_init(&n->names, NAMES_COUNT_DEFAULT, life % NAMES_LIFE_MAX + 1);
 	err = regions_init(&n->regions, n->store, store_cells(n->store) - room, overcommit);
 	if (err || !n->answer) {
 		node_deinit(n);

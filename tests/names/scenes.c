@@ -15,7 +15,7 @@ static bool scene_run(void (*scene)(void))
 	w.restored = NODES;
 	w.last = w.nodes - 1;
 	for (unsigned i = 0; i < NODES; i++)
-		names_init(&w.node[i], 1000);
+		node_begins(i);
 	for (unsigned i = 0; i < MOUNTS; i++) {
 		w.mount[i].last = w.nodes - 1;
 		for (unsigned n = 0; n < NODES; n++)

@@ -56,6 +56,9 @@ static const char *const mutants[MUTANTS] = {
 	"listed last counts",
 	"horizons uneven",
 	"gone outvoted",
+	"forgotten not told",
+	"changes only",
+	"known of the absent",
 };
 
 static int mutants_run(void)

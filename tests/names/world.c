@@ -200,7 +200,8 @@ static struct ghost request_of(const struct mount *m, unsigned node)
 static int list_run(struct mount *m, unsigned node)
 {
 	static uint8_t buf[GVM_DATA_MAX];
-	struct gvm_name_list_req what = { .round = m->what == ROUND ? m->round : 0 };
+	struct gvm_name_list_req what = { .round = m->what == ROUND ? m->round : 0,
+					  .since = m->what == READ ? names_known_since(&m->known, node) : 0 };
 	struct gvm_name_list_rsp rsp;
 	uint64_t detail;
 	uint32_t bytes;
@@ -215,6 +216,8 @@ static int list_run(struct mount *m, unsigned node)
 	hear(m, rsp.fence);
 	if (rsp.fence > m->fence)
 		m->fence = rsp.fence;
+	m->view[node].changes = rsp.since != 0;
+	m->view[node].stamp = rsp.stamp;
 	for (const uint8_t *p = buf; p < buf + bytes;) {
 		struct name_entry e = { .table = gvm_load_le(p + 16, 8), .born = gvm_load_le(p + 24, 8),
 					.version = gvm_load_le(p + 32, 8),
@@ -225,12 +228,15 @@ static int list_run(struct mount *m, unsigned node)
 			return -ETIMEDOUT;
 		}
 		memcpy(e.key.b, p, 16);
+		e.record = e.bytes ? (uint8_t *)(uintptr_t)(p + GVM_NAME_ENTRY_BYTES) : NULL;
 		tell("    %s %u, table %x, born %u, version %u\n",
 		     gvm_name_is_horizon(&e.key) ? "horizon" : e.bytes ? "record" : "tombstone",
 		     e.key.b[1], (unsigned)e.table, (unsigned)e.born, (unsigned)e.version);
 		hear(m, e.version);
-		if (names_list_add(&m->view[node].has, &e) ||
-		    (!gvm_name_is_horizon(&e.key) && names_list_add(&m->all, &e)))
+		if (!gvm_name_is_horizon(&e.key) && names_list_add(&m->all, &e))
+			fail("no memory");
+		e.record = NULL;
+		if (names_list_add(&m->view[node].has, &e))
 			fail("no memory");
 		p += GVM_NAME_ENTRY_BYTES + e.bytes;
 	}
@@ -290,11 +296,22 @@ void op_end(struct mount *m)
 	tell("mount %u, %s: over\n", number_of(m), what_names[m->what]);
 	for (unsigned i = 0; i < NODES; i++) {
 		names_list_free(&m->view[i].has);
-		m->view[i].whole = false;
+		m->view[i] = (struct names_view){ 0 };
 		m->out[i] = false;
 	}
 	names_list_free(&m->all);
 	m->step = IDLE;
+}
+
+/* What has been listed; of the table itself, with what was known before. */
+static const struct names_list *all_of(const struct mount *m)
+{
+	return m->what == READ ? &m->known.all : &m->all;
+}
+
+static const struct names_view *views_of(const struct mount *m)
+{
+	return m->what == READ ? m->known.views : m->view;
 }
 
 static unsigned nodes_of(const struct mount *m)
@@ -477,8 +494,8 @@ static void drop(struct mount *m, unsigned name)
 /* gvmfs/names.c: load_end(). */
 static void read_apply(struct mount *m)
 {
-	for (size_t i = 0; i < m->all.count; i++) {
-		const struct name_entry *e = &m->all.entry[i];
+	for (size_t i = 0; i < all_of(m)->count; i++) {
+		const struct name_entry *e = &all_of(m)->entry[i];
 		unsigned name = e->key.b[1];
 		struct known *k = &m->names[name];
 
@@ -495,9 +512,9 @@ static void read_apply(struct mount *m)
 		struct known *k = &m->names[name];
 		struct gvm_id key = key_of(name);
 
-		if (!k->there || names_list_find(&m->all, &key))
+		if (!k->there || names_list_find(all_of(m), &key))
 			continue;
-		if (k->born <= names_views_horizon(m->view, NODES, k->table) &&
+		if (k->born <= names_views_horizon(views_of(m), NODES, k->table) &&
 		    !NAMES_MUTANT(SAVED_AGAIN)) {
 			drop(m, name);
 			continue;
@@ -509,22 +526,69 @@ static void read_apply(struct mount *m)
 /* It has the newest that was listed, and no node is sent what it has forgotten. */
 static void list_check(const struct mount *m)
 {
-	for (size_t i = 0; i < m->all.count; i++)
+	for (size_t i = 0; i < all_of(m)->count; i++)
 		for (unsigned n = m->first; n <= m->last; n++) {
-			const struct name_entry *e = &m->all.entry[i];
-			const struct name_entry *its = names_list_find(&m->view[n].has, &e->key);
+			const struct name_entry *e = &all_of(m)->entry[i];
+			const struct name_entry *its = names_list_find(&views_of(m)[n].has, &e->key);
 
 			if (its && e->bytes && (!its->bytes || its->version > e->version))
 				fail("mount %u takes what is old of name %u", number_of(m),
 				     e->key.b[1]);
-			if (!its && names_view_lacks(&m->view[n], e) &&
-			    e->born <= names_view_horizon(&m->view[n], e->table))
+			if (!its && names_view_lacks(&views_of(m)[n], e) &&
+			    e->born <= names_view_horizon(&views_of(m)[n], e->table))
 				fail("mount %u would send node %u what it has forgotten",
 				     number_of(m), n);
 		}
 }
 
 static void heal_end(struct mount *m);
+
+/* What is known is what the nodes that answered have, and what counts of it. */
+static void known_check(const struct mount *m)
+{
+	struct names_list all = { 0 };
+	bool same;
+
+	for (unsigned n = 0; n < NODES; n++) {
+		const struct names_view *view = &m->known.views[n];
+
+		if (view->whole != m->view[n].whole)
+			fail("mount %u knows of node %u what it was not told", number_of(m), n);
+		for (size_t i = 0; i < view->has.count; i++)
+			if (!gvm_name_is_horizon(&view->has.entry[i].key) &&
+			    names_list_add(&all, &view->has.entry[i]))
+				fail("no memory");
+	}
+	names_list_settle(&all, m->known.views, NODES);
+	same = all.count == m->known.all.count;
+	for (size_t i = 0; same && i < all.count; i++) {
+		const struct name_entry *a = &all.entry[i], *b = &m->known.all.entry[i];
+
+		same = gvm_id_equal(&a->key, &b->key) && a->bytes == b->bytes &&
+		       (!a->bytes || (a->version == b->version && b->record));
+	}
+	names_list_free(&all);
+	if (!same)
+		fail("mount %u does not know what counts", number_of(m));
+}
+
+/* gvmfs/names_job.c: load_once(). */
+static bool read_take(struct mount *m)
+{
+	int r = m->known.views ? 0 : names_known_init(&m->known, NODES);
+
+	if (!r)
+		r = names_known_take(&m->known, m->view, &m->all);
+	if (r && r != -EAGAIN)
+		fail("no memory");
+	if (!r) {
+		known_check(m);
+		return true;
+	}
+	op_end(m);
+	read_begin(m);
+	return false;
+}
 
 static void list_end(struct mount *m)
 {
@@ -536,9 +600,12 @@ static void list_end(struct mount *m)
 		round_begin(m, m->fence);
 		return;
 	}
-	names_list_settle(&m->all, m->view, NODES);
+	if (m->what == READ && !read_take(m))
+		return;
+	if (m->what == ROUND)
+		names_list_settle(&m->all, m->view, NODES);
 	list_check(m);
-	table = names_list_table(&m->all, m->view, NODES, well_of(m) == nodes_of(m));
+	table = names_list_table(all_of(m), views_of(m), NODES, well_of(m) == nodes_of(m));
 	if (table)
 		m->table = table;
 	if (m->what == READ)
@@ -549,21 +616,24 @@ static void list_end(struct mount *m)
 		heal_end(m);
 		return;
 	}
+	/* gvmfs/names_job.c: load_heal(). */
+	m->with = m->what == READ && m->known.healed ? names_known_news(&m->known) : all_of(m);
+	m->known.healed &= m->what != READ;
 	step_begin(m, HEALING);
 }
 
 /* One record to one node; true: there was one to send. */
 static bool heal_one(struct mount *m, unsigned node)
 {
-	for (; m->healed[node] < m->all.count; m->healed[node]++) {
-		const struct name_entry *e = &m->all.entry[m->healed[node]];
+	for (; m->healed[node] < m->with->count; m->healed[node]++) {
+		const struct name_entry *e = &m->with->entry[m->healed[node]];
 		struct ghost g = { .node = node, .step = HEALING, .live = e->bytes,
 				   .put = { e->key, e->table, e->born, e->version,
 					    m->what == ROUND ? m->round : 0 } };
 		uint64_t detail;
 		int r = 0;
 
-		if (!names_view_lacks(&m->view[node], e))
+		if (!names_view_lacks(&views_of(m)[node], e))
 			continue;
 		m->healed[node]++;
 		if (m->link[node]) {
@@ -590,9 +660,12 @@ static void heal_end(struct mount *m)
 		unsigned missing = m->missing;
 		bool all = true;
 
-		names_due_find(&due, &m->all, m->view, NODES);
-		for (unsigned i = m->first; i <= m->last; i++)
-			all &= m->view[i].whole;
+		names_due_find(&due, all_of(m), views_of(m), NODES);
+		m->known.healed = true;
+		for (unsigned i = m->first; i <= m->last; i++) {
+			all &= views_of(m)[i].whole;
+			m->known.healed &= m->answer[i].ok || !views_of(m)[i].whole;
+		}
 		op_end(m);
 		if (missing)
 			put_begin(m, CHANGE, missing - 1);
@@ -600,7 +673,7 @@ static void heal_end(struct mount *m)
 			round_begin(m, m->fenced ? m->clock : due.upto);
 		return;
 	}
-	names_due_find(&m->due, &m->all, m->view, NODES);
+	names_due_find(&m->due, all_of(m), views_of(m), NODES);
 	if (!m->due.tables)
 		op_end(m);
 	else
@@ -694,14 +767,20 @@ void mount_step(struct mount *m)
 		request_give_up(m, node);
 }
 
+/* No two of its lives have a stamp in common. */
+void node_begins(unsigned node)
+{
+	names_init(&w.node[node], 1000, 1 + w.life[node] * 1000000ull);
+}
+
 void node_restarts(unsigned node)
 {
 	tell("node %u restarts\n", node);
 	names_deinit(&w.node[node]);
-	names_init(&w.node[node], 1000);
+	w.life[node]++;
+	node_begins(node);
 	w.restored = node;
 	w.restarted++;
-	w.life[node]++;
 }
 
 /* It ends, and begins anew with these nodes. */
@@ -710,6 +789,7 @@ void mount_anew(struct mount *m, unsigned first, unsigned last)
 	tell("mount %u: anew, nodes %u to %u\n", number_of(m), first, last);
 	while (m->step != IDLE)
 		step_end(m);
+	names_known_deinit(&m->known);
 	*m = (struct mount){.first = first, .last = last};
 	for (unsigned n = 0; n < NODES; n++)
 		m->link[n] = true;
@@ -867,8 +947,10 @@ void check(void)
 
 void world_end(void)
 {
-	for (unsigned i = 0; i < MOUNTS; i++)
+	for (unsigned i = 0; i < MOUNTS; i++) {
 		op_end(&w.mount[i]);
+		names_known_deinit(&w.mount[i].known);
+	}
 	for (unsigned i = 0; i < NODES; i++)
 		names_deinit(&w.node[i]);
 }
@@ -886,7 +968,7 @@ bool world_run(uint64_t seed)
 	w.apart = w.nodes > 1 && !draw(4);
 	w.moves = !w.apart && w.nodes > 2 && !draw(2);
 	for (unsigned i = 0; i < NODES; i++)
-		names_init(&w.node[i], 1000);
+		node_begins(i);
 	for (unsigned i = 0; i < MOUNTS; i++) {
 		struct mount *m = &w.mount[i];
 

@@ -8,7 +8,7 @@
 
 #include "memnode/daemon/names.h"
 #include "names_mutant.h"
-#include "node/names_list.h"
+#include "node/names_known.h"
 
 #include <setjmp.h>
 
@@ -65,7 +65,9 @@ struct mount {
 	bool out[NODES];
 	struct names_view view[NODES];
 	struct names_list all;
+	struct names_known known; /* from one reading to the next */
 	struct names_due due;
+	const struct names_list *with; /* what nodes are healed with */
 	size_t healed[NODES];
 	bool fenced;	  /* healing: a fence kept a record out */
 	unsigned missing; /* name + 1 that no node had: saved again after the reading */
@@ -132,6 +134,8 @@ void request_run(struct mount *m, unsigned node);
 void mount_anew(struct mount *m, unsigned first, unsigned last);
 /* It forgets all. */
 void node_restarts(unsigned node);
+/* It is empty. */
+void node_begins(unsigned node);
 
 /* Ends all that is under way and has the mounts read and forget, until nothing changes; then every
  * promise is looked at. */

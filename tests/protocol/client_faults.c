@@ -125,7 +125,7 @@ static void step_run(struct exchange *x)
 	struct gvm_region_delete_req delete = {x->region, 1};
 	struct gvm_discard_req discard = {x->region, 1, CHUNK_B, 1, gvm_version(1, 4)};
 	struct gvm_name_put_req name = {x->region, 1, 7, 7, 0};
-	struct gvm_name_list_req names = {x->region, 0};
+	struct gvm_name_list_req names = {.after = x->region};
 
 	memset(&x->call.req, 0, sizeof(x->call.req));
 	x->call.req.done = stepped;

@@ -249,7 +249,7 @@ static void a_list_that_does_not_add_up_is_refused(void)
 		uint8_t record_len;
 	} lists[] = {{1, 45, 2}, {2, 45, 1}, {1, 46, 1}, {0, 1, 1}, {1, 44, 1}, {1, 43, 1}};
 	struct gvm_conn_opts opts = {.on_state = on_state};
-	struct gvm_name_list_req what = {rig_region(0), 0};
+	struct gvm_name_list_req what = {.after = rig_region(0)};
 
 	for (unsigned i = 0; i < 6; i++) {
 		struct gvm_name_list_rsp rsp = {.count = lists[i].count};

@@ -25,7 +25,7 @@ static uint16_t put(unsigned key, uint64_t version, uint8_t fill, uint32_t bytes
 
 static void table_begin(unsigned count_max)
 {
-	names_init(&names, count_max);
+	names_init(&names, count_max, 1000);
 }
 
 static void newest_record_wins(void)
@@ -80,6 +80,89 @@ static void listing_holds_every_record_once(void)
 	names_deinit(&names);
 }
 
+static uint16_t fence(uint64_t round, uint64_t upto)
+{
+	return name_fence(&names, &(struct gvm_name_fence_req){.round = round, .upto = upto});
+}
+
+static uint16_t forget(uint64_t round)
+{
+	return name_forget(&names, &(struct gvm_name_forget_req){.round = round, .table = 77}, &detail);
+}
+
+/* How many entries a listing since then has; the first one's numbers. */
+static unsigned changes(uint64_t since, struct gvm_name_list_rsp *rsp, uint8_t *first)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_name_list_req what = {.since = since};
+	uint32_t bytes;
+
+	CHECK_EQ(name_list(&names, &what, rsp, buf, &bytes, &detail), GVM_OK);
+	if (rsp->count)
+		memcpy(first, buf, GVM_NAME_ENTRY_BYTES);
+	return rsp->count;
+}
+
+static void changes_are_told_or_everything(void)
+{
+	uint8_t e[GVM_NAME_ENTRY_BYTES];
+	struct gvm_name_list_rsp rsp;
+	struct gvm_id key;
+	uint64_t stamp;
+
+	table_begin(NAMES_COUNT_DEFAULT);
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(put_of(0x100 + i * 256, 1 + i, 1 + i, 0, 1, 90), GVM_OK);
+	CHECK_EQ(changes(0, &rsp, e), 100);
+	CHECK_EQ(rsp.since, 0);
+	stamp = rsp.stamp;
+	CHECK_EQ(changes(stamp, &rsp, e), 0); /* nothing has changed */
+	CHECK_EQ(rsp.since, stamp);
+	CHECK_EQ(rsp.stamp, stamp);
+	CHECK_EQ(put_of(0x100, 1, 1, 0, 1, 90), GVM_OK); /* a repeat changes nothing */
+	CHECK_EQ(changes(stamp, &rsp, e), 0);
+	CHECK_EQ(put_of(0x100 + 5 * 256, 6, 200, 0, 2, 90), GVM_OK);
+	CHECK_EQ(put_of(0x100 + 5 * 256, 6, 201, 0, 3, 90), GVM_OK); /* once, as it is now */
+	CHECK_EQ(changes(stamp, &rsp, e), 1);
+	CHECK_EQ(gvm_load_le(e + 32, 8), 201);
+	CHECK_EQ(put_of(0x100 + 7 * 256, 8, 202, 0, 1, 0), GVM_OK); /* removed: a change as well */
+	CHECK_EQ(changes(stamp, &rsp, e), 2);
+	CHECK_EQ(changes(stamp + 1000000, &rsp, e), 100); /* of another life */
+	CHECK_EQ(rsp.since, 0);
+	CHECK_EQ(changes(1, &rsp, e), 100);
+	stamp = rsp.stamp;
+	CHECK_EQ(fence(7, 300), GVM_OK);
+	CHECK_EQ(changes(stamp, &rsp, e), 0);
+	CHECK_EQ(rsp.fence, 300);
+	CHECK_EQ(forget(7), GVM_OK); /* of what was dropped nothing can be told */
+	CHECK_EQ(changes(stamp, &rsp, e), 100);
+	CHECK_EQ(rsp.since, 0);
+	stamp = rsp.stamp;
+	CHECK_EQ(fence(8, 400), GVM_OK);
+	CHECK_EQ(forget(8), GVM_OK); /* nothing dropped: the horizon is what changed */
+	CHECK_EQ(changes(stamp, &rsp, e), 1);
+	memcpy(key.b, e, 16);
+	CHECK(gvm_name_is_horizon(&key));
+	names_deinit(&names);
+}
+
+static void many_changes_are_a_new_listing(void)
+{
+	uint8_t e[GVM_NAME_ENTRY_BYTES];
+	struct gvm_name_list_rsp rsp;
+	uint64_t stamp;
+
+	table_begin(NAMES_COUNT_DEFAULT);
+	CHECK_EQ(changes(0, &rsp, e), 0);
+	stamp = rsp.stamp;
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(put(0x100 + i * 256, 1 + i, 1, GVM_RECORD_MAX), GVM_OK);
+	CHECK(changes(stamp, &rsp, e) < 100);
+	CHECK_EQ(rsp.since, 0);
+	CHECK(rsp.more);
+	names_deinit(&names);
+}
+
 static void table_has_bounds(void)
 {
 	unsigned n = 0;
@@ -114,16 +197,6 @@ static void removed_name_is_final(void)
 	CHECK_EQ(names.count, 1);
 	CHECK_EQ(names.bytes, 44);
 	names_deinit(&names);
-}
-
-static uint16_t fence(uint64_t round, uint64_t upto)
-{
-	return name_fence(&names, &(struct gvm_name_fence_req){.round = round, .upto = upto});
-}
-
-static uint16_t forget(uint64_t round)
-{
-	return name_forget(&names, &(struct gvm_name_forget_req){.round = round, .table = 77}, &detail);
 }
 
 static void tombstones_end_and_nothing_comes_back(void)
@@ -200,6 +273,8 @@ static void table_of_others_is_not_judged(void)
 static const struct check_test tests[] = {
 	{"newest-record-wins", newest_record_wins},
 	{"listing-holds-every-record-once", listing_holds_every_record_once},
+	{"changes-are-told-or-everything", changes_are_told_or_everything},
+	{"many-changes-are-a-new-listing", many_changes_are_a_new_listing},
 	{"table-has-bounds", table_has_bounds},
 	{"removed-name-is-final", removed_name_is_final},
 	{"tombstones-end-and-nothing-comes-back", tombstones_end_and_nothing_comes_back},

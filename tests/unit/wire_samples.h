@@ -42,9 +42,10 @@ static const struct gvm_node_stat_rsp sample_node_stat_rsp = { .capacity_bytes =
 	.names = 9, .tombstones = 2, .names_max = 65536 };
 static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID,
 	.table = 0x3333333333333333ull, .born = 12, .version = 14, .round = 0 };
-static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } }, .round = 0 };
+static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } }, .round = 0,
+	.since = 0x4444444444444444ull };
 static const struct gvm_name_list_rsp sample_name_list_rsp = { .count = 3, .more = 0,
-	.fence = 11 };
+	.fence = 11, .stamp = 0x4444444444444447ull, .since = 0x4444444444444444ull };
 static const struct gvm_name_fence_req sample_name_fence_req = { .round = 0x2222222222222222ull,
 	.upto = 13 };
 static const struct gvm_name_forget_req sample_name_forget_req = { .round = 0x2222222222222222ull,

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * names_known.c - see names_known.h.
+ *
+ * If each node that answered the last time tells changes only, none of them a horizon's, and no other answers,
+ * then only the keys that they list can count otherwise than before: these are judged anew, from what each node
+ * is known to have. A horizon, or a node's absence, may concern any key: then all are.
+ */
+#include "names_known.h"
+
+#include "names_mutant.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int names_known_init(struct names_known *known, unsigned count)
+{
+	*known = (struct names_known){ .count = count };
+	known->views = calloc(count, sizeof(*known->views));
+	return known->views ? 0 : -ENOMEM;
+}
+
+/* Its records are others'. */
+static void news_clear(struct names_known *known)
+{
+	for (size_t i = 0; i < known->news.count; i++)
+		known->news.entry[i].record = NULL;
+	names_list_free(&known->news);
+	known->in_part = false;
+}
+
+void names_known_drop(struct names_known *known)
+{
+	news_clear(known);
+	for (unsigned v = 0; v < known->count; v++) {
+		names_list_free(&known->views[v].has);
+		known->views[v] = (struct names_view){ 0 };
+	}
+	names_list_free(&known->all);
+	known->healed = false;
+}
+
+void names_known_deinit(struct names_known *known)
+{
+	if (known->views)
+		names_known_drop(known);
+	free(known->views);
+	*known = (struct names_known){ 0 };
+}
+
+uint64_t names_known_since(const struct names_known *known, unsigned node)
+{
+	return known->views && known->views[node].whole ? known->views[node].stamp : 0;
+}
+
+/* Only keys that the node has listed now can count otherwise than before. */
+static bool view_changes_in_part(const struct names_view *view, const struct names_view *now)
+{
+	if (view->whole && now->whole)
+		return now->changes;
+	return !view->whole && !view->has.count && !now->whole && !now->has.count;
+}
+
+/* What a node has now. Of one that did not come to the end, what it listed counts, but not what it did not. */
+static int view_take(struct names_view *view, const struct names_view *now, bool *in_part)
+{
+	*in_part &= view_changes_in_part(view, now);
+	if (!now->whole && NAMES_MUTANT(KNOWN_OF_THE_ABSENT))
+		return 0;
+	if (!now->whole || !now->changes || NAMES_MUTANT(CHANGES_ONLY))
+		names_list_free(&view->has);
+	view->whole = now->whole;
+	view->stamp = now->stamp;
+	for (size_t i = 0; i < now->has.count; i++) {
+		int r = names_list_put(&view->has, &now->has.entry[i]);
+
+		if (r < 0)
+			return r;
+		if (gvm_name_is_horizon(&now->has.entry[i].key))
+			*in_part = false;
+	}
+	return 0;
+}
+
+/* Its record, from what was just listed, or from what was known before. */
+static int record_take(struct name_entry *e, struct names_list *from)
+{
+	struct name_entry *its = names_list_entry(from, &e->key);
+
+	if (!its || !its->record || its->version != e->version)
+		return -EAGAIN;
+	*e = *its;
+	its->record = NULL;
+	return 0;
+}
+
+static int records_take(struct names_list *list, struct names_list *listed, struct names_list *before)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct name_entry *e = &list->entry[i];
+
+		if (e->bytes && record_take(e, listed) < 0 && record_take(e, before) < 0)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+/* What counts, of all keys; without the records. */
+static int judge_all(const struct names_known *known, struct names_list *all)
+{
+	for (unsigned v = 0; v < known->count; v++)
+		for (size_t i = 0; i < known->views[v].has.count; i++) {
+			const struct name_entry *e = &known->views[v].has.entry[i];
+			int r = gvm_name_is_horizon(&e->key) ? 0 : names_list_add(all, e);
+
+			if (r < 0)
+				return r;
+		}
+	names_list_settle(all, known->views, known->count);
+	return 0;
+}
+
+/* The same of those that were listed. */
+static int judge_listed(const struct names_known *known, const struct names_list *listed,
+			struct names_list *news)
+{
+	for (size_t i = 0; i < listed->count; i++)
+		for (unsigned v = 0; v < known->count; v++) {
+			const struct name_entry *e =
+				names_list_find(&known->views[v].has, &listed->entry[i].key);
+			int r = e ? names_list_add(news, e) : 0;
+
+			if (r < 0)
+				return r;
+		}
+	names_list_settle(news, known->views, known->count);
+	return 0;
+}
+
+static int take_all(struct names_known *known, struct names_list *listed)
+{
+	struct names_list all = { 0 };
+	int r = judge_all(known, &all);
+
+	if (!r)
+		r = records_take(&all, listed, &known->all);
+	names_list_free(&known->all);
+	known->all = all;
+	return r;
+}
+
+/* `news` lends what `all` is given. */
+static int take_listed(struct names_known *known, struct names_list *listed)
+{
+	struct names_list *news = &known->news;
+	int r = judge_listed(known, listed, news);
+
+	known->in_part = true;
+	if (!r)
+		r = records_take(news, listed, &known->all);
+	for (size_t i = 0; i < news->count; i++) {
+		struct name_entry *e = &news->entry[i];
+
+		if (!r)
+			r = names_list_put(&known->all, e);
+		if (r < 0) {
+			free(e->record);
+			e->record = NULL;
+		}
+	}
+	return r;
+}
+
+int names_known_take(struct names_known *known, const struct names_view *now, struct names_list *listed)
+{
+	bool in_part = true;
+	int r = 0;
+
+	news_clear(known);
+	for (unsigned v = 0; v < known->count && !r; v++)
+		r = view_take(&known->views[v], &now[v], &in_part);
+	if (!r)
+		r = in_part ? take_listed(known, listed) : take_all(known, listed);
+	if (r < 0)
+		names_known_drop(known);
+	return r;
+}

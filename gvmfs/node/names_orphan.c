@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* names_orphan.c - see names_orphan.h. */
+#include "names_orphan.h"
+
+#include "base/log.h"
+#include "names.h"
+#include "owner.h"
+#include "region.h"
+#include "state/worker.h"
+
+#include <errno.h>
+
+#define ORPHAN_NS 60000000000ull
+
+static void orphan_gone(struct worker *w, int result, void *arg)
+{
+	(void)result;
+	inode_release(w->inodes, arg);
+}
+
+static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)result;
+	(void)arg;
+	inode->disk->rec.kind = RECORD_GONE;
+	names_save(w, inode, orphan_gone, inode);
+}
+
+/*
+ * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
+ * a writer is gone for the moment that its network fails or its worker is replaced.
+ */
+static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8_t writer)
+{
+	bool writer_alive = writer >= GVM_WRITER_AWAY;
+	/* Of a writer that has not given it up, the nodes are to have been told how long it keeps it. */
+	uint64_t wait_ns = writer == GVM_WRITER_LAPSED ? w->opts->unlinked_lease_s * 1000000000ull : ORPHAN_NS;
+	struct names_orphan *o = w->names->orphans, *oldest = o;
+	uint64_t now = gvm_now_ns();
+
+	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+		if (o->since_ns < oldest->since_ns)
+			oldest = o;
+	if (o == w->names->orphans + NAMES_ORPHANS) {
+		if (!writer_alive)
+			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
+		return false;
+	}
+	if (!writer_alive && now - o->since_ns < wait_ns)
+		return false;
+	o->since_ns = 0;
+	return !writer_alive;
+}
+
+static void orphan_adopted(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)arg;
+	if ((!result || result == -ENOMEDIUM) && /* the nodes have removed it */
+	    orphan_is_abandoned(w, &inode->disk->rec.id, inode->writer)) {
+		region_delete(w, inode, orphan_deleted, NULL);
+		return;
+	}
+	/* Still in use on another host, or not to be told: the next refresh looks again. */
+	inode_set_use(w->inodes, inode->nr, INODE_FREE);
+	inode_release(w->inodes, inode);
+}
+
+/* An unlinked region whose writer has ended without closing it: no program can reach it any more. */
+void orphan_adopt(struct worker *w, const struct record *rec)
+{
+	int nr = inode_alloc(w->inodes, rec);
+	struct inode *inode;
+
+	if (nr < 0)
+		return;
+	inode = inode_get(w->inodes, (unsigned)nr);
+	inode_set_use(w->inodes, (unsigned)nr, INODE_UNLINKED);
+	inode->busy = true;
+	region_stat(w, inode, orphan_adopted, NULL);
+}
+
+/* That a process is gone is certain. That a host has started again is as good as what tells hosts apart. */
+static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
+{
+	const struct record *rec = &inode->disk->rec;
+
+	if (gvm_id_equal(&rec->owner.boot, &w->self.boot))
+		return inode->writer < GVM_WRITER_AWAY;
+	return orphan_is_abandoned(w, &rec->id, inode->writer);
+}
+
+/* Nobody can have it any more, but as a file of another host that reads it. */
+static void temporary_looked(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	struct journal_inode *d = inode->disk;
+
+	(void)arg;
+	if (result < 0 || !temporary_is_abandoned(w, inode) || inode->opens) {
+		inode_release(w->inodes, inode);
+		return;
+	}
+	log_info(d->rec.name, "its launcher and its mount are gone: this temporary region is removed");
+	d->rec.orphan = 1;
+	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
+	region_delete(w, inode, orphan_deleted, NULL);
+}
+
+/* A temporary region that a mount of this host has left. */
+void temporary_consider(struct worker *w, unsigned nr)
+{
+	const struct journal_inode *d = inode_disk(w->inodes, nr);
+	struct inode *inode;
+
+	if (d->use != INODE_USED || !d->rec.temporary || d->epoch ||
+	    !owner_is_dead(&d->rec.owner, &w->self))
+		return;
+	inode = inode_get(w->inodes, nr);
+	if (!inode || inode->busy || inode->opens || inode->resident || inode->attaching)
+		return;
+	inode->busy = true;
+	inode->writer = GVM_WRITER_NONE;
+	region_stat(w, inode, temporary_looked, NULL);
+}
