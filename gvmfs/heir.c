@@ -157,7 +157,7 @@ static void end_wait(int from, pid_t worker)
 
 	kill(worker, SIGKILL);
 	if (poll(&p, 1, END_MS) == 0)
-		log_warning(NULL, "process %d, from which the mount is taken over, waits in the kernel",
+		log_warning(NULL, "process %d, whose mount was taken over, still waits in the kernel",
 			    (int)worker);
 }
 

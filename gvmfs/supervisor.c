@@ -211,7 +211,7 @@ static bool give_up(struct supervisor *s, const char *why)
 	s->giving_up = true;
 	r = worker_start(s, false);
 	if (r < 0)
-		log_error(NULL, "no worker can be started that sends what was written: %s", strerror(-r));
+		log_error(NULL, "no worker can be started to send what was written: %s", strerror(-r));
 	return r == 0;
 }
 
@@ -403,7 +403,7 @@ int supervisor_run(const struct options *opts, int parent_fd)
 	}
 	r = stop_init(&s.stop, parent_fd);
 	if (r < 0) {
-		log_error(NULL, "signals: %s", strerror(-r));
+		log_error(NULL, "signals cannot be blocked: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN); /* of a log's reader, or of the process that waits for the start */

@@ -143,7 +143,7 @@ static bool nodes_are_found(struct worker *w, const struct record *rec)
 	for (unsigned i = 0; i < rec->node_count; i++) {
 		if (pool_node(w->pool, &rec->nodes[i]))
 			continue;
-		log_error(rec->name, "its node %s has no such address, or is one too many",
+		log_error(rec->name, "its node %s cannot be used: the address is invalid, or there are too many nodes",
 			  rec->nodes[i].addr);
 		return false;
 	}

@@ -84,8 +84,8 @@ static void op_complain(struct op *op)
 	}
 	quiet_print(w, quiet, sizeof(quiet));
 	log_error(op->inode ? op->inode->disk->rec.name : NULL,
-		  "a call ends with an error, since too few nodes answer it in time%s%s (and %u like it "
-		  "before)",
+		  "a call failed, since too few nodes answered in time%s%s (and %u more since the last such "
+		  "line)",
 		  *quiet ? "; away or silent" : "", quiet, w->uncomplained);
 	w->complained_ns = now;
 	w->uncomplained = 0;

@@ -68,7 +68,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	}
 	/* -ENOENT, -ENODEV: the kernel does not know the file, so it caches nothing of it. */
 	if (error && error != -ENOENT && error != -ENODEV) {
-		log_error(d->rec.name, "it has grown, but what was stored behind its old end may show: %s",
+		log_error(d->rec.name, "it has grown, but bytes that a program stored behind its old end may show: %s",
 			  strerror(-error));
 		rs->tail.result = -EIO;
 	}

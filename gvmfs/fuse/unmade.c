@@ -41,8 +41,8 @@ void unmade_add(struct op *op)
 	d->rec.kind = RECORD_GONE;
 	inode_set_use(w->inodes, op->inode->nr, INODE_UNLINKED);
 	if (u->count >= UNMADE_MAX) {
-		log_error(d->rec.name, "its making failed, and so did taking it back: it may appear once "
-				       "the nodes are back");
+		log_error(d->rec.name, "it could not be created, and too many names wait to be taken back: "
+				       "it may appear once the nodes are back");
 		op_end(op, true, 0);
 		return;
 	}

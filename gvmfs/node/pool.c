@@ -167,7 +167,7 @@ int pool_init(struct pool *pool, const struct options *opts, uint64_t client, st
 		int r = pool_add(pool, opts->nodes[i]);
 
 		if (r < 0) {
-			log_error(NULL, "node address %s: %s", opts->nodes[i], strerror(-r));
+			log_error(NULL, "node %s cannot be used: %s", opts->nodes[i], strerror(-r));
 			pool_deinit(pool);
 			return r;
 		}

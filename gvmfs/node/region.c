@@ -348,7 +348,7 @@ static const char *error_text(int error)
 	case -ENOSPC:
 		return "the node is full, in spite of its promise";
 	case -EBUSY:
-		return "another host has it for writing";
+		return "another host has it open for writing";
 	case -ETIMEDOUT:
 		return "no answer within --timeout";
 	}

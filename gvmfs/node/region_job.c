@@ -102,9 +102,9 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 			     : -ENOMEM;
 
 		if (r < 0) {
-			log_error(rj->rec.name, "node %s, asked for the region: %s",
+			log_error(rj->rec.name, "node %s does not open the region: %s",
 				  rj->rec.nodes[i].addr,
-				  r == -ENOMEDIUM ? "it is LOST there" : strerror(-r));
+				  r == -ENOMEDIUM ? "LOST there" : strerror(-r));
 			return r == -ENOMEDIUM ? -EIO : r;
 		}
 		if (ask.call.rsp.region_open.epoch > *epoch)
@@ -268,11 +268,11 @@ static void busy_complain(const struct region_job *rj)
 {
 	if (rj->lease_ms)
 		log_error(rj->rec.name,
-			  "another host has it for writing; that host is not heard of, and keeps it for %llu "
-			  "s more. If it is dead for certain: gvm region take FILE",
+			  "another host has it open for writing; that host is not heard of, and keeps it for "
+			  "another %llu s. If that host is certainly dead: gvm region take FILE",
 			  (unsigned long long)((rj->lease_ms + 999) / 1000));
 	else
-		log_error(rj->rec.name, "another host has it for writing");
+		log_error(rj->rec.name, "another host has it open for writing");
 }
 
 void region_job_attach(struct job *job, struct pool *pool)

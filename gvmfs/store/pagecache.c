@@ -348,8 +348,8 @@ static void helper_lost(struct worker *w)
 	close(pc->fd);
 	pc->fd = -1;
 	pc->noted = 0;
-	log_warning(NULL, "the process that looks after the page cache is gone: what other programs read "
-			  "of a guest's memory stays, and copies of it are not sparse");
+	log_warning(NULL, "the page cache's helper process is gone: what other programs read of a guest's "
+			  "memory stays in the page cache, and copies of its file are not sparse");
 	while (pc->asks) {
 		struct pagecache_ask *ask = pc->asks;
 

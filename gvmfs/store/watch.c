@@ -39,7 +39,7 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
 		return inode->watch;
 	inode->watch = calloc(1, sizeof(*inode->watch));
 	if (!inode->watch) {
-		log_error(inode->disk->rec.name, "no memory to watch it");
+		log_error(inode->disk->rec.name, "no memory for a watch on it; a new worker takes over");
 		abort(); /* the successor finds everything in the journal */
 	}
 	inode->watch->w = w;

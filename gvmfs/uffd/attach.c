@@ -355,7 +355,7 @@ static void kept(struct worker *w, unsigned session)
 	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
 	journal_publish32(&w->journal->sessions[session].live, 1);
 	if (session_go(a->fd[SESSION_SOCKET]) < 0)
-		log_warning(name_of(a), "process %d is not reached", a->pid); /* its end is noticed */
+		log_warning(name_of(a), "process %d cannot be reached", a->pid); /* its end is noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		a->fd[i] = -1;
 	a->session = NO_SESSION;
@@ -482,7 +482,7 @@ static void session_hold(struct worker *w, unsigned session)
 	w->sessions->held[session] = true;
 	w->sessions->held_count++;
 	inode->attaching = inode->held_up = true;
-	log_warning(inode->disk->rec.name, "it waits until process %d lets pages into its memory again",
+	log_warning(inode->disk->rec.name, "the region waits until process %d lets pages into its memory again",
 		    s->pid);
 }
 
@@ -494,7 +494,7 @@ static void session_let_go(struct worker *w, unsigned session)
 	w->sessions->held_count--;
 	w->sessions->held_until_ns[session] = 0;
 	inode->attaching = inode->held_up = false;
-	log_info(inode->disk->rec.name, "it goes on");
+	log_info(inode->disk->rec.name, "the region goes on");
 	if (session_resume(w, session) < 0)
 		abort(); /* as at the start: the successor tries again */
 	if (inode->resident && w->draining)
@@ -563,7 +563,7 @@ uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
 		if (!a || a->closed)
 			continue;
 		if (a->deadline_ns <= now_ns) {
-			log_warning(name_of(a), "process %d, which asked for the fast path, falls silent",
+			log_warning(name_of(a), "process %d asked for the fast path and then fell silent: refused",
 				    a->pid);
 			loop_remove(w->loop, &a->source);
 			attach_end(a);

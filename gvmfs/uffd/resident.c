@@ -109,8 +109,8 @@ static void gone_look(struct resident *r, uint64_t now_ns)
 {
 	if (!r->memory_gone && !r->detached && r->env->memory_alive(r)) {
 		if (now_ns > r->gone_said_ns) {
-			log_error(r->env->name(r), "process %d has left, but its memory is still there; "
-				  "nothing of it is written back before that is gone", r->pid);
+			log_error(r->env->name(r), "process %d has ended its connection, but its memory still "
+				  "exists; nothing is written back until it is gone", r->pid);
 			r->gone_said_ns = now_ns + 12 * GONE_SAY_NS;
 		}
 		r->look_at_ns = now_ns + LOOK_NS;

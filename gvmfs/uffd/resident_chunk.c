@@ -158,7 +158,7 @@ void chunk_drop(struct resident *r, uint64_t c)
 		chunk_forget(r, c);
 	error = r->env->punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
 	if (error)
-		log_error(r->env->name(r), "memory cannot be given back: %s", strerror(-error));
+		log_error(r->env->name(r), "its memory cannot be returned to the kernel: %s", strerror(-error));
 	if (mutant("dropped-early"))
 		chunk_forget(r, c);
 }

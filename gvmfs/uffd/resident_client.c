@@ -20,7 +20,7 @@ static int client_send(struct resident *r, const struct gvm_attach_msg *msg)
 {
 	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), NULL, 0);
 	if (error && error != -EPIPE && error != -ECONNRESET)
-		log_error(env_name(r), "its client is not reached: %s", strerror(-error));
+		log_error(env_name(r), "its client cannot be reached: %s", strerror(-error));
 	return error;
 }
 

@@ -342,8 +342,8 @@ void over_look(struct resident *r)
 	if (r->over_said_ns && now_ns - r->over_said_ns < OVER_SAY_NS)
 		return;
 	r->over_said_ns = now_ns;
-	log_warning(r->env->name(r), "what is pinned or waited for takes all of its budget, which is "
-		    "exceeded now");
+	log_warning(r->env->name(r), "pinned pages, and pages that faults wait for, take its whole "
+		    "budget, which is exceeded now: raise it with gvm region local");
 }
 
 /* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
