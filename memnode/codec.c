@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * codec.c - encodes and decodes chunks.
+ * codec.c - encodes and decodes chunks (their heads: chunk_head.c).
  *
  * A block's lz4 input is its pages that are not zero, end to end. They usually stand end to end in
  * the chunk too, and are then compressed from and decompressed to their place; only a block with a
@@ -29,7 +29,6 @@
 #define CODEC_ACCELERATION 1
 #endif
 #define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
-#define ENTRY_RAW	(1u << 31)
 
 struct chunk_codec {
 	uint8_t scratch[BLOCK_BYTES_MAX];
@@ -46,45 +45,9 @@ void chunk_codec_destroy(struct chunk_codec *c)
 	free(c);
 }
 
-/* ---- masks ---- */
-
 static uint32_t blocks_all(unsigned shift)
 {
 	return (uint32_t)((1ull << (CHUNK_BLOCKS_MAX >> shift)) - 1);
-}
-
-uint32_t chunk_blocks_of_pages(unsigned shift, uint32_t pages)
-{
-	uint32_t blocks = 0;
-
-	while (pages) {
-		unsigned b = (unsigned)__builtin_ctz(pages) >> shift;
-
-		blocks |= 1u << b;
-		pages &= ~chunk_block_pages(shift, b);
-	}
-	return blocks;
-}
-
-uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks)
-{
-	uint32_t pages = 0;
-
-	/* A mask may name more blocks than a chunk has of that size. */
-	for (blocks &= UINT32_MAX >> (32 - (32 >> shift)); blocks; blocks &= blocks - 1)
-		pages |= chunk_block_pages(shift, (unsigned)__builtin_ctz(blocks));
-	return pages;
-}
-
-uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map)
-{
-	return chunk_blocks_of_pages(shift, ~zero_map);
-}
-
-/* The pages of block b that its body holds. */
-static uint32_t block_body_pages(const struct chunk_head *h, unsigned b)
-{
-	return chunk_block_pages(h->block_shift, b) & ~h->zero_map;
 }
 
 static uint32_t pages_bytes(uint32_t pages)
@@ -111,70 +74,18 @@ static uint64_t block_hash(const struct chunk_head *h, unsigned b, const uint8_t
 			   const struct gvm_id *region, uint64_t chunk)
 {
 	uint64_t seed = chunk_block_seed(region, chunk, h->block_shift, b);
-	uint32_t shape = block_body_pages(h, b) >> (b << h->block_shift);
+	uint32_t shape = chunk_block_shape(h, b);
 
 	if (h->block[b].raw)
 		shape |= 1u << 8;
 	return XXH3_64bits_withSeed(bytes, h->block[b].bytes, seed ^ shape);
 }
 
-/* ---- heads ---- */
-
-size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf)
-{
-	uint8_t *p = buf + CHUNK_HEAD_BYTES(0);
-
-	gvm_store_le(buf, h->zero_map, 4);
-	buf[4] = h->block_shift;
-	buf[5] = 0;
-	gvm_store_le(buf + 6, (unsigned)__builtin_popcount(h->block_mask), 2);
-	gvm_store_le(buf + 8, h->block_mask, 4);
-	gvm_store_le(buf + 12, h->body_bytes, 4);
-	for (uint32_t m = h->block_mask; m; m &= m - 1) {
-		const struct chunk_block *k = &h->block[__builtin_ctz(m)];
-
-		gvm_store_le(p, k->bytes | (k->raw ? ENTRY_RAW : 0), 4);
-		gvm_store_le(p + 4, k->hash, 8);
-		p += 12;
-	}
-	return (size_t)(p - buf);
-}
-
-int chunk_head_unpack(struct chunk_head *h, const uint8_t *buf, size_t len)
-{
-	const uint8_t *p = buf + CHUNK_HEAD_BYTES(0);
-	uint32_t sum = 0;
-
-	if (len < CHUNK_HEAD_BYTES(0))
-		return -EBADMSG;
-	h->zero_map = (uint32_t)gvm_load_le(buf, 4);
-	h->block_shift = buf[4];
-	h->block_mask = (uint32_t)gvm_load_le(buf + 8, 4);
-	h->body_bytes = (uint32_t)gvm_load_le(buf + 12, 4);
-	if (h->block_shift > CHUNK_BLOCK_SHIFT_MAX || buf[5] ||
-	    gvm_load_le(buf + 6, 2) != (unsigned)__builtin_popcount(h->block_mask) ||
-	    len != CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(h->block_mask)) ||
-	    h->block_mask & ~chunk_blocks_complete(h->block_shift, h->zero_map))
-		return -EBADMSG;
-	for (uint32_t m = h->block_mask; m; m &= m - 1, p += 12) {
-		unsigned b = (unsigned)__builtin_ctz(m);
-		struct chunk_block *k = &h->block[b];
-		uint32_t entry = (uint32_t)gvm_load_le(p, 4);
-		uint32_t most = pages_bytes(block_body_pages(h, b));
-
-		k->bytes = entry & ~ENTRY_RAW;
-		k->raw = entry & ENTRY_RAW;
-		k->hash = gvm_load_le(p + 4, 8);
-		if (k->raw ? k->bytes != most : !k->bytes || k->bytes >= most)
-			return -EBADMSG;
-		sum += k->bytes;
-	}
-	return sum == h->body_bytes ? 0 : -EBADMSG;
-}
-
 int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct gvm_id *region,
 		 uint64_t chunk)
 {
+	if (h->sealed)
+		return -EBADMSG;
 	for (uint32_t m = h->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
 
@@ -185,54 +96,25 @@ int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct g
 	return 0;
 }
 
-bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, uint32_t *bytes)
+/* Where a plain chunk belongs. */
+struct place {
+	const struct gvm_id *region;
+	uint64_t chunk;
+};
+
+static int block_finish(void *arg, struct chunk_head *h, unsigned b, uint8_t *bytes)
 {
-	uint32_t kept = h->block_mask & blocks, at = 0;
-	bool adjacent = true;
+	const struct place *place = arg;
 
-	*from = 0;
-	*bytes = 0;
-	for (uint32_t m = h->block_mask; m; m &= m - 1) {
-		unsigned b = (unsigned)__builtin_ctz(m);
-
-		if (kept >> b & 1) {
-			if (!*bytes)
-				*from = at;
-			else if (*from + *bytes != at)
-				adjacent = false;
-			*bytes += h->block[b].bytes;
-		}
-		at += h->block[b].bytes;
-	}
-	h->block_mask = kept;
-	h->body_bytes = *bytes;
-	return adjacent;
+	h->block[b].hash = block_hash(h, b, bytes, place->region, place->chunk);
+	return 0;
 }
 
-int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
-		     struct chunk_head *out, uint32_t *from_base)
+static const uint8_t *block_take(void *arg, const struct chunk_head *h, unsigned b, const uint8_t *bytes)
 {
-	unsigned shift = delta->block_shift;
-	uint32_t left_out = chunk_blocks_complete(shift, delta->zero_map) & ~delta->block_mask;
-	uint32_t left_out_pages = chunk_pages_of_blocks(shift, left_out);
-	uint32_t inherited = left_out & base->block_mask;
-	uint32_t complete = delta->block_mask | inherited;
+	const struct place *place = arg;
 
-	if (base->block_shift != shift ||
-	    base->block_mask != chunk_blocks_complete(shift, base->zero_map))
-		return -EINVAL;
-	out->zero_map = (delta->zero_map & ~left_out_pages) | (base->zero_map & left_out_pages);
-	out->block_mask = complete;
-	out->block_shift = (uint8_t)shift;
-	out->body_bytes = 0;
-	for (uint32_t m = complete; m; m &= m - 1) {
-		unsigned b = (unsigned)__builtin_ctz(m);
-
-		out->block[b] = inherited >> b & 1 ? base->block[b] : delta->block[b];
-		out->body_bytes += out->block[b].bytes;
-	}
-	*from_base = inherited;
-	return 0;
+	return block_hash(h, b, bytes, place->region, place->chunk) == h->block[b].hash ? bytes : NULL;
 }
 
 /* ---- encoding ---- */
@@ -276,9 +158,9 @@ static const uint8_t *pages_gather(struct chunk_codec *c, const uint8_t *chunk_d
 	return c->scratch;
 }
 
-void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
-		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
-		  struct chunk_head *head, uint8_t *body)
+int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
+		      struct chunk_head *head, uint8_t *body)
 {
 	uint32_t pages;
 	uint8_t *to = body;
@@ -288,13 +170,14 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 	head->zero_map = (zero_map & ~pages) | pages_find_zero(chunk_data, pages);
 	head->block_mask = blocks & chunk_blocks_complete(shift, head->zero_map);
 	head->block_shift = (uint8_t)shift;
+	head->sealed = false;
 	for (uint32_t m = head->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
 		struct chunk_block *k = &head->block[b];
-		uint32_t held = block_body_pages(head, b);
+		uint32_t held = chunk_block_held(head, b);
 		uint32_t bytes = pages_bytes(held);
 		const uint8_t *from = pages_gather(c, chunk_data, held);
-		int packed;
+		int packed, err;
 
 		/* A saving of less than 1/32 is not worth the reader's decompression, and lz4 gives
 		 * up as soon as it sees that it cannot get there. */
@@ -305,10 +188,22 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 		k->bytes = k->raw ? bytes : (uint32_t)packed;
 		if (k->raw)
 			memcpy(to, from, bytes);
-		k->hash = block_hash(head, b, to, region, chunk);
+		err = finish(arg, head, b, to);
+		if (err)
+			return err;
 		to += k->bytes;
 	}
 	head->body_bytes = (uint32_t)(to - body);
+	return 0;
+}
+
+void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		  struct chunk_head *head, uint8_t *body)
+{
+	const struct place place = {region, chunk};
+
+	chunk_encode_with(c, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
 }
 
 /* ---- decoding ---- */
@@ -337,9 +232,9 @@ static int block_decode(struct chunk_codec *c, const struct chunk_block *k, cons
 	return 0;
 }
 
-int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
-		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
-		 uint8_t *chunk_data, uint32_t *valid)
+int chunk_decode_with(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		      chunk_take_fn *take, void *arg, uint32_t zero_pages, uint8_t *chunk_data,
+		      uint32_t *valid)
 {
 	uint32_t listed = chunk_pages_of_blocks(head->block_shift, head->block_mask);
 	uint32_t zero = head->zero_map & (listed | zero_pages);
@@ -347,9 +242,9 @@ int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uin
 	for (uint32_t m = head->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
 		const struct chunk_block *k = &head->block[b];
+		const uint8_t *bytes = take(arg, head, b, body);
 
-		if (block_hash(head, b, body, region, chunk) != k->hash ||
-		    block_decode(c, k, body, block_body_pages(head, b), chunk_data))
+		if (!bytes || block_decode(c, k, bytes, chunk_block_held(head, b), chunk_data))
 			return -EBADMSG;
 		body += k->bytes;
 	}
@@ -358,4 +253,15 @@ int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uin
 		memset(chunk_data + (unsigned)__builtin_ctz(zero) * GVM_PAGE_BYTES, 0,
 		       GVM_PAGE_BYTES);
 	return 0;
+}
+
+int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
+		 uint8_t *chunk_data, uint32_t *valid)
+{
+	const struct place place = {region, chunk};
+
+	return head->sealed ? -EBADMSG :
+			      chunk_decode_with(c, head, body, block_take, (void *)&place, zero_pages,
+						chunk_data, valid);
 }

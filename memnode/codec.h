@@ -12,6 +12,10 @@
  * head describes a part of a chunk: an answer to GET, or a PUT of changed blocks, lists just the
  * blocks that are there, under the whole chunk's zero map.
  *
+ * A head has one of two forms. In the plain one each block has its hash. In the sealed one each block
+ * is encrypted, and has what the holder of the key needs to check and decrypt it (seal.h); the head
+ * itself is handled alike, without a key (chunk_head.c).
+ *
  * Pure: no I/O, no locks, no allocation after chunk_codec_create().
  */
 #ifndef GVM_CODEC_H
@@ -21,10 +25,15 @@
 
 #define CHUNK_BLOCKS_MAX     GVM_CHUNK_PAGES
 #define CHUNK_BLOCK_SHIFT_MAX 3
-/* Packed head: zero_map u32, block_shift u8, 0 u8, count u16, block_mask u32, body_bytes u32, then
- * `count` entries of {stored length u32 (bit 31: raw), hash u64}. */
-#define CHUNK_HEAD_BYTES(count) (16u + 12u * (count))
-#define CHUNK_HEAD_MAX	     CHUNK_HEAD_BYTES(CHUNK_BLOCKS_MAX)
+/* Packed head: zero_map u32, block_shift u8, form u8 (1: sealed), count u16, block_mask u32, body_bytes
+ * u32, then `count` entries: plain {stored length u32 (bit 31: raw), hash u64}, sealed {stored length
+ * u32 (bits 16 to 20: which salt; bit 31: raw), version u64, number u32, tag 16}; sealed, then the
+ * salts, 16 bytes each, in the order in which the entries use them first. */
+#define CHUNK_PLAIN_HEAD_BYTES(count) (16u + 12u * (count))
+#define CHUNK_SALT_BYTES     16u
+#define CHUNK_TAG_BYTES	     16u
+#define CHUNK_SEALED_HEAD_BYTES(count, salts) (16u + 32u * (count) + CHUNK_SALT_BYTES * (salts))
+#define CHUNK_HEAD_MAX	     CHUNK_SEALED_HEAD_BYTES(CHUNK_BLOCKS_MAX, CHUNK_BLOCKS_MAX)
 #define CHUNK_ENCODED_MAX    (CHUNK_HEAD_MAX + GVM_CHUNK_BYTES)
 
 /* gvmfs encodes blocks of 1 << this pages; CODEC.md has the measurement behind the choice. Every
@@ -34,7 +43,15 @@
 struct chunk_block {
 	uint32_t bytes; /* of the body, as stored; at most the block's pages that are not zero */
 	bool raw;	/* not compressed: bytes is then exactly that bound, otherwise less */
-	uint64_t hash;
+	uint8_t salt;	/* sealed: which of the head's */
+	uint32_t number; /* sealed: with the salt, of no other block */
+	uint64_t hash;	 /* plain */
+	uint64_t version; /* sealed: the chunk's, when this block was sent */
+	uint8_t tag[CHUNK_TAG_BYTES]; /* sealed */
+};
+
+struct chunk_salt {
+	uint8_t b[CHUNK_SALT_BYTES];
 };
 
 struct chunk_head {
@@ -42,7 +59,9 @@ struct chunk_head {
 	uint32_t block_mask; /* bit b: block b is listed, its body is here */
 	uint32_t body_bytes; /* sum of the listed blocks' bytes */
 	uint8_t block_shift;
+	bool sealed;
 	struct chunk_block block[CHUNK_BLOCKS_MAX]; /* indexed by block; listed ones are valid */
+	struct chunk_salt salt[CHUNK_BLOCKS_MAX]; /* sealed: those that the blocks name; no two are alike */
 };
 
 /* The pages of block b. */
@@ -51,6 +70,18 @@ static inline uint32_t chunk_block_pages(unsigned shift, unsigned b)
 	uint32_t n = 1u << shift;
 
 	return (uint32_t)(((1ull << n) - 1) << (b * n));
+}
+
+/* The pages of block b that its body holds. */
+static inline uint32_t chunk_block_held(const struct chunk_head *h, unsigned b)
+{
+	return chunk_block_pages(h->block_shift, b) & ~h->zero_map;
+}
+
+/* Which pages of a block its body holds, the first page's in bit 0. */
+static inline uint8_t chunk_block_shape(const struct chunk_head *h, unsigned b)
+{
+	return (uint8_t)(chunk_block_held(h, b) >> (b << h->block_shift));
 }
 
 /* The blocks that hold any of `pages`. */
@@ -67,8 +98,12 @@ uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map);
  */
 uint64_t chunk_block_seed(const struct gvm_id *region, uint64_t chunk, unsigned shift, unsigned b);
 
-/* Returns the packed bytes, CHUNK_HEAD_BYTES(blocks listed). buf has room for CHUNK_HEAD_MAX. */
+/* Returns the packed bytes. buf has room for CHUNK_HEAD_MAX. */
 size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf);
+
+/* How long the head is with which these bytes begin, a chunk's head and body; 0: they begin with none. To be
+ * unpacked all the same. */
+size_t chunk_head_measure(const uint8_t *packed, size_t len);
 
 /*
  * Reads a head from exactly `len` bytes and checks everything that can be checked without the
@@ -77,7 +112,7 @@ size_t chunk_head_pack(const struct chunk_head *h, uint8_t *buf);
  */
 int chunk_head_unpack(struct chunk_head *h, const uint8_t *buf, size_t len);
 
-/* Checks every listed block's hash over body[0..h->body_bytes): 0 or -EBADMSG. */
+/* Plain: checks every listed block's hash over body[0..h->body_bytes): 0 or -EBADMSG. */
 int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct gvm_id *region,
 		 uint64_t chunk);
 
@@ -91,8 +126,8 @@ bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, ui
  * Applies a partial PUT: `delta` lists changed blocks; a block that it does not list has become
  * zero where the delta's zero map covers all of it, and otherwise stays as it is in `base`, a
  * complete chunk (the delta's zero bits then say nothing). Fills `out` with the merged head;
- * `from_base` gets the mask of blocks to be copied from the base's body. -EINVAL if the block sizes
- * differ or the base is not complete.
+ * `from_base` gets the mask of blocks to be copied from the base's body. -EINVAL if the block sizes or
+ * the forms differ or the base is not complete.
  */
 int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
 		     struct chunk_head *out, uint32_t *from_base);
@@ -113,7 +148,7 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 		  struct chunk_head *head, uint8_t *body);
 
 /*
- * Verifies and decodes the listed blocks into chunk_data (GVM_CHUNK_BYTES), each page at its
+ * Verifies and decodes the listed blocks of a plain chunk into chunk_data (GVM_CHUNK_BYTES), each page at its
  * place, with zeros for the zero pages of those blocks; and writes zeros for the pages in
  * `zero_pages & head->zero_map` of the blocks that are not listed. Other pages are not touched.
  * Returns 0 and in *valid the pages written, or -EBADMSG: then nothing in chunk_data may be used.
@@ -121,6 +156,21 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
 		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
 		 uint8_t *chunk_data, uint32_t *valid);
+
+/*
+ * The same for other forms than the plain one. `finish` makes a block's stored bytes final in place and
+ * fills in the rest of its entry; `take` checks a block and returns its bytes as they were before that
+ * (NULL: refused), valid until the next call.
+ */
+typedef int chunk_finish_fn(void *arg, struct chunk_head *head, unsigned b, uint8_t *bytes);
+typedef const uint8_t *chunk_take_fn(void *arg, const struct chunk_head *head, unsigned b,
+				     const uint8_t *bytes);
+int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
+		      struct chunk_head *head, uint8_t *body);
+int chunk_decode_with(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		      chunk_take_fn *take, void *arg, uint32_t zero_pages, uint8_t *chunk_data,
+		      uint32_t *valid);
 
 /* True if GVM_PAGE_BYTES at p are all zero. */
 bool page_is_zero(const uint8_t *p);

@@ -91,6 +91,7 @@ struct gvm_req {
 	uint8_t state;
 	uint8_t tries; /* answers that failed their checks */
 	bool resent;   /* sent before: it may have been carried out, and its answer lost */
+	uint8_t needs; /* features of HELLO (gvm_wire.h) without which it cannot be sent */
 	uint16_t meta_len;
 	uint32_t data_len;
 	const void *data;
@@ -102,7 +103,7 @@ struct gvm_req {
 /*
  * GET. on_piece is called for each frame of the answer, in order: the head lists the blocks of this
  * piece, `body` is valid during the call only. Checksums of frame and head have been verified, the
- * blocks' have not (chunk_decode() does). The pieces of an answer belong to one version, not older
+ * blocks' have not (chunk_decode() does, or seal_decode()). The pieces of an answer belong to one version, not older
  * than asked for, list only blocks of `page_mask`, each once, and have brought all of them (or
  * shown them to be zero) when the result is 0. When a request is sent again, pieces begin anew and
  * may come twice. An error returned by on_piece ends the request with it, except that after a first
@@ -123,7 +124,8 @@ struct gvm_get {
 };
 
 /* PUT: head and body stay valid and unchanged until done. If the node finds the data damaged
- * (CORRUPT) the request is sent once more. */
+ * (CORRUPT) the request is sent once more. A sealed one (seal.h) ends with -EOPNOTSUPP if the node knows no
+ * such chunks. */
 struct gvm_put {
 	struct gvm_req req;
 	struct gvm_put_req what;

@@ -27,7 +27,7 @@
 #define GVM_CHUNK_PAGES	   32u
 #define GVM_CHUNK_BYTES	   (GVM_PAGE_BYTES * GVM_CHUNK_PAGES)
 #define GVM_HDR_BYTES	   40u
-#define GVM_META_MAX	   1024u	   /* meta_len never exceeds it */
+#define GVM_META_MAX	   2048u	   /* meta_len never exceeds it */
 #define GVM_DATA_MAX	   GVM_CHUNK_BYTES /* nor data_len this */
 #define GVM_RECORD_MAX	   65536u	   /* bytes of one record of the name table */
 #define GVM_NONCE_BYTES	   32u
@@ -114,14 +114,16 @@ enum gvm_writer {
 #define GVM_FLAG_RESPONSE (1u << 0)
 #define GVM_FLAG_MORE	  (1u << 1) /* a further frame answers the same request */
 
-/* Feature bits of HELLO; what both sides name holds for the connection. None is defined yet. */
-#define GVM_FEATURES 0ull
+/* Feature bits of HELLO; what both sides name holds for the connection. */
+#define GVM_FEATURE_SEAL (1ull << 0) /* chunks may be sealed (codec.h) */
+#define GVM_FEATURES	 GVM_FEATURE_SEAL
 
 /*
  * header: magic u32, version u8, op u8, flags u8, 0 u8, status u16, meta_len u16, data_len u32,
  * tag u64, data_check u64, check u64.
  *   tag         chosen by the client; every answer to a request carries it back
- *   data_check  XXH3-64 of the data; 0 for GET and PUT, whose blocks carry their own
+ *   data_check  XXH3-64 of the data; 0 for GET and PUT, whose blocks carry their own checks, but for a
+ *               PUT of sealed blocks, which the node cannot check
  *   check       XXH3-64 of the 32 header bytes before it followed by the meta bytes
  */
 struct gvm_hdr {
@@ -349,7 +351,7 @@ int gvm_hdr_unpack(struct gvm_hdr *h, const uint8_t *buf);
 /* True if `check` is right for the packed header `hdr_bytes` and the meta bytes that follow it. */
 bool gvm_meta_check(const struct gvm_hdr *h, const uint8_t *hdr_bytes, const uint8_t *meta);
 
-/* The data_check of a frame that is neither GET nor PUT. */
+/* The data_check of a frame that has one. */
 uint64_t gvm_data_check(const void *data, size_t len);
 
 /* A status as a negative errno (GVM_OK is 0), as the client library reports it:

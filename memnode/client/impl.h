@@ -164,6 +164,8 @@ void req_run_ended(struct gvm_conn *conn);
 void req_forget_abandoned(struct gvm_conn *conn);
 /* Whether the op names a region. */
 bool req_names_region(const struct gvm_req *req);
+/* Whether the node that is connected knows what the request needs. */
+bool req_is_known(const struct gvm_conn *conn, const struct gvm_req *req);
 /* Sets op, fields and data of a request. */
 void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len, const void *data,
 	      size_t data_len);

@@ -297,10 +297,12 @@ static void link_up(struct gvm_conn *conn)
 	/* Requests that on_state submits (to attach regions again) go before the queued ones. */
 	req_move_all(conn, REQ_QUEUED, REQ_RESEND);
 	set_state(conn, GVM_CONN_UP, renewed, "connected");
-	for (req = req_first(conn, REQ_RESEND); renewed && req; req = next) {
+	for (req = req_first(conn, REQ_RESEND); req; req = next) {
 		next = req_next(req);
-		if (req_names_region(req))
+		if (renewed && req_names_region(req))
 			req_end_later(conn, req, -ENOMEDIUM);
+		else if (!req_is_known(conn, req))
+			req_end_later(conn, req, -EOPNOTSUPP);
 	}
 	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
 	tx_flush(conn);

@@ -202,6 +202,11 @@ bool req_names_region(const struct gvm_req *req)
 	return true;
 }
 
+bool req_is_known(const struct gvm_conn *conn, const struct gvm_req *req)
+{
+	return !(req->needs & ~(conn->welcome.features & conn->hello.features));
+}
+
 void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
 		     const void *data, size_t data_len)
 {
@@ -214,6 +219,7 @@ void req_fill(struct gvm_req *req, uint8_t op, uint8_t *meta, size_t meta_len,
 	/* req_submit() refuses more than a frame can carry. */
 	req->data_len = data_len > UINT32_MAX ? UINT32_MAX : (uint32_t)data_len;
 	req->data_check = 0;
+	req->needs = 0;
 }
 
 void req_submit(struct gvm_conn *conn, struct gvm_req *req)
@@ -235,6 +241,7 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	err = conn->destroying		       ? -ECANCELED :
 	      conn->step == LINK_FAILED	       ? conn->failed :
 	      req->data_len > GVM_DATA_MAX     ? -EINVAL :
+	      conn->step == LINK_UP && !req_is_known(conn, req) ? -EOPNOTSUPP :
 						 req_tag(conn, req);
 	if (err) {
 		req_end_later(conn, req, err);

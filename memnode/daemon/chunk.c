@@ -38,7 +38,8 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 	found->version = version;
 	found->cell = STORE_NONE;
 	if (!entry_has_body(entry)) {
-		found->head = (struct chunk_head){.zero_map = ~0u, .block_shift = CHUNK_BLOCK_SHIFT};
+		found->head = (struct chunk_head){
+			.zero_map = ~0u, .block_shift = CHUNK_BLOCK_SHIFT, .sealed = r->sealed};
 		return GVM_OK;
 	}
 	found->cell = entry->cell;
@@ -110,6 +111,13 @@ static bool can_hold(struct regions *t, const struct region *r, const struct chu
 	return store_cells_free(t->store) + own >= cells;
 }
 
+/* A region's chunks are plain or sealed, all of them: a host that was told otherwise than the last one has no
+ * use for what is there, and is not to spoil it. */
+static bool region_takes_form(const struct region *r, const struct chunk_head *head)
+{
+	return !head->block_mask || !r->totals.chunks || head->sealed == r->sealed;
+}
+
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail)
 {
@@ -136,7 +144,10 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		return GVM_ERR_STALE;
 	if (what->base && what->base != held)
 		return GVM_ERR_STALE_BASE;
-	if (chunk_verify(head, body, &what->region, what->chunk))
+	if (!region_takes_form(r, head))
+		return GVM_ERR_INVALID;
+	/* Tags are the client's to check; request.c has compared the data with their checksum. */
+	if (!head->sealed && chunk_verify(head, body, &what->region, what->chunk))
 		return GVM_ERR_CORRUPT;
 	if (what->base) {
 		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
@@ -174,8 +185,10 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		store_write(t->store, new.cell, 0, packed, head_bytes);
 		store_write(t->store, new.cell, head_bytes, body, whole->body_bytes);
 	}
+	r->sealed = whole->sealed;
 	*entry = new;
-	entry->check = entry_check(r, entry, store_head(t->store, entry->cell));
+	/* A delta's head is at the front of t->scratch. */
+	entry->check = entry_check(r, entry, what->base ? t->scratch : packed);
 	entry_count(&t->totals, entry, 1);
 	entry_count(&r->totals, entry, 1);
 	assert(r->totals.chunks <= r->reserve);

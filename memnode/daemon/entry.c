@@ -2,8 +2,8 @@
 /*
  * entry.c - the entry of one chunk: its version, and where its bytes are stored.
  *
- * The stored head is checked again whenever it is read: its blocks' hashes let the client check the
- * bodies, but only the entry can tell that the head itself is the one that was stored here.
+ * The stored head is checked again whenever it is read: its blocks' hashes (or tags) let the client check
+ * the bodies, but only the entry can tell that the head itself is the one that was stored here.
  */
 #include "region_priv.h"
 
@@ -40,10 +40,20 @@ void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *en
 	entry->version |= GVM_VERSION_ZERO;
 }
 
+const uint8_t *entry_packed(const struct regions *t, const struct chunk_entry *entry,
+			    uint8_t copy[CHUNK_HEAD_MAX])
+{
+	if (entry->head_bytes <= STORE_CELL_BYTES)
+		return store_head(t->store, entry->cell);
+	store_read(t->store, entry->cell, 0, copy, entry->head_bytes);
+	return copy;
+}
+
 uint16_t entry_head(const struct regions *t, const struct region *r,
 		     const struct chunk_entry *entry, struct chunk_head *head)
 {
-	const uint8_t *packed = store_head(t->store, entry->cell);
+	uint8_t copy[CHUNK_HEAD_MAX];
+	const uint8_t *packed = entry_packed(t, entry, copy);
 
 	if (entry_check(r, entry, packed) != entry->check ||
 	    chunk_head_unpack(head, packed, entry->head_bytes) ||

@@ -99,7 +99,8 @@ uint16_t region_index(const struct regions *t, const struct gvm_region_index_req
 		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes);
 uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, struct region_found *found,
 		    uint64_t *detail);
-/* `head` went through chunk_head_unpack(), `body` has head->body_bytes. */
+/* `head` went through chunk_head_unpack(), `body` has head->body_bytes; where the head is sealed, the data's
+ * checksum was right. */
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);

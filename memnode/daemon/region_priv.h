@@ -27,6 +27,7 @@ struct region {
 	const struct lease_clock *clock;
 	struct watches watches;
 	struct region_totals totals;
+	bool sealed; /* the form of its chunks; of a region without any, of its last ones */
 };
 
 struct region *region_find(const struct regions *t, const struct gvm_id *id);
@@ -55,6 +56,9 @@ uint32_t entry_check(const struct region *r, const struct chunk_entry *entry,
 		      const uint8_t *packed);
 /* Counts the body in `sum`, or with sign -1 takes it out. */
 void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int sign);
+/* The packed head, in place or (where it takes more than a cell) in `copy`. */
+const uint8_t *entry_packed(const struct regions *t, const struct chunk_entry *entry,
+			    uint8_t copy[CHUNK_HEAD_MAX]);
 /* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
 uint16_t entry_head(const struct regions *t, const struct region *r,
 		     const struct chunk_entry *entry, struct chunk_head *head);

@@ -168,19 +168,22 @@ static struct reply *get_pinned(struct node *n, const struct region_found *found
 {
 	struct iovec iov[2 * BODY_IOVS_MAX];
 	unsigned iovs[2] = {0}, at = 0;
+	size_t heads = 0;
 	struct reply *r;
 	uint8_t *own;
 	uint32_t off, len;
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		heads += pieces[i].head_bytes;
 		for_each_range(found, pieces[i].blocks, off, len, it) {
 			assert(iovs[0] + iovs[1] + len / STORE_CELL_BYTES + 2 <= 2 * BODY_IOVS_MAX);
 			iovs[i] += store_iov(n->store, found->cell, off, len, &iov[iovs[0] + iovs[1]]);
 		}
-	r = reply_alloc(count + iovs[0] + iovs[1], count * FRAME_HEAD_MAX, &own);
+	}
+	r = reply_alloc(count + iovs[0] + iovs[1], heads, &own);
 	if (!r)
 		return NULL;
-	for (unsigned i = 0; i < count; i++, own += FRAME_HEAD_MAX) {
+	for (unsigned i = 0; i < count; own += pieces[i++].head_bytes) {
 		memcpy(own, pieces[i].head, pieces[i].head_bytes);
 		reply_add(r, own, pieces[i].head_bytes);
 		for (unsigned j = 0; j < iovs[i]; j++, at++)

@@ -255,6 +255,9 @@ static int op_get(struct request *q, const union fields *f)
 	struct region_found found;
 	uint16_t status = region_get(&q->node->regions, &f->get, &found, &q->detail);
 
+	/* Its head is one that the client does not know. */
+	if (!status && found.head.sealed && !(q->session->welcome.features & GVM_FEATURE_SEAL))
+		return GVM_ERR_INVALID;
 	if (status == GVM_ERR_CORRUPT) {
 		q->node->counters.corrupt++;
 		log_peer("chunk %llu of a region is damaged in this node's memory: a request for it is refused",
@@ -279,6 +282,11 @@ static int op_put(struct request *q, const union fields *f)
 	if (head.body_bytes != frame->hdr.data_len)
 		return session_bad(q->session, "PUT with %u bytes where its head says %u",
 				   frame->hdr.data_len, head.body_bytes);
+	if (head.sealed && !(q->session->welcome.features & GVM_FEATURE_SEAL))
+		return session_bad(q->session, "PUT of a sealed chunk, which HELLO did not offer");
+	/* Plain blocks carry their own checks, but only a holder of the key can check sealed ones. */
+	if (head.sealed && gvm_data_check(frame->data, frame->hdr.data_len) != frame->hdr.data_check)
+		return GVM_ERR_CORRUPT;
 	return region_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
 }
 
@@ -396,7 +404,7 @@ int frame_answer(struct node *n, struct session *s, const struct frame *f, const
 	if (used < 0 || (!op->meta_tail && used != f->hdr.meta_len))
 		return session_bad(s, "%s with %u bytes of fields", gvm_op_name(h.op),
 				   f->hdr.meta_len);
-	/* The blocks of a PUT carry their own. */
+	/* The blocks of a PUT carry their own, or are looked at there. */
 	if (h.op != GVM_OP_PUT && gvm_data_check(f->data, f->hdr.data_len) != f->hdr.data_check)
 		return session_bad(s, "%s with damaged data", gvm_op_name(h.op));
 	status = op->run(&q, &fields);

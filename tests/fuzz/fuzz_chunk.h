@@ -32,7 +32,7 @@ static inline size_t fuzz_head_fix(uint8_t *head)
 	uint32_t zero_map = (uint32_t)gvm_load_le(head, 4), sum = 0;
 	uint32_t blocks =
 		(uint32_t)gvm_load_le(head + 8, 4) & chunk_blocks_complete(shift, zero_map);
-	uint8_t *entry = head + CHUNK_HEAD_BYTES(0);
+	uint8_t *entry = head + CHUNK_PLAIN_HEAD_BYTES(0);
 
 	head[4] = (uint8_t)shift;
 	head[5] = 0;

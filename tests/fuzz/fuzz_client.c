@@ -14,7 +14,7 @@
  * fuzz-sources: memnode/client/conn.c memnode/addr.c memnode/client/frames.c
  * fuzz-sources: memnode/client/link.c memnode/client/lists.c memnode/client/poll.c
  * fuzz-sources: memnode/clock.c memnode/client/resolve.c memnode/client/rx.c
- * fuzz-sources: memnode/client/requests.c memnode/client/tx.c memnode/codec.c memnode/gvm_wire.c memnode/auth.c
+ * fuzz-sources: memnode/client/requests.c memnode/client/tx.c memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192
  */

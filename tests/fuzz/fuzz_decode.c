@@ -6,7 +6,7 @@
  * 1 the listed blocks' hashes are made right, so that lz4 sees the body too; with flag 2 the head's
  * masks, counts and lengths, so that most inputs have a head at all.
  *
- * fuzz-sources: memnode/codec.c
+ * fuzz-sources: memnode/codec.c memnode/chunk_head.c
  * fuzz-libs: -llz4 -lxxhash
  */
 #include "fuzz_chunk.h"

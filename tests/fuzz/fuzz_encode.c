@@ -5,7 +5,7 @@
  * Input: shift u8, blocks u32, zero pages u32, then a byte for each page and the bytes that fill
  * it: 0 none, 1..127 so many bytes repeated, 128.. so many at an odd place.
  *
- * fuzz-sources: memnode/codec.c
+ * fuzz-sources: memnode/codec.c memnode/chunk_head.c
  * fuzz-libs: -llz4 -lxxhash
  */
 #include "fuzz.h"

@@ -18,7 +18,7 @@
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
- * fuzz-sources: memnode/codec.c memnode/gvm_wire.c memnode/auth.c
+ * fuzz-sources: memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192
  */
@@ -304,7 +304,7 @@ static void step_frame(struct conns *s, struct client *c, unsigned what, struct 
 		free(copy);
 		data_len = put_fix(meta, meta_len, body, data_len);
 		FUZZ_CHECK(data_len <= GVM_CHUNK_BYTES);
-		meta_len = 48 + CHUNK_HEAD_BYTES((size_t)gvm_load_le(meta + 48 + 6, 2));
+		meta_len = 48 + CHUNK_PLAIN_HEAD_BYTES((size_t)gvm_load_le(meta + 48 + 6, 2));
 		data = meta + meta_len;
 		memcpy(data, body, data_len);
 	} else {

@@ -52,8 +52,8 @@ FLOORS = {
     ],
     "memnode": [
         "gvm_wire clock addr file size page_run",
-        "codec auth keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
-        "cluster logger notify",
+        "codec chunk_head auth hkdf keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
+        "cluster logger notify seal seal_mutant",
     ],
     "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [

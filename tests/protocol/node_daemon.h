@@ -237,6 +237,11 @@ static inline bool link_read(int fd, void *p, size_t bytes)
 }
 
 /* Packs a whole request into buf; returns its bytes. */
+static inline bool put_is_sealed(const uint8_t *meta, size_t meta_len)
+{
+	return meta_len > 48 + 5 && meta[48 + 5] == 1;
+}
+
 static inline size_t frame_pack(uint8_t *buf, uint8_t op, uint64_t tag, const uint8_t *meta,
 				size_t meta_len, const void *data, size_t data_len)
 {
@@ -245,7 +250,9 @@ static inline size_t frame_pack(uint8_t *buf, uint8_t op, uint64_t tag, const ui
 		.tag = tag,
 		.meta_len = (uint16_t)meta_len,
 		.data_len = (uint32_t)data_len,
-		.data_check = op == GVM_OP_PUT ? 0 : gvm_data_check(data, data_len),
+		.data_check = op == GVM_OP_PUT && !put_is_sealed(meta, meta_len) ?
+				      0 :
+				      gvm_data_check(data, data_len),
 	};
 
 	gvm_hdr_pack(&h, meta, buf);
@@ -310,11 +317,16 @@ static inline uint16_t frame_call(int fd, uint8_t op, const uint8_t *meta, size_
 		frame_call(fd, op, meta_, gvm_##msg##_req_pack(&req_, meta_), NULL, 0, answer);    \
 	})
 
-static inline void link_hello(int fd, uint64_t client, struct answer *a)
+static inline void link_hello_with(int fd, uint64_t client, uint64_t features, struct answer *a)
 {
 	CHECK_EQ(link_call(fd, a, GVM_OP_HELLO, hello, .version_min = GVM_VERSION, .version_max = GVM_VERSION,
-			   .client = client, .nonce = {{1, 2, 3}}),
+			   .features = features, .client = client, .nonce = {{1, 2, 3}}),
 		 GVM_OK);
+}
+
+static inline void link_hello(int fd, uint64_t client, struct answer *a)
+{
+	link_hello_with(fd, client, 0, a);
 }
 
 /* Connected and past HELLO, as this client. */

@@ -60,7 +60,7 @@ static void broken_header_ends_the_connection(void)
 		{5, 40, "not a frame"},	      {6, 1, "not a request"},
 		{6, 2, "not a request"},      {6, 4, "not a frame"},
 		{7, 1, "not a frame"},	      {8, 1, "not a request"},
-		{11, 4, "not a frame"},	      {14, 3, "not a frame"},
+		{11, 8, "not a frame"},	      {14, 3, "not a frame"},
 		{15, 0xff, "not a frame"},    {14, 1, "PING with 65536 bytes of data"},
 		{16, 9, "PING with a wrong checksum"},
 		{32, 9, "PING with a wrong checksum"},

@@ -221,7 +221,7 @@ static void head_with_a_wrong_field_is_refused(void)
 	field_refused(12, 4, h.body_bytes - 1);
 	field_refused(12, 4, 0);
 	field_refused(0, 4, ~0u);
-	at = CHUNK_HEAD_BYTES(0);
+	at = CHUNK_PLAIN_HEAD_BYTES(0);
 	for (uint32_t m = listed; m; m &= m - 1, at += 12) {
 		entry = (uint32_t)gvm_load_le(packed + at, 4);
 		field_refused(at, 4, 0);

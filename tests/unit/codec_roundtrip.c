@@ -28,11 +28,11 @@ static void round_trip(uint8_t *chunk, uint32_t blocks, uint32_t other_zero, uns
 	CHECK_EQ(made.block_mask, blocks & chunk_blocks_complete(shift, zero_map));
 
 	/* Buffers of the exact sizes, for the sanitizer to guard. */
-	packed = malloc(CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(made.block_mask)));
+	packed = malloc(CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(made.block_mask)));
 	exact = malloc(made.body_bytes + !made.body_bytes);
 	CHECK(packed && exact);
 	len = chunk_head_pack(&made, packed);
-	CHECK_EQ(len, CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(made.block_mask)));
+	CHECK_EQ(len, CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(made.block_mask)));
 	memcpy(exact, body, made.body_bytes);
 	CHECK_EQ(chunk_head_unpack(&head, packed, len), 0);
 	check_heads_equal(&head, &made);

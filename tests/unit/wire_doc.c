@@ -137,10 +137,12 @@ static void header_and_chunk_head_are_described(void)
 		{24, "u64", "data_check"}, {32, "u64", "check"},
 	};
 	static const struct expected head[] = {
-		{0, "u32", "zero_map"}, {4, "u8", "block_shift"}, {5, "u8", "0"},
+		{0, "u32", "zero_map"}, {4, "u8", "block_shift"}, {5, "u8", "form"},
 		{6, "u16", "count"},	{8, "u32", "block_mask"}, {12, "u32", "body_bytes"},
 	};
 	static const struct expected entry[] = {{0, "u32", "bytes"}, {4, "u64", "hash"}};
+	static const struct expected sealed[] = {
+		{0, "u32", "bytes"}, {4, "u64", "version"}, {12, "u32", "number"}, {16, "bytes16", "tag"}};
 	struct gvm_hdr h = {.op = 0x11,
 			    .flags = 2,
 			    .status = 0x3344,
@@ -152,7 +154,7 @@ static void header_and_chunk_head_are_described(void)
 			       .block_shift = 1,
 			       .block_mask = 0x8001,
 			       .body_bytes = 70,
-			       .block = {{20, false, 3}, [15] = {50, false, 4}}};
+			       .block = {{.bytes = 20, .hash = 3}, [15] = {.bytes = 50, .hash = 4}}};
 	uint8_t meta[GVM_META_MAX] = {0}, bytes[CHUNK_HEAD_MAX];
 
 	doc_load();
@@ -179,6 +181,19 @@ static void header_and_chunk_head_are_described(void)
 	CHECK_EQ(gvm_load_le(bytes + 12, 4), c.body_bytes);
 	CHECK_EQ(gvm_load_le(bytes + 28, 4), 50);
 	CHECK_EQ(gvm_load_le(bytes + 32, 8), 4);
+
+	fields_agree("### sealed block entry", sealed, sizeof(sealed) / sizeof(*sealed));
+	c.sealed = true;
+	c.block[15] = (struct chunk_block){
+		.bytes = 50, .raw = true, .salt = 7, .version = 9, .number = 11, .tag = {13}};
+	c.salt[7] = (struct chunk_salt){{15}};
+	CHECK_EQ(chunk_head_pack(&c, bytes), 16 + 2 * 32 + 2 * 16);
+	CHECK_EQ(bytes[5], 1);
+	CHECK_EQ(gvm_load_le(bytes + 48, 4), 1u << 31 | 1u << 16 | 50);
+	CHECK_EQ(gvm_load_le(bytes + 52, 8), 9);
+	CHECK_EQ(gvm_load_le(bytes + 60, 4), 11);
+	CHECK_EQ(bytes[64], 13);
+	CHECK_EQ(bytes[16 + 64 + 16], 15);
 }
 
 /* Rows that name something with its number. Returns how many rows the table has. */
@@ -256,6 +271,7 @@ static void every_limit_is_described(void)
 	CONSTANT(GVM_NO_PAGE);
 	CONSTANT(GVM_FLAG_RESPONSE);
 	CONSTANT(GVM_FLAG_MORE);
+	CONSTANT(GVM_FEATURE_SEAL);
 }
 
 static void examples_are_the_golden_frames(void)

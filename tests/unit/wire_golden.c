@@ -5,8 +5,10 @@
  */
 #include "golden.h"
 #include "memnode/auth.h"
+#include "memnode/seal.h"
 #include "wire_samples.h"
 
+#include <openssl/evp.h>
 #include <xxhash.h>
 
 static const struct gvm_id region = REGION;
@@ -94,6 +96,64 @@ static size_t data_put(struct chunk_head *h, uint8_t *data)
 	h->zero_map = ~(1u << 3 | 1u << 31);
 	h->block_shift = 1;
 	return (size_t)(block_add(h, 1, data, page_text_pack(3, data), false) - data);
+}
+
+static const char seal_key[] = "golden sealing key of 32 bytes !";
+static const struct chunk_salt salts[] = {
+	{ { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff } },
+	{ { 0x0f, 0x1e, 0x2d, 0x3c, 0x4b, 0x5a, 0x69, 0x78, 0x87, 0x96, 0xa5, 0xb4, 0xc3, 0xd2, 0xe1, 0xf0 } },
+};
+
+/* As block_add(), then seals it as SEAL.md says: written down apart from seal.c. */
+static uint8_t *block_seal(struct chunk_head *h, unsigned b, uint8_t *from, uint8_t *to, bool raw,
+			   unsigned salt, uint32_t number, uint64_t version)
+{
+	struct chunk_block *k = &h->block[b];
+	uint8_t of_region[32], block_key[32], nonce[12] = { 0 }, about[20];
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n;
+
+	block_add(h, b, from, to, raw);
+	h->sealed = true;
+	h->salt[salt] = salts[salt];
+	k->salt = (uint8_t)salt;
+	k->number = number;
+	k->version = version;
+	CHECK_EQ(seal_region_key(seal_key, sizeof(seal_key) - 1, &region, of_region), 0);
+	CHECK_EQ(seal_block_key(of_region, &salts[salt], block_key), 0);
+	gvm_store_le(nonce, number, 4);
+	gvm_store_le(about, CHUNK, 8);
+	gvm_store_le(about + 8, version, 8);
+	about[16] = (uint8_t)b;
+	about[17] = h->block_shift;
+	about[18] = ~h->zero_map >> (2 * b) & 3;
+	about[19] = raw;
+	CHECK(ctx && EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, block_key, nonce) &&
+	      EVP_EncryptUpdate(ctx, NULL, &n, about, sizeof(about)) &&
+	      EVP_EncryptUpdate(ctx, from, &n, from, (int)k->bytes) &&
+	      EVP_EncryptFinal_ex(ctx, about, &n) &&
+	      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CHUNK_TAG_BYTES, k->tag));
+	EVP_CIPHER_CTX_free(ctx);
+	return to;
+}
+
+static size_t data_put_sealed(struct chunk_head *h, uint8_t *data)
+{
+	h->zero_map = ~(1u << 3 | 1u << 31);
+	h->block_shift = 1;
+	return (size_t)(block_seal(h, 1, data, page_text_pack(3, data), false, 0, 7, VERSION_B) - data);
+}
+
+/* What is there then: block 1 of that PUT, and block 15 of another sealer, sent before. */
+static size_t data_get_sealed(struct chunk_head *h, uint8_t *data)
+{
+	uint8_t *to;
+
+	h->zero_map = ~(1u << 3 | 1u << 31);
+	h->block_shift = 1;
+	to = block_seal(h, 1, data, page_text_pack(3, data), false, 0, 7, VERSION_B);
+	memset(to, 0x5a, GVM_PAGE_BYTES);
+	return (size_t)(block_seal(h, 15, to, to + GVM_PAGE_BYTES, true, 1, 12, VERSION_A) - data);
 }
 
 static size_t data_record(struct chunk_head *h, uint8_t *data)
@@ -205,6 +265,26 @@ static void bytes_print(const uint8_t *p, size_t bytes, const char *remark)
 	static const struct fields fields_##msg = { #msg, pack_##msg, check_##msg, print_##msg };
 GVM_MESSAGES(FIELDS)
 
+/* An answer that comes after the PUT. */
+static const struct gvm_get_rsp get_rsp_of_put = { .version = VERSION_B };
+
+static size_t pack_get_rsp_of_put(uint8_t *buf)
+{
+	return gvm_get_rsp_pack(&get_rsp_of_put, buf);
+}
+
+static size_t check_get_rsp_of_put(const uint8_t *buf, size_t len)
+{
+	struct gvm_get_rsp m;
+	int took = gvm_get_rsp_unpack(&m, buf, len);
+
+	CHECK_EQ(m.version, VERSION_B);
+	return (size_t)took;
+}
+
+static const struct fields fields_get_rsp_of_put = { "get_rsp", pack_get_rsp_of_put,
+	check_get_rsp_of_put, print_get_rsp };
+
 static const struct frame {
 	const char *name;
 	uint8_t op;
@@ -259,6 +339,9 @@ static const struct frame {
 	{ "get_rsp_rest", GVM_OP_GET, GVM_FLAG_RESPONSE, GVM_OK, &fields_get_rsp, data_get_rest,
 	  true },
 	{ "put_req", GVM_OP_PUT, 0, GVM_OK, &fields_put_req, data_put, true },
+	{ "put_req_sealed", GVM_OP_PUT, 0, GVM_OK, &fields_put_req, data_put_sealed, true },
+	{ "get_rsp_sealed", GVM_OP_GET, GVM_FLAG_RESPONSE, GVM_OK, &fields_get_rsp_of_put,
+	  data_get_sealed, true },
 	RSP_BARE(put_rsp, PUT),
 	{ "error_rsp", GVM_OP_PUT, GVM_FLAG_RESPONSE, GVM_ERR_STALE_BASE, &fields_error_rsp, NULL,
 	  false },
@@ -293,7 +376,7 @@ static size_t frame_make(const struct frame *f, uint8_t *frame)
 	h.meta_len = f->fields ? (uint16_t)f->fields->pack(meta) : 0;
 	if (f->has_head)
 		h.meta_len = (uint16_t)(h.meta_len + chunk_head_pack(&head, meta + h.meta_len));
-	else
+	if (!f->has_head || (head.sealed && !f->flags))
 		h.data_check = gvm_data_check(data, h.data_len);
 	gvm_hdr_pack(&h, meta, frame);
 	memcpy(frame + GVM_HDR_BYTES, meta, h.meta_len);
@@ -342,10 +425,13 @@ static void golden_frames_say_what_was_packed(void)
 			CHECK_EQ(h.data_check, gvm_data_check(meta + h.meta_len, h.data_len));
 			continue;
 		}
-		CHECK_EQ(h.data_check, 0);
 		CHECK_EQ(chunk_head_unpack(&head, meta + took, h.meta_len - took), 0);
 		CHECK_EQ(head.body_bytes, h.data_len);
-		CHECK_EQ(chunk_verify(&head, meta + h.meta_len, &region, CHUNK), 0);
+		CHECK_EQ(h.data_check, head.sealed && !f->flags ?
+					       gvm_data_check(meta + h.meta_len, h.data_len) :
+					       0);
+		if (!head.sealed)
+			CHECK_EQ(chunk_verify(&head, meta + h.meta_len, &region, CHUNK), 0);
 	}
 }
 
@@ -390,6 +476,40 @@ static void golden_chunks_decode_to_their_pages(void)
 			page_text(p, want);
 		CHECK_MEM(chunk + p * GVM_PAGE_BYTES, want, sizeof(want));
 	}
+}
+
+/* seal.c opens what was sealed apart from it. */
+static void golden_sealed_blocks_open(const char *name, size_t fields, uint64_t version, uint32_t pages)
+{
+	static uint8_t chunk[GVM_CHUNK_BYTES];
+	const struct golden *g = golden_find(name);
+	struct chunk_codec *codec = chunk_codec_create();
+	const struct seal_known nothing = { { 0 } };
+	uint8_t want[GVM_PAGE_BYTES];
+	struct chunk_head head;
+	struct sealer *s;
+	struct gvm_hdr h;
+	uint32_t valid;
+
+	CHECK(codec && !sealer_create(seal_key, sizeof(seal_key) - 1, &s));
+	CHECK_EQ(gvm_hdr_unpack(&h, g->byte), 0);
+	CHECK_EQ(chunk_head_unpack(&head, g->byte + GVM_HDR_BYTES + fields, h.meta_len - fields), 0);
+	CHECK_EQ(seal_decode(s, codec, &head, g->byte + GVM_HDR_BYTES + h.meta_len, &region, CHUNK, version,
+			     &nothing, 0, chunk, &valid), 0);
+	for (; pages; pages &= pages - 1) {
+		unsigned p = (unsigned)__builtin_ctz(pages);
+
+		page_text(p, want);
+		CHECK_MEM(chunk + p * GVM_PAGE_BYTES, want, sizeof(want));
+	}
+	sealer_destroy(s);
+	chunk_codec_destroy(codec);
+}
+
+static void golden_sealed_chunks_open(void)
+{
+	golden_sealed_blocks_open("put_req_sealed", 48, VERSION_B, 1u << 3);
+	golden_sealed_blocks_open("get_rsp_sealed", 8, VERSION_B, 1u << 3 | 1u << 31);
 }
 
 /* The PUT builds on the GET's version: together they are the chunk's new version. */
@@ -465,6 +585,23 @@ static void data_print(const uint8_t *p, size_t bytes)
 	}
 }
 
+static void head_entries_print(const uint8_t *head, const uint8_t *p, const uint8_t *end)
+{
+	unsigned sealed = head[5], count = (unsigned)gvm_load_le(head + 6, 2);
+
+	for (; count; count--, p += sealed ? 32 : 12) {
+		bytes_print(p, 4, sealed ? "block: bytes (bits 16 to 20: salt, bit 31: raw)" :
+					   "block: bytes (bit 31: raw)");
+		bytes_print(p + 4, 8, sealed ? "version" : "hash");
+		if (!sealed)
+			continue;
+		bytes_print(p + 12, 4, "number");
+		bytes_print(p + 16, 16, "tag");
+	}
+	for (; p < end; p += 16)
+		bytes_print(p, 16, "salt");
+}
+
 static void frame_print(const struct frame *f, const uint8_t *b)
 {
 	static const struct {
@@ -487,14 +624,11 @@ static void frame_print(const struct frame *f, const uint8_t *b)
 
 		bytes_print(p, 4, "head: zero_map");
 		bytes_print(p + 4, 1, "block_shift");
-		bytes_print(p + 5, 1, "0");
+		bytes_print(p + 5, 1, "form");
 		bytes_print(p + 6, 2, "count");
 		bytes_print(p + 8, 4, "block_mask");
 		bytes_print(p + 12, 4, "body_bytes");
-		for (p += 16; p < b + meta_len; p += 12) {
-			bytes_print(p, 4, "block: bytes (bit 31: raw)");
-			bytes_print(p + 4, 8, "hash");
-		}
+		head_entries_print(p, p + 16, b + meta_len);
 	}
 	if (data_len)
 		printf("# data\n");
@@ -518,6 +652,7 @@ static const struct check_test tests[] = {
 	{ "packed-frames-are-golden", packed_frames_are_golden },
 	{ "golden-frames-say-what-was-packed", golden_frames_say_what_was_packed },
 	{ "golden-chunks-decode-to-their-pages", golden_chunks_decode_to_their_pages },
+	{ "golden-sealed-chunks-open", golden_sealed_chunks_open },
 	{ "golden-put-merges-with-golden-get", golden_put_merges_with_golden_get },
 	{ "every-op-has-golden-frames", every_op_has_golden_frames },
 };

@@ -133,7 +133,7 @@ static int write_back(struct bench *b, struct write_back *w, const struct chunk_
 	w->chunks++;
 	w->pages += (unsigned)__builtin_popcount(pages);
 	w->sent_bytes +=
-		CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(delta.block_mask)) + delta.body_bytes;
+		CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(delta.block_mask)) + delta.body_bytes;
 	for (uint32_t m = blocks & base->block_mask; m; m &= m - 1) {
 		unsigned k = (unsigned)__builtin_ctz(m);
 
@@ -159,7 +159,7 @@ static int chunk_try(struct bench *b, uint64_t at, unsigned shift, uint32_t want
 		return -ENOMEM;
 	f->nonzero_bytes += (unsigned)__builtin_popcount(~head.zero_map) * GVM_PAGE_BYTES;
 	f->body_bytes += head.body_bytes;
-	f->head_bytes += CHUNK_HEAD_BYTES((unsigned)__builtin_popcount(head.block_mask));
+	f->head_bytes += CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(head.block_mask));
 	for (uint32_t m = head.block_mask; m; m &= m - 1)
 		if (head.block[__builtin_ctz(m)].raw)
 			f->raw_bytes += head.block[__builtin_ctz(m)].bytes;
@@ -179,7 +179,7 @@ static int chunk_try(struct bench *b, uint64_t at, unsigned shift, uint32_t want
 		return -EBADMSG;
 	if (series_add(&f->first_page, gvm_now_ns() - from))
 		return -ENOMEM;
-	f->first_frame_bytes += FRAME_FIELDS + CHUNK_HEAD_BYTES(1) + bytes;
+	f->first_frame_bytes += FRAME_FIELDS + CHUNK_PLAIN_HEAD_BYTES(1) + bytes;
 	f->first_frames++;
 
 	/* A change is 64 bytes here and there, as of a program that writes to a structure. */

@@ -221,7 +221,7 @@ void bench_node_frames(struct bench_store *s)
 	struct gvm_get_req get = {0};
 	struct gvm_get_rsp got = {0};
 	struct gvm_put_req put = {0};
-	uint32_t head = CHUNK_HEAD_BYTES(CHUNK_BLOCKS);
+	uint32_t head = CHUNK_PLAIN_HEAD_BYTES(CHUNK_BLOCKS);
 
 	s->get_request = GVM_HDR_BYTES + (uint32_t)gvm_get_req_pack(&get, meta);
 	s->get_answer =

@@ -284,7 +284,7 @@ static int do_parts(struct touch *t)
 		rc = decode_measure(t, &p->decode_us, &bytes);
 	if (!rc)
 		rc = exchange_measure(GVM_HDR_BYTES + (uint32_t)gvm_get_rsp_pack(&got, meta) +
-					      CHUNK_HEAD_BYTES(1) + bytes,
+					      CHUNK_PLAIN_HEAD_BYTES(1) + bytes,
 				      t, &p->exchange_us);
 	if (!rc)
 		rc = memory_touch(&mapped, CHUNK_BYTES, t, &p->continue_us);

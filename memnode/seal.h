@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * seal.h - chunks that a memory node can neither read nor change: SEAL.md has the reasons.
+ *
+ * Each block is compressed, then encrypted by AES-256-GCM. The key is made from the host's master key,
+ * the region's id and the sealer's salt; the nonce is the sealer's count. A sealer draws its salt at
+ * random, keeps its count in memory and seals with no number twice, so that no key and nonce ever seal two
+ * blocks, whatever is sent again, after whatever crash, under whatever epoch a node hands out. What the
+ * tag binds beside the bytes: chunk, block, its version, which of its pages it holds, and how.
+ *
+ * That a block is authentic does not make it the newest one. The host keeps, for each page of a chunk, in
+ * which version it was sent last, or that it is zero (struct seal_known), and takes nothing else.
+ *
+ * Nothing is allocated while sealing or opening, but for a region's first blocks of some salt. No
+ * function waits.
+ */
+#ifndef GVM_SEAL_H
+#define GVM_SEAL_H
+
+#include "codec.h"
+
+#define SEAL_KEY_BYTES_MIN 32u /* of the file that has the master key */
+
+/*
+ * One per thread. It is wiped in a process that fork() makes: there every call is refused (-EIO), since two
+ * processes would count on from the same number.
+ * -ENOMEM; -EINVAL: fewer than SEAL_KEY_BYTES_MIN bytes. The key is not kept, only what is derived from it.
+ */
+struct sealer;
+int sealer_create(const void *master, size_t bytes, struct sealer **s);
+/* NULL is accepted. Leaves no key in memory. */
+void sealer_destroy(struct sealer *s);
+
+/* As gvm_key_load(), with its errors, but of at least SEAL_KEY_BYTES_MIN bytes. */
+int seal_key_load(const char *path, uint8_t **key, size_t *bytes);
+const char *seal_key_error(int err);
+
+/*
+ * What a host knows of a chunk's pages. All zero: nothing; then the first authentic answer is believed, and
+ * remembered. It outlives a killed worker as the rest of the host's index does, each entry being one store.
+ */
+#define SEAL_UNKNOWN 0ull
+#define SEAL_ZERO    GVM_VERSION_ZERO /* the page is zero */
+struct seal_known {
+	uint64_t page[GVM_CHUNK_PAGES]; /* else: the version in which it was sent last */
+};
+
+/*
+ * As chunk_encode(), sealed: what is about to be sent as, or in, `version` of the chunk. May be called again for
+ * the same version, with the same or with other bytes. 0 or -EIO (nothing may be sent then).
+ */
+int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		uint64_t version, struct chunk_head *head, uint8_t *body);
+
+/*
+ * As chunk_decode(), of an answer in `version` of the chunk (what the node says): 0, or -EBADMSG where anything
+ * is not as it was sealed, or not what `known` says of the pages that came or are in zero_pages. Then nothing in
+ * chunk_data may be used.
+ */
+int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head,
+		const uint8_t *body, const struct gvm_id *region, uint64_t chunk, uint64_t version,
+		const struct seal_known *known, uint32_t zero_pages, uint8_t *chunk_data,
+		uint32_t *valid);
+
+/* What `head` says of a page that seal_decode() accepted, or that a PUT of `head` was acknowledged for; a page
+ * of which it says nothing (SEAL_UNKNOWN) is as it was before. */
+uint64_t seal_page_of(const struct chunk_head *head, unsigned page);
+
+/* The keys' derivation, for tests and for other implementations. 0 or -EIO. */
+int seal_region_key(const void *master, size_t bytes, const struct gvm_id *region, uint8_t key[32]);
+int seal_block_key(const uint8_t region_key[32], const struct chunk_salt *salt, uint8_t key[32]);
+
+#endif
