@@ -151,6 +151,8 @@ static int worker_start(struct supervisor *s, bool serve)
 	/* What the last worker asked for before it died belongs to its successor. */
 	keeper_serve(s->keeper.supervisor, &s->journal);
 	s->journal.super->sign_tid = s->journal.super->front_tid = 0;
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		s->journal.sessions[i].server = 0;
 	pid = fork();
 	if (pid < 0)
 		return -errno;

@@ -33,6 +33,7 @@
 #include "store/store.h"
 #include "store/watch.h"
 #include "store/writers.h"
+#include "uffd/apart.h"
 #include "uffd/attach.h"
 #include "uffd/resident.h"
 #include "uffd/sessions.h"
@@ -194,8 +195,12 @@ static void heirs_ready(void *arg)
 		int r = w->draining ? -ENODEV :
 				      heir_give(connection, w->journal, w->fuse_fd, session_fds, w);
 
-		if (!r)
-			_exit(EXIT_SUCCESS); /* as if it were killed: the heir's worker goes on */
+		if (!r) {
+			/* As if it were killed: the heir's worker goes on, without the regions that we still
+			 * wait for. */
+			lookout_leave(w->journal, getpid());
+			_exit(EXIT_SUCCESS);
+		}
 		log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
 		close(connection);
 	}
@@ -205,6 +210,14 @@ static void heirs_ready(void *arg)
 static void requests_ready(void *arg)
 {
 	(void)arg;
+}
+
+/* A thread that looks after a region did something: perhaps the clock goes earlier. */
+static void pokes_ready(void *arg)
+{
+	struct worker *w = arg;
+
+	relief_poked(&w->lookout->relief);
 }
 
 static void results_ready(void *arg)
@@ -224,9 +237,14 @@ static void outcomes_ready(void *arg)
  * kernel's requests. */
 static void wait_events(struct worker *w, uint64_t due_ns)
 {
+	bool shared = due_ns && relief_is_shared(&w->lookout->relief);
 	struct loop_events events;
 
+	if (shared)
+		relief_unlock(&w->lookout->relief);
 	loop_sleep(w->loop, due_ns, &events);
+	if (shared)
+		relief_lock(&w->lookout->relief);
 	loop_handle(w->loop, &events);
 }
 
@@ -260,6 +278,12 @@ static bool is_fetching(const struct worker *w)
 	return w->store->cache.fetching || w->residents->fetching;
 }
 
+static int nodes_read(struct worker *w)
+{
+	w->residents->paused = false;
+	return pool_poll(w->pool) > 0;
+}
+
 /*
  * Serves requests, faults and answers until none has come for a while (returns 0: sleep), or so many
  * have that others want a look (returns 1). -ENODEV: the mount is gone.
@@ -269,16 +293,19 @@ static int serve_some(struct worker *w, struct spin *spin)
 	uint64_t begin = 0, last = 0, now;
 	unsigned found = 0;
 
-	while (found < SERVE_MAX) {
+	while (found < SERVE_MAX || w->residents->paused) {
 		int r = serve_one(w);
 
 		if (r < 0)
 			return r;
 		if (w->residents->count)
-			r += (int)residents_serve(w);
+			r += (int)residents_faults_read(w);
 		/* Also between requests: many WRITEs in a row must not hold up an answer that is here. */
-		if (is_fetching(w) && (!r || found % 4 == 3))
-			r += pool_poll(w->pool) > 0;
+		if ((is_fetching(w) && (!r || found % 4 == 3)) || w->residents->paused)
+			r += nodes_read(w);
+		if (w->residents->count)
+			regions_turn(w);
+		relief_yield(&w->lookout->relief);
 		if (r) {
 			found++;
 			begin = 0;
@@ -299,7 +326,7 @@ static int serve_some(struct worker *w, struct spin *spin)
 		last = now;
 	}
 	spin->since_ns = begin;
-	return found == SERVE_MAX;
+	return found >= SERVE_MAX;
 }
 
 static uint64_t files_tick(struct worker *w, uint64_t now_ns)
@@ -309,7 +336,7 @@ static uint64_t files_tick(struct worker *w, uint64_t now_ns)
 
 static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 {
-	return w->residents->count ? residents_tick(w->residents, now_ns) : LOOP_NEVER;
+	return w->residents->count ? regions_tick(w, now_ns) : LOOP_NEVER;
 }
 
 /* Does what is due, and returns when something is again. */
@@ -338,7 +365,8 @@ static void serve(struct worker *w)
 	while (more >= 0) {
 		uint64_t due = tick(w);
 
-		wait_events(w, more ? 0 : due);
+		/* A front thread that was relieved may have left a connection paused. */
+		wait_events(w, more || w->residents->paused ? 0 : due);
 		spin_adapt(&spin);
 		more = serve_some(w, &spin);
 	}
@@ -348,8 +376,11 @@ static void wait_briefly(struct worker *w)
 {
 	uint64_t due = tick(w), soon = gvm_now_ns() + LOOK_NS;
 
-	wait_events(w, due < soon ? due : soon);
-	residents_serve(w);
+	wait_events(w, w->residents->paused ? 0 : due < soon ? due : soon);
+	if (w->residents->paused)
+		nodes_read(w);
+	residents_faults_read(w);
+	regions_turn(w);
 }
 
 static void drain_say(const struct worker *w, bool first)
@@ -364,19 +395,16 @@ static void drain_say(const struct worker *w, bool first)
 			    first ? " (a second signal ends this at once)" : "");
 }
 
-/* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
-static void drain(struct worker *w)
+/* Nothing is used here any more. */
+static void drain_begin(struct worker *w)
 {
 	static const char why[] = "the mount has ended";
-	uint64_t said = gvm_now_ns();
-	bool first = true;
 
 	w->draining = true;
 	attaches_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents->list[s])
 			resident_abort(w->residents->list[s], why);
-	residents_turn(w->residents);
 	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
 		struct inode *inode = inode_by_ino(w->inodes, inode_ino(nr));
 
@@ -385,6 +413,14 @@ static void drain(struct worker *w)
 		inode->opens = inode->opens_write = 0;
 		front_settle(w, inode);
 	}
+}
+
+/* Sends what is unacknowledged and lets go of the regions: as long as it takes. */
+static void drain(struct worker *w)
+{
+	uint64_t said = gvm_now_ns();
+	bool first = true;
+
 	for (;;) {
 		bool attached = false;
 
@@ -463,10 +499,8 @@ static void settle_all(struct worker *w)
 static void region_failed(struct worker *w, struct inode *inode, const char *why)
 {
 	store_fail(w->store, inode);
-	if (inode->resident) {
+	if (inode->resident)
 		resident_abort(inode->resident, why);
-		resident_turn(inode->resident);
-	}
 }
 
 static void region_forget(struct worker *w, struct inode *inode)
@@ -515,6 +549,28 @@ struct service {
 	bool successor;
 };
 
+/* From when the mount answers (`draining`: or is gone already) to the end. A front thread that relieves
+ * another begins here. */
+static int front_go_on(void *arg)
+{
+	struct worker *w = ((struct service *)arg)->w;
+
+	if (!w->draining) {
+		serve(w);
+		loop_remove(w->loop, &w->requests);
+		store_seal_all(w->store);
+		drain_begin(w);
+	}
+	drain(w);
+	return 0;
+}
+
+static void front_relieved(void *arg, void *region)
+{
+	(void)arg;
+	region_apart(region);
+}
+
 /* From the journal to the end of the mount. */
 static int front_run(void *arg)
 {
@@ -525,6 +581,8 @@ static int front_run(void *arg)
 	uint64_t one = 1;
 	int r = worker_init(w);
 
+	if (!r)
+		r = loop_add(w->loop, &w->pokes, w->lookout->relief.poke_fd, pokes_ready, w);
 	if (r < 0)
 		return r;
 	if (fds->heirs >= 0)
@@ -534,8 +592,8 @@ static int front_run(void *arg)
 	if (r < 0)
 		return r;
 	if (w->fuse_fd < 0) {
-		drain(w);
-		return 0;
+		drain_begin(w);
+		return front_go_on(arg);
 	}
 	r = session_init(w);
 	if (!r && !successor)
@@ -560,11 +618,7 @@ static int front_run(void *arg)
 		log_warning(NULL, "the start cannot be reported: %s", strerror(errno));
 	if (!w->opts->foreground)
 		log_to_syslog();
-	serve(w);
-	loop_remove(w->loop, &w->requests);
-	store_seal_all(w->store);
-	drain(w);
-	return 0;
+	return front_go_on(arg);
 }
 
 /* The worker, and what its modules keep. */
@@ -641,7 +695,11 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 		return r;
 	service.successor = w->journal->super->starts++ > 0;
 	w->journal->super->ended = 0;
-	r = lookout_run(w->lookout, w->journal, front_run, &service);
+	w->lookout->relief.run = front_run;
+	w->lookout->relief.go_on = front_go_on;
+	w->lookout->relief.relieved = front_relieved;
+	w->lookout->relief.arg = &service;
+	r = lookout_run(w->lookout, w->journal);
 	journal_publish32(&w->journal->super->ended, 1 + (r ? EXIT_FAILURE : EXIT_SUCCESS));
 	return r;
 }

@@ -170,6 +170,10 @@ int gvm_conn_fd(const struct gvm_conn *conn);
 /* Sends queued requests, receives answers, runs callbacks and timers. Returns the number of frames
  * received. Not to be called from within a callback. */
 int gvm_conn_process(struct gvm_conn *conn);
+/* From within on_piece: process() and poll() return when that has, and leave what they have received behind
+ * it to the next call of either. The descriptor need not be readable for that: call one of them before
+ * waiting for it. */
+void gvm_conn_pause(struct gvm_conn *conn);
 /* As process(), but only looks at the socket: one system call, no clock, no timers. The cheap form
  * for spinning between two process() calls. */
 int gvm_conn_poll(struct gvm_conn *conn);

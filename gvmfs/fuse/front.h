@@ -25,6 +25,7 @@ void front_fast_path_ended(struct worker *w, struct inode *inode);
 /* For a region on the fast path: they answer the request when the work is done. */
 void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t bytes);
 void front_fast_sync(fuse_req_t req, struct inode *inode);
+void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how);
 
 /* tree, make, unlink, attr */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

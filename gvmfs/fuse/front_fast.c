@@ -3,12 +3,69 @@
  * the fast path ends are handed to the page cache's way (front_io.h). */
 #include "front.h"
 #include "front_io.h"
+#include "interrupt.h"
+#include "state/worker.h"
 #include "uffd/resident.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 struct fast_op {
 	struct op op; /* first */
 	struct resident_io io;
 };
+
+/* A read of what is just being put into the client's memory. */
+struct fast_read {
+	struct resident_io io; /* first */
+	struct worker *w;
+	struct inode *inode;
+	fuse_req_t req;
+	struct interrupt interrupt;
+	uint64_t off;
+	size_t size;
+	unsigned how;
+};
+
+static void read_settled(struct resident_io *io, int error)
+{
+	struct fast_read *f = (struct fast_read *)io;
+
+	interrupt_disarm(&f->interrupt);
+	if (error == -EINTR)
+		fuse_reply_err(f->req, EINTR);
+	else
+		front_io_read(f->w, f->req, f->inode, f->off, f->size, f->how);
+	free(f);
+}
+
+static void read_interrupted(struct interrupt *interrupt)
+{
+	struct fast_read *f = (struct fast_read *)((char *)interrupt - offsetof(struct fast_read, interrupt));
+
+	if (resident_cancel(f->inode->resident, &f->io))
+		read_settled(&f->io, -EINTR);
+}
+
+void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how)
+{
+	struct worker *w = front_worker(req);
+	struct fast_read *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
+	f->io.done = read_settled;
+	f->w = w;
+	f->inode = inode;
+	f->req = req;
+	f->off = off;
+	f->size = size;
+	f->how = how;
+	interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
+	resident_settle(inode->resident, &f->io, off);
+}
 
 static void zeroed(struct worker *w, void *arg, int error)
 {
@@ -43,7 +100,6 @@ void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t
 	if (!f)
 		return;
 	resident_zero(inode->resident, &f->io, off, bytes);
-	resident_turn(inode->resident); /* may free the op */
 }
 
 void front_fast_sync(fuse_req_t req, struct inode *inode)
@@ -53,5 +109,4 @@ void front_fast_sync(fuse_req_t req, struct inode *inode)
 	if (!f)
 		return;
 	resident_sync(inode->resident, &f->io);
-	resident_turn(inode->resident);
 }

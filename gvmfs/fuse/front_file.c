@@ -10,6 +10,7 @@
 #include "store/pagecache.h"
 #include "store/store.h"
 #include "tail.h"
+#include "uffd/resident.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
@@ -95,11 +96,12 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		tail_read(inode->disk, (uint64_t)off + size);
 	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
-	front_io_read(w, req, inode, (uint64_t)off, size,
-		      (fills ? READ_FILLS : 0) |
-			      (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ?
-				       0 :
-				       READ_FOREIGN));
+	how = (fills ? READ_FILLS : 0) |
+	      (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN);
+	if (size && inode->resident && resident_is_changing(inode->resident, (uint64_t)off, size))
+		front_fast_read(req, inode, (uint64_t)off, size, how);
+	else
+		front_io_read(w, req, inode, (uint64_t)off, size, how);
 }
 
 struct file_sync {

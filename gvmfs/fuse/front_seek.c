@@ -37,7 +37,7 @@ static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk,
 
 	while (chunk < chunks && chunk < written &&
 	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
-	       !(inode->resident && resident_has(inode->resident, chunk)))
+	       !(inode->resident && resident_may_have(inode->resident, chunk)))
 		chunk++;
 	return chunk;
 }

@@ -115,7 +115,6 @@ static void write_resident(struct file_write *f)
 	f->fast = true;
 	f->io = (struct resident_io){ .done = resident_written };
 	resident_write(f->inode->resident, &f->io, f->data, f->off, f->bytes);
-	resident_turn(f->inode->resident);
 }
 
 /* The caller is being killed: what it has written so far stays written. */
@@ -125,8 +124,8 @@ static void write_interrupted(struct interrupt *interrupt)
 	struct store *s = f->w->store;
 
 	if (f->fast) {
-		resident_cancel(f->inode->resident, &f->io);
-		write_end(f, -EINTR);
+		if (resident_cancel(f->inode->resident, &f->io))
+			write_end(f, -EINTR);
 	} else {
 		store_cancel(s, &f->wr.wait);
 		store_turn(s);

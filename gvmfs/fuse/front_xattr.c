@@ -103,10 +103,8 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 	if (bytes && bytes < least)
 		bytes = least;
 	journal_publish64(&inode->disk->local_bytes, bytes);
-	if (inode->resident) {
+	if (inode->resident)
 		resident_budget(inode->resident, inode->disk->local_bytes);
-		resident_turn(inode->resident);
-	}
 	fuse_reply_err(req, 0);
 }
 

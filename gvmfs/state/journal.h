@@ -123,6 +123,8 @@ struct journal_session {
 	uint32_t live;		 /* the client was told GO, or is just being told */
 	uint32_t uid;		 /* of the client */
 	uint32_t calls;		 /* into the client's memory, begun and ended: lookout.h */
+	int32_t caller;		 /* the thread that makes it, or made the last */
+	int32_t server;		 /* the thread that looks after the region (uffd/apart.h); 0: the front */
 	int32_t held_by;	 /* a predecessor that has not ended, and has one under way; 0: none */
 	uint32_t held_count;	 /* how often that happened */
 	uint64_t address;	 /* of the client's mapping */

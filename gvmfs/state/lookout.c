@@ -5,12 +5,10 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,15 +16,6 @@
 #define LOOK_MS	   100
 #define LOOKS_MAX  5 /* that find the front thread waiting in the same call */
 #define LOOKS_IDLE 50 /* without a call, until it is not looked at */
-
-/* What the front thread is started with, and leaves behind. */
-struct front {
-	struct lookout *l;
-	int (*run)(void *arg);
-	void *arg;
-	int result;
-	atomic_bool over;
-};
 
 void lookout_wake(struct lookout *l)
 {
@@ -37,37 +26,13 @@ void lookout_wake(struct lookout *l)
 		return; /* it is readable already */
 }
 
-static void *front_thread(void *arg)
+static void front_over(struct relief *rl, int result)
 {
-	struct front *f = arg;
+	struct lookout *l = (struct lookout *)((char *)rl - offsetof(struct lookout, relief));
 
-	pthread_setname_np(pthread_self(), "gvmfs-front");
-	atomic_store(&f->l->front_tid, gettid());
-	journal_publish32((uint32_t *)&f->l->j->super->front_tid, (uint32_t)gettid());
-	f->result = f->run(f->arg);
-	atomic_store(&f->over, true);
-	lookout_wake(f->l);
-	return NULL;
-}
-
-/* Whether the thread waits in the kernel, uninterruptibly (not just for a CPU). Reading the state of a
- * thread of this process never blocks. */
-static bool waits_for_good(int tid)
-{
-	char path[64], text[512];
-	const char *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	at = strrchr(text, ')');
-	return at && at[1] == ' ' && at[2] == 'D';
+	l->result = result;
+	atomic_store(&l->over, true);
+	lookout_wake(l);
 }
 
 static uint32_t calls_of(const struct lookout *l, unsigned session)
@@ -109,13 +74,13 @@ static void give_way(struct lookout *l, unsigned session)
 	kill(getpid(), SIGKILL);
 }
 
-static void look_on(struct lookout *l, struct front *f)
+static void look_on(struct lookout *l)
 {
 	struct pollfd p = { .fd = l->kick_fd, .events = POLLIN };
 	unsigned waits = 0, idle = 0;
 	uint64_t before = 0, sum, count;
 
-	while (!atomic_load(&f->over)) {
+	while (!atomic_load(&l->over)) {
 		bool asleep = idle >= LOOKS_IDLE;
 		int session;
 
@@ -123,7 +88,7 @@ static void look_on(struct lookout *l, struct front *f)
 			atomic_store(&l->asleep, true); /* and then looks once more */
 		session = call_find(l, &sum);
 		idle = sum == before && session < 0 ? idle + 1 : 0;
-		waits = session >= 0 && sum == before && waits_for_good(atomic_load(&l->front_tid)) ?
+		waits = session >= 0 && sum == before && thread_waits(atomic_load(&l->relief.tid)) ?
 				waits + 1 : 0;
 		before = sum;
 		if (waits >= LOOKS_MAX)
@@ -145,34 +110,46 @@ static void *sign_thread(void *arg)
 	return NULL;
 }
 
-int lookout_run(struct lookout *l, const struct journal *j, int (*front)(void *arg), void *arg)
+int lookout_run(struct lookout *l, const struct journal *j)
 {
-	struct front f = { .l = l, .run = front, .arg = arg };
-	pthread_t thread, sign;
+	pthread_t sign;
 	int r;
 
 	l->j = j;
 	l->supervisor = getppid();
+	l->relief.over = front_over;
+	l->relief.tid_told = (_Atomic int32_t *)&j->super->front_tid;
 	l->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->kick_fd < 0)
 		return -errno;
 	r = -pthread_create(&sign, NULL, sign_thread, l);
 	if (!r)
-		r = -pthread_create(&thread, NULL, front_thread, &f);
+		r = relief_start(&l->relief);
 	if (r < 0)
 		return r;
-	look_on(l, &f);
-	pthread_join(thread, NULL);
-	return f.result;
+	look_on(l);
+	return l->result;
+}
+
+/* It has ended, or is in a call and ends with that. (One that only lacks a CPU may do anything yet.) */
+static bool thread_is_over(const struct journal *j, int pid, int tid)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
+		const struct journal_session *session = &j->sessions[s];
+
+		if (atomic_load((_Atomic uint32_t *)&session->calls) & 1 && session->caller == tid &&
+		    !lookout_is_held(j, s))
+			return true;
+	}
+	return syscall(SYS_tgkill, pid, tid, 0) < 0 && errno == ESRCH;
 }
 
 bool lookout_may_leave(const struct journal *j, int pid)
 {
-	struct lookout l = { .j = j };
-	uint64_t sum;
-
-	return call_find(&l, &sum) >= 0 ||
-	       (syscall(SYS_tgkill, pid, j->super->front_tid, 0) < 0 && errno == ESRCH);
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		if (j->sessions[s].server && !thread_is_over(j, pid, j->sessions[s].server))
+			return false;
+	return thread_is_over(j, pid, j->super->front_tid);
 }
 
 void lookout_leave(const struct journal *j, int pid)
@@ -191,6 +168,15 @@ static void call_over(struct journal_session *s)
 {
 	atomic_store((_Atomic uint32_t *)&s->calls, 0);
 	atomic_store((_Atomic int32_t *)&s->held_by, 0);
+}
+
+bool lookout_call_ended(const struct journal *j, unsigned session)
+{
+	struct journal_session *s = &j->sessions[session];
+
+	if (s->held_by && syscall(SYS_tgkill, s->held_by, s->caller, 0) < 0 && errno == ESRCH)
+		call_over(s);
+	return !lookout_is_held(j, session);
 }
 
 void lookout_gone(const struct journal *j, int pid, bool was_left)

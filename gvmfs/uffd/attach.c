@@ -263,7 +263,9 @@ static void attach_ready(void *arg)
 		return;
 	}
 	if (!error && a->stage == ATTACH_WELCOMED && msg.what == VISIT_READY && msg.error < 0) {
-		attach_refuse(a, msg.error, "its userfaultfd is not one that tells of faults alone");
+		attach_refuse(a, msg.error, msg.error == -EBUSY ?
+			      "there are pages in its memory already" :
+			      "its userfaultfd is not one that tells of faults alone");
 		return;
 	}
 	/* The client has left, or its process was killed; that says no more. */
@@ -287,11 +289,6 @@ static const char *why_not_now(const struct attach *a)
 	if (inode->fills || inode->fills_seen != a->fills_seen)
 		return "another program has it mapped, or sends it on";
 	return NULL;
-}
-
-static bool memory_is_empty(int fd)
-{
-	return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
 }
 
 static void page_cache_emptied(struct worker *w, struct pagecache_ask *ask, int error)
@@ -339,9 +336,6 @@ static void kept(struct worker *w, unsigned session)
 	}
 	loop_remove(w->loop, &a->source);
 	why = why_not_now(a);
-	/* It may have them mapped: then it would not ask for what belongs in their place. */
-	if (!why && !memory_is_empty(a->fd[SESSION_MEMORY]))
-		why = "there are pages in its memory already";
 	error = why ? -EBUSY : resident_open(w, session, a->fd);
 	if (error) {
 		if (!why)
@@ -465,7 +459,6 @@ static int session_resume(struct worker *w, unsigned session)
 	inode = inode_get(w->inodes, s->inode);
 	if (inode->disk->failed) /* and the predecessor has perhaps not said so */
 		resident_abort(inode->resident, "the region has failed");
-	resident_turn(inode->resident);
 	return 0;
 }
 
@@ -506,11 +499,7 @@ static void session_let_go(struct worker *w, unsigned session)
 /* Its end is noticed here where the supervisor is not its parent. */
 static bool is_held(struct worker *w, unsigned session)
 {
-	struct journal_session *s = &w->journal->sessions[session];
-
-	if (s->held_by && kill(s->held_by, 0) < 0 && errno == ESRCH)
-		lookout_gone(w->journal, s->held_by, true);
-	return lookout_is_held(w->journal, session);
+	return !lookout_call_ended(w->journal, session);
 }
 
 /* Returns when to look again. */

@@ -37,7 +37,7 @@ void resident_begin(struct resident *r, uint64_t starts)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
 	/* An answer to a predecessor's request must not be taken for one to ours. */
 	r->zap_seq = starts << 32;
-	resident_recover(r);
+	r->recovering = r->again = true;
 }
 
 /* The turn. */
@@ -83,6 +83,8 @@ void resident_turn(struct resident *r)
 	r->turning = true;
 	while (r->again) {
 		r->again = false;
+		if (r->recovering)
+			resident_recover(r);
 		news_look(r);
 		if (r->memory_gone)
 			drain(r);
@@ -149,27 +151,42 @@ static uint64_t timers_next(const struct resident *r)
 	return next;
 }
 
-uint64_t residents_tick(struct residents *rs, uint64_t now_ns)
+bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 {
-	uint64_t next = ~0ull, due;
-	/* Means that one region gave back are what another may wait for. */
+	*next = ~0ull;
+	if (r->turning)
+		return true;
+	timers_look(r, now_ns);
+	resident_turn(r);
+	if (r->draining && !r->busy && !r->evictions && !r->fetches) {
+		r->env->close(r);
+		return false;
+	}
+	*next = timers_next(r);
+	return true;
+}
+
+bool residents_freed(struct residents *rs)
+{
 	bool freed = rs->freed && rs->count > 1;
 
 	rs->freed = false;
+	return freed;
+}
+
+uint64_t residents_tick(struct residents *rs, uint64_t now_ns)
+{
+	bool freed = residents_freed(rs);
+	uint64_t next = ~0ull, due;
+
 	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
 		struct resident *r = rs->list[i];
 
 		if (!r)
 			continue;
 		r->again |= freed;
-		timers_look(r, now_ns);
-		resident_turn(r);
-		if (r->draining && !r->busy && !r->evictions && !r->fetches) {
-			r->env->close(r);
-			continue;
-		}
-		due = timers_next(r);
-		next = due < next ? due : next;
+		if (resident_tick(r, now_ns, &due) && due < next)
+			next = due;
 	}
 	return next;
 }

@@ -41,7 +41,10 @@
  *
  * The budget counts pages: those that are here, and those that have been asked for.
  *
- * Front thread only. Nothing here blocks.
+ * Only the thread that has the front's role (state/relief.h) touches any of this. Some of the calls of
+ * resident_env.h may wait for the client, and then others have the role meanwhile: what happens is noted, as
+ * between two turns, and the turn that is in the middle of that call sees it later. What a chunk holds
+ * whose pages are just being put in is known only afterwards (`putting`): who reads the file waits for that.
  *
  *	resident.c	   the turn, and the clock      resident_evict.c   how chunks go
  *	resident_fault.c   faults                       resident_io.c      FUSE's part
@@ -52,7 +55,7 @@
  * These decide, over the calls of resident_env.h, and run in simulators too (tests/resident). Gvmfs's own:
  *
  *	resident_open.c	   a session's life             resident_client.c  the client's socket
- *	resident_env.c	   kernel, nodes, journal
+ *	resident_env.c	   kernel, nodes, journal       apart.c            by which thread
  */
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H
@@ -176,6 +179,13 @@ struct resident {
 	struct reader *reader; /* NULL: the front thread reads the faults itself */
 	struct loop_source client, faults;
 	int faults_fd;	     /* where it does: the userfaultfd, or the reader's pipe */
+	/* A thread of its own has its turns (apart.h): */
+	bool apart;
+	int kick_fd;	     /* an eventfd: there is something to do */
+	unsigned reliefs;    /* how often that came to be */
+	bool kicked;
+	uint64_t call_ns;    /* when its last call began */
+	uint64_t waited_ns;  /* when a call last waited for the client */
 	int pid;	     /* of the client */
 	uint64_t address, bytes, chunks;
 	struct chunk *chunk;
@@ -202,6 +212,9 @@ struct resident {
 	int sync_error;
 	struct resident_ios ios;	       /* wait for chunks */
 	struct resident_ios syncs, syncs_next; /* of the pass under way; of the one after it */
+	struct resident_io *io_now, *io_next; /* that the turn is at, and the next one it comes to */
+	bool recovering;  /* what a predecessor left is yet to be taken over */
+	uint64_t putting; /* chunk + 1 whose pages are just being put in; 0: none */
 	/* What has happened since the last turn. */
 	bool again;   /* something */
 	bool turning; /* in a turn */
@@ -233,6 +246,7 @@ struct residents {
 	struct resident *list[JOURNAL_SESSIONS]; /* by session; NULL: free */
 	unsigned count;
 	unsigned fetching; /* GETs under way */
+	bool paused;	   /* a connection has more than was looked at: gvm_conn_pause() */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
 	unsigned evicting; /* chunks being sent */
@@ -253,8 +267,12 @@ int residents_init(struct worker *w);
  */
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS]);
 
-/* Reads the faults of all regions: how many there were. */
-unsigned residents_serve(struct worker *w);
+/* Reads the faults of a region: how many there were. */
+unsigned resident_faults_read(struct resident *r);
+/* Reads those of all regions that have no thread of their own. */
+unsigned residents_faults_read(struct worker *w);
+/* Has the faults of a region looked for by the front's loop, or not. 0 or a negative errno. */
+int resident_faults_watch(struct resident *r, bool watch);
 /* The client has said something, or left. */
 void resident_client_ready(void *resident);
 /* Whether the client has left, as of now. */
@@ -264,14 +282,14 @@ bool resident_has_left(struct resident *r);
 
 /* With room for RESIDENT_FETCHES + RESIDENT_SPARE chunks. */
 void residents_begin(struct residents *rs, uint8_t *data);
-/* The session is filled in, and its memory mapped: takes over what is there. `starts`: of workers, on this
- * journal. */
+/* The session is filled in, and its memory mapped: the first turn takes over what is there. `starts`: of
+ * workers, on this journal. */
 void resident_begin(struct resident *r, uint64_t starts);
 
 /*
  * Does what there is to do after events, until nothing changes any more. Each of the events that follow
- * only notes what has happened: its caller calls this after it, or after some. From within a turn (a
- * request's `done`) it does nothing: the turn sees what is new.
+ * only notes what has happened: a turn follows, after it or after some. From within a turn (a request's
+ * `done`, or what happens while a call waits for the client) it does nothing: the turn sees what is new.
  */
 void resident_turn(struct resident *r);
 void residents_turn(struct residents *rs);
@@ -295,8 +313,12 @@ void resident_budget(struct resident *r, uint64_t bytes);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
 
-/* The clock: has a turn, if something is due; returns when it wants to be called again (CLOCK_MONOTONIC),
- * ~0: not. */
+/* The clock: has a turn, if something is due. *next: when it wants to be called again (CLOCK_MONOTONIC), ~0:
+ * not. False: the session is over, and gone. */
+bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next);
+/* Whether a region gave back what another may wait for, since the last call: all should have a turn. */
+bool residents_freed(struct residents *rs);
+/* For all regions; returns the first time. */
 uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 /* The session is over: what waits goes back to those who asked for it. */
 void resident_ios_end(struct resident *r);
@@ -308,10 +330,21 @@ static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;
 }
+/* The same, if that is not known yet. */
+static inline bool resident_may_have(const struct resident *r, uint64_t chunk)
+{
+	return resident_has(r, chunk) || r->recovering || r->putting == chunk + 1;
+}
 /* Whether a page is; otherwise it is zero or on the node, as the index says. */
 static inline bool resident_has_page(const struct resident *r, uint64_t chunk, unsigned page)
 {
 	return resident_has(r, chunk) && r->mark[chunk].filled >> page & 1;
+}
+/* Whether the two above do not tell yet, for some of these bytes. */
+static inline bool resident_is_changing(const struct resident *r, uint64_t off, uint64_t bytes)
+{
+	return r->recovering || (r->putting > off / GVM_CHUNK_BYTES &&
+				 r->putting <= (off + bytes - 1) / GVM_CHUNK_BYTES + 1);
 }
 /* Copies one that is. */
 void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to);
@@ -321,7 +354,10 @@ void resident_write(struct resident *r, struct resident_io *io, const void *data
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
 /* Ends when the nodes have acknowledged all that was in the memory when it was called. */
 void resident_sync(struct resident *r, struct resident_io *io);
-/* Takes a write or zeros back that wait: what is done already stays so. */
-void resident_cancel(struct resident *r, struct resident_io *io);
+/* Ends when what was changing is known. */
+void resident_settle(struct resident *r, struct resident_io *io, uint64_t off);
+/* Takes one of these back, but for an fsync, that waits: what is done already stays so. False: it is just being
+ * done, and comes to its end. */
+bool resident_cancel(struct resident *r, struct resident_io *io);
 
 #endif

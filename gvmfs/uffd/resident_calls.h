@@ -15,6 +15,7 @@ void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n);
 void env_wake_all(struct resident *r);
 int env_poison(struct resident *r, uint64_t c, unsigned page);
 bool env_memory_alive(struct resident *r);
+bool env_uffd_alive(struct resident *r); /* may wait for a lock of the client */
 uint32_t env_pins(const struct resident *r, uint64_t c);
 int env_punch(struct resident *r, uint64_t off, uint64_t bytes);
 int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes);

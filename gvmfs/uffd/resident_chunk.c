@@ -212,6 +212,7 @@ static int pages_expected(struct resident *r, uint64_t c, int error)
 {
 	if (error)
 		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
+	r->putting = 0;
 	return error;
 }
 
@@ -221,6 +222,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 	unsigned strangers = 0;
 	int error;
 
+	r->putting = c + 1;
 	do {
 		unsigned done = 0;
 
@@ -239,12 +241,14 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 {
 	unsigned done = 0;
-	int error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
+	int error;
 
-	if (error)
-		return error;
-	error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
-	chunk_fill(r, c, page_run_mask(0, done));
+	r->putting = c + 1;
+	error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
+	if (!error) {
+		error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
+		chunk_fill(r, c, page_run_mask(0, done));
+	}
 	return pages_expected(r, c, error);
 }
 

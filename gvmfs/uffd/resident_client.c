@@ -85,10 +85,7 @@ static void client_read(struct resident *r)
 
 void resident_client_ready(void *resident)
 {
-	struct resident *r = resident;
-
-	client_read(r);
-	resident_turn(r);
+	client_read(resident);
 }
 
 bool resident_has_left(struct resident *r)
@@ -113,7 +110,7 @@ bool env_memory_alive(struct resident *r)
 		return false;
 	/* The process that holds the descriptors was killed: ask the userfaultfd itself. */
 	if (!holder_lives(channel))
-		return uffd_alive(r->fd[SESSION_UFFD]);
+		return env_uffd_alive(r);
 	msg = (struct visit_msg){ .what = VISIT_LOOK };
 	if (!r->looking && descriptors_send(channel, &msg, sizeof(msg), NULL, 0) == 0)
 		r->looking = true;

@@ -18,11 +18,28 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#define CALL_LONG_NS 1000000ull
 
 /* The kernel. */
 
-static unsigned resident_serve(struct resident *r)
+unsigned residents_faults_read(struct worker *w)
+{
+	unsigned n = 0, count = w->residents->count;
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
+		struct resident *r = w->residents->list[i];
+
+		count -= r != NULL;
+		if (r && !r->client_gone && !r->apart)
+			n += resident_faults_read(r);
+	}
+	return n;
+}
+
+unsigned resident_faults_read(struct resident *r)
 {
 	struct uffd_msg msg[RESIDENT_FAULTS];
 	ssize_t bytes = r->reader ? read(r->faults_fd, msg, sizeof(msg)) :
@@ -32,18 +49,35 @@ static unsigned resident_serve(struct resident *r)
 	for (unsigned i = 0; i < n; i++)
 		if (msg[i].event == UFFD_EVENT_PAGEFAULT)
 			resident_fault(r, msg[i].arg.pagefault.address);
-	resident_turn(r);
 	return n;
 }
 
-unsigned residents_serve(struct worker *w)
-{
-	unsigned n = 0;
+/* Calls that may wait for a lock that a client holds: the mmap_lock of its memory, the inode lock of its
+ * memfd. Others may have the front's role meanwhile. */
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && w->residents->count; i++)
-		if (w->residents->list[i] && !w->residents->list[i]->client_gone)
-			n += resident_serve(w->residents->list[i]);
-	return n;
+static void call_begin(struct resident *r)
+{
+	static _Thread_local int tid;
+
+	if (!tid)
+		tid = gettid();
+	lookout_begin(r->w->lookout, r->session, tid);
+	if (r->apart)
+		r->call_ns = gvm_now_ns();
+	relief_begin(&r->w->lookout->relief);
+}
+
+static void call_end(struct resident *r)
+{
+	uint64_t now;
+
+	lookout_end(r->w->lookout, r->session);
+	relief_end(&r->w->lookout->relief);
+	if (!r->apart)
+		return;
+	now = gvm_now_ns();
+	if (now - r->call_ns > CALL_LONG_NS)
+		r->waited_ns = now;
 }
 
 static uint64_t page_off(uint64_t c, unsigned page)
@@ -58,13 +92,13 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	size_t bytes;
 	int error;
 
-	lookout_begin(r->w->lookout, r->session);
+	call_begin(r);
 	if (chunk)
 		error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
 				  n * GVM_PAGE_BYTES, wake, &bytes);
 	else
 		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
-	lookout_end(r->w->lookout, r->session);
+	call_end(r);
 	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
 	return error;
 }
@@ -85,10 +119,10 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	unsigned holes = 0; /* that the client has punched: they are zero now */
 	int error;
 
-	lookout_begin(r->w->lookout, r->session);
+	call_begin(r);
 	error = uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
 			      &holes);
-	lookout_end(r->w->lookout, r->session);
+	call_end(r);
 	return error;
 }
 
@@ -108,10 +142,20 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 
 	if (!r->poison)
 		return -EOPNOTSUPP;
-	lookout_begin(r->w->lookout, r->session);
+	call_begin(r);
 	error = uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
-	lookout_end(r->w->lookout, r->session);
+	call_end(r);
 	return error;
+}
+
+bool env_uffd_alive(struct resident *r)
+{
+	bool alive;
+
+	call_begin(r);
+	alive = uffd_alive(r->fd[SESSION_UFFD]);
+	call_end(r);
+	return alive;
 }
 
 uint32_t env_pins(const struct resident *r, uint64_t c)
@@ -121,16 +165,25 @@ uint32_t env_pins(const struct resident *r, uint64_t c)
 
 int env_punch(struct resident *r, uint64_t off, uint64_t bytes)
 {
-	return fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
-			 (off_t)bytes) < 0 ? -errno : 0;
+	int error;
+
+	call_begin(r);
+	error = fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+			  (off_t)bytes) < 0 ? -errno : 0;
+	call_end(r);
+	return error;
 }
 
 int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];
+	int error;
 
 	assert(data || bytes <= sizeof(zeros));
-	return file_pwrite(r->fd[SESSION_MEMORY], data ? data : zeros, bytes, off);
+	call_begin(r);
+	error = file_pwrite(r->fd[SESSION_MEMORY], data ? data : zeros, bytes, off);
+	call_end(r);
+	return error;
 }
 
 void env_read(struct resident *r, void *to, uint64_t off, uint64_t bytes)
@@ -141,12 +194,20 @@ void env_read(struct resident *r, void *to, uint64_t off, uint64_t bytes)
 
 bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64_t *end)
 {
-	off_t data = lseek(r->fd[which], (off_t)*begin, SEEK_DATA);
+	off_t data, hole = 0;
 
+	/* The marks are our own. */
+	if (which == SESSION_MEMORY)
+		call_begin(r);
+	data = lseek(r->fd[which], (off_t)*begin, SEEK_DATA);
+	if (data >= 0)
+		hole = lseek(r->fd[which], data, SEEK_HOLE);
+	if (which == SESSION_MEMORY)
+		call_end(r);
 	if (data < 0)
 		return false;
 	*begin = (uint64_t)data;
-	*end = (uint64_t)lseek(r->fd[which], data, SEEK_HOLE);
+	*end = (uint64_t)hole;
 	return true;
 }
 
@@ -170,14 +231,30 @@ uint64_t env_now(const struct resident *r)
 
 /* The nodes. */
 
+/* A request that was sent again brings pages once more, of which some may just be on their way into the client's
+ * memory: these are not written to. */
+static int piece_decode(struct resident_fetch *f, const struct chunk_head *head, const uint8_t *body,
+			uint32_t *got)
+{
+	static uint8_t twice[GVM_CHUNK_BYTES];
+	struct resident *r = f->r;
+	bool again = f->decoded & chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	int error = chunk_decode(r->w->codec, head, body, &r->inode->disk->rec.id, f->chunk,
+				 f->asked, again ? twice : f->data, got);
+
+	for (unsigned p = 0; !error && again && p < GVM_CHUNK_PAGES; p++)
+		if (*got & ~f->decoded & 1u << p)
+			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+	return error;
+}
+
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
 		     const uint8_t *body)
 {
 	struct resident_fetch *f = get->req.arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = chunk_decode(r->w->codec, head, body, &r->inode->disk->rec.id,
-				 f->chunk, f->asked, f->data, &got);
+	int error = piece_decode(f, head, body, &got);
 
 	(void)version; /* at least what was asked for: the node saw to that */
 	if (error < 0)
@@ -185,18 +262,20 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
 	worker_count(r->w, r->inode, fetch_raw_bytes,
 		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	/* Shown before what came behind it is looked at. */
+	if (got & f->waited) {
+		gvm_conn_pause(get->req.conn);
+		r->rs->paused = true;
+	}
 	resident_piece(f, got);
-	resident_turn(r);
 	return 0;
 }
 
 static void get_done(struct gvm_req *req)
 {
 	struct resident_fetch *f = req->arg;
-	struct resident *r = f->r;
 
 	resident_fetched(f, req->result < 0 ? req->result : 0);
-	resident_turn(r);
 }
 
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
@@ -219,11 +298,8 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 
 static void flushed(struct worker *w, struct flush *f)
 {
-	struct resident *r = ((struct eviction *)f)->r;
-
 	(void)w;
 	resident_flushed(f);
-	resident_turn(r);
 }
 
 void env_send(struct resident *r, struct flush *f)

@@ -186,9 +186,15 @@ static void io_continue(struct resident *r, struct resident_io *io)
 	io_finish(r, io, error);
 }
 
-void resident_cancel(struct resident *r, struct resident_io *io)
+bool resident_cancel(struct resident *r, struct resident_io *io)
 {
+	/* A call that waits for the client may have its data. */
+	if (r->io_now == io && !mutant("cancelled-early"))
+		return false;
+	if (r->io_next == io)
+		r->io_next = TAILQ_NEXT(io, entry);
 	TAILQ_REMOVE(&r->ios, io, entry);
+	return true;
 }
 
 static void io_begin(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes)
@@ -215,18 +221,23 @@ void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uin
 	io_begin(r, io, off, bytes);
 }
 
+void resident_settle(struct resident *r, struct resident_io *io, uint64_t off)
+{
+	io->data = NULL;
+	io_begin(r, io, off, 0);
+}
+
 /* In the order in which they came. */
 void resident_ios_continue(struct resident *r)
 {
-	struct resident_io *io, *next;
 	uint64_t took = r->here + r->coming;
 
 	if (!r->ios_due)
 		return;
 	r->ios_due = r->ios_lack_room = false;
-	for (io = TAILQ_FIRST(&r->ios); io; io = next) {
-		next = TAILQ_NEXT(io, entry);
-		io_continue(r, io);
+	for (r->io_now = TAILQ_FIRST(&r->ios); r->io_now; r->io_now = r->io_next) {
+		r->io_next = TAILQ_NEXT(r->io_now, entry);
+		io_continue(r, r->io_now);
 	}
 	/* What they have brought takes room, and those that could not begin may wait for some. */
 	r->again |= took != r->here + r->coming || resident_lacks_room(r);

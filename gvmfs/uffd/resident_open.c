@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -71,6 +72,8 @@ static void resident_free(struct resident *r)
 		munmap(r->mark, r->chunks * sizeof(*r->mark));
 	if (r->pins)
 		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
+	if (r->kick_fd >= 0)
+		close(r->kick_fd);
 	session_release(r->fd, !r->w->sessions->alone);
 	free(r);
 }
@@ -81,10 +84,18 @@ void env_unwatch(struct resident *r)
 	loop_remove(r->w->loop, &r->faults);
 }
 
-/* They end the sleep: residents_serve() reads them, after each. */
+/* They end the sleep: residents_faults_read() reads them, after each. */
 static void faults_ready(void *resident)
 {
 	(void)resident;
+}
+
+int resident_faults_watch(struct resident *r, bool watch)
+{
+	if (watch)
+		return loop_add(r->w->loop, &r->faults, r->faults_fd, faults_ready, r);
+	loop_remove(r->w->loop, &r->faults);
+	return 0;
 }
 
 static int faults_open(struct resident *r)
@@ -93,7 +104,7 @@ static int faults_open(struct resident *r)
 
 	if (!uffd_reads_at_once())
 		error = reader_start(&r->reader, r->fd[SESSION_UFFD], &r->faults_fd);
-	return error ? error : loop_add(r->w->loop, &r->faults, r->faults_fd, faults_ready, r);
+	return error ? error : resident_faults_watch(r, true);
 }
 
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
@@ -117,7 +128,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->pid = s->pid;
 	r->pinned = s->pinned;
 	r->poison = uffd_knows_poison();
-	error = r->inode ? resident_map(r) : -ENOMEM;
+	r->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = r->inode && r->kick_fd >= 0 ? resident_map(r) : -ENOMEM;
 	if (r->inode) {
 		r->index = r->inode->index;
 		r->stats = r->inode->stats;
@@ -148,7 +160,6 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 		*r->peak = 0;
 	resident_begin(r, w->journal->super->starts);
 	resident_budget(r, r->inode->disk->local_bytes);
-	resident_turn(r);
 	return 0;
 }
 

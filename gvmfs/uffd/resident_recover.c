@@ -55,6 +55,8 @@ void resident_recover(struct resident *r)
 	for (uint64_t c = 0; (c = chunk_touched(r, c)) < r->chunks; c++)
 		chunk_recover(r, c);
 	unmarked_recover(r);
+	r->recovering = false;
 	/* Faults that the predecessor had taken are not told again. */
 	r->env->wake_all(r);
+	resident_ios_look(r);
 }

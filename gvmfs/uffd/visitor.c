@@ -31,6 +31,7 @@ struct visit {
 	const struct visitor *v;
 	int file;    /* the client's open file; -1: none (any more) */
 	int channel; /* -1: the worker was not told yet */
+	int memory;  /* that the client was given; -1: none yet */
 	uint64_t bytes;
 };
 
@@ -191,10 +192,17 @@ static int welcome(struct visit *t, const struct visit_msg *said, const int *fds
 
 	msg.bytes = said->bytes;
 	r = client_send(t, &msg, all, all[2] < 0 ? 2 : 3);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 1; i < 3; i++)
 		if (all[i] >= 0)
 			close(all[i]);
+	t->memory = all[0];
 	return r;
+}
+
+/* Whether nothing is in the client's memory. The client can have a lock that this waits for. */
+static bool memory_is_empty(int fd)
+{
+	return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
 }
 
 /* 1: what the client has shown is no good, and the worker is to refuse it. */
@@ -208,8 +216,14 @@ static int ready(struct visit *t)
 		return r;
 	if (!uffd_is_plain(fds[0])) {
 		atomic_store(t->v->stage, VISITOR_BABBLES);
-		close(fds[0]);
 		msg.error = -EINVAL;
+	} else if (!memory_is_empty(t->memory)) {
+		/* It may have them mapped: then it would not ask for what belongs in their place. */
+		msg.error = -EBUSY;
+	}
+	close(t->memory);
+	if (msg.error) {
+		close(fds[0]);
 		r = channel_send(t, &msg, NULL, 0);
 		return r < 0 ? r : 1;
 	}
@@ -298,7 +312,7 @@ static void hold(struct visit *t)
 
 void visitor_run(const struct visitor *v)
 {
-	struct visit t = { .v = v, .file = -1, .channel = -1 };
+	struct visit t = { .v = v, .file = -1, .channel = -1, .memory = -1 };
 	int r;
 
 	prctl(PR_SET_NAME, "gvmfs-visitor");

@@ -115,6 +115,12 @@ int gvm_conn_poll(struct gvm_conn *conn)
 	return frames;
 }
 
+void gvm_conn_pause(struct gvm_conn *conn)
+{
+	assert(conn->in_callback);
+	conn->paused = true;
+}
+
 int gvm_conn_wait(struct gvm_conn *conn, struct gvm_req *req)
 {
 	struct pollfd p = {.fd = conn->epoll_fd, .events = POLLIN};

@@ -64,6 +64,7 @@ struct gvm_conn {
 	int epoll_fd, timer_fd;
 	enum link_step step;
 	bool corked;
+	bool paused; /* frames may wait in the reader: gvm_conn_pause() */
 	bool wait_room; /* EPOLLOUT is asked for */
 	bool heard;	/* bytes came since the last tick */
 	bool answered;	/* a good answer came on this link */

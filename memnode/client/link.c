@@ -92,7 +92,7 @@ static void socket_drop(struct gvm_conn *conn)
 	if (conn->fd >= 0)
 		close(conn->fd);
 	conn->fd = -1;
-	conn->wait_room = false;
+	conn->wait_room = conn->paused = false;
 	conn->broken = NULL;
 	conn->step = LINK_DOWN;
 	tx_reset(conn);

@@ -111,12 +111,13 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 	return 0;
 }
 
-/* Handles every whole frame in the buffer; returns their number. The link may be lost after. */
+/* Handles every whole frame in the buffer, up to one that pauses; returns their number. The link may be lost
+ * after. */
 static int take_frames(struct gvm_conn *conn)
 {
 	int frames = 0;
 
-	for (;;) {
+	for (conn->paused = false; !conn->paused;) {
 		struct gvm_req *blamed = NULL;
 		const char *why = "";
 		struct frame f;
@@ -143,6 +144,7 @@ static int take_frames(struct gvm_conn *conn)
 			return frames;
 		}
 	}
+	return frames;
 }
 
 /*
@@ -167,9 +169,9 @@ static size_t rx_bound(const struct gvm_conn *conn, size_t room)
 
 int rx_run(struct gvm_conn *conn)
 {
-	int frames = 0;
+	int frames = conn->paused ? take_frames(conn) : 0;
 
-	for (int i = 0; i < RX_CALLS && conn->step >= LINK_HELLO && conn->step <= LINK_UP; i++) {
+	for (int i = 0; i < RX_CALLS && !conn->paused && conn->step >= LINK_HELLO && conn->step <= LINK_UP; i++) {
 		size_t room;
 		uint8_t *at = frame_reader_room(&conn->reader, &room);
 		ssize_t n;

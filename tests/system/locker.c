@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * locker.c - a client of the fast path that holds its own memory lock for as long as a filesystem of the
- * user's does not answer: it unmaps a page of a file there that is to be written back.
+ * locker.c - a client of the fast path that holds a lock for as long as a filesystem of the user's does not
+ * answer, FILE being a file there:
  *
- *	locker FILE PID BYTES 3<>REGION
+ *	locker memory FILE PID BYTES 3<>REGION	that of its own memory: it unmaps a page that is to be written back
+ *	locker file FILE PID BYTES 3<>REGION	that of the region's memfd: it writes to it what is yet to be read
  *
  * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). Another process
  * writes to the region meanwhile, which gvmfs brings into the client's memory. When the lock is free
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +26,11 @@
 #define PAGE   4096u
 #define CHUNK  131072u
 #define REGION 3
+#define FAR    200u /* beyond what is read ahead */
 
 static char *at; /* a page of the foreign file, and after it the region */
+static char *unread; /* another page of it */
+static int memory; /* the region's memfd */
 
 static void *unmap(void *arg)
 {
@@ -33,6 +38,22 @@ static void *unmap(void *arg)
 	/* That page and the first of the region, so that the lock is of both. */
 	syscall(SYS_mmap, at, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	return NULL;
+}
+
+static void *write_unread(void *arg)
+{
+	if (pwrite(memory, unread, PAGE, 0) > 0)
+		fprintf(stderr, "written\n");
+	return arg;
+}
+
+static int memory_open(const char *region, size_t bytes)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)region,
+		 (unsigned long)region + bytes);
+	return open(path, O_RDWR);
 }
 
 /* Waits for a byte, and writes where nothing is in the memory yet. */
@@ -59,7 +80,8 @@ static int region_fill(char *region, size_t bytes)
 
 int main(int argc, char **argv)
 {
-	size_t bytes = argc == 4 ? strtoul(argv[3], NULL, 0) : 0;
+	size_t bytes = argc == 5 ? strtoul(argv[4], NULL, 0) : 0;
+	bool by_file = argc == 5 && strcmp(argv[1], "file") == 0;
 	char *region;
 	pthread_t thread;
 	int go[2], file;
@@ -72,16 +94,20 @@ int main(int argc, char **argv)
 	}
 	at = mmap(NULL, PAGE + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	region = mmap(at + PAGE, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, REGION, 0);
-	file = open(argv[1], O_RDWR);
+	file = open(argv[2], O_RDWR);
 	if (region == MAP_FAILED || file < 0 ||
 	    (char *)syscall(SYS_mmap, at, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != at)
 		return 1;
+	unread = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, FAR * PAGE);
+	memory = by_file ? memory_open(region, bytes) : -1;
+	if (unread == MAP_FAILED || (by_file && memory < 0))
+		return 1;
 	region[40 * PAGE] = 1;
 	at[0] = 1;
-	kill(atoi(argv[2]), SIGUSR1);
+	kill(atoi(argv[3]), SIGUSR1);
 	usleep(100000);
 	fprintf(stderr, "locked\n"); /* before: under the lock even the stack cannot grow */
-	if (pthread_create(&thread, NULL, unmap, NULL))
+	if (pthread_create(&thread, NULL, by_file ? write_unread : unmap, NULL))
 		return 1;
 	usleep(300000);
 	if (write(go[1], "g", 1) < 0)

@@ -3,7 +3,7 @@
  * unanswering.c - a FUSE filesystem as any user may mount one, with one file, `f`, and requests that it
  * does not answer any more once it gets SIGUSR1:
  *
- *	unanswering write FOLDER    WRITE; the file's pages are written back when it is released
+ *	unanswering write FOLDER    WRITE, and READ; the file's pages are written back when it is released
  *	unanswering flush FOLDER    FLUSH, which is sent when a descriptor of it is closed
  *
  * Whoever lets go of the file then waits, and cannot be killed, until this process ends.
@@ -85,11 +85,16 @@ static void un_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void un_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	char *zeros = calloc(1, size);
+	char *zeros;
 
 	(void)ino;
 	(void)off;
 	(void)fi;
+	if (writes && silent) {
+		fprintf(stderr, "a READ waits\n");
+		return;
+	}
+	zeros = calloc(1, size);
 	fuse_reply_buf(req, zeros, zeros ? size : 0);
 	free(zeros);
 }

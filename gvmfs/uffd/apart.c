@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* apart.c - see apart.h. */
+#include "apart.h"
+
+#include "base/log.h"
+#include "resident_calls.h"
+#include "state/lookout.h"
+#include "state/worker.h"
+
+#include <pthread.h>
+#include <poll.h>
+#include <unistd.h>
+
+#define CALM_NS	   10000000000ull /* without a call that waited, until the front has the region again */
+#define CALM_TIMES 8u		  /* that this doubles */
+#define ERROR_US   5000
+
+void region_apart(struct resident *r)
+{
+	struct journal_session *s = &r->w->journal->sessions[r->session];
+
+	r->apart = true;
+	if (r->reliefs < CALM_TIMES)
+		r->reliefs++;
+	s->server = s->caller;
+	/* Who looks after it looks for these itself. */
+	resident_faults_watch(r, false);
+	log_warning(env_name(r), "process %d does not let a page into its memory: it alone waits for that",
+		    r->pid);
+}
+
+static bool is_calm(const struct resident *r, uint64_t now_ns)
+{
+	return now_ns - r->waited_ns > CALM_NS << (r->reliefs - 1) && !r->client_gone;
+}
+
+/* The front has it again. */
+static bool region_give_back(struct resident *r)
+{
+	if (resident_faults_watch(r, true) < 0)
+		return false;
+	r->apart = false;
+	r->again = true;
+	log_info(env_name(r), "process %d lets pages into its memory as others do", r->pid);
+	return true;
+}
+
+/* Without the role: until there is something to do. */
+static void region_wait(struct resident *r, uint64_t due_ns)
+{
+	struct relief *rl = &r->w->lookout->relief;
+	struct pollfd p[2] = { { .fd = r->kick_fd, .events = POLLIN },
+			       { .fd = r->client_gone ? -1 : r->faults_fd, .events = POLLIN } };
+	uint64_t now = gvm_now_ns(), count;
+	int ms = due_ns == ~0ull ? -1 : due_ns <= now ? 0 : (int)((due_ns - now + 999999) / 1000000);
+
+	relief_poke(rl);
+	relief_unlock(rl);
+	poll(p, 2, ms);
+	if (p[1].revents & POLLERR) /* the client can have that, and nothing is told then */
+		usleep(ERROR_US);
+	if (p[0].revents && read(p[0].fd, &count, sizeof(count)) < 0)
+		log_debug(NULL, "an eventfd has nothing");
+	relief_lock(rl);
+	r->kicked = false;
+}
+
+/* The thread that was relieved looks after the region; it has the role's lock. `r` NULL: it is gone. */
+static _Noreturn void region_look_after(struct worker *w, unsigned session, struct resident *r)
+{
+	uint64_t now, due;
+
+	pthread_setname_np(pthread_self(), "gvmfs-region");
+	while (r) {
+		now = gvm_now_ns();
+		if (!resident_tick(r, now, &due))
+			break;
+		if (is_calm(r, now) && region_give_back(r))
+			break;
+		if (r->again)
+			continue;
+		if (due > now + CALM_NS)
+			due = now + CALM_NS;
+		region_wait(r, due);
+		if (!r->client_gone)
+			resident_faults_read(r);
+	}
+	w->journal->sessions[session].server = 0;
+	relief_leave(&w->lookout->relief);
+}
+
+static void region_kick(struct resident *r)
+{
+	uint64_t one = 1;
+
+	if (r->kicked || r->turning)
+		return; /* it sees it */
+	r->kicked = true;
+	if (write(r->kick_fd, &one, sizeof(one)) < 0)
+		return; /* it is readable already */
+}
+
+/* The front's part of it: a turn, or (next) the clock. */
+static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns, uint64_t *next)
+{
+	struct relief *rl = &w->lookout->relief;
+	unsigned session = r->session;
+	bool there = true;
+
+	if (r->apart) {
+		if (r->again)
+			region_kick(r);
+		return;
+	}
+	relief_allow(rl, r);
+	if (next)
+		there = resident_tick(r, now_ns, next);
+	else
+		resident_turn(r);
+	if (!relief_deny(rl))
+		region_look_after(w, session, there ? r : NULL);
+}
+
+void regions_turn(struct worker *w)
+{
+	struct residents *rs = w->residents;
+	unsigned count = rs->count;
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
+		if (!rs->list[i])
+			continue;
+		count--;
+		if (rs->list[i]->again)
+			region_serve(w, rs->list[i], 0, NULL);
+	}
+}
+
+uint64_t regions_tick(struct worker *w, uint64_t now_ns)
+{
+	struct residents *rs = w->residents;
+	bool freed = residents_freed(rs);
+	uint64_t next = ~0ull, due;
+
+	relief_keep(&w->lookout->relief);
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
+		if (!rs->list[i])
+			continue;
+		due = ~0ull;
+		rs->list[i]->again |= freed;
+		region_serve(w, rs->list[i], now_ns, &due);
+		next = due < next ? due : next;
+	}
+	return next;
+}
