@@ -28,6 +28,12 @@
  *	punch-unblocks	a hole takes its chunk off those that wait for room
  *	room-untold	requests that wait for room are not told when there is some
  *	hole-unasked	a hole is filled whatever the budget says
+ *	putting-untold	what a chunk holds whose pages are just being put in is told all the same
+ *	turn-in-turn	a turn begins while a call of another waits
+ *	news-late	a piece that comes while a call waits is not noticed
+ *	again-late	nor anything else
+ *	cancelled-early	a request is taken back while a call has its data
+ *	next-cancelled	one that was taken back meanwhile is carried out
  *
  * Of cache and write-back (tests/store):
  *

@@ -5,6 +5,7 @@
  * that is decided is called by anything else that is being decided.
  */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "resident_priv.h"
 
 #define RETRY_NS    1000000000ull
@@ -56,8 +57,11 @@ static void news_look(struct resident *r)
 		int error;
 
 		STAILQ_REMOVE_HEAD(&r->news, entry);
-		f->noted = false;
+		/* Before it: more may come while a call waits. */
+		f->noted = mutant("news-late") && !f->over;
 		error = fetch_look(f);
+		if (mutant("news-late"))
+			f->noted = false;
 		if (error)
 			resident_ios_fail(r, c, error);
 	}
@@ -78,11 +82,11 @@ static void serve(struct resident *r)
 
 void resident_turn(struct resident *r)
 {
-	if (r->turning)
+	if (r->turning && !mutant("turn-in-turn"))
 		return; /* what the turn does has caused an event: it sees it */
 	r->turning = true;
 	while (r->again) {
-		r->again = false;
+		r->again = mutant("again-late");
 		if (r->recovering)
 			resident_recover(r);
 		news_look(r);
@@ -93,6 +97,8 @@ void resident_turn(struct resident *r)
 		r->fault_count = 0;
 		resident_ios_continue(r);
 		resident_syncs_check(r);
+		if (mutant("again-late"))
+			r->again = false;
 	}
 	r->turning = false;
 }

@@ -222,7 +222,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 	unsigned strangers = 0;
 	int error;
 
-	r->putting = c + 1;
+	r->putting = mutant("putting-untold") ? 0 : c + 1;
 	do {
 		unsigned done = 0;
 
@@ -243,7 +243,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 	unsigned done = 0;
 	int error;
 
-	r->putting = c + 1;
+	r->putting = mutant("putting-untold") ? 0 : c + 1;
 	error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
 	if (!error) {
 		error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);

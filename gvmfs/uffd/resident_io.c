@@ -191,7 +191,7 @@ bool resident_cancel(struct resident *r, struct resident_io *io)
 	/* A call that waits for the client may have its data. */
 	if (r->io_now == io && !mutant("cancelled-early"))
 		return false;
-	if (r->io_next == io)
+	if (r->io_next == io && !mutant("next-cancelled"))
 		r->io_next = TAILQ_NEXT(io, entry);
 	TAILQ_REMOVE(&r->ios, io, entry);
 	return true;

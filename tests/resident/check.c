@@ -40,6 +40,34 @@ static const char *page_check(uint64_t c, unsigned p)
 	return NULL;
 }
 
+/* Of a page that a request of the turn is just changing either is right. */
+static bool is_in_request(uint32_t page)
+{
+	const struct resident_io *io = world.r.io_now;
+
+	return io && io->off < io->end && page >= io->off / GVM_PAGE_BYTES && page <= (io->end - 1) / GVM_PAGE_BYTES;
+}
+
+const char *world_read_check(void)
+{
+	if (world.failed || world.unwanted)
+		return NULL;
+	for (uint32_t page = 0; page < W_PAGES; page++) {
+		const struct resident *r = &world.r;
+		uint64_t c = page / GVM_CHUNK_PAGES;
+		bool here = resident_has_page(r, c, page % GVM_CHUNK_PAGES);
+
+		if (resident_is_changing(r, (uint64_t)page * GVM_PAGE_BYTES, GVM_PAGE_BYTES) || is_in_request(page))
+			continue;
+		if (!reads_as(page, here ? page_read(page) : node_read(page)))
+			return "a program reads an old page while a call waits";
+		if (page_read(page) && world.page[page].present && !world.page[page].stray && !resident_may_have(r, c) &&
+		    !world.index[c])
+			return "a program finds a hole where data is";
+	}
+	return NULL;
+}
+
 static void page_print(uint32_t page)
 {
 	const struct page *p = &world.page[page];
@@ -258,7 +286,7 @@ const char *world_finish(uint32_t (*pick)(uint32_t below))
 	const struct event leave = { E_LEAVE, 0, 0 }, gone = { E_GONE, 0, 0 };
 	const char *wrong;
 
-	world.kill_in = world.kill_next = 0;
+	world.kill_in = world.kill_next = world.stall_in = 0;
 	wrong = settle(pick, nothing_waits);
 	if (wrong)
 		return wrong;

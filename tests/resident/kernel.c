@@ -95,6 +95,7 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 
 	(void)r;
 	world_call();
+	world_client_call(true);
 	race_stray(at + n / 2);
 	for (*done = 0; *done < n; ++*done, at++) {
 		uint64_t content = 0;
@@ -112,6 +113,8 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	}
 	if (wake)
 		threads_wake(at - n, n);
+	/* It has put them in, and has not said so yet. */
+	world_client_call(true);
 	world_call();
 	return 0;
 }
@@ -145,6 +148,7 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 
 	(void)r;
 	world_call();
+	world_client_call(true);
 	for (unsigned i = 0; i < n; i++, at++) {
 		if (world.memory_gone)
 			return -ESRCH;
@@ -175,6 +179,7 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 
 	(void)r;
 	world_call();
+	world_client_call(true);
 	if (world.memory_gone)
 		return -ESRCH;
 	if (!p->mapped)
@@ -198,6 +203,7 @@ int env_punch(struct resident *r, uint64_t off, uint64_t bytes)
 {
 	(void)r;
 	world_call();
+	world_client_call(false);
 	for (uint64_t at = off / GVM_PAGE_BYTES; at < (off + bytes) / GVM_PAGE_BYTES; at++)
 		page_free((uint32_t)at);
 	world_call();
@@ -208,6 +214,7 @@ int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes
 {
 	(void)r;
 	world_call();
+	world_client_call(false);
 	for (uint64_t at = off; at < off + bytes; at++) {
 		uint32_t page = (uint32_t)(at / GVM_PAGE_BYTES);
 
@@ -239,6 +246,7 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 		*end = sizeof(world.mark);
 		return *begin < *end;
 	}
+	world_client_call(false);
 	for (; at < W_PAGES && !world.page[at].present; at++)
 		;
 	if (at == W_PAGES)

@@ -30,7 +30,8 @@
 #define DEPTH 400u
 
 struct limits {
-	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends;
+	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
+		stalls;
 };
 
 struct model_case {
@@ -56,6 +57,15 @@ static const struct model_case cases[] = {
 	{ "strangers", "an access, 2 strange pages, a death", { .touches = 1, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
 	{ "resends", "2 accesses, 2 broken connections", { .touches = 2, .resends = 2 }, GVM_CHUNK_PAGES, true, false },
 	{ "zeros", "an empty region: 3 accesses, a hole", { .touches = 3, .zeros = 1 }, GVM_CHUNK_PAGES, false, false },
+	{ "stalls", "2 accesses, something while a call waits", { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "stalled-requests", "a write or a hole, something while a call waits",
+	  { .writes = 1, .zeros = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true, false },
+	{ "stalled-zeros", "an empty region: 2 accesses, something while a call waits",
+	  { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, false, false },
+	{ "long-stalls", "an access, a write, a hole, an fsync, something while a call waits",
+	  { .touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true, true },
+	{ "stalled-deaths", "2 accesses, something while a call waits, a worker's death",
+	  { .touches = 2, .stalls = 1, .kills = 1 }, GVM_CHUNK_PAGES, true, true },
 	{ "leaves", "an access, an fsync, the client leaves", { .touches = 1, .syncs = 1, .leaves = 1 },
 	  GVM_CHUNK_PAGES, true, false },
 	{ "long-evictions", "4 accesses", { .touches = 4 }, GVM_CHUNK_PAGES, true, true },
@@ -69,7 +79,7 @@ static const struct model_case cases[] = {
 	{ "long-leaves", "2 accesses, an fsync, the client leaves",
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true, true },
 	{ "everything", "2 accesses, and one of everything else",
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true, true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true, true },
 };
 
 static struct limits left;
@@ -78,6 +88,8 @@ static struct limits left;
 struct state {
 	struct limits left;
 	unsigned next; /* event to be tried */
+	unsigned stall; /* with something while a call waits: which call, and which event */
+	unsigned calls; /* that the event makes, without that */
 	struct event came; /* by this */
 	struct world world;
 };
@@ -327,8 +339,10 @@ static void all_make(void)
 	may(E_ZERO, 1, pages[0] * word | chunk << 16);
 	may(E_ZERO, 1, (pages[1] * word + 1) | word << 16);
 	may(E_SYNC, 2, 0);
-	for (unsigned i = 0; i < W_IOS; i++)
+	for (unsigned i = 0; i < W_IOS; i++) {
 		may(E_BEGIN, i, 0);
+		may(E_CANCEL, i, 0);
+	}
 	may(E_BUDGET, GVM_CHUNK_PAGES, 0);
 	may(E_BUDGET, 2 * GVM_CHUNK_PAGES, 0);
 	may(E_STRAY, NEAR, 1);
@@ -363,6 +377,45 @@ static void way_print(void)
 {
 	for (unsigned i = 1; i <= depth; i++)
 		event_print(&stack[i].came);
+}
+
+/* The next event to be tried in a state: each by itself first, then with another while one of its calls waits. */
+static bool next_event(struct state *s, struct event *e)
+{
+	unsigned at = s->stall;
+
+	if (at && (!left.stalls || (at - 1) / all_count >= s->calls)) {
+		s->next++;
+		at = s->stall = 0;
+	}
+	if (s->next >= all_count)
+		return false;
+	*e = all[s->next];
+	s->stall++;
+	world.stall_came = false;
+	world.stall_in = at ? (at - 1) / all_count + 1 : 0;
+	world.stall_events = at != 0;
+	world.stall_event = all[at ? (at - 1) % all_count : 0];
+	return true;
+}
+
+/* Afterwards: false: nothing came while it waited, so that it was the same again. */
+static bool stall_over(struct state *s, bool came)
+{
+	uint8_t *limit = limit_of(&world.stall_event);
+	bool stalled = s->stall > 1;
+
+	if (!stalled)
+		s->calls = came ? world.client_calls : 0;
+	world.stall_in = 0;
+	if (!stalled)
+		return came;
+	if (!came || !world.stall_came || (limit && !*limit))
+		return false;
+	if (limit)
+		--*limit;
+	left.stalls--;
+	return true;
 }
 
 /* Whether the event is allowed and possible; then the world is behind it. */
@@ -419,18 +472,23 @@ static const char *explore(const struct model_case *c, uint64_t bound, uint64_t 
 	world_init(c->local);
 	if (c->full)
 		fill();
-	stack[0].next = 0;
+	stack[0].next = stack[0].stall = 0;
 	save(&stack[0]);
 	known_add(state_hash());
 	for (;;) {
 		struct state *s = &stack[depth];
 		bool moved = false;
 
-		while (s->next < all_count && !moved) {
-			struct event e = all[s->next++];
+		struct event e;
 
-			if (!try(&e))
+		while (!moved && next_event(s, &e)) {
+			bool came = try(&e);
+
+			if (!stall_over(s, came)) {
+				if (came || world.stall_came)
+					restore(s);
 				continue;
+			}
 			++*transitions;
 			wrong = world_check();
 			if (wrong) {
@@ -444,7 +502,7 @@ static const char *explore(const struct model_case *c, uint64_t bound, uint64_t 
 			}
 			s = &stack[++depth];
 			s->came = e;
-			s->next = 0;
+			s->next = s->stall = 0;
 			save(s);
 			moved = true;
 			if (known_count % 64 == 0)

@@ -20,8 +20,8 @@ static const uint16_t often[EVENTS] = {
 	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60,
 	[E_RESEND] = 3, [E_START] = 50, [E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 30,
 	[E_LATE] = 2, [E_LOST] = 2, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
-	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 1,
-	[E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
+	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
+	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
 };
 
 static uint32_t weight[EVENTS], weights;
@@ -30,7 +30,7 @@ static uint32_t weight[EVENTS], weights;
 static void mixture(void)
 {
 	static const enum event_kind some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
-						E_BUDGET, E_STRAY, E_RACE, E_KILL, E_TICK, E_ZAP, E_APPLY };
+						E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_ZAP, E_APPLY };
 
 	weights = 0;
 	for (unsigned k = 0; k < EVENTS; k++)
@@ -134,6 +134,10 @@ static struct event choose(void)
 		e.a = some_page();
 		e.b = pick(2) ? 1 : 1 + pick(64);
 		break;
+	case E_STALL:
+		e.a = 1 + pick(pick(2) ? 3 : 40);
+		e.b = 1 + pick(pick(3) ? 4 : 40);
+		break;
 	case E_KILL:
 		e.a = 1 + pick(60);
 		e.b = pick(4) ? 0 : 1 + pick(60);
@@ -173,6 +177,7 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 		length = (unsigned)steps;
 	mixture();
 	sparse = !pick(3);
+	world_pick = choose;
 	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0);
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {
 		struct event e = choose();
@@ -185,5 +190,6 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 		rarely(n);
 		wrong = world_check();
 	}
+	world_pick = NULL;
 	return wrong ? wrong : world.closed ? NULL : world_finish(pick);
 }

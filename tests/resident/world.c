@@ -31,6 +31,51 @@ void world_call(void)
 		longjmp(dead, 1);
 }
 
+struct event (*world_pick)(void);
+
+static bool event_do(const struct event *e);
+static void ios_settle(void);
+
+/* While a call waits, faults are not read, and whatever is told is looked at later. */
+static bool stall_allows(const struct event *e)
+{
+	switch (e->kind) {
+	case E_FAULTS:
+	case E_STALL:
+	case E_RACE: return false;
+	/* A stranger's page is not told from one that was coming, if the worker dies here: race_stray(). */
+	case E_STRAY: return world.stalled == STALL_FILE;
+	/* The call keeps the memory. */
+	case E_GONE: return world.stalled == STALL_FILE;
+	default: return true;
+	}
+}
+
+void world_client_call(bool memory)
+{
+	world.client_calls++;
+	if (world.stalled || !world.stall_in || --world.stall_in)
+		return;
+	world.stalled = memory ? STALL_MEMORY : STALL_FILE;
+	ios_settle(); /* what this turn has done before */
+	for (uint32_t i = 0; i < world.stall_events; i++) {
+		struct event e = world_pick ? world_pick() : world.stall_event;
+
+		if (!stall_allows(&e) || !event_do(&e))
+			continue;
+		world.stall_came = true;
+		if (e.kind == E_BUDGET)
+			world.took = ~0ull; /* what had been asked for by then may be too much now */
+		if (world_trace)
+			event_print(&e);
+		resident_turn(&world.r);
+		ios_settle();
+		if (world_read_check())
+			world_wrong(world_read_check());
+	}
+	world.stalled = STALL_NONE;
+}
+
 void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
@@ -123,6 +168,20 @@ static void sync_check(const struct io *o)
 	}
 }
 
+/* A request's part of it is done. What it was before may be in doubt still, if an earlier request was killed there
+ * and then taken back. */
+static void page_written(const struct io *o, uint32_t page)
+{
+	struct page *p = &world.page[page];
+	uint64_t other = io_value(o, page, p->uncertain ? p->other : p->truth);
+
+	page_changed(page, io_value(o, page, p->truth));
+	if (other == p->truth)
+		return;
+	p->uncertain = true;
+	p->other = other;
+}
+
 static void io_settle(struct io *o)
 {
 	uint64_t until = o->ended && !o->result ? o->off + o->bytes : o->io.off;
@@ -134,7 +193,7 @@ static void io_settle(struct io *o)
 		for (; o->seen < until; o->seen = (o->seen / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES) {
 			uint32_t page = (uint32_t)(o->seen / GVM_PAGE_BYTES);
 
-			page_changed(page, io_value(o, page, world.page[page].truth));
+			page_written(o, page);
 			if (o->kind == IO_ZERO)
 				page_punched(page);
 		}
@@ -237,7 +296,8 @@ static void worker_begin(void)
 static void worker_killed(void)
 {
 	world.kill_in = world.kill_next;
-	world.kill_next = 0;
+	world.kill_next = world.stall_in = 0;
+	world.stalled = STALL_NONE;
 	world.kills++;
 	for (unsigned i = 0; i < W_IOS; i++) {
 		struct io *o = &world.io[i];
@@ -583,7 +643,8 @@ static bool cancel(const struct event *e)
 
 	if (!o->used || !o->begun || o->kind == IO_SYNC || world.closed)
 		return false;
-	resident_cancel(&world.r, &o->io);
+	if (!resident_cancel(&world.r, &o->io))
+		return false;
 	o->ended = true;
 	o->result = -EINTR;
 	return true;
@@ -677,6 +738,12 @@ static bool event_do(const struct event *e)
 			return false;
 		world.race = true;
 		return true;
+	case E_STALL:
+		if (world.stall_in)
+			return false;
+		world.stall_in = e->a;
+		world.stall_events = e->b;
+		return true;
 	case E_KILL:
 		if (world.kill_in)
 			return false;
@@ -709,6 +776,7 @@ bool world_event(const struct event *e)
 	if (world.closed)
 		return false;
 	world.took = world_takes();
+	world.client_calls = 0;
 	if (setjmp(dead)) {
 		worker_killed();
 	} else {
@@ -731,7 +799,7 @@ static const char *const names[EVENTS] = {
 	[E_LATE] = "late", [E_LOST] = "lost", [E_ZAP] = "zap", [E_ZAPPED] = "zapped", [E_PIN] = "pin",
 	[E_GET] = "get", [E_DMA] = "dma", [E_UNPIN] = "unpin", [E_WRITE] = "write", [E_ZERO] = "zero",
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
-	[E_STRAY] = "stray", [E_RACE] = "race", [E_KILL] = "kill", [E_TICK] = "tick",
+	[E_STRAY] = "stray", [E_RACE] = "race", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
 };
 

@@ -8,6 +8,9 @@
  * (kernel.c, nodes.c). A page has 8 bytes here, so that a world is small. What is right is kept apart from
  * all of it: `truth`, what a page should read as, changes at the moment at which its content does.
  *
+ * A call that may wait for the client does so where a stall says so: other events come while the turn is in
+ * the middle of it. It goes on after them, or the worker dies there.
+ *
  * An event is possible or not, and does one thing; whatever order they come in, the world must be right
  * after each (check.c). Nothing in it depends on chance: that is the simulator's (sim.c), and every order
  * is the model checker's (model.c).
@@ -117,6 +120,50 @@ struct zap {
 	bool done; /* carried out, and to be told */
 };
 
+enum event_kind {
+	E_TOUCH,   /* a: thread, b: page * 4 + how */
+	E_AGAIN,   /* a: thread */
+	E_FAULTS,  /* a: of which threads, pins after them, the messages are read */
+	E_SERVE,   /* a: fetch; b: 0, or why the node refuses */
+	E_PIECE,   /* a: fetch, b: which of its pages */
+	E_END,	   /* a: fetch */
+	E_RESEND,  /* a: fetch: the connection broke */
+	E_START,   /* a: write: a writer takes it */
+	E_BASE,	   /* a: write: what it lacks has come; b: 0, or why not */
+	E_APPLY,   /* a: write: the node has it; b: 0, or why it refuses */
+	E_ACK,	   /* a: write */
+	E_COLLECT, /* outcomes come to the front */
+	E_LATE,	   /* a: late: comes to the node after all */
+	E_LOST,	   /* a: late: does not */
+	E_ZAP,	   /* the client does what it was asked first */
+	E_ZAPPED,  /* and has told so */
+	E_PIN,	   /* a: pin, b: page: a device's request begins */
+	E_GET,	   /* a: pin: gets its page */
+	E_DMA,	   /* a: pin: the device stores */
+	E_UNPIN,   /* a: pin */
+	E_WRITE,   /* a: io, b: off / 4 | bytes / 4 << 16 */
+	E_ZERO,	   /* the same */
+	E_SYNC,	   /* a: io */
+	E_CANCEL,  /* a: io */
+	E_BEGIN,   /* a: io: comes to a successor, which has not seen it */
+	E_BUDGET,  /* a: pages */
+	E_STRAY,   /* a: page, b: how many: something puts pages into the file */
+	E_RACE,	   /* the same, just before the next page comes */
+	E_STALL,   /* a: so many client calls from now one waits, b: for so many events */
+	E_KILL,	   /* a: calls from now, b: and its successor in so many */
+	E_TICK,
+	E_LEAVE,   /* the client */
+	E_GONE,	   /* its memory */
+	E_PIN_ALL,
+	E_UNLINK,
+	EVENTS
+};
+
+struct event {
+	enum event_kind kind;
+	uint32_t a, b;
+};
+
 struct world {
 	/* What outlives a worker. */
 	struct page page[W_PAGES];
@@ -157,6 +204,12 @@ struct world {
 	uint64_t due;	    /* as residents_tick() said last */
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	bool race;
+	uint32_t client_calls; /* that may wait, since the event began */
+	uint32_t stall_in;     /* the so manieth from now does; 0: none */
+	uint32_t stall_events; /* so many events come meanwhile: */
+	struct event stall_event; /* this one, or what world_pick() says */
+	enum { STALL_NONE, STALL_MEMORY, STALL_FILE } stalled; /* it is waiting */
+	bool stall_came;       /* one of them did */
 	uint64_t took;	    /* world_takes() before the event */
 	const char *wrong; /* found by an event; check.c finds the rest */
 };
@@ -166,52 +219,11 @@ extern bool world_trace;
 extern const char *mutant_chosen;
 extern const struct flush_env world_flush;
 
-enum event_kind {
-	E_TOUCH,   /* a: thread, b: page * 4 + how */
-	E_AGAIN,   /* a: thread */
-	E_FAULTS,  /* a: of which threads, pins after them, the messages are read */
-	E_SERVE,   /* a: fetch; b: 0, or why the node refuses */
-	E_PIECE,   /* a: fetch, b: which of its pages */
-	E_END,	   /* a: fetch */
-	E_RESEND,  /* a: fetch: the connection broke */
-	E_START,   /* a: write: a writer takes it */
-	E_BASE,	   /* a: write: what it lacks has come; b: 0, or why not */
-	E_APPLY,   /* a: write: the node has it; b: 0, or why it refuses */
-	E_ACK,	   /* a: write */
-	E_COLLECT, /* outcomes come to the front */
-	E_LATE,	   /* a: late: comes to the node after all */
-	E_LOST,	   /* a: late: does not */
-	E_ZAP,	   /* the client does what it was asked first */
-	E_ZAPPED,  /* and has told so */
-	E_PIN,	   /* a: pin, b: page: a device's request begins */
-	E_GET,	   /* a: pin: gets its page */
-	E_DMA,	   /* a: pin: the device stores */
-	E_UNPIN,   /* a: pin */
-	E_WRITE,   /* a: io, b: off / 4 | bytes / 4 << 16 */
-	E_ZERO,	   /* the same */
-	E_SYNC,	   /* a: io */
-	E_CANCEL,  /* a: io */
-	E_BEGIN,   /* a: io: comes to a successor, which has not seen it */
-	E_BUDGET,  /* a: pages */
-	E_STRAY,   /* a: page, b: how many: something puts pages into the file */
-	E_RACE,	   /* the same, just before the next page comes */
-	E_KILL,	   /* a: calls from now, b: and its successor in so many */
-	E_TICK,
-	E_LEAVE,   /* the client */
-	E_GONE,	   /* its memory */
-	E_PIN_ALL,
-	E_UNLINK,
-	EVENTS
-};
-
-struct event {
-	enum event_kind kind;
-	uint32_t a, b;
-};
-
 void world_init(uint64_t local_pages);
 /* False: it is not possible now, and nothing has changed. */
 bool world_event(const struct event *e);
+/* What comes while a call waits; NULL: world.stall_event. */
+extern struct event (*world_pick)(void);
 void event_print(const struct event *e);
 void world_print(void);
 
@@ -224,6 +236,10 @@ const char *world_finish(uint32_t (*pick)(uint32_t below));
 
 /* A call of the worker's: it may be its last. */
 void world_call(void);
+/* One that may wait for the client: for the lock of its memory, or of its file. */
+void world_client_call(bool memory);
+/* NULL, or what a program that reads the file would find wrong. */
+const char *world_read_check(void);
 uint64_t world_takes(void);
 uint64_t page_read(uint32_t page);	    /* what the file has there */
 uint64_t node_read(uint32_t page);	    /* as the index has it */
