@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`gvm bench` writes every measure with its peers, ratios are ours over theirs, and when it is done
 or stopped half-way no process, mount, cgroup or folder of it is left; nor when it is killed, but
-for the cgroup, which the next run removes."""
+for the cgroup, which the next run removes. Its programs are found beside it, and in a build tree that is named."""
 
 import glob
 import json
@@ -83,7 +83,7 @@ def test(l):
     no_group_left(run)
 
     for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)):
-        run = l.start("bench", program("gvm"), "bench", "--quick", env=where)
+        run = l.start("bench", program("gvm"), "bench", "--quick", "--bindir", lab.BUILD, env=where)
         wait_for("it mounts", lambda: mounts_below(l.folder), 30)
         run.signal(number)
         expect(run.wait(30) == status, "status %s", run.popen.returncode)

@@ -234,6 +234,14 @@ void bench_program_stop(struct bench_program *g)
 	memset(g, 0, sizeof(*g));
 }
 
+/* A folder of that name is none, and may stand at its place: in a build tree. */
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /*
  * Where a program of ours is: in --bindir, beside gvm, where the build tree has it, or in PATH.
  * `tree` is its place in a build tree whose tools folder holds gvm.
@@ -249,9 +257,9 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 		const char *base = strrchr(tree, '/') + 1;
 
 		snprintf(path, PATH_MAX, "%s/%s", p->bindir, base);
-		if (access(path, X_OK))
+		if (!is_program(path))
 			snprintf(path, PATH_MAX, "%s/../sbin/%s", p->bindir, base);
-		if (access(path, X_OK))
+		if (!is_program(path))
 			snprintf(path, PATH_MAX, "%s/%s", p->bindir, tree);
 		return;
 	}
@@ -266,7 +274,7 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 			 : i == 1 ? form[1]
 				  : form[2],
 			 self, i == 1 ? tree : name);
-		if (access(path, X_OK) == 0)
+		if (is_program(path))
 			return;
 	}
 	snprintf(path, PATH_MAX, "%s", name);
