@@ -25,6 +25,7 @@ MEASURES = {
     ("write_msync", "uffd"): ("MB/s", ["nbdfuse"]),
     ("retouch", "uffd"): ("touches/s", ["nbdfuse"]),
     ("fault_second_chance", "uffd"): ("us", ["uffd_continue"]),
+    ("two_guests", "uffd"): ("faults/s", ["one_guest"]),
     ("fault_writeback_p99", "uffd"): ("us", ["quiet"]),
     ("zipf", "uffd"): ("us", ["local"]),
     ("seq_half", "uffd"): ("us", ["local"]),

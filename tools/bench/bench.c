@@ -14,6 +14,7 @@
 #include "stop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -44,6 +45,8 @@ static const struct bench_sizes full = {
 	.rounds = 7,
 	.file_bytes = 512 * MIB,
 	.faults = 1500,
+	.guest_bytes = 256 * MIB,
+	.guest_faults = 1000,
 	.seq_bytes = 512 * MIB,
 	.write_bytes = 256 * MIB,
 	.retouch_bytes = 128 * MIB,
@@ -61,6 +64,8 @@ static const struct bench_sizes quick = {
 	.deadline_ns = 45ull * 1000 * 1000 * 1000,
 	.file_bytes = 256 * MIB,
 	.faults = 800,
+	.guest_bytes = 128 * MIB,
+	.guest_faults = 500,
 	.seq_bytes = 192 * MIB,
 	.write_bytes = 96 * MIB,
 	.retouch_bytes = 64 * MIB,
@@ -92,6 +97,23 @@ static void file_set(struct bench *b, enum bench_party p, const struct bench_pro
 	b->file[p].bytes = b->z.file_bytes;
 	b->file[p].fast = p == PARTY_UFFD;
 	b->file_party[b->file_parties++] = p;
+}
+
+/* The file of a second guest, beside the one that everything else is measured on. */
+static int guest_make(struct bench *b)
+{
+	const char *mount = b->peers->gvmfs.mount;
+	int n = snprintf(b->guest_path, sizeof(b->guest_path), "%s/guest", mount), rc = 0, fd;
+
+	if (n < 0 || (size_t)n >= sizeof(b->guest_path))
+		return -ENAMETOOLONG;
+	b->guest = (struct bench_file){.path = b->guest_path, .bytes = b->z.guest_bytes, .fast = true};
+	fd = open(b->guest_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)b->z.guest_bytes))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	return rc ? rc : bench_touch_fill(&b->guest, 2);
 }
 
 /* Half of the group's other memory is the toucher's own. */
@@ -134,6 +156,8 @@ static int prepare(struct bench *b, const char *bindir)
 		if (!f->fast)
 			rc = bench_touch_fill(f, 1);
 	}
+	if (!rc)
+		rc = guest_make(b);
 	if (rc) {
 		say("filling the files failed: %s", strerror(-rc));
 		return rc;

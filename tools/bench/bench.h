@@ -5,7 +5,7 @@
  * A party is one way to do the same thing (ours, or a peer); a measure is one figure. bench.c says
  * how often everything is measured, round.c who on what, peers.c starts and stops the
  * programs, touch.c measures a mapped file, budget.c one that does not fit into its
- * budget, parts.c what a fault consists of, node.c and exchange.c stores over
+ * budget, guests.c two at once, parts.c what a fault consists of, node.c and exchange.c stores over
  * TCP; report.c prints.
  */
 #ifndef TOOLS_BENCH_H
@@ -30,6 +30,7 @@ enum bench_party {
 	PARTY_UFFD_CONTINUE, /* a bare UFFDIO_CONTINUE */
 	PARTY_QUIET,	     /* ours while nothing is written back */
 	PARTY_LOCAL,	     /* memory that is all here */
+	PARTY_ONE_GUEST,     /* ours with one guest instead of two */
 	PARTIES,
 };
 
@@ -42,6 +43,7 @@ enum bench_measure {
 	MEASURE_RETOUCH,
 	MEASURE_UFFD, /* the same, in the same order */
 	MEASURE_SECOND_CHANCE = 2 * MEASURE_UFFD,
+	MEASURE_TWO_GUESTS,
 	MEASURE_WRITEBACK_P99,
 	MEASURE_ZIPF,
 	MEASURE_SEQ_HALF,
@@ -60,6 +62,8 @@ struct bench_sizes {
 	uint64_t deadline_ns; /* no round begins after it; 0: none */
 	uint64_t file_bytes;  /* of the mapped file */
 	unsigned faults;      /* random faults a round */
+	uint64_t guest_bytes; /* of each of two guests at once, and their faults: */
+	unsigned guest_faults;
 	uint64_t seq_bytes;
 	uint64_t write_bytes;
 	uint64_t retouch_bytes; /* the set; the budget is a quarter of it */
@@ -124,6 +128,11 @@ int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned
  * by Zipf's law, one access in four a write; or all in order, again and again. */
 int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us);
 int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us);
+
+/* ---- guests.c: some processes at once, each with a file: their cold random faults a second, together */
+#define BENCH_GUESTS 2u
+int bench_guests_run(struct bench_file *const file[], unsigned guests, uint64_t bytes, unsigned faults,
+		     uint64_t seed, double *per_s);
 
 /* ---- parts.c: what a fault consists of, each measured alone; us, medians */
 struct bench_parts {
@@ -206,6 +215,8 @@ struct bench {
 	struct bench_sizes z;
 	struct bench_peers *peers;
 	struct bench_file file[PARTIES]; /* path NULL: the party has none */
+	struct bench_file guest;	 /* of a second guest on our mount */
+	char guest_path[PATH_MAX];
 	struct bench_store store[PARTIES];
 	struct bench_node *node;
 	struct bench_results results;

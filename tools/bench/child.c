@@ -189,37 +189,57 @@ static int child_wait(pid_t pid)
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 }
 
-static int run(struct touch *t, int (*what)(struct touch *), bool bare)
+static int start(struct touch *t, int (*what)(struct touch *), bool bare)
 {
 	size_t size = sizeof(*t->answer) + t->faults * sizeof(uint64_t);
-	pid_t parent = getpid(), pid;
-	int rc;
+	pid_t parent = getpid();
 
+	t->pid = 0;
 	t->answer = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (t->answer == MAP_FAILED)
 		return -errno;
-	pid = fork();
-	if (pid == 0)
+	t->pid = fork();
+	if (t->pid == 0)
 		child_main(t, what, bare, parent);
-	rc = pid < 0 ? -errno : child_wait(pid);
+	return t->pid < 0 ? -errno : 0;
+}
+
+static int finish(struct touch *t)
+{
+	int rc = child_wait(t->pid);
+
 	return rc ? rc : t->answer->error;
 }
 
-int touch_run(struct touch *t, int (*what)(struct touch *))
+int touch_start(struct touch *t, int (*what)(struct touch *))
 {
-	int rc = run(t, what, false), settled;
+	return start(t, what, false);
+}
+
+int touch_finish(struct touch *t)
+{
+	int rc = finish(t), settled;
 
 	if (!t->file || !t->file->fast)
 		return rc;
 	settled = fast_settle(t->file->path);
-	if (t->answer != MAP_FAILED && t->answer->refused)
+	if (t->answer->refused)
 		memcpy(t->file->why, t->answer->why, sizeof(t->file->why));
 	return rc ? rc : settled;
 }
 
+int touch_run(struct touch *t, int (*what)(struct touch *))
+{
+	int rc = touch_start(t, what);
+
+	return rc ? rc : touch_finish(t);
+}
+
 int touch_run_bare(struct touch *t, int (*what)(struct touch *))
 {
-	return run(t, what, true);
+	int rc = start(t, what, true);
+
+	return rc ? rc : finish(t);
 }
 
 void touch_end(struct touch *t)

@@ -26,6 +26,7 @@ struct touch {
 		unsigned count;
 		uint64_t latency_ns[]; /* `faults` */
 	} * answer;
+	pid_t pid; /* between touch_start() and touch_finish() */
 	/* of the child */
 	int fd;
 	uint8_t *map;
@@ -35,6 +36,9 @@ struct touch {
 int touch_cool(struct touch *t);
 /* `what` in a child, with the file mapped. Returns when nothing of it is under way any more. */
 int touch_run(struct touch *t, int (*what)(struct touch *));
+/* The same in two halves, so that several run at once; the second only where the first returned 0. */
+int touch_start(struct touch *t, int (*what)(struct touch *));
+int touch_finish(struct touch *t);
 /* `bare`: without mapping anything. */
 int touch_run_bare(struct touch *t, int (*what)(struct touch *));
 void touch_end(struct touch *t);

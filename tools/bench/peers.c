@@ -283,7 +283,7 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 static int node_start(struct bench_peers *p, const struct bench_sizes *z)
 {
 	char path[PATH_MAX], listen_at[32], memory[32];
-	uint64_t bytes = 2 * z->file_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
+	uint64_t bytes = 2 * z->file_bytes + z->guest_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
 	char *const argv[] = {path, ARG("--listen"), listen_at, ARG("--memory"), memory, NULL};
 	int rc = bench_port_find(&p->node.port, false);
 

@@ -32,6 +32,8 @@ static const struct {
 					    false},
 	[MEASURE_SECOND_CHANCE] = {"fault_second_chance", "uffd", "us",
 				   "touch of a chunk that is here, but not mapped, median", true},
+	[MEASURE_TWO_GUESTS] = {"two_guests", "uffd", "faults/s",
+				"cold random 4 KiB faults of two guests at once", false},
 	[MEASURE_WRITEBACK_P99] = {"fault_writeback_p99", "uffd", "us",
 				   "cold fault, 99th percentile, write-back at half its rate",
 				   true},
@@ -54,6 +56,7 @@ static const char *const party_names[PARTIES] = {
 	[PARTY_UFFD_CONTINUE] = "uffd_continue",
 	[PARTY_QUIET] = "quiet",
 	[PARTY_LOCAL] = "local",
+	[PARTY_ONE_GUEST] = "one_guest",
 };
 
 const char *bench_party_name(enum bench_party p)

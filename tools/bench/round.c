@@ -145,6 +145,17 @@ static int measure_second_chance(struct bench *b)
 	return fast_value(b, MEASURE_SECOND_CHANCE, PARTY_OURS, "touching what is here", rc, v);
 }
 
+/* One after the other, so that what the machine does else is the same for both. */
+static int measure_guests(struct bench *b, unsigned guests)
+{
+	struct bench_file *const file[] = {&b->file[PARTY_UFFD], &b->guest};
+	double v = 0;
+	int rc = bench_guests_run(file, guests, b->z.guest_bytes, b->z.guest_faults, b->round + 1, &v);
+
+	return fast_value(b, MEASURE_TWO_GUESTS, guests == 1 ? PARTY_ONE_GUEST : PARTY_OURS,
+			  "faults of guests", rc, v);
+}
+
 static int measure_writeback(struct bench *b)
 {
 	double quiet = 0, busy = 0;
@@ -176,6 +187,8 @@ static int measure_fast(struct bench *b)
 
 	if (!rc)
 		rc = measure_second_chance(b);
+	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
+		rc = measure_guests(b, (i + b->round) % 2 + 1);
 	if (!rc && has_uffd(b))
 		rc = measure_writeback(b);
 	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
