@@ -71,8 +71,8 @@ static bool read_fills(const struct fuse_file_info *fi)
 static void fill_refuse(fuse_req_t req, struct inode *inode)
 {
 	if (!inode->fill_refused)
-		log_warning(inode->disk->rec.name, "refused to map it for a program that opened it with "
-			    "O_DIRECT before the fast path began: the program has to read it instead");
+		log_warning(inode->disk->rec.name, "a program that opened it with O_DIRECT maps it "
+			    "while the fast path changes it: refused; read it instead");
 	inode->fill_refused = true;
 	fuse_reply_err(req, EOPNOTSUPP);
 }
