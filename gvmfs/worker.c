@@ -344,7 +344,7 @@ static uint64_t tick(struct worker *w)
 {
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
 		files_tick,	fast_path_tick,	 attaches_tick, times_tick, watches_tick,
-		pagecache_tick, interrupts_tick, unmade_tick,	names_tick,
+		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

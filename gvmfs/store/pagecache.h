@@ -71,9 +71,10 @@ struct pagecache {
 void pagecache_start(struct worker *w);
 /* Whether a request comes from the helper: its open file counts for nothing. */
 bool pagecache_is_helper(const struct worker *w, pid_t tid);
-/* Drops what is old enough, and ends calls that take too long. Returns when it wants to be called
- * again (CLOCK_MONOTONIC), or ~0. */
+/* Ends calls that take too long; drops what is old enough. Both return when they want to be called again
+ * (CLOCK_MONOTONIC), or ~0. */
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);
+uint64_t pagecache_drop_tick(struct worker *w, uint64_t now_ns);
 
 /* Has dirty pages of a range written back; once done() is called with 0, the worker has them.
  * Returns a negative errno, and never calls done(), if that is impossible. */

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* pagecache_drop.c - pages that other programs than the guest read, and that go again: see pagecache.h. */
+#include "pagecache_helper.h"
+#include "state/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define DROP_AGE_NS   10000000ull /* longer than a reader needs to use what the kernel read ahead for it */
+#define DROP_AGE_REST_NS 1000000ull
+#define DROP_AGAIN    5u /* the second drop comes after so many times that age */
+#define DROP_BYTES    (4u << 20)  /* a reader that goes on may leave so much behind; */
+#define DROP_BEHIND   (1u << 20)  /* then all is dropped but the last of it */
+
+static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint64_t begin)
+{
+	for (unsigned i = 0; i < pc->noted; i++) {
+		struct pagecache_note *n = &pc->notes[i];
+
+		if (n->nr_plus_1 == nr + 1 && begin >= n->begin && begin <= n->end + DROP_BEHIND)
+			return n;
+	}
+	return NULL;
+}
+
+void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size)
+{
+	struct pagecache *pc = w->pagecache;
+	struct pagecache_note *n = note_find(pc, inode->nr, off);
+
+	if (pc->fd < 0)
+		return;
+	if (!n && pc->noted < PAGECACHE_NOTES) {
+		n = &pc->notes[pc->noted++];
+		*n = (struct pagecache_note){
+			.nr_plus_1 = inode->nr + 1, .first = off, .begin = off, .end = off
+		};
+	}
+	if (!n) { /* no note is free: widen one of this file to cover this place */
+		n = &pc->notes[inode->nr % PAGECACHE_NOTES];
+		if (n->nr_plus_1 != inode->nr + 1)
+			return;
+		n->begin = n->first = off < n->first ? off : n->first;
+	}
+	if (off + size > n->end)
+		n->end = off + size;
+	if (n->again && off < n->begin)
+		n->begin = off;
+	n->again = false;
+	n->last_ns = gvm_now_ns();
+}
+
+void pagecache_closed(struct worker *w, struct inode *inode)
+{
+	struct pagecache *pc = w->pagecache;
+
+	if (pc->fd < 0 || pc->noted == PAGECACHE_NOTES)
+		return;
+	pc->notes[pc->noted++] = (struct pagecache_note){
+		.nr_plus_1 = inode->nr + 1,
+		.end = inode->disk->rec.size_bytes,
+	};
+}
+
+/* The end of what of a note may be dropped now: everything, once the reader has been still for a moment.
+ * A drop misses pages that are locked or being copied just then, so there is a second one. */
+static uint64_t note_due(const struct worker *w, const struct pagecache_note *n, uint64_t now_ns)
+{
+	/* A region that is not attached may be written by another host at any moment. */
+	uint64_t age_ns = w->journal->inodes[n->nr_plus_1 - 1].epoch ? DROP_AGE_NS : DROP_AGE_REST_NS;
+
+	if (now_ns - n->last_ns >= (n->again ? DROP_AGAIN * age_ns : age_ns))
+		return n->end;
+	return !n->again && n->end - n->begin > DROP_BYTES ? n->end - DROP_BEHIND : n->begin;
+}
+
+static void note_done(struct pagecache *pc, unsigned i, uint64_t end, uint64_t now_ns)
+{
+	struct pagecache_note *n = &pc->notes[i];
+
+	if (end != n->end) {
+		n->begin = end;
+	} else if (!n->again) {
+		n->again = true;
+		n->begin = n->first;
+		n->last_ns = now_ns;
+	} else {
+		*n = pc->notes[--pc->noted];
+	}
+}
+
+static void invalidated(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	(void)w;
+	(void)error;
+	free(ask);
+}
+
+/* The fast path changes the file beneath private mappings, and a drop leaves mapped pages. So the pages are
+ * invalidated, which is safe here: no mapping exists through which a page could have been stored to. */
+static int drop_mapped(struct worker *w, struct inode *inode, const struct helper_msg *msg)
+{
+	struct pagecache_ask *ask = calloc(1, sizeof(*ask));
+	int r;
+
+	if (!ask)
+		return -ENOMEM;
+	ask->done = invalidated;
+	r = pagecache_invalidate(w, inode, msg->range, msg->count, ask);
+	if (r < 0)
+		free(ask);
+	return r;
+}
+
+/* Drops what is due of one file. False: the helper's queue is full. */
+static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
+{
+	static struct helper_msg msg;
+	struct pagecache *pc = w->pagecache;
+	bool known = pagecache_message(w, nr, HELPER_DROP, &msg) == 0;
+	struct inode *inode = w->inodes->rt[nr];
+	int r;
+
+	for (unsigned i = 0; i < pc->noted && msg.count < PAGECACHE_RANGES; i++) {
+		uint64_t end = note_due(w, &pc->notes[i], now_ns);
+
+		if (pc->notes[i].nr_plus_1 != nr + 1 || end == pc->notes[i].begin)
+			continue;
+		msg.range[msg.count].off = pc->notes[i].begin;
+		msg.range[msg.count++].size = end - pc->notes[i].begin;
+	}
+	if (inode && inode->resident)
+		r = drop_mapped(w, inode, &msg);
+	else
+		r = known ? pagecache_send(w, &msg, NULL, 0) : 0;
+	if (r < 0)
+		return false;
+	for (unsigned i = pc->noted; i--;) {
+		uint64_t end = note_due(w, &pc->notes[i], now_ns);
+
+		for (unsigned k = 0; k < msg.count; k++)
+			if (pc->notes[i].nr_plus_1 == nr + 1 && pc->notes[i].begin == msg.range[k].off &&
+			    end - msg.range[k].off == msg.range[k].size) {
+				note_done(pc, i, end, now_ns);
+				break;
+			}
+	}
+	return true;
+}
+
+uint64_t pagecache_drop_tick(struct worker *w, uint64_t now_ns)
+{
+	struct pagecache *pc = w->pagecache;
+
+	for (unsigned i = 0; i < pc->noted; i++)
+		if (note_due(w, &pc->notes[i], now_ns) != pc->notes[i].begin) {
+			if (!drop_file(w, pc->notes[i].nr_plus_1 - 1, now_ns))
+				return now_ns + DROP_AGE_NS;
+			i = ~0u; /* start over: drop_file() moves notes */
+		}
+	return pc->noted ? now_ns + DROP_AGE_REST_NS : ~0ull;
+}
