@@ -107,14 +107,17 @@ uint8_t owner_judge(const struct record_owner *self, uint8_t writer, const struc
 				      .pid = (uint32_t)gvm_load_le(process->b + 8, 4) };
 	struct record_owner worker;
 
-	if (writer == GVM_WRITER_NONE || writer == GVM_WRITER_THERE)
+	if (writer == GVM_WRITER_NONE)
 		return writer;
 	memcpy(mount.host.b, host->b, 16);
 	memcpy(mount.boot.b, host->b + 16, 16);
+	/* Also where a connection of ours has it still: a node that was stopped, or busy, when we gave the region up may
+	 * not have heard of that. */
+	if (owner_is_self(&mount, self))
+		return GVM_WRITER_NONE;
 	worker = mount;
 	worker.pid = (uint32_t)gvm_load_le(process->b + 12, 4);
-	if (owner_is_self(&mount, self) ||
-	    (owner_is_dead(&mount, self) && owner_is_dead(&worker, self)))
+	if (writer != GVM_WRITER_THERE && owner_is_dead(&mount, self) && owner_is_dead(&worker, self))
 		return GVM_WRITER_NONE;
 	return writer;
 }

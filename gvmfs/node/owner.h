@@ -27,8 +27,8 @@ bool owner_is_dead(const struct record_owner *owner, const struct record_owner *
 void owner_lease(const struct options *opts, const struct record_owner *self, bool unlinked,
 		 struct gvm_region_open_req *what);
 
-/* A writer's state (GVM_WRITER_*) for this mount, from a node's answer: a lease of its own, or of a mount
- * that is provably dead, does not count. */
+/* A writer's state (GVM_WRITER_*) for this mount, which does not have the region attached, from a node's answer:
+ * this mount itself, or the lease of a mount that is provably dead, does not count. */
 uint8_t owner_judge(const struct record_owner *self, uint8_t writer, const struct gvm_bytes32 *host,
 		    const struct gvm_id *process);
 
