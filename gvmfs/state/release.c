@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FDS_MAX	  8u
-#define EMPTY_MAX 4096 /* messages without a byte, more than any queue holds */
+#define FDS_MAX	     8u
+#define MESSAGES_MAX 4096 /* more than any queue holds */
 
 bool holder_lives(int channel)
 {
@@ -65,26 +65,40 @@ void release_apart(const int *fds, unsigned count, const struct journal *j)
 	close(ends[1]);
 }
 
+/* The next message of the queue, which stays there: 1, 0 if there is none, or -1 if it has descriptors. */
+static int message_look(int fd)
+{
+	char byte, credentials[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = credentials, .msg_controllen = sizeof(credentials),
+	};
+
+	/* Without room for descriptors a look installs none, and tells that there are some. */
+	if (recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) < 0)
+		return errno == EAGAIN || errno == ECONNRESET ? 0 : -1;
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -1;
+	/* Each message brings its sender's, the end of the queue has none; both may be of no byte. */
+	return msg.msg_controllen > 0;
+}
+
 bool connection_is_clean(int fd)
 {
-	struct iovec iov;
+	int yes = 1, found;
 	char byte;
 
 	shutdown(fd, SHUT_RDWR);
-	for (unsigned i = 0; i < EMPTY_MAX; i++) {
-		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-		ssize_t n;
-
-		iov = (struct iovec){ &byte, 1 };
-		/* Without room for descriptors a look installs none, and tells that there are some. */
-		n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
-		if (n < 0)
-			return errno == EAGAIN || errno == ECONNRESET;
-		if (msg.msg_flags & MSG_CTRUNC)
-			return false;
-		/* It has none: taking it releases nothing. At the end this takes nothing. */
+	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)) < 0)
+		return false;
+	for (unsigned i = 0; i < MESSAGES_MAX; i++) {
+		found = message_look(fd);
+		if (found <= 0)
+			return !found;
+		/* It has no descriptors: taking it releases nothing. */
 		if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0)
-			return errno == EAGAIN || errno == ECONNRESET;
+			return false;
 	}
-	return true;
+	return false;
 }

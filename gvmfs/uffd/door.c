@@ -4,8 +4,10 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "gvm_attach.h"
 #include "gvm_client.h"
 #include "state/release.h"
+#include "users.h"
 #include "visitor.h"
 
 #include <errno.h>
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,12 +26,11 @@
 
 #define WAITING_MAX   512u /* connections that nobody looks after yet */
 #define VISITORS_MAX  128u /* processes, those that only hold a client's descriptors not counted */
-#define OF_USER_MAX   16u  /* of these, one user's */
+#define SINKS_MAX     16u  /* of these, one user's that let go of connections */
 #define SILENT_NS     5000000000ull /* the first word has to come within */
 #define TALK_NS	      90000000000ull
 #define PAUSE_NS      1000000000ull
-#define FORK_NS	      2000000ull /* a process each, after FORK_BURST at once */
-#define FORK_BURST    64u
+#define NICE	      10 /* guests come before those who are yet to be let in, and strangers */
 #define RESTART_NS    200000000ull
 #define LOOK_MS	      20
 /* Above all others where that is allowed: with a process the highest number ends first, and what strangers
@@ -36,13 +38,15 @@
 #define CONTROL_FD    1024
 #define CONTROL_FD_MIN 64
 
+_Static_assert(2 * (WAITING_MAX + VISITORS_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
+
 /* A connection that was accepted: not yet looked after. */
 struct waiting {
 	int fd;
-	uid_t uid;
-	pid_t pid;
-	bool speaks; /* something was said */
-	bool left;   /* its other end is closed */
+	struct payer payer;
+	bool asks; /* its first word is as it should be */
+	bool done; /* the other end is closed, or has said something else: to be let go of */
+	bool dirty; /* there are descriptors in its queue */
 	uint64_t since_ns;
 };
 
@@ -50,7 +54,7 @@ struct waiting {
 struct looked_after {
 	int pidfd; /* -1: free */
 	pid_t pid;
-	uid_t uid;
+	struct payer payer;
 	bool sink; /* lets go, and does nothing else */
 	bool killed;
 	uint64_t since_ns;
@@ -64,20 +68,11 @@ static struct {
 	unsigned count; /* of these, oldest first */
 	struct looked_after visitors[VISITORS_MAX];
 	_Atomic uint32_t *stages; /* of the visitors, shared with them */
+	struct users users;
 	uint64_t pause_ns; /* accepts nobody before */
-	uint64_t forked_ns; /* when the processes so far would have been due */
 } door;
 
 /* ---- processes ---- */
-
-static unsigned visitors_of(uid_t uid)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < VISITORS_MAX; i++)
-		n += door.visitors[i].pidfd >= 0 && door.visitors[i].uid == uid;
-	return n;
-}
 
 static struct looked_after *visitor_free(void)
 {
@@ -91,7 +86,8 @@ static struct looked_after *visitor_free(void)
 static void child_run(const struct waiting *first, const unsigned *keep, unsigned count, int gate,
 		      _Atomic uint32_t *stage)
 {
-	struct visitor v = { .dev = door.dev, .uid = first->uid, .pid = first->pid, .stage = stage };
+	struct visitor v = { .dev = door.dev, .uid = first->payer.process->uid,
+			     .pid = first->payer.process->pid, .stage = stage };
 	int fds[WAITING_MAX + 2];
 	char byte;
 
@@ -111,6 +107,8 @@ static void child_run(const struct waiting *first, const unsigned *keep, unsigne
 
 static void waiting_remove(unsigned i)
 {
+	door.waiting[i].payer.user->waiting--;
+	door.waiting[i].payer.process->waiting--;
 	memmove(&door.waiting[i], &door.waiting[i + 1], (--door.count - i) * sizeof(*door.waiting));
 }
 
@@ -127,7 +125,7 @@ static bool hand_over(const unsigned *places, unsigned count, bool sink)
 
 	if (!child || pipe2(gate, O_CLOEXEC) < 0)
 		return false;
-	atomic_store(stage, VISITOR_TALKS);
+	atomic_store(stage, 0);
 	child->pid = fork();
 	if (child->pid == 0) {
 		close(gate[1]);
@@ -141,10 +139,14 @@ static bool hand_over(const unsigned *places, unsigned count, bool sink)
 		close(gate[1]);
 		return false;
 	}
-	child->uid = first.uid;
+	child->payer = first.payer;
 	child->sink = sink;
 	child->killed = false;
 	child->since_ns = gvm_now_ns();
+	if (sink)
+		users_release(child->payer, child->since_ns);
+	else
+		users_begin(&door.users, child->payer, child->since_ns);
 	/* Not the last copies: the child waits until these are closed. */
 	while (count--) {
 		close(door.waiting[places[count]].fd);
@@ -154,27 +156,42 @@ static bool hand_over(const unsigned *places, unsigned count, bool sink)
 	return true;
 }
 
+static enum visit_worth worth(uint32_t stage)
+{
+	return stage & VISITOR_HOLDS ? VISIT_WORTH_ALL
+	       : stage & VISITOR_PROVED ? VISIT_WORTH_A_REGION
+					: VISIT_WORTH_NOTHING;
+}
+
+static void babbles(const struct account *user)
+{
+	log_warning(NULL, "process of user %u: not the fast path's protocol", user->uid);
+}
+
 static void visitors_look(uint64_t now_ns)
 {
 	for (unsigned i = 0; i < VISITORS_MAX; i++) {
 		struct looked_after *v = &door.visitors[i];
 		struct pollfd ended = { .fd = v->pidfd, .events = POLLIN };
-		uint32_t stage = atomic_load(&door.stages[i]);
+		uint32_t stage;
+		bool over;
 
 		if (v->pidfd < 0)
 			continue;
-		if (poll(&ended, 1, 0) == 1) {
-			if (stage == VISITOR_BABBLES && !v->sink)
-				log_warning(NULL, "process of user %u: not the fast path's protocol", v->uid);
-		} else if (stage != VISITOR_HOLDS) {
+		over = poll(&ended, 1, 0) == 1;
+		stage = atomic_load(&door.stages[i]); /* its last word, if it is over */
+		if (over && stage & VISITOR_BABBLES && !v->sink)
+			babbles(v->payer.user);
+		if (!over && !(stage & VISITOR_HOLDS)) {
 			if (!v->killed && now_ns - v->since_ns > TALK_NS) {
 				v->killed = true;
 				kill(v->pid, SIGKILL);
 				log_warning(NULL, "a process that looks after a client of user %u does not end; "
-					    "what that client sent holds it up", v->uid);
+					    "what that client sent holds it up", v->payer.user->uid);
 			}
 			continue;
 		}
+		users_end(&door.users, v->payer, worth(stage));
 		close(v->pidfd);
 		v->pidfd = -1;
 		/* The process that holds goes on writing there, but nothing that would be read. */
@@ -183,37 +200,26 @@ static void visitors_look(uint64_t now_ns)
 
 /* ---- connections ---- */
 
-/* The user that has most of those that wait. */
-static uid_t greediest(void)
-{
-	unsigned most = 0;
-	uid_t uid = 0;
-
-	for (unsigned i = 0; i < door.count; i++) {
-		unsigned n = 0;
-
-		for (unsigned k = i; k < door.count; k++)
-			n += door.waiting[k].uid == door.waiting[i].uid;
-		if (n > most) {
-			most = n;
-			uid = door.waiting[i].uid;
-		}
-	}
-	return uid;
-}
-
-/* Closes a user's waiting connections in one process, however long that takes; `left`: only those whose
- * client has left. */
-static bool sink(uid_t uid, bool left)
+/* Closes a user's waiting connections in one process, however long that takes; `done`: only those that are to
+ * be let go of in any case. */
+static bool sink(const struct account *user, bool done)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;
 
 	for (unsigned i = 0; i < VISITORS_MAX; i++)
-		sinks += door.visitors[i].pidfd >= 0 && door.visitors[i].uid == uid && door.visitors[i].sink;
+		sinks += door.visitors[i].pidfd >= 0 && door.visitors[i].payer.user == user &&
+			 door.visitors[i].sink;
 	for (unsigned i = 0; i < door.count; i++)
-		if (door.waiting[i].uid == uid && (door.waiting[i].left || !left))
+		if (door.waiting[i].payer.user == user && (door.waiting[i].done || !done))
 			places[count++] = i;
-	return sinks < OF_USER_MAX && hand_over(places, count, true);
+	return sinks < SINKS_MAX && hand_over(places, count, true);
+}
+
+/* Whether the door itself may close it. */
+static bool is_clean(struct waiting *c)
+{
+	c->dirty = c->dirty || !connection_is_clean(c->fd);
+	return !c->dirty;
 }
 
 /* Lets go of a connection. False: that cannot be, now. */
@@ -221,29 +227,42 @@ static bool drop(unsigned i)
 {
 	struct waiting *c = &door.waiting[i];
 
-	if (!connection_is_clean(c->fd))
-		return sink(c->uid, c->left);
+	if (!is_clean(c))
+		return sink(c->payer.user, c->done);
 	close(c->fd);
 	waiting_remove(i);
 	return true;
 }
 
+/* The same for one that has waited for its turn in vain. */
+static bool turn_away(unsigned i)
+{
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_REFUSE);
+
+	msg.error = -EBUSY;
+	gvm_attach_explain(&msg, "too many programs of this user ask for the fast path at a time");
+	if (door.waiting[i].asks)
+		descriptors_send(door.waiting[i].fd, &msg, sizeof(msg), NULL, 0);
+	return drop(i);
+}
+
 static void make_room(uint64_t now_ns)
 {
-	uid_t uid = greediest();
+	const struct account *process = users_greediest(&door.users);
 	unsigned i = 0;
 
-	while (door.waiting[i].uid != uid)
+	while (door.waiting[i].payer.process != process)
 		i++;
-	if (drop(i))
+	if (turn_away(i))
 		return;
 	log_warning(NULL, "user %u has too many connections to the fast path's socket that cannot be "
-		    "closed; no new client is received meanwhile", uid);
+		    "closed; no new client is received meanwhile", process->uid);
 	door.pause_ns = now_ns + PAUSE_NS;
 }
 
 static void accept_one(uint64_t now_ns)
 {
+	struct waiting *c = &door.waiting[door.count];
 	struct ucred who;
 	socklen_t size = sizeof(who);
 	int fd = accept4(door.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -255,47 +274,68 @@ static void accept_one(uint64_t now_ns)
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
 		who = (struct ucred){ .uid = (uid_t)-1 };
-	door.waiting[door.count++] = (struct waiting){
-		.fd = fd, .uid = who.uid, .pid = who.pid, .since_ns = now_ns
-	};
+	*c = (struct waiting){ .fd = fd, .payer = users_find(&door.users, who.uid, who.pid), .since_ns = now_ns };
+	c->payer.user->waiting++;
+	c->payer.process->waiting++;
+	door.count++;
 }
 
-/* Not more than the machine can bear beside its guests. */
-static bool may_fork(uint64_t now_ns)
+/*
+ * Looks at the first word, and leaves it in the queue: without room for descriptors a look installs none, and
+ * releases none (the queue has them still), but tells that there are some. So whoever says something else needs
+ * no process.
+ */
+static void first_word_look(struct waiting *c)
 {
-	uint64_t earliest = now_ns - FORK_BURST * FORK_NS;
+	struct gvm_attach_msg said;
+	struct iovec iov = { .iov_base = &said, .iov_len = sizeof(said) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n = recvmsg(c->fd, &msg, MSG_PEEK | MSG_DONTWAIT);
 
-	if (door.forked_ns < earliest)
-		door.forked_ns = earliest;
-	if (door.forked_ns + FORK_NS > now_ns)
-		return false;
-	door.forked_ns += FORK_NS;
-	return true;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->asks = n == sizeof(said) && !(msg.msg_flags & MSG_TRUNC) && msg.msg_flags & MSG_CTRUNC &&
+		  gvm_attach_accept(&said, 1, GVM_ATTACH_TO_GVMFS) && said.type == GVM_ATTACH_HELLO;
+	c->done = !c->asks;
+	if (c->done && n > 0)
+		babbles(c->payer.user);
+}
+
+/* Of those that may be looked after now, the oldest of the user that owes least: so no number of others keeps a
+ * user waiting who asks for the first time. -1: there is none. */
+static int next_to_ask(uint64_t now_ns)
+{
+	int next = -1;
+
+	if (!visitor_free())
+		return -1;
+	for (unsigned i = 0; i < door.count; i++) {
+		const struct waiting *c = &door.waiting[i];
+
+		if (c->asks && !c->done && users_may_begin(&door.users, c->payer, now_ns) &&
+		    (next < 0 || c->payer.user->due_ns < door.waiting[next].payer.user->due_ns))
+			next = (int)i;
+	}
+	return next;
 }
 
 /* Returns in how many milliseconds to look again. */
 static int connections_look(uint64_t now_ns)
 {
-	int ms = LOOK_MS;
+	int next = next_to_ask(now_ns);
 
+	if (next >= 0 && hand_over(&(unsigned){ (unsigned)next }, 1, false))
+		return 0;
 	for (unsigned i = 0; i < door.count; i++) {
 		struct waiting *c = &door.waiting[i];
 
-		if (c->left && !may_fork(now_ns))
-			ms = FORK_NS / 1000000;
-		else if (c->left && drop(i))
+		/* The others at the next look: their places have changed. */
+		if (c->done && (is_clean(c) || users_may_release(c->payer, now_ns)) && drop(i))
 			return 0;
-		if (c->speaks && !c->left && visitors_of(c->uid) < OF_USER_MAX && visitor_free()) {
-			/* The others at the next look: their places have changed. */
-			if (!may_fork(now_ns))
-				ms = FORK_NS / 1000000;
-			else if (hand_over(&i, 1, false))
-				return 0;
-		}
-		if (now_ns - c->since_ns > (c->speaks ? TALK_NS : SILENT_NS) && drop(i))
+		if (now_ns - c->since_ns > (c->asks ? TALK_NS : SILENT_NS) && turn_away(i))
 			return 0;
 	}
-	return ms;
+	return LOOK_MS;
 }
 
 /* ---- */
@@ -314,8 +354,8 @@ static void door_wait(int ms)
 	for (unsigned i = 0; i < VISITORS_MAX; i++)
 		busy |= door.visitors[i].pidfd >= 0;
 	for (unsigned i = 0; i < door.count; i++)
-		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].left ? -1 : door.waiting[i].fd,
-					    .events = door.waiting[i].speaks ? 0 : POLLIN };
+		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].done ? -1 : door.waiting[i].fd,
+					    .events = door.waiting[i].asks ? 0 : POLLIN };
 	/* Children and deadlines are looked after now and then, while there are any. */
 	if (poll(p, door.count + 2, busy ? ms : -1) < 0)
 		return;
@@ -324,8 +364,9 @@ static void door_wait(int ms)
 		_exit(0);
 	}
 	for (unsigned i = 0; i < door.count; i++) {
-		door.waiting[i].speaks |= (p[i + 2].revents & POLLIN) != 0;
-		door.waiting[i].left |= (p[i + 2].revents & (POLLHUP | POLLERR)) != 0;
+		if (p[i + 2].revents & POLLIN)
+			first_word_look(&door.waiting[i]);
+		door.waiting[i].done |= (p[i + 2].revents & (POLLHUP | POLLERR)) != 0;
 	}
 	if (p[1].revents) {
 		now_ns = gvm_now_ns();
@@ -342,6 +383,7 @@ static void door_run(const struct door *d, int control, dev_t dev, bool foregrou
 
 	prctl(PR_SET_NAME, "gvmfs-door");
 	signal(SIGCHLD, SIG_IGN); /* nobody waits for a child */
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE);
 	descriptors_keep_only(fds, 6);
 	door.listener = fds[3];
 	door.bell = fds[4];

@@ -3,9 +3,10 @@
  * door.h - the process that receives clients of the fast path: it accepts connections, and has each
  * looked after by a process of its own (visitor.h) as soon as something is said.
  *
- * Any user may connect, so each gets a share: a user has so many visitors at a time, and further
- * connections wait; of silent connections the oldest of the user that has most of them is closed to make
- * room. A visitor's process that cannot end (release.h) counts against its user for as long as it exists.
+ * Any user may connect, so each gets a share (users.h): a user has so many visitors at a time, and begins so many
+ * a second; further connections wait, and the oldest of the process that has most of them is turned away to make
+ * room. A client whose first word is not the protocol's gets no process at all. A visitor's process that
+ * cannot end (release.h) counts against its user for as long as it exists.
  * The door itself never closes a connection that may have descriptors in its queue: a process does that,
  * too.
  *

@@ -61,7 +61,7 @@ static int client_receive(struct visit *t, enum gvm_attach_type type, struct gvm
 	if (r == -EPIPE)
 		return r;
 	if (r || !gvm_attach_accept(msg, count, GVM_ATTACH_TO_GVMFS) || msg->type != type) {
-		atomic_store(t->v->stage, VISITOR_BABBLES);
+		atomic_fetch_or(t->v->stage, VISITOR_BABBLES);
 		return -EPROTO;
 	}
 	*fd = fds[0];
@@ -163,6 +163,7 @@ static int hello(struct visit *t)
 		client_refuse(t, -EINVAL, "the file is not of this mount, or not open for reading and writing");
 		return -EINVAL;
 	}
+	atomic_fetch_or(t->v->stage, VISITOR_PROVED);
 	msg.bytes = t->bytes = said.bytes;
 	msg.offset = said.offset;
 	msg.uid = t->v->uid;
@@ -215,7 +216,7 @@ static int ready(struct visit *t)
 	if (r < 0)
 		return r;
 	if (!uffd_is_plain(fds[0])) {
-		atomic_store(t->v->stage, VISITOR_BABBLES);
+		atomic_fetch_or(t->v->stage, VISITOR_BABBLES);
 		msg.error = -EINVAL;
 	} else if (!memory_is_empty(t->memory)) {
 		/* It may have them mapped: then it would not ask for what belongs in their place. */
@@ -291,7 +292,7 @@ static void hold(struct visit *t)
 	struct pollfd p = { .fd = t->channel, .events = POLLIN };
 	struct visit_msg msg;
 
-	atomic_store(t->v->stage, VISITOR_HOLDS);
+	atomic_fetch_or(t->v->stage, VISITOR_HOLDS);
 	for (;;) {
 		int r = descriptors_refuse(t->channel, &msg, sizeof(msg));
 

@@ -19,11 +19,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What the door sees of a visitor, in memory that they share. */
+/* What the door sees of a visitor, in memory that they share; 0: it talks to a stranger. */
 enum visitor_stage {
-	VISITOR_TALKS = 0,
-	VISITOR_BABBLES, /* it does not keep to the protocol, and its process ends */
-	VISITOR_HOLDS,	 /* the client was handed to the worker */
+	VISITOR_PROVED = 1 << 0,  /* the client has a region open for writing */
+	VISITOR_BABBLES = 1 << 1, /* it does not keep to the protocol, and its process ends */
+	VISITOR_HOLDS = 1 << 2,	  /* the client was handed to the worker; the last that is said */
 };
 
 struct visitor {
@@ -32,7 +32,7 @@ struct visitor {
 	dev_t dev;  /* of the mount */
 	uid_t uid;  /* of the client */
 	pid_t pid;
-	_Atomic uint32_t *stage; /* enum visitor_stage */
+	_Atomic uint32_t *stage; /* of enum visitor_stage */
 };
 
 /* Does all of it, in a process that has no other descriptors, and ends the process. */

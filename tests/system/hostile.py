@@ -23,7 +23,7 @@ from stranger import USER, Stranger
 MIB = 1 << 20
 SIZE = 32 * MIB
 TOUCHES = 4000
-MEANS = {"queued": 1, "hello": 32, "beside": 20, "nonsense": 200, "silent": 400}
+MEANS = {"queued": 1, "hello": 32, "beside": 20, "nonsense": 200, "asks": 200, "silent": 400}
 
 
 def measured(guest):
@@ -53,7 +53,7 @@ def test(l):
             found[means].append((*quiet, *hostile))
     for means, all_rounds in found.items():
         p50, p99, hostile50, hostile99 = (statistics.median(column) for column in zip(*all_rounds))
-        ratios = [r[3] / r[1] for r in all_rounds]
+        ratios = [r[3] / max(r[1], 1) for r in all_rounds]
         print("%-8s p50 %d -> %d us, p99 %d -> %d us: %.2f times (rounds: %s)" %
               (means, p50, hostile50, p99, hostile99, statistics.median(ratios),
                " ".join("%.2f" % ratio for ratio in ratios)))

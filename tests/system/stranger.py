@@ -9,12 +9,15 @@ FILE is one of his own filesystem (unanswering.c, process PID). MEANS is how its
     hello   as the file that is to be mapped, COUNT times
     beside  beside another one, in a first word that has two
     nonsense COUNT connections a second on which something is said that is to be logged
+    asks    COUNT connections a second on which a file of another filesystem is shown; says each second
+            "answered N": how many of them so far
     silent  COUNT connections are held on which nothing is said, and opened again when they are closed
 It says "sent" when it has done so, and waits.
 """
 
 import ctypes
 import os
+import select
 import shutil
 import signal
 import socket
@@ -168,6 +171,27 @@ def nonsense(path, count):
         time.sleep(1 / count)
 
 
+def asks(path, count):
+    """In due time, however long each call takes."""
+    kept, answered, began = [], 0, time.monotonic()
+    fd = os.open("/dev/null", os.O_RDWR)
+    print("sent", flush=True)
+    for n in range(1, 1 << 30):
+        kept.append(connect(path))
+        kept[-1].setblocking(False)
+        try:
+            socket.send_fds(kept[-1], [hello()], [fd])
+        except OSError:
+            pass  # it was turned away at once
+        ready, _, _ = select.select(kept, [], [], 0)
+        for s in ready:
+            kept.remove(s)
+            answered += not closed(s)
+        if n % count == 0:
+            print("answered %d of %d" % (answered, n), flush=True)
+        time.sleep(max(0, began + n / count - time.monotonic()))
+
+
 def closed(s):
     try:
         return s.recv(1) == b""
@@ -181,6 +205,8 @@ def main():
     path, file, pid, means, count = sys.argv[1:]
     if means == "silent":
         silent(path, int(count))
+    if means == "asks":
+        asks(path, int(count))
     if means == "nonsense":
         nonsense(path, int(count))
     held = queued(path, file, int(pid)) if means == "queued" else \

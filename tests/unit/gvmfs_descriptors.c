@@ -97,6 +97,23 @@ static void clean_connection_has_no_descriptor_anywhere(void)
 	CHECK(!connection_is_clean(ours));
 	close(ours);
 	CHECK(is_released(queued));
+
+	/* Empty ones, as many as there is room for. */
+	pair_make();
+	while (send(theirs, "", 0, MSG_DONTWAIT) == 0)
+		;
+	CHECK(connection_is_clean(ours));
+	close(ours);
+	close(theirs);
+
+	pair_make();
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_EQ(send(theirs, "", 0, MSG_DONTWAIT), 0);
+	queued = pipe_queue("", 0);
+	CHECK(!connection_is_clean(ours));
+	close(theirs);
+	close(ours);
+	CHECK(is_released(queued));
 }
 
 /* Whether a number from `from` on is open. */

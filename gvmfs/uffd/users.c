@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* users.c - see users.h. */
+#include "users.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#define MS(n) ((n) * 1000000ull)
+
+/* Some at once, and then one each so often. */
+struct ration {
+	uint64_t every_ns;
+	unsigned at_once;
+};
+
+static const struct ration of_process = { MS(250), 8 }, of_user = { MS(125), 16 }, of_all = { MS(60), 64 },
+			   of_releases = { MS(100), 4 };
+
+/* What of the price stays when the client may write a region, and could keep the mount busy otherwise. */
+#define PRICE_WITH_REGION_NS MS(20)
+
+static bool due(const struct ration *r, uint64_t due_ns, uint64_t now_ns)
+{
+	return due_ns <= now_ns + r->every_ns * (r->at_once - 1);
+}
+
+static void pay(const struct ration *r, uint64_t *due_ns, uint64_t now_ns)
+{
+	*due_ns = (*due_ns > now_ns ? *due_ns : now_ns) + r->every_ns;
+}
+
+static void give_back(const struct ration *r, uint64_t *due_ns, enum visit_worth worth)
+{
+	uint64_t back = worth == VISIT_WORTH_ALL      ? r->every_ns
+			: worth == VISIT_WORTH_A_REGION ? r->every_ns - PRICE_WITH_REGION_NS
+							: 0;
+
+	*due_ns -= back < *due_ns ? back : *due_ns;
+}
+
+/* ---- accounts ---- */
+
+static struct account *account_find(struct users *u, uid_t uid, pid_t pid)
+{
+	struct account *spare = NULL;
+
+	for (unsigned i = 0; i < USERS_ACCOUNTS_MAX; i++) {
+		struct account *a = &u->list[i];
+
+		if (!a->used) { /* nor is any after it */
+			spare = a;
+			break;
+		}
+		if (a->uid == uid && a->pid == pid)
+			return a;
+		if (!a->waiting && !a->visitors && (!spare || a->due_ns < spare->due_ns))
+			spare = a;
+	}
+	assert(spare);
+	*spare = (struct account){ .uid = uid, .pid = pid, .used = true };
+	return spare;
+}
+
+struct payer users_find(struct users *u, uid_t uid, pid_t pid)
+{
+	struct payer p = { .user = account_find(u, uid, -1) };
+
+	/* It has nothing yet, but it must not be taken for the other one. */
+	p.user->waiting++;
+	p.process = account_find(u, uid, pid);
+	p.user->waiting--;
+	return p;
+}
+
+const struct account *users_greediest(const struct users *u)
+{
+	const struct account *user = NULL, *process = NULL;
+
+	for (unsigned i = 0; i < USERS_ACCOUNTS_MAX && u->list[i].used; i++)
+		if (u->list[i].pid == -1 && (!user || u->list[i].waiting > user->waiting))
+			user = &u->list[i];
+	for (unsigned i = 0; user && i < USERS_ACCOUNTS_MAX && u->list[i].used; i++)
+		if (u->list[i].pid != -1 && u->list[i].uid == user->uid &&
+		    (!process || u->list[i].waiting > process->waiting))
+			process = &u->list[i];
+	return process && process->waiting ? process : NULL;
+}
+
+/* ---- what they do ---- */
+
+bool users_may_begin(const struct users *u, struct payer p, uint64_t now_ns)
+{
+	return p.user->visitors < USER_VISITORS_MAX && p.process->visitors < PROCESS_VISITORS_MAX &&
+	       due(&of_all, u->due_ns, now_ns) && due(&of_user, p.user->due_ns, now_ns) &&
+	       due(&of_process, p.process->due_ns, now_ns);
+}
+
+static void count(struct payer p)
+{
+	p.user->visitors++;
+	p.process->visitors++;
+}
+
+void users_begin(struct users *u, struct payer p, uint64_t now_ns)
+{
+	pay(&of_all, &u->due_ns, now_ns);
+	pay(&of_user, &p.user->due_ns, now_ns);
+	pay(&of_process, &p.process->due_ns, now_ns);
+	count(p);
+}
+
+bool users_may_release(struct payer p, uint64_t now_ns)
+{
+	return due(&of_releases, p.user->release_due_ns, now_ns);
+}
+
+void users_release(struct payer p, uint64_t now_ns)
+{
+	pay(&of_releases, &p.user->release_due_ns, now_ns);
+	count(p);
+}
+
+void users_end(struct users *u, struct payer p, enum visit_worth worth)
+{
+	assert(p.user->visitors && p.process->visitors);
+	give_back(&of_all, &u->due_ns, worth);
+	give_back(&of_user, &p.user->due_ns, worth);
+	give_back(&of_process, &p.process->due_ns, worth);
+	p.user->visitors--;
+	p.process->visitors--;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_users.c - a user who begins conversations without end has a few, and others have theirs. */
+#include "check.h"
+#include "uffd/users.h"
+
+#define SECOND 1000000000ull
+#define STRANGER 1000
+#define HONEST 2000
+
+static struct users users;
+static uint64_t now_ns;
+
+static void begin_anew(void)
+{
+	memset(&users, 0, sizeof(users));
+	now_ns = 1000 * SECOND;
+}
+
+/* How many it gets within a second when it always asks. */
+static unsigned second_of(uid_t uid, pid_t pid, enum visit_worth worth)
+{
+	unsigned begun = 0;
+
+	for (unsigned i = 0; i < 1000; i++, now_ns += SECOND / 1000) {
+		struct payer p = users_find(&users, uid, pid);
+
+		if (!users_may_begin(&users, p, now_ns))
+			continue;
+		users_begin(&users, p, now_ns);
+		users_end(&users, p, worth);
+		begun++;
+	}
+	return begun;
+}
+
+static void process_has_some_and_then_a_few_each_second(void)
+{
+	begin_anew();
+	CHECK_EQ(second_of(STRANGER, 1, VISIT_WORTH_NOTHING), 8 + 3);
+	CHECK_EQ(second_of(STRANGER, 1, VISIT_WORTH_NOTHING), 4);
+	now_ns += 10 * SECOND;
+	CHECK_EQ(second_of(STRANGER, 1, VISIT_WORTH_NOTHING), 8 + 3);
+}
+
+static void process_leaves_some_to_others_of_its_user(void)
+{
+	begin_anew();
+	for (unsigned i = 0; i < 10; i++)
+		second_of(STRANGER, 1, VISIT_WORTH_NOTHING);
+	CHECK(second_of(STRANGER, 2, VISIT_WORTH_NOTHING) >= 8);
+}
+
+static void user_of_many_processes_leaves_some_to_others(void)
+{
+	unsigned begun = 0;
+
+	begin_anew();
+	for (unsigned i = 0; i < 10; i++, now_ns -= SECOND * 9 / 10) /* tenths of a second */
+		begun += second_of(STRANGER, (pid_t)i + 1, VISIT_WORTH_NOTHING);
+	CHECK(begun <= 16 + 8 * 2);
+	CHECK(second_of(HONEST, 100, VISIT_WORTH_NOTHING) >= 8);
+}
+
+static void users_without_number_have_some_together(void)
+{
+	unsigned begun = 0;
+
+	begin_anew();
+	for (unsigned i = 0; i < 5000; i++, now_ns += SECOND / 1000) {
+		struct payer p = users_find(&users, STRANGER + i, (pid_t)i + 1);
+
+		if (!users_may_begin(&users, p, now_ns))
+			continue;
+		users_begin(&users, p, now_ns);
+		users_end(&users, p, VISIT_WORTH_NOTHING);
+		begun++;
+	}
+	CHECK(begun <= 64 + 5 * 17);
+}
+
+static void client_of_the_fast_path_costs_nothing(void)
+{
+	begin_anew();
+	CHECK_EQ(second_of(HONEST, 1, VISIT_WORTH_ALL), 1000);
+	CHECK(second_of(HONEST, 1, VISIT_WORTH_A_REGION) >= 50);
+}
+
+static void process_that_releases_is_rationed_alone(void)
+{
+	struct payer p;
+	unsigned begun = 0;
+
+	begin_anew();
+	while (users_may_begin(&users, p = users_find(&users, STRANGER, 1), now_ns)) {
+		users_begin(&users, p, now_ns);
+		users_end(&users, p, VISIT_WORTH_NOTHING);
+	}
+	for (unsigned i = 0; i < 1000; i++, now_ns += SECOND / 1000) {
+		if (!users_may_release(p, now_ns))
+			continue;
+		users_release(p, now_ns);
+		users_end(&users, p, VISIT_WORTH_NOTHING);
+		begun++;
+	}
+	CHECK_EQ(begun, 4 + 9);
+}
+
+static void conversations_at_a_time_are_bounded(void)
+{
+	struct payer p;
+	unsigned of_one = 0, of_user = 0;
+
+	begin_anew();
+	for (pid_t pid = 1; pid <= 5; pid++) {
+		for (unsigned i = 0; i < 20; i++, now_ns += SECOND) {
+			p = users_find(&users, STRANGER, pid);
+			if (!users_may_begin(&users, p, now_ns))
+				continue;
+			users_begin(&users, p, now_ns);
+			of_one += pid == 1;
+			of_user++;
+		}
+	}
+	CHECK_EQ(of_one, PROCESS_VISITORS_MAX);
+	CHECK_EQ(of_user, USER_VISITORS_MAX);
+	CHECK(users_may_begin(&users, users_find(&users, HONEST, 100), now_ns));
+	users_end(&users, users_find(&users, STRANGER, 1), VISIT_WORTH_NOTHING);
+	CHECK(users_may_begin(&users, users_find(&users, STRANGER, 5), now_ns));
+}
+
+static void account_in_use_stays(void)
+{
+	struct payer first, p;
+
+	begin_anew();
+	first = users_find(&users, STRANGER, 1);
+	first.user->waiting = first.process->waiting = 2;
+	p = users_find(&users, STRANGER, 2);
+	p.user->waiting++;
+	p.process->waiting++;
+	for (unsigned i = 0; i < 2 * USERS_ACCOUNTS_MAX; i++)
+		users_find(&users, HONEST + i, (pid_t)i + 3);
+	CHECK(users_find(&users, STRANGER, 1).user == first.user);
+	CHECK(users_find(&users, STRANGER, 1).process == first.process);
+	CHECK(users_greediest(&users) == first.process);
+}
+
+static const struct check_test tests[] = {
+	{ "process-has-some-and-then-a-few-each-second", process_has_some_and_then_a_few_each_second },
+	{ "process-leaves-some-to-others-of-its-user", process_leaves_some_to_others_of_its_user },
+	{ "user-of-many-processes-leaves-some-to-others", user_of_many_processes_leaves_some_to_others },
+	{ "users-without-number-have-some-together", users_without_number_have_some_together },
+	{ "client-of-the-fast-path-costs-nothing", client_of_the_fast_path_costs_nothing },
+	{ "process-that-releases-is-rationed-alone", process_that_releases_is_rationed_alone },
+	{ "conversations-at-a-time-are-bounded", conversations_at_a_time_are_bounded },
+	{ "account-in-use-stays", account_in_use_stays },
+};
+
+CHECK_MAIN(tests)
