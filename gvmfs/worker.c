@@ -34,7 +34,7 @@
 #include "store/watch.h"
 #include "store/writers.h"
 #include "uffd/apart.h"
-#include "uffd/attach.h"
+#include "uffd/handshake.h"
 #include "uffd/resident.h"
 #include "uffd/sessions.h"
 
@@ -343,7 +343,7 @@ static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 static uint64_t tick(struct worker *w)
 {
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
-		files_tick,	fast_path_tick,	 attaches_tick, times_tick, watches_tick,
+		files_tick,	fast_path_tick,	 handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
@@ -401,7 +401,7 @@ static void drain_begin(struct worker *w)
 	static const char why[] = "the mount has ended";
 
 	w->draining = true;
-	attaches_stop(w, why);
+	handshakes_stop(w, why);
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		if (w->residents->list[s])
 			resident_abort(w->residents->list[s], why);
@@ -588,7 +588,7 @@ static int front_run(void *arg)
 	if (fds->heirs >= 0)
 		r = loop_add(w->loop, &w->heirs, fds->heirs, heirs_ready, w);
 	if (!r)
-		r = attaches_init(w, fds->fuse < 0 ? -1 : fds->bell);
+		r = handshakes_init(w, fds->fuse < 0 ? -1 : fds->bell);
 	if (r < 0)
 		return r;
 	if (w->fuse_fd < 0) {
@@ -633,7 +633,7 @@ struct modules {
 	struct pagecache pagecache;
 	struct writers writers;
 	struct residents residents;
-	struct attaches attaches;
+	struct handshakes handshakes;
 	struct sessions sessions;
 	struct lookout lookout;
 	struct interrupts interrupts;
@@ -659,7 +659,7 @@ static struct worker *worker_new(void)
 		.pagecache = &m->pagecache,
 		.writers = &m->writers,
 		.residents = &m->residents,
-		.attaches = &m->attaches,
+		.handshakes = &m->handshakes,
 		.sessions = &m->sessions,
 		.lookout = &m->lookout,
 		.interrupts = &m->interrupts,

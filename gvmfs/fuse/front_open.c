@@ -14,7 +14,7 @@
 #include "store/pagecache.h"
 #include "store/watch.h"
 #include "store/store.h"
-#include "uffd/attach.h"
+#include "uffd/handshake.h"
 #include "unbacked.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static bool opens_direct(struct worker *w, const struct opening *o)
 {
 	const struct inode *inode = o->rs.op.inode;
 
-	if (inode->resident || inode->attaching)
+	if (inode->resident || inode->in_handshake)
 		return true;
 	return inode->disk->rec.node_count && !region_is_attached(inode) &&
 	       !(o->at_rest && pagecache_can_invalidate(w));
@@ -205,7 +205,7 @@ static void open_run(struct task *task)
 		op_end(op, true, 0);
 		return;
 	}
-	allowed = attach_allows_open(op->inode, write, o->tid);
+	allowed = handshake_allows_open(op->inode, write, o->tid);
 	if (allowed == -EAGAIN) {
 		op->inode->parked = task;
 		return;
@@ -329,14 +329,14 @@ static void settle_run(struct task *task)
 	/* A temporary region is removed with its last open file on this host. Other hosts may have read it, but
 	 * its guest ran here. */
 	if (d->use == INODE_USED && d->rec.temporary && owner_is_self(&d->rec.owner, &w->self) &&
-	    !op->inode->opens && !op->inode->resident && !op->inode->attaching) {
+	    !op->inode->opens && !op->inode->resident && !op->inode->in_handshake) {
 		d->rec.orphan = 1;
 		inode_set_use(w->inodes, op->inode->nr, INODE_UNLINKED);
 	}
 	doomed = d->use == INODE_UNLINKED && !op->inode->opens && d->rec.kind != RECORD_GONE;
 
 	/* What the fast path has, or is about to have, is sent first; its end comes back here. */
-	if (op->inode->resident || op->inode->attaching || op->inode->opens_write ||
+	if (op->inode->resident || op->inode->in_handshake || op->inode->opens_write ||
 	    (!doomed && !region_is_attached(op->inode))) {
 		op_end(op, true, 0);
 		return;

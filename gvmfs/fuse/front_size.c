@@ -130,7 +130,7 @@ void front_resize(struct resize *rs)
 
 	if (rs->size == d->rec.size_bytes)
 		rs->then(rs, 0);
-	else if (rs->op.inode->resident || rs->op.inode->attaching)
+	else if (rs->op.inode->resident || rs->op.inode->in_handshake)
 		rs->then(rs, -EBUSY);
 	else if (rs->size > (uint64_t)JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES)
 		rs->then(rs, -EFBIG);

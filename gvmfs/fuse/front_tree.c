@@ -42,7 +42,7 @@ bool front_refresh_is_due(struct worker *w)
 
 bool front_record_is_ours(const struct inode *inode)
 {
-	return region_is_attached(inode) || inode->resident || inode->attaching;
+	return region_is_attached(inode) || inode->resident || inode->in_handshake;
 }
 
 static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *inode)

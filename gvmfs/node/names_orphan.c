@@ -115,7 +115,7 @@ void temporary_consider(struct worker *w, unsigned nr)
 	    !owner_is_dead(&d->rec.owner, &w->self))
 		return;
 	inode = inode_get(w->inodes, nr);
-	if (!inode || inode->busy || inode->opens || inode->resident || inode->attaching)
+	if (!inode || inode->busy || inode->opens || inode->resident || inode->in_handshake)
 		return;
 	inode->busy = true;
 	inode->writer = GVM_WRITER_NONE;

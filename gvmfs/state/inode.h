@@ -64,7 +64,7 @@ struct inode {
 	int unbacked_hold;    /* ends the limit of whoever asked for too much (unbacked.h); -1: none */
 	struct readahead *readahead; /* of the page cache's READs; NULL: there was none yet */
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
-	bool attaching;		   /* it is about to: a conversation of attach.h has it */
+	bool in_handshake;	   /* it is about to: handshake.h has it */
 	bool held_up; /* the fast path cannot serve it yet, and nobody else may: lookout.h */
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
 	struct stats *stats;	   /* in the journal: they go on when a worker is replaced */

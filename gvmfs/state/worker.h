@@ -19,7 +19,7 @@
 #include "journal.h"
 #include "record.h"
 
-struct attaches;
+struct handshakes;
 struct capacity;
 struct chunk_codec;
 struct fuse_session;
@@ -50,7 +50,7 @@ struct worker {
 	struct pagecache *pagecache;
 	struct writers *writers;
 	struct residents *residents;
-	struct attaches *attaches;
+	struct handshakes *handshakes;
 	struct sessions *sessions;
 	struct lookout *lookout;
 	struct interrupts *interrupts;

@@ -54,7 +54,7 @@ static bool is_watched(struct worker *w, const struct inode *inode)
 	const struct journal_inode *d = inode->disk;
 
 	return inode->opens && d->rec.node_count && !d->epoch && d->use != INODE_FREE &&
-	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->attaching && !w->draining;
+	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->in_handshake && !w->draining;
 }
 
 /* ---- what the node is told ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * resident.h - the fast path: what is on this host of a region that a client maps through
- * userfaultfd (attach.h gives it that mapping).
+ * userfaultfd (handshake.h gives it that mapping).
  *
  * The store is a memfd. Its chunks come and go by these states:
  *
@@ -255,7 +255,7 @@ struct residents {
 	bool freed; /* one of these: another region may have waited for it */
 	/* The node that a chunk is on: something to compare it by. NULL: each region has one of its own. */
 	const void *(*node)(const struct resident *r, uint64_t c);
-	/* A region is not served here any more, or (attach.c) will not be after all. */
+	/* A region is not served here any more, or (handshake.c) will not be after all. */
 	void (*on_close)(struct worker *w, struct inode *inode);
 };
 

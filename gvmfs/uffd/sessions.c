@@ -10,7 +10,7 @@
 
 #define RESERVED 32u /* sessions that a user who has one already does not get */
 
-int attach_send(int to, const struct gvm_attach_msg *msg)
+int handshake_send(int to, const struct gvm_attach_msg *msg)
 {
 	return descriptors_send(to, msg, sizeof(*msg), NULL, 0);
 }
@@ -19,7 +19,7 @@ int session_go(int to)
 {
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_GO);
 
-	return attach_send(to, &msg);
+	return handshake_send(to, &msg);
 }
 
 static bool is_used(const struct sessions *ss, unsigned session)

@@ -32,6 +32,6 @@ void session_release(const int fd[SESSION_FDS], bool kept);
 
 /* Says GO to a client, or something else: 0 or a negative errno. */
 int session_go(int to);
-int attach_send(int to, const struct gvm_attach_msg *msg);
+int handshake_send(int to, const struct gvm_attach_msg *msg);
 
 #endif

@@ -138,10 +138,10 @@ static void entry_of_the_fast_path_is_not_freed(void)
 	d = inode_disk(&in, nr);
 	d->rec.kind = RECORD_GONE;
 	d->use = INODE_UNLINKED;
-	inode->attaching = true; /* the client closed the file before the answer came */
+	inode->in_handshake = true; /* the client closed the file before the answer came */
 	inode_reap(&in, nr);
 	CHECK_EQ(d->use, INODE_UNLINKED);
-	inode->attaching = false;
+	inode->in_handshake = false;
 	inode->resident = (struct resident *)&resident;
 	inode_reap(&in, nr);
 	CHECK_EQ(d->use, INODE_UNLINKED);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* attach.c - see attach.h. */
-#include "attach.h"
+/* handshake.c - see handshake.h. */
+#include "handshake.h"
 
 #include "base/descriptors.h"
 #include "base/log.h"
@@ -23,27 +23,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ATTACH_NS  60000000000ull /* a conversation that takes longer is ended */
+#define HANDSHAKE_NS  60000000000ull /* a conversation that takes longer is ended */
 #define PAUSE_NS   1000000000ull
 #define ANNOUNCED  16u /* clients that are taken before others have their turn */
 #define NO_SESSION JOURNAL_SESSIONS
 #define HELD_NS	   500000000ull /* twice that after two times, and so on */
 #define HELD_LOOK_NS 20000000ull
 
-enum attach_stage {
-	ATTACH_QUEUED,	  /* waits for the inode */
-	ATTACH_PREPARING, /* has it, while the visitor's process flushes the file */
-	ATTACH_WELCOMED,  /* waits for the client to be ready */
-	ATTACH_KEEPING,	  /* the supervisor is told */
+enum handshake_stage {
+	HANDSHAKE_QUEUED,	  /* waits for the inode */
+	HANDSHAKE_PREPARING, /* has it, while the visitor's process flushes the file */
+	HANDSHAKE_WELCOMED,  /* waits for the client to be ready */
+	HANDSHAKE_KEEPING,	  /* the supervisor is told */
 	ATTACH_OVER,
 };
 
-struct attach {
+struct handshake {
 	struct task task; /* first: waits for the inode */
 	struct worker *w;
-	enum attach_stage stage;
+	enum handshake_stage stage;
 	bool closed; /* the client has left during QUEUED or KEEPING */
-	bool marked; /* the inode as `attaching` */
+	bool marked; /* the inode as `in_handshake` */
 	bool kept;   /* the supervisor has the descriptors, too */
 	struct inode *inode;
 	uint32_t fills_seen; /* of the inode's, when its page cache was about to be emptied */
@@ -56,38 +56,38 @@ struct attach {
 	int pid;
 };
 
-static const char *name_of(const struct attach *a)
+static const char *name_of(const struct handshake *h)
 {
-	return a->inode ? a->inode->disk->rec.name : NULL;
+	return h->inode ? h->inode->disk->rec.name : NULL;
 }
 
-static int channel_send(const struct attach *a, struct visit_msg *msg, const int *fds, unsigned count)
+static int channel_send(const struct handshake *h, struct visit_msg *msg, const int *fds, unsigned count)
 {
-	return descriptors_send(a->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
+	return descriptors_send(h->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
 /* Ends a conversation; what it had opened is closed. What had to wait for it goes on, unless the
  * region is on the fast path now. */
-static void attach_end(struct attach *a)
+static void handshake_end(struct handshake *h)
 {
-	struct worker *w = a->w;
-	struct inode *inode = a->inode;
-	bool marked = a->marked, has_inode = a->stage == ATTACH_PREPARING;
+	struct worker *w = h->w;
+	struct inode *inode = h->inode;
+	bool marked = h->marked, has_inode = h->stage == HANDSHAKE_PREPARING;
 
-	if (a->stage == ATTACH_QUEUED || a->stage == ATTACH_KEEPING) {
-		a->closed = true; /* when it has the inode, or the supervisor has told */
+	if (h->stage == HANDSHAKE_QUEUED || h->stage == HANDSHAKE_KEEPING) {
+		h->closed = true; /* when it has the inode, or the supervisor has told */
 		return;
 	}
-	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches->list[i] == a)
-			w->attaches->list[i] = NULL;
-	if (a->session != NO_SESSION)
-		session_give(w, a->session);
-	loop_remove(w->loop, &a->source);
-	session_release(a->fd, a->kept);
-	free(a);
+	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
+		if (w->handshakes->list[i] == h)
+			w->handshakes->list[i] = NULL;
+	if (h->session != NO_SESSION)
+		session_give(w, h->session);
+	loop_remove(w->loop, &h->source);
+	session_release(h->fd, h->kept);
+	free(h);
 	if (marked) {
-		inode->attaching = false;
+		inode->in_handshake = false;
 		if (!inode->resident)
 			w->residents->on_close(w, inode);
 	}
@@ -95,7 +95,7 @@ static void attach_end(struct attach *a)
 		inode_release(w->inodes, inode);
 }
 
-static void attach_refuse(struct attach *a, int error, const char *why)
+static void handshake_refuse(struct handshake *h, int error, const char *why)
 {
 	struct gvm_attach_msg to_client = gvm_attach_message(GVM_ATTACH_REFUSE);
 	struct visit_msg msg = { .what = VISIT_REFUSE, .error = error };
@@ -103,12 +103,12 @@ static void attach_refuse(struct attach *a, int error, const char *why)
 	to_client.error = error;
 	gvm_attach_explain(&to_client, why);
 	memcpy(msg.text, to_client.text, sizeof(msg.text));
-	if (a->fd[SESSION_SOCKET] >= 0)
-		attach_send(a->fd[SESSION_SOCKET], &to_client);
+	if (h->fd[SESSION_SOCKET] >= 0)
+		handshake_send(h->fd[SESSION_SOCKET], &to_client);
 	else
-		channel_send(a, &msg, NULL, 0);
-	log_info(name_of(a), "process %d maps it as a file: %s", a->pid, why);
-	attach_end(a);
+		channel_send(h, &msg, NULL, 0);
+	log_info(name_of(h), "process %d maps it as a file: %s", h->pid, why);
+	handshake_end(h);
 }
 
 static int memory_make(const char *name, uint64_t bytes)
@@ -127,7 +127,7 @@ static int memory_make(const char *name, uint64_t bytes)
 	return fd;
 }
 
-static int memories_make(struct attach *a)
+static int memories_make(struct handshake *h)
 {
 	static const struct {
 		enum session_fd which;
@@ -138,44 +138,44 @@ static int memories_make(struct attach *a)
 		{ SESSION_MARKS, "gvmfs-marks", sizeof(struct resident_mark) },
 		{ SESSION_PINS, "gvmfs-pins", sizeof(uint32_t) },
 	};
-	uint64_t chunks = record_chunks(a->bytes);
+	uint64_t chunks = record_chunks(h->bytes);
 
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		int fd = memory_make(kinds[i].name, chunks * kinds[i].chunk_bytes);
 
 		if (fd < 0)
 			return fd;
-		a->fd[kinds[i].which] = fd;
+		h->fd[kinds[i].which] = fd;
 	}
 	return 0;
 }
 
-static void welcome_send(struct attach *a)
+static void welcome_send(struct handshake *h)
 {
-	struct visit_msg msg = { .what = VISIT_WELCOME, .bytes = a->bytes };
-	int fds[] = { a->fd[SESSION_MEMORY], a->fd[SESSION_PINS] };
+	struct visit_msg msg = { .what = VISIT_WELCOME, .bytes = h->bytes };
+	int fds[] = { h->fd[SESSION_MEMORY], h->fd[SESSION_PINS] };
 
-	if (channel_send(a, &msg, fds, 2) < 0)
-		attach_end(a);
+	if (channel_send(h, &msg, fds, 2) < 0)
+		handshake_end(h);
 }
 
 /* The visitor's process has closed the file, so nothing keeps the inode but the mark. */
-static void prepared(struct attach *a, int error)
+static void prepared(struct handshake *h, int error)
 {
-	struct worker *w = a->w;
-	struct inode *inode = a->inode;
+	struct worker *w = h->w;
+	struct inode *inode = h->inode;
 	int session;
 
-	a->stage = ATTACH_WELCOMED;
+	h->stage = HANDSHAKE_WELCOMED;
 	if (error) {
-		attach_refuse(a, error, error == -EBUSY ? "another program has it mapped"
+		handshake_refuse(h, error, error == -EBUSY ? "another program has it mapped"
 							: "its cached pages cannot be written back");
-	} else if ((session = session_take(w, a->uid)) < 0) {
-		attach_refuse(a, -EMFILE, "too many regions use the fast path here");
-	} else if ((a->session = (unsigned)session, error = memories_make(a)) < 0) {
-		attach_refuse(a, error, "no memory can be made for it");
+	} else if ((session = session_take(w, h->uid)) < 0) {
+		handshake_refuse(h, -EMFILE, "too many regions use the fast path here");
+	} else if ((h->session = (unsigned)session, error = memories_make(h)) < 0) {
+		handshake_refuse(h, error, "no memory can be made for it");
 	} else {
-		welcome_send(a);
+		welcome_send(h);
 	}
 	inode_release(w->inodes, inode);
 }
@@ -184,7 +184,7 @@ static const char *why_not(const struct inode *inode)
 {
 	const struct journal_inode *d = inode->disk;
 
-	if (inode->resident || inode->attaching)
+	if (inode->resident || inode->in_handshake)
 		return "it is mapped through the fast path already";
 	if (!d->epoch || d->failed || d->rec.kind != RECORD_REGION)
 		return "it is not attached for writing";
@@ -198,86 +198,86 @@ static const char *why_not(const struct inode *inode)
 /* Has the inode. */
 static void hello_run(struct task *task)
 {
-	struct attach *a = (struct attach *)task;
+	struct handshake *h = (struct handshake *)task;
 	struct visit_msg msg = { .what = VISIT_PREPARE };
-	const char *why = why_not(a->inode);
+	const char *why = why_not(h->inode);
 
-	a->stage = ATTACH_PREPARING;
-	if (!why && (a->offset || a->bytes != a->inode->disk->rec.size_bytes))
+	h->stage = HANDSHAKE_PREPARING;
+	if (!why && (h->offset || h->bytes != h->inode->disk->rec.size_bytes))
 		why = "the mapping is not of the whole region";
-	if (a->closed) {
-		attach_end(a);
+	if (h->closed) {
+		handshake_end(h);
 	} else if (why) {
-		attach_refuse(a, -EBUSY, why);
+		handshake_refuse(h, -EBUSY, why);
 	} else {
-		a->marked = a->inode->attaching = true;
-		a->fills_seen = a->inode->fills_seen;
-		if (channel_send(a, &msg, NULL, 0) < 0)
-			attach_end(a);
+		h->marked = h->inode->in_handshake = true;
+		h->fills_seen = h->inode->fills_seen;
+		if (channel_send(h, &msg, NULL, 0) < 0)
+			handshake_end(h);
 	}
 }
 
-static void ready(struct attach *a, const struct visit_msg *msg, const int fds[2])
+static void ready(struct handshake *h, const struct visit_msg *msg, const int fds[2])
 {
-	struct worker *w = a->w;
-	struct journal_session *s = &w->journal->sessions[a->session];
+	struct worker *w = h->w;
+	struct journal_session *s = &w->journal->sessions[h->session];
 
-	a->fd[SESSION_UFFD] = fds[0];
-	a->fd[SESSION_SOCKET] = fds[1];
-	if (msg->offset || msg->bytes != a->bytes || msg->page_bytes != GVM_PAGE_BYTES ||
+	h->fd[SESSION_UFFD] = fds[0];
+	h->fd[SESSION_SOCKET] = fds[1];
+	if (msg->offset || msg->bytes != h->bytes || msg->page_bytes != GVM_PAGE_BYTES ||
 	    msg->address % GVM_PAGE_BYTES ||
 	    fcntl(fds[0], F_SETFL, fcntl(fds[0], F_GETFL) | O_NONBLOCK) < 0) {
-		attach_refuse(a, -EINVAL, "its mapping is not of the whole region, in pages of 4 KiB");
+		handshake_refuse(h, -EINVAL, "its mapping is not of the whole region, in pages of 4 KiB");
 		return;
 	}
-	s->inode = a->inode->nr;
-	s->pid = a->pid;
+	s->inode = h->inode->nr;
+	s->pid = h->pid;
 	s->pinned = 0;
 	s->live = 0;
 	s->calls = s->held_count = 0;
 	s->address = msg->address;
 	s->bytes = msg->bytes;
-	a->stage = ATTACH_KEEPING;
-	if (keeper_keep(w->keeper_fd, a->session, a->fd) < 0) {
-		a->stage = ATTACH_OVER;
-		attach_refuse(a, -EIO, "the supervisor cannot keep its descriptors");
+	h->stage = HANDSHAKE_KEEPING;
+	if (keeper_keep(w->keeper_fd, h->session, h->fd) < 0) {
+		h->stage = ATTACH_OVER;
+		handshake_refuse(h, -EIO, "the supervisor cannot keep its descriptors");
 	}
 }
 
-static void attach_ready(void *arg)
+static void handshake_ready(void *arg)
 {
-	struct attach *a = arg;
+	struct handshake *h = arg;
 	struct visit_msg msg;
 	int fds[DESCRIPTORS_MAX];
 	unsigned count;
-	int error = descriptors_receive(a->fd[SESSION_CHANNEL], &msg, sizeof(msg), fds, &count);
+	int error = descriptors_receive(h->fd[SESSION_CHANNEL], &msg, sizeof(msg), fds, &count);
 
 	if (error == -EAGAIN)
 		return;
-	if (!error && a->stage == ATTACH_PREPARING && msg.what == VISIT_PREPARED) {
-		prepared(a, msg.error);
+	if (!error && h->stage == HANDSHAKE_PREPARING && msg.what == VISIT_PREPARED) {
+		prepared(h, msg.error);
 		return;
 	}
-	if (!error && a->stage == ATTACH_WELCOMED && msg.what == VISIT_READY && count == 2) {
-		ready(a, &msg, fds);
+	if (!error && h->stage == HANDSHAKE_WELCOMED && msg.what == VISIT_READY && count == 2) {
+		ready(h, &msg, fds);
 		return;
 	}
-	if (!error && a->stage == ATTACH_WELCOMED && msg.what == VISIT_READY && msg.error < 0) {
-		attach_refuse(a, msg.error, msg.error == -EBUSY ?
+	if (!error && h->stage == HANDSHAKE_WELCOMED && msg.what == VISIT_READY && msg.error < 0) {
+		handshake_refuse(h, msg.error, msg.error == -EBUSY ?
 			      "there are pages in its memory already" :
 			      "its userfaultfd is not one that tells of faults alone");
 		return;
 	}
 	/* The client has left, or its process was killed; that says no more. */
-	loop_remove(a->w->loop, &a->source);
-	attach_end(a);
+	loop_remove(h->w->loop, &h->source);
+	handshake_end(h);
 }
 
 /* Why a region whose cached pages had been written back is not as it was then. (Nobody detached it
  * or opened it for writing since, but it can fail, and the client itself has it open.) */
-static const char *why_not_now(const struct attach *a)
+static const char *why_not_now(const struct handshake *h)
 {
-	const struct inode *inode = a->inode;
+	const struct inode *inode = h->inode;
 	const struct journal_inode *d = inode->disk;
 
 	if (!d->epoch || d->failed)
@@ -286,7 +286,7 @@ static const char *why_not_now(const struct attach *a)
 	if (inode->slots || inode->writes)
 		return "it has been written to as a file meanwhile";
 	/* What came into the page cache since, or is about to, would stay there as it is now. */
-	if (inode->fills || inode->fills_seen != a->fills_seen)
+	if (inode->fills || inode->fills_seen != h->fills_seen)
 		return "another program has it mapped, or sends it on";
 	return NULL;
 }
@@ -317,83 +317,83 @@ static void page_cache_empty(struct worker *w, struct inode *inode)
 /* The supervisor has the descriptors: the region is served from here on. */
 static void kept(struct worker *w, unsigned session)
 {
-	struct attach *a = NULL;
+	struct handshake *h = NULL;
 	const char *why;
 	int error;
 
-	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches->list[i] && w->attaches->list[i]->stage == ATTACH_KEEPING &&
-		    w->attaches->list[i]->session == session)
-			a = w->attaches->list[i];
-	if (!a)
-		return; /* a predecessor's, which attaches_init() has found */
-	a->stage = ATTACH_OVER;
-	a->kept = true;
-	if (a->closed) { /* its process has ended meanwhile */
-		attach_end(a);
+	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
+		if (w->handshakes->list[i] && w->handshakes->list[i]->stage == HANDSHAKE_KEEPING &&
+		    w->handshakes->list[i]->session == session)
+			h = w->handshakes->list[i];
+	if (!h)
+		return; /* a predecessor's, which handshakes_init() has found */
+	h->stage = ATTACH_OVER;
+	h->kept = true;
+	if (h->closed) { /* its process has ended meanwhile */
+		handshake_end(h);
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
 	}
-	loop_remove(w->loop, &a->source);
-	why = why_not_now(a);
-	error = why ? -EBUSY : resident_open(w, session, a->fd);
+	loop_remove(w->loop, &h->source);
+	why = why_not_now(h);
+	error = why ? -EBUSY : resident_open(w, session, h->fd);
 	if (error) {
 		if (!why)
 			why = error == -ENOMEM ? "no memory for its bookkeeping"
 					       : "gvmfs gets no userfaultfd of its own";
-		attach_refuse(a, error, why);
+		handshake_refuse(h, error, why);
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
 	}
-	page_cache_empty(w, a->inode);
-	log_info(name_of(a), "process %d maps it through the fast path", a->pid);
+	page_cache_empty(w, h->inode);
+	log_info(name_of(h), "process %d maps it through the fast path", h->pid);
 	journal_publish32(&w->journal->sessions[session].live, 1);
-	if (session_go(a->fd[SESSION_SOCKET]) < 0)
-		log_warning(name_of(a), "process %d cannot be reached", a->pid); /* its end is noticed */
+	if (session_go(h->fd[SESSION_SOCKET]) < 0)
+		log_warning(name_of(h), "process %d cannot be reached", h->pid); /* its end is noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
-		a->fd[i] = -1;
-	a->session = NO_SESSION;
-	attach_end(a);
+		h->fd[i] = -1;
+	h->session = NO_SESSION;
+	handshake_end(h);
 }
 
 static void bell_ready(void *arg);
 
 static int bell_watch(struct worker *w)
 {
-	return loop_add(w->loop, &w->attaches->bell, w->attaches->bell_fd, bell_ready, w);
+	return loop_add(w->loop, &w->handshakes->bell, w->handshakes->bell_fd, bell_ready, w);
 }
 
 /* A client that has shown its file; `channel`: to the process that looks after it. */
 static void announced(struct worker *w, const struct visit_msg *msg, int channel)
 {
 	struct inode *inode = inode_by_ino(w->inodes, msg->ino);
-	struct attach *a;
+	struct handshake *h;
 	unsigned i;
 
-	for (i = 0; i < ATTACHES_MAX && w->attaches->list[i]; i++)
+	for (i = 0; i < HANDSHAKES_MAX && w->handshakes->list[i]; i++)
 		;
-	a = i < ATTACHES_MAX && inode ? calloc(1, sizeof(*a)) : NULL;
-	if (!a || loop_add(w->loop, &a->source, channel, attach_ready, a) < 0) {
-		free(a);
+	h = i < HANDSHAKES_MAX && inode ? calloc(1, sizeof(*h)) : NULL;
+	if (!h || loop_add(w->loop, &h->source, channel, handshake_ready, h) < 0) {
+		free(h);
 		close(channel);
 		return;
 	}
-	w->attaches->list[i] = a;
-	a->w = w;
-	a->inode = inode;
-	a->pid = msg->pid;
-	a->uid = msg->uid;
-	a->bytes = msg->bytes;
-	a->offset = msg->offset;
-	a->session = NO_SESSION;
-	a->deadline_ns = gvm_now_ns() + ATTACH_NS;
+	w->handshakes->list[i] = h;
+	h->w = w;
+	h->inode = inode;
+	h->pid = msg->pid;
+	h->uid = msg->uid;
+	h->bytes = msg->bytes;
+	h->offset = msg->offset;
+	h->session = NO_SESSION;
+	h->deadline_ns = gvm_now_ns() + HANDSHAKE_NS;
 	for (unsigned k = 0; k < SESSION_FDS; k++)
-		a->fd[k] = -1;
-	a->fd[SESSION_CHANNEL] = channel;
-	a->task.run = hello_run;
+		h->fd[k] = -1;
+	h->fd[SESSION_CHANNEL] = channel;
+	h->task.run = hello_run;
 	/* Its file is open there while it waits here; should that process be killed, the queue holds the
 	 * inode. */
-	inode_acquire(inode, &a->task);
+	inode_acquire(inode, &h->task);
 }
 
 static void bell_ready(void *arg)
@@ -404,18 +404,18 @@ static void bell_ready(void *arg)
 	unsigned count;
 
 	for (unsigned i = 0; i < ANNOUNCED; i++) {
-		int r = descriptors_receive(w->attaches->bell_fd, &msg, sizeof(msg), fds, &count);
+		int r = descriptors_receive(w->handshakes->bell_fd, &msg, sizeof(msg), fds, &count);
 
 		if (!r && msg.what == VISIT_HELLO && count == 1) {
 			announced(w, &msg, fds[0]);
 		} else if (r == -EAGAIN) {
 			return;
 		} else if (r == -EPIPE) { /* supervisor and door are gone, and all visitors */
-			loop_remove(w->loop, &w->attaches->bell);
+			loop_remove(w->loop, &w->handshakes->bell);
 			return;
 		} else { /* no descriptors are left */
-			loop_remove(w->loop, &w->attaches->bell);
-			w->attaches->bell_at_ns = gvm_now_ns() + PAUSE_NS;
+			loop_remove(w->loop, &w->handshakes->bell);
+			w->handshakes->bell_at_ns = gvm_now_ns() + PAUSE_NS;
 			return;
 		}
 	}
@@ -431,7 +431,7 @@ static void keeper_ready(void *arg)
 		kept(w, (unsigned)session);
 	/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
 	if (session == KEEPER_GONE) {
-		loop_remove(w->loop, &w->attaches->keeper);
+		loop_remove(w->loop, &w->handshakes->keeper);
 		w->sessions->alone = true;
 	}
 }
@@ -474,7 +474,7 @@ static void session_hold(struct worker *w, unsigned session)
 	session_claim(w, session);
 	w->sessions->held[session] = true;
 	w->sessions->held_count++;
-	inode->attaching = inode->held_up = true;
+	inode->in_handshake = inode->held_up = true;
 	log_warning(inode->disk->rec.name, "the region waits until process %d lets pages into its memory again",
 		    s->pid);
 }
@@ -486,7 +486,7 @@ static void session_let_go(struct worker *w, unsigned session)
 	w->sessions->held[session] = false;
 	w->sessions->held_count--;
 	w->sessions->held_until_ns[session] = 0;
-	inode->attaching = inode->held_up = false;
+	inode->in_handshake = inode->held_up = false;
 	log_info(inode->disk->rec.name, "the region goes on");
 	if (session_resume(w, session) < 0)
 		abort(); /* as at the start: the successor tries again */
@@ -536,50 +536,50 @@ static int sessions_resume(struct worker *w)
 	return 0;
 }
 
-uint64_t attaches_tick(struct worker *w, uint64_t now_ns)
+uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 {
 	uint64_t next = sessions_tick(w, now_ns);
 
-	if (w->attaches->bell_at_ns && w->attaches->bell_at_ns <= now_ns) {
-		w->attaches->bell_at_ns = bell_watch(w) < 0 ? now_ns + PAUSE_NS : 0;
-	} else if (w->attaches->bell_at_ns && w->attaches->bell_at_ns < next) {
-		next = w->attaches->bell_at_ns;
+	if (w->handshakes->bell_at_ns && w->handshakes->bell_at_ns <= now_ns) {
+		w->handshakes->bell_at_ns = bell_watch(w) < 0 ? now_ns + PAUSE_NS : 0;
+	} else if (w->handshakes->bell_at_ns && w->handshakes->bell_at_ns < next) {
+		next = w->handshakes->bell_at_ns;
 	}
 
-	for (unsigned i = 0; i < ATTACHES_MAX; i++) {
-		struct attach *a = w->attaches->list[i];
+	for (unsigned i = 0; i < HANDSHAKES_MAX; i++) {
+		struct handshake *h = w->handshakes->list[i];
 
-		if (!a || a->closed)
+		if (!h || h->closed)
 			continue;
-		if (a->deadline_ns <= now_ns) {
-			log_warning(name_of(a), "process %d asked for the fast path and then fell silent: refused",
-				    a->pid);
-			loop_remove(w->loop, &a->source);
-			attach_end(a);
-		} else if (a->deadline_ns < next) {
-			next = a->deadline_ns;
+		if (h->deadline_ns <= now_ns) {
+			log_warning(name_of(h), "process %d asked for the fast path and then fell silent: refused",
+				    h->pid);
+			loop_remove(w->loop, &h->source);
+			handshake_end(h);
+		} else if (h->deadline_ns < next) {
+			next = h->deadline_ns;
 		}
 	}
 	return next;
 }
 
-void attaches_stop(struct worker *w, const char *why)
+void handshakes_stop(struct worker *w, const char *why)
 {
-	w->attaches->bell_at_ns = 0;
-	loop_remove(w->loop, &w->attaches->bell);
-	for (unsigned i = 0; i < ATTACHES_MAX; i++)
-		if (w->attaches->list[i] && !w->attaches->list[i]->closed)
-			attach_refuse(w->attaches->list[i], -ENODEV, why);
+	w->handshakes->bell_at_ns = 0;
+	loop_remove(w->loop, &w->handshakes->bell);
+	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
+		if (w->handshakes->list[i] && !w->handshakes->list[i]->closed)
+			handshake_refuse(w->handshakes->list[i], -ENODEV, why);
 }
 
-int attaches_init(struct worker *w, int bell_fd)
+int handshakes_init(struct worker *w, int bell_fd)
 {
 	int r;
 
-	w->attaches->bell_fd = bell_fd;
+	w->handshakes->bell_fd = bell_fd;
 	while (keeper_kept(w->keeper_fd) >= 0)
 		; /* answers to a predecessor: the journal says the same */
-	r = loop_add(w->loop, &w->attaches->keeper, w->keeper_fd, keeper_ready, w);
+	r = loop_add(w->loop, &w->handshakes->keeper, w->keeper_fd, keeper_ready, w);
 	if (!r)
 		r = sessions_resume(w);
 	return r || bell_fd < 0 ? r : bell_watch(w);
@@ -593,9 +593,9 @@ static bool thread_is_of(int tid, int pid)
 	return pid > 0 && tid > 0 && (syscall(SYS_tgkill, pid, tid, 0) == 0 || errno == EPERM);
 }
 
-int attach_allows_open(const struct inode *inode, bool write, int tid)
+int handshake_allows_open(const struct inode *inode, bool write, int tid)
 {
-	if (!write || (!inode->resident && !inode->attaching))
+	if (!write || (!inode->resident && !inode->in_handshake))
 		return 0;
 	if (!inode->resident)
 		return -EBUSY;
