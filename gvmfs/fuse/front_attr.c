@@ -28,13 +28,14 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
-	bool refresh = inode && !front_record_is_ours(inode) && front_refresh_is_due(w);
+	bool helper = pagecache_is_helper(w, fuse_req_ctx(req)->pid); /* as in front_lookup() */
+	bool refresh = inode && !helper && !front_record_is_ours(inode) && front_refresh_is_due(w);
 	struct op *op;
 
 	(void)fi;
 	if (!inode)
 		return;
-	if (!refresh && !held_ask(w, inode)) {
+	if (helper || (!refresh && !held_ask(w, inode))) {
 		front_reply_attr(w, req, inode);
 		return;
 	}

@@ -8,6 +8,7 @@
 #include "pagecache_helper.h"
 #include "state/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
@@ -17,10 +18,45 @@
 
 #define SYNC_NS	      2000000000ull
 #define STORE_NS      2000000000ull
+#define AGAIN_NS      10000000ull /* the next try to send to a helper that had no room */
 #define FOLDERS_MAX   64
 /* From this FUSE minor version on (Linux 6.16) a page stays under write-back until the WRITE is
  * answered; before, only until the kernel had copied it. */
 #define MINOR_NO_COPY 44u
+
+/* A message to the helper that is answered. */
+struct pagecache_call {
+	TAILQ_ENTRY(pagecache_call) in;
+	struct pagecache_ask *ask; /* NULL: its caller has stopped waiting */
+	unsigned nr;		   /* the inode's */
+	bool sent;		   /* it is in pc->running */
+	bool with_connection;	   /* the descriptor of the connection to the kernel goes along */
+	struct helper_msg msg;
+};
+
+static void call_end(struct pagecache *pc, struct pagecache_call *call)
+{
+	if (call->sent) {
+		assert(pc->calls && pc->file_calls[call->nr]);
+		pc->calls--;
+		pc->file_calls[call->nr]--;
+	}
+	TAILQ_REMOVE(call->sent ? &pc->running : &pc->waiting, call, in);
+	free(call);
+}
+
+static void calls_fail(struct worker *w, struct pagecache_calls *calls)
+{
+	struct pagecache_call *call;
+
+	while ((call = TAILQ_FIRST(calls))) {
+		struct pagecache_ask *ask = call->ask;
+
+		call_end(w->pagecache, call);
+		if (ask)
+			ask->done(w, ask, -EPIPE);
+	}
+}
 
 static void helper_lost(struct worker *w)
 {
@@ -34,12 +70,122 @@ static void helper_lost(struct worker *w)
 	pc->noted = 0;
 	log_warning(NULL, "the page cache's helper process is gone: what other programs read of a guest's "
 			  "memory stays in the page cache, and copies of its file are not sparse");
-	while (pc->asks) {
-		struct pagecache_ask *ask = pc->asks;
+	calls_fail(w, &pc->running);
+	calls_fail(w, &pc->waiting);
+}
 
-		pc->asks = ask->next;
-		ask->done(w, ask, -EPIPE);
+static bool call_may_run(const struct pagecache *pc, unsigned nr)
+{
+	unsigned own = pc->file_calls[nr];
+
+	return own < PAGECACHE_FILE_CALLS && pc->calls < PAGECACHE_CALLS - (own ? PAGECACHE_SPARE_CALLS : 0);
+}
+
+static int call_send(struct worker *w, struct pagecache_call *call)
+{
+	struct pagecache *pc = w->pagecache;
+	int r = pagecache_send(w, &call->msg, &w->fuse_fd, call->with_connection);
+
+	if (r < 0)
+		return r;
+	TAILQ_REMOVE(&pc->waiting, call, in);
+	TAILQ_INSERT_TAIL(&pc->running, call, in);
+	call->sent = true;
+	pc->calls++;
+	pc->file_calls[call->nr]++;
+	return 0;
+}
+
+/* Sends those that may run now, in their order. */
+static void calls_go_on(struct worker *w)
+{
+	struct pagecache *pc = w->pagecache;
+	struct pagecache_call *call, *next;
+
+	pc->full = false;
+	for (call = TAILQ_FIRST(&pc->waiting); call && pc->calls < PAGECACHE_CALLS && !pc->full; call = next) {
+		next = TAILQ_NEXT(call, in);
+		pc->full = call_may_run(pc, call->nr) && call_send(w, call) < 0;
 	}
+}
+
+static void call_answered(struct worker *w, const struct helper_answer *answer)
+{
+	struct pagecache *pc = w->pagecache;
+	struct pagecache_call *call;
+	struct pagecache_ask *ask;
+
+	TAILQ_FOREACH(call, &pc->running, in)
+		if (call->msg.cookie == answer->cookie)
+			break;
+	if (!call)
+		return;
+	ask = call->ask;
+	call_end(pc, call);
+	calls_go_on(w);
+	if (ask)
+		ask->done(w, ask, (int)answer->error);
+}
+
+static void pagecache_ready(void *arg)
+{
+	struct worker *w = arg;
+	struct pagecache *pc = w->pagecache;
+	struct helper_answer answer;
+	ssize_t n;
+
+	while (pc->fd >= 0 && (n = recv(pc->fd, &answer, sizeof(answer), MSG_DONTWAIT)) != -1) {
+		if (n == sizeof(answer))
+			call_answered(w, &answer);
+		else
+			helper_lost(w);
+	}
+	if (pc->fd >= 0 && errno != EAGAIN && errno != EINTR)
+		helper_lost(w);
+}
+
+int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count)
+{
+	struct pagecache *pc = w->pagecache;
+	int r;
+
+	if (pc->fd < 0)
+		return -EPIPE;
+	if (!pc->listening && (r = loop_add(w->loop, &pc->answers, pc->fd, pagecache_ready, w)) < 0)
+		return r;
+	pc->listening = true;
+	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
+}
+
+/* Sends a message whose answer goes to `ask`, at once or when the helper may have it. */
+static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *msg, struct pagecache_ask *ask,
+		       uint64_t deadline_ns, bool with_connection)
+{
+	struct pagecache *pc = w->pagecache;
+	struct pagecache_call *call;
+	int r = 0;
+
+	if (pc->fd < 0)
+		return -EPIPE;
+	call = malloc(sizeof(*call));
+	if (!call)
+		return -ENOMEM;
+	call->ask = ask;
+	call->nr = nr;
+	call->sent = false;
+	call->with_connection = with_connection;
+	call->msg = *msg;
+	call->msg.cookie = ++pc->cookie;
+	ask->call = call;
+	ask->deadline_ns = deadline_ns;
+	TAILQ_INSERT_TAIL(&pc->waiting, call, in);
+	if (call_may_run(pc, nr))
+		r = call_send(w, call);
+	pc->full |= r == -EAGAIN;
+	if (!r || r == -EAGAIN)
+		return 0;
+	call_end(pc, call);
+	return r;
 }
 
 void pagecache_start(struct worker *w)
@@ -49,6 +195,8 @@ void pagecache_start(struct worker *w)
 	int fd[2];
 
 	pc->fd = -1;
+	TAILQ_INIT(&pc->running);
+	TAILQ_INIT(&pc->waiting);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd) < 0)
 		return;
 	pc->pid = fork();
@@ -64,36 +212,6 @@ void pagecache_start(struct worker *w)
 bool pagecache_is_helper(const struct worker *w, pid_t tid)
 {
 	return w->pagecache->fd >= 0 && tid == w->pagecache->pid;
-}
-
-static struct pagecache_ask *ask_take(struct pagecache *pc, uint64_t cookie)
-{
-	struct pagecache_ask **link = &pc->asks, *ask;
-
-	while ((ask = *link) && ask->cookie != cookie)
-		link = &ask->next;
-	if (ask)
-		*link = ask->next;
-	return ask;
-}
-
-static void pagecache_ready(void *arg)
-{
-	struct worker *w = arg;
-	struct pagecache *pc = w->pagecache;
-	struct helper_answer answer;
-	ssize_t n;
-
-	while (pc->fd >= 0 && (n = recv(pc->fd, &answer, sizeof(answer), MSG_DONTWAIT)) != -1) {
-		struct pagecache_ask *ask = n == sizeof(answer) ? ask_take(pc, answer.cookie) : NULL;
-
-		if (n != sizeof(answer))
-			helper_lost(w);
-		else if (ask)
-			ask->done(w, ask, (int)answer.error);
-	}
-	if (pc->fd >= 0 && errno != EAGAIN && errno != EINTR)
-		helper_lost(w);
 }
 
 /* Fills in a message about one file, named by its path. A negative errno: the file has no path. */
@@ -133,36 +251,6 @@ int pagecache_message(struct worker *w, unsigned nr, enum helper_what what, stru
 	return 0;
 }
 
-int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count)
-{
-	struct pagecache *pc = w->pagecache;
-	int r;
-
-	if (pc->fd < 0)
-		return -EPIPE;
-	if (!pc->cookie && (r = loop_add(w->loop, &pc->answers, pc->fd, pagecache_ready, w)) < 0)
-		return r;
-	pc->cookie++;
-	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
-}
-
-/* Sends a message whose answer goes to `ask`. */
-static int message_ask(struct worker *w, struct helper_msg *msg, struct pagecache_ask *ask,
-		       uint64_t deadline_ns, const int *fds, unsigned count)
-{
-	struct pagecache *pc = w->pagecache;
-	int r;
-
-	msg->cookie = ask->cookie = pc->cookie + 1;
-	r = pagecache_send(w, msg, fds, count);
-	if (r < 0)
-		return r;
-	ask->deadline_ns = deadline_ns;
-	ask->next = pc->asks;
-	pc->asks = ask;
-	return 0;
-}
-
 /* Whether write-back ends only when gvmfs has answered the WRITE: by the kernel's FUSE version at
  * the mount. */
 static bool writes_are_waited_for(const struct worker *w)
@@ -184,7 +272,7 @@ int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t
 	msg.count = 1;
 	msg.range[0].off = off;
 	msg.range[0].size = size;
-	return message_ask(w, &msg, ask, gvm_now_ns() + SYNC_NS, NULL, 0);
+	return message_ask(w, inode->nr, &msg, ask, gvm_now_ns() + SYNC_NS, false);
 }
 
 bool pagecache_can_invalidate(const struct worker *w)
@@ -200,7 +288,7 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 	msg.ino = inode_ino(inode->nr);
 	msg.count = count;
 	memcpy(msg.range, ranges, count * sizeof(*ranges));
-	return message_ask(w, &msg, ask, ~0ull, &w->fuse_fd, 1);
+	return message_ask(w, inode->nr, &msg, ask, ~0ull, true);
 }
 
 /* Without a helper, a thread of the worker stores: the worker's end may have to wait for it. */
@@ -259,33 +347,56 @@ int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_
 	msg.range[0].off = off;
 	msg.range[0].size = size;
 	memcpy(msg.content, content, size);
-	if (message_ask(w, &msg, ask, gvm_now_ns() + STORE_NS, &w->fuse_fd, 1) == 0)
+	if (message_ask(w, inode->nr, &msg, ask, gvm_now_ns() + STORE_NS, true) == 0)
 		return 0;
 	return store_alone(w, inode, off, size, content, ask);
 }
 
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)
 {
+	(void)w;
+	assert(!ask->call->ask);
+	ask->call->ask = ask;
 	ask->deadline_ns = ~0ull;
-	ask->next = w->pagecache->asks;
-	w->pagecache->asks = ask;
+}
+
+/* One whose caller has waited for too long; if there is none, *next is when the first one will have. */
+static struct pagecache_call *call_overdue(const struct pagecache_calls *calls, uint64_t now_ns, uint64_t *next)
+{
+	struct pagecache_call *call;
+
+	TAILQ_FOREACH(call, calls, in) {
+		if (call->ask && call->ask->deadline_ns <= now_ns)
+			return call;
+		if (call->ask && call->ask->deadline_ns < *next)
+			*next = call->ask->deadline_ns;
+	}
+	return NULL;
+}
+
+/* A call that the helper has goes on, though nothing waits for its answer. */
+static void call_time_out(struct worker *w, struct pagecache_call *call)
+{
+	struct pagecache_ask *ask = call->ask;
+
+	call->ask = NULL;
+	ask->done(w, ask, -ETIMEDOUT); /* may wait on, and may call again */
+	if (!call->ask && !call->sent)
+		call_end(w->pagecache, call);
 }
 
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
 {
 	struct pagecache *pc = w->pagecache;
+	struct pagecache_call *call;
 	uint64_t next = ~0ull;
 
-	for (struct pagecache_ask *ask = pc->asks, *after; ask; ask = after) {
-		after = ask->next;
-		if (ask->deadline_ns > now_ns) { /* ~0: no deadline */
-			next = ask->deadline_ns < next ? ask->deadline_ns : next;
-			continue;
-		}
-		ask_take(pc, ask->cookie);
-		ask->done(w, ask, -ETIMEDOUT);
-		after = pc->asks; /* done() may have asked again */
-		next = ~0ull;
-	}
-	return next;
+	if (pc->fd < 0)
+		return next;
+	while ((call = call_overdue(&pc->running, now_ns, &next)) ||
+	       (call = call_overdue(&pc->waiting, now_ns, &next)))
+		call_time_out(w, call);
+	if (pc->full)
+		calls_go_on(w);
+	return pc->full && now_ns + AGAIN_NS < next ? now_ns + AGAIN_NS : next;
 }

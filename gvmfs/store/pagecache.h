@@ -17,6 +17,10 @@
  * - What programs other than the guest read (pagecache_note()) is dropped after a moment, so that it
  *   does not stay beside the guest's budget.
  *
+ * A call waits for a file's READs or WRITEs, perhaps until a node is back, and takes a thread of the helper.
+ * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
+ * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running.
+ *
  * Without the helper (it could not start, or a file has no name any more) nothing is wrong: the
  * answer says so, and pages stay until the kernel needs their memory.
  *
@@ -28,10 +32,16 @@
 #include "base/loop.h"
 #include "state/inode.h"
 
+#include <sys/queue.h>
+
+struct pagecache_call;
 struct worker;
 
 #define PAGECACHE_RANGES 16 /* of a file, in one message */
 #define PAGECACHE_NOTES	 64
+#define PAGECACHE_CALLS	      512u
+#define PAGECACHE_SPARE_CALLS 256u
+#define PAGECACHE_FILE_CALLS  2u
 
 /* A part of a file, in bytes. Where a function says so, size 0 means up to the file's end. */
 struct pagecache_range {
@@ -42,8 +52,7 @@ struct pagecache_range {
  * errno. */
 struct pagecache_ask {
 	void (*done)(struct worker *w, struct pagecache_ask *ask, int error);
-	struct pagecache_ask *next;
-	uint64_t cookie;
+	struct pagecache_call *call;
 	uint64_t deadline_ns;
 };
 
@@ -61,8 +70,14 @@ struct pagecache {
 	struct loop_source answers;
 	pid_t pid;
 	bool waits_for_writes; /* the kernel's write-back ends when we answer the WRITE */
-	uint64_t cookie;
-	struct pagecache_ask *asks;
+	bool listening; /* for its answers */
+	bool full;	/* it had no room for the last message */
+	uint64_t cookie; /* of the last call */
+	/* Calls that the helper has not answered, also those whose caller has stopped waiting; and calls that were not
+	 * sent yet, since too many are running. */
+	TAILQ_HEAD(pagecache_calls, pagecache_call) running, waiting;
+	unsigned calls;			     /* running */
+	uint8_t file_calls[JOURNAL_INODES]; /* of these, by inode */
 	struct pagecache_note notes[PAGECACHE_NOTES];
 	unsigned noted;
 };

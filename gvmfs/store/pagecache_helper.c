@@ -27,6 +27,8 @@
 
 #define PROBE_NS      500000u /* between two looks at a thread that may be blocked */
 #define PROBE_LOOKS   10u
+#define PROBES_MAX    256u /* that READs which hang may keep; without a probe, the call waits for the page itself */
+#define STACK_BYTES   (256u << 10)
 
 /* Opens the root of the mount; where privilege allows, by a copy of the mount that is attached
  * nowhere, so that the user can unmount the original meanwhile. */
@@ -87,6 +89,22 @@ static int invalidate(const struct helper_msg *msg, int fuse_fd)
 	return r;
 }
 
+/* They call the kernel and little else. */
+static int thread_start(void *(*run)(void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int error = pthread_attr_init(&attr);
+
+	if (error)
+		return -error;
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	error = pthread_create(&thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return -error;
+}
+
 /* A thread that reads one byte of a page: it returns at once if the kernel has it. */
 struct probe {
 	int fd;
@@ -96,6 +114,8 @@ struct probe {
 	_Atomic bool done;
 	_Atomic unsigned users;
 };
+
+static _Atomic unsigned probes; /* threads */
 
 static void probe_put(struct probe *p)
 {
@@ -114,26 +134,27 @@ static void *probe_run(void *arg)
 	p->result = (int)pread(p->fd, &byte, 1, p->off);
 	p->done = true;
 	probe_put(p);
+	probes--;
 	return NULL;
 }
 
 static struct probe *probe_start(int fd, uint64_t off)
 {
-	struct probe *p = calloc(1, sizeof(*p));
-	pthread_t thread;
+	struct probe *p = ++probes <= PROBES_MAX ? calloc(1, sizeof(*p)) : NULL;
 
-	if (!p)
+	if (!p) {
+		probes--;
 		return NULL;
+	}
 	p->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	p->off = (off_t)(off / GVM_PAGE_BYTES * GVM_PAGE_BYTES);
 	p->users = 2;
-	if (p->fd >= 0 && !pthread_create(&thread, NULL, probe_run, p)) {
-		pthread_detach(thread);
+	if (p->fd >= 0 && !thread_start(probe_run, p))
 		return p;
-	}
 	if (p->fd >= 0)
 		close(p->fd);
 	free(p);
+	probes--;
 	return NULL;
 }
 
@@ -252,17 +273,14 @@ static void *call_run(void *arg)
 static bool call_start(const struct call *call)
 {
 	struct call *c = malloc(sizeof(*c));
-	pthread_t thread;
 
 	if (!c)
 		return false;
 	*c = *call;
-	if (pthread_create(&thread, NULL, call_run, c)) {
-		free(c);
-		return false;
-	}
-	pthread_detach(thread);
-	return true;
+	if (!thread_start(call_run, c))
+		return true;
+	free(c);
+	return false;
 }
 
 /*
