@@ -45,6 +45,7 @@
  *	version-again	two contents of a chunk get the same version
  *	index-early	the index has a version before the node has acknowledged it
  *	refused-forgotten  what a node refused for want of room is dropped
+ *	failed-comes-back  a successor sends what a region had written before it failed
  *	synced-when-sent  an fsync does not wait for what is being sent
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made

@@ -31,7 +31,10 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 			continue;
 		inode = s->env->inode(s, js->inode);
 		slot_adopt(&s->slots, slot, inode, s->env->node(s, inode, js->chunk), now);
-		if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
+		/* The worker that failed the region died before it had dropped all of what was written. */
+		if (s->env->disk(s, inode)->failed && !mutant("failed-comes-back"))
+			store_slot_free(s, slot);
+		else if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
 			slot_refuse(&s->slots, slot, 1); /* a time in the past: send it in the next turn */
 	}
 }
