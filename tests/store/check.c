@@ -7,6 +7,7 @@
  *	- what the cache has and calls valid is that, too;
  *	- the index has no version that the node has not;
  *	- a chunk has one slot that collects and one that is sealed, and what is sealed does not change;
+ *	- of a region that has failed nothing is left but what is being sent;
  *	- the counts are what the slots and entries say;
  *	- whatever waits waits for something: for a GET under way, for an entry or a slot that it may not have, for a
  *	  slot on its way.
@@ -115,6 +116,8 @@ static const char *slots_check(void)
 			continue;
 		}
 		count[js->inode]++;
+		if (world.disk[js->inode].failed && slot_is(slots, &slots->slot[s]) != SLOT_IS_SENDING)
+			return "a region that has failed keeps what was written to it";
 		for (unsigned t = 0; t < s; t++)
 			if (world.slot[t].state == js->state && world.slot[t].inode == js->inode &&
 			    world.slot[t].chunk == js->chunk)
@@ -300,20 +303,17 @@ static const char *nodes_check(unsigned inode)
 
 const char *world_finish(uint32_t (*pick)(uint32_t below), unsigned dead)
 {
+	const struct event seal = { E_SEAL, 0, 0 };
 	bool of[W_INODES];
 	const char *wrong = NULL;
 
 	world.kill_in = world.kill_next = 0;
 	for (unsigned n = 0; n < W_NODES; n++)
 		world.dead[n] = n + 1 == dead;
-	store_seal_all(&world.store);
-	world.due = store_tick(&world.store, world.now);
+	world_event(&seal);
 	/* A dead node stops what is on it, and nothing else. */
-	for (unsigned i = 0; i < W_INODES; i++) {
-		of[i] = true;
-		for (unsigned c = 0; c < W_CHUNKS; c++)
-			of[i] &= node_of(i, c) + 1 != dead;
-	}
+	for (unsigned i = 0; i < W_INODES; i++)
+		of[i] = !region_is_cut_off(i);
 	wrong = settle(pick, of);
 	memset(world.dead, 0, sizeof(world.dead));
 	for (unsigned i = 0; i < W_INODES; i++)

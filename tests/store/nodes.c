@@ -5,10 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* The last region is striped over the nodes, the others are on one each. */
 unsigned node_of(unsigned inode, uint64_t chunk)
 {
-	return inode + 1 < W_INODES ? inode % W_NODES : (unsigned)(chunk % W_NODES);
+	return world.striped >> inode & 1 ? (unsigned)(chunk % W_NODES) : inode % W_NODES;
 }
 
 static const struct journal_slot *slot_of(unsigned inode, uint64_t chunk, unsigned page)

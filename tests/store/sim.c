@@ -18,7 +18,7 @@
 static const uint16_t often[EVENTS] = {
 	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 2, [E_BEGIN] = 40, [E_NEVER] = 2,
 	[E_CANCEL] = 3, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60, [E_RESEND] = 3, [E_START] = 50,
-	[E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 40, [E_LATE] = 2, [E_LOST] = 2, [E_NODE] = 1,
+	[E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 40, [E_LATE] = 2, [E_LOST] = 2, [E_NODE] = 1, [E_FAIL] = 1,
 	[E_TICK] = 20, [E_KILL] = 1, [E_CLOSE] = 3, [E_ATTACH] = 4, [E_DETACH] = 4, [E_OTHER] = 4,
 	[E_STORE] = 10,
 };
@@ -30,7 +30,7 @@ static unsigned refusals; /* one of so many answers is one; 0: none */
 static void mixture(void)
 {
 	static const enum event_kind some[] = { E_READ, E_WRITE, E_ZERO, E_SYNC, E_CUT, E_NEVER, E_CANCEL, E_RESEND,
-						E_APPLY, E_SERVE, E_NODE, E_TICK, E_KILL, E_CLOSE, E_DETACH, E_OTHER };
+						E_APPLY, E_SERVE, E_NODE, E_TICK, E_KILL, E_CLOSE, E_DETACH, E_OTHER, E_FAIL };
 
 	weights = 0;
 	for (unsigned k = 0; k < EVENTS; k++)
@@ -51,6 +51,9 @@ static void mixture(void)
 }
 
 static bool sparse; /* few chunks are used */
+#define DYING_ACROSS 1u /* it has nothing of region 0 */
+
+static bool across; /* while a node is dead, READs are of one chunk that it has and one that it has not */
 
 static uint32_t some_inode(void)
 {
@@ -92,6 +95,17 @@ static uint32_t range(uint32_t inode, uint32_t count_max)
 	return inode << 28 | first << 14 | count;
 }
 
+/* Of two striped regions, another for each READ: such a one holds what the live node has sent, and waits for the
+ * other. */
+static uint32_t range_across(uint32_t which)
+{
+	static const uint8_t chunks[] = { 0, 1, 4, 5, 8 };
+	uint32_t inode = W_INODES - 1 - which % 2;
+	uint32_t first = chunks[which / 2 % sizeof(chunks)] * CHUNK_CELLS + CHUNK_CELLS / 2;
+
+	return inode << 28 | first << 14 | (CHUNK_CELLS / 2 + 1);
+}
+
 static struct event choose(void)
 {
 	uint32_t at = pick(weights);
@@ -103,6 +117,8 @@ static struct event choose(void)
 	case E_READ:
 		e.a = pick(W_READS);
 		e.b = range(some_inode(), CHUNK_CELLS);
+		if (across && world.dead[DYING_ACROSS])
+			e.b = e.a < W_READS - 1 ? range_across(e.a) : range(0, CHUNK_CELLS);
 		break;
 	case E_WRITE:
 		e.a = pick(W_WRITES);
@@ -157,6 +173,10 @@ static struct event choose(void)
 	case E_LOST:
 		e.a = pick(W_LATE);
 		break;
+	case E_FAIL:
+		e.a = some_inode();
+		e.b = pick(2) ? 0 : 1 + pick(6);
+		break;
 	case E_NODE:
 		e.a = pick(W_NODES);
 		break;
@@ -199,15 +219,23 @@ static void beside_others(void)
 	weights += weight[E_STORE] / 4 * 3;
 }
 
-/* To the end of the episode. */
+static void never(enum event_kind kind)
+{
+	weights -= weight[kind];
+	weight[kind] = 0;
+}
+
+/* To the end of the episode; across: with all that waits for it. */
 static void node_dies(unsigned node)
 {
+	static const enum event_kind ends[] = { E_CANCEL, E_FAIL, E_DETACH, E_OTHER, E_NEVER, E_CUT };
 	const struct event e = { E_NODE, node, 0 };
 
 	if (!world.dead[node])
 		world_event(&e);
-	weights -= weight[E_NODE];
-	weight[E_NODE] = 0;
+	never(E_NODE);
+	for (unsigned i = 0; across && i < sizeof(ends) / sizeof(*ends); i++)
+		never(ends[i]);
 }
 
 const char *sim_episode(uint64_t steps, uint64_t *took)
@@ -221,14 +249,17 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	mixture();
 	sparse = !pick(3);
 	dying = pick(W_NODES + 1);
+	across = dying == DYING_ACROSS + 1 && pick(2);
 	world_init(pick(2));
+	for (unsigned i = 1; across && i < W_INODES; i++)
+		world.striped |= 1u << i;
 	world.timeout = !pick(4);
 	if (!pick(3))
 		beside_others();
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong; tries++) {
 		struct event e = choose();
 
-		if (dying && n == length / 2)
+		if (dying && n == (across ? 0 : length / 2))
 			node_dies(dying - 1);
 		if (!world_event(&e))
 			continue;

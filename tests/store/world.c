@@ -375,6 +375,7 @@ void world_init(bool full)
 {
 	memset(&world, 0, sizeof(world));
 	world.now = 1000000000;
+	world.striped = 1u << (W_INODES - 1);
 	for (unsigned i = 0; i < W_INODES; i++) {
 		struct region *reg = &world.region[i];
 
@@ -412,13 +413,23 @@ static bool range_of(const struct event *e, unsigned *inode, uint32_t *first, ui
 	return *inode < W_INODES && *count && *first + *count <= W_CELLS;
 }
 
+bool region_is_cut_off(unsigned inode)
+{
+	for (unsigned c = 0; c < W_CHUNKS; c++)
+		if (world.dead[node_of(inode, c)])
+			return true;
+	return false;
+}
+
+/* One of the READs is none of those that wait for a dead node: whatever they hold, it has its turn. */
 static bool read_new(const struct event *e)
 {
 	struct reading *o = &world.reading[e->a];
 	unsigned inode;
 	uint32_t first, count;
 
-	if (!range_of(e, &inode, &first, &count) || count > CHUNK_CELLS || !call_new(&o->call, inode))
+	if (!range_of(e, &inode, &first, &count) || count > CHUNK_CELLS ||
+	    (e->a == W_READS - 1 && region_is_cut_off(inode)) || !call_new(&o->call, inode))
 		return false;
 	o->first = first;
 	o->count = count;
@@ -809,6 +820,16 @@ static bool other_stores(const struct event *e)
 	return true;
 }
 
+static bool fail(const struct event *e)
+{
+	if (!world.disk[e->a].epoch || world.disk[e->a].failed || (e->b && world.kill_in))
+		return false;
+	if (e->b)
+		world.kill_in = e->b;
+	world_env.fail(&world.store, &world.inode[e->a], 0, -EIO);
+	return true;
+}
+
 static bool event_do(const struct event *e)
 {
 	switch (e->kind) {
@@ -839,6 +860,9 @@ static bool event_do(const struct event *e)
 			return false;
 		world.now = world.now < world.due ? world.due : world.now + NS_STEP;
 		return true;
+	case E_SEAL:
+		store_seal_all(&world.store);
+		return true;
 	case E_KILL:
 		if (world.kill_in)
 			return false;
@@ -849,6 +873,7 @@ static bool event_do(const struct event *e)
 	case E_ATTACH: return attach(e);
 	case E_DETACH: return detach(e);
 	case E_OTHER: return other(e);
+	case E_FAIL: return fail(e);
 	case E_STORE: return other_stores(e);
 	case EVENTS: break;
 	}
@@ -878,9 +903,10 @@ static const char *const names[EVENTS] = {
 	[E_BEGIN] = "begin", [E_NEVER] = "never", [E_CANCEL] = "cancel", [E_SERVE] = "serve",
 	[E_PIECE] = "piece", [E_END] = "end", [E_RESEND] = "resend", [E_START] = "start",
 	[E_BASE] = "base", [E_APPLY] = "apply", [E_ACK] = "ack", [E_COLLECT] = "collect",
-	[E_LATE] = "late", [E_LOST] = "lost", [E_NODE] = "node", [E_TICK] = "tick", [E_KILL] = "kill",
+	[E_LATE] = "late", [E_LOST] = "lost", [E_NODE] = "node", [E_TICK] = "tick", [E_SEAL] = "seal",
+	[E_KILL] = "kill",
 	[E_CLOSE] = "close", [E_ATTACH] = "attach", [E_DETACH] = "detach", [E_OTHER] = "other",
-	[E_STORE] = "store",
+	[E_FAIL] = "fail", [E_STORE] = "store",
 };
 
 void event_print(const struct event *e)

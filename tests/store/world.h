@@ -145,6 +145,7 @@ struct world {
 	struct put late[W_LATE];
 	unsigned lates;
 	bool dead[W_NODES];
+	uint32_t striped; /* regions (bit nr) that are on all nodes; the others are on one each */
 	uint32_t next_value, kills;
 	bool timeout; /* accesses end, after a time */
 	uint64_t now;
@@ -194,11 +195,13 @@ enum event_kind {
 	E_LOST,	   /* a: late: does not */
 	E_NODE,	   /* a: node: is dead, or answers again */
 	E_TICK,
+	E_SEAL,	   /* the mount ends: all of it is to be sent */
 	E_KILL,	   /* a: calls from now, b: and its successor in so many */
 	E_CLOSE,   /* a: inode: its last file, or it is opened again */
 	E_ATTACH,  /* a: inode: we are its writer */
 	E_DETACH,  /* a: inode: we are not any more */
 	E_OTHER,   /* a: inode: another host begins to write to it, or ends; b: by force */
+	E_FAIL,	   /* a: inode: its session with a node has ended; b: and the worker dies at so many calls from now */
 	E_STORE,   /* a: inode, b: page << 1 | half: it does */
 	EVENTS
 };
@@ -236,6 +239,8 @@ bool cell_was(const struct cell *c, uint32_t gen, uint32_t value);
 bool node_apply(const struct put *put, int *result);
 /* What is here of it counts as nothing: another took it, or it failed. */
 bool region_is_lost(unsigned inode);
+/* A node that it is on is dead. */
+bool region_is_cut_off(unsigned inode);
 uint32_t region_cut(unsigned inode); /* its first cell that is being cut off */
 
 #endif
