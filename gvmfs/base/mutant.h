@@ -61,6 +61,21 @@
  *	two-wanted	who waits for an entry is told when there are two
  *	slot-untold, entry-untold  who waits for one is not told
  *
+ * Of the page cache beside another host's writer (tests/watch):
+ *
+ *	trust-from-answer  a watch is relied on from its answer on, not from when it was asked for
+ *	trust-beside-drop  or while pages are still being dropped
+ *	trusted-late	a READ counts as current if the watch is relied on when it is answered
+ *	untrusted-stays	what a READ brings beside another host's writer is not dropped again
+ *	lapse-unseen	pages stay when a watch could not be renewed
+ *	pass-early	a writer may pass before the pages are dropped
+ *	pass-for-all	leave to pass counts for the watch that is just being asked for, too
+ *	drop-failed-unseen  pages that could not be dropped stay
+ *	pause-ignored	pages are dropped while a writer of this host opens the file
+ *	old-kept-at-end	what the watch ends with is taken for current when the file is next opened
+ *	left-as-it-is	a region is given up with its pages in the page cache
+ *	predecessor-trusted  a successor takes what its predecessor left there for current
+ *
  * One is no fault, but another kernel:
  *
  *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10

@@ -3,6 +3,7 @@
 #include "watch.h"
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -67,7 +68,7 @@ static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct
 	 * another writer may have come in between, and our trust begins with that answer. */
 	struct gvm_region_open_req what = { .region = rec->id,
 					    .mode = mode,
-					    .epoch = watch->number - watch->asking,
+					    .epoch = watch->number - (watch->asking && !mutant("pass-for-all")),
 					    .view = rec->view };
 	struct gvm_conn *conn = pool_node(w->pool, &rec->nodes[0]);
 
@@ -120,11 +121,11 @@ static void watch_answered(struct watch *watch, uint64_t epoch, bool writer_aliv
 	}
 	if (writer_alive && watch->until_ns)
 		trust_end(watch); /* our watch had lapsed */
-	if (writer_alive || watch->all || watch->clearing)
+	if (writer_alive || ((watch->all || watch->clearing) && !mutant("trust-beside-drop")))
 		return;
 	if (!watch->until_ns && !++watch->serial)
 		watch->serial++;
-	watch->until_ns = watch->number + WATCH_TRUST_NS;
+	watch->until_ns = (mutant("trust-from-answer") ? gvm_boottime_ns() : watch->number) + WATCH_TRUST_NS;
 }
 
 static void watch_done(struct gvm_req *req)
@@ -149,6 +150,8 @@ static void watch_done(struct gvm_req *req)
 	} else if (req->detail && !watch->ending) { /* a writer waits for us */
 		trust_end(watch);
 		watch->ending = ENDING_ROUNDS;
+		if (mutant("pass-early"))
+			node_tell(w, watch, MODE_PASS);
 	}
 }
 
@@ -198,7 +201,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	watch->waiter = NULL;
 	watch_touch(w, watch);
 	/* -ENOENT: the kernel does not know the file, so it caches nothing of it. */
-	if (error && error != -ENOENT) {
+	if (error && error != -ENOENT && !mutant("drop-failed-unseen")) {
 		watch->all = true;
 		watch->ending = 0;
 		watch->due_ns = gvm_now_ns() + AGAIN_NS;
@@ -220,7 +223,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 /* Begins what is due; returns when the next is. */
 static uint64_t clear_tick(struct worker *w, struct watch *watch, uint64_t now_ns)
 {
-	if (watch->clearing || watch->inode->watch_paused)
+	if (watch->clearing || (watch->inode->watch_paused && !mutant("pause-ignored")))
 		return ~0ull;
 	if (watch->ending && !watch->all && (!watch->ranges || watch->ending == 1)) {
 		watch->ending = 0;
@@ -242,7 +245,7 @@ static uint64_t watch_tick(struct worker *w, struct watch *watch, uint64_t now_n
 		return ~0ull;
 	if (watch->until_ns) {
 		boot = gvm_boottime_ns();
-		if (boot >= watch->until_ns)
+		if (boot >= watch->until_ns && !mutant("lapse-unseen"))
 			trust_end(watch);
 		else
 			due = now_ns + (watch->until_ns - boot);
@@ -293,7 +296,7 @@ void watch_end(struct worker *w, struct inode *inode)
 	if (!watch)
 		return;
 	/* Pages that are not known to be current are dropped when the file is next opened. */
-	if (!watch_trusts(inode) || watch->ranges || watch->clearing)
+	if ((!watch_trusts(inode) || watch->ranges || watch->clearing) && !mutant("old-kept-at-end"))
 		journal_publish32(&inode->disk->cache_stale, 1);
 	node_unwatch(w, watch);
 	watch->until_ns = 0;
@@ -354,12 +357,13 @@ bool watch_read(struct worker *w, struct inode *inode, uint64_t off, uint64_t si
 	if (!inode->disk->rec.node_count ||
 	    (region_is_attached(inode) && !(watch && watch->leaving)))
 		return false;
-	if (serial && serial == trust_serial(inode))
+	if (mutant("trusted-late") ? trust_serial(inode) : serial && serial == trust_serial(inode))
 		return false;
 	watch = watch_need(w, inode);
 	if (!watch->ranges)
 		watch->due_ns = gvm_now_ns() + WATCH_AGE_NS;
-	range_note(watch, off, off + size);
+	if (!mutant("untrusted-stays"))
+		range_note(watch, off, off + size);
 	watch_touch(w, watch);
 	return true;
 }
@@ -391,7 +395,7 @@ void watch_leave(struct worker *w, struct inode *inode,
 	}
 	watch = watch_need(w, inode);
 	watch->leaving = true;
-	watch->all = true;
+	watch->all = !mutant("left-as-it-is");
 	watch->left = left;
 	watch->arg = arg;
 	watch_touch(w, watch);
@@ -428,7 +432,7 @@ void watches_recover(struct worker *w)
 
 		if (!inode || !is_watched(w, inode))
 			continue;
-		watch_need(w, inode)->all = true;
+		watch_need(w, inode)->all = !mutant("predecessor-trusted");
 		inode->watch->held = true; /* by the predecessor, under the same client id */
 		watch_touch(w, inode->watch);
 	}
