@@ -422,12 +422,7 @@ static void drain(struct worker *w)
 	bool first = true;
 
 	for (;;) {
-		bool attached = false;
-
-		for (unsigned nr = 1; nr < w->inodes->end; nr++)
-			attached |= inode_disk(w->inodes, nr)->use != INODE_FREE &&
-				    inode_disk(w->inodes, nr)->epoch;
-		if (!attached && w->store->slots.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
+		if (LIST_EMPTY(&w->inodes->attached) && w->store->slots.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOOKS_MAX 8 /* how many holes in a row may turn out to be data */
+#define LOOKS_MAX	8      /* how many holes in a row may turn out to be data */
+#define LOOKS_AT_A_TIME 65536u /* at chunks: a fault waits for as long */
 
 struct seek {
 	struct pagecache_ask ask; /* first */

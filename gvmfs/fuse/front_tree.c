@@ -170,6 +170,8 @@ void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	names_refresh(w, true, opendir_refreshed, o);
 }
 
+#define ENTRIES_MAX 64u /* of an answer: a fault waits for as long */
+
 /* Offsets are 1 and 2 after "." and "..", then an entry's number + 3, so that they stay valid while
  * the folder changes. */
 void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
@@ -178,6 +180,7 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 	struct inode *folder = front_inode(req, ino);
 	char shown[RECORD_NAME_MAX + 1], *buf;
 	const struct gvm_id *id;
+	unsigned entries = 0;
 	size_t used = 0;
 
 	(void)fi;
@@ -189,7 +192,7 @@ void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struc
 		return;
 	}
 	id = &folder->disk->rec.id;
-	for (unsigned at = (unsigned)off; at < JOURNAL_INODES + 2; at++) {
+	for (unsigned at = (unsigned)off; at < JOURNAL_INODES + 2 && entries < ENTRIES_MAX; at++, entries++) {
 		struct stat st = { .st_ino = ino, .st_mode = S_IFDIR };
 		const char *name = at ? ".." : ".";
 		size_t need;

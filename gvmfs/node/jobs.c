@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define COLLECT_MAX 8u /* at a time: a fault waits for as long */
+
 static void queue_init(struct job_queue *q)
 {
 	q->head = NULL;
@@ -204,7 +206,7 @@ void jobs_collect(struct jobs *jobs)
 
 	if (read(jobs->event_fd, &count, sizeof(count)) < 0)
 		return;
-	for (;;) {
+	for (unsigned i = 0; i < COLLECT_MAX; i++) {
 		pthread_mutex_lock(&jobs->lock);
 		job = queue_take(&jobs->finished);
 		pthread_mutex_unlock(&jobs->lock);
@@ -213,4 +215,5 @@ void jobs_collect(struct jobs *jobs)
 		jobs->under_way--;
 		job->done(job);
 	}
+	wake(jobs->event_fd); /* there may be more */
 }

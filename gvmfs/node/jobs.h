@@ -62,7 +62,7 @@ int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client);
 void jobs_submit(struct jobs *jobs, struct job *job);
 /* The same for work that may block for long, and talks to no node. */
 void jobs_submit_blocking(struct jobs *jobs, struct job *job);
-/* Runs done() of the jobs that finished. Front thread. */
+/* Runs done() of some of the jobs that finished; as long as there are more, event_fd is readable. Front thread. */
 void jobs_collect(struct jobs *jobs);
 
 #endif

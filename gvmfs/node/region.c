@@ -75,13 +75,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->unlinked = inode->disk->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
-	if (record_chunks(size_bytes) < record_chunks(rj->rec.size_bytes)) {
-		/* Above every version that a chunk to be thrown away has. */
-		rj->discard_version = gvm_version(rj->epoch, 1);
-		for (uint64_t c = record_chunks(size_bytes); c < record_chunks(rj->rec.size_bytes); c++)
-			if ((rj->index[c] & GVM_VERSION_MASK) >= rj->discard_version)
-				rj->discard_version = (rj->index[c] & GVM_VERSION_MASK) + 1;
-	}
+	rj->cut_version = inode->disk->cut_version;
 	jobs_submit(w->jobs, &rj->job);
 }
 
@@ -101,7 +95,7 @@ static void attach_apply(struct region_job *rj)
 		d->cache_stale = 1;
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
-	d->epoch = rj->epoch;
+	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
 	/* The front's own connections tell the nodes that we live. */
 	for (unsigned i = 0; i < d->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(rj->w->pool, &d->rec.nodes[i]);
@@ -147,7 +141,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 
 	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
-	d->epoch = 0;
+	inode_set_epoch(w->inodes, inode, 0);
 	w->region_events->detached(w, inode);
 	inode->held_at_ns = 0;
 	inode->held_known = false;
@@ -184,13 +178,14 @@ static void resize_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
 	struct record *rec = &rj->inode->disk->rec;
-	uint64_t before = record_chunks(rec->size_bytes), after = record_chunks(rj->size_bytes);
 
 	if (!job->result) {
 		journal_publish64(&rec->version, rec->version + 1);
 		atomic_thread_fence(memory_order_release);
-		for (uint64_t c = after; c < before; c++)
-			rj->index[c] = rj->discard_version | GVM_VERSION_ZERO;
+		if (rj->discard_version) {
+			journal_publish64(&rj->inode->disk->cut_version, rj->discard_version);
+			journal_index_clear(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
+		}
 		rj->w->region_events->forget(rj->w, rj->inode);
 		journal_publish64(&rec->size_bytes, rj->size_bytes);
 	}
@@ -312,14 +307,14 @@ void region_lease(struct worker *w, struct inode *inode)
 
 void region_reattach(struct worker *w, struct gvm_conn *conn)
 {
-	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		struct journal_inode *d = inode_disk(w->inodes, nr);
+	const struct inode *inode;
 
-		if (d->use == INODE_FREE || !d->epoch || d->failed)
-			continue;
-		for (unsigned i = 0; i < d->rec.node_count; i++)
+	LIST_FOREACH (inode, &w->inodes->attached, attached_entry) {
+		const struct journal_inode *d = inode->disk;
+
+		for (unsigned i = 0; !d->failed && i < d->rec.node_count; i++)
 			if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
-				reattach(w, nr, conn);
+				reattach(w, inode->nr, conn);
 	}
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "owner.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +18,10 @@
 #define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
 #define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
+#define DISCARD_LOOKS	(1u << 18) /* chunks, before other conversations go on */
+#define DISCARD_PAUSE_NS 1000000ull
+#define DISCARD_CHUNKS	16384u /* of a request: about as long does a node take for nothing else */
+#define DISCARD_GAP	64u    /* what lies between is thrown away, too: it has nothing */
 #define WATCHED_PAUSE_NS 3000000ull
 #define WATCHED_NS	3000000000ull /* a watch lapses after a third of that */
 
@@ -542,31 +547,91 @@ static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, 
 	return pool_wait(conn, &ask.call.req);
 }
 
-static int node_discard(struct region_job *rj, struct pool *pool, unsigned node, uint64_t first,
-			uint64_t count)
+/* A predecessor that was killed may have cut them off already: they are zeros then. */
+static int discard_refused(struct region_job *rj, struct gvm_conn *conn, int error)
 {
-	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
-	struct gvm_discard_req what = {
-		.region = rj->rec.id,
-		.epoch = rj->epoch,
-		.first = first,
-		.count = count,
-		.version = rj->discard_version,
-	};
 	struct ask ask;
-	int r;
 
-	if (!conn)
-		return -ENOMEM;
-	gvm_discard(conn, ask_begin(&ask, resize_deadline(rj, pool)), &what);
-	r = pool_wait(conn, &ask.call.req);
-	if (r != -EINVAL)
-		return r;
-	/* A predecessor that was killed may have cut them off already: they are zeros then. */
-	if (region_open(conn, rj, MODE_LOOK, 0, resize_deadline(rj, pool), &ask) < 0 ||
-	    ask.call.rsp.region_open.chunks != first)
-		return r;
+	if (region_open(conn, rj, MODE_LOOK, 0, resize_deadline(rj, NULL), &ask) < 0 ||
+	    ask.call.rsp.region_open.chunks != record_chunks(rj->size_bytes))
+		return error;
 	return 0;
+}
+
+/* Some chunks, on all nodes at a time. */
+static int chunks_discard(struct region_job *rj, struct pool *pool, uint64_t first, uint64_t count)
+{
+	struct gvm_discard_req what = { .region = rj->rec.id, .epoch = rj->epoch, .first = first,
+					.count = count, .version = rj->discard_version };
+	struct gvm_conn *conn[RECORD_NODES_MAX] = { NULL };
+	struct ask *asks = asks_make(rj->rec.node_count);
+	int result = asks ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
+		conn[i] = pool_node(pool, &rj->rec.nodes[i]);
+		if (conn[i])
+			gvm_discard(conn[i], ask_begin(&asks[i], resize_deadline(rj, pool)), &what);
+	}
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
+		int r = conn[i] ? pool_wait(conn[i], &asks[i].call.req) : -ENOMEM;
+
+		if (r == -EINVAL)
+			r = discard_refused(rj, conn[i], r);
+		if (r < 0 && !result)
+			result = r;
+	}
+	free(asks);
+	return result;
+}
+
+/* Above every version that a chunk to be thrown away has, or that one may have on a node. Nobody writes them any
+ * more. Those of a large region take a while, and other conversations go on meanwhile. */
+static uint64_t discard_version(struct region_job *rj)
+{
+	uint64_t end = record_chunks(rj->rec.size_bytes), version = gvm_version(rj->epoch, 1), looked = 0;
+
+	if (rj->cut_version >= version)
+		version = rj->cut_version + 1;
+	for (uint64_t c = record_chunks(rj->size_bytes); c < end; c++) {
+		c = journal_index_next(rj->w->journal, rj->inode->nr, c);
+		if (c < end && (rj->index[c] & GVM_VERSION_MASK) >= version)
+			version = (rj->index[c] & GVM_VERSION_MASK) + 1;
+		if (++looked % DISCARD_LOOKS == 0)
+			fiber_wait(NULL, ns_from_now(DISCARD_PAUSE_NS));
+	}
+	return version;
+}
+
+/*
+ * Throws away what lies behind the new end. Only what was ever written: of everything that was sent to a node,
+ * the index knows by now, since the caller had it all acknowledged. It goes bit by bit, since faults of others wait for
+ * the nodes, too. Runs that are close to each other are one.
+ */
+static int region_discard(struct region_job *rj, struct pool *pool)
+{
+	uint64_t end = record_chunks(rj->rec.size_bytes), first = end, last = end;
+	int r = 0;
+
+	rj->discard_version = discard_version(rj);
+	for (uint64_t c = record_chunks(rj->size_bytes), looked = 1; !r && c < end; c++, looked++) {
+		c = journal_index_next(rj->w->journal, rj->inode->nr, c);
+		if (c >= end)
+			break;
+		if (looked % DISCARD_LOOKS == 0)
+			fiber_wait(NULL, ns_from_now(DISCARD_PAUSE_NS));
+		if (!rj->index[c])
+			continue;
+		if (first < end && (c - last > DISCARD_GAP || c - first >= DISCARD_CHUNKS)) {
+			r = chunks_discard(rj, pool, first, last + 1 - first);
+			first = end;
+		}
+		if (first == end)
+			first = c;
+		last = c;
+	}
+	if (!r && first < end)
+		r = chunks_discard(rj, pool, first, last + 1 - first);
+	return r;
 }
 
 void region_job_resize(struct job *job, struct pool *pool)
@@ -580,8 +645,8 @@ void region_job_resize(struct job *job, struct pool *pool)
 
 	if (is_shrink(rj)) /* it is not begun but with all of them there */
 		r = region_query(rj, pool, &epoch, &alive);
-	for (i = 0; !r && after < before && i < rj->rec.node_count; i++)
-		r = node_discard(rj, pool, i, after, before - after);
+	if (!r && is_shrink(rj))
+		r = region_discard(rj, pool);
 	for (i = 0; !r && i < rj->rec.node_count; i++)
 		r = node_resize(rj, pool, i, after);
 	if (r < 0 && after > before)

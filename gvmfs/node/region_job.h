@@ -19,7 +19,8 @@ struct region_job {
 	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
 	uint64_t seen_epoch;	 /* stat: of the writer that attached last */
 	uint64_t size_bytes;	 /* resize: the new size */
-	uint64_t discard_version; /* shrink: the version of the zeros that stay behind */
+	uint64_t cut_version;	 /* of the zeros that were left behind before */
+	uint64_t discard_version; /* shrink, out: of those that stay behind now; 0: nothing was thrown away */
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
 	uint64_t held_bytes;	 /* stat */
 	uint8_t writer;		 /* stat: see owner_judge() */

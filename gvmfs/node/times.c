@@ -7,25 +7,43 @@
 
 #include <errno.h>
 
-#define SOON_NS	 200000000ull  /* a folder, or a file that is closed */
-#define LATER_NS 3000000000ull /* one that is written on, or after a failure */
+#define SAVES_MAX 16u /* at a time: a fault waits for as long */
+
+static const uint64_t delay_ns[TIMES_DELAYS] = {
+	[TIMES_NOW] = 1,
+	[TIMES_SOON] = 200000000,   /* a folder, or a file that is closed */
+	[TIMES_LATER] = 3000000000, /* one that is written on, or after a failure */
+};
 
 uint64_t times_now(void)
 {
 	return gvm_realtime_ns();
 }
 
-static void times_owe(struct worker *w, struct inode *inode, uint64_t in_ns)
+static void due_end(struct worker *w, struct inode *inode)
 {
-	uint64_t due = gvm_now_ns() + in_ns;
+	if (!inode->times_due_ns)
+		return;
+	TAILQ_REMOVE(&w->inodes->times_due[inode->times_delay], inode, times_entry);
+	inode->times_due_ns = 0;
+}
 
+/* Each delay has a list of its own: so each list is in the order in which they are due. */
+static void due_set(struct worker *w, struct inode *inode, enum times_delay delay)
+{
+	due_end(w, inode);
+	inode->times_due_ns = gvm_now_ns() + delay_ns[delay];
+	inode->times_delay = delay;
+	TAILQ_INSERT_TAIL(&w->inodes->times_due[delay], inode, times_entry);
+}
+
+static void times_owe(struct worker *w, struct inode *inode, enum times_delay delay)
+{
 	if (!inode->nr)
 		return;
 	journal_publish32(&inode->disk->times_owed, 1);
-	if (!inode->times_due_ns || due < inode->times_due_ns)
-		inode->times_due_ns = due;
-	if (due < w->times_due_ns)
-		w->times_due_ns = due;
+	if (!inode->times_due_ns || gvm_now_ns() + delay_ns[delay] < inode->times_due_ns)
+		due_set(w, inode, delay);
 }
 
 void times_content(struct worker *w, struct inode *inode)
@@ -34,20 +52,20 @@ void times_content(struct worker *w, struct inode *inode)
 
 	rec->mtime_ns = rec->ctime_ns = times_now();
 	if (!inode->times_due_ns)
-		times_owe(w, inode, inode->disk->epoch ? LATER_NS : SOON_NS);
+		times_owe(w, inode, inode->disk->epoch ? TIMES_LATER : TIMES_SOON);
 }
 
 void times_status(struct worker *w, struct inode *inode)
 {
 	inode->disk->rec.ctime_ns = times_now();
 	if (!inode->times_due_ns)
-		times_owe(w, inode, SOON_NS);
+		times_owe(w, inode, TIMES_SOON);
 }
 
 void times_closed(struct worker *w, struct inode *inode)
 {
 	if (inode->disk->times_owed)
-		times_owe(w, inode, 0);
+		times_owe(w, inode, TIMES_NOW);
 }
 
 void times_guess_root(struct worker *w)
@@ -79,7 +97,7 @@ static void saved(struct worker *w, int result, void *arg)
 
 	inode->times_saving = false;
 	if (result < 0)
-		times_owe(w, inode, LATER_NS);
+		times_owe(w, inode, TIMES_LATER);
 	/* Another host changed the record: what it says is taken over first. */
 	if (result == -ESTALE)
 		names_refresh(w, true, refreshed, NULL);
@@ -92,13 +110,16 @@ static bool times_save(struct worker *w, struct inode *inode)
 	struct journal_inode *d = inode->disk;
 
 	if (!d->times_owed || d->use != INODE_USED || d->rec.kind == RECORD_GONE) {
-		inode->times_due_ns = 0;
+		due_end(w, inode);
 		return false;
 	}
 	/* Whatever has the inode may be changing its record. */
-	if (inode->times_saving || inode->busy)
+	if (inode->times_saving || inode->busy) {
+		if (inode->times_due_ns)
+			due_set(w, inode, TIMES_SOON);
 		return true;
-	inode->times_due_ns = 0;
+	}
+	due_end(w, inode);
 	inode->times_saving = true;
 	names_save_times(w, inode, saved, inode);
 	return true;
@@ -106,24 +127,21 @@ static bool times_save(struct worker *w, struct inode *inode)
 
 uint64_t times_tick(struct worker *w, uint64_t now_ns)
 {
-	uint64_t next = ~0ull;
+	uint64_t next = LOOP_NEVER;
+	unsigned saves = 0;
 
-	if (w->times_due_ns > now_ns)
-		return w->times_due_ns;
-	w->times_due_ns = ~0ull;
-	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		struct inode *inode = w->inodes->rt[nr];
+	for (unsigned delay = 0; delay < TIMES_DELAYS; delay++) {
+		struct inode *inode;
 
-		if (!inode || !inode->times_due_ns)
-			continue;
-		if (inode->times_due_ns <= now_ns && times_save(w, inode))
-			inode->times_due_ns = inode->times_due_ns ? now_ns + SOON_NS : 0;
-		if (inode->times_due_ns && inode->times_due_ns < next)
+		while ((inode = TAILQ_FIRST(&w->inodes->times_due[delay])) && inode->times_due_ns <= now_ns) {
+			if (saves++ == SAVES_MAX)
+				return now_ns;
+			times_save(w, inode);
+		}
+		if (inode && inode->times_due_ns < next)
 			next = inode->times_due_ns;
 	}
-	if (next < w->times_due_ns)
-		w->times_due_ns = next;
-	return w->times_due_ns;
+	return next;
 }
 
 bool times_flush(struct worker *w)

@@ -28,9 +28,15 @@ int inodes_init(struct inodes *in, struct journal *j)
 	memset(in, 0, sizeof(*in));
 	in->j = j;
 	in->end = j->super->inodes_end;
-	for (unsigned i = 0; i < in->end; i++)
-		if (j->inodes[i].use != INODE_FREE)
-			tree_follow(in, i);
+	for (unsigned i = 0; i < TIMES_DELAYS; i++)
+		TAILQ_INIT(&in->times_due[i]);
+	for (unsigned i = 0; i < in->end; i++) {
+		if (j->inodes[i].use == INODE_FREE)
+			continue;
+		tree_follow(in, i);
+		if (j->inodes[i].epoch && !inode_get(in, i)) /* for the list of these */
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -44,6 +50,8 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 			in->rt[nr]->index = journal_index(in->j, nr);
 			in->rt[nr]->stats = &in->rt[nr]->disk->stats;
 			in->rt[nr]->unbacked_hold = -1;
+			if (in->rt[nr]->disk->use != INODE_FREE && in->rt[nr]->disk->epoch)
+				LIST_INSERT_HEAD(&in->attached, in->rt[nr], attached_entry);
 			STAILQ_INIT(&in->rt[nr]->waiting);
 			STAILQ_INIT(&in->rt[nr]->askers);
 		}
@@ -158,6 +166,17 @@ void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use)
 	tree_follow(in, nr);
 }
 
+void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
+{
+	struct journal_inode *d = inode->disk;
+
+	if (epoch && !d->epoch)
+		LIST_INSERT_HEAD(&in->attached, inode, attached_entry);
+	else if (!epoch && d->epoch)
+		LIST_REMOVE(inode, attached_entry);
+	journal_publish64(&d->epoch, epoch);
+}
+
 void inode_set_gone(struct inodes *in, unsigned nr)
 {
 	inode_disk(in, nr)->rec.kind = RECORD_GONE;
@@ -197,6 +216,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->resident_peak = 0;
 	memset(&d->stats, 0, sizeof(d->stats));
 	d->tail_from = 0;
+	d->cut_version = 0;
 	d->end_cached = 0;
 	d->rec = *rec;
 	inode_set_use(in, nr, INODE_USED);
@@ -213,6 +233,10 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->in_handshake ||
 	    rt->resident || rt->parked || rt->times_saving || rt->watch_listed)
 		return;
+	if (rt->times_due_ns)
+		TAILQ_REMOVE(&in->times_due[rt->times_delay], rt, times_entry);
+	if (d->epoch)
+		inode_set_epoch(in, rt, 0);
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
 	free(rt->watch);

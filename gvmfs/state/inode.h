@@ -14,6 +14,7 @@
 
 #include <fuse3/fuse_lowlevel.h>
 #include <sys/queue.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 /* Something that runs when its turn comes: embedded in what it is about. */
@@ -33,6 +34,7 @@ struct inode {
 	_Atomic uint64_t *index;    /* and of its chunks: journal_index() */
 	bool busy; /* a task has it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* for it, in their order */
+	LIST_ENTRY(inode) attached_entry;
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
@@ -53,7 +55,9 @@ struct inode {
 	STAILQ_HEAD(, op) askers;
 	uint8_t writer; /* then: GVM_WRITER_*, the most that a node said */
 	uint64_t seen_epoch; /* then: of the writer that attached last */
-	uint64_t times_due_ns; /* when its times are to be saved; 0: they are */
+	uint64_t times_due_ns; /* when its times are to be saved; 0: they are, and it is in no list of them */
+	unsigned times_delay;  /* in which list: of times_due */
+	TAILQ_ENTRY(inode) times_entry;
 	bool times_saving;     /* a save of them is under way */
 	bool times_flushed;    /* at the end: they have been tried */
 	struct watch *watch;  /* of what the page cache has of it: watch.h; NULL: nothing was needed yet */
@@ -69,6 +73,12 @@ struct inode {
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
 	struct stats *stats;	   /* in the journal: they go on when a worker is replaced */
 };
+
+LIST_HEAD(inode_list, inode);
+TAILQ_HEAD(inode_queue, inode);
+
+/* How long times.h waits before it saves. */
+enum times_delay { TIMES_NOW, TIMES_SOON, TIMES_LATER, TIMES_DELAYS };
 
 #define INODES_GONE 64u
 
@@ -88,6 +98,8 @@ struct inodes {
 	unsigned end;			  /* entries from here on were never used */
 	struct gvm_id gone[INODES_GONE];  /* whose entries were freed, the last ones */
 	uint64_t gone_count;		  /* all that ever were */
+	struct inode_queue times_due[TIMES_DELAYS]; /* of times.h: each in the order in which they are due */
+	struct inode_list attached;	  /* with an epoch of ours: inode_set_epoch() */
 };
 
 /* Finds what the journal has: 0 or a negative errno. */
@@ -124,6 +136,8 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 int inode_alloc(struct inodes *in, const struct record *rec);
 /* Changes what an entry is, or is called and where; name: perhaps that in its record already. Whoever
  * changes a record's id calls the second, too. */
+/* The epoch of our attachment as its writer; 0: there is none (any more). */
+void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch);
 void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use);
 void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name);
 /* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing is under way. */

@@ -8,8 +8,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl2": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x326c6e72756f6a67ull
+/* "gjournl3": the digit is the layout's, also of the entries. */
+#define JOURNAL_MAGIC 0x336c6e72756f6a67ull
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PARTS };
@@ -101,4 +101,17 @@ void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first
 
 	fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		  (off_t)(part_offset(PART_INDEX) + from), (off_t)(to - from));
+}
+
+uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk)
+{
+	uint64_t from = part_offset(PART_INDEX) + (uint64_t)inode * JOURNAL_INDEX_BYTES;
+	off_t at;
+
+	if (chunk * 8 % GVM_PAGE_BYTES)
+		return chunk; /* within a page that the caller has seen */
+	at = lseek(j->fd, (off_t)(from + chunk * 8), SEEK_DATA);
+	if (at < 0 || (uint64_t)at >= from + JOURNAL_INDEX_BYTES)
+		return errno == ENXIO || at >= 0 ? JOURNAL_CHUNKS_MAX : chunk;
+	return ((uint64_t)at - from) / 8;
 }

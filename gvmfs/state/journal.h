@@ -77,6 +77,8 @@ struct journal_inode {
 	struct stats stats;
 	uint64_t tail_from, tail_to; /* bytes that a growth is to make zero (tail.h); from, published last,
 				      * is the size before it, which still shows; 0: none */
+	uint64_t cut_version; /* of the zeros that shrinking left on the nodes: chunks of which the index has
+			       * nothing may have them, so what is written has a higher one; 0: none */
 	struct record rec;
 };
 
@@ -162,6 +164,10 @@ static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned 
 {
 	return (_Atomic uint64_t *)(j->index + (size_t)inode * JOURNAL_INDEX_BYTES);
 }
+
+/* The first chunk from `chunk` on of which the index may have something: a look at the memory of what was never
+ * written would allocate it, and take a while for a large region. JOURNAL_CHUNKS_MAX: there is none. */
+uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk);
 
 /* Gives the memory of chunks first.. back and makes their entries 0. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);

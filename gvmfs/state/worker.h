@@ -68,7 +68,6 @@ struct worker {
 	struct loop *loop; /* of the front thread */
 	struct loop_source requests, heirs, results, outcomes, pokes; /* worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
-	uint64_t times_due_ns; /* the first that times.h has to save */
 	struct inode *watches;	 /* of which watch.h has something to do */
 	unsigned watches_count;
 	uint64_t watches_due_ns; /* when */

@@ -60,12 +60,15 @@ static void slot_send(struct store *s, struct slot *slot)
 
 void store_seal(struct store *s, struct slot *slot)
 {
+	const struct journal_inode *disk = s->env->disk(s, slot->inode);
 	uint64_t chunk = slot_disk(&s->slots, slot)->chunk, base, fresh;
 
 	if (slots_sealed(&s->slots, slot->inode, chunk))
 		return;
 	base = s->env->index(s, slot->inode, chunk) & GVM_VERSION_MASK;
-	fresh = gvm_version(s->env->disk(s, slot->inode)->epoch, 1);
+	fresh = gvm_version(disk->epoch, 1);
+	if (disk->cut_version >= fresh)
+		fresh = disk->cut_version + 1;
 	slot_seal(&s->slots, slot, base < fresh ? fresh : base + !mutant("version-again"));
 	if (mutant("index-early"))
 		s->env->index_set(s, slot->inode, chunk, slot_disk(&s->slots, slot)->version);

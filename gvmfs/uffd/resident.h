@@ -191,6 +191,7 @@ struct resident {
 	struct chunk *chunk;
 	struct resident_mark *mark;
 	_Atomic uint64_t *index; /* the region's part of the journal */
+	uint64_t cut_version;	 /* as the journal says */
 	struct stats *stats, *mount_stats;
 	uint64_t *peak; /* pages that were here, at the most */
 	_Atomic uint32_t *pins;
@@ -326,6 +327,11 @@ void resident_ios_end(struct resident *r);
 /* resident_io.c: what FUSE asks for while the region is served here. */
 
 /* Whether any page of a chunk is in the memory. */
+/* The first chunk from c on that may be anything but ABSENT, or may once have been; r->chunks: there is none.
+ * (One that is FILLING and has no page yet may be left out.) What was never touched of a large region is
+ * passed over as a whole. */
+uint64_t chunk_touched(struct resident *r, uint64_t c);
+
 static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;

@@ -107,6 +107,8 @@ static uint64_t version_next(const struct resident *r, uint64_t c, uint64_t base
 {
 	uint64_t version = gvm_version(epoch, 1);
 
+	if (r->cut_version >= version)
+		version = r->cut_version + 1;
 	if ((base & GVM_VERSION_MASK) >= version)
 		version = (base & GVM_VERSION_MASK) + 1;
 	if (r->mark[c].tried >= version)

@@ -132,6 +132,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	error = r->inode && r->kick_fd >= 0 ? resident_map(r) : -ENOMEM;
 	if (r->inode) {
 		r->index = r->inode->index;
+		r->cut_version = r->inode->disk->cut_version;
 		r->stats = r->inode->stats;
 		r->mount_stats = &w->journal->super->stats;
 		r->peak = &r->inode->disk->resident_peak;

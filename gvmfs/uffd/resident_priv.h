@@ -19,11 +19,6 @@ void chunk_enlist_first(struct resident *r, uint64_t c, enum chunk_list_id list)
 /* Changes the state, and what is counted by it. */
 void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state);
 
-/* The first chunk from c on that may be anything but ABSENT, or may once have been; r->chunks: there is none.
- * (One that is FILLING and has no page yet may be left out.) What was never touched of a large region is
- * passed over as a whole. */
-uint64_t chunk_touched(struct resident *r, uint64_t c);
-
 /* The pages of a chunk that the region has: the last chunk may have fewer. */
 uint32_t chunk_pages(const struct resident *r, uint64_t c);
 /* How many pages of it take memory. */

@@ -338,10 +338,26 @@ uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what
 	return GVM_OK;
 }
 
+static bool group_is_written(const struct region *r, uint64_t chunk)
+{
+	uint64_t group = chunk / ENTRY_GROUP;
+
+	return r->written[group / 64] >> group % 64 & 1;
+}
+
+/* The first chunk from `chunk` on of which the entry may have a version, or one behind the end: the entries of a
+ * large region are not looked at where nothing was ever written. */
+static uint64_t chunk_written(const struct region *r, uint64_t chunk)
+{
+	while (chunk < r->chunks && !group_is_written(r, chunk))
+		chunk += ENTRY_GROUP - chunk % ENTRY_GROUP;
+	return chunk;
+}
+
 /* Cuts off the chunks from `chunks` on. Their entries stay, as zeros of the same version. */
 static void region_cut(struct regions *t, struct region *r, uint64_t chunks)
 {
-	for (uint64_t c = chunks; c < r->chunks && r->totals.chunks; c++)
+	for (uint64_t c = chunks; r->totals.chunks && (c = chunk_written(r, c)) < r->chunks; c++)
 		if (entry_has_body(&r->entries[c]))
 			entry_drop_body(t, r, &r->entries[c]);
 }
@@ -350,7 +366,7 @@ static uint64_t bodies_below(const struct region *r, uint64_t chunks)
 {
 	uint64_t bodies = r->totals.chunks;
 
-	for (uint64_t c = chunks; c < r->chunks && bodies; c++)
+	for (uint64_t c = chunks; bodies && (c = chunk_written(r, c)) < r->chunks; c++)
 		bodies -= entry_has_body(&r->entries[c]);
 	return bodies;
 }
@@ -412,7 +428,8 @@ bool regions_reap(struct regions *t, unsigned chunks)
 	struct region *r;
 
 	while ((r = TAILQ_FIRST(&t->dying))) {
-		for (; r->reaped < r->chunks && r->totals.chunks; r->reaped++) {
+		for (; r->totals.chunks && (r->reaped = chunk_written(r, r->reaped)) < r->chunks;
+		     r->reaped++) {
 			const struct chunk_entry *entry = &r->entries[r->reaped];
 
 			if (!entry_has_body(entry))
@@ -543,13 +560,6 @@ uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *
 	rsp->count = (uint32_t)(p - buf) / 32;
 	rsp->more = at < t->count;
 	return (uint32_t)(p - buf);
-}
-
-static bool group_is_written(const struct region *r, uint64_t chunk)
-{
-	uint64_t group = chunk / ENTRY_GROUP;
-
-	return r->written[group / 64] >> group % 64 & 1;
 }
 
 uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
