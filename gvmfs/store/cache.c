@@ -54,7 +54,7 @@ bool cache_allow(const struct cache *c, const struct inode *inode, const void *c
 			continue;
 		/* Chunks that are only prefetched do not count against a READ of the same file. */
 		of_inode += e->inode == inode && !(e->ahead && TAILQ_EMPTY(&e->links));
-		/* A chunk that is already here, but pinned by a READ that waits for another node, does not count
+		/* A chunk that is here, but kept by a READ that waits for another node, does not count
 		 * against its node. */
 		if (!e->fetching && !mutant("pinned-counts"))
 			continue;

@@ -7,7 +7,7 @@
  *	HELD	-> FETCHING	cache_fetching()
  *	FETCHING -> HELD	cache_fetched()
  *
- * An entry that is FETCHING or has waiters (links) is pinned: cache_take() does not reuse it. The `valid` pages
+ * An entry that is FETCHING or has waiters (links) is in use: cache_take() leaves it alone. The `valid` pages
  * have the content of the index's version: a write clears the bits of the pages that it changes, and marks them as
  * stale in the GET in flight.
  */
@@ -75,17 +75,16 @@ static inline void cache_use(struct cache *c, struct cache_entry *e)
 	e->used_at = ++c->clock;
 }
 
-/* Whether an entry is not pinned. */
+/* Whether an entry is not in use. */
 bool cache_is_free(const struct cache_entry *e);
 unsigned cache_count_free(const struct cache *c);
-/* Whether a prefetch of a chunk on `node` may take an entry: more are free than that node's chunks pin. */
+/* Whether a prefetch of a chunk on `node` may take an entry: more are free than that node's chunks use. */
 bool cache_spares(const struct cache *c, const void *node);
-/* Whether an inode may pin `count` more entries for chunks on `nodes`: so many are free, and those that this
- * inode and each of these nodes pin are at most twice the free ones, so that a dead node leaves entries to the
+/* Whether an inode may use `count` more entries for chunks on `nodes`: so many are free, and those that this
+ * inode and each of these nodes use are at most twice the free ones, so that a dead node leaves entries to the
  * others. */
 bool cache_allow(const struct cache *c, const struct inode *inode, const void *const nodes[2], unsigned count);
-/* Takes the unpinned entry that was used longest ago, emptied, for another chunk; NULL if all are
- * pinned. */
+/* Takes the entry that was used longest ago, emptied, for another chunk; NULL if all are in use. */
 struct cache_entry *cache_take(struct cache *c, struct inode *inode, uint64_t chunk, const void *node);
 void cache_drop(struct cache *c, struct cache_entry *e);
 
