@@ -50,8 +50,8 @@ static void say_tombstones_stay(struct worker *w, unsigned gone)
 	if (w->names->said_ns && now - w->names->said_ns < SAY_NS)
 		return;
 	w->names->said_ns = now;
-	log_warning(NULL, "the nodes remember %u removed names until each node of --nodes answers: one "
-			  "that is gone for good should be named no more", gone);
+	log_warning(NULL, "the nodes remember %u removed names until each node of --nodes answers: take "
+			  "a node that is gone for good off the list", gone);
 }
 
 /* Forgets what is removed, and lets a node that restarted know what was forgotten: needs all nodes. */

@@ -107,7 +107,8 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 		return;
 	}
 	if (rec->kind != d->rec.kind || !may_move(w, (unsigned)nr, rec)) {
-		log_error(rec->name, "its record was changed in a way that cannot be; it is not used");
+		log_error(rec->name, "its new record is ignored: it would change its kind, move chunks of an "
+					 "open region, or names unknown nodes");
 		return;
 	}
 	apply_all(w, (unsigned)nr, rec);
