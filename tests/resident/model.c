@@ -11,23 +11,19 @@
  * every state check.c looks at all of it; from every state in which nothing can happen, and from one in 64
  * of the others, the world goes on to its end: everything that waits ends, and the node has all.
  *
- * The search is depth-first; states are known by 64 bits of hash. -t shows the way to what was found.
+ * The search is ../sim/explore.h's. -t shows the way to what was found.
  */
 #include "world.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "../sim/explore.h"
 
-#undef malloc
-#undef free
+#include <errno.h>
+#include <string.h>
 
 /* Pages that are used: the first window of a chunk, and the last page of it. */
 #define NEAR 0u
 #define FAR  (GVM_CHUNK_PAGES - 1)
-#define DEPTH 400u
+#define CALLS_MAX 64u /* of the client's, that an event makes */
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
@@ -35,85 +31,69 @@ struct limits {
 };
 
 struct model_case {
-	const char *name, *what;
+	struct explore_case name;
 	struct limits limits;
 	uint32_t local; /* pages */
 	bool full;	/* the node has both chunks from before */
-	bool takes_long;
 };
 
 static const struct model_case cases[] = {
-	{ "evictions", "3 accesses", { .touches = 3 }, GVM_CHUNK_PAGES, true, false },
-	{ "pins", "2 accesses, a direct read", { .touches = 2, .pins = 1, .stores = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "requests", "an access, a write, a hole", { .touches = 1, .writes = 1, .zeros = 1 },
-	  GVM_CHUNK_PAGES, true, false },
-	{ "fsyncs", "2 accesses, 2 fsyncs, a refusal", { .touches = 2, .syncs = 2, .refusals = 1 },
-	  2 * GVM_CHUNK_PAGES, true, false },
-	{ "refusals", "3 accesses, 2 refusals", { .touches = 3, .refusals = 2 }, GVM_CHUNK_PAGES, true, false },
-	{ "deaths", "2 accesses, a worker's death", { .touches = 2, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "death-in-a-request", "a write or a hole, an fsync, a worker's death",
-	  { .writes = 1, .zeros = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "budgets", "2 accesses, 2 changes of the budget", { .touches = 2, .budgets = 2 }, GVM_CHUNK_PAGES, true, false },
-	{ "strangers", "an access, 2 strange pages, a death", { .touches = 1, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "resends", "2 accesses, 2 broken connections", { .touches = 2, .resends = 2 }, GVM_CHUNK_PAGES, true, false },
-	{ "zeros", "an empty region: 3 accesses, a hole", { .touches = 3, .zeros = 1 }, GVM_CHUNK_PAGES, false, false },
-	{ "stalls", "2 accesses, something while a call waits", { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "stalled-requests", "a write or a hole, something while a call waits",
-	  { .writes = 1, .zeros = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true, false },
-	{ "stalled-zeros", "an empty region: 2 accesses, something while a call waits",
-	  { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, false, false },
-	{ "long-stalls", "an access, a write, a hole, an fsync, something while a call waits",
-	  { .touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true, true },
-	{ "stalled-deaths", "2 accesses, something while a call waits, a worker's death",
-	  { .touches = 2, .stalls = 1, .kills = 1 }, GVM_CHUNK_PAGES, true, true },
-	{ "leaves", "an access, an fsync, the client leaves", { .touches = 1, .syncs = 1, .leaves = 1 },
-	  GVM_CHUNK_PAGES, true, false },
-	{ "long-evictions", "4 accesses", { .touches = 4 }, GVM_CHUNK_PAGES, true, true },
-	{ "long-requests", "2 accesses, a write, a hole", { .touches = 2, .writes = 1, .zeros = 1 },
-	  GVM_CHUNK_PAGES, true, true },
-	{ "long-deaths", "3 accesses, a worker's death", { .touches = 3, .kills = 1 }, GVM_CHUNK_PAGES, true,
-	  true },
-	{ "two-deaths", "an access, 2 deaths", { .touches = 1, .kills = 2 }, GVM_CHUNK_PAGES, true, true },
-	{ "long-strangers", "2 accesses, 2 strange pages, a death", { .touches = 2, .strays = 2, .kills = 1 },
-	  GVM_CHUNK_PAGES, true, true },
-	{ "long-leaves", "2 accesses, an fsync, the client leaves",
-	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true, true },
-	{ "everything", "2 accesses, and one of everything else",
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true, true },
+	{ { "evictions", "3 accesses", false },
+	  { .touches = 3 }, GVM_CHUNK_PAGES, true },
+	{ { "pins", "2 accesses, a direct read", false },
+	  { .touches = 2, .pins = 1, .stores = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "requests", "an access, a write, a hole", false },
+	  { .touches = 1, .writes = 1, .zeros = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "fsyncs", "2 accesses, 2 fsyncs, a refusal", false },
+	  { .touches = 2, .syncs = 2, .refusals = 1 }, 2 * GVM_CHUNK_PAGES, true },
+	{ { "refusals", "3 accesses, 2 refusals", false },
+	  { .touches = 3, .refusals = 2 }, GVM_CHUNK_PAGES, true },
+	{ { "deaths", "2 accesses, a worker's death", false },
+	  { .touches = 2, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "death-in-a-request", "a write or a hole, an fsync, a worker's death", false },
+	  { .writes = 1, .zeros = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "budgets", "2 accesses, 2 changes of the budget", false },
+	  { .touches = 2, .budgets = 2 }, GVM_CHUNK_PAGES, true },
+	{ { "strangers", "an access, 2 strange pages, a death", false },
+	  { .touches = 1, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "resends", "2 accesses, 2 broken connections", false },
+	  { .touches = 2, .resends = 2 }, GVM_CHUNK_PAGES, true },
+	{ { "zeros", "an empty region: 3 accesses, a hole", false },
+	  { .touches = 3, .zeros = 1 }, GVM_CHUNK_PAGES, false },
+	{ { "stalls", "2 accesses, something while a call waits", false },
+	  { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "stalled-requests", "a write or a hole, something while a call waits", false },
+	  { .writes = 1, .zeros = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "stalled-zeros", "an empty region: 2 accesses, something while a call waits", false },
+	  { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, false },
+	{ { "long-stalls", "an access, a write, a hole, an fsync, something while a call waits", true },
+	  { .touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "stalled-deaths", "2 accesses, something while a call waits, a worker's death", true },
+	  { .touches = 2, .stalls = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "leaves", "an access, an fsync, the client leaves", false },
+	  { .touches = 1, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "long-evictions", "4 accesses", true },
+	  { .touches = 4 }, GVM_CHUNK_PAGES, true },
+	{ { "long-requests", "2 accesses, a write, a hole", true },
+	  { .touches = 2, .writes = 1, .zeros = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "long-deaths", "3 accesses, a worker's death", true },
+	  { .touches = 3, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "two-deaths", "an access, 2 deaths", true },
+	  { .touches = 1, .kills = 2 }, GVM_CHUNK_PAGES, true },
+	{ { "long-strangers", "2 accesses, 2 strange pages, a death", true },
+	  { .touches = 2, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
+	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "everything", "2 accesses, and one of everything else", true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
+
+static const struct explore_case *case_nth(unsigned c)
+{
+	return &cases[c].name;
+}
 
 static struct limits left;
-
-/* A saved state: all that is in use of the world. */
-struct state {
-	struct limits left;
-	unsigned next; /* event to be tried */
-	unsigned stall; /* with something while a call waits: which call, and which event */
-	unsigned calls; /* that the event makes, without that */
-	struct event came; /* by this */
-	struct world world;
-};
-
-static bool show;
-static struct state *stack;
-static unsigned depth;
-
-/* Known states: an open table of hashes. */
-static uint64_t *known;
-static uint64_t known_size, known_count;
-
-static bool known_add(uint64_t hash)
-{
-	uint64_t at = hash & (known_size - 1);
-
-	hash |= !hash;
-	for (; known[at]; at = (at + 1) & (known_size - 1))
-		if (known[at] == hash)
-			return false;
-	known[at] = hash;
-	known_count++;
-	return true;
-}
 
 /* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers
  * that only have to differ. */
@@ -361,86 +341,9 @@ static uint32_t pick_first(uint32_t below)
 	return n++ % below;
 }
 
-static void save(struct state *s)
+static const char *finish(void)
 {
-	s->left = left;
-	memcpy(&s->world, &world, sizeof(world));
-}
-
-static void restore(const struct state *s)
-{
-	left = s->left;
-	memcpy(&world, &s->world, sizeof(world));
-}
-
-static void way_print(void)
-{
-	for (unsigned i = 1; i <= depth; i++)
-		event_print(&stack[i].came);
-}
-
-/* The next event to be tried in a state: each by itself first, then with another while one of its calls waits. */
-static bool next_event(struct state *s, struct event *e)
-{
-	unsigned at = s->stall;
-
-	if (at && (!left.stalls || (at - 1) / all_count >= s->calls)) {
-		s->next++;
-		at = s->stall = 0;
-	}
-	if (s->next >= all_count)
-		return false;
-	*e = all[s->next];
-	s->stall++;
-	world.stall_came = false;
-	world.stall_in = at ? (at - 1) / all_count + 1 : 0;
-	world.stall_events = at != 0;
-	world.stall_event = all[at ? (at - 1) % all_count : 0];
-	return true;
-}
-
-/* Afterwards: false: nothing came while it waited, so that it was the same again. */
-static bool stall_over(struct state *s, bool came)
-{
-	uint8_t *limit = limit_of(&world.stall_event);
-	bool stalled = s->stall > 1;
-
-	if (!stalled)
-		s->calls = came ? world.client_calls : 0;
-	world.stall_in = 0;
-	if (!stalled)
-		return came;
-	if (!came || !world.stall_came || (limit && !*limit))
-		return false;
-	if (limit)
-		--*limit;
-	left.stalls--;
-	return true;
-}
-
-/* Whether the event is allowed and possible; then the world is behind it. */
-static bool try(const struct event *e)
-{
-	uint8_t *limit = limit_of(e);
-
-	if (limit && !*limit)
-		return false;
-	/* Which of those that do nothing begins is all the same. */
-	if (e->kind == E_TOUCH && e->a && world.thread[e->a - 1].state == T_IDLE)
-		return false;
-	if (!world_event(e))
-		return false;
-	if (limit)
-		--*limit;
-	return true;
-}
-
-static const char *finish_from(const struct state *s)
-{
-	const char *wrong = world_finish(pick_first);
-
-	restore(s);
-	return wrong;
+	return world_finish(pick_first);
 }
 
 /* The node has both chunks, from an earlier guest. */
@@ -460,127 +363,104 @@ static void fill(void)
 	}
 }
 
-static const char *explore(const struct model_case *c, uint64_t bound, uint64_t *transitions)
+static void begin(unsigned c)
 {
-	const char *wrong = NULL;
-
-	left = c->limits;
-	memset(known, 0, known_size * sizeof(*known));
-	known_count = 0;
-	depth = 0;
-	*transitions = 0;
-	world_init(c->local);
-	if (c->full)
+	left = cases[c].limits;
+	world_init(cases[c].local);
+	if (cases[c].full)
 		fill();
-	stack[0].next = stack[0].stall = 0;
-	save(&stack[0]);
-	known_add(state_hash());
-	for (;;) {
-		struct state *s = &stack[depth];
-		bool moved = false;
-
-		struct event e;
-
-		while (!moved && next_event(s, &e)) {
-			bool came = try(&e);
-
-			if (!stall_over(s, came)) {
-				if (came || world.stall_came)
-					restore(s);
-				continue;
-			}
-			++*transitions;
-			wrong = world_check();
-			if (wrong) {
-				stack[++depth].came = e;
-				return wrong;
-			}
-			if (world.closed || !known_add(state_hash()) || known_count >= bound ||
-			    depth + 1 >= DEPTH) {
-				restore(s);
-				continue;
-			}
-			s = &stack[++depth];
-			s->came = e;
-			s->next = s->stall = 0;
-			save(s);
-			moved = true;
-			if (known_count % 64 == 0)
-				wrong = finish_from(s);
-			if (wrong)
-				return wrong;
-		}
-		if (moved)
-			continue;
-		if (!depth)
-			return NULL;
-		depth--;
-		restore(&stack[depth]);
-	}
 }
 
-static double seconds(void)
+static bool over(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return world.closed;
 }
 
-static int run(const char *name, uint64_t bound)
+/* Whether the event is allowed and possible; then the world is behind it. */
+static bool try(const struct event *e)
 {
-	int failed = 0, found = 0;
+	uint8_t *limit = limit_of(e);
 
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		double began = seconds();
-		uint64_t transitions;
-		const char *wrong;
+	if (limit && !*limit)
+		return false;
+	/* Which of those that do nothing begins is all the same. */
+	if (e->kind == E_TOUCH && e->a && world.thread[e->a - 1].state == T_IDLE)
+		return false;
+	if (!world_event(e))
+		return false;
+	if (limit)
+		--*limit;
+	return true;
+}
 
-		if (name ? strcmp(name, cases[i].name) && !(cases[i].takes_long && !strcmp(name, "long"))
-			 : cases[i].takes_long)
-			continue;
-		found++;
-		wrong = explore(&cases[i], bound, &transitions);
-		printf("%s (%s): %s%llu states, %llu transitions, %.1f s\n", cases[i].name, cases[i].what,
-		       known_count >= bound ? "not all: " : "", (unsigned long long)known_count,
-		       (unsigned long long)transitions, seconds() - began);
-		if (wrong) {
-			failed++;
-			if (show) {
-				way_print();
-				world_print();
-			}
-			printf("%s: %s\n", cases[i].name, wrong);
-			return 1;
-		}
-		fflush(stdout);
+/* The same, and while one of the calls that it makes waits, another comes. Otherwise it was the same again. */
+static enum explore_went try_stalled(const struct event *e, unsigned call, const struct event *meanwhile, bool *beyond)
+{
+	uint8_t *limit = limit_of(meanwhile);
+	bool came;
+
+	world.stall_came = false;
+	world.stall_in = call + 1;
+	world.stall_events = true;
+	world.stall_event = *meanwhile;
+	came = try(e);
+	*beyond = !came || world.client_calls <= call;
+	world.stall_in = 0;
+	if (!came && !world.stall_came)
+		return WENT_NOT;
+	if (!came || !world.stall_came || (limit && !*limit))
+		return WENT_BACK;
+	if (limit)
+		--*limit;
+	left.stalls--;
+	return WENT_ON;
+}
+
+/* Each event by itself, then with each other in each of its calls. */
+#define VARIANTS (1 + CALLS_MAX * all_count)
+
+static enum explore_went go(unsigned event, unsigned *next)
+{
+	const struct event *e = &all[event / VARIANTS];
+	unsigned variant = event % VARIANTS, beyond_this = (event / VARIANTS + 1) * VARIANTS;
+	enum explore_went went;
+	bool beyond;
+
+	world.stall_in = 0;
+	world.stall_events = world.stall_came = false;
+	if (!variant) {
+		went = try(e) ? WENT_ON : WENT_NOT;
+		if (went == WENT_NOT || !world.client_calls)
+			*next = beyond_this;
+		return went;
 	}
-	return found ? failed : 2;
+	if (!left.stalls) {
+		*next = beyond_this;
+		return WENT_NOT;
+	}
+	went = try_stalled(e, (variant - 1) / all_count, &all[(variant - 1) % all_count], &beyond);
+	if (beyond)
+		*next = beyond_this;
+	return went;
+}
+
+static void print_event(unsigned event)
+{
+	event_print(&all[event / VARIANTS]);
+	if (event % VARIANTS)
+		event_print(&all[(event % VARIANTS - 1) % all_count]);
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t bound = 1000000;
-	int at = 1, failed = 0;
+	struct explore x = {
+		.world = &world, .world_bytes = sizeof(world), .left = &left, .left_bytes = sizeof(left),
+		.cases = sizeof(cases) / sizeof(*cases), .nth = case_nth, .begin = begin, .go = go, .over = over,
+		.hash = state_hash, .check = world_check, .finish = finish, .print_event = print_event,
+		.print_world = world_print,
+	};
 
-	for (; at < argc && argv[at][0] == '-'; at++) {
-		if (!strcmp(argv[at], "-t"))
-			show = true;
-		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
-			mutant_chosen = argv[++at];
-		else if (!strcmp(argv[at], "-n") && at + 1 < argc)
-			bound = strtoull(argv[++at], NULL, 10);
-	}
-	for (known_size = 1024; known_size < 2 * bound; known_size *= 2)
-		;
-	known = calloc(known_size, sizeof(*known));
-	stack = calloc(DEPTH + 1, sizeof(*stack));
-	if (!known || !stack)
-		return 2;
 	all_make();
-	if (at == argc)
-		return run(NULL, bound);
-	for (; at < argc && !failed; at++)
-		failed = run(argv[at], bound);
-	return failed;
+	x.events = all_count * VARIANTS;
+	return explore_main(&x, argc, argv);
 }

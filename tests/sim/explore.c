@@ -62,13 +62,17 @@ static const char *finish_from_here(const struct explore *x)
 static bool step(const struct explore *x, uint64_t bound, uint64_t *transitions, const char **wrong)
 {
 	while (stack[depth].next < x->events) {
-		unsigned event = stack[depth].next++;
+		unsigned event = stack[depth].next, next = event + 1;
+		enum explore_went went = x->go(event, &next);
 
-		if (!x->go(event))
+		stack[depth].next = next;
+		if (went == WENT_BACK)
+			restore(x);
+		if (went != WENT_ON)
 			continue;
 		++*transitions;
 		*wrong = x->check();
-		if (*wrong || (known_count < bound && depth + 1 < DEPTH && known_add(x->hash()))) {
+		if (*wrong || ((!x->over || !x->over()) && known_count < bound && depth + 1 < DEPTH && known_add(x->hash()))) {
 			stack[++depth].came = event;
 			stack[depth].next = 0;
 			if (*wrong)

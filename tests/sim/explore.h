@@ -19,14 +19,22 @@ struct explore_case {
 	bool takes_long; /* only if it is asked for */
 };
 
+enum explore_went {
+	WENT_NOT,  /* it is not allowed, or not possible, and nothing has changed */
+	WENT_BACK, /* likewise, but the world is to be restored */
+	WENT_ON,
+};
+
 struct explore {
 	void *world, *left; /* left: what may still happen, counted */
 	size_t world_bytes, left_bytes;
 	unsigned cases, events;
 	const struct explore_case *(*nth)(unsigned c);
 	void (*begin)(unsigned c);	/* world and left are as the case begins */
-	bool (*go)(unsigned event);	/* false: it is not allowed, or not possible, and nothing has changed */
+	/* *next: the event to be tried after it in the same state; it may be set higher. */
+	enum explore_went (*go)(unsigned event, unsigned *next);
 	uint64_t (*hash)(void);
+	bool (*over)(void);		/* nothing can follow this state; may be NULL */
 	const char *(*check)(void);	/* NULL, or what is wrong */
 	const char *(*finish)(void);
 	void (*print_event)(unsigned event);

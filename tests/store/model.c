@@ -416,23 +416,24 @@ static void begin(unsigned c)
 	world_init(cases[c].full);
 }
 
-static bool go(unsigned event)
+static enum explore_went go(unsigned event, unsigned *next)
 {
 	const struct event *e = &all[event];
 	uint8_t *limit = limit_of(e);
 
+	(void)next;
 	if (limit && !*limit)
-		return false;
+		return WENT_NOT;
 	/* Which of those that are free it is is all the same. */
 	if ((e->kind == E_WRITE || e->kind == E_ZERO) && e->a && !world.writing[e->a - 1].call.used)
-		return false;
+		return WENT_NOT;
 	if (e->kind == E_READ && e->a && !world.reading[e->a - 1].call.used)
-		return false;
+		return WENT_NOT;
 	if (!world_event(e))
-		return false;
+		return WENT_NOT;
 	if (limit)
 		--*limit;
-	return true;
+	return WENT_ON;
 }
 
 static uint32_t pick_first(uint32_t below)

@@ -193,21 +193,22 @@ static void begin(unsigned c)
 	world_init(true);
 }
 
-static bool go(unsigned event)
+static enum explore_went go(unsigned event, unsigned *next)
 {
 	const struct event *e = &all[event];
 	uint8_t *limit = limit_of(e);
 
+	(void)next;
 	if (limit && !*limit)
-		return false;
+		return WENT_NOT;
 	/* A second writer, who would do nothing, is none. */
 	if (e->kind == E_CLAIM && !left.stores)
-		return false;
+		return WENT_NOT;
 	if (!world_event(e))
-		return false;
+		return WENT_NOT;
 	if (limit)
 		--*limit;
-	return true;
+	return WENT_ON;
 }
 
 static uint32_t pick_first(uint32_t below)
