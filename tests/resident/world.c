@@ -85,27 +85,9 @@ void log_line(struct gvm_log_site *site, int level, const char *object, const ch
 }
 
 /* Memory of the decisions': hashes, one array a chunk. */
-
-void *sim_malloc(size_t bytes);
-void sim_free(void *p);
-
-void *sim_malloc(size_t bytes)
-{
-	for (unsigned i = 0; i < sizeof(world.block) / sizeof(*world.block); i++)
-		if (!world.block[i].used && bytes <= sizeof(world.block[i].bytes)) {
-			world.block[i].used = true;
-			return world.block[i].bytes;
-		}
-	world_wrong("memory leaks");
-	return NULL;
-}
-
-void sim_free(void *p)
-{
-	for (unsigned i = 0; p && i < sizeof(world.block) / sizeof(*world.block); i++)
-		if (world.block[i].bytes == p)
-			world.block[i].used = false;
-}
+const struct sim_heap sim_heap = {
+	.used = world.block_used, .bytes = world.block[0], .block_bytes = sizeof(world.block[0]), .blocks = W_BLOCKS,
+};
 
 /* Requests of programs. */
 
@@ -265,6 +247,7 @@ static void worker_begin(void)
 	memset(world.chunk, 0, sizeof(world.chunk));
 	memset(world.get, 0, sizeof(world.get));
 	memset(world.write, 0, sizeof(world.write));
+	memset(world.block_used, 0, sizeof(world.block_used));
 	memset(world.block, 0, sizeof(world.block));
 	residents_begin(&world.rs, world.data);
 	r->env = &calls;

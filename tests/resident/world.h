@@ -21,6 +21,8 @@
 #include "uffd/resident_calls.h"
 #include "uffd/resident_priv.h"
 
+#include "../sim/heap.h"
+
 #include <setjmp.h>
 
 #ifdef W_SMALL /* as small as can be, to know all of its states */
@@ -34,6 +36,7 @@
 #define W_PINS	  2u
 #define W_PAST	  12u /* of a page's contents, the last so many are remembered */
 #endif
+#define W_BLOCKS  (2 * W_CHUNKS + 4)
 #define W_PAGES (W_CHUNKS * GVM_CHUNK_PAGES)
 #define W_IOS	3u
 #define W_ZAPS	4u /* messages on a socket */
@@ -197,10 +200,8 @@ struct world {
 	uint8_t data[RESIDENT_FETCHES * GVM_CHUNK_BYTES];
 	struct get get[RESIDENT_FETCHES];
 	struct write write[RESIDENT_EVICTIONS];
-	struct {
-		bool used;
-		_Alignas(16) uint8_t bytes[GVM_CHUNK_PAGES * sizeof(XXH128_hash_t)];
-	} block[2 * W_CHUNKS + 4];
+	bool block_used[W_BLOCKS]; /* of the heap */
+	_Alignas(16) uint8_t block[W_BLOCKS][GVM_CHUNK_PAGES * sizeof(XXH128_hash_t)];
 	uint64_t due;	    /* as residents_tick() said last */
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	bool race;
@@ -248,6 +249,5 @@ void page_alloc(uint32_t page, uint64_t content);
 void threads_wake(uint32_t first, uint32_t n);
 bool thread_touch(struct thread *t, uint64_t *value); /* false: it waits */
 bool node_apply(const struct put *put, int *result);
-void world_wrong(const char *what);
 
 #endif

@@ -29,35 +29,9 @@ void world_call(void)
 
 /* Memory of the decisions': copies of pages, one a READ; lanes; what is
  * known of readers, one an inode. */
-
-void *sim_malloc(size_t bytes);
-void *sim_calloc(size_t count, size_t bytes);
-void sim_free(void *p);
-
-void *sim_malloc(size_t bytes)
-{
-	for (unsigned i = 0; i < sizeof(world.block) / sizeof(*world.block); i++)
-		if (!world.block[i].used && bytes <= sizeof(world.block[i].bytes)) {
-			world.block[i].used = true;
-			return world.block[i].bytes;
-		}
-	world_wrong("memory leaks");
-	return NULL;
-}
-
-void *sim_calloc(size_t count, size_t bytes)
-{
-	void *p = sim_malloc(count * bytes);
-
-	return p ? memset(p, 0, count * bytes) : NULL;
-}
-
-void sim_free(void *p)
-{
-	for (unsigned i = 0; p && i < sizeof(world.block) / sizeof(*world.block); i++)
-		if (world.block[i].bytes == p)
-			world.block[i].used = false;
-}
+const struct sim_heap sim_heap = {
+	.used = world.block_used, .bytes = world.block[0], .block_bytes = sizeof(world.block[0]), .blocks = W_BLOCKS,
+};
 
 /* What a slot is when it is sealed, it stays. */
 static void slot_sealed(unsigned s)
@@ -334,6 +308,7 @@ static void worker_begin(void)
 	memset(s, 0, sizeof(*s));
 	memset(world.get, 0, sizeof(world.get));
 	memset(world.wire, 0, sizeof(world.wire));
+	memset(world.block_used, 0, sizeof(world.block_used));
 	memset(world.block, 0, sizeof(world.block));
 	for (unsigned i = 0; i < W_INODES; i++) {
 		unsigned opens = world.inode[i].opens;

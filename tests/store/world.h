@@ -20,6 +20,8 @@
 #include "fuse/write.h"
 #include "store/store_env.h"
 
+#include "../sim/heap.h"
+
 #include <setjmp.h>
 
 #ifdef W_SMALL /* as small as can be, to know all of its states */
@@ -37,6 +39,7 @@
 #define W_SYNCS	 2u
 #define W_PAST	 16u /* of a cell's values, the last so many are remembered */
 #endif
+#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES)
 #define W_NODES	     2u
 #define CELL_BYTES   4u
 #define CHUNK_CELLS  (GVM_CHUNK_BYTES / CELL_BYTES)
@@ -158,10 +161,8 @@ struct world {
 	uint8_t scratch[STORE_SCRATCH * GVM_PAGE_BYTES];
 	struct get get[CACHE_ENTRIES];
 	struct wire wire[JOURNAL_SLOTS];
-	struct {
-		bool used;
-		_Alignas(16) uint8_t bytes[READ_IOV_MAX * GVM_PAGE_BYTES];
-	} block[2 * W_READS + W_WRITES + W_INODES];
+	bool block_used[W_BLOCKS]; /* of the heap */
+	_Alignas(16) uint8_t block[W_BLOCKS][(READ_IOV_MAX * GVM_PAGE_BYTES + 15) / 16 * 16];
 	uint64_t due;		     /* as store_tick() said last */
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	const char *wrong;	     /* found by an event; check.c finds the rest */
@@ -227,7 +228,6 @@ const char *world_finish(uint32_t (*pick)(uint32_t below), unsigned dead);
 
 /* A call of the worker's: it may be its last. */
 void world_call(void);
-void world_wrong(const char *what);
 unsigned node_of(unsigned inode, uint64_t chunk);
 /* What our own host would be told that a cell is: in a slot, or as the index has it. */
 uint32_t cell_reads(unsigned inode, uint32_t cell);

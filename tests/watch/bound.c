@@ -2,8 +2,6 @@
 /* bound.c - what gvmfs/store/watch.c and memnode/daemon/watch.c call, in world.h. */
 #include "world.h"
 
-#include "../sim/heap.h"
-
 #include "base/log.h"
 #include "node/owner.h"
 #include "node/pool.h"

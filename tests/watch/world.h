@@ -16,6 +16,8 @@
 
 #include "../../memnode/daemon/watch.h"
 
+#include "../sim/heap.h"
+
 #include "state/worker.h"
 #include "store/watch.h"
 
@@ -154,7 +156,6 @@ const char *world_finish(uint32_t (*pick)(uint32_t below));
 
 /* ---- world.c, bound.c, check.c among each other */
 
-void world_wrong(const char *what);
 bool read_is_under_way(uint32_t page);
 /* Whether the worker is about to take a page away. */
 bool page_goes(uint32_t page);
