@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * worker.c - the worker's start, its front loop, and its end.
- *
- * The loop (base/loop.h) waits for /dev/fuse, the fast path's faults, the nodes' connections, outcomes of
- * jobs and writers. A wake-up across CPUs costs more than a node's answer takes to come, so while a
- * fetch is under way, and for a moment after each request, it looks again instead of sleeping. That
- * moment adapts: it grows to what looking would have had to wait for the next event, where that is
- * short, and shrinks to nothing where events are rare; it is left out when others compete for the
- * CPU.
- */
+/* worker.c - the worker's start, from the journal of a predecessor perhaps, and its end. */
 #include "worker.h"
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "connection.h"
 #include "fuse/capacity.h"
 #include "fuse/front.h"
 #include "fuse/interrupt.h"
@@ -26,8 +18,8 @@
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
+#include "serve.h"
 #include "state/lookout.h"
-#include "state/request.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
 #include "store/store.h"
@@ -39,27 +31,14 @@
 #include "uffd/sessions.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/fuse.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SPIN_MAX_NS    100000u
-#define SPIN_MIN_NS    2000u
-#define PREEMPTED_NS   100000u /* no two looks are that far apart, but for another thread's turn */
-#define PREEMPTED_PAUSE_NS 20000000u
-#define SERVE_MAX      64
-#define LOOK_NS	       50000000ull
-#define DRAIN_SAY_NS   3000000000ull
-#define REFUSED_NS     1000000000ull
-
-/* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
-#define NOTIFY_RESEND	7
-#define HAS_RESEND_BIT2 (1u << 7) /* FUSE_HAS_RESEND, bit 39, in INIT's flags2 */
+#define DRAIN_SAY_NS 3000000000ull
+#define REFUSED_NS   1000000000ull
 
 static void names_compared(struct worker *w, int result, void *arg)
 {
@@ -109,72 +88,6 @@ static int root_init(struct worker *w)
 	return nr == 0 ? 0 : -ENOMEM;
 }
 
-static int session_init(struct worker *w)
-{
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	char path[32];
-
-	if (fuse_opt_add_arg(&args, "gvmfs") < 0 || fuse_opt_add_arg(&args, "-omax_read=131072") < 0)
-		return -ENOMEM;
-	w->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), w);
-	fuse_opt_free_args(&args);
-	if (!w->session)
-		return -ENOMEM;
-	snprintf(path, sizeof(path), "/dev/fd/%d", w->fuse_fd);
-	if (fuse_session_mount(w->session, path) < 0)
-		return -EIO;
-	return fcntl(w->fuse_fd, F_SETFL, fcntl(w->fuse_fd, F_GETFL) | O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static void session_process(struct worker *w, uint8_t *buf, size_t bytes)
-{
-	struct fuse_buf fb = { .size = bytes, .mem = buf };
-
-	fuse_session_process_buf(w->session, &fb);
-}
-
-/* Keeps the kernel's INIT, so that a successor can set libfuse up without one. */
-static void init_keep(struct worker *w)
-{
-	const struct fuse_in_header *h = (const struct fuse_in_header *)w->request->data;
-	const struct fuse_init_in *in = (const struct fuse_init_in *)(h + 1);
-	struct journal_super *super = w->journal->super;
-	size_t bytes = w->request->bytes;
-
-	if (h->opcode != FUSE_INIT || bytes > JOURNAL_INIT_MAX || bytes < sizeof(*h) + 16)
-		return;
-	memcpy(super->init, w->request->data, bytes);
-	if (in->flags & FUSE_INIT_EXT && bytes >= sizeof(*h) + sizeof(*in))
-		super->can_resend = (in->flags2 & HAS_RESEND_BIT2) != 0;
-	journal_publish32(&super->init_bytes, (uint32_t)bytes);
-}
-
-/* Takes the mount over: libfuse believes that it was initialised by this process, and the kernel
- * sends again whatever the predecessor did not answer. */
-static void session_take_over(struct worker *w)
-{
-	struct journal_super *super = w->journal->super;
-	struct fuse_out_header again = { .len = sizeof(again), .error = NOTIFY_RESEND };
-	uint8_t init[JOURNAL_INIT_MAX];
-
-	memcpy(init, super->init, super->init_bytes);
-	session_process(w, init, super->init_bytes); /* its answer finds no request: ignored */
-	if (write(w->fuse_fd, &again, sizeof(again)) < 0)
-		log_error(NULL, "the kernel does not send requests again: %s", strerror(errno));
-}
-
-/* Reads and serves one request: 1, 0 when there is none, -ENODEV when the mount is gone. */
-static int serve_one(struct worker *w)
-{
-	int r = request_read(w->fuse_fd, &w->request);
-
-	if (r <= 0)
-		return r;
-	init_keep(w);
-	session_process(w, w->request->data, w->request->bytes);
-	return 1;
-}
-
 static void session_fds(void *arg, unsigned session, int fd[SESSION_FDS])
 {
 	const struct worker *w = arg;
@@ -204,183 +117,6 @@ static void heirs_ready(void *arg)
 		log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
 		close(connection);
 	}
-}
-
-/* It ends the sleep: whoever comes back from there reads the kernel's requests. */
-static void requests_ready(void *arg)
-{
-	(void)arg;
-}
-
-/* A thread that looks after a region did something: perhaps the clock goes earlier. */
-static void pokes_ready(void *arg)
-{
-	struct worker *w = arg;
-
-	relief_poked(&w->lookout->relief);
-}
-
-static void results_ready(void *arg)
-{
-	jobs_collect(arg);
-}
-
-static void outcomes_ready(void *arg)
-{
-	struct worker *w = arg;
-
-	writers_collect(w->writers, w);
-	store_turn(w->store);
-}
-
-/* Sleeps until something comes or until due_ns (0: does not sleep), and handles all of it but the
- * kernel's requests. */
-static void wait_events(struct worker *w, uint64_t due_ns)
-{
-	bool shared = due_ns && relief_is_shared(&w->lookout->relief);
-	struct loop_events events;
-
-	if (shared)
-		relief_unlock(&w->lookout->relief);
-	loop_sleep(w->loop, due_ns, &events);
-	if (shared)
-		relief_lock(&w->lookout->relief);
-	loop_handle(w->loop, &events);
-}
-
-/* How long to look for more before sleeping. */
-struct spin {
-	uint64_t ns;
-	uint64_t since_ns;	/* when the looking began that ended in sleep; 0: it did not */
-	uint64_t not_before_ns; /* the CPU was taken from us: others need it more */
-};
-
-/* Adapts to how long we had nothing to do: so long looking would have had to go on. What is longer than
- * SPIN_MAX_NS is not worth it, and then less looking is tried. */
-static void spin_adapt(struct spin *spin)
-{
-	uint64_t idle_ns;
-
-	if (!spin->since_ns)
-		return;
-	idle_ns = gvm_now_ns() - spin->since_ns;
-	spin->since_ns = 0;
-	if (idle_ns < SPIN_MAX_NS && idle_ns * 5 / 4 > spin->ns)
-		spin->ns = idle_ns * 5 / 4;
-	else if (idle_ns >= SPIN_MAX_NS)
-		spin->ns /= 2;
-	if (spin->ns < SPIN_MIN_NS)
-		spin->ns = SPIN_MIN_NS;
-}
-
-static bool is_fetching(const struct worker *w)
-{
-	return w->store->cache.fetching || w->residents->fetching;
-}
-
-static int nodes_read(struct worker *w)
-{
-	w->residents->paused = false;
-	return pool_poll(w->pool) > 0;
-}
-
-/*
- * Serves requests, faults and answers until none has come for a while (returns 0: sleep), or so many
- * have that others want a look (returns 1). -ENODEV: the mount is gone.
- */
-static int serve_some(struct worker *w, struct spin *spin)
-{
-	uint64_t begin = 0, last = 0, now;
-	unsigned found = 0;
-
-	while (found < SERVE_MAX || w->residents->paused) {
-		int r = serve_one(w);
-
-		if (r < 0)
-			return r;
-		if (w->residents->count)
-			r += (int)residents_faults_read(w);
-		/* Also between requests: many WRITEs in a row must not hold up an answer that is here. */
-		if ((is_fetching(w) && (!r || found % 4 == 3)) || w->residents->paused)
-			r += nodes_read(w);
-		if (w->residents->count)
-			regions_turn(w);
-		relief_yield(&w->lookout->relief);
-		if (r) {
-			found++;
-			begin = 0;
-			continue;
-		}
-		now = gvm_now_ns();
-		if (!begin) {
-			begin = last = now;
-			if (now < spin->not_before_ns || (!found && !is_fetching(w)))
-				break;
-		} else if (now - last > PREEMPTED_NS) {
-			/* Looking on would only spend the time slice that the next answer needs. */
-			spin->not_before_ns = now + PREEMPTED_PAUSE_NS;
-			return 0;
-		} else if (now - begin > spin->ns) {
-			break;
-		}
-		last = now;
-	}
-	spin->since_ns = begin;
-	return found >= SERVE_MAX;
-}
-
-static uint64_t files_tick(struct worker *w, uint64_t now_ns)
-{
-	return store_tick(w->store, now_ns);
-}
-
-static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
-{
-	return w->residents->count ? regions_tick(w, now_ns) : LOOP_NEVER;
-}
-
-/* Does what is due, and returns when something is again. */
-static uint64_t tick(struct worker *w)
-{
-	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
-		files_tick,	fast_path_tick,	 handshakes_tick, times_tick, watches_tick,
-		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
-	};
-	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
-
-	for (unsigned i = 0; i < sizeof(ticks) / sizeof(*ticks); i++) {
-		uint64_t other = ticks[i](w, now);
-
-		due = other < due ? other : due;
-	}
-	return due;
-}
-
-/* Serves until the mount is gone. */
-static void serve(struct worker *w)
-{
-	struct spin spin = { .ns = SPIN_MIN_NS };
-	int more = 0;
-
-	while (more >= 0) {
-		uint64_t due = tick(w);
-
-		/* A front thread that was relieved may have left a connection paused. */
-		wait_events(w, more || w->residents->paused ? 0 : due);
-		spin_adapt(&spin);
-		more = serve_some(w, &spin);
-	}
-}
-
-static void wait_briefly(struct worker *w)
-{
-	uint64_t due = tick(w), soon = gvm_now_ns() + LOOK_NS;
-
-	wait_events(w, w->residents->paused ? 0 : due < soon ? due : soon);
-	if (w->residents->paused)
-		nodes_read(w);
-	residents_faults_read(w);
-	regions_turn(w);
 }
 
 static void drain_say(const struct worker *w, bool first)
@@ -429,7 +165,7 @@ static void drain(struct worker *w)
 			first = false;
 			said = gvm_now_ns();
 		}
-		wait_briefly(w);
+		serve_briefly(w);
 	}
 }
 
@@ -458,13 +194,13 @@ static int load_names(struct worker *w)
 
 	names_refresh(w, false, first_names, &got);
 	while (!got && !is_refused(w))
-		wait_briefly(w);
+		serve_briefly(w);
 	if (got > 0)
 		return 0;
 	until = gvm_now_ns() + REFUSED_NS;
 	/* The job may have been refused on its own connections, before ours were. */
 	while (got && !is_refused(w) && gvm_now_ns() < until)
-		wait_briefly(w);
+		serve_briefly(w);
 	if (is_refused(w))
 		return 1;
 	if (got != -ETIMEDOUT)
@@ -531,10 +267,7 @@ static int worker_init(struct worker *w)
 	w->pool->on_up = node_is_up;
 	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)
 		return r;
-	r = loop_add(w->loop, &w->results, w->jobs->event_fd, results_ready, w->jobs);
-	if (r < 0)
-		return r;
-	return loop_add(w->loop, &w->outcomes, w->writers->queue.finished_fd, outcomes_ready, w);
+	return serve_init(w);
 }
 
 /* What the front thread is given. */
@@ -551,7 +284,7 @@ static int front_go_on(void *arg)
 	struct worker *w = ((struct service *)arg)->w;
 
 	if (!w->draining) {
-		serve(w);
+		serve_mount(w);
 		loop_remove(w->loop, &w->requests);
 		store_seal_all(w->store);
 		drain_begin(w);
@@ -576,8 +309,6 @@ static int front_run(void *arg)
 	uint64_t one = 1;
 	int r = worker_init(w);
 
-	if (!r)
-		r = loop_add(w->loop, &w->pokes, w->lookout->relief.poke_fd, pokes_ready, w);
 	if (r < 0)
 		return r;
 	if (fds->heirs >= 0)
@@ -590,7 +321,7 @@ static int front_run(void *arg)
 		drain_begin(w);
 		return front_go_on(arg);
 	}
-	r = session_init(w);
+	r = connection_init(w);
 	if (!r && !successor)
 		r = load_names(w);
 	if (r > 0)
@@ -598,11 +329,11 @@ static int front_run(void *arg)
 	if (!successor)
 		times_guess_root(w);
 	if (!r)
-		r = loop_add(w->loop, &w->requests, w->fuse_fd, requests_ready, w);
+		r = serve_requests(w);
 	if (r < 0)
 		return r;
 	if (successor && w->journal->super->init_bytes)
-		session_take_over(w);
+		connection_take_over(w);
 	if (successor)
 		watches_recover(w);
 	settle_all(w);

@@ -66,7 +66,7 @@ struct worker {
 	int keeper_fd; /* to the supervisor: keeper.h */
 	int heirs_fd;
 	struct loop *loop; /* of the front thread */
-	struct loop_source requests, heirs, results, outcomes, pokes; /* worker.c */
+	struct loop_source requests, heirs, results, outcomes, pokes; /* serve.c, worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	struct inode *watches;	 /* of which watch.h has something to do */
 	unsigned watches_count;

@@ -65,7 +65,7 @@ FLOORS = {
     "gvmfs": [
         "gvm_attach gvm_mount options.h",
         "base/*", "state/*", "node/*", "store/*", "uffd/*", "fuse/*",
-        "heir main options options_mount orphan mount place rlimits stop supervisor worker",
+        "heir main options options_mount orphan mount place rlimits stop supervisor worker serve connection",
     ],
     "qemu": ["dsm_calls dsm_attach", "dsm_backend", "preload"],
     "tools": [
