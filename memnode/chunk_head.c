@@ -286,3 +286,22 @@ int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *del
 	return 0;
 }
 
+
+int chunk_compose(const struct chunk_head *base, const uint8_t *base_body,
+		  const struct chunk_head *delta, const uint8_t *delta_body, struct chunk_head *out,
+		  uint8_t *out_body)
+{
+	uint32_t from_base;
+	int err = chunk_head_merge(base, delta, out, &from_base);
+
+	if (err)
+		return err;
+	for (unsigned b = 0; b < CHUNK_BLOCKS_MAX; b++) {
+		if (out->block_mask >> b & 1)
+			out_body = (uint8_t *)mempcpy(out_body, from_base >> b & 1 ? base_body : delta_body,
+						      out->block[b].bytes);
+		base_body += base->block_mask >> b & 1 ? base->block[b].bytes : 0;
+		delta_body += delta->block_mask >> b & 1 ? delta->block[b].bytes : 0;
+	}
+	return 0;
+}

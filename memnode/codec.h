@@ -132,6 +132,14 @@ bool chunk_head_narrow(struct chunk_head *h, uint32_t blocks, uint32_t *from, ui
 int chunk_head_merge(const struct chunk_head *base, const struct chunk_head *delta,
 		     struct chunk_head *out, uint32_t *from_base);
 
+/*
+ * The same with the bodies: out_body gets the merged chunk's (room: GVM_CHUNK_BYTES; none of the others). Blocks that come
+ * from the base do so as they are, with their hashes or seals.
+ */
+int chunk_compose(const struct chunk_head *base, const uint8_t *base_body,
+		  const struct chunk_head *delta, const uint8_t *delta_body, struct chunk_head *out,
+		  uint8_t *out_body);
+
 /* An encoder and decoder with its lz4 state; one per thread. NULL: no memory. */
 struct chunk_codec;
 struct chunk_codec *chunk_codec_create(void);

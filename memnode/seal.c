@@ -214,12 +214,7 @@ static int salt_draw(struct secret *secret, uint64_t version)
 {
 	if (getrandom(secret->salt.b, sizeof(secret->salt.b), 0) != sizeof(secret->salt.b))
 		return -EIO;
-	if (seal_mutant("salt-of-epoch")) {
-		memset(secret->salt.b, 0, sizeof(secret->salt.b));
-		gvm_store_le(secret->salt.b, gvm_version_epoch(version), 8);
-	}
-	if (seal_mutant("salt-of-host"))
-		memset(secret->salt.b, 1, sizeof(secret->salt.b));
+	seal_mutant_salt(&secret->salt, version);
 	secret->number = 0;
 	secret->salted = true;
 	return 0;
@@ -341,31 +336,44 @@ int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_da
 	return err;
 }
 
+/* By which a host knows a sealed block again: no node can make another valid one, and of those that were sealed for
+ * the same place, a million say, none has the same 64 bits with a probability of 1 - 2^-44. */
+static uint64_t block_id(const struct chunk_block *k)
+{
+	uint64_t id = gvm_load_le(k->tag, 8);
+
+	return id > SEAL_ZERO ? id : SEAL_ZERO + 1;
+}
+
 uint64_t seal_page_of(const struct chunk_head *head, unsigned page)
 {
 	unsigned b = page >> head->block_shift;
 
 	if (!(head->block_mask >> b & 1))
 		return chunk_block_held(head, b) ? SEAL_UNKNOWN : SEAL_ZERO;
-	return head->zero_map >> page & 1 ? SEAL_ZERO : head->block[b].version;
+	return head->zero_map >> page & 1 ? SEAL_ZERO : block_id(&head->block[b]);
 }
 
 /* Whether what the head says of these pages is what is known of them. */
-static bool pages_are_known(const struct chunk_head *head, uint64_t version,
-			    const struct seal_known *known, uint32_t pages)
+static bool pages_are_known(const struct chunk_head *head, const struct seal_known *known, uint32_t pages)
 {
-	for (; pages; pages &= pages - 1) {
+	for (; pages && !seal_mutant("known-not-asked"); pages &= pages - 1) {
 		unsigned p = (unsigned)__builtin_ctz(pages);
 		uint64_t said = seal_page_of(head, p);
 
-		if (known->page[p] != SEAL_UNKNOWN && !seal_mutant("known-not-asked")) {
-			if (said != known->page[p] &&
-			    !(seal_mutant("zeros-not-asked") && said == SEAL_ZERO))
-				return false;
-		} else if (said != SEAL_ZERO && said > version) {
+		if (said != known->page[p] && known->page[p] != SEAL_UNKNOWN &&
+		    !(seal_mutant("zeros-not-asked") && said == SEAL_ZERO))
 			return false;
-		}
 	}
+	return true;
+}
+
+/* No block is newer than the chunk. */
+static bool versions_fit(const struct chunk_head *head, uint64_t version)
+{
+	for (uint32_t m = head->block_mask; m; m &= m - 1)
+		if (head->block[__builtin_ctz(m)].version > version)
+			return false;
 	return true;
 }
 
@@ -384,7 +392,7 @@ int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head
 					     chunk_blocks_complete(head->block_shift, head->zero_map) &
 						     ~head->block_mask);
 	if ((!head->sealed && head->block_mask) ||
-	    !pages_are_known(head, version, known, listed | (head->zero_map & zero_pages)))
+	    !versions_fit(head, version) || !pages_are_known(head, known, listed | (head->zero_map & zero_pages)))
 		return -EBADMSG;
 	return chunk_decode_with(c, head, body, block_open, &u, zero_pages, chunk_data, valid);
 }

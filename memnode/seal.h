@@ -8,8 +8,8 @@
  * blocks, whatever is sent again, after whatever crash, under whatever epoch a node hands out. What the
  * tag binds beside the bytes: chunk, block, its version, which of its pages it holds, and how.
  *
- * That a block is authentic does not make it the newest one. The host keeps, for each page of a chunk, in
- * which version it was sent last, or that it is zero (struct seal_known), and takes nothing else.
+ * That a block is authentic does not make it the newest one. The host keeps, for each page of a chunk, which
+ * sealed block has it, or that it is zero (struct seal_known), and takes nothing else.
  *
  * Nothing is allocated while sealing or opening, but for a region's first blocks of some salt. No
  * function waits.
@@ -40,14 +40,15 @@ const char *seal_key_error(int err);
  * remembered. It outlives a killed worker as the rest of the host's index does, each entry being one store.
  */
 #define SEAL_UNKNOWN 0ull
-#define SEAL_ZERO    GVM_VERSION_ZERO /* the page is zero */
+#define SEAL_ZERO    1ull /* the page is zero */
 struct seal_known {
-	uint64_t page[GVM_CHUNK_PAGES]; /* else: the version in which it was sent last */
+	uint64_t page[GVM_CHUNK_PAGES]; /* else: of the tag of the block that has it, the first 8 bytes */
 };
 
 /*
- * As chunk_encode(), sealed: what is about to be sent as, or in, `version` of the chunk. May be called again for
- * the same version, with the same or with other bytes. 0 or -EIO (nothing may be sent then).
+ * As chunk_encode(), sealed: what is about to be sent as, or in, `version` of the chunk. What is sealed anew, even of
+ * the same pages, is another content, and is to have a version of its own: see SEAL.md. 0 or -EIO (nothing may be
+ * sent then).
  */
 int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
@@ -63,8 +64,8 @@ int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head
 		const struct seal_known *known, uint32_t zero_pages, uint8_t *chunk_data,
 		uint32_t *valid);
 
-/* What `head` says of a page that seal_decode() accepted, or that a PUT of `head` was acknowledged for; a page
- * of which it says nothing (SEAL_UNKNOWN) is as it was before. */
+/* What is known of a page when seal_decode() has found it *valid, or a PUT of `head` was acknowledged. SEAL_UNKNOWN:
+ * `head` says nothing of it, and what was known before still is. */
 uint64_t seal_page_of(const struct chunk_head *head, unsigned page);
 
 /* The keys' derivation, for tests and for other implementations. 0 or -EIO. */

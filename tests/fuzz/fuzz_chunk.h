@@ -24,32 +24,44 @@ static inline void fuzz_hashes_fix(struct chunk_head *h, const uint8_t *body,
 	}
 }
 
-/* Makes a packed head's masks, counts and lengths right (room: CHUNK_HEAD_MAX); returns its length.
- */
+/* Makes a packed head's masks, counts and lengths right (room: CHUNK_HEAD_MAX), and a sealed one's versions and
+ * salts; returns its length. */
 static inline size_t fuzz_head_fix(uint8_t *head)
 {
-	unsigned shift = head[4] % (CHUNK_BLOCK_SHIFT_MAX + 1);
+	unsigned shift = head[4] % (CHUNK_BLOCK_SHIFT_MAX + 1), sealed = head[5] == 1, salts = 0;
 	uint32_t zero_map = (uint32_t)gvm_load_le(head, 4), sum = 0;
 	uint32_t blocks =
 		(uint32_t)gvm_load_le(head + 8, 4) & chunk_blocks_complete(shift, zero_map);
 	uint8_t *entry = head + CHUNK_PLAIN_HEAD_BYTES(0);
 
 	head[4] = (uint8_t)shift;
-	head[5] = 0;
+	head[5] = (uint8_t)sealed;
 	gvm_store_le(head + 6, (unsigned)__builtin_popcount(blocks), 2);
 	gvm_store_le(head + 8, blocks, 4);
-	for (uint32_t m = blocks; m; m &= m - 1, entry += 12) {
+	for (uint32_t m = blocks; m; m &= m - 1, entry += sealed ? 32 : 12) {
 		uint32_t held = chunk_block_pages(shift, (unsigned)__builtin_ctz(m)) & ~zero_map;
 		uint32_t most = (uint32_t)__builtin_popcount(held) * GVM_PAGE_BYTES;
-		uint32_t bytes = (uint32_t)gvm_load_le(entry, 4);
+		uint32_t word = (uint32_t)gvm_load_le(entry, 4), bytes = word;
+		uint64_t version = gvm_load_le(entry + 4, 8) & GVM_VERSION_MASK;
+		unsigned salt = word >> 16 & 31;
 
+		if (sealed)
+			bytes &= ~(31u << 16);
 		if (bytes >> 31)
 			bytes = most;
 		else
 			bytes = 1 + bytes % (most - 1);
 		sum += bytes;
 		gvm_store_le(entry, bytes | (bytes == most ? 1u << 31 : 0), 4);
+		if (!sealed)
+			continue;
+		salt %= salts + 1;
+		salts += salt == salts;
+		entry[2] |= (uint8_t)salt;
+		gvm_store_le(entry + 4, version ? version : 1, 8);
 	}
+	for (unsigned i = 0; i < salts; i++, entry += CHUNK_SALT_BYTES)
+		*entry = (uint8_t)i;
 	gvm_store_le(head + 12, sum, 4);
 	return (size_t)(entry - head);
 }

@@ -95,6 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* There is one way to write a head. */
 	FUZZ_CHECK(chunk_head_pack(&head, again) == len && !memcmp(again, packed, len));
 	FUZZ_CHECK(head.body_bytes <= GVM_CHUNK_BYTES);
+	FUZZ_CHECK(chunk_head_measure(packed, len) == len);
 	head_parts(&head, zero_pages);
 
 	/* What is missing of the body is zeros: short inputs get far. */
@@ -104,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (flags & 1)
 		fuzz_hashes_fix(&head, body, &region, place);
 	verified = chunk_verify(&head, body, &region, place);
-	FUZZ_CHECK(!verified || !(flags & 1));
+	FUZZ_CHECK(!verified || !(flags & 1) || head.sealed);
+	FUZZ_CHECK(verified || !head.sealed);
 
 	may = chunk_pages_of_blocks(head.block_shift, head.block_mask) |
 	      (head.zero_map & zero_pages);

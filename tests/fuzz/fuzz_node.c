@@ -304,9 +304,11 @@ static void step_frame(struct conns *s, struct client *c, unsigned what, struct 
 		free(copy);
 		data_len = put_fix(meta, meta_len, body, data_len);
 		FUZZ_CHECK(data_len <= GVM_CHUNK_BYTES);
-		meta_len = 48 + CHUNK_PLAIN_HEAD_BYTES((size_t)gvm_load_le(meta + 48 + 6, 2));
+		meta_len = 48 + chunk_head_measure(meta + 48, CHUNK_HEAD_MAX);
 		data = meta + meta_len;
 		memcpy(data, body, data_len);
+		if (meta[48 + 5])
+			h.data_check = gvm_data_check(data, data_len);
 	} else {
 		data = meta + meta_len;
 		copy = fuzz_take_copy(in, &data_len);

@@ -63,7 +63,7 @@ static void sealed_chunk_comes_back_as_it_was(void)
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			CHECK_EQ(known.page[p], !(pages >> p & 1)     ? SEAL_UNKNOWN :
 						h.zero_map >> p & 1 ? SEAL_ZERO :
-								      version);
+								      gvm_load_le(h.block[p >> shift].tag, 8));
 		CHECK_EQ(seal_decode(sealer, codec, &h, body, &data_region, i, version, &known, pages, out, &valid), 0);
 		/* Nobody without the key takes it for a plain one. */
 		CHECK_EQ(chunk_decode(codec, &h, body, &data_region, i, pages, out, &valid), -EBADMSG);
@@ -155,7 +155,7 @@ static void merged_blocks_of_many_sealers_open(void)
 	static uint8_t whole[GVM_CHUNK_BYTES], next[GVM_CHUNK_BYTES];
 	struct chunk_head base, delta, merged;
 	struct seal_known known = nothing;
-	uint32_t valid, from_base;
+	uint32_t valid;
 
 	begin();
 	for (unsigned i = 0; i < 40; i++)
@@ -165,7 +165,6 @@ static void merged_blocks_of_many_sealers_open(void)
 	seal_learn(&known, &base, ~0u);
 	for (unsigned i = 1; i < 400; i++) {
 		uint32_t pages = i < 80 ? 1u << i % 32 : random_mask(32);
-		uint8_t *to = next;
 
 		for (uint32_t m = pages; m; m &= m - 1)
 			page_fill(data + (size_t)__builtin_ctz(m) * GVM_PAGE_BYTES,
@@ -173,17 +172,8 @@ static void merged_blocks_of_many_sealers_open(void)
 		CHECK_EQ(seal_encode(many[i % 40], codec, data, pages, 0, 0, &data_region, 5, gvm_version(1, 1 + i),
 				     &delta, body), 0);
 		head_travel(&delta);
-		CHECK_EQ(chunk_head_merge(&base, &delta, &merged, &from_base), 0);
-		for (uint32_t m = merged.block_mask; m; m &= m - 1) {
-			unsigned b = (unsigned)__builtin_ctz(m);
-			struct chunk_head part = from_base >> b & 1 ? base : delta;
-			uint32_t from, bytes;
-
-			chunk_head_narrow(&part, 1u << b, &from, &bytes);
-			to = (uint8_t *)mempcpy(to, (from_base >> b & 1 ? whole : body) + from, bytes);
-		}
+		CHECK_EQ(chunk_compose(&base, whole, &delta, body, &merged, next), 0);
 		head_travel(&merged);
-		CHECK_EQ((size_t)(to - next), merged.body_bytes);
 		memcpy(whole, next, merged.body_bytes);
 		base = merged;
 		seal_learn(&known, &delta, pages);

@@ -13,6 +13,7 @@
 
 #include "memnode/codec.h"
 #include "memnode/gvm_client.h"
+#include "memnode/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,7 @@ struct bench {
 	uint64_t chunks;		    /* in the images */
 	uint64_t tried;
 	struct chunk_codec *codec;
+	struct sealer *sealer; /* NULL: chunks are plain */
 	uint64_t random;
 	struct figures of[SHIFTS];
 	uint8_t chunk[GVM_CHUNK_BYTES], out[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
@@ -117,6 +119,33 @@ static uint32_t pages_pick(struct bench *b, uint32_t among, unsigned count)
 	return picked;
 }
 
+/* As a writer and a reader do it: plain, or sealed. */
+static int bench_encode(struct bench *b, uint32_t blocks, uint32_t zero_map, unsigned shift, uint64_t at,
+			struct chunk_head *head)
+{
+	if (b->sealer)
+		return seal_encode(b->sealer, b->codec, b->chunk, blocks, zero_map, shift, &region, at, 1,
+				   head, b->body);
+	chunk_encode(b->codec, b->chunk, blocks, zero_map, shift, &region, at, head, b->body);
+	return 0;
+}
+
+static int bench_decode(struct bench *b, const struct chunk_head *head, const uint8_t *body, uint64_t at,
+			uint32_t zero_pages, const struct seal_known *known, uint32_t *valid)
+{
+	if (b->sealer)
+		return seal_decode(b->sealer, b->codec, head, body, &region, at, 1, known, zero_pages, b->out,
+				   valid);
+	return chunk_decode(b->codec, head, body, &region, at, zero_pages, b->out, valid);
+}
+
+static size_t head_bytes(const struct chunk_head *head)
+{
+	uint8_t packed[CHUNK_HEAD_MAX];
+
+	return chunk_head_pack(head, packed);
+}
+
 /* Encodes the blocks of `pages`, changed in b->chunk since `base`, as a PUT would. */
 static int write_back(struct bench *b, struct write_back *w, const struct chunk_head *base,
 		      uint32_t pages, uint64_t at)
@@ -126,14 +155,13 @@ static int write_back(struct bench *b, struct write_back *w, const struct chunk_
 	struct chunk_head delta;
 	uint64_t from = gvm_now_ns();
 
-	chunk_encode(b->codec, b->chunk, blocks, base->zero_map, shift, &region, at, &delta,
-		     b->body);
+	if (bench_encode(b, blocks, base->zero_map, shift, at, &delta))
+		return -EIO;
 	if (series_add(&w->encode, gvm_now_ns() - from))
 		return -ENOMEM;
 	w->chunks++;
 	w->pages += (unsigned)__builtin_popcount(pages);
-	w->sent_bytes +=
-		CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(delta.block_mask)) + delta.body_bytes;
+	w->sent_bytes += head_bytes(&delta) + delta.body_bytes;
 	for (uint32_t m = blocks & base->block_mask; m; m &= m - 1) {
 		unsigned k = (unsigned)__builtin_ctz(m);
 
@@ -149,23 +177,27 @@ static int chunk_try(struct bench *b, uint64_t at, unsigned shift, uint32_t want
 	struct figures *f = &b->of[shift];
 	const uint8_t *image = b->image + at * GVM_CHUNK_BYTES;
 	struct chunk_head head, first;
+	struct seal_known known;
 	uint32_t valid, from_byte, bytes, pages;
 	uint64_t from;
 
 	memcpy(b->chunk, image, GVM_CHUNK_BYTES);
 	from = gvm_now_ns();
-	chunk_encode(b->codec, b->chunk, ~0u, 0, shift, &region, at, &head, b->body);
+	if (bench_encode(b, ~0u, 0, shift, at, &head))
+		return -EIO;
 	if (series_add(&f->encode, gvm_now_ns() - from))
 		return -ENOMEM;
 	f->nonzero_bytes += (unsigned)__builtin_popcount(~head.zero_map) * GVM_PAGE_BYTES;
 	f->body_bytes += head.body_bytes;
-	f->head_bytes += CHUNK_PLAIN_HEAD_BYTES((unsigned)__builtin_popcount(head.block_mask));
+	f->head_bytes += head_bytes(&head);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		known.page[p] = seal_page_of(&head, p);
 	for (uint32_t m = head.block_mask; m; m &= m - 1)
 		if (head.block[__builtin_ctz(m)].raw)
 			f->raw_bytes += head.block[__builtin_ctz(m)].bytes;
 
 	from = gvm_now_ns();
-	if (chunk_decode(b->codec, &head, b->body, &region, at, ~0u, b->out, &valid))
+	if (bench_decode(b, &head, b->body, at, ~0u, &known, &valid))
 		return -EBADMSG;
 	if (series_add(&f->decode, gvm_now_ns() - from))
 		return -ENOMEM;
@@ -175,11 +207,11 @@ static int chunk_try(struct bench *b, uint64_t at, unsigned shift, uint32_t want
 	first = head;
 	chunk_head_narrow(&first, chunk_blocks_of_pages(shift, want), &from_byte, &bytes);
 	from = gvm_now_ns();
-	if (chunk_decode(b->codec, &first, b->body + from_byte, &region, at, 0, b->out, &valid))
+	if (bench_decode(b, &first, b->body + from_byte, at, 0, &known, &valid))
 		return -EBADMSG;
 	if (series_add(&f->first_page, gvm_now_ns() - from))
 		return -ENOMEM;
-	f->first_frame_bytes += FRAME_FIELDS + CHUNK_PLAIN_HEAD_BYTES(1) + bytes;
+	f->first_frame_bytes += FRAME_FIELDS + head_bytes(&first) + bytes;
 	f->first_frames++;
 
 	/* A change is 64 bytes here and there, as of a program that writes to a structure. */
@@ -326,13 +358,14 @@ out:
 
 static void usage(FILE *to)
 {
-	fputs("usage: gvm bench codec [--chunks N] FILE [LATER]\n"
+	fputs("usage: gvm bench codec [--chunks N] [--seal] FILE [LATER]\n"
 	      "\n"
 	      "Measures the chunk codec with each block size on FILE, a raw image of a\n"
 	      "guest's RAM; with LATER, an image of the same guest taken later, also what\n"
 	      "the guest changed.\n"
 	      "\n"
 	      "  --chunks N   try N chunks, evenly spaced (default 4000; 0: all)\n"
+	      "  --seal       sealed chunks, as a node cannot read them\n"
 	      "  --help       show this text\n",
 	      to);
 }
@@ -340,8 +373,11 @@ static void usage(FILE *to)
 int cmd_bench_codec(int argc, char **argv)
 {
 	static const struct option options[] = {{"chunks", required_argument, NULL, 'n'},
+						{"seal", no_argument, NULL, 's'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
+	static const uint8_t key[SEAL_KEY_BYTES_MIN]; /* any will do */
+	bool sealed = false;
 	uint64_t limit = 4000, later_chunks = 0, step;
 	struct bench *b;
 	char *end;
@@ -358,6 +394,9 @@ int cmd_bench_codec(int argc, char **argv)
 				return 2;
 			}
 			break;
+		case 's':
+			sealed = true;
+			break;
 		case 'h':
 			usage(stdout);
 			return 0;
@@ -371,7 +410,8 @@ int cmd_bench_codec(int argc, char **argv)
 		return 2;
 	}
 	b = calloc(1, sizeof(*b));
-	if (!b || !(b->codec = chunk_codec_create())) {
+	if (!b || !(b->codec = chunk_codec_create()) ||
+	    (sealed && sealer_create(key, sizeof(key), &b->sealer))) {
 		fprintf(stderr, "gvm bench codec: no memory\n");
 		return 1;
 	}
