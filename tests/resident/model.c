@@ -18,6 +18,7 @@
 #include "../sim/explore.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Pages that are used: the first window of a chunk, and the last page of it. */
@@ -88,9 +89,59 @@ static const struct model_case cases[] = {
 	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
 
+/* Beside them: every two of what may happen, with an access (by name: pairs). */
+static const struct {
+	const char *what;
+	struct limits limits;
+} things[] = {
+	{ "an access", { .touches = 1 } },
+	{ "a write", { .writes = 1 } },
+	{ "a hole", { .zeros = 1 } },
+	{ "an fsync", { .syncs = 1 } },
+	{ "a direct read", { .pins = 1, .stores = 1 } },
+	{ "a change of the budget", { .budgets = 1 } },
+	{ "a refusal", { .refusals = 1 } },
+	{ "a strange page", { .strays = 1 } },
+	{ "a death", { .kills = 1 } },
+	{ "the client's end", { .leaves = 1 } },
+	{ "a broken connection", { .resends = 1 } },
+};
+#define CASES  (sizeof(cases) / sizeof(*cases))
+#define THINGS (sizeof(things) / sizeof(*things))
+
+static struct model_case pairs[THINGS * (THINGS + 1) / 2];
+static char pairs_what[THINGS * (THINGS + 1) / 2][64];
+
+static struct limits limits_sum(struct limits a, struct limits b)
+{
+	for (unsigned i = 0; i < sizeof(a); i++) /* all of them are bytes */
+		((uint8_t *)&a)[i] += ((const uint8_t *)&b)[i];
+	return a;
+}
+
+static unsigned pairs_make(void)
+{
+	const struct limits base = { .touches = 1 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < THINGS; i++)
+		for (unsigned k = i; k < THINGS; k++, n++) {
+			snprintf(pairs_what[n], sizeof(pairs_what[n]), "an access, %s and %s", things[i].what, things[k].what);
+			pairs[n] = (struct model_case){ { "pairs", pairs_what[n], true },
+							limits_sum(limits_sum(base, things[i].limits), things[k].limits),
+							GVM_CHUNK_PAGES, true };
+		}
+	return n;
+}
+
+static const struct model_case *case_of(unsigned c)
+{
+	return c < CASES ? &cases[c] : &pairs[c - CASES];
+}
+
 static const struct explore_case *case_nth(unsigned c)
 {
-	return &cases[c].name;
+	return &case_of(c)->name;
 }
 
 static struct limits left;
@@ -365,9 +416,9 @@ static void fill(void)
 
 static void begin(unsigned c)
 {
-	left = cases[c].limits;
-	world_init(cases[c].local);
-	if (cases[c].full)
+	left = case_of(c)->limits;
+	world_init(case_of(c)->local);
+	if (case_of(c)->full)
 		fill();
 }
 
@@ -455,7 +506,7 @@ int main(int argc, char **argv)
 {
 	struct explore x = {
 		.world = &world, .world_bytes = sizeof(world), .left = &left, .left_bytes = sizeof(left),
-		.cases = sizeof(cases) / sizeof(*cases), .nth = case_nth, .begin = begin, .go = go, .over = over,
+		.cases = CASES + pairs_make(), .nth = case_nth, .begin = begin, .go = go, .over = over,
 		.hash = state_hash, .check = world_check, .finish = finish, .print_event = print_event,
 		.print_world = world_print,
 	};

@@ -14,6 +14,7 @@
 #include "../sim/explore.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -66,9 +67,59 @@ static const struct model_case {
 	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1 }, true },
 };
 
+/* Beside them: every two of what may happen, with a WRITE (by name: pairs). */
+static const struct {
+	const char *what;
+	struct limits limits;
+} things[] = {
+	{ "a READ", { .reads = 1 } },
+	{ "a WRITE", { .writes = 1 } },
+	{ "a hole", { .zeros = 1 } },
+	{ "an fsync", { .syncs = 1 } },
+	{ "a cut", { .cuts = 1 } },
+	{ "a caller killed", { .cancels = 1 } },
+	{ "a refusal", { .refusals = 1 } },
+	{ "a death", { .kills = 1 } },
+	{ "a broken connection", { .resends = 1 } },
+	{ "another host's store", { .others = 1, .stores = 1, .detaches = 1 } },
+	{ "a close", { .closes = 1 } },
+};
+#define CASES  (sizeof(cases) / sizeof(*cases))
+#define THINGS (sizeof(things) / sizeof(*things))
+
+static struct model_case pairs[THINGS * (THINGS + 1) / 2];
+static char pairs_what[THINGS * (THINGS + 1) / 2][64];
+
+static struct limits limits_sum(struct limits a, struct limits b)
+{
+	for (unsigned i = 0; i < sizeof(a); i++) /* all of them are bytes */
+		((uint8_t *)&a)[i] += ((const uint8_t *)&b)[i];
+	return a;
+}
+
+static unsigned pairs_make(void)
+{
+	const struct limits base = { .writes = 1 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < THINGS; i++)
+		for (unsigned k = i; k < THINGS; k++, n++) {
+			snprintf(pairs_what[n], sizeof(pairs_what[n]), "a WRITE, %s and %s", things[i].what, things[k].what);
+			pairs[n] = (struct model_case){ { "pairs", pairs_what[n], true },
+							limits_sum(limits_sum(base, things[i].limits), things[k].limits),
+							true };
+		}
+	return n;
+}
+
+static const struct model_case *case_of(unsigned c)
+{
+	return c < CASES ? &cases[c] : &pairs[c - CASES];
+}
+
 static const struct explore_case *case_nth(unsigned c)
 {
-	return &cases[c].name;
+	return &case_of(c)->name;
 }
 
 /* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers that only
@@ -412,8 +463,8 @@ static void all_make(void)
 
 static void begin(unsigned c)
 {
-	left = cases[c].limits;
-	world_init(cases[c].full);
+	left = case_of(c)->limits;
+	world_init(case_of(c)->full);
 }
 
 static enum explore_went go(unsigned event, unsigned *next)
@@ -457,7 +508,7 @@ int main(int argc, char **argv)
 {
 	struct explore x = {
 		.world = &world, .world_bytes = sizeof(world), .left = &left, .left_bytes = sizeof(left),
-		.cases = sizeof(cases) / sizeof(*cases), .nth = case_nth, .begin = begin, .go = go,
+		.cases = CASES + pairs_make(), .nth = case_nth, .begin = begin, .go = go,
 		.hash = state_hash, .check = world_check, .finish = finish, .print_event = print_event,
 		.print_world = world_print,
 	};
