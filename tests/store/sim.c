@@ -95,6 +95,15 @@ static uint32_t range(uint32_t inode, uint32_t count_max)
 	return inode << 28 | first << 14 | count;
 }
 
+/* Of one chunk: of so few entries only one may be left, which is enough for it. */
+static uint32_t range_within(uint32_t inode)
+{
+	uint32_t e = range(inode, CHUNK_CELLS), first = e >> 14 & 0x3fff, count = e & 0x3fff;
+	uint32_t left = CHUNK_CELLS - first % CHUNK_CELLS;
+
+	return inode << 28 | first << 14 | (count < left ? count : left);
+}
+
 /* Of two striped regions, another for each READ: such a one holds what the live node has sent, and waits for the
  * other. */
 static uint32_t range_across(uint32_t which)
@@ -118,7 +127,7 @@ static struct event choose(void)
 		e.a = pick(W_READS);
 		e.b = range(some_inode(), CHUNK_CELLS);
 		if (across && world.dead[DYING_ACROSS])
-			e.b = e.a < W_READS - 1 ? range_across(e.a) : range(0, CHUNK_CELLS);
+			e.b = e.a < W_READS - 1 ? range_across(e.a) : range_within(0);
 		break;
 	case E_WRITE:
 		e.a = pick(W_WRITES);
