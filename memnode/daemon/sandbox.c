@@ -64,6 +64,9 @@ static const int calls[] = {
 	SCMP_SYS(madvise),	  SCMP_SYS(brk),	  SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),  SCMP_SYS(futex),	  SCMP_SYS(exit_group),
 	SCMP_SYS(exit),		  SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	/* The log's thread may only just begin when the filter comes: without rseq() the C library ends the
+	 * process. */
+	SCMP_SYS(rseq),		  SCMP_SYS(set_robust_list),
 	/* the log's thread, and the wait for its last lines */
 	SCMP_SYS(poll),		  SCMP_SYS(ppoll),	  SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(nanosleep),
