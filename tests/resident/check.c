@@ -40,8 +40,7 @@ static const char *page_check(uint64_t c, unsigned p)
 	return NULL;
 }
 
-/* Of a page that a request of the turn is just changing either is right. */
-static bool is_in_request(uint32_t page)
+bool world_is_in_request(uint32_t page)
 {
 	const struct resident_io *io = world.r.io_now;
 
@@ -57,7 +56,7 @@ const char *world_read_check(void)
 		uint64_t c = page / GVM_CHUNK_PAGES;
 		bool here = resident_has_page(r, c, page % GVM_CHUNK_PAGES);
 
-		if (resident_is_changing(r, (uint64_t)page * GVM_PAGE_BYTES, GVM_PAGE_BYTES) || is_in_request(page))
+		if (resident_is_changing(r, (uint64_t)page * GVM_PAGE_BYTES, GVM_PAGE_BYTES) || world_is_in_request(page))
 			continue;
 		if (!reads_as(page, here ? page_read(page) : node_read(page)))
 			return "a program reads an old page while a call waits";

@@ -40,6 +40,11 @@ static void ios_settle(void);
 static bool stall_allows(const struct event *e)
 {
 	switch (e->kind) {
+	/* An access to what a request just changes has no order with it: either is right, and neither is tried. */
+	case E_TOUCH: return !world_is_in_request(e->b / 4);
+	case E_AGAIN: return !world_is_in_request(world.thread[e->a].page);
+	case E_GET: return !world_is_in_request(world.pinning[e->a].page);
+	case E_DMA: return !world_is_in_request(world.pin[e->a].page);
 	case E_FAULTS:
 	case E_STALL:
 	case E_RACE: return false;

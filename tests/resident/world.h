@@ -239,6 +239,8 @@ const char *world_finish(uint32_t (*pick)(uint32_t below));
 void world_call(void);
 /* One that may wait for the client: for the lock of its memory, or of its file. */
 void world_client_call(bool memory);
+/* A request of the turn is just changing the page: while a call of it waits, either content is right. */
+bool world_is_in_request(uint32_t page);
 /* NULL, or what a program that reads the file would find wrong. */
 const char *world_read_check(void);
 uint64_t world_takes(void);
