@@ -34,6 +34,7 @@
  *	again-late	nor anything else
  *	cancelled-early	a request is taken back while a call has its data
  *	next-cancelled	one that was taken back meanwhile is carried out
+ *	rest-asleep	pages that come do not wake who waits for others
  *
  * Of cache and write-back (tests/store):
  *

@@ -134,7 +134,7 @@ struct resident_fetch {
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */
 	uint32_t decoded; /* of these, what has come */
-	uint32_t waited;  /* pages that were faulted for */
+	uint32_t waited;  /* pages that were faulted for, and have not woken those who did */
 	bool ahead;	  /* nobody waits: nothing is shown before all of it is there */
 	uint8_t *data;
 	bool noted; /* the turn is to look at it: */

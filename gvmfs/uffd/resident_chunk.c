@@ -193,12 +193,12 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
  */
 static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)
 {
-	uint64_t begin = c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, data = begin, end;
+	uint64_t begin = c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, data = begin;
 	int error = 0;
 
 	r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
 	if (strange ||
-	    (r->env->data(r, SESSION_MEMORY, &data, &end) && data < begin + n * GVM_PAGE_BYTES))
+	    (r->env->data(r, SESSION_MEMORY, &data, NULL) && data < begin + n * GVM_PAGE_BYTES))
 		error = run_punch(r, c, first, n, NULL);
 	if (!error && !mutant("unannounced"))
 		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled | page_run_mask(first, n));

@@ -200,14 +200,15 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 	if (which == SESSION_MEMORY)
 		call_begin(r);
 	data = lseek(r->fd[which], (off_t)*begin, SEEK_DATA);
-	if (data >= 0)
+	if (data >= 0 && end)
 		hole = lseek(r->fd[which], data, SEEK_HOLE);
 	if (which == SESSION_MEMORY)
 		call_end(r);
 	if (data < 0)
 		return false;
 	*begin = (uint64_t)data;
-	*end = (uint64_t)hole;
+	if (end)
+		*end = (uint64_t)hole;
 	return true;
 }
 

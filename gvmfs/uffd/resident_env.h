@@ -43,7 +43,8 @@ struct resident_env {
 	int (*write)(struct resident *r, const void *data, uint64_t off, uint64_t bytes); /* NULL: zeros */
 	void (*read)(struct resident *r, void *to, uint64_t off, uint64_t bytes);
 	/* The first range at or after *begin that a file of the session (SESSION_MEMORY, SESSION_MARKS) has pages
-	 * for; false: none. Pages that were only allocated, and never written, may be left out. */
+	 * for; false: none. Pages that were only allocated, and never written, may be left out. `end` NULL: where it
+	 * ends is not asked. */
 	bool (*data)(struct resident *r, enum session_fd which, uint64_t *begin, uint64_t *end);
 
 	/* Marks: what a successor finds, if this worker is killed at any moment after the call. */

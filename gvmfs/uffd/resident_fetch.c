@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and what waits for
  * room. */
+#include "base/mutant.h"
 #include "page_run.h"
 #include "resident_priv.h"
 
@@ -135,8 +136,12 @@ static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 {
 	struct resident_fetch *f = arg;
 	uint32_t run = page_run_mask(first, n);
+	bool wake = (run & f->waited) != 0;
+	int error = pages_put(r, c, first, n, f->data, wake);
 
-	return pages_put(r, c, first, n, f->data, (run & f->waited) != 0);
+	if (!error && wake)
+		f->waited &= ~run;
+	return error;
 }
 
 /* Puts what has been decoded into the client's memory. */
@@ -204,7 +209,7 @@ static void fetch_finish(struct resident_fetch *f)
 	struct chunk *k = &r->chunk[c];
 	/* Pages that were filled meanwhile (by a hole) stay as they are. */
 	bool ahead = f->ahead && !r->mark[c].filled;
-	uint32_t asked = f->asked, waited = f->waited;
+	uint32_t asked = f->asked;
 	int error = 0;
 
 	/* It waits unmapped, so that its first use is noticed, and so that it is the first to go if
@@ -219,9 +224,9 @@ static void fetch_finish(struct resident_fetch *f)
 		client_trouble(r, error);
 		return;
 	}
-	/* Also wakes faults on pages that were not requested: they fault again. */
-	if (!ahead)
-		pages_wake(r, c, asked | waited);
+	/* Faults on pages that were not requested, or that became holes, are taken again. */
+	if (!ahead && !mutant("rest-asleep"))
+		pages_wake(r, c, f->waited);
 	resident_count(r, chunks_fetched, 1);
 	chunk_fill(r, c, asked);
 	fetch_hash(f);

@@ -102,8 +102,11 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 
 		if (world.memory_gone)
 			return -ESRCH;
-		if (world.page[at].present)
+		if (world.page[at].present) {
+			if (wake) /* for what has come by then */
+				threads_wake(at - *done, *done);
 			return -EEXIST;
+		}
 		if (chunk)
 			memcpy(&content, chunk + (first + *done) * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
 		page_alloc(at, content);
@@ -252,9 +255,10 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 	if (at == W_PAGES)
 		return false;
 	*begin = at * GVM_PAGE_BYTES;
-	for (; at < W_PAGES && world.page[at].present; at++)
+	for (; end && at < W_PAGES && world.page[at].present; at++)
 		;
-	*end = at * GVM_PAGE_BYTES;
+	if (end)
+		*end = at * GVM_PAGE_BYTES;
 	return true;
 }
 

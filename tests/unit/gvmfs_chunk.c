@@ -87,7 +87,8 @@ static bool fake_data(struct resident *of, enum session_fd which, uint64_t *begi
 	for (uint64_t at = *begin; at < CHUNKS * GVM_CHUNK_BYTES; at += GVM_PAGE_BYTES)
 		if (kernel.present[at / GVM_CHUNK_BYTES] >> at / GVM_PAGE_BYTES % GVM_CHUNK_PAGES & 1) {
 			*begin = at;
-			*end = at + GVM_PAGE_BYTES;
+			if (end)
+				*end = at + GVM_PAGE_BYTES;
 			return true;
 		}
 	return false;
