@@ -132,7 +132,7 @@ uint64_t names_tick(struct worker *w, uint64_t now_ns)
 	if (!names_apply_some(w, apply, now_ns + SLICE_NS))
 		return now_ns;
 	load_end(w, lj);
-	return LOOP_NEVER;
+	return now_ns; /* those who waited went on: what they did may have made other things due */
 }
 
 /* For w->names->waiters. */

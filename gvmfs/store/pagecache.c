@@ -40,6 +40,9 @@ static void call_end(struct pagecache *pc, struct pagecache_call *call)
 		assert(pc->calls && pc->file_calls[call->nr]);
 		pc->calls--;
 		pc->file_calls[call->nr]--;
+	} else {
+		assert(pc->file_waiting[call->nr]);
+		pc->file_waiting[call->nr]--;
 	}
 	TAILQ_REMOVE(call->sent ? &pc->running : &pc->waiting, call, in);
 	free(call);
@@ -89,6 +92,7 @@ static int call_send(struct worker *w, struct pagecache_call *call)
 	if (r < 0)
 		return r;
 	TAILQ_REMOVE(&pc->waiting, call, in);
+	pc->file_waiting[call->nr]--;
 	TAILQ_INSERT_TAIL(&pc->running, call, in);
 	call->sent = true;
 	pc->calls++;
@@ -179,6 +183,7 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	ask->call = call;
 	ask->deadline_ns = deadline_ns;
 	TAILQ_INSERT_TAIL(&pc->waiting, call, in);
+	pc->file_waiting[nr]++;
 	if (call_may_run(pc, nr))
 		r = call_send(w, call);
 	pc->full |= r == -EAGAIN;
@@ -394,8 +399,10 @@ uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
 	if (pc->fd < 0)
 		return next;
 	while ((call = call_overdue(&pc->running, now_ns, &next)) ||
-	       (call = call_overdue(&pc->waiting, now_ns, &next)))
+	       (call = call_overdue(&pc->waiting, now_ns, &next))) {
 		call_time_out(w, call);
+		next = now_ns; /* its caller went on, and other things may be due */
+	}
 	if (pc->full)
 		calls_go_on(w);
 	return pc->full && now_ns + AGAIN_NS < next ? now_ns + AGAIN_NS : next;

@@ -15,7 +15,7 @@
  * - A store through a mapping behind a file's end stays in the kernel's page: pagecache_store() clears
  *   it.
  * - What programs other than the guest read (pagecache_note()) is dropped after a moment, so that it
- *   does not stay beside the guest's budget.
+ *   does not stay beside the guest's budget. While a file's calls do not end, a note waits and grows.
  *
  * A call waits for a file's READs or WRITEs, perhaps until a node is back, and takes a thread of the helper.
  * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
@@ -78,6 +78,7 @@ struct pagecache {
 	TAILQ_HEAD(pagecache_calls, pagecache_call) running, waiting;
 	unsigned calls;			     /* running */
 	uint8_t file_calls[JOURNAL_INODES]; /* of these, by inode */
+	unsigned file_waiting[JOURNAL_INODES]; /* calls that were not sent yet, by inode */
 	struct pagecache_note notes[PAGECACHE_NOTES];
 	unsigned noted;
 };
@@ -100,6 +101,11 @@ int pagecache_sync(struct worker *w, struct inode *inode, uint64_t off, uint64_t
  * pages, and delays no others. Answers like pagecache_sync(). */
 int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pagecache_range *ranges,
 			 unsigned count, struct pagecache_ask *ask);
+/* Whether a further call for this file would wait until one of its calls ends. */
+static inline bool pagecache_is_busy(const struct pagecache *pc, unsigned nr)
+{
+	return pc->file_calls[nr] >= PAGECACHE_FILE_CALLS || pc->file_waiting[nr];
+}
 /* Whether there is a helper to ask for that. */
 bool pagecache_can_invalidate(const struct worker *w);
 /* Puts content into a part of one page if the kernel caches that page; the page may be mapped, and is

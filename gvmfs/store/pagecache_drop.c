@@ -23,6 +23,34 @@ static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint6
 	return NULL;
 }
 
+static struct pagecache_note *note_of(struct pagecache *pc, unsigned nr)
+{
+	for (unsigned i = 0; i < pc->noted; i++)
+		if (pc->notes[i].nr_plus_1 == nr + 1)
+			return &pc->notes[i];
+	return NULL;
+}
+
+/* Makes one of a file's notes cover this place, too. False: it has none. */
+static bool note_widen(struct pagecache *pc, unsigned nr, uint64_t begin, uint64_t end, uint64_t last_ns)
+{
+	struct pagecache_note *n = note_of(pc, nr);
+
+	if (!n)
+		return false;
+	n->begin = n->first = begin < n->first ? begin : n->first;
+	n->end = end > n->end ? end : n->end;
+	n->again = false;
+	n->last_ns = last_ns;
+	return true;
+}
+
+/* One note for each place that is read while nothing of the file can be dropped would leave others none. */
+static bool notes_are_scarce(const struct pagecache *pc, unsigned nr)
+{
+	return pc->noted == PAGECACHE_NOTES || pagecache_is_busy(pc, nr);
+}
+
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size)
 {
 	struct pagecache *pc = w->pagecache;
@@ -30,18 +58,17 @@ void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, u
 
 	if (pc->fd < 0)
 		return;
+	if (!n && notes_are_scarce(pc, inode->nr) &&
+	    note_widen(pc, inode->nr, off, off + size, gvm_now_ns()))
+		return;
 	if (!n && pc->noted < PAGECACHE_NOTES) {
 		n = &pc->notes[pc->noted++];
 		*n = (struct pagecache_note){
 			.nr_plus_1 = inode->nr + 1, .first = off, .begin = off, .end = off
 		};
 	}
-	if (!n) { /* no note is free: widen one of this file to cover this place */
-		n = &pc->notes[inode->nr % PAGECACHE_NOTES];
-		if (n->nr_plus_1 != inode->nr + 1)
-			return;
-		n->begin = n->first = off < n->first ? off : n->first;
-	}
+	if (!n)
+		return;
 	if (off + size > n->end)
 		n->end = off + size;
 	if (n->again && off < n->begin)
@@ -54,7 +81,11 @@ void pagecache_closed(struct worker *w, struct inode *inode)
 {
 	struct pagecache *pc = w->pagecache;
 
-	if (pc->fd < 0 || pc->noted == PAGECACHE_NOTES)
+	if (pc->fd < 0)
+		return;
+	if (notes_are_scarce(pc, inode->nr) && note_widen(pc, inode->nr, 0, inode->disk->rec.size_bytes, 0))
+		return;
+	if (pc->noted == PAGECACHE_NOTES)
 		return;
 	pc->notes[pc->noted++] = (struct pagecache_note){
 		.nr_plus_1 = inode->nr + 1,
@@ -148,15 +179,34 @@ static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 	return true;
 }
 
+/* Whether what is mapped can only be dropped later: a call that would be made now waits for others of its file,
+ * perhaps for ever, and so would the calls of all that is noted meanwhile. */
+static bool drop_waits(const struct worker *w, unsigned nr)
+{
+	const struct inode *inode = w->inodes->rt[nr];
+
+	return inode && inode->resident && pagecache_is_busy(w->pagecache, nr);
+}
+
+/* Notes that wait want no clock: the end of a call is an event, and this is called after each. */
 uint64_t pagecache_drop_tick(struct worker *w, uint64_t now_ns)
 {
 	struct pagecache *pc = w->pagecache;
+	unsigned waiting = 0;
 
-	for (unsigned i = 0; i < pc->noted; i++)
-		if (note_due(w, &pc->notes[i], now_ns) != pc->notes[i].begin) {
-			if (!drop_file(w, pc->notes[i].nr_plus_1 - 1, now_ns))
-				return now_ns + DROP_AGE_NS;
-			i = ~0u; /* start over: drop_file() moves notes */
+	for (unsigned i = 0; i < pc->noted; i++) {
+		unsigned nr = pc->notes[i].nr_plus_1 - 1;
+
+		if (note_due(w, &pc->notes[i], now_ns) == pc->notes[i].begin)
+			continue;
+		if (drop_waits(w, nr)) {
+			waiting++;
+			continue;
 		}
-	return pc->noted ? now_ns + DROP_AGE_REST_NS : ~0ull;
+		if (!drop_file(w, nr, now_ns))
+			return now_ns + DROP_AGE_NS;
+		i = ~0u; /* start over: drop_file() moves notes */
+		waiting = 0;
+	}
+	return pc->noted > waiting ? now_ns + DROP_AGE_REST_NS : ~0ull;
 }

@@ -31,7 +31,7 @@ void region_apart(struct resident *r)
 
 static bool is_calm(const struct resident *r, uint64_t now_ns)
 {
-	return now_ns - r->waited_ns > CALM_NS << (r->reliefs - 1) && !r->client_gone;
+	return now_ns > r->waited_ns + (CALM_NS << (r->reliefs - 1)) && !r->client_gone;
 }
 
 /* The front has it again. */
@@ -72,9 +72,9 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 
 	pthread_setname_np(pthread_self(), "gvmfs-region");
 	while (r) {
-		now = gvm_now_ns();
-		if (!resident_tick(r, now, &due))
+		if (!resident_tick(r, gvm_now_ns(), &due))
 			break;
+		now = gvm_now_ns(); /* a call of that may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
 			break;
 		if (r->again)
@@ -138,17 +138,17 @@ void regions_turn(struct worker *w)
 uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 {
 	struct residents *rs = w->residents;
-	bool freed = residents_freed(rs);
 	uint64_t next = ~0ull, due;
 
 	relief_keep(&w->lookout->relief);
+	/* All before the first is served: in the middle of the loop this thread may be relieved. */
+	residents_tell_freed(rs);
 	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
 		if (!rs->list[i])
 			continue;
 		due = ~0ull;
-		rs->list[i]->again |= freed;
 		region_serve(w, rs->list[i], now_ns, &due);
 		next = due < next ? due : next;
 	}
-	return next;
+	return residents_have_freed(rs) ? now_ns : next;
 }

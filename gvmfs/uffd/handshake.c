@@ -502,9 +502,11 @@ static bool is_held(struct worker *w, unsigned session)
 	return !lookout_call_ended(w->journal, session);
 }
 
-/* Returns when to look again. */
+/* Returns when to look again: at once after one was let go, since its region wants its first turn. */
 static uint64_t sessions_tick(struct worker *w, uint64_t now_ns)
 {
+	bool let_go = false;
+
 	for (unsigned s = 0; s < JOURNAL_SESSIONS && w->sessions->held_count; s++) {
 		uint64_t *until = &w->sessions->held_until_ns[s];
 		uint32_t count = w->journal->sessions[s].held_count;
@@ -513,9 +515,13 @@ static uint64_t sessions_tick(struct worker *w, uint64_t now_ns)
 			continue;
 		if (!*until)
 			*until = now_ns + (count < 2 ? 0 : HELD_NS << (count < 8 ? count : 8));
-		if (*until <= now_ns)
+		if (*until <= now_ns) {
 			session_let_go(w, s);
+			let_go = true;
+		}
 	}
+	if (let_go)
+		return now_ns;
 	return w->sessions->held_count ? now_ns + HELD_LOOK_NS : ~0ull;
 }
 
@@ -556,6 +562,7 @@ uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 				    h->pid);
 			loop_remove(w->loop, &h->source);
 			handshake_end(h);
+			next = now_ns; /* requests that waited for it went on */
 		} else if (h->deadline_ns < next) {
 			next = h->deadline_ns;
 		}

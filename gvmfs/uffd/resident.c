@@ -165,6 +165,7 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 	timers_look(r, now_ns);
 	resident_turn(r);
 	if (r->draining && !r->busy && !r->evictions && !r->fetches) {
+		*next = now_ns; /* requests that waited for the end go on, and other things may be due */
 		r->env->close(r);
 		return false;
 	}
@@ -172,27 +173,31 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 	return true;
 }
 
-bool residents_freed(struct residents *rs)
+void residents_tell_freed(struct residents *rs)
 {
-	bool freed = rs->freed && rs->count > 1;
+	unsigned count = residents_have_freed(rs) ? rs->count : 0;
 
 	rs->freed = false;
-	return freed;
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
+		if (!rs->list[i])
+			continue;
+		count--;
+		rs->list[i]->again = true;
+	}
 }
 
 uint64_t residents_tick(struct residents *rs, uint64_t now_ns)
 {
-	bool freed = residents_freed(rs);
 	uint64_t next = ~0ull, due;
 
+	residents_tell_freed(rs);
 	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
 		struct resident *r = rs->list[i];
 
 		if (!r)
 			continue;
-		r->again |= freed;
 		if (resident_tick(r, now_ns, &due) && due < next)
 			next = due;
 	}
-	return next;
+	return residents_have_freed(rs) ? now_ns : next;
 }

@@ -317,8 +317,13 @@ void resident_abort(struct resident *r, const char *why);
 /* The clock: has a turn, if something is due. *next: when it wants to be called again (CLOCK_MONOTONIC), ~0:
  * not. False: the session is over, and gone. */
 bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next);
-/* Whether a region gave back what another may wait for, since the last call: all should have a turn. */
-bool residents_freed(struct residents *rs);
+/* Whether a region gave back what another may wait for, and no region was told so. */
+static inline bool residents_have_freed(const struct residents *rs)
+{
+	return rs->freed && rs->count > 1;
+}
+/* Tells all regions: each looks in its next turn. */
+void residents_tell_freed(struct residents *rs);
 /* For all regions; returns the first time. */
 uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 /* The session is over: what waits goes back to those who asked for it. */

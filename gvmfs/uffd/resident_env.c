@@ -62,8 +62,12 @@ static void call_begin(struct resident *r)
 	if (!tid)
 		tid = gettid();
 	lookout_begin(r->w->lookout, r->session, tid);
-	if (r->apart)
+	if (r->apart) {
 		r->call_ns = gvm_now_ns();
+		/* Others may wait for what this turn has given back, and the call may take for ever. */
+		if (residents_have_freed(r->rs))
+			relief_poke(&r->w->lookout->relief);
+	}
 	relief_begin(&r->w->lookout->relief);
 }
 
