@@ -26,6 +26,8 @@
 #endif
 #define GVM_CHUNK_PAGES	   32u
 #define GVM_CHUNK_BYTES	   (GVM_PAGE_BYTES * GVM_CHUNK_PAGES)
+/* The most that a node takes for a chunk that it promises: the largest encoded form in whole KiB, and an entry. */
+#define GVM_PROMISE_BYTES  133152u
 #define GVM_HDR_BYTES	   40u
 #define GVM_META_MAX	   2048u	   /* meta_len never exceeds it */
 #define GVM_DATA_MAX	   GVM_CHUNK_BYTES /* nor data_len this */
@@ -60,6 +62,14 @@ static inline uint64_t gvm_version(uint64_t epoch, uint64_t seq)
 static inline uint64_t gvm_version_epoch(uint64_t version)
 {
 	return (version & GVM_VERSION_MASK) >> GVM_SEQ_BITS;
+}
+
+/* Bytes of a region that a node can promise in so many bytes of its own: whole chunks, less one for a table's last page. */
+static inline uint64_t gvm_promise_of(uint64_t bytes)
+{
+	uint64_t chunks = bytes / GVM_PROMISE_BYTES;
+
+	return chunks ? (chunks - 1) * GVM_CHUNK_BYTES : 0;
 }
 
 enum gvm_op {

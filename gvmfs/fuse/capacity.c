@@ -51,9 +51,9 @@ static void capacity_work(struct job *job, struct pool *pool)
 		node->quiet = pool_wait(pool->conns[i], &asks[i].call.req) < 0;
 		if (node->quiet)
 			continue;
-		node->total_bytes = rsp->promisable_bytes;
+		node->total_bytes = gvm_promise_of(rsp->promisable_bytes);
 		node->free_bytes = rsp->promisable_bytes > rsp->reserved_bytes ?
-					   rsp->promisable_bytes - rsp->reserved_bytes :
+					   gvm_promise_of(rsp->promisable_bytes - rsp->reserved_bytes) :
 					   0;
 	}
 	for (unsigned i = 0; i < pool->listed; i++)

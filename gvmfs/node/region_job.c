@@ -486,7 +486,7 @@ static void room_complain(struct region_job *rj, struct pool *pool)
 			continue;
 		st = &ask.call.rsp.node_stat;
 		if (st->promisable_bytes > st->reserved_bytes)
-			free_bytes += st->promisable_bytes - st->reserved_bytes;
+			free_bytes += gvm_promise_of(st->promisable_bytes - st->reserved_bytes);
 	}
 	log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free",
 		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);

@@ -23,6 +23,7 @@
 
 /* The most cells that a chunk may need: a promise of one chunk is a promise of these. */
 #define REGION_CHUNK_CELLS ((CHUNK_ENCODED_MAX + STORE_CELL_BYTES - 1) / STORE_CELL_BYTES)
+_Static_assert(REGION_CHUNK_CELLS * STORE_CELL_BYTES + 32 <= GVM_PROMISE_BYTES, "what clients reckon with");
 #define REGION_COUNT_MAX   16384u
 #define REGION_CHUNKS_MAX  (1ull << 40)
 
@@ -34,6 +35,8 @@ struct chunk_entry {
 	uint16_t head_bytes;
 	uint16_t nonzero_pages;
 };
+
+_Static_assert(sizeof(struct chunk_entry) <= 32, "what GVM_PROMISE_BYTES has for it");
 
 struct region;
 LIST_HEAD(region_attaches, region_attach);
