@@ -613,6 +613,9 @@ static int region_discard(struct region_job *rj, struct pool *pool)
 	int r = 0;
 
 	rj->discard_version = discard_version(rj);
+	/* In the journal before any node has it: whoever writes to these chunks after a discard that was cut short, by
+	 * an error or the worker's death, must not give that version to other bytes. */
+	journal_publish64(&rj->inode->disk->cut_version, rj->discard_version);
 	for (uint64_t c = record_chunks(rj->size_bytes), looked = 1; !r && c < end; c++, looked++) {
 		c = journal_index_next(rj->w->journal, rj->inode->nr, c);
 		if (c >= end)
