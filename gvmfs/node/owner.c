@@ -74,7 +74,8 @@ static bool process_is_dead(uint32_t pid)
 
 bool owner_is_self(const struct record_owner *owner, const struct record_owner *self)
 {
-	return gvm_id_equal(&owner->boot, &self->boot) && owner->pid_space == self->pid_space &&
+	return !gvm_id_is_none(&self->boot) && self->pid_space && self->pid &&
+	       gvm_id_equal(&owner->boot, &self->boot) && owner->pid_space == self->pid_space &&
 	       owner->pid == self->pid;
 }
 
