@@ -39,8 +39,10 @@ void *op_new_sized(struct worker *w, fuse_req_t req, struct inode *inode, size_t
 	op->inode = inode;
 	if (!req)
 		return op;
-	op->unique = w->request->unique;
-	op->resent = w->request->resent;
+	if (w->request) { /* not where an earlier request goes on, and there was no memory for the next */
+		op->unique = w->request->unique;
+		op->resent = w->request->resent;
+	}
 	interrupt_arm(&op->interrupt, w, req, true, op_abandon);
 	return op;
 }
