@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -161,6 +162,19 @@ static void end_wait(int from, pid_t worker)
 			    (int)worker);
 }
 
+/* Whether a process has ended, or does now: one that is just being killed still takes connections for a moment. */
+static bool process_ends(pid_t pid)
+{
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	bool ended;
+
+	if (p.fd < 0)
+		return errno == ESRCH;
+	ended = poll(&p, 1, END_MS) == 1;
+	close(p.fd);
+	return ended;
+}
+
 int heir_ask(const char *path, struct mount *m, struct journal *j)
 {
 	struct journal taken;
@@ -180,6 +194,9 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 	r = peer_is_trusted(from, &worker) ? message_send(from, HEIR_ASK, 0, NULL, 0) : -EPERM;
 	if (!r)
 		r = estate_take(from, m, &taken, &estate);
+	/* Killed as a whole: nothing is left to be given. */
+	if ((r == -EPIPE || r == -ECONNRESET) && m->fuse_fd < 0 && process_ends(worker))
+		r = 0;
 	if (r > 0)
 		r = message_send(from, HEIR_TAKEN, 0, NULL, 0) < 0 ? -EPIPE : 1;
 	if (r > 0) {
