@@ -24,8 +24,8 @@ class Qtest:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(60)
-        wait_for("QEMU listens", lambda: os.path.exists(path), 60)
-        self.socket.connect(path)
+        # The path is there a moment before QEMU listens.
+        wait_for("QEMU listens", lambda: self.socket.connect_ex(path) == 0, 60)
         self.file = self.socket.makefile("rw")
 
     def do(self, line):
