@@ -30,24 +30,45 @@ struct seek {
 	uint64_t clean, clean_end; /* the kernel had no dirty pages in these chunks when the last look began */
 };
 
-/* The next chunk from `chunk` on that may hold data; the region's end if there is none. */
-static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
+/* `slot`: the first chunk from this one on that has a slot. */
+static bool may_be_data(struct inode *inode, uint64_t chunk, uint64_t slot)
 {
-	uint64_t written = slots_next_chunk(&w->store->slots, inode, chunk);
-	_Atomic uint64_t *index = inode->index;
+	uint64_t entry = inode->index[chunk];
 
-	while (chunk < chunks && chunk < written &&
-	       (!index[chunk] || index[chunk] & GVM_VERSION_ZERO) &&
-	       !(inode->resident && resident_may_have(inode->resident, chunk)))
-		chunk++;
-	return chunk;
+	return chunk == slot || (entry && !(entry & GVM_VERSION_ZERO)) ||
+	       (inode->resident && resident_may_have(inode->resident, chunk));
 }
 
+/* The next chunk from `chunk` on that may hold data; the region's end if there is none. After many that hold none the
+ * next one is said to. */
+static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
+{
+	uint64_t slot = slots_next_chunk(&w->store->slots, inode, chunk), looked;
+
+	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
+		/* What was never written is passed over as a whole. */
+		if (!inode->resident) {
+			chunk = journal_index_next(w->journal, inode->nr, chunk);
+			chunk = chunk < slot ? chunk : slot;
+		}
+		if (chunk >= chunks || may_be_data(inode, chunk, slot))
+			break;
+	}
+	return chunk < chunks ? chunk : chunks;
+}
+
+/* The next chunk from `chunk` on that is a hole; the region's end if there is none, or none for long. */
 static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
-	while (chunk < chunks && next_data(w, inode, chunk, chunks) == chunk)
-		chunk++;
-	return chunk;
+	uint64_t slot = slots_next_chunk(&w->store->slots, inode, chunk), looked;
+
+	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
+		if (slot < chunk)
+			slot = slots_next_chunk(&w->store->slots, inode, chunk);
+		if (!may_be_data(inode, chunk, slot))
+			return chunk;
+	}
+	return chunks;
 }
 
 static void seek_reply(const struct seek *s, uint64_t chunk)

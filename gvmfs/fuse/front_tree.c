@@ -63,10 +63,11 @@ static void lookup_refreshed(struct worker *w, int result, void *arg)
 {
 	struct lookup *l = arg;
 	struct op *op = &l->op;
-	struct inode *inode = front_child(w, op->inode, l->name);
+	/* The folder of a call that was abandoned may be gone. */
+	struct inode *inode = op->req ? front_child(w, op->inode, l->name) : NULL;
 
 	w->names_failing = result < 0;
-	if (op->req && inode)
+	if (inode)
 		lookup_reply(w, op_take(op), inode);
 	op_end(op, false, ENOENT);
 }

@@ -116,11 +116,17 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 int names_list_put(struct names_list *list, const struct name_entry *what)
 {
 	struct name_entry *e = entry_find(list, &what->key);
+	uint64_t bytes = list->bytes + sizeof(*e) + what->bytes;
 
+	if (e)
+		bytes -= sizeof(*e) + e->bytes;
+	if (bytes > LIST_BYTES_MAX)
+		return -E2BIG;
 	if (!e)
 		e = entry_insert(list, &what->key);
 	if (!e)
 		return -ENOMEM;
+	list->bytes = bytes;
 	free(e->record);
 	*e = *what;
 	return 0;

@@ -546,9 +546,10 @@ static void heal_end(struct mount *m);
 /* What is known is what the nodes that answered have, and what counts of it. */
 static void known_check(const struct mount *m)
 {
-	struct names_list all = { 0 };
+	static struct names_list all; /* static: fail() does not come back */
 	bool same;
 
+	names_list_free(&all);
 	for (unsigned n = 0; n < NODES; n++) {
 		const struct names_view *view = &m->known.views[n];
 
