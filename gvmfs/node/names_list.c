@@ -116,10 +116,9 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 int names_list_put(struct names_list *list, const struct name_entry *what)
 {
 	struct name_entry *e = entry_find(list, &what->key);
-	uint64_t bytes = list->bytes + sizeof(*e) + what->bytes;
+	uint64_t before = e ? sizeof(*e) + e->bytes : 0; /* not all entries were counted: about */
+	uint64_t bytes = list->bytes - (before < list->bytes ? before : list->bytes) + sizeof(*e) + what->bytes;
 
-	if (e)
-		bytes -= sizeof(*e) + e->bytes;
 	if (bytes > LIST_BYTES_MAX)
 		return -E2BIG;
 	if (!e)
