@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether a node stands still, is cut off in silence or was killed, and whatever waits for it (dirty pages of a
-mapping, writes, reads, guests of the fast path, opens, and other calls by the dozen): regions that have nothing
-there are read, written, mapped, opened and listed as ever."""
+"""Whether a node answers five seconds late, stands still, is cut off in silence or was killed, and whatever waits
+for it (dirty pages of a mapping, writes, reads, guests of the fast path, opens, and other calls by the dozen):
+regions that have nothing there are read, written, mapped, opened and listed as ever."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ import time
 import lab
 from lab import expect
 from mapper import Mapper
-from remote import Mount, Node, forget
+from remote import Mount, Node, Relay, forget
 
 MIB = 1 << 20
 OWN = 16 * MIB
@@ -116,6 +116,7 @@ def goes_on(l, mount, guest, seed):
     ahead = mount.stats("own-1")["prefetched"]
     guest.do("check", 0, 12 * MIB, seed, seconds=HANGS)
     expect(mount.stats("own-1")["prefetched"] > ahead, "nothing is read ahead of the guest any more")
+    l.log("data: %.1f s", time.monotonic() - began)
     for command in (["mkdir", mount.file("folder")], ["ls", "-l", mount.path], ["df", mount.path],
                     ["mv", own, own + "-moved"], ["mv", own + "-moved", own],
                     ["rmdir", mount.file("folder")]):
@@ -124,8 +125,7 @@ def goes_on(l, mount, guest, seed):
 
 
 def beside(l, nodes, away, back, what):
-    near, third, far = nodes
-    mount = Mount(l, [near, third, far])  # names need a majority
+    mount = Mount(l, nodes)  # names need a majority
     held = os.open(mount.file("own-0"), os.O_RDWR)  # what another host may write is not read ahead
     guest = Mapper(l, mount.file("own-1"))
     guest.process.says("uffd")
@@ -172,9 +172,11 @@ def beside(l, nodes, away, back, what):
 
 def test(l):
     nodes = [Node(l, "256M", name=name) for name in ("near", "third", "far")]
-    near, _, far = nodes
+    near, third, far = nodes
     regions_on(l, near, own=(2, OWN))
     regions_on(l, far, theirs=(REGIONS, SIZE), rest=(40, 128 << 10))
+    way = Relay(l, far)
+    beside(l, [near, third, way.address], way.lengthen, way.shorten, "late")
     beside(l, nodes, far.stop, far.go_on, "stopped")
     beside(l, nodes, lambda: l.network.cut(far.port), l.network.heal, "cut off")
     beside(l, nodes, far.kill, far.start, "killed")  # what was there is LOST after that: the last

@@ -162,6 +162,13 @@ class Relay:
         self.process.signal(signal.SIGKILL)
         self.process.wait(5)
 
+    def lengthen(self):
+        """What the node says arrives five seconds later."""
+        self.process.signal(signal.SIGUSR1)
+
+    def shorten(self):
+        self.process.signal(signal.SIGUSR2)
+
     @property
     def address(self):
         return "127.0.0.1:%d" % self.port
