@@ -65,15 +65,14 @@ static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 /* What is not saved yet of the times here is not lost to a record that was saved before. */
 static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 {
-	struct journal_inode *d = inode_disk(w->inodes, nr);
-	uint64_t mtime_ns = d->rec.mtime_ns, ctime_ns = d->rec.ctime_ns;
+	const struct journal_inode *d = inode_disk(w->inodes, nr);
+	struct record changed = *rec;
 
-	d->rec = *rec;
-	if (d->times_owed && mtime_ns > rec->mtime_ns)
-		d->rec.mtime_ns = mtime_ns;
-	if (d->times_owed && ctime_ns > rec->ctime_ns)
-		d->rec.ctime_ns = ctime_ns;
-	inode_set_name(w->inodes, nr, &rec->parent, d->rec.name);
+	if (d->times_owed && d->rec.mtime_ns > rec->mtime_ns)
+		changed.mtime_ns = d->rec.mtime_ns;
+	if (d->times_owed && d->rec.ctime_ns > rec->ctime_ns)
+		changed.ctime_ns = d->rec.ctime_ns;
+	inode_set_record(w->inodes, nr, &changed);
 }
 
 /* Applies one record of the nodes to the tree. */

@@ -34,14 +34,12 @@ static uint64_t names_table(struct worker *w)
  * something forgotten. The journal has the new one before anything is sent. */
 static bool inode_rekey(struct worker *w, struct inode *inode)
 {
-	struct record *rec = &inode->disk->rec;
-	struct gvm_id id;
+	struct record rec = inode->disk->rec;
 
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+	if (getrandom(&rec.id, sizeof(rec.id), GRND_NONBLOCK) != sizeof(rec.id))
 		return false;
-	rec->id = id;
-	inode_set_name(w->inodes, inode->nr, &rec->parent, rec->name);
-	rec->born = rec->version = 0;
+	rec.born = rec.version = 0;
+	inode_set_record(w->inodes, inode->nr, &rec);
 	return true;
 }
 

@@ -23,11 +23,31 @@ static void tree_follow(struct inodes *in, unsigned nr)
 		abort(); /* the successor finds everything in the journal */
 }
 
+/* A record is large, and a worker may be killed between any two bytes of it: the new one stands elsewhere
+ * first. */
+static void coming_apply(struct inodes *in)
+{
+	struct journal_super *s = in->j->super;
+
+	if (s->coming_inode)
+		inode_disk(in, s->coming_inode)->rec = s->coming;
+	journal_publish32(&s->coming_inode, 0);
+}
+
+static void coming_publish(struct inodes *in, unsigned nr)
+{
+	assert(nr);
+	journal_publish32(&in->j->super->coming_inode, nr);
+	coming_apply(in);
+	tree_follow(in, nr);
+}
+
 int inodes_init(struct inodes *in, struct journal *j)
 {
 	memset(in, 0, sizeof(*in));
 	in->j = j;
 	in->end = j->super->inodes_end;
+	coming_apply(in);
 	for (unsigned i = 0; i < TIMES_DELAYS; i++)
 		TAILQ_INIT(&in->times_due[i]);
 	for (unsigned i = 0; i < in->end; i++) {
@@ -183,14 +203,20 @@ void inode_set_gone(struct inodes *in, unsigned nr)
 	inode_set_use(in, nr, INODE_UNLINKED);
 }
 
+void inode_set_record(struct inodes *in, unsigned nr, const struct record *rec)
+{
+	in->j->super->coming = *rec;
+	coming_publish(in, nr);
+}
+
 void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name)
 {
-	struct record *r = &inode_disk(in, nr)->rec;
+	struct record *r = &in->j->super->coming;
 
+	*r = inode_disk(in, nr)->rec;
 	r->parent = *parent;
-	if (name != r->name)
-		snprintf(r->name, sizeof(r->name), "%s", name);
-	tree_follow(in, nr);
+	snprintf(r->name, sizeof(r->name), "%s", name);
+	coming_publish(in, nr);
 }
 
 int inode_alloc(struct inodes *in, const struct record *rec)

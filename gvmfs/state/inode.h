@@ -134,11 +134,12 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 
 /* A free entry, filled from `rec` and published; -1: the table is full. */
 int inode_alloc(struct inodes *in, const struct record *rec);
-/* Changes what an entry is, or is called and where; name: perhaps that in its record already. Whoever
- * changes a record's id calls the second, too. */
 /* The epoch of our attachment as its writer; 0: there is none (any more). */
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch);
+/* Change what an entry is, its whole record (not the entry's own), or what it is called and where; name: perhaps
+ * that in its record already. A successor finds the change made or not, never half of it. */
 void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use);
+void inode_set_record(struct inodes *in, unsigned nr, const struct record *rec);
 void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name);
 /* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing is under way. */
 void inode_reap(struct inodes *in, unsigned nr);

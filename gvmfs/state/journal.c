@@ -8,8 +8,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl3": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x336c6e72756f6a67ull
+/* "gjournl4": the digit is the layout's, also of the entries. */
+#define JOURNAL_MAGIC 0x346c6e72756f6a67ull
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PARTS };

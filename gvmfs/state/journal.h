@@ -53,6 +53,9 @@ struct journal_super {
 	uint64_t mount_dev; /* the mount's device number; 0: not found out */
 	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */
 	struct stats stats;
+	uint32_t coming_inode; /* whose record is about to be `coming`, which a successor finishes; published after
+				* it. 0: none (the root has no record) */
+	struct record coming;
 };
 
 enum inode_use {

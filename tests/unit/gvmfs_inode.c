@@ -4,6 +4,7 @@
 #include "state/inode.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 static struct journal journal;
@@ -244,6 +245,44 @@ static void older_of_two_names_shows_its_id(void)
 	CHECK_EQ(lookup(7, longest), (int)older);
 }
 
+#define KILLS 200
+
+static void record_fill(struct record *rec, uint8_t with)
+{
+	memset(rec, with, sizeof(*rec));
+	rec->kind = RECORD_REGION;
+	rec->id.b[0] = 1;
+	memset(rec->name, 0, sizeof(rec->name));
+	rec->name[0] = (char)with;
+}
+
+/* One that changes a record all the time is killed at any moment. */
+static void killed_worker_leaves_no_half_record(void)
+{
+	static struct record a, b, half;
+	unsigned nr;
+
+	record_fill(&a, 'a');
+	record_fill(&b, 'b');
+	begin();
+	nr = file_make(1);
+	inode_set_record(&in, nr, &a);
+	for (unsigned i = 0; i < KILLS; i++) {
+		pid_t pid = fork();
+
+		CHECK(pid >= 0);
+		for (bool even = false; pid == 0; even = !even)
+			inode_set_record(&in, nr, even ? &a : &b);
+		usleep(1000 + check_random_below(1000));
+		kill(pid, SIGKILL);
+		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		take_over();
+		half = inode_disk(&in, nr)->rec;
+		CHECK(memcmp(&half, &a, sizeof(a)) == 0 || memcmp(&half, &b, sizeof(b)) == 0);
+		CHECK_EQ(inode_lookup(&in, &half.parent, half.name), (int)nr);
+	}
+}
+
 static const struct check_test tests[] = {
 	{ "repeated-open-gets-the-same-handle", repeated_open_gets_the_same_handle },
 	{ "repeated-release-closes-nothing-new", repeated_release_closes_nothing_new },
@@ -253,6 +292,7 @@ static const struct check_test tests[] = {
 	{ "entry-of-the-fast-path-is-not-freed", entry_of_the_fast_path_is_not_freed },
 	{ "freed-entry-is-remembered", freed_entry_is_remembered },
 	{ "names-are-found-where-they-are", names_are_found_where_they_are },
+	{ "killed-worker-leaves-no-half-record", killed_worker_leaves_no_half_record },
 	{ "older-of-two-names-shows-its-id", older_of_two_names_shows_its_id },
 };
 CHECK_MAIN(tests)
