@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What may break. A fault is a function of the storm and of a source of chance: what stands before its
+`yield` breaks something, the number that it yields says for how many seconds, what stands after it
+makes it whole. It draws all its chances before that, so that a seed gives the same order of events.
+
+`kills` is how many processes it kills; `ends_users`: it ends what runs above, hence no other may be under way.
+"""
+
+import os
+import signal
+
+from lab import expect, wait_for  # first: it says where the others are
+from startup import serving
+
+ALL = {}
+
+
+def fault(kills=0, ends_users=False):
+    def add(function):
+        function.kills, function.ends_users = kills, ends_users
+        ALL[function.__name__.replace("_", "-")] = function
+        return function
+    return add
+
+
+def machine(storm, chance):
+    """One that is not broken yet, if there is one: two faults at a time are of two machines, or on the host."""
+    chosen = chance.choice([m for m in storm.machines if m not in storm.broken] or storm.machines)
+    storm.broken.append(chosen)
+    return chosen
+
+
+@fault(kills=1)
+def worker_killed(storm, chance):
+    hold = chance.uniform(0.1, 0.6)
+    storm.mount.kill_worker()
+    yield hold
+
+
+@fault(kills=1)
+def supervisor_killed(storm, chance):
+    """The worker goes on by itself until the next start takes over."""
+    hold = chance.uniform(0, 1.0)
+    worker = storm.mount.worker()
+    storm.mount.process.signal(signal.SIGKILL)
+    storm.mount.process.wait(10)
+    yield hold
+    expect(os.path.exists("/proc/%d" % worker), "the worker went with its supervisor")
+    storm.mount_again()
+    wait_for("another worker has taken over", lambda: worker not in serving(storm.mount.path), 60)
+
+
+@fault(kills=2, ends_users=True)
+def gvmfs_killed(storm, chance):
+    """As a whole: the mount is gone, its users end, and what they had acknowledged is on the nodes."""
+    hold = chance.uniform(0, 0.5)
+    storm.crash()
+    yield hold
+    storm.recover()
+
+
+@fault()
+def node_hangs(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
+    chosen.stop()
+    yield hold
+    chosen.go_on()
+
+
+@fault()
+def link_cut(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
+    chosen.unplug()
+    yield hold
+    chosen.plug()
+
+
+@fault()
+def packets_vanish(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
+    chosen.swallow()
+    yield hold
+    chosen.deliver()
+
+
+@fault()
+def connections_reset(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(0.1, 0.5)
+    chosen.reset()
+    yield hold
+
+
+@fault()
+def link_slow(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(1, 4)
+    rate, delay = chance.choice(["20mbit", "100mbit"]), chance.choice([1000, 10000, 40000])
+    chosen.narrow(rate)
+    chosen.delay(delay)
+    yield hold
+    chosen.delay(0)
+    chosen.widen()
+
+
+@fault()
+def bit_flips_on_the_wire(storm, chance):
+    """One, since a chunk that comes wrong twice in a row is an error by design. It is waited for."""
+    chosen, after, bit = machine(storm, chance), chance.randrange(1 << 20), chance.randrange(8)
+    before = chosen.flips()
+    chosen.flip(after, bit)
+    yield 0.2
+    wait_for("a bit is flipped", lambda: chosen.flips() > before, 120)
+
+
+@fault()
+def nodes_full(storm, chance):
+    """Of promises, and a part of them with bytes: what was promised before does not suffer."""
+    hold, noise = chance.uniform(0.2, 1), chance.randrange(4, 12)
+    path = storm.mount.file("ballast")
+    made = storm.lab.start("ballast", "sh", "-c",
+                           'n=4; while truncate -s ${n}M "$1" 2>/dev/null; do n=$((n * 2)); done; '
+                           'dd if=/dev/urandom of="$1" bs=1M count=%d conv=notrunc,fsync 2>&1' % noise, "sh", path)
+    yield hold
+    made.wait(120)
+    storm.lab.run("rm", "-f", path, seconds=60)
