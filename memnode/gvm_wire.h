@@ -125,8 +125,10 @@ enum gvm_writer {
 #define GVM_FLAG_MORE	  (1u << 1) /* a further frame answers the same request */
 
 /* Feature bits of HELLO; what both sides name holds for the connection. */
-#define GVM_FEATURE_SEAL (1ull << 0) /* chunks may be sealed (codec.h) */
-#define GVM_FEATURES	 GVM_FEATURE_SEAL
+#define GVM_FEATURE_SEAL    (1ull << 0) /* chunks may be sealed (codec.h) */
+#define GVM_FEATURE_REMAINS (1ull << 1) /* requests that read also find what a loss has left of regions */
+#define GVM_FEATURES	    GVM_FEATURE_SEAL /* that the client library asks for */
+#define GVM_FEATURES_NODE   (GVM_FEATURE_SEAL | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
  * header: magic u32, version u8, op u8, flags u8, 0 u8, status u16, meta_len u16, data_len u32,

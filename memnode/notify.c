@@ -3,6 +3,7 @@
 #include "notify.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,6 +31,16 @@ int gvm_notify_open(void)
 	}
 	unsetenv("NOTIFY_SOCKET");
 	return fd;
+}
+
+void gvm_notify_wait(int fd, unsigned seconds)
+{
+	char text[64];
+	int bytes = snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%u000000", seconds);
+
+	if (fd >= 0 && write(fd, text, (size_t)bytes) < 0) {
+		/* the manager may give the start up, and says so */
+	}
 }
 
 void gvm_notify_ready(int fd)

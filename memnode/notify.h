@@ -13,6 +13,9 @@
  * processes. */
 int gvm_notify_open(void);
 
+/* Asks the manager to wait so long for gvm_notify_ready(), from now on. */
+void gvm_notify_wait(int fd, unsigned seconds);
+
 /* Tells the manager that the program is ready, and closes the socket. */
 void gvm_notify_ready(int fd);
 

@@ -34,7 +34,7 @@
 #define RX_KEEP_NS	  (SECOND / 2) /* one is kept this long after a large frame */
 
 struct conn {
-	TAILQ_ENTRY(conn) link, waiting_link, unready_link;
+	TAILQ_ENTRY(conn) link, waiting_link, unready_link, held_link;
 	struct conns *all;
 	int fd;
 	union conn_addr peer;
@@ -52,6 +52,8 @@ struct conn {
 	uint32_t rx_len;
 	struct reply_queue out; /* in the order in which they go, the first may be sent in part */
 	struct reply_queue urgent, bulk;
+	struct reply_queue held; /* until the journal is written up to their numbers, which ascend */
+	unsigned held_count;
 	uint32_t out_done; /* bytes of the first that are sent */
 	uint32_t tx_bytes, tx_replies;
 	struct session session;
@@ -63,6 +65,7 @@ void conns_init(struct conns *s, struct io *io, struct node *node, unsigned coun
 	*s = (struct conns){.io = io, .node = node, .count_max = count_max};
 	TAILQ_INIT(&s->all);
 	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->held_list);
 	TAILQ_INIT(&s->unready_list);
 }
 
@@ -187,6 +190,9 @@ static void conn_destroy(struct conn *c)
 	replies_destroy(c, &c->out);
 	replies_destroy(c, &c->urgent);
 	replies_destroy(c, &c->bulk);
+	replies_destroy(c, &c->held);
+	if (c->held_count)
+		TAILQ_REMOVE(&s->held_list, c, held_link);
 	c->rx_len = 0;
 	rx_return(c);
 	s->released = true;
@@ -280,7 +286,7 @@ static void send_start(struct conn *c)
 	io_send(c->all->io, c->fd, iov, iovs, c);
 }
 
-static void reply_queue(struct conn *c, struct reply *r)
+static void reply_go(struct conn *c, struct reply *r)
 {
 	if (r->bulk)
 		STAILQ_INSERT_TAIL(&c->bulk, r, link);
@@ -290,6 +296,39 @@ static void reply_queue(struct conn *c, struct reply *r)
 		c->tx_ns = gvm_now_ns();
 	c->tx_bytes += r->bytes;
 	c->tx_replies++;
+}
+
+static void reply_queue(struct conn *c, struct reply *r)
+{
+	if (!r->number || r->number <= journal_written(c->all->node->journal)) {
+		reply_go(c, r);
+		return;
+	}
+	STAILQ_INSERT_TAIL(&c->held, r, link);
+	if (!c->held_count++)
+		TAILQ_INSERT_TAIL(&c->all->held_list, c, held_link);
+}
+
+/* Sends what may be sent. False: no memory for a refusal. */
+static bool held_go(struct conn *c)
+{
+	const struct journal *j = c->all->node->journal;
+	struct reply *r, *refusal;
+
+	while ((r = STAILQ_FIRST(&c->held)) && (j->progress.error || r->number <= journal_written(j))) {
+		STAILQ_REMOVE_HEAD(&c->held, link);
+		c->held_count--;
+		if (r->keeps && r->number > journal_written(j)) {
+			int err = frame_refuse(c->all->node, &c->session, r, &refusal);
+
+			reply_destroy(c->all->node, &c->session.share, r);
+			if (err)
+				return false;
+			r = refusal;
+		}
+		reply_go(c, r);
+	}
+	return true;
 }
 
 /*
@@ -311,7 +350,7 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 		struct reply *reply;
 		int err;
 
-		if (c->tx_bytes >= TX_BYTES_MAX || c->tx_replies >= TX_REPLIES_MAX) {
+		if (c->tx_bytes >= TX_BYTES_MAX || c->tx_replies + c->held_count >= TX_REPLIES_MAX) {
 			want = WANT_TX;
 			break;
 		}
@@ -394,11 +433,11 @@ static void conn_advance(struct conn *c)
 			conn_close_bad(c);
 			return;
 		}
-		if (!c->tx_replies && c->all->finishing && !c->unready) {
+		if (!c->tx_replies && !c->held_count && c->all->finishing && !c->unready) {
 			conn_linger(c);
 			return;
 		}
-		if (!c->tx_replies) {
+		if (!c->tx_replies && !c->held_count) {
 			conn_close(c);
 			return;
 		}
@@ -508,6 +547,7 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 	STAILQ_INIT(&c->out);
 	STAILQ_INIT(&c->urgent);
 	STAILQ_INIT(&c->bulk);
+	STAILQ_INIT(&c->held);
 	c->born_ns = c->rx_ns = c->tx_ns = gvm_now_ns();
 	session_init(&c->session);
 	TAILQ_INSERT_TAIL(&s->all, c, link);
@@ -533,6 +573,24 @@ void conns_resume(struct conns *s)
 	while ((c = TAILQ_FIRST(&now))) {
 		TAILQ_REMOVE(&now, c, waiting_link);
 		conn_advance(c);
+	}
+}
+
+void conns_progress(struct conns *s)
+{
+	struct conn *c, *next;
+
+	s->released = true;
+	for (c = TAILQ_FIRST(&s->held_list); c; c = next) {
+		bool goes = !c->closing && held_go(c);
+
+		next = TAILQ_NEXT(c, held_link);
+		if (!c->held_count)
+			TAILQ_REMOVE(&s->held_list, c, held_link);
+		if (goes)
+			send_start(c);
+		else if (!c->closing)
+			conn_close(c);
 	}
 }
 

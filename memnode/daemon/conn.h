@@ -39,6 +39,7 @@ struct conns {
 	struct conn_list waiting; /* for a buffer, or a share of pins and copies */
 	unsigned count, count_max;
 	unsigned closing; /* of count: freed when the engine's operations on them have ended */
+	struct conn_list held_list; /* with answers that wait for the disk */
 	struct conn_list unready_list; /* in HELLO or AUTH, and not closing; oldest first */
 	unsigned unready;
 	unsigned bufs, bufs_free;
@@ -63,6 +64,8 @@ void conn_sent(struct conn *c, int result);
 
 /* Lets those that wait try again if something was released. */
 void conns_resume(struct conns *s);
+/* The journal has got on, or has failed: answers that waited for it go. */
+void conns_progress(struct conns *s);
 /* Closes connections that are past a deadline. */
 void conns_tick(struct conns *s, uint64_t now_ns);
 /* Takes no further requests: each connection ends when those that have arrived are answered. */

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 /* Kind of a completed operation: with io_uring in the low bits of user_data, beside a pointer. */
-enum io_kind { IO_ACCEPT, IO_SIGNAL, IO_TICK, IO_RECV, IO_SEND, IO_CANCEL };
+enum io_kind { IO_ACCEPT, IO_SIGNAL, IO_TICK, IO_RECV, IO_SEND, IO_CANCEL, IO_DISK };
 #define IO_KIND_MASK 7u
 
 #define IO_ENTRIES  256u

@@ -162,7 +162,7 @@ static int rx_once(struct io_epoll *e, int fd, struct fd_state *s)
 
 	if (s->rx_kind == IO_ACCEPT)
 		return accept_once(e, fd, s);
-	if (s->rx_kind == IO_SIGNAL)
+	if (s->rx_kind == IO_SIGNAL || s->rx_kind == IO_DISK)
 		n = read(fd, s->buf, s->bytes);
 	else
 		n = recv(fd, s->buf + s->got, s->bytes - s->got, MSG_DONTWAIT);

@@ -7,6 +7,7 @@
 #include "../addr.h"
 #include "../size.h"
 #include "../gvm_client.h"
+#include "../clock.h"
 #include "log.h"
 #include "memory.h"
 #include "notify.h"
@@ -22,10 +23,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LISTEN_TRIES 100 /* 20 ms apart */
+
+#define READING_SAY_NS	     2000000000ull
+#define READING_WAIT_SECONDS 60u
 
 struct options {
 	union conn_addr listen;
@@ -36,6 +41,9 @@ struct options {
 	const char *engine; /* NULL: as the kernel allows */
 	bool open;
 	unsigned names;
+	const char *persist; /* a directory; NULL: chunks end with the node */
+	uint64_t persist_bytes; /* 0: as memory_bytes need */
+	bool persist_sync;
 };
 
 static const char usage[] =
@@ -49,6 +57,9 @@ static const char usage[] =
 	"  -o, --open              serve anybody, also on addresses beyond loopback\n"
 	"  -n, --names N           keep at most N names of files and folders (65536)\n"
 	"  -u, --user NAME         where started as root, run as this user (nobody)\n"
+	"  -p, --persist DIR       keep all of it in DIR, over a restart of the node\n"
+	"  -s, --persist-size SIZE use SIZE of the disk there (1.75 times --memory)\n"
+	"  -y, --persist-sync      answer nothing before it is on the disk\n"
 	"  -i, --io ENGINE         uring, epoll or auto: what is allowed (auto)\n"
 	"  -h, --help              print this and exit\n"
 	"  -V, --version           print the version and exit\n";
@@ -122,6 +133,9 @@ static void options_parse(int argc, char **argv, struct options *o)
 		{"open", no_argument, NULL, 'o'},
 		{"names", required_argument, NULL, 'n'},
 		{"user", required_argument, NULL, 'u'},
+		{"persist", required_argument, NULL, 'p'},
+		{"persist-size", required_argument, NULL, 's'},
+		{"persist-sync", no_argument, NULL, 'y'},
 		{"io", required_argument, NULL, 'i'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -133,7 +147,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT};
 	listen_parse("127.0.0.1", &o->listen);
-	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:i:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:p:s:yi:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
 			listen_parse(optarg, &o->listen);
@@ -164,6 +178,16 @@ static void options_parse(int argc, char **argv, struct options *o)
 		case 'u':
 			o->user = optarg;
 			break;
+		case 'p':
+			o->persist = optarg;
+			break;
+		case 's':
+			if (size_parse_option(optarg, &o->persist_bytes) || !o->persist_bytes)
+				fail("--persist-size %s: not a size (512M, 16G)", optarg);
+			break;
+		case 'y':
+			o->persist_sync = true;
+			break;
 		case 'i':
 			if (strcmp(optarg, "uring") && strcmp(optarg, "epoll") && strcmp(optarg, "auto"))
 				fail("--io %s: neither uring, epoll nor auto", optarg);
@@ -184,6 +208,8 @@ static void options_parse(int argc, char **argv, struct options *o)
 		fail("%s: unexpected argument", argv[optind]);
 	if (!o->memory_bytes)
 		fail("--memory SIZE is needed");
+	if (!o->persist && (o->persist_bytes || o->persist_sync))
+		fail("--persist-size and --persist-sync need --persist DIR");
 	if (!o->key_path && !o->open && !addr_is_loopback(&o->listen))
 		fail("%s is not a loopback address: give --key FILE, or --open to serve anybody",
 		     addr_name(&o->listen));
@@ -269,9 +295,86 @@ static void log_held(const struct node *n)
 {
 	const struct regions *t = &n->regions;
 
-	log_line("ends, and with it %u regions with %llu chunks (%llu bytes)", t->count,
+	log_line("ends, %s %u regions with %llu chunks (%llu bytes)", n->journal ? "and keeps" : "and with it", t->count,
 		 (unsigned long long)t->totals.chunks,
 		 (unsigned long long)t->totals.stored_bytes);
+}
+
+struct reading {
+	int told; /* the service manager */
+	uint64_t said_ns;
+	const char *dir;
+};
+
+/* A start that takes long says how far it is, and asks the service manager for the time. */
+static void reading_say(void *arg, uint64_t done_bytes, uint64_t all_bytes)
+{
+	struct reading *r = arg;
+	uint64_t now = gvm_now_ns();
+
+	if (now - r->said_ns < READING_SAY_NS)
+		return;
+	r->said_ns = now;
+	gvm_notify_wait(r->told, READING_WAIT_SECONDS);
+	log_line("has read %llu of %llu MiB of %s: serves when it has all", (unsigned long long)(done_bytes >> 20),
+		 (unsigned long long)(all_bytes >> 20), r->dir);
+}
+
+/* What was kept in --persist DIR; before the node listens: until then clients are refused the connection, at once. */
+static void kept_load(struct node *node, struct journal *journal, const struct options *o, int told)
+{
+	struct reading reading = {.told = told, .said_ns = gvm_now_ns(), .dir = o->persist};
+	const struct keep_wish wish = {
+		.dir = o->persist,
+		.bytes = o->persist_bytes,
+		.memory_bytes = o->memory_bytes,
+		.sync = o->persist_sync,
+		.owner = addr_name(&o->listen),
+		.reading = reading_say,
+		.arg = &reading,
+	};
+	char why[600] = "";
+
+	if (!o->persist)
+		return;
+	/* A limit of the size of files is an error of the disk, not the end of the node. */
+	signal(SIGXFSZ, SIG_IGN);
+	regions_clock(&node->regions, gvm_boottime_ns());
+	node->journal = journal;
+	if (journal_open(journal, &wish, &node->regions, &node->names, &node->incarnation, why, sizeof(why)))
+		fail("--persist: %s", why);
+}
+
+/* False: the next start begins anew. */
+static bool kept_close(const struct node *node)
+{
+	int err = node->journal ? journal_close(node->journal) : 0;
+
+	if (err)
+		log_line("what it keeps is not all on the disk (%s)", strerror(-err));
+	return err != -ETIMEDOUT;
+}
+
+static int threads_start(void *arg)
+{
+	struct server *server = arg;
+
+	return server->node->journal ? journal_start(server->node->journal, server->disk_fd) : 0;
+}
+
+/* The engine's system calls, and those of the journal's threads. */
+static const int *calls_of(const struct server *server)
+{
+	static const int journal[] = {SYS_pwrite64, SYS_fdatasync, SYS_fadvise64};
+	static int all[32];
+	unsigned count = 0;
+
+	for (const int *call = server->io.engine->calls; *call >= 0; call++)
+		all[count++] = *call;
+	for (unsigned i = 0; server->node->journal && i < sizeof(journal) / sizeof(*journal); i++)
+		all[count++] = journal[i];
+	all[count] = -1;
+	return all;
 }
 
 /*
@@ -280,7 +383,7 @@ static void log_held(const struct node *n)
  */
 static void confine(struct server *server, struct node *node, int fd, const struct options *o)
 {
-	struct sandbox sandbox = {.user = o->user};
+	struct sandbox sandbox = {.user = o->user, .threads = threads_start, .arg = server};
 	int err, refused;
 	const char *step;
 
@@ -289,7 +392,7 @@ static void confine(struct server *server, struct node *node, int fd, const stru
 		fail("--io %s: %s", o->engine ? o->engine : "auto", strerror(-err));
 	if (refused)
 		sandbox_lacks(sandbox.without, sizeof(sandbox.without), "io_uring", -refused);
-	sandbox.calls = server->io.engine->calls;
+	sandbox.calls = calls_of(server);
 	err = sandbox_enter(&sandbox, &step);
 	if (err == -ENOENT && !strcmp(step, "user"))
 		fail("--user %s: there is no such user", o->user);
@@ -305,6 +408,7 @@ int main(int argc, char **argv)
 {
 	static struct server server;
 	static struct node node;
+	static struct journal journal;
 	struct options o;
 	uint8_t *key = NULL;
 	size_t key_bytes = 0;
@@ -325,6 +429,8 @@ int main(int argc, char **argv)
 		     err == -ENOMEM ? " (does a limit of the address space stand against it: ulimit -v?)"
 				    : "");
 	node.names.count_max = o.names;
+	told = gvm_notify_open();
+	kept_load(&node, &journal, &o, told);
 	server_signals_block(&ending);
 	fd = listen_open(&o.listen, &ending);
 	if (fd == -EINTR)
@@ -333,7 +439,6 @@ int main(int argc, char **argv)
 		fail("cannot listen on %s: %s", addr_name(&o.listen), listen_error(-fd));
 	memory_warn(o.memory_bytes);
 	oom_spare();
-	told = gvm_notify_open();
 	confine(&server, &node, fd, &o);
 	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),
 		 (unsigned long long)(o.memory_bytes >> 20));
@@ -344,6 +449,8 @@ int main(int argc, char **argv)
 	log_held(&node);
 	if (!err)
 		server_deinit(&server);
+	if (!kept_close(&node))
+		return 1;
 	node_deinit(&node);
 	free(key);
 	return err ? 1 : 0;

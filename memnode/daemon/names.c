@@ -298,23 +298,14 @@ static bool horizon_raise(struct names *t, uint64_t table, uint64_t upto)
 	return name_set(t, at, old, &new, NULL);
 }
 
-uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, uint64_t *detail)
+static void tombstones_drop(struct names *t, uint64_t table, uint64_t horizon)
 {
 	unsigned kept = 0;
-	uint64_t horizon;
 
-	if (!what->round)
-		return GVM_ERR_INVALID;
-	if (round_check(t, what->round, detail) && !NAMES_MUTANT(FORGET_OF_ANY_ROUND))
-		return GVM_ERR_FENCED;
-	if (t->round_upto && !horizon_raise(t, what->table, t->round_upto))
-		return GVM_ERR_NOSPACE;
-	horizon = names_horizon(t, what->table);
 	for (unsigned at = 0; at < t->count; at++) {
 		struct name *n = t->sorted[at];
 
-		if (n->bytes || gvm_name_is_horizon(&n->key) || n->table != what->table ||
-		    n->born > horizon) {
+		if (n->bytes || gvm_name_is_horizon(&n->key) || n->table != table || n->born > horizon) {
 			t->sorted[kept++] = n;
 			continue;
 		}
@@ -327,5 +318,94 @@ uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, ui
 		t->told_from = ++t->stamp;
 	t->count = kept;
 	names_give_room_back(t);
+}
+
+uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, uint64_t *detail)
+{
+	if (!what->round)
+		return GVM_ERR_INVALID;
+	if (round_check(t, what->round, detail) && !NAMES_MUTANT(FORGET_OF_ANY_ROUND))
+		return GVM_ERR_FENCED;
+	if (t->round_upto && !horizon_raise(t, what->table, t->round_upto))
+		return GVM_ERR_NOSPACE;
+	tombstones_drop(t, what->table, names_horizon(t, what->table));
 	return GVM_OK;
+}
+
+static void image_take(const struct name *n, struct name_image *image)
+{
+	*image = (struct name_image){n->key, n->table, n->born, n->version, n->bytes, n->record};
+}
+
+bool name_find(const struct names *t, const struct gvm_id *key, struct name_image *image)
+{
+	unsigned at = name_place(t, key);
+
+	if (!name_at(t, at, key))
+		return false;
+	image_take(t->sorted[at], image);
+	return true;
+}
+
+bool names_next(const struct names *t, const struct gvm_id *after, struct name_image *image)
+{
+	unsigned at = after ? name_place(t, after) : 0;
+
+	if (after && name_at(t, at, after))
+		at++;
+	if (at >= t->count)
+		return false;
+	image_take(t->sorted[at], image);
+	return true;
+}
+
+bool name_restore(struct names *t, const struct name_image *image)
+{
+	struct name new = {.key = image->key, .table = image->table, .born = image->born,
+			   .version = image->version, .bytes = image->bytes};
+	unsigned at = name_place(t, &image->key);
+	struct name *old = name_at(t, at, &image->key) ? t->sorted[at] : NULL;
+	bool horizon = gvm_name_is_horizon(&image->key);
+
+	if (old && !old->bytes && !horizon)
+		return true; /* a tombstone is final */
+	if (!name_set(t, at, old, &new, image->record))
+		return false;
+	t->gone += !image->bytes && !horizon;
+	return true;
+}
+
+void names_restore_fence(struct names *t, uint64_t fence, uint64_t round, uint64_t upto)
+{
+	t->fence = fence;
+	t->round = round;
+	t->round_upto = upto;
+}
+
+bool names_restore_forget(struct names *t, uint64_t table, uint64_t horizon)
+{
+	if (!horizon_raise(t, table, horizon))
+		return false;
+	tombstones_drop(t, table, horizon);
+	return true;
+}
+
+void names_doubt(struct names *t)
+{
+	unsigned kept = 0;
+
+	for (unsigned at = 0; at < t->count; at++) {
+		struct name *n = t->sorted[at];
+
+		if (!gvm_name_is_horizon(&n->key)) {
+			t->sorted[kept++] = n;
+			continue;
+		}
+		t->bytes -= LISTED_BYTES(n);
+		TAILQ_REMOVE(&t->changes, n, changes);
+		free(n);
+	}
+	t->count = kept;
+	t->told_from = ++t->stamp;
+	t->fence = t->round = t->round_upto = 0;
 }

@@ -61,4 +61,22 @@ uint16_t name_list(const struct names *t, const struct gvm_name_list_req *what,
 uint16_t name_fence(struct names *t, const struct gvm_name_fence_req *what);
 uint16_t name_forget(struct names *t, const struct gvm_name_forget_req *what, uint64_t *detail);
 
+/* A name as it is kept on a disk; a tombstone or a horizon has no bytes. */
+struct name_image {
+	struct gvm_id key;
+	uint64_t table, born, version;
+	uint32_t bytes;
+	const uint8_t *record;
+};
+
+bool name_find(const struct names *t, const struct gvm_id *key, struct name_image *image);
+/* The first one after `after`; NULL: of all. */
+bool names_next(const struct names *t, const struct gvm_id *after, struct name_image *image);
+/* Put back what was kept, in the order in which it was. False: no memory. */
+bool name_restore(struct names *t, const struct name_image *image);
+void names_restore_fence(struct names *t, uint64_t fence, uint64_t round, uint64_t upto);
+bool names_restore_forget(struct names *t, uint64_t table, uint64_t horizon);
+/* What was kept may lack the newest changes: horizons and fences say more than it can. */
+void names_doubt(struct names *t);
+
 #endif

@@ -55,6 +55,8 @@ void node_deinit(struct node *n)
 {
 	if (n->regions.store)
 		regions_deinit(&n->regions);
+	if (n->journal)
+		journal_deinit(n->journal);
 	names_deinit(&n->names);
 	store_destroy(n->store);
 	free(n->answer);

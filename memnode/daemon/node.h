@@ -3,6 +3,7 @@
 #ifndef GVM_NODE_H
 #define GVM_NODE_H
 
+#include "journal.h"
 #include "names.h"
 #include "region.h"
 #include "store.h"
@@ -23,6 +24,7 @@ struct node {
 	const uint8_t *key; /* NULL: none is needed */
 	size_t key_bytes;
 	struct gvm_id incarnation;
+	struct journal *journal; /* NULL: what the node holds ends with it */
 	uint64_t started_ns;
 	struct node_counters counters;
 	/* Copied answers of all connections together: bounded, so that slow readers cannot use up
@@ -38,6 +40,7 @@ struct node {
  * -EIO: no random bytes. */
 int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const uint8_t *key,
 	      size_t key_bytes);
+/* Ends the journal, too, if it was opened: the caller has closed it. */
 void node_deinit(struct node *n);
 
 void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp);

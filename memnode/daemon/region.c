@@ -6,6 +6,7 @@
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.
  */
 #include "region_priv.h"
+#include "keep_log.h"
 #include "../clock.h"
 
 #include <assert.h>
@@ -22,6 +23,7 @@ int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, d
 	t->promisable_cells = (uint64_t)((double)limit_cells * overcommit);
 	TAILQ_INIT(&t->dying);
 	t->clock.served_ns = 1;
+	t->births = 1;
 	t->scratch = malloc(CHUNK_ENCODED_MAX);
 	return t->scratch ? 0 : -ENOMEM;
 }
@@ -42,16 +44,26 @@ static unsigned region_place(const struct regions *t, const struct gvm_id *id)
 	return from;
 }
 
-struct region *region_find(const struct regions *t, const struct gvm_id *id)
+struct region *region_find_any(const struct regions *t, const struct gvm_id *id)
 {
 	unsigned at = region_place(t, id);
 
 	return at < t->count && gvm_id_equal(&t->sorted[at]->id, id) ? t->sorted[at] : NULL;
 }
 
-static uint64_t entry_cells(uint64_t chunks)
+struct region *region_find(const struct regions *t, const struct gvm_id *id)
 {
-	uint64_t bytes = chunks * sizeof(struct chunk_entry);
+	struct region *r = region_find_any(t, id);
+
+	return r && (!r->remains || t->remains_too) ? r : NULL;
+}
+
+/* An entry's share of a node's memory; and of its disk, where an entry without a body takes a record. */
+#define ENTRY_KEPT_BYTES 56u
+
+static uint64_t entry_cells(const struct regions *t, uint64_t chunks)
+{
+	uint64_t bytes = chunks * (t->log ? ENTRY_KEPT_BYTES : sizeof(struct chunk_entry));
 
 	/* At least a page: what the kernel takes for the smallest mapping. */
 	return (bytes < GVM_PAGE_BYTES ? GVM_PAGE_BYTES : bytes + STORE_CELL_BYTES - 1) /
@@ -85,6 +97,11 @@ static size_t written_words(uint64_t chunks)
 	return chunks / ENTRY_GROUP / 64 + 1;
 }
 
+static size_t places_map_bytes(uint64_t chunks)
+{
+	return chunks * sizeof(struct chunk_place) + GVM_PAGE_BYTES;
+}
+
 static struct chunk_entry *entries_map(uint64_t chunks)
 {
 	void *p = mmap(NULL, entries_map_bytes(chunks), PROT_READ | PROT_WRITE,
@@ -93,6 +110,74 @@ static struct chunk_entry *entries_map(uint64_t chunks)
 	if (p == MAP_FAILED)
 		return NULL;
 	return p;
+}
+
+static struct chunk_place *places_map(uint64_t chunks)
+{
+	void *p = mmap(NULL, places_map_bytes(chunks), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void region_free(struct region *r)
+{
+	if (r->entries)
+		munmap(r->entries, entries_map_bytes(r->entries_chunks));
+	if (r->places)
+		munmap(r->places, places_map_bytes(r->entries_chunks));
+	free(r->written);
+	free(r);
+}
+
+static bool sorted_make_room(struct regions *t)
+{
+	unsigned room = t->room ? 2 * t->room : 16;
+	struct region **sorted;
+
+	if (t->count < t->room)
+		return true;
+	sorted = realloc(t->sorted, room * sizeof(*sorted));
+	if (!sorted)
+		return false;
+	t->sorted = sorted;
+	t->room = room;
+	return true;
+}
+
+struct region *region_add(struct regions *t, const struct gvm_id *id, uint64_t chunks)
+{
+	unsigned at = region_place(t, id);
+	struct region *r = sorted_make_room(t) ? calloc(1, sizeof(*r)) : NULL;
+
+	if (!r)
+		return NULL;
+	r->entries_chunks = chunks;
+	r->written = calloc(written_words(chunks), sizeof(*r->written));
+	r->entries = r->written ? entries_map(chunks) : NULL;
+	r->places = r->entries && t->log ? places_map(chunks) : NULL;
+	if (!r->entries || (t->log && !r->places)) {
+		region_free(r);
+		return NULL;
+	}
+	r->id = *id;
+	r->chunks = chunks;
+	LIST_INIT(&r->attaches);
+	r->clock = &t->clock;
+	r->birth = t->births++;
+	t->entry_cells += entry_cells(t, chunks);
+	t->promised_cells += entry_cells(t, chunks);
+	memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
+	t->sorted[at] = r;
+	t->count++;
+	return r;
+}
+
+void region_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks)
+{
+	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
+	t->promised_cells += reserve_chunks * REGION_CHUNK_CELLS;
+	r->reserve = reserve_chunks;
 }
 
 uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
@@ -106,43 +191,18 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	    what->reserve_chunks > what->chunks)
 		return GVM_ERR_INVALID;
 	if (r && gvm_id_equal(&r->id, &what->region))
-		return r->chunks == what->chunks && r->reserve == what->reserve_chunks &&
+		return !r->remains && r->chunks == what->chunks && r->reserve == what->reserve_chunks &&
 				       r->view == what->view ?
 			       GVM_OK :
 			       GVM_ERR_EXISTS;
-	entries = entry_cells(what->chunks);
+	entries = entry_cells(t, what->chunks);
 	if (!can_promise(t, entries, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
-	if (t->count == t->room) {
-		unsigned room = t->room ? 2 * t->room : 16;
-		struct region **sorted = realloc(t->sorted, room * sizeof(*sorted));
-
-		if (!sorted)
-			return GVM_ERR_NOSPACE;
-		t->sorted = sorted;
-		t->room = room;
-	}
-	r = calloc(1, sizeof(*r));
+	r = region_add(t, &what->region, what->chunks);
 	if (!r)
 		return GVM_ERR_NOSPACE;
-	r->written = calloc(written_words(what->chunks), sizeof(*r->written));
-	r->entries = r->written ? entries_map(what->chunks) : NULL;
-	if (!r->entries) {
-		free(r->written);
-		free(r);
-		return GVM_ERR_NOSPACE;
-	}
-	r->id = what->region;
-	r->chunks = r->entries_chunks = what->chunks;
-	r->reserve = what->reserve_chunks;
+	region_reserve(t, r, what->reserve_chunks);
 	r->view = what->view;
-	LIST_INIT(&r->attaches);
-	r->clock = &t->clock;
-	t->entry_cells += entries;
-	t->promised_cells += entries + r->reserve * REGION_CHUNK_CELLS;
-	memmove(&t->sorted[at + 1], &t->sorted[at], (t->count - at) * sizeof(*t->sorted));
-	t->sorted[at] = r;
-	t->count++;
 	return GVM_OK;
 }
 
@@ -193,6 +253,11 @@ static bool attach_add(struct region *r, struct region_writer *writer)
 
 enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH, OPEN_PASS, OPEN_HOLD, OPEN_UNHOLD };
 enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
+
+bool region_open_keeps(const struct gvm_region_open_req *what)
+{
+	return what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD || what->mode == OPEN_UNHOLD;
+}
 
 static bool open_is_valid(const struct gvm_region_open_req *what, const struct region_writer *writer)
 {
@@ -268,7 +333,7 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 	*detail = 0;
 	if (!open_is_valid(what, writer))
 		return GVM_ERR_INVALID;
-	if (!r)
+	if (!r || (r->remains && what->mode != OPEN_LOOK))
 		return GVM_ERR_LOST;
 	if (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD) {
 		*detail = r->epoch;
@@ -316,7 +381,7 @@ uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint
 {
 	struct region *r = region_find(t, id);
 
-	if (!r)
+	if (!r || r->remains)
 		return GVM_ERR_LOST;
 	if (epoch != r->epoch) {
 		*detail = r->epoch;
@@ -345,19 +410,17 @@ static bool group_is_written(const struct region *r, uint64_t chunk)
 	return r->written[group / 64] >> group % 64 & 1;
 }
 
-/* The first chunk from `chunk` on of which the entry may have a version, or one behind the end: the entries of a
- * large region are not looked at where nothing was ever written. */
-static uint64_t chunk_written(const struct region *r, uint64_t chunk)
+uint64_t region_next_written(const struct region *r, uint64_t chunk)
 {
-	while (chunk < r->chunks && !group_is_written(r, chunk))
+	while (chunk < r->entries_chunks && !group_is_written(r, chunk))
 		chunk += ENTRY_GROUP - chunk % ENTRY_GROUP;
-	return chunk;
+	return chunk < r->entries_chunks ? chunk : r->entries_chunks;
 }
 
 /* Cuts off the chunks from `chunks` on. Their entries stay, as zeros of the same version. */
 static void region_cut(struct regions *t, struct region *r, uint64_t chunks)
 {
-	for (uint64_t c = chunks; r->totals.chunks && (c = chunk_written(r, c)) < r->chunks; c++)
+	for (uint64_t c = chunks; r->totals.chunks && (c = region_next_written(r, c)) < r->chunks; c++)
 		if (entry_has_body(&r->entries[c]))
 			entry_drop_body(t, r, &r->entries[c]);
 }
@@ -366,7 +429,7 @@ static uint64_t bodies_below(const struct region *r, uint64_t chunks)
 {
 	uint64_t bodies = r->totals.chunks;
 
-	for (uint64_t c = chunks; bodies && (c = chunk_written(r, c)) < r->chunks; c++)
+	for (uint64_t c = chunks; bodies && (c = region_next_written(r, c)) < r->chunks; c++)
 		bodies -= entry_has_body(&r->entries[c]);
 	return bodies;
 }
@@ -386,6 +449,13 @@ static bool entries_grow(struct region *r, uint64_t chunks)
 	if (p == MAP_FAILED)
 		return false;
 	r->entries = p;
+	if (r->places) {
+		p = mremap(r->places, places_map_bytes(r->entries_chunks), places_map_bytes(chunks),
+			   MREMAP_MAYMOVE);
+		if (p == MAP_FAILED)
+			return false;
+		r->places = p;
+	}
 	r->entries_chunks = chunks;
 	return true;
 }
@@ -403,7 +473,7 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	    what->reserve_chunks < bodies_below(r, what->chunks))
 		return GVM_ERR_INVALID;
 	if (what->chunks > r->entries_chunks)
-		entries = entry_cells(what->chunks) - entry_cells(r->entries_chunks);
+		entries = entry_cells(t, what->chunks) - entry_cells(t, r->entries_chunks);
 	if (what->reserve_chunks > r->reserve)
 		more = what->reserve_chunks - r->reserve;
 	if ((entries || more) && !can_promise(t, entries, more, detail)) {
@@ -415,12 +485,28 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	region_cut(t, r, what->chunks);
 	t->entry_cells += entries;
 	t->promised_cells += entries;
-	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
-	t->promised_cells += what->reserve_chunks * REGION_CHUNK_CELLS;
+	region_reserve(t, r, what->reserve_chunks);
 	r->chunks = what->chunks;
-	r->reserve = what->reserve_chunks;
 	assert(r->chunks <= r->entries_chunks && r->totals.chunks <= r->reserve);
 	return GVM_OK;
+}
+
+void chunk_place_set(struct regions *t, struct region *r, uint64_t chunk, uint32_t segment, uint32_t bytes)
+{
+	struct chunk_place *p = &r->places[chunk];
+
+	/* The new one first: a segment is drained when what replaces its last record is there. */
+	if (segment)
+		keep_log_count(t->log, segment - 1, bytes, 1);
+	if (p->segment)
+		keep_log_count(t->log, p->segment - 1, p->bytes, -1);
+	*p = (struct chunk_place){.segment = segment, .bytes = bytes};
+}
+
+/* Whether anything of a deleted region is left at or after r->reaped. */
+static bool region_is_left(const struct region *r)
+{
+	return r->reaped < r->entries_chunks && (r->places || r->totals.chunks);
 }
 
 bool regions_reap(struct regions *t, unsigned chunks)
@@ -428,22 +514,29 @@ bool regions_reap(struct regions *t, unsigned chunks)
 	struct region *r;
 
 	while ((r = TAILQ_FIRST(&t->dying))) {
-		for (; r->totals.chunks && (r->reaped = chunk_written(r, r->reaped)) < r->chunks;
-		     r->reaped++) {
-			const struct chunk_entry *entry = &r->entries[r->reaped];
+		for (; region_is_left(r); r->reaped++) {
+			const struct chunk_entry *entry;
+			bool placed;
 
-			if (!entry_has_body(entry))
+			r->reaped = region_next_written(r, r->reaped);
+			if (r->reaped == r->entries_chunks)
+				break;
+			entry = &r->entries[r->reaped];
+			placed = r->places && r->places[r->reaped].segment;
+			if (!placed && !entry_has_body(entry))
 				continue;
 			if (!chunks--)
 				return true;
+			if (placed)
+				chunk_place_set(t, r, r->reaped, 0, 0);
+			if (!entry_has_body(entry))
+				continue;
 			store_free(t->store, entry->cell);
 			r->totals.chunks--;
 		}
 		assert(!r->totals.chunks); /* no body is left in the store without an entry */
 		TAILQ_REMOVE(&t->dying, r, dying_link);
-		munmap(r->entries, entries_map_bytes(r->entries_chunks));
-		free(r->written);
-		free(r);
+		region_free(r);
 	}
 	return false;
 }
@@ -451,7 +544,7 @@ bool regions_reap(struct regions *t, unsigned chunks)
 /* No request finds it any more; regions_reap() frees its chunks. */
 static void region_bury(struct regions *t, struct region *r)
 {
-	uint64_t entries = entry_cells(r->entries_chunks);
+	uint64_t entries = entry_cells(t, r->entries_chunks);
 
 	assert(t->totals.chunks >= r->totals.chunks && t->totals.cells >= r->totals.cells &&
 	       t->entry_cells >= entries &&
@@ -479,12 +572,29 @@ static void region_remove(struct regions *t, unsigned at)
 uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
 		       uint64_t *detail)
 {
-	struct region *r;
-	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+	struct region *r = region_find_any(t, &what->region);
+	uint16_t status;
 
+	/* What a loss has left has no writer any more: whoever knows its epoch may remove it. */
+	if (r && r->remains)
+		status = what->epoch >= r->epoch ? GVM_OK : GVM_ERR_FENCED;
+	else
+		status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 	if (!status)
 		region_remove(t, region_place(t, &what->region));
 	return status;
+}
+
+void region_erase(struct regions *t, const struct gvm_id *id)
+{
+	region_remove(t, region_place(t, id));
+}
+
+bool region_has_epoch(const struct regions *t, const struct gvm_id *id, uint64_t epoch)
+{
+	const struct region *r = region_find(t, id);
+
+	return r && r->epoch >= epoch;
 }
 
 void regions_clock(struct regions *t, uint64_t boottime_ns)
@@ -517,9 +627,9 @@ void regions_deinit(struct regions *t)
 	*t = (struct regions){0};
 }
 
-static uint64_t region_held_bytes(const struct region *r)
+static uint64_t region_held_bytes(const struct regions *t, const struct region *r)
 {
-	return (r->totals.cells + entry_cells(r->entries_chunks)) * STORE_CELL_BYTES;
+	return (r->totals.cells + entry_cells(t, r->entries_chunks)) * STORE_CELL_BYTES;
 }
 
 uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
@@ -537,7 +647,7 @@ uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *
 		.host = r->lease.host,
 		.process = r->lease.process,
 		.chunks_held = r->totals.chunks,
-		.held_bytes = region_held_bytes(r),
+		.held_bytes = region_held_bytes(t, r),
 		.stored_bytes = r->totals.stored_bytes,
 		.nonzero_bytes = r->totals.nonzero_bytes,
 	};
@@ -552,10 +662,13 @@ uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *
 
 	if (at < t->count && gvm_id_equal(&t->sorted[at]->id, &what->after))
 		at++;
-	for (; at < t->count && p + 32 <= buf + GVM_DATA_MAX; at++, p += 32) {
+	for (; at < t->count && p + 32 <= buf + GVM_DATA_MAX; at++) {
+		if (t->sorted[at]->remains && !t->remains_too)
+			continue;
 		memcpy(p, t->sorted[at]->id.b, 16);
 		gvm_store_le(p + 16, t->sorted[at]->chunks, 8);
-		gvm_store_le(p + 24, region_held_bytes(t->sorted[at]), 8);
+		gvm_store_le(p + 24, region_held_bytes(t, t->sorted[at]), 8);
+		p += 32;
 	}
 	rsp->count = (uint32_t)(p - buf) / 32;
 	rsp->more = at < t->count;

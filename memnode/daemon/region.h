@@ -38,6 +38,7 @@ struct chunk_entry {
 
 _Static_assert(sizeof(struct chunk_entry) <= 32, "what GVM_PROMISE_BYTES has for it");
 
+struct keep_log;
 struct region;
 LIST_HEAD(region_attaches, region_attach);
 TAILQ_HEAD(region_list, region);
@@ -69,6 +70,10 @@ struct regions {
 	struct region_list dying; /* deleted; regions_reap() frees their chunks some at a time */
 	uint8_t *scratch; /* a chunk under composition */
 	struct lease_clock clock;
+	/* of a node that keeps its chunks on a disk; NULL: it does not */
+	struct keep_log *log;
+	uint64_t births;   /* regions made, and one: the next one's number */
+	bool remains_too;  /* the request under way asks for what a loss has left, too */
 };
 
 /* The chunk of a GET: its head, and its object in the store. */
@@ -120,6 +125,11 @@ void regions_clock(struct regions *t, uint64_t boottime_ns);
  * Removes one region whose lease has lapsed and whose writer asked for that; false: there is none.
  */
 bool regions_lapse(struct regions *t, struct gvm_id *removed);
+
+/* Whether such a request changes more than a watch. */
+bool region_open_keeps(const struct gvm_region_open_req *what);
+/* Regions of this number of epoch or above need no new record to be attached: what is in it is kept. */
+bool region_has_epoch(const struct regions *t, const struct gvm_id *id, uint64_t epoch);
 
 /* The connection has ended: its attachments end, the regions' epochs stay. */
 void region_writer_gone(struct region_writer *writer);

@@ -13,6 +13,12 @@ struct region_attach {
 	struct region *region;
 };
 
+/* Where the newest record of a chunk is, on a node that keeps its chunks on a disk. */
+struct chunk_place {
+	uint32_t segment; /* and one: 0 is none */
+	uint32_t bytes;
+};
+
 struct region {
 	TAILQ_ENTRY(region) dying_link;
 	uint64_t reaped; /* of a deleted region: chunks before this one are given back */
@@ -28,8 +34,16 @@ struct region {
 	struct watches watches;
 	struct region_totals totals;
 	bool sealed; /* the form of its chunks; of a region without any, of its last ones */
+	/* on a node that keeps its chunks on a disk */
+	struct chunk_place *places; /* of each entry; NULL: the node keeps none */
+	uint64_t birth;	   /* its number there */
+	uint64_t kept;	   /* checksum of what was written of the region last */
+	uint64_t cut;	   /* record number of a cut whose zero records are due; 0: none */
+	bool remains;	   /* what a lost disk or host has left of it: see PROTOCOL.md */
 };
 
+/* The region, whether it is what a loss has left or not. */
+struct region *region_find_any(const struct regions *t, const struct gvm_id *id);
 struct region *region_find(const struct regions *t, const struct gvm_id *id);
 /* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
@@ -49,6 +63,16 @@ static inline bool entry_has_body(const struct chunk_entry *entry)
 {
 	return entry->version && !(entry->version & GVM_VERSION_ZERO);
 }
+
+/* A new region of this size, which is not there yet. NULL: no memory. */
+struct region *region_add(struct regions *t, const struct gvm_id *id, uint64_t chunks);
+/* Changes what is promised to it. */
+void region_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks);
+void region_erase(struct regions *t, const struct gvm_id *id);
+/* The newest record of a chunk is this one now; segment 0: there is none. */
+void chunk_place_set(struct regions *t, struct region *r, uint64_t chunk, uint32_t segment, uint32_t bytes);
+/* The first chunk at or after `chunk` of a group that was written; entries_chunks: none. */
+uint64_t region_next_written(const struct region *r, uint64_t chunk);
 
 /* entry.c */
 /* The checksum of `packed`, the head of the chunk, for entry->check. */

@@ -22,6 +22,10 @@ struct reply {
 	uint32_t cell;	/* pinned object, or STORE_NONE */
 	uint32_t bytes; /* of all iovs */
 	bool bulk;	/* no faulter waits for it: other answers may overtake it */
+	bool keeps;	/* it says that a change has been made */
+	uint8_t op;
+	uint64_t tag;
+	uint64_t number; /* of the journal's record that has to be written before it goes; 0: none has */
 	uint16_t iovs;
 	struct iovec iov[];
 };

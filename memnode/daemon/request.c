@@ -106,7 +106,7 @@ static int op_hello(struct request *q, const union fields *f)
 	s->welcome = (struct gvm_hello_rsp){
 		.version = GVM_VERSION,
 		.need_auth = n->key != NULL,
-		.features = f->hello.features & GVM_FEATURES,
+		.features = f->hello.features & GVM_FEATURES_NODE,
 		.incarnation = n->incarnation,
 	};
 	if (getrandom(&s->welcome.nonce, sizeof(s->welcome.nonce), 0) != GVM_NONCE_BYTES)
@@ -164,6 +164,8 @@ static int op_name_put(struct request *q, const union fields *f)
 			 "%u): a new name is refused",
 			 q->node->names.count, q->node->names.gone,
 			 (unsigned long long)q->node->names.bytes, q->node->names.count_max);
+	if (!status && q->node->journal)
+		journal_name(q->node->journal, &f->name_put.key);
 	return status;
 }
 
@@ -181,17 +183,33 @@ static int op_name_list(struct request *q, const union fields *f)
 
 static int op_name_fence(struct request *q, const union fields *f)
 {
-	return name_fence(&q->node->names, &f->name_fence);
+	uint16_t status = name_fence(&q->node->names, &f->name_fence);
+
+	if (!status && q->node->journal)
+		journal_fence(q->node->journal);
+	return status;
 }
 
 static int op_name_forget(struct request *q, const union fields *f)
 {
-	return name_forget(&q->node->names, &f->name_forget, &q->detail);
+	uint16_t status = name_forget(&q->node->names, &f->name_forget, &q->detail);
+
+	if (!status && q->node->journal)
+		journal_forget(q->node->journal, f->name_forget.table);
+	return status;
+}
+
+static int region_noted(struct request *q, const struct gvm_id *id, uint16_t status)
+{
+	if (!status && q->node->journal)
+		journal_region(q->node->journal, id);
+	return status;
 }
 
 static int op_region_create(struct request *q, const union fields *f)
 {
-	return region_create(&q->node->regions, &f->region_create, &q->detail);
+	return region_noted(q, &f->region_create.region,
+			    region_create(&q->node->regions, &f->region_create, &q->detail));
 }
 
 static int op_region_open(struct request *q, const union fields *f)
@@ -202,22 +220,37 @@ static int op_region_open(struct request *q, const union fields *f)
 
 	if (!status)
 		q->meta_len = gvm_region_open_rsp_pack(&rsp, q->meta);
-	return status;
+	return region_noted(q, &f->region_open.region, status);
 }
 
 static int op_region_close(struct request *q, const union fields *f)
 {
-	return region_close(&q->node->regions, &f->region_close, &q->detail);
+	return region_noted(q, &f->region_close.region,
+			    region_close(&q->node->regions, &f->region_close, &q->detail));
 }
 
 static int op_region_resize(struct request *q, const union fields *f)
 {
-	return region_resize(&q->node->regions, &f->region_resize, &q->detail);
+	struct journal *j = q->node->journal;
+	uint16_t status;
+
+	/* Until the zeros of its last cut are written down. */
+	if (j && journal_region_waits(j, &f->region_resize.region))
+		return -EAGAIN;
+	status = region_resize(&q->node->regions, &f->region_resize, &q->detail);
+	region_noted(q, &f->region_resize.region, status);
+	if (!status && j)
+		journal_region_cut(j, &f->region_resize.region);
+	return status;
 }
 
 static int op_region_delete(struct request *q, const union fields *f)
 {
-	return region_delete(&q->node->regions, &f->region_delete, &q->detail);
+	uint16_t status = region_delete(&q->node->regions, &f->region_delete, &q->detail);
+
+	if (!status && q->node->journal)
+		journal_region_gone(q->node->journal, &f->region_delete.region);
+	return status;
 }
 
 static int op_region_stat(struct request *q, const union fields *f)
@@ -275,6 +308,7 @@ static int op_put(struct request *q, const union fields *f)
 	struct gvm_put_req fields;
 	struct chunk_head head;
 	int used = gvm_put_req_unpack(&fields, frame->meta, frame->hdr.meta_len);
+	uint16_t status;
 
 	if (used < 0 || chunk_head_unpack(&head, frame->meta + used,
 					  frame->hdr.meta_len - (size_t)used))
@@ -287,12 +321,21 @@ static int op_put(struct request *q, const union fields *f)
 	/* Plain blocks carry their own checks, but only a holder of the key can check sealed ones. */
 	if (head.sealed && gvm_data_check(frame->data, frame->hdr.data_len) != frame->hdr.data_check)
 		return GVM_ERR_CORRUPT;
-	return region_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
+	status = region_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
+	if (!status && q->node->journal) {
+		journal_region(q->node->journal, &f->put.region); /* it may be sealed from here on */
+		journal_chunk(q->node->journal, &f->put.region, f->put.chunk);
+	}
+	return status;
 }
 
 static int op_discard(struct request *q, const union fields *f)
 {
-	return region_discard(&q->node->regions, &f->discard, &q->detail);
+	uint16_t status = region_discard(&q->node->regions, &f->discard, &q->detail);
+
+	if (!status && q->node->journal)
+		journal_discard(q->node->journal, &f->discard.region, f->discard.first, f->discard.count);
+	return status;
 }
 
 #define UNPACKER(msg)                                                                              \
@@ -329,6 +372,8 @@ struct op {
 	enum session_state state; /* in which it is allowed */
 	uint32_t data_max;
 	bool meta_tail; /* more meta may follow the fields (a chunk head) */
+	bool keeps;	/* what it changes is written down before it is answered */
+	bool shows;	/* so is what it shows of others' changes */
 	int (*unpack)(union fields *f, const struct gvm_hdr *h, const uint8_t *meta);
 	int (*run)(struct request *q, const union fields *f);
 };
@@ -339,21 +384,21 @@ static const struct op ops[] = {
 	[GVM_OP_AUTH] = {OP(SESSION_HELLO, auth)},
 	[GVM_OP_PING] = {OP(SESSION_READY, ping)},
 	[GVM_OP_NODE_STAT] = {OP(SESSION_READY, node_stat)},
-	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX},
-	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list)},
-	[GVM_OP_NAME_FENCE] = {OP(SESSION_READY, name_fence)},
-	[GVM_OP_NAME_FORGET] = {OP(SESSION_READY, name_forget)},
-	[GVM_OP_REGION_CREATE] = {OP(SESSION_READY, region_create)},
-	[GVM_OP_REGION_OPEN] = {OP(SESSION_READY, region_open)},
-	[GVM_OP_REGION_CLOSE] = {OP(SESSION_READY, region_close)},
-	[GVM_OP_REGION_RESIZE] = {OP(SESSION_READY, region_resize)},
-	[GVM_OP_REGION_DELETE] = {OP(SESSION_READY, region_delete)},
+	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX, .keeps = true},
+	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list), .shows = true},
+	[GVM_OP_NAME_FENCE] = {OP(SESSION_READY, name_fence), .keeps = true},
+	[GVM_OP_NAME_FORGET] = {OP(SESSION_READY, name_forget), .keeps = true},
+	[GVM_OP_REGION_CREATE] = {OP(SESSION_READY, region_create), .keeps = true},
+	[GVM_OP_REGION_OPEN] = {OP(SESSION_READY, region_open), .keeps = true},
+	[GVM_OP_REGION_CLOSE] = {OP(SESSION_READY, region_close), .keeps = true},
+	[GVM_OP_REGION_RESIZE] = {OP(SESSION_READY, region_resize), .keeps = true},
+	[GVM_OP_REGION_DELETE] = {OP(SESSION_READY, region_delete), .keeps = true},
 	[GVM_OP_REGION_STAT] = {OP(SESSION_READY, region_stat)},
 	[GVM_OP_REGION_LIST] = {OP(SESSION_READY, region_list)},
-	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index)},
+	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index), .shows = true},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
-	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true},
-	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard)},
+	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
+	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},
 };
 
 int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h)
@@ -389,25 +434,72 @@ static void count(struct node *n, const struct gvm_hdr *h, const union fields *f
 	n->counters.discards += h->op == GVM_OP_DISCARD;
 }
 
+/* Of REGION_OPEN only what attaches or holds a region changes it. */
+static bool request_keeps(const struct op *op, const struct gvm_hdr *h, const union fields *f)
+{
+	return op->keeps && (h->op != GVM_OP_REGION_OPEN || region_open_keeps(&f->region_open));
+}
+
+/* Before a change: 0; -EAGAIN: later; or the status to refuse it with. A writer that only comes back changes
+ * nothing, and reads on though the disk fails. */
+static int journal_admits(struct node *n, const struct gvm_hdr *h, const union fields *f)
+{
+	int err = journal_ready(n->journal);
+
+	if (err == -EIO && h->op == GVM_OP_REGION_OPEN &&
+	    region_has_epoch(&n->regions, &f->region_open.region, f->region_open.epoch))
+		return 0;
+	if (err == -EIO)
+		log_peer("a change is refused: the disk does not take it");
+	return err == -EIO ? GVM_ERR_NOSPACE : err;
+}
+
+static int answer_pack(struct request *q, const struct gvm_hdr *request, uint16_t status, struct reply **reply)
+{
+	struct gvm_hdr h = {.op = request->op, .tag = request->tag, .status = status};
+
+	if (status != GVM_OK) {
+		struct gvm_error_rsp error = {.detail = q->detail};
+
+		q->meta_len = gvm_error_rsp_pack(&error, q->meta);
+		q->data_len = 0;
+	}
+	h.meta_len = (uint16_t)q->meta_len;
+	h.data_len = q->data_len;
+	return reply_create(q->node, &q->session->share, &h, q->meta, q->data, reply);
+}
+
+int frame_refuse(struct node *n, struct session *s, const struct reply *answer, struct reply **reply)
+{
+	struct request q = {.node = n, .session = s};
+	const struct gvm_hdr h = {.op = answer->op, .tag = answer->tag};
+
+	return answer_pack(&q, &h, GVM_ERR_NOSPACE, reply);
+}
+
 int frame_answer(struct node *n, struct session *s, const struct frame *f, const uint8_t *hdr_bytes,
 		 struct reply **reply)
 {
 	const struct op *op = &ops[f->hdr.op];
 	struct request q = {.node = n, .session = s, .frame = f, .data = n->answer};
-	struct gvm_hdr h = {.op = f->hdr.op, .tag = f->hdr.tag};
 	union fields fields;
-	int used, status;
+	int used, status = GVM_OK;
+	bool keeps;
 
 	if (!gvm_meta_check(&f->hdr, hdr_bytes, f->meta))
-		return session_bad(s, "%s with a wrong checksum", gvm_op_name(h.op));
+		return session_bad(s, "%s with a wrong checksum", gvm_op_name(f->hdr.op));
 	used = op->unpack(&fields, &f->hdr, f->meta);
 	if (used < 0 || (!op->meta_tail && used != f->hdr.meta_len))
-		return session_bad(s, "%s with %u bytes of fields", gvm_op_name(h.op),
-				   f->hdr.meta_len);
+		return session_bad(s, "%s with %u bytes of fields", gvm_op_name(f->hdr.op), f->hdr.meta_len);
 	/* The blocks of a PUT carry their own, or are looked at there. */
-	if (h.op != GVM_OP_PUT && gvm_data_check(f->data, f->hdr.data_len) != f->hdr.data_check)
-		return session_bad(s, "%s with damaged data", gvm_op_name(h.op));
-	status = op->run(&q, &fields);
+	if (f->hdr.op != GVM_OP_PUT && gvm_data_check(f->data, f->hdr.data_len) != f->hdr.data_check)
+		return session_bad(s, "%s with damaged data", gvm_op_name(f->hdr.op));
+	keeps = n->journal && request_keeps(op, &f->hdr, &fields);
+	if (keeps)
+		status = journal_admits(n, &f->hdr, &fields);
+	n->regions.remains_too = s->welcome.features & GVM_FEATURE_REMAINS;
+	if (!status)
+		status = op->run(&q, &fields);
 	if (status < 0)
 		return status;
 	count(n, &f->hdr, &fields);
@@ -415,14 +507,13 @@ int frame_answer(struct node *n, struct session *s, const struct frame *f, const
 		*reply = q.reply;
 		return 0;
 	}
-	if (status != GVM_OK) {
-		struct gvm_error_rsp error = {.detail = q.detail};
-
-		q.meta_len = gvm_error_rsp_pack(&error, q.meta);
-		q.data_len = 0;
-	}
-	h.status = (uint16_t)status;
-	h.meta_len = (uint16_t)q.meta_len;
-	h.data_len = q.data_len;
-	return reply_create(n, &s->share, &h, q.meta, q.data, reply);
+	status = answer_pack(&q, &f->hdr, (uint16_t)status, reply);
+	/* While the disk fails nothing is changed, and no progress would come to send the answer. */
+	if (status || !n->journal || !(keeps || op->shows) || n->journal->progress.error)
+		return status;
+	(*reply)->op = f->hdr.op;
+	(*reply)->tag = f->hdr.tag;
+	(*reply)->keeps = keeps;
+	(*reply)->number = journal_number(n->journal);
+	return 0;
 }

@@ -48,5 +48,7 @@ int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h)
  */
 int frame_answer(struct node *n, struct session *s, const struct frame *f, const uint8_t *hdr_bytes,
 		 struct reply **reply);
+/* In place of an answer whose change was not written down: it could not be made. */
+int frame_refuse(struct node *n, struct session *s, const struct reply *answer, struct reply **reply);
 
 #endif

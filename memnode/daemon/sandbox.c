@@ -265,6 +265,13 @@ int sandbox_enter(struct sandbox *s, const char **why)
 	if (!err)
 		err = landlock_enter(NULL);
 	gvm_log_start(LOG_PROGRAM);
+	*why = "threads";
+	if (s->threads) {
+		int failed = s->threads(s->arg);
+
+		if (failed)
+			return failed;
+	}
 	if (chroot_err)
 		sandbox_lacks(s->without, sizeof(s->without), "an empty root directory", chroot_err);
 	if (err && (chroot_err || !root))

@@ -15,6 +15,9 @@
 struct sandbox {
 	const char *user; /* if started as root; NULL: nobody, if that is allowed */
 	const int *calls; /* system calls of the engine, beside the loop's own; -1 at the end */
+	/* Starts the program's threads, confined as it is; NULL: there are none. 0 or a negative errno. */
+	int (*threads)(void *arg);
+	void *arg;
 	char without[400]; /* skipped steps, for the log; empty: none */
 };
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -59,26 +60,37 @@ int server_init(struct server *s, struct node *node, int listen_fd, const char *
 {
 	unsigned connections = connections_max();
 	sigset_t set;
-	int err;
+	int err = 0;
 
 	memset(s, 0, sizeof(*s));
 	s->node = node;
+	s->disk_fd = -1;
 	s->listen_fd = listen_fd;
 	s->tick.tv_sec = 1;
 	server_signals_block(&set);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	if (s->signal_fd < 0)
 		return -errno;
-	err = io_init(&s->io, engine, FILES_MAX, refused);
+	if (node->journal) {
+		s->disk_fd = eventfd(0, EFD_CLOEXEC);
+		if (s->disk_fd < 0)
+			err = -errno;
+	}
+	if (!err)
+		err = io_init(&s->io, engine, FILES_MAX, refused);
 	if (!err) {
 		err = io_watch(&s->io, listen_fd);
 		if (!err)
 			err = io_watch(&s->io, s->signal_fd);
+		if (!err && node->journal)
+			err = io_watch(&s->io, s->disk_fd);
 		if (err)
 			io_deinit(&s->io);
 	}
 	if (err) {
 		close(s->signal_fd);
+		if (s->disk_fd >= 0)
+			close(s->disk_fd);
 		return err;
 	}
 	conns_init(&s->conns, &s->io, node, connections);
@@ -91,6 +103,33 @@ void server_deinit(struct server *s)
 	conns_deinit(&s->conns);
 	close(s->signal_fd);
 	close(s->listen_fd);
+	if (s->disk_fd >= 0)
+		close(s->disk_fd);
+}
+
+static void disk_wait(struct server *s)
+{
+	if (s->node->journal)
+		io_read(&s->io, s->disk_fd, &s->disk_count, sizeof(s->disk_count), IO_DISK);
+}
+
+/* The disk has taken more, or has begun or ceased to fail. */
+static void disk_looked(struct server *s)
+{
+	struct journal *j = s->node->journal;
+	int before = j->progress.error;
+
+	journal_look(j);
+	if (j->progress.error && j->progress.suspect && before != j->progress.error)
+		log_line("the disk has lost what it took (%s): no change is taken any more, what the node holds can be "
+			 "read. Empty it, and start it again with another directory", strerror(-j->progress.error));
+	else if (j->progress.error && before != j->progress.error)
+		log_line("the disk takes no more (%s): changes are refused until it does, what the node holds can be read",
+			 strerror(-j->progress.error));
+	else if (before && !j->progress.error)
+		log_line("the disk takes changes again");
+	conns_progress(&s->conns);
+	disk_wait(s);
 }
 
 static void accept_start(struct server *s)
@@ -191,6 +230,9 @@ static void lapsed_remove(struct server *s)
 	while (regions_lapse(&s->node->regions, &id)) {
 		char text[2 * sizeof(id.b) + 1];
 
+		if (s->node->journal)
+			journal_region_gone(s->node->journal, &id);
+
 		for (unsigned i = 0; i < sizeof(id.b); i++)
 			snprintf(text + 2 * i, 3, "%02x", id.b[i]);
 		log_line("region %s is removed, as its writer asked for: it did not come back in time", text);
@@ -232,6 +274,9 @@ static void ended(struct server *s, const struct io_end *end)
 	case IO_SEND:
 		conn_sent(end->owner, end->result);
 		break;
+	case IO_DISK:
+		disk_looked(s);
+		break;
 	case IO_CANCEL:
 		break;
 	}
@@ -242,11 +287,16 @@ int server_run(struct server *s)
 	accept_start(s);
 	io_read(&s->io, s->signal_fd, &s->signal, sizeof(s->signal), IO_SIGNAL);
 	io_timeout(&s->io, &s->tick);
+	disk_wait(s);
 	while (!s->finishing || s->conns.count) {
 		struct io_end end;
 		unsigned open = s->conns.count;
 		bool more = regions_reap(&s->node->regions, REAP_CHUNKS);
-		int err = io_submit(&s->io, !more);
+		int err;
+
+		if (s->node->journal)
+			more |= journal_work(s->node->journal);
+		err = io_submit(&s->io, !more);
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)
 			return err;

@@ -13,6 +13,8 @@ struct server {
 	struct conns conns;
 	struct node *node;
 	int listen_fd, signal_fd;
+	int disk_fd; /* the journal's progress; -1: there is none */
+	uint64_t disk_count;
 	union conn_addr peer; /* of the accept under way */
 	socklen_t peer_len;
 	bool accepting;

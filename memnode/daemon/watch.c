@@ -107,7 +107,12 @@ bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns)
 		w->claim_until_ns = now_ns + WATCH_CLAIM_NS;
 		return true;
 	}
-	return false;
+	return w->unknown_until_ns > now_ns;
+}
+
+void watches_unknown(struct watches *w, uint64_t now_ns)
+{
+	w->unknown_until_ns = now_ns + WATCH_NS;
 }
 
 void watches_attached(struct watches *w)

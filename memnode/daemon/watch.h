@@ -40,6 +40,7 @@ struct watches {
 	unsigned count;
 	uint64_t claimer; /* the client that was refused first */
 	uint64_t claim_until_ns;
+	uint64_t unknown_until_ns; /* watches from before the node's restart may last so long */
 };
 
 /* Makes or renews a client's watch: OK; NOSPACE; WATCHED while a writer waits, with *barred 1 if the writer
@@ -55,6 +56,8 @@ void watches_end(struct watches *w, uint64_t client, uint64_t number);
  * meanwhile.
  */
 bool watches_bar(struct watches *w, uint64_t client, uint64_t now_ns);
+/* The node has restarted, and does not know who watches: it bars writers as long as a watch may last. */
+void watches_unknown(struct watches *w, uint64_t now_ns);
 /* The writer has attached: the watches that it passed bar the next writer. */
 void watches_attached(struct watches *w);
 void watches_deinit(struct watches *w);

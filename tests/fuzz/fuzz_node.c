@@ -18,6 +18,10 @@
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
+ * fuzz-sources: memnode/daemon/keep_format.c memnode/daemon/keep_scan.c memnode/daemon/keep_log.c
+ * fuzz-sources: memnode/daemon/keep_writer.c memnode/daemon/keep_file.c memnode/daemon/region_image.c
+ * fuzz-sources: memnode/daemon/journal.c memnode/daemon/journal_space.c memnode/daemon/journal_load.c
+ * fuzz-sources: memnode/daemon/journal_open.c memnode/file.c
  * fuzz-sources: memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c
  * fuzz-libs: -llz4 -lxxhash -lcrypto
  * fuzz-options: -max_len=8192

@@ -58,7 +58,9 @@ FLOORS = {
     "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
         "log", "memory sandbox io io_epoll io_uring",
-        "store", "watch lease", "region.h", "region_priv", "entry", "region", "chunk", "names", "node",
+        "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
+        "store", "watch lease", "region.h", "region_priv", "entry", "region", "chunk names region_image", "journal.h",
+        "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "node",
         "reply", "request", "conn", "server",
         "main",
     ],

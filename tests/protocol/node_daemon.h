@@ -179,7 +179,7 @@ static inline void node_stop(struct node *n)
 
 	kill(n->pid, SIGTERM);
 	status = node_wait(n);
-	if (status || !strstr(n->log, "ends, and with it")) {
+	if (status || !strstr(n->log, "ends, and")) {
 		fprintf(stderr, "the daemon ended with status %d and said:\n%s", status, n->log);
 		exit(1);
 	}

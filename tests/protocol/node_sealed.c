@@ -10,22 +10,35 @@ static struct seal_known known[8];
 static struct chunk_head sent;
 static uint8_t body[GVM_CHUNK_BYTES];
 
-/* A connection on which chunks may be sealed; the region, attached with epoch 1. */
-static int begin(void)
+/* A connection on which chunks may be sealed. */
+static int sealed_link(void)
 {
 	struct gvm_hello_rsp rsp;
+	int fd = link_open(&node);
+
+	link_hello_with(fd, 5, GVM_FEATURE_SEAL | 1ull << 63, &answer);
+	CHECK_EQ(gvm_hello_rsp_unpack(&rsp, answer.meta, answer.hdr.meta_len), answer.hdr.meta_len);
+	CHECK_EQ(rsp.features, GVM_FEATURE_SEAL);
+	return fd;
+}
+
+/* One, and the region, attached with epoch 1. dir: NULL, or where the node keeps its chunks. */
+static int begin_in(const char *dir)
+{
 	int fd;
 
 	sealer_destroy(sealer);
 	sealer = sealer_make();
 	memset(known, 0, sizeof(known));
-	node_start(&node, "64M", NULL);
-	fd = link_open(&node);
-	link_hello_with(fd, 5, GVM_FEATURE_SEAL | 1ull << 63, &answer);
-	CHECK_EQ(gvm_hello_rsp_unpack(&rsp, answer.meta, answer.hdr.meta_len), answer.hdr.meta_len);
-	CHECK_EQ(rsp.features, GVM_FEATURE_SEAL);
+	node_start(&node, "64M", dir ? "--persist" : NULL, dir, NULL);
+	fd = sealed_link();
 	region_make(fd, 64);
 	return fd;
+}
+
+static int begin(void)
+{
+	return begin_in(NULL);
 }
 
 static uint16_t sealed_put(int fd, const uint8_t *data, uint64_t chunk, uint64_t version, uint64_t base,
@@ -225,8 +238,48 @@ static void client_that_knows_no_seals_gets_none(void)
 	node_stop(&node);
 }
 
+static void sealed_chunks_outlive_a_kill(void)
+{
+	static uint8_t data[8][GVM_CHUNK_BYTES];
+	char folder[64], path[128];
+	int fd;
+
+	snprintf(folder, sizeof(folder), "%s/gvm-sealed.XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	CHECK(mkdtemp(folder));
+	fd = begin_in(folder);
+	for (unsigned i = 0; i < 8; i++) {
+		chunk_fill_random(data[i]);
+		CHECK_EQ(sealed_put(fd, data[i], i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+		seal_learn(&known[i], &sent, ~0u);
+	}
+	/* Blocks of two versions in one chunk. */
+	memset(data[3], 7, GVM_PAGE_BYTES);
+	CHECK_EQ(sealed_put(fd, data[3], 3, gvm_version(1, 2), gvm_version(1, 1), 1), GVM_OK);
+	seal_learn(&known[3], &sent, 1);
+	CHECK(!kill(node.pid, SIGKILL));
+	CHECK_EQ(node_wait(&node), 1000 + SIGKILL);
+	close(fd);
+	node_start(&node, "64M", "--persist", folder, NULL);
+	fd = sealed_link();
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_OPEN, region_open, .region = chunk_region, .mode = 1, .epoch = 1),
+		 GVM_OK);
+	for (unsigned i = 0; i < 8; i++)
+		sealed_get(fd, data[i], i, gvm_version(1, i == 3 ? 2 : 1), ~0u, GVM_NO_PAGE);
+	/* It is a sealed region still, also before its next PUT. */
+	CHECK(chunk_put(fd, data[0], 9, gvm_version(1, 3), 0, ~0u) != GVM_OK);
+	memset(data[3], 9, GVM_PAGE_BYTES);
+	CHECK_EQ(sealed_put(fd, data[3], 3, gvm_version(1, 4), gvm_version(1, 2), 1), GVM_OK);
+	seal_learn(&known[3], &sent, 1);
+	sealed_get(fd, data[3], 3, gvm_version(1, 4), ~0u, GVM_NO_PAGE);
+	close(fd);
+	node_stop(&node);
+	snprintf(path, sizeof(path), "%s/chunks.gvm", folder);
+	CHECK(!unlink(path) && !rmdir(folder));
+}
+
 static const struct check_test tests[] = {
 	{"sealed-chunks-come-back-merged", sealed_chunks_come_back_merged},
+	{"sealed-chunks-outlive-a-kill", sealed_chunks_outlive_a_kill},
 	{"largest-sealed-chunks-fit-the-promise", largest_sealed_chunks_fit_the_promise},
 	{"damaged-sealed-put-is-not-stored", damaged_sealed_put_is_not_stored},
 	{"plain-and-sealed-chunks-do-not-mix", plain_and_sealed_chunks_do_not_mix},

@@ -1,0 +1,816 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * node_journal.c - what a node with --persist has after an end of any kind: the node's own code, on a file in a
+ * folder of the test's, with writes at moments that the test chooses.
+ *
+ * A node that was killed is one whose journal is given up without journal_close(). A machine that went down is that,
+ * with another boot id in the superblock and, for what was not brought to the disk, pages of before.
+ */
+#include "memnode/codec.h"
+#include "memnode/daemon/journal.h"
+#include "memnode/daemon/journal_impl.h"
+#include "memnode/daemon/keep_scan.h"
+#include "memnode/daemon/node.h"
+#include "check.h"
+#include "codec_data.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMORY	 (32u << 20)
+#define FILE_BYTES (48u << 20)
+#define CHUNKS	 64u
+#define OWNER	 "127.0.0.1:9999"
+
+static char folder[64], path[128];
+static struct node node;
+static struct journal journal;
+static bool sync_mode;
+static char why[600];
+static struct chunk_codec *codec;
+
+static const struct gvm_id region_id = {{7, 7}}, other_id = {{8, 8}};
+static struct region_writer writer = {.client = 42};
+
+static void folder_make(void)
+{
+	/* Where a file is brought to the disk at once: there are thousands of starts. */
+	snprintf(folder, sizeof(folder), "%s/gvm-journal.XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/chunks.gvm", folder);
+	codec = codec ? codec : chunk_codec_create();
+}
+
+static void folder_remove(void)
+{
+	unlink(path);
+	CHECK(!rmdir(folder));
+}
+
+static int node_try(const char *owner, uint64_t bytes)
+{
+	struct keep_wish wish = {
+		.dir = folder, .bytes = bytes, .memory_bytes = MEMORY, .sync = sync_mode, .owner = owner};
+
+	CHECK(!node_init(&node, MEMORY, 1, NULL, 0));
+	regions_clock(&node.regions, 1);
+	return journal_open(&journal, &wish, &node.regions, &node.names, &node.incarnation, why, sizeof(why));
+}
+
+static void node_up(void)
+{
+	int err = node_try(OWNER, FILE_BYTES);
+
+	if (err)
+		fprintf(stderr, "%s\n", why);
+	CHECK_EQ(err, 0);
+	node.journal = &journal;
+}
+
+static void written(void)
+{
+	CHECK_EQ(keep_log_flush(&journal.log), 0);
+	journal_look(&journal);
+	while (journal_work(&journal))
+		CHECK_EQ(keep_log_flush(&journal.log), 0);
+	CHECK_EQ(keep_log_flush(&journal.log), 0);
+	journal_look(&journal);
+}
+
+/* As a kill: what was not written is gone. */
+static void node_killed(void)
+{
+	region_writer_gone(&writer);
+	node_deinit(&node);
+}
+
+static void node_ended(void)
+{
+	region_writer_gone(&writer);
+	CHECK_EQ(journal_close(&journal), 0);
+	node_deinit(&node);
+}
+
+static uint16_t region_make(const struct gvm_id *id, uint64_t chunks)
+{
+	const struct gvm_region_create_req create = {.region = *id, .chunks = chunks, .reserve_chunks = chunks};
+	const struct gvm_region_open_req open = {
+		.region = *id, .mode = 1, .epoch = 1, .lease_ms = 10000, .host = {{1}}, .process = {{2}}};
+	struct gvm_region_open_rsp rsp;
+	uint64_t detail;
+	uint16_t status = region_create(&node.regions, &create, &detail);
+
+	if (!status)
+		status = region_open(&node.regions, &open, &writer, &rsp, &detail);
+	if (!status)
+		journal_region(&journal, id);
+	return status;
+}
+
+/* The bytes of a chunk in a version. */
+static void content(uint8_t *data, uint64_t chunk, uint64_t seq)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint8_t *page = data + p * GVM_PAGE_BYTES;
+
+		memset(page, 0, GVM_PAGE_BYTES);
+		if (p % 4 == 3)
+			continue;
+		for (unsigned i = 0; i < GVM_PAGE_BYTES; i += 8)
+			gvm_store_le(page + i, p % 4 ? (chunk * 31 + seq) * 0x9e3779b97f4a7c15ull * (i + p + 1) : chunk ^ seq << 20,
+				     8);
+	}
+}
+
+static uint16_t put(const struct gvm_id *id, uint64_t chunk, uint64_t seq)
+{
+	static uint8_t data[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
+	const struct gvm_put_req what = {.region = *id, .epoch = 1, .chunk = chunk, .version = gvm_version(1, seq)};
+	struct chunk_head head;
+	uint64_t detail;
+	uint16_t status;
+
+	content(data, chunk, seq);
+	chunk_encode(codec, data, ~0u, 0, CHUNK_BLOCK_SHIFT, id, chunk, &head, body);
+	status = region_put(&node.regions, &what, &head, body, &detail);
+	if (!status)
+		journal_chunk(&journal, id, chunk);
+	return status;
+}
+
+static uint16_t discard(const struct gvm_id *id, uint64_t first, uint64_t count, uint64_t seq)
+{
+	const struct gvm_discard_req what = {
+		.region = *id, .epoch = 1, .first = first, .count = count, .version = gvm_version(1, seq)};
+	uint64_t detail;
+	uint16_t status = region_discard(&node.regions, &what, &detail);
+
+	if (!status)
+		journal_discard(&journal, id, first, count);
+	return status;
+}
+
+/* What a GET of the chunk gives: a status, and the version; decoded bytes are what that version's should be. */
+static uint16_t get(const struct gvm_id *id, uint64_t chunk, uint64_t *seq)
+{
+	static uint8_t data[GVM_CHUNK_BYTES], expected[GVM_CHUNK_BYTES], body[CHUNK_ENCODED_MAX];
+	const struct gvm_get_req what = {.region = *id, .chunk = chunk, .page_mask = ~0u, .want_page = GVM_NO_PAGE};
+	struct region_found found;
+	uint64_t detail;
+	uint32_t valid;
+	uint16_t status = region_get(&node.regions, &what, &found, &detail);
+
+	*seq = 0;
+	if (status)
+		return status;
+	*seq = found.version & ((1ull << GVM_SEQ_BITS) - 1);
+	memset(data, 0, sizeof(data));
+	memset(expected, 0, sizeof(expected));
+	if (found.cell == STORE_NONE)
+		return GVM_OK;
+	store_read(node.store, found.cell, found.head_bytes, body, found.bytes - found.head_bytes);
+	if (chunk_decode(codec, &found.head, body, id, chunk, ~0u, data, &valid))
+		return GVM_ERR_CORRUPT;
+	content(expected, chunk, *seq);
+	CHECK_MEM(data, expected, sizeof(data));
+	return GVM_OK;
+}
+
+static bool is_zero(const struct gvm_id *id, uint64_t chunk)
+{
+	const struct region *r = region_find_any(&node.regions, id);
+
+	return !entry_has_body(&r->entries[chunk]);
+}
+
+static void boot_change(void)
+{
+	int fd = open(path, O_RDWR);
+	uint8_t buf[KEEP_SUPER_BYTES];
+	struct keep_super s;
+
+	CHECK(fd >= 0);
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_EQ(pread(fd, buf, sizeof(buf), i * KEEP_SUPER_BYTES), sizeof(buf));
+		CHECK_EQ(keep_super_unpack(&s, buf), 0);
+		s.boot.b[3] ^= 1;
+		keep_super_pack(&s, buf);
+		CHECK_EQ(pwrite(fd, buf, sizeof(buf), i * KEEP_SUPER_BYTES), sizeof(buf));
+	}
+	close(fd);
+}
+
+static uint8_t *file_read_all(size_t *bytes)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+	uint8_t *p;
+
+	CHECK(fd >= 0 && !fstat(fd, &st));
+	*bytes = (size_t)st.st_size;
+	p = malloc(*bytes);
+	CHECK(p && pread(fd, p, *bytes, 0) == st.st_size);
+	close(fd);
+	return p;
+}
+
+static void bytes_write(const void *p, size_t bytes, uint64_t at)
+{
+	int fd = open(path, O_WRONLY);
+
+	CHECK(fd >= 0 && pwrite(fd, p, bytes, (off_t)at) == (ssize_t)bytes);
+	close(fd);
+}
+
+/* What a file had in it, and where a node had written to. */
+struct image {
+	uint8_t *bytes;
+	size_t count;
+	uint64_t next_seq;
+	uint64_t from[KEEP_KINDS], to[KEEP_KINDS]; /* of the heads */
+};
+
+/* Of a node that is up, and has written everything. */
+static void image_take(struct image *i)
+{
+	i->bytes = file_read_all(&i->count);
+	i->next_seq = journal.log.next_seq;
+	for (unsigned k = 0; k < KEEP_KINDS; k++) {
+		CHECK(journal.log.head[k].open);
+		i->from[k] = keep_log_offset(&journal.log, journal.log.head[k].segment);
+		i->to[k] = i->from[k] + journal.log.head[k].off;
+	}
+}
+
+static void image_range(const struct image *i, uint64_t from, uint64_t to)
+{
+	bytes_write(i->bytes + from, to - from, from);
+}
+
+/* Ends the node as by a kill, and undoes what it wrote since its start. */
+static void image_restore(const struct image *i, uint64_t more)
+{
+	struct keep_log *l = &journal.log;
+
+	CHECK_EQ(keep_log_flush(l), 0);
+	for (uint32_t s = 0; s < l->segments; s++)
+		if (l->segment[s].seq >= i->next_seq)
+			image_range(i, keep_log_offset(l, s), keep_log_offset(l, s + 1));
+	node_killed();
+	image_range(i, 0, KEEP_BASE);
+	for (unsigned k = 0; k < KEEP_KINDS; k++)
+		image_range(i, i->to[k], i->to[k] + more + KEEP_UNIT);
+}
+
+static bool id_is(const struct gvm_id *a, const struct gvm_id *b)
+{
+	return gvm_id_equal(a, b);
+}
+
+static void name_make(uint8_t key, uint64_t born, const char *record)
+{
+	struct gvm_name_put_req what = {.key = {{key, 1}}, .table = 5, .born = born, .version = born};
+	uint64_t detail;
+
+	CHECK_EQ(name_put(&node.names, &what, (const uint8_t *)record, (uint32_t)strlen(record), &detail), GVM_OK);
+	journal_name(&journal, &what.key);
+}
+
+static void names_change(void)
+{
+	struct gvm_name_put_req gone = {.key = {{2, 1}}, .table = 5, .born = 11, .version = 20};
+	const struct gvm_name_fence_req fence = {.round = 77, .upto = 11};
+	const struct gvm_name_forget_req forget = {.round = 77, .table = 5};
+	uint64_t detail;
+
+	name_make(1, 10, "one");
+	name_make(2, 11, "two");
+	name_make(3, 12, "three");
+	CHECK_EQ(name_put(&node.names, &gone, NULL, 0, &detail), GVM_OK);
+	journal_name(&journal, &gone.key);
+	CHECK_EQ(name_fence(&node.names, &fence), GVM_OK);
+	journal_fence(&journal);
+	CHECK_EQ(name_forget(&node.names, &forget, &detail), GVM_OK);
+	journal_forget(&journal, 5);
+}
+
+static void names_check(bool whole)
+{
+	const struct gvm_id one = {{1, 1}}, two = {{2, 1}}, three = {{3, 1}};
+	struct name_image n;
+
+	CHECK(name_find(&node.names, &one, &n) && n.bytes == 3 && !memcmp(n.record, "one", 3) && n.born == 10);
+	CHECK(name_find(&node.names, &three, &n) && n.bytes == 5);
+	CHECK(!name_find(&node.names, &two, &n));
+	CHECK_EQ(names_horizon(&node.names, 5), whole ? 11 : 0);
+	CHECK_EQ(node.names.fence, whole ? 11 : 0);
+	CHECK_EQ(node.names.round, whole ? 77 : 0);
+	CHECK_EQ(node.names.gone, 0);
+}
+
+static void fill(void)
+{
+	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);
+	for (unsigned c = 0; c < CHUNKS / 2; c++)
+		CHECK_EQ(put(&region_id, c, 1 + c), GVM_OK);
+	CHECK_EQ(put(&region_id, 3, 100), GVM_OK);
+	CHECK_EQ(discard(&region_id, 10, 4, 200), GVM_OK);
+	CHECK_EQ(discard(&region_id, 40, 20, 201), GVM_OK);
+	CHECK_EQ(put(&region_id, 50, 202), GVM_OK);
+	names_change();
+}
+
+static void fill_check(void)
+{
+	uint64_t seq;
+
+	for (unsigned c = 0; c < CHUNKS; c++) {
+		uint64_t expected = c < CHUNKS / 2 ? 1 + c : 0;
+
+		expected = c == 3 ? 100 : c >= 10 && c < 14 ? 200 : c == 50 ? 202 : c >= 40 && c < 60 ? 201 : expected;
+		CHECK_EQ(get(&region_id, c, &seq), GVM_OK);
+		CHECK_EQ(seq, expected);
+		CHECK_EQ(is_zero(&region_id, c), (c >= CHUNKS / 2 && c != 50) || (c >= 10 && c < 14));
+	}
+}
+
+/* Kills, ends and starts in a row: what is read back is written out again and moved on. */
+static void all_that_was_written_comes_back(void)
+{
+	struct gvm_region_stat_rsp before, after;
+	const struct gvm_region_stat_req ask = {.region = region_id};
+	struct gvm_id life;
+
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	CHECK_EQ(region_stat(&node.regions, &ask, &before), GVM_OK);
+	written();
+	for (unsigned i = 0; i < 6; i++) {
+		if (i % 3 == 2)
+			node_ended();
+		else
+			node_killed();
+		node_up();
+		CHECK(!journal.found.lost && id_is(&node.incarnation, &life));
+		CHECK_EQ(journal.found.damaged + journal.found.holes, 0);
+		fill_check();
+		names_check(true);
+		CHECK_EQ(region_stat(&node.regions, &ask, &after), GVM_OK);
+		CHECK_EQ(after.writer, GVM_WRITER_AWAY);
+		CHECK_EQ(after.epoch, 1);
+		CHECK_EQ(after.chunks_held, before.chunks_held);
+		CHECK_EQ(after.held_bytes, before.held_bytes);
+		CHECK_EQ(after.nonzero_bytes, before.nonzero_bytes);
+		CHECK(after.host.b[0] == 1 && after.process.b[0] == 2);
+		CHECK_EQ(node.regions.totals.chunks, before.chunks_held);
+	}
+	node_ended();
+	folder_remove();
+}
+
+static void deleted_and_cut_chunks_stay_away(void)
+{
+	const struct gvm_region_delete_req delete = {.region = other_id, .epoch = 1};
+	struct gvm_region_resize_req resize = {.region = region_id, .epoch = 1, .chunks = 8, .reserve_chunks = 8};
+	uint64_t detail, seq;
+
+	folder_make();
+	node_up();
+	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);
+	CHECK_EQ(region_make(&other_id, CHUNKS), GVM_OK);
+	for (unsigned c = 0; c < 16; c++) {
+		CHECK_EQ(put(&region_id, c, 1), GVM_OK);
+		CHECK_EQ(put(&other_id, c, 1), GVM_OK);
+	}
+	CHECK_EQ(region_delete(&node.regions, &delete, &detail), GVM_OK);
+	journal_region_gone(&journal, &other_id);
+	CHECK_EQ(region_make(&other_id, CHUNKS), GVM_OK); /* of the same id, and empty */
+	CHECK_EQ(region_resize(&node.regions, &resize, &detail), GVM_OK);
+	journal_region(&journal, &region_id);
+	journal_region_cut(&journal, &region_id);
+	/* Killed before its zeros are written: the start does that. */
+	CHECK_EQ(keep_log_flush(&journal.log), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		node_killed();
+		node_up();
+		CHECK_EQ(node.regions.totals.chunks, 8);
+		CHECK(!journal_region_waits(&journal, &region_id));
+	}
+	resize.chunks = resize.reserve_chunks = CHUNKS;
+	CHECK_EQ(region_resize(&node.regions, &resize, &detail), GVM_OK);
+	journal_region(&journal, &region_id);
+	written();
+	node_killed();
+	node_up();
+	for (unsigned c = 0; c < 16; c++) {
+		CHECK_EQ(get(&region_id, c, &seq), GVM_OK);
+		CHECK(seq == 1 && is_zero(&region_id, c) == (c >= 8));
+		CHECK_EQ(get(&other_id, c, &seq), GVM_OK);
+		CHECK(!seq);
+	}
+	node_ended();
+	folder_remove();
+}
+
+/* A record that nobody was told of is cut after each of its bytes. */
+static void cut_tail(const struct image *i, enum keep_kind kind, const uint8_t *last, uint64_t bytes,
+		     const struct gvm_id *life)
+{
+	const uint64_t from = i->to[kind];
+	const struct gvm_id nine = {{9, 1}};
+
+	for (uint64_t cut = 0; cut <= bytes; cut += cut < 140 || bytes - cut <= 1100 ? (cut & 63) < 4 || bytes - cut < 70 ? 1 : 7 : 997) {
+		static uint8_t garbage[KEEP_RECORD_MAX];
+		struct name_image n;
+		uint64_t seq;
+
+		/* What was there before is not always zeros. */
+		memset(garbage, cut % 2 ? 0xa5 : 0, bytes - cut);
+		bytes_write(garbage, bytes - cut, from + cut);
+		bytes_write(last, cut, from);
+		node_up();
+		CHECK(!journal.found.lost && id_is(&node.incarnation, life));
+		CHECK_EQ(journal.found.damaged + journal.found.holes, 0);
+		names_check(true);
+		CHECK_EQ(get(&region_id, 3, &seq), GVM_OK);
+		CHECK_EQ(seq, 100);
+		CHECK_EQ(get(&region_id, 5, &seq), GVM_OK);
+		CHECK(seq == 6 || (seq == 300 && kind == KEEP_DATA));
+		if (cut == bytes)
+			CHECK(kind == KEEP_DATA ? seq == 300 : name_find(&node.names, &nine, &n));
+		/* The next start sees the same. */
+		if (cut % 16 == 5) {
+			uint64_t again;
+
+			CHECK_EQ(put(&region_id, 6, 400), GVM_OK);
+			CHECK_EQ(keep_log_flush(&journal.log), 0);
+			node_killed();
+			node_up();
+			CHECK_EQ(journal.found.damaged + journal.found.holes, 0);
+			CHECK_EQ(get(&region_id, 5, &again), GVM_OK);
+			CHECK_EQ(again, seq);
+			CHECK_EQ(get(&region_id, 6, &again), GVM_OK);
+			CHECK_EQ(again, 400);
+		}
+		image_restore(i, bytes);
+	}
+}
+
+static void cut_tail_is_no_record(void)
+{
+	static uint8_t last[KEEP_KINDS][KEEP_RECORD_MAX];
+	uint64_t bytes[KEEP_KINDS];
+	struct image image;
+	struct gvm_id life;
+	int fd;
+
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	written();
+	image_take(&image);
+	CHECK_EQ(put(&region_id, 5, 300), GVM_OK);
+	name_make(9, 30, "nine");
+	CHECK_EQ(keep_log_flush(&journal.log), 0);
+	fd = open(path, O_RDONLY);
+	for (unsigned k = 0; k < KEEP_KINDS; k++) {
+		bytes[k] = image.from[k] + journal.log.head[k].off - image.to[k];
+		CHECK(bytes[k] && bytes[k] < sizeof(last[k]));
+		CHECK_EQ(pread(fd, last[k], bytes[k], (off_t)image.to[k]), bytes[k]);
+	}
+	close(fd);
+	node_killed();
+	bytes_write(image.bytes, image.count, 0);
+	for (unsigned k = 0; k < KEEP_KINDS; k++)
+		cut_tail(&image, k, last[k], bytes[k], &life);
+	free(image.bytes);
+	folder_remove();
+}
+
+/* One byte of the file is wrong: that chunk may be refused, it is never of another version, and nothing else is
+ * touched. */
+static void damage_is_found_and_stays_alone(void)
+{
+	unsigned refused = 0, tries = 0;
+	struct gvm_id life;
+	struct image image;
+
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	written();
+	image_take(&image);
+	node_killed();
+	for (; tries < 120; tries++) {
+		unsigned k = tries % 4 == 3;
+		uint64_t at = image.from[k] + KEEP_UNIT + check_random() % (image.to[k] - image.from[k] - KEEP_UNIT);
+		uint8_t bad = (uint8_t)(image.bytes[at] ^ 1u << tries % 8);
+		unsigned bads = 0;
+		uint64_t seq;
+
+		bytes_write(&bad, 1, at);
+		node_up();
+		CHECK(!journal.found.lost && id_is(&node.incarnation, &life));
+		for (unsigned c = 0; c < CHUNKS; c++) {
+			uint16_t status = get(&region_id, c, &seq);
+
+			CHECK(status == GVM_OK || status == GVM_ERR_CORRUPT);
+			bads += status != GVM_OK;
+			if (status)
+				continue;
+			CHECK_EQ(seq, c == 3	       ? 100 :
+				      c >= 10 && c < 14 ? 200 :
+				      c == 50	       ? 202 :
+				      c >= 40 && c < 60 ? 201 :
+				      c < CHUNKS / 2    ? 1 + c :
+							  0);
+		}
+		CHECK(bads <= 1);
+		names_check(true);
+		if (bads) {
+			/* It is not made good by being moved; a PUT makes it good. */
+			refused++;
+			written();
+			node_killed();
+			node_up();
+			for (unsigned c = 0; c < CHUNKS; c++)
+				if (get(&region_id, c, &seq) == GVM_ERR_CORRUPT)
+					CHECK_EQ(put(&region_id, c, 500), GVM_OK);
+			for (unsigned c = 0; c < CHUNKS; c++)
+				CHECK_EQ(get(&region_id, c, &seq), GVM_OK);
+		}
+		image_restore(&image, 0);
+		image_range(&image, at, at + 1);
+	}
+	CHECK(refused > tries / 4); /* most bytes are of chunks */
+	free(image.bytes);
+	folder_remove();
+}
+
+/* Pages of a time between the last that was brought to the disk and now, at random. */
+static void machine_down(const uint8_t *synced, size_t bytes, unsigned share)
+{
+	size_t now;
+	uint8_t *whole = file_read_all(&now);
+
+	CHECK_EQ(now, bytes);
+	for (size_t at = KEEP_HORIZON_AT; at < bytes; at += 4096) {
+		size_t n = bytes - at < 4096 ? bytes - at : 4096;
+
+		/* Where each write waits for the disk, the horizon is written after that. */
+		if (sync_mode && at == KEEP_HORIZON_AT)
+			bytes_write(synced + at, n, at);
+		else if (memcmp(synced + at, whole + at, n) && check_random_below(100) >= share)
+			bytes_write(synced + at, n, at);
+	}
+	free(whole);
+	boot_change();
+}
+
+static void lost_machine_is_a_new_node(void)
+{
+	folder_make();
+	for (unsigned share = 0; share <= 100; share += 20) {
+		uint64_t seq, detail;
+		const struct gvm_region_delete_req delete = {.region = region_id, .epoch = 9};
+		struct gvm_id life, after = {{0}};
+		struct gvm_region_list_rsp list;
+		uint8_t *synced;
+		size_t bytes;
+
+		node_up();
+		life = node.incarnation;
+		fill();
+		written();
+		synced = file_read_all(&bytes);
+		for (unsigned i = 0; i < 60; i++)
+			CHECK_EQ(put(&region_id, i % 20, 1000 + i), GVM_OK);
+		written();
+		node_killed();
+		machine_down(synced, bytes, share);
+		for (unsigned again = 0; again < 2; again++) {
+			node_up();
+			CHECK(!again == journal.found.lost && !id_is(&node.incarnation, &life));
+			CHECK(!again || id_is(&node.incarnation, &after));
+			after = node.incarnation;
+			/* Nobody finds it who does not ask for it. */
+			CHECK_EQ(get(&region_id, 3, &seq), GVM_ERR_LOST);
+			region_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list, node.answer);
+			CHECK_EQ(list.count, 0);
+			names_check(false);
+			node.regions.remains_too = true;
+			region_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list, node.answer);
+			CHECK_EQ(list.count, 1);
+			for (unsigned c = 0; c < CHUNKS; c++) {
+				uint16_t status = get(&region_id, c, &seq);
+
+				/* Whatever it is, it is what it says. */
+				CHECK(status == GVM_OK || status == GVM_ERR_CORRUPT);
+				if (!status && c >= 20 && c < CHUNKS / 2)
+					CHECK_EQ(seq, 1 + c);
+				if (!status && c < 20)
+					CHECK(seq >= 1000 || seq == 1 + c || seq == 100 || seq == 200);
+			}
+			node.regions.remains_too = false;
+			CHECK_EQ(put(&region_id, 1, 5000), GVM_ERR_LOST);
+			node_ended();
+		}
+		free(synced);
+		node_up();
+		CHECK_EQ(region_delete(&node.regions, &delete, &detail), GVM_OK);
+		journal_region_gone(&journal, &region_id);
+		node_ended();
+		unlink(path);
+	}
+	folder_remove();
+}
+
+static void synced_answers_outlive_the_machine(void)
+{
+	struct gvm_id life;
+	uint8_t *synced;
+	size_t bytes;
+	uint64_t seq;
+
+	sync_mode = true;
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	written();
+	for (unsigned round = 0; round < 6; round++) {
+		for (unsigned i = 0; i < 20; i++)
+			CHECK_EQ(put(&region_id, i, 1000 + round), GVM_OK);
+		written();
+		synced = file_read_all(&bytes);
+		/* Nobody was told of these. */
+		for (unsigned i = 0; i < 20; i++)
+			CHECK_EQ(put(&region_id, i, 5000 + round), GVM_OK);
+		CHECK_EQ(keep_log_flush(&journal.log), 0);
+		node_killed();
+		machine_down(synced, bytes, 20 * round);
+		free(synced);
+		node_up();
+		CHECK(!journal.found.lost && id_is(&node.incarnation, &life));
+		for (unsigned i = 0; i < 20; i++) {
+			CHECK_EQ(get(&region_id, i, &seq), GVM_OK);
+			CHECK(seq == 1000 + round || seq == 5000 + round);
+			if (seq >= 5000)
+				CHECK_EQ(put(&region_id, i, 5000 + round), GVM_OK);
+		}
+		names_check(true);
+		node_ended();
+		unlink(path);
+		node_up();
+		life = node.incarnation;
+		fill();
+		written();
+	}
+	node_ended();
+	folder_remove();
+	sync_mode = false;
+}
+
+/* Far more is written than the file holds: space comes back, and no promise fails. */
+static void space_of_old_records_comes_back(void)
+{
+	uint64_t chunks = 0, last[160] = {0}, seq, writes = 0;
+	struct gvm_id life;
+
+	folder_make();
+	CHECK_EQ(node_try(OWNER, 40u << 20), 0);
+	node.journal = &journal;
+	life = node.incarnation;
+	for (chunks = 160; region_make(&region_id, chunks); chunks--)
+		CHECK(chunks > 40);
+	for (unsigned c = 0; c < chunks; c++, writes++) {
+		CHECK_EQ(put(&region_id, c, ++writes), GVM_OK);
+		last[c] = writes;
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 1500; i++) {
+			/* A few are written again and again: what is left between them is to be moved. */
+			unsigned c = check_random_below(i % 3 ? 8 : (unsigned)chunks);
+
+			while (journal_ready(&journal) == -EAGAIN)
+				written();
+			CHECK_EQ(journal_ready(&journal), 0);
+			if (i % 50 == 7)
+				CHECK_EQ(discard(&region_id, c, 1, ++writes), GVM_OK);
+			else
+				CHECK_EQ(put(&region_id, c, ++writes), GVM_OK);
+			last[c] = writes;
+			if (i % 16 == 0)
+				written();
+		}
+		written();
+		if (round == 1)
+			node_ended();
+		else
+			node_killed();
+		CHECK_EQ(node_try(OWNER, 0), 0);
+		node.journal = &journal;
+		CHECK(!journal.found.lost && id_is(&node.incarnation, &life));
+		for (unsigned c = 0; c < chunks; c++) {
+			CHECK_EQ(get(&region_id, c, &seq), GVM_OK);
+			CHECK_EQ(seq, last[c]);
+		}
+	}
+	node_ended();
+	folder_remove();
+}
+
+static void folder_of_another_is_refused(void)
+{
+	static struct node second;
+	static struct journal other;
+	const struct keep_wish wish = {.dir = folder, .memory_bytes = MEMORY, .owner = OWNER};
+	struct stat st;
+	uint8_t byte;
+	char command[600];
+	struct gvm_id life;
+	uint64_t seq;
+
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	node_ended();
+	CHECK_EQ(node_try("10.0.0.2:9999", 0), -EPERM);
+	CHECK(strstr(why, "belongs to the node that serves 127.0.0.1:9999"));
+	node_deinit(&node);
+	/* Twice at a time. */
+	node_up();
+	CHECK(!node_init(&second, MEMORY, 1, NULL, 0));
+	CHECK_EQ(journal_open(&other, &wish, &second.regions, &second.names, &second.incarnation, why, sizeof(why)),
+		 -EBUSY);
+	CHECK(strstr(why, "is in use by another gvm-memnode"));
+	node_deinit(&second);
+	node_ended();
+	/* Of another version. */
+	byte = KEEP_VERSION + 1;
+	bytes_write(&byte, 1, 8);
+	bytes_write(&byte, 1, KEEP_SUPER_BYTES + 8);
+	CHECK_EQ(node_try(OWNER, 0), -EPROTONOSUPPORT);
+	CHECK(strstr(why, "another version of gvm-memnode (format 2; this one has 1)"));
+	node_deinit(&node);
+	byte = KEEP_VERSION;
+	bytes_write(&byte, 1, 8); /* one of the two is enough */
+	node_up();
+	CHECK(id_is(&node.incarnation, &life));
+	node_ended();
+	/* A copy may be older than what was answered since. */
+	snprintf(command, sizeof(command), "cp %s %s.new && mv %s.new %s", path, path, path, path);
+	CHECK(!system(command) && !stat(path, &st));
+	node_up();
+	CHECK(journal.found.lost && !id_is(&node.incarnation, &life));
+	CHECK_EQ(get(&region_id, 3, &seq), GVM_ERR_LOST);
+	node_ended();
+	folder_remove();
+}
+
+/* One request of few bytes must not append a region's bytes. */
+static void discard_writes_no_chunk_again(void)
+{
+	uint64_t before, seq;
+
+	folder_make();
+	node_up();
+	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);
+	for (unsigned c = 0; c < CHUNKS; c += 2)
+		CHECK_EQ(put(&region_id, c, 7), GVM_OK);
+	written();
+	before = journal.log.queued_bytes;
+	for (unsigned i = 0; i < 10; i++)
+		CHECK_EQ(discard(&region_id, 0, CHUNKS, 7), GVM_OK);
+	CHECK(journal.log.queued_bytes - before <= 10 * CHUNKS / 2 * KEEP_UNIT);
+	written();
+	node_killed();
+	node_up();
+	for (unsigned c = 0; c < CHUNKS; c++) {
+		CHECK_EQ(get(&region_id, c, &seq), GVM_OK);
+		CHECK_EQ(seq, 7);
+		CHECK_EQ(is_zero(&region_id, c), c % 2 == 1);
+	}
+	node_ended();
+	folder_remove();
+}
+
+static const struct check_test tests[] = {
+	{"all-that-was-written-comes-back", all_that_was_written_comes_back},
+	{"deleted-and-cut-chunks-stay-away", deleted_and_cut_chunks_stay_away},
+	{"cut-tail-is-no-record", cut_tail_is_no_record},
+	{"damage-is-found-and-stays-alone", damage_is_found_and_stays_alone},
+	{"lost-machine-is-a-new-node", lost_machine_is_a_new_node},
+	{"synced-answers-outlive-the-machine", synced_answers_outlive_the_machine},
+	{"space-of-old-records-comes-back", space_of_old_records_comes_back},
+	{"folder-of-another-is-refused", folder_of_another_is_refused},
+	{"discard-writes-no-chunk-again", discard_writes_no_chunk_again},
+};
+CHECK_MAIN(tests)
