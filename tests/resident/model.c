@@ -108,30 +108,23 @@ static const struct {
 };
 #define CASES  (sizeof(cases) / sizeof(*cases))
 #define THINGS (sizeof(things) / sizeof(*things))
+#define PAIRS  EXPLORE_PAIRS(THINGS)
 
-static struct model_case pairs[THINGS * (THINGS + 1) / 2];
-static char pairs_what[THINGS * (THINGS + 1) / 2][64];
+static struct model_case pairs[PAIRS];
+static char pairs_what[PAIRS][64];
 
-static struct limits limits_sum(struct limits a, struct limits b)
+static void pairs_make(void)
 {
-	for (unsigned i = 0; i < sizeof(a); i++) /* all of them are bytes */
-		((uint8_t *)&a)[i] += ((const uint8_t *)&b)[i];
-	return a;
-}
+	for (unsigned n = 0; n < PAIRS; n++) {
+		struct limits limits = { .touches = 1 };
+		unsigned a, b;
 
-static unsigned pairs_make(void)
-{
-	const struct limits base = { .touches = 1 };
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < THINGS; i++)
-		for (unsigned k = i; k < THINGS; k++, n++) {
-			snprintf(pairs_what[n], sizeof(pairs_what[n]), "an access, %s and %s", things[i].what, things[k].what);
-			pairs[n] = (struct model_case){ { "pairs", pairs_what[n], true },
-							limits_sum(limits_sum(base, things[i].limits), things[k].limits),
-							GVM_CHUNK_PAGES, true };
-		}
-	return n;
+		explore_pair(n, THINGS, &a, &b);
+		explore_limits_add(&limits, &things[a].limits, sizeof(limits));
+		explore_limits_add(&limits, &things[b].limits, sizeof(limits));
+		snprintf(pairs_what[n], sizeof(pairs_what[n]), "an access, %s and %s", things[a].what, things[b].what);
+		pairs[n] = (struct model_case){ { "pairs", pairs_what[n], true }, limits, GVM_CHUNK_PAGES, true };
+	}
 }
 
 static const struct model_case *case_of(unsigned c)
@@ -506,11 +499,12 @@ int main(int argc, char **argv)
 {
 	struct explore x = {
 		.world = &world, .world_bytes = sizeof(world), .left = &left, .left_bytes = sizeof(left),
-		.cases = CASES + pairs_make(), .nth = case_nth, .begin = begin, .go = go, .over = over,
+		.cases = CASES + PAIRS, .nth = case_nth, .begin = begin, .go = go, .over = over,
 		.hash = state_hash, .check = world_check, .finish = finish, .print_event = print_event,
 		.print_world = world_print,
 	};
 
+	pairs_make();
 	all_make();
 	x.events = all_count * VARIANTS;
 	return explore_main(&x, argc, argv);

@@ -24,29 +24,16 @@ static const uint16_t often[EVENTS] = {
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
 };
 
-static uint32_t weight[EVENTS], weights;
+static struct mixture mix;
 
 /* Each episode is of another kind. */
 static void mixture(void)
 {
-	static const enum event_kind some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
-						E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_ZAP, E_APPLY };
+	static const unsigned some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
+					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_ZAP, E_APPLY };
 
-	weights = 0;
-	for (unsigned k = 0; k < EVENTS; k++)
-		weight[k] = often[k];
-	for (unsigned i = 0; i < sizeof(some) / sizeof(*some); i++) {
-		unsigned how = pick(6);
-
-		if (how == 0 && some[i] != E_ZAP && some[i] != E_APPLY && some[i] != E_TOUCH)
-			weight[some[i]] = 0;
-		else if (how == 1)
-			weight[some[i]] *= 8;
-		else if (how == 2)
-			weight[some[i]] = weight[some[i]] / 4 + 1;
-	}
-	for (unsigned k = 0; k < EVENTS; k++)
-		weights += weight[k];
+	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some),
+		     1ull << E_ZAP | 1ull << E_APPLY | 1ull << E_TOUCH);
 }
 
 static bool sparse; /* only few pages of a chunk are used */
@@ -61,11 +48,8 @@ static uint32_t some_page(void)
 
 static struct event choose(void)
 {
-	uint32_t at = pick(weights);
-	struct event e = { 0 };
+	struct event e = { .kind = mixture_pick(&mix) };
 
-	while (at >= weight[e.kind])
-		at -= weight[e.kind++];
 	switch (e.kind) {
 	case E_TOUCH:
 		e.a = pick(W_THREADS);

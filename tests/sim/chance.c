@@ -4,6 +4,7 @@
 
 #include "world.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,41 @@ uint32_t pick(uint32_t below)
 	state ^= state << 25;
 	state ^= state >> 27;
 	return (uint32_t)(((state * 0x2545f4914f6cdd1dull) >> 32) * below >> 32);
+}
+
+void mixture_set(struct mixture *m, unsigned kind, uint32_t weight)
+{
+	m->sum += weight - m->weight[kind];
+	m->weight[kind] = weight;
+}
+
+void mixture_make(struct mixture *m, const uint16_t *often, unsigned kinds, const unsigned *some, unsigned count,
+		  uint64_t kept)
+{
+	assert(kinds <= MIXTURE_KINDS);
+	*m = (struct mixture){ .sum = 0 };
+	for (unsigned k = 0; k < kinds; k++)
+		mixture_set(m, k, often[k]);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned how = pick(6), k = some[i];
+
+		if (how == 0 && !(kept >> k & 1))
+			mixture_set(m, k, 0);
+		else if (how == 1)
+			mixture_set(m, k, m->weight[k] * 8);
+		else if (how == 2)
+			mixture_set(m, k, m->weight[k] / 4 + 1);
+	}
+}
+
+unsigned mixture_pick(const struct mixture *m)
+{
+	uint32_t at = pick(m->sum);
+	unsigned k = 0;
+
+	while (at >= m->weight[k])
+		at -= m->weight[k++];
+	return k;
 }
 
 static void chance_begin(uint64_t seed)

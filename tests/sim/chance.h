@@ -15,6 +15,20 @@
 /* A number below it, by the episode's chance. */
 uint32_t pick(uint32_t below);
 
+/* How often each kind of event is tried in an episode. */
+#define MIXTURE_KINDS 64u
+
+struct mixture {
+	uint32_t weight[MIXTURE_KINDS], sum;
+};
+
+/* Each episode is of another kind: of `some` kinds each may be left out (but those in `kept`, bit k: kind k), or be much
+ * more frequent, or rarer, than `often` says. */
+void mixture_make(struct mixture *m, const uint16_t *often, unsigned kinds, const unsigned *some, unsigned count,
+		  uint64_t kept);
+void mixture_set(struct mixture *m, unsigned kind, uint32_t weight);
+unsigned mixture_pick(const struct mixture *m);
+
 /* What the simulator of a world defines. An episode begins anew, makes no more than `steps` steps, and adds them to
  * *took: NULL, or what is wrong. */
 const char *sim_episode(uint64_t steps, uint64_t *took);

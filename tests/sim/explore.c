@@ -112,6 +112,19 @@ static const char *explore(const struct explore *x, unsigned c, uint64_t bound, 
 	}
 }
 
+void explore_pair(unsigned pair, unsigned things, unsigned *a, unsigned *b)
+{
+	for (*a = 0; pair >= things - *a; ++*a)
+		pair -= things - *a;
+	*b = *a + pair;
+}
+
+void explore_limits_add(void *limits, const void *more, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		((uint8_t *)limits)[i] += ((const uint8_t *)more)[i];
+}
+
 static double seconds(void)
 {
 	struct timespec t;

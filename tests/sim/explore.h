@@ -19,6 +19,16 @@ struct explore_case {
 	bool takes_long; /* only if it is asked for */
 };
 
+/*
+ * Cases of every two of some things, beside one more thing: what a model calls `pairs`. A model's limits are bytes, each of
+ * which says how often an event may still happen.
+ */
+#define EXPLORE_PAIRS(things) ((things) * ((things) + 1) / 2)
+
+/* Which two the pair is of; a <= b. */
+void explore_pair(unsigned pair, unsigned things, unsigned *a, unsigned *b);
+void explore_limits_add(void *limits, const void *more, size_t bytes);
+
 enum explore_went {
 	WENT_NOT,  /* it is not allowed, or not possible, and nothing has changed */
 	WENT_BACK, /* likewise, but the world is to be restored */

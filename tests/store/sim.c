@@ -23,30 +23,17 @@ static const uint16_t often[EVENTS] = {
 	[E_STORE] = 10,
 };
 
-static uint32_t weight[EVENTS], weights;
+static struct mixture mix;
 static unsigned refusals; /* one of so many answers is one; 0: none */
 
 /* Each episode is of another kind. */
 static void mixture(void)
 {
-	static const enum event_kind some[] = { E_READ, E_WRITE, E_ZERO, E_SYNC, E_CUT, E_NEVER, E_CANCEL, E_RESEND,
-						E_APPLY, E_SERVE, E_NODE, E_TICK, E_KILL, E_CLOSE, E_DETACH, E_OTHER, E_FAIL };
+	static const unsigned some[] = { E_READ, E_WRITE, E_ZERO, E_SYNC, E_CUT, E_NEVER, E_CANCEL, E_RESEND,
+					 E_APPLY, E_SERVE, E_NODE, E_TICK, E_KILL, E_CLOSE, E_DETACH, E_OTHER, E_FAIL };
 
-	weights = 0;
-	for (unsigned k = 0; k < EVENTS; k++)
-		weight[k] = often[k];
-	for (unsigned i = 0; i < sizeof(some) / sizeof(*some); i++) {
-		unsigned how = pick(6);
-
-		if (how == 0 && some[i] != E_APPLY && some[i] != E_SERVE && some[i] != E_READ && some[i] != E_WRITE)
-			weight[some[i]] = 0;
-		else if (how == 1)
-			weight[some[i]] *= 8;
-		else if (how == 2)
-			weight[some[i]] = weight[some[i]] / 4 + 1;
-	}
-	for (unsigned k = 0; k < EVENTS; k++)
-		weights += weight[k];
+	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some),
+		     1ull << E_APPLY | 1ull << E_SERVE | 1ull << E_READ | 1ull << E_WRITE);
 	refusals = pick(3) ? 20 : 0;
 }
 
@@ -117,11 +104,8 @@ static uint32_t range_across(uint32_t which)
 
 static struct event choose(void)
 {
-	uint32_t at = pick(weights);
-	struct event e = { 0 };
+	struct event e = { .kind = mixture_pick(&mix) };
 
-	while (at >= weight[e.kind])
-		at -= weight[e.kind++];
 	switch (e.kind) {
 	case E_READ:
 		e.a = pick(W_READS);
@@ -224,14 +208,12 @@ static void beside_others(void)
 		if (pick(2) && world_event(&detach))
 			world_event(&other);
 	}
-	weight[E_STORE] *= 4;
-	weights += weight[E_STORE] / 4 * 3;
+	mixture_set(&mix, E_STORE, 4 * mix.weight[E_STORE]);
 }
 
 static void never(enum event_kind kind)
 {
-	weights -= weight[kind];
-	weight[kind] = 0;
+	mixture_set(&mix, kind, 0);
 }
 
 /* To the end of the episode; across: with all that waits for it. */

@@ -14,37 +14,20 @@ static const uint16_t often[EVENTS] = {
 	[E_SLEEP] = 20, [E_GO_ON] = 15, [E_KILL] = 1,
 };
 
-static uint32_t weight[EVENTS], weights;
+static struct mixture mix;
 
 static void mixture(void)
 {
-	static const enum event_kind some[] = { E_READ, E_BREAK, E_TIMEOUT, E_FULL, E_OPEN, E_CLOSE, E_ATTACH, E_CLAIM,
-						E_LEAVE, E_STOP, E_KILL, E_TICK, E_CLEAR, E_ANSWER };
+	static const unsigned some[] = { E_READ, E_BREAK, E_TIMEOUT, E_FULL, E_OPEN, E_CLOSE, E_ATTACH, E_CLAIM,
+					 E_LEAVE, E_STOP, E_KILL, E_TICK, E_CLEAR, E_ANSWER };
 
-	weights = 0;
-	for (unsigned k = 0; k < EVENTS; k++)
-		weight[k] = often[k];
-	for (unsigned i = 0; i < sizeof(some) / sizeof(*some); i++) {
-		unsigned how = pick(6);
-
-		if (how == 0 && some[i] != E_CLEAR && some[i] != E_ANSWER)
-			weight[some[i]] = 0;
-		else if (how == 1)
-			weight[some[i]] *= 8;
-		else if (how == 2)
-			weight[some[i]] = weight[some[i]] / 4 + 1;
-	}
-	for (unsigned k = 0; k < EVENTS; k++)
-		weights += weight[k];
+	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some), 1ull << E_CLEAR | 1ull << E_ANSWER);
 }
 
 static struct event choose(void)
 {
-	uint32_t at = pick(weights);
-	struct event e = { 0 };
+	struct event e = { .kind = mixture_pick(&mix) };
 
-	while (at >= weight[e.kind])
-		at -= weight[e.kind++];
 	if (e.kind == E_CLEARED)
 		e.a = pick(30) ? 0 : EIO;
 	else
