@@ -11,32 +11,30 @@
 #include <string.h>
 #include <time.h>
 
-#define DEPTH 400u
+#define DEPTH 100000u
 #define FINISH_EVERY 64u
 
 /* Known states: an open table of hashes. */
 static uint64_t *known;
 static uint64_t known_size, known_count;
 
-static bool known_add(uint64_t hash)
+static uint64_t *known_find(uint64_t hash)
 {
 	uint64_t at;
 
-	hash |= !hash;
-	for (at = hash & (known_size - 1); known[at]; at = (at + 1) & (known_size - 1))
-		if (known[at] == hash)
-			return false;
-	known[at] = hash;
-	known_count++;
-	return true;
+	for (at = hash & (known_size - 1); known[at] && known[at] != hash; at = (at + 1) & (known_size - 1))
+		;
+	return &known[at];
 }
 
 /* The way to the present state: at each step the state, the event to be tried next, and the one it came by. */
 static struct step {
 	unsigned next, came;
-	uint8_t *state;
-} stack[DEPTH];
+	uint8_t *state; /* of the deepest way so far; NULL behind that */
+} stack[DEPTH + 1]; /* the last is for what is wrong there */
 static unsigned depth;
+
+static bool cut; /* a state was left out, because there were too many or the way to it was too long */
 
 static void save(const struct explore *x)
 {
@@ -58,6 +56,31 @@ static const char *finish_from_here(const struct explore *x)
 	return wrong;
 }
 
+static bool has_room(const struct explore *x, unsigned at)
+{
+	if (at < DEPTH && !stack[at].state)
+		stack[at].state = malloc(x->world_bytes + x->left_bytes);
+	return at < DEPTH && stack[at].state;
+}
+
+/* Whether the present state is new, and then it is known from here on. */
+static bool is_new(const struct explore *x, uint64_t bound)
+{
+	uint64_t hash = x->hash(), *place;
+
+	hash |= !hash;
+	place = known_find(hash);
+	if (*place)
+		return false;
+	if (known_count >= bound || !has_room(x, depth + 1)) {
+		cut = true;
+		return false;
+	}
+	*place = hash;
+	known_count++;
+	return true;
+}
+
 /* Goes one step on, to a state that is new: false, if there is none. */
 static bool step(const struct explore *x, uint64_t bound, uint64_t *transitions, const char **wrong)
 {
@@ -72,7 +95,7 @@ static bool step(const struct explore *x, uint64_t bound, uint64_t *transitions,
 			continue;
 		++*transitions;
 		*wrong = x->check();
-		if (*wrong || ((!x->over || !x->over()) && known_count < bound && depth + 1 < DEPTH && known_add(x->hash()))) {
+		if (*wrong || ((!x->over || !x->over()) && is_new(x, bound))) {
 			stack[++depth].came = event;
 			stack[depth].next = 0;
 			if (*wrong)
@@ -94,11 +117,12 @@ static const char *explore(const struct explore *x, unsigned c, uint64_t bound, 
 	memset(known, 0, known_size * sizeof(*known));
 	known_count = 0;
 	depth = 0;
+	cut = false;
 	*transitions = 0;
 	x->begin(c);
 	stack[0].next = 0;
 	save(x);
-	known_add(x->hash());
+	is_new(x, bound);
 	for (;;) {
 		bool moved = step(x, bound, transitions, &wrong);
 
@@ -140,9 +164,11 @@ static bool is_meant(const struct explore_case *c, const char *name)
 	return !strcmp(name, c->name) || (c->takes_long && !strcmp(name, "long"));
 }
 
-static int run(const struct explore *x, const char *name, uint64_t bound, bool show)
+/* part: it may leave states out. */
+static int run(const struct explore *x, const char *name, uint64_t bound, bool part, bool show)
 {
 	unsigned found = 0;
+	bool whole = true;
 
 	for (unsigned i = 0; i < x->cases; i++) {
 		const struct explore_case *c = x->nth(i);
@@ -155,7 +181,7 @@ static int run(const struct explore *x, const char *name, uint64_t bound, bool s
 		found++;
 		wrong = explore(x, i, bound, &transitions);
 		printf("%s (%s): %s%llu states, %llu transitions, %.1f s\n", c->name, c->what,
-		       known_count >= bound ? "not all: " : "", (unsigned long long)known_count,
+		       cut ? "not all: " : "", (unsigned long long)known_count,
 		       (unsigned long long)transitions, seconds() - began);
 		if (wrong) {
 			for (unsigned k = 1; show && k <= depth; k++)
@@ -165,16 +191,19 @@ static int run(const struct explore *x, const char *name, uint64_t bound, bool s
 			printf("%s: %s\n", c->name, wrong);
 			return 1;
 		}
+		if (cut && !part)
+			printf("%s: more than %llu states, or more than %u events in a row: -n allows that\n", c->name,
+			       (unsigned long long)bound, DEPTH - 1);
+		whole &= !cut;
 		fflush(stdout);
 	}
-	return found ? 0 : 2;
+	return !found ? 2 : whole || part ? 0 : 3;
 }
 
 int explore_main(const struct explore *x, int argc, char **argv)
 {
 	uint64_t bound = 1000000;
-	uint8_t *states = malloc(DEPTH * (x->world_bytes + x->left_bytes));
-	bool show = false;
+	bool show = false, part = false;
 	int at = 1, failed = 0;
 
 	for (; at < argc && argv[at][0] == '-'; at++) {
@@ -182,19 +211,22 @@ int explore_main(const struct explore *x, int argc, char **argv)
 			show = true;
 		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
 			mutant_chosen = argv[++at];
-		else if (!strcmp(argv[at], "-n") && at + 1 < argc)
+		else if (!strcmp(argv[at], "-n") && at + 1 < argc) {
 			bound = strtoull(argv[++at], NULL, 10);
+			part = true;
+		}
 	}
+	part |= mutant_chosen != NULL;
 	for (known_size = 1024; known_size < 2 * bound; known_size *= 2)
 		;
 	known = calloc(known_size, sizeof(*known));
-	if (!known || !states)
+	if (!known || !has_room(x, 0)) {
+		fprintf(stderr, "no memory for %llu states\n", (unsigned long long)bound);
 		return 2;
-	for (unsigned i = 0; i < DEPTH; i++)
-		stack[i].state = states + i * (x->world_bytes + x->left_bytes);
+	}
 	if (at == argc)
-		return run(x, NULL, bound, show);
+		return run(x, NULL, bound, part, show);
 	for (; at < argc && !failed; at++)
-		failed = run(x, argv[at], bound, show);
+		failed = run(x, argv[at], bound, part, show);
 	return failed;
 }

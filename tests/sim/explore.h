@@ -51,7 +51,10 @@ struct explore {
 	void (*print_world)(void);
 };
 
-/* prog [-m MUTANT] [-n STATES] [-t] [CASE... | long]: 0, 1: something is wrong, which was said, 2: usage. */
+/*
+ * prog [-m MUTANT] [-n STATES] [-t] [CASE... | long]: 0; 1: something is wrong, which was said; 2: usage, or no memory; 3: a
+ * case has states that were not looked at, though neither -n nor -m allows that.
+ */
 int explore_main(const struct explore *x, int argc, char **argv);
 
 extern const char *mutant_chosen; /* the program's */
