@@ -19,6 +19,7 @@
 #include "uffd/apart.h"
 #include "uffd/handshake.h"
 #include "uffd/resident.h"
+
 #define SPIN_MAX_NS    100000u
 #define SPIN_MIN_NS    2000u
 #define PREEMPTED_NS   100000u /* no two looks are that far apart, but for another thread's turn */

@@ -8,6 +8,8 @@
 
 #include "state/inode.h"
 
+#include <fuse3/fuse_lowlevel.h>
+
 struct worker;
 
 enum read_how {

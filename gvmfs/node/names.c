@@ -180,25 +180,6 @@ void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 		load_start(w, once);
 }
 
-static bool abandon(struct names_waiter **list, const void *arg)
-{
-	for (; *list; list = &(*list)->next) {
-		struct names_waiter *waiter = *list;
-
-		if (waiter->arg != arg)
-			continue;
-		*list = waiter->next;
-		free(waiter);
-		return true;
-	}
-	return false;
-}
-
-bool names_abandon(struct worker *w, void *arg)
-{
-	return abandon(&w->names->waiters, arg) || abandon(&w->names->later, arg);
-}
-
 bool names_are_fresh(struct worker *w)
 {
 	return w->names_at_ns && gvm_now_ns() - w->names_at_ns < FRESH_NS;

@@ -50,9 +50,6 @@ void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg);
 /* Goes on with applying what was read, for a moment; returns when it wants to be called again. */
 uint64_t names_tick(struct worker *w, uint64_t now_ns);
 
-/* Ends the wait of the caller that gave `arg`: done is not called. False: there is no such caller. */
-bool names_abandon(struct worker *w, void *arg);
-
 /* The last refresh is so recent that another would hardly tell more. */
 bool names_are_fresh(struct worker *w);
 

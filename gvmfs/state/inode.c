@@ -79,7 +79,7 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 	return in->rt[nr];
 }
 
-struct inode *inode_by_ino(struct inodes *in, fuse_ino_t ino)
+struct inode *inode_by_ino(struct inodes *in, uint64_t ino)
 {
 	if (ino < 1 || ino > in->end || inode_disk(in, (unsigned)ino - 1)->use == INODE_FREE)
 		return NULL;

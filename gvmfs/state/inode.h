@@ -12,8 +12,6 @@
 #include "journal.h"
 #include "tree.h"
 
-#include <fuse3/fuse_lowlevel.h>
-#include <sys/queue.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 
@@ -113,8 +111,8 @@ static inline struct journal_inode *inode_disk(struct inodes *in, unsigned nr)
 }
 
 /* By the kernel's node id: NULL if that is not one of ours. */
-struct inode *inode_by_ino(struct inodes *in, fuse_ino_t ino);
-static inline fuse_ino_t inode_ino(unsigned nr)
+struct inode *inode_by_ino(struct inodes *in, uint64_t ino);
+static inline uint64_t inode_ino(unsigned nr)
 {
 	return nr + 1;
 }

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fuse3/fuse_lowlevel.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>

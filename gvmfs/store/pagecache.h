@@ -69,7 +69,6 @@ struct pagecache {
 	int fd; /* to the helper; -1: there is none */
 	struct loop_source answers;
 	pid_t pid;
-	bool waits_for_writes; /* the kernel's write-back ends when we answer the WRITE */
 	bool listening; /* for its answers */
 	bool full;	/* it had no room for the last message */
 	uint64_t cookie; /* of the last call */

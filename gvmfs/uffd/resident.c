@@ -103,13 +103,6 @@ void resident_turn(struct resident *r)
 	r->turning = false;
 }
 
-void residents_turn(struct residents *rs)
-{
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++)
-		if (rs->list[i])
-			resident_turn(rs->list[i]);
-}
-
 /* The clock. */
 
 /* Looks whether the memory of a client that has left is gone, too. */
@@ -184,20 +177,4 @@ void residents_tell_freed(struct residents *rs)
 		count--;
 		rs->list[i]->again = true;
 	}
-}
-
-uint64_t residents_tick(struct residents *rs, uint64_t now_ns)
-{
-	uint64_t next = ~0ull, due;
-
-	residents_tell_freed(rs);
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
-		struct resident *r = rs->list[i];
-
-		if (!r)
-			continue;
-		if (resident_tick(r, now_ns, &due) && due < next)
-			next = due;
-	}
-	return residents_have_freed(rs) ? now_ns : next;
 }

@@ -293,7 +293,6 @@ void resident_begin(struct resident *r, uint64_t starts);
  * `done`, or what happens while a call waits for the client) it does nothing: the turn sees what is new.
  */
 void resident_turn(struct resident *r);
-void residents_turn(struct residents *rs);
 
 /* Somebody touched a page at an address of the client's that is not mapped. No more than RESIDENT_FAULTS
  * between two turns. */
@@ -324,8 +323,6 @@ static inline bool residents_have_freed(const struct residents *rs)
 }
 /* Tells all regions: each looks in its next turn. */
 void residents_tell_freed(struct residents *rs);
-/* For all regions; returns the first time. */
-uint64_t residents_tick(struct residents *rs, uint64_t now_ns);
 /* The session is over: what waits goes back to those who asked for it. */
 void resident_ios_end(struct resident *r);
 

@@ -243,6 +243,18 @@ static void io_killed(struct io *o)
 
 /* The worker's life. */
 
+/* The clock comes to the one session: when it is due again. */
+static uint64_t world_tick(void)
+{
+	struct residents *rs = &world.rs;
+	uint64_t next;
+
+	residents_tell_freed(rs);
+	if (!rs->count || !resident_tick(&world.r, world.now, &next))
+		next = rs->count ? world.now : ~0ull;
+	return residents_have_freed(rs) ? world.now : next;
+}
+
 static void worker_begin(void)
 {
 	struct resident *r = &world.r;
@@ -277,7 +289,7 @@ static void worker_begin(void)
 		resident_abort(r, "the region has failed");
 	if (world.client_left)
 		resident_left(r);
-	world.due = residents_tick(&world.rs, world.now);
+	world.due = world_tick();
 	world.took = world_takes();
 }
 
@@ -771,7 +783,7 @@ bool world_event(const struct event *e)
 		done = event_do(e);
 		resident_turn(&world.r);
 		if (done && e->kind != E_KILL && !world.closed)
-			world.due = residents_tick(&world.rs, world.now);
+			world.due = world_tick();
 	}
 	if (done && world_trace)
 		event_print(e);
