@@ -93,9 +93,9 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		return;
 	if (!inode) {
 		rec = calloc(1, sizeof(*rec));
-		if (!rec || getrandom(rec->id.b, sizeof(rec->id.b), 0) < 0) {
+		if (!rec || getrandom(rec->id.b, sizeof(rec->id.b), GRND_NONBLOCK) != sizeof(rec->id.b)) {
+			op_end(&m->op, false, rec ? EAGAIN : ENOMEM);
 			free(rec);
-			op_end(&m->op, false, ENOMEM);
 			return;
 		}
 		rec->kind = (uint8_t)kind;

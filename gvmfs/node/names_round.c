@@ -36,7 +36,7 @@ static int round_once(struct pool *pool, uint64_t *upto)
 		return r;
 	r = -EAGAIN;
 	talk.upto = *upto;
-	if (getrandom(&talk.round, sizeof(talk.round), 0) < 0 || !talk.round)
+	if (getrandom(&talk.round, sizeof(talk.round), GRND_NONBLOCK) < 0 || !talk.round)
 		goto out;
 	if (!names_talk_fence(&talk, NAMES_ALL, step_deadline()) ||
 	    !names_talk_list(&talk, NAMES_ALL, step_deadline()))

@@ -25,7 +25,7 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 /* If no table is known, a new one: no node has dropped tombstones of it. */
 static uint64_t names_table(struct worker *w)
 {
-	if (!w->names->table && getrandom(&w->names->table, sizeof(w->names->table), 0) < 0)
+	if (!w->names->table && getrandom(&w->names->table, sizeof(w->names->table), GRND_NONBLOCK) < 0)
 		w->names->table = w->journal->super->client;
 	return w->names->table;
 }

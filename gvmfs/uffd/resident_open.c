@@ -139,7 +139,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	}
 	if (!error && w->residents->window.uffd < 0)
 		error = window_init(&w->residents->window);
-	if (!error && getrandom(&r->seed, sizeof(r->seed), 0) < 0)
+	if (!error && getrandom(&r->seed, sizeof(r->seed), GRND_NONBLOCK) < 0)
 		error = -errno;
 	if (!error)
 		error = faults_open(r);

@@ -518,7 +518,7 @@ int link_init(struct gvm_conn *conn)
 		return -errno;
 	if (epoll_ctl(conn->epoll_fd, EPOLL_CTL_ADD, conn->timer_fd, &e))
 		return -errno;
-	if (getrandom(&conn->jitter, sizeof(conn->jitter), 0) != sizeof(conn->jitter))
+	if (getrandom(&conn->jitter, sizeof(conn->jitter), GRND_NONBLOCK) != sizeof(conn->jitter))
 		return -EIO;
 	buf = mmap(NULL, READER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (buf == MAP_FAILED)
