@@ -6,6 +6,11 @@
  * conn_received() or conn_sent(), which advance the connection as far as possible and start its
  * next receive and send. A connection is freed only when neither is under way, since the kernel
  * holds pointers into its buffers and answers until then.
+ *
+ * So that nobody's flood delays another's fault: a connection with little to do (no answers queued, a request or two
+ * in the buffer) is advanced as soon as its completion comes. Any other has a turn when it comes to it: they stand in
+ * a queue, a turn takes a few requests and sends a bounded number of bytes, and after some turns completions are
+ * looked at again. A connection that is alone has all turns.
  */
 #include "conn.h"
 #include "../clock.h"
@@ -26,6 +31,12 @@
 #define TX_BYTES_MAX	  (4u << 20) /* answers queued: no request is taken above it */
 #define TX_REPLIES_MAX	  512u
 #define SEND_BYTES_MAX	  (512u << 10) /* of one send: bounds what an urgent answer waits for */
+#define SEND_BYTES_TURN	  (128u << 10) /* the same while other connections wait for a turn */
+#define TURN_FRAMES	  8u	       /* requests that are taken in a turn */
+#define TURNS		  4u	       /* between two looks at completions */
+#define LIGHT_BYTES	  1024u	       /* received at a time by a connection with little to do */
+#define REPLIES_ALL_MAX	  131072u      /* queued for all connections; above it each has few */
+#define REPLIES_FEW	  16u
 #define CLOSING_MAX	  16u /* connections beyond the limit, while others end */
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
@@ -34,13 +45,15 @@
 #define RX_KEEP_NS	  (SECOND / 2) /* one is kept this long after a large frame */
 
 struct conn {
-	TAILQ_ENTRY(conn) link, waiting_link, unready_link, held_link;
+	TAILQ_ENTRY(conn) link, waiting_link, unready_link, held_link, turn_link;
 	struct conns *all;
 	int fd;
 	union conn_addr peer;
 	bool receiving, sending; /* an operation of the engine is under way */
 	bool unready;		 /* in conns.unready_list */
 	bool waiting;		 /* in conns.waiting */
+	bool queued;		 /* in conns.turns */
+	bool advances;		 /* its turn is for more than to send */
 	bool paused;		 /* until the peer has taken answers */
 	bool eof;		 /* nothing more will be received */
 	bool lingering;		 /* all answers are sent; waits for the peer to close */
@@ -66,6 +79,7 @@ void conns_init(struct conns *s, struct io *io, struct node *node, unsigned coun
 	TAILQ_INIT(&s->all);
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->held_list);
+	TAILQ_INIT(&s->turns);
 	TAILQ_INIT(&s->unready_list);
 }
 
@@ -73,7 +87,7 @@ void conns_deinit(struct conns *s)
 {
 	struct conn_buf *b;
 
-	assert(!s->count && s->bufs == s->bufs_free);
+	assert(!s->count && s->bufs == s->bufs_free && !s->replies);
 	while ((b = SLIST_FIRST(&s->free_bufs))) {
 		SLIST_REMOVE_HEAD(&s->free_bufs, link);
 		free(b);
@@ -165,6 +179,22 @@ static uint32_t rx_room(struct conn *c, uint32_t total)
 	return CONN_RX_SMALL;
 }
 
+/* It has a turn when those that are in the queue had theirs. */
+static void turn_queue(struct conn *c, bool advances)
+{
+	c->advances |= advances;
+	if (!c->queued)
+		TAILQ_INSERT_TAIL(&c->all->turns, c, turn_link);
+	c->queued = true;
+}
+
+static void turn_leave(struct conn *c)
+{
+	if (c->queued)
+		TAILQ_REMOVE(&c->all->turns, c, turn_link);
+	c->queued = false;
+}
+
 static void replies_destroy(struct conn *c, struct reply_queue *q)
 {
 	struct reply *r;
@@ -187,6 +217,8 @@ static void conn_destroy(struct conn *c)
 	struct conns *s = c->all;
 
 	waiting_end(c);
+	turn_leave(c);
+	s->replies -= c->tx_replies + c->held_count;
 	replies_destroy(c, &c->out);
 	replies_destroy(c, &c->urgent);
 	replies_destroy(c, &c->bulk);
@@ -223,6 +255,7 @@ static void conn_close(struct conn *c)
 		c->all->closing++;
 	}
 	c->closing = true;
+	turn_leave(c);
 	unready_end(c);
 	if (!c->receiving && !c->sending)
 		conn_destroy(c);
@@ -252,6 +285,7 @@ static void receive_start(struct conn *c, uint32_t up_to, bool whole)
 static void send_start(struct conn *c)
 {
 	uint32_t bytes = 0, skip = c->out_done;
+	uint32_t bytes_max = TAILQ_EMPTY(&c->all->turns) ? SEND_BYTES_MAX : SEND_BYTES_TURN;
 	unsigned iovs = 0;
 	struct iovec *iov;
 	struct reply *r = STAILQ_FIRST(&c->out);
@@ -259,7 +293,7 @@ static void send_start(struct conn *c)
 	if (c->sending || c->closing || !c->tx_replies)
 		return;
 	iov = io_send_room(c->all->io);
-	while (bytes < SEND_BYTES_MAX && iovs < IO_IOVS_ONE) {
+	while (bytes < bytes_max && iovs < IO_IOVS_ONE) {
 		if (!r) {
 			struct reply_queue *q = STAILQ_EMPTY(&c->urgent) ? &c->bulk : &c->urgent;
 
@@ -300,6 +334,7 @@ static void reply_go(struct conn *c, struct reply *r)
 
 static void reply_queue(struct conn *c, struct reply *r)
 {
+	c->all->replies++;
 	if (!r->number || r->number <= journal_written(c->all->node->journal)) {
 		reply_go(c, r);
 		return;
@@ -322,8 +357,10 @@ static bool held_go(struct conn *c)
 			int err = frame_refuse(c->all->node, &c->session, r, &refusal);
 
 			reply_destroy(c->all->node, &c->session.share, r);
-			if (err)
+			if (err) {
+				c->all->replies--;
 				return false;
+			}
 			r = refusal;
 		}
 		reply_go(c, r);
@@ -332,9 +369,18 @@ static bool held_go(struct conn *c)
 }
 
 /*
- * What a connection needs next: bytes; a buffer or share; its peer to take answers; to be closed.
+ * What a connection needs next: bytes; a buffer or share; its peer to take answers; another turn; to be closed.
  */
-enum want { WANT_BYTES, WANT_TURN, WANT_TX, WANT_END };
+enum want { WANT_BYTES, WANT_SHARE, WANT_TX, WANT_TURN, WANT_END };
+
+/* Whether it has as many answers queued as it may. */
+static bool replies_are_many(const struct conn *c)
+{
+	unsigned replies = c->tx_replies + c->held_count;
+
+	return c->tx_bytes >= TX_BYTES_MAX || replies >= TX_REPLIES_MAX ||
+	       (replies >= REPLIES_FEW && c->all->replies >= REPLIES_ALL_MAX);
+}
 
 /*
  * Answers the whole frames in the buffer; *next: bytes of the one that is not whole yet, if known.
@@ -342,6 +388,7 @@ enum want { WANT_BYTES, WANT_TURN, WANT_TX, WANT_END };
 static enum want frames_take(struct conn *c, uint32_t *next)
 {
 	uint32_t at = 0, total;
+	unsigned taken = 0;
 	enum want want = WANT_BYTES;
 
 	*next = 0;
@@ -350,7 +397,7 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 		struct reply *reply;
 		int err;
 
-		if (c->tx_bytes >= TX_BYTES_MAX || c->tx_replies + c->held_count >= TX_REPLIES_MAX) {
+		if (replies_are_many(c)) {
 			want = WANT_TX;
 			break;
 		}
@@ -363,10 +410,14 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 			*next = total;
 			break;
 		}
+		if (taken++ == TURN_FRAMES) {
+			want = WANT_TURN;
+			break;
+		}
 		f.data = f.meta + f.hdr.meta_len;
 		err = frame_answer(c->all->node, &c->session, &f, c->rx + at, &reply);
 		if (err) {
-			want = err == -EAGAIN ? WANT_TURN : WANT_END;
+			want = err == -EAGAIN ? WANT_SHARE : WANT_END;
 			if (err == -ENOMEM)
 				snprintf(c->session.why, sizeof(c->session.why), "out of memory");
 			break;
@@ -413,6 +464,7 @@ static void conn_advance(struct conn *c)
 
 	if (c->closing || c->lingering || c->receiving)
 		return;
+	c->advances = false;
 	want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &next);
 	if (want == WANT_END) {
 		conn_close_bad(c);
@@ -446,11 +498,41 @@ static void conn_advance(struct conn *c)
 		if (up_to)
 			receive_start(c, up_to, next > CONN_RX_SMALL);
 		else
-			want = WANT_TURN;
+			want = WANT_SHARE;
 	}
-	if (want == WANT_TURN)
+	if (want == WANT_SHARE)
 		waiting_begin(c);
+	if (want == WANT_TURN)
+		turn_queue(c, true);
 	send_start(c);
+}
+
+/* Whether it may be advanced out of turn. */
+static bool conn_is_light(const struct conn *c)
+{
+	return !c->queued && !c->tx_replies && !c->held_count && c->rx_len <= LIGHT_BYTES;
+}
+
+static void conn_due(struct conn *c)
+{
+	if (conn_is_light(c))
+		conn_advance(c);
+	else
+		turn_queue(c, true);
+}
+
+bool conns_turns(struct conns *s)
+{
+	struct conn *c;
+
+	for (unsigned i = 0; i < TURNS && (c = TAILQ_FIRST(&s->turns)); i++) {
+		turn_leave(c);
+		if (c->advances && !c->receiving)
+			conn_advance(c); /* sends, too; it may be the end of it */
+		else
+			send_start(c);
+	}
+	return !TAILQ_EMPTY(&s->turns);
 }
 
 void conn_received(struct conn *c, int result)
@@ -477,7 +559,7 @@ void conn_received(struct conn *c, int result)
 		receive_start(c, CONN_RX_SMALL, false);
 		return;
 	}
-	conn_advance(c);
+	conn_due(c);
 }
 
 void conn_sent(struct conn *c, int result)
@@ -501,14 +583,16 @@ void conn_sent(struct conn *c, int result)
 		c->out_done -= r->bytes;
 		c->tx_bytes -= r->bytes;
 		c->tx_replies--;
+		c->all->replies--;
 		if (r->holds.pin_bytes || r->holds.copy_bytes)
 			c->all->released = true;
 		reply_destroy(n, &c->session.share, r);
 	}
-	send_start(c);
-	if ((c->paused && c->tx_bytes < TX_BYTES_MAX / 2 && c->tx_replies < TX_REPLIES_MAX / 2) ||
-	    !c->tx_replies)
-		conn_advance(c);
+	if (!c->tx_replies && !c->held_count)
+		conn_due(c);
+	else
+		turn_queue(c, (c->paused && c->tx_bytes < TX_BYTES_MAX / 2 && c->tx_replies < TX_REPLIES_MAX / 2) ||
+				      !c->tx_replies);
 }
 
 void conns_make_room(struct conns *s)
@@ -560,19 +644,15 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 
 void conns_resume(struct conns *s)
 {
-	struct conn_list now = TAILQ_HEAD_INITIALIZER(now);
 	struct conn *c;
 
 	if (!s->released || TAILQ_EMPTY(&s->waiting))
 		return;
 	s->released = false;
-	TAILQ_CONCAT(&now, &s->waiting, waiting_link);
-	TAILQ_FOREACH (c, &now, waiting_link)
-		c->waiting = false;
-	/* Each advances, or joins the end of the queue again. */
-	while ((c = TAILQ_FIRST(&now))) {
-		TAILQ_REMOVE(&now, c, waiting_link);
-		conn_advance(c);
+	/* In its turn each advances, or joins the end of the queue again. */
+	while ((c = TAILQ_FIRST(&s->waiting))) {
+		waiting_end(c);
+		turn_queue(c, true);
 	}
 }
 

@@ -44,6 +44,8 @@ struct conns {
 	unsigned unready;
 	unsigned bufs, bufs_free;
 	SLIST_HEAD(, conn_buf) free_bufs;
+	struct conn_list turns; /* of connections that have more to do than a little */
+	unsigned replies;	/* queued, of all connections */
 	bool finishing;
 	bool released; /* buffers or shares were released since the waiting ones last tried */
 };
@@ -62,6 +64,8 @@ void conns_make_room(struct conns *s);
 void conn_received(struct conn *c, int result);
 void conn_sent(struct conn *c, int result);
 
+/* Some turns of connections that wait for theirs. True: there are more. */
+bool conns_turns(struct conns *s);
 /* Lets those that wait try again if something was released. */
 void conns_resume(struct conns *s);
 /* The journal has got on, or has failed: answers that waited for it go. */

@@ -294,6 +294,7 @@ int server_run(struct server *s)
 		bool more = regions_reap(&s->node->regions, REAP_CHUNKS);
 		int err;
 
+		more |= conns_turns(&s->conns);
 		if (s->node->journal)
 			more |= journal_work(s->node->journal);
 		err = io_submit(&s->io, !more);

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * node_overload.c - floods of one client beside the faults of another: requests, connections, readers that take nothing.
+ *
+ * What is asserted does not depend on how fast the machine is: a client that asks for one page at a time is not passed by
+ * more than a few requests of each flooding connection, and the node's memory stays below what it lends and its bound.
+ */
+#include "node_chunk.h"
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#define FLOODERS   64u
+#define CHUNKS	   64u
+#define FAULTS	   100u
+#define BURST	   40u
+#define FRAME_MAX  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX)
+#define ROUNDS	   3u
+#define PASSED_MAX FLOODERS	/* requests of all of them that are answered between two of ours */
+#define BOUND_KIB  (160u << 10) /* beyond what the node lends: buffers and answers of all connections */
+
+enum flood_kind { FLOOD_GETS, FLOOD_PUTS, FLOOD_SILENT_GETS };
+
+static struct node node;
+static uint8_t noise[GVM_CHUNK_BYTES];
+
+/* One connection's requests, again and again, never in the middle of a frame at the end of the buffer. */
+struct flooder {
+	int fd;
+	const uint8_t *bytes;
+	size_t len, at;
+};
+
+static size_t burst_pack(enum flood_kind kind, uint8_t *buf, uint64_t client)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < (kind == FLOOD_PUTS ? 2 : BURST); i++) {
+		struct gvm_get_req get = {.region = chunk_region, .chunk = i % CHUNKS, .page_mask = ~0u,
+					  .want_page = GVM_NO_PAGE};
+		uint8_t meta[GVM_META_MAX];
+
+		if (kind != FLOOD_PUTS)
+			len += frame_pack(buf + len, GVM_OP_GET, i, meta, gvm_get_req_pack(&get, meta), NULL, 0);
+		else /* of no effect, but for the node's work: the version is held */
+			len += put_pack(buf + len, i, noise, client % CHUNKS, gvm_version(1, 1), 0, ~0u);
+	}
+	return len;
+}
+
+static void flooder_turn(struct flooder *f, bool takes)
+{
+	static uint8_t bin[256 << 10];
+	ssize_t n;
+
+	if (takes && recv(f->fd, bin, sizeof(bin), MSG_DONTWAIT) == 0)
+		_exit(0);
+	n = send(f->fd, f->bytes + f->at, f->len - f->at, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		f->at = (f->at + (size_t)n) % f->len;
+}
+
+/* A process with that many connections, each of which always has requests under way. */
+static pid_t flood_begin(enum flood_kind kind, unsigned flooders)
+{
+	pid_t pid = fork();
+	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT}, events[FLOODERS];
+	struct flooder *all;
+	uint8_t *bytes;
+	int poll;
+
+	CHECK(pid >= 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	all = calloc(flooders, sizeof(*all));
+	bytes = malloc(BURST * FRAME_MAX);
+	poll = epoll_create1(0);
+	for (unsigned i = 0; i < flooders; i++) {
+		all[i] = (struct flooder){.fd = link_ready(&node, 1), .bytes = bytes};
+		all[i].len = burst_pack(kind, bytes, i);
+		event.data.ptr = &all[i];
+		epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event);
+	}
+	for (;;) {
+		int n = epoll_wait(poll, events, FLOODERS, -1);
+
+		for (int i = 0; i < n; i++)
+			flooder_turn(events[i].data.ptr, kind != FLOOD_SILENT_GETS);
+		if (kind == FLOOD_SILENT_GETS)
+			usleep(1000);
+	}
+}
+
+static void flood_end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static uint64_t median(uint64_t *values)
+{
+	qsort(values, FAULTS, sizeof(*values), compare);
+	return values[FAULTS / 2];
+}
+
+static uint64_t answered(int fd)
+{
+	struct gvm_node_stat_rsp stat = link_stat(fd);
+
+	return stat.gets + stat.puts;
+}
+
+/* One page after the other; prints how long they take, and returns how many requests of others the node answers between
+ * two of ours, in the median: the client itself may not run for a while. */
+static uint64_t faults(int fd, const char *what)
+{
+	uint64_t took[FAULTS], passed[FAULTS], before = answered(fd), now, half;
+
+	for (unsigned i = 0; i < FAULTS; i++) {
+		uint64_t began = now_us();
+
+		chunk_get(fd, noise, i % CHUNKS, gvm_version(1, 1), 1u << i % 32, (uint8_t)(i % 32));
+		took[i] = now_us() - began;
+		now = answered(fd);
+		passed[i] = now - before - 1;
+		before = now;
+	}
+	half = median(took);
+	printf("  %-32s p50 %6llu us, p99 %6llu us, passed by %llu\n", what, (unsigned long long)half,
+	       (unsigned long long)took[FAULTS * 99 / 100], (unsigned long long)median(passed));
+	return passed[FAULTS / 2];
+}
+
+/* A number of KiB of /proc/PID/status. */
+static unsigned long status_kib(const char *field)
+{
+	char path[64], line[256];
+	unsigned long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)node.pid);
+	f = fopen(path, "re");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)) && sscanf(line + strlen(field), ": %lu", &kib) == 1)
+			break;
+	fclose(f);
+	CHECK(kib);
+	return kib;
+}
+
+static int begin(void)
+{
+	int fd;
+
+	node_start(&node, "32M", NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, CHUNKS);
+	for (unsigned i = 0; i < CHUNKS; i++)
+		CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	return fd;
+}
+
+static void flood_passes(enum flood_kind kind, const char *what)
+{
+	uint64_t passed = UINT64_MAX;
+	int fd = begin();
+	pid_t flood;
+
+	CHECK_EQ(faults(fd, "quiet"), 0);
+	flood = flood_begin(kind, FLOODERS);
+	while (link_stat(fd).clients <= FLOODERS)
+		usleep(10000);
+	usleep(100000);
+	for (unsigned i = 0; i < ROUNDS && passed > PASSED_MAX; i++)
+		passed = faults(fd, what);
+	CHECK(passed <= PASSED_MAX);
+	printf("  the node takes %lu MiB at most\n", status_kib("VmHWM") >> 10);
+	CHECK(status_kib("VmHWM") < (32u << 10) + BOUND_KIB);
+	flood_end(flood);
+	close(fd);
+	node_stop(&node);
+}
+
+static void gets_of_many_do_not_pass_a_fault(void)
+{
+	flood_passes(FLOOD_GETS, "beside a flood of GETs");
+}
+
+static void puts_of_many_do_not_pass_a_fault(void)
+{
+	flood_passes(FLOOD_PUTS, "beside a flood of PUTs");
+}
+
+static void readers_that_take_nothing_do_not_pass_a_fault(void)
+{
+	flood_passes(FLOOD_SILENT_GETS, "beside readers that take nothing");
+}
+
+/* Connections that come and go, and others that say nothing and come again when they are closed. */
+static void connections_of_many_do_not_stop_a_fault(void)
+{
+	int fd = begin(), silent[300];
+	uint64_t began;
+	pid_t flood;
+
+	faults(fd, "quiet");
+	flood = fork();
+	CHECK(flood >= 0);
+	if (!flood) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (unsigned i = 0; i < 300; i++)
+			silent[i] = link_open(&node);
+		for (unsigned i = 0;; i = (i + 1) % 300) {
+			close(silent[i]);
+			silent[i] = link_open(&node);
+			close(link_open(&node));
+		}
+	}
+	usleep(300000);
+	began = now_us();
+	CHECK_EQ(faults(fd, "beside a flood of connections"), 0);
+	CHECK(now_us() - began < FAULTS * 50000ull);
+	CHECK(status_kib("VmHWM") < (32u << 10) + BOUND_KIB);
+	flood_end(flood);
+	close(fd);
+	node_stop(&node);
+}
+
+static const struct check_test tests[] = {
+	{"gets-of-many-do-not-pass-a-fault", gets_of_many_do_not_pass_a_fault},
+	{"puts-of-many-do-not-pass-a-fault", puts_of_many_do_not_pass_a_fault},
+	{"readers-that-take-nothing-do-not-pass-a-fault", readers_that_take_nothing_do_not_pass_a_fault},
+	{"connections-of-many-do-not-stop-a-fault", connections_of_many_do_not_stop_a_fault},
+};
+
+int main(int argc, char **argv)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(noise + p * GVM_PAGE_BYTES, PAGE_RANDOM);
+	return check_run(argc, argv, tests, sizeof(tests) / sizeof(*tests));
+}
