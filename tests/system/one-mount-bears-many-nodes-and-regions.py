@@ -10,9 +10,10 @@ import os
 import lab
 from lab import descendants, expect, program, wait_for
 
-WHEN = ["alone", "sessions", "files", "listing", "huge"]
+WHEN = ["alone", "sessions", "files", "listing", "huge", "shrink"]
 MEASURES = (["mount", "nodes", "regions", "region_make", "region_make_more", "sessions", "attach_all", "attach_max",
-             "files", "list_max", "huge_make", "huge_open", "huge_attach"]
+             "files", "list_max", "huge_make", "huge_open", "huge_attach", "huge_seek",
+             "huge_shrink"]
             + ["fault_%s%s" % (what, when) for what in ("", "p99_", "max_") for when in WHEN]
             + ["fault_killed_%s" % when for when in ("sessions", "files", "huge")]
             + ["memory_%s" % when for when in WHEN if when != "listing"])

@@ -32,6 +32,7 @@
 #define SMALL_BYTES   (1ull << 20)
 #define HUGE_BYTES    (4ull << 40)
 #define LIST_NS	      60000000000ull
+#define FREE_NS	      10000000000ull
 #define PACE_US	      1000u
 #define FAULTS	      400u /* of a measurement; and for each second of a listing: */
 #define LIST_FAULTS   700u
@@ -61,7 +62,7 @@ static const char help_text[] =
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --help         show this text\n";
 
-#define ROWS 40
+#define ROWS 48
 
 struct scale {
 	struct scale_sizes z;
@@ -246,21 +247,34 @@ static int probe_make(struct scale *s)
 
 /* ---- the probe's faults */
 
-static int faults_add(struct scale *s, const char *when, unsigned count, unsigned pause_us)
+/* Has them begin; faults_end() waits for them, whatever else is done in between. */
+static int faults_begin(struct scale *s, unsigned count, unsigned pause_us)
 {
-	uint64_t *ns = s->probe.answer->latency_ns; /* sorted by latency_rank() */
 	int rc = client_touch(&s->probe, s->chunk, count, pause_us);
 
-	if (!rc)
-		rc = client_wait(&s->probe);
+	s->chunk += count;
+	return rc ? failed("cold faults", rc) : 0;
+}
+
+static int faults_end(struct scale *s, const char *when, unsigned count)
+{
+	uint64_t *ns = s->probe.answer->latency_ns; /* sorted by latency_rank() */
+	int rc = client_wait(&s->probe);
+
 	if (rc)
 		return failed("cold faults", rc);
-	s->chunk += count;
 	row_add(s, (double)latency_rank(ns, count, 500) / 1e3, "us", "a cold fault, median", "fault_", when);
 	row_add(s, (double)latency_rank(ns, count, 990) / 1e3, "us", "the same, 99th percentile", "fault_p99_",
 		when);
 	row_add(s, (double)ns[count - 1] / 1e3, "us", "the same, the longest", "fault_max_", when);
 	return 0;
+}
+
+static int faults_add(struct scale *s, const char *when, unsigned count, unsigned pause_us)
+{
+	int rc = faults_begin(s, count, pause_us);
+
+	return rc ? rc : faults_end(s, when, count);
 }
 
 /* From the worker's death to the end of a fault that began right after it. */
@@ -349,6 +363,51 @@ static int huge_measure(struct scale *s)
 	return rc;
 }
 
+/* It is a file again as soon as its client's end is known. */
+static int shrink_when_free(const char *path)
+{
+	uint64_t from = gvm_now_ns();
+	int rc = -EBUSY;
+
+	while (rc == -EBUSY && gvm_now_ns() - from < FREE_NS) {
+		rc = truncate(path, (off_t)SMALL_BYTES) ? -errno : 0;
+		if (rc == -EBUSY)
+			usleep(PACE_US);
+	}
+	return rc;
+}
+
+/* Looking for data in it, and shrinking it, both with little that was ever written. */
+static int huge_end(struct scale *s)
+{
+	char path[PATH_MAX + 32];
+	uint64_t from, took = 0;
+	int rc = 0, fd;
+
+	path_of(s, path, "huge", 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	from = gvm_now_ns();
+	if (fd < 0 || (lseek(fd, SMALL_BYTES, SEEK_DATA) < 0 && errno != ENXIO))
+		rc = -errno;
+	row_add(s, ms_since(from), "ms", "to look for data in it", "huge_seek", "");
+	if (fd >= 0)
+		close(fd);
+	client_end(&s->huge);
+	if (!rc)
+		rc = faults_begin(s, FAULTS, PACE_US);
+	if (rc)
+		return rc;
+	from = gvm_now_ns();
+	rc = shrink_when_free(path);
+	took = gvm_now_ns() - from;
+	if (rc)
+		return failed("to shrink the region of 4 TiB", rc);
+	row_add(s, (double)took / 1e6, "ms", "to shrink it, from its client's end on", "huge_shrink", "");
+	rc = faults_end(s, "shrink", FAULTS);
+	memory_add(s, "shrink");
+	return rc;
+}
+
 static int listing_measure(struct scale *s)
 {
 	int rc = faults_add(s, "files", s->z.list_s * LIST_FAULTS, PACE_US);
@@ -399,7 +458,9 @@ static int measure(struct scale *s)
 		rc = sessions_measure(s);
 	if (!rc)
 		rc = listing_measure(s);
-	return rc ? rc : huge_measure(s);
+	if (!rc)
+		rc = huge_measure(s);
+	return rc ? rc : huge_end(s);
 }
 
 /* ---- the report */
@@ -452,7 +513,7 @@ static int run(struct scale *s, const char *bindir, const char *json)
 {
 	int rc;
 
-	s->chunks = 2 * s->z.list_s * LIST_FAULTS + 4 * FAULTS;
+	s->chunks = 2 * s->z.list_s * LIST_FAULTS + 5 * FAULTS;
 	s->others = calloc(s->z.sessions, sizeof(*s->others));
 	s->peers = bench_peers_alloc();
 	if (!s->others || !s->peers)
