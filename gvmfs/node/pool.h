@@ -39,6 +39,8 @@ struct pool {
 	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
 	bool again[OPTIONS_NODES_MAX]; /* of these: an earlier one leads to the same node */
 	bool quiet[POOL_CONNS_MAX]; /* of each: it did not answer when it was last asked: pool_note() */
+	uint64_t untold_ns[POOL_CONNS_MAX]; /* of each: since when it is up, and not told of our regions; 0: it is */
+	unsigned untold; /* of these: region_reattach_tick() */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
 	void *owner;

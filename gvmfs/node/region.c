@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define REPORT_EVERY_NS 1000000000ull
+#define REATTACH_NS	100000000ull /* a fault at the start of a worker is served before */
 
 bool region_is_attached(const struct inode *inode)
 {
@@ -96,13 +97,7 @@ static void attach_apply(struct region_job *rj)
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
-	/* The front's own connections tell the nodes that we live. */
-	for (unsigned i = 0; i < d->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(rj->w->pool, &d->rec.nodes[i]);
-
-		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
-			region_reattach(rj->w, conn);
-	}
+	region_lease(rj->w, rj->inode);
 }
 
 static void attach_end(struct job *job)
@@ -305,10 +300,12 @@ void region_lease(struct worker *w, struct inode *inode)
 	}
 }
 
-void region_reattach(struct worker *w, struct gvm_conn *conn)
+static void reattach_all(struct worker *w, struct gvm_conn *conn)
 {
 	const struct inode *inode;
 
+	/* Many in a call: faults wait meanwhile. */
+	gvm_conn_cork(conn, true);
 	LIST_FOREACH (inode, &w->inodes->attached, attached_entry) {
 		const struct journal_inode *d = inode->disk;
 
@@ -316,6 +313,40 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 			if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
 				reattach(w, inode->nr, conn);
 	}
+	gvm_conn_cork(conn, false);
+}
+
+void region_reattach(struct worker *w, struct gvm_conn *conn)
+{
+	struct pool *pool = w->pool;
+	unsigned i = 0;
+
+	while (pool->conns[i] != conn)
+		i++;
+	pool->untold += !pool->untold_ns[i];
+	pool->untold_ns[i] = gvm_now_ns();
+}
+
+/* One node at a time: others may have their turn in between. */
+uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
+{
+	struct pool *pool = w->pool;
+	uint64_t first = LOOP_NEVER;
+	unsigned next = 0;
+
+	if (!pool->untold)
+		return LOOP_NEVER;
+	for (unsigned i = 0; i < pool->count; i++)
+		if (pool->untold_ns[i] && pool->untold_ns[i] < first)
+			first = pool->untold_ns[next = i];
+	if (now_ns < first + REATTACH_NS)
+		return first + REATTACH_NS;
+	pool->untold_ns[next] = 0;
+	pool->untold--;
+	/* One that is down again is told when it is up. */
+	if (gvm_conn_state(pool->conns[next]) == GVM_CONN_UP)
+		reattach_all(w, pool->conns[next]);
+	return now_ns;
 }
 
 void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get)

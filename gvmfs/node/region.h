@@ -40,7 +40,8 @@ void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, 
 /* Takes the region from its writer, connected or away, and gives it up again: that writer is fenced, and
  * the region free. A person asks for that. */
 void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* It has lost its name, or got it back: the nodes are told of the lease that holds from now on. */
+/* It was attached, or has lost its name, or got it back: the nodes are told by the front's own connections that we live,
+ * and of the lease that holds from now on. */
 void region_lease(struct worker *w, struct inode *inode);
 /* Gives it up (what was written is acknowledged: store_sync). Never fails. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
@@ -58,8 +59,10 @@ void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, vo
 /* The first of it alone, for which the inode need not be held: it only has to stay. */
 void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 
-/* Tells a node that came back that we are still there: for every attached region that it holds. */
+/* A node has come back, and is to be told that we are still there: for every attached region that it holds. Soon:
+ * our leases hold, and faults come first. */
 void region_reattach(struct worker *w, struct gvm_conn *conn);
+uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns);
 
 /* The front's connection to the node of a chunk; NULL: out of memory. */
 struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk);
