@@ -14,6 +14,7 @@
 #define CALM_NS	   10000000000ull /* without a call that waited, until the front has the region again */
 #define CALM_TIMES 8u		  /* that this doubles */
 #define ERROR_US   5000
+#define RECOVER_NS 100000ull
 
 void region_apart(struct resident *r)
 {
@@ -121,6 +122,12 @@ static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns, 
 		region_look_after(w, session, there ? r : NULL);
 }
 
+/* To take over what a predecessor left takes long, and of many regions longer than a fault should wait for. */
+static bool region_can_wait(const struct resident *r)
+{
+	return r->recovering && !r->fault_count;
+}
+
 void regions_turn(struct worker *w)
 {
 	struct residents *rs = w->residents;
@@ -130,14 +137,30 @@ void regions_turn(struct worker *w)
 		if (!rs->list[i])
 			continue;
 		count--;
-		if (rs->list[i]->again)
+		if (rs->list[i]->again && !region_can_wait(rs->list[i]))
 			region_serve(w, rs->list[i], 0, NULL);
+	}
+}
+
+/* Those that can wait, for as long as others can. */
+static void regions_recover(struct worker *w)
+{
+	struct residents *rs = w->residents;
+	uint64_t end_ns = gvm_now_ns() + RECOVER_NS;
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
+		if (!rs->list[i] || !region_can_wait(rs->list[i]) || rs->list[i]->apart)
+			continue;
+		if (gvm_now_ns() >= end_ns)
+			return;
+		region_serve(w, rs->list[i], 0, NULL);
 	}
 }
 
 uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 {
 	struct residents *rs = w->residents;
+	bool recovering = false;
 	uint64_t next = ~0ull, due;
 
 	relief_keep(&w->lookout->relief);
@@ -146,9 +169,17 @@ uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
 		if (!rs->list[i])
 			continue;
+		if (region_can_wait(rs->list[i]) && !rs->list[i]->apart) {
+			recovering = true;
+			continue;
+		}
 		due = ~0ull;
 		region_serve(w, rs->list[i], now_ns, &due);
 		next = due < next ? due : next;
+	}
+	if (recovering) {
+		regions_recover(w);
+		return now_ns; /* with the clock of those that were */
 	}
 	return residents_have_freed(rs) ? now_ns : next;
 }

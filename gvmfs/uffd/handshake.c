@@ -29,6 +29,8 @@
 #define NO_SESSION JOURNAL_SESSIONS
 #define HELD_NS	   500000000ull /* twice that after two times, and so on */
 #define HELD_LOOK_NS 20000000ull
+#define GO_MAX	   8u
+#define GO_NS	   2000000ull
 
 enum handshake_stage {
 	HANDSHAKE_QUEUED,	  /* waits for the inode */
@@ -436,7 +438,7 @@ static void keeper_ready(void *arg)
 	}
 }
 
-/* Serves a session of a predecessor's. Its client may still wait for GO. */
+/* Serves a session of a predecessor's. Its client may still wait for GO: see sessions_go(). */
 static int session_resume(struct worker *w, unsigned session)
 {
 	const struct journal_session *s = &w->journal->sessions[session];
@@ -455,10 +457,13 @@ static int session_resume(struct worker *w, unsigned session)
 	error = resident_open(w, session, fd);
 	if (error)
 		return error;
-	session_go(fd[SESSION_SOCKET]);
+	if (session < w->sessions->go_next)
+		w->sessions->go_next = session;
 	inode = inode_get(w->inodes, s->inode);
-	if (inode->disk->failed) /* and the predecessor has perhaps not said so */
+	if (inode->disk->failed) { /* and the predecessor has perhaps not said so */
+		session_go(fd[SESSION_SOCKET]);
 		resident_abort(inode->resident, "the region has failed");
+	}
 	return 0;
 }
 
@@ -494,6 +499,23 @@ static void session_let_go(struct worker *w, unsigned session)
 		resident_abort(inode->resident, "the mount has ended");
 	else if (!inode->resident)
 		w->residents->on_close(w, inode);
+}
+
+/* Says GO to clients of a predecessor's that may not have heard it: a few at a time, since each is a process that
+ * awakes. Returns when to go on. */
+static uint64_t sessions_go(struct worker *w, uint64_t now_ns)
+{
+	unsigned *s = &w->sessions->go_next;
+
+	for (unsigned n = 0; *s < JOURNAL_SESSIONS && n < GO_MAX; ++*s) {
+		const struct resident *r = w->residents->list[*s];
+
+		if (!r || !w->journal->sessions[*s].live)
+			continue;
+		session_go(r->fd[SESSION_SOCKET]);
+		n++;
+	}
+	return *s < JOURNAL_SESSIONS ? now_ns + GO_NS : ~0ull;
 }
 
 /* Its end is noticed here where the supervisor is not its parent. */
@@ -544,8 +566,9 @@ static int sessions_resume(struct worker *w)
 
 uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 {
-	uint64_t next = sessions_tick(w, now_ns);
+	uint64_t next = sessions_tick(w, now_ns), go = sessions_go(w, now_ns);
 
+	next = go < next ? go : next;
 	if (w->handshakes->bell_at_ns && w->handshakes->bell_at_ns <= now_ns) {
 		w->handshakes->bell_at_ns = bell_watch(w) < 0 ? now_ns + PAUSE_NS : 0;
 	} else if (w->handshakes->bell_at_ns && w->handshakes->bell_at_ns < next) {

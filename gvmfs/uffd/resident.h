@@ -248,6 +248,9 @@ struct residents {
 	unsigned count;
 	unsigned fetching; /* GETs under way */
 	bool paused;	   /* a connection has more than was looked at: gvm_conn_pause() */
+	struct loop faults; /* the front's regions, each by its faults_fd: one look at all of them */
+	struct loop_source faults_any; /* the same, in the front's loop */
+	unsigned faults_read; /* since residents_faults_read() began */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
 	unsigned evicting; /* chunks being sent */
@@ -270,7 +273,10 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 
 /* Reads the faults of a region: how many there were. */
 unsigned resident_faults_read(struct resident *r);
-/* Reads those of all regions that have no thread of their own. */
+/* The front's loop has some of a region. */
+void resident_faults_ready(void *resident);
+/* Reads those of all regions that have no thread of their own: of as many regions as have some, however many
+ * there are. */
 unsigned residents_faults_read(struct worker *w);
 /* Has the faults of a region looked for by the front's loop, or not. 0 or a negative errno. */
 int resident_faults_watch(struct resident *r, bool watch);

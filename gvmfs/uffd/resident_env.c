@@ -21,22 +21,38 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CALL_LONG_NS 1000000ull
+#define CALL_LONG_NS  1000000ull
+#define RESIDENTS_FEW 4u /* of which each is looked at by itself */
 
 /* The kernel. */
 
+void resident_faults_ready(void *resident)
+{
+	struct resident *r = resident;
+
+	if (!r->client_gone && !r->apart)
+		r->rs->faults_read += resident_faults_read(r);
+}
+
+/* A look at each costs a call, and so does a look at all. */
 unsigned residents_faults_read(struct worker *w)
 {
-	unsigned n = 0, count = w->residents->count;
+	struct residents *rs = w->residents;
+	struct loop_events events;
+	unsigned count = rs->count;
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
-		struct resident *r = w->residents->list[i];
-
-		count -= r != NULL;
-		if (r && !r->client_gone && !r->apart)
-			n += resident_faults_read(r);
+	rs->faults_read = 0;
+	if (count > RESIDENTS_FEW) {
+		loop_sleep(&rs->faults, 0, &events);
+		loop_handle(&rs->faults, &events);
+		return rs->faults_read;
 	}
-	return n;
+	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++)
+		if (rs->list[i]) {
+			count--;
+			resident_faults_ready(rs->list[i]);
+		}
+	return rs->faults_read;
 }
 
 unsigned resident_faults_read(struct resident *r)

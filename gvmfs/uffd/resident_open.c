@@ -27,18 +27,26 @@ static const void *node_of(const struct resident *r, uint64_t c)
 	return region_node(r->w, r->inode, c);
 }
 
+/* It ends the sleep: residents_faults_read() reads them, after each. */
+static void faults_any_ready(void *arg)
+{
+	(void)arg;
+}
+
 int residents_init(struct worker *w)
 {
 	struct residents *rs = w->residents;
 	uint8_t *data = mmap(NULL, (RESIDENT_FETCHES + RESIDENT_SPARE) * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int error;
 
 	if (data == MAP_FAILED)
 		return -ENOMEM;
 	rs->window.uffd = -1; /* made for the first region: perhaps there is never one */
 	residents_begin(rs, data);
 	rs->node = node_of;
-	return 0;
+	error = loop_init(&rs->faults);
+	return error ? error : loop_add(w->loop, &rs->faults_any, rs->faults.epoll_fd, faults_any_ready, NULL);
 }
 
 static int resident_map(struct resident *r)
@@ -81,20 +89,14 @@ static void resident_free(struct resident *r)
 void env_unwatch(struct resident *r)
 {
 	loop_remove(r->w->loop, &r->client);
-	loop_remove(r->w->loop, &r->faults);
-}
-
-/* They end the sleep: residents_faults_read() reads them, after each. */
-static void faults_ready(void *resident)
-{
-	(void)resident;
+	loop_remove(&r->rs->faults, &r->faults);
 }
 
 int resident_faults_watch(struct resident *r, bool watch)
 {
 	if (watch)
-		return loop_add(r->w->loop, &r->faults, r->faults_fd, faults_ready, r);
-	loop_remove(r->w->loop, &r->faults);
+		return loop_add(&r->rs->faults, &r->faults, r->faults_fd, resident_faults_ready, r);
+	loop_remove(&r->rs->faults, &r->faults);
 	return 0;
 }
 

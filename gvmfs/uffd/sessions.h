@@ -18,6 +18,7 @@ struct sessions {
 	bool held[JOURNAL_SESSIONS]; /* it is, but a predecessor still waits in its memory: lookout.h */
 	unsigned held_count;	     /* of these */
 	uint64_t held_until_ns[JOURNAL_SESSIONS]; /* 0: it is not known yet */
+	unsigned go_next; /* of a predecessor's: the first whose client may still wait for GO */
 	bool alone; /* the supervisor is gone, and keeps nothing any more */
 };
 
