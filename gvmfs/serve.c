@@ -11,6 +11,7 @@
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/times.h"
+#include "state/closes.h"
 #include "state/lookout.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
@@ -183,7 +184,7 @@ static uint64_t tick(struct worker *w)
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
 		files_tick,	fast_path_tick,	 handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
-		region_reattach_tick,
+		region_reattach_tick, closes_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

@@ -6,6 +6,7 @@
 #include "node/names.h"
 #include "node/times.h"
 #include "resize.h"
+#include "state/closes.h"
 #include "unbacked.h"
 
 #include <errno.h>
@@ -52,6 +53,7 @@ struct setattr {
 	unsigned set;	/* what of it: FUSE_SET_ATTR_* */
 	bool by_handle; /* the caller has it open itself */
 	int tid;	/* the caller */
+	struct close_wait closing;
 	struct {
 		uint32_t mode, uid, gid;
 		uint64_t mtime_ns, ctime_ns;
@@ -144,7 +146,8 @@ static void setattr_run(struct task *task)
 	}
 	/* Memory must not vanish under a guest. */
 	if (sa->rs.size < d->rec.size_bytes && others) {
-		op_end(op, true, EBUSY);
+		if (!close_wait(op->w, &sa->closing, op->inode, task))
+			op_end(op, true, EBUSY);
 		return;
 	}
 	sa->rs.then = setattr_rest;

@@ -11,6 +11,7 @@
 #include "node/region.h"
 #include "node/times.h"
 #include "resize.h"
+#include "state/closes.h"
 #include "store/pagecache.h"
 #include "store/watch.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ struct opening {
 	struct fuse_file_info fi;
 	int tid;      /* the calling thread */
 	bool at_rest; /* for reading, and the region has no writer anywhere */
+	struct close_wait closing;
 };
 
 /* The page cache must not be used beside a writer on another host or beside the fast path. (Direct
@@ -100,23 +102,33 @@ static void open_cut(struct resize *rs, int result)
 	front_settle(w, inode); /* the region may have been attached for this open */
 }
 
+static void open_writer_again(struct task *task);
+
 /* The region is attached, if it has a size. gvmfs handles O_TRUNC itself. */
 static void open_writer(struct opening *o)
 {
 	struct op *op = &o->rs.op;
+
 	if (!(o->fi.flags & O_TRUNC)) {
 		open_reply(o);
 		return;
 	}
-	times_content(op->w, op->inode);
 	/* Memory must not vanish under a guest. */
 	if (op->inode->disk->rec.size_bytes && op->inode->opens) {
-		op_end(op, true, EBUSY);
+		op->task.run = open_writer_again;
+		if (!close_wait(op->w, &o->closing, op->inode, &op->task))
+			open_cut(&o->rs, -EBUSY);
 		return;
 	}
+	times_content(op->w, op->inode);
 	o->rs.size = 0;
 	o->rs.then = open_cut;
 	front_resize(&o->rs);
+}
+
+static void open_writer_again(struct task *task)
+{
+	open_writer((struct opening *)task);
 }
 
 static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
@@ -395,5 +407,8 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	if (!inode->opens_write)
 		front_settle(w, inode);
-	inode_reap(w->inodes, (unsigned)nr);
+	if (inode->closing) /* what waits has the inode */
+		closes_heard(inode);
+	else
+		inode_reap(w->inodes, (unsigned)nr);
 }

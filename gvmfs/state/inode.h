@@ -68,6 +68,7 @@ struct inode {
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool in_handshake;	   /* it is about to: handshake.h has it */
 	bool held_up; /* the fast path cannot serve it yet, and nobody else may: lookout.h */
+	struct close_wait *closing; /* has the inode, and waits for a RELEASE: closes.h; NULL: nothing does */
 	struct task *parked;	   /* has the inode, and waits for the end of the fast path */
 	struct stats *stats;	   /* in the journal: they go on when a worker is replaced */
 };

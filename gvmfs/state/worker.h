@@ -57,6 +57,7 @@ struct worker {
 	struct capacity *capacity;
 	struct unmade *unmade;
 	struct names_state *names;
+	LIST_HEAD(, close_wait) closing; /* waits for closes: closes.h */
 	bool draining; /* the mount is gone: only what it owes is still done */
 	uint64_t complained_ns; /* of calls that nodes do not answer, in the log */
 	unsigned uncomplained;	/* calls since then */

@@ -7,6 +7,7 @@
 #include "gvm_attach.h"
 #include "resident.h"
 #include "sessions.h"
+#include "state/closes.h"
 #include "state/keeper.h"
 #include "state/lookout.h"
 #include "state/worker.h"
@@ -48,6 +49,7 @@ struct handshake {
 	bool marked; /* the inode as `in_handshake` */
 	bool kept;   /* the supervisor has the descriptors, too */
 	struct inode *inode;
+	struct close_wait closing;
 	uint32_t fills_seen; /* of the inode's, when its page cache was about to be emptied */
 	uint64_t deadline_ns;
 	struct loop_source source; /* the channel */
@@ -182,6 +184,11 @@ static void prepared(struct handshake *h, int error)
 	inode_release(w->inodes, inode);
 }
 
+static bool is_open_elsewhere(const struct inode *inode)
+{
+	return inode->opens_cached != 1 || inode->opens_write != 1;
+}
+
 static const char *why_not(const struct inode *inode)
 {
 	const struct journal_inode *d = inode->disk;
@@ -190,7 +197,7 @@ static const char *why_not(const struct inode *inode)
 		return "it is mapped through the fast path already";
 	if (!d->epoch || d->failed || d->rec.kind != RECORD_REGION)
 		return "it is not attached for writing";
-	if (inode->opens_cached != 1 || inode->opens_write != 1)
+	if (is_open_elsewhere(inode))
 		return "another program has it open";
 	if (d->rec.size_bytes % GVM_PAGE_BYTES)
 		return "its size is not a number of pages";
@@ -204,6 +211,8 @@ static void hello_run(struct task *task)
 	struct visit_msg msg = { .what = VISIT_PREPARE };
 	const char *why = why_not(h->inode);
 
+	if (!h->closed && is_open_elsewhere(h->inode) && close_wait(h->w, &h->closing, h->inode, task))
+		return;
 	h->stage = HANDSHAKE_PREPARING;
 	if (!why && (h->offset || h->bytes != h->inode->disk->rec.size_bytes))
 		why = "the mapping is not of the whole region";
