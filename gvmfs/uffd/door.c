@@ -25,10 +25,13 @@
 #include <unistd.h>
 
 #define WAITING_MAX   512u /* connections that nobody looks after yet */
-#define VISITORS_MAX  128u /* processes, those that only hold a client's descriptors not counted */
+#define TALKS_MAX     128u /* conversations at a time, those not counted whose process only holds descriptors now */
+#define STUCK_MAX     384u /* processes that let go of connections, or were killed, and have not ended yet */
+#define PROCESSES_MAX (TALKS_MAX + STUCK_MAX)
 #define SINKS_MAX     16u  /* of these, one user's that let go of connections */
 #define SILENT_NS     5000000000ull /* the first word has to come within */
 #define TALK_NS	      90000000000ull
+#define YIELD_NS      5000000000ull /* then it may have to make room for another */
 #define PAUSE_NS      1000000000ull
 #define NICE	      10 /* guests come before those who are yet to be let in, and strangers */
 #define RESTART_NS    200000000ull
@@ -38,7 +41,7 @@
 #define CONTROL_FD    1024
 #define CONTROL_FD_MIN 64
 
-_Static_assert(2 * (WAITING_MAX + VISITORS_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
+_Static_assert(2 * (WAITING_MAX + PROCESSES_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
 
 /* A connection that was accepted: not yet looked after. */
 struct waiting {
@@ -66,7 +69,7 @@ static struct {
 	dev_t dev;
 	struct waiting waiting[WAITING_MAX];
 	unsigned count; /* of these, oldest first */
-	struct looked_after visitors[VISITORS_MAX];
+	struct looked_after visitors[PROCESSES_MAX];
 	_Atomic uint32_t *stages; /* of the visitors, shared with them */
 	struct users users;
 	uint64_t pause_ns; /* accepts nobody before */
@@ -74,12 +77,24 @@ static struct {
 
 /* ---- processes ---- */
 
-static struct looked_after *visitor_free(void)
+/* Of the processes' two kinds each has places of its own, so that what strangers keep from ending leaves room for
+ * conversations. */
+static bool is_talking(const struct looked_after *v)
 {
-	for (unsigned i = 0; i < VISITORS_MAX; i++)
+	return !v->sink && !v->killed;
+}
+
+static struct looked_after *visitor_free(bool talks)
+{
+	struct looked_after *found = NULL;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		if (door.visitors[i].pidfd < 0)
-			return &door.visitors[i];
-	return NULL;
+			found = &door.visitors[i];
+		else
+			count += is_talking(&door.visitors[i]) == talks;
+	return count < (talks ? TALKS_MAX : STUCK_MAX) ? found : NULL;
 }
 
 /* What the new process does: with these connections alone, once the door has closed its own copies. */
@@ -118,7 +133,7 @@ static void waiting_remove(unsigned i)
  */
 static bool hand_over(const unsigned *places, unsigned count, bool sink)
 {
-	struct looked_after *child = visitor_free();
+	struct looked_after *child = visitor_free(!sink);
 	struct waiting first = door.waiting[places[0]];
 	_Atomic uint32_t *stage = child ? &door.stages[child - door.visitors] : NULL;
 	int gate[2];
@@ -170,7 +185,7 @@ static void babbles(const struct account *user)
 
 static void visitors_look(uint64_t now_ns)
 {
-	for (unsigned i = 0; i < VISITORS_MAX; i++) {
+	for (unsigned i = 0; i < PROCESSES_MAX; i++) {
 		struct looked_after *v = &door.visitors[i];
 		struct pollfd ended = { .fd = v->pidfd, .events = POLLIN };
 		uint32_t stage;
@@ -206,7 +221,7 @@ static bool sink(const struct account *user, bool done)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;
 
-	for (unsigned i = 0; i < VISITORS_MAX; i++)
+	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		sinks += door.visitors[i].pidfd >= 0 && door.visitors[i].payer.user == user &&
 			 door.visitors[i].sink;
 	for (unsigned i = 0; i < door.count; i++)
@@ -307,8 +322,6 @@ static int next_to_ask(uint64_t now_ns)
 {
 	int next = -1;
 
-	if (!visitor_free())
-		return -1;
 	for (unsigned i = 0; i < door.count; i++) {
 		const struct waiting *c = &door.waiting[i];
 
@@ -319,12 +332,50 @@ static int next_to_ask(uint64_t now_ns)
 	return next;
 }
 
+/*
+ * Which conversation makes room for one of a user's, where there is no room for both: the oldest whose client has not
+ * shown a region that it may write, which takes no time if nothing that it sent holds that up. Else, since one who may
+ * can let many users do so, the oldest of the user with most of them, if that is fairer.
+ */
+static struct looked_after *talk_to_yield(const struct account *user, uint64_t now_ns)
+{
+	struct looked_after *unproven = NULL, *greedy = NULL;
+
+	for (unsigned i = 0; i < PROCESSES_MAX; i++) {
+		struct looked_after *v = &door.visitors[i];
+		unsigned most = greedy ? greedy->payer.user->visitors : user->visitors + 2;
+
+		if (v->pidfd < 0 || !is_talking(v) || now_ns - v->since_ns < YIELD_NS)
+			continue;
+		if (!(atomic_load(&door.stages[i]) & VISITOR_PROVED) && (!unproven || v->since_ns < unproven->since_ns))
+			unproven = v;
+		if (v->payer.user->visitors > most || (v->payer.user->visitors == most &&
+						       (!greedy || v->since_ns < greedy->since_ns)))
+			greedy = v;
+	}
+	return unproven ? unproven : greedy;
+}
+
+static void make_room_to_talk(const struct account *user, uint64_t now_ns)
+{
+	struct looked_after *v = visitor_free(false) ? talk_to_yield(user, now_ns) : NULL;
+
+	if (!v)
+		return;
+	v->killed = true;
+	kill(v->pid, SIGKILL);
+	log_info(NULL, "a conversation with a client of user %u ends, since others want the fast path",
+		 v->payer.user->uid);
+}
+
 /* Returns in how many milliseconds to look again. */
 static int connections_look(uint64_t now_ns)
 {
 	int next = next_to_ask(now_ns);
 
-	if (next >= 0 && hand_over(&(unsigned){ (unsigned)next }, 1, false))
+	if (next >= 0 && !visitor_free(true))
+		make_room_to_talk(door.waiting[next].payer.user, now_ns);
+	else if (next >= 0 && hand_over(&(unsigned){ (unsigned)next }, 1, false))
 		return 0;
 	for (unsigned i = 0; i < door.count; i++) {
 		struct waiting *c = &door.waiting[i];
@@ -351,7 +402,7 @@ static void door_wait(int ms)
 		p[1].fd = -1;
 		busy = true;
 	}
-	for (unsigned i = 0; i < VISITORS_MAX; i++)
+	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		busy |= door.visitors[i].pidfd >= 0;
 	for (unsigned i = 0; i < door.count; i++)
 		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].done ? -1 : door.waiting[i].fd,
@@ -392,11 +443,11 @@ static void door_run(const struct door *d, int control, dev_t dev, bool foregrou
 		door.control = fcntl(fds[5], F_DUPFD_CLOEXEC, at);
 	close(fds[5]);
 	door.dev = dev;
-	door.stages = mmap(NULL, VISITORS_MAX * sizeof(*door.stages), PROT_READ | PROT_WRITE,
+	door.stages = mmap(NULL, PROCESSES_MAX * sizeof(*door.stages), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (door.control < 0 || door.stages == MAP_FAILED || chdir("/") < 0)
 		_exit(1);
-	for (unsigned i = 0; i < VISITORS_MAX; i++)
+	for (unsigned i = 0; i < PROCESSES_MAX; i++)
 		door.visitors[i].pidfd = -1;
 	if (!foreground)
 		log_to_syslog();
