@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "child.h"
+#include "memnode/file.h"
 #include "memnode/gvm_client.h"
 #include "say.h"
 #include "scale_client.h"
@@ -235,8 +236,7 @@ static int probe_make(struct scale *s)
 	fd = rc ? -1 : open(path, O_RDWR | O_CLOEXEC);
 	for (uint64_t c = 0; c < s->chunks && fd >= 0 && !rc; c++) {
 		bench_data_fill(page, sizeof(page), c);
-		if (pwrite(fd, page, sizeof(page), (off_t)(c * CHUNK)) != sizeof(page))
-			rc = -errno;
+		rc = file_pwrite(fd, page, sizeof(page), c * CHUNK);
 	}
 	if (fd >= 0 && fsync(fd))
 		rc = -errno;
