@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #define LOOKS_MAX	8      /* how many holes in a row may turn out to be data */
+#ifndef LOOKS_AT_A_TIME
 #define LOOKS_AT_A_TIME 65536u /* at chunks: a fault waits for as long */
+#endif
 
 struct seek {
 	struct pagecache_ask ask; /* first */
@@ -39,6 +41,14 @@ static bool may_be_data(struct inode *inode, uint64_t chunk, uint64_t slot)
 	       (inode->resident && resident_may_have(inode->resident, chunk));
 }
 
+/* The first chunk from this one on of which the fast path may have something. */
+static uint64_t next_resident(struct resident *r, uint64_t chunk)
+{
+	uint64_t next = r->recovering ? chunk : chunk_touched(r, chunk);
+
+	return r->putting > chunk && r->putting - 1 < next ? r->putting - 1 : next;
+}
+
 /* The next chunk from `chunk` on that may hold data; the region's end if there is none. After many that hold none the
  * next one is said to. */
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
@@ -47,10 +57,11 @@ static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk,
 
 	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
 		/* What was never written is passed over as a whole. */
-		if (!inode->resident) {
-			chunk = journal_index_next(w->journal, inode->nr, chunk);
-			chunk = chunk < slot ? chunk : slot;
-		}
+		uint64_t here = inode->resident ? next_resident(inode->resident, chunk) : slot;
+		uint64_t sent = journal_index_next(w->journal, inode->nr, chunk);
+
+		here = here < slot ? here : slot;
+		chunk = sent < here ? sent : here;
 		if (chunk >= chunks || may_be_data(inode, chunk, slot))
 			break;
 	}

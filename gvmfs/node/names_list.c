@@ -92,9 +92,9 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 	}
 	if (e && (!e->bytes || (e->version >= what->version && !NAMES_MUTANT(LISTED_LAST_COUNTS))))
 		return 0;
-	list->bytes += sizeof(*e) + kept;
-	if (list->bytes > LIST_BYTES_MAX)
+	if (list->bytes + sizeof(*e) + kept > LIST_BYTES_MAX)
 		return -E2BIG;
+	list->bytes += sizeof(*e) + kept;
 	if (kept) {
 		copy = malloc(kept);
 		if (!copy)

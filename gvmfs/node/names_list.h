@@ -42,7 +42,8 @@ struct name_entry *names_list_entry(struct names_list *list, const struct gvm_id
  * left out where it is NULL. 0, -ENOMEM, or -E2BIG (no table has so many). */
 int names_list_add(struct names_list *list, const struct name_entry *what);
 
-/* Puts an entry in the place of what was there, whatever it was; takes its record over. 0 or -ENOMEM. */
+/* Puts an entry in the place of what was there, whatever it was; takes its record over. 0, -ENOMEM or -E2BIG:
+ * nothing has changed, and the record is the caller's. */
 int names_list_put(struct names_list *list, const struct name_entry *what);
 
 /* Up to which birth the node has forgotten what was removed from a table. */
