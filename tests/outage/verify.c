@@ -476,8 +476,8 @@ int main(int argc, char **argv)
 			opt.fast = true;
 			break;
 		case 'k':
-			opt.look = true;
-			/* fall through */
+			opt.look = opt.resume = true;
+			break;
 		case 'r':
 			opt.resume = true;
 			break;

@@ -217,6 +217,7 @@ int explore_main(const struct explore *x, int argc, char **argv)
 		}
 	}
 	part |= mutant_chosen != NULL;
+	free(known);
 	for (known_size = 1024; known_size < 2 * bound; known_size *= 2)
 		;
 	known = calloc(known_size, sizeof(*known));

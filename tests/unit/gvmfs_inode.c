@@ -256,6 +256,13 @@ static void record_fill(struct record *rec, uint8_t with)
 	rec->name[0] = (char)with;
 }
 
+/* The life of a worker that is killed at any of its instructions. */
+static _Noreturn void set_for_ever(unsigned nr, const struct record *a, const struct record *b)
+{
+	for (bool even = false;; even = !even)
+		inode_set_record(&in, nr, even ? a : b);
+}
+
 /* One that changes a record all the time is killed at any moment. */
 static void killed_worker_leaves_no_half_record(void)
 {
@@ -271,8 +278,8 @@ static void killed_worker_leaves_no_half_record(void)
 		pid_t pid = fork();
 
 		CHECK(pid >= 0);
-		for (bool even = false; pid == 0; even = !even)
-			inode_set_record(&in, nr, even ? &a : &b);
+		if (pid == 0)
+			set_for_ever(nr, &a, &b);
 		usleep(1000 + check_random_below(1000));
 		kill(pid, SIGKILL);
 		CHECK_EQ(waitpid(pid, NULL, 0), pid);
