@@ -3,7 +3,8 @@
 `yield` breaks something, the number that it yields says for how many seconds, what stands after it
 makes it whole. It draws all its chances before that, so that a seed gives the same order of events.
 
-`kills` is how many processes it kills; `ends_users`: it ends what runs above, hence no other may be under way.
+`kills` is how many processes it kills; `ends_users`: it ends what runs above, hence no other may be under way;
+`needs` says for which options of the storm it is one that can be survived.
 """
 
 import os
@@ -15,9 +16,9 @@ from startup import serving
 ALL = {}
 
 
-def fault(kills=0, ends_users=False):
+def fault(kills=0, ends_users=False, needs=lambda options: True):
     def add(function):
-        function.kills, function.ends_users = kills, ends_users
+        function.kills, function.ends_users, function.needs = kills, ends_users, needs
         ALL[function.__name__.replace("_", "-")] = function
         return function
     return add
@@ -65,6 +66,15 @@ def node_hangs(storm, chance):
     chosen.stop()
     yield hold
     chosen.go_on()
+
+
+@fault(kills=1, needs=lambda options: options.persist)
+def node_killed(storm, chance):
+    """It comes back with what it kept."""
+    chosen, hold = machine(storm, chance), chance.uniform(0, 3)
+    chosen.kill()
+    yield hold
+    chosen.start()
 
 
 @fault()
