@@ -4,7 +4,7 @@
 makes it whole. It draws all its chances before that, so that a seed gives the same order of events.
 
 `kills` is how many processes it kills; `ends_users`: it ends what runs above, hence no other may be under way;
-`needs` says for which options of the storm it is one that can be survived.
+`host`: it is of gvmfs's processes, of which it breaks one at a time; `needs` says for which options of the storm it is one that can be survived.
 """
 
 import os
@@ -16,12 +16,18 @@ from startup import serving
 ALL = {}
 
 
-def fault(kills=0, ends_users=False, needs=lambda options: True):
+def fault(kills=0, host=False, ends_users=False, needs=lambda options: True):
     def add(function):
-        function.kills, function.ends_users, function.needs = kills, ends_users, needs
+        function.kills, function.host, function.ends_users, function.needs = kills, host, ends_users, needs
         ALL[function.__name__.replace("_", "-")] = function
         return function
     return add
+
+
+def together(first, second):
+    """Whether the second of two kinds may break while the first is broken."""
+    first, second = ALL[first], ALL[second]
+    return first != second and not (first.ends_users or second.ends_users or (first.host and second.host))
 
 
 def machine(storm, chance):
@@ -31,14 +37,14 @@ def machine(storm, chance):
     return chosen
 
 
-@fault(kills=1)
+@fault(kills=1, host=True)
 def worker_killed(storm, chance):
     hold = chance.uniform(0.1, 0.6)
     storm.mount.kill_worker()
     yield hold
 
 
-@fault(kills=1)
+@fault(kills=1, host=True)
 def supervisor_killed(storm, chance):
     """The worker goes on by itself until the next start takes over."""
     hold = chance.uniform(0, 1.0)
@@ -47,7 +53,9 @@ def supervisor_killed(storm, chance):
     storm.mount.process.wait(10)
     yield hold
     expect(os.path.exists("/proc/%d" % worker), "the worker went with its supervisor")
-    storm.mount_again()
+    storm.mount.start()
+    yield
+    storm.mount_serves()
     wait_for("another worker has taken over", lambda: worker not in serving(storm.mount.path), 60)
 
 
@@ -118,6 +126,7 @@ def bit_flips_on_the_wire(storm, chance):
     before = chosen.flips()
     chosen.flip(after, bit)
     yield 0.2
+    yield  # without the other nodes perhaps nothing passes here
     wait_for("a bit is flipped", lambda: chosen.flips() > before, 120)
 
 
@@ -130,5 +139,6 @@ def nodes_full(storm, chance):
                            'n=4; while truncate -s ${n}M "$1" 2>/dev/null; do n=$((n * 2)); done; '
                            'dd if=/dev/urandom of="$1" bs=1M count=%d conv=notrunc,fsync 2>&1' % noise, "sh", path)
     yield hold
+    yield
     made.wait(120)
     storm.lab.run("rm", "-f", path, seconds=60)

@@ -121,7 +121,12 @@ class Guest:
     threads = 0
 
     def __init__(self, storm, name, ram, local):
-        self.storm, self.name = storm, name
+        self.storm, self.name, self.ram, self.local = storm, name, ram, local
+        self.resume()
+
+    def resume(self):
+        """One that boots: after a crash of the mount there is nothing that a guest could go on with."""
+        storm, name, ram, local = self.storm, self.name, self.ram, self.local
         self.process = storm.lab.start(
             name, program("gvm"), "run", "--local", "%dM" % local, "--mode", "uffd", "--mount", storm.mount.path,
             "--region", name, "--", *guest.command("fill", "%dM" % ram, job="fill", percent=60, rounds=1000))
@@ -131,6 +136,11 @@ class Guest:
 
     def alive(self):
         return self.process.running()
+
+    def crash(self):
+        """Its mount has gone, and QEMU ends."""
+        self.process.wait(60)
+        expect(not self.wrong(), "the guest: wrong bytes before a crash: %s", self.process.log())
 
     def goes_on(self, _):
         return True
