@@ -40,6 +40,8 @@ struct inode {
 	unsigned writes; /* and punches that are not answered: they have a slot, or may need one */
 	unsigned fills; /* READs for the page cache that are not answered */
 	uint32_t fills_seen; /* of these, all that ever came */
+	bool emptying; /* its page cache is, at the beginning of the fast path */
+	bool empty_again; /* and once more then */
 	bool fill_refused; /* one was, since the fast path began: that is said once */
 	unsigned entries; /* of the cache, that hold its chunks */
 	uint32_t nodes_generation;

@@ -297,27 +297,51 @@ static const char *why_not_now(const struct handshake *h)
 	return NULL;
 }
 
+struct emptying {
+	struct pagecache_ask ask; /* first */
+	struct inode *inode;
+};
+
+static void page_cache_empty(struct worker *w, struct inode *inode);
+
 static void page_cache_emptied(struct worker *w, struct pagecache_ask *ask, int error)
 {
-	(void)w;
+	struct inode *inode = ((struct emptying *)ask)->inode;
+	bool again = inode->empty_again;
+
 	(void)error;
 	free(ask);
+	inode->emptying = inode->empty_again = false;
+	if (again)
+		page_cache_empty(w, inode);
+	else
+		inode_reap(w->inodes, inode->nr);
 }
 
 /*
  * A READ that was answered just before the page cache was checked may have put pages into it afterwards.
- * They are dropped while no call waits.
+ * They are dropped while no call waits. One call at a time: a client may come again and again while the helper is
+ * held up.
  */
 static void page_cache_empty(struct worker *w, struct inode *inode)
 {
 	static const struct pagecache_range all = { 0, 0 };
-	struct pagecache_ask *ask = calloc(1, sizeof(*ask));
+	struct emptying *e;
 
-	if (!ask)
+	if (inode->emptying) {
+		inode->empty_again = true;
 		return;
-	ask->done = page_cache_emptied;
-	if (pagecache_invalidate(w, inode, &all, 1, ask) < 0)
-		free(ask);
+	}
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return;
+	e->ask.done = page_cache_emptied;
+	e->inode = inode;
+	inode->emptying = true;
+	if (pagecache_invalidate(w, inode, &all, 1, &e->ask) < 0) {
+		inode->emptying = false;
+		free(e);
+	}
 }
 
 /* The supervisor has the descriptors: the region is served from here on. */
