@@ -23,6 +23,7 @@ static const char usage_text[] =
 	"      --nodes LIST      memory nodes, as host:port separated by commas\n"
 	"      --conf FILE       read the nodes (those with the role mem) from FILE\n"
 	"      --key FILE        the secret shared with the nodes\n"
+	"      --tls             speak to the nodes over TLS, by that secret\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -40,13 +41,14 @@ static const char usage_text[] =
 	"      --help            show this text\n"
 	"      --version         show the version\n";
 
-enum { OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TIMEOUT, OPT_LEASE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK,
+enum { OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_TIMEOUT, OPT_LEASE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK,
        OPT_HELP, OPT_VERSION };
 
 static const struct option long_options[] = {
 	{ "nodes", required_argument, NULL, OPT_NODES },
 	{ "conf", required_argument, NULL, OPT_CONF },
 	{ "key", required_argument, NULL, OPT_KEY },
+	{ "tls", no_argument, NULL, OPT_TLS },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "lease", required_argument, NULL, OPT_LEASE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
@@ -114,6 +116,7 @@ static int add_conf(struct options *opts, const char *path)
 	for (unsigned i = 0; i < count && !r; i++)
 		if (nodes[i].mem) {
 			r = add_node(opts, nodes[i].addr);
+			opts->tls |= nodes[i].tls;
 			found++;
 		}
 	return r || found ? r : refuse("", path, "none of its nodes has the role mem");
@@ -157,6 +160,9 @@ static int set_option(struct options *opts, int c, char *value)
 		return add_conf(opts, value);
 	case OPT_KEY:
 		return set_key(opts, value);
+	case OPT_TLS:
+		opts->tls = true;
+		return 0;
 	case OPT_TIMEOUT:
 		return set_number("timeout", value, 1, 86400, &opts->timeout_s);
 	case OPT_LEASE:
@@ -236,6 +242,8 @@ static int set_places(struct options *opts, int count, char **words)
 		opts->source = "gvmfs";
 	if (!opts->node_count)
 		return complain("no memory nodes: give --nodes or --conf");
+	if (opts->tls && !opts->key)
+		return complain("TLS needs the secret shared with the nodes: give --key");
 	return set_mountpoint(opts, words[count - 1]);
 }
 

@@ -25,6 +25,7 @@ struct options {
 	unsigned node_count;
 	uint8_t *key;
 	size_t key_bytes;
+	bool tls;
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
 	unsigned lease_s;   /* a region stays ours for so long while no connection is open */
 	unsigned unlinked_lease_s; /* the same for a region without a name, which is removed then */

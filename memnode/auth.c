@@ -10,10 +10,10 @@
 
 int auth_mac(const void *key, size_t key_bytes, bool from_node,
 	     const struct gvm_hello_req *hello, const struct gvm_hello_rsp *answer,
-	     struct gvm_bytes32 *mac)
+	     const struct gvm_bytes32 *binding, struct gvm_bytes32 *mac)
 {
 	const char *label = from_node ? "gvm node" : "gvm client";
-	uint8_t text[16 + 2 * GVM_NONCE_BYTES + sizeof(struct gvm_id) + 8];
+	uint8_t text[16 + 2 * GVM_NONCE_BYTES + sizeof(struct gvm_id) + 8 + GVM_MAC_BYTES];
 	uint8_t *p = text;
 	unsigned bytes = 0;
 
@@ -23,6 +23,8 @@ int auth_mac(const void *key, size_t key_bytes, bool from_node,
 	p = (uint8_t *)mempcpy(p, answer->incarnation.b, sizeof(answer->incarnation.b));
 	gvm_store_le(p, hello->client, 8);
 	p += 8;
+	if (binding)
+		p = (uint8_t *)mempcpy(p, binding->b, sizeof(binding->b));
 	if (!HMAC(EVP_sha256(), key, (int)key_bytes, text, (size_t)(p - text), mac->b, &bytes) ||
 	    bytes != GVM_MAC_BYTES)
 		return -EIO;

@@ -2,6 +2,8 @@
 /*
  * cluster.c - reads cluster.conf: the nodes' ids, addresses and roles.
  *
+ * A line with an equals sign is a setting, which holds for all nodes.
+ *
  * The parser is pure: text in, nodes out. It accepts exactly the format that the header describes,
  * and otherwise names the line and the reason; a list with one wrong line is not used.
  */
@@ -37,6 +39,8 @@ struct parser {
 	struct place *places;
 	unsigned count, room;
 	unsigned line_of_id[NODES_MAX];
+	unsigned line_of_tls;
+	bool tls;
 	char *err;
 };
 
@@ -118,17 +122,46 @@ static int node_add(struct parser *p, unsigned line, const struct gvm_cluster_no
 	return 0;
 }
 
+static bool word_is(struct word w, const char *text)
+{
+	return w.len == strlen(text) && !memcmp(w.at, text, w.len);
+}
+
+/* `name = value`, spaces as one likes; what stands before the equals sign is in [at, equals). */
+static int setting_parse(struct parser *p, unsigned line, const char *at, const char *equals, const char *end)
+{
+	struct word name = word_next(&at, equals), value, more = word_next(&at, equals);
+
+	if (!word_is(name, "tls") || more.len)
+		return complain(p, line, "there is no setting", name.len ? name : (struct word){equals, 1});
+	at = equals + 1;
+	value = word_next(&at, end);
+	more = word_next(&at, end);
+	if (more.len)
+		return complain(p, line, "nothing may follow the value, but there is", more);
+	if (!word_is(value, "yes") && !word_is(value, "no"))
+		return complain(p, line, "tls is 'yes' or 'no', not", value);
+	if (p->line_of_tls)
+		return complain(p, line, "a second setting", name);
+	p->line_of_tls = line;
+	p->tls = word_is(value, "yes");
+	return 0;
+}
+
 static int line_parse(struct parser *p, unsigned line, const char *at, const char *end)
 {
 	struct gvm_cluster_node node = {0};
 	struct place place = {.line = line};
 	struct word id, addr, roles, more;
-	const char *hash = memchr(at, '#', (size_t)(end - at));
+	const char *equals, *hash = memchr(at, '#', (size_t)(end - at));
 
 	if (hash)
 		end = hash;
 	if (memchr(at, 0, (size_t)(end - at)))
 		return complain(p, line, "a zero byte", (struct word){0});
+	equals = memchr(at, '=', (size_t)(end - at));
+	if (equals)
+		return setting_parse(p, line, at, equals, end);
 	id = word_next(&at, end);
 	if (!id.len)
 		return 0;
@@ -200,6 +233,8 @@ static int text_parse(struct parser *p, const char *text, size_t bytes)
 		snprintf(p->err, ERR_BYTES, "no node is named");
 		return -EINVAL;
 	}
+	for (unsigned i = 0; i < p->count; i++)
+		p->nodes[i].tls = p->tls;
 	return places_check(p);
 }
 

@@ -33,6 +33,10 @@
  *
  * With a key, the node has to prove that it holds the key, too, even if it does not ask for a proof
  * itself: requests are sent to no other node.
+ *
+ * With `tls` nothing is said outside of TLS, and a node that does not use it is refused, as is one that does where
+ * the client does not (-EACCES). A link whose handshake fails or whose bytes are altered after it had been up
+ * once is set up again, for as long as it takes: whoever is on the way can delay requests, but not end them.
  */
 #ifndef GVM_CLIENT_H
 #define GVM_CLIENT_H
@@ -55,6 +59,7 @@ struct gvm_conn;
 struct gvm_conn_opts {
 	const void *key; /* shared secret, copied; NULL: none */
 	size_t key_bytes;
+	bool tls; /* by that key; the node uses TLS too, or nothing is sent. Needs a key: -EINVAL */
 	uint64_t client;	  /* writer identity (HELLO); 0: a random one is made */
 	unsigned dead_after_ms;	  /* no answer to a PING for so long: reconnect; 0: 5000 */
 	/* Connect when there is a request, and close again when there was none for so long; on_state
@@ -241,7 +246,8 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
 /* The last error of gvm_key_load() as the end of a message to the user. */
 const char *gvm_key_error(int err);
 
-/* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), # comments.
+/* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), `tls = yes` or
+ * `tls = no` (the default) for all of them, # comments.
  * Addresses as for gvm_conn_create(). An id or an address may occur once. Nodes come in the order
  * of the file, at least one; the caller frees *nodes. On error `err` is a text for the user, with
  * the line's number. Shared by all modes. */
@@ -249,6 +255,7 @@ struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
 	char addr[128];
 	bool cpu, mem;
+	bool tls; /* its memory node uses TLS */
 };
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);
 /* The same from the file's text. Pure. */

@@ -97,7 +97,7 @@ enum gvm_op {
 enum gvm_status {
 	GVM_OK = 0,
 	GVM_ERR_INVALID = 1,	 /* a field is out of range for this request */
-	GVM_ERR_AUTH = 2,	 /* the keys differ, or a key is needed */
+	GVM_ERR_AUTH = 2,	 /* the keys differ, or a key is needed; to HELLO: detail GVM_AUTH_DEMANDS_TLS */
 	GVM_ERR_VERSION = 3,	 /* no protocol version in common */
 	GVM_ERR_LOST = 4,	 /* the node has no such region or chunk (any more) */
 	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
@@ -112,6 +112,8 @@ enum gvm_status {
 	GVM_ERR_GONE = 12,	 /* NAME_PUT: the record was removed, and never comes back */
 	GVM_ERR_WATCHED = 13,	 /* REGION_OPEN: a writer has to wait for watches, or a watch for it */
 };
+
+#define GVM_AUTH_DEMANDS_TLS 1 /* `detail` of AUTH */
 
 /* State of the writer that attached a region last. */
 enum gvm_writer {

@@ -19,6 +19,7 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"Asks memory nodes for their statistics: lines of `name value`.\n"
 				"\n"
 				"  --key FILE   the secret shared with the nodes\n"
+				"  --tls        speak to them over TLS, by that secret\n"
 				"  --regions    show each region that a node holds, and what it is\n"
 				"  --remove ID  remove the region whose id begins with ID, which has no\n"
 				"               file and no writer\n"
@@ -101,7 +102,8 @@ static const char *why(int rc, const char *reason)
 		snprintf(text, sizeof(text), "no answer within 5 s%s%s", *reason ? ": " : "", reason);
 		return text;
 	case -EACCES:
-		snprintf(text, sizeof(text), "%s (--key)", *reason ? reason : "the node refused the key");
+		snprintf(text, sizeof(text), "%s%s", *reason ? reason : "the node refused the key",
+			 strstr(reason, "--tls") ? "" : " (--key)");
 		return text;
 	case -EPROTONOSUPPORT:
 		return "the node speaks another version of the protocol";
@@ -113,6 +115,7 @@ static const char *why(int rc, const char *reason)
 int cmd_node(int argc, char **argv)
 {
 	static const struct option longs[] = {{"key", required_argument, NULL, 'k'},
+					      {"tls", no_argument, NULL, 't'},
 					      {"regions", no_argument, NULL, 'r'},
 					      {"remove", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
@@ -135,6 +138,9 @@ int cmd_node(int argc, char **argv)
 			}
 			opts.key = key;
 			break;
+		case 't':
+			opts.tls = true;
+			break;
 		case 'r':
 			regions = true;
 			break;
@@ -155,6 +161,10 @@ int cmd_node(int argc, char **argv)
 			free(key);
 			return EXIT_USAGE;
 		}
+	}
+	if (opts.tls && !key) {
+		say("--tls needs --key FILE");
+		return EXIT_USAGE;
 	}
 	if (optind == argc) {
 		fputs(help_text, stderr);

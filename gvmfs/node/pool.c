@@ -130,6 +130,7 @@ static int pool_add(struct pool *pool, const char *addr)
 	struct gvm_conn_opts copts = {
 		.key = pool->opts->key,
 		.key_bytes = pool->opts->key_bytes,
+		.tls = pool->opts->tls,
 		.client = pool->client,
 		.idle_ms = pool->kind == POOL_WATCHES ? 0 : IDLE_MS,
 		.on_state = pool_on_state,

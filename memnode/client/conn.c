@@ -33,7 +33,7 @@ int gvm_conn_create(const char *addr, const struct gvm_conn_opts *opts, struct g
 		conn->opts = *opts;
 	req_lists_init(conn);
 	conn->state = GVM_CONN_CONNECTING;
-	err = addr_parse(addr, &conn->peer);
+	err = conn->opts.tls && !conn->opts.key ? -EINVAL : addr_parse(addr, &conn->peer);
 	if (err)
 		goto free_conn;
 	err = -ENOMEM;

@@ -6,6 +6,7 @@
  *
  * frames.c     decodes and checks frames (pure)
  * resolve.c    host names (for all connections of the process)
+ * stream.c     the socket's bytes, plain or over TLS
  * poll.c       the descriptor that the caller polls: socket and timer
  * lists.c      the lists of requests
  * tx.c         requests -> socket
@@ -23,6 +24,7 @@
 
 #include "frames.h"
 #include "resolve.h"
+#include "stream.h"
 
 #include <sys/socket.h>
 
@@ -53,6 +55,7 @@ enum link_step {
 	LINK_DOWN,    /* until retry_at */
 	LINK_RESOLVE, /* the host's name is looked up */
 	LINK_TCP,
+	LINK_TLS,
 	LINK_HELLO,
 	LINK_AUTH,
 	LINK_UP,
@@ -61,6 +64,7 @@ enum link_step {
 
 struct gvm_conn {
 	int fd; /* -1: none */
+	struct stream stream;
 	int epoll_fd, timer_fd;
 	enum link_step step;
 	bool corked;
@@ -92,7 +96,7 @@ struct gvm_conn {
 	uint64_t retry_at, step_deadline;
 	uint64_t tried_at, last_heard;
 	unsigned tries; /* to connect, since the last good answer */
-	unsigned version_refusals;
+	unsigned version_refusals, tls_refusals;
 	uint64_t dead_after, ping_every;
 	uint64_t idle_after, used_at; /* idle_after 0: never */
 	struct gvm_call ping;
@@ -191,6 +195,8 @@ int link_init(struct gvm_conn *conn);
 void link_deinit(struct gvm_conn *conn);
 /* Timers, deadlines, and the progress of connecting. */
 void link_run(struct gvm_conn *conn);
+/* TLS: goes on with its handshake; says HELLO at its end. */
+void link_secure(struct gvm_conn *conn);
 /* A frame during the handshake: 0, or -EBADMSG and why. */
 int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **why);
 /* Drops the link and connects anew. `bad`: the node sent bad bytes; `blamed`: the request that they

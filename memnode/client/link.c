@@ -33,6 +33,7 @@
 #define PING_EVERY_MAX	 (1000 * NS_PER_MS)
 #define PING_EVERY_MIN	 (10 * NS_PER_MS)
 #define VERSION_REFUSALS 3
+#define TLS_REFUSALS	 3
 /* Two frames of the largest size, in whole pages: bytes of a cut frame are seldom moved. Pages that
  * a burst has touched are freed in the first idle moment. */
 #define READER_BYTES	 ((2 * FRAME_BYTES_MAX + 4095) & ~(size_t)4095)
@@ -89,6 +90,7 @@ static uint64_t pause_ns(struct gvm_conn *conn)
 /* Closes the socket and drops half-sent and half-received frames. Requests stay, in order. */
 static void socket_drop(struct gvm_conn *conn)
 {
+	stream_close(&conn->stream, conn->step == LINK_UP && !conn->broken);
 	if (conn->fd >= 0)
 		close(conn->fd);
 	conn->fd = -1;
@@ -190,6 +192,10 @@ static void peer_connect(struct gvm_conn *conn, uint64_t now)
 		return;
 	}
 	socket_tune(conn);
+	if (stream_open(&conn->stream, conn->fd)) {
+		link_lost(conn, "out of memory", NULL, false);
+		return;
+	}
 	if (connect(conn->fd, sa, bytes) && errno != EINPROGRESS) {
 		link_lost(conn, strerrordesc_np(errno), NULL, false);
 		return;
@@ -257,6 +263,37 @@ static void hello_send(struct gvm_conn *conn, uint64_t now)
 	poll_watch(conn, EPOLL_CTL_MOD, EPOLLIN);
 }
 
+/*
+ * A refusal is not proven: it may come of a damaged byte, and whoever is on the way could have said it. So it is
+ * believed when it is repeated, and only of a link that was never up, as a wrong option or key is found at the
+ * start; others try again.
+ */
+void link_secure(struct gvm_conn *conn)
+{
+	const char *why;
+	int err = stream_handshake(&conn->stream, &why);
+	bool refused = conn->stream.tls.key_refused || conn->stream.tls.no_tls;
+
+	if (err == -EAGAIN)
+		return;
+	if (refused)
+		why = conn->stream.tls.no_tls ? "the node does not use TLS (--tls)" : "the node refused the key";
+	if (!err)
+		hello_send(conn, gvm_now_ns());
+	else if (refused && ++conn->tls_refusals >= TLS_REFUSALS && gvm_id_is_none(&conn->incarnation))
+		link_fail(conn, -EACCES, why);
+	else
+		link_lost(conn, why, NULL, false);
+}
+
+static void secure_begin(struct gvm_conn *conn, uint64_t now)
+{
+	conn->step = LINK_TLS;
+	conn->step_deadline = now + conn->dead_after;
+	poll_watch(conn, EPOLL_CTL_MOD, EPOLLIN);
+	link_secure(conn);
+}
+
 static void tcp_check(struct gvm_conn *conn, uint64_t now)
 {
 	struct pollfd p = {.fd = conn->fd, .events = POLLOUT};
@@ -277,6 +314,8 @@ static void tcp_check(struct gvm_conn *conn, uint64_t now)
 		err = ECONNREFUSED;
 	if (err)
 		link_lost(conn, strerrordesc_np(err), NULL, false);
+	else if (conn->opts.tls)
+		secure_begin(conn, now);
 	else
 		hello_send(conn, now);
 }
@@ -290,7 +329,7 @@ static void link_up(struct gvm_conn *conn)
 	conn->incarnation = conn->welcome.incarnation;
 	conn->step = LINK_UP;
 	conn->peer_next = 0; /* a loss begins with a look-up */
-	conn->version_refusals = 0;
+	conn->version_refusals = conn->tls_refusals = 0;
 	conn->last_heard = gvm_now_ns();
 	conn->used_at = conn->last_heard;
 	poll_timer_by(conn, conn->last_heard + conn->ping_every);
@@ -306,6 +345,17 @@ static void link_up(struct gvm_conn *conn)
 	}
 	req_move_all(conn, REQ_RESEND, REQ_QUEUED);
 	tx_flush(conn);
+}
+
+/* Over TLS it holds for this connection only. */
+static int proof_make(struct gvm_conn *conn, bool from_node, struct gvm_bytes32 *mac)
+{
+	struct gvm_bytes32 binding;
+
+	if (conn->opts.tls && tls_binding(&conn->stream.tls, &binding))
+		return -EIO;
+	return auth_mac(conn->key, conn->key_bytes, from_node, &conn->hello, &conn->welcome,
+			conn->opts.tls ? &binding : NULL, mac);
 }
 
 static int hello_take(struct gvm_conn *conn, const struct frame *f, const char **why)
@@ -331,7 +381,7 @@ static int hello_take(struct gvm_conn *conn, const struct frame *f, const char *
 		link_up(conn);
 		return 0;
 	}
-	err = auth_mac(conn->key, conn->key_bytes, false, &conn->hello, w, &proof.mac);
+	err = proof_make(conn, false, &proof.mac);
 	if (!err)
 		err = tx_handshake(conn, GVM_OP_AUTH, meta, gvm_auth_req_pack(&proof, meta));
 	if (err) {
@@ -350,7 +400,7 @@ static int auth_take(struct gvm_conn *conn, const struct frame *f, const char **
 	*why = "a malformed answer to AUTH";
 	if (gvm_auth_rsp_unpack(&rsp, f->meta, f->hdr.meta_len) != f->hdr.meta_len)
 		return -EBADMSG;
-	if (auth_mac(conn->key, conn->key_bytes, true, &conn->hello, &conn->welcome, &mac))
+	if (proof_make(conn, true, &mac))
 		link_lost(conn, "no proof could be computed", NULL, false);
 	else if (!auth_mac_equal(&mac, &rsp.mac))
 		link_fail(conn, -EACCES, "the node does not hold the key");
@@ -373,6 +423,8 @@ int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **wh
 		return -EBADMSG;
 	if (f->hdr.status == GVM_ERR_VERSION)
 		link_version_refused(conn, "the node speaks no protocol version of ours");
+	else if (f->hdr.status == GVM_ERR_AUTH && op == GVM_OP_HELLO && e.detail == GVM_AUTH_DEMANDS_TLS)
+		link_fail(conn, -EACCES, "the node demands TLS (--tls)");
 	else if (op == GVM_OP_AUTH || f->hdr.status == GVM_ERR_AUTH)
 		link_fail(conn, -EACCES, "the node refused the key");
 	else
@@ -454,6 +506,7 @@ static const char *step_overdue(const struct gvm_conn *conn)
 {
 	return conn->step == LINK_RESOLVE ? "no answer from the resolver" :
 	       conn->step == LINK_TCP	  ? "no answer to connecting" :
+	       conn->step == LINK_TLS	  ? "no answer to the TLS handshake" :
 					    "no answer to the handshake";
 }
 
@@ -499,6 +552,7 @@ int link_init(struct gvm_conn *conn)
 	struct epoll_event e = {.events = EPOLLIN};
 	unsigned ms = conn->opts.dead_after_ms ? conn->opts.dead_after_ms : 5000;
 	uint8_t *buf;
+	int err;
 
 	conn->fd = conn->timer_fd = -1;
 	conn->timer_at = UINT64_MAX;
@@ -524,12 +578,17 @@ int link_init(struct gvm_conn *conn)
 	if (buf == MAP_FAILED)
 		return -ENOMEM;
 	frame_reader_init(&conn->reader, buf, READER_BYTES);
+	err = stream_init(&conn->stream, conn->opts.tls ? conn->key : NULL, conn->key_bytes);
+	if (err)
+		return err;
 	poll_timer_by(conn, 0);
 	return 0;
 }
 
 void link_deinit(struct gvm_conn *conn)
 {
+	stream_close(&conn->stream, conn->step == LINK_UP);
+	stream_deinit(&conn->stream);
 	if (conn->fd >= 0)
 		close(conn->fd);
 	if (conn->timer_fd >= 0)

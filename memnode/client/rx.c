@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 
 /* Receive calls of one process(): a fast node does not keep the caller from its other work. */
 #define RX_CALLS 8
@@ -171,18 +170,22 @@ int rx_run(struct gvm_conn *conn)
 {
 	int frames = conn->paused ? take_frames(conn) : 0;
 
-	for (int i = 0; i < RX_CALLS && !conn->paused && conn->step >= LINK_HELLO && conn->step <= LINK_UP; i++) {
-		size_t room;
+	if (conn->step == LINK_TLS)
+		link_secure(conn);
+	/* What lies behind TLS already does not make the socket readable: nothing of it may stay there. */
+	for (int i = 0; (i < RX_CALLS || stream_has_more(&conn->stream)) && !conn->paused && conn->step >= LINK_HELLO && conn->step <= LINK_UP; i++) {
+		size_t room, bound;
 		uint8_t *at = frame_reader_room(&conn->reader, &room);
 		ssize_t n;
 
-		room = rx_bound(conn, room);
-		n = recv(conn->fd, at, room, MSG_DONTWAIT);
+		bound = rx_bound(conn, room);
+		n = stream_recv(&conn->stream, at, bound, bound < room ? bound : SIZE_MAX);
+		if (n == -EAGAIN)
+			break;
+		/* Over TLS altered bytes say nothing of the requests: they wait for a better way. */
 		if (n < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno != EAGAIN)
-				link_lost(conn, strerrordesc_np(errno), NULL, false);
+			link_lost(conn, n == -EBADMSG ? conn->stream.tls.why : strerrordesc_np((int)-n), NULL,
+				  false);
 			break;
 		}
 		if (!n) {
@@ -192,8 +195,7 @@ int rx_run(struct gvm_conn *conn)
 		conn->heard = true;
 		frame_reader_fed(&conn->reader, (size_t)n);
 		frames += take_frames(conn);
-		/* Fewer bytes than there was room for: the socket is empty. */
-		if ((size_t)n < room)
+		if (conn->step < LINK_HELLO || (conn->stream.emptied && !stream_has_more(&conn->stream)))
 			break;
 	}
 	return frames;

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define TX_IOVS	      128
 #define TX_HEAD_BYTES 8192  /* headers and fields of one system call */
@@ -122,23 +121,21 @@ void tx_flush(struct gvm_conn *conn)
 	struct gather g;
 
 	while (conn->step == LINK_UP && !conn->broken &&
-	       (conn->rest || req_first(conn, REQ_QUEUED))) {
-		struct msghdr msg = {.msg_iov = g.iov};
+	       (conn->rest || req_first(conn, REQ_QUEUED) || stream_has_unsent(&conn->stream))) {
 		ssize_t n;
 
 		gather_fill(conn, &g);
-		msg.msg_iovlen = g.iovs;
-		n = sendmsg(conn->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN) {
-			conn->broken = strerrordesc_np(errno);
+		n = stream_sendv(&conn->stream, g.iov, g.iovs);
+		if (n < 0 && n != -EAGAIN) {
+			conn->broken = n == -EBADMSG ? conn->stream.tls.why : strerrordesc_np((int)-n);
 			poll_timer_by(conn, 0);
 			return;
 		}
 		if (n > 0)
 			sent(conn, (size_t)n);
-		if (n < 0 || (size_t)n < g.bytes) {
+		/* (Over TLS fewer may be taken though the socket has room: a buffer is between.) */
+		if (n == -EAGAIN || stream_has_unsent(&conn->stream) ||
+		    (!conn->stream.key && (size_t)n < g.bytes)) {
 			poll_wait_room(conn, true);
 			return;
 		}
@@ -186,14 +183,15 @@ int tx_handshake(struct gvm_conn *conn, uint8_t op, const uint8_t *meta, size_t 
 {
 	struct gvm_hdr h = {.op = op, .meta_len = (uint16_t)meta_len};
 	uint8_t buf[GVM_HDR_BYTES + GVM_META_MAX];
+	struct iovec iov = {buf, GVM_HDR_BYTES + meta_len};
 	ssize_t n;
 
 	assert(meta_len <= GVM_META_MAX);
 	gvm_hdr_pack(&h, meta, buf);
 	memcpy(buf + GVM_HDR_BYTES, meta, meta_len);
 	/* Nothing else was sent on this socket, so it takes so few bytes at once or is broken. */
-	n = send(conn->fd, buf, GVM_HDR_BYTES + meta_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = stream_sendv(&conn->stream, &iov, 1);
 	if (n < 0)
-		return -errno;
-	return (size_t)n == GVM_HDR_BYTES + meta_len ? 0 : -EAGAIN;
+		return (int)n;
+	return (size_t)n == iov.iov_len && !stream_has_unsent(&conn->stream) ? 0 : -EAGAIN;
 }

@@ -37,6 +37,8 @@
 #define LIGHT_BYTES	  1024u	       /* received at a time by a connection with little to do */
 #define REPLIES_ALL_MAX	  131072u      /* queued for all connections; above it each has few */
 #define REPLIES_FEW	  16u
+#define SECURE_IOVS	  256u /* of one buffer of ciphertext */
+#define TURN_RECORDS	  8u   /* records, or parts of them, that are decrypted in a turn */
 #define CLOSING_MAX	  16u /* connections beyond the limit, while others end */
 #define RX_LARGE	  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX + CONN_RX_SMALL)
 #define RX_LARGE_MAX	  512u
@@ -58,6 +60,7 @@ struct conn {
 	bool eof;		 /* nothing more will be received */
 	bool lingering;		 /* all answers are sent; waits for the peer to close */
 	bool closing;
+	bool rx_whole;		 /* the rest of a large frame is wanted */
 	bool rx_kept;		 /* a large buffer is kept, without a large frame */
 	uint64_t born_ns, rx_ns, tx_ns; /* last progress */
 	uint64_t rx_large_ns;		/* a large frame */
@@ -70,6 +73,7 @@ struct conn {
 	uint32_t out_done; /* bytes of the first that are sent */
 	uint32_t tx_bytes, tx_replies;
 	struct session session;
+	struct secure *secure; /* NULL: none (yet) */
 	uint8_t small[CONN_RX_SMALL];
 };
 
@@ -88,6 +92,7 @@ void conns_deinit(struct conns *s)
 	struct conn_buf *b;
 
 	assert(!s->count && s->bufs == s->bufs_free && !s->replies);
+	secure_bufs_deinit(&s->secure_bufs);
 	while ((b = SLIST_FIRST(&s->free_bufs))) {
 		SLIST_REMOVE_HEAD(&s->free_bufs, link);
 		free(b);
@@ -227,6 +232,7 @@ static void conn_destroy(struct conn *c)
 		TAILQ_REMOVE(&s->held_list, c, held_link);
 	c->rx_len = 0;
 	rx_return(c);
+	secure_destroy(&s->secure_bufs, c->secure);
 	s->released = true;
 	session_deinit(s->node, &c->session);
 	close(c->fd);
@@ -279,31 +285,53 @@ static void receive_start(struct conn *c, uint32_t up_to, bool whole)
 	assert(!c->receiving && c->rx_len < up_to &&
 	       up_to <= (c->rx == c->small ? CONN_RX_SMALL : RX_LARGE));
 	c->receiving = true;
+	if (c->secure) {
+		size_t room;
+		uint8_t *at;
+
+		secure_in_size(&c->all->secure_bufs, c->secure, up_to > CONN_RX_SMALL);
+		at = tls_in_room(&c->secure->tls, &room);
+		io_recv(c->all->io, c->fd, at, room, flags & ~MSG_WAITALL, c);
+		return;
+	}
 	io_recv(c->all->io, c->fd, c->rx + c->rx_len, up_to - c->rx_len, flags, c);
 }
 
-static void send_start(struct conn *c)
+/* Ciphertext that waits to be sent. */
+static size_t cipher_left(const struct conn *c)
+{
+	return c->secure ? tls_out_bytes(&c->secure->tls) : 0;
+}
+
+static bool tx_pending(const struct conn *c)
+{
+	return c->tx_replies || cipher_left(c);
+}
+
+/* The answers that go next, as vectors. `apart`: one that a client waits for takes no bulk with it. */
+static unsigned answers_gather(struct conn *c, struct iovec *iov, unsigned iovs_max, uint32_t bytes_max,
+			       bool apart)
 {
 	uint32_t bytes = 0, skip = c->out_done;
-	uint32_t bytes_max = TAILQ_EMPTY(&c->all->turns) ? SEND_BYTES_MAX : SEND_BYTES_TURN;
 	unsigned iovs = 0;
-	struct iovec *iov;
 	struct reply *r = STAILQ_FIRST(&c->out);
+	bool urgent = false;
 
-	if (c->sending || c->closing || !c->tx_replies)
-		return;
-	iov = io_send_room(c->all->io);
-	while (bytes < bytes_max && iovs < IO_IOVS_ONE) {
+	while (bytes < bytes_max && iovs < iovs_max) {
+		struct reply_queue *q = NULL;
+
 		if (!r) {
-			struct reply_queue *q = STAILQ_EMPTY(&c->urgent) ? &c->bulk : &c->urgent;
-
+			q = STAILQ_EMPTY(&c->urgent) ? &c->bulk : &c->urgent;
 			r = STAILQ_FIRST(q);
-			if (!r)
-				break;
+		}
+		if (!r || (apart && urgent && r->bulk))
+			break;
+		if (q) {
 			STAILQ_REMOVE_HEAD(q, link);
 			STAILQ_INSERT_TAIL(&c->out, r, link);
 		}
-		for (unsigned i = 0; i < r->iovs && iovs < IO_IOVS_ONE; i++) {
+		urgent |= !r->bulk;
+		for (unsigned i = 0; i < r->iovs && iovs < iovs_max; i++) {
 			size_t len = r->iov[i].iov_len;
 
 			if (skip >= len) {
@@ -316,6 +344,63 @@ static void send_start(struct conn *c)
 		}
 		r = STAILQ_NEXT(r, link);
 	}
+	return iovs;
+}
+
+/* So many bytes of answers are sent, or encrypted: they are needed no longer. */
+static void answers_took(struct conn *c, uint32_t bytes)
+{
+	struct reply *r;
+
+	c->out_done += bytes;
+	while ((r = STAILQ_FIRST(&c->out)) && c->out_done >= r->bytes) {
+		assert(c->tx_replies && c->tx_bytes >= r->bytes);
+		STAILQ_REMOVE_HEAD(&c->out, link);
+		c->out_done -= r->bytes;
+		c->tx_bytes -= r->bytes;
+		c->tx_replies--;
+		c->all->replies--;
+		if (r->holds.pin_bytes || r->holds.copy_bytes)
+			c->all->released = true;
+		reply_destroy(c->all->node, &c->session.share, r);
+	}
+}
+
+static void answers_encrypt(struct conn *c)
+{
+	struct tls *t = &c->secure->tls;
+	struct iovec iov[SECURE_IOVS];
+	unsigned iovs;
+	ssize_t took;
+
+	secure_out_size(&c->all->secure_bufs, c->secure, c->tx_bytes - c->out_done > TLS_BUF_MIN / 2);
+	iovs = answers_gather(c, iov, SECURE_IOVS, (uint32_t)t->out.room, true);
+	took = tls_writev(t, iov, iovs);
+	if (took < 0) {
+		log_peer("%s: closed: %s", peer_name(c), t->why);
+		shutdown(c->fd, SHUT_RDWR); /* its operations end, or its time is up */
+		return;
+	}
+	answers_took(c, (uint32_t)took);
+}
+
+static void send_start(struct conn *c)
+{
+	struct iovec *iov;
+	unsigned iovs = 1;
+
+	if (c->sending || c->closing || !tx_pending(c))
+		return;
+	if (c->secure && !cipher_left(c))
+		answers_encrypt(c);
+	if (c->secure && !cipher_left(c))
+		return;
+	iov = io_send_room(c->all->io);
+	if (c->secure)
+		*iov = (struct iovec){c->secure->tls.out.buf + c->secure->tls.out.start, cipher_left(c)};
+	else
+		iovs = answers_gather(c, iov, IO_IOVS_ONE,
+				      TAILQ_EMPTY(&c->all->turns) ? SEND_BYTES_MAX : SEND_BYTES_TURN, false);
 	c->sending = true;
 	io_send(c->all->io, c->fd, iov, iovs, c);
 }
@@ -326,7 +411,7 @@ static void reply_go(struct conn *c, struct reply *r)
 		STAILQ_INSERT_TAIL(&c->bulk, r, link);
 	else
 		STAILQ_INSERT_TAIL(&c->urgent, r, link);
-	if (!c->tx_replies)
+	if (!tx_pending(c))
 		c->tx_ns = gvm_now_ns();
 	c->tx_bytes += r->bytes;
 	c->tx_replies++;
@@ -448,6 +533,14 @@ static void waiting_begin(struct conn *c)
  * lose answers, so wait for the peer to close. */
 static void conn_linger(struct conn *c)
 {
+	if (c->secure) {
+		tls_close(&c->secure->tls);
+		if (cipher_left(c)) {
+			send_start(c);
+			return;
+		}
+		c->secure->tls.in.start = c->secure->tls.in.end = 0;
+	}
 	c->lingering = true;
 	shutdown(c->fd, SHUT_WR);
 	c->rx_len = 0;
@@ -456,23 +549,123 @@ static void conn_linger(struct conn *c)
 		receive_start(c, CONN_RX_SMALL, false);
 }
 
+/* The handshake of TLS failed: the alert goes before the end. */
+static void secure_refuse(struct conn *c)
+{
+	const struct tls *t = &c->secure->tls;
+
+	c->all->node->counters.bad_frames += !t->key_refused;
+	log_peer("%s: refused: %s", peer_name(c), t->why);
+	c->session.state = SESSION_OVER;
+}
+
+/*
+ * Goes on with the handshake, or puts plaintext into the buffer up to `up_to`: 1: done; 0: more bytes are
+ * needed; -EBADMSG and session.why.
+ */
+static int secure_take(struct conn *c, uint32_t up_to)
+{
+	struct tls *t = &c->secure->tls;
+	ssize_t n;
+
+	if (!t->up) {
+		int err = tls_handshake(t);
+
+		if (err == -EAGAIN)
+			return 0;
+		if (!err)
+			err = tls_binding(t, &c->session.binding);
+		if (err) {
+			secure_refuse(c);
+			return 1;
+		}
+		c->session.tls = true;
+	}
+	n = tls_read(t, c->rx + c->rx_len, up_to - c->rx_len);
+	if (n == -EAGAIN)
+		return 0;
+	if (n < 0) {
+		snprintf(c->session.why, sizeof(c->session.why), "%s", t->why);
+		return -EBADMSG;
+	}
+	c->rx_len += (uint32_t)n;
+	c->eof = n == 0;
+	return 1;
+}
+
+/* The client's first bytes: whether they are as this node demands. False: the connection is over. */
+static bool secure_begin(struct conn *c)
+{
+	if (!tls_is_hello(c->rx, c->rx_len)) {
+		c->session.tls_missing = true;
+		return true;
+	}
+	c->secure = secure_create(c->all->node->tls, c->rx, c->rx_len);
+	if (!c->secure) {
+		snprintf(c->session.why, sizeof(c->session.why), "out of memory");
+		conn_close_bad(c);
+		return false;
+	}
+	c->rx_len = 0;
+	return true;
+}
+
+/* A TLS client at a node that uses none is told so in its own terms. False: it is not one. */
+static bool tls_refuse(struct conn *c)
+{
+	struct reply *r;
+
+	if (c->all->node->tls || c->session.state != SESSION_NEW || !tls_is_hello(c->rx, c->rx_len) ||
+	    reply_create_bytes(TLS_ALERT_NO_TLS, TLS_ALERT_BYTES, &r))
+		return false;
+	log_peer("%s: refused: the client uses TLS, which this node does not (--tls)", peer_name(c));
+	c->session.state = SESSION_OVER;
+	reply_queue(c, r);
+	send_start(c);
+	return true;
+}
+
+/* Takes frames for as long as there are bytes; *up_to: the room for more, if they are what is wanted. */
+static enum want bytes_take(struct conn *c, uint32_t *up_to)
+{
+	unsigned records = 0;
+	enum want want;
+	int got;
+
+	do {
+		uint32_t next = 0;
+
+		*up_to = 0;
+		want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &next);
+		if (want != WANT_BYTES || c->session.state == SESSION_OVER || c->eof)
+			return want;
+		*up_to = rx_room(c, next);
+		c->rx_whole = next > CONN_RX_SMALL;
+		if (!*up_to)
+			return WANT_SHARE;
+		got = c->secure ? secure_take(c, *up_to) : 0;
+	} while (got > 0 && ++records < TURN_RECORDS);
+	return got < 0 ? WANT_END : got ? WANT_TURN : WANT_BYTES;
+}
+
 /* Advances as far as possible. May destroy the connection. */
 static void conn_advance(struct conn *c)
 {
-	uint32_t next = 0, up_to;
+	uint32_t up_to;
 	enum want want;
 
 	if (c->closing || c->lingering || c->receiving)
 		return;
 	c->advances = false;
-	want = c->session.state == SESSION_OVER ? WANT_BYTES : frames_take(c, &next);
+	want = bytes_take(c, &up_to);
 	if (want == WANT_END) {
-		conn_close_bad(c);
+		if (!tls_refuse(c))
+			conn_close_bad(c);
 		return;
 	}
 	c->paused = want == WANT_TX;
 	if (c->session.state == SESSION_OVER) {
-		if (c->tx_replies)
+		if (tx_pending(c))
 			send_start(c);
 		else
 			conn_linger(c);
@@ -485,20 +678,16 @@ static void conn_advance(struct conn *c)
 			conn_close_bad(c);
 			return;
 		}
-		if (!c->tx_replies && !c->held_count && c->all->finishing && !c->unready) {
+		if (!tx_pending(c) && !c->held_count && c->all->finishing && !c->unready) {
 			conn_linger(c);
 			return;
 		}
-		if (!c->tx_replies && !c->held_count) {
+		if (!tx_pending(c) && !c->held_count) {
 			conn_close(c);
 			return;
 		}
 	} else if (want == WANT_BYTES) {
-		up_to = rx_room(c, next);
-		if (up_to)
-			receive_start(c, up_to, next > CONN_RX_SMALL);
-		else
-			want = WANT_SHARE;
+		receive_start(c, up_to, c->rx_whole);
 	}
 	if (want == WANT_SHARE)
 		waiting_begin(c);
@@ -507,10 +696,28 @@ static void conn_advance(struct conn *c)
 	send_start(c);
 }
 
+/* The peer's stream ended. Over TLS that is an end only if the peer said so; else it was cut off. */
+static bool stream_end(struct conn *c)
+{
+	if (!c->secure || c->all->finishing) {
+		c->eof = true;
+		return true;
+	}
+	log_peer("%s: closed: TLS: the stream was cut off", peer_name(c));
+	conn_close(c);
+	return false;
+}
+
 /* Whether it may be advanced out of turn. */
 static bool conn_is_light(const struct conn *c)
 {
-	return !c->queued && !c->tx_replies && !c->held_count && c->rx_len <= LIGHT_BYTES;
+	size_t bytes = c->rx_len;
+
+	if (c->secure)
+		bytes += c->secure->tls.in.end - c->secure->tls.in.start;
+	/* (A handshake costs what many requests do.) */
+	return !c->queued && !tx_pending(c) && !c->held_count && bytes <= LIGHT_BYTES &&
+	       (!c->secure || c->secure->tls.up);
 }
 
 static void conn_due(struct conn *c)
@@ -549,8 +756,16 @@ void conn_received(struct conn *c, int result)
 			receive_start(c, CONN_RX_SMALL, false);
 			return;
 		}
-		c->rx_len += (uint32_t)result;
-	} else if (!c->lingering && (result == 0 || (result == -EAGAIN && c->all->finishing))) {
+		if (c->secure)
+			tls_in_add(&c->secure->tls, (size_t)result);
+		else
+			c->rx_len += (uint32_t)result;
+		if (c->all->node->tls && !c->secure && !c->session.tls_missing && !secure_begin(c))
+			return;
+	} else if (!c->lingering && result == 0) {
+		if (!stream_end(c))
+			return;
+	} else if (!c->lingering && result == -EAGAIN && c->all->finishing) {
 		c->eof = true;
 	} else if (result != -EINTR && result != -EAGAIN && result != -ECANCELED) {
 		conn_close(c);
@@ -564,31 +779,22 @@ void conn_received(struct conn *c, int result)
 
 void conn_sent(struct conn *c, int result)
 {
-	struct node *n = c->all->node;
-	struct reply *r;
-
 	c->sending = false;
 	if (c->closing || (result < 0 && result != -EINTR && result != -EAGAIN)) {
 		conn_close(c);
 		return;
 	}
 	if (result > 0) {
-		n->counters.tx_bytes += (unsigned)result;
+		c->all->node->counters.tx_bytes += (unsigned)result;
 		c->tx_ns = gvm_now_ns();
-		c->out_done += (uint32_t)result;
+		if (c->secure)
+			tls_out_sent(&c->secure->tls, (size_t)result);
+		else
+			answers_took(c, (uint32_t)result);
 	}
-	while ((r = STAILQ_FIRST(&c->out)) && c->out_done >= r->bytes) {
-		assert(c->tx_replies && c->tx_bytes >= r->bytes);
-		STAILQ_REMOVE_HEAD(&c->out, link);
-		c->out_done -= r->bytes;
-		c->tx_bytes -= r->bytes;
-		c->tx_replies--;
-		c->all->replies--;
-		if (r->holds.pin_bytes || r->holds.copy_bytes)
-			c->all->released = true;
-		reply_destroy(n, &c->session.share, r);
-	}
-	if (!c->tx_replies && !c->held_count)
+	if (c->secure && !tx_pending(c))
+		secure_out_size(&c->all->secure_bufs, c->secure, false);
+	if (!tx_pending(c) && !c->held_count)
 		conn_due(c);
 	else
 		turn_queue(c, (c->paused && c->tx_bytes < TX_BYTES_MAX / 2 && c->tx_replies < TX_REPLIES_MAX / 2) ||
@@ -611,8 +817,11 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 {
 	struct conn *c = NULL;
 
-	/* Half of the connections are reserved for authenticated peers. */
-	if (s->count >= s->count_max || s->unready >= (s->count_max + 1) / 2)
+	unsigned unready_max = (s->count_max + 1) / 2; /* the others are reserved for authenticated peers */
+
+	if (s->node->tls && unready_max > SECURE_UNREADY_MAX)
+		unready_max = SECURE_UNREADY_MAX;
+	if (s->count >= s->count_max || s->unready >= unready_max)
 		conns_make_room(s);
 	/* A closing connection counts until the engine's operations on it have ended. */
 	if (s->count < s->count_max + CLOSING_MAX && s->count - s->closing < s->count_max)
@@ -681,9 +890,9 @@ static const char *conn_overdue(const struct conn *c, uint64_t now)
 
 	if (c->session.state != SESSION_READY && now - c->born_ns > HANDSHAKE_NS)
 		return "did not finish HELLO and AUTH in time";
-	if (c->tx_replies && now - c->tx_ns > stall)
+	if (tx_pending(c) && now - c->tx_ns > stall)
 		return "takes no answers";
-	if (c->rx_len && c->receiving && now - c->rx_ns > stall)
+	if ((c->rx_len || (c->secure && tls_has_input(&c->secure->tls))) && c->receiving && now - c->rx_ns > stall)
 		return "stopped in the middle of a frame";
 	return NULL;
 }

@@ -6,12 +6,16 @@
  * a frame that does not fit borrows a large one until it is whole. Answers for which a client waits
  * now (a faulted page) overtake bulk ones. A connection stops receiving while its peer is slow to
  * take answers, and is closed if the peer makes no progress at all.
+ *
+ * Of a node that demands TLS, a connection begins with plain bytes: those of a TLS client make it a secure
+ * one (secure.h), others are answered in plain that TLS is demanded.
  */
 #ifndef GVM_CONN_H
 #define GVM_CONN_H
 
 #include "io.h"
 #include "request.h"
+#include "secure.h"
 
 #include <netinet/in.h>
 
@@ -46,6 +50,7 @@ struct conns {
 	SLIST_HEAD(, conn_buf) free_bufs;
 	struct conn_list turns; /* of connections that have more to do than a little */
 	unsigned replies;	/* queued, of all connections */
+	struct secure_bufs secure_bufs;
 	bool finishing;
 	bool released; /* buffers or shares were released since the waiting ones last tried */
 };

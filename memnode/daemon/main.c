@@ -6,6 +6,7 @@
  */
 #include "../addr.h"
 #include "../size.h"
+#include "../tls.h"
 #include "../gvm_client.h"
 #include "../clock.h"
 #include "log.h"
@@ -39,7 +40,7 @@ struct options {
 	const char *key_path;
 	const char *user;   /* NULL: nobody, if that is allowed */
 	const char *engine; /* NULL: as the kernel allows */
-	bool open;
+	bool open, tls;
 	unsigned names;
 	const char *persist; /* a directory; NULL: chunks end with the node */
 	uint64_t persist_bytes; /* 0: as memory_bytes need */
@@ -54,6 +55,7 @@ static const char usage[] =
 	"  -m, --memory SIZE       memory to lend, for example 512M or 16G\n"
 	"  -c, --overcommit F      promise F times as much as there is (1.0)\n"
 	"  -k, --key FILE          serve only clients that hold the same key\n"
+	"  -t, --tls               serve only clients that use TLS, by that key\n"
 	"  -o, --open              serve anybody, also on addresses beyond loopback\n"
 	"  -n, --names N           keep at most N names of files and folders (65536)\n"
 	"  -u, --user NAME         where started as root, run as this user (nobody)\n"
@@ -130,6 +132,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 		{"memory", required_argument, NULL, 'm'},
 		{"overcommit", required_argument, NULL, 'c'},
 		{"key", required_argument, NULL, 'k'},
+		{"tls", no_argument, NULL, 't'},
 		{"open", no_argument, NULL, 'o'},
 		{"names", required_argument, NULL, 'n'},
 		{"user", required_argument, NULL, 'u'},
@@ -147,7 +150,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){.overcommit = 1, .names = NAMES_COUNT_DEFAULT};
 	listen_parse("127.0.0.1", &o->listen);
-	while ((c = getopt_long(argc, argv, "l:m:c:k:on:u:p:s:yi:hV", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "l:m:c:k:ton:u:p:s:yi:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'l':
 			listen_parse(optarg, &o->listen);
@@ -163,6 +166,9 @@ static void options_parse(int argc, char **argv, struct options *o)
 			break;
 		case 'k':
 			o->key_path = optarg;
+			break;
+		case 't':
+			o->tls = true;
 			break;
 		case 'o':
 			o->open = true;
@@ -210,6 +216,8 @@ static void options_parse(int argc, char **argv, struct options *o)
 		fail("--memory SIZE is needed");
 	if (!o->persist && (o->persist_bytes || o->persist_sync))
 		fail("--persist-size and --persist-sync need --persist DIR");
+	if (o->tls && !o->key_path)
+		fail("--tls needs --key FILE: the key says which clients may come in");
 	if (!o->key_path && !o->open && !addr_is_loopback(&o->listen))
 		fail("%s is not a loopback address: give --key FILE, or --open to serve anybody",
 		     addr_name(&o->listen));
@@ -289,6 +297,19 @@ static void oom_spare(void)
 		return;
 	fputs("-900", f);
 	fclose(f);
+}
+
+/* Whatever the library loads or reads late, it loads here, before the sandbox. */
+static struct tls_key *tls_open(const uint8_t *key, size_t key_bytes)
+{
+	struct tls_key *tls;
+	int err = tls_warm_up(key, key_bytes);
+
+	if (!err)
+		err = tls_key_create(key, key_bytes, true, &tls);
+	if (err)
+		fail("--tls: %s", err == -ENOMEM ? strerror(-err) : "the OpenSSL library lacks what it needs");
+	return tls;
 }
 
 static void log_held(const struct node *n)
@@ -412,6 +433,7 @@ int main(int argc, char **argv)
 	struct options o;
 	uint8_t *key = NULL;
 	size_t key_bytes = 0;
+	struct tls_key *tls = NULL;
 	sigset_t ending;
 	int fd, told, err;
 
@@ -429,6 +451,9 @@ int main(int argc, char **argv)
 		     err == -ENOMEM ? " (does a limit of the address space stand against it: ulimit -v?)"
 				    : "");
 	node.names.count_max = o.names;
+	if (o.tls)
+		tls = tls_open(key, key_bytes);
+	node.tls = tls;
 	told = gvm_notify_open();
 	kept_load(&node, &journal, &o, told);
 	server_signals_block(&ending);
@@ -440,8 +465,8 @@ int main(int argc, char **argv)
 	memory_warn(o.memory_bytes);
 	oom_spare();
 	confine(&server, &node, fd, &o);
-	log_line("listening on %s, lending %llu MiB", addr_name(&o.listen),
-		 (unsigned long long)(o.memory_bytes >> 20));
+	log_line("listening on %s, lending %llu MiB%s", addr_name(&o.listen),
+		 (unsigned long long)(o.memory_bytes >> 20), o.tls ? ", by TLS" : "");
 	gvm_notify_ready(told);
 	err = server_run(&server);
 	if (err)
@@ -452,6 +477,7 @@ int main(int argc, char **argv)
 	if (!kept_close(&node))
 		return 1;
 	node_deinit(&node);
+	tls_key_destroy(tls);
 	free(key);
 	return err ? 1 : 0;
 }

@@ -8,6 +8,8 @@
 #include "region.h"
 #include "store.h"
 
+struct tls_key;
+
 struct node_counters {
 	uint64_t clients; /* connections past HELLO and AUTH, now */
 	uint64_t gets, puts, delta_puts, discards;
@@ -23,6 +25,7 @@ struct node {
 	struct names names;
 	const uint8_t *key; /* NULL: none is needed */
 	size_t key_bytes;
+	const struct tls_key *tls; /* clients have to use TLS; NULL: they must not */
 	struct gvm_id incarnation;
 	struct journal *journal; /* NULL: what the node holds ends with it */
 	uint64_t started_ns;

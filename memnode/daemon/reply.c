@@ -99,6 +99,19 @@ int reply_create(struct node *n, struct reply_share *share, struct gvm_hdr *h, c
 	return 0;
 }
 
+int reply_create_bytes(const void *p, size_t bytes, struct reply **reply)
+{
+	uint8_t *own;
+	struct reply *r = reply_alloc(1, bytes, &own);
+
+	if (!r)
+		return -ENOMEM;
+	memcpy(own, p, bytes);
+	reply_add(r, own, bytes);
+	*reply = r;
+	return 0;
+}
+
 /* One frame of the answer to a GET. */
 struct piece {
 	uint32_t blocks;

@@ -39,6 +39,8 @@ int reply_create(struct node *n, struct reply_share *share, struct gvm_hdr *h, c
 int reply_create_get(struct node *n, struct reply_share *share, uint64_t tag,
 		     const struct gvm_get_req *what, const struct region_found *found,
 		     struct reply **reply);
+/* Bytes that are no frame. 0 or -ENOMEM. */
+int reply_create_bytes(const void *p, size_t bytes, struct reply **reply);
 void reply_destroy(struct node *n, struct reply_share *share, struct reply *r);
 
 #endif

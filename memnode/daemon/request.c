@@ -98,6 +98,10 @@ static int op_hello(struct request *q, const union fields *f)
 	struct session *s = q->session;
 	const struct node *n = q->node;
 
+	if (s->tls_missing) {
+		q->detail = GVM_AUTH_DEMANDS_TLS;
+		return session_refuse(q, GVM_ERR_AUTH, "the client does not use TLS, which this node demands");
+	}
 	if (f->hello.version_min > GVM_VERSION || f->hello.version_max < GVM_VERSION) {
 		q->detail = GVM_VERSION;
 		return session_refuse(q, GVM_ERR_VERSION, "no protocol version in common");
@@ -125,9 +129,10 @@ static int op_auth(struct request *q, const union fields *f)
 	const struct node *n = q->node;
 	struct gvm_bytes32 expected;
 	struct gvm_auth_rsp rsp;
+	const struct gvm_bytes32 *binding = s->tls ? &s->binding : NULL;
 
-	if (auth_mac(n->key, n->key_bytes, false, &s->hello, &s->welcome, &expected) ||
-	    auth_mac(n->key, n->key_bytes, true, &s->hello, &s->welcome, &rsp.mac))
+	if (auth_mac(n->key, n->key_bytes, false, &s->hello, &s->welcome, binding, &expected) ||
+	    auth_mac(n->key, n->key_bytes, true, &s->hello, &s->welcome, binding, &rsp.mac))
 		return -ENOMEM;
 	if (!auth_mac_equal(&expected, &f->auth.mac))
 		return session_refuse(q, GVM_ERR_AUTH, "wrong key");

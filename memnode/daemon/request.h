@@ -24,6 +24,9 @@ struct session {
 	struct reply_share share;
 	struct gvm_hello_req hello;
 	struct gvm_hello_rsp welcome;
+	bool tls_missing; /* the node demands TLS, and the client does not use it */
+	bool tls;	  /* `binding` is that of the connection */
+	struct gvm_bytes32 binding;
 	char why[96]; /* why the session ends: a frame that broke the protocol, or a refusal */
 };
 

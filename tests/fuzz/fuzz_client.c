@@ -14,8 +14,9 @@
  * fuzz-sources: memnode/client/conn.c memnode/addr.c memnode/client/frames.c
  * fuzz-sources: memnode/client/link.c memnode/client/lists.c memnode/client/poll.c
  * fuzz-sources: memnode/clock.c memnode/client/resolve.c memnode/client/rx.c
+ * fuzz-sources: memnode/client/stream.c memnode/tls.c memnode/hkdf.c
  * fuzz-sources: memnode/client/requests.c memnode/client/tx.c memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c
- * fuzz-libs: -llz4 -lxxhash -lcrypto
+ * fuzz-libs: -llz4 -lxxhash -lcrypto -lssl
  * fuzz-options: -max_len=8192
  */
 #include "fuzz_chunk.h"
@@ -285,7 +286,7 @@ static void step_answer(struct fuzz_input *input)
 	if (h.op == GVM_OP_AUTH && meta_len == 32 && meta[0] & 1) {
 		struct gvm_auth_rsp proof;
 
-		FUZZ_CHECK(!auth_mac(key, sizeof(key), true, &hello, &welcome, &proof.mac));
+		FUZZ_CHECK(!auth_mac(key, sizeof(key), true, &hello, &welcome, NULL, &proof.mac));
 		gvm_auth_rsp_pack(&proof, meta);
 	}
 	if (h.op == GVM_OP_HELLO)
@@ -367,7 +368,7 @@ static void handshake(bool keyed)
 	h.meta_len = (uint16_t)gvm_hello_rsp_pack(&welcome, meta);
 	answer_send(&h, meta, NULL);
 	if (keyed) {
-		FUZZ_CHECK(!auth_mac(key, sizeof(key), true, &hello, &welcome, &proof.mac));
+		FUZZ_CHECK(!auth_mac(key, sizeof(key), true, &hello, &welcome, NULL, &proof.mac));
 		h.op = GVM_OP_AUTH;
 		h.meta_len = (uint16_t)gvm_auth_rsp_pack(&proof, meta);
 		answer_send(&h, meta, NULL);

@@ -22,8 +22,9 @@
  * fuzz-sources: memnode/daemon/keep_writer.c memnode/daemon/keep_file.c memnode/daemon/region_image.c
  * fuzz-sources: memnode/daemon/journal.c memnode/daemon/journal_space.c memnode/daemon/journal_load.c
  * fuzz-sources: memnode/daemon/journal_open.c memnode/file.c
+ * fuzz-sources: memnode/daemon/secure.c memnode/tls.c memnode/hkdf.c
  * fuzz-sources: memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c
- * fuzz-libs: -llz4 -lxxhash -lcrypto
+ * fuzz-libs: -llz4 -lxxhash -lcrypto -lssl
  * fuzz-options: -max_len=8192
  */
 #include "fuzz_chunk.h"
@@ -325,7 +326,7 @@ static void step_frame(struct conns *s, struct client *c, unsigned what, struct 
 	if (h.op == GVM_OP_AUTH && meta_len == 32 && meta[0] & 1) {
 		struct gvm_auth_req proof;
 
-		FUZZ_CHECK(!auth_mac(key, sizeof(key), false, &c->hello, &c->welcome, &proof.mac));
+		FUZZ_CHECK(!auth_mac(key, sizeof(key), false, &c->hello, &c->welcome, NULL, &proof.mac));
 		gvm_auth_req_pack(&proof, meta);
 	}
 	h.meta_len = (uint16_t)meta_len;

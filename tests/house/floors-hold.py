@@ -53,11 +53,11 @@ FLOORS = {
     "memnode": [
         "gvm_wire clock addr file size page_run",
         "codec chunk_head auth hkdf keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
-        "cluster logger notify seal seal_mutant",
+        "cluster logger notify seal seal_mutant tls",
     ],
-    "memnode/client": ["frames resolve", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
+    "memnode/client": ["frames resolve stream", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
-        "log", "memory sandbox io io_epoll io_uring",
+        "log secure", "memory sandbox io io_epoll io_uring",
         "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
         "store", "watch lease", "region.h", "region_priv", "entry", "region", "chunk names region_image", "journal.h",
         "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "node",

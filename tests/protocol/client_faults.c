@@ -232,6 +232,7 @@ static struct exchange *exchange_begin(unsigned *left, struct way_fault fault)
 	x->region = rig_region(region_next++);
 	x->way = way_open(node.addr);
 	way_fault(x->way, fault);
+	rig_opts(&opts);
 	CHECK_EQ(gvm_conn_create(way_addr(x->way), &opts, &x->conn), 0);
 	step_run(x);
 	return x;
@@ -266,6 +267,8 @@ static unsigned sweep(enum way_fault_kind kind, enum way_direction direction, un
 	unsigned again = 0;
 	uint64_t bytes[2];
 
+	/* (Each connection costs two handshakes more.) */
+	stride *= rig_tls() ? 4 : 1;
 	setup();
 	lengths(bytes);
 	for (uint64_t at = 0; at < bytes[direction];) {
@@ -318,7 +321,9 @@ static void a_frozen_connection_is_given_up(void)
 
 static void a_repeated_answer_counts_once(void)
 {
-	sweep(FAULT_REPEAT, TO_CLIENT, 20);
+	/* (The way cannot tell frames apart over TLS; that repeats nothing, as the unit tests show.) */
+	if (!rig_tls())
+		sweep(FAULT_REPEAT, TO_CLIENT, 20);
 }
 
 static const struct check_test tests[] = {

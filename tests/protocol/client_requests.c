@@ -181,6 +181,7 @@ static void begin(void)
 	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1};
 	open = (struct gvm_region_open_req){.region = region, .mode = 1, .epoch = 1, .view = 1};
 	way = way_open(node.addr);
+	rig_opts(&opts);
 	CHECK_EQ(gvm_conn_create(way_addr(way), &opts, &conn), 0);
 	gvm_region_create(conn, &call, &create);
 	CHECK_EQ(gvm_conn_wait(conn, &call.req), 0);
@@ -207,7 +208,7 @@ static void thousands_answered_in_any_order_each_get_their_own(void)
 	struct load *puts = loads_make(CHUNKS), *gets = loads_make(MANY);
 
 	begin();
-	way_shuffle(way, true);
+	way_shuffle(way, !rig_tls()); /* whose frames the way cannot tell apart */
 	for (unsigned i = 0; i < CHUNKS; i++)
 		put(&puts[i], i, i + 1, false);
 	rig_run_one(conn, &left, SECONDS);
@@ -516,8 +517,11 @@ static void next_ping(struct gvm_req *req)
 /* The repeat arrives when the next request has the same place in the table. */
 static void a_repeated_answer_is_not_taken_for_the_next_one(void)
 {
-	struct load *l = loads_make(1);
+	struct load *l;
 
+	if (rig_tls())
+		return; /* no way can repeat an answer then */
+	l = loads_make(1);
 	begin();
 	way_fault(way, (struct way_fault){FAULT_REPEAT, 0, TO_CLIENT,
 					  way_bytes(way, TO_CLIENT) + 9 * (GVM_HDR_BYTES + 8)});

@@ -74,6 +74,22 @@ static void addr_read(struct rig_node *node)
 	}
 }
 
+static const char rig_key[] = "a key of the test's rig";
+
+bool rig_tls(void)
+{
+	return getenv("GVM_TEST_TLS") != NULL;
+}
+
+void rig_opts(struct gvm_conn_opts *opts)
+{
+	opts->tls = rig_tls();
+	if (!opts->tls || opts->key)
+		return;
+	opts->key = rig_key;
+	opts->key_bytes = sizeof(rig_key) - 1;
+}
+
 void rig_node_start(struct rig_node *node, const char *key)
 {
 	const char *program = getenv("GVM_MEMNODE");
@@ -84,6 +100,8 @@ void rig_node_start(struct rig_node *node, const char *key)
 		fprintf(stderr, "skipped: GVM_MEMNODE does not name the gvm-memnode to test with\n");
 		exit(77);
 	}
+	if (rig_tls() && !key)
+		key = rig_key_file(rig_key);
 	CHECK_EQ(pipe2(pipe_fd, O_CLOEXEC), 0);
 	node->pid = fork();
 	CHECK(node->pid >= 0);
@@ -93,7 +111,7 @@ void rig_node_start(struct rig_node *node, const char *key)
 			_exit(1);
 		dup2(pipe_fd[1], 2);
 		execl(program, program, "--listen", "127.0.0.1:0", "--memory", "128M",
-		      key ? "--key" : NULL, key, NULL);
+		      key ? "--key" : NULL, key, rig_tls() ? "--tls" : NULL, NULL);
 		_exit(127);
 	}
 	remember(0, node->pid);

@@ -23,6 +23,11 @@ struct rig_node {
 /* Starts the program that GVM_MEMNODE names (the test is skipped where it names none). `key_path`
  * may be NULL. */
 void rig_node_start(struct rig_node *node, const char *key_path);
+/* Whether this run is over TLS (GVM_TEST_TLS): nodes of rig_node_start() demand it, with a key of the rig's where
+ * the test gives none. */
+bool rig_tls(void);
+/* Makes options fit for those nodes. */
+void rig_opts(struct gvm_conn_opts *opts);
 /* By `sig`, then waits for its end. */
 void rig_node_end(struct rig_node *node, int sig);
 /* A key file with `text`; the path is static. */

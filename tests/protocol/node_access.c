@@ -84,11 +84,11 @@ static void only_holders_of_the_key_are_served(void)
 		 GVM_OK);
 	CHECK(gvm_hello_rsp_unpack(&welcome, answer.meta, answer.hdr.meta_len) > 0);
 	CHECK_EQ(welcome.need_auth, 1);
-	CHECK(!auth_mac(key, sizeof(key) - 1, false, &hello, &welcome, &auth.mac));
+	CHECK(!auth_mac(key, sizeof(key) - 1, false, &hello, &welcome, NULL, &auth.mac));
 	CHECK_EQ(frame_call(fd, GVM_OP_AUTH, meta, gvm_auth_req_pack(&auth, meta), NULL, 0, &answer),
 		 GVM_OK);
 	CHECK(gvm_auth_rsp_unpack(&back, answer.meta, answer.hdr.meta_len) > 0);
-	CHECK(!auth_mac(key, sizeof(key) - 1, true, &hello, &welcome, &expected));
+	CHECK(!auth_mac(key, sizeof(key) - 1, true, &hello, &welcome, NULL, &expected));
 	CHECK(auth_mac_equal(&back.mac, &expected)); /* the node holds it too */
 	CHECK_EQ(link_call(fd, &answer, GVM_OP_PING, ping, 1), GVM_OK);
 	close(fd);
@@ -105,7 +105,7 @@ static void only_holders_of_the_key_are_served(void)
 	CHECK_EQ(frame_call(fd, GVM_OP_HELLO, meta, gvm_hello_req_pack(&hello, meta), NULL, 0, &answer),
 		 GVM_OK);
 	CHECK(gvm_hello_rsp_unpack(&welcome, answer.meta, answer.hdr.meta_len) > 0);
-	CHECK(!auth_mac(key, sizeof(key) - 1, true, &hello, &welcome, &auth.mac));
+	CHECK(!auth_mac(key, sizeof(key) - 1, true, &hello, &welcome, NULL, &auth.mac));
 	CHECK_EQ(frame_call(fd, GVM_OP_AUTH, meta, gvm_auth_req_pack(&auth, meta), NULL, 0, &answer),
 		 GVM_ERR_AUTH);
 	CHECK(link_ended(fd));

@@ -52,6 +52,26 @@ static void every_node_is_read_in_order(void)
 	CHECK(!err[0]);
 }
 
+static void settings_hold_for_all_nodes(void)
+{
+	static const char *const yes[] = {"0 n mem\ntls = yes\n1 m mem", "tls=yes # or not\n0 n mem\n1 m mem",
+					  " tls\t= yes\r\n0 n mem\n1 m mem"};
+
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_EQ(parse_bytes(yes[i], strlen(yes[i])), 0);
+		CHECK(count == 2 && nodes[0].tls && nodes[1].tls);
+	}
+	CHECK_EQ(parse_bytes("tls = no\n0 n mem", 16), 0);
+	CHECK(count == 1 && !nodes[0].tls);
+	refused("0 n mem\ntls = maybe", "line 2: tls is 'yes' or 'no', not 'maybe'");
+	refused("0 n mem\ntls =", "line 2: tls is 'yes' or 'no', not ''");
+	refused("0 n mem\ntls = yes please", "line 2: nothing may follow the value, but there is 'please'");
+	refused("0 n mem\nssl = yes", "line 2: there is no setting 'ssl'");
+	refused("0 n mem\n= yes", "line 2: there is no setting '='");
+	refused("0 n mem\ntls = yes\ntls = no", "line 3: a second setting 'tls'");
+	refused("tls = yes", "no node is named");
+}
+
 static void what_is_not_a_node_is_refused_with_its_line(void)
 {
 	refused("", "no node is named");
@@ -139,6 +159,7 @@ static void a_file_is_read_and_a_missing_one_named(void)
 
 static const struct check_test tests[] = {
 	{"every-node-is-read-in-order", every_node_is_read_in_order},
+	{"settings-hold-for-all-nodes", settings_hold_for_all_nodes},
 	{"what-is-not-a-node-is-refused-with-its-line", what_is_not_a_node_is_refused_with_its_line},
 	{"a-node-stands-there-once", a_node_stands_there_once},
 	{"any-size-up-to-all-ids-is-read", any_size_up_to_all_ids_is_read},

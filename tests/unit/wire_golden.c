@@ -352,9 +352,9 @@ static const struct frame {
 
 static void macs_fill(void)
 {
-	CHECK_EQ(auth_mac(key, sizeof(key) - 1, false, &sample_hello_req, &sample_hello_rsp,
+	CHECK_EQ(auth_mac(key, sizeof(key) - 1, false, &sample_hello_req, &sample_hello_rsp, NULL,
 			  &sample_auth_req.mac), 0);
-	CHECK_EQ(auth_mac(key, sizeof(key) - 1, true, &sample_hello_req, &sample_hello_rsp,
+	CHECK_EQ(auth_mac(key, sizeof(key) - 1, true, &sample_hello_req, &sample_hello_rsp, NULL,
 			  &sample_auth_rsp.mac), 0);
 }
 
