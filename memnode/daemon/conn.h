@@ -13,19 +13,12 @@
 #ifndef GVM_CONN_H
 #define GVM_CONN_H
 
+#include "conn_addr.h"
 #include "io.h"
 #include "request.h"
 #include "secure.h"
 
-#include <netinet/in.h>
-
 #define CONN_RX_SMALL 4096u
-
-union conn_addr {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
 
 struct conn;
 TAILQ_HEAD(conn_list, conn);

@@ -94,22 +94,6 @@ static void listen_parse(const char *text, union conn_addr *listen)
 	memcpy(listen, &sa, bytes < sizeof(*listen) ? bytes : sizeof(*listen));
 }
 
-static const char *addr_name(const union conn_addr *addr)
-{
-	static char name[INET6_ADDRSTRLEN + 16];
-	char host[INET6_ADDRSTRLEN];
-
-	if (addr->any.sa_family == AF_INET6)
-		snprintf(name, sizeof(name), "[%s]:%u",
-			 inet_ntop(AF_INET6, &addr->v6.sin6_addr, host, sizeof(host)),
-			 ntohs(addr->v6.sin6_port));
-	else
-		snprintf(name, sizeof(name), "%s:%u",
-			 inet_ntop(AF_INET, &addr->v4.sin_addr, host, sizeof(host)),
-			 ntohs(addr->v4.sin_port));
-	return name;
-}
-
 static bool addr_is_loopback(const union conn_addr *addr)
 {
 	if (addr->any.sa_family == AF_INET6)
@@ -220,7 +204,7 @@ static void options_parse(int argc, char **argv, struct options *o)
 		fail("--tls needs --key FILE: the key says which clients may come in");
 	if (!o->key_path && !o->open && !addr_is_loopback(&o->listen))
 		fail("%s is not a loopback address: give --key FILE, or --open to serve anybody",
-		     addr_name(&o->listen));
+		     conn_addr_name(&o->listen));
 }
 
 /* Connections inherit these from the listening socket. A peer that vanished is noticed within half a
@@ -277,7 +261,7 @@ static int listen_open(union conn_addr *addr, const sigset_t *ending)
 		int sig;
 
 		if (!i)
-			log_line("%s is in use: retrying for 2 seconds", addr_name(addr));
+			log_line("%s is in use: retrying for 2 seconds", conn_addr_name(addr));
 		sig = sigtimedwait(ending, NULL, &pause);
 		if (sig > 0 && sig != SIGUSR1)
 			return -EINTR;
@@ -350,7 +334,7 @@ static void kept_load(struct node *node, struct journal *journal, const struct o
 		.bytes = o->persist_bytes,
 		.memory_bytes = o->memory_bytes,
 		.sync = o->persist_sync,
-		.owner = addr_name(&o->listen),
+		.owner = conn_addr_name(&o->listen),
 		.reading = reading_say,
 		.arg = &reading,
 	};
@@ -461,11 +445,11 @@ int main(int argc, char **argv)
 	if (fd == -EINTR)
 		return 0;
 	if (fd < 0)
-		fail("cannot listen on %s: %s", addr_name(&o.listen), listen_error(-fd));
+		fail("cannot listen on %s: %s", conn_addr_name(&o.listen), listen_error(-fd));
 	memory_warn(o.memory_bytes);
 	oom_spare();
 	confine(&server, &node, fd, &o);
-	log_line("listening on %s, lending %llu MiB%s", addr_name(&o.listen),
+	log_line("listening on %s, lending %llu MiB%s", conn_addr_name(&o.listen),
 		 (unsigned long long)(o.memory_bytes >> 20), o.tls ? ", by TLS" : "");
 	gvm_notify_ready(told);
 	err = server_run(&server);

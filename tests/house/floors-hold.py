@@ -57,11 +57,11 @@ FLOORS = {
     ],
     "memnode/client": ["frames resolve stream", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
-        "log secure", "memory sandbox io io_epoll io_uring",
+        "log secure conn_addr", "memory sandbox io io_epoll io_uring",
         "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
         "store", "watch lease", "region.h", "region_priv", "entry", "region", "chunk names region_image", "journal.h",
         "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "node",
-        "reply", "request", "conn", "server",
+        "reply", "request", "conn.h", "conn_impl", "conn_rx conn_tx", "conn_tls", "conn", "conns", "server",
         "main",
     ],
     "gvmfs": [
