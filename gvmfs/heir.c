@@ -194,6 +194,10 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 	r = peer_is_trusted(from, &worker) ? message_send(from, HEIR_ASK, 0, NULL, 0) : -EPERM;
 	if (!r)
 		r = estate_take(from, m, &taken, &estate);
+	if (r > 0 && taken.super->seal_id != j->super->seal_id) {
+		log_error(NULL, "%s: it is to be taken over with the same key file to seal with, or without any", path);
+		r = -EKEYREJECTED;
+	}
 	/* Killed as a whole: nothing is left to be given. */
 	if ((r == -EPIPE || r == -ECONNRESET) && m->fuse_fd < 0 && process_ends(worker))
 		r = 0;

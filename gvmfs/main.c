@@ -8,6 +8,7 @@
 #include "rlimits.h"
 #include "base/log.h"
 #include "options.h"
+#include "state/sealing.h"
 #include "supervisor.h"
 
 #include <errno.h>
@@ -68,7 +69,9 @@ int main(int argc, char **argv)
 		perror("gvmfs: pipe");
 		return EXIT_FAILURE;
 	}
+	sealing_pass_on(opts.sealing, true);
 	daemon_pid = fork();
+	sealing_pass_on(opts.sealing, false);
 	switch (daemon_pid) {
 	case -1:
 		perror("gvmfs: fork");
@@ -76,6 +79,7 @@ int main(int argc, char **argv)
 	case 0:
 		break;
 	default:
+		sealing_forget(opts.sealing);
 		close(ready[1]);
 		return wait_ready(ready[0]);
 	}

@@ -5,6 +5,7 @@
 #include "addr.h"
 #include "gvm_client.h"
 #include "place.h"
+#include "state/sealing.h"
 #include "store/writer.h"
 
 #include <errno.h>
@@ -24,6 +25,11 @@ static const char usage_text[] =
 	"      --conf FILE       read the nodes (those with the role mem) from FILE\n"
 	"      --key FILE        the secret shared with the nodes\n"
 	"      --tls             speak to the nodes over TLS, by that secret\n"
+	"      --seal            encrypt what leaves this host, and believe no node that\n"
+	"                        changes it; the default, unless all are on loopback\n"
+	"      --no-seal         do not: the nodes can read and change it\n"
+	"      --seal-key-file FILE  the key for that, which stays on this host\n"
+	"                        (default " OPTIONS_SEAL_KEY ")\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -41,14 +47,19 @@ static const char usage_text[] =
 	"      --help            show this text\n"
 	"      --version         show the version\n";
 
-enum { OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_TIMEOUT, OPT_LEASE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK,
-       OPT_HELP, OPT_VERSION };
+enum {
+	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
+	OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{ "nodes", required_argument, NULL, OPT_NODES },
 	{ "conf", required_argument, NULL, OPT_CONF },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "tls", no_argument, NULL, OPT_TLS },
+	{ "seal", no_argument, NULL, OPT_SEAL },
+	{ "no-seal", no_argument, NULL, OPT_NO_SEAL },
+	{ "seal-key-file", required_argument, NULL, OPT_SEAL_KEY },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "lease", required_argument, NULL, OPT_LEASE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
@@ -149,6 +160,53 @@ static int set_key(struct options *opts, const char *path)
 	return r < 0 ? refuse("key file", path, gvm_key_error(r)) : 0;
 }
 
+static int set_seal(struct options *opts, enum options_seal seal)
+{
+	if (opts->seal && opts->seal != seal)
+		return complain("--no-seal contradicts --seal and --seal-key-file");
+	opts->seal = seal;
+	return 0;
+}
+
+static int set_seal_key(struct options *opts, const char *path)
+{
+	opts->seal_key_path = path;
+	return set_seal(opts, OPTIONS_SEAL);
+}
+
+static bool nodes_are_local(const struct options *opts)
+{
+	struct addr addr;
+
+	for (unsigned i = 0; i < opts->node_count; i++)
+		if (addr_parse(opts->nodes[i], &addr) < 0 || !addr_is_local(&addr))
+			return false;
+	return true;
+}
+
+/* Reads the key, if there is something to seal. */
+static int seal_begin(struct options *opts)
+{
+	static struct sealing sealing;
+	const char *path = opts->seal_key_path ? opts->seal_key_path : OPTIONS_SEAL_KEY;
+	int r;
+
+	if (opts->seal == OPTIONS_NO_SEAL || (!opts->seal && nodes_are_local(opts)))
+		return 0;
+	r = sealing_load(&sealing, path);
+	if (r == -ENOENT && !opts->seal_key_path) {
+		fprintf(stderr,
+			"gvmfs: %s: there is no key to seal with what %s. Make one, to be kept on this host (umask "
+			"077; openssl rand -hex 32 > %s), or give --no-seal: then the nodes can read and change it\n",
+			path, opts->seal ? "leaves this host" : "leaves this host for nodes beyond its loopback", path);
+		return 1;
+	}
+	if (r < 0)
+		return refuse("seal key file", path, seal_key_error(r));
+	opts->sealing = &sealing;
+	return 0;
+}
+
 static options_set_fn set_named;
 
 static int set_option(struct options *opts, int c, char *value)
@@ -163,6 +221,12 @@ static int set_option(struct options *opts, int c, char *value)
 	case OPT_TLS:
 		opts->tls = true;
 		return 0;
+	case OPT_SEAL:
+		return set_seal(opts, OPTIONS_SEAL);
+	case OPT_NO_SEAL:
+		return set_seal(opts, OPTIONS_NO_SEAL);
+	case OPT_SEAL_KEY:
+		return set_seal_key(opts, value);
 	case OPT_TIMEOUT:
 		return set_number("timeout", value, 1, 86400, &opts->timeout_s);
 	case OPT_LEASE:
@@ -279,5 +343,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 			r = set_option(opts, c, optarg);
 		}
 	}
-	return r ? r : set_places(opts, argc - optind, argv + optind);
+	if (!r)
+		r = set_places(opts, argc - optind, argv + optind);
+	return r ? r : seal_begin(opts);
 }

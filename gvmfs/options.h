@@ -18,6 +18,12 @@ struct options_flag {
 #define OPTIONS_FLAGS 6u
 extern const struct options_flag options_flags[OPTIONS_FLAGS];
 
+/* Whether what leaves the host is sealed. By default it is, unless all nodes are on this host's loopback. */
+enum options_seal { OPTIONS_SEAL_DEFAULT, OPTIONS_SEAL, OPTIONS_NO_SEAL };
+#define OPTIONS_SEAL_KEY "/etc/gvm/seal.key"
+
+struct sealing;
+
 struct options {
 	const char *mountpoint; /* absolute */
 	const char *source;	/* as the list of mounts shows it */
@@ -26,6 +32,9 @@ struct options {
 	uint8_t *key;
 	size_t key_bytes;
 	bool tls;
+	enum options_seal seal;
+	const char *seal_key_path; /* NULL: where it is by default */
+	const struct sealing *sealing; /* NULL: nothing is sealed */
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
 	unsigned lease_s;   /* a region stays ours for so long while no connection is open */
 	unsigned unlinked_lease_s; /* the same for a region without a name, which is removed then */

@@ -22,6 +22,7 @@
 #include "rlimits.h"
 #include "uffd/listener.h"
 #include "state/lookout.h"
+#include "state/sealing.h"
 #include "base/log.h"
 #include "mount.h"
 #include "clock.h"
@@ -153,7 +154,9 @@ static int worker_start(struct supervisor *s, bool serve)
 	s->journal.super->sign_tid = s->journal.super->front_tid = 0;
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
 		s->journal.sessions[i].server = 0;
+	sealing_pass_on(s->opts->sealing, true);
 	pid = fork();
+	sealing_pass_on(s->opts->sealing, false);
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
@@ -393,6 +396,9 @@ int supervisor_run(const struct options *opts, int parent_fd)
 	int r = journal_create(&s.journal);
 
 	log_start();
+	sealing_dump_nothing(opts->sealing);
+	if (!r && opts->sealing)
+		s.journal.super->seal_id = opts->sealing->id;
 	if (!r)
 		r = keeper_create(&s.keeper);
 	if (!r) {

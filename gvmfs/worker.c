@@ -19,7 +19,9 @@
 #include "node/region.h"
 #include "node/times.h"
 #include "serve.h"
+#include "options.h"
 #include "state/lookout.h"
+#include "state/sealing.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
 #include "store/store.h"
@@ -246,6 +248,18 @@ static const struct region_events region_events = {
 	.failed = region_failed,
 };
 
+/* The key is the one that the supervisor read: its pages come to no child by accident. */
+static int sealer_begin(struct worker *w)
+{
+	const struct sealing *s = w->opts->sealing;
+	uint64_t id = 0;
+	int r = seal_key_id(s->key, s->bytes, &id);
+
+	if (!r && id != w->journal->super->seal_id)
+		r = -EKEYREJECTED;
+	return r ? r : sealer_create(s->key, s->bytes, &w->sealer);
+}
+
 static int worker_init(struct worker *w)
 {
 	int r;
@@ -260,6 +274,8 @@ static int worker_init(struct worker *w)
 	w->codec = chunk_codec_create();
 	if (!w->codec)
 		return -ENOMEM;
+	if (w->opts->sealing && (r = sealer_begin(w)) < 0)
+		return r;
 	w->residents->on_close = front_fast_path_ended;
 	unmade_init(w->unmade);
 	capacity_init(w->capacity);
@@ -267,6 +283,7 @@ static int worker_init(struct worker *w)
 	w->pool->on_up = node_is_up;
 	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)
 		return r;
+	sealing_forget(w->opts->sealing); /* the sealers have what they need */
 	return serve_init(w);
 }
 

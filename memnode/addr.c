@@ -136,6 +136,18 @@ int addr_parse_listen(const char *text, struct addr *a)
 	return parse(text, true, a);
 }
 
+bool addr_is_local(const struct addr *a)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&a->sa;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->sa;
+
+	if (!a->numeric)
+		return !strcmp(a->host, "localhost");
+	if (a->sa.ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return a->sa.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
 int addr_resolve(const struct addr *a, struct sockaddr_storage *sa, socklen_t *bytes, const char **why)
 {
 	static const struct addrinfo stream = {.ai_socktype = SOCK_STREAM};

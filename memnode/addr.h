@@ -31,6 +31,9 @@ int addr_parse(const char *text, struct addr *a);
 /* The same for an address to listen at, where port 0 stands for any. */
 int addr_parse_listen(const char *text, struct addr *a);
 
+/* Whether it is this host's loopback, as far as can be told without asking a resolver. */
+bool addr_is_local(const struct addr *a);
+
 /* Asks the system's resolver, which may block for long: for tools and for the start of a program.
  * Returns the first address found. -EHOSTUNREACH, and the reason in *why. */
 int addr_resolve(const struct addr *a, struct sockaddr_storage *sa, socklen_t *bytes,

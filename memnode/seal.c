@@ -30,7 +30,7 @@
 #define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
 
 static const char label_master[] = "gvm seal 1", label_region[] = "gvm seal 1 region",
-		  label_block[] = "gvm seal 1 block";
+		  label_block[] = "gvm seal 1 block", label_id[] = "gvm seal 1 id";
 
 /* Wiped in a child of fork(): not even `alive` is left there. */
 struct secret {
@@ -88,6 +88,19 @@ int seal_block_key(const uint8_t of_region[32], const struct chunk_salt *salt, u
 
 	memcpy(p, salt->b, sizeof(salt->b));
 	return hkdf_expand(of_region, info, sizeof(info), key, KEY_BYTES);
+}
+
+int seal_key_id(const void *master, size_t bytes, uint64_t *id)
+{
+	uint8_t prk[HKDF_BYTES], name[8];
+	int err = hkdf_extract(label_master, sizeof(label_master) - 1, master, bytes, prk);
+
+	if (!err)
+		err = hkdf_expand(prk, label_id, sizeof(label_id) - 1, name, sizeof(name));
+	OPENSSL_cleanse(prk, sizeof(prk));
+	if (!err)
+		*id = gvm_load_le(name, sizeof(name)) | 1;
+	return err;
 }
 
 int seal_key_load(const char *path, uint8_t **key, size_t *bytes)

@@ -72,4 +72,7 @@ uint64_t seal_page_of(const struct chunk_head *head, unsigned page);
 int seal_region_key(const void *master, size_t bytes, const struct gvm_id *region, uint8_t key[32]);
 int seal_block_key(const uint8_t region_key[32], const struct chunk_salt *salt, uint8_t key[32]);
 
+/* By which a master key is known again, never 0; says nothing about the key itself. 0 or -EIO. */
+int seal_key_id(const void *master, size_t bytes, uint64_t *id);
+
 #endif

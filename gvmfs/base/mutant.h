@@ -62,6 +62,13 @@
  *	two-wanted	who waits for an entry is told when there are two
  *	slot-untold, entry-untold  who waits for one is not told
  *
+ * Of what is sealed, in either:
+ *
+ *	version-kept	what failed is sealed again under the version that it had
+ *	sealed-again	a whole chunk is sealed anew where it should be composed of what the node has
+ *	seals-forgotten	what a node has acknowledged is not known afterwards
+ *	flux-checked	pages that are being sent are to be what is known of them when they are read
+ *
  * Of the page cache beside another host's writer (tests/watch):
  *
  *	trust-from-answer  a watch is relied on from its answer on, not from when it was asked for

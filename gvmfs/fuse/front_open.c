@@ -211,7 +211,7 @@ static void open_run(struct task *task)
 	struct op *op = &o->rs.op;
 	struct journal_inode *d = op->inode->disk;
 	bool write = (o->fi.flags & O_ACCMODE) != O_RDONLY;
-	int allowed;
+	int allowed, readable;
 
 	if (op->abandoned) {
 		op_end(op, true, 0);
@@ -236,6 +236,8 @@ static void open_run(struct task *task)
 		op_end(op, true, EIO);
 	else if (allowed < 0)
 		op_end(op, true, -allowed);
+	else if ((readable = region_can_read(op->w, op->inode)) < 0)
+		op_end(op, true, -readable);
 	else if (write && d->rec.node_count && !d->epoch)
 		open_attach(o);
 	else if (write)

@@ -5,7 +5,9 @@
 
 #include "node/pool.h"
 #include "node/region.h"
+#include "state/sealing.h"
 #include "state/worker.h"
+#include "store/sealed.h"
 #include "store/store_env.h"
 #include "store/writers.h"
 #include "uffd/resident.h"
@@ -32,6 +34,12 @@ static void env_index_set(struct store *s, struct inode *inode, uint64_t chunk, 
 {
 	(void)s;
 	inode->index[chunk] = entry;
+}
+
+static void env_seals_set(struct store *s, struct inode *inode, const struct flush *f)
+{
+	(void)s;
+	sealing_set(sealing_known(inode, f->chunk), &f->seals);
 }
 
 static struct inode *env_inode(struct store *s, unsigned nr)
@@ -77,15 +85,42 @@ static bool env_resident_page(struct store *s, struct inode *inode, uint64_t chu
 
 /* ---- nodes */
 
+/* Pages of which the node's copy may just be becoming another one, or have become it since it was asked: whichever
+ * comes is authentic, and not used. */
+static uint32_t pages_in_flux(const struct cache_entry *e)
+{
+	return store_in_flux(e) |
+	       (e->inode->resident ? resident_pages(e->inode->resident, e->chunk) : 0);
+}
+
+static int piece_open(struct cache_entry *e, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+		      uint32_t *got)
+{
+	struct worker *w = e->store->owner;
+	struct seal_known *known = sealing_known(e->inode, e->chunk), expected = { { 0 } };
+	uint32_t in_flux = pages_in_flux(e);
+	int error;
+
+	for (unsigned p = 0; known && p < GVM_CHUNK_PAGES; p++)
+		expected.page[p] = in_flux >> p & 1 ? SEAL_UNKNOWN : known->page[p];
+	error = seal_decode(w->sealer, w->codec, head, body, &e->inode->disk->rec.id, e->chunk, version, &expected,
+			    e->asked, e->data, got);
+	if (error)
+		return error;
+	e->stale |= in_flux & e->asked;
+	sealing_learn(known, head, *got & ~in_flux);
+	return 0;
+}
+
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	struct cache_entry *e = get->req.arg;
 	struct worker *w = e->store->owner;
 	uint32_t got = 0;
-	int error = chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
-				 e->data, &got);
+	int error = w->sealer ? piece_open(e, version, head, body, &got) : /* (no older than what was asked for) */
+				chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
+					     e->data, &got);
 
-	(void)version; /* at least the one that was asked for: the client library checks that */
 	if (error < 0) {
 		store_spoilt(e);
 		return error;
@@ -121,6 +156,9 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 static void flushed(struct worker *w, struct flush *f)
 {
+	const struct slot *slot = (const struct slot *)f;
+
+	sealed_judge(f, sealing_known(slot->inode, f->chunk));
 	store_flushed(w->store, f); /* the turn comes when all outcomes are known */
 }
 
@@ -130,6 +168,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 
 	f->done = flushed;
 	f->region = inode->disk->rec.id;
+	f->seals_known = sealing_known(inode, f->chunk);
 	region_node_place(w, inode, f->chunk, &f->node);
 	writers_send(w->writers, f);
 }
@@ -151,6 +190,7 @@ static const struct store_env calls = {
 	.disk = env_disk,
 	.index = env_index,
 	.index_set = env_index_set,
+	.seals_set = env_seals_set,
 	.inode = env_inode,
 	.node = env_node,
 	.idle = env_idle,
@@ -178,6 +218,8 @@ int store_open(struct worker *w)
 	s->slots.disk = w->journal->slots;
 	s->slots.data = w->journal->slot_data;
 	s->slots.mark32 = journal_publish32;
+	s->slots.mark64 = journal_publish64;
+	s->sealed = w->sealer;
 	store_begin(s, data, scratch);
 	return 0;
 }

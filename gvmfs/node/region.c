@@ -7,6 +7,8 @@
 #include "owner.h"
 #include "pool.h"
 #include "region_job.h"
+#include "options.h"
+#include "state/sealing.h"
 #include "state/worker.h"
 
 #include <errno.h>
@@ -70,6 +72,8 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->done = done;
 	rj->arg = arg;
 	rj->rec = inode->disk->rec;
+	if (!rj->rec.node_count)
+		rj->rec.seal = w->journal->super->seal_id; /* if it is made now */
 	rj->epoch = inode->disk->epoch;
 	rj->opts = w->opts;
 	rj->self = w->self;
@@ -112,8 +116,37 @@ static void attach_end(struct job *job)
 	region_end(rj);
 }
 
+int region_can_read(struct worker *w, const struct inode *inode)
+{
+	const struct record *rec = &inode->disk->rec;
+	uint64_t own = w->journal->super->seal_id;
+
+	if (!rec->node_count || rec->seal == own)
+		return 0;
+	if (!own) {
+		log_error(rec->name, "it is sealed (with key %016llx): this mount needs --seal-key-file with that key",
+			  (unsigned long long)rec->seal);
+		return -ENOKEY;
+	}
+	if (rec->seal) {
+		log_error(rec->name, "it is sealed with key %016llx, and this mount has key %016llx",
+			  (unsigned long long)rec->seal, (unsigned long long)own);
+		return -EKEYREJECTED;
+	}
+	log_error(rec->name, "it is not sealed, and this mount takes nothing that is not: a mount with --no-seal reads it");
+	return -EPERM;
+}
+
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
+	int r = region_can_read(w, inode);
+
+	if (!r)
+		r = inode_know(w->inodes, inode);
+	if (r < 0) {
+		done(w, inode, r, arg);
+		return;
+	}
 	journal_index_clear(w->journal, inode->nr, 0);
 	region_start(w, inode, done, arg, region_job_attach, attach_end,
 		     inode->disk->rec.size_bytes);
@@ -157,6 +190,7 @@ static void create_end(struct job *job)
 	if (!job->result) {
 		journal_publish64(&rec->version, rec->version + 1);
 		rec->view = rj->rec.view;
+		rec->seal = rj->rec.seal;
 		rec->slot_count = rj->rec.slot_count;
 		memcpy(rec->nodes, rj->rec.nodes, sizeof(rec->nodes));
 		memcpy(rec->slots, rj->rec.slots, sizeof(rec->slots));
@@ -192,6 +226,10 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 {
 	if (inode->disk->rec.node_count) {
 		region_start(w, inode, done, arg, region_job_resize, resize_end, size_bytes);
+		return;
+	}
+	if (inode_know(w->inodes, inode) < 0) {
+		done(w, inode, -ENOMEM, arg);
 		return;
 	}
 	journal_index_clear(w->journal, inode->nr, 0);
@@ -400,7 +438,10 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 			 inode->unreported);
 	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
 		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk)].addr : "?",
-		  error_text(error), more);
+		  error == -EBADMSG && w->journal->super->seal_id ?
+			  "REFUSED: it is not what this host sealed last (damaged, changed or an old copy)" :
+			  error_text(error),
+		  more);
 	inode->reported_ns = now;
 	inode->unreported = 0;
 }

@@ -70,6 +70,11 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 			in->rt[nr]->index = journal_index(in->j, nr);
 			in->rt[nr]->stats = &in->rt[nr]->disk->stats;
 			in->rt[nr]->unbacked_hold = -1;
+			if (in->rt[nr]->disk->use != INODE_FREE && in->rt[nr]->disk->epoch &&
+			    inode_know(in, in->rt[nr]) < 0) {
+				free(in->rt[nr]);
+				return in->rt[nr] = NULL;
+			}
 			if (in->rt[nr]->disk->use != INODE_FREE && in->rt[nr]->disk->epoch)
 				LIST_INSERT_HEAD(&in->attached, in->rt[nr], attached_entry);
 			STAILQ_INIT(&in->rt[nr]->waiting);
@@ -186,6 +191,19 @@ void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use)
 	tree_follow(in, nr);
 }
 
+int inode_know(struct inodes *in, struct inode *inode)
+{
+	if (in->j->super->seal_id && !inode->known)
+		inode->known = journal_known_map(in->j, inode->nr);
+	return in->j->super->seal_id && !inode->known ? -ENOMEM : 0;
+}
+
+static void inode_unknow(struct inode *inode)
+{
+	journal_known_unmap(inode->known);
+	inode->known = NULL;
+}
+
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 {
 	struct journal_inode *d = inode->disk;
@@ -195,6 +213,9 @@ void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 	else if (!epoch && d->epoch)
 		LIST_REMOVE(inode, attached_entry);
 	journal_publish64(&d->epoch, epoch);
+	/* A writer may look at it for what it still sends of a region that is given up. */
+	if (!epoch && !inode->slots)
+		inode_unknow(inode);
 }
 
 void inode_set_gone(struct inodes *in, unsigned nr)
@@ -263,6 +284,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 		TAILQ_REMOVE(&in->times_due[rt->times_delay], rt, times_entry);
 	if (d->epoch)
 		inode_set_epoch(in, rt, 0);
+	inode_unknow(rt);
 	journal_index_clear(in->j, nr, 0);
 	in->rt[nr] = NULL;
 	free(rt->watch);

@@ -30,6 +30,7 @@ struct inode {
 	unsigned nr;
 	struct journal_inode *disk; /* its entry in the journal, for as long as this struct lives */
 	_Atomic uint64_t *index;    /* and of its chunks: journal_index() */
+	struct seal_known *known;   /* of a sealed region, while it is attached: journal_known_map() */
 	bool busy; /* a task has it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* for it, in their order */
 	LIST_ENTRY(inode) attached_entry;
@@ -137,6 +138,8 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 int inode_alloc(struct inodes *in, const struct record *rec);
 /* The epoch of our attachment as its writer; 0: there is none (any more). */
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch);
+/* Before that, of a mount that seals: what is known of its pages has a place. 0 or -ENOMEM. */
+int inode_know(struct inodes *in, struct inode *inode);
 /* Change what an entry is, its whole record (not the entry's own), or what it is called and where; name: perhaps
  * that in its record already. A successor finds the change made or not, never half of it. */
 void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use);

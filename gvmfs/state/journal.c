@@ -8,11 +8,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl4": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x346c6e72756f6a67ull
+/* "gjournl5": the digit is the layout's, also of the entries. */
+#define JOURNAL_MAGIC 0x356c6e72756f6a67ull
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
-enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PARTS };
+enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PART_KNOWN, PARTS };
 
 static const uint64_t part_bytes[PARTS] = {
 	[PART_SUPER] = sizeof(struct journal_super),
@@ -22,6 +22,7 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
+	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* not mapped with the others: see journal_known_map() */
 };
 
 static uint64_t part_offset(unsigned part)
@@ -35,14 +36,14 @@ static uint64_t part_offset(unsigned part)
 
 static int journal_map(struct journal *j, int fd)
 {
-	uint8_t *base = mmap(NULL, part_offset(PARTS), PROT_READ | PROT_WRITE,
+	uint8_t *base = mmap(NULL, part_offset(PART_KNOWN), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	if (base == MAP_FAILED)
 		return -errno;
 	/* Never in a core dump: it is large, and a guest's memory. */
-	madvise(base, part_offset(PARTS), MADV_DONTDUMP);
-	madvise(base, part_offset(PARTS), MADV_NOHUGEPAGE); /* it is sparse: see its layout */
+	madvise(base, part_offset(PART_KNOWN), MADV_DONTDUMP);
+	madvise(base, part_offset(PART_KNOWN), MADV_NOHUGEPAGE); /* it is sparse: see its layout */
 	j->fd = fd;
 	j->super = (void *)(base + part_offset(PART_SUPER));
 	j->inodes = (void *)(base + part_offset(PART_INODES));
@@ -91,16 +92,41 @@ int journal_open(struct journal *j, int fd)
 
 void journal_close(const struct journal *j)
 {
-	munmap(j->super, part_offset(PARTS)); /* which is its first part */
+	munmap(j->super, part_offset(PART_KNOWN)); /* which is its first part */
+}
+
+struct seal_known *journal_known_map(const struct journal *j, unsigned inode)
+{
+	void *known = mmap(NULL, JOURNAL_KNOWN_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, j->fd,
+			   (off_t)(part_offset(PART_KNOWN) + inode * JOURNAL_KNOWN_BYTES));
+
+	if (known == MAP_FAILED)
+		return NULL;
+	madvise(known, JOURNAL_KNOWN_BYTES, MADV_DONTDUMP);
+	madvise(known, JOURNAL_KNOWN_BYTES, MADV_NOHUGEPAGE);
+	return known;
+}
+
+void journal_known_unmap(struct seal_known *known)
+{
+	if (known)
+		munmap(known, JOURNAL_KNOWN_BYTES);
+}
+
+/* Of an inode's entries for its chunks, of so many bytes each. */
+static void entries_clear(const struct journal *j, unsigned part, unsigned inode, uint64_t first, uint64_t bytes)
+{
+	uint64_t from = inode * JOURNAL_CHUNKS_MAX + first, to = (inode + 1ull) * JOURNAL_CHUNKS_MAX;
+
+	fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(part_offset(part) + from * bytes),
+		  (off_t)((to - from) * bytes));
 }
 
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first)
 {
-	uint64_t from = (uint64_t)inode * JOURNAL_INDEX_BYTES + first * 8;
-	uint64_t to = (uint64_t)(inode + 1) * JOURNAL_INDEX_BYTES;
-
-	fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		  (off_t)(part_offset(PART_INDEX) + from), (off_t)(to - from));
+	entries_clear(j, PART_INDEX, inode, first, 8);
+	if (j->super->seal_id)
+		entries_clear(j, PART_KNOWN, inode, first, sizeof(struct seal_known));
 }
 
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk)

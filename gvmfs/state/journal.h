@@ -10,6 +10,7 @@
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
  *	| sessions[JOURNAL_SESSIONS] | slot data (JOURNAL_SLOTS x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
+ *	| what is known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
  * All of it is written by the worker's front thread only, but for the chunk index of an inode that
  * is being attached, which its job thread fills (region.c), the counters in stats.h, and what the
@@ -20,6 +21,7 @@
 
 #include "gvm_wire.h"
 #include "record.h"
+#include "seal.h"
 #include "stats.h"
 
 #include <stdatomic.h>
@@ -33,6 +35,7 @@
 #define JOURNAL_SESSIONS     512u /* a multiple of 64 */
 #define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
 #define JOURNAL_CHUNKS_MAX   (JOURNAL_INDEX_BYTES / 8)
+#define JOURNAL_KNOWN_BYTES  (JOURNAL_CHUNKS_MAX * sizeof(struct seal_known)) /* per inode */
 #define JOURNAL_INIT_MAX     256u
 #define JOURNAL_PATH_MAX     108u /* of a UNIX socket's address */
 
@@ -50,6 +53,7 @@ struct journal_super {
 	uint32_t ended; /* the last worker came to its end, with this status plus 1; 0: it did not yet */
 	uint32_t inodes_end; /* entries from here on were never used */
 	uint8_t init[JOURNAL_INIT_MAX];
+	uint64_t seal_id; /* of the key with which the mount seals; 0: it seals nothing */
 	uint64_t mount_dev; /* the mount's device number; 0: not found out */
 	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */
 	struct stats stats;
@@ -104,8 +108,8 @@ struct journal_slot {
 	uint32_t inode;
 	uint64_t chunk;
 	uint32_t pages; /* bit p: page p of the slot's data is valid; published after the data */
-	uint32_t reserved;
-	uint64_t version; /* of the PUT; set before SLOT_SEALED */
+	uint32_t tried;	  /* it was sent under versions below this one: nodes may have them */
+	uint64_t version; /* of the PUT; set before SLOT_SEALED, and before it is sent again, sealed anew */
 };
 
 /* What belongs to a region that is mapped through the fast path (resident.h). */
@@ -171,6 +175,11 @@ static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned 
 /* The first chunk from `chunk` on of which the index may have something: a look at the memory of what was never
  * written would allocate it, and take a while for a large region. JOURNAL_CHUNKS_MAX: there is none. */
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk);
+
+/* What is known of the sealed pages of an inode's chunks, which goes with the index: JOURNAL_CHUNKS_MAX entries; NULL:
+ * there is no room for it in the address space. */
+struct seal_known *journal_known_map(const struct journal *j, unsigned inode);
+void journal_known_unmap(struct seal_known *known);
 
 /* Gives the memory of chunks first.. back and makes their entries 0. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);

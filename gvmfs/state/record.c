@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_FORMAT 2
+#define RECORD_FORMAT 3
 
 /* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
 struct cursor {
@@ -84,6 +84,7 @@ size_t record_pack(const struct record *r, uint8_t *buf)
 	p = put_int(p, r->ctime_ns, 8);
 	p = put_int(p, r->size_bytes, 8);
 	p = put_int(p, r->view, 8);
+	p = put_int(p, r->seal, 8);
 	p = (uint8_t *)mempcpy(p, r->parent.b, sizeof(r->parent.b));
 	p = (uint8_t *)mempcpy(p, r->owner.host.b, sizeof(r->owner.host.b));
 	p = (uint8_t *)mempcpy(p, r->owner.boot.b, sizeof(r->owner.boot.b));
@@ -123,6 +124,7 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	r->ctime_ns = take_int(&c, 8);
 	r->size_bytes = take_int(&c, 8);
 	r->view = take_int(&c, 8);
+	r->seal = take_int(&c, 8);
 	take_bytes(&c, r->parent.b, sizeof(r->parent.b));
 	take_bytes(&c, r->owner.host.b, sizeof(r->owner.host.b));
 	take_bytes(&c, r->owner.boot.b, sizeof(r->owner.boot.b));

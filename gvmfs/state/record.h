@@ -43,6 +43,7 @@ struct record {
 	uint64_t version; /* of the record; greater at each change */
 	uint8_t kind;
 	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
+	uint64_t seal;	/* of the key with which its content is sealed: seal_key_id(); 0: it is not sealed */
 	uint8_t temporary; /* made for one run of a guest: goes when nobody has it open */
 	struct record_owner owner;
 	uint16_t node_count; /* 0: a region without a size yet */

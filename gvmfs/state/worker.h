@@ -32,6 +32,7 @@ struct pagecache;
 struct pool;
 struct region_events;
 struct request;
+struct sealer;
 struct residents;
 struct sessions;
 struct store;
@@ -46,6 +47,7 @@ struct worker {
 	struct pool *pool;
 	struct jobs *jobs;
 	struct chunk_codec *codec; /* of the nodes' answers to the front thread */
+	struct sealer *sealer;	   /* of these, if the mount seals; NULL: it does not */
 	struct store *store;
 	struct pagecache *pagecache;
 	struct writers *writers;

@@ -30,20 +30,16 @@ static bool sent_is_known(const struct flush *f, uint32_t encoded)
 	return f->read == f->pages && !(others & ~(base_is_zero(f) ? f->head.zero_map : f->fetched));
 }
 
-static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole)
+/* Sends what is encoded. */
+static void flush_go(struct flush *f, bool whole)
 {
-	uint32_t encoded = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks);
 	int error;
 
-	f->env->encode(f, from, blocks);
-	assert(!f->resident || sent_is_known(f, encoded));
 	/* The encoder leaves the zero bits of omitted blocks clear, so all bits are set only for a
 	 * whole chunk. */
 	f->all_zero = f->head.zero_map == ~0u;
 	f->delta = !whole;
 	f->put_bytes = f->head.body_bytes;
-	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(encoded & ~f->head.zero_map);
-	f->zero_pages = (uint32_t)__builtin_popcount(encoded & f->head.zero_map);
 	/* Zeros over a chunk that was never written: the node need not be told. */
 	if (f->env->is_dry(f) || (f->all_zero && !f->base && !f->tried)) {
 		f->env->end(f, 0);
@@ -54,16 +50,26 @@ static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, boo
 		f->env->end(f, error);
 }
 
-void flush_sent(struct flush *f, int error)
+/* False: it has ended with an error. */
+static bool flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
-	/* The node holds another base than ours, or encodes it in other blocks: send the whole
-	 * chunk. */
-	if ((error == -EREMCHG || error == -EINVAL) && f->delta && !f->whole_retry) {
-		f->whole_retry = true;
-		f->env->again(f);
-		return;
+	int error = f->env->encode(f, from, blocks);
+
+	f->encoded = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks);
+	if (error) {
+		f->env->end(f, error);
+		return false;
 	}
-	f->env->end(f, error);
+	assert(!f->resident || sent_is_known(f, f->encoded));
+	f->raw_bytes = GVM_PAGE_BYTES * (uint32_t)__builtin_popcount(f->encoded & ~f->head.zero_map);
+	f->zero_pages = (uint32_t)__builtin_popcount(f->encoded & f->head.zero_map);
+	return true;
+}
+
+static void flush_put(struct flush *f, const uint8_t *from, uint32_t blocks, bool whole)
+{
+	if (flush_encode(f, from, blocks))
+		flush_go(f, whole);
 }
 
 static void flush_complete(struct flush *f, uint32_t pages)
@@ -76,6 +82,21 @@ static void flush_complete(struct flush *f, uint32_t pages)
 	error = f->env->get(f, pages);
 	if (error)
 		f->env->end(f, error);
+}
+
+void flush_sent(struct flush *f, int error)
+{
+	/* The node holds another base than ours, or encodes it in other blocks: send the whole
+	 * chunk. */
+	if ((error != -EREMCHG && error != -EINVAL) || !f->delta || f->whole_retry) {
+		f->env->end(f, error);
+		return;
+	}
+	f->whole_retry = true;
+	if (f->sealed && !mutant("sealed-again"))
+		flush_complete(f, ~f->encoded);
+	else
+		f->env->again(f);
 }
 
 void flush_piece(struct flush *f, uint32_t pages)
@@ -103,6 +124,14 @@ void flush_fetched(struct flush *f, int error)
 		error = -EBADMSG;
 	if (error) {
 		f->env->end(f, error);
+		return;
+	}
+	if (f->sealed && !mutant("sealed-again")) {
+		error = f->env->compose(f);
+		if (error)
+			f->env->end(f, error);
+		else
+			flush_go(f, true);
 		return;
 	}
 	overlay(f);
@@ -175,7 +204,8 @@ static void evict_start(struct flush *f)
 	f->whole_retry = true;
 	if (mutant("whole-blind"))
 		flush_put(f, f->env->scratch(f), ALL_BLOCKS, true);
-	else
+	else if (!f->sealed || mutant("sealed-again") ||
+		 flush_encode(f, f->env->scratch(f), chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages)))
 		flush_complete(f, ~f->pages);
 }
 

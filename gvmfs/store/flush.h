@@ -9,6 +9,10 @@
  * known is completed: the others are fetched. The node gets the whole chunk or the changed blocks; if it
  * holds another base than ours, it gets the whole chunk, once.
  *
+ * What is sealed (memnode/SEAL.md) is encoded once in a flush: a whole chunk is composed of that and of the node's other
+ * blocks as they are, so that one version of a chunk is the same bytes wherever it goes. A flush that has failed
+ * comes again under a new version.
+ *
  * The decisions reach the kernel and the nodes only through struct flush_env, of which there are two:
  * writer.c's, and that of a simulator (tests/resident).
  */
@@ -17,6 +21,7 @@
 
 #include "codec.h"
 #include "gvm_client.h"
+#include "seal.h"
 #include "state/record.h"
 
 #include <xxhash.h>
@@ -31,9 +36,11 @@ struct flush_env {
 	/* Reads n pages of the chunk's memory, from page `first` on. */
 	int (*read)(struct flush *f, unsigned first, unsigned n, uint8_t *to);
 	/* Encodes blocks of `from` for send(), and fills in f->head. */
-	void (*encode)(struct flush *f, const uint8_t *from, uint32_t blocks);
+	int (*encode)(struct flush *f, const uint8_t *from, uint32_t blocks);
+	/* Sealed: adds what get() has fetched, as it is, to what was encoded. */
+	int (*compose)(struct flush *f);
 	/* get() fetches pages of the base; send() sends what was encoded, as a change of `base` (0: as
-	 * a whole chunk). */
+	 * a whole chunk). Sealed: get() leaves what is encoded alone, but not the scratch buffer. */
 	int (*get)(struct flush *f, uint32_t pages);
 	int (*send)(struct flush *f, uint64_t base);
 	/* Whether nothing is really sent: for measurements. */
@@ -57,6 +64,8 @@ struct flush {
 	bool tried;	  /* a version above `base` was sent before: the node may hold other bytes than base's */
 	uint32_t pages;	  /* valid pages of data: the flush changes these on the node, and no others */
 	const uint8_t *data; /* NULL: read from memory_fd, at the chunk's place */
+	bool sealed;
+	const struct seal_known *seals_known; /* what is known of the chunk's pages; NULL: nothing */
 	bool resident;	  /* an eviction: uses these, up to `read` */
 	int memory_fd;
 	uint64_t seed;	  /* for the hashes */
@@ -71,6 +80,7 @@ struct flush {
 	bool delta;	   /* only changed blocks were sent */
 	bool base_fetched; /* the rest of a block was fetched first */
 	uint32_t put_bytes, raw_bytes, zero_pages;
+	struct seal_known seals; /* sealed: what is to be known of the pages that were sent */
 	/* the writer's own */
 	bool whole_retry; /* the node did not have the base that we know: fetch the rest, send the whole chunk */
 	struct writer *writer;
@@ -78,6 +88,8 @@ struct flush {
 	struct gvm_get get;
 	struct gvm_put put;
 	struct chunk_head head;
+	const uint8_t *body; /* of what was encoded, or composed */
+	uint32_t encoded; /* pages */
 	uint32_t asked;	  /* pages of the base that are being fetched */
 	uint32_t fetched; /* those of them that are in the scratch buffer */
 };

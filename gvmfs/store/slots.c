@@ -189,6 +189,7 @@ struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, co
 	js->chunk = chunk;
 	js->pages = 0;
 	js->version = 0;
+	js->tried = 0;
 	s->mark32(&js->state, SLOT_OPEN);
 	slot_insert(s, slot, inode, node, now_ns);
 	return slot;
@@ -239,6 +240,16 @@ void slot_resend(struct slots *s, struct slot *slot)
 {
 	assert(slot_is(s, slot) == SLOT_IS_REFUSED);
 	slot->retry_at_ns = 0;
+}
+
+void slot_resend_anew(struct slots *s, struct slot *slot)
+{
+	struct journal_slot *js = slot_disk(s, slot);
+
+	s->mark32(&js->tried, 1);
+	if (!mutant("version-kept"))
+		s->mark64(&js->version, js->version + 1);
+	slot_resend(s, slot);
 }
 
 void slot_free(struct slots *s, struct slot *slot)

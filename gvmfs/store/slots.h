@@ -12,7 +12,8 @@
  *
  * A chunk has at most one slot that is COLLECTING, and one that is SENDING or REFUSED; the former has the newer
  * data. The data of a slot that is SENDING or REFUSED do not change: whatever is sent again under a version is what
- * was sent under it before.
+ * was sent under it before. What is sealed (memnode/SEAL.md) has other bytes each time, and another version:
+ * slot_resend_anew().
  *
  * A worker may be killed between any two instructions, so each change ends with one atomic store (slots->mark32).
  * Its successor finds a slot that was about to
@@ -53,11 +54,12 @@ struct slot {
 };
 
 struct slots {
-	/* Given: the journal's slots, and how a word in them is stored (journal_publish32(), or a
+	/* Given: the journal's slots, and how words in them are stored (journal_publish32() and 64(), or a
 	 * simulator's). */
 	struct journal_slot *disk;
 	uint8_t *data;
 	void (*mark32)(uint32_t *where, uint32_t value);
+	void (*mark64)(uint64_t *where, uint64_t value);
 
 	struct slot slot[JOURNAL_SLOTS];
 	struct slot *buckets[SLOTS_BUCKETS], *free_list;
@@ -116,6 +118,8 @@ void slot_seal(struct slots *s, struct slot *slot, uint64_t version);
 /* SENDING -> REFUSED, to be sent again at `retry_at_ns`; REFUSED -> SENDING. */
 void slot_refuse(struct slots *s, struct slot *slot, uint64_t retry_at_ns);
 void slot_resend(struct slots *s, struct slot *slot);
+/* The latter under a new version, after which it is `tried`. */
+void slot_resend_anew(struct slots *s, struct slot *slot);
 /* Any state -> FREE. If it is SENDING, its writer must be done with it. */
 void slot_free(struct slots *s, struct slot *slot);
 

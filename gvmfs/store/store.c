@@ -53,7 +53,8 @@ static void slot_send(struct store *s, struct slot *slot)
 	f->pages = js->pages;
 	f->data = slot_data(&s->slots, slot);
 	f->resident = false;
-	f->tried = false;
+	f->tried = js->tried;
+	f->sealed = s->sealed;
 	f->whole_retry = false;
 	s->env->send(s, slot->inode, f);
 }
@@ -127,6 +128,9 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	} else if (f->result < 0) {
 		s->env->fail(s, inode, chunk, f->result);
 	} else {
+		/* Before the slot, from which its pages could be sent again, goes. */
+		if (f->sealed && !mutant("seals-forgotten"))
+			s->env->seals_set(s, inode, f);
 		s->env->index_set(s, inode, chunk, flush_index_entry(f));
 		store_count(s, inode, chunks_written, 1);
 		store_count(s, inode, put_bytes, f->put_bytes);
@@ -178,7 +182,10 @@ static void timers_look(struct store *s)
 	for (struct slot *slot = s->slots.slot;
 	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
 		if (slot_is(&s->slots, slot) == SLOT_IS_REFUSED && slot->retry_at_ns <= now) {
-			slot_resend(&s->slots, slot);
+			if (s->sealed)
+				slot_resend_anew(&s->slots, slot);
+			else
+				slot_resend(&s->slots, slot);
 			slot_send(s, slot);
 		} else if (slot_can_seal(s, slot) && slot->opened_ns + STORE_AGE_NS <= now) {
 			store_seal(s, slot);

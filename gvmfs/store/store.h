@@ -90,6 +90,7 @@ struct store {
 	const struct store_env *env;
 	void *owner; /* for the environment's use */
 	struct stats *stats; /* of the mount */
+	bool sealed;	     /* what is sent is sealed: memnode/SEAL.md */
 	struct slots slots;
 	struct cache cache;
 	uint64_t events; /* READs that came plus GETs that were sent: a clock that orders them */
@@ -115,7 +116,7 @@ struct store {
  * ---- The beginning, the turn, the clock
  */
 
-/* The caller has filled in slots.{disk,data,mark32}, env, owner and stats; the rest is zero. data has room for
+/* The caller has filled in slots.{disk,data,mark32,mark64}, env, owner, stats and sealed; the rest is zero. data has room for
  * CACHE_ENTRIES chunks, scratch for STORE_SCRATCH pages. Takes over the journal's slots; a turn has to
  * follow. */
 void store_begin(struct store *s, uint8_t *data, uint8_t *scratch);
@@ -138,6 +139,9 @@ void store_cancel(struct store *s, struct store_wait *wait);
 /* A GET has brought pages into e->data; has spoilt pages there; has ended with 0 or a negative
  * errno. */
 void store_piece(struct cache_entry *e, uint32_t pages);
+/* Pages of which the node's copy may be another one than the index names, or than it names by now, since a slot had them
+ * since the GET was sent: a sealed answer has them not checked for age, and store_piece() leaves them out. */
+uint32_t store_in_flux(const struct cache_entry *e);
 void store_spoilt(struct cache_entry *e);
 void store_fetched(struct cache_entry *e, int error);
 /* A writer has handed a slot's flush back, with its outcome. */

@@ -3,6 +3,8 @@
  * decides. */
 #include "store_priv.h"
 
+#include "base/mutant.h"
+
 #include <assert.h>
 #include <errno.h>
 
@@ -21,6 +23,11 @@ void store_cancel(struct store *s, struct store_wait *wait)
 	store_unwait(s, wait);
 	wait->error = -EINTR;
 	store_due(s, wait);
+}
+
+uint32_t store_in_flux(const struct cache_entry *e)
+{
+	return mutant("flux-checked") ? 0 : e->stale | slots_pages(&e->store->slots, e->inode, e->chunk);
 }
 
 void store_piece(struct cache_entry *e, uint32_t pages)

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "file.h"
+#include "options.h"
+#include "state/sealing.h"
 
 #include <errno.h>
 #include <string.h>
@@ -79,7 +81,7 @@ struct flush *flush_queue_finished(struct flush_queue *q)
 
 static uint8_t *flush_body(const struct flush *f)
 {
-	return f->writer->buffers + (size_t)f->buffer * 2 * GVM_CHUNK_BYTES;
+	return f->writer->buffers + (size_t)f->buffer * WRITER_BUFFERS * GVM_CHUNK_BYTES;
 }
 
 static uint8_t *flush_scratch(const struct flush *f)
@@ -121,11 +123,42 @@ static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 			  f->chunk * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
 }
 
-static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+static struct sealed_room *flush_room(const struct flush *f)
 {
+	return &f->writer->room[f->buffer];
+}
+
+static int flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+{
+	uint8_t *body = flush_body(f);
+
+	f->body = body;
 	/* Blocks that are left out get no zero bits: the node keeps the ones that it has. */
-	chunk_encode(f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
-		     flush_body(f));
+	if (f->sealed)
+		return seal_encode(f->writer->sealer, f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region,
+				   f->chunk, f->version, &f->head, body);
+	chunk_encode(f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head, body);
+	return 0;
+}
+
+static int flush_compose(struct flush *f)
+{
+	return sealed_compose(flush_room(f), f);
+}
+
+/* What came of the base, into the scratch buffer. */
+static int piece_decode(struct flush *f, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+			uint32_t *got)
+{
+	static const struct seal_known nothing;
+	uint32_t asked = f->get.what.page_mask;
+	int r;
+
+	if (!f->sealed)
+		return chunk_decode(f->writer->codec, head, body, &f->region, f->chunk, asked, flush_scratch(f), got);
+	r = seal_decode(f->writer->sealer, f->writer->codec, head, body, &f->region, f->chunk, version,
+			f->seals_known ? f->seals_known : &nothing, asked, flush_scratch(f), got);
+	return r ? r : sealed_add(flush_room(f), head, body);
 }
 
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
@@ -133,10 +166,8 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 {
 	struct flush *f = get->req.arg;
 	uint32_t got = 0;
-	int r = chunk_decode(f->writer->codec, head, body, &f->region, f->chunk, get->what.page_mask,
-			     flush_scratch(f), &got);
+	int r = piece_decode(f, version, head, body, &got);
 
-	(void)version;
 	if (r == 0)
 		flush_piece(f, got);
 	return r;
@@ -153,6 +184,7 @@ static int flush_get(struct flush *f, uint32_t pages)
 
 	if (!conn)
 		return -ENOMEM;
+	sealed_begin(flush_room(f));
 	f->get.req = (struct gvm_req){ .done = get_done, .arg = f };
 	f->get.on_piece = get_piece;
 	f->get.what = (struct gvm_get_req){
@@ -178,6 +210,8 @@ static int flush_send(struct flush *f, uint64_t base)
 
 	if (!conn)
 		return -ENOMEM;
+	if (f->sealed)
+		sealed_note(f);
 	f->put.req = (struct gvm_req){ .done = put_done, .arg = f };
 	f->put.what = (struct gvm_put_req){
 		.region = f->region,
@@ -187,7 +221,7 @@ static int flush_send(struct flush *f, uint64_t base)
 		.base = base,
 	};
 	f->put.head = &f->head;
-	f->put.body = flush_body(f);
+	f->put.body = f->body;
 	gvm_put(conn, &f->put);
 	return 0;
 }
@@ -201,6 +235,7 @@ static const struct flush_env calls = {
 	.scratch = flush_scratch,
 	.read = flush_read,
 	.encode = flush_encode,
+	.compose = flush_compose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,
@@ -215,6 +250,9 @@ static void writer_begin(struct writer *wr, struct flush *f)
 	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;
+	memset(&f->seals, 0, sizeof(f->seals));
+	flush_room(f)->body = flush_body(f) + 2 * GVM_CHUNK_BYTES;
+	flush_room(f)->other = flush_body(f) + 3 * GVM_CHUNK_BYTES;
 	flush_start(f);
 }
 
@@ -268,8 +306,10 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
 	wr->codec = chunk_codec_create();
 	wr->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	wr->buffers = mmap(NULL, WRITER_IN_FLIGHT * 2 * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
+	wr->buffers = mmap(NULL, WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (opts->sealing && (r = sealer_create(opts->sealing->key, opts->sealing->bytes, &wr->sealer)) < 0)
+		return r;
 	if (!wr->codec || wr->wake_fd < 0 || wr->buffers == MAP_FAILED)
 		return -ENOMEM;
 	if ((r = loop_init(&wr->loop)) < 0 ||

@@ -10,10 +10,12 @@
 
 #include "flush.h"
 #include "node/pool.h"
+#include "sealed.h"
 
 #include <pthread.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
+#define WRITER_BUFFERS	 4u /* of a flush; what is not used takes no memory */
 #define WRITERS_MAX	 8
 
 /* Shared by the front and its writers. */
@@ -29,6 +31,7 @@ struct writer {
 	struct flush_queue *queue;
 	struct pool pool;
 	struct chunk_codec *codec;
+	struct sealer *sealer; /* NULL: the mount does not seal */
 	int wake_fd;
 	struct loop_source woken;
 	struct loop loop;
@@ -37,7 +40,8 @@ struct writer {
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	uint32_t buffers_free;
-	uint8_t *buffers; /* WRITER_IN_FLIGHT x (body, scratch), GVM_CHUNK_BYTES each */
+	uint8_t *buffers; /* WRITER_IN_FLIGHT x WRITER_BUFFERS (body, scratch, and two of room[]) x GVM_CHUNK_BYTES */
+	struct sealed_room room[WRITER_IN_FLIGHT];
 };
 
 /* 0 or a negative errno. */

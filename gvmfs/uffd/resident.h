@@ -354,6 +354,11 @@ static inline bool resident_has_page(const struct resident *r, uint64_t chunk, u
 {
 	return resident_has(r, chunk) && r->mark[chunk].filled >> page & 1;
 }
+/* Which pages are, of a chunk. */
+static inline uint32_t resident_pages(const struct resident *r, uint64_t chunk)
+{
+	return r->mark[chunk].filled;
+}
 /* Whether the two above do not tell yet, for some of these bytes. */
 static inline bool resident_is_changing(const struct resident *r, uint64_t off, uint64_t bytes)
 {

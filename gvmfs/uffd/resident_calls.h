@@ -30,6 +30,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page);
 void env_get_cancel(struct resident *r, struct resident_fetch *f);
 void env_send(struct resident *r, struct flush *f);
 void env_index(struct resident *r, uint64_t c, uint64_t entry);
+void env_seals_set(struct resident *r, const struct flush *f);
 uint64_t env_deadline(const struct resident *r);
 const char *env_name(const struct resident *r);
 uint64_t env_epoch(const struct resident *r);
@@ -64,6 +65,7 @@ uint64_t env_now(const struct resident *r);
 		.get_cancel = env_get_cancel, \
 		.send = env_send, \
 		.index = env_index, \
+		.seals_set = env_seals_set, \
 		.deadline = env_deadline, \
 		.name = env_name, \
 		.epoch = env_epoch, \

@@ -8,7 +8,9 @@
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/lookout.h"
+#include "state/sealing.h"
 #include "state/worker.h"
+#include "store/sealed.h"
 #include "store/store.h"
 #include "store/writers.h"
 #include "uffd.h"
@@ -254,15 +256,27 @@ uint64_t env_now(const struct resident *r)
 
 /* A request that was sent again brings pages once more, of which some may just be on their way into the client's
  * memory: these are not written to. */
-static int piece_decode(struct resident_fetch *f, const struct chunk_head *head, const uint8_t *body,
-			uint32_t *got)
+static int piece_decode(struct resident_fetch *f, uint64_t version, const struct chunk_head *head,
+			const uint8_t *body, uint32_t *got)
 {
 	static uint8_t twice[GVM_CHUNK_BYTES];
+	static const struct seal_known nothing;
 	struct resident *r = f->r;
+	const struct gvm_id *region = &r->inode->disk->rec.id;
+	struct seal_known *known = sealing_known(r->inode, f->chunk);
 	bool again = f->decoded & chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	int error = chunk_decode(r->w->codec, head, body, &r->inode->disk->rec.id, f->chunk,
-				 f->asked, again ? twice : f->data, got);
+	uint8_t *to = again ? twice : f->data;
+	int error;
 
+	/* What a writer is just sending of the chunk are other pages than those: the node's copies of these stay as they
+	 * are meanwhile. */
+	if (r->w->sealer)
+		error = seal_decode(r->w->sealer, r->w->codec, head, body, region, f->chunk, version,
+				    known ? known : &nothing, f->asked, to, got);
+	else
+		error = chunk_decode(r->w->codec, head, body, region, f->chunk, f->asked, to, got);
+	if (!error)
+		sealing_learn(r->w->sealer ? known : NULL, head, *got);
 	for (unsigned p = 0; !error && again && p < GVM_CHUNK_PAGES; p++)
 		if (*got & ~f->decoded & 1u << p)
 			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
@@ -275,9 +289,8 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	struct resident_fetch *f = get->req.arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = piece_decode(f, head, body, &got);
+	int error = piece_decode(f, version, head, body, &got); /* version: at least what was asked for */
 
-	(void)version; /* at least what was asked for: the node saw to that */
 	if (error < 0)
 		return error;
 	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
@@ -319,7 +332,10 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 
 static void flushed(struct worker *w, struct flush *f)
 {
+	const struct eviction *e = (const struct eviction *)f;
+
 	(void)w;
+	sealed_judge(f, sealing_known(e->r->inode, f->chunk));
 	resident_flushed(f);
 }
 
@@ -327,6 +343,8 @@ void env_send(struct resident *r, struct flush *f)
 {
 	f->done = flushed;
 	f->region = r->inode->disk->rec.id;
+	f->sealed = r->w->sealer;
+	f->seals_known = sealing_known(r->inode, f->chunk);
 	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
 	writers_send(r->w->writers, f);
@@ -336,6 +354,11 @@ void env_index(struct resident *r, uint64_t c, uint64_t entry)
 {
 	r->index[c] = entry;
 	store_invalidate(r->w->store, r->inode, c, ~0u);
+}
+
+void env_seals_set(struct resident *r, const struct flush *f)
+{
+	sealing_set(sealing_known(r->inode, f->chunk), &f->seals);
 }
 
 uint64_t env_deadline(const struct resident *r)

@@ -71,6 +71,8 @@ struct resident_env {
 	void (*send)(struct resident *r, struct flush *f);
 	/* A node has acknowledged what a flush sent, or the chunk is zero (entry 0): the index says so. */
 	void (*index)(struct resident *r, uint64_t c, uint64_t entry);
+	/* The same, of what was sealed: f->seals is what is known of its pages from now on. */
+	void (*seals_set)(struct resident *r, const struct flush *f);
 	/* When an access that a user waits for has to end; 0: whenever. */
 	uint64_t (*deadline)(const struct resident *r);
 

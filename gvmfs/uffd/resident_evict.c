@@ -197,6 +197,9 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 {
 	uint64_t entry = flush_index_entry(f);
 
+	/* Before the pages go. */
+	if (!f->clean && f->sealed && !mutant("seals-forgotten"))
+		r->env->seals_set(r, f);
 	if (!f->clean)
 		r->env->index(r, c, entry);
 	/* It had it before: nothing was sent under the version, so no answer to it is in doubt. */

@@ -6,6 +6,8 @@
  *	  as, in the memory if it is marked there and else on the node, is its truth;
  *	- nothing is mapped that is not marked, and nothing lies unmarked that gvmfs put there;
  *	- what is remembered as sent is what the node has;
+ *	- what is known of a sealed page that is not in the memory is what the node has, and of one that this host wrote
+ *	  something is known;
  *	- the budget is not exceeded by anything that comes, but where it says so;
  *	- the counts and lists are what the chunks say.
  *
@@ -99,6 +101,27 @@ static const char *hashes_check(uint64_t c)
 	return NULL;
 }
 
+static const char *seals_check(uint64_t c)
+{
+	const struct chunk *k = &world.r.chunk[c];
+	uint64_t entry = world.index[c];
+	bool sure = !k->sending && world.mark[c].tried <= (entry & GVM_VERSION_MASK);
+	uint32_t pages = sure ? ~0u : ~world.mark[c].filled;
+
+	if (!world.sealed || !entry || entry & GVM_VERSION_ZERO)
+		return NULL;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t known = world.known[c].page[p];
+
+		if (!(pages >> p & 1))
+			continue;
+		if (known == SEAL_UNKNOWN ? sure && world.ours[c] >> p & 1 : known != world.node[c].seal[p])
+			return known == SEAL_UNKNOWN ? "an old page of ours would be believed" :
+						       "the node's page would not be believed";
+	}
+	return NULL;
+}
+
 static const char *state_check(uint64_t c)
 {
 	const struct resident *r = &world.r;
@@ -187,6 +210,8 @@ const char *world_check(void)
 				page_print((uint32_t)c * GVM_CHUNK_PAGES + p);
 		if (!wrong && !world.closed)
 			wrong = hashes_check(c);
+		if (!wrong && !world.closed)
+			wrong = seals_check(c);
 		if (!wrong && !world.closed)
 			wrong = state_check(c);
 	}

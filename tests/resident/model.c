@@ -28,7 +28,7 @@
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
-		stalls;
+		stalls, sealed; /* sealed: what is sent is */
 };
 
 struct model_case {
@@ -67,6 +67,14 @@ static const struct model_case cases[] = {
 	  { .writes = 1, .zeros = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "stalled-zeros", "an empty region: 2 accesses, something while a call waits", false },
 	  { .touches = 2, .stalls = 1 }, GVM_CHUNK_PAGES, false },
+	{ { "sealed", "3 accesses, sealed", false },
+	  { .touches = 3, .sealed = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "sealed-deaths", "2 accesses, a worker's death, sealed", false },
+	  { .touches = 2, .kills = 1, .sealed = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "sealed-fsyncs", "2 accesses, an fsync, a refusal, sealed", false },
+	  { .touches = 2, .syncs = 1, .refusals = 1, .sealed = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "sealed-zeros", "an empty region: 2 accesses, a hole, sealed", false },
+	  { .touches = 2, .zeros = 1, .sealed = 1 }, GVM_CHUNK_PAGES, false },
 	{ { "long-stalls", "an access, a write, a hole, an fsync, something while a call waits", true },
 	  { .touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "stalled-deaths", "2 accesses, something while a call waits, a worker's death", true },
@@ -86,7 +94,7 @@ static const struct model_case cases[] = {
 	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "everything", "2 accesses, and one of everything else", true },
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
 
 /* Beside them: every two of what may happen, with an access (by name: pairs). */
@@ -153,6 +161,25 @@ static void put(uint64_t value)
 		text.bytes[text.n++] = value;
 }
 
+/* Of what pages are known by only matters which are alike. */
+static struct {
+	uint64_t seal[256];
+	unsigned n;
+} seals;
+
+static void put_seal(uint64_t seal)
+{
+	unsigned k = 0;
+
+	if (!world.sealed)
+		return;
+	while (k < seals.n && seals.seal[k] != seal)
+		k++;
+	if (k == seals.n && k < sizeof(seals.seal) / sizeof(*seals.seal))
+		seals.seal[seals.n++] = seal;
+	put(seal > SEAL_ZERO ? k + 2 : seal);
+}
+
 static void put_pages(void)
 {
 	uint64_t bits = 0;
@@ -170,6 +197,8 @@ static void put_pages(void)
 		put(p->truth);
 		put(p->uncertain ? p->other : 0);
 		put(world.node[i / GVM_CHUNK_PAGES].content[at]);
+		put_seal(world.node[i / GVM_CHUNK_PAGES].seal[at]);
+		put_seal(world.known[i / GVM_CHUNK_PAGES].page[at]);
 	}
 }
 
@@ -189,6 +218,7 @@ static void put_chunks(void)
 		put(world.mark[c].tried << 1 | (world.pins[c] != 0));
 		put(world.index[c]);
 		put(world.node[c].version);
+		put(world.sealed ? world.ours[c] : 0);
 	}
 	put((uint64_t)r->zapping | (uint64_t)r->zapped << 1 | (uint64_t)r->over << 2 |
 	    (uint64_t)(r->retry_at_ns > world.now) << 3 | (uint64_t)(r->zap_at_ns > world.now) << 4 |
@@ -209,6 +239,8 @@ static void put_wires(void)
 		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 1 | f->ahead : 0);
 		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 : 0);
 		put(f->r && g->served ? g->content[NEAR] ^ g->content[FAR] << 8 : 0);
+		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
+		put_seal(f->r && g->served ? g->seal[FAR] : 0);
 	}
 	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++) {
 		const struct write *w = &world.write[i];
@@ -226,6 +258,9 @@ static void put_wires(void)
 		put(f->version);
 		put(f->known ? world.rs.evictions[i].known[NEAR].low64 ^ world.rs.evictions[i].known[FAR].high64 : 0);
 		put(w->state > W_QUEUED ? w->put.content[NEAR] ^ w->put.content[FAR] << 8 : 0);
+		put(world.sealed && w->state > W_QUEUED ? w->put.pages : 0);
+		put_seal(w->state > W_QUEUED ? w->put.seal[NEAR] : 0);
+		put_seal(w->state > W_QUEUED ? w->put.seal[FAR] : 0);
 	}
 	put(world.zaps);
 	for (unsigned i = 0; i < world.zaps; i++)
@@ -258,7 +293,7 @@ static void put_threads(void)
 
 static uint64_t state_hash(void)
 {
-	text.n = 0;
+	text.n = seals.n = 0;
 	put_pages();
 	put_chunks();
 	put_wires();
@@ -402,6 +437,7 @@ static void fill(void)
 			if (p != NEAR && p != FAR)
 				continue;
 			world.node[c].content[p] = ++world.next_value;
+			world.node[c].seal[p] = seal_new(world.next_value);
 			page_changed(page, world.next_value);
 		}
 	}
@@ -410,7 +446,7 @@ static void fill(void)
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
-	world_init(case_of(c)->local);
+	world_init(case_of(c)->local, case_of(c)->limits.sealed);
 	if (case_of(c)->full)
 		fill();
 }

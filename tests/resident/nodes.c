@@ -12,6 +12,20 @@ uint64_t node_read(uint32_t page)
 	return !entry || entry & GVM_VERSION_ZERO ? 0 : world.node[c].content[page % GVM_CHUNK_PAGES];
 }
 
+uint64_t seal_new(uint64_t content)
+{
+	return content ? SEAL_ZERO + ++world.next_seal : SEAL_ZERO;
+}
+
+bool seal_believe(uint64_t c, unsigned page, uint64_t seal)
+{
+	uint64_t *known = &world.known[c].page[page];
+
+	if (*known == SEAL_UNKNOWN)
+		*known = seal;
+	return *known == seal;
+}
+
 /* As memnode/daemon/entry.c does. False: that is no answer to it, but a fault of ours. */
 bool node_apply(const struct put *put, int *result)
 {
@@ -22,8 +36,12 @@ bool node_apply(const struct put *put, int *result)
 		*result = -EKEYREVOKED;
 		return false;
 	}
-	if (put->version == held)
+	if (put->version == held) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
+			if (put->pages >> p & 1 && put->seal[p] != world.node[put->chunk].seal[p])
+				world_wrong("one version is sealed twice");
 		return true;
+	}
 	if (put->version < held) {
 		*result = -ESTALE;
 		return false;
@@ -33,6 +51,10 @@ bool node_apply(const struct put *put, int *result)
 		return true;
 	}
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (put->pages >> p & 1)
+			world.node[put->chunk].seal[p] = put->seal[p];
+		else if (put->whole)
+			world.node[put->chunk].seal[p] = SEAL_ZERO;
 		if (put->pages >> p & 1)
 			world.node[put->chunk].content[p] = put->content[p];
 		else if (put->whole)
@@ -66,7 +88,20 @@ void env_send(struct resident *r, struct flush *f)
 {
 	(void)r;
 	world_call();
+	f->sealed = world.sealed;
+	memset(&f->seals, 0, sizeof(f->seals));
 	write_of(f)->state = W_QUEUED;
+}
+
+void env_seals_set(struct resident *r, const struct flush *f)
+{
+	(void)r;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (f->seals.page[p] == SEAL_UNKNOWN)
+			continue;
+		world_call();
+		world.known[f->chunk].page[p] = f->seals.page[p];
+	}
 }
 
 void env_index(struct resident *r, uint64_t c, uint64_t entry)
@@ -156,7 +191,7 @@ static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 	return 0;
 }
 
-static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+static int flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
 	struct put *put = &write_of(f)->put;
 
@@ -166,6 +201,25 @@ static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (blocks >> p & 1 && !put->content[p])
 			f->head.zero_map |= 1u << p;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		put->seal[p] = blocks >> p & 1 ? seal_new(put->content[p]) : SEAL_UNKNOWN;
+	return 0;
+}
+
+static int flush_compose(struct flush *f)
+{
+	struct write *w = write_of(f);
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (!(w->based & ~w->put.pages & 1u << p))
+			continue;
+		w->put.content[p] = w->base.content[p];
+		w->put.seal[p] = w->base.seal[p];
+		if (w->put.seal[p] == SEAL_ZERO)
+			f->head.zero_map |= 1u << p;
+	}
+	w->put.pages |= w->based;
+	return 0;
 }
 
 static bool flush_is_dry(const struct flush *f)
@@ -177,6 +231,7 @@ static bool flush_is_dry(const struct flush *f)
 static int flush_get(struct flush *f, uint32_t pages)
 {
 	(void)pages;
+	write_of(f)->based = 0;
 	write_of(f)->state = W_GETTING;
 	return 0;
 }
@@ -190,6 +245,8 @@ static int flush_send(struct flush *f, uint64_t base)
 	w->put.base = base & GVM_VERSION_MASK;
 	w->put.epoch = f->epoch;
 	w->put.whole = !base;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES && f->sealed; p++)
+		f->seals.page[p] = w->put.pages >> p & 1 ? w->put.seal[p] : w->put.whole ? SEAL_ZERO : SEAL_UNKNOWN;
 	w->state = W_SENT;
 	return 0;
 }
@@ -209,6 +266,7 @@ const struct flush_env world_flush = {
 	.scratch = flush_scratch,
 	.read = flush_read,
 	.encode = flush_encode,
+	.compose = flush_compose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,

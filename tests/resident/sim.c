@@ -153,6 +153,7 @@ static void rarely(unsigned n)
 
 const char *sim_episode(uint64_t steps, uint64_t *took)
 {
+	static unsigned episodes; /* every other one is sealed */
 	const char *wrong = NULL;
 	unsigned length;
 
@@ -162,7 +163,7 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	mixture();
 	sparse = !pick(3);
 	world_pick = choose;
-	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0);
+	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0, !(episodes++ % 2));
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {
 		struct event e = choose();
 

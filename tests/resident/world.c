@@ -320,11 +320,15 @@ static void worker_killed(void)
 	worker_begin();
 }
 
-void world_init(uint64_t local_pages)
+void world_init(uint64_t local_pages, bool sealed)
 {
 	memset(&world, 0, sizeof(world));
 	world.now = 1000000000;
 	world.local_bytes = local_pages * GVM_PAGE_BYTES;
+	world.sealed = sealed;
+	for (unsigned c = 0; c < W_CHUNKS; c++)
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			world.node[c].seal[p] = SEAL_ZERO;
 	worker_begin();
 }
 
@@ -397,6 +401,7 @@ static bool serve(const struct event *e)
 	get->served = true;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		get->content[p] = world.node[f->chunk].content[p];
+	memcpy(get->seal, world.node[f->chunk].seal, sizeof(get->seal));
 	return true;
 }
 
@@ -411,6 +416,9 @@ static bool piece(const struct event *e)
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (pages >> p & 1)
 			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
+		if (pages >> p & 1 && !seal_believe(f->chunk, p, get->seal[p]))
+			world_wrong("an honest node's answer is refused");
 	get->left &= ~pages;
 	resident_piece(f, pages);
 	return true;
@@ -463,10 +471,18 @@ static bool base(const struct event *e)
 		flush_fetched(f, -(int)e->b);
 		return true;
 	}
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (f->asked >> p & 1)
-			memcpy(w->scratch + p * GVM_PAGE_BYTES, &world.node[f->chunk].content[p],
-			       GVM_PAGE_BYTES);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t known = world.known[f->chunk].page[p];
+
+		if (!(f->asked >> p & 1))
+			continue;
+		memcpy(w->scratch + p * GVM_PAGE_BYTES, &world.node[f->chunk].content[p], GVM_PAGE_BYTES);
+		w->base.content[p] = world.node[f->chunk].content[p];
+		w->base.seal[p] = world.node[f->chunk].seal[p];
+		if (world.sealed && known != SEAL_UNKNOWN && known != w->base.seal[p])
+			world_wrong("an honest node's base is refused");
+	}
+	w->based |= f->asked;
 	flush_piece(f, f->asked);
 	flush_fetched(f, 0);
 	return true;
@@ -482,6 +498,8 @@ static bool apply(const struct event *e)
 	w->result = -(int)e->b;
 	if (!e->b && !node_apply(&w->put, &w->result))
 		world_wrong("a PUT that the node refuses for good");
+	if (!w->result)
+		world.ours[w->put.chunk] |= w->put.pages;
 	return true;
 }
 

@@ -84,6 +84,7 @@ struct get {
 	bool under_way, served;
 	uint32_t left; /* pages that have not come back yet */
 	uint64_t content[GVM_CHUNK_PAGES];
+	uint64_t seal[GVM_CHUNK_PAGES];
 };
 
 enum write_state { W_FREE, W_QUEUED, W_GETTING, W_SENT, W_ANSWERED, W_FINISHED };
@@ -93,6 +94,7 @@ struct put {
 	uint32_t pages; /* that are listed, or zero */
 	bool whole;
 	uint64_t content[GVM_CHUNK_PAGES];
+	uint64_t seal[GVM_CHUNK_PAGES]; /* of those that are listed: another one each time, but for zeros */
 };
 
 /* A flush at a writer, one for each struct eviction. */
@@ -101,6 +103,8 @@ struct write {
 	int result;
 	struct put put; /* encoded; with W_SENT it is on the wire */
 	uint8_t scratch[GVM_CHUNK_BYTES];
+	uint32_t based; /* pages that have come of the base: */
+	struct put base;
 };
 
 enum io_kind { IO_WRITE, IO_ZERO, IO_SYNC };
@@ -177,7 +181,12 @@ struct world {
 	struct {
 		uint64_t version;
 		uint64_t content[GVM_CHUNK_PAGES];
+		uint64_t seal[GVM_CHUNK_PAGES];
 	} node[W_CHUNKS];
+	struct seal_known known[W_CHUNKS];
+	uint32_t ours[W_CHUNKS]; /* pages that this host wrote, and the node has */
+	bool sealed;
+	uint64_t next_seal;
 	struct thread thread[W_THREADS], pinning[W_PINS];
 	struct pin pin[W_PINS];
 	struct io io[W_IOS];
@@ -220,7 +229,8 @@ extern bool world_trace;
 extern const char *mutant_chosen;
 extern const struct flush_env world_flush;
 
-void world_init(uint64_t local_pages);
+/* sealed: what is sent is. */
+void world_init(uint64_t local_pages, bool sealed);
 /* False: it is not possible now, and nothing has changed. */
 bool world_event(const struct event *e);
 /* What comes while a call waits; NULL: world.stall_event. */
@@ -250,6 +260,10 @@ void page_changed(uint32_t page, uint64_t truth);
 void page_alloc(uint32_t page, uint64_t content);
 void threads_wake(uint32_t first, uint32_t n);
 bool thread_touch(struct thread *t, uint64_t *value); /* false: it waits */
+/* What a page is known by: zero, or sealed anew. */
+uint64_t seal_new(uint64_t content);
+/* Of what came of a page: whether it is what is known of it; learns it if nothing was. */
+bool seal_believe(uint64_t c, unsigned page, uint64_t seal);
 bool node_apply(const struct put *put, int *result);
 
 #endif

@@ -7,6 +7,8 @@
  *	- what the cache has and calls valid is that, too;
  *	- the index has no version that the node has not;
  *	- a chunk has one slot that collects and one that is sealed, and what is sealed does not change;
+ *	- what is known of a sealed page that is in no slot is what the node has, and of one that this host wrote
+ *	  something is known;
  *	- of a region that has failed nothing is left but what is being sent;
  *	- the counts are what the slots and entries say;
  *	- whatever waits waits for something: for a GET under way, for an entry or a slot that it may not have, for a
@@ -40,6 +42,32 @@ static const char *cells_check(unsigned inode)
 	for (unsigned c = 0; c < W_CHUNKS; c++)
 		if ((reg->index[c] & GVM_VERSION_MASK) > reg->node[c].version)
 			return "the index has a version that the node has not";
+	return NULL;
+}
+
+static const char *seals_check(unsigned inode)
+{
+	const struct region *reg = &world.region[inode];
+	const struct store *s = &world.store;
+
+	if (!world.sealed || !world.disk[inode].epoch || region_is_lost(inode))
+		return NULL;
+	for (unsigned c = 0; c < W_CHUNKS; c++) {
+		uint32_t pages = slots_pages(&s->slots, &world.inode[inode], c);
+
+		if (c * CHUNK_CELLS >= region_cut(inode) || slots_sealed(&s->slots, &world.inode[inode], c) ||
+		    !reg->index[c] || reg->index[c] & GVM_VERSION_ZERO)
+			continue;
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+			uint64_t known = reg->known[c].page[p];
+
+			if (pages >> p & 1)
+				continue;
+			if (known == SEAL_UNKNOWN ? reg->ours[c] >> p & 1 : known != reg->node[c].seal[p])
+				return known == SEAL_UNKNOWN ? "an old page of ours would be believed"
+							     : "the node's page would not be believed";
+		}
+	}
 	return NULL;
 }
 
@@ -96,8 +124,8 @@ static const char *sealed_check(unsigned s)
 {
 	const struct journal_slot *js = &world.slot[s];
 
-	return world.sealed[s].version != js->version || world.sealed[s].pages != js->pages ||
-			       memcmp(world.sealed[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES,
+	return world.sealed_slot[s].version != js->version || world.sealed_slot[s].pages != js->pages ||
+			       memcmp(world.sealed_slot[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES,
 				      GVM_CHUNK_BYTES) ?
 		       "a sealed slot has changed" : NULL;
 }
@@ -200,6 +228,8 @@ const char *world_check(void)
 
 	for (unsigned i = 0; i < W_INODES && !wrong; i++)
 		wrong = cells_check(i);
+	for (unsigned i = 0; i < W_INODES && !wrong; i++)
+		wrong = seals_check(i);
 	if (!wrong)
 		wrong = slots_check();
 	if (!wrong)

@@ -23,7 +23,7 @@
 
 static struct limits {
 	uint8_t reads, writes, zeros, syncs, cuts, cancels, refusals, kills, resends, others, stores, closes, nevers,
-		detaches;
+		detaches, sealed; /* sealed: what is sent is */
 } left;
 
 static const struct model_case {
@@ -50,6 +50,13 @@ static const struct model_case {
 	{ { "resends", "2 READs, 2 broken connections", false }, { .reads = 2, .resends = 2 }, true },
 	{ { "lost", "a WRITE, a death after which it does not come again", false },
 	  { .writes = 1, .kills = 1, .nevers = 1 }, true },
+	{ { "sealed", "2 WRITEs, a READ, sealed", false }, { .reads = 1, .writes = 2, .sealed = 1 }, true },
+	{ { "sealed-deaths", "a WRITE, a worker's death, sealed", false }, { .writes = 1, .kills = 1, .sealed = 1 }, true },
+	{ { "sealed-refusals", "a WRITE, a READ, 2 refusals, sealed", false },
+	  { .reads = 1, .writes = 1, .refusals = 2, .sealed = 1 }, true },
+	{ { "sealed-empty", "an empty region: 2 WRITEs, a READ, sealed", false }, { .reads = 1, .writes = 2, .sealed = 1 }, false },
+	{ { "long-sealed-deaths", "a WRITE, a READ, a death, a refusal, sealed", true },
+	  { .reads = 1, .writes = 1, .kills = 1, .refusals = 1, .sealed = 1 }, true },
 	{ { "long-holes", "a WRITE, a hole, a READ", true }, { .reads = 1, .writes = 1, .zeros = 1 }, true },
 	{ { "long-fsyncs", "2 WRITEs, 2 fsyncs", true }, { .writes = 2, .syncs = 2 }, true },
 	{ { "long-watch", "2 READs, another host's store", true },
@@ -64,7 +71,7 @@ static const struct model_case {
 	  { .reads = 1, .writes = 1, .others = 1, .stores = 1, .detaches = 2 }, true },
 	{ { "long-turns", "2 READs, a WRITE, another host's 2 stores", true },
 	  { .reads = 2, .writes = 1, .others = 1, .stores = 2, .detaches = 2 }, true },
-	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1 }, true },
+	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1 }, true },
 };
 
 /* Beside them: every two of what may happen, with a WRITE (by name: pairs). */
@@ -129,6 +136,28 @@ static void put(uint64_t value)
 		text.words[text.n++] = value;
 }
 
+/* Of what pages are known by only matters which are alike. */
+static struct {
+	uint64_t seal[256];
+	unsigned n;
+} seals;
+
+static void put_seals(const uint64_t seal[GVM_CHUNK_PAGES])
+{
+	static const unsigned used[] = { NEAR_PAGE, FAR_PAGE };
+
+	for (unsigned i = 0; world.sealed && i < 2; i++) {
+		uint64_t s = seal[used[i]];
+		unsigned k = 0;
+
+		while (k < seals.n && seals.seal[k] != s)
+			k++;
+		if (k == seals.n && k < sizeof(seals.seal) / sizeof(*seals.seal))
+			seals.seal[seals.n++] = s;
+		put(s > SEAL_ZERO ? k + 2 : s);
+	}
+}
+
 /* Of the pages that are used, of a chunk's bytes. */
 static void put_content(const void *chunk, uint32_t pages)
 {
@@ -162,6 +191,9 @@ static void put_region(void)
 		put(reg->index[c]);
 		put(reg->node[c].version);
 		put_content(reg->node[c].content, ~0u);
+		put_seals(reg->node[c].seal);
+		put_seals(reg->known[c].page);
+		put(world.sealed ? reg->ours[c] : 0);
 	}
 	put(reg->epoch << 8 | reg->other | reg->fenced << 1 | (uint64_t)reg->cut_plus_1 << 2);
 	put(world.disk[0].epoch << 32 | world.disk[0].failed);
@@ -183,6 +215,7 @@ static void put_put(const struct put *p)
 	put(p->version);
 	put(p->base ^ p->epoch << 56);
 	put_content(p->content, p->pages);
+	put_seals(p->seal);
 }
 
 static void put_slots(void)
@@ -201,7 +234,7 @@ static void put_slots(void)
 		for (unsigned t = 0; t < JOURNAL_SLOTS; t++)
 			before += world.slot[t].state != SLOT_FREE && slots->slot[t].order < slot->order;
 		put(js->chunk << 32 | js->pages);
-		put(js->state == SLOT_SEALED ? js->version : 0);
+		put(js->state == SLOT_SEALED ? js->version << 1 | js->tried : 0);
 		put_content(world.slot_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
 		put(before | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
 		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10);
@@ -211,7 +244,7 @@ static void put_slots(void)
 		put((uint64_t)(uint32_t)f->result << 32 | f->whole_retry | f->delta << 1 | f->all_zero << 2);
 		put(f->base);
 		put((uint64_t)f->asked << 32 | (uint32_t)world.wire[s].result);
-		if (world.wire[s].state >= WIRE_SENT)
+		if (world.wire[s].state >= WIRE_SENT || (world.sealed && world.wire[s].state == WIRE_GETTING))
 			put_put(&world.wire[s].put);
 	}
 	for (unsigned i = 0; i < world.lates; i++)
@@ -241,6 +274,8 @@ static void put_entries(void)
 		put(e->epoch << 1 | g->served);
 		if (g->served)
 			put_content(g->content, g->left);
+		if (g->served)
+			put_seals(g->seal);
 	}
 }
 
@@ -331,7 +366,7 @@ static void put_writes(void)
 
 static uint64_t state_hash(void)
 {
-	text.n = 0;
+	text.n = seals.n = 0;
 	put_region();
 	put_slots();
 	put_entries();
@@ -457,7 +492,7 @@ static void all_make(void)
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
-	world_init(case_of(c)->full);
+	world_init(case_of(c)->full, case_of(c)->limits.sealed);
 }
 
 static enum explore_went go(unsigned event, unsigned *next)

@@ -40,6 +40,23 @@ uint32_t cell_reads(unsigned inode, uint32_t cell)
 	return !entry || entry & GVM_VERSION_ZERO ? 0 : reg->node[c].content[at];
 }
 
+uint64_t seal_new(const uint32_t *cells)
+{
+	for (unsigned i = 0; i < PAGE_CELLS; i++)
+		if (cells[i])
+			return SEAL_ZERO + ++world.next_seal;
+	return SEAL_ZERO;
+}
+
+bool seal_believe(unsigned inode, uint64_t chunk, unsigned page, uint64_t seal)
+{
+	uint64_t *known = &world.region[inode].known[chunk].page[page];
+
+	if (*known == SEAL_UNKNOWN && world.disk[inode].epoch)
+		*known = seal;
+	return !world.disk[inode].epoch || *known == seal;
+}
+
 /* As memnode/daemon/chunk.c does. False: that is no answer to it, but a fault of ours. */
 bool node_apply(const struct put *put, int *result)
 {
@@ -67,6 +84,15 @@ bool node_apply(const struct put *put, int *result)
 		if (put->version == held && value != content[i])
 			world_wrong("one version is given to two contents");
 		content[i] = value;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t *seal = &reg->node[put->chunk].seal[p];
+
+		if (!(put->pages >> p & 1) && !put->whole)
+			continue;
+		if (world.sealed && put->version == held && *seal != (put->pages >> p & 1 ? put->seal[p] : SEAL_ZERO))
+			world_wrong("one version is sealed twice");
+		*seal = put->pages >> p & 1 ? put->seal[p] : SEAL_ZERO;
 	}
 	reg->node[put->chunk].version = put->version;
 	return true;
@@ -97,6 +123,19 @@ static void env_index_set(struct store *s, struct inode *inode, uint64_t chunk, 
 	world_call();
 	world.region[inode->nr].index[chunk] = entry;
 	world_call();
+}
+
+static void env_seals_set(struct store *s, struct inode *inode, const struct flush *f)
+{
+	struct region *reg = &world.region[inode->nr];
+
+	(void)s;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (f->seals.page[p] == SEAL_UNKNOWN)
+			continue;
+		world_call();
+		reg->known[f->chunk].page[p] = f->seals.page[p];
+	}
 }
 
 static struct inode *env_inode(struct store *s, unsigned nr)
@@ -168,6 +207,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 		world_wrong("a slot is given to a second writer");
 	wire_of(f)->state = WIRE_QUEUED;
 	wire_of(f)->put.inode = inode->nr;
+	memset(&f->seals, 0, sizeof(f->seals));
 	f->env = &world_flush;
 }
 
@@ -184,7 +224,8 @@ static uint64_t env_now(struct store *s)
 }
 
 const struct store_env world_env = {
-	.disk = env_disk, .index = env_index, .index_set = env_index_set, .inode = env_inode, .node = env_node,
+	.disk = env_disk, .index = env_index, .index_set = env_index_set, .seals_set = env_seals_set,
+	.inode = env_inode, .node = env_node,
 	.idle = env_idle, .report = env_report, .fail = env_fail, .resident_page = env_resident_page,
 	.get = env_get, .send = env_send, .deadline = env_deadline, .now = env_now,
 };
@@ -217,7 +258,7 @@ static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 	return -EIO; /* nothing is evicted here */
 }
 
-static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+static int flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];
 	struct put *put = &wire_of(f)->put;
@@ -228,6 +269,25 @@ static void flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (blocks >> p & 1 && !memcmp(from + p * GVM_PAGE_BYTES, zeros, GVM_PAGE_BYTES))
 			f->head.zero_map |= 1u << p;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		put->seal[p] = blocks >> p & 1 ? seal_new(put->content + p * PAGE_CELLS) : SEAL_UNKNOWN;
+	return 0;
+}
+
+static int flush_compose(struct flush *f)
+{
+	struct wire *wire = wire_of(f);
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (!(wire->based & ~wire->put.pages & 1u << p))
+			continue;
+		memcpy(wire->put.content + p * PAGE_CELLS, wire->base.content + p * PAGE_CELLS, GVM_PAGE_BYTES);
+		wire->put.seal[p] = wire->base.seal[p];
+		if (wire->put.seal[p] == SEAL_ZERO)
+			f->head.zero_map |= 1u << p;
+	}
+	wire->put.pages |= wire->based;
+	return 0;
 }
 
 static bool flush_is_dry(const struct flush *f)
@@ -239,6 +299,7 @@ static bool flush_is_dry(const struct flush *f)
 static int flush_get(struct flush *f, uint32_t pages)
 {
 	(void)pages;
+	wire_of(f)->based = 0;
 	wire_of(f)->state = WIRE_GETTING;
 	return 0;
 }
@@ -252,6 +313,8 @@ static int flush_send(struct flush *f, uint64_t base)
 	wire->put.base = base & GVM_VERSION_MASK;
 	wire->put.epoch = f->epoch;
 	wire->put.whole = !base;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES && f->sealed; p++)
+		f->seals.page[p] = wire->put.pages >> p & 1 ? wire->put.seal[p] : wire->put.whole ? SEAL_ZERO : SEAL_UNKNOWN;
 	wire->state = WIRE_SENT;
 	return 0;
 }
@@ -271,6 +334,7 @@ const struct flush_env world_flush = {
 	.scratch = flush_scratch,
 	.read = flush_read,
 	.encode = flush_encode,
+	.compose = flush_compose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,

@@ -36,9 +36,9 @@ const struct sim_heap sim_heap = {
 /* What a slot is when it is sealed, it stays. */
 static void slot_sealed(unsigned s)
 {
-	world.sealed[s].version = world.slot[s].version;
-	world.sealed[s].pages = world.slot[s].pages;
-	memcpy(world.sealed[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
+	world.sealed_slot[s].version = world.slot[s].version;
+	world.sealed_slot[s].pages = world.slot[s].pages;
+	memcpy(world.sealed_slot[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
 }
 
 static void mark32(uint32_t *where, uint32_t value)
@@ -49,6 +49,17 @@ static void mark32(uint32_t *where, uint32_t value)
 		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
 			if (where == &world.slot[s].state)
 				slot_sealed(s);
+	world_call();
+}
+
+/* Of a slot that is sealed, since what it is sent as has another version each time. */
+static void mark64(uint64_t *where, uint64_t value)
+{
+	world_call();
+	*where = value;
+	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
+		if (where == &world.slot[s].version)
+			world.sealed_slot[s].version = value;
 	world_call();
 }
 
@@ -212,6 +223,10 @@ static void cut_ended(struct syncing *o, int error)
 				world_wrong("what is cut off is still being written");
 			reg->node[c].version = version;
 			memset(reg->node[c].content, 0, sizeof(reg->node[c].content));
+			for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+				reg->node[c].seal[p] = SEAL_ZERO;
+			memset(&reg->known[c], 0, sizeof(reg->known[c]));
+			reg->ours[c] = 0;
 			reg->index[c] = version | GVM_VERSION_ZERO;
 		}
 		store_forget(&world.store, &world.inode[nr]);
@@ -324,6 +339,8 @@ static void worker_begin(void)
 	s->slots.disk = world.slot;
 	s->slots.data = world.slot_data;
 	s->slots.mark32 = mark32;
+	s->slots.mark64 = mark64;
+	s->sealed = world.sealed;
 	store_begin(s, world.cache, world.scratch);
 	world.due = store_tick(s, world.now);
 }
@@ -346,9 +363,10 @@ static void worker_killed(void)
 	worker_begin();
 }
 
-void world_init(bool full)
+void world_init(bool full, bool sealed)
 {
 	memset(&world, 0, sizeof(world));
+	world.sealed = sealed;
 	world.now = 1000000000;
 	world.striped = 1u << (W_INODES - 1);
 	for (unsigned i = 0; i < W_INODES; i++) {
@@ -356,6 +374,9 @@ void world_init(bool full)
 
 		world.inode[i].opens = 1;
 		world.disk[i].epoch = reg->epoch = 5;
+		for (unsigned c = 0; c < W_CHUNKS; c++)
+			for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+				reg->node[c].seal[p] = SEAL_ZERO;
 		for (unsigned c = 0; full && c < W_CHUNKS; c++) {
 			reg->node[c].version = reg->index[c] = gvm_version(4, 1 + c);
 			for (unsigned k = 0; k < CHUNK_CELLS; k++) {
@@ -364,6 +385,8 @@ void world_init(bool full)
 				reg->node[c].content[k] = value;
 				cell_changed(&reg->cell[c * CHUNK_CELLS + k], value);
 			}
+			for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+				reg->node[c].seal[p] = seal_new(reg->node[c].content + p * PAGE_CELLS);
 		}
 	}
 	worker_begin();
@@ -550,6 +573,7 @@ static bool serve(const struct event *ev)
 		world_wrong("a GET of a version that no node has");
 	get->served = true;
 	memcpy(get->content, reg->node[e->chunk].content, sizeof(get->content));
+	memcpy(get->seal, reg->node[e->chunk].seal, sizeof(get->seal));
 	return true;
 }
 
@@ -565,6 +589,15 @@ static bool piece(const struct event *ev)
 		if (pages >> p & 1)
 			memcpy(e->data + p * GVM_PAGE_BYTES, get->content + p * PAGE_CELLS, GVM_PAGE_BYTES);
 	get->left &= ~pages;
+	/* As fuse/store_calls.c does it. */
+	if (world.sealed) {
+		uint32_t in_flux = store_in_flux(e);
+
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			if (pages & ~in_flux & 1u << p && !seal_believe(e->inode->nr, e->chunk, p, get->seal[p]))
+				world_wrong("an honest node's answer is refused");
+		e->stale |= in_flux & e->asked;
+	}
 	store_piece(e, pages);
 	return true;
 }
@@ -628,10 +661,18 @@ static bool base(const struct event *e)
 		flush_fetched(f, e->b ? -(int)e->b : -EKEYREVOKED);
 		return true;
 	}
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (f->asked >> p & 1)
-			memcpy(wire->scratch + p * GVM_PAGE_BYTES, reg->node[f->chunk].content + p * PAGE_CELLS,
-			       GVM_PAGE_BYTES);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (!(f->asked >> p & 1))
+			continue;
+		memcpy(wire->scratch + p * GVM_PAGE_BYTES, reg->node[f->chunk].content + p * PAGE_CELLS,
+		       GVM_PAGE_BYTES);
+		memcpy(wire->base.content + p * PAGE_CELLS, wire->scratch + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+		wire->base.seal[p] = reg->node[f->chunk].seal[p];
+		if (world.sealed && reg->known[f->chunk].page[p] != SEAL_UNKNOWN &&
+		    reg->known[f->chunk].page[p] != wire->base.seal[p])
+			world_wrong("an honest node's base is refused");
+	}
+	wire->based |= f->asked;
 	flush_piece(f, f->asked);
 	flush_fetched(f, 0);
 	return true;
@@ -649,6 +690,8 @@ static bool apply(const struct event *e)
 	wire->result = -(int)e->b;
 	if (!e->b && !node_apply(&wire->put, &wire->result))
 		world_wrong("a PUT that the node refuses for good");
+	if (!wire->result)
+		world.region[wire->put.inode].ours[wire->put.chunk] |= wire->put.pages;
 	return true;
 }
 
@@ -725,6 +768,8 @@ static bool attach(const struct event *e)
 		return false;
 	for (unsigned c = 0; c < W_CHUNKS; c++)
 		reg->index[c] = reg->node[c].version;
+	memset(reg->known, 0, sizeof(reg->known));
+	memset(reg->ours, 0, sizeof(reg->ours));
 	store_forget(&world.store, &world.inode[e->a]);
 	world.disk[e->a].failed = 0;
 	world.disk[e->a].epoch = ++reg->epoch;
@@ -790,6 +835,7 @@ static bool other_stores(const struct event *e)
 	version = reg->node[cell / CHUNK_CELLS].version;
 	reg->node[cell / CHUNK_CELLS].version = version < fresh ? fresh : version + 1;
 	reg->node[cell / CHUNK_CELLS].content[cell % CHUNK_CELLS] = ++world.next_value;
+	reg->node[cell / CHUNK_CELLS].seal[cell % CHUNK_CELLS / PAGE_CELLS] = SEAL_ZERO + ++world.next_seal;
 	if (!region_is_lost(e->a))
 		cell_changed(&reg->cell[cell], world.next_value);
 	return true;

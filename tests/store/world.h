@@ -62,6 +62,7 @@ struct put {
 	uint64_t chunk, version, base, epoch;
 	bool whole;
 	uint32_t content[CHUNK_CELLS];
+	uint64_t seal[GVM_CHUNK_PAGES]; /* of those that are listed: another one each time, but for zeros */
 };
 
 /* A flush at a writer, one for each slot. */
@@ -70,6 +71,8 @@ struct wire {
 	int result;
 	struct put put; /* encoded; with WIRE_SENT it is on the wire */
 	uint8_t scratch[GVM_CHUNK_BYTES];
+	uint32_t based; /* pages that have come of the base: */
+	struct put base;
 };
 
 /* A GET on its way, one for each entry. */
@@ -77,6 +80,7 @@ struct get {
 	bool under_way, served;
 	uint32_t left; /* pages that have not come back yet */
 	uint32_t content[CHUNK_CELLS];
+	uint64_t seal[GVM_CHUNK_PAGES];
 };
 
 /* What every request has. */
@@ -119,7 +123,10 @@ struct region {
 	struct {
 		uint64_t version;
 		uint32_t content[CHUNK_CELLS];
+		uint64_t seal[GVM_CHUNK_PAGES];
 	} node[W_CHUNKS];
+	struct seal_known known[W_CHUNKS];
+	uint32_t ours[W_CHUNKS]; /* pages that this host wrote since it attached the region, and a node acknowledged */
 	uint64_t epoch;	 /* that the nodes know */
 	bool other;	 /* another host is its writer */
 	bool fenced;	 /* that came while we were it */
@@ -141,7 +148,7 @@ struct world {
 		uint64_t version;
 		uint32_t pages;
 		uint8_t data[GVM_CHUNK_BYTES];
-	} sealed[JOURNAL_SLOTS]; /* as they were when they were sealed */
+	} sealed_slot[JOURNAL_SLOTS]; /* as they were when they were sealed */
 	struct reading reading[W_READS];
 	struct writing writing[W_WRITES];
 	struct syncing syncing[W_SYNCS];
@@ -150,6 +157,8 @@ struct world {
 	bool dead[W_NODES];
 	uint32_t striped; /* regions (bit nr) that are on all nodes; the others are on one each */
 	uint32_t next_value, kills;
+	bool sealed;
+	uint64_t next_seal;
 	bool timeout; /* accesses end, after a time */
 	uint64_t now;
 
@@ -212,7 +221,8 @@ struct event {
 	uint32_t a, b;
 };
 
-void world_init(bool full);
+/* sealed: what is sent is. */
+void world_init(bool full, bool sealed);
 /* False: it is not possible now, and nothing has changed. */
 bool world_event(const struct event *e);
 void event_print(const struct event *e);
@@ -236,6 +246,10 @@ void cell_changed(struct cell *c, uint32_t truth);
 void cell_blur(struct cell *c);
 /* Whether a cell was `value` at some time since it was of generation `gen`. */
 bool cell_was(const struct cell *c, uint32_t gen, uint32_t value);
+/* What a page is known by: zero, or sealed anew. */
+uint64_t seal_new(const uint32_t *cells);
+/* Of what came of a page: whether it is what is known of it; learns it if nothing was. */
+bool seal_believe(unsigned inode, uint64_t chunk, unsigned page, uint64_t seal);
 bool node_apply(const struct put *put, int *result);
 /* What is here of it counts as nothing: another took it, or it failed. */
 bool region_is_lost(unsigned inode);

@@ -43,6 +43,7 @@ PROGRAMS = {
     "unanswering": "tests/system/unanswering",
     "locker": "tests/system/locker",
     "taker": "tests/system/taker",
+    "liar": "tests/system/liar",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
 PR_SET_CHILD_SUBREAPER = 36

@@ -85,13 +85,14 @@ class Reader:
         self.runs(command)
         expect(leftovers.mounts("/mnt/gvm"), "nothing is mounted")
 
-    def mounts_at_boot(self, command, key):
+    def mounts_at_boot(self, command, key, seal_key):
         """In the place of the mount that is there; the guest, as it was begun before, is on it then."""
         self.end_guest()
         self.unmount()
         fstab = self.lab.path("fstab")
         with open(fstab, "w") as f:
-            f.write(command.text.replace(key, os.path.join(self.folder, "gvm.key")) + "\n")
+            f.write(command.text.replace(key, os.path.join(self.folder, "gvm.key"))
+                    .replace(seal_key, os.path.join(self.folder, "seal.key")) + "\n")
         self.lab.run("mount", "--fstab", fstab, "/mnt/gvm")
         expect(leftovers.mounts("/mnt/gvm"), "nothing is mounted")
         self.boot(*self.begun)
@@ -157,9 +158,11 @@ class Reader:
             (r"meson setup build && ninja -C build", lambda *_: None),  # what is installed
             (r"head .* > gvm.key && chmod 600 gvm.key", self.runs),
             (r"gvm-memnode --listen (10\.0\.0\.2:9999) .*[^…]", self.node),
+            (r"\(umask 077; openssl rand .* > seal.key\)", self.runs),
             (r"mkdir -p /mnt/gvm", self.runs),
             (r"gvmfs --nodes .* /mnt/gvm", self.mount),
-            (r"none /mnt/gvm fuse\.gvmfs \S*,key=(/etc/gvm\.key),\S* 0 0", self.mounts_at_boot),
+            (r"none /mnt/gvm fuse\.gvmfs \S*,key=(/etc/gvm\.key),seal_key_file=(/etc/gvm-seal\.key),\S* 0 0",
+             self.mounts_at_boot),
             (r"(gvm run .*qemu-system-x86_64 .*) …", self.boot),
             (r"(qemu-system-x86_64 .*) …", lambda command, options: self.boot(
                 command, options + " -drive file=win10.qcow2")),

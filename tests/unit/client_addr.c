@@ -88,7 +88,25 @@ static void localhost_is_looked_up_without_waiting(void)
 	CHECK_EQ(resolve(&a, gvm_now_ns(), &r, &why), -EAGAIN);
 }
 
+static void loopback_is_known_by_its_address(void)
+{
+	static const char *const local[] = { "127.0.0.1", "127.3.2.1:9", "[::1]:9", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST:7" };
+	static const char *const others[] = { "10.0.0.1", "128.0.0.1", "0.0.0.0", "[::]:9", "[fe80::1%lo]:9", "[::ffff:10.0.0.1]",
+					      "localhost.example.org", "node2" };
+	struct addr a;
+
+	for (unsigned i = 0; i < sizeof(local) / sizeof(*local); i++) {
+		a = parsed(local[i]);
+		CHECK(addr_is_local(&a));
+	}
+	for (unsigned i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		a = parsed(others[i]);
+		CHECK(!addr_is_local(&a));
+	}
+}
+
 static const struct check_test tests[] = {
+	{"loopback-is-known-by-its-address", loopback_is_known_by_its_address},
 	{"spellings-of-one-address-are-equal", spellings_of_one_address_are_equal},
 	{"what-can-change-its-meaning-is-not-numeric", what_can_change_its_meaning_is_not_numeric},
 	{"the-longest-name-is-taken-and-a-longer-one-refused",

@@ -35,7 +35,7 @@ static int wire_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 	return 0;
 }
 
-static void wire_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+static int wire_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];
 
@@ -46,6 +46,7 @@ static void wire_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 		if (blocks >> p & 1 && !memcmp(from + p * GVM_PAGE_BYTES, zeros, GVM_PAGE_BYTES))
 			f->head.zero_map |= 1u << p;
 	wire.zero = f->head.zero_map;
+	return 0;
 }
 
 static int wire_get(struct flush *f, uint32_t pages)

@@ -181,6 +181,38 @@ static void cleared_index_gives_its_memory_back(void)
 	end();
 }
 
+/* What is known of sealed pages goes with the index, and outlives a worker as it does. */
+static void known_seals_go_with_the_index(void)
+{
+	struct seal_known *known, *later;
+
+	begin();
+	first.super->seal_id = 1;
+	known = journal_known_map(&first, 3);
+	CHECK(known);
+	known[0].page[31] = 1;
+	known[JOURNAL_CHUNKS_MAX - 1].page[0] = 2;
+	later = journal_known_map(&successor, 3);
+	CHECK(later);
+	CHECK_EQ(later[0].page[31], 1);
+	CHECK_EQ(later[JOURNAL_CHUNKS_MAX - 1].page[0], 2);
+	journal_known_unmap(later);
+	later = journal_known_map(&successor, 4); /* another's */
+	CHECK(later);
+	CHECK_EQ(later[0].page[31], 0);
+	later[0].page[31] = 3;
+	journal_index_clear(&first, 3, 1);
+	CHECK_EQ(known[0].page[31], 1);
+	CHECK_EQ(known[JOURNAL_CHUNKS_MAX - 1].page[0], 0);
+	journal_index_clear(&first, 3, 0);
+	CHECK_EQ(known[0].page[31], 0);
+	CHECK_EQ(later[0].page[31], 3);
+	journal_known_unmap(later);
+	journal_known_unmap(known);
+	journal_known_unmap(NULL);
+	end();
+}
+
 static void other_bytes_are_no_journal(void)
 {
 	struct journal other;
@@ -225,6 +257,7 @@ static const struct check_test tests[] = {
 	{ "index-of-every-inode-has-a-place-of-its-own", index_of_every_inode_has_a_place_of_its_own },
 	{ "cleared-index-ends-where-it-is-cut", cleared_index_ends_where_it_is_cut },
 	{ "cleared-index-gives-its-memory-back", cleared_index_gives_its_memory_back },
+	{ "known-seals-go-with-the-index", known_seals_go_with_the_index },
 	{ "other-bytes-are-no-journal", other_bytes_are_no_journal },
 	{ "killed-process-loses-no-store", killed_process_loses_no_store },
 };

@@ -21,6 +21,7 @@ static void record_fill(unsigned nodes)
 	rec.ctime_ns = rec.mtime_ns + 1;
 	rec.size_bytes = 1ull << 33;
 	rec.view = 3;
+	rec.seal = 0x1234567890abcdefull;
 	memset(rec.parent.b, 0x5a, sizeof(rec.parent.b));
 	memset(rec.name, 'n', RECORD_NAME_MAX);
 	rec.node_count = (uint16_t)nodes;

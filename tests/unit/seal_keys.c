@@ -123,6 +123,19 @@ static void key_file_is_long_enough_and_its_owners(void)
 	CHECK(strstr(seal_key_error(-EPERM), "chmod 600"));
 }
 
+static void key_is_known_again_by_its_id(void)
+{
+	uint8_t other[sizeof(seal_master)];
+	uint64_t id, again, of_other;
+
+	memcpy(other, seal_master, sizeof(other));
+	other[31] ^= 1;
+	CHECK_EQ(seal_key_id(seal_master, sizeof(seal_master), &id), 0);
+	CHECK_EQ(seal_key_id(seal_master, sizeof(seal_master), &again), 0);
+	CHECK_EQ(seal_key_id(other, sizeof(other), &of_other), 0);
+	CHECK(id && id == again && id != of_other);
+}
+
 static void short_master_key_makes_no_sealer(void)
 {
 	struct sealer *s;
@@ -135,6 +148,7 @@ static const struct check_test tests[] = {
 	{"hkdf-answers-as-the-rfc-does", hkdf_answers_as_the_rfc_does},
 	{"keys-are-of-region-and-salt", keys_are_of_region_and_salt},
 	{"key-file-is-long-enough-and-its-owners", key_file_is_long_enough_and_its_owners},
+	{"key-is-known-again-by-its-id", key_is_known_again_by_its_id},
 	{"short-master-key-makes-no-sealer", short_master_key_makes_no_sealer},
 };
 CHECK_MAIN(tests)

@@ -32,6 +32,7 @@ static const char help_text[] =
 	"and for a cgroup.\n"
 	"\n"
 	"  --quick        smaller, and over within 90 seconds\n"
+	"  --seal         measure a mount that seals, too, beside one that does not\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
@@ -95,7 +96,7 @@ static void file_set(struct bench *b, enum bench_party p, const struct bench_pro
 		return;
 	b->file[p].path = g->file;
 	b->file[p].bytes = b->z.file_bytes;
-	b->file[p].fast = p == PARTY_UFFD;
+	b->file[p].fast = p == PARTY_UFFD || p == PARTY_SEALED_UFFD;
 	b->file_party[b->file_parties++] = p;
 }
 
@@ -149,6 +150,8 @@ static int prepare(struct bench *b, const char *bindir)
 	file_set(b, PARTY_OURS, &b->peers->gvmfs);
 	file_set(b, PARTY_NBDFUSE, &b->peers->nbdfuse);
 	file_set(b, PARTY_UFFD, &b->peers->gvmfs);
+	file_set(b, PARTY_SEALED, &b->peers->sealed);
+	file_set(b, PARTY_SEALED_UFFD, &b->peers->sealed);
 	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
 	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
 		struct bench_file *f = &b->file[b->file_party[i]];
@@ -218,10 +221,12 @@ int cmd_bench(int argc, char **argv)
 	static const struct option longs[] = {
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
+		{"seal", no_argument, NULL, 's'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
 	const char *json = NULL, *bindir = NULL;
 	static struct bench b;
 	unsigned rounds = 0;
+	bool seal = false;
 	int c;
 
 	if (argc > 1 && !strcmp(argv[1], "codec"))
@@ -234,6 +239,9 @@ int cmd_bench(int argc, char **argv)
 		switch (c) {
 		case 'q':
 			b.z = quick;
+			break;
+		case 's':
+			seal = true;
 			break;
 		case 'j':
 			json = optarg;
@@ -261,6 +269,7 @@ int cmd_bench(int argc, char **argv)
 	}
 	if (rounds)
 		b.z.rounds = rounds;
+	b.z.seal = seal;
 	bench_stop_watch();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&b, bindir, json) ? 1 : 0;

@@ -22,6 +22,8 @@ enum bench_party {
 	PARTY_OURS, /* of a file: through FUSE, the default front */
 	PARTY_UFFD, /* the same file through the fast path; in its own measures it is `ours` */
 	PARTY_NBDFUSE,
+	PARTY_SEALED,	/* both fronts of a mount that seals; in their measures the second is `sealed`, too */
+	PARTY_SEALED_UFFD,
 	PARTY_NO_NETWORK, /* gvmfs that does not send what it encoded */
 	PARTY_MEMCACHED,
 	PARTY_REDIS,
@@ -74,6 +76,7 @@ struct bench_sizes {
 	unsigned exchange_ms;
 	unsigned values; /* in a store */
 	unsigned depth;	 /* requests under way */
+	bool seal;	 /* a mount that seals is measured, too */
 };
 
 struct bench_results {
@@ -185,7 +188,7 @@ struct bench_peers {
 	union {
 		struct {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
-				redis, raw;
+				redis, raw, sealed;
 		};
 		struct bench_program program[BENCH_PROGRAMS];
 	};
@@ -224,7 +227,7 @@ struct bench {
 	bool have_cg;
 	uint64_t *latency;
 	unsigned round;
-	enum bench_party file_party[4], store_party[4];
+	enum bench_party file_party[6], store_party[4];
 	unsigned file_parties, store_parties;
 };
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -283,7 +284,7 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 static int node_start(struct bench_peers *p, const struct bench_sizes *z)
 {
 	char path[PATH_MAX], listen_at[32], memory[32];
-	uint64_t bytes = 2 * z->file_bytes + z->guest_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
+	uint64_t bytes = (z->seal ? 3 : 2) * z->file_bytes + z->guest_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
 	char *const argv[] = {path, ARG("--listen"), listen_at, ARG("--memory"), memory, NULL};
 	int rc = bench_port_find(&p->node.port, false);
 
@@ -295,14 +296,12 @@ static int node_start(struct bench_peers *p, const struct bench_sizes *z)
 	return bench_program_up(p, &p->node, "gvm-memnode", argv);
 }
 
+/* `option`: one more, with its value; NULL: none. */
 static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
-		       bool network)
+		       const char *name, char *option, char *value)
 {
-	const char *name = network ? "gvmfs" : "gvmfs-no-network";
 	char path[PATH_MAX], nodes[32];
-	char *const argv[] = {path,  ARG("-f"), ARG("--nodes"),
-			      nodes, g->mount,	network ? NULL : ARG("--bench-no-network"),
-			      NULL};
+	char *const argv[] = {path, ARG("-f"), ARG("--nodes"), nodes, g->mount, option, value, NULL};
 	int rc = bench_mount_dir_make(p, g, name, name), fd;
 
 	if (rc)
@@ -320,6 +319,24 @@ static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const str
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+/* With a key that goes with the folder. */
+static int sealed_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char path[PATH_MAX], key[32];
+	int fd, rc = 0;
+
+	if (snprintf(path, sizeof(path), "%s/seal.key", p->dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key) || write(fd, key, sizeof(key)) != sizeof(key)) {
+		rc = errno ? -errno : -EIO;
+		say("%s: %s", path, strerror(-rc));
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc ? rc : gvmfs_start(p, &p->sealed, z, "gvmfs-sealed", ARG("--seal-key-file"), path);
 }
 
 static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -517,9 +534,11 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 		return rc;
 	rc = node_start(p, sizes);
 	if (!rc)
-		rc = gvmfs_start(p, &p->gvmfs, sizes, true);
+		rc = gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", NULL, NULL);
 	if (!rc)
-		rc = gvmfs_start(p, &p->no_network, sizes, false);
+		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", ARG("--bench-no-network"), NULL);
+	if (!rc && sizes->seal)
+		rc = sealed_start(p, sizes);
 	if (rc)
 		return rc;
 	if (nbd_start(p, sizes)) {
@@ -544,6 +563,7 @@ void bench_peers_stop(struct bench_peers *p)
 	bench_program_stop(&p->memcached);
 	bench_program_stop(&p->nbdfuse);
 	bench_program_stop(&p->nbdkit);
+	bench_program_stop(&p->sealed);
 	bench_program_stop(&p->no_network);
 	bench_program_stop(&p->gvmfs);
 	bench_program_stop(&p->node);
