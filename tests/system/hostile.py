@@ -170,30 +170,31 @@ def test(l):
     regions_make(l, full, crowd)
     regions_make(l, third, writers)
 
-    def begin(mount):
-        region = mount.file("ram")
-        means = {name: lambda name=name, count=count: Stranger(l, region, name, count)
-                 for name, count in SOCKET.items()}
-        means.update({
-            "users": lambda: Users(l, region),
-            "memory": lambda: Locker(l, mount, "memory"),
-            "file": lambda: Locker(l, mount, "file"),
-            "dead": lambda: Guests(l, mount, theirs, "touch", far),
-            "full": lambda: Guests(l, mount, [next(fresh) for _ in range(GUESTS)], "noise"),
-            "writers": lambda: Guests(l, mount, writers, "noise"),
-        })
-        return {name: at_work for name, at_work in means.items() if not wanted or name in wanted}
+    def run(nodes, means_of, **options):
+        mount = mount_make(l, nodes, **options)
+        means = {name: begin for name, begin in means_of(mount).items() if not wanted or name in wanted}
+        if means:
+            rounds_run(l, mount, means, rounds)
+        else:
+            mount.unmount()
 
-    nodes = [near, third, far, full]
-    mount = mount_make(l, nodes)
-    means = begin(mount)
-    if means:
-        rounds_run(l, mount, means, rounds)
-    else:
-        mount.unmount()
-    if not wanted or "log" in wanted:
-        mount = mount_make(l, nodes, before=["sh", "-c", 'exec "$@" 2>"$0"', Pipe(l).path], name="unread")
-        rounds_run(l, mount, {"log": lambda: Stranger(l, mount.file("ram"), "nonsense", 200)}, rounds)
+    def by_socket(mount, name):
+        return lambda: Stranger(l, mount.file("ram"), name, SOCKET[name])
+
+    run([near, third, far], lambda mount: {
+        **{name: by_socket(mount, name) for name in SOCKET},
+        "users": lambda: Users(l, mount.file("ram")),
+        "memory": lambda: Locker(l, mount, "memory"),
+        "file": lambda: Locker(l, mount, "file"),
+        "dead": lambda: Guests(l, mount, theirs, "touch", far),
+    })
+    # A mount of their own: no other region can be made beside a full node.
+    run([near, third, full], lambda mount: {
+        "full": lambda: Guests(l, mount, [next(fresh) for _ in range(GUESTS)], "noise"),
+        "writers": lambda: Guests(l, mount, writers, "noise"),
+    })
+    run([near, third, far], lambda mount: {"log": by_socket(mount, "nonsense")}, name="unread",
+        before=["sh", "-c", 'exec "$@" 2>"$0"', Pipe(l).path])
 
 
 lab.main(test)
