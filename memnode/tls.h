@@ -51,7 +51,7 @@ struct tls {
 
 /* 0, -ENOMEM, or -EIO: the library lacks something. */
 int tls_key_create(const void *key, size_t key_bytes, bool node, struct tls_key **out);
-/* NULL is accepted. Ends that were made with it stay valid. */
+/* NULL is accepted. After all ends that were made with it. */
 void tls_key_destroy(struct tls_key *key);
 
 /* 0 or -ENOMEM. The buffers are the caller's, of TLS_BUF_MIN or more bytes. */

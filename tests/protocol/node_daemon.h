@@ -3,21 +3,21 @@
  * node_daemon.h - a real gvm-memnode under test: started, spoken to frame by frame, ended.
  *
  * The daemon's stderr is a pipe, read into node.log whenever the test asks. A test program that
- * ends early takes the daemon with it.
+ * ends early takes the daemon with it. With GVM_TEST_TLS in the environment daemons demand TLS, unless the test
+ * says something of a key, and links have it (node_tls.h).
  */
 #ifndef GVM_NODE_DAEMON_H
 #define GVM_NODE_DAEMON_H
 
+#include "node_tls.h"
 #include "memnode/auth.h"
 #include "memnode/codec.h"
-#include "tests/unit/check.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,6 +29,7 @@
 struct node {
 	pid_t pid;
 	uint16_t port;
+	bool tls; /* each of its links has TLS */
 	int log_fd;
 	size_t log_len;
 	char log[65536];
@@ -132,21 +133,47 @@ static inline void node_spawn(struct node *n, const char *const *args)
 	n->log_fd = fds[0];
 }
 
+/* A key file with this text, to be unlinked; the path is static. */
+static inline char *node_key_file(const char *text)
+{
+	static char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/gvm-key.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+	fd = mkstemp(path);
+	CHECK(fd >= 0);
+	CHECK_EQ(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	return path;
+}
+
 /* Starts one on a free port of loopback; `more`: further arguments, NULL at the end. */
 static inline void node_start(struct node *n, const char *memory, ...)
 {
 	static const char said[] = "listening on 127.0.0.1:";
 	const char *args[16] = {"--listen", "127.0.0.1:0", "--memory", memory};
-	const char *arg;
+	const char *arg, *key = NULL;
+	bool tls = getenv("GVM_TEST_TLS");
 	va_list more;
 	int at = 4;
 
 	va_start(more, memory);
-	while ((arg = va_arg(more, const char *)))
+	while ((arg = va_arg(more, const char *))) {
+		tls &= strcmp(arg, "--key") != 0;
 		args[at++] = arg;
+	}
 	va_end(more);
+	if (tls) {
+		key = node_key_file(tls_secret);
+		args[at++] = "--key";
+		args[at++] = key;
+		args[at++] = "--tls";
+	}
 	node_spawn(n, args);
+	n->tls = tls;
 	node_log_wait(n, "lending");
+	if (key)
+		CHECK(!unlink(key));
 	CHECK(strstr(n->log, said));
 	n->port = (uint16_t)atoi(strstr(n->log, said) + sizeof(said) - 1);
 	CHECK(n->port);
@@ -185,6 +212,34 @@ static inline void node_stop(struct node *n)
 	}
 }
 
+/* A number of KiB of /proc/PID/status. */
+static inline unsigned long node_status_kib(const struct node *n, const char *field)
+{
+	char path[64], line[256];
+	unsigned long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)n->pid);
+	f = fopen(path, "re");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)) && sscanf(line + strlen(field), ": %lu", &kib) == 1)
+			break;
+	fclose(f);
+	CHECK(kib);
+	return kib;
+}
+
+/* AddressSanitizer keeps freed memory back, up to 256 MiB: that is not what the node takes. */
+static inline void node_asan_keeps_little(void)
+{
+	const char *given = getenv("ASAN_OPTIONS");
+	char options[1024];
+
+	snprintf(options, sizeof(options), "%s:quarantine_size_mb=8", given ? given : "");
+	CHECK(!setenv("ASAN_OPTIONS", options, 1));
+}
+
 /* A frame received. */
 struct answer {
 	struct gvm_hdr hdr;
@@ -192,7 +247,7 @@ struct answer {
 	uint8_t data[GVM_DATA_MAX];
 };
 
-static inline int link_open(const struct node *n)
+static inline int link_open_plain(const struct node *n)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
@@ -203,11 +258,19 @@ static inline int link_open(const struct node *n)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	CHECK(fd >= 0);
+	tls_forget(fd);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	CHECK(!connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
 	return fd;
+}
+
+static inline int link_open(const struct node *n)
+{
+	int fd = link_open_plain(n);
+
+	return n->tls ? tls_link(fd) : fd;
 }
 
 static inline void link_write(int fd, const void *p, size_t bytes)
@@ -317,11 +380,31 @@ static inline uint16_t frame_call(int fd, uint8_t op, const uint8_t *meta, size_
 		frame_call(fd, op, meta_, gvm_##msg##_req_pack(&req_, meta_), NULL, 0, answer);    \
 	})
 
+/* To a node with TLS: `a` is the answer to HELLO. */
+static inline void link_auth(int fd, const struct gvm_hello_req *hello, const struct answer *a)
+{
+	static struct answer back;
+	struct gvm_hello_rsp welcome;
+	struct gvm_auth_req auth;
+	uint8_t meta[GVM_META_MAX];
+
+	CHECK(gvm_hello_rsp_unpack(&welcome, a->meta, a->hdr.meta_len) > 0);
+	CHECK(!auth_mac(tls_secret, strlen(tls_secret), false, hello, &welcome, &tls_bindings[fd], &auth.mac));
+	CHECK_EQ(frame_call(fd, GVM_OP_AUTH, meta, gvm_auth_req_pack(&auth, meta), NULL, 0, &back), GVM_OK);
+}
+
 static inline void link_hello_with(int fd, uint64_t client, uint64_t features, struct answer *a)
 {
-	CHECK_EQ(link_call(fd, a, GVM_OP_HELLO, hello, .version_min = GVM_VERSION, .version_max = GVM_VERSION,
-			   .features = features, .client = client, .nonce = {{1, 2, 3}}),
-		 GVM_OK);
+	struct gvm_hello_req hello = {.version_min = GVM_VERSION,
+				      .version_max = GVM_VERSION,
+				      .features = features,
+				      .client = client,
+				      .nonce = {{1, 2, 3}}};
+	uint8_t meta[GVM_META_MAX];
+
+	CHECK_EQ(frame_call(fd, GVM_OP_HELLO, meta, gvm_hello_req_pack(&hello, meta), NULL, 0, a), GVM_OK);
+	if (tls_is_link(fd))
+		link_auth(fd, &hello, a);
 }
 
 static inline void link_hello(int fd, uint64_t client, struct answer *a)

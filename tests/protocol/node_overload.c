@@ -5,7 +5,7 @@
  * What is asserted does not depend on how fast the machine is: a client that asks for one page at a time is not passed by
  * more than a few requests of each flooding connection, and the node's memory stays below what it lends and its bound.
  */
-#include "node_chunk.h"
+#include "node_faults.h"
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -13,8 +13,6 @@
 #include <sys/resource.h>
 
 #define FLOODERS   64u
-#define CHUNKS	   64u
-#define FAULTS	   100u
 #define BURST	   40u
 #define FRAME_MAX  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX)
 #define ROUNDS	   3u
@@ -24,7 +22,6 @@
 enum flood_kind { FLOOD_GETS, FLOOD_PUTS, FLOOD_SILENT_GETS };
 
 static struct node node;
-static uint8_t noise[GVM_CHUNK_BYTES];
 
 /* One connection's requests, again and again, never in the middle of a frame at the end of the buffer. */
 struct flooder {
@@ -38,14 +35,14 @@ static size_t burst_pack(enum flood_kind kind, uint8_t *buf, uint64_t client)
 	size_t len = 0;
 
 	for (unsigned i = 0; i < (kind == FLOOD_PUTS ? 2 : BURST); i++) {
-		struct gvm_get_req get = {.region = chunk_region, .chunk = i % CHUNKS, .page_mask = ~0u,
+		struct gvm_get_req get = {.region = chunk_region, .chunk = i % FAULT_CHUNKS, .page_mask = ~0u,
 					  .want_page = GVM_NO_PAGE};
 		uint8_t meta[GVM_META_MAX];
 
 		if (kind != FLOOD_PUTS)
 			len += frame_pack(buf + len, GVM_OP_GET, i, meta, gvm_get_req_pack(&get, meta), NULL, 0);
 		else /* of no effect, but for the node's work: the version is held */
-			len += put_pack(buf + len, i, noise, client % CHUNKS, gvm_version(1, 1), 0, ~0u);
+			len += put_pack(buf + len, i, fault_noise, client % FAULT_CHUNKS, gvm_version(1, 1), 0, ~0u);
 	}
 	return len;
 }
@@ -100,93 +97,14 @@ static void flood_end(pid_t pid)
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 }
 
-static int compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static uint64_t median(uint64_t *values)
-{
-	qsort(values, FAULTS, sizeof(*values), compare);
-	return values[FAULTS / 2];
-}
-
-static uint64_t answered(int fd)
-{
-	struct gvm_node_stat_rsp stat = link_stat(fd);
-
-	return stat.gets + stat.puts;
-}
-
-/* One page after the other; prints how long they take, and returns how many requests of others the node answers between
- * two of ours, in the median: the client itself may not run for a while. */
-static uint64_t faults(int fd, const char *what)
-{
-	uint64_t took[FAULTS], passed[FAULTS], before = answered(fd), now, half;
-
-	for (unsigned i = 0; i < FAULTS; i++) {
-		uint64_t began = now_us();
-
-		chunk_get(fd, noise, i % CHUNKS, gvm_version(1, 1), 1u << i % 32, (uint8_t)(i % 32));
-		took[i] = now_us() - began;
-		now = answered(fd);
-		passed[i] = now - before - 1;
-		before = now;
-	}
-	half = median(took);
-	printf("  %-32s p50 %6llu us, p99 %6llu us, passed by %llu\n", what, (unsigned long long)half,
-	       (unsigned long long)took[FAULTS * 99 / 100], (unsigned long long)median(passed));
-	return passed[FAULTS / 2];
-}
-
-/* A number of KiB of /proc/PID/status. */
-static unsigned long status_kib(const char *field)
-{
-	char path[64], line[256];
-	unsigned long kib = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)node.pid);
-	f = fopen(path, "re");
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, field, strlen(field)) && sscanf(line + strlen(field), ": %lu", &kib) == 1)
-			break;
-	fclose(f);
-	CHECK(kib);
-	return kib;
-}
-
-/* AddressSanitizer keeps freed memory back, up to 256 MiB: that is not what the node takes. */
-static void asan_keep_little(void)
-{
-	const char *given = getenv("ASAN_OPTIONS");
-	char options[1024];
-
-	snprintf(options, sizeof(options), "%s:quarantine_size_mb=8", given ? given : "");
-	CHECK(!setenv("ASAN_OPTIONS", options, 1));
-}
-
 static int begin(void)
 {
 	int fd;
 
-	asan_keep_little();
+	node_asan_keeps_little();
 	node_start(&node, "32M", NULL);
 	fd = link_ready(&node, 1);
-	region_make(fd, CHUNKS);
-	for (unsigned i = 0; i < CHUNKS; i++)
-		CHECK_EQ(chunk_put(fd, noise, i, gvm_version(1, 1), 0, ~0u), GVM_OK);
+	faults_begin(fd);
 	return fd;
 }
 
@@ -204,8 +122,8 @@ static void flood_passes(enum flood_kind kind, const char *what)
 	for (unsigned i = 0; i < ROUNDS && passed > PASSED_MAX; i++)
 		passed = faults(fd, what);
 	CHECK(passed <= PASSED_MAX);
-	printf("  the node takes %lu MiB at most\n", status_kib("VmHWM") >> 10);
-	CHECK(status_kib("VmHWM") < (32u << 10) + BOUND_KIB);
+	printf("  the node takes %lu MiB at most\n", node_status_kib(&node, "VmHWM") >> 10);
+	CHECK(node_status_kib(&node, "VmHWM") < (32u << 10) + BOUND_KIB);
 	flood_end(flood);
 	close(fd);
 	node_stop(&node);
@@ -250,7 +168,7 @@ static void connections_of_many_do_not_stop_a_fault(void)
 	began = now_us();
 	CHECK_EQ(faults(fd, "beside a flood of connections"), 0);
 	CHECK(now_us() - began < FAULTS * 50000ull);
-	CHECK(status_kib("VmHWM") < (32u << 10) + BOUND_KIB);
+	CHECK(node_status_kib(&node, "VmHWM") < (32u << 10) + BOUND_KIB);
 	flood_end(flood);
 	close(fd);
 	node_stop(&node);
@@ -265,7 +183,6 @@ static const struct check_test tests[] = {
 
 int main(int argc, char **argv)
 {
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		page_fill(noise + p * GVM_PAGE_BYTES, PAGE_RANDOM);
+	faults_prepare();
 	return check_run(argc, argv, tests, sizeof(tests) / sizeof(*tests));
 }
