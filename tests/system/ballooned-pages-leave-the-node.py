@@ -56,7 +56,8 @@ def reports(l, mount, node, mode):
     qemu, monitor = started(l, mount, mode, name, "virtio-balloon-pci,free-page-reporting=on", below=90)
     wait_for("the free pages are reported",
              lambda: mount.stats(name)["punched_pages"] > 60 * MIB // 4096, 60)
-    wait_for("the node holds little", lambda: node.stats()["stored_bytes"] < 40 * MIB, 30)
+    # What was written takes 50 MiB or so of it, the rest of the guest 40: it reports whole blocks of 2 MiB only.
+    wait_for("the node holds little", lambda: node.stats()["stored_bytes"] < 52 * MIB, 30)
     monitor.do("balloon", value=RAM * 3 // 4 * MIB)
     qemu.says(r"^balloon: taken", 60)
     monitor.do("balloon", value=RAM * MIB)
