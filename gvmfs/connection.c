@@ -58,8 +58,15 @@ static void init_keep(struct worker *w)
 	journal_publish32(&super->init_bytes, (uint32_t)bytes);
 }
 
-/* Libfuse believes that it was initialised by this process, and the kernel
- * sends again whatever the predecessor did not answer. */
+/*
+ * Libfuse believes that it was initialised by this process, and the kernel sends again whatever the predecessor did
+ * not answer, in any order.
+ *
+ * The predecessor may have done a part of that, and have answered others since: a WRITE is then done over one that
+ * overlaps it and was answered. Nothing is lost by that: both were under way at once (a page under write-back is not
+ * written back a second time, and direct writes of a file exclude each other, so one is of a mapping and the other
+ * direct), and a caller that has not got the answer to its write may find either order.
+ */
 void connection_take_over(struct worker *w)
 {
 	struct journal_super *super = w->journal->super;
