@@ -296,7 +296,29 @@ static bool worker_end_find(struct supervisor *s, int *how)
 	return true;
 }
 
-/* The mount answers: the process that waits for the start may go on, and messages go to syslog. */
+static void say_sealing(const struct options *opts)
+{
+	if (opts->sealing)
+		log_info(NULL, "what leaves this host is sealed, with key %016llx", (unsigned long long)opts->sealing->id);
+	else if (opts->seal == OPTIONS_NO_SEAL)
+		log_info(NULL, "what leaves this host is NOT sealed (--no-seal)");
+	else
+		log_info(NULL, "NOT sealed: all nodes are on this host's loopback (if one is a tunnel's end, give --seal)");
+}
+
+/* The process that waits for the start may go on, and messages go to syslog. */
+static void to_background(struct supervisor *s)
+{
+	log_to_syslog();
+	if (s->stop.parent_fd < 0)
+		return;
+	if (write(s->stop.parent_fd, "", 1) < 0)
+		log_warning(NULL, "%s: the process that started this has ended", s->opts->mountpoint);
+	close(s->stop.parent_fd);
+	s->stop.parent_fd = -1;
+}
+
+/* The mount answers. */
 static void ready_now(struct supervisor *s)
 {
 	uint64_t count;
@@ -306,16 +328,9 @@ static void ready_now(struct supervisor *s)
 	s->ready = true;
 	gvm_notify_ready(s->told_fd);
 	s->told_fd = -1;
-	if (s->opts->foreground)
-		return;
-	log_to_syslog();
-	if (s->stop.parent_fd >= 0) {
-		if (write(s->stop.parent_fd, "", 1) < 0)
-			log_warning(NULL, "%s: the process that started this has ended",
-				    s->opts->mountpoint);
-		close(s->stop.parent_fd);
-		s->stop.parent_fd = -1;
-	}
+	if (!s->opts->foreground)
+		to_background(s);
+	say_sealing(s->opts);
 }
 
 /* Handles a signal. Returns true to go on, false at the end. */

@@ -35,7 +35,7 @@ static const char label_master[] = "gvm seal 1", label_region[] = "gvm seal 1 re
 /* Wiped in a child of fork(): not even `alive` is left there. */
 struct secret {
 	bool alive;
-	bool salted; /* there is a salt, and numbers of it are left */
+	bool salted; /* numbers of the salt are left */
 	uint32_t number;
 	struct chunk_salt salt;
 	uint8_t prk[HKDF_BYTES];
@@ -153,7 +153,7 @@ static bool keyed_is(const struct keyed *k, const struct gvm_id *region, const s
 	return k->ctx && !memcmp(k->salt.b, salt->b, sizeof(salt->b)) && gvm_id_equal(&k->region, region);
 }
 
-/* The context for a region's blocks with this salt; NULL: the library failed. */
+/* The context for a region's blocks with this salt; NULL: the library lacks memory. */
 static struct keyed *keyed_get(struct sealer *s, const struct gvm_id *region,
 			       const struct chunk_salt *salt)
 {
@@ -180,6 +180,15 @@ static struct keyed *keyed_get(struct sealer *s, const struct gvm_id *region,
 
 /* ---- a sealer ---- */
 
+static int salt_draw(struct secret *secret)
+{
+	if (getrandom(secret->salt.b, sizeof(secret->salt.b), 0) != sizeof(secret->salt.b))
+		return -EIO;
+	secret->number = 0;
+	secret->salted = true;
+	return 0;
+}
+
 int sealer_create(const void *master, size_t bytes, struct sealer **created)
 {
 	struct sealer *s;
@@ -194,14 +203,16 @@ int sealer_create(const void *master, size_t bytes, struct sealer **created)
 	s->secret = mmap(NULL, s->secret_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->secret == MAP_FAILED)
 		goto free_sealer;
-	err = madvise(s->secret, s->secret_bytes, MADV_WIPEONFORK) ? -errno : 0;
-	if (!err)
-		err = madvise(s->secret, s->secret_bytes, MADV_DONTDUMP) ? -errno : 0;
+	err = madvise(s->secret, s->secret_bytes, MADV_WIPEONFORK) ||
+	      madvise(s->secret, s->secret_bytes, MADV_DONTDUMP) ? -EOPNOTSUPP : 0;
 	if (!err)
 		err = hkdf_extract(label_master, sizeof(label_master) - 1, master, bytes, s->secret->prk);
 	if (err)
 		goto unmap;
 	s->secret->alive = true;
+	err = salt_draw(s->secret); /* the kernel's generator is waited for here, not where a guest's pages are sent */
+	if (err)
+		goto unmap;
 	*created = s;
 	return 0;
 unmap:
@@ -223,27 +234,19 @@ void sealer_destroy(struct sealer *s)
 	free(s);
 }
 
-static int salt_draw(struct secret *secret, uint64_t version)
-{
-	if (getrandom(secret->salt.b, sizeof(secret->salt.b), 0) != sizeof(secret->salt.b))
-		return -EIO;
-	seal_mutant_salt(&secret->salt, version);
-	secret->number = 0;
-	secret->salted = true;
-	return 0;
-}
-
 /* A salt and a number that no block was sealed with: spent here, whatever becomes of the block. */
 static int number_take(struct secret *secret, uint64_t version, uint32_t *number)
 {
 	if (!secret->alive)
 		return -EIO;
 	if (!secret->salted) {
-		int err = salt_draw(secret, version);
+		int err = salt_draw(secret);
 
 		if (err)
 			return err;
 	}
+	if (!secret->number)
+		seal_mutant_salt(&secret->salt, version);
 	*number = secret->number;
 	if (++secret->number == SEAL_NUMBERS && !seal_mutant("numbers-wrap"))
 		secret->salted = false;
@@ -304,7 +307,7 @@ static int block_seal(void *arg, struct chunk_head *h, unsigned b, uint8_t *byte
 	salt_put(u, h, k);
 	keyed = keyed_get(u->s, u->region, &h->salt[k->salt]);
 	if (!keyed)
-		return -EIO;
+		return -ENOMEM;
 	block_about(h, b, u->chunk, nonce, about);
 	seal_seen(&h->salt[k->salt], nonce, about, sizeof(about), bytes, k->bytes);
 	if (!EVP_CipherInit_ex(keyed->ctx, NULL, NULL, NULL, nonce, 1) ||
@@ -312,7 +315,7 @@ static int block_seal(void *arg, struct chunk_head *h, unsigned b, uint8_t *byte
 	    !EVP_CipherUpdate(keyed->ctx, bytes, &n, bytes, (int)k->bytes) || n != (int)k->bytes ||
 	    !EVP_CipherFinal_ex(keyed->ctx, rest, &n) || n ||
 	    !EVP_CIPHER_CTX_ctrl(keyed->ctx, EVP_CTRL_AEAD_GET_TAG, CHUNK_TAG_BYTES, k->tag))
-		return -EIO;
+		return -ENOMEM;
 	return 0;
 }
 
@@ -373,8 +376,10 @@ static bool pages_are_known(const struct chunk_head *head, const struct seal_kno
 	for (; pages && !seal_mutant("known-not-asked"); pages &= pages - 1) {
 		unsigned p = (unsigned)__builtin_ctz(pages);
 		uint64_t said = seal_page_of(head, p);
+		/* Once: another thread may just be learning it. */
+		uint64_t is = __atomic_load_n(&known->page[p], __ATOMIC_RELAXED);
 
-		if (said != known->page[p] && known->page[p] != SEAL_UNKNOWN &&
+		if (said != is && is != SEAL_UNKNOWN &&
 		    !(seal_mutant("zeros-not-asked") && said == SEAL_ZERO))
 			return false;
 	}

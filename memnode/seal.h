@@ -24,7 +24,8 @@
 /*
  * One per thread. It is wiped in a process that fork() makes: there every call is refused (-EIO), since two
  * processes would count on from the same number.
- * -ENOMEM; -EINVAL: fewer than SEAL_KEY_BYTES_MIN bytes. The key is not kept, only what is derived from it.
+ * -ENOMEM; -EINVAL: fewer than SEAL_KEY_BYTES_MIN bytes; -EOPNOTSUPP: a kernel that cannot wipe pages in a child. The
+ * key is not kept, only what is derived from it. May wait, early in the boot, for the kernel's random numbers.
  */
 struct sealer;
 int sealer_create(const void *master, size_t bytes, struct sealer **s);
@@ -47,8 +48,8 @@ struct seal_known {
 
 /*
  * As chunk_encode(), sealed: what is about to be sent as, or in, `version` of the chunk. What is sealed anew, even of
- * the same pages, is another content, and is to have a version of its own: see SEAL.md. 0 or -EIO (nothing may be
- * sent then).
+ * the same pages, is another content, and is to have a version of its own: see SEAL.md. 0; otherwise nothing may be
+ * sent: -ENOMEM (it may be tried again), -EIO.
  */
 int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,

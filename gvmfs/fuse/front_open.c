@@ -232,12 +232,12 @@ static void open_run(struct task *task)
 		op_end(op, true, ENOENT); /* removed since the kernel looked it up */
 	else if (d->failed && (d->epoch || op->inode->slots))
 		op_end(op, true, EIO);
-	else if (!nodes_are_found(op->w, &d->rec))
-		op_end(op, true, EIO);
 	else if (allowed < 0)
 		op_end(op, true, -allowed);
 	else if ((readable = region_can_read(op->w, op->inode)) < 0)
 		op_end(op, true, -readable);
+	else if (!nodes_are_found(op->w, &d->rec))
+		op_end(op, true, EIO);
 	else if (write && d->rec.node_count && !d->epoch)
 		open_attach(o);
 	else if (write)

@@ -103,11 +103,11 @@ static int piece_open(struct cache_entry *e, uint64_t version, const struct chun
 
 	for (unsigned p = 0; known && p < GVM_CHUNK_PAGES; p++)
 		expected.page[p] = in_flux >> p & 1 ? SEAL_UNKNOWN : known->page[p];
+	store_doubt(e, in_flux); /* a request that was sent again brings pages that are valid once more */
 	error = seal_decode(w->sealer, w->codec, head, body, &e->inode->disk->rec.id, e->chunk, version, &expected,
 			    e->asked, e->data, got);
 	if (error)
 		return error;
-	e->stale |= in_flux & e->asked;
 	sealing_learn(known, head, *got & ~in_flux);
 	return 0;
 }

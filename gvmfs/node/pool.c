@@ -3,6 +3,7 @@
 #include "pool.h"
 
 #include "base/log.h"
+#include "addr.h"
 #include "fiber.h"
 
 #include <errno.h>
@@ -125,6 +126,21 @@ static bool pool_drop_idle(struct pool *pool)
 	return false;
 }
 
+static bool addr_may_take(const struct options *opts, const char *text)
+{
+	struct addr addr;
+
+	return opts->sealing || opts->seal == OPTIONS_NO_SEAL || (!addr_parse(text, &addr) && addr_is_local(&addr));
+}
+
+bool pool_may_send(const struct pool *pool, const struct record_node *node)
+{
+	for (unsigned i = 0; i < pool->count; i++)
+		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &node->incarnation))
+			return addr_may_take(pool->opts, gvm_conn_addr(pool->conns[i]));
+	return addr_may_take(pool->opts, node->addr);
+}
+
 static int pool_add(struct pool *pool, const char *addr)
 {
 	struct gvm_conn_opts copts = {
@@ -139,6 +155,11 @@ static int pool_add(struct pool *pool, const char *addr)
 	struct gvm_conn *conn;
 	int r;
 
+	if (pool->kind == POOL_WRITES && !addr_may_take(pool->opts, addr)) {
+		log_error(NULL, "nothing is sent to node %s: it is beyond this host's loopback, and this mount does not seal",
+			  addr);
+		return -EPERM;
+	}
 	if (pool->count == POOL_CONNS_MAX)
 		return -EMFILE;
 	r = gvm_conn_create(addr, &copts, &conn);

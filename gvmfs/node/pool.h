@@ -57,6 +57,11 @@ void pool_deinit(struct pool *pool);
  * give up a connection without requests for it. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
 
+/* Whether content may go to a region's node as this mount sends it: if it does not seal only because all nodes that the
+ * command line names are on loopback, it sends nothing to one elsewhere, which a record may name. POOL_WRITES sees to it
+ * once more. */
+bool pool_may_send(const struct pool *pool, const struct record_node *node);
+
 /* Notes whether a node answered in good time, wherever it was asked, and tells what is known: one
  * that is quiet need not be waited for. */
 void pool_note(struct pool *pool, const struct record_node *node, bool quiet);

@@ -116,13 +116,26 @@ static void attach_end(struct job *job)
 	region_end(rj);
 }
 
+static int region_is_near(struct worker *w, const struct record *rec)
+{
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		if (pool_may_send(w->pool, &rec->nodes[i]))
+			continue;
+		log_error(rec->name,
+			  "its node %s is beyond this host's loopback, and this mount does not seal, since its own nodes are "
+			  "not: it needs --seal-key-file or --no-seal", rec->nodes[i].addr);
+		return -EPERM;
+	}
+	return 0;
+}
+
 int region_can_read(struct worker *w, const struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 	uint64_t own = w->journal->super->seal_id;
 
 	if (!rec->node_count || rec->seal == own)
-		return 0;
+		return region_is_near(w, rec);
 	if (!own) {
 		log_error(rec->name, "it is sealed (with key %016llx): this mount needs --seal-key-file with that key",
 			  (unsigned long long)rec->seal);
@@ -133,7 +146,9 @@ int region_can_read(struct worker *w, const struct inode *inode)
 			  (unsigned long long)rec->seal, (unsigned long long)own);
 		return -EKEYREJECTED;
 	}
-	log_error(rec->name, "it is not sealed, and this mount takes nothing that is not: a mount with --no-seal reads it");
+	log_error(rec->name,
+		  "its nodes say that it is not sealed, and this mount takes nothing that is not: if it was made with "
+		  "--no-seal, a mount with --no-seal reads it; if it was sealed, they lie");
 	return -EPERM;
 }
 

@@ -35,8 +35,8 @@ typedef void region_done_fn(struct worker *w, struct inode *inode, int result, v
 bool region_is_attached(const struct inode *inode);
 
 /* Whether this mount can read what the region's record says that it has: 0; -ENOKEY: it is sealed, and the mount is not
- * to; -EKEYREJECTED: with another key; -EPERM: it is not sealed, and the mount takes nothing that is not. Then says so in
- * the log. */
+ * to; -EKEYREJECTED: with another key; -EPERM: it is not sealed, and the mount takes nothing that is not, or
+ * it lies where this mount sends nothing (pool_may_send()). Then says so in the log. */
 int region_can_read(struct worker *w, const struct inode *inode);
 
 /* Takes the region over for writing and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_FORMAT 3
+#define RECORD_FORMAT	     3
+#define RECORD_FORMAT_OLDEST 2 /* that is read */
 
 /* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
 struct cursor {
@@ -110,9 +111,10 @@ static bool name_is_valid(const char *name)
 int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 {
 	struct cursor c = { buf, buf + len, false };
+	uint64_t format = take_int(&c, 1);
 	unsigned s;
 
-	if (take_int(&c, 1) != RECORD_FORMAT)
+	if (format < RECORD_FORMAT_OLDEST || format > RECORD_FORMAT)
 		return -EBADMSG;
 	r->kind = (uint8_t)take_int(&c, 1);
 	r->orphan = (uint8_t)take_int(&c, 1);
@@ -124,7 +126,7 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	r->ctime_ns = take_int(&c, 8);
 	r->size_bytes = take_int(&c, 8);
 	r->view = take_int(&c, 8);
-	r->seal = take_int(&c, 8);
+	r->seal = format < 3 ? 0 : take_int(&c, 8);
 	take_bytes(&c, r->parent.b, sizeof(r->parent.b));
 	take_bytes(&c, r->owner.host.b, sizeof(r->owner.host.b));
 	take_bytes(&c, r->owner.boot.b, sizeof(r->owner.boot.b));

@@ -19,9 +19,10 @@ int sealing_load(struct sealing *s, const char *path)
 	if (r < 0)
 		return r;
 	s->key = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->key == MAP_FAILED || madvise(s->key, s->bytes, MADV_DONTDUMP) < 0 ||
-	    madvise(s->key, s->bytes, MADV_WIPEONFORK) < 0)
-		r = -errno;
+	if (s->key == MAP_FAILED)
+		r = -ENOMEM;
+	else if (madvise(s->key, s->bytes, MADV_DONTDUMP) < 0 || madvise(s->key, s->bytes, MADV_WIPEONFORK) < 0)
+		r = -EOPNOTSUPP; /* by a kernel before 4.14 */
 	if (!r) {
 		/* Refused where little may be locked: then it may come to lie in swap space, as the guest may. */
 		(void)!mlock(s->key, s->bytes);

@@ -20,7 +20,7 @@ int sealed_add(struct sealed_room *room, const struct chunk_head *head, const ui
 	/* Blocks that are not in this part stay as they are. */
 	part.zero_map &= chunk_pages_of_blocks(head->block_shift, head->block_mask);
 	if (chunk_compose(&room->base, room->body, &part, body, &sum, room->other))
-		return -EPROTO;
+		return -EBADMSG;
 	room->base = sum;
 	room->body = room->other;
 	room->other = was;
@@ -32,7 +32,7 @@ int sealed_compose(struct sealed_room *room, struct flush *f)
 	struct chunk_head whole;
 
 	if (chunk_compose(&room->base, room->body, &f->head, f->body, &whole, room->other))
-		return -EPROTO;
+		return -EBADMSG;
 	f->head = whole;
 	f->body = room->other;
 	return 0;

@@ -17,9 +17,9 @@ struct sealed_room {
 };
 
 void sealed_begin(struct sealed_room *room);
-/* Adds a part that was checked: 0; -EPROTO: it has other blocks than ours. */
+/* Adds a part that was checked: 0; -EBADMSG: it has other blocks than ours. */
 int sealed_add(struct sealed_room *room, const struct chunk_head *head, const uint8_t *body);
-/* Adds all of that to what the flush has encoded: f->head and f->body. 0 or -EPROTO. */
+/* Adds all of that to what the flush has encoded: f->head and f->body. 0 or -EBADMSG. */
 int sealed_compose(struct sealed_room *room, struct flush *f);
 /* Fills in f->seals, of what is about to be sent. */
 void sealed_note(struct flush *f);

@@ -142,6 +142,9 @@ void store_piece(struct cache_entry *e, uint32_t pages);
 /* Pages of which the node's copy may be another one than the index names, or than it names by now, since a slot had them
  * since the GET was sent: a sealed answer has them not checked for age, and store_piece() leaves them out. */
 uint32_t store_in_flux(const struct cache_entry *e);
+/* An answer of these pages is about to be written into the entry unchecked: none of them is valid from now on, or becomes
+ * so by this GET. */
+void store_doubt(struct cache_entry *e, uint32_t pages);
 void store_spoilt(struct cache_entry *e);
 void store_fetched(struct cache_entry *e, int error);
 /* A writer has handed a slot's flush back, with its outcome. */

@@ -30,6 +30,13 @@ uint32_t store_in_flux(const struct cache_entry *e)
 	return mutant("flux-checked") ? 0 : e->stale | slots_pages(&e->store->slots, e->inode, e->chunk);
 }
 
+void store_doubt(struct cache_entry *e, uint32_t pages)
+{
+	pages &= e->asked;
+	e->stale |= pages;
+	e->valid &= ~pages;
+}
+
 void store_piece(struct cache_entry *e, uint32_t pages)
 {
 	assert(e->fetching && !e->over);

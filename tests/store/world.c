@@ -593,10 +593,10 @@ static bool piece(const struct event *ev)
 	if (world.sealed) {
 		uint32_t in_flux = store_in_flux(e);
 
+		store_doubt(e, in_flux);
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			if (pages & ~in_flux & 1u << p && !seal_believe(e->inode->nr, e->chunk, p, get->seal[p]))
 				world_wrong("an honest node's answer is refused");
-		e->stale |= in_flux & e->asked;
 	}
 	store_piece(e, pages);
 	return true;

@@ -64,14 +64,15 @@ class Node:
 class Mount:
     """gvmfs on a folder of its own."""
 
-    def __init__(self, lab, nodes, *options, name="mount", mutant=None, before=()):
+    def __init__(self, lab, nodes, *options, name="mount", mutant=None, before=(),
+                 sealing="off"):
         self.lab, self.name = lab, name
         self.path = lab.path("%s-%d" % (name, len(lab.processes)))
         os.mkdir(self.path)
         lab.mounts.append(self)
         listed = ",".join(node if isinstance(node, str) else node.address for node in nodes)
         # A test of sealing says so. By hand, with GVM_SEAL=1, all mounts do it; others need no key for nodes beyond loopback.
-        if not any("seal" in str(option) for option in options):
+        if sealing == "off" and not any("seal" in str(option) for option in options):
             sealed = bool(os.environ.get("GVM_SEAL"))
             options = (*(["--seal-key-file", key_file(lab)] if sealed else ["--no-seal"]), *options)
         # In the foreground its messages are in the log, where tests look for them.

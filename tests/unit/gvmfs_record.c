@@ -49,6 +49,27 @@ static void record_comes_back_as_it_went(void)
 	}
 }
 
+/* Such were written before regions could be sealed. */
+static void record_of_format_2_is_read_as_unsealed(void)
+{
+	enum { SEAL_AT = 48 };
+	size_t n;
+
+	record_fill(3);
+	n = record_pack(&rec, buf);
+	CHECK_EQ(gvm_load_le(buf + SEAL_AT, 8), rec.seal);
+	memmove(buf + SEAL_AT, buf + SEAL_AT + 8, n - SEAL_AT - 8);
+	buf[0] = 2;
+	back = (struct record){ .seal = 1 };
+	CHECK_EQ(record_unpack(&back, buf, n - 8), 0);
+	rec.seal = 0;
+	CHECK_MEM(&back, &rec, sizeof(rec));
+	for (unsigned format = 0; format < 256; format++) {
+		buf[0] = (uint8_t)format;
+		CHECK(format == 2 || record_unpack(&back, buf, n - 8) == -EBADMSG);
+	}
+}
+
 static void cut_or_longer_record_is_refused(void)
 {
 	size_t n;
@@ -150,6 +171,7 @@ static void neighbouring_chunks_lie_on_different_nodes(void)
 
 static const struct check_test tests[] = {
 	{ "record-comes-back-as-it-went", record_comes_back_as_it_went },
+	{ "record-of-format-2-is-read-as-unsealed", record_of_format_2_is_read_as_unsealed },
 	{ "cut-or-longer-record-is-refused", cut_or_longer_record_is_refused },
 	{ "damaged-record-is-refused-or-harmless", damaged_record_is_refused_or_harmless },
 	{ "names-that-would-escape-are-refused", names_that_would_escape_are_refused },
