@@ -14,23 +14,23 @@ import lab
 from lab import descendants, expect, program, wait_for
 
 MEASURES = {
-    ("fault_random", "fuse"): ("us", ["nbdfuse"]),
-    ("fault_random_p99", "fuse"): ("us", ["nbdfuse"]),
-    ("seq_read", "fuse"): ("MB/s", ["nbdfuse"]),
-    ("write_msync", "fuse"): ("MB/s", ["nbdfuse", "no_network"]),
-    ("retouch", "fuse"): ("touches/s", ["nbdfuse"]),
-    ("fault_random", "uffd"): ("us", ["nbdfuse", "parts"]),
-    ("fault_random_p99", "uffd"): ("us", ["nbdfuse"]),
-    ("seq_read", "uffd"): ("MB/s", ["nbdfuse"]),
-    ("write_msync", "uffd"): ("MB/s", ["nbdfuse"]),
-    ("retouch", "uffd"): ("touches/s", ["nbdfuse"]),
+    ("fault_random", "fuse"): ("us", ["nbdfuse", "tls"]),
+    ("fault_random_p99", "fuse"): ("us", ["nbdfuse", "tls"]),
+    ("seq_read", "fuse"): ("MB/s", ["nbdfuse", "tls"]),
+    ("write_msync", "fuse"): ("MB/s", ["nbdfuse", "tls", "no_network"]),
+    ("retouch", "fuse"): ("touches/s", ["nbdfuse", "tls"]),
+    ("fault_random", "uffd"): ("us", ["nbdfuse", "tls", "parts"]),
+    ("fault_random_p99", "uffd"): ("us", ["nbdfuse", "tls"]),
+    ("seq_read", "uffd"): ("MB/s", ["nbdfuse", "tls"]),
+    ("write_msync", "uffd"): ("MB/s", ["nbdfuse", "tls"]),
+    ("retouch", "uffd"): ("touches/s", ["nbdfuse", "tls"]),
     ("fault_second_chance", "uffd"): ("us", ["uffd_continue"]),
     ("two_guests", "uffd"): ("faults/s", ["one_guest"]),
     ("fault_writeback_p99", "uffd"): ("us", ["quiet"]),
     ("zipf", "uffd"): ("us", ["local"]),
     ("seq_half", "uffd"): ("us", ["local"]),
-    ("node_get", ""): ("MB/s", ["memcached", "redis", "raw_tcp"]),
-    ("node_put", ""): ("MB/s", ["memcached", "redis", "raw_tcp"]),
+    ("node_get", ""): ("MB/s", ["tls", "persist", "memcached", "redis", "raw_tcp"]),
+    ("node_put", ""): ("MB/s", ["tls", "persist", "memcached", "redis", "raw_tcp"]),
 }
 NEEDS = {"nbdfuse": "nbdfuse", "memcached": "memcached", "redis": "redis-server"}
 
@@ -75,8 +75,8 @@ def check(result):
 
 def test(l):
     where = {"TMPDIR": l.folder}
-    run = l.start("bench", program("gvm"), "bench", "--quick", "--rounds", "1", "--json",
-                  l.path("result"), env=where)
+    run = l.start("bench", program("gvm"), "bench", "--quick", "--rounds", "1", "--tls",
+                  "--persist", "--json", l.path("result"), env=where)
     run.succeed(90)
     with open(l.path("result")) as f:
         check(json.load(f))
@@ -84,7 +84,8 @@ def test(l):
     no_group_left(run)
 
     for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)):
-        run = l.start("bench", program("gvm"), "bench", "--quick", "--bindir", lab.BUILD, env=where)
+        run = l.start("bench", program("gvm"), "bench", "--quick", "--tls", "--persist", "--bindir",
+                      lab.BUILD, env=where)
         wait_for("it mounts", lambda: mounts_below(l.folder), 30)
         run.signal(number)
         expect(run.wait(30) == status, "status %s", run.popen.returncode)

@@ -33,6 +33,8 @@ static const char help_text[] =
 	"\n"
 	"  --quick        smaller, and over within 90 seconds\n"
 	"  --seal         measure a mount that seals, too, beside one that does not\n"
+	"  --tls          measure a mount and a node with TLS, too\n"
+	"  --persist      measure a node that keeps chunks on a disk, too, in TMPDIR\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
@@ -96,7 +98,7 @@ static void file_set(struct bench *b, enum bench_party p, const struct bench_pro
 		return;
 	b->file[p].path = g->file;
 	b->file[p].bytes = b->z.file_bytes;
-	b->file[p].fast = p == PARTY_UFFD || p == PARTY_SEALED_UFFD;
+	b->file[p].fast = bench_party_is_fast(p);
 	b->file_party[b->file_parties++] = p;
 }
 
@@ -134,9 +136,20 @@ static void group_make(struct bench *b)
 	}
 }
 
+/* Opens a region on a node, if it runs. */
+static int node_set(struct bench *b, enum bench_party p, const struct bench_program *g, const char *key_path)
+{
+	int rc = g->pid ? bench_node_open(g->port, key_path, b->z.values, b->z.depth, &b->node[p]) : 0;
+
+	if (rc)
+		say("opening a region on the node failed: %s", strerror(-rc));
+	else if (g->pid)
+		b->store_party[b->store_parties++] = p;
+	return rc;
+}
+
 static int prepare(struct bench *b, const char *bindir)
 {
-	char addr[32];
 	int rc;
 
 	b->latency = malloc(b->z.faults * sizeof(*b->latency));
@@ -152,6 +165,8 @@ static int prepare(struct bench *b, const char *bindir)
 	file_set(b, PARTY_UFFD, &b->peers->gvmfs);
 	file_set(b, PARTY_SEALED, &b->peers->sealed);
 	file_set(b, PARTY_SEALED_UFFD, &b->peers->sealed);
+	file_set(b, PARTY_TLS, &b->peers->tls);
+	file_set(b, PARTY_TLS_UFFD, &b->peers->tls);
 	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
 	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
 		struct bench_file *f = &b->file[b->file_party[i]];
@@ -165,13 +180,13 @@ static int prepare(struct bench *b, const char *bindir)
 		say("filling the files failed: %s", strerror(-rc));
 		return rc;
 	}
-	snprintf(addr, sizeof(addr), "127.0.0.1:%u", b->peers->node.port);
-	rc = bench_node_open(addr, b->z.values, b->z.depth, &b->node);
-	if (rc) {
-		say("opening a region on the node failed: %s", strerror(-rc));
+	rc = node_set(b, PARTY_OURS, &b->peers->node, NULL);
+	if (!rc)
+		rc = node_set(b, PARTY_TLS, &b->peers->node_tls, b->peers->tls_key);
+	if (!rc)
+		rc = node_set(b, PARTY_PERSIST, &b->peers->node_persist, NULL);
+	if (rc)
 		return rc;
-	}
-	b->store_party[b->store_parties++] = PARTY_OURS;
 	store_set(b, PARTY_RAW_TCP, &b->peers->raw);
 	store_set(b, PARTY_MEMCACHED, &b->peers->memcached);
 	store_set(b, PARTY_REDIS, &b->peers->redis);
@@ -181,7 +196,8 @@ static int prepare(struct bench *b, const char *bindir)
 
 static void cleanup(struct bench *b)
 {
-	bench_node_close(b->node);
+	for (unsigned p = 0; p < PARTIES; p++)
+		bench_node_close(b->node[p]);
 	if (b->have_cg)
 		memcg_remove(&b->cg);
 	bench_peers_stop(b->peers);
@@ -221,12 +237,13 @@ int cmd_bench(int argc, char **argv)
 	static const struct option longs[] = {
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
-		{"seal", no_argument, NULL, 's'},
+		{"seal", no_argument, NULL, 's'},	  {"tls", no_argument, NULL, 't'},
+		{"persist", no_argument, NULL, 'p'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
 	const char *json = NULL, *bindir = NULL;
 	static struct bench b;
 	unsigned rounds = 0;
-	bool seal = false;
+	bool seal = false, tls = false, persist = false;
 	int c;
 
 	if (argc > 1 && !strcmp(argv[1], "codec"))
@@ -242,6 +259,12 @@ int cmd_bench(int argc, char **argv)
 			break;
 		case 's':
 			seal = true;
+			break;
+		case 't':
+			tls = true;
+			break;
+		case 'p':
+			persist = true;
 			break;
 		case 'j':
 			json = optarg;
@@ -270,6 +293,8 @@ int cmd_bench(int argc, char **argv)
 	if (rounds)
 		b.z.rounds = rounds;
 	b.z.seal = seal;
+	b.z.tls = tls;
+	b.z.persist = persist;
 	bench_stop_watch();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&b, bindir, json) ? 1 : 0;

@@ -22,8 +22,12 @@ enum bench_party {
 	PARTY_OURS, /* of a file: through FUSE, the default front */
 	PARTY_UFFD, /* the same file through the fast path; in its own measures it is `ours` */
 	PARTY_NBDFUSE,
-	PARTY_SEALED,	/* both fronts of a mount that seals; in their measures the second is `sealed`, too */
+	/* Both fronts of a mount; in the measures of the second it is named as the first. */
+	PARTY_SEALED, /* that seals */
 	PARTY_SEALED_UFFD,
+	PARTY_TLS, /* whose node has TLS; of stores: such a node */
+	PARTY_TLS_UFFD,
+	PARTY_PERSIST, /* a node that keeps chunks */
 	PARTY_NO_NETWORK, /* gvmfs that does not send what it encoded */
 	PARTY_MEMCACHED,
 	PARTY_REDIS,
@@ -77,6 +81,8 @@ struct bench_sizes {
 	unsigned values; /* in a store */
 	unsigned depth;	 /* requests under way */
 	bool seal;	 /* a mount that seals is measured, too */
+	bool tls;	 /* and one over TLS */
+	bool persist;	 /* and a node that keeps chunks */
 };
 
 struct bench_results {
@@ -92,6 +98,10 @@ double bench_median(const struct bench_results *r, enum bench_measure m, enum be
 void bench_hist_add(struct bench_results *r, enum bench_party p, uint64_t ns);
 void bench_print_table(const struct bench_results *r);
 const char *bench_party_name(enum bench_party p);
+static inline bool bench_party_is_fast(enum bench_party p)
+{
+	return p == PARTY_UFFD || p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD;
+}
 /* 0 or a negative errno. */
 int bench_write_json(const struct bench_results *r, const char *path);
 
@@ -165,7 +175,8 @@ __attribute__((noreturn)) void bench_raw_serve(int listener, const struct bench_
 
 /* ---- node.c: the same from a memory node, through the client library */
 struct bench_node;
-int bench_node_open(const char *addr, unsigned values, unsigned depth, struct bench_node **n);
+/* `key_path` NULL: without TLS. */
+int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsigned depth, struct bench_node **n);
 void bench_node_close(struct bench_node *n);
 int bench_node_run(struct bench_node *n, bool put, unsigned ms, double *mb_s);
 /* Bytes of the frames that bench_node_run() exchanges, for raw TCP. */
@@ -184,11 +195,12 @@ struct bench_program {
 };
 struct bench_peers {
 	char dir[PATH_MAX];
+	char tls_key[PATH_MAX];
 	const char *bindir;
 	union {
 		struct {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
-				redis, raw, sealed;
+				redis, raw, sealed, node_tls, tls, node_persist;
 		};
 		struct bench_program program[BENCH_PROGRAMS];
 	};
@@ -221,13 +233,13 @@ struct bench {
 	struct bench_file guest;	 /* of a second guest on our mount */
 	char guest_path[PATH_MAX];
 	struct bench_store store[PARTIES];
-	struct bench_node *node;
+	struct bench_node *node[PARTIES];
 	struct bench_results results;
 	struct memcg cg;
 	bool have_cg;
 	uint64_t *latency;
 	unsigned round;
-	enum bench_party file_party[6], store_party[4];
+	enum bench_party file_party[8], store_party[6];
 	unsigned file_parties, store_parties;
 };
 

@@ -177,7 +177,22 @@ static int chunks_encode(struct bench_node *n)
 	return rc;
 }
 
-int bench_node_open(const char *addr, unsigned values, unsigned depth, struct bench_node **out)
+static int node_connect(struct bench_node *n, uint16_t port, const char *key_path)
+{
+	struct gvm_conn_opts opts = {.tls = key_path};
+	uint8_t *key = NULL;
+	char addr[32];
+	int rc = key_path ? gvm_key_load(key_path, &key, &opts.key_bytes) : 0;
+
+	opts.key = key;
+	snprintf(addr, sizeof(addr), "127.0.0.1:%u", port);
+	if (!rc)
+		rc = gvm_conn_create(addr, &opts, &n->conn);
+	free(key);
+	return rc;
+}
+
+int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsigned depth, struct bench_node **out)
 {
 	struct bench_node *n = calloc(1, sizeof(*n));
 	uint64_t state = gvm_now_ns(), id[2];
@@ -194,7 +209,7 @@ int bench_node_open(const char *addr, unsigned values, unsigned depth, struct be
 		n->slot[i].n = n;
 	rc = chunks_encode(n);
 	if (!rc)
-		rc = gvm_conn_create(addr, NULL, &n->conn);
+		rc = node_connect(n, port, key_path);
 	if (!rc)
 		rc = node_prepare(n);
 	if (rc) {

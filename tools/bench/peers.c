@@ -26,6 +26,7 @@
 
 #define START_NS (15ull * 1000 * 1000 * 1000)
 #define STOP_NS	 (5ull * 1000 * 1000 * 1000)
+#define KEPT	      "kept" /* what a node keeps, in our folder */
 #define ARG(text)     BENCH_ARG(text)
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
@@ -281,33 +282,39 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 	snprintf(path, PATH_MAX, "%s", name);
 }
 
-static int node_start(struct bench_peers *p, const struct bench_sizes *z)
+/* `bytes`: of files; `options`: three more, NULL where there are fewer. */
+static int node_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+		      uint64_t bytes, char *const options[3])
 {
 	char path[PATH_MAX], listen_at[32], memory[32];
-	uint64_t bytes = (z->seal ? 3 : 2) * z->file_bytes + z->guest_bytes + (uint64_t)z->values * BENCH_VALUE_BYTES;
-	char *const argv[] = {path, ARG("--listen"), listen_at, ARG("--memory"), memory, NULL};
-	int rc = bench_port_find(&p->node.port, false);
+	char *const argv[] = {path,	  ARG("--listen"), listen_at,	ARG("--memory"),
+			      memory,	  options[0],	   options[1], options[2],
+			      NULL};
+	int rc = bench_port_find(&g->port, false);
+
+	bytes += (uint64_t)z->values * BENCH_VALUE_BYTES;
 
 	if (rc)
 		return rc;
 	bench_program_find(p, "gvm-memnode", "memnode/daemon/gvm-memnode", path);
-	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", p->node.port);
+	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", g->port);
 	snprintf(memory, sizeof(memory), "%lluM", MIB_OF(bytes + bytes / 4) + 64);
-	return bench_program_up(p, &p->node, "gvm-memnode", argv);
+	return bench_program_up(p, g, name, argv);
 }
 
-/* `option`: one more, with its value; NULL: none. */
+/* `options`: three more, NULL where there are fewer. */
 static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
-		       const char *name, char *option, char *value)
+		       const char *name, const struct bench_program *node, char *const options[3])
 {
 	char path[PATH_MAX], nodes[32];
-	char *const argv[] = {path, ARG("-f"), ARG("--nodes"), nodes, g->mount, option, value, NULL};
+	char *const argv[] = {path,	  ARG("-f"),  ARG("--nodes"), nodes, g->mount,
+			      options[0], options[1], options[2],     NULL};
 	int rc = bench_mount_dir_make(p, g, name, name), fd;
 
 	if (rc)
 		return rc;
 	bench_program_find(p, "gvmfs", "gvmfs/gvmfs", path);
-	snprintf(nodes, sizeof(nodes), "127.0.0.1:%u", p->node.port);
+	snprintf(nodes, sizeof(nodes), "127.0.0.1:%u", node->port);
 	rc = bench_program_up(p, g, name, argv);
 	if (rc)
 		return rc;
@@ -321,22 +328,57 @@ static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const str
 	return rc;
 }
 
-/* With a key that goes with the folder. */
-static int sealed_start(struct bench_peers *p, const struct bench_sizes *z)
+/* Of random letters; it goes with the folder. */
+static int key_make(const struct bench_peers *p, const char *name, char path[PATH_MAX])
 {
-	char path[PATH_MAX], key[32];
+	char key[32];
 	int fd, rc = 0;
 
-	if (snprintf(path, sizeof(path), "%s/seal.key", p->dir) >= PATH_MAX)
+	if (snprintf(path, PATH_MAX, "%s/%s", p->dir, name) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key) || write(fd, key, sizeof(key)) != sizeof(key)) {
+	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key))
 		rc = errno ? -errno : -EIO;
+	for (unsigned i = 0; i < sizeof(key); i++)
+		key[i] = (char)('a' + (key[i] & 15));
+	if (!rc && write(fd, key, sizeof(key)) != sizeof(key))
+		rc = errno ? -errno : -EIO;
+	if (rc)
 		say("%s: %s", path, strerror(-rc));
-	}
 	if (fd >= 0)
 		close(fd);
-	return rc ? rc : gvmfs_start(p, &p->sealed, z, "gvmfs-sealed", ARG("--seal-key-file"), path);
+	return rc;
+}
+
+static int sealed_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char path[PATH_MAX];
+	int rc = key_make(p, "seal.key", path);
+
+	return rc ? rc : gvmfs_start(p, &p->sealed, z, "gvmfs-sealed", &p->node, (char *[3]){ARG("--seal-key-file"), path});
+}
+
+static int tls_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char *const options[3] = {ARG("--key"), p->tls_key, ARG("--tls")};
+	int rc = key_make(p, "tls.key", p->tls_key);
+
+	if (!rc)
+		rc = node_start(p, &p->node_tls, z, "gvm-memnode-tls", z->file_bytes, options);
+	return rc ? rc : gvmfs_start(p, &p->tls, z, "gvmfs-tls", &p->node_tls, options);
+}
+
+static int persist_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/" KEPT, p->dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (mkdir(path, 0700)) {
+		say("%s: %s", path, strerror(errno));
+		return -errno;
+	}
+	return node_start(p, &p->node_persist, z, "gvm-memnode-persist", 0, (char *[3]){ARG("--persist"), path});
 }
 
 static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -421,12 +463,19 @@ static int raw_start(struct bench_peers *p, const struct bench_store *s)
 
 static void dir_remove(const char *dir)
 {
+	char path[PATH_MAX];
 	DIR *d = opendir(dir);
 	struct dirent *e;
 
-	while (d && (e = readdir(d)))
-		if (*e->d_name != '.')
+	while (d && (e = readdir(d))) {
+		if (*e->d_name == '.')
+			continue;
+		/* (No other folder: it might be a mount.) */
+		if (!strcmp(e->d_name, KEPT) && snprintf(path, sizeof(path), "%s/" KEPT, dir) < PATH_MAX)
+			dir_remove(path);
+		else
 			unlinkat(dirfd(d), e->d_name, 0);
+	}
 	if (d)
 		closedir(d);
 	rmdir(dir);
@@ -532,13 +581,19 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 
 	if (rc)
 		return rc;
-	rc = node_start(p, sizes);
+	rc = node_start(p, &p->node, sizes, "gvm-memnode", (sizes->seal ? 3 : 2) * sizes->file_bytes + sizes->guest_bytes,
+			(char *[3]){NULL});
 	if (!rc)
-		rc = gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", NULL, NULL);
+		rc = gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", &p->node, (char *[3]){NULL});
 	if (!rc)
-		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", ARG("--bench-no-network"), NULL);
+		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", &p->node,
+				 (char *[3]){ARG("--bench-no-network")});
 	if (!rc && sizes->seal)
 		rc = sealed_start(p, sizes);
+	if (!rc && sizes->tls)
+		rc = tls_start(p, sizes);
+	if (!rc && sizes->persist)
+		rc = persist_start(p, sizes);
 	if (rc)
 		return rc;
 	if (nbd_start(p, sizes)) {
@@ -563,6 +618,9 @@ void bench_peers_stop(struct bench_peers *p)
 	bench_program_stop(&p->memcached);
 	bench_program_stop(&p->nbdfuse);
 	bench_program_stop(&p->nbdkit);
+	bench_program_stop(&p->node_persist);
+	bench_program_stop(&p->tls);
+	bench_program_stop(&p->node_tls);
 	bench_program_stop(&p->sealed);
 	bench_program_stop(&p->no_network);
 	bench_program_stop(&p->gvmfs);

@@ -23,13 +23,13 @@ static int failed(struct bench *b, enum bench_party p, const char *what, int rc)
 {
 	if (rc == -EINTR || bench_stopped())
 		return -EINTR;
-	if ((p == PARTY_UFFD || p == PARTY_SEALED_UFFD) && rc == -EOPNOTSUPP && *b->file[p].why) {
+	if (bench_party_is_fast(p) && rc == -EOPNOTSUPP && *b->file[p].why) {
 		memcpy(b->results.no_uffd, b->file[p].why, sizeof(b->results.no_uffd));
 		say("the fast path is left out: %s", b->results.no_uffd);
 		return 0;
 	}
 	say("%s of %s failed: %s", what, bench_party_name(p), strerror(-rc));
-	return p == PARTY_OURS || p == PARTY_UFFD || p == PARTY_SEALED || p == PARTY_SEALED_UFFD ? rc : 0;
+	return p == PARTY_OURS || p == PARTY_SEALED || p == PARTY_TLS || p == PARTY_PERSIST || bench_party_is_fast(p) ? rc : 0;
 }
 
 static bool has_uffd(const struct bench *b)
@@ -40,12 +40,12 @@ static bool has_uffd(const struct bench *b)
 /* A figure of a mapped file: a peer's stands beside both fronts. */
 static void file_add(struct bench *b, enum bench_measure m, enum bench_party p, double value)
 {
-	if (p != PARTY_UFFD && p != PARTY_SEALED_UFFD)
+	if (!bench_party_is_fast(p))
 		bench_add(&b->results, m, p, value);
 	if (p == PARTY_UFFD || p == PARTY_NBDFUSE)
 		bench_add(&b->results, MEASURE_UFFD + m, p == PARTY_UFFD ? PARTY_OURS : p, value);
-	if (p == PARTY_SEALED_UFFD)
-		bench_add(&b->results, MEASURE_UFFD + m, PARTY_SEALED, value);
+	if (p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD)
+		bench_add(&b->results, MEASURE_UFFD + m, p - 1, value);
 }
 
 static int measure_faults(struct bench *b, enum bench_party p)
@@ -101,11 +101,11 @@ static int measure_file(struct bench *b, enum bench_party p)
 	bool network = p != PARTY_NO_NETWORK;
 	int rc = 0;
 
-	if ((p == PARTY_UFFD || p == PARTY_SEALED_UFFD) && !has_uffd(b))
+	if (bench_party_is_fast(p) && !has_uffd(b))
 		return 0;
 	if (network)
 		rc = measure_faults(b, p);
-	if ((p == PARTY_UFFD || p == PARTY_SEALED_UFFD) && !has_uffd(b))
+	if (bench_party_is_fast(p) && !has_uffd(b))
 		return rc;
 	if (!rc && network)
 		rc = measure_seq(b, p);
@@ -206,8 +206,8 @@ static int measure_store(struct bench *b, enum bench_party p)
 		enum bench_measure m = put ? MEASURE_NODE_PUT : MEASURE_NODE_GET;
 		double v = 0;
 
-		rc = p == PARTY_OURS ? bench_node_run(b->node, put, b->z.exchange_ms, &v)
-				     : bench_store_run(&b->store[p], put, b->z.exchange_ms, &v);
+		rc = b->node[p] ? bench_node_run(b->node[p], put, b->z.exchange_ms, &v)
+				: bench_store_run(&b->store[p], put, b->z.exchange_ms, &v);
 		if (rc)
 			rc = failed(b, p, put ? "PUT" : "GET", rc);
 		else
