@@ -178,11 +178,21 @@ void region_take(struct worker *w, struct inode *inode, region_done_fn *done, vo
 		     inode->disk->rec.size_bytes);
 }
 
+/* What is known of its pages is of use to a writer only. (Where nothing is sealed there is none.) */
+static void detach_work(struct job *job, struct pool *pool)
+{
+	const struct region_job *rj = (const struct region_job *)job;
+
+	journal_known_give_back(rj->w->journal, rj->inode->nr, 0);
+	region_job_detach(job, pool);
+}
+
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	struct journal_inode *d = inode->disk;
 
-	region_start(w, inode, done, arg, region_job_detach, plain_end, d->rec.size_bytes);
+	/* With slots left a writer may still look at it: then the next attachment clears it. */
+	region_start(w, inode, done, arg, inode->slots ? region_job_detach : detach_work, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	w->region_events->detached(w, inode);
@@ -236,11 +246,21 @@ static void resize_end(struct job *job)
 	region_end(rj);
 }
 
+/* The rest is done by resize_end(). */
+static void resize_work(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+
+	region_job_resize(job, pool);
+	if (!job->result && rj->discard_version)
+		journal_known_give_back(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
+}
+
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg)
 {
 	if (inode->disk->rec.node_count) {
-		region_start(w, inode, done, arg, region_job_resize, resize_end, size_bytes);
+		region_start(w, inode, done, arg, resize_work, resize_end, size_bytes);
 		return;
 	}
 	if (inode_know(w->inodes, inode) < 0) {
@@ -251,9 +271,18 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 	region_start(w, inode, done, arg, region_job_create, create_end, size_bytes);
 }
 
+static void delete_work(struct job *job, struct pool *pool)
+{
+	const struct region_job *rj = (const struct region_job *)job;
+
+	region_job_delete(job, pool);
+	if (!job->result)
+		journal_known_give_back(rj->w->journal, rj->inode->nr, 0); /* before the front reaps the inode */
+}
+
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
-	region_start(w, inode, done, arg, region_job_delete, plain_end,
+	region_start(w, inode, done, arg, delete_work, plain_end,
 		     inode->disk->rec.size_bytes);
 }
 

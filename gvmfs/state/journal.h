@@ -180,6 +180,9 @@ uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t ch
  * there is no room for it in the address space. */
 struct seal_known *journal_known_map(const struct journal *j, unsigned inode);
 void journal_known_unmap(struct seal_known *known);
+/* Makes those of chunks first.. 0, with a pause for others after every few MiB: of a large region there are GiBs, for
+ * which the thread that serves faults would be long in journal_index_clear(). Any thread, of an inode that is busy. */
+void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first);
 
 /* Gives the memory of chunks first.. back and makes their entries 0. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);

@@ -249,9 +249,51 @@ static void killed_process_loses_no_store(void)
 	end();
 }
 
+static uint64_t allocated(void)
+{
+	struct stat st;
+
+	CHECK_EQ(fstat(first.fd, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* In parts, of one inode, from a chunk on. */
+static void what_is_known_of_sealed_pages_is_given_back(void)
+{
+	static const uint64_t chunks[] = { 0, 1, 15, 16, 99999, 100000, 1ull << 20, JOURNAL_CHUNKS_MAX - 1 };
+	struct seal_known *known, *other;
+	uint64_t before;
+
+	begin();
+	first.super->seal_id = 1;
+	before = allocated();
+	known = journal_known_map(&first, 5);
+	other = journal_known_map(&first, 6);
+	CHECK(known && other);
+	other[0].page[0] = 7;
+	for (unsigned i = 0; i < sizeof(chunks) / sizeof(*chunks); i++)
+		known[chunks[i]].page[31] = i + 1;
+	for (uint64_t c = 1000; c < 50000; c++)
+		known[c].page[0] = c;
+	CHECK(allocated() > before + 49000 * sizeof(*known));
+	journal_known_give_back(&successor, 5, 100000);
+	for (unsigned i = 0; i < sizeof(chunks) / sizeof(*chunks); i++)
+		CHECK_EQ(known[chunks[i]].page[31], chunks[i] < 100000 ? i + 1 : 0);
+	CHECK_EQ(known[49999].page[0], 49999);
+	journal_known_give_back(&successor, 5, 0);
+	CHECK(allocated() <= before + 2 * GVM_PAGE_BYTES + sizeof(chunks) / sizeof(*chunks) * GVM_PAGE_BYTES);
+	for (uint64_t c = 0; c < 50000; c++)
+		CHECK_EQ(known[c].page[0], 0);
+	CHECK_EQ(other[0].page[0], 7);
+	journal_known_unmap(known);
+	journal_known_unmap(other);
+	end();
+}
+
 static const struct check_test tests[] = {
 	{ "new-journal-is-empty", new_journal_is_empty },
 	{ "every-journal-is-another-writer", every_journal_is_another_writer },
+	{ "what-is-known-of-sealed-pages-is-given-back", what_is_known_of_sealed_pages_is_given_back },
 	{ "slots-are-found-as-they-were-left", slots_are_found_as_they_were_left },
 	{ "parts-do-not-overlap", parts_do_not_overlap },
 	{ "index-of-every-inode-has-a-place-of-its-own", index_of_every_inode_has_a_place_of_its_own },
