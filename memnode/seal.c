@@ -209,6 +209,8 @@ int sealer_create(const void *master, size_t bytes, struct sealer **created)
 		err = hkdf_extract(label_master, sizeof(label_master) - 1, master, bytes, s->secret->prk);
 	if (err)
 		goto unmap;
+	/* Refused where little may be locked: then it may come to lie in swap space, as the guest may. */
+	(void)!mlock(s->secret, s->secret_bytes);
 	s->secret->alive = true;
 	err = salt_draw(s->secret); /* the kernel's generator is waited for here, not where a guest's pages are sent */
 	if (err)

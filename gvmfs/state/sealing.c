@@ -51,11 +51,11 @@ void sealing_dump_nothing(const struct sealing *s)
 {
 	int fd = s ? open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC) : -1;
 
-	if (fd < 0)
-		return;
-	if (write(fd, "0", 1) < 0)
-		log_debug(NULL, "coredump_filter: %s", strerror(errno));
-	close(fd);
+	if (s && (fd < 0 || write(fd, "0", 1) < 0))
+		log_warning(NULL, "a core dump would have what sealing keeps secret: /proc/self/coredump_filter: %s",
+			    strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk)
