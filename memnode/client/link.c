@@ -268,6 +268,14 @@ static void hello_send(struct gvm_conn *conn, uint64_t now)
  * believed when it is repeated, and only of a link that was never up, as a wrong option or key is found at the
  * start; others try again.
  */
+static void link_tls_refused(struct gvm_conn *conn, const char *why)
+{
+	if (++conn->tls_refusals >= TLS_REFUSALS && gvm_id_is_none(&conn->incarnation))
+		link_fail(conn, -EACCES, why);
+	else
+		link_lost(conn, why, NULL, false);
+}
+
 void link_secure(struct gvm_conn *conn)
 {
 	const char *why;
@@ -280,8 +288,8 @@ void link_secure(struct gvm_conn *conn)
 		why = conn->stream.tls.no_tls ? "the node does not use TLS (--tls)" : "the node refused the key";
 	if (!err)
 		hello_send(conn, gvm_now_ns());
-	else if (refused && ++conn->tls_refusals >= TLS_REFUSALS && gvm_id_is_none(&conn->incarnation))
-		link_fail(conn, -EACCES, why);
+	else if (refused)
+		link_tls_refused(conn, why);
 	else
 		link_lost(conn, why, NULL, false);
 }
@@ -424,7 +432,7 @@ int link_handshake(struct gvm_conn *conn, const struct frame *f, const char **wh
 	if (f->hdr.status == GVM_ERR_VERSION)
 		link_version_refused(conn, "the node speaks no protocol version of ours");
 	else if (f->hdr.status == GVM_ERR_AUTH && op == GVM_OP_HELLO && e.detail == GVM_AUTH_DEMANDS_TLS)
-		link_fail(conn, -EACCES, "the node demands TLS (--tls)");
+		link_tls_refused(conn, "the node demands TLS (--tls)");
 	else if (op == GVM_OP_AUTH || f->hdr.status == GVM_ERR_AUTH)
 		link_fail(conn, -EACCES, "the node refused the key");
 	else

@@ -411,6 +411,55 @@ static void another_protocol_version_is_believed_when_repeated(void)
 	close(fd);
 }
 
+static size_t hello_answer(uint8_t *frame, bool demands_tls)
+{
+	struct gvm_hello_rsp rsp = {.version = GVM_VERSION, .incarnation = {{1}}};
+	struct gvm_error_rsp error = {.detail = GVM_AUTH_DEMANDS_TLS};
+	struct gvm_hdr h = {.op = GVM_OP_HELLO,
+			    .flags = GVM_FLAG_RESPONSE,
+			    .status = demands_tls ? GVM_ERR_AUTH : GVM_OK};
+
+	h.meta_len = (uint16_t)(demands_tls ? gvm_error_rsp_pack(&error, frame + GVM_HDR_BYTES) :
+					      gvm_hello_rsp_pack(&rsp, frame + GVM_HDR_BYTES));
+	gvm_hdr_pack(&h, frame + GVM_HDR_BYTES, frame);
+	return GVM_HDR_BYTES + h.meta_len;
+}
+
+/* Without TLS nothing proves the answer. A node that was there before may have got a wrong option for a while. */
+static void a_demand_for_tls_is_believed_when_repeated_by_a_new_node(void)
+{
+	uint8_t frame[512];
+	char addr[32];
+	int fd = rig_liar_open(addr, sizeof(addr)), peer;
+	struct seen seen;
+	struct gvm_conn *conn = conn_make(addr, &seen, NULL, SECONDS * 1000);
+	struct ask waits;
+
+	left = 0;
+	gvm_node_stat(conn, ask(&waits));
+	rig_liar_serve(fd, conn, frame, hello_answer(frame, true), 2);
+	CHECK_EQ(waits.ends, 0);
+	CHECK_EQ(seen.failed, 0);
+	rig_liar_serve(fd, conn, frame, hello_answer(frame, true), 5);
+	CHECK_EQ(seen.failed, 1);
+	CHECK_EQ(waits.call.req.result, -EACCES);
+	CHECK(strstr(seen.log, "the node demands TLS (--tls)\n"));
+	gvm_conn_destroy(conn);
+
+	conn = conn_make(addr, &seen, NULL, SECONDS * 1000);
+	peer = rig_liar_answer(fd, conn, frame, hello_answer(frame, false));
+	rig_run_to(conn, GVM_CONN_UP);
+	close(peer);
+	rig_run_to(conn, GVM_CONN_CONNECTING);
+	rig_liar_serve(fd, conn, frame, hello_answer(frame, true), 5);
+	CHECK_EQ(seen.failed, 0);
+	peer = rig_liar_answer(fd, conn, frame, hello_answer(frame, false));
+	rig_run_to(conn, GVM_CONN_UP);
+	gvm_conn_destroy(conn);
+	close(peer);
+	close(fd);
+}
+
 /* A path that damages everything after the handshake: nobody waits for it for ever. */
 static void a_path_that_always_damages_ends_requests(void)
 {
@@ -451,6 +500,8 @@ static const struct check_test tests[] = {
 	 a_stopped_node_is_noticed_and_taken_up_again},
 	{"an-absent-node-is-waited-for", an_absent_node_is_waited_for},
 	{"without-the-same-key-nobody-is-spoken-to", without_the_same_key_nobody_is_spoken_to},
+	{"a-demand-for-tls-is-believed-when-repeated-by-a-new-node",
+	 a_demand_for_tls_is_believed_when_repeated_by_a_new_node},
 	{"alternating-reasons-are-told-once-each", alternating_reasons_are_told_once_each},
 	{"an-impostor-is-found-out", an_impostor_is_found_out},
 	{"what-is-no-node-gets-nothing-but-pauses", what_is_no_node_gets_nothing_but_pauses},
