@@ -46,6 +46,7 @@ struct tls {
 	bool closed;		  /* close_notify was said */
 	bool failed;		  /* for good; why says why */
 	uint64_t records, rekey_records;
+	unsigned idle_records; /* without plaintext, since the last one with some */
 	char why[96];		  /* of a failure */
 };
 

@@ -446,6 +446,34 @@ static void a_flood_of_key_updates_is_bounded(void)
 	both_close();
 }
 
+static void client_updates_keys(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		CHECK(SSL_key_update(client.t.ssl, SSL_KEY_UPDATE_NOT_REQUESTED));
+		CHECK_EQ(SSL_do_handshake(client.t.ssl), 1);
+	}
+}
+
+/* Each costs a node as much as many requests, in one turn of the connection. */
+static void key_updates_in_a_row_are_few(void)
+{
+	struct iovec iov = {text, 100};
+
+	both_open(BUF_BYTES);
+	for (unsigned i = 0; i < 10; i++) {
+		client_updates_keys(8);
+		CHECK_EQ(tls_writev(&client.t, &iov, 1), 100);
+		pass(&client.t, &node.t, SIZE_MAX);
+		CHECK_EQ(tls_read(&node.t, got, sizeof(got)), 100);
+	}
+	client_updates_keys(10);
+	pass(&client.t, &node.t, SIZE_MAX);
+	CHECK_EQ(tls_read(&node.t, got, sizeof(got)), -EBADMSG);
+	CHECK(strstr(node.t.why, "too many records without data"));
+	CHECK(node.t.in.end > node.t.in.start); /* and it looked at no more of them */
+	both_close();
+}
+
 static void both_ends_know_the_binding_of_their_connection(void)
 {
 	struct gvm_bytes32 first, second, other;
@@ -482,6 +510,7 @@ int main(int argc, char **argv)
 		{"a-replayed-hello-leads-nowhere", a_replayed_hello_leads_nowhere},
 		{"keys-change-before-they-wear-out", keys_change_before_they_wear_out},
 		{"a-flood-of-key-updates-is-bounded", a_flood_of_key_updates_is_bounded},
+		{"key-updates-in-a-row-are-few", key_updates_in_a_row_are_few},
 		{"both-ends-know-the-binding-of-their-connection", both_ends_know_the_binding_of_their_connection},
 		{"the-library-can-be-warmed-up", the_library_can_be_warmed_up},
 	};
