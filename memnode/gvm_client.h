@@ -151,6 +151,7 @@ union gvm_answer {
 	struct gvm_region_stat_rsp region_stat;
 	struct gvm_region_list_rsp region_list;
 	struct gvm_region_index_rsp region_index;
+	struct gvm_region_views_rsp region_views;
 };
 
 struct gvm_call {
@@ -223,6 +224,10 @@ void gvm_region_list(struct gvm_conn *conn, struct gvm_call *call,
 		     const struct gvm_region_list_req *what);
 void gvm_region_index(struct gvm_conn *conn, struct gvm_call *call,
 		      const struct gvm_region_index_req *what);
+void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call,
+		     const struct gvm_region_view_req *what);
+void gvm_region_views(struct gvm_conn *conn, struct gvm_call *call,
+		      const struct gvm_region_views_req *what);
 void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_discard_req *what);
 
 /* Ends a request early: done() runs at once, with -ECANCELED. */

@@ -211,6 +211,10 @@ const char *gvm_op_name(uint8_t op)
 		return "REGION_LIST";
 	case GVM_OP_REGION_INDEX:
 		return "REGION_INDEX";
+	case GVM_OP_REGION_VIEW:
+		return "REGION_VIEW";
+	case GVM_OP_REGION_VIEWS:
+		return "REGION_VIEWS";
 	case GVM_OP_GET:
 		return "GET";
 	case GVM_OP_PUT:

@@ -32,6 +32,8 @@
 #define GVM_META_MAX	   2048u	   /* meta_len never exceeds it */
 #define GVM_DATA_MAX	   GVM_CHUNK_BYTES /* nor data_len this */
 #define GVM_RECORD_MAX	   65536u	   /* bytes of one record of the name table */
+#define GVM_SLOTS_MAX	   512u	   /* of a region */
+#define GVM_REPLICAS_MAX   3u	   /* of a slot */
 #define GVM_NONCE_BYTES	   32u
 #define GVM_MAC_BYTES	   32u
 
@@ -89,6 +91,8 @@ enum gvm_op {
 	GVM_OP_REGION_STAT = 37,
 	GVM_OP_REGION_LIST = 38,
 	GVM_OP_REGION_INDEX = 39,
+	GVM_OP_REGION_VIEW = 42,
+	GVM_OP_REGION_VIEWS = 43,
 	GVM_OP_GET = 48,
 	GVM_OP_PUT = 49,
 	GVM_OP_DISCARD = 50,
@@ -101,7 +105,7 @@ enum gvm_status {
 	GVM_ERR_VERSION = 3,	 /* no protocol version in common */
 	GVM_ERR_LOST = 4,	 /* the node has no such region or chunk (any more) */
 	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
-				  * PUT, DISCARD, NAME_PUT: it holds a newer one (detail: which) */
+				  * PUT, DISCARD, NAME_PUT, REGION_VIEW: it holds a newer one (detail: which) */
 	GVM_ERR_STALE_BASE = 6,	 /* PUT of some blocks: the node holds another base (detail: which) */
 	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch); of a name:
 				  * it was born before the fence (detail: the fence), or the round is over */
@@ -278,6 +282,23 @@ struct gvm_hdr {
  * `next` is where to go on, or ~0 at the end. */
 #define GVM_MSG_REGION_INDEX_REQ(F) F(id, region) F(u64, first)
 #define GVM_MSG_REGION_INDEX_RSP(F) F(u32, count) F(u64, next)
+/* VIEW: the slot's view of this number has these members (incarnations of nodes; none after the last). It is proposed
+ * (active 0: the writer may give it up), or active (1: it counts). Of each slot the last of either is kept. A lower
+ * number than that of the active one answers STALE, and so does, of a proposed one, a lower number than that of any; the
+ * same number too, unless its members are the same (a repeated request). VIEWS: those of slots first..first+count-1; data:
+ * {slot u32, active u8, number u64, members 3 ids}, slots ascend, of each the active one comes first. */
+#define GVM_VIEW_ENTRY_BYTES (13u + 16u * GVM_REPLICAS_MAX)
+#define GVM_MSG_REGION_VIEW_REQ(F)                                                                 \
+	F(id, region)                                                                              \
+	F(u64, epoch)                                                                              \
+	F(u32, slot)                                                                               \
+	F(u8, active)                                                                              \
+	F(u64, number)                                                                             \
+	F(id, member_0)                                                                            \
+	F(id, member_1)                                                                            \
+	F(id, member_2)
+#define GVM_MSG_REGION_VIEWS_REQ(F) F(id, region) F(u32, first) F(u32, count)
+#define GVM_MSG_REGION_VIEWS_RSP(F) F(u32, count)
 
 /* GET: epoch 0 for a reader that is not the writer. version: an older one answers STALE, a chunk
  * without a record LOST; 0 takes what is there, and a chunk never written answers as all zero with
@@ -325,6 +346,9 @@ struct gvm_hdr {
 	M(region_list_rsp, GVM_MSG_REGION_LIST_RSP)                                                \
 	M(region_index_req, GVM_MSG_REGION_INDEX_REQ)                                              \
 	M(region_index_rsp, GVM_MSG_REGION_INDEX_RSP)                                              \
+	M(region_view_req, GVM_MSG_REGION_VIEW_REQ)                                                \
+	M(region_views_req, GVM_MSG_REGION_VIEWS_REQ)                                              \
+	M(region_views_rsp, GVM_MSG_REGION_VIEWS_RSP)                                              \
 	M(get_req, GVM_MSG_GET_REQ)                                                                \
 	M(get_rsp, GVM_MSG_GET_RSP)                                                                \
 	M(put_req, GVM_MSG_PUT_REQ)                                                                \

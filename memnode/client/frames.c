@@ -147,6 +147,9 @@ static bool fields_ok(const struct frame *f, union gvm_answer *rsp)
 	case GVM_OP_REGION_INDEX:
 		return FIELDS(region_index_rsp, region_index,
 			      f->hdr.data_len == 16ull * rsp->region_index.count);
+	case GVM_OP_REGION_VIEWS:
+		return FIELDS(region_views_rsp, region_views,
+			      f->hdr.data_len == (uint64_t)GVM_VIEW_ENTRY_BYTES * rsp->region_views.count);
 	default:
 		return !f->hdr.meta_len && NO_DATA;
 	}

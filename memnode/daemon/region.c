@@ -86,6 +86,23 @@ static bool can_promise(const struct regions *t, uint64_t entries, uint64_t rese
 	return reserve <= *detail;
 }
 
+bool region_charge(struct regions *t, uint64_t cells)
+{
+	uint64_t chunks;
+
+	if (!can_promise(t, cells, 0, &chunks))
+		return false;
+	t->entry_cells += cells;
+	t->promised_cells += cells;
+	return true;
+}
+
+void region_uncharge(struct regions *t, uint64_t cells)
+{
+	t->entry_cells -= cells;
+	t->promised_cells -= cells;
+}
+
 /* The spare page, since a region without chunks needs a mapping, too. */
 static size_t entries_map_bytes(uint64_t chunks)
 {
@@ -126,6 +143,7 @@ static void region_free(struct region *r)
 		munmap(r->entries, entries_map_bytes(r->entries_chunks));
 	if (r->places)
 		munmap(r->places, places_map_bytes(r->entries_chunks));
+	free(r->views);
 	free(r->written);
 	free(r);
 }
@@ -555,8 +573,8 @@ static void region_bury(struct regions *t, struct region *r)
 	t->totals.cells -= r->totals.cells;
 	t->totals.stored_bytes -= r->totals.stored_bytes;
 	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
-	t->entry_cells -= entries;
-	t->promised_cells -= entries + r->reserve * REGION_CHUNK_CELLS;
+	region_uncharge(t, entries + r->views_cells);
+	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
 
@@ -629,7 +647,7 @@ void regions_deinit(struct regions *t)
 
 static uint64_t region_held_bytes(const struct regions *t, const struct region *r)
 {
-	return (r->totals.cells + entry_cells(t, r->entries_chunks)) * STORE_CELL_BYTES;
+	return (r->totals.cells + entry_cells(t, r->entries_chunks) + r->views_cells) * STORE_CELL_BYTES;
 }
 
 uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,

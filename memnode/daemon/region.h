@@ -105,6 +105,10 @@ uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *
 		     struct gvm_region_list_rsp *rsp, uint8_t *buf);
 uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
 		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes);
+uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail);
+/* Writes the answer's data to buf, as region_list() does. */
+uint16_t region_views(const struct regions *t, const struct gvm_region_views_req *what,
+		      struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes);
 uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, struct region_found *found,
 		    uint64_t *detail);
 /* `head` went through chunk_head_unpack(), `body` has head->body_bytes; where the head is sealed, the data's

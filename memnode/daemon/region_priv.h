@@ -32,6 +32,8 @@ struct region {
 	struct lease lease;
 	const struct lease_clock *clock;
 	struct watches watches;
+	struct slot_views *views; /* GVM_SLOTS_MAX; NULL: none was recorded */
+	uint64_t views_cells;	 /* charged for them */
 	struct region_totals totals;
 	bool sealed; /* the form of its chunks; of a region without any, of its last ones */
 	/* on a node that keeps its chunks on a disk */
@@ -48,6 +50,10 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id);
 /* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
+
+/* Takes cells for tables of a region, beside its entries: false if they are promised, or taken. */
+bool region_charge(struct regions *t, uint64_t cells);
+void region_uncharge(struct regions *t, uint64_t cells);
 
 #define ENTRY_GROUP 512u /* entries that have one bit: of a large region most are never written */
 

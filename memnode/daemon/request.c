@@ -73,6 +73,8 @@ union fields {
 	struct gvm_region_stat_req region_stat;
 	struct gvm_region_list_req region_list;
 	struct gvm_region_index_req region_index;
+	struct gvm_region_view_req region_view;
+	struct gvm_region_views_req region_views;
 	struct gvm_get_req get;
 	struct gvm_put_req put;
 	struct gvm_discard_req discard;
@@ -288,6 +290,22 @@ static int op_region_index(struct request *q, const union fields *f)
 	return status;
 }
 
+static int op_region_view(struct request *q, const union fields *f)
+{
+	return region_view(&q->node->regions, &f->region_view, &q->detail);
+}
+
+static int op_region_views(struct request *q, const union fields *f)
+{
+	struct gvm_region_views_rsp rsp;
+	uint16_t status = region_views(&q->node->regions, &f->region_views, &rsp, q->node->answer,
+				       &q->data_len);
+
+	if (!status)
+		q->meta_len = gvm_region_views_rsp_pack(&rsp, q->meta);
+	return status;
+}
+
 static int op_get(struct request *q, const union fields *f)
 {
 	struct region_found found;
@@ -363,6 +381,8 @@ UNPACKER(region_delete)
 UNPACKER(region_stat)
 UNPACKER(region_list)
 UNPACKER(region_index)
+UNPACKER(region_view)
+UNPACKER(region_views)
 UNPACKER(get)
 UNPACKER(put)
 UNPACKER(discard)
@@ -401,6 +421,8 @@ static const struct op ops[] = {
 	[GVM_OP_REGION_STAT] = {OP(SESSION_READY, region_stat)},
 	[GVM_OP_REGION_LIST] = {OP(SESSION_READY, region_list)},
 	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index), .shows = true},
+	[GVM_OP_REGION_VIEW] = {OP(SESSION_READY, region_view)},
+	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views)},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
 	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
 	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},

@@ -16,7 +16,7 @@
  *
  * fuzz-sources: memnode/daemon/conn.c memnode/daemon/conn_rx.c memnode/daemon/conn_tls.c memnode/daemon/conn_tx.c
  * fuzz-sources: memnode/daemon/conns.c memnode/daemon/conn_addr.c memnode/daemon/request.c memnode/daemon/reply.c
- * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c
+ * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c memnode/daemon/slot_view.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
  * fuzz-sources: memnode/daemon/keep_format.c memnode/daemon/keep_scan.c memnode/daemon/keep_log.c

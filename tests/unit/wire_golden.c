@@ -212,6 +212,20 @@ static size_t data_region_index(struct chunk_head *h, uint8_t *data)
 	return 32;
 }
 
+static size_t data_region_views(struct chunk_head *h, uint8_t *data)
+{
+	const struct gvm_region_view_req *view = &sample_region_view_req;
+
+	(void)h;
+	gvm_store_le(data, view->slot, 4);
+	gvm_store_le(data + 4, view->active, 1);
+	gvm_store_le(data + 5, view->number, 8);
+	memcpy(data + 13, view->member_0.b, 16);
+	memcpy(data + 29, view->member_1.b, 16);
+	memcpy(data + 45, view->member_2.b, 16);
+	return GVM_VIEW_ENTRY_BYTES;
+}
+
 /* ---- the frames ---- */
 
 struct fields {
@@ -333,6 +347,10 @@ static const struct frame {
 	RSP_DATA(region_list_rsp, REGION_LIST, data_region_list),
 	REQ(region_index_req, REGION_INDEX),
 	RSP_DATA(region_index_rsp, REGION_INDEX, data_region_index),
+	REQ(region_view_req, REGION_VIEW),
+	RSP_BARE(region_view_rsp, REGION_VIEW),
+	REQ(region_views_req, REGION_VIEWS),
+	RSP_DATA(region_views_rsp, REGION_VIEWS, data_region_views),
 	REQ(get_req, GET),
 	{ "get_rsp_first", GVM_OP_GET, GVM_FLAG_RESPONSE | GVM_FLAG_MORE, GVM_OK, &fields_get_rsp,
 	  data_get_first, true },

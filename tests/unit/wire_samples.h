@@ -73,6 +73,11 @@ static const struct gvm_region_list_req sample_region_list_req = { .after = REGI
 static const struct gvm_region_list_rsp sample_region_list_rsp = { .count = 1, .more = 0 };
 static const struct gvm_region_index_req sample_region_index_req = { .region = REGION, .first = 0 };
 static const struct gvm_region_index_rsp sample_region_index_rsp = { .count = 2, .next = ~0ull };
+static const struct gvm_region_view_req sample_region_view_req = { .region = REGION, .epoch = EPOCH,
+	.slot = 3, .active = 1, .number = (5ull << 33) + 1, .member_0 = NODE_ID, .member_1 = RECORD_ID };
+static const struct gvm_region_views_req sample_region_views_req = { .region = REGION,
+	.first = 3, .count = 1 };
+static const struct gvm_region_views_rsp sample_region_views_rsp = { .count = 1 };
 static const struct gvm_get_req sample_get_req = { .region = REGION, .epoch = EPOCH,
 	.chunk = CHUNK, .version = VERSION_A, .page_mask = 0xffffffff, .want_page = 2 };
 static const struct gvm_get_rsp sample_get_rsp = { .version = VERSION_A };

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * slot_view.c - the views of a region's slots, as its writer records them: REGION_VIEW and REGION_VIEWS.
+ *
+ * A writer that keeps several replicas of a slot says here which of them it writes to, before it acknowledges a
+ * write that the others lack: first that it is about to (a proposed view), then that it does (an active one). If the
+ * writer's host is lost, the next one asks. The node does not act on views; it sees to it that none goes back. The table
+ * is made, and charged to the node's memory, with a region's first view.
+ */
+#include "region_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct slot_view {
+	uint64_t number; /* 0: none was recorded */
+	struct gvm_id member[GVM_REPLICAS_MAX];
+};
+
+struct slot_views {
+	struct slot_view active, proposed; /* proposed: none, or above the active one */
+};
+
+/* Makes the table of a region's views, and charges it. */
+static bool views_make(struct regions *t, struct region *r)
+{
+	uint64_t cells = store_cells_of(GVM_SLOTS_MAX * sizeof(struct slot_views));
+
+	if (!region_charge(t, cells))
+		return false;
+	r->views = calloc(GVM_SLOTS_MAX, sizeof(*r->views));
+	if (!r->views) {
+		region_uncharge(t, cells);
+		return false;
+	}
+	r->views_cells = cells;
+	return true;
+}
+
+static bool view_is_valid(const struct gvm_region_view_req *what, const struct slot_view *view)
+{
+	if (what->slot >= GVM_SLOTS_MAX || what->active > 1 || !what->epoch || !what->number ||
+	    gvm_id_is_none(&view->member[0]))
+		return false;
+	for (unsigned i = 1; i < GVM_REPLICAS_MAX; i++) {
+		if (gvm_id_is_none(&view->member[i]))
+			continue;
+		if (gvm_id_is_none(&view->member[i - 1]))
+			return false;
+		for (unsigned j = 0; j < i; j++)
+			if (gvm_id_equal(&view->member[i], &view->member[j]))
+				return false;
+	}
+	return true;
+}
+
+/* It is what is there under that number. */
+static bool view_is_again(const struct slot_view *held, const struct slot_view *new)
+{
+	return held->number == new->number && !memcmp(held, new, sizeof(*new));
+}
+
+static bool view_put(struct slot_views *v, const struct slot_view *new, bool active)
+{
+	if (view_is_again(&v->active, new) || (!active && view_is_again(&v->proposed, new)))
+		return true;
+	if (new->number <= v->active.number || (!active && new->number <= v->proposed.number) ||
+	    (new->number == v->proposed.number && !view_is_again(&v->proposed, new)))
+		return false;
+	*(active ? &v->active : &v->proposed) = *new;
+	if (active && v->proposed.number <= new->number)
+		v->proposed = (struct slot_view){0};
+	return true;
+}
+
+uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail)
+{
+	struct slot_view new = {what->number, {what->member_0, what->member_1, what->member_2}};
+	struct slot_views *held;
+	struct region *r;
+	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+
+	if (status)
+		return status;
+	if (!view_is_valid(what, &new))
+		return GVM_ERR_INVALID;
+	if (!r->views && !views_make(t, r))
+		return GVM_ERR_NOSPACE;
+	held = &r->views[what->slot];
+	if (view_put(held, &new, what->active))
+		return GVM_OK;
+	*detail = held->proposed.number ? held->proposed.number : held->active.number;
+	return GVM_ERR_STALE;
+}
+
+static uint8_t *view_list(uint8_t *p, unsigned slot, bool active, const struct slot_view *view)
+{
+	if (!view->number)
+		return p;
+	gvm_store_le(p, slot, 4);
+	gvm_store_le(p + 4, active, 1);
+	gvm_store_le(p + 5, view->number, 8);
+	memcpy(p + 13, view->member, sizeof(view->member));
+	return p + GVM_VIEW_ENTRY_BYTES;
+}
+
+uint16_t region_views(const struct regions *t, const struct gvm_region_views_req *what,
+		      struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes)
+{
+	const struct region *r = region_find(t, &what->region);
+	uint64_t end = (uint64_t)what->first + what->count;
+	uint8_t *p = buf;
+
+	_Static_assert(2 * GVM_SLOTS_MAX * GVM_VIEW_ENTRY_BYTES <= GVM_DATA_MAX, "one answer has them all");
+	if (!r)
+		return GVM_ERR_LOST;
+	for (uint64_t s = what->first; r->views && s < GVM_SLOTS_MAX && s < end; s++) {
+		p = view_list(p, (unsigned)s, true, &r->views[s].active);
+		p = view_list(p, (unsigned)s, false, &r->views[s].proposed);
+	}
+	*bytes = (uint32_t)(p - buf);
+	rsp->count = *bytes / GVM_VIEW_ENTRY_BYTES;
+	return GVM_OK;
+}

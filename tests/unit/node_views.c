@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* node_views.c - what a memory node does with the views of a region's slots, without a socket. */
+#include "check.h"
+#include "memnode/daemon/region.h"
+
+static struct store *store;
+static struct regions regions;
+static struct region_writer writer = {.client = 1};
+static uint64_t detail;
+
+static struct gvm_id id(unsigned n)
+{
+	return (struct gvm_id){{(uint8_t)n, 1}};
+}
+
+static void setup(uint64_t memory)
+{
+	struct gvm_region_open_rsp rsp;
+
+	CHECK(!store_create(memory, &store));
+	store_set_pin_limit(store, REGION_CHUNK_CELLS);
+	CHECK(!regions_init(&regions, store, store_cells(store) - REGION_CHUNK_CELLS, 1));
+	CHECK_EQ(region_create(&regions, &(struct gvm_region_create_req){.region = id(1), .chunks = 4},
+			       &detail),
+		 GVM_OK);
+	CHECK_EQ(region_open(&regions, &(struct gvm_region_open_req){.region = id(1), .mode = 1, .epoch = 2},
+			     &writer, &rsp, &detail),
+		 GVM_OK);
+}
+
+static void teardown(void)
+{
+	region_writer_gone(&writer);
+	regions_deinit(&regions);
+	CHECK_EQ(store_cells_free(store), store_cells(store));
+	store_destroy(store);
+}
+
+static bool active;
+
+static uint16_t view(uint64_t epoch, uint32_t slot, uint64_t number, unsigned a, unsigned b, unsigned c)
+{
+	struct gvm_region_view_req what = {.region = id(1), .epoch = epoch, .slot = slot, .active = active, .number = number};
+
+	what.member_0 = a ? id(a) : what.member_0;
+	what.member_1 = b ? id(b) : what.member_1;
+	what.member_2 = c ? id(c) : what.member_2;
+	detail = 0;
+	return region_view(&regions, &what, &detail);
+}
+
+static uint32_t views(uint8_t *buf)
+{
+	struct gvm_region_views_req what = {.region = id(1), .count = GVM_SLOTS_MAX};
+	struct gvm_region_views_rsp rsp;
+	uint32_t bytes;
+
+	CHECK_EQ(region_views(&regions, &what, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(bytes, rsp.count * GVM_VIEW_ENTRY_BYTES);
+	return rsp.count;
+}
+
+static void a_view_does_not_go_back(void)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_id b = id(12);
+
+	setup(8u << 20);
+	CHECK_EQ(views(buf), 0);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 5, 12, 11, 0), GVM_ERR_STALE);
+	CHECK_EQ(detail, 5);
+	CHECK_EQ(view(2, 7, 4, 11, 0, 0), GVM_ERR_STALE);
+	CHECK_EQ(view(2, 7, 6, 12, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 3, 1, 11, 12, 13), GVM_OK);
+	CHECK_EQ(views(buf), 2);
+	CHECK_EQ(gvm_load_le(buf, 4), 3);
+	CHECK_EQ(gvm_load_le(buf + GVM_VIEW_ENTRY_BYTES, 4), 7);
+	CHECK_EQ(buf[GVM_VIEW_ENTRY_BYTES + 4], 0);
+	CHECK_EQ(gvm_load_le(buf + GVM_VIEW_ENTRY_BYTES + 5, 8), 6);
+	CHECK_MEM(buf + GVM_VIEW_ENTRY_BYTES + 13, b.b, 16);
+	teardown();
+}
+
+static void active_as(bool is)
+{
+	active = is;
+}
+
+static void the_active_view_stays_beside_a_proposed_one(void)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_region_views_req one = {.region = id(1), .first = 8, .count = 1};
+	struct gvm_region_views_rsp rsp;
+	uint32_t bytes;
+
+	setup(8u << 20);
+	active_as(false);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK);
+	active_as(true);
+	CHECK_EQ(view(2, 7, 5, 11, 0, 0), GVM_ERR_STALE);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK);
+	CHECK_EQ(views(buf), 1);
+	CHECK_EQ(buf[4], 1);
+	active_as(false);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_OK); /* sent twice */
+	CHECK_EQ(views(buf), 1);
+	CHECK_EQ(view(2, 7, 6, 11, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 8, 12, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 7, 12, 0, 0), GVM_ERR_STALE);
+	CHECK_EQ(detail, 8);
+	CHECK_EQ(views(buf), 2);
+	CHECK_EQ(buf[4], 1);
+	CHECK_EQ(gvm_load_le(buf + 5, 8), 5);
+	CHECK_EQ(buf[GVM_VIEW_ENTRY_BYTES + 4], 0);
+	CHECK_EQ(gvm_load_le(buf + GVM_VIEW_ENTRY_BYTES + 5, 8), 8);
+	/* One that comes late is true all the same, and leaves a later proposal. */
+	active_as(true);
+	CHECK_EQ(view(2, 7, 6, 11, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 7, 5, 11, 12, 0), GVM_ERR_STALE);
+	CHECK_EQ(views(buf), 2);
+	CHECK_EQ(view(2, 7, 9, 12, 0, 0), GVM_OK);
+	CHECK_EQ(views(buf), 1);
+	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(rsp.count, 0);
+	one.first = 7;
+	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(rsp.count, 1);
+	one.first = UINT32_MAX;
+	one.count = UINT32_MAX;
+	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(rsp.count, 0);
+	active_as(false);
+	teardown();
+}
+
+static void only_the_writer_records_views(void)
+{
+	struct gvm_region_views_req other = {.region = id(2)};
+	static uint8_t buf[GVM_DATA_MAX];
+	struct gvm_region_views_rsp rsp;
+	uint32_t bytes;
+
+	setup(8u << 20);
+	CHECK_EQ(view(1, 7, 5, 11, 0, 0), GVM_ERR_FENCED);
+	CHECK_EQ(detail, 2);
+	CHECK_EQ(view(3, 7, 5, 11, 0, 0), GVM_ERR_FENCED);
+	CHECK_EQ(region_views(&regions, &other, &rsp, buf, &bytes), GVM_ERR_LOST);
+	CHECK_EQ(views(buf), 0);
+	teardown();
+}
+
+static void a_view_that_makes_no_sense_is_refused(void)
+{
+	setup(8u << 20);
+	CHECK_EQ(view(2, GVM_SLOTS_MAX, 5, 11, 0, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, UINT32_MAX, 5, 11, 0, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 0, 11, 0, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 5, 0, 0, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 5, 0, 11, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 5, 11, 0, 12), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 5, 11, 11, 0), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, 0, 5, 11, 12, 11), GVM_ERR_INVALID);
+	CHECK_EQ(view(2, GVM_SLOTS_MAX - 1, UINT64_MAX, 11, 12, 13), GVM_OK);
+	teardown();
+}
+
+static void the_table_of_views_is_paid_for(void)
+{
+	struct gvm_region_create_req fill = {.region = id(2)};
+	struct gvm_region_stat_req stat = {.region = id(1)};
+	struct gvm_region_delete_req gone = {.region = id(2)};
+	struct gvm_region_stat_rsp before, after;
+
+	setup(8u << 20);
+	/* The entries of another region take all that there is: then there is no room for a table. */
+	for (fill.chunks = 1u << 20; region_create(&regions, &fill, &detail) == GVM_ERR_NOSPACE;)
+		fill.chunks -= 16;
+	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_ERR_NOSPACE);
+	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	while (regions_reap(&regions, 100))
+		;
+	CHECK_EQ(region_stat(&regions, &stat, &before), GVM_OK);
+	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 1, 5, 11, 0, 0), GVM_OK);
+	CHECK_EQ(region_stat(&regions, &stat, &after), GVM_OK);
+	CHECK(after.held_bytes >= before.held_bytes + GVM_SLOTS_MAX * 112u);
+	CHECK(after.held_bytes < before.held_bytes + GVM_SLOTS_MAX * 112u + STORE_CELL_BYTES);
+	gone.region = id(1);
+	gone.epoch = 2;
+	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	CHECK_EQ(regions.entry_cells, 0);
+	CHECK_EQ(regions.promised_cells, 0);
+	teardown();
+}
+
+static const struct check_test tests[] = {
+	{"a-view-does-not-go-back", a_view_does_not_go_back},
+	{"the-active-view-stays-beside-a-proposed-one", the_active_view_stays_beside_a_proposed_one},
+	{"only-the-writer-records-views", only_the_writer_records_views},
+	{"a-view-that-makes-no-sense-is-refused", a_view_that_makes_no_sense_is_refused},
+	{"the-table-of-views-is-paid-for", the_table_of_views_is_paid_for},
+};
+
+int main(int argc, char **argv)
+{
+	LIST_INIT(&writer.attaches);
+	return check_run(argc, argv, tests, sizeof(tests) / sizeof(*tests));
+}
