@@ -84,6 +84,19 @@
  *	left-as-it-is	a region is given up with its pages in the page cache
  *	predecessor-trusted  a successor takes what its predecessor left there for current
  *
+ * Of a slot's replicas (tests/views):
+ *
+ *	view-unrecorded	a view holds before its members have recorded it
+ *	view-live-subset  a write is acknowledged by the members that answer, without a view of theirs
+ *	view-next-only	or by those of the view that is about to be
+ *	view-number-again  a view that is tried again with other members has the number of the first
+ *	view-late-record  a record of an attempt that was given up counts for the present one
+ *	view-any-answer	without the journal, any member of the last known view is enough
+ *	view-first-answer  or the first view that is heard of
+ *	view-proposed-believed  or what was proposed, as if it were active
+ *	view-proposed-unseen  or what was proposed does not matter
+ *	view-growth-early  a replica is taken into the view before all members know that it is
+ *
  * One is no fault, but another kernel:
  *
  *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10

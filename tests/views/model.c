@@ -1,0 +1,704 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * model.c - every order in which writes, failing nodes, dying workers and a second host can meet the views of one slot
+ * (gvmfs/node/views.h), and what must hold in each.
+ *
+ *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
+ *
+ * The slot has one chunk, whose content is its version. A host has a journal with the slot's word and the index, and
+ * a worker that may be killed; what it has sent may still arrive after that. A node takes the requests of a
+ * connection in their order, refuses those of an older epoch, and may begin anew without its memory. A second host
+ * attaches the region without the journal of the first, which may be dead or alive.
+ */
+#include "node/views.h"
+
+#include "../sim/explore.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+const char *mutant_chosen;
+
+#define HOSTS 2u
+#define WIRE  12u /* requests under way on a connection */
+
+enum request_kind { PUT, RECORD };
+
+/* A request that was not answered yet; the answer is on its way once it was carried out. PUTs and RECORDs travel over
+ * connections of their own, each of which keeps its order. */
+struct request {
+	uint8_t kind, version, done, orphan; /* orphan: its sender is dead, nobody takes the answer */
+	int8_t error;
+	uint8_t members, active;
+	uint64_t number;
+};
+
+struct wire {
+	uint8_t count;
+	struct request request[WIRE];
+};
+
+static struct limits {
+	uint8_t writes, bads, cuts, losses, kills, joins, attaches, deaths;
+	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
+			  * nor is a node lost before that */
+} left;
+
+static struct world {
+	struct node {
+		uint8_t version, epoch, lost; /* lost: it began anew, and has nothing of the slot */
+		struct view active, proposed;
+	} node[VIEW_REPLICAS];
+	struct host {
+		bool there, attached, fenced;
+		/* the journal */
+		view_word word;
+		uint8_t index, used; /* used: the highest version that was given to bytes */
+		/* the worker */
+		struct view_slot slot;
+		uint8_t writing, targets, acked; /* writing: the version of a write under way; 0: none */
+		/* the second host, before it has attached: whom it has asked so far */
+		uint8_t asked, answered;
+		struct view_seen seen[VIEW_REPLICAS];
+		uint8_t versions[VIEW_REPLICAS];
+		struct wire wire[VIEW_REPLICAS];
+	} host[HOSTS];
+	uint8_t acked;	 /* the newest version that anybody was told is stored */
+	bool uncertain;	 /* force was used: it may be gone */
+	const char *wrong;
+} world;
+
+static const struct model_case {
+	struct explore_case name;
+	uint8_t replicas;
+	bool new_version; /* a write that is begun again has a new version: an eviction; else the same bytes */
+	struct limits limits;
+} cases[] = {
+	{ { "writes", "2 replicas: 3 writes, a node that is slow twice", false }, 2, false,
+	  { .writes = 3, .bads = 2 } },
+	{ { "exclude", "2 replicas: 2 writes, slow, a worker's death", false }, 2, false,
+	  { .writes = 2, .bads = 2, .kills = 1 } },
+	{ { "evictions", "the same with new versions", false }, 2, true, { .writes = 2, .bads = 2, .kills = 1 } },
+	{ { "join", "2 replicas: 2 writes, slow, a return, a death", false }, 2, false,
+	  { .writes = 2, .bads = 1, .joins = 2, .kills = 1 } },
+	{ { "return", "2 replicas: 2 writes, slow twice, a return", false }, 2, false,
+	  { .writes = 2, .bads = 2, .joins = 1 } },
+	{ { "attach", "2 replicas: 2 writes, slow, another host attaches", false }, 2, false,
+	  { .writes = 2, .bads = 1, .attaches = 1 } },
+	{ { "attach-join", "2 replicas: 2 writes, slow, a return, another host", false }, 2, false,
+	  { .writes = 2, .bads = 1, .joins = 1, .attaches = 1 } },
+	{ { "lost", "2 replicas: a write, slow, a node begins anew, then another host", false }, 2, false,
+	  { .writes = 1, .bads = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "gone-back", "2 replicas: a write, slow twice, a node begins anew, then another host", false }, 2, false,
+	  { .writes = 1, .bads = 2, .losses = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "turns", "2 replicas: a write, slow twice, a return, then another host", false }, 2, false,
+	  { .writes = 1, .bads = 2, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "grown", "2 replicas: slow twice, a return, a node begins anew, then another host", false }, 2, false,
+	  { .writes = 1, .bads = 2, .joins = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 2 } },
+	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .attaches = 1 } },
+	{ { "three-slow", "3 replicas: a write, slow twice", false }, 3, false, { .writes = 1, .bads = 2 } },
+	{ { "cuts", "2 replicas: 1 write, slow, cut twice, a death", false }, 2, false,
+	  { .writes = 1, .bads = 1, .cuts = 2, .kills = 1 } },
+	{ { "long-turns", "2 replicas: a write, slow twice, a return, another host", true }, 2, false,
+	  { .writes = 1, .bads = 2, .joins = 1, .attaches = 1 } },
+	{ { "long-gone-back", "2 replicas: a write, slow twice, a node begins anew, another host", true }, 2, false,
+	  { .writes = 1, .bads = 2, .losses = 1, .attaches = 1 } },
+	{ { "long-writes-lost", "2 replicas: 2 writes, slow, a node begins anew, another host", true }, 2, false,
+	  { .writes = 2, .bads = 1, .losses = 1, .attaches = 1, .deaths = 1 } },
+	{ { "long-three-once", "3 replicas: a write, slow, another host", true }, 3, false,
+	  { .writes = 1, .bads = 1, .attaches = 1 } },
+	{ { "long-three-slow", "3 replicas: 1 write, slow twice, another host", true }, 3, false,
+	  { .writes = 1, .bads = 2, .attaches = 1 } },
+	{ { "long-three", "3 replicas: 2 writes, slow twice, a return, another host", true }, 3, false,
+	  { .writes = 2, .bads = 2, .joins = 1, .attaches = 1 } },
+	{ { "long-lost", "2 replicas: 2 writes, 2 slow, 1 anew, a return, another host", true }, 2, false,
+	  { .writes = 2, .bads = 2, .losses = 1, .joins = 1, .attaches = 1, .deaths = 1 } },
+	{ { "long-all", "2 replicas: 2 writes, one of everything", true }, 2, true,
+	  { .writes = 2, .bads = 1, .cuts = 1, .losses = 1, .kills = 1, .joins = 1, .attaches = 1, .deaths = 1 } },
+};
+
+static const struct model_case *now;
+
+static uint8_t epoch_of(const struct host *h)
+{
+	return (uint8_t)(1 + (h - world.host));
+}
+
+static void fail(const char *why)
+{
+	if (!world.wrong)
+		world.wrong = why;
+}
+
+/* ---- the wire */
+
+static void send_to(struct host *h, unsigned r, struct request request)
+{
+	struct wire *w = &h->wire[r];
+
+	/* The client library has no such bound; here it keeps the world small. */
+	if (w->count == WIRE)
+		fail("the model's wire is too short");
+	else
+		w->request[w->count++] = request;
+}
+
+static void wire_drop(struct wire *w, unsigned i)
+{
+	memmove(&w->request[i], &w->request[i + 1], (--w->count - i) * sizeof(w->request[0]));
+	memset(&w->request[w->count], 0, sizeof(w->request[0]));
+}
+
+/* ---- the world of views.h */
+
+static void host_publish(struct view_slot *v, view_word word)
+{
+	struct host *h = (struct host *)((char *)v - offsetof(struct host, slot));
+
+	h->word = word;
+}
+
+static void host_record(struct view_slot *v, unsigned replica, const struct view *view, bool active)
+{
+	struct host *h = (struct host *)((char *)v - offsetof(struct host, slot));
+
+	send_to(h, replica, (struct request){ .kind = RECORD, .number = view->number, .members = view->members,
+					      .active = active });
+}
+
+static const struct view_env env = { host_publish, host_record };
+
+/* ---- a host's writes */
+
+static void write_send(struct host *h)
+{
+	h->targets = view_targets(&h->slot);
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (h->targets >> r & 1)
+			send_to(h, r, (struct request){ .kind = PUT, .version = h->writing });
+}
+
+static bool write_is_under_way(const struct host *h)
+{
+	for (unsigned r = 0; r < now->replicas; r++)
+		for (unsigned i = 0; i < h->wire[r].count; i++)
+			if (h->wire[r].request[i].kind == PUT && !h->wire[r].request[i].orphan)
+				return true;
+	return false;
+}
+
+static void host_turn(struct host *h)
+{
+	if (!h->attached || h->fenced)
+		return;
+	view_turn(&h->slot);
+	if (h->writing && view_holds(&h->slot, h->acked)) {
+		h->index = h->writing;
+		if (h->index > world.acked)
+			world.acked = h->index;
+		h->writing = h->acked = h->targets = 0;
+	}
+}
+
+static bool write_begin(struct host *h)
+{
+	if (h->writing || !left.writes || view_is_changing(&h->slot) || h->slot.complete)
+		return false;
+	left.writes--;
+	h->writing = ++h->used;
+	write_send(h);
+	return true;
+}
+
+/* What of it has not been taken, and is on no wire: it goes to those that lack it. */
+static bool write_again(struct host *h)
+{
+	if (!h->writing || write_is_under_way(h) || view_is_changing(&h->slot))
+		return false;
+	if (!(view_targets(&h->slot) & ~h->acked))
+		return false;
+	if (now->new_version) {
+		h->writing = ++h->used;
+		h->acked = 0;
+		write_send(h);
+		return true;
+	}
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (view_targets(&h->slot) >> r & ~(h->acked >> r) & 1)
+			send_to(h, r, (struct request){ .kind = PUT, .version = h->writing });
+	return true;
+}
+
+/* ---- nodes */
+
+static bool is_again(const struct view *view, const struct request *q)
+{
+	return view->number == q->number && view->members == q->members;
+}
+
+/* As memnode/daemon/slot_view.c does. */
+static int node_record(struct node *n, const struct request *q)
+{
+	const struct view new = { .number = q->number, .members = q->members };
+
+	if (is_again(&n->active, q) || (!q->active && is_again(&n->proposed, q)))
+		return 0;
+	if (q->number <= n->active.number || (!q->active && q->number <= n->proposed.number) ||
+	    (q->number == n->proposed.number && !is_again(&n->proposed, q)))
+		return -ESTALE;
+	*(q->active ? &n->active : &n->proposed) = new;
+	if (q->active && n->proposed.number <= q->number)
+		n->proposed = (struct view){ 0 };
+	return 0;
+}
+
+static void node_take(struct node *n, struct request *q, uint8_t epoch)
+{
+	q->done = 1;
+	q->error = 0;
+	if (n->lost)
+		q->error = -ENOMEDIUM;
+	else if (n->epoch != epoch)
+		q->error = -EKEYREVOKED;
+	else if (q->kind == PUT && q->version < n->version)
+		q->error = -ESTALE;
+	else if (q->kind == PUT)
+		n->version = q->version;
+	else
+		q->error = (int8_t)node_record(n, q);
+}
+
+static void answer_take(struct host *h, unsigned r, const struct request *q)
+{
+	if (q->error == -EKEYREVOKED) {
+		h->fenced = true;
+		return;
+	}
+	if (q->error == -ENOMEDIUM)
+		view_bad(&h->slot, r, true);
+	if (q->kind == RECORD)
+		view_recorded(&h->slot, r, q->number, q->active, q->error);
+	else if (!q->error && q->version == h->writing)
+		h->acked |= (uint8_t)(1u << r);
+	else if (q->error == -ESTALE && q->version == h->writing)
+		fail("a node that is written to holds what is newer");
+	host_turn(h);
+}
+
+/* ---- events */
+
+enum { E_WRITE, E_AGAIN, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_ANSWER, E_ANSWER_RECORD, E_JOIN, E_ASK, E_KINDS };
+#define E_OF_HOST   (E_KINDS * VIEW_REPLICAS)
+#define E_LOSE	    (HOSTS * E_OF_HOST)
+#define E_KILL	    (E_LOSE + VIEW_REPLICAS)
+#define E_DIE	    (E_KILL + HOSTS)
+#define E_FORCE	    (E_DIE + 1)
+#define E_ALL	    (E_FORCE + 1)
+
+static bool request_take(struct host *h, unsigned r, enum request_kind kind)
+{
+	struct wire *w = &h->wire[r];
+
+	for (unsigned i = 0; i < w->count; i++) {
+		struct request *q = &w->request[i];
+
+		if (q->done || q->kind != kind)
+			continue;
+		node_take(&world.node[r], q, epoch_of(h));
+		if (q->orphan)
+			wire_drop(w, i);
+		return true;
+	}
+	return false;
+}
+
+static bool request_answer(struct host *h, unsigned r, enum request_kind kind)
+{
+	struct wire *w = &h->wire[r];
+	struct request q;
+
+	for (unsigned i = 0; i < w->count; i++) {
+		if (!w->request[i].done || w->request[i].orphan || w->request[i].kind != kind)
+			continue;
+		q = w->request[i];
+		wire_drop(w, i);
+		answer_take(h, r, &q);
+		return true;
+	}
+	return false;
+}
+
+/* The connection breaks: what was not answered is sent again. */
+static bool wire_cut(struct host *h, unsigned r)
+{
+	struct wire *w = &h->wire[r];
+	bool any = false;
+
+	if (!left.cuts)
+		return false;
+	for (unsigned i = w->count; i--;) {
+		any |= w->request[i].done || w->request[i].orphan;
+		if (w->request[i].orphan)
+			wire_drop(w, i);
+		else
+			w->request[i].done = 0;
+	}
+	left.cuts -= any;
+	return any;
+}
+
+/* A replica outside of the view is given all that its members have. */
+static bool replica_join(struct host *h, unsigned r)
+{
+	uint8_t bit = (uint8_t)(1u << r);
+	struct node *n = &world.node[r];
+
+	if (!left.joins || view_word_members(h->word) & bit || (h->slot.bad | h->slot.complete) & bit || h->writing ||
+	    view_is_changing(&h->slot))
+		return false;
+	if (n->lost) { /* another node in its place */
+		*n = (struct node){ .epoch = epoch_of(h) };
+		for (unsigned i = 0; i < HOSTS; i++)
+			world.host[i].wire[r] = (struct wire){ 0 };
+	}
+	if (n->epoch != epoch_of(h) || n->version > h->index)
+		return false; /* a late PUT came: it is taken under a version above that, which is another write */
+	left.joins--;
+	n->version = h->index;
+	view_complete(&h->slot, r);
+	host_turn(h);
+	return true;
+}
+
+static void host_attached(struct host *h, uint8_t members, bool force)
+{
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (members >> r & 1 && h->versions[r] < world.acked && !force && !world.uncertain)
+			fail("a replica that lacks what was acknowledged is believed by another host");
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (members >> r & 1 && h->versions[r] > h->index)
+			h->index = h->versions[r];
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (members >> r & 1)
+			world.node[r].version = h->index;
+	if (!force && !world.uncertain && h->index < world.acked)
+		fail("what was acknowledged is not found by another host");
+	if (h->index < world.acked)
+		world.acked = h->index;
+	world.uncertain |= force;
+	h->used = h->index + 8; /* a higher epoch */
+	h->word = force ? view_word_again(epoch_of(h), members) :
+			  view_word_of(h->seen, (uint8_t)((1u << now->replicas) - 1), epoch_of(h), members);
+	view_begin(&h->slot, &env, h->word, NULL);
+	h->attached = true;
+	host_turn(h);
+}
+
+static void host_choose(struct host *h)
+{
+	uint8_t all = (uint8_t)((1u << now->replicas) - 1), members;
+
+	if (h->attached || h->asked != all || h->answered != all)
+		return;
+	if (!view_choose(h->seen, all, &members) && members)
+		host_attached(h, members, false);
+}
+
+/* The second host: each replica refuses the first from then on; when all do, each says what it has. */
+static bool host_ask(struct host *h, unsigned r)
+{
+	uint8_t all = (uint8_t)((1u << now->replicas) - 1), bit = (uint8_t)(1u << r);
+	struct node *n = &world.node[r];
+
+	if (!left.attaches || h->attached || h == world.host || (left.follows && world.host[0].there))
+		return false;
+	h->there = true;
+	if (!(h->asked & bit)) {
+		h->asked |= bit;
+		if (!n->lost)
+			n->epoch = epoch_of(h);
+		return true;
+	}
+	if (h->asked != all || h->answered & bit)
+		return false;
+	h->answered |= bit;
+	h->seen[r] = (struct view_seen){ .answers = !n->lost, .active = n->active,
+					  .proposed = n->proposed };
+	h->versions[r] = n->version;
+	host_choose(h);
+	return true;
+}
+
+/* A person says that what the silent ones have is not needed. */
+static bool host_force(struct host *h)
+{
+	uint8_t all = (uint8_t)((1u << now->replicas) - 1), members;
+
+	if (h->attached || h->answered != all || !view_choose(h->seen, all, &members) || !members)
+		return false;
+	host_attached(h, members, true);
+	return true;
+}
+
+static bool node_lose(unsigned r)
+{
+	struct node *n = &world.node[r];
+
+	if (!left.losses || n->lost || r >= now->replicas || (left.follows == 2 && world.host[0].there))
+		return false;
+	left.losses--;
+	*n = (struct node){ .lost = 1 };
+	return true;
+}
+
+/* The worker is killed: what it has sent may still arrive. A successor goes on with the journal. */
+static bool worker_kill(struct host *h)
+{
+	if (!left.kills || !h->attached)
+		return false;
+	left.kills--;
+	for (unsigned r = 0; r < now->replicas; r++)
+		for (unsigned i = h->wire[r].count; i--;) {
+			h->wire[r].request[i].orphan = 1;
+			if (h->wire[r].request[i].done)
+				wire_drop(&h->wire[r], i);
+		}
+	view_begin(&h->slot, &env, h->word, NULL);
+	h->acked = 0;
+	host_turn(h);
+	if (h->writing && now->new_version)
+		h->writing = ++h->used;
+	if (h->writing)
+		write_send(h);
+	return true;
+}
+
+static bool host_die(struct host *h)
+{
+	if (!left.deaths || !h->there)
+		return false;
+	left.deaths--;
+	for (unsigned r = 0; r < now->replicas; r++)
+		for (unsigned i = h->wire[r].count; i--;) {
+			h->wire[r].request[i].orphan = 1;
+			if (h->wire[r].request[i].done)
+				wire_drop(&h->wire[r], i);
+		}
+	if (left.follows)
+		memset(h->wire, 0, sizeof(h->wire));
+	h->there = h->attached = false;
+	memset(&h->slot, 0, sizeof(h->slot));
+	h->writing = h->acked = h->targets = 0;
+	return true;
+}
+
+static bool bad_set(struct host *h, unsigned r, bool bad)
+{
+	if ((h->slot.bad >> r & 1) == bad || (bad && !left.bads) || (!bad && world.node[r].lost))
+		return false;
+	left.bads -= bad;
+	view_bad(&h->slot, r, bad);
+	host_turn(h);
+	return true;
+}
+
+static bool host_go(struct host *h, unsigned kind, unsigned r)
+{
+	if (r >= now->replicas)
+		return false;
+	if (kind == E_TAKE || kind == E_TAKE_RECORD)
+		return request_take(h, r, kind == E_TAKE ? PUT : RECORD);
+	if (kind == E_ASK)
+		return host_ask(h, r);
+	if (!h->there || !h->attached || h->fenced)
+		return false;
+	switch (kind) {
+	case E_WRITE:
+		return r == 0 && write_begin(h);
+	case E_AGAIN:
+		return r == 0 && write_again(h);
+	case E_BAD:
+	case E_GOOD:
+		return bad_set(h, r, kind == E_BAD);
+	case E_CUT:
+		return wire_cut(h, r);
+	case E_ANSWER:
+	case E_ANSWER_RECORD:
+		return request_answer(h, r, kind == E_ANSWER ? PUT : RECORD);
+	case E_JOIN:
+		return replica_join(h, r);
+	}
+	return false;
+}
+
+static bool event_go(unsigned event)
+{
+	if (event < E_LOSE)
+		return host_go(&world.host[event / E_OF_HOST], event % E_OF_HOST / VIEW_REPLICAS,
+			       event % VIEW_REPLICAS);
+	if (event < E_KILL)
+		return node_lose(event - E_LOSE);
+	if (event < E_DIE)
+		return worker_kill(&world.host[event - E_KILL]);
+	if (event == E_DIE)
+		return host_die(&world.host[0]);
+	return host_force(&world.host[1]);
+}
+
+static enum explore_went go(unsigned event, unsigned *next)
+{
+	(void)next;
+	return event_go(event) ? WENT_ON : WENT_BACK;
+}
+
+/* ---- what must hold */
+
+/* The number of the word's view, unless it was the beginning's: then nothing was recorded. */
+static uint64_t number_recorded(view_word word)
+{
+	uint64_t number = view_word_next(word).number;
+
+	return number & ((1ull << VIEW_NUMBER_BITS) - 1) ? number : 0;
+}
+
+static const char *check(void)
+{
+	if (world.wrong)
+		return world.wrong;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		const struct host *h = &world.host[i];
+		uint8_t members = view_word_members(h->word);
+
+		if (!h->attached || h->fenced)
+			continue;
+		for (unsigned r = 0; r < now->replicas; r++) {
+			const struct node *n = &world.node[r];
+
+			if (!(members >> r & 1) || n->lost)
+				continue;
+			if (n->version < h->index && n->epoch == epoch_of(h))
+				return "a member of the view lacks what was acknowledged";
+			if (n->epoch == epoch_of(h) && !view_is_changing(&h->slot) &&
+			    n->active.number < number_recorded(h->word) && n->proposed.number < number_recorded(h->word))
+				return "a member of the view has not recorded it";
+		}
+	}
+	return NULL;
+}
+
+/* From here on nothing fails any more: what is written is acknowledged, if a member of the view has its memory. */
+static const char *finish(void)
+{
+	struct host *h = world.host[1].attached ? &world.host[1] : &world.host[0];
+	bool alive = false;
+
+	if (!h->attached || h->fenced)
+		return NULL;
+	for (unsigned r = 0; r < now->replicas; r++)
+		alive |= view_word_members(h->word) >> r & 1 && !world.node[r].lost &&
+			 world.node[r].epoch == epoch_of(h);
+	if (!alive)
+		return NULL;
+	for (unsigned round = 0; round < 40; round++)
+		for (unsigned r = 0; r < now->replicas; r++) {
+			while (request_take(&world.host[0], r, PUT) || request_take(&world.host[0], r, RECORD) ||
+			       request_take(&world.host[1], r, PUT) || request_take(&world.host[1], r, RECORD))
+				;
+			while (!h->fenced && (request_answer(h, r, PUT) || request_answer(h, r, RECORD)))
+				;
+			if (h->fenced)
+				return NULL;
+			bad_set(h, r, world.node[r].lost);
+			write_again(h);
+		}
+	if (world.wrong)
+		return world.wrong;
+	if (view_is_changing(&h->slot))
+		return "a view is about to be for ever";
+	if (h->writing)
+		return "a write is never acknowledged";
+	return check();
+}
+
+/* ---- the case, and what of the world matters */
+
+static void begin(unsigned c)
+{
+	now = &cases[c];
+	memset(&world, 0, sizeof(world));
+	left = now->limits;
+	for (unsigned r = 0; r < now->replicas; r++)
+		world.node[r] = (struct node){ .version = 1, .epoch = 1 };
+	world.acked = 1;
+	world.host[0] = (struct host){ .there = true, .attached = true, .index = 1, .used = 1 };
+	world.host[0].word = view_word_make(1, (uint8_t)((1u << now->replicas) - 1));
+	view_begin(&world.host[0].slot, &env, world.host[0].word, NULL);
+}
+
+static uint64_t hash(void)
+{
+	return XXH3_64bits_withSeed(&world, sizeof(world), XXH3_64bits(&left, sizeof(left)));
+}
+
+static void print_event(unsigned event)
+{
+	static const char *const kinds[E_KINDS] = { "writes", "writes again", "finds slow", "finds answering", "is cut from",
+						    "is heard by", "has its record heard by", "hears", "hears of its record from",
+						    "completes", "asks" };
+
+	if (event < E_LOSE)
+		printf("host %u %s node %u\n", event / E_OF_HOST, kinds[event % E_OF_HOST / VIEW_REPLICAS],
+		       event % VIEW_REPLICAS);
+	else if (event < E_KILL)
+		printf("node %u begins anew\n", event - E_LOSE);
+	else if (event < E_DIE)
+		printf("the worker of host %u is killed\n", event - E_KILL);
+	else
+		printf(event == E_DIE ? "host 0 is lost\n" : "host 1 attaches by force\n");
+}
+
+static void print_world(void)
+{
+	for (unsigned i = 0; i < HOSTS; i++) {
+		const struct host *h = &world.host[i];
+
+		if (h->there)
+			printf("  host %u: word %016llx index %u writing %u acked %x bad %x%s\n", i,
+			       (unsigned long long)h->word, h->index, h->writing, h->acked, h->slot.bad,
+			       h->fenced ? " fenced" : "");
+	}
+	for (unsigned r = 0; r < now->replicas; r++)
+		printf("  node %u: version %u epoch %u active %llx {%x} proposed %llx {%x}%s\n", r, world.node[r].version,
+		       world.node[r].epoch, (unsigned long long)world.node[r].active.number, world.node[r].active.members,
+		       (unsigned long long)world.node[r].proposed.number, world.node[r].proposed.members,
+		       world.node[r].lost ? " anew" : "");
+}
+
+static const struct explore_case *nth(unsigned c)
+{
+	return &cases[c].name;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct explore x = {
+		.world = &world,
+		.left = &left,
+		.world_bytes = sizeof(world),
+		.left_bytes = sizeof(left),
+		.cases = sizeof(cases) / sizeof(*cases),
+		.events = E_ALL,
+		.nth = nth,
+		.begin = begin,
+		.go = go,
+		.hash = hash,
+		.check = check,
+		.finish = finish,
+		.print_event = print_event,
+		.print_world = print_world,
+	};
+
+	return explore_main(&x, argc, argv);
+}
