@@ -5,6 +5,7 @@
 #include "addr.h"
 #include "gvm_client.h"
 #include "place.h"
+#include "state/record.h"
 #include "state/sealing.h"
 #include "store/writer.h"
 
@@ -32,6 +33,7 @@ static const char usage_text[] =
 	"                        (default " OPTIONS_SEAL_KEY ")\n"
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
+	"      --replicas N      keep new regions on N nodes each (1 to 3; default: 1)\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
 	"                        long after the nodes last heard of it (default 10)\n"
 	"      --unlinked-lease SECONDS  the same of files without a name: the nodes\n"
@@ -49,7 +51,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+	OPT_REPLICAS, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -62,6 +64,7 @@ static const struct option long_options[] = {
 	{ "seal-key-file", required_argument, NULL, OPT_SEAL_KEY },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "lease", required_argument, NULL, OPT_LEASE },
+	{ "replicas", required_argument, NULL, OPT_REPLICAS },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
 	{ "writers", required_argument, NULL, OPT_WRITERS },
@@ -231,6 +234,8 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("timeout", value, 1, 86400, &opts->timeout_s);
 	case OPT_LEASE:
 		return set_number("lease", value, 1, 86400, &opts->lease_s);
+	case OPT_REPLICAS:
+		return set_number("replicas", value, 1, RECORD_REPLICAS, &opts->replicas);
 	case OPT_UNLINKED_LEASE:
 		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
 	case OPT_ALLOW_OTHER:
@@ -324,7 +329,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .lease_s = 10, .unlinked_lease_s = 86400 };
+	*opts = (struct options){ .writers = 2, .replicas = 1, .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

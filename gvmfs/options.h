@@ -38,6 +38,7 @@ struct options {
 	unsigned timeout_s; /* 0: wait for ever (a hard mount) */
 	unsigned lease_s;   /* a region stays ours for so long while no connection is open */
 	unsigned unlinked_lease_s; /* the same for a region without a name, which is removed then */
+	unsigned replicas;  /* of each slot of a region that is made here */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool foreground;

@@ -6,10 +6,12 @@
 #include "connection.h"
 #include "fuse/interrupt.h"
 #include "fuse/unmade.h"
+#include "node/fetch.h"
 #include "node/jobs.h"
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/replicas.h"
 #include "node/times.h"
 #include "state/closes.h"
 #include "state/lookout.h"
@@ -173,6 +175,11 @@ static uint64_t files_tick(struct worker *w, uint64_t now_ns)
 	return store_tick(w->store, now_ns);
 }
 
+static uint64_t fetches_due(struct worker *w, uint64_t now_ns)
+{
+	return fetches_tick(w->fetches, now_ns);
+}
+
 static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 {
 	return w->residents->count ? regions_tick(w, now_ns) : LOOP_NEVER;
@@ -182,7 +189,7 @@ static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 static uint64_t tick(struct worker *w)
 {
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
-		files_tick,	fast_path_tick,	 handshakes_tick, times_tick, watches_tick,
+		replicas_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
 		region_reattach_tick, closes_tick,
 	};

@@ -17,6 +17,7 @@
 #include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/replicas.h"
 #include "node/times.h"
 #include "serve.h"
 #include "options.h"
@@ -24,6 +25,7 @@
 #include "state/sealing.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
+#include "store/sender.h"
 #include "store/store.h"
 #include "store/watch.h"
 #include "store/writers.h"
@@ -241,11 +243,18 @@ static void region_forget(struct worker *w, struct inode *inode)
 	store_forget(w->store, inode);
 }
 
+static void replicas_changed(struct worker *w, struct inode *inode)
+{
+	sender_changed(w, inode);
+	store_turn(w->store);
+}
+
 static const struct region_events region_events = {
 	.forget = region_forget,
 	.attached = watch_end,
 	.detached = watch_left,
 	.failed = region_failed,
+	.replicas_changed = replicas_changed,
 };
 
 /* The key is the one that the supervisor read: its pages come to no child by accident. */
@@ -258,6 +267,23 @@ static int sealer_begin(struct worker *w)
 	if (!r && id != w->journal->super->seal_id)
 		r = -EKEYREJECTED;
 	return r ? r : sealer_create(s->key, s->bytes, &w->sealer);
+}
+
+/* A predecessor's. */
+static int replicas_recover(struct worker *w)
+{
+	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
+		const struct journal_inode *d = inode_disk(w->inodes, nr);
+		struct inode *inode;
+
+		if (d->use == INODE_FREE || !d->epoch || d->rec.replicas < 2)
+			continue;
+		inode = inode_get(w->inodes, nr);
+		if (!inode)
+			return -ENOMEM;
+		replicas_open(w, inode);
+	}
+	return 0;
 }
 
 static int worker_init(struct worker *w)
@@ -277,6 +303,10 @@ static int worker_init(struct worker *w)
 	if (w->opts->sealing && (r = sealer_begin(w)) < 0)
 		return r;
 	w->residents->on_close = front_fast_path_ended;
+	fetches_init(w->fetches);
+	LIST_INIT(w->replicas);
+	if ((r = replicas_recover(w)) < 0)
+		return r;
 	unmade_init(w->unmade);
 	capacity_init(w->capacity);
 	w->pool->owner = w;
@@ -375,6 +405,8 @@ struct modules {
 	struct store store;
 	struct pagecache pagecache;
 	struct writers writers;
+	struct fetches fetches;
+	struct replicas_list replicas;
 	struct residents residents;
 	struct handshakes handshakes;
 	struct sessions sessions;
@@ -401,6 +433,8 @@ static struct worker *worker_new(void)
 		.store = &m->store,
 		.pagecache = &m->pagecache,
 		.writers = &m->writers,
+		.fetches = &m->fetches,
+		.replicas = &m->replicas,
 		.residents = &m->residents,
 		.handshakes = &m->handshakes,
 		.sessions = &m->sessions,

@@ -305,3 +305,28 @@ int chunk_compose(const struct chunk_head *base, const uint8_t *base_body,
 	}
 	return 0;
 }
+
+void chunk_parts_begin(struct chunk_parts *p, bool sealed)
+{
+	p->head.zero_map = ~0u;
+	p->head.block_mask = p->head.body_bytes = 0;
+	p->head.block_shift = CHUNK_BLOCK_SHIFT;
+	p->head.sealed = sealed;
+}
+
+int chunk_parts_add(struct chunk_parts *p, const struct chunk_head *part, const uint8_t *body)
+{
+	struct chunk_head add = *part, sum;
+	uint8_t *was = p->body;
+	int r;
+
+	/* Blocks that are not in this part stay as they are. */
+	add.zero_map &= chunk_pages_of_blocks(part->block_shift, part->block_mask);
+	r = chunk_compose(&p->head, p->body, &add, body, &sum, p->other);
+	if (r)
+		return r;
+	p->head = sum;
+	p->body = p->other;
+	p->other = was;
+	return 0;
+}

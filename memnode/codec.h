@@ -140,6 +140,15 @@ int chunk_compose(const struct chunk_head *base, const uint8_t *base_body,
 		  const struct chunk_head *delta, const uint8_t *delta_body, struct chunk_head *out,
 		  uint8_t *out_body);
 
+/* A chunk that comes in parts (answers to GET), put together as it is. Pages that have not come count as zero. */
+struct chunk_parts {
+	struct chunk_head head;
+	uint8_t *body, *other; /* given: its body, and as much room again: GVM_CHUNK_BYTES each */
+};
+void chunk_parts_begin(struct chunk_parts *p, bool sealed);
+/* A part that comes twice is taken once. 0; -EINVAL: it has blocks of another size than ours, or the other form. */
+int chunk_parts_add(struct chunk_parts *p, const struct chunk_head *part, const uint8_t *body);
+
 /* An encoder and decoder with its lz4 state; one per thread. NULL: no memory. */
 struct chunk_codec;
 struct chunk_codec *chunk_codec_create(void);

@@ -5,11 +5,12 @@
 
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/region_node.h"
 #include "state/sealing.h"
 #include "state/worker.h"
 #include "store/sealed.h"
+#include "store/sender.h"
 #include "store/store_env.h"
-#include "store/writers.h"
 #include "uffd/resident.h"
 
 #include <errno.h>
@@ -112,15 +113,17 @@ static int piece_open(struct cache_entry *e, uint64_t version, const struct chun
 	return 0;
 }
 
-static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body)
 {
-	struct cache_entry *e = get->req.arg;
+	struct cache_entry *e = f->arg;
 	struct worker *w = e->store->owner;
 	uint32_t got = 0;
 	int error = w->sealer ? piece_open(e, version, head, body, &got) : /* (no older than what was asked for) */
 				chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
 					     e->data, &got);
 
+	(void)conn;
 	if (error < 0) {
 		store_spoilt(e);
 		return error;
@@ -133,12 +136,12 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	return 0;
 }
 
-static void get_done(struct gvm_req *req)
+static void fetch_done(struct fetch *f, int result)
 {
-	struct cache_entry *e = req->arg;
+	struct cache_entry *e = f->arg;
 	struct store *s = e->store;
 
-	store_fetched(e, req->result < 0 ? req->result : 0);
+	store_fetched(e, result);
 	store_turn(s);
 }
 
@@ -146,12 +149,13 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 {
 	struct worker *w = s->owner;
 
-	e->get.req = (struct gvm_req){ .done = get_done, .arg = e, .deadline_ns = pool_deadline(w->opts) };
-	e->get.on_piece = get_piece;
-	region_get_fields(w, e->inode, e->chunk, &e->get.what);
-	e->get.what.page_mask = e->asked;
-	e->get.what.want_page = (uint8_t)want_page;
-	gvm_get(region_node(w, e->inode, e->chunk), &e->get);
+	e->fetch.piece = fetch_piece;
+	e->fetch.done = fetch_done;
+	e->fetch.arg = e;
+	e->fetch.deadline_ns = pool_deadline(w->opts);
+	e->fetch.what.page_mask = e->asked;
+	e->fetch.what.want_page = (uint8_t)want_page;
+	region_fetch(w, e->inode, e->chunk, &e->fetch);
 }
 
 static void flushed(struct worker *w, struct flush *f)
@@ -167,10 +171,9 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 	struct worker *w = s->owner;
 
 	f->done = flushed;
-	f->region = inode->disk->rec.id;
+	f->sealed = w->sealer;
 	f->seals_known = sealing_known(inode, f->chunk);
-	region_node_place(w, inode, f->chunk, &f->node);
-	writers_send(w->writers, f);
+	sender_send(w, inode, f);
 }
 
 static uint64_t env_deadline(struct store *s)

@@ -24,7 +24,8 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 			return false;
 	if (!from->node_count)
 		return true;
-	if (to->node_count != from->node_count || to->slot_count != from->slot_count)
+	if (to->node_count != from->node_count || to->slot_count != from->slot_count ||
+	    to->replicas != from->replicas)
 		return false;
 	for (unsigned i = 0; i < to->node_count; i++)
 		if (!gvm_id_equal(&to->nodes[i].incarnation, &from->nodes[i].incarnation))

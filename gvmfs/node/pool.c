@@ -244,6 +244,15 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node)
 	return i < 0 || pool->quiet[i] || gvm_conn_state(pool->conns[i]) != GVM_CONN_UP;
 }
 
+struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn)
+{
+	unsigned i = 0;
+
+	while (i + 1 < pool->count && pool->conns[i] != conn)
+		i++;
+	return &pool->latency[i];
+}
+
 int pool_poll(struct pool *pool)
 {
 	int n = 0;

@@ -15,6 +15,7 @@
 #define GVMFS_POOL_H
 
 #include "base/loop.h"
+#include "fetch.h"
 #include "gvm_client.h"
 #include "options.h"
 #include "state/record.h"
@@ -41,6 +42,7 @@ struct pool {
 	bool quiet[POOL_CONNS_MAX]; /* of each: it did not answer when it was last asked: pool_note() */
 	uint64_t untold_ns[POOL_CONNS_MAX]; /* of each: since when it is up, and not told of our regions; 0: it is */
 	unsigned untold; /* of these: region_reattach_tick() */
+	struct fetch_latency latency[POOL_CONNS_MAX]; /* of each: what GETs of fetch.h take */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
 	void *owner;
@@ -66,6 +68,9 @@ bool pool_may_send(const struct pool *pool, const struct record_node *node);
  * that is quiet need not be waited for. */
 void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
 bool pool_is_quiet(struct pool *pool, const struct record_node *node);
+
+/* What GETs over a connection of the pool take. */
+struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn);
 
 /* How many nodes the command line names, as far as is known. */
 unsigned pool_nodes(const struct pool *pool);

@@ -8,6 +8,8 @@
 #include "pool.h"
 #include "region_job.h"
 #include "options.h"
+#include "region_node.h"
+#include "replicas.h"
 #include "state/sealing.h"
 #include "state/worker.h"
 
@@ -24,35 +26,47 @@ bool region_is_attached(const struct inode *inode)
 	return inode->disk->epoch != 0;
 }
 
-struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk)
+/* One node's answers take so much longer than another's that the second goes first. The order of the record spreads
+ * the work evenly, and is kept for the rest; for one fetch in 64 it is kept anyway, or a node that was slow once would
+ * be slow for ever. */
+static bool is_slower(struct fetches *fs, const struct fetch_latency *a, const struct fetch_latency *b)
 {
-	struct journal_inode *d = inode->disk;
-	unsigned n = record_node_of(&d->rec, chunk);
-
-	if (inode->nodes_generation != w->pool->generation) {
-		memset(inode->nodes, 0, sizeof(inode->nodes));
-		inode->nodes_generation = w->pool->generation;
-	}
-	if (!inode->nodes[n]) {
-		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[n]);
-
-		if (!conn) {
-			log_error(d->rec.name, "no memory for a connection to node %s",
-				  d->rec.nodes[n].addr);
-			abort(); /* the successor finds everything in the journal */
-		}
-		inode->nodes_generation = w->pool->generation;
-		inode->nodes[n] = conn;
-	}
-	return inode->nodes[n];
+	return b->average_us && a->average_us > b->average_us + b->average_us / 2 && fs->begun % 64;
 }
 
-void region_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node)
+static void ways_sort(struct fetches *fs, struct fetch_way *way, unsigned count)
 {
-	const struct record *rec = &inode->disk->rec;
+	fs->begun++;
+	for (unsigned i = 1; i < count; i++)
+		for (unsigned k = i; k && is_slower(fs, way[k - 1].latency, way[k].latency); k--) {
+			struct fetch_way w = way[k];
 
-	*node = rec->nodes[record_node_of(rec, chunk)];
-	snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(region_node(w, inode, chunk)));
+			way[k] = way[k - 1];
+			way[k - 1] = w;
+		}
+}
+
+void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f)
+{
+	struct journal_inode *d = inode->disk;
+	unsigned node[RECORD_REPLICAS], count = replicas_order(inode, chunk, node);
+	struct fetch_way way[RECORD_REPLICAS];
+
+	f->what.region = d->rec.id;
+	f->what.epoch = d->epoch;
+	f->what.chunk = chunk;
+	f->what.version = d->epoch ? inode->index[chunk] & GVM_VERSION_MASK : 0;
+	for (unsigned i = 0; i < count; i++) {
+		way[i].conn = region_node_conn(w, inode, node[i]);
+		way[i].latency = pool_latency(w->pool, way[i].conn);
+		way[i].node = d->rec.nodes[node[i]].incarnation;
+	}
+	if (!d->epoch && count > 1) {
+		fetch_newest_begin(w->fetches, f, way, count, record_slot_of(&d->rec, chunk));
+		return;
+	}
+	ways_sort(w->fetches, way, count);
+	fetch_begin(w->fetches, f, way, count);
 }
 
 static void region_start(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
@@ -81,6 +95,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
 	rj->cut_version = inode->disk->cut_version;
+	rj->words = journal_views(w->journal, inode->nr);
 	jobs_submit(w->jobs, &rj->job);
 }
 
@@ -101,6 +116,7 @@ static void attach_apply(struct region_job *rj)
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
+	replicas_open(rj->w, rj->inode);
 	region_lease(rj->w, rj->inode);
 }
 
@@ -195,6 +211,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	region_start(w, inode, done, arg, inode->slots ? region_job_detach : detach_work, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
+	replicas_close(inode);
 	w->region_events->detached(w, inode);
 	inode->held_at_ns = 0;
 	inode->held_known = false;
@@ -217,6 +234,7 @@ static void create_end(struct job *job)
 		rec->view = rj->rec.view;
 		rec->seal = rj->rec.seal;
 		rec->slot_count = rj->rec.slot_count;
+		rec->replicas = rj->rec.replicas;
 		memcpy(rec->nodes, rj->rec.nodes, sizeof(rec->nodes));
 		memcpy(rec->slots, rj->rec.slots, sizeof(rec->slots));
 		atomic_thread_fence(memory_order_release);
@@ -431,17 +449,6 @@ uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
 	return now_ns;
 }
 
-void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get)
-{
-	struct journal_inode *d = inode->disk;
-
-	(void)w;
-	get->region = d->rec.id;
-	get->epoch = d->epoch;
-	get->chunk = chunk;
-	get->version = d->epoch ? inode->index[chunk] & GVM_VERSION_MASK : 0;
-}
-
 static const char *error_text(int error)
 {
 	switch (error) {
@@ -459,6 +466,8 @@ static const char *error_text(int error)
 		return "another host has it open for writing";
 	case -ETIMEDOUT:
 		return "no answer within --timeout";
+	case -EHOSTDOWN:
+		return "one of its nodes does not answer, or has LOST its copy, and may have had a newer one";
 	}
 	return strerror(-error);
 }
@@ -481,7 +490,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		snprintf(more, sizeof(more), " (and %u more since the last such line)",
 			 inode->unreported);
 	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
-		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk)].addr : "?",
+		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk, 0)].addr : "?",
 		  error == -EBADMSG && w->journal->super->seal_id ?
 			  "REFUSED: it is not what this host sealed last (damaged, changed or an old copy)" :
 			  error_text(error),

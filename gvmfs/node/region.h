@@ -13,6 +13,7 @@
 #ifndef GVMFS_REGION_H
 #define GVMFS_REGION_H
 
+#include "fetch.h"
 #include "gvm_client.h"
 #include "state/inode.h"
 
@@ -27,6 +28,8 @@ struct region_events {
 	void (*detached)(struct worker *w, struct inode *inode);
 	/* It has failed for good, which the journal says already: nothing of it can be stored any more. */
 	void (*failed)(struct worker *w, struct inode *inode, const char *why);
+	/* Which replicas are members of a slot's view has changed, or which of the nodes answer. */
+	void (*replicas_changed)(struct worker *w, struct inode *inode);
 };
 
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
@@ -69,14 +72,9 @@ void region_held(struct worker *w, struct inode *inode, region_done_fn *done, vo
 void region_reattach(struct worker *w, struct gvm_conn *conn);
 uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns);
 
-/* The front's connection to the node of a chunk; NULL: out of memory. */
-struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk);
-/* The same for another thread's pool, which does not watch the listed nodes: at the address where this
- * one is found now, whatever the record remembers. */
-void region_node_place(struct worker *w, struct inode *inode, uint64_t chunk, struct record_node *node);
-
-/* region, epoch, chunk and expected version of a GET. */
-void region_get_fields(struct worker *w, struct inode *inode, uint64_t chunk, struct gvm_get_req *get);
+/* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
+ * the rest, and of f->what the page mask and the page that is waited for. */
+void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f);
 
 /* One line about a failed access (at most one a second and region); fails the region if the reason
  * is for good: fenced. */

@@ -2,9 +2,12 @@
 /* region_job.c - see region_job.h. */
 #include "region_job.h"
 
+#include "ask.h"
 #include "base/log.h"
 #include "owner.h"
+#include "region_views.h"
 #include "state/worker.h"
+#include "views.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,32 +27,6 @@
 #define DISCARD_GAP	64u    /* what lies between is thrown away, too: it has nothing */
 #define WATCHED_PAUSE_NS 3000000ull
 #define WATCHED_NS	3000000000ull /* a watch lapses after a third of that */
-
-/* One request and its end. */
-struct ask {
-	struct gvm_call call;
-	bool done;
-};
-
-static struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
-{
-	*ask = (struct ask){
-		.call.req = { .done = pool_done, .arg = &ask->done, .deadline_ns = deadline_ns }
-	};
-	return &ask->call;
-}
-
-/* Several at a time, of different nodes: those that do not answer are waited for once. */
-static struct ask *asks_make(unsigned count)
-{
-	return calloc(count ? count : 1, sizeof(struct ask));
-}
-
-/* The outcome of one of them; of one that could not be begun, -ENOMEM. */
-static int ask_wait(struct ask *ask)
-{
-	return ask->call.req.done ? pool_wait(ask->call.req.conn, &ask->call.req) : -ENOMEM;
-}
 
 static uint64_t ns_from_now(uint64_t ns)
 {
@@ -106,6 +83,8 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 		int r = conn ? region_open(conn, rj, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask)
 			     : -ENOMEM;
 
+		if (r < 0 && region_node_leave_out(rj, i, r))
+			continue;
 		if (r < 0) {
 			log_error(rj->rec.name, "node %s does not open the region: %s",
 				  rj->rec.nodes[i].addr,
@@ -172,11 +151,11 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
 
 	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, rj, MODE_HOLD, *epoch, pool_call_deadline(pool->opts),
+		int r = rj->away[i] ? 0 : conn ? region_open(conn, rj, MODE_HOLD, *epoch, pool_call_deadline(pool->opts),
 					   &ask)
 			     : -ENOMEM;
 
-		if (!r)
+		if (!r || region_node_leave_out(rj, i, r))
 			continue;
 		region_unhold(rj, pool, *epoch, i);
 		if (r == -EKEYREVOKED) {
@@ -200,10 +179,10 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 		return held;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? node_claim(rj, pool, conn, *epoch, &ask) : -ENOMEM;
+		int r = rj->away[i] ? 0 : conn ? node_claim(rj, pool, conn, *epoch, &ask) : -ENOMEM;
 
 		detail = ask.call.req.detail;
-		if (!r)
+		if (!r || region_node_leave_out(rj, i, r))
 			continue;
 		region_let_go(rj, pool, *epoch, i);
 		region_unhold(rj, pool, *epoch, rj->rec.node_count);
@@ -219,6 +198,7 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 struct index_ask {
 	struct ask ask; /* first */
 	struct region_job *rj;
+	struct region_versions *versions; /* NULL: there is one replica of each slot */
 	unsigned node;
 	uint64_t next;
 	int error;
@@ -241,16 +221,19 @@ static void index_done(struct gvm_req *req)
 	for (unsigned i = 0; i < rsp->count; i++) {
 		uint64_t chunk = gvm_load_le(ia->ask.call.data + i * 16, 8);
 
+		if (ia->versions)
+			region_versions_add(ia->versions, ia->rj, ia->node, chunk,
+					    gvm_load_le(ia->ask.call.data + i * 16 + 8, 8));
 		/* What it has beyond the size, or of another's slots, is of no use to us. */
-		if (chunk < chunks && record_node_of(&ia->rj->rec, chunk) == ia->node)
+		else if (chunk < chunks && record_node_of(&ia->rj->rec, chunk, 0) == ia->node)
 			ia->rj->index[chunk] = gvm_load_le(ia->ask.call.data + i * 16 + 8, 8);
 	}
 }
 
-static int region_read_index(struct region_job *rj, struct pool *pool, unsigned node)
+static int node_read_index(struct region_job *rj, struct pool *pool, unsigned node, struct region_versions *versions)
 {
 	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
-	struct index_ask ia = { .rj = rj, .node = node };
+	struct index_ask ia = { .rj = rj, .versions = versions, .node = node };
 
 	if (!conn)
 		return -ENOMEM;
@@ -266,6 +249,35 @@ static int region_read_index(struct region_job *rj, struct pool *pool, unsigned 
 			return r < 0 ? r : ia.error;
 	}
 	return 0;
+}
+
+static int replicas_read_index(struct region_job *rj, struct pool *pool)
+{
+	struct region_versions versions;
+	int r = region_views_choose(rj, pool);
+
+	if (!r)
+		r = region_versions_init(&versions, &rj->rec, record_chunks(rj->rec.size_bytes));
+	if (r)
+		return r;
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		if (!rj->away[i])
+			r = node_read_index(rj, pool, i, &versions);
+	if (!r)
+		r = region_versions_settle(&versions, rj, pool);
+	region_versions_deinit(&versions);
+	return r;
+}
+
+static int region_read_index(struct region_job *rj, struct pool *pool)
+{
+	int r = 0;
+
+	if (rj->rec.replicas > 1)
+		return replicas_read_index(rj, pool);
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		r = node_read_index(rj, pool, i, NULL);
+	return r;
 }
 
 /* Says why it cannot be had. */
@@ -292,6 +304,9 @@ again:
 	r = region_query(rj, pool, &epoch, &taken);
 	if (!r && taken && !rj->take)
 		r = -EBUSY;
+	/* Nobody is fenced by an attachment that could not be. */
+	if (!r && rj->rec.replicas > 1 && rj->index)
+		r = region_views_choose(rj, pool);
 	while (!r) {
 		if (++epoch > GVM_EPOCH_MAX) {
 			r = -EOVERFLOW;
@@ -308,10 +323,9 @@ again:
 	}
 	if (r == -EBUSY)
 		busy_complain(rj);
-	for (unsigned i = 0; !r && rj->index && i < rj->rec.node_count; i++)
-		if ((r = region_read_index(rj, pool, i)) < 0)
-			region_let_go(rj, pool, epoch, rj->rec.node_count);
 	rj->epoch = epoch;
+	if (!r && rj->index && (r = region_read_index(rj, pool)) < 0)
+		region_let_go(rj, pool, epoch, rj->rec.node_count);
 	job->result = r;
 }
 
@@ -436,7 +450,8 @@ static void region_compact(struct record *rec)
 			rec->nodes[n++] = rec->nodes[i];
 	}
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		rec->slots[s] = to[rec->slots[s]];
+		for (unsigned k = 0; k < rec->replicas; k++)
+			rec->slots[s].node[k] = to[rec->slots[s].node[k]];
 	rec->node_count = (uint16_t)n;
 }
 
@@ -500,10 +515,11 @@ void region_job_create(struct job *job, struct pool *pool)
 	int r = region_choose(rj, pool, free_bytes);
 
 	rec->view = 1;
-	if (!r) {
-		record_place(rec, free_bytes);
+	rec->replicas = (uint16_t)rj->opts->replicas;
+	if (!r)
+		r = record_place(rec, free_bytes, NULL);
+	if (!r)
 		region_compact(rec);
-	}
 	for (unsigned i = 0; !r && i < rec->node_count; i++)
 		r = node_create(pool, rj, i, chunks);
 	if (r == -ENOSPC)
@@ -646,8 +662,13 @@ void region_job_resize(struct job *job, struct pool *pool)
 	bool alive;
 	int r = 0;
 
-	if (is_shrink(rj)) /* it is not begun but with all of them there */
+	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = region_query(rj, pool, &epoch, &alive);
+	for (i = 0; !r && i < rj->rec.node_count; i++)
+		if (rj->away[i])
+			r = -EHOSTDOWN;
+	if (r == -EHOSTDOWN)
+		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
 	for (i = 0; !r && i < rj->rec.node_count; i++)

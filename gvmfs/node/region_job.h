@@ -22,6 +22,8 @@ struct region_job {
 	uint64_t cut_version;	 /* of the zeros that were left behind before */
 	uint64_t discard_version; /* shrink, out: of those that stay behind now; 0: nothing was thrown away */
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
+	uint64_t *words;	 /* and the views of its slots, if they have several replicas */
+	bool away[RECORD_NODES_MAX]; /* attach: nodes that are left out, since others have what they had */
 	uint64_t held_bytes;	 /* stat */
 	uint8_t writer;		 /* stat: see owner_judge() */
 	uint64_t lease_ms;	 /* attach, in vain: how long the writer, which is away, keeps it */

@@ -21,8 +21,10 @@ struct task {
 	STAILQ_ENTRY(task) in;
 };
 
+struct flush;
 struct op;
 struct readahead;
+struct replicas;
 struct resident;
 struct watch;
 
@@ -47,6 +49,8 @@ struct inode {
 	unsigned entries; /* of the cache, that hold its chunks */
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
+	struct replicas *replicas; /* of an attached region with more than one of each slot; else NULL */
+	struct flush *unstored;	   /* flushes that some replica has, and that are not stored yet: store/sender.h */
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */
 	bool held_known;      /* they all answered then, and said: */

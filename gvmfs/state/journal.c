@@ -14,7 +14,10 @@
 #define KNOWN_STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
-enum { PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_DATA, PART_INDEX, PART_KNOWN, PARTS };
+enum {
+	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_DATA, PART_INDEX, PART_KNOWN,
+	PARTS
+};
 
 static const uint64_t part_bytes[PARTS] = {
 	[PART_SUPER] = sizeof(struct journal_super),
@@ -22,6 +25,7 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_HANDLES] = JOURNAL_HANDLES * sizeof(struct journal_handle),
 	[PART_SLOTS] = JOURNAL_SLOTS * sizeof(struct journal_slot),
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
+	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
 	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* not mapped with the others: see journal_known_map() */
@@ -52,6 +56,7 @@ static int journal_map(struct journal *j, int fd)
 	j->handles = (void *)(base + part_offset(PART_HANDLES));
 	j->slots = (void *)(base + part_offset(PART_SLOTS));
 	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
+	j->views = (void *)(base + part_offset(PART_VIEWS));
 	j->slot_data = base + part_offset(PART_DATA);
 	j->index = base + part_offset(PART_INDEX);
 	return 0;

@@ -8,7 +8,8 @@
  *
  * Layout (sparse; untouched parts take no memory):
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
- *	| sessions[JOURNAL_SESSIONS] | slot data (JOURNAL_SLOTS x 128 KiB)
+ *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
+ *	| slot data (JOURNAL_SLOTS x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| what is known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
@@ -147,6 +148,7 @@ struct journal {
 	struct journal_handle *handles;
 	struct journal_slot *slots;
 	struct journal_session *sessions;
+	uint64_t *views;
 	uint8_t *slot_data;
 	uint8_t *index;
 };
@@ -161,6 +163,12 @@ void journal_close(const struct journal *j);
 static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
 {
 	return j->slot_data + (size_t)slot * GVM_CHUNK_BYTES;
+}
+
+/* Of an attached inode whose slots have several replicas: node/views.h's word of each. */
+static inline uint64_t *journal_views(const struct journal *j, unsigned inode)
+{
+	return j->views + (size_t)inode * RECORD_SLOTS;
 }
 
 /*

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_FORMAT	     3
+#define RECORD_FORMAT	     4
 #define RECORD_FORMAT_OLDEST 2 /* that is read */
 
 /* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
@@ -94,18 +94,34 @@ size_t record_pack(const struct record *r, uint8_t *buf)
 	p = put_text(p, r->name);
 	p = put_int(p, nodes, 2);
 	p = put_int(p, slots, 2);
+	p = put_int(p, nodes ? r->replicas : 0, 1);
 	for (unsigned i = 0; i < nodes; i++) {
 		p = (uint8_t *)mempcpy(p, r->nodes[i].incarnation.b, sizeof(struct gvm_id));
 		p = put_text(p, r->nodes[i].addr);
 	}
 	for (unsigned i = 0; i < slots; i++)
-		p = put_int(p, r->slots[i], 2);
+		for (unsigned n = 0; n < r->replicas; n++)
+			p = put_int(p, r->slots[i].node[n], 2);
 	return (size_t)(p - buf);
 }
 
 static bool name_is_valid(const char *name)
 {
 	return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static void take_slot(struct cursor *c, struct record *r, unsigned s)
+{
+	for (unsigned n = 0; n < r->replicas; n++) {
+		unsigned node = (unsigned)take_int(c, 2);
+
+		r->slots[s].node[n] = (uint16_t)node;
+		if (node >= r->node_count)
+			c->bad = true;
+		for (unsigned other = 0; other < n; other++)
+			if (r->slots[s].node[other] == node)
+				c->bad = true;
+	}
 }
 
 int record_unpack(struct record *r, const uint8_t *buf, size_t len)
@@ -135,23 +151,30 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	take_text(&c, r->name, RECORD_NAME_MAX);
 	r->node_count = (uint16_t)take_int(&c, 2);
 	r->slot_count = (uint16_t)take_int(&c, 2);
+	r->replicas = format < 4 ? r->node_count != 0 : (uint16_t)take_int(&c, 1);
 	s = r->slot_count;
 	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 ||
 	    r->temporary > 1 || r->mode & ~07777u || !name_is_valid(r->name) ||
 	    r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
-	    s & (s - 1) || !s != !r->node_count || (r->node_count && r->kind == RECORD_FOLDER) ||
+	    s & (s - 1) || !s != !r->node_count || !s != !r->replicas || r->replicas > RECORD_REPLICAS ||
+	    (r->node_count && r->kind == RECORD_FOLDER) ||
 	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))
 		return -EBADMSG;
 	for (unsigned i = 0; i < r->node_count; i++) {
 		take_bytes(&c, r->nodes[i].incarnation.b, sizeof(struct gvm_id));
 		take_text(&c, r->nodes[i].addr, RECORD_ADDR_MAX - 1);
 	}
-	for (unsigned i = 0; i < s; i++) {
-		r->slots[i] = (uint16_t)take_int(&c, 2);
-		if (r->slots[i] >= r->node_count)
-			c.bad = true;
-	}
+	for (unsigned i = 0; i < s; i++)
+		take_slot(&c, r, i);
 	return c.bad || c.p != c.end ? -EBADMSG : 0;
+}
+
+int record_replica_of(const struct record *r, unsigned slot, unsigned node)
+{
+	for (unsigned n = 0; n < r->replicas; n++)
+		if (r->slots[slot].node[n] == node)
+			return (int)n;
+	return -1;
 }
 
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks)
@@ -159,28 +182,68 @@ uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chun
 	uint64_t whole = chunks / r->slot_count, rest = chunks % r->slot_count, n = 0;
 
 	for (unsigned i = 0; i < r->slot_count; i++)
-		if (r->slots[i] == node)
+		if (record_replica_of(r, i, node) >= 0)
 			n += whole + (i < rest);
 	return n;
 }
 
-void record_place(struct record *r, const uint64_t *weight)
+/* Whether a node may have one more replica of a slot that has `count` of them. */
+static bool may_place(const struct record_slot *slot, unsigned count, unsigned node, const unsigned *rack)
 {
-	__int128 credit[RECORD_NODES_MAX] = { 0 };
-	__int128 total = 0;
+	for (unsigned n = 0; n < count; n++)
+		if (slot->node[n] == node || (rack && rack[node] && rack[node] == rack[slot->node[n]]))
+			return false;
+	return true;
+}
 
-	for (unsigned i = 0; i < r->node_count; i++)
-		total += weight[i];
+static __int128 sum_of(const uint64_t *weight, unsigned count)
+{
+	__int128 sum = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		sum += weight[i];
+	return sum;
+}
+
+/* A node has at most one replica of each slot: what it could take beyond that counts for nothing, or the others would
+ * get less than their share of the rest. */
+static void weights_cap(const struct record *r, uint64_t *weight)
+{
+	for (unsigned round = 0; round < r->replicas - 1u; round++)
+		for (unsigned i = 0; i < r->node_count; i++) {
+			__int128 total = sum_of(weight, r->node_count);
+
+			if ((__int128)weight[i] * r->replicas > total)
+				weight[i] = (uint64_t)((total - weight[i]) / (r->replicas - 1u));
+		}
+}
+
+int record_place(struct record *r, const uint64_t *room, const unsigned *rack)
+{
+	__int128 credit[RECORD_NODES_MAX] = { 0 }, total;
+	uint64_t weight[RECORD_NODES_MAX];
+
+	memcpy(weight, room, r->node_count * sizeof(*weight));
+	weights_cap(r, weight);
+	total = sum_of(weight, r->node_count);
 	r->slot_count = RECORD_SLOTS;
 	for (unsigned s = 0; s < RECORD_SLOTS; s++) {
-		unsigned best = 0;
+		struct record_slot *slot = &r->slots[s];
 
-		for (unsigned i = 0; i < r->node_count; i++) {
-			credit[i] += weight[i];
-			if (credit[i] > credit[best])
-				best = i;
+		for (unsigned i = 0; i < r->node_count; i++)
+			credit[i] += (__int128)weight[i] * r->replicas;
+		for (unsigned n = 0; n < r->replicas; n++) {
+			unsigned best = r->node_count;
+
+			for (unsigned i = 0; i < r->node_count; i++)
+				if (room[i] && may_place(slot, n, i, rack) &&
+				    (best == r->node_count || credit[i] > credit[best]))
+					best = i;
+			if (best == r->node_count)
+				return -ENOSPC;
+			credit[best] -= total;
+			slot->node[n] = (uint16_t)best;
 		}
-		credit[best] -= total;
-		r->slots[s] = (uint16_t)best;
 	}
+	return 0;
 }

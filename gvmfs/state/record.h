@@ -14,6 +14,7 @@
 #define RECORD_NAME_MAX	 255
 #define RECORD_NODES_MAX 128
 #define RECORD_SLOTS	 512 /* slots of a region made by this version; any power of two up to it is read */
+#define RECORD_REPLICAS	 3   /* of a slot, at most */
 #define RECORD_ADDR_MAX	 (ADDR_TEXT_MAX + 1)
 #define RECORD_BYTES_MAX 24576
 #define RECORD_SIZE_MAX	 ((1ull << 27) * GVM_CHUNK_BYTES) /* of a region, in bytes: what the journal has index for */
@@ -27,6 +28,11 @@ enum record_kind {
 struct record_node {
 	struct gvm_id incarnation; /* which node: decides */
 	char addr[RECORD_ADDR_MAX]; /* where it was last: a hint */
+};
+
+/* The nodes that have a slot's chunks: entries of nodes[], all different. */
+struct record_slot {
+	uint16_t node[RECORD_REPLICAS];
 };
 
 /* Of a temporary region: see owner.h. All zeros where there is none. */
@@ -56,7 +62,8 @@ struct record {
 	struct gvm_id parent;
 	char name[RECORD_NAME_MAX + 1];
 	struct record_node nodes[RECORD_NODES_MAX];
-	uint16_t slots[RECORD_SLOTS]; /* slot -> entry of nodes[] */
+	uint16_t replicas; /* of each slot: 1 to RECORD_REPLICAS; 0 exactly when there are no nodes */
+	struct record_slot slots[RECORD_SLOTS];
 };
 
 /* Packs all but id, table, born and version (they stand beside it on the wire); buf: RECORD_BYTES_MAX. */
@@ -64,20 +71,30 @@ size_t record_pack(const struct record *r, uint8_t *buf);
 /* Reads a record of exactly len bytes; id, table, born and version are left alone. 0 or -EBADMSG. */
 int record_unpack(struct record *r, const uint8_t *buf, size_t len);
 
-/* Which entry of nodes[] holds a chunk. */
-static inline unsigned record_node_of(const struct record *r, uint64_t chunk)
+static inline unsigned record_slot_of(const struct record *r, uint64_t chunk)
 {
-	return r->slots[chunk & (r->slot_count - 1u)];
+	return chunk & (r->slot_count - 1u);
 }
+
+/* Which entry of nodes[] has replica `n` of a chunk. */
+static inline unsigned record_node_of(const struct record *r, uint64_t chunk, unsigned n)
+{
+	return r->slots[record_slot_of(r, chunk)].node[n];
+}
+
+/* Which replica of a slot entry `node` has; -1: none. */
+int record_replica_of(const struct record *r, unsigned slot, unsigned node);
 
 /* How many of the chunks 0..chunks-1 entry `node` holds. */
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks);
 
 /*
- * Fills slots[] so that each node gets its share of `weight`, spread evenly (smooth weighted
- * round-robin): neighbouring chunks lie on different nodes. At least one weight is not 0.
+ * Fills slots[] with r->replicas nodes each, so that each node gets its share by its `room`, spread evenly (smooth
+ * weighted round-robin): neighbouring chunks lie on different nodes. `rack`, if there is one: nodes with the same
+ * number share a rack, and no two replicas of a slot lie in one; a node with number 0 is in a rack of its own. No node
+ * without room is chosen. -ENOSPC: there are too few nodes, or racks.
  */
-void record_place(struct record *r, const uint64_t *weight);
+int record_place(struct record *r, const uint64_t *room, const unsigned *rack);
 
 static inline uint64_t record_chunks(uint64_t size_bytes)
 {

@@ -22,6 +22,7 @@
 struct handshakes;
 struct capacity;
 struct chunk_codec;
+struct fetches;
 struct fuse_session;
 struct interrupts;
 struct jobs;
@@ -31,6 +32,7 @@ struct options;
 struct pagecache;
 struct pool;
 struct region_events;
+struct replicas_list;
 struct request;
 struct sealer;
 struct residents;
@@ -51,6 +53,8 @@ struct worker {
 	struct store *store;
 	struct pagecache *pagecache;
 	struct writers *writers;
+	struct fetches *fetches;
+	struct replicas_list *replicas; /* of all regions that have some */
 	struct residents *residents;
 	struct handshakes *handshakes;
 	struct sessions *sessions;

@@ -14,7 +14,7 @@
 #ifndef GVMFS_CACHE_H
 #define GVMFS_CACHE_H
 
-#include "gvm_client.h"
+#include "node/fetch.h"
 #include "state/inode.h"
 
 #include <sys/queue.h>
@@ -35,7 +35,7 @@ struct cache_link {
 };
 
 struct cache_entry {
-	struct gvm_get get; /* first; owned by gvmfs while FETCHING */
+	struct fetch fetch; /* owned by gvmfs while FETCHING */
 	struct store *store;
 	struct inode *inode; /* NULL: FREE */
 	uint64_t chunk;

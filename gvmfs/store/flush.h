@@ -55,8 +55,14 @@ struct flush {
 	const struct flush_env *env; /* the writer's */
 	/* filled in by the front */
 	void (*done)(struct worker *w, struct flush *f); /* front thread: with the outcome */
+	struct inode *inode; /* for the front, if it asks the region's replicas: replicas.h */
+	void (*stored)(struct worker *w, struct flush *f);
 	struct gvm_id region;
-	struct record_node node;
+	struct record_node node[RECORD_REPLICAS]; /* those that it goes to: */
+	uint8_t replica[RECORD_REPLICAS];	  /* which of the slot's they are */
+	unsigned nodes;
+	bool replicated; /* the chunk has more replicas than one: a node that is silent is given up */
+	uint8_t acked;	 /* replicas that have the version: sender.h */
 	uint64_t epoch;
 	uint64_t chunk;
 	uint64_t version; /* the chunk's version from now on */
@@ -73,8 +79,10 @@ struct flush {
 	const XXH128_hash_t *hashes_known;
 	XXH128_hash_t *hashes; /* filled in by the writer, for the pages that it read: */
 	uint32_t read;	  /* equals `pages`, so that what is remembered as sent is what was sent */
-	/* the outcome */
+	/* the outcome; of several nodes, 0 if any has the version now */
 	int result;
+	bool sent;	   /* the nodes were asked: sent_to[] */
+	int sent_to[RECORD_REPLICAS]; /* of each: 0: it has the version; or a negative errno */
 	bool clean;	   /* no page had changed, nothing was sent */
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* only changed blocks were sent */
@@ -86,7 +94,15 @@ struct flush {
 	struct writer *writer;
 	unsigned buffer;
 	struct gvm_get get;
-	struct gvm_put put;
+	unsigned get_from; /* node[] that is asked */
+	struct flush_put {
+		struct gvm_put put; /* first */
+		struct flush *f;
+		bool under_way;
+	} put[RECORD_REPLICAS];
+	unsigned puts;		/* under way */
+	uint64_t patience_ns;	/* when a node that is silent is given up, if there is another; 0: not waited for */
+	TAILQ_ENTRY(flush) waiting; /* in the writer's list of those, by that */
 	struct chunk_head head;
 	const uint8_t *body; /* of what was encoded, or composed */
 	uint32_t encoded; /* pages */

@@ -4,37 +4,14 @@
 
 #include <errno.h>
 
-void sealed_begin(struct sealed_room *room)
-{
-	room->base.zero_map = ~0u;
-	room->base.block_mask = room->base.body_bytes = 0;
-	room->base.block_shift = CHUNK_BLOCK_SHIFT;
-	room->base.sealed = true;
-}
-
-int sealed_add(struct sealed_room *room, const struct chunk_head *head, const uint8_t *body)
-{
-	struct chunk_head part = *head, sum;
-	uint8_t *was = room->body;
-
-	/* Blocks that are not in this part stay as they are. */
-	part.zero_map &= chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	if (chunk_compose(&room->base, room->body, &part, body, &sum, room->other))
-		return -EBADMSG;
-	room->base = sum;
-	room->body = room->other;
-	room->other = was;
-	return 0;
-}
-
-int sealed_compose(struct sealed_room *room, struct flush *f)
+int sealed_compose(struct chunk_parts *base, struct flush *f)
 {
 	struct chunk_head whole;
 
-	if (chunk_compose(&room->base, room->body, &f->head, f->body, &whole, room->other))
+	if (chunk_compose(&base->head, base->body, &f->head, f->body, &whole, base->other))
 		return -EBADMSG;
 	f->head = whole;
-	f->body = room->other;
+	f->body = base->other;
 	return 0;
 }
 

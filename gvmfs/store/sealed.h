@@ -10,17 +10,9 @@
 
 #include "flush.h"
 
-/* Of one flush: what has come of the node's chunk. */
-struct sealed_room {
-	struct chunk_head base; /* pages that have not come count as zero */
-	uint8_t *body, *other;	/* its body, and as much room again: GVM_CHUNK_BYTES each */
-};
-
-void sealed_begin(struct sealed_room *room);
-/* Adds a part that was checked: 0; -EBADMSG: it has other blocks than ours. */
-int sealed_add(struct sealed_room *room, const struct chunk_head *head, const uint8_t *body);
-/* Adds all of that to what the flush has encoded: f->head and f->body. 0 or -EBADMSG. */
-int sealed_compose(struct sealed_room *room, struct flush *f);
+/* Adds what came of the node's chunk to what the flush has encoded: f->head and f->body. 0; -EBADMSG: it has other blocks than
+ * ours. */
+int sealed_compose(struct chunk_parts *base, struct flush *f);
 /* Fills in f->seals, of what is about to be sent. */
 void sealed_note(struct flush *f);
 

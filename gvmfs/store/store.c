@@ -118,6 +118,10 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	struct inode *inode = slot->inode;
 	uint64_t chunk = f->chunk;
 
+	if (f->result == -EAGAIN && !s->env->disk(s, inode)->failed) {
+		slot_refuse(&s->slots, slot, 1); /* some of its nodes have it: at once, to all of them */
+		return;
+	}
 	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
 		/* Nothing is lost: the slot stays in the journal, and is sent again. */
 		s->env->report(s, inode, chunk, "write-back (will be tried again)", f->result);

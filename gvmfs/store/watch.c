@@ -155,8 +155,18 @@ static void watch_done(struct gvm_req *req)
 	}
 }
 
+/* A writer may do without any one node of such a region, and no watch is kept at all of them. */
+static bool is_replicated(const struct watch *watch)
+{
+	return watch->inode->disk->rec.replicas > 1;
+}
+
 static void watch_ask(struct worker *w, struct watch *watch, uint64_t now_ns)
 {
+	if (is_replicated(watch)) {
+		watch->ask_at_ns = ~0ull;
+		return;
+	}
 	uint64_t every_ns = WATCH_EVERY_NS * (1 + w->watches_count / MANY);
 
 	watch->ask_at_ns = now_ns + (every_ns < EVERY_MAX_NS ? every_ns : EVERY_MAX_NS);

@@ -8,6 +8,9 @@
  * region's content. A watch is renewed every WATCH_EVERY_NS, and trusted for WATCH_TRUST_NS from the
  * moment when the request was sent, which is less than the node keeps it.
  *
+ * Of a region whose chunks have several replicas nothing is trusted: its writer may do without any one of the nodes. So a
+ * READ always asks them (fetch.h), and what it brings into the page cache is dropped as it is beside a writer.
+ *
  * When the node says that a writer waits (or does not answer for too long), all pages are dropped, mapped
  * or not, and then the writer is let pass. From then on, and beside the writer, READs are still answered,
  * and never wait for an invalidation, since it waits for the very pages that they are about to fill. Pages

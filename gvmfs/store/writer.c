@@ -14,6 +14,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* With a node that is silent, where others have the same chunk: when one of them has answered, or may; when none has. */
+#define PATIENCE_NS	500000000ull
+#define PATIENCE_ALL_NS 2000000000ull
+
 int flush_queue_init(struct flush_queue *q)
 {
 	pthread_mutex_init(&q->lock, NULL);
@@ -43,7 +47,18 @@ static unsigned node_share(const struct writer *wr)
 	return share ? share : 1;
 }
 
-/* The first flush whose node has less than its share in flight. */
+static bool is_waiting_for_share(struct writer *wr, const struct flush *f)
+{
+	for (unsigned i = 0; i < f->nodes; i++) {
+		struct gvm_conn *conn = pool_node(&wr->pool, &f->node[i]);
+
+		if (conn && gvm_conn_pending(conn) >= node_share(wr))
+			return true;
+	}
+	return false;
+}
+
+/* The first flush whose nodes all have less than their share in flight. */
 static struct flush *queue_take(struct writer *wr)
 {
 	struct flush_queue *q = wr->queue;
@@ -51,9 +66,7 @@ static struct flush *queue_take(struct writer *wr)
 
 	pthread_mutex_lock(&q->lock);
 	for (link = &q->todo; *link; link = &(*link)->next) {
-		struct gvm_conn *conn = pool_node(&wr->pool, &(*link)->node);
-
-		if (conn && gvm_conn_pending(conn) >= node_share(wr))
+		if (is_waiting_for_share(wr, *link))
 			continue;
 		f = *link;
 		*link = f->next;
@@ -123,7 +136,7 @@ static int flush_read(struct flush *f, unsigned first, unsigned n, uint8_t *to)
 			  f->chunk * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES);
 }
 
-static struct sealed_room *flush_room(const struct flush *f)
+static struct chunk_parts *flush_room(const struct flush *f)
 {
 	return &f->writer->room[f->buffer];
 }
@@ -158,7 +171,9 @@ static int piece_decode(struct flush *f, uint64_t version, const struct chunk_he
 		return chunk_decode(f->writer->codec, head, body, &f->region, f->chunk, asked, flush_scratch(f), got);
 	r = seal_decode(f->writer->sealer, f->writer->codec, head, body, &f->region, f->chunk, version,
 			f->seals_known ? f->seals_known : &nothing, asked, flush_scratch(f), got);
-	return r ? r : sealed_add(flush_room(f), head, body);
+	if (!r && chunk_parts_add(flush_room(f), head, body))
+		r = -EBADMSG;
+	return r;
 }
 
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
@@ -173,19 +188,89 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	return r;
 }
 
+/* ---- one of several nodes */
+
+static void wait_end(struct flush *f)
+{
+	if (f->patience_ns)
+		TAILQ_REMOVE(&f->writer->waits, f, waiting);
+	f->patience_ns = 0;
+}
+
+static void wait_begin(struct flush *f, uint64_t ns)
+{
+	if (!f->replicated)
+		return;
+	wait_end(f);
+	f->patience_ns = gvm_now_ns() + ns;
+	TAILQ_INSERT_TAIL(&f->writer->waits, f, waiting);
+}
+
+/* The nodes that have not answered by now are given up. */
+static void wait_over(struct flush *f)
+{
+	unsigned puts = f->puts;
+
+	wait_end(f);
+	if (!puts)
+		gvm_cancel(&f->get.req);
+	/* The last of them hands the flush back, and it is the front's from then on. */
+	for (unsigned i = 0; puts && i < RECORD_REPLICAS; i++)
+		if (f->put[i].under_way) {
+			puts--;
+			gvm_cancel(&f->put[i].put.req);
+		}
+}
+
+/* Gives up nodes that are silent. Returns when it is to be called again. */
+static uint64_t waits_look(struct writer *wr)
+{
+	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns(), due_ns;
+	struct flush *f;
+
+again:
+	due_ns = LOOP_NEVER;
+	TAILQ_FOREACH (f, &wr->waits, waiting) {
+		if (f->patience_ns <= now_ns) {
+			wait_over(f);
+			goto again;
+		}
+		due_ns = f->patience_ns < due_ns ? f->patience_ns : due_ns;
+	}
+	return due_ns;
+}
+
+/* ---- GET, from the first of its nodes that has it */
+
+static int get_ask(struct flush *f, unsigned from);
+
 static void get_done(struct gvm_req *req)
 {
-	flush_fetched(req->arg, req->result);
+	struct flush *f = req->arg;
+	int error = req->result == -ECANCELED ? -ETIMEDOUT : req->result;
+
+	wait_end(f);
+	if (error && error != -EKEYREVOKED && f->get_from + 1 < f->nodes && !get_ask(f, f->get_from + 1))
+		return;
+	flush_fetched(f, error);
+}
+
+static int get_ask(struct flush *f, unsigned from)
+{
+	struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node[from]);
+
+	if (!conn)
+		return -ENOMEM;
+	f->get_from = from;
+	f->get.req = (struct gvm_req){ .done = get_done, .arg = f };
+	wait_begin(f, PATIENCE_NS);
+	gvm_get(conn, &f->get);
+	return 0;
 }
 
 static int flush_get(struct flush *f, uint32_t pages)
 {
-	struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node);
-
-	if (!conn)
-		return -ENOMEM;
-	sealed_begin(flush_room(f));
-	f->get.req = (struct gvm_req){ .done = get_done, .arg = f };
+	chunk_parts_begin(flush_room(f), f->sealed);
 	f->get.on_piece = get_piece;
 	f->get.what = (struct gvm_get_req){
 		.region = f->region,
@@ -195,35 +280,79 @@ static int flush_get(struct flush *f, uint32_t pages)
 		.page_mask = pages,
 		.want_page = GVM_NO_PAGE,
 	};
-	gvm_get(conn, &f->get);
-	return 0;
+	return get_ask(f, 0);
+}
+
+/* ---- PUT, to all of its nodes */
+
+/* All have answered. A node that has another base is the reason to send all of it, to all: those that have this
+ * version already take it for a repetition. */
+static void puts_end(struct flush *f)
+{
+	int error = 0;
+	bool taken = false, other_base = false;
+
+	wait_end(f);
+	for (unsigned i = 0; i < f->nodes; i++) {
+		int e = f->sent_to[i];
+
+		taken |= !e;
+		other_base |= e == -EREMCHG || e == -EINVAL;
+		if (e == -EKEYREVOKED || !error)
+			error = e ? e : error;
+	}
+	if (other_base && f->delta && !f->whole_retry)
+		error = -EREMCHG;
+	else if (taken && error != -EKEYREVOKED)
+		error = 0;
+	flush_sent(f, error);
 }
 
 static void put_done(struct gvm_req *req)
 {
-	flush_sent(req->arg, req->result);
+	struct flush_put *p = (struct flush_put *)req;
+	struct flush *f = p->f;
+
+	p->under_way = false;
+	f->sent_to[p - f->put] = req->result == -ECANCELED ? -ETIMEDOUT : req->result;
+	if (!--f->puts)
+		puts_end(f);
+	else if (!req->result && f->patience_ns > gvm_now_ns() + PATIENCE_NS)
+		wait_begin(f, PATIENCE_NS); /* it can be done: for the others it is time now */
 }
 
 static int flush_send(struct flush *f, uint64_t base)
 {
-	struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node);
-
-	if (!conn)
-		return -ENOMEM;
+	f->sent = true;
+	f->puts = 0;
 	if (f->sealed)
 		sealed_note(f);
-	f->put.req = (struct gvm_req){ .done = put_done, .arg = f };
-	f->put.what = (struct gvm_put_req){
-		.region = f->region,
-		.epoch = f->epoch,
-		.chunk = f->chunk,
-		.version = f->version,
-		.base = base,
-	};
-	f->put.head = &f->head;
-	f->put.body = f->body;
-	gvm_put(conn, &f->put);
-	return 0;
+	for (unsigned i = 0; i < f->nodes; i++) {
+		/* One after the other: the pool may drop a connection that has no request. */
+		struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node[i]);
+		struct flush_put *p = &f->put[i];
+
+		p->under_way = conn;
+		f->sent_to[i] = -ENOMEM;
+		if (!conn)
+			continue;
+		f->puts++;
+		p->f = f;
+		p->put.req = (struct gvm_req){ .done = put_done, .arg = f };
+		p->put.what = (struct gvm_put_req){
+			.region = f->region,
+			.epoch = f->epoch,
+			.chunk = f->chunk,
+			.version = f->version,
+			.base = base,
+		};
+		p->put.head = &f->head;
+		p->put.body = f->body;
+		gvm_put(conn, &p->put);
+	}
+	if (f->puts)
+		wait_begin(f, PATIENCE_ALL_NS);
+	return f->puts ? 0 : -ENOMEM;
 }
 
 static bool flush_is_dry(const struct flush *f)
@@ -247,6 +376,8 @@ static void writer_begin(struct writer *wr, struct flush *f)
 {
 	f->env = &calls;
 	f->writer = wr;
+	f->sent = false;
+	f->patience_ns = 0;
 	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;
@@ -290,7 +421,7 @@ static void *writer_thread(void *arg)
 			writer_begin(wr, f);
 			pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
 		}
-		loop_sleep(&wr->loop, LOOP_NEVER, &events);
+		loop_sleep(&wr->loop, waits_look(wr), &events);
 		loop_handle(&wr->loop, &events);
 	}
 	return NULL;
@@ -304,6 +435,7 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	wr->opts = opts;
 	wr->queue = queue;
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
+	TAILQ_INIT(&wr->waits);
 	wr->codec = chunk_codec_create();
 	wr->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	wr->buffers = mmap(NULL, WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,

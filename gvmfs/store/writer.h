@@ -39,9 +39,10 @@ struct writer {
 	pid_t tid; /* the queue's lock: 0 while the thread is starting */
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
+	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that wait for one of several nodes */
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x WRITER_BUFFERS (body, scratch, and two of room[]) x GVM_CHUNK_BYTES */
-	struct sealed_room room[WRITER_IN_FLIGHT];
+	struct chunk_parts room[WRITER_IN_FLIGHT]; /* sealed: what came of the node's chunk */
 };
 
 /* 0 or a negative errno. */

@@ -61,7 +61,7 @@
 #define GVMFS_RESIDENT_H
 
 #include "base/loop.h"
-#include "gvm_client.h"
+#include "node/fetch.h"
 #include "state/journal.h"
 #include "store/readahead.h"
 #include "store/writer.h"
@@ -128,7 +128,7 @@ struct chunk_list {
 
 /* A GET under way for a chunk that is FILLING. */
 struct resident_fetch {
-	struct gvm_get get; /* first */
+	struct fetch fetch;
 	struct resident *r; /* NULL: free */
 	const void *node;   /* whose share it takes */
 	uint64_t chunk;

@@ -12,7 +12,7 @@
 #include "state/worker.h"
 #include "store/sealed.h"
 #include "store/store.h"
-#include "store/writers.h"
+#include "store/sender.h"
 #include "uffd.h"
 
 #include <assert.h>
@@ -254,8 +254,8 @@ uint64_t env_now(const struct resident *r)
 
 /* The nodes. */
 
-/* A request that was sent again brings pages once more, of which some may just be on their way into the client's
- * memory: these are not written to. */
+/* A request that was sent again, or to another node too, brings pages once more, of which some may just be on their way
+ * into the client's memory: these are not written to. */
 static int piece_decode(struct resident_fetch *f, uint64_t version, const struct chunk_head *head,
 			const uint8_t *body, uint32_t *got)
 {
@@ -283,10 +283,10 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 	return error;
 }
 
-static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
-		     const uint8_t *body)
+static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body)
 {
-	struct resident_fetch *f = get->req.arg;
+	struct resident_fetch *f = fetch->arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
 	int error = piece_decode(f, version, head, body, &got); /* version: at least what was asked for */
@@ -298,36 +298,33 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
 	/* Shown before what came behind it is looked at. */
 	if (got & f->waited) {
-		gvm_conn_pause(get->req.conn);
+		gvm_conn_pause(conn);
 		r->rs->paused = true;
 	}
 	resident_piece(f, got);
 	return 0;
 }
 
-static void get_done(struct gvm_req *req)
+static void fetch_done(struct fetch *fetch, int result)
 {
-	struct resident_fetch *f = req->arg;
-
-	resident_fetched(f, req->result < 0 ? req->result : 0);
+	resident_fetched(fetch->arg, result);
 }
 
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 {
-	f->get.req = (struct gvm_req){
-		.done = get_done, .arg = f, .deadline_ns = pool_deadline(r->w->opts)
-	};
-	f->get.on_piece = get_piece;
-	region_get_fields(r->w, r->inode, f->chunk, &f->get.what);
-	f->get.what.page_mask = f->asked;
-	f->get.what.want_page = (uint8_t)want_page;
-	gvm_get(region_node(r->w, r->inode, f->chunk), &f->get);
+	f->fetch.piece = fetch_piece;
+	f->fetch.done = fetch_done;
+	f->fetch.arg = f;
+	f->fetch.deadline_ns = pool_deadline(r->w->opts);
+	f->fetch.what.page_mask = f->asked;
+	f->fetch.what.want_page = (uint8_t)want_page;
+	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
 }
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
 	(void)r;
-	gvm_cancel(&f->get.req);
+	fetch_cancel(&f->fetch);
 }
 
 static void flushed(struct worker *w, struct flush *f)
@@ -342,12 +339,10 @@ static void flushed(struct worker *w, struct flush *f)
 void env_send(struct resident *r, struct flush *f)
 {
 	f->done = flushed;
-	f->region = r->inode->disk->rec.id;
 	f->sealed = r->w->sealer;
 	f->seals_known = sealing_known(r->inode, f->chunk);
-	region_node_place(r->w, r->inode, f->chunk, &f->node);
 	f->memory_fd = r->fd[SESSION_MEMORY];
-	writers_send(r->w->writers, f);
+	sender_send(r->w, r->inode, f);
 }
 
 void env_index(struct resident *r, uint64_t c, uint64_t entry)

@@ -210,6 +210,8 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 
 static void eviction_failed(struct resident *r, uint64_t c, int error)
 {
+	if (error == -EAGAIN)
+		return; /* some of its nodes have it, and are to be others now: it goes to them next */
 	if (error == -ENOSPC || error == -ENOMEM || error == -EBADMSG) {
 		r->env->report(r, c, "write-back (will be tried again)", error);
 		r->retry_at_ns = r->env->now(r) + RETRY_NS;

@@ -2,6 +2,7 @@
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
  * maps, watches and keeps for it. */
 #include "node/region.h"
+#include "node/region_node.h"
 #include "reader.h"
 #include "resident.h"
 #include "resident_calls.h"

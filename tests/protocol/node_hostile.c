@@ -57,7 +57,7 @@ static void broken_header_ends_the_connection(void)
 	} cases[] = {
 		{0, 'X', "not a frame"},      {4, 1, "frame of protocol version 1, not 2"},
 		{5, 0, "not a frame"},	      {5, 200, "not a frame"},
-		{5, 42, "not a frame"},	      {6, 1, "not a request"},
+		{5, 40, "not a frame"},	      {6, 1, "not a request"},
 		{6, 2, "not a request"},      {6, 4, "not a frame"},
 		{7, 1, "not a frame"},	      {8, 1, "not a request"},
 		{11, 8, "not a frame"},	      {14, 3, "not a frame"},

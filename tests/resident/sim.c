@@ -85,6 +85,9 @@ static struct event choose(void)
 		e.a = pick(RESIDENT_EVICTIONS);
 		e.b = pick(20) ? 0 : ENOSPC;
 		break;
+	case E_COLLECT:
+		e.b = !pick(30);
+		break;
 	case E_LATE:
 	case E_LOST:
 		e.a = pick(W_LATE);

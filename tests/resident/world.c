@@ -513,13 +513,16 @@ static bool ack(const struct event *e)
 	return true;
 }
 
-static bool collect(void)
+/* b: some of its nodes have not taken it, and the view was changed: it is to go to all of them again. */
+static bool collect(const struct event *e)
 {
 	bool some = false;
 
 	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
 		if (world.write[i].state == W_FINISHED) {
 			world.write[i].state = W_FREE;
+			if (e->b && !flush_nth(i)->clean && !flush_nth(i)->result)
+				flush_nth(i)->result = -EAGAIN;
 			resident_flushed(flush_nth(i));
 			some = true;
 		}
@@ -732,7 +735,7 @@ static bool event_do(const struct event *e)
 	case E_BASE: return base(e);
 	case E_APPLY: return apply(e);
 	case E_ACK: return ack(e);
-	case E_COLLECT: return collect();
+	case E_COLLECT: return collect(e);
 	case E_LATE:
 	case E_LOST: return late(e);
 	case E_ZAP: return zap();

@@ -162,6 +162,9 @@ static struct event choose(void)
 		e.a = pick(JOURNAL_SLOTS);
 		e.b = refusals && !pick(refusals) ? pick(30) ? pick(3) ? ENOSPC : EREMCHG : EIO : 0;
 		break;
+	case E_COLLECT:
+		e.b = world.sealed && !pick(30);
+		break;
 	case E_LATE:
 	case E_LOST:
 		e.a = pick(W_LATE);

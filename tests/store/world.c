@@ -703,13 +703,16 @@ static bool ack(const struct event *e)
 	return true;
 }
 
-static bool collect(void)
+/* b: some of its nodes have not taken it, and the view was changed: it is to go to all of them again. */
+static bool collect(const struct event *e)
 {
 	bool some = false;
 
 	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
 		if (world.wire[i].state == WIRE_FINISHED) {
 			world.wire[i].state = WIRE_FREE;
+			if (e->b && world.sealed && !flush_nth(i)->result)
+				flush_nth(i)->result = -EAGAIN;
 			store_flushed(&world.store, flush_nth(i));
 			some = true;
 		}
@@ -870,7 +873,7 @@ static bool event_do(const struct event *e)
 	case E_BASE: return base(e);
 	case E_APPLY: return apply(e);
 	case E_ACK: return ack(e);
-	case E_COLLECT: return collect();
+	case E_COLLECT: return collect(e);
 	case E_LATE:
 	case E_LOST: return late(e);
 	case E_NODE:

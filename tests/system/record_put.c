@@ -50,11 +50,12 @@ static int put_region(struct gvm_conn *conn, const char *name, const char *addre
 	rec.kind = RECORD_REGION;
 	rec.mode = 0644;
 	rec.size_bytes = 1 << 20;
-	rec.view = rec.node_count = 1;
+	rec.view = rec.node_count = rec.replicas = 1;
 	rec.nodes[0].incarnation.b[0] = 1;
 	snprintf(rec.name, sizeof(rec.name), "%s", name);
 	snprintf(rec.nodes[0].addr, sizeof(rec.nodes[0].addr), "%s", address);
-	record_place(&rec, weight);
+	if (record_place(&rec, weight, NULL))
+		return -1;
 	return put(conn, (struct gvm_id){{1}}, 1, record_pack(&rec, packed));
 }
 

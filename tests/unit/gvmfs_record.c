@@ -8,7 +8,7 @@
 static struct record rec, back;
 static uint8_t buf[RECORD_BYTES_MAX + 1];
 
-static void record_fill(unsigned nodes)
+static void record_fill(unsigned nodes, unsigned replicas)
 {
 	uint64_t weight[RECORD_NODES_MAX];
 
@@ -32,15 +32,18 @@ static void record_fill(unsigned nodes)
 	}
 	rec.temporary = 1;
 	memset(&rec.owner, 7, offsetof(struct record_owner, pid) + sizeof(rec.owner.pid));
-	record_place(&rec, weight);
+	rec.replicas = (uint16_t)replicas;
+	CHECK_EQ(record_place(&rec, weight, NULL), 0);
 }
 
 static void record_comes_back_as_it_went(void)
 {
-	for (unsigned nodes = 1; nodes <= RECORD_NODES_MAX; nodes += 127) {
+	static const unsigned of[][2] = { { 1, 1 }, { 128, 1 }, { 2, 2 }, { 3, 3 }, { 128, 3 } };
+
+	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++) {
 		size_t n;
 
-		record_fill(nodes);
+		record_fill(of[i][0], of[i][1]);
 		n = record_pack(&rec, buf);
 		CHECK(n <= RECORD_BYTES_MAX);
 		memset(&back, 0, sizeof(back));
@@ -49,24 +52,38 @@ static void record_comes_back_as_it_went(void)
 	}
 }
 
-/* Such were written before regions could be sealed. */
-static void record_of_format_2_is_read_as_unsealed(void)
+static void cut_out(size_t at, size_t bytes, size_t *n)
+{
+	memmove(buf + at, buf + at + bytes, *n - at - bytes);
+	*n -= bytes;
+}
+
+/* Such were written before regions could have several replicas (3), and before they could be sealed (2). */
+static void records_of_older_formats_are_read(void)
 {
 	enum { SEAL_AT = 48 };
-	size_t n;
+	size_t n, replicas_at;
 
-	record_fill(3);
+	record_fill(3, 1);
 	n = record_pack(&rec, buf);
+	/* It stands behind the name and two counts. */
+	replicas_at = SEAL_AT + 8 + 3 * 16 + 8 + 4 + 1 + strlen(rec.name) + 4;
+	CHECK_EQ(buf[replicas_at], 1);
+	cut_out(replicas_at, 1, &n);
+	buf[0] = 3;
+	memset(&back, 0, sizeof(back));
+	CHECK_EQ(record_unpack(&back, buf, n), 0);
+	CHECK_MEM(&back, &rec, sizeof(rec));
 	CHECK_EQ(gvm_load_le(buf + SEAL_AT, 8), rec.seal);
-	memmove(buf + SEAL_AT, buf + SEAL_AT + 8, n - SEAL_AT - 8);
+	cut_out(SEAL_AT, 8, &n);
 	buf[0] = 2;
-	back = (struct record){ .seal = 1 };
-	CHECK_EQ(record_unpack(&back, buf, n - 8), 0);
+	memset(&back, 0, sizeof(back));
+	CHECK_EQ(record_unpack(&back, buf, n), 0);
 	rec.seal = 0;
 	CHECK_MEM(&back, &rec, sizeof(rec));
 	for (unsigned format = 0; format < 256; format++) {
 		buf[0] = (uint8_t)format;
-		CHECK(format == 2 || record_unpack(&back, buf, n - 8) == -EBADMSG);
+		CHECK(format == 2 || record_unpack(&back, buf, n) == -EBADMSG);
 	}
 }
 
@@ -74,7 +91,7 @@ static void cut_or_longer_record_is_refused(void)
 {
 	size_t n;
 
-	record_fill(3);
+	record_fill(3, 2);
 	n = record_pack(&rec, buf);
 	for (size_t i = 0; i < n; i++)
 		CHECK_EQ(record_unpack(&back, buf, i), -EBADMSG);
@@ -86,7 +103,7 @@ static void damaged_record_is_refused_or_harmless(void)
 {
 	size_t n;
 
-	record_fill(3);
+	record_fill(3, 2);
 	n = record_pack(&rec, buf);
 	for (unsigned i = 0; i < 20000; i++) {
 		uint8_t bad[RECORD_BYTES_MAX];
@@ -100,10 +117,14 @@ static void damaged_record_is_refused_or_harmless(void)
 		CHECK(back.size_bytes <= RECORD_SIZE_MAX);
 		CHECK(!strchr(back.name, '/'));
 		CHECK(*back.name);
+		CHECK(!back.replicas == !back.node_count);
 		for (unsigned s = 0; s < back.slot_count; s++)
-			CHECK(back.slots[s] < back.node_count);
+			for (unsigned r = 0; r < back.replicas; r++) {
+				CHECK(back.slots[s].node[r] < back.node_count);
+				CHECK_EQ(record_replica_of(&back, s, back.slots[s].node[r]), r);
+			}
 		if (back.slot_count)
-			CHECK(record_node_of(&back, check_random()) < back.node_count);
+			CHECK(record_node_of(&back, check_random(), 0) < back.node_count);
 	}
 }
 
@@ -112,7 +133,7 @@ static void names_that_would_escape_are_refused(void)
 	static const char *const bad[] = { "", ".", "..", "a/b", "/" };
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		record_fill(1);
+		record_fill(1, 1);
 		strcpy(rec.name, bad[i]);
 		CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), -EBADMSG);
 	}
@@ -121,7 +142,7 @@ static void names_that_would_escape_are_refused(void)
 /* The index of a region's chunks has an end, which no record may make anybody pass. */
 static void size_beyond_the_index_is_refused(void)
 {
-	record_fill(1);
+	record_fill(1, 1);
 	rec.size_bytes = RECORD_SIZE_MAX;
 	CHECK_EQ(record_unpack(&back, buf, record_pack(&rec, buf)), 0);
 	rec.size_bytes = RECORD_SIZE_MAX + 1;
@@ -137,7 +158,8 @@ static void each_node_gets_its_share(void)
 
 	memset(&rec, 0, sizeof(rec));
 	rec.node_count = 4;
-	record_place(&rec, weight);
+	rec.replicas = 1;
+	CHECK_EQ(record_place(&rec, weight, NULL), 0);
 	CHECK_EQ(rec.slot_count, RECORD_SLOTS);
 	for (unsigned i = 0; i < 4; i++) {
 		long long share = (long long)(RECORD_SLOTS * (weight[i] >> 30) / 500);
@@ -150,7 +172,7 @@ static void each_node_gets_its_share(void)
 		uint64_t count[4] = { 0 };
 
 		for (uint64_t c = 0; c < chunks; c++)
-			count[record_node_of(&rec, c)]++;
+			count[record_node_of(&rec, c, 0)]++;
 		for (unsigned i = 0; i < 4; i++)
 			CHECK_EQ(record_node_chunks(&rec, i, chunks), count[i]);
 		sum += chunks;
@@ -164,19 +186,72 @@ static void neighbouring_chunks_lie_on_different_nodes(void)
 
 	memset(&rec, 0, sizeof(rec));
 	rec.node_count = 3;
-	record_place(&rec, weight);
+	rec.replicas = 1;
+	CHECK_EQ(record_place(&rec, weight, NULL), 0);
 	for (unsigned s = 0; s + 1 < RECORD_SLOTS; s++)
-		CHECK(rec.slots[s] != rec.slots[s + 1]);
+		CHECK(rec.slots[s].node[0] != rec.slots[s + 1].node[0]);
+}
+
+static void replicas_lie_on_different_nodes(void)
+{
+	static const uint64_t weight[] = { 500, 300, 0, 300, 100 };
+
+	for (unsigned replicas = 2; replicas <= RECORD_REPLICAS; replicas++) {
+		uint64_t sum = 0;
+
+		memset(&rec, 0, sizeof(rec));
+		rec.node_count = 5;
+		rec.replicas = (uint16_t)replicas;
+		CHECK_EQ(record_place(&rec, weight, NULL), 0);
+		for (unsigned s = 0; s < RECORD_SLOTS; s++)
+			for (unsigned r = 0; r < replicas; r++)
+				CHECK_EQ(record_replica_of(&rec, s, rec.slots[s].node[r]), r);
+		for (unsigned i = 0; i < 5; i++)
+			sum += record_node_chunks(&rec, i, 10000);
+		CHECK_EQ(sum, 10000 * replicas);
+		CHECK_EQ(record_node_chunks(&rec, 2, 10000), 0);
+		/* As much as its weight says, but no more than one replica of each slot. */
+		CHECK(record_node_chunks(&rec, 0, RECORD_SLOTS) <= RECORD_SLOTS);
+		CHECK(record_node_chunks(&rec, 4, RECORD_SLOTS) <= RECORD_SLOTS * replicas / 10);
+	}
+	rec.node_count = 3; /* of which one has no room */
+	rec.replicas = 3;
+	CHECK_EQ(record_place(&rec, weight, NULL), -ENOSPC);
+}
+
+static void no_rack_has_two_replicas_of_a_slot(void)
+{
+	static const uint64_t weight[] = { 100, 100, 100, 100, 100, 100 };
+	static const unsigned rack[] = { 1, 1, 2, 2, 0, 0 }, two[] = { 1, 1, 1, 2, 2, 2 };
+
+	memset(&rec, 0, sizeof(rec));
+	rec.node_count = 6;
+	rec.replicas = 3;
+	CHECK_EQ(record_place(&rec, weight, rack), 0);
+	for (unsigned s = 0; s < RECORD_SLOTS; s++)
+		for (unsigned a = 0; a < 3; a++)
+			for (unsigned b = 0; b < a; b++) {
+				unsigned ra = rack[rec.slots[s].node[a]], rb = rack[rec.slots[s].node[b]];
+
+				CHECK(!ra || ra != rb);
+			}
+	for (unsigned i = 0; i < 6; i++)
+		CHECK(record_node_chunks(&rec, i, RECORD_SLOTS) > RECORD_SLOTS / 4);
+	CHECK_EQ(record_place(&rec, weight, two), -ENOSPC);
+	rec.replicas = 2;
+	CHECK_EQ(record_place(&rec, weight, two), 0);
 }
 
 static const struct check_test tests[] = {
 	{ "record-comes-back-as-it-went", record_comes_back_as_it_went },
-	{ "record-of-format-2-is-read-as-unsealed", record_of_format_2_is_read_as_unsealed },
+	{ "records-of-older-formats-are-read", records_of_older_formats_are_read },
 	{ "cut-or-longer-record-is-refused", cut_or_longer_record_is_refused },
 	{ "damaged-record-is-refused-or-harmless", damaged_record_is_refused_or_harmless },
 	{ "names-that-would-escape-are-refused", names_that_would_escape_are_refused },
 	{ "size-beyond-the-index-is-refused", size_beyond_the_index_is_refused },
 	{ "each-node-gets-its-share", each_node_gets_its_share },
 	{ "neighbouring-chunks-lie-on-different-nodes", neighbouring_chunks_lie_on_different_nodes },
+	{ "replicas-lie-on-different-nodes", replicas_lie_on_different_nodes },
+	{ "no-rack-has-two-replicas-of-a-slot", no_rack_has_two_replicas_of_a_slot },
 };
 CHECK_MAIN(tests)

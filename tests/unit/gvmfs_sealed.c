@@ -16,7 +16,7 @@ static struct sealer *sealer;
 static struct chunk_head base, part;
 static uint8_t data[GVM_CHUNK_BYTES], newer[GVM_CHUNK_BYTES], back[GVM_CHUNK_BYTES];
 static uint8_t base_body[GVM_CHUNK_BYTES], delta_body[GVM_CHUNK_BYTES], room_body[2][GVM_CHUNK_BYTES];
-static struct sealed_room room;
+static struct chunk_parts room;
 static struct flush f;
 static struct seal_known known;
 
@@ -33,7 +33,7 @@ static void begin(void)
 	seal_learn(&known, &base, ~0u);
 	room.body = room_body[0];
 	room.other = room_body[1];
-	sealed_begin(&room);
+	chunk_parts_begin(&room, true);
 }
 
 /* The node's answer, in parts: the blocks of `pages`. */
@@ -46,7 +46,7 @@ static void comes(uint32_t pages)
 			continue;
 		part = base;
 		CHECK(chunk_head_narrow(&part, 1u << p, &from, &bytes));
-		CHECK_EQ(sealed_add(&room, &part, base_body + from), 0);
+		CHECK_EQ(chunk_parts_add(&room, &part, base_body + from), 0);
 	}
 }
 
@@ -104,7 +104,7 @@ static void other_block_size_is_refused(void)
 {
 	begin();
 	CHECK_EQ(seal_encode(sealer, codec, data, 1, 0, 2, &region, 9, 5, &part, base_body), 0);
-	CHECK_EQ(sealed_add(&room, &part, base_body), -EBADMSG); /* which a writer tries again */
+	CHECK(chunk_parts_add(&room, &part, base_body) < 0);
 }
 
 /* The front has learned another block of a page that the writer fetched. */

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fetch.c - see fetch.h. */
+#include "fetch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define PATIENCE_MIN_NS	  1000000ull
+#define PATIENCE_MAX_NS	  500000000ull
+#define PATIENCE_FIRST_NS 20000000ull /* of a node whose answers are not known yet */
+#define ROUND_NS	  1000000000ull	 /* after it, silent nodes are asked again */
+#define NEWEST_NS	  10000000000ull /* for all of it */
+#define US		  1000ull
+
+void fetches_init(struct fetches *fs)
+{
+	TAILQ_INIT(&fs->waiting);
+	fs->begun = fs->hedged = 0;
+}
+
+uint64_t fetch_patience_ns(const struct fetch_latency *l)
+{
+	uint64_t ns = ((uint64_t)l->average_us + 4ull * l->spread_us) * US;
+
+	if (!l->average_us)
+		return PATIENCE_FIRST_NS;
+	return ns < PATIENCE_MIN_NS ? PATIENCE_MIN_NS : ns > PATIENCE_MAX_NS ? PATIENCE_MAX_NS : ns;
+}
+
+void fetch_latency_learn(struct fetch_latency *l, uint64_t ns)
+{
+	uint64_t us = ns / US < UINT32_MAX / 8 ? ns / US + 1 : UINT32_MAX / 8;
+	uint64_t away;
+
+	if (!l->average_us) {
+		l->average_us = (uint32_t)us;
+		l->spread_us = (uint32_t)us / 2;
+		return;
+	}
+	away = us > l->average_us ? us - l->average_us : l->average_us - us;
+	l->spread_us = (uint32_t)((3ull * l->spread_us + away) / 4);
+	l->average_us = (uint32_t)((7ull * l->average_us + us) / 8);
+}
+
+/* ---- the wait for the first node */
+
+/* Few wait at a time, with much the same patience: from the end it is found at once. */
+static void wait_add(struct fetch *f, uint64_t at_ns)
+{
+	struct fetches *fs = f->fetches;
+	struct fetch *before = TAILQ_LAST(&fs->waiting, fetch_list);
+
+	f->hedge_at_ns = at_ns;
+	while (before && before->hedge_at_ns > at_ns)
+		before = TAILQ_PREV(before, fetch_list, entry);
+	if (before)
+		TAILQ_INSERT_AFTER(&fs->waiting, before, f, entry);
+	else
+		TAILQ_INSERT_HEAD(&fs->waiting, f, entry);
+}
+
+static void wait_end(struct fetch *f)
+{
+	if (f->hedge_at_ns)
+		TAILQ_REMOVE(&f->fetches->waiting, f, entry);
+	f->hedge_at_ns = 0;
+}
+
+/* ---- requests */
+
+static void fetch_end(struct fetch *f, int result)
+{
+	f->ended = true;
+	wait_end(f);
+	for (unsigned i = 0; i < f->asked; i++)
+		if (f->request[i].under_way)
+			gvm_cancel(&f->request[i].get.req);
+	f->done(f, result);
+}
+
+static int request_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	struct fetch_request *q = (struct fetch_request *)get;
+
+	/* The version is not below what was asked for: the node and the library see to that. */
+	return q->fetch->ended ? 0 : q->fetch->piece(q->fetch, get->req.conn, version, head, body);
+}
+
+static void next_ask(struct fetch *f);
+
+static bool any_under_way(const struct fetch *f)
+{
+	for (unsigned i = 0; i < f->asked; i++)
+		if (f->request[i].under_way)
+			return true;
+	return false;
+}
+
+static void request_done(struct gvm_req *req)
+{
+	struct fetch_request *q = (struct fetch_request *)req;
+	struct fetch *f = q->fetch;
+	int result = req->result;
+
+	q->under_way = false;
+	if (f->ended)
+		return;
+	if (!result && f->ways > 1)
+		fetch_latency_learn(q->latency, gvm_now_ns() - q->sent_ns);
+	if (!f->error)
+		f->error = result;
+	if (!result || result == -EKEYREVOKED || result == -ECANCELED)
+		fetch_end(f, result);
+	else if (f->asked < f->ways)
+		next_ask(f);
+	else if (!any_under_way(f))
+		fetch_end(f, f->error);
+}
+
+static void next_ask(struct fetch *f)
+{
+	const struct fetch_way *way = &f->way[f->asked];
+	struct fetch_request *q = &f->request[f->asked++];
+
+	wait_end(f);
+	*q = (struct fetch_request){.fetch = f, .latency = way->latency, .under_way = true};
+	q->get.req = (struct gvm_req){.done = request_done, .deadline_ns = f->deadline_ns};
+	q->get.on_piece = request_piece;
+	q->get.what = f->what;
+	if (f->ways > 1) {
+		q->sent_ns = gvm_now_ns();
+		if (f->asked < f->ways)
+			wait_add(f, q->sent_ns + fetch_patience_ns(way->latency));
+	}
+	gvm_get(way->conn, &q->get);
+}
+
+static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)
+{
+	assert(ways && ways <= RECORD_REPLICAS);
+	f->fetches = fs;
+	f->ways = ways;
+	for (unsigned i = 0; i < ways; i++)
+		f->way[i] = way[i];
+	f->asked = 0;
+	f->error = 0;
+	f->ended = false;
+	f->hedge_at_ns = 0;
+}
+
+void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)
+{
+	ways_set(fs, f, way, ways);
+	next_ask(f);
+}
+
+/* ---- which replicas have the newest version */
+
+static void views_ask(struct fetch *f);
+
+/* Cancels what is under way; nothing of it is heard any more. */
+static void requests_drop(struct fetch *f)
+{
+	f->ended = true;
+	for (unsigned i = 0; i < f->asked; i++)
+		if (f->request[i].under_way)
+			gvm_cancel(&f->request[i].get.req);
+	f->ended = false;
+}
+
+static bool is_over(const struct fetch *f)
+{
+	return gvm_now_ns() >= f->newest.until_ns;
+}
+
+static uint64_t round_deadline(const struct fetch *f)
+{
+	uint64_t ns = gvm_now_ns() + ROUND_NS;
+
+	return ns < f->newest.until_ns ? ns : f->newest.until_ns;
+}
+
+static int probe_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	struct fetch_request *q = (struct fetch_request *)get;
+
+	(void)head;
+	(void)body;
+	q->version = version;
+	return 0;
+}
+
+/* All have said what they have: those that have the newest are asked for it. */
+static void probes_end(struct fetch *f)
+{
+	struct fetch_way newest[RECORD_REPLICAS];
+	uint64_t version = 0;
+	unsigned ways = 0;
+
+	if (f->error == -ETIMEDOUT && !is_over(f)) { /* a view may be without it by now */
+		views_ask(f);
+		return;
+	}
+	if (f->error) {
+		fetch_end(f, f->error == -EKEYREVOKED ? f->error : -EHOSTDOWN);
+		return;
+	}
+	for (unsigned i = 0; i < f->ways; i++)
+		version = f->request[i].version > version ? f->request[i].version : version;
+	for (unsigned i = 0; i < f->ways; i++)
+		if (f->request[i].version == version)
+			newest[ways++] = f->way[i];
+	f->what.version = version;
+	f->deadline_ns = f->newest.until_ns;
+	fetch_begin(f->fetches, f, newest, ways);
+}
+
+static void probe_done(struct gvm_req *req)
+{
+	struct fetch_request *q = (struct fetch_request *)req;
+	struct fetch *f = q->fetch;
+
+	q->under_way = false;
+	if (f->ended)
+		return;
+	if (req->result && !f->error)
+		f->error = req->result;
+	if (!any_under_way(f))
+		probes_end(f);
+}
+
+static void requests_make(struct fetch *f)
+{
+	f->asked = f->ways;
+	for (unsigned i = 0; i < f->ways; i++)
+		f->request[i] = (struct fetch_request){.fetch = f, .latency = f->way[i].latency, .under_way = true};
+}
+
+static void probes_ask(struct fetch *f, uint8_t members)
+{
+	struct fetch_way way[RECORD_REPLICAS] = {0};
+	unsigned ways = 0;
+	uint64_t deadline_ns = round_deadline(f);
+
+	for (unsigned i = 0; i < f->newest.ways; i++)
+		if (members >> i & 1)
+			way[ways++] = f->newest.way[i];
+	ways_set(f->fetches, f, way, ways);
+	requests_make(f);
+	for (unsigned i = 0; i < ways; i++) {
+		struct gvm_get *get = &f->request[i].get;
+
+		get->req = (struct gvm_req){.done = probe_done, .deadline_ns = deadline_ns};
+		get->on_piece = probe_piece;
+		get->what = f->what;
+		get->what.page_mask = 0;
+		get->what.want_page = GVM_NO_PAGE;
+		get->what.version = 0;
+		gvm_get(way[i].conn, get);
+	}
+}
+
+static uint8_t members_of(const struct fetch_newest *n, const uint8_t *ids)
+{
+	uint8_t members = 0;
+
+	for (unsigned i = 0; i < n->ways; i++)
+		for (unsigned k = 0; k < GVM_REPLICAS_MAX; k++)
+			if (!memcmp(n->way[i].node.b, ids + 16 * k, 16))
+				members |= (uint8_t)(1u << i);
+	return members;
+}
+
+static void views_take(struct fetch_newest *n, unsigned replica, const struct gvm_call *call)
+{
+	const uint8_t *p = call->data;
+
+	for (unsigned i = 0; i < call->rsp.region_views.count; i++, p += GVM_VIEW_ENTRY_BYTES)
+		if (gvm_load_le(p, 4) == n->slot)
+			*(p[4] ? &n->seen[replica].active : &n->seen[replica].proposed) =
+				(struct view){.number = gvm_load_le(p + 5, 8), .members = members_of(n, p + 13)};
+	n->seen[replica].answers = true;
+}
+
+static void views_done(struct gvm_req *req)
+{
+	struct fetch_request *q = (struct fetch_request *)req;
+	struct fetch *f = q->fetch;
+	struct fetch_newest *n = &f->newest;
+	uint8_t all = (uint8_t)((1u << n->ways) - 1), members;
+
+	q->under_way = false;
+	if (f->ended)
+		return;
+	if (!req->result)
+		views_take(n, (unsigned)(q - f->request), &q->call);
+	else if (req->result == -ETIMEDOUT)
+		f->error = req->result; /* it may answer yet, or be done without */
+	if (!req->result && !view_choose(n->seen, all, &members)) {
+		requests_drop(f);
+		probes_ask(f, members);
+	} else if (!any_under_way(f)) {
+		if (f->error && !is_over(f))
+			views_ask(f);
+		else
+			fetch_end(f, -EHOSTDOWN);
+	}
+}
+
+static void views_ask(struct fetch *f)
+{
+	struct gvm_region_views_req what = {.region = f->what.region, .first = f->newest.slot, .count = 1};
+	uint64_t deadline_ns = round_deadline(f);
+
+	memset(f->newest.seen, 0, sizeof(f->newest.seen));
+	ways_set(f->fetches, f, f->newest.way, f->newest.ways);
+	requests_make(f);
+	for (unsigned i = 0; i < f->ways; i++) {
+		struct gvm_call *call = &f->request[i].call;
+
+		call->req = (struct gvm_req){.done = views_done, .deadline_ns = deadline_ns};
+		gvm_region_views(f->way[i].conn, call, &what);
+	}
+}
+
+void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot)
+{
+	f->fetches = fs;
+	f->newest.ways = ways;
+	f->newest.slot = slot;
+	for (unsigned i = 0; i < ways; i++)
+		f->newest.way[i] = way[i];
+	f->newest.until_ns = gvm_now_ns() + NEWEST_NS;
+	if (f->deadline_ns && f->deadline_ns < f->newest.until_ns)
+		f->newest.until_ns = f->deadline_ns;
+	views_ask(f);
+}
+
+void fetch_cancel(struct fetch *f)
+{
+	fetch_end(f, -ECANCELED);
+}
+
+uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns)
+{
+	struct fetch *f;
+
+	while ((f = TAILQ_FIRST(&fs->waiting)) && f->hedge_at_ns <= now_ns) {
+		/* What is known of it is how long it took at least. */
+		fetch_latency_learn(f->way[f->asked - 1].latency, now_ns - f->request[f->asked - 1].sent_ns);
+		fs->hedged++;
+		next_ask(f);
+	}
+	return f ? f->hedge_at_ns : ~0ull;
+}

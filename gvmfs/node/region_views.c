@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* region_views.c - see region_views.h. */
+#include "region_views.h"
+
+#include "ask.h"
+#include "base/log.h"
+#include "options.h"
+#include "views.h"
+
+#include <string.h>
+
+bool region_node_leave_out(struct region_job *rj, unsigned node, int error)
+{
+	if (rj->rec.replicas < 2 || (error != -ETIMEDOUT && error != -ENOMEDIUM))
+		return false;
+	if (!rj->away[node])
+		log_warning(rj->rec.name, "node %s is left out: %s", rj->rec.nodes[node].addr,
+			    error == -ENOMEDIUM ? "it has LOST its copy" : "it does not answer");
+	rj->away[node] = true;
+	return true;
+}
+
+/* ---- views */
+
+/* The members of a listed view, as replicas of the slot now. One that the record does not name any more is no
+ * replica: another has taken its place, with all that it had. */
+static uint8_t members_of(const struct record *rec, unsigned slot, const uint8_t *ids)
+{
+	uint8_t members = 0;
+
+	for (unsigned n = 0; n < rec->replicas; n++)
+		for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++)
+			if (memcmp(rec->nodes[rec->slots[slot].node[n]].incarnation.b, ids + 16 * i, 16) == 0)
+				members |= (uint8_t)(1u << n);
+	return members;
+}
+
+struct views_ask {
+	struct ask ask; /* first */
+	const struct record *rec;
+	unsigned node;
+	struct view_seen (*seen)[VIEW_REPLICAS];
+};
+
+static void views_done(struct gvm_req *req)
+{
+	struct views_ask *va = (struct views_ask *)req;
+	const uint8_t *p = va->ask.call.data;
+
+	va->ask.done = true;
+	for (unsigned i = 0; !req->result && i < va->ask.call.rsp.region_views.count; i++, p += GVM_VIEW_ENTRY_BYTES) {
+		uint64_t slot = gvm_load_le(p, 4);
+		int replica = slot < va->rec->slot_count ? record_replica_of(va->rec, (unsigned)slot, va->node) : -1;
+		struct view_seen *seen;
+
+		if (replica < 0)
+			continue;
+		seen = &va->seen[slot][replica];
+		*(p[4] ? &seen->active : &seen->proposed) = (struct view){
+			.number = gvm_load_le(p + 5, 8), .members = members_of(va->rec, (unsigned)slot, p + 13)
+		};
+	}
+}
+
+static int views_read(struct region_job *rj, struct pool *pool, unsigned node, struct view_seen (*seen)[VIEW_REPLICAS])
+{
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct gvm_region_views_req what = { .region = rj->rec.id, .count = GVM_SLOTS_MAX };
+	struct views_ask va = { .rec = &rj->rec, .node = node, .seen = seen };
+
+	if (!conn)
+		return -ENOMEM;
+	ask_begin(&va.ask, pool_call_deadline(pool->opts))->req.done = views_done;
+	va.ask.call.req.arg = &va.ask.done;
+	gvm_region_views(conn, &va.ask.call, &what);
+	return pool_wait(conn, &va.ask.call.req);
+}
+
+static int slots_choose(struct region_job *rj, struct view_seen (*seen)[VIEW_REPLICAS])
+{
+	const struct record *rec = &rj->rec;
+	uint8_t all = (uint8_t)((1u << rec->replicas) - 1), members;
+	unsigned unknown = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		for (unsigned n = 0; n < rec->replicas; n++)
+			seen[s][n].answers = !rj->away[rec->slots[s].node[n]];
+		if (view_choose(seen[s], all, &members) < 0)
+			unknown++;
+		else
+			rj->words[s] = view_word_of(seen[s], all, rj->epoch, members);
+	}
+	if (unknown)
+		log_error(rec->name,
+			  "of %u/%u of its chunks it is not known who has what was written last: a node that may have it "
+			  "does not answer, or has lost it", unknown, rec->slot_count);
+	return unknown ? -EIO : 0;
+}
+
+int region_views_choose(struct region_job *rj, struct pool *pool)
+{
+	struct view_seen (*seen)[VIEW_REPLICAS] = calloc(RECORD_SLOTS, sizeof(*seen));
+	int r = seen ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++) {
+		if (rj->away[i])
+			continue;
+		r = views_read(rj, pool, i, seen);
+		if (r < 0 && region_node_leave_out(rj, i, r))
+			r = 0;
+	}
+	if (!r)
+		r = slots_choose(rj, seen);
+	free(seen);
+	return r;
+}
+
+/* ---- versions */
+
+int region_versions_init(struct region_versions *v, const struct record *rec, uint64_t chunks)
+{
+	*v = (struct region_versions){ .chunks = chunks };
+	for (unsigned n = 0; n < rec->replicas; n++) {
+		v->of[n] = calloc(chunks ? chunks : 1, sizeof(uint64_t));
+		if (!v->of[n]) {
+			region_versions_deinit(v);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void region_versions_deinit(struct region_versions *v)
+{
+	for (unsigned n = 0; n < RECORD_REPLICAS; n++)
+		free(v->of[n]);
+	*v = (struct region_versions){ 0 };
+}
+
+static bool is_newer(uint64_t entry, uint64_t than)
+{
+	return (entry & GVM_VERSION_MASK) > (than & GVM_VERSION_MASK);
+}
+
+void region_versions_add(struct region_versions *v, struct region_job *rj, unsigned node, uint64_t chunk, uint64_t entry)
+{
+	unsigned slot = record_slot_of(&rj->rec, chunk);
+	int replica = record_replica_of(&rj->rec, slot, node);
+
+	/* What a node has beyond the size, of another's slots, or outside of the view, is of no use to us. */
+	if (replica < 0 || chunk >= v->chunks || !(view_word_members(rj->words[slot]) >> replica & 1))
+		return;
+	v->of[replica][chunk] = entry;
+	if (is_newer(entry, rj->index[chunk]))
+		rj->index[chunk] = entry;
+}
+
+/* A chunk on its way from one replica to another. */
+struct chunk_move {
+	struct gvm_get get; /* first */
+	bool done;
+	struct chunk_codec *codec;
+	const struct region_job *rj;
+	uint64_t chunk;
+	uint8_t *data, *body;
+	struct chunk_parts sealed; /* goes as it is: nobody need be able to read it */
+	uint32_t got;
+};
+
+static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	struct chunk_move *m = (struct chunk_move *)get;
+	uint32_t got = chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
+	int r;
+
+	(void)version;
+	if (m->rj->opts->sealing)
+		r = head->sealed || !head->block_mask ? chunk_parts_add(&m->sealed, head, body) : -EBADMSG;
+	else
+		r = chunk_decode(m->codec, head, body, &m->rj->rec.id, m->chunk, ~0u, m->data, &got);
+	m->got |= got;
+	return r;
+}
+
+static int chunk_get(struct chunk_move *m, struct pool *pool, const struct record_node *from, uint64_t version)
+{
+	struct gvm_conn *conn = pool_node(pool, from);
+
+	if (!conn)
+		return -ENOMEM;
+	m->done = false;
+	m->got = 0;
+	chunk_parts_begin(&m->sealed, true);
+	m->get.req = (struct gvm_req){ .done = pool_done, .arg = &m->done,
+				       .deadline_ns = pool_call_deadline(pool->opts) };
+	m->get.on_piece = move_piece;
+	m->get.what = (struct gvm_get_req){ .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
+					    .version = version, .page_mask = ~0u, .want_page = GVM_NO_PAGE };
+	gvm_get(conn, &m->get);
+	return pool_wait(conn, &m->get.req);
+}
+
+static int chunk_put(struct chunk_move *m, struct pool *pool, const struct record_node *to, uint64_t version)
+{
+	struct gvm_conn *conn = pool_node(pool, to);
+	struct chunk_head head;
+	struct gvm_put put;
+	bool done = false;
+
+	if (!conn)
+		return -ENOMEM;
+	if (m->got != ~0u)
+		return -EBADMSG;
+	if (!m->rj->opts->sealing)
+		chunk_encode(m->codec, m->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &m->rj->rec.id, m->chunk, &head, m->body);
+	put = (struct gvm_put){ .req = { .done = pool_done, .arg = &done,
+					 .deadline_ns = pool_call_deadline(pool->opts) },
+				.what = { .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
+					  .version = version },
+				.head = &head, .body = m->body };
+	if (m->rj->opts->sealing) {
+		put.head = &m->sealed.head;
+		put.body = m->sealed.body;
+	}
+	gvm_put(conn, &put);
+	return pool_wait(conn, &put.req);
+}
+
+static int chunk_zero(struct region_job *rj, struct pool *pool, const struct record_node *to, uint64_t chunk,
+		      uint64_t version)
+{
+	struct gvm_discard_req what = { .region = rj->rec.id, .epoch = rj->epoch, .first = chunk, .count = 1,
+					.version = version };
+	struct gvm_conn *conn = pool_node(pool, to);
+	struct ask ask;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_discard(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+/* Gives the members that have an older version of a chunk the newest. */
+static int chunk_settle(struct region_versions *v, struct region_job *rj, struct pool *pool, struct chunk_move *m)
+{
+	const struct record_slot *slot = &rj->rec.slots[record_slot_of(&rj->rec, m->chunk)];
+	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, m->chunk)]);
+	uint64_t newest = rj->index[m->chunk], version = newest & GVM_VERSION_MASK;
+	unsigned from = 0;
+	int r = 0;
+
+	while (!(members >> from & 1) || is_newer(newest, v->of[from][m->chunk]))
+		from++;
+	m->got = 0;
+	for (unsigned n = 0; !r && n < rj->rec.replicas; n++) {
+		const struct record_node *to = &rj->rec.nodes[slot->node[n]];
+
+		if (!(members >> n & 1) || !is_newer(newest, v->of[n][m->chunk]))
+			continue;
+		if (newest & GVM_VERSION_ZERO) {
+			r = chunk_zero(rj, pool, to, m->chunk, version);
+			continue;
+		}
+		if (!m->got)
+			r = chunk_get(m, pool, &rj->rec.nodes[slot->node[from]], version);
+		if (!r)
+			r = chunk_put(m, pool, to, version);
+	}
+	return r;
+}
+
+static bool is_settled(const struct region_versions *v, const struct region_job *rj, uint64_t chunk)
+{
+	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, chunk)]);
+
+	for (unsigned n = 0; n < rj->rec.replicas; n++)
+		if (members >> n & 1 && is_newer(rj->index[chunk], v->of[n][chunk]))
+			return false;
+	return true;
+}
+
+int region_versions_settle(struct region_versions *v, struct region_job *rj, struct pool *pool)
+{
+	struct chunk_move m = { .rj = rj, .codec = chunk_codec_create(), .data = malloc(GVM_CHUNK_BYTES),
+				.body = malloc(GVM_CHUNK_BYTES) };
+	int r = m.codec && m.data && m.body ? 0 : -ENOMEM;
+
+	m.sealed.body = m.data;
+	m.sealed.other = m.body;
+	for (m.chunk = 0; !r && m.chunk < v->chunks; m.chunk++)
+		if (rj->index[m.chunk] && !is_settled(v, rj, m.chunk))
+			r = chunk_settle(v, rj, pool, &m);
+	if (r < 0)
+		log_error(rj->rec.name, "what a writer left on one of its nodes cannot be given to the others: %s",
+			  strerror(-r));
+	chunk_codec_destroy(m.codec);
+	free(m.data);
+	free(m.body);
+	return r;
+}

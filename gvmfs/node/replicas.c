@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* replicas.c - see replicas.h. */
+#include "replicas.h"
+
+#include "base/log.h"
+#include "pool.h"
+#include "region.h"
+#include "region_node.h"
+#include "state/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_NS	  50000000ull
+#define RETURN_NS 1000000000ull /* a node that failed a request is tried again after it */
+#define RECORD_NS 1000000000ull /* for a node to record a view; then it is asked again, if it is still wanted */
+
+static unsigned slot_number(const struct replicas *r, const struct view_slot *v)
+{
+	return (unsigned)(v - r->slot);
+}
+
+/* ---- views.h's environment */
+
+static void slot_publish(struct view_slot *v, view_word word)
+{
+	struct replicas *r = v->owner;
+
+	journal_publish64(&journal_views(r->w->journal, r->inode->nr)[slot_number(r, v)], word);
+}
+
+/* A node is asked to record a view. The region may have been closed by the time it answers. */
+struct record_call {
+	struct gvm_call call; /* first */
+	struct worker *w;
+	unsigned nr;
+	uint64_t epoch;
+	struct gvm_id region;
+	unsigned slot, replica;
+	bool active;
+	uint64_t number;
+};
+
+static void slot_turn(struct replicas *r, unsigned slot);
+
+static void record_done(struct gvm_req *req)
+{
+	struct record_call *rc = (struct record_call *)req;
+	struct journal_inode *d = inode_disk(rc->w->inodes, rc->nr);
+	struct inode *inode = rc->w->inodes->rt[rc->nr];
+
+	if (inode && inode->replicas && d->epoch == rc->epoch && gvm_id_equal(&d->rec.id, &rc->region)) {
+		if (req->result)
+			replicas_failed(inode, d->rec.slots[rc->slot].node[rc->replica], req->result);
+		view_recorded(&inode->replicas->slot[rc->slot], rc->replica, rc->number, rc->active,
+			      req->result);
+		slot_turn(inode->replicas, rc->slot);
+	}
+	free(rc);
+}
+
+static struct gvm_id member_id(const struct record *rec, unsigned slot, uint8_t *members)
+{
+	unsigned replica = (unsigned)__builtin_ctz(*members);
+
+	*members &= (uint8_t)(*members - 1);
+	return rec->nodes[rec->slots[slot].node[replica]].incarnation;
+}
+
+static void slot_record(struct view_slot *v, unsigned replica, const struct view *view, bool active)
+{
+	struct replicas *r = v->owner;
+	const struct journal_inode *d = r->inode->disk;
+	unsigned slot = slot_number(r, v);
+	uint8_t members = view->members;
+	struct record_call *rc = calloc(1, sizeof(*rc));
+	struct gvm_region_view_req what = {
+		.region = d->rec.id, .epoch = d->epoch, .slot = slot, .active = active, .number = view->number
+	};
+
+	if (!rc) {
+		log_error(d->rec.name, "no memory to record which nodes have it");
+		abort(); /* the successor goes on with the journal */
+	}
+	what.member_0 = member_id(&d->rec, slot, &members);
+	if (members)
+		what.member_1 = member_id(&d->rec, slot, &members);
+	if (members)
+		what.member_2 = member_id(&d->rec, slot, &members);
+	rc->w = r->w;
+	rc->nr = r->inode->nr;
+	rc->epoch = d->epoch;
+	rc->region = d->rec.id;
+	rc->slot = slot;
+	rc->replica = replica;
+	rc->active = active;
+	rc->number = view->number;
+	rc->call.req.done = record_done;
+	rc->call.req.deadline_ns = gvm_now_ns() + RECORD_NS;
+	gvm_region_view(region_node_conn(r->w, r->inode, d->rec.slots[slot].node[replica]), &rc->call, &what);
+}
+
+static const struct view_env env = { slot_publish, slot_record };
+
+/* ---- a region */
+
+void replicas_open(struct worker *w, struct inode *inode)
+{
+	const struct record *rec = &inode->disk->rec;
+	const uint64_t *words = journal_views(w->journal, inode->nr);
+	struct replicas *r;
+
+	if (inode->replicas || rec->replicas < 2)
+		return;
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		log_error(rec->name, "no memory for the state of its replicas");
+		abort();
+	}
+	r->w = w;
+	r->inode = inode;
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		view_begin(&r->slot[s], &env, words[s], r);
+	inode->replicas = r;
+	LIST_INSERT_HEAD(w->replicas, r, entry);
+}
+
+void replicas_close(struct inode *inode)
+{
+	if (!inode->replicas)
+		return;
+	LIST_REMOVE(inode->replicas, entry);
+	free(inode->replicas);
+	inode->replicas = NULL;
+}
+
+struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk)
+{
+	return inode->replicas ? &inode->replicas->slot[record_slot_of(&inode->disk->rec, chunk)] : NULL;
+}
+
+unsigned replicas_degraded(const struct inode *inode)
+{
+	const struct replicas *r = inode->replicas;
+	uint8_t all = (uint8_t)((1u << inode->disk->rec.replicas) - 1);
+	unsigned n = 0;
+
+	for (unsigned s = 0; r && s < inode->disk->rec.slot_count; s++)
+		n += view_is_degraded(&r->slot[s], all);
+	return n;
+}
+
+static void degraded_say(struct replicas *r)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	unsigned n = replicas_degraded(r->inode);
+
+	if (n && !r->degraded)
+		log_warning(rec->name, "DEGRADED: of %u/%u of its chunks fewer than %u nodes have a copy", n,
+			    rec->slot_count, rec->replicas);
+	if (!n && r->degraded)
+		log_info(rec->name, "all of its chunks have %u copies again", rec->replicas);
+	r->degraded = n;
+}
+
+static void slot_turn(struct replicas *r, unsigned slot)
+{
+	struct view_slot *v = &r->slot[slot];
+	view_word before = v->word;
+
+	view_turn(v);
+	if (v->word != before && !view_is_changing(v))
+		r->w->region_events->replicas_changed(r->w, r->inode);
+}
+
+/* ---- nodes */
+
+static void node_set_bad(struct replicas *r, unsigned node, bool bad)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	if (r->node[node].bad == bad)
+		return;
+	r->node[node].bad = bad;
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		int replica = record_replica_of(rec, s, node);
+
+		if (replica < 0)
+			continue;
+		view_bad(&r->slot[s], (unsigned)replica, bad);
+		slot_turn(r, s);
+	}
+	/* Flushes that wait for nobody else go on, if it is back. */
+	r->w->region_events->replicas_changed(r->w, r->inode);
+}
+
+void replicas_failed(struct inode *inode, unsigned node, int error)
+{
+	struct replicas *r = inode->replicas;
+
+	if (!r || !error || error == -EKEYREVOKED || error == -ECANCELED)
+		return;
+	if (!r->node[node].bad)
+		log_warning(inode->disk->rec.name, "node %s fails: %s", inode->disk->rec.nodes[node].addr,
+			    error == -ENOMEDIUM ? "it has LOST its copy" : strerror(-error));
+	r->node[node].silent_ns = gvm_now_ns();
+	node_set_bad(r, node, true);
+}
+
+static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
+{
+	struct replica_node *n = &r->node[node];
+	const struct record_node *rn = &r->inode->disk->rec.nodes[node];
+	struct gvm_conn *conn = region_node_conn(r->w, r->inode, node);
+	bool up = gvm_conn_state(conn) == GVM_CONN_UP;
+
+	n->down_ns = up ? 0 : n->down_ns ? n->down_ns : now_ns;
+	n->gone |= up && !gvm_id_equal(gvm_conn_incarnation(conn), &rn->incarnation);
+	if (n->gone || (n->down_ns && now_ns - n->down_ns >= REPLICA_PATIENCE_NS))
+		node_set_bad(r, node, true);
+	else if (up && (!n->silent_ns || now_ns - n->silent_ns >= RETURN_NS))
+		node_set_bad(r, node, false);
+}
+
+uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
+{
+	struct replicas *r;
+
+	LIST_FOREACH (r, w->replicas, entry) {
+		for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
+			node_look(r, i, now_ns);
+		/* Also what a predecessor has begun. */
+		for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
+			slot_turn(r, s);
+		degraded_say(r);
+	}
+	return LIST_EMPTY(w->replicas) ? ~0ull : now_ns + TICK_NS;
+}
+
+unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS])
+{
+	const struct record *rec = &inode->disk->rec;
+	const struct record_slot *slot = &rec->slots[record_slot_of(rec, chunk)];
+	struct view_slot *v = replicas_slot(inode, chunk);
+	uint8_t targets = v ? view_targets(v) : (uint8_t)((1u << rec->replicas) - 1);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < rec->replicas; i++)
+		if (targets >> i & 1)
+			node[n++] = slot->node[i];
+	return n;
+}

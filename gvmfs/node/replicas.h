@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * replicas.h - the replicas of a region that is attached here: which nodes answer, and the view (views.h) of each slot.
+ *
+ * Only a region whose slots have more than one replica has a struct replicas (inode->replicas). A node counts as bad
+ * when its connection has been down for REPLICA_PATIENCE_NS, when a request that others carried out was not answered
+ * for as long, when it answered an error, or when it began anew without its memory; and no longer when it is connected,
+ * the same, and a while has passed. The slots that it has then get a view without it, unless no member would be left:
+ * then the region waits for its nodes, as one without replicas does.
+ *
+ * Views stand in the journal (journal_views()): a successor goes on with them. Front thread.
+ */
+#ifndef GVMFS_REPLICAS_H
+#define GVMFS_REPLICAS_H
+
+#include "fetch.h"
+#include "gvm_client.h"
+#include "state/inode.h"
+#include "views.h"
+
+#define REPLICA_PATIENCE_NS 500000000ull
+
+struct worker;
+
+struct replica_node {
+	bool bad;
+	bool gone;	   /* it began anew: bad for good */
+	uint64_t down_ns;  /* since when it is not connected; 0: it is */
+	uint64_t silent_ns; /* when it last failed a request; 0: never */
+};
+
+struct replicas {
+	struct worker *w;
+	struct inode *inode;
+	LIST_ENTRY(replicas) entry; /* in w->replicas */
+	bool degraded; /* some slot has fewer members than replicas: that was said */
+	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
+	struct view_slot slot[RECORD_SLOTS];
+};
+LIST_HEAD(replicas_list, replicas);
+
+/* The region is attached, its journal's words are right: now, or by a predecessor. Without memory the worker ends. */
+void replicas_open(struct worker *w, struct inode *inode);
+/* It is not any more. Nothing of it is under way. */
+void replicas_close(struct inode *inode);
+
+/* The slot of a chunk; NULL: it has one replica. */
+struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk);
+/* A node has failed a request for a chunk of a slot; `error`: what it answered, or -ETIMEDOUT. */
+void replicas_failed(struct inode *inode, unsigned node, int error);
+/* In which order a chunk's replicas are asked, best first: entries of the record's nodes. Returns how many. */
+unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS]);
+
+/* Looks at the nodes, and tells when it is to be called again. */
+uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
+
+/* How many slots have how few members (1 to the record's replicas - 1), of all attached regions, or of one. */
+unsigned replicas_degraded(const struct inode *inode);
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* sender.c - see sender.h. */
+#include "sender.h"
+
+#include "node/region.h"
+#include "node/region_node.h"
+#include "node/replicas.h"
+#include "state/worker.h"
+#include "writers.h"
+
+#include <errno.h>
+
+static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uint8_t replicas)
+{
+	const struct record *rec = &inode->disk->rec;
+	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
+
+	f->nodes = 0;
+	for (unsigned i = 0; i < rec->replicas; i++)
+		if (replicas >> i & 1) {
+			f->replica[f->nodes] = (uint8_t)i;
+			region_node_place(w, inode, slot->node[i], &f->node[f->nodes++]);
+		}
+	writers_send(w->writers, f);
+}
+
+/* It is over, one way or the other. */
+static void flush_stored(struct worker *w, struct flush *f, int result)
+{
+	f->result = result;
+	f->stored(w, f);
+}
+
+/* What the nodes said of it, for the region: a node that failed is not waited for from here on. False: none has taken it,
+ * and none will. */
+static bool answers_note(struct inode *inode, struct flush *f)
+{
+	const struct record *rec = &inode->disk->rec;
+	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
+	bool taken = false, silent = true;
+
+	for (unsigned i = 0; i < f->nodes; i++) {
+		taken |= !f->sent_to[i];
+		silent &= f->sent_to[i] == -ETIMEDOUT;
+		if (!f->sent_to[i])
+			f->acked |= (uint8_t)(1u << f->replica[i]);
+	}
+	for (unsigned i = 0; i < f->nodes; i++)
+		if (taken || f->sent_to[i] == -ETIMEDOUT || f->sent_to[i] == -ENOMEDIUM)
+			replicas_failed(inode, slot->node[f->replica[i]], f->sent_to[i]);
+	return taken || silent;
+}
+
+/* Looks at a flush whose nodes have answered. False: it is still to wait. */
+static bool flush_look(struct worker *w, struct flush *f)
+{
+	struct view_slot *v = replicas_slot(f->inode, f->chunk);
+	uint8_t missing;
+
+	if (!v || f->inode->disk->failed) {
+		flush_stored(w, f, f->result ? f->result : -EIO);
+		return true;
+	}
+	if (view_holds(v, f->acked)) {
+		flush_stored(w, f, 0);
+		return true;
+	}
+	missing = view_targets(v) & (uint8_t)~f->acked;
+	if (view_is_changing(v) || !missing)
+		return false;
+	/* What is sealed anew has another version: see memnode/SEAL.md. */
+	if (f->resident || f->sealed) {
+		flush_stored(w, f, f->result ? f->result : -EAGAIN);
+		return true;
+	}
+	flush_to(w, f->inode, f, missing);
+	return true;
+}
+
+static void flushed(struct worker *w, struct flush *f)
+{
+	if (!f->sent || f->result == -EKEYREVOKED) { /* nothing was to be sent; or another host has the region */
+		flush_stored(w, f, f->result);
+		return;
+	}
+	if (!answers_note(f->inode, f) && !view_holds(replicas_slot(f->inode, f->chunk), f->acked)) {
+		flush_stored(w, f, f->result);
+		return;
+	}
+	if (flush_look(w, f))
+		return;
+	f->next = f->inode->unstored;
+	f->inode->unstored = f;
+}
+
+void sender_send(struct worker *w, struct inode *inode, struct flush *f)
+{
+	struct view_slot *v = replicas_slot(inode, f->chunk);
+
+	f->region = inode->disk->rec.id;
+	f->inode = inode;
+	f->acked = 0;
+	f->replicated = v;
+	if (v) {
+		f->stored = f->done;
+		f->done = flushed;
+	}
+	flush_to(w, inode, f, v ? view_targets(v) : 1);
+}
+
+void sender_changed(struct worker *w, struct inode *inode)
+{
+	struct flush *f = inode->unstored, *next;
+
+	inode->unstored = NULL;
+	for (; f; f = next) {
+		next = f->next;
+		if (flush_look(w, f))
+			continue;
+		f->next = inode->unstored;
+		inode->unstored = f;
+	}
+}
