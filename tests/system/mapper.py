@@ -7,7 +7,8 @@ a test as its guest. As a module, the test's end of it.
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
 access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once), `latency OFFSET BYTES TOUCHES` (of pages
-at random: says "latency P50 P99", in microseconds), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+at random: says "latency P50 P99", in microseconds), `churn OFFSET BYTES SECONDS` (reads and writes pages at random, and
+checks them: says "churn ACCESSES P50 P99 LONGEST", in microseconds), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
 `punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
 with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it opens the file,
 and when it has read a first line writes four pages of seed 5 to it before it maps.
@@ -68,6 +69,27 @@ def punch(fd, offset, length):
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
+def churn(memory, offset, length, seconds):
+    """Every page that is looked at has the number that was last written to it."""
+    numbers, took, end = {}, [], time.monotonic() + seconds
+    for number in range(1, 1 << 32):
+        page = random.randrange(length // PAGE)
+        at = offset + page * PAGE
+        began = time.perf_counter_ns()
+        found = memory[at:at + 8]
+        if page in numbers and int.from_bytes(found, "little") != numbers[page]:
+            return "page %d has %s instead of %d" % (page, found.hex(), numbers[page])
+        memory[at:at + 64] = number.to_bytes(8, "little") + os.urandom(56)
+        took.append(time.perf_counter_ns() - began)
+        numbers[page] = number
+        if time.monotonic() > end:
+            break
+    took.sort()
+    print("churn", len(took), took[len(took) // 2] // 1000, took[len(took) * 99 // 100] // 1000, took[-1] // 1000,
+          flush=True)
+    return None
+
+
 def obey(fd, memory, word, offset=0, length=0, seed=0):
     if word == "fill":
         memory[offset:offset + length] = content(offset, length, seed)
@@ -101,6 +123,8 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
             took.append(time.perf_counter_ns() - began)
         took.sort()
         print("latency", took[len(took) // 2] // 1000, took[len(took) * 99 // 100] // 1000, flush=True)
+    elif word == "churn":
+        return churn(memory, offset, length, seed)
     elif word == "vfio":
         try:
             os.open("/dev/vfio/vfio", os.O_RDWR)

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A node that hangs while a guest works holds no access up for long, in both modes, if the region has two replicas: what it
+does not answer is read elsewhere, and written without it."""
+
+import sys
+
+import lab
+from lab import expect
+from mapper import Mapper
+from remote import Mount, Node
+
+MIB = 1 << 20
+SIZE = 48 * MIB
+SECONDS = 6
+HANGS_AFTER = 2
+LONGEST = 4  # seconds: below one on a machine that has nothing else to do
+
+
+def ride(test, mount, node, name, mode):
+    path = mount.region(name, SIZE)
+    mapper = Mapper(test, path, mode)
+    if mode == "auto":
+        mount.budget(name, SIZE // 4)
+    mapper.do("fill", 0, SIZE, 3)
+    mapper.ask("churn", 0, SIZE, SECONDS)
+    lab.time.sleep(HANGS_AFTER)
+    node.stop()
+    try:
+        mapper.answer(60)
+        said = mapper.process.says(r"^churn (\d+) (\d+) (\d+) (\d+)$")
+        accesses, p50, p99, longest = map(int, said.groups())
+        test.log("%s: %d accesses, p50 %d us, p99 %d us, longest %d ms", name, accesses, p50, p99, longest // 1000)
+        expect(longest < LONGEST * 1000000, "%s: an access took %d ms", name, longest // 1000)
+        mapper.end()
+    finally:
+        node.go_on()
+
+
+def main(test):
+    nodes = [Node(test, "256M", name="node%d" % i) for i in range(3)]
+    mount = Mount(test, nodes, "--replicas", "2")
+    ride(test, mount, nodes[0], "fast-path", "auto")
+    ride(test, mount, nodes[1], "page-cache", "fuse")
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main(main))
