@@ -47,6 +47,32 @@ void journal_region(struct journal *j, const struct gvm_id *id)
 		region_append(j, r);
 }
 
+/* The views of the first slot from *slot on that has some. False: none has. */
+static bool view_append(struct journal *j, const struct region *r, unsigned *slot)
+{
+	uint8_t image[VIEWS_IMAGE_BYTES];
+	const struct iovec payload = {image, sizeof(image)};
+
+	if (!region_views_next(r, slot, image))
+		return false;
+	meta_append(j, KEEP_VIEWS, r->birth, 0, &payload, 1);
+	return true;
+}
+
+void views_append(struct journal *j, const struct region *r)
+{
+	for (unsigned slot = 0; view_append(j, r, &slot); slot++)
+		;
+}
+
+void journal_view(struct journal *j, const struct gvm_id *id, unsigned slot)
+{
+	const struct region *r = region_find_any(j->regions, id);
+
+	if (r)
+		view_append(j, r, &slot);
+}
+
 void journal_region_gone(struct journal *j, const struct gvm_id *id)
 {
 	struct gvm_id copy = *id;

@@ -102,6 +102,7 @@ static inline uint64_t journal_written(const struct journal *j)
 
 /* After a change, successful or not: writes down what there is now. */
 void journal_region(struct journal *j, const struct gvm_id *id);
+void journal_view(struct journal *j, const struct gvm_id *id, unsigned slot);
 void journal_region_cut(struct journal *j, const struct gvm_id *id);
 bool journal_region_waits(const struct journal *j, const struct gvm_id *id); /* to be cut */
 void journal_region_gone(struct journal *j, const struct gvm_id *id);

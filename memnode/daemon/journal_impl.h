@@ -14,6 +14,8 @@
 void meta_append(struct journal *j, enum keep_type type, uint64_t birth, uint64_t version,
 		 const struct iovec *payload, unsigned iovs);
 void region_append(struct journal *j, struct region *r);
+/* All views of its slots. */
+void views_append(struct journal *j, const struct region *r);
 void name_append(struct journal *j, const struct name_image *n);
 void fence_append(struct journal *j);
 /* The chunk as it is now. */

@@ -121,15 +121,47 @@ static int segment_close(struct load *o, const struct loaded *s)
 
 static int region_apply(struct load *o, const struct keep_record *r, const uint8_t *p)
 {
+	struct regions *t = o->j->regions;
+	struct slot_views *views = NULL;
+	uint64_t views_cells = 0;
 	struct gvm_id id;
 	struct region *region;
+	int err;
 
 	if (r->bytes != REGION_IMAGE_BYTES)
 		return -EBADMSG;
 	memcpy(id.b, p, 16);
-	if (region_find_any(o->j->regions, &id))
-		region_erase(o->j->regions, &id);
-	return region_image_restore(o->j->regions, p, r->birth, false, &region);
+	region = region_find_any(t, &id);
+	if (region && region->birth == r->birth) {
+		/* Views have records of their own. */
+		views = region->views;
+		views_cells = region->views_cells;
+		region->views = NULL;
+		region->views_cells = 0;
+	}
+	if (region)
+		region_erase(t, &id);
+	err = region_image_restore(t, p, r->birth, false, &region);
+	if (err) {
+		free(views);
+		region_uncharge(t, views_cells);
+		return err;
+	}
+	region->views = views;
+	region->views_cells = views_cells;
+	return 0;
+}
+
+static int view_apply(struct load *o, const struct keep_record *r, const uint8_t *p)
+{
+	struct regions *t = o->j->regions;
+
+	if (r->bytes != VIEWS_IMAGE_BYTES)
+		return -EBADMSG;
+	for (unsigned i = 0; i < t->count; i++)
+		if (t->sorted[i]->birth == r->birth)
+			return region_views_restore(t, t->sorted[i], p) ? 0 : -ENOSPC;
+	return 0; /* the region was deleted later */
 }
 
 static int gone_apply(struct load *o, const struct keep_record *r, const uint8_t *p)
@@ -168,6 +200,8 @@ static int meta_apply(struct load *o, const struct keep_record *r, const uint8_t
 		return region_apply(o, r, p);
 	case KEEP_GONE:
 		return gone_apply(o, r, p);
+	case KEEP_VIEWS:
+		return view_apply(o, r, p);
 	case KEEP_NAME:
 		return name_apply(o, r, p);
 	case KEEP_FENCE:

@@ -69,6 +69,7 @@ static void checkpoint_step(struct journal *j)
 			break;
 		}
 		region_append(j, r);
+		views_append(j, r);
 		c->after = r->id;
 		c->first = false;
 	}

@@ -73,6 +73,7 @@ enum keep_type {
 	KEEP_FORGET,
 	KEEP_BEGIN, /* of a checkpoint: what stands from here to KEEP_END_OF is all there is */
 	KEEP_END_OF, /* version: sequence of the segment with BEGIN */
+	KEEP_VIEWS,  /* of a slot of a region */
 	KEEP_TYPES
 };
 

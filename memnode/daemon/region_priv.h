@@ -80,6 +80,14 @@ void chunk_place_set(struct regions *t, struct region *r, uint64_t chunk, uint32
 /* The first chunk at or after `chunk` of a group that was written; entries_chunks: none. */
 uint64_t region_next_written(const struct region *r, uint64_t chunk);
 
+/* slot_view.c: the image of a slot's views on a disk: slot (4 bytes), number (8) and members of the active view, the same of
+ * the proposed one. */
+#define VIEWS_IMAGE_BYTES (4u + 2 * (8 + 16 * GVM_REPLICAS_MAX))
+/* That of the next slot from *slot on that has a view; false: there is none. */
+bool region_views_next(const struct region *r, unsigned *slot, uint8_t *image);
+/* Puts one back in place of what is there. False: no room. */
+bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image);
+
 /* entry.c */
 /* The checksum of `packed`, the head of the chunk, for entry->check. */
 uint32_t entry_check(const struct region *r, const struct chunk_entry *entry,

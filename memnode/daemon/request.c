@@ -292,7 +292,11 @@ static int op_region_index(struct request *q, const union fields *f)
 
 static int op_region_view(struct request *q, const union fields *f)
 {
-	return region_view(&q->node->regions, &f->region_view, &q->detail);
+	uint16_t status = region_view(&q->node->regions, &f->region_view, &q->detail);
+
+	if (!status && q->node->journal)
+		journal_view(q->node->journal, &f->region_view.region, f->region_view.slot);
+	return status;
 }
 
 static int op_region_views(struct request *q, const union fields *f)
@@ -421,8 +425,8 @@ static const struct op ops[] = {
 	[GVM_OP_REGION_STAT] = {OP(SESSION_READY, region_stat)},
 	[GVM_OP_REGION_LIST] = {OP(SESSION_READY, region_list)},
 	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index), .shows = true},
-	[GVM_OP_REGION_VIEW] = {OP(SESSION_READY, region_view)},
-	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views)},
+	[GVM_OP_REGION_VIEW] = {OP(SESSION_READY, region_view), .keeps = true},
+	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views), .shows = true},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
 	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
 	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},

@@ -104,6 +104,46 @@ static uint8_t *view_list(uint8_t *p, unsigned slot, bool active, const struct s
 	return p + GVM_VIEW_ENTRY_BYTES;
 }
 
+static uint8_t *view_store(uint8_t *p, const struct slot_view *view)
+{
+	gvm_store_le(p, view->number, 8);
+	return (uint8_t *)mempcpy(p + 8, view->member, sizeof(view->member));
+}
+
+static const uint8_t *view_load(const uint8_t *p, struct slot_view *view)
+{
+	view->number = gvm_load_le(p, 8);
+	memcpy(view->member, p + 8, sizeof(view->member));
+	return p + 8 + sizeof(view->member);
+}
+
+bool region_views_next(const struct region *r, unsigned *slot, uint8_t *image)
+{
+	for (; r->views && *slot < GVM_SLOTS_MAX; ++*slot) {
+		const struct slot_views *v = &r->views[*slot];
+
+		if (!v->active.number && !v->proposed.number)
+			continue;
+		gvm_store_le(image, *slot, 4);
+		view_store(view_store(image + 4, &v->active), &v->proposed);
+		return true;
+	}
+	return false;
+}
+
+bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image)
+{
+	uint64_t slot = gvm_load_le(image, 4);
+
+	_Static_assert(VIEWS_IMAGE_BYTES == 4 + 2 * (8 + sizeof(((struct slot_view *)0)->member)), "both views of a slot");
+	if (slot >= GVM_SLOTS_MAX)
+		return true;
+	if (!r->views && !views_make(t, r))
+		return false;
+	view_load(view_load(image + 4, &r->views[slot].active), &r->views[slot].proposed);
+	return true;
+}
+
 uint16_t region_views(const struct regions *t, const struct gvm_region_views_req *what,
 		      struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {

@@ -775,6 +775,92 @@ static void folder_of_another_is_refused(void)
 	folder_remove();
 }
 
+static uint16_t view(unsigned slot, uint64_t epoch, uint64_t number, bool active)
+{
+	const struct gvm_region_view_req what = {.region = region_id, .epoch = epoch, .slot = slot, .number = number,
+						 .active = active, .member_0 = {{1, (uint8_t)number}}, .member_1 = {{2}}};
+	uint64_t detail;
+	uint16_t status = region_view(&node.regions, &what, &detail);
+
+	if (!status)
+		journal_view(&journal, &region_id, slot);
+	return status;
+}
+
+struct view_wanted {
+	uint64_t number;
+	bool active;
+};
+
+static void views_check(unsigned count, const struct view_wanted *wanted)
+{
+	static uint8_t buf[GVM_DATA_MAX];
+	const struct gvm_region_views_req what = {.region = region_id, .count = GVM_SLOTS_MAX};
+	struct gvm_region_views_rsp rsp;
+	uint32_t bytes;
+
+	CHECK_EQ(region_views(&node.regions, &what, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(rsp.count, count);
+	for (unsigned i = 0; i < count; i++) {
+		const uint8_t *entry = buf + i * GVM_VIEW_ENTRY_BYTES;
+
+		CHECK_EQ(entry[4], wanted[i].active);
+		CHECK_EQ(gvm_load_le(entry + 5, 8), wanted[i].number);
+		CHECK_EQ(entry[13], 1);
+		CHECK_EQ(entry[14], (uint8_t)wanted[i].number);
+		CHECK_EQ(entry[13 + 16], 2);
+	}
+}
+
+/* Which replicas have all that was acknowledged: after a lost host it is asked of the nodes. */
+static void views_of_slots_come_back(void)
+{
+	static const struct view_wanted first[] = {{5, true}, {6, true}, {8, false}, {9, false}};
+	static const struct view_wanted then[] = {{77, true}, {8, true}, {9, false}};
+	struct gvm_region_open_rsp rsp;
+	const struct gvm_region_open_req again = {
+		.region = region_id, .mode = 1, .epoch = 1, .lease_ms = 20000, .host = {{1}}, .process = {{3}}};
+	uint64_t detail;
+
+	folder_make();
+	node_up();
+	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);
+	CHECK_EQ(view(0, 1, 5, true), GVM_OK);
+	CHECK_EQ(view(7, 1, 6, true), GVM_OK);
+	CHECK_EQ(view(GVM_SLOTS_MAX - 1, 1, 9, false), GVM_OK);
+	CHECK_EQ(view(7, 1, 8, false), GVM_OK);
+	CHECK_EQ(view(7, 1, 5, true), GVM_ERR_STALE);
+	written();
+	node_killed();
+	node_up();
+	views_check(4, first);
+	/* What changes of the region itself leaves them as they are. */
+	CHECK_EQ(region_open(&node.regions, &again, &writer, &rsp, &detail), GVM_OK);
+	journal_region(&journal, &region_id);
+	CHECK_EQ(view(0, 1, 77, true), GVM_OK);
+	CHECK_EQ(view(7, 1, 8, true), GVM_OK);
+	written();
+	for (unsigned i = 0; i < 3; i++) {
+		node_killed();
+		node_up();
+		views_check(3, then);
+		CHECK_EQ(view(7, 1, 6, true), GVM_ERR_STALE);
+	}
+	node_ended();
+	node_up();
+	views_check(3, then);
+	CHECK_EQ(region_delete(&node.regions, &(struct gvm_region_delete_req){.region = region_id, .epoch = 1}, &detail),
+		 GVM_OK);
+	journal_region_gone(&journal, &region_id);
+	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);
+	written();
+	node_killed();
+	node_up();
+	views_check(0, NULL);
+	node_ended();
+	folder_remove();
+}
+
 /* One request of few bytes must not append a region's bytes. */
 static void discard_writes_no_chunk_again(void)
 {
@@ -812,5 +898,6 @@ static const struct check_test tests[] = {
 	{"space-of-old-records-comes-back", space_of_old_records_comes_back},
 	{"folder-of-another-is-refused", folder_of_another_is_refused},
 	{"discard-writes-no-chunk-again", discard_writes_no_chunk_again},
+	{"views-of-slots-come-back", views_of_slots_come_back},
 };
 CHECK_MAIN(tests)
