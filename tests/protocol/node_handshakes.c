@@ -223,8 +223,10 @@ static pid_t flood_begin(enum flood_kind kind)
 	static uint8_t bytes[8 * (5 + TLS_RECORD_BYTES)];
 	static int fds[STRANGERS];
 	size_t len = flood_pack(kind, bytes);
-	pid_t pid = fork();
+	pid_t pid;
 
+	tls_rest();
+	pid = fork();
 	CHECK(pid >= 0);
 	if (pid)
 		return pid;

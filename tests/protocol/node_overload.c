@@ -62,12 +62,14 @@ static void flooder_turn(struct flooder *f, bool takes)
 /* A process with that many connections, each of which always has requests under way. */
 static pid_t flood_begin(enum flood_kind kind, unsigned flooders)
 {
-	pid_t pid = fork();
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT}, events[FLOODERS];
 	struct flooder *all;
 	uint8_t *bytes;
+	pid_t pid;
 	int poll;
 
+	tls_rest();
+	pid = fork();
 	CHECK(pid >= 0);
 	if (pid)
 		return pid;
@@ -152,6 +154,7 @@ static void connections_of_many_do_not_stop_a_fault(void)
 	pid_t flood;
 
 	faults(fd, "quiet");
+	tls_rest();
 	flood = fork();
 	CHECK(flood >= 0);
 	if (!flood) {

@@ -39,6 +39,19 @@ struct tls_end {
 static struct gvm_bytes32 tls_bindings[TLS_FDS_MAX];
 static bool tls_bound[TLS_FDS_MAX];
 
+/* Carriers that do something else than wait. */
+static int tls_carrying;
+
+/*
+ * Before a fork() of which the child goes on: until no carrier holds a lock of the library, or of a sanitizer's allocator,
+ * which nobody would give back in the child. Nothing must be under way on any link.
+ */
+static inline void tls_rest(void)
+{
+	while (__atomic_load_n(&tls_carrying, __ATOMIC_SEQ_CST))
+		usleep(1000);
+}
+
 static inline bool tls_is_link(int fd)
 {
 	return fd < TLS_FDS_MAX && tls_bound[fd];
@@ -156,7 +169,9 @@ static inline bool tls_turn(struct tls_end *e)
 	p[0] = (struct pollfd){.fd = e->fd, .events = (short)((in ? 0 : POLLIN) | (out ? POLLOUT : 0))};
 	p[1] = (struct pollfd){.fd = e->far,
 			       .events = (short)((out || e->test_ended ? 0 : POLLIN) | (in ? POLLOUT : 0))};
+	__atomic_sub_fetch(&tls_carrying, 1, __ATOMIC_SEQ_CST);
 	CHECK(poll(p, 2, -1) >= 0 || errno == EINTR);
+	__atomic_add_fetch(&tls_carrying, 1, __ATOMIC_SEQ_CST);
 	if (out && p[0].revents) {
 		n = send(e->fd, e->out + e->tls.out.start, tls_out_bytes(&e->tls), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
@@ -186,6 +201,7 @@ static inline void *tls_carry(void *arg)
 		;
 	close(e->far);
 	tls_end(e);
+	__atomic_sub_fetch(&tls_carrying, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
@@ -204,6 +220,7 @@ static inline int tls_link(int fd)
 	e->far = pair[1];
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	__atomic_add_fetch(&tls_carrying, 1, __ATOMIC_SEQ_CST);
 	CHECK(!pthread_create(&thread, &attr, tls_carry, e));
 	return pair[0];
 }
