@@ -50,7 +50,8 @@ static void record_done(struct gvm_req *req)
 	struct journal_inode *d = inode_disk(rc->w->inodes, rc->nr);
 	struct inode *inode = rc->w->inodes->rt[rc->nr];
 
-	if (inode && inode->replicas && d->epoch == rc->epoch && gvm_id_equal(&d->rec.id, &rc->region)) {
+	if (inode && inode->replicas && !inode->replicas->closing && d->epoch == rc->epoch &&
+	    gvm_id_equal(&d->rec.id, &rc->region)) {
 		if (req->result)
 			replicas_failed(inode, d->rec.slots[rc->slot].node[rc->replica], req->result);
 		view_recorded(&inode->replicas->slot[rc->slot], rc->replica, rc->number, rc->active,
@@ -105,12 +106,21 @@ static const struct view_env env = { slot_publish, slot_record };
 
 /* ---- a region */
 
+static void replicas_free(struct inode *inode)
+{
+	LIST_REMOVE(inode->replicas, entry);
+	free(inode->replicas);
+	inode->replicas = NULL;
+}
+
 void replicas_open(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 	const uint64_t *words = journal_views(w->journal, inode->nr);
 	struct replicas *r;
 
+	if (inode->replicas && inode->replicas->closing)
+		replicas_free(inode);
 	if (inode->replicas || rec->replicas < 2)
 		return;
 	r = calloc(1, sizeof(*r));
@@ -128,16 +138,17 @@ void replicas_open(struct worker *w, struct inode *inode)
 
 void replicas_close(struct inode *inode)
 {
-	if (!inode->replicas)
-		return;
-	LIST_REMOVE(inode->replicas, entry);
-	free(inode->replicas);
-	inode->replicas = NULL;
+	if (inode->replicas && inode->unstored)
+		inode->replicas->closing = true;
+	else if (inode->replicas)
+		replicas_free(inode);
 }
 
 struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk)
 {
-	return inode->replicas ? &inode->replicas->slot[record_slot_of(&inode->disk->rec, chunk)] : NULL;
+	struct replicas *r = inode->replicas;
+
+	return r && !r->closing ? &r->slot[record_slot_of(&inode->disk->rec, chunk)] : NULL;
 }
 
 unsigned replicas_degraded(const struct inode *inode)
@@ -199,7 +210,7 @@ void replicas_failed(struct inode *inode, unsigned node, int error)
 {
 	struct replicas *r = inode->replicas;
 
-	if (!r || !error || error == -EKEYREVOKED || error == -ECANCELED)
+	if (!r || r->closing || !error || error == -EKEYREVOKED || error == -ECANCELED)
 		return;
 	if (!r->node[node].bad)
 		log_warning(inode->disk->rec.name, "node %s fails: %s", inode->disk->rec.nodes[node].addr,
@@ -223,10 +234,30 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 		node_set_bad(r, node, false);
 }
 
+/* Ends the flushes of a region that has failed, or was detached, and wait for a view: none comes. False: there are none. */
+static bool waits_end(struct worker *w)
+{
+	struct replicas *r;
+
+	LIST_FOREACH (r, w->replicas, entry) {
+		struct inode *inode = r->inode;
+
+		if (!r->closing && (!inode->disk->failed || !inode->unstored))
+			continue;
+		if (r->closing)
+			replicas_free(inode);
+		w->region_events->replicas_changed(w, inode); /* the list may be another one afterwards */
+		return true;
+	}
+	return false;
+}
+
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
 
+	while (waits_end(w))
+		;
 	LIST_FOREACH (r, w->replicas, entry) {
 		for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
 			node_look(r, i, now_ns);

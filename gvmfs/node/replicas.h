@@ -34,6 +34,7 @@ struct replicas {
 	struct inode *inode;
 	LIST_ENTRY(replicas) entry; /* in w->replicas */
 	bool degraded; /* some slot has fewer members than replicas: that was said */
+	bool closing;  /* the region is detached, and flushes of it still wait for a view: they end with the next tick */
 	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
 	struct view_slot slot[RECORD_SLOTS];
 };
@@ -41,7 +42,7 @@ LIST_HEAD(replicas_list, replicas);
 
 /* The region is attached, its journal's words are right: now, or by a predecessor. Without memory the worker ends. */
 void replicas_open(struct worker *w, struct inode *inode);
-/* It is not any more. Nothing of it is under way. */
+/* It is not any more. Flushes that wait for a view end with an error, from the loop. */
 void replicas_close(struct inode *inode);
 
 /* The slot of a chunk; NULL: it has one replica. */

@@ -79,11 +79,14 @@ static bool flush_look(struct worker *w, struct flush *f)
 
 static void flushed(struct worker *w, struct flush *f)
 {
+	struct view_slot *v = replicas_slot(f->inode, f->chunk);
+
 	if (!f->sent || f->result == -EKEYREVOKED) { /* nothing was to be sent; or another host has the region */
 		flush_stored(w, f, f->result);
 		return;
 	}
-	if (!answers_note(f->inode, f) && !view_holds(replicas_slot(f->inode, f->chunk), f->acked)) {
+	/* (Without `v` the region has failed, or was detached meanwhile.) */
+	if (v && !answers_note(f->inode, f) && !view_holds(v, f->acked)) {
 		flush_stored(w, f, f->result);
 		return;
 	}
