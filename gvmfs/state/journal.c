@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* "gjournl5": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x356c6e72756f6a67ull
+#define JOURNAL_MAGIC 0x366c6e72756f6a67ull
 
 #define KNOWN_STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
 
