@@ -24,24 +24,24 @@ static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uin
 	writers_send(w->writers, f);
 }
 
-/* It is over, one way or the other. */
+/* It is over, one way or the other. That nodes are silent is no error: they are asked for as long as it takes. */
 static void flush_stored(struct worker *w, struct flush *f, int result)
 {
-	f->result = result;
+	f->result = result == -ETIMEDOUT ? -EAGAIN : result;
 	f->stored(w, f);
 }
 
 /* What the nodes said of it, for the region: a node that failed is not waited for from here on. False: none has taken it,
- * and none will. */
+ * and none will: all have answered. */
 static bool answers_note(struct inode *inode, struct flush *f)
 {
 	const struct record *rec = &inode->disk->rec;
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
-	bool taken = false, silent = true;
+	bool taken = false, silent = false;
 
 	for (unsigned i = 0; i < f->nodes; i++) {
 		taken |= !f->sent_to[i];
-		silent &= f->sent_to[i] == -ETIMEDOUT;
+		silent |= f->sent_to[i] == -ETIMEDOUT;
 		if (!f->sent_to[i])
 			f->acked |= (uint8_t)(1u << f->replica[i]);
 	}
@@ -58,7 +58,7 @@ static bool flush_look(struct worker *w, struct flush *f)
 	uint8_t missing;
 
 	if (!v || f->inode->disk->failed) {
-		flush_stored(w, f, f->result ? f->result : -EIO);
+		flush_stored(w, f, f->result && f->result != -ETIMEDOUT ? f->result : -EIO);
 		return true;
 	}
 	if (view_holds(v, f->acked)) {
@@ -70,7 +70,7 @@ static bool flush_look(struct worker *w, struct flush *f)
 		return false;
 	/* What is sealed anew has another version: see memnode/SEAL.md. */
 	if (f->resident || f->sealed) {
-		flush_stored(w, f, f->result ? f->result : -EAGAIN);
+		flush_stored(w, f, -EAGAIN);
 		return true;
 	}
 	flush_to(w, f->inode, f, missing);
@@ -81,7 +81,7 @@ static void flushed(struct worker *w, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
 
-	if (!f->sent || f->result == -EKEYREVOKED) { /* nothing was to be sent; or another host has the region */
+	if (v && (!f->sent || f->result == -EKEYREVOKED)) { /* nothing was to be sent; or another host has the region */
 		flush_stored(w, f, f->result);
 		return;
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node that hangs while a guest works holds no access up for long, in both modes, if the region has two replicas: what it
-does not answer is read elsewhere, and written without it."""
+does not answer is read elsewhere, and written without it. Where all hang, accesses wait."""
 
 import sys
 
@@ -14,6 +14,7 @@ MIB = 1 << 20
 SIZE = 48 * MIB
 SECONDS = 6
 HANGS_AFTER = 2
+SILENT = 3
 LONGEST = 4  # seconds: below one on a machine that has nothing else to do
 
 
@@ -37,11 +38,32 @@ def ride(test, mount, node, name, mode):
         node.go_on()
 
 
+def outlast(test, mount, nodes, name, mode):
+    """All nodes are silent for longer than one of several is waited for: accesses wait, and none fails."""
+    path = mount.region(name, SIZE)
+    mapper = Mapper(test, path, mode)
+    if mode == "auto":
+        mount.budget(name, SIZE // 4)
+    mapper.do("fill", 0, SIZE, 3)
+    mapper.ask("churn", 0, SIZE, SECONDS)
+    for node in nodes:
+        node.stop()
+    try:
+        lab.time.sleep(SILENT)
+    finally:
+        for node in nodes:
+            node.go_on()
+    mapper.answer(60)
+    mapper.end()
+
+
 def main(test):
     nodes = [Node(test, "256M", name="node%d" % i) for i in range(3)]
     mount = Mount(test, nodes, "--replicas", "2")
     ride(test, mount, nodes[0], "fast-path", "auto")
     ride(test, mount, nodes[1], "page-cache", "fuse")
+    outlast(test, mount, nodes, "silent-fast-path", "auto")
+    outlast(test, mount, nodes, "silent-page-cache", "fuse")
 
 
 if __name__ == "__main__":
