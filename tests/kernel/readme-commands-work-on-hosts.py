@@ -93,7 +93,7 @@ def test(l):
     expect(KEY in [c.text for c in commands], "README.md makes its key in another way")
     commands = [c for c in commands if c.section == SECTION]
     expect(len(commands) > 5, "README.md shows only %d commands", len(commands))
-    cluster = Cluster(l, 3, memory="384M", inner=True, up=False)
+    cluster = Cluster(l, 3, memory="512M", inner=True, up=False)
     prepare(cluster)
     readme.run(commands, Reader(cluster).table())
     cluster.close()
