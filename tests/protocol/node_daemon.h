@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -94,6 +95,19 @@ static inline unsigned node_log_count(struct node *n, const char *text)
 	while (node_log_has(n, report) == before)
 		CHECK(node_log_read(n, 100) && now_ms() < until);
 	return node_log_has(n, text);
+}
+
+/* A process of the test's own, which ends with it at the latest: 0 in the child. */
+static inline pid_t child_fork(void)
+{
+	pid_t pid;
+
+	tls_rest();
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
 }
 
 static pid_t node_running;

@@ -5,7 +5,6 @@
  */
 #include "node_faults.h"
 
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #define STRANGERS 1500u
@@ -223,14 +222,10 @@ static pid_t flood_begin(enum flood_kind kind)
 	static uint8_t bytes[8 * (5 + TLS_RECORD_BYTES)];
 	static int fds[STRANGERS];
 	size_t len = flood_pack(kind, bytes);
-	pid_t pid;
+	pid_t pid = child_fork();
 
-	tls_rest();
-	pid = fork();
-	CHECK(pid >= 0);
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (unsigned i = 0;; i = (i + 1) % STRANGERS) {
 		struct tls_end *e;
 

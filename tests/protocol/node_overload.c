@@ -9,7 +9,6 @@
 
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #define FLOODERS   64u
@@ -65,15 +64,11 @@ static pid_t flood_begin(enum flood_kind kind, unsigned flooders)
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT}, events[FLOODERS];
 	struct flooder *all;
 	uint8_t *bytes;
-	pid_t pid;
+	pid_t pid = child_fork();
 	int poll;
 
-	tls_rest();
-	pid = fork();
-	CHECK(pid >= 0);
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	all = calloc(flooders, sizeof(*all));
 	bytes = malloc(BURST * FRAME_MAX);
 	poll = epoll_create1(0);
@@ -154,11 +149,8 @@ static void connections_of_many_do_not_stop_a_fault(void)
 	pid_t flood;
 
 	faults(fd, "quiet");
-	tls_rest();
-	flood = fork();
-	CHECK(flood >= 0);
+	flood = child_fork();
 	if (!flood) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (unsigned i = 0; i < 300; i++)
 			silent[i] = link_open(&node);
 		for (unsigned i = 0;; i = (i + 1) % 300) {

@@ -18,13 +18,18 @@ SILENT = 3
 LONGEST = 4  # seconds: below one on a machine that has nothing else to do
 
 
-def ride(test, mount, node, name, mode):
+def churning(test, mount, name, mode):
     path = mount.region(name, SIZE)
     mapper = Mapper(test, path, mode)
     if mode == "auto":
         mount.budget(name, SIZE // 4)
     mapper.do("fill", 0, SIZE, 3)
     mapper.ask("churn", 0, SIZE, SECONDS)
+    return mapper
+
+
+def ride(test, mount, node, name, mode):
+    mapper = churning(test, mount, name, mode)
     lab.time.sleep(HANGS_AFTER)
     node.stop()
     try:
@@ -40,12 +45,7 @@ def ride(test, mount, node, name, mode):
 
 def outlast(test, mount, nodes, name, mode):
     """All nodes are silent for longer than one of several is waited for: accesses wait, and none fails."""
-    path = mount.region(name, SIZE)
-    mapper = Mapper(test, path, mode)
-    if mode == "auto":
-        mount.budget(name, SIZE // 4)
-    mapper.do("fill", 0, SIZE, 3)
-    mapper.ask("churn", 0, SIZE, SECONDS)
+    mapper = churning(test, mount, name, mode)
     for node in nodes:
         node.stop()
     try:

@@ -453,18 +453,24 @@ static bool node_lose(unsigned r)
 	return true;
 }
 
-/* The worker is killed: what it has sent may still arrive. A successor goes on with the journal. */
-static bool worker_kill(struct host *h)
+/* Nobody waits for what it has sent any more; it may still arrive. */
+static void wires_orphan(struct host *h)
 {
-	if (!left.kills || !h->attached)
-		return false;
-	left.kills--;
 	for (unsigned r = 0; r < now->replicas; r++)
 		for (unsigned i = h->wire[r].count; i--;) {
 			h->wire[r].request[i].orphan = 1;
 			if (h->wire[r].request[i].done)
 				wire_drop(&h->wire[r], i);
 		}
+}
+
+/* The worker is killed: what it has sent may still arrive. A successor goes on with the journal. */
+static bool worker_kill(struct host *h)
+{
+	if (!left.kills || !h->attached)
+		return false;
+	left.kills--;
+	wires_orphan(h);
 	view_begin(&h->slot, &env, h->word, NULL);
 	h->acked = 0;
 	host_turn(h);
@@ -480,12 +486,7 @@ static bool host_die(struct host *h)
 	if (!left.deaths || !h->there)
 		return false;
 	left.deaths--;
-	for (unsigned r = 0; r < now->replicas; r++)
-		for (unsigned i = h->wire[r].count; i--;) {
-			h->wire[r].request[i].orphan = 1;
-			if (h->wire[r].request[i].done)
-				wire_drop(&h->wire[r], i);
-		}
+	wires_orphan(h);
 	if (left.follows)
 		memset(h->wire, 0, sizeof(h->wire));
 	h->there = h->attached = false;
