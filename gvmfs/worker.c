@@ -249,12 +249,19 @@ static void replicas_changed(struct worker *w, struct inode *inode)
 	store_turn(w->store);
 }
 
+static void region_fenced(struct worker *w, struct inode *inode)
+{
+	region_fail(w, inode, 0, -EKEYREVOKED);
+	store_turn(w->store);
+}
+
 static const struct region_events region_events = {
 	.forget = region_forget,
 	.attached = watch_end,
 	.detached = watch_left,
 	.failed = region_failed,
 	.replicas_changed = replicas_changed,
+	.fenced = region_fenced,
 };
 
 /* The key is the one that the supervisor read: its pages come to no child by accident. */
@@ -276,7 +283,8 @@ static int replicas_recover(struct worker *w)
 		const struct journal_inode *d = inode_disk(w->inodes, nr);
 		struct inode *inode;
 
-		if (d->use == INODE_FREE || !d->epoch || d->rec.replicas < 2)
+		/* (Of one that is gone nothing is written any more.) */
+		if (d->use == INODE_FREE || !d->epoch || d->rec.replicas < 2 || d->rec.kind == RECORD_GONE)
 			continue;
 		inode = inode_get(w->inodes, nr);
 		if (!inode)

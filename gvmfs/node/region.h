@@ -30,6 +30,8 @@ struct region_events {
 	void (*failed)(struct worker *w, struct inode *inode, const char *why);
 	/* Which replicas are members of a slot's view has changed, or which of the nodes answer. */
 	void (*replicas_changed)(struct worker *w, struct inode *inode);
+	/* A node has told, to what was not about a chunk's content, that another host is the writer. */
+	void (*fenced)(struct worker *w, struct inode *inode);
 };
 
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);

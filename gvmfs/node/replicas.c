@@ -52,6 +52,11 @@ static void record_done(struct gvm_req *req)
 
 	if (inode && inode->replicas && !inode->replicas->closing && d->epoch == rc->epoch &&
 	    gvm_id_equal(&d->rec.id, &rc->region)) {
+		if (req->result == -EKEYREVOKED) { /* to ask again is of no use: another host has the region */
+			rc->w->region_events->fenced(rc->w, inode);
+			free(rc);
+			return;
+		}
 		if (req->result)
 			replicas_failed(inode, d->rec.slots[rc->slot].node[rc->replica], req->result);
 		view_recorded(&inode->replicas->slot[rc->slot], rc->replica, rc->number, rc->active,
