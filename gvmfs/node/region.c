@@ -56,12 +56,16 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 	f->what.epoch = d->epoch;
 	f->what.chunk = chunk;
 	f->what.version = d->epoch ? inode->index[chunk] & GVM_VERSION_MASK : 0;
+	if (count == 1) { /* nothing to choose: a fault pays for no more */
+		fetch_begin(w->fetches, f, &(struct fetch_way){ .conn = region_node_conn(w, inode, node[0]) }, 1);
+		return;
+	}
 	for (unsigned i = 0; i < count; i++) {
 		way[i].conn = region_node_conn(w, inode, node[i]);
 		way[i].latency = pool_latency(w->pool, way[i].conn);
 		way[i].node = d->rec.nodes[node[i]].incarnation;
 	}
-	if (!d->epoch && count > 1) {
+	if (!d->epoch) {
 		fetch_newest_begin(w->fetches, f, way, count, record_slot_of(&d->rec, chunk));
 		return;
 	}
