@@ -10,7 +10,7 @@ KIB = 512
 
 
 def test(l):
-    cluster = Cluster(l, 3, roles="bbc", parameters="lease_ms=4000", cpus=2)
+    cluster = Cluster(l, 3, roles="bbc", parameters="lease_ms=12000", cpus=2)
     cluster.join("ram", KIB)
     cluster.join("own", KIB)  # of the host that comes and goes
     zero, one, two = cluster.nodes
