@@ -15,7 +15,9 @@
  * (-EACCES), the node speaks no common version (-EPROTONOSUPPORT), or the node that comes back has
  * another incarnation: its memory is gone, and requests that name a region end with -ENOMEDIUM (a
  * declared loss). Requests submitted after that go to the new incarnation; the caller decides
- * whether to submit any.
+ * whether to submit any. A request that names the incarnation it is meant for (gvm_req.node) is carried
+ * out by no other, and not lost because the connection last knew another: it ends with -ENOMEDIUM when a
+ * greeting has shown, after that incarnation was first asked for, that another one is there.
  *
  * Two PUTs of one chunk in flight at the same time may both be carried out and then both be sent
  * again, the first of them to be answered -ESTALE: the node holds the newer version. A caller that
@@ -85,6 +87,7 @@ struct gvm_req {
 	gvm_done_fn *done;
 	void *arg;
 	uint64_t deadline_ns; /* CLOCK_MONOTONIC; 0: none */
+	struct gvm_id node;   /* the incarnation that it is meant for; none: whichever is there */
 	/* the outcome, set before done() */
 	int result;	 /* 0 or a negative errno */
 	uint64_t detail; /* of GVM_MSG_ERROR_RSP, where the node gave one */

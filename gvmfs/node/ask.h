@@ -23,6 +23,14 @@ static inline struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
 	return &ask->call;
 }
 
+/* Of a region's node, and no other that may have its address by now. */
+static inline struct gvm_call *ask_begin_to(struct ask *ask, uint64_t deadline_ns, const struct record_node *node)
+{
+	ask_begin(ask, deadline_ns);
+	ask->call.req.node = node->incarnation;
+	return &ask->call;
+}
+
 /* Several at a time, of different nodes: those that do not answer are waited for once. */
 static inline struct ask *asks_make(unsigned count)
 {

@@ -125,7 +125,7 @@ static void next_ask(struct fetch *f)
 
 	wait_end(f);
 	*q = (struct fetch_request){.fetch = f, .latency = way->latency, .under_way = true};
-	q->get.req = (struct gvm_req){.done = request_done, .deadline_ns = f->deadline_ns};
+	q->get.req = (struct gvm_req){.done = request_done, .deadline_ns = f->deadline_ns, .node = way->node};
 	q->get.on_piece = request_piece;
 	q->get.what = f->what;
 	if (f->ways > 1) {
@@ -251,7 +251,7 @@ static void probes_ask(struct fetch *f, uint8_t members)
 	for (unsigned i = 0; i < ways; i++) {
 		struct gvm_get *get = &f->request[i].get;
 
-		get->req = (struct gvm_req){.done = probe_done, .deadline_ns = deadline_ns};
+		get->req = (struct gvm_req){.done = probe_done, .deadline_ns = deadline_ns, .node = way[i].node};
 		get->on_piece = probe_piece;
 		get->what = f->what;
 		get->what.page_mask = 0;
@@ -319,7 +319,7 @@ static void views_ask(struct fetch *f)
 	for (unsigned i = 0; i < f->ways; i++) {
 		struct gvm_call *call = &f->request[i].call;
 
-		call->req = (struct gvm_req){.done = views_done, .deadline_ns = deadline_ns};
+		call->req = (struct gvm_req){.done = views_done, .deadline_ns = deadline_ns, .node = f->way[i].node};
 		gvm_region_views(f->way[i].conn, call, &what);
 	}
 }

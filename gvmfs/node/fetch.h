@@ -29,7 +29,7 @@ struct fetch_latency {
 struct fetch_way {
 	struct gvm_conn *conn;
 	struct fetch_latency *latency;
-	struct gvm_id node; /* fetch_newest_begin(): its incarnation */
+	struct gvm_id node; /* its incarnation */
 };
 
 struct fetch;

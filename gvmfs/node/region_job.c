@@ -36,19 +36,22 @@ static uint64_t ns_from_now(uint64_t ns)
 enum open_mode { MODE_LOOK = 0, MODE_ATTACH = 1, MODE_HOLD = 5, MODE_UNHOLD = 6 };
 enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
 
-static int region_open(struct gvm_conn *conn, const struct region_job *rj, uint8_t mode, uint64_t epoch,
+static int region_open(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
 		       uint64_t deadline_ns, struct ask *ask)
 {
 	const struct record *rec = &rj->rec;
+	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
 	struct gvm_region_open_req what = {
 		.region = rec->id, .mode = mode, .epoch = epoch, .view = rec->view
 	};
 
+	if (!conn)
+		return -ENOMEM;
 	if (mode == MODE_ATTACH || mode == MODE_HOLD)
 		what.force = rj->take ? FORCE_WRITER : rj->pass ? FORCE_LEASE : FORCE_NONE;
 	if (mode == MODE_ATTACH)
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
-	gvm_region_open(conn, ask_begin(ask, deadline_ns), &what);
+	gvm_region_open(conn, ask_begin_to(ask, deadline_ns, &rec->nodes[node]), &what);
 	return pool_wait(conn, &ask->call.req);
 }
 
@@ -79,9 +82,7 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	rj->lease_ms = 0;
 	rj->pass = false;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = conn ? region_open(conn, rj, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask)
-			     : -ENOMEM;
+		int r = region_open(pool, rj, i, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask);
 
 		if (r < 0 && region_node_leave_out(rj, i, r))
 			continue;
@@ -108,7 +109,7 @@ static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epo
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 
 		if (conn)
-			gvm_region_close(conn, ask_begin(&asks[i], ns_from_now(SHORT_NS)), &what);
+			gvm_region_close(conn, ask_begin_to(&asks[i], ns_from_now(SHORT_NS), &rj->rec.nodes[i]), &what);
 	}
 	for (unsigned i = 0; asks && i < count; i++)
 		ask_wait(&asks[i]);
@@ -116,13 +117,12 @@ static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epo
 }
 
 /* Attaches to one node. While readers of other hosts drop what they keep of the region, it asks again. */
-static int node_claim(struct region_job *rj, struct pool *pool, struct gvm_conn *conn, uint64_t epoch,
-		      struct ask *ask)
+static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, uint64_t epoch, struct ask *ask)
 {
 	uint64_t until_ns = ns_from_now(WATCHED_NS);
 	int r;
 
-	while ((r = region_open(conn, rj, MODE_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
+	while ((r = region_open(pool, rj, node, MODE_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
 	       -EINPROGRESS) {
 		if (gvm_now_ns() > until_ns)
 			return -EBUSY;
@@ -135,12 +135,8 @@ static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epo
 {
 	struct ask ask;
 
-	for (unsigned i = 0; i < count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-
-		if (conn)
-			region_open(conn, rj, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
-	}
+	for (unsigned i = 0; i < count; i++)
+		region_open(pool, rj, i, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
 }
 
 /* Asks every node whether we may attach, and none of them lets another client from then on: what one refuses
@@ -150,10 +146,8 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
 	struct ask ask = { 0 };
 
 	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = rj->away[i] ? 0 : conn ? region_open(conn, rj, MODE_HOLD, *epoch, pool_call_deadline(pool->opts),
-					   &ask)
-			     : -ENOMEM;
+		int r = rj->away[i] ? 0 :
+			region_open(pool, rj, i, MODE_HOLD, *epoch, pool_call_deadline(pool->opts), &ask);
 
 		if (!r || region_node_leave_out(rj, i, r))
 			continue;
@@ -178,8 +172,7 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	if (held)
 		return held;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
-		int r = rj->away[i] ? 0 : conn ? node_claim(rj, pool, conn, *epoch, &ask) : -ENOMEM;
+		int r = rj->away[i] ? 0 : node_claim(rj, pool, i, *epoch, &ask);
 
 		detail = ask.call.req.detail;
 		if (!r || region_node_leave_out(rj, i, r))
@@ -241,7 +234,7 @@ static int node_read_index(struct region_job *rj, struct pool *pool, unsigned no
 		struct gvm_region_index_req what = { .region = rj->rec.id, .first = ia.next };
 		int r;
 
-		ask_begin(&ia.ask, pool_call_deadline(pool->opts))->req.done = index_done;
+		ask_begin_to(&ia.ask, pool_call_deadline(pool->opts), &rj->rec.nodes[node])->req.done = index_done;
 		ia.ask.call.req.arg = &ia.ask.done;
 		gvm_region_index(conn, &ia.ask.call, &what);
 		r = pool_wait(conn, &ia.ask.call.req);
@@ -470,7 +463,7 @@ static int node_create(struct pool *pool, const struct region_job *rj, unsigned 
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_region_create(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
+	gvm_region_create(conn, ask_begin_to(&ask, pool_call_deadline(pool->opts), &rec->nodes[node]), &what);
 	r = pool_wait(conn, &ask.call.req);
 	if (r != -EEXIST)
 		return r;
@@ -478,7 +471,7 @@ static int node_create(struct pool *pool, const struct region_job *rj, unsigned 
 	parts_delete(pool, rj, node, 1, CREATE_NS, &r);
 	if (r < 0)
 		return r;
-	gvm_region_create(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
+	gvm_region_create(conn, ask_begin_to(&ask, pool_call_deadline(pool->opts), &rec->nodes[node]), &what);
 	return pool_wait(conn, &ask.call.req);
 }
 
@@ -559,16 +552,16 @@ static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, 
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_region_resize(conn, ask_begin(&ask, resize_deadline(rj, pool)), &what);
+	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
 	return pool_wait(conn, &ask.call.req);
 }
 
 /* A predecessor that was killed may have cut them off already: they are zeros then. */
-static int discard_refused(struct region_job *rj, struct gvm_conn *conn, int error)
+static int discard_refused(struct region_job *rj, struct pool *pool, unsigned node, int error)
 {
 	struct ask ask;
 
-	if (region_open(conn, rj, MODE_LOOK, 0, resize_deadline(rj, NULL), &ask) < 0 ||
+	if (region_open(pool, rj, node, MODE_LOOK, 0, resize_deadline(rj, pool), &ask) < 0 ||
 	    ask.call.rsp.region_open.chunks != record_chunks(rj->size_bytes))
 		return error;
 	return 0;
@@ -586,13 +579,14 @@ static int chunks_discard(struct region_job *rj, struct pool *pool, uint64_t fir
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		conn[i] = pool_node(pool, &rj->rec.nodes[i]);
 		if (conn[i])
-			gvm_discard(conn[i], ask_begin(&asks[i], resize_deadline(rj, pool)), &what);
+			gvm_discard(conn[i], ask_begin_to(&asks[i], resize_deadline(rj, pool), &rj->rec.nodes[i]),
+				    &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		int r = conn[i] ? pool_wait(conn[i], &asks[i].call.req) : -ENOMEM;
 
 		if (r == -EINVAL)
-			r = discard_refused(rj, conn[i], r);
+			r = discard_refused(rj, pool, i, r);
 		if (r < 0 && !result)
 			result = r;
 	}
@@ -696,7 +690,7 @@ void region_job_stat(struct job *job, struct pool *pool)
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 
 		if (conn)
-			gvm_region_stat(conn, ask_begin(&asks[i], deadline_ns), &what);
+			gvm_region_stat(conn, ask_begin_to(&asks[i], deadline_ns, &rj->rec.nodes[i]), &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		const struct gvm_region_stat_rsp *rsp = &asks[i].call.rsp.region_stat;

@@ -72,6 +72,7 @@ static int views_read(struct region_job *rj, struct pool *pool, unsigned node, s
 		return -ENOMEM;
 	ask_begin(&va.ask, pool_call_deadline(pool->opts))->req.done = views_done;
 	va.ask.call.req.arg = &va.ask.done;
+	va.ask.call.req.node = rj->rec.nodes[node].incarnation;
 	gvm_region_views(conn, &va.ask.call, &what);
 	return pool_wait(conn, &va.ask.call.req);
 }
@@ -191,7 +192,7 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 	m->done = false;
 	m->got = 0;
 	chunk_parts_begin(&m->sealed, true);
-	m->get.req = (struct gvm_req){ .done = pool_done, .arg = &m->done,
+	m->get.req = (struct gvm_req){ .done = pool_done, .arg = &m->done, .node = from->incarnation,
 				       .deadline_ns = pool_call_deadline(pool->opts) };
 	m->get.on_piece = move_piece;
 	m->get.what = (struct gvm_get_req){ .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
@@ -213,7 +214,7 @@ static int chunk_put(struct chunk_move *m, struct pool *pool, const struct recor
 		return -EBADMSG;
 	if (!m->rj->opts->sealing)
 		chunk_encode(m->codec, m->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &m->rj->rec.id, m->chunk, &head, m->body);
-	put = (struct gvm_put){ .req = { .done = pool_done, .arg = &done,
+	put = (struct gvm_put){ .req = { .done = pool_done, .arg = &done, .node = to->incarnation,
 					 .deadline_ns = pool_call_deadline(pool->opts) },
 				.what = { .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
 					  .version = version },
@@ -236,7 +237,7 @@ static int chunk_zero(struct region_job *rj, struct pool *pool, const struct rec
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_discard(conn, ask_begin(&ask, pool_call_deadline(pool->opts)), &what);
+	gvm_discard(conn, ask_begin_to(&ask, pool_call_deadline(pool->opts), to), &what);
 	return pool_wait(conn, &ask.call.req);
 }
 

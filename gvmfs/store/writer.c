@@ -262,7 +262,7 @@ static int get_ask(struct flush *f, unsigned from)
 	if (!conn)
 		return -ENOMEM;
 	f->get_from = from;
-	f->get.req = (struct gvm_req){ .done = get_done, .arg = f };
+	f->get.req = (struct gvm_req){ .done = get_done, .arg = f, .node = f->node[from].incarnation };
 	wait_begin(f, PATIENCE_NS);
 	gvm_get(conn, &f->get);
 	return 0;
@@ -338,7 +338,7 @@ static int flush_send(struct flush *f, uint64_t base)
 			continue;
 		f->puts++;
 		p->f = f;
-		p->put.req = (struct gvm_req){ .done = put_done, .arg = f };
+		p->put.req = (struct gvm_req){ .done = put_done, .arg = f, .node = f->node[i].incarnation };
 		p->put.what = (struct gvm_put_req){
 			.region = f->region,
 			.epoch = f->epoch,

@@ -30,6 +30,7 @@
 
 #define NS_PER_MS 1000000ull
 #define TOLD_MAX  8
+#define ABSENT_MAX 16u
 
 enum req_state {
 	REQ_IDLE,
@@ -112,6 +113,8 @@ struct gvm_conn {
 	struct gvm_hello_req hello;
 	struct gvm_hello_rsp welcome;
 	struct gvm_id incarnation; /* of the last link that came up */
+	struct gvm_id absent[ABSENT_MAX]; /* that requests were meant for, and that are not there; a ring */
+	unsigned absent_count;
 	int failed;		   /* LINK_FAILED: the errno of all requests */
 	uint64_t jitter;
 
@@ -169,6 +172,8 @@ void req_run_ended(struct gvm_conn *conn);
 void req_forget_abandoned(struct gvm_conn *conn);
 /* Whether the op names a region. */
 bool req_names_region(const struct gvm_req *req);
+/* Whether the node that is connected is the one that the request is meant for. */
+bool req_is_meant(const struct gvm_conn *conn, const struct gvm_req *req);
 /* Whether the node that is connected knows what the request needs. */
 bool req_is_known(const struct gvm_conn *conn, const struct gvm_req *req);
 /* Sets op, fields and data of a request. */

@@ -328,13 +328,44 @@ static void tcp_check(struct gvm_conn *conn, uint64_t now)
 		hello_send(conn, now);
 }
 
+/* Requests for it need not wait for another greeting. */
+static void absent_note(struct gvm_conn *conn, const struct gvm_id *node)
+{
+	for (unsigned i = 0; i < conn->absent_count && i < ABSENT_MAX; i++)
+		if (gvm_id_equal(&conn->absent[i], node))
+			return;
+	conn->absent[conn->absent_count++ % ABSENT_MAX] = *node;
+}
+
+/* It may have been away. */
+static void absent_forget(struct gvm_conn *conn, const struct gvm_id *node)
+{
+	for (unsigned i = 0; i < ABSENT_MAX; i++)
+		if (gvm_id_equal(&conn->absent[i], node))
+			conn->absent[i] = (struct gvm_id){{0}};
+}
+
+/* Whether the node that has greeted has what the request is about. */
+static bool req_is_lost(struct gvm_conn *conn, const struct gvm_req *req, bool renewed)
+{
+	if (gvm_id_is_none(&req->node))
+		return renewed && req_names_region(req);
+	if (req_is_meant(conn, req))
+		return false;
+	absent_note(conn, &req->node);
+	return true;
+}
+
 static void link_up(struct gvm_conn *conn)
 {
 	bool renewed = !gvm_id_is_none(&conn->incarnation) &&
 		       !gvm_id_equal(&conn->incarnation, &conn->welcome.incarnation);
 	struct gvm_req *req, *next;
 
+	if (renewed)
+		absent_note(conn, &conn->incarnation);
 	conn->incarnation = conn->welcome.incarnation;
+	absent_forget(conn, &conn->incarnation);
 	conn->step = LINK_UP;
 	conn->peer_next = 0; /* a loss begins with a look-up */
 	conn->version_refusals = conn->tls_refusals = 0;
@@ -346,7 +377,7 @@ static void link_up(struct gvm_conn *conn)
 	set_state(conn, GVM_CONN_UP, renewed, "connected");
 	for (req = req_first(conn, REQ_RESEND); req; req = next) {
 		next = req_next(req);
-		if (renewed && req_names_region(req))
+		if (req_is_lost(conn, req, renewed))
 			req_end_later(conn, req, -ENOMEDIUM);
 		else if (!req_is_known(conn, req))
 			req_end_later(conn, req, -EOPNOTSUPP);

@@ -202,6 +202,33 @@ bool req_names_region(const struct gvm_req *req)
 	return true;
 }
 
+bool req_is_meant(const struct gvm_conn *conn, const struct gvm_req *req)
+{
+	return gvm_id_is_none(&req->node) || gvm_id_equal(&req->node, &conn->incarnation);
+}
+
+static bool is_absent(const struct gvm_conn *conn, const struct gvm_id *node)
+{
+	for (unsigned i = 0; i < conn->absent_count && i < ABSENT_MAX; i++)
+		if (gvm_id_equal(&conn->absent[i], node))
+			return true;
+	return false;
+}
+
+/* It is not sent to the node that was there last. That one may be gone, without its connection having noticed: a new
+ * greeting tells. */
+static int req_doubt(struct gvm_conn *conn, const struct gvm_req *req)
+{
+	if (conn->step != LINK_UP || req_is_meant(conn, req))
+		return 0;
+	if (is_absent(conn, &req->node))
+		return -ENOMEDIUM;
+	if (!conn->broken)
+		conn->broken = "it may be another by now";
+	poll_timer_by(conn, 0);
+	return 0;
+}
+
 bool req_is_known(const struct gvm_conn *conn, const struct gvm_req *req)
 {
 	return !(req->needs & ~(conn->welcome.features & conn->hello.features));
@@ -242,7 +269,9 @@ void req_submit(struct gvm_conn *conn, struct gvm_req *req)
 	      conn->step == LINK_FAILED	       ? conn->failed :
 	      req->data_len > GVM_DATA_MAX     ? -EINVAL :
 	      conn->step == LINK_UP && !req_is_known(conn, req) ? -EOPNOTSUPP :
-						 req_tag(conn, req);
+						 req_doubt(conn, req);
+	if (!err)
+		err = req_tag(conn, req);
 	if (err) {
 		req_end_later(conn, req, err);
 		return;

@@ -161,6 +161,67 @@ static void a_node_that_lost_its_memory_is_a_declared_loss(void)
 	rig_node_end(&new, SIGTERM);
 }
 
+static int stat_of(struct gvm_conn *conn, const struct gvm_id *node)
+{
+	static struct ask a;
+	struct gvm_region_stat_req what = {rig_region(1)};
+
+	ask(&a)->req.node = *node;
+	gvm_region_stat(conn, &a.call, &what);
+	rig_run_one(conn, &left, SECONDS);
+	return a.call.req.result;
+}
+
+static void a_request_reaches_the_node_that_it_names_or_none(void)
+{
+	struct rig_node old, new;
+	struct seen seen, theirs;
+	struct gvm_conn *conn, *other;
+	struct gvm_id was, is;
+	struct gvm_region_stat_req what = {rig_region(1)};
+	struct ask queued[2];
+	struct way *way;
+
+	rig_node_start(&old, NULL);
+	rig_node_start(&new, NULL);
+	way = way_open(old.addr);
+	conn = conn_make(way_addr(way), &seen, NULL, 0);
+	other = conn_make(new.addr, &theirs, NULL, 0);
+	CHECK_EQ(create(conn, 1), 0);
+	CHECK_EQ(create(other, 1), 0);
+	was = *gvm_conn_incarnation(conn);
+	is = *gvm_conn_incarnation(other);
+	left = 0;
+	/* What waits for a link is for the node that it names, whichever was there before. */
+	way_block(way, true);
+	rig_run_to(conn, GVM_CONN_CONNECTING);
+	ask(&queued[0])->req.node = was;
+	ask(&queued[1])->req.node = is;
+	gvm_region_stat(conn, &queued[0].call, &what);
+	gvm_region_stat(conn, &queued[1].call, &what);
+	way_lead_to(way, new.addr);
+	way_block(way, false);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK_EQ(queued[0].call.req.result, -ENOMEDIUM);
+	CHECK_EQ(queued[1].call.req.result, 0);
+	/* Who was there before is known, and does not cost another link. */
+	CHECK_EQ(seen.up, 2);
+	CHECK_EQ(stat_of(conn, &was), -ENOMEDIUM);
+	CHECK_EQ(seen.up, 2);
+	/* One that was never heard of may be there without our link having noticed. */
+	way_lead_to(way, old.addr);
+	CHECK_EQ(stat_of(conn, &(struct gvm_id){{1}}), -ENOMEDIUM);
+	CHECK_EQ(seen.up, 3);
+	CHECK_EQ(stat_of(conn, &was), 0);
+	CHECK_EQ(stat_of(conn, &is), -ENOMEDIUM);
+	CHECK_EQ(seen.up, 3);
+	gvm_conn_destroy(conn);
+	gvm_conn_destroy(other);
+	way_close(way);
+	rig_node_end(&old, SIGTERM);
+	rig_node_end(&new, SIGTERM);
+}
+
 static void a_stopped_node_is_noticed_and_taken_up_again(void)
 {
 	struct rig_node node;
@@ -496,6 +557,8 @@ static void a_path_that_always_damages_ends_requests(void)
 static const struct check_test tests[] = {
 	{"a-node-that-lost-its-memory-is-a-declared-loss",
 	 a_node_that_lost_its_memory_is_a_declared_loss},
+	{"a-request-reaches-the-node-that-it-names-or-none",
+	 a_request_reaches_the_node_that_it_names_or_none},
 	{"a-stopped-node-is-noticed-and-taken-up-again",
 	 a_stopped_node_is_noticed_and_taken_up_again},
 	{"an-absent-node-is-waited-for", an_absent_node_is_waited_for},
