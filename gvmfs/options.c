@@ -34,6 +34,8 @@ static const char usage_text[] =
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
 	"      --replicas N      keep new regions on N nodes each (1 to 3; default: 1)\n"
+	"      --repair-rate MB  copy so many MB a second to nodes that lack copies\n"
+	"                        (default 100)\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
 	"                        long after the nodes last heard of it (default 10)\n"
 	"      --unlinked-lease SECONDS  the same of files without a name: the nodes\n"
@@ -51,7 +53,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+	OPT_REPLICAS, OPT_REPAIR_RATE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "lease", required_argument, NULL, OPT_LEASE },
 	{ "replicas", required_argument, NULL, OPT_REPLICAS },
+	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
 	{ "writers", required_argument, NULL, OPT_WRITERS },
@@ -236,6 +239,8 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("lease", value, 1, 86400, &opts->lease_s);
 	case OPT_REPLICAS:
 		return set_number("replicas", value, 1, RECORD_REPLICAS, &opts->replicas);
+	case OPT_REPAIR_RATE:
+		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
 	case OPT_UNLINKED_LEASE:
 		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
 	case OPT_ALLOW_OTHER:
@@ -329,7 +334,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .replicas = 1, .lease_s = 10, .unlinked_lease_s = 86400 };
+	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_rate = 100, .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

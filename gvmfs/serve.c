@@ -11,6 +11,7 @@
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/region_lease.h"
 #include "node/replicas.h"
 #include "node/times.h"
 #include "state/closes.h"

@@ -17,6 +17,7 @@
 #include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/region_lease.h"
 #include "node/replicas.h"
 #include "node/times.h"
 #include "serve.h"

@@ -94,6 +94,11 @@ static void readable_print(const char *path, const char *t)
 		line("on this host", "%s of at most %s",
 		     size_text(GET(resident_bytes), a),
 		     size_text(GET(local_bytes), b));
+	if (GET(slots_degraded))
+		line("copies", "DEGRADED: of %.0f %% of the chunks there are fewer than %llu; %llu chunks are to be copied",
+		     100 * ratio(GET(slots_degraded), GET(slots)), LLU(replicas), LLU(repair_chunks));
+	else if (GET(replicas))
+		line("copies", "%llu of each chunk", LLU(replicas));
 	line("errors", "%llu", LLU(io_errors));
 }
 

@@ -96,6 +96,10 @@
  *	view-proposed-believed  or what was proposed, as if it were active
  *	view-proposed-unseen  or what was proposed does not matter
  *	view-growth-early  a replica is taken into the view before all members know that it is
+ *	view-growth-unheld  writes begin though some may know of a view that was given up
+ *	fill-unread	a replica that comes back is read without having been given what it missed
+ *	fill-unheld	writes begin while it is taken in
+ *	fill-unmarked	what is written while it is filled is not copied again
  *
  * One is no fault, but another kernel:
  *

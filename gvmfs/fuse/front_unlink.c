@@ -4,6 +4,7 @@
 #include "front_tree.h"
 #include "node/names.h"
 #include "node/region.h"
+#include "node/region_lease.h"
 #include "node/times.h"
 
 #include <errno.h>

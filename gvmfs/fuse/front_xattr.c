@@ -8,6 +8,7 @@
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/replicas.h"
 #include "store/store.h"
 #include "uffd/resident.h"
 
@@ -18,6 +19,18 @@
 #include <unistd.h>
 
 #define STATS_BYTES 4096
+
+/* Of a region with several replicas that is attached here. */
+static size_t print_copies(struct inode *inode, char *buf, size_t size)
+{
+	const struct record *rec = &inode->disk->rec;
+
+	if (!inode->replicas)
+		return 0;
+	return (size_t)snprintf(buf, size, "replicas %u\nslots %u\nslots_degraded %u\nrepair_chunks %llu\n", rec->replicas,
+				rec->slot_count, replicas_degraded(inode),
+				(unsigned long long)replicas_repair_left(inode));
+}
 
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
 {
@@ -49,7 +62,8 @@ static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 	const struct stats *stats = inode->nr ? inode->stats : &w->journal->super->stats;
 	size_t n = stats_print(stats, text, STATS_BYTES);
 
-	return n + print_state(w, inode, text + n, STATS_BYTES - n);
+	n += print_state(w, inode, text + n, STATS_BYTES - n);
+	return n + print_copies(inode, text + n, STATS_BYTES - n);
 }
 
 /* The text of an attribute, or a negative errno. */

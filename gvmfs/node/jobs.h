@@ -49,6 +49,7 @@ struct jobs {
 	struct pool pool;
 	struct fibers fibers;
 	pthread_t thread;
+	uint64_t repair_due_ns; /* of that thread: before it, --repair-rate allows no copy (repair_job.h) */
 
 	/* work that blocks */
 	struct job_queue blocking; /* lock */

@@ -50,9 +50,6 @@ void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, 
 /* Takes the region from its writer, connected or away, and gives it up again: that writer is fenced, and
  * the region free. A person asks for that. */
 void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* It was attached, or has lost its name, or got it back: the nodes are told by the front's own connections that we live,
- * and of the lease that holds from now on. */
-void region_lease(struct worker *w, struct inode *inode);
 /* Gives it up (what was written is acknowledged: store_sync). Never fails. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Changes the size: makes the region on the nodes if it has none yet, and attaches to it; reserves
@@ -68,11 +65,6 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* The first of it alone, for which the inode need not be held: it only has to stay. */
 void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-
-/* A node has come back, and is to be told that we are still there: for every attached region that it holds. Soon:
- * our leases hold, and faults come first. */
-void region_reattach(struct worker *w, struct gvm_conn *conn);
-uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns);
 
 /* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
  * the rest, and of f->what the page mask and the page that is waited for. */

@@ -6,8 +6,11 @@
 #include "pool.h"
 #include "region.h"
 #include "region_node.h"
+#include "repair.h"
+#include "repair_job.h"
 #include "state/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +41,17 @@ struct record_call {
 	uint64_t epoch;
 	struct gvm_id region;
 	unsigned slot, replica;
+	struct gvm_id node;
 	bool active;
 	uint64_t number;
 };
 
-static void slot_turn(struct replicas *r, unsigned slot);
+static void replicas_turn(struct replicas *r, unsigned slot);
+
+static const struct record_node *slot_node(const struct record *rec, unsigned slot, unsigned replica)
+{
+	return &rec->nodes[rec->slots[slot].node[replica]];
+}
 
 static void record_done(struct gvm_req *req)
 {
@@ -58,10 +67,13 @@ static void record_done(struct gvm_req *req)
 			return;
 		}
 		if (req->result)
-			replicas_failed(inode, d->rec.slots[rc->slot].node[rc->replica], req->result);
+			replicas_failed(inode, &rc->node, req->result);
+		if (!gvm_id_equal(&slot_node(&d->rec, rc->slot, rc->replica)->incarnation, &rc->node))
+			req->result = -ENOMEDIUM; /* another has its place */
 		view_recorded(&inode->replicas->slot[rc->slot], rc->replica, rc->number, rc->active,
 			      req->result);
-		slot_turn(inode->replicas, rc->slot);
+		replicas_turn(inode->replicas, rc->slot);
+		repair_go_on(inode->replicas);
 	}
 	free(rc);
 }
@@ -71,7 +83,7 @@ static struct gvm_id member_id(const struct record *rec, unsigned slot, uint8_t 
 	unsigned replica = (unsigned)__builtin_ctz(*members);
 
 	*members &= (uint8_t)(*members - 1);
-	return rec->nodes[rec->slots[slot].node[replica]].incarnation;
+	return slot_node(rec, slot, replica)->incarnation;
 }
 
 static void slot_record(struct view_slot *v, unsigned replica, const struct view *view, bool active)
@@ -102,6 +114,8 @@ static void slot_record(struct view_slot *v, unsigned replica, const struct view
 	rc->replica = replica;
 	rc->active = active;
 	rc->number = view->number;
+	rc->node = slot_node(&d->rec, slot, replica)->incarnation;
+	rc->call.req.node = rc->node;
 	rc->call.req.done = record_done;
 	rc->call.req.deadline_ns = gvm_now_ns() + RECORD_NS;
 	gvm_region_view(region_node_conn(r->w, r->inode, d->rec.slots[slot].node[replica]), &rc->call, &what);
@@ -114,6 +128,8 @@ static const struct view_env env = { slot_publish, slot_record };
 static void replicas_free(struct inode *inode)
 {
 	LIST_REMOVE(inode->replicas, entry);
+	repair_end(inode->replicas);
+	repair_unmap(inode->replicas->written);
 	free(inode->replicas);
 	inode->replicas = NULL;
 }
@@ -129,12 +145,13 @@ void replicas_open(struct worker *w, struct inode *inode)
 	if (inode->replicas || rec->replicas < 2)
 		return;
 	r = calloc(1, sizeof(*r));
-	if (!r) {
+	if (!r || !(r->written = repair_map())) {
 		log_error(rec->name, "no memory for the state of its replicas");
 		abort();
 	}
 	r->w = w;
 	r->inode = inode;
+	r->turn = replicas_turn;
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		view_begin(&r->slot[s], &env, words[s], r);
 	inode->replicas = r;
@@ -143,10 +160,13 @@ void replicas_open(struct worker *w, struct inode *inode)
 
 void replicas_close(struct inode *inode)
 {
-	if (inode->replicas && inode->unstored)
-		inode->replicas->closing = true;
-	else if (inode->replicas)
-		replicas_free(inode);
+	if (!inode->replicas)
+		return;
+	if (inode->replicas->degraded)
+		log_warning(inode->disk->rec.name, "DEGRADED: it is closed while of %u/%u of its chunks fewer than %u nodes "
+			    "have a copy", replicas_degraded(inode), inode->disk->rec.slot_count,
+			    inode->disk->rec.replicas);
+	inode->replicas->closing = true; /* somebody may be at work on it: it goes with the next tick */
 }
 
 struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk)
@@ -167,6 +187,11 @@ unsigned replicas_degraded(const struct inode *inode)
 	return n;
 }
 
+uint64_t replicas_repair_left(const struct inode *inode)
+{
+	return inode->replicas ? repair_left(inode->replicas) : 0;
+}
+
 static void degraded_say(struct replicas *r)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -180,14 +205,62 @@ static void degraded_say(struct replicas *r)
 	r->degraded = n;
 }
 
-static void slot_turn(struct replicas *r, unsigned slot)
+/* No write to it may begin. */
+static bool slot_holds(const struct replicas *r, unsigned slot)
+{
+	return repair_holds(r, slot) || !view_may_write(&r->slot[slot]);
+}
+
+static void replicas_turn(struct replicas *r, unsigned slot)
 {
 	struct view_slot *v = &r->slot[slot];
 	view_word before = v->word;
+	bool held = slot_holds(r, slot);
 
-	view_turn(v);
-	if (v->word != before && !view_is_changing(v))
+	if (r->closing)
+		return;
+	do
+		view_turn(v);
+	while (repair_turn(r, slot));
+	if ((v->word != before && !view_is_changing(v)) || (held && !slot_holds(r, slot)))
 		r->w->region_events->replicas_changed(r->w, r->inode);
+}
+
+/* ---- writes */
+
+bool replicas_write_begin(struct inode *inode, uint64_t chunk)
+{
+	struct replicas *r = inode->replicas;
+	unsigned slot = record_slot_of(&inode->disk->rec, chunk);
+
+	if (slot_holds(r, slot))
+		return false;
+	r->writes[slot]++;
+	return true;
+}
+
+void replicas_write_end(struct inode *inode, uint64_t epoch, uint64_t chunk)
+{
+	struct replicas *r = inode->replicas;
+	unsigned slot = record_slot_of(&inode->disk->rec, chunk);
+
+	if (!r || r->closing || epoch != inode->disk->epoch)
+		return;
+	assert(r->writes[slot]);
+	r->writes[slot]--;
+	repair_written(r, chunk);
+	if (repair_holds(r, slot))
+		replicas_turn(r, slot);
+}
+
+void replicas_resized(struct inode *inode)
+{
+	struct replicas *r = inode->replicas;
+
+	if (!r || !r->repair)
+		return;
+	repair_end(r); /* it begins anew */
+	r->w->region_events->replicas_changed(r->w, inode);
 }
 
 /* ---- nodes */
@@ -205,23 +278,24 @@ static void node_set_bad(struct replicas *r, unsigned node, bool bad)
 		if (replica < 0)
 			continue;
 		view_bad(&r->slot[s], (unsigned)replica, bad);
-		slot_turn(r, s);
+		replicas_turn(r, s);
 	}
 	/* Flushes that wait for nobody else go on, if it is back. */
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
-void replicas_failed(struct inode *inode, unsigned node, int error)
+void replicas_failed(struct inode *inode, const struct gvm_id *asked, int error)
 {
 	struct replicas *r = inode->replicas;
+	int node = record_node_find(&inode->disk->rec, asked);
 
-	if (!r || r->closing || !error || error == -EKEYREVOKED || error == -ECANCELED)
+	if (!r || r->closing || node < 0 || !error || error == -EKEYREVOKED || error == -ECANCELED)
 		return;
 	if (!r->node[node].bad)
 		log_warning(inode->disk->rec.name, "node %s fails: %s", inode->disk->rec.nodes[node].addr,
 			    error == -ENOMEDIUM ? "it has LOST its copy" : strerror(-error));
 	r->node[node].silent_ns = gvm_now_ns();
-	node_set_bad(r, node, true);
+	node_set_bad(r, (unsigned)node, true);
 }
 
 static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
@@ -246,12 +320,14 @@ static bool waits_end(struct worker *w)
 
 	LIST_FOREACH (r, w->replicas, entry) {
 		struct inode *inode = r->inode;
+		unsigned nr = inode->nr;
 
 		if (!r->closing && (!inode->disk->failed || !inode->unstored))
 			continue;
 		if (r->closing)
 			replicas_free(inode);
 		w->region_events->replicas_changed(w, inode); /* the list may be another one afterwards */
+		inode_reap(w->inodes, nr);
 		return true;
 	}
 	return false;
@@ -268,8 +344,9 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 			node_look(r, i, now_ns);
 		/* Also what a predecessor has begun. */
 		for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
-			slot_turn(r, s);
+			replicas_turn(r, s);
 		degraded_say(r);
+		repair_look(r, now_ns);
 	}
 	return LIST_EMPTY(w->replicas) ? ~0ull : now_ns + TICK_NS;
 }

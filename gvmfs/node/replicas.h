@@ -8,7 +8,8 @@
  * the same, and a while has passed. The slots that it has then get a view without it, unless no member would be left:
  * then the region waits for its nodes, as one without replicas does.
  *
- * Views stand in the journal (journal_views()): a successor goes on with them. Front thread.
+ * Views stand in the journal (journal_views()): a successor goes on with them. What is outside of a view comes back
+ * by repair.h. Front thread.
  */
 #ifndef GVMFS_REPLICAS_H
 #define GVMFS_REPLICAS_H
@@ -27,14 +28,22 @@ struct replica_node {
 	bool gone;	   /* it began anew: bad for good */
 	uint64_t down_ns;  /* since when it is not connected; 0: it is */
 	uint64_t silent_ns; /* when it last failed a request; 0: never */
+	uint64_t repair_ns; /* before it no repair of it begins */
 };
+
+struct repair;
 
 struct replicas {
 	struct worker *w;
 	struct inode *inode;
 	LIST_ENTRY(replicas) entry; /* in w->replicas */
 	bool degraded; /* some slot has fewer members than replicas: that was said */
-	bool closing;  /* the region is detached, and flushes of it still wait for a view: they end with the next tick */
+	bool closing;  /* the region is detached: this goes with the next tick, and flushes that wait for a view end */
+	void (*turn)(struct replicas *r, unsigned slot); /* a slot's, for repair.h */
+	struct repair *repair; /* under way: repair.h; NULL: none */
+	uint64_t repairs;      /* so many were begun */
+	uint64_t *written; /* a bit for each chunk of a degraded slot that was written since: repair_map() */
+	uint16_t writes[RECORD_SLOTS]; /* of each slot, that have begun and not ended */
 	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
 	struct view_slot slot[RECORD_SLOTS];
 };
@@ -47,8 +56,15 @@ void replicas_close(struct inode *inode);
 
 /* The slot of a chunk; NULL: it has one replica. */
 struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk);
-/* A node has failed a request for a chunk of a slot; `error`: what it answered, or -ETIMEDOUT. */
-void replicas_failed(struct inode *inode, unsigned node, int error);
+/* A node has failed a request; `asked`: which was asked, since its place in the record may be another's by now. `error`:
+ * what it answered, or -ETIMEDOUT. */
+void replicas_failed(struct inode *inode, const struct gvm_id *asked, int error);
+/* A write of a chunk is about to be sent to its view's members. False: not now, events->replicas_changed() tells when to try
+ * again. `epoch`: the region's, in which it was begun: one of an attachment that has ended counts no more. */
+bool replicas_write_begin(struct inode *inode, uint64_t chunk);
+void replicas_write_end(struct inode *inode, uint64_t epoch, uint64_t chunk);
+/* The size is another. */
+void replicas_resized(struct inode *inode);
 /* In which order a chunk's replicas are asked, best first: entries of the record's nodes. Returns how many. */
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS]);
 
@@ -57,5 +73,7 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
 
 /* How many slots have how few members (1 to the record's replicas - 1), of all attached regions, or of one. */
 unsigned replicas_degraded(const struct inode *inode);
+/* Chunks that are to be copied, as far as a repair that is under way knows. */
+uint64_t replicas_repair_left(const struct inode *inode);
 
 #endif

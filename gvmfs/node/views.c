@@ -53,6 +53,7 @@ void view_begin(struct view_slot *v, const struct view_env *env, view_word word,
 {
 	*v = (struct view_slot){.env = env, .owner = owner, .word = word};
 	assert(view_word_members(word));
+	v->grows = view_word_next(word).members & ~view_word_members(word);
 	if (word_is_first(word))
 		v->told = view_word_members(word);
 }
@@ -106,6 +107,7 @@ void view_incomplete(struct view_slot *v, unsigned replica)
 static void next_begin(struct view_slot *v, uint8_t members)
 {
 	v->asked = v->recorded = v->telling = v->told = 0;
+	v->grows |= members & ~view_word_members(v->word);
 	word_set(v, word_pack(word_number(v->word) + !mutant("view-number-again"), view_word_members(v->word),
 			      members));
 }
@@ -180,6 +182,7 @@ void view_turn(struct view_slot *v)
 	}
 	v->complete &= (uint8_t)~wanted;
 	v->asked = v->recorded = 0;
+	v->grows = false;
 	word_set(v, word_pack(word_number(v->word), wanted, 0));
 	active_tell(v, wanted);
 }
@@ -192,6 +195,11 @@ uint8_t view_targets(const struct view_slot *v)
 	uint8_t good = members & (uint8_t)~v->bad;
 
 	return good ? good : members;
+}
+
+bool view_may_write(const struct view_slot *v)
+{
+	return !v->grows || mutant("view-growth-unheld");
 }
 
 bool view_holds(const struct view_slot *v, uint8_t acked)
@@ -208,6 +216,13 @@ bool view_holds(const struct view_slot *v, uint8_t acked)
 bool view_is_changing(const struct view_slot *v)
 {
 	return view_word_next(v->word).members != 0;
+}
+
+bool view_may_grow(const struct view_slot *v)
+{
+	uint8_t members = view_word_members(v->word);
+
+	return !view_is_changing(v) && !(members & v->bad) && v->told == members;
 }
 
 bool view_is_degraded(const struct view_slot *v, uint8_t replicas)

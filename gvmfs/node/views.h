@@ -20,7 +20,7 @@
  *
  * For that to be true, a view that takes a replica in must not be proposed before all members know that theirs is active,
  * and all of the new one's know that it is active before it counts: a member that thinks it is alone would be
- * believed.
+ * believed. If such a view is given up when some know it already, no write begins before they know better.
  *
  * Pure decisions over struct view_env: gvmfs runs them, and a model checker (tests/views).
  */
@@ -73,6 +73,7 @@ struct view_slot {
 	uint8_t recorded; /* and those that have */
 	uint8_t telling;  /* of the view's members, or of the next one's: are about to record that it is active */
 	uint8_t told;	  /* and those that have */
+	bool grows;	  /* the view that is about to be, or one that was given up for it, takes a replica in */
 };
 
 /* A worker begins: its predecessor's change of the view goes on with the first view_turn(). */
@@ -97,10 +98,14 @@ void view_turn(struct view_slot *v);
 
 /* Replicas to write to, and to read from: the members that answer; all members where none does. */
 uint8_t view_targets(const struct view_slot *v);
+/* A write may begin. */
+bool view_may_write(const struct view_slot *v);
 /* A write that these replicas have is acknowledged. */
 bool view_holds(const struct view_slot *v, uint8_t acked);
 /* A new view is about to be. */
 bool view_is_changing(const struct view_slot *v);
+/* A replica that is complete would be taken in: all members answer, and know that the view is active. */
+bool view_may_grow(const struct view_slot *v);
 /* Fewer members than replicas. */
 bool view_is_degraded(const struct view_slot *v, uint8_t replicas);
 

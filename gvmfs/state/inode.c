@@ -278,7 +278,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
 	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->emptying || rt->in_handshake ||
-	    rt->resident || rt->parked || rt->times_saving || rt->watch_listed)
+	    rt->resident || rt->parked || rt->times_saving || rt->watch_listed || rt->replicas)
 		return;
 	if (rt->times_due_ns)
 		TAILQ_REMOVE(&in->times_due[rt->times_delay], rt, times_entry);

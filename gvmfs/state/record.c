@@ -177,6 +177,14 @@ int record_replica_of(const struct record *r, unsigned slot, unsigned node)
 	return -1;
 }
 
+int record_node_find(const struct record *r, const struct gvm_id *node)
+{
+	for (unsigned i = 0; i < r->node_count; i++)
+		if (gvm_id_equal(&r->nodes[i].incarnation, node))
+			return (int)i;
+	return -1;
+}
+
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks)
 {
 	uint64_t whole = chunks / r->slot_count, rest = chunks % r->slot_count, n = 0;

@@ -85,6 +85,9 @@ static inline unsigned record_node_of(const struct record *r, uint64_t chunk, un
 /* Which replica of a slot entry `node` has; -1: none. */
 int record_replica_of(const struct record *r, unsigned slot, unsigned node);
 
+/* Which entry of nodes[] is a node; -1: none. */
+int record_node_find(const struct record *r, const struct gvm_id *node);
+
 /* How many of the chunks 0..chunks-1 entry `node` holds. */
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks);
 

@@ -63,6 +63,7 @@ struct flush {
 	unsigned nodes;
 	bool replicated; /* the chunk has more replicas than one: a node that is silent is given up */
 	uint8_t acked;	 /* replicas that have the version: sender.h */
+	bool held;	 /* it is not sent yet: sender.h */
 	uint64_t epoch;
 	uint64_t chunk;
 	uint64_t version; /* the chunk's version from now on */

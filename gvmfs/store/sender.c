@@ -28,6 +28,8 @@ static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uin
 static void flush_stored(struct worker *w, struct flush *f, int result)
 {
 	f->result = result == -ETIMEDOUT ? -EAGAIN : result;
+	if (!f->held)
+		replicas_write_end(f->inode, f->epoch, f->chunk);
 	f->stored(w, f);
 }
 
@@ -35,8 +37,6 @@ static void flush_stored(struct worker *w, struct flush *f, int result)
  * and none will: all have answered. */
 static bool answers_note(struct inode *inode, struct flush *f)
 {
-	const struct record *rec = &inode->disk->rec;
-	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
 	bool taken = false, silent = false;
 
 	for (unsigned i = 0; i < f->nodes; i++) {
@@ -47,11 +47,11 @@ static bool answers_note(struct inode *inode, struct flush *f)
 	}
 	for (unsigned i = 0; i < f->nodes; i++)
 		if (taken || f->sent_to[i] == -ETIMEDOUT || f->sent_to[i] == -ENOMEDIUM)
-			replicas_failed(inode, slot->node[f->replica[i]], f->sent_to[i]);
+			replicas_failed(inode, &f->node[i].incarnation, f->sent_to[i]);
 	return taken || silent;
 }
 
-/* Looks at a flush whose nodes have answered. False: it is still to wait. */
+/* Looks at a flush whose nodes have answered, or that was held. False: it is still to wait. */
 static bool flush_look(struct worker *w, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
@@ -60,6 +60,12 @@ static bool flush_look(struct worker *w, struct flush *f)
 	if (!v || f->inode->disk->failed) {
 		flush_stored(w, f, f->result && f->result != -ETIMEDOUT ? f->result : -EIO);
 		return true;
+	}
+	if (f->held) {
+		f->held = !replicas_write_begin(f->inode, f->chunk);
+		if (!f->held)
+			flush_to(w, f->inode, f, view_targets(v));
+		return !f->held;
 	}
 	if (view_holds(v, f->acked)) {
 		flush_stored(w, f, 0);
@@ -77,6 +83,12 @@ static bool flush_look(struct worker *w, struct flush *f)
 	return true;
 }
 
+static void flush_wait(struct flush *f)
+{
+	f->next = f->inode->unstored;
+	f->inode->unstored = f;
+}
+
 static void flushed(struct worker *w, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
@@ -90,10 +102,8 @@ static void flushed(struct worker *w, struct flush *f)
 		flush_stored(w, f, f->result);
 		return;
 	}
-	if (flush_look(w, f))
-		return;
-	f->next = f->inode->unstored;
-	f->inode->unstored = f;
+	if (!flush_look(w, f))
+		flush_wait(f);
 }
 
 void sender_send(struct worker *w, struct inode *inode, struct flush *f)
@@ -104,11 +114,16 @@ void sender_send(struct worker *w, struct inode *inode, struct flush *f)
 	f->inode = inode;
 	f->acked = 0;
 	f->replicated = v;
+	f->held = v && !replicas_write_begin(inode, f->chunk);
 	if (v) {
 		f->stored = f->done;
 		f->done = flushed;
+		f->result = 0;
 	}
-	flush_to(w, inode, f, v ? view_targets(v) : 1);
+	if (f->held)
+		flush_wait(f);
+	else
+		flush_to(w, inode, f, v ? view_targets(v) : 1);
 }
 
 void sender_changed(struct worker *w, struct inode *inode)
@@ -118,9 +133,7 @@ void sender_changed(struct worker *w, struct inode *inode)
 	inode->unstored = NULL;
 	for (; f; f = next) {
 		next = f->next;
-		if (flush_look(w, f))
-			continue;
-		f->next = inode->unstored;
-		inode->unstored = f;
+		if (!flush_look(w, f))
+			flush_wait(f);
 	}
 }

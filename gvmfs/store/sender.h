@@ -6,7 +6,7 @@
  * (node/views.h), and is stored when all of them have it. Where a member failed, the flush waits here for the view
  * without that member; where the member is back before there is one, what a journal's slot holds is sent to it once
  * more, in the same version. What the fast path evicts may have changed since: it fails, and is sent as a whole under a
- * new version.
+ * new version. A flush that comes while a replica is about to become a member (node/fill.h) is sent a moment later.
  *
  * Front thread.
  */

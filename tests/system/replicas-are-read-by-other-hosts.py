@@ -52,16 +52,18 @@ def main(test):
     test.check(two.file("ram"), 0, SIZE, 1)
 
     writer = beside_the_writer(test, one, two, nodes[0])
-    lose(one)
-    os.close(writer)
-    # The other node has all of it, and knows that it is alone.
+    # It is left out again. The other node has all of it, and knows that it is alone.
     nodes[0].stop()
     try:
+        test.write(path, 0, SIZE, 5)
+        os.fsync(writer)
+        lose(one)
+        os.close(writer)
         wait_for("another host attaches", lambda: open_error(two.file("ram")) == 0, 30)
-        test.check(two.file("ram"), 0, SIZE, 3)
+        test.check(two.file("ram"), 0, SIZE, 5)
     finally:
         nodes[0].go_on()
-    test.check(two.file("ram"), 0, SIZE, 3)
+    test.check(two.file("ram"), 0, SIZE, 5)
 
     # Of a region that both have, one node cannot say whether the other was written to alone.
     three = Mount(test, [*nodes, Node(test, "64M", name="node2")], "--replicas", "2", "--timeout", "3", name="three")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * model.c - every order in which writes, failing nodes, dying workers and a second host can meet the views of one slot
- * (gvmfs/node/views.h), and what must hold in each.
+ * (gvmfs/node/views.h), how a replica comes back to its view (gvmfs/node/fill.h), and what must hold in each.
  *
  *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
  *
@@ -10,7 +10,7 @@
  * connection in their order, refuses those of an older epoch, and may begin anew without its memory. A second host
  * attaches the region without the journal of the first, which may be dead or alive.
  */
-#include "node/views.h"
+#include "node/fill.h"
 
 #include "../sim/explore.h"
 
@@ -24,10 +24,10 @@ const char *mutant_chosen;
 #define HOSTS 2u
 #define WIRE  12u /* requests under way on a connection */
 
-enum request_kind { PUT, RECORD };
+enum request_kind { PUT, RECORD, COPY };
 
-/* A request that was not answered yet; the answer is on its way once it was carried out. PUTs and RECORDs travel over
- * connections of their own, each of which keeps its order. */
+/* A request that was not answered yet; the answer is on its way once it was carried out. PUTs, RECORDs and COPYs (PUTs of
+ * what was read from a member) travel over connections of their own, each of which keeps its order. */
 struct request {
 	uint8_t kind, version, done, orphan; /* orphan: its sender is dead, nobody takes the answer */
 	int8_t error;
@@ -44,6 +44,7 @@ static struct limits {
 	uint8_t writes, bads, cuts, losses, kills, joins, attaches, deaths;
 	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
 			  * nor is a node lost before that */
+	uint8_t beside;	 /* writes begin also while a view is about to be, which takes many more states */
 } left;
 
 static struct world {
@@ -59,6 +60,10 @@ static struct world {
 		/* the worker */
 		struct view_slot slot;
 		uint8_t writing, targets, acked; /* writing: the version of a write under way; 0: none */
+		bool parked; /* it has ended without being acknowledged everywhere, and begins again */
+		struct fill fill;
+		uint8_t first; /* the lowest version of this writer */
+		bool differs, reading; /* the chunk, on the replica that is filled; it is to be read for that */
 		/* the second host, before it has attached: whom it has asked so far */
 		uint8_t asked, answered;
 		struct view_seen seen[VIEW_REPLICAS];
@@ -79,12 +84,16 @@ static const struct model_case {
 	{ { "writes", "2 replicas: 3 writes, a node that is slow twice", false }, 2, false,
 	  { .writes = 3, .bads = 2 } },
 	{ { "exclude", "2 replicas: 2 writes, slow, a worker's death", false }, 2, false,
-	  { .writes = 2, .bads = 2, .kills = 1 } },
+	  { .writes = 2, .bads = 2, .kills = 1, .beside = 1 } },
 	{ { "evictions", "the same with new versions", false }, 2, true, { .writes = 2, .bads = 2, .kills = 1 } },
 	{ { "join", "2 replicas: 2 writes, slow, a return, a death", false }, 2, false,
-	  { .writes = 2, .bads = 1, .joins = 2, .kills = 1 } },
+	  { .writes = 2, .bads = 1, .joins = 2, .kills = 1, .beside = 1 } },
+	{ { "evict-return", "2 replicas: 2 writes with new versions, slow, a return", false }, 2, true,
+	  { .writes = 2, .bads = 1, .joins = 1, .beside = 1 } },
+	{ { "return-attach", "2 replicas: a write, slow, a return, then another host", false }, 2, false,
+	  { .writes = 1, .bads = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1, .beside = 1 } },
 	{ { "return", "2 replicas: 2 writes, slow twice, a return", false }, 2, false,
-	  { .writes = 2, .bads = 2, .joins = 1 } },
+	  { .writes = 2, .bads = 2, .joins = 1, .beside = 1 } },
 	{ { "attach", "2 replicas: 2 writes, slow, another host attaches", false }, 2, false,
 	  { .writes = 2, .bads = 1, .attaches = 1 } },
 	{ { "attach-join", "2 replicas: 2 writes, slow, a return, another host", false }, 2, false,
@@ -170,6 +179,41 @@ static void host_record(struct view_slot *v, unsigned replica, const struct view
 
 static const struct view_env env = { host_publish, host_record };
 
+/* ---- the world of fill.h */
+
+static uint64_t fill_left(const struct fill *f)
+{
+	return ((const struct host *)f->owner)->differs;
+}
+
+static void fill_copy(struct fill *f)
+{
+	struct host *h = f->owner;
+
+	h->differs = false;
+	h->reading = true;
+}
+
+static unsigned fill_writes(const struct fill *f)
+{
+	const struct host *h = f->owner;
+
+	return h->writing && !h->parked;
+}
+
+static void fill_differ(struct fill *f, uint64_t chunk)
+{
+	(void)chunk;
+	((struct host *)f->owner)->differs = true;
+}
+
+static const struct fill_env fill_env = { fill_left, fill_copy, fill_writes, fill_differ };
+
+static bool is_filling(const struct host *h)
+{
+	return h->fill.state != FILL_NONE && (h->fill.state < FILL_DONE || h->fill.copying);
+}
+
 /* ---- a host's writes */
 
 static void write_send(struct host *h)
@@ -189,22 +233,42 @@ static bool write_is_under_way(const struct host *h)
 	return false;
 }
 
+static void slot_turn(struct host *h)
+{
+	enum fill_state before;
+
+	do {
+		view_turn(&h->slot);
+		before = h->fill.state;
+		if (is_filling(h))
+			fill_turn(&h->fill);
+	} while (h->fill.state != before);
+}
+
 static void host_turn(struct host *h)
 {
 	if (!h->attached || h->fenced)
 		return;
-	view_turn(&h->slot);
-	if (h->writing && view_holds(&h->slot, h->acked)) {
+	slot_turn(h);
+	if (h->writing && !h->parked && view_holds(&h->slot, h->acked)) {
 		h->index = h->writing;
 		if (h->index > world.acked)
 			world.acked = h->index;
 		h->writing = h->acked = h->targets = 0;
+		if (is_filling(h))
+			fill_written(&h->fill, 0);
+		slot_turn(h);
 	}
+}
+
+static bool may_write(const struct host *h)
+{
+	return !fill_holds(&h->fill) && view_may_write(&h->slot);
 }
 
 static bool write_begin(struct host *h)
 {
-	if (h->writing || !left.writes || view_is_changing(&h->slot) || h->slot.complete)
+	if (h->writing || !left.writes || !may_write(h) || (!left.beside && view_is_changing(&h->slot)))
 		return false;
 	left.writes--;
 	h->writing = ++h->used;
@@ -215,14 +279,24 @@ static bool write_begin(struct host *h)
 /* What of it has not been taken, and is on no wire: it goes to those that lack it. */
 static bool write_again(struct host *h)
 {
+	if (h->parked) {
+		if (!may_write(h))
+			return false;
+		h->parked = false;
+		write_send(h);
+		return true;
+	}
 	if (!h->writing || write_is_under_way(h) || view_is_changing(&h->slot))
 		return false;
 	if (!(view_targets(&h->slot) & ~h->acked))
 		return false;
 	if (now->new_version) {
-		h->writing = ++h->used;
 		h->acked = 0;
-		write_send(h);
+		h->writing = ++h->used;
+		h->parked = true;
+		if (is_filling(h))
+			fill_written(&h->fill, 0);
+		host_turn(h);
 		return true;
 	}
 	for (unsigned r = 0; r < now->replicas; r++)
@@ -262,9 +336,9 @@ static void node_take(struct node *n, struct request *q, uint8_t epoch)
 		q->error = -ENOMEDIUM;
 	else if (n->epoch != epoch)
 		q->error = -EKEYREVOKED;
-	else if (q->kind == PUT && q->version < n->version)
+	else if (q->kind != RECORD && q->version < n->version)
 		q->error = -ESTALE;
-	else if (q->kind == PUT)
+	else if (q->kind != RECORD)
 		n->version = q->version;
 	else
 		q->error = (int8_t)node_record(n, q);
@@ -278,7 +352,10 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 	}
 	if (q->error == -ENOMEDIUM)
 		view_bad(&h->slot, r, true);
-	if (q->kind == RECORD)
+	if (q->kind == COPY) {
+		h->differs |= q->error != 0;
+		fill_copied(&h->fill, q->error);
+	} else if (q->kind == RECORD)
 		view_recorded(&h->slot, r, q->number, q->active, q->error);
 	else if (!q->error && q->version == h->writing)
 		h->acked |= (uint8_t)(1u << r);
@@ -289,7 +366,8 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 
 /* ---- events */
 
-enum { E_WRITE, E_AGAIN, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_ANSWER, E_ANSWER_RECORD, E_JOIN, E_ASK, E_KINDS };
+enum { E_WRITE, E_AGAIN, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD, E_ANSWER_COPY,
+       E_JOIN, E_READ, E_GIVE_UP, E_ASK, E_KINDS };
 #define E_OF_HOST   (E_KINDS * VIEW_REPLICAS)
 #define E_LOSE	    (HOSTS * E_OF_HOST)
 #define E_KILL	    (E_LOSE + VIEW_REPLICAS)
@@ -349,25 +427,48 @@ static bool wire_cut(struct host *h, unsigned r)
 	return any;
 }
 
-/* A replica outside of the view is given all that its members have. */
+/* A replica outside of the view answers, or another node takes its place: it is asked what it has, and is to be filled. */
 static bool replica_join(struct host *h, unsigned r)
 {
 	uint8_t bit = (uint8_t)(1u << r);
 	struct node *n = &world.node[r];
 
-	if (!left.joins || view_word_members(h->word) & bit || (h->slot.bad | h->slot.complete) & bit || h->writing ||
-	    view_is_changing(&h->slot))
+	if (!left.joins || view_word_members(h->word) & bit || h->slot.bad & bit || is_filling(h))
 		return false;
-	if (n->lost) { /* another node in its place */
-		*n = (struct node){ .epoch = epoch_of(h) };
+	if (n->lost) {
+		*n = (struct node){ 0 };
 		for (unsigned i = 0; i < HOSTS; i++)
 			world.host[i].wire[r] = (struct wire){ 0 };
 	}
-	if (n->epoch != epoch_of(h) || n->version > h->index)
-		return false; /* a late PUT came: it is taken under a version above that, which is another write */
+	if (n->epoch > epoch_of(h) || (n->version > h->index && n->version < h->first))
+		return false;
 	left.joins--;
-	n->version = h->index;
-	view_complete(&h->slot, r);
+	n->epoch = epoch_of(h);
+	h->differs = n->version < h->index;
+	fill_begin(&h->fill, &fill_env, &h->slot, r, h);
+	host_turn(h);
+	return true;
+}
+
+/* What is to be copied is read from a member, and sent. */
+static bool member_read(struct host *h, unsigned r)
+{
+	const struct node *n = &world.node[r];
+
+	if (!h->reading || !(view_targets(&h->slot) >> r & 1) || n->lost || n->epoch != epoch_of(h))
+		return false;
+	h->reading = false;
+	if (n->version < h->index)
+		fail("what is copied is older than the index");
+	send_to(h, h->fill.replica, (struct request){ .kind = COPY, .version = n->version });
+	return true;
+}
+
+static bool fill_end(struct host *h)
+{
+	if (!fill_holds(&h->fill))
+		return false;
+	fill_give_up(&h->fill);
 	host_turn(h);
 	return true;
 }
@@ -389,6 +490,7 @@ static void host_attached(struct host *h, uint8_t members, bool force)
 		world.acked = h->index;
 	world.uncertain |= force;
 	h->used = h->index + 8; /* a higher epoch */
+	h->first = h->used + 1;
 	h->word = force ? view_word_again(epoch_of(h), members) :
 			  view_word_of(h->seen, (uint8_t)((1u << now->replicas) - 1), epoch_of(h), members);
 	view_begin(&h->slot, &env, h->word, NULL);
@@ -472,12 +574,15 @@ static bool worker_kill(struct host *h)
 	left.kills--;
 	wires_orphan(h);
 	view_begin(&h->slot, &env, h->word, NULL);
+	memset(&h->fill, 0, sizeof(h->fill));
+	h->differs = h->reading = false;
+	h->parked = h->writing; /* until it is sent again */
 	h->acked = 0;
 	host_turn(h);
 	if (h->writing && now->new_version)
 		h->writing = ++h->used;
-	if (h->writing)
-		write_send(h);
+	h->parked = h->writing;
+	write_again(h);
 	return true;
 }
 
@@ -491,6 +596,8 @@ static bool host_die(struct host *h)
 		memset(h->wire, 0, sizeof(h->wire));
 	h->there = h->attached = false;
 	memset(&h->slot, 0, sizeof(h->slot));
+	memset(&h->fill, 0, sizeof(h->fill));
+	h->differs = h->reading = h->parked = false;
 	h->writing = h->acked = h->targets = 0;
 	return true;
 }
@@ -509,8 +616,8 @@ static bool host_go(struct host *h, unsigned kind, unsigned r)
 {
 	if (r >= now->replicas)
 		return false;
-	if (kind == E_TAKE || kind == E_TAKE_RECORD)
-		return request_take(h, r, kind == E_TAKE ? PUT : RECORD);
+	if (kind >= E_TAKE && kind <= E_TAKE_COPY)
+		return request_take(h, r, PUT + (kind - E_TAKE));
 	if (kind == E_ASK)
 		return host_ask(h, r);
 	if (!h->there || !h->attached || h->fenced)
@@ -527,9 +634,14 @@ static bool host_go(struct host *h, unsigned kind, unsigned r)
 		return wire_cut(h, r);
 	case E_ANSWER:
 	case E_ANSWER_RECORD:
-		return request_answer(h, r, kind == E_ANSWER ? PUT : RECORD);
+	case E_ANSWER_COPY:
+		return request_answer(h, r, PUT + (kind - E_ANSWER));
 	case E_JOIN:
 		return replica_join(h, r);
+	case E_READ:
+		return member_read(h, r);
+	case E_GIVE_UP:
+		return r == 0 && fill_end(h);
 	}
 	return false;
 }
@@ -589,37 +701,44 @@ static const char *check(void)
 	return NULL;
 }
 
+static bool any_member_lives(const struct host *h)
+{
+	for (unsigned r = 0; r < now->replicas; r++)
+		if (view_word_members(h->word) >> r & 1 && !world.node[r].lost && world.node[r].epoch == epoch_of(h))
+			return true;
+	return false;
+}
+
 /* From here on nothing fails any more: what is written is acknowledged, if a member of the view has its memory. */
 static const char *finish(void)
 {
 	struct host *h = world.host[1].attached ? &world.host[1] : &world.host[0];
-	bool alive = false;
 
 	if (!h->attached || h->fenced)
 		return NULL;
-	for (unsigned r = 0; r < now->replicas; r++)
-		alive |= view_word_members(h->word) >> r & 1 && !world.node[r].lost &&
-			 world.node[r].epoch == epoch_of(h);
-	if (!alive)
-		return NULL;
 	for (unsigned round = 0; round < 40; round++)
 		for (unsigned r = 0; r < now->replicas; r++) {
-			while (request_take(&world.host[0], r, PUT) || request_take(&world.host[0], r, RECORD) ||
-			       request_take(&world.host[1], r, PUT) || request_take(&world.host[1], r, RECORD))
-				;
-			while (!h->fenced && (request_answer(h, r, PUT) || request_answer(h, r, RECORD)))
-				;
+			for (unsigned kind = PUT; kind <= COPY; kind++)
+				while (request_take(&world.host[0], r, kind) || request_take(&world.host[1], r, kind))
+					;
+			for (unsigned kind = PUT; kind <= COPY; kind++)
+				while (!h->fenced && request_answer(h, r, kind))
+					;
+			member_read(h, r);
 			if (h->fenced)
 				return NULL;
 			bad_set(h, r, world.node[r].lost);
 			write_again(h);
 		}
-	if (world.wrong)
+	/* (A view without a member that has all may have been about to be when the other was lost.) */
+	if (world.wrong || !any_member_lives(h))
 		return world.wrong;
 	if (view_is_changing(&h->slot))
 		return "a view is about to be for ever";
 	if (h->writing)
 		return "a write is never acknowledged";
+	if (is_filling(h))
+		return "a replica is filled for ever";
 	return check();
 }
 
@@ -646,8 +765,9 @@ static uint64_t hash(void)
 static void print_event(unsigned event)
 {
 	static const char *const kinds[E_KINDS] = { "writes", "writes again", "finds slow", "finds answering", "is cut from",
-						    "is heard by", "has its record heard by", "hears", "hears of its record from",
-						    "completes", "asks" };
+						    "is heard by", "has its record heard by", "has its copy heard by", "hears",
+						    "hears of its record from", "hears of its copy from", "fills", "copies from",
+						    "gives up (at any) filling", "asks" };
 
 	if (event < E_LOSE)
 		printf("host %u %s node %u\n", event / E_OF_HOST, kinds[event % E_OF_HOST / VIEW_REPLICAS],
@@ -666,9 +786,9 @@ static void print_world(void)
 		const struct host *h = &world.host[i];
 
 		if (h->there)
-			printf("  host %u: word %016llx index %u writing %u acked %x bad %x%s\n", i,
-			       (unsigned long long)h->word, h->index, h->writing, h->acked, h->slot.bad,
-			       h->fenced ? " fenced" : "");
+			printf("  host %u: word %016llx index %u writing %u acked %x bad %x filling %u (%u)%s\n", i,
+			       (unsigned long long)h->word, h->index, h->writing, h->acked, h->slot.bad, h->fill.replica,
+			       h->fill.state, h->fenced ? " fenced" : "");
 	}
 	for (unsigned r = 0; r < now->replicas; r++)
 		printf("  node %u: version %u epoch %u active %llx {%x} proposed %llx {%x}%s\n", r, world.node[r].version,

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* region_lease.c - see region_lease.h. */
+#include "region_lease.h"
+
+#include "owner.h"
+#include "pool.h"
+#include "region.h"
+#include "state/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define REATTACH_NS 100000000ull /* a fault at the start of a worker is served before */
+
+/* The answer to a reattachment: FENCED means that another host took the region. */
+struct reattach {
+	struct gvm_call call; /* first */
+	struct worker *w;
+	unsigned nr; /* of the inode that had it then */
+	struct gvm_id region;
+	uint64_t epoch;
+};
+
+static void reattach_done(struct gvm_req *req)
+{
+	struct reattach *ra = (struct reattach *)req;
+
+	struct journal_inode *d = inode_disk(ra->w->inodes, ra->nr);
+
+	/* (A replica may have been away since before we attached: BUSY is of a writer whom the others refuse.) */
+	if (d->use != INODE_FREE && d->epoch == ra->epoch &&
+	    gvm_id_equal(&d->rec.id, &ra->region) &&
+	    (req->result == -EKEYREVOKED || (req->result == -EBUSY && d->rec.replicas < 2)))
+		ra->w->region_events->fenced(ra->w, inode_get(ra->w->inodes, ra->nr));
+	free(ra);
+}
+
+/* Of one region, to one of its nodes. */
+static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
+{
+	struct journal_inode *d = inode_disk(w->inodes, nr);
+	struct gvm_region_open_req what = {
+		.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = d->rec.view
+	};
+	struct reattach *ra = calloc(1, sizeof(*ra));
+
+	if (!ra)
+		return;
+	owner_lease(w->opts, &w->self, d->use == INODE_UNLINKED, &what);
+	ra->call.req.done = reattach_done;
+	ra->w = w;
+	ra->nr = nr;
+	ra->region = d->rec.id;
+	ra->epoch = d->epoch;
+	gvm_region_open(conn, &ra->call, &what);
+}
+
+void region_lease(struct worker *w, struct inode *inode)
+{
+	struct journal_inode *d = inode->disk;
+
+	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
+		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[i]);
+
+		/* Those that are down are told when they are up: region_reattach(). */
+		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
+			reattach(w, inode->nr, conn);
+	}
+}
+
+static void reattach_all(struct worker *w, struct gvm_conn *conn)
+{
+	const struct inode *inode;
+
+	/* Many in a call: faults wait meanwhile. */
+	gvm_conn_cork(conn, true);
+	LIST_FOREACH (inode, &w->inodes->attached, attached_entry) {
+		const struct journal_inode *d = inode->disk;
+
+		for (unsigned i = 0; !d->failed && i < d->rec.node_count; i++)
+			if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
+				reattach(w, inode->nr, conn);
+	}
+	gvm_conn_cork(conn, false);
+}
+
+void region_reattach(struct worker *w, struct gvm_conn *conn)
+{
+	struct pool *pool = w->pool;
+	unsigned i = 0;
+
+	while (pool->conns[i] != conn)
+		i++;
+	pool->untold += !pool->untold_ns[i];
+	pool->untold_ns[i] = gvm_now_ns();
+}
+
+/* One node at a time: others may have their turn in between. */
+uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
+{
+	struct pool *pool = w->pool;
+	uint64_t first = LOOP_NEVER;
+	unsigned next = 0;
+
+	if (!pool->untold)
+		return LOOP_NEVER;
+	for (unsigned i = 0; i < pool->count; i++)
+		if (pool->untold_ns[i] && pool->untold_ns[i] < first)
+			first = pool->untold_ns[next = i];
+	if (now_ns < first + REATTACH_NS)
+		return first + REATTACH_NS;
+	pool->untold_ns[next] = 0;
+	pool->untold--;
+	/* One that is down again is told when it is up. */
+	if (gvm_conn_state(pool->conns[next]) == GVM_CONN_UP)
+		reattach_all(w, pool->conns[next]);
+	return now_ns;
+}

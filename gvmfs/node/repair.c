@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* repair.c - see repair.h. */
+#include "repair.h"
+
+#include "base/log.h"
+#include "fill.h"
+#include "region_lease.h"
+#include "region_node.h"
+#include "repair_job.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILLS	 4u		/* slots at a time */
+#define HOLD_NS	 300000000ull	/* for so long may writes to a slot be held */
+#define WAIT_NS	 5000000000ull	/* and for so long may it be unknown to a member that the view is active */
+#define AGAIN_NS 2000000000ull	/* after a try that failed */
+#define SLOW_NS	 30000000000ull /* after one that cannot succeed before something changes */
+
+struct repair_fill {
+	struct fill fill; /* first */
+	struct repair *repair;
+	unsigned slot;
+	uint64_t cursor;  /* where the next batch begins to look */
+	uint64_t waits_ns; /* since when it holds writes, or else has nothing to copy and cannot go on */
+};
+
+struct repair {
+	struct replicas *r;
+	uint64_t serial;
+	struct gvm_id node; /* that is filled */
+	bool scanning;
+	bool failed;  /* some slot was: it is tried again */
+	bool strange; /* or cannot be filled for now */
+	uint64_t began_ns, copied_bytes;
+	uint64_t *differs; /* a bit a chunk */
+	bool wanted[RECORD_SLOTS];
+	uint32_t left[RECORD_SLOTS];
+	struct repair_fill *of[RECORD_SLOTS]; /* slots that are being filled */
+	struct repair_fill fill[FILLS];
+};
+
+static const struct record *record_of(const struct repair *p)
+{
+	return &p->r->inode->disk->rec;
+}
+
+static const char *node_addr(const struct repair *p)
+{
+	int node = record_node_find(record_of(p), &p->node);
+
+	return node < 0 ? "?" : record_of(p)->nodes[node].addr;
+}
+
+/* ---- which chunks differ */
+
+static bool differs(const struct repair *p, uint64_t chunk)
+{
+	return p->differs[chunk / 64] >> chunk % 64 & 1;
+}
+
+static void differs_set(struct repair *p, uint64_t chunk, bool set)
+{
+	if (differs(p, chunk) == set)
+		return;
+	p->differs[chunk / 64] ^= 1ull << chunk % 64;
+	p->left[record_slot_of(record_of(p), chunk)] += set ? 1u : -1u;
+}
+
+void repair_written(struct replicas *r, uint64_t chunk)
+{
+	unsigned slot = record_slot_of(&r->inode->disk->rec, chunk);
+
+	/* The index may not have it yet: so it is remembered for repairs that begin later, too. */
+	if (r->written && r->inode->disk->rec.replicas != __builtin_popcount(view_word_members(r->slot[slot].word)))
+		r->written[chunk / 64] |= 1ull << chunk % 64;
+	if (!r->repair || r->repair->scanning)
+		return;
+	if (r->repair->of[slot])
+		fill_written(&r->repair->of[slot]->fill, chunk);
+	else if (r->repair->wanted[slot])
+		differs_set(r->repair, chunk, true);
+}
+
+/* ---- jobs */
+
+static void job_fill_in(struct repair *p, struct repair_job *job)
+{
+	struct inode *inode = p->r->inode;
+	const struct record *rec = record_of(p);
+
+	job->w = p->r->w;
+	job->nr = inode->nr;
+	job->epoch = inode->disk->epoch;
+	job->serial = p->serial;
+	job->region = rec->id;
+	job->opts = p->r->w->opts;
+	job->index = inode->index;
+	region_node_place(p->r->w, inode, (unsigned)record_node_find(rec, &p->node), &job->to);
+}
+
+/* The repair that a job was for, if it is under way yet. */
+static struct repair *job_repair(const struct repair_job *job)
+{
+	const struct inode *inode = job->w->inodes->rt[job->nr];
+	struct repair *p = inode && inode->replicas && !inode->replicas->closing ? inode->replicas->repair : NULL;
+
+	return p && inode->disk->epoch == job->epoch && p->serial == job->serial ? p : NULL;
+}
+
+static void repair_free(struct repair *p)
+{
+	p->r->repair = NULL;
+	repair_unmap(p->differs);
+	free(p);
+}
+
+/* All slots were tried. */
+static void repair_finish(struct repair *p)
+{
+	struct replicas *r = p->r;
+	const struct record *rec = record_of(p);
+	int node = record_node_find(rec, &p->node);
+
+	if (node >= 0 && (p->failed || p->strange)) {
+		r->node[node].repair_ns = gvm_now_ns() + (p->failed ? AGAIN_NS : SLOW_NS);
+	} else if (node >= 0) {
+		r->node[node].repair_ns = 0;
+		log_info(rec->name, "node %s has what its copies lacked: %.1f MB in %.1f s", node_addr(p),
+			 (double)p->copied_bytes / 1e6, (double)(gvm_now_ns() - p->began_ns) / 1e9);
+	}
+	repair_free(p);
+}
+
+/* ---- a slot: fill.h's environment */
+
+static uint64_t fill_left(const struct fill *f)
+{
+	const struct repair_fill *rf = (const struct repair_fill *)f;
+
+	return rf->repair->left[rf->slot];
+}
+
+static unsigned fill_writes(const struct fill *f)
+{
+	const struct repair_fill *rf = (const struct repair_fill *)f;
+
+	return rf->repair->r->writes[rf->slot];
+}
+
+static void fill_differ(struct fill *f, uint64_t chunk)
+{
+	differs_set(((struct repair_fill *)f)->repair, chunk, true);
+}
+
+/* Takes a batch, one round through the slot at the most. */
+static void copy_collect(struct repair_fill *rf, struct repair_copy *job)
+{
+	struct repair *p = rf->repair;
+	unsigned slots = record_of(p)->slot_count;
+	uint64_t chunks = record_chunks(record_of(p)->size_bytes);
+
+	for (uint64_t n = 0; n < chunks / slots + 1 && job->count < REPAIR_BATCH && p->left[rf->slot]; n++) {
+		uint64_t c = rf->cursor < chunks ? rf->cursor : rf->slot;
+
+		rf->cursor = c + slots;
+		if (c >= chunks || !differs(p, c))
+			continue;
+		differs_set(p, c, false);
+		job->chunk[job->count++] = c;
+	}
+}
+
+static void repair_step(struct repair *p);
+
+static void copy_done(struct job *j)
+{
+	struct repair_copy *job = (struct repair_copy *)j;
+	struct repair *p = job_repair(&job->base);
+
+	if (p) {
+		struct repair_fill *rf = p->of[job->slot];
+
+		for (unsigned i = 0; j->result && i < job->count; i++)
+			differs_set(p, job->chunk[i], true);
+		p->copied_bytes += job->bytes;
+		fill_copied(&rf->fill, j->result);
+		p->r->turn(p->r, job->slot);
+		repair_step(p);
+	}
+	free(job);
+}
+
+static void fill_copy(struct fill *f)
+{
+	struct repair_fill *rf = (struct repair_fill *)f;
+	struct repair *p = rf->repair;
+	struct replicas *r = p->r;
+	const struct record_slot *slot = &record_of(p)->slots[rf->slot];
+	struct repair_copy *job = calloc(1, sizeof(*job));
+	uint8_t members = view_targets(&r->slot[rf->slot]);
+
+	if (!job) {
+		log_error(record_of(p)->name, "no memory to copy its chunks");
+		abort(); /* the successor finds everything in the journal */
+	}
+	job_fill_in(p, &job->base);
+	job->slot = rf->slot;
+	job->urgent = fill_holds(f);
+	for (unsigned i = 0; i < record_of(p)->replicas; i++)
+		if (members >> i & 1)
+			region_node_place(r->w, r->inode, slot->node[i], &job->from[job->sources++]);
+	copy_collect(rf, job);
+	job->base.job.work = repair_job_copy;
+	job->base.job.done = copy_done;
+	jobs_submit(r->w->jobs, &job->base.job);
+}
+
+static const struct fill_env env = { fill_left, fill_copy, fill_writes, fill_differ };
+
+bool repair_holds(const struct replicas *r, unsigned slot)
+{
+	return r->repair && r->repair->of[slot] && fill_holds(&r->repair->of[slot]->fill);
+}
+
+/* What was written while a slot had fewer copies matters no more. */
+static void written_forget(struct replicas *r, unsigned slot)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	uint64_t chunks = record_chunks(rec->size_bytes);
+
+	if (view_is_degraded(&r->slot[slot], (uint8_t)((1u << rec->replicas) - 1)))
+		return;
+	for (uint64_t c = slot; c < chunks; c += rec->slot_count)
+		if (r->written[c / 64] >> c % 64 & 1)
+			r->written[c / 64] &= ~(1ull << c % 64);
+}
+
+bool repair_turn(struct replicas *r, unsigned slot)
+{
+	struct repair *p = r->repair;
+	struct repair_fill *rf = p ? p->of[slot] : NULL;
+	enum fill_state before;
+	bool held;
+
+	if (!rf)
+		return false;
+	before = rf->fill.state;
+	held = fill_holds(&rf->fill);
+	fill_turn(&rf->fill);
+	if (rf->fill.state == FILL_DONE && before != FILL_DONE)
+		written_forget(r, slot);
+	if (fill_holds(&rf->fill) != held || (!held && rf->fill.copying))
+		rf->waits_ns = gvm_now_ns();
+	return rf->fill.state != before;
+}
+
+/* ---- the whole */
+
+/* Those that have ended make room for the next. */
+static void fills_reap(struct repair *p)
+{
+	for (unsigned i = 0; i < FILLS; i++) {
+		struct repair_fill *rf = &p->fill[i];
+
+		if (rf->fill.state < FILL_DONE || rf->fill.copying)
+			continue;
+		p->failed |= rf->fill.state == FILL_FAILED;
+		p->of[rf->slot] = NULL;
+		rf->fill.state = FILL_NONE;
+	}
+}
+
+static void fill_start(struct repair *p, struct repair_fill *rf, unsigned slot)
+{
+	const struct record *rec = record_of(p);
+	int node = record_node_find(rec, &p->node), replica = node < 0 ? -1 : record_replica_of(rec, slot, (unsigned)node);
+
+	p->wanted[slot] = false;
+	if (replica < 0 || view_word_members(p->r->slot[slot].word) >> replica & 1)
+		return;
+	rf->repair = p;
+	rf->slot = slot;
+	rf->cursor = slot;
+	rf->waits_ns = gvm_now_ns();
+	p->of[slot] = rf;
+	fill_begin(&rf->fill, &env, &p->r->slot[slot], (unsigned)replica, p);
+	p->r->turn(p->r, slot);
+}
+
+/* Ends what has ended, and begins what is next. */
+static void repair_step(struct repair *p)
+{
+	unsigned slots = record_of(p)->slot_count, slot = 0;
+	int node = record_node_find(record_of(p), &p->node);
+	bool busy = false;
+
+	if (node < 0 || p->r->node[node].bad) {
+		memset(p->wanted, 0, sizeof(p->wanted));
+		p->failed = true;
+	}
+	fills_reap(p);
+	for (unsigned i = 0; i < FILLS; i++) {
+		while (slot < slots && !p->wanted[slot])
+			slot++;
+		if (slot < slots && p->fill[i].fill.state == FILL_NONE)
+			fill_start(p, &p->fill[i], slot);
+		busy |= p->fill[i].fill.state != FILL_NONE;
+	}
+	if (!busy && slot == slots)
+		repair_finish(p);
+}
+
+static void written_add(struct repair *p)
+{
+	const struct record *rec = record_of(p);
+	uint64_t chunks = record_chunks(rec->size_bytes);
+
+	for (uint64_t i = 0; i < (chunks + 63) / 64; i++)
+		for (uint64_t left = p->r->written[i]; left; left &= left - 1) {
+			uint64_t chunk = i * 64 + (unsigned)__builtin_ctzll(left);
+
+			if (chunk < chunks && p->wanted[record_slot_of(rec, chunk)])
+				differs_set(p, chunk, true);
+		}
+}
+
+/* Once, until it answers. */
+static void scan_complain(const struct repair *p, int error)
+{
+	int node = record_node_find(record_of(p), &p->node);
+
+	if (node >= 0 && !p->r->node[node].repair_ns)
+		log_warning(record_of(p)->name, "node %s is back, and does not tell what it has: %s", node_addr(p),
+			    strerror(-error));
+}
+
+static void scan_done(struct job *j)
+{
+	struct repair_scan *scan = (struct repair_scan *)j;
+	struct repair *p = job_repair(&scan->base);
+
+	if (!p) {
+		repair_unmap(scan->differs);
+		free(scan);
+		return;
+	}
+	p->scanning = false;
+	p->differs = scan->differs;
+	memcpy(p->left, scan->left, sizeof(p->left));
+	for (unsigned s = 0; s < record_of(p)->slot_count; s++) {
+		p->strange |= scan->strange[s];
+		p->wanted[s] = !j->result && scan->wanted[s] && !scan->strange[s];
+	}
+	p->failed = j->result;
+	if (j->result)
+		scan_complain(p, j->result);
+	else
+		region_lease(p->r->w, p->r->inode); /* on the front's connection */
+	if (p->strange)
+		log_warning(record_of(p)->name, "node %s has content that was never acknowledged, of a writer before: "
+			    "copies there wait until it is written over", node_addr(p));
+	written_add(p);
+	free(scan);
+	repair_step(p);
+}
+
+/* Slots that a node has a replica of, and whose views lack it. */
+static unsigned slots_lacking(const struct replicas *r, unsigned node, bool *wanted)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		int replica = record_replica_of(rec, s, node);
+		bool lacks = replica >= 0 && !(view_word_members(r->slot[s].word) >> replica & 1);
+
+		if (wanted)
+			wanted[s] = lacks;
+		count += lacks;
+	}
+	return count;
+}
+
+static void repair_begin(struct replicas *r, unsigned node)
+{
+	const struct journal_inode *d = r->inode->disk;
+	struct repair *p = calloc(1, sizeof(*p));
+	struct repair_scan *scan = calloc(1, sizeof(*scan));
+	uint64_t *map = repair_map();
+
+	if (!p || !scan || !map) { /* another time */
+		free(p);
+		free(scan);
+		repair_unmap(map);
+		return;
+	}
+	p->r = r;
+	p->serial = ++r->repairs;
+	p->node = d->rec.nodes[node].incarnation;
+	p->scanning = true;
+	p->began_ns = gvm_now_ns();
+	r->repair = p;
+	job_fill_in(p, &scan->base);
+	scan->self = r->w->self;
+	scan->unlinked = d->use == INODE_UNLINKED;
+	scan->rec = d->rec;
+	scan->differs = map;
+	slots_lacking(r, node, scan->wanted);
+	scan->base.job.work = repair_job_scan;
+	scan->base.job.done = scan_done;
+	jobs_submit(r->w->jobs, &scan->base.job);
+}
+
+/* Writes are not held for long, whatever the reason; nor is a slot that cannot be finished for now. */
+static void holds_look(struct repair *p, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < FILLS; i++) {
+		struct repair_fill *rf = &p->fill[i];
+
+		if (rf->fill.state == FILL_NONE || rf->fill.state >= FILL_DONE ||
+		    now_ns < rf->waits_ns + (fill_holds(&rf->fill) ? HOLD_NS : WAIT_NS))
+			continue;
+		fill_give_up(&rf->fill);
+		p->r->turn(p->r, rf->slot);
+	}
+}
+
+void repair_go_on(struct replicas *r)
+{
+	if (r->repair && !r->repair->scanning && !r->closing)
+		repair_step(r->repair);
+}
+
+void repair_look(struct replicas *r, uint64_t now_ns)
+{
+	const struct journal_inode *d = r->inode->disk;
+
+	if (r->repair && !r->repair->scanning)
+		holds_look(r->repair, now_ns);
+	repair_go_on(r);
+	if (r->repair || d->failed || !r->degraded)
+		return;
+	for (unsigned i = 0; i < d->rec.node_count; i++)
+		if (!r->node[i].bad && !r->node[i].down_ns && now_ns >= r->node[i].repair_ns && slots_lacking(r, i, NULL)) {
+			repair_begin(r, i);
+			return;
+		}
+}
+
+void repair_end(struct replicas *r)
+{
+	if (r->repair)
+		repair_free(r->repair);
+}
+
+uint64_t repair_left(const struct replicas *r)
+{
+	uint64_t left = 0;
+
+	for (unsigned s = 0; r->repair && s < RECORD_SLOTS; s++)
+		left += r->repair->left[s];
+	return left;
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* repair_job.c - see repair_job.h. */
+#include "repair_job.h"
+
+#include "ask.h"
+#include "options.h"
+#include "owner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define MAP_BYTES	(JOURNAL_CHUNKS_MAX / 8)
+#define LOOKS		(1u << 18) /* chunks, before other conversations go on */
+#define LOOKS_PAUSE_NS	1000000ull
+#define WATCHED_NS	3000000000ull /* readers of other hosts drop what they keep within it */
+#define WATCHED_PAUSE_NS 3000000ull
+#define COPY_NS		2000000000ull /* for each request */
+#define IN_FLIGHT	8u
+#define MODE_ATTACH	1
+#define FORCE_WRITER	1
+
+uint64_t *repair_map(void)
+{
+	void *map = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
+void repair_unmap(uint64_t *map)
+{
+	if (map)
+		munmap(map, MAP_BYTES);
+}
+
+static uint64_t ns_from_now(uint64_t ns)
+{
+	return gvm_now_ns() + ns;
+}
+
+/* ---- what a node has */
+
+/* A writer before us, whom the members of the view refuse, may be connected to it yet. */
+static int node_attach(struct repair_scan *scan, struct pool *pool)
+{
+	const struct record *rec = &scan->rec;
+	struct gvm_region_open_req what = { .region = rec->id, .mode = MODE_ATTACH, .force = FORCE_WRITER,
+					    .epoch = scan->base.epoch, .view = rec->view };
+	struct gvm_conn *conn = pool_node(pool, &scan->base.to);
+	uint64_t until_ns = ns_from_now(WATCHED_NS);
+	struct ask ask;
+	int r = -ENOMEM;
+
+	owner_lease(scan->base.opts, &scan->self, scan->unlinked, &what);
+	while (conn) {
+		gvm_region_open(conn, ask_begin_to(&ask, ns_from_now(COPY_NS), &scan->base.to), &what);
+		r = pool_wait(conn, &ask.call.req);
+		if (r != -EINPROGRESS || gvm_now_ns() > until_ns)
+			break;
+		fiber_wait(NULL, ns_from_now(WATCHED_PAUSE_NS));
+	}
+	return r;
+}
+
+static void differs_set(struct repair_scan *scan, uint64_t chunk, bool differs)
+{
+	uint64_t *word = &scan->differs[chunk / 64], bit = 1ull << chunk % 64;
+	unsigned slot = record_slot_of(&scan->rec, chunk);
+
+	if (differs == !!(*word & bit))
+		return;
+	*word ^= bit;
+	scan->left[slot] += differs ? 1u : -1u;
+}
+
+/* For all it is known, the node has nothing. */
+static void all_differ(struct repair_scan *scan)
+{
+	uint64_t chunks = record_chunks(scan->rec.size_bytes), looked = 0;
+
+	for (uint64_t c = 0;; c++) {
+		c = journal_index_next(scan->base.w->journal, scan->base.nr, c);
+		if (c >= chunks)
+			return;
+		if (scan->wanted[record_slot_of(&scan->rec, c)] && scan->base.index[c])
+			differs_set(scan, c, true);
+		if (++looked % LOOKS == 0)
+			fiber_wait(NULL, ns_from_now(LOOKS_PAUSE_NS));
+	}
+}
+
+struct index_ask {
+	struct ask ask; /* first */
+	struct repair_scan *scan;
+	uint64_t next;
+	int error;
+};
+
+/* What is newer than the index says is a write of ours that is not acknowledged yet, and will be under this version or a
+ * later one; or one of a writer before us, which nobody may ever see. */
+static void chunk_compare(struct repair_scan *scan, uint64_t chunk, uint64_t version)
+{
+	unsigned slot = record_slot_of(&scan->rec, chunk);
+	uint64_t entry = scan->base.index[chunk];
+
+	version &= GVM_VERSION_MASK;
+	if (!scan->wanted[slot] || !entry || version < (entry & GVM_VERSION_MASK))
+		return;
+	differs_set(scan, chunk, false);
+	if (version > (entry & GVM_VERSION_MASK) && version < gvm_version(scan->base.epoch, 0))
+		scan->strange[slot] = true;
+}
+
+static void index_done(struct gvm_req *req)
+{
+	struct index_ask *ia = (struct index_ask *)req;
+	const struct gvm_region_index_rsp *rsp = &ia->ask.call.rsp.region_index;
+	const uint8_t *p = ia->ask.call.data;
+
+	ia->ask.done = true;
+	if (req->result < 0)
+		return;
+	if (ia->ask.call.data_bytes != (size_t)rsp->count * 16 || rsp->next <= ia->next) {
+		ia->error = -EPROTO;
+		return;
+	}
+	ia->next = rsp->next;
+	for (unsigned i = 0; i < rsp->count; i++, p += 16)
+		if (gvm_load_le(p, 8) < record_chunks(ia->scan->rec.size_bytes))
+			chunk_compare(ia->scan, gvm_load_le(p, 8), gvm_load_le(p + 8, 8));
+}
+
+static int node_compare(struct repair_scan *scan, struct pool *pool)
+{
+	struct gvm_conn *conn = pool_node(pool, &scan->base.to);
+	struct index_ask ia = { .scan = scan };
+
+	if (!conn)
+		return -ENOMEM;
+	for (bool first = true; first || ia.next != ~0ull; first = false) {
+		struct gvm_region_index_req what = { .region = scan->rec.id, .first = ia.next };
+		int r;
+
+		ask_begin_to(&ia.ask, ns_from_now(COPY_NS), &scan->base.to)->req.done = index_done;
+		ia.ask.call.req.arg = &ia.ask.done;
+		gvm_region_index(conn, &ia.ask.call, &what);
+		r = pool_wait(conn, &ia.ask.call.req);
+		if (r < 0 || ia.error)
+			return r < 0 ? r : ia.error;
+	}
+	return 0;
+}
+
+void repair_job_scan(struct job *job, struct pool *pool)
+{
+	struct repair_scan *scan = (struct repair_scan *)job;
+
+	job->result = node_attach(scan, pool);
+	if (job->result)
+		return;
+	all_differ(scan);
+	job->result = node_compare(scan, pool);
+}
+
+/* ---- copies */
+
+struct copies;
+
+/* A chunk on its way. */
+struct copy {
+	union {
+		struct gvm_get get;
+		struct gvm_put put;
+		struct gvm_call zero;
+	}; /* first */
+	struct copies *all;
+	bool busy;
+	uint64_t chunk;
+	unsigned source;
+	uint64_t version;
+	struct chunk_parts parts; /* it goes as it is: nobody need be able to read it */
+	uint32_t got;
+	uint8_t *room;
+};
+
+struct copies {
+	struct repair_copy *job;
+	struct pool *pool;
+	struct copy copy[IN_FLIGHT];
+	bool news;
+	int error;
+};
+
+static void copy_end(struct copy *c, int error)
+{
+	struct repair_copy *job = c->all->job;
+
+	if (error && !c->all->error)
+		c->all->error = error;
+	c->busy = false;
+	job->ended++;
+	c->all->news = true;
+}
+
+static void put_done(struct gvm_req *req)
+{
+	copy_end((struct copy *)req, req->result);
+}
+
+/* The next chunk waits until the rate allows for this one. */
+static void rate_charge(struct copies *all, uint32_t bytes)
+{
+	struct jobs *jobs = all->job->base.job.jobs;
+	uint64_t now_ns = gvm_now_ns();
+
+	all->job->bytes += bytes;
+	if (jobs->repair_due_ns < now_ns)
+		jobs->repair_due_ns = now_ns;
+	jobs->repair_due_ns += bytes * 1000ull / all->job->base.opts->repair_rate;
+}
+
+static bool rate_allows(const struct repair_copy *job)
+{
+	return job->urgent || gvm_now_ns() >= job->base.job.jobs->repair_due_ns;
+}
+
+static void copy_put(struct copy *c)
+{
+	const struct repair_job *job = &c->all->job->base;
+	struct gvm_conn *conn = pool_node(c->all->pool, &job->to);
+	struct gvm_req req = { .done = put_done, .node = job->to.incarnation, .deadline_ns = ns_from_now(COPY_NS) };
+
+	if (!conn) {
+		copy_end(c, -ENOMEM);
+	} else if (c->parts.head.zero_map == ~0u) {
+		struct gvm_discard_req what = { .region = job->region, .epoch = job->epoch, .first = c->chunk,
+						.count = 1, .version = c->version };
+
+		c->zero = (struct gvm_call){ .req = req };
+		gvm_discard(conn, &c->zero, &what);
+	} else {
+		c->put = (struct gvm_put){ .req = req,
+					   .what = { .region = job->region, .epoch = job->epoch,
+						     .chunk = c->chunk, .version = c->version },
+					   .head = &c->parts.head, .body = c->parts.body };
+		gvm_put(conn, &c->put);
+	}
+}
+
+static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	struct copy *c = (struct copy *)get;
+	const struct repair_job *job = &c->all->job->base;
+	int r = 0;
+
+	c->version = version;
+	c->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
+	if (head->block_mask && !head->sealed != !job->opts->sealing)
+		return -EBADMSG;
+	/* The one that gets it sees to that, too, but it is not to blame. */
+	if (!head->sealed)
+		r = chunk_verify(head, body, &job->region, c->chunk);
+	return r || !head->block_mask ? r : chunk_parts_add(&c->parts, head, body);
+}
+
+static void copy_get(struct copy *c);
+
+static void get_done(struct gvm_req *req)
+{
+	struct copy *c = (struct copy *)req;
+	int error = req->result;
+
+	if (!error && c->got != ~0u)
+		error = -EBADMSG;
+	if (error && error != -EKEYREVOKED && ++c->source < c->all->job->sources) {
+		copy_get(c);
+		return;
+	}
+	if (error || !c->version) { /* (it was cut off, or never there) */
+		copy_end(c, error);
+		return;
+	}
+	rate_charge(c->all, c->parts.head.body_bytes);
+	copy_put(c);
+}
+
+static void copy_get(struct copy *c)
+{
+	const struct repair_copy *job = c->all->job;
+	const struct record_node *from = &job->from[c->source];
+	struct gvm_conn *conn = pool_node(c->all->pool, from);
+
+	if (!conn) {
+		copy_end(c, -ENOMEM);
+		return;
+	}
+	c->version = 0;
+	c->got = 0;
+	c->parts.body = c->room;
+	c->parts.other = c->room + GVM_CHUNK_BYTES;
+	chunk_parts_begin(&c->parts, job->base.opts->sealing);
+	c->get = (struct gvm_get){
+		.req = { .done = get_done, .node = from->incarnation, .deadline_ns = ns_from_now(COPY_NS) },
+		.on_piece = get_piece,
+		.what = { .region = job->base.region, .epoch = job->base.epoch, .chunk = c->chunk,
+			  .version = job->base.index[c->chunk] & GVM_VERSION_MASK, .page_mask = ~0u,
+			  .want_page = GVM_NO_PAGE },
+	};
+	gvm_get(conn, &c->get);
+}
+
+/* Begins as many as may be under way. */
+static void copies_begin(struct copies *all)
+{
+	struct repair_copy *job = all->job;
+
+	for (unsigned i = 0; i < IN_FLIGHT && job->next < job->count; i++) {
+		struct copy *c = &all->copy[i];
+
+		if (c->busy || !rate_allows(job))
+			continue;
+		c->busy = true;
+		c->chunk = job->chunk[job->next++];
+		if (all->error) { /* the others wait for the next try */
+			copy_end(c, all->error);
+			continue;
+		}
+		c->source = 0;
+		copy_get(c);
+	}
+}
+
+void repair_job_copy(struct job *job, struct pool *pool)
+{
+	struct repair_copy *rc = (struct repair_copy *)job;
+	struct copies *all = calloc(1, sizeof(*all));
+	uint8_t *room = malloc(2 * GVM_CHUNK_BYTES * IN_FLIGHT);
+
+	job->result = -ENOMEM;
+	if (!all || !room) {
+		free(all);
+		free(room);
+		return;
+	}
+	all->job = rc;
+	all->pool = pool;
+	for (unsigned i = 0; i < IN_FLIGHT; i++) {
+		all->copy[i].all = all;
+		all->copy[i].room = room + 2 * GVM_CHUNK_BYTES * i;
+	}
+	while (rc->ended < rc->count) {
+		all->news = false;
+		copies_begin(all);
+		if (rc->ended < rc->count && !all->news)
+			fiber_wait(&all->news, rc->next < rc->count && !rate_allows(rc) ? job->jobs->repair_due_ns : 0);
+	}
+	job->result = all->error;
+	free(all);
+	free(room);
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A node of a region with two replicas that was left out, and answers again with its memory, is given what it missed, and
+no more than that, while a program goes on writing; from then on it is enough for all of it: the other may die. A worker that
+is killed in the middle changes nothing."""
+
+import os
+import sys
+
+import lab
+from lab import expect, wait_for
+from mapper import Mapper
+from remote import Mount, Node
+
+MIB = 1 << 20
+SIZE = 48 * MIB
+
+
+def degraded(mount, name):
+    return mount.stats(name)["slots_degraded"]
+
+
+def whole(mount, name):
+    wait_for("all copies are there again", lambda: not degraded(mount, name), 60)
+
+
+def only_the_rest(test, mount, kept, other):
+    """It was killed, and kept what it had."""
+    path = mount.region("kept", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 1)
+    kept.kill()
+    test.write(path, 0, 2 * MIB, 2)
+    os.fsync(writer)
+    expect(degraded(mount, "kept"), "nothing is degraded without one of two nodes")
+    kept.start()
+    whole(mount, "kept")
+    said = mount.says(r"kept.*has what its copies lacked: ([0-9.]+) MB")
+    expect(float(said.group(1)) < 6, "%s MB were copied for 2 that were missed", said.group(1))
+    other.stop()
+    test.check(path, 0, 2 * MIB, 2)
+    test.check(path, 2 * MIB, SIZE - 2 * MIB, 1)
+    other.go_on()
+    whole(mount, "kept")
+    os.close(writer)
+    os.unlink(path)
+
+
+def beside_a_program(test, mount, hung, other, mode):
+    """It is away while a program writes at random, and comes back while it does; then the other one dies."""
+    name = "churned-" + mode
+    mapper = Mapper(test, mount.region(name, SIZE), mode)
+    if mode == "auto":
+        mount.budget(name, SIZE // 4)
+    mapper.do("fill", 0, SIZE, 3)
+    mapper.ask("churn", 0, SIZE, 8)
+    hung.stop()
+    wait_for("it is left out", lambda: degraded(mount, name), 20)
+    lab.time.sleep(1)
+    hung.go_on()
+    wait_for("some copies are there again", lambda: degraded(mount, name) < 512, 60)
+    mount.kill_worker()
+    whole(mount, name)
+    other.kill()
+    mapper.answer(60)
+    mapper.do("fill", 0, SIZE, 4)
+    mapper.do("check", 0, SIZE, 4)
+    other.start()
+    whole(mount, name)
+    mapper.do("check", 0, SIZE, 4)
+    mapper.end()
+
+
+def main(test):
+    nodes = []
+    for name in ("one", "two"):
+        os.mkdir(test.path(name))
+        nodes.append(Node(test, "300M", "--persist", test.path(name), name=name))
+    mount = Mount(test, nodes, "--replicas", "2", "--repair-rate", "40")
+    only_the_rest(test, mount, *nodes)
+    beside_a_program(test, mount, *nodes, "auto")
+    beside_a_program(test, mount, nodes[1], nodes[0], "fuse")
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main(main))
