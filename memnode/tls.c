@@ -427,8 +427,12 @@ int tls_handshake(struct tls *t)
 		t->out.start = t->out.end = 0;
 		return refused(t, "a hello without a key share that a node takes");
 	}
+	if (ret != 1 && SSL_get_error(t->ssl, ret) != SSL_ERROR_WANT_READ)
+		return failed(t);
+	/* (Its binder was right, since the library has an answer that is no alert.) */
+	t->hello_taken |= node && tls_out_bytes(t);
 	if (ret != 1)
-		return SSL_get_error(t->ssl, ret) == SSL_ERROR_WANT_READ ? -EAGAIN : failed(t);
+		return -EAGAIN;
 	/* A peer that was let in by anything but the key: impossible as long as no certificate is trusted. */
 	if (!SSL_session_reused(t->ssl)) {
 		t->key_refused = true;

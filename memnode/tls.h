@@ -39,6 +39,7 @@ struct tls {
 	struct ssl_st *ssl;
 	struct tls_bytes in, out; /* the caller owns buf, and may replace it when it is empty */
 	bool hello_checked;	  /* of a node: the client's hello has a sane size */
+	bool hello_taken;	  /* of a node: a holder of the key made the hello; who says it may be another */
 	bool up;		  /* the handshake is done: the peer holds the key */
 	bool ended;		  /* the peer's stream has ended; after what is in `in` */
 	bool key_refused;	  /* of a failure: this end or the other found the keys to differ */

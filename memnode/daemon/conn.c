@@ -10,7 +10,8 @@
  * So that nobody's flood delays another's fault: a connection with little to do (no answers queued, a request or two
  * in the buffer) is advanced as soon as its completion comes. Any other has a turn when it comes to it: they stand in
  * a queue, a turn takes a few requests and sends a bounded number of bytes, and after some turns completions are
- * looked at again. A connection that is alone has all turns.
+ * looked at again. A connection that is alone has all turns. Strangers stand in a queue of their own, in which each step
+ * of a TLS handshake is a turn; between two looks at completions they have a moment together.
  */
 #include "conn_impl.h"
 #include "../clock.h"
@@ -31,14 +32,14 @@ void conn_turn_queue(struct conn *c, bool advances)
 {
 	c->advances |= advances;
 	if (!c->queued)
-		TAILQ_INSERT_TAIL(&c->all->turns, c, turn_link);
+		TAILQ_INSERT_TAIL(c->strangers ? &c->all->turns_strangers : &c->all->turns, c, turn_link);
 	c->queued = true;
 }
 
 void conn_turn_leave(struct conn *c)
 {
 	if (c->queued)
-		TAILQ_REMOVE(&c->all->turns, c, turn_link);
+		TAILQ_REMOVE(c->strangers ? &c->all->turns_strangers : &c->all->turns, c, turn_link);
 	c->queued = false;
 }
 
@@ -54,16 +55,6 @@ void conn_waiting_end(struct conn *c)
 	if (c->waiting)
 		TAILQ_REMOVE(&c->all->waiting, c, waiting_link);
 	c->waiting = false;
-}
-
-static void unready_end(struct conn *c)
-{
-	if (!c->unready)
-		return;
-	assert(c->all->unready);
-	TAILQ_REMOVE(&c->all->unready_list, c, unready_link);
-	c->all->unready--;
-	c->unready = false;
 }
 
 static void conn_destroy(struct conn *c)
@@ -94,7 +85,7 @@ void conn_close(struct conn *c)
 	}
 	c->closing = true;
 	conn_turn_leave(c);
-	unready_end(c);
+	conn_strangers_join(c, NULL);
 	if (!c->receiving && !c->sending)
 		conn_destroy(c);
 }
@@ -152,7 +143,7 @@ static enum want frames_take(struct conn *c, uint32_t *next)
 			break;
 		}
 		if (c->session.state == SESSION_READY)
-			unready_end(c);
+			conn_strangers_join(c, NULL);
 		conn_reply(c, reply);
 		at += total;
 		if (c->session.state == SESSION_OVER) {
@@ -217,6 +208,10 @@ void conn_advance(struct conn *c)
 	if (c->closing || c->lingering || c->receiving)
 		return;
 	c->advances = false;
+	if (!c->secure && conn_shakes(c) && c->rx_len && conn_tls_begin(c)) {
+		conn_close_bad(c);
+		return;
+	}
 	want = bytes_take(c, &up_to);
 	if (want == WANT_END) {
 		if (!conn_tls_refuse(c))
@@ -238,7 +233,7 @@ void conn_advance(struct conn *c)
 			conn_close_bad(c);
 			return;
 		}
-		if (!conn_tx_pending(c) && !c->held_count && c->all->finishing && !c->unready) {
+		if (!conn_tx_pending(c) && !c->held_count && c->all->finishing && !c->strangers) {
 			conn_linger(c);
 			return;
 		}
@@ -277,8 +272,7 @@ static bool conn_is_light(const struct conn *c)
 	if (c->secure)
 		bytes += c->secure->tls.in.end - c->secure->tls.in.start;
 	/* (A handshake costs what many requests do.) */
-	return !c->queued && !conn_tx_pending(c) && !c->held_count && bytes <= LIGHT_BYTES &&
-	       (!c->secure || c->secure->tls.up);
+	return !c->queued && !conn_tx_pending(c) && !c->held_count && bytes <= LIGHT_BYTES && !conn_shakes(c);
 }
 
 static void conn_due(struct conn *c)
@@ -307,10 +301,6 @@ void conn_received(struct conn *c, int result)
 			tls_in_add(&c->secure->tls, (size_t)result);
 		else
 			c->rx_len += (uint32_t)result;
-		if (c->all->node->tls && !c->secure && !c->session.tls_missing && conn_tls_begin(c)) {
-			conn_close_bad(c);
-			return;
-		}
 	} else if (!c->lingering && result == 0) {
 		if (!stream_end(c))
 			return;

@@ -9,6 +9,10 @@
  *
  * Of a node that demands TLS, a connection begins with plain bytes: those of a TLS client make it a secure
  * one (secure.h), others are answered in plain that TLS is demanded.
+ *
+ * A peer is a stranger until it has proven that it holds the key: by a whole TLS handshake, or by HELLO and AUTH. There
+ * are a bounded number of them; a newcomer has the place of the oldest. Their turns are apart from those of the others,
+ * so that what strangers make the node compute delays nobody's request by more than a moment.
  */
 #ifndef GVM_CONN_H
 #define GVM_CONN_H
@@ -22,6 +26,12 @@
 
 struct conn;
 TAILQ_HEAD(conn_list, conn);
+
+/* Oldest first. */
+struct strangers {
+	struct conn_list list;
+	unsigned count;
+};
 
 /* A free large receive buffer. */
 struct conn_buf {
@@ -37,11 +47,12 @@ struct conns {
 	unsigned count, count_max;
 	unsigned closing; /* of count: freed when the engine's operations on them have ended */
 	struct conn_list held_list; /* with answers that wait for the disk */
-	struct conn_list unready_list; /* in HELLO or AUTH, and not closing; oldest first */
-	unsigned unready;
+	/* Not closing. Those whose TLS hello was taken are apart: only who has seen one of the key's holders can say it. */
+	struct strangers unheard, heard;
 	unsigned bufs, bufs_free;
 	SLIST_HEAD(, conn_buf) free_bufs;
 	struct conn_list turns; /* of connections that have more to do than a little */
+	struct conn_list turns_strangers;
 	unsigned replies;	/* queued, of all connections */
 	struct secure_bufs secure_bufs;
 	bool finishing;
@@ -55,7 +66,7 @@ void conns_deinit(struct conns *s);
 /* Takes over fd, or closes it. */
 void conn_accept(struct conns *s, int fd, const union conn_addr *peer);
 /*
- * For a newcomer: ends the oldest connection that has not finished HELLO and AUTH, if there is one.
+ * For a newcomer: ends the connection of a stranger, if there is one.
  */
 void conns_make_room(struct conns *s);
 /* Completions. Either may destroy the connection. */

@@ -15,14 +15,14 @@
 #define TX_REPLIES_MAX 512u
 
 struct conn {
-	TAILQ_ENTRY(conn) link, waiting_link, unready_link, held_link, turn_link;
+	TAILQ_ENTRY(conn) link, waiting_link, stranger_link, held_link, turn_link;
 	struct conns *all;
 	int fd;
 	union conn_addr peer;
+	struct strangers *strangers; /* that it is among; NULL: it is none */
 	bool receiving, sending; /* an operation of the engine is under way */
-	bool unready;		 /* in conns.unready_list */
 	bool waiting;		 /* in conns.waiting */
-	bool queued;		 /* in conns.turns */
+	bool queued;		 /* in conns.turns, or turns_strangers */
 	bool advances;		 /* its turn is for more than to send */
 	bool paused;		 /* until the peer has taken answers */
 	bool eof;		 /* nothing more will be received */
@@ -84,6 +84,11 @@ void conn_answers_took(struct conn *c, uint32_t bytes);
 void conn_replies_destroy(struct conn *c);
 
 /* conn_tls.c */
+/* Whether TLS is to be begun, or is not up yet. */
+static inline bool conn_shakes(const struct conn *c)
+{
+	return c->secure ? !c->secure->tls.up : c->all->node->tls && !c->session.tls_missing;
+}
 /*
  * The client's first bytes: whether they are as this node demands. 0; or -ENOMEM and session.why.
  */
@@ -95,6 +100,13 @@ int conn_tls_begin(struct conn *c);
 int conn_tls_take(struct conn *c, uint32_t up_to);
 /* A TLS client at a node that uses none is told so in its own terms. False: it is not one. */
 bool conn_tls_refuse(struct conn *c);
+
+/* conn_stranger.c */
+/* Now it is among these; NULL: it is no stranger. */
+void conn_strangers_join(struct conn *c, struct strangers *strangers);
+unsigned strangers_count(const struct conns *s);
+/* The one that has to go; NULL: there is none. */
+struct conn *strangers_oldest(const struct conns *s);
 
 /* conn.c */
 /* It has a turn when those that are in the queue had theirs. */

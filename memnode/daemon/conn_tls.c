@@ -27,6 +27,8 @@ int conn_tls_take(struct conn *c, uint32_t up_to)
 	if (!t->up) {
 		int err = tls_handshake(t);
 
+		if (t->hello_taken && c->strangers)
+			conn_strangers_join(c, &c->all->heard);
 		if (err == -EAGAIN)
 			return 0;
 		if (!err)
@@ -36,6 +38,7 @@ int conn_tls_take(struct conn *c, uint32_t up_to)
 			return 1;
 		}
 		c->session.tls = true;
+		conn_strangers_join(c, NULL);
 	}
 	n = tls_read(t, c->rx + c->rx_len, up_to - c->rx_len);
 	if (n == -EAGAIN)

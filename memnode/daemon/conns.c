@@ -17,6 +17,7 @@
 #define STALL_NS	 (30 * SECOND) /* without progress of a transfer: the connection is closed */
 #define STALL_PRESSED_NS (5 * SECOND)  /* the same while others wait for its buffers or pins */
 #define TURNS		 4u	       /* between two looks at completions */
+#define STRANGERS_NS	 50000u	       /* of strangers' turns, between two looks; the last may be a whole handshake */
 #define CLOSING_MAX	 16u	       /* connections beyond the limit, while others end */
 
 void conns_init(struct conns *s, struct io *io, struct node *node, unsigned count_max)
@@ -26,7 +27,9 @@ void conns_init(struct conns *s, struct io *io, struct node *node, unsigned coun
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->held_list);
 	TAILQ_INIT(&s->turns);
-	TAILQ_INIT(&s->unready_list);
+	TAILQ_INIT(&s->turns_strangers);
+	TAILQ_INIT(&s->unheard.list);
+	TAILQ_INIT(&s->heard.list);
 }
 
 void conns_deinit(struct conns *s)
@@ -43,13 +46,12 @@ void conns_deinit(struct conns *s)
 
 void conns_make_room(struct conns *s)
 {
-	struct conn *oldest = TAILQ_FIRST(&s->unready_list);
+	struct conn *oldest = strangers_oldest(s);
 
 	if (!oldest)
 		return;
-	log_peer("%s: closed: a newer connection needs its place: %u are open, %u of them not past "
-		 "HELLO and AUTH",
-		 conn_addr_name(&oldest->peer), s->count, s->unready);
+	log_peer("%s: closed: a newer connection needs its place: %u are open, %u of them have not proven that they "
+		 "hold the key", conn_addr_name(&oldest->peer), s->count, strangers_count(s));
 	conn_close(oldest);
 }
 
@@ -57,18 +59,18 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 {
 	struct conn *c = NULL;
 
-	unsigned unready_max = (s->count_max + 1) / 2; /* the others are reserved for authenticated peers */
+	unsigned strangers_max = (s->count_max + 1) / 2; /* the others are reserved for those who hold the key */
 
-	if (s->node->tls && unready_max > SECURE_UNREADY_MAX)
-		unready_max = SECURE_UNREADY_MAX;
-	if (s->count >= s->count_max || s->unready >= unready_max)
+	if (s->node->tls && strangers_max > SECURE_STRANGERS_MAX)
+		strangers_max = SECURE_STRANGERS_MAX;
+	if (s->count >= s->count_max || strangers_count(s) >= strangers_max)
 		conns_make_room(s);
 	/* A closing connection counts until the engine's operations on it have ended. */
 	if (s->count < s->count_max + CLOSING_MAX && s->count - s->closing < s->count_max)
 		c = malloc(sizeof(*c));
 	if (!c) {
-		log_peer("a connection was turned away: %u are open, %u of them not past HELLO and AUTH",
-			 s->count, s->unready);
+		log_peer("a connection was turned away: %u are open, %u of them have not proven that they hold the key",
+			 s->count, strangers_count(s));
 		close(fd);
 		return;
 	}
@@ -85,24 +87,33 @@ void conn_accept(struct conns *s, int fd, const union conn_addr *peer)
 	session_init(&c->session);
 	TAILQ_INSERT_TAIL(&s->all, c, link);
 	s->count++;
-	TAILQ_INSERT_TAIL(&s->unready_list, c, unready_link);
-	c->unready = true;
-	s->unready++;
+	conn_strangers_join(c, &s->unheard);
 	conn_advance(c);
+}
+
+static void turn_take(struct conn *c)
+{
+	conn_turn_leave(c);
+	if (c->advances && !c->receiving)
+		conn_advance(c); /* sends, too; it may be the end of it */
+	else
+		conn_send(c);
 }
 
 bool conns_turns(struct conns *s)
 {
 	struct conn *c;
 
-	for (unsigned i = 0; i < TURNS && (c = TAILQ_FIRST(&s->turns)); i++) {
-		conn_turn_leave(c);
-		if (c->advances && !c->receiving)
-			conn_advance(c); /* sends, too; it may be the end of it */
-		else
-			conn_send(c);
+	for (unsigned i = 0; i < TURNS && (c = TAILQ_FIRST(&s->turns)); i++)
+		turn_take(c);
+	if ((c = TAILQ_FIRST(&s->turns_strangers))) {
+		uint64_t until = gvm_now_ns() + STRANGERS_NS;
+
+		do
+			turn_take(c);
+		while ((c = TAILQ_FIRST(&s->turns_strangers)) && gvm_now_ns() < until);
 	}
-	return !TAILQ_EMPTY(&s->turns);
+	return !TAILQ_EMPTY(&s->turns) || !TAILQ_EMPTY(&s->turns_strangers);
 }
 
 void conns_resume(struct conns *s)

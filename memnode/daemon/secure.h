@@ -16,8 +16,8 @@
 #define SECURE_LARGE	      (4 * TLS_SEALED_BYTES(TLS_RECORD_BYTES) + TLS_OUT_RESERVE)
 #define SECURE_LARGE_MAX      512u
 #define SECURE_LARGE_FREE_MAX 16u
-/* Unproven connections beyond which the oldest goes: each may cost what a handshake of the library does. */
-#define SECURE_UNREADY_MAX    1024u
+/* Strangers beyond which the oldest goes: each may cost what a handshake of the library does. */
+#define SECURE_STRANGERS_MAX  1024u
 
 struct secure_buf {
 	SLIST_ENTRY(secure_buf) link;
