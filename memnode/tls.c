@@ -455,6 +455,7 @@ ssize_t tls_read(struct tls *t, void *p, size_t bytes)
 	 * records seldom, and a change of keys costs what many other records do, so few of them in a row are taken.
 	 */
 	do {
+		size_t before = t->in.end - t->in.start;
 		int err;
 
 		ERR_clear_error();
@@ -467,8 +468,8 @@ ssize_t tls_read(struct tls *t, void *p, size_t bytes)
 			return 0;
 		if (err != SSL_ERROR_WANT_READ)
 			return failed(t);
-		/* (With input left it was a whole record; else it may be the beginning of one.) */
-		if (t->in.end > t->in.start && ++t->idle_records > IDLE_RECORDS_MAX)
+		/* (With input left, or nothing begun, it was a whole record.) */
+		if (before && (t->in.end > t->in.start || !tls_has_input(t)) && ++t->idle_records > IDLE_RECORDS_MAX)
 			return refused(t, "too many records without data");
 	} while (t->in.end > t->in.start);
 	return -EAGAIN;

@@ -472,6 +472,18 @@ static void key_updates_in_a_row_are_few(void)
 	CHECK(strstr(node.t.why, "too many records without data"));
 	CHECK(node.t.in.end > node.t.in.start); /* and it looked at no more of them */
 	both_close();
+	/* However they are spread over packets. */
+	both_open(BUF_BYTES);
+	for (unsigned i = 0; i < 8; i++) {
+		client_updates_keys(1);
+		pass(&client.t, &node.t, SIZE_MAX);
+		CHECK_EQ(tls_read(&node.t, got, sizeof(got)), -EAGAIN);
+	}
+	client_updates_keys(1);
+	pass(&client.t, &node.t, SIZE_MAX);
+	CHECK_EQ(tls_read(&node.t, got, sizeof(got)), -EBADMSG);
+	CHECK(strstr(node.t.why, "too many records without data"));
+	both_close();
 }
 
 static void both_ends_know_the_binding_of_their_connection(void)
