@@ -530,7 +530,7 @@ ssize_t tls_writev(struct tls *t, const struct iovec *iov, unsigned iovs)
 
 		bytes = bytes < left ? bytes : left;
 		/* No record of a few bytes because the room ends, unless the text does. */
-		if (!bytes || (bytes < left && took && bytes < TLS_RECORD_BYTES))
+		if (!bytes || (bytes < left && tls_out_bytes(t) && bytes < TLS_RECORD_BYTES))
 			break;
 		while (iovs > 1 && skip == iov->iov_len) {
 			iov++;

@@ -117,6 +117,9 @@ static ssize_t secure_recv(struct stream *s, uint8_t *p, size_t bytes, size_t at
 
 		if (n > 0) {
 			got += (size_t)n;
+			/* What is awaited has a record of its own, and is used before others are opened. */
+			if (at_once < SIZE_MAX)
+				break;
 			continue;
 		}
 		/* What came before an end or an error is handed out first: either stays. */

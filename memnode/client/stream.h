@@ -33,7 +33,7 @@ void stream_close(struct stream *s, bool polite);
 /* TLS only: 0: done; -EAGAIN; or another errno, and why: -EBADMSG as of tls_handshake(), -EPIPE at the end. */
 int stream_handshake(struct stream *s, const char **why);
 
-/* -EBADMSG: tls.why. At most `at_once` bytes are received from the socket before it returns. */
+/* -EBADMSG: tls.why. At most `at_once` bytes are received from the socket before it returns; over TLS with one record's. */
 ssize_t stream_recv(struct stream *s, void *p, size_t bytes, size_t at_once);
 ssize_t stream_sendv(struct stream *s, const struct iovec *iov, unsigned iovs);
 /* 0: the socket took all; -EAGAIN: some waits. */

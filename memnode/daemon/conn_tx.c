@@ -39,7 +39,8 @@ void conn_replies_destroy(struct conn *c)
 		TAILQ_REMOVE(&c->all->held_list, c, held_link);
 }
 
-/* The answers that go next, as vectors. `apart`: one that a client waits for takes no bulk with it. */
+/* The answers that go next, as vectors. `apart`: one that a client waits for takes no bulk with it, nor another that begins
+ * with what is awaited. */
 static unsigned answers_gather(struct conn *c, struct iovec *iov, unsigned iovs_max,
 			       uint32_t bytes_max, bool apart)
 {
@@ -55,7 +56,7 @@ static unsigned answers_gather(struct conn *c, struct iovec *iov, unsigned iovs_
 			q = STAILQ_EMPTY(&c->urgent) ? &c->bulk : &c->urgent;
 			r = STAILQ_FIRST(q);
 		}
-		if (!r || (apart && urgent && r->bulk))
+		if (!r || (apart && urgent && (r->bulk || r->awaited_bytes)))
 			break;
 		if (q) {
 			STAILQ_REMOVE_HEAD(q, link);
@@ -96,22 +97,41 @@ void conn_answers_took(struct conn *c, uint32_t bytes)
 	}
 }
 
+/* Leaves the first `bytes_max` bytes of them. */
+static unsigned iovs_cut(struct iovec *iov, unsigned iovs, size_t bytes_max, size_t *bytes)
+{
+	unsigned n = 0;
+
+	for (*bytes = 0; n < iovs && *bytes < bytes_max; n++) {
+		if (iov[n].iov_len > bytes_max - *bytes)
+			iov[n].iov_len = bytes_max - *bytes;
+		*bytes += iov[n].iov_len;
+	}
+	return n;
+}
+
+/* A page that is awaited has a record of its own: a client can open none before all of it is there. */
 static void answers_encrypt(struct conn *c)
 {
 	struct tls *t = &c->secure->tls;
 	struct iovec iov[SECURE_IOVS];
-	unsigned iovs;
+	size_t bytes;
 	ssize_t took;
 
 	secure_out_size(&c->all->secure_bufs, c->secure,
 			c->tx_bytes - c->out_done > TLS_BUF_MIN / 2);
-	iovs = answers_gather(c, iov, SECURE_IOVS, (uint32_t)t->out.room, true);
-	took = tls_writev(t, iov, iovs);
-	if (took < 0) {
-		shutdown(c->fd, SHUT_RDWR); /* its operations end, or its time is up */
-		return;
-	}
-	conn_answers_took(c, (uint32_t)took);
+	do {
+		unsigned iovs = answers_gather(c, iov, SECURE_IOVS, (uint32_t)t->out.room, true);
+		uint32_t awaited = STAILQ_FIRST(&c->out)->awaited_bytes;
+
+		iovs = iovs_cut(iov, iovs, awaited > c->out_done ? awaited - c->out_done : SIZE_MAX, &bytes);
+		took = tls_writev(t, iov, iovs);
+		if (took < 0) {
+			shutdown(c->fd, SHUT_RDWR); /* its operations end, or its time is up */
+			return;
+		}
+		conn_answers_took(c, (uint32_t)took);
+	} while ((size_t)took == bytes && !(STAILQ_EMPTY(&c->out) && STAILQ_EMPTY(&c->urgent)));
 }
 
 void conn_send(struct conn *c)

@@ -273,6 +273,7 @@ int reply_create_get(struct node *n, struct reply_share *share, uint64_t tag,
 	r->holds = holds;
 	r->cell = cell;
 	r->bulk = !waited;
+	r->awaited_bytes = count == 2 ? pieces[0].head_bytes + pieces[0].body_bytes : 0;
 	*reply = r;
 	return 0;
 }

@@ -21,6 +21,7 @@ struct reply {
 	struct reply_share holds;
 	uint32_t cell;	/* pinned object, or STORE_NONE */
 	uint32_t bytes; /* of all iovs */
+	uint32_t awaited_bytes; /* of these, the first: a frame that is not to wait for those behind it; 0: none is */
 	bool bulk;	/* no faulter waits for it: other answers may overtake it */
 	bool keeps;	/* it says that a change has been made */
 	uint8_t op;

@@ -412,6 +412,48 @@ static void a_request_cut_half_sent_is_sent_whole_again(void)
 	loads_free(l, N);
 }
 
+static uint32_t came;
+
+static int awaited_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
+			 const uint8_t *body)
+{
+	(void)get, (void)version, (void)body;
+	came |= chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	return 0;
+}
+
+/* The way passes on the frame with it, and nothing more. */
+static void an_awaited_page_waits_for_no_other(void)
+{
+	struct load *l = loads_make(1);
+	struct gvm_get_rsp rsp = {0};
+	uint8_t meta[GVM_META_MAX];
+	uint64_t start = gvm_now_ns(), frame;
+
+	begin();
+	put(l, 3, 1, true);
+	rig_run_one(conn, &left, SECONDS);
+	frame = GVM_HDR_BYTES + (uint64_t)gvm_get_rsp_pack(&rsp, meta) + CHUNK_PLAIN_HEAD_BYTES(1) + GVM_PAGE_BYTES;
+	way_fault(way, (struct way_fault){FAULT_FREEZE, 0, TO_CLIENT, way_bytes(way, TO_CLIENT) +
+					  (rig_tls() ? TLS_SEALED_BYTES(frame) : frame)});
+	came = 0;
+	get(l, 3, 1);
+	l->get.on_piece = awaited_piece;
+	while (!came) {
+		rig_run_ms(conn, 1);
+		CHECK(gvm_now_ns() < start + SECONDS * 1000000000ull);
+	}
+	CHECK_EQ(came, 1u << 3);
+	way_fault(way, (struct way_fault){0});
+	way_block(way, true);
+	rig_run_to(conn, GVM_CONN_CONNECTING);
+	way_block(way, false);
+	rig_run_one(conn, &left, SECONDS);
+	CHECK(!l->result && came == UINT32_MAX);
+	end();
+	loads_free(l, 1);
+}
+
 static unsigned chain;
 
 static int cancelling_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head,
@@ -618,6 +660,7 @@ static const struct check_test tests[] = {
 	 a_request_cut_half_sent_is_sent_whole_again},
 	{"a-repeated-answer-is-not-taken-for-the-next-one",
 	 a_repeated_answer_is_not_taken_for_the_next_one},
+	{"an-awaited-page-waits-for-no-other", an_awaited_page_waits_for_no_other},
 	{"a-piece-may-end-its-own-request", a_piece_may_end_its_own_request},
 	{"callbacks-may-submit-and-cancel", callbacks_may_submit_and_cancel},
 	{"corked-requests-wait-and-go-together", corked_requests_wait_and_go_together},
