@@ -50,12 +50,19 @@
 #define KILL_NS		 5000000000ull
 /* A worker of which one thread is gone has so long to end as a whole. */
 #define LEAVE_NS	 200000000ull
+#define LEAVE_SOON_MS	 1 /* the time between looks until then, and after it */
 #define LEAVE_LOOK_MS	 10
 #define LEFT_MAX	 16
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
 #define PIDFD_THREAD O_EXCL
 #endif
+
+/* A worker that is not reaped yet, and has a successor. */
+struct left {
+	pid_t pid; /* 0: free */
+	uint64_t say_ns; /* when to say that it stays; 0: that was said */
+};
 
 struct supervisor {
 	const struct options *opts;
@@ -72,7 +79,7 @@ struct supervisor {
 	pid_t worker;
 	int worker_fd; /* a pidfd of the thread whose end tells the worker's; -1: not yet, or impossible */
 	uint64_t leave_ns; /* until when to wait for its end; 0: it lives */
-	pid_t left[LEFT_MAX]; /* workers that cannot end, and have successors; 0: free */
+	struct left left[LEFT_MAX];
 	uint64_t started_ns; /* the worker */
 	unsigned young_deaths;
 };
@@ -220,6 +227,20 @@ static bool give_up(struct supervisor *s, const char *why)
 	return r == 0;
 }
 
+static void end_say(const struct supervisor *s, int how)
+{
+	if (WIFSIGNALED(how))
+		log_error(NULL, "%s: the worker was killed by signal %d", s->opts->mountpoint,
+			  WTERMSIG(how));
+	else if (s->ready)
+		log_error(NULL, "%s: the worker failed", s->opts->mountpoint);
+}
+
+static void successor_say(const struct supervisor *s)
+{
+	log_info(NULL, "%s: a new worker has taken over", s->opts->mountpoint);
+}
+
 /* A worker has ended. Returns true to go on, or false at the end, with *status. */
 static bool worker_ended(struct supervisor *s, int how, int *status)
 {
@@ -230,11 +251,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	*status = well && !s->giving_up ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (well)
 		return false;
-	if (WIFSIGNALED(how))
-		log_error(NULL, "%s: the worker was killed by signal %d", s->opts->mountpoint,
-			  WTERMSIG(how));
-	else if (s->ready)
-		log_error(NULL, "%s: the worker failed", s->opts->mountpoint);
+	end_say(s, how);
 	if (s->giving_up) {
 		stop_say_loss(s->opts->mountpoint, &s->journal, false);
 		return false;
@@ -247,37 +264,90 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 		return give_up(s, "workers die too often");
 	if (worker_start(s, true) < 0)
 		return give_up(s, "no worker can be started");
-	log_info(NULL, "%s: a new worker has taken over", s->opts->mountpoint);
+	successor_say(s);
 	return true;
+}
+
+/* A place for a worker that is not waited for; NULL: there is none. */
+static struct left *left_free(struct supervisor *s)
+{
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		if (!s->left[i].pid)
+			return &s->left[i];
+	return NULL;
+}
+
+static void stays_say(const struct supervisor *s, pid_t worker)
+{
+	log_warning(NULL, "%s: worker %d was ended, but a thread of it waits in the kernel and stays",
+		    s->opts->mountpoint, (int)worker);
 }
 
 /* A worker was killed, but a thread of it waits in the kernel, perhaps for ever: leaves it
  * behind. */
 static int worker_leave(struct supervisor *s)
 {
-	for (unsigned i = 0; i < LEFT_MAX; i++)
-		if (!s->left[i]) {
-			s->left[i] = s->worker;
-			break;
-		}
+	struct left *left = left_free(s);
+
+	if (left)
+		*left = (struct left){ .pid = s->worker };
 	lookout_leave(&s->journal, s->worker);
-	log_warning(NULL, "%s: worker %d was ended, but a thread of it waits in the kernel and stays",
-		    s->opts->mountpoint, (int)s->worker);
+	stays_say(s, s->worker);
 	/* A worker that ended by itself has noted its status in the journal. */
 	return s->journal.super->ended ? (int)(s->journal.super->ended - 1) << 8 : SIGKILL;
+}
+
+/* Looks after those that were not waited for. Returns whether there is still something to be said of one. */
+static bool left_look(struct supervisor *s)
+{
+	bool more = false;
+	int how;
+
+	for (struct left *left = s->left; left < s->left + LEFT_MAX; left++) {
+		pid_t pid = left->pid ? waitpid(left->pid, &how, WNOHANG) : 0;
+
+		if (pid) {
+			lookout_gone(&s->journal, left->pid, true);
+			if (pid > 0 && left->say_ns) {
+				end_say(s, how);
+				successor_say(s);
+			}
+			left->pid = 0;
+		} else if (left->pid && left->say_ns && gvm_now_ns() >= left->say_ns) {
+			stays_say(s, left->pid);
+			successor_say(s);
+			left->say_ns = 0;
+		}
+		more |= left->pid && left->say_ns;
+	}
+	return more;
+}
+
+/*
+ * If a worker was killed and nothing of it acts any more, has its successor begin: faults wait for that, while the
+ * kernel frees the dead one's memory. How it died is said when it is reaped. One that ends by itself, may be the last, or
+ * is young, is waited for. Returns false at the end.
+ */
+static bool worker_succeed(struct supervisor *s)
+{
+	const struct journal_super *super = s->journal.super;
+	struct left *left = left_free(s);
+
+	if (!s->leave_ns || !left || s->giving_up || super->ended || !super->can_resend ||
+	    gvm_now_ns() - s->started_ns < YOUNG_NS || !lookout_is_spent(s->worker))
+		return true;
+	*left = (struct left){ .pid = s->worker, .say_ns = s->leave_ns };
+	lookout_gone(&s->journal, s->worker, false);
+	worker_forget(s);
+	s->young_deaths = 0;
+	return worker_start(s, true) == 0 || give_up(s, "no worker can be started");
 }
 
 /* Whether a worker has ended, and how. */
 static bool worker_end_find(struct supervisor *s, int *how)
 {
 	struct pollfd gone = { .fd = s->worker_fd, .events = POLLIN };
-	int status;
 
-	for (unsigned i = 0; i < LEFT_MAX; i++)
-		if (s->left[i] && waitpid(s->left[i], &status, WNOHANG) != 0) {
-			lookout_gone(&s->journal, s->left[i], true);
-			s->left[i] = 0;
-		}
 	if (!s->worker)
 		return false;
 	if (s->worker_fd < 0 && s->journal.super->sign_tid) {
@@ -353,6 +423,15 @@ static bool stop_requested(struct supervisor *s, int sig)
 	return false;
 }
 
+/* When to look again though nothing tells that something has changed: a worker is ending, or (`saying`) a dead one is
+ * still to be told of. */
+static int look_ms(const struct supervisor *s, bool saying)
+{
+	if (s->leave_ns && gvm_now_ns() < s->leave_ns)
+		return LEAVE_SOON_MS;
+	return s->leave_ns || saying ? LEAVE_LOOK_MS : -1;
+}
+
 static int supervise(struct supervisor *s)
 {
 	struct pollfd p[] = { { .fd = s->stop.signal_fd, .events = POLLIN },
@@ -362,12 +441,13 @@ static int supervise(struct supervisor *s)
 			      { .fd = -1 },
 			      { .fd = -1 } };
 	int status = EXIT_FAILURE, how, sig;
+	bool saying = false;
 
 	for (;;) {
 		p[3].fd = s->stop.parent_fd;
 		p[4].fd = s->door.control;
 		p[5].fd = s->leave_ns ? -1 : s->worker_fd;
-		poll(p, sizeof(p) / sizeof(*p), s->leave_ns ? LEAVE_LOOK_MS : -1);
+		poll(p, sizeof(p) / sizeof(*p), look_ms(s, saying));
 		ready_now(s);
 		while ((sig = stop_take(&s->stop)))
 			if (!stop_requested(s, sig))
@@ -377,6 +457,9 @@ static int supervise(struct supervisor *s)
 		while (worker_end_find(s, &how))
 			if (!worker_ended(s, how, &status))
 				return status;
+		if (!worker_succeed(s))
+			return EXIT_FAILURE;
+		saying = left_look(s);
 	}
 }
 

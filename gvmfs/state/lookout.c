@@ -3,13 +3,19 @@
 #include "lookout.h"
 
 #include "base/log.h"
+#include "file.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -142,6 +148,64 @@ static bool thread_is_over(const struct journal *j, int pid, int tid)
 			return true;
 	}
 	return syscall(SYS_tgkill, pid, tid, 0) < 0 && errno == ESRCH;
+}
+
+/* The link to the program comes from a thread's memory, and goes when it lets go of that. A look at it takes no
+ * reference to the memory: the last to drop one frees all of it, and that should not be the supervisor. */
+static bool thread_is_spent(int threads, const char *tid)
+{
+	char path[32], to;
+
+	snprintf(path, sizeof(path), "%.20s/exe", tid);
+	return readlinkat(threads, path, &to, 1) < 0 && (errno == ENOENT || errno == ESRCH);
+}
+
+/* How many threads the kernel counts, and how many of these a listing finds that are spent. The listing may be
+ * incomplete, since threads go meanwhile; none can come in a process that was killed. */
+static bool threads_are_spent(int threads)
+{
+	DIR *dir = fdopendir(threads);
+	unsigned spent = 0;
+	struct dirent *e;
+	struct stat st;
+
+	if (!dir) {
+		close(threads);
+		return false;
+	}
+	if (fstat(threads, &st) < 0)
+		st.st_nlink = 0;
+	while ((e = readdir(dir)))
+		if (*e->d_name != '.') {
+			if (!thread_is_spent(threads, e->d_name))
+				break;
+			spent++;
+		}
+	closedir(dir);
+	return !e && spent && spent + 2 == st.st_nlink; /* as of any folder: two links, and one each */
+}
+
+/* Then its children have got the signal that their parent's death sends them. */
+static bool main_thread_is_over(int pid)
+{
+	char path[64], text[512];
+	const char *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
+	if (file_text(path, text, sizeof(text)) < 0)
+		return false;
+	at = strrchr(text, ')');
+	return at && at[1] == ' ' && at[2] == 'Z';
+}
+
+bool lookout_is_spent(int pid)
+{
+	char path[32];
+	int threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	threads = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return threads >= 0 && threads_are_spent(threads) && main_thread_is_over(pid);
 }
 
 bool lookout_may_leave(const struct journal *j, int pid)

@@ -61,6 +61,13 @@ static inline void lookout_end(struct lookout *l, unsigned session)
 int lookout_run(struct lookout *l, const struct journal *j);
 
 /*
+ * Supervisor: a worker was killed. Whether nothing of it acts any more: each of its threads has let go of the memory,
+ * on its way out of the kernel, and of children the helper of the page cache was ended. What is left, to free the
+ * memory and to close what was open, takes tens of milliseconds, and concerns no successor. False also where that cannot
+ * be seen.
+ */
+bool lookout_is_spent(int pid);
+/*
  * Supervisor: a worker was ended, but is still there. Whether a successor may begin: each of the
  * threads that serve there is gone, or waits in a client's memory.
  */
