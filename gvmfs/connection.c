@@ -62,10 +62,10 @@ static void init_keep(struct worker *w)
  * Libfuse believes that it was initialised by this process, and the kernel sends again whatever the predecessor did
  * not answer, in any order.
  *
- * The predecessor may have done a part of that, and have answered others since: a WRITE is then done over one that
- * overlaps it and was answered. Nothing is lost by that: both were under way at once (a page under write-back is not
- * written back a second time, and direct writes of a file exclude each other, so one is of a mapping and the other
- * direct), and a caller that has not got the answer to its write may find either order.
+ * The predecessor may have done a part of it. But it began no WRITE before those that it overlaps and that came earlier
+ * had ended (fuse/write.h), so what is done over again was answered by nobody, and neither was anything that came after
+ * it to the same bytes. Of two such WRITEs either may come first: what the kernel sends of its pages is what they hold by
+ * now, and callers of direct writes that overlap have not got an answer to either.
  */
 void connection_take_over(struct worker *w)
 {

@@ -13,12 +13,15 @@ static void write_end(struct store *s, struct store_write *wr, int error)
 	struct inode *inode = wr->wait.inode;
 	/* A region that was never given a size has no nodes. */
 	const void *node = error ? NULL : s->env->node(s, inode, (wr->end - 1) / GVM_CHUNK_BYTES);
+	struct store_wait *next;
 
 	if (error)
 		store_count(s, inode, io_errors, error != -EINTR);
 	if (error == -EBUSY)
 		s->env->report(s, inode, wr->off / GVM_CHUNK_BYTES, "write", error);
-	inode->writes--;
+	TAILQ_REMOVE(&inode->writes, wr, in);
+	while ((next = TAILQ_FIRST(&wr->after)))
+		store_due(s, next);
 	wr->done(s, wr, error);
 	if (!error && slots_are_short(&s->slots, node))
 		store_seal_oldest(s);
@@ -115,11 +118,29 @@ static bool write_part(struct store *s, struct store_write *wr)
 	return true;
 }
 
+/* An earlier one that overlaps it, and has not ended; NULL: there is none. */
+static struct store_write *write_before(const struct store_write *wr)
+{
+	struct store_write *other;
+
+	TAILQ_FOREACH(other, &wr->wait.inode->writes, in) {
+		if (other == wr || mutant("writes-overtake"))
+			break;
+		if (other->begin < wr->end && wr->begin < other->end)
+			return other;
+	}
+	return NULL;
+}
+
 static void write_go(struct store *s, struct store_wait *wait)
 {
-	struct store_write *wr = (struct store_write *)wait;
+	struct store_write *wr = (struct store_write *)wait, *before = write_before(wr);
 	int error = 0;
 
+	if (before && !wait->error && !s->env->disk(s, wait->inode)->failed) {
+		store_follow(s, wait, &before->after);
+		return;
+	}
 	store_unwait(s, wait);
 	while (!error && wr->off < wr->end) {
 		const struct journal_inode *d = s->env->disk(s, wait->inode);
@@ -144,7 +165,8 @@ void store_write(struct store *s, struct store_write *wr, struct inode *inode, c
 	wr->data = data;
 	wr->begin = wr->off = wr->data_off = off;
 	wr->end = off + size;
-	inode->writes++;
+	TAILQ_INIT(&wr->after);
+	TAILQ_INSERT_TAIL(&inode->writes, wr, in);
 	if (data) {
 		store_count(s, inode, writes, 1);
 		store_count(s, inode, write_bytes, size);

@@ -79,6 +79,7 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 				LIST_INSERT_HEAD(&in->attached, in->rt[nr], attached_entry);
 			STAILQ_INIT(&in->rt[nr]->waiting);
 			STAILQ_INIT(&in->rt[nr]->askers);
+			TAILQ_INIT(&in->rt[nr]->writes);
 		}
 	}
 	return in->rt[nr];

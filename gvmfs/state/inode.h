@@ -26,6 +26,7 @@ struct op;
 struct readahead;
 struct replicas;
 struct resident;
+struct store_write;
 struct watch;
 
 struct inode {
@@ -40,7 +41,8 @@ struct inode {
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
-	unsigned writes; /* and punches that are not answered: they have a slot, or may need one */
+	TAILQ_HEAD(, store_write) writes; /* and punches that are not answered, in the order in which they came: they
+					   * have a slot, or may need one */
 	unsigned fills; /* READs for the page cache that are not answered */
 	uint32_t fills_seen; /* of these, all that ever came */
 	bool emptying; /* its page cache is, at the beginning of the fast path */

@@ -362,6 +362,8 @@ static void wait_leave(struct store *s, struct store_wait *wait)
 		lane_leave(&s->starved, wait);
 	else if (wait->state == WAIT_SLOT)
 		lane_leave(&s->stalled, wait);
+	else if (wait->state == WAIT_ORDER)
+		TAILQ_REMOVE(wait->order, wait, in);
 	wait->state = WAIT_NOT;
 }
 
@@ -396,6 +398,14 @@ void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk)
 	wait->nodes[0] = wait->nodes[1] = s->env->node(s, wait->inode, chunk);
 	lane_enter(&s->stalled, wait, WAIT_SLOT);
 	store_seal_oldest(s);
+}
+
+void store_follow(struct store *s, struct store_wait *wait, struct store_waits *order)
+{
+	store_unwait(s, wait);
+	wait->order = order;
+	wait->state = WAIT_ORDER;
+	TAILQ_INSERT_TAIL(order, wait, in);
 }
 
 /* Finds or takes entries for all chunks that a request wants; false: it waits for entries. */

@@ -37,6 +37,8 @@
 #endif
 
 struct store_env;
+struct store_wait;
+TAILQ_HEAD(store_waits, store_wait);
 
 enum store_wait_state {
 	WAIT_NOT,     /* new, done, or being tried */
@@ -44,6 +46,7 @@ enum store_wait_state {
 	WAIT_PAGES,   /* linked to entries */
 	WAIT_ENTRIES, /* no entry is free or allowed: in a lane of store->starved */
 	WAIT_SLOT,    /* no slot is free or allowed: in a lane of store->stalled */
+	WAIT_ORDER,   /* a WRITE that came earlier overlaps it: in that one's list */
 };
 
 /* The beginning of every request. */
@@ -55,13 +58,13 @@ struct store_wait {
 	int error;	       /* not 0: the request has to end with this error */
 	TAILQ_ENTRY(store_wait) in; /* a list, by its state */
 	struct store_lane *lane; /* WAIT_ENTRIES, WAIT_SLOT */
+	struct store_waits *order; /* WAIT_ORDER: that list */
 	struct cache_link on[2];
 	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_SLOT: the nodes of its chunks */
 	unsigned count;	       /* WAIT_ENTRIES: how many entries it needs */
 	uint64_t chunk;	       /* WAIT_SLOT: the chunk that needs a slot */
 	uint64_t deadline_ns;  /* WAIT_SLOT: 0: none */
 };
-TAILQ_HEAD(store_waits, store_wait);
 
 /*
  * Requests that wait for a share of the same inode and nodes, in their order: if the first may not have it, none of
@@ -175,6 +178,8 @@ void store_want(struct store *s, struct store_wait *wait, unsigned count, const 
 		const uint32_t pages[2], unsigned want_page);
 /* Has the request tried again once a chunk of its inode may have a slot. */
 void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk);
+/* The request waits until another, in whose list it is put, has ended: that one then has it tried (store_due()). */
+void store_follow(struct store *s, struct store_wait *wait, struct store_waits *order);
 /* The request waits for nothing any more. */
 void store_unwait(struct store *s, struct store_wait *wait);
 /* The next turn tries the request. */

@@ -289,7 +289,7 @@ static const char *why_not_now(const struct handshake *h)
 	if (!d->epoch || d->failed)
 		return "it is not attached for writing any more";
 	/* Also by one that waits for the rest of a page, and would find a place beside the fast path. */
-	if (inode->slots || inode->writes)
+	if (inode->slots || !TAILQ_EMPTY(&inode->writes))
 		return "it has been written to as a file meanwhile";
 	/* What came into the page cache since, or is about to, would stay there as it is now. */
 	if (inode->fills || inode->fills_seen != h->fills_seen)

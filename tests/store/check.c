@@ -32,7 +32,7 @@ static const char *cells_check(unsigned inode)
 		const struct cell *c = &reg->cell[i];
 		uint32_t value = cell_reads(inode, i);
 
-		if (value == c->truth || (c->uncertain && value == c->other))
+		if (cell_may_be(c, value))
 			continue;
 		if (world_trace)
 			printf("cell %u of inode %u is %x, %x is right, or (%d) %x\n", i, inode, value, c->truth,
@@ -87,7 +87,7 @@ static const char *entry_check(const struct cache_entry *e)
 		if (!(pages >> i / PAGE_CELLS & 1))
 			continue;
 		memcpy(&value, e->data + i * CELL_BYTES, sizeof(value));
-		if (value != c->truth && !(c->uncertain && value == c->other))
+		if (!cell_may_be(c, value))
 			return "the cache has an old page";
 	}
 	return NULL;
@@ -175,6 +175,8 @@ static const char *wait_check(const struct call *c, const struct store_wait *wai
 	if (wait->lane && TAILQ_FIRST(&wait->lane->waits) != wait)
 		return NULL;
 	switch (wait->state) {
+	case WAIT_ORDER:
+		return NULL; /* as long as the other waits for something: it is in that one's list */
 	case WAIT_PAGES:
 		for (unsigned i = 0; i < 2; i++)
 			if (wait->on[i].entry && wait->on[i].entry->fetching)
@@ -325,7 +327,7 @@ static const char *nodes_check(unsigned inode)
 
 		if (world.disk[inode].epoch && !entry)
 			has = 0;
-		if (has != c->truth && !(c->uncertain && has == c->other))
+		if (!cell_may_be(c, has))
 			return "all is written, and a node has an older cell";
 	}
 	return NULL;

@@ -197,7 +197,7 @@ static void put_region(void)
 	}
 	put(reg->epoch << 8 | reg->other | reg->fenced << 1 | (uint64_t)reg->cut_plus_1 << 2);
 	put(world.disk[0].epoch << 32 | world.disk[0].failed);
-	put((uint64_t)world.inode[0].opens << 32 | world.inode[0].writes);
+	put((uint64_t)world.inode[0].opens << 32 | !TAILQ_EMPTY(&world.inode[0].writes));
 }
 
 static void put_past(uint32_t cell, uint32_t gen)

@@ -65,12 +65,19 @@ static void mark64(uint64_t *where, uint64_t value)
 
 /* ---- cells */
 
+bool cell_may_be(const struct cell *c, uint32_t value)
+{
+	return value == c->truth || (c->uncertain && (value == c->other || (c->both && value == c->first)));
+}
+
 void cell_changed(struct cell *c, uint32_t truth)
 {
+	if (c->uncertain && c->both)
+		c->past[++c->gen % W_PAST] = c->first;
 	if (c->uncertain) /* it may have been that meanwhile */
 		c->past[++c->gen % W_PAST] = c->other;
 	c->truth = truth;
-	c->uncertain = false;
+	c->uncertain = c->both = false;
 	c->past[++c->gen % W_PAST] = truth;
 }
 
@@ -83,7 +90,7 @@ void cell_blur(struct cell *c)
 
 bool cell_was(const struct cell *c, uint32_t gen, uint32_t value)
 {
-	if (c->gen - gen >= W_PAST || (c->uncertain && value == c->other))
+	if (c->gen - gen >= W_PAST || cell_may_be(c, value))
 		return true;
 	for (; gen != c->gen + 1; gen++)
 		if (c->past[gen % W_PAST] == value)
@@ -111,7 +118,7 @@ static void region_settle(unsigned nr, uint32_t first)
 	for (uint32_t i = first; i < W_CELLS; i++) {
 		uint32_t c = i / CHUNK_CELLS, at = i % CHUNK_CELLS;
 
-		reg->cell[i].uncertain = false;
+		reg->cell[i].uncertain = reg->cell[i].both = false;
 		reg->cell[i].truth = world.disk[nr].epoch ? cell_reads(nr, i) : reg->node[c].content[at];
 		cell_blur(&reg->cell[i]);
 	}
@@ -178,6 +185,36 @@ static void read_ended(struct store *s, struct store_read *r, const struct iovec
 	world_call();
 }
 
+static uint32_t write_value(const struct writing *o, uint32_t cell)
+{
+	return o->zeros ? 0 : o->data[cell - o->first];
+}
+
+/* Another that is not answered; NULL: there is none. */
+static struct writing *write_overlapping(const struct writing *not, unsigned inode, uint32_t first, uint32_t count)
+{
+	for (struct writing *o = world.writing; o < world.writing + W_WRITES; o++)
+		if (o != not && o->call.used && !o->call.ended && o->call.inode == inode && o->first < first + count &&
+		    first < o->first + o->count)
+			return o;
+	return NULL;
+}
+
+/* A WRITE has been done; another that overlaps it perhaps was not. */
+static void cell_written(const struct writing *o, uint32_t cell)
+{
+	struct cell *c = &world.region[o->call.inode].cell[cell];
+	const struct writing *other = write_overlapping(o, o->call.inode, cell, 1);
+
+	cell_changed(c, write_value(o, cell));
+	if (!other)
+		return;
+	if (other->call.begun && other->came < o->came)
+		world_wrong("a WRITE is done before one of the same bytes that came earlier");
+	c->other = write_value(other, cell);
+	c->uncertain = true;
+}
+
 static void write_ended(struct store *s, struct store_write *w, int error)
 {
 	struct writing *o = (struct writing *)w;
@@ -185,7 +222,7 @@ static void write_ended(struct store *s, struct store_write *w, int error)
 	(void)s;
 	call_ended(&o->call, error);
 	for (uint32_t i = o->first; !error && i < o->first + o->count; i++)
-		cell_changed(&world.region[o->call.inode].cell[i], world.region[o->call.inode].cell[i].other);
+		cell_written(o, i);
 	world_call();
 }
 
@@ -261,6 +298,7 @@ static void write_begin(struct writing *o)
 {
 	memset(&o->w, 0, sizeof(o->w));
 	o->call.begun = true;
+	o->came = ++world.writes;
 	o->w.done = write_ended;
 	store_write(&world.store, &o->w, &world.inode[o->call.inode], o->zeros ? NULL : o->data,
 		    (uint64_t)o->first * CELL_BYTES, (uint64_t)o->count * CELL_BYTES);
@@ -332,6 +370,7 @@ static void worker_begin(void)
 		world.inode[i].nr = i;
 		world.inode[i].opens = opens;
 		world.inode[i].stats = &world.stats[i];
+		TAILQ_INIT(&world.inode[i].writes);
 	}
 	s->env = &world_env;
 	s->owner = &world;
@@ -438,37 +477,53 @@ static bool read_new(const struct event *e)
 	return true;
 }
 
-static bool write_overlaps(unsigned inode, uint32_t first, uint32_t count)
+static unsigned writes_over(unsigned inode, uint32_t first, uint32_t count)
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < W_WRITES; i++) {
 		const struct writing *o = &world.writing[i];
 
-		if (o->call.used && o->call.inode == inode && o->first < first + count &&
-		    first < o->first + o->count)
-			return true;
+		n += o->call.used && o->call.inode == inode && o->first < first + count && first < o->first + o->count;
 	}
-	return first + count > region_cut(inode);
+	return n;
+}
+
+/* Two that overlap may be on their way: a program's, and what others store to the page that it has changed. (A third
+ * would be no other case, and the model has enough without the second.) */
+static bool write_may_come(unsigned inode, uint32_t first, uint32_t count)
+{
+	const struct writing *other = write_overlapping(NULL, inode, first, count);
+
+	return !other || (W_OVERLAPS && writes_over(inode, first, count) == 1 &&
+			  writes_over(inode, other->first, other->count) == 1);
 }
 
 static bool write_new(const struct event *e)
 {
-	struct writing *o = &world.writing[e->a];
+	struct writing *o = &world.writing[e->a], *other;
 	unsigned inode;
 	uint32_t first, count;
 
 	if (!range_of(e, &inode, &first, &count) || !world.disk[inode].epoch || region_is_lost(inode) ||
-	    (e->kind == E_WRITE && count > 2 * CHUNK_CELLS) || write_overlaps(inode, first, count) ||
-	    !call_new(&o->call, inode))
+	    (e->kind == E_WRITE && count > 2 * CHUNK_CELLS) || first + count > region_cut(inode) ||
+	    !write_may_come(inode, first, count) || !call_new(&o->call, inode))
 		return false;
 	o->first = first;
 	o->count = count;
 	o->zeros = e->kind == E_ZERO;
+	other = write_overlapping(o, inode, first, count);
 	for (uint32_t i = 0; i < count; i++) {
 		struct cell *c = &world.region[inode].cell[first + i];
+		bool both = other && first + i >= other->first && first + i < other->first + other->count;
+
+		uint32_t value = cell_reads(inode, first + i);
 
 		/* So it has been left by a WRITE that was not answered well. */
-		if (c->uncertain && cell_reads(inode, first + i) == c->other)
-			cell_changed(c, c->other);
+		if (c->uncertain && cell_may_be(c, value) && !(both && value == write_value(other, first + i)))
+			cell_changed(c, value);
+		c->both = both;
+		c->first = both ? write_value(other, first + i) : 0;
 		c->other = o->zeros ? 0 : ++world.next_value;
 		c->uncertain = true;
 		if (!o->zeros)
@@ -503,7 +558,7 @@ static bool cut_new(const struct event *e)
 	if (inode >= W_INODES || first >= W_CHUNKS || !world.disk[inode].epoch || region_is_lost(inode))
 		return false;
 	reg = &world.region[inode];
-	if (reg->cut_plus_1 || write_overlaps(inode, 0, W_CELLS) || !call_new(&o->call, inode))
+	if (reg->cut_plus_1 || write_overlapping(NULL, inode, 0, W_CELLS) || !call_new(&o->call, inode))
 		return false;
 	o->cut_plus_1 = reg->cut_plus_1 = first + 1;
 	for (uint32_t i = 0; i < W_CELLS; i++) {
@@ -785,7 +840,7 @@ static bool detach(const struct event *e)
 	struct region *reg = &world.region[e->a];
 	bool lost = region_is_lost(e->a);
 
-	if (!world.disk[e->a].epoch || inode->slots || inode->writes || reg->cut_plus_1)
+	if (!world.disk[e->a].epoch || inode->slots || !TAILQ_EMPTY(&inode->writes) || reg->cut_plus_1)
 		return false;
 	for (unsigned i = 0; i < W_WRITES; i++)
 		if (world.writing[i].call.used && world.writing[i].call.inode == e->a)
@@ -799,9 +854,9 @@ static bool detach(const struct event *e)
 	for (uint32_t i = 0; i < W_CELLS && !lost; i++) {
 		struct cell *c = &reg->cell[i];
 
-		if (c->uncertain && reg->node[i / CHUNK_CELLS].content[i % CHUNK_CELLS] == c->other)
-			cell_changed(c, c->other);
-		c->uncertain = false;
+		if (cell_may_be(c, reg->node[i / CHUNK_CELLS].content[i % CHUNK_CELLS]))
+			cell_changed(c, reg->node[i / CHUNK_CELLS].content[i % CHUNK_CELLS]);
+		c->uncertain = c->both = false;
 	}
 	reg->fenced = false;
 	if (lost) {
@@ -950,11 +1005,11 @@ static void call_print(const char *what, unsigned i, const struct call *c, const
 void world_print(void)
 {
 	for (unsigned i = 0; i < W_INODES; i++)
-		printf("inode %u: epoch %llu of %llu, failed %d, opens %u, slots %u, writes %u, entries %u, other %d, "
+		printf("inode %u: epoch %llu of %llu, failed %d, opens %u, slots %u, entries %u, other %d, "
 		       "fenced %d, cut %u\n", i, (unsigned long long)world.disk[i].epoch,
 		       (unsigned long long)world.region[i].epoch, (int)world.disk[i].failed,
-		       world.inode[i].opens, world.inode[i].slots, world.inode[i].writes,
-		       world.inode[i].entries, world.region[i].other, world.region[i].fenced,
+		       world.inode[i].opens, world.inode[i].slots, world.inode[i].entries,
+		       world.region[i].other, world.region[i].fenced,
 		       world.region[i].cut_plus_1);
 	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
 		if (world.slot[i].state)

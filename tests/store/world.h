@@ -31,6 +31,7 @@
 #define W_WRITES 2u
 #define W_SYNCS	 1u
 #define W_PAST	 8u
+#define W_OVERLAPS false
 #else
 #define W_INODES 3u
 #define W_CHUNKS 10u
@@ -38,6 +39,7 @@
 #define W_WRITES 5u
 #define W_SYNCS	 2u
 #define W_PAST	 16u /* of a cell's values, the last so many are remembered */
+#define W_OVERLAPS true /* two WRITEs of the same bytes may be on their way */
 #endif
 #define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES)
 #define W_NODES	     2u
@@ -50,8 +52,10 @@
 
 struct cell {
 	uint32_t truth, other;
+	uint32_t first; /* `both`: what an earlier WRITE, which overlaps that of `other`, makes of it */
 	uint32_t gen;	/* of the truth */
 	bool uncertain; /* it is either: a WRITE was not answered yet, or with an error, or never will be */
+	bool both;	/* or that of the earlier one */
 	uint32_t past[W_PAST]; /* [gen % W_PAST] */
 };
 
@@ -106,6 +110,7 @@ struct writing {
 	struct store_write w; /* first */
 	struct call call;
 	uint32_t first, count;
+	uint64_t came; /* to this worker: which of all it was */
 	bool zeros;
 	uint32_t data[2 * CHUNK_CELLS];
 };
@@ -160,6 +165,7 @@ struct world {
 	bool sealed;
 	uint64_t next_seal;
 	bool timeout; /* accesses end, after a time */
+	uint64_t writes; /* that came */
 	uint64_t now;
 
 	/* The worker. */
@@ -242,6 +248,8 @@ unsigned node_of(unsigned inode, uint64_t chunk);
 /* What our own host would be told that a cell is: in a slot, or as the index has it. */
 uint32_t cell_reads(unsigned inode, uint32_t cell);
 void cell_changed(struct cell *c, uint32_t truth);
+/* Whether it may be that now. */
+bool cell_may_be(const struct cell *c, uint32_t value);
 /* What reads as of an earlier time is not known any more. */
 void cell_blur(struct cell *c);
 /* Whether a cell was `value` at some time since it was of generation `gen`. */
