@@ -200,13 +200,15 @@ void region_take(struct worker *w, struct inode *inode, region_done_fn *done, vo
 		     inode->disk->rec.size_bytes);
 }
 
-/* What is known of its pages is of use to a writer only. (Where nothing is sealed there is none.) */
+/* Its index is of use to a writer only. But a successor that finds the epoch in the journal is the writer still. */
 static void detach_work(struct job *job, struct pool *pool)
 {
 	const struct region_job *rj = (const struct region_job *)job;
+	const _Atomic uint64_t *epoch = (const _Atomic uint64_t *)&rj->inode->disk->epoch;
 
-	journal_known_give_back(rj->w->journal, rj->inode->nr, 0);
 	region_job_detach(job, pool);
+	if (!atomic_load(epoch))
+		journal_index_give_back(rj->w->journal, rj->inode->nr);
 }
 
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
@@ -302,7 +304,7 @@ static void delete_work(struct job *job, struct pool *pool)
 
 	region_job_delete(job, pool);
 	if (!job->result)
-		journal_known_give_back(rj->w->journal, rj->inode->nr, 0); /* before the front reaps the inode */
+		journal_index_give_back(rj->w->journal, rj->inode->nr); /* before the front reaps the inode */
 }
 
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

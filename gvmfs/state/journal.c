@@ -11,7 +11,7 @@
 /* "gjournl5": the digit is the layout's, also of the entries. */
 #define JOURNAL_MAGIC 0x366c6e72756f6a67ull
 
-#define KNOWN_STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
+#define STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
@@ -136,19 +136,32 @@ void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first
 		entries_clear(j, PART_KNOWN, inode, first, sizeof(struct seal_known));
 }
 
-void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first)
+/* entries_clear() in steps. */
+static void entries_give_back(const struct journal *j, unsigned part, unsigned inode, uint64_t first, uint64_t bytes)
 {
-	uint64_t from = part_offset(PART_KNOWN) + (inode * JOURNAL_CHUNKS_MAX + first) * sizeof(struct seal_known);
-	uint64_t to = part_offset(PART_KNOWN) + (inode + 1ull) * JOURNAL_KNOWN_BYTES;
+	uint64_t from = part_offset(part) + (inode * JOURNAL_CHUNKS_MAX + first) * bytes;
+	uint64_t to = part_offset(part) + (inode + 1ull) * JOURNAL_CHUNKS_MAX * bytes;
 	off_t at = (off_t)from;
 
-	while (j->super->seal_id && (at = lseek(j->fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < to) {
-		uint64_t bytes = to - (uint64_t)at < KNOWN_STEP_BYTES ? to - (uint64_t)at : KNOWN_STEP_BYTES;
+	while ((at = lseek(j->fd, at, SEEK_DATA)) >= 0 && (uint64_t)at < to) {
+		uint64_t step = to - (uint64_t)at < STEP_BYTES ? to - (uint64_t)at : STEP_BYTES;
 
-		if (fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)bytes) < 0)
+		if (fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)step) < 0)
 			return; /* journal_index_clear() does it */
-		at += (off_t)bytes;
+		at += (off_t)step;
 	}
+}
+
+void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first)
+{
+	if (j->super->seal_id)
+		entries_give_back(j, PART_KNOWN, inode, first, sizeof(struct seal_known));
+}
+
+void journal_index_give_back(const struct journal *j, unsigned inode)
+{
+	entries_give_back(j, PART_INDEX, inode, 0, 8);
+	journal_known_give_back(j, inode, 0);
 }
 
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk)

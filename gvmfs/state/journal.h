@@ -191,6 +191,8 @@ void journal_known_unmap(struct seal_known *known);
 /* Makes those of chunks first.. 0, with a pause for others after every few MiB: of a large region there are GiBs, for
  * which the thread that serves faults would be long in journal_index_clear(). Any thread, of an inode that is busy. */
 void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first);
+/* The same for all that journal_index_clear() clears, of a region of which nothing counts any more. */
+void journal_index_give_back(const struct journal *j, unsigned inode);
 
 /* Gives the memory of chunks first.. back and makes their entries 0. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);

@@ -285,6 +285,12 @@ static void what_is_known_of_sealed_pages_is_given_back(void)
 	for (uint64_t c = 0; c < 50000; c++)
 		CHECK_EQ(known[c].page[0], 0);
 	CHECK_EQ(other[0].page[0], 7);
+	for (uint64_t c = 0; c < 2000000; c++)
+		journal_index(&first, 5)[c] = c;
+	journal_index(&first, 6)[0] = 7;
+	journal_index_give_back(&successor, 5);
+	CHECK_EQ(journal_index(&successor, 5)[1999999], 0);
+	CHECK_EQ(journal_index(&successor, 6)[0], 7);
 	journal_known_unmap(known);
 	journal_known_unmap(other);
 	end();
