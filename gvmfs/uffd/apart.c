@@ -41,7 +41,7 @@ static bool region_give_back(struct resident *r)
 	if (resident_faults_watch(r, true) < 0)
 		return false;
 	r->apart = false;
-	r->again = true;
+	resident_note(r);
 	log_info(env_name(r), "process %d lets pages into its memory as others do", r->pid);
 	return true;
 }
@@ -101,85 +101,97 @@ static void region_kick(struct resident *r)
 		return; /* it is readable already */
 }
 
-/* The front's part of it: a turn, or (next) the clock. */
-static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns, uint64_t *next)
+/* The front's part of it. */
+static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 {
 	struct relief *rl = &w->lookout->relief;
+	struct residents *rs = w->residents;
 	unsigned session = r->session;
-	bool there = true;
+	bool there;
 
+	session_set_remove(&rs->noted, session);
+	rs->due_ns[session] = LOOP_NEVER;
 	if (r->apart) {
 		if (r->again)
 			region_kick(r);
 		return;
 	}
 	relief_allow(rl, r);
-	if (next)
-		there = resident_tick(r, now_ns, next);
-	else
-		resident_turn(r);
-	if (!relief_deny(rl))
+	there = resident_tick(r, now_ns, &rs->due_ns[session]);
+	if (!there || !r->again)
+		session_set_remove(&rs->noted, session); /* what the turn itself noted it has seen */
+	if (!relief_deny(rl)) {
+		rs->due_ns[session] = LOOP_NEVER; /* its clock is this thread's */
 		region_look_after(w, session, there ? r : NULL);
+	}
 }
 
 /* To take over what a predecessor left takes long, and of many regions longer than a fault should wait for. */
 static bool region_can_wait(const struct resident *r)
 {
-	return r->recovering && !r->fault_count;
+	return r->recovering && !r->fault_count && !r->apart;
+}
+
+static bool region_is_due(const struct resident *r, uint64_t now_ns)
+{
+	return (r->again || r->rs->due_ns[r->session] <= now_ns) && !region_can_wait(r);
 }
 
 void regions_turn(struct worker *w)
 {
 	struct residents *rs = w->residents;
-	unsigned count = rs->count;
+	uint64_t now_ns = session_set_is_empty(&rs->noted) ? 0 : gvm_now_ns();
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
-		if (!rs->list[i])
-			continue;
-		count--;
-		if (rs->list[i]->again && !region_can_wait(rs->list[i]))
-			region_serve(w, rs->list[i], 0, NULL);
+	for (unsigned s = 0; (s = session_set_next(&rs->noted, s)) < JOURNAL_SESSIONS; s++) {
+		struct resident *r = rs->list[s];
+
+		session_set_remove(&rs->noted, s);
+		if (r && region_is_due(r, now_ns))
+			region_serve(w, r, now_ns);
 	}
 }
 
-/* Those that can wait, for as long as others can. */
-static void regions_recover(struct worker *w)
+/* Those that can wait, for as long as others can. False: there is none. */
+static bool regions_recover(struct worker *w)
 {
 	struct residents *rs = w->residents;
-	uint64_t end_ns = gvm_now_ns() + RECOVER_NS;
+	uint64_t now_ns = gvm_now_ns(), end_ns = now_ns + RECOVER_NS;
+	bool some = false;
 
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
-		if (!rs->list[i] || !region_can_wait(rs->list[i]) || rs->list[i]->apart)
+	for (unsigned s = 0; now_ns < end_ns && (s = session_set_next(&rs->recovering, s)) < JOURNAL_SESSIONS; s++) {
+		if (!region_can_wait(rs->list[s]))
 			continue;
-		if (gvm_now_ns() >= end_ns)
-			return;
-		region_serve(w, rs->list[i], 0, NULL);
+		region_serve(w, rs->list[s], now_ns);
+		some = true;
+		now_ns = gvm_now_ns();
 	}
+	return some;
+}
+
+/* The next of all. */
+static uint64_t regions_due(const struct residents *rs)
+{
+	uint64_t next = LOOP_NEVER;
+
+	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
+		next = rs->due_ns[s] < next ? rs->due_ns[s] : next;
+	return next;
 }
 
 uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 {
 	struct residents *rs = w->residents;
-	bool recovering = false;
-	uint64_t next = ~0ull, due;
+	bool again;
 
 	relief_keep(&w->lookout->relief);
-	/* All before the first is served: in the middle of the loop this thread may be relieved. */
+	/* All before the first is served: in the middle of that this thread may be relieved. */
 	residents_tell_freed(rs);
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && rs->count; i++) {
-		if (!rs->list[i])
-			continue;
-		if (region_can_wait(rs->list[i]) && !rs->list[i]->apart) {
-			recovering = true;
-			continue;
-		}
-		due = ~0ull;
-		region_serve(w, rs->list[i], now_ns, &due);
-		next = due < next ? due : next;
-	}
-	if (recovering) {
-		regions_recover(w);
-		return now_ns; /* with the clock of those that were */
-	}
-	return residents_have_freed(rs) ? now_ns : next;
+	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
+		if (rs->due_ns[s] <= now_ns)
+			session_set_add(&rs->noted, s);
+	regions_turn(w);
+	/* Those that were recovered have clocks; requests that waited for a region's end may have made other things due. */
+	again = regions_recover(w) || rs->ended || residents_have_freed(rs) || !session_set_is_empty(&rs->noted);
+	rs->ended = false;
+	return again ? now_ns : regions_due(rs);
 }

@@ -38,7 +38,9 @@ void resident_begin(struct resident *r, uint64_t starts)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
 	/* An answer to a predecessor's request must not be taken for one to ours. */
 	r->zap_seq = starts << 32;
-	r->recovering = r->again = true;
+	r->recovering = true;
+	session_set_add(&r->rs->recovering, r->session);
+	resident_note(r);
 }
 
 /* The turn. */
@@ -50,6 +52,7 @@ static void news_look(struct resident *r)
 
 	while ((e = STAILQ_FIRST(&r->outcomes))) {
 		STAILQ_REMOVE_HEAD(&r->outcomes, entry);
+		sync_outcome(r, e);
 		eviction_end(e);
 	}
 	while ((f = STAILQ_FIRST(&r->news))) {
@@ -77,7 +80,7 @@ static void serve(struct resident *r)
 	over_look(r);
 	/* Incoming pages use up room; repeat until no blocked fault can proceed. */
 	if (blocked_continue(r))
-		r->again = true;
+		resident_note(r);
 }
 
 void resident_turn(struct resident *r)
@@ -101,6 +104,9 @@ void resident_turn(struct resident *r)
 			r->again = false;
 	}
 	r->turning = false;
+	if (r->later)
+		resident_note(r);
+	r->later = false;
 }
 
 /* The clock. */
@@ -117,7 +123,8 @@ static void gone_look(struct resident *r, uint64_t now_ns)
 		r->look_at_ns = now_ns + LOOK_NS;
 		return;
 	}
-	r->memory_gone = r->again = true;
+	r->memory_gone = true;
+	resident_note(r);
 	r->look_at_ns = r->retry_at_ns > now_ns ? r->retry_at_ns : now_ns + RETRY_NS;
 }
 
@@ -131,7 +138,7 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 	for (unsigned i = 0; i < sizeof(due) / sizeof(*due); i++)
 		if (*due[i] && *due[i] <= now_ns) {
 			*due[i] = 0;
-			r->again = true;
+			resident_note(r);
 		}
 	if (r->client_gone && r->look_at_ns <= now_ns)
 		gone_look(r, now_ns);
@@ -157,7 +164,8 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 		return true;
 	timers_look(r, now_ns);
 	resident_turn(r);
-	if (r->draining && !r->busy && !r->evictions && !r->fetches) {
+	if (r->draining && !r->busy && !r->evictions && !r->fetches && TAILQ_EMPTY(&r->syncs) &&
+	    TAILQ_EMPTY(&r->syncs_next)) {
 		*next = now_ns; /* requests that waited for the end go on, and other things may be due */
 		r->env->close(r);
 		return false;
@@ -168,13 +176,13 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 
 void residents_tell_freed(struct residents *rs)
 {
-	unsigned count = residents_have_freed(rs) ? rs->count : 0;
+	struct session_set wanting = rs->wanting;
 
+	if (!residents_have_freed(rs))
+		return;
 	rs->freed = false;
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++) {
-		if (!rs->list[i])
-			continue;
-		count--;
-		rs->list[i]->again = true;
-	}
+	rs->wanting = (struct session_set){ 0 };
+	for (unsigned s = 0; (s = session_set_next(&wanting, s)) < JOURNAL_SESSIONS; s++)
+		if (rs->list[s])
+			resident_note(rs->list[s]);
 }

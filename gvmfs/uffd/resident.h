@@ -50,6 +50,7 @@
  *	resident_fault.c   faults                       resident_io.c      FUSE's part
  *	resident_fetch.c   how chunks come              resident_end.c     the client's end
  *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left
+ *	resident_sync.c    fsync
  *	resident_event.c   events
  *
  * These decide, over the calls of resident_env.h, and run in simulators too (tests/resident). Gvmfs's own:
@@ -63,6 +64,7 @@
 #include "base/loop.h"
 #include "node/fetch.h"
 #include "state/journal.h"
+#include "state/session_set.h"
 #include "store/readahead.h"
 #include "store/writer.h"
 #include "window.h"
@@ -77,7 +79,7 @@
 #define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
 #endif
 #ifndef RESIDENT_SPARE
-#define RESIDENT_SPARE	   0u /* they have one region */
+#define RESIDENT_SPARE	   0u /* for one region */
 #endif
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
 #define RESIDENT_FAULTS	   64u /* that a turn serves */
@@ -114,7 +116,7 @@ struct chunk {
 	uint8_t want_page;   /* LIST_BLOCKED: what is waited for */
 	bool sending : 1;    /* a writer has it, also if EVICTING is over */
 	bool ahead : 1;	     /* fetched ahead, and not used yet */
-	uint32_t sync_pass;  /* the pass of fsyncs that waits for it to be sent; 0: none */
+	uint32_t sync_pass;  /* the last pass of fsyncs that sent it; 0: none */
 	uint32_t holes;	     /* filled pages that have been punched out since */
 	uint32_t known;	     /* pages whose hash is known: */
 	XXH128_hash_t *hashes; /* one for each of these, as the node has them */
@@ -130,7 +132,6 @@ struct chunk_list {
 struct resident_fetch {
 	struct fetch fetch;
 	struct resident *r; /* NULL: free */
-	const void *node;   /* whose share it takes */
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */
 	uint32_t decoded; /* of these, what has come */
@@ -148,8 +149,7 @@ struct resident_fetch {
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
-	const void *node;   /* whose share it takes */
-	uint32_t sync_pass; /* of fsyncs: what it waits for was in the memory when this began */
+	uint32_t sync_pass; /* of fsyncs, which sends it; 0: none, it leaves */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
 	STAILQ_ENTRY(eviction) entry;
@@ -208,8 +208,10 @@ struct resident {
 	uint64_t zap_first, zap_count;
 	unsigned pinned_row; /* chunks in a row that could not go since something pins them */
 	uint64_t retry_at_ns; /* no eviction before: a node could not take one */
-	uint32_t sync_pass; /* of fsyncs: the one under way, or the last; 0: there was none */
-	uint64_t sync_left, sync_next; /* chunks that it waits for; where the next may be */
+	bool syncing;	    /* a pass of fsyncs is under way: */
+	uint32_t sync_pass; /* which, or the last; 0: there was none */
+	uint64_t sync_next; /* where it goes on */
+	uint64_t sync_sent; /* chunks that it has sent, and no node has acknowledged yet */
 	int sync_error;
 	struct resident_ios ios;	       /* wait for chunks */
 	struct resident_ios syncs, syncs_next; /* of the pass under way; of the one after it */
@@ -217,8 +219,9 @@ struct resident {
 	bool recovering;  /* what a predecessor left is yet to be taken over */
 	uint64_t putting; /* chunk + 1 whose pages are just being put in; 0: none */
 	/* What has happened since the last turn. */
-	bool again;   /* something */
+	bool again;   /* something: resident_note() */
 	bool turning; /* in a turn */
+	bool later;   /* it has more to do, but others come first */
 	bool ios_due, zapped, sync_late;
 	bool ios_lack_room; /* some did when they were last looked at */
 	STAILQ_HEAD(, resident_fetch) news;
@@ -246,6 +249,11 @@ struct resident {
 struct residents {
 	struct resident *list[JOURNAL_SESSIONS]; /* by session; NULL: free */
 	unsigned count;
+	struct session_set open;       /* those in the list */
+	struct session_set noted;      /* of which something has happened, perhaps */
+	struct session_set recovering; /* that may yet have to take over what a predecessor left */
+	struct session_set wanting;    /* that were refused a fetch or an eviction since all of them were taken */
+	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants the clock; ~0: not */
 	unsigned fetching; /* GETs under way */
 	bool paused;	   /* a connection has more than was looked at: gvm_conn_pause() */
 	struct loop faults; /* the front's regions, each by its faults_fd: one look at all of them */
@@ -253,10 +261,14 @@ struct residents {
 	unsigned faults_read; /* since residents_faults_read() began */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
+	/* Whose share each of them takes; NULL: it is free. Apart from them, since all are looked through. */
+	const void *fetch_node[RESIDENT_FETCHES + RESIDENT_SPARE];
+	const void *eviction_node[RESIDENT_EVICTIONS + RESIDENT_SPARE];
 	unsigned evicting; /* chunks being sent */
 	unsigned fetchers, evicters; /* regions with some of them */
 	struct window window;
-	bool freed; /* one of these: another region may have waited for it */
+	bool ended; /* a region has, since the last tick */
+	bool freed; /* a fetch or an eviction: another region may want it */
 	/* The node that a chunk is on: something to compare it by. NULL: each region has one of its own. */
 	const void *(*node)(const struct resident *r, uint64_t c);
 	/* A region is not served here any more, or (handshake.c) will not be after all. */
@@ -322,13 +334,19 @@ void resident_abort(struct resident *r, const char *why);
 /* The clock: has a turn, if something is due. *next: when it wants to be called again (CLOCK_MONOTONIC), ~0:
  * not. False: the session is over, and gone. */
 bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next);
-/* Whether a region gave back what another may wait for, and no region was told so. */
+/* Whether a region gave back what another wants, and no region was told so. */
 static inline bool residents_have_freed(const struct residents *rs)
 {
-	return rs->freed && rs->count > 1;
+	return rs->freed && rs->count > 1 && !session_set_is_empty(&rs->wanting);
 }
-/* Tells all regions: each looks in its next turn. */
+/* Tells those that want it: each looks in its next turn. */
 void residents_tell_freed(struct residents *rs);
+/* Something has happened, so that the region is to have a turn. */
+static inline void resident_note(struct resident *r)
+{
+	r->again = true;
+	session_set_add(&r->rs->noted, r->session);
+}
 /* The session is over: what waits goes back to those who asked for it. */
 void resident_ios_end(struct resident *r);
 

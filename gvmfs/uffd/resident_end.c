@@ -33,7 +33,6 @@ static void drop_all(struct resident *r, bool failed)
 	for (uint64_t c = 0; r->busy && (c = chunk_touched(r, c)) < r->chunks; c++)
 		if (r->chunk[c].state != CHUNK_ABSENT && !r->chunk[c].sending) {
 			chunk_forget(r, c);
-			sync_end(r, c, failed ? -EIO : 0);
 			lost++;
 		}
 	if (lost && failed)
@@ -48,9 +47,11 @@ void drain(struct resident *r)
 		drain_begin(r);
 	if (r->env->failed(r) || r->env->unwanted(r)) {
 		drop_all(r, r->env->failed(r));
+		sync_continue(r);
 		return;
 	}
 	while (r->lists[LIST_INACTIVE].head && r->env->now(r) >= r->retry_at_ns)
 		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
-			return;
+			break;
+	sync_continue(r);
 }

@@ -41,19 +41,15 @@ unsigned residents_faults_read(struct worker *w)
 {
 	struct residents *rs = w->residents;
 	struct loop_events events;
-	unsigned count = rs->count;
 
 	rs->faults_read = 0;
-	if (count > RESIDENTS_FEW) {
+	if (rs->count > RESIDENTS_FEW) {
 		loop_sleep(&rs->faults, 0, &events);
 		loop_handle(&rs->faults, &events);
 		return rs->faults_read;
 	}
-	for (unsigned i = 0; i < JOURNAL_SESSIONS && count; i++)
-		if (rs->list[i]) {
-			count--;
-			resident_faults_ready(rs->list[i]);
-		}
+	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
+		resident_faults_ready(rs->list[s]);
 	return rs->faults_read;
 }
 

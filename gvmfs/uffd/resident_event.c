@@ -15,14 +15,15 @@ void resident_fault(struct resident *r, uint64_t address)
 {
 	assert(r->fault_count < RESIDENT_FAULTS);
 	r->fault[r->fault_count++] = address;
-	r->again = true;
+	resident_note(r);
 }
 
 static void fetch_note(struct resident_fetch *f)
 {
 	if (!f->noted)
 		STAILQ_INSERT_TAIL(&f->r->news, f, entry);
-	f->noted = f->r->again = true;
+	f->noted = true;
+	resident_note(f->r);
 }
 
 void resident_piece(struct resident_fetch *f, uint32_t pages)
@@ -43,13 +44,15 @@ void resident_flushed(struct flush *flush)
 	struct eviction *e = (struct eviction *)flush;
 
 	STAILQ_INSERT_TAIL(&e->r->outcomes, e, entry);
-	e->r->again = true;
+	resident_note(e->r);
 }
 
 void resident_zapped(struct resident *r, uint64_t seq)
 {
-	if (r->zapping && (seq == r->zap_seq || mutant("any-zap")))
-		r->zapped = r->again = true;
+	if (!r->zapping || (seq != r->zap_seq && !mutant("any-zap")))
+		return;
+	r->zapped = true;
+	resident_note(r);
 }
 
 void resident_budget(struct resident *r, uint64_t bytes)
@@ -58,13 +61,14 @@ void resident_budget(struct resident *r, uint64_t bytes)
 	if (r->local < RESIDENT_LOCAL_MIN)
 		r->local = RESIDENT_LOCAL_MIN;
 	r->over = false;
-	r->again = true;
+	resident_note(r);
 	resident_ios_look(r);
 }
 
 void resident_pin(struct resident *r)
 {
-	r->pinned = r->again = true;
+	r->pinned = true;
+	resident_note(r);
 	resident_ios_look(r);
 }
 
@@ -72,7 +76,8 @@ void resident_left(struct resident *r)
 {
 	if (r->client_gone)
 		return;
-	r->client_gone = r->again = true;
+	r->client_gone = true;
+	resident_note(r);
 	r->look_at_ns = r->env->now(r);
 	r->gone_said_ns = r->look_at_ns + GONE_SAY_NS;
 	r->env->unwatch(r);
@@ -82,7 +87,8 @@ void resident_abort(struct resident *r, const char *why)
 {
 	if (r->aborted)
 		return;
-	r->aborted = r->again = true;
+	r->aborted = true;
+	resident_note(r);
 	log_error(r->env->name(r), "its client, process %d, cannot go on: %s", r->pid, why);
 	r->env->abort(r, why);
 	resident_ios_look(r);
@@ -100,6 +106,8 @@ void client_trouble(struct resident *r, int error)
 
 void resident_ios_look(struct resident *r)
 {
-	if (!TAILQ_EMPTY(&r->ios))
-		r->ios_due = r->again = true;
+	if (TAILQ_EMPTY(&r->ios))
+		return;
+	r->ios_due = true;
+	resident_note(r);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_evict.c - how chunks of resident.h go: the zap, the eviction, the balance of both with
- * the budget; and an fsync, which sends and keeps. */
+/* resident_evict.c - how chunks of resident.h go: the zap, the eviction, the balance of both with the budget. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "resident_priv.h"
@@ -66,11 +65,11 @@ static unsigned evictions_of(const struct residents *rs, const void *node)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < RESIDENT_EVICTIONS + RESIDENT_SPARE; i++)
-		n += rs->evictions[i].r && rs->evictions[i].node == node;
+		n += rs->eviction_node[i] == node;
 	return n;
 }
 
-static struct eviction *eviction_take(struct resident *r, uint64_t c)
+struct eviction *eviction_take(struct resident *r, uint64_t c)
 {
 	const void *node = chunk_node(r, c);
 	struct residents *rs = r->rs;
@@ -86,16 +85,18 @@ static struct eviction *eviction_take(struct resident *r, uint64_t c)
 	rs->evicting++;
 	rs->evicters += !r->evictions++;
 	e->r = r;
-	e->node = node;
+	e->sync_pass = 0;
+	rs->eviction_node[e - rs->evictions] = node;
 	return e;
 }
 
-static void eviction_give(struct eviction *e)
+void eviction_give(struct eviction *e)
 {
 	struct residents *rs = e->r->rs;
 
 	rs->evicters -= !--e->r->evictions;
 	e->r = NULL;
+	rs->eviction_node[e - rs->evictions] = NULL;
 	e->next_free = rs->evictions_free;
 	rs->evictions_free = e;
 	rs->evicting--;
@@ -121,6 +122,16 @@ static bool is_pinned(struct resident *r, uint64_t c)
 	return !r->draining && !mutant("early-pin") && !mutant("no-pin") && r->env->pins(r, c);
 }
 
+/* The same; if there is none, the region is told when there is again. */
+static struct eviction *eviction_want(struct resident *r, uint64_t c)
+{
+	struct eviction *e = eviction_take(r, c);
+
+	if (!e)
+		resident_want(r);
+	return e;
+}
+
 /* Hands a chunk to a writer. */
 static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 {
@@ -129,7 +140,6 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	uint64_t epoch = r->env->epoch(r);
 
 	k->sending = true;
-	e->sync_pass = k->sync_pass;
 	f->resident = true;
 	f->epoch = epoch - mutant("stale-epoch");
 	f->chunk = c;
@@ -167,12 +177,24 @@ bool eviction_start(struct resident *r, uint64_t c)
 		chunk_activate(r, c);
 		return true;
 	}
-	e = eviction_take(r, c);
+	e = eviction_want(r, c);
 	if (!e)
 		return false;
 	r->pinned_row = 0;
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_EVICTING);
+	chunk_send(r, c, e);
+	return true;
+}
+
+bool eviction_sync(struct resident *r, uint64_t c)
+{
+	struct eviction *e = eviction_want(r, c);
+
+	if (!e)
+		return false;
+	e->sync_pass = r->chunk[c].sync_pass = r->sync_pass;
+	r->sync_sent++;
 	chunk_send(r, c, e);
 	return true;
 }
@@ -220,25 +242,13 @@ static void eviction_failed(struct resident *r, uint64_t c, int error)
 	}
 }
 
-void sync_end(struct resident *r, uint64_t c, int error)
-{
-	/* A mark of a pass that ended without it counts for nothing. */
-	if (!r->sync_left || r->chunk[c].sync_pass != r->sync_pass)
-		return;
-	r->chunk[c].sync_pass = 0;
-	r->sync_left--;
-	if (error)
-		r->sync_error = error;
-	r->again = true;
-}
-
 void eviction_end(struct eviction *e)
 {
 	const struct flush *f = &e->flush;
 	struct resident *r = e->r;
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
-	bool evicting = k->state == CHUNK_EVICTING, synced = e->sync_pass == r->sync_pass || mutant("synced-early");
+	bool evicting = k->state == CHUNK_EVICTING;
 
 	k->sending = false;
 	if (f->result < 0) {
@@ -253,47 +263,15 @@ void eviction_end(struct eviction *e)
 	}
 	if (evicting && (f->result >= 0 || mutant("refused-dropped"))) {
 		chunk_drop(r, c);
-		synced = true;
 	} else if ((evicting || r->draining) && k->state != CHUNK_ABSENT) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
 		chunk_enlist(r, c, LIST_INACTIVE);
 	}
-	/* One that an fsync marked while it was being sent is to be sent again. */
-	if (synced && f->result >= 0)
-		sync_end(r, c, 0);
 	eviction_give(e);
 	resident_ios_look(r);
 }
 
 /* Balance. */
-
-/*
- * Goes on with an fsync: each marked chunk is sent as it is, and stays as it is, pinned or not. (Its
- * client may change it meanwhile, which is what the hashes of what was sent are for.)
- */
-void sync_continue(struct resident *r)
-{
-	if (r->sync_left && r->env->now(r) < r->retry_at_ns)
-		return;
-	for (; r->sync_left && r->sync_next < r->chunks; r->sync_next++) {
-		uint64_t c = r->sync_next = chunk_touched(r, r->sync_next);
-		struct eviction *e;
-
-		if (c == r->chunks)
-			break;
-		if (r->chunk[c].sync_pass != r->sync_pass || r->chunk[c].sending)
-			continue; /* sent already, or its turn is in the next round */
-		if (r->chunk[c].state == CHUNK_FILLING)
-			return; /* its pages come first */
-		e = eviction_take(r, c);
-		if (!e)
-			return;
-		chunk_send(r, c, e);
-	}
-	/* What was passed over is looked at again when a writer hands something back. */
-	if (r->sync_left && r->sync_next == r->chunks)
-		r->sync_next = 0;
-}
 
 /* How many pages should leave now. */
 static uint64_t surplus(const struct resident *r, uint64_t headroom)

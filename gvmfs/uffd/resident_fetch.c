@@ -20,7 +20,7 @@ static unsigned fetches_of(const struct residents *rs, const void *node)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < RESIDENT_FETCHES + RESIDENT_SPARE; i++)
-		n += rs->fetches[i].r && rs->fetches[i].node == node;
+		n += rs->fetch_node[i] == node;
 	return n;
 }
 
@@ -34,13 +34,22 @@ static unsigned fetches_left(const struct residents *rs)
 
 /* Whether a region may have one more GET under way: each of the others, were its node dead, finds one left, and
  * the other nodes' together half as many as this one has. */
-static bool fetch_allowed(const struct resident *r, uint64_t c)
+bool fetch_allowed(const struct resident *r, uint64_t c)
 {
 	const struct residents *rs = r->rs;
 	unsigned without = rs->count - rs->fetchers - !r->fetches, left = fetches_left(rs);
 
 	return left > without && (3 * left >= left + rs->fetching ||
 				  fetches_of(rs, chunk_node(r, c)) <= 2 * left);
+}
+
+/* The same for one that is waited for: if it may not, the region is told when to look again. */
+static bool fetch_wanted_allowed(struct resident *r, uint64_t c)
+{
+	if (fetch_allowed(r, c))
+		return true;
+	resident_want(r);
+	return false;
 }
 
 /* The same for one that is not waited for: as many as its node has are left for those that are. */
@@ -88,7 +97,7 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 	resident_ios_look(r);
 }
 
-static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
+struct resident_fetch *fetch_take(struct resident *r, uint64_t c)
 {
 	struct residents *rs = r->rs;
 	struct resident_fetch *f = rs->fetches_free;
@@ -98,7 +107,14 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	rs->fetchers += !r->fetches++;
 	f->r = r;
 	f->chunk = c;
-	f->node = chunk_node(r, c);
+	rs->fetch_node[f - rs->fetches] = chunk_node(r, c);
+	return f;
+}
+
+static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
+{
+	struct resident_fetch *f = fetch_take(r, c);
+
 	f->asked = pages & ~r->mark[c].filled;
 	f->decoded = 0;
 	f->waited = page == GVM_NO_PAGE ? 0 : 1u << page;
@@ -111,18 +127,24 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	r->env->get(r, f, page);
 }
 
-static void fetch_free(struct resident_fetch *f)
+void fetch_give(struct resident_fetch *f)
 {
 	struct residents *rs = f->r->rs;
 
-	f->r->chunk[f->chunk].fetch = NULL;
-	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
 	rs->fetchers -= !--f->r->fetches;
 	f->r = NULL;
+	rs->fetch_node[f - rs->fetches] = NULL;
 	f->next_free = rs->fetches_free;
 	rs->fetches_free = f;
 	rs->fetching--;
 	rs->freed = true;
+}
+
+static void fetch_free(struct resident_fetch *f)
+{
+	f->r->chunk[f->chunk].fetch = NULL;
+	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
+	fetch_give(f);
 }
 
 void fetches_cancel(struct resident *r)
@@ -175,7 +197,6 @@ static void fetch_over(struct resident *r, uint64_t c)
 {
 	if (!r->mark[c].filled) {
 		chunk_set_state(r, c, CHUNK_ABSENT);
-		sync_end(r, c, 0);
 	} else if (r->draining) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
 		chunk_enlist(r, c, LIST_INACTIVE);
@@ -302,7 +323,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);
 		resident_block(r, c, page);
-	} else if (!zero && !fetch_allowed(r, c)) {
+	} else if (!zero && !fetch_wanted_allowed(r, c)) {
 		resident_block(r, c, page);
 	} else if (zero) {
 		fill_with_zeros(r, c);
@@ -346,7 +367,7 @@ bool blocked_continue(struct resident *r)
 		if (!resident_has_room(r, blocked_need(r, c)))
 			return some;
 		/* While its node has its share, chunks of other nodes go past it, and zeros. */
-		if (!is_zero(r, c) && !fetch_allowed(r, c))
+		if (!is_zero(r, c) && !fetch_wanted_allowed(r, c))
 			continue;
 		some = true;
 		chunk_unlist(r, c);

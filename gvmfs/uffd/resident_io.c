@@ -2,7 +2,7 @@
 /*
  * resident_io.c - what FUSE asks for of a region that the fast path serves (resident.h): reads see
  * the client's memory and change nothing; writes and holes go into it, chunk by chunk, each of which
- * is brought in first; an fsync has everything sent and kept.
+ * is brought in first.
  */
 #include "base/mutant.h"
 #include "page_run.h"
@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 
-static void io_finish(struct resident *r, struct resident_io *io, int error)
+void resident_io_finish(struct resident *r, struct resident_io *io, int error)
 {
 	if (error < 0)
 		resident_count(r, io_errors, 1);
@@ -183,7 +183,7 @@ static void io_continue(struct resident *r, struct resident_io *io)
 	if (error > 0)
 		return;
 	TAILQ_REMOVE(&r->ios, io, entry);
-	io_finish(r, io, error);
+	resident_io_finish(r, io, error);
 }
 
 bool resident_cancel(struct resident *r, struct resident_io *io)
@@ -240,7 +240,8 @@ void resident_ios_continue(struct resident *r)
 		io_continue(r, r->io_now);
 	}
 	/* What they have brought takes room, and those that could not begin may wait for some. */
-	r->again |= took != r->here + r->coming || resident_lacks_room(r);
+	if (took != r->here + r->coming || resident_lacks_room(r))
+		resident_note(r);
 }
 
 void resident_ios_end(struct resident *r)
@@ -263,53 +264,6 @@ void resident_ios_fail(struct resident *r, uint64_t chunk, int error)
 		if (io->off / GVM_CHUNK_BYTES != chunk)
 			continue;
 		TAILQ_REMOVE(&r->ios, io, entry);
-		io_finish(r, io, error);
+		resident_io_finish(r, io, error);
 	}
-}
-
-/* fsync. */
-
-static void sync_begin(struct resident *r)
-{
-	bool some;
-
-	TAILQ_CONCAT(&r->syncs, &r->syncs_next, entry);
-	some = !TAILQ_EMPTY(&r->syncs);
-	if (some && !++r->sync_pass)
-		r->sync_pass = 1; /* 0 is none */
-	r->sync_next = 0;
-	r->sync_error = r->aborted ? -EIO : 0;
-	r->sync_deadline_ns = some ? r->env->deadline(r) : 0;
-	/* One of which no page has come yet has nothing that could be older than the call. */
-	for (uint64_t c = 0; some && !r->sync_error && (c = chunk_touched(r, c)) < r->chunks; c++)
-		if (resident_has(r, c)) {
-			r->chunk[c].sync_pass = r->sync_pass;
-			r->sync_left++;
-		}
-}
-
-void resident_syncs_check(struct resident *r)
-{
-	if (r->sync_late || (r->aborted && r->sync_left)) {
-		r->sync_left = 0;
-		r->sync_error = r->aborted ? -EIO : -ETIMEDOUT;
-	}
-	r->sync_late = false;
-	while (!r->sync_left && !(TAILQ_EMPTY(&r->syncs) && TAILQ_EMPTY(&r->syncs_next))) {
-		struct resident_io *io;
-		int error = r->sync_error;
-
-		while ((io = TAILQ_FIRST(&r->syncs))) {
-			TAILQ_REMOVE(&r->syncs, io, entry);
-			io_finish(r, io, error);
-		}
-		sync_begin(r);
-		r->again = true;
-	}
-}
-
-void resident_sync(struct resident *r, struct resident_io *io)
-{
-	TAILQ_INSERT_TAIL(&r->syncs_next, io, entry);
-	r->again = true;
 }

@@ -157,6 +157,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	}
 	r->inode->resident = r;
 	w->residents->list[session] = r;
+	session_set_add(&w->residents->open, session);
+	w->residents->due_ns[session] = LOOP_NEVER;
 	if (!w->residents->count++)
 		writers_yield(w->writers, true);
 	store_forget(w->store, r->inode);
@@ -165,6 +167,16 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	resident_begin(r, w->journal->super->starts);
 	resident_budget(r, r->inode->disk->local_bytes);
 	return 0;
+}
+
+static void residents_remove(struct residents *rs, unsigned session)
+{
+	struct session_set *const sets[] = { &rs->open, &rs->noted, &rs->recovering, &rs->wanting };
+
+	rs->list[session] = NULL;
+	rs->ended = true;
+	for (unsigned i = 0; i < sizeof(sets) / sizeof(*sets); i++)
+		session_set_remove(sets[i], session);
 }
 
 void env_close(struct resident *r)
@@ -178,7 +190,7 @@ void env_close(struct resident *r)
 	inode->disk->cache_stale = 1;
 	store_forget(w->store, inode);
 	session_give(w, r->session);
-	w->residents->list[r->session] = NULL;
+	residents_remove(w->residents, session);
 	if (!--w->residents->count)
 		writers_yield(w->writers, false);
 	inode->resident = NULL;

@@ -60,6 +60,12 @@ void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint
 void hashes_spread(const struct chunk *k, XXH128_hash_t all[GVM_CHUNK_PAGES]);
 void hashes_forget(struct resident *r, uint64_t c);
 
+/* It was refused a fetch or an eviction, of which all are taken, and looks again when one is given back. */
+static inline void resident_want(struct resident *r)
+{
+	session_set_add(&r->rs->wanting, r->session);
+}
+
 /* Whether anything waits for room in the budget, for a chunk at the most. */
 static inline bool resident_lacks_room(const struct resident *r)
 {
@@ -110,10 +116,8 @@ void zap_done(struct resident *r);
 bool eviction_start(struct resident *r, uint64_t c);
 /* A writer has handed a chunk back. */
 void eviction_end(struct eviction *e);
-/* Goes on with an fsync. */
-void sync_continue(struct resident *r);
-/* If an fsync waits for the chunk: it need not any more. */
-void sync_end(struct resident *r, uint64_t c, int error);
+/* Sends a chunk as it is, for the fsync under way. False: no writer has room. */
+bool eviction_sync(struct resident *r, uint64_t c);
 
 /* ---- resident_end.c: the end of the client */
 
@@ -126,7 +130,16 @@ void drain(struct resident *r);
 void resident_ios_continue(struct resident *r);
 /* Ends those that wait for a chunk. */
 void resident_ios_fail(struct resident *r, uint64_t chunk, int error);
-/* Ends fsyncs that have all they waited for, or that get it no more. */
+/* Ends a request. */
+void resident_io_finish(struct resident *r, struct resident_io *io, int error);
+
+/* ---- resident_sync.c: an fsync */
+
+/* Goes on with one, if there is one. */
+void sync_continue(struct resident *r);
+/* A writer hands back a chunk, which one may have sent. */
+void sync_outcome(struct resident *r, const struct eviction *e);
+/* Ends fsyncs that have all they waited for, or that get it no more, and begins the next. */
 void resident_syncs_check(struct resident *r);
 
 /* ---- resident_recover.c */
@@ -134,7 +147,15 @@ void resident_syncs_check(struct resident *r);
 /* Takes over what a predecessor left. */
 void resident_recover(struct resident *r);
 
-/* ---- What all regions share */
+/* ---- What all regions share: fetches and evictions (resident_fetch.c, resident_evict.c) */
+
+/* Whether a region may have one more GET under way, which fetch_take() then takes. */
+bool fetch_allowed(const struct resident *r, uint64_t c);
+struct resident_fetch *fetch_take(struct resident *r, uint64_t c);
+void fetch_give(struct resident_fetch *f);
+/* NULL: it may not have one more. */
+struct eviction *eviction_take(struct resident *r, uint64_t c);
+void eviction_give(struct eviction *e);
 
 /* Whose share of it a chunk takes: the node's that it is on, or the region's where that is not known. */
 static inline const void *chunk_node(const struct resident *r, uint64_t c)

@@ -56,6 +56,7 @@ void resident_recover(struct resident *r)
 		chunk_recover(r, c);
 	unmarked_recover(r);
 	r->recovering = false;
+	session_set_remove(&r->rs->recovering, r->session);
 	/* Faults that the predecessor had taken are not told again. */
 	r->env->wake_all(r);
 	resident_ios_look(r);

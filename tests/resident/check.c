@@ -161,22 +161,24 @@ static const char *counts_check(void)
 		busy += k->state != CHUNK_ABSENT;
 		going += k->state == CHUNK_EVICTING ? chunk_here(r, c) : 0;
 		sending += k->sending;
-		synced += k->sync_pass && k->sync_pass == r->sync_pass;
 		lists[k->list]++;
 	}
-	for (unsigned i = 0; i < RESIDENT_FETCHES; i++)
-		if (world.rs.fetches[i].r) {
+	for (unsigned i = 0; i < W_FETCHES; i++)
+		if (world.rs.fetches[i].r == r) {
 			coming += (unsigned)__builtin_popcount(world.rs.fetches[i].asked);
 			fetches++;
 		}
-	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
-		evictions += world.rs.evictions[i].r != NULL;
+	for (unsigned i = 0; i < W_EVICTIONS; i++)
+		if (world.rs.evictions[i].r == r) {
+			evictions++;
+			synced += r->syncing && world.rs.evictions[i].sync_pass == r->sync_pass;
+		}
 	if (here != r->here || busy != r->busy || going != r->going || coming != r->coming)
 		return "the counts are not what the chunks say";
 	if (sending != evictions || evictions != r->evictions || fetches != r->fetches)
 		return "what is under way is counted wrong";
-	if (synced != r->sync_left && r->sync_left)
-		return "an fsync waits for what is not marked";
+	if (r->syncing && synced != r->sync_sent)
+		return "an fsync waits for what is not being sent";
 	for (unsigned l = LIST_ACTIVE; l < LISTS; l++)
 		if (lists[l] != r->lists[l].count)
 			return "the lists are counted wrong";
@@ -188,10 +190,10 @@ uint64_t world_takes(void)
 {
 	uint64_t pages = world.r.here;
 
-	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+	for (unsigned i = 0; i < W_FETCHES; i++) {
 		const struct resident_fetch *f = &world.rs.fetches[i];
 
-		if (f->r)
+		if (f->r == &world.r)
 			pages += (unsigned)__builtin_popcount(f->asked & ~world.mark[f->chunk].filled);
 	}
 	return pages;
@@ -243,13 +245,13 @@ static bool step(unsigned which)
 	switch (which) {
 	case 0: return any(E_AGAIN, W_THREADS);
 	case 1: return world_event(&all);
-	case 2: return any(E_SERVE, RESIDENT_FETCHES);
-	case 3: return any(E_PIECE, RESIDENT_FETCHES);
-	case 4: return any(E_END, RESIDENT_FETCHES);
-	case 5: return any(E_START, RESIDENT_EVICTIONS);
-	case 6: return any(E_BASE, RESIDENT_EVICTIONS);
-	case 7: return any(E_APPLY, RESIDENT_EVICTIONS);
-	case 8: return any(E_ACK, RESIDENT_EVICTIONS);
+	case 2: return any(E_SERVE, W_FETCHES);
+	case 3: return any(E_PIECE, W_FETCHES);
+	case 4: return any(E_END, W_FETCHES);
+	case 5: return any(E_START, W_EVICTIONS);
+	case 6: return any(E_BASE, W_EVICTIONS);
+	case 7: return any(E_APPLY, W_EVICTIONS);
+	case 8: return any(E_ACK, W_EVICTIONS);
 	case 9: return any(E_COLLECT, 1);
 	case 10: return any(E_ZAP, 1);
 	case 11: return any(E_ZAPPED, 1);
@@ -257,11 +259,12 @@ static bool step(unsigned which)
 	case 13: return any(E_UNPIN, W_PINS);
 	case 14: return any(E_BEGIN, W_IOS);
 	case 15: return any(E_LOST, W_LATE);
+	case 16: return any(E_GIVE, 2);
 	}
 	return false;
 }
 
-#define STEPS 16u
+#define STEPS 17u
 #define ENOUGH 60000u
 
 /* Goes on until nothing can: NULL, or what is wrong. The clock goes on only where nothing else does. */

@@ -211,7 +211,7 @@ static void put_chunks(void)
 
 		put((uint64_t)k->state | (uint64_t)k->list << 8 |
 		    (uint64_t)(k->list == LIST_BLOCKED ? k->want_page : 0) << 16 | (uint64_t)k->sending << 24 |
-		    (uint64_t)k->ahead << 25 | (uint64_t)(k->sync_pass == r->sync_pass && r->sync_left) << 26 |
+		    (uint64_t)k->ahead << 25 | (uint64_t)(k->sync_pass == r->sync_pass && r->syncing) << 26 |
 		    (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
 		put((uint64_t)world.mark[c].filled << 32 | world.mark[c].coming);
 		put((uint64_t)k->holes << 32 | k->known);
@@ -224,14 +224,14 @@ static void put_chunks(void)
 	    (uint64_t)(r->retry_at_ns > world.now) << 3 | (uint64_t)(r->zap_at_ns > world.now) << 4 |
 	    (uint64_t)r->client_gone << 5 | (uint64_t)r->memory_gone << 6 | (uint64_t)r->draining << 7 |
 	    (uint64_t)r->ios_lack_room << 8 | (uint64_t)world.failed << 9 | (uint64_t)world.closed << 10 |
-	    (uint64_t)(r->pinned_row > r->busy) << 11 | (uint64_t)r->sync_next << 16 |
-	    (uint64_t)r->sync_left << 24 | (uint64_t)r->local << 32);
+	    (uint64_t)(r->pinned_row > r->busy) << 11 | (uint64_t)r->syncing << 12 |
+	    (uint64_t)(r->syncing ? r->sync_next : 0) << 16 | (uint64_t)(r->syncing ? r->sync_sent : 0) << 24 | (uint64_t)r->local << 32);
 	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
 }
 
 static void put_wires(void)
 {
-	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+	for (unsigned i = 0; i < W_FETCHES; i++) {
 		const struct resident_fetch *f = &world.rs.fetches[i];
 		const struct get *g = &world.get[i];
 
@@ -242,7 +242,7 @@ static void put_wires(void)
 		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
 		put_seal(f->r && g->served ? g->seal[FAR] : 0);
 	}
-	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++) {
+	for (unsigned i = 0; i < W_EVICTIONS; i++) {
 		const struct write *w = &world.write[i];
 		const struct flush *f = &world.rs.evictions[i].flush;
 
@@ -251,7 +251,7 @@ static void put_wires(void)
 			continue;
 		put(f->chunk | (uint64_t)f->tried << 8 | (uint64_t)f->whole_retry << 9 | (uint64_t)f->clean << 10 |
 		    (uint64_t)f->delta << 11 | (uint64_t)f->all_zero << 12 |
-		    (uint64_t)(world.rs.evictions[i].sync_pass == world.r.sync_pass) << 13 |
+		    (uint64_t)(world.r.syncing && world.rs.evictions[i].sync_pass == world.r.sync_pass) << 13 |
 		    (uint64_t)(uint32_t)w->result << 32);
 		put((uint64_t)f->pages << 32 | f->known);
 		put(f->base);
@@ -364,7 +364,7 @@ static void all_make(void)
 		may(E_AGAIN, t, 0);
 		may(E_FAULTS, 1u << t, 0);
 	}
-	for (unsigned i = 0; i < RESIDENT_FETCHES; i++) {
+	for (unsigned i = 0; i < W_FETCHES; i++) {
 		may(E_SERVE, i, 0);
 		may(E_SERVE, i, EIO);
 		may(E_PIECE, i, ~0u);
@@ -373,7 +373,7 @@ static void all_make(void)
 		may(E_END, i, 0);
 		may(E_RESEND, i, 0);
 	}
-	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++) {
+	for (unsigned i = 0; i < W_EVICTIONS; i++) {
 		may(E_START, i, 0);
 		may(E_BASE, i, 0);
 		may(E_APPLY, i, 0);

@@ -162,7 +162,7 @@ void env_close(struct resident *r)
 {
 	world.closed = true;
 	world.rs.list[0] = NULL;
-	world.rs.count = 0;
+	world.rs.count--;
 	resident_ios_end(r);
 }
 

@@ -22,6 +22,7 @@ static const uint16_t often[EVENTS] = {
 	[E_LATE] = 2, [E_LOST] = 2, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
 	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
+	[E_TAKE] = 10, [E_GIVE] = 10,
 };
 
 static struct mixture mix;
@@ -30,7 +31,7 @@ static struct mixture mix;
 static void mixture(void)
 {
 	static const unsigned some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
-					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_ZAP, E_APPLY };
+					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_TAKE, E_ZAP, E_APPLY };
 
 	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some),
 		     1ull << E_ZAP | 1ull << E_APPLY | 1ull << E_TOUCH);
@@ -62,27 +63,27 @@ static struct event choose(void)
 		e.a = pick(2) ? ~0u : 1u << pick(W_THREADS + W_PINS);
 		break;
 	case E_SERVE:
-		e.a = pick(RESIDENT_FETCHES);
+		e.a = pick(W_FETCHES);
 		e.b = 0;
 		break;
 	case E_PIECE:
-		e.a = pick(RESIDENT_FETCHES);
+		e.a = pick(W_FETCHES);
 		e.b = pick(2) ? ~0u : pick(~0u);
 		break;
 	case E_END:
 	case E_RESEND:
-		e.a = pick(RESIDENT_FETCHES);
+		e.a = pick(W_FETCHES);
 		break;
 	case E_START:
 	case E_ACK:
-		e.a = pick(RESIDENT_EVICTIONS);
+		e.a = pick(W_EVICTIONS);
 		break;
 	case E_BASE:
-		e.a = pick(RESIDENT_EVICTIONS);
+		e.a = pick(W_EVICTIONS);
 		e.b = pick(20) ? 0 : ENOMEM;
 		break;
 	case E_APPLY:
-		e.a = pick(RESIDENT_EVICTIONS);
+		e.a = pick(W_EVICTIONS);
 		e.b = pick(20) ? 0 : ENOSPC;
 		break;
 	case E_COLLECT:
@@ -124,6 +125,10 @@ static struct event choose(void)
 	case E_STALL:
 		e.a = 1 + pick(pick(2) ? 3 : 40);
 		e.b = 1 + pick(pick(3) ? 4 : 40);
+		break;
+	case E_TAKE:
+	case E_GIVE:
+		e.a = pick(2);
 		break;
 	case E_KILL:
 		e.a = 1 + pick(60);

@@ -250,9 +250,20 @@ static uint64_t world_tick(void)
 	uint64_t next;
 
 	residents_tell_freed(rs);
-	if (!rs->count || !resident_tick(&world.r, world.now, &next))
-		next = rs->count ? world.now : ~0ull;
-	return residents_have_freed(rs) ? world.now : next;
+	if (world.closed || !resident_tick(&world.r, world.now, &next))
+		next = ~0ull;
+	return residents_have_freed(rs) || world.r.again ? world.now : next;
+}
+
+static void rival_begin(void)
+{
+	struct resident *rival = &world.rival;
+
+	memset(rival, 0, sizeof(*rival));
+	rival->rs = &world.rs;
+	rival->session = 1;
+	world.rs.list[1] = rival;
+	world.rs.count++;
 }
 
 static void worker_begin(void)
@@ -282,6 +293,8 @@ static void worker_begin(void)
 	r->pinned = world.pinned_all;
 	world.rs.list[0] = r;
 	world.rs.count = 1;
+	if (RESIDENT_SPARE)
+		rival_begin();
 	resident_begin(r, ++world.starts);
 	resident_budget(r, world.local_bytes);
 	resident_turn(r);
@@ -309,7 +322,7 @@ static void worker_killed(void)
 			io_killed(o);
 		o->begun = o->ended = false;
 	}
-	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
+	for (unsigned i = 0; i < W_EVICTIONS; i++)
 		if (world.write[i].state == W_SENT && world.lates < W_LATE)
 			world.late[world.lates++] = world.write[i].put;
 	for (uint32_t page = 0; page < W_PAGES; page++)
@@ -518,7 +531,7 @@ static bool collect(const struct event *e)
 {
 	bool some = false;
 
-	for (unsigned i = 0; i < RESIDENT_EVICTIONS; i++)
+	for (unsigned i = 0; i < W_EVICTIONS; i++)
 		if (world.write[i].state == W_FINISHED) {
 			world.write[i].state = W_FREE;
 			if (e->b && !flush_nth(i)->clean && !flush_nth(i)->result)
@@ -721,6 +734,30 @@ static bool pin_all(void)
 	return true;
 }
 
+static bool rival_take(const struct event *e)
+{
+	if (!RESIDENT_SPARE || (e->a ? !fetch_allowed(&world.rival, 0) : !eviction_take(&world.rival, 0)))
+		return false;
+	if (e->a)
+		fetch_take(&world.rival, 0);
+	return true;
+}
+
+static bool rival_give(const struct event *e)
+{
+	for (unsigned i = 0; e->a && i < W_FETCHES; i++)
+		if (world.rs.fetches[i].r == &world.rival) {
+			fetch_give(&world.rs.fetches[i]);
+			return true;
+		}
+	for (unsigned i = 0; !e->a && i < W_EVICTIONS; i++)
+		if (world.rs.evictions[i].r == &world.rival) {
+			eviction_give(&world.rs.evictions[i]);
+			return true;
+		}
+	return false;
+}
+
 static bool event_do(const struct event *e)
 {
 	switch (e->kind) {
@@ -785,6 +822,8 @@ static bool event_do(const struct event *e)
 			return false;
 		world.unwanted = true;
 		return true;
+	case E_TAKE: return rival_take(e);
+	case E_GIVE: return rival_give(e);
 	case EVENTS: break;
 	}
 	return false;
@@ -821,7 +860,7 @@ static const char *const names[EVENTS] = {
 	[E_GET] = "get", [E_DMA] = "dma", [E_UNPIN] = "unpin", [E_WRITE] = "write", [E_ZERO] = "zero",
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
-	[E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
+	[E_TAKE] = "take", [E_GIVE] = "give", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
 };
 
 void event_print(const struct event *e)
@@ -838,10 +877,10 @@ void world_print(void)
 	const struct resident *r = &world.r;
 
 	printf("over %d zapping %d pinned_row %u retry %llu zap_at %llu now %llu gone %d draining %d "
-	       "sync_left %llu\n", r->over, r->zapping, r->pinned_row,
+	       "sync_sent %llu\n", r->over, r->zapping, r->pinned_row,
 	       (unsigned long long)r->retry_at_ns, (unsigned long long)r->zap_at_ns,
 	       (unsigned long long)world.now, r->client_gone, r->draining,
-	       (unsigned long long)r->sync_left);
+	       (unsigned long long)r->sync_sent);
 	for (unsigned c = 0; c < W_CHUNKS; c++)
 		printf("chunk %u: state %u list %u want %u filled %08x coming %08x holes %08x known %08x "
 		       "sending %u sync %u\n", c, r->chunk[c].state, r->chunk[c].list,

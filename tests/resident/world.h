@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * world.h - one region on the fast path (gvmfs/resident.h) with everything around it as one value: the
+ * world.h - one region on the fast path (gvmfs/uffd/resident.h) with everything around it as one value: the
  * kernel (the memory's file, page tables, faults that wait), the client (accesses, direct I/O, page tables
  * that it drops), a node, the writers' wires, the journal, and programs that read and write the file.
+ *
+ * Where there is room, another region takes fetches and evictions, and gives them back.
  *
  * The sources that decide are gvmfs's own; resident_env.h and the end of flush.h are bound to this world
  * (kernel.c, nodes.c). A page has 8 bytes here, so that a world is small. What is right is kept apart from
@@ -36,6 +38,8 @@
 #define W_PINS	  2u
 #define W_PAST	  12u /* of a page's contents, the last so many are remembered */
 #endif
+#define W_FETCHES   (RESIDENT_FETCHES + RESIDENT_SPARE)
+#define W_EVICTIONS (RESIDENT_EVICTIONS + RESIDENT_SPARE)
 #define W_BLOCKS  (2 * W_CHUNKS + 4)
 #define W_PAGES (W_CHUNKS * GVM_CHUNK_PAGES)
 #define W_IOS	3u
@@ -163,6 +167,8 @@ enum event_kind {
 	E_GONE,	   /* its memory */
 	E_PIN_ALL,
 	E_UNLINK,
+	E_TAKE,	   /* the rival takes an eviction; a: a fetch */
+	E_GIVE,	   /* the same: gives one back */
 	EVENTS
 };
 
@@ -205,10 +211,11 @@ struct world {
 	uint64_t peak;
 	struct residents rs;
 	struct resident r;
+	struct resident rival; /* another region of the mount, where there is room for two: it takes what all share */
 	struct chunk chunk[W_CHUNKS];
-	uint8_t data[RESIDENT_FETCHES * GVM_CHUNK_BYTES];
-	struct get get[RESIDENT_FETCHES];
-	struct write write[RESIDENT_EVICTIONS];
+	uint8_t data[W_FETCHES * GVM_CHUNK_BYTES];
+	struct get get[W_FETCHES];
+	struct write write[W_EVICTIONS];
 	bool block_used[W_BLOCKS]; /* of the heap */
 	_Alignas(16) uint8_t block[W_BLOCKS][GVM_CHUNK_PAGES * sizeof(XXH128_hash_t)];
 	uint64_t due;	    /* as residents_tick() said last */
