@@ -34,6 +34,8 @@ static const char usage_text[] =
 	"      --timeout SECONDS give an error when a node has not answered for so long\n"
 	"                        (default: wait, with a message, until it is back)\n"
 	"      --replicas N      keep new regions on N nodes each (1 to 3; default: 1)\n"
+	"      --repair-after SECONDS  copy to other nodes what a node had that has been\n"
+	"                        away for so long (default 30)\n"
 	"      --repair-rate MB  copy so many MB a second to nodes that lack copies\n"
 	"                        (default 100)\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -53,7 +55,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_RATE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -67,6 +69,7 @@ static const struct option long_options[] = {
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "lease", required_argument, NULL, OPT_LEASE },
 	{ "replicas", required_argument, NULL, OPT_REPLICAS },
+	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
@@ -239,6 +242,8 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("lease", value, 1, 86400, &opts->lease_s);
 	case OPT_REPLICAS:
 		return set_number("replicas", value, 1, RECORD_REPLICAS, &opts->replicas);
+	case OPT_REPAIR_AFTER:
+		return set_number("repair-after", value, 1, 86400, &opts->repair_after_s);
 	case OPT_REPAIR_RATE:
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
 	case OPT_UNLINKED_LEASE:
@@ -334,7 +339,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_rate = 100, .lease_s = 10, .unlinked_lease_s = 86400 };
+	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

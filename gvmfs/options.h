@@ -39,6 +39,7 @@ struct options {
 	unsigned lease_s;   /* a region stays ours for so long while no connection is open */
 	unsigned unlinked_lease_s; /* the same for a region without a name, which is removed then */
 	unsigned replicas;  /* of each slot of a region that is made here */
+	unsigned repair_after_s; /* a node that is of no use for so long is done without */
 	unsigned repair_rate; /* MB/s of copies that are made anew */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */

@@ -265,10 +265,17 @@ static uint8_t members_of(const struct fetch_newest *n, const uint8_t *ids)
 {
 	uint8_t members = 0;
 
-	for (unsigned i = 0; i < n->ways; i++)
-		for (unsigned k = 0; k < GVM_REPLICAS_MAX; k++)
-			if (!memcmp(n->way[i].node.b, ids + 16 * k, 16))
-				members |= (uint8_t)(1u << i);
+	for (unsigned k = 0; k < GVM_REPLICAS_MAX; k++) {
+		struct gvm_id id;
+		unsigned i = 0;
+
+		memcpy(id.b, ids + 16 * k, sizeof(id.b));
+		if (gvm_id_is_none(&id))
+			continue;
+		while (i < n->ways && !gvm_id_equal(&n->way[i].node, &id))
+			i++;
+		members |= (uint8_t)(i < n->ways ? 1u << i : VIEW_STRANGER);
+	}
 	return members;
 }
 

@@ -122,7 +122,7 @@ static void attach_apply(struct region_job *rj)
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
-	replicas_open(rj->w, rj->inode);
+	replicas_open(rj->w, rj->inode, true);
 	region_lease(rj->w, rj->inode);
 }
 
@@ -391,6 +391,8 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		inode->unreported++;
 		return;
 	}
+	if (error == -EHOSTDOWN)
+		w->names_at_ns = 0; /* its record may be another by now */
 	if (inode->unreported)
 		snprintf(more, sizeof(more), " (and %u more since the last such line)",
 			 inode->unreported);

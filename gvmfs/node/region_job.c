@@ -81,9 +81,13 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	*taken = false;
 	rj->lease_ms = 0;
 	rj->pass = false;
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		rj->away[i] |= !record_node_is_used(&rj->rec, i);
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		int r = region_open(pool, rj, i, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask);
+		int r = rj->away[i] ? 0 : region_open(pool, rj, i, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask);
 
+		if (rj->away[i])
+			continue;
 		if (r < 0 && region_node_leave_out(rj, i, r))
 			continue;
 		if (r < 0) {
@@ -356,8 +360,11 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rec->nodes[first + i]);
 
+		/* One without a slot was given up long ago. */
 		if (conn)
-			gvm_region_open(conn, ask_begin(&asks[i], deadline_ns), &look);
+			gvm_region_open(conn, ask_begin(&asks[i], record_node_is_used(rec, first + i) ?
+									  deadline_ns :
+									  ns_from_now(CREATE_NS)), &look);
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
 		done[i] = ask_wait(&asks[i]);
@@ -577,13 +584,13 @@ static int chunks_discard(struct region_job *rj, struct pool *pool, uint64_t fir
 	int result = asks ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
-		conn[i] = pool_node(pool, &rj->rec.nodes[i]);
+		conn[i] = rj->away[i] ? NULL : pool_node(pool, &rj->rec.nodes[i]);
 		if (conn[i])
 			gvm_discard(conn[i], ask_begin_to(&asks[i], resize_deadline(rj, pool), &rj->rec.nodes[i]),
 				    &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
-		int r = conn[i] ? pool_wait(conn[i], &asks[i].call.req) : -ENOMEM;
+		int r = rj->away[i] ? 0 : conn[i] ? pool_wait(conn[i], &asks[i].call.req) : -ENOMEM;
 
 		if (r == -EINVAL)
 			r = discard_refused(rj, pool, i, r);
@@ -659,17 +666,18 @@ void region_job_resize(struct job *job, struct pool *pool)
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = region_query(rj, pool, &epoch, &alive);
 	for (i = 0; !r && i < rj->rec.node_count; i++)
-		if (rj->away[i])
+		if (rj->away[i] && record_node_is_used(&rj->rec, i))
 			r = -EHOSTDOWN;
 	if (r == -EHOSTDOWN)
 		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
 	for (i = 0; !r && i < rj->rec.node_count; i++)
-		r = node_resize(rj, pool, i, after);
+		r = rj->away[i] ? 0 : node_resize(rj, pool, i, after);
 	if (r < 0 && after > before)
-		while (i)
-			node_resize(rj, pool, --i, before);
+		while (i--)
+			if (!rj->away[i])
+				node_resize(rj, pool, i, before);
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
 	if (!r)
@@ -689,14 +697,16 @@ void region_job_stat(struct job *job, struct pool *pool)
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 
-		if (conn)
+		if (conn && record_node_is_used(&rj->rec, i))
 			gvm_region_stat(conn, ask_begin_to(&asks[i], deadline_ns, &rj->rec.nodes[i]), &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		const struct gvm_region_stat_rsp *rsp = &asks[i].call.rsp.region_stat;
-		int r = ask_wait(&asks[i]);
+		int r = record_node_is_used(&rj->rec, i) ? ask_wait(&asks[i]) : 0;
 		uint8_t writer;
 
+		if (!asks[i].call.req.done && !r)
+			continue;
 		rj->quiet[i] = r == -ETIMEDOUT;
 		if (r < 0) {
 			/* That all others have lost it is said only where all others are heard. */

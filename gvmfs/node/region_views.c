@@ -22,16 +22,22 @@ bool region_node_leave_out(struct region_job *rj, unsigned node, int error)
 
 /* ---- views */
 
-/* The members of a listed view, as replicas of the slot now. One that the record does not name any more is no
- * replica: another has taken its place, with all that it had. */
+/* The members of a listed view, as replicas of the slot now; and VIEW_STRANGER. */
 static uint8_t members_of(const struct record *rec, unsigned slot, const uint8_t *ids)
 {
 	uint8_t members = 0;
 
-	for (unsigned n = 0; n < rec->replicas; n++)
-		for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++)
-			if (memcmp(rec->nodes[rec->slots[slot].node[n]].incarnation.b, ids + 16 * i, 16) == 0)
-				members |= (uint8_t)(1u << n);
+	for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++) {
+		struct gvm_id id;
+		int node, replica;
+
+		memcpy(id.b, ids + 16 * i, sizeof(id.b));
+		if (gvm_id_is_none(&id))
+			continue;
+		node = record_node_find(rec, &id);
+		replica = node < 0 ? -1 : record_replica_of(rec, slot, (unsigned)node);
+		members |= (uint8_t)(replica < 0 ? VIEW_STRANGER : 1u << replica);
+	}
 	return members;
 }
 

@@ -117,6 +117,15 @@ static void repair_free(struct repair *p)
 	free(p);
 }
 
+/* The node takes what it is given: nothing need take its place. */
+static void useful_note(struct repair *p)
+{
+	int node = record_node_find(record_of(p), &p->node);
+
+	if (node >= 0)
+		p->r->node[node].useful_ns = gvm_now_ns();
+}
+
 /* All slots were tried. */
 static void repair_finish(struct repair *p)
 {
@@ -186,6 +195,8 @@ static void copy_done(struct job *j)
 		for (unsigned i = 0; j->result && i < job->count; i++)
 			differs_set(p, job->chunk[i], true);
 		p->copied_bytes += job->bytes;
+		if (!j->result)
+			useful_note(p);
 		fill_copied(&rf->fill, j->result);
 		p->r->turn(p->r, job->slot);
 		repair_step(p);
@@ -359,6 +370,8 @@ static void scan_done(struct job *j)
 		scan_complain(p, j->result);
 	else
 		region_lease(p->r->w, p->r->inode); /* on the front's connection */
+	if (!j->result)
+		useful_note(p);
 	if (p->strange)
 		log_warning(record_of(p)->name, "node %s has content that was never acknowledged, of a writer before: "
 			    "copies there wait until it is written over", node_addr(p));
@@ -441,13 +454,15 @@ void repair_look(struct replicas *r, uint64_t now_ns)
 	if (r->repair && !r->repair->scanning)
 		holds_look(r->repair, now_ns);
 	repair_go_on(r);
-	if (r->repair || d->failed || !r->degraded)
-		return;
-	for (unsigned i = 0; i < d->rec.node_count; i++)
-		if (!r->node[i].bad && !r->node[i].down_ns && now_ns >= r->node[i].repair_ns && slots_lacking(r, i, NULL)) {
+	for (unsigned i = 0; i < d->rec.node_count; i++) {
+		struct replica_node *n = &r->node[i];
+
+		if (!r->degraded || !slots_lacking(r, i, NULL)) {
+			n->useful_ns = now_ns;
+		} else if (!r->repair && !d->failed && r->recorded && !n->bad && !n->down_ns && now_ns >= n->repair_ns) {
 			repair_begin(r, i);
-			return;
 		}
+	}
 }
 
 void repair_end(struct replicas *r)

@@ -7,6 +7,7 @@
 #include "region.h"
 #include "region_node.h"
 #include "repair.h"
+#include "replace.h"
 #include "repair_job.h"
 #include "state/worker.h"
 
@@ -47,6 +48,7 @@ struct record_call {
 };
 
 static void replicas_turn(struct replicas *r, unsigned slot);
+static void replicas_renode(struct replicas *r, const struct record *before);
 
 static const struct record_node *slot_node(const struct record *rec, unsigned slot, unsigned replica)
 {
@@ -134,7 +136,7 @@ static void replicas_free(struct inode *inode)
 	inode->replicas = NULL;
 }
 
-void replicas_open(struct worker *w, struct inode *inode)
+void replicas_open(struct worker *w, struct inode *inode, bool recorded)
 {
 	const struct record *rec = &inode->disk->rec;
 	const uint64_t *words = journal_views(w->journal, inode->nr);
@@ -152,6 +154,10 @@ void replicas_open(struct worker *w, struct inode *inode)
 	r->w = w;
 	r->inode = inode;
 	r->turn = replicas_turn;
+	r->renode = replicas_renode;
+	r->recorded = recorded;
+	for (unsigned i = 0; i < rec->node_count; i++)
+		r->node[i].useful_ns = gvm_now_ns();
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		view_begin(&r->slot[s], &env, words[s], r);
 	inode->replicas = r;
@@ -284,6 +290,34 @@ static void node_set_bad(struct replicas *r, unsigned node, bool bad)
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
+static void replicas_renode(struct replicas *r, const struct record *before)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	struct replica_node node[RECORD_NODES_MAX] = { 0 };
+
+	if (r->repair)
+		repair_end(r);
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		int was = record_node_find(before, &rec->nodes[i].incarnation);
+
+		node[i].useful_ns = gvm_now_ns();
+		if (was >= 0)
+			node[i] = r->node[was];
+	}
+	memcpy(r->node, node, sizeof(node));
+	memset(r->inode->nodes, 0, sizeof(r->inode->nodes));
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++) {
+			unsigned to = rec->slots[s].node[n];
+
+			if (gvm_id_equal(&slot_node(before, s, n)->incarnation, &rec->nodes[to].incarnation))
+				continue;
+			view_incomplete(&r->slot[s], n);
+			view_bad(&r->slot[s], n, node[to].bad);
+		}
+	r->w->region_events->replicas_changed(r->w, r->inode); /* writes that were held for a repair */
+}
+
 void replicas_failed(struct inode *inode, const struct gvm_id *asked, int error)
 {
 	struct replicas *r = inode->replicas;
@@ -347,6 +381,7 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 			replicas_turn(r, s);
 		degraded_say(r);
 		repair_look(r, now_ns);
+		replace_look(r, now_ns);
 	}
 	return LIST_EMPTY(w->replicas) ? ~0ull : now_ns + TICK_NS;
 }

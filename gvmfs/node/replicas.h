@@ -29,6 +29,7 @@ struct replica_node {
 	uint64_t down_ns;  /* since when it is not connected; 0: it is */
 	uint64_t silent_ns; /* when it last failed a request; 0: never */
 	uint64_t repair_ns; /* before it no repair of it begins */
+	uint64_t useful_ns; /* when it last lacked nothing, or was given something */
 };
 
 struct repair;
@@ -40,8 +41,13 @@ struct replicas {
 	bool degraded; /* some slot has fewer members than replicas: that was said */
 	bool closing;  /* the region is detached: this goes with the next tick, and flushes that wait for a view end */
 	void (*turn)(struct replicas *r, unsigned slot); /* a slot's, for repair.h */
+	void (*renode)(struct replicas *r, const struct record *before); /* the record has other nodes, for replace.h */
 	struct repair *repair; /* under way: repair.h; NULL: none */
 	uint64_t repairs;      /* so many were begun */
+	bool recorded;	       /* the name table has the record with its slots as they are: else no view may grow */
+	bool replacing;	       /* the record is about to change: replace.h */
+	uint64_t replace_ns;   /* not before this time */
+	bool no_room;	       /* for copies elsewhere: that was said */
 	uint64_t *written; /* a bit for each chunk of a degraded slot that was written since: repair_map() */
 	uint16_t writes[RECORD_SLOTS]; /* of each slot, that have begun and not ended */
 	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
@@ -49,8 +55,9 @@ struct replicas {
 };
 LIST_HEAD(replicas_list, replicas);
 
-/* The region is attached, its journal's words are right: now, or by a predecessor. Without memory the worker ends. */
-void replicas_open(struct worker *w, struct inode *inode);
+/* The region is attached, its journal's words are right: now, or by a predecessor (`recorded` false: which may have changed
+ * the record, and not saved it). Without memory the worker ends. */
+void replicas_open(struct worker *w, struct inode *inode, bool recorded);
 /* It is not any more. Flushes that wait for a view end with an error, from the loop. */
 void replicas_close(struct inode *inode);
 

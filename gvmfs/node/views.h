@@ -34,6 +34,8 @@
 #define VIEW_NUMBER_BITS 33u
 
 /* Masks have bit r for the slot's replica r. */
+#define VIEW_STRANGER (1u << 7) /* in what a replica says: a member that our record of the region does not name */
+
 struct view {
 	uint64_t number; /* epoch of the writer << VIEW_NUMBER_BITS, plus how many it began; 0: none was ever recorded */
 	uint8_t members;
@@ -120,7 +122,7 @@ struct view_seen {
 /*
  * Members of the last view that have all that was acknowledged, by what the slot's replicas say (bit r of `replicas`:
  * seen[r] is one). A slot of which none has recorded a view has all of them as members. 0; or -EIO where a member of the
- * last active view that is known does not answer: *members is then what is left by force (0: nothing), and may be old. The
+ * last active view that is known does not answer, or is none that we know (VIEW_STRANGER): *members is then what is left by force (0: nothing), and may be old. The
  * caller takes for each chunk the newest version that a member has, and gives it to those that have an older one before it
  * writes.
  */

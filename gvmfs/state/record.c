@@ -185,6 +185,14 @@ int record_node_find(const struct record *r, const struct gvm_id *node)
 	return -1;
 }
 
+bool record_node_is_used(const struct record *r, unsigned node)
+{
+	for (unsigned s = 0; s < r->slot_count; s++)
+		if (record_replica_of(r, s, node) >= 0)
+			return true;
+	return false;
+}
+
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks)
 {
 	uint64_t whole = chunks / r->slot_count, rest = chunks % r->slot_count, n = 0;

@@ -88,6 +88,9 @@ int record_replica_of(const struct record *r, unsigned slot, unsigned node);
 /* Which entry of nodes[] is a node; -1: none. */
 int record_node_find(const struct record *r, const struct gvm_id *node);
 
+/* Whether entry `node` has any slot: one that has none is only to be rid of what it has. */
+bool record_node_is_used(const struct record *r, unsigned node);
+
 /* How many of the chunks 0..chunks-1 entry `node` holds. */
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks);
 

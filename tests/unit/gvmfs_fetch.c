@@ -391,6 +391,23 @@ static void a_silent_node_is_done_without_when_a_view_is(void)
 	CHECK_EQ(result, 0);
 }
 
+/* A replica has another node, which our record does not name: that one may have gone on alone. */
+static void a_view_with_a_member_that_is_not_known_is_not_enough(void)
+{
+	struct fetch_way way[2];
+
+	newest_begin(0);
+	fetch_cancel(&fetch);
+	ends = 0;
+	for (unsigned i = 0; i < 2; i++)
+		way[i] = (struct fetch_way){&conns[i], &latency[i], id(i)};
+	fetch_newest_begin(&fetches, &fetch, way, 2, 9);
+	lists(0, 0, 0, 0, 0);
+	lists(1, 5, 6, 0, 0); /* {1, 2} */
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, -EHOSTDOWN);
+}
+
 static void without_an_index_a_lost_copy_may_have_been_the_newest(void)
 {
 	newest_begin(0);
@@ -420,6 +437,7 @@ static const struct check_test tests[] = {
 	{"what-is-outside-of-the-view-is-not-read", what_is_outside_of_the_view_is_not_read},
 	{"a-view-that-was-only-proposed-is-not-believed", a_view_that_was_only_proposed_is_not_believed},
 	{"a-silent-node-is-done-without-when-a-view-is", a_silent_node_is_done_without_when_a_view_is},
+	{"a-view-with-a-member-that-is-not-known-is-not-enough", a_view_with_a_member_that_is_not_known_is_not_enough},
 	{"without-an-index-a-lost-copy-may-have-been-the-newest", without_an_index_a_lost_copy_may_have_been_the_newest},
 };
 CHECK_MAIN(tests)

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* replace.c - see replace.h. */
+#include "replace.h"
+
+#include "base/log.h"
+#include "names_save.h"
+#include "options.h"
+#include "region_lease.h"
+#include "replace_job.h"
+#include "state/worker.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#define AGAIN_NS 5000000000ull
+
+/* One change of a region's record, from the wait for its inode to its end. The region may be closed before the inode is had,
+ * not after. */
+struct replace {
+	struct replace_job job; /* first */
+	struct task task;
+	struct worker *w;
+	struct inode *inode;
+	uint64_t epoch;
+};
+
+static struct replicas *replicas_of(const struct replace *p)
+{
+	struct replicas *r = p->inode->replicas;
+
+	return r && !r->closing && p->inode->disk->epoch == p->epoch ? r : NULL;
+}
+
+static void replace_end(struct replace *p, uint64_t again_ns)
+{
+	struct replicas *r = replicas_of(p);
+
+	if (r) {
+		r->replacing = false;
+		r->replace_ns = gvm_now_ns() + again_ns;
+	}
+	inode_release(p->w->inodes, p->inode);
+	free(p);
+}
+
+/* ---- what is to be done */
+
+static bool is_useless(const struct replicas *r, unsigned node, uint64_t now_ns)
+{
+	const struct replica_node *n = &r->node[node];
+
+	return n->gone || now_ns - n->useful_ns >= r->w->opts->repair_after_s * 1000000000ull;
+}
+
+/* Replicas of the slot that need another node, as bits. Each member knows the view without them. */
+static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t now_ns)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	const struct view_slot *v = &r->slot[slot];
+	uint8_t wanted = 0;
+
+	if (!view_may_grow(v))
+		return 0;
+	for (unsigned n = 0; n < rec->replicas; n++)
+		if (!(view_word_members(v->word) >> n & 1) && is_useless(r, rec->slots[slot].node[n], now_ns))
+			wanted |= (uint8_t)(1u << n);
+	return wanted;
+}
+
+/* A node without a slot answers: it is to be rid of its part. */
+static bool any_unused(const struct replicas *r)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (!r->node[i].down_ns && !record_node_is_used(rec, i))
+			return true;
+	return false;
+}
+
+static bool is_needed(struct replicas *r, uint64_t now_ns)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	if ((r->degraded && !r->recorded) || any_unused(r))
+		return true;
+	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
+		if (replicas_wanted(r, s, now_ns))
+			return true;
+	return false;
+}
+
+/* ---- the record */
+
+/* The record is another one from here on, also for a successor. */
+static void record_put(struct replace *p, struct record *rec)
+{
+	struct record before = p->inode->disk->rec;
+
+	rec->view++;
+	rec->version = p->inode->disk->rec.version + 1;
+	rec->mtime_ns = p->inode->disk->rec.mtime_ns;
+	rec->ctime_ns = p->inode->disk->rec.ctime_ns;
+	inode_set_record(p->w->inodes, p->inode->nr, rec);
+	p->inode->replicas->renode(p->inode->replicas, &before);
+}
+
+/* Takes nodes out that have no slot, if `out` says so, and keeps the rest. `slots` follow. */
+static void nodes_take_out(struct record *rec, const bool *out, struct record_slot *slots)
+{
+	uint16_t to[RECORD_NODES_MAX], n = 0;
+
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		to[i] = n;
+		if (!out[i])
+			rec->nodes[n++] = rec->nodes[i];
+	}
+	rec->node_count = n;
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned k = 0; k < rec->replicas; k++) {
+			rec->slots[s].node[k] = to[rec->slots[s].node[k]];
+			slots[s].node[k] = to[slots[s].node[k]];
+		}
+}
+
+/* ---- the steps, each the end of the one before */
+
+static void saved(struct worker *w, int result, void *arg)
+{
+	struct replace *p = arg;
+	struct replicas *r = replicas_of(p);
+
+	(void)w;
+	if (r && !result)
+		r->recorded = true;
+	replace_end(p, result ? AGAIN_NS : p->job.found ? 0 : AGAIN_NS);
+}
+
+/* Slots go to the nodes that have the room. */
+static void made(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+	struct replicas *r = replicas_of(p);
+	struct record *rec = &p->job.rec;
+	bool out[RECORD_NODES_MAX] = { false };
+	unsigned moved = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++) {
+			unsigned node = p->job.slots[s].node[n];
+
+			if (node == rec->slots[s].node[n] || !p->job.ready[node])
+				continue;
+			rec->slots[s].node[n] = (uint16_t)node;
+			moved++;
+		}
+	for (unsigned i = p->job.nodes_before; i < rec->node_count; i++)
+		out[i] = !record_node_is_used(rec, i);
+	nodes_take_out(rec, out, p->job.slots);
+	if (!r) {
+		replace_end(p, 0);
+		return;
+	}
+	if (moved) {
+		r->recorded = false;
+		log_info(rec->name, "%u/%u of its copies are made anew on other nodes", moved, rec->slot_count * rec->replicas);
+	}
+	p->job.found = moved;
+	r->no_room &= !moved;
+	record_put(p, rec);
+	region_lease(p->w, p->inode);
+	names_save(p->w, p->inode, saved, p);
+}
+
+static bool wants_any(const struct replace_job *job)
+{
+	for (unsigned s = 0; s < job->rec.slot_count; s++)
+		if (job->wanted[s])
+			return true;
+	return false;
+}
+
+static void chosen(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+	struct replicas *r = replicas_of(p);
+	struct record *rec = &p->job.rec;
+	unsigned dropped = 0;
+
+	if (!r || job->result) {
+		replace_end(p, AGAIN_NS);
+		return;
+	}
+	for (unsigned i = 0; i < p->job.nodes_before; i++)
+		dropped += p->job.dropped[i];
+	if (!p->job.found && wants_any(&p->job) && !r->no_room) {
+		log_warning(rec->name, "copies that a node had cannot be made anew: no other node answers that has room to "
+			    "promise, and no copy of the same");
+		r->no_room = true;
+	}
+	if (!dropped && !p->job.found) {
+		if (r->recorded)
+			replace_end(p, AGAIN_NS);
+		else
+			names_save(p->w, p->inode, saved, p);
+		return;
+	}
+	nodes_take_out(rec, p->job.dropped, p->job.slots);
+	p->job.nodes_before -= dropped;
+	record_put(p, rec);
+	p->job.job.work = replace_job_make;
+	p->job.job.done = made;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
+static void replace_run(struct task *task)
+{
+	struct replace *p = (struct replace *)((char *)task - offsetof(struct replace, task));
+	struct replicas *r = replicas_of(p);
+	const struct journal_inode *d = p->inode->disk;
+	uint64_t now_ns = gvm_now_ns();
+
+	if (!r || d->failed || d->rec.kind != RECORD_REGION || !is_needed(r, now_ns)) {
+		replace_end(p, 0);
+		return;
+	}
+	p->job.opts = p->w->opts;
+	p->job.self = p->w->self;
+	p->job.unlinked = d->use == INODE_UNLINKED;
+	p->job.epoch = p->epoch;
+	p->job.rec = d->rec;
+	for (unsigned s = 0; s < d->rec.slot_count; s++)
+		p->job.wanted[s] = replicas_wanted(r, s, now_ns);
+	p->job.job.work = replace_job_choose;
+	p->job.job.done = chosen;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
+void replace_look(struct replicas *r, uint64_t now_ns)
+{
+	const struct journal_inode *d = r->inode->disk;
+	struct replace *p;
+
+	if (r->replacing || now_ns < r->replace_ns || d->failed || d->rec.kind != RECORD_REGION || !is_needed(r, now_ns))
+		return;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return; /* another time */
+	r->replacing = true;
+	p->w = r->w;
+	p->inode = r->inode;
+	p->epoch = d->epoch;
+	p->task.run = replace_run;
+	inode_acquire(r->inode, &p->task);
+}

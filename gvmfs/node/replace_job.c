@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* replace_job.c - see replace_job.h. */
+#include "replace_job.h"
+
+#include "ask.h"
+#include "base/log.h"
+#include "options.h"
+#include "owner.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ASK_NS	     1000000000ull
+#define MODE_LOOK    0
+#define MODE_ATTACH  1
+#define FORCE_WRITER 1
+
+static uint64_t deadline(void)
+{
+	return gvm_now_ns() + ASK_NS;
+}
+
+static const struct record_node *node_of(const struct replace_job *rj, unsigned node)
+{
+	return &rj->rec.nodes[node];
+}
+
+/* ---- one node's part */
+
+static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, uint8_t mode, struct ask *ask)
+{
+	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
+	struct gvm_region_open_req what = { .region = rj->rec.id, .mode = mode, .view = rj->rec.view };
+
+	if (!conn)
+		return -ENOMEM;
+	if (mode == MODE_ATTACH) {
+		what.epoch = rj->epoch;
+		what.force = FORCE_WRITER;
+		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
+	}
+	gvm_region_open(conn, ask_begin_to(ask, deadline(), node_of(rj, node)), &what);
+	return pool_wait(conn, &ask->call.req);
+}
+
+static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
+{
+	struct gvm_region_delete_req what = { .region = rj->rec.id };
+	struct ask ask;
+	int r = part_open(rj, pool, node, MODE_LOOK, &ask);
+
+	if (r)
+		return r;
+	what.epoch = ask.call.rsp.region_open.epoch;
+	gvm_region_delete(ask.call.req.conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
+	return pool_wait(ask.call.req.conn, &ask.call.req);
+}
+
+static int part_create(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t reserve)
+{
+	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
+	struct gvm_region_create_req what = { .region = rj->rec.id, .chunks = record_chunks(rj->rec.size_bytes),
+					      .reserve_chunks = reserve, .view = rj->rec.view };
+	struct ask ask;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_region_create(conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+static int part_resize(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t reserve)
+{
+	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
+	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .reserve_chunks = reserve,
+					      .chunks = record_chunks(rj->rec.size_bytes) };
+	struct ask ask;
+
+	if (!conn)
+		return -ENOMEM;
+	gvm_region_resize(conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
+	return pool_wait(conn, &ask.call.req);
+}
+
+/* ---- the choice */
+
+struct candidate {
+	int node;	/* in the record; -1: not there */
+	struct record_node place;
+	uint64_t chunks; /* that it could promise yet */
+};
+
+/* Nodes without a slot: one that answers, the same as it was, is rid of its part; so is one that began anew. */
+static void unused_drop(struct replace_job *rj, struct pool *pool)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		int r;
+
+		if (record_node_is_used(&rj->rec, i))
+			continue;
+		r = part_delete(rj, pool, i);
+		rj->dropped[i] = !r || r == -ENOMEDIUM;
+	}
+}
+
+/* The nodes of the command line that answer, and what each could promise. */
+static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struct candidate *of)
+{
+	struct ask *asks = asks_make(pool->listed);
+	uint64_t by = deadline();
+	unsigned n = 0;
+
+	for (unsigned i = 0; asks && i < pool->listed; i++)
+		gvm_node_stat(pool->conns[i], ask_begin(&asks[i], by));
+	for (unsigned i = 0; asks && i < pool->listed; i++) {
+		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
+		struct candidate *c = &of[n];
+
+		if (ask_wait(&asks[i]) || pool->again[i] || n == OPTIONS_NODES_MAX)
+			continue;
+		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
+		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
+		c->node = record_node_find(&rj->rec, &c->place.incarnation);
+		c->chunks = st->promisable_bytes > st->reserved_bytes ?
+				    gvm_promise_of(st->promisable_bytes - st->reserved_bytes) / GVM_CHUNK_BYTES :
+				    0;
+		if (pool_may_send(pool, &c->place))
+			n++;
+	}
+	free(asks);
+	return n;
+}
+
+static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
+{
+	for (unsigned n = 0; n < rj->rec.replicas; n++)
+		if (gvm_id_equal(&rj->rec.nodes[rj->slots[slot].node[n]].incarnation, &c->place.incarnation))
+			return true;
+	return false;
+}
+
+/* The one with the most room; or the one that lives where the last did, which has begun anew. */
+static struct candidate *candidate_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot,
+					  unsigned replica, uint64_t chunks)
+{
+	const struct record_node *last = node_of(rj, rj->slots[slot].node[replica]);
+	struct candidate *best = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (of[i].chunks < chunks || has_replica(rj, slot, &of[i]))
+			continue;
+		if (!strcmp(of[i].place.addr, last->addr))
+			return &of[i];
+		if (!best || of[i].chunks > best->chunks)
+			best = &of[i];
+	}
+	return best;
+}
+
+static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot, unsigned replica)
+{
+	uint64_t all = record_chunks(rj->rec.size_bytes);
+	uint64_t chunks = all / rj->rec.slot_count + (slot < all % rj->rec.slot_count);
+	struct candidate *c = candidate_choose(rj, of, count, slot, replica, chunks);
+
+	if (!c || (c->node < 0 && rj->rec.node_count == RECORD_NODES_MAX))
+		return;
+	if (c->node < 0) {
+		c->node = rj->rec.node_count;
+		rj->rec.nodes[rj->rec.node_count++] = c->place;
+	}
+	c->chunks -= chunks;
+	rj->slots[slot].node[replica] = (uint16_t)c->node;
+	rj->found++;
+}
+
+void replace_job_choose(struct job *job, struct pool *pool)
+{
+	struct replace_job *rj = (struct replace_job *)job;
+	struct candidate *of = calloc(OPTIONS_NODES_MAX, sizeof(*of));
+	unsigned count;
+
+	job->result = of ? 0 : -ENOMEM;
+	if (!of)
+		return;
+	unused_drop(rj, pool);
+	count = candidates_find(rj, pool, of);
+	rj->nodes_before = rj->rec.node_count;
+	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		for (unsigned n = 0; n < rj->rec.replicas; n++)
+			if (rj->wanted[s] >> n & 1)
+				slot_choose(rj, of, count, s, n);
+	free(of);
+}
+
+/* ---- the room */
+
+/* So many chunks will it hold. */
+static uint64_t reserve_of(const struct replace_job *rj, unsigned node)
+{
+	uint64_t all = record_chunks(rj->rec.size_bytes), n = 0;
+
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		for (unsigned k = 0; k < rj->rec.replicas; k++)
+			if (rj->slots[s].node[k] == node || rj->rec.slots[s].node[k] == node) {
+				n += all / rj->rec.slot_count + (s < all % rj->rec.slot_count);
+				break;
+			}
+	return n;
+}
+
+static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
+{
+	uint64_t reserve = reserve_of(rj, node);
+	struct ask ask;
+	int r;
+
+	if (node < rj->nodes_before && record_node_is_used(&rj->rec, node)) {
+		r = part_open(rj, pool, node, MODE_ATTACH, &ask);
+		return r ? r : part_resize(rj, pool, node, reserve);
+	}
+	r = part_create(rj, pool, node, reserve);
+	/* A predecessor's, which was killed then; or what was kept there, and nobody needs any more. */
+	if (r == -EEXIST && !(r = part_delete(rj, pool, node)))
+		r = part_create(rj, pool, node, reserve);
+	return r ? r : part_open(rj, pool, node, MODE_ATTACH, &ask);
+}
+
+void replace_job_make(struct job *job, struct pool *pool)
+{
+	struct replace_job *rj = (struct replace_job *)job;
+
+	job->result = 0;
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		bool gets = false;
+		int r;
+
+		for (unsigned s = 0; s < rj->rec.slot_count; s++)
+			for (unsigned n = 0; n < rj->rec.replicas; n++)
+				gets |= rj->slots[s].node[n] == i && rj->rec.slots[s].node[n] != i;
+		if (!gets)
+			continue;
+		r = node_make(rj, pool, i);
+		rj->ready[i] = !r;
+		if (r)
+			log_warning(rj->rec.name, "node %s does not take copies: %s", node_of(rj, i)->addr,
+				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));
+	}
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * replace_job.h - the conversations with nodes behind replace.h: run in jobs' fibers, and touch nothing but the job.
+ */
+#ifndef GVMFS_REPLACE_JOB_H
+#define GVMFS_REPLACE_JOB_H
+
+#include "jobs.h"
+#include "state/record.h"
+
+/* Both steps have the same job. Nodes that nothing needs any more are cleared; for replicas that need a node, nodes are
+ * chosen, and then made. */
+struct replace_job {
+	struct job job; /* first */
+	const struct options *opts;
+	struct record_owner self;
+	bool unlinked;
+	uint64_t epoch;
+	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
+	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
+	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
+	unsigned nodes_before;		/* those from here on were added */
+	struct record_slot slots[RECORD_SLOTS]; /* out: as they are to be */
+	unsigned found;	    /* out: so many replicas have another node there */
+	bool ready[RECORD_NODES_MAX]; /* out of the second step: the node has the room */
+};
+
+void replace_job_choose(struct job *job, struct pool *pool);
+void replace_job_make(struct job *job, struct pool *pool);
+
+#endif

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a dead node had of a region with two replicas is copied to other nodes while a program writes, and a node that began
+anew is as good as any other: whoever is left after that is enough. A worker that is killed in the middle changes nothing, and
+another host finds the copies where they are. Where no node has room it stays degraded, and goes on."""
+
+import os
+import signal
+import sys
+
+import lab
+from lab import children, expect, wait_for
+from mapper import Mapper
+from remote import Mount, Node, open_error
+
+MIB = 1 << 20
+SIZE = 48 * MIB
+OPTIONS = "--replicas", "2", "--repair-after", "1", "--repair-rate", "40"
+
+
+def degraded(mount, name):
+    return mount.stats(name)["slots_degraded"]
+
+
+def whole(mount, name):
+    wait_for("all copies are there again", lambda: not degraded(mount, name), 60)
+
+
+def beside_a_program(test, mount, nodes, mode):
+    """One dies, then another, which is replaced by the first, begun anew; then the last that had anything before."""
+    name = "churned-" + mode
+    mapper = Mapper(test, mount.region(name, SIZE), mode)
+    if mode == "auto":
+        mount.budget(name, SIZE // 4)
+    mapper.do("fill", 0, SIZE, 3)
+    mapper.ask("churn", 0, SIZE, 10)
+    nodes[0].kill()
+    wait_for("it is left out", lambda: degraded(mount, name), 20)
+    wait_for("some copies are there again", lambda: degraded(mount, name) < 300, 60)
+    mount.kill_worker()
+    whole(mount, name)
+    nodes[1].kill()
+    nodes[0].start()
+    wait_for("it is left out", lambda: degraded(mount, name), 20)
+    whole(mount, name)
+    nodes[2].kill()
+    mapper.answer(60)
+    mapper.do("fill", 0, SIZE, 4)
+    mapper.do("check", 0, SIZE, 4)
+    nodes[1].start()
+    whole(mount, name)
+    nodes[2].start()
+    mapper.end()
+
+
+def on_another_host(test, mount, nodes):
+    """The writer's host is lost after copies have moved."""
+    path = mount.region("found", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 5)
+    nodes[0].kill()
+    test.write(path, 0, SIZE, 6)
+    os.fsync(writer)
+    wait_for("it is left out", lambda: degraded(mount, "found"), 20)
+    whole(mount, "found")
+    two = Mount(test, nodes[1:], "--timeout", "3", name="two")
+    test.check(two.file("found"), 0, SIZE, 6)
+    for pid in [mount.process.pid, *children(mount.process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    os.close(writer)
+    wait_for("another host attaches", lambda: open_error(two.file("found")) == 0, 30)
+    test.check(two.file("found"), 0, SIZE, 6)
+    os.unlink(two.file("found"))
+    two.unmount()
+
+
+def without_room(test):
+    nodes = [Node(test, "64M", name="small%d" % i) for i in range(3)]
+    mount = Mount(test, nodes, *OPTIONS, name="small-mount")
+    path = mount.region("large", 80 * MIB)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, 8 * MIB, 7)
+    nodes[0].kill()
+    mount.says("cannot be made anew", 30)
+    expect(degraded(mount, "large"), "it is whole on two nodes that have no room")
+    test.write(path, 0, 8 * MIB, 8)
+    test.check(path, 0, 8 * MIB, 8)
+    os.close(writer)
+
+
+def main(test):
+    nodes = [Node(test, "300M", name="node%d" % i) for i in range(3)]
+    mount = Mount(test, nodes, *OPTIONS)
+    beside_a_program(test, mount, nodes, "auto")
+    beside_a_program(test, mount, nodes, "fuse")
+    without_room(test)
+    on_another_host(test, mount, nodes)
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main(main))
