@@ -30,6 +30,8 @@ void sealing_dump_nothing(const struct sealing *s);
 
 /* What is known of a chunk's pages, of an inode that is attached; NULL: nothing is kept of it. */
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk);
+/* What is known of the chunk is about to be asked for, and its pages opened: seal_expect(). `known` may be NULL. */
+void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned page);
 /* An answer of `pages` of a chunk was believed: it is remembered. */
 void sealing_learn(struct seal_known *known, const struct chunk_head *head, uint32_t pages);
 /* The nodes have acknowledged the chunk with these pages: entries of seal_page_of(). */

@@ -315,6 +315,9 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->fetch.what.page_mask = f->asked;
 	f->fetch.what.want_page = (uint8_t)want_page;
 	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
+	/* There is nothing else to do until it comes. */
+	if (r->w->sealer && want_page != GVM_NO_PAGE && r->rs->fetching == 1)
+		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
 }
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)

@@ -149,6 +149,25 @@ static void blocks_sealed_again_are_others(void)
 }
 
 /* Sealers of one key open each other's; each has a salt of its own. */
+static void expecting_an_answer_changes_nothing(void)
+{
+	struct chunk_head a, b;
+	uint32_t valid;
+
+	begin();
+	seal_expect(sealer); /* one that has not sealed or opened yet */
+	sealed_data_fill(data);
+	CHECK_EQ(seal_encode(sealer, codec, data, 1u << 8, 0, 0, &data_region, 5, SEAL_VERSION, &a, body), 0);
+	seal_expect(sealer);
+	CHECK_EQ(seal_decode(sealer, codec, &a, body, &data_region, 5, SEAL_VERSION, &nothing, 0, out, &valid), 0);
+	pages_are(data, 1u << 8);
+	seal_expect(sealer);
+	CHECK_EQ(seal_encode(sealer, codec, data, 1u << 8, 0, 0, &data_region, 5, SEAL_VERSION, &b, body), 0);
+	CHECK_EQ(b.block[8].number, a.block[8].number + 1);
+	CHECK_EQ(seal_decode(sealer, codec, &b, body, &data_region, 5, SEAL_VERSION, &nothing, 0, out, &valid), 0);
+	pages_are(data, 1u << 8);
+}
+
 static void merged_blocks_of_many_sealers_open(void)
 {
 	static struct sealer *many[40];
@@ -276,6 +295,7 @@ static const struct check_test tests[] = {
 	{"block-is-what-seal-md-says", block_is_what_seal_md_says},
 	{"nothing-of-a-page-shows", nothing_of_a_page_shows},
 	{"blocks-sealed-again-are-others", blocks_sealed_again_are_others},
+	{"expecting-an-answer-changes-nothing", expecting_an_answer_changes_nothing},
 	{"merged-blocks-of-many-sealers-open", merged_blocks_of_many_sealers_open},
 	{"plain-and-sealed-blocks-do-not-mix", plain_and_sealed_blocks_do_not_mix},
 	{"child-of-a-sealer-seals-nothing", child_of_a_sealer_seals_nothing},
