@@ -227,10 +227,11 @@ struct gvm_hdr {
 #define GVM_MSG_NAME_FENCE_REQ(F) F(u64, round) F(u64, upto)
 #define GVM_MSG_NAME_FORGET_REQ(F) F(u64, round) F(u64, table)
 
-/* chunks: size of the region; reserve_chunks: how many of them this node promises to hold. A
- * CREATE whose id exists with the same numbers is OK (a repeated request). */
+/* chunks: size of the region; reserve_chunks: how many of them this node promises to hold; views 1: there is room for
+ * the views of its slots from now on, whatever else fills the node (REGION_VIEW). A CREATE whose id exists with the same
+ * numbers is OK (a repeated request). */
 #define GVM_MSG_REGION_CREATE_REQ(F)                                                               \
-	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view)
+	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, views)
 /* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
  * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
  * writer has a connection open, or a lease that has not lapsed, answers BUSY unless force is 1 (2:

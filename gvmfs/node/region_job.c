@@ -488,6 +488,7 @@ static void room_complain(struct region_job *rj, struct pool *pool)
 	uint64_t free_bytes = 0;
 	unsigned count = rj->rec.node_count && rj->epoch ? rj->rec.node_count : pool->listed;
 
+		.views = rec->replicas > 1,
 	for (unsigned i = 0; i < count; i++) {
 		struct gvm_conn *conn = count == pool->listed ? pool->conns[i]
 							      : pool_node(pool, &rj->rec.nodes[i]);

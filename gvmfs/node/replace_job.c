@@ -61,7 +61,7 @@ static int part_create(struct replace_job *rj, struct pool *pool, unsigned node,
 {
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct gvm_region_create_req what = { .region = rj->rec.id, .chunks = record_chunks(rj->rec.size_bytes),
-					      .reserve_chunks = reserve, .view = rj->rec.view };
+					      .reserve_chunks = reserve, .view = rj->rec.view, .views = 1 };
 	struct ask ask;
 
 	if (!conn)

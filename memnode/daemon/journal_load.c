@@ -149,7 +149,7 @@ static int region_apply(struct load *o, const struct keep_record *r, const uint8
 	}
 	region->views = views;
 	region->views_cells = views_cells;
-	return 0;
+	return !region_image_views(p) || region_views_make(t, region) ? 0 : -ENOSPC;
 }
 
 static int view_apply(struct load *o, const struct keep_record *r, const uint8_t *p)

@@ -198,27 +198,53 @@ void region_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks
 	r->reserve = reserve_chunks;
 }
 
+static uint64_t views_cells(void)
+{
+	return store_cells_of(GVM_SLOTS_MAX * sizeof(struct slot_views));
+}
+
+bool region_views_make(struct regions *t, struct region *r)
+{
+	uint64_t cells = views_cells();
+
+	if (r->views)
+		return true;
+	if (!region_charge(t, cells))
+		return false;
+	r->views = calloc(GVM_SLOTS_MAX, sizeof(*r->views));
+	if (!r->views) {
+		region_uncharge(t, cells);
+		return false;
+	}
+	r->views_cells = cells;
+	return true;
+}
+
 uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
 		       uint64_t *detail)
 {
 	unsigned at = region_place(t, &what->region);
 	struct region *r = at < t->count ? t->sorted[at] : NULL;
-	uint64_t entries;
+	uint64_t tables;
 
 	if (gvm_id_is_none(&what->region) || what->chunks > REGION_CHUNKS_MAX ||
-	    what->reserve_chunks > what->chunks)
+	    what->reserve_chunks > what->chunks || what->views > 1)
 		return GVM_ERR_INVALID;
 	if (r && gvm_id_equal(&r->id, &what->region))
 		return !r->remains && r->chunks == what->chunks && r->reserve == what->reserve_chunks &&
-				       r->view == what->view ?
+				       r->view == what->view && (r->views || !what->views) ?
 			       GVM_OK :
 			       GVM_ERR_EXISTS;
-	entries = entry_cells(t, what->chunks);
-	if (!can_promise(t, entries, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
+	tables = entry_cells(t, what->chunks) + (what->views ? views_cells() : 0);
+	if (!can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
 	r = region_add(t, &what->region, what->chunks);
 	if (!r)
 		return GVM_ERR_NOSPACE;
+	if (what->views && !region_views_make(t, r)) {
+		region_erase(t, &what->region);
+		return GVM_ERR_NOSPACE;
+	}
 	region_reserve(t, r, what->reserve_chunks);
 	r->view = what->view;
 	return GVM_OK;

@@ -7,8 +7,8 @@
  * without a socket in sight. Statuses are those of gvm_wire.h; `detail` is what goes with them.
  *
  * Space: `limit` cells may be taken by entries and chunk bodies together; a region is charged for
- * its entries when it is made, and promised `reserve_chunks` bodies of the largest size. The sum of
- * the promises stays within limit * overcommit, and a region never holds more bodies than it was
+ * its entries (and the views of its slots, if it is to have some) when it is made, and promised
+ * `reserve_chunks` bodies of the largest size. The sum of the promises stays within limit * overcommit, and a region never holds more bodies than it was
  * promised: so with an overcommit of 1 no PUT within the promise can fail for want of space.
  */
 #ifndef GVM_REGION_H

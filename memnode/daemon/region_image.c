@@ -10,6 +10,7 @@
 #define FLAG_REMOVES 1u
 #define FLAG_REMAINS 2u
 #define FLAG_SEALED  4u
+#define FLAG_VIEWS   8u /* room is kept for the views of its slots */
 
 /* Offsets of the image. */
 enum {
@@ -41,7 +42,7 @@ void region_image_pack(const struct region *r, uint8_t *buf)
 	gvm_store_le(buf + AT_LEASE_MS, r->lease.ms, 4);
 	gvm_store_le(buf + AT_FLAGS,
 		     (r->lease.removes ? FLAG_REMOVES : 0) | (r->remains ? FLAG_REMAINS : 0) |
-			     (r->sealed ? FLAG_SEALED : 0),
+			     (r->sealed ? FLAG_SEALED : 0) | (r->views ? FLAG_VIEWS : 0),
 		     4);
 	memcpy(buf + AT_HOST, r->lease.host.b, 32);
 	memcpy(buf + AT_PROCESS, r->lease.process.b, 16);
@@ -62,6 +63,11 @@ static void lease_restore(struct region *r, const uint8_t *buf)
 		lease_hold(&r->lease, gvm_load_le(buf + AT_HOLD_CLIENT, 8), gvm_load_le(buf + AT_HOLD_EPOCH, 8),
 			   r->clock);
 	watches_unknown(&r->watches, gvm_now_ns());
+}
+
+bool region_image_views(const uint8_t *buf)
+{
+	return gvm_load_le(buf + AT_FLAGS, 4) & FLAG_VIEWS;
 }
 
 int region_image_restore(struct regions *t, const uint8_t *buf, uint64_t birth, bool remains,

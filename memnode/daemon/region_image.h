@@ -17,6 +17,9 @@ struct chunk_entry;
 /* Writes REGION_IMAGE_BYTES. */
 void region_image_pack(const struct region *r, uint8_t *buf);
 
+/* Whether room is kept for the views of its slots, which have images of their own. */
+bool region_image_views(const uint8_t *buf);
+
 /*
  * Puts back a region that is not there, under its number. remains: as what a loss has left.
  * -EBADMSG: no image.

@@ -19,6 +19,15 @@ struct chunk_place {
 	uint32_t bytes;
 };
 
+struct slot_view {
+	uint64_t number; /* 0: none was recorded */
+	struct gvm_id member[GVM_REPLICAS_MAX];
+};
+
+struct slot_views {
+	struct slot_view active, proposed; /* proposed: none, or above the active one */
+};
+
 struct region {
 	TAILQ_ENTRY(region) dying_link;
 	uint64_t reaped; /* of a deleted region: chunks before this one are given back */
@@ -32,7 +41,7 @@ struct region {
 	struct lease lease;
 	const struct lease_clock *clock;
 	struct watches watches;
-	struct slot_views *views; /* GVM_SLOTS_MAX; NULL: none was recorded */
+	struct slot_views *views; /* GVM_SLOTS_MAX; NULL: none was recorded, nor is room kept for them */
 	uint64_t views_cells;	 /* charged for them */
 	struct region_totals totals;
 	bool sealed; /* the form of its chunks; of a region without any, of its last ones */
@@ -79,6 +88,9 @@ void region_erase(struct regions *t, const struct gvm_id *id);
 void chunk_place_set(struct regions *t, struct region *r, uint64_t chunk, uint32_t segment, uint32_t bytes);
 /* The first chunk at or after `chunk` of a group that was written; entries_chunks: none. */
 uint64_t region_next_written(const struct region *r, uint64_t chunk);
+
+/* Makes the table of a region's views, if there is none, and charges it. False: no room. */
+bool region_views_make(struct regions *t, struct region *r);
 
 /* slot_view.c: the image of a slot's views on a disk: slot (4 bytes), number (8) and members of the active view, the same of
  * the proposed one. */

@@ -5,37 +5,13 @@
  * A writer that keeps several replicas of a slot says here which of them it writes to, before it acknowledges a
  * write that the others lack: first that it is about to (a proposed view), then that it does (an active one). If the
  * writer's host is lost, the next one asks. The node does not act on views; it sees to it that none goes back. The table
- * is made, and charged to the node's memory, with a region's first view.
+ * is made, and charged to the node's memory, with the region if its maker asks for that: a writer that needs it while the
+ * node is full would have to wait. Otherwise it is made with the first view.
  */
 #include "region_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct slot_view {
-	uint64_t number; /* 0: none was recorded */
-	struct gvm_id member[GVM_REPLICAS_MAX];
-};
-
-struct slot_views {
-	struct slot_view active, proposed; /* proposed: none, or above the active one */
-};
-
-/* Makes the table of a region's views, and charges it. */
-static bool views_make(struct regions *t, struct region *r)
-{
-	uint64_t cells = store_cells_of(GVM_SLOTS_MAX * sizeof(struct slot_views));
-
-	if (!region_charge(t, cells))
-		return false;
-	r->views = calloc(GVM_SLOTS_MAX, sizeof(*r->views));
-	if (!r->views) {
-		region_uncharge(t, cells);
-		return false;
-	}
-	r->views_cells = cells;
-	return true;
-}
 
 static bool view_is_valid(const struct gvm_region_view_req *what, const struct slot_view *view)
 {
@@ -84,7 +60,7 @@ uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, 
 		return status;
 	if (!view_is_valid(what, &new))
 		return GVM_ERR_INVALID;
-	if (!r->views && !views_make(t, r))
+	if (!region_views_make(t, r))
 		return GVM_ERR_NOSPACE;
 	held = &r->views[what->slot];
 	if (view_put(held, &new, what->active))
@@ -138,7 +114,7 @@ bool region_views_restore(struct regions *t, struct region *r, const uint8_t *im
 	_Static_assert(VIEWS_IMAGE_BYTES == 4 + 2 * (8 + sizeof(((struct slot_view *)0)->member)), "both views of a slot");
 	if (slot >= GVM_SLOTS_MAX)
 		return true;
-	if (!r->views && !views_make(t, r))
+	if (!region_views_make(t, r))
 		return false;
 	view_load(view_load(image + 4, &r->views[slot].active), &r->views[slot].proposed);
 	return true;

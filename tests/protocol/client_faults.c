@@ -116,7 +116,7 @@ static void index_is(struct exchange *x)
 
 static void step_run(struct exchange *x)
 {
-	struct gvm_region_create_req create = {x->region, 8, 8, 1};
+	struct gvm_region_create_req create = {x->region, 8, 8, 1, 0};
 	struct gvm_region_open_req open = {.region = x->region, .mode = 1, .epoch = 1, .view = 1};
 	struct gvm_region_close_req close = {x->region, 1};
 	struct gvm_region_index_req index = {x->region, 0};

@@ -178,7 +178,7 @@ static void begin(void)
 		rig_node_start(&node, NULL);
 	}
 	region = rig_region(++number);
-	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1};
+	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1, 0};
 	open = (struct gvm_region_open_req){.region = region, .mode = 1, .epoch = 1, .view = 1};
 	way = way_open(node.addr);
 	rig_opts(&opts);

@@ -93,9 +93,10 @@ static void node_ended(void)
 	node_deinit(&node);
 }
 
-static uint16_t region_make(const struct gvm_id *id, uint64_t chunks)
+static uint16_t region_make_with(const struct gvm_id *id, uint64_t chunks, bool views)
 {
-	const struct gvm_region_create_req create = {.region = *id, .chunks = chunks, .reserve_chunks = chunks};
+	const struct gvm_region_create_req create = {
+		.region = *id, .chunks = chunks, .reserve_chunks = chunks, .views = views};
 	const struct gvm_region_open_req open = {
 		.region = *id, .mode = 1, .epoch = 1, .lease_ms = 10000, .host = {{1}}, .process = {{2}}};
 	struct gvm_region_open_rsp rsp;
@@ -107,6 +108,11 @@ static uint16_t region_make(const struct gvm_id *id, uint64_t chunks)
 	if (!status)
 		journal_region(&journal, id);
 	return status;
+}
+
+static uint16_t region_make(const struct gvm_id *id, uint64_t chunks)
+{
+	return region_make_with(id, chunks, false);
 }
 
 /* The bytes of a chunk in a version. */
@@ -861,6 +867,28 @@ static void views_of_slots_come_back(void)
 	folder_remove();
 }
 
+/* Before there are any, and when there are some. */
+static void room_for_views_is_kept_over_a_start(void)
+{
+	uint64_t cells;
+
+	folder_make();
+	node_up();
+	CHECK_EQ(region_make_with(&region_id, CHUNKS, true), GVM_OK);
+	CHECK_EQ(region_make(&other_id, CHUNKS), GVM_OK);
+	cells = node.regions.entry_cells;
+	for (unsigned i = 0; i < 3; i++) {
+		written();
+		node_killed();
+		node_up();
+		CHECK_EQ(node.regions.entry_cells, cells);
+		CHECK_EQ(node.regions.promised_cells, cells + 2 * CHUNKS * REGION_CHUNK_CELLS);
+		CHECK_EQ(view(i, 1, 5, true), GVM_OK);
+	}
+	node_ended();
+	folder_remove();
+}
+
 /* One request of few bytes must not append a region's bytes. */
 static void discard_writes_no_chunk_again(void)
 {
@@ -899,5 +927,6 @@ static const struct check_test tests[] = {
 	{"folder-of-another-is-refused", folder_of_another_is_refused},
 	{"discard-writes-no-chunk-again", discard_writes_no_chunk_again},
 	{"views-of-slots-come-back", views_of_slots_come_back},
+	{"room-for-views-is-kept-over-a-start", room_for_views_is_kept_over_a_start},
 };
 CHECK_MAIN(tests)

@@ -13,19 +13,24 @@ static struct gvm_id id(unsigned n)
 	return (struct gvm_id){{(uint8_t)n, 1}};
 }
 
-static void setup(uint64_t memory)
+static void setup_with(uint64_t memory, bool views)
 {
 	struct gvm_region_open_rsp rsp;
 
 	CHECK(!store_create(memory, &store));
 	store_set_pin_limit(store, REGION_CHUNK_CELLS);
 	CHECK(!regions_init(&regions, store, store_cells(store) - REGION_CHUNK_CELLS, 1));
-	CHECK_EQ(region_create(&regions, &(struct gvm_region_create_req){.region = id(1), .chunks = 4},
+	CHECK_EQ(region_create(&regions, &(struct gvm_region_create_req){.region = id(1), .chunks = 4, .views = views},
 			       &detail),
 		 GVM_OK);
 	CHECK_EQ(region_open(&regions, &(struct gvm_region_open_req){.region = id(1), .mode = 1, .epoch = 2},
 			     &writer, &rsp, &detail),
 		 GVM_OK);
+}
+
+static void setup(uint64_t memory)
+{
+	setup_with(memory, false);
 }
 
 static void teardown(void)
@@ -167,17 +172,23 @@ static void a_view_that_makes_no_sense_is_refused(void)
 	teardown();
 }
 
-static void the_table_of_views_is_paid_for(void)
+/* The entries of another region take all that there is. */
+static void fill_up(void)
 {
 	struct gvm_region_create_req fill = {.region = id(2)};
+
+	for (fill.chunks = 1u << 20; region_create(&regions, &fill, &detail) == GVM_ERR_NOSPACE;)
+		fill.chunks -= 16;
+}
+
+static void the_table_of_views_is_paid_for(void)
+{
 	struct gvm_region_stat_req stat = {.region = id(1)};
 	struct gvm_region_delete_req gone = {.region = id(2)};
 	struct gvm_region_stat_rsp before, after;
 
 	setup(8u << 20);
-	/* The entries of another region take all that there is: then there is no room for a table. */
-	for (fill.chunks = 1u << 20; region_create(&regions, &fill, &detail) == GVM_ERR_NOSPACE;)
-		fill.chunks -= 16;
+	fill_up();
 	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_ERR_NOSPACE);
 	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
 	while (regions_reap(&regions, 100))
@@ -196,12 +207,49 @@ static void the_table_of_views_is_paid_for(void)
 	teardown();
 }
 
+static void a_full_node_has_room_for_the_views_that_it_promised(void)
+{
+	struct gvm_region_create_req again = {.region = id(1), .chunks = 4, .views = 1}, more = again;
+	struct gvm_region_delete_req gone = {.region = id(1), .epoch = 2};
+	static uint8_t buf[GVM_DATA_MAX];
+	uint64_t before;
+
+	setup_with(8u << 20, true);
+	CHECK_EQ(views(buf), 0);
+	before = regions.entry_cells;
+	CHECK_EQ(region_create(&regions, &again, &detail), GVM_OK); /* sent twice */
+	CHECK_EQ(regions.entry_cells, before);
+	again.views = 2;
+	CHECK_EQ(region_create(&regions, &again, &detail), GVM_ERR_INVALID);
+	fill_up();
+	more.region = id(3);
+	CHECK_EQ(region_create(&regions, &more, &detail), GVM_ERR_NOSPACE);
+	CHECK_EQ(view(2, GVM_SLOTS_MAX - 1, 5, 11, 0, 0), GVM_OK);
+	CHECK_EQ(views(buf), 1);
+	before = regions.entry_cells;
+	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	CHECK(regions.entry_cells + GVM_SLOTS_MAX * 112u / STORE_CELL_BYTES <= before);
+	teardown();
+}
+
+static void views_that_were_not_promised_cannot_be_promised_by_a_second_create(void)
+{
+	struct gvm_region_create_req again = {.region = id(1), .chunks = 4, .views = 1};
+
+	setup(8u << 20);
+	CHECK_EQ(region_create(&regions, &again, &detail), GVM_ERR_EXISTS);
+	teardown();
+}
+
 static const struct check_test tests[] = {
 	{"a-view-does-not-go-back", a_view_does_not_go_back},
 	{"the-active-view-stays-beside-a-proposed-one", the_active_view_stays_beside_a_proposed_one},
 	{"only-the-writer-records-views", only_the_writer_records_views},
 	{"a-view-that-makes-no-sense-is-refused", a_view_that_makes_no_sense_is_refused},
 	{"the-table-of-views-is-paid-for", the_table_of_views_is_paid_for},
+	{"a-full-node-has-room-for-the-views-that-it-promised", a_full_node_has_room_for_the_views_that_it_promised},
+	{"views-that-were-not-promised-cannot-be-promised-by-a-second-create",
+	 views_that_were_not_promised_cannot_be_promised_by_a_second_create},
 };
 
 int main(int argc, char **argv)

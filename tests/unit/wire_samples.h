@@ -51,7 +51,7 @@ static const struct gvm_name_fence_req sample_name_fence_req = { .round = 0x2222
 static const struct gvm_name_forget_req sample_name_forget_req = { .round = 0x2222222222222222ull,
 	.table = 0x3333333333333333ull };
 static const struct gvm_region_create_req sample_region_create_req = { .region = REGION,
-	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW };
+	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW, .views = 1 };
 static const struct gvm_region_open_req sample_region_open_req = { .region = REGION, .mode = 1,
 	.force = 0, .epoch = EPOCH, .view = VIEW, .lease_ms = 10000, .lapse = 0, .host = NONCE_C,
 	.process = RECORD_ID };

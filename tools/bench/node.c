@@ -137,7 +137,7 @@ static void call_done(struct gvm_req *req)
 /* Makes a region for `values` chunks, attaches it and writes them all. */
 static int node_prepare(struct bench_node *n)
 {
-	struct gvm_region_create_req create = {n->region, n->values, n->values, 1};
+	struct gvm_region_create_req create = {n->region, n->values, n->values, 1, 0};
 	struct gvm_region_open_req open = {.region = n->region, .mode = 1, .epoch = 1, .view = 1};
 	struct gvm_call call = {.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
 	int rc;
