@@ -194,6 +194,8 @@ const struct gvm_id *gvm_conn_incarnation(const struct gvm_conn *conn);
 uint64_t gvm_conn_client(const struct gvm_conn *conn);
 /* Requests that have not ended: queued, or in flight. */
 unsigned gvm_conn_pending(const struct gvm_conn *conn);
+/* When the node was last heard of, to a second or so; of a connection that is UP and not idle it is asked every second. */
+uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone.
  *

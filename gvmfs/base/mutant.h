@@ -101,6 +101,7 @@
  *	fill-unread	a replica that comes back is read without having been given what it missed
  *	fill-unheld	writes begin while it is taken in
  *	fill-unmarked	what is written while it is filled is not copied again
+ *	view-unneeded	a member that is bad leaves the view though nothing needs that
  *
  * One is no fault, but another kernel:
  *

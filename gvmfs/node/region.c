@@ -49,7 +49,7 @@ static void ways_sort(struct fetches *fs, struct fetch_way *way, unsigned count)
 void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f)
 {
 	struct journal_inode *d = inode->disk;
-	unsigned node[RECORD_REPLICAS], count = replicas_order(inode, chunk, node);
+	unsigned node[RECORD_REPLICAS], good, count = replicas_order(inode, chunk, node, &good);
 	struct fetch_way way[RECORD_REPLICAS];
 
 	f->what.region = d->rec.id;
@@ -71,7 +71,7 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 		fetch_newest_begin(w->fetches, f, way, count, record_slot_of(&d->rec, chunk));
 		return;
 	}
-	ways_sort(w->fetches, way, count);
+	ways_sort(w->fetches, way, good);
 	fetch_begin(w->fetches, f, way, count);
 }
 

@@ -19,6 +19,13 @@
 #define TICK_NS	  50000000ull
 #define RETURN_NS 1000000000ull /* a node that failed a request is tried again after it */
 #define RECORD_NS 1000000000ull /* for a node to record a view; then it is asked again, if it is still wanted */
+#define AGAIN_NS  1000000000ull /* after it a node that is full is asked again to record a view */
+#define HEARD_NS  2500000000ull /* a node that is up is heard of every second, as gvm_conn_heard_ns() tells it */
+#define REJOIN_NS 1500000000ull /* for the connections, when this host was cut off: they are tried every second */
+#define ABSENT_NS 3000000000ull /* bad for so long: others should know */
+#define FULL_NS	  60000000000ull /* between two lines about that */
+#define DEGRADED_NS 3000000000ull /* between two lines about that */
+#define GARBLED	  3u /* writes in a row */
 
 static unsigned slot_number(const struct replicas *r, const struct view_slot *v)
 {
@@ -37,6 +44,8 @@ static void slot_publish(struct view_slot *v, view_word word)
 /* A node is asked to record a view. The region may have been closed by the time it answers. */
 struct record_call {
 	struct gvm_call call; /* first */
+	LIST_ENTRY(record_call) entry; /* in replicas->again */
+	uint64_t again_ns;
 	struct worker *w;
 	unsigned nr;
 	uint64_t epoch;
@@ -55,29 +64,75 @@ static const struct record_node *slot_node(const struct record *rec, unsigned sl
 	return &rec->nodes[rec->slots[slot].node[replica]];
 }
 
+static void record_end(struct replicas *r, struct record_call *rc, int error)
+{
+	if (!gvm_id_equal(&slot_node(&r->inode->disk->rec, rc->slot, rc->replica)->incarnation, &rc->node))
+		error = -ENOMEDIUM; /* another has its place */
+	view_recorded(&r->slot[rc->slot], rc->replica, rc->number, rc->active, error);
+	replicas_turn(r, rc->slot);
+	free(rc);
+	repair_go_on(r);
+}
+
+static void full_say(struct replicas *r, const struct gvm_id *asked)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	int node = record_node_find(rec, asked);
+	uint64_t now_ns = gvm_now_ns();
+
+	if (node < 0)
+		return;
+	if (r->node[node].full_ns && now_ns - r->node[node].full_ns < FULL_NS)
+		return;
+	r->node[node].full_ns = now_ns;
+	log_warning(rec->name,
+		    "node %s is full: it has no room to note that it goes on without another, and writes wait for that. "
+		    "Remove a region that it holds a part of, or bring the other node back", rec->nodes[node].addr);
+}
+
+/* The region, if it is still attached as it was. */
+static struct inode *record_inode(struct record_call *rc)
+{
+	const struct journal_inode *d = inode_disk(rc->w->inodes, rc->nr);
+	struct inode *inode = rc->w->inodes->rt[rc->nr];
+	bool same = inode && inode->replicas && !inode->replicas->closing && d->epoch == rc->epoch &&
+		    gvm_id_equal(&d->rec.id, &rc->region);
+
+	return same ? inode : NULL;
+}
+
 static void record_done(struct gvm_req *req)
 {
 	struct record_call *rc = (struct record_call *)req;
-	struct journal_inode *d = inode_disk(rc->w->inodes, rc->nr);
-	struct inode *inode = rc->w->inodes->rt[rc->nr];
+	struct inode *inode = record_inode(rc);
 
-	if (inode && inode->replicas && !inode->replicas->closing && d->epoch == rc->epoch &&
-	    gvm_id_equal(&d->rec.id, &rc->region)) {
-		if (req->result == -EKEYREVOKED) { /* to ask again is of no use: another host has the region */
+	if (!inode || req->result == -EKEYREVOKED) {
+		if (inode) /* to ask again is of no use: another host has the region */
 			rc->w->region_events->fenced(rc->w, inode);
-			free(rc);
-			return;
-		}
-		if (req->result)
-			replicas_failed(inode, &rc->node, req->result);
-		if (!gvm_id_equal(&slot_node(&d->rec, rc->slot, rc->replica)->incarnation, &rc->node))
-			req->result = -ENOMEDIUM; /* another has its place */
-		view_recorded(&inode->replicas->slot[rc->slot], rc->replica, rc->number, rc->active,
-			      req->result);
-		replicas_turn(inode->replicas, rc->slot);
-		repair_go_on(inode->replicas);
+		free(rc);
+		return;
 	}
-	free(rc);
+	if (req->result == -ENOSPC)
+		full_say(inode->replicas, &rc->node);
+	if (req->result == -ENOSPC || (req->result && !replicas_heard(inode, &rc->node, req->result))) {
+		rc->again_ns = gvm_now_ns() + AGAIN_NS;
+		LIST_INSERT_HEAD(&inode->replicas->again, rc, entry);
+		return;
+	}
+	record_end(inode->replicas, rc, req->result);
+}
+
+static void records_again(struct replicas *r, uint64_t now_ns)
+{
+	struct record_call *rc = LIST_FIRST(&r->again), *next;
+
+	for (; rc; rc = next) {
+		next = LIST_NEXT(rc, entry);
+		if (rc->again_ns > now_ns)
+			continue;
+		LIST_REMOVE(rc, entry);
+		record_end(r, rc, -EAGAIN);
+	}
 }
 
 static struct gvm_id member_id(const struct record *rec, unsigned slot, uint8_t *members)
@@ -129,6 +184,12 @@ static const struct view_env env = { slot_publish, slot_record };
 
 static void replicas_free(struct inode *inode)
 {
+	struct record_call *rc;
+
+	while ((rc = LIST_FIRST(&inode->replicas->again))) {
+		LIST_REMOVE(rc, entry);
+		free(rc);
+	}
 	LIST_REMOVE(inode->replicas, entry);
 	repair_end(inode->replicas);
 	repair_unmap(inode->replicas->written);
@@ -158,6 +219,7 @@ void replicas_open(struct worker *w, struct inode *inode, bool recorded)
 	r->recorded = recorded;
 	for (unsigned i = 0; i < rec->node_count; i++)
 		r->node[i].useful_ns = gvm_now_ns();
+	LIST_INIT(&r->again);
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		view_begin(&r->slot[s], &env, words[s], r);
 	inode->replicas = r;
@@ -198,15 +260,18 @@ uint64_t replicas_repair_left(const struct inode *inode)
 	return inode->replicas ? repair_left(inode->replicas) : 0;
 }
 
-static void degraded_say(struct replicas *r)
+static void degraded_say(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 	unsigned n = replicas_degraded(r->inode);
 
-	if (n && !r->degraded)
+	if (n == r->degraded || (n && r->degraded && now_ns - r->degraded_ns < DEGRADED_NS))
+		return;
+	r->degraded_ns = now_ns;
+	if (n)
 		log_warning(rec->name, "DEGRADED: of %u/%u of its chunks fewer than %u nodes have a copy", n,
 			    rec->slot_count, rec->replicas);
-	if (!n && r->degraded)
+	else
 		log_info(rec->name, "all of its chunks have %u copies again", rec->replicas);
 	r->degraded = n;
 }
@@ -278,6 +343,7 @@ static void node_set_bad(struct replicas *r, unsigned node, bool bad)
 	if (r->node[node].bad == bad)
 		return;
 	r->node[node].bad = bad;
+	r->node[node].bad_ns = gvm_now_ns();
 	for (unsigned s = 0; s < rec->slot_count; s++) {
 		int replica = record_replica_of(rec, s, node);
 
@@ -318,18 +384,75 @@ static void replicas_renode(struct replicas *r, const struct record *before)
 	r->w->region_events->replicas_changed(r->w, r->inode); /* writes that were held for a repair */
 }
 
-void replicas_failed(struct inode *inode, const struct gvm_id *asked, int error)
+static bool error_passes(const struct replicas *r, struct replica_node *n, int error)
+{
+	switch (error) {
+	case -EAGAIN:
+	case -ECANCELED:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+		return true;
+	case -EBADMSG:
+		return ++n->garbled < GARBLED;
+	case -ETIMEDOUT:
+		return r->alone_ns && gvm_now_ns() - r->alone_ns < REJOIN_NS;
+	}
+	return false;
+}
+
+bool replicas_heard(struct inode *inode, const struct gvm_id *asked, int error)
 {
 	struct replicas *r = inode->replicas;
 	int node = record_node_find(&inode->disk->rec, asked);
+	struct replica_node *n;
 
-	if (!r || r->closing || node < 0 || !error || error == -EKEYREVOKED || error == -ECANCELED)
-		return;
-	if (!r->node[node].bad)
+	if (!r || r->closing || node < 0 || error == -EKEYREVOKED)
+		return true;
+	n = &r->node[node];
+	if (!error) {
+		n->garbled = 0;
+		return true;
+	}
+	if (error_passes(r, n, error))
+		return false;
+	if (!n->bad)
 		log_warning(inode->disk->rec.name, "node %s fails: %s", inode->disk->rec.nodes[node].addr,
 			    error == -ENOMEDIUM ? "it has LOST its copy" : strerror(-error));
-	r->node[node].silent_ns = gvm_now_ns();
+	n->silent_ns = gvm_now_ns();
 	node_set_bad(r, (unsigned)node, true);
+	return true;
+}
+
+void replicas_need(struct inode *inode, uint64_t chunk)
+{
+	struct view_slot *v = replicas_slot(inode, chunk);
+
+	view_need(v);
+	view_turn(v); /* (No view changes within it: one is recorded first.) */
+}
+
+/* Whether no node of the mount is heard of. */
+static bool host_is_alone(const struct worker *w, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < w->pool->count; i++)
+		if (gvm_conn_state(w->pool->conns[i]) == GVM_CONN_UP &&
+		    now_ns < gvm_conn_heard_ns(w->pool->conns[i]) + HEARD_NS)
+			return false;
+	return true;
+}
+
+/* Slots whose view still has it get one without it. */
+static void node_leave_out(struct replicas *r, unsigned node)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		int replica = record_replica_of(rec, s, node);
+
+		if (replica >= 0 && view_word_members(r->slot[s].word) >> replica & 1)
+			view_need(&r->slot[s]);
+	}
 }
 
 static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
@@ -341,10 +464,18 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 
 	n->down_ns = up ? 0 : n->down_ns ? n->down_ns : now_ns;
 	n->gone |= up && !gvm_id_equal(gvm_conn_incarnation(conn), &rn->incarnation);
-	if (n->gone || (n->down_ns && now_ns - n->down_ns >= REPLICA_PATIENCE_NS))
+	if (n->gone)
 		node_set_bad(r, node, true);
-	else if (up && (!n->silent_ns || now_ns - n->silent_ns >= RETURN_NS))
+	else if (r->alone_ns == now_ns) /* the others are as silent */
 		node_set_bad(r, node, false);
+	else if (n->down_ns && now_ns - n->down_ns >= REPLICA_PATIENCE_NS &&
+		 (!r->alone_ns || now_ns - r->alone_ns >= REJOIN_NS))
+		node_set_bad(r, node, true);
+	else if (up && (!n->silent_ns ||
+			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_heard_ns(conn) > n->silent_ns)))
+		node_set_bad(r, node, false);
+	if (n->bad && now_ns - n->bad_ns >= ABSENT_NS)
+		node_leave_out(r, node);
 }
 
 /* Ends the flushes of a region that has failed, or was detached, and wait for a view: none comes. False: there are none. */
@@ -370,32 +501,41 @@ static bool waits_end(struct worker *w)
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
+	bool alone;
 
 	while (waits_end(w))
 		;
+	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
+		r->alone_ns = alone ? now_ns : r->alone_ns;
+		records_again(r, now_ns);
 		for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
 			node_look(r, i, now_ns);
 		/* Also what a predecessor has begun. */
 		for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
 			replicas_turn(r, s);
-		degraded_say(r);
+		degraded_say(r, now_ns);
 		repair_look(r, now_ns);
 		replace_look(r, now_ns);
 	}
 	return LIST_EMPTY(w->replicas) ? ~0ull : now_ns + TICK_NS;
 }
 
-unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS])
+unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)
 {
 	const struct record *rec = &inode->disk->rec;
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, chunk)];
 	struct view_slot *v = replicas_slot(inode, chunk);
 	uint8_t targets = v ? view_targets(v) : (uint8_t)((1u << rec->replicas) - 1);
+	uint8_t others = v ? view_word_members(v->word) & (uint8_t)~targets : 0;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < rec->replicas; i++)
 		if (targets >> i & 1)
+			node[n++] = slot->node[i];
+	*good = n;
+	for (unsigned i = 0; others >> i; i++) /* what they have is right: they may be back before the others answer */
+		if (others >> i & 1 && !inode->replicas->node[slot->node[i]].gone)
 			node[n++] = slot->node[i];
 	return n;
 }

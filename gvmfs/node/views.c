@@ -75,6 +75,11 @@ void view_bad(struct view_slot *v, unsigned replica, bool bad)
 		v->complete &= (uint8_t)~bit;
 }
 
+void view_need(struct view_slot *v)
+{
+	v->needed = true;
+}
+
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error)
 {
 	uint8_t bit = (uint8_t)(1u << replica);
@@ -145,7 +150,8 @@ static void active_tell(struct view_slot *v, uint8_t members)
 static uint8_t members_wanted(const struct view_slot *v)
 {
 	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members;
-	uint8_t wanted = (uint8_t)((members | v->complete) & ~v->bad);
+	uint8_t out = v->needed || v->complete || mutant("view-unneeded") ? v->bad : 0;
+	uint8_t wanted = (uint8_t)((members | v->complete) & ~out);
 
 	if (!(wanted & ~members))
 		return wanted;
@@ -159,10 +165,13 @@ static uint8_t members_wanted(const struct view_slot *v)
 
 void view_turn(struct view_slot *v)
 {
-	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members;
-	uint8_t wanted = members_wanted(v);
-	bool grows = wanted & ~members;
+	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members, wanted;
+	bool grows;
 
+	if (!(members & v->bad))
+		v->needed = false;
+	wanted = members_wanted(v);
+	grows = wanted & ~members;
 	/* A member has everything that was acknowledged; what is left without one may not. */
 	if (!(wanted & members))
 		return;
@@ -183,6 +192,7 @@ void view_turn(struct view_slot *v)
 	v->complete &= (uint8_t)~wanted;
 	v->asked = v->recorded = 0;
 	v->grows = false;
+	v->needed = false;
 	word_set(v, word_pack(word_number(v->word), wanted, 0));
 	active_tell(v, wanted);
 }

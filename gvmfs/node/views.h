@@ -4,8 +4,9 @@
  *
  * A slot (one of the parts that a region's chunks are dealt out to) has up to VIEW_REPLICAS replicas, each on a node
  * of its own. Its view is a number and its members: the replicas that hold every acknowledged write. A write goes to
- * all members, and is acknowledged when all of them have it. A member that fails, or is silent for too long, is
- * excluded by a view without it, which has the next number: first the journal says what is about to be, then each
+ * all members, and is acknowledged when all of them have it. A member that fails, or is silent for too long, lacks nothing
+ * as long as nothing is written, and stays. When something needs a view without it (a write that the others have), it is
+ * excluded by one, which has the next number: first the journal says what is about to be, then each
  * member of the new view records it as proposed, then the journal makes it the view, and only then does a write need the
  * excluded replica no longer. The members are told afterwards that the view is active. A replica outside of the view is
  * read by nobody. It comes back (or another takes its place) by a view with it, once it was given all that the members
@@ -70,6 +71,7 @@ struct view_slot {
 	void *owner;
 	view_word word;	  /* what the journal has */
 	uint8_t bad;	  /* do not answer, or lost what they had */
+	bool needed;	  /* a view without these is: view_need() */
 	uint8_t complete; /* outside of the view, with all that its members have: view_complete() */
 	uint8_t asked;	  /* of the next view's members: those that are about to record it */
 	uint8_t recorded; /* and those that have */
@@ -85,6 +87,8 @@ void view_begin(struct view_slot *v, const struct view_env *env, view_word word,
 
 /* A replica does not answer, or has lost what it had; or it answers again, with all that it had. */
 void view_bad(struct view_slot *v, unsigned replica, bool bad);
+/* Something needs a view without the members that are bad now. It is over when there is one, or when none is bad. */
+void view_need(struct view_slot *v);
 /* It has recorded a view of this number (error 0), or not. */
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error);
 /* A replica outside of the view has everything that the members have. The caller begins no write from before it

@@ -102,6 +102,7 @@ struct flush {
 		bool under_way;
 	} put[RECORD_REPLICAS];
 	unsigned puts;		/* under way */
+	bool taken;		/* one of the nodes has it */
 	uint64_t patience_ns;	/* when a node that is silent is given up, if there is another; 0: not waited for */
 	TAILQ_ENTRY(flush) waiting; /* in the writer's list of those, by that */
 	struct chunk_head head;

@@ -33,22 +33,35 @@ static void flush_stored(struct worker *w, struct flush *f, int result)
 	f->stored(w, f);
 }
 
-/* What the nodes said of it, for the region: a node that failed is not waited for from here on. False: none has taken it,
- * and none will: all have answered. */
-static bool answers_note(struct inode *inode, struct flush *f)
+/* The store, or the fast path, sends it again after a while. */
+static bool is_retried(int error)
 {
-	bool taken = false, silent = false;
+	return error == -ENOSPC || error == -ENOMEM || error == -EBADMSG;
+}
+
+/*
+ * What the nodes said of it, for the region: a node that failed is not waited for from here on. That nobody answers, or what
+ * all of them refuse, says nothing of one of them. *again: an error that says nothing of it, either; 0: there was none.
+ * False: none has taken it, and none will: all have answered.
+ */
+static bool answers_note(struct inode *inode, struct flush *f, int *again)
+{
+	bool silent = false;
 
 	for (unsigned i = 0; i < f->nodes; i++) {
-		taken |= !f->sent_to[i];
 		silent |= f->sent_to[i] == -ETIMEDOUT;
 		if (!f->sent_to[i])
 			f->acked |= (uint8_t)(1u << f->replica[i]);
 	}
-	for (unsigned i = 0; i < f->nodes; i++)
-		if (taken || f->sent_to[i] == -ETIMEDOUT || f->sent_to[i] == -ENOMEDIUM)
-			replicas_failed(inode, &f->node[i].incarnation, f->sent_to[i]);
-	return taken || silent;
+	*again = 0;
+	for (unsigned i = 0; i < f->nodes; i++) {
+		int e = f->sent_to[i];
+		bool judged = f->acked || e == -ENOMEDIUM;
+
+		if ((!judged || !replicas_heard(inode, &f->node[i].incarnation, e)) && is_retried(e))
+			*again = e;
+	}
+	return f->acked || silent;
 }
 
 /* Looks at a flush whose nodes have answered, or that was held. False: it is still to wait. */
@@ -72,6 +85,8 @@ static bool flush_look(struct worker *w, struct flush *f)
 		return true;
 	}
 	missing = view_targets(v) & (uint8_t)~f->acked;
+	if (!missing)
+		replicas_need(f->inode, f->chunk);
 	if (view_is_changing(v) || !missing)
 		return false;
 	/* What is sealed anew has another version: see memnode/SEAL.md. */
@@ -92,14 +107,15 @@ static void flush_wait(struct flush *f)
 static void flushed(struct worker *w, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
+	int again = 0;
 
 	if (v && (!f->sent || f->result == -EKEYREVOKED)) { /* nothing was to be sent; or another host has the region */
 		flush_stored(w, f, f->result);
 		return;
 	}
 	/* (Without `v` the region has failed, or was detached meanwhile.) */
-	if (v && !answers_note(f->inode, f) && !view_holds(v, f->acked)) {
-		flush_stored(w, f, f->result);
+	if (v && (!answers_note(f->inode, f, &again) || again) && !view_holds(v, f->acked)) {
+		flush_stored(w, f, again ? again : f->result);
 		return;
 	}
 	if (!flush_look(w, f))

@@ -7,6 +7,8 @@
  * without that member; where the member is back before there is one, what a journal's slot holds is sent to it once
  * more, in the same version. What the fast path evicts may have changed since: it fails, and is sent as a whole under a
  * new version. A flush that comes while a replica is about to become a member (node/fill.h) is sent a moment later.
+ * Where a node failed for a reason that passes, or that is this host's, the flush fails with that, to be sent again after a
+ * while.
  *
  * Front thread.
  */

@@ -17,6 +17,7 @@
 /* With a node that is silent, where others have the same chunk: when one of them has answered, or may; when none has. */
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
+#define SPARE_MAX_NS	10000000000ull
 
 int flush_queue_init(struct flush_queue *q)
 {
@@ -199,11 +200,44 @@ static void wait_end(struct flush *f)
 
 static void wait_begin(struct flush *f, uint64_t ns)
 {
-	if (!f->replicated)
-		return;
+	struct writer *wr = f->writer;
+
 	wait_end(f);
 	f->patience_ns = gvm_now_ns() + ns;
-	TAILQ_INSERT_TAIL(&f->writer->waits, f, waiting);
+	TAILQ_INSERT_TAIL(&wr->waits, f, waiting);
+}
+
+static void asked(struct flush *f, uint64_t ns)
+{
+	struct writer *wr = f->writer;
+
+	if (!f->replicated)
+		return;
+	wait_begin(f, ns);
+	if (wr->asked_ns <= wr->heard_ns)
+		wr->asked_ns = gvm_now_ns();
+}
+
+/*
+ * A node has answered. If all were silent before, it was this host that was cut off, and TCP, whose pauses double, may
+ * ask the others again as long after that: they are spared meanwhile.
+ */
+static void heard(struct flush *f)
+{
+	struct writer *wr = f->writer;
+	uint64_t since_ns = wr->asked_ns > wr->heard_ns ? wr->asked_ns : wr->heard_ns, silent_ns;
+
+	if (!f->replicated)
+		return;
+	wr->heard_ns = gvm_now_ns();
+	silent_ns = wr->heard_ns - since_ns;
+	if (silent_ns >= PATIENCE_NS)
+		wr->spared_ns = wr->heard_ns + (silent_ns < SPARE_MAX_NS ? silent_ns : SPARE_MAX_NS) + PATIENCE_NS;
+}
+
+static uint64_t patience_end(const struct flush *f)
+{
+	return f->patience_ns > f->writer->spared_ns ? f->patience_ns : f->writer->spared_ns;
 }
 
 /* The nodes that have not answered by now are given up. */
@@ -231,11 +265,11 @@ static uint64_t waits_look(struct writer *wr)
 again:
 	due_ns = LOOP_NEVER;
 	TAILQ_FOREACH (f, &wr->waits, waiting) {
-		if (f->patience_ns <= now_ns) {
+		if (patience_end(f) <= now_ns) {
 			wait_over(f);
 			goto again;
 		}
-		due_ns = f->patience_ns < due_ns ? f->patience_ns : due_ns;
+		due_ns = patience_end(f) < due_ns ? patience_end(f) : due_ns;
 	}
 	return due_ns;
 }
@@ -250,6 +284,8 @@ static void get_done(struct gvm_req *req)
 	int error = req->result == -ECANCELED ? -ETIMEDOUT : req->result;
 
 	wait_end(f);
+	if (error != -ETIMEDOUT)
+		heard(f);
 	if (error && error != -EKEYREVOKED && f->get_from + 1 < f->nodes && !get_ask(f, f->get_from + 1))
 		return;
 	flush_fetched(f, error);
@@ -263,7 +299,7 @@ static int get_ask(struct flush *f, unsigned from)
 		return -ENOMEM;
 	f->get_from = from;
 	f->get.req = (struct gvm_req){ .done = get_done, .arg = f, .node = f->node[from].incarnation };
-	wait_begin(f, PATIENCE_NS);
+	asked(f, PATIENCE_NS);
 	gvm_get(conn, &f->get);
 	return 0;
 }
@@ -315,15 +351,20 @@ static void put_done(struct gvm_req *req)
 
 	p->under_way = false;
 	f->sent_to[p - f->put] = req->result == -ECANCELED ? -ETIMEDOUT : req->result;
-	if (!--f->puts)
+	if (req->result != -ECANCELED)
+		heard(f);
+	if (!--f->puts) {
 		puts_end(f);
-	else if (!req->result && f->patience_ns > gvm_now_ns() + PATIENCE_NS)
+	} else if (!req->result && !f->taken && f->replicated) {
+		f->taken = true;
 		wait_begin(f, PATIENCE_NS); /* it can be done: for the others it is time now */
+	}
 }
 
 static int flush_send(struct flush *f, uint64_t base)
 {
 	f->sent = true;
+	f->taken = false;
 	f->puts = 0;
 	if (f->sealed)
 		sealed_note(f);
@@ -351,7 +392,7 @@ static int flush_send(struct flush *f, uint64_t base)
 		gvm_put(conn, &p->put);
 	}
 	if (f->puts)
-		wait_begin(f, PATIENCE_ALL_NS);
+		asked(f, PATIENCE_ALL_NS);
 	return f->puts ? 0 : -ENOMEM;
 }
 

@@ -40,6 +40,9 @@ struct writer {
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that wait for one of several nodes */
+	/* Of such flushes: when a node was last heard of, the first was sent after that, and until when none is given up since
+	 * all were silent. */
+	uint64_t heard_ns, asked_ns, spared_ns;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x WRITER_BUFFERS (body, scratch, and two of room[]) x GVM_CHUNK_BYTES */
 	struct chunk_parts room[WRITER_IN_FLIGHT]; /* sealed: what came of the node's chunk */

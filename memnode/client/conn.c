@@ -158,6 +158,11 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn)
 	return conn->pending;
 }
 
+uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn)
+{
+	return conn->heard ? gvm_now_ns() : conn->last_heard;
+}
+
 void gvm_conn_cork(struct gvm_conn *conn, bool on)
 {
 	conn->corked = on;

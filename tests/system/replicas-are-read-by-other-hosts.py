@@ -34,6 +34,7 @@ def beside_the_writer(test, one, two, node):
         test.write(path, 0, SIZE, 3)
         os.fsync(writer)
         test.check(there, 0, SIZE, 3)
+        one.says(r"DEGRADED: of 512/512 of its chunks")  # also of what is not written
     finally:
         node.go_on()
     # It answers again, with what it had.

@@ -120,11 +120,23 @@ void gvm_get(struct gvm_conn *conn, struct gvm_get *get)
 	CHECK(!"nothing is fetched here");
 }
 
-/* Of a chunk with one replica no node is given up. */
+/* A node is given up. */
 void gvm_cancel(struct gvm_req *req)
 {
-	(void)req;
-	abort();
+	const struct flush *f = req->arg;
+	bool found = false;
+
+	CHECK(f->replicated);
+	pthread_mutex_lock(&lock);
+	for (unsigned i = 0; i < sent_count; i++)
+		if (&sent[i].put->req == req && !sent[i].answered) {
+			sent[i].answered = found = true;
+			sent[i].conn->pending--;
+		}
+	pthread_mutex_unlock(&lock);
+	CHECK(found);
+	req->result = -ECANCELED;
+	req->done(req);
 }
 
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
@@ -163,7 +175,7 @@ static void setup(void)
 	CHECK_EQ(writer_start(&writer, &opts, 1, &queue), 0);
 }
 
-static void add(unsigned i, unsigned node)
+static struct flush *flush_make(unsigned i, unsigned node)
 {
 	struct flush *f = &flushes[i];
 
@@ -177,7 +189,24 @@ static void add(unsigned i, unsigned node)
 	f->base = gvm_version(5, 1);
 	f->pages = 0xff;
 	f->data = data[i];
+	return f;
+}
+
+static void add(unsigned i, unsigned node)
+{
+	flush_queue_add(&queue, flush_make(i, node));
+}
+
+/* One whose chunk is on both nodes: the PUTs are the next two, in the nodes' order. */
+static void add_replicated(unsigned i)
+{
+	struct flush *f = flush_make(i, 0);
+
+	f->nodes = NODES;
+	f->node[1].addr[0] = '1';
+	f->replicated = true;
 	flush_queue_add(&queue, f);
+	writer_wake(&writer);
 }
 
 static void wait_for(int fd, const char *what)
@@ -410,6 +439,35 @@ static void writer_leaves_others_the_cpu(void)
 	CHECK(getpriority(PRIO_PROCESS, 0) < 5);
 }
 
+/* It is given up when the other has had its answer for a while; the other's counts. */
+static void silent_one_of_two_is_given_up(void)
+{
+	setup();
+	add_replicated(0);
+	wait_sent(2);
+	answer(0, 0);
+	wait_back(1);
+	CHECK_EQ(flushes[0].result, 0);
+	CHECK_EQ(flushes[0].sent_to[0], 0);
+	CHECK_EQ(flushes[0].sent_to[1], -ETIMEDOUT);
+}
+
+/* Both were silent: their ways to this host come back one after the other, as long after as they were away. */
+static void silence_of_all_gives_up_none(void)
+{
+	setup();
+	add_replicated(0);
+	wait_sent(2);
+	usleep(1000000);
+	answer(0, 0);
+	usleep(900000); /* longer than is waited for one that is silent alone */
+	answer(1, 0);
+	wait_back(1);
+	CHECK_EQ(flushes[0].result, 0);
+	CHECK_EQ(flushes[0].sent_to[0], 0);
+	CHECK_EQ(flushes[0].sent_to[1], 0);
+}
+
 static const struct check_test tests[] = {
 	{ "flushes-are-sent-in-their-order", flushes_are_sent_in_their_order },
 	{ "outcome-is-what-its-node-said", outcome_is_what_its_node_said },
@@ -419,6 +477,8 @@ static const struct check_test tests[] = {
 	{ "refused-base-is-sent-as-a-whole", refused_base_is_sent_as_a_whole },
 	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
 	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
+	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },
+	{ "silence-of-all-gives-up-none", silence_of_all_gives_up_none },
 };
 
 /* Each in a process of its own: a writer's thread never ends. */

@@ -42,6 +42,7 @@ struct wire {
 
 static struct limits {
 	uint8_t writes, bads, cuts, losses, kills, joins, attaches, deaths;
+	uint8_t needs; /* views without those that are bad are needed though nothing is written */
 	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
 			  * nor is a node lost before that */
 	uint8_t beside;	 /* writes begin also while a view is about to be, which takes many more states */
@@ -91,9 +92,9 @@ static const struct model_case {
 	{ { "evict-return", "2 replicas: 2 writes with new versions, slow, a return", false }, 2, true,
 	  { .writes = 2, .bads = 1, .joins = 1, .beside = 1 } },
 	{ { "return-attach", "2 replicas: a write, slow, a return, then another host", false }, 2, false,
-	  { .writes = 1, .bads = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1, .beside = 1 } },
+	  { .writes = 1, .bads = 1, .needs = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1, .beside = 1 } },
 	{ { "return", "2 replicas: 2 writes, slow twice, a return", false }, 2, false,
-	  { .writes = 2, .bads = 2, .joins = 1, .beside = 1 } },
+	  { .writes = 2, .bads = 2, .needs = 1, .joins = 1, .beside = 1 } },
 	{ { "attach", "2 replicas: 2 writes, slow, another host attaches", false }, 2, false,
 	  { .writes = 2, .bads = 1, .attaches = 1 } },
 	{ { "attach-join", "2 replicas: 2 writes, slow, a return, another host", false }, 2, false,
@@ -101,12 +102,15 @@ static const struct model_case {
 	{ { "lost", "2 replicas: a write, slow, a node begins anew, then another host", false }, 2, false,
 	  { .writes = 1, .bads = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "gone-back", "2 replicas: a write, slow twice, a node begins anew, then another host", false }, 2, false,
-	  { .writes = 1, .bads = 2, .losses = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	  { .writes = 1, .bads = 2, .needs = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "turns", "2 replicas: a write, slow twice, a return, then another host", false }, 2, false,
 	  { .writes = 1, .bads = 2, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "grown", "2 replicas: slow twice, a return, a node begins anew, then another host", false }, 2, false,
-	  { .writes = 1, .bads = 2, .joins = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 2 } },
-	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .attaches = 1 } },
+	  { .writes = 1, .bads = 2, .needs = 1, .joins = 1, .losses = 1, .attaches = 1, .deaths = 1, .follows = 2 } },
+	{ { "idle", "2 replicas: nothing is written, slow twice, deaths", false }, 2, false, { .bads = 2, .kills = 2 } },
+	{ { "absent", "2 replicas: a view is needed without a write, slow twice, a death", false }, 2, false,
+	  { .writes = 1, .bads = 2, .needs = 1, .kills = 1 } },
+	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .needs = 1, .attaches = 1 } },
 	{ { "three-slow", "3 replicas: a write, slow twice", false }, 3, false, { .writes = 1, .bads = 2 } },
 	{ { "cuts", "2 replicas: 1 write, slow, cut twice, a death", false }, 2, false,
 	  { .writes = 1, .bads = 1, .cuts = 2, .kills = 1 } },
@@ -249,6 +253,8 @@ static void host_turn(struct host *h)
 {
 	if (!h->attached || h->fenced)
 		return;
+	if (h->writing && !h->parked && !(view_targets(&h->slot) & ~h->acked))
+		view_need(&h->slot);
 	slot_turn(h);
 	if (h->writing && !h->parked && view_holds(&h->slot, h->acked)) {
 		h->index = h->writing;
@@ -366,8 +372,8 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 
 /* ---- events */
 
-enum { E_WRITE, E_AGAIN, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD, E_ANSWER_COPY,
-       E_JOIN, E_READ, E_GIVE_UP, E_ASK, E_KINDS };
+enum { E_WRITE, E_AGAIN, E_NEED, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD,
+       E_ANSWER_COPY, E_JOIN, E_READ, E_GIVE_UP, E_ASK, E_KINDS };
 #define E_OF_HOST   (E_KINDS * VIEW_REPLICAS)
 #define E_LOSE	    (HOSTS * E_OF_HOST)
 #define E_KILL	    (E_LOSE + VIEW_REPLICAS)
@@ -612,6 +618,17 @@ static bool bad_set(struct host *h, unsigned r, bool bad)
 	return true;
 }
 
+/* Others should know of what is bad for long, or it is to be replaced. */
+static bool need(struct host *h)
+{
+	if (!left.needs || h->slot.needed || !(h->slot.bad & view_word_members(h->word)))
+		return false;
+	left.needs--;
+	view_need(&h->slot);
+	host_turn(h);
+	return true;
+}
+
 static bool host_go(struct host *h, unsigned kind, unsigned r)
 {
 	if (r >= now->replicas)
@@ -627,6 +644,8 @@ static bool host_go(struct host *h, unsigned kind, unsigned r)
 		return r == 0 && write_begin(h);
 	case E_AGAIN:
 		return r == 0 && write_again(h);
+	case E_NEED:
+		return r == 0 && need(h);
 	case E_BAD:
 	case E_GOOD:
 		return bad_set(h, r, kind == E_BAD);
@@ -686,6 +705,8 @@ static const char *check(void)
 
 		if (!h->attached || h->fenced)
 			continue;
+		if (h->word != view_word_make(1, members) && !now->limits.writes && !now->limits.needs)
+			return "a view changes though nothing needs it";
 		for (unsigned r = 0; r < now->replicas; r++) {
 			const struct node *n = &world.node[r];
 
@@ -728,6 +749,10 @@ static const char *finish(void)
 			if (h->fenced)
 				return NULL;
 			bad_set(h, r, world.node[r].lost);
+			if (world.node[r].lost && view_is_changing(&h->slot)) { /* it is bad for long */
+				view_need(&h->slot);
+				host_turn(h);
+			}
 			write_again(h);
 		}
 	/* (A view without a member that has all may have been about to be when the other was lost.) */
@@ -764,9 +789,10 @@ static uint64_t hash(void)
 
 static void print_event(unsigned event)
 {
-	static const char *const kinds[E_KINDS] = { "writes", "writes again", "finds slow", "finds answering", "is cut from",
-						    "is heard by", "has its record heard by", "has its copy heard by", "hears",
-						    "hears of its record from", "hears of its copy from", "fills", "copies from",
+	static const char *const kinds[E_KINDS] = { "writes", "writes again", "needs a view", "finds slow", "finds answering",
+						    "is cut from", "is heard by", "has its record heard by",
+						    "has its copy heard by", "hears", "hears of its record from",
+						    "hears of its copy from", "fills", "copies from",
 						    "gives up (at any) filling", "asks" };
 
 	if (event < E_LOSE)

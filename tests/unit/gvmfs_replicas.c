@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvmfs_replicas.c - which nodes a region with two replicas goes on without, and when: replicas.c and sender.c with nodes,
+ * writers and a clock of the test's.
+ */
+#include "base/log.h"
+#include "check.h"
+#include "gvm_client.h"
+#include "node/pool.h"
+#include "node/region.h"
+#include "node/region_node.h"
+#include "node/repair.h"
+#include "node/repair_job.h"
+#include "node/replace.h"
+#include "node/replicas.h"
+#include "state/worker.h"
+#include "store/sender.h"
+#include "store/writers.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#define NODES	3u
+#define SLOTS	4u /* slot s is on nodes s % 3 and (s + 1) % 3 */
+#define NR	1u
+#define CALLS	64u
+#define FLUSHES 8u
+#define MS	1000000ull
+
+struct gvm_conn {
+	enum gvm_conn_state state;
+	struct gvm_id incarnation;
+	bool deaf; /* up, but nothing is heard of it */
+	uint64_t heard_ns;
+};
+
+static uint64_t now_ns;
+static struct gvm_conn conns[NODES];
+static struct journal_inode disks[NR + 1];
+static uint64_t words[(NR + 1) * RECORD_SLOTS];
+static struct journal journal = {.inodes = disks, .views = words};
+static struct inodes inodes = {.j = &journal};
+static struct inode inode;
+static struct pool pool;
+static struct replicas_list list;
+static char log_text[4096];
+
+/* Views that nodes were asked to record, and flushes that were sent; the answered ones are NULL. */
+static struct call {
+	struct gvm_call *call;
+	struct gvm_conn *conn;
+	struct gvm_region_view_req what;
+} calls[CALLS];
+static struct flush flushes[FLUSHES], *sent[CALLS];
+static unsigned call_count, sent_count, stored, fenced, log_lines;
+static struct flush *last_stored;
+
+/* ---- what they call */
+
+uint64_t gvm_now_ns(void)
+{
+	return now_ns;
+}
+
+uint64_t gvm_boottime_ns(void)
+{
+	return now_ns;
+}
+
+uint64_t gvm_realtime_ns(void)
+{
+	return now_ns;
+}
+
+enum gvm_conn_state gvm_conn_state(const struct gvm_conn *conn)
+{
+	return conn->state;
+}
+
+const struct gvm_id *gvm_conn_incarnation(const struct gvm_conn *conn)
+{
+	return &conn->incarnation;
+}
+
+uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn)
+{
+	return conn->deaf ? conn->heard_ns : now_ns;
+}
+
+struct gvm_conn *region_node_conn(struct worker *w, struct inode *i, unsigned node)
+{
+	(void)w;
+	(void)i;
+	return &conns[node];
+}
+
+void region_node_place(struct worker *w, struct inode *i, unsigned node, struct record_node *place)
+{
+	(void)w;
+	*place = i->disk->rec.nodes[node];
+}
+
+void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_view_req *what)
+{
+	CHECK(call_count < CALLS);
+	calls[call_count++] = (struct call){call, conn, *what};
+}
+
+void writers_send(struct writers *ws, struct flush *f)
+{
+	(void)ws;
+	CHECK(sent_count < CALLS);
+	sent[sent_count++] = f;
+}
+
+void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)site;
+	(void)level;
+	(void)object;
+	log_lines++;
+	va_start(ap, fmt);
+	vsnprintf(log_text, sizeof(log_text), fmt, ap);
+	va_end(ap);
+}
+
+/* Nothing is repaired here. */
+uint64_t *repair_map(void)
+{
+	static uint64_t map;
+
+	return &map;
+}
+
+void repair_unmap(uint64_t *written)
+{
+	(void)written;
+}
+
+void repair_look(struct replicas *r, uint64_t ns)
+{
+	(void)r;
+	(void)ns;
+}
+
+void replace_look(struct replicas *r, uint64_t ns)
+{
+	(void)r;
+	(void)ns;
+}
+
+void repair_end(struct replicas *r)
+{
+	(void)r;
+}
+
+void repair_go_on(struct replicas *r)
+{
+	(void)r;
+}
+
+bool repair_turn(struct replicas *r, unsigned slot)
+{
+	(void)r;
+	(void)slot;
+	return false;
+}
+
+bool repair_holds(const struct replicas *r, unsigned slot)
+{
+	(void)r;
+	(void)slot;
+	return false;
+}
+
+void repair_written(struct replicas *r, uint64_t chunk)
+{
+	(void)r;
+	(void)chunk;
+}
+
+uint64_t repair_left(const struct replicas *r)
+{
+	(void)r;
+	return 0;
+}
+
+void inode_reap(struct inodes *in, unsigned nr)
+{
+	CHECK(in == &inodes && nr == NR);
+}
+
+static void replicas_changed(struct worker *w, struct inode *i)
+{
+	sender_changed(w, i);
+}
+
+static void region_fenced(struct worker *w, struct inode *i)
+{
+	(void)w;
+	CHECK(i == &inode);
+	fenced++;
+}
+
+static const struct region_events events = {.replicas_changed = replicas_changed, .fenced = region_fenced};
+static struct worker worker = {
+	.journal = &journal, .inodes = &inodes, .pool = &pool, .replicas = &list, .region_events = &events};
+
+/* ---- the test's end of it */
+
+static void tick(unsigned ms)
+{
+	for (; ms >= 50; ms -= 50) {
+		now_ns += 50 * MS;
+		replicas_tick(&worker, now_ns);
+	}
+}
+
+static void setup(void)
+{
+	struct record *rec = &disks[NR].rec;
+
+	*rec = (struct record){.kind = RECORD_REGION, .replicas = 2, .slot_count = SLOTS, .node_count = NODES,
+			       .id = {{7}}, .name = "ram"};
+	disks[NR].epoch = 3;
+	for (unsigned i = 0; i < NODES; i++) {
+		rec->nodes[i].incarnation = conns[i].incarnation = (struct gvm_id){{(uint8_t)(i + 1)}};
+		conns[i].state = GVM_CONN_UP;
+		pool.conns[i] = &conns[i];
+	}
+	pool.count = NODES;
+	for (unsigned s = 0; s < SLOTS; s++) {
+		rec->slots[s] = (struct record_slot){{(uint16_t)(s % NODES), (uint16_t)((s + 1) % NODES)}};
+		words[NR * RECORD_SLOTS + s] = view_word_make(3, 3);
+	}
+	inode = (struct inode){.nr = NR, .disk = &disks[NR]};
+	inodes.rt[NR] = &inode;
+	now_ns = 1000000 * MS;
+	LIST_INIT(&list);
+	replicas_open(&worker, &inode, true);
+	tick(100);
+	CHECK_EQ(call_count, 0);
+}
+
+static uint8_t members(unsigned slot)
+{
+	return view_word_members(words[NR * RECORD_SLOTS + slot]);
+}
+
+static void flush_stored(struct worker *w, struct flush *f)
+{
+	CHECK(w == &worker);
+	stored++;
+	last_stored = f;
+}
+
+/* A write to the only chunk of slot n that there is. */
+static struct flush *write_begin(unsigned n)
+{
+	static unsigned next;
+	struct flush *f = &flushes[next++ % FLUSHES];
+
+	*f = (struct flush){.chunk = n, .epoch = 3, .done = flush_stored};
+	sender_send(&worker, &inode, f);
+	CHECK(sent[sent_count - 1] == f);
+	return f;
+}
+
+/* What its nodes answered, in the order of f->replica[]. */
+static void answers(struct flush *f, int first, int second)
+{
+	f->sent = true;
+	f->sent_to[0] = first;
+	f->sent_to[1] = second;
+	f->result = !first || (f->nodes > 1 && !second) ? 0 : first;
+	f->done(&worker, f);
+}
+
+static void record_answer(unsigned nth, int result)
+{
+	struct gvm_call *call = calls[nth].call;
+
+	CHECK(nth < call_count && call);
+	calls[nth].call = NULL;
+	call->req.result = result;
+	call->req.done(&call->req);
+}
+
+/* ---- */
+
+static void a_write_goes_on_without_a_silent_node(void)
+{
+	struct flush *f;
+
+	setup();
+	f = write_begin(0);
+	CHECK_EQ(f->nodes, 2);
+	answers(f, 0, -ETIMEDOUT);
+	CHECK_EQ(stored, 0);
+	CHECK_EQ(call_count, 1); /* at once */
+	CHECK(calls[0].conn == &conns[0] && !calls[0].what.active);
+	record_answer(0, 0);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(last_stored->result, 0);
+	CHECK_EQ(members(0), 1);
+	CHECK_EQ(call_count, 2);
+	CHECK(calls[1].what.active);
+	record_answer(1, 0);
+	tick(500);
+	/* Slot 1 is on that node, too: it is not written to, and has its view yet. */
+	CHECK_EQ(members(1), 3);
+	CHECK_EQ(call_count, 2);
+}
+
+static void no_view_changes_while_nothing_is_written(void)
+{
+	setup();
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(2000);
+	CHECK_EQ(call_count, 0);
+	conns[1].state = GVM_CONN_UP;
+	tick(5000);
+	CHECK_EQ(call_count, 0);
+	/* But for a node that is away for long: readers should know. */
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(5000);
+	CHECK_EQ(call_count, 3); /* slots 0, 1, 3: of each the other one */
+}
+
+static void a_write_waits_not_for_a_node_that_is_known_to_be_away(void)
+{
+	struct flush *f;
+
+	setup();
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(1000);
+	f = write_begin(0);
+	CHECK_EQ(f->nodes, 1);
+	CHECK_EQ(f->replica[0], 0);
+	answers(f, 0, 0);
+	CHECK_EQ(call_count, 1);
+	/* It is back before that is recorded: then it gets the write. */
+	conns[1].state = GVM_CONN_UP;
+	tick(50);
+	CHECK_EQ(call_count, 3);
+	record_answer(0, 0);
+	record_answer(1, 0);
+	record_answer(2, 0);
+	CHECK_EQ(sent_count, 2);
+	CHECK_EQ(f->nodes, 1);
+	CHECK_EQ(f->replica[0], 1);
+	answers(f, 0, 0);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(members(0), 3);
+}
+
+/* Then it is this host that is cut off. */
+static void no_node_is_left_out_while_all_are_away(void)
+{
+	struct flush *f, *g;
+
+	setup();
+	f = write_begin(0);
+	g = write_begin(1);
+	for (unsigned i = 0; i < NODES; i++) { /* not all at a time */
+		conns[i].state = GVM_CONN_CONNECTING;
+		tick(200);
+	}
+	answers(f, -ETIMEDOUT, -ETIMEDOUT);
+	answers(g, -ETIMEDOUT, -ETIMEDOUT);
+	CHECK_EQ(sent_count, 4); /* to all */
+	CHECK_EQ(f->nodes, 2);
+	tick(3000);
+	conns[0].state = GVM_CONN_UP;
+	tick(50);
+	answers(f, 0, -ETIMEDOUT);
+	CHECK_EQ(sent_count, 5);
+	CHECK_EQ(f->replica[0], 1);
+	tick(900);
+	conns[1].state = GVM_CONN_UP;
+	tick(50);
+	answers(f, 0, 0);
+	CHECK_EQ(stored, 1);
+	conns[2].state = GVM_CONN_UP;
+	tick(50);
+	answers(g, 0, 0);
+	CHECK_EQ(stored, 2);
+	CHECK_EQ(call_count, 0);
+	tick(9000);
+	CHECK_EQ(call_count, 0);
+	for (unsigned s = 0; s < SLOTS; s++)
+		CHECK_EQ(members(s), 3);
+}
+
+/* Connections that nothing comes through stay up for a while; they end one after the other. */
+static void connections_that_are_dead_are_no_nodes_that_answer(void)
+{
+	setup();
+	for (unsigned i = 0; i < NODES; i++) {
+		conns[i].deaf = true;
+		conns[i].heard_ns = now_ns;
+	}
+	tick(5000);
+	conns[0].state = GVM_CONN_CONNECTING;
+	tick(1000);
+	conns[1].state = conns[2].state = GVM_CONN_CONNECTING;
+	tick(9000);
+	CHECK_EQ(call_count, 0);
+	/* One is back, and others are not, for longer than the first was alone. */
+	conns[0].state = GVM_CONN_UP;
+	conns[0].deaf = false;
+	tick(1000);
+	CHECK_EQ(write_begin(0)->nodes, 2);
+	tick(1000);
+	CHECK_EQ(write_begin(0)->nodes, 1);
+}
+
+static void silence_of_all_nodes_of_a_slot_is_waited_out(void)
+{
+	struct flush *f;
+
+	setup();
+	f = write_begin(0);
+	for (unsigned i = 1; i < 5; i++) {
+		answers(f, -ETIMEDOUT, -ETIMEDOUT);
+		CHECK_EQ(sent_count, 1 + i);
+		CHECK_EQ(f->nodes, 2);
+	}
+	answers(f, 0, 0);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(last_stored->result, 0);
+	CHECK_EQ(call_count, 0);
+}
+
+/* What this host lacks, and what was garbled on its way, is sent again after a while. */
+static void what_passes_leaves_no_node_out(void)
+{
+	unsigned node[RECORD_REPLICAS], good;
+	struct flush *f;
+
+	setup();
+	f = write_begin(0);
+	answers(f, 0, -ENOMEM);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(f->result, -ENOMEM);
+	for (unsigned i = 0; i < 4; i++) {
+		f = write_begin(0);
+		CHECK_EQ(f->nodes, 2);
+		answers(f, 0, -EBADMSG);
+		CHECK_EQ(stored, 2 + 2 * i);
+		CHECK_EQ(f->result, -EBADMSG);
+		f = write_begin(0);
+		answers(f, 0, 0);
+		CHECK_EQ(stored, 3 + 2 * i);
+		CHECK_EQ(f->result, 0);
+	}
+	CHECK_EQ(replicas_order(&inode, 0, node, &good), 2);
+	CHECK_EQ(good, 2);
+	CHECK_EQ(call_count, 0);
+	/* But what never gets there does. */
+	answers(write_begin(0), 0, -EBADMSG);
+	answers(write_begin(0), 0, -EBADMSG);
+	CHECK_EQ(call_count, 0);
+	answers(write_begin(0), 0, -EBADMSG);
+	CHECK_EQ(call_count, 1);
+}
+
+static void a_lost_copy_beside_a_failure_that_passes_ends_no_region(void)
+{
+	struct flush *f;
+
+	setup();
+	f = write_begin(0);
+	answers(f, -ENOMEDIUM, -ENOMEM);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(f->result, -ENOMEM);
+	f = write_begin(0);
+	CHECK_EQ(f->nodes, 1);
+	CHECK_EQ(f->replica[0], 1);
+}
+
+static void a_refusing_node_is_left_out(void)
+{
+	static const int errors[] = {-ENOMEDIUM, -ENOSPC, -ESTALE, -EACCES};
+
+	for (unsigned i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+		call_count = sent_count = stored = 0;
+		setup();
+		answers(write_begin(2), errors[i], 0);
+		CHECK_EQ(call_count, 1);
+		CHECK(calls[0].conn == &conns[0]);
+		record_answer(0, 0);
+		CHECK_EQ(members(2), 2);
+		CHECK_EQ(stored, 1);
+		record_answer(1, 0);
+		replicas_close(&inode);
+		tick(50);
+	}
+}
+
+static void a_full_node_records_a_view_when_it_has_room(void)
+{
+	unsigned node[RECORD_REPLICAS], good, lines;
+	struct flush *f;
+
+	setup();
+	f = write_begin(0);
+	answers(f, 0, -ETIMEDOUT);
+	lines = log_lines;
+	record_answer(0, -ENOSPC);
+	CHECK_EQ(call_count, 1); /* not at once */
+	CHECK_EQ(log_lines, lines + 1);
+	CHECK(strstr(log_text, "full"));
+	tick(500);
+	CHECK_EQ(call_count, 1);
+	CHECK_EQ(replicas_order(&inode, 0, node, &good), 2);
+	CHECK_EQ(node[0], 0);
+	CHECK_EQ(good, 1);
+	conns[1].state = GVM_CONN_CONNECTING;
+	for (unsigned i = 1; i < 3; i++) {
+		CHECK_EQ(stored, 0);
+		tick(1000);
+		CHECK_EQ(call_count, 1 + i);
+		record_answer(i, i < 2 ? -ENOSPC : 0);
+	}
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(members(0), 1);
+	replicas_close(&inode); /* with the next tick */
+	tick(50);
+	CHECK(!inode.replicas);
+}
+
+static void a_closed_region_waits_for_no_full_node(void)
+{
+	setup();
+	answers(write_begin(0), 0, -ETIMEDOUT);
+	record_answer(0, -ENOSPC);
+	replicas_close(&inode); /* its flush ends with the next tick */
+	tick(50);
+	CHECK_EQ(stored, 1);
+	CHECK(last_stored->result < 0);
+	CHECK(!inode.replicas);
+	tick(2000);
+	CHECK_EQ(call_count, 1);
+}
+
+/* To ask again is of no use. */
+static void a_fenced_writer_records_nothing_more(void)
+{
+	setup();
+	answers(write_begin(0), 0, -ETIMEDOUT);
+	record_answer(0, -EKEYREVOKED);
+	CHECK_EQ(fenced, 1);
+	CHECK_EQ(call_count, 1);
+}
+
+static void an_answer_may_come_when_the_region_is_gone(void)
+{
+	setup();
+	answers(write_begin(0), 0, -ETIMEDOUT);
+	inodes.rt[NR] = NULL;
+	record_answer(0, 0);
+	CHECK_EQ(stored, 0);
+	CHECK_EQ(call_count, 1);
+}
+
+static void a_bad_member_is_read_last(void)
+{
+	unsigned node[RECORD_REPLICAS], good;
+
+	setup();
+	CHECK_EQ(replicas_order(&inode, 0, node, &good), 2);
+	CHECK_EQ(good, 2);
+	conns[0].state = GVM_CONN_CONNECTING;
+	tick(1000);
+	CHECK_EQ(replicas_order(&inode, 0, node, &good), 2);
+	CHECK_EQ(good, 1);
+	CHECK_EQ(node[0], 1);
+	CHECK_EQ(node[1], 0);
+	/* It has begun anew. */
+	conns[0].state = GVM_CONN_UP;
+	conns[0].incarnation.b[3] = 1;
+	tick(50);
+	CHECK_EQ(replicas_order(&inode, 0, node, &good), 1);
+	CHECK_EQ(node[0], 1);
+}
+
+static const struct check_test tests[] = {
+	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
+	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
+	{"a-write-waits-not-for-a-node-that-is-known-to-be-away", a_write_waits_not_for_a_node_that_is_known_to_be_away},
+	{"no-node-is-left-out-while-all-are-away", no_node_is_left_out_while_all_are_away},
+	{"connections-that-are-dead-are-no-nodes-that-answer", connections_that_are_dead_are_no_nodes_that_answer},
+	{"silence-of-all-nodes-of-a-slot-is-waited-out", silence_of_all_nodes_of_a_slot_is_waited_out},
+	{"what-passes-leaves-no-node-out", what_passes_leaves_no_node_out},
+	{"a-lost-copy-beside-a-failure-that-passes-ends-no-region", a_lost_copy_beside_a_failure_that_passes_ends_no_region},
+	{"a-refusing-node-is-left-out", a_refusing_node_is_left_out},
+	{"a-full-node-records-a-view-when-it-has-room", a_full_node_records_a_view_when_it_has_room},
+	{"a-closed-region-waits-for-no-full-node", a_closed_region_waits_for_no_full_node},
+	{"a-fenced-writer-records-nothing-more", a_fenced_writer_records_nothing_more},
+	{"an-answer-may-come-when-the-region-is-gone", an_answer_may_come_when_the_region_is_gone},
+	{"a-bad-member-is-read-last", a_bad_member_is_read_last},
+};
+
+/* Each in a process of its own: they share one world. */
+int main(int argc, char **argv)
+{
+	return check_run_apart(argc, argv, tests, sizeof(tests) / sizeof(*tests));
+}
