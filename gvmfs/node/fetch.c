@@ -10,7 +10,10 @@
 #define PATIENCE_MAX_NS	  500000000ull
 #define PATIENCE_FIRST_NS 20000000ull /* of a node whose answers are not known yet */
 #define ROUND_NS	  1000000000ull	 /* after it, silent nodes are asked again */
-#define NEWEST_NS	  10000000000ull /* for all of it */
+#define PAUSE_NS	  100000000ull	 /* between two rounds */
+/* For all of it: a writer takes a node for lost after 6 s without an answer, and records after 3 s more that it goes on
+ * without (replicas.c), unless a write waits for that. */
+#define NEWEST_NS	  15000000000ull
 #define US		  1000ull
 
 void fetches_init(struct fetches *fs)
@@ -88,6 +91,7 @@ static int request_piece(struct gvm_get *get, uint64_t version, const struct chu
 }
 
 static void next_ask(struct fetch *f);
+static void newest_again(struct fetch *f, int error);
 
 static bool any_under_way(const struct fetch *f)
 {
@@ -114,7 +118,11 @@ static void request_done(struct gvm_req *req)
 		fetch_end(f, result);
 	else if (f->asked < f->ways)
 		next_ask(f);
-	else if (!any_under_way(f))
+	else if (any_under_way(f))
+		return;
+	else if (f->newest.ways)
+		newest_again(f, f->error);
+	else
 		fetch_end(f, f->error);
 }
 
@@ -147,17 +155,17 @@ static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way
 	f->error = 0;
 	f->ended = false;
 	f->hedge_at_ns = 0;
+	f->newest.pauses = false;
 }
 
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)
 {
+	f->newest.ways = 0;
 	ways_set(fs, f, way, ways);
 	next_ask(f);
 }
 
 /* ---- which replicas have the newest version */
-
-static void views_ask(struct fetch *f);
 
 /* Cancels what is under way; nothing of it is heard any more. */
 static void requests_drop(struct fetch *f)
@@ -172,6 +180,16 @@ static void requests_drop(struct fetch *f)
 static bool is_over(const struct fetch *f)
 {
 	return gvm_now_ns() >= f->newest.until_ns;
+}
+
+static void newest_again(struct fetch *f, int error)
+{
+	if (is_over(f)) {
+		fetch_end(f, error);
+		return;
+	}
+	wait_add(f, gvm_now_ns() + PAUSE_NS);
+	f->newest.pauses = true;
 }
 
 static uint64_t round_deadline(const struct fetch *f)
@@ -198,12 +216,12 @@ static void probes_end(struct fetch *f)
 	uint64_t version = 0;
 	unsigned ways = 0;
 
-	if (f->error == -ETIMEDOUT && !is_over(f)) { /* a view may be without it by now */
-		views_ask(f);
+	if (f->error == -EKEYREVOKED) {
+		fetch_end(f, f->error);
 		return;
 	}
-	if (f->error) {
-		fetch_end(f, f->error == -EKEYREVOKED ? f->error : -EHOSTDOWN);
+	if (f->error) { /* a view may be without it soon */
+		newest_again(f, -EHOSTDOWN);
 		return;
 	}
 	for (unsigned i = 0; i < f->ways; i++)
@@ -213,7 +231,8 @@ static void probes_end(struct fetch *f)
 			newest[ways++] = f->way[i];
 	f->what.version = version;
 	f->deadline_ns = f->newest.until_ns;
-	fetch_begin(f->fetches, f, newest, ways);
+	ways_set(f->fetches, f, newest, ways);
+	next_ask(f);
 }
 
 static void probe_done(struct gvm_req *req)
@@ -302,16 +321,11 @@ static void views_done(struct gvm_req *req)
 		return;
 	if (!req->result)
 		views_take(n, (unsigned)(q - f->request), &q->call);
-	else if (req->result == -ETIMEDOUT)
-		f->error = req->result; /* it may answer yet, or be done without */
 	if (!req->result && !view_choose(n->seen, all, &members)) {
 		requests_drop(f);
 		probes_ask(f, members);
 	} else if (!any_under_way(f)) {
-		if (f->error && !is_over(f))
-			views_ask(f);
-		else
-			fetch_end(f, -EHOSTDOWN);
+		newest_again(f, -EHOSTDOWN);
 	}
 }
 
@@ -354,6 +368,11 @@ uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns)
 	struct fetch *f;
 
 	while ((f = TAILQ_FIRST(&fs->waiting)) && f->hedge_at_ns <= now_ns) {
+		if (f->newest.pauses) {
+			wait_end(f);
+			views_ask(f);
+			continue;
+		}
 		/* What is known of it is how long it took at least. */
 		fetch_latency_learn(f->way[f->asked - 1].latency, now_ns - f->request[f->asked - 1].sent_ns);
 		fs->hedged++;

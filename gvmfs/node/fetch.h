@@ -63,9 +63,10 @@ struct fetch {
 	struct fetch_request request[RECORD_REPLICAS];
 	struct fetch_newest {
 		struct fetch_way way[RECORD_REPLICAS]; /* the slot's replicas */
-		unsigned ways, slot;
+		unsigned ways, slot;		       /* ways 0: it is no such fetch */
 		struct view_seen seen[RECORD_REPLICAS];
 		uint64_t until_ns;
+		bool pauses; /* until hedge_at_ns; then all are asked again */
 	} newest;
 	unsigned ways, asked;
 	int error;	    /* the first that a node answered */
@@ -91,9 +92,9 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
  * The same for a caller that is not the region's writer: it has no index to say which version is the last, and no journal to
  * say which replicas have it. All replicas of the slot are asked for its views (views.h); when those that have answered tell
  * which of them have all that was acknowledged, these are asked which version they have, and those that have the newest are
- * the ways. (Whatever was acknowledged before the call is found: each of the answers is younger.) A node that is silent is
- * asked again, since the writer may go on without it; -EHOSTDOWN: for too long, or one has lost what it had, and only that
- * one may have the newest.
+ * the ways. (Whatever was acknowledged before the call is found: each of the answers is younger.) While one that may have
+ * had the newest is silent, or has lost it, all are asked again, for as long as a writer may take to go on without it;
+ * -EHOSTDOWN: none has.
  */
 void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot);
 /* Ends it early: done() runs at once, with -ECANCELED. */

@@ -372,7 +372,8 @@ static const char *error_text(int error)
 	case -ETIMEDOUT:
 		return "no answer within --timeout";
 	case -EHOSTDOWN:
-		return "one of its nodes does not answer, or has LOST its copy, and may have had a newer one";
+		return "one of its nodes does not answer, or has LOST its copy, and may have had a newer one; no writer has "
+		       "said meanwhile that it goes on without that node";
 	}
 	return strerror(-error);
 }

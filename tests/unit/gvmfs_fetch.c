@@ -379,12 +379,14 @@ static void a_silent_node_is_done_without_when_a_view_is(void)
 	lists(2, 0, 0, 0, 0);
 	lists_not(0, -ETIMEDOUT);
 	CHECK_EQ(ends, 0); /* all are asked again */
+	fetches_tick(&fetches, ~1ull);
 	lists(2, 3, 6, 0, 0);
 	lists(1, 3, 6, 0, 0);
 	CHECK(!conns[0].views); /* not waited for */
 	version_comes(2, 2);
 	answer(1, -ETIMEDOUT); /* fails now: which view is it? */
 	CHECK_EQ(ends, 0);
+	fetches_tick(&fetches, ~1ull);
 	lists(2, 4, 4, 0, 0);
 	version_comes(2, 2);
 	answer(2, 0);
@@ -399,6 +401,7 @@ static void a_view_with_a_member_that_is_not_known_is_not_enough(void)
 	newest_begin(0);
 	fetch_cancel(&fetch);
 	ends = 0;
+	fetch.deadline_ns = 1; /* over at once */
 	for (unsigned i = 0; i < 2; i++)
 		way[i] = (struct fetch_way){&conns[i], &latency[i], id(i)};
 	fetch_newest_begin(&fetches, &fetch, way, 2, 9);
@@ -408,12 +411,33 @@ static void a_view_with_a_member_that_is_not_known_is_not_enough(void)
 	CHECK_EQ(result, -EHOSTDOWN);
 }
 
+/* Its writer may say any moment that it goes on without that node. */
 static void without_an_index_a_lost_copy_may_have_been_the_newest(void)
 {
 	newest_begin(0);
 	lists_not(0, -ENOMEDIUM);
 	lists(1, 0, 0, 0, 0);
 	lists(2, 0, 0, 0, 0);
+	CHECK_EQ(ends, 0);
+	CHECK(!conns[1].views); /* not at once */
+	CHECK(fetches_tick(&fetches, gvm_now_ns()) > gvm_now_ns());
+	fetches_tick(&fetches, ~1ull);
+	lists_not(0, -ENOMEDIUM);
+	lists(1, 3, 6, 0, 0);
+	lists(2, 3, 6, 0, 0);
+	version_comes(1, 2);
+	answer(2, -ENOMEDIUM); /* that one, too, now */
+	CHECK_EQ(ends, 0);
+	fetches_tick(&fetches, ~1ull);
+	lists_not(0, -ENOMEDIUM);
+	lists(1, 4, 2, 0, 0);
+	version_comes(1, 2);
+	answer(1, -ENOMEDIUM);
+	CHECK_EQ(ends, 0);
+	fetches_tick(&fetches, ~1ull);
+	fetch.newest.until_ns = 1;
+	for (unsigned i = 0; i < 3; i++)
+		lists_not(i, -ENOMEDIUM);
 	CHECK_EQ(ends, 1);
 	CHECK_EQ(result, -EHOSTDOWN);
 	newest_begin(0);
