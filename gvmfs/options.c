@@ -38,6 +38,8 @@ static const char usage_text[] =
 	"                        away for so long (default 30)\n"
 	"      --repair-rate MB  copy so many MB a second to nodes that lack copies\n"
 	"                        (default 100)\n"
+	"      --force           open regions with replicas also while no node that is\n"
+	"                        there is known to have what was written last\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
 	"                        long after the nodes last heard of it (default 10)\n"
 	"      --unlinked-lease SECONDS  the same of files without a name: the nodes\n"
@@ -55,7 +57,8 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS, OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_FORCE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS,
+	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -71,6 +74,7 @@ static const struct option long_options[] = {
 	{ "replicas", required_argument, NULL, OPT_REPLICAS },
 	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
+	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
 	{ "writers", required_argument, NULL, OPT_WRITERS },
@@ -248,6 +252,9 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
 	case OPT_UNLINKED_LEASE:
 		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
+	case OPT_FORCE:
+		opts->force = true;
+		return 0;
 	case OPT_ALLOW_OTHER:
 		opts->allow_other = true;
 		return 0;

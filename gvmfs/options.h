@@ -46,6 +46,7 @@ struct options {
 	bool foreground;
 	bool allow_other;
 	bool bench_no_network; /* acknowledge writes without sending them: measurements only */
+	bool force;	       /* regions are attached though it is not known who has what was written last */
 };
 
 /*

@@ -21,7 +21,7 @@
 
 static const char help_text[] =
 	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
-	"       gvm region take REGION\n"
+	"       gvm region take [--force] REGION\n"
 	"\n"
 	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this\n"
 	"host when it is mapped through the fast path; also while the guest runs.\n"
@@ -29,6 +29,8 @@ static const char help_text[] =
 	"take: ends the claim of another host that has the region for writing, at once,\n"
 	"without waiting for its lease. A guest that runs there loses its memory.\n"
 	"\n"
+	"  --force    take a region with replicas also if no node that is there is known\n"
+	"             to have what was written last\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"
 	"  all        no limit\n"
@@ -104,12 +106,17 @@ static int local_set(const char *path, const char *text)
 
 int cmd_region(int argc, char **argv)
 {
-	static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	bool take;
+	static const struct option longs[] = {
+		{"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	bool take, force = false;
 	int c, rc;
 
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c == 'f') {
+			force = true;
+			continue;
+		}
 		if (c != 'h')
 			return EXIT_USAGE;
 		fputs(help_text, stdout);
@@ -118,19 +125,24 @@ int cmd_region(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	take = argc == 2 && !strcmp(argv[0], "take");
-	if (!take && (argc < 2 || argc > 3 || strcmp(argv[0], "local"))) {
+	if (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local"))) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}
 	rc = region_check(argv[1]);
 	if (!rc && take)
-		rc = setxattr(argv[1], GVM_XATTR_TAKE, "1", 1, 0) ? -errno : 0;
+		rc = setxattr(argv[1], GVM_XATTR_TAKE, force ? "2" : "1", 1, 0) ? -errno : 0;
 	else if (!rc)
 		rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
 	if (!rc)
 		return 0;
 	if (take && rc == -EBUSY) {
 		say("%s is open for writing on this very host: close it there", argv[1]);
+		return 1;
+	}
+	if (take && rc == -EIO) {
+		say("%s is not taken, and its writer goes on: a node that may have what was written last does not answer, or "
+		    "has lost it; the mount's log says more%s", argv[1], force ? "" : ". --force takes it all the same");
 		return 1;
 	}
 	say("%s: %s", argv[1],

@@ -179,9 +179,15 @@ static void taken(struct worker *w, struct inode *inode, int result, void *arg)
 	op_end(arg, true, result);
 }
 
+struct taking {
+	struct op op; /* first */
+	bool force;
+};
+
 static void take_run(struct task *task)
 {
-	struct op *op = (struct op *)task;
+	struct taking *t = (struct taking *)task;
+	struct op *op = &t->op;
 	struct journal_inode *d = op->inode->disk;
 
 	if (d->use != INODE_USED || d->rec.kind != RECORD_REGION)
@@ -189,22 +195,23 @@ static void take_run(struct task *task)
 	else if (d->epoch || !d->rec.node_count) /* written here, or by nobody */
 		op_end(op, true, d->epoch ? EBUSY : 0);
 	else
-		region_take(op->w, op->inode, taken, op);
+		region_take(op->w, op->inode, t->force, taken, op);
 }
 
-static void take(fuse_req_t req, fuse_ino_t ino)
+static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 {
 	struct inode *inode = front_inode(req, ino);
-	struct op *op = inode ? op_new(front_worker(req), req, inode) : NULL;
+	struct taking *t = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*t)) : NULL;
 
-	if (!op)
+	if (!t)
 		return;
-	op->task.run = take_run;
-	inode_acquire(inode, &op->task);
+	t->force = force;
+	t->op.task.run = take_run;
+	inode_acquire(inode, &t->op.task);
 }
 
 /* What can be set: the budget of the fast path (bytes, in decimal digits), that a region is temporary (1),
- * and that it is taken from its writer (1). */
+ * and that it is taken from its writer (1; 2: by force). */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -220,8 +227,8 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 		return;
 	}
 	if (strcmp(name, GVM_XATTR_TAKE) == 0) {
-		if (size == 1 && *value == '1')
-			take(req, ino);
+		if (size == 1 && (*value == '1' || *value == '2'))
+			take(req, ino, *value == '2');
 		else
 			fuse_reply_err(req, EINVAL);
 		return;

@@ -97,6 +97,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->epoch = inode->disk->epoch;
 	rj->opts = w->opts;
 	rj->self = w->self;
+	rj->force = w->opts->force;
 	rj->unlinked = inode->disk->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
@@ -194,9 +195,15 @@ static void plain_end(struct job *job)
 	region_end((struct region_job *)job);
 }
 
-void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+static void take_by_force_work(struct job *job, struct pool *pool)
 {
-	region_start(w, inode, done, arg, region_job_take, plain_end,
+	((struct region_job *)job)->force = true;
+	region_job_take(job, pool);
+}
+
+void region_take(struct worker *w, struct inode *inode, bool force, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, force ? take_by_force_work : region_job_take, plain_end,
 		     inode->disk->rec.size_bytes);
 }
 
@@ -303,8 +310,7 @@ static void delete_work(struct job *job, struct pool *pool)
 	const struct region_job *rj = (const struct region_job *)job;
 
 	region_job_delete(job, pool);
-	if (!job->result)
-		journal_index_give_back(rj->w->journal, rj->inode->nr); /* before the front reaps the inode */
+	journal_index_give_back(rj->w->journal, rj->inode->nr); /* before the front reaps the inode */
 }
 
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -48,8 +48,9 @@ int region_can_read(struct worker *w, const struct inode *inode);
  * node has lost it. */
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Takes the region from its writer, connected or away, and gives it up again: that writer is fenced, and
- * the region free. A person asks for that. */
-void region_take(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+ * the region free. A person asks for that. With force also if it could not be attached (-EIO) then, since nobody knows who
+ * has what was written last. */
+void region_take(struct worker *w, struct inode *inode, bool force, region_done_fn *done, void *arg);
 /* Gives it up (what was written is acknowledged: store_sync). Never fails. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Changes the size: makes the region on the nodes if it has none yet, and attaches to it; reserves
@@ -58,7 +59,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
  * record (not saved: names.h). */
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg);
-/* Deletes it on the nodes; one that cannot be reached keeps its part (and says so). */
+/* Deletes it on the nodes: 0; or -EAGAIN: one that cannot be reached keeps its part (that was said). */
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
  * deadline. */

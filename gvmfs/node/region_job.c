@@ -82,7 +82,7 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	rj->lease_ms = 0;
 	rj->pass = false;
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		rj->away[i] |= !record_node_is_used(&rj->rec, i);
+		rj->away[i] = !record_node_is_used(&rj->rec, i);
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		int r = rj->away[i] ? 0 : region_open(pool, rj, i, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask);
 
@@ -140,14 +140,27 @@ static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epo
 	struct ask ask;
 
 	for (unsigned i = 0; i < count; i++)
-		region_open(pool, rj, i, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
+		if (!rj->away[i])
+			region_open(pool, rj, i, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
+}
+
+static unsigned nodes_away(const struct region_job *rj)
+{
+	unsigned away = 0;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		away += rj->away[i];
+	return away;
 }
 
 /* Asks every node whether we may attach, and none of them lets another client from then on: what one refuses
- * has fenced the writer on no other. A higher epoch: as region_claim(). */
+ * has fenced the writer on no other, nor has what cannot be attached since another node is gone now. A higher epoch: as
+ * region_claim(). */
 static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
+	unsigned away = nodes_away(rj);
 	struct ask ask = { 0 };
+	int error;
 
 	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
 		int r = rj->away[i] ? 0 :
@@ -162,7 +175,12 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
 		}
 		return r == -ENOMEDIUM ? -EIO : r;
 	}
-	return 0;
+	if (nodes_away(rj) == away)
+		return 0;
+	error = region_views_choose(rj, pool);
+	if (error)
+		region_unhold(rj, pool, *epoch, rj->rec.node_count);
+	return error;
 }
 
 /* Attaches to every node with *epoch; a node that knows a higher one sets *epoch, -EAGAIN. Having
@@ -302,7 +320,7 @@ again:
 	if (!r && taken && !rj->take)
 		r = -EBUSY;
 	/* Nobody is fenced by an attachment that could not be. */
-	if (!r && rj->rec.replicas > 1 && rj->index)
+	if (!r && rj->rec.replicas > 1)
 		r = region_views_choose(rj, pool);
 	while (!r) {
 		if (++epoch > GVM_EPOCH_MAX) {
@@ -332,6 +350,7 @@ void region_job_take(struct job *job, struct pool *pool)
 
 	rj->take = true;
 	rj->index = NULL;
+	rj->words = NULL;
 	region_job_attach(job, pool);
 	if (job->result)
 		return;

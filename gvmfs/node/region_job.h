@@ -22,7 +22,7 @@ struct region_job {
 	uint64_t cut_version;	 /* of the zeros that were left behind before */
 	uint64_t discard_version; /* shrink, out: of those that stay behind now; 0: nothing was thrown away */
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
-	uint64_t *words;	 /* and the views of its slots, if they have several replicas */
+	uint64_t *words;	 /* and the views of its slots, if they have several replicas; NULL: only looked at */
 	bool away[RECORD_NODES_MAX]; /* attach: nodes that are left out, since others have what they had */
 	uint64_t held_bytes;	 /* stat */
 	uint8_t writer;		 /* stat: see owner_judge() */
@@ -32,6 +32,8 @@ struct region_job {
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
 	bool pass;		 /* attach: a lease is ours, or of a mount that is dead */
 	bool take;		 /* also from a live writer: a person said so */
+	bool force;		 /* though it is not known who has what was written last: a person said so */
+	uint64_t forced[RECORD_SLOTS / 64]; /* slots of which that is so */
 	bool quiet[RECORD_NODES_MAX]; /* stat: which nodes did not answer */
 };
 

@@ -87,21 +87,49 @@ static int slots_choose(struct region_job *rj, struct view_seen (*seen)[VIEW_REP
 {
 	const struct record *rec = &rj->rec;
 	uint8_t all = (uint8_t)((1u << rec->replicas) - 1), members;
-	unsigned unknown = 0;
+	unsigned unknown = 0, gone = 0;
 
+	memset(rj->forced, 0, sizeof(rj->forced));
 	for (unsigned s = 0; s < rec->slot_count; s++) {
+		bool known;
+
 		for (unsigned n = 0; n < rec->replicas; n++)
 			seen[s][n].answers = !rj->away[rec->slots[s].node[n]];
-		if (view_choose(seen[s], all, &members) < 0)
-			unknown++;
-		else
-			rj->words[s] = view_word_of(seen[s], all, rj->epoch, members);
+		known = !view_choose(seen[s], all, &members);
+		gone += !members;
+		unknown += !known && members;
+		if (!known)
+			rj->forced[s / 64] |= 1ull << s % 64;
+		if (rj->words && members)
+			rj->words[s] = known ? view_word_of(seen[s], all, rj->epoch, members) :
+					       view_word_again(rj->epoch, members);
 	}
-	if (unknown)
+	if (gone)
+		log_error(rec->name, "of %u/%u of its chunks no node answers that has a copy", gone, rec->slot_count);
+	if (unknown && !rj->force)
 		log_error(rec->name,
 			  "of %u/%u of its chunks it is not known who has what was written last: a node that may have it "
-			  "does not answer, or has lost it", unknown, rec->slot_count);
-	return unknown ? -EIO : 0;
+			  "does not answer, or has lost it. (--force takes what is left, which may be old)",
+			  unknown, rec->slot_count);
+	return gone || (unknown && !rj->force) ? -EIO : 0;
+}
+
+/* Says what was taken by force. */
+static void forced_say(const struct region_job *rj, uint64_t chunks)
+{
+	const struct record *rec = &rj->rec;
+	unsigned slots = 0;
+	uint64_t held = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		slots += rj->forced[s / 64] >> s % 64 & 1;
+	for (uint64_t c = 0; slots && c < chunks; c++)
+		held += rj->index[c] && rj->forced[record_slot_of(rec, c) / 64] >> record_slot_of(rec, c) % 64 & 1;
+	if (slots)
+		log_loss(rec->name,
+			 "attached BY FORCE: of %u/%u of its chunks the node that may have what was written last was not "
+			 "asked: %llu chunks may be old, and what was only written there reads as zeros",
+			 slots, rec->slot_count, (unsigned long long)held);
 }
 
 int region_views_choose(struct region_job *rj, struct pool *pool)
@@ -297,7 +325,9 @@ int region_versions_settle(struct region_versions *v, struct region_job *rj, str
 	for (m.chunk = 0; !r && m.chunk < v->chunks; m.chunk++)
 		if (rj->index[m.chunk] && !is_settled(v, rj, m.chunk))
 			r = chunk_settle(v, rj, pool, &m);
-	if (r < 0)
+	if (!r)
+		forced_say(rj, v->chunks);
+	else
 		log_error(rj->rec.name, "what a writer left on one of its nodes cannot be given to the others: %s",
 			  strerror(-r));
 	chunk_codec_destroy(m.codec);

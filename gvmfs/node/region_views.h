@@ -4,7 +4,7 @@
  * region's index is. Runs in a job's fiber (region_job.h), after the nodes refuse whoever wrote before.
  *
  * Nodes that do not answer, or that lost the region, are left out (rj->away), as long as each slot's last view is known
- * (view_choose()). The index has for each chunk the newest version that a member has: a write that was never
+ * (view_choose()), or by force (rj->force): then what is left is taken, and may be old. The index has for each chunk the newest version that a member has: a write that was never
  * acknowledged may have reached some of them only. Those that have an older one are given the newest before the region
  * is attached, so that all members have all that anybody may have read.
  */
@@ -15,7 +15,7 @@
 
 /* Whether a node that answered `error` may be left out; then it is. */
 bool region_node_leave_out(struct region_job *rj, unsigned node, int error);
-/* Reads the views and chooses the members of each slot: rj->words. 0; or -EIO, with a line in the log. */
+/* Reads the views and chooses the members of each slot: rj->words, if there are any. 0; or -EIO, with a line in the log. */
 int region_views_choose(struct region_job *rj, struct pool *pool);
 
 /* What the replicas have of each chunk, while the index is being read. */
