@@ -99,18 +99,20 @@ static int refuse(const char *name, const char *value, const char *why)
 	return 1;
 }
 
-static int add_node(struct options *opts, const char *text)
+static int add_node(struct options *opts, const char *text, const char *rack)
 {
 	struct addr addr;
+	unsigned i = 0;
 
 	if (addr_parse(text, &addr) < 0)
 		return refuse("node", text, "not an address: 10.0.0.2:9999, [fd00::2]:9999 or a host name");
-	for (unsigned i = 0; i < opts->node_count; i++)
-		if (strcmp(opts->nodes[i], text) == 0)
-			return 0;
-	if (opts->node_count == OPTIONS_NODES_MAX)
+	while (i < opts->node_count && strcmp(opts->nodes[i], text) != 0)
+		i++;
+	if (i == OPTIONS_NODES_MAX)
 		return refuse("node", text, "too many nodes (at most 128)");
-	opts->nodes[opts->node_count++] = text;
+	opts->nodes[i] = text;
+	opts->racks[i] = rack ? rack : opts->racks[i];
+	opts->node_count += i == opts->node_count;
 	return 0;
 }
 
@@ -124,7 +126,7 @@ static int add_list(struct options *opts, const char *text)
 	if (!list)
 		return complain("no memory left");
 	for (char *addr = strtok(list, ",/"); addr && !r; addr = strtok(NULL, ",/"))
-		r = add_node(opts, addr);
+		r = add_node(opts, addr, NULL);
 	return r;
 }
 
@@ -139,12 +141,12 @@ static int add_conf(struct options *opts, const char *path)
 		return refuse("", path, *err ? err : strerror(-r));
 	for (unsigned i = 0; i < count && !r; i++)
 		if (nodes[i].mem) {
-			r = add_node(opts, nodes[i].addr);
+			r = add_node(opts, nodes[i].addr, *nodes[i].rack ? nodes[i].rack : NULL);
 			opts->tls |= nodes[i].tls;
 			found++;
 		}
 	return r || found ? r : refuse("", path, "none of its nodes has the role mem");
-	/* the array stays: its addresses are used */
+	/* the array stays: its addresses and racks are used */
 }
 
 static int set_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *value)
@@ -250,11 +252,11 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("repair-after", value, 1, 86400, &opts->repair_after_s);
 	case OPT_REPAIR_RATE:
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
-	case OPT_UNLINKED_LEASE:
-		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
 	case OPT_FORCE:
 		opts->force = true;
 		return 0;
+	case OPT_UNLINKED_LEASE:
+		return set_number("unlinked-lease", value, 1, 30 * 86400, &opts->unlinked_lease_s);
 	case OPT_ALLOW_OTHER:
 		opts->allow_other = true;
 		return 0;

@@ -28,6 +28,7 @@ struct options {
 	const char *mountpoint; /* absolute */
 	const char *source;	/* as the list of mounts shows it */
 	const char *nodes[OPTIONS_NODES_MAX]; /* "host:port" */
+	const char *racks[OPTIONS_NODES_MAX]; /* of each: what fails together has one name; NULL: it is by itself */
 	unsigned node_count;
 	uint8_t *key;
 	size_t key_bytes;
@@ -45,8 +46,8 @@ struct options {
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool foreground;
 	bool allow_other;
-	bool bench_no_network; /* acknowledge writes without sending them: measurements only */
 	bool force;	       /* regions are attached though it is not known who has what was written last */
+	bool bench_no_network; /* acknowledge writes without sending them: measurements only */
 };
 
 /*

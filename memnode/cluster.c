@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cluster.c - reads cluster.conf: the nodes' ids, addresses and roles.
+ * cluster.c - reads cluster.conf: the nodes' ids, addresses, roles and racks.
  *
  * A line with an equals sign is a setting, which holds for all nodes.
  *
@@ -152,7 +152,7 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 {
 	struct gvm_cluster_node node = {0};
 	struct place place = {.line = line};
-	struct word id, addr, roles, more;
+	struct word id, addr, roles, rack, more;
 	const char *equals, *hash = memchr(at, '#', (size_t)(end - at));
 
 	if (hash)
@@ -167,13 +167,14 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 		return 0;
 	addr = word_next(&at, end);
 	roles = word_next(&at, end);
+	rack = word_next(&at, end);
 	more = word_next(&at, end);
 	if (!id_parse(id, &node.id))
 		return complain(p, line, "a node id is a number from 0 to 10239, not", id);
 	if (!addr.len || !roles.len)
-		return complain(p, line, "a node is 'id address:port roles'", (struct word){0});
+		return complain(p, line, "a node is 'id address:port roles', or that and its rack", (struct word){0});
 	if (more.len)
-		return complain(p, line, "nothing may follow the roles, but there is", more);
+		return complain(p, line, "nothing may follow the rack, but there is", more);
 	if (addr.len >= sizeof(node.addr))
 		return complain(p, line, "not an address:port:", addr);
 	memcpy(node.addr, addr.at, addr.len);
@@ -181,6 +182,9 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 		return complain(p, line, "not an address:port:", addr);
 	if (!roles_parse(roles, &node))
 		return complain(p, line, "roles are 'cpu', 'mem' or 'cpu,mem', not", roles);
+	if (rack.len > GVM_RACK_MAX)
+		return complain(p, line, "a rack's name has at most 31 bytes, not", rack);
+	memcpy(node.rack, rack.at, rack.len);
 	if (p->line_of_id[node.id]) {
 		char what[64];
 

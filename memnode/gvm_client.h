@@ -256,16 +256,18 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
 /* The last error of gvm_key_load() as the end of a message to the user. */
 const char *gvm_key_error(int err);
 
-/* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), `tls = yes` or
- * `tls = no` (the default) for all of them, # comments.
+/* cluster.conf: lines of `id address:port roles` (roles: a comma list of cpu, mem), with the name of the node's rack
+ * behind them if it is in one; `tls = yes` or `tls = no` (the default) for all of them, # comments.
  * Addresses as for gvm_conn_create(). An id or an address may occur once. Nodes come in the order
  * of the file, at least one; the caller frees *nodes. On error `err` is a text for the user, with
  * the line's number. Shared by all modes. */
+#define GVM_RACK_MAX 31
 struct gvm_cluster_node {
 	unsigned id; /* 0..10239 */
 	char addr[128];
 	bool cpu, mem;
 	bool tls; /* its memory node uses TLS */
+	char rack[GVM_RACK_MAX + 1]; /* what fails together with others of that name; "": by itself */
 };
 int gvm_cluster_load(const char *path, struct gvm_cluster_node **nodes, unsigned *count, char err[128]);
 /* The same from the file's text. Pure. */

@@ -62,6 +62,30 @@ static void pool_compare(struct pool *pool)
 	}
 }
 
+/* Of a node that is named more than once, by the spelling that has a rack. */
+static const char *rack_name(const struct pool *pool, const struct gvm_conn *conn)
+{
+	const struct gvm_id *own = gvm_conn_incarnation(conn);
+
+	for (unsigned i = 0; i < pool->listed; i++)
+		if (pool->opts->racks[i] && (pool->conns[i] == conn ||
+					     (!gvm_id_is_none(own) && gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), own))))
+			return pool->opts->racks[i];
+	return NULL;
+}
+
+unsigned pool_rack(const struct pool *pool, const struct gvm_conn *conn)
+{
+	const char *name = rack_name(pool, conn);
+	unsigned i = 0;
+
+	if (!name)
+		return 0;
+	while (!pool->opts->racks[i] || strcmp(pool->opts->racks[i], name) != 0)
+		i++;
+	return i + 1;
+}
+
 unsigned pool_nodes(const struct pool *pool)
 {
 	unsigned n = 0;

@@ -72,6 +72,10 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 /* What GETs over a connection of the pool take. */
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn);
 
+/* The rack that the command line's list of nodes names for a connection's: equal numbers are one rack; 0: it is by
+ * itself, as far as is known. */
+unsigned pool_rack(const struct pool *pool, const struct gvm_conn *conn);
+
 /* How many nodes the command line names, as far as is known. */
 unsigned pool_nodes(const struct pool *pool);
 

@@ -424,8 +424,8 @@ void region_job_delete(struct job *job, struct pool *pool)
 	job->result = 0;
 }
 
-/* Fills nodes[] with the nodes that answer, and what each could still promise. */
-static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes)
+/* Fills nodes[] with the nodes that answer, what each could still promise, and its rack. */
+static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes, unsigned *rack)
 {
 	struct record *rec = &rj->rec;
 	struct ask *asks = asks_make(pool->listed);
@@ -453,6 +453,7 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 		node->incarnation = *gvm_conn_incarnation(conn);
 		snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(conn));
 	}
+		rack[rec->node_count] = pool_rack(pool, conn);
 	free(asks);
 	return rec->node_count ? 0 : -ENOSPC;
 }
@@ -531,13 +532,38 @@ void region_job_create(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t chunks = record_chunks(rj->size_bytes), free_bytes[RECORD_NODES_MAX];
+/* The nodes with room are too few for its copies, or their racks are. */
+static void places_complain(const struct region_job *rj, const unsigned *rack)
+{
+	const struct record *rec = &rj->rec;
+	unsigned racks = 0;
+
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		unsigned same = 0;
+
+		while (same < i && (!rack[i] || rack[same] != rack[i]))
+			same++;
+		racks += same == i;
+	}
+	if (racks < rec->node_count)
+		log_error(rec->name, "%u copies of each chunk need as many racks: the %u nodes that answer and have room are in %u",
+			  rec->replicas, rec->node_count, racks);
+	else
+		log_error(rec->name, "%u copies of each chunk need as many nodes: %u answer and have room", rec->replicas,
+			  rec->node_count);
+}
+
 	struct record *rec = &rj->rec;
-	int r = region_choose(rj, pool, free_bytes);
+	int r = region_choose(rj, pool, free_bytes, rack);
 
 	rec->view = 1;
+	unsigned rack[RECORD_NODES_MAX];
 	rec->replicas = (uint16_t)rj->opts->replicas;
-	if (!r)
-		r = record_place(rec, free_bytes, NULL);
+	if (!r && record_place(rec, free_bytes, rack) < 0) {
+		places_complain(rj, rack);
+		job->result = -ENOSPC;
+		return;
+	}
 	if (!r)
 		region_compact(rec);
 	for (unsigned i = 0; !r && i < rec->node_count; i++)

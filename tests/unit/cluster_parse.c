@@ -52,6 +52,17 @@ static void every_node_is_read_in_order(void)
 	CHECK(!err[0]);
 }
 
+static void a_rack_is_read_where_there_is_one(void)
+{
+	static const char text[] = "0 10.0.0.1 mem a\n1 10.0.0.2 cpu,mem\t0123456789abcdef0123456789abcde # here\n2 10.0.0.3 mem\n";
+
+	CHECK_EQ(parse_bytes(text, strlen(text)), 0);
+	CHECK_EQ(count, 3);
+	CHECK(!strcmp(nodes[0].rack, "a"));
+	CHECK(!strcmp(nodes[1].rack, "0123456789abcdef0123456789abcde"));
+	CHECK(!strcmp(nodes[2].rack, ""));
+}
+
 static void settings_hold_for_all_nodes(void)
 {
 	static const char *const yes[] = {"0 n mem\ntls = yes\n1 m mem", "tls=yes # or not\n0 n mem\n1 m mem",
@@ -79,9 +90,11 @@ static void what_is_not_a_node_is_refused_with_its_line(void)
 	refused("1 10.0.0.1:1 mem\n10240 10.0.0.2:1 mem\n",
 		"line 2: a node id is a number from 0 to 10239, not '10240'");
 	refused("-1 10.0.0.1:1 mem", "line 1: a node id is a number from 0 to 10239, not '-1'");
-	refused("\n\n1\n", "line 3: a node is 'id address:port roles'");
-	refused("1 10.0.0.1:1\n", "line 1: a node is 'id address:port roles'");
-	refused("1 10.0.0.1:1 mem cpu\n", "line 1: nothing may follow the roles, but there is 'cpu'");
+	refused("\n\n1\n", "line 3: a node is 'id address:port roles', or that and its rack");
+	refused("1 10.0.0.1:1\n", "line 1: a node is 'id address:port roles', or that and its rack");
+	refused("1 10.0.0.1:1 mem a b\n", "line 1: nothing may follow the rack, but there is 'b'");
+	refused("1 10.0.0.1:1 mem 0123456789abcdef0123456789abcdef\n",
+		"line 1: a rack's name has at most 31 bytes, not '0123456789abcdef0123456789abcdef'");
 	refused("1 node_1..x:1 mem", "line 1: not an address:port: 'node_1..x:1'");
 	refused("1 10.0.0.256:1 mem", "line 1: not an address:port: '10.0.0.256:1'");
 	refused("1 10.0.0.1:0 mem", "line 1: not an address:port: '10.0.0.1:0'");
@@ -159,6 +172,7 @@ static void a_file_is_read_and_a_missing_one_named(void)
 
 static const struct check_test tests[] = {
 	{"every-node-is-read-in-order", every_node_is_read_in_order},
+	{"a-rack-is-read-where-there-is-one", a_rack_is_read_where_there_is_one},
 	{"settings-hold-for-all-nodes", settings_hold_for_all_nodes},
 	{"what-is-not-a-node-is-refused-with-its-line", what_is_not_a_node_is_refused_with_its_line},
 	{"a-node-stands-there-once", a_node_stands_there_once},
