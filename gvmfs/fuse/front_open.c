@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "front.h"
 #include "node/names.h"
+#include "node/names_orphan.h"
 #include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -288,9 +289,22 @@ static void settle_gone(struct worker *w, int result, void *arg)
 	op_end(arg, true, 0);
 }
 
+static void settle_kept(struct worker *w, int result, void *arg)
+{
+	struct op *op = arg;
+
+	(void)w;
+	(void)result;
+	op->inode->disk->rec.kind = RECORD_GONE; /* here */
+	op_end(op, true, 0);
+}
+
 static void settle_deleted(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	(void)result;
+	if (orphan_stays(w, &inode->disk->rec, result)) {
+		names_save(w, inode, settle_kept, arg);
+		return;
+	}
 	inode->disk->rec.kind = RECORD_GONE;
 	names_save(w, inode, settle_gone, arg);
 }

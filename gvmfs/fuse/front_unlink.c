@@ -34,7 +34,6 @@ static void unlink_saved(struct worker *w, int result, void *arg)
 		unlink_end(u, result);
 		return;
 	}
-	d->rec.ctime_ns = times_now();
 	front_folder_changed(w, u->parent);
 	region_lease(w, inode);
 	unlink_end(u, 0);
@@ -53,6 +52,7 @@ static void unlink_checked(struct worker *w, struct inode *inode, int result, vo
 	}
 	/* It is still a region, though without a name: its chunks are deleted when it is closed. */
 	d->rec.orphan = 1;
+	d->rec.ctime_ns = times_now();
 	inode_set_use(w->inodes, inode->nr, INODE_UNLINKED);
 	names_save(w, inode, unlink_saved, u);
 }

@@ -18,12 +18,53 @@ static void orphan_gone(struct worker *w, int result, void *arg)
 	inode_release(w->inodes, arg);
 }
 
+static void orphan_kept(struct worker *w, int result, void *arg)
+{
+	struct inode *inode = arg;
+
+	(void)result;
+	inode->disk->rec.kind = RECORD_GONE; /* here */
+	inode_release(w->inodes, inode);
+}
+
 static void orphan_deleted(struct worker *w, struct inode *inode, int result, void *arg)
 {
-	(void)result;
 	(void)arg;
+	if (orphan_stays(w, &inode->disk->rec, result)) {
+		names_save(w, inode, orphan_kept, inode);
+		return;
+	}
 	inode->disk->rec.kind = RECORD_GONE;
 	names_save(w, inode, orphan_gone, inode);
+}
+
+static struct names_orphan *orphan_find(struct worker *w, const struct gvm_id *id, struct names_orphan **oldest)
+{
+	struct names_orphan *o = w->names->orphans;
+
+	*oldest = o;
+	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+		if (o->since_ns < (*oldest)->since_ns)
+			*oldest = o;
+	return o < w->names->orphans + NAMES_ORPHANS ? o : NULL;
+}
+
+/* Its nodes have had their time to come back. */
+static bool orphan_is_old(const struct worker *w, const struct record *rec)
+{
+	return gvm_realtime_ns() > rec->ctime_ns + w->opts->unlinked_lease_s * 1000000000ull;
+}
+
+bool orphan_stays(struct worker *w, const struct record *rec, int result)
+{
+	struct names_orphan *oldest, *o = orphan_find(w, &rec->id, &oldest);
+	uint64_t now = gvm_now_ns();
+
+	if (result != -EAGAIN || orphan_is_old(w, rec))
+		return false;
+	/* Nobody has it: it need not be watched once more. */
+	*(o ? o : oldest) = (struct names_orphan){ .id = rec->id, .since_ns = now > ORPHAN_NS ? now - ORPHAN_NS : 1 };
+	return true;
 }
 
 /*
@@ -35,13 +76,10 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8
 	bool writer_alive = writer >= GVM_WRITER_AWAY;
 	/* Of a writer that has not given it up, the nodes are to have been told how long it keeps it. */
 	uint64_t wait_ns = writer == GVM_WRITER_LAPSED ? w->opts->unlinked_lease_s * 1000000000ull : ORPHAN_NS;
-	struct names_orphan *o = w->names->orphans, *oldest = o;
+	struct names_orphan *oldest, *o = orphan_find(w, id, &oldest);
 	uint64_t now = gvm_now_ns();
 
-	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
-		if (o->since_ns < oldest->since_ns)
-			oldest = o;
-	if (o == w->names->orphans + NAMES_ORPHANS) {
+	if (!o) {
 		if (!writer_alive)
 			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
 		return false;
@@ -55,7 +93,8 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8
 static void orphan_adopted(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)arg;
-	if ((!result || result == -ENOMEDIUM) && /* the nodes have removed it */
+	if ((!result || result == -ENOMEDIUM || /* the nodes have removed it */
+	     (result == -ETIMEDOUT && orphan_is_old(w, &inode->disk->rec))) &&
 	    orphan_is_abandoned(w, &inode->disk->rec.id, inode->writer)) {
 		region_delete(w, inode, orphan_deleted, NULL);
 		return;

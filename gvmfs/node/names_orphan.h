@@ -17,6 +17,13 @@ struct names_orphan {
 	uint64_t since_ns; /* 0: no entry */
 };
 
+/*
+ * A region without a name was deleted on its nodes, but for one that does not answer (-EAGAIN). Whether its record is to
+ * stay, as an orphan's, until that node is back, or for as long as --unlinked-lease says: the record of a region that was
+ * deleted then is not made a tombstone yet, but saved, and forgotten here.
+ */
+bool orphan_stays(struct worker *w, const struct record *rec, int result);
+
 /* An unlinked region of which this mount knows nothing. */
 void orphan_adopt(struct worker *w, const struct record *rec);
 /* A region that may be a temporary one which a mount of this host has left. */

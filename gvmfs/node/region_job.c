@@ -407,21 +407,25 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	free(asks);
 }
 
-static void region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
+/* 0; or -EAGAIN: a node that does not answer keeps its part. */
+static int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
 {
-	int done[RECORD_NODES_MAX];
+	int done[RECORD_NODES_MAX], result = 0;
 
 	parts_delete(pool, rj, 0, rj->rec.node_count, within_ns, done);
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		if (done[i] < 0)
 			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
 				    rj->rec.nodes[i].addr, strerror(-done[i]));
+		if (done[i] == -ETIMEDOUT)
+			result = -EAGAIN;
+	}
+	return result;
 }
 
 void region_job_delete(struct job *job, struct pool *pool)
 {
-	region_delete_all((struct region_job *)job, pool, DELETE_NS);
-	job->result = 0;
+	job->result = region_delete_all((struct region_job *)job, pool, DELETE_NS);
 }
 
 /* Fills nodes[] with the nodes that answer, what each could still promise, and its rack. */
@@ -449,11 +453,11 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes ||
 		    rec->node_count == RECORD_NODES_MAX)
 			continue;
+		rack[rec->node_count] = pool_rack(pool, conn);
 		free_bytes[rec->node_count++] = st->promisable_bytes - st->reserved_bytes;
 		node->incarnation = *gvm_conn_incarnation(conn);
 		snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(conn));
 	}
-		rack[rec->node_count] = pool_rack(pool, conn);
 	free(asks);
 	return rec->node_count ? 0 : -ENOSPC;
 }
@@ -484,6 +488,7 @@ static int node_create(struct pool *pool, const struct region_job *rj, unsigned 
 		.chunks = chunks,
 		.reserve_chunks = record_node_chunks(rec, node, chunks),
 		.view = rec->view,
+		.views = rec->replicas > 1,
 	};
 	struct ask ask;
 	int r;
@@ -508,7 +513,6 @@ static void room_complain(struct region_job *rj, struct pool *pool)
 	uint64_t free_bytes = 0;
 	unsigned count = rj->rec.node_count && rj->epoch ? rj->rec.node_count : pool->listed;
 
-		.views = rec->replicas > 1,
 	for (unsigned i = 0; i < count; i++) {
 		struct gvm_conn *conn = count == pool->listed ? pool->conns[i]
 							      : pool_node(pool, &rj->rec.nodes[i]);
@@ -528,10 +532,6 @@ static void room_complain(struct region_job *rj, struct pool *pool)
 		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
 }
 
-void region_job_create(struct job *job, struct pool *pool)
-{
-	struct region_job *rj = (struct region_job *)job;
-	uint64_t chunks = record_chunks(rj->size_bytes), free_bytes[RECORD_NODES_MAX];
 /* The nodes with room are too few for its copies, or their racks are. */
 static void places_complain(const struct region_job *rj, const unsigned *rack)
 {
@@ -553,11 +553,15 @@ static void places_complain(const struct region_job *rj, const unsigned *rack)
 			  rec->node_count);
 }
 
+void region_job_create(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	uint64_t chunks = record_chunks(rj->size_bytes), free_bytes[RECORD_NODES_MAX];
+	unsigned rack[RECORD_NODES_MAX];
 	struct record *rec = &rj->rec;
 	int r = region_choose(rj, pool, free_bytes, rack);
 
 	rec->view = 1;
-	unsigned rack[RECORD_NODES_MAX];
 	rec->replicas = (uint16_t)rj->opts->replicas;
 	if (!r && record_place(rec, free_bytes, rack) < 0) {
 		places_complain(rj, rack);

@@ -97,6 +97,9 @@ def main(test):
         three.says("deleted, but node .* keeps its part", 30)
     finally:
         nodes[1].go_on()
+    had = nodes[1].stats()["regions"]
+    # Whoever looks for names finds what is left of others.
+    wait_for("the node's part is removed", lambda: not os.path.exists(path) and nodes[1].stats()["regions"] < had, 30)
 
 
 if __name__ == "__main__":
