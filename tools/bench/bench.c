@@ -35,6 +35,7 @@ static const char help_text[] =
 	"  --seal         measure a mount that seals, too, beside one that does not\n"
 	"  --tls          measure a mount and a node with TLS, too\n"
 	"  --persist      measure a node that keeps chunks on a disk, too, in TMPDIR\n"
+	"  --replicas N   measure a mount with N copies on N nodes, too (2 or 3)\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
@@ -167,6 +168,8 @@ static int prepare(struct bench *b, const char *bindir)
 	file_set(b, PARTY_SEALED_UFFD, &b->peers->sealed);
 	file_set(b, PARTY_TLS, &b->peers->tls);
 	file_set(b, PARTY_TLS_UFFD, &b->peers->tls);
+	file_set(b, PARTY_REPLICATED, &b->peers->replicated);
+	file_set(b, PARTY_REPLICATED_UFFD, &b->peers->replicated);
 	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
 	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
 		struct bench_file *f = &b->file[b->file_party[i]];
@@ -238,11 +241,11 @@ int cmd_bench(int argc, char **argv)
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
 		{"seal", no_argument, NULL, 's'},	  {"tls", no_argument, NULL, 't'},
-		{"persist", no_argument, NULL, 'p'},
+		{"persist", no_argument, NULL, 'p'},	  {"replicas", required_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
 	const char *json = NULL, *bindir = NULL;
 	static struct bench b;
-	unsigned rounds = 0;
+	unsigned rounds = 0, replicas = 0;
 	bool seal = false, tls = false, persist = false;
 	int c;
 
@@ -265,6 +268,13 @@ int cmd_bench(int argc, char **argv)
 			break;
 		case 'p':
 			persist = true;
+			break;
+		case 'n':
+			replicas = (unsigned)strtoul(optarg, NULL, 10);
+			if (replicas < 2 || replicas > BENCH_REPLICAS) {
+				say("--replicas %s: 2 or %d", optarg, BENCH_REPLICAS);
+				return EXIT_USAGE;
+			}
 			break;
 		case 'j':
 			json = optarg;
@@ -295,6 +305,7 @@ int cmd_bench(int argc, char **argv)
 	b.z.seal = seal;
 	b.z.tls = tls;
 	b.z.persist = persist;
+	b.z.replicas = replicas;
 	bench_stop_watch();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&b, bindir, json) ? 1 : 0;

@@ -27,6 +27,8 @@ enum bench_party {
 	PARTY_SEALED_UFFD,
 	PARTY_TLS, /* whose node has TLS; of stores: such a node */
 	PARTY_TLS_UFFD,
+	PARTY_REPLICATED, /* that keeps chunks on several nodes */
+	PARTY_REPLICATED_UFFD,
 	PARTY_PERSIST, /* a node that keeps chunks */
 	PARTY_NO_NETWORK, /* gvmfs that does not send what it encoded */
 	PARTY_MEMCACHED,
@@ -83,6 +85,7 @@ struct bench_sizes {
 	bool seal;	 /* a mount that seals is measured, too */
 	bool tls;	 /* and one over TLS */
 	bool persist;	 /* and a node that keeps chunks */
+	unsigned replicas; /* and a mount with so many copies on as many nodes; 0: not */
 };
 
 struct bench_results {
@@ -100,7 +103,7 @@ void bench_print_table(const struct bench_results *r);
 const char *bench_party_name(enum bench_party p);
 static inline bool bench_party_is_fast(enum bench_party p)
 {
-	return p == PARTY_UFFD || p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD;
+	return p == PARTY_UFFD || p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD;
 }
 /* 0 or a negative errno. */
 int bench_write_json(const struct bench_results *r, const char *path);
@@ -184,6 +187,7 @@ void bench_node_frames(struct bench_store *s);
 
 /* ---- peers.c: the programs */
 #define BENCH_PROGRAMS 66
+#define BENCH_REPLICAS 3
 /* exec takes char *, and writes to none of them */
 #define BENCH_ARG(text) ((char *)(uintptr_t)(text))
 
@@ -200,7 +204,8 @@ struct bench_peers {
 	union {
 		struct {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
-				redis, raw, sealed, node_tls, tls, node_persist;
+				redis, raw, sealed, node_tls, tls, node_persist, replicated,
+				replica[BENCH_REPLICAS];
 		};
 		struct bench_program program[BENCH_PROGRAMS];
 	};
@@ -239,7 +244,7 @@ struct bench {
 	bool have_cg;
 	uint64_t *latency;
 	unsigned round;
-	enum bench_party file_party[8], store_party[6];
+	enum bench_party file_party[10], store_party[6];
 	unsigned file_parties, store_parties;
 };
 

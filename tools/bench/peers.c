@@ -302,11 +302,11 @@ static int node_start(struct bench_peers *p, struct bench_program *g, const stru
 	return bench_program_up(p, g, name, argv);
 }
 
-/* `options`: three more, NULL where there are fewer. */
-static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
-		       const char *name, const struct bench_program *node, char *const options[3])
+/* On `count` nodes, one after the other; `options`: three more, NULL where there are fewer. */
+static int gvmfs_start_on(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+			  const struct bench_program *node, unsigned count, char *const options[3])
 {
-	char path[PATH_MAX], nodes[32];
+	char path[PATH_MAX], nodes[32 * BENCH_REPLICAS] = "", *to = nodes;
 	char *const argv[] = {path,	  ARG("-f"),  ARG("--nodes"), nodes, g->mount,
 			      options[0], options[1], options[2],     NULL};
 	int rc = bench_mount_dir_make(p, g, name, name), fd;
@@ -314,7 +314,8 @@ static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const str
 	if (rc)
 		return rc;
 	bench_program_find(p, "gvmfs", "gvmfs/gvmfs", path);
-	snprintf(nodes, sizeof(nodes), "127.0.0.1:%u", node->port);
+	for (unsigned i = 0; i < count; i++)
+		to += sprintf(to, "%s127.0.0.1:%u", i ? "," : "", node[i].port);
 	rc = bench_program_up(p, g, name, argv);
 	if (rc)
 		return rc;
@@ -326,6 +327,12 @@ static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const str
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
+		       const char *name, const struct bench_program *node, char *const options[3])
+{
+	return gvmfs_start_on(p, g, z, name, node, 1, options);
 }
 
 /* Of random letters; it goes with the folder. */
@@ -379,6 +386,21 @@ static int persist_start(struct bench_peers *p, const struct bench_sizes *z)
 		return -errno;
 	}
 	return node_start(p, &p->node_persist, z, "gvm-memnode-persist", 0, (char *[3]){ARG("--persist"), path});
+}
+
+static int replicated_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	char count[8], name[32];
+	int rc = 0;
+
+	for (unsigned i = 0; i < z->replicas && !rc; i++) {
+		snprintf(name, sizeof(name), "gvm-memnode-%u", i + 1);
+		rc = node_start(p, &p->replica[i], z, name, z->file_bytes, (char *[3]){NULL});
+	}
+	snprintf(count, sizeof(count), "%u", z->replicas);
+	return rc ? rc :
+		    gvmfs_start_on(p, &p->replicated, z, "gvmfs-replicated", p->replica, z->replicas,
+				   (char *[3]){ARG("--replicas"), count});
 }
 
 static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -594,6 +616,8 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 		rc = tls_start(p, sizes);
 	if (!rc && sizes->persist)
 		rc = persist_start(p, sizes);
+	if (!rc && sizes->replicas)
+		rc = replicated_start(p, sizes);
 	if (rc)
 		return rc;
 	if (nbd_start(p, sizes)) {
@@ -618,6 +642,9 @@ void bench_peers_stop(struct bench_peers *p)
 	bench_program_stop(&p->memcached);
 	bench_program_stop(&p->nbdfuse);
 	bench_program_stop(&p->nbdkit);
+	bench_program_stop(&p->replicated);
+	for (unsigned i = 0; i < BENCH_REPLICAS; i++)
+		bench_program_stop(&p->replica[i]);
 	bench_program_stop(&p->node_persist);
 	bench_program_stop(&p->tls);
 	bench_program_stop(&p->node_tls);

@@ -29,7 +29,10 @@ static int failed(struct bench *b, enum bench_party p, const char *what, int rc)
 		return 0;
 	}
 	say("%s of %s failed: %s", what, bench_party_name(p), strerror(-rc));
-	return p == PARTY_OURS || p == PARTY_SEALED || p == PARTY_TLS || p == PARTY_PERSIST || bench_party_is_fast(p) ? rc : 0;
+	return p == PARTY_OURS || p == PARTY_SEALED || p == PARTY_TLS || p == PARTY_REPLICATED || p == PARTY_PERSIST ||
+			       bench_party_is_fast(p) ?
+		       rc :
+		       0;
 }
 
 static bool has_uffd(const struct bench *b)
@@ -44,7 +47,7 @@ static void file_add(struct bench *b, enum bench_measure m, enum bench_party p, 
 		bench_add(&b->results, m, p, value);
 	if (p == PARTY_UFFD || p == PARTY_NBDFUSE)
 		bench_add(&b->results, MEASURE_UFFD + m, p == PARTY_UFFD ? PARTY_OURS : p, value);
-	if (p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD)
+	if (p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD)
 		bench_add(&b->results, MEASURE_UFFD + m, p - 1, value);
 }
 
