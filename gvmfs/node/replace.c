@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "names_save.h"
 #include "options.h"
+#include "region.h"
 #include "region_lease.h"
 #include "replace_job.h"
 #include "state/worker.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -52,17 +54,14 @@ static bool is_useless(const struct replicas *r, unsigned node, uint64_t now_ns)
 	return n->gone || now_ns - n->useful_ns >= r->w->opts->repair_after_s * 1000000000ull;
 }
 
-/* Replicas of the slot that need another node, as bits. Each member knows the view without them. */
+/* Replicas of the slot that need another node, as bits. */
 static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
-	const struct view_slot *v = &r->slot[slot];
-	uint8_t wanted = 0;
+	uint8_t outside = view_outside(&r->slot[slot]), wanted = 0;
 
-	if (!view_may_grow(v))
-		return 0;
 	for (unsigned n = 0; n < rec->replicas; n++)
-		if (!(view_word_members(v->word) >> n & 1) && is_useless(r, rec->slots[slot].node[n], now_ns))
+		if (outside >> n & 1 && is_useless(r, rec->slots[slot].node[n], now_ns))
 			wanted |= (uint8_t)(1u << n);
 	return wanted;
 }
@@ -123,7 +122,49 @@ static void nodes_take_out(struct record *rec, const bool *out, struct record_sl
 		}
 }
 
+/* A replica that has come back to its view meanwhile, or is about to, stays where it is. How many are to move. */
+static unsigned moves_keep(struct replace *p, const struct replicas *r)
+{
+	const struct record *rec = &p->job.rec;
+	unsigned moves = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++) {
+			uint16_t *to = &p->job.slots[s].node[n];
+
+			if (!(view_outside(&r->slot[s]) >> n & 1))
+				*to = rec->slots[s].node[n];
+			moves += *to != rec->slots[s].node[n];
+		}
+	return moves;
+}
+
+/* Those that would know of another writer. */
+static void members_note(struct replace *p, const struct replicas *r)
+{
+	const struct record *rec = &p->job.rec;
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; view_may_grow(&r->slot[s]) && n < rec->replicas; n++)
+			if (view_word_members(r->slot[s].word) >> n & 1)
+				p->job.member[rec->slots[s].node[n]] = true;
+}
+
 /* ---- the steps, each the end of the one before */
+
+/* Nothing came of a step: true, and what can be done was. */
+static bool step_failed(struct replace *p)
+{
+	struct replicas *r = replicas_of(p);
+	int result = p->job.job.result;
+
+	if (r && !result && !p->inode->disk->failed)
+		return false;
+	if (r && result == -EKEYREVOKED && !p->inode->disk->failed)
+		p->w->region_events->fenced(p->w, p->inode);
+	replace_end(p, AGAIN_NS);
+	return true;
+}
 
 static void saved(struct worker *w, int result, void *arg)
 {
@@ -142,9 +183,11 @@ static void made(struct job *job)
 	struct replace *p = (struct replace *)job;
 	struct replicas *r = replicas_of(p);
 	struct record *rec = &p->job.rec;
-	bool out[RECORD_NODES_MAX] = { false };
 	unsigned moved = 0;
 
+	if (step_failed(p))
+		return;
+	moves_keep(p, r);
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		for (unsigned n = 0; n < rec->replicas; n++) {
 			unsigned node = p->job.slots[s].node[n];
@@ -154,13 +197,6 @@ static void made(struct job *job)
 			rec->slots[s].node[n] = (uint16_t)node;
 			moved++;
 		}
-	for (unsigned i = p->job.nodes_before; i < rec->node_count; i++)
-		out[i] = !record_node_is_used(rec, i);
-	nodes_take_out(rec, out, p->job.slots);
-	if (!r) {
-		replace_end(p, 0);
-		return;
-	}
 	if (moved) {
 		r->recorded = false;
 		log_info(rec->name, "%u/%u of its copies are made anew on other nodes", moved, rec->slot_count * rec->replicas);
@@ -187,27 +223,25 @@ static void chosen(struct job *job)
 	struct record *rec = &p->job.rec;
 	unsigned dropped = 0;
 
-	if (!r || job->result) {
-		replace_end(p, AGAIN_NS);
+	if (step_failed(p))
 		return;
-	}
-	for (unsigned i = 0; i < p->job.nodes_before; i++)
-		dropped += p->job.dropped[i];
 	if (!p->job.found && wants_any(&p->job) && !r->no_room) {
 		log_warning(rec->name, "copies that a node had cannot be made anew: no other node answers that has room to "
 			    "promise, and no copy of the same");
 		r->no_room = true;
 	}
-	if (!dropped && !p->job.found) {
-		if (r->recorded)
-			replace_end(p, AGAIN_NS);
-		else
-			names_save(p->w, p->inode, saved, p);
+	p->job.found = moves_keep(p, r);
+	for (unsigned i = 0; i < p->job.nodes_before; i++)
+		dropped += p->job.dropped[i];
+	if (!dropped && !p->job.found && r->recorded) {
+		replace_end(p, AGAIN_NS);
 		return;
 	}
 	nodes_take_out(rec, p->job.dropped, p->job.slots);
 	p->job.nodes_before -= dropped;
-	record_put(p, rec);
+	members_note(p, r);
+	if (dropped || p->job.found)
+		record_put(p, rec);
 	p->job.job.work = replace_job_make;
 	p->job.job.done = made;
 	jobs_submit(p->w->jobs, &p->job.job);

@@ -9,7 +9,11 @@
  * repair.h copy, and can a view have the replica: who attaches the region after the loss of this host finds each member
  * of the last view in the record.
  *
- * The node that had the replica stays in the record, without a slot, until it is rid of its part, or seen to have lost it.
+ * All that takes seconds. A replica that is in its view again by then stays where it is; and before the record changes,
+ * members are asked whether another host has the region: what that has made is not touched.
+ *
+ * The node that had the replica stays in the record, without a slot, until it is rid of its part, or seen to have lost it;
+ * so does one that was chosen and did not get the slot.
  *
  * Front thread; a change of the record holds the inode.
  */

@@ -31,11 +31,12 @@ static const struct record_node *node_of(const struct replace_job *rj, unsigned 
 static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, uint8_t mode, struct ask *ask)
 {
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
-	struct gvm_region_open_req what = { .region = rj->rec.id, .mode = mode, .view = rj->rec.view };
+	struct gvm_region_open_req what = { .region = rj->rec.id, .mode = mode };
 
 	if (!conn)
 		return -ENOMEM;
 	if (mode == MODE_ATTACH) {
+		what.view = rj->rec.view;
 		what.epoch = rj->epoch;
 		what.force = FORCE_WRITER;
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
@@ -44,6 +45,7 @@ static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, u
 	return pool_wait(conn, &ask->call.req);
 }
 
+/* Not that of a writer after us. */
 static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 {
 	struct gvm_region_delete_req what = { .region = rj->rec.id };
@@ -53,6 +55,8 @@ static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 	if (r)
 		return r;
 	what.epoch = ask.call.rsp.region_open.epoch;
+	if (what.epoch > rj->epoch)
+		return -EKEYREVOKED;
 	gvm_region_delete(ask.call.req.conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
 	return pool_wait(ask.call.req.conn, &ask.call.req);
 }
@@ -92,7 +96,7 @@ struct candidate {
 };
 
 /* Nodes without a slot: one that answers, the same as it was, is rid of its part; so is one that began anew. */
-static void unused_drop(struct replace_job *rj, struct pool *pool)
+static int unused_drop(struct replace_job *rj, struct pool *pool)
 {
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		int r;
@@ -100,8 +104,11 @@ static void unused_drop(struct replace_job *rj, struct pool *pool)
 		if (record_node_is_used(&rj->rec, i))
 			continue;
 		r = part_delete(rj, pool, i);
+		if (r == -EKEYREVOKED)
+			return r;
 		rj->dropped[i] = !r || r == -ENOMEDIUM;
 	}
+	return 0;
 }
 
 /* The nodes of the command line that answer, and what each could promise. */
@@ -122,6 +129,8 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
 		c->node = record_node_find(&rj->rec, &c->place.incarnation);
+		if (c->node >= 0 && rj->dropped[c->node])
+			c->node = -1; /* its entry goes: it is a new one */
 		c->chunks = st->promisable_bytes > st->reserved_bytes ?
 				    gvm_promise_of(st->promisable_bytes - st->reserved_bytes) / GVM_CHUNK_BYTES :
 				    0;
@@ -181,14 +190,11 @@ void replace_job_choose(struct job *job, struct pool *pool)
 	struct candidate *of = calloc(OPTIONS_NODES_MAX, sizeof(*of));
 	unsigned count;
 
-	job->result = of ? 0 : -ENOMEM;
-	if (!of)
-		return;
-	unused_drop(rj, pool);
-	count = candidates_find(rj, pool, of);
+	job->result = of ? unused_drop(rj, pool) : -ENOMEM;
+	count = job->result ? 0 : candidates_find(rj, pool, of);
 	rj->nodes_before = rj->rec.node_count;
 	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
-	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+	for (unsigned s = 0; count && s < rj->rec.slot_count; s++)
 		for (unsigned n = 0; n < rj->rec.replicas; n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
@@ -228,11 +234,31 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 	return r ? r : part_open(rj, pool, node, MODE_ATTACH, &ask);
 }
 
+/* Whether we are the writer yet: a member of each view that counts would know of another. */
+static int members_ask(struct replace_job *rj, struct pool *pool)
+{
+	int result = -EHOSTDOWN; /* there is none to ask */
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct ask ask;
+		int r;
+
+		if (!rj->member[i])
+			continue;
+		r = part_open(rj, pool, i, MODE_LOOK, &ask);
+		if (r)
+			return r;
+		if (ask.call.rsp.region_open.epoch > rj->epoch)
+			return -EKEYREVOKED;
+		result = 0;
+	}
+	return result;
+}
+
 void replace_job_make(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
 
-	job->result = 0;
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		bool gets = false;
 		int r;
@@ -248,4 +274,5 @@ void replace_job_make(struct job *job, struct pool *pool)
 			log_warning(rj->rec.name, "node %s does not take copies: %s", node_of(rj, i)->addr,
 				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));
 	}
+	job->result = members_ask(rj, pool);
 }

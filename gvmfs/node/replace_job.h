@@ -9,7 +9,8 @@
 #include "state/record.h"
 
 /* Both steps have the same job. Nodes that nothing needs any more are cleared; for replicas that need a node, nodes are
- * chosen, and then made. */
+ * chosen, and then made. The job's result is -EKEYREVOKED if a node has the region under a higher epoch: nothing is
+ * changed there. The second step succeeds only if each member says that ours is the highest. */
 struct replace_job {
 	struct job job; /* first */
 	const struct options *opts;
@@ -19,6 +20,7 @@ struct replace_job {
 	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
 	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
 	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
+	bool member[RECORD_NODES_MAX];	/* in, of the second step: nodes that are asked whether we are the writer yet */
 	unsigned nodes_before;		/* those from here on were added */
 	struct record_slot slots[RECORD_SLOTS]; /* out: as they are to be */
 	unsigned found;	    /* out: so many replicas have another node there */

@@ -378,6 +378,7 @@ static void replicas_renode(struct replicas *r, const struct record *before)
 
 			if (gvm_id_equal(&slot_node(before, s, n)->incarnation, &rec->nodes[to].incarnation))
 				continue;
+			assert(!((view_word_members(r->slot[s].word) | view_word_next(r->slot[s].word).members) >> n & 1));
 			view_incomplete(&r->slot[s], n);
 			view_bad(&r->slot[s], n, node[to].bad);
 		}

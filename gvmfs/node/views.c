@@ -235,6 +235,11 @@ bool view_may_grow(const struct view_slot *v)
 	return !view_is_changing(v) && !(members & v->bad) && v->told == members;
 }
 
+uint8_t view_outside(const struct view_slot *v)
+{
+	return view_may_grow(v) ? ALL & (uint8_t)~(view_word_members(v->word) | v->complete) : 0;
+}
+
 bool view_is_degraded(const struct view_slot *v, uint8_t replicas)
 {
 	return view_word_members(v->word) != replicas;

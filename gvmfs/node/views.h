@@ -112,6 +112,8 @@ bool view_holds(const struct view_slot *v, uint8_t acked);
 bool view_is_changing(const struct view_slot *v);
 /* A replica that is complete would be taken in: all members answer, and know that the view is active. */
 bool view_may_grow(const struct view_slot *v);
+/* Replicas that are not in the view, nor about to be, as each member knows: another node may have their place. */
+uint8_t view_outside(const struct view_slot *v);
 /* Fewer members than replicas. */
 bool view_is_degraded(const struct view_slot *v, uint8_t replicas);
 
