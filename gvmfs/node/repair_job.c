@@ -310,16 +310,18 @@ static void copy_get(struct copy *c)
 	gvm_get(conn, &c->get);
 }
 
-/* Begins as many as may be under way. */
-static void copies_begin(struct copies *all)
+/* Begins as many as may be under way. True: one more might be, and waits for the rate. */
+static bool copies_begin(struct copies *all)
 {
 	struct repair_copy *job = all->job;
 
 	for (unsigned i = 0; i < IN_FLIGHT && job->next < job->count; i++) {
 		struct copy *c = &all->copy[i];
 
-		if (c->busy || !rate_allows(job))
+		if (c->busy)
 			continue;
+		if (!rate_allows(job))
+			return true;
 		c->busy = true;
 		c->chunk = job->chunk[job->next++];
 		if (all->error) { /* the others wait for the next try */
@@ -329,6 +331,7 @@ static void copies_begin(struct copies *all)
 		c->source = 0;
 		copy_get(c);
 	}
+	return false;
 }
 
 void repair_job_copy(struct job *job, struct pool *pool)
@@ -350,10 +353,13 @@ void repair_job_copy(struct job *job, struct pool *pool)
 		all->copy[i].room = room + 2 * GVM_CHUNK_BYTES * i;
 	}
 	while (rc->ended < rc->count) {
+		bool for_rate;
+
 		all->news = false;
-		copies_begin(all);
+		for_rate = copies_begin(all);
+		/* (By now the rate may allow it: then this returns at once.) */
 		if (rc->ended < rc->count && !all->news)
-			fiber_wait(&all->news, rc->next < rc->count && !rate_allows(rc) ? job->jobs->repair_due_ns : 0);
+			fiber_wait(&all->news, for_rate ? job->jobs->repair_due_ns : 0);
 	}
 	job->result = all->error;
 	free(all);
