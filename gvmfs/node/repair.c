@@ -112,6 +112,10 @@ static struct repair *job_repair(const struct repair_job *job)
 
 static void repair_free(struct repair *p)
 {
+	/* Writes go on from here: a replica that was to be taken in lacks them. */
+	for (unsigned i = 0; i < FILLS; i++)
+		if (p->fill[i].fill.state != FILL_NONE)
+			fill_give_up(&p->fill[i].fill);
 	p->r->repair = NULL;
 	repair_unmap(p->differs);
 	free(p);
