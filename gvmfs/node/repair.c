@@ -107,7 +107,9 @@ static struct repair *job_repair(const struct repair_job *job)
 	const struct inode *inode = job->w->inodes->rt[job->nr];
 	struct repair *p = inode && inode->replicas && !inode->replicas->closing ? inode->replicas->repair : NULL;
 
-	return p && inode->disk->epoch == job->epoch && p->serial == job->serial ? p : NULL;
+	if (!p || !gvm_id_equal(&record_of(p)->id, &job->region) || inode->disk->epoch != job->epoch)
+		return NULL;
+	return p->serial == job->serial ? p : NULL;
 }
 
 static void repair_free(struct repair *p)
