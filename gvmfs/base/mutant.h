@@ -100,6 +100,7 @@
  *	view-growth-unheld  writes begin though some may know of a view that was given up
  *	fill-unread	a replica that comes back is read without having been given what it missed
  *	fill-unheld	writes begin while it is taken in
+ *	fill-unknown-kept  what it has of a chunk that was never written does not matter
  *	fill-unmarked	what is written while it is filled is not copied again
  *	view-unneeded	a member that is bad leaves the view though nothing needs that
  *

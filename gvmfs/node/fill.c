@@ -3,8 +3,28 @@
 #include "fill.h"
 
 #include "base/mutant.h"
+#include "gvm_wire.h"
 
 #include <assert.h>
+
+enum fill_held fill_compare(uint64_t held, uint64_t entry, uint64_t first)
+{
+	uint64_t version = held & GVM_VERSION_MASK, known = entry & GVM_VERSION_MASK;
+	bool over_zeros = !entry || entry & GVM_VERSION_ZERO;
+
+	if (version < known)
+		return FILL_DIFFERS;
+	if (version == known || version >= first)
+		return FILL_SAME;
+	if (!over_zeros)
+		return FILL_STRANGE;
+	return held & GVM_VERSION_ZERO || mutant("fill-unknown-kept") ? FILL_SAME : FILL_DIFFERS;
+}
+
+uint64_t fill_version(uint64_t held, uint64_t first, bool zero)
+{
+	return zero && held < first ? first : held;
+}
 
 void fill_begin(struct fill *f, const struct fill_env *env, struct view_slot *view, unsigned replica, void *owner)
 {

@@ -14,6 +14,10 @@
  * it: so what is copied after that is not older. The copies themselves are versioned as what they copy: one that comes
  * late replaces nothing newer.
  *
+ * It may hold what a writer before this one sent, and nobody acknowledged. Where that lies over zeros, which the chunk is for everybody
+ * if it was never written or is discarded, the copy is zeros in a version above all of that writer's: then it is gone for good.
+ * Over other content a copy would have to be a new version on all members: it waits for the next write.
+ *
  * Pure decisions over struct fill_env: gvmfs runs them, and a model checker (tests/views).
  */
 #ifndef GVMFS_FILL_H
@@ -24,6 +28,8 @@
 #ifndef FILL_FEW
 #define FILL_FEW 8u /* chunks for which writes may be held */
 #endif
+
+enum fill_held { FILL_SAME, FILL_DIFFERS, FILL_STRANGE };
 
 enum fill_state { FILL_NONE, FILL_COPIES, FILL_HOLDS, FILL_JOINS, FILL_DONE, FILL_FAILED };
 
@@ -49,6 +55,13 @@ struct fill {
 	enum fill_state state;
 	bool copying;
 };
+
+/* What a replica holds of a chunk, beside what the index says (both with GVM_VERSION_ZERO; 0: never written). What is newer, and
+ * not below `first`, is a write of ours that will be acknowledged under this version or a later one. `first`: the
+ * lowest version of this writer, which it gives to no write. */
+enum fill_held fill_compare(uint64_t held, uint64_t entry, uint64_t first);
+/* The version of a copy of what a member holds. */
+uint64_t fill_version(uint64_t held, uint64_t first, bool zero);
 
 /* The chunks that differ are known by now. */
 void fill_begin(struct fill *f, const struct fill_env *env, struct view_slot *view, unsigned replica, void *owner);

@@ -3,6 +3,7 @@
 #include "repair_job.h"
 
 #include "ask.h"
+#include "fill.h"
 #include "options.h"
 #include "owner.h"
 
@@ -97,19 +98,15 @@ struct index_ask {
 	int error;
 };
 
-/* What is newer than the index says is a write of ours that is not acknowledged yet, and will be under this version or a
- * later one; or one of a writer before us, which nobody may ever see. */
 static void chunk_compare(struct repair_scan *scan, uint64_t chunk, uint64_t version)
 {
 	unsigned slot = record_slot_of(&scan->rec, chunk);
-	uint64_t entry = scan->base.index[chunk];
+	enum fill_held held = fill_compare(version, scan->base.index[chunk], gvm_version(scan->base.epoch, 0));
 
-	version &= GVM_VERSION_MASK;
-	if (!scan->wanted[slot] || !entry || version < (entry & GVM_VERSION_MASK))
+	if (!scan->wanted[slot])
 		return;
-	differs_set(scan, chunk, false);
-	if (version > (entry & GVM_VERSION_MASK) && version < gvm_version(scan->base.epoch, 0))
-		scan->strange[slot] = true;
+	differs_set(scan, chunk, held == FILL_DIFFERS);
+	scan->strange[slot] |= held == FILL_STRANGE;
 }
 
 static void index_done(struct gvm_req *req)
@@ -205,7 +202,10 @@ static void copy_end(struct copy *c, int error)
 
 static void put_done(struct gvm_req *req)
 {
-	copy_end((struct copy *)req, req->result);
+	struct copy *c = (struct copy *)req;
+	bool ours_above = req->result == -ESTALE && c->version == gvm_version(c->all->job->base.epoch, 0);
+
+	copy_end(c, ours_above ? 0 : req->result);
 }
 
 /* The next chunk waits until the rate allows for this one. */
@@ -277,10 +277,11 @@ static void get_done(struct gvm_req *req)
 		copy_get(c);
 		return;
 	}
-	if (error || !c->version) { /* (it was cut off, or never there) */
+	if (error) {
 		copy_end(c, error);
 		return;
 	}
+	c->version = fill_version(c->version, gvm_version(c->all->job->base.epoch, 0), c->parts.head.zero_map == ~0u);
 	rate_charge(c->all, c->parts.head.body_bytes);
 	copy_put(c);
 }

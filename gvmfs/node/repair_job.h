@@ -34,7 +34,7 @@ struct repair_scan {
 	uint64_t *differs;	     /* a bit a chunk, of the slots that are wanted: repair_map() */
 	bool wanted[RECORD_SLOTS];   /* slots of the node that are outside of their views */
 	uint32_t left[RECORD_SLOTS]; /* bits set in each */
-	bool strange[RECORD_SLOTS];  /* it has what a writer before us wrote, and nobody acknowledged */
+	bool strange[RECORD_SLOTS];  /* FILL_STRANGE: fill.h */
 };
 
 /* Chunks of a slot are copied from one of its members. */

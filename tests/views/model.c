@@ -45,6 +45,7 @@ static struct limits {
 	uint8_t needs; /* views without those that are bad are needed though nothing is written */
 	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
 			  * nor is a node lost before that */
+	uint8_t unwritten; /* when it begins, the chunk was never written */
 	uint8_t beside;	 /* writes begin also while a view is about to be, which takes many more states */
 } left;
 
@@ -63,7 +64,7 @@ static struct world {
 		uint8_t writing, targets, acked; /* writing: the version of a write under way; 0: none */
 		bool parked; /* it has ended without being acknowledged everywhere, and begins again */
 		struct fill fill;
-		uint8_t first; /* the lowest version of this writer */
+		uint8_t first; /* of this writer's versions: below all that it gives to bytes */
 		bool differs, reading; /* the chunk, on the replica that is filled; it is to be read for that */
 		/* the second host, before it has attached: whom it has asked so far */
 		uint8_t asked, answered;
@@ -110,6 +111,8 @@ static const struct model_case {
 	{ { "idle", "2 replicas: nothing is written, slow twice, deaths", false }, 2, false, { .bads = 2, .kills = 2 } },
 	{ { "absent", "2 replicas: a view is needed without a write, slow twice, a death", false }, 2, false,
 	  { .writes = 1, .bads = 2, .needs = 1, .kills = 1 } },
+	{ { "unwritten", "2 replicas, never written: 2 writes, slow, another host, then a return", false }, 2, false,
+	  { .writes = 2, .bads = 1, .needs = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1, .unwritten = 1 } },
 	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .needs = 1, .attaches = 1 } },
 	{ { "three-slow", "3 replicas: a write, slow twice", false }, 3, false, { .writes = 1, .bads = 2 } },
 	{ { "cuts", "2 replicas: 1 write, slow, cut twice, a death", false }, 2, false,
@@ -359,8 +362,10 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 	if (q->error == -ENOMEDIUM)
 		view_bad(&h->slot, r, true);
 	if (q->kind == COPY) {
-		h->differs |= q->error != 0;
-		fill_copied(&h->fill, q->error);
+		int error = q->error == -ESTALE && q->version == h->first ? 0 : q->error;
+
+		h->differs |= error != 0;
+		fill_copied(&h->fill, error);
 	} else if (q->kind == RECORD)
 		view_recorded(&h->slot, r, q->number, q->active, q->error);
 	else if (!q->error && q->version == h->writing)
@@ -438,6 +443,7 @@ static bool replica_join(struct host *h, unsigned r)
 {
 	uint8_t bit = (uint8_t)(1u << r);
 	struct node *n = &world.node[r];
+	enum fill_held held;
 
 	if (!left.joins || view_word_members(h->word) & bit || h->slot.bad & bit || is_filling(h))
 		return false;
@@ -446,27 +452,36 @@ static bool replica_join(struct host *h, unsigned r)
 		for (unsigned i = 0; i < HOSTS; i++)
 			world.host[i].wire[r] = (struct wire){ 0 };
 	}
-	if (n->epoch > epoch_of(h) || (n->version > h->index && n->version < h->first))
+	held = fill_compare(n->version, h->index, h->first);
+	if (n->epoch > epoch_of(h) || held == FILL_STRANGE)
 		return false;
 	left.joins--;
 	n->epoch = epoch_of(h);
-	h->differs = n->version < h->index;
+	h->differs = held == FILL_DIFFERS;
 	fill_begin(&h->fill, &fill_env, &h->slot, r, h);
 	host_turn(h);
 	return true;
+}
+
+/* Never written, or discarded by a fill. */
+static bool is_zero(const struct host *h, uint8_t version)
+{
+	return !version || version == h->first;
 }
 
 /* What is to be copied is read from a member, and sent. */
 static bool member_read(struct host *h, unsigned r)
 {
 	const struct node *n = &world.node[r];
+	uint8_t version;
 
 	if (!h->reading || !(view_targets(&h->slot) >> r & 1) || n->lost || n->epoch != epoch_of(h))
 		return false;
 	h->reading = false;
 	if (n->version < h->index)
 		fail("what is copied is older than the index");
-	send_to(h, h->fill.replica, (struct request){ .kind = COPY, .version = n->version });
+	version = (uint8_t)fill_version(n->version, h->first, is_zero(h, n->version));
+	send_to(h, h->fill.replica, (struct request){ .kind = COPY, .version = version });
 	return true;
 }
 
@@ -496,7 +511,7 @@ static void host_attached(struct host *h, uint8_t members, bool force)
 		world.acked = h->index;
 	world.uncertain |= force;
 	h->used = h->index + 8; /* a higher epoch */
-	h->first = h->used + 1;
+	h->first = h->used;
 	h->word = force ? view_word_again(epoch_of(h), members) :
 			  view_word_of(h->seen, (uint8_t)((1u << now->replicas) - 1), epoch_of(h), members);
 	view_begin(&h->slot, &env, h->word, NULL);
@@ -714,6 +729,8 @@ static const char *check(void)
 				continue;
 			if (n->version < h->index && n->epoch == epoch_of(h))
 				return "a member of the view lacks what was acknowledged";
+			if (n->version > h->index && n->version < h->first && n->epoch == epoch_of(h))
+				return "a member of the view has what was never acknowledged, of a writer before";
 			if (n->epoch == epoch_of(h) && !view_is_changing(&h->slot) &&
 			    n->active.number < number_recorded(h->word) && n->proposed.number < number_recorded(h->word))
 				return "a member of the view has not recorded it";
@@ -771,13 +788,15 @@ static const char *finish(void)
 
 static void begin(unsigned c)
 {
+	uint8_t first = !cases[c].limits.unwritten;
+
 	now = &cases[c];
 	memset(&world, 0, sizeof(world));
 	left = now->limits;
 	for (unsigned r = 0; r < now->replicas; r++)
-		world.node[r] = (struct node){ .version = 1, .epoch = 1 };
-	world.acked = 1;
-	world.host[0] = (struct host){ .there = true, .attached = true, .index = 1, .used = 1 };
+		world.node[r] = (struct node){ .version = first, .epoch = 1 };
+	world.acked = first;
+	world.host[0] = (struct host){ .there = true, .attached = true, .index = first, .used = first };
 	world.host[0].word = view_word_make(1, (uint8_t)((1u << now->replicas) - 1));
 	view_begin(&world.host[0].slot, &env, world.host[0].word, NULL);
 }
