@@ -7,6 +7,7 @@
 #include "names_job.h"
 #include "names_orphan.h"
 #include "pool.h"
+#include "replicas.h"
 #include "state/worker.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 	if (!from->node_count)
 		return true;
 	/* Of a region with replicas its writer may give some to other nodes; readers ask for each chunk who has it. */
-	if (to->replicas > 1 && to->replicas == from->replicas && to->slot_count == from->slot_count && to->view > from->view)
+	if (to->replicas > 1 && to->replicas == from->replicas && to->slot_count == from->slot_count && to->view >= from->view)
 		return true;
 	if (to->node_count != from->node_count || to->slot_count != from->slot_count ||
 	    to->replicas != from->replicas)
@@ -52,12 +53,23 @@ static void apply_gone(struct worker *w, unsigned nr)
 	inode_reap(w->inodes, nr);
 }
 
+static bool same_slots(const struct record *a, const struct record *b)
+{
+	return a->view == b->view && a->node_count == b->node_count &&
+	       !memcmp(a->slots, b->slots, a->slot_count * sizeof(*a->slots));
+}
+
 /* Of a region that we write, another host can only have changed what it is called and whose it is. (Our own
- * next save says the rest.) */
+ * next save says the rest: soon, where the other did not know yet who has its copies.) */
 static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
+	struct replicas *r = inode_get(w->inodes, nr)->replicas;
 
+	if (r && !same_slots(&d->rec, rec)) {
+		r->recorded = false;
+		r->overwritten = true;
+	}
 	d->rec.mode = rec->mode;
 	d->rec.uid = rec->uid;
 	d->rec.gid = rec->gid;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define AGAIN_NS 5000000000ull
 
@@ -24,6 +25,7 @@ struct replace {
 	struct worker *w;
 	struct inode *inode;
 	uint64_t epoch;
+	bool changed; /* the record, by the first step */
 };
 
 static struct replicas *replicas_of(const struct replace *p)
@@ -81,7 +83,7 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if ((r->degraded && !r->recorded) || any_unused(r))
+	if ((!r->recorded && (r->degraded || r->overwritten)) || any_unused(r))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -96,7 +98,6 @@ static void record_put(struct replace *p, struct record *rec)
 {
 	struct record before = p->inode->disk->rec;
 
-	rec->view++;
 	rec->version = p->inode->disk->rec.version + 1;
 	rec->mtime_ns = p->inode->disk->rec.mtime_ns;
 	rec->ctime_ns = p->inode->disk->rec.ctime_ns;
@@ -171,10 +172,21 @@ static void saved(struct worker *w, int result, void *arg)
 	struct replace *p = arg;
 	struct replicas *r = replicas_of(p);
 
-	(void)w;
-	if (r && !result)
+	if (r && !result) {
 		r->recorded = true;
+		r->overwritten = false;
+		r->view = p->inode->disk->rec.view;
+		region_lease(w, p->inode);
+	}
 	replace_end(p, result ? AGAIN_NS : p->job.found ? 0 : AGAIN_NS);
+}
+
+/* Another is chosen the next time. */
+static void refusals_note(const struct replace *p, struct replicas *r)
+{
+	for (unsigned i = 0; i < p->job.rec.node_count; i++)
+		if (p->job.refuses[i])
+			r->refused[r->refusals++ % REPLICA_REFUSED] = p->job.rec.nodes[i].incarnation;
 }
 
 /* Slots go to the nodes that have the room. */
@@ -187,6 +199,7 @@ static void made(struct job *job)
 
 	if (step_failed(p))
 		return;
+	refusals_note(p, r);
 	moves_keep(p, r);
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		for (unsigned n = 0; n < rec->replicas; n++) {
@@ -203,8 +216,10 @@ static void made(struct job *job)
 	}
 	p->job.found = moved;
 	r->no_room &= !moved;
-	record_put(p, rec);
-	region_lease(p->w, p->inode);
+	if (p->changed) {
+		rec->view++;
+		record_put(p, rec);
+	}
 	names_save(p->w, p->inode, saved, p);
 }
 
@@ -225,7 +240,10 @@ static void chosen(struct job *job)
 
 	if (step_failed(p))
 		return;
-	if (!p->job.found && wants_any(&p->job) && !r->no_room) {
+	if (!p->job.found && r->refusals) {
+		memset(r->refused, 0, sizeof(r->refused));
+		r->refusals = 0; /* they are tried once more */
+	} else if (!p->job.found && wants_any(&p->job) && !r->no_room) {
 		log_warning(rec->name, "copies that a node had cannot be made anew: no other node answers that has room to "
 			    "promise, and no copy of the same");
 		r->no_room = true;
@@ -240,7 +258,8 @@ static void chosen(struct job *job)
 	nodes_take_out(rec, p->job.dropped, p->job.slots);
 	p->job.nodes_before -= dropped;
 	members_note(p, r);
-	if (dropped || p->job.found)
+	p->changed = dropped || p->job.found;
+	if (p->changed)
 		record_put(p, rec);
 	p->job.job.work = replace_job_make;
 	p->job.job.done = made;
@@ -263,6 +282,10 @@ static void replace_run(struct task *task)
 	p->job.unlinked = d->use == INODE_UNLINKED;
 	p->job.epoch = p->epoch;
 	p->job.rec = d->rec;
+	p->job.view = r->view;
+	memcpy(p->job.refused, r->refused, sizeof(r->refused));
+	for (unsigned i = 0; i < d->rec.node_count; i++)
+		p->job.away[i] = r->node[i].down_ns;
 	for (unsigned s = 0; s < d->rec.slot_count; s++)
 		p->job.wanted[s] = replicas_wanted(r, s, now_ns);
 	p->job.job.work = replace_job_choose;

@@ -36,7 +36,7 @@ static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, u
 	if (!conn)
 		return -ENOMEM;
 	if (mode == MODE_ATTACH) {
-		what.view = rj->rec.view;
+		what.view = rj->view;
 		what.epoch = rj->epoch;
 		what.force = FORCE_WRITER;
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
@@ -45,27 +45,28 @@ static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, u
 	return pool_wait(conn, &ask->call.req);
 }
 
-/* Not that of a writer after us. */
+/* Not that of a writer after us. What a loss has left answers nobody, and is removed by whoever knows its epoch. */
 static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 {
 	struct gvm_region_delete_req what = { .region = rj->rec.id };
+	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct ask ask;
-	int r = part_open(rj, pool, node, MODE_LOOK, &ask);
+	int r = conn ? part_open(rj, pool, node, MODE_LOOK, &ask) : -ENOMEM;
 
-	if (r)
+	if (r && r != -ENOMEDIUM)
 		return r;
-	what.epoch = ask.call.rsp.region_open.epoch;
+	what.epoch = r ? rj->epoch : ask.call.rsp.region_open.epoch;
 	if (what.epoch > rj->epoch)
 		return -EKEYREVOKED;
-	gvm_region_delete(ask.call.req.conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
-	return pool_wait(ask.call.req.conn, &ask.call.req);
+	gvm_region_delete(conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
+	return pool_wait(conn, &ask.call.req);
 }
 
 static int part_create(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t reserve)
 {
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct gvm_region_create_req what = { .region = rj->rec.id, .chunks = record_chunks(rj->rec.size_bytes),
-					      .reserve_chunks = reserve, .view = rj->rec.view, .views = 1 };
+					      .reserve_chunks = reserve, .view = rj->view, .views = 1 };
 	struct ask ask;
 
 	if (!conn)
@@ -101,7 +102,7 @@ static int unused_drop(struct replace_job *rj, struct pool *pool)
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		int r;
 
-		if (record_node_is_used(&rj->rec, i))
+		if (rj->away[i] || record_node_is_used(&rj->rec, i))
 			continue;
 		r = part_delete(rj, pool, i);
 		if (r == -EKEYREVOKED)
@@ -149,6 +150,14 @@ static bool has_replica(const struct replace_job *rj, unsigned slot, const struc
 	return false;
 }
 
+static bool has_refused(const struct replace_job *rj, const struct candidate *c)
+{
+	for (unsigned i = 0; i < REPLICA_REFUSED; i++)
+		if (gvm_id_equal(&rj->refused[i], &c->place.incarnation))
+			return true;
+	return false;
+}
+
 /* The one with the most room; or the one that lives where the last did, which has begun anew. */
 static struct candidate *candidate_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot,
 					  unsigned replica, uint64_t chunks)
@@ -157,7 +166,7 @@ static struct candidate *candidate_choose(struct replace_job *rj, struct candida
 	struct candidate *best = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (of[i].chunks < chunks || has_replica(rj, slot, &of[i]))
+		if (of[i].chunks < chunks || has_replica(rj, slot, &of[i]) || has_refused(rj, &of[i]))
 			continue;
 		if (!strcmp(of[i].place.addr, last->addr))
 			return &of[i];
@@ -270,6 +279,7 @@ void replace_job_make(struct job *job, struct pool *pool)
 			continue;
 		r = node_make(rj, pool, i);
 		rj->ready[i] = !r;
+		rj->refuses[i] = r;
 		if (r)
 			log_warning(rj->rec.name, "node %s does not take copies: %s", node_of(rj, i)->addr,
 				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));

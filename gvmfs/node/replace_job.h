@@ -6,6 +6,7 @@
 #define GVMFS_REPLACE_JOB_H
 
 #include "jobs.h"
+#include "replicas.h"
 #include "state/record.h"
 
 /* Both steps have the same job. Nodes that nothing needs any more are cleared; for replicas that need a node, nodes are
@@ -17,6 +18,9 @@ struct replace_job {
 	struct record_owner self;
 	bool unlinked;
 	uint64_t epoch;
+	uint64_t view;		/* that nodes are told */
+	bool away[RECORD_NODES_MAX];		    /* nodes that are not asked */
+	struct gvm_id refused[REPLICA_REFUSED]; /* nor chosen */
 	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
 	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
 	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
@@ -24,7 +28,8 @@ struct replace_job {
 	unsigned nodes_before;		/* those from here on were added */
 	struct record_slot slots[RECORD_SLOTS]; /* out: as they are to be */
 	unsigned found;	    /* out: so many replicas have another node there */
-	bool ready[RECORD_NODES_MAX]; /* out of the second step: the node has the room */
+	bool ready[RECORD_NODES_MAX];	/* out of the second step: the node has the room */
+	bool refuses[RECORD_NODES_MAX]; /* or has not */
 };
 
 void replace_job_choose(struct job *job, struct pool *pool);

@@ -217,6 +217,7 @@ void replicas_open(struct worker *w, struct inode *inode, bool recorded)
 	r->turn = replicas_turn;
 	r->renode = replicas_renode;
 	r->recorded = recorded;
+	r->view = rec->view;
 	for (unsigned i = 0; i < rec->node_count; i++)
 		r->node[i].useful_ns = gvm_now_ns();
 	LIST_INIT(&r->again);

@@ -26,6 +26,7 @@
 #include "views.h"
 
 #define REPLICA_PATIENCE_NS 500000000ull
+#define REPLICA_REFUSED	    4u
 
 struct worker;
 
@@ -58,9 +59,13 @@ struct replicas {
 	struct repair *repair; /* under way: repair.h; NULL: none */
 	uint64_t repairs;      /* so many were begun */
 	bool recorded;	       /* the name table has the record with its slots as they are: else no view may grow */
+	bool overwritten;      /* it has other slots: another host changed the name, and knew no better */
+	uint64_t view;	       /* of the last record that it had: no node is told a later one */
 	bool replacing;	       /* the record is about to change: replace.h */
 	uint64_t replace_ns;   /* not before this time */
 	bool no_room;	       /* for copies elsewhere: that was said */
+	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that were chosen for copies and did not take them: others first */
+	unsigned refusals;
 	uint64_t *written; /* a bit for each chunk of a degraded slot that was written since: repair_map() */
 	uint16_t writes[RECORD_SLOTS]; /* of each slot, that have begun and not ended */
 	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
