@@ -241,14 +241,6 @@ static void its_tick(struct ivy *c, struct ivy_peer *peer)
 		node_lost(c, peer);
 }
 
-void ivy_alive_lost(struct ivy *c, u16 node)
-{
-	struct ivy_peer *peer = ivy_peer_get(c, node);
-
-	if (peer && peer->its_state == IVY_LEASE_LIVE)
-		node_lost(c, peer);
-}
-
 /* ---- both ---- */
 
 void ivy_alive_rx(struct ivy *c, const struct ivy_msg *m)

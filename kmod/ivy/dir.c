@@ -34,15 +34,6 @@ struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make)
 	return h->ver ? h : NULL;
 }
 
-u32 ivy_dir_bytes(const struct ivy_home *h)
-{
-	u32 bytes = sizeof(*h) + (h->set.bits ? IVY_BITMAP_BYTES : 0);
-
-	if (h->txn)
-		bytes += sizeof(*h->txn) + h->txn->cap * (u32)sizeof(*h->txn->wait);
-	return bytes;
-}
-
 bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have)
 {
 	u16 node = ivy_who_node(who);

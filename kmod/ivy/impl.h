@@ -359,7 +359,6 @@ void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s);
 
 /* ---- dir.c ---- */
 struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make);
-u32 ivy_dir_bytes(const struct ivy_home *h);
 /* Whether the page's contents can meet a request; if they are lost, answers LOST. */
 bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have);
 bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h);
@@ -474,8 +473,6 @@ void ivy_alive_rx(struct ivy *c, const struct ivy_msg *m);
 void ivy_alive_tick(struct ivy *c);
 /* A connection to the node stands: renews the lease from it now, if it is in use. */
 void ivy_alive_joined(struct ivy *c, u16 node);
-/* The node is certainly dead. */
-void ivy_alive_lost(struct ivy *c, u16 node);
 /* A slot was freed: completes the end of the lease if it was the last. */
 void ivy_alive_settle(struct ivy *c, u16 home);
 /* Frees slots of ended leases; visits so many slots. */

@@ -18,23 +18,6 @@ const struct ivy_stats *ivy_stats(const struct ivy *c)
 	return &c->stats;
 }
 
-bool ivy_dir_get(const struct ivy *c, u64 page, struct ivy_dir *out)
-{
-	/* Without `make` nothing is changed. */
-	const struct ivy_home *h =
-		page < c->p.pages ? ivy_dir_entry((struct ivy *)c, page, false) : NULL;
-
-	if (!h)
-		return false;
-	*out = (struct ivy_dir){.ver = h->ver,
-				.owner = h->owner,
-				.holders = h->set.n,
-				.busy = h->txn,
-				.lost = h->lost,
-				.bytes = ivy_dir_bytes(h)};
-	return true;
-}
-
 /* ---- messages ---- */
 
 static void home_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
@@ -152,12 +135,6 @@ bool ivy_ending(struct ivy *c)
 	ivy_recover_step(c, IVY_LOSE_STEP);
 	drain(c);
 	return c->ending || c->losing;
-}
-
-void ivy_node_lost(struct ivy *c, u16 node)
-{
-	ivy_alive_lost(c, node);
-	drain(c);
 }
 
 void ivy_leave(struct ivy *c)

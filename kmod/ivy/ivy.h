@@ -262,26 +262,10 @@ int ivy_evict(struct ivy *c, u64 page);
  */
 int ivy_discard(struct ivy *c, u64 page);
 
-/*
- * The node is certainly dead (powered off, fenced): its lease ends at once. Never to be called for
- * a node that is only unreachable, which may go on using its pages until its lease ends.
- */
-void ivy_node_lost(struct ivy *c, u16 node);
 /* A connection to the node stands (again): messages that the old one may have lost are repeated. */
 void ivy_node_joined(struct ivy *c, u16 node);
 
 u16 ivy_home(const struct ivy *c, u64 page);
 const struct ivy_stats *ivy_stats(const struct ivy *c);
-
-/* For status files and tests. Directory entry of a page whose home this is; false: untouched. */
-struct ivy_dir {
-	u64 ver;
-	u16 owner;   /* IVY_NONE: zero page, or lost */
-	u16 holders; /* nodes that may have a copy, without the owner */
-	bool busy, lost;
-	u32 bytes; /* of memory that this entry takes now */
-};
-
-bool ivy_dir_get(const struct ivy *c, u64 page, struct ivy_dir *out);
 
 #endif

@@ -320,9 +320,6 @@ static void event(struct ivy *c, struct fuzz_input *in)
 	case 8:
 		ivy_node_joined(c, (u16)(kind >> 4) % NODES);
 		break;
-	case 9:
-		ivy_node_lost(c, (u16)(kind >> 4) % NODES);
-		break;
 	case 10:
 		ivy_flush(c);
 		ending(c);

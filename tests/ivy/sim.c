@@ -66,11 +66,15 @@ static u64 most_sent(void)
 	return most;
 }
 
+/* What the page's directory entry takes at its home. */
 static u32 dir_bytes(u32 page)
 {
-	struct ivy_dir d;
+	const struct ivy_home *h = ivy_dir_entry(net_nodes[0].core, page, false);
+	u32 bytes = sizeof(*h) + (h && h->set.bits ? IVY_BITMAP_BYTES : 0);
 
-	return ivy_dir_get(net_nodes[0].core, page, &d) ? d.bytes : 0;
+	if (h && h->txn)
+		bytes += sizeof(*h->txn) + h->txn->cap * (u32)sizeof(*h->txn->wait);
+	return h ? bytes : 0;
 }
 
 static void large_readers(void)

@@ -578,9 +578,9 @@ static const char *pending(void)
 			if (ivy_op_get(world.core[i], (u64)k))
 				return "something never ends";
 			if (ivy_home(world.core[i], (u64)k) == i) {
-				struct ivy_dir d;
+				const struct ivy_home *h = ivy_dir_entry(world.core[i], (u64)k, false);
 
-				if (ivy_dir_get(world.core[i], (u64)k, &d) && d.busy)
+				if (h && h->txn)
 					return "a write never ends";
 			}
 		}
