@@ -193,7 +193,7 @@ static int salt_draw(struct secret *secret)
 int sealer_create(const void *master, size_t bytes, struct sealer **created)
 {
 	struct sealer *s;
-	int err = -ENOMEM;
+	int err;
 
 	if (bytes < SEAL_KEY_BYTES_MIN)
 		return -EINVAL;
@@ -202,26 +202,26 @@ int sealer_create(const void *master, size_t bytes, struct sealer **created)
 		return -ENOMEM;
 	s->secret_bytes = sizeof(*s->secret);
 	s->secret = mmap(NULL, s->secret_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (s->secret == MAP_FAILED)
-		goto free_sealer;
+	if (s->secret == MAP_FAILED) {
+		free(s);
+		return -ENOMEM;
+	}
 	err = madvise(s->secret, s->secret_bytes, MADV_WIPEONFORK) ||
 	      madvise(s->secret, s->secret_bytes, MADV_DONTDUMP) ? -EOPNOTSUPP : 0;
 	if (!err)
 		err = hkdf_extract(label_master, sizeof(label_master) - 1, master, bytes, s->secret->prk);
 	if (err)
-		goto unmap;
+		goto destroy;
 	/* Refused where little may be locked: then it may come to lie in swap space, as the guest may. */
 	(void)!mlock(s->secret, s->secret_bytes);
 	s->secret->alive = true;
 	err = salt_draw(s->secret); /* the kernel's generator is waited for here, not where a guest's pages are sent */
 	if (err)
-		goto unmap;
+		goto destroy;
 	*created = s;
 	return 0;
-unmap:
-	munmap(s->secret, s->secret_bytes);
-free_sealer:
-	free(s);
+destroy:
+	sealer_destroy(s);
 	return err;
 }
 
