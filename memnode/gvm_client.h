@@ -206,7 +206,6 @@ uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 void gvm_conn_cork(struct gvm_conn *conn, bool on);
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put);
-void gvm_ping(struct gvm_conn *conn, struct gvm_call *call, uint64_t cookie);
 void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call);
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes);

@@ -209,14 +209,6 @@ static void call_submit(struct gvm_conn *conn, struct gvm_call *call, uint8_t op
 	req_submit(conn, &call->req);
 }
 
-void gvm_ping(struct gvm_conn *conn, struct gvm_call *call, uint64_t cookie)
-{
-	struct gvm_ping_req what = {.cookie = cookie};
-
-	call_submit(conn, call, GVM_OP_PING, gvm_ping_req_pack(&what, call->req.meta_inline), NULL,
-		    0);
-}
-
 void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
 {
 	call_submit(conn, call, GVM_OP_NODE_STAT, 0, NULL, 0);

@@ -188,7 +188,7 @@ static void step_run(struct exchange *x)
 		gvm_region_close(x->conn, &x->call, &close);
 		return;
 	case 14:
-		gvm_ping(x->conn, &x->call, 77);
+		rig_ping(x->conn, &x->call, 77);
 		return;
 	case 15:
 		CHECK_EQ(x->call.rsp.ping.cookie, 77);

@@ -129,7 +129,7 @@ static void ping(struct load *l, uint64_t deadline_ns)
 	l->call.req.arg = l;
 	l->call.req.deadline_ns = deadline_ns;
 	left++;
-	gvm_ping(conn, &l->call, 1);
+	rig_ping(conn, &l->call, 1);
 }
 
 /* All of the pages came; load_piece() has looked at them. */
@@ -521,7 +521,7 @@ static void resubmit(struct gvm_req *req)
 		other->call.req.done = NULL;
 	}
 	if (++chain < 500)
-		gvm_ping(conn, &l->call, chain);
+		rig_ping(conn, &l->call, chain);
 	else
 		left--;
 }
@@ -553,7 +553,7 @@ static void next_ping(struct gvm_req *req)
 	if (chain == 50)
 		left--;
 	else
-		gvm_ping(conn, &l->call, ++chain);
+		rig_ping(conn, &l->call, ++chain);
 }
 
 /* The repeat arrives when the next request has the same place in the table. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* client_rig.c - starts a node and reads where it listens; processes connections. */
 #include "client_rig.h"
+#include "client/impl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -257,6 +258,17 @@ void rig_liar_serve(int fd, struct gvm_conn *conn, const void *say, size_t bytes
 		liar_wait_end(peer, conn);
 		close(peer);
 	}
+}
+
+void rig_ping(struct gvm_conn *conn, struct gvm_call *call, uint64_t cookie)
+{
+	const struct gvm_ping_req what = {.cookie = cookie};
+
+	call->data = NULL;
+	call->data_bytes = 0;
+	req_fill(&call->req, GVM_OP_PING, call->req.meta_inline, gvm_ping_req_pack(&what, call->req.meta_inline),
+		 NULL, 0);
+	req_submit(conn, &call->req);
 }
 
 struct gvm_id rig_region(unsigned n)

@@ -75,6 +75,10 @@ void rig_run_ms(struct gvm_conn *conn, unsigned ms);
 /* Until the connection is in that state; fails if it is not after a minute. */
 void rig_run_to(struct gvm_conn *conn, enum gvm_conn_state state);
 
+/* Submits a PING, the cheapest request: its answer repeats the cookie. (The client itself sends them only to find out
+ * whether its peer lives.) */
+void rig_ping(struct gvm_conn *conn, struct gvm_call *call, uint64_t cookie);
+
 /* A peer on loopback that answers every connection with the same bytes, whatever is said: a
  * listening socket, and its address. */
 int rig_liar_open(char *addr, size_t bytes);
