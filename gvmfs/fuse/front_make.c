@@ -93,6 +93,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		return;
 	if (!inode) {
 		rec = calloc(1, sizeof(*rec));
+		/* Does not block: so few bytes are taken in one go, and before the kernel's generator is
+		 * seeded GRND_NONBLOCK returns EAGAIN. */
 		if (!rec || getrandom(rec->id.b, sizeof(rec->id.b), GRND_NONBLOCK) != sizeof(rec->id.b)) {
 			op_end(&m->op, false, rec ? EAGAIN : ENOMEM);
 			free(rec);
