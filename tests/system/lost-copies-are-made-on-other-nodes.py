@@ -23,7 +23,7 @@ def degraded(mount, name):
 
 
 def whole(mount, name):
-    wait_for("all copies are there again", lambda: not degraded(mount, name), 60)
+    wait_for("all copies are there again", lambda: not degraded(mount, name), 120)
 
 
 def beside_a_program(test, mount, nodes, mode):
@@ -44,7 +44,7 @@ def beside_a_program(test, mount, nodes, mode):
     wait_for("it is left out", lambda: degraded(mount, name), 20)
     whole(mount, name)
     nodes[2].kill()
-    mapper.answer(60)
+    mapper.answer(120)
     mapper.do("fill", 0, SIZE, 4)
     mapper.do("check", 0, SIZE, 4)
     nodes[1].start()
