@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node of a region with two replicas that was left out, and answers again with its memory, is given what it missed, and
 no more than that, while a program goes on writing; from then on it is enough for all of it: the other may die. A worker that
-is killed in the middle changes nothing."""
+is killed in the middle changes nothing. So it is with what is sealed."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ import lab
 from lab import expect, wait_for
 from mapper import Mapper
 from remote import Mount, Node
+from sealing import key_file
 
 MIB = 1 << 20
 SIZE = 48 * MIB
@@ -24,24 +25,24 @@ def whole(mount, name):
     wait_for("all copies are there again", lambda: not degraded(mount, name), 60)
 
 
-def only_the_rest(test, mount, kept, other):
+def only_the_rest(test, mount, name, kept, other):
     """It was killed, and kept what it had."""
-    path = mount.region("kept", SIZE)
+    path = mount.region(name, SIZE)
     writer = os.open(path, os.O_RDWR)
     test.write(path, 0, SIZE, 1)
     kept.kill()
     test.write(path, 0, 2 * MIB, 2)
     os.fsync(writer)
-    expect(degraded(mount, "kept"), "nothing is degraded without one of two nodes")
+    expect(degraded(mount, name), "nothing is degraded without one of two nodes")
     kept.start()
-    whole(mount, "kept")
-    said = mount.says(r"kept.*has what its copies lacked: ([0-9.]+) MB")
+    whole(mount, name)
+    said = mount.says(r"%s.*has what its copies lacked: ([0-9.]+) MB" % name)
     expect(float(said.group(1)) < 6, "%s MB were copied for 2 that were missed", said.group(1))
     other.stop()
     test.check(path, 0, 2 * MIB, 2)
     test.check(path, 2 * MIB, SIZE - 2 * MIB, 1)
     other.go_on()
-    whole(mount, "kept")
+    whole(mount, name)
     os.close(writer)
     os.unlink(path)
 
@@ -77,9 +78,12 @@ def main(test):
         os.mkdir(test.path(name))
         nodes.append(Node(test, "300M", "--persist", test.path(name), name=name))
     mount = Mount(test, nodes, "--replicas", "2", "--repair-rate", "40")
-    only_the_rest(test, mount, *nodes)
+    only_the_rest(test, mount, "kept", *nodes)
     beside_a_program(test, mount, *nodes, "auto")
     beside_a_program(test, mount, nodes[1], nodes[0], "fuse")
+    mount.unmount()
+    mount = Mount(test, nodes, "--replicas", "2", "--repair-rate", "40", "--seal-key-file", key_file(test), name="sealed")
+    only_the_rest(test, mount, "sealed", *nodes)
 
 
 if __name__ == "__main__":
