@@ -58,6 +58,8 @@ def main(test):
     try:
         test.write(path, 0, SIZE, 5)
         os.fsync(writer)
+        # A slot that nobody writes to keeps its view for some seconds more.
+        wait_for("it is left out of all", lambda: one.stats("ram")["slots_degraded"] == 512, 20)
         lose(one)
         os.close(writer)
         wait_for("another host attaches", lambda: open_error(two.file("ram")) == 0, 30)
