@@ -232,6 +232,17 @@ struct gvm_hdr {
  * numbers is OK (a repeated request). */
 #define GVM_MSG_REGION_CREATE_REQ(F)                                                               \
 	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, views)
+enum gvm_open_mode {
+	GVM_OPEN_LOOK,
+	GVM_OPEN_ATTACH,
+	GVM_OPEN_WATCH,
+	GVM_OPEN_UNWATCH,
+	GVM_OPEN_PASS,
+	GVM_OPEN_HOLD,
+	GVM_OPEN_UNHOLD,
+};
+enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
+
 /* mode 0: look only, epoch is 0. mode 1: attach as the writer `client` of HELLO with `epoch`,
  * which must exceed the region's (or equal it, from the same client: a reconnect). A region whose
  * writer has a connection open, or a lease that has not lapsed, answers BUSY unless force is 1 (2:

@@ -33,9 +33,6 @@ static uint64_t ns_from_now(uint64_t ns)
 	return gvm_now_ns() + ns;
 }
 
-enum open_mode { MODE_LOOK = 0, MODE_ATTACH = 1, MODE_HOLD = 5, MODE_UNHOLD = 6 };
-enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
-
 static int region_open(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
 		       uint64_t deadline_ns, struct ask *ask)
 {
@@ -47,9 +44,9 @@ static int region_open(struct pool *pool, const struct region_job *rj, unsigned 
 
 	if (!conn)
 		return -ENOMEM;
-	if (mode == MODE_ATTACH || mode == MODE_HOLD)
-		what.force = rj->take ? FORCE_WRITER : rj->pass ? FORCE_LEASE : FORCE_NONE;
-	if (mode == MODE_ATTACH)
+	if (mode == GVM_OPEN_ATTACH || mode == GVM_OPEN_HOLD)
+		what.force = rj->take ? GVM_FORCE_WRITER : rj->pass ? GVM_FORCE_LEASE : GVM_FORCE_NONE;
+	if (mode == GVM_OPEN_ATTACH)
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
 	gvm_region_open(conn, ask_begin_to(ask, deadline_ns, &rec->nodes[node]), &what);
 	return pool_wait(conn, &ask->call.req);
@@ -84,7 +81,7 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		rj->away[i] = !record_node_is_used(&rj->rec, i);
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		int r = rj->away[i] ? 0 : region_open(pool, rj, i, MODE_LOOK, 0, pool_call_deadline(pool->opts), &ask);
+		int r = rj->away[i] ? 0 : region_open(pool, rj, i, GVM_OPEN_LOOK, 0, pool_call_deadline(pool->opts), &ask);
 
 		if (rj->away[i])
 			continue;
@@ -126,7 +123,7 @@ static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, u
 	uint64_t until_ns = ns_from_now(WATCHED_NS);
 	int r;
 
-	while ((r = region_open(pool, rj, node, MODE_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
+	while ((r = region_open(pool, rj, node, GVM_OPEN_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
 	       -EINPROGRESS) {
 		if (gvm_now_ns() > until_ns)
 			return -EBUSY;
@@ -141,7 +138,7 @@ static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epo
 
 	for (unsigned i = 0; i < count; i++)
 		if (!rj->away[i])
-			region_open(pool, rj, i, MODE_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
+			region_open(pool, rj, i, GVM_OPEN_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
 }
 
 static unsigned nodes_away(const struct region_job *rj)
@@ -164,7 +161,7 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
 
 	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
 		int r = rj->away[i] ? 0 :
-			region_open(pool, rj, i, MODE_HOLD, *epoch, pool_call_deadline(pool->opts), &ask);
+			region_open(pool, rj, i, GVM_OPEN_HOLD, *epoch, pool_call_deadline(pool->opts), &ask);
 
 		if (!r || region_node_leave_out(rj, i, r))
 			continue;
@@ -618,7 +615,7 @@ static int discard_refused(struct region_job *rj, struct pool *pool, unsigned no
 {
 	struct ask ask;
 
-	if (region_open(pool, rj, node, MODE_LOOK, 0, resize_deadline(rj, pool), &ask) < 0 ||
+	if (region_open(pool, rj, node, GVM_OPEN_LOOK, 0, resize_deadline(rj, pool), &ask) < 0 ||
 	    ask.call.rsp.region_open.chunks != record_chunks(rj->size_bytes))
 		return error;
 	return 0;

@@ -49,7 +49,7 @@ static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
 	struct gvm_region_open_req what = {
-		.region = d->rec.id, .mode = 1, .epoch = d->epoch, .view = view_to_tell(inode_get(w->inodes, nr))
+		.region = d->rec.id, .mode = GVM_OPEN_ATTACH, .epoch = d->epoch, .view = view_to_tell(inode_get(w->inodes, nr))
 	};
 	struct reattach *ra = calloc(1, sizeof(*ra));
 

@@ -19,8 +19,6 @@
 #define WATCHED_PAUSE_NS 3000000ull
 #define COPY_NS		2000000000ull /* for each request */
 #define IN_FLIGHT	8u
-#define MODE_ATTACH	1
-#define FORCE_WRITER	1
 
 uint64_t *repair_map(void)
 {
@@ -46,7 +44,7 @@ static uint64_t ns_from_now(uint64_t ns)
 static int node_attach(struct repair_scan *scan, struct pool *pool)
 {
 	const struct record *rec = &scan->rec;
-	struct gvm_region_open_req what = { .region = rec->id, .mode = MODE_ATTACH, .force = FORCE_WRITER,
+	struct gvm_region_open_req what = { .region = rec->id, .mode = GVM_OPEN_ATTACH, .force = GVM_FORCE_WRITER,
 					    .epoch = scan->base.epoch, .view = rec->view };
 	struct gvm_conn *conn = pool_node(pool, &scan->base.to);
 	uint64_t until_ns = ns_from_now(WATCHED_NS);

@@ -12,9 +12,6 @@
 #include <string.h>
 
 #define ASK_NS	     1000000000ull
-#define MODE_LOOK    0
-#define MODE_ATTACH  1
-#define FORCE_WRITER 1
 
 static uint64_t deadline(void)
 {
@@ -35,10 +32,10 @@ static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, u
 
 	if (!conn)
 		return -ENOMEM;
-	if (mode == MODE_ATTACH) {
+	if (mode == GVM_OPEN_ATTACH) {
 		what.view = rj->view;
 		what.epoch = rj->epoch;
-		what.force = FORCE_WRITER;
+		what.force = GVM_FORCE_WRITER;
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
 	}
 	gvm_region_open(conn, ask_begin_to(ask, deadline(), node_of(rj, node)), &what);
@@ -51,7 +48,7 @@ static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 	struct gvm_region_delete_req what = { .region = rj->rec.id };
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct ask ask;
-	int r = conn ? part_open(rj, pool, node, MODE_LOOK, &ask) : -ENOMEM;
+	int r = conn ? part_open(rj, pool, node, GVM_OPEN_LOOK, &ask) : -ENOMEM;
 
 	if (r && r != -ENOMEDIUM)
 		return r;
@@ -233,14 +230,14 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 	int r;
 
 	if (node < rj->nodes_before && record_node_is_used(&rj->rec, node)) {
-		r = part_open(rj, pool, node, MODE_ATTACH, &ask);
+		r = part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
 		return r ? r : part_resize(rj, pool, node, reserve);
 	}
 	r = part_create(rj, pool, node, reserve);
 	/* A predecessor's, which was killed then; or what was kept there, and nobody needs any more. */
 	if (r == -EEXIST && !(r = part_delete(rj, pool, node)))
 		r = part_create(rj, pool, node, reserve);
-	return r ? r : part_open(rj, pool, node, MODE_ATTACH, &ask);
+	return r ? r : part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
 }
 
 /* Whether we are the writer yet: a member of each view that counts would know of another. */
@@ -254,7 +251,7 @@ static int members_ask(struct replace_job *rj, struct pool *pool)
 
 		if (!rj->member[i])
 			continue;
-		r = part_open(rj, pool, i, MODE_LOOK, &ask);
+		r = part_open(rj, pool, i, GVM_OPEN_LOOK, &ask);
 		if (r)
 			return r;
 		if (ask.call.rsp.region_open.epoch > rj->epoch)

@@ -13,9 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MODE_WATCH   2
-#define MODE_UNWATCH 3
-#define MODE_PASS    4
 #define ANSWER_NS    1000000000ull
 #define MANY	     64u	    /* with more watches than this, each is renewed less often */
 #define EVERY_MAX_NS 200000000ull
@@ -99,7 +96,7 @@ static void node_tell(struct worker *w, struct watch *watch, uint8_t mode)
 static void node_unwatch(struct worker *w, struct watch *watch)
 {
 	if (watch->held)
-		node_tell(w, watch, MODE_UNWATCH);
+		node_tell(w, watch, GVM_OPEN_UNWATCH);
 	watch->held = false;
 }
 
@@ -151,7 +148,7 @@ static void watch_done(struct gvm_req *req)
 		trust_end(watch);
 		watch->ending = ENDING_ROUNDS;
 		if (mutant("pass-early"))
-			node_tell(w, watch, MODE_PASS);
+			node_tell(w, watch, GVM_OPEN_PASS);
 	}
 }
 
@@ -172,7 +169,7 @@ static void watch_ask(struct worker *w, struct watch *watch, uint64_t now_ns)
 	watch->ask_at_ns = now_ns + (every_ns < EVERY_MAX_NS ? every_ns : EVERY_MAX_NS);
 	watch->number = gvm_boottime_ns();
 	watch->call = (struct gvm_call){ .req.done = watch_done };
-	watch->asking = node_ask(w, watch, MODE_WATCH, &watch->call);
+	watch->asking = node_ask(w, watch, GVM_OPEN_WATCH, &watch->call);
 }
 
 /* ---- dropping from the page cache ---- */
@@ -237,7 +234,7 @@ static uint64_t clear_tick(struct worker *w, struct watch *watch, uint64_t now_n
 		return ~0ull;
 	if (watch->ending && !watch->all && (!watch->ranges || watch->ending == 1)) {
 		watch->ending = 0;
-		node_tell(w, watch, MODE_PASS);
+		node_tell(w, watch, GVM_OPEN_PASS);
 	}
 	/* If a writer waits, pages are dropped before they are old enough. */
 	if ((watch->all || watch->ranges) && (watch->due_ns <= now_ns || watch->ending))

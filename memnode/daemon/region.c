@@ -295,29 +295,26 @@ static bool attach_add(struct region *r, struct region_writer *writer)
 	return true;
 }
 
-enum open_mode { OPEN_LOOK, OPEN_ATTACH, OPEN_WATCH, OPEN_UNWATCH, OPEN_PASS, OPEN_HOLD, OPEN_UNHOLD };
-enum open_force { FORCE_NONE, FORCE_WRITER, FORCE_LEASE };
-
 bool region_open_keeps(const struct gvm_region_open_req *what)
 {
-	return what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD || what->mode == OPEN_UNHOLD;
+	return what->mode == GVM_OPEN_ATTACH || what->mode == GVM_OPEN_HOLD || what->mode == GVM_OPEN_UNHOLD;
 }
 
 static bool open_is_valid(const struct gvm_region_open_req *what, const struct region_writer *writer)
 {
-	if (what->lapse > 1 || (what->mode != OPEN_ATTACH && (what->lease_ms || what->lapse)))
+	if (what->lapse > 1 || (what->mode != GVM_OPEN_ATTACH && (what->lease_ms || what->lapse)))
 		return false;
 	switch (what->mode) {
-	case OPEN_LOOK:
+	case GVM_OPEN_LOOK:
 		return !what->epoch && !what->force;
-	case OPEN_ATTACH:
-	case OPEN_HOLD:
-		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= FORCE_LEASE &&
+	case GVM_OPEN_ATTACH:
+	case GVM_OPEN_HOLD:
+		return what->epoch && what->epoch <= GVM_EPOCH_MAX && what->force <= GVM_FORCE_LEASE &&
 		       writer->client;
-	case OPEN_UNHOLD:
-	case OPEN_WATCH:
-	case OPEN_UNWATCH:
-	case OPEN_PASS: /* the epoch is the watch's number */
+	case GVM_OPEN_UNHOLD:
+	case GVM_OPEN_WATCH:
+	case GVM_OPEN_UNWATCH:
+	case GVM_OPEN_PASS: /* the epoch is the watch's number */
 		return what->epoch && !what->force && writer->client;
 	}
 	return false;
@@ -336,14 +333,14 @@ static uint16_t region_claimable(const struct region *r, const struct gvm_region
 	 * A writer that comes back while another claims its lapsed lease attaches, and will be
 	 * fenced.
 	 */
-	if (what->epoch == r->epoch && what->mode == OPEN_ATTACH)
+	if (what->epoch == r->epoch && what->mode == GVM_OPEN_ATTACH)
 		return GVM_OK;
 	if (what->epoch == r->epoch)
 		return GVM_ERR_FENCED;
 	if (lease_is_held_by_another(&r->lease, client, r->clock))
 		return GVM_ERR_BUSY;
 	if (same || lease_is_held_by(&r->lease, client, what->epoch, r->clock) ||
-	    what->force == FORCE_WRITER)
+	    what->force == GVM_FORCE_WRITER)
 		return GVM_OK;
 	if (state == GVM_WRITER_THERE || (state == GVM_WRITER_AWAY && !what->force))
 		return GVM_ERR_BUSY;
@@ -377,33 +374,33 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 	*detail = 0;
 	if (!open_is_valid(what, writer))
 		return GVM_ERR_INVALID;
-	if (!r || (r->remains && what->mode != OPEN_LOOK))
+	if (!r || (r->remains && what->mode != GVM_OPEN_LOOK))
 		return GVM_ERR_LOST;
-	if (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD) {
+	if (what->mode == GVM_OPEN_ATTACH || what->mode == GVM_OPEN_HOLD) {
 		*detail = r->epoch;
 		status = region_claimable(r, what, writer->client);
 		if (status)
 			return status;
 	}
 	/* A reader need not know a view; one that gives it must not be older, either. */
-	if (what->view < r->view && (what->mode == OPEN_ATTACH || what->mode == OPEN_HOLD || what->view)) {
+	if (what->view < r->view && (what->mode == GVM_OPEN_ATTACH || what->mode == GVM_OPEN_HOLD || what->view)) {
 		*detail = r->view;
 		return GVM_ERR_STALE;
 	}
-	if (what->mode == OPEN_WATCH)
+	if (what->mode == GVM_OPEN_WATCH)
 		status = watches_renew(&r->watches, writer->client, what->epoch, gvm_now_ns(), detail);
-	else if (what->mode == OPEN_UNWATCH)
+	else if (what->mode == GVM_OPEN_UNWATCH)
 		watches_end(&r->watches, writer->client, what->epoch);
-	else if (what->mode == OPEN_PASS)
+	else if (what->mode == GVM_OPEN_PASS)
 		watches_pass(&r->watches, writer->client, what->epoch, gvm_now_ns());
-	else if (what->mode == OPEN_ATTACH && what->epoch > r->epoch &&
+	else if (what->mode == GVM_OPEN_ATTACH && what->epoch > r->epoch &&
 		 watches_bar(&r->watches, writer->client, gvm_now_ns()))
 		status = GVM_ERR_WATCHED;
-	else if (what->mode == OPEN_HOLD)
+	else if (what->mode == GVM_OPEN_HOLD)
 		lease_hold(&r->lease, writer->client, what->epoch, r->clock);
-	else if (what->mode == OPEN_UNHOLD)
+	else if (what->mode == GVM_OPEN_UNHOLD)
 		lease_unhold(&r->lease, writer->client, what->epoch);
-	if (!status && what->mode == OPEN_ATTACH)
+	if (!status && what->mode == GVM_OPEN_ATTACH)
 		status = region_attach(r, what, writer);
 	if (status)
 		return status;
