@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "base/log.h"
+#include "index_read.h"
 #include "owner.h"
 #include "region_views.h"
 #include "state/worker.h"
@@ -207,60 +208,29 @@ static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	return 0;
 }
 
-struct index_ask {
-	struct ask ask; /* first */
+struct node_index {
 	struct region_job *rj;
 	struct region_versions *versions; /* NULL: there is one replica of each slot */
 	unsigned node;
-	uint64_t next;
-	int error;
 };
 
-static void index_done(struct gvm_req *req)
+static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
 {
-	struct index_ask *ia = (struct index_ask *)req;
-	const struct gvm_region_index_rsp *rsp = &ia->ask.call.rsp.region_index;
-	uint64_t chunks = record_chunks(ia->rj->rec.size_bytes);
+	struct node_index *ni = arg;
+	struct region_job *rj = ni->rj;
 
-	ia->ask.done = true;
-	if (req->result < 0)
-		return;
-	if (ia->ask.call.data_bytes != (size_t)rsp->count * 16 || rsp->next <= ia->next) {
-		ia->error = -EPROTO;
-		return;
-	}
-	ia->next = rsp->next;
-	for (unsigned i = 0; i < rsp->count; i++) {
-		uint64_t chunk = gvm_load_le(ia->ask.call.data + i * 16, 8);
-
-		if (ia->versions)
-			region_versions_add(ia->versions, ia->rj, ia->node, chunk,
-					    gvm_load_le(ia->ask.call.data + i * 16 + 8, 8));
-		/* What it has beyond the size, or of another's slots, is of no use to us. */
-		else if (chunk < chunks && record_node_of(&ia->rj->rec, chunk, 0) == ia->node)
-			ia->rj->index[chunk] = gvm_load_le(ia->ask.call.data + i * 16 + 8, 8);
-	}
+	if (ni->versions)
+		region_versions_add(ni->versions, rj, ni->node, chunk, version);
+	/* What it has beyond the size, or of another's slots, is of no use to us. */
+	else if (chunk < record_chunks(rj->rec.size_bytes) && record_node_of(&rj->rec, chunk, 0) == ni->node)
+		rj->index[chunk] = version;
 }
 
 static int node_read_index(struct region_job *rj, struct pool *pool, unsigned node, struct region_versions *versions)
 {
-	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
-	struct index_ask ia = { .rj = rj, .versions = versions, .node = node };
+	struct node_index ni = { .rj = rj, .versions = versions, .node = node };
 
-	if (!conn)
-		return -ENOMEM;
-	for (bool first = true; first || ia.next != ~0ull; first = false) {
-		struct gvm_region_index_req what = { .region = rj->rec.id, .first = ia.next };
-		int r;
-
-		ask_begin_to(&ia.ask, pool_call_deadline(pool->opts), &rj->rec.nodes[node])->req.done = index_done;
-		ia.ask.call.req.arg = &ia.ask.done;
-		gvm_region_index(conn, &ia.ask.call, &what);
-		r = pool_wait(conn, &ia.ask.call.req);
-		if (r < 0 || ia.error)
-			return r < 0 ? r : ia.error;
-	}
-	return 0;
+	return index_read(pool, &rj->rec.nodes[node], &rj->rec.id, 0, node_index_add, &ni);
 }
 
 static int replicas_read_index(struct region_job *rj, struct pool *pool)

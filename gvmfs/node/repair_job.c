@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "fill.h"
+#include "index_read.h"
 #include "options.h"
 #include "owner.h"
 
@@ -89,62 +90,17 @@ static void all_differ(struct repair_scan *scan)
 	}
 }
 
-struct index_ask {
-	struct ask ask; /* first */
-	struct repair_scan *scan;
-	uint64_t next;
-	int error;
-};
-
-static void chunk_compare(struct repair_scan *scan, uint64_t chunk, uint64_t version)
+static void chunk_compare(void *arg, uint64_t chunk, uint64_t version)
 {
+	struct repair_scan *scan = arg;
 	unsigned slot = record_slot_of(&scan->rec, chunk);
-	enum fill_held held = fill_compare(version, scan->base.index[chunk], gvm_version(scan->base.epoch, 0));
+	enum fill_held held;
 
-	if (!scan->wanted[slot])
+	if (chunk >= record_chunks(scan->rec.size_bytes) || !scan->wanted[slot])
 		return;
+	held = fill_compare(version, scan->base.index[chunk], gvm_version(scan->base.epoch, 0));
 	differs_set(scan, chunk, held == FILL_DIFFERS);
 	scan->strange[slot] |= held == FILL_STRANGE;
-}
-
-static void index_done(struct gvm_req *req)
-{
-	struct index_ask *ia = (struct index_ask *)req;
-	const struct gvm_region_index_rsp *rsp = &ia->ask.call.rsp.region_index;
-	const uint8_t *p = ia->ask.call.data;
-
-	ia->ask.done = true;
-	if (req->result < 0)
-		return;
-	if (ia->ask.call.data_bytes != (size_t)rsp->count * 16 || rsp->next <= ia->next) {
-		ia->error = -EPROTO;
-		return;
-	}
-	ia->next = rsp->next;
-	for (unsigned i = 0; i < rsp->count; i++, p += 16)
-		if (gvm_load_le(p, 8) < record_chunks(ia->scan->rec.size_bytes))
-			chunk_compare(ia->scan, gvm_load_le(p, 8), gvm_load_le(p + 8, 8));
-}
-
-static int node_compare(struct repair_scan *scan, struct pool *pool)
-{
-	struct gvm_conn *conn = pool_node(pool, &scan->base.to);
-	struct index_ask ia = { .scan = scan };
-
-	if (!conn)
-		return -ENOMEM;
-	for (bool first = true; first || ia.next != ~0ull; first = false) {
-		struct gvm_region_index_req what = { .region = scan->rec.id, .first = ia.next };
-		int r;
-
-		ask_begin_to(&ia.ask, ns_from_now(COPY_NS), &scan->base.to)->req.done = index_done;
-		ia.ask.call.req.arg = &ia.ask.done;
-		gvm_region_index(conn, &ia.ask.call, &what);
-		r = pool_wait(conn, &ia.ask.call.req);
-		if (r < 0 || ia.error)
-			return r < 0 ? r : ia.error;
-	}
-	return 0;
 }
 
 void repair_job_scan(struct job *job, struct pool *pool)
@@ -155,7 +111,7 @@ void repair_job_scan(struct job *job, struct pool *pool)
 	if (job->result)
 		return;
 	all_differ(scan);
-	job->result = node_compare(scan, pool);
+	job->result = index_read(pool, &scan->base.to, &scan->rec.id, COPY_NS, chunk_compare, scan);
 }
 
 /* ---- copies */
