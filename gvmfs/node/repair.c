@@ -123,12 +123,12 @@ static void repair_free(struct repair *p)
 	free(p);
 }
 
-/* The node takes what it is given: nothing need take its place. */
-static void useful_note(struct repair *p)
+/* The node takes what it is given: nothing need take its place. That it answers is enough once. */
+static void useful_note(struct repair *p, bool took)
 {
 	int node = record_node_find(record_of(p), &p->node);
 
-	if (node >= 0)
+	if (node >= 0 && (took || !p->r->node[node].repair_ns))
 		p->r->node[node].useful_ns = gvm_now_ns();
 }
 
@@ -202,7 +202,7 @@ static void copy_done(struct job *j)
 			differs_set(p, job->chunk[i], true);
 		p->copied_bytes += job->bytes;
 		if (!j->result)
-			useful_note(p);
+			useful_note(p, true);
 		fill_copied(&rf->fill, j->result);
 		p->r->turn(p->r, job->slot);
 		repair_step(p);
@@ -372,12 +372,12 @@ static void scan_done(struct job *j)
 		p->wanted[s] = !j->result && scan->wanted[s] && !scan->strange[s];
 	}
 	p->failed = j->result;
-	if (j->result)
+	if (j->result) {
 		scan_complain(p, j->result);
-	else
+	} else {
 		region_lease(p->r->w, p->r->inode); /* on the front's connection */
-	if (!j->result)
-		useful_note(p);
+		useful_note(p, false);
+	}
 	if (p->strange)
 		log_warning(record_of(p)->name, "node %s has content that was never acknowledged, of a writer before: "
 			    "copies there wait until it is written over", node_addr(p));
