@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a node holds is listed with what it is. Nobody removes by hand what a file names, in use or
-not. A part that a node kept, since it was away when the file was deleted, goes when it is back."""
+"""What a node holds is listed with what it is, and what has no future can be removed by hand: a part
+that a node kept since it was away, a region whose host is gone. A living one cannot."""
 
 import os
+import re
+import signal
 
 import lab
-from lab import expect, program, wait_for
+from lab import children, expect, program, wait_for
 from remote import Mount, Node
 
 
@@ -21,7 +23,8 @@ def remove(l, node, region):
 
 def test(l):
     nodes = [Node(l, "64M", name="node-%d" % i) for i in range(3)]
-    mount = Mount(l, nodes, "--timeout", "3")
+    # What a node keeps is looked after for a second, then by nobody.
+    mount = Mount(l, nodes, "--timeout", "3", "--unlinked-lease", "1")
     mount.region("gone", 3 << 20)
     with open(mount.file("kept"), "xb") as f:
         f.truncate(3 << 20)
@@ -40,7 +43,12 @@ def test(l):
     wait_for("the others have removed it", lambda: nodes[0].stats()["regions"] == 1, 30)
     lab.time.sleep(11)  # what is deleted without it is given up for it
     nodes[2].go_on()
-    wait_for("what it kept is removed, now that it is back", lambda: list(listed(l, nodes[2])) == [kept], 30, 0.3)
+    left = next(r for r in listed(l, nodes[2]) if r != kept)
+    wait_for("the node knows that it was removed", lambda: os.path.exists(mount.file("look")) or
+             re.search("removed:|no record", listed(l, nodes[2]).get(left, "removed:")), 20, 0.3)
+    process = remove(l, nodes[2], left)
+    expect(process.wait(20) == 0, "not removed: %s", process.log())
+    expect(list(listed(l, nodes[2])) == [kept], "listed: %s", listed(l, nodes[2]))
 
 
 lab.main(test)
