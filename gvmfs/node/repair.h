@@ -3,8 +3,8 @@
  * repair.h - replicas that are outside of their slots' views get what the members have, and are members again.
  *
  * A node that answers again, the same as before, is asked what it has of the region; what differs from the index is
- * copied to it from members, at --repair-rate, slot by slot (fill.h), some at a time. Until a slot's view has it, nothing of that slot is
- * read from it. One node of a region at a time.
+ * copied to it from members, at --repair-rate, some slots at a time (fill.h). Until a slot's view has it, nothing of that
+ * slot is read from it. One node of a region at a time.
  *
  * All of this is in memory: a worker that takes over begins with what the journal says of the views, and asks the node
  * again.

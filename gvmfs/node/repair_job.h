@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * repair_job.h - the conversations with nodes behind repair.h: run in jobs' fibers, and touch nothing but the job and, reading,
- * the chunk index of the region.
+ * repair_job.h - the conversations with nodes behind repair.h: run in jobs' fibers, and touch nothing but the job and,
+ * reading, the chunk index of the region.
  */
 #ifndef GVMFS_REPAIR_JOB_H
 #define GVMFS_REPAIR_JOB_H

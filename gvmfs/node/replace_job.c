@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ASK_NS	     1000000000ull
+#define ASK_NS 1000000000ull
 
 static uint64_t deadline(void)
 {

@@ -7,8 +7,8 @@
 #include "region.h"
 #include "region_node.h"
 #include "repair.h"
-#include "replace.h"
 #include "repair_job.h"
+#include "replace.h"
 #include "state/worker.h"
 
 #include <assert.h>
@@ -16,16 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_NS	  50000000ull
-#define RETURN_NS 1000000000ull /* a node that failed a request is tried again after it */
-#define RECORD_NS 1000000000ull /* for a node to record a view; then it is asked again, if it is still wanted */
-#define AGAIN_NS  1000000000ull /* after it a node that is full is asked again to record a view */
-#define HEARD_NS  2500000000ull /* a node that is up is heard of every second, as gvm_conn_heard_ns() tells it */
-#define REJOIN_NS 1500000000ull /* for the connections, when this host was cut off: they are tried every second */
-#define ABSENT_NS 3000000000ull /* bad for so long: others should know */
-#define FULL_NS	  60000000000ull /* between two lines about that */
-#define DEGRADED_NS 3000000000ull /* between two lines about that */
-#define GARBLED	  3u /* writes in a row */
+#define TICK_NS	    50000000ull
+#define RETURN_NS   1000000000ull /* a node that failed a request is tried again after it */
+#define RECORD_NS   1000000000ull /* for a node to record a view; then it is asked again, if it is still wanted */
+#define AGAIN_NS    1000000000ull /* after it a node that is full is asked again to record a view */
+#define HEARD_NS    2500000000ull /* a node that is up is heard of every second, as gvm_conn_heard_ns() tells it */
+#define REJOIN_NS   1500000000ull /* for the connections, when this host was cut off: they are tried every second */
+#define ABSENT_NS   3000000000ull /* bad for so long: others should know */
+#define FULL_NS	    60000000000ull /* between two lines about that */
+#define DEGRADED_NS 3000000000ull /* between two lines about how many slots are degraded */
+#define GARBLED	    3u /* writes in a row */
 
 static unsigned slot_number(const struct replicas *r, const struct view_slot *v)
 {
