@@ -10,13 +10,13 @@
  *	JOINS	no write begins; the view with the replica is recorded	DONE: it is a member
  *
  * From each of them FAILED is next if the replica fails, a copy cannot be made, or it is given up (a hold must not be
- * long): the slot goes on without it. A write goes to the members only, and its chunk differs from its end on, whatever came of
- * it: so what is copied after that is not older. The copies themselves are versioned as what they copy: one that comes
- * late replaces nothing newer.
+ * long): the slot goes on without it. A write goes to the members only, and its chunk differs from its end on, whatever
+ * came of it: so what is copied after that is not older. The copies themselves are versioned as what they copy: one that
+ * comes late replaces nothing newer.
  *
- * It may hold what a writer before this one sent, and nobody acknowledged. Where that lies over zeros, which the chunk is for everybody
- * if it was never written or is discarded, the copy is zeros in a version above all of that writer's: then it is gone for good.
- * Over other content a copy would have to be a new version on all members: it waits for the next write.
+ * The replica may hold what a writer before this one sent, and nobody acknowledged. Where everybody else reads zeros,
+ * since the chunk was never written or is discarded, the copy is zeros in a version above all of that writer's: then it
+ * is gone for good. Over other content a copy would have to be a new version on all members: it waits for the next write.
  *
  * Pure decisions over struct fill_env: gvmfs runs them, and a model checker (tests/views).
  */
@@ -36,8 +36,8 @@ enum fill_state { FILL_NONE, FILL_COPIES, FILL_HOLDS, FILL_JOINS, FILL_DONE, FIL
 struct fill;
 
 struct fill_env {
-	/* How many chunks of the slot differ there, as far as is known; one that is being copied does not count, unless a write
-	 * of it has ended since that began. */
+	/* How many chunks of the slot differ there, as far as is known; one that is being copied does not count, unless a
+	 * write of it has ended since that began. */
 	uint64_t (*left)(const struct fill *f);
 	/* Begins to copy some of them: fill_copied() once, not from within. */
 	void (*copy)(struct fill *f);
@@ -56,9 +56,9 @@ struct fill {
 	bool copying;
 };
 
-/* What a replica holds of a chunk, beside what the index says (both with GVM_VERSION_ZERO; 0: never written). What is newer, and
- * not below `first`, is a write of ours that will be acknowledged under this version or a later one. `first`: the
- * lowest version of this writer, which it gives to no write. */
+/* What a replica holds of a chunk, beside what the index says (both with GVM_VERSION_ZERO; 0: never written). What is
+ * newer, and not below `first`, is a write of ours that will be acknowledged under this version or a later one. `first`:
+ * the lowest version of this writer, which it gives to no write. */
 enum fill_held fill_compare(uint64_t held, uint64_t entry, uint64_t first);
 /* The version of a copy of what a member holds. */
 uint64_t fill_version(uint64_t held, uint64_t first, bool zero);
