@@ -15,7 +15,8 @@
  *   what & 16: the client takes no answers until a step without it
  *
  * fuzz-sources: memnode/daemon/conn.c memnode/daemon/conn_rx.c memnode/daemon/conn_tls.c memnode/daemon/conn_tx.c
- * fuzz-sources: memnode/daemon/conns.c memnode/daemon/conn_addr.c memnode/daemon/request.c memnode/daemon/reply.c
+ * fuzz-sources: memnode/daemon/conns.c memnode/daemon/conn_stranger.c memnode/daemon/conn_addr.c
+ * fuzz-sources: memnode/daemon/request.c memnode/daemon/reply.c
  * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c memnode/daemon/slot_view.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
