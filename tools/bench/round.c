@@ -85,7 +85,8 @@ static int measure_seq(struct bench *b, enum bench_party p)
 static int measure_write(struct bench *b, enum bench_party p)
 {
 	double v = 0;
-	int rc = bench_touch_write(&b->file[p], b->z.write_bytes, 1000 + b->round, &v);
+	/* Of two fronts of one file the second would write what is there already, and send nothing. */
+	int rc = bench_touch_write(&b->file[p], b->z.write_bytes, 1000 + b->round * PARTIES + p, &v);
 
 	return file_value(b, MEASURE_WRITE_MSYNC, p, "write", rc, v);
 }
