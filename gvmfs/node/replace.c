@@ -249,6 +249,9 @@ static void chosen(struct job *job)
 		r->no_room = true;
 	}
 	p->job.found = moves_keep(p, r);
+	if (p->job.found && p->job.racks_shared)
+		log_warning(rec->name, "copies are made anew in racks that have one already: no other rack has a node that "
+			    "answers and has room");
 	for (unsigned i = 0; i < p->job.nodes_before; i++)
 		dropped += p->job.dropped[i];
 	if (!dropped && !p->job.found && r->recorded) {

@@ -3,7 +3,8 @@
  * replace.h - a replica whose node is lost gets another node.
  *
  * A replica outside of its slot's view, whose node began anew without its memory, or has been of no use for --repair-after,
- * is given to a node of the command line that has no other replica of the slot and can promise the room. In this order:
+ * is given to a node of the command line that has no other replica of the slot and can promise the room; to one in a rack
+ * without a copy, if there is any. In this order:
  * the journal's record names the node, so that a successor finds what was made there; the node reserves the room, and
  * takes us for the region's writer; the record gives it the slots; the name table has that record. Only then does
  * repair.h copy, and can a view have the replica: who attaches the region after the loss of this host finds each member

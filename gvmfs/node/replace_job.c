@@ -90,6 +90,7 @@ static int part_resize(struct replace_job *rj, struct pool *pool, unsigned node,
 struct candidate {
 	int node;	/* in the record; -1: not there */
 	struct record_node place;
+	unsigned rack;	 /* pool_rack() */
 	uint64_t chunks; /* that it could promise yet */
 };
 
@@ -126,6 +127,7 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 			continue;
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
+		c->rack = pool_rack(pool, pool->conns[i]);
 		c->node = record_node_find(&rj->rec, &c->place.incarnation);
 		if (c->node >= 0 && rj->dropped[c->node])
 			c->node = -1; /* its entry goes: it is a new one */
@@ -155,21 +157,40 @@ static bool has_refused(const struct replace_job *rj, const struct candidate *c)
 	return false;
 }
 
-/* The one with the most room; or the one that lives where the last did, which has begun anew. */
+/* Another copy of the slot is in the candidate's rack. */
+static bool shares_rack(const struct replace_job *rj, const struct candidate *c, unsigned slot, unsigned replica)
+{
+	for (unsigned n = 0; n < rj->rec.replicas; n++) {
+		unsigned node = rj->slots[slot].node[n];
+		bool lost = rj->wanted[slot] >> n & 1 && node == rj->rec.slots[slot].node[n];
+
+		if (n != replica && !lost && c->rack && rj->rack[node] == c->rack)
+			return true;
+	}
+	return false;
+}
+
+/* The one with the most room; or the one that lives where the last did, which has begun anew. But any in a rack without a
+ * copy first: only where there is none, a second copy in a rack is better than none at all. */
 static struct candidate *candidate_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot,
 					  unsigned replica, uint64_t chunks)
 {
 	const struct record_node *last = node_of(rj, rj->slots[slot].node[replica]);
+	unsigned best_rank = 0;
 	struct candidate *best = NULL;
 
 	for (unsigned i = 0; i < count; i++) {
+		bool at_last = !strcmp(of[i].place.addr, last->addr);
+		unsigned rank = 1 + at_last + 2 * !shares_rack(rj, &of[i], slot, replica);
+
 		if (of[i].chunks < chunks || has_replica(rj, slot, &of[i]) || has_refused(rj, &of[i]))
 			continue;
-		if (!strcmp(of[i].place.addr, last->addr))
-			return &of[i];
-		if (!best || of[i].chunks > best->chunks)
+		if (rank > best_rank || (rank == best_rank && of[i].chunks > best->chunks)) {
+			best_rank = rank;
 			best = &of[i];
+		}
 	}
+	rj->racks_shared |= best && best_rank < 3;
 	return best;
 }
 
@@ -183,11 +204,22 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
 		return;
 	if (c->node < 0) {
 		c->node = rj->rec.node_count;
+		rj->rack[c->node] = c->rack;
 		rj->rec.nodes[rj->rec.node_count++] = c->place;
 	}
 	c->chunks -= chunks;
 	rj->slots[slot].node[replica] = (uint16_t)c->node;
 	rj->found++;
+}
+
+/* Also of nodes that do not answer. */
+static void racks_find(struct replace_job *rj, struct pool *pool)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		const struct gvm_conn *conn = pool_node(pool, node_of(rj, i));
+
+		rj->rack[i] = conn ? pool_rack(pool, conn) : 0;
+	}
 }
 
 void replace_job_choose(struct job *job, struct pool *pool)
@@ -199,6 +231,7 @@ void replace_job_choose(struct job *job, struct pool *pool)
 	job->result = of ? unused_drop(rj, pool) : -ENOMEM;
 	count = job->result ? 0 : candidates_find(rj, pool, of);
 	rj->nodes_before = rj->rec.node_count;
+	racks_find(rj, pool);
 	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
 	for (unsigned s = 0; count && s < rj->rec.slot_count; s++)
 		for (unsigned n = 0; n < rj->rec.replicas; n++)

@@ -27,6 +27,8 @@ struct replace_job {
 	bool member[RECORD_NODES_MAX];	/* in, of the second step: nodes that are asked whether we are the writer yet */
 	unsigned nodes_before;		/* those from here on were added */
 	struct record_slot slots[RECORD_SLOTS]; /* out: as they are to be */
+	unsigned rack[RECORD_NODES_MAX]; /* of each node: pool_rack() */
+	bool racks_shared;  /* out: a copy will be in another's rack: there was no other choice */
 	unsigned found;	    /* out: so many replicas have another node there */
 	bool ready[RECORD_NODES_MAX];	/* out of the second step: the node has the room */
 	bool refuses[RECORD_NODES_MAX]; /* or has not */
