@@ -60,6 +60,7 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 {
 	const struct journal_inode *d = inode->disk;
 	uint32_t trust = watch_read_begin(w, inode);
+	pid_t tid = fuse_req_ctx(req)->pid;
 	struct file_read *f;
 
 	if (d->failed) {
@@ -93,6 +94,8 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 		free(f);
 	else
 		interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
+	if (how & READ_FILLS)
+		pagecache_around(w, inode, tid);
 }
 
 /* ---- zeros */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "node/jobs.h"
 #include "pagecache_helper.h"
+#include "readahead.h"
 #include "state/worker.h"
 
 #include <assert.h>
@@ -19,6 +20,7 @@
 
 #define SYNC_NS	      2000000000ull
 #define STORE_NS      2000000000ull
+#define AROUND_NS     2000000000ull
 #define AGAIN_NS      10000000ull /* the next try to send to a helper that had no room */
 #define FOLDERS_MAX   64
 /* From this FUSE minor version on (Linux 6.16) a page stays under write-back until the WRITE is
@@ -295,6 +297,42 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 	msg.count = count;
 	memcpy(msg.range, ranges, count * sizeof(*ranges));
 	return message_ask(w, inode->nr, &msg, ask, ~0ull, true);
+}
+
+static void around_done(struct worker *w, struct pagecache_ask *ask, int error)
+{
+	(void)w;
+	if (error)
+		log_debug(NULL, "a process's read-ahead stays as it is: %s", strerror(-error));
+	free(ask);
+}
+
+void pagecache_around(struct worker *w, struct inode *inode, pid_t tid)
+{
+	static struct helper_msg msg = { .what = HELPER_AROUND };
+	struct pagecache *pc = w->pagecache;
+	enum readahead_around around;
+	struct pagecache_ask *ask;
+	int whose;
+
+	if (!inode->readahead)
+		return;
+	around = readahead_around(inode->readahead, tid, &whose);
+	/* Of two calls the later one could be done first. */
+	if (around == READAHEAD_STAYS || pc->fd < 0 || pc->file_calls[inode->nr] || pc->file_waiting[inode->nr])
+		return;
+	ask = calloc(1, sizeof(*ask));
+	if (!ask)
+		return;
+	ask->done = around_done;
+	msg.dev = w->journal->super->mount_dev;
+	msg.ino = inode_ino(inode->nr);
+	msg.tid = whose;
+	msg.wide = around == READAHEAD_WIDENS;
+	if (message_ask(w, inode->nr, &msg, ask, gvm_now_ns() + AROUND_NS, false) < 0)
+		free(ask);
+	/* Also if it fails: so it is not tried again with each READ. */
+	readahead_set_around(inode->readahead, around, whose);
 }
 
 /* Without a helper, a thread of the worker stores: the worker's end may have to wait for it. */

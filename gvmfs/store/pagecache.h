@@ -16,6 +16,9 @@
  *   it.
  * - What programs other than the guest read (pagecache_note()) is dropped after a moment, so that it
  *   does not stay beside the guest's budget. While a file's calls do not end, a note waits and grows.
+ * - An open file keeps the read-ahead that the mount had when it was opened, which is small; POSIX_FADV_NORMAL on that
+ *   very open file takes the mount's present one. pagecache_around() has the helper do that to the files of a process
+ *   that reads in order, and again once it does not.
  *
  * A call waits for a file's READs or WRITEs, perhaps until a node is back, and takes a thread of the helper.
  * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
@@ -42,6 +45,9 @@ struct worker;
 #define PAGECACHE_CALLS	      512u
 #define PAGECACHE_SPARE_CALLS 256u
 #define PAGECACHE_FILE_CALLS  2u
+/* The kernel's window around a fault, in KiB: READAHEAD_AROUND pages; and for who reads in order. */
+#define PAGECACHE_AROUND_KB	 "16"
+#define PAGECACHE_AROUND_WIDE_KB "1024"
 
 /* A part of a file, in bytes. Where a function says so, size 0 means up to the file's end. */
 struct pagecache_range {
@@ -115,6 +121,10 @@ int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_
 		    const uint8_t *content, struct pagecache_ask *ask);
 /* From an ask's done(), after a timeout: waits on, without a deadline. */
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
+
+/* After a READ of this thread for the page cache: if its process reads in order from now on, or no longer does, what
+ * the kernel reads around a fault of its is changed. */
+void pagecache_around(struct worker *w, struct inode *inode, pid_t tid);
 
 /* A program that is not the guest has read this through the page cache. */
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);

@@ -241,6 +241,8 @@ static int call_do(const struct call *c)
 
 	if (msg->what == HELPER_INVALIDATE)
 		return invalidate(msg, c->fuse_fd);
+	if (msg->what == HELPER_AROUND)
+		return helper_around(msg);
 	if (msg->what == HELPER_STORE)
 		return c->fd < 0 || page_is_present(c->fd, msg->range[0].off)
 			       ? helper_store(c->fuse_fd, msg->ino, msg->range[0].off, msg->range[0].size, msg->content)

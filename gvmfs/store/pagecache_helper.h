@@ -9,13 +9,15 @@
 
 #define HELPER_PATH_BYTES    4096u
 
-enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE };
+enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE, HELPER_AROUND };
 
 struct helper_msg {
 	uint32_t what; /* enum helper_what */
 	uint32_t count;
 	uint64_t cookie; /* 0: the worker wants no answer */
 	uint64_t dev, ino;
+	int32_t tid; /* HELPER_AROUND: a thread of the process that is meant, */
+	uint32_t wide; /* and whether it gets PAGECACHE_AROUND_WIDE_KB, or PAGECACHE_AROUND_KB */
 	struct pagecache_range range[PAGECACHE_RANGES];
 	uint8_t content[GVM_PAGE_BYTES]; /* HELPER_STORE */
 	char path[HELPER_PATH_BYTES]; /* from the root of the mount; "": it has none; last */
@@ -30,6 +32,9 @@ struct helper_answer {
 void helper_run(const char *mountpoint, int fd, pid_t parent);
 /* Puts content into the kernel's page, where it has that page. Waits for the page's lock. */
 int helper_store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const uint8_t *content);
+
+/* Changes the read-ahead of a process's open files of this inode. 0 or a negative errno. */
+int helper_around(const struct helper_msg *msg);
 
 /* The worker's: fills in which file is meant, by its path. A negative errno: it has none. */
 int pagecache_message(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg);

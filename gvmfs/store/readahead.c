@@ -43,6 +43,38 @@ static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first
 	return oldest;
 }
 
+static void credit_note(struct readahead *ra, bool goes_on, uint64_t count)
+{
+	if (goes_on) {
+		ra->credit += count < READAHEAD_EARNS ? (unsigned)count : READAHEAD_EARNS;
+		if (ra->credit > READAHEAD_EARNS)
+			ra->credit = READAHEAD_EARNS;
+		return;
+	}
+	ra->credit -= ra->credit < READAHEAD_ELSEWHERE ? ra->credit : READAHEAD_ELSEWHERE;
+	ra->strays += !ra->credit && !ra->widened && count > READAHEAD_AROUND;
+}
+
+enum readahead_around readahead_around(const struct readahead *ra, int tid, int *whose)
+{
+	unsigned doublings = ra->narrowed < 16 ? ra->narrowed : 16;
+
+	*whose = ra->widened ? ra->widened : tid;
+	if (ra->widened)
+		return ra->credit ? READAHEAD_STAYS : READAHEAD_NARROWS;
+	if (ra->credit >= READAHEAD_EARNED)
+		return READAHEAD_WIDENS;
+	/* A program that reads much at a time by itself looks the same: it is tried less and less often. */
+	return ra->strays >= READAHEAD_STRAYS << doublings ? READAHEAD_NARROWS : READAHEAD_STAYS;
+}
+
+void readahead_set_around(struct readahead *ra, enum readahead_around around, int whose)
+{
+	ra->narrowed += around == READAHEAD_NARROWS && !ra->widened;
+	ra->widened = around == READAHEAD_WIDENS ? whose : 0;
+	ra->strays = 0;
+}
+
 unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, uint64_t limit_chunks,
 			uint64_t chunks[READAHEAD_WINDOW])
 {
@@ -52,6 +84,7 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 
 	ra->clock++;
 	s = stream_find(ra, first);
+	credit_note(ra, s->used_at && first >= s->end && first < s->end + GVM_CHUNK_PAGES, count);
 	if (s->used_at) {
 		int64_t distance = (int64_t)(first - s->last);
 

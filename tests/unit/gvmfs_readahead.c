@@ -122,7 +122,73 @@ static void nothing_beyond_the_end_is_fetched(void)
 	CHECK(fetched_count() <= 20);
 }
 
+/* A READ of some pages by thread `tid`, as pagecache_around() sees it; *whose: whose window changes. */
+static enum readahead_around around(uint64_t first, unsigned pages, int tid, int *whose)
+{
+	uint64_t chunks[READAHEAD_WINDOW];
+	enum readahead_around change;
+
+	readahead_note(&ra, first, pages, CHUNKS, chunks);
+	change = readahead_around(&ra, tid, whose);
+	if (change != READAHEAD_STAYS)
+		readahead_set_around(&ra, change, *whose);
+	return change;
+}
+
+/* A fault of a window of 1 MiB: the READs look like a reader who goes on. */
+static bool random_fault_narrows(int tid, int *whose)
+{
+	uint64_t first = check_random_below(CHUNKS - 8) * GVM_CHUNK_PAGES;
+
+	for (unsigned i = 0; i < 8; i++)
+		if (around(first + i * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, tid, whose) == READAHEAD_NARROWS)
+			return true;
+	return false;
+}
+
+static void window_is_wide_only_while_a_reader_goes_on(void)
+{
+	unsigned n = 0;
+	int whose;
+
+	setup();
+	while (around(n * READAHEAD_AROUND, READAHEAD_AROUND, 7, &whose) != READAHEAD_WIDENS)
+		CHECK(++n < 2 * READAHEAD_EARNED / READAHEAD_AROUND);
+	CHECK(whose == 7 && n >= READAHEAD_EARNED / READAHEAD_AROUND);
+	for (unsigned i = 0; i < 1000; i++)
+		CHECK(around(++n * READAHEAD_AROUND, READAHEAD_AROUND, 8, &whose) == READAHEAD_STAYS);
+	for (n = 0; !random_fault_narrows(9, &whose); n++)
+		CHECK(n < 16);
+	CHECK(whose == 7); /* for whom it was widened */
+}
+
+static void random_reader_never_widens(void)
+{
+	int whose;
+
+	setup();
+	for (unsigned i = 0; i < 100000; i++)
+		CHECK(around(check_random_below(CHUNKS * GVM_CHUNK_PAGES - 4), 4, 1, &whose) == READAHEAD_STAYS);
+}
+
+/* It is from before the worker's predecessor ended, or another process's; or somebody just reads much at a time. */
+static void wide_window_nobody_asked_for_is_narrowed_ever_less_often(void)
+{
+	unsigned times = 0;
+	int whose;
+
+	setup();
+	for (unsigned i = 0; i < 20000; i++)
+		times += around(check_random_below(CHUNKS * GVM_CHUNK_PAGES - 32), 32, 5, &whose) == READAHEAD_NARROWS;
+	CHECK(times >= 3 && times <= 16);
+	CHECK(whose == 5);
+}
+
 static const struct check_test tests[] = {
+	{ "window-is-wide-only-while-a-reader-goes-on", window_is_wide_only_while_a_reader_goes_on },
+	{ "random-reader-never-widens", random_reader_never_widens },
+	{ "wide-window-nobody-asked-for-is-narrowed-ever-less-often",
+	  wide_window_nobody_asked_for_is_narrowed_ever_less_often },
 	{ "sequential-reader-finds-its-chunks-fetched", sequential_reader_finds_its_chunks_fetched },
 	{ "strided-reader-finds-its-chunks-fetched", strided_reader_finds_its_chunks_fetched },
 	{ "several-readers-at-once-are-told-apart", several_readers_at_once_are_told_apart },
