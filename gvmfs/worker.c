@@ -290,7 +290,7 @@ static int replicas_recover(struct worker *w)
 		inode = inode_get(w->inodes, nr);
 		if (!inode)
 			return -ENOMEM;
-		replicas_open(w, inode, false);
+		replicas_open(w, inode);
 	}
 	return 0;
 }

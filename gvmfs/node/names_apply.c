@@ -66,10 +66,8 @@ static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 	struct journal_inode *d = inode_disk(w->inodes, nr);
 	struct replicas *r = inode_get(w->inodes, nr)->replicas;
 
-	if (r && !same_slots(&d->rec, rec)) {
-		r->recorded = false;
-		r->overwritten = true;
-	}
+	if (r && !same_slots(&d->rec, rec) && !d->view_saved)
+		journal_publish64(&d->view_saved, d->rec.view);
 	d->rec.mode = rec->mode;
 	d->rec.uid = rec->uid;
 	d->rec.gid = rec->gid;
@@ -89,6 +87,7 @@ static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 	if (d->times_owed && d->rec.ctime_ns > rec->ctime_ns)
 		changed.ctime_ns = d->rec.ctime_ns;
 	inode_set_record(w->inodes, nr, &changed);
+	journal_publish64(&inode_disk(w->inodes, nr)->view_saved, 0);
 }
 
 /* Applies one record of the nodes to the tree. */

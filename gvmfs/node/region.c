@@ -92,6 +92,7 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->done = done;
 	rj->arg = arg;
 	rj->rec = inode->disk->rec;
+	rj->rec.view = inode_view_told(inode->disk);
 	if (!rj->rec.node_count)
 		rj->rec.seal = w->journal->super->seal_id; /* if it is made now */
 	rj->epoch = inode->disk->epoch;
@@ -123,7 +124,7 @@ static void attach_apply(struct region_job *rj)
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
-	replicas_open(rj->w, rj->inode, true);
+	replicas_open(rj->w, rj->inode);
 	region_lease(rj->w, rj->inode);
 }
 

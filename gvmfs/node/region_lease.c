@@ -36,20 +36,12 @@ static void reattach_done(struct gvm_req *req)
 	free(ra);
 }
 
-/* A node that was told of a view refuses whoever knows only an earlier one: all can know it by then. */
-static uint64_t view_to_tell(const struct inode *inode)
-{
-	const struct replicas *r = inode->replicas;
-
-	return r && !r->closing ? r->view : inode->disk->rec.view;
-}
-
 /* Of one region, to one of its nodes. */
 static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
 	struct gvm_region_open_req what = {
-		.region = d->rec.id, .mode = GVM_OPEN_ATTACH, .epoch = d->epoch, .view = view_to_tell(inode_get(w->inodes, nr))
+		.region = d->rec.id, .mode = GVM_OPEN_ATTACH, .epoch = d->epoch, .view = inode_view_told(d)
 	};
 	struct reattach *ra = calloc(1, sizeof(*ra));
 

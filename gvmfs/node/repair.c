@@ -465,7 +465,7 @@ void repair_look(struct replicas *r, uint64_t now_ns)
 
 		if (!r->degraded || !slots_lacking(r, i, NULL)) {
 			n->useful_ns = now_ns;
-		} else if (!r->repair && !d->failed && r->recorded && !n->bad && !n->down_ns && now_ns >= n->repair_ns) {
+		} else if (!r->repair && !d->failed && !d->view_saved && !n->bad && !n->down_ns && now_ns >= n->repair_ns) {
 			repair_begin(r, i);
 		}
 	}

@@ -26,6 +26,7 @@ struct replace {
 	struct inode *inode;
 	uint64_t epoch;
 	bool changed; /* the record, by the first step */
+	uint64_t again_ns; /* when it has ended */
 };
 
 static struct replicas *replicas_of(const struct replace *p)
@@ -83,7 +84,7 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if ((!r->recorded && (r->degraded || r->overwritten)) || any_unused(r))
+	if (r->inode->disk->view_saved || any_unused(r))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -93,11 +94,13 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 
 /* ---- the record */
 
-/* The record is another one from here on, also for a successor. */
+/* The record is another one from here on, also for a successor; and no view grows until the name table has it. */
 static void record_put(struct replace *p, struct record *rec)
 {
 	struct record before = p->inode->disk->rec;
 
+	if (!p->inode->disk->view_saved)
+		journal_publish64(&p->inode->disk->view_saved, before.view);
 	rec->version = p->inode->disk->rec.version + 1;
 	rec->mtime_ns = p->inode->disk->rec.mtime_ns;
 	rec->ctime_ns = p->inode->disk->rec.ctime_ns;
@@ -153,6 +156,26 @@ static void members_note(struct replace *p, const struct replicas *r)
 
 /* ---- the steps, each the end of the one before */
 
+static void lowered(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+
+	replace_end(p, p->again_ns);
+}
+
+/* Gives back what was promised for copies that stay where they are, and ends. */
+static void promises_lower(struct replace *p, uint64_t again_ns)
+{
+	if (!replicas_of(p) || !replace_job_owes(&p->job)) {
+		replace_end(p, again_ns);
+		return;
+	}
+	p->again_ns = again_ns;
+	p->job.job.work = replace_job_lower;
+	p->job.job.done = lowered;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
 /* Nothing came of a step: true, and what can be done was. */
 static bool step_failed(struct replace *p)
 {
@@ -163,22 +186,20 @@ static bool step_failed(struct replace *p)
 		return false;
 	if (r && result == -EKEYREVOKED && !p->inode->disk->failed)
 		p->w->region_events->fenced(p->w, p->inode);
-	replace_end(p, AGAIN_NS);
+	if (result == -EKEYREVOKED)
+		replace_end(p, AGAIN_NS);
+	else
+		promises_lower(p, AGAIN_NS);
 	return true;
 }
 
 static void saved(struct worker *w, int result, void *arg)
 {
 	struct replace *p = arg;
-	struct replicas *r = replicas_of(p);
 
-	if (r && !result) {
-		r->recorded = true;
-		r->overwritten = false;
-		r->view = p->inode->disk->rec.view;
+	if (replicas_of(p) && !result)
 		region_lease(w, p->inode);
-	}
-	replace_end(p, result ? AGAIN_NS : p->job.found ? 0 : AGAIN_NS);
+	promises_lower(p, result || !p->job.found ? AGAIN_NS : 0);
 }
 
 /* Another is chosen the next time. */
@@ -210,10 +231,8 @@ static void made(struct job *job)
 			rec->slots[s].node[n] = (uint16_t)node;
 			moved++;
 		}
-	if (moved) {
-		r->recorded = false;
+	if (moved)
 		log_info(rec->name, "%u/%u of its copies are made anew on other nodes", moved, rec->slot_count * rec->replicas);
-	}
 	p->job.found = moved;
 	r->no_room &= !moved;
 	if (p->changed) {
@@ -254,7 +273,7 @@ static void chosen(struct job *job)
 			    "answers and has room");
 	for (unsigned i = 0; i < p->job.nodes_before; i++)
 		dropped += p->job.dropped[i];
-	if (!dropped && !p->job.found && r->recorded) {
+	if (!dropped && !p->job.found && !p->inode->disk->view_saved) {
 		replace_end(p, AGAIN_NS);
 		return;
 	}
@@ -285,7 +304,7 @@ static void replace_run(struct task *task)
 	p->job.unlinked = d->use == INODE_UNLINKED;
 	p->job.epoch = p->epoch;
 	p->job.rec = d->rec;
-	p->job.view = r->view;
+	p->job.view = inode_view_told(d);
 	memcpy(p->job.refused, r->refused, sizeof(r->refused));
 	for (unsigned i = 0; i < d->rec.node_count; i++)
 		p->job.away[i] = r->node[i].down_ns;

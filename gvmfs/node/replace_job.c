@@ -264,7 +264,10 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 
 	if (node < rj->nodes_before && record_node_is_used(&rj->rec, node)) {
 		r = part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
-		return r ? r : part_resize(rj, pool, node, reserve);
+		if (r)
+			return r;
+		rj->raised[node] = reserve;
+		return part_resize(rj, pool, node, reserve);
 	}
 	r = part_create(rj, pool, node, reserve);
 	/* A predecessor's, which was killed then; or what was kept there, and nobody needs any more. */
@@ -315,4 +318,27 @@ void replace_job_make(struct job *job, struct pool *pool)
 				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));
 	}
 	job->result = members_ask(rj, pool);
+}
+
+static uint64_t chunks_of(const struct replace_job *rj, unsigned node)
+{
+	return record_node_chunks(&rj->rec, node, record_chunks(rj->rec.size_bytes));
+}
+
+bool replace_job_owes(const struct replace_job *rj)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		if (rj->raised[i] > chunks_of(rj, i))
+			return true;
+	return false;
+}
+
+/* (One that does not answer promises too much until the region's size changes.) */
+void replace_job_lower(struct job *job, struct pool *pool)
+{
+	struct replace_job *rj = (struct replace_job *)job;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		if (rj->raised[i] > chunks_of(rj, i))
+			part_resize(rj, pool, i, chunks_of(rj, i));
 }

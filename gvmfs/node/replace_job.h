@@ -32,9 +32,13 @@ struct replace_job {
 	unsigned found;	    /* out: so many replicas have another node there */
 	bool ready[RECORD_NODES_MAX];	/* out of the second step: the node has the room */
 	bool refuses[RECORD_NODES_MAX]; /* or has not */
+	uint64_t raised[RECORD_NODES_MAX]; /* out: chunks that a node which had some was asked to promise, whatever came of it */
 };
 
 void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
+/* After them, with the record as it is now: what was promised for copies that stay where they are is given back. */
+bool replace_job_owes(const struct replace_job *rj);
+void replace_job_lower(struct job *job, struct pool *pool);
 
 #endif

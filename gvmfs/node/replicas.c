@@ -197,7 +197,7 @@ static void replicas_free(struct inode *inode)
 	inode->replicas = NULL;
 }
 
-void replicas_open(struct worker *w, struct inode *inode, bool recorded)
+void replicas_open(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 	const uint64_t *words = journal_views(w->journal, inode->nr);
@@ -216,8 +216,6 @@ void replicas_open(struct worker *w, struct inode *inode, bool recorded)
 	r->inode = inode;
 	r->turn = replicas_turn;
 	r->renode = replicas_renode;
-	r->recorded = recorded;
-	r->view = rec->view;
 	for (unsigned i = 0; i < rec->node_count; i++)
 		r->node[i].useful_ns = gvm_now_ns();
 	LIST_INIT(&r->again);

@@ -58,9 +58,6 @@ struct replicas {
 	void (*renode)(struct replicas *r, const struct record *before); /* the record has other nodes, for replace.h */
 	struct repair *repair; /* under way: repair.h; NULL: none */
 	uint64_t repairs;      /* so many were begun */
-	bool recorded;	       /* the name table has the record with its slots as they are: else no view may grow */
-	bool overwritten;      /* it has other slots: another host changed the name, and knew no better */
-	uint64_t view;	       /* of the last record that it had: no node is told a later one */
 	bool replacing;	       /* the record is about to change: replace.h */
 	uint64_t replace_ns;   /* not before this time */
 	bool no_room;	       /* for copies elsewhere: that was said */
@@ -73,9 +70,8 @@ struct replicas {
 };
 LIST_HEAD(replicas_list, replicas);
 
-/* The region is attached, its journal's words are right: now, or by a predecessor (`recorded` false: which may have changed
- * the record, and not saved it). Without memory the worker ends. */
-void replicas_open(struct worker *w, struct inode *inode, bool recorded);
+/* The region is attached, its journal's words are right: now, or by a predecessor. Without memory the worker ends. */
+void replicas_open(struct worker *w, struct inode *inode);
 /* It is not any more. Flushes that wait for a view end with an error, from the loop. */
 void replicas_close(struct inode *inode);
 

@@ -265,6 +265,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	memset(&d->stats, 0, sizeof(d->stats));
 	d->tail_from = 0;
 	d->cut_version = 0;
+	d->view_saved = 0;
 	d->end_cached = 0;
 	d->rec = *rec;
 	inode_set_use(in, nr, INODE_USED);

@@ -120,6 +120,13 @@ static inline struct journal_inode *inode_disk(struct inodes *in, unsigned nr)
 	return &in->j->inodes[nr];
 }
 
+/* The view of the slot table that nodes are told, and no later one: who was told refuses whoever knows only an earlier one,
+ * and all can know it when the name table has it. */
+static inline uint64_t inode_view_told(const struct journal_inode *d)
+{
+	return d->view_saved ? d->view_saved : d->rec.view;
+}
+
 /* By the kernel's node id: NULL if that is not one of ours. */
 struct inode *inode_by_ino(struct inodes *in, uint64_t ino);
 static inline uint64_t inode_ino(unsigned nr)

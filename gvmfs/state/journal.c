@@ -8,8 +8,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl6": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x366c6e72756f6a67ull
+/* "gjournl7": the digit is the layout's, also of the entries. */
+#define JOURNAL_MAGIC 0x376c6e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
 

@@ -87,6 +87,7 @@ struct journal_inode {
 				      * is the size before it, which still shows; 0: none */
 	uint64_t cut_version; /* of the zeros that shrinking left on the nodes: chunks of which the index has
 			       * nothing may have them, so what is written has a higher one; 0: none */
+	uint64_t view_saved; /* what rec.view was when the name table had the slots; 0: it has those of rec */
 	struct record rec;
 };
 

@@ -239,7 +239,7 @@ static void setup(void)
 	inodes.rt[NR] = &inode;
 	now_ns = 1000000 * MS;
 	LIST_INIT(&list);
-	replicas_open(&worker, &inode, true);
+	replicas_open(&worker, &inode);
 	tick(100);
 	CHECK_EQ(call_count, 0);
 }
