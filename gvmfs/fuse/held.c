@@ -2,7 +2,6 @@
 /* held.c - see held.h. */
 #include "held.h"
 
-#include "node/pool.h"
 #include "node/region.h"
 
 #include <assert.h>
@@ -27,26 +26,18 @@ static void held_asked(struct worker *w, struct inode *inode, int result, void *
 	inode_reap(w->inodes, inode->nr);
 }
 
-static bool is_quiet(struct worker *w, const struct record *rec)
-{
-	for (unsigned i = 0; i < rec->node_count; i++)
-		if (pool_is_quiet(w->pool, &rec->nodes[i]))
-			return true;
-	return false;
-}
-
 bool held_ask(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 
-	if (!rec->node_count || inode_held_is_fresh(inode))
+	if (!rec->size_bytes || inode_held_is_fresh(inode))
 		return false;
 	if (!inode->asking && w->held_asking < ASKING_MAX) {
 		w->held_asking++;
 		inode->asking = true;
 		region_held(w, inode, held_asked, NULL);
 	}
-	return inode->asking && !is_quiet(w, rec);
+	return inode->asking && !region_held_waits(w, inode);
 }
 
 void held_wait(struct inode *inode, struct op *op)

@@ -3,7 +3,7 @@
  * held.h - how many bytes the nodes hold of a region: st_blocks shows it.
  *
  * A figure is valid for a second. After that a request for attributes asks the nodes again and waits
- * for them, since they answer at once. If one of the region's nodes is away, or did not answer last
+ * for them, since they answer at once. If one of those that are asked is away, or did not answer last
  * time, the last known figure is shown, and the nodes are asked in the background: so a listing waits
  * for such a node once, however many files there are. Front thread.
  */

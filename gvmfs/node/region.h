@@ -64,8 +64,10 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
  * deadline. */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* The first of it alone, for which the inode need not be held: it only has to stay. */
+/* The first of it alone, of the nodes that can hold any, for which the inode need not be held: it only has to stay. */
 void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+/* Whether that may take long: one of these nodes is away, or did not answer last time. */
+bool region_held_waits(struct worker *w, const struct inode *inode);
 
 /* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
  * the rest, and of f->what the page mask and the page that is waited for. */

@@ -55,7 +55,7 @@ struct inode {
 	struct flush *unstored;	   /* flushes that some replica has, and that are not stored yet: store/sender.h */
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */
-	bool held_known;      /* they all answered then, and said: */
+	bool held_known;      /* those that were asked all answered then, and said: */
 	uint64_t held_epoch;  /* of the writer that attached last */
 	uint64_t empty_epoch; /* of our last attachment, if there was no data at its end */
 	bool asking; /* how many they are now: see held.h */
