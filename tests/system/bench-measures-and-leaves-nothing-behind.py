@@ -84,8 +84,8 @@ def test(l):
     no_group_left(run)
 
     for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 1)):
-        run = l.start("bench", program("gvm"), "bench", "--quick", "--tls", "--persist", "--bindir",
-                      lab.BUILD, env=where)
+        run = l.start("bench", program("gvm"), "bench", "--quick", "--tls", "--persist", "--busy=1",
+                      "--bindir", lab.BUILD, env=where)
         wait_for("it mounts", lambda: mounts_below(l.folder), 30)
         run.signal(number)
         expect(run.wait(30) == status, "status %s", run.popen.returncode)

@@ -5,6 +5,7 @@
  */
 #include "bench.h"
 
+#include "busy.h"
 #include "codec.h"
 #include "scale.h"
 #include "gvm.h"
@@ -36,6 +37,7 @@ static const char help_text[] =
 	"  --tls          measure a mount and a node with TLS, too\n"
 	"  --persist      measure a node that keeps chunks on a disk, too, in TMPDIR\n"
 	"  --replicas N   measure a mount with N copies on N nodes, too (2 or 3)\n"
+	"  --busy[=N]     with N processes beside that only compute (default: one a CPU)\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
 	"  --rounds N     how often everything is measured (1 to 16)\n"
@@ -210,9 +212,16 @@ static void cleanup(struct bench *b)
 static int run(struct bench *b, const char *bindir, const char *json)
 {
 	uint64_t from = gvm_now_ns();
-	bool tty = isatty(2);
+	static pid_t busy[BENCH_BUSY_MAX];
+	bool tty = isatty(2), computing = false;
 	int rc = prepare(b, bindir);
 
+	if (!rc) {
+		rc = bench_busy_start(busy, b->z.busy);
+		computing = !rc;
+		if (rc)
+			say("%u busy processes: %s", b->z.busy, strerror(-rc));
+	}
 	for (b->round = 0; b->round < b->z.rounds && !rc; b->round++) {
 		if (b->round && b->z.deadline_ns && gvm_now_ns() - from > b->z.deadline_ns)
 			break;
@@ -222,10 +231,14 @@ static int run(struct bench *b, const char *bindir, const char *json)
 	}
 	if (tty)
 		fprintf(stderr, "\r                  \r");
+	if (computing)
+		bench_busy_stop(busy, b->z.busy);
 	cleanup(b);
 	if (rc)
 		return rc;
 	if (!json) {
+		if (b->z.busy)
+			printf("processes that compute beside: %u\n", b->z.busy);
 		bench_print_table(&b->results);
 		return 0;
 	}
@@ -242,10 +255,11 @@ int cmd_bench(int argc, char **argv)
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
 		{"seal", no_argument, NULL, 's'},	  {"tls", no_argument, NULL, 't'},
 		{"persist", no_argument, NULL, 'p'},	  {"replicas", required_argument, NULL, 'n'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+		{"busy", optional_argument, NULL, 'u'},	  {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0}};
 	const char *json = NULL, *bindir = NULL;
 	static struct bench b;
-	unsigned rounds = 0, replicas = 0;
+	unsigned rounds = 0, replicas = 0, busy = 0;
 	bool seal = false, tls = false, persist = false;
 	int c;
 
@@ -273,6 +287,13 @@ int cmd_bench(int argc, char **argv)
 			replicas = (unsigned)strtoul(optarg, NULL, 10);
 			if (replicas < 2 || replicas > BENCH_REPLICAS) {
 				say("--replicas %s: 2 or %d", optarg, BENCH_REPLICAS);
+				return EXIT_USAGE;
+			}
+			break;
+		case 'u':
+			busy = optarg ? (unsigned)strtoul(optarg, NULL, 10) : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+			if (!busy || busy > BENCH_BUSY_MAX) {
+				say("--busy=%s: 1 to %u", optarg ? optarg : "", BENCH_BUSY_MAX);
 				return EXIT_USAGE;
 			}
 			break;
@@ -306,6 +327,7 @@ int cmd_bench(int argc, char **argv)
 	b.z.tls = tls;
 	b.z.persist = persist;
 	b.z.replicas = replicas;
+	b.z.busy = busy;
 	bench_stop_watch();
 	signal(SIGPIPE, SIG_IGN);
 	return run(&b, bindir, json) ? 1 : 0;

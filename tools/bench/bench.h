@@ -6,7 +6,7 @@
  * how often everything is measured, round.c who on what, peers.c starts and stops the
  * programs, touch.c measures a mapped file, budget.c one that does not fit into its
  * budget, guests.c two at once, parts.c what a fault consists of, node.c and exchange.c stores over
- * TCP; report.c prints.
+ * TCP; busy.c keeps CPUs busy beside; report.c prints.
  */
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
@@ -85,6 +85,7 @@ struct bench_sizes {
 	bool seal;	 /* a mount that seals is measured, too */
 	bool tls;	 /* and one over TLS */
 	bool persist;	 /* and a node that keeps chunks */
+	unsigned busy;	 /* processes that compute beside it all */
 	unsigned replicas; /* and a mount with so many copies on as many nodes; 0: not */
 };
 
