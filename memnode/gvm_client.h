@@ -155,6 +155,7 @@ union gvm_answer {
 	struct gvm_region_list_rsp region_list;
 	struct gvm_region_index_rsp region_index;
 	struct gvm_region_views_rsp region_views;
+	struct gvm_region_held_rsp region_held;
 };
 
 struct gvm_call {
@@ -197,7 +198,8 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn);
 /* When the node was last heard of, to a second or so; of a connection that is UP and not idle it is asked every second. */
 uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 
-/* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone.
+/* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
+ * ids, 1..GVM_HELD_MAX; -EOPNOTSUPP: the node does not know this request.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent at once if the socket takes them. With gvm_conn_cork(true) they gather until cork(false)
@@ -232,6 +234,7 @@ void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call,
 		     const struct gvm_region_view_req *what);
 void gvm_region_views(struct gvm_conn *conn, struct gvm_call *call,
 		      const struct gvm_region_views_req *what);
+void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_id *ids, unsigned count);
 void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_discard_req *what);
 
 /* Ends a request early: done() runs at once, with -ECANCELED. */

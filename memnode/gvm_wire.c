@@ -215,6 +215,8 @@ const char *gvm_op_name(uint8_t op)
 		return "REGION_VIEW";
 	case GVM_OP_REGION_VIEWS:
 		return "REGION_VIEWS";
+	case GVM_OP_REGION_HELD:
+		return "REGION_HELD";
 	case GVM_OP_GET:
 		return "GET";
 	case GVM_OP_PUT:

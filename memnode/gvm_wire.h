@@ -93,6 +93,7 @@ enum gvm_op {
 	GVM_OP_REGION_INDEX = 39,
 	GVM_OP_REGION_VIEW = 42,
 	GVM_OP_REGION_VIEWS = 43,
+	GVM_OP_REGION_HELD = 44,
 	GVM_OP_GET = 48,
 	GVM_OP_PUT = 49,
 	GVM_OP_DISCARD = 50,
@@ -133,8 +134,9 @@ enum gvm_writer {
 /* Feature bits of HELLO; what both sides name holds for the connection. */
 #define GVM_FEATURE_SEAL    (1ull << 0) /* chunks may be sealed (codec.h) */
 #define GVM_FEATURE_REMAINS (1ull << 1) /* requests that read also find what a loss has left of regions */
-#define GVM_FEATURES	    GVM_FEATURE_SEAL /* that the client library asks for */
-#define GVM_FEATURES_NODE   (GVM_FEATURE_SEAL | GVM_FEATURE_REMAINS) /* that the node knows */
+#define GVM_FEATURE_HELD    (1ull << 2) /* the node knows REGION_HELD */
+#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD) /* that the client library asks for */
+#define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
  * header: magic u32, version u8, op u8, flags u8, 0 u8, status u16, meta_len u16, data_len u32,
@@ -311,6 +313,12 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	F(id, member_2)
 #define GVM_MSG_REGION_VIEWS_REQ(F) F(id, region) F(u32, first) F(u32, count)
 #define GVM_MSG_REGION_VIEWS_RSP(F) F(u32, count)
+/* HELD: the data is `count` ids of regions, 1..GVM_HELD_MAX. Data of the answer, of each in this order:
+ * {known u8, epoch u64, chunks_held u64, held_bytes u64}, the latter as REGION_STAT's; known 0: LOST, the rest is 0. */
+#define GVM_HELD_MAX	     256u
+#define GVM_HELD_ENTRY_BYTES 25u
+#define GVM_MSG_REGION_HELD_REQ(F) F(u32, count)
+#define GVM_MSG_REGION_HELD_RSP(F) F(u32, count)
 
 /* GET: epoch 0 for a reader that is not the writer. version: an older one answers STALE, a chunk
  * without a record LOST; 0 takes what is there, and a chunk never written answers as all zero with
@@ -361,6 +369,8 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(region_view_req, GVM_MSG_REGION_VIEW_REQ)                                                \
 	M(region_views_req, GVM_MSG_REGION_VIEWS_REQ)                                              \
 	M(region_views_rsp, GVM_MSG_REGION_VIEWS_RSP)                                              \
+	M(region_held_req, GVM_MSG_REGION_HELD_REQ)                                                \
+	M(region_held_rsp, GVM_MSG_REGION_HELD_RSP)                                                \
 	M(get_req, GVM_MSG_GET_REQ)                                                                \
 	M(get_rsp, GVM_MSG_GET_RSP)                                                                \
 	M(put_req, GVM_MSG_PUT_REQ)                                                                \

@@ -199,13 +199,18 @@ void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
 	req_submit(conn, &put->req);
 }
 
-static void call_submit(struct gvm_conn *conn, struct gvm_call *call, uint8_t op, size_t meta_len,
-			const void *data, size_t data_len)
+static void call_fill(struct gvm_call *call, uint8_t op, size_t meta_len, const void *data, size_t data_len)
 {
 	call->data = NULL;
 	call->data_bytes = 0;
 	req_fill(&call->req, op, call->req.meta_inline, meta_len, data, data_len);
 	call->req.data_check = data_len > GVM_DATA_MAX ? 0 : gvm_data_check(data, data_len);
+}
+
+static void call_submit(struct gvm_conn *conn, struct gvm_call *call, uint8_t op, size_t meta_len,
+			const void *data, size_t data_len)
+{
+	call_fill(call, op, meta_len, data, data_len);
 	req_submit(conn, &call->req);
 }
 
@@ -219,6 +224,16 @@ void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm
 {
 	call_submit(conn, call, GVM_OP_NAME_PUT, gvm_name_put_req_pack(what, call->req.meta_inline),
 		    record, record_bytes);
+}
+
+void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_id *ids, unsigned count)
+{
+	const struct gvm_region_held_req what = {.count = count};
+	size_t meta_len = gvm_region_held_req_pack(&what, call->req.meta_inline);
+
+	call_fill(call, GVM_OP_REGION_HELD, meta_len, ids, count * sizeof(*ids));
+	call->req.needs = GVM_FEATURE_HELD;
+	req_submit(conn, &call->req);
 }
 
 /* The calls that are nothing but their fields. */

@@ -150,6 +150,9 @@ static bool fields_ok(const struct frame *f, union gvm_answer *rsp)
 	case GVM_OP_REGION_VIEWS:
 		return FIELDS(region_views_rsp, region_views,
 			      f->hdr.data_len == (uint64_t)GVM_VIEW_ENTRY_BYTES * rsp->region_views.count);
+	case GVM_OP_REGION_HELD:
+		return FIELDS(region_held_rsp, region_held,
+			      f->hdr.data_len == (uint64_t)GVM_HELD_ENTRY_BYTES * rsp->region_held.count);
 	default:
 		return !f->hdr.meta_len && NO_DATA;
 	}

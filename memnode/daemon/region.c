@@ -695,6 +695,23 @@ uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *
 	return GVM_OK;
 }
 
+uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *p = buf + i * GVM_HELD_ENTRY_BYTES;
+		const struct region *r;
+		struct gvm_id id;
+
+		memcpy(id.b, ids + i * sizeof(id), sizeof(id));
+		r = region_find(t, &id);
+		gvm_store_le(p, r != NULL, 1);
+		gvm_store_le(p + 1, r ? r->epoch : 0, 8);
+		gvm_store_le(p + 9, r ? r->totals.chunks : 0, 8);
+		gvm_store_le(p + 17, r ? region_held_bytes(t, r) : 0, 8);
+	}
+	return count * GVM_HELD_ENTRY_BYTES;
+}
+
 uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
 		     struct gvm_region_list_rsp *rsp, uint8_t *buf)
 {

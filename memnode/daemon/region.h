@@ -100,6 +100,8 @@ uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *wh
 		       uint64_t *detail);
 uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
 		     struct gvm_region_stat_rsp *rsp);
+/* Of `count` regions, whose ids the request's data has. Writes the answer's data to buf; returns its bytes. */
+uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf);
 /* Writes the answer's data to buf (room: GVM_DATA_MAX); returns its bytes. */
 uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
 		     struct gvm_region_list_rsp *rsp, uint8_t *buf);

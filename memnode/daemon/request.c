@@ -75,6 +75,7 @@ union fields {
 	struct gvm_region_index_req region_index;
 	struct gvm_region_view_req region_view;
 	struct gvm_region_views_req region_views;
+	struct gvm_region_held_req region_held;
 	struct gvm_get_req get;
 	struct gvm_put_req put;
 	struct gvm_discard_req discard;
@@ -270,6 +271,17 @@ static int op_region_stat(struct request *q, const union fields *f)
 	return status;
 }
 
+static int op_region_held(struct request *q, const union fields *f)
+{
+	struct gvm_region_held_rsp rsp = {.count = f->region_held.count};
+
+	if (!rsp.count || (uint64_t)rsp.count * sizeof(struct gvm_id) != q->frame->hdr.data_len)
+		return GVM_ERR_INVALID;
+	q->data_len = region_held(&q->node->regions, q->frame->data, rsp.count, q->node->answer);
+	q->meta_len = gvm_region_held_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
 static int op_region_list(struct request *q, const union fields *f)
 {
 	struct gvm_region_list_rsp rsp;
@@ -387,6 +399,7 @@ UNPACKER(region_list)
 UNPACKER(region_index)
 UNPACKER(region_view)
 UNPACKER(region_views)
+UNPACKER(region_held)
 UNPACKER(get)
 UNPACKER(put)
 UNPACKER(discard)
@@ -427,6 +440,7 @@ static const struct op ops[] = {
 	[GVM_OP_REGION_INDEX] = {OP(SESSION_READY, region_index), .shows = true},
 	[GVM_OP_REGION_VIEW] = {OP(SESSION_READY, region_view), .keeps = true},
 	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views), .shows = true},
+	[GVM_OP_REGION_HELD] = {OP(SESSION_READY, region_held), .data_max = GVM_HELD_MAX * sizeof(struct gvm_id)},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
 	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
 	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},

@@ -178,7 +178,10 @@ static void request_make(uint8_t op, struct fuzz_input *input)
 		gvm_region_open(conn, &m->call, &(struct gvm_region_open_req){.region = region});
 		break;
 	default:
-		gvm_region_list(conn, &m->call, &(struct gvm_region_list_req){0});
+		if (op / 8 % 2)
+			gvm_region_held(conn, &m->call, &region, 1);
+		else
+			gvm_region_list(conn, &m->call, &(struct gvm_region_list_req){0});
 	}
 }
 

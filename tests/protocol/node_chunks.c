@@ -54,6 +54,39 @@ static void waited_for_page_comes_first_and_alone(void)
 	node_stop(&node);
 }
 
+static uint16_t held_call(int fd, uint32_t count, const void *ids, uint32_t bytes)
+{
+	struct gvm_region_held_req req = {.count = count};
+	uint8_t meta[GVM_META_MAX];
+
+	return frame_call(fd, GVM_OP_REGION_HELD, meta, gvm_region_held_req_pack(&req, meta), ids, bytes, &answer);
+}
+
+static void many_regions_are_asked_about_at_once(void)
+{
+	static struct gvm_id ids[GVM_HELD_MAX];
+	struct gvm_region_held_rsp rsp;
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	region_make(fd, 64);
+	ids[GVM_HELD_MAX - 1] = chunk_region;
+	CHECK_EQ(held_call(fd, GVM_HELD_MAX, ids, sizeof(ids)), GVM_OK);
+	CHECK_EQ(gvm_region_held_rsp_unpack(&rsp, answer.meta, answer.hdr.meta_len), answer.hdr.meta_len);
+	CHECK_EQ(rsp.count, GVM_HELD_MAX);
+	CHECK_EQ(answer.hdr.data_len, GVM_HELD_MAX * GVM_HELD_ENTRY_BYTES);
+	for (unsigned i = 0; i < GVM_HELD_MAX; i++)
+		CHECK_EQ(answer.data[i * GVM_HELD_ENTRY_BYTES], i == GVM_HELD_MAX - 1);
+	CHECK_EQ(held_call(fd, 0, NULL, 0), GVM_ERR_INVALID);
+	CHECK_EQ(held_call(fd, 0, ids, 16), GVM_ERR_INVALID);
+	CHECK_EQ(held_call(fd, 2, ids, 16), GVM_ERR_INVALID);
+	CHECK_EQ(held_call(fd, 1, ids, 17), GVM_ERR_INVALID);
+	CHECK_EQ(held_call(fd, 1u << 28 | 1, ids, 16), GVM_ERR_INVALID);
+	close(fd);
+	node_stop(&node);
+}
+
 static void changed_blocks_compose_with_what_the_node_holds(void)
 {
 	static uint8_t data[GVM_CHUNK_BYTES];
@@ -173,6 +206,7 @@ static void little_is_wasted(void)
 static const struct check_test tests[] = {
 	{"chunk-comes-back-as-it-was-put", chunk_comes_back_as_it_was_put},
 	{"waited-for-page-comes-first-and-alone", waited_for_page_comes_first_and_alone},
+	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},
 	{"changed-blocks-compose-with-what-the-node-holds",
 	 changed_blocks_compose_with_what_the_node_holds},
 	{"late-put-brings-back-nothing", late_put_brings_back_nothing},

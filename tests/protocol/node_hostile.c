@@ -103,6 +103,7 @@ static void malformed_request_ends_the_connection(void)
 		{GVM_OP_PUT, 64, 4096, "PUT with 4096 bytes where its head says 0"},
 		{GVM_OP_DISCARD, 55, 0, "DISCARD with 55 bytes of fields"},
 		{GVM_OP_NAME_PUT, 48, 65537, "NAME_PUT with 65537 bytes of data"},
+		{GVM_OP_REGION_HELD, 4, 4097, "REGION_HELD with 4097 bytes of data"},
 		{GVM_OP_REGION_CREATE, 0, 0, "REGION_CREATE with 0 bytes of fields"},
 		{GVM_OP_REGION_OPEN, 200, 0, "REGION_OPEN with 200 bytes of fields"},
 		{GVM_OP_HELLO, 52, 0, "HELLO at the wrong time"},

@@ -321,6 +321,43 @@ static void damaged_head_is_corrupt_never_data(void)
 	teardown();
 }
 
+static uint64_t held_field(const uint8_t *entry, unsigned off)
+{
+	return gvm_load_le(entry + off, 8);
+}
+
+static void many_regions_are_asked_about_at_once(void)
+{
+	const struct gvm_id ids[] = {id(2), id(9), id(1), id(2)};
+	uint8_t buf[4 * GVM_HELD_ENTRY_BYTES], none[24] = {0};
+	struct region_writer *a = writer(1);
+	struct gvm_region_stat_rsp stat;
+
+	setup(1);
+	CHECK_EQ(create(1, 4, 4), GVM_OK);
+	CHECK_EQ(create(2, 4, 4), GVM_OK);
+	CHECK_EQ(attach(a, 2, 3, 0), GVM_OK);
+	CHECK_EQ(put(2, 0, gvm_version(3, 1), text), GVM_OK);
+	CHECK_EQ(region_held(&regions, ids[0].b, 4, buf), sizeof(buf));
+	for (unsigned i = 0; i < 4; i++) {
+		const uint8_t *entry = buf + i * GVM_HELD_ENTRY_BYTES;
+
+		CHECK_EQ(entry[0], i != 1);
+		if (i == 1) {
+			CHECK_MEM(entry + 1, none, sizeof(none));
+			continue;
+		}
+		CHECK_EQ(region_stat(&regions, &(struct gvm_region_stat_req){ids[i]}, &stat), GVM_OK);
+		CHECK_EQ(held_field(entry, 1), stat.epoch);
+		CHECK_EQ(held_field(entry, 9), stat.chunks_held);
+		CHECK_EQ(held_field(entry, 17), stat.held_bytes);
+	}
+	CHECK_EQ(held_field(buf, 1), 3);
+	CHECK_EQ(held_field(buf, 9), 1);
+	writer_end(a);
+	teardown();
+}
+
 static void lists_are_complete_and_in_order(void)
 {
 	struct gvm_region_list_req after = {{{0}}};
@@ -377,6 +414,7 @@ static const struct check_test tests[] = {
 	{"promised-put-never-fails", promised_put_never_fails},
 	{"deleted-region-gives-everything-back", deleted_region_gives_everything_back},
 	{"damaged-head-is-corrupt-never-data", damaged_head_is_corrupt_never_data},
+	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},
 	{"lists-are-complete-and-in-order", lists_are_complete_and_in_order},
 };
 

@@ -226,6 +226,28 @@ static size_t data_region_views(struct chunk_head *h, uint8_t *data)
 	return GVM_VIEW_ENTRY_BYTES;
 }
 
+static size_t data_region_ids(struct chunk_head *h, uint8_t *data)
+{
+	static const struct gvm_id second = REGION_2;
+
+	(void)h;
+	memcpy(data, region.b, 16);
+	memcpy(data + 16, second.b, 16);
+	return 32;
+}
+
+/* The second is not known. */
+static size_t data_region_held(struct chunk_head *h, uint8_t *data)
+{
+	(void)h;
+	memset(data, 0, 2 * GVM_HELD_ENTRY_BYTES);
+	gvm_store_le(data, 1, 1);
+	gvm_store_le(data + 1, 5, 8);
+	gvm_store_le(data + 9, 128, 8);
+	gvm_store_le(data + 17, 0x8000, 8);
+	return 2 * GVM_HELD_ENTRY_BYTES;
+}
+
 /* ---- the frames ---- */
 
 struct fields {
@@ -351,6 +373,8 @@ static const struct frame {
 	RSP_BARE(region_view_rsp, REGION_VIEW),
 	REQ(region_views_req, REGION_VIEWS),
 	RSP_DATA(region_views_rsp, REGION_VIEWS, data_region_views),
+	REQ_DATA(region_held_req, REGION_HELD, data_region_ids),
+	RSP_DATA(region_held_rsp, REGION_HELD, data_region_held),
 	REQ(get_req, GET),
 	{ "get_rsp_first", GVM_OP_GET, GVM_FLAG_RESPONSE | GVM_FLAG_MORE, GVM_OK, &fields_get_rsp,
 	  data_get_first, true },
