@@ -5,7 +5,11 @@
  * A figure is valid for a second. After that a request for attributes asks the nodes again and waits
  * for them, since they answer at once. If one of those that are asked is away, or did not answer last
  * time, the last known figure is shown, and the nodes are asked in the background: so a listing waits
- * for such a node once, however many files there are. Front thread.
+ * for such a node once, however many files there are.
+ *
+ * What looks at one file after the other is a listing: then the nodes are asked about the files beside it as well, and
+ * it finds their figures fresh. Only a file that this host left empty is always asked about by itself, since it may have
+ * content in a moment. Front thread.
  */
 #ifndef GVMFS_HELD_H
 #define GVMFS_HELD_H

@@ -103,7 +103,6 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
 	rj->cut_version = inode->disk->cut_version;
-	rj->empty_epoch = inode->empty_epoch;
 	rj->words = journal_views(w->journal, inode->nr);
 	jobs_submit(w->jobs, &rj->job);
 }
@@ -321,52 +320,19 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 		     inode->disk->rec.size_bytes);
 }
 
-static void held_apply(struct region_job *rj)
-{
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		if (rj->asked[i])
-			pool_note(rj->w->pool, &rj->rec.nodes[i], rj->quiet[i]);
-	if (!rj->job.result)
-		rj->inode->held_bytes = rj->held_bytes;
-	rj->inode->held_known = !rj->job.result;
-	rj->inode->held_epoch = rj->seen_epoch;
-	rj->inode->held_at_ns = gvm_now_ns();
-}
-
-static void held_end(struct job *job)
-{
-	held_apply((struct region_job *)job);
-	region_end((struct region_job *)job);
-}
-
 static void stat_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
 
-	held_apply(rj);
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		if (rj->asked[i])
+			pool_note(rj->w->pool, &rj->rec.nodes[i], rj->quiet[i]);
+	inode_held_set(rj->inode, job->result, rj->held_bytes, rj->seen_epoch);
 	if (!job->result)
 		rj->inode->seen_epoch = rj->seen_epoch;
 	if (!job->result || rj->writer >= GVM_WRITER_AWAY) /* one node that says so is enough */
 		rj->inode->writer = rj->writer;
 	region_end(rj);
-}
-
-void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
-{
-	region_start(w, inode, done, arg, region_job_held, held_end,
-		     inode->disk->rec.size_bytes);
-}
-
-bool region_held_waits(struct worker *w, const struct inode *inode)
-{
-	const struct record *rec = &inode->disk->rec;
-	bool asked[RECORD_NODES_MAX];
-
-	region_held_nodes(rec, inode->empty_epoch, asked);
-	for (unsigned i = 0; i < rec->node_count; i++)
-		if (asked[i] && pool_is_quiet(w->pool, &rec->nodes[i]))
-			return true;
-	return false;
 }
 
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -62,12 +62,8 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 /* Deletes it on the nodes: 0; or -EAGAIN: one that cannot be reached keeps its part (that was said). */
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
- * deadline. */
+ * deadline. (The first of it alone, of many regions: figures.h.) */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* The first of it alone, of the nodes that can hold any, for which the inode need not be held: it only has to stay. */
-void region_held(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Whether that may take long: one of these nodes is away, or did not answer last time. */
-bool region_held_waits(struct worker *w, const struct inode *inode);
 
 /* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
  * the rest, and of f->what the page mask and the page that is waited for. */

@@ -702,19 +702,20 @@ void region_job_resize(struct job *job, struct pool *pool)
 	job->result = r;
 }
 
-/* Asks those of rj->asked. */
-static int nodes_stat(struct region_job *rj, struct pool *pool)
+void region_job_stat(struct job *job, struct pool *pool)
 {
+	struct region_job *rj = (struct region_job *)job;
 	struct gvm_region_stat_req what = { .region = rj->rec.id };
 	struct ask *asks = asks_make(rj->rec.node_count);
 	uint64_t deadline_ns = ns_from_now(STAT_NS);
-	int result = asks ? 0 : -ENOMEM;
 
+	job->result = asks ? 0 : -ENOMEM;
 	rj->held_bytes = 0;
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
-		struct gvm_conn *conn = rj->asked[i] ? pool_node(pool, &rj->rec.nodes[i]) : NULL;
+		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
 
-		if (conn)
+		rj->asked[i] = record_node_is_used(&rj->rec, i);
+		if (conn && rj->asked[i])
 			gvm_region_stat(conn, ask_begin_to(&asks[i], deadline_ns, &rj->rec.nodes[i]), &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
@@ -727,8 +728,8 @@ static int nodes_stat(struct region_job *rj, struct pool *pool)
 		rj->quiet[i] = r == -ETIMEDOUT;
 		if (r < 0) {
 			/* That all others have lost it is said only where all others are heard. */
-			if (r != -ENOMEDIUM || !result)
-				result = r;
+			if (r != -ENOMEDIUM || !job->result)
+				job->result = r;
 			continue;
 		}
 		/* A node's records of what was never written are no data: see inode_held_bytes(). */
@@ -740,41 +741,4 @@ static int nodes_stat(struct region_job *rj, struct pool *pool)
 			rj->seen_epoch = rsp->epoch;
 	}
 	free(asks);
-	return result;
-}
-
-void region_job_stat(struct job *job, struct pool *pool)
-{
-	struct region_job *rj = (struct region_job *)job;
-
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		rj->asked[i] = record_node_is_used(&rj->rec, i);
-	job->result = nodes_stat(rj, pool);
-}
-
-void region_held_nodes(const struct record *rec, bool empty, bool asked[RECORD_NODES_MAX])
-{
-	uint64_t chunks = record_chunks(rec->size_bytes);
-	unsigned slots = chunks < rec->slot_count ? (unsigned)chunks : rec->slot_count;
-
-	memset(asked, 0, RECORD_NODES_MAX * sizeof(*asked));
-	if (empty && rec->replicas == 1 && slots) { /* which one is all the same: not the same one for all regions */
-		asked[rec->slots[rec->id.b[0] % slots].node[0]] = true;
-		return;
-	}
-	for (unsigned s = 0; s < slots; s++)
-		for (unsigned n = 0; n < rec->replicas; n++)
-			asked[rec->slots[s].node[n]] = true;
-}
-
-void region_job_held(struct job *job, struct pool *pool)
-{
-	struct region_job *rj = (struct region_job *)job;
-
-	region_held_nodes(&rj->rec, rj->empty_epoch, rj->asked);
-	job->result = nodes_stat(rj, pool);
-	if (job->result || !rj->empty_epoch || rj->seen_epoch == rj->empty_epoch)
-		return;
-	region_held_nodes(&rj->rec, false, rj->asked);
-	job->result = nodes_stat(rj, pool);
 }

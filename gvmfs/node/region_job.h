@@ -24,7 +24,6 @@ struct region_job {
 	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
 	uint64_t *words;	 /* and the views of its slots, if they have several replicas; NULL: only looked at */
 	bool away[RECORD_NODES_MAX]; /* attach: nodes that are left out, since others have what they had */
-	uint64_t empty_epoch;	 /* held: inode.h */
 	uint64_t held_bytes;	 /* stat */
 	uint8_t writer;		 /* stat: see owner_judge() */
 	uint64_t lease_ms;	 /* attach, in vain: how long the writer, which is away, keeps it */
@@ -35,7 +34,7 @@ struct region_job {
 	bool take;		 /* also from a live writer: a person said so */
 	bool force;		 /* though it is not known who has what was written last: a person said so */
 	uint64_t forced[RECORD_SLOTS / 64]; /* slots of which that is so */
-	bool asked[RECORD_NODES_MAX]; /* stat: which nodes were */
+	bool asked[RECORD_NODES_MAX]; /* stat: which nodes have a slot, and were */
 	bool quiet[RECORD_NODES_MAX]; /* and of these, which did not answer */
 };
 
@@ -47,14 +46,6 @@ void region_job_detach(struct job *job, struct pool *pool);
 void region_job_create(struct job *job, struct pool *pool);
 void region_job_resize(struct job *job, struct pool *pool);
 void region_job_delete(struct job *job, struct pool *pool);
-/* Asks every node that has a slot. */
 void region_job_stat(struct job *job, struct pool *pool);
-/* Asks those of region_held_nodes() how much they hold. */
-void region_job_held(struct job *job, struct pool *pool);
-
-/* Sets of nodes[] those that can hold data of a region of this size. Of one that was left `empty` it is a single one: it
- * has to be asked whether there was another writer since, and with one replica nobody is that before he has attached to
- * every node. */
-void region_held_nodes(const struct record *rec, bool empty, bool asked[RECORD_NODES_MAX]);
 
 #endif

@@ -378,6 +378,15 @@ static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
 	return (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : was_left_empty(rt)) ? 0 : held;
 }
 
+void inode_held_set(struct inode *inode, int result, uint64_t bytes, uint64_t epoch)
+{
+	if (!result)
+		inode->held_bytes = bytes;
+	inode->held_known = !result;
+	inode->held_epoch = epoch;
+	inode->held_at_ns = gvm_now_ns();
+}
+
 bool inode_held_is_fresh(const struct inode *inode)
 {
 	/* None at all is news as soon as a host writes: see inode_held_bytes(). */

@@ -170,7 +170,9 @@ void inode_release(struct inodes *in, struct inode *inode);
 /* The index, which is ours (attached), has no chunk with data. False if that takes long to tell. */
 bool inode_is_empty(const struct inodes *in, unsigned nr);
 
-/* How many bytes the nodes hold of it was asked a moment ago. */
+/* The nodes told, or not (a negative errno), how many bytes they hold of it, and the epoch of its last writer. */
+void inode_held_set(struct inode *inode, int result, uint64_t bytes, uint64_t epoch);
+/* That was asked a moment ago. */
 bool inode_held_is_fresh(const struct inode *inode);
 void inode_stat(struct inodes *in, unsigned nr, struct stat *st);
 

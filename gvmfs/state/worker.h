@@ -68,6 +68,7 @@ struct worker {
 	uint64_t complained_ns; /* of calls that nodes do not answer, in the log */
 	unsigned uncomplained;	/* calls since then */
 	unsigned held_asking; /* regions that held.h has the nodes asked about */
+	uint64_t held_asked_ns; /* when it asked last, or was answered */
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
