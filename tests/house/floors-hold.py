@@ -73,7 +73,7 @@ FLOORS = {
     "tools": [
         "gvm.h", "say fsstats mounts program memcg_hold", "memcg giantvm",
         "bench/stop bench/bench.h bench/data", "bench/report bench/codec bench/child bench/exchange bench/node",
-        "bench/budget bench/guests bench/parts bench/peers bench/touch bench/scale_client",
+        "bench/budget bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client",
         "bench/round bench/scale", "bench/bench",
         "run/notes run/qemu_opts", "run/qemu_config run/qemu_facts", "run/qemu_ask",
         "run/args.h", "run/argv run/scan", "run/args",
