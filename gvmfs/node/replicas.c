@@ -223,6 +223,7 @@ void replicas_open(struct worker *w, struct inode *inode)
 		view_begin(&r->slot[s], &env, words[s], r);
 	inode->replicas = r;
 	LIST_INSERT_HEAD(w->replicas, r, entry);
+	w->replicas_due_ns = 0;
 }
 
 void replicas_close(struct inode *inode)
@@ -234,6 +235,7 @@ void replicas_close(struct inode *inode)
 			    "have a copy", replicas_degraded(inode), inode->disk->rec.slot_count,
 			    inode->disk->rec.replicas);
 	inode->replicas->closing = true; /* somebody may be at work on it: it goes with the next tick */
+	inode->replicas->w->replicas_due_ns = 0;
 }
 
 struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk)
@@ -498,27 +500,41 @@ static bool waits_end(struct worker *w)
 	return false;
 }
 
+static void region_look(struct replicas *r, uint64_t now_ns)
+{
+	records_again(r, now_ns);
+	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
+		node_look(r, i, now_ns);
+	/* Also what a predecessor has begun. */
+	for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
+		replicas_turn(r, s);
+	degraded_say(r, now_ns);
+	repair_look(r, now_ns);
+	replace_look(r, now_ns);
+}
+
+/* What happens to a slot is looked at when it happens. To look at all of them takes as long as there are slots, and
+ * faults wait for it: that is done every TICK_NS. Only a repair goes on with each call. */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
 	bool alone;
 
+	if (now_ns < w->replicas_due_ns) {
+		LIST_FOREACH (r, w->replicas, entry)
+			if (r->repair && !r->closing)
+				repair_look(r, now_ns);
+		return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
+	}
 	while (waits_end(w))
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
 		r->alone_ns = alone ? now_ns : r->alone_ns;
-		records_again(r, now_ns);
-		for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
-			node_look(r, i, now_ns);
-		/* Also what a predecessor has begun. */
-		for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
-			replicas_turn(r, s);
-		degraded_say(r, now_ns);
-		repair_look(r, now_ns);
-		replace_look(r, now_ns);
+		region_look(r, now_ns);
 	}
-	return LIST_EMPTY(w->replicas) ? ~0ull : now_ns + TICK_NS;
+	w->replicas_due_ns = now_ns + TICK_NS;
+	return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)

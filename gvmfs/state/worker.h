@@ -55,6 +55,7 @@ struct worker {
 	struct writers *writers;
 	struct fetches *fetches;
 	struct replicas_list *replicas; /* of all regions that have some */
+	uint64_t replicas_due_ns;	/* when replicas_tick() looks at them again */
 	struct residents *residents;
 	struct handshakes *handshakes;
 	struct sessions *sessions;

@@ -244,6 +244,19 @@ static void setup(void)
 	CHECK_EQ(call_count, 0);
 }
 
+/* A thread that faults wait for calls it at every turn. */
+static void regions_are_looked_at_now_and_then(void)
+{
+	setup();
+	conns[0].state = GVM_CONN_CONNECTING;
+	replicas_tick(&worker, now_ns + 10 * MS);
+	CHECK(!inode.replicas->node[0].down_ns);
+	CHECK_EQ(replicas_tick(&worker, now_ns + 49 * MS), now_ns + 50 * MS);
+	CHECK(!inode.replicas->node[0].down_ns);
+	tick(50);
+	CHECK_EQ(inode.replicas->node[0].down_ns, now_ns);
+}
+
 static uint8_t members(unsigned slot)
 {
 	return view_word_members(words[NR * RECORD_SLOTS + slot]);
@@ -588,6 +601,7 @@ static void a_bad_member_is_read_last(void)
 }
 
 static const struct check_test tests[] = {
+	{"regions-are-looked-at-now-and-then", regions_are_looked_at_now_and_then},
 	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
 	{"a-write-waits-not-for-a-node-that-is-known-to-be-away", a_write_waits_not_for_a_node_that_is_known_to_be_away},
