@@ -97,6 +97,9 @@ static void readable_print(const char *path, const char *t)
 	if (GET(slots_degraded))
 		line("copies", "DEGRADED: of %.0f %% of the chunks there are fewer than %llu; %llu chunks are to be copied",
 		     100 * ratio(GET(slots_degraded), GET(slots)), LLU(replicas), LLU(repair_chunks));
+	else if (GET(slots_unanswered))
+		line("copies", "%llu of each chunk; those of %.0f %% are in part on nodes that do not answer", LLU(replicas),
+		     100 * ratio(GET(slots_unanswered), GET(slots)));
 	else if (GET(replicas))
 		line("copies", "%llu of each chunk", LLU(replicas));
 	line("errors", "%llu", LLU(io_errors));

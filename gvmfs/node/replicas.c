@@ -256,6 +256,29 @@ unsigned replicas_degraded(const struct inode *inode)
 	return n;
 }
 
+unsigned replicas_unanswered(const struct inode *inode)
+{
+	const struct replicas *r = inode->replicas;
+	const struct record *rec = &inode->disk->rec;
+	bool answers[RECORD_NODES_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; r && i < rec->node_count; i++) {
+		const struct gvm_conn *conn = region_node_conn(r->w, r->inode, i);
+
+		answers[i] = !r->node[i].bad && gvm_conn_state(conn) == GVM_CONN_UP &&
+			     gvm_id_equal(gvm_conn_incarnation(conn), &rec->nodes[i].incarnation);
+	}
+	for (unsigned s = 0; r && s < rec->slot_count; s++) {
+		bool silent = false;
+
+		for (unsigned i = 0; i < rec->replicas; i++)
+			silent |= view_word_members(r->slot[s].word) >> i & 1 && !answers[rec->slots[s].node[i]];
+		n += silent;
+	}
+	return n;
+}
+
 uint64_t replicas_repair_left(const struct inode *inode)
 {
 	return inode->replicas ? repair_left(inode->replicas) : 0;

@@ -97,6 +97,8 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
 
 /* How many slots have how few members (1 to the record's replicas - 1), of all attached regions, or of one. */
 unsigned replicas_degraded(const struct inode *inode);
+/* How many have a member that does not answer now, or is not any more the node that it was. */
+unsigned replicas_unanswered(const struct inode *inode);
 /* Chunks that are to be copied, as far as a repair that is under way knows. */
 uint64_t replicas_repair_left(const struct inode *inode);
 
