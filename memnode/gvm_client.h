@@ -197,6 +197,8 @@ uint64_t gvm_conn_client(const struct gvm_conn *conn);
 unsigned gvm_conn_pending(const struct gvm_conn *conn);
 /* When the node was last heard of, to a second or so; of a connection that is UP and not idle it is asked every second. */
 uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
+/* How many bytes came from it: it is silent for as long as that is the same. */
+uint64_t gvm_conn_received(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
  * ids, 1..GVM_HELD_MAX; -EOPNOTSUPP: the node does not know this request.

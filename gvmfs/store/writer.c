@@ -235,9 +235,40 @@ static void heard(struct flush *f)
 		wr->spared_ns = wr->heard_ns + (silent_ns < SPARE_MAX_NS ? silent_ns : SPARE_MAX_NS) + PATIENCE_NS;
 }
 
+static bool is_silent(struct writer *wr, const struct record_node *node)
+{
+	const struct gvm_conn *conn;
+
+	if (!gvm_id_equal(&wr->silent, &node->incarnation))
+		return false;
+	conn = pool_node(&wr->pool, node);
+	return conn && gvm_conn_received(conn) == wr->silent_received;
+}
+
+/* It goes on without those that it waits for, which were silent when another flush waited for them. Otherwise each that was
+ * sent before that was known would find out by itself, a node's share of them at a time. */
+static bool is_vain(const struct flush *f)
+{
+	if (!f->puts)
+		return f->get_from + 1 < f->nodes && is_silent(f->writer, &f->node[f->get_from]);
+	for (unsigned i = 0; i < f->nodes; i++)
+		if (f->put[i].under_way && !is_silent(f->writer, &f->node[i]))
+			return false;
+	return f->taken;
+}
+
 static uint64_t patience_end(const struct flush *f)
 {
-	return f->patience_ns > f->writer->spared_ns ? f->patience_ns : f->writer->spared_ns;
+	uint64_t spared_ns = f->writer->spared_ns;
+
+	return f->patience_ns <= spared_ns || is_vain(f) ? spared_ns : f->patience_ns;
+}
+
+static void give_up(struct flush *f, const struct record_node *node, struct gvm_req *req)
+{
+	f->writer->silent = node->incarnation;
+	f->writer->silent_received = gvm_conn_received(req->conn);
+	gvm_cancel(req);
 }
 
 /* The nodes that have not answered by now are given up. */
@@ -247,31 +278,35 @@ static void wait_over(struct flush *f)
 
 	wait_end(f);
 	if (!puts)
-		gvm_cancel(&f->get.req);
+		give_up(f, &f->node[f->get_from], &f->get.req);
 	/* The last of them hands the flush back, and it is the front's from then on. */
 	for (unsigned i = 0; puts && i < RECORD_REPLICAS; i++)
 		if (f->put[i].under_way) {
 			puts--;
-			gvm_cancel(&f->put[i].put.req);
+			give_up(f, &f->node[i], &f->put[i].put.req);
 		}
 }
 
-/* Gives up nodes that are silent. Returns when it is to be called again. */
-static uint64_t waits_look(struct writer *wr)
+/* Gives up nodes that are silent: true if there were any, and others may be asked. Else *due_ns is when it is to be called again. */
+static bool waits_look(struct writer *wr, uint64_t *due_ns)
 {
-	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns(), due_ns;
+	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns();
+	bool over = false;
 	struct flush *f;
 
 again:
-	due_ns = LOOP_NEVER;
+	*due_ns = LOOP_NEVER;
 	TAILQ_FOREACH (f, &wr->waits, waiting) {
-		if (patience_end(f) <= now_ns) {
+		uint64_t end_ns = patience_end(f);
+
+		if (end_ns <= now_ns) {
 			wait_over(f);
+			over = true;
 			goto again;
 		}
-		due_ns = patience_end(f) < due_ns ? patience_end(f) : due_ns;
+		*due_ns = end_ns < *due_ns ? end_ns : *due_ns;
 	}
-	return due_ns;
+	return over;
 }
 
 /* ---- GET, from the first of its nodes that has it */
@@ -456,13 +491,16 @@ static void *writer_thread(void *arg)
 	pthread_mutex_unlock(&wr->queue->lock);
 	for (;;) {
 		struct loop_events events;
+		uint64_t due_ns;
 		struct flush *f;
 
-		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
-			writer_begin(wr, f);
-			pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
-		}
-		loop_sleep(&wr->loop, waits_look(wr), &events);
+		do {
+			while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
+				writer_begin(wr, f);
+				pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
+			}
+		} while (waits_look(wr, &due_ns));
+		loop_sleep(&wr->loop, due_ns, &events);
 		loop_handle(&wr->loop, &events);
 	}
 	return NULL;

@@ -43,6 +43,10 @@ struct writer {
 	/* Of such flushes: when a node was last heard of, the first was sent after that, and until when none is given up since
 	 * all were silent. */
 	uint64_t heard_ns, asked_ns, spared_ns;
+	/* The node that was given up last, and what it had sent by then: until it sends more nothing waits for it that others
+	 * have, or can give. */
+	struct gvm_id silent;
+	uint64_t silent_received;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x WRITER_BUFFERS (body, scratch, and two of room[]) x GVM_CHUNK_BYTES */
 	struct chunk_parts room[WRITER_IN_FLIGHT]; /* sealed: what came of the node's chunk */

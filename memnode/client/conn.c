@@ -163,6 +163,11 @@ uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn)
 	return conn->heard ? gvm_now_ns() : conn->last_heard;
 }
 
+uint64_t gvm_conn_received(const struct gvm_conn *conn)
+{
+	return conn->received;
+}
+
 void gvm_conn_cork(struct gvm_conn *conn, bool on)
 {
 	conn->corked = on;

@@ -72,6 +72,7 @@ struct gvm_conn {
 	bool paused; /* frames may wait in the reader: gvm_conn_pause() */
 	bool wait_room; /* EPOLLOUT is asked for */
 	bool heard;	/* bytes came since the last tick */
+	uint64_t received; /* bytes, over all links */
 	bool answered;	/* a good answer came on this link */
 	bool destroying;
 	bool resting; /* LINK_DOWN, and no request to connect for */

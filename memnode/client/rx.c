@@ -193,6 +193,7 @@ int rx_run(struct gvm_conn *conn)
 			break;
 		}
 		conn->heard = true;
+		conn->received += (size_t)n;
 		frame_reader_fed(&conn->reader, (size_t)n);
 		frames += take_frames(conn);
 		if (conn->step < LINK_HELLO || (conn->stream.emptied && !stream_has_more(&conn->stream)))

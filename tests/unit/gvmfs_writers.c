@@ -25,6 +25,7 @@ struct gvm_conn {
 	int event_fd;	   /* to be processed */
 	struct loop_source source;
 	unsigned pending;  /* the writer's thread */
+	uint64_t received; /* the writer's thread */
 	bool refuses_conn; /* no connection can be had */
 };
 
@@ -88,6 +89,11 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn)
 	return conn->pending;
 }
 
+uint64_t gvm_conn_received(const struct gvm_conn *conn)
+{
+	return conn->received;
+}
+
 int gvm_conn_process(struct gvm_conn *conn)
 {
 	uint64_t count;
@@ -104,6 +110,7 @@ int gvm_conn_process(struct gvm_conn *conn)
 			put->req.result = answer_with[i];
 			sent[i].answered = true;
 			conn->pending--;
+			conn->received++;
 		}
 		pthread_mutex_unlock(&lock);
 		if (put)
@@ -143,6 +150,7 @@ void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
 {
 	uint64_t one = 1;
 
+	put->req.conn = conn;
 	pthread_mutex_lock(&lock);
 	CHECK(sent_count < sizeof(sent) / sizeof(*sent));
 	sent[sent_count++] = (struct sent){ .put = put, .conn = conn, .chunk = put->what.chunk,
@@ -183,6 +191,7 @@ static struct flush *flush_make(unsigned i, unsigned node)
 	memset(data[i], (int)(i + 1), GVM_CHUNK_BYTES);
 	f->nodes = 1;
 	f->node[0].addr[0] = (char)('0' + node);
+	f->node[0].incarnation.b[0] = (uint8_t)(1 + node);
 	f->epoch = 5;
 	f->chunk = i;
 	f->version = gvm_version(5, 2);
@@ -204,6 +213,7 @@ static void add_replicated(unsigned i)
 
 	f->nodes = NODES;
 	f->node[1].addr[0] = '1';
+	f->node[1].incarnation.b[0] = 2;
 	f->replicated = true;
 	flush_queue_add(&queue, f);
 	writer_wake(&writer);
@@ -452,6 +462,28 @@ static void silent_one_of_two_is_given_up(void)
 	CHECK_EQ(flushes[0].sent_to[1], -ETIMEDOUT);
 }
 
+/* The first of them find that out; those that were queued behind them, and the rest of them, wait no more for it. */
+static void silent_one_is_waited_for_once(void)
+{
+	const unsigned share = WRITER_IN_FLIGHT / NODES;
+	uint64_t from, first = 0;
+
+	setup();
+	for (unsigned i = 0; i < 4 * share; i++)
+		add_replicated(i);
+	from = gvm_now_ns();
+	for (unsigned i = 0; i < 4; i++) {
+		wait_sent(2 * share);
+		for (unsigned k = 0; k < share; k++)
+			answer(2 * (i * share + k), 0);
+		wait_back(share);
+		first = first ? first : gvm_now_ns() - from;
+	}
+	CHECK(gvm_now_ns() - from < 2 * first);
+	for (unsigned i = 0; i < 4 * share; i++)
+		CHECK_EQ(flushes[i].sent_to[1], -ETIMEDOUT);
+}
+
 /* Both were silent: their ways to this host come back one after the other, as long after as they were away. */
 static void silence_of_all_gives_up_none(void)
 {
@@ -478,6 +510,7 @@ static const struct check_test tests[] = {
 	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
 	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
 	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },
+	{ "silent-one-is-waited-for-once", silent_one_is_waited_for_once },
 	{ "silence-of-all-gives-up-none", silence_of_all_gives_up_none },
 };
 
