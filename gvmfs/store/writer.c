@@ -287,7 +287,8 @@ static void wait_over(struct flush *f)
 		}
 }
 
-/* Gives up nodes that are silent: true if there were any, and others may be asked. Else *due_ns is when it is to be called again. */
+/* Gives up nodes that are silent: true if there were any, and there is room for more. Else *due_ns is when it is to be called
+ * again. */
 static bool waits_look(struct writer *wr, uint64_t *due_ns)
 {
 	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns();
@@ -356,8 +357,8 @@ static int flush_get(struct flush *f, uint32_t pages)
 
 /* ---- PUT, to all of its nodes */
 
-/* All have answered. A node that has another base is the reason to send all of it, to all: those that have this
- * version already take it for a repetition. */
+/* All have answered. A node that has another base, or a rotten one, is the reason to send all of it, to all: those that have
+ * this version already take it for a repetition. */
 static void puts_end(struct flush *f)
 {
 	int error = 0;
@@ -368,7 +369,7 @@ static void puts_end(struct flush *f)
 		int e = f->sent_to[i];
 
 		taken |= !e;
-		other_base |= e == -EREMCHG || e == -EINVAL;
+		other_base |= e == -EREMCHG || e == -EINVAL || e == -EBADMSG;
 		if (e == -EKEYREVOKED || !error)
 			error = e ? e : error;
 	}

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bits flip in what a node holds. Where that is the only copy, the pages concerned are an error (EIO, SIGBUS) and the log says
+which node it was, and what is written anew is right again; where there is another copy, it is read and nobody notices, and
+writes of a part of what is rotten wait for nothing. So it is with what is sealed."""
+
+import os
+import signal
+import sys
+
+import lab
+from access import PAGE, content, page
+from lab import expect
+from mapper import Mapper
+from remote import Mount, Node, forget
+from sealing import key_file
+import stored
+
+MIB = 1 << 20
+SIZE = 16 * MIB
+CHUNK = 128 << 10
+
+
+def tell(path, wanted):
+    """How many pages are right, and how many are an error: no other is allowed."""
+    right = errors = 0
+    forget(path)
+    fd = os.open(path, os.O_RDWR)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    for at in range(0, SIZE, PAGE):
+        try:
+            found = os.pread(fd, PAGE, at)
+        except OSError as why:
+            expect(why.errno == 5, "page at %d: %s", at, why)
+            errors += 1
+            continue
+        expect(found == wanted[at:at + PAGE], "the page at %d is wrong", at)
+        right += 1
+    os.close(fd)
+    return right, errors
+
+
+def dies_of_it(test, mount, mode):
+    mapper = Mapper(test, mount.file("single"), mode)
+    mapper.ask("check", 0, SIZE, 1)
+    status = mapper.process.wait(60)
+    expect(status == -signal.SIGBUS, "%s: the program ended with %s: %s", mode, status, mapper.process.log())
+
+
+def refused(test, mount, node):
+    path = mount.region("single", SIZE)
+    test.write(path, 0, SIZE, 1)
+    stored.flip(node.process.pid, 0.02, 7)
+    right, errors = tell(path, content(0, SIZE, 1))
+    test.log("of one copy %d pages are right, %d an error", right, errors)
+    expect(errors and right > errors, "%d pages are right, %d an error", right, errors)
+    mount.says("node %s.*(damage|checksum|does not verify|garble)" % node.address)
+    dies_of_it(test, mount, "fuse")
+    dies_of_it(test, mount, "auto")
+    test.write(path, 0, SIZE, 2)
+    test.check(path, 0, SIZE, 2)
+
+
+def written(mount, path):
+    """A part of each chunk: the node cannot add it to what is rotten, and is given all of the chunk at once."""
+    wanted = bytearray(content(0, SIZE, 3))
+    fd = os.open(path, os.O_RDWR)
+    for at in range(0, SIZE, CHUNK):
+        wanted[at:at + PAGE] = page(at, 4)
+        os.pwrite(fd, wanted[at:at + PAGE], at)
+    os.fsync(fd)
+    os.close(fd)
+    expect("tried again" not in mount.log(), "writes of a part of a chunk that is rotten waited:\n%s", mount.log())
+    right, errors = tell(path, wanted)
+    expect(not errors, "%d pages are an error, though another node has them", errors)
+
+
+def unnoticed(test, mount, node):
+    path = mount.region("double", SIZE)
+    test.write(path, 0, SIZE, 3)
+    stored.flip(node.process.pid, 1, 8)
+    right, errors = tell(path, content(0, SIZE, 3))
+    expect(not errors, "%d pages are an error, though another node has them", errors)
+    for mode in ("fuse", "auto"):
+        mapper = Mapper(test, path, mode)
+        mount.budget("double", SIZE // 4)
+        mapper.do("check", 0, SIZE, 3)
+        mapper.end()
+        mount.drained("double")
+    written(mount, path)
+
+
+def main(test):
+    for seal in [], ["--seal-key-file", key_file(test)]:
+        one = Node(test, "64M", name="one")
+        mount = Mount(test, [one], *seal, name="single")
+        refused(test, mount, one)
+        mount.unmount()
+        nodes = [Node(test, "64M", name="two-%d" % n) for n in range(2)]
+        mount = Mount(test, nodes, "--replicas", "2", *seal, name="double")
+        unnoticed(test, mount, nodes[0])
+        mount.unmount()
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main(main))

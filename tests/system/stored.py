@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Flips bits of what a node holds in its memory, as memory without error correction does."""
+
+import os
+import random
+import re
+import signal
+
+from lab import expect, wait_for  # first: it says where the others are
+
+CELL = 1024  # memnode/daemon/store.h
+MIB = 1 << 20
+
+
+def _arena(pid):
+    """Begin and end of its largest mapping, which has the bytes of chunks and nothing else."""
+    with open("/proc/%d/maps" % pid) as f:
+        spans = [[int(word, 16) for word in re.match("(\\w+)-(\\w+) rw", line).groups()]
+                 for line in f if re.match("\\w+-\\w+ rw", line)]
+    return max(spans, key=lambda span: span[1] - span[0])
+
+
+def _state(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rpartition(")")[2].split()[0]
+
+
+def _backed(pid, first, last):
+    """Pages of it that are there."""
+    with open("/proc/%d/pagemap" % pid, "rb") as f:
+        f.seek(first // 4096 * 8)
+        words = memoryview(f.read((last - first) // 4096 * 8)).cast("Q")
+    return [first + 4096 * n for n, word in enumerate(words) if word >> 63]
+
+
+def flip(pid, part, number):
+    """One bit in this part of the cells that hold something. Gives how many; `number` chooses which."""
+    chance, flips = random.Random(number), 0
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for("it stands still", lambda: _state(pid) == "T")
+        with open("/proc/%d/mem" % pid, "r+b", buffering=0) as memory:
+            for page in _backed(pid, *_arena(pid)):
+                for cell in range(page, page + 4096, CELL):
+                    if chance.random() >= part:
+                        continue
+                    at = cell + chance.randrange(CELL)
+                    memory.seek(at)
+                    byte = memory.read(1)[0]
+                    memory.seek(at)
+                    memory.write(bytes([byte ^ 1 << chance.randrange(8)]))
+                    flips += 1
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect(flips or part < 1, "nothing is stored there")
+    return flips
