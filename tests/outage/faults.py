@@ -4,7 +4,8 @@
 makes it whole. It draws all its chances before that, so that a seed gives the same order of events.
 
 `kills` is how many processes it kills; `ends_users`: it ends what runs above, hence no other may be under way;
-`host`: it is of gvmfs's processes, of which it breaks one at a time; `needs` says for which options of the storm it is one that can be survived.
+`host`: it is of gvmfs's processes, of which it breaks one at a time; `far`: it is of a machine, of which with replicas one
+at a time is broken; `needs` says for which options of the storm it is one that can be survived.
 """
 
 import os
@@ -16,18 +17,20 @@ from startup import serving
 ALL = {}
 
 
-def fault(kills=0, host=False, ends_users=False, needs=lambda options: True):
+def fault(kills=0, host=False, far=False, ends_users=False, needs=lambda options: True):
     def add(function):
-        function.kills, function.host, function.ends_users, function.needs = kills, host, ends_users, needs
+        function.kills, function.host, function.far = kills, host, far
+        function.ends_users, function.needs = ends_users, needs
         ALL[function.__name__.replace("_", "-")] = function
         return function
     return add
 
 
-def together(first, second):
+def together(first, second, options):
     """Whether the second of two kinds may break while the first is broken."""
     first, second = ALL[first], ALL[second]
-    return first != second and not (first.ends_users or second.ends_users or (first.host and second.host))
+    far = options.replicas > 1 and first.far and second.far
+    return first != second and not (first.ends_users or second.ends_users or (first.host and second.host) or far)
 
 
 def machine(storm, chance):
@@ -68,7 +71,7 @@ def gvmfs_killed(storm, chance):
     storm.recover()
 
 
-@fault()
+@fault(far=True)
 def node_hangs(storm, chance):
     chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
     chosen.stop()
@@ -76,16 +79,36 @@ def node_hangs(storm, chance):
     chosen.go_on()
 
 
-@fault(kills=1, needs=lambda options: options.persist)
+@fault(kills=1, far=True, needs=lambda options: options.persist or options.replicas > 1)
 def node_killed(storm, chance):
-    """It comes back with what it kept."""
+    """It comes back with what it kept, or without anything: then it is given copies anew."""
     chosen, hold = machine(storm, chance), chance.uniform(0, 3)
     chosen.kill()
     yield hold
     chosen.start()
 
 
-@fault()
+@fault(kills=1, far=True, needs=lambda options: options.persist and options.replicas > 1)
+def disk_lost(storm, chance):
+    chosen, hold = machine(storm, chance), chance.uniform(0, 3)
+    chosen.kill()
+    yield hold
+    chosen.forget()
+    chosen.start()
+
+
+@fault(kills=1, far=True, needs=lambda options: options.replicas > 1)
+def stored_bits_flip(storm, chance):
+    """Of a part of what it holds. In the end it is replaced, as a machine is whose memory cannot be trusted."""
+    chosen, hold, part, number = machine(storm, chance), chance.uniform(1, 3), chance.uniform(0.001, 0.1), chance.getrandbits(64)
+    storm.lab.log("%d bits of what %s holds are flipped", chosen.flip_stored(part, number), chosen.name)
+    yield hold
+    chosen.kill()
+    chosen.forget()
+    chosen.start()
+
+
+@fault(far=True)
 def link_cut(storm, chance):
     chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
     chosen.unplug()
@@ -93,7 +116,7 @@ def link_cut(storm, chance):
     chosen.plug()
 
 
-@fault()
+@fault(far=True)
 def packets_vanish(storm, chance):
     chosen, hold = machine(storm, chance), chance.uniform(0.2, 4)
     chosen.swallow()
@@ -101,14 +124,14 @@ def packets_vanish(storm, chance):
     chosen.deliver()
 
 
-@fault()
+@fault(far=True)
 def connections_reset(storm, chance):
     chosen, hold = machine(storm, chance), chance.uniform(0.1, 0.5)
     chosen.reset()
     yield hold
 
 
-@fault()
+@fault(far=True)
 def link_slow(storm, chance):
     chosen, hold = machine(storm, chance), chance.uniform(1, 4)
     rate, delay = chance.choice(["20mbit", "100mbit"]), chance.choice([1000, 10000, 40000])
@@ -119,7 +142,7 @@ def link_slow(storm, chance):
     chosen.widen()
 
 
-@fault()
+@fault(far=True)
 def bit_flips_on_the_wire(storm, chance):
     """One, since a chunk that comes wrong twice in a row is an error by design. It is waited for."""
     chosen, after, bit = machine(storm, chance), chance.randrange(1 << 20), chance.randrange(8)

@@ -3,10 +3,12 @@
 wire (wire.c), by which all goes that the host and the node say to each other."""
 
 import os
+import shutil
 import subprocess
 
 from lab import BUILD, expect, program, wait_for  # first: it says where the others are
 from remote import Node
+import stored
 
 WIRE = os.path.join(BUILD, "tests/outage/wire")
 PORT = 9999
@@ -28,8 +30,11 @@ def _network(pid):
 class Machine(Node):
     """`address` is where its wire listens; whatever else is broken of it, the node itself is as any other."""
 
-    def __init__(self, lab, number, memory, *options):
+    def __init__(self, lab, number, memory, persist):
         self.lab, self.number = lab, number
+        self.disk = lab.path("disk-%d" % number) if persist else None
+        if persist:
+            os.mkdir(self.disk)
         self.link, self.host_ip, self.ip = "far%d" % number, "10.77.%d.1" % number, "10.77.%d.2" % number
         self.holder = lab.start("machine-%d" % number, "unshare", "--net", "sleep", "infinity", service=True)
         wait_for("machine %d has a network" % number,
@@ -41,7 +46,8 @@ class Machine(Node):
         for words in (["link", "set", "lo", "up"], ["addr", "add", self.ip + "/24", "dev", "host"],
                       ["link", "set", "host", "up"]):
             self.run("ip", *words)
-        super().__init__(lab, memory, *options, name="node-%d" % number, before=self.inside)
+        super().__init__(lab, memory, *(["--persist", self.disk] if persist else []), name="node-%d" % number,
+                         before=self.inside)
         self._wire()
 
     @property
@@ -75,6 +81,15 @@ class Machine(Node):
 
     def reset(self):
         self._command("reset")
+
+    def flip_stored(self, part, number):
+        return stored.flip(self.process.pid, part, number)
+
+    def forget(self):
+        """Dead, it loses what it kept."""
+        if self.disk:
+            shutil.rmtree(self.disk)
+            os.mkdir(self.disk)
 
     def unplug(self):
         _run("ip", "link", "set", self.link, "down")
