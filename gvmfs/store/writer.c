@@ -214,7 +214,7 @@ static void asked(struct flush *f, uint64_t ns)
 	if (!f->replicated)
 		return;
 	wait_begin(f, ns);
-	if (wr->asked_ns <= wr->heard_ns)
+	if (f->puts > 1 && wr->asked_ns <= wr->heard_ns)
 		wr->asked_ns = gvm_now_ns();
 }
 
@@ -225,12 +225,13 @@ static void asked(struct flush *f, uint64_t ns)
 static void heard(struct flush *f)
 {
 	struct writer *wr = f->writer;
-	uint64_t since_ns = wr->asked_ns > wr->heard_ns ? wr->asked_ns : wr->heard_ns, silent_ns;
+	bool waited = wr->asked_ns > wr->heard_ns;
+	uint64_t silent_ns;
 
 	if (!f->replicated)
 		return;
 	wr->heard_ns = gvm_now_ns();
-	silent_ns = wr->heard_ns - since_ns;
+	silent_ns = waited ? wr->heard_ns - wr->asked_ns : 0;
 	if (silent_ns >= PATIENCE_NS)
 		wr->spared_ns = wr->heard_ns + (silent_ns < SPARE_MAX_NS ? silent_ns : SPARE_MAX_NS) + PATIENCE_NS;
 }

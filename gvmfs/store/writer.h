@@ -40,8 +40,8 @@ struct writer {
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that wait for one of several nodes */
-	/* Of such flushes: when a node was last heard of, the first was sent after that, and until when none is given up since
-	 * all were silent. */
+	/* Of such flushes: when a node was last heard of, the first was sent to several after that, and until when none is given
+	 * up since all were silent. */
 	uint64_t heard_ns, asked_ns, spared_ns;
 	/* The node that was given up last, and what it had sent by then: until it sends more nothing waits for it that others
 	 * have, or can give. */
