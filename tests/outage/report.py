@@ -47,6 +47,13 @@ def table(events):
     return lines + [row("all", events)]
 
 
+def longest(events, started):
+    """When the longest stalls began, by the log's clock."""
+    stalls = sorted((event for event in events if event.stall), key=lambda event: -event.stall)[:4]
+    return "longest: " + "; ".join("%.3f s, %s at %.2f" % (event.stall, event.kind, event.began_ns / 1e9 - started)
+                                   for event in stalls)
+
+
 def accesses(workload):
     buckets, counts = workload.ledger.buckets(), workload.ledger.counts()
     longest = max([took for _, took in workload.ledger.waits()], default=0) / 1e9
