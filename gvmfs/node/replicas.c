@@ -216,8 +216,9 @@ void replicas_open(struct worker *w, struct inode *inode)
 	r->inode = inode;
 	r->turn = replicas_turn;
 	r->renode = replicas_renode;
+	r->began_ns = gvm_now_ns();
 	for (unsigned i = 0; i < rec->node_count; i++)
-		r->node[i].useful_ns = gvm_now_ns();
+		r->node[i].useful_ns = r->began_ns;
 	LIST_INIT(&r->again);
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		view_begin(&r->slot[s], &env, words[s], r);
@@ -445,6 +446,7 @@ bool replicas_heard(struct inode *inode, const struct gvm_id *asked, int error)
 		log_warning(inode->disk->rec.name, "node %s fails: %s", inode->disk->rec.nodes[node].addr,
 			    error == -ENOMEDIUM ? "it has LOST its copy" : strerror(-error));
 	n->silent_ns = gvm_now_ns();
+	n->silent_received = gvm_conn_received(region_node_conn(r->w, inode, (unsigned)node));
 	node_set_bad(r, (unsigned)node, true);
 	return true;
 }
@@ -497,7 +499,7 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 		 (!r->alone_ns || now_ns - r->alone_ns >= REJOIN_NS))
 		node_set_bad(r, node, true);
 	else if (up && (!n->silent_ns ||
-			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_heard_ns(conn) > n->silent_ns)))
+			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_received(conn) != n->silent_received)))
 		node_set_bad(r, node, false);
 	if (n->bad && now_ns - n->bad_ns >= ABSENT_NS)
 		node_leave_out(r, node);
@@ -553,7 +555,9 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
-		r->alone_ns = alone ? now_ns : r->alone_ns;
+		/* A worker that has just begun is connected to nobody yet. */
+		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
+			r->alone_ns = now_ns;
 		region_look(r, now_ns);
 	}
 	w->replicas_due_ns = now_ns + TICK_NS;

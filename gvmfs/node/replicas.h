@@ -37,6 +37,7 @@ struct replica_node {
 	uint64_t bad_ns;   /* since when it is bad */
 	uint64_t down_ns;  /* since when it is not connected; 0: it is */
 	uint64_t silent_ns; /* when it last failed a request; 0: never */
+	uint64_t silent_received; /* what had come from it by then */
 	uint64_t repair_ns; /* before it no repair of it begins */
 	uint64_t useful_ns; /* when it last lacked nothing, or was given something */
 	uint64_t full_ns;   /* when it was said that it is full; 0: never */
@@ -52,6 +53,7 @@ struct replicas {
 	unsigned degraded;    /* slots that have fewer members than replicas, as it was said last */
 	uint64_t degraded_ns; /* when */
 	bool closing;  /* the region is detached: this goes with the next tick, and flushes that wait for a view end */
+	uint64_t began_ns; /* with the attachment, or with this worker */
 	uint64_t alone_ns; /* when no node of the mount was heard of; 0: that was never so */
 	LIST_HEAD(, record_call) again; /* views that a node could not record for now */
 	void (*turn)(struct replicas *r, unsigned slot); /* a slot's, for repair.h */

@@ -429,7 +429,7 @@ static int flush_send(struct flush *f, uint64_t base)
 		gvm_put(conn, &p->put);
 	}
 	if (f->puts)
-		asked(f, PATIENCE_ALL_NS);
+		asked(f, f->acked ? PATIENCE_NS : PATIENCE_ALL_NS);
 	return f->puts ? 0 : -ENOMEM;
 }
 

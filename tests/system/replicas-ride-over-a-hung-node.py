@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A node that hangs while a guest works holds no access up for long, in both modes, if the region has two replicas: what it
-does not answer is read elsewhere, and written without it; and many writes wait for it no longer than a few. Where all hang,
-accesses wait, and none is left out."""
+does not answer is read elsewhere, and written without it; and many writes wait for it no longer than a few, also where the
+worker is killed meanwhile. Where all hang, accesses wait, and none is left out."""
 
 import os
 import sys
@@ -59,12 +59,14 @@ def outlast(test, mount, nodes, name, mode, seconds):
     mapper.end()
 
 
-def sync_beside(test, mount, node, name, fd, chunks):
+def sync_beside(test, mount, node, name, fd, chunks, kill=False):
     """How long an fsync() of so many chunks takes, from the moment on in which it hangs."""
     node.stop()
     try:
         for chunk in range(chunks):
             os.pwrite(fd, os.urandom(4096), chunk * CHUNK)
+        if kill:
+            mount.kill_worker()
         began = lab.time.monotonic()
         os.fsync(fd)
         took = lab.time.monotonic() - began
@@ -80,9 +82,11 @@ def syncs_wait_once(test, mount, node):
     fd = os.open(mount.region(name, SIZE), os.O_RDWR)
     test.write(mount.file(name), 0, SIZE, 1)
     few, many = (sync_beside(test, mount, node, name, fd, chunks) for chunks in (8, 96))
+    killed = sync_beside(test, mount, node, name, fd, 96, kill=True)
     os.close(fd)
-    test.log("an fsync of 8 chunks: %.2f s, of 96: %.2f s", few, many)
+    test.log("an fsync of 8 chunks: %.2f s, of 96: %.2f s, and after the worker's death: %.2f s", few, many, killed)
     expect(many < 3 * few, "an fsync of 96 chunks took %.2f s, of 8 %.2f s", many, few)
+    expect(killed < 4 * few, "an fsync after the worker's death took %.2f s, before it %.2f s", killed, few)
 
 
 def main(test):
