@@ -32,6 +32,7 @@
 #define NODE_MIB      1400ull
 #define SMALL_BYTES   (1ull << 20)
 #define HUGE_BYTES    (4ull << 40)
+#define GUEST_BYTES   (128ull << 30)
 #define LIST_NS	      60000000000ull
 #define FREE_NS	      10000000000ull
 #define PACE_US	      1000u
@@ -69,7 +70,7 @@ struct scale {
 	struct scale_sizes z;
 	struct bench_peers *peers;
 	struct bench_program *gvmfs;
-	struct client probe, huge, lister, *others;
+	struct client probe, huge, guest, lister, *others;
 	uint64_t chunk; /* the next cold one of the probe's region */
 	uint64_t chunks;
 	struct row {
@@ -225,16 +226,15 @@ static int regions_make(struct scale *s, const char *what, unsigned count)
 	return rc ? failed("making regions", rc) : 0;
 }
 
-/* A page of each chunk has data. */
-static int probe_make(struct scale *s)
+/* A page of each of the first chunks has data. */
+static int filled_make(const char *path, uint64_t bytes, uint64_t chunks)
 {
-	const char *path = s->gvmfs->file;
 	uint8_t page[PAGE_BYTES];
 	int rc, fd;
 
-	rc = region_make(path, s->chunks * CHUNK);
+	rc = region_make(path, bytes);
 	fd = rc ? -1 : open(path, O_RDWR | O_CLOEXEC);
-	for (uint64_t c = 0; c < s->chunks && fd >= 0 && !rc; c++) {
+	for (uint64_t c = 0; c < chunks && fd >= 0 && !rc; c++) {
 		bench_data_fill(page, sizeof(page), c);
 		rc = file_pwrite(fd, page, sizeof(page), c * CHUNK);
 	}
@@ -363,6 +363,39 @@ static int huge_measure(struct scale *s)
 	return rc;
 }
 
+/* A large guest that faults all the time, and the worker dies meanwhile: the gap is its longest fault. */
+static int load_measure(struct scale *s)
+{
+	char path[PATH_MAX + 32];
+	uint64_t *ns;
+	pid_t worker;
+	int rc;
+
+	path_of(s, path, "guest", 0);
+	rc = filled_make(path, GUEST_BYTES, FAULTS);
+	if (!rc)
+		rc = client_add(&s->guest, path, GUEST_BYTES, FAULTS);
+	if (!rc)
+		rc = client_touch(&s->guest, 0, FAULTS, PACE_US);
+	if (rc)
+		return rc;
+	usleep(FAULTS * PACE_US / 4);
+	worker = worker_find(s);
+	if (!worker)
+		return failed("gvmfs's worker", -ESRCH);
+	kill(worker, SIGKILL);
+	rc = client_wait(&s->guest);
+	if (rc)
+		return failed("faults while the worker dies", rc);
+	ns = s->guest.answer->latency_ns;
+	latency_rank(ns, FAULTS, 500);
+	row_add(s, (double)ns[FAULTS - 1] / 1e6, "ms", "the longest fault of a guest of 128 GiB whose worker dies", "fault_killed_",
+		"load");
+	usleep(500000); /* as in death_add() */
+	client_end(&s->guest);
+	return 0;
+}
+
 /* It is a file again as soon as its client's end is known. */
 static int shrink_when_free(const char *path)
 {
@@ -453,14 +486,16 @@ static int measure(struct scale *s)
 	row_add(s, (double)s->z.nodes, "", "memory nodes", "nodes", "");
 	rc = files_make(s);
 	if (!rc)
-		rc = probe_make(s);
+		rc = filled_make(s->gvmfs->file, s->chunks * CHUNK, s->chunks);
 	if (!rc)
 		rc = sessions_measure(s);
 	if (!rc)
 		rc = listing_measure(s);
 	if (!rc)
 		rc = huge_measure(s);
-	return rc ? rc : huge_end(s);
+	if (!rc)
+		rc = huge_end(s);
+	return rc ? rc : load_measure(s);
 }
 
 /* ---- the report */
@@ -500,6 +535,7 @@ static void cleanup(struct scale *s)
 	client_end(&s->lister);
 	client_end(&s->probe);
 	client_end(&s->huge);
+	client_end(&s->guest);
 	for (unsigned i = 0; i < s->z.sessions; i++)
 		client_end(&s->others[i]);
 	bench_program_stop(s->gvmfs);
