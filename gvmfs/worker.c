@@ -479,6 +479,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	r = journal_open(w->journal, fds->journal);
 	if (r < 0)
 		return r;
+	pagecache_around_init(w);
 	service.successor = w->journal->super->starts++ > 0;
 	w->journal->super->ended = 0;
 	w->lookout->relief.run = front_run;

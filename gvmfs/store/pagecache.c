@@ -2,6 +2,7 @@
 /* pagecache.c - see pagecache.h: what the worker asks of the helper. */
 #include "pagecache.h"
 
+#include "base/bdi.h"
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "node/jobs.h"
@@ -307,6 +308,11 @@ static void around_done(struct worker *w, struct pagecache_ask *ask, int error)
 	free(ask);
 }
 
+void pagecache_around_init(struct worker *w)
+{
+	bdi_set(w->journal->super->mount_dev, "read_ahead_kb", PAGECACHE_AROUND_KB);
+}
+
 void pagecache_around(struct worker *w, struct inode *inode, pid_t tid)
 {
 	static struct helper_msg msg = { .what = HELPER_AROUND };
@@ -315,7 +321,7 @@ void pagecache_around(struct worker *w, struct inode *inode, pid_t tid)
 	struct pagecache_ask *ask;
 	int whose;
 
-	if (!inode->readahead)
+	if (!inode->readahead || tid <= 0) /* 0: of a process that the mount's PID namespace does not see */
 		return;
 	around = readahead_around(inode->readahead, tid, &whose);
 	/* Of two calls the later one could be done first. */

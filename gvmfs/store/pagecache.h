@@ -122,6 +122,8 @@ int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_
 /* From an ask's done(), after a timeout: waits on, without a deadline. */
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
 
+/* Sets the mount's read-ahead, which a predecessor's helper may have left wide as it was killed. Before threads. */
+void pagecache_around_init(struct worker *w);
 /* After a READ of this thread for the page cache: if its process reads in order from now on, or no longer does, what
  * the kernel reads around a fault of its is changed. */
 void pagecache_around(struct worker *w, struct inode *inode, pid_t tid);

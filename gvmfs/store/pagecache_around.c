@@ -15,24 +15,43 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* A process that has more descriptors, or more of them of this file, has what is beyond left as it is: this takes time. */
+#define DESCRIPTORS_SEEN 1024u
+#define FILES_CHANGED	 16u
+
 /* Held while the mount's read-ahead is not PAGECACHE_AROUND_KB: for no call that can wait. */
 static pthread_mutex_t setting = PTHREAD_MUTEX_INITIALIZER;
 
-/* Whether a path below a folder, or the descriptor itself ("", AT_EMPTY_PATH), is the file. Asks no filesystem. */
-static bool is_file(int folder, const char *path, int flags, const struct helper_msg *msg)
+/* Asks no filesystem: in another one the same number can be another file's. */
+static bool may_be_file(int folder, const char *name, const struct helper_msg *msg)
+{
+	char text[512];
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : file_read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		return false;
+	text[n] = 0;
+	return text_number(text, "ino:") == msg->ino;
+}
+
+static bool is_file(int fd, const struct helper_msg *msg)
 {
 	struct statx st;
 
-	return statx(folder, path, flags | AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
 	       makedev(st.stx_dev_major, st.stx_dev_minor) == msg->dev && st.stx_ino == msg->ino;
 }
 
+/* A helper that was killed may have left the mount's setting wide; where it cannot be set, nothing is changed. */
 static int around_set(int fd, const struct helper_msg *msg)
 {
 	int r;
 
 	pthread_mutex_lock(&setting);
-	r = msg->wide ? bdi_set(msg->dev, "read_ahead_kb", PAGECACHE_AROUND_WIDE_KB) : 0;
+	r = bdi_set(msg->dev, "read_ahead_kb", msg->wide ? PAGECACHE_AROUND_WIDE_KB : PAGECACHE_AROUND_KB);
 	if (!r)
 		r = -posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
 	if (msg->wide)
@@ -49,23 +68,25 @@ static int around_file(int pidfd, int n, const struct helper_msg *msg)
 
 	if (fd < 0)
 		return -errno;
-	r = is_file(fd, "", AT_EMPTY_PATH, msg) ? around_set(fd, msg) : -ESTALE;
+	r = is_file(fd, msg) ? around_set(fd, msg) : -ESTALE;
 	close(fd);
 	return r;
 }
 
+/* `dir` is the process's /proc/PID/fdinfo. 0: some file was changed. */
 static int around_files(DIR *dir, int pidfd, const struct helper_msg *msg)
 {
+	unsigned seen = 0, changed = 0;
 	const struct dirent *entry;
-	int r = -ENOENT;
+	int error = -ENOENT;
 
-	while ((entry = readdir(dir)))
-		if (is_file(dirfd(dir), entry->d_name, 0, msg)) {
-			r = around_file(pidfd, atoi(entry->d_name), msg);
-			if (r < 0)
-				break;
-		}
-	return r;
+	while (changed < FILES_CHANGED && seen++ < DESCRIPTORS_SEEN && (entry = readdir(dir))) {
+		int r = may_be_file(dirfd(dir), entry->d_name, msg) ? around_file(pidfd, atoi(entry->d_name), msg) : 1;
+
+		changed += !r;
+		error = r < 0 ? r : error;
+	}
+	return changed ? 0 : error;
 }
 
 int helper_around(const struct helper_msg *msg)
@@ -82,7 +103,7 @@ int helper_around(const struct helper_msg *msg)
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
 		return -errno;
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
 	dir = opendir(path);
 	r = dir ? around_files(dir, pidfd, msg) : -errno;
 	if (dir)

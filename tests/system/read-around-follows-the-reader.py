@@ -9,7 +9,7 @@ import os
 import random
 
 import lab
-from lab import expect
+from lab import expect, wait_for
 from remote import Mount, Node
 
 PAGE = mmap.PAGESIZE
@@ -45,6 +45,11 @@ class Reader:
         return nbytes / reads
 
 
+def setting(mount):
+    device = os.stat(mount.path).st_dev
+    return "/sys/class/bdi/%d:%d/read_ahead_kb" % (os.major(device), os.minor(device))
+
+
 def test(l):
     node = Node(l, "512M")
     mount = Mount(l, [node])
@@ -61,7 +66,11 @@ def test(l):
         l.log("%s: a READ in order has %d bytes", round, in_order)
         expect(in_order > 64 << 10, "%s: a READ in order has %d bytes", round, in_order)
         if round == "second":
+            # As if the helper, too, had been killed, while it was about to widen.
+            with open(setting(mount), "w") as f:
+                f.write("1024")
             mount.kill_worker()
+            wait_for("the mount's setting is back", lambda: int(open(setting(mount)).read()) < 128, 20)
     os.close(reader.fd)
 
 
