@@ -39,7 +39,7 @@ static void do_serve(struct ivy *c, struct ivy_op *op, const struct ivy_slot *s)
 {
 	u8 flags = s && (s->flags & IVY_SLOT_ZERO) ? IVY_F_ZERO : IVY_F_PAGE;
 
-	IVY_ASSERT(!s || s->right <= IVY_S); /* invariant 7 of IVY.md */
+	IVY_ASSERT(!s || s->right <= IVY_S); /* invariant 8 of IVY.md */
 	/* Readers of another version have been invalidated since. */
 	if (s && s->ver == op->serve_ver)
 		ivy_cast_data(c, op->page, s->ver, flags, op->serve, op->nserve, NULL);
@@ -50,6 +50,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 {
 	struct ivy_msg m = {
 		.type = IVY_GRANT, .page = op->page, .ver = op->give_ver + 1, .who = op->give_who};
+	bool again;
 
 	if (!s || s->ver != op->give_ver)
 		return;
@@ -57,12 +58,16 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	IVY_ASSERT(s->right == IVY_I && !(s->flags & IVY_SLOT_REVOKING));
 	if (!(op->give_flags & IVY_F_NODATA))
 		m.flags = s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE;
+	again = (s->flags & IVY_SLOT_GIVEN) && !IVY_MUTANT(GIVEN_AGAIN);
 	s->flags &= (u8)~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
 	s->flags |= IVY_SLOT_GIVEN;
 	op->slot_due = ivy_now(c) + c->p.retry_ns;
 	ivy_send(c, ivy_who_node(m.who), &m, NULL);
-	if (s->flags & IVY_SLOT_ZERO) {
-		/* The next owner begins with zeros: that completes the discard as FREE would. */
+	if ((s->flags & IVY_SLOT_ZERO) && !again) {
+		/*
+		 * The next owner begins with zeros: that completes the discard as FREE would. A
+		 * discard that has begun since is not the one that made these.
+		 */
 		op->discard = false;
 		c->env->complete(c->ctx, op->page, 0);
 	}

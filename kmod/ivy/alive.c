@@ -175,26 +175,30 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 
 /* ---- the home's side ---- */
 
-static void node_gone(struct ivy *c, struct ivy_peer *peer)
+static void node_gone(struct ivy *c, struct ivy_peer *peer, bool clean)
 {
 	peer->its_state = IVY_LEASE_LOST;
 	peer->its_leaving = true;
+	peer->its_clean = clean;
 	ivy_recover_node_lost(c);
 }
 
 static void node_lost(struct ivy *c, struct ivy_peer *peer)
 {
 	c->stats.lost_nodes++;
-	node_gone(c, peer);
+	node_gone(c, peer, false);
 }
 
 static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
 {
+	/* The end of a later lease says nothing of how this one ended. */
+	bool clean = m->inc == peer->its_inc && !(m->flags & IVY_F_LOSS);
+
 	if (m->inc < peer->its_inc && !IVY_MUTANT(QUIT_LATE))
 		return; /* another lease has begun since */
 	peer->its_inc = m->inc;
 	if (peer->its_state == IVY_LEASE_LIVE)
-		node_gone(c, peer);
+		node_gone(c, peer, clean);
 	peer->its_state = IVY_LEASE_LOST; /* so that a late renewal does not revive it */
 }
 

@@ -115,9 +115,10 @@ void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 
 	}
 }
 
-void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set)
+void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set, u16 but)
 {
-	u32 n = set->n - (u32)ivy_set_has(set, c->p.id);
+	u32 n = set->n - (u32)ivy_set_has(set, c->p.id) -
+		(u32)(but != c->p.id && ivy_set_has(set, but));
 	u16 id = 0;
 
 	for_each_part(at, len, n, parts_of(c, n)) {
@@ -125,7 +126,7 @@ void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset
 
 		for (; i < len; id++) {
 			id = ivy_set_next(set, id);
-			if (id != c->p.id)
+			if (id != c->p.id && id != but)
 				ivy_list_put_id(c->scratch, i++, id);
 		}
 		inv_send(c, page, ver, c->p.id, len);

@@ -36,11 +36,9 @@ struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make)
 
 bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 have)
 {
-	u16 node = ivy_who_node(who);
-
-	if (!h->lost || have == IVY_VER_ANY || (have == h->ver && ivy_set_has(&h->set, node)))
+	if (!h->lost || have == IVY_VER_ANY)
 		return true;
-	ivy_tell_node(c, node, IVY_LOST, page, h->ver, who, 0);
+	ivy_tell_node(c, ivy_who_node(who), IVY_LOST, page, h->ver, who, 0);
 	return false;
 }
 
@@ -58,6 +56,7 @@ bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h)
 
 void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page)
 {
+	IVY_ASSERT(!h->set.n);
 	h->owner = IVY_NONE;
 	h->orphan = 0;
 	h->lost = 1;

@@ -99,20 +99,31 @@ static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_s
 		ivy_agent_settle(c, page);
 }
 
-/* GRANT with BACK: takes back a page that this node had handed over, or was about to. */
+/*
+ * GRANT with BACK: takes back a page that this node had handed over, or was about to. With LOSS
+ * only in the latter case: the writer may have written.
+ */
 static void rx_back(struct ivy *c, const struct ivy_msg *m)
 {
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
 	struct ivy_op *op = ivy_op_get(c, m->page);
 
-	if (!s || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
+	u8 mine = m->flags & IVY_F_LOSS ? IVY_SLOT_OWNER : IVY_SLOT_OWNER | IVY_SLOT_GIVEN;
+
+	if (!s || !(s->flags & mine)) {
 		ivy_tell_home(c, IVY_NACK, m->page, m->ver, 0);
 		return;
 	}
-	if (s->ver > m->ver || (s->flags & IVY_SLOT_REVOKING))
+	if (s->ver > m->ver)
 		return;
 	if (s->ver == m->ver) {
 		ivy_tell_home(c, IVY_DONE, m->page, m->ver, 0);
+		return;
+	}
+	if (s->flags & IVY_SLOT_REVOKING) {
+		/* The home asks again; until then the page is handed to nobody. */
+		if (op)
+			op->todo &= (u8)~IVY_TODO_GIVE;
 		return;
 	}
 	if ((s->flags & IVY_SLOT_ZERO) && !IVY_MUTANT(DISCARD_BACK))
@@ -125,9 +136,12 @@ static void rx_back(struct ivy *c, const struct ivy_msg *m)
 static void grant_refuse(struct ivy *c, const struct ivy_msg *m, struct ivy_op *op)
 {
 	/*
-	 * After NACK no older version may be installed either: the former owner takes the page
-	 * back.
+	 * After NACK this grant may not be taken, however late it comes with its bytes (the next
+	 * request is another), nor may an older version be installed: the former owner takes the
+	 * page back, or it is lost.
 	 */
+	if (op && op->who == m->who)
+		op->sent = false;
 	floor_raise(op, m->ver - 1);
 	if (ivy_lease_live(c, ivy_home_of(c, m->page), false))
 		ivy_tell_home(c, IVY_NACK, m->page, m->ver, 0);
@@ -173,8 +187,11 @@ void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
 	struct ivy_slot *s = ivy_slot_get(c, page);
 	struct ivy_op *op = ivy_op_get(c, page);
 
-	if (!s || s->ver != ver || !(s->flags & IVY_SLOT_OWNER))
+	if (!s || s->ver != ver || !(s->flags & IVY_SLOT_OWNER)) {
+		if (!s || (s->ver <= ver && !(s->flags & IVY_SLOT_GIVEN)))
+			ivy_answer_home(c, IVY_MISS, page, ver, 0);
 		return;
+	}
 	if (s->right <= IVY_S && !(s->flags & IVY_SLOT_REVOKING) && !(op && op->todo)) {
 		ivy_cast_data(c, page, ver, s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE, who,
 			      n, NULL);
@@ -253,8 +270,11 @@ static void rx_give(struct ivy *c, const struct ivy_msg *m)
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
 	struct ivy_op *op;
 
-	if (!s || s->ver != m->ver || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN)))
+	if (!s || s->ver != m->ver || !(s->flags & (IVY_SLOT_OWNER | IVY_SLOT_GIVEN))) {
+		if (!s || s->ver <= m->ver)
+			ivy_answer_home(c, IVY_MISS, m->page, m->ver, m->who);
 		return;
+	}
 	op = ivy_op_make(c, m->page);
 	if (!op)
 		return;
@@ -295,21 +315,27 @@ static void rx_seek(struct ivy *c, const struct ivy_msg *m)
 {
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
 	struct ivy_op *op = ivy_op_get(c, m->page);
-	u8 going = op ? op->todo & (IVY_TODO_DROP | IVY_TODO_INV) : 0;
+	u8 todo = op ? op->todo : 0;
+	bool copy = s && !(todo & IVY_TODO_INV) && (s->right >= IVY_S || (todo & IVY_TODO_DROP));
 
 	if (s && s->ver == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
-	    ((s->flags & IVY_SLOT_OWNER) || (s->right >= IVY_S && !going))) {
+	    ((s->flags & IVY_SLOT_OWNER) || copy)) {
 		s->flags |= IVY_SLOT_OWNER;
-		ivy_tell_home(c, IVY_HAVE, m->page, m->ver, 0);
+		/* What was to be dropped is the only one now: it goes home. */
+		if (todo & IVY_TODO_DROP)
+			op->todo = (todo & (u8)~IVY_TODO_DROP) | IVY_TODO_PUT;
+		ivy_answer_home(c, IVY_HAVE, m->page, m->ver, m->who);
 		return;
 	}
 	/*
-	 * After MISS a writer must not accept that version any more. A reader may: it stays in the
-	 * copyset, and another node may have that version.
+	 * It stays in the copyset, for a copy may be on its way. Not if this is the last question:
+	 * then it is not taken any more, as the answer to what is another request from now on.
 	 */
-	if (op && op->want == IVY_M)
-		floor_raise(op, m->ver);
-	ivy_tell_home(c, IVY_MISS, m->page, m->ver, 0);
+	if ((m->flags & IVY_F_LOSS) && op && op->want == IVY_S) {
+		op->sent = false;
+		ivy_op_send(c, op, false);
+	}
+	ivy_answer_home(c, IVY_MISS, m->page, m->ver, m->who);
 }
 
 static void rx_lost(struct ivy *c, const struct ivy_msg *m)

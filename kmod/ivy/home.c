@@ -105,9 +105,11 @@ static bool from_writer(const struct ivy_txn *t, const struct ivy_msg *m)
 
 static void rx_put(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m, const void *data)
 {
-	/* The writer's DONE was lost, and it evicts the page already. */
+	/* Its DONE, or its HAVE, was lost, and it evicts the page already. */
 	if (from_writer(h->txn, m))
 		ivy_txn_done(c, h->txn);
+	else
+		ivy_recover_found(c, h, m);
 	if (h->owner != m->src || h->ver != m->ver) {
 		/* The page has been handed on, or this PUT is a repetition. */
 		ivy_tell_node(c, m->src, IVY_FREE, m->page, m->ver, 0, 0);

@@ -64,6 +64,12 @@ enum ivy_mutant {
 	IVY_MUTANT_ANEW_AT_ONCE,	 /* a home that began anew discards while old leases run */
 	IVY_MUTANT_ANEW_VERSIONS,	 /* a home that began anew reuses version numbers */
 	IVY_MUTANT_ANEW_UNSEEN,		 /* a node keeps its lease from a home that began anew */
+	IVY_MUTANT_GIVEN_AGAIN,		 /* a repeated hand-over completes a later discard */
+	IVY_MUTANT_ROLLED_BACK,		 /* a page comes back from a writer that may have written */
+	IVY_MUTANT_WRITER_FORGOTTEN,	 /* who asks to write leaves the copyset at once */
+	IVY_MUTANT_PUT_IS_NOT_HAVE,	 /* a page put home by the node sought is not taken */
+	IVY_MUTANT_MISS_REPEATED,	 /* an answer to an earlier search counts for this one */
+	IVY_MUTANT_SEEK_ONCE,		 /* a copy on its way is not waited for */
 	IVY_MUTANTS_END
 };
 
@@ -137,7 +143,6 @@ enum ivy_phase {
 	IVY_PH_GIVE,	/* the owner hands over */
 	IVY_PH_GRANT,	/* the home hands over: there is no owner, or it is the writer */
 	IVY_PH_BACK,	/* the former owner takes the page back that the writer did not take */
-	IVY_PH_CONFIRM, /* the former owner is lost: does the writer have the page? */
 	IVY_PH_SEEK,	/* the owner is lost: does one of the copyset have a copy? */
 };
 
@@ -153,11 +158,13 @@ struct ivy_txn {
 	struct ivy_txn *next, *prev; /* all of this instance's */
 	struct ivy_home *home;
 	u64 page, due;
-	u64 who; /* the writer's request */
+	u64 who; /* the writer's request; SEEK: a number of this question */
 	u64 newver;
 	u16 seek; /* SEEK: the node that is being asked */
 	u8 phase;
 	bool dead;   /* the writer is lost */
+	bool doubt;  /* BACK: it may have written: not if the page was handed over already.
+		      * SEEK: the last time: who has no copy takes none any more */
 	bool nodata; /* it needs no contents */
 	u32 at, nwait, cap;
 	struct ivy_wait *wait; /* in order of arrival, from `at` up to `nwait` */
@@ -236,6 +243,7 @@ struct ivy_peer {
 	u32 my_ops;
 	u8 my_state, its_state;
 	bool its_leaving; /* it is lost, and the directory may still name it */
+	bool its_clean;	  /* it left nothing behind, and has written nothing that DONE does not tell */
 	u64 its_inc, its_end;
 };
 
@@ -340,6 +348,7 @@ bool ivy_lease_of_txn(struct ivy *c, u64 who);
 u64 ivy_lease_its_inc(struct ivy *c, u16 node);
 /* A message under this node's lease from the page's home, and under a node's from this home. */
 void ivy_tell_home(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
+void ivy_answer_home(struct ivy *c, u8 type, u64 page, u64 ver, u64 who);
 void ivy_tell_node(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags);
 
 /* ---- tables.c ---- */
@@ -396,8 +405,8 @@ void ivy_cast_data(struct ivy *c, u64 page, u64 ver, u8 flags, const u64 *who, u
 void ivy_cast_serve(struct ivy *c, u16 owner, u64 page, u64 ver, const u64 *who, u32 n);
 /* Sends INV to ids; answers go to `to`. */
 void ivy_cast_inv(struct ivy *c, u64 page, u64 ver, u16 to, const u16 *ids, u32 n);
-/* The same to all of a set except this node, which gets the answers. */
-void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set);
+/* The same to all of a set except one, and except this node, which gets the answers. */
+void ivy_cast_inv_set(struct ivy *c, u64 page, u64 ver, const struct ivy_copyset *set, u16 but);
 /* A received INV lists more nodes than this one: passes it on to them, and gathers answers. */
 void ivy_cast_pass_inv(struct ivy *c, const struct ivy_msg *m);
 void ivy_cast_rx_ack(struct ivy *c, const struct ivy_msg *m);
@@ -439,11 +448,15 @@ void ivy_serve(struct ivy *c, struct ivy_home *h, u64 page, u32 n);
 struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have);
 void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry);
-void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* the copyset has shrunk */
+void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* the copyset may have shrunk */
 void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* (re)sends the message of its phase */
 void ivy_txn_done(struct ivy *c, struct ivy_txn *t);
+/* The writer has not taken the page, and will not: the owner has it again. */
 void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t);
-void ivy_txn_fail(struct ivy *c, struct ivy_txn *t); /* the contents are lost */
+/* The writer is lost; if the page was sent to it, it may have written. */
+void ivy_txn_writer_lost(struct ivy *c, struct ivy_txn *t, bool clean);
+/* The owner is lost, or has no such page. */
+void ivy_txn_owner_lost(struct ivy *c, struct ivy_txn *t);
 void ivy_txn_next(struct ivy *c, struct ivy_txn *t); /* ends it, and serves the waiting requests */
 void ivy_txn_tick(struct ivy *c);
 /* Messages that wait for that node's answer are sent again at the next tick. */
@@ -457,7 +470,8 @@ void ivy_recover_node_lost(struct ivy *c);
 void ivy_recover_step(struct ivy *c, u32 leaves);
 /* The owner is lost: makes a holder of a copy the owner, or the page lost. */
 void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page);
-void ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
+/* HAVE, or PUT by a node that may be the one sought: whether it is. */
+bool ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
 void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
 
 /* ---- home.c ---- */

@@ -59,6 +59,8 @@ void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	struct ivy_msg m = {.type = IVY_LEASE, .flags = IVY_F_QUIT, .inc = peer->my_inc};
 
+	if (peer->my_slots)
+		m.flags |= IVY_F_LOSS;
 	peer->my_state = IVY_LEASE_NONE;
 	ivy_send(c, home, &m, NULL);
 }
@@ -109,6 +111,18 @@ void ivy_tell_home(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags)
 			    .flags = flags,
 			    .page = page,
 			    .ver = ver,
+			    .inc = ivy_lease_inc(c, home)};
+
+	ivy_send(c, home, &m, NULL);
+}
+
+void ivy_answer_home(struct ivy *c, u8 type, u64 page, u64 ver, u64 who)
+{
+	u16 home = ivy_home_of(c, page);
+	struct ivy_msg m = {.type = type,
+			    .page = page,
+			    .ver = ver,
+			    .who = who,
 			    .inc = ivy_lease_inc(c, home)};
 
 	ivy_send(c, home, &m, NULL);

@@ -5,7 +5,8 @@
  * The node's lease has ended, so it has neither rights nor copies any more. It is removed from all
  * copysets, and its answers are no longer awaited. Where it was the owner, a holder of the same
  * version becomes the owner; the copyset may name nodes without a copy, so the home asks one after
- * the other (SEEK). If none has a copy the contents are lost, and lost() is called.
+ * the other (SEEK). If none has a copy, nor gets one that was on its way, the contents are lost, and
+ * lost() is called.
  *
  * A large directory is visited some leaves at a time. Until the pass is done the node gets no new
  * lease, or it would be removed from copysets that it has entered since. To pages not yet visited
@@ -15,16 +16,40 @@
 
 /* ---- SEEK: another holder ---- */
 
-static void seek_from(struct ivy *c, struct ivy_txn *t, u16 from)
+/* Each question has a number of its own: a repeated answer to an earlier one is none to this. */
+static void seek_aim(struct ivy *c, struct ivy_txn *t, u16 node)
 {
 	t->phase = IVY_PH_SEEK;
-	t->seek = ivy_set_next(&t->home->set, from);
-	if (t->seek != IVY_NONE) {
-		ivy_txn_send(c, t);
-		return;
+	t->seek = node;
+	t->who = ivy_who(c->p.id, ++c->txn);
+}
+
+static void seek_ask(struct ivy *c, struct ivy_txn *t, u16 node)
+{
+	seek_aim(c, t, node);
+	ivy_txn_send(c, t);
+}
+
+/*
+ * The node that is being asked does not have it: the next one. The owner was the first. A copy may
+ * be on its way, so after a while all are asked once more; who then has none takes none any more.
+ */
+static void seek_next(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+	u16 from = t->seek == h->owner ? 0 : (u16)(t->seek + 1);
+	u16 node = ivy_set_next(&h->set, from);
+
+	if (node != IVY_NONE) {
+		seek_ask(c, t, node);
+	} else if (h->set.n && !t->doubt && !IVY_MUTANT(SEEK_ONCE)) {
+		t->doubt = true;
+		seek_aim(c, t, ivy_set_next(&h->set, 0));
+		t->due = ivy_now(c) + c->p.retry_ns;
+	} else {
+		ivy_dir_lose(c, h, t->page);
+		ivy_txn_next(c, t);
 	}
-	ivy_dir_lose(c, t->home, t->page);
-	ivy_txn_next(c, t);
 }
 
 void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page)
@@ -36,74 +61,65 @@ void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page)
 	/* Without memory the lost owner stays; the next request for the page tries again. */
 	h->orphan = !ivy_txn_make(c, h, page);
 	if (!h->orphan)
-		seek_from(c, h->txn, 0);
+		seek_ask(c, h->txn, ivy_set_next(&h->set, 0));
 }
 
-void ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+static bool sought(const struct ivy_txn *t, const struct ivy_msg *m)
 {
-	struct ivy_txn *t = h->txn;
-
-	if (t && t->phase == IVY_PH_SEEK && m->src == t->seek && m->ver == h->ver) {
-		h->owner = m->src;
-		ivy_set_del(c, &h->set, m->src);
-		ivy_txn_next(c, t);
-	} else if (t && t->phase == IVY_PH_CONFIRM && m->src == ivy_who_node(t->who) &&
-		   m->ver == t->newver) {
-		ivy_txn_done(c, t);
-	}
+	return t && t->phase == IVY_PH_SEEK && m->src == t->seek && m->ver == t->home->ver &&
+	       (m->type == IVY_PUT || m->who == t->who || IVY_MUTANT(MISS_REPEATED));
 }
 
+bool ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
+{
+	if (!sought(h->txn, m) || (m->type == IVY_PUT && IVY_MUTANT(PUT_IS_NOT_HAVE)))
+		return false;
+	h->owner = m->src;
+	ivy_set_del(c, &h->set, m->src);
+	ivy_txn_next(c, h->txn);
+	return true;
+}
+
+/*
+ * MISS answers SEEK; and SERVE or GIVE at a node that is not the owner, as it should be. The latter
+ * may be about a time when it was not: in a hand-over the request that it names tells, at rest the
+ * node is asked.
+ */
 void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 {
 	struct ivy_txn *t = h->txn;
 
-	if (t && t->phase == IVY_PH_SEEK && m->src == t->seek && m->ver == h->ver)
-		seek_from(c, t, (u16)(m->src + 1));
-	else if (t && t->phase == IVY_PH_CONFIRM && m->src == ivy_who_node(t->who) &&
-		 m->ver == t->newver)
-		ivy_txn_fail(c, t);
+	if (sought(t, m)) {
+		if (t->doubt)
+			ivy_set_del(c, &h->set, m->src);
+		seek_next(c, t);
+		return;
+	}
+	if (h->owner != m->src || h->ver != m->ver)
+		return;
+	if (t && t->phase == IVY_PH_GIVE && t->who == m->who)
+		ivy_txn_owner_lost(c, t);
+	else if (!t && ivy_txn_make(c, h, m->page))
+		seek_ask(c, h->txn, h->owner);
 }
 
 /* ---- a node is lost ---- */
 
-/* The owner was lost in the middle of a write. */
-static void txn_owner_lost(struct ivy *c, struct ivy_txn *t)
-{
-	struct ivy_home *h = t->home;
-
-	if (t->phase == IVY_PH_BACK || t->dead) {
-		ivy_txn_fail(c, t);
-		return;
-	}
-	h->owner = IVY_NONE;
-	h->lost = 1;
-	if (t->phase != IVY_PH_GIVE)
-		return;
-	t->phase = t->nodata ? IVY_PH_GRANT : IVY_PH_CONFIRM;
-	ivy_txn_send(c, t);
-}
-
 static void txn_node_lost(struct ivy *c, struct ivy_txn *t, u16 node)
 {
-	struct ivy_home *h = t->home;
-
 	if (t->phase == IVY_PH_SEEK) {
 		if (t->seek == node)
-			seek_from(c, t, (u16)(node + 1));
-		return;
-	}
-	if (ivy_who_node(t->who) == node)
+			seek_next(c, t);
+	} else if (ivy_who_node(t->who) != node) {
+		if (t->home->owner == node)
+			ivy_txn_owner_lost(c, t);
+		else if (t->phase == IVY_PH_INV)
+			ivy_txn_acked(c, t);
+	} else if (t->home->owner != node) {
+		ivy_txn_writer_lost(c, t, ivy_peer_get(c, node)->its_clean);
+	} else {
 		t->dead = true;
-	if (t->phase == IVY_PH_INV) {
-		if (h->owner == node) {
-			h->owner = IVY_NONE;
-			h->lost = 1;
-		}
-		ivy_txn_acked(c, t);
-	} else if (h->owner == node) {
-		txn_owner_lost(c, t);
-	} else if (t->dead) {
-		ivy_txn_cancel(c, t);
+		ivy_txn_owner_lost(c, t);
 	}
 }
 

@@ -2,14 +2,19 @@
 /*
  * A write to a page, as its home sees it: one at a time for each page.
  *
- *	INV	all nodes of the copyset drop the present version: in parallel, through a tree
+ *	INV	all other nodes of the copyset drop the present version: in parallel, by a tree
  *	GIVE	the owner drops its rights, keeps the contents, and sends them to the writer
  *	(DONE)	the writer confirms; only now is it the owner, and the former one may free its page
  *
  * GRANT replaces GIVE where there is no owner, or where the owner is the writer. An invalidation
  * once begun is never called off, and no copy of that version is granted after it: so "I have
- * dropped that version" stays true for ever, however late or often it arrives. If the writer does
- * not take the page, the owner that kept it takes it back (BACK), under yet another version.
+ * dropped that version" stays true for ever, however late or often it arrives. The writer itself
+ * may have a copy, whatever its request says (which may be an old one): it stays in the copyset
+ * until it has answered.
+ *
+ * If the writer refuses the page, the owner that kept it takes it back (BACK), under yet another
+ * version. So it does where the writer is lost, but not if the page was sent to it: it may have
+ * written, so the contents are lost with it. What the owner kept is old, and nobody gets it.
  */
 #include "impl.h"
 
@@ -117,12 +122,21 @@ void ivy_txn_next(struct ivy *c, struct ivy_txn *t)
 
 /* ---- the phases ---- */
 
+/* How many nodes may have a copy, beside the owner and the writer. */
+static u32 txn_others(const struct ivy_txn *t)
+{
+	const struct ivy_copyset *set = &t->home->set;
+
+	return set->n - (u32)ivy_set_has(set, ivy_who_node(t->who));
+}
+
 static void inv_send(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
+	u16 writer = ivy_who_node(t->who);
 
-	ivy_cast_inv_set(c, t->page, h->ver, &h->set);
-	if (ivy_set_has(&h->set, c->p.id))
+	ivy_cast_inv_set(c, t->page, h->ver, &h->set, writer);
+	if (writer != c->p.id && ivy_set_has(&h->set, c->p.id))
 		ivy_grant_inv(c, t->page, h->ver, c->p.id);
 }
 
@@ -142,32 +156,44 @@ void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
 		ivy_tell_node(c, h->owner, IVY_GIVE, t->page, h->ver, t->who, flags);
 		break;
 	case IVY_PH_GRANT:
-		flags = t->nodata || h->owner != IVY_NONE ? 0 : IVY_F_ZERO;
+		flags = t->nodata || h->lost || h->owner != IVY_NONE ? 0 : IVY_F_ZERO;
 		ivy_tell_node(c, writer, IVY_GRANT, t->page, t->newver, t->who, flags);
 		break;
 	case IVY_PH_BACK:
-		ivy_tell_node(c, writer, IVY_GRANT, t->page, t->newver, t->who, IVY_F_BACK);
-		break;
-	case IVY_PH_CONFIRM:
-		ivy_tell_node(c, writer, IVY_SEEK, t->page, t->newver, 0, 0);
+		flags = t->doubt ? IVY_F_BACK | IVY_F_LOSS : IVY_F_BACK;
+		ivy_tell_node(c, writer, IVY_GRANT, t->page, t->newver, t->who, flags);
 		break;
 	case IVY_PH_SEEK:
-		ivy_tell_node(c, t->seek, IVY_SEEK, t->page, h->ver, 0, 0);
+		flags = t->doubt ? IVY_F_LOSS : 0;
+		ivy_tell_node(c, t->seek, IVY_SEEK, t->page, h->ver, t->who, flags);
 		break;
 	}
+}
+
+/* The contents are lost. */
+static void txn_fail(struct ivy *c, struct ivy_txn *t)
+{
+	struct ivy_home *h = t->home;
+
+	IVY_ASSERT(!txn_others(t));
+	h->ver = t->newver;
+	ivy_dir_lose(c, h, t->page);
+	if (!t->dead && ivy_who_txn(t->who))
+		ivy_tell_node(c, ivy_who_node(t->who), IVY_LOST, t->page, h->ver, t->who, 0);
+	ivy_txn_next(c, t);
 }
 
 /* All copies but the owner's and the writer's are gone. */
 static void txn_give(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
+	u16 writer = ivy_who_node(t->who);
 
-	t->phase = h->owner == IVY_NONE || h->owner == ivy_who_node(t->who) ? IVY_PH_GRANT
-									    : IVY_PH_GIVE;
+	t->phase = h->owner == IVY_NONE || h->owner == writer ? IVY_PH_GRANT : IVY_PH_GIVE;
 	if (t->dead)
 		ivy_txn_cancel(c, t);
-	else if (h->lost && !t->nodata)
-		ivy_txn_fail(c, t);
+	else if (h->lost && !t->nodata && !ivy_set_has(&h->set, writer))
+		txn_fail(c, t);
 	else
 		ivy_txn_send(c, t);
 	if (IVY_MUTANT(DONE_NOT_AWAITED) && t->home->txn == t && t->phase == IVY_PH_GIVE)
@@ -176,25 +202,28 @@ static void txn_give(struct ivy *c, struct ivy_txn *t)
 
 void ivy_txn_acked(struct ivy *c, struct ivy_txn *t)
 {
-	if (!t->home->set.n)
+	if (!txn_others(t))
 		txn_give(c, t);
 }
 
 void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have)
 {
 	struct ivy_home *h = t->home;
-	bool member = ivy_set_del(c, &h->set, ivy_who_node(who)) || h->owner == ivy_who_node(who);
+	u16 writer = ivy_who_node(who);
+	bool member = ivy_set_has(&h->set, writer) || h->owner == writer;
 
 	t->who = who;
 	t->newver = h->ver + 1;
-	t->dead = false;
+	t->dead = t->doubt = false;
+	if (IVY_MUTANT(WRITER_FORGOTTEN))
+		ivy_set_del(c, &h->set, writer);
 	t->nodata = have == IVY_VER_ANY || (member && have == h->ver);
 	if (IVY_MUTANT(UPGRADE_WITHOUT_COPY) && have)
 		t->nodata = true;
 	if (IVY_MUTANT(NO_INVALIDATION) && t->nodata)
 		ivy_set_clear(c, &h->set);
 	t->phase = IVY_PH_INV;
-	if (h->set.n)
+	if (txn_others(t))
 		ivy_txn_send(c, t);
 	if (IVY_MUTANT(ACKS_NOT_AWAITED))
 		ivy_set_clear(c, &h->set);
@@ -208,6 +237,7 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	struct ivy_home *h = t->home;
 	u16 former = h->owner, writer = ivy_who_node(t->who);
 
+	ivy_set_del(c, &h->set, writer);
 	/* Invariants 4 and 1 of IVY.md. */
 	IVY_ASSERT(!h->set.n && t->newver > h->ver);
 	if (former != IVY_NONE && former != writer)
@@ -219,34 +249,64 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	ivy_txn_next(c, t);
 }
 
-/* The writer is lost or refuses the page, and the copyset is empty. */
+/* The owner takes the page back; `doubt`: only if it has not sent it to the writer. */
+static void txn_back(struct ivy *c, struct ivy_txn *t, bool doubt)
+{
+	t->newver++;
+	t->who = ivy_who(t->home->owner, 0);
+	t->dead = false;
+	t->doubt = doubt && !IVY_MUTANT(ROLLED_BACK);
+	t->phase = IVY_PH_BACK;
+	ivy_txn_send(c, t);
+}
+
 void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
 
+	ivy_set_del(c, &h->set, ivy_who_node(t->who));
 	if (h->owner == IVY_NONE && !h->lost) {
-		h->ver = t->newver; /* still zeros */
+		/* Still zeros. Above what was refused: readers refuse that, too, from now on. */
+		h->ver = t->newver + 1;
 		ivy_txn_next(c, t);
 	} else if (h->owner == IVY_NONE || h->owner == ivy_who_node(t->who)) {
-		ivy_txn_fail(c, t);
+		txn_fail(c, t);
 	} else {
-		t->newver++;
-		t->who = ivy_who(h->owner, 0);
-		t->dead = false;
-		t->phase = IVY_PH_BACK;
-		ivy_txn_send(c, t);
+		txn_back(c, t, false);
 	}
 }
 
-void ivy_txn_fail(struct ivy *c, struct ivy_txn *t)
+void ivy_txn_writer_lost(struct ivy *c, struct ivy_txn *t, bool clean)
+{
+	t->dead = true;
+	if (t->phase == IVY_PH_INV)
+		ivy_txn_acked(c, t);
+	else if (clean || (IVY_MUTANT(ROLLED_BACK) && t->phase == IVY_PH_GRANT))
+		ivy_txn_cancel(c, t);
+	else if (t->phase == IVY_PH_GIVE)
+		txn_back(c, t, true);
+	else
+		txn_fail(c, t);
+}
+
+void ivy_txn_owner_lost(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
 
-	h->ver = t->newver;
-	ivy_dir_lose(c, h, t->page);
-	if (!t->dead && ivy_who_txn(t->who))
-		ivy_tell_node(c, ivy_who_node(t->who), IVY_LOST, t->page, h->ver, t->who, 0);
-	ivy_txn_next(c, t);
+	h->owner = IVY_NONE;
+	h->lost = 1;
+	if (t->phase == IVY_PH_INV) {
+		ivy_txn_acked(c, t);
+	} else if (t->phase == IVY_PH_BACK || t->dead) {
+		txn_fail(c, t);
+	} else if (t->phase == IVY_PH_GIVE) {
+		/*
+		 * The writer may have the page from it already, or a copy of the version before.
+		 * If it says NACK it has neither, and takes neither any more.
+		 */
+		t->phase = IVY_PH_GRANT;
+		ivy_txn_send(c, t);
+	}
 }
 
 /* Whether the phase waits for a message of that node. */
@@ -254,7 +314,7 @@ static bool txn_awaits(const struct ivy_txn *t, u16 node)
 {
 	switch (t->phase) {
 	case IVY_PH_INV:
-		return ivy_set_has(&t->home->set, node);
+		return ivy_set_has(&t->home->set, node) && ivy_who_node(t->who) != node;
 	case IVY_PH_SEEK:
 		return t->seek == node;
 	case IVY_PH_GIVE:

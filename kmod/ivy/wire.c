@@ -23,7 +23,7 @@ struct rule {
 };
 
 static const struct rule rules[IVY_TYPES] = {
-	[IVY_LEASE] = {"LEASE", 0, IVY_F_QUIT, NO_PAGE_NR},
+	[IVY_LEASE] = {"LEASE", 0, IVY_F_QUIT | IVY_F_LOSS, NO_PAGE_NR},
 	[IVY_LEASED] = {"LEASED", 0, IVY_F_ANEW, NO_PAGE_NR | FREE_WHO},
 	[IVY_FENCED] = {"FENCED", 0, 0, NO_PAGE_NR},
 	[IVY_GETS] = {"GETS", 8, IVY_F_RETRY, NEEDS_LIST},
@@ -33,15 +33,16 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_INV] = {"INV", 2, 0, NEEDS_LIST | NEEDS_VER},
 	[IVY_ACK] = {"ACK", 2, 0, NEEDS_LIST | NEEDS_VER},
 	[IVY_GIVE] = {"GIVE", 0, IVY_F_NODATA, NEEDS_VER | NEEDS_WHO},
-	[IVY_GRANT] = {"GRANT", 0, IVY_F_PAGE | IVY_F_ZERO | IVY_F_BACK, NEEDS_VER | NEEDS_WHO},
+	[IVY_GRANT] = {"GRANT", 0, IVY_F_PAGE | IVY_F_ZERO | IVY_F_BACK | IVY_F_LOSS,
+		       NEEDS_VER | NEEDS_WHO},
 	[IVY_DONE] = {"DONE", 0, 0, NEEDS_VER},
 	[IVY_NACK] = {"NACK", 0, 0, NEEDS_VER},
 	[IVY_PUT] = {"PUT", 0, IVY_F_PAGE | IVY_F_ZERO, NEEDS_VER | NEEDS_BODY},
 	[IVY_FREE] = {"FREE", 0, 0, NEEDS_VER},
 	[IVY_ASK] = {"ASK", 0, 0, NEEDS_VER},
-	[IVY_SEEK] = {"SEEK", 0, 0, NEEDS_VER},
-	[IVY_HAVE] = {"HAVE", 0, 0, NEEDS_VER},
-	[IVY_MISS] = {"MISS", 0, 0, NEEDS_VER},
+	[IVY_SEEK] = {"SEEK", 0, IVY_F_LOSS, NEEDS_VER | NEEDS_WHO},
+	[IVY_HAVE] = {"HAVE", 0, 0, NEEDS_VER | NEEDS_WHO},
+	[IVY_MISS] = {"MISS", 0, 0, NEEDS_VER | NEEDS_WHO},
 	[IVY_LOST] = {"LOST", 0, 0, NEEDS_WHO},
 };
 
@@ -152,6 +153,8 @@ int ivy_msg_check(const u8 *buf, size_t bytes, u16 nodes, u64 pages)
 	if ((r->needs & NEEDS_BODY) && !(m.flags & (IVY_F_PAGE | IVY_F_ZERO)))
 		return -EBADMSG;
 	if ((m.flags & IVY_F_PAGE) && (m.flags & (IVY_F_ZERO | IVY_F_BACK)))
+		return -EBADMSG;
+	if ((m.flags & IVY_F_LOSS) && m.type != IVY_SEEK && !(m.flags & (IVY_F_QUIT | IVY_F_BACK)))
 		return -EBADMSG;
 	if (!fields_ok(&m, r, nodes, pages) || !list_ok(&m, r, nodes))
 		return -EBADMSG;

@@ -529,7 +529,7 @@ static void owner_lost(void)
 	written_by(c, 2, 5, 0);
 	asked_by(c, 1, 5, 0);
 	second_is_silent(c);
-	goes_to(c, 1, IVY_SEEK);
+	goes_to(c, 1, IVY_GRANT);
 	CHECK(!lost);
 	endings = 0;
 }

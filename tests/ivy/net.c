@@ -240,8 +240,7 @@ static int net_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 	struct net_node *n = ctx;
 	struct net_frame *f = &n->frames[page];
 
-	if (deadline)
-		truths[page].forgiven = true;
+	(void)deadline;
 	if (f->mapped <= right && !f->revoke)
 		return 1;
 	if (!f->revoke)
@@ -252,14 +251,8 @@ static int net_revoke(void *ctx, u64 page, enum ivy_right right, u64 deadline)
 
 static void net_sweep(void *ctx, u64 deadline)
 {
-	struct net_node *n = ctx;
-	u32 page;
-
 	(void)deadline;
-	for (page = 0; page < config.pages; page++)
-		if (n->frames[page].mapped && !ivy_right(n->core, page))
-			truths[page].forgiven = true;
-	event_add(net_now + 1000, SWEPT, n->id, 0, NULL);
+	event_add(net_now + 1000, SWEPT, ((struct net_node *)ctx)->id, 0, NULL);
 }
 
 static void net_ending(void *ctx)
@@ -315,9 +308,18 @@ static void net_free(void *ctx, void *p, size_t bytes)
 
 static void net_lost(void *ctx, u64 page)
 {
-	(void)ctx;
-	truths[page].forgiven = true;
+	const struct net_node *home = ctx;
+	u32 i;
+
 	net_totals.lost++;
+	for (i = 0; i < config.nodes; i++) {
+		const struct net_node *n = &net_nodes[i];
+		const struct net_frame *f = &n->frames[page];
+
+		if (f->resident &&
+		    truth_held(&truths[page], home->core, n->core, page, &f->slot, f->value))
+			bad("a page was lost that a node has", page);
+	}
 	if (!net_totals.cuts && !net_totals.restarts)
 		bad("lost, and no node was cut off or began anew", page);
 }
@@ -542,7 +544,7 @@ static void on_revoked(struct net_node *n, u32 page)
 {
 	struct net_frame *f = &n->frames[page];
 
-	if (f->mapped == IVY_M && !truths[page].forgiven)
+	if (f->mapped == IVY_M)
 		f->value = truth_write(&truths[page]);
 	if (f->mapped > f->revoke - 1)
 		f->mapped = (u8)(f->revoke - 1);
@@ -558,7 +560,7 @@ static void on_swept(struct net_node *n)
 	for (page = 0; page < config.pages; page++) {
 		struct net_frame *f = &n->frames[page];
 
-		if (f->mapped == IVY_M && !truths[page].forgiven)
+		if (f->mapped == IVY_M)
 			f->value = truth_write(&truths[page]);
 		f->mapped = IVY_I;
 	}
@@ -638,9 +640,6 @@ static void node_empty(struct net_node *n)
 	for (page = 0; page < config.pages; page++) {
 		struct net_frame *f = &n->frames[page];
 
-		/* Only it may have had the last value. */
-		if (f->resident || page % config.nhomes == n->id)
-			truths[page].forgiven = true;
 		truth_discarded(&truths[page], f->discard, true);
 		*f = (struct net_frame){.wait = f->wait};
 	}

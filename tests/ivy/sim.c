@@ -2,13 +2,15 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|faults [SEED]
+ *	sim [-m MUTANT] large|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
- * each message at each of its two ends. `faults` lets a few hundred nodes write and read under
+ * each message at each of its two ends. `faults` lets 40 nodes write and read 16 pages under
  * connections that break, messages that come again, nodes that are cut off for longer than their
- * lease or begin anew, and memory that is short: one writer or some readers at any time, nothing stale or
- * discarded, and every access comes to an end.
+ * lease or begin anew, and memory that is short: one writer or some readers at any time, nothing
+ * stale or discarded, no page lost that a node has, and every access comes to an end. `few` does
+ * the same with 4 nodes, of which two are homes, and 2 pages: so each is in the middle of something
+ * whenever anything breaks.
  */
 #include "net.h"
 
@@ -148,18 +150,20 @@ static void large(void)
 
 /* ---- faults ---- */
 
+static u32 pages; /* that all use */
+
 static void next_access(struct net_node *n)
 {
 	if (!n->left)
 		return;
 	if (n->frames[n->page].wait)
 		return;
-	n->page = (u32)net_random(NET_PAGES / 4);
+	n->page = (u32)net_random(pages);
 	n->write = !net_random(3);
 	if (!net_random(16))
-		ivy_evict(n->core, net_random(NET_PAGES / 4));
+		ivy_evict(n->core, net_random(pages));
 	if (!net_random(32))
-		net_discard(n->id, (u32)net_random(NET_PAGES / 4));
+		net_discard(n->id, (u32)net_random(pages));
 	net_fault(n->id, n->page, n->write);
 }
 
@@ -173,11 +177,11 @@ static void access_answered(struct net_node *n, u32 page, bool lost)
 	net_at(net_now + 1 + net_random(100000), n->id, next_access);
 }
 
-static void faults(u64 seed)
+static void faults(u16 nodes, u16 nhomes, u32 npages, u64 seed)
 {
-	struct net_config config = {.nodes = 40,
-				    .nhomes = 3,
-				    .pages = NET_PAGES / 4,
+	struct net_config config = {.nodes = nodes,
+				    .nhomes = nhomes,
+				    .pages = npages,
 				    .rtt_ns = RTT,
 				    .cpu_ns = 2000,
 				    .jitter_ns = 100000,
@@ -189,6 +193,7 @@ static void faults(u64 seed)
 				    .seed = seed};
 	u32 i;
 
+	pages = npages;
 	net_answered = access_answered;
 	net_begin(&config);
 	for (i = 0; i < config.nodes; i++) {
@@ -212,22 +217,26 @@ static void faults(u64 seed)
 int main(int argc, char **argv)
 {
 	int at = 1;
-	u64 seed;
+	u64 seed, first = 1, last = 8;
 
 	if (argc > 2 && !strcmp(argv[1], "-m")) {
 		ivy_mutant = atoi(argv[2]);
 		at = 3;
 	}
+	if (at + 1 < argc)
+		first = last = strtoull(argv[at + 1], NULL, 10);
+	if (at + 2 < argc)
+		last = strtoull(argv[at + 2], NULL, 10);
 	if (at < argc && !strcmp(argv[at], "large")) {
 		large();
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
-		if (at + 1 < argc)
-			faults(strtoull(argv[at + 1], NULL, 10));
-		else
-			for (seed = 1; seed <= 8; seed++)
-				faults(seed);
+		for (seed = first; seed <= last; seed++)
+			faults(40, 3, NET_PAGES / 4, seed);
+	} else if (at < argc && !strcmp(argv[at], "few")) {
+		for (seed = first; seed <= last; seed++)
+			faults(4, 2, 2, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|faults [SEED]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] large|faults|few [SEED [LAST]]\n");
 		return 2;
 	}
 	return failures != 0;

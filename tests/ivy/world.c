@@ -142,9 +142,20 @@ static u64 w_now(void *ctx)
 
 static void w_lost(void *ctx, u64 page)
 {
+	struct ivy *home = world.core[world.node];
+	int i;
+
 	(void)ctx;
 	world.lost[page] = true;
-	world.truth[page].forgiven = true;
+	for (i = 0; i < config->nodes; i++) {
+		const struct frame *f = &world.f[i][page];
+
+		world.node = (u8)i;
+		if (f->resident &&
+		    truth_held(&world.truth[page], home, world.core[i], page, &f->slot, f->value))
+			world.found = "a page was lost that a node has";
+	}
+	world.node = (u8)home->p.id;
 }
 
 static struct ivy_slot *w_slot_get(void *ctx, u64 page)
@@ -164,11 +175,30 @@ static struct ivy_slot *w_slot_new(void *ctx, u64 page)
 	return &f->slot;
 }
 
+/* Whether the page's home let this node free what it put there, though nobody has it else. */
+static bool given_up(const struct frame *f, u64 page)
+{
+	const struct truth *truth = &world.truth[page];
+	int i, node = world.node;
+	bool held;
+
+	if (!(f->slot.flags & IVY_SLOT_PUT) || (f->slot.flags & IVY_SLOT_ZERO))
+		return false;
+	held = truth_held(truth, world.core[page], world.core[node], page, &f->slot, f->value);
+	for (i = 0; i < config->nodes && held; i++)
+		if (i != node && world.f[i][page].resident)
+			held = world.f[i][page].value != truth->newest;
+	world.node = (u8)node;
+	return held;
+}
+
 static void w_slot_free(void *ctx, u64 page)
 {
 	struct frame *f = frame(page);
 
 	(void)ctx;
+	if (given_up(f, page))
+		world.found = "the only copy was given up";
 	memset(&f->slot, 0, sizeof(f->slot));
 	f->value = 0;
 	f->resident = false;
@@ -364,8 +394,6 @@ void world_revoked(int node, int page)
 		f->value = truth_write(&world.truth[page]);
 	if (f->mapped > right)
 		f->mapped = right;
-	if (f->deadline)
-		world.truth[page].forgiven = true;
 	f->revoke = 0;
 	f->deadline = 0;
 	ivy_revoked(enter(node), (u64)page);
@@ -381,11 +409,8 @@ void world_swept(int node)
 		struct frame *f = &world.f[node][page];
 
 		/* The worst moment for a last write. */
-		if (f->mapped == IVY_M) {
+		if (f->mapped == IVY_M)
 			f->value = truth_write(&world.truth[page]);
-			if (ivy_right(world.core[node], (u64)page) < IVY_M)
-				world.truth[page].forgiven = true;
-		}
 		f->mapped = IVY_I;
 	}
 	world.sweep[node] = 0;
@@ -535,7 +560,7 @@ static bool deliver_all(void)
 
 	for (i = 0; i < config->nodes; i++)
 		for (k = 0; k < config->nodes; k++)
-			if (world.w[i][k].n) {
+			if (world_may_deliver(i, k)) {
 				world_deliver(i, k);
 				any = true;
 			}
@@ -648,6 +673,91 @@ const char *world_finish(void)
 
 /* ---- the beginning ---- */
 
+static void settle(void)
+{
+	while (deliver_all())
+		;
+}
+
+static bool waits(int from, int to, u8 type)
+{
+	const struct wire *w = &world.w[from][to];
+
+	return w->n && w->p[w->n - 1].m.type == type;
+}
+
+static void access_whole(int node, bool write)
+{
+	world_fault(node, 0, write);
+	settle();
+}
+
+static void cut_until_lost(int node)
+{
+	world_cut(node);
+	while (!ivy_stats(world.core[0])->lost_nodes) {
+		settle();
+		world_step();
+	}
+}
+
+static void begin_owner_lost(void)
+{
+	access_whole(1, true);
+	access_whole(2, false);
+	cut_until_lost(1);
+	while (!waits(0, 2, IVY_SEEK))
+		world_ending(0);
+}
+
+static void begin_copy_on_way(void)
+{
+	access_whole(1, true);
+	access_whole(2, true);
+	access_whole(1, true);
+	world_fault(2, 0, false);
+	while (!waits(1, 2, IVY_DATA)) {
+		if (world.f[1][0].revoke)
+			world_revoked(1, 0);
+		else
+			world_deliver(world.w[2][0].n ? 2 : 0, world.w[2][0].n ? 0 : 1);
+	}
+	cut_until_lost(1);
+	world_heal(false);
+}
+
+static void begin_asked_twice(void)
+{
+	struct packet again;
+
+	access_whole(1, false);
+	access_whole(2, false);
+	world_fault(2, 0, true);
+	again = world.w[2][0].p[0];
+	settle();
+	access_whole(1, true);
+	access_whole(2, false);
+	access_whole(0, false);
+	world.w[2][0].p[world.w[2][0].n++] = again;
+}
+
+static void begin(void)
+{
+	switch (config->begin) {
+	case W_NOTHING:
+		break;
+	case W_OWNER_LOST:
+		begin_owner_lost();
+		break;
+	case W_COPY_ON_WAY:
+		begin_copy_on_way();
+		break;
+	case W_ASKED_TWICE:
+		begin_asked_twice();
+		break;
+	}
+}
+
 void world_init(const struct world_config *cfg)
 {
 	static const u16 homes[W_NODES] = {0, 1, 2};
@@ -673,6 +783,7 @@ void world_init(const struct world_config *cfg)
 		if (ivy_create(&p, &env, NULL, &world.core[i]))
 			abort();
 	}
+	begin();
 	world.evicts = cfg->evicts;
 	world.discards = cfg->discards;
 	world.losses = cfg->losses;

@@ -66,8 +66,18 @@ struct world {
 	_Alignas(64) u8 arena[W_ARENA];
 };
 
+/* What has happened before a case begins, to page 0. */
+enum world_begin {
+	W_NOTHING,
+	W_OWNER_LOST,	 /* node 1 wrote, node 2 has a copy; node 1 is cut off, and is lost just now */
+	W_COPY_ON_WAY,	 /* the same, but the copy is on its way from node 1 */
+	W_ASKED_TWICE,	 /* node 2 wrote, then node 1, and nodes 0 and 2 have copies; and the request
+			  * with which node 2 came to write arrives once more */
+};
+
 struct world_config {
 	const char *name, *what;
+	enum world_begin begin;
 	u8 nodes, pages;
 	u8 faults[W_NODES]; /* that each may begin */
 	u8 evicts, discards, losses, repeats, ticks;

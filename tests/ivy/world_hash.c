@@ -206,7 +206,7 @@ static u64 hash_in_order(void)
 	for (i = 0; i < config->pages; i++) {
 		const struct truth *truth = &world.truth[i];
 
-		mix(truth->newest << 3 | truth->forgiven << 2 | truth->zeroed << 1 | world.lost[i]);
+		mix(truth->newest << 2 | truth->zeroed << 1 | world.lost[i]);
 		mix(truth->discarded);
 	}
 	mix(world.found ? 1 : 0);
@@ -219,14 +219,14 @@ static u64 hash_in_order(void)
 u64 world_hash(const struct world_config *cfg)
 {
 	u64 one, other;
+	int i;
 
 	config = cfg;
-	order[0] = 0;
-	order[1] = 1;
-	order[2] = 2;
+	for (i = 0; i < W_NODES; i++)
+		order[i] = (u8)i;
 	one = hash_in_order();
 	/* A chain, a second home and the search for a copy treat nodes by their number. */
-	if (cfg->nodes < 3 || cfg->fanout == 1 || cfg->pages > 1 || world_leases(cfg) ||
+	if (cfg->nodes != 3 || cfg->fanout == 1 || cfg->pages > 1 || world_leases(cfg) ||
 	    cfg->faults[1] != cfg->faults[2])
 		return one;
 	order[1] = 2;
