@@ -87,6 +87,7 @@ struct world_config {
 	u8 leases; /* that end, though nobody is ever cut off */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
+	u8 bounded; /* it has more states than are visited */
 	u8 fanout;
 };
 
