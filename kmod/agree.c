@@ -16,7 +16,7 @@
 #include "tell.h"
 #include "workers.h"
 
-#define OFFERS_MAX 64 /* waiting for the device's mutex; more are dropped, and peers retry */
+#define OFFERS_MAX 64 /* that wait for the device's mutex; more are dropped, and peers retry */
 /* Withdrawals are not retried: room for as many as a node has regions. */
 #define WITHDRAWALS_MAX GIANTVM_REGIONS_MAX
 #define WITHDRAWN_KEPT 256
@@ -25,10 +25,11 @@
 
 /*
  * A received offer, or the withdrawal of one, queued because taking it needs the device's mutex,
- * for which a connection's work must not wait.
+ * for which a connection's work must not wait. All are taken by one work, on a workqueue of its
+ * own: however many arrive, one worker waits for the mutex, whose holder may wait for other works.
  */
 struct offer {
-	struct work_struct work;
+	struct list_head list;
 	struct region_frame frame;
 	u64 cluster; /* serial of the cluster in which it was made */
 	struct region_offer on;
@@ -44,7 +45,12 @@ static unsigned int nr_withdrawn; /* under agreements_lock */
 static LIST_HEAD(agreements);
 static DEFINE_SPINLOCK(agreements_lock);
 static u32 last_number; /* under agreements_lock */
-static atomic_t offers, withdrawals; /* queued */
+
+static LIST_HEAD(offers_queued); /* in order of arrival */
+static unsigned int nr_offers, nr_withdrawals; /* in it */
+static DEFINE_SPINLOCK(offers_lock);
+static void offers_take(struct work_struct *work);
+static DECLARE_WORK(offers_work, offers_take);
 
 /* Numbers the question and adds it to the list. */
 static void agree_begin(struct agreement *agreement)
@@ -358,9 +364,8 @@ static void offer_end(const struct offer *offer)
 	gvm_region_put(region);
 }
 
-static void offer_take(struct work_struct *work)
+static void offer_take(struct offer *offer)
 {
-	struct offer *offer = container_of(work, struct offer, work);
 	struct gvm_cluster *cluster = gvm_membership_lock();
 	struct gvm_peer *peer = NULL;
 
@@ -375,30 +380,69 @@ static void offer_take(struct work_struct *work)
 		answer_find(peer, &offer->frame);
 	}
 	gvm_membership_unlock();
-	atomic_dec(offer->frame.word == REGION_OFFER ? &offers : &withdrawals);
 	kfree(offer);
+}
+
+static unsigned int *offers_counted(const struct offer *offer)
+{
+	return offer->frame.word == REGION_OFFER ? &nr_offers : &nr_withdrawals;
+}
+
+static struct offer *offer_next(void)
+{
+	struct offer *offer;
+
+	spin_lock(&offers_lock);
+	offer = list_first_entry_or_null(&offers_queued, struct offer, list);
+	if (offer) {
+		list_del(&offer->list);
+		--*offers_counted(offer);
+	}
+	spin_unlock(&offers_lock);
+	return offer;
+}
+
+static void offers_take(struct work_struct *work)
+{
+	struct offer *offer;
+
+	while ((offer = offer_next())) {
+		offer_take(offer);
+		cond_resched();
+	}
+}
+
+/* Whether there was room for it. */
+static bool offer_add(struct offer *offer)
+{
+	unsigned int most = offer->frame.word == REGION_OFFER ? OFFERS_MAX : WITHDRAWALS_MAX;
+	bool room;
+
+	spin_lock(&offers_lock);
+	room = *offers_counted(offer) < most;
+	if (room) {
+		list_add_tail(&offer->list, &offers_queued);
+		++*offers_counted(offer);
+	}
+	spin_unlock(&offers_lock);
+	return room;
 }
 
 /* Queued, as it needs the device's mutex. Dropped if there is no room, as any frame may be. */
 static void offer_queue(struct gvm_peer *peer, const struct region_frame *frame)
 {
-	bool withdraws = frame->word == REGION_WITHDRAW;
-	atomic_t *waiting = withdraws ? &withdrawals : &offers;
-	struct offer *offer;
+	struct offer *offer = kmalloc(sizeof(*offer), GFP_DISPENSABLE);
 
-	if (!atomic_add_unless(waiting, 1, withdraws ? WITHDRAWALS_MAX : OFFERS_MAX))
+	if (!offer)
 		return;
-	offer = kmalloc(sizeof(*offer), GFP_DISPENSABLE);
-	if (!offer) {
-		atomic_dec(waiting);
-		return;
-	}
-	INIT_WORK(&offer->work, offer_take);
 	offer->frame = *frame;
 	offer->cluster = peer->cluster->serial;
 	offer->on.from = peer->id;
 	offer->on.number = frame->number;
-	queue_work(gvm_workqueue, &offer->work);
+	if (offer_add(offer))
+		queue_work(gvm_agreements, &offers_work);
+	else
+		kfree(offer);
 }
 
 static void offer_receive(struct gvm_peer *peer, const struct region_frame *frame)

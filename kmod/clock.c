@@ -170,7 +170,7 @@ static enum hrtimer_restart tick_timer_run(struct hrtimer *timer)
 {
 	struct gvm_region *region = container_of(timer, struct gvm_region, tick_timer);
 
-	queue_work(gvm_workqueue, &region->tick_work);
+	queue_work(gvm_urgent, &region->tick_work);
 	hrtimer_forward_now(timer, ns_to_ktime(tick_ns()));
 	return HRTIMER_RESTART;
 }
@@ -179,7 +179,7 @@ static enum hrtimer_restart hold_timer_run(struct hrtimer *timer)
 {
 	struct gvm_region *region = container_of(timer, struct gvm_region, hold_timer);
 
-	queue_work(gvm_workqueue, &region->hold_work);
+	queue_work(gvm_urgent, &region->hold_work);
 	return HRTIMER_NORESTART;
 }
 

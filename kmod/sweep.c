@@ -31,7 +31,7 @@ void gvm_sweep_begin(void *context, u64 deadline_ns)
 	lockdep_assert_held(&region->lock);
 	if (!sweeps->due_ns || deadline_ns < sweeps->due_ns)
 		sweeps->due_ns = deadline_ns;
-	queue_work(gvm_workqueue, &region->sweep_work);
+	queue_work(gvm_urgent, &region->sweep_work);
 }
 
 void gvm_sweep_ending(void *context)
@@ -39,7 +39,7 @@ void gvm_sweep_ending(void *context)
 	struct gvm_region *region = context;
 
 	lockdep_assert_held(&region->lock);
-	queue_work(gvm_workqueue, &region->sweep_work);
+	queue_work(gvm_urgent, &region->sweep_work);
 }
 
 /* Whether a fault may have mapped the page, or be about to. */
