@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "frame.h"
 
-static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 3 };
+static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 4 };
 
 void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes)
 {

@@ -12,7 +12,7 @@
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
  * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h). HELLO:
  *
- *	0	8	"GVM-IVY\3"; the last byte is the version
+ *	0	8	"GVM-IVY\4"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
