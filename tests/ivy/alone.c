@@ -12,6 +12,9 @@
  * alone.
  *
  * A home serves nothing before it is opened; one that has lost its directory says so of each page.
+ *
+ * Who is asked for a page that it does not have says so, and is asked once more before its home
+ * believes that nobody owns it. What a writer may have written when it left is not taken back.
  */
 #include "kmod/ivy/impl.h"
 
@@ -612,8 +615,104 @@ static void home_anew(bool knows)
 	ivy_destroy(c);
 }
 
+/* What the home is told in answer to the message that it sent last, by the node that got it. */
+static void answered(struct ivy *c, u8 type, u64 who)
+{
+	struct ivy_msg m = {.type = type, .src = sent_to, .page = sent.page, .ver = sent.ver};
+
+	m.who = who;
+	m.inc = 5;
+	ivy_rx(c, &m, NULL);
+}
+
+/* The owner says that it does not have the page: it is asked once more before that is believed. */
+static void owner_without_page(void)
+{
+	struct ivy *c = begin_with_two();
+	u64 question;
+
+	lost = 0;
+	written_by(c, 1, 5, 0);
+	read_by(c, 2, 5, 0);
+	CHECK(sent.type == IVY_SERVE && sent_to == 1);
+	answered(c, IVY_MISS, 0);
+	CHECK(sent.type == IVY_SEEK && sent_to == 1 && !lost);
+	answered(c, IVY_HAVE, sent.who);
+	read_by(c, 2, 5, 0);
+	CHECK(sent.type == IVY_SERVE && sent_to == 1);
+
+	answered(c, IVY_MISS, 0);
+	CHECK(sent.type == IVY_SEEK && sent_to == 1);
+	question = sent.who;
+	answered(c, IVY_MISS, 0); /* repeated */
+	CHECK(sent.who == question && !lost);
+	answered(c, IVY_MISS, question);
+	CHECK(sent.type == IVY_SEEK && sent_to == 2 && !sent.flags);
+	question = sent.who;
+	answered(c, IVY_MISS, question);
+	CHECK(sent.who == question && !lost);
+	now += LEASE_NS / 4;
+	ivy_tick(c);
+	CHECK(sent.type == IVY_SEEK && sent_to == 2 && sent.flags == IVY_F_LOSS);
+	answered(c, IVY_MISS, question);
+	CHECK(!lost);
+	answered(c, IVY_MISS, sent.who);
+	CHECK(lost == 1);
+	ivy_destroy(c);
+	lost = endings = 0;
+}
+
+/* A node that does not have what it is to serve, or to hand over, says so. */
+static void asked_for_nothing(void)
+{
+	struct ivy *c = begin(1);
+	struct ivy_msg serve = {.type = IVY_SERVE, .page = 1, .ver = 9, .count = 1};
+	struct ivy_msg give = {.type = IVY_GIVE, .page = 1, .ver = 9, .who = ivy_who(2, 7)};
+	u8 list[8];
+
+	CHECK(ivy_fault(c, 0, true) == 0);
+	answer(c, 0);
+	serve.inc = give.inc = sent.inc;
+	ivy_list_put_who(list, 0, ivy_who(2, 7));
+	serve.list = list;
+	ivy_rx(c, &serve, NULL);
+	CHECK(sent.type == IVY_MISS && sent.page == 1 && sent.ver == 9 && !sent.who);
+	ivy_rx(c, &give, NULL);
+	CHECK(sent.type == IVY_MISS && sent.page == 1 && sent.who == give.who);
+	/* A version below the one owned here was handed over long ago: nobody waits for it. */
+	serve.page = give.page = 0;
+	serve.ver = give.ver = 1;
+	sent.type = 0;
+	ivy_rx(c, &serve, NULL);
+	ivy_rx(c, &give, NULL);
+	CHECK(!sent.type && ivy_right(c, 0) == IVY_M);
+	ivy_destroy(c);
+	t_slot_free(NULL, 0);
+}
+
+/* A writer leaves before it has said that it has the page: with pages, it may have written it. */
+static void writer_leaves(u8 flags)
+{
+	struct ivy *c = begin_with_two();
+
+	lost = 0;
+	written_by(c, 1, 5, 0);
+	asked_by(c, 2, 5, 0);
+	CHECK(sent.type == IVY_GIVE && sent_to == 1);
+	CHECK(lease_said(c, 2, 5, IVY_F_QUIT | flags) == IVY_GRANT);
+	CHECK(sent_to == 1 && sent.flags == (IVY_F_BACK | flags));
+	answered(c, IVY_NACK, 0);
+	CHECK(lost == 1);
+	ivy_destroy(c);
+	lost = endings = 0;
+}
+
 int main(void)
 {
+	owner_without_page();
+	asked_for_nothing();
+	writer_leaves(0);
+	writer_leaves(IVY_F_LOSS);
 	opened(false);
 	opened(true);
 	home_anew(false);
