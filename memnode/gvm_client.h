@@ -211,6 +211,7 @@ void gvm_conn_cork(struct gvm_conn *conn, bool on);
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put);
 void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call);
+void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what);
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes);
 void gvm_name_list(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_list_req *what);

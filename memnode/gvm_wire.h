@@ -79,6 +79,7 @@ enum gvm_op {
 	GVM_OP_AUTH = 2,
 	GVM_OP_PING = 3,
 	GVM_OP_NODE_STAT = 4,
+	GVM_OP_NODE_DRAIN = 5,
 	GVM_OP_NAME_PUT = 16,
 	GVM_OP_NAME_LIST = 17,
 	GVM_OP_NAME_FENCE = 18,
@@ -205,7 +206,12 @@ struct gvm_hdr {
 	F(u64, uptime_ns)                                                                          \
 	F(u64, names)      /* records of the name table, tombstones included */                    \
 	F(u64, tombstones) /* of these, those of removed names */                                  \
-	F(u64, names_max)
+	F(u64, names_max)                                                                          \
+	F(u64, drains) /* 1: it is to be emptied */
+
+/* drain 1: the node takes no new regions (CREATE answers NOSPACE), and NODE_STAT says that it is to be emptied, which is for
+ * writers to do; 0: that is over. It is forgotten with the node's process. */
+#define GVM_MSG_NODE_DRAIN_REQ(F) F(u8, drain)
 
 /* NAME_PUT: the record is the data (1..GVM_RECORD_MAX bytes, opaque to the node). The node keeps
  * it if it has none under `key` or an older one; a record with an equal or newer version answers
@@ -349,6 +355,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(ping_req, GVM_MSG_PING_REQ)                                                              \
 	M(ping_rsp, GVM_MSG_PING_RSP)                                                              \
 	M(node_stat_rsp, GVM_MSG_NODE_STAT_RSP)                                                    \
+	M(node_drain_req, GVM_MSG_NODE_DRAIN_REQ)                                                  \
 	M(name_put_req, GVM_MSG_NAME_PUT_REQ)                                                      \
 	M(name_list_req, GVM_MSG_NAME_LIST_REQ)                                                    \
 	M(name_list_rsp, GVM_MSG_NAME_LIST_RSP)                                                    \

@@ -250,6 +250,7 @@ void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct 
 		call_submit(conn, call, opcode, gvm_##msg##_pack(what, call->req.meta_inline),     \
 			    NULL, 0);                                                              \
 	}
+CALL(node_drain, node_drain_req, GVM_OP_NODE_DRAIN)
 CALL(name_list, name_list_req, GVM_OP_NAME_LIST)
 CALL(name_fence, name_fence_req, GVM_OP_NAME_FENCE)
 CALL(name_forget, name_forget_req, GVM_OP_NAME_FORGET)

@@ -89,5 +89,6 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 		.names = n->names.count,
 		.tombstones = n->names.gone,
 		.names_max = n->names.count_max,
+		.drains = t->drains,
 	};
 }

@@ -236,7 +236,7 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 			       GVM_OK :
 			       GVM_ERR_EXISTS;
 	tables = entry_cells(t, what->chunks) + (what->views ? views_cells() : 0);
-	if (!can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
+	if (t->drains || !can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
 	r = region_add(t, &what->region, what->chunks);
 	if (!r)

@@ -65,6 +65,7 @@ struct regions {
 	uint64_t limit_cells;	   /* the most for entries and bodies */
 	uint64_t promisable_cells; /* limit times overcommit */
 	uint64_t promised_cells;
+	bool drains;		   /* the node is to be emptied: no region is made */
 	uint64_t entry_cells; /* taken by entries, of limit_cells */
 	struct region_totals totals;
 	struct region_list dying; /* deleted; regions_reap() frees their chunks some at a time */

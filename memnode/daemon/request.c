@@ -61,6 +61,7 @@ union fields {
 	struct gvm_hello_req hello;
 	struct gvm_auth_req auth;
 	struct gvm_ping_req ping;
+	struct gvm_node_drain_req node_drain;
 	struct gvm_name_put_req name_put;
 	struct gvm_name_list_req name_list;
 	struct gvm_name_fence_req name_fence;
@@ -149,6 +150,17 @@ static int op_ping(struct request *q, const union fields *f)
 	struct gvm_ping_rsp rsp = {.cookie = f->ping.cookie};
 
 	q->meta_len = gvm_ping_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
+static int op_node_drain(struct request *q, const union fields *f)
+{
+	if (f->node_drain.drain > 1)
+		return GVM_ERR_INVALID;
+	if (q->node->regions.drains != f->node_drain.drain)
+		log_peer(f->node_drain.drain ? "it is to be drained: no region is made here" :
+					       "it is not to be drained any more");
+	q->node->regions.drains = f->node_drain.drain;
 	return GVM_OK;
 }
 
@@ -385,6 +397,7 @@ static int op_discard(struct request *q, const union fields *f)
 UNPACKER(hello)
 UNPACKER(auth)
 UNPACKER(ping)
+UNPACKER(node_drain)
 UNPACKER(name_put)
 UNPACKER(name_list)
 UNPACKER(name_fence)
@@ -426,6 +439,7 @@ static const struct op ops[] = {
 	[GVM_OP_AUTH] = {OP(SESSION_HELLO, auth)},
 	[GVM_OP_PING] = {OP(SESSION_READY, ping)},
 	[GVM_OP_NODE_STAT] = {OP(SESSION_READY, node_stat)},
+	[GVM_OP_NODE_DRAIN] = {OP(SESSION_READY, node_drain)},
 	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX, .keeps = true},
 	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list), .shows = true},
 	[GVM_OP_NAME_FENCE] = {OP(SESSION_READY, name_fence), .keeps = true},
