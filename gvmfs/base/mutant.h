@@ -102,6 +102,8 @@
  *	fill-unheld	writes begin while it is taken in
  *	fill-unknown-kept  what it has of a chunk that was never written does not matter
  *	fill-unmarked	what is written while it is filled is not copied again
+ *	view-leave-unrecorded  a member that is to leave is out at once
+ *	view-leave-alone  or though those that stay do not answer
  *	view-unneeded	a member that is bad leaves the view though nothing needs that
  *
  * One is no fault, but another kernel:

@@ -80,6 +80,15 @@ void view_need(struct view_slot *v)
 	v->needed = true;
 }
 
+void view_leave(struct view_slot *v, unsigned replica, bool leave)
+{
+	uint8_t bit = (uint8_t)(1u << replica), rest = view_word_members(v->word) & (uint8_t)~bit;
+
+	v->leaving = leave ? v->leaving | bit : v->leaving & (uint8_t)~bit;
+	if (leave && rest && mutant("view-leave-unrecorded"))
+		word_set(v, word_pack(word_number(v->word), rest, 0));
+}
+
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error)
 {
 	uint8_t bit = (uint8_t)(1u << replica);
@@ -152,9 +161,10 @@ static uint8_t members_wanted(const struct view_slot *v)
 	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members;
 	uint8_t out = v->needed || v->complete || mutant("view-unneeded") ? v->bad : 0;
 	uint8_t wanted = (uint8_t)((members | v->complete) & ~out);
+	bool leaves = (members & ~v->leaving && !(members & v->bad)) || mutant("view-leave-alone");
 
 	if (!(wanted & ~members))
-		return wanted;
+		return leaves ? wanted & (uint8_t)~v->leaving : wanted;
 	if (members & v->bad)
 		return wanted & members;
 	/* (It was proposed already: that is carried on.) */

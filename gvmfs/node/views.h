@@ -72,6 +72,7 @@ struct view_slot {
 	view_word word;	  /* what the journal has */
 	uint8_t bad;	  /* do not answer, or lost what they had */
 	bool needed;	  /* a view without these is: view_need() */
+	uint8_t leaving;  /* are to be members no more, though they answer: view_leave() */
 	uint8_t complete; /* outside of the view, with all that its members have: view_complete() */
 	uint8_t asked;	  /* of the next view's members: those that are about to record it */
 	uint8_t recorded; /* and those that have */
@@ -89,6 +90,8 @@ void view_begin(struct view_slot *v, const struct view_env *env, view_word word,
 void view_bad(struct view_slot *v, unsigned replica, bool bad);
 /* Something needs a view without the members that are bad now. It is over when there is one, or when none is bad. */
 void view_need(struct view_slot *v);
+/* It is to be a member no more, though it has everything (or that is over): it leaves when all members answer, and if another is left. */
+void view_leave(struct view_slot *v, unsigned replica, bool leave);
 /* It has recorded a view of this number (error 0), or not. */
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error);
 /* A replica outside of the view has everything that the members have. The caller begins no write from before it

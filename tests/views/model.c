@@ -42,6 +42,7 @@ struct wire {
 
 static struct limits {
 	uint8_t writes, bads, cuts, losses, kills, joins, attaches, deaths;
+	uint8_t leaves; /* a replica is to leave its view, or stays after all */
 	uint8_t needs; /* views without those that are bad are needed though nothing is written */
 	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
 			  * nor is a node lost before that */
@@ -113,6 +114,16 @@ static const struct model_case {
 	  { .writes = 1, .bads = 2, .needs = 1, .kills = 1 } },
 	{ { "unwritten", "2 replicas, never written: 2 writes, slow, another host, then a return", false }, 2, false,
 	  { .writes = 2, .bads = 1, .needs = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1, .unwritten = 1 } },
+	{ { "drain", "2 replicas: 2 writes, one is to leave, slow, a death", false }, 2, false,
+	  { .writes = 2, .leaves = 1, .bads = 1, .kills = 1 } },
+	{ { "drain-lost", "2 replicas: a write, one is to leave, or both, a node begins anew", false }, 2, false,
+	  { .writes = 1, .leaves = 2, .losses = 1 } },
+	{ { "drain-join", "2 replicas: a write, one is to leave, another takes its place", false }, 2, false,
+	  { .writes = 2, .leaves = 2, .joins = 1, .beside = 1 } },
+	{ { "drain-attach", "2 replicas: a write, one is to leave, slow, then another host", false }, 2, false,
+	  { .writes = 1, .leaves = 1, .bads = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "drain-three", "3 replicas: a write, one is to leave, another host", false }, 3, false,
+	  { .writes = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .needs = 1, .attaches = 1 } },
 	{ { "three-slow", "3 replicas: a write, slow twice", false }, 3, false, { .writes = 1, .bads = 2 } },
 	{ { "cuts", "2 replicas: 1 write, slow, cut twice, a death", false }, 2, false,
@@ -377,7 +388,7 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 
 /* ---- events */
 
-enum { E_WRITE, E_AGAIN, E_NEED, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD,
+enum { E_WRITE, E_AGAIN, E_NEED, E_LEAVE, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD,
        E_ANSWER_COPY, E_JOIN, E_READ, E_GIVE_UP, E_ASK, E_KINDS };
 #define E_OF_HOST   (E_KINDS * VIEW_REPLICAS)
 #define E_LOSE	    (HOSTS * E_OF_HOST)
@@ -644,6 +655,17 @@ static bool need(struct host *h)
 	return true;
 }
 
+/* Its node is drained. */
+static bool leave(struct host *h, unsigned r)
+{
+	if (!left.leaves)
+		return false;
+	left.leaves--;
+	view_leave(&h->slot, r, !(h->slot.leaving >> r & 1));
+	host_turn(h);
+	return true;
+}
+
 static bool host_go(struct host *h, unsigned kind, unsigned r)
 {
 	if (r >= now->replicas)
@@ -661,6 +683,8 @@ static bool host_go(struct host *h, unsigned kind, unsigned r)
 		return r == 0 && write_again(h);
 	case E_NEED:
 		return r == 0 && need(h);
+	case E_LEAVE:
+		return leave(h, r);
 	case E_BAD:
 	case E_GOOD:
 		return bad_set(h, r, kind == E_BAD);
@@ -808,7 +832,7 @@ static uint64_t hash(void)
 
 static void print_event(unsigned event)
 {
-	static const char *const kinds[E_KINDS] = { "writes", "writes again", "needs a view", "finds slow", "finds answering",
+	static const char *const kinds[E_KINDS] = { "writes", "writes again", "needs a view", "lets go (or not) of", "finds slow", "finds answering",
 						    "is cut from", "is heard by", "has its record heard by",
 						    "has its copy heard by", "hears", "hears of its record from",
 						    "hears of its copy from", "fills", "copies from",
