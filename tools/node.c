@@ -2,6 +2,7 @@
 /* gvm node - a memory node's own figures, as lines of `name value`; its regions, and what they are. */
 #include "gvm.h"
 #include "memnode/gvm_client.h"
+#include "memnode/size.h"
 #include "node_regions.h"
 #include "say.h"
 
@@ -10,13 +11,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DEADLINE_NS (5ull * 1000 * 1000 * 1000)
+#define STUCK_NS    (60ull * 1000 * 1000 * 1000)
 #define REASON_TEXT 160
 
 static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...\n"
+				"       gvm node drain|undrain [OPTION ...] ADDRESS[:PORT] ...\n"
 				"\n"
 				"Asks memory nodes for their statistics: lines of `name value`.\n"
+				"\n"
+				"drain: has the mounts move what the nodes hold to others, waits until they\n"
+				"are empty, and shows how far that is. They get nothing new, until undrain.\n"
 				"\n"
 				"  --key FILE   the secret shared with the nodes\n"
 				"  --tls        speak to them over TLS, by that secret\n"
@@ -24,6 +31,14 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"  --remove ID  remove the region whose id begins with ID, which has no\n"
 				"               file and no writer\n"
 				"  --help       show this text\n";
+
+enum deed { STAT, DRAIN, UNDRAIN };
+
+/* How far a drain was when that was said last. */
+struct drained {
+	uint64_t regions, held_bytes;
+	uint64_t fewest, fewer_ns; /* so few regions were there, since when */
+};
 
 struct asked {
 	struct gvm_call call;
@@ -60,8 +75,80 @@ static int node_stat(struct gvm_conn *conn)
 	return rc;
 }
 
+static void plain_done(struct gvm_req *req)
+{
+	(void)req;
+}
+
+static int node_drain_set(struct gvm_conn *conn, bool drain)
+{
+	struct gvm_node_drain_req what = {.drain = drain};
+	struct gvm_call call = {.req = {.done = plain_done, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
+
+	gvm_node_drain(conn, &call, &what);
+	return gvm_conn_wait(conn, &call.req);
+}
+
+static int node_stat_get(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat)
+{
+	struct asked a = {.call.req = {.done = answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
+	int rc;
+
+	a.call.req.arg = &a;
+	gvm_node_stat(conn, &a.call);
+	rc = gvm_conn_wait(conn, &a.call.req);
+	*stat = a.stat;
+	return rc;
+}
+
+/* Says what is left, when it has changed; and what it is, when nothing has for long. */
+static int drain_say(struct gvm_conn *conn, const char *addr, const struct gvm_node_stat_rsp *stat, struct drained *d)
+{
+	char held[SIZE_TEXT];
+	uint64_t now_ns = gvm_now_ns();
+
+	if (stat->regions != d->regions || stat->held_bytes != d->held_bytes) {
+		printf("%s: %llu regions, %s held\n", addr, (unsigned long long)stat->regions,
+		       size_text(stat->held_bytes, held));
+		d->regions = stat->regions;
+		d->held_bytes = stat->held_bytes;
+	}
+	if (stat->regions < d->fewest) {
+		d->fewest = stat->regions;
+		d->fewer_ns = now_ns;
+	}
+	if (!stat->regions || now_ns - d->fewer_ns < STUCK_NS)
+		return 0;
+	d->fewer_ns = now_ns;
+	printf("%s: no region has left it for a minute. A region in use is moved by the mount that has it open for writing, if it "
+	       "has several copies, and another node has room; others stay. Here are yet:\n", addr);
+	return node_regions_print(conn);
+}
+
+static int node_drain(struct gvm_conn *conn, const char *addr)
+{
+	struct drained d = {.regions = UINT64_MAX, .fewest = UINT64_MAX};
+	struct gvm_node_stat_rsp stat = {0};
+	int rc;
+
+	do {
+		rc = node_stat_get(conn, &stat);
+		/* (A node that was started anew knows nothing of it.) */
+		if (!rc && !stat.drains)
+			rc = node_drain_set(conn, true);
+		if (!rc)
+			rc = drain_say(conn, addr, &stat, &d);
+		fflush(stdout);
+		if (!rc && stat.regions)
+			nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	} while (!rc && stat.regions);
+	if (!rc)
+		printf("%s: empty. It gets nothing until gvm node undrain, or its end\n", addr);
+	return rc;
+}
+
 /* Shows, or does, at one node what the command line says. */
-static int node_ask(const char *addr, const struct gvm_conn_opts *opts, bool regions,
+static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum deed deed, bool regions,
 		    const char *remove_id, bool *said)
 {
 	struct gvm_conn *conn;
@@ -70,7 +157,9 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, bool reg
 	*said = false;
 	if (rc)
 		return rc;
-	if (remove_id) {
+	if (deed != STAT) {
+		rc = deed == DRAIN ? node_drain(conn, addr) : node_drain_set(conn, false);
+	} else if (remove_id) {
 		rc = node_region_remove(conn, remove_id);
 		*said = rc == -EBUSY || rc == -EINVAL;
 	} else {
@@ -123,6 +212,7 @@ int cmd_node(int argc, char **argv)
 	static char reason[REASON_TEXT];
 	struct gvm_conn_opts opts = {.on_state = state_note, .arg = reason};
 	const char *remove_id = NULL;
+	enum deed deed = STAT;
 	uint8_t *key = NULL;
 	bool regions = false;
 	int status = 0, c, rc;
@@ -166,7 +256,12 @@ int cmd_node(int argc, char **argv)
 		say("--tls needs --key FILE");
 		return EXIT_USAGE;
 	}
-	if (optind == argc) {
+	if (optind < argc && !strcmp(argv[optind], "drain"))
+		deed = DRAIN;
+	else if (optind < argc && !strcmp(argv[optind], "undrain"))
+		deed = UNDRAIN;
+	optind += deed != STAT;
+	if (optind >= argc || (deed != STAT && (regions || remove_id))) {
 		fputs(help_text, stderr);
 		free(key);
 		return EXIT_USAGE;
@@ -175,9 +270,9 @@ int cmd_node(int argc, char **argv)
 		bool said;
 
 		reason[0] = 0;
-		if (several && !remove_id)
+		if (several && !remove_id && deed == STAT)
 			printf("node %s\n", argv[optind]);
-		rc = node_ask(argv[optind], &opts, regions, remove_id, &said);
+		rc = node_ask(argv[optind], &opts, deed, regions, remove_id, &said);
 		status |= rc != 0;
 		if (rc && !said)
 			say("%s: %s", argv[optind], why(rc, reason));

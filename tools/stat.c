@@ -102,6 +102,8 @@ static void readable_print(const char *path, const char *t)
 		     100 * ratio(GET(slots_unanswered), GET(slots)));
 	else if (GET(replicas))
 		line("copies", "%llu of each chunk", LLU(replicas));
+	if (GET(drain_chunks))
+		line("drained", "%llu chunks are to be copied from a node that is to be emptied", LLU(drain_chunks));
 	line("errors", "%llu", LLU(io_errors));
 }
 

@@ -28,9 +28,11 @@ static size_t print_copies(struct inode *inode, char *buf, size_t size)
 	if (!inode->replicas)
 		return 0;
 	return (size_t)snprintf(buf, size,
-				"replicas %u\nslots %u\nslots_degraded %u\nslots_unanswered %u\nrepair_chunks %llu\n",
+				"replicas %u\nslots %u\nslots_degraded %u\nslots_unanswered %u\nrepair_chunks %llu\n"
+				"drain_chunks %llu\n",
 				rec->replicas, rec->slot_count, replicas_degraded(inode), replicas_unanswered(inode),
-				(unsigned long long)replicas_repair_left(inode));
+				(unsigned long long)replicas_repair_left(inode),
+				(unsigned long long)replicas_drain_left(inode));
 }
 
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)

@@ -42,6 +42,8 @@ struct pool {
 	bool quiet[POOL_CONNS_MAX]; /* of each: it did not answer when it was last asked: pool_note() */
 	uint64_t untold_ns[POOL_CONNS_MAX]; /* of each: since when it is up, and not told of our regions; 0: it is */
 	unsigned untold; /* of these: region_reattach_tick() */
+	bool drains[POOL_CONNS_MAX]; /* of each: it is to be emptied: drain.h */
+	uint64_t drains_ns; /* before it they are not asked again */
 	struct fetch_latency latency[POOL_CONNS_MAX]; /* of each: what GETs of fetch.h take */
 	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */

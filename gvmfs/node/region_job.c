@@ -417,7 +417,7 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 				    gvm_conn_addr(conn));
 			continue;
 		}
-		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes ||
+		if (pool->again[i] || st->drains || st->promisable_bytes <= st->reserved_bytes ||
 		    rec->node_count == RECORD_NODES_MAX)
 			continue;
 		rack[rec->node_count] = pool_rack(pool, conn);
@@ -573,9 +573,21 @@ static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, 
 		.reserve_chunks = record_node_chunks(&rj->rec, node, chunks),
 	};
 	struct ask ask;
+	int r;
 
 	if (!conn)
 		return -ENOMEM;
+	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
+	r = pool_wait(conn, &ask.call.req);
+	if (r != -EINVAL || region_open(pool, rj, node, GVM_OPEN_LOOK, 0, resize_deadline(rj, pool), &ask))
+		return r;
+	/* It holds chunks of slots that were moved away from it: the promise for them stays. */
+	what.reserve_chunks = ask.call.rsp.region_open.reserve_chunks;
+	if (chunks > ask.call.rsp.region_open.chunks)
+		what.reserve_chunks += record_node_chunks(&rj->rec, node, chunks) -
+				       record_node_chunks(&rj->rec, node, ask.call.rsp.region_open.chunks);
+	if (what.reserve_chunks > chunks)
+		what.reserve_chunks = chunks;
 	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
 	return pool_wait(conn, &ask.call.req);
 }

@@ -3,6 +3,7 @@
 #include "repair.h"
 
 #include "base/log.h"
+#include "drain.h"
 #include "fill.h"
 #include "region_lease.h"
 #include "region_node.h"
@@ -394,7 +395,8 @@ static unsigned slots_lacking(const struct replicas *r, unsigned node, bool *wan
 
 	for (unsigned s = 0; s < rec->slot_count; s++) {
 		int replica = record_replica_of(rec, s, node);
-		bool lacks = replica >= 0 && !(view_word_members(r->slot[s].word) >> replica & 1);
+		bool lacks = replica >= 0 && !(view_word_members(r->slot[s].word) >> replica & 1) &&
+			     !drain_has(r, s, (unsigned)replica);
 
 		if (wanted)
 			wanted[s] = lacks;

@@ -3,6 +3,7 @@
 #include "replace.h"
 
 #include "base/log.h"
+#include "drain.h"
 #include "names_save.h"
 #include "options.h"
 #include "region.h"
@@ -26,6 +27,8 @@ struct replace {
 	struct inode *inode;
 	uint64_t epoch;
 	bool changed; /* the record, by the first step */
+	bool moves;   /* room is made for what drain.h moves */
+	bool swaps;   /* what it has moved gets its place */
 	uint64_t again_ns; /* when it has ended */
 };
 
@@ -64,7 +67,7 @@ static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t
 	uint8_t outside = view_outside(&r->slot[slot]), wanted = 0;
 
 	for (unsigned n = 0; n < rec->replicas; n++)
-		if (outside >> n & 1 && is_useless(r, rec->slots[slot].node[n], now_ns))
+		if (outside >> n & 1 && !drain_has(r, slot, n) && is_useless(r, rec->slots[slot].node[n], now_ns))
 			wanted |= (uint8_t)(1u << n);
 	return wanted;
 }
@@ -75,7 +78,7 @@ static bool any_unused(const struct replicas *r)
 	const struct record *rec = &r->inode->disk->rec;
 
 	for (unsigned i = 0; i < rec->node_count; i++)
-		if (!r->node[i].down_ns && !record_node_is_used(rec, i))
+		if (!r->node[i].down_ns && !record_node_is_used(rec, i) && !drain_goes_to(r, i))
 			return true;
 	return false;
 }
@@ -84,7 +87,7 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if (r->inode->disk->view_saved || any_unused(r))
+	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || drain_wants(r, now_ns, NULL))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -140,6 +143,32 @@ static unsigned moves_keep(struct replace *p, const struct replicas *r)
 				*to = rec->slots[s].node[n];
 			moves += *to != rec->slots[s].node[n];
 		}
+	return moves;
+}
+
+/* What is drained goes to one node at a time: the first that was chosen. How many replicas that are. */
+static unsigned moves_narrow(struct replace *p)
+{
+	struct record *rec = &p->job.rec;
+	int to = -1;
+	unsigned moves = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++) {
+			uint16_t *node = &p->job.slots[s].node[n], was = rec->slots[s].node[n];
+
+			if (*node == was)
+				continue;
+			if (to < 0)
+				to = *node;
+			if (*node == to)
+				moves++;
+			else
+				*node = was;
+		}
+	/* The others need not be in the record. */
+	for (unsigned i = p->job.nodes_before; i < rec->node_count; i++)
+		p->job.dropped[i] = (int)i != to;
 	return moves;
 }
 
@@ -199,7 +228,10 @@ static void saved(struct worker *w, int result, void *arg)
 
 	if (replicas_of(p) && !result)
 		region_lease(w, p->inode);
-	promises_lower(p, result || !p->job.found ? AGAIN_NS : 0);
+	if (p->moves)
+		replace_end(p, AGAIN_NS);
+	else
+		promises_lower(p, result || !p->job.found ? AGAIN_NS : 0);
 }
 
 /* Another is chosen the next time. */
@@ -210,6 +242,30 @@ static void refusals_note(const struct replace *p, struct replicas *r)
 			r->refused[r->refusals++ % REPLICA_REFUSED] = p->job.rec.nodes[i].incarnation;
 }
 
+/* What drain.h moves may go there now. */
+static void room_made(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+	struct replicas *r = replicas_of(p);
+	const struct record *rec = &p->job.rec;
+
+	if (step_failed(p))
+		return;
+	refusals_note(p, r);
+	for (unsigned s = 0; s < rec->slot_count && !r->drain; s++)
+		for (unsigned n = 0; n < rec->replicas; n++) {
+			unsigned to = p->job.slots[s].node[n];
+
+			if (to != rec->slots[s].node[n] && p->job.ready[to]) {
+				drain_begin(r, rec->slots[s].node[n], to, p->job.slots);
+				break;
+			}
+		}
+	if (!r->drain)
+		drain_end(r); /* another time */
+	names_save(p->w, p->inode, saved, p);
+}
+
 /* Slots go to the nodes that have the room. */
 static void made(struct job *job)
 {
@@ -218,6 +274,8 @@ static void made(struct job *job)
 	struct record *rec = &p->job.rec;
 	unsigned moved = 0;
 
+	if (p->swaps && r)
+		drain_end(r);
 	if (step_failed(p))
 		return;
 	refusals_note(p, r);
@@ -232,7 +290,8 @@ static void made(struct job *job)
 			moved++;
 		}
 	if (moved)
-		log_info(rec->name, "%u/%u of its copies are made anew on other nodes", moved, rec->slot_count * rec->replicas);
+		log_info(rec->name, "%u/%u of its copies are %s", moved, rec->slot_count * rec->replicas,
+			 p->swaps ? "another node's from here on" : "made anew on other nodes");
 	p->job.found = moved;
 	r->no_room &= !moved;
 	if (p->changed) {
@@ -263,11 +322,11 @@ static void chosen(struct job *job)
 		memset(r->refused, 0, sizeof(r->refused));
 		r->refusals = 0; /* they are tried once more */
 	} else if (!p->job.found && wants_any(&p->job) && !r->no_room) {
-		log_warning(rec->name, "copies that a node had cannot be made anew: no other node answers that has room to "
-			    "promise, and no copy of the same");
+		log_warning(rec->name, "copies %s: no other node answers that has room to promise, and no copy of the same",
+			    p->moves ? "on a node that is drained stay there" : "that a node had cannot be made anew");
 		r->no_room = true;
 	}
-	p->job.found = moves_keep(p, r);
+	p->job.found = p->moves ? moves_narrow(p) : moves_keep(p, r);
 	if (p->job.found && p->job.racks_shared)
 		log_warning(rec->name, "copies are made anew in racks that have one already: no other rack has a node that "
 			    "answers and has room");
@@ -284,6 +343,21 @@ static void chosen(struct job *job)
 	if (p->changed)
 		record_put(p, rec);
 	p->job.job.work = replace_job_make;
+	p->job.job.done = p->moves ? room_made : made;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
+/* What drain.h has moved: the node has the room, and what the members have. */
+static void swap_begin(struct replace *p, const struct replicas *r)
+{
+	unsigned to;
+
+	p->swaps = p->changed = true;
+	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
+	if (drain_targets(r, p->job.slots, &to))
+		p->job.ready[to] = true;
+	members_note(p, r);
+	p->job.job.work = replace_job_members;
 	p->job.job.done = made;
 	jobs_submit(p->w->jobs, &p->job.job);
 }
@@ -307,9 +381,14 @@ static void replace_run(struct task *task)
 	p->job.view = inode_view_told(d);
 	memcpy(p->job.refused, r->refused, sizeof(r->refused));
 	for (unsigned i = 0; i < d->rec.node_count; i++)
-		p->job.away[i] = r->node[i].down_ns;
+		p->job.away[i] = r->node[i].down_ns || drain_goes_to(r, i);
+	if (drain_is_ready(r)) {
+		swap_begin(p, r);
+		return;
+	}
 	for (unsigned s = 0; s < d->rec.slot_count; s++)
 		p->job.wanted[s] = replicas_wanted(r, s, now_ns);
+	p->moves = !wants_any(&p->job) && drain_wants(r, now_ns, p->job.wanted);
 	p->job.job.work = replace_job_choose;
 	p->job.job.done = chosen;
 	jobs_submit(p->w->jobs, &p->job.job);

@@ -123,7 +123,7 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
 		struct candidate *c = &of[n];
 
-		if (ask_wait(&asks[i]) || pool->again[i] || n == OPTIONS_NODES_MAX)
+		if (ask_wait(&asks[i]) || pool->again[i] || st->drains || n == OPTIONS_NODES_MAX)
 			continue;
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
@@ -297,6 +297,11 @@ static int members_ask(struct replace_job *rj, struct pool *pool)
 	return result;
 }
 
+void replace_job_members(struct job *job, struct pool *pool)
+{
+	job->result = members_ask((struct replace_job *)job, pool);
+}
+
 void replace_job_make(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
@@ -317,7 +322,7 @@ void replace_job_make(struct job *job, struct pool *pool)
 			log_warning(rj->rec.name, "node %s does not take copies: %s", node_of(rj, i)->addr,
 				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));
 	}
-	job->result = members_ask(rj, pool);
+	replace_job_members(job, pool);
 }
 
 static uint64_t chunks_of(const struct replace_job *rj, unsigned node)

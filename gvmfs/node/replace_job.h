@@ -37,6 +37,8 @@ struct replace_job {
 
 void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
+/* The second step where the nodes are ready. */
+void replace_job_members(struct job *job, struct pool *pool);
 /* After them, with the record as it is now: what was promised for copies that stay where they are is given back. */
 bool replace_job_owes(const struct replace_job *rj);
 void replace_job_lower(struct job *job, struct pool *pool);

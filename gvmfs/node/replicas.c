@@ -3,6 +3,7 @@
 #include "replicas.h"
 
 #include "base/log.h"
+#include "drain.h"
 #include "pool.h"
 #include "region.h"
 #include "region_node.h"
@@ -192,6 +193,7 @@ static void replicas_free(struct inode *inode)
 	}
 	LIST_REMOVE(inode->replicas, entry);
 	repair_end(inode->replicas);
+	drain_end(inode->replicas);
 	repair_unmap(inode->replicas->written);
 	free(inode->replicas);
 	inode->replicas = NULL;
@@ -285,6 +287,11 @@ uint64_t replicas_repair_left(const struct inode *inode)
 	return inode->replicas ? repair_left(inode->replicas) : 0;
 }
 
+uint64_t replicas_drain_left(const struct inode *inode)
+{
+	return inode->replicas ? drain_left(inode->replicas) : 0;
+}
+
 static void degraded_say(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -353,6 +360,8 @@ void replicas_resized(struct inode *inode)
 {
 	struct replicas *r = inode->replicas;
 
+	if (r && r->drain)
+		drain_end(r); /* the other node has the size that was */
 	if (!r || !r->repair)
 		return;
 	repair_end(r); /* it begins anew */
@@ -535,25 +544,31 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 		replicas_turn(r, s);
 	degraded_say(r, now_ns);
 	repair_look(r, now_ns);
+	drain_look(r, now_ns);
 	replace_look(r, now_ns);
 }
 
 /* What happens to a slot is looked at when it happens. To look at all of them takes as long as there are slots, and
- * faults wait for it: that is done every TICK_NS. Only a repair goes on with each call. */
+ * faults wait for it: that is done every TICK_NS. Only repairs and drains go on with each call. */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
 	bool alone;
 
 	if (now_ns < w->replicas_due_ns) {
-		LIST_FOREACH (r, w->replicas, entry)
+		LIST_FOREACH (r, w->replicas, entry) {
 			if (r->repair && !r->closing)
 				repair_look(r, now_ns);
+			if (r->drain && !r->closing)
+				drain_look(r, now_ns);
+		}
 		return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
 	}
 	while (waits_end(w))
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
+	if (!LIST_EMPTY(w->replicas))
+		drain_poll(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
 		/* A worker that has just begun is connected to nobody yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)

@@ -43,6 +43,7 @@ struct replica_node {
 	uint64_t full_ns;   /* when it was said that it is full; 0: never */
 };
 
+struct drain;
 struct record_call;
 struct repair;
 
@@ -60,6 +61,8 @@ struct replicas {
 	void (*renode)(struct replicas *r, const struct record *before); /* the record has other nodes, for replace.h */
 	struct repair *repair; /* under way: repair.h; NULL: none */
 	uint64_t repairs;      /* so many were begun */
+	struct drain *drain;   /* a move under way: drain.h; NULL: none */
+	uint64_t drain_ns;     /* before it none begins */
 	bool replacing;	       /* the record is about to change: replace.h */
 	uint64_t replace_ns;   /* not before this time */
 	bool no_room;	       /* for copies elsewhere: that was said */
@@ -101,7 +104,8 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
 unsigned replicas_degraded(const struct inode *inode);
 /* How many have a member that does not answer now, or is not any more the node that it was. */
 unsigned replicas_unanswered(const struct inode *inode);
-/* Chunks that are to be copied, as far as a repair that is under way knows. */
+/* Chunks that are to be copied, as far as a repair that is under way knows; and those of a node that is emptied. */
 uint64_t replicas_repair_left(const struct inode *inode);
+uint64_t replicas_drain_left(const struct inode *inode);
 
 #endif

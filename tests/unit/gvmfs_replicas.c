@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "check.h"
 #include "gvm_client.h"
+#include "node/drain.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/region_node.h"
@@ -155,6 +156,29 @@ void replace_look(struct replicas *r, uint64_t ns)
 {
 	(void)r;
 	(void)ns;
+}
+
+void drain_poll(struct worker *w, uint64_t ns)
+{
+	(void)w;
+	(void)ns;
+}
+
+void drain_look(struct replicas *r, uint64_t ns)
+{
+	(void)r;
+	(void)ns;
+}
+
+void drain_end(struct replicas *r)
+{
+	(void)r;
+}
+
+uint64_t drain_left(const struct replicas *r)
+{
+	(void)r;
+	return 0;
 }
 
 void repair_end(struct replicas *r)

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * drain.h - what a node that is to be emptied (`gvm node drain`) has of a region with several replicas moves to others.
+ *
+ * The mount asks the nodes whether they are to be emptied. One of a region's is emptied at a time, of a part that goes to one
+ * other node:
+ *
+ *	ROOM	the other node reserves the room (replace.h), and is in the record without a slot
+ *	COPIES	it is given what the members have, at --repair-rate, while they are written to: in rounds, each of what was
+ *		written during the last
+ *	LEAVES	the replicas leave their views (view_leave()): these have one member less from here on
+ *	READY	the record gives their slots to the other node (replace.h), and repair.h takes it in: it lacks next to nothing
+ *
+ * So nothing new decides who has what: until the record has it, the other node is nobody's replica, and after that it is
+ * one that returns. What comes in between (a node fails, the size changes, the drain is called off, the worker dies) ends
+ * the move; replicas that have left come back by repair.h, and it begins again.
+ *
+ * Front thread.
+ */
+#ifndef GVMFS_DRAIN_H
+#define GVMFS_DRAIN_H
+
+#include "replicas.h"
+
+/* Asks the nodes, now and then. */
+void drain_poll(struct worker *w, uint64_t now_ns);
+/* Goes on with a move. */
+void drain_look(struct replicas *r, uint64_t now_ns);
+/* Ends it, whatever it is at. Another may begin then. */
+void drain_end(struct replicas *r);
+
+/* ---- for replace.h */
+
+/* Replicas that are to move, as bits of each slot, if a move may begin now: how many. NULL: whether there are any. */
+unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS]);
+/* The room is there: those slots of node `from` that are to be on node `to`, by slots[]. */
+void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots);
+/* The record may give the slots to the other node. */
+bool drain_is_ready(const struct replicas *r);
+/* Which are those, by the record; *to: the node. How many. */
+unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsigned *to);
+/* Replicas that the move has to itself: no other takes their place, nor are they repaired. */
+bool drain_has(const struct replicas *r, unsigned slot, unsigned replica);
+/* The node has been chosen to be given slots. */
+bool drain_goes_to(const struct replicas *r, unsigned node);
+
+/* ---- for gvm stat */
+
+/* Chunks of it that are to be copied yet, as far as is known. */
+uint64_t drain_left(const struct replicas *r);
+
+#endif
