@@ -285,7 +285,7 @@ static int replicas_recover(struct worker *w)
 		struct inode *inode;
 
 		/* (Of one that is gone nothing is written any more.) */
-		if (d->use == INODE_FREE || !d->epoch || d->rec.replicas < 2 || d->rec.kind == RECORD_GONE)
+		if (d->use == INODE_FREE || !d->epoch || !d->rec.node_count || d->rec.kind == RECORD_GONE)
 			continue;
 		inode = inode_get(w->inodes, nr);
 		if (!inode)

@@ -120,8 +120,8 @@ static int drain_say(struct gvm_conn *conn, const char *addr, const struct gvm_n
 	if (!stat->regions || now_ns - d->fewer_ns < STUCK_NS)
 		return 0;
 	d->fewer_ns = now_ns;
-	printf("%s: no region has left it for a minute. A region in use is moved by the mount that has it open for writing, if it "
-	       "has several copies, and another node has room; others stay. Here are yet:\n", addr);
+	printf("%s: no region has left it for a minute. A region in use is moved by the mount that has it open for writing, if "
+	       "another node has room; others stay. Here are yet:\n", addr);
 	return node_regions_print(conn);
 }
 

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "pool.h"
+#include "region.h"
+#include "region_lease.h"
 #include "region_node.h"
 #include "repair_job.h"
 #include "state/worker.h"
@@ -12,15 +14,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_NS	  1000000000ull
+#define POLL_NS	  2000000000ull
 #define STAT_NS	  1000000000ull
 #define AGAIN_NS  5000000000ull	 /* after a move that came to nothing */
 #define RETRY_NS  1000000000ull	 /* after a node did not answer */
 #define LEAVES_NS 5000000000ull	 /* for the views: those that have not changed by then stay as they are */
+#define HOLDS_NS  1000000000ull	 /* for so long may writes be held, while nothing of it is in the journal */
+#define DROP_NS	  3000000000ull	 /* and for a node that does not answer to drop what readers elsewhere may find there */
 #define ROUNDS	  6u
 #define FEW	  64u /* chunks that a round leaves to repair.h */
 
 enum state { COPIES, LEAVES, READY };
+
+struct chunk_set {
+	uint64_t *bits; /* repair_map() */
+	uint32_t left[RECORD_SLOTS]; /* set in each slot */
+};
 
 struct drain {
 	struct replicas *r;
@@ -29,12 +38,14 @@ struct drain {
 	struct gvm_id from, to; /* nodes */
 	bool moves[RECORD_SLOTS];
 	bool busy; /* a job is under way */
+	bool swapping; /* replace.h is at work */
 	uint64_t next_ns; /* no job before it */
 	uint64_t leaves_ns;
 	unsigned rounds, slot; /* the slot that is copied */
 	uint64_t cursor; /* in it */
-	uint64_t *differs; /* a bit a chunk; NULL: the next round is to begin */
-	uint32_t left[RECORD_SLOTS];
+	bool scanned;
+	struct chunk_set differs; /* what this round copies */
+	struct chunk_set written; /* meanwhile, or not copied: for the next */
 };
 
 static const struct record *record_of(const struct drain *d)
@@ -67,12 +78,35 @@ static void stat_done(struct gvm_req *req)
 	free(sc);
 }
 
-void drain_poll(struct worker *w, uint64_t now_ns)
+static bool any_drains(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pool->count; i++)
+		if (w->pool->drains[i])
+			return true;
+	return false;
+}
+
+/* Of regions with one copy there is no struct replicas before. */
+static void singles_open(struct worker *w)
+{
+	struct inode *inode;
+
+	if (!any_drains(w))
+		return;
+	LIST_FOREACH (inode, &w->inodes->attached, attached_entry)
+		if (!inode->replicas && !inode->disk->failed && inode->disk->rec.kind == RECORD_REGION)
+			replicas_open(w, inode);
+}
+
+uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 {
 	struct pool *pool = w->pool;
 
+	if (LIST_EMPTY(&w->inodes->attached))
+		return ~0ull;
 	if (now_ns < pool->drains_ns)
-		return;
+		return pool->drains_ns;
+	singles_open(w);
 	pool->drains_ns = now_ns + POLL_NS;
 	for (unsigned i = 0; i < pool->count; i++) {
 		struct stat_call *sc;
@@ -84,17 +118,75 @@ void drain_poll(struct worker *w, uint64_t now_ns)
 		sc->call.req.deadline_ns = now_ns + STAT_NS;
 		gvm_node_stat(pool->conns[i], &sc->call);
 	}
+	return pool->drains_ns;
+}
+
+static bool is_told(struct worker *w, struct inode *inode, unsigned node)
+{
+	const struct gvm_conn *conn = region_node_conn(w, inode, node);
+
+	for (unsigned i = 0; i < w->pool->count; i++)
+		if (w->pool->conns[i] == conn)
+			return w->pool->drains[i];
+	return false;
 }
 
 static bool node_drains(const struct replicas *r, unsigned node)
 {
-	const struct pool *pool = r->w->pool;
-	const struct gvm_conn *conn = region_node_conn(r->w, r->inode, node);
+	return is_told(r->w, r->inode, node) && !r->node[node].bad && !r->node[node].down_ns;
+}
 
-	for (unsigned i = 0; i < pool->count; i++)
-		if (pool->conns[i] == conn)
-			return pool->drains[i] && !r->node[node].bad && !r->node[node].down_ns;
+static bool is_single(const struct replicas *r)
+{
+	return r->inode->disk->rec.replicas == 1;
+}
+
+/* (At a worker's start that is asked of each region.) */
+static bool any_unused(const struct record *rec)
+{
+	bool used[RECORD_NODES_MAX] = { false };
+
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++)
+			used[rec->slots[s].node[n]] = true;
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (!used[i])
+			return true;
 	return false;
+}
+
+/* It may be in the middle of an exchange, as far as the journal tells. */
+static bool is_unsettled(const struct inode *inode)
+{
+	return inode->disk->view_saved || any_unused(&inode->disk->rec);
+}
+
+bool drain_needs(struct worker *w, struct inode *inode)
+{
+	if (is_unsettled(inode))
+		return true;
+	for (unsigned i = 0; any_drains(w) && i < inode->disk->rec.node_count; i++)
+		if (is_told(w, inode, i))
+			return true;
+	return false;
+}
+
+void drain_open(struct replicas *r)
+{
+	r->settles = is_single(r) && is_unsettled(r->inode) ? SETTLES_SAVE : SETTLED;
+}
+
+/* Writes go on when the name table has the record, and the node that had the slots has nothing any more. */
+static void settles_look(struct replicas *r, uint64_t now_ns)
+{
+	if (r->settles == SETTLES_SAVE && !r->inode->disk->view_saved) {
+		r->settles = SETTLES_DROP;
+		r->settles_ns = now_ns;
+	}
+	if (r->settles != SETTLES_DROP || (any_unused(&r->inode->disk->rec) && now_ns - r->settles_ns < DROP_NS))
+		return;
+	r->settles = SETTLED;
+	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
 /* Its replicas that are members of views in which everybody is well. */
@@ -127,26 +219,75 @@ unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[R
 	return 0;
 }
 
+/* ---- chunks */
+
+static void set_add(struct drain *d, struct chunk_set *set, uint64_t chunk)
+{
+	uint64_t *word = &set->bits[chunk / 64], bit = 1ull << chunk % 64;
+
+	set->left[record_slot_of(record_of(d), chunk)] += !(*word & bit);
+	*word |= bit;
+}
+
+static uint64_t set_left(const struct chunk_set *set)
+{
+	uint64_t left = 0;
+
+	for (unsigned s = 0; s < RECORD_SLOTS; s++)
+		left += set->left[s];
+	return left;
+}
+
+void drain_written(struct replicas *r, uint64_t chunk)
+{
+	struct drain *d = r->drain;
+
+	if (d && d->moves[record_slot_of(record_of(d), chunk)])
+		set_add(d, &d->written, chunk);
+}
+
+uint64_t drain_left(const struct replicas *r)
+{
+	return r->drain ? set_left(&r->drain->differs) + set_left(&r->drain->written) : 0;
+}
+
 /* ---- the copies */
 
-static void drain_free(struct drain *d)
+bool drain_holds(const struct replicas *r, unsigned slot)
 {
-	for (unsigned s = 0; s < record_of(d)->slot_count; s++) {
+	return r->settles || (is_single(r) && r->drain && r->drain->state != COPIES && r->drain->moves[slot]);
+}
+
+static void leave_all(struct drain *d, bool leave)
+{
+	for (unsigned s = 0; !is_single(d->r) && s < record_of(d)->slot_count; s++) {
 		int replica = replica_of(d, s);
 
 		if (replica >= 0)
-			view_leave(&d->r->slot[s], (unsigned)replica, false);
+			view_leave(&d->r->slot[s], (unsigned)replica, leave);
+		if (replica >= 0 && leave)
+			d->r->turn(d->r, s);
 	}
+}
+
+static void drain_free(struct drain *d)
+{
+	leave_all(d, false);
 	d->r->drain = NULL;
-	repair_unmap(d->differs);
+	repair_unmap(d->differs.bits);
+	repair_unmap(d->written.bits);
 	free(d);
 }
 
 void drain_end(struct replicas *r)
 {
+	bool held = is_single(r) && r->drain && r->drain->state != COPIES;
+
 	if (r->drain)
 		drain_free(r->drain);
 	r->drain_ns = gvm_now_ns() + AGAIN_NS;
+	if (held && !r->closing)
+		r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
 static void job_fill_in(struct drain *d, struct repair_job *job)
@@ -177,27 +318,11 @@ static struct drain *job_drain(const struct repair_job *job)
 	return d;
 }
 
-uint64_t drain_left(const struct replicas *r)
-{
-	uint64_t left = 0;
-
-	for (unsigned s = 0; r->drain && s < RECORD_SLOTS; s++)
-		left += r->drain->left[s];
-	return left;
-}
-
 static void leaves_begin(struct drain *d)
 {
 	d->state = LEAVES;
 	d->leaves_ns = gvm_now_ns();
-	for (unsigned s = 0; s < record_of(d)->slot_count; s++) {
-		int replica = replica_of(d, s);
-
-		if (replica < 0)
-			continue;
-		view_leave(&d->r->slot[s], (unsigned)replica, true);
-		d->r->turn(d->r, s);
-	}
+	leave_all(d, true);
 }
 
 static void scan_done(struct job *j)
@@ -208,12 +333,10 @@ static void scan_done(struct job *j)
 	if (!d || j->result) {
 		repair_unmap(scan->differs);
 	} else {
-		d->differs = scan->differs;
-		memcpy(d->left, scan->left, sizeof(d->left));
-		d->slot = 0;
-		d->cursor = 0;
-		if (drain_left(d->r) <= FEW || d->rounds++ == ROUNDS)
-			leaves_begin(d);
+		d->differs.bits = scan->differs;
+		memcpy(d->differs.left, scan->left, sizeof(d->differs.left));
+		d->scanned = true;
+		region_lease(d->r->w, d->r->inode); /* on the front's connection */
 	}
 	free(scan);
 }
@@ -243,8 +366,10 @@ static void scan_begin(struct drain *d)
 static void copy_done(struct job *j)
 {
 	struct repair_copy *job = (struct repair_copy *)j;
+	struct drain *d = job_drain(&job->base);
 
-	job_drain(&job->base); /* (What failed differs still in the next round.) */
+	for (unsigned i = 0; d && j->result && i < job->count; i++)
+		set_add(d, &d->written, job->chunk[i]);
 	free(job);
 }
 
@@ -254,11 +379,11 @@ static void copy_collect(struct drain *d, struct repair_copy *job)
 	const struct record *rec = record_of(d);
 	uint64_t chunks = record_chunks(rec->size_bytes), c = d->cursor > d->slot ? d->cursor : d->slot;
 
-	for (; c < chunks && job->count < REPAIR_BATCH && d->left[d->slot]; c += rec->slot_count) {
-		if (!(d->differs[c / 64] >> c % 64 & 1))
+	for (; c < chunks && job->count < REPAIR_BATCH && d->differs.left[d->slot]; c += rec->slot_count) {
+		if (!(d->differs.bits[c / 64] >> c % 64 & 1))
 			continue;
-		d->differs[c / 64] &= ~(1ull << c % 64);
-		d->left[d->slot]--;
+		d->differs.bits[c / 64] &= ~(1ull << c % 64);
+		d->differs.left[d->slot]--;
 		job->chunk[job->count++] = c;
 	}
 	d->cursor = c;
@@ -275,6 +400,7 @@ static void copy_begin(struct drain *d)
 		return; /* another time */
 	job_fill_in(d, &job->base);
 	job->slot = d->slot;
+	job->urgent = drain_holds(r, d->slot);
 	for (unsigned i = 0; i < record_of(d)->replicas; i++)
 		if (members >> i & 1)
 			region_node_place(r->w, r->inode, slot->node[i], &job->from[job->sources++]);
@@ -285,20 +411,57 @@ static void copy_begin(struct drain *d)
 	jobs_submit(r->w->jobs, &job->base.job);
 }
 
-/* A round is over when nothing of it is left. */
-static void copies_go_on(struct drain *d)
+/* Copies what is left of the round. False: nothing is. */
+static bool round_goes_on(struct drain *d)
 {
-	while (d->differs && d->slot < RECORD_SLOTS && !d->left[d->slot]) {
+	while (d->slot < RECORD_SLOTS && !d->differs.left[d->slot]) {
 		d->slot++;
 		d->cursor = 0;
 	}
-	if (d->differs && d->slot < RECORD_SLOTS) {
-		copy_begin(d);
-		return;
+	if (d->slot == RECORD_SLOTS)
+		return false;
+	copy_begin(d);
+	return true;
+}
+
+static void round_begin(struct drain *d)
+{
+	struct chunk_set none = d->differs; /* by now */
+
+	d->differs = d->written;
+	d->written = none;
+	d->slot = 0;
+	d->cursor = 0;
+	d->rounds++;
+	round_goes_on(d);
+}
+
+static void copies_go_on(struct drain *d)
+{
+	if (!d->scanned) {
+		/* What is written from here on is known. */
+		if (!d->r->inode->plain)
+			scan_begin(d);
+	} else if (!round_goes_on(d)) {
+		if (set_left(&d->written) <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS))
+			leaves_begin(d);
+		else
+			round_begin(d);
 	}
-	repair_unmap(d->differs);
-	d->differs = NULL;
-	scan_begin(d);
+}
+
+/* Of a region with one copy: writes are held. Whether all is there. */
+static bool rest_goes_on(struct drain *d)
+{
+	for (unsigned s = 0; s < record_of(d)->slot_count; s++)
+		if (d->moves[s] && d->r->writes[s])
+			return false;
+	if (d->r->inode->plain || d->busy || round_goes_on(d))
+		return false;
+	if (!set_left(&d->written))
+		return true;
+	round_begin(d);
+	return false;
 }
 
 /* ---- the whole */
@@ -309,8 +472,10 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 	struct drain *d = calloc(1, sizeof(*d));
 	unsigned count = 0;
 
-	if (!d)
+	if (!d || !(d->written.bits = repair_map())) {
+		free(d);
 		return; /* another time */
+	}
 	d->r = r;
 	d->serial = ++r->repairs;
 	d->from = rec->nodes[from].incarnation;
@@ -327,7 +492,7 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 }
 
 /* All slots' replicas are out of their views, or will not be. */
-static bool leaves_are_over(const struct drain *d, uint64_t now_ns)
+static bool views_are_left(const struct drain *d, uint64_t now_ns)
 {
 	if (now_ns - d->leaves_ns >= LEAVES_NS)
 		return true;
@@ -340,28 +505,65 @@ static bool leaves_are_over(const struct drain *d, uint64_t now_ns)
 	return true;
 }
 
+static bool can_go_on(const struct drain *d)
+{
+	const struct replicas *r = d->r;
+	int from = record_node_find(record_of(d), &d->from), to = record_node_find(record_of(d), &d->to);
+
+	return from >= 0 && to >= 0 && !r->inode->disk->failed && !r->node[to].bad && node_drains(r, (unsigned)from) &&
+	       !(d->state == COPIES && replicas_degraded(r->inode));
+}
+
+static void drain_step(struct drain *d, uint64_t now_ns)
+{
+	struct replicas *r = d->r;
+
+	switch (d->state) {
+	case COPIES:
+		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved)
+			copies_go_on(d);
+		break;
+	case LEAVES:
+		if (is_single(r) ? !rest_goes_on(d) : !views_are_left(d, now_ns))
+			break;
+		d->state = READY;
+		r->replace_ns = 0;
+		break;
+	case READY:
+		break;
+	}
+}
+
 void drain_look(struct replicas *r, uint64_t now_ns)
 {
-	const struct record *rec = &r->inode->disk->rec;
 	struct drain *d = r->drain;
-	int from, to;
 
-	if (!d)
+	settles_look(r, now_ns);
+	if (!d || d->swapping)
 		return;
-	from = record_node_find(rec, &d->from);
-	to = record_node_find(rec, &d->to);
-	if (from < 0 || to < 0 || r->inode->disk->failed || r->node[to].bad || !node_drains(r, (unsigned)from) ||
-	    (d->state == COPIES && replicas_degraded(r->inode))) {
-		log_warning(rec->name, "the move of its copies to another node has ended before it was done");
+	if (!can_go_on(d) || (is_single(r) && d->state != COPIES && now_ns - d->leaves_ns >= HOLDS_NS)) {
+		log_warning(record_of(d)->name, "the move of its copies to another node has ended before it was done");
 		drain_end(r);
 		return;
 	}
-	if (d->state == LEAVES && leaves_are_over(d, now_ns)) {
-		d->state = READY;
-		r->replace_ns = 0;
-	} else if (d->state == COPIES && !d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved) {
-		copies_go_on(d);
-	}
+	drain_step(d, now_ns);
+}
+
+void drain_swaps(struct replicas *r)
+{
+	r->drain->swapping = true;
+}
+
+void drain_swapped(struct replicas *r)
+{
+	if (is_single(r))
+		r->settles = SETTLES_SAVE;
+	drain_end(r);
+}
+
+bool drain_is_complete(const struct replicas *r, unsigned slot)
+{
+	return is_single(r) && drain_is_ready(r) && r->drain->swapping && r->drain->moves[slot];
 }
 
 bool drain_is_ready(const struct replicas *r)

@@ -25,8 +25,8 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 			return false;
 	if (!from->node_count)
 		return true;
-	/* Of a region with replicas its writer may give some to other nodes; readers ask for each chunk who has it. */
-	if (to->replicas > 1 && to->replicas == from->replicas && to->slot_count == from->slot_count && to->view >= from->view)
+	/* Its writer may give replicas to other nodes; readers ask those of the record, and the former ones have nothing then. */
+	if (to->replicas == from->replicas && to->slot_count == from->slot_count && to->view >= from->view)
 		return true;
 	if (to->node_count != from->node_count || to->slot_count != from->slot_count ||
 	    to->replicas != from->replicas)

@@ -62,7 +62,7 @@ static void save_end(struct job *job)
 	d->rec.version = sj->put.version + (r < 0);
 	if (r < 0)
 		journal_publish32(&d->times_owed, 1);
-	else
+	if (!r || r == -EIDRM) /* (Where it was removed, nobody finds another.) */
 		journal_publish64(&d->view_saved, 0);
 	if (r == -EIDRM && d->rec.orphan)
 		r = 0; /* that is what was wanted */

@@ -258,7 +258,8 @@ static int region_read_index(struct region_job *rj, struct pool *pool)
 	if (rj->rec.replicas > 1)
 		return replicas_read_index(rj, pool);
 	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
-		r = node_read_index(rj, pool, i, NULL);
+		if (!rj->away[i])
+			r = node_read_index(rj, pool, i, NULL);
 	return r;
 }
 
@@ -695,7 +696,9 @@ void region_job_resize(struct job *job, struct pool *pool)
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = region_query(rj, pool, &epoch, &alive);
 	for (i = 0; !r && i < rj->rec.node_count; i++)
-		if (rj->away[i] && record_node_is_used(&rj->rec, i))
+		if (!record_node_is_used(&rj->rec, i))
+			rj->away[i] = true; /* it is only to be rid of what it has */
+		else if (rj->away[i])
 			r = -EHOSTDOWN;
 	if (r == -EHOSTDOWN)
 		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");

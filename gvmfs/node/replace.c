@@ -139,7 +139,7 @@ static unsigned moves_keep(struct replace *p, const struct replicas *r)
 		for (unsigned n = 0; n < rec->replicas; n++) {
 			uint16_t *to = &p->job.slots[s].node[n];
 
-			if (!(view_outside(&r->slot[s]) >> n & 1))
+			if (!(view_outside(&r->slot[s]) >> n & 1) && !drain_is_complete(r, s))
 				*to = rec->slots[s].node[n];
 			moves += *to != rec->slots[s].node[n];
 		}
@@ -274,12 +274,14 @@ static void made(struct job *job)
 	struct record *rec = &p->job.rec;
 	unsigned moved = 0;
 
-	if (p->swaps && r)
+	if (p->swaps && r && p->job.job.result)
 		drain_end(r);
 	if (step_failed(p))
 		return;
 	refusals_note(p, r);
 	moves_keep(p, r);
+	if (p->swaps)
+		drain_swapped(r);
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		for (unsigned n = 0; n < rec->replicas; n++) {
 			unsigned node = p->job.slots[s].node[n];
@@ -348,11 +350,12 @@ static void chosen(struct job *job)
 }
 
 /* What drain.h has moved: the node has the room, and what the members have. */
-static void swap_begin(struct replace *p, const struct replicas *r)
+static void swap_begin(struct replace *p, struct replicas *r)
 {
 	unsigned to;
 
 	p->swaps = p->changed = true;
+	drain_swaps(r);
 	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
 	if (drain_targets(r, p->job.slots, &to))
 		p->job.ready[to] = true;

@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "base/log.h"
+#include "index_read.h"
 #include "options.h"
 #include "owner.h"
 
@@ -212,6 +213,24 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
 	rj->found++;
 }
 
+/* A region with one copy has no views that tell a reader with an old record that it is one: what a node has goes to another
+ * as a whole, so that nothing of it stays there. */
+static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
+{
+	uint64_t all = record_chunks(rj->rec.size_bytes), chunks = 0;
+	struct candidate *best = NULL;
+
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		if (rj->wanted[s])
+			chunks += all / rj->rec.slot_count + (s < all % rj->rec.slot_count);
+	for (unsigned i = 0; i < count; i++)
+		if (of[i].chunks >= chunks && !has_refused(rj, &of[i]) && (!best || of[i].chunks > best->chunks))
+			best = &of[i];
+	for (unsigned s = 0; best && s < rj->rec.slot_count; s++)
+		if (rj->wanted[s])
+			slot_choose(rj, best, 1, s, 0);
+}
+
 /* Also of nodes that do not answer. */
 static void racks_find(struct replace_job *rj, struct pool *pool)
 {
@@ -233,7 +252,9 @@ void replace_job_choose(struct job *job, struct pool *pool)
 	rj->nodes_before = rj->rec.node_count;
 	racks_find(rj, pool);
 	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
-	for (unsigned s = 0; count && s < rj->rec.slot_count; s++)
+	if (rj->rec.replicas == 1)
+		whole_choose(rj, of, count);
+	for (unsigned s = 0; rj->rec.replicas > 1 && count && s < rj->rec.slot_count; s++)
 		for (unsigned n = 0; n < rj->rec.replicas; n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
@@ -256,18 +277,53 @@ static uint64_t reserve_of(const struct replace_job *rj, unsigned node)
 	return n;
 }
 
+static uint64_t chunks_of(const struct replace_job *rj, unsigned node)
+{
+	return record_node_chunks(&rj->rec, node, record_chunks(rj->rec.size_bytes));
+}
+
+struct strays {
+	const struct replace_job *rj;
+	unsigned node;
+	uint64_t count;
+};
+
+static void stray_count(void *arg, uint64_t chunk, uint64_t version)
+{
+	struct strays *st = arg;
+	unsigned slot = record_slot_of(&st->rj->rec, chunk);
+	bool stray = !(version & GVM_VERSION_ZERO) && record_replica_of(&st->rj->rec, slot, st->node) < 0;
+
+	for (unsigned n = 0; n < st->rj->rec.replicas; n++)
+		stray &= st->rj->slots[slot].node[n] != st->node;
+	st->count += stray;
+}
+
+/* Chunks that it holds of slots that it was to have once, or has had: they take room, too. */
+static int strays_find(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t promised, uint64_t *count)
+{
+	struct strays st = { .rj = rj, .node = node };
+	int r = promised > chunks_of(rj, node) ?
+			index_read(pool, node_of(rj, node), &rj->rec.id, ASK_NS, stray_count, &st) : 0;
+
+	*count = st.count;
+	return r;
+}
+
 static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 {
-	uint64_t reserve = reserve_of(rj, node);
+	uint64_t reserve = reserve_of(rj, node), strays;
 	struct ask ask;
 	int r;
 
 	if (node < rj->nodes_before && record_node_is_used(&rj->rec, node)) {
 		r = part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
+		if (!r)
+			r = strays_find(rj, pool, node, ask.call.rsp.region_open.reserve_chunks, &strays);
 		if (r)
 			return r;
-		rj->raised[node] = reserve;
-		return part_resize(rj, pool, node, reserve);
+		rj->raised[node] = reserve + strays;
+		return part_resize(rj, pool, node, reserve + strays);
 	}
 	r = part_create(rj, pool, node, reserve);
 	/* A predecessor's, which was killed then; or what was kept there, and nobody needs any more. */
@@ -323,11 +379,6 @@ void replace_job_make(struct job *job, struct pool *pool)
 				    r == -ENOSPC ? "it has no room to promise" : strerror(-r));
 	}
 	replace_job_members(job, pool);
-}
-
-static uint64_t chunks_of(const struct replace_job *rj, unsigned node)
-{
-	return record_node_chunks(&rj->rec, node, record_chunks(rj->rec.size_bytes));
 }
 
 bool replace_job_owes(const struct replace_job *rj)

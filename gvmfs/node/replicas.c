@@ -199,6 +199,15 @@ static void replicas_free(struct inode *inode)
 	inode->replicas = NULL;
 }
 
+/* Of a region with one replica, whose views never change: the record alone says who has what. */
+static void words_begin(struct worker *w, struct inode *inode)
+{
+	uint64_t *words = journal_views(w->journal, inode->nr);
+
+	for (unsigned s = 0; s < inode->disk->rec.slot_count; s++)
+		journal_publish64(&words[s], view_word_make(inode->disk->epoch, 1));
+}
+
 void replicas_open(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
@@ -207,8 +216,10 @@ void replicas_open(struct worker *w, struct inode *inode)
 
 	if (inode->replicas && inode->replicas->closing)
 		replicas_free(inode);
-	if (inode->replicas || rec->replicas < 2)
+	if (inode->replicas || (rec->replicas < 2 && !drain_needs(w, inode)))
 		return;
+	if (rec->replicas < 2)
+		words_begin(w, inode);
 	r = calloc(1, sizeof(*r));
 	if (!r || !(r->written = repair_map())) {
 		log_error(rec->name, "no memory for the state of its replicas");
@@ -225,6 +236,7 @@ void replicas_open(struct worker *w, struct inode *inode)
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		view_begin(&r->slot[s], &env, words[s], r);
 	inode->replicas = r;
+	drain_open(r);
 	LIST_INSERT_HEAD(w->replicas, r, entry);
 	w->replicas_due_ns = 0;
 }
@@ -311,7 +323,7 @@ static void degraded_say(struct replicas *r, uint64_t now_ns)
 /* No write to it may begin. */
 static bool slot_holds(const struct replicas *r, unsigned slot)
 {
-	return repair_holds(r, slot) || !view_may_write(&r->slot[slot]);
+	return repair_holds(r, slot) || drain_holds(r, slot) || !view_may_write(&r->slot[slot]);
 }
 
 static void replicas_turn(struct replicas *r, unsigned slot)
@@ -352,6 +364,7 @@ void replicas_write_end(struct inode *inode, uint64_t epoch, uint64_t chunk)
 	assert(r->writes[slot]);
 	r->writes[slot]--;
 	repair_written(r, chunk);
+	drain_written(r, chunk);
 	if (repair_holds(r, slot))
 		replicas_turn(r, slot);
 }
@@ -412,7 +425,8 @@ static void replicas_renode(struct replicas *r, const struct record *before)
 
 			if (gvm_id_equal(&slot_node(before, s, n)->incarnation, &rec->nodes[to].incarnation))
 				continue;
-			assert(!((view_word_members(r->slot[s].word) | view_word_next(r->slot[s].word).members) >> n & 1));
+			assert(rec->replicas == 1 ||
+			       !((view_word_members(r->slot[s].word) | view_word_next(r->slot[s].word).members) >> n & 1));
 			view_incomplete(&r->slot[s], n);
 			view_bad(&r->slot[s], n, node[to].bad);
 		}
@@ -553,6 +567,7 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
+	uint64_t due_ns;
 	bool alone;
 
 	if (now_ns < w->replicas_due_ns) {
@@ -562,21 +577,20 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 			if (r->drain && !r->closing)
 				drain_look(r, now_ns);
 		}
-		return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
+		return w->replicas_due_ns;
 	}
+	due_ns = drain_poll(w, now_ns);
 	while (waits_end(w))
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
-	if (!LIST_EMPTY(w->replicas))
-		drain_poll(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
 		/* A worker that has just begun is connected to nobody yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
 		region_look(r, now_ns);
 	}
-	w->replicas_due_ns = now_ns + TICK_NS;
-	return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
+	w->replicas_due_ns = LIST_EMPTY(w->replicas) ? 0 : now_ns + TICK_NS;
+	return LIST_EMPTY(w->replicas) ? due_ns : w->replicas_due_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)

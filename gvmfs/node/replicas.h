@@ -2,7 +2,8 @@
 /*
  * replicas.h - the replicas of a region that is attached here: which nodes answer, and the view (views.h) of each slot.
  *
- * Only a region whose slots have more than one replica has a struct replicas (inode->replicas). A node counts as bad
+ * Only a region whose slots have more than one replica has a struct replicas (inode->replicas); and one with one, from the
+ * time on that a node of it is drained (drain.h). A node counts as bad
  * when its connection has been down for REPLICA_PATIENCE_NS, when a request that others carried out was not answered
  * for as long, when it answered that it lacks what it should have, or when it began anew without its memory; and no longer
  * when it is connected, the same, and heard of a while after that. It is written to no more, and read last. A slot gets a view
@@ -61,6 +62,8 @@ struct replicas {
 	void (*renode)(struct replicas *r, const struct record *before); /* the record has other nodes, for replace.h */
 	struct repair *repair; /* under way: repair.h; NULL: none */
 	uint64_t repairs;      /* so many were begun */
+	enum { SETTLED, SETTLES_SAVE, SETTLES_DROP } settles; /* a region with one copy: see drain.h */
+	uint64_t settles_ns;   /* since when */
 	struct drain *drain;   /* a move under way: drain.h; NULL: none */
 	uint64_t drain_ns;     /* before it none begins */
 	bool replacing;	       /* the record is about to change: replace.h */

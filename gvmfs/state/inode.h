@@ -52,6 +52,7 @@ struct inode {
 	uint32_t nodes_generation;
 	struct gvm_conn *nodes[RECORD_NODES_MAX]; /* as pool_node() said at nodes_generation */
 	struct replicas *replicas; /* of an attached region with more than one of each slot; else NULL */
+	unsigned plain; /* flushes under way that `replicas` does not know of: they began without it */
 	struct flush *unstored;	   /* flushes that some replica has, and that are not stored yet: store/sender.h */
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */

@@ -122,6 +122,12 @@ static void flushed(struct worker *w, struct flush *f)
 		flush_wait(f);
 }
 
+static void plain_sent(struct worker *w, struct flush *f)
+{
+	f->inode->plain--;
+	f->stored(w, f);
+}
+
 void sender_send(struct worker *w, struct inode *inode, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(inode, f->chunk);
@@ -131,11 +137,11 @@ void sender_send(struct worker *w, struct inode *inode, struct flush *f)
 	f->acked = 0;
 	f->replicated = v;
 	f->held = v && !replicas_write_begin(inode, f->chunk);
-	if (v) {
-		f->stored = f->done;
-		f->done = flushed;
+	f->stored = f->done;
+	f->done = v ? flushed : plain_sent;
+	inode->plain += !v;
+	if (v)
 		f->result = 0;
-	}
 	if (f->held)
 		flush_wait(f);
 	else

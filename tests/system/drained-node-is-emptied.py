@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a node that is drained has of a region with two replicas moves to other nodes while a program writes and checks its
-pages, also if the worker is killed in the middle. Afterwards nobody needs the node, which gets nothing new until it is told so.
+"""What a node that is drained has of a region with one copy, or with two, moves to other nodes while a program writes and checks
+its pages, also if the worker is killed in the middle. Afterwards nobody needs the node, which gets nothing new until it is told so.
 A drain that is called off leaves everything right."""
 
 import os
@@ -14,15 +14,15 @@ from remote import Mount, Node
 
 MIB = 1 << 20
 SIZE = 48 * MIB
-OPTIONS = "--replicas", "2", "--repair-after", "5", "--repair-rate", "3"
+OPTIONS = "--repair-after", "5", "--repair-rate", "3"
 
 
 def copying(mount, name):
-    wait_for("it moves", lambda: mount.stats(name)["drain_chunks"], 30)
+    wait_for("it moves", lambda: mount.stats(name).get("drain_chunks"), 30)
 
 
 def whole(mount, name):
-    wait_for("each chunk has two copies", lambda: not mount.stats(name)["slots_degraded"], 60)
+    wait_for("each chunk has its copies", lambda: not mount.stats(name)["slots_degraded"], 60)
 
 
 def fill(mount, mapper, name, seed):
@@ -83,13 +83,19 @@ def called_off(test, mount, node):
     mapper.do("fill", 0, SIZE, 6)
     mapper.do("check", 0, SIZE, 6)
     mapper.end()
+    os.unlink(mount.file("stays"))
 
 
 def main(test):
     nodes = [Node(test, "300M", name="node%d" % i) for i in range(4)]
-    mount = Mount(test, nodes, *OPTIONS)
+    mount = Mount(test, nodes, "--replicas", "2", *OPTIONS)
     beside_a_program(test, mount, nodes[0], "auto", kill=False)
     beside_a_program(test, mount, nodes[1], "fuse", kill=True)
+    called_off(test, mount, nodes[0])
+    mount.unmount()
+    mount = Mount(test, nodes, *OPTIONS, name="single")
+    beside_a_program(test, mount, nodes[0], "fuse", kill=False)
+    beside_a_program(test, mount, nodes[1], "auto", kill=True)
     called_off(test, mount, nodes[0])
 
 
