@@ -149,6 +149,7 @@ struct gvm_put {
 union gvm_answer {
 	struct gvm_ping_rsp ping;
 	struct gvm_node_stat_rsp node_stat;
+	struct gvm_node_drain_rsp node_drain;
 	struct gvm_name_list_rsp name_list;
 	struct gvm_region_open_rsp region_open;
 	struct gvm_region_stat_rsp region_stat;

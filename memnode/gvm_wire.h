@@ -136,7 +136,8 @@ enum gvm_writer {
 #define GVM_FEATURE_SEAL    (1ull << 0) /* chunks may be sealed (codec.h) */
 #define GVM_FEATURE_REMAINS (1ull << 1) /* requests that read also find what a loss has left of regions */
 #define GVM_FEATURE_HELD    (1ull << 2) /* the node knows REGION_HELD */
-#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD) /* that the client library asks for */
+#define GVM_FEATURE_DRAIN   (1ull << 3) /* the node knows NODE_DRAIN */
+#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
@@ -206,12 +207,13 @@ struct gvm_hdr {
 	F(u64, uptime_ns)                                                                          \
 	F(u64, names)      /* records of the name table, tombstones included */                    \
 	F(u64, tombstones) /* of these, those of removed names */                                  \
-	F(u64, names_max)                                                                          \
-	F(u64, drains) /* 1: it is to be emptied */
+	F(u64, names_max)
 
-/* drain 1: the node takes no new regions (CREATE answers NOSPACE), and NODE_STAT says that it is to be emptied, which is for
- * writers to do; 0: that is over. It is forgotten with the node's process. */
+/* drain 1: the node is to be emptied, which is for writers to do: it takes no new regions (CREATE answers NOSPACE, and
+ * NODE_STAT tells of nothing more to promise); 0: that is over; 2: only asks. It is forgotten with the node's process. */
+enum gvm_drain { GVM_DRAIN_END, GVM_DRAIN_BEGIN, GVM_DRAIN_ASK };
 #define GVM_MSG_NODE_DRAIN_REQ(F) F(u8, drain)
+#define GVM_MSG_NODE_DRAIN_RSP(F) F(u8, drains)
 
 /* NAME_PUT: the record is the data (1..GVM_RECORD_MAX bytes, opaque to the node). The node keeps
  * it if it has none under `key` or an older one; a record with an equal or newer version answers
@@ -356,6 +358,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(ping_rsp, GVM_MSG_PING_RSP)                                                              \
 	M(node_stat_rsp, GVM_MSG_NODE_STAT_RSP)                                                    \
 	M(node_drain_req, GVM_MSG_NODE_DRAIN_REQ)                                                  \
+	M(node_drain_rsp, GVM_MSG_NODE_DRAIN_RSP)                                                  \
 	M(name_put_req, GVM_MSG_NAME_PUT_REQ)                                                      \
 	M(name_list_req, GVM_MSG_NAME_LIST_REQ)                                                    \
 	M(name_list_rsp, GVM_MSG_NAME_LIST_RSP)                                                    \

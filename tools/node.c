@@ -32,7 +32,7 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"               file and no writer\n"
 				"  --help       show this text\n";
 
-enum deed { STAT, DRAIN, UNDRAIN };
+enum deed { STAT, TELL, DRAIN, UNDRAIN };
 
 /* How far a drain was when that was said last. */
 struct drained {
@@ -75,15 +75,17 @@ static int node_stat(struct gvm_conn *conn)
 	return rc;
 }
 
-static void plain_done(struct gvm_req *req)
+static void drain_answered(struct gvm_req *req)
 {
-	(void)req;
+	if (!req->result)
+		*(bool *)req->arg = ((struct gvm_call *)req)->rsp.node_drain.drains;
 }
 
-static int node_drain_set(struct gvm_conn *conn, bool drain)
+/* GVM_DRAIN_*. */
+static int node_drain_call(struct gvm_conn *conn, uint8_t drain, bool *drains)
 {
 	struct gvm_node_drain_req what = {.drain = drain};
-	struct gvm_call call = {.req = {.done = plain_done, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
+	struct gvm_call call = {.req = {.done = drain_answered, .arg = drains, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
 
 	gvm_node_drain(conn, &call, &what);
 	return gvm_conn_wait(conn, &call.req);
@@ -120,8 +122,9 @@ static int drain_say(struct gvm_conn *conn, const char *addr, const struct gvm_n
 	if (!stat->regions || now_ns - d->fewer_ns < STUCK_NS)
 		return 0;
 	d->fewer_ns = now_ns;
-	printf("%s: no region has left it for a minute. A region in use is moved by the mount that has it open for writing, if "
-	       "another node has room; others stay. Here are yet:\n", addr);
+	printf("%s: a region leaves as a whole, and none has for a minute. What is in use is moved by the mount that has it open for "
+	       "writing, if other nodes have room: gvm stat FILE there says how much is left to copy. What has no writer stays. Here "
+	       "are yet:\n", addr);
 	return node_regions_print(conn);
 }
 
@@ -129,21 +132,33 @@ static int node_drain(struct gvm_conn *conn, const char *addr)
 {
 	struct drained d = {.regions = UINT64_MAX, .fewest = UINT64_MAX};
 	struct gvm_node_stat_rsp stat = {0};
-	int rc;
+	struct gvm_id node;
+	bool drains;
+	int rc = node_drain_call(conn, GVM_DRAIN_BEGIN, &drains);
 
-	do {
-		rc = node_stat_get(conn, &stat);
-		/* (A node that was started anew knows nothing of it.) */
-		if (!rc && !stat.drains)
-			rc = node_drain_set(conn, true);
+	node = *gvm_conn_incarnation(conn);
+	while (!rc) {
+		rc = node_drain_call(conn, GVM_DRAIN_ASK, &drains);
+		if (!rc)
+			rc = node_stat_get(conn, &stat);
+		if (!rc && !gvm_id_equal(&node, gvm_conn_incarnation(conn))) {
+			say("%s was started anew: what it had was not moved, and is LOST there", addr);
+			return -EOWNERDEAD;
+		}
+		if (!rc && !drains) { /* it was started anew with what it had, or somebody has called it off */
+			say("%s is not to be drained any more", addr);
+			return -ECANCELED;
+		}
 		if (!rc)
 			rc = drain_say(conn, addr, &stat, &d);
+		if (rc || !stat.regions)
+			break;
 		fflush(stdout);
-		if (!rc && stat.regions)
-			nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
-	} while (!rc && stat.regions);
+		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	}
 	if (!rc)
-		printf("%s: empty. It gets nothing until gvm node undrain, or its end\n", addr);
+		printf("%s: empty. It gets nothing until gvm node undrain, or its end. Mounts count it among those of which a majority "
+		       "has to answer for changes of names, until it is in their lists no more\n", addr);
 	return rc;
 }
 
@@ -158,7 +173,11 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum dee
 	if (rc)
 		return rc;
 	if (deed != STAT) {
-		rc = deed == DRAIN ? node_drain(conn, addr) : node_drain_set(conn, false);
+		bool drains;
+
+		rc = deed == DRAIN ? node_drain(conn, addr) :
+				     node_drain_call(conn, deed == TELL ? GVM_DRAIN_BEGIN : GVM_DRAIN_END, &drains);
+		*said = rc == -EOWNERDEAD || rc == -ECANCELED;
 	} else if (remove_id) {
 		rc = node_region_remove(conn, remove_id);
 		*said = rc == -EBUSY || rc == -EINVAL;
@@ -265,6 +284,12 @@ int cmd_node(int argc, char **argv)
 		fputs(help_text, stderr);
 		free(key);
 		return EXIT_USAGE;
+	}
+	/* What leaves one is not to go to the next. */
+	for (int i = optind; deed == DRAIN && i < argc; i++) {
+		bool said;
+
+		node_ask(argv[i], &opts, TELL, false, NULL, &said);
 	}
 	for (bool several = argc - optind > 1; optind < argc; optind++) {
 		bool said;

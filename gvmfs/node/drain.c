@@ -15,14 +15,17 @@
 #include <string.h>
 
 #define POLL_NS	  2000000000ull
-#define STAT_NS	  1000000000ull
+#define ASK_NS	  1000000000ull
 #define AGAIN_NS  5000000000ull	 /* after a move that came to nothing */
 #define RETRY_NS  1000000000ull	 /* after a node did not answer */
 #define LEAVES_NS 5000000000ull	 /* for the views: those that have not changed by then stay as they are */
 #define HOLDS_NS  1000000000ull	 /* for so long may writes be held, while nothing of it is in the journal */
 #define DROP_NS	  3000000000ull	 /* and for a node that does not answer to drop what readers elsewhere may find there */
-#define ROUNDS	  6u
-#define FEW	  64u /* chunks that a round leaves to repair.h */
+#define ROUNDS	  6u  /* after which more than FEW may be left, if they are copied within some seconds */
+#define ROUNDS_MAX 30u
+#define REST_S	  10u
+#define FEW	  64u /* chunks that a round leaves to repair.h, or for which writes are held */
+#define FAILURES  8u  /* in a row, of copies or lists */
 
 enum state { COPIES, LEAVES, READY };
 
@@ -39,8 +42,10 @@ struct drain {
 	bool moves[RECORD_SLOTS];
 	bool busy; /* a job is under way */
 	bool swapping; /* replace.h is at work */
+	int error; /* of the last job */
 	uint64_t next_ns; /* no job before it */
 	uint64_t leaves_ns;
+	unsigned failures;
 	unsigned rounds, slot; /* the slot that is copied */
 	uint64_t cursor; /* in it */
 	bool scanned;
@@ -63,19 +68,19 @@ static int replica_of(const struct drain *d, unsigned slot)
 
 /* ---- which nodes */
 
-struct stat_call {
+struct drain_call {
 	struct gvm_call call; /* first */
 	struct pool *pool;
 };
 
-static void stat_done(struct gvm_req *req)
+static void drain_asked(struct gvm_req *req)
 {
-	struct stat_call *sc = (struct stat_call *)req;
+	struct drain_call *dc = (struct drain_call *)req;
 
-	for (unsigned i = 0; !req->result && i < sc->pool->count; i++)
-		if (sc->pool->conns[i] == req->conn)
-			sc->pool->drains[i] = sc->call.rsp.node_stat.drains;
-	free(sc);
+	for (unsigned i = 0; !req->result && i < dc->pool->count; i++)
+		if (dc->pool->conns[i] == req->conn)
+			dc->pool->drains[i] = dc->call.rsp.node_drain.drains;
+	free(dc);
 }
 
 static bool any_drains(const struct worker *w)
@@ -100,6 +105,7 @@ static void singles_open(struct worker *w)
 
 uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 {
+	const struct gvm_node_drain_req what = { .drain = GVM_DRAIN_ASK };
 	struct pool *pool = w->pool;
 
 	if (LIST_EMPTY(&w->inodes->attached))
@@ -109,14 +115,14 @@ uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 	singles_open(w);
 	pool->drains_ns = now_ns + POLL_NS;
 	for (unsigned i = 0; i < pool->count; i++) {
-		struct stat_call *sc;
+		struct drain_call *dc;
 
-		if (gvm_conn_state(pool->conns[i]) != GVM_CONN_UP || !(sc = calloc(1, sizeof(*sc))))
+		if (gvm_conn_state(pool->conns[i]) != GVM_CONN_UP || !(dc = calloc(1, sizeof(*dc))))
 			continue;
-		sc->pool = pool;
-		sc->call.req.done = stat_done;
-		sc->call.req.deadline_ns = now_ns + STAT_NS;
-		gvm_node_stat(pool->conns[i], &sc->call);
+		dc->pool = pool;
+		dc->call.req.done = drain_asked;
+		dc->call.req.deadline_ns = now_ns + ASK_NS;
+		gvm_node_drain(pool->conns[i], &dc->call, &what);
 	}
 	return pool->drains_ns;
 }
@@ -213,9 +219,12 @@ unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[R
 
 	if (r->drain || r->repair || r->degraded || d->view_saved || now_ns < r->drain_ns)
 		return 0;
-	for (unsigned i = 0; i < d->rec.node_count; i++)
-		if (node_drains(r, i) && record_node_is_used(&d->rec, i))
-			return node_wants(r, i, wanted);
+	for (unsigned i = 0; any_drains(r->w) && i < d->rec.node_count; i++) {
+		unsigned count = node_drains(r, i) && record_node_is_used(&d->rec, i) ? node_wants(r, i, wanted) : 0;
+
+		if (count)
+			return count;
+	}
 	return 0;
 }
 
@@ -313,6 +322,8 @@ static struct drain *job_drain(const struct repair_job *job)
 	if (!d || !gvm_id_equal(&record_of(d)->id, &job->region) || inode->disk->epoch != job->epoch || d->serial != job->serial)
 		return NULL;
 	d->busy = false;
+	d->failures = job->job.result ? d->failures + 1 : 0;
+	d->error = job->job.result;
 	if (job->job.result)
 		d->next_ns = gvm_now_ns() + RETRY_NS;
 	return d;
@@ -436,6 +447,13 @@ static void round_begin(struct drain *d)
 	round_goes_on(d);
 }
 
+static bool rest_is_small(const struct drain *d)
+{
+	uint64_t left = set_left(&d->written), rate = d->r->w->opts->repair_rate * 1000000ull;
+
+	return !d->failures && (left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S));
+}
+
 static void copies_go_on(struct drain *d)
 {
 	if (!d->scanned) {
@@ -443,7 +461,7 @@ static void copies_go_on(struct drain *d)
 		if (!d->r->inode->plain)
 			scan_begin(d);
 	} else if (!round_goes_on(d)) {
-		if (set_left(&d->written) <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS))
+		if (rest_is_small(d))
 			leaves_begin(d);
 		else
 			round_begin(d);
@@ -487,6 +505,7 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 		count += d->moves[s];
 	}
 	r->drain = d;
+	r->no_drain = false;
 	log_info(rec->name, "node %s is drained: %u/%u of the copies move to node %s", rec->nodes[from].addr, count,
 		 rec->slot_count * rec->replicas, rec->nodes[to].addr);
 }
@@ -505,13 +524,28 @@ static bool views_are_left(const struct drain *d, uint64_t now_ns)
 	return true;
 }
 
-static bool can_go_on(const struct drain *d)
+/* Why it has to end; NULL: it need not. */
+static const char *end_reason(const struct drain *d, uint64_t now_ns)
 {
 	const struct replicas *r = d->r;
 	int from = record_node_find(record_of(d), &d->from), to = record_node_find(record_of(d), &d->to);
 
-	return from >= 0 && to >= 0 && !r->inode->disk->failed && !r->node[to].bad && node_drains(r, (unsigned)from) &&
-	       !(d->state == COPIES && replicas_degraded(r->inode));
+	if (from < 0 || to < 0 || r->inode->disk->failed)
+		return "the region has changed";
+	if (r->node[to].bad)
+		return "the node that copies move to fails";
+	/* (Without the node that they move from, the other one is the best to have.) */
+	if ((d->state == COPIES || is_single(r)) && r->node[from].bad)
+		return "the node fails";
+	if (!r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
+		return "it is not to be drained any more";
+	if (d->failures >= FAILURES)
+		return strerror(-d->error);
+	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)
+		return "it is written to faster than --repair-rate lets copies be made";
+	if (is_single(r) && d->state != COPIES && now_ns - d->leaves_ns >= HOLDS_NS)
+		return "writes would have been held for too long";
+	return NULL;
 }
 
 static void drain_step(struct drain *d, uint64_t now_ns)
@@ -519,8 +553,8 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 	struct replicas *r = d->r;
 
 	switch (d->state) {
-	case COPIES:
-		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved)
+	case COPIES: /* what lacks a copy comes first */
+		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved && !replicas_degraded(r->inode))
 			copies_go_on(d);
 		break;
 	case LEAVES:
@@ -537,16 +571,15 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 void drain_look(struct replicas *r, uint64_t now_ns)
 {
 	struct drain *d = r->drain;
+	const char *reason = d && !d->swapping ? end_reason(d, now_ns) : NULL;
 
 	settles_look(r, now_ns);
-	if (!d || d->swapping)
-		return;
-	if (!can_go_on(d) || (is_single(r) && d->state != COPIES && now_ns - d->leaves_ns >= HOLDS_NS)) {
-		log_warning(record_of(d)->name, "the move of its copies to another node has ended before it was done");
+	if (reason) {
+		log_warning(record_of(d)->name, "copies on a node that is drained stay there for now: %s", reason);
 		drain_end(r);
-		return;
+	} else if (d && !d->swapping) {
+		drain_step(d, now_ns);
 	}
-	drain_step(d, now_ns);
 }
 
 void drain_swaps(struct replicas *r)

@@ -101,9 +101,9 @@ static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool
 	struct pool *pool = arg;
 
 	pool->generation++;
-	for (unsigned i = 0; i < pool->count; i++)
+	for (unsigned i = 0; renewed && i < pool->count; i++)
 		if (pool->conns[i] == conn)
-			pool->drains[i] = false; /* it is asked again */
+			pool->drains[i] = false; /* it knows nothing of that */
 	if (state == GVM_CONN_UP)
 		pool_compare(pool);
 	if (pool->kind == POOL_WATCHES)

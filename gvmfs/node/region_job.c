@@ -8,6 +8,7 @@
 #include "owner.h"
 #include "region_views.h"
 #include "state/worker.h"
+#include "strays.h"
 #include "views.h"
 
 #include <errno.h>
@@ -418,7 +419,7 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 				    gvm_conn_addr(conn));
 			continue;
 		}
-		if (pool->again[i] || st->drains || st->promisable_bytes <= st->reserved_bytes ||
+		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes ||
 		    rec->node_count == RECORD_NODES_MAX)
 			continue;
 		rack[rec->node_count] = pool_rack(pool, conn);
@@ -564,31 +565,23 @@ static uint64_t resize_deadline(const struct region_job *rj, const struct pool *
 	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
 }
 
+/* (With what it holds of slots that were, or were to be, its own.) */
 static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks)
 {
 	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
-	struct gvm_region_resize_req what = {
-		.region = rj->rec.id,
-		.epoch = rj->epoch,
-		.chunks = chunks,
-		.reserve_chunks = record_node_chunks(&rj->rec, node, chunks),
-	};
+	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
+	uint64_t strays;
 	struct ask ask;
 	int r;
 
 	if (!conn)
 		return -ENOMEM;
-	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
-	r = pool_wait(conn, &ask.call.req);
-	if (r != -EINVAL || region_open(pool, rj, node, GVM_OPEN_LOOK, 0, resize_deadline(rj, pool), &ask))
+	r = region_open(pool, rj, node, GVM_OPEN_LOOK, 0, resize_deadline(rj, pool), &ask);
+	if (!r)
+		r = strays_count(pool, &rj->rec, node, NULL, chunks, ask.call.rsp.region_open.reserve_chunks, &strays);
+	if (r)
 		return r;
-	/* It holds chunks of slots that were moved away from it: the promise for them stays. */
-	what.reserve_chunks = ask.call.rsp.region_open.reserve_chunks;
-	if (chunks > ask.call.rsp.region_open.chunks)
-		what.reserve_chunks += record_node_chunks(&rj->rec, node, chunks) -
-				       record_node_chunks(&rj->rec, node, ask.call.rsp.region_open.chunks);
-	if (what.reserve_chunks > chunks)
-		what.reserve_chunks = chunks;
+	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
 	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
 	return pool_wait(conn, &ask.call.req);
 }

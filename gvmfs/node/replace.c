@@ -29,7 +29,6 @@ struct replace {
 	bool changed; /* the record, by the first step */
 	bool moves;   /* room is made for what drain.h moves */
 	bool swaps;   /* what it has moved gets its place */
-	uint64_t again_ns; /* when it has ended */
 };
 
 static struct replicas *replicas_of(const struct replace *p)
@@ -44,6 +43,7 @@ static void replace_end(struct replace *p, uint64_t again_ns)
 	struct replicas *r = replicas_of(p);
 
 	if (r) {
+		r->trims |= p->job.raises || p->swaps;
 		r->replacing = false;
 		r->replace_ns = gvm_now_ns() + again_ns;
 	}
@@ -72,22 +72,28 @@ static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t
 	return wanted;
 }
 
-/* A node without a slot answers: it is to be rid of its part. */
+/* A node without a slot answers: it is to be rid of its part, as soon as nothing lacks a copy. */
 static bool any_unused(const struct replicas *r)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	for (unsigned i = 0; i < rec->node_count; i++)
+	for (unsigned i = 0; !r->degraded && i < rec->node_count; i++)
 		if (!r->node[i].down_ns && !record_node_is_used(rec, i) && !drain_goes_to(r, i))
 			return true;
 	return false;
+}
+
+/* What nodes promise too much is given back when nothing else is to be done. */
+static bool trims_now(const struct replicas *r)
+{
+	return r->trims && !r->degraded && !r->drain && !r->inode->disk->view_saved && !any_unused(r);
 }
 
 static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || drain_wants(r, now_ns, NULL))
+	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || trims_now(r) || drain_wants(r, now_ns, NULL))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -185,26 +191,6 @@ static void members_note(struct replace *p, const struct replicas *r)
 
 /* ---- the steps, each the end of the one before */
 
-static void lowered(struct job *job)
-{
-	struct replace *p = (struct replace *)job;
-
-	replace_end(p, p->again_ns);
-}
-
-/* Gives back what was promised for copies that stay where they are, and ends. */
-static void promises_lower(struct replace *p, uint64_t again_ns)
-{
-	if (!replicas_of(p) || !replace_job_owes(&p->job)) {
-		replace_end(p, again_ns);
-		return;
-	}
-	p->again_ns = again_ns;
-	p->job.job.work = replace_job_lower;
-	p->job.job.done = lowered;
-	jobs_submit(p->w->jobs, &p->job.job);
-}
-
 /* Nothing came of a step: true, and what can be done was. */
 static bool step_failed(struct replace *p)
 {
@@ -215,10 +201,7 @@ static bool step_failed(struct replace *p)
 		return false;
 	if (r && result == -EKEYREVOKED && !p->inode->disk->failed)
 		p->w->region_events->fenced(p->w, p->inode);
-	if (result == -EKEYREVOKED)
-		replace_end(p, AGAIN_NS);
-	else
-		promises_lower(p, AGAIN_NS);
+	replace_end(p, AGAIN_NS);
 	return true;
 }
 
@@ -228,10 +211,7 @@ static void saved(struct worker *w, int result, void *arg)
 
 	if (replicas_of(p) && !result)
 		region_lease(w, p->inode);
-	if (p->moves)
-		replace_end(p, AGAIN_NS);
-	else
-		promises_lower(p, result || !p->job.found ? AGAIN_NS : 0);
+	replace_end(p, result || !p->job.found || p->moves ? AGAIN_NS : 0);
 }
 
 /* Another is chosen the next time. */
@@ -311,6 +291,18 @@ static bool wants_any(const struct replace_job *job)
 	return false;
 }
 
+/* Once. */
+static void nobody_say(const struct replace *p, struct replicas *r)
+{
+	bool *said = p->moves ? &r->no_drain : &r->no_room;
+
+	if (!*said)
+		log_warning(p->job.rec.name, "copies %s: no other node%s answers that has room to promise, and no copy of the same",
+			    p->moves ? "on a node that is drained stay there" : "that a node had cannot be made anew",
+			    p->moves && p->job.racks_shared ? " of another rack" : "");
+	*said = true;
+}
+
 static void chosen(struct job *job)
 {
 	struct replace *p = (struct replace *)job;
@@ -323,13 +315,11 @@ static void chosen(struct job *job)
 	if (!p->job.found && r->refusals) {
 		memset(r->refused, 0, sizeof(r->refused));
 		r->refusals = 0; /* they are tried once more */
-	} else if (!p->job.found && wants_any(&p->job) && !r->no_room) {
-		log_warning(rec->name, "copies %s: no other node answers that has room to promise, and no copy of the same",
-			    p->moves ? "on a node that is drained stay there" : "that a node had cannot be made anew");
-		r->no_room = true;
+	} else if (!p->job.found && wants_any(&p->job)) {
+		nobody_say(p, r);
 	}
 	p->job.found = p->moves ? moves_narrow(p) : moves_keep(p, r);
-	if (p->job.found && p->job.racks_shared)
+	if (!p->moves && p->job.found && p->job.racks_shared)
 		log_warning(rec->name, "copies are made anew in racks that have one already: no other rack has a node that "
 			    "answers and has room");
 	for (unsigned i = 0; i < p->job.nodes_before; i++)
@@ -365,6 +355,11 @@ static void swap_begin(struct replace *p, struct replicas *r)
 	jobs_submit(p->w->jobs, &p->job.job);
 }
 
+static void trimmed(struct job *job)
+{
+	replace_end((struct replace *)job, 0);
+}
+
 static void replace_run(struct task *task)
 {
 	struct replace *p = (struct replace *)((char *)task - offsetof(struct replace, task));
@@ -384,14 +379,22 @@ static void replace_run(struct task *task)
 	p->job.view = inode_view_told(d);
 	memcpy(p->job.refused, r->refused, sizeof(r->refused));
 	for (unsigned i = 0; i < d->rec.node_count; i++)
-		p->job.away[i] = r->node[i].down_ns || drain_goes_to(r, i);
+		p->job.away[i] = r->node[i].down_ns || r->degraded || drain_goes_to(r, i);
 	if (drain_is_ready(r)) {
 		swap_begin(p, r);
+		return;
+	}
+	if (trims_now(r)) {
+		r->trims = false;
+		p->job.job.work = replace_job_trim;
+		p->job.job.done = trimmed;
+		jobs_submit(p->w->jobs, &p->job.job);
 		return;
 	}
 	for (unsigned s = 0; s < d->rec.slot_count; s++)
 		p->job.wanted[s] = replicas_wanted(r, s, now_ns);
 	p->moves = !wants_any(&p->job) && drain_wants(r, now_ns, p->job.wanted);
+	p->job.healthy = p->moves;
 	p->job.job.work = replace_job_choose;
 	p->job.job.done = chosen;
 	jobs_submit(p->w->jobs, &p->job.job);

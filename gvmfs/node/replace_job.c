@@ -4,9 +4,9 @@
 
 #include "ask.h"
 #include "base/log.h"
-#include "index_read.h"
 #include "options.h"
 #include "owner.h"
+#include "strays.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -124,7 +124,7 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
 		struct candidate *c = &of[n];
 
-		if (ask_wait(&asks[i]) || pool->again[i] || st->drains || n == OPTIONS_NODES_MAX)
+		if (ask_wait(&asks[i]) || pool->again[i] || st->promisable_bytes <= st->reserved_bytes || n == OPTIONS_NODES_MAX)
 			continue;
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
@@ -192,7 +192,7 @@ static struct candidate *candidate_choose(struct replace_job *rj, struct candida
 		}
 	}
 	rj->racks_shared |= best && best_rank < 3;
-	return best;
+	return rj->healthy && best_rank < 3 ? NULL : best;
 }
 
 static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot, unsigned replica)
@@ -282,34 +282,6 @@ static uint64_t chunks_of(const struct replace_job *rj, unsigned node)
 	return record_node_chunks(&rj->rec, node, record_chunks(rj->rec.size_bytes));
 }
 
-struct strays {
-	const struct replace_job *rj;
-	unsigned node;
-	uint64_t count;
-};
-
-static void stray_count(void *arg, uint64_t chunk, uint64_t version)
-{
-	struct strays *st = arg;
-	unsigned slot = record_slot_of(&st->rj->rec, chunk);
-	bool stray = !(version & GVM_VERSION_ZERO) && record_replica_of(&st->rj->rec, slot, st->node) < 0;
-
-	for (unsigned n = 0; n < st->rj->rec.replicas; n++)
-		stray &= st->rj->slots[slot].node[n] != st->node;
-	st->count += stray;
-}
-
-/* Chunks that it holds of slots that it was to have once, or has had: they take room, too. */
-static int strays_find(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t promised, uint64_t *count)
-{
-	struct strays st = { .rj = rj, .node = node };
-	int r = promised > chunks_of(rj, node) ?
-			index_read(pool, node_of(rj, node), &rj->rec.id, ASK_NS, stray_count, &st) : 0;
-
-	*count = st.count;
-	return r;
-}
-
 static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 {
 	uint64_t reserve = reserve_of(rj, node), strays;
@@ -319,10 +291,11 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 	if (node < rj->nodes_before && record_node_is_used(&rj->rec, node)) {
 		r = part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
 		if (!r)
-			r = strays_find(rj, pool, node, ask.call.rsp.region_open.reserve_chunks, &strays);
+			r = strays_count(pool, &rj->rec, node, rj->slots, record_chunks(rj->rec.size_bytes),
+					 ask.call.rsp.region_open.reserve_chunks, &strays);
 		if (r)
 			return r;
-		rj->raised[node] = reserve + strays;
+		rj->raises = true;
 		return part_resize(rj, pool, node, reserve + strays);
 	}
 	r = part_create(rj, pool, node, reserve);
@@ -381,20 +354,20 @@ void replace_job_make(struct job *job, struct pool *pool)
 	replace_job_members(job, pool);
 }
 
-bool replace_job_owes(const struct replace_job *rj)
-{
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		if (rj->raised[i] > chunks_of(rj, i))
-			return true;
-	return false;
-}
-
-/* (One that does not answer promises too much until the region's size changes.) */
-void replace_job_lower(struct job *job, struct pool *pool)
+void replace_job_trim(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
 
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		if (rj->raised[i] > chunks_of(rj, i))
-			part_resize(rj, pool, i, chunks_of(rj, i));
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		uint64_t own = chunks_of(rj, i), promised, strays;
+		struct ask ask;
+
+		if (rj->away[i] || !own || part_open(rj, pool, i, GVM_OPEN_LOOK, &ask))
+			continue;
+		promised = ask.call.rsp.region_open.reserve_chunks;
+		if (ask.call.rsp.region_open.epoch == rj->epoch &&
+		    !strays_count(pool, &rj->rec, i, NULL, ~0ull, promised, &strays) && promised > own + strays)
+			part_resize(rj, pool, i, own + strays);
+	}
+	job->result = 0;
 }

@@ -23,6 +23,7 @@ struct replace_job {
 	struct gvm_id refused[REPLICA_REFUSED]; /* nor chosen */
 	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
 	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
+	bool healthy;	/* in: they have what they should: no place in another's rack is good enough */
 	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
 	bool member[RECORD_NODES_MAX];	/* in, of the second step: nodes that are asked whether we are the writer yet */
 	unsigned nodes_before;		/* those from here on were added */
@@ -32,15 +33,14 @@ struct replace_job {
 	unsigned found;	    /* out: so many replicas have another node there */
 	bool ready[RECORD_NODES_MAX];	/* out of the second step: the node has the room */
 	bool refuses[RECORD_NODES_MAX]; /* or has not */
-	uint64_t raised[RECORD_NODES_MAX]; /* out: chunks that a node which had some was asked to promise, whatever came of it */
+	bool raises; /* out: a node that had slots was asked to promise more, whatever came of it */
 };
 
 void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
 /* The second step where the nodes are ready. */
 void replace_job_members(struct job *job, struct pool *pool);
-/* After them, with the record as it is now: what was promised for copies that stay where they are is given back. */
-bool replace_job_owes(const struct replace_job *rj);
-void replace_job_lower(struct job *job, struct pool *pool);
+/* By itself: nodes need not promise more than what they have, and are to have by the record. */
+void replace_job_trim(struct job *job, struct pool *pool);
 
 #endif

@@ -68,7 +68,9 @@ struct replicas {
 	uint64_t drain_ns;     /* before it none begins */
 	bool replacing;	       /* the record is about to change: replace.h */
 	uint64_t replace_ns;   /* not before this time */
+	bool trims;	       /* nodes may promise more than is needed: replace.h */
 	bool no_room;	       /* for copies elsewhere: that was said */
+	bool no_drain;	       /* nor for what a node has that is drained */
 	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that were chosen for copies and did not take them: others first */
 	unsigned refusals;
 	uint64_t *written; /* a bit for each chunk of a degraded slot that was written since: repair_map() */

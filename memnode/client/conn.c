@@ -224,6 +224,12 @@ void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
 	call_submit(conn, call, GVM_OP_NODE_STAT, 0, NULL, 0);
 }
 
+void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what)
+{
+	call->req.needs = GVM_FEATURE_DRAIN;
+	call_submit(conn, call, GVM_OP_NODE_DRAIN, gvm_node_drain_req_pack(what, call->req.meta_inline), NULL, 0);
+}
+
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes)
 {
@@ -250,7 +256,6 @@ void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct 
 		call_submit(conn, call, opcode, gvm_##msg##_pack(what, call->req.meta_inline),     \
 			    NULL, 0);                                                              \
 	}
-CALL(node_drain, node_drain_req, GVM_OP_NODE_DRAIN)
 CALL(name_list, name_list_req, GVM_OP_NAME_LIST)
 CALL(name_fence, name_fence_req, GVM_OP_NAME_FENCE)
 CALL(name_forget, name_forget_req, GVM_OP_NAME_FORGET)

@@ -70,7 +70,7 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 
 	*rsp = (struct gvm_node_stat_rsp){
 		.capacity_bytes = t->limit_cells * STORE_CELL_BYTES,
-		.promisable_bytes = t->promisable_cells * STORE_CELL_BYTES,
+		.promisable_bytes = (t->drains ? t->promised_cells : t->promisable_cells) * STORE_CELL_BYTES,
 		.reserved_bytes = t->promised_cells * STORE_CELL_BYTES,
 		.held_bytes = (t->totals.cells + t->entry_cells) * STORE_CELL_BYTES,
 		.stored_bytes = t->totals.stored_bytes,
@@ -89,6 +89,5 @@ void node_stat(const struct node *n, struct gvm_node_stat_rsp *rsp)
 		.names = n->names.count,
 		.tombstones = n->names.gone,
 		.names_max = n->names.count_max,
-		.drains = t->drains,
 	};
 }

@@ -155,12 +155,15 @@ static int op_ping(struct request *q, const union fields *f)
 
 static int op_node_drain(struct request *q, const union fields *f)
 {
-	if (f->node_drain.drain > 1)
+	bool *drains = &q->node->regions.drains, was = *drains;
+
+	if (f->node_drain.drain > GVM_DRAIN_ASK)
 		return GVM_ERR_INVALID;
-	if (q->node->regions.drains != f->node_drain.drain)
-		log_peer(f->node_drain.drain ? "it is to be drained: no region is made here" :
-					       "it is not to be drained any more");
-	q->node->regions.drains = f->node_drain.drain;
+	if (f->node_drain.drain != GVM_DRAIN_ASK)
+		*drains = f->node_drain.drain == GVM_DRAIN_BEGIN;
+	if (*drains != was)
+		log_peer(was ? "it is not to be drained any more" : "it is to be drained: no region is made here");
+	q->meta_len = gvm_node_drain_rsp_pack(&(struct gvm_node_drain_rsp){.drains = *drains}, q->meta);
 	return GVM_OK;
 }
 

@@ -346,7 +346,7 @@ static const struct frame {
 	REQ_BARE(node_stat_req, NODE_STAT),
 	RSP(node_stat_rsp, NODE_STAT),
 	REQ(node_drain_req, NODE_DRAIN),
-	RSP_BARE(node_drain_rsp, NODE_DRAIN),
+	RSP(node_drain_rsp, NODE_DRAIN),
 	REQ_DATA(name_put_req, NAME_PUT, data_record),
 	RSP_BARE(name_put_rsp, NAME_PUT),
 	REQ(name_list_req, NAME_LIST),

@@ -39,8 +39,9 @@ static const struct gvm_node_stat_rsp sample_node_stat_rsp = { .capacity_bytes =
 	.stored_bytes = 0xf8000, .nonzero_bytes = 0x240000, .regions = 2, .chunks = 19,
 	.clients = 3, .gets = 1000, .puts = 500, .delta_puts = 400, .discards = 7, .bad_frames = 1,
 	.rx_bytes = 0x123456, .tx_bytes = 0x654321, .uptime_ns = 60000000000ull,
-	.names = 9, .tombstones = 2, .names_max = 65536, .drains = 1 };
-static const struct gvm_node_drain_req sample_node_drain_req = { .drain = 1 };
+	.names = 9, .tombstones = 2, .names_max = 65536 };
+static const struct gvm_node_drain_req sample_node_drain_req = { .drain = GVM_DRAIN_BEGIN };
+static const struct gvm_node_drain_rsp sample_node_drain_rsp = { .drains = 1 };
 static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID,
 	.table = 0x3333333333333333ull, .born = 12, .version = 14, .round = 0 };
 static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } }, .round = 0,
