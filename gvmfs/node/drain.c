@@ -91,18 +91,6 @@ static bool any_drains(const struct worker *w)
 	return false;
 }
 
-/* Of regions with one copy there is no struct replicas before. */
-static void singles_open(struct worker *w)
-{
-	struct inode *inode;
-
-	if (!any_drains(w))
-		return;
-	LIST_FOREACH (inode, &w->inodes->attached, attached_entry)
-		if (!inode->replicas && !inode->disk->failed && inode->disk->rec.kind == RECORD_REGION)
-			replicas_open(w, inode);
-}
-
 uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 {
 	const struct gvm_node_drain_req what = { .drain = GVM_DRAIN_ASK };
@@ -112,7 +100,6 @@ uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 		return ~0ull;
 	if (now_ns < pool->drains_ns)
 		return pool->drains_ns;
-	singles_open(w);
 	pool->drains_ns = now_ns + POLL_NS;
 	for (unsigned i = 0; i < pool->count; i++) {
 		struct drain_call *dc;
@@ -554,7 +541,7 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 
 	switch (d->state) {
 	case COPIES: /* what lacks a copy comes first */
-		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved && !replicas_degraded(r->inode))
+		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved && !r->degraded)
 			copies_go_on(d);
 		break;
 	case LEAVES:

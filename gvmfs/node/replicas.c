@@ -562,6 +562,16 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	replace_look(r, now_ns);
 }
 
+/* Of regions with one copy, which a node that is drained has a part of, there is no struct replicas before. */
+static void singles_open(struct worker *w)
+{
+	struct inode *inode;
+
+	LIST_FOREACH(inode, &w->inodes->attached, attached_entry)
+		if (!inode->disk->failed && inode->disk->rec.kind == RECORD_REGION)
+			replicas_open(w, inode);
+}
+
 /* What happens to a slot is looked at when it happens. To look at all of them takes as long as there are slots, and
  * faults wait for it: that is done every TICK_NS. Only repairs and drains go on with each call. */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
@@ -579,6 +589,8 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 		}
 		return w->replicas_due_ns;
 	}
+	if (now_ns >= w->pool->drains_ns)
+		singles_open(w);
 	due_ns = drain_poll(w, now_ns);
 	while (waits_end(w))
 		;
