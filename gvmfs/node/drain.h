@@ -15,11 +15,12 @@
  * one that returns. What comes in between (a node fails, the size changes, the drain is called off, the worker dies) ends
  * the move; replicas that have left come back by repair.h, and it begins again.
  *
- * A region with one copy has no views to leave: the record alone says who has what, and the whole part goes to one node. Instead of LEAVES its writes are
- * held, until those under way have ended and the rest is copied. Then, with all of it on both nodes, the record gives the slots to
- * the other; and writes go on when the name table has that record, and the node that had them has dropped its part
- * (struct replicas' `settles`): whoever reads by an old record finds nothing. That takes some tenths of a second. A worker
- * that dies in the middle leaves a record in the journal that is right, the old or the new, and its successor holds writes, too.
+ * A region with one copy has no views to leave: the record alone says who has what, and the whole part goes to one
+ * node. Instead of LEAVES its writes are held, until those under way have ended and the rest is copied. Then, with all of
+ * it on both nodes, the record gives the slots to the other; and writes go on when the name table has that record, and
+ * the node that had them has dropped its part (struct replicas' `settles`): whoever reads by an old record finds
+ * nothing. That takes some tenths of a second. A worker that dies in the middle leaves a record in the journal that is
+ * right, the old or the new, and its successor holds writes, too.
  *
  * Front thread.
  */

@@ -90,7 +90,8 @@ void view_begin(struct view_slot *v, const struct view_env *env, view_word word,
 void view_bad(struct view_slot *v, unsigned replica, bool bad);
 /* Something needs a view without the members that are bad now. It is over when there is one, or when none is bad. */
 void view_need(struct view_slot *v);
-/* It is to be a member no more, though it has everything (or that is over): it leaves when all members answer, and if another is left. */
+/* It is to be a member no more, though it has everything (or that is over): it leaves when all members answer, and if
+ * another is left. */
 void view_leave(struct view_slot *v, unsigned replica, bool leave);
 /* It has recorded a view of this number (error 0), or not. */
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error);

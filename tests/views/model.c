@@ -832,7 +832,8 @@ static uint64_t hash(void)
 
 static void print_event(unsigned event)
 {
-	static const char *const kinds[E_KINDS] = { "writes", "writes again", "needs a view", "lets go (or not) of", "finds slow", "finds answering",
+	static const char *const kinds[E_KINDS] = { "writes", "writes again", "needs a view",
+						    "wants, or no more, to be rid of", "finds slow", "finds answering",
 						    "is cut from", "is heard by", "has its record heard by",
 						    "has its copy heard by", "hears", "hears of its record from",
 						    "hears of its copy from", "fills", "copies from",
