@@ -15,7 +15,7 @@ MEASURES = (["mount", "nodes", "regions", "region_make", "region_make_more", "se
              "files", "list_max", "huge_make", "huge_open", "huge_attach", "huge_seek",
              "huge_shrink"]
             + ["fault_%s%s" % (what, when) for what in ("", "p99_", "max_") for when in WHEN]
-            + ["fault_killed_%s" % when for when in ("sessions", "files", "huge")]
+            + ["fault_killed_%s" % when for when in ("sessions", "files", "huge", "load")]
             + ["memory_%s" % when for when in WHEN if when != "listing"])
 
 
