@@ -163,8 +163,9 @@ struct ivy_txn {
 	u16 seek; /* SEEK: the node that is being asked */
 	u8 phase;
 	bool dead;   /* the writer is lost */
-	bool doubt;  /* BACK: it may have written: not if the page was handed over already.
-		      * SEEK: the last time: who has no copy takes none any more */
+	/* BACK: it may have written: not if the page was handed over already. SEEK: the last time:
+	 * who has no copy takes none any more */
+	bool doubt;
 	bool nodata; /* it needs no contents */
 	u32 at, nwait, cap;
 	struct ivy_wait *wait; /* in order of arrival, from `at` up to `nwait` */
@@ -243,7 +244,7 @@ struct ivy_peer {
 	u32 my_ops;
 	u8 my_state, its_state;
 	bool its_leaving; /* it is lost, and the directory may still name it */
-	bool its_clean;	  /* it left nothing behind, and has written nothing that DONE does not tell */
+	bool its_clean;	  /* it left nothing, and has written nothing that DONE does not tell */
 	u64 its_inc, its_end;
 };
 

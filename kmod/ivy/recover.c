@@ -5,8 +5,8 @@
  * The node's lease has ended, so it has neither rights nor copies any more. It is removed from all
  * copysets, and its answers are no longer awaited. Where it was the owner, a holder of the same
  * version becomes the owner; the copyset may name nodes without a copy, so the home asks one after
- * the other (SEEK). If none has a copy, nor gets one that was on its way, the contents are lost, and
- * lost() is called.
+ * the other (SEEK). If none has a copy, nor gets one that was on its way, the contents are lost,
+ * and lost() is called.
  *
  * A large directory is visited some leaves at a time. Until the pass is done the node gets no new
  * lease, or it would be removed from copysets that it has entered since. To pages not yet visited

@@ -214,7 +214,8 @@ void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have)
 
 	t->who = who;
 	t->newver = h->ver + 1;
-	t->dead = t->doubt = false;
+	t->dead = false;
+	t->doubt = false;
 	if (IVY_MUTANT(WRITER_FORGOTTEN))
 		ivy_set_del(c, &h->set, writer);
 	t->nodata = have == IVY_VER_ANY || (member && have == h->ver);
