@@ -163,8 +163,10 @@ struct ivy_txn {
 	u16 seek; /* SEEK: the node that is being asked */
 	u8 phase;
 	bool dead;   /* the writer is lost */
-	/* BACK: it may have written: not if the page was handed over already. SEEK: the last time:
-	 * who has no copy takes none any more */
+	/*
+	 * BACK: it may have written: not if the page was handed over already. SEEK: the last time:
+	 * who has no copy takes none any more.
+	 */
 	bool doubt;
 	bool nodata; /* it needs no contents */
 	u32 at, nwait, cap;
