@@ -75,16 +75,15 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 	fetch_begin(w->fetches, f, way, count);
 }
 
-static void region_start(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
-			 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
-			 uint64_t size_bytes)
+/* With what the journal has of the inode now; NULL: no memory. */
+static struct region_job *region_job_new(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
+					 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
+					 uint64_t size_bytes)
 {
 	struct region_job *rj = calloc(1, sizeof(*rj));
 
-	if (!rj) {
-		done(w, inode, -ENOMEM, arg);
-		return;
-	}
+	if (!rj)
+		return NULL;
 	rj->job.work = work;
 	rj->job.done = end;
 	rj->w = w;
@@ -104,7 +103,19 @@ static void region_start(struct worker *w, struct inode *inode, region_done_fn *
 	rj->index = inode->index;
 	rj->cut_version = inode->disk->cut_version;
 	rj->words = journal_views(w->journal, inode->nr);
-	jobs_submit(w->jobs, &rj->job);
+	return rj;
+}
+
+static void region_start(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
+			 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
+			 uint64_t size_bytes)
+{
+	struct region_job *rj = region_job_new(w, inode, done, arg, work, end, size_bytes);
+
+	if (rj)
+		jobs_submit(w->jobs, &rj->job);
+	else
+		done(w, inode, -ENOMEM, arg);
 }
 
 static void region_end(struct region_job *rj)
@@ -219,12 +230,13 @@ static void detach_work(struct job *job, struct pool *pool)
 		journal_index_give_back(rj->w->journal, rj->inode->nr);
 }
 
+/* With slots left a writer may still look at the index: then the next attachment clears it. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	struct journal_inode *d = inode->disk;
+	struct region_job *rj = region_job_new(w, inode, done, arg, inode->slots ? region_job_detach : detach_work,
+					       plain_end, d->rec.size_bytes);
 
-	/* With slots left a writer may still look at it: then the next attachment clears it. */
-	region_start(w, inode, done, arg, inode->slots ? region_job_detach : detach_work, plain_end, d->rec.size_bytes);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);
@@ -232,6 +244,11 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	inode->held_at_ns = 0;
 	inode->held_known = false;
 	w->region_events->forget(w, inode);
+	/* Not before the journal says that the region is not attached: detach_work() looks. */
+	if (rj)
+		jobs_submit(w->jobs, &rj->job);
+	else
+		done(w, inode, -ENOMEM, arg);
 }
 
 /*
