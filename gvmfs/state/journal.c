@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* "gjournl7": the digit is the layout's, also of the entries. */
-#define JOURNAL_MAGIC 0x376c6e72756f6a67ull
+#define JOURNAL_MAGIC 0x386c6e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
 
