@@ -133,7 +133,7 @@ struct gvm_get {
 
 /* PUT: head and body stay valid and unchanged until done. If the node finds the data damaged
  * (CORRUPT) the request is sent once more. A sealed one (seal.h) ends with -EOPNOTSUPP if the node knows no
- * such chunks. */
+ * such chunks; so does one that mends (what.base is what.version) if the node knows no such PUTs. */
 struct gvm_put {
 	struct gvm_req req;
 	struct gvm_put_req what;

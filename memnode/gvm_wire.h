@@ -137,7 +137,8 @@ enum gvm_writer {
 #define GVM_FEATURE_REMAINS (1ull << 1) /* requests that read also find what a loss has left of regions */
 #define GVM_FEATURE_HELD    (1ull << 2) /* the node knows REGION_HELD */
 #define GVM_FEATURE_DRAIN   (1ull << 3) /* the node knows NODE_DRAIN */
-#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN) /* that the client library asks for */
+#define GVM_FEATURE_MEND    (1ull << 4) /* the node knows a PUT that mends */
+#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
@@ -341,7 +342,8 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 /* PUT: base 0: the head lists every block that is not all zero. Otherwise blocks that are not listed
  * become zero where the zero map covers all of them, and stay as they are in version `base` where
  * it does not; the node must hold exactly that version, in the same block size (STALE_BASE). A PUT
- * of exactly the version held is OK without effect (a repeated request). */
+ * of exactly the version held is OK without effect (a repeated request), but one whose base is its own
+ * version: it mends. The whole chunk is there, and takes the place of what is held in this version. */
 #define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
 /* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
  * version is an error (STALE) and then none is changed; of the same version, left as it is. */

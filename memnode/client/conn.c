@@ -196,9 +196,11 @@ void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
 
 	n += chunk_head_pack(put->head, put->meta + n);
 	req_fill(&put->req, GVM_OP_PUT, put->meta, n, put->body, put->head->body_bytes);
+	if (put->what.base == put->what.version)
+		put->req.needs = GVM_FEATURE_MEND;
 	/* The node cannot check what is sealed: it would store, for good, what was damaged on the way. */
 	if (put->head->sealed) {
-		put->req.needs = GVM_FEATURE_SEAL;
+		put->req.needs |= GVM_FEATURE_SEAL;
 		put->req.data_check = gvm_data_check(put->body, put->head->body_bytes);
 	}
 	req_submit(conn, &put->req);

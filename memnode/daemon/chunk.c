@@ -45,6 +45,7 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 	found->cell = entry->cell;
 	found->bytes = entry->bytes;
 	found->head_bytes = entry->head_bytes;
+	*detail = version;
 	return entry_head(t, r, entry, &found->head);
 }
 
@@ -118,16 +119,64 @@ static bool region_takes_form(const struct region *r, const struct chunk_head *h
 	return !head->block_mask || !r->totals.chunks || head->sealed == r->sealed;
 }
 
+/* A body in place of what the entry has. `packed` is its head, of head_bytes. */
+static uint16_t body_store(struct regions *t, struct region *r, struct chunk_entry *entry, uint64_t version,
+			   const struct chunk_head *head, const uint8_t *packed, uint32_t head_bytes,
+			   const uint8_t *body)
+{
+	struct chunk_entry new = {
+		.version = version,
+		.bytes = head_bytes + head->body_bytes,
+		.head_bytes = (uint16_t)head_bytes,
+		.nonzero_pages = (uint16_t)__builtin_popcount(~head->zero_map),
+	};
+
+	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
+		return GVM_ERR_NOSPACE;
+	if (entry_has_body(entry))
+		entry_drop_body(t, r, entry);
+	new.cell = store_alloc(t->store, store_cells_of(new.bytes));
+	assert(new.cell != STORE_NONE);
+	store_write(t->store, new.cell, 0, packed, head_bytes);
+	store_write(t->store, new.cell, head_bytes, body, head->body_bytes);
+	r->sealed = head->sealed;
+	*entry = new;
+	entry->check = entry_check(r, entry, packed);
+	entry_count(&t->totals, entry, 1);
+	entry_count(&r->totals, entry, 1);
+	assert(r->totals.chunks <= r->reserve);
+	return GVM_OK;
+}
+
+/* Whether a well-formed PUT is to be carried out. OK and *done: it has been. */
+static uint16_t put_judge(const struct region *r, const struct chunk_entry *entry, const struct gvm_put_req *what,
+			  const struct chunk_head *head, bool *done)
+{
+	uint64_t held = entry->version & GVM_VERSION_MASK;
+	bool mends = what->base == what->version;
+
+	*done = what->version == held && !(mends && entry_has_body(entry));
+	if (*done)
+		return GVM_OK;
+	if (what->version < held)
+		return GVM_ERR_STALE;
+	if (what->base && what->base != held)
+		return GVM_ERR_STALE_BASE;
+	if (!region_takes_form(r, head) || (mends && !head->block_mask))
+		return GVM_ERR_INVALID;
+	return GVM_OK;
+}
+
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail)
 {
 	struct chunk_head merged;
-	const struct chunk_head *whole = head;
-	uint8_t packed[CHUNK_HEAD_MAX];
-	struct chunk_entry *entry, new;
+	uint8_t packed_whole[CHUNK_HEAD_MAX];
+	const uint8_t *packed = packed_whole;
+	struct chunk_entry *entry;
 	struct region *r;
 	uint32_t head_bytes;
-	uint64_t held;
+	bool done;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 
 	if (status)
@@ -136,62 +185,35 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	    what->version > GVM_VERSION_MASK || gvm_version_epoch(what->version) > what->epoch)
 		return GVM_ERR_INVALID;
 	entry = &r->entries[what->chunk];
-	held = entry->version & GVM_VERSION_MASK;
-	if (what->version == held)
+	status = put_judge(r, entry, what, head, &done);
+	if (done)
 		return GVM_OK;
-	*detail = held;
-	if (what->version < held)
-		return GVM_ERR_STALE;
-	if (what->base && what->base != held)
-		return GVM_ERR_STALE_BASE;
-	if (!region_takes_form(r, head))
-		return GVM_ERR_INVALID;
-	/* Tags are the client's to check; request.c has compared the data with their checksum. */
+	*detail = entry->version & GVM_VERSION_MASK;
+	if (status)
+		return status;
+	/* Tags are the client's to check; request.c has compared the data with their checksum. Blocks that stay are not
+	 * looked at: one that is rotten stays so, and what is written beside it counts. */
 	if (!head->sealed && chunk_verify(head, body, &what->region, what->chunk))
 		return GVM_ERR_CORRUPT;
-	if (what->base) {
+	if (what->base && what->base != what->version) {
 		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
 		if (status)
 			return status;
-		whole = &merged;
+		head = &merged;
+		packed = t->scratch;
+		body = t->scratch + head_bytes;
 	} else if (head->block_mask != chunk_blocks_complete(head->block_shift, head->zero_map)) {
 		return GVM_ERR_INVALID;
 	} else {
-		head_bytes = (uint32_t)chunk_head_pack(head, packed);
+		head_bytes = (uint32_t)chunk_head_pack(head, packed_whole);
 	}
 	*detail = 0;
 	region_note_write(r, what->chunk);
-	if (!whole->block_mask) {
-		if (entry_has_body(entry))
-			entry_drop_body(t, r, entry);
-		entry->version = what->version | GVM_VERSION_ZERO;
-		return GVM_OK;
-	}
-	new = (struct chunk_entry){
-		.version = what->version,
-		.bytes = head_bytes + whole->body_bytes,
-		.head_bytes = (uint16_t)head_bytes,
-		.nonzero_pages = (uint16_t)__builtin_popcount(~whole->zero_map),
-	};
-	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
-		return GVM_ERR_NOSPACE;
+	if (head->block_mask)
+		return body_store(t, r, entry, what->version, head, packed, head_bytes, body);
 	if (entry_has_body(entry))
 		entry_drop_body(t, r, entry);
-	new.cell = store_alloc(t->store, store_cells_of(new.bytes));
-	assert(new.cell != STORE_NONE);
-	if (what->base) {
-		store_write(t->store, new.cell, 0, t->scratch, new.bytes);
-	} else {
-		store_write(t->store, new.cell, 0, packed, head_bytes);
-		store_write(t->store, new.cell, head_bytes, body, whole->body_bytes);
-	}
-	r->sealed = whole->sealed;
-	*entry = new;
-	/* A delta's head is at the front of t->scratch. */
-	entry->check = entry_check(r, entry, what->base ? t->scratch : packed);
-	entry_count(&t->totals, entry, 1);
-	entry_count(&r->totals, entry, 1);
-	assert(r->totals.chunks <= r->reserve);
+	entry->version = what->version | GVM_VERSION_ZERO;
 	return GVM_OK;
 }
 

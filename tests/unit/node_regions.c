@@ -321,6 +321,83 @@ static void damaged_head_is_corrupt_never_data(void)
 	teardown();
 }
 
+/* One bit of a block's bytes. */
+static void body_flip(uint64_t chunk)
+{
+	struct region_found found;
+	uint8_t byte;
+
+	CHECK_EQ(get(1, 0, chunk, 0, &found), GVM_OK);
+	store_read(store, found.cell, found.bytes - 1, &byte, 1);
+	byte ^= 4;
+	store_write(store, found.cell, found.bytes - 1, &byte, 1);
+}
+
+static bool body_verifies(uint64_t chunk)
+{
+	struct gvm_id region = id(1);
+	struct region_found found;
+
+	CHECK_EQ(get(1, 0, chunk, 0, &found), GVM_OK);
+	store_read(store, found.cell, found.head_bytes, body, found.head.body_bytes);
+	return !chunk_verify(&found.head, body, &region, chunk);
+}
+
+static void rotten_chunk_is_mended_in_its_version(void)
+{
+	struct region_writer *a = writer(1);
+	static uint8_t data[GVM_CHUNK_BYTES];
+	uint64_t first = gvm_version(1, 1), next = gvm_version(1, 2);
+	struct region_found found;
+
+	setup(1);
+	CHECK_EQ(create(1, 10, 10), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	CHECK_EQ(put(1, 0, first, text), GVM_OK);
+	body_flip(0);
+	CHECK(!body_verifies(0));
+	CHECK_EQ(put(1, 0, first, text), GVM_OK); /* a repeat, which changes nothing */
+	CHECK(!body_verifies(0));
+	CHECK_EQ(put_what(1, 1, 0, first, first, text, ~0u, 1), GVM_OK);
+	check_content(1, 0, text);
+	/* A write of other blocks is not refused, and makes what is rotten no better. */
+	body_flip(0);
+	memcpy(data, text, sizeof(data));
+	memcpy(data, noise[0], 2 * GVM_PAGE_BYTES);
+	CHECK_EQ(put_what(1, 1, 0, next, first, data, 1, 1), GVM_OK);
+	CHECK(!body_verifies(0));
+	CHECK_EQ(put_what(1, 1, 0, next, next, data, ~0u, 1), GVM_OK);
+	check_content(1, 0, data);
+	first = next++;
+	CHECK_EQ(put_what(1, 1, 0, first, first, text, ~0u, 1), GVM_OK);
+	/* One whose head is damaged, too; which version it has is told. */
+	CHECK_EQ(get(1, 1, 0, first, &found), GVM_OK);
+	*(uint8_t *)store_head(store, found.cell) ^= 1;
+	CHECK_EQ(get(1, 1, 0, first, &found), GVM_ERR_CORRUPT);
+	CHECK_EQ(detail, first);
+	CHECK_EQ(put_what(1, 1, 0, first, first, text, ~0u, 1), GVM_OK);
+	check_content(1, 0, text);
+	CHECK_EQ(get(1, 1, 0, 0, &found), GVM_OK);
+	CHECK_EQ(found.version, first);
+	/* Not a part of it, not with zeros, not damaged, not by a writer before. */
+	CHECK_EQ(put_what(1, 1, 0, first, first, text, 1, 1), GVM_ERR_INVALID);
+	CHECK_EQ(put_what(1, 1, 0, first, first, zeros, ~0u, 1), GVM_ERR_INVALID);
+	CHECK_EQ(put_what(1, 2, 0, first, first, text, ~0u, 1), GVM_ERR_FENCED);
+	check_content(1, 0, text);
+	/* One that comes late harms nothing newer. */
+	CHECK_EQ(put_what(1, 1, 0, next, next, noise[0], ~0u, 1), GVM_ERR_STALE_BASE);
+	CHECK_EQ(put(1, 0, next, noise[0]), GVM_OK);
+	CHECK_EQ(put_what(1, 1, 0, first, first, text, ~0u, 1), GVM_ERR_STALE);
+	check_content(1, 0, noise[0]);
+	/* Nor brings back what was cut off: its zeros have the same version. */
+	CHECK_EQ(resize(1, 1, 0, 0), GVM_OK);
+	CHECK_EQ(resize(1, 1, 10, 10), GVM_OK);
+	CHECK_EQ(put_what(1, 1, 0, next, next, noise[0], ~0u, 1), GVM_OK);
+	check_content(1, 0, zeros);
+	writer_end(a);
+	teardown();
+}
+
 static uint64_t held_field(const uint8_t *entry, unsigned off)
 {
 	return gvm_load_le(entry + off, 8);
@@ -414,6 +491,7 @@ static const struct check_test tests[] = {
 	{"promised-put-never-fails", promised_put_never_fails},
 	{"deleted-region-gives-everything-back", deleted_region_gives_everything_back},
 	{"damaged-head-is-corrupt-never-data", damaged_head_is_corrupt_never_data},
+	{"rotten-chunk-is-mended-in-its-version", rotten_chunk_is_mended_in_its_version},
 	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},
 	{"lists-are-complete-and-in-order", lists_are_complete_and_in_order},
 };
