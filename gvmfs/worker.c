@@ -19,6 +19,7 @@
 #include "node/region.h"
 #include "node/region_lease.h"
 #include "node/replicas.h"
+#include "node/rot.h"
 #include "node/times.h"
 #include "serve.h"
 #include "options.h"
@@ -313,6 +314,7 @@ static int worker_init(struct worker *w)
 		return r;
 	w->residents->on_close = front_fast_path_ended;
 	fetches_init(w->fetches);
+	rot_init(w);
 	LIST_INIT(w->replicas);
 	if ((r = replicas_recover(w)) < 0)
 		return r;
@@ -406,7 +408,6 @@ static int front_run(void *arg)
 /* The worker, and what its modules keep. */
 struct modules {
 	struct worker worker;
-	struct options opts;
 	struct loop loop;
 	struct journal journal;
 	struct inodes inodes;
@@ -417,6 +418,7 @@ struct modules {
 	struct writers writers;
 	struct fetches fetches;
 	struct replicas_list replicas;
+	struct rot rot;
 	struct residents residents;
 	struct handshakes handshakes;
 	struct sessions sessions;
@@ -428,15 +430,13 @@ struct modules {
 };
 
 /* One allocation, for as long as the process lives. */
-static struct modules *modules_new(const struct options *opts)
+static struct worker *worker_new(void)
 {
 	struct modules *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
-	m->opts = *opts;
 	m->worker = (struct worker){
-		.opts = &m->opts,
 		.loop = &m->loop,
 		.journal = &m->journal,
 		.inodes = &m->inodes,
@@ -447,6 +447,7 @@ static struct modules *modules_new(const struct options *opts)
 		.writers = &m->writers,
 		.fetches = &m->fetches,
 		.replicas = &m->replicas,
+		.rot = &m->rot,
 		.residents = &m->residents,
 		.handshakes = &m->handshakes,
 		.sessions = &m->sessions,
@@ -456,29 +457,18 @@ static struct modules *modules_new(const struct options *opts)
 		.unmade = &m->unmade,
 		.names = &m->names,
 	};
-	return m;
-}
-
-/* What was added while the mount ran comes behind what the command line names, in the same order in each worker. */
-static void nodes_adopt(struct options *opts, const struct journal_super *super)
-{
-	for (unsigned i = 0; i < super->node_count && i < JOURNAL_NODES; i++) {
-		const struct journal_node *node = &super->nodes[i];
-
-		if (options_node_add(opts, node->addr, *node->rack ? node->rack : NULL) < 0)
-			log_error(NULL, "node %s is not used: there are too many", node->addr);
-	}
+	return &m->worker;
 }
 
 int worker_run(const struct options *opts, const struct worker_fds *fds)
 {
-	struct modules *m = modules_new(opts);
-	struct worker *w = m ? &m->worker : NULL;
+	struct worker *w = worker_new();
 	struct service service = { .w = w, .fds = fds };
 	int r;
 
 	if (!w)
 		return -ENOMEM;
+	w->opts = opts;
 	w->fuse_fd = fds->fuse;
 	w->keeper_fd = fds->keeper;
 	w->heirs_fd = fds->heirs;
@@ -493,7 +483,6 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	r = journal_open(w->journal, fds->journal);
 	if (r < 0)
 		return r;
-	nodes_adopt(&m->opts, w->journal->super);
 	pagecache_around_init(w);
 	service.successor = w->journal->super->starts++ > 0;
 	w->journal->super->ended = 0;

@@ -18,8 +18,8 @@
 
 void fetches_init(struct fetches *fs)
 {
+	*fs = (struct fetches){0};
 	TAILQ_INIT(&fs->waiting);
-	fs->begun = fs->hedged = 0;
 }
 
 uint64_t fetch_patience_ns(const struct fetch_latency *l)
@@ -72,6 +72,13 @@ static void wait_end(struct fetch *f)
 
 /* ---- requests */
 
+static void rotten_tell(const struct fetch *f, bool lost)
+{
+	for (unsigned i = 0; f->fetches->rotten && i < f->asked; i++)
+		if (f->request[i].rotten)
+			f->fetches->rotten(f->fetches, f, &f->way[i].node, lost);
+}
+
 static void fetch_end(struct fetch *f, int result)
 {
 	f->ended = true;
@@ -79,6 +86,8 @@ static void fetch_end(struct fetch *f, int result)
 	for (unsigned i = 0; i < f->asked; i++)
 		if (f->request[i].under_way)
 			gvm_cancel(&f->request[i].get.req);
+	if (!result || result == -EBADMSG)
+		rotten_tell(f, result);
 	f->done(f, result);
 }
 
@@ -101,6 +110,16 @@ static bool any_under_way(const struct fetch *f)
 	return false;
 }
 
+/* Those that have the newest version, and it is not to be had of any. */
+static bool all_rotten(const struct fetch *f)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < f->asked; i++)
+		n += f->request[i].rotten;
+	return n == f->ways;
+}
+
 static void request_done(struct gvm_req *req)
 {
 	struct fetch_request *q = (struct fetch_request *)req;
@@ -112,6 +131,7 @@ static void request_done(struct gvm_req *req)
 		return;
 	if (!result && f->ways > 1)
 		fetch_latency_learn(q->latency, gvm_now_ns() - q->sent_ns);
+	q->rotten = result == -EBADMSG;
 	if (!f->error)
 		f->error = result;
 	if (!result || result == -EKEYREVOKED || result == -ECANCELED)
@@ -120,7 +140,7 @@ static void request_done(struct gvm_req *req)
 		next_ask(f);
 	else if (any_under_way(f))
 		return;
-	else if (f->newest.ways)
+	else if (f->newest.ways && !all_rotten(f))
 		newest_again(f, f->error);
 	else
 		fetch_end(f, f->error);
@@ -227,8 +247,13 @@ static void probes_end(struct fetch *f)
 	for (unsigned i = 0; i < f->ways; i++)
 		version = f->request[i].version > version ? f->request[i].version : version;
 	for (unsigned i = 0; i < f->ways; i++)
-		if (f->request[i].version == version)
+		if (f->request[i].version == version && !f->request[i].rotten)
 			newest[ways++] = f->way[i];
+	if (!ways) { /* what only a rotten copy has was not acknowledged: its writer may be at it */
+		newest_again(f, -EBADMSG);
+		return;
+	}
+	rotten_tell(f, false);
 	f->what.version = version;
 	f->deadline_ns = f->newest.until_ns;
 	ways_set(f->fetches, f, newest, ways);
@@ -243,7 +268,11 @@ static void probe_done(struct gvm_req *req)
 	q->under_way = false;
 	if (f->ended)
 		return;
-	if (req->result && !f->error)
+	/* Its head is damaged, but the node knows of which version. */
+	q->rotten = req->result == -EBADMSG && req->detail;
+	if (q->rotten)
+		q->version = req->detail;
+	else if (req->result && !f->error)
 		f->error = req->result;
 	if (!any_under_way(f))
 		probes_end(f);

@@ -45,6 +45,7 @@ struct fetch_request {
 	uint64_t sent_ns;
 	uint64_t version; /* fetch_newest_begin(): that the node has */
 	bool under_way;
+	bool rotten; /* what the node has does not verify */
 };
 
 struct fetch {
@@ -57,6 +58,7 @@ struct fetch {
 	/* Once, not from within fetch_begin(): 0 or a negative errno. */
 	void (*done)(struct fetch *f, int result);
 	void *arg;
+	unsigned nr; /* the inode's, for fetches->rotten() */
 	/* private */
 	struct fetches *fetches;
 	struct fetch_way way[RECORD_REPLICAS];
@@ -80,6 +82,10 @@ struct fetches {
 	struct fetch_list waiting;
 	uint64_t begun;	 /* of several ways */
 	uint64_t hedged; /* how often another node was asked since the first was slow */
+	/* What a node has does not verify; `lost`: nor did the fetch find another copy. From within the fetch's end, before
+	 * its done(). Begins no fetch. May be NULL. */
+	void (*rotten)(struct fetches *fs, const struct fetch *f, const struct gvm_id *node, bool lost);
+	void *owner;
 };
 
 void fetches_init(struct fetches *fs);
@@ -92,7 +98,7 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
  * The same for a caller that is not the region's writer: it has no index to say which version is the last, and no journal to
  * say which replicas have it. All replicas of the slot are asked for its views (views.h); when those that have answered tell
  * which of them have all that was acknowledged, these are asked which version they have, and those that have the newest are
- * the ways. (Whatever was acknowledged before the call is found: each of the answers is younger.) While one that may have
+ * the ways, but for those whose copy is rotten. (Whatever was acknowledged before the call is found: each of the answers is younger.) While one that may have
  * had the newest is silent, or has lost it, all are asked again, for as long as a writer may take to go on without it;
  * -EHOSTDOWN: none has.
  */

@@ -2,6 +2,9 @@
 /* jobs.c - see jobs.h. */
 #include "jobs.h"
 
+#include "options.h"
+#include "state/sealing.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -111,6 +114,11 @@ static int talk_init(struct jobs *jobs, const struct options *opts, uint64_t cli
 	jobs->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (jobs->wake_fd < 0)
 		return -errno;
+	jobs->codec = chunk_codec_create();
+	if (!jobs->codec)
+		return -ENOMEM;
+	if (opts->sealing && (r = sealer_create(opts->sealing->key, opts->sealing->bytes, &jobs->sealer)) < 0)
+		return r;
 	if ((r = loop_init(&jobs->loop)) < 0 ||
 	    (r = loop_add(&jobs->loop, &jobs->woken, jobs->wake_fd, talk_woken, jobs)) < 0 ||
 	    (r = pool_init(&jobs->pool, opts, client, &jobs->loop, POOL_TALKS)) < 0)

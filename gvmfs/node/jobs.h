@@ -49,6 +49,8 @@ struct jobs {
 	struct pool pool;
 	struct fibers fibers;
 	pthread_t thread;
+	struct chunk_codec *codec; /* of that thread; and, if the mount seals: */
+	struct sealer *sealer;
 	uint64_t repair_due_ns; /* of that thread: before it, --repair-rate allows no copy (repair_job.h) */
 
 	/* work that blocks */

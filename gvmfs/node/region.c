@@ -27,11 +27,11 @@ bool region_is_attached(const struct inode *inode)
 }
 
 /* One node's answers take so much longer than another's that the second goes first. The order of the record spreads
- * the work evenly, and is kept for the rest; for one fetch in 64 it is kept anyway, or a node that was slow once would
- * be slow for ever. */
+ * the work evenly, and is kept for the rest; for one fetch in 61 it is kept anyway, or a node that was slow once would
+ * be slow for ever. (A prime: who reads in order finds another slot each time.) */
 static bool is_slower(struct fetches *fs, const struct fetch_latency *a, const struct fetch_latency *b)
 {
-	return b->average_us && a->average_us > b->average_us + b->average_us / 2 && fs->begun % 64;
+	return b->average_us && a->average_us > b->average_us + b->average_us / 2 && fs->begun % 61;
 }
 
 static void ways_sort(struct fetches *fs, struct fetch_way *way, unsigned count)
@@ -56,6 +56,7 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 	f->what.epoch = d->epoch;
 	f->what.chunk = chunk;
 	f->what.version = d->epoch ? inode->index[chunk] & GVM_VERSION_MASK : 0;
+	f->nr = inode->nr;
 	if (count == 1) { /* nothing to choose: a fault pays for no more */
 		way[0] = (struct fetch_way){ .conn = region_node_conn(w, inode, node[0]),
 					     .node = d->rec.nodes[node[0]].incarnation };
@@ -382,11 +383,26 @@ static const char *error_text(int error)
 	return strerror(-error);
 }
 
+#define NODES_TEXT (RECORD_REPLICAS * (RECORD_ADDR_MAX + 8))
+
+/* All that are to have it. */
+static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf[NODES_TEXT])
+{
+	size_t n = 0;
+
+	if (!rec->node_count)
+		return "?";
+	for (unsigned i = 0; i < rec->replicas; i++)
+		n += (size_t)snprintf(buf + n, NODES_TEXT - n, i ? " and %s" : "%s",
+				      rec->nodes[record_node_of(rec, chunk, i)].addr);
+	return buf;
+}
+
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error)
 {
 	struct journal_inode *d = inode->disk;
 	uint64_t now = gvm_now_ns();
-	char more[64] = "";
+	char more[64] = "", nodes[NODES_TEXT];
 
 	if (error == -EKEYREVOKED) {
 		region_fail(w, inode, chunk, error);
@@ -402,7 +418,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		snprintf(more, sizeof(more), " (and %u more since the last such line)",
 			 inode->unreported);
 	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
-		  d->rec.node_count ? d->rec.nodes[record_node_of(&d->rec, chunk, 0)].addr : "?",
+		  nodes_text(&d->rec, chunk, nodes),
 		  error == -EBADMSG && w->journal->super->seal_id ?
 			  "REFUSED: it is not what this host sealed last (damaged, changed or an old copy)" :
 			  error_text(error),

@@ -139,6 +139,7 @@ struct copies {
 	struct repair_copy *job;
 	struct pool *pool;
 	struct copy copy[IN_FLIGHT];
+	uint8_t *opened; /* of a sealed chunk that mends: to see that it is one */
 	bool news;
 	int error;
 };
@@ -187,6 +188,8 @@ static void copy_put(struct copy *c)
 
 	if (!conn) {
 		copy_end(c, -ENOMEM);
+	} else if (c->parts.head.zero_map == ~0u && c->all->job->mends) {
+		copy_end(c, -ESTALE); /* it has been discarded since */
 	} else if (c->parts.head.zero_map == ~0u) {
 		struct gvm_discard_req what = { .region = job->region, .epoch = job->epoch, .first = c->chunk,
 						.count = 1, .version = c->version };
@@ -196,10 +199,24 @@ static void copy_put(struct copy *c)
 	} else {
 		c->put = (struct gvm_put){ .req = req,
 					   .what = { .region = job->region, .epoch = job->epoch,
-						     .chunk = c->chunk, .version = c->version },
+						     .chunk = c->chunk, .version = c->version,
+						     .base = c->all->job->mends ? c->version : 0 },
 					   .head = &c->parts.head, .body = c->parts.body };
 		gvm_put(conn, &c->put);
 	}
+}
+
+/* A copy that is to take the place of another is one that we would believe ourselves. */
+static int piece_believe(const struct copy *c, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	const struct repair_copy *job = c->all->job;
+	const struct jobs *jobs = job->base.job.jobs;
+	uint32_t got;
+
+	if (version != job->version)
+		return -ESTALE;
+	return head->sealed ? seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
+					  &job->known, ~0u, c->all->opened, &got) : 0;
 }
 
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
@@ -215,6 +232,8 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	/* The one that gets it sees to that, too, but it is not to blame. */
 	if (!head->sealed)
 		r = chunk_verify(head, body, &job->region, c->chunk);
+	if (!r && c->all->job->mends)
+		r = piece_believe(c, version, head, body);
 	return r || !head->block_mask ? r : chunk_parts_add(&c->parts, head, body);
 }
 
@@ -293,7 +312,8 @@ void repair_job_copy(struct job *job, struct pool *pool)
 {
 	struct repair_copy *rc = (struct repair_copy *)job;
 	struct copies *all = calloc(1, sizeof(*all));
-	uint8_t *room = malloc(2 * GVM_CHUNK_BYTES * IN_FLIGHT);
+	unsigned many = rc->count < IN_FLIGHT ? rc->count : IN_FLIGHT;
+	uint8_t *room = malloc((2 * many + rc->mends) * GVM_CHUNK_BYTES);
 
 	job->result = -ENOMEM;
 	if (!all || !room) {
@@ -303,7 +323,8 @@ void repair_job_copy(struct job *job, struct pool *pool)
 	}
 	all->job = rc;
 	all->pool = pool;
-	for (unsigned i = 0; i < IN_FLIGHT; i++) {
+	all->opened = room + 2 * many * GVM_CHUNK_BYTES;
+	for (unsigned i = 0; i < many; i++) {
 		all->copy[i].all = all;
 		all->copy[i].room = room + 2 * GVM_CHUNK_BYTES * i;
 	}

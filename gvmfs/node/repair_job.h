@@ -43,6 +43,9 @@ struct repair_copy {
 	struct record_node from[RECORD_REPLICAS];
 	unsigned sources, slot;
 	bool urgent; /* writes wait for them: the rate does not matter */
+	bool mends;  /* the node has this version of the one chunk, and its copy is rotten */
+	uint64_t version; /* which; and what is known of it, if it is sealed: */
+	struct seal_known known;
 	unsigned count, next, ended;
 	uint64_t bytes; /* that were copied, as they are stored */
 	uint64_t chunk[REPAIR_BATCH];

@@ -40,6 +40,8 @@
 	F(evictions_clean)   /* of these, chunks that had not changed */                           \
 	F(evictions_ended)   /* by a fault: served at once, and not let go */                      \
 	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
+	F(copies_rotten)     /* times that what a node has of a chunk did not verify */            \
+	F(copies_mended)     /* of these copies, those written anew from another one */            \
 	F(io_errors)	     /* requests answered with an error for want of the data */
 
 struct stats {

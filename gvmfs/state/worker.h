@@ -36,6 +36,7 @@ struct replicas_list;
 struct request;
 struct sealer;
 struct residents;
+struct rot;
 struct sessions;
 struct store;
 struct unmade;
@@ -55,6 +56,7 @@ struct worker {
 	struct writers *writers;
 	struct fetches *fetches;
 	struct replicas_list *replicas; /* of all regions that have some */
+	struct rot *rot;
 	uint64_t replicas_due_ns;	/* when replicas_tick() looks at them again */
 	struct residents *residents;
 	struct handshakes *handshakes;

@@ -12,32 +12,13 @@ import lab
 from access import PAGE, content, page
 from lab import expect
 from mapper import Mapper
-from remote import Mount, Node, forget
+from remote import Mount, Node
 from sealing import key_file
 import stored
 
 MIB = 1 << 20
 SIZE = 16 * MIB
 CHUNK = 128 << 10
-
-
-def tell(path, wanted):
-    """How many pages are right, and how many are an error: no other is allowed."""
-    right = errors = 0
-    forget(path)
-    fd = os.open(path, os.O_RDWR)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-    for at in range(0, SIZE, PAGE):
-        try:
-            found = os.pread(fd, PAGE, at)
-        except OSError as why:
-            expect(why.errno == 5, "page at %d: %s", at, why)
-            errors += 1
-            continue
-        expect(found == wanted[at:at + PAGE], "the page at %d is wrong", at)
-        right += 1
-    os.close(fd)
-    return right, errors
 
 
 def dies_of_it(test, mount, mode):
@@ -51,7 +32,7 @@ def refused(test, mount, node):
     path = mount.region("single", SIZE)
     test.write(path, 0, SIZE, 1)
     stored.flip(node.process.pid, 0.02, 7)
-    right, errors = tell(path, content(0, SIZE, 1))
+    right, errors = stored.tell(path, content(0, SIZE, 1))
     test.log("of one copy %d pages are right, %d an error", right, errors)
     expect(errors and right > errors, "%d pages are right, %d an error", right, errors)
     mount.says("node %s.*(damage|checksum|does not verify|garble)" % node.address)
@@ -71,7 +52,7 @@ def written(mount, path):
     os.fsync(fd)
     os.close(fd)
     expect("tried again" not in mount.log(), "writes of a part of a chunk that is rotten waited:\n%s", mount.log())
-    right, errors = tell(path, wanted)
+    right, errors = stored.tell(path, wanted)
     expect(not errors, "%d pages are an error, though another node has them", errors)
 
 
@@ -79,7 +60,7 @@ def unnoticed(test, mount, node):
     path = mount.region("double", SIZE)
     test.write(path, 0, SIZE, 3)
     stored.flip(node.process.pid, 1, 8)
-    right, errors = tell(path, content(0, SIZE, 3))
+    right, errors = stored.tell(path, content(0, SIZE, 3))
     expect(not errors, "%d pages are an error, though another node has them", errors)
     for mode in ("fuse", "auto"):
         mapper = Mapper(test, path, mode)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Flips bits of what a node holds in its memory, as memory without error correction does."""
+"""Flips bits of what a node holds in its memory, as memory without error correction does; and what a file shows then."""
 
 import os
 import random
@@ -7,6 +7,8 @@ import re
 import signal
 
 from lab import expect, wait_for  # first: it says where the others are
+from access import PAGE
+from remote import forget
 
 CELL = 1024  # memnode/daemon/store.h
 MIB = 1 << 20
@@ -54,3 +56,22 @@ def flip(pid, part, number):
         os.kill(pid, signal.SIGCONT)
     expect(flips or part < 1, "nothing is stored there")
     return flips
+
+
+def tell(path, wanted):
+    """How many pages of a file are right, and how many are an error: no other is allowed."""
+    right = errors = 0
+    forget(path)
+    fd = os.open(path, os.O_RDWR)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+    for at in range(0, len(wanted), PAGE):
+        try:
+            found = os.pread(fd, PAGE, at)
+        except OSError as why:
+            expect(why.errno == 5, "page at %d: %s", at, why)
+            errors += 1
+            continue
+        expect(found == wanted[at:at + PAGE], "the page at %d is wrong", at)
+        right += 1
+    os.close(fd)
+    return right, errors

@@ -15,7 +15,7 @@ static struct gvm_conn conns[3];
 static struct fetch_latency latency[3];
 static struct fetches fetches;
 static struct fetch fetch;
-static unsigned pieces, ends;
+static unsigned pieces, ends, rotten[3], lost;
 static int result, piece_says;
 static struct chunk_head head;
 
@@ -75,18 +75,31 @@ static void done(struct fetch *f, int r)
 	result = r;
 }
 
+static void is_rotten(struct fetches *fs, const struct fetch *f, const struct gvm_id *node, bool is_lost)
+{
+	unsigned i = 0;
+
+	CHECK(fs == &fetches && f == &fetch && !ends);
+	while (!gvm_id_equal(&f->way[i].node, node))
+		i++;
+	rotten[f->way[i].conn - conns]++;
+	lost += is_lost;
+}
+
 static void begin(unsigned ways)
 {
 	struct fetch_way way[3];
 
 	memset(conns, 0, sizeof(conns));
 	memset(&fetch, 0xa5, sizeof(fetch));
-	pieces = ends = 0;
+	memset(rotten, 0, sizeof(rotten));
+	pieces = ends = lost = 0;
 	piece_says = 0;
 	fetches_init(&fetches);
+	fetches.rotten = is_rotten;
 	for (unsigned i = 0; i < 3; i++) {
 		latency[i] = (struct fetch_latency){.average_us = 100, .spread_us = 10};
-		way[i] = (struct fetch_way){.conn = &conns[i], .latency = &latency[i]};
+		way[i] = (struct fetch_way){.conn = &conns[i], .latency = &latency[i], .node = {{(uint8_t)(i + 1)}}};
 	}
 	fetch.piece = piece;
 	fetch.done = done;
@@ -163,6 +176,26 @@ static void the_first_error_is_told_when_all_fail(void)
 	answer(0, -ENOMEDIUM);
 	CHECK_EQ(ends, 1);
 	CHECK_EQ(result, -EBADMSG);
+}
+
+static void what_does_not_verify_is_told(void)
+{
+	begin(3);
+	answer(0, -EBADMSG);
+	CHECK_EQ(rotten[0], 0); /* only when it is known whether another copy is good */
+	answer(1, -ENOMEDIUM);
+	answer(2, 0);
+	CHECK_EQ(result, 0);
+	CHECK(rotten[0] == 1 && !rotten[1] && !rotten[2] && !lost);
+	begin(2);
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	CHECK_EQ(result, -EBADMSG);
+	CHECK(rotten[0] == 1 && rotten[1] == 1 && lost == 2);
+	begin(2);
+	answer(0, -EBADMSG);
+	fetch_cancel(&fetch); /* nothing is known */
+	CHECK(!rotten[0]);
 }
 
 static void a_slow_first_node_may_still_win(void)
@@ -344,6 +377,59 @@ static void without_an_index_the_newest_is_fetched(void)
 	CHECK_EQ(conns[0].asked, 1);
 }
 
+/* A node whose copy has a damaged head tells of which version it is. */
+static void damaged(unsigned node, uint64_t version)
+{
+	CHECK(conns[node].get);
+	conns[node].get->req.detail = version;
+	answer(node, -EBADMSG);
+}
+
+static void without_an_index_a_rotten_copy_is_done_without(void)
+{
+	newest_begin(0);
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	damaged(0, 7);
+	version_comes(1, 4);
+	version_comes(2, 7);
+	CHECK(!conns[0].get && !conns[1].get);
+	CHECK_EQ(conns[2].get->what.version, 7);
+	piece_comes(2);
+	answer(2, 0);
+	CHECK_EQ(result, 0);
+	CHECK_EQ(ends, 1);
+	CHECK(rotten[0] == 1 && !lost);
+}
+
+static void without_an_index_nothing_older_than_a_rotten_copy_is_read(void)
+{
+	newest_begin(0);
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	damaged(0, 7);
+	version_comes(1, 4);
+	version_comes(2, 4);
+	CHECK(!ends && !conns[1].get && !conns[2].get);
+	fetches_tick(&fetches, ~1ull); /* its writer has gone on */
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	damaged(0, 0); /* a node that does not tell */
+	version_comes(1, 8);
+	version_comes(2, 8);
+	CHECK(!ends && !conns[1].get);
+	fetches_tick(&fetches, ~1ull);
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	version_comes(0, 8);
+	version_comes(1, 8);
+	version_comes(2, 8);
+	for (unsigned i = 0; i < 3; i++)
+		answer(i, -EBADMSG); /* nobody can mend it: it is not asked for again */
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, -EBADMSG);
+}
+
 /* A replica that was excluded may have what was never acknowledged. */
 static void what_is_outside_of_the_view_is_not_read(void)
 {
@@ -458,6 +544,10 @@ static const struct check_test tests[] = {
 	{"patience-follows-what-answers-take", patience_follows_what_answers_take},
 	{"each-waits-for-its-own-time", each_waits_for_its_own_time},
 	{"without-an-index-the-newest-is-fetched", without_an_index_the_newest_is_fetched},
+	{"what-does-not-verify-is-told", what_does_not_verify_is_told},
+	{"without-an-index-a-rotten-copy-is-done-without", without_an_index_a_rotten_copy_is_done_without},
+	{"without-an-index-nothing-older-than-a-rotten-copy-is-read",
+	 without_an_index_nothing_older_than_a_rotten_copy_is_read},
 	{"what-is-outside-of-the-view-is-not-read", what_is_outside_of_the_view_is_not_read},
 	{"a-view-that-was-only-proposed-is-not-believed", a_view_that_was_only_proposed_is_not_believed},
 	{"a-silent-node-is-done-without-when-a-view-is", a_silent_node_is_done_without_when_a_view_is},

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All that one of two nodes holds becomes rotten. What a read finds so is written there anew from the other copy: read once
+more, it is good, and a second node that rots meanwhile costs nothing. Another host, that only reads, turns to the good copy at
+once. So it is with what is sealed."""
+
+import os
+import sys
+import time
+
+import lab
+from access import PAGE, content
+from lab import expect, wait_for
+from mapper import Mapper
+from remote import Mount, Node, forget
+from sealing import key_file
+import stored
+
+MIB = 1 << 20
+SIZE = 16 * MIB
+CHUNKS = SIZE >> 17
+
+
+def settled(mount):
+    """What was found is mended: how many copies that were."""
+    wait_for("what was found is mended",
+             lambda: mount.stats()["copies_mended"] == mount.stats()["copies_rotten"])
+    return mount.stats()["copies_mended"]
+
+
+def all_right(path, seed):
+    right, errors = stored.tell(path, content(0, SIZE, seed))
+    expect(not errors, "%d pages are an error, though another node has them", errors)
+
+
+def by_mapping(test, mount, path):
+    mapper = Mapper(test, path, "auto")
+    mount.budget("ram", SIZE // 4)
+    for _ in range(3):
+        mapper.do("check", 0, SIZE, 1)
+    mapper.end()
+    mount.drained("ram")
+
+
+def read_and_mended(test, mount, path, nodes, mode):
+    """The node that answers more quickly is asked first, most of the time."""
+    forget(path)
+    stored.flip(nodes[0].process.pid, 1, 8)
+    puts = nodes[0].stats()["puts"]
+    for _ in range(3):
+        if mode == "auto":
+            by_mapping(test, mount, path)
+        else:
+            all_right(path, 1)
+    mended = settled(mount)
+    test.log("%s: %d rotten copies were mended", mode, mended)
+    expect(mended, "none of %d rotten copies was mended", CHUNKS)
+    expect(nodes[0].stats()["puts"] - puts >= mended, "they were not written")
+    # A read may have been at a chunk while it was mended: then it is mended twice.
+    expect(mended < CHUNKS + 8, "%d copies of %d were mended", mended, CHUNKS)
+    mount.says("ROTTEN: chunk [0-9]+ on node %s " % nodes[0].address)
+
+
+def reader(test, nodes, *seal):
+    """A copy whose head is damaged does not say which version it is, and another has the newest."""
+    other = Mount(test, nodes, *seal, name="reader")
+    path = other.file("ram")
+    wait_for("the other host sees the region", lambda: os.path.exists(path), 15)
+    began = time.monotonic()
+    with open(path, "rb", buffering=0) as f:
+        for at in range(0, SIZE, SIZE // 32):
+            found = os.pread(f.fileno(), PAGE, at)
+            expect(found == content(at, PAGE, 1), "the page at %d is wrong", at)
+    took = time.monotonic() - began
+    test.log("a reader without the region's index read 32 pages in %.2f s", took)
+    expect(took < 8, "it waited for something: %.1f s", took)
+    other.unmount()
+
+
+def main(test):
+    for seal in [], ["--seal-key-file", key_file(test)]:
+        for mode in "fuse", "auto":
+            nodes = [Node(test, "64M", name="node-%d" % n) for n in range(2)]
+            mount = Mount(test, nodes, "--replicas", "2", *seal, name=mode)
+            path = mount.region("ram", SIZE)
+            writer = os.open(path, os.O_RDWR)  # the mount stays its writer
+            test.write(path, 0, SIZE, 1)
+            read_and_mended(test, mount, path, nodes, mode)
+            stored.flip(nodes[0].process.pid, 1, 9)
+            reader(test, nodes, *seal)
+            os.close(writer)
+            mount.unmount()
+            for node in nodes:
+                node.end()
+
+
+if __name__ == "__main__":
+    sys.exit(lab.main(main))
