@@ -28,6 +28,7 @@
 
 #include "compat.h"
 #include "frames.h"
+#include "kvm.h"
 #include "region.h"
 #include "trace.h"
 
@@ -106,7 +107,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	long timeout;
 	int err;
 
-	if (page >= region->pages)
+	if (page >= region->pages || !gvm_kvm_permits())
 		return VM_FAULT_SIGBUS;
 	fault_count(region, write);
 	for (;;) {
@@ -166,7 +167,20 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
+/* A mapping is split, or moved. */
+static void region_vma_open(struct vm_area_struct *vma)
+{
+	gvm_kvm_mapped(vma->vm_mm); /* counted before: this needs no memory */
+}
+
+static void region_vma_close(struct vm_area_struct *vma)
+{
+	gvm_kvm_unmapped(vma->vm_mm);
+}
+
 const struct vm_operations_struct gvm_region_faults = {
+	.open = region_vma_open,
+	.close = region_vma_close,
 	.fault = region_fault,
 	.page_mkwrite = region_page_mkwrite,
 };

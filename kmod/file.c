@@ -16,6 +16,7 @@
 #include "chardev.h"
 #include "compat.h"
 #include "frames.h"
+#include "kvm.h"
 #include "region.h"
 
 #define RETRY_MS 20 /* after the core had no memory */
@@ -54,12 +55,18 @@ static int region_release(struct inode *inode, struct file *file)
 static int region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct gvm_region *region = file->private_data;
+	int err;
 
 	/* A private copy of a page would be coherent with nothing. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (vma->vm_pgoff > region->pages || vma_pages(vma) > region->pages - vma->vm_pgoff)
 		return -ENXIO;
+	if (!gvm_kvm_permits())
+		return -EOPNOTSUPP;
+	err = gvm_kvm_mapped(vma->vm_mm);
+	if (err)
+		return err;
 	/* DONTEXPAND also keeps mlock() from holding references, and huge pages away. */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTCOPY | VM_DONTDUMP);
 	vma->vm_ops = &gvm_region_faults;

@@ -10,7 +10,7 @@
  *			agreement on the region that a name stands for
  *	region.c	one region's life
  *	env.c		the protocol core's callbacks; clock.c: its ticks and holds
- *	file.c, fault.c	a region as the kernel's mm sees it
+ *	file.c, fault.c	a region as the kernel's mm sees it; kvm.c: what KVM must not do with it
  *	sleep.c		faults that wait for a page
  *	opening.c	when a home opens its share; tell.c: frames about regions
  *	evict.c, sweep.c, pinned.c
@@ -26,6 +26,7 @@
 #include "chardev.h"
 #include "device.h"
 #include "evict.h"
+#include "kvm.h"
 #include "region.h"
 #include "stats.h"
 #include "workers.h"
@@ -40,9 +41,12 @@ static int __init giantvm_init(void)
 	if (err)
 		return err;
 	gvm_stats_init();
-	err = gvm_evict_init();
+	err = gvm_kvm_init();
 	if (err)
 		goto exit_stats;
+	err = gvm_evict_init();
+	if (err)
+		goto exit_kvm;
 	err = gvm_chardevs_init(&gvm_region_files);
 	if (err)
 		goto exit_evict;
@@ -55,6 +59,8 @@ exit_chardevs:
 	gvm_chardevs_exit();
 exit_evict:
 	gvm_evict_exit();
+exit_kvm:
+	gvm_kvm_exit();
 exit_stats:
 	gvm_stats_exit();
 	gvm_workers_exit();
@@ -66,6 +72,7 @@ static void __exit giantvm_exit(void)
 	gvm_device_exit();
 	gvm_chardevs_exit();
 	gvm_evict_exit();
+	gvm_kvm_exit();
 	gvm_stats_exit();
 	gvm_workers_exit();
 }

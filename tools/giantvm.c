@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,6 +186,9 @@ const char *giantvm_why(int err)
 		return "not a name for a region, or not a size in pages";
 	case EALREADY:
 		return "this host is leaving it, and not yet done";
+	case EOPNOTSUPP:
+		return "this host's KVM uses shadow pages, with which a guest's memory would not be "
+		       "coherent: load it with ept=1 or npt=1 (the kernel's log says more)";
 	case EINTR:
 		return "interrupted";
 	default:
@@ -209,6 +213,17 @@ int giantvm_region_open(const char *name)
 	int fd = giantvm_path(name, path) ? open(path, O_RDWR | O_CLOEXEC) : -1;
 
 	return fd < 0 ? -ENOENT : fd;
+}
+
+int giantvm_region_mappable(int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *p = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	munmap(p, page);
+	return 0;
 }
 
 int giantvm_region_get(int fd, struct giantvm_region_info *info)

@@ -45,5 +45,7 @@ bool giantvm_path(const char *name, char path[static PATH_MAX]);
 int giantvm_region_open(const char *name);
 /* What a region's descriptor is; -ENOTTY: no region of /dev/giantvm. */
 int giantvm_region_get(int fd, struct giantvm_region_info *info);
+/* Whether a region's descriptor can be mapped on this host now: 0, or why not. */
+int giantvm_region_mappable(int fd);
 
 #endif

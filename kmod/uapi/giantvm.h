@@ -14,6 +14,9 @@
  * both, and refuse a node that differs. If two hosts have each created a region of one name, these
  * are two regions, which share no page.
  *
+ * A region is not mapped (EOPNOTSUPP) while this host's KVM uses shadow paging: ept=0 or npt=0. A
+ * process that maps one and whose guest runs a nested guest is killed.
+ *
  * Calls on /dev/giantvm need CAP_SYS_ADMIN; those on a region only an open file of it. Structures
  * are the same for 32 and 64 bits. Reserved fields are zero. Errors with a meaning of their own are
  * listed at each call; others have their usual one.

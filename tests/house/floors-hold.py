@@ -40,7 +40,7 @@ FLOORS = {
         "workers params frame auth contended membership",
         "link", "peer", "cluster",
         "evict.h opening.h revoke.h sleep.h sweep.h", "region.h",
-        "regions notes", "frames inode chardev",
+        "regions notes", "frames inode chardev kvm",
         "revoke", "enter",
         "tell", "pinned evict sweep",
         "opening", "sleep",

@@ -2,9 +2,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Three hosts with two CPUs run a guest each under KVM, two vCPUs in it, with the same pages as memory:
 what all six increment is counted right. Each is unmodified KVM, which follows the region's mappings by
-itself."""
+itself. Where it would use shadow pages, it cannot: with npt=0 the region is not mapped, and a guest that
+runs a nested one is killed."""
 
-from cluster import Cluster, main
+from cluster import Cluster, expect, main
+
+BUS_ERROR = 128 + 7
+KILLED = 128 + 9
+RELOAD = "rmmod kvm_amd && insmod /modules/kvm?amd* "
+
+
+def nested_guest_is_killed(node):
+    """Where the process maps no region, the same nested guest runs."""
+    node.run("truncate -s 4096 /tmp/file && share /tmp/file {id} 1 nested 0")
+    node.run("share /dev/gvm/ram {id} 1 nested 0", status=KILLED)
+    said = node.run("dmesg | grep 'is killed'")
+    expect("and runs a nested guest" in said, "the log says: %s", said)
+
+
+def shadow_paging_is_refused(node):
+    node.run(RELOAD + "npt=0")
+    for command in "share /dev/gvm/ram {id} 1 get 1", "share /dev/gvm/ram {id} 1 vcpu 1 1":
+        said = node.run(command + " 2>&1", status=1)
+        expect("Operation not supported" in said, "it says: %s", said)
+    expect("npt=0" in node.run("dmesg | grep 'cannot be mapped'"), "the log says nothing")
+    node.run("dd if=/dev/gvm/ram of=/dev/null count=1")  # reading needs no mapping
+    # What is mapped when KVM is loaded is not used any longer.
+    node.run(RELOAD)
+    node.begin("share /dev/gvm/ram {id} 1 beat 90 60")
+    node.second.run("sleep 1; " + RELOAD + "npt=0")
+    node.answer(status=BUS_ERROR)
+    node.run(RELOAD)
 
 
 def test(l):
@@ -13,6 +41,9 @@ def test(l):
     for rounds in 60, 240:
         for said in cluster.everywhere("share /dev/gvm/ram {id} 3 vcpu %d 2" % rounds, seconds=120):
             l.log("%s", said.strip())
+    nested_guest_is_killed(cluster.nodes[0])
+    shadow_paging_is_refused(cluster.nodes[0])
+    cluster.nodes[0].run("share /dev/gvm/ram {id} 1 vcpu 10 1")
     cluster.close()
 
 

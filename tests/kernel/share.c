@@ -6,7 +6,7 @@
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
  *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
- *           cross PAGE SECONDS | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS
+ *           cross PAGE SECONDS | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
  *
  * All from fill on need no partner. Ends with status 1 if something was wrong.
  */
@@ -319,6 +319,8 @@ int main(int argc, char **argv)
 		latency_run(first);
 	else if (!strcmp(what, "vcpu"))
 		vcpu_run(first, second);
+	else if (!strcmp(what, "nested"))
+		nested_run();
 	else if (!strcmp(what, "fill"))
 		fill_run(first, second, argument(argc, argv, 7));
 	else if (!strcmp(what, "check"))

@@ -55,5 +55,6 @@ void torture_run(unsigned int seconds, unsigned int threads, const char *disk);
 void litmus_run(unsigned int rounds);
 void latency_run(unsigned int rounds);
 void vcpu_run(unsigned int rounds, unsigned int vcpus);
+void nested_run(void);
 
 #endif

@@ -37,7 +37,7 @@ bool run_kernel_possible(const char *name)
 /* A path that QEMU can open, of a descriptor that it inherits. */
 static int region_path(int device, const char *name, uint64_t bytes, char path[PATH_TEXT])
 {
-	int fd = giantvm_join(device, name, bytes, WAIT_MS);
+	int fd = giantvm_join(device, name, bytes, WAIT_MS), rc;
 
 	if (fd == -ENOENT) /* NAME is there, but not yet NAME.ID for a RAM of its own */
 		fd = giantvm_create(device, name, bytes, WAIT_MS);
@@ -46,6 +46,12 @@ static int region_path(int device, const char *name, uint64_t bytes, char path[P
 	if (fd < 0) {
 		say("region %s: %s", name, giantvm_why(fd));
 		return fd;
+	}
+	rc = giantvm_region_mappable(fd);
+	if (rc) {
+		say("region %s: %s", name, giantvm_why(rc));
+		close(fd);
+		return rc;
 	}
 	if (fcntl(fd, F_SETFD, 0))
 		return -errno;
