@@ -99,20 +99,28 @@ static int refuse(const char *name, const char *value, const char *why)
 	return 1;
 }
 
+int options_node_add(struct options *opts, const char *addr, const char *rack)
+{
+	unsigned i = 0;
+
+	while (i < opts->node_count && strcmp(opts->nodes[i], addr) != 0)
+		i++;
+	if (i == OPTIONS_NODES_MAX)
+		return -ENOSPC;
+	opts->nodes[i] = addr;
+	opts->racks[i] = rack ? rack : opts->racks[i];
+	opts->node_count += i == opts->node_count;
+	return 0;
+}
+
 static int add_node(struct options *opts, const char *text, const char *rack)
 {
 	struct addr addr;
-	unsigned i = 0;
 
 	if (addr_parse(text, &addr) < 0)
 		return refuse("node", text, "not an address: 10.0.0.2:9999, [fd00::2]:9999 or a host name");
-	while (i < opts->node_count && strcmp(opts->nodes[i], text) != 0)
-		i++;
-	if (i == OPTIONS_NODES_MAX)
+	if (options_node_add(opts, text, rack) < 0)
 		return refuse("node", text, "too many nodes (at most 128)");
-	opts->nodes[i] = text;
-	opts->racks[i] = rack ? rack : opts->racks[i];
-	opts->node_count += i == opts->node_count;
 	return 0;
 }
 

@@ -56,6 +56,10 @@ struct options {
  */
 int options_parse(struct options *opts, int argc, char **argv, bool *quit);
 
+/* One more node, at the end, unless it is there: 0, or -ENOSPC. A worker's, of its own options, before its threads begin.
+ * The texts stay the caller's. */
+int options_node_add(struct options *opts, const char *addr, const char *rack);
+
 /* Takes one option's name and value; returns as options_parse() does, or -1 if there is no such
  * option. */
 typedef int options_set_fn(struct options *opts, const char *name, char *value);

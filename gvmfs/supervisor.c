@@ -224,8 +224,21 @@ static bool give_up(struct supervisor *s, const char *why)
 	return r == 0;
 }
 
+/* It ended in favour of a successor, as it was asked to. */
+static bool is_renewed(int how)
+{
+	return WIFEXITED(how) && WEXITSTATUS(how) == JOURNAL_RENEWED;
+}
+
 static void end_say(const struct supervisor *s, int how)
 {
+	const struct journal_super *super = s->journal.super;
+
+	if (is_renewed(how)) {
+		log_info(NULL, "%s: one node more from here on: %s", s->opts->mountpoint,
+			 super->nodes[super->node_count - 1].addr);
+		return;
+	}
 	if (WIFSIGNALED(how))
 		log_error(NULL, "%s: the worker was killed by signal %d", s->opts->mountpoint,
 			  WTERMSIG(how));
@@ -257,7 +270,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 		return false;
 	if (!super->can_resend)
 		return give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
-	if (dies_too_often(s))
+	if (!is_renewed(how) && dies_too_often(s))
 		return give_up(s, "workers die too often");
 	if (worker_start(s, true) < 0)
 		return give_up(s, "no worker can be started");

@@ -408,6 +408,7 @@ static int front_run(void *arg)
 /* The worker, and what its modules keep. */
 struct modules {
 	struct worker worker;
+	struct options opts;
 	struct loop loop;
 	struct journal journal;
 	struct inodes inodes;
@@ -430,13 +431,15 @@ struct modules {
 };
 
 /* One allocation, for as long as the process lives. */
-static struct worker *worker_new(void)
+static struct modules *modules_new(const struct options *opts)
 {
 	struct modules *m = calloc(1, sizeof(*m));
 
 	if (!m)
 		return NULL;
+	m->opts = *opts;
 	m->worker = (struct worker){
+		.opts = &m->opts,
 		.loop = &m->loop,
 		.journal = &m->journal,
 		.inodes = &m->inodes,
@@ -457,18 +460,29 @@ static struct worker *worker_new(void)
 		.unmade = &m->unmade,
 		.names = &m->names,
 	};
-	return &m->worker;
+	return m;
+}
+
+/* What was added while the mount ran comes behind what the command line names, in the same order in each worker. */
+static void nodes_adopt(struct options *opts, const struct journal_super *super)
+{
+	for (unsigned i = 0; i < super->node_count && i < JOURNAL_NODES; i++) {
+		const struct journal_node *node = &super->nodes[i];
+
+		if (options_node_add(opts, node->addr, *node->rack ? node->rack : NULL) < 0)
+			log_error(NULL, "node %s is not used: there are too many", node->addr);
+	}
 }
 
 int worker_run(const struct options *opts, const struct worker_fds *fds)
 {
-	struct worker *w = worker_new();
+	struct modules *m = modules_new(opts);
+	struct worker *w = m ? &m->worker : NULL;
 	struct service service = { .w = w, .fds = fds };
 	int r;
 
 	if (!w)
 		return -ENOMEM;
-	w->opts = opts;
 	w->fuse_fd = fds->fuse;
 	w->keeper_fd = fds->keeper;
 	w->heirs_fd = fds->heirs;
@@ -483,6 +497,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	r = journal_open(w->journal, fds->journal);
 	if (r < 0)
 		return r;
+	nodes_adopt(&m->opts, w->journal->super);
 	pagecache_around_init(w);
 	service.successor = w->journal->super->starts++ > 0;
 	w->journal->super->ended = 0;

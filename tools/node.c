@@ -3,6 +3,7 @@
 #include "gvm.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
+#include "node_add.h"
 #include "node_regions.h"
 #include "say.h"
 
@@ -19,12 +20,16 @@
 
 static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...\n"
 				"       gvm node drain|undrain [OPTION ...] ADDRESS[:PORT] ...\n"
+				"       gvm node add [--conf FILE] MOUNT [ADDRESS[:PORT] ...]\n"
 				"\n"
 				"Asks memory nodes for their statistics: lines of `name value`.\n"
 				"\n"
 				"drain: has the mounts move what the nodes hold to others, waits until they\n"
 				"are empty, and shows how far that is. They get nothing new, until undrain.\n"
 				"\n"
+				"add: a mount that runs uses more nodes from then on.\n"
+				"\n"
+				"  --conf FILE  add those of FILE that have the role mem\n"
 				"  --key FILE   the secret shared with the nodes\n"
 				"  --tls        speak to them over TLS, by that secret\n"
 				"  --regions    show each region that a node holds, and what it is\n"
@@ -32,7 +37,7 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"               file and no writer\n"
 				"  --help       show this text\n";
 
-enum deed { STAT, TELL, DRAIN, UNDRAIN };
+enum deed { STAT, TELL, DRAIN, UNDRAIN, ADD };
 
 /* How far a drain was when that was said last. */
 struct drained {
@@ -223,6 +228,7 @@ static const char *why(int rc, const char *reason)
 int cmd_node(int argc, char **argv)
 {
 	static const struct option longs[] = {{"key", required_argument, NULL, 'k'},
+					      {"conf", required_argument, NULL, 'c'},
 					      {"tls", no_argument, NULL, 't'},
 					      {"regions", no_argument, NULL, 'r'},
 					      {"remove", required_argument, NULL, 'd'},
@@ -230,7 +236,7 @@ int cmd_node(int argc, char **argv)
 					      {NULL, 0, NULL, 0}};
 	static char reason[REASON_TEXT];
 	struct gvm_conn_opts opts = {.on_state = state_note, .arg = reason};
-	const char *remove_id = NULL;
+	const char *remove_id = NULL, *conf = NULL;
 	enum deed deed = STAT;
 	uint8_t *key = NULL;
 	bool regions = false;
@@ -246,6 +252,9 @@ int cmd_node(int argc, char **argv)
 				return 1;
 			}
 			opts.key = key;
+			break;
+		case 'c':
+			conf = optarg;
 			break;
 		case 't':
 			opts.tls = true;
@@ -279,12 +288,17 @@ int cmd_node(int argc, char **argv)
 		deed = DRAIN;
 	else if (optind < argc && !strcmp(argv[optind], "undrain"))
 		deed = UNDRAIN;
+	else if (optind < argc && !strcmp(argv[optind], "add"))
+		deed = ADD;
 	optind += deed != STAT;
-	if (optind >= argc || (deed != STAT && (regions || remove_id))) {
+	if (optind >= argc || (deed != STAT && (regions || remove_id)) ||
+	    (deed == ADD ? key || optind + !conf >= argc : conf != NULL)) {
 		fputs(help_text, stderr);
 		free(key);
 		return EXIT_USAGE;
 	}
+	if (deed == ADD)
+		return node_add(argv[optind], conf, argv + optind + 1, argc - optind - 1);
 	/* What leaves one is not to go to the next. */
 	for (int i = optind; deed == DRAIN && i < argc; i++) {
 		bool said;

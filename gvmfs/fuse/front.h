@@ -5,7 +5,7 @@
  * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c
  * attributes, front_size.c changes of a region's size, front_open.c opening and closing, front_write.c
  * WRITEs, front_file.c the other requests about data, front_seek.c the search for data and holes,
- * front_xattr.c the attributes user.gvm.*, ops.c the table of operations. Everything runs in the front
+ * front_xattr.c the attributes user.gvm.*, front_nodes.c the one that adds a memory node, ops.c the table of operations. Everything runs in the front
  * thread; a request that must wait becomes an op, which goes on from callbacks while other requests are
  * served.
  */
@@ -26,6 +26,9 @@ void front_fast_path_ended(struct worker *w, struct inode *inode);
 void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t bytes);
 void front_fast_sync(fuse_req_t req, struct inode *inode);
 void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how);
+
+/* Adds a memory node to the mount: "ADDRESS", or "ADDRESS RACK". */
+void front_node_add(fuse_req_t req, struct inode *root, const char *value, size_t size);
 
 /* tree, make, unlink, attr */
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -3,8 +3,8 @@
  * front_write.c - WRITEs: into slots by way of the store (write.h), or into the memory of a client on the fast path
  * (resident.h); one past the end makes the file larger first.
  *
- * One that waits keeps its data: a copy of what is left of them or, without memory, and on the fast path, the
- * request's own buffer. When the fast path ends, those that it still had go on by way of the store.
+ * One that waits keeps its data: the request's own buffer or, where little of them is left, a copy. When the fast
+ * path ends, those that it still had go on by way of the store.
  */
 #include "front.h"
 #include "interrupt.h"
@@ -72,17 +72,18 @@ static void write_store(struct file_write *f)
 	store_turn(f->w->store);
 }
 
-/* What is left of its data is less than the request's buffer as a rule. */
+/* Without memory for a copy, too, it keeps the buffer. */
 static void write_keep(struct file_write *f)
 {
 	struct store_write *wr = &f->wr;
+	uint64_t left = wr->end - wr->off;
 
-	if (!f->request || f->fast)
+	if (!f->request || f->fast || left > REQUEST_DATA_MAX / 2)
 		return;
-	f->copy = malloc(wr->end - wr->off);
+	f->copy = malloc(left);
 	if (!f->copy)
 		return;
-	store_write_move(wr, memcpy(f->copy, wr->data + (wr->off - wr->data_off), wr->end - wr->off));
+	store_write_move(wr, memcpy(f->copy, wr->data + (wr->off - wr->data_off), left));
 	request_put(f->request);
 	f->request = NULL;
 }

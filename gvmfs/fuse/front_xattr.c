@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics, the budget of the fast path, whether
- * a region is temporary, taking a region from its writer, and the path of the fast path's socket.
+ * a region is temporary, taking a region from its writer, adding a node, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "gvm_mount.h"
@@ -46,9 +46,9 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 	if (inode->nr == 0)
 		return (size_t)snprintf(buf, size,
 					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
-					"nodes_up %u\n",
+					"nodes_up %u\nnames_even %d\n",
 					JOURNAL_SLOTS - w->store->slots.free, w->journal->super->starts - 1,
-					(int)getpid(), w->pool->count, up);
+					(int)getpid(), w->pool->count, up, w->names->even);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
@@ -214,7 +214,7 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 }
 
 /* What can be set: the budget of the fast path (bytes, in decimal digits), that a region is temporary (1),
- * and that it is taken from its writer (1; 2: by force). */
+ * that it is taken from its writer (1; 2: by force), and of the root one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -234,6 +234,10 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 			take(req, ino, *value == '2');
 		else
 			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_NODE) == 0 && ino == FUSE_ROOT_ID) {
+		front_node_add(req, front_inode(req, ino), value, size);
 		return;
 	}
 	if (strcmp(name, GVM_XATTR_LOCAL) != 0) {

@@ -99,6 +99,7 @@ static void load_end(struct worker *w, struct names_load_job *lj)
 		if (lj->table)
 			w->names->table = lj->table;
 		w->names_at_ns = lj->begun_ns;
+		w->names->even = lj->known->healed;
 		round_consider(w, lj);
 	}
 	w->names->load = NULL;

@@ -36,6 +36,7 @@ struct names_state {
 	struct names_apply apply;     /* then the front thread takes it into the tree, bit by bit */
 	struct names_waiter *waiters; /* for its end */
 	struct names_waiter *later;   /* for the end of one that begins after it */
+	bool even;		      /* a majority of this worker's nodes lacked nothing when it last answered */
 	bool round;		      /* one is under way */
 	uint64_t round_ns;	      /* when the last began */
 	uint64_t said_ns;	      /* that tombstones cannot end */

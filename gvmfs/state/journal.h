@@ -43,6 +43,15 @@
 _Static_assert(JOURNAL_CHUNKS_MAX * GVM_CHUNK_BYTES == RECORD_SIZE_MAX,
 	       "a record's size is trusted to fit the index");
 
+/* A memory node that the mount was given while it ran (fuse/front_nodes.c), behind those of its command line. */
+#define JOURNAL_NODES	 128u
+#define JOURNAL_RENEWED	 75 /* the exit status of a worker that ends so that its successor begins with one more */
+#define JOURNAL_RACK_MAX 31u
+struct journal_node {
+	char addr[RECORD_ADDR_MAX];
+	char rack[JOURNAL_RACK_MAX + 1]; /* "": it is by itself */
+};
+
 struct journal_super {
 	uint64_t magic;
 	uint64_t client; /* writer identity towards the nodes, the same for every successor */
@@ -58,6 +67,8 @@ struct journal_super {
 	uint64_t mount_dev; /* the mount's device number; 0: not found out */
 	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */
 	struct stats stats;
+	struct journal_node nodes[JOURNAL_NODES];
+	uint32_t node_count; /* of these; published after the entry. Each worker begins with all of them */
 	uint32_t coming_inode; /* whose record is about to be `coming`, which a successor finishes; published after
 				* it. 0: none (the root has no record) */
 	struct record coming;

@@ -30,7 +30,7 @@ def _network(pid):
 class Machine(Node):
     """`address` is where its wire listens; whatever else is broken of it, the node itself is as any other."""
 
-    def __init__(self, lab, number, memory, persist):
+    def __init__(self, lab, number, memory, persist=False):
         self.lab, self.number = lab, number
         self.disk = lab.path("disk-%d" % number) if persist else None
         if persist:
