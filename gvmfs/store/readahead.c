@@ -4,6 +4,8 @@
 
 #include "gvm_wire.h"
 
+#include <stddef.h>
+
 #define STRIDE_MAX (64 * GVM_CHUNK_PAGES) /* a longer jump is no stride */
 
 /* READs of a sequential reader may be slightly out of order, or skip what the page cache has. */
@@ -14,6 +16,15 @@ static int continues(const struct readahead_stream *s, uint64_t first)
 	if (s->stride && first == s->last + (uint64_t)s->stride)
 		return 1;
 	return first >= s->end && first < s->end + GVM_CHUNK_PAGES;
+}
+
+/* Pages of a READ that was noted: on the fast path a reader that is ahead of the node faults several times in a chunk. */
+static struct readahead_stream *stream_around(struct readahead *ra, uint64_t first)
+{
+	for (unsigned i = 0; i < READAHEAD_STREAMS; i++)
+		if (first > ra->streams[i].last && first < ra->streams[i].end)
+			return &ra->streams[i];
+	return NULL;
 }
 
 static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first)
@@ -83,6 +94,11 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 	unsigned n = 0;
 
 	ra->clock++;
+	s = stream_around(ra, first);
+	if (s) {
+		s->used_at = ra->clock;
+		return 0;
+	}
 	s = stream_find(ra, first);
 	credit_note(ra, s->used_at && first >= s->end && first < s->end + GVM_CHUNK_PAGES, count);
 	if (s->used_at) {

@@ -184,12 +184,26 @@ static void wide_window_nobody_asked_for_is_narrowed_ever_less_often(void)
 	CHECK(whose == 5);
 }
 
+/* A reader of the fast path whose chunks come slowly faults in each of them again and again. */
+static void faults_within_a_chunk_narrow_no_window(void)
+{
+	setup();
+	for (uint64_t c = 0; c < 64; c++) {
+		unsigned n = readahead_note(&ra, c * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, CHUNKS, ahead);
+
+		CHECK(c < 8 || n == READAHEAD_WINDOW);
+		for (unsigned p = 3; p < GVM_CHUNK_PAGES; p += 3)
+			readahead_note(&ra, c * GVM_CHUNK_PAGES + p, GVM_CHUNK_PAGES - p, CHUNKS, ahead);
+	}
+}
+
 static const struct check_test tests[] = {
 	{ "window-is-wide-only-while-a-reader-goes-on", window_is_wide_only_while_a_reader_goes_on },
 	{ "random-reader-never-widens", random_reader_never_widens },
 	{ "wide-window-nobody-asked-for-is-narrowed-ever-less-often",
 	  wide_window_nobody_asked_for_is_narrowed_ever_less_often },
 	{ "sequential-reader-finds-its-chunks-fetched", sequential_reader_finds_its_chunks_fetched },
+	{ "faults-within-a-chunk-narrow-no-window", faults_within_a_chunk_narrow_no_window },
 	{ "strided-reader-finds-its-chunks-fetched", strided_reader_finds_its_chunks_fetched },
 	{ "several-readers-at-once-are-told-apart", several_readers_at_once_are_told_apart },
 	{ "random-reader-costs-next-to-nothing", random_reader_costs_next_to_nothing },
