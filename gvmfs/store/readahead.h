@@ -23,8 +23,10 @@
 
 #define READAHEAD_STREAMS 4
 #define READAHEAD_SURE	  2
+#ifndef READAHEAD_PAGES /* simulators have less */
 #define READAHEAD_PAGES	  64u
 #define READAHEAD_WINDOW  8u /* chunks */
+#endif
 
 #define READAHEAD_AROUND   4u	 /* pages: the kernel's window where no one reads in order */
 #define READAHEAD_EARNED   1024u /* credit, in pages, from which on it is widened */

@@ -14,8 +14,9 @@
  *
  * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the page that is waited for first. A
  * chunk that is touched at a random place gets a few pages around it, at the second place the rest;
- * one that goes on as its neighbours did is fetched ahead, as a whole. So RESIDENT may mean some of
- * the pages. ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
+ * one that goes on as its neighbours did is fetched ahead, as a whole, and waits INACTIVE; of those before a
+ * reader that surely goes on most are mapped as they come, and it faults once in RESIDENT_STREAM chunks. So
+ * RESIDENT may mean some of the pages. ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
  * INACTIVE: a page that is touched faults, is mapped again and the chunk is RESIDENT: so the
  * beginning of the inactive list is what was not used for longest. EVICTING: a writer compares it
  * with what was fetched and sends the pages that changed; when the node has acknowledged, the
@@ -82,6 +83,9 @@
 #define RESIDENT_SPARE	   0u /* for one region */
 #endif
 #define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
+#ifndef RESIDENT_STREAM
+#define RESIDENT_STREAM	   4u /* chunks: one of as many is left unmapped before a reader that surely goes on */
+#endif
 #define RESIDENT_FAULTS	   64u /* that a turn serves */
 
 struct inode;
@@ -115,7 +119,8 @@ struct chunk {
 	uint8_t list;	     /* enum chunk_list_id */
 	uint8_t want_page;   /* LIST_BLOCKED: what is waited for */
 	bool sending : 1;    /* a writer has it, also if EVICTING is over */
-	bool ahead : 1;	     /* fetched ahead, and not used yet */
+	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
+	bool streamed : 1;   /* fetched ahead, to be mapped when it has come; the reader has not passed it yet */
 	uint32_t sync_pass;  /* the last pass of fsyncs that sent it; 0: none */
 	uint32_t holes;	     /* filled pages that have been punched out since */
 	uint32_t known;	     /* pages whose hash is known: */

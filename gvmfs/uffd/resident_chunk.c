@@ -146,6 +146,7 @@ void chunk_forget(struct resident *r, uint64_t c)
 	hashes_forget(r, c);
 	k->holes = 0;
 	k->ahead = false;
+	k->streamed = false;
 	recount(r, c, before);
 }
 

@@ -195,6 +195,7 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 /* Without a fetch a chunk is what its pages make it; one without pages has nothing to be sent. */
 static void fetch_over(struct resident *r, uint64_t c)
 {
+	r->chunk[c].streamed = false;
 	if (!r->mark[c].filled) {
 		chunk_set_state(r, c, CHUNK_ABSENT);
 	} else if (r->draining) {
@@ -293,7 +294,7 @@ int fetch_look(struct resident_fetch *f)
 {
 	if (f->over)
 		return fetch_end(f, f->error);
-	if (!f->ahead && !f->r->client_gone)
+	if (!f->ahead && !f->r->client_gone && (f->waited || !f->r->chunk[f->chunk].streamed))
 		fetch_show(f); /* what fails here fails again at the end */
 	return 0;
 }
@@ -387,19 +388,50 @@ bool blocked_continue(struct resident *r)
 	return some;
 }
 
+/* A reader faults in chunk c: those before it that were mapped as they came have been read. */
+static void stream_passed(struct resident *r, uint64_t c)
+{
+	for (; c && r->chunk[c - 1].streamed; c--) {
+		r->chunk[c - 1].streamed = false;
+		resident_count(r, prefetch_used, 1);
+	}
+}
+
+/* As many pages are read with a fault for that one: those that come after it are mapped, and do not fault. */
+static uint64_t stream_pages(const struct resident *r, uint64_t c, unsigned page)
+{
+	uint64_t end = c + 1;
+
+	while (end < r->chunks && r->chunk[end].streamed)
+		end++;
+	return (end - c) * GVM_CHUNK_PAGES - page;
+}
+
 void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 {
 	uint64_t ahead[READAHEAD_WINDOW];
-	unsigned n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page,
-				    GVM_CHUNK_PAGES - page, r->chunks, ahead);
+	bool first = true, sure;
+	unsigned n;
 
+	/* It has come late; what reads it was noted with the chunk before. */
+	if (r->chunk[c].streamed)
+		return;
+	stream_passed(r, c);
+	n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page, stream_pages(r, c, page), r->chunks, ahead);
+	/* In order, and for long enough: strides, and readers that go backwards, fault in each chunk. */
+	sure = n == READAHEAD_WINDOW && ahead[0] > c && ahead[n - 1] - c < READAHEAD_WINDOW + RESIDENT_STREAM;
 	for (unsigned i = 0; i < n; i++) {
 		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
-		    is_zero(r, ahead[i]))
+		    is_zero(r, ahead[i])) {
+			first = true;
 			continue;
+		}
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
 			return;
 		resident_count(r, prefetched, 1);
-		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, true);
+		/* Those that are mapped follow one that is not: with its fault the reader is known to come to them. */
+		r->chunk[ahead[i]].streamed = sure && !first && ahead[i] % RESIDENT_STREAM;
+		first = false;
+		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !r->chunk[ahead[i]].streamed);
 	}
 }

@@ -425,30 +425,12 @@ static const char *finish(void)
 	return world_finish(pick_first);
 }
 
-/* The node has both chunks, from an earlier guest. */
-static void fill(void)
-{
-	for (uint32_t c = 0; c < W_CHUNKS; c++) {
-		world.node[c].version = gvm_version(W_EPOCH - 1, 1);
-		world.index[c] = world.node[c].version;
-		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
-			uint32_t page = c * GVM_CHUNK_PAGES + p;
-
-			if (p != NEAR && p != FAR)
-				continue;
-			world.node[c].content[p] = ++world.next_value;
-			world.node[c].seal[p] = seal_new(world.next_value);
-			page_changed(page, world.next_value);
-		}
-	}
-}
-
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
 	world_init(case_of(c)->local, case_of(c)->limits.sealed);
 	if (case_of(c)->full)
-		fill();
+		world_fill(NEAR, FAR);
 }
 
 static bool over(void)

@@ -3,8 +3,8 @@
  * sim.c - the fast path under chance: events in any order, faults of everything around it, and workers
  * that are killed at any call.
  *
- * An episode is a guest's life: it begins on an empty region, has its own mixture of events, and ends with
- * everything written back and compared. (Its program: ../sim/chance.h.)
+ * An episode is a guest's life: it begins on an empty region, or on what an earlier guest has left, has its own
+ * mixture of events, and ends with everything written back and compared. (Its program: ../sim/chance.h.)
  */
 #include "world.h"
 
@@ -39,6 +39,16 @@ static void mixture(void)
 
 static bool sparse; /* only few pages of a chunk are used */
 
+static bool orderly; /* the first thread goes through all of them, and most that happens is what it does */
+static uint32_t walk;
+
+static uint32_t next_page(void)
+{
+	if (world.thread[0].state == T_IDLE)
+		walk = (walk / GVM_CHUNK_PAGES + 1) % W_CHUNKS * GVM_CHUNK_PAGES;
+	return walk + pick(2);
+}
+
 /* Few pages are used often. */
 static uint32_t some_page(void)
 {
@@ -53,8 +63,8 @@ static struct event choose(void)
 
 	switch (e.kind) {
 	case E_TOUCH:
-		e.a = pick(W_THREADS);
-		e.b = some_page() * 4 + pick(3);
+		e.a = orderly && pick(20) ? 0 : pick(W_THREADS);
+		e.b = (orderly && !e.a ? next_page() : some_page()) * 4 + pick(3);
 		break;
 	case E_AGAIN:
 		e.a = pick(W_THREADS);
@@ -170,8 +180,12 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 		length = (unsigned)steps;
 	mixture();
 	sparse = !pick(3);
+	orderly = !pick(3);
+	walk = 0;
 	world_pick = choose;
-	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(W_CHUNKS)) : 0, !(episodes++ % 2));
+	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(orderly ? W_CHUNKS / 2 : W_CHUNKS)) : 0, !(episodes++ % 2));
+	if (orderly || !pick(3))
+		world_fill(pick(GVM_CHUNK_PAGES - 1), GVM_CHUNK_PAGES - 1);
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {
 		struct event e = choose();
 

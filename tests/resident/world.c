@@ -345,6 +345,21 @@ void world_init(uint64_t local_pages, bool sealed)
 	worker_begin();
 }
 
+void world_fill(unsigned page, unsigned other)
+{
+	const unsigned pages[] = { page, other };
+
+	for (unsigned c = 0; c < W_CHUNKS; c++) {
+		world.node[c].version = gvm_version(W_EPOCH - 1, 1);
+		world.index[c] = world.node[c].version;
+		for (unsigned i = 0; i < 2; i++) {
+			world.node[c].content[pages[i]] = ++world.next_value;
+			world.node[c].seal[pages[i]] = seal_new(world.next_value);
+			page_changed(c * GVM_CHUNK_PAGES + pages[i], world.next_value);
+		}
+	}
+}
+
 /* Events. */
 
 static bool access_try(struct thread *t)

@@ -238,6 +238,8 @@ extern const struct flush_env world_flush;
 
 /* sealed: what is sent is. */
 void world_init(uint64_t local_pages, bool sealed);
+/* The node has all chunks from an earlier guest, each with two pages that are not zero. */
+void world_fill(unsigned page, unsigned other);
 /* False: it is not possible now, and nothing has changed. */
 bool world_event(const struct event *e);
 /* What comes while a call waits; NULL: world.stall_event. */
