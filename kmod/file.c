@@ -223,6 +223,82 @@ static long file_discard(struct file *file, void __user *argument)
 	return region_discard(file->private_data, range.offset_bytes, range.size_bytes);
 }
 
+/* A list of ranges on its way to the user. */
+struct lost_list {
+	struct giantvm_range __user *out;
+	u32 nr, room; /* nr: without `last` */
+	struct giantvm_range last; /* may still grow */
+};
+
+/* 1: there is no room for the page. */
+static int lost_add(struct lost_list *list, u64 page)
+{
+	u64 offset = page << PAGE_SHIFT;
+
+	if (list->last.size_bytes && list->last.offset_bytes + list->last.size_bytes != offset) {
+		if (list->nr + 1 == list->room)
+			return 1;
+		if (copy_to_user(&list->out[list->nr], &list->last, sizeof(list->last)))
+			return -EFAULT;
+		list->nr++;
+		list->last.size_bytes = 0;
+	}
+	if (!list->last.size_bytes)
+		list->last.offset_bytes = offset;
+	list->last.size_bytes += PAGE_SIZE;
+	return 0;
+}
+
+/* Adds a bounded number of pages from *from on. 1: the list is full; *from is where to go on. */
+static int lost_some(struct gvm_region *region, struct lost_list *list, u64 *from, u64 *pages)
+{
+	u32 nr, i;
+	int err;
+
+	spin_lock_bh(&region->lock);
+	nr = ivy_lost(region->core, from, pages, PAGE_SIZE / sizeof(*pages));
+	spin_unlock_bh(&region->lock);
+	for (i = 0; i < nr; i++) {
+		err = lost_add(list, pages[i]);
+		if (err) {
+			*from = pages[i];
+			return err;
+		}
+	}
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
+static long file_lost(struct gvm_region *region, void __user *argument)
+{
+	struct lost_list list = {};
+	struct giantvm_lost lost;
+	int err = 0;
+	u64 *pages, from;
+
+	if (copy_from_user(&lost, argument, sizeof(lost)))
+		return -EFAULT;
+	if (lost.reserved || !lost.nr_ranges || lost.offset_bytes & ~PAGE_MASK)
+		return -EINVAL;
+	pages = (u64 *)__get_free_page(GFP_KERNEL);
+	if (!pages)
+		return -ENOMEM;
+	list.out = u64_to_user_ptr(lost.ranges);
+	list.room = lost.nr_ranges;
+	from = lost.offset_bytes >> PAGE_SHIFT;
+	while (!err && from < region->pages)
+		err = lost_some(region, &list, &from, pages);
+	free_page((unsigned long)pages);
+	if (err < 0)
+		return err;
+	if (list.last.size_bytes &&
+	    copy_to_user(&list.out[list.nr++], &list.last, sizeof(list.last)))
+		return -EFAULT;
+	lost.nr_ranges = list.nr;
+	lost.offset_bytes = min(from, region->pages) << PAGE_SHIFT;
+	return copy_to_user(argument, &lost, sizeof(lost)) ? -EFAULT : 0;
+}
+
 static long region_ioctl(struct file *file, unsigned int command, unsigned long argument)
 {
 	switch (command) {
@@ -230,6 +306,8 @@ static long region_ioctl(struct file *file, unsigned int command, unsigned long 
 		return file_discard(file, (void __user *)argument);
 	case GIANTVM_REGION_INFO:
 		return file_info(file->private_data, (void __user *)argument);
+	case GIANTVM_LOST:
+		return file_lost(file->private_data, (void __user *)argument);
 	}
 	return -ENOTTY;
 }

@@ -64,6 +64,35 @@ void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page)
 	c->env->lost(c->ctx, page);
 }
 
+/* Whether the nth page of this home is lost: also one that nobody has asked for yet. */
+static bool entry_lost(const struct ivy *c, u64 at)
+{
+	const struct ivy_home *leaf = c->dir[at / IVY_LEAF];
+
+	if (leaf && leaf[at % IVY_LEAF].ver)
+		return leaf[at % IVY_LEAF].lost;
+	return c->begun_lost;
+}
+
+u32 ivy_dir_lost(struct ivy *c, u64 *from, u64 *pages, u32 room)
+{
+	u64 homes = c->p.nhomes, share = 0, at, end;
+	u32 n = 0;
+
+	if (c->home_index < homes && c->p.pages > c->home_index)
+		share = (c->p.pages - c->home_index + homes - 1) / homes;
+	at = *from > c->home_index ? (*from - c->home_index + homes - 1) / homes : 0;
+	end = at + IVY_LOST_STEP * IVY_LEAF < share ? at + IVY_LOST_STEP * IVY_LEAF : share;
+	for (; at < end && n < room; at++) {
+		if (entry_lost(c, at))
+			pages[n++] = at * homes + c->home_index;
+		else if (!c->dir[at / IVY_LEAF])
+			at |= IVY_LEAF - 1; /* none of its leaf */
+	}
+	*from = at < share ? at * homes + c->home_index : c->p.pages;
+	return n;
+}
+
 void ivy_dir_free(struct ivy *c)
 {
 	u64 i;

@@ -261,6 +261,7 @@ struct ivy_peer {
 #ifndef IVY_LOSE_NOW
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif
+#define IVY_LOST_STEP 64u /* leaves visited by one call of ivy_lost() */
 #define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */
 
 struct ivy {
@@ -376,6 +377,7 @@ bool ivy_dir_usable(struct ivy *c, struct ivy_home *h, u64 page, u64 who, u64 ha
 bool ivy_dir_owner_live(struct ivy *c, const struct ivy_home *h);
 /* The contents of the page are lost. */
 void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page);
+u32 ivy_dir_lost(struct ivy *c, u64 *from, u64 *pages, u32 room); /* see ivy_lost() */
 void ivy_dir_free(struct ivy *c);
 
 /* ---- relay.c ---- */

@@ -271,6 +271,11 @@ void ivy_unhold(struct ivy *c, u64 page)
 	drain(c);
 }
 
+u32 ivy_lost(struct ivy *c, u64 *from, u64 *pages, u32 room)
+{
+	return ivy_dir_lost(c, from, pages, room);
+}
+
 /* ---- life ---- */
 
 void ivy_open(struct ivy *c, bool lost)

@@ -262,6 +262,13 @@ int ivy_evict(struct ivy *c, u64 page);
  */
 int ivy_discard(struct ivy *c, u64 page);
 
+/*
+ * The lost pages whose home this is, from *from on and in order, `room` at most. *from becomes the
+ * page at which to go on, or the number of pages at the end. A bounded number of pages is looked
+ * at: none of them may be lost.
+ */
+u32 ivy_lost(struct ivy *c, u64 *from, u64 *pages, u32 room);
+
 /* A connection to the node stands (again): messages that the old one may have lost are repeated. */
 void ivy_node_joined(struct ivy *c, u16 node);
 

@@ -216,4 +216,17 @@ struct giantvm_region_info {
 
 #define GIANTVM_REGION_INFO _IOR(GIANTVM_IOC_MAGIC, 0x11, struct giantvm_region_info)
 
+/*
+ * On a region's own descriptor: the lost pages whose home this node is; other homes know of theirs.
+ * EINTR: killed.
+ */
+struct giantvm_lost {
+	__u64 offset_bytes; /* in: where to begin; out: where to go on, or size_bytes at the end */
+	__u64 ranges; /* pointer to struct giantvm_range[nr_ranges], in order and apart */
+	__u32 nr_ranges; /* in: room, at least 1; out: how many were found */
+	__u32 reserved;
+};
+
+#define GIANTVM_LOST _IOWR(GIANTVM_IOC_MAGIC, 0x12, struct giantvm_lost)
+
 #endif

@@ -11,7 +11,8 @@
  * another is still lost when it is back; and a node that is connected again hears what waits for it
  * alone.
  *
- * A home serves nothing before it is opened; one that has lost its directory says so of each page.
+ * A home serves nothing before it is opened; one that has lost its directory says so of each page. It
+ * lists its lost pages, each once, in calls that look at some of them each.
  *
  * Who is asked for a page that it does not have says so, and is asked once more before its home
  * believes that nobody owns it. What a writer may have written when it left is not taken back.
@@ -279,15 +280,20 @@ static void asked_by(struct ivy *c, u16 node, u64 inc, u64 page)
 	ivy_rx(c, &getx, NULL);
 }
 
-/* The node, whose lease is `inc`, writes the page at its home. */
-static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
+static void granted_to(struct ivy *c, u16 node, u64 inc, u64 page)
 {
 	struct ivy_msg done = {.type = IVY_DONE, .src = node, .page = page, .inc = inc};
 
-	asked_by(c, node, inc, page);
 	CHECK(sent.type == IVY_GRANT && sent.page == page);
 	done.ver = sent.ver;
 	ivy_rx(c, &done, NULL);
+}
+
+/* The node, whose lease is `inc`, writes the page at its home. */
+static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
+{
+	asked_by(c, node, inc, page);
+	granted_to(c, node, inc, page);
 }
 
 static void read_by(struct ivy *c, u16 node, u64 inc, u64 page)
@@ -707,6 +713,62 @@ static void writer_leaves(u8 flags)
 	lost = endings = 0;
 }
 
+/* All that the home lists; no call looks at more than it may. */
+static u32 list_lost(struct ivy *c, u32 room, u64 first, u64 step)
+{
+	u64 pages[64], from = 0, before;
+	u32 all = 0, n, i, calls = 0;
+
+	do {
+		before = from;
+		n = ivy_lost(c, &from, pages, room);
+		CHECK(n <= room && from > before && calls++ < 2 * PAGES);
+		for (i = 0; i < n; i++, all++)
+			CHECK(pages[i] == first + all * step && pages[i] >= before && pages[i] < from);
+	} while (from < PAGES);
+	CHECK(ivy_lost(c, &from, pages, room) == 0 && from == PAGES);
+	return all;
+}
+
+static void lost_are_listed(void)
+{
+	static const u16 homes[] = {2, 0, 1};
+	struct ivy *c = begin_of(0, homes, 3, false);
+	struct ivy_msg getx = {
+		.type = IVY_GETX, .src = 1, .who = ivy_who(1, 9), .ver = IVY_VER_ANY, .page = 1};
+	u64 page, first = 4;
+
+	CHECK(list_lost(c, 64, 0, 0) == 0);
+	CHECK(lets_in(c, 5));
+	for (page = 0; page < 3; page++)
+		written_by(c, 1, 5, first + 300 * page);
+	CHECK(list_lost(c, 1, 0, 0) == 0);
+	now += LEASE_NS;
+	ivy_tick(c);
+	while (ivy_ending(c))
+		;
+	CHECK(list_lost(c, 1, first, 300) == 3 && list_lost(c, 64, first, 300) == 3);
+	ivy_destroy(c);
+
+	/* Of those that nobody has asked for, too; but not before it knows, nor what it does not keep. */
+	c = begin_of(0, homes, 3, true);
+	CHECK(list_lost(c, 64, 0, 0) == 0);
+	ivy_open(c, true);
+	CHECK(list_lost(c, 7, 1, 3) == (PAGES + 1) / 3 && list_lost(c, 64, 1, 3) == (PAGES + 1) / 3);
+	now += LEASE_NS;
+	CHECK(lets_in(c, 6));
+	ivy_rx(c, &getx, NULL);
+	granted_to(c, 1, 6, 1);
+	CHECK(list_lost(c, 64, 4, 3) == (PAGES + 1) / 3 - 1);
+	ivy_destroy(c);
+
+	c = begin(1);
+	CHECK(list_lost(c, 64, 0, 0) == 0);
+	ivy_destroy(c);
+	lost = 0;
+	endings = 0;
+}
+
 int main(void)
 {
 	owner_without_page();
@@ -715,6 +777,7 @@ int main(void)
 	writer_leaves(IVY_F_LOSS);
 	opened(false);
 	opened(true);
+	lost_are_listed();
 	home_anew(false);
 	home_anew(true);
 	discarding();

@@ -25,8 +25,18 @@ def test(l):
             said = node.run(share + "get %d" % page, seconds=30, status=None)
             expect("right" not in said, "node %d reads a lost page: %s", node.id, said)
     zero.run(share + "get 90", seconds=30, status=BUS_ERROR)
+    # Each home lists those of its share, though nobody asked for most of them.
+    for node in zero, one:
+        found = [line.split() for line in node.run("gvm dsm lost ram").splitlines()]
+        expect(found == [[str(page * 4096), "4096"] for page in range(88 + node.id, 96, 2)],
+               "node %d lists %s", node.id, found)
     # The user gives it up: it is a page like any other again.
-    zero.run(share + "discard 88 8")
+    zero.run("gvm dsm lost ram | while read range; do gvm dsm discard ram $range || exit 1; done")
+    expect(not zero.run("gvm dsm lost ram"), "what was discarded is still listed")
+    one.run(share + "discard 89 1")
+    found = one.run("gvm dsm lost ram").split()[::2]
+    expect(found == [str(page * 4096) for page in (91, 93, 95)], "node 1 still lists %s", found)
+    one.run("gvm dsm discard ram %d 24k" % (90 * 4096))
     one.run(share + "add 90 5")
     expect(zero.run(share + "get 90").splitlines()[0] == "5", "a discarded page is not zero")
     cluster.everywhere("share /dev/gvm/ram {id} 2 count 50", nodes=[zero, one])

@@ -30,11 +30,15 @@ def test(l):
     two.run(SHARE + "check %d 1 1" % FIRST)
     said = one.run("gvm dsm status; dmesg")
     expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
+    pages = one.run("gvm dsm lost ram").splitlines()
+    expect(pages == ["%d 4096" % (page * 4096) for page in range(1, 256, 2)], "node 1 lists %s", pages)
+    said = two.run("gvm dsm lost ram 2>&1", status=1)
+    expect("lends no memory" in said, "node 2 lists: %s", said)
     zero.run("sleep 1")  # what it was told holds for a moment
     two.run("gvm dsm discard ram %d 4k" % ((FIRST + 1) * 4096))
-    for range, reason in (("0 4097", "must cover whole pages"), ("1M 4k", "must cover whole pages"), ("x 4k", "OFFSET: not a size")):
-        said = two.run("gvm dsm discard ram %s 2>&1" % range, status=None)
-        expect(reason in said, "a discard of %s says: %s", range, said)
+    for where, reason in (("0 4097", "must cover whole pages"), ("1M 4k", "must cover whole pages"), ("x 4k", "OFFSET: not a size")):
+        said = two.run("gvm dsm discard ram %s 2>&1" % where, status=None)
+        expect(reason in said, "a discard of %s says: %s", where, said)
     for node, sum in ((zero, 5), (one, 10), (two, 15)):
         found = int(node.run(SHARE + "add %d 5" % (FIRST + 1)).splitlines()[0])
         expect(found == sum, "node %d counts %d, not %d", node.id, found, sum)

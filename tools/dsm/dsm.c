@@ -32,6 +32,7 @@ static const char help_text[] =
 	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
+	"       gvm dsm lost NAME\n"
 	"       gvm dsm discard NAME OFFSET SIZE\n"
 	"       gvm dsm leave NAME\n"
 	"       gvm dsm down [--force]\n"
@@ -42,6 +43,7 @@ static const char help_text[] =
 	"  create  makes a region, /dev/gvm/NAME; the nodes that lend memory join it\n"
 	"  join    joins a region that others have; SIZE, if given, must be its size\n"
 	"  status  shows the nodes and the regions, or one region\n"
+	"  lost    lists what is lost of this host's share, as lines of OFFSET SIZE\n"
 	"  discard makes a part of a region zero, on every host: also what was lost\n"
 	"  leave   gives back what this host has of a region, and forgets it\n"
 	"  down    leaves every region and the cluster\n"
@@ -370,15 +372,15 @@ static int options_read(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-enum deed { UP, CREATE, JOIN, STATUS, DISCARD, LEAVE, DOWN, DEEDS };
+enum deed { UP, CREATE, JOIN, STATUS, LOST, DISCARD, LEAVE, DOWN, DEEDS };
 
 static const struct {
 	const char *name;
 	int least, most; /* arguments */
 } deeds[DEEDS] = {
 	[UP] = {"up", 0, 0},	     [CREATE] = {"create", 2, 2},   [JOIN] = {"join", 1, 2},
-	[STATUS] = {"status", 0, 1}, [DISCARD] = {"discard", 3, 3}, [LEAVE] = {"leave", 1, 1},
-	[DOWN] = {"down", 0, 0},
+	[STATUS] = {"status", 0, 1}, [LOST] = {"lost", 1, 1},	    [DISCARD] = {"discard", 3, 3},
+	[LEAVE] = {"leave", 1, 1},   [DOWN] = {"down", 0, 0},
 };
 
 static int deed_do(enum deed deed, int device, const struct options *o, const char *name,
@@ -393,6 +395,8 @@ static int deed_do(enum deed deed, int device, const struct options *o, const ch
 		return do_join(device, o, name, bytes);
 	case STATUS:
 		return name ? dsm_status_region(device, name) : dsm_status(device);
+	case LOST:
+		return dsm_lost(device, name);
 	case DISCARD:
 		return do_discard(name, offset, bytes);
 	case LEAVE:

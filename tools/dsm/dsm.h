@@ -6,5 +6,7 @@
 /* Prints the nodes and the regions; or one region, with its most contended pages. */
 int dsm_status(int device);
 int dsm_status_region(int device, const char *name);
+/* Prints the lost pages that this host, if it lends memory, knows of. */
+int dsm_lost(int device, const char *name);
 
 #endif
