@@ -38,6 +38,8 @@ static const char usage_text[] =
 	"                        away for so long (default 30)\n"
 	"      --repair-rate MB  copy so many MB a second to nodes that lack copies\n"
 	"                        (default 100)\n"
+	"      --no-balance      leave what is on a full node there, also if another is\n"
+	"                        much emptier\n"
 	"      --force           open regions with replicas also while no node that is\n"
 	"                        there is known to have what was written last\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -57,7 +59,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_FORCE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS,
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_FORCE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS,
 	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
@@ -74,6 +76,7 @@ static const struct option long_options[] = {
 	{ "replicas", required_argument, NULL, OPT_REPLICAS },
 	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
+	{ "no-balance", no_argument, NULL, OPT_NO_BALANCE },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
@@ -260,6 +263,9 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("repair-after", value, 1, 86400, &opts->repair_after_s);
 	case OPT_REPAIR_RATE:
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
+	case OPT_NO_BALANCE:
+		opts->no_balance = true;
+		return 0;
 	case OPT_FORCE:
 		opts->force = true;
 		return 0;

@@ -44,6 +44,7 @@ struct options {
 	unsigned repair_rate; /* MB/s of copies that are made anew */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */
+	bool no_balance;    /* nothing moves to emptier nodes */
 	bool foreground;
 	bool allow_other;
 	bool force;	       /* regions are attached though it is not known who has what was written last */

@@ -12,6 +12,7 @@
 #include "fuse/tail.h"
 #include "fuse/unmade.h"
 #include "heir.h"
+#include "node/balance.h"
 #include "node/jobs.h"
 #include "node/names.h"
 #include "node/owner.h"
@@ -420,6 +421,7 @@ struct modules {
 	struct fetches fetches;
 	struct replicas_list replicas;
 	struct rot rot;
+	struct balance balance;
 	struct residents residents;
 	struct handshakes handshakes;
 	struct sessions sessions;
@@ -451,6 +453,7 @@ static struct modules *modules_new(const struct options *opts)
 		.fetches = &m->fetches,
 		.replicas = &m->replicas,
 		.rot = &m->rot,
+		.balance = &m->balance,
 		.residents = &m->residents,
 		.handshakes = &m->handshakes,
 		.sessions = &m->sessions,

@@ -103,7 +103,8 @@ static void readable_print(const char *path, const char *t)
 	else if (GET(replicas))
 		line("copies", "%llu of each chunk", LLU(replicas));
 	if (GET(drain_chunks))
-		line("drained", "%llu chunks are to be copied from a node that is to be emptied", LLU(drain_chunks));
+		line("moves", "%llu chunks are to be copied from a node that is to be emptied, or is much fuller than another",
+		     LLU(drain_chunks));
 	if (GET(copies_rotten))
 		line("rotten", "%llu times what a node had of a chunk did not verify; %llu copies were written anew",
 		     LLU(copies_rotten), LLU(copies_mended));

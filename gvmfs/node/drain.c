@@ -2,6 +2,7 @@
 /* drain.c - see drain.h. */
 #include "drain.h"
 
+#include "balance.h"
 #include "base/log.h"
 #include "pool.h"
 #include "region.h"
@@ -25,6 +26,7 @@
 #define ROUNDS_MAX 30u
 #define REST_S	  10u
 #define FEW	  64u /* chunks that a round leaves to repair.h, or for which writes are held */
+#define BALANCE_NS 600000000000ull /* after one of balance.h that came to nothing */
 #define FAILURES  8u  /* in a row, of copies or lists */
 
 enum state { COPIES, LEAVES, READY };
@@ -38,6 +40,7 @@ struct drain {
 	struct replicas *r;
 	uint64_t serial;
 	enum state state;
+	bool balance; /* balance.h has begun it */
 	struct gvm_id from, to; /* nodes */
 	bool moves[RECORD_SLOTS];
 	bool busy; /* a job is under way */
@@ -156,7 +159,7 @@ static bool is_unsettled(const struct inode *inode)
 
 bool drain_needs(struct worker *w, struct inode *inode)
 {
-	if (is_unsettled(inode))
+	if (is_unsettled(inode) || balance_picks(w, inode))
 		return true;
 	for (unsigned i = 0; any_drains(w) && i < inode->disk->rec.node_count; i++)
 		if (is_told(w, inode, i))
@@ -279,6 +282,8 @@ void drain_end(struct replicas *r)
 {
 	bool held = is_single(r) && r->drain && r->drain->state != COPIES;
 
+	if (r->drain && r->drain->balance && !r->drain->swapping && !r->closing)
+		r->inode->balance_ns = gvm_now_ns() + BALANCE_NS;
 	if (r->drain)
 		drain_free(r->drain);
 	r->drain_ns = gvm_now_ns() + AGAIN_NS;
@@ -471,7 +476,7 @@ static bool rest_goes_on(struct drain *d)
 
 /* ---- the whole */
 
-void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots)
+void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots, bool balance)
 {
 	const struct record *rec = &r->inode->disk->rec;
 	struct drain *d = calloc(1, sizeof(*d));
@@ -491,10 +496,12 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 		d->moves[s] = replica >= 0 && slots[s].node[replica] == to;
 		count += d->moves[s];
 	}
+	d->balance = balance;
 	r->drain = d;
-	r->no_drain = false;
-	log_info(rec->name, "node %s is drained: %u/%u of the copies move to node %s", rec->nodes[from].addr, count,
-		 rec->slot_count * rec->replicas, rec->nodes[to].addr);
+	r->no_drain &= balance;
+	log_info(rec->name, "node %s is %s: %u/%u of the copies move to node %s", rec->nodes[from].addr,
+		 balance ? "much fuller than another" : "drained", count, rec->slot_count * rec->replicas,
+		 rec->nodes[to].addr);
 }
 
 /* All slots' replicas are out of their views, or will not be. */
@@ -524,7 +531,11 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 	/* (Without the node that they move from, the other one is the best to have.) */
 	if ((d->state == COPIES || is_single(r)) && r->node[from].bad)
 		return "the node fails";
-	if (!r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
+	if (d->balance && is_told(r->w, r->inode, (unsigned)to))
+		return "the node that copies move to is drained";
+	if (d->balance && d->state == LEAVES && now_ns - d->leaves_ns >= LEAVES_NS)
+		return "a node does not answer"; /* as a whole, or not at all */
+	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
 	if (d->failures >= FAILURES)
 		return strerror(-d->error);
@@ -562,7 +573,8 @@ void drain_look(struct replicas *r, uint64_t now_ns)
 
 	settles_look(r, now_ns);
 	if (reason) {
-		log_warning(record_of(d)->name, "copies on a node that is drained stay there for now: %s", reason);
+		log_warning(record_of(d)->name, "copies on a node that is %s stay there for now: %s",
+			    d->balance ? "fuller than another" : "drained", reason);
 		drain_end(r);
 	} else if (d && !d->swapping) {
 		drain_step(d, now_ns);

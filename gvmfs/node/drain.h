@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * drain.h - what a node that is to be emptied (`gvm node drain`) has of a region moves to others.
+ * drain.h - what a node that is to be emptied (`gvm node drain`) has of a region moves to others; and what one is to give
+ * of it to another that is emptier (balance.h).
  *
  * The mount asks the nodes whether they are to be emptied. One of a region's is emptied at a time, of a part that goes to one
  * other node:
@@ -44,10 +45,11 @@ void drain_end(struct replicas *r);
 
 /* ---- for replace.h */
 
-/* Replicas that are to move, as bits of each slot, if a move may begin now: how many. NULL: whether there are any. */
+/* Replicas that are to move from a node that is drained, as bits of each slot, if a move may begin now: how many. NULL: whether there are any. */
 unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS]);
-/* The room is there: those slots of node `from` that are to be on node `to`, by slots[]. */
-void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots);
+/* The room is there: those slots of node `from` that are to be on node `to`, by slots[]. `balance`: not since it is
+ * drained, but by balance.h. */
+void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots, bool balance);
 /* The record may give the slots to the other node. */
 bool drain_is_ready(const struct replicas *r);
 /* Which are those, by the record; *to: the node. How many. */

@@ -2,6 +2,7 @@
 /* replace.c - see replace.h. */
 #include "replace.h"
 
+#include "balance.h"
 #include "base/log.h"
 #include "drain.h"
 #include "names_save.h"
@@ -16,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_NS 5000000000ull
+#define AGAIN_NS   5000000000ull
+#define BALANCE_NS 60000000000ull /* a region that has not found the place that balance.h wanted */
 
 /* One change of a region's record, from the wait for its inode to its end. The region may be closed before the inode is had,
  * not after. */
@@ -28,6 +30,7 @@ struct replace {
 	uint64_t epoch;
 	bool changed; /* the record, by the first step */
 	bool moves;   /* room is made for what drain.h moves */
+	bool balance; /* of that: since another node is emptier */
 	bool swaps;   /* what it has moved gets its place */
 };
 
@@ -93,7 +96,8 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || trims_now(r) || drain_wants(r, now_ns, NULL))
+	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || trims_now(r) || drain_wants(r, now_ns, NULL) ||
+	    balance_wants(r, now_ns, NULL, NULL))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -237,7 +241,7 @@ static void room_made(struct job *job)
 			unsigned to = p->job.slots[s].node[n];
 
 			if (to != rec->slots[s].node[n] && p->job.ready[to]) {
-				drain_begin(r, rec->slots[s].node[n], to, p->job.slots);
+				drain_begin(r, rec->slots[s].node[n], to, p->job.slots, p->balance);
 				break;
 			}
 		}
@@ -260,8 +264,10 @@ static void made(struct job *job)
 		return;
 	refusals_note(p, r);
 	moves_keep(p, r);
-	if (p->swaps)
+	if (p->swaps) {
 		drain_swapped(r);
+		balance_again(p->w, gvm_now_ns());
+	}
 	for (unsigned s = 0; s < rec->slot_count; s++)
 		for (unsigned n = 0; n < rec->replicas; n++) {
 			unsigned node = p->job.slots[s].node[n];
@@ -315,8 +321,12 @@ static void chosen(struct job *job)
 	if (!p->job.found && r->refusals) {
 		memset(r->refused, 0, sizeof(r->refused));
 		r->refusals = 0; /* they are tried once more */
-	} else if (!p->job.found && wants_any(&p->job)) {
+	} else if (!p->job.found && wants_any(&p->job) && !p->balance) {
 		nobody_say(p, r);
+	}
+	if (p->balance && !p->job.found) {
+		p->inode->balance_ns = gvm_now_ns() + BALANCE_NS;
+		balance_again(p->w, gvm_now_ns());
 	}
 	p->job.found = p->moves ? moves_narrow(p) : moves_keep(p, r);
 	if (!p->moves && p->job.found && p->job.racks_shared)
@@ -393,7 +403,11 @@ static void replace_run(struct task *task)
 	}
 	for (unsigned s = 0; s < d->rec.slot_count; s++)
 		p->job.wanted[s] = replicas_wanted(r, s, now_ns);
-	p->moves = !wants_any(&p->job) && drain_wants(r, now_ns, p->job.wanted);
+	if (!wants_any(&p->job)) {
+		p->moves = drain_wants(r, now_ns, p->job.wanted);
+		p->balance = !p->moves && balance_wants(r, now_ns, p->job.wanted, &p->job.pick);
+		p->moves |= p->balance;
+	}
 	p->job.healthy = p->moves;
 	p->job.job.work = replace_job_choose;
 	p->job.job.done = chosen;

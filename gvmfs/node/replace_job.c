@@ -64,7 +64,8 @@ static int part_create(struct replace_job *rj, struct pool *pool, unsigned node,
 {
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct gvm_region_create_req what = { .region = rj->rec.id, .chunks = record_chunks(rj->rec.size_bytes),
-					      .reserve_chunks = reserve, .view = rj->view, .views = 1 };
+					      .reserve_chunks = reserve, .view = rj->view,
+					      .views = rj->rec.replicas > 1 };
 	struct ask ask;
 
 	if (!conn)
@@ -111,20 +112,42 @@ static int unused_drop(struct replace_job *rj, struct pool *pool)
 	return 0;
 }
 
-/* The nodes of the command line that answer, and what each could promise. */
+/* Whether what balance.h has picked is right yet, by what the nodes say now. */
+static bool pick_is_right(const struct replace_job *rj, const struct share *of, unsigned count, int from, int to)
+{
+	int node = record_node_find(&rj->rec, &rj->pick.from);
+
+	return from >= 0 && to >= 0 && node >= 0 &&
+	       shares_move(of, count, (unsigned)from, (unsigned)to,
+			   record_node_chunks(&rj->rec, (unsigned)node, record_chunks(rj->rec.size_bytes)) * GVM_PROMISE_BYTES);
+}
+
+/* The nodes of the command line that answer, and what each could promise; of balance.h's, that one alone. */
 static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struct candidate *of)
 {
+	struct share shares[OPTIONS_NODES_MAX] = { { 0 } };
 	struct ask *asks = asks_make(pool->listed);
+	bool picked = !gvm_id_is_none(&rj->pick.region);
 	uint64_t by = deadline();
 	unsigned n = 0;
+	int from = -1, to = -1;
 
 	for (unsigned i = 0; asks && i < pool->listed; i++)
 		gvm_node_stat(pool->conns[i], ask_begin(&asks[i], by));
 	for (unsigned i = 0; asks && i < pool->listed; i++) {
 		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
 		struct candidate *c = &of[n];
+		int r = ask_wait(&asks[i]);
 
-		if (ask_wait(&asks[i]) || pool->again[i] || st->promisable_bytes <= st->reserved_bytes || n == OPTIONS_NODES_MAX)
+		if (!r && !pool->again[i])
+			shares[i] = (struct share){ .taken = st->reserved_bytes, .room = st->promisable_bytes };
+		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &rj->pick.from))
+			from = (int)i;
+		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &rj->pick.to))
+			to = (int)i;
+		else if (picked)
+			continue;
+		if (r || pool->again[i] || st->promisable_bytes <= st->reserved_bytes || n == OPTIONS_NODES_MAX)
 			continue;
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));
@@ -139,7 +162,7 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 			n++;
 	}
 	free(asks);
-	return n;
+	return picked && !pick_is_right(rj, shares, pool->listed, from, to) ? 0 : n;
 }
 
 static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
@@ -241,6 +264,22 @@ static void racks_find(struct replace_job *rj, struct pool *pool)
 	}
 }
 
+static unsigned wanted_count(const struct replace_job *rj)
+{
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		count += (unsigned)__builtin_popcount(rj->wanted[s]);
+	return count;
+}
+
+static void choice_undo(struct replace_job *rj)
+{
+	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
+	rj->rec.node_count = (uint16_t)rj->nodes_before;
+	rj->found = 0;
+}
+
 void replace_job_choose(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
@@ -258,6 +297,8 @@ void replace_job_choose(struct job *job, struct pool *pool)
 		for (unsigned n = 0; n < rj->rec.replicas; n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
+	if (!gvm_id_is_none(&rj->pick.region) && rj->found < wanted_count(rj))
+		choice_undo(rj); /* what stayed there of the others would have no owner */
 	free(of);
 }
 

@@ -5,6 +5,7 @@
 #ifndef GVMFS_REPLACE_JOB_H
 #define GVMFS_REPLACE_JOB_H
 
+#include "balance.h"
 #include "jobs.h"
 #include "replicas.h"
 #include "state/record.h"
@@ -23,6 +24,7 @@ struct replace_job {
 	struct gvm_id refused[REPLICA_REFUSED]; /* nor chosen */
 	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
 	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
+	struct balance_pick pick; /* of a region: nodes between which the part moves, if it is good yet; none: any may do */
 	bool healthy;	/* in: they have what they should: no place in another's rack is good enough */
 	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
 	bool member[RECORD_NODES_MAX];	/* in, of the second step: nodes that are asked whether we are the writer yet */

@@ -3,6 +3,7 @@
 #include "replicas.h"
 
 #include "base/log.h"
+#include "balance.h"
 #include "drain.h"
 #include "pool.h"
 #include "region.h"
@@ -243,6 +244,7 @@ void replicas_open(struct worker *w, struct inode *inode)
 
 void replicas_close(struct inode *inode)
 {
+	inode->balance_ns = 0;
 	if (!inode->replicas)
 		return;
 	if (inode->replicas->degraded)
@@ -577,7 +579,7 @@ static void singles_open(struct worker *w)
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
-	uint64_t due_ns;
+	uint64_t due_ns, balance_ns;
 	bool alone;
 
 	if (now_ns < w->replicas_due_ns) {
@@ -592,6 +594,7 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 	if (now_ns >= w->pool->drains_ns)
 		singles_open(w);
 	due_ns = drain_poll(w, now_ns);
+	balance_ns = balance_poll(w, now_ns);
 	while (waits_end(w))
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
@@ -602,7 +605,9 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 		region_look(r, now_ns);
 	}
 	w->replicas_due_ns = LIST_EMPTY(w->replicas) ? 0 : now_ns + TICK_NS;
-	return LIST_EMPTY(w->replicas) ? due_ns : w->replicas_due_ns;
+	if (!LIST_EMPTY(w->replicas))
+		return w->replicas_due_ns;
+	return due_ns < balance_ns ? due_ns : balance_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)

@@ -37,6 +37,7 @@ struct inode {
 	bool busy; /* a task has it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* for it, in their order */
 	LIST_ENTRY(inode) attached_entry;
+	uint64_t balance_ns; /* before it nothing of it moves by node/balance.h; 0: it was not looked at since it is attached */
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */

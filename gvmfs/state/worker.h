@@ -19,6 +19,7 @@
 #include "journal.h"
 #include "record.h"
 
+struct balance;
 struct handshakes;
 struct capacity;
 struct chunk_codec;
@@ -57,6 +58,7 @@ struct worker {
 	struct fetches *fetches;
 	struct replicas_list *replicas; /* of all regions that have some */
 	struct rot *rot;
+	struct balance *balance;
 	uint64_t replicas_due_ns;	/* when replicas_tick() looks at them again */
 	struct residents *residents;
 	struct handshakes *handshakes;

@@ -1,61 +1,106 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A mount that runs is given more nodes: a program that writes and checks its pages goes on, files that are made then lie on them,
-too, and also after the worker was killed. A node that does not answer, or that the mount has, is not added."""
+"""A mount that runs is given more nodes, while programs write and check their pages. Files that are made then lie on them, too, also
+after the worker was killed; and those that are open for writing give of what they have, with two copies and with one, until
+each node has its part, after which nothing moves any more. A node that does not answer, or that the mount has, is not added."""
 
 import os
 import sys
 
 import lab
-from lab import expect, program
+from lab import expect, program, wait_for
 from mapper import Mapper
 from remote import Mount, Node
 
 MIB = 1 << 20
-SIZE = 24 * MIB
+SIZE = 6 * MIB
+FILES = 3
 
 
 def add(test, mount, *words, status=0):
     return test.run(program("gvm"), "node", "add", *words[:-1], mount.path, words[-1], status=status)
 
 
-def takes_nodes(test, mount, nodes):
-    """One by its address, and two of a file in which all stand."""
-    mapper = Mapper(test, mount.region("old", SIZE), "auto")
-    mount.budget("old", SIZE // 4)
-    mapper.do("fill", 0, SIZE, 3)
-    mapper.ask("churn", 0, SIZE, 2)
-    add(test, mount, nodes[1].address)
+def promised(nodes):
+    return [node.stats()["reserved_bytes"] for node in nodes]
+
+
+def is_even(nodes, whole):
+    """And no part is promised on two nodes, as while it moves."""
+    taken = promised(nodes)
+    return min(taken) >= 0.85 * sum(taken) / len(taken) and sum(taken) < 1.05 * whole
+
+
+def moves(mount):
+    return mount.log().count("is much fuller than another")
+
+
+def fill(mount, name, seed):
+    fd = os.open(mount.file(name), os.O_RDWR)
+    os.pwrite(fd, (b"%16d" % seed) * (SIZE // 16), 0)
+    os.fsync(fd)
+    return fd
+
+
+def stays(fd, seed):
+    expect(os.pread(fd, SIZE, 0) == (b"%16d" % seed) * (SIZE // 16), "file %d has other bytes", seed)
+
+
+def rebalances(test, mount, nodes):
+    """Two programs, and files that are only open."""
+    mappers = [Mapper(test, mount.region(mode, SIZE), mode) for mode in ("auto", "fuse")]
+    mount.budget("auto", SIZE // 4)
+    for mapper in mappers:
+        mapper.do("fill", 0, SIZE, 3)
+        mapper.ask("churn", 0, SIZE, 9)
+    fds = []
+    for i in range(FILES - len(mappers)):
+        mount.region("file%d" % i, SIZE)
+        fds.append(fill(mount, "file%d" % i, i))
+    expect(not moves(mount), "something moves though nothing is uneven")
+    whole = sum(promised(nodes))
+    add(test, mount, nodes[-1].address)
+    wait_for("something moves", lambda: moves(mount), 20)
+    mount.kill_worker()
+    wait_for("each node has its part", lambda: is_even(nodes, whole), 60)
+    made = moves(mount)
+    for mapper in mappers:
+        mapper.answer(60)
+        mapper.do("fill", 0, SIZE, 4)
+        mapper.do("check", 0, SIZE, 4)
+        mapper.end()
+    for i, fd in enumerate(fds):
+        stays(fd, i)
+        os.close(fd)
+    expect(moves(mount) == made, "it does not end")
+
+
+def takes_a_list(test, mount, nodes):
+    """Of those of a file the mount has some. New files lie on all."""
     conf = test.path("cluster.conf")
     with open(conf, "w", encoding="ascii") as f:
         for i, node in enumerate(nodes):
             f.write("%d %s mem\n" % (i, node.address))
     said = test.run(program("gvm"), "node", "add", "--conf", conf, mount.path)
-    expect(said.count("added to") == len(nodes) - 2, "gvm node add says: %s", said)
-    mapper.answer(60)
-    mapper.do("fill", 0, SIZE, 4)
-    mapper.do("check", 0, SIZE, 4)
-    mapper.end()
-
-
-def uses_them(mount, nodes, name):
-    mount.region(name, SIZE)
-    with open(mount.file(name), "r+b") as f:
-        f.write(os.urandom(SIZE))
-        os.fsync(f.fileno())
-    expect(mount.stats(name)["region_nodes"] == len(nodes), "a new file is not on all nodes")
+    expect(said.count("added to") == 1, "gvm node add says: %s", said)
+    mount.kill_worker()
+    mount.region("new", SIZE)
+    os.close(fill(mount, "new", 7))
+    expect(mount.stats("new")["region_nodes"] == len(nodes), "a new file is not on all nodes")
+    add(test, mount, nodes[0].address)
+    before = mount.stats()["nodes"]
+    add(test, mount, "127.0.0.1:1", status=1)
+    expect(mount.stats()["nodes"] == before, "a node that is not there is added")
 
 
 def main(test):
     nodes = [Node(test, "200M", name="node%d" % i) for i in range(4)]
-    mount = Mount(test, nodes[:1])
-    takes_nodes(test, mount, nodes)
-    uses_them(mount, nodes, "new")
-    mount.kill_worker()
-    uses_them(mount, nodes, "newer")
-    add(test, mount, nodes[1].address)
-    add(test, mount, "127.0.0.1:1", status=1)
-    expect(mount.stats()["restarts"] == len(nodes), "there were %d workers more", mount.stats()["restarts"])
+    mount = Mount(test, nodes[:2], "--replicas", "2")
+    rebalances(test, mount, nodes[:3])
+    takes_a_list(test, mount, nodes)
+    mount.unmount()
+    nodes = [Node(test, "200M", name="single%d" % i) for i in range(3)]
+    rebalances(test, Mount(test, nodes[:2], name="single"), nodes)
 
 
 if __name__ == "__main__":

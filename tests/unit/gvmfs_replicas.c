@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "check.h"
 #include "gvm_client.h"
+#include "node/balance.h"
 #include "node/drain.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -156,6 +157,13 @@ void replace_look(struct replicas *r, uint64_t ns)
 {
 	(void)r;
 	(void)ns;
+}
+
+uint64_t balance_poll(struct worker *w, uint64_t ns)
+{
+	(void)w;
+	(void)ns;
+	return ~0ull;
 }
 
 uint64_t drain_poll(struct worker *w, uint64_t ns)

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* balance.c - see balance.h. */
+#include "balance.h"
+
+#include "pool.h"
+#include "region_node.h"
+#include "state/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_NS	 5000000000ull
+#define AGAIN_NS 500000000ull /* a node is rid of its part by then */
+#define ASK_NS	 1000000000ull
+#define PICK_MAX 16u /* regions that are looked at for one, each time: a fault waits for that */
+#define NEW_NS	 2000000000ull /* what is open for less may be closed in the middle */
+
+struct balance_call {
+	struct gvm_call call; /* first */
+	struct worker *w;
+};
+
+/* A node that is to be emptied gives by drain.h, and takes nothing. */
+static bool counts(const struct pool *pool, unsigned i)
+{
+	return !pool->again[i] && !pool->drains[i] && gvm_conn_state(pool->conns[i]) == GVM_CONN_UP;
+}
+
+static void shares_fill(const struct worker *w, struct share of[OPTIONS_NODES_MAX])
+{
+	for (unsigned i = 0; i < w->pool->listed; i++)
+		of[i] = counts(w->pool, i) ? w->balance->share[i] : (struct share){ 0 };
+}
+
+/* The listed node; -1: it is none. */
+static int listed_find(const struct pool *pool, const struct gvm_id *node)
+{
+	for (unsigned i = 0; i < pool->listed; i++)
+		if (counts(pool, i) && gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), node))
+			return (int)i;
+	return -1;
+}
+
+/* All have their copies, and nothing is under way. */
+static bool is_quiet(const struct worker *w)
+{
+	const struct replicas *r;
+
+	LIST_FOREACH(r, w->replicas, entry)
+		if (r->degraded || r->drain || r->repair || r->replacing || r->settles || r->inode->disk->view_saved)
+			return false;
+	return true;
+}
+
+/* The node of a region whose part is to move, of those the fullest; -1: there is none. */
+static int region_from(const struct pool *pool, const struct record *rec, const struct share *of, unsigned to)
+{
+	const struct gvm_id *target = gvm_conn_incarnation(pool->conns[to]);
+	uint64_t chunks = record_chunks(rec->size_bytes);
+	unsigned slots[RECORD_NODES_MAX] = { 0 };
+	int from = -1, best = -1;
+
+	if (record_node_find(rec, target) >= 0)
+		return -1;
+	for (unsigned s = 0; s < rec->slot_count; s++)
+		for (unsigned n = 0; n < rec->replicas; n++)
+			slots[rec->slots[s].node[n]]++;
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		int at = slots[i] ? listed_find(pool, &rec->nodes[i].incarnation) : -1;
+		uint64_t bytes = (chunks * slots[i] + rec->slot_count - 1) / rec->slot_count * GVM_PROMISE_BYTES; /* about */
+
+		if (at < 0 || (best >= 0 && !shares_fuller(of[at], of[best])) ||
+		    !shares_move(of, pool->listed, (unsigned)at, to, bytes))
+			continue;
+		best = at;
+		from = (int)i;
+	}
+	return from;
+}
+
+static bool may_pick(struct worker *w, struct inode *inode, uint64_t now_ns)
+{
+	const struct replicas *r = inode->replicas;
+
+	if (!inode->balance_ns) {
+		inode->balance_ns = now_ns + NEW_NS;
+		w->balance->due_ns = now_ns + NEW_NS;
+	}
+	return !inode->disk->failed && inode->disk->rec.kind == RECORD_REGION && inode->disk->rec.size_bytes &&
+	       now_ns >= inode->balance_ns && (!r || (!r->closing && now_ns >= r->drain_ns));
+}
+
+/* Goes on behind the region that was picked last. */
+static void pick(struct worker *w, uint64_t now_ns)
+{
+	struct pool *pool = w->pool;
+	struct balance *b = w->balance;
+	struct share of[OPTIONS_NODES_MAX];
+	struct balance_pick *p = &b->pick;
+	struct inode *inode;
+	unsigned skip = b->pick_at, n = 0;
+	int to;
+
+	*p = (struct balance_pick){ .region = { { 0 } } };
+	shares_fill(w, of);
+	to = shares_emptiest(of, pool->listed);
+	if (to < 0 || !is_quiet(w))
+		return;
+	LIST_FOREACH(inode, &w->inodes->attached, attached_entry) {
+		const struct record *rec = &inode->disk->rec;
+		int from;
+
+		if (n++ < skip)
+			continue;
+		if (n > skip + PICK_MAX)
+			break;
+		b->pick_at = n;
+		from = may_pick(w, inode, now_ns) ? region_from(pool, rec, of, (unsigned)to) : -1;
+		if (from < 0)
+			continue;
+		p->region = rec->id;
+		p->from = rec->nodes[from].incarnation;
+		p->to = *gvm_conn_incarnation(pool->conns[to]);
+		return;
+	}
+	if (!inode)
+		b->pick_at = 0;
+}
+
+static void asked(struct gvm_req *req)
+{
+	struct balance_call *bc = (struct balance_call *)req;
+	struct pool *pool = bc->w->pool;
+	struct balance *b = bc->w->balance;
+	const struct gvm_node_stat_rsp *st = &bc->call.rsp.node_stat;
+
+	for (unsigned i = 0; i < pool->listed; i++)
+		if (pool->conns[i] == req->conn)
+			b->share[i] = req->result ? (struct share){ 0 } :
+						    (struct share){ .taken = st->reserved_bytes, .room = st->promisable_bytes };
+	if (!--b->asked)
+		pick(bc->w, gvm_now_ns());
+	free(bc);
+}
+
+uint64_t balance_poll(struct worker *w, uint64_t now_ns)
+{
+	struct pool *pool = w->pool;
+	struct balance *b = w->balance;
+
+	if (w->opts->no_balance || LIST_EMPTY(&w->inodes->attached))
+		return ~0ull;
+	if (now_ns < b->due_ns || b->asked)
+		return b->due_ns > now_ns ? b->due_ns : now_ns + ASK_NS;
+	b->due_ns = now_ns + POLL_NS;
+	b->asked = 1; /* until all are asked */
+	for (unsigned i = 0; i < pool->listed; i++) {
+		struct balance_call *bc = counts(pool, i) ? calloc(1, sizeof(*bc)) : NULL;
+
+		b->share[i] = (struct share){ 0 };
+		if (!bc)
+			continue;
+		bc->w = w;
+		bc->call.req.done = asked;
+		bc->call.req.deadline_ns = now_ns + ASK_NS;
+		b->asked++;
+		gvm_node_stat(pool->conns[i], &bc->call);
+	}
+	if (!--b->asked)
+		pick(w, now_ns);
+	return b->due_ns;
+}
+
+void balance_again(struct worker *w, uint64_t now_ns)
+{
+	w->balance->pick = (struct balance_pick){ .region = { { 0 } } };
+	w->balance->due_ns = now_ns + AGAIN_NS;
+}
+
+bool balance_picks(const struct worker *w, const struct inode *inode)
+{
+	const struct gvm_id *region = &w->balance->pick.region;
+
+	return !gvm_id_is_none(region) && gvm_id_equal(region, &inode->disk->rec.id);
+}
+
+unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS], struct balance_pick *where)
+{
+	const struct balance_pick *p = &r->w->balance->pick;
+	const struct record *rec = &r->inode->disk->rec;
+	unsigned count = 0;
+	int from;
+
+	if (!balance_picks(r->w, r->inode) || r->drain || r->repair || r->degraded || r->inode->disk->view_saved ||
+	    now_ns < r->drain_ns)
+		return 0;
+	from = record_node_find(rec, &p->from);
+	for (unsigned s = 0; from >= 0 && s < rec->slot_count; s++) {
+		int replica = record_replica_of(rec, s, (unsigned)from);
+
+		if (replica >= 0 && !view_may_grow(&r->slot[s]))
+			return 0; /* as a whole */
+		count += replica >= 0;
+		if (replica >= 0 && wanted)
+			wanted[s] = (uint8_t)(1u << replica);
+	}
+	if (where)
+		*where = *p;
+	return count;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* shares.c - see shares.h. */
+#include "shares.h"
+
+typedef unsigned __int128 wide; /* room for a product of bytes */
+
+static struct share sum_of(const struct share *of, unsigned count)
+{
+	struct share sum = { 0 };
+
+	for (unsigned i = 0; i < count; i++)
+		if (of[i].room) {
+			sum.taken += of[i].taken;
+			sum.room += of[i].room;
+		}
+	return sum;
+}
+
+bool shares_fuller(struct share a, struct share b)
+{
+	return (wide)a.taken * b.room > (wide)b.taken * a.room;
+}
+
+static bool is_far_below(struct share node, struct share mean)
+{
+	return (wide)node.taken * 100 * mean.room < (wide)mean.taken * SHARES_FAR * node.room;
+}
+
+int shares_emptiest(const struct share *of, unsigned count)
+{
+	struct share mean = sum_of(of, count);
+	int best = -1;
+
+	for (unsigned i = 0; i < count; i++)
+		if (of[i].room && is_far_below(of[i], mean) && (best < 0 || shares_fuller(of[best], of[i])))
+			best = (int)i;
+	return best;
+}
+
+bool shares_move(const struct share *of, unsigned count, unsigned from, unsigned to, uint64_t bytes)
+{
+	struct share mean = sum_of(of, count), a = of[from], b = of[to];
+
+	if (!a.room || !b.room || !bytes || bytes > a.taken || !shares_fuller(a, mean) || !is_far_below(b, mean))
+		return false;
+	a.taken -= bytes;
+	b.taken += bytes - bytes / 4;
+	return !shares_fuller(b, a);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_shares.c - parts of regions move until nodes are taken in equal proportion, and no longer. */
+#include "check.h"
+#include "node/shares.h"
+
+#define NODES 12u
+#define PARTS 400u
+#define GIB   (1ull << 30)
+
+struct world {
+	struct share of[NODES];
+	unsigned count;
+	uint64_t bytes[PARTS];
+	unsigned at[PARTS];
+	unsigned parts;
+};
+
+/* What all nodes' squares come to, by their room. */
+static double unevenness(const struct world *w)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < w->count; i++)
+		if (w->of[i].room)
+			sum += (double)w->of[i].taken / (double)w->of[i].room * (double)w->of[i].taken;
+	return sum;
+}
+
+static bool move_any(struct world *w, unsigned first)
+{
+	int to = shares_emptiest(w->of, w->count);
+
+	for (unsigned k = 0; to >= 0 && k < w->parts; k++) {
+		unsigned p = (first + k) % w->parts;
+
+		if (!shares_move(w->of, w->count, w->at[p], (unsigned)to, w->bytes[p]))
+			continue;
+		w->of[w->at[p]].taken -= w->bytes[p];
+		w->of[to].taken += w->bytes[p];
+		w->at[p] = (unsigned)to;
+		return true;
+	}
+	return false;
+}
+
+static void part_add(struct world *w, unsigned node, uint64_t bytes)
+{
+	w->bytes[w->parts] = bytes;
+	w->at[w->parts++] = node;
+	w->of[node].taken += bytes;
+}
+
+static void a_node_that_is_added_gets_its_part(void)
+{
+	for (unsigned nodes = 1; nodes < NODES; nodes++) {
+		struct world w = {.count = nodes + 1};
+		unsigned moves = 0;
+
+		for (unsigned i = 0; i <= nodes; i++)
+			w.of[i].room = 100 * GIB;
+		for (unsigned p = 0; p < 20 * nodes; p++)
+			part_add(&w, p % nodes, GIB);
+		while (move_any(&w, moves))
+			moves++;
+		CHECK(w.of[nodes].taken * (nodes + 1) * 100 >= 20 * nodes * GIB * SHARES_FAR);
+		CHECK(moves <= 20);
+	}
+}
+
+static void what_is_even_stays(void)
+{
+	struct world w = {.count = 3};
+
+	for (unsigned i = 0; i < 3; i++) {
+		w.of[i].room = (i + 1) * 100 * GIB;
+		for (unsigned p = 0; p <= i; p++)
+			part_add(&w, i, 9 * GIB + p * GIB / 2);
+	}
+	CHECK(!move_any(&w, 0));
+}
+
+static void a_part_too_large_stays(void)
+{
+	struct world w = {.count = 3};
+
+	for (unsigned i = 0; i < 3; i++)
+		w.of[i].room = 100 * GIB;
+	part_add(&w, 0, 40 * GIB);
+	part_add(&w, 1, 40 * GIB);
+	CHECK(shares_emptiest(w.of, 3) == 2);
+	CHECK(!move_any(&w, 0));
+}
+
+static void nodes_that_do_not_count_give_and_take_nothing(void)
+{
+	struct world w = {.count = 4};
+
+	for (unsigned i = 0; i < 3; i++)
+		w.of[i].room = 100 * GIB;
+	for (unsigned p = 0; p < 20; p++)
+		part_add(&w, p % 2 ? 3 : 0, GIB);
+	for (unsigned i = 0; move_any(&w, i); i++)
+		CHECK(i < 20);
+	CHECK(w.of[3].taken == 10 * GIB);
+	CHECK(shares_emptiest(NULL, 0) == -1);
+}
+
+/* Any nodes and parts: each move makes them more even, so that they come to an end. */
+static void no_move_is_undone(void)
+{
+		for (unsigned turn = 0; turn < 300; turn++) {
+		struct world w = {.count = 2 + (unsigned)check_random_below(NODES - 1)};
+		unsigned parts = 1 + (unsigned)check_random_below(PARTS);
+		double before;
+
+		for (unsigned i = 0; i < w.count; i++)
+			w.of[i].room = check_random_below(8) ? (1 + check_random_below(64)) * 16 * GIB : 0;
+		for (unsigned p = 0; p < parts; p++)
+			part_add(&w, (unsigned)check_random_below(1 + w.count / 2), 1 + check_random_below(8192) * (GIB >> 10));
+		before = unevenness(&w);
+		for (unsigned i = (unsigned)check_random_below(PARTS); move_any(&w, i); i++) {
+			double after = unevenness(&w);
+
+			CHECK(after < before);
+			before = after;
+		}
+	}
+}
+
+static const struct check_test tests[] = {
+	{ "a-node-that-is-added-gets-its-part", a_node_that_is_added_gets_its_part },
+	{ "what-is-even-stays", what_is_even_stays },
+	{ "a-part-too-large-stays", a_part_too_large_stays },
+	{ "nodes-that-do-not-count-give-and-take-nothing", nodes_that_do_not_count_give_and_take_nothing },
+	{ "no-move-is-undone", no_move_is_undone },
+};
+CHECK_MAIN(tests)
