@@ -184,6 +184,7 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 		return;
 	if (agreement->region) { /* gvm_opening_answer() takes the rest of the answer */
 		agreement->refused |= !answer->pages;
+		agreement->full |= !answer->pages && answer->flags & REGION_FULL;
 		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
 	} else if (__test_and_clear_bit(home, agreement->silent)) {
 		agreement->nr_silent--;
@@ -248,9 +249,9 @@ static void answer_receive(struct gvm_peer *peer, const struct region_frame *ans
 	answer_compare(peer, answer, waits);
 }
 
-/* `region` is NULL if this node has none. */
+/* `region` is NULL if this node has none; `full`: as there is no room for it. */
 static void answer_send(struct gvm_peer *peer, const struct region_frame *question,
-			struct gvm_region *region)
+			struct gvm_region *region, bool full)
 {
 	struct region_frame answer = { .word = REGION_ANSWER };
 
@@ -259,18 +260,20 @@ static void answer_send(struct gvm_peer *peer, const struct region_frame *questi
 		answer.share = gvm_opening_own(region);
 		answer.token = region->token;
 	}
+	if (full)
+		answer.flags |= REGION_FULL;
 	answer.number = question->number;
 	strscpy(answer.name, question->name, sizeof(answer.name));
 	gvm_tell_send(peer, &answer);
 }
 
 /* Answers with the region of that name, if it is here and not being left. */
-static void answer_find(struct gvm_peer *peer, const struct region_frame *question)
+static void answer_find(struct gvm_peer *peer, const struct region_frame *question, bool full)
 {
 	struct gvm_region *region = gvm_region_find(question->name);
 
 	answer_send(peer, question,
-		    region && atomic_read(&region->opened) >= 0 ? region : NULL);
+		    region && atomic_read(&region->opened) >= 0 ? region : NULL, full);
 	if (region)
 		gvm_region_put(region);
 }
@@ -314,7 +317,7 @@ static bool offer_note(struct gvm_region *region, const struct region_offer *off
 	return true;
 }
 
-static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
+static int offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 {
 	const struct region_frame *frame = &offer->frame;
 	struct region_wish wish = {
@@ -333,6 +336,7 @@ static void offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 		gvm_warn("%s of node %u is not joined: error %d\n", frame->name, offer->on.from,
 			 err);
 	}
+	return err;
 }
 
 /*
@@ -368,6 +372,7 @@ static void offer_take(struct offer *offer)
 {
 	struct gvm_cluster *cluster = gvm_membership_lock();
 	struct gvm_peer *peer = NULL;
+	int err;
 
 	/* The cluster in which the offer was made may have ended while it was queued. */
 	if (cluster && cluster->serial == offer->cluster)
@@ -376,8 +381,8 @@ static void offer_take(struct offer *offer)
 		offer_end(offer);
 	if (peer && offer->frame.word == REGION_OFFER &&
 	    !offer_withdrawn(offer->cluster, &offer->on)) {
-		offer_join(cluster, offer);
-		answer_find(peer, &offer->frame);
+		err = offer_join(cluster, offer);
+		answer_find(peer, &offer->frame, err == -ENOSPC);
 	}
 	gvm_membership_unlock();
 	kfree(offer);
@@ -455,7 +460,7 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	if (here || gvm_cluster_home(peer->cluster, peer->cluster->id) < 0 ||
 	    !frame->id || frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT ||
 	    !gvm_region_name_valid(frame->name))
-		answer_send(peer, frame, here ? region : NULL);
+		answer_send(peer, frame, here ? region : NULL, false);
 	else
 		offer_queue(peer, frame);
 	if (region)
@@ -471,7 +476,7 @@ static void open_receive(struct gvm_peer *peer, const struct region_frame *frame
 	if (frame_means(frame, region))
 		gvm_opening_take(region, frame->share, frame->token);
 	gvm_region_put(region);
-	answer_find(peer, frame);
+	answer_find(peer, frame, false);
 }
 
 static void withdrawal_receive(struct gvm_peer *peer, const struct region_frame *frame)
@@ -489,7 +494,7 @@ int gvm_agree_receive(struct gvm_peer *peer, const u8 *body)
 		return err;
 	switch (frame.word) {
 	case REGION_ASK:
-		answer_find(peer, &frame);
+		answer_find(peer, &frame, false);
 		break;
 	case REGION_OFFER:
 		offer_receive(peer, &frame);

@@ -47,6 +47,7 @@ struct agreement {
 	struct gvm_region *region; /* all of whose shares must open: gvm_opening_ended() */
 	bool differs; /* a home has another region of that name */
 	bool refused; /* a home has not joined */
+	bool full; /* since it has no room */
 };
 
 /*

@@ -183,7 +183,7 @@ static long device_offer(struct gvm_region *region, bool creates, unsigned int w
 	if (agreement.differs)
 		return -EEXIST;
 	if (agreement.refused)
-		return -EREMOTEIO;
+		return agreement.full ? -ENOSPC : -EREMOTEIO;
 	if (creates && gvm_opening_spoilt(region))
 		return -EAGAIN;
 	if (wait_ms && !gvm_opening_ended(region))

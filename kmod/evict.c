@@ -2,12 +2,13 @@
 /*
  * Eviction: see evict.h.
  *
- * The kernel's shrinker only counts and asks; a work evicts, since that sends messages and takes
- * page locks. It goes round the resident pages like the hand of a clock. A page that the hand
- * reaches is unmapped and marked (PG_checked, which is the owner's to use); a fault on it clears
- * the mark. A page that is still marked when the hand returns has not been used for a whole round,
- * and is evicted. So a page that was just granted, and is not mapped yet, is not evicted before
- * pages that have been idle for long. A pinned page is not evicted.
+ * The shrinker only counts and asks, for what may be evicted: not for pages whose home this is,
+ * which have nowhere to go. A work evicts, since that sends messages and takes page locks. It goes
+ * round the resident pages like the hand of a clock. A page that the hand reaches is unmapped and
+ * marked (PG_checked, which is the owner's to use); a fault on it clears the mark. A page that is
+ * still marked when the hand returns has not been used for a whole round, and is evicted. So a
+ * page that was just granted, and is not mapped yet, is not evicted before pages that have been
+ * idle for long. A pinned page is not evicted.
  */
 #include <linux/delay.h>
 #include <linux/mm.h>
@@ -149,7 +150,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 
 static long evict_wanted(struct gvm_region *region)
 {
-	long limit = gvm_params_cache_pages(), over = atomic_long_read(&region->resident) - limit;
+	long limit = gvm_params_cache_pages(), over = gvm_region_evictable(region) - limit;
 
 	if (over > 0)
 		over += limit >> EVICT_AHEAD_SHIFT;
@@ -218,7 +219,7 @@ int gvm_evict_all(struct gvm_region *region, bool killable)
 
 static void region_count(struct gvm_region *region, void *pages)
 {
-	*(unsigned long *)pages += atomic_long_read(&region->resident);
+	*(unsigned long *)pages += max(gvm_region_evictable(region), 0l);
 }
 
 static unsigned long evict_count(struct shrinker *unused, struct shrink_control *control)
@@ -232,9 +233,9 @@ static unsigned long evict_count(struct shrinker *unused, struct shrink_control 
 static void region_ask(struct gvm_region *region, void *left)
 {
 	unsigned long *pages = left;
-	unsigned long share = min_t(unsigned long, *pages, atomic_long_read(&region->resident));
+	long share = min_t(long, *pages, gvm_region_evictable(region));
 
-	if (!share)
+	if (share <= 0)
 		return;
 	*pages -= share;
 	atomic_long_add(share, &region->evict_wanted);

@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "frame.h"
 
-static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 4 };
+static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 5 };
 
 void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes)
 {
@@ -85,7 +85,7 @@ int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	frame->id = get_unaligned_le64(bytes + 24);
 	memcpy(frame->name, bytes + 32, REGION_NAME_BYTES);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
-	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR) || bytes[3] ||
+	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR | REGION_FULL) || bytes[3] ||
 	    frame->name[REGION_NAME_BYTES - 1])
 		return -EBADMSG;
 	return 0;

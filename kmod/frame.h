@@ -12,7 +12,7 @@
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
  * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h). HELLO:
  *
- *	0	8	"GVM-IVY\4"; the last byte is the version
+ *	0	8	"GVM-IVY\5"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
@@ -26,7 +26,7 @@
  *	1	1	ANSWER: enum region_share of the sender; OPEN: 2: as zeros, 3: as lost;
  *			else 0
  *	2	1	flags, but ASK: 1: the sender knows that the region is complete;
- *			2: the sender is its creator
+ *			2: the sender is its creator; 4: ANSWER: it has no room for the region
  *	3	1	0
  *	4	4	number of the question, repeated by the answer and by the withdrawal of an
  *			offer; 0: none
@@ -94,11 +94,12 @@ enum region_share {
 
 #define REGION_COMPLETE 1u
 #define REGION_CREATOR 2u
+#define REGION_FULL 4u
 
 struct region_frame {
 	u8 word; /* enum region_word */
 	u8 share; /* enum region_share */
-	u8 flags; /* REGION_COMPLETE, REGION_CREATOR */
+	u8 flags; /* REGION_COMPLETE, REGION_CREATOR, REGION_FULL */
 	u32 number;
 	u64 pages, token, id;
 	char name[REGION_NAME_BYTES];

@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
+#include "cluster.h"
 #include "compat.h"
 #include "frames.h"
 #include "params.h"
@@ -71,12 +72,15 @@ struct ivy_slot *gvm_frame_create(struct gvm_region *region, u64 page)
 		put_page(frame);
 		return NULL;
 	}
-	if (atomic_long_inc_return(&region->resident) > gvm_params_cache_pages())
+	atomic_long_inc(&region->resident);
+	if (gvm_cluster_keeps(region->cluster, page))
+		atomic_long_inc(&region->kept);
+	else if (gvm_region_evictable(region) > gvm_params_cache_pages())
 		queue_work(gvm_evictions, &region->evict_work);
 	return slot_of(frame);
 }
 
-static void frame_free(struct gvm_region *region, struct page *frame)
+static void frame_free(struct gvm_region *region, u64 page, struct page *frame)
 {
 	/*
 	 * A reference that is left, of a send or a pin, keeps memory that is no page of the region.
@@ -84,6 +88,8 @@ static void frame_free(struct gvm_region *region, struct page *frame)
 	frame->mapping = NULL;
 	put_page(frame);
 	atomic_long_dec(&region->resident);
+	if (gvm_cluster_keeps(region->cluster, page))
+		atomic_long_dec(&region->kept);
 }
 
 void gvm_frame_destroy(struct gvm_region *region, u64 page)
@@ -93,7 +99,7 @@ void gvm_frame_destroy(struct gvm_region *region, u64 page)
 	lockdep_assert_held(&region->lock);
 	frame = xa_erase(&region->frames, page);
 	if (frame)
-		frame_free(region, frame);
+		frame_free(region, page, frame);
 }
 
 struct page *gvm_frame_get(struct gvm_region *region, u64 page)

@@ -78,7 +78,7 @@ static void own_open(struct gvm_region *region, enum region_share share)
 		ivy_open(region->core, share == SHARE_LOST);
 	}
 	if (opens && share == SHARE_LOST)
-		region->stats.lost_pages += gvm_region_share_pages(region);
+		region->stats.lost_pages += gvm_cluster_share_pages(region->cluster, region->pages);
 	if (opens && region->opening.homes)
 		share_note(region, own, share);
 	opening_go_on(region);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The module's parameters: see params.h. */
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/time64.h>
 
@@ -26,6 +27,12 @@ static unsigned int cache_mb;
 module_param(cache_mb, uint, 0644);
 MODULE_PARM_DESC(cache_mb, "MiB of a region that may be resident on this node; 0 (the default): as much as there is memory");
 
+#define LEND_DEFAULT_PARTS 3 /* quarters of the memory */
+
+static unsigned int lend_mb;
+module_param(lend_mb, uint, 0644);
+MODULE_PARM_DESC(lend_mb, "MiB that this node lends, if it has the role mem: regions whose shares of pages, with their directory, would take more are refused; 0 (the default): three quarters of its memory");
+
 unsigned int gvm_params_lease_ms(void)
 {
 	return clamp(lease_ms, LEASE_MS_MIN, LEASE_MS_MAX);
@@ -44,6 +51,14 @@ u64 gvm_params_hold_ns(void)
 u64 gvm_params_retry_ns(void)
 {
 	return (u64)clamp(retry_ms, 10u, 10000u) * NSEC_PER_MSEC;
+}
+
+u64 gvm_params_lend_bytes(void)
+{
+	unsigned int mb = READ_ONCE(lend_mb);
+
+	return mb ? (u64)mb << 20 :
+		    ((u64)totalram_pages() << PAGE_SHIFT) / 4 * LEND_DEFAULT_PARTS;
 }
 
 long gvm_params_cache_pages(void)

@@ -9,6 +9,8 @@ unsigned int gvm_params_lease_ms(void);
 u64 gvm_params_lease_ns(void);
 u64 gvm_params_hold_ns(void);
 u64 gvm_params_retry_ns(void);
+/* What all regions' shares of this node may take when each page has been used. May change. */
+u64 gvm_params_lend_bytes(void);
 /* Pages of a region that may be resident; LONG_MAX: no limit. May change at any time. */
 long gvm_params_cache_pages(void);
 

@@ -20,6 +20,7 @@
 #include "frames.h"
 #include "inode.h"
 #include "log.h"
+#include "params.h"
 #include "peer.h"
 #include "region.h"
 #include "revoke.h"
@@ -54,27 +55,52 @@ static u32 region_tag(const struct region_wish *wish)
 	return xxh32(wish->name, strlen(wish->name), xxh32(which, sizeof(which), 0));
 }
 
-#define LEAF_PAGES 32 /* of a leaf, for which a home's directory has a pointer from the start */
+/* What a home has for its share, as IVY.md says: sizes. */
+#define LEAF_PAGES 32
+#define LEAF_BYTES sizeof(void *) /* for each leaf of the directory, from the start */
+#define PAGE_BYTES (PAGE_SIZE + 64 + 9) /* used: the page, its directory entry, its place */
 
-static u64 directory_bytes(const struct gvm_cluster *cluster, u64 pages)
+struct lent {
+	u64 directory, whole; /* bytes: from the start; when each page has been used */
+};
+
+static void lent_add(struct lent *lent, const struct gvm_cluster *cluster, u64 pages)
 {
-	if (gvm_cluster_home(cluster, cluster->id) < 0)
+	u64 share = gvm_cluster_share_pages(cluster, pages);
+
+	lent->directory += share / LEAF_PAGES * LEAF_BYTES;
+	lent->whole += share / LEAF_PAGES * LEAF_BYTES + share * PAGE_BYTES;
+}
+
+static void region_lent_add(struct gvm_region *region, void *lent)
+{
+	lent_add(lent, region->cluster, region->pages);
+}
+
+/*
+ * Whether this node's share of one more region has room: 0, -ENOSPC or -E2BIG, which is logged.
+ * What unused directories take is taken at once, however much is lent.
+ */
+static int region_fits(const struct gvm_cluster *cluster, const struct region_wish *wish)
+{
+	u64 lends = gvm_params_lend_bytes();
+	struct lent lent = {};
+
+	lent_add(&lent, cluster, wish->pages);
+	if (!lent.whole)
 		return 0;
-	return div_u64(pages, cluster->nr_homes) / LEAF_PAGES * sizeof(void *);
-}
-
-static void directory_add(struct gvm_region *region, void *bytes)
-{
-	*(u64 *)bytes += directory_bytes(region->cluster, region->pages);
-}
-
-/* The directories of unused regions may take a quarter of this host's memory at most. */
-static bool region_fits(const struct gvm_cluster *cluster, u64 pages)
-{
-	u64 bytes = directory_bytes(cluster, pages);
-
-	gvm_regions_visit(directory_add, &bytes);
-	return bytes <= (u64)totalram_pages() << PAGE_SHIFT >> 2;
+	gvm_regions_visit(region_lent_add, &lent);
+	if (lent.directory > (u64)totalram_pages() << PAGE_SHIFT >> 2) {
+		gvm_warn("%s is not joined: its directory does not fit into a quarter of the memory\n",
+			 wish->name);
+		return -E2BIG;
+	}
+	if (lent.whole > lends) {
+		gvm_warn("%s is not joined: with it, %llu MiB would be lent, of %llu (lend_mb)\n",
+			 wish->name, lent.whole >> 20, lends >> 20);
+		return -ENOSPC;
+	}
+	return 0;
 }
 
 static int region_create(struct gvm_cluster *cluster, const struct region_wish *wish,
@@ -169,11 +195,9 @@ int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 	}
 	if (nr_regions >= (wish->on ? OFFERED_MAX : GIANTVM_REGIONS_MAX))
 		return -ENOSPC;
-	if (!region_fits(cluster, wish->pages)) {
-		gvm_warn("%s is not joined: its directory does not fit into a quarter of the memory\n",
-			 wish->name);
-		return -E2BIG;
-	}
+	err = region_fits(cluster, wish);
+	if (err)
+		return err;
 	err = region_create(cluster, wish, &region);
 	if (err)
 		return err;

@@ -105,6 +105,7 @@ struct gvm_region {
 
 	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
 	atomic_long_t resident;
+	atomic_long_t kept; /* of these, pages whose home this is: they have nowhere to go */
 
 	struct gvm_waiters waiters[1 << SLEEP_BITS];
 
@@ -192,11 +193,14 @@ void gvm_regions_release(struct gvm_region *region);
 void gvm_regions_add(struct gvm_region *region);
 void gvm_regions_remove(struct gvm_region *region);
 
+/* Resident pages that may be evicted. */
+static inline long gvm_region_evictable(const struct gvm_region *region)
+{
+	return atomic_long_read(&region->resident) - atomic_long_read(&region->kept);
+}
+
 /* No message for it has arrived, and no page of it is resident. Under region->lock. */
 bool gvm_region_untouched(struct gvm_region *region);
-
-/* How many pages have their home at this node. */
-u64 gvm_region_share_pages(const struct gvm_region *region);
 
 /* Whether it may be the name of a region, as uapi/giantvm.h says. */
 bool gvm_region_name_valid(const char *name);

@@ -146,14 +146,6 @@ bool gvm_region_name_valid(const char *name)
 	return true;
 }
 
-u64 gvm_region_share_pages(const struct gvm_region *region)
-{
-	const struct gvm_cluster *cluster = region->cluster;
-	int home = gvm_cluster_home(cluster, cluster->id);
-
-	return home < 0 ? 0 : (region->pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
-}
-
 bool gvm_region_untouched(struct gvm_region *region)
 {
 	lockdep_assert_held(&region->lock);

@@ -41,7 +41,8 @@ static int stats_show(struct seq_file *out, void *unused)
 	spin_unlock_bh(&region->lock);
 	seq_printf(out, "id %#llx\ncomplete %u\nshare %s\n", region->id,
 		   gvm_opening_completed(region), share_name(gvm_opening_own(region)));
-	seq_printf(out, "pages %llu\nresident_pages %llu\n", region->pages, stats.resident_pages);
+	seq_printf(out, "pages %llu\nresident_pages %llu\nkept_pages %ld\n", region->pages,
+		   stats.resident_pages, atomic_long_read(&region->kept));
 	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
 		   stats.write_faults);
 	seq_printf(out, "remote_faults %llu\nremote_wait_ns %llu\n", stats.remote_faults,

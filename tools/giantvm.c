@@ -176,7 +176,8 @@ const char *giantvm_why(int err)
 	case EAGAIN:
 		return "a node that lends memory began anew meanwhile: try again";
 	case ENOSPC:
-		return "this host has as many regions joined as it has room for";
+		return "its share is more than a node that lends memory has left of what it lends (the "
+		       "module's lend_mb; kernel's log), or too many regions are joined";
 	case E2BIG:
 		return "the directory of this host's share of it does not fit into a quarter of its "
 		       "memory";

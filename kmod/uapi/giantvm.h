@@ -153,14 +153,17 @@ struct giantvm_stats {
  * EHOSTUNREACH: a node that lends memory did not answer within wait_ms.
  * EINPROGRESS: all answered, but a share is not open yet: the host that creates the region has not
  *	completed that, or was lost before.
- * EREMOTEIO: a node that lends memory has no room for the region.
+ * EREMOTEIO: a node that lends memory could not join the region.
  * EALREADY: this node is leaving the region, or all regions.
  * E2BIG: the region's directory would take more than a quarter of this host's memory, or the region
  *	is larger than a file can be.
- * ENOSPC: GIANTVM_REGIONS_MAX regions are joined.
+ * ENOSPC: the share of this node, or of another one that lends memory, would take more than that
+ *	node has left of what it lends (lend_mb of the module); or GIANTVM_REGIONS_MAX regions are
+ *	joined.
  * EADDRINUSE: the region's tag equals that of another region that is joined.
- * After EHOSTUNREACH, EINPROGRESS and EREMOTEIO the region is joined here only if it was before or
- * another call uses it, and other nodes leave it if they joined on behalf of this call alone.
+ * After EHOSTUNREACH, EINPROGRESS, EREMOTEIO and ENOSPC the region is joined here only if it was
+ * before or another call uses it, and other nodes leave it if they joined on behalf of this call
+ * alone.
  */
 #define GIANTVM_JOIN _IOW(GIANTVM_IOC_MAGIC, 0x02, struct giantvm_region)
 /*

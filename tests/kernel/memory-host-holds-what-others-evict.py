@@ -23,11 +23,16 @@ def test(l):
     for seed in 1, 2:
         zero.run(share + "fill 0 %d %d" % (PAGES, seed))
         zero.run(share + "check 0 %d %d" % (PAGES, seed))
+    for node in one, two:
+        node.run("echo 1 > /sys/module/giantvm_kvm/parameters/cache_mb")  # is of what it could send home
     zero.run("sleep 1")
     kept = [resident(node) for node in cluster.nodes]
     l.log("resident: %s", kept)
     expect(kept[0] <= KEPT_PAGES + SLACK_PAGES, "%d pages are resident", kept[0])
     expect(kept[1] + kept[2] >= PAGES - kept[0], "the others have only %s", kept[1:])
+    for node, pages in zip(cluster.nodes, [0, *kept[1:]]):
+        said = node.run("sed -n 's/^kept_pages //p' /sys/kernel/debug/giantvm/ram/stats")
+        expect(int(said) == pages, "node %d says that %s pages have nowhere to go, not %d", node.id, said, pages)
     # Reclaim asks too; and leaving sends the rest home, so that another host finds all of it.
     zero.run("echo 0 > /sys/module/giantvm_kvm/parameters/cache_mb")
     zero.run(share + "check 0 500 2")

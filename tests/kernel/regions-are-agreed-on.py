@@ -12,6 +12,10 @@ def fails(node, command, reason):
     expect(reason in said, "%s says '%s', not '%s'", command, said.strip(), reason)
 
 
+def lends(node, mib):
+    node.run("echo %d > /sys/module/giantvm_kvm/parameters/lend_mb" % mib)
+
+
 def test(l):
     cluster = Cluster(l, 3, roles="cbm")
     zero, one, two = cluster.nodes
@@ -49,6 +53,20 @@ def test(l):
     two.run("dmesg -c > /dev/null")
     fails(two, "join ram 2M", "another size")
     fails(two, "status ram", "not joined on this host")
+
+    # A node with the role mem lends so much, and no more: all of a region has to fit, but for who wants it so.
+    for node in zero, one:
+        fails(node, "create big 1G", "what it lends")
+        fails(node, "status big", "not joined on this host")
+    lends(two, 64)
+    zero.run("gvm dsm create most 100M")
+    fails(zero, "create more 40M", "what it lends")
+    fails(two, "status more", "not joined on this host")
+    for node in zero, one, two:
+        node.run("gvm dsm leave most")
+    zero.run("gvm dsm create more 40M && gvm dsm leave more")
+    for node in one, two:
+        lends(node, 100 << 20)
 
     # A region of half a terabyte is a matter of pointers, until it is used.
     zero.run("gvm dsm create large 512G")
