@@ -157,6 +157,7 @@ union gvm_answer {
 	struct gvm_region_index_rsp region_index;
 	struct gvm_region_views_rsp region_views;
 	struct gvm_region_held_rsp region_held;
+	struct gvm_region_check_rsp region_check;
 };
 
 struct gvm_call {
@@ -202,7 +203,7 @@ uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 uint64_t gvm_conn_received(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
- * ids, 1..GVM_HELD_MAX; -EOPNOTSUPP: the node does not know this request.
+ * ids, 1..GVM_HELD_MAX. It, gvm_node_drain and gvm_region_check end with -EOPNOTSUPP where the node does not know this request.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent at once if the socket takes them. With gvm_conn_cork(true) they gather until cork(false)
@@ -239,6 +240,7 @@ void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call,
 void gvm_region_views(struct gvm_conn *conn, struct gvm_call *call,
 		      const struct gvm_region_views_req *what);
 void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_id *ids, unsigned count);
+void gvm_region_check(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_check_req *what);
 void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_discard_req *what);
 
 /* Ends a request early: done() runs at once, with -ECANCELED. */

@@ -219,6 +219,8 @@ const char *gvm_op_name(uint8_t op)
 		return "REGION_VIEWS";
 	case GVM_OP_REGION_HELD:
 		return "REGION_HELD";
+	case GVM_OP_REGION_CHECK:
+		return "REGION_CHECK";
 	case GVM_OP_GET:
 		return "GET";
 	case GVM_OP_PUT:

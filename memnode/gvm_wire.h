@@ -95,6 +95,7 @@ enum gvm_op {
 	GVM_OP_REGION_VIEW = 42,
 	GVM_OP_REGION_VIEWS = 43,
 	GVM_OP_REGION_HELD = 44,
+	GVM_OP_REGION_CHECK = 45,
 	GVM_OP_GET = 48,
 	GVM_OP_PUT = 49,
 	GVM_OP_DISCARD = 50,
@@ -138,7 +139,9 @@ enum gvm_writer {
 #define GVM_FEATURE_HELD    (1ull << 2) /* the node knows REGION_HELD */
 #define GVM_FEATURE_DRAIN   (1ull << 3) /* the node knows NODE_DRAIN */
 #define GVM_FEATURE_MEND    (1ull << 4) /* the node knows a PUT that mends */
-#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND) /* that the client library asks for */
+#define GVM_FEATURE_CHECK   (1ull << 5) /* the node knows REGION_CHECK */
+#define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND | \
+			     GVM_FEATURE_CHECK) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
@@ -328,6 +331,11 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 #define GVM_HELD_ENTRY_BYTES 25u
 #define GVM_MSG_REGION_HELD_REQ(F) F(u32, count)
 #define GVM_MSG_REGION_HELD_RSP(F) F(u32, count)
+/* CHECK: the node looks at some of the chunks that it has, from `first` on, whether they are what was stored. `next` is
+ * where to go on, or ~0 at the end; data: those that are not, {chunk u64, version u64}. */
+#define GVM_CHECK_ENTRY_BYTES 16u
+#define GVM_MSG_REGION_CHECK_REQ(F) F(id, region) F(u64, first)
+#define GVM_MSG_REGION_CHECK_RSP(F) F(u32, count) F(u64, next)
 
 /* GET: epoch 0 for a reader that is not the writer. version: an older one answers STALE, a chunk
  * without a record LOST; 0 takes what is there, and a chunk never written answers as all zero with
@@ -383,6 +391,8 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(region_views_rsp, GVM_MSG_REGION_VIEWS_RSP)                                              \
 	M(region_held_req, GVM_MSG_REGION_HELD_REQ)                                                \
 	M(region_held_rsp, GVM_MSG_REGION_HELD_RSP)                                                \
+	M(region_check_req, GVM_MSG_REGION_CHECK_REQ)                                              \
+	M(region_check_rsp, GVM_MSG_REGION_CHECK_RSP)                                              \
 	M(get_req, GVM_MSG_GET_REQ)                                                                \
 	M(get_rsp, GVM_MSG_GET_RSP)                                                                \
 	M(put_req, GVM_MSG_PUT_REQ)                                                                \

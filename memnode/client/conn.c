@@ -232,6 +232,13 @@ void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct g
 	call_submit(conn, call, GVM_OP_NODE_DRAIN, gvm_node_drain_req_pack(what, call->req.meta_inline), NULL, 0);
 }
 
+void gvm_region_check(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_check_req *what)
+{
+	call_fill(call, GVM_OP_REGION_CHECK, gvm_region_check_req_pack(what, call->req.meta_inline), NULL, 0);
+	call->req.needs = GVM_FEATURE_CHECK;
+	req_submit(conn, &call->req);
+}
+
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes)
 {

@@ -87,6 +87,10 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 }
 
 #define REAP_AT_ONCE 64 /* chunks */
+/* Of a REGION_CHECK: others wait meanwhile. */
+#define CHECK_BYTES	  (256u << 10)
+#define CHECK_ENTRY_BYTES 32u
+_Static_assert(CHECK_BYTES / CHECK_ENTRY_BYTES * GVM_CHECK_ENTRY_BYTES <= GVM_DATA_MAX, "all of them may be rotten");
 
 /* Whether region r may have this body in place of what `entry` has; false: NOSPACE. */
 static bool can_hold(struct regions *t, const struct region *r, const struct chunk_entry *entry,
@@ -119,16 +123,18 @@ static bool region_takes_form(const struct region *r, const struct chunk_head *h
 	return !head->block_mask || !r->totals.chunks || head->sealed == r->sealed;
 }
 
-/* A body in place of what the entry has. `packed` is its head, of head_bytes. */
+/* A body in place of what the entry has. `packed` is its head, of head_bytes. Not `sound`: blocks of it may be rotten, and a
+ * sealed one is to be found so. */
 static uint16_t body_store(struct regions *t, struct region *r, struct chunk_entry *entry, uint64_t version,
 			   const struct chunk_head *head, const uint8_t *packed, uint32_t head_bytes,
-			   const uint8_t *body)
+			   const uint8_t *body, bool sound)
 {
 	struct chunk_entry new = {
 		.version = version,
 		.bytes = head_bytes + head->body_bytes,
 		.head_bytes = (uint16_t)head_bytes,
 		.nonzero_pages = (uint16_t)__builtin_popcount(~head->zero_map),
+		.body_check = entry_body_check(head, body) ^ !sound,
 	};
 
 	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
@@ -176,7 +182,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	struct chunk_entry *entry;
 	struct region *r;
 	uint32_t head_bytes;
-	bool done;
+	bool done, sound = true;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 
 	if (status)
@@ -196,6 +202,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	if (!head->sealed && chunk_verify(head, body, &what->region, what->chunk))
 		return GVM_ERR_CORRUPT;
 	if (what->base && what->base != what->version) {
+		sound = !head->sealed || !entry_has_body(entry) || entry_is_sound(t, r, entry);
 		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
 		if (status)
 			return status;
@@ -210,7 +217,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	*detail = 0;
 	region_note_write(r, what->chunk);
 	if (head->block_mask)
-		return body_store(t, r, entry, what->version, head, packed, head_bytes, body);
+		return body_store(t, r, entry, what->version, head, packed, head_bytes, body, sound);
 	if (entry_has_body(entry))
 		entry_drop_body(t, r, entry);
 	entry->version = what->version | GVM_VERSION_ZERO;
@@ -246,5 +253,35 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 		region_note_write(r, c);
 		entry->version = what->version | GVM_VERSION_ZERO;
 	}
+	return GVM_OK;
+}
+
+uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
+		      uint8_t *buf, uint32_t *bytes)
+{
+	const struct region *r = region_find(t, &what->region);
+	uint32_t looked = 0;
+	uint8_t *p = buf;
+	uint64_t c;
+
+	if (!r)
+		return GVM_ERR_LOST;
+	for (c = region_next_written(r, what->first); c < r->chunks && looked < CHECK_BYTES;
+	     c = region_next_written(r, c + 1)) {
+		const struct chunk_entry *entry = &r->entries[c];
+
+		looked += CHECK_ENTRY_BYTES;
+		if (!entry_has_body(entry))
+			continue;
+		looked += entry->bytes;
+		if (entry_is_sound(t, r, entry))
+			continue;
+		gvm_store_le(p, c, 8);
+		gvm_store_le(p + 8, entry->version, 8);
+		p += GVM_CHECK_ENTRY_BYTES;
+	}
+	*bytes = (uint32_t)(p - buf);
+	rsp->count = *bytes / GVM_CHECK_ENTRY_BYTES;
+	rsp->next = c < r->chunks ? c : UINT64_MAX;
 	return GVM_OK;
 }

@@ -21,6 +21,11 @@ uint32_t entry_check(const struct region *r, const struct chunk_entry *entry,
 	return (uint32_t)XXH3_64bits_withSeed(packed, entry->head_bytes, entry->version ^ place << 20);
 }
 
+uint64_t entry_body_check(const struct chunk_head *head, const uint8_t *body)
+{
+	return head->sealed ? XXH3_64bits(body, head->body_bytes) : 0;
+}
+
 void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int sign)
 {
 	uint64_t one = (uint64_t)sign; /* unsigned, so that minus one wraps as it should */
@@ -60,4 +65,18 @@ uint16_t entry_head(const struct regions *t, const struct region *r,
 	    head->body_bytes != entry->bytes - entry->head_bytes)
 		return GVM_ERR_CORRUPT;
 	return GVM_OK;
+}
+
+bool entry_is_sound(struct regions *t, const struct region *r, const struct chunk_entry *entry)
+{
+	uint64_t chunk = (uint64_t)(entry - r->entries);
+	struct chunk_head head;
+
+	assert(entry_has_body(entry));
+	if (entry_head(t, r, entry, &head))
+		return false;
+	store_read(t->store, entry->cell, entry->head_bytes, t->scratch, head.body_bytes);
+	if (head.sealed)
+		return entry_body_check(&head, t->scratch) == entry->body_check;
+	return !chunk_verify(&head, t->scratch, &r->id, chunk);
 }

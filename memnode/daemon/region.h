@@ -34,6 +34,7 @@ struct chunk_entry {
 	uint32_t check;	   /* of the packed head, and of where it belongs */
 	uint16_t head_bytes;
 	uint16_t nonzero_pages;
+	uint64_t body_check; /* of a sealed body, which has no checksum that a node can compare */
 };
 
 _Static_assert(sizeof(struct chunk_entry) <= 32, "what GVM_PROMISE_BYTES has for it");
@@ -118,6 +119,9 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, str
  * checksum was right. */
 uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
+/* Looks at some chunks that have a body. Writes those that are not what was stored to buf, as region_list() does. */
+uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
+		      uint8_t *buf, uint32_t *bytes);
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
 
 /* Frees up to `chunks` chunks of deleted regions: a large region takes long, and requests are served

@@ -112,6 +112,10 @@ const uint8_t *entry_packed(const struct regions *t, const struct chunk_entry *e
 /* The head of a chunk that has a body; CORRUPT if it is not what was stored. */
 uint16_t entry_head(const struct regions *t, const struct region *r,
 		     const struct chunk_entry *entry, struct chunk_head *head);
+/* Its body_check; 0 of a plain one. */
+uint64_t entry_body_check(const struct chunk_head *head, const uint8_t *body);
+/* Whether head and body of a chunk that has a body are what was stored. Uses t->scratch. */
+bool entry_is_sound(struct regions *t, const struct region *r, const struct chunk_entry *entry);
 /* Gives the body back; the entry then says: all zero, in the same version. */
 void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry);
 

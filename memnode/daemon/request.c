@@ -77,6 +77,7 @@ union fields {
 	struct gvm_region_view_req region_view;
 	struct gvm_region_views_req region_views;
 	struct gvm_region_held_req region_held;
+	struct gvm_region_check_req region_check;
 	struct gvm_get_req get;
 	struct gvm_put_req put;
 	struct gvm_discard_req discard;
@@ -337,6 +338,20 @@ static int op_region_views(struct request *q, const union fields *f)
 	return status;
 }
 
+static int op_region_check(struct request *q, const union fields *f)
+{
+	struct gvm_region_check_rsp rsp;
+	uint16_t status = region_check(&q->node->regions, &f->region_check, &rsp, q->node->answer, &q->data_len);
+
+	if (status)
+		return status;
+	if (rsp.count)
+		log_peer("%u chunks of a region, the first of them %llu, are not what was stored", rsp.count,
+			 (unsigned long long)gvm_load_le(q->node->answer, 8));
+	q->meta_len = gvm_region_check_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
 static int op_get(struct request *q, const union fields *f)
 {
 	struct region_found found;
@@ -416,6 +431,7 @@ UNPACKER(region_index)
 UNPACKER(region_view)
 UNPACKER(region_views)
 UNPACKER(region_held)
+UNPACKER(region_check)
 UNPACKER(get)
 UNPACKER(put)
 UNPACKER(discard)
@@ -458,6 +474,7 @@ static const struct op ops[] = {
 	[GVM_OP_REGION_VIEW] = {OP(SESSION_READY, region_view), .keeps = true},
 	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views), .shows = true},
 	[GVM_OP_REGION_HELD] = {OP(SESSION_READY, region_held), .data_max = GVM_HELD_MAX * sizeof(struct gvm_id)},
+	[GVM_OP_REGION_CHECK] = {OP(SESSION_READY, region_check)},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
 	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
 	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* node_regions.c - the rules of regions' content, without a socket: versions, promises, deletion, lists. */
 #include "region_rig.h"
+#include "memnode/seal.h"
 
 static const uint8_t zeros[GVM_CHUNK_BYTES];
 
@@ -398,6 +399,80 @@ static void rotten_chunk_is_mended_in_its_version(void)
 	teardown();
 }
 
+/* Looks at all of region 1; returns how many are rotten, and in *first the first of them. */
+static unsigned check_all(uint64_t *first, uint64_t *version)
+{
+	struct gvm_region_check_req what = {.region = id(1)};
+	struct gvm_region_check_rsp rsp;
+	static uint8_t buf[GVM_DATA_MAX];
+	unsigned rotten = 0;
+	uint32_t bytes;
+
+	do {
+		CHECK_EQ(region_check(&regions, &what, &rsp, buf, &bytes), GVM_OK);
+		CHECK_EQ(bytes, rsp.count * GVM_CHECK_ENTRY_BYTES);
+		if (!rotten && rsp.count) {
+			*first = gvm_load_le(buf, 8);
+			*version = gvm_load_le(buf + 8, 8);
+		}
+		rotten += rsp.count;
+		CHECK(rsp.next > what.first);
+		what.first = rsp.next;
+	} while (what.first != UINT64_MAX);
+	return rotten;
+}
+
+static uint16_t put_sealed(struct sealer *s, uint64_t chunk, uint64_t version, uint64_t base, uint32_t blocks)
+{
+	struct gvm_put_req what = {.region = id(1), .epoch = 1, .chunk = chunk, .version = version, .base = base};
+	struct chunk_head head;
+
+	CHECK(!seal_encode(s, codec, text, blocks, 0, 1, &what.region, chunk, version, &head, body));
+	return region_put(&regions, &what, &head, body, &detail);
+}
+
+static void check_finds_each_rotten_chunk(void)
+{
+	static const uint8_t key[SEAL_KEY_BYTES_MIN] = {7};
+	struct region_writer *a = writer(1);
+	struct gvm_region_check_req what = {.region = id(1), .first = 1ull << 60};
+	struct gvm_region_check_rsp rsp;
+	struct sealer *s;
+	uint64_t chunk, version, one = gvm_version(1, 1), two = gvm_version(1, 2);
+	uint32_t bytes;
+
+	CHECK(!sealer_create(key, sizeof(key), &s));
+	for (unsigned sealed = 0; sealed < 2; sealed++) {
+		setup(1);
+		CHECK_EQ(create(1, 2000, 80), GVM_OK);
+		CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+		for (unsigned c = 0; c < 2000; c += 25)
+			CHECK_EQ(sealed ? put_sealed(s, c, one, 0, ~0u) : put(1, c, one, text), GVM_OK);
+		CHECK_EQ(discard(1, 1, 25, 1, two), GVM_OK);
+		CHECK_EQ(check_all(&chunk, &version), 0);
+		body_flip(1500);
+		CHECK_EQ(check_all(&chunk, &version), 1);
+		CHECK(chunk == 1500 && version == one);
+		/* What is written beside it does not hide it; what takes its place does. */
+		CHECK_EQ(sealed ? put_sealed(s, 1500, two, one, 1) : put_what(1, 1, 1500, two, one, text, 1, 1), GVM_OK);
+		CHECK_EQ(check_all(&chunk, &version), 1);
+		CHECK(chunk == 1500 && version == two);
+		CHECK_EQ(sealed ? put_sealed(s, 1500, two, two, ~0u) : put_what(1, 1, 1500, two, two, text, ~0u, 1), GVM_OK);
+		CHECK_EQ(check_all(&chunk, &version), 0);
+		CHECK_EQ(sealed ? put_sealed(s, 50, two, one, 1) : put_what(1, 1, 50, two, one, text, 1, 1), GVM_OK);
+		CHECK_EQ(check_all(&chunk, &version), 0);
+		for (unsigned c = 50; c < 2000; c += 25)
+			body_flip(c);
+		CHECK_EQ(check_all(&chunk, &version), 78);
+		CHECK_EQ(region_check(&regions, &what, &rsp, body, &bytes), GVM_OK);
+		CHECK(!rsp.count && rsp.next == UINT64_MAX);
+		region_writer_gone(a);
+		teardown();
+	}
+	sealer_destroy(s);
+	writer_end(a);
+}
+
 static uint64_t held_field(const uint8_t *entry, unsigned off)
 {
 	return gvm_load_le(entry + off, 8);
@@ -491,6 +566,7 @@ static const struct check_test tests[] = {
 	{"promised-put-never-fails", promised_put_never_fails},
 	{"deleted-region-gives-everything-back", deleted_region_gives_everything_back},
 	{"damaged-head-is-corrupt-never-data", damaged_head_is_corrupt_never_data},
+	{"check-finds-each-rotten-chunk", check_finds_each_rotten_chunk},
 	{"rotten-chunk-is-mended-in-its-version", rotten_chunk_is_mended_in_its_version},
 	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},
 	{"lists-are-complete-and-in-order", lists_are_complete_and_in_order},

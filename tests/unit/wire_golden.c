@@ -236,6 +236,16 @@ static size_t data_region_ids(struct chunk_head *h, uint8_t *data)
 	return 32;
 }
 
+static size_t data_region_check(struct chunk_head *h, uint8_t *data)
+{
+	(void)h;
+	gvm_store_le(data, CHUNK, 8);
+	gvm_store_le(data + 8, VERSION_A, 8);
+	gvm_store_le(data + 16, 8, 8);
+	gvm_store_le(data + 24, VERSION_A, 8);
+	return 2 * GVM_CHECK_ENTRY_BYTES;
+}
+
 /* The second is not known. */
 static size_t data_region_held(struct chunk_head *h, uint8_t *data)
 {
@@ -377,6 +387,8 @@ static const struct frame {
 	RSP_DATA(region_views_rsp, REGION_VIEWS, data_region_views),
 	REQ_DATA(region_held_req, REGION_HELD, data_region_ids),
 	RSP_DATA(region_held_rsp, REGION_HELD, data_region_held),
+	REQ(region_check_req, REGION_CHECK),
+	RSP_DATA(region_check_rsp, REGION_CHECK, data_region_check),
 	REQ(get_req, GET),
 	{ "get_rsp_first", GVM_OP_GET, GVM_FLAG_RESPONSE | GVM_FLAG_MORE, GVM_OK, &fields_get_rsp,
 	  data_get_first, true },
