@@ -40,6 +40,8 @@ static const char usage_text[] =
 	"                        (default 100)\n"
 	"      --no-balance      leave what is on a full node there, also if another is\n"
 	"                        much emptier\n"
+	"      --scrub-rate MB   have the nodes look at so many MB a second of what they\n"
+	"                        have, whether it is what was stored (default 4; 0: none)\n"
 	"      --force           open regions with replicas also while no node that is\n"
 	"                        there is known to have what was written last\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -59,7 +61,8 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_FORCE, OPT_UNLINKED_LEASE, OPT_ALLOW_OTHER, OPT_WRITERS,
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
+	OPT_ALLOW_OTHER, OPT_WRITERS,
 	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
@@ -77,6 +80,7 @@ static const struct option long_options[] = {
 	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
 	{ "no-balance", no_argument, NULL, OPT_NO_BALANCE },
+	{ "scrub-rate", required_argument, NULL, OPT_SCRUB_RATE },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
@@ -266,6 +270,8 @@ static int set_option(struct options *opts, int c, char *value)
 	case OPT_NO_BALANCE:
 		opts->no_balance = true;
 		return 0;
+	case OPT_SCRUB_RATE:
+		return set_number("scrub-rate", value, 0, 100000, &opts->scrub_rate);
 	case OPT_FORCE:
 		opts->force = true;
 		return 0;
@@ -362,7 +368,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .lease_s = 10, .unlinked_lease_s = 86400 };
+	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4, .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

@@ -42,6 +42,7 @@ struct options {
 	unsigned replicas;  /* of each slot of a region that is made here */
 	unsigned repair_after_s; /* a node that is of no use for so long is done without */
 	unsigned repair_rate; /* MB/s of copies that are made anew */
+	unsigned scrub_rate; /* MB/s of copies that nodes look at; 0: none */
 	unsigned writers;   /* write-back threads */
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool no_balance;    /* nothing moves to emptier nodes */

@@ -21,6 +21,7 @@
 #include "node/region_lease.h"
 #include "node/replicas.h"
 #include "node/rot.h"
+#include "node/scrub.h"
 #include "node/times.h"
 #include "serve.h"
 #include "options.h"
@@ -422,6 +423,7 @@ struct modules {
 	struct replicas_list replicas;
 	struct rot rot;
 	struct balance balance;
+	struct scrub scrub;
 	struct residents residents;
 	struct handshakes handshakes;
 	struct sessions sessions;
@@ -454,6 +456,7 @@ static struct modules *modules_new(const struct options *opts)
 		.replicas = &m->replicas,
 		.rot = &m->rot,
 		.balance = &m->balance,
+		.scrub = &m->scrub,
 		.residents = &m->residents,
 		.handshakes = &m->handshakes,
 		.sessions = &m->sessions,

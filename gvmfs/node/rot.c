@@ -140,8 +140,9 @@ void rot_found(struct worker *w, struct inode *inode, uint64_t chunk, const stru
 		return;
 	worker_count(w, inode, copies_rotten, 1);
 	if (!lost)
-		log_warning(rec->name, "ROTTEN: chunk %llu on node %s is not what was stored there: another copy is read%s",
-			    (unsigned long long)chunk, rec->nodes[node].addr, mends ? ", and written there anew" : "");
+		log_warning(rec->name, "ROTTEN: chunk %llu on node %s is not what was stored there: %s",
+			    (unsigned long long)chunk, rec->nodes[node].addr,
+			    mends ? "it is written there anew from another copy" : "another copy is read");
 	if (mends && w->rot->count == 1)
 		mend_next(w);
 }

@@ -57,6 +57,7 @@ struct inode {
 	struct flush *unstored;	   /* flushes that some replica has, and that are not stored yet: store/sender.h */
 	uint64_t held_bytes; /* on the nodes, as last asked */
 	uint64_t held_at_ns; /* 0: not since the last writer closed it */
+	uint32_t lone_rotten; /* chunks without another copy that a node said are rotten, when it was asked last (scrub.h) */
 	bool held_known;      /* those that were asked all answered then, and said: */
 	uint64_t held_epoch;  /* of the writer that attached last */
 	uint64_t empty_epoch; /* of our last attachment, if there was no data at its end */

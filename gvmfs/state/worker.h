@@ -38,6 +38,7 @@ struct request;
 struct sealer;
 struct residents;
 struct rot;
+struct scrub;
 struct sessions;
 struct store;
 struct unmade;
@@ -59,6 +60,7 @@ struct worker {
 	struct replicas_list *replicas; /* of all regions that have some */
 	struct rot *rot;
 	struct balance *balance;
+	struct scrub *scrub;
 	uint64_t replicas_due_ns;	/* when replicas_tick() looks at them again */
 	struct residents *residents;
 	struct handshakes *handshakes;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """All that one of two nodes holds becomes rotten. What a read finds so is written there anew from the other copy: read once
 more, it is good, and a second node that rots meanwhile costs nothing. Another host, that only reads, turns to the good copy at
-once. So it is with what is sealed."""
+once. What nobody reads is looked for: the other node can go away then. So it is with what is sealed."""
 
 import os
 import sys
@@ -36,8 +36,7 @@ def all_right(path, seed):
 def by_mapping(test, mount, path):
     mapper = Mapper(test, path, "auto")
     mount.budget("ram", SIZE // 4)
-    for _ in range(3):
-        mapper.do("check", 0, SIZE, 1)
+    mapper.do("check", 0, SIZE, 1)
     mapper.end()
     mount.drained("ram")
 
@@ -77,11 +76,55 @@ def reader(test, nodes, *seal):
     other.unmount()
 
 
+def looked_for(test, *seal):
+    """Nobody reads it, and then the other node gives no answers."""
+    nodes = [Node(test, "64M", name="node-%d" % n) for n in range(2)]
+    mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "1000", *seal, name="scrub")
+    path = mount.region("ram", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 1)
+    forget(path)
+    before = nodes[0].stats()["gets"]
+    stored.flip(nodes[0].process.pid, 1, 10)
+    wait_for("all that is rotten is found", lambda: mount.stats()["copies_mended"] >= CHUNKS)
+    settled(mount)
+    expect(nodes[0].stats()["gets"] == before, "it was read to find that")
+    nodes[1].stop()
+    try:
+        all_right(path, 1)
+    finally:
+        nodes[1].go_on()
+    os.close(writer)
+    mount.unmount()
+    for node in nodes:
+        node.end()
+
+
+def lone(test, *seal):
+    """What has no other copy is counted, and not any more when it has been written."""
+    node = Node(test, "64M", name="lone")
+    mount = Mount(test, [node], "--scrub-rate", "1000", *seal, name="lone-mount")
+    path = mount.region("ram", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 1)
+    stored.flip(node.process.pid, 0.01, 11)
+    wait_for("it is told", lambda: mount.stats("ram")["lone_rotten"])
+    mount.says("ROTTEN: [0-9]+ of its chunks, chunk [0-9]+ among them, .* no other copy")
+    node.process.says("chunks of a region, the first of them [0-9]+, are not what was stored")
+    test.write(path, 0, SIZE, 2)
+    os.fsync(writer)
+    wait_for("it is over", lambda: not mount.stats("ram")["lone_rotten"])
+    test.check(path, 0, SIZE, 2)
+    os.close(writer)
+    mount.unmount()
+    node.end()
+
+
 def main(test):
     for seal in [], ["--seal-key-file", key_file(test)]:
         for mode in "fuse", "auto":
             nodes = [Node(test, "64M", name="node-%d" % n) for n in range(2)]
-            mount = Mount(test, nodes, "--replicas", "2", *seal, name=mode)
+            mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "0", *seal, name=mode)
             path = mount.region("ram", SIZE)
             writer = os.open(path, os.O_RDWR)  # the mount stays its writer
             test.write(path, 0, SIZE, 1)
@@ -92,6 +135,8 @@ def main(test):
             mount.unmount()
             for node in nodes:
                 node.end()
+        looked_for(test, *seal)
+        lone(test, *seal)
 
 
 if __name__ == "__main__":
