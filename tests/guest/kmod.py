@@ -114,7 +114,7 @@ def module():
 
 # Where the programs are in meson's build folder.
 PROGRAMS = {"gvm": "tools/gvm", "share": "tests/kernel/share",
-            "exchange": "tests/kernel/exchange"}
+            "exchange": "tests/kernel/exchange", "flood": "tests/kernel/flood"}
 images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd"], [],
                            [(name, path) for name, path in PROGRAMS.items()])
 

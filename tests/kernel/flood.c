@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A node of a cluster without a key that has lost its wits: it greets another node as the module
+ * does (kmod/frame.h), and then withdraws offers of regions that it never made, one after the other.
+ *
+ *     flood ROLES NODE VICTIM SECONDS
+ *
+ * ROLES: those of all nodes, a letter each, as in cluster.py. When the connection ends it makes
+ * another one.
+ */
+#define XXH_INLINE_ALL
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "../../kmod/uapi/giantvm.h"
+
+#define PORT 9999
+#define LEASE_MS 10000 /* the module's default */
+#define NODES_MAX 16
+#define HEAD_BYTES 8
+#define HELLO_BYTES 40
+#define REGION_BYTES 64
+#define HELLO 1
+#define REGION 4
+#define WITHDRAW 4
+#define AT_ONCE 400
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void put(uint8_t *at, uint64_t value, int bytes)
+{
+	for (; bytes--; value >>= 8)
+		*at++ = (uint8_t)value;
+}
+
+static void head(uint8_t *frame, unsigned int body_bytes, uint8_t kind)
+{
+	put(frame, body_bytes, 2);
+	frame[2] = kind;
+}
+
+static struct sockaddr_in address(unsigned int node, uint16_t port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET,
+				    .sin_port = htons(port),
+				    .sin_addr.s_addr = htonl(0x0a090001 + node)};
+}
+
+static uint64_t nodes_digest(const char *roles)
+{
+	struct giantvm_node nodes[NODES_MAX] = {0};
+	unsigned int i, nr = (unsigned int)strlen(roles);
+
+	for (i = 0; i < nr && i < NODES_MAX; i++) {
+		struct sockaddr_in a = address(i, PORT);
+
+		nodes[i].id = (uint16_t)i;
+		nodes[i].port = PORT;
+		nodes[i].roles = roles[i] == 'c'   ? GIANTVM_ROLE_CPU
+				 : roles[i] == 'm' ? GIANTVM_ROLE_MEM
+						   : GIANTVM_ROLE_CPU | GIANTVM_ROLE_MEM;
+		nodes[i].address[10] = nodes[i].address[11] = 0xff;
+		memcpy(&nodes[i].address[12], &a.sin_addr, 4);
+	}
+	return XXH64(nodes, nr * sizeof(nodes[0]), GIANTVM_ABI | (uint64_t)LEASE_MS << 32);
+}
+
+/* A connection on which the other node has answered; -1: none. */
+static int greet(const char *roles, unsigned int node, unsigned int victim)
+{
+	struct sockaddr_in self = address(node, 0), to = address(victim, PORT);
+	uint8_t hello[HEAD_BYTES + HELLO_BYTES] = {0}, answer[sizeof(hello)];
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	head(hello, HELLO_BYTES, HELLO);
+	memcpy(hello + HEAD_BYTES, "GVM-IVY\5", 8);
+	put(hello + HEAD_BYTES + 8, node, 2);
+	put(hello + HEAD_BYTES + 10, victim, 2);
+	put(hello + HEAD_BYTES + 16, nodes_digest(roles), 8);
+	put(hello + HEAD_BYTES + 24, (uint64_t)(now() * 1e9), 8);
+	if (!bind(fd, (void *)&self, sizeof(self)) && !connect(fd, (void *)&to, sizeof(to)) &&
+	    send(fd, hello, sizeof(hello), MSG_NOSIGNAL) == sizeof(hello) &&
+	    recv(fd, answer, sizeof(answer), MSG_WAITALL) == sizeof(answer))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static void flood(int fd, double until, unsigned long *sent)
+{
+	static uint8_t frames[AT_ONCE][HEAD_BYTES + REGION_BYTES], said[65536];
+	unsigned int i;
+
+	do {
+		for (i = 0; i < AT_ONCE; i++, ++*sent) {
+			uint8_t *body = frames[i] + HEAD_BYTES;
+
+			memset(frames[i], 0, sizeof(frames[i]));
+			head(frames[i], REGION_BYTES, REGION);
+			body[0] = WITHDRAW;
+			put(body + 4, *sent + 1, 4);
+			put(body + 8, 1, 8);  /* pages */
+			put(body + 24, 1, 8); /* id */
+			snprintf((char *)body + 32, REGION_BYTES - 32, "none%lu", *sent % 1000);
+		}
+		while (recv(fd, said, sizeof(said), MSG_DONTWAIT) > 0)
+			;
+	} while (send(fd, frames, sizeof(frames), MSG_NOSIGNAL) == sizeof(frames) && now() < until);
+}
+
+int main(int argc, char **argv)
+{
+	double until = now() + (argc > 4 ? atof(argv[4]) : 0);
+	unsigned long sent = 0, connections = 0;
+	int fd;
+
+	if (argc != 5)
+		return 2;
+	while (now() < until) {
+		fd = greet(argv[1], (unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
+		if (fd < 0) {
+			usleep(20000);
+			continue;
+		}
+		connections++;
+		flood(fd, until, &sent);
+		close(fd);
+	}
+	printf("flood: %lu withdrawals on %lu connections\n", sent, connections);
+	return !sent;
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A node withdraws offers that it never made, hundreds at a time, while another one goes down, again and
+again: that ends all the same, though its mutex is what each of them waits for."""
+
+from cluster import Cluster, main
+
+ROUNDS = 8
+SECONDS_MAX = 100
+TERMINATED = 128 + 15
+ROLES = "bc"
+CONNECTED = ("i=0; until gvm dsm status | grep -q ' connected'; do i=$((i + 1)); "
+             "[ $i -lt 100 ] || exit 1; sleep 0.05; done")
+
+
+def test(l):
+    cluster = Cluster(l, 2, roles=ROLES, key="", up=False)
+    zero, one = cluster.nodes
+    zero.run("insmod /lib/giantvm_kvm.ko")
+    one.begin("flood %s 1 0 %d" % (ROLES, SECONDS_MAX))
+    for number in range(ROUNDS):
+        cluster.up(zero, ROLES, "")
+        zero.run("gvm dsm create ram 1M")
+        zero.run(CONNECTED)
+        zero.run("gvm dsm down --force", seconds=20)
+    one.second.run("kill $(pidof flood)")
+    one.answer(status=TERMINATED)
+    one.run("insmod /lib/giantvm_kvm.ko")  # as close() finds it
+    cluster.close()
+
+
+main(test)
