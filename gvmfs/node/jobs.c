@@ -75,7 +75,10 @@ static void talks_begin(struct jobs *jobs)
 	pthread_mutex_unlock(&jobs->lock);
 	for (; job; job = next) {
 		next = job->next;
-		if (fiber_start(&jobs->fibers, talk, job) < 0) {
+		if (jobs->pool_error) {
+			job->result = jobs->pool_error;
+			job_finish(job);
+		} else if (fiber_start(&jobs->fibers, talk, job) < 0) {
 			job->result = -ENOMEM; /* this one: the next may find some */
 			job_finish(job);
 		}
@@ -96,6 +99,8 @@ static void *talk_thread(void *arg)
 	struct jobs *jobs = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-talk");
+	/* Of many nodes it takes a while, for which no fault has to wait after a worker's death. */
+	jobs->pool_error = pool_init(&jobs->pool, jobs->opts, jobs->client, &jobs->loop, POOL_TALKS);
 	for (;;) {
 		struct loop_events events;
 
@@ -120,9 +125,10 @@ static int talk_init(struct jobs *jobs, const struct options *opts, uint64_t cli
 	if (opts->sealing && (r = sealer_create(opts->sealing->key, opts->sealing->bytes, &jobs->sealer)) < 0)
 		return r;
 	if ((r = loop_init(&jobs->loop)) < 0 ||
-	    (r = loop_add(&jobs->loop, &jobs->woken, jobs->wake_fd, talk_woken, jobs)) < 0 ||
-	    (r = pool_init(&jobs->pool, opts, client, &jobs->loop, POOL_TALKS)) < 0)
+	    (r = loop_add(&jobs->loop, &jobs->woken, jobs->wake_fd, talk_woken, jobs)) < 0)
 		return r;
+	jobs->opts = opts;
+	jobs->client = client;
 	return -pthread_create(&jobs->thread, NULL, talk_thread, jobs);
 }
 

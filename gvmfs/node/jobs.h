@@ -28,7 +28,7 @@ struct job {
 	void (*done)(struct job *job);
 	struct job *next;
 	struct jobs *jobs;
-	int result; /* set by work(); -ENOMEM if there was no memory to run it */
+	int result; /* set by work(); -ENOMEM if there was no memory to run it, or why nodes cannot be talked to */
 };
 
 struct job_queue {
@@ -46,7 +46,10 @@ struct jobs {
 	int wake_fd;	       /* readable when there is one */
 	struct loop_source woken;
 	struct loop loop;
-	struct pool pool;
+	const struct options *opts;
+	uint64_t client;
+	struct pool pool; /* of that thread */
+	int pool_error;	  /* why there is none: all that is begun ends so */
 	struct fibers fibers;
 	pthread_t thread;
 	struct chunk_codec *codec; /* of that thread; and, if the mount seals: */
