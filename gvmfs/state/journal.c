@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl7": the digit is the layout's, also of the entries. */
+/* "gjournl8": the digit is the layout's, also of the entries. */
 #define JOURNAL_MAGIC 0x386c6e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
