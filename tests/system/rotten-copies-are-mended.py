@@ -46,7 +46,7 @@ def read_and_mended(test, mount, path, nodes, mode):
     forget(path)
     stored.flip(nodes[0].process.pid, 1, 8)
     puts = nodes[0].stats()["puts"]
-    for _ in range(3):
+    for _ in range(2):
         if mode == "auto":
             by_mapping(test, mount, path)
         else:
@@ -88,7 +88,40 @@ def looked_for(test, *seal):
     stored.flip(nodes[0].process.pid, 1, 10)
     wait_for("all that is rotten is found", lambda: mount.stats()["copies_mended"] >= CHUNKS)
     settled(mount)
+    test.log("nobody read it, and %d copies were mended", mount.stats()["copies_mended"])
     expect(nodes[0].stats()["gets"] == before, "it was read to find that")
+    nodes[1].stop()
+    try:
+        all_right(path, 1)
+    finally:
+        nodes[1].go_on()
+    os.close(writer)
+    mount.unmount()
+    for node in nodes:
+        node.end()
+
+
+def kept(test):
+    """The same of a node's disk, which it reads when it starts; what is mended is there with the next start."""
+    folder = test.path("kept")
+    os.mkdir(folder)
+    nodes = [Node(test, "64M", "--persist", folder, name="kept-node"), Node(test, "64M", name="beside-it")]
+    mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "1000", name="kept-mount")
+    path = mount.region("ram", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 1)
+    forget(path)
+    nodes[0].kill()
+    stored.flip_kept(folder, 12, 12)
+    nodes[0].start()
+    damaged = int(nodes[0].process.says("([0-9]+) chunks in .* are damaged").group(1))
+    wait_for("what is damaged is mended", lambda: mount.stats("ram")["copies_mended"] >= damaged)
+    wait_for("all copies are there", lambda: not mount.stats("ram")["slots_degraded"])
+    settled(mount)
+    nodes[0].kill()
+    nodes[0].start()
+    expect("damaged" not in nodes[0].process.log(), "what was mended is damaged again:\n%s", nodes[0].process.log())
+    wait_for("it is there", lambda: not mount.stats("ram")["slots_degraded"] and not mount.stats("ram")["slots_unanswered"])
     nodes[1].stop()
     try:
         all_right(path, 1)
@@ -113,6 +146,7 @@ def lone(test, *seal):
     node.process.says("chunks of a region, the first of them [0-9]+, are not what was stored")
     test.write(path, 0, SIZE, 2)
     os.fsync(writer)
+    test.log("of what has no other copy it is told")
     wait_for("it is over", lambda: not mount.stats("ram")["lone_rotten"])
     test.check(path, 0, SIZE, 2)
     os.close(writer)
@@ -137,6 +171,7 @@ def main(test):
                 node.end()
         looked_for(test, *seal)
         lone(test, *seal)
+    kept(test)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,18 @@ def flip(pid, part, number):
     return flips
 
 
+def flip_kept(folder, count, number):
+    """So many bits of what a node that does not run has of chunks on its disk: no two near each other."""
+    chance = random.Random(number)
+    name, = os.listdir(folder)
+    with open(os.path.join(folder, name), "r+b", buffering=0) as kept:
+        used = [at for at in range(MIB, os.fstat(kept.fileno()).st_size, 64 << 10) if any(os.pread(kept.fileno(), 4096, at))]
+        for at in chance.sample(used, count):
+            at += chance.randrange(4096)
+            byte = os.pread(kept.fileno(), 1, at)[0]
+            os.pwrite(kept.fileno(), bytes([byte ^ 1 << chance.randrange(8)]), at)
+
+
 def tell(path, wanted):
     """How many pages of a file are right, and how many are an error: no other is allowed."""
     right = errors = 0
