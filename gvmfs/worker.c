@@ -266,6 +266,7 @@ static const struct region_events region_events = {
 	.failed = region_failed,
 	.replicas_changed = replicas_changed,
 	.fenced = region_fenced,
+	.names_read = names_refresh,
 };
 
 /* The key is the one that the supervisor read: its pages come to no child by accident. */

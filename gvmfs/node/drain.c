@@ -25,6 +25,7 @@
 #define ROUNDS	  6u  /* after which more than FEW may be left, if they are copied within some seconds */
 #define ROUNDS_MAX 30u
 #define REST_S	  10u
+#define TABLE_NS  2000000000ull /* for so long after a majority answered about names it is taken for there */
 #define FEW	  64u /* chunks that a round leaves to repair.h, or for which writes are held */
 #define BALANCE_NS 600000000000ull /* after one of balance.h that came to nothing */
 #define FAILURES  8u  /* in a row, of copies or lists */
@@ -48,6 +49,8 @@ struct drain {
 	int error; /* of the last job */
 	uint64_t next_ns; /* no job before it */
 	uint64_t leaves_ns;
+	uint64_t table_ns; /* when a majority of the name table was last heard of */
+	unsigned unheard;  /* so often in a row it was not */
 	unsigned failures;
 	unsigned rounds, slot; /* the slot that is copied */
 	uint64_t cursor; /* in it */
@@ -446,6 +449,40 @@ static bool rest_is_small(const struct drain *d)
 	return !d->failures && (left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S));
 }
 
+static void table_read(struct worker *w, int result, void *arg)
+{
+	struct repair_job *job = arg;
+	struct drain *d;
+
+	(void)w;
+	d = job_drain(job);
+	if (d && result) {
+		d->unheard++;
+		d->next_ns = gvm_now_ns() + RETRY_NS;
+	} else if (d) {
+		d->unheard = 0;
+		d->table_ns = gvm_now_ns();
+	}
+	free(job);
+}
+
+/* Nothing leaves a view before a majority answers: until that has the record, no other copy may be made. */
+static void leaves_ask(struct drain *d)
+{
+	struct repair_job *job;
+
+	if (d->table_ns && gvm_now_ns() - d->table_ns < TABLE_NS) {
+		leaves_begin(d);
+		return;
+	}
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return; /* another time */
+	job_fill_in(d, job);
+	d->busy = true;
+	d->r->w->region_events->names_read(d->r->w, true, table_read, job);
+}
+
 static void copies_go_on(struct drain *d)
 {
 	if (!d->scanned) {
@@ -454,7 +491,7 @@ static void copies_go_on(struct drain *d)
 			scan_begin(d);
 	} else if (!round_goes_on(d)) {
 		if (rest_is_small(d))
-			leaves_begin(d);
+			leaves_ask(d);
 		else
 			round_begin(d);
 	}
@@ -539,6 +576,8 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "it is not to be drained any more";
 	if (d->failures >= FAILURES)
 		return strerror(-d->error);
+	if (d->unheard >= FAILURES)
+		return "no majority of the nodes answers about names";
 	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)
 		return "it is written to faster than --repair-rate lets copies be made";
 	if (is_single(r) && d->state != COPIES && now_ns - d->leaves_ns >= HOLDS_NS)

@@ -9,7 +9,8 @@
  *	ROOM	the other node reserves the room (replace.h), and is in the record without a slot
  *	COPIES	it is given what the members have, at --repair-rate, while they are written to: in rounds, each of what was
  *		written during the last
- *	LEAVES	the replicas leave their views (view_leave()): these have one member less from here on
+ *	LEAVES	a majority of the name table answers; the replicas leave their views (view_leave()): these have one member less
+ *		from here on
  *	READY	the record gives their slots to the other node (replace.h), and repair.h takes it in: it lacks next to nothing
  *
  * So nothing new decides who has what: until the record has it, the other node is nobody's replica, and after that it is

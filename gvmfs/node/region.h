@@ -32,6 +32,8 @@ struct region_events {
 	void (*replicas_changed)(struct worker *w, struct inode *inode);
 	/* A node has told, to what was not about a chunk's content, that another host is the writer. */
 	void (*fenced)(struct worker *w, struct inode *inode);
+	/* A majority of the nodes is to answer about names: names_refresh(). `done` tells whether one has, soon. */
+	void (*names_read)(struct worker *w, bool once, void (*done)(struct worker *w, int result, void *arg), void *arg);
 };
 
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
