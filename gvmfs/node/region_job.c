@@ -35,8 +35,9 @@ static uint64_t ns_from_now(uint64_t ns)
 	return gvm_now_ns() + ns;
 }
 
-static int region_open(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
-		       uint64_t deadline_ns, struct ask *ask)
+/* Begins it: ask->call.req.result has the outcome after ask_wait(), and at once if it could not be begun. */
+static void region_open_begin(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
+			      uint64_t deadline_ns, struct ask *ask)
 {
 	const struct record *rec = &rj->rec;
 	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
@@ -44,14 +45,34 @@ static int region_open(struct pool *pool, const struct region_job *rj, unsigned 
 		.region = rec->id, .mode = mode, .epoch = epoch, .view = rec->view
 	};
 
-	if (!conn)
-		return -ENOMEM;
+	if (!conn) {
+		*ask = (struct ask){ .call.req.result = -ENOMEM };
+		return;
+	}
 	if (mode == GVM_OPEN_ATTACH || mode == GVM_OPEN_HOLD)
 		what.force = rj->take ? GVM_FORCE_WRITER : rj->pass ? GVM_FORCE_LEASE : GVM_FORCE_NONE;
 	if (mode == GVM_OPEN_ATTACH)
 		owner_lease(rj->opts, &rj->self, rj->unlinked, &what);
 	gvm_region_open(conn, ask_begin_to(ask, deadline_ns, &rec->nodes[node]), &what);
-	return pool_wait(conn, &ask->call.req);
+}
+
+static int region_open(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
+		       uint64_t deadline_ns, struct ask *ask)
+{
+	region_open_begin(pool, rj, node, mode, epoch, deadline_ns, ask);
+	return ask_wait(ask);
+}
+
+/* Opens it on all nodes from `first` on that are not away, at a time; the others' asks are left alone. */
+static void nodes_open(struct pool *pool, const struct region_job *rj, unsigned first, uint8_t mode, uint64_t epoch,
+		       uint64_t deadline_ns, struct ask *asks)
+{
+	for (unsigned i = first; i < rj->rec.node_count; i++)
+		if (!rj->away[i])
+			region_open_begin(pool, rj, i, mode, epoch, deadline_ns, &asks[i]);
+	for (unsigned i = first; i < rj->rec.node_count; i++)
+		if (!rj->away[i])
+			ask_wait(&asks[i]);
 }
 
 static uint8_t writer_seen(const struct region_job *rj, const struct gvm_region_open_rsp *rsp)
@@ -71,10 +92,29 @@ static bool region_is_taken(struct region_job *rj, const struct gvm_region_open_
 	return taken;
 }
 
+/* What a look has brought from one node. */
+static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask, uint64_t *epoch, bool *taken)
+{
+	int r = ask->call.req.result;
+
+	if (r < 0 && region_node_leave_out(rj, node, r))
+		return 0;
+	if (r < 0) {
+		log_error(rj->rec.name, "node %s does not open the region: %s", rj->rec.nodes[node].addr,
+			  r == -ENOMEDIUM ? "LOST there" : strerror(-r));
+		return r == -ENOMEDIUM ? -EIO : r;
+	}
+	if (ask->call.rsp.region_open.epoch > *epoch)
+		*epoch = ask->call.rsp.region_open.epoch;
+	*taken |= region_is_taken(rj, &ask->call.rsp.region_open);
+	return 0;
+}
+
 /* Looks at the region on every node: its highest epoch, and whether it is a writer's. */
 static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool *taken)
 {
-	struct ask ask;
+	struct ask *asks = asks_make(rj->rec.node_count);
+	int r = asks ? 0 : -ENOMEM;
 
 	*epoch = 0;
 	*taken = false;
@@ -82,34 +122,24 @@ static int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoc
 	rj->pass = false;
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		rj->away[i] = !record_node_is_used(&rj->rec, i);
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		int r = rj->away[i] ? 0 : region_open(pool, rj, i, GVM_OPEN_LOOK, 0, pool_call_deadline(pool->opts), &ask);
-
-		if (rj->away[i])
-			continue;
-		if (r < 0 && region_node_leave_out(rj, i, r))
-			continue;
-		if (r < 0) {
-			log_error(rj->rec.name, "node %s does not open the region: %s",
-				  rj->rec.nodes[i].addr,
-				  r == -ENOMEDIUM ? "LOST there" : strerror(-r));
-			return r == -ENOMEDIUM ? -EIO : r;
-		}
-		if (ask.call.rsp.region_open.epoch > *epoch)
-			*epoch = ask.call.rsp.region_open.epoch;
-		*taken |= region_is_taken(rj, &ask.call.rsp.region_open);
-	}
-	return 0;
+	if (!r)
+		nodes_open(pool, rj, 0, GVM_OPEN_LOOK, 0, pool_call_deadline(pool->opts), asks);
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		if (!rj->away[i])
+			r = node_seen(rj, i, &asks[i], epoch, taken);
+	free(asks);
+	return r;
 }
 
-/* Gives up the attachment with an epoch of ours to the first `count` nodes. */
-static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, unsigned count)
+/* Gives up the attachment with an epoch of ours to the nodes that granted it; NULL: to all. */
+static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, const bool *granted)
 {
 	struct gvm_region_close_req what = { .region = rj->rec.id, .epoch = epoch };
+	unsigned count = rj->rec.node_count;
 	struct ask *asks = asks_make(count);
 
 	for (unsigned i = 0; asks && i < count; i++) {
-		struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[i]);
+		struct gvm_conn *conn = granted && !granted[i] ? NULL : pool_node(pool, &rj->rec.nodes[i]);
 
 		if (conn)
 			gvm_region_close(conn, ask_begin_to(&asks[i], ns_from_now(SHORT_NS), &rj->rec.nodes[i]), &what);
@@ -119,14 +149,15 @@ static void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epo
 	free(asks);
 }
 
-/* Attaches to one node. While readers of other hosts drop what they keep of the region, it asks again. */
-static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, uint64_t epoch, struct ask *ask)
+/* Attaches to one node, or holds the region there. While readers of other hosts drop what they keep of the region, it
+ * asks again. */
+static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, uint8_t mode, uint64_t epoch,
+		      struct ask *ask)
 {
 	uint64_t until_ns = ns_from_now(WATCHED_NS);
 	int r;
 
-	while ((r = region_open(pool, rj, node, GVM_OPEN_ATTACH, epoch, pool_call_deadline(pool->opts), ask)) ==
-	       -EINPROGRESS) {
+	while ((r = region_open(pool, rj, node, mode, epoch, pool_call_deadline(pool->opts), ask)) == -EINPROGRESS) {
 		if (gvm_now_ns() > until_ns)
 			return -EBUSY;
 		fiber_wait(NULL, ns_from_now(WATCHED_PAUSE_NS));
@@ -134,13 +165,70 @@ static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, u
 	return r;
 }
 
-static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epoch, unsigned count)
+/* What is to be done about a node's answer: 0: nothing, -EAGAIN: it knows an epoch that is higher than *higher was; or why
+ * the claim fails. */
+static int claim_judge(struct region_job *rj, unsigned node, int r, const struct ask *ask, uint64_t *higher)
 {
-	struct ask ask;
+	if (!r || region_node_leave_out(rj, node, r))
+		return 0;
+	if (r == -EKEYREVOKED && ask->call.req.detail > *higher)
+		*higher = ask->call.req.detail;
+	return r == -EKEYREVOKED ? -EAGAIN : r == -ENOMEDIUM ? -EIO : r;
+}
 
-	for (unsigned i = 0; i < count; i++)
-		if (!rj->away[i])
-			region_open(pool, rj, i, GVM_OPEN_UNHOLD, epoch, ns_from_now(SHORT_NS), &ask);
+/*
+ * Holds the region on all nodes that are not away, or attaches to them: the first alone, where readers have their
+ * watches, and which lets one of several clients pass that come at the same time; once it has, all others at a time.
+ * 0, or as claim_judge(). `granted` (all false before): which did.
+ */
+static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, uint64_t epoch, uint64_t *higher,
+		       bool *granted)
+{
+	unsigned count = rj->rec.node_count, next = 0;
+	struct ask *asks = asks_make(count);
+	bool passed = false;
+	int r, result = asks ? 0 : -ENOMEM;
+
+	for (; !result && !passed && next < count; next++) {
+		if (rj->away[next])
+			continue;
+		r = node_claim(rj, pool, next, mode, epoch, &asks[next]);
+		passed = granted[next] = !r;
+		result = claim_judge(rj, next, r, &asks[next], higher);
+	}
+	if (result) {
+		free(asks);
+		return result;
+	}
+	nodes_open(pool, rj, next, mode, epoch, pool_call_deadline(pool->opts), asks);
+	for (; next < count; next++) {
+		if (rj->away[next])
+			continue;
+		r = asks[next].call.req.result;
+		/* (One that has begun anew does not know by whom it is watched.) */
+		if (r == -EINPROGRESS)
+			r = node_claim(rj, pool, next, mode, epoch, &asks[next]);
+		granted[next] = !r;
+		r = claim_judge(rj, next, r, &asks[next], higher);
+		if (!result || result == -EAGAIN)
+			result = r ? r : result;
+	}
+	free(asks);
+	return result;
+}
+
+/* `held`: NULL: wherever it may be. */
+static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epoch, const bool *held)
+{
+	struct ask *asks = asks_make(rj->rec.node_count);
+	uint64_t deadline_ns = ns_from_now(SHORT_NS);
+
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++)
+		if (!rj->away[i] && (!held || held[i]))
+			region_open_begin(pool, rj, i, GVM_OPEN_UNHOLD, epoch, deadline_ns, &asks[i]);
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++)
+		ask_wait(&asks[i]);
+	free(asks);
 }
 
 static unsigned nodes_away(const struct region_job *rj)
@@ -157,28 +245,16 @@ static unsigned nodes_away(const struct region_job *rj)
  * region_claim(). */
 static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
+	bool held[RECORD_NODES_MAX] = { false };
 	unsigned away = nodes_away(rj);
-	struct ask ask = { 0 };
-	int error;
+	uint64_t higher = *epoch;
+	int error = rj->rec.node_count > 1 ? nodes_claim(rj, pool, GVM_OPEN_HOLD, *epoch, &higher, held) : 0;
 
-	for (unsigned i = 0; rj->rec.node_count > 1 && i < rj->rec.node_count; i++) {
-		int r = rj->away[i] ? 0 :
-			region_open(pool, rj, i, GVM_OPEN_HOLD, *epoch, pool_call_deadline(pool->opts), &ask);
-
-		if (!r || region_node_leave_out(rj, i, r))
-			continue;
-		region_unhold(rj, pool, *epoch, i);
-		if (r == -EKEYREVOKED) {
-			*epoch = ask.call.req.detail;
-			return -EAGAIN;
-		}
-		return r == -ENOMEDIUM ? -EIO : r;
-	}
-	if (nodes_away(rj) == away)
-		return 0;
-	error = region_views_choose(rj, pool);
+	if (!error && nodes_away(rj) != away)
+		error = region_views_choose(rj, pool);
 	if (error)
-		region_unhold(rj, pool, *epoch, rj->rec.node_count);
+		region_unhold(rj, pool, *epoch, held);
+	*epoch = higher;
 	return error;
 }
 
@@ -186,27 +262,19 @@ static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch
  * failed, leaves none attached: this mount would look like a live writer to all, itself included. */
 static int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
-	struct ask ask = { 0 };
-	uint64_t detail;
-	int held = region_hold(rj, pool, epoch);
+	bool attached[RECORD_NODES_MAX] = { false };
+	int error = region_hold(rj, pool, epoch);
+	uint64_t higher = *epoch;
 
-	if (held)
-		return held;
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		int r = rj->away[i] ? 0 : node_claim(rj, pool, i, *epoch, &ask);
-
-		detail = ask.call.req.detail;
-		if (!r || region_node_leave_out(rj, i, r))
-			continue;
-		region_let_go(rj, pool, *epoch, i);
-		region_unhold(rj, pool, *epoch, rj->rec.node_count);
-		if (r == -EKEYREVOKED) {
-			*epoch = detail;
-			return -EAGAIN;
-		}
-		return r == -ENOMEDIUM ? -EIO : r;
+	if (error)
+		return error;
+	error = nodes_claim(rj, pool, GVM_OPEN_ATTACH, *epoch, &higher, attached);
+	if (error) {
+		region_let_go(rj, pool, *epoch, attached);
+		region_unhold(rj, pool, *epoch, NULL);
 	}
-	return 0;
+	*epoch = higher;
+	return error;
 }
 
 struct node_index {
@@ -309,7 +377,7 @@ again:
 		busy_complain(rj);
 	rj->epoch = epoch;
 	if (!r && rj->index && (r = region_read_index(rj, pool)) < 0)
-		region_let_go(rj, pool, epoch, rj->rec.node_count);
+		region_let_go(rj, pool, epoch, NULL);
 	job->result = r;
 }
 
@@ -323,7 +391,7 @@ void region_job_take(struct job *job, struct pool *pool)
 	region_job_attach(job, pool);
 	if (job->result)
 		return;
-	region_let_go(rj, pool, rj->epoch, rj->rec.node_count);
+	region_let_go(rj, pool, rj->epoch, NULL);
 	log_warning(rj->rec.name, "taken from its writer by force, as requested: the former writer is fenced");
 }
 
@@ -331,7 +399,7 @@ void region_job_detach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 
-	region_let_go(rj, pool, rj->epoch, rj->rec.node_count);
+	region_let_go(rj, pool, rj->epoch, NULL);
 	job->result = 0;
 }
 
