@@ -98,9 +98,9 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
  * The same for a caller that is not the region's writer: it has no index to say which version is the last, and no journal to
  * say which replicas have it. All replicas of the slot are asked for its views (views.h); when those that have answered tell
  * which of them have all that was acknowledged, these are asked which version they have, and those that have the newest are
- * the ways, but for those whose copy is rotten. (Whatever was acknowledged before the call is found: each of the answers is younger.) While one that may have
- * had the newest is silent, or has lost it, all are asked again, for as long as a writer may take to go on without it;
- * -EHOSTDOWN: none has.
+ * the ways, but for those whose copy is rotten. (Whatever was acknowledged before the call is found: each of the answers is
+ * younger.) While one that may have had the newest is silent, or has lost it, all are asked again, for as long as a writer may
+ * take to go on without it; -EHOSTDOWN: none has.
  */
 void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot);
 /* Ends it early: done() runs at once, with -ECANCELED. */

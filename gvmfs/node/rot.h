@@ -2,10 +2,10 @@
 /*
  * rot.h - copies of chunks that are not what was stored any more: a bit has flipped in a node's memory, or on its disk.
  *
- * They are found by reads, which turn to another copy (fetch.h), and by scrub.h. The writer of the region then mends them: the chunk is
- * read from another member of its view and, verified here, written to the node once more in the same version (PROTOCOL.md,
- * Mending). A write that comes meanwhile wins. One chunk at a time, at --repair-rate; what is found while many wait is
- * forgotten, and found again.
+ * They are found by reads, which turn to another copy (fetch.h), and by scrub.h. The writer of the region then mends them:
+ * the chunk is read from another member of its view and, verified here, written to the node once more in the same version
+ * (PROTOCOL.md, Mending). A write that comes meanwhile wins. One chunk at a time, at --repair-rate; what is found while
+ * many wait is forgotten, and found again.
  *
  * Front thread.
  */

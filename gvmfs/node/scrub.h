@@ -3,10 +3,10 @@
  * scrub.h - looks for copies of chunks that nobody reads and that are not what was stored any more, before they are the
  * last ones.
  *
- * The nodes of each region that is attached here are asked, one after the other and round and round, to look at what they have of it
- * (REGION_CHECK): 256 KiB with a request, of which there are as many a second as --scrub-rate allows. Nothing but the answers
- * travels. What they find is mended (rot.h); of what has no other copy it is said how much there is, once for as long as
- * that is the same.
+ * The nodes of each region that is attached here are asked, one after the other, over and over, to look at what they have of
+ * it (REGION_CHECK): 256 KiB with a request, of which there are as many a second as --scrub-rate allows. Nothing but the
+ * answers travels. What they find is mended (rot.h); of what has no other copy it is said how much there is, when that
+ * changes.
  *
  * Front thread.
  */
