@@ -76,14 +76,20 @@ static void write_store(struct file_write *f)
 static void write_keep(struct file_write *f)
 {
 	struct store_write *wr = &f->wr;
-	uint64_t left = wr->end - wr->off;
+	uint64_t left = f->fast ? f->bytes : wr->end - wr->off;
 
-	if (!f->request || f->fast || left > REQUEST_DATA_MAX / 2)
+	if (!f->request || left > REQUEST_DATA_MAX / 2)
 		return;
 	f->copy = malloc(left);
 	if (!f->copy)
 		return;
-	store_write_move(wr, memcpy(f->copy, wr->data + (wr->off - wr->data_off), left));
+	if (f->fast) {
+		memcpy(f->copy, f->data, left);
+		f->data = f->copy; /* for the store, if the fast path ends */
+		resident_write_move(&f->io, f->copy);
+	} else {
+		store_write_move(wr, memcpy(f->copy, wr->data + (wr->off - wr->data_off), left));
+	}
 	request_put(f->request);
 	f->request = NULL;
 }

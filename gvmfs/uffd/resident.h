@@ -393,6 +393,11 @@ void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *t
 /* Events like those above; io->done comes in a turn. */
 void resident_write(struct resident *r, struct resident_io *io, const void *data, uint64_t off,
 		    uint64_t bytes);
+/* One that waits has the same data in another place from now on. */
+static inline void resident_write_move(struct resident_io *io, const uint8_t *data)
+{
+	io->data = data;
+}
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
 /* Ends when the nodes have acknowledged all that was in the memory when it was called. */
 void resident_sync(struct resident *r, struct resident_io *io);
