@@ -82,6 +82,24 @@ static void put_send(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 		      s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE);
 }
 
+static void put_begin(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
+	bool at_home = ivy_home_of(c, op->page) == c->p.id && !IVY_MUTANT(PUT_TO_ITSELF);
+
+	if (!at_home || (s->flags & IVY_SLOT_ZERO)) {
+		s->flags |= IVY_SLOT_PUT;
+		put_send(c, op, s);
+		return;
+	}
+	/* The owner was lost while this copy was being evicted at its home: it is the only one. */
+	ivy_slot_grant(c, s, s->ver, IVY_S);
+	s->flags |= IVY_SLOT_OWNER;
+	if (op->want == IVY_S)
+		ivy_op_finish(c, op, 0);
+	else
+		c->env->complete(c->ctx, op->page, 0);
+}
+
 static void todo_run(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 {
 	u8 todo = op->todo;
@@ -102,8 +120,7 @@ static void todo_run(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	if (todo & IVY_TODO_GIVE) {
 		do_give(c, op, s);
 	} else if (s && (todo & IVY_TODO_PUT)) {
-		s->flags |= IVY_SLOT_PUT;
-		put_send(c, op, s);
+		put_begin(c, op, s);
 	} else if (todo & IVY_TODO_DROP) {
 		if (s)
 			ivy_slot_drop(c, op->page);

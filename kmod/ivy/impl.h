@@ -70,6 +70,7 @@ enum ivy_mutant {
 	IVY_MUTANT_PUT_IS_NOT_HAVE,	 /* a page put home by the node sought is not taken */
 	IVY_MUTANT_MISS_REPEATED,	 /* an answer to an earlier search counts for this one */
 	IVY_MUTANT_SEEK_ONCE,		 /* a copy on its way is not waited for */
+	IVY_MUTANT_PUT_TO_ITSELF,	 /* a home sends itself the only copy, and waits for ever */
 	IVY_MUTANTS_END
 };
 

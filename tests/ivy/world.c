@@ -701,10 +701,15 @@ static void cut_until_lost(int node)
 	}
 }
 
-static void begin_owner_lost(void)
+static void begin_shared(void)
 {
 	access_whole(1, true);
 	access_whole(2, false);
+}
+
+static void begin_owner_lost(void)
+{
+	begin_shared();
 	cut_until_lost(1);
 	while (!waits(0, 2, IVY_SEEK))
 		world_ending(0);
@@ -745,6 +750,9 @@ static void begin(void)
 {
 	switch (config->begin) {
 	case W_NOTHING:
+		break;
+	case W_SHARED:
+		begin_shared();
 		break;
 	case W_OWNER_LOST:
 		begin_owner_lost();

@@ -13,7 +13,9 @@
 #include "kmod/ivy/impl.h"
 #include "truth.h"
 
+#ifndef W_NODES
 #define W_NODES	  3
+#endif
 #define W_PAGES	  2
 #define W_WIRE	  10 /* messages on one wire */
 #define W_LIST	  8  /* entries of one message */
@@ -69,6 +71,7 @@ struct world {
 /* What has happened before a case begins, to page 0. */
 enum world_begin {
 	W_NOTHING,
+	W_SHARED,	 /* node 1 wrote, node 2 has a copy */
 	W_OWNER_LOST,	 /* node 1 wrote, node 2 has a copy; node 1 is cut off, and is lost just now */
 	W_COPY_ON_WAY,	 /* the same, but the copy is on its way from node 1 */
 	W_ASKED_TWICE,	 /* node 2 wrote, then node 1, and nodes 0 and 2 have copies; and the request
