@@ -84,6 +84,8 @@ static void flush_complete(struct flush *f, uint32_t pages)
 		f->env->end(f, error);
 }
 
+/* (Nodes that have taken the change have what the memory held then, and take the whole for a repetition of it: so it is
+ * made of what was read for the change, and not of what the memory holds by now.) */
 void flush_sent(struct flush *f, int error)
 {
 	/* The node holds another base than ours, or encodes it in other blocks: send the whole
@@ -95,8 +97,12 @@ void flush_sent(struct flush *f, int error)
 	f->whole_retry = true;
 	if (f->sealed && !mutant("sealed-again"))
 		flush_complete(f, ~f->encoded);
-	else
+	else if (!f->resident)
 		f->env->again(f);
+	else if (f->pages == ~0u)
+		flush_put(f, f->env->scratch(f), ALL_BLOCKS, true);
+	else
+		flush_complete(f, ~f->pages);
 }
 
 void flush_piece(struct flush *f, uint32_t pages)

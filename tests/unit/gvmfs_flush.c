@@ -207,15 +207,39 @@ static void refused_base_is_followed_by_all_of_it_once(void)
 	page_set(3, 99);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
-	CHECK_EQ(wire.agains, 1);
+	CHECK_EQ(wire.sent, 2);
 	CHECK_EQ(wire.ends, 0);
-	flush_start(&flush);
 	CHECK_EQ(wire.base, 0);
 	CHECK_EQ(wire.encoded, ~0u);
 	flush_sent(&flush, -EREMCHG);
-	CHECK_EQ(wire.agains, 1);
+	CHECK_EQ(wire.sent, 2);
 	CHECK_EQ(wire.ends, 1);
 	CHECK_EQ(wire.result, -EREMCHG);
+}
+
+/* One of two nodes has taken the change, and under this version has what it held; then the program stores on. */
+static void bytes_of_a_version_are_the_same_on_all_nodes(void)
+{
+	for (unsigned whole = 0; whole < 2; whole++) {
+		uint32_t pages = whole ? ~0u : 0xffu;
+
+		setup(pages, BASE, false);
+		page_set(3, 99);
+		flush_start(&flush);
+		page_set(3, 100);
+		page_set(4, 101);
+		flush_sent(&flush, -EREMCHG);
+		CHECK_EQ(wire.got, ~pages);
+		if (!whole) {
+			flush_piece(&flush, ~pages);
+			flush_fetched(&flush, 0);
+		}
+		CHECK_EQ(wire.sent, 2);
+		CHECK_EQ(wire.encoded, ~0u);
+		CHECK_EQ(wire.scratch[3 * GVM_PAGE_BYTES], 99);
+		CHECK_EQ(wire.scratch[4 * GVM_PAGE_BYTES], 5);
+		CHECK(XXH128_isEqual(found[4], known[4]));
+	}
 }
 
 static void zeros_over_nothing_are_not_sent(void)
@@ -287,6 +311,7 @@ static const struct check_test tests[] = {
 	{ "version-in-doubt-is-followed-by-all-of-it", version_in_doubt_is_followed_by_all_of_it },
 	{ "answer-that-lacks-pages-ends-it", answer_that_lacks_pages_ends_it },
 	{ "refused-base-is-followed-by-all-of-it-once", refused_base_is_followed_by_all_of_it_once },
+	{ "bytes-of-a-version-are-the-same-on-all-nodes", bytes_of_a_version_are_the_same_on_all_nodes },
 	{ "zeros-over-nothing-are-not-sent", zeros_over_nothing_are_not_sent },
 	{ "written-pages-go-over-the-base", written_pages_go_over_the_base },
 	{ "slot-is-laid-over-what-was-fetched", slot_is_laid_over_what_was_fetched },
