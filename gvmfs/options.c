@@ -368,7 +368,8 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4, .lease_s = 10, .unlinked_lease_s = 86400 };
+	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4,
+				  .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
 		switch (c) {

@@ -2,12 +2,11 @@
 /*
  * front.h - the FUSE front: the kernel's requests, and how they are answered.
  *
- * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c
- * attributes, front_size.c changes of a region's size, front_open.c opening and closing, front_write.c
- * WRITEs, front_file.c the other requests about data, front_seek.c the search for data and holes,
- * front_xattr.c the attributes user.gvm.*, front_nodes.c the one that adds a memory node, ops.c the table of operations. Everything runs in the front
- * thread; a request that must wait becomes an op, which goes on from callbacks while other requests are
- * served.
+ * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c attributes,
+ * front_size.c changes of a region's size, front_open.c opening and closing, front_write.c WRITEs, front_file.c the
+ * other requests about data, front_seek.c the search for data and holes, front_xattr.c the attributes user.gvm.*,
+ * front_nodes.c the one that adds a memory node, ops.c the table of operations. Everything runs in the front
+ * thread; a request that must wait becomes an op, which goes on from callbacks while other requests are served.
  */
 #ifndef GVMFS_FRONT_H
 #define GVMFS_FRONT_H

@@ -46,7 +46,8 @@ void drain_end(struct replicas *r);
 
 /* ---- for replace.h */
 
-/* Replicas that are to move from a node that is drained, as bits of each slot, if a move may begin now: how many. NULL: whether there are any. */
+/* Replicas that are to move from a node that is drained, as bits of each slot, if a move may begin now: how many. NULL:
+ * whether there are any. */
 unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS]);
 /* The room is there: those slots of node `from` that are to be on node `to`, by slots[]. `balance`: not since it is
  * drained, but by balance.h. */
