@@ -627,6 +627,8 @@ void dsm_region_pin_all(const struct region *r, const char *why)
  * munmap(). The socket is closed last: its end tells gvmfs that the mapping is gone. */
 void dsm_region_detach(struct region *r)
 {
+	/* From here on it is no loss that gvmfs cannot put pages there. */
+	atomic_store(&r->closing, true);
 	if (dsm_mmap(r->host, r->bytes, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		dsm_say("RAM %s: cannot be made inaccessible: %s", r->name, strerror(errno));

@@ -140,6 +140,11 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 			*due[i] = 0;
 			resident_note(r);
 		}
+	if (r->unmapped_ns && r->unmapped_ns <= now_ns) {
+		r->unmapped_ns = 0;
+		if (!r->client_gone)
+			resident_abort(r, "it has unmapped a part of its memory");
+	}
 	if (r->client_gone && r->look_at_ns <= now_ns)
 		gone_look(r, now_ns);
 }
@@ -147,7 +152,7 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 /* When something is due next. */
 static uint64_t timers_next(const struct resident *r)
 {
-	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns,
+	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns, r->unmapped_ns,
 				 r->client_gone ? r->look_at_ns : 0 };
 	uint64_t next = ~0ull;
 

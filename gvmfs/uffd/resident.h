@@ -247,6 +247,7 @@ struct resident {
 	bool memory_gone; /* with the client: nobody can change it any more */
 	bool draining;
 	bool aborted;
+	uint64_t unmapped_ns; /* part of its mapping is no more: until then it has to have left; 0: all is there */
 	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone: */
 	bool looking; /* the visitor's process was asked */
 };

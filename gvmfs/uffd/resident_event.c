@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define GONE_SAY_NS 5000000000ull
+#define UNMAPPED_NS 1000000000ull
 
 void resident_fault(struct resident *r, uint64_t address)
 {
@@ -94,10 +95,21 @@ void resident_abort(struct resident *r, const char *why)
 	resident_ios_look(r);
 }
 
+/* Pages may come while a client takes its mapping away, and before it says so. */
+static void resident_unmapped(struct resident *r)
+{
+	if (r->unmapped_ns || r->client_gone)
+		return;
+	r->unmapped_ns = r->env->now(r) + UNMAPPED_NS;
+	resident_note(r);
+}
+
 void client_trouble(struct resident *r, int error)
 {
 	if (error == -ESRCH)
 		resident_left(r);
+	else if (error == -ENOENT)
+		resident_unmapped(r);
 	else if (error == -EEXIST)
 		resident_abort(r, "another program puts pages into its memory");
 	else
