@@ -15,6 +15,11 @@ struct ask {
 	bool done;
 };
 
+static inline uint64_t ns_from_now(uint64_t ns)
+{
+	return gvm_now_ns() + ns;
+}
+
 static inline struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
 {
 	*ask = (struct ask){

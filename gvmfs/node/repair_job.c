@@ -34,11 +34,6 @@ void repair_unmap(uint64_t *map)
 		munmap(map, MAP_BYTES);
 }
 
-static uint64_t ns_from_now(uint64_t ns)
-{
-	return gvm_now_ns() + ns;
-}
-
 /* ---- what a node has */
 
 /* A writer before us, whom the members of the view refuse, may be connected to it yet. */
