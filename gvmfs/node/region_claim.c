@@ -148,10 +148,16 @@ static int claim_judge(struct region_job *rj, unsigned node, int r, const struct
 	return r == -EKEYREVOKED ? -EAGAIN : r == -ENOMEDIUM ? -EIO : r;
 }
 
+/* The answer of a node may have been lost. */
+static bool may_have_passed(int r)
+{
+	return !r || r == -ETIMEDOUT;
+}
+
 /*
  * Holds the region on all nodes that are not away, or attaches to them: the first alone, where readers have their
  * watches, and which lets one of several clients pass that come at the same time; once it has, all others at a time.
- * 0, or as claim_judge(). `granted` (all false before): which did.
+ * 0, or as claim_judge(). `granted` (all false before): which did, or may have.
  */
 static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, uint64_t epoch, uint64_t *higher,
 		       bool *granted)
@@ -165,7 +171,8 @@ static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, u
 		if (rj->away[next])
 			continue;
 		r = node_claim(rj, pool, next, mode, epoch, &asks[next]);
-		passed = granted[next] = !r;
+		passed = !r;
+		granted[next] = may_have_passed(r);
 		result = claim_judge(rj, next, r, &asks[next], higher);
 	}
 	if (result) {
@@ -180,7 +187,7 @@ static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, u
 		/* (One that has begun anew does not know by whom it is watched.) */
 		if (r == -EINPROGRESS)
 			r = node_claim(rj, pool, next, mode, epoch, &asks[next]);
-		granted[next] = !r;
+		granted[next] = may_have_passed(r);
 		r = claim_judge(rj, next, r, &asks[next], higher);
 		if (!result || result == -EAGAIN)
 			result = r ? r : result;

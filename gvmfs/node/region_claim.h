@@ -28,7 +28,7 @@ int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool
 /* Attaches to every node with *epoch; where a node knows a higher one it sets *epoch, -EAGAIN. Having failed, it leaves
  * none attached: this mount would look like a live writer to all, itself included. */
 int region_claim(struct region_job *rj, struct pool *pool, uint64_t *epoch);
-/* Gives up the attachment with an epoch of ours to the nodes that granted it; NULL: to all. */
+/* Gives up the attachment with an epoch of ours to the nodes that granted it, or may have; NULL: to all. */
 void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, const bool *granted);
 
 #endif
