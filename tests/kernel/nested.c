@@ -4,18 +4,16 @@
  * one large page, makes itself a hypervisor (AMD's SVM) and runs the inner one, which halts at once; then it
  * halts, too. Nothing of the region is their memory: it is enough that the process maps it.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "kvm.h"
 #include "share.h"
 
-#define TSS_ADDRESS 0xfffbd000
 #define CPUID_ENTRIES 256
 
 /* The outer guest's memory: a page each. */
@@ -62,14 +60,6 @@ static const unsigned char outer[] = {
 };
 static const unsigned char inner[] = {0xf4};
 
-static int check(const char *what, int result)
-{
-	if (result >= 0)
-		return result;
-	fprintf(stderr, "share: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 static void inner_describe(struct vmcb *vmcb)
 {
 	vmcb->intercepts[3] = 1u << 24;
@@ -93,14 +83,12 @@ static struct vmcb *memory_make(int vm)
 	unsigned char *memory = mmap(NULL, PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vmcb *vmcb = (struct vmcb *)(memory + VMCB_PAGE * PAGE_BYTES);
-	struct kvm_userspace_memory_region region = {
-		.memory_size = PAGES * PAGE_BYTES, .userspace_addr = (uintptr_t)memory};
 
 	memcpy(memory + CODE_PAGE * PAGE_BYTES, outer, sizeof(outer));
 	memcpy(memory + INNER_PAGE * PAGE_BYTES, inner, sizeof(inner));
 	*(uint32_t *)(memory + TABLE_PAGE * PAGE_BYTES) = LARGE_PAGE;
 	inner_describe(vmcb);
-	check("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
+	kvm_memory_set(vm, 0, 0, PAGES * PAGE_BYTES, memory);
 	return vmcb;
 }
 
@@ -111,8 +99,8 @@ static void cpuid_set(int kvm, int vcpu)
 		calloc(1, sizeof(*cpuid) + CPUID_ENTRIES * sizeof(cpuid->entries[0]));
 
 	cpuid->nent = CPUID_ENTRIES;
-	check("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
-	check("KVM_SET_CPUID2", ioctl(vcpu, KVM_SET_CPUID2, cpuid));
+	kvm_check("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
+	kvm_check("KVM_SET_CPUID2", ioctl(vcpu, KVM_SET_CPUID2, cpuid));
 	free(cpuid);
 }
 
@@ -123,36 +111,31 @@ static void registers_set(int vcpu)
 	struct kvm_segment flat = {
 		.limit = ~0u, .selector = 8, .type = 0x3, .present = 1, .db = 1, .s = 1, .g = 1};
 
-	check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &special));
+	kvm_check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &special));
 	special.ds = special.es = special.ss = special.cs = flat;
 	special.cs.type = 0xb;
 	special.cr0 = CR0_PG | CR0_PE_ET; /* KVM runs no hypervisor without paging */
 	special.cr3 = TABLE_PAGE * PAGE_BYTES;
 	special.cr4 = CR4_PSE;
 	special.efer = EFER_SVME;
-	check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &special));
-	check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &registers));
+	kvm_check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &special));
+	kvm_check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &registers));
 }
 
 void nested_run(void)
 {
-	int kvm = check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
-	int vm = check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
-	int vcpu, bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	int kvm = kvm_check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	int vm = kvm_check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
+	int vcpu;
 	struct vmcb *vmcb = memory_make(vm);
 	struct kvm_run *run;
 
-	ioctl(vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
-	vcpu = check("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, 0));
-	run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	ioctl(vm, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
+	vcpu = kvm_check("KVM_CREATE_VCPU", ioctl(vm, KVM_CREATE_VCPU, 0));
+	run = kvm_run_map(kvm, vcpu);
 	cpuid_set(kvm, vcpu);
 	registers_set(vcpu);
-	do {
-		if (ioctl(vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
-			check("KVM_RUN", -1);
-	} while (run->exit_reason == KVM_EXIT_INTR);
-	if (run->exit_reason != KVM_EXIT_HLT)
-		share_wrong("the guest ended with exit reason %u", run->exit_reason);
+	kvm_run_to_halt(vcpu, run);
 	if (vmcb->exit_code != EXIT_HLT)
 		share_wrong("the inner guest ended with %#llx", (unsigned long long)vmcb->exit_code);
 }

@@ -6,7 +6,6 @@
  *
  * Its first page, the code, is this process's own; the region's pages are at guest address 64 KiB.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -16,12 +15,12 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "kvm.h"
 #include "share.h"
 
 #define FIRST_PAGE 16
 #define PAGES 16
 #define MEMORY_GPA 0x10000
-#define TSS_ADDRESS 0xfffbd000
 #define VCPUS_MAX 8
 
 struct vcpu {
@@ -43,26 +42,6 @@ static const unsigned char code[] = {
 };
 #define ROUNDS_AT 9
 
-static int check(const char *what, int result)
-{
-	if (result >= 0)
-		return result;
-	fprintf(stderr, "share: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void memory_set(int vm, unsigned int slot, uint64_t gpa, uint64_t bytes, void *hva)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.guest_phys_addr = gpa,
-		.memory_size = bytes,
-		.userspace_addr = (uintptr_t)hva,
-	};
-
-	check("KVM_SET_USER_MEMORY_REGION", ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region));
-}
-
 static void code_load(int vm, unsigned int rounds)
 {
 	unsigned char *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -70,30 +49,24 @@ static void code_load(int vm, unsigned int rounds)
 
 	memcpy(page, code, sizeof(code));
 	memcpy(page + ROUNDS_AT, &rounds, sizeof(rounds));
-	memory_set(vm, 0, 0, PAGE_BYTES, page);
+	kvm_memory_set(vm, 0, 0, PAGE_BYTES, page);
 }
 
 /* A thread; what it is given is a struct vcpu. */
 static void *vcpu_run_to_halt(void *argument)
 {
 	struct vcpu *v = argument;
-	int vcpu = check("KVM_CREATE_VCPU", ioctl(v->vm, KVM_CREATE_VCPU, v->index));
-	int bytes = check("KVM_GET_VCPU_MMAP_SIZE", ioctl(v->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
-	struct kvm_run *run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	int vcpu = kvm_check("KVM_CREATE_VCPU", ioctl(v->vm, KVM_CREATE_VCPU, v->index));
+	struct kvm_run *run = kvm_run_map(v->kvm, vcpu);
 	struct kvm_regs registers = { .rip = 0, .rflags = 2 };
 	struct kvm_sregs special;
 
-	check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &special));
+	kvm_check("KVM_GET_SREGS", ioctl(vcpu, KVM_GET_SREGS, &special));
 	special.cs.base = 0;
 	special.cs.selector = 0;
-	check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &special));
-	check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &registers));
-	do {
-		if (ioctl(vcpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN)
-			check("KVM_RUN", -1);
-	} while (run->exit_reason == KVM_EXIT_INTR);
-	if (run->exit_reason != KVM_EXIT_HLT)
-		share_wrong("the guest ended with exit reason %u", run->exit_reason);
+	kvm_check("KVM_SET_SREGS", ioctl(vcpu, KVM_SET_SREGS, &special));
+	kvm_check("KVM_SET_REGS", ioctl(vcpu, KVM_SET_REGS, &registers));
+	kvm_run_to_halt(vcpu, run);
 	return NULL;
 }
 
@@ -122,16 +95,16 @@ static uint64_t sum(void)
 
 void vcpu_run(unsigned int rounds, unsigned int vcpus)
 {
-	int kvm = check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
-	int vm = check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
+	int kvm = kvm_check("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
+	int vm = kvm_check("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
 	uint64_t before, wanted;
 	double begun;
 
 	vcpus = vcpus < VCPUS_MAX ? vcpus : VCPUS_MAX;
 	wanted = (uint64_t)rounds * vcpus * share.nodes;
-	ioctl(vm, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+	ioctl(vm, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
 	code_load(vm, rounds);
-	memory_set(vm, 1, MEMORY_GPA, PAGES * PAGE_BYTES, share_word(FIRST_PAGE, 0));
+	kvm_memory_set(vm, 1, MEMORY_GPA, PAGES * PAGE_BYTES, share_word(FIRST_PAGE, 0));
 	share_meet(40);
 	before = sum();
 	share_meet(41);

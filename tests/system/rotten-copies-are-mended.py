@@ -33,6 +33,29 @@ def all_right(path, seed):
     expect(not errors, "%d pages are an error, though another node has them", errors)
 
 
+def written(test, mount):
+    """A region, and a descriptor by which the mount stays its writer."""
+    path = mount.region("ram", SIZE)
+    writer = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 1)
+    return path, writer
+
+
+def first_has_all(nodes, path):
+    nodes[1].stop()
+    try:
+        all_right(path, 1)
+    finally:
+        nodes[1].go_on()
+
+
+def end(writer, mount, *nodes):
+    os.close(writer)
+    mount.unmount()
+    for node in nodes:
+        node.end()
+
+
 def by_mapping(test, mount, path):
     mapper = Mapper(test, path, "auto")
     mount.budget("ram", SIZE // 4)
@@ -80,9 +103,7 @@ def looked_for(test, *seal):
     """Nobody reads it, and then the other node gives no answers."""
     nodes = [Node(test, "64M", name="node-%d" % n) for n in range(2)]
     mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "1000", *seal, name="scrub")
-    path = mount.region("ram", SIZE)
-    writer = os.open(path, os.O_RDWR)
-    test.write(path, 0, SIZE, 1)
+    path, writer = written(test, mount)
     forget(path)
     before = nodes[0].stats()["gets"]
     stored.flip(nodes[0].process.pid, 1, 10)
@@ -90,15 +111,8 @@ def looked_for(test, *seal):
     settled(mount)
     test.log("nobody read it, and %d copies were mended", mount.stats()["copies_mended"])
     expect(nodes[0].stats()["gets"] == before, "it was read to find that")
-    nodes[1].stop()
-    try:
-        all_right(path, 1)
-    finally:
-        nodes[1].go_on()
-    os.close(writer)
-    mount.unmount()
-    for node in nodes:
-        node.end()
+    first_has_all(nodes, path)
+    end(writer, mount, *nodes)
 
 
 def kept(test):
@@ -107,9 +121,7 @@ def kept(test):
     os.mkdir(folder)
     nodes = [Node(test, "64M", "--persist", folder, name="kept-node"), Node(test, "64M", name="beside-it")]
     mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "1000", name="kept-mount")
-    path = mount.region("ram", SIZE)
-    writer = os.open(path, os.O_RDWR)
-    test.write(path, 0, SIZE, 1)
+    path, writer = written(test, mount)
     forget(path)
     nodes[0].kill()
     stored.flip_kept(folder, 12, 12)
@@ -122,24 +134,15 @@ def kept(test):
     nodes[0].start()
     expect("damaged" not in nodes[0].process.log(), "what was mended is damaged again:\n%s", nodes[0].process.log())
     wait_for("it is there", lambda: not mount.stats("ram")["slots_degraded"] and not mount.stats("ram")["slots_unanswered"])
-    nodes[1].stop()
-    try:
-        all_right(path, 1)
-    finally:
-        nodes[1].go_on()
-    os.close(writer)
-    mount.unmount()
-    for node in nodes:
-        node.end()
+    first_has_all(nodes, path)
+    end(writer, mount, *nodes)
 
 
 def lone(test, *seal):
     """What has no other copy is counted, and not any more when it has been written."""
     node = Node(test, "64M", name="lone")
     mount = Mount(test, [node], "--scrub-rate", "1000", *seal, name="lone-mount")
-    path = mount.region("ram", SIZE)
-    writer = os.open(path, os.O_RDWR)
-    test.write(path, 0, SIZE, 1)
+    path, writer = written(test, mount)
     stored.flip(node.process.pid, 0.01, 11)
     wait_for("it is told", lambda: mount.stats("ram")["lone_rotten"])
     mount.says("ROTTEN: [0-9]+ of its chunks, chunk [0-9]+ among them, .* no other copy")
@@ -149,9 +152,7 @@ def lone(test, *seal):
     test.log("of what has no other copy it is told")
     wait_for("it is over", lambda: not mount.stats("ram")["lone_rotten"])
     test.check(path, 0, SIZE, 2)
-    os.close(writer)
-    mount.unmount()
-    node.end()
+    end(writer, mount, node)
 
 
 def main(test):
@@ -159,16 +160,11 @@ def main(test):
         for mode in "fuse", "auto":
             nodes = [Node(test, "64M", name="node-%d" % n) for n in range(2)]
             mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "0", *seal, name=mode)
-            path = mount.region("ram", SIZE)
-            writer = os.open(path, os.O_RDWR)  # the mount stays its writer
-            test.write(path, 0, SIZE, 1)
+            path, writer = written(test, mount)
             read_and_mended(test, mount, path, nodes, mode)
             stored.flip(nodes[0].process.pid, 1, 9)
             reader(test, nodes, *seal)
-            os.close(writer)
-            mount.unmount()
-            for node in nodes:
-                node.end()
+            end(writer, mount, *nodes)
         looked_for(test, *seal)
         lone(test, *seal)
     kept(test)
