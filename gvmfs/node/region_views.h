@@ -3,10 +3,11 @@
  * region_views.h - attaching a region whose slots have several replicas: which of them are believed, and what the
  * region's index is. Runs in a job's fiber (region_job.h), after the nodes refuse whoever wrote before.
  *
- * Nodes that do not answer, or that lost the region, are left out (rj->away), as long as each slot's last view is known
- * (view_choose()), or by force (rj->force): then what is left is taken, and may be old. The index has for each chunk the newest version that a member has: a write that was never
- * acknowledged may have reached some of them only. Those that have an older one are given the newest before the region
- * is attached, so that all members have all that anybody may have read.
+ * Nodes that do not answer, or that lost the region, are left out (rj->away), as long as each slot's last view is
+ * known (view_choose()), or by force (rj->force): then what is left is taken, and may be old. The index has for each
+ * chunk the newest version that a member has: a write that was never acknowledged may have reached some of them only.
+ * Those that have an older one are given the newest before the region is attached, so that all members have all that
+ * anybody may have read.
  */
 #ifndef GVMFS_REGION_VIEWS_H
 #define GVMFS_REGION_VIEWS_H
