@@ -36,7 +36,7 @@ def shadow_paging_is_refused(node):
 
 
 def test(l):
-    cluster = Cluster(l, 3, cpus=2)
+    cluster = Cluster(l, 3, cpus=2, by_turns=True)
     cluster.join("ram", 1024)
     for rounds in 60, 240:
         for said in cluster.everywhere("share /dev/gvm/ram {id} 3 vcpu %d 2" % rounds, seconds=120):
