@@ -45,7 +45,7 @@ FLOORS = {
         "tell", "pinned evict sweep",
         "opening", "sleep",
         "clock fault stats", "env file",
-        "region",
+        "region offers",
         "agree handshake", "receive",
         "device",
         "main",
