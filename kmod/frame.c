@@ -74,6 +74,15 @@ void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)
 	strscpy(bytes + 32, frame->name, REGION_NAME_BYTES);
 }
 
+/* Ends with a zero, and has nothing behind the first one. */
+static bool name_is_padded(const char *name)
+{
+	size_t length = strnlen(name, REGION_NAME_BYTES);
+
+	return length < REGION_NAME_BYTES &&
+	       !memchr_inv(name + length, 0, REGION_NAME_BYTES - length);
+}
+
 int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 {
 	frame->word = bytes[0];
@@ -86,7 +95,7 @@ int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	memcpy(frame->name, bytes + 32, REGION_NAME_BYTES);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
 	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR | REGION_FULL) || bytes[3] ||
-	    frame->name[REGION_NAME_BYTES - 1])
+	    !name_is_padded(frame->name))
 		return -EBADMSG;
 	return 0;
 }
