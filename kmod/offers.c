@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* For how long other nodes' offers keep a region here: see agree.h. */
+#include "mutant.h"
 #include "opening.h"
 #include "region.h"
 
@@ -51,7 +52,7 @@ bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offe
 	if (gvm_region_close(region))
 		return false;
 	spin_lock_bh(&region->lock);
-	forgo = gvm_region_untouched(region) &&
+	forgo = (gvm_region_untouched(region) || gvm_mutant("used-is-forgone")) &&
 		((creator && !gvm_opening_completed(region) && !region->joined) ||
 		 (region->on.from == offer->from && region->on.number == offer->number));
 	/* A call that is joining it keeps it; if the call fails, device_give_up() leaves it. */

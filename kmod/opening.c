@@ -5,6 +5,7 @@
 
 #include "cluster.h"
 #include "log.h"
+#include "mutant.h"
 #include "opening.h"
 #include "peer.h"
 #include "region.h"
@@ -75,7 +76,7 @@ static void own_open(struct gvm_region *region, enum region_share share)
 	opens = region->share == SHARE_CLOSED && !region->leaving;
 	if (opens) {
 		WRITE_ONCE(region->share, share);
-		ivy_open(region->core, share == SHARE_LOST);
+		ivy_open(region->core, share == SHARE_LOST && !gvm_mutant("lost-is-zeros"));
 	}
 	if (opens && share == SHARE_LOST)
 		region->stats.lost_pages += gvm_cluster_share_pages(region->cluster, region->pages);
@@ -92,7 +93,7 @@ static void own_open(struct gvm_region *region, enum region_share share)
 
 void gvm_opening_take(struct gvm_region *region, enum region_share share, u64 token)
 {
-	if (token == region->token && share_opened(share))
+	if ((token == region->token || gvm_mutant("token-unread")) && share_opened(share))
 		own_open(region, share);
 }
 
@@ -117,9 +118,9 @@ static enum region_share share_due(const struct opening *opening, const struct h
 		return entry->told;
 	if (opening->complete)
 		return SHARE_LOST;
-	if (!opening->creates)
+	if (!opening->creates && !gvm_mutant("zeros-by-anyone"))
 		return SHARE_UNKNOWN;
-	return entry->zeros ? SHARE_LOST : SHARE_OPEN;
+	return entry->zeros && !gvm_mutant("zeros-again") ? SHARE_LOST : SHARE_OPEN;
 }
 
 void gvm_opening_answer(struct gvm_region *region, unsigned int home,
@@ -132,13 +133,18 @@ void gvm_opening_answer(struct gvm_region *region, unsigned int home,
 	spin_lock_bh(&region->lock);
 	if (opening->homes && !region->leaving) {
 		entry = &opening->homes[home];
+		/*
+		 * What it was told stays under that token: an answer that its share is closed may
+		 * have been queued later than one that it is open.
+		 */
 		if (entry->token != answer->token)
 			entry->told = SHARE_UNKNOWN;
 		entry->token = answer->token;
 		share_note(region, home, answer->share);
 		if (answer->share == SHARE_CLOSED)
 			due = share_due(opening, entry);
-		entry->told = due;
+		if (due != SHARE_UNKNOWN || gvm_mutant("told-forgotten"))
+			entry->told = due;
 		entry->zeros |= due == SHARE_OPEN;
 		opening->spoilt |= due == SHARE_LOST && opening->creates && !opening->complete;
 		entry->refused = false;

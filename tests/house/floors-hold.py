@@ -36,7 +36,7 @@ FLOORS = {
         "ivy",
     ],
     "kmod": [
-        "log compat memory trace uapi/giantvm",
+        "log compat memory mutant trace uapi/giantvm",
         "workers params frame auth contended membership",
         "link", "peer", "cluster",
         "evict.h opening.h revoke.h sleep.h sweep.h", "region.h",

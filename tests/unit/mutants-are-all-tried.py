@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every deliberate fault in gvmfs's sources (base/mutant.h) is described there, and a test has to notice it."""
+"""Every deliberate fault in gvmfs's and the module's sources is described in mutant.h there, and a test has to notice it."""
 
 import os
 import re
@@ -19,9 +19,10 @@ def texts(folder, suffixes):
                     yield name, f.read()
 
 
-sources = dict(texts("gvmfs", (".c", ".h")))
-used = {name for text in sources.values() for name in re.findall(r'\bmutant\("([^"]+)"\)', text)}
-described = {name for line in re.findall(r"^ \*\t(\w[\w, -]*?)(?:\t|  )", sources["mutant.h"], re.M)
+sources = [*texts("gvmfs", (".c", ".h")), *texts("kmod", (".c", ".h"))]
+used = {name for _, text in sources for name in re.findall(r'\b(?:gvm_)?mutant\("([^"]+)"\)', text)}
+headers = "".join(text for name, text in sources if name == "mutant.h")
+described = {name for line in re.findall(r"^ \*\t(\w[\w, -]*?)(?:\t|  )", headers, re.M)
              for name in re.split(", *", line.strip())}
 listed = {line.split()[0] for name, text in texts("tests", ("mutants.list",))
           for line in text.splitlines() if line.strip() and not line.startswith("#")}
@@ -29,7 +30,7 @@ listed = {line.split()[0] for name, text in texts("tests", ("mutants.list",))
 wrong = 0
 for what, names in (("is tried by no list in tests/", used - listed - OTHER_KERNELS),
                     ("is listed in tests/, and no source has it", listed - used),
-                    ("is not described in gvmfs/base/mutant.h", used - described)):
+                    ("is not described in a mutant.h", used - described)):
     for name in sorted(names):
         print(f"{name}: {what}")
         wrong += 1
