@@ -228,7 +228,7 @@ static void detach_work(struct job *job, struct pool *pool)
 
 	region_job_detach(job, pool);
 	if (!atomic_load(epoch))
-		journal_index_give_back(rj->w->journal, rj->inode->nr);
+		journal_index_give_back(rj->w->journal, rj->inode->nr, 0);
 }
 
 /* With slots left a writer may still look at the index: then the next attachment clears it. */
@@ -299,14 +299,15 @@ static void resize_end(struct job *job)
 	region_end(rj);
 }
 
-/* The rest is done by resize_end(). */
+/* What was cut off is zeros on all nodes by now, and what is written there has a version above cut_version, whatever the
+ * index says. So that goes here, where no fault waits for it, and resize_end() finds little left. */
 static void resize_work(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 
 	region_job_resize(job, pool);
 	if (!job->result && rj->discard_version)
-		journal_known_give_back(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
+		journal_index_give_back(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
 }
 
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
@@ -329,7 +330,7 @@ static void delete_work(struct job *job, struct pool *pool)
 	const struct region_job *rj = (const struct region_job *)job;
 
 	region_job_delete(job, pool);
-	journal_index_give_back(rj->w->journal, rj->inode->nr); /* before the front reaps the inode */
+	journal_index_give_back(rj->w->journal, rj->inode->nr, 0); /* before the front reaps the inode */
 }
 
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -152,16 +152,11 @@ static void entries_give_back(const struct journal *j, unsigned part, unsigned i
 	}
 }
 
-void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first)
+void journal_index_give_back(const struct journal *j, unsigned inode, uint64_t first)
 {
+	entries_give_back(j, PART_INDEX, inode, first, 8);
 	if (j->super->seal_id)
 		entries_give_back(j, PART_KNOWN, inode, first, sizeof(struct seal_known));
-}
-
-void journal_index_give_back(const struct journal *j, unsigned inode)
-{
-	entries_give_back(j, PART_INDEX, inode, 0, 8);
-	journal_known_give_back(j, inode, 0);
 }
 
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk)

@@ -200,14 +200,12 @@ uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t ch
  * there is no room for it in the address space. */
 struct seal_known *journal_known_map(const struct journal *j, unsigned inode);
 void journal_known_unmap(struct seal_known *known);
-/* Makes those of chunks first.. 0, with a pause for others after every few MiB: of a large region there are GiBs, for
- * which the thread that serves faults would be long in journal_index_clear(). Any thread, of an inode that is busy. */
-void journal_known_give_back(const struct journal *j, unsigned inode, uint64_t first);
-/* The same for all that journal_index_clear() clears, of a region of which nothing counts any more. */
-void journal_index_give_back(const struct journal *j, unsigned inode);
-
-/* Gives the memory of chunks first.. back and makes their entries 0. */
+/* Gives the memory of chunks first.. back and makes their entries 0. Quick where there is none. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);
+/* The same, with a pause for others after every few MiB: of a large region there are GiBs, for which the thread that serves
+ * faults would be long in journal_index_clear(). Any thread, of an inode that is busy, and of chunks of which nothing counts
+ * any more. */
+void journal_index_give_back(const struct journal *j, unsigned inode, uint64_t first);
 
 static inline void journal_publish32(uint32_t *where, uint32_t value)
 {
