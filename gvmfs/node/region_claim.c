@@ -54,6 +54,11 @@ static void nodes_open(struct pool *pool, const struct region_job *rj, unsigned 
 			ask_wait(&asks[i]);
 }
 
+void region_look(struct pool *pool, const struct region_job *rj, uint64_t deadline_ns, struct ask *asks)
+{
+	nodes_open(pool, rj, 0, GVM_OPEN_LOOK, 0, deadline_ns, asks);
+}
+
 /* Whether a node says that it is another writer's. */
 static bool region_is_taken(struct region_job *rj, const struct gvm_region_open_rsp *rsp)
 {
@@ -96,7 +101,7 @@ int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		rj->away[i] = !record_node_is_used(&rj->rec, i);
 	if (!r)
-		nodes_open(pool, rj, 0, GVM_OPEN_LOOK, 0, pool_call_deadline(pool->opts), asks);
+		region_look(pool, rj, pool_call_deadline(pool->opts), asks);
 	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
 		if (!rj->away[i])
 			r = node_seen(rj, i, &asks[i], epoch, taken);

@@ -23,6 +23,8 @@ static inline uint8_t region_writer(const struct region_job *rj, const struct gv
 /* Opens it on one node in a mode (GVM_OPEN_*): 0 or a negative errno; ask->call has the rest of the answer. */
 int region_open(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
 		uint64_t deadline_ns, struct ask *ask);
+/* Looks at it on all nodes that are not away, at a time: ask_wait() has what each says. */
+void region_look(struct pool *pool, const struct region_job *rj, uint64_t deadline_ns, struct ask *asks);
 /* Looks at the region on every node: its highest epoch, and whether it is a writer's. Sets rj->away and rj->pass. */
 int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool *taken);
 /* Attaches to every node with *epoch; where a node knows a higher one it sets *epoch, -EAGAIN. Having failed, it leaves

@@ -268,7 +268,7 @@ static void region_compact(struct record *rec)
 	rec->node_count = (uint16_t)n;
 }
 
-static int node_create(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks)
+static void create_begin(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks, struct ask *ask)
 {
 	const struct record *rec = &rj->rec;
 	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
@@ -279,44 +279,65 @@ static int node_create(struct pool *pool, const struct region_job *rj, unsigned 
 		.view = rec->view,
 		.views = rec->replicas > 1,
 	};
-	struct ask ask;
-	int r;
 
-	if (!conn)
-		return -ENOMEM;
-	gvm_region_create(conn, ask_begin_to(&ask, pool_call_deadline(pool->opts), &rec->nodes[node]), &what);
-	r = pool_wait(conn, &ask.call.req);
+	*ask = (struct ask){ 0 };
+	if (conn)
+		gvm_region_create(conn, ask_begin_to(ask, pool_call_deadline(pool->opts), &rec->nodes[node]), &what);
+}
+
+static int create_wait(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks, struct ask *ask)
+{
+	int r = ask_wait(ask);
+
 	if (r != -EEXIST)
 		return r;
 	/* Left by a predecessor that was killed before the region had a record. */
 	parts_delete(pool, rj, node, 1, CREATE_NS, &r);
 	if (r < 0)
 		return r;
-	gvm_region_create(conn, ask_begin_to(&ask, pool_call_deadline(pool->opts), &rec->nodes[node]), &what);
-	return pool_wait(conn, &ask.call.req);
+	create_begin(pool, rj, node, chunks, ask);
+	return ask_wait(ask);
+}
+
+/* On all nodes at a time. */
+static int region_create(struct pool *pool, const struct region_job *rj, uint64_t chunks)
+{
+	unsigned count = rj->rec.node_count;
+	struct ask *asks = asks_make(count);
+	int result = asks ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; asks && i < count; i++)
+		create_begin(pool, rj, i, chunks, &asks[i]);
+	for (unsigned i = 0; asks && i < count; i++) {
+		int r = create_wait(pool, rj, i, chunks, &asks[i]);
+
+		result = result ? result : r;
+	}
+	free(asks);
+	return result;
 }
 
 /* Says how much was wanted, and how much there is, on the nodes of a new region or of this one. */
 static void room_complain(struct region_job *rj, struct pool *pool)
 {
-	uint64_t free_bytes = 0;
+	uint64_t free_bytes = 0, deadline_ns = ns_from_now(SHORT_NS);
 	unsigned count = rj->rec.node_count && rj->epoch ? rj->rec.node_count : pool->listed;
+	struct ask *asks = asks_make(count);
 
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = count == pool->listed ? pool->conns[i]
 							      : pool_node(pool, &rj->rec.nodes[i]);
-		const struct gvm_node_stat_rsp *st;
-		struct ask ask;
 
-		if (!conn)
-			continue;
-		gvm_node_stat(conn, ask_begin(&ask, ns_from_now(SHORT_NS)));
-		if (ask_wait(&ask) < 0)
-			continue;
-		st = &ask.call.rsp.node_stat;
-		if (st->promisable_bytes > st->reserved_bytes)
+		if (conn)
+			gvm_node_stat(conn, ask_begin(&asks[i], deadline_ns));
+	}
+	for (unsigned i = 0; asks && i < count; i++) {
+		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
+
+		if (!ask_wait(&asks[i]) && st->promisable_bytes > st->reserved_bytes)
 			free_bytes += gvm_promise_of(st->promisable_bytes - st->reserved_bytes);
 	}
+	free(asks);
 	log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free",
 		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
 }
@@ -359,8 +380,8 @@ void region_job_create(struct job *job, struct pool *pool)
 	}
 	if (!r)
 		region_compact(rec);
-	for (unsigned i = 0; !r && i < rec->node_count; i++)
-		r = node_create(pool, rj, i, chunks);
+	if (!r)
+		r = region_create(pool, rj, chunks);
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
 	if (!r) {
@@ -385,25 +406,46 @@ static uint64_t resize_deadline(const struct region_job *rj, const struct pool *
 	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
 }
 
-/* (With what it holds of slots that were, or were to be, its own.) */
-static int node_resize(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks)
+/* After a look at the node, which its answer is about: with what it holds of slots that were, or were to be, its own. */
+static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks, struct ask *ask)
 {
-	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
 	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
+	struct gvm_conn *conn = ask->call.req.conn;
 	uint64_t strays;
-	struct ask ask;
-	int r;
+	int r = ask_wait(ask);
 
-	if (!conn)
-		return -ENOMEM;
-	r = region_open(pool, rj, node, GVM_OPEN_LOOK, 0, resize_deadline(rj, pool), &ask);
 	if (!r)
-		r = strays_count(pool, &rj->rec, node, NULL, chunks, ask.call.rsp.region_open.reserve_chunks, &strays);
+		r = strays_count(pool, &rj->rec, node, NULL, chunks, ask->call.rsp.region_open.reserve_chunks, &strays);
 	if (r)
 		return r;
 	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
-	gvm_region_resize(conn, ask_begin_to(&ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
-	return pool_wait(conn, &ask.call.req);
+	gvm_region_resize(conn, ask_begin_to(ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
+	return 0;
+}
+
+/* On all nodes that are not away, at a time; done[i]: one of them has become that large. */
+static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, bool *done)
+{
+	unsigned count = rj->rec.node_count;
+	struct ask *asks = asks_make(count);
+	int result = asks ? 0 : -ENOMEM;
+
+	if (asks)
+		region_look(pool, rj, resize_deadline(rj, pool), asks);
+	for (unsigned i = 0; asks && i < count; i++) {
+		int r = rj->away[i] ? 0 : resize_begin(rj, pool, i, chunks, &asks[i]);
+
+		done[i] = !rj->away[i] && !r;
+		result = result ? result : r;
+	}
+	for (unsigned i = 0; asks && i < count; i++) {
+		int r = done[i] ? ask_wait(&asks[i]) : 0;
+
+		done[i] &= !r;
+		result = result ? result : r;
+	}
+	free(asks);
+	return result;
 }
 
 /* A predecessor that was killed may have cut them off already: they are zeros then. */
@@ -501,14 +543,13 @@ void region_job_resize(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t before = record_chunks(rj->rec.size_bytes), after = record_chunks(rj->size_bytes);
+	bool alive, done[RECORD_NODES_MAX] = { false };
 	uint64_t epoch;
-	unsigned i;
-	bool alive;
 	int r = 0;
 
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = region_query(rj, pool, &epoch, &alive);
-	for (i = 0; !r && i < rj->rec.node_count; i++)
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
 		if (!record_node_is_used(&rj->rec, i))
 			rj->away[i] = true; /* it is only to be rid of what it has */
 		else if (rj->away[i])
@@ -517,12 +558,13 @@ void region_job_resize(struct job *job, struct pool *pool)
 		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
-	for (i = 0; !r && i < rj->rec.node_count; i++)
-		r = rj->away[i] ? 0 : node_resize(rj, pool, i, after);
-	if (r < 0 && after > before)
-		while (i--)
-			if (!rj->away[i])
-				node_resize(rj, pool, i, before);
+	if (!r)
+		r = nodes_resize(rj, pool, after, done);
+	if (r < 0 && after > before) {
+		for (unsigned i = 0; i < rj->rec.node_count; i++)
+			rj->away[i] |= !done[i]; /* it has not grown */
+		nodes_resize(rj, pool, before, done);
+	}
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
 	if (!r)

@@ -68,19 +68,37 @@ static void views_done(struct gvm_req *req)
 	}
 }
 
-static int views_read(struct region_job *rj, struct pool *pool, unsigned node, struct view_seen (*seen)[VIEW_REPLICAS])
+static void views_ask_begin(struct views_ask *va, const struct region_job *rj, struct pool *pool, unsigned node,
+			    struct view_seen (*seen)[VIEW_REPLICAS])
 {
-	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	const struct record_node *place = &rj->rec.nodes[node];
+	struct gvm_conn *conn = pool_node(pool, place);
 	struct gvm_region_views_req what = { .region = rj->rec.id, .count = GVM_SLOTS_MAX };
-	struct views_ask va = { .rec = &rj->rec, .node = node, .seen = seen };
 
+	*va = (struct views_ask){ .rec = &rj->rec, .node = node, .seen = seen };
 	if (!conn)
-		return -ENOMEM;
-	ask_begin(&va.ask, pool_call_deadline(pool->opts))->req.done = views_done;
-	va.ask.call.req.arg = &va.ask.done;
-	va.ask.call.req.node = rj->rec.nodes[node].incarnation;
-	gvm_region_views(conn, &va.ask.call, &what);
-	return pool_wait(conn, &va.ask.call.req);
+		return;
+	ask_begin_to(&va->ask, pool_call_deadline(pool->opts), place)->req.done = views_done;
+	gvm_region_views(conn, &va->ask.call, &what);
+}
+
+/* What all nodes that are not away say, asked at a time. Those that do not answer are left out, or it fails. */
+static int views_read(struct region_job *rj, struct pool *pool, struct view_seen (*seen)[VIEW_REPLICAS])
+{
+	struct views_ask *asks = calloc(rj->rec.node_count, sizeof(*asks));
+	int result = asks ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++)
+		if (!rj->away[i])
+			views_ask_begin(&asks[i], rj, pool, i, seen);
+	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
+		int r = rj->away[i] ? 0 : ask_wait(&asks[i].ask);
+
+		if (r < 0 && !region_node_leave_out(rj, i, r) && !result)
+			result = r;
+	}
+	free(asks);
+	return result;
 }
 
 static int slots_choose(struct region_job *rj, struct view_seen (*seen)[VIEW_REPLICAS])
@@ -137,13 +155,8 @@ int region_views_choose(struct region_job *rj, struct pool *pool)
 	struct view_seen (*seen)[VIEW_REPLICAS] = calloc(RECORD_SLOTS, sizeof(*seen));
 	int r = seen ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; !r && i < rj->rec.node_count; i++) {
-		if (rj->away[i])
-			continue;
-		r = views_read(rj, pool, i, seen);
-		if (r < 0 && region_node_leave_out(rj, i, r))
-			r = 0;
-	}
+	if (!r)
+		r = views_read(rj, pool, seen);
 	if (!r)
 		r = slots_choose(rj, seen);
 	free(seen);
