@@ -218,19 +218,30 @@ static int load_names(struct worker *w)
 	return 1;
 }
 
+/* Whether a predecessor may have begun something about it. Of most files it has not, and faults wait meanwhile. */
+static bool may_be_unsettled(const struct journal_inode *d)
+{
+	if (d->use == INODE_USED)
+		return d->epoch || d->tail_from || d->times_owed || d->rec.temporary;
+	return d->use == INODE_UNLINKED;
+}
+
 /* Finishes what a predecessor had begun. */
 static void settle_all(struct worker *w)
 {
 	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		struct inode *inode = inode_by_ino(w->inodes, inode_ino(nr));
+		const struct journal_inode *d = inode_disk(w->inodes, nr);
+		struct inode *inode = may_be_unsettled(d) ? inode_get(w->inodes, nr) : NULL;
 
-		if (inode && inode->disk->tail_from)
+		if (!inode)
+			continue;
+		if (d->tail_from)
 			tail_adopt(w, inode);
-		if (inode && inode->disk->times_owed)
+		if (d->times_owed)
 			times_closed(w, inode); /* or not, but then it is soon again */
-		if (inode && inode->disk->use == INODE_UNLINKED && inode->disk->rec.kind == RECORD_GONE)
+		if (d->use == INODE_UNLINKED && d->rec.kind == RECORD_GONE)
 			unmade_adopt(w, inode);
-		else if (inode && !inode->opens_write)
+		else if (!inode->opens_write)
 			front_settle(w, inode);
 	}
 }
