@@ -52,6 +52,8 @@
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made
  *	edge-open	the last page of a write, if it is not whole, is not completed
  *	writes-overtake	a write goes past an earlier one of the same bytes that waits
+ *	wide-unseen	and past one of many chunks
+ *	reach-short	and past one that began some chunks before
  *	written-stays-cached  a write leaves what the cache has of its pages
  *	answer-revives	or what a GET under way brings of them
  *	sent-is-there	a GET's answer is taken for what is on its way to the node

@@ -8,6 +8,37 @@
 
 #include <errno.h>
 
+/* A WRITE of the kernel touches no more chunks; what touches more is found apart. */
+#ifndef WRITE_CHUNKS
+#define WRITE_CHUNKS 3u
+#endif
+#define WRITE_REACH (WRITE_CHUNKS - 1)
+
+static struct store_writes *writes_of(struct store *s, const struct inode *inode, uint64_t chunk)
+{
+	return &s->writes[(chunk * 31 + inode->nr * 97) % STORE_WRITES];
+}
+
+static uint64_t first_of(const struct store_write *wr)
+{
+	return wr->begin / GVM_CHUNK_BYTES;
+}
+
+static uint64_t last_of(const struct store_write *wr)
+{
+	return (wr->end - 1) / GVM_CHUNK_BYTES;
+}
+
+static bool is_wide(const struct store_write *wr)
+{
+	return last_of(wr) - first_of(wr) > WRITE_REACH;
+}
+
+static struct store_writes *list_of(struct store *s, struct store_write *wr)
+{
+	return is_wide(wr) ? &wr->wait.inode->wide_writes : writes_of(s, wr->wait.inode, first_of(wr));
+}
+
 static void write_end(struct store *s, struct store_write *wr, int error)
 {
 	struct inode *inode = wr->wait.inode;
@@ -20,6 +51,7 @@ static void write_end(struct store *s, struct store_write *wr, int error)
 	if (error == -EBUSY)
 		s->env->report(s, inode, wr->off / GVM_CHUNK_BYTES, "write", error);
 	TAILQ_REMOVE(&inode->writes, wr, in);
+	TAILQ_REMOVE(list_of(s, wr), wr, at);
 	while ((next = TAILQ_FIRST(&wr->after)))
 		store_due(s, next);
 	wr->done(s, wr, error);
@@ -118,23 +150,45 @@ static bool write_part(struct store *s, struct store_write *wr)
 	return true;
 }
 
-/* An earlier one that overlaps it, and has not ended; NULL: there is none. */
-static struct store_write *write_before(const struct store_write *wr)
+static bool is_before(const struct store_write *other, const struct store_write *wr)
+{
+	return other->number < wr->number && other->wait.inode == wr->wait.inode && other->begin < wr->end &&
+	       wr->begin < other->end && !mutant("writes-overtake");
+}
+
+static struct store_write *before_in(const struct store_writes *list, const struct store_write *wr)
 {
 	struct store_write *other;
 
-	TAILQ_FOREACH(other, &wr->wait.inode->writes, in) {
-		if (other == wr || mutant("writes-overtake"))
+	TAILQ_FOREACH(other, list, at)
+		if (other->number >= wr->number || is_before(other, wr))
 			break;
-		if (other->begin < wr->end && wr->begin < other->end)
-			return other;
+	return other && is_before(other, wr) ? other : NULL;
+}
+
+/* An earlier one that overlaps it, and has not ended; NULL: there is none. */
+static struct store_write *write_before(struct store *s, const struct store_write *wr)
+{
+	struct inode *inode = wr->wait.inode;
+	uint64_t chunk = first_of(wr);
+	struct store_write *other;
+
+	if (is_wide(wr)) {
+		TAILQ_FOREACH(other, &inode->writes, in)
+			if (other == wr || is_before(other, wr))
+				break;
+		return other == wr ? NULL : other;
 	}
-	return NULL;
+	other = mutant("wide-unseen") ? NULL : before_in(&inode->wide_writes, wr);
+	chunk = chunk > WRITE_REACH ? chunk - WRITE_REACH : 0;
+	for (chunk += mutant("reach-short"); !other && chunk <= last_of(wr); chunk++)
+		other = before_in(writes_of(s, inode, chunk), wr);
+	return other;
 }
 
 static void write_go(struct store *s, struct store_wait *wait)
 {
-	struct store_write *wr = (struct store_write *)wait, *before = write_before(wr);
+	struct store_write *wr = (struct store_write *)wait, *before = write_before(s, wr);
 	int error = 0;
 
 	if (before && !wait->error && !s->env->disk(s, wait->inode)->failed) {
@@ -165,8 +219,10 @@ void store_write(struct store *s, struct store_write *wr, struct inode *inode, c
 	wr->data = data;
 	wr->begin = wr->off = wr->data_off = off;
 	wr->end = off + size;
+	wr->number = ++s->writes_came;
 	TAILQ_INIT(&wr->after);
 	TAILQ_INSERT_TAIL(&inode->writes, wr, in);
+	TAILQ_INSERT_TAIL(list_of(s, wr), wr, at);
 	if (data) {
 		store_count(s, inode, writes, 1);
 		store_count(s, inode, write_bytes, size);

@@ -3,7 +3,8 @@
  * write.h - WRITEs, and requests to make ranges zero, on their way into slots.
  *
  * Those that overlap are done in the order in which they came: one that waits for a slot or for the rest of a page
- * keeps what came before the other, which has stored to the same page since.
+ * keeps what came before the other, which has stored to the same page since. Tens of thousands may wait for a dead node,
+ * and faults wait while one is looked for that overlaps: so it is looked for by chunk.
  *
  * The written pages go into slots of the journal, and then the WRITE is answered: from then on a killed worker
  * cannot lose it. If only a part of a page is written the rest is filled in first, from a node if need be.
@@ -25,7 +26,9 @@ struct store_write {
 	uint64_t data_off;
 	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in slots yet */
 	bool stalled; /* it has had to wait for a slot */
+	uint64_t number; /* of all that came */
 	TAILQ_ENTRY(store_write) in; /* inode->writes */
+	TAILQ_ENTRY(store_write) at; /* one of s->writes; or, of many chunks, inode->wide_writes */
 	struct store_waits after;    /* later ones that overlap it, and wait for its end */
 };
 

@@ -80,6 +80,7 @@ struct inode *inode_get(struct inodes *in, unsigned nr)
 			STAILQ_INIT(&in->rt[nr]->waiting);
 			STAILQ_INIT(&in->rt[nr]->askers);
 			TAILQ_INIT(&in->rt[nr]->writes);
+			TAILQ_INIT(&in->rt[nr]->wide_writes);
 		}
 	}
 	return in->rt[nr];

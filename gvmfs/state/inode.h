@@ -15,6 +15,8 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+TAILQ_HEAD(store_writes, store_write);
+
 /* Something that runs when its turn comes: embedded in what it is about. */
 struct task {
 	void (*run)(struct task *task);
@@ -42,8 +44,9 @@ struct inode {
 	unsigned opens_cached; /* that may put pages into the page cache */
 	unsigned opens_dirtying; /* and of these, those that may store to them through a mapping */
 	unsigned slots; /* of the journal, that hold its unacknowledged writes */
-	TAILQ_HEAD(, store_write) writes; /* and punches that are not answered, in the order in which they came: they
-					   * have a slot, or may need one */
+	struct store_writes writes; /* and punches that are not answered, in the order in which they came: they have a slot,
+				     * or may need one */
+	struct store_writes wide_writes; /* of these, those of many chunks: fuse/write.h */
 	unsigned fills; /* READs for the page cache that are not answered */
 	uint32_t fills_seen; /* of these, all that ever came */
 	bool emptying; /* its page cache is, at the beginning of the fast path */

@@ -21,6 +21,8 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 	TAILQ_INIT(&s->starved);
 	TAILQ_INIT(&s->stalled);
 	TAILQ_INIT(&s->syncs);
+	for (unsigned i = 0; i < STORE_WRITES; i++)
+		TAILQ_INIT(&s->writes[i]);
 	cache_begin(&s->cache, s, data);
 	slots_begin(&s->slots);
 	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++) {

@@ -36,6 +36,10 @@
 #define STORE_SEALED_ENOUGH 32u /* keep the writers busy; each node has a share. Beyond it, slots collect */
 #endif
 
+#ifndef STORE_WRITES
+#define STORE_WRITES 4096u
+#endif
+
 struct store_env;
 struct store_wait;
 TAILQ_HEAD(store_waits, store_wait);
@@ -110,6 +114,9 @@ struct store {
 
 	struct store_waits due;
 	struct store_lanes starved, stalled;
+	/* WRITEs and punches of few chunks that are not answered, by the first of these: fuse/write.h. */
+	struct store_writes writes[STORE_WRITES];
+	uint64_t writes_came; /* with the others */
 	TAILQ_HEAD(, store_sync) syncs;
 };
 

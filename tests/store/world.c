@@ -371,6 +371,7 @@ static void worker_begin(void)
 		world.inode[i].opens = opens;
 		world.inode[i].stats = &world.stats[i];
 		TAILQ_INIT(&world.inode[i].writes);
+		TAILQ_INIT(&world.inode[i].wide_writes);
 	}
 	s->env = &world_env;
 	s->owner = &world;
