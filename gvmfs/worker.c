@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "connection.h"
 #include "fuse/capacity.h"
+#include "fuse/direct.h"
 #include "fuse/front.h"
 #include "fuse/interrupt.h"
 #include "fuse/store_calls.h"
@@ -334,6 +335,7 @@ static int worker_init(struct worker *w)
 		return r;
 	unmade_init(w->unmade);
 	capacity_init(w->capacity);
+	direct_init(w->direct);
 	w->pool->owner = w;
 	w->pool->on_up = node_is_up;
 	if ((r = writers_init(w->writers, w->opts, w->journal->super->client)) < 0 || (r = store_open(w)) < 0)
@@ -442,6 +444,7 @@ struct modules {
 	struct lookout lookout;
 	struct interrupts interrupts;
 	struct capacity capacity;
+	struct direct direct;
 	struct unmade unmade;
 	struct names_state names;
 };
@@ -475,6 +478,7 @@ static struct modules *modules_new(const struct options *opts)
 		.lookout = &m->lookout,
 		.interrupts = &m->interrupts,
 		.capacity = &m->capacity,
+		.direct = &m->direct,
 		.unmade = &m->unmade,
 		.names = &m->names,
 	};

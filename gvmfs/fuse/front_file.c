@@ -96,7 +96,7 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		tail_read(inode->disk, (uint64_t)off + size);
 	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
 		return;
-	how = (fills ? READ_FILLS : 0) |
+	how = (fills ? READ_FILLS : fi->flags & O_DIRECT ? READ_DIRECT : 0) |
 	      (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN);
 	if (size && inode->resident && resident_is_changing(inode->resident, (uint64_t)off, size))
 		front_fast_read(req, inode, (uint64_t)off, size, how);

@@ -2,7 +2,9 @@
 /* front_io.c - see front_io.h. */
 #include "front_io.h"
 
+#include "direct.h"
 #include "interrupt.h"
+#include "node/region_node.h"
 #include "read.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
@@ -21,6 +23,7 @@ struct file_read {
 	unsigned how;	/* enum read_how */
 	uint32_t trust; /* from watch_read_begin(), when the READ came */
 	struct interrupt interrupt;
+	struct direct_share share;
 	bool submitting; /* the submitting function looks for its end */
 	bool ended;
 };
@@ -32,6 +35,7 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 	struct worker *w = s->owner;
 
 	interrupt_disarm(&f->interrupt);
+	direct_end(w->direct, &f->share);
 	if (f->how & READ_FILLS)
 		inode->fills--;
 	if (error) {
@@ -75,7 +79,9 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 	if (size > d->rec.size_bytes - off)
 		size = d->rec.size_bytes - off;
 	f = calloc(1, sizeof(*f));
-	if (!f) {
+	if (!f || (how & READ_DIRECT &&
+		   !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), 0))) {
+		free(f);
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}

@@ -15,6 +15,7 @@ struct worker;
 enum read_how {
 	READ_FILLS = 1,	  /* the READ fills the page cache, not a program's buffer */
 	READ_FOREIGN = 2, /* what is read must not stay in the page cache */
+	READ_DIRECT = 4,  /* by O_DIRECT: counts as direct.h says */
 };
 
 /* Serves a READ (how: bits of enum read_how); replies now or later. */

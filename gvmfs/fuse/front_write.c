@@ -6,8 +6,10 @@
  * One that waits keeps its data: the request's own buffer or, where little of them is left, a copy. When the fast
  * path ends, those that it still had go on by way of the store.
  */
+#include "direct.h"
 #include "front.h"
 #include "interrupt.h"
+#include "node/region_node.h"
 #include "node/times.h"
 #include "resize.h"
 #include "state/request.h"
@@ -35,6 +37,7 @@ struct file_write {
 	size_t bytes;
 	bool fast; /* the fast path has it */
 	struct interrupt interrupt;
+	struct direct_share share;
 	bool submitting; /* the submitting function looks for its end */
 	bool ended;
 };
@@ -49,6 +52,7 @@ static void write_free(struct file_write *f)
 static void write_end(struct file_write *f, int error)
 {
 	interrupt_disarm(&f->interrupt);
+	direct_end(f->w->direct, &f->share);
 	if (error)
 		fuse_reply_err(f->req, -error);
 	else
@@ -141,11 +145,12 @@ static void write_interrupted(struct interrupt *interrupt)
 
 /* Answers now or later. The data stand in `request`. */
 static void write_begin(struct worker *w, fuse_req_t req, struct inode *inode, struct request *request,
-			const uint8_t *data, uint64_t off, size_t bytes)
+			const uint8_t *data, uint64_t off, size_t bytes, bool direct)
 {
 	struct file_write *f = calloc(1, sizeof(*f));
 
-	if (!f) {
+	if (!f || (direct && !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), bytes))) {
+		free(f);
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
@@ -193,7 +198,7 @@ static void write_resized(struct resize *rs, int result)
 	struct op *op = &rs->op;
 
 	if (!result && op->req)
-		write_begin(op->w, op_take(op), op->inode, g->request, rs->data, rs->off, rs->bytes);
+		write_begin(op->w, op_take(op), op->inode, g->request, rs->data, rs->off, rs->bytes, false);
 	growing_end(g, result);
 }
 
@@ -233,7 +238,8 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	if (fi->writepage) /* the data are in the worker's request buffer */
 		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
 	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
-		write_begin(w, req, inode, w->request, data, (uint64_t)off, size);
+		write_begin(w, req, inode, w->request, data, (uint64_t)off, size,
+			    fi->flags & O_DIRECT && !fi->writepage);
 		return;
 	}
 	g = op_new_sized(w, req, inode, sizeof(*g));

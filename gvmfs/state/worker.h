@@ -23,6 +23,7 @@ struct balance;
 struct handshakes;
 struct capacity;
 struct chunk_codec;
+struct direct;
 struct fetches;
 struct fuse_session;
 struct interrupts;
@@ -68,6 +69,7 @@ struct worker {
 	struct lookout *lookout;
 	struct interrupts *interrupts;
 	struct capacity *capacity;
+	struct direct *direct;
 	struct unmade *unmade;
 	struct names_state *names;
 	LIST_HEAD(, close_wait) closing; /* waits for closes: closes.h */

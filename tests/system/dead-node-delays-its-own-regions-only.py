@@ -40,7 +40,9 @@ for at in range(0, 8 << 20, 8192):
     os.pwrite(fd, os.urandom(4096), at)
 """
 READ = """import os, sys, threading
-fd = os.open(sys.argv[1], os.O_RDONLY)
+fd = os.open(sys.argv[1], os.O_RDONLY)  # before the other reads: the kernel waits for these to drop what it has
+print("opened", flush=True)
+sys.stdin.readline()
 for n in range(64):
     threading.Thread(target=os.pread, args=(fd, 4096, n * 131072)).start()
 print("reading", flush=True)
@@ -146,7 +148,10 @@ def beside(l, nodes, away, back, what):
     try:
         go(dirty + writers)
         say(dirty, "dirty")
-        say([waiting.python(READ, path) for path in theirs[2:4] * 2], "reading")
+        readers = [waiting.python(READ, path) for path in theirs[2:4] * 2]
+        say(readers, "opened")
+        go(readers)
+        say(readers, "reading")
         for number in range(40):
             rest = mount.file("rest-%d" % number)
             waiting.start(*[["truncate", "-s", "1M", rest], ["cat", rest], ["stat", rest],
