@@ -11,8 +11,8 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define CALM_NS	   10000000000ull /* without a call that waited, until the front has the region again */
-#define CALM_TIMES 8u		  /* that this doubles */
+#define CALM_NS	   10000000000ull /* without a call that waited: then the front takes the region back */
+#define CALM_TIMES 8u		  /* how often that may double, less one */
 #define ERROR_US   5000
 #define RECOVER_NS 100000ull
 
@@ -24,9 +24,9 @@ void region_apart(struct resident *r)
 	if (r->reliefs < CALM_TIMES)
 		r->reliefs++;
 	s->server = s->caller;
-	/* Who looks after it looks for these itself. */
+	/* The region's own thread polls for its faults. */
 	resident_faults_watch(r, false);
-	log_warning(env_name(r), "process %d does not let a page into its memory: it alone waits for that",
+	log_warning(env_name(r), "process %d does not let a page into its memory: only this region waits",
 		    r->pid);
 }
 
@@ -35,18 +35,18 @@ static bool is_calm(const struct resident *r, uint64_t now_ns)
 	return now_ns > r->waited_ns + (CALM_NS << (r->reliefs - 1)) && !r->client_gone;
 }
 
-/* The front has it again. */
+/* Gives the region back to the front; false: its faults cannot be added to the front's loop. */
 static bool region_give_back(struct resident *r)
 {
 	if (resident_faults_watch(r, true) < 0)
 		return false;
 	r->apart = false;
 	resident_note(r);
-	log_info(env_name(r), "process %d lets pages into its memory as others do", r->pid);
+	log_info(env_name(r), "process %d lets pages into its memory again", r->pid);
 	return true;
 }
 
-/* Without the role: until there is something to do. */
+/* Waits, without the role, until there is something to do. */
 static void region_wait(struct resident *r, uint64_t due_ns)
 {
 	struct relief *rl = &r->w->lookout->relief;
@@ -58,15 +58,16 @@ static void region_wait(struct resident *r, uint64_t due_ns)
 	relief_poke(rl);
 	relief_unlock(rl);
 	poll(p, 2, ms);
-	if (p[1].revents & POLLERR) /* the client can have that, and nothing is told then */
+	if (p[1].revents & POLLERR) /* the client can cause that; no fault is reported then */
 		usleep(ERROR_US);
 	if (p[0].revents && read(p[0].fd, &count, sizeof(count)) < 0)
-		log_debug(NULL, "an eventfd has nothing");
+		log_debug(NULL, "an eventfd is readable, but empty");
 	relief_lock(rl);
 	r->kicked = false;
 }
 
-/* The thread that was relieved looks after the region; it has the role's lock. `r` NULL: it is gone. */
+/* The thread that was relieved serves the region, and then ends; called with the role's lock. `r`
+ * NULL: the region is gone. */
 static _Noreturn void region_look_after(struct worker *w, unsigned session, struct resident *r)
 {
 	uint64_t now, due;
@@ -75,7 +76,7 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 	while (r) {
 		if (!resident_tick(r, gvm_now_ns(), &due))
 			break;
-		now = gvm_now_ns(); /* a call of that may have waited for long */
+		now = gvm_now_ns(); /* a call in the tick may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
 			break;
 		if (r->again)
@@ -95,13 +96,13 @@ static void region_kick(struct resident *r)
 	uint64_t one = 1;
 
 	if (r->kicked || r->turning)
-		return; /* it sees it */
+		return; /* its thread is about to look anyway */
 	r->kicked = true;
 	if (write(r->kick_fd, &one, sizeof(one)) < 0)
 		return; /* it is readable already */
 }
 
-/* The front's part of it. */
+/* Runs a region's tick in the front, or wakes the region's own thread. */
 static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 {
 	struct relief *rl = &w->lookout->relief;
@@ -119,14 +120,15 @@ static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 	relief_allow(rl, r);
 	there = resident_tick(r, now_ns, &rs->due_ns[session]);
 	if (!there || !r->again)
-		session_set_remove(&rs->noted, session); /* what the turn itself noted it has seen */
+		session_set_remove(&rs->noted, session); /* the turn has handled what it noted itself */
 	if (!relief_deny(rl)) {
-		rs->due_ns[session] = LOOP_NEVER; /* its clock is this thread's */
+		rs->due_ns[session] = LOOP_NEVER; /* this thread runs the region's clock now */
 		region_look_after(w, session, there ? r : NULL);
 	}
 }
 
-/* To take over what a predecessor left takes long, and of many regions longer than a fault should wait for. */
+/* Taking over what a predecessor left takes long, for many regions longer than a fault should wait:
+ * a region that has no fault is recovered later. */
 static bool region_can_wait(const struct resident *r)
 {
 	return r->recovering && !r->fault_count && !r->apart;
@@ -151,7 +153,7 @@ void regions_turn(struct worker *w)
 	}
 }
 
-/* Those that can wait, for as long as others can. False: there is none. */
+/* Recovers regions that can wait, for at most RECOVER_NS. False: there was none. */
 static bool regions_recover(struct worker *w)
 {
 	struct residents *rs = w->residents;
@@ -168,7 +170,7 @@ static bool regions_recover(struct worker *w)
 	return some;
 }
 
-/* The next of all. */
+/* When the first of all regions is due. */
 static uint64_t regions_due(const struct residents *rs)
 {
 	uint64_t next = LOOP_NEVER;
@@ -184,13 +186,14 @@ uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 	bool again;
 
 	relief_keep(&w->lookout->relief);
-	/* All before the first is served: in the middle of that this thread may be relieved. */
+	/* Note all of them before the first is served: this thread may be relieved while it serves. */
 	residents_tell_freed(rs);
 	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
 		if (rs->due_ns[s] <= now_ns)
 			session_set_add(&rs->noted, s);
 	regions_turn(w);
-	/* Those that were recovered have clocks; requests that waited for a region's end may have made other things due. */
+	/* Regions that were recovered have new timers, and requests that waited for a region's end
+	 * may have made other things due. */
 	again = regions_recover(w) || rs->ended || residents_have_freed(rs) || !session_set_is_empty(&rs->noted);
 	rs->ended = false;
 	return again ? now_ns : regions_due(rs);

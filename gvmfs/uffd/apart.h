@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * apart.h - which thread has the turns of a region on the fast path.
+ * apart.h - which thread runs the turns of a region on the fast path.
  *
- * The front thread has those of all regions: it reads a fault, sends a GET, puts the page in, without a
- * wake-up. Where a call holds it up (the client has one of its own locks) it is relieved (state/relief.h);
- * the thread that waits stays with that region alone: it finishes the turn, reads the region's faults, has its
- * turns and its clock, each call without the front's role. So what a client keeps waiting is itself; others
- * lost a millisecond, once. What the front does for such a region (answers of nodes, requests of programs,
- * messages of the client) it notes, as for any, and wakes that thread.
+ * The front thread runs those of all regions: it reads a fault, sends a GET and puts the page in
+ * without waking another thread. If a call is held up (the client holds one of its own locks)
+ * another thread becomes the front (state/relief.h). The thread that waits stays with that region
+ * alone: it finishes the turn, then reads the region's faults and runs its turns and its clock, and
+ * gives up the front's role for each call. So such a client holds up only itself; the others lose a
+ * millisecond, once. Events that the front receives for such a region (answers of nodes, requests
+ * of programs, messages of the client) are noted as for any region, and that thread is woken.
  *
- * When no call of the region has waited for some seconds, the front has its turns again, and the thread ends.
- * That time doubles with each relief, so that a client which begins again and again gains nothing by it.
+ * When no call of the region has waited for some seconds, the front takes its turns back, and the
+ * thread ends. That time doubles with each relief, so a client gains nothing by beginning again and
+ * again.
  *
- * There is at most one such thread a session, and none before it is needed.
+ * A session has at most one such thread, and none before it is needed.
  */
 #ifndef GVMFS_APART_H
 #define GVMFS_APART_H
@@ -22,13 +24,15 @@
 struct resident;
 struct worker;
 
-/* Front thread, where its stack holds nothing (relief_allow()). Turns of all regions that have something to
- * do; the clock of all: when it wants to be called again. Neither returns if the thread is relieved
- * meanwhile. */
+/* Front thread, where its stack holds nothing that its successor would lack (relief_allow()).
+ * Neither function returns if the thread is relieved meanwhile. */
+
+/* Runs the turns of all regions that have something to do. */
 void regions_turn(struct worker *w);
+/* The clock of all regions; returns when to call again (CLOCK_MONOTONIC), ~0: never. */
 uint64_t regions_tick(struct worker *w, uint64_t now_ns);
 
-/* The new front thread: the one before waits in a call of this region. */
+/* The new front thread: its predecessor waits in a call of this region, and keeps the region. */
 void region_apart(struct resident *r);
 
 #endif

@@ -24,41 +24,41 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAITING_MAX   512u /* connections that nobody looks after yet */
-#define TALKS_MAX     128u /* conversations at a time, those not counted whose process only holds descriptors now */
-#define STUCK_MAX     384u /* processes that let go of connections, or were killed, and have not ended yet */
+#define WAITING_MAX   512u /* connections that have no process yet */
+#define TALKS_MAX     128u /* conversations at a time, without those whose client is on the fast path */
+#define STUCK_MAX     384u /* processes that close connections, or were killed, and still exist */
 #define PROCESSES_MAX (TALKS_MAX + STUCK_MAX)
-#define SINKS_MAX     16u  /* of these, one user's that let go of connections */
-#define SILENT_NS     5000000000ull /* the first word has to come within */
+#define SINKS_MAX     16u  /* of these, the processes of one user that close connections */
+#define SILENT_NS     5000000000ull /* the first message has to come within */
 #define TALK_NS	      90000000000ull
-#define YIELD_NS      5000000000ull /* then it may have to make room for another */
+#define YIELD_NS      5000000000ull /* after which a conversation may have to make room for another */
 #define PAUSE_NS      1000000000ull
-#define NICE	      10 /* guests come before those who are yet to be let in, and strangers */
+#define NICE	      10 /* guests come before clients that are not on the fast path yet */
 #define RESTART_NS    200000000ull
 #define LOOK_MS	      20
-/* Above all others where that is allowed: with a process the highest number ends first, and what strangers
- * have sent may keep the others from ending. */
+/* The door's end of `control` gets the highest number, where the limit allows: a process that ends
+ * closes its highest descriptor first, and the connections may block when they are closed. */
 #define CONTROL_FD    1024
 #define CONTROL_FD_MIN 64
 
 _Static_assert(2 * (WAITING_MAX + PROCESSES_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
 
-/* A connection that was accepted: not yet looked after. */
+/* A connection that was accepted, and has no process yet. */
 struct waiting {
 	int fd;
 	struct payer payer;
-	bool asks; /* its first word is as it should be */
-	bool done; /* the other end is closed, or has said something else: to be let go of */
+	bool asks; /* its first message is a valid HELLO */
+	bool done; /* its other end is closed, or its first message is invalid: it has to be closed */
 	bool dirty; /* there are descriptors in its queue */
 	uint64_t since_ns;
 };
 
-/* A process that looks after one, or lets go of many. */
+/* A process that serves one client, or closes many connections. */
 struct looked_after {
 	int pidfd; /* -1: free */
 	pid_t pid;
 	struct payer payer;
-	bool sink; /* lets go, and does nothing else */
+	bool sink; /* only closes connections */
 	bool killed;
 	uint64_t since_ns;
 };
@@ -72,13 +72,13 @@ static struct {
 	struct looked_after visitors[PROCESSES_MAX];
 	_Atomic uint32_t *stages; /* of the visitors, shared with them */
 	struct users users;
-	uint64_t pause_ns; /* accepts nobody before */
+	uint64_t pause_ns; /* no connection is accepted before this time */
 } door;
 
 /* ---- processes ---- */
 
-/* Of the processes' two kinds each has places of its own, so that what strangers keep from ending leaves room for
- * conversations. */
+/* Conversations and other processes have places of their own, so that processes which clients keep
+ * from ending leave room for conversations. */
 static bool is_talking(const struct looked_after *v)
 {
 	return !v->sink && !v->killed;
@@ -97,7 +97,8 @@ static struct looked_after *visitor_free(bool talks)
 	return count < (talks ? TALKS_MAX : STUCK_MAX) ? found : NULL;
 }
 
-/* What the new process does: with these connections alone, once the door has closed its own copies. */
+/* The new process: keeps only these connections, and begins when the door has closed its own
+ * copies. */
 static void child_run(const struct waiting *first, const unsigned *keep, unsigned count, int gate,
 		      _Atomic uint32_t *stage)
 {
@@ -113,7 +114,7 @@ static void child_run(const struct waiting *first, const unsigned *keep, unsigne
 	prctl(PR_SET_NAME, "gvmfs-release");
 	descriptors_keep_only(fds, count + 2);
 	if (read(fds[count], &byte, 1) < 0 || !stage)
-		_exit(0); /* which lets go of all of them */
+		_exit(0); /* closes all of them */
 	close(fds[count]);
 	v.client = fds[0];
 	v.bell = fds[count + 1];
@@ -128,8 +129,8 @@ static void waiting_remove(unsigned i)
 }
 
 /*
- * Hands connections (their places, ascending) of one user to a new process; `sink`: only to be let go
- * of. False: there can be none now.
+ * Hands connections (their places, ascending) of one user to a new process; `sink`: to be closed
+ * only. False: no process can be started now.
  */
 static bool hand_over(const unsigned *places, unsigned count, bool sink)
 {
@@ -150,7 +151,7 @@ static bool hand_over(const unsigned *places, unsigned count, bool sink)
 	child->pidfd = child->pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, child->pid, 0);
 	if (child->pidfd < 0) {
 		if (child->pid > 0)
-			kill(child->pid, SIGKILL); /* it has not begun */
+			kill(child->pid, SIGKILL); /* it still waits at the gate */
 		close(gate[1]);
 		return false;
 	}
@@ -162,7 +163,7 @@ static bool hand_over(const unsigned *places, unsigned count, bool sink)
 		users_release(child->payer, child->since_ns);
 	else
 		users_begin(&door.users, child->payer, child->since_ns);
-	/* Not the last copies: the child waits until these are closed. */
+	/* These are not the last copies: the child waits until they are closed. */
 	while (count--) {
 		close(door.waiting[places[count]].fd);
 		waiting_remove(places[count]);
@@ -194,29 +195,29 @@ static void visitors_look(uint64_t now_ns)
 		if (v->pidfd < 0)
 			continue;
 		over = poll(&ended, 1, 0) == 1;
-		stage = atomic_load(&door.stages[i]); /* its last word, if it is over */
+		stage = atomic_load(&door.stages[i]); /* final, if it is over */
 		if (over && stage & VISITOR_BABBLES && !v->sink)
 			babbles(v->payer.user);
 		if (!over && !(stage & VISITOR_HOLDS)) {
 			if (!v->killed && now_ns - v->since_ns > TALK_NS) {
 				v->killed = true;
 				kill(v->pid, SIGKILL);
-				log_warning(NULL, "a process that looks after a client of user %u does not end; "
-					    "what that client sent holds it up", v->payer.user->uid);
+				log_warning(NULL, "killed the process for a client of user %u: no end in time; "
+					    "what the client sent may keep it there", v->payer.user->uid);
 			}
 			continue;
 		}
 		users_end(&door.users, v->payer, worth(stage));
 		close(v->pidfd);
 		v->pidfd = -1;
-		/* The process that holds goes on writing there, but nothing that would be read. */
+		/* A process that holds descriptors goes on, but sets nothing in its stage any more. */
 	}
 }
 
 /* ---- connections ---- */
 
-/* Closes a user's waiting connections in one process, however long that takes; `done`: only those that are to
- * be let go of in any case. */
+/* Starts a process that closes a user's waiting connections, however long that takes; `done`: only
+ * those that have to be closed anyway. */
 static bool sink(const struct account *user, bool done)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;
@@ -230,14 +231,14 @@ static bool sink(const struct account *user, bool done)
 	return sinks < SINKS_MAX && hand_over(places, count, true);
 }
 
-/* Whether the door itself may close it. */
+/* Whether the door itself may close the connection: it has no descriptors in its queue. */
 static bool is_clean(struct waiting *c)
 {
 	c->dirty = c->dirty || !connection_is_clean(c->fd);
 	return !c->dirty;
 }
 
-/* Lets go of a connection. False: that cannot be, now. */
+/* Closes a connection, in a process if need be. False: none can be started now. */
 static bool drop(unsigned i)
 {
 	struct waiting *c = &door.waiting[i];
@@ -249,13 +250,13 @@ static bool drop(unsigned i)
 	return true;
 }
 
-/* The same for one that has waited for its turn in vain. */
+/* Refuses a client that has waited in vain, and closes its connection. */
 static bool turn_away(unsigned i)
 {
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_REFUSE);
 
 	msg.error = -EBUSY;
-	gvm_attach_explain(&msg, "too many programs of this user ask for the fast path at a time");
+	gvm_attach_explain(&msg, "too many programs of this user ask for the fast path at once");
 	if (door.waiting[i].asks)
 		descriptors_send(door.waiting[i].fd, &msg, sizeof(msg), NULL, 0);
 	return drop(i);
@@ -271,7 +272,7 @@ static void make_room(uint64_t now_ns)
 	if (turn_away(i))
 		return;
 	log_warning(NULL, "user %u has too many connections to the fast path's socket that cannot be "
-		    "closed; no new client is received meanwhile", process->uid);
+		    "closed; new clients have to wait", process->uid);
 	door.pause_ns = now_ns + PAUSE_NS;
 }
 
@@ -296,9 +297,9 @@ static void accept_one(uint64_t now_ns)
 }
 
 /*
- * Looks at the first word, and leaves it in the queue: without room for descriptors a look installs none, and
- * releases none (the queue has them still), but tells that there are some. So whoever says something else needs
- * no process.
+ * Peeks at the first message, which stays in the queue. Without room for descriptors recvmsg()
+ * installs none and closes none (the queue keeps them), but MSG_CTRUNC says that there are some. So
+ * a client whose message is invalid needs no process.
  */
 static void first_word_look(struct waiting *c)
 {
@@ -316,8 +317,9 @@ static void first_word_look(struct waiting *c)
 		babbles(c->payer.user);
 }
 
-/* Of those that may be looked after now, the oldest of the user that owes least: so no number of others keeps a
- * user waiting who asks for the first time. -1: there is none. */
+/* Of the connections that may have a conversation now, the oldest of the user that owes least: so a
+ * user who asks for the first time does not wait behind others, however many they are. -1: there is
+ * none. */
 static int next_to_ask(uint64_t now_ns)
 {
 	int next = -1;
@@ -333,9 +335,10 @@ static int next_to_ask(uint64_t now_ns)
 }
 
 /*
- * Which conversation makes room for one of a user's, where there is no room for both: the oldest whose client has not
- * shown a region that it may write, which takes no time if nothing that it sent holds that up. Else, since one who may
- * can let many users do so, the oldest of the user with most of them, if that is fairer.
+ * Which conversation is ended to make room for one of `user`: the oldest whose client has not shown
+ * a region that it may write, which takes an honest client no time. If there is none (a user may
+ * pass such a region on to many others): the oldest of the user with the most visitors, if that
+ * user has at least two more than `user`. NULL: none.
  */
 static struct looked_after *talk_to_yield(const struct account *user, uint64_t now_ns)
 {
@@ -364,7 +367,7 @@ static void make_room_to_talk(const struct account *user, uint64_t now_ns)
 		return;
 	v->killed = true;
 	kill(v->pid, SIGKILL);
-	log_info(NULL, "a conversation with a client of user %u ends, since others want the fast path",
+	log_info(NULL, "ended the conversation with a client of user %u to make room for another user",
 		 v->payer.user->uid);
 }
 
@@ -380,7 +383,7 @@ static int connections_look(uint64_t now_ns)
 	for (unsigned i = 0; i < door.count; i++) {
 		struct waiting *c = &door.waiting[i];
 
-		/* The others at the next look: their places have changed. */
+		/* The rest at the next look: the places have changed. */
 		if (c->done && (is_clean(c) || users_may_release(c->payer, now_ns)) && drop(i))
 			return 0;
 		if (now_ns - c->since_ns > (c->asks ? TALK_NS : SILENT_NS) && turn_away(i))
@@ -407,10 +410,10 @@ static void door_wait(int ms)
 	for (unsigned i = 0; i < door.count; i++)
 		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].done ? -1 : door.waiting[i].fd,
 					    .events = door.waiting[i].asks ? 0 : POLLIN };
-	/* Children and deadlines are looked after now and then, while there are any. */
+	/* While there are children or deadlines, they are checked every `ms`. */
 	if (poll(p, door.count + 2, busy ? ms : -1) < 0)
 		return;
-	if (p[0].revents) { /* the supervisor has ended; what it had open goes first */
+	if (p[0].revents) { /* the supervisor has ended: let its descriptors be closed before ours */
 		usleep(LOOK_MS * 1000);
 		_exit(0);
 	}
@@ -433,7 +436,7 @@ static void door_run(const struct door *d, int control, dev_t dev, bool foregrou
 	int fds[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, d->listener, d->bell, control };
 
 	prctl(PR_SET_NAME, "gvmfs-door");
-	signal(SIGCHLD, SIG_IGN); /* nobody waits for a child */
+	signal(SIGCHLD, SIG_IGN); /* no wait() for the children */
 	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE);
 	descriptors_keep_only(fds, 6);
 	door.listener = fds[3];
@@ -506,14 +509,14 @@ void door_check(struct door *d, const struct journal *j, bool foreground)
 {
 	if (d->control < 0 || holder_lives(d->control))
 		return;
-	/* One that ends at once would keep the supervisor busy. */
+	/* A door that ends at once, again and again, must not keep the supervisor busy. */
 	if (gvm_now_ns() - d->started_ns < RESTART_NS)
 		usleep(RESTART_NS / 1000);
-	log_warning(NULL, "the process that receives clients of the fast path is gone: another one does now");
+	log_warning(NULL, "the process that receives clients of the fast path has ended: restarting it");
 	close(d->control);
 	d->control = -1;
 	if (door_start(d, j, foreground) < 0)
-		log_error(NULL, "it cannot be started; there are no new clients of the fast path");
+		log_error(NULL, "it cannot be started: no new client gets the fast path");
 }
 
 static void fd_drop(int *fd)
@@ -532,7 +535,7 @@ void door_leave(struct door *d)
 
 void door_end(struct door *d, const struct journal *j)
 {
-	/* There may be connections that nobody has accepted, and descriptors in them. */
+	/* Connections that were not accepted may have descriptors in their queues. */
 	if (d->listener >= 0 && (d->control < 0 || !holder_lives(d->control)))
 		release_apart(&d->listener, 1, j);
 	else

@@ -25,14 +25,14 @@
 
 #define HANDSHAKE_NS  60000000000ull /* a conversation that takes longer is ended */
 #define PAUSE_NS   1000000000ull
-#define ANNOUNCED  16u /* clients that are taken before others have their turn */
+#define ANNOUNCED  16u /* clients that are taken in one call of the loop */
 #define NO_SESSION JOURNAL_SESSIONS
 
 enum handshake_stage {
 	HANDSHAKE_QUEUED,	  /* waits for the inode */
 	HANDSHAKE_PREPARING, /* has it, while the visitor's process flushes the file */
 	HANDSHAKE_WELCOMED,  /* waits for the client to be ready */
-	HANDSHAKE_KEEPING,	  /* the supervisor is told */
+	HANDSHAKE_KEEPING,	  /* the supervisor was asked to keep the descriptors */
 	ATTACH_OVER,
 };
 
@@ -41,14 +41,14 @@ struct handshake {
 	struct worker *w;
 	enum handshake_stage stage;
 	bool closed; /* the client has left during QUEUED or KEEPING */
-	bool marked; /* the inode as `in_handshake` */
-	bool kept;   /* the supervisor has the descriptors, too */
+	bool marked; /* the inode is marked as in_handshake */
+	bool kept;   /* the supervisor has the descriptors too */
 	struct inode *inode;
 	struct close_wait closing;
-	uint32_t fills_seen; /* of the inode's, when its page cache was about to be emptied */
+	uint32_t fills_seen; /* inode->fills_seen when its page cache was about to be emptied */
 	uint64_t deadline_ns;
 	struct loop_source source; /* the channel */
-	int fd[SESSION_FDS]; /* the channel from the start; the client's own when it is ready */
+	int fd[SESSION_FDS]; /* the channel from the start; the client's descriptors from READY on */
 	unsigned session;
 	uint64_t bytes, offset;
 	uint32_t uid;
@@ -65,8 +65,8 @@ static int channel_send(const struct handshake *h, struct visit_msg *msg, const 
 	return descriptors_send(h->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
-/* Ends a conversation; what it had opened is closed. What had to wait for it goes on, unless the
- * region is on the fast path now. */
+/* Ends a conversation and closes its descriptors; frees `h`, unless it still waits for the inode or
+ * the supervisor. Requests that waited for it go on, unless the region is on the fast path now. */
 static void handshake_end(struct handshake *h)
 {
 	struct worker *w = h->w;
@@ -74,7 +74,7 @@ static void handshake_end(struct handshake *h)
 	bool marked = h->marked, has_inode = h->stage == HANDSHAKE_PREPARING;
 
 	if (h->stage == HANDSHAKE_QUEUED || h->stage == HANDSHAKE_KEEPING) {
-		h->closed = true; /* when it has the inode, or the supervisor has told */
+		h->closed = true; /* it ends when it has the inode, or the supervisor has answered */
 		return;
 	}
 	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
@@ -106,7 +106,7 @@ static void handshake_refuse(struct handshake *h, int error, const char *why)
 		handshake_send(h->fd[SESSION_SOCKET], &to_client);
 	else
 		channel_send(h, &msg, NULL, 0);
-	log_info(name_of(h), "process %d maps it as a file: %s", h->pid, why);
+	log_info(name_of(h), "process %d is refused the fast path: %s", h->pid, why);
 	handshake_end(h);
 }
 
@@ -158,7 +158,7 @@ static void welcome_send(struct handshake *h)
 		handshake_end(h);
 }
 
-/* The visitor's process has closed the file, so nothing keeps the inode but the mark. */
+/* The visitor's process has closed the file: from here on only `marked` keeps the inode. */
 static void prepared(struct handshake *h, int error)
 {
 	struct worker *w = h->w;
@@ -170,9 +170,9 @@ static void prepared(struct handshake *h, int error)
 		handshake_refuse(h, error, error == -EBUSY ? "another program has it mapped"
 							: "its cached pages cannot be written back");
 	} else if ((session = session_take(w, h->uid)) < 0) {
-		handshake_refuse(h, -EMFILE, "too many regions use the fast path here");
+		handshake_refuse(h, -EMFILE, "too many regions are on the fast path");
 	} else if ((h->session = (unsigned)session, error = memories_make(h)) < 0) {
-		handshake_refuse(h, error, "no memory can be made for it");
+		handshake_refuse(h, error, "its memory cannot be allocated");
 	} else {
 		welcome_send(h);
 	}
@@ -189,17 +189,17 @@ static const char *why_not(const struct inode *inode)
 	const struct journal_inode *d = inode->disk;
 
 	if (inode->resident || inode->in_handshake)
-		return "it is mapped through the fast path already";
+		return "it is on the fast path already, or about to be";
 	if (!d->epoch || d->failed || d->rec.kind != RECORD_REGION)
 		return "it is not attached for writing";
 	if (is_open_elsewhere(inode))
 		return "another program has it open";
 	if (d->rec.size_bytes % GVM_PAGE_BYTES)
-		return "its size is not a number of pages";
+		return "its size is not a multiple of the page size";
 	return NULL;
 }
 
-/* Has the inode. */
+/* The task has the inode. */
 static void hello_run(struct task *task)
 {
 	struct handshake *h = (struct handshake *)task;
@@ -233,7 +233,7 @@ static void ready(struct handshake *h, const struct visit_msg *msg, const int fd
 	if (msg->offset || msg->bytes != h->bytes || msg->page_bytes != GVM_PAGE_BYTES ||
 	    msg->address % GVM_PAGE_BYTES ||
 	    fcntl(fds[0], F_SETFL, fcntl(fds[0], F_GETFL) | O_NONBLOCK) < 0) {
-		handshake_refuse(h, -EINVAL, "its mapping is not of the whole region, in pages of 4 KiB");
+		handshake_refuse(h, -EINVAL, "the mapping is not of the whole region in pages of 4 KiB");
 		return;
 	}
 	s->inode = h->inode->nr;
@@ -270,17 +270,19 @@ static void handshake_ready(void *arg)
 	}
 	if (!error && h->stage == HANDSHAKE_WELCOMED && msg.what == VISIT_READY && msg.error < 0) {
 		handshake_refuse(h, msg.error, msg.error == -EBUSY ?
-			      "there are pages in its memory already" :
-			      "its userfaultfd is not one that tells of faults alone");
+			      "its memory has pages already" :
+			      "its userfaultfd reports more than faults, or is none");
 		return;
 	}
-	/* The client has left, or its process was killed; that says no more. */
+	/* The client has left, or the visitor's process was killed: the channel is not read any
+	 * more. */
 	loop_remove(h->w->loop, &h->source);
 	handshake_end(h);
 }
 
-/* Why a region whose cached pages had been written back is not as it was then. (Nobody detached it
- * or opened it for writing since, but it can fail, and the client itself has it open.) */
+/* Why the region may not go on the fast path after all; NULL: it may. (No process has detached it
+ * or opened it for writing since its cached pages were written back. But the region can have
+ * failed, and the client can have used its own open file.) */
 static const char *why_not_now(const struct handshake *h)
 {
 	const struct inode *inode = h->inode;
@@ -288,12 +290,13 @@ static const char *why_not_now(const struct handshake *h)
 
 	if (!d->epoch || d->failed)
 		return "it is not attached for writing any more";
-	/* Also by one that waits for the rest of a page, and would find a place beside the fast path. */
+	/* A WRITE that waits for the rest of a page counts: it would get a slot beside the fast
+	 * path. */
 	if (inode->slots || !TAILQ_EMPTY(&inode->writes))
 		return "it has been written to as a file meanwhile";
-	/* What came into the page cache since, or is about to, would stay there as it is now. */
+	/* Pages that came into the page cache since, or are about to, would go stale there. */
 	if (inode->fills || inode->fills_seen != h->fills_seen)
-		return "another program has it mapped, or sends it on";
+		return "another program has it mapped, or reads it by sendfile or splice";
 	return NULL;
 }
 
@@ -319,9 +322,9 @@ static void page_cache_emptied(struct worker *w, struct pagecache_ask *ask, int 
 }
 
 /*
- * A READ that was answered just before the page cache was checked may have put pages into it afterwards.
- * They are dropped while no call waits. One call at a time: a client may come again and again while the helper is
- * held up.
+ * A READ that was answered just before the page cache was checked may have put pages into it
+ * afterwards. They are invalidated in the background. One call at a time: clients may come and go
+ * while the helper is held up.
  */
 static void page_cache_empty(struct worker *w, struct inode *inode)
 {
@@ -359,7 +362,7 @@ static void kept(struct worker *w, unsigned session)
 		return; /* a predecessor's, which handshakes_init() has found */
 	h->stage = ATTACH_OVER;
 	h->kept = true;
-	if (h->closed) { /* its process has ended meanwhile */
+	if (h->closed) { /* the visitor's process has ended meanwhile */
 		handshake_end(h);
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
@@ -370,7 +373,7 @@ static void kept(struct worker *w, unsigned session)
 	if (error) {
 		if (!why)
 			why = error == -ENOMEM ? "no memory for its bookkeeping"
-					       : "gvmfs gets no userfaultfd of its own";
+					       : "gvmfs cannot set up its own userfaultfd";
 		handshake_refuse(h, error, why);
 		keeper_drop(w->keeper_fd, w->journal, session);
 		return;
@@ -379,7 +382,7 @@ static void kept(struct worker *w, unsigned session)
 	log_info(name_of(h), "process %d maps it through the fast path", h->pid);
 	journal_publish32(&w->journal->sessions[session].live, 1);
 	if (session_go(h->fd[SESSION_SOCKET]) < 0)
-		log_warning(name_of(h), "process %d cannot be reached", h->pid); /* its end is noticed */
+		log_warning(name_of(h), "process %d cannot be reached", h->pid); /* its end will be noticed */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		h->fd[i] = -1;
 	h->session = NO_SESSION;
@@ -393,7 +396,7 @@ static int bell_watch(struct worker *w)
 	return loop_add(w->loop, &w->handshakes->bell, w->handshakes->bell_fd, bell_ready, w);
 }
 
-/* A client that has shown its file; `channel`: to the process that looks after it. */
+/* A client has shown its file; `channel`: to its visitor's process. */
 static void announced(struct worker *w, const struct visit_msg *msg, int channel)
 {
 	struct inode *inode = inode_by_ino(w->inodes, msg->ino);
@@ -421,8 +424,8 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 		h->fd[k] = -1;
 	h->fd[SESSION_CHANNEL] = channel;
 	h->task.run = hello_run;
-	/* Its file is open there while it waits here; should that process be killed, the queue holds the
-	 * inode. */
+	/* The visitor's process has the file open while the task waits; if that process is killed,
+	 * the inode's queue keeps the inode. */
 	inode_acquire(inode, &h->task);
 }
 
@@ -440,10 +443,10 @@ static void bell_ready(void *arg)
 			announced(w, &msg, fds[0]);
 		} else if (r == -EAGAIN) {
 			return;
-		} else if (r == -EPIPE) { /* supervisor and door are gone, and all visitors */
+		} else if (r == -EPIPE) { /* the supervisor, the door and all visitors are gone */
 			loop_remove(w->loop, &w->handshakes->bell);
 			return;
-		} else { /* no descriptors are left */
+		} else { /* out of descriptors */
 			loop_remove(w->loop, &w->handshakes->bell);
 			w->handshakes->bell_at_ns = gvm_now_ns() + PAUSE_NS;
 			return;
@@ -459,7 +462,7 @@ static void keeper_ready(void *arg)
 
 	while ((session = keeper_kept(w->keeper_fd)) >= 0)
 		kept(w, (unsigned)session);
-	/* A supervisor that was killed keeps nothing any more, and its end stays an event. */
+	/* The supervisor was killed, and keeps nothing any more. Its socket would stay readable. */
 	if (session == KEEPER_GONE) {
 		loop_remove(w->loop, &w->handshakes->keeper);
 		w->sessions->alone = true;
@@ -482,11 +485,11 @@ uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 		if (!h || h->closed)
 			continue;
 		if (h->deadline_ns <= now_ns) {
-			log_warning(name_of(h), "process %d asked for the fast path and then fell silent: refused",
+			log_warning(name_of(h), "process %d is refused the fast path: no answer in time",
 				    h->pid);
 			loop_remove(w->loop, &h->source);
 			handshake_end(h);
-			next = now_ns; /* requests that waited for it went on */
+			next = now_ns; /* requests that waited for it go on */
 		} else if (h->deadline_ns < next) {
 			next = h->deadline_ns;
 		}
@@ -516,8 +519,8 @@ int handshakes_init(struct worker *w, int bell_fd)
 	return r || bell_fd < 0 ? r : bell_watch(w);
 }
 
-/* Without a look into /proc: that may have to tidy up after a process which ends just then, and so
- * release what a stranger has mapped. */
+/* Does not read /proc: a reader there may become the one that frees an ending process's memory, and
+ * so closes what a client has mapped. */
 static bool thread_is_of(int tid, int pid)
 {
 	/* EPERM: it is, and we may not signal it. */

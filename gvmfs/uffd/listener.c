@@ -30,7 +30,7 @@ int listener_folder(char *folder, size_t size)
 	return mkdir(folder, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* Removes the names of sockets that nobody listens on: their gvmfs was killed. */
+/* Removes the names of sockets that no process listens on: their gvmfs was killed. */
 static void folder_tidy(const char *folder)
 {
 	DIR *dir = opendir(folder);
@@ -81,7 +81,8 @@ void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 		fd = -errno;
 	if (!fd) {
 		folder_tidy(folder);
-		/* Under another name until it listens: folder_tidy() of another mount looks at it. */
+		/* Under another name until it listens, or another mount's folder_tidy() would
+		 * remove it. */
 		snprintf(path, JOURNAL_PATH_MAX, "%s/%0*llx", folder, NAME_DIGITS, name);
 		snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%0*llx.new", folder, NAME_DIGITS,
 			 name);
@@ -100,7 +101,7 @@ void listener_open(struct listener *l, char path[JOURNAL_PATH_MAX])
 		}
 	}
 	if (fd < 0) {
-		log_warning(NULL, "no fast path: no socket for its clients can be made: %s",
+		log_warning(NULL, "no fast path: cannot make the socket for its clients: %s",
 			    strerror(-fd));
 		path[0] = 0;
 		*l = (struct listener){ .fd = -1, .file = -1 };

@@ -14,19 +14,19 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define MESSAGES 64 /* fit into a pipe's atomic write */
+#define MESSAGES 64 /* fit into one atomic write to a pipe */
 #define STOP_US	 100
 
-_Static_assert(MESSAGES * sizeof(struct uffd_msg) <= 4096, "a write of all is not torn");
+_Static_assert(MESSAGES * sizeof(struct uffd_msg) <= 4096, "one write of all messages is atomic");
 
 struct reader {
-	int uffd, stop_fd; /* that becomes readable at the end */
+	int uffd, stop_fd; /* stop_fd: readable when the thread has to end */
 	int pipe[2];
 	atomic_bool stopping, over;
 	pthread_t thread;
 };
 
-/* A read that waits is interrupted; nothing else is to happen. */
+/* The signal only interrupts a read that blocks. */
 static void interrupted(int sig)
 {
 	(void)sig;
@@ -44,9 +44,9 @@ static void *reader_run(void *arg)
 
 		if (poll(p, 2, -1) < 0 || !(p[0].revents & POLLIN))
 			continue;
-		n = read(r->uffd, msg, sizeof(msg)); /* waits if the client was faster */
+		n = read(r->uffd, msg, sizeof(msg)); /* blocks if the client took the message first */
 		if (n > 0 && write(r->pipe[1], msg, (size_t)n) < 0)
-			break; /* nobody reads any more */
+			break; /* reader_stop() has closed the other end */
 	}
 	atomic_store(&r->over, true);
 	return NULL;
@@ -93,7 +93,8 @@ void reader_stop(struct reader *r)
 	close(r->pipe[0]);
 	if (write(r->stop_fd, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd of our own */
-	/* It may be just before a read that waits: then the next one gets it. */
+	/* A signal that comes just before a read blocks has no effect: so again, until the thread
+	 * is over. */
 	while (!atomic_load(&r->over)) {
 		pthread_kill(r->thread, SIGURG);
 		usleep(STOP_US);

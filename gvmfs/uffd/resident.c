@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident.c - the turn of resident.h: an event only changes what is known of a region and notes that it
- * is to be looked at; the turn then does what there is to do, until nothing changes any more. So nothing
- * that is decided is called by anything else that is being decided.
+ * resident.c - the turn of resident.h: an event only changes the state of a region and notes that
+ * the region has to be looked at; the turn then decides, until nothing changes any more. So no
+ * decision calls another.
  */
 #include "base/log.h"
 #include "base/mutant.h"
@@ -36,7 +36,7 @@ void resident_begin(struct resident *r, uint64_t starts)
 	STAILQ_INIT(&r->outcomes);
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
-	/* An answer to a predecessor's request must not be taken for one to ours. */
+	/* The client may still answer a zap request of a predecessor. */
 	r->zap_seq = starts << 32;
 	r->recovering = true;
 	session_set_add(&r->rs->recovering, r->session);
@@ -60,7 +60,7 @@ static void news_look(struct resident *r)
 		int error;
 
 		STAILQ_REMOVE_HEAD(&r->news, entry);
-		/* Before it: more may come while a call waits. */
+		/* Before fetch_look(): more pages may arrive while it waits in a call. */
 		f->noted = mutant("news-late") && !f->over;
 		error = fetch_look(f);
 		if (mutant("news-late"))
@@ -86,7 +86,7 @@ static void serve(struct resident *r)
 void resident_turn(struct resident *r)
 {
 	if (r->turning && !mutant("turn-in-turn"))
-		return; /* what the turn does has caused an event: it sees it */
+		return; /* an event within a turn: the loop below handles it */
 	r->turning = true;
 	while (r->again) {
 		r->again = mutant("again-late");
@@ -111,13 +111,13 @@ void resident_turn(struct resident *r)
 
 /* The clock. */
 
-/* Looks whether the memory of a client that has left is gone, too. */
+/* Checks whether the memory of a client that has left is gone too. */
 static void gone_look(struct resident *r, uint64_t now_ns)
 {
 	if (!r->memory_gone && !r->detached && r->env->memory_alive(r)) {
 		if (now_ns > r->gone_said_ns) {
-			log_error(r->env->name(r), "process %d has ended its connection, but its memory still "
-				  "exists; nothing is written back until it is gone", r->pid);
+			log_error(r->env->name(r), "process %d has closed its connection, but its memory still "
+				  "exists: nothing is written back before it is gone", r->pid);
 			r->gone_said_ns = now_ns + 12 * GONE_SAY_NS;
 		}
 		r->look_at_ns = now_ns + LOOK_NS;
@@ -128,7 +128,7 @@ static void gone_look(struct resident *r, uint64_t now_ns)
 	r->look_at_ns = r->retry_at_ns > now_ns ? r->retry_at_ns : now_ns + RETRY_NS;
 }
 
-/* Notes what is due. */
+/* Notes the timers that are due. */
 static void timers_look(struct resident *r, uint64_t now_ns)
 {
 	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns, &r->sync_deadline_ns };
@@ -143,13 +143,13 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 	if (r->unmapped_ns && r->unmapped_ns <= now_ns) {
 		r->unmapped_ns = 0;
 		if (!r->client_gone)
-			resident_abort(r, "it has unmapped a part of its memory");
+			resident_abort(r, "it has unmapped a part of the region");
 	}
 	if (r->client_gone && r->look_at_ns <= now_ns)
 		gone_look(r, now_ns);
 }
 
-/* When something is due next. */
+/* When the next timer is due; ~0: never. */
 static uint64_t timers_next(const struct resident *r)
 {
 	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns, r->unmapped_ns,
@@ -171,7 +171,7 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 	resident_turn(r);
 	if (r->draining && !r->busy && !r->evictions && !r->fetches && TAILQ_EMPTY(&r->syncs) &&
 	    TAILQ_EMPTY(&r->syncs_next)) {
-		*next = now_ns; /* requests that waited for the end go on, and other things may be due */
+		*next = now_ns; /* requests that waited for the end go on, and may make other things due */
 		r->env->close(r);
 		return false;
 	}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * resident.h - the fast path: what is on this host of a region that a client maps through
- * userfaultfd (handshake.h gives it that mapping).
+ * resident.h - the fast path: the pages on this host of a region that a client maps through
+ * userfaultfd (handshake.h gives the client that mapping).
  *
- * The store is a memfd. Its chunks come and go by these states:
+ * The pages are in a memfd. Its chunks go through these states:
  *
  *	ABSENT ──fault──► FILLING ──answer──► RESIDENT ──zap──► ZAPPING ──done──► INACTIVE
  *	   ▲                 ▲                 │ ▲ ▲ ▲             │ fault            │  │
@@ -12,40 +12,46 @@
  *	   │                                     └─── fault ───┐                         │
  *	   └──── acknowledged, punched ──────────────────── EVICTING ◄─ not used, not pinned
  *
- * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the page that is waited for first. A
- * chunk that is touched at a random place gets a few pages around it, at the second place the rest;
- * one that goes on as its neighbours did is fetched ahead, as a whole, and waits INACTIVE; of those before a
- * reader that surely goes on most are mapped as they come, and it faults once in RESIDENT_STREAM chunks. So
- * RESIDENT may mean some of the pages. ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
- * INACTIVE: a page that is touched faults, is mapped again and the chunk is RESIDENT: so the
- * beginning of the inactive list is what was not used for longest. EVICTING: a writer compares it
- * with what was fetched and sends the pages that changed; when the node has acknowledged, the
- * memory is punched out. A chunk with a page that the client has seen becomes ABSENT in no other
- * way. A fault meanwhile ends the eviction: what was sent counts, but nothing is punched.
+ * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the faulting page first. The first
+ * fault in a chunk brings a few pages around it, a fault on another page the rest. A chunk that a
+ * reader is about to reach is fetched ahead, as a whole, and waits INACTIVE. Ahead of a reader that
+ * has been sequential for long, most chunks are mapped as soon as they have arrived, so that it
+ * faults once in RESIDENT_STREAM chunks. A RESIDENT chunk may have only some of its pages.
+ * ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
+ * INACTIVE: no page is mapped. A touched page faults, is mapped again, and the chunk is RESIDENT;
+ * so the chunk that was unused for longest is first in the inactive list.
+ * EVICTING: a writer compares the pages with what was fetched and sends those that changed; when
+ * the node has acknowledged them, the memory is punched out. Unless its region failed or was
+ * deleted, a chunk with a page that the client has seen becomes ABSENT in no other way. A fault
+ * ends the eviction: what was sent counts, but nothing is punched out.
  *
- * Why nothing is lost: all mappings of the memfd are registered, so only we make page-table
+ * Why nothing is lost: all mappings of the memfd are registered, so only gvmfs makes page-table
  * entries. Between the zap and the punch there are none: a store faults, and so does a direct read
- * that begins; one that began before the zap is counted in the pins, which are looked at after it.
- * So what was sent is what is punched out. (What a fault overtakes may be sent half changed: the
- * hashes are those of the bytes that were sent, so the next eviction sees the difference.)
+ * that begins then; a direct read that began before the zap holds a pin, and the pins are checked
+ * after the zap. So what was sent is what is punched out. (A chunk whose eviction a fault ended may
+ * have been sent half changed: the hashes are those of the bytes that were sent, so the next
+ * eviction sees the difference.)
  *
- * That a page is in the memfd does not make it content: shmem puts in 2 MiB of zeros where it may, and
- * so may a stranger. What counts are marks (struct resident_mark), in a memfd of their own. A page
- * comes in three steps: it is marked as coming, put in by a call that fails if there is one already,
- * and marked as filled. One that is there without its mark is punched out before another comes.
+ * A page in the memfd need not be content: shmem may put in 2 MiB of zeros, and so may another
+ * process. The marks (struct resident_mark), which are in a memfd of their own, say which pages are
+ * content. A page comes in three steps: it is marked as coming; it is put in by a call that fails
+ * if the memfd has the page already; it is marked as filled. A page that is found without its mark
+ * is punched out before the content is put in.
  *
- * A killed worker: a page that was filled, or was coming and is there, is as the memfd has it, zero
- * if it has none (somebody punched a hole); all others are the node's. Marks go before the pages do.
+ * After a worker was killed: a page that was filled, or that was coming and is in the memfd, has
+ * the memfd's content (zeros if the memfd lacks it, since then a hole was punched); all others are
+ * the node's. Marks are cleared before the pages go.
  *
- * Files read and written through FUSE meanwhile see the same memory (resident_io.c), and do not
- * change what is resident, except that a write brings its chunk in.
+ * FUSE requests for the file see the same memory (resident_io.c). A read changes nothing there; a
+ * write brings its chunk in.
  *
  * The budget counts pages: those that are here, and those that have been asked for.
  *
- * Only the thread that has the front's role (state/relief.h) touches any of this. Some of the calls of
- * resident_env.h may wait for the client, and then others have the role meanwhile: what happens is noted, as
- * between two turns, and the turn that is in the middle of that call sees it later. What a chunk holds
- * whose pages are just being put in is known only afterwards (`putting`): who reads the file waits for that.
+ * Only the thread that has the front's role (state/relief.h) touches any of this. A call of
+ * resident_env.h may wait for the client; other threads can have the role meanwhile. The events
+ * that they note are handled as if they came between two turns: by the turn that made the call,
+ * once the call has returned. What a chunk holds while pages are being put into it is known only
+ * afterwards (`putting`): a reader of the file waits for that.
  *
  *	resident.c	   the turn, and the clock      resident_evict.c   how chunks go
  *	resident_fault.c   faults                       resident_io.c      FUSE's part
@@ -54,10 +60,11 @@
  *	resident_sync.c    fsync
  *	resident_event.c   events
  *
- * These decide, over the calls of resident_env.h, and run in simulators too (tests/resident). Gvmfs's own:
+ * These files decide. They make only the calls of resident_env.h, and run in simulators too
+ * (tests/resident). The others are gvmfs's alone:
  *
  *	resident_open.c	   a session's life             resident_client.c  the client's socket
- *	resident_env.c	   kernel, nodes, journal       apart.c            by which thread
+ *	resident_env.c	   kernel, nodes, journal       apart.c            which thread runs a turn
  */
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H
@@ -74,19 +81,19 @@
 #include <xxhash.h>
 
 #ifndef RESIDENT_FETCHES /* simulators have less */
-#define RESIDENT_FETCHES   72u /* GETs under way, over all regions: a node may have two thirds of them */
+#define RESIDENT_FETCHES   72u /* GETs in flight, over all regions; at most two thirds to one node */
 #define RESIDENT_EVICTIONS 48u /* chunks being sent, likewise */
-#define RESIDENT_SPARE	   JOURNAL_SESSIONS /* of both, one for each region beside the first */
-#define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* no budget is smaller */
+#define RESIDENT_SPARE	   JOURNAL_SESSIONS /* more of both: one for each region but the first */
+#define RESIDENT_LOCAL_MIN (16u * GVM_CHUNK_PAGES) /* pages: the smallest budget */
 #endif
 #ifndef RESIDENT_SPARE
 #define RESIDENT_SPARE	   0u /* for one region */
 #endif
-#define RESIDENT_WINDOW	   4u /* pages that a first fault brings */
+#define RESIDENT_WINDOW	   4u /* pages that the first fault in a chunk brings */
 #ifndef RESIDENT_STREAM
-#define RESIDENT_STREAM	   4u /* chunks: one of as many is left unmapped before a reader that surely goes on */
+#define RESIDENT_STREAM	   4u /* ahead of a sure reader, one chunk in so many is left unmapped */
 #endif
-#define RESIDENT_FAULTS	   64u /* that a turn serves */
+#define RESIDENT_FAULTS	   64u /* that one turn can serve */
 
 struct inode;
 struct reader;
@@ -95,16 +102,16 @@ struct resident_env;
 struct resident;
 struct residents;
 
-/* What a successor must know of a chunk, beside the memory itself. */
+/* What a successor must know of a chunk, besides the memory itself. */
 struct resident_mark {
 	uint32_t filled; /* bit p: page p has been put into the memory */
-	uint32_t coming; /* is being put there, or has been: it was not there before */
-	uint64_t tried;	 /* the highest version that was sent for it, acknowledged or not */
+	uint32_t coming; /* bit p: page p, which was not in the memory, is being put in, or was */
+	uint64_t tried;	 /* the highest version that was sent of the chunk, acknowledged or not */
 };
 
 enum chunk_state {
 	CHUNK_ABSENT,  /* no page is filled */
-	CHUNK_FILLING, /* a fetch is under way; some pages may be filled */
+	CHUNK_FILLING, /* a fetch is in flight; some pages may be filled */
 	CHUNK_RESIDENT,
 	CHUNK_ZAPPING,
 	CHUNK_INACTIVE,
@@ -114,17 +121,17 @@ enum chunk_state {
 enum chunk_list_id { LIST_NONE, LIST_ACTIVE, LIST_INACTIVE, LIST_BLOCKED, LISTS };
 
 struct chunk {
-	uint32_t next, prev; /* in its list: chunk + 1; 0: none */
+	uint32_t next, prev; /* in its list, as chunk + 1; 0: none */
 	uint8_t state;	     /* enum chunk_state */
 	uint8_t list;	     /* enum chunk_list_id */
-	uint8_t want_page;   /* LIST_BLOCKED: what is waited for */
-	bool sending : 1;    /* a writer has it, also if EVICTING is over */
+	uint8_t want_page;   /* LIST_BLOCKED: the page that is waited for, or GVM_NO_PAGE */
+	bool sending : 1;    /* a writer has it, even if its eviction was ended */
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
-	bool streamed : 1;   /* fetched ahead, to be mapped when it has come; the reader has not passed it yet */
-	uint32_t sync_pass;  /* the last pass of fsyncs that sent it; 0: none */
-	uint32_t holes;	     /* filled pages that have been punched out since */
-	uint32_t known;	     /* pages whose hash is known: */
-	XXH128_hash_t *hashes; /* one for each of these, as the node has them */
+	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
+	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
+	uint32_t holes;	     /* filled pages that were punched out since */
+	uint32_t known;	     /* pages whose hash is known */
+	XXH128_hash_t *hashes; /* of the node's copies: one for each page in `known` */
 	struct resident_fetch *fetch;
 };
 
@@ -133,202 +140,208 @@ struct chunk_list {
 	uint32_t count;
 };
 
-/* A GET under way for a chunk that is FILLING. */
+/* A GET in flight for a chunk that is FILLING. */
 struct resident_fetch {
 	struct fetch fetch;
 	struct resident *r; /* NULL: free */
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */
-	uint32_t decoded; /* of these, what has come */
-	uint32_t waited;  /* pages that were faulted for, and have not woken those who did */
-	bool ahead;	  /* nobody waits: nothing is shown before all of it is there */
+	uint32_t decoded; /* of these, the pages that have arrived */
+	uint32_t waited;  /* pages that faulted, and whose faulters were not woken yet */
+	bool ahead;	  /* no fault waits: the chunk is put in, unmapped, once it is complete */
 	uint8_t *data;
-	bool noted; /* the turn is to look at it: */
-	bool over;  /* it has ended, */
-	int error;  /* so */
+	bool noted; /* it is in `news`, for the turn to look at */
+	bool over;  /* it has ended, with `error` */
+	int error;
 	STAILQ_ENTRY(resident_fetch) entry;
 	struct resident_fetch *next_free;
 };
 
-/* A chunk that a writer looks at and perhaps sends. */
+/* A chunk that a writer compares, and perhaps sends. */
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
-	uint32_t sync_pass; /* of fsyncs, which sends it; 0: none, it leaves */
+	uint32_t sync_pass; /* the fsync pass that sends it; 0: none, it is evicted */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
 	STAILQ_ENTRY(eviction) entry;
 	struct eviction *next_free;
 };
 
-/* A write, zeros, or an fsync; embedded in what waits for it. */
+/* A write, a range to be zeroed, or an fsync; embedded in the request that waits for it. */
 struct resident_io {
 	TAILQ_ENTRY(resident_io) entry;
-	const uint8_t *data;	  /* of a write; stays as it is until: */
-	uint64_t begin, off, end; /* all of it, and what is not done yet */
-	/* Ends it, once: 0, a negative errno, or RESIDENT_OVER. */
+	const uint8_t *data;	  /* of a write: must not change before done(); NULL: zeros */
+	uint64_t begin, off, end; /* begin..end is all of it, off..end is not done yet */
+	/* Called once, at the end, with 0, a negative errno, or RESIDENT_OVER. */
 	void (*done)(struct resident_io *io, int error);
 };
 TAILQ_HEAD(resident_ios, resident_io);
 
-#define RESIDENT_OVER 1 /* the region is a file like any other: to be done there, from `off` on */
+#define RESIDENT_OVER 1 /* the region is an ordinary file now: the caller does the rest, from `off` on */
 
 struct resident {
 	struct residents *rs;
 	const struct resident_env *env;
-	/* gvmfs's own, which the decisions do not look at: */
+	/* For gvmfs; the decisions do not use these: */
 	struct worker *w;
 	struct inode *inode;
 	unsigned session;
-	int fd[SESSION_FDS]; /* in this process */
+	int fd[SESSION_FDS]; /* as numbered in this process */
 	struct reader *reader; /* NULL: the front thread reads the faults itself */
 	struct loop_source client, faults;
-	int faults_fd;	     /* where it does: the userfaultfd, or the reader's pipe */
-	/* A thread of its own has its turns (apart.h): */
+	int faults_fd;	     /* where faults are read: the userfaultfd, or the reader's pipe */
+	/* Its turns run in a thread of its own (apart.h): */
 	bool apart;
-	int kick_fd;	     /* an eventfd: there is something to do */
-	unsigned reliefs;    /* how often that came to be */
+	int kick_fd;	     /* an eventfd that wakes that thread */
+	unsigned reliefs;    /* how often the region got such a thread; bounded */
 	bool kicked;
-	uint64_t call_ns;    /* when its last call began */
-	uint64_t waited_ns;  /* when a call last waited for the client */
+	uint64_t call_ns;    /* when its last call into the client's memory began */
+	uint64_t waited_ns;  /* when such a call last turned out to have waited for the client */
 	int pid;	     /* of the client */
 	uint64_t address, bytes, chunks;
 	struct chunk *chunk;
 	struct resident_mark *mark;
-	_Atomic uint64_t *index; /* the region's part of the journal */
-	uint64_t cut_version;	 /* as the journal says */
+	_Atomic uint64_t *index; /* the region's index, in the journal */
+	uint64_t cut_version;	 /* from the journal */
 	struct stats *stats, *mount_stats;
-	uint64_t *peak; /* pages that were here, at the most */
+	uint64_t *peak; /* the highest `here` so far, in the journal */
 	_Atomic uint32_t *pins;
 	struct chunk_list lists[LISTS];
 	uint64_t local;	    /* the budget, in pages: the hard cap */
-	uint64_t here;	    /* pages that are filled, and no holes */
-	uint64_t coming;    /* pages asked for */
+	uint64_t here;	    /* pages that are filled and no holes */
+	uint64_t coming;    /* pages that the GETs in flight asked for */
 	uint64_t busy;	    /* chunks that are not ABSENT */
-	uint64_t touched, touched_end; /* chunks of which the last look found all touched: chunk_touched() */
+	uint64_t touched, touched_end; /* the range of chunks that chunk_touched() found last */
 	unsigned fetches, evictions;
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
-	uint64_t zap_seq;   /* of the last request; 0: none yet */
-	bool zapping;	    /* it is under way: */
+	uint64_t zap_seq;   /* of the last zap requested */
+	bool zapping;	    /* it is in flight, over these chunks: */
 	uint64_t zap_first, zap_count;
-	unsigned pinned_row; /* chunks in a row that could not go since something pins them */
-	uint64_t retry_at_ns; /* no eviction before: a node could not take one */
-	bool syncing;	    /* a pass of fsyncs is under way: */
-	uint32_t sync_pass; /* which, or the last; 0: there was none */
-	uint64_t sync_next; /* where it goes on */
-	uint64_t sync_sent; /* chunks that it has sent, and no node has acknowledged yet */
+	unsigned pinned_row; /* chunks in a row that could not be evicted because they are pinned */
+	uint64_t retry_at_ns; /* no eviction before this time: a node could not take one */
+	bool syncing;	    /* an fsync pass is under way: */
+	uint32_t sync_pass; /* its number, or that of the last one; 0: there was none */
+	uint64_t sync_next; /* the chunk where it goes on */
+	uint64_t sync_sent; /* chunks that it has sent, and whose outcome is not known yet */
 	int sync_error;
-	struct resident_ios ios;	       /* wait for chunks */
-	struct resident_ios syncs, syncs_next; /* of the pass under way; of the one after it */
-	struct resident_io *io_now, *io_next; /* that the turn is at, and the next one it comes to */
-	bool recovering;  /* what a predecessor left is yet to be taken over */
-	uint64_t putting; /* chunk + 1 whose pages are just being put in; 0: none */
+	struct resident_ios ios;	       /* waiting for chunks or room */
+	struct resident_ios syncs, syncs_next; /* fsyncs of the pass under way; of the next pass */
+	struct resident_io *io_now, *io_next; /* the request that the turn is at, and the next one */
+	bool recovering;  /* what a predecessor left was not taken over yet */
+	uint64_t putting; /* chunk + 1 into which pages are just being put; 0: none */
 	/* What has happened since the last turn. */
-	bool again;   /* something: resident_note() */
-	bool turning; /* in a turn */
-	bool later;   /* it has more to do, but others come first */
+	bool again;   /* anything at all: resident_note() */
+	bool turning; /* a turn is running */
+	bool later;   /* the turn has more to do, but other regions come first */
 	bool ios_due, zapped, sync_late;
-	bool ios_lack_room; /* some did when they were last looked at */
+	bool ios_lack_room; /* some of `ios` did when they were last looked at */
 	STAILQ_HEAD(, resident_fetch) news;
 	STAILQ_HEAD(, eviction) outcomes;
 	unsigned fault_count;
-	uint64_t fault[RESIDENT_FAULTS]; /* addresses */
+	uint64_t fault[RESIDENT_FAULTS]; /* their addresses in the client */
 	struct readahead readahead;
 	uint64_t seed; /* of the hashes */
 	XXH128_hash_t zero_hashes[GVM_CHUNK_PAGES];
-	bool poison;	  /* the kernel can make pages fail */
+	bool poison;	  /* the kernel has UFFDIO_POISON */
 	bool pinned;	  /* a device pins all of it: nothing is evicted */
-	bool over;	  /* what is pinned does not leave room: the budget cannot hold */
+	bool over;	  /* pinned pages leave no room: the budget is exceeded */
 	uint64_t over_said_ns;
-	uint64_t zap_at_ns; /* no zap before: all that the last ones brought was pinned */
+	uint64_t zap_at_ns; /* no zap before this time: all was pinned, or a request could not be sent */
 	uint64_t sync_deadline_ns; /* 0: none */
 	bool client_gone; /* it has left */
-	bool detached;	  /* it has said that the mapping is no more */
-	bool memory_gone; /* with the client: nobody can change it any more */
+	bool detached;	  /* it has said that its mapping is gone */
+	bool memory_gone; /* the client's memory is gone too: no process can change the pages any more */
 	bool draining;
 	bool aborted;
-	uint64_t unmapped_ns; /* part of its mapping is no more: until then it has to have left; 0: all is there */
-	uint64_t look_at_ns, gone_said_ns; /* whether the client's memory is gone: */
-	bool looking; /* the visitor's process was asked */
+	uint64_t unmapped_ns; /* part of its mapping is gone: when it must have left; 0: all is there */
+	/* When to ask again whether the client's memory is gone, and when to log that it is not. */
+	uint64_t look_at_ns, gone_said_ns;
+	bool looking; /* the visitor's process was asked, and has not answered yet */
 };
 
 struct residents {
 	struct resident *list[JOURNAL_SESSIONS]; /* by session; NULL: free */
 	unsigned count;
 	struct session_set open;       /* those in the list */
-	struct session_set noted;      /* of which something has happened, perhaps */
-	struct session_set recovering; /* that may yet have to take over what a predecessor left */
-	struct session_set wanting;    /* that were refused a fetch or an eviction since all of them were taken */
-	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants the clock; ~0: not */
-	unsigned fetching; /* GETs under way */
-	bool paused;	   /* a connection has more than was looked at: gvm_conn_pause() */
-	struct loop faults; /* the front's regions, each by its faults_fd: one look at all of them */
-	struct loop_source faults_any; /* the same, in the front's loop */
+	struct session_set noted;      /* those that may have something to do */
+	struct session_set recovering; /* those that may have to take over what a predecessor left */
+	struct session_set wanting;    /* those that were refused a fetch or an eviction */
+	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants its next tick; ~0: never */
+	unsigned fetching; /* GETs in flight */
+	bool paused;	   /* a connection was paused, with input not looked at: gvm_conn_pause() */
+	struct loop faults; /* the faults_fd of each of the front's regions: one call asks all */
+	struct loop_source faults_any; /* that loop, in the front's loop */
 	unsigned faults_read; /* since residents_faults_read() began */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
-	/* Whose share each of them takes; NULL: it is free. Apart from them, since all are looked through. */
+	/* The node against whose share each of them counts; NULL: it is free. Separate arrays,
+	 * since they are scanned. */
 	const void *fetch_node[RESIDENT_FETCHES + RESIDENT_SPARE];
 	const void *eviction_node[RESIDENT_EVICTIONS + RESIDENT_SPARE];
 	unsigned evicting; /* chunks being sent */
-	unsigned fetchers, evicters; /* regions with some of them */
+	unsigned fetchers, evicters; /* regions that have fetches; that have evictions */
 	struct window window;
-	bool ended; /* a region has, since the last tick */
-	bool freed; /* a fetch or an eviction: another region may want it */
-	/* The node that a chunk is on: something to compare it by. NULL: each region has one of its own. */
+	bool ended; /* a region has ended since the last tick */
+	bool freed; /* a fetch or an eviction was given back: another region may want it */
+	/* The node that a chunk is on: a pointer to compare. NULL: each region counts as a node of
+	 * its own. */
 	const void *(*node)(const struct resident *r, uint64_t c);
-	/* A region is not served here any more, or (handshake.c) will not be after all. */
+	/* A region is no longer served here, or (handshake.c) will not be after all. */
 	void (*on_close)(struct worker *w, struct inode *inode);
 };
 
+/* Once, before any region. 0 or a negative errno. */
 int residents_init(struct worker *w);
 
 /*
- * Begins to serve a session that the journal has and the supervisor keeps; of a predecessor's, takes
- * over what is in its memory. The descriptors are its own from then on. 0 or a negative errno.
+ * Begins to serve a session that is in the journal and kept by the supervisor. The first turn takes
+ * over what a predecessor left in its memory. On success the descriptors belong to the region; on
+ * failure they stay the caller's. 0 or a negative errno.
  */
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS]);
 
-/* Reads the faults of a region: how many there were. */
+/* Reads a region's faults without waiting; returns how many messages there were. */
 unsigned resident_faults_read(struct resident *r);
-/* The front's loop has some of a region. */
+/* Loop handler: a region has faults to be read by the front. */
 void resident_faults_ready(void *resident);
-/* Reads those of all regions that have no thread of their own: of as many regions as have some, however many
- * there are. */
+/* Reads the faults of all regions that have no thread of their own; returns how many there were.
+ * With many regions, only those that have faults cost a call. */
 unsigned residents_faults_read(struct worker *w);
-/* Has the faults of a region looked for by the front's loop, or not. 0 or a negative errno. */
+/* Adds a region's faults to the front's loop, or removes them. 0 or a negative errno. */
 int resident_faults_watch(struct resident *r, bool watch);
-/* The client has said something, or left. */
+/* Loop handler: the client has sent a message, or left. */
 void resident_client_ready(void *resident);
-/* Whether the client has left, as of now. */
+/* Reads the client's messages, and returns whether it has left by now. */
 bool resident_has_left(struct resident *r);
 
 /* ---- The decisions: the functions above call these, and so do simulators. */
 
-/* With room for RESIDENT_FETCHES + RESIDENT_SPARE chunks. */
+/* `data` has room for RESIDENT_FETCHES + RESIDENT_SPARE chunks. */
 void residents_begin(struct residents *rs, uint8_t *data);
-/* The session is filled in, and its memory mapped: the first turn takes over what is there. `starts`: of
- * workers, on this journal. */
+/* The caller has filled in the session and mapped its memory; the first turn takes over what is
+ * there. `starts`: how many workers have started on this journal. */
 void resident_begin(struct resident *r, uint64_t starts);
 
 /*
- * Does what there is to do after events, until nothing changes any more. Each of the events that follow
- * only notes what has happened: a turn follows, after it or after some. From within a turn (a request's
- * `done`, or what happens while a call waits for the client) it does nothing: the turn sees what is new.
+ * Handles what events have noted, until nothing changes any more. Each of the events below only
+ * notes what has happened; a turn has to follow one or several of them. Does nothing within a turn
+ * (from a request's `done`, or while a call waits for the client): the running turn handles the
+ * event.
  */
 void resident_turn(struct resident *r);
 
-/* Somebody touched a page at an address of the client's that is not mapped. No more than RESIDENT_FAULTS
- * between two turns. */
+/* A page at this address in the client has faulted. At most RESIDENT_FAULTS between two turns. */
 void resident_fault(struct resident *r, uint64_t address);
-/* A node's answer has brought pages of a fetch into f->data; and it has ended. */
+/* A node's answer has brought these pages of a fetch into f->data. */
 void resident_piece(struct resident_fetch *f, uint32_t pages);
+/* A fetch has ended with 0 or a negative errno. */
 void resident_fetched(struct resident_fetch *f, int error);
 /* A writer has handed a chunk back. */
 void resident_flushed(struct flush *flush);
-/* The client has dropped the page-table entries that it was asked to. */
+/* The client has dropped the page-table entries that zap request `seq` asked for. */
 void resident_zapped(struct resident *r, uint64_t seq);
-/* A device pins all of it. */
+/* A device pins all of the region: nothing is evicted any more. */
 void resident_pin(struct resident *r);
 /* The client has left. When its memory is gone too, what is here is sent, and the session ends. */
 void resident_left(struct resident *r);
@@ -337,64 +350,65 @@ void resident_budget(struct resident *r, uint64_t bytes);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
 
-/* The clock: has a turn, if something is due. *next: when it wants to be called again (CLOCK_MONOTONIC), ~0:
- * not. False: the session is over, and gone. */
+/* The clock: handles timers that are due, in a turn. *next: when it wants to be called again
+ * (CLOCK_MONOTONIC), ~0: never. False: the session is over, and `r` is freed. */
 bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next);
-/* Whether a region gave back what another wants, and no region was told so. */
+/* Whether a fetch or an eviction was given back that another region wants, and was not told of yet. */
 static inline bool residents_have_freed(const struct residents *rs)
 {
 	return rs->freed && rs->count > 1 && !session_set_is_empty(&rs->wanting);
 }
-/* Tells those that want it: each looks in its next turn. */
+/* Tells the regions that want one: each looks again in its next turn. */
 void residents_tell_freed(struct residents *rs);
-/* Something has happened, so that the region is to have a turn. */
+/* Something has happened: the region needs a turn. */
 static inline void resident_note(struct resident *r)
 {
 	r->again = true;
 	session_set_add(&r->rs->noted, r->session);
 }
-/* The session is over: what waits goes back to those who asked for it. */
+/* The session is over: ends each waiting request with RESIDENT_OVER. */
 void resident_ios_end(struct resident *r);
 
-/* resident_io.c: what FUSE asks for while the region is served here. */
+/* resident_io.c: requests of FUSE while the region is served here. */
 
-/* Whether any page of a chunk is in the memory. */
-/* The first chunk from c on that may be anything but ABSENT, or may once have been; r->chunks: there is none.
- * (One that is FILLING and has no page yet may be left out.) What was never touched of a large region is
- * passed over as a whole. */
+/* The first chunk from c on that is not ABSENT, or was not at some time; r->chunks: there is none.
+ * (A chunk that is FILLING and has no page yet may be left out.) Skips the never touched parts of a
+ * large region without looking at their chunks. */
 uint64_t chunk_touched(struct resident *r, uint64_t c);
 
+/* Whether a chunk is not ABSENT: some of its pages may be here. */
 static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;
 }
-/* The same, if that is not known yet. */
+/* Whether a chunk is not ABSENT, or may turn out not to be. */
 static inline bool resident_may_have(const struct resident *r, uint64_t chunk)
 {
 	return resident_has(r, chunk) || r->recovering || r->putting == chunk + 1;
 }
-/* Whether a page is; otherwise it is zero or on the node, as the index says. */
+/* Whether a page is here; otherwise it is zero or on the node, as the index says. */
 static inline bool resident_has_page(const struct resident *r, uint64_t chunk, unsigned page)
 {
 	return resident_has(r, chunk) && r->mark[chunk].filled >> page & 1;
 }
-/* Which pages are, of a chunk. */
+/* Which pages of a chunk are here. */
 static inline uint32_t resident_pages(const struct resident *r, uint64_t chunk)
 {
 	return r->mark[chunk].filled;
 }
-/* Whether the two above do not tell yet, for some of these bytes. */
+/* Whether, for some of these bytes, it is not known yet which pages are here. */
 static inline bool resident_is_changing(const struct resident *r, uint64_t off, uint64_t bytes)
 {
 	return r->recovering || (r->putting > off / GVM_CHUNK_BYTES &&
 				 r->putting <= (off + bytes - 1) / GVM_CHUNK_BYTES + 1);
 }
-/* Copies one that is. */
+/* Copies a page that is here. */
 void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to);
-/* Events like those above; io->done comes in a turn. */
+/* Events, like those above. Each ends with io->done(), from a turn; `data` must stay as it is until
+ * then. */
 void resident_write(struct resident *r, struct resident_io *io, const void *data, uint64_t off,
 		    uint64_t bytes);
-/* One that waits has the same data in another place from now on. */
+/* The data of a write that waits has been moved to this place. */
 static inline void resident_write_move(struct resident_io *io, const uint8_t *data)
 {
 	io->data = data;
@@ -402,10 +416,10 @@ static inline void resident_write_move(struct resident_io *io, const uint8_t *da
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
 /* Ends when the nodes have acknowledged all that was in the memory when it was called. */
 void resident_sync(struct resident *r, struct resident_io *io);
-/* Ends when what was changing is known. */
+/* Ends when resident_is_changing() is false for `off`. */
 void resident_settle(struct resident *r, struct resident_io *io, uint64_t off);
-/* Takes one of these back, but for an fsync, that waits: what is done already stays so. False: it is just being
- * done, and comes to its end. */
+/* Takes back a request that waits, other than an fsync: done() is not called, and what was done
+ * stays done. False: the turn is just at it, and done() will be called. */
 bool resident_cancel(struct resident *r, struct resident_io *io);
 
 #endif

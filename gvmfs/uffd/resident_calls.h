@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* resident_calls.h - the functions of one struct resident_env (resident_env.h), for whoever has one: gvmfs in
+/* resident_calls.h - the functions of one struct resident_env (resident_env.h): gvmfs has them in
  * resident_env.c, resident_client.c and resident_open.c, a simulator in files of its own. */
 #ifndef GVMFS_RESIDENT_CALLS_H
 #define GVMFS_RESIDENT_CALLS_H
@@ -15,7 +15,7 @@ void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n);
 void env_wake_all(struct resident *r);
 int env_poison(struct resident *r, uint64_t c, unsigned page);
 bool env_memory_alive(struct resident *r);
-bool env_uffd_alive(struct resident *r); /* may wait for a lock of the client */
+bool env_uffd_alive(struct resident *r); /* may wait for a lock that the client holds */
 uint32_t env_pins(const struct resident *r, uint64_t c);
 int env_punch(struct resident *r, uint64_t off, uint64_t bytes);
 int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_chunk.c - a chunk of resident.h, and its pages: lists, what is counted, page tables,
- * hashes. No policy. */
+/* resident_chunk.c - a chunk of resident.h and its pages: lists, counters, page tables, hashes. No
+ * policy. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "page_run.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STRANGERS_MAX 64u /* pages in a row that somebody puts where ours are to come */
+#define STRANGERS_MAX 64u /* attempts to put pages in where another process keeps putting its own */
 
 /* Lists. */
 
@@ -97,7 +97,7 @@ unsigned chunk_here(const struct resident *r, uint64_t c)
 					    chunk_pages(r, c));
 }
 
-/* What a chunk takes has changed from `before`. */
+/* The number of the chunk's pages that are here was `before`: brings the counters up to date. */
 static void recount(struct resident *r, uint64_t c, unsigned before)
 {
 	unsigned after = chunk_here(r, c);
@@ -154,12 +154,12 @@ void chunk_drop(struct resident *r, uint64_t c)
 {
 	int error;
 
-	/* Before the pages go: one that is marked and not there counts as zero. */
+	/* The marks first: a successor takes a page that is marked and missing for zeros. */
 	if (!mutant("dropped-early"))
 		chunk_forget(r, c);
 	error = r->env->punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
 	if (error)
-		log_error(r->env->name(r), "its memory cannot be returned to the kernel: %s", strerror(-error));
+		log_error(r->env->name(r), "cannot return its memory to the kernel: %s", strerror(-error));
 	if (mutant("dropped-early"))
 		chunk_forget(r, c);
 }
@@ -188,9 +188,10 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 }
 
 /*
- * Pages are about to be put in. Pages that are at their places already do not have their contents, and
- * are punched first: so a page that a successor finds at such a place is the right one.
- * (`strange`: there is something, though r->env->data() may leave out a page that was only allocated.)
+ * Pages are about to be put in. Pages that are at their places already have other content, and are
+ * punched out before the new ones are marked as coming: so what a successor finds at such a place
+ * is the right page. (`strange`: there is such a page, even if r->env->data() finds none: it leaves
+ * out pages that were only allocated.)
  */
 static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned n, bool strange)
 {
@@ -208,7 +209,7 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 	return error;
 }
 
-/* Those that did not come after all are not expected any more. */
+/* Ends what pages_expect() began: after an error the pages are no longer marked as coming. */
 static int pages_expected(struct resident *r, uint64_t c, int error)
 {
 	if (error)
@@ -234,7 +235,8 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		chunk_fill(r, c, page_run_mask(first, done));
 		first += done;
 		n -= done;
-		/* Somebody was faster: out with it, and once more. */
+		/* -EEXIST: another process has put a page there. It is punched out, and we try
+		 * again. */
 	} while (error == -EEXIST && ++strangers < STRANGERS_MAX);
 	return pages_expected(r, c, error);
 }
@@ -293,7 +295,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 	if (k->state != CHUNK_RESIDENT && !(k->state == CHUNK_EVICTING && mutant("shown-evicting")))
 		chunk_activate(r, c);
 	if (page != GVM_NO_PAGE) {
-		/* Who waits goes on while the others are mapped. */
+		/* The faulter goes on while the other pages are mapped. */
 		first = filled & 1u << page;
 		chunk_mark_holes(r, c, first, false);
 		error = pages_map(r, c, first);
@@ -307,7 +309,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 		pages_wake(r, c, filled & ~first);
 }
 
-/* Hashes: an array of as many as are known, so that a chunk with few pages takes little. */
+/* Hashes: an array with the known ones only, so that a chunk with few pages takes little memory. */
 
 void hash_page(const uint8_t *page, uint64_t seed, XXH128_hash_t *hash)
 {
@@ -344,7 +346,7 @@ void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint
 	hashes = malloc((size_t)__builtin_popcount(known) * sizeof(*hashes));
 	hashes_forget(r, c);
 	if (!hashes)
-		return; /* then all of it counts as changed */
+		return; /* no memory: all pages count as changed */
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (known >> p & 1)
 			hashes[n++] = pages >> p & 1 ? all[p] : merged[p];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_client.c - the socket to the client of a region on the fast path: what it is asked for and
- * tells. */
+/* resident_client.c - the socket to the client of a region on the fast path: requests to it, and
+ * its messages. */
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "gvm_attach.h"
@@ -14,13 +14,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define MESSAGES 64u /* of a client, before others have their turn */
+#define MESSAGES 64u /* of one client, in one call of the loop */
 
 static int client_send(struct resident *r, const struct gvm_attach_msg *msg)
 {
 	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), NULL, 0);
 	if (error && error != -EPIPE && error != -ECONNRESET)
-		log_error(env_name(r), "its client cannot be reached: %s", strerror(-error));
+		log_error(env_name(r), "cannot send to its client: %s", strerror(-error));
 	return error;
 }
 
@@ -47,7 +47,7 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 	if (r->pinned)
 		return;
 	r->w->journal->sessions[r->session].pinned = 1;
-	log_warning(env_name(r), "%s: all of it stays on this host, whatever the budget", msg->text);
+	log_warning(env_name(r), "all of it stays on this host despite its budget, because of %s", msg->text);
 	resident_pin(r);
 }
 
@@ -77,7 +77,7 @@ static void client_read(struct resident *r)
 			error = -EPROTO;
 		}
 		if (error != -EPIPE)
-			log_error(env_name(r), "its client, process %d, does not keep to the protocol",
+			log_error(env_name(r), "its client, process %d, breaks the protocol",
 				  r->pid);
 		resident_left(r);
 	}
@@ -94,8 +94,8 @@ bool resident_has_left(struct resident *r)
 	return r->client_gone;
 }
 
-/* The visitor's process looks, since that waits for locks of the client: as long as it does not answer,
- * the memory is there. */
+/* The visitor's process looks, since that may wait for locks of the client: until it answers, the
+ * memory counts as existing. */
 bool env_memory_alive(struct resident *r)
 {
 	struct visit_msg msg;
@@ -108,7 +108,7 @@ bool env_memory_alive(struct resident *r)
 		}
 	if (r->memory_gone)
 		return false;
-	/* The process that holds the descriptors was killed: ask the userfaultfd itself. */
+	/* The visitor's process was killed: ask the userfaultfd ourselves. */
 	if (!holder_lives(channel))
 		return env_uffd_alive(r);
 	msg = (struct visit_msg){ .what = VISIT_LOOK };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_end.c - the end of a region of resident.h. When the client has left and its mapping is gone,
- * no process can change the memory any more: all of it is written back, and the region is a file again. */
+/* resident_end.c - the end of a region of resident.h. When the client has left and its mapping is
+ * gone, no process can change the memory any more: all of it is written back, and the region is an
+ * ordinary file again. */
 #include "base/log.h"
 #include "resident_priv.h"
 
 #include <errno.h>
 
-/* Everything that is here may go as it is. */
+/* Makes all chunks INACTIVE, so that they can be evicted. */
 static void drain_begin(struct resident *r)
 {
 	r->draining = true;
@@ -15,7 +16,7 @@ static void drain_begin(struct resident *r)
 	while (r->lists[LIST_BLOCKED].head)
 		chunk_unlist(r, r->lists[LIST_BLOCKED].head - 1);
 	for (uint64_t c = 0; r->busy && (c = chunk_touched(r, c)) < r->chunks; c++) {
-		/* What a writer or a fetch has comes when that has ended. */
+		/* A chunk that a writer or a fetch has becomes INACTIVE when that has ended. */
 		if (r->chunk[c].state != CHUNK_ABSENT && r->chunk[c].state != CHUNK_FILLING &&
 		    !r->chunk[c].sending) {
 			chunk_set_state(r, c, CHUNK_INACTIVE);
@@ -24,8 +25,8 @@ static void drain_begin(struct resident *r)
 	}
 }
 
-/* Nobody wants what is here, since the region is deleted, or it has no place to go, since it
- * failed. The memory itself goes with the session. */
+/* Drops what is here: the region is deleted, so no program wants it, or has failed, so no node
+ * takes it. The memory itself is freed when the session ends. */
 static void drop_all(struct resident *r, bool failed)
 {
 	uint64_t lost = 0;
@@ -36,11 +37,11 @@ static void drop_all(struct resident *r, bool failed)
 			lost++;
 		}
 	if (lost && failed)
-		log_error(r->env->name(r), "%llu chunks that were on this host are lost",
+		log_error(r->env->name(r), "%llu chunks lost: they were on this host only",
 			  (unsigned long long)lost);
 }
 
-/* The client's memory is gone: what is here goes to the nodes, or nowhere. */
+/* The client's memory is gone: writes back what is here, or drops it. */
 void drain(struct resident *r)
 {
 	if (!r->draining)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_env.c - see resident_env.h: the kernel, the nodes, and the rest of gvmfs, for the decisions of
- * the fast path; and what the kernel and the nodes tell them. (The client: resident_client.c.) */
+/* resident_env.c - gvmfs's functions of resident_env.h: the kernel, the nodes, and the rest of
+ * gvmfs, for the decisions of the fast path; and the events from the kernel and the nodes. (The
+ * client: resident_client.c.) */
 #include "file.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 #define CALL_LONG_NS  1000000ull
-#define RESIDENTS_FEW 4u /* of which each is looked at by itself */
+#define RESIDENTS_FEW 4u /* up to so many regions, each is read without asking which have faults */
 
 /* The kernel. */
 
@@ -36,7 +37,7 @@ void resident_faults_ready(void *resident)
 		r->rs->faults_read += resident_faults_read(r);
 }
 
-/* A look at each costs a call, and so does a look at all. */
+/* To read one region's faults costs a call, and so does asking which of all regions have some. */
 unsigned residents_faults_read(struct worker *w)
 {
 	struct residents *rs = w->residents;
@@ -78,7 +79,8 @@ static void call_begin(struct resident *r)
 	lookout_begin(r->w->lookout, r->session, tid);
 	if (r->apart) {
 		r->call_ns = gvm_now_ns();
-		/* Others may wait for what this turn has given back, and the call may take for ever. */
+		/* Other regions may wait for what this turn has given back, and the call may never
+		 * return. */
 		if (residents_have_freed(r->rs))
 			relief_poke(&r->w->lookout->relief);
 	}
@@ -134,7 +136,7 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 
 int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 {
-	unsigned holes = 0; /* that the client has punched: they are zero now */
+	unsigned holes = 0; /* pages that the client has punched out: they are zeros now */
 	int error;
 
 	call_begin(r);
@@ -250,8 +252,8 @@ uint64_t env_now(const struct resident *r)
 
 /* The nodes. */
 
-/* A request that was sent again, or to another node too, brings pages once more, of which some may just be on their way
- * into the client's memory: these are not written to. */
+/* If a request was sent again, or to another node too, pages arrive twice. A page that arrived
+ * before may just be copied into the client's memory, so its place in f->data is not written again. */
 static int piece_decode(struct resident_fetch *f, uint64_t version, const struct chunk_head *head,
 			const uint8_t *body, uint32_t *got)
 {
@@ -264,8 +266,8 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 	uint8_t *to = again ? twice : f->data;
 	int error;
 
-	/* What a writer is just sending of the chunk are other pages than those: the node's copies of these stay as they
-	 * are meanwhile. */
+	/* A writer that is just sending this chunk sends other pages than these: the node's copies
+	 * of these do not change meanwhile. */
 	if (r->w->sealer)
 		error = seal_decode(r->w->sealer, r->w->codec, head, body, region, f->chunk, version,
 				    known ? known : &nothing, f->asked, to, got);
@@ -285,14 +287,15 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 	struct resident_fetch *f = fetch->arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = piece_decode(f, version, head, body, &got); /* version: at least what was asked for */
+	int error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
 
 	if (error < 0)
 		return error;
 	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
 	worker_count(r->w, r->inode, fetch_raw_bytes,
 		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
-	/* Shown before what came behind it is looked at. */
+	/* A page that a fault waits for is mapped before the rest of the connection's input is
+	 * read. */
 	if (got & f->waited) {
 		gvm_conn_pause(conn);
 		r->rs->paused = true;
@@ -315,7 +318,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->fetch.what.page_mask = f->asked;
 	f->fetch.what.want_page = (uint8_t)want_page;
 	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
-	/* There is nothing else to do until it comes. */
+	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
 	if (r->w->sealer && want_page != GVM_NO_PAGE && r->rs->fetching == 1)
 		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
 }

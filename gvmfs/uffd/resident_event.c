@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_event.c - the events of resident.h: each changes what is known of a region, and notes that it is
- * to be looked at. What is to be done is the turn's (resident.c). */
+/* resident_event.c - the events of resident.h: each changes the state of a region, and notes that
+ * the region has to be looked at; the turn (resident.c) decides. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "resident_priv.h"
@@ -95,7 +95,8 @@ void resident_abort(struct resident *r, const char *why)
 	resident_ios_look(r);
 }
 
-/* Pages may come while a client takes its mapping away, and before it says so. */
+/* A page could not be put in, since its address is not mapped: the client may be unmapping its
+ * memory, and not have said so yet. It gets UNMAPPED_NS to leave. */
 static void resident_unmapped(struct resident *r)
 {
 	if (r->unmapped_ns || r->client_gone)

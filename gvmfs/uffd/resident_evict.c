@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_evict.c - how chunks of resident.h go: the zap, the eviction, the balance of both with the budget. */
+/* resident_evict.c - how chunks of resident.h go: zaps, evictions, and when the budget demands
+ * them. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "resident_priv.h"
@@ -7,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define HEADROOM_MAX (64u * GVM_CHUNK_PAGES) /* of the budget, kept free for faults to come */
+#define HEADROOM_MAX (64u * GVM_CHUNK_PAGES) /* pages of the budget that are kept free */
 #define RETRY_NS     1000000000ull
 #define PAUSE_NS     20000000ull
 #define OVER_SAY_NS  60000000000ull
@@ -24,8 +25,8 @@ void zap_done(struct resident *r)
 		}
 }
 
-/* Has the page-table entries of the group around the chunk that has been active longest dropped. A chunk
- * with pages for which a fault waits is left out. */
+/* Asks the client to drop its page-table entries of the group of chunks around c. A chunk for whose
+ * pages a fault waits (LIST_BLOCKED) is left out. */
 static void zap_start(struct resident *r, uint64_t c)
 {
 	uint64_t first = c - c % GROUP_CHUNKS, end = first + GROUP_CHUNKS, bytes;
@@ -50,7 +51,7 @@ static void zap_start(struct resident *r, uint64_t c)
 	}
 	if (r->env->zap(r, r->zap_seq, first * GVM_CHUNK_BYTES, bytes - first * GVM_CHUNK_BYTES) == 0)
 		return;
-	/* It does not know of it: they are mapped as they were. */
+	/* The client was not asked: the chunks are still mapped. */
 	r->zapping = false;
 	r->zap_at_ns = r->env->now(r) + PAUSE_NS;
 	for (c = first; c < end; c++)
@@ -77,8 +78,8 @@ struct eviction *eviction_take(struct resident *r, uint64_t c)
 	unsigned without = rs->count - rs->evicters - !r->evictions;
 	unsigned most = RESIDENT_EVICTIONS + rs->count - 1, left = rs->evicting < most ? most - rs->evicting : 0;
 
-	/* Each of the others, were this one's node dead, finds one left; the other nodes' together half as many as
-	 * this one has. */
+	/* In case this chunk's node is dead: one is left for each region that has none, and for the
+	 * chunks of other nodes half as many as this node's have. */
 	if (left <= without || (3 * left < left + rs->evicting && evictions_of(rs, node) > 2 * left))
 		return NULL;
 	rs->evictions_free = e->next_free;
@@ -103,7 +104,7 @@ void eviction_give(struct eviction *e)
 	rs->freed = true;
 }
 
-/* Above every version that a node may hold of the chunk. */
+/* A version above each that a node may hold of the chunk. */
 static uint64_t version_next(const struct resident *r, uint64_t c, uint64_t base, uint64_t epoch)
 {
 	uint64_t version = gvm_version(epoch, 1);
@@ -122,7 +123,7 @@ static bool is_pinned(struct resident *r, uint64_t c)
 	return !r->draining && !mutant("early-pin") && !mutant("no-pin") && r->env->pins(r, c);
 }
 
-/* The same; if there is none, the region is told when there is again. */
+/* Takes an eviction; if there is none, the region is told when one is given back. */
 static struct eviction *eviction_want(struct resident *r, uint64_t c)
 {
 	struct eviction *e = eviction_take(r, c);
@@ -151,17 +152,17 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	f->seed = r->seed;
 	f->known = k->known;
 	hashes_spread(k, e->known);
-	f->hashes_known = e->known; /* a copy: the chunk's change while a writer looks at these */
+	f->hashes_known = e->known; /* a copy: the chunk's own may change while the writer reads these */
 	f->hashes = e->found;
 	f->whole_retry = false;
-	/* Before it can reach a node: a successor must not use the version for other bytes. */
+	/* Before the node can get it: a successor must not use the version for other bytes. */
 	if (!mutant("untried"))
 		r->env->mark64(r, &r->mark[c].tried, f->version);
 	r->env->send(r, f);
 }
 
-/* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
- * already: then it is active again. False: no writer has room. */
+/* Hands an INACTIVE chunk to a writer; if it is pinned, or a writer has it already, makes it active
+ * again instead. False: no eviction is free for it. */
 bool eviction_start(struct resident *r, uint64_t c)
 {
 	struct chunk *k = &r->chunk[c];
@@ -170,7 +171,8 @@ bool eviction_start(struct resident *r, uint64_t c)
 	if (k->sending || is_pinned(r, c)) {
 		if (!k->sending) {
 			resident_count(r, pinned_chunks, 1);
-			/* Asking for the same ones again at once would only cost the client faults. */
+			/* All were tried: zapping the same chunks again at once would only cost the
+			 * client faults. */
 			if (++r->pinned_row % (r->busy + 1) == 0)
 				r->zap_at_ns = r->env->now(r) + PAUSE_NS;
 		}
@@ -214,17 +216,17 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, base_fetches, f->base_fetched);
 }
 
-/* The node has what the flush read. */
+/* The node has the pages that the flush read. */
 static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flush *f)
 {
 	uint64_t entry = flush_index_entry(f);
 
-	/* Before the pages go. */
+	/* Before the pages are dropped. */
 	if (!f->clean && f->sealed && !mutant("seals-forgotten"))
 		r->env->seals_set(r, f);
 	if (!f->clean)
 		r->env->index(r, c, entry);
-	/* It had it before: nothing was sent under the version, so no answer to it is in doubt. */
+	/* Nothing was sent under f->version, so no node can hold it. */
 	if (f->clean || !entry)
 		r->env->mark64(r, &r->mark[c].tried, f->base & GVM_VERSION_MASK);
 	eviction_count(r, f);
@@ -233,7 +235,7 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 static void eviction_failed(struct resident *r, uint64_t c, int error)
 {
 	if (error == -EAGAIN)
-		return; /* some of its nodes have it, and are to be others now: it goes to them next */
+		return; /* some of its nodes may have it: the next eviction sends it to all of them */
 	if (error == -ENOSPC || error == -ENOMEM || error == -EBADMSG) {
 		r->env->report(r, c, "write-back (will be tried again)", error);
 		r->retry_at_ns = r->env->now(r) + RETRY_NS;
@@ -257,7 +259,7 @@ void eviction_end(struct eviction *e)
 		chunk_acknowledged(r, c, f);
 		if (!f->clean)
 			r->env->changed(r);
-		/* Of the bytes that the node has now, whether they are still ours or not. */
+		/* The hashes of the bytes that the node has now; the chunk may have changed since. */
 		if (!evicting)
 			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);
 	}
@@ -273,12 +275,12 @@ void eviction_end(struct eviction *e)
 
 /* Balance. */
 
-/* How many pages should leave now. */
+/* How many pages have to go, so that `headroom` pages of the budget are free. */
 static uint64_t surplus(const struct resident *r, uint64_t headroom)
 {
 	uint64_t goal;
 
-	/* Whatever the headroom is: a chunk that waits has to fit. */
+	/* If a chunk waits for room, there has to be room for a whole chunk. */
 	if (resident_lacks_room(r) && headroom < GVM_CHUNK_PAGES)
 		headroom = GVM_CHUNK_PAGES;
 	goal = r->local - headroom;
@@ -287,7 +289,8 @@ static uint64_t surplus(const struct resident *r, uint64_t headroom)
 	return r->here + r->coming > goal ? r->here + r->coming - goal : 0;
 }
 
-/* Chunks that were punched out as a whole stand first in the list: the nodes shall know soon. */
+/* Evicts the chunks that were punched out as a whole, which are first in the list: the nodes can
+ * free their copies soon. */
 static void empty_leave(struct resident *r)
 {
 	while (r->lists[LIST_INACTIVE].head) {
@@ -298,7 +301,8 @@ static void empty_leave(struct resident *r)
 	}
 }
 
-/* So many chunks wait INACTIVE for their second chance, or their end. */
+/* How many chunks should be INACTIVE: there they are mapped again if they are touched, and evicted
+ * if not. */
 static uint64_t stock_wanted(const struct resident *r, uint64_t headroom)
 {
 	uint64_t share = r->busy / 8, least = 2 * headroom / GVM_CHUNK_PAGES + 1;
@@ -306,8 +310,8 @@ static uint64_t stock_wanted(const struct resident *r, uint64_t headroom)
 	return share > least ? share : least;
 }
 
-/* Everything that could leave is pinned or is waited for: a guest that goes on beyond its budget is
- * better than one that stands still. */
+/* Exceeds the budget if every chunk that could go is pinned or waited for: better than a guest that
+ * hangs. */
 void over_look(struct resident *r)
 {
 	bool blocked = resident_lacks_room(r);
@@ -327,11 +331,12 @@ void over_look(struct resident *r)
 	if (r->over_said_ns && now_ns - r->over_said_ns < OVER_SAY_NS)
 		return;
 	r->over_said_ns = now_ns;
-	log_warning(r->env->name(r), "pinned pages, and pages that faults wait for, take its whole "
-		    "budget, which is exceeded now: raise it with gvm region local");
+	log_warning(r->env->name(r), "budget exceeded: pinned pages and pages that faults wait for take "
+		    "all of it; raise it with gvm region local");
 }
 
-/* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
+/* Evicts INACTIVE chunks as the budget demands, and has active ones zapped, so that more can go
+ * soon. */
 void room_look(struct resident *r)
 {
 	uint64_t headroom = r->local / 16;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_fault.c - the faults of a region of resident.h: what is here is shown, what is not is brought. */
+/* resident_fault.c - the faults of a region of resident.h: a page that is here is mapped, another
+ * is fetched. */
 #include "base/mutant.h"
 #include "resident_priv.h"
 
-/* A fault of a chunk that a fetch is under way for: of a page that has come, or that will. */
+/* A fault in a chunk that is being fetched, on a page that has arrived or has not. */
 static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 {
 	struct chunk *k = &r->chunk[c];
 	int error;
 
 	if (k->holes >> page & 1 && !resident_has_room(r, 1)) {
-		/* It is faulted for again when the fetch has ended, and can wait then. */
+		/* When the fetch has ended the faulter is woken, faults again, and can wait for
+		 * room then. */
 		resident_count(r, room_waits, 1);
 		k->fetch->waited |= 1u << page;
 		return;
@@ -23,7 +25,8 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 			client_trouble(r, error);
 		return;
 	}
-	/* One that is not among those asked for is faulted for again when these have come. */
+	/* If the page was not asked for, its faulter is woken at the end of the fetch, and faults
+	 * again. */
 	k->fetch->waited |= 1u << page;
 	if (k->fetch->ahead) {
 		k->fetch->ahead = false;
@@ -41,7 +44,8 @@ static void fault_serve(struct resident *r, uint64_t address)
 		return;
 	k = &r->chunk[c];
 	resident_count(r, faults, 1);
-	/* By the chunk's state, not by what the message says: that may be long ago. */
+	/* The chunk's state decides, not the kind of fault in the message, which may be out of
+	 * date. */
 	if (k->state == CHUNK_FILLING) {
 		fault_filling(r, c, page);
 		resident_ahead(r, c, page);

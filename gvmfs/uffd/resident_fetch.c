@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and what waits for
- * room. */
+/* resident_fetch.c - how chunks of resident.h come: zeros, fetches, read-ahead, and chunks that
+ * wait for room. */
 #include "base/mutant.h"
 #include "page_run.h"
 #include "resident_priv.h"
@@ -14,7 +14,7 @@ static bool is_zero(struct resident *r, uint64_t c)
 	return !entry || entry & GVM_VERSION_ZERO;
 }
 
-/* How many GETs a node has under way. */
+/* How many GETs are in flight to a node. */
 static unsigned fetches_of(const struct residents *rs, const void *node)
 {
 	unsigned n = 0;
@@ -24,7 +24,8 @@ static unsigned fetches_of(const struct residents *rs, const void *node)
 	return n;
 }
 
-/* How many may begin; 0 also while regions that have ended leave too many. */
+/* How many GETs may begin. (More than allowed can be in flight after a region has ended: 0 then,
+ * too.) */
 static unsigned fetches_left(const struct residents *rs)
 {
 	unsigned most = RESIDENT_FETCHES + rs->count - 1;
@@ -32,8 +33,9 @@ static unsigned fetches_left(const struct residents *rs)
 	return rs->fetching < most ? most - rs->fetching : 0;
 }
 
-/* Whether a region may have one more GET under way: each of the others, were its node dead, finds one left, and
- * the other nodes' together half as many as this one has. */
+/* Whether a region may have one more GET in flight. In case this chunk's node is dead, one GET is
+ * left for each region that has none, and for the chunks of other nodes half as many as this node's
+ * have. */
 bool fetch_allowed(const struct resident *r, uint64_t c)
 {
 	const struct residents *rs = r->rs;
@@ -43,7 +45,8 @@ bool fetch_allowed(const struct resident *r, uint64_t c)
 				  fetches_of(rs, chunk_node(r, c)) <= 2 * left);
 }
 
-/* The same for one that is waited for: if it may not, the region is told when to look again. */
+/* The same for a GET that a fault or a request waits for; if it is refused, the region is told when
+ * one is free. */
 static bool fetch_wanted_allowed(struct resident *r, uint64_t c)
 {
 	if (fetch_allowed(r, c))
@@ -52,7 +55,7 @@ static bool fetch_wanted_allowed(struct resident *r, uint64_t c)
 	return false;
 }
 
-/* The same for one that is not waited for: as many as its node has are left for those that are. */
+/* The same for a prefetch: more GETs must be left than its node has in flight, or than all have. */
 static bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
 {
 	unsigned left = fetches_left(r->rs);
@@ -71,14 +74,14 @@ static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 	return pages_put(r, c, first, n, NULL, false);
 }
 
-/* The whole chunk, since nothing has to be fetched for it. */
+/* Fills the whole chunk, since nothing has to be fetched. */
 static void fill_with_zeros(struct resident *r, uint64_t c)
 {
 	uint32_t pages = ~r->mark[c].filled;
 	int error = for_page_runs(r, c, pages & chunk_pages(r, c), run_zero, NULL);
 
 	if (error) {
-		/* Some may have come, and be changed by now. */
+		/* Some pages were put in, and the client may have changed them. */
 		if (r->mark[c].filled && r->chunk[c].state == CHUNK_ABSENT)
 			chunk_activate(r, c);
 		client_trouble(r, error);
@@ -166,7 +169,7 @@ static int run_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 	return error;
 }
 
-/* Puts what has been decoded into the client's memory. */
+/* Puts the pages that have arrived into the client's memory. */
 static int fetch_show(struct resident_fetch *f)
 {
 	struct resident *r = f->r;
@@ -175,7 +178,8 @@ static int fetch_show(struct resident_fetch *f)
 	return for_page_runs(r, f->chunk, pages, run_copy, f);
 }
 
-/* These pages are lost: accesses to them get a memory failure. */
+/* These pages cannot be fetched: accesses to them get SIGBUS or, where the kernel cannot do that,
+ * the region is aborted. */
 static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 {
 	int error = 0;
@@ -187,12 +191,12 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 	if (error == -ESRCH)
 		resident_left(r);
 	else if (error)
-		resident_abort(r, "a page of its memory cannot be had");
+		resident_abort(r, "a page of its memory cannot be fetched");
 	else
 		pages_wake(r, c, pages);
 }
 
-/* Without a fetch a chunk is what its pages make it; one without pages has nothing to be sent. */
+/* A chunk's fetch is over: its pages decide its state. */
 static void fetch_over(struct resident *r, uint64_t c)
 {
 	r->chunk[c].streamed = false;
@@ -229,13 +233,13 @@ static void fetch_finish(struct resident_fetch *f)
 	struct resident *r = f->r;
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
-	/* Pages that were filled meanwhile (by a hole) stay as they are. */
+	/* Pages that were filled meanwhile (punched: holes) stay as they are. */
 	bool ahead = f->ahead && !r->mark[c].filled;
 	uint32_t asked = f->asked;
 	int error = 0;
 
-	/* It waits unmapped, so that its first use is noticed, and so that it is the first to go if
-	 * there is none. */
+	/* A prefetched chunk stays unmapped: so its first use is noticed, and if there is none it
+	 * is evicted early. */
 	if (ahead && chunk_put_hidden(r, c, f->data) < 0)
 		ahead = false;
 	if (!ahead)
@@ -246,7 +250,8 @@ static void fetch_finish(struct resident_fetch *f)
 		client_trouble(r, error);
 		return;
 	}
-	/* Faults on pages that were not requested, or that became holes, are taken again. */
+	/* Wake the faulters of pages that were not requested, or that became holes: they fault
+	 * again. */
 	if (!ahead && !mutant("rest-asleep"))
 		pages_wake(r, c, f->waited);
 	resident_count(r, chunks_fetched, 1);
@@ -270,7 +275,7 @@ static int fetch_end(struct resident_fetch *f, int error)
 	uint32_t lacking = f->waited & f->asked & ~r->mark[c].filled;
 	uint32_t others = f->waited & ~lacking;
 
-	/* A mark without its page would be a zero page. */
+	/* A page that is marked as filled and missing would be read as zeros. */
 	if (!error && f->asked & ~f->decoded)
 		error = -EBADMSG;
 
@@ -295,7 +300,7 @@ int fetch_look(struct resident_fetch *f)
 	if (f->over)
 		return fetch_end(f, f->error);
 	if (!f->ahead && !f->r->client_gone && (f->waited || !f->r->chunk[f->chunk].streamed))
-		fetch_show(f); /* what fails here fails again at the end */
+		fetch_show(f); /* an error comes again at the end of the fetch, and is handled there */
 	return 0;
 }
 
@@ -306,7 +311,7 @@ void resident_block(struct resident *r, uint64_t c, unsigned page)
 	if (k->list == LIST_BLOCKED)
 		return;
 	k->want_page = (uint8_t)page;
-	/* One that has some pages waits as RESIDENT: where it stands now it could go. */
+	/* A chunk that has pages waits as RESIDENT: in any other state it could be evicted. */
 	if (k->state != CHUNK_ABSENT)
 		chunk_set_state(r, c, CHUNK_RESIDENT);
 	chunk_enlist(r, c, LIST_BLOCKED);
@@ -339,12 +344,12 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 
 	if (r->chunk[c].state == CHUNK_EVICTING)
 		resident_count(r, evictions_ended, 1);
-	/* A second place in a chunk: there will be more. */
+	/* The second fault in a chunk brings the rest: more are likely. */
 	resident_bring(r, c, page,
 		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
 }
 
-/* How many pages a chunk that waits needs room for, so that it waits no more. */
+/* For how many pages a blocked chunk needs room. */
 static unsigned blocked_need(const struct resident *r, uint64_t c)
 {
 	unsigned page = r->chunk[c].want_page;
@@ -364,23 +369,23 @@ bool blocked_continue(struct resident *r)
 		uint64_t c = at - 1;
 		unsigned page = r->chunk[c].want_page;
 
-		at = r->chunk[c].next; /* it stays in the list: only c is taken out, and others come behind */
+		at = r->chunk[c].next; /* stays valid: only c is taken out, others are added at the end */
 		if (!resident_has_room(r, blocked_need(r, c)))
 			return some;
-		/* While its node has its share, chunks of other nodes go past it, and zeros. */
+		/* If its node has used up its share, chunks of other nodes, and zeros, overtake it. */
 		if (!is_zero(r, c) && !fetch_wanted_allowed(r, c))
 			continue;
 		some = true;
 		chunk_unlist(r, c);
 		if (r->chunk[c].state != CHUNK_ABSENT)
 			chunk_activate(r, c);
-		/* Others may wait for other pages of it: they fault again. */
+		/* Faulters of the chunk's other pages fault again. */
 		pages_wake(r, c, page == GVM_NO_PAGE ? ~0u : ~(1u << page));
 		if (page == GVM_NO_PAGE) {
 			resident_bring(r, c, page, ~0u);
 		} else if (r->mark[c].filled >> page & 1) {
 			chunk_show(r, c, page);
-			resident_ios_look(r); /* a write may lack others of its pages */
+			resident_ios_look(r); /* a write may still wait for other pages of the chunk */
 		} else {
 			resident_miss(r, c, page);
 		}
@@ -388,7 +393,7 @@ bool blocked_continue(struct resident *r)
 	return some;
 }
 
-/* A reader faults in chunk c: those before it that were mapped as they came have been read. */
+/* A fault in chunk c: its reader has passed the streamed chunks just before it. */
 static void stream_passed(struct resident *r, uint64_t c)
 {
 	for (; c && r->chunk[c - 1].streamed; c--) {
@@ -397,7 +402,8 @@ static void stream_passed(struct resident *r, uint64_t c)
 	}
 }
 
-/* As many pages are read with a fault for that one: those that come after it are mapped, and do not fault. */
+/* How many pages the reader goes through with this fault: the streamed chunks after c are mapped,
+ * and do not fault. */
 static uint64_t stream_pages(const struct resident *r, uint64_t c, unsigned page)
 {
 	uint64_t end = c + 1;
@@ -413,12 +419,14 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 	bool first = true, sure;
 	unsigned n;
 
-	/* It has come late; what reads it was noted with the chunk before. */
+	/* A streamed chunk faults only if it has arrived late; its reader was noted in the chunk
+	 * before. */
 	if (r->chunk[c].streamed)
 		return;
 	stream_passed(r, c);
 	n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page, stream_pages(r, c, page), r->chunks, ahead);
-	/* In order, and for long enough: strides, and readers that go backwards, fault in each chunk. */
+	/* A sure reader has gone forward in order for long enough; with strides, or backwards, each
+	 * chunk faults. */
 	sure = n == READAHEAD_WINDOW && ahead[0] > c && ahead[n - 1] - c < READAHEAD_WINDOW + RESIDENT_STREAM;
 	for (unsigned i = 0; i < n; i++) {
 		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
@@ -429,7 +437,8 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
 			return;
 		resident_count(r, prefetched, 1);
-		/* Those that are mapped follow one that is not: with its fault the reader is known to come to them. */
+		/* Streamed chunks follow a chunk that is not: its fault shows that the reader comes
+		 * to them. */
 		r->chunk[ahead[i]].streamed = sure && !first && ahead[i] % RESIDENT_STREAM;
 		first = false;
 		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !r->chunk[ahead[i]].streamed);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident_io.c - what FUSE asks for of a region that the fast path serves (resident.h): reads see
- * the client's memory and change nothing; writes and holes go into it, chunk by chunk, each of which
- * is brought in first.
+ * resident_io.c - requests of FUSE for a region that the fast path serves (resident.h): reads see
+ * the client's memory and change nothing; writes and punches go into it, chunk by chunk, and bring
+ * each chunk in first.
  */
 #include "base/mutant.h"
 #include "page_run.h"
@@ -35,37 +35,37 @@ static uint32_t pages_between(uint64_t off, uint64_t end)
 	return page_run_mask(first, count);
 }
 
-/* Ends a chunk's eviction, if there is one: it stays, since it is about to change. */
+/* Ends a chunk's eviction, if there is one, since the chunk is about to change. */
 static void call_off(struct resident *r, uint64_t c)
 {
 	if (r->chunk[c].state == CHUNK_EVICTING && !mutant("not-called-off"))
 		chunk_show(r, c, GVM_NO_PAGE);
 }
 
-/* Pages of a chunk have become holes, whether they were here or not. */
+/* Pages of a chunk have become holes, and count as filled, whether they were here before or not. */
 static void chunk_punched(struct resident *r, uint64_t c, uint32_t pages)
 {
 	struct chunk *k = &r->chunk[c];
 
 	chunk_mark_holes(r, c, pages, true);
 	chunk_fill(r, c, pages);
-	/* One that others of its pages are waited for goes on waiting for room. */
+	/* A blocked chunk goes on waiting for room for its other pages. */
 	if (k->list == LIST_BLOCKED && !mutant("punch-unblocks"))
 		chunk_set_state(r, c, CHUNK_RESIDENT);
 	else if (k->state == CHUNK_ABSENT)
 		chunk_activate(r, c);
-	/* All of it: no page-table entry is left, and it can go at once. */
+	/* If all of it is holes, no page-table entry is left: it can be evicted at once. */
 	if ((k->holes | ~chunk_pages(r, c)) == ~0u && k->list != LIST_BLOCKED &&
 	    (k->state == CHUNK_RESIDENT || k->state == CHUNK_INACTIVE)) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
 		chunk_enlist_first(r, c, LIST_INACTIVE);
 	}
-	/* Who waited for a page to be fetched finds that it is zero. */
+	/* A faulter that waits for one of these pages now finds zeros. */
 	pages_wake(r, c, pages);
 }
 
-/* The bytes of a chunk that an op wants to change in pages which are to stay otherwise as they are have
- * to be here. False: they are not, yet. */
+/* Brings in the pages of which a request changes these bytes only. False: they are not all here
+ * yet. */
 static bool pages_are_here(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
@@ -78,7 +78,7 @@ static bool pages_are_here(struct resident *r, uint64_t off, uint64_t end)
 	return !(pages & ~r->mark[c].filled);
 }
 
-/* Writes zeros to a part of a page that is filled, if that is not a hole. */
+/* Writes zeros to a part of a filled page, unless the page is a hole. */
 static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
@@ -88,7 +88,7 @@ static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
 	return r->env->write(r, NULL, off, end - off);
 }
 
-/* Puts zero pages where holes are: a write would perhaps put some beside them, too. */
+/* Puts zero pages into holes before a write, which by itself might allocate pages beside them too. */
 static int run_unhole(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
 	int error = 0;
@@ -102,7 +102,8 @@ static int run_unhole(struct resident *r, uint64_t c, unsigned first, unsigned n
 	return error == -EEXIST ? 0 : error;
 }
 
-/* Makes whole pages holes, and writes zeros to the parts of pages at both ends. 1: it waits. */
+/* Punches out the whole pages of a range, and writes zeros to the parts of pages at both ends. 1:
+ * it waits. */
 static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES, entry = r->index[c];
@@ -152,7 +153,7 @@ static int step_write(struct resident *r, const uint8_t *data, uint64_t off, uin
 	return r->env->write(r, data, off, end - off);
 }
 
-/* One chunk's part. 1: it waits. */
+/* Does the next chunk's part of a request. 1: it waits. */
 static int io_step(struct resident *r, struct resident_io *io)
 {
 	uint64_t end = (io->off / GVM_CHUNK_BYTES + 1) * GVM_CHUNK_BYTES;
@@ -167,7 +168,7 @@ static int io_step(struct resident *r, struct resident_io *io)
 	return error;
 }
 
-/* Goes on with one that may be finished by that. */
+/* Goes on with a request, and ends it if it is done. */
 static void io_continue(struct resident *r, struct resident_io *io)
 {
 	int error = 0;
@@ -176,7 +177,7 @@ static void io_continue(struct resident *r, struct resident_io *io)
 		if (r->aborted || r->env->failed(r))
 			error = -EIO;
 		else if (r->client_gone)
-			error = 1; /* it is done when the region is a file again */
+			error = 1; /* it waits until the region is an ordinary file again */
 		else
 			error = io_step(r, io);
 	}
@@ -188,7 +189,7 @@ static void io_continue(struct resident *r, struct resident_io *io)
 
 bool resident_cancel(struct resident *r, struct resident_io *io)
 {
-	/* A call that waits for the client may have its data. */
+	/* A call that waits for the client may be using its data. */
 	if (r->io_now == io && !mutant("cancelled-early"))
 		return false;
 	if (r->io_next == io && !mutant("next-cancelled"))
@@ -227,7 +228,7 @@ void resident_settle(struct resident *r, struct resident_io *io, uint64_t off)
 	io_begin(r, io, off, 0);
 }
 
-/* In the order in which they came. */
+/* In the order in which they were begun. */
 void resident_ios_continue(struct resident *r)
 {
 	uint64_t took = r->here + r->coming;
@@ -239,7 +240,8 @@ void resident_ios_continue(struct resident *r)
 		r->io_next = TAILQ_NEXT(r->io_now, entry);
 		io_continue(r, r->io_now);
 	}
-	/* What they have brought takes room, and those that could not begin may wait for some. */
+	/* The pages that they have brought take room, and requests that lack room need chunks to be
+	 * evicted. */
 	if (took != r->here + r->coming || resident_lacks_room(r))
 		resident_note(r);
 }

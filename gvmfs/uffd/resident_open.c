@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): what it
- * maps, watches and keeps for it. */
+/* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): its
+ * mappings, its sources in the loops, its place in the journal. */
 #include "node/region.h"
 #include "node/region_node.h"
 #include "reader.h"
@@ -28,7 +28,7 @@ static const void *node_of(const struct resident *r, uint64_t c)
 	return region_node(r->w, r->inode, c);
 }
 
-/* It ends the sleep: residents_faults_read() reads them, after each. */
+/* Faults end the loop's sleep; residents_faults_read() reads them, after each sleep. */
 static void faults_any_ready(void *arg)
 {
 	(void)arg;
@@ -43,7 +43,7 @@ int residents_init(struct worker *w)
 
 	if (data == MAP_FAILED)
 		return -ENOMEM;
-	rs->window.uffd = -1; /* made for the first region: perhaps there is never one */
+	rs->window.uffd = -1; /* made for the first region, if there ever is one */
 	residents_begin(rs, data);
 	rs->node = node_of;
 	error = loop_init(&rs->faults);
@@ -57,10 +57,10 @@ static int resident_map(struct resident *r)
 	void *pins = mmap(NULL, r->chunks * sizeof(*r->pins), PROT_READ,
 			  MAP_SHARED | MAP_NORESERVE, r->fd[SESSION_PINS], 0);
 
-	/* Freed with munmap() even where only one of them is there. */
+	/* resident_free() unmaps whichever were mapped. */
 	r->mark = marks == MAP_FAILED ? NULL : marks;
 	r->pins = pins == MAP_FAILED ? NULL : pins;
-	/* Sparse, like what they are about. */
+	/* Both are sparse, as the memory is. */
 	if (r->mark)
 		madvise(r->mark, r->chunks * sizeof(*r->mark), MADV_NOHUGEPAGE);
 	if (r->pins)
@@ -151,7 +151,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (error) {
 		env_unwatch(r);
 		for (unsigned i = 0; i < SESSION_FDS; i++)
-			r->fd[i] = -1; /* still the caller's */
+			r->fd[i] = -1; /* they stay the caller's */
 		resident_free(r);
 		return error;
 	}
@@ -162,7 +162,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!w->residents->count++)
 		writers_yield(w->writers, true);
 	store_forget(w->store, r->inode);
-	if (!s->live) /* else a killed worker's successor goes on with the same guest */
+	if (!s->live) /* otherwise a killed worker's successor goes on with the same guest */
 		*r->peak = 0;
 	resident_begin(r, w->journal->super->starts);
 	resident_budget(r, r->inode->disk->local_bytes);
@@ -186,7 +186,7 @@ void env_close(struct resident *r)
 	unsigned session = r->session;
 
 	env_unwatch(r);
-	/* A reader's private mapping may have cached pages that have changed since. */
+	/* The page cache may have pages, read through a private mapping, that have changed since. */
 	inode->disk->cache_stale = 1;
 	store_forget(w->store, inode);
 	session_give(w, r->session);

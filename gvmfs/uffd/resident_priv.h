@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* resident_priv.h - what the files of resident.h share. */
+/* resident_priv.h - shared by the files of resident.h. */
 #ifndef GVMFS_RESIDENT_PRIV_H
 #define GVMFS_RESIDENT_PRIV_H
 
 #include "resident_env.h"
 
-#define GROUP_CHUNKS 16u /* dropped from the page tables at once: 2 MiB, one flush for all */
+#define GROUP_CHUNKS 16u /* zapped together: 2 MiB, one TLB flush for all */
 
 /* Adds to a counter of the region and of the mount. */
 #define resident_count(r, name, n) stats_add((r)->stats, (r)->mount_stats, name, n)
@@ -13,60 +13,63 @@
 /* ---- resident_chunk.c: a chunk and its pages */
 
 void chunk_unlist(struct resident *r, uint64_t c);
-/* Puts it at the end of a list, or at the beginning, off any other. */
+/* Moves a chunk to the end of a list, or to its beginning. */
 void chunk_enlist(struct resident *r, uint64_t c, enum chunk_list_id list);
 void chunk_enlist_first(struct resident *r, uint64_t c, enum chunk_list_id list);
-/* Changes the state, and what is counted by it. */
+/* Changes a chunk's state, and the counters that depend on it. */
 void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state);
 
-/* The pages of a chunk that the region has: the last chunk may have fewer. */
+/* The pages of a chunk that are within the region: the last chunk may have fewer. */
 uint32_t chunk_pages(const struct resident *r, uint64_t c);
-/* How many pages of it take memory. */
+/* How many pages of a chunk take memory: filled, and no holes. */
 unsigned chunk_here(const struct resident *r, uint64_t c);
-/* Pages are marked as filled. */
+/* Marks pages as filled. */
 void chunk_fill(struct resident *r, uint64_t c, uint32_t pages);
-/* Filled pages have been punched out, or (holes false) are there again. */
+/* Filled pages were punched out, or (holes false) are in the memory again. */
 void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes);
-/* It is ABSENT, whatever is in the memory. */
+/* Makes a chunk ABSENT, and leaves its memory alone. */
 void chunk_forget(struct resident *r, uint64_t c);
-/* The same, and gives its memory back. */
+/* The same, and returns its memory to the kernel. */
 void chunk_drop(struct resident *r, uint64_t c);
 
-/* Calls `act` for each run of adjacent pages, until one fails. */
+/* Calls `act` for each run of adjacent pages, until a call fails: 0, or its error. */
 int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
 		  int (*act)(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg),
 		  void *arg);
-/* Puts adjacent pages that are not filled into the client's memory, out of the content of the chunk or
- * (NULL) zeros; wakes who waits for them if told to. 0 or a negative errno. */
+/* Puts adjacent pages that are not filled into the client's memory and maps them. `chunk`: the
+ * content of the whole chunk; NULL: zeros. Wakes the pages' faulters if `wake`. 0 or a negative
+ * errno. */
 int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
 	      bool wake);
-/* The same for a whole chunk that is ABSENT, and maps none of it. */
+/* Puts in a whole chunk of which no page is filled, and maps none of it. 0 or a negative errno. */
 int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk);
-/* Takes pages out of the memory. */
+/* Punches pages out of the memory. 0 or a negative errno. */
 int pages_punch(struct resident *r, uint64_t c, uint32_t pages);
-/* Maps pages that are here, in the client; does not wake. 0 or a negative errno. */
+/* Maps pages that are here in the client; does not wake. 0 or a negative errno. */
 int pages_map(struct resident *r, uint64_t c, uint32_t pages);
 void pages_wake(struct resident *r, uint64_t c, uint32_t pages);
-/* Maps a chunk that is here, makes it RESIDENT, and wakes who waits; `page`: what faulted, or
- * GVM_NO_PAGE. Ends its eviction, if there is one. */
+/* Maps the pages of a chunk that are here, makes the chunk RESIDENT, and wakes their faulters.
+ * `page`: the one that faulted, mapped first, or GVM_NO_PAGE. Ends the chunk's eviction, if there
+ * is one. */
 void chunk_show(struct resident *r, uint64_t c, unsigned page);
-/* It is RESIDENT, the youngest. */
+/* Makes a chunk RESIDENT, last in the active list. */
 void chunk_activate(struct resident *r, uint64_t c);
 
 void hash_page(const uint8_t *page, uint64_t seed, XXH128_hash_t *hash);
-/* The hashes of `pages` of `all` (one for each page of a chunk) are known from here on. */
+/* Remembers the hashes of `pages`; all[p] is that of page p. Without memory it forgets all of the
+ * chunk's. */
 void hashes_learn(struct resident *r, uint64_t c, const XXH128_hash_t *all, uint32_t pages);
-/* Those that are known, each at its page's place. */
+/* Copies the known hashes, that of page p to all[p]. */
 void hashes_spread(const struct chunk *k, XXH128_hash_t all[GVM_CHUNK_PAGES]);
 void hashes_forget(struct resident *r, uint64_t c);
 
-/* It was refused a fetch or an eviction, of which all are taken, and looks again when one is given back. */
+/* The region was refused a fetch or an eviction: it is told when one is given back. */
 static inline void resident_want(struct resident *r)
 {
 	session_set_add(&r->rs->wanting, r->session);
 }
 
-/* Whether anything waits for room in the budget, for a chunk at the most. */
+/* Whether a fault or a request waits for room in the budget; none needs more than a chunk. */
 static inline bool resident_lacks_room(const struct resident *r)
 {
 	return r->lists[LIST_BLOCKED].head || (r->ios_lack_room && !TAILQ_EMPTY(&r->ios));
@@ -74,90 +77,95 @@ static inline bool resident_lacks_room(const struct resident *r)
 
 /* ---- resident_event.c */
 
-/* An ioctl on the client's memory failed: that is its end, or ours. */
+/* A call into the client's memory failed. -ESRCH: the client has left. -ENOENT: it is unmapping,
+ * and has a moment to leave. Any other error aborts the region. */
 void client_trouble(struct resident *r, int error);
-/* Something has changed that requests wait for: chunks, room, means. */
+/* Something has changed that requests may wait for: the turn tries them again. */
 void resident_ios_look(struct resident *r);
 
 /* ---- resident_fault.c */
 
-/* All that were read. */
+/* Serves all faults that were read. */
 void faults_serve(struct resident *r);
 
 /* ---- resident_fetch.c: how chunks come */
 
-/* Brings pages of a chunk in, or lets it wait for room; `page`: what is waited for, or GVM_NO_PAGE. */
+/* Brings pages of a chunk in, or puts the chunk into LIST_BLOCKED; `page`: the one that is waited
+ * for, or GVM_NO_PAGE. */
 void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages);
-/* Whether the budget has room for so many pages more. */
+/* Whether the budget has room for so many more pages, or may be exceeded. */
 bool resident_has_room(const struct resident *r, unsigned pages);
-/* Lets a chunk's page wait for room, or for the means to fetch it. */
+/* Puts a chunk into LIST_BLOCKED: `page` waits for room, or for a fetch to be free. */
 void resident_block(struct resident *r, uint64_t c, unsigned page);
-/* A fault of a page that is not filled. */
+/* Handles a fault on a page that is not filled. */
 void resident_miss(struct resident *r, uint64_t c, unsigned page);
-/* The reader goes on as it did: fetches what it is about to want. */
+/* Notes a fault for the read-ahead, and fetches the chunks that it predicts. */
 void resident_ahead(struct resident *r, uint64_t c, unsigned page);
-/* Brings what waits for room or for means to fetch, as far as there are any; false: none are. */
+/* Brings in the chunks of LIST_BLOCKED that now have room and a fetch. False: there was none. */
 bool blocked_continue(struct resident *r);
-/* Pages of it have come, or it has ended. 0, or the error that ends what waits for the chunk. */
+/* Handles pages of a fetch that have arrived, or its end. 0, or the error with which the requests
+ * that wait for the chunk have to end. */
 int fetch_look(struct resident_fetch *f);
-/* Its GETs end now. */
+/* Cancels all GETs of the region. */
 void fetches_cancel(struct resident *r);
 
-/* ---- resident_evict.c: how they go */
+/* ---- resident_evict.c: how chunks go */
 
-/* Lets chunks leave, and has others become INACTIVE, so that some can leave soon. */
+/* Evicts INACTIVE chunks as the budget demands, and has active ones zapped, so that more can go
+ * soon. */
 void room_look(struct resident *r);
-/* Whether the budget has to be exceeded, or need not be any more. */
+/* Decides whether the budget has to be exceeded, or need not be any longer. */
 void over_look(struct resident *r);
-/* The client has dropped the page-table entries that it was asked to. */
+/* The client has dropped the page-table entries of the zap in flight. */
 void zap_done(struct resident *r);
-/* Has a chunk that is INACTIVE looked at by a writer, unless something pins it or a writer has it
- * already: then it is active again. False: no writer has room. */
+/* Hands an INACTIVE chunk to a writer; if it is pinned, or a writer has it already, makes it active
+ * again instead. False: no eviction is free for it. */
 bool eviction_start(struct resident *r, uint64_t c);
 /* A writer has handed a chunk back. */
 void eviction_end(struct eviction *e);
-/* Sends a chunk as it is, for the fsync under way. False: no writer has room. */
+/* Sends a chunk as it is, for the fsync pass under way, and keeps it. False: no eviction is free
+ * for it. */
 bool eviction_sync(struct resident *r, uint64_t c);
 
 /* ---- resident_end.c: the end of the client */
 
-/* Its memory is gone: what is here goes to the nodes, or nowhere. */
+/* The client's memory is gone: writes back what is here, or drops it. */
 void drain(struct resident *r);
 
-/* ---- resident_io.c: FUSE's part */
+/* ---- resident_io.c: requests of FUSE */
 
-/* Goes on with them, if that is so. */
+/* Tries the waiting requests again, if resident_ios_look() was called. */
 void resident_ios_continue(struct resident *r);
-/* Ends those that wait for a chunk. */
+/* Ends the requests that wait for this chunk. */
 void resident_ios_fail(struct resident *r, uint64_t chunk, int error);
 /* Ends a request. */
 void resident_io_finish(struct resident *r, struct resident_io *io, int error);
 
-/* ---- resident_sync.c: an fsync */
+/* ---- resident_sync.c: fsyncs */
 
-/* Goes on with one, if there is one. */
+/* Goes on with the pass under way, if there is one. */
 void sync_continue(struct resident *r);
-/* A writer hands back a chunk, which one may have sent. */
+/* A writer hands back a chunk, which the pass may have sent. Before eviction_end(). */
 void sync_outcome(struct resident *r, const struct eviction *e);
-/* Ends fsyncs that have all they waited for, or that get it no more, and begins the next. */
+/* Ends the pass if it is done or has failed, and begins the next. */
 void resident_syncs_check(struct resident *r);
 
 /* ---- resident_recover.c */
 
-/* Takes over what a predecessor left. */
+/* Takes over what a predecessor left in the memory. */
 void resident_recover(struct resident *r);
 
-/* ---- What all regions share: fetches and evictions (resident_fetch.c, resident_evict.c) */
+/* ---- Fetches and evictions, which all regions share (resident_fetch.c, resident_evict.c) */
 
-/* Whether a region may have one more GET under way, which fetch_take() then takes. */
+/* Whether the region may have one more GET in flight, for this chunk; fetch_take() then takes it. */
 bool fetch_allowed(const struct resident *r, uint64_t c);
 struct resident_fetch *fetch_take(struct resident *r, uint64_t c);
 void fetch_give(struct resident_fetch *f);
-/* NULL: it may not have one more. */
+/* NULL: the region may not have one more for this chunk. */
 struct eviction *eviction_take(struct resident *r, uint64_t c);
 void eviction_give(struct eviction *e);
 
-/* Whose share of it a chunk takes: the node's that it is on, or the region's where that is not known. */
+/* Against whose share a chunk counts: its node's, or the region's where the node is not known. */
 static inline const void *chunk_node(const struct resident *r, uint64_t c)
 {
 	return r->rs->node ? r->rs->node(r, c) : r;

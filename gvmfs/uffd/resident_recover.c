@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident_recover.c - what a killed worker left of a region on the fast path, out of the memory
- * itself and the marks. A page that was filled is one, also if the memory lacks it; one that was coming
- * is one if the memory has it, since the client may have changed it by then; whatever else the memory
- * has is no content, and goes.
+ * resident_recover.c - takes over what a killed worker left of a region on the fast path, by the
+ * memory and the marks. A page that was filled counts as filled, even if the memory lacks it (a
+ * hole). A page that was coming counts as filled if the memory has it, since the client may have
+ * changed it by now. Any other page in the memory is no content, and is punched out.
  */
 #include "base/mutant.h"
 #include "resident_priv.h"
 
-/* The pages that the memory holds, into chunk[].known for the moment. Of a large region most of the rest was
- * never touched, nor is it here. */
+/* Collects the pages that the memory has in chunk[].known, for the moment. Touches no other chunk:
+ * in a large region most were never used. */
 static void present_find(struct resident *r)
 {
 	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
@@ -28,8 +28,8 @@ static void chunk_recover(struct resident *r, uint64_t c)
 	if (mutant("presence-trusted"))
 		marked |= present;
 	r->chunk[c].known = 0;
-	r->here += chunk_here(r, c); /* by its mark, which nobody has counted yet */
-	/* What stays in spite of that goes when pages come in its place. */
+	r->here += chunk_here(r, c); /* its marks were not counted yet */
+	/* If this fails, such a page is punched out before another is put in its place. */
 	pages_punch(r, c, present & ~marked);
 	chunk_fill(r, c, marked);
 	r->env->mark32(r, &mark->coming, marked);
@@ -38,7 +38,7 @@ static void chunk_recover(struct resident *r, uint64_t c)
 		chunk_activate(r, c);
 }
 
-/* What lies there without any mark. */
+/* Chunks that have pages in the memory, but no marks. */
 static void unmarked_recover(struct resident *r)
 {
 	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
@@ -57,7 +57,8 @@ void resident_recover(struct resident *r)
 	unmarked_recover(r);
 	r->recovering = false;
 	session_set_remove(&r->rs->recovering, r->session);
-	/* Faults that the predecessor had taken are not told again. */
+	/* Faults that the predecessor had read are not reported again: their faulters have to fault
+	 * again. */
 	r->env->wake_all(r);
 	resident_ios_look(r);
 }

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident_sync.c - an fsync of a region of resident.h: a pass over its chunks, in their order, has each that is here
- * sent as it is and kept, pinned or not. (Its client may change it meanwhile, which is what the hashes of what was sent
- * are for.) The pass is over when it has come to the end and the nodes have acknowledged what it sent. Fsyncs that come
- * during a pass have the next one.
+ * resident_sync.c - an fsync of a region of resident.h: a pass over the chunks, in their order, has
+ * each chunk that is here sent as it is, pinned or not, and keeps it. (The client may change the
+ * chunk meanwhile; the hashes of what was sent show that later.) The pass is over when it has come
+ * to the end and the nodes have acknowledged what it sent. Fsyncs that come during a pass wait for
+ * the next one.
  *
- * A chunk that comes in behind the pass is of no concern to it: its node has what it was. One that a writer has when the
- * pass comes to it may have been read before the fsync, and is waited for.
+ * A chunk that comes in behind the pass does not matter: its node had the content. A chunk that a
+ * writer has when the pass comes to it may have been read before the fsync: the pass waits, and
+ * sends the chunk if it is still here.
  *
- * A pass over a large region takes long, and faults wait for the turn: so a turn goes SYNC_STEPS chunks far.
+ * A pass over a large region takes long, and faults wait for the turn: so one turn handles
+ * SYNC_STEPS chunks.
  */
 #include "base/mutant.h"
 #include "resident_priv.h"
@@ -19,7 +22,7 @@
 #define SYNC_STEPS 4096u
 #endif
 
-/* Sends the next chunk, if that is possible now. */
+/* Sends the next chunk, if it is here. False: it has to wait, or the pass is at the end. */
 static bool sync_step(struct resident *r)
 {
 	uint64_t c = r->sync_next = chunk_touched(r, r->sync_next);
@@ -30,7 +33,7 @@ static bool sync_step(struct resident *r)
 	if (resident_has(r, c) && k->sync_pass != r->sync_pass) {
 		if (k->sending && !mutant("synced-early"))
 			return false;
-		/* Its pages come first. */
+		/* The pages that are being fetched come first. */
 		if (k->state == CHUNK_FILLING)
 			return false;
 		if (!k->sending && !eviction_sync(r, c))
@@ -55,13 +58,13 @@ void sync_outcome(struct resident *r, const struct eviction *e)
 {
 	uint64_t c = e->flush.chunk;
 
-	/* One of an earlier pass counts for nothing. */
+	/* An outcome of an earlier pass does not count. */
 	if (!r->syncing || e->sync_pass != r->sync_pass)
 		return;
 	r->sync_sent--;
 	if (e->flush.result >= 0)
 		return;
-	r->chunk[c].sync_pass = 0; /* once more */
+	r->chunk[c].sync_pass = 0; /* send it again */
 	if (c < r->sync_next)
 		r->sync_next = c;
 }
@@ -72,7 +75,7 @@ static void sync_begin(struct resident *r)
 	if (TAILQ_EMPTY(&r->syncs))
 		return;
 	if (!++r->sync_pass)
-		r->sync_pass = 1; /* 0 is none */
+		r->sync_pass = 1; /* 0 means none */
 	r->syncing = true;
 	r->sync_next = r->sync_sent = 0;
 	r->sync_error = 0;

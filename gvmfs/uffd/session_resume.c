@@ -11,12 +11,12 @@
 
 #include <stdlib.h>
 
-#define HELD_NS	     500000000ull /* twice that after two times, and so on */
+#define HELD_NS	     500000000ull /* doubles with each further time that a session is held */
 #define HELD_LOOK_NS 20000000ull
 #define GO_MAX	     8u
 #define GO_NS	     2000000ull
 
-/* Serves a session of a predecessor's. Its client may still wait for GO: see sessions_go(). */
+/* Serves a session of a predecessor. Its client may still wait for GO: see sessions_go(). */
 static int session_resume(struct worker *w, unsigned session)
 {
 	const struct journal_session *s = &w->journal->sessions[session];
@@ -25,7 +25,8 @@ static int session_resume(struct worker *w, unsigned session)
 
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		fd[i] = s->fd[i] - 1;
-	/* One that was not told GO maps the file; and no region is on the fast path twice. */
+	/* A client that was not sent GO maps the file instead; and no region is on the fast path
+	 * twice. */
 	if (!s->live || inode_get(w->inodes, s->inode)->resident) {
 		session_release(fd, true);
 		keeper_drop(w->keeper_fd, w->journal, session);
@@ -38,27 +39,27 @@ static int session_resume(struct worker *w, unsigned session)
 	if (session < w->sessions->go_next)
 		w->sessions->go_next = session;
 	inode = inode_get(w->inodes, s->inode);
-	if (inode->disk->failed) { /* and the predecessor has perhaps not said so */
+	if (inode->disk->failed) { /* the predecessor may not have told the client */
 		session_go(fd[SESSION_SOCKET]);
 		resident_abort(inode->resident, "the region has failed");
 	}
 	return 0;
 }
 
-/* A predecessor has not ended, and may still put pages into its memory: nothing of the region is served
- * before that is over. Nor at once where it happens again and again. */
+/* A thread of the predecessor may still put pages into the session's memory: the region is not
+ * served before that call has ended, and later still if this happens again and again. */
 static void session_hold(struct worker *w, unsigned session)
 {
 	const struct journal_session *s = &w->journal->sessions[session];
 	struct inode *inode = inode_get(w->inodes, s->inode);
 
 	if (!inode)
-		return; /* then nobody can ask for it */
+		return; /* then no request can name the region */
 	session_claim(w, session);
 	w->sessions->held[session] = true;
 	w->sessions->held_count++;
 	inode->in_handshake = inode->held_up = true;
-	log_warning(inode->disk->rec.name, "the region waits until process %d lets pages into its memory again",
+	log_warning(inode->disk->rec.name, "the region waits until process %d lets pages into its memory",
 		    s->pid);
 }
 
@@ -79,8 +80,8 @@ static void session_let_go(struct worker *w, unsigned session)
 		w->residents->on_close(w, inode);
 }
 
-/* Says GO to clients of a predecessor's that may not have heard it: a few at a time, since each is a process that
- * awakes. Returns when to go on. */
+/* Sends GO to clients of a predecessor that may not have received it: a few at a time, since each
+ * wakes a process. Returns when to go on; ~0: all have it. */
 static uint64_t sessions_go(struct worker *w, uint64_t now_ns)
 {
 	unsigned *s = &w->sessions->go_next;
@@ -96,13 +97,15 @@ static uint64_t sessions_go(struct worker *w, uint64_t now_ns)
 	return *s < JOURNAL_SESSIONS ? now_ns + GO_NS : ~0ull;
 }
 
-/* Its end is noticed here where the supervisor is not its parent. */
+/* Checks for itself whether the call has ended: a supervisor that is not the predecessor's parent
+ * cannot tell. */
 static bool is_held(struct worker *w, unsigned session)
 {
 	return !lookout_call_ended(w->journal, session);
 }
 
-/* Returns when to look again: at once after one was let go, since its region wants its first turn. */
+/* Returns when to look again: at once if a session was let go, since its region needs its first
+ * turn. */
 static uint64_t sessions_held_tick(struct worker *w, uint64_t now_ns)
 {
 	bool let_go = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * session_resume.h - the sessions that a predecessor had go on: at once, or, where a thread of the predecessor may still
- * put pages into a client's memory, when that is over. Front thread.
+ * session_resume.h - resumes the sessions of a predecessor: at once, or, where a thread of the
+ * predecessor may still put pages into the client's memory, when that call has ended. Front thread.
  */
 #ifndef GVMFS_SESSION_RESUME_H
 #define GVMFS_SESSION_RESUME_H
@@ -10,9 +10,9 @@
 
 struct worker;
 
-/* Goes on with all of them: 0 or a negative errno. */
+/* Resumes all sessions that need not wait: 0 or a negative errno. */
 int sessions_resume(struct worker *w);
-/* Goes on with those that had to wait; returns when to call again (CLOCK_MONOTONIC), ~0: not. */
+/* Resumes those that had to wait; returns when to call again (CLOCK_MONOTONIC), ~0: never. */
 uint64_t sessions_tick(struct worker *w, uint64_t now_ns);
 
 #endif

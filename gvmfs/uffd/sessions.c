@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#define RESERVED 32u /* sessions that a user who has one already does not get */
+#define RESERVED 32u /* the last free sessions: for users who have none yet */
 
 int handshake_send(int to, const struct gvm_attach_msg *msg)
 {
@@ -45,10 +45,11 @@ void session_give(struct worker *w, unsigned session)
 
 void session_release(const int fd[SESSION_FDS], bool kept)
 {
-	/* Somebody has killed the visitor's process: better open for ever than waiting for a stranger. */
+	/* If the visitor's process was killed, this would be the last close, which may block: leave
+	 * the client's descriptors open for ever instead. */
 	bool last = !kept && fd[SESSION_SOCKET] >= 0 && !holder_lives(fd[SESSION_CHANNEL]);
 
-	/* The channel is the last of them: see keeper.c. */
+	/* The channel is closed last: see keeper.c. */
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		if (fd[i] >= 0 && !(last && (i == SESSION_UFFD || i == SESSION_SOCKET)))
 			close(fd[i]);
@@ -62,7 +63,7 @@ static bool has_session(struct worker *w, uint32_t uid)
 	return false;
 }
 
-/* A user who has sessions leaves the last ones to others. */
+/* The last sessions are for users who have none yet; root may have them all. */
 int session_take(struct worker *w, uint32_t uid)
 {
 	unsigned s = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sessions.h - the journal's sessions: which are used and by whom, and how their descriptors are closed.
+ * sessions.h - the journal's sessions (one for each region on the fast path): which are used, by
+ * which user, and how their descriptors are closed.
  *
  * Front thread.
  */
@@ -15,23 +16,24 @@ struct worker;
 struct sessions {
 	uint64_t used[JOURNAL_SESSIONS / 64]; /* bit s: session s is used, or about to be */
 	unsigned count;			      /* of these */
-	bool held[JOURNAL_SESSIONS]; /* it is, but a predecessor still waits in its memory: lookout.h */
+	bool held[JOURNAL_SESSIONS]; /* used, but a predecessor's call still waits in its memory */
 	unsigned held_count;	     /* of these */
-	uint64_t held_until_ns[JOURNAL_SESSIONS]; /* 0: it is not known yet */
-	unsigned go_next; /* of a predecessor's: the first whose client may still wait for GO */
-	bool alone; /* the supervisor is gone, and keeps nothing any more */
+	uint64_t held_until_ns[JOURNAL_SESSIONS]; /* when it may go on; 0: the call has not ended */
+	unsigned go_next; /* the first session of a predecessor's whose client may still wait for GO */
+	bool alone; /* the supervisor is gone, and keeps no descriptors any more */
 };
 
-/* A free one for a user, or -1. */
+/* Takes a free session for a user: its number, or -1. */
 int session_take(struct worker *w, uint32_t uid);
-/* Marks one of a predecessor's as used. */
+/* Marks a predecessor's session as used. */
 void session_claim(struct worker *w, unsigned session);
-/* It is over. */
+/* Marks a session as free. */
 void session_give(struct worker *w, unsigned session);
-/* Closes its descriptors here (-1: none). `kept`: the supervisor has them as well. */
+/* Closes a session's descriptors in this process (-1: none). `kept`: the supervisor has them as
+ * well. */
 void session_release(const int fd[SESSION_FDS], bool kept);
 
-/* Says GO to a client, or something else: 0 or a negative errno. */
+/* Sends GO to a client, or any message: 0 or a negative errno. */
 int session_go(int to);
 int handshake_send(int to, const struct gvm_attach_msg *msg);
 

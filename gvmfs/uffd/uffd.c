@@ -16,8 +16,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LAST_PAGE 0x7fffffffe000ull /* of a process's addresses on x86-64 */
-#define TRIES	  100000u	    /* of a call that should be tried again */
+#define LAST_PAGE 0x7fffffffe000ull /* of a process's address space on x86-64 */
+#define TRIES	  100000u	    /* of a call that fails with EAGAIN */
 
 /* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
 #ifndef UFFDIO_POISON
@@ -103,7 +103,7 @@ int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 		case EFAULT: /* the file has no such page */
 			r = uffd_zero(fd, address + done, GVM_PAGE_BYTES, &zeroed);
 			if (r == -EEXIST && ++again <= TRIES)
-				continue; /* by now it has: to be mapped */
+				continue; /* by now the file has it: map that */
 			if (r < 0)
 				return r;
 			++*holes;
@@ -158,7 +158,7 @@ bool uffd_knows_poison(void)
 
 bool uffd_alive(int fd)
 {
-	/* A page that nothing is ever mapped to: looking must not map anything. */
+	/* At an address where nothing is ever mapped: the check must not map a page. */
 	struct uffdio_continue c = { .range = { .start = LAST_PAGE, .len = GVM_PAGE_BYTES } };
 
 	return ioctl(fd, UFFDIO_CONTINUE, &c) == 0 || errno != ESRCH;
@@ -185,7 +185,7 @@ bool uffd_reads_at_once(void)
 	return knows && !mutant("no-nowait");
 }
 
-/* Those that change what a fault is or how it is told, and bring no other event. */
+/* Features that change which accesses fault or how faults are reported, and add no other event. */
 #define PLAIN_FEATURES                                                                             \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MISSING_SHMEM | \
 	 UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MINOR_HUGETLBFS |             \
@@ -207,8 +207,8 @@ bool uffd_is_plain(int fd)
 	char path[40], text[1024];
 	const char *api;
 
-	/* One that UFFDIO_API was not asked of has no features yet, and may get any later; it refuses all
-	 * other calls. (The kernel's mark of it in the features is younger than some kernels.) */
+	/* Before UFFDIO_API a userfaultfd has no features, could get any of them later, and refuses
+	 * all other ioctls. (UFFD_INITIALIZED is too new to be relied on.) */
 	if (!is_userfaultfd(fd) || uffd_wake(fd, LAST_PAGE, GVM_PAGE_BYTES) < 0)
 		return false;
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);

@@ -8,7 +8,7 @@
 
 #define MS(n) ((n) * 1000000ull)
 
-/* Some at once, and then one each so often. */
+/* So many at once, and then one each `every_ns`. */
 struct ration {
 	uint64_t every_ns;
 	unsigned at_once;
@@ -17,7 +17,8 @@ struct ration {
 static const struct ration of_process = { MS(250), 8 }, of_user = { MS(125), 16 }, of_all = { MS(60), 64 },
 			   of_releases = { MS(100), 4 };
 
-/* What of the price stays when the client may write a region, and could keep the mount busy otherwise. */
+/* The part of the price that is kept if the client may write a region: without it such a client
+ * could keep the mount busy. */
 #define PRICE_WITH_REGION_NS MS(20)
 
 static bool due(const struct ration *r, uint64_t due_ns, uint64_t now_ns)
@@ -48,7 +49,7 @@ static struct account *account_find(struct users *u, uid_t uid, pid_t pid)
 	for (unsigned i = 0; i < USERS_ACCOUNTS_MAX; i++) {
 		struct account *a = &u->list[i];
 
-		if (!a->used) { /* nor is any after it */
+		if (!a->used) { /* and none after it is used */
 			spare = a;
 			break;
 		}
@@ -66,7 +67,7 @@ struct payer users_find(struct users *u, uid_t uid, pid_t pid)
 {
 	struct payer p = { .user = account_find(u, uid, -1) };
 
-	/* It has nothing yet, but it must not be taken for the other one. */
+	/* The user's account may have no connection yet, but must not be reused for the process's. */
 	p.user->waiting++;
 	p.process = account_find(u, uid, pid);
 	p.user->waiting--;

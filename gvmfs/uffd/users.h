@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * users.h - what each user of the fast path's socket may have at a time, and how often.
+ * users.h - how many conversations each user of the fast path's socket may have, and how often.
  *
- * A conversation costs a process, and processes that begin and end cost every guest of the machine. So the
- * ones that come to nothing are rationed: a process of a user may begin some at once and a few each second
- * then, all processes of the user some more, and all users together more again. A conversation is paid for
- * when it begins; most of the price is given back when its client has shown a region that it may write, and
- * all of it when the client is on the fast path.
+ * A conversation costs a process, and starting processes costs every guest of the machine. So the
+ * conversations that come to nothing are rationed: one process of a user may begin some at once,
+ * and then a few each second; all processes of the user together may begin more, and all users
+ * together more again. A conversation is paid for when it begins. Most of the price is returned if
+ * its client has shown a region that it may write, and all of it if the client gets on the fast
+ * path.
  *
- * Pure: no call, no clock. The door (door.h) decides what happens to the connections.
+ * Pure: no system call, no clock. The door (door.h) decides what happens to the connections.
  */
 #ifndef GVMFS_USERS_H
 #define GVMFS_USERS_H
@@ -22,22 +23,22 @@
 #define USER_VISITORS_MAX    16u /* conversations at a time */
 #define PROCESS_VISITORS_MAX 8u
 
-/* How a conversation ended, or that it goes on. */
+/* What a conversation has come to. */
 enum visit_worth {
 	VISIT_WORTH_NOTHING,
-	VISIT_WORTH_A_REGION, /* its client may write one */
+	VISIT_WORTH_A_REGION, /* its client has shown a region that it may write */
 	VISIT_WORTH_ALL,      /* its client is on the fast path */
 };
 
-/* Of a user's process, or of all of them. */
+/* The account of one process of a user, or of all of them. */
 struct account {
 	uid_t uid;
 	pid_t pid;	   /* -1: all processes of the user */
 	bool used;
-	unsigned waiting;  /* connections that nobody looks after yet */
-	unsigned visitors; /* conversations, and processes that let go of connections */
-	uint64_t due_ns;   /* when the conversations begun would have been due, one after the other */
-	uint64_t release_due_ns; /* the same for processes that let go of connections */
+	unsigned waiting;  /* connections that have no conversation yet */
+	unsigned visitors; /* conversations, and processes that close connections */
+	uint64_t due_ns;   /* the time up to which the conversations begun have used up the ration */
+	uint64_t release_due_ns; /* the same for processes that close connections */
 };
 
 struct users {
@@ -45,28 +46,29 @@ struct users {
 	uint64_t due_ns; /* of all users */
 };
 
-/* A connection, or a conversation, names both accounts. */
+/* The two accounts that pay for a connection or a conversation. */
 struct payer {
 	struct account *user, *process;
 };
 
-/* The accounts of a process. They stay where they are while they have something, which USERS_ACCOUNTS_MAX / 2
- * processes may at a time (the door has less connections and visitors); of the others those that owe least are
- * forgotten first. */
+/* Finds or makes the accounts of a process. An account stays at its place while it has connections
+ * or visitors, which at most USERS_ACCOUNTS_MAX / 2 processes have at a time (door.c asserts it);
+ * of the other accounts the one that owes least is reused first. */
 struct payer users_find(struct users *u, uid_t uid, pid_t pid);
 
 /* Whether a conversation may begin now. */
 bool users_may_begin(const struct users *u, struct payer p, uint64_t now_ns);
-/* It begins: it is paid for, and counted. */
+/* A conversation begins: pays for it, and counts it. */
 void users_begin(struct users *u, struct payer p, uint64_t now_ns);
-/* The same for a process that lets go of connections: of all that a user has then, so that a program which asks in
- * vain and starts again finds its region closed. */
+/* The same for a process that closes all finished connections of a user: often enough that a
+ * program which was refused and starts again finds its region closed. */
 bool users_may_release(struct payer p, uint64_t now_ns);
 void users_release(struct payer p, uint64_t now_ns);
-/* It has ended, or its client is on the fast path now: it is no longer counted. */
+/* A process of either kind has ended, or its client is on the fast path: it is no longer counted. */
 void users_end(struct users *u, struct payer p, enum visit_worth worth);
 
-/* The process with most waiting connections of the user who has most of them; NULL: there are none. */
+/* Of the user with the most waiting connections, the process with the most; NULL: no connection
+ * waits. */
 const struct account *users_greediest(const struct users *u);
 
 #endif

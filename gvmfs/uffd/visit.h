@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * visit.h - what a visitor's process (visitor.h) and the worker say to each other about one client of
- * the fast path. Both ends are gvmfs; D is the visitor's process, W the worker.
+ * visit.h - the messages between a visitor's process (visitor.h) and the worker, about one client
+ * of the fast path. Both ends are gvmfs; D is the visitor's process, W the worker.
  *
  *	D: HELLO     ino, bytes, offset, pid, uid, over the door's bell; [the worker's end of the channel].
  *		     The client has shown that it has the file of this inode number open for reading
  *		     and writing. All that follows goes over the channel
- *	W: REFUSE    error, text: for the client. The end
- *	W: PREPARE   have what the page cache holds of the file written back, empty it, close the file
+ *	W: REFUSE    error, text: to be passed on to the client. The end
+ *	W: PREPARE   write back the file's pages in the page cache, drop them, close the file
  *	D: PREPARED  error: 0 if it is empty
- *	W: WELCOME   bytes; [memory, pins]: for the client
- *	D: READY     address, offset, bytes, page_bytes; [the userfaultfd, the client's socket]. It has been
- *		     looked at: it tells of faults and of nothing else. From here on the worker speaks to
- *		     the client itself, and the visitor's process only keeps both descriptors open.
- *		     With an error, and without descriptors: it is no such userfaultfd, and REFUSE
- *		     follows. (The worker says so, once the region is free for others: the client may open
- *		     the file the moment it is refused)
- *	W: LOOK      is the client's memory still there?
- *	D: LOOKED    error: -ESRCH if it is not
+ *	W: WELCOME   bytes; [memory, pins]: to be passed on to the client
+ *	D: READY     address, offset, bytes, page_bytes; [the userfaultfd, the client's socket]. D has
+ *		     checked that the userfaultfd reports faults and nothing else. From here on the
+ *		     worker speaks to the client itself, and D only keeps both descriptors open.
+ *		     With an error, and without descriptors: the userfaultfd is another one, or the
+ *		     memory is not empty, and REFUSE follows. (The worker refuses the client, once the
+ *		     region is free for others: a refused client may open the file at once)
+ *	W: LOOK      does the client's memory still exist?
+ *	D: LOOKED    error: -ESRCH if it does not
  *
- * Either end closes the channel to end it.
+ * Either end closes the channel to end the conversation.
  */
 #ifndef GVMFS_VISIT_H
 #define GVMFS_VISIT_H

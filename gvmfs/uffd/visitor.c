@@ -21,21 +21,21 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define BELL_MS	      10000 /* a worker is replaced in less */
+#define BELL_MS	      10000 /* replacing a worker takes less */
 #define MINCORE_BYTES (64ull << 20)
 #define SYS_CACHESTAT 451 /* Linux 6.5; the headers of Debian 12 lack it */
-#define LAST_US	      100000 /* between the end of the channel and that of the descriptors */
+#define LAST_US	      100000 /* between the end of the channel and the close of the descriptors */
 
 /* One conversation. */
 struct visit {
 	const struct visitor *v;
-	int file;    /* the client's open file; -1: none (any more) */
-	int channel; /* -1: the worker was not told yet */
-	int memory;  /* that the client was given; -1: none yet */
+	int file;    /* the client's open file, later its userfaultfd; -1: none */
+	int channel; /* to the worker; -1: the client was not announced yet */
+	int memory;  /* the memfd that the client was given; -1: none yet */
 	uint64_t bytes;
 };
 
-/* ---- the client's words ---- */
+/* ---- messages of the client ---- */
 
 static int client_send(struct visit *t, const struct gvm_attach_msg *msg, const int *fds, unsigned count)
 {
@@ -51,7 +51,8 @@ static void client_refuse(struct visit *t, int error, const char *why)
 	client_send(t, &msg, NULL, 0);
 }
 
-/* A message of this type with one descriptor. What else came is let go by the process's end. */
+/* Receives a message of this type with its one descriptor. Anything else that came is closed by the
+ * end of the process. */
 static int client_receive(struct visit *t, enum gvm_attach_type type, struct gvm_attach_msg *msg, int *fd)
 {
 	int fds[DESCRIPTORS_MAX];
@@ -70,8 +71,8 @@ static int client_receive(struct visit *t, enum gvm_attach_type type, struct gvm
 
 /* ---- the file ---- */
 
-/* The inode number of a file of our mount that is open for reading and writing, without a request to
- * its filesystem; 0: it is not. */
+/* The inode number, if fd is a file of our mount that is open for reading and writing; otherwise 0.
+ * Makes no request to the file's filesystem. */
 static uint64_t file_ino(int fd, dev_t dev)
 {
 	struct statx st;
@@ -84,8 +85,8 @@ static uint64_t file_ino(int fd, dev_t dev)
 	return st.stx_ino;
 }
 
-/* How many pages of a file are in the page cache, by what the cache has: in no time, however large the file
- * is. -ENOSYS: Linux before 6.5. */
+/* How many pages of a file are in the page cache. Its cost depends on what is cached, not on the
+ * file's size. -ENOSYS: Linux before 6.5. */
 static int64_t pages_cached(int fd)
 {
 	struct {
@@ -98,7 +99,8 @@ static int64_t pages_cached(int fd)
 	return syscall(SYS_CACHESTAT, fd, &range, &found, 0) < 0 ? -errno : (int64_t)found.cached;
 }
 
-/* Whether a file has no page in the page cache, by a look at each: 0, -EBUSY or another negative errno. */
+/* The same question by a look at each page: 0: none is in the page cache; -EBUSY: some are; or
+ * another negative errno. */
 static int pages_look(int fd, uint64_t bytes)
 {
 	static unsigned char here[MINCORE_BYTES / GVM_PAGE_BYTES];
@@ -117,7 +119,8 @@ static int pages_look(int fd, uint64_t bytes)
 	return 0;
 }
 
-/* Writes the page cache back, empties it, and looks whether it is empty: 0 or a negative errno. */
+/* Writes back and drops the file's pages in the page cache: 0, -EBUSY if some stay, or another
+ * negative errno. */
 static int file_flush(int fd, uint64_t bytes)
 {
 	int64_t cached;
@@ -131,14 +134,15 @@ static int file_flush(int fd, uint64_t bytes)
 	return cached ? -EBUSY : 0;
 }
 
-/* ---- the worker's words ---- */
+/* ---- messages of the worker ---- */
 
 static int channel_send(struct visit *t, struct visit_msg *msg, const int *fds, unsigned count)
 {
 	return descriptors_send(t->channel, msg, sizeof(*msg), fds, count);
 }
 
-/* A worker that is just being replaced has not read what others sent. */
+/* Announces the client. Waits while the bell is full: a worker that is just being replaced does not
+ * read it. */
 static int bell_ring(struct visit *t, const struct visit_msg *msg, int fd)
 {
 	struct pollfd p = { .fd = t->v->bell, .events = POLLOUT };
@@ -200,13 +204,14 @@ static int welcome(struct visit *t, const struct visit_msg *said, const int *fds
 	return r;
 }
 
-/* Whether nothing is in the client's memory. The client can have a lock that this waits for. */
+/* Whether the memfd has no page. May wait for a lock that the client holds. */
 static bool memory_is_empty(int fd)
 {
 	return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
 }
 
-/* 1: what the client has shown is no good, and the worker is to refuse it. */
+/* Checks READY and passes it on. 1: what the client has sent is not in order, and the worker has to
+ * refuse it. */
 static int ready(struct visit *t)
 {
 	struct visit_msg msg = { .what = VISIT_READY };
@@ -219,7 +224,8 @@ static int ready(struct visit *t)
 		atomic_fetch_or(t->v->stage, VISITOR_BABBLES);
 		msg.error = -EINVAL;
 	} else if (!memory_is_empty(t->memory)) {
-		/* It may have them mapped: then it would not ask for what belongs in their place. */
+		/* The client may have the pages mapped: they would never fault for the region's
+		 * content. */
 		msg.error = -EBUSY;
 	}
 	close(t->memory);
@@ -238,7 +244,7 @@ static int ready(struct visit *t)
 	return r;
 }
 
-/* Handles the worker's next word; 1: the client has been welcomed. */
+/* Handles the worker's next message; 1: the client has been welcomed. */
 static int worker_word(struct visit *t)
 {
 	struct visit_msg msg;
@@ -259,7 +265,7 @@ static int worker_word(struct visit *t)
 	return -ECONNREFUSED;
 }
 
-/* Up to the moment when the client is the worker's: 0, or a negative errno: it came to nothing. */
+/* The conversation, until the worker has the client: 0; a negative errno: it came to nothing. */
 static int talk(struct visit *t)
 {
 	struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
@@ -276,7 +282,7 @@ static int talk(struct visit *t)
 			welcomed |= r == 1;
 		} else if (p[1].revents) {
 			if (!welcomed)
-				return -EPROTO; /* it has left, or speaks out of turn */
+				return -EPROTO; /* the client has left, or sent a message out of turn */
 			welcomed = false;
 			r = ready(t);
 			if (r <= 0)
@@ -286,7 +292,8 @@ static int talk(struct visit *t)
 	return r;
 }
 
-/* Keeps the socket and the userfaultfd for as long as the worker or the supervisor has them. */
+/* Keeps the socket and the userfaultfd open until neither the worker nor the supervisor has the
+ * channel open. */
 static void hold(struct visit *t)
 {
 	struct pollfd p = { .fd = t->channel, .events = POLLIN };
@@ -307,7 +314,7 @@ static void hold(struct visit *t)
 		if (channel_send(t, &msg, NULL, 0) < 0)
 			break;
 	}
-	/* A process that was killed closes its descriptors in any order. */
+	/* A killed process may close the channel before its other descriptors. */
 	usleep(LAST_US);
 }
 
@@ -321,7 +328,7 @@ void visitor_run(const struct visitor *v)
 	close(v->bell);
 	if (r == 0)
 		hold(&t);
-	/* First what others see the end of; the process itself may take long to let go of the rest. */
+	/* The channel first, since the worker waits for its end; to close the rest may take long. */
 	if (t.channel >= 0)
 		shutdown(t.channel, SHUT_RDWR);
 	if (r < 0 && t.file >= 0)

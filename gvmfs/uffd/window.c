@@ -23,7 +23,7 @@ int window_init(struct window *win)
 	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM };
 	int error;
 
-	/* No fault is ever waited for here, so what every user may have will do. */
+	/* No access of ours ever faults there, so a userfaultfd without privilege will do. */
 	win->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (win->uffd < 0)
 		return -errno;
@@ -59,7 +59,7 @@ int window_fill(struct window *win, int memory_fd, uint64_t off, const void *fro
 		error = uffd_copy(win->uffd, address, from, bytes, false, done);
 	else
 		error = uffd_zero(win->uffd, address, bytes, done);
-	/* The address stays ours, and at least the pages are not mapped any more. */
+	/* If this fails, at least no page stays mapped, and the address range stays ours. */
 	if (window_map(win, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, PROT_NONE, -1, 0) == MAP_FAILED)
 		madvise(win->at, GVM_CHUNK_BYTES, MADV_DONTNEED);
 	return error;
