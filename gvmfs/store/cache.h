@@ -44,7 +44,7 @@ struct cache_entry {
 	uint32_t want;	     /* pages that a READ waits for, or that are prefetched */
 	uint32_t asked;	     /* pages of the GET in flight */
 	uint32_t stale;	     /* of `asked`: pages written since the GET was sent */
-	uint32_t late;	     /* pages that READs want which came after the GET was sent: fetched once more */
+	uint32_t late;	     /* wanted by READs that came after the GET was sent: fetched once more */
 	bool fetching;
 	bool over;	     /* the GET has ended, and the turn has not handled it yet; */
 	int error;	     /* with this result */
@@ -84,20 +84,23 @@ bool cache_spares(const struct cache *c, const void *node);
  * inode and each of these nodes use are at most twice the free ones, so that a dead node leaves entries to the
  * others. */
 bool cache_allow(const struct cache *c, const struct inode *inode, const void *const nodes[2], unsigned count);
-/* Takes the entry that was used longest ago, emptied, for another chunk; NULL if all are in use. */
+/* Takes the least recently used entry, and empties it, for a chunk that has none; NULL if all are
+ * in use. */
 struct cache_entry *cache_take(struct cache *c, struct inode *inode, uint64_t chunk, const void *node);
+/* Frees an entry that is not in use. */
 void cache_drop(struct cache *c, struct cache_entry *e);
 
 void cache_link(struct cache_entry *e, struct cache_link *link);
 void cache_unlink(struct cache_link *link);
 
-/* A GET for e->asked has been sent; has ended. */
+/* A GET for e->asked has been sent. */
 void cache_fetching(struct cache *c, struct cache_entry *e);
+/* That GET has ended. */
 void cache_fetched(struct cache *c, struct cache_entry *e);
 
 /* Pages of a chunk were written: what the cache holds, or is fetching, of them is stale. */
 void cache_invalidate(struct cache *c, const struct inode *inode, uint64_t chunk, uint32_t pages);
-/* Drops all chunks of an inode. */
+/* Makes all chunks of an inode stale, and drops those that are not in use. */
 void cache_forget(struct cache *c, const struct inode *inode);
 
 #endif

@@ -17,9 +17,9 @@ static bool base_is_zero(const struct flush *f)
 }
 
 /*
- * The front takes the hashes of the pages that were read for what the node has from now on. So an
- * eviction may send only pages that were read, and others only with the content that the node has
- * already.
+ * The front takes the hashes of the pages that were read to be those of the node's copies from now
+ * on. So an eviction may send only pages that were read, and other pages only with the content that
+ * the node has already.
  */
 static bool sent_is_known(const struct flush *f, uint32_t encoded)
 {
@@ -84,8 +84,9 @@ static void flush_complete(struct flush *f, uint32_t pages)
 		f->env->end(f, error);
 }
 
-/* (Nodes that have taken the change have what the memory held then, and take the whole for a repetition of it: so it is
- * made of what was read for the change, and not of what the memory holds by now.) */
+/* If a change was refused, the whole chunk is sent. (It is made of the pages that were read for the
+ * change, not of what the memory holds by now: nodes that have taken the change take the whole
+ * chunk, which has the same version, for a repetition.) */
 void flush_sent(struct flush *f, int error)
 {
 	/* The node holds another base than ours, or encodes it in other blocks: send the whole

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flush.h - which pages of a chunk are sent to its node, and how: the decisions of a writer
+ * flush.h - which pages of a chunk are sent to its nodes, and how: the decisions of a writer
  * (writer.h).
  *
  * A flush sends either the pages of a sealed slot, which do not change any more, or a chunk that the fast
@@ -9,9 +9,10 @@
  * known is completed: the others are fetched. The node gets the whole chunk or the changed blocks; if it
  * holds another base than ours, it gets the whole chunk, once.
  *
- * What is sealed (memnode/SEAL.md) is encoded once in a flush: a whole chunk is composed of that and of the node's other
- * blocks as they are, so that one version of a chunk is the same bytes wherever it goes. A flush that has failed
- * comes again under a new version.
+ * In a sealed region (memnode/SEAL.md) a flush encodes its pages only once. If the whole chunk has
+ * to be sent, it is composed of these blocks and of the node's other blocks as they are: so a
+ * version of a chunk has the same bytes on all nodes. A flush that has failed is sent again under a
+ * new version.
  *
  * The decisions reach the kernel and the nodes only through struct flush_env, of which there are two:
  * writer.c's, and that of a simulator (tests/resident).
@@ -37,16 +38,17 @@ struct flush_env {
 	int (*read)(struct flush *f, unsigned first, unsigned n, uint8_t *to);
 	/* Encodes blocks of `from` for send(), and fills in f->head. */
 	int (*encode)(struct flush *f, const uint8_t *from, uint32_t blocks);
-	/* Sealed: adds what get() has fetched, as it is, to what was encoded. */
+	/* Sealed: adds the blocks that get() has fetched, as they are, to those that were encoded. */
 	int (*compose)(struct flush *f);
-	/* get() fetches pages of the base; send() sends what was encoded, as a change of `base` (0: as
-	 * a whole chunk). Sealed: get() leaves what is encoded alone, but not the scratch buffer. */
+	/* get() fetches pages of the base into the scratch buffer, and keeps what is encoded.
+	 * send() sends what was encoded, as a change of `base`; 0: as a whole chunk. */
 	int (*get)(struct flush *f, uint32_t pages);
 	int (*send)(struct flush *f, uint64_t base);
 	/* Whether nothing is really sent: for measurements. */
 	bool (*is_dry)(const struct flush *f);
-	/* The flush has ended; it has to begin anew. */
+	/* The flush has ended with this result. */
 	void (*end)(struct flush *f, int result);
+	/* The flush has to begin anew. */
 	void (*again)(struct flush *f);
 };
 
@@ -55,20 +57,20 @@ struct flush {
 	const struct flush_env *env; /* the writer's */
 	/* filled in by the front */
 	void (*done)(struct worker *w, struct flush *f); /* front thread: with the outcome */
-	struct inode *inode; /* for the front, if it asks the region's replicas: replicas.h */
-	void (*stored)(struct worker *w, struct flush *f);
+	struct inode *inode; /* sender.c's */
+	void (*stored)(struct worker *w, struct flush *f); /* sender.c's: the caller's done() */
 	struct gvm_id region;
-	struct record_node node[RECORD_REPLICAS]; /* those that it goes to: */
-	uint8_t replica[RECORD_REPLICAS];	  /* which of the slot's they are */
+	struct record_node node[RECORD_REPLICAS]; /* the nodes that it goes to */
+	uint8_t replica[RECORD_REPLICAS];	  /* the number of each among the chunk's replicas */
 	unsigned nodes;
-	bool replicated; /* the chunk has more replicas than one: a node that is silent is given up */
-	uint8_t acked;	 /* replicas that have the version: sender.h */
-	bool held;	 /* it is not sent yet: sender.h */
+	bool replicated; /* the chunk has several replicas: a node that does not answer is given up */
+	uint8_t acked;	 /* bit i: replica i has the version (sender.c) */
+	bool held;	 /* it may not be sent yet (sender.c) */
 	uint64_t epoch;
 	uint64_t chunk;
 	uint64_t version; /* the chunk's version from now on */
 	uint64_t base;	  /* its version on the node, with GVM_VERSION_ZERO; 0: never written */
-	bool tried;	  /* a version above `base` was sent before: the node may hold other bytes than base's */
+	bool tried;	  /* a version above `base` was sent before: the node may have that instead */
 	uint32_t pages;	  /* valid pages of data: the flush changes these on the node, and no others */
 	const uint8_t *data; /* NULL: read from memory_fd, at the chunk's place */
 	bool sealed;
@@ -83,28 +85,28 @@ struct flush {
 	/* the outcome; of several nodes, 0 if any has the version now */
 	int result;
 	bool sent;	   /* the nodes were asked: sent_to[] */
-	int sent_to[RECORD_REPLICAS]; /* of each: 0: it has the version; or a negative errno */
+	int sent_to[RECORD_REPLICAS]; /* for each: 0: it has the version; or a negative errno */
 	bool clean;	   /* no page had changed, nothing was sent */
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* only changed blocks were sent */
 	bool base_fetched; /* the rest of a block was fetched first */
 	uint32_t put_bytes, raw_bytes, zero_pages;
-	struct seal_known seals; /* sealed: what is to be known of the pages that were sent */
+	struct seal_known seals; /* sealed: of the pages that were sent, for seals_known */
 	/* the writer's own */
-	bool whole_retry; /* the node did not have the base that we know: fetch the rest, send the whole chunk */
+	bool whole_retry; /* the node did not have our base: the whole chunk is sent */
 	struct writer *writer;
 	unsigned buffer;
 	struct gvm_get get;
-	unsigned get_from; /* node[] that is asked */
+	unsigned get_from; /* the index in node[] of the node that is asked */
 	struct flush_put {
 		struct gvm_put put; /* first */
 		struct flush *f;
 		bool under_way;
 	} put[RECORD_REPLICAS];
-	unsigned puts;		/* under way */
-	bool taken;		/* one of the nodes has it */
-	uint64_t patience_ns;	/* when a node that is silent is given up, if there is another; 0: not waited for */
-	TAILQ_ENTRY(flush) waiting; /* in the writer's list of those, by that */
+	unsigned puts;		/* PUTs in flight */
+	bool taken;		/* one of the nodes has the version */
+	uint64_t patience_ns;	/* when the nodes that have not answered are given up; 0: not at all */
+	TAILQ_ENTRY(flush) waiting; /* in writer->waits, while patience_ns is set */
 	struct chunk_head head;
 	const uint8_t *body; /* of what was encoded, or composed */
 	uint32_t encoded; /* pages */
@@ -127,9 +129,9 @@ static inline uint64_t flush_index_entry(const struct flush *f)
 void flush_start(struct flush *f);
 /* Some pages that flush_env.get() asked for are in the scratch buffer. */
 void flush_piece(struct flush *f, uint32_t pages);
-/* The GET has ended, with 0 or a negative errno. */
+/* flush_env.get() has ended, with 0 or a negative errno. */
 void flush_fetched(struct flush *f, int error);
-/* The node has answered the PUT. */
+/* flush_env.send() has ended, with 0 or a negative errno. -EREMCHG: a node has another base. */
 void flush_sent(struct flush *f, int error);
 
 #endif

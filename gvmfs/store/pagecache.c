@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* pagecache.c - see pagecache.h: what the worker asks of the helper. */
+/* pagecache.c - see pagecache.h: the worker's end of the calls to the helper. */
 #include "pagecache.h"
 
 #include "base/bdi.h"
@@ -75,8 +75,8 @@ static void helper_lost(struct worker *w)
 	close(pc->fd);
 	pc->fd = -1;
 	pc->noted = 0;
-	log_warning(NULL, "the page cache's helper process is gone: what other programs read of a guest's "
-			  "memory stays in the page cache, and copies of its file are not sparse");
+	log_warning(NULL, "the page cache's helper process is gone: pages of a guest's memory that other programs "
+			  "read stay in the page cache, and copies of its file are not sparse");
 	calls_fail(w, &pc->running);
 	calls_fail(w, &pc->waiting);
 }
@@ -104,7 +104,7 @@ static int call_send(struct worker *w, struct pagecache_call *call)
 	return 0;
 }
 
-/* Sends those that may run now, in their order. */
+/* Sends the waiting calls that may run now, in their order. */
 static void calls_go_on(struct worker *w)
 {
 	struct pagecache *pc = w->pagecache;
@@ -165,7 +165,8 @@ int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fd
 	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
 }
 
-/* Sends a message whose answer goes to `ask`, at once or when the helper may have it. */
+/* Sends a message whose answer goes to `ask`; it waits if the file or the helper has too many
+ * calls. */
 static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *msg, struct pagecache_ask *ask,
 		       uint64_t deadline_ns, bool with_connection)
 {
@@ -304,7 +305,7 @@ static void around_done(struct worker *w, struct pagecache_ask *ask, int error)
 {
 	(void)w;
 	if (error)
-		log_debug(NULL, "a process's read-ahead stays as it is: %s", strerror(-error));
+		log_debug(NULL, "cannot change a process's read-ahead: %s", strerror(-error));
 	free(ask);
 }
 
@@ -321,10 +322,10 @@ void pagecache_around(struct worker *w, struct inode *inode, pid_t tid)
 	struct pagecache_ask *ask;
 	int whose;
 
-	if (!inode->readahead || tid <= 0) /* 0: of a process that the mount's PID namespace does not see */
+	if (!inode->readahead || tid <= 0) /* 0: the process is not in the mount's PID namespace */
 		return;
 	around = readahead_around(inode->readahead, tid, &whose);
-	/* Of two calls the later one could be done first. */
+	/* One call at a time: a second one could overtake the first. */
 	if (around == READAHEAD_STAYS || pc->fd < 0 || pc->file_calls[inode->nr] || pc->file_waiting[inode->nr])
 		return;
 	ask = calloc(1, sizeof(*ask));
@@ -337,7 +338,7 @@ void pagecache_around(struct worker *w, struct inode *inode, pid_t tid)
 	msg.wide = around == READAHEAD_WIDENS;
 	if (message_ask(w, inode->nr, &msg, ask, gvm_now_ns() + AROUND_NS, false) < 0)
 		free(ask);
-	/* Also if it fails: so it is not tried again with each READ. */
+	/* Even if it failed, so that it is not tried again with each READ. */
 	readahead_set_around(inode->readahead, around, whose);
 }
 
@@ -410,7 +411,8 @@ void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)
 	ask->deadline_ns = ~0ull;
 }
 
-/* One whose caller has waited for too long; if there is none, *next is when the first one will have. */
+/* A call whose deadline has passed; if there is none, *next becomes the first deadline, if that is
+ * earlier. */
 static struct pagecache_call *call_overdue(const struct pagecache_calls *calls, uint64_t now_ns, uint64_t *next)
 {
 	struct pagecache_call *call;
@@ -424,13 +426,13 @@ static struct pagecache_call *call_overdue(const struct pagecache_calls *calls, 
 	return NULL;
 }
 
-/* A call that the helper has goes on, though nothing waits for its answer. */
+/* Ends the caller's wait. A call that was sent stays in `running` until the helper has answered. */
 static void call_time_out(struct worker *w, struct pagecache_call *call)
 {
 	struct pagecache_ask *ask = call->ask;
 
 	call->ask = NULL;
-	ask->done(w, ask, -ETIMEDOUT); /* may wait on, and may call again */
+	ask->done(w, ask, -ETIMEDOUT); /* may call pagecache_wait_on(), or begin another call */
 	if (!call->ask && !call->sent)
 		call_end(w->pagecache, call);
 }
@@ -446,7 +448,7 @@ uint64_t pagecache_tick(struct worker *w, uint64_t now_ns)
 	while ((call = call_overdue(&pc->running, now_ns, &next)) ||
 	       (call = call_overdue(&pc->waiting, now_ns, &next))) {
 		call_time_out(w, call);
-		next = now_ns; /* its caller went on, and other things may be due */
+		next = now_ns; /* its caller went on, and may have made other things due */
 	}
 	if (pc->full)
 		calls_go_on(w);

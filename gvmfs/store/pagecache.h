@@ -45,7 +45,7 @@ struct worker;
 #define PAGECACHE_CALLS	      512u
 #define PAGECACHE_SPARE_CALLS 256u
 #define PAGECACHE_FILE_CALLS  2u
-/* The kernel's window around a fault, in KiB: READAHEAD_AROUND pages; and for who reads in order. */
+/* The kernel's window around a fault, in KiB: READAHEAD_AROUND pages; and for a sequential reader. */
 #define PAGECACHE_AROUND_KB	 "16"
 #define PAGECACHE_AROUND_WIDE_KB "1024"
 
@@ -76,7 +76,7 @@ struct pagecache {
 	struct loop_source answers;
 	pid_t pid;
 	bool listening; /* for its answers */
-	bool full;	/* it had no room for the last message */
+	bool full;	/* its queue had no room for the last message */
 	uint64_t cookie; /* of the last call */
 	/* Calls that the helper has not answered, also those whose caller has stopped waiting; and calls that were not
 	 * sent yet, since too many are running. */
@@ -92,9 +92,9 @@ struct pagecache {
 void pagecache_start(struct worker *w);
 /* Whether a request comes from the helper: its open file counts for nothing. */
 bool pagecache_is_helper(const struct worker *w, pid_t tid);
-/* Ends calls that take too long; drops what is old enough. Both return when they want to be called again
- * (CLOCK_MONOTONIC), or ~0. */
+/* Ends calls that take too long. Returns when it wants to be called again (CLOCK_MONOTONIC), or ~0. */
 uint64_t pagecache_tick(struct worker *w, uint64_t now_ns);
+/* Drops pages that are old enough. Returns the same. */
 uint64_t pagecache_drop_tick(struct worker *w, uint64_t now_ns);
 
 /* Has dirty pages of a range written back; once done() is called with 0, the worker has them.
@@ -111,7 +111,7 @@ static inline bool pagecache_is_busy(const struct pagecache *pc, unsigned nr)
 {
 	return pc->file_calls[nr] >= PAGECACHE_FILE_CALLS || pc->file_waiting[nr];
 }
-/* Whether there is a helper to ask for that. */
+/* Whether there is a helper that can invalidate. */
 bool pagecache_can_invalidate(const struct worker *w);
 /* Puts content into a part of one page if the kernel caches that page; the page may be mapped, and is
  * dirty afterwards. The file's size in the kernel grows to the end of that part at least. Answers like
@@ -124,13 +124,13 @@ void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
 
 /* Sets the mount's read-ahead, which a predecessor's helper may have left wide as it was killed. Before threads. */
 void pagecache_around_init(struct worker *w);
-/* After a READ of this thread for the page cache: if its process reads in order from now on, or no longer does, what
- * the kernel reads around a fault of its is changed. */
+/* After a READ for the page cache, by this thread: widens the kernel's window around faults of its
+ * process if it now reads in order, or narrows it if it no longer does. */
 void pagecache_around(struct worker *w, struct inode *inode, pid_t tid);
 
-/* A program that is not the guest has read this through the page cache. */
+/* A program other than the guest has read these bytes through the page cache. */
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);
-/* The last such program has closed the file: what it had mapped can be dropped, too. */
+/* The last such program has closed the file: pages that it had mapped can be dropped too. */
 void pagecache_closed(struct worker *w, struct inode *inode);
 
 #endif

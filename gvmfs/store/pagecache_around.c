@@ -15,14 +15,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* A process that has more descriptors, or more of them of this file, has what is beyond left as it is: this takes time. */
+/* Limits of one call, since each descriptor takes time: how many of a process are looked at, and
+ * changed. */
 #define DESCRIPTORS_SEEN 1024u
 #define FILES_CHANGED	 16u
 
-/* Held while the mount's read-ahead is not PAGECACHE_AROUND_KB: for no call that can wait. */
+/* Held while the mount's read-ahead is not PAGECACHE_AROUND_KB: no call under it may block. */
 static pthread_mutex_t setting = PTHREAD_MUTEX_INITIALIZER;
 
-/* Asks no filesystem: in another one the same number can be another file's. */
+/* Whether a descriptor's inode number is that of the file. Asks no filesystem; is_file() makes
+ * sure. */
 static bool may_be_file(int folder, const char *name, const struct helper_msg *msg)
 {
 	char text[512];
@@ -45,7 +47,9 @@ static bool is_file(int fd, const struct helper_msg *msg)
 	       makedev(st.stx_dev_major, st.stx_dev_minor) == msg->dev && st.stx_ino == msg->ino;
 }
 
-/* A helper that was killed may have left the mount's setting wide; where it cannot be set, nothing is changed. */
+/* Changes one open file's read-ahead: sets the mount's for a moment, and has the kernel copy it. If
+ * the mount's cannot be set, changes nothing. (It is set in either case: a helper that was killed
+ * may have left it wide.) */
 static int around_set(int fd, const struct helper_msg *msg)
 {
 	int r;
@@ -60,8 +64,8 @@ static int around_set(int fd, const struct helper_msg *msg)
 	return r;
 }
 
-/* A process's descriptor `n`, if that is the file. (It may have become another one by the time it is here: then its
- * end, which can wait for a stranger, keeps this call's thread alone.) */
+/* Changes a process's descriptor `n`, if it is the file. (It may have become another file since it
+ * was looked at. Closing that may block, but only this call's thread.) */
 static int around_file(int pidfd, int n, const struct helper_msg *msg)
 {
 	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, n, 0), r;
@@ -73,7 +77,8 @@ static int around_file(int pidfd, int n, const struct helper_msg *msg)
 	return r;
 }
 
-/* `dir` is the process's /proc/PID/fdinfo. 0: some file was changed. */
+/* `dir` is the process's /proc/PID/fdinfo. 0: at least one open file was changed; or a negative
+ * errno. */
 static int around_files(DIR *dir, int pidfd, const struct helper_msg *msg)
 {
 	unsigned seen = 0, changed = 0;

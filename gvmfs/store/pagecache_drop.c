@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* pagecache_drop.c - pages that other programs than the guest read, and that go again: see pagecache.h. */
+/* pagecache_drop.c - drops the pages that programs other than the guest have read: see pagecache.h. */
 #include "pagecache_helper.h"
 #include "state/worker.h"
 
@@ -9,8 +9,8 @@
 #define DROP_AGE_NS   10000000ull /* longer than a reader needs to use what the kernel read ahead for it */
 #define DROP_AGE_REST_NS 1000000ull
 #define DROP_AGAIN    5u /* the second drop comes after so many times that age */
-#define DROP_BYTES    (4u << 20)  /* a reader that goes on may leave so much behind; */
-#define DROP_BEHIND   (1u << 20)  /* then all is dropped but the last of it */
+#define DROP_BYTES    (4u << 20)  /* the most that an active reader leaves behind: */
+#define DROP_BEHIND   (1u << 20)  /* then all but its last pages are dropped */
 
 static struct pagecache_note *note_find(struct pagecache *pc, unsigned nr, uint64_t begin)
 {
@@ -31,7 +31,7 @@ static struct pagecache_note *note_of(struct pagecache *pc, unsigned nr)
 	return NULL;
 }
 
-/* Makes one of a file's notes cover this place, too. False: it has none. */
+/* Makes one of a file's notes cover this range too. False: the file has no note. */
 static bool note_widen(struct pagecache *pc, unsigned nr, uint64_t begin, uint64_t end, uint64_t last_ns)
 {
 	struct pagecache_note *n = note_of(pc, nr);
@@ -45,7 +45,8 @@ static bool note_widen(struct pagecache *pc, unsigned nr, uint64_t begin, uint64
 	return true;
 }
 
-/* One note for each place that is read while nothing of the file can be dropped would leave others none. */
+/* Whether the file should make do with the notes that it has: none is free, or its drops have to
+ * wait, and a note for each place that is read meanwhile would leave other files none. */
 static bool notes_are_scarce(const struct pagecache *pc, unsigned nr)
 {
 	return pc->noted == PAGECACHE_NOTES || pagecache_is_busy(pc, nr);
@@ -93,8 +94,9 @@ void pagecache_closed(struct worker *w, struct inode *inode)
 	};
 }
 
-/* The end of what of a note may be dropped now: everything, once the reader has been still for a moment.
- * A drop misses pages that are locked or being copied just then, so there is a second one. */
+/* Up to which offset a note's pages may be dropped now: all of them, once the reader has paused for
+ * a moment. A drop misses pages that are locked or being copied just then, so there is a second
+ * one. */
 static uint64_t note_due(const struct worker *w, const struct pagecache_note *n, uint64_t now_ns)
 {
 	/* A region that is not attached may be written by another host at any moment. */
@@ -179,8 +181,8 @@ static bool drop_file(struct worker *w, unsigned nr, uint64_t now_ns)
 	return true;
 }
 
-/* Whether what is mapped can only be dropped later: a call that would be made now waits for others of its file,
- * perhaps for ever, and so would the calls of all that is noted meanwhile. */
+/* Whether an invalidation has to wait: a call made now would wait behind others of its file,
+ * perhaps for ever, and so would a call for each later note. */
 static bool drop_waits(const struct worker *w, unsigned nr)
 {
 	const struct inode *inode = w->inodes->rt[nr];

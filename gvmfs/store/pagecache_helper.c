@@ -27,7 +27,7 @@
 
 #define PROBE_NS      500000u /* between two looks at a thread that may be blocked */
 #define PROBE_LOOKS   10u
-#define PROBES_MAX    256u /* that READs which hang may keep; without a probe, the call waits for the page itself */
+#define PROBES_MAX    256u /* READs that hang may keep them; without one the call itself waits */
 #define STACK_BYTES   (256u << 10)
 
 /* Opens the root of the mount; where privilege allows, by a copy of the mount that is attached
@@ -89,7 +89,7 @@ static int invalidate(const struct helper_msg *msg, int fuse_fd)
 	return r;
 }
 
-/* They call the kernel and little else. */
+/* A small stack will do: these threads call the kernel and little else. */
 static int thread_start(void *(*run)(void *arg), void *arg)
 {
 	pthread_attr_t attr;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pagecache_helper.h - the process that pagecache.h is about, and the messages that it gets. */
+/* pagecache_helper.h - the helper process of pagecache.h, and the messages between it and the
+ * worker. */
 #ifndef GVMFS_PAGECACHE_HELPER_H
 #define GVMFS_PAGECACHE_HELPER_H
 
@@ -16,8 +17,8 @@ struct helper_msg {
 	uint32_t count;
 	uint64_t cookie; /* 0: the worker wants no answer */
 	uint64_t dev, ino;
-	int32_t tid; /* HELPER_AROUND: a thread of the process that is meant, */
-	uint32_t wide; /* and whether it gets PAGECACHE_AROUND_WIDE_KB, or PAGECACHE_AROUND_KB */
+	int32_t tid; /* HELPER_AROUND: a thread of the process */
+	uint32_t wide; /* HELPER_AROUND: sets PAGECACHE_AROUND_WIDE_KB; 0: PAGECACHE_AROUND_KB */
 	struct pagecache_range range[PAGECACHE_RANGES];
 	uint8_t content[GVM_PAGE_BYTES]; /* HELPER_STORE */
 	char path[HELPER_PATH_BYTES]; /* from the root of the mount; "": it has none; last */
@@ -36,9 +37,10 @@ int helper_store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const u
 /* Changes the read-ahead of a process's open files of this inode. 0 or a negative errno. */
 int helper_around(const struct helper_msg *msg);
 
-/* The worker's: fills in which file is meant, by its path. A negative errno: it has none. */
+/* Worker: fills in a message about one file, named by its path. 0, or a negative errno: the file
+ * has no path. */
 int pagecache_message(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg);
-/* 0, or a negative errno: the helper is gone, or has enough to do. */
+/* Worker: 0; -EAGAIN: the helper's queue is full; -EPIPE: it is gone; or another negative errno. */
 int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count);
 
 #endif

@@ -18,7 +18,8 @@ static int continues(const struct readahead_stream *s, uint64_t first)
 	return first >= s->end && first < s->end + GVM_CHUNK_PAGES;
 }
 
-/* Pages of a READ that was noted: on the fast path a reader that is ahead of the node faults several times in a chunk. */
+/* The stream whose last READ covers this page: on the fast path a reader that overtakes the fetches
+ * faults several times in one chunk. */
 static struct readahead_stream *stream_around(struct readahead *ra, uint64_t first)
 {
 	for (unsigned i = 0; i < READAHEAD_STREAMS; i++)
@@ -75,7 +76,7 @@ enum readahead_around readahead_around(const struct readahead *ra, int tid, int 
 		return ra->credit ? READAHEAD_STAYS : READAHEAD_NARROWS;
 	if (ra->credit >= READAHEAD_EARNED)
 		return READAHEAD_WIDENS;
-	/* A program that reads much at a time by itself looks the same: it is tried less and less often. */
+	/* A program whose own reads are large looks the same, so this is tried less and less often. */
 	return ra->strays >= READAHEAD_STRAYS << doublings ? READAHEAD_NARROWS : READAHEAD_STAYS;
 }
 

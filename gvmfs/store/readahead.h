@@ -10,10 +10,11 @@
  * times and is READAHEAD_PAGES long: after a random fault the kernel reads around it, in several
  * adjacent READs if it has some of the pages, and those must not look like a sequential reader.
  *
- * It also says how much the kernel should read around a fault of a mapping: little (READAHEAD_AROUND) as long as
- * faults come from anywhere, since each page that a guest does not touch costs it budget; far ahead for a reader that
- * goes on in order. Pages read in order earn credit, a READ from elsewhere costs more of it than a wide window reads,
- * so that one in which nothing goes on is narrowed after a few faults.
+ * It also decides how much the kernel should read around a fault of a mapping: little
+ * (READAHEAD_AROUND) while faults are scattered, since each page that a guest does not touch costs
+ * it budget; far ahead for a reader that goes on in order. Pages read in order earn credit; a READ
+ * from elsewhere costs more credit than a wide window earns, so a window without a sequential
+ * reader is narrowed after a few faults.
  */
 #ifndef GVMFS_READAHEAD_H
 #define GVMFS_READAHEAD_H
@@ -28,10 +29,10 @@
 #define READAHEAD_WINDOW  8u /* chunks */
 #endif
 
-#define READAHEAD_AROUND   4u	 /* pages: the kernel's window where no one reads in order */
-#define READAHEAD_EARNED   1024u /* credit, in pages, from which on it is widened */
-#define READAHEAD_EARNS	   2048u /* at most */
-#define READAHEAD_ELSEWHERE 512u /* what a READ that continues nothing costs */
+#define READAHEAD_AROUND   4u	 /* pages: the kernel's window while nothing is read in order */
+#define READAHEAD_EARNED   1024u /* credit, in pages, at which it is widened */
+#define READAHEAD_EARNS	   2048u /* the most credit, in pages */
+#define READAHEAD_ELSEWHERE 512u /* pages of credit that a READ which continues no stream costs */
 #define READAHEAD_STRAYS   8u
 
 struct readahead_stream {
@@ -48,11 +49,12 @@ struct readahead {
 	struct readahead_stream streams[READAHEAD_STREAMS];
 	uint64_t clock;
 	unsigned credit; /* pages: see above */
-	int widened;	 /* a thread of the process whose window is wide; 0: none that is known */
-	/* READs larger than READAHEAD_AROUND that continued nothing though no window should be wide: some process's is,
-	 * perhaps from before the worker's predecessor ended. */
+	int widened;	 /* a thread of the process whose window is wide; 0: none is known */
+	/* READs larger than READAHEAD_AROUND that continued no stream while no window should be
+	 * wide. Many of them mean that some process's window is wide, perhaps since a predecessor's
+	 * time. */
 	unsigned strays;
-	unsigned narrowed; /* how often that was mended */
+	unsigned narrowed; /* how often such a window was narrowed */
 };
 
 enum readahead_around { READAHEAD_STAYS, READAHEAD_WIDENS, READAHEAD_NARROWS };
@@ -65,8 +67,9 @@ enum readahead_around { READAHEAD_STAYS, READAHEAD_WIDENS, READAHEAD_NARROWS };
 unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, uint64_t limit_chunks,
 			uint64_t chunks[READAHEAD_WINDOW]);
 
-/* What should become of the kernel's window after the READ that was noted last, which came from thread `tid`; if it
- * changes, *whose is a thread of the process that it is changed for, and readahead_set_around() notes that. */
+/* What should become of the kernel's window after the READ that was noted last, which came from
+ * thread `tid`. *whose: a thread of the process whose window is to be changed; the caller then
+ * calls readahead_set_around(). */
 enum readahead_around readahead_around(const struct readahead *ra, int tid, int *whose);
 void readahead_set_around(struct readahead *ra, enum readahead_around around, int whose);
 

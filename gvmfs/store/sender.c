@@ -24,7 +24,8 @@ static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uin
 	writers_send(w->writers, f);
 }
 
-/* It is over, one way or the other. That nodes are silent is no error: they are asked for as long as it takes. */
+/* Hands the flush back with its result. Nodes that do not answer are no error: the caller sends it
+ * again. */
 static void flush_stored(struct worker *w, struct flush *f, int result)
 {
 	f->result = result == -ETIMEDOUT ? -EAGAIN : result;
@@ -33,16 +34,17 @@ static void flush_stored(struct worker *w, struct flush *f, int result)
 	f->stored(w, f);
 }
 
-/* The store, or the fast path, sends it again after a while. */
+/* Errors after which the store, or the fast path, sends the flush again after a while. */
 static bool is_retried(int error)
 {
 	return error == -ENOSPC || error == -ENOMEM || error == -EBADMSG;
 }
 
 /*
- * What the nodes said of it, for the region: a node that failed is not waited for from here on. That nobody answers, or what
- * all of them refuse, says nothing of one of them. *again: an error that says nothing of it, either; 0: there was none.
- * False: none has taken it, and none will: all have answered.
+ * Notes the nodes' answers for the region: a node that failed is no longer waited for. If no node
+ * answers, or all refuse the flush, that says nothing about a single node. *again: an error to
+ * retry after, which says nothing about its node either; 0: there was none. False: all nodes have
+ * answered, and none has taken the flush.
  */
 static bool answers_note(struct inode *inode, struct flush *f, int *again)
 {
@@ -64,7 +66,7 @@ static bool answers_note(struct inode *inode, struct flush *f, int *again)
 	return f->acked || silent;
 }
 
-/* Looks at a flush whose nodes have answered, or that was held. False: it is still to wait. */
+/* Decides about a flush whose nodes have answered, or that was held. False: it has to wait on. */
 static bool flush_look(struct worker *w, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
@@ -89,7 +91,8 @@ static bool flush_look(struct worker *w, struct flush *f)
 		replicas_need(f->inode, f->chunk);
 	if (view_is_changing(v) || !missing)
 		return false;
-	/* What is sealed anew has another version: see memnode/SEAL.md. */
+	/* The pages may have changed, or would be sealed anew: they need another version
+	 * (memnode/SEAL.md). */
 	if (f->resident || f->sealed) {
 		flush_stored(w, f, -EAGAIN);
 		return true;
@@ -109,7 +112,7 @@ static void flushed(struct worker *w, struct flush *f)
 	struct view_slot *v = replicas_slot(f->inode, f->chunk);
 	int again = 0;
 
-	if (v && (!f->sent || f->result == -EKEYREVOKED)) { /* nothing was to be sent; or another host has the region */
+	if (v && (!f->sent || f->result == -EKEYREVOKED)) { /* not sent, or the region is another host's */
 		flush_stored(w, f, f->result);
 		return;
 	}

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sender.h - a flush on its way to the nodes that have its chunk, until it is stored.
+ * sender.h - sends a flush to the nodes that have its chunk, until it is stored.
  *
- * Of a chunk with one replica that is the node's answer (but while its node is drained: node/drain.h). With several, a
- * flush goes to all members of the slot's view (node/views.h), and is stored when all of them have it. Where a member
- * failed, the flush waits here for the view without that member; where the member is back before there is one, what a journal's slot holds is sent to it once
- * more, in the same version. What the fast path evicts may have changed since: it fails, and is sent as a whole under a
- * new version. A flush that comes while a replica is about to become a member (node/fill.h) is sent a moment later.
- * Where a node failed for a reason that passes, or that is this host's, the flush fails with that, to be sent again after a
- * while.
+ * A chunk with one replica is stored when its node has acknowledged it (but while that node is
+ * drained: node/drain.h). With several replicas, a flush goes to all members of the view of the
+ * chunk's placement slot (node/views.h), and is stored when all of them have it. If a member
+ * failed, the flush waits here for a view without it. If the member is back before that, pages of a
+ * write slot (slots.h) are sent to it again under the same version. Pages that the fast path evicts
+ * may have changed, and sealed pages would be other bytes: their flush fails with -EAGAIN, and
+ * comes again under a new version. A flush that comes while a replica is about to become a member
+ * (node/fill.h) is held for a moment. If a node failed for a passing reason, or for one of this
+ * host's, the flush fails with that error, and is sent again after a while.
  *
  * Front thread.
  */
@@ -17,9 +19,11 @@
 
 #include "flush.h"
 
-/* Sends a flush, all filled in but `region`, `inode` and the nodes; f->done() comes once, from the front's loop. */
+/* Sends a flush in which all is filled in but `region`, `inode` and the nodes; f->done() comes
+ * once, from the front's loop. */
 void sender_send(struct worker *w, struct inode *inode, struct flush *f);
-/* The view of a slot of the region has changed, or which of its nodes answer. */
+/* A view of the region has changed, or which of its nodes answer: looks at its waiting flushes
+ * again. */
 void sender_changed(struct worker *w, struct inode *inode);
 
 #endif

@@ -4,16 +4,16 @@
  * node has not acknowledged yet.
  *
  *	state		in the journal	what it is			what comes next
- *	FREE		SLOT_FREE	nobody's			COLLECTING: slots_open()
+ *	FREE		SLOT_FREE	no chunk's			COLLECTING: slots_open()
  *	COLLECTING	SLOT_OPEN	takes the chunk's writes	SENDING: slot_seal(); FREE: slot_free()
  *	SENDING		SLOT_SEALED	a writer has it, under		FREE: slot_free();
  *					`version`			REFUSED: slot_refuse()
  *	REFUSED		SLOT_SEALED	the node could not take it	SENDING: slot_resend(); FREE: slot_free()
  *
- * A chunk has at most one slot that is COLLECTING, and one that is SENDING or REFUSED; the former has the newer
- * data. The data of a slot that is SENDING or REFUSED do not change: whatever is sent again under a version is what
- * was sent under it before. What is sealed (memnode/SEAL.md) has other bytes each time, and another version:
- * slot_resend_anew().
+ * A chunk has at most one slot that is COLLECTING, and one that is SENDING or REFUSED; the former
+ * has the newer data. The data of a slot that is SENDING or REFUSED do not change, so a version
+ * that is sent again has the same bytes. In a sealed region (memnode/SEAL.md) each encoding has
+ * other bytes, so it gets a new version: slot_resend_anew().
  *
  * A worker may be killed between any two instructions, so each change ends with one atomic store (slots->mark32).
  * Its successor finds a slot that was about to
@@ -35,7 +35,7 @@
 
 #define SLOTS_BUCKETS 256u
 
-/* How many slots one node's chunks take: a place in a table, valid while it has any. */
+/* How many slots one node's chunks take: an entry of a table, valid while `slots` is not 0. */
 struct slots_node {
 	const void *node;
 	unsigned slots, sealed; /* sealed: SENDING or REFUSED */
@@ -72,7 +72,7 @@ struct slots {
 /* The given fields are filled in. Puts the FREE slots on the free list; the caller adopts the
  * others. */
 void slots_begin(struct slots *s);
-/* Takes over a slot that a predecessor left. */
+/* Takes over a slot that a predecessor left. `node`: as for slots_open(). */
 void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns);
 
 static inline struct journal_slot *slot_disk(const struct slots *s, const struct slot *slot)
@@ -115,10 +115,11 @@ void slot_complete(struct slots *s, struct slot *slot, unsigned page, const uint
 void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, const uint8_t *data);
 /* COLLECTING -> SENDING. The chunk must have no slot SENDING or REFUSED. */
 void slot_seal(struct slots *s, struct slot *slot, uint64_t version);
-/* SENDING -> REFUSED, to be sent again at `retry_at_ns`; REFUSED -> SENDING. */
+/* SENDING -> REFUSED, to be sent again at `retry_at_ns` (CLOCK_MONOTONIC, not 0). */
 void slot_refuse(struct slots *s, struct slot *slot, uint64_t retry_at_ns);
+/* REFUSED -> SENDING, under the same version. */
 void slot_resend(struct slots *s, struct slot *slot);
-/* The latter under a new version, after which it is `tried`. */
+/* REFUSED -> SENDING, under a new version: the node may have the old one. */
 void slot_resend_anew(struct slots *s, struct slot *slot);
 /* Any state -> FREE. If it is SENDING, its writer must be done with it. */
 void slot_free(struct slots *s, struct slot *slot);

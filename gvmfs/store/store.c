@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store.c - the turn of store.h: what becomes of slots, fetches, and the requests that wait for them. Events:
- * store_event.c. */
+/* store.c - the turn of store.h: decides about slots, fetches, and the requests that wait for them.
+ * The events are in store_event.c. */
 #include "store_priv.h"
 
 #include "base/mutant.h"
@@ -121,7 +121,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	uint64_t chunk = f->chunk;
 
 	if (f->result == -EAGAIN && !s->env->disk(s, inode)->failed) {
-		slot_refuse(&s->slots, slot, 1); /* some of its nodes have it: at once, to all of them */
+		slot_refuse(&s->slots, slot, 1); /* some of its nodes may have it: at once, to all */
 		return;
 	}
 	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
@@ -134,7 +134,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	} else if (f->result < 0) {
 		s->env->fail(s, inode, chunk, f->result);
 	} else {
-		/* Before the slot, from which its pages could be sent again, goes. */
+		/* Before the slot is freed: until then a successor could send its pages again. */
 		if (f->sealed && !mutant("seals-forgotten"))
 			s->env->seals_set(s, inode, f);
 		s->env->index_set(s, inode, chunk, flush_index_entry(f));
@@ -271,8 +271,8 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 		error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
 	} else {
 		store_count(s, e->inode, chunks_fetched, 1);
-		/* Pages wanted since the GET was sent are fetched at once; whoever wants pages that were written
-		 * meanwhile looks for them again. */
+		/* Pages wanted since the GET was sent are fetched at once; a READ that wants pages
+		 * which were written meanwhile looks for them in the slots. */
 		e->want &= ~((e->valid & ~e->late) | e->stale);
 		if (!TAILQ_EMPTY(&e->links))
 			entry_fetch(s, e, GVM_NO_PAGE);

@@ -17,10 +17,10 @@
  * counts them as stale from the start. So an answer that left the node before it had acknowledged a WRITE does
  * not bring back what the WRITE replaced.
  *
- * Where another host, or the fast path's client, changes the region without our knowing, a READ is answered
- * only from a GET that was sent after the READ came: so it sees all that its caller knows to be written. If a
- * READ needs two chunks, one may be too old for other READs before the second is here, so each READ keeps what
- * it got.
+ * Where another host, or the fast path's client, changes the region unseen by us, a READ is
+ * answered only from a GET that was sent after the READ came: so it sees all that its caller knows
+ * to be written. If a READ needs two chunks, the first may be too old for other READs before the
+ * second is here, so each READ keeps what it got.
  *
  * Front thread only.
  */
@@ -33,7 +33,7 @@
 #define STORE_AGE_NS   20000000ull /* a slot is sent after it has collected for so long */
 #define STORE_RETRY_NS 1000000000ull
 #ifndef STORE_SEALED_ENOUGH
-#define STORE_SEALED_ENOUGH 32u /* keep the writers busy; each node has a share. Beyond it, slots collect */
+#define STORE_SEALED_ENOUGH 32u /* slots SENDING or REFUSED, over all nodes: keeps the writers busy */
 #endif
 
 #ifndef STORE_WRITES
@@ -146,23 +146,25 @@ void store_sync(struct store *s, struct store_sync *sync, struct inode *inode);
 /* The request's caller is being killed: the request ends with -EINTR. What it has put into slots stays
  * written. */
 void store_cancel(struct store *s, struct store_wait *wait);
-/* A GET has brought pages into e->data; has spoilt pages there; has ended with 0 or a negative
- * errno. */
+/* A GET has brought these pages into e->data. */
 void store_piece(struct cache_entry *e, uint32_t pages);
-/* Pages of which the node's copy may be another one than the index names, or than it names by now, since a slot had them
- * since the GET was sent: a sealed answer has them not checked for age, and store_piece() leaves them out. */
+/* Pages that were in a slot at some time since the GET was sent: the node's copy may be newer or
+ * older than the version that the index names. In a sealed answer their age is not checked, and
+ * store_piece() leaves them out. */
 uint32_t store_in_flux(const struct cache_entry *e);
-/* An answer of these pages is about to be written into the entry unchecked: none of them is valid from now on, or becomes
- * so by this GET. */
+/* These pages of an answer are about to be written into the entry unchecked: they are not valid
+ * from now on, nor after this GET. */
 void store_doubt(struct cache_entry *e, uint32_t pages);
+/* A GET has spoilt pages in e->data: none of the entry's pages is valid. */
 void store_spoilt(struct cache_entry *e);
+/* A GET has ended with 0 or a negative errno. */
 void store_fetched(struct cache_entry *e, int error);
 /* A writer has handed a slot's flush back, with its outcome. */
 void store_flushed(struct store *s, struct flush *f);
 /* The fast path has changed pages of a chunk. */
 void store_invalidate(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages);
-/* What is cached of a region is stale or of no more use: it was closed, detached or shrunk, or another host may
- * have written to it. */
+/* The cached chunks of a region are stale or of no more use: it was closed, detached or shrunk, or
+ * another host may have written to it. */
 void store_forget(struct store *s, struct inode *inode);
 /* Drops writes to chunks from `first` on that are not being sent yet: these chunks were cut off, or the
  * region is not wanted any more. */
@@ -177,7 +179,7 @@ void store_seal_all(struct store *s);
  * ---- For requests, in a turn
  */
 
-/* Whether something other than this kernel changes the region without telling us. */
+/* Whether the region can be changed unseen by us: by another host, or by the fast path's client. */
 bool store_is_unseen(struct store *s, const struct inode *inode);
 /* Has the request tried again once pages of one chunk, or two (count), are here or have failed. Asks for all of
  * them at once; if it gets no entries it asks for none, and waits for entries. */

@@ -26,7 +26,7 @@ struct store_env {
 	uint64_t (*index)(struct store *s, const struct inode *inode, uint64_t chunk);
 	/* A node has acknowledged a chunk's version. */
 	void (*index_set)(struct store *s, struct inode *inode, uint64_t chunk, uint64_t entry);
-	/* The same, of what was sealed: f->seals is what is known of its pages from now on. */
+	/* The same for a sealed chunk: f->seals is what is known of its pages from now on. */
 	void (*seals_set)(struct store *s, struct inode *inode, const struct flush *f);
 	/* The inode with this number in the journal, for slots that are adopted: never NULL. */
 	struct inode *(*inode)(struct store *s, unsigned nr);

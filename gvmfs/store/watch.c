@@ -37,7 +37,7 @@ static struct watch *watch_need(struct worker *w, struct inode *inode)
 		return inode->watch;
 	inode->watch = calloc(1, sizeof(*inode->watch));
 	if (!inode->watch) {
-		log_error(inode->disk->rec.name, "no memory for a watch on it; a new worker takes over");
+		log_error(inode->disk->rec.name, "no memory to watch it; a new worker takes over");
 		abort(); /* the successor finds everything in the journal */
 	}
 	inode->watch->w = w;
@@ -55,7 +55,7 @@ static bool is_watched(struct worker *w, const struct inode *inode)
 	       d->rec.kind == RECORD_REGION && !inode->resident && !inode->in_handshake && !w->draining;
 }
 
-/* ---- what the node is told ---- */
+/* ---- requests to the node ---- */
 
 /* False: without memory, nothing was sent. Writers attach to the first node before all others. */
 static bool node_ask(struct worker *w, struct watch *watch, uint8_t mode, struct gvm_call *call)
@@ -152,7 +152,8 @@ static void watch_done(struct gvm_req *req)
 	}
 }
 
-/* A writer may do without any one node of such a region, and no watch is kept at all of them. */
+/* A writer can do without any one node of such a region, and a watch is not kept on all of them:
+ * see watch.h. */
 static bool is_replicated(const struct watch *watch)
 {
 	return watch->inode->disk->rec.replicas > 1;

@@ -8,8 +8,9 @@
  * region's content. A watch is renewed every WATCH_EVERY_NS, and trusted for WATCH_TRUST_NS from the
  * moment when the request was sent, which is less than the node keeps it.
  *
- * Of a region whose chunks have several replicas nothing is trusted: its writer may do without any one of the nodes. So a
- * READ always asks them (fetch.h), and what it brings into the page cache is dropped as it is beside a writer.
+ * A region with several replicas is never trusted: its writer can do without any one node, also
+ * without the one that keeps the watch. So a READ always asks the nodes (fetch.h), and the pages
+ * that it brings into the page cache are dropped as if a writer were there.
  *
  * When the node says that a writer waits (or does not answer for too long), all pages are dropped, mapped
  * or not, and then the writer is let pass. From then on, and beside the writer, READs are still answered,
@@ -96,7 +97,7 @@ void watch_leave(struct worker *w, struct inode *inode,
 /* The region has been detached. */
 void watch_left(struct worker *w, struct inode *inode);
 
-/* What is cached may be from another writer's time: all of it is dropped. */
+/* The cached pages may be another writer's: drops all of them. */
 void watch_distrust(struct worker *w, struct inode *inode);
 
 /* In a successor: it does not know what its predecessor had noted. */

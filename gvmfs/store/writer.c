@@ -14,7 +14,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* With a node that is silent, where others have the same chunk: when one of them has answered, or may; when none has. */
+/* How long a node that does not answer is waited for, if there are others with the chunk: after one
+ * of them has taken the version, or could answer the GET; and while none has. */
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
 #define SPARE_MAX_NS	10000000000ull
@@ -38,8 +39,8 @@ void flush_queue_add(struct flush_queue *q, struct flush *f)
 	pthread_mutex_unlock(&q->lock);
 }
 
-/* How many flushes to one node this writer may have in flight, so that it has room for others' if
- * that node is dead. */
+/* How many requests to one node this writer may have in flight, so that it has room for other nodes
+ * if that node is dead. */
 static unsigned node_share(const struct writer *wr)
 {
 	unsigned nodes = wr->pool.count > wr->opts->node_count ? wr->pool.count : wr->opts->node_count;
@@ -160,7 +161,7 @@ static int flush_compose(struct flush *f)
 	return sealed_compose(flush_room(f), f);
 }
 
-/* What came of the base, into the scratch buffer. */
+/* Decodes a part of the base into the scratch buffer. */
 static int piece_decode(struct flush *f, uint64_t version, const struct chunk_head *head, const uint8_t *body,
 			uint32_t *got)
 {
@@ -189,7 +190,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	return r;
 }
 
-/* ---- one of several nodes */
+/* ---- nodes that do not answer, if there are others */
 
 static void wait_end(struct flush *f)
 {
@@ -219,8 +220,9 @@ static void asked(struct flush *f, uint64_t ns)
 }
 
 /*
- * A node has answered. If all were silent before, it was this host that was cut off, and TCP, whose pauses double, may
- * ask the others again as long after that: they are spared meanwhile.
+ * A node has answered. If all were silent before, this host was cut off. TCP, which doubles its
+ * pauses, may take as long again before it retries the other nodes: they are not given up
+ * meanwhile.
  */
 static void heard(struct flush *f)
 {
@@ -246,8 +248,9 @@ static bool is_silent(struct writer *wr, const struct record_node *node)
 	return conn && gvm_conn_received(conn) == wr->silent_received;
 }
 
-/* It goes on without those that it waits for, which were silent when another flush waited for them. Otherwise each that was
- * sent before that was known would find out by itself, a node's share of them at a time. */
+/* Whether the flush waits only for a node that was given up before and has sent nothing since, and
+ * can go on without it. (Otherwise each flush in flight would have to wait out its patience, a
+ * node's share of them at a time.) */
 static bool is_vain(const struct flush *f)
 {
 	if (!f->puts)
@@ -288,8 +291,8 @@ static void wait_over(struct flush *f)
 		}
 }
 
-/* Gives up nodes that are silent: true if there were any, and there is room for more. Else *due_ns is when it is to be called
- * again. */
+/* Gives up nodes that have not answered in time. True: there were some, so there may be room for
+ * more flushes. *due_ns: when to call again. */
 static bool waits_look(struct writer *wr, uint64_t *due_ns)
 {
 	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns();
@@ -311,7 +314,7 @@ again:
 	return over;
 }
 
-/* ---- GET, from the first of its nodes that has it */
+/* ---- GET, from the first of the nodes that answers it */
 
 static int get_ask(struct flush *f, unsigned from);
 
@@ -356,10 +359,10 @@ static int flush_get(struct flush *f, uint32_t pages)
 	return get_ask(f, 0);
 }
 
-/* ---- PUT, to all of its nodes */
+/* ---- PUT, to all of the nodes */
 
-/* All have answered. A node that has another base, or a rotten one, is the reason to send all of it, to all: those that have
- * this version already take it for a repetition. */
+/* All nodes have answered, or were given up. If one has another base, or a rotten one, the whole
+ * chunk is sent to all: those that have this version already take it for a repetition. */
 static void puts_end(struct flush *f)
 {
 	int error = 0;
@@ -394,7 +397,7 @@ static void put_done(struct gvm_req *req)
 		puts_end(f);
 	} else if (!req->result && !f->taken && f->replicated) {
 		f->taken = true;
-		wait_begin(f, PATIENCE_NS); /* it can be done: for the others it is time now */
+		wait_begin(f, PATIENCE_NS); /* one has taken it: the others have to answer soon */
 	}
 }
 
@@ -406,7 +409,8 @@ static int flush_send(struct flush *f, uint64_t base)
 	if (f->sealed)
 		sealed_note(f);
 	for (unsigned i = 0; i < f->nodes; i++) {
-		/* One after the other: the pool may drop a connection that has no request. */
+		/* Not all pool_node() calls first: the pool may drop a connection that has no
+		 * request. */
 		struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node[i]);
 		struct flush_put *p = &f->put[i];
 
@@ -469,7 +473,7 @@ static void writer_begin(struct writer *wr, struct flush *f)
 static void nice_apply(const struct writer *wr)
 {
 	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
-		log_debug(NULL, "a writer's priority stays: %s", strerror(errno));
+		log_debug(NULL, "cannot change a writer's priority: %s", strerror(errno));
 }
 
 static void writer_woken(void *arg)

@@ -15,7 +15,7 @@
 #include <pthread.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
-#define WRITER_BUFFERS	 4u /* of a flush; what is not used takes no memory */
+#define WRITER_BUFFERS	 4u /* of each flush; untouched ones take no memory */
 #define WRITERS_MAX	 8
 
 /* Shared by the front and its writers. */
@@ -39,17 +39,17 @@ struct writer {
 	pid_t tid; /* the queue's lock: 0 while the thread is starting */
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
-	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that wait for one of several nodes */
-	/* Of such flushes: when a node was last heard of, the first was sent to several after that, and until when none is given
-	 * up since all were silent. */
+	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that can do without a node that does not answer */
+	/* For these flushes: when a node last answered; when the first of them after that was sent
+	 * to several nodes; and until when no node is given up, since all were silent. */
 	uint64_t heard_ns, asked_ns, spared_ns;
-	/* The node that was given up last, and what it had sent by then: until it sends more nothing waits for it that others
-	 * have, or can give. */
+	/* The node that was given up last, and how many bytes it had sent by then: until it sends
+	 * more, no flush waits for it if another node has taken or can answer the request. */
 	struct gvm_id silent;
 	uint64_t silent_received;
 	uint32_t buffers_free;
 	uint8_t *buffers; /* WRITER_IN_FLIGHT x WRITER_BUFFERS (body, scratch, and two of room[]) x GVM_CHUNK_BYTES */
-	struct chunk_parts room[WRITER_IN_FLIGHT]; /* sealed: what came of the node's chunk */
+	struct chunk_parts room[WRITER_IN_FLIGHT]; /* sealed: the blocks fetched from the node */
 };
 
 /* 0 or a negative errno. */
@@ -61,7 +61,7 @@ struct flush *flush_queue_finished(struct flush_queue *q);
 /* Starts a writer on a queue: 0 or a negative errno. */
 int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 		 struct flush_queue *queue);
-/* Sets how far the thread yields the CPU to others; 0: not. */
+/* Sets the thread's niceness. */
 void writer_nice(struct writer *wr, int nice);
 /* The queue has work. */
 void writer_wake(struct writer *wr);

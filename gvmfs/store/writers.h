@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * writers.h - all writers (writer.h) of a worker, and the queue between them and the front thread: both stores
- * hand their flushes over here, and get them back with the outcome.
+ * writers.h - all writers (writer.h) of a worker, and the queue between them and the front thread:
+ * the store and the fast path hand their flushes over (sender.h), and get them back with the
+ * outcome.
  *
  * Front thread only.
  */
@@ -22,7 +23,7 @@ int writers_init(struct writers *ws, const struct options *opts, uint64_t client
 void writers_send(struct writers *ws, struct flush *f);
 /* Calls done() of each flush that has come back. */
 void writers_collect(struct writers *ws, struct worker *w);
-/* Whether writers yield the CPU to the front thread, since a client waits there for pages. */
+/* Whether writers yield the CPU to the front thread, which serves the faults of the fast path. */
 void writers_yield(struct writers *ws, bool yield);
 
 #endif
