@@ -4,9 +4,9 @@
  *
  * An attach has four steps that can be undone: the memfd is mapped over the file, registered with a
  * userfaultfd, made accessible, and given a thread that drops page-table entries when gvmfs asks.
- * Until it is registered the mapping is PROT_NONE: a page that were allocated in the memfd by
- * accident (a stray access, or the kernel's populating under mlockall(MCL_FUTURE)) would be taken
- * for the guest's, and be zeros. After GO nothing can fail any more.
+ * Until it is registered the mapping is PROT_NONE: a page allocated in the memfd by accident (by a
+ * stray access, or by the kernel under mlockall(MCL_FUTURE)) would be taken for the guest's, and be
+ * zeros. After GO nothing can fail any more.
  *
  * Up to GO the thread that attaches reads the socket, and afterwards only the helper does. The
  * helper takes no lock that an attach or a detach holds, so that gvmfs never waits for those; and
@@ -159,7 +159,7 @@ static void fds_take(struct msghdr *hdr, struct fds *fds)
 	}
 }
 
-/* -ETIMEDOUT: nothing came in time. A negative deadline: gvmfs speaks when it has reason to. */
+/* Waits for a message: 0; -ETIMEDOUT: none came before the deadline (negative: there is none). */
 static int message_wait(int sock, int64_t deadline_ms)
 {
 	struct pollfd p = {.fd = sock, .events = POLLIN};
@@ -219,11 +219,11 @@ static int message_receive(int sock, int64_t deadline_ms, struct gvm_attach_msg 
 /* ---- the helper ---- */
 
 /*
- * A guest whose memory is lost must not go on: it would run with the pages that happen to be here.
+ * A guest whose memory is lost must not go on: it would run on those pages that happen to be here.
  */
 __attribute__((noreturn)) static void region_lost(const struct region *r, const char *why)
 {
-	dsm_say("RAM %s: %s: the guest's memory cannot be had any more, so it ends here", r->name,
+	dsm_say("RAM %s: %s: the guest's memory is lost, so the guest ends", r->name,
 		why);
 	_exit(1);
 }
@@ -235,7 +235,7 @@ static void zap(struct region *r, const struct gvm_attach_msg *msg)
 
 	if (!msg->bytes || msg->offset % page || msg->bytes % page || msg->offset > r->bytes ||
 	    msg->bytes > r->bytes - msg->offset)
-		region_lost(r, "protocol error: gvmfs asked for a part that does not exist");
+		region_lost(r, "protocol error: gvmfs asked to zap an invalid range");
 	/* Locked memory needs the other advice, which Linux before 5.18 does not know. */
 	if (dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED) &&
 	    dsm_madvise(r->host + msg->offset, msg->bytes, MADV_DONTNEED_LOCKED))
@@ -627,7 +627,7 @@ void dsm_region_pin_all(const struct region *r, const char *why)
  * munmap(). The socket is closed last: its end tells gvmfs that the mapping is gone. */
 void dsm_region_detach(struct region *r)
 {
-	/* From here on it is no loss that gvmfs cannot put pages there. */
+	/* From here on the helper ignores an ABORT: gvmfs may find that it cannot put pages there. */
 	atomic_store(&r->closing, true);
 	if (dsm_mmap(r->host, r->bytes, PROT_NONE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dsm_attach.h - replaces one region's mapping by gvmfs's memory, and ends that again.
+ * dsm_attach.h - replaces one region's mapping by gvmfs's memory, and undoes that on detach.
  *
  * For dsm_backend.c alone, which has the table of the regions. A `struct ram` lives as long as one
  * attach; a successful attach fills a `struct region`. Both are the caller's memory. Of a region
@@ -48,7 +48,7 @@ struct region {
 	dev_t dev;
 	ino_t ino;
 	pthread_t helper;
-	sem_t gate; /* the helper starts when it is opened */
+	sem_t gate; /* posted when the helper may start */
 	atomic_bool closing;
 	struct region *next; /* in dsm_backend.c's list of detached regions */
 	char name[PATH_MAX];

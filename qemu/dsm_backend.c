@@ -44,7 +44,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-#define GIANTVM_MAGIC 0x6769766d /* the filesystem of what GIANTVM_JOIN gives */
+#define GIANTVM_MAGIC 0x6769766d /* the filesystem of the file that GIANTVM_JOIN returns */
 
 #define REGIONS_MAX 16
 
@@ -228,7 +228,7 @@ static int ram_refusal(struct ram *ram, enum dsm_mode mode, const char *path)
 	if (!ram->shared && ram->st.st_nlink > 0)
 		return dsm_because(ram, -EINVAL, "its mapping is private (share=on is missing)");
 	if (file_attached(&ram->st))
-		return dsm_because(ram, -EBUSY, "its file is mapped once more in this process");
+		return dsm_because(ram, -EBUSY, "its file is attached in this process already");
 	if (!place_find_free())
 		return dsm_because(ram, -ENOSPC, "there are %d regions already", REGIONS_MAX);
 	return 0;
@@ -286,7 +286,7 @@ static int giantvm_attach(struct ram *ram, enum dsm_mode mode)
 		dsm_because(ram, -errno, "giantvm_kvm %s refuses GIANTVM_REGION_INFO: %s", version,
 			    strerror(errno));
 	else if (info.abi != GIANTVM_ABI)
-		dsm_because(ram, -EPROTONOSUPPORT, "giantvm_kvm %s speaks version %u, and not %u",
+		dsm_because(ram, -EPROTONOSUPPORT, "giantvm_kvm %s has interface version %u, not %u",
 			    version, info.abi, GIANTVM_ABI);
 	else if (!ram->shared)
 		dsm_because(ram, -EINVAL, "its mapping is private (share=on is missing)");
@@ -322,7 +322,7 @@ static bool is_giantvm(int fd, const struct stat *st)
 	return strstr(place, device) != NULL;
 }
 
-/* `path`: of the socket of its gvmfs; empty if that has none (an old one, or no usable path). */
+/* `path`: the socket of the file's gvmfs; empty: none (an old gvmfs, or an unusable path). */
 static bool is_gvmfs(int fd, char *path, size_t room)
 {
 	struct statfs fs;

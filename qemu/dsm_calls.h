@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * dsm_calls.h - system calls past the C library's functions.
+ * dsm_calls.h - system calls that bypass the C library's functions.
  *
- * preload.c replaces those functions in the whole process, its own library included: what dsm_*.c
- * does to the guest's memory by them would come back into dsm_*.c.
+ * preload.c replaces those functions in the whole process, its own library included: if dsm_*.c
+ * called them, the calls would come back into dsm_*.c.
  */
 #ifndef DSM_CALLS_H
 #define DSM_CALLS_H
@@ -32,7 +32,7 @@ static inline int dsm_madvise(void *addr, size_t bytes, int advice)
 	return (int)syscall(SYS_madvise, addr, bytes, advice);
 }
 
-/* Of a file that exists. */
+/* Opens an existing file: there is no mode argument. */
 static inline int dsm_open(const char *path, int flags)
 {
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);

@@ -247,7 +247,7 @@ EXPORT void *mremap(void *addr, size_t bytes, size_t new_bytes, int flags, ...)
 		new_addr = va_arg(args, void *);
 		va_end(args);
 	}
-	/* gvmfs knows the mapping by its address; and QEMU moves none */
+	/* gvmfs knows the mapping by its address, and QEMU never moves its RAM */
 	if (dsm_ram_covers(addr, bytes ? bytes : 1) ||
 	    ((flags & MREMAP_FIXED) && dsm_ram_covers(new_addr, new_bytes))) {
 		errno = EINVAL;
@@ -321,7 +321,7 @@ static void pin_for(const char *path)
 
 /* ---- descriptors ---- */
 
-#define TEMPLATES "GVM_TEMPLATES" /* DEVICE:INODE and a blank, for each; tools/run/file.c sets it */
+#define TEMPLATES "GVM_TEMPLATES" /* DEVICE:INODE and a space for each; tools/run/file.c sets it */
 
 /*
  * QEMU opens a file for writing even if it maps it privately, and a host that has a region open for
@@ -423,7 +423,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	void *arg;
 
 	va_start(args, cmd);
-	arg = va_arg(args, void *); /* what was not passed is not looked at behind either */
+	arg = va_arg(args, void *); /* if none was passed, the callee uses none either */
 	va_end(args);
 	return control(fd, cmd, arg);
 }

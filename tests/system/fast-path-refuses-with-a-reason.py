@@ -79,7 +79,7 @@ def test(l):
         os.kill(pid, signal.SIGKILL)
     second.ask("check", 0, SIZE, 2)
     second.process.wait(30)
-    expect("cannot be had any more" in second.process.log(), "it says %s", second.process.log())
+    expect("the guest's memory is lost" in second.process.log(), "it says %s", second.process.log())
 
 
 lab.main(test)

@@ -692,8 +692,8 @@ static void a_guest_without_memory_ends(void)
 		const char *said;
 	} cases[] = {
 		{end_aborted, "two nodes are lost"}, {end_closed, "gvmfs is gone"},
-		{end_zap_beyond, "does not exist"},  {end_zap_wrapped, "does not exist"},
-		{end_zap_in_a_page, "does not exist"}, {end_zap_of_nothing, "does not exist"},
+		{end_zap_beyond, "invalid range"},  {end_zap_wrapped, "invalid range"},
+		{end_zap_in_a_page, "invalid range"}, {end_zap_of_nothing, "invalid range"},
 		{end_out_of_turn, "unexpected message"}, {end_garbage, "unexpected message"},
 	};
 

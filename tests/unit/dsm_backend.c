@@ -207,7 +207,7 @@ static void what_cannot_be_right_stays(void)
 	mine->dev = ram.st.st_dev;
 	mine->ino = ram.st.st_ino;
 	atomic_store(&ours.table[5], mine);
-	check_refusal(&ram, "once more");
+	check_refusal(&ram, "attached in this process already");
 	mine->ino++;
 	for (int i = 0; i < REGIONS_MAX; i++)
 		atomic_store(&ours.table[i], mine);
