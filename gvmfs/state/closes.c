@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-#define READS_NS 5000000000ull /* a node may be slow */
+#define READS_NS 5000000000ull /* with READs in flight: a node may be slow */
 #define NEXT_NS	 500000000ull
 
 bool close_wait(struct worker *w, struct close_wait *wait, struct inode *inode, struct task *task)
@@ -29,7 +29,7 @@ static void wait_end(struct close_wait *wait)
 {
 	wait->inode->closing = NULL;
 	LIST_REMOVE(wait, in);
-	wait->task->run(wait->task); /* frees it, or waits again */
+	wait->task->run(wait->task); /* frees `wait`, or makes it wait again */
 }
 
 void closes_heard(struct inode *inode)
@@ -49,7 +49,7 @@ uint64_t closes_tick(struct worker *w, uint64_t now_ns)
 			continue;
 		}
 		wait_end(wait);
-		next = LIST_FIRST(&w->closing); /* that may have ended others */
+		next = LIST_FIRST(&w->closing); /* the task may have ended other waits */
 		due = ~0ull;
 	}
 	return due;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* handle.c - open files, for inode.h: which journal entry an OPEN got, found by its request's number. */
+/* handle.c - open files (declared in inode.h): finds the journal entry of an OPEN by the request's `unique`. */
 #include "inode.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ static void rt_count_open(struct inode *inode, unsigned how, int n)
 		inode->opens_dirtying += (unsigned)n;
 }
 
-/* The kernel counts its requests by two. */
+/* The kernel numbers its requests in steps of two. */
 static uint16_t *chain_of(struct handles *hs, uint64_t unique)
 {
 	return &hs->first[unique / 2 % HANDLE_HEADS];

@@ -20,11 +20,11 @@ static void tree_follow(struct inodes *in, unsigned nr)
 	if (d->use == INODE_FREE)
 		tree_remove(&in->tree, nr);
 	else if (!tree_put(&in->tree, nr, &d->rec, nr && d->use == INODE_USED))
-		abort(); /* the successor finds everything in the journal */
+		abort(); /* no memory; the successor rebuilds the tree from the journal */
 }
 
-/* A record is large, and a worker may be killed between any two bytes of it: the new one stands elsewhere
- * first. */
+/* A record is large, and the worker may be killed while it copies one. So a new record is first written to
+ * `coming`, then published, then copied to its entry; a successor repeats the copy. */
 static void coming_apply(struct inodes *in)
 {
 	struct journal_super *s = in->j->super;
@@ -54,7 +54,7 @@ int inodes_init(struct inodes *in, struct journal *j)
 		if (j->inodes[i].use == INODE_FREE)
 			continue;
 		tree_follow(in, i);
-		if (j->inodes[i].epoch && !inode_get(in, i)) /* for the list of these */
+		if (j->inodes[i].epoch && !inode_get(in, i)) /* puts it into in->attached */
 			return -ENOMEM;
 	}
 	return 0;
@@ -102,7 +102,7 @@ int inode_by_id(struct inodes *in, const struct gvm_id *id)
 	return nr == TREE_NONE ? -1 : (int)nr;
 }
 
-/* A record is newer by its version; of two equally new ones the greater id wins, on every host. */
+/* The higher version is newer; on a tie the greater id, so that all hosts agree. */
 static bool is_newer(const struct record *a, const struct record *b)
 {
 	if (a->version != b->version)
@@ -147,7 +147,7 @@ static bool is_shown(struct inodes *in, unsigned nr, const char *name)
 	return strcmp(inode_shown_name(in, nr, shown), name) == 0;
 }
 
-/* By the name with part of an id behind it that an older one of two shows. */
+/* Looks up `name~<first id bytes>`, which the older of two records with one name is shown as. */
 static int shown(struct inodes *in, const struct gvm_id *parent, const char *name)
 {
 	const char *mark = strrchr(name, '~');
@@ -161,7 +161,7 @@ static int shown(struct inodes *in, const struct gvm_id *parent, const char *nam
 	     nr = tree_name_next(&in->tree, nr))
 		if (is_named(in, nr, parent, bare) && is_shown(in, nr, name))
 			return (int)nr;
-	/* Of a longer name only the beginning is shown, and the whole of it is not known. */
+	/* The name may be longer, and was cut to SHOWN_MAX bytes: compare with every entry of the folder. */
 	if (mark - name == SHOWN_MAX)
 		for (nr = tree_child(&in->tree, parent, 0); nr != TREE_NONE;
 		     nr = tree_child(&in->tree, parent, nr + 1))
@@ -215,7 +215,7 @@ void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 	else if (!epoch && d->epoch)
 		LIST_REMOVE(inode, attached_entry);
 	journal_publish64(&d->epoch, epoch);
-	/* A writer may look at it for what it still sends of a region that is given up. */
+	/* With slots left, a writer thread may still read the map for a flush of the region. */
 	if (!epoch && !inode->slots)
 		inode_unknow(inode);
 }
@@ -331,7 +331,7 @@ void inode_release(struct inodes *in, struct inode *inode)
 	inode_reap(in, inode->nr);
 }
 
-/* Before 1970 in two's complement. */
+/* Times before 1970 are negative, in two's complement. */
 static struct timespec ns_to_timespec(uint64_t ns)
 {
 	int64_t s = (int64_t)ns / 1000000000, rest = (int64_t)ns % 1000000000;
@@ -356,16 +356,16 @@ bool inode_is_empty(const struct inodes *in, unsigned nr)
 	return true;
 }
 
-/* Its writer here left it without data, and the nodes, asked since, had no other one (whose epoch would be
- * higher). */
+/* Our last attachment ended without data, and by the nodes' answer since then no other host has attached it (its
+ * epoch would be higher). */
 static bool was_left_empty(const struct inode *rt)
 {
 	return rt->empty_epoch && rt->held_known && rt->held_epoch == rt->empty_epoch;
 }
 
 /*
- * What the nodes hold, as far as is known. None at all is said only of a region of which nothing can be
- * data, since there are programs that then do not read it (tar --sparse).
+ * The bytes that the nodes hold, as far as is known. 0 is returned only if the region certainly has no data:
+ * some programs do not read a file without blocks (tar --sparse).
  */
 static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
 {
@@ -390,7 +390,7 @@ void inode_held_set(struct inode *inode, int result, uint64_t bytes, uint64_t ep
 
 bool inode_held_is_fresh(const struct inode *inode)
 {
-	/* None at all is news as soon as a host writes: see inode_held_bytes(). */
+	/* A region that we left empty is asked about each time: any host may write to it at any moment. */
 	return inode->held_at_ns && (!inode->empty_epoch || inode->opens_write) &&
 	       gvm_now_ns() - inode->held_at_ns < HELD_FRESH_NS;
 }

@@ -8,10 +8,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl8": the digit is the layout's, also of the entries. */
+/* "gjournl8": the digit is the version of the layout, of the entries' too. */
 #define JOURNAL_MAGIC 0x386c6e72756f6a67ull
 
-#define STEP_BYTES (4ull << 20) /* given back in one call, for which others that punch wait */
+#define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
@@ -28,7 +28,7 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
-	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* not mapped with the others: see journal_known_map() */
+	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* mapped separately: journal_known_map() */
 };
 
 static uint64_t part_offset(unsigned part)
@@ -47,9 +47,9 @@ static int journal_map(struct journal *j, int fd)
 
 	if (base == MAP_FAILED)
 		return -errno;
-	/* Never in a core dump: it is large, and a guest's memory. */
+	/* Not in core dumps: it is large, and has guests' memory in it. */
 	madvise(base, part_offset(PART_KNOWN), MADV_DONTDUMP);
-	madvise(base, part_offset(PART_KNOWN), MADV_NOHUGEPAGE); /* it is sparse: see its layout */
+	madvise(base, part_offset(PART_KNOWN), MADV_NOHUGEPAGE); /* it is sparse */
 	j->fd = fd;
 	j->super = (void *)(base + part_offset(PART_SUPER));
 	j->inodes = (void *)(base + part_offset(PART_INODES));
@@ -80,7 +80,7 @@ int journal_create(struct journal *j)
 		r = -errno;
 		goto close_fd;
 	}
-	j->super->client |= 1; /* 0 would mean "choose one" */
+	j->super->client |= 1; /* to the client library, 0 means "choose one" */
 	j->super->magic = JOURNAL_MAGIC;
 	return 0;
 close_fd:
@@ -99,7 +99,7 @@ int journal_open(struct journal *j, int fd)
 
 void journal_close(const struct journal *j)
 {
-	munmap(j->super, part_offset(PART_KNOWN)); /* which is its first part */
+	munmap(j->super, part_offset(PART_KNOWN)); /* `super` is where the mapping begins */
 }
 
 struct seal_known *journal_known_map(const struct journal *j, unsigned inode)
@@ -120,7 +120,7 @@ void journal_known_unmap(struct seal_known *known)
 		munmap(known, JOURNAL_KNOWN_BYTES);
 }
 
-/* Of an inode's entries for its chunks, of so many bytes each. */
+/* Punches the entries (`bytes` each) of an inode's chunks >= `first` out of a part. */
 static void entries_clear(const struct journal *j, unsigned part, unsigned inode, uint64_t first, uint64_t bytes)
 {
 	uint64_t from = inode * JOURNAL_CHUNKS_MAX + first, to = (inode + 1ull) * JOURNAL_CHUNKS_MAX;
@@ -147,7 +147,7 @@ static void entries_give_back(const struct journal *j, unsigned part, unsigned i
 		uint64_t step = to - (uint64_t)at < STEP_BYTES ? to - (uint64_t)at : STEP_BYTES;
 
 		if (fallocate(j->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)step) < 0)
-			return; /* journal_index_clear() does it */
+			return; /* journal_index_clear() does the rest */
 		at += (off_t)step;
 	}
 }
@@ -165,7 +165,7 @@ uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t ch
 	off_t at;
 
 	if (chunk * 8 % GVM_PAGE_BYTES)
-		return chunk; /* within a page that the caller has seen */
+		return chunk; /* in the same page as the entry before, so there is memory for it */
 	at = lseek(j->fd, (off_t)(from + chunk * 8), SEEK_DATA);
 	if (at < 0 || (uint64_t)at >= from + JOURNAL_INDEX_BYTES)
 		return errno == ENXIO || at >= 0 ? JOURNAL_CHUNKS_MAX : chunk;

@@ -51,12 +51,12 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 	struct keeper_msg msg = { KEEPER_DROP, session };
 
 	journal_publish32(&j->sessions[session].kept, 0);
-	/* One that is lost is made up for by sessions_tidy(): the supervisor has others to read then. */
+	/* If the socket is full the message is dropped; on the messages in it the supervisor runs sessions_tidy(). */
 	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
 }
 
-/* Descriptor numbers are kept plus 1, so that an entry that was never used has none. The channel is the
- * last: its end tells the visitor's process that it is the last to have the client's. */
+/* fd[] has descriptor numbers plus 1, so that an entry that was never used has none. The channel is closed
+ * last: its end tells the visitor's process that it has the last copies of the client's descriptors. */
 static void session_close(const struct journal *j, struct journal_session *s)
 {
 	int strangers[] = { s->fd[SESSION_UFFD] - 1, s->fd[SESSION_SOCKET] - 1 };
@@ -72,7 +72,7 @@ static void session_close(const struct journal *j, struct journal_session *s)
 	}
 }
 
-/* Of sessions that are over nothing is kept. */
+/* Closes the descriptors of sessions that have ended. */
 static void sessions_tidy(const struct journal *j)
 {
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
@@ -97,6 +97,6 @@ void keeper_serve(int supervisor, const struct journal *j)
 		journal_publish32(&s->kept, 1);
 		descriptors_send(supervisor, &msg, sizeof(msg), NULL, 0);
 	}
-	/* Where many sessions end at once, the socket has no room for each KEEPER_DROP. */
+	/* When many sessions end at once, the socket may have had no room for every KEEPER_DROP. */
 	sessions_tidy(j);
 }

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #define LOOK_MS	   100
-#define LOOKS_MAX  5 /* that find the front thread waiting in the same call */
-#define LOOKS_IDLE 50 /* without a call, until it is not looked at */
+#define LOOKS_MAX  5 /* looks that find the front thread in the same call, before give_way() */
+#define LOOKS_IDLE 50 /* looks that find no call, before the main thread sleeps */
 
 void lookout_wake(struct lookout *l)
 {
@@ -46,8 +46,8 @@ static uint32_t calls_of(const struct lookout *l, unsigned session)
 	return atomic_load((_Atomic uint32_t *)&l->j->sessions[session].calls);
 }
 
-/* The session in whose memory a call is under way; -1: none. *sum changes with each call. (Those of a
- * session that a predecessor's call holds are not ours.) */
+/* The session in whose memory a call of this worker is in flight; -1: none. *sum changes with each call. (In a session
+ * that is held, the call is a predecessor's.) */
 static int call_find(const struct lookout *l, uint64_t *sum)
 {
 	int found = -1;
@@ -63,7 +63,7 @@ static int call_find(const struct lookout *l, uint64_t *sum)
 	return found;
 }
 
-/* Logs the wait; ends the worker if a supervisor replaces it and the kernel resends its requests. */
+/* Logs the wait; kills this worker if a supervisor will replace it and the kernel resends its requests. */
 static void give_way(struct lookout *l, unsigned session)
 {
 	const struct journal_session *s = &l->j->sessions[session];
@@ -72,8 +72,8 @@ static void give_way(struct lookout *l, unsigned session)
 	if (l->said)
 		return;
 	l->said = true;
-	log_loss(l->j->inodes[s->inode].rec.name, "process %d does not let a page into its memory, which holds "
-		 "all others up%s", s->pid, replaced ? ": a new worker serves those" : "");
+	log_loss(l->j->inodes[s->inode].rec.name, "process %d does not let a page into its memory: all other "
+		 "regions wait%s", s->pid, replaced ? " until a new worker takes over" : " for it");
 	if (!replaced)
 		return;
 	log_flush();
@@ -91,7 +91,7 @@ static void look_on(struct lookout *l)
 		int session;
 
 		if (asleep)
-			atomic_store(&l->asleep, true); /* and then looks once more */
+			atomic_store(&l->asleep, true); /* before the last look, so that no call is missed */
 		session = call_find(l, &sum);
 		idle = sum == before && session < 0 ? idle + 1 : 0;
 		waits = session >= 0 && sum == before && thread_waits(atomic_load(&l->relief.tid)) ?
@@ -137,7 +137,8 @@ int lookout_run(struct lookout *l, const struct journal *j)
 	return l->result;
 }
 
-/* It has ended, or is in a call and ends with that. (One that only lacks a CPU may do anything yet.) */
+/* The thread has ended, or is in a call into a client's memory and ends when that returns. (A killed thread that only
+ * waits for a CPU may still write to the journal.) */
 static bool thread_is_over(const struct journal *j, int pid, int tid)
 {
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
@@ -150,8 +151,8 @@ static bool thread_is_over(const struct journal *j, int pid, int tid)
 	return syscall(SYS_tgkill, pid, tid, 0) < 0 && errno == ESRCH;
 }
 
-/* The link to the program comes from a thread's memory, and goes when it lets go of that. A look at it takes no
- * reference to the memory: the last to drop one frees all of it, and that should not be the supervisor. */
+/* /proc/TID/exe is gone once the thread has dropped its memory (its mm). Reading the link must not take a reference
+ * to that memory: whoever drops the last one frees all of it, and that should not be the supervisor. */
 static bool thread_is_spent(int threads, const char *tid)
 {
 	char path[32], to;
@@ -160,8 +161,8 @@ static bool thread_is_spent(int threads, const char *tid)
 	return readlinkat(threads, path, &to, 1) < 0 && (errno == ENOENT || errno == ESRCH);
 }
 
-/* How many threads the kernel counts, and how many of these a listing finds that are spent. The listing may be
- * incomplete, since threads go meanwhile; none can come in a process that was killed. */
+/* Compares the kernel's count of threads with the number of spent ones in a listing. The listing may miss some, since
+ * threads end meanwhile; a killed process gets no new ones. */
 static bool threads_are_spent(int threads)
 {
 	DIR *dir = fdopendir(threads);
@@ -182,10 +183,10 @@ static bool threads_are_spent(int threads)
 			spent++;
 		}
 	closedir(dir);
-	return !e && spent && spent + 2 == st.st_nlink; /* as of any folder: two links, and one each */
+	return !e && spent && spent + 2 == st.st_nlink; /* a folder's links: two, and one for each thread */
 }
 
-/* Then its children have got the signal that their parent's death sends them. */
+/* Once the main thread is a zombie, its children have got their parent-death signal. */
 static bool main_thread_is_over(int pid)
 {
 	char path[64], text[512];

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * lookout.h - calls into clients' memory that do not return, and the end of a worker meanwhile.
+ * lookout.h - calls into a client's memory that do not return, and how a worker is replaced meanwhile.
  *
- * Such a call waits for locks of the client, which it can hold for as long as it likes (it unmaps a file of a
- * filesystem that does not answer), and may be what releases its mappings when it ends at that moment.
- * Nothing ends such a wait, not even SIGKILL; and the process that waits has ended only when all of its
- * threads have. The front thread is relieved of it (relief.h), so that it holds nobody else up.
+ * Such a call waits for locks that the client holds for as long as it likes (while it unmaps a file of a
+ * FUSE server that does not answer, for example). If the client dies meanwhile, the call may be what releases its
+ * mappings. Not even SIGKILL ends the wait, and a process has ended only when all of its threads have. The front
+ * thread is relieved by another (relief.h), so that only the client's own region waits.
  *
- * A worker that is killed meanwhile has a thread that makes no call at all: it is gone at once with any
- * kill, by which the supervisor knows that a successor may begin, even if a
- * thread of the worker still is in the kernel. (The main thread's end is reported only after all others'.) The successor serves all regions but
- * those where a predecessor still waits: nothing is known of such a call but that it changes no more than
- * the pages that it was about, of that region. The region goes on when the call has returned.
+ * A worker has one thread that makes no calls at all: a kill ends it at once, even while another thread of the
+ * worker waits in the kernel. Its end tells the supervisor of the kill. (The main thread's does not: it is reported
+ * only after all others'.) The successor serves every region except those in which a thread of a predecessor
+ * still waits. Such a call changes only the pages that it was made for, of that one region; the region is served again
+ * when the call has returned.
  *
- * Where the front thread could not be relieved (no spare could be made), the main thread kills the worker,
- * so that a successor serves the others.
+ * If the front thread cannot be relieved (no spare thread could be started), the main thread kills the worker, so that
+ * a successor serves the other regions.
  *
- * Each session of the journal counts these calls: an odd number means that one is under way, by the thread
- * `caller`.
+ * Each session of the journal counts these calls: while the count is odd, the thread `caller` is in one.
  */
 #ifndef GVMFS_LOOKOUT_H
 #define GVMFS_LOOKOUT_H
@@ -28,19 +27,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Of one worker. */
+/* The main thread's state; one for each worker. */
 struct lookout {
 	const struct journal *j;
-	int kick_fd; /* an eventfd: the front thread makes calls again, or has ended */
-	atomic_bool asleep;
-	struct relief relief; /* of the front thread: its functions are filled in by the worker */
-	int result;
-	atomic_bool over;
+	int kick_fd; /* an eventfd that wakes the main thread: the front makes calls again, or has ended */
+	atomic_bool asleep; /* the main thread */
+	struct relief relief; /* of the front thread; the worker fills in its functions */
+	int result;	  /* of the front thread; valid once `over` */
+	atomic_bool over; /* the front thread has ended */
 	int supervisor; /* its pid */
-	bool said;
+	bool said; /* that a client holds the front up: logged once */
 };
 
-/* Before a call into a client's memory, and after it. Front thread. */
+/* lookout_begin() before a call into a client's memory, lookout_end() after it; `tid`: the caller's. Front thread, and
+ * those that serve a region (uffd/apart.h). */
 void lookout_wake(struct lookout *l);
 static inline void lookout_begin(struct lookout *l, unsigned session, int tid)
 {
@@ -56,28 +56,28 @@ static inline void lookout_end(struct lookout *l, unsigned session)
 				  memory_order_release);
 }
 
-/* Runs the front thread and looks on until the last that has the role returns: its result. -errno if there
- * can be none. */
+/* Starts the front thread and watches it until the thread that then has the role returns. Its result, or a negative
+ * errno if no thread can be started. Main thread. */
 int lookout_run(struct lookout *l, const struct journal *j);
 
 /*
- * Supervisor: a worker was killed. Whether nothing of it acts any more: each of its threads has let go of the memory,
- * on its way out of the kernel, and of children the helper of the page cache was ended. What is left, to free the
- * memory and to close what was open, takes tens of milliseconds, and concerns no successor. False also where that cannot
- * be seen.
+ * Supervisor, after a worker was killed: whether it can change nothing any more. Each of its threads is on its way out
+ * and has dropped its reference to the memory, and its child, the page cache's helper, has got its signal. What the
+ * kernel still does (free the memory, close files) takes tens of milliseconds, and no successor need wait for it. Also
+ * false if /proc does not tell.
  */
 bool lookout_is_spent(int pid);
 /*
- * Supervisor: a worker was ended, but is still there. Whether a successor may begin: each of the
- * threads that serve there is gone, or waits in a client's memory.
+ * Supervisor, after a worker was killed that has not ended: whether a successor may start. True if each thread that
+ * serves the mount or a region has ended, or waits in a call into a client's memory.
  */
 bool lookout_may_leave(const struct journal *j, int pid);
-/* Supervisor, or a worker that gives the mount away: a successor begins. Calls that are under way are marked as
- * those of `pid`. */
+/* A successor is about to start: marks the calls in flight as held by `pid`, the old worker. Supervisor, or a worker
+ * that gives the mount away. */
 void lookout_leave(const struct journal *j, int pid);
-/* Supervisor: nothing of it is left; `was_left`: a successor has begun long ago. */
+/* Supervisor: worker `pid` has ended, so its calls have, too. `was_left`: lookout_leave() was called for it. */
 void lookout_gone(const struct journal *j, int pid, bool was_left);
-/* Successor: whether a predecessor's call in a session's memory has ended; looks at its thread. */
+/* Successor: whether no call of a predecessor is in flight in the session's memory; checks the calling thread. */
 bool lookout_call_ended(const struct journal *j, unsigned session);
 /* Successor: whether a predecessor's thread may still change a session's memory. */
 static inline bool lookout_is_held(const struct journal *j, unsigned session)

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #define RECORD_FORMAT	     4
-#define RECORD_FORMAT_OLDEST 2 /* that is read */
+#define RECORD_FORMAT_OLDEST 2 /* the oldest that is still read */
 
-/* A bounded cursor: after the first access that does not fit, `bad` stays set and zeros come. */
+/* A bounded cursor: the first access beyond the end sets `bad` for good, and integers then read as 0. */
 struct cursor {
 	const uint8_t *p, *end;
 	bool bad;
@@ -203,7 +203,7 @@ uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chun
 	return n;
 }
 
-/* Whether a node may have one more replica of a slot that has `count` of them. */
+/* Whether a node may take the next replica of a slot that has `count` of them. */
 static bool may_place(const struct record_slot *slot, unsigned count, unsigned node, const unsigned *rack)
 {
 	for (unsigned n = 0; n < count; n++)
@@ -221,8 +221,8 @@ static __int128 sum_of(const uint64_t *weight, unsigned count)
 	return sum;
 }
 
-/* A node has at most one replica of each slot: what it could take beyond that counts for nothing, or the others would
- * get less than their share of the rest. */
+/* A node has at most one replica of each slot. Room beyond that is capped: otherwise the other nodes would
+ * get less than their share. */
 static void weights_cap(const struct record *r, uint64_t *weight)
 {
 	for (unsigned round = 0; round < r->replicas - 1u; round++)

@@ -23,7 +23,7 @@ bool holder_lives(int channel)
 	       !(p.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-/* Has the descriptors until the parent has closed its own (which ends the pipe), and ends. */
+/* Holds the descriptors until the parent has closed its own copies, which ends the pipe; then exits. */
 static void release_hold(const int *fds, unsigned count, int pipe_fd, const struct journal *j)
 {
 	int keep[FDS_MAX + 1];
@@ -49,7 +49,7 @@ void release_apart(const int *fds, unsigned count, const struct journal *j)
 	if (count > FDS_MAX || pipe2(ends, O_CLOEXEC) < 0)
 		return;
 	child = fork();
-	if (child == 0) { /* the grandchild is reaped by init, so that this process need not wait for it */
+	if (child == 0) { /* a grandchild holds them: init reaps it, so this process need not wait for it */
 		if (fork() == 0) {
 			close(ends[1]);
 			release_hold(fds, count, ends[0], j);
@@ -65,7 +65,7 @@ void release_apart(const int *fds, unsigned count, const struct journal *j)
 	close(ends[1]);
 }
 
-/* The next message of the queue, which stays there: 1, 0 if there is none, or -1 if it has descriptors. */
+/* Peeks at the next message: 1: it has no descriptors; 0: there is none; -1: it has descriptors, or an error. */
 static int message_look(int fd)
 {
 	char byte, credentials[CMSG_SPACE(sizeof(struct ucred))];
@@ -75,12 +75,12 @@ static int message_look(int fd)
 		.msg_control = credentials, .msg_controllen = sizeof(credentials),
 	};
 
-	/* Without room for descriptors a look installs none, and tells that there are some. */
+	/* The buffer has room for credentials only: descriptors are not installed, and set MSG_CTRUNC. */
 	if (recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) < 0)
 		return errno == EAGAIN || errno == ECONNRESET ? 0 : -1;
 	if (msg.msg_flags & MSG_CTRUNC)
 		return -1;
-	/* Each message brings its sender's, the end of the queue has none; both may be of no byte. */
+	/* A message may be empty, as is the end of the queue; but each message has its sender's credentials. */
 	return msg.msg_controllen > 0;
 }
 
@@ -96,7 +96,7 @@ bool connection_is_clean(int fd)
 		found = message_look(fd);
 		if (found <= 0)
 			return !found;
-		/* It has no descriptors: taking it releases nothing. */
+		/* The message has no descriptors, so receiving it closes nothing. */
 		if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0)
 			return false;
 	}

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * release.h - the last close of what a stranger has handed over.
+ * release.h - the last close of descriptors that came from an untrusted client.
  *
- * The last close of a file runs the code of its filesystem in the process that closes, and that may
- * wait for ever: for a FUSE filesystem whose server does not answer (its dirty pages, its FLUSH), for
- * the memory lock of the process that a userfaultfd watches. SIGKILL does not end that wait. Closing a
- * socket with unread messages closes all descriptors in them.
+ * The last close of a file runs its filesystem's code in the closing process, and that may block
+ * for ever: on a FUSE server that does not answer (dirty pages, FLUSH), or on the mmap_lock of the
+ * process that a userfaultfd watches. SIGKILL does not end that wait. Closing a
+ * socket with unread messages closes all descriptors in them, too.
  *
- * So the supervisor and the worker, which have to go on, never close the last copy of such a descriptor:
- * a process of its own (visitor.h) has it open too, and closes it last. If that process has ended,
- * release_apart() makes another.
+ * So the supervisor and the worker, which must not block, never make the last close of such a descriptor:
+ * the visitor's process (visitor.h) has it open as well, and closes it last. If that process has ended,
+ * release_apart() forks another.
  */
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
@@ -18,18 +18,18 @@
 
 #include <stdbool.h>
 
-/* Whether the process at the other end of a channel (a pair of sockets) still has it open. */
+/* Whether the process at the other end of a channel (a socket pair) still has its end open. */
 bool holder_lives(int channel);
 
 /*
- * Closes descriptors here, their last copies in a detached process that ends by itself. `j`: a mapping
- * that this process must not keep alive; NULL: there is none. If no process can be made (no memory) they
- * stay open.
+ * Closes the descriptors in this process, after forking a detached process that closes them last and ends. `j`: the
+ * journal, which that process unmaps so as not to keep it alive; NULL: none. If no process can be made, the
+ * descriptors stay open (a leak, rather than a blocked process).
  */
 void release_apart(const int *fds, unsigned count, const struct journal *j);
 
-/* Whether any process may close the connection: its queue has no message with descriptors. Shuts it
- * down first, so that none can arrive. */
+/* Shuts the connection down, so that no message can arrive any more, and reads its queue. True: no message in it has
+ * descriptors, so any process may close it. */
 bool connection_is_clean(int fd);
 
 #endif

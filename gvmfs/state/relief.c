@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 #define LOOK_MS	   1
-#define LOOKS_IDLE 300 /* that find no new call, until nothing is looked at */
+#define LOOKS_IDLE 300 /* looks that find no new call, before the spare sleeps */
 
-/* `call`: a number, and whether it is under way. */
-#define CALL_WAITS 1u
-#define CALL_TAKEN 2u /* the role was taken meanwhile */
+/* rl->call: a number in steps of CALL_STEP, and flags. */
+#define CALL_WAITS 1u /* the call is in flight */
+#define CALL_TAKEN 2u /* the role was taken during the call */
 #define CALL_STEP  4u
 
-static _Thread_local bool apart; /* this one was the front, and is not any more */
-static _Thread_local uint64_t made; /* the front's call, as it has begun */
+static _Thread_local bool apart; /* this thread was the front, and is not any more */
+static _Thread_local uint64_t made; /* the value of rl->call when this front began its call; 0: in none */
 
 static int state_open(int tid)
 {
@@ -30,7 +30,7 @@ static int state_open(int tid)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Not just for a CPU. */
+/* State D: in an uninterruptible wait, not just waiting for a CPU. */
 static bool state_is_waiting(int fd)
 {
 	char text[512];
@@ -107,7 +107,7 @@ void relief_end(struct relief *rl)
 		made = 0;
 		if (atomic_compare_exchange_strong(&rl->call, &call, call - CALL_WAITS))
 			return;
-		apart = true; /* whatever call is under way now is another's */
+		apart = true; /* the role was taken: rl->call is now the new front's */
 	}
 	relief_lock(rl);
 }
@@ -159,20 +159,21 @@ static void front_begin(struct relief *rl)
 		atomic_store_explicit(rl->tid_told, gettid(), memory_order_release);
 }
 
-/* The front is in the same call as at the last look, and waits there. (One that only has no CPU does not.) */
+/* Takes the role if the front, which is in the same call as at the last look, is blocked in it (and does not only wait
+ * for a CPU). */
 static bool role_take(struct relief *rl, uint64_t call, int state_fd)
 {
 	if (!state_is_waiting(state_fd))
 		return false;
-	/* Its lock comes with it. */
+	/* The role's lock comes with the role: the old front does not release it. */
 	return atomic_compare_exchange_strong(&rl->call, &call, call | CALL_TAKEN);
 }
 
-/* Until it is the front. */
+/* Returns when this thread has taken the role. */
 static void spare_wait(struct relief *rl)
 {
 	struct pollfd p = { .fd = rl->kick_fd, .events = POLLIN };
-	int state_fd = -1; /* of the front; opened while there are descriptors */
+	int state_fd = -1; /* of the front; opened early, since later there may be no free descriptor */
 	uint64_t before = 0, count;
 	unsigned idle = 0;
 
@@ -184,7 +185,7 @@ static void spare_wait(struct relief *rl)
 			state_fd = state_open(atomic_load(&rl->tid));
 
 		if (asleep)
-			atomic_store(&rl->asleep, true); /* and then looks once more */
+			atomic_store(&rl->asleep, true); /* before the last look, so that no call is missed */
 		call = atomic_load(&rl->call);
 		if (call == before && call & CALL_WAITS && role_take(rl, call, state_fd))
 			break;

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relief.h - serving the mount is a role, and a thread that a client holds up loses it to another.
+ * relief.h - the front thread is a role: if a client blocks the thread that has it, a spare thread takes it over.
  *
- * To put a page into a client's memory waits for its mmap_lock, to punch a page out of its memfd for the
- * file's inode lock. A client can hold both for as long as it likes, and nothing ends the wait. Nobody
- * can see beforehand that a call will wait, and a thread of the region's own that made all of them would
- * cost each fault two wake-ups. So the front thread makes the calls itself, and says so before (relief_begin())
- * and after (relief_end()): two atomic operations. A spare thread looks each millisecond, while there are
- * calls; where the same one still waits it takes the role: it is the front thread from then on, with a new
- * spare. The old one, when its call returns, finds that out. It goes on with the turn of that region alone,
- * and from there looks after that region (uffd/apart.h), so that no later call of that client's holds the
- * front up at all, and at last ends.
+ * Putting a page into a client's memory takes the client's mmap_lock; punching a page out of its memfd takes the
+ * file's inode lock. A client can hold both for as long as it likes, and nothing ends the wait. Whether a call
+ * will block cannot be known beforehand, and a thread for each region that made these calls would
+ * cost each fault two wake-ups. So the front thread makes the calls itself, between relief_begin()
+ * and relief_end(), which cost an atomic operation each. While there are calls, a spare thread looks each
+ * millisecond. If the same call is still blocked it takes the role: it is the front thread from then on, with a new
+ * spare. The old front finds that out when its call returns. It finishes the turn of that one region
+ * and from then on serves that region (uffd/apart.h), so that later calls into that client's memory do not block the
+ * front. It ends when the front has the region back.
  *
- * Everything that the front thread owns belongs to who has the role's lock. The front has it always, until a
- * region is looked after by a thread of its own: then it gives it away while it sleeps, and between two
- * looks if another waits. The others have it but for their calls and their sleep. Whoever asks first
- * gets it first.
+ * The role's lock guards everything that the front thread owns. The front always holds it, until some
+ * region has a thread of its own: then the front releases it while it sleeps, and between two rounds
+ * of its loop if another thread waits for it. A region's thread releases it during its calls and its sleep. The
+ * lock is granted in the order of asking.
  *
- * The role changes hands only between relief_allow() and relief_deny(), where the front's stack holds nothing
- * that its successor would lack: it begins at `go_on` and never comes back to that stack. What the call was
- * about (a region in the middle of its turn) is touched by nobody until it returns.
+ * The role changes hands only between relief_allow() and relief_deny(). There the front's stack holds no state
+ * that its successor needs: the successor starts at `go_on` and never returns to that stack. Until the call returns,
+ * no other thread touches its object (a region in the middle of its turn).
  *
- * A worker that is killed ends when all calls have returned. Its successor need not wait for that: the
- * journal says which session each is in (lookout.h).
+ * A killed worker's process ends only when all calls have returned. Its successor need not wait for that: the
+ * journal names the session of each call (lookout.h).
  */
 #ifndef GVMFS_RELIEF_H
 #define GVMFS_RELIEF_H
@@ -33,58 +33,59 @@
 #include <stdint.h>
 
 struct relief {
-	/* The role's lock: in the order in which it is asked for. */
+	/* The role's lock: a ticket lock, granted in the order of asking. */
 	pthread_mutex_t mutex;
 	pthread_cond_t turn;
-	unsigned next, serving; /* under `mutex` */
-	atomic_uint waiting;
-	unsigned shared; /* threads beside the front that take it; under the lock itself */
+	unsigned next, serving; /* tickets; under `mutex` */
+	atomic_uint waiting; /* threads that wait for the lock */
+	unsigned shared; /* threads beside the front that use the lock; guarded by the lock itself */
 
-	/* Of the front's call: its number and what is with it. */
+	/* The front's call: its number, with flags (relief.c). */
 	_Atomic uint64_t call;
-	void *what;	 /* that it is about */
-	bool allowed;	 /* front only */
+	void *what;	 /* the object of the call */
+	bool allowed;	 /* between relief_allow() and relief_deny(); front only */
 	atomic_int tid;	 /* of the front */
-	_Atomic int32_t *tid_told; /* the same, for others; NULL: nobody is told */
-	atomic_bool asleep; /* the spare: no call was made for a while */
-	int kick_fd;
+	_Atomic int32_t *tid_told; /* a copy of tid, in the journal; NULL: none */
+	atomic_bool asleep; /* the spare sleeps, since no call was made for a while */
+	int kick_fd;	 /* an eventfd that wakes the spare */
 	int poke_fd;	 /* an eventfd for the front's epoll: relief_poke() */
-	bool spare;	 /* there is one; front only */
+	bool spare;	 /* there is a spare thread; front only */
 
-	/* The front thread runs these: it begins by the first, one that relieves it by the second. */
+	/* The front's loop: the first front thread starts with run(), one that takes the role over with go_on(). */
 	int (*run)(void *arg), (*go_on)(void *arg);
-	/* The one before is still in a call about `what`: before go_on(). */
+	/* Called by the new front before go_on(): the old front is still in a call about `what`. */
 	void (*relieved)(void *arg, void *what);
 	void *arg;
-	/* The one that has the role at the end calls this. */
+	/* Called with the result of run() or go_on(), by the thread that has the role when it ends. */
 	void (*over)(struct relief *rl, int result);
 };
 
-/* Whether a thread of this process waits, and no signal ends that. A look at it waits for nobody. */
+/* Whether a thread of this process is in an uninterruptible wait. Does not block itself. */
 bool thread_waits(int tid);
 
 /* Starts the front thread. 0 or a negative errno. */
 int relief_start(struct relief *rl);
 
-/* Front thread, and those that look after a region. A call that may wait for a client begins; it has ended. */
+/* Around a call that may block on a client. Front thread, and the threads that serve a region: these release the
+ * role's lock for the call. */
 void relief_begin(struct relief *rl);
 void relief_end(struct relief *rl);
 
-/* Front thread: what it does until relief_deny() is about `what` alone, and may be relieved of the rest.
- * relief_deny() false: it was; this thread has the lock, and is not the front any more. */
+/* Front thread: between the two it works on `what` alone, and another thread may take the role.
+ * relief_deny() returns false if one did: this thread has the lock, but is not the front any more. */
 void relief_allow(struct relief *rl, void *what);
 bool relief_deny(struct relief *rl);
-/* Front thread: makes a spare, if there is none. */
+/* Front thread: starts a spare thread, if there is none. */
 void relief_keep(struct relief *rl);
 
-/* The role's lock. The front: only while others take it, too. */
+/* The role's lock. The front releases it only while other threads use it (relief_is_shared()). */
 void relief_lock(struct relief *rl);
 void relief_unlock(struct relief *rl);
 static inline bool relief_is_shared(const struct relief *rl)
 {
 	return rl->shared != 0;
 }
-/* The front gives it to those who wait, if any do, and takes it back. */
+/* The front: lets threads that wait have the lock, and takes it back. */
 static inline void relief_yield(struct relief *rl)
 {
 	if (rl->shared && atomic_load_explicit(&rl->waiting, memory_order_relaxed)) {
@@ -93,11 +94,12 @@ static inline void relief_yield(struct relief *rl)
 	}
 }
 
-/* Others than the front, with the lock: what they did may concern the front's clock, if it sleeps. */
+/* Another thread, with the lock: wakes the front, since its timers may have to change. */
 void relief_poke(struct relief *rl);
+/* Front: takes the wake-up from poke_fd. */
 void relief_poked(struct relief *rl);
 
-/* The calling thread, which was the front, ends; it has the lock. */
+/* Ends the calling thread, which was the front once; releases the lock, which it holds. */
 _Noreturn void relief_leave(struct relief *rl);
 
 #endif

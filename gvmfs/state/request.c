@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Buffers that nothing has any more are kept for the next WRITEs that wait: a burst of them would otherwise have each
- * one's memory cleared anew. 8 MiB. */
+/* Unused buffers are kept (up to 8 MiB): for a burst of WRITEs that have to wait, the kernel would otherwise zero new
+ * pages for each. */
 #define SPARE_MAX 32
 
 static struct request *spare[SPARE_MAX];
@@ -18,8 +18,8 @@ static unsigned spares;
 /* Newer than the kernel headers that Debian 12 has; the value is the kernel's ABI. */
 #define UNIQUE_RESEND (1ull << 63)
 
-/* All of it is touched: were we killed while the kernel copies a request to a page that is not there, the
- * copy would fail, and the kernel would end the request with EIO instead of sending it again. */
+/* Touches every page of the buffer. If the worker were killed while the kernel copies a request to a page that is not
+ * present, the copy would fail, and the kernel would end the request with EIO instead of resending it. */
 static struct request *request_new(void)
 {
 	struct request *request;
@@ -76,7 +76,7 @@ int request_read(int fuse_fd, struct request **request)
 		return 0;
 	n = read(fuse_fd, now->data, REQUEST_BYTES_MAX);
 	if (n < 0)
-		return errno == ENODEV ? -ENODEV : 0; /* EAGAIN; ENOENT, EINTR: it was taken back */
+		return errno == ENODEV ? -ENODEV : 0; /* EAGAIN: none; ENOENT, EINTR: the request was interrupted */
 	if ((size_t)n < sizeof(*h))
 		return 0;
 	h = (const struct fuse_in_header *)now->data;

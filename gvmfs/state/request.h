@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * request.h - a request of the kernel, as it is read from /dev/fuse: its buffer, and how large it, and its
- * answer, may be.
+ * request.h - the buffer of a request from /dev/fuse, and the largest sizes of requests and answers.
  *
- * The worker has one at a time, and reads into the same buffer again and again. What has to wait for the data
- * that stand in it takes a reference: the buffer is its own then, and the next request gets another.
+ * The worker processes one request at a time and reads each into the same buffer. An op that needs the request's data
+ * for longer takes a reference: it then keeps the buffer, and the next request is read into another.
  * Front thread only.
  */
 #ifndef GVMFS_REQUEST_H
@@ -16,20 +15,20 @@
 
 #define REQUEST_DATA_MAX  (256u << 10) /* max_write */
 #define REQUEST_BYTES_MAX (REQUEST_DATA_MAX + 4096u)
-#define READ_BYTES_MAX	  GVM_CHUNK_BYTES /* max_read: touches two chunks at the most */
+#define READ_BYTES_MAX	  GVM_CHUNK_BYTES /* max_read: a READ touches at most two chunks */
 
 struct request {
 	unsigned refs;
-	size_t bytes; /* as many were read */
-	uint64_t unique;
-	bool resent; /* a predecessor may have carried it out already */
+	size_t bytes; /* length of the request */
+	uint64_t unique; /* without the resend bit */
+	bool resent; /* the kernel resent it: a predecessor may have carried it out already */
 	uint8_t data[]; /* REQUEST_BYTES_MAX */
 };
 
-/* Reads the next one into *request, or into another buffer where something has that one: 1; 0: there is none now,
- * or no memory; -ENODEV: the mount is gone. */
+/* Reads the next request into *request, or into a new buffer if *request is NULL or has other references. 1; 0: there
+ * is no request now, or no memory; -ENODEV: the mount is gone. */
 int request_read(int fuse_fd, struct request **request);
-/* A reference more; a reference less (NULL accepted). */
+/* Take and drop a reference (request_put() accepts NULL). */
 struct request *request_get(struct request *request);
 void request_put(struct request *request);
 

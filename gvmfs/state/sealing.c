@@ -22,9 +22,9 @@ int sealing_load(struct sealing *s, const char *path)
 	if (s->key == MAP_FAILED)
 		r = -ENOMEM;
 	else if (madvise(s->key, s->bytes, MADV_DONTDUMP) < 0 || madvise(s->key, s->bytes, MADV_WIPEONFORK) < 0)
-		r = -EOPNOTSUPP; /* by a kernel before 4.14 */
+		r = -EOPNOTSUPP; /* Linux before 4.14 */
 	if (!r) {
-		/* Refused where little may be locked: then it may come to lie in swap space, as the guest may. */
+		/* It fails beyond RLIMIT_MEMLOCK: then the key may be swapped out, as the guest's memory may. */
 		(void)!mlock(s->key, s->bytes);
 		memcpy(s->key, read, s->bytes);
 		r = seal_key_id(s->key, s->bytes, &s->id);
@@ -36,7 +36,7 @@ int sealing_load(struct sealing *s, const char *path)
 
 void sealing_pass_on(const struct sealing *s, bool pass_on)
 {
-	/* An error is noticed: a wiped key has another id. */
+	/* An error is found out later: a wiped key has another id. */
 	if (s)
 		madvise(s->key, s->bytes, pass_on ? MADV_KEEPONFORK : MADV_WIPEONFORK);
 }
@@ -52,7 +52,7 @@ void sealing_dump_nothing(const struct sealing *s)
 	int fd = s ? open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC) : -1;
 
 	if (s && (fd < 0 || write(fd, "0", 1) < 0))
-		log_warning(NULL, "a core dump would have what sealing keeps secret: /proc/self/coredump_filter: %s",
+		log_warning(NULL, "a core dump would show what sealing protects: /proc/self/coredump_filter: %s",
 			    strerror(errno));
 	if (fd >= 0)
 		close(fd);
@@ -70,7 +70,7 @@ void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned p
 	seal_expect(s);
 }
 
-/* Each entry is one store: a worker may be killed between any two. */
+/* One store for each entry, since a worker may be killed between any two instructions. */
 static void known_put(struct seal_known *known, unsigned page, uint64_t value)
 {
 	journal_publish64(&known->page[page], value);

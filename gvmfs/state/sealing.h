@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sealing.h - the master key with which a mount seals what it sends to nodes (memnode/SEAL.md), and what is known of
- * sealed pages.
+ * sealing.h - the master key with which a mount seals the chunks that it sends to nodes (memnode/SEAL.md), and the
+ * seal_known entries of sealed pages.
  *
- * The key stands in pages of its own, which are locked where that is allowed, not in a core dump, and wiped in a
- * child of fork(), but for the two forks that have to pass it on: into the background, and to a worker. A worker
- * wipes it when it has made its sealers.
+ * The key has pages of its own: locked in memory where that is allowed, excluded from core dumps, and wiped in the
+ * child of a fork(), except for the two forks that pass the key on: into the background, and to a worker. A worker
+ * wipes it once it has made its sealers.
  */
 #ifndef GVMFS_SEALING_H
 #define GVMFS_SEALING_H
@@ -19,22 +19,23 @@ struct sealing {
 	size_t bytes;
 };
 
-/* Reads a key file: 0 or an error of seal_key_load(); -EIO: the key's id cannot be made. */
+/* Reads a key file. 0 or an error of seal_key_load(); -ENOMEM; -EOPNOTSUPP: the kernel cannot wipe pages in a child;
+ * -EIO: the key's id cannot be computed. */
 int sealing_load(struct sealing *s, const char *path);
-/* Whether a child of the next fork() has the key. NULL is accepted, here and below. */
+/* Whether children of fork() get the key, from now on. NULL is accepted, here and in the next two. */
 void sealing_pass_on(const struct sealing *s, bool pass_on);
-/* This process seals nothing (more). */
+/* Wipes the key: this process makes no (more) sealers. */
 void sealing_forget(const struct sealing *s);
-/* Nothing that this process and its children keep in memory goes into a core dump. */
+/* Keeps all memory of this process and its children out of core dumps. */
 void sealing_dump_nothing(const struct sealing *s);
 
-/* What is known of a chunk's pages, of an inode that is attached; NULL: nothing is kept of it. */
+/* The seal_known entry of a chunk of an attached inode; NULL: the inode has none (not sealed, or not attached). */
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk);
-/* What is known of the chunk is about to be asked for, and its pages opened: seal_expect(). `known` may be NULL. */
+/* A sealed answer is in flight: prefetches the entry and what opening takes (seal_expect()). `known` may be NULL. */
 void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned page);
-/* An answer of `pages` of a chunk was believed: it is remembered. */
+/* `pages` of an answer were authentic: notes those of which nothing was known. `known` may be NULL. */
 void sealing_learn(struct seal_known *known, const struct chunk_head *head, uint32_t pages);
-/* The nodes have acknowledged the chunk with these pages: entries of seal_page_of(). */
+/* The nodes have acknowledged a PUT: takes over the entries of `sent` that are known. `known` may be NULL. */
 void sealing_set(struct seal_known *known, const struct seal_known *sent);
 
 #endif

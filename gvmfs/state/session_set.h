@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* session_set.h - some of the journal's sessions: to go through those that are meant costs the same however many there
- * are beside them. */
+/* session_set.h - a set of the journal's sessions, as a bitmap: to walk it costs the same however many sessions are not
+ * in it. */
 #ifndef GVMFS_SESSION_SET_H
 #define GVMFS_SESSION_SET_H
 
@@ -26,7 +26,7 @@ static inline bool session_set_has(const struct session_set *set, unsigned sessi
 	return set->word[session / 64] >> session % 64 & 1;
 }
 
-/* The first from `session` on; JOURNAL_SESSIONS: there is none. */
+/* The first member >= `session`; JOURNAL_SESSIONS: none. */
 static inline unsigned session_set_next(const struct session_set *set, unsigned session)
 {
 	while (session < JOURNAL_SESSIONS) {

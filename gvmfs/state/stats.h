@@ -2,8 +2,8 @@
 /*
  * stats.h - counters, shown by the extended attribute `user.gvm.stats` as lines of `name value`.
  *
- * One set for each region and one, the sum, for the mount. They stand in the journal and so go on
- * counting when a worker is replaced. Added to by any thread, read at leisure.
+ * One set for each region, and one for the mount that is their sum. They are in the journal, so that a
+ * successor goes on counting. Any thread adds to them and reads them, without a lock.
  */
 #ifndef GVMFS_STATS_H
 #define GVMFS_STATS_H
@@ -34,15 +34,15 @@
 	F(write_stalls)	     /* WRITEs that waited for room among the unacknowledged ones */       \
 	F(faults)	     /* of the fast path, by userfaultfd: */                               \
 	F(minor_faults)	     /* of chunks that were here, on their way out: second chances */      \
-	F(room_waits)	     /* that had to wait for room in the budget */                         \
+	F(room_waits)	     /* faults that had to wait for room in the budget */                  \
 	F(zaps)		     /* groups of chunks dropped from a client's page tables */            \
-	F(evictions)	     /* chunks that a writer looked at, to let them go or for an fsync */  \
+	F(evictions)	     /* chunks handed to a writer, to evict them or for an fsync */        \
 	F(evictions_clean)   /* of these, chunks that had not changed */                           \
-	F(evictions_ended)   /* by a fault: served at once, and not let go */                      \
+	F(evictions_ended)   /* evictions that a fault ended: the chunk stayed */                  \
 	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
-	F(copies_rotten)     /* times that what a node has of a chunk did not verify */            \
-	F(copies_mended)     /* of these copies, those written anew from another one */            \
-	F(io_errors)	     /* requests answered with an error for want of the data */
+	F(copies_rotten)     /* times that a node's copy of a chunk failed verification */         \
+	F(copies_mended)     /* of these copies, those written anew from another copy */           \
+	F(io_errors)	     /* requests that failed since their data could not be had */
 
 struct stats {
 #define STATS_FIELD(name) _Atomic uint64_t name;
@@ -57,7 +57,7 @@ struct stats {
 		atomic_fetch_add_explicit(&(mount_stats)->name, stats_n, memory_order_relaxed);    \
 	} while (0)
 
-/* Writes the counters as lines into buf; returns the bytes written (cut to size). */
+/* Writes the counters as lines into buf, cut off at `size`; returns the bytes written. */
 size_t stats_print(const struct stats *s, char *buf, size_t size);
 
 #endif

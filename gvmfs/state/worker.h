@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker.h - the process that serves the mount: what its front thread's modules share.
+ * worker.h - the process that serves the mount: state that the front thread's modules share.
  *
- * The front thread reads /dev/fuse, asks the nodes for missing chunks, answers; it owns all state
- * here and never blocks; the main thread sees to that (lookout.h). Beside it work the thread of
- * conversations with nodes (jobs.h) and the writers (writer.h: encode and send what the guest wrote).
- * They hand back results through event descriptors. When the worker is killed, the supervisor starts
+ * The front thread reads /dev/fuse, asks the nodes for missing chunks, and answers. It owns all state
+ * here and must not block; the main thread watches that (lookout.h). The other threads are that of
+ * the jobs (jobs.h: conversations with nodes) and the writers (writer.h: encode and send the guest's writes).
+ * They return results through eventfds. When the worker is killed, the supervisor starts
  * another on the same journal.
  *
- * Each module has its state in a struct of its own, which its header describes: here they are only
- * named, so that every floor may know the worker. worker.c makes them all, before anything else runs.
+ * Each module's state is a struct of its own, described in that module's header. Here they are only
+ * declared, so that every folder can use the worker. worker.c makes them all before anything else runs.
  */
 #ifndef GVMFS_STATE_WORKER_H
 #define GVMFS_STATE_WORKER_H
@@ -52,17 +52,17 @@ struct worker {
 	struct inodes *inodes;
 	struct pool *pool;
 	struct jobs *jobs;
-	struct chunk_codec *codec; /* of the nodes' answers to the front thread */
-	struct sealer *sealer;	   /* of these, if the mount seals; NULL: it does not */
+	struct chunk_codec *codec; /* decodes the nodes' answers in the front thread */
+	struct sealer *sealer;	   /* opens them, if the mount seals; NULL: it does not */
 	struct store *store;
 	struct pagecache *pagecache;
 	struct writers *writers;
 	struct fetches *fetches;
-	struct replicas_list *replicas; /* of all regions that have some */
+	struct replicas_list *replicas; /* of all attached regions that have a struct replicas */
 	struct rot *rot;
 	struct balance *balance;
 	struct scrub *scrub;
-	uint64_t replicas_due_ns;	/* when replicas_tick() looks at them again */
+	uint64_t replicas_due_ns;	/* when replicas_tick() has to look at them again; 0: now */
 	struct residents *residents;
 	struct handshakes *handshakes;
 	struct sessions *sessions;
@@ -72,28 +72,28 @@ struct worker {
 	struct direct *direct;
 	struct unmade *unmade;
 	struct names_state *names;
-	LIST_HEAD(, close_wait) closing; /* waits for closes: closes.h */
-	bool draining; /* the mount is gone: only what it owes is still done */
-	uint64_t complained_ns; /* of calls that nodes do not answer, in the log */
-	unsigned uncomplained;	/* calls since then */
-	unsigned held_asking; /* regions that held.h has the nodes asked about */
-	uint64_t held_asked_ns; /* when it asked last, or was answered */
+	LIST_HEAD(, close_wait) closing; /* calls that wait for a RELEASE: closes.h */
+	bool draining; /* the mount is gone: only unacknowledged writes and unsaved records are still sent */
+	uint64_t complained_ns; /* when the log last told of calls that wait for nodes */
+	unsigned uncomplained;	/* such calls since then */
+	unsigned held_asking; /* regions about which held.h is asking the nodes */
+	uint64_t held_asked_ns; /* when it last asked, or got an answer */
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
-	int heirs_fd;
+	int heirs_fd; /* a pipe: numbers of connections to heirs (heir.h) */
 	struct loop *loop; /* of the front thread */
 	struct loop_source requests, heirs, results, outcomes, pokes; /* serve.c, worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
-	struct inode *watches;	 /* of which watch.h has something to do */
+	struct inode *watches;	 /* with work for watch.h */
 	unsigned watches_count;
-	uint64_t watches_due_ns; /* when */
-	struct record_owner self; /* of the temporary regions made here */
-	bool names_failing;   /* the last reading of the table failed: too few nodes answered */
-	bool names_asking;    /* it is read for that reason alone */
-	bool names_owed;      /* a predecessor's changes are not known to be there */
+	uint64_t watches_due_ns; /* when that is due */
+	struct record_owner self; /* owner of the temporary regions that this mount makes */
+	bool names_failing;   /* the last read of the name table failed: too few nodes answered */
+	bool names_asking;    /* a read is in flight only to find out whether that is still so */
+	bool names_owed;      /* the name table may lack a predecessor's changes */
 
-	struct request *request; /* being processed, or the last one; NULL: there was none yet */
+	struct request *request; /* the request being processed, or the last one; NULL: none yet */
 };
 
 /* Adds to a counter of the inode and of the mount. */
