@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ask.h - one request of a job's fiber, and its answer.
+ * ask.h - one request to a node, made by a job's fiber, and its answer.
  */
 #ifndef GVMFS_ASK_H
 #define GVMFS_ASK_H
@@ -28,7 +28,7 @@ static inline struct gvm_call *ask_begin(struct ask *ask, uint64_t deadline_ns)
 	return &ask->call;
 }
 
-/* Of a region's node, and no other that may have its address by now. */
+/* To a region's node: fails if another node has its address by now. */
 static inline struct gvm_call *ask_begin_to(struct ask *ask, uint64_t deadline_ns, const struct record_node *node)
 {
 	ask_begin(ask, deadline_ns);
@@ -36,13 +36,13 @@ static inline struct gvm_call *ask_begin_to(struct ask *ask, uint64_t deadline_n
 	return &ask->call;
 }
 
-/* Several at a time, of different nodes: those that do not answer are waited for once. */
+/* Asks for several nodes at a time, so that one deadline covers all that do not answer. NULL: no memory; free() it. */
 static inline struct ask *asks_make(unsigned count)
 {
 	return (struct ask *)calloc(count ? count : 1, sizeof(struct ask));
 }
 
-/* The outcome of one of them; of one that could not be begun, -ENOMEM. */
+/* Waits for one of them and returns its result; -ENOMEM: it was never begun. */
 static inline int ask_wait(struct ask *ask)
 {
 	return ask->call.req.done ? pool_wait(ask->call.req.conn, &ask->call.req) : -ENOMEM;

@@ -10,17 +10,17 @@
 #include <string.h>
 
 #define POLL_NS	 5000000000ull
-#define AGAIN_NS 500000000ull /* a node is rid of its part by then */
+#define AGAIN_NS 500000000ull /* after a move: the node has dropped its part by then */
 #define ASK_NS	 1000000000ull
-#define PICK_MAX 16u /* regions that are looked at for one, each time: a fault waits for that */
-#define NEW_NS	 2000000000ull /* what is open for less may be closed in the middle */
+#define PICK_MAX 16u /* regions to look at in one go, during which faults wait */
+#define NEW_NS	 2000000000ull /* a region that was opened more recently may be closed during the move */
 
 struct balance_call {
 	struct gvm_call call; /* first */
 	struct worker *w;
 };
 
-/* A node that is to be emptied gives by drain.h, and takes nothing. */
+/* Nodes that are drained do not count: drain.h moves their parts, and nothing moves to them. */
 static bool counts(const struct pool *pool, unsigned i)
 {
 	return !pool->again[i] && !pool->drains[i] && gvm_conn_state(pool->conns[i]) == GVM_CONN_UP;
@@ -32,7 +32,7 @@ static void shares_fill(const struct worker *w, struct share of[OPTIONS_NODES_MA
 		of[i] = counts(w->pool, i) ? w->balance->share[i] : (struct share){ 0 };
 }
 
-/* The listed node; -1: it is none. */
+/* The index of a listed node that counts; -1: there is none. */
 static int listed_find(const struct pool *pool, const struct gvm_id *node)
 {
 	for (unsigned i = 0; i < pool->listed; i++)
@@ -41,7 +41,7 @@ static int listed_find(const struct pool *pool, const struct gvm_id *node)
 	return -1;
 }
 
-/* All have their copies, and nothing is under way. */
+/* No slot is degraded, and no move, repair or change of a record is in progress. */
 static bool is_quiet(const struct worker *w)
 {
 	const struct replicas *r;
@@ -52,7 +52,7 @@ static bool is_quiet(const struct worker *w)
 	return true;
 }
 
-/* The node of a region whose part is to move, of those the fullest; -1: there is none. */
+/* The fullest of the region's nodes whose part should move to `to`; -1: none. */
 static int region_from(const struct pool *pool, const struct record *rec, const struct share *of, unsigned to)
 {
 	const struct gvm_id *target = gvm_conn_incarnation(pool->conns[to]);
@@ -90,7 +90,7 @@ static bool may_pick(struct worker *w, struct inode *inode, uint64_t now_ns)
 	       now_ns >= inode->balance_ns && (!r || (!r->closing && now_ns >= r->drain_ns));
 }
 
-/* Goes on behind the region that was picked last. */
+/* Looks at up to PICK_MAX regions, from where it stopped the last time. */
 static void pick(struct worker *w, uint64_t now_ns)
 {
 	struct pool *pool = w->pool;
@@ -153,7 +153,7 @@ uint64_t balance_poll(struct worker *w, uint64_t now_ns)
 	if (now_ns < b->due_ns || b->asked)
 		return b->due_ns > now_ns ? b->due_ns : now_ns + ASK_NS;
 	b->due_ns = now_ns + POLL_NS;
-	b->asked = 1; /* until all are asked */
+	b->asked = 1; /* so that no answer brings it to 0 before all are asked */
 	for (unsigned i = 0; i < pool->listed; i++) {
 		struct balance_call *bc = counts(pool, i) ? calloc(1, sizeof(*bc)) : NULL;
 
@@ -199,7 +199,7 @@ unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted
 		int replica = record_replica_of(rec, s, (unsigned)from);
 
 		if (replica >= 0 && !view_may_grow(&r->slot[s]))
-			return 0; /* as a whole */
+			return 0; /* the part moves as a whole or not at all */
 		count += replica >= 0;
 		if (replica >= 0 && wanted)
 			wanted[s] = (uint8_t)(1u << replica);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * balance.h - regions that are open for writing give of what they have to a node that is much emptier than the others,
- * such as one that was just added (shares.h).
+ * balance.h - moves parts of regions that are open for writing to a node that is much emptier than the others, such
+ * as one that was just added (shares.h).
  *
- * The mount asks its nodes now and then how much of them is promised. Where one is far below the mean, a region is picked
- * whose part on a fuller node, as a whole, makes it better; drain.h moves it, as from a node that is to be emptied, and
- * replace.h looks once more before. One region at a time, and none while a copy lacks anywhere.
+ * Every few seconds the mount asks its nodes how much they have promised. If one is far below the mean, it picks a
+ * region of which the whole part on a fuller node should move there. drain.h moves that part, as from a node that is
+ * drained; replace.h checks once more before. One region at a time, and none while any slot is degraded.
  *
- * Several mounts may take the same node for empty in the same second: the promises of the first to move are in the second's
- * last look, but for a moment.
+ * Several mounts may find the same node empty at the same moment. The check in replace.h sees what the other mount has
+ * reserved there, unless both check at once.
  *
  * Front thread.
  */
@@ -21,27 +21,27 @@
 
 /* A part of a region that is to move. */
 struct balance_pick {
-	struct gvm_id region; /* none: nothing is to move */
+	struct gvm_id region; /* all zero: nothing is to move */
 	struct gvm_id from, to; /* nodes */
 };
 
 struct balance {
-	struct share share[OPTIONS_NODES_MAX]; /* of the mount's nodes, as they told last */
-	unsigned asked;	  /* so many have not answered yet */
-	uint64_t due_ns;  /* before it they are not asked again */
+	struct share share[OPTIONS_NODES_MAX]; /* of the mount's nodes, by their last answers */
+	unsigned asked;	  /* answers that are still missing */
+	uint64_t due_ns;  /* the nodes are not asked again before this time */
 	struct balance_pick pick;
-	unsigned pick_at; /* of the attached regions: the next is behind that one */
+	unsigned pick_at; /* how many of the attached regions this round has looked at: it goes on after them */
 };
 
-/* Asks the nodes, and picks: when next. */
+/* Asks the nodes if that is due, and picks when all have answered. Returns when to call it again (~0: never). */
 uint64_t balance_poll(struct worker *w, uint64_t now_ns);
-/* One is over: soon is another. */
+/* The move of the picked region has ended: clears the pick, and makes the next due soon. */
 void balance_again(struct worker *w, uint64_t now_ns);
 
-/* The region is picked: it needs a struct replicas. */
+/* Whether the region is picked: then it needs a struct replicas. */
 bool balance_picks(const struct worker *w, const struct inode *inode);
-/* Replicas that are to move, as bits of each slot, if a move may begin now: how many. *pick: where to. NULL: whether there
- * are any. */
+/* How many replicas of the region are to move now; 0: none, or a move may not begin. *wanted: they, as bits of each
+ * slot; *pick: from where to where. Both may be NULL. */
 unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS], struct balance_pick *pick);
 
 #endif

@@ -17,18 +17,18 @@
 
 #define POLL_NS	  2000000000ull
 #define ASK_NS	  1000000000ull
-#define AGAIN_NS  5000000000ull	 /* after a move that came to nothing */
-#define RETRY_NS  1000000000ull	 /* after a node did not answer */
-#define LEAVES_NS 5000000000ull	 /* for the views: those that have not changed by then stay as they are */
-#define HOLDS_NS  1000000000ull	 /* for so long may writes be held, while nothing of it is in the journal */
-#define DROP_NS	  3000000000ull	 /* and for a node that does not answer to drop what readers elsewhere may find there */
-#define ROUNDS	  6u  /* after which more than FEW may be left, if they are copied within some seconds */
+#define AGAIN_NS  5000000000ull	 /* pause after a move */
+#define RETRY_NS  1000000000ull	 /* pause after a job failed */
+#define LEAVES_NS 5000000000ull	 /* for the views: one that has not changed by then stays as it is */
+#define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
+#define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
+#define ROUNDS	  6u  /* after these, more than FEW chunks may be left, if copying them takes less than REST_S */
 #define ROUNDS_MAX 30u
 #define REST_S	  10u
-#define TABLE_NS  2000000000ull /* for so long after a majority answered about names it is taken for there */
-#define FEW	  64u /* chunks that a round leaves to repair.h, or for which writes are held */
-#define BALANCE_NS 600000000000ull /* after one of balance.h that came to nothing */
-#define FAILURES  8u  /* in a row, of copies or lists */
+#define TABLE_NS  2000000000ull /* an answer of a majority about names is good for so long */
+#define FEW	  64u /* chunks that are left to repair.h, or copied while writes are held */
+#define BALANCE_NS 600000000000ull /* pause after a move of balance.h that failed */
+#define FAILURES  8u  /* of jobs, in a row, that end the move */
 
 enum state { COPIES, LEAVES, READY };
 
@@ -44,19 +44,19 @@ struct drain {
 	bool balance; /* balance.h has begun it */
 	struct gvm_id from, to; /* nodes */
 	bool moves[RECORD_SLOTS];
-	bool busy; /* a job is under way */
-	bool swapping; /* replace.h is at work */
+	bool busy; /* a job is in flight */
+	bool swapping; /* replace.h is changing the record */
 	int error; /* of the last job */
-	uint64_t next_ns; /* no job before it */
-	uint64_t leaves_ns;
-	uint64_t table_ns; /* when a majority of the name table was last heard of */
-	unsigned unheard;  /* so often in a row it was not */
+	uint64_t next_ns; /* no job begins before this time */
+	uint64_t leaves_ns; /* when LEAVES began */
+	uint64_t table_ns; /* when a majority last answered about names */
+	unsigned unheard;  /* how often in a row none did */
 	unsigned failures;
-	unsigned rounds, slot; /* the slot that is copied */
-	uint64_t cursor; /* in it */
+	unsigned rounds, slot; /* the slot that is being copied */
+	uint64_t cursor; /* the next chunk in it */
 	bool scanned;
-	struct chunk_set differs; /* what this round copies */
-	struct chunk_set written; /* meanwhile, or not copied: for the next */
+	struct chunk_set differs; /* chunks that this round copies */
+	struct chunk_set written; /* chunks for the next round: written meanwhile, or not copied */
 };
 
 static const struct record *record_of(const struct drain *d)
@@ -64,7 +64,7 @@ static const struct record *record_of(const struct drain *d)
 	return &d->r->inode->disk->rec;
 }
 
-/* The replica of a slot that moves; -1: it has none there any more. */
+/* The slot's replica that moves; -1: the slot does not move, or its replica is not on the source any more. */
 static int replica_of(const struct drain *d, unsigned slot)
 {
 	int from = record_node_find(record_of(d), &d->from);
@@ -140,7 +140,7 @@ static bool is_single(const struct replicas *r)
 	return r->inode->disk->rec.replicas == 1;
 }
 
-/* (At a worker's start that is asked of each region.) */
+/* (As record_node_is_used() for all nodes, but in one pass: a starting worker asks it of every region.) */
 static bool any_unused(const struct record *rec)
 {
 	bool used[RECORD_NODES_MAX] = { false };
@@ -154,7 +154,7 @@ static bool any_unused(const struct record *rec)
 	return false;
 }
 
-/* It may be in the middle of an exchange, as far as the journal tells. */
+/* By the journal, the region may be at the end of a move: the name table or the source may not know of it yet. */
 static bool is_unsettled(const struct inode *inode)
 {
 	return inode->disk->view_saved || any_unused(&inode->disk->rec);
@@ -175,7 +175,7 @@ void drain_open(struct replicas *r)
 	r->settles = is_single(r) && is_unsettled(r->inode) ? SETTLES_SAVE : SETTLED;
 }
 
-/* Writes go on when the name table has the record, and the node that had the slots has nothing any more. */
+/* Lets writes go on once the name table has the record, and the source has dropped its part. */
 static void settles_look(struct replicas *r, uint64_t now_ns)
 {
 	if (r->settles == SETTLES_SAVE && !r->inode->disk->view_saved) {
@@ -188,7 +188,7 @@ static void settles_look(struct replicas *r, uint64_t now_ns)
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
-/* Its replicas that are members of views in which everybody is well. */
+/* Finds and counts the node's replicas in views of which no member is bad. */
 static unsigned node_wants(const struct replicas *r, unsigned node, uint8_t *wanted)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -308,7 +308,7 @@ static void job_fill_in(struct drain *d, struct repair_job *job)
 	region_node_place(d->r->w, inode, (unsigned)record_node_find(record_of(d), &d->to), &job->to);
 }
 
-/* The move that a job was for, if it is under way yet. */
+/* The move that a job was for, with the job's result noted; NULL: it has ended meanwhile. */
 static struct drain *job_drain(const struct repair_job *job)
 {
 	const struct inode *inode = job->w->inodes->rt[job->nr];
@@ -342,7 +342,7 @@ static void scan_done(struct job *j)
 		d->differs.bits = scan->differs;
 		memcpy(d->differs.left, scan->left, sizeof(d->differs.left));
 		d->scanned = true;
-		region_lease(d->r->w, d->r->inode); /* on the front's connection */
+		region_lease(d->r->w, d->r->inode); /* the job attached over another connection than the front's */
 	}
 	free(scan);
 }
@@ -353,7 +353,7 @@ static void scan_begin(struct drain *d)
 	struct repair_scan *scan = calloc(1, sizeof(*scan));
 	uint64_t *map = scan ? repair_map() : NULL;
 
-	if (!map) { /* another time */
+	if (!map) { /* no memory: try again later */
 		free(scan);
 		return;
 	}
@@ -379,7 +379,7 @@ static void copy_done(struct job *j)
 	free(job);
 }
 
-/* Takes a batch of a slot. */
+/* Fills the job with chunks of the slot that differ. */
 static void copy_collect(struct drain *d, struct repair_copy *job)
 {
 	const struct record *rec = record_of(d);
@@ -417,7 +417,7 @@ static void copy_begin(struct drain *d)
 	jobs_submit(r->w->jobs, &job->base.job);
 }
 
-/* Copies what is left of the round. False: nothing is. */
+/* Copies what is left of the round. False: nothing is left. */
 static bool round_goes_on(struct drain *d)
 {
 	while (d->slot < RECORD_SLOTS && !d->differs.left[d->slot]) {
@@ -432,7 +432,7 @@ static bool round_goes_on(struct drain *d)
 
 static void round_begin(struct drain *d)
 {
-	struct chunk_set none = d->differs; /* by now */
+	struct chunk_set none = d->differs; /* empty by now */
 
 	d->differs = d->written;
 	d->written = none;
@@ -466,7 +466,8 @@ static void table_read(struct worker *w, int result, void *arg)
 	free(job);
 }
 
-/* Nothing leaves a view before a majority answers: until that has the record, no other copy may be made. */
+/* No replica leaves its view before a majority of the name table answers: until that has the new record, the slot
+ * cannot get another copy. */
 static void leaves_ask(struct drain *d)
 {
 	struct repair_job *job;
@@ -486,7 +487,7 @@ static void leaves_ask(struct drain *d)
 static void copies_go_on(struct drain *d)
 {
 	if (!d->scanned) {
-		/* What is written from here on is known. */
+		/* Only when all writes are counted, so that every write from here on is noted. */
 		if (!d->r->inode->plain)
 			scan_begin(d);
 	} else if (!round_goes_on(d)) {
@@ -497,7 +498,7 @@ static void copies_go_on(struct drain *d)
 	}
 }
 
-/* Of a region with one copy: writes are held. Whether all is there. */
+/* One copy, with writes held: copies the rest. True: the target has everything. */
 static bool rest_goes_on(struct drain *d)
 {
 	for (unsigned s = 0; s < record_of(d)->slot_count; s++)
@@ -541,7 +542,7 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 		 rec->nodes[to].addr);
 }
 
-/* All slots' replicas are out of their views, or will not be. */
+/* Whether all replicas have left their views, or the time for that is over. */
 static bool views_are_left(const struct drain *d, uint64_t now_ns)
 {
 	if (now_ns - d->leaves_ns >= LEAVES_NS)
@@ -555,7 +556,7 @@ static bool views_are_left(const struct drain *d, uint64_t now_ns)
 	return true;
 }
 
-/* Why it has to end; NULL: it need not. */
+/* Why the move has to end; NULL: it need not. */
 static const char *end_reason(const struct drain *d, uint64_t now_ns)
 {
 	const struct replicas *r = d->r;
@@ -565,13 +566,13 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "the region has changed";
 	if (r->node[to].bad)
 		return "the node that copies move to fails";
-	/* (Without the node that they move from, the other one is the best to have.) */
+	/* (Later, if the source fails, the target is the best copy to have: the move goes on.) */
 	if ((d->state == COPIES || is_single(r)) && r->node[from].bad)
 		return "the node fails";
 	if (d->balance && is_told(r->w, r->inode, (unsigned)to))
 		return "the node that copies move to is drained";
 	if (d->balance && d->state == LEAVES && now_ns - d->leaves_ns >= LEAVES_NS)
-		return "a node does not answer"; /* as a whole, or not at all */
+		return "a node does not answer"; /* balance.h's part moves as a whole or not at all */
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
 	if (d->failures >= FAILURES)
@@ -590,7 +591,7 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 	struct replicas *r = d->r;
 
 	switch (d->state) {
-	case COPIES: /* what lacks a copy comes first */
+	case COPIES: /* degraded slots are repaired first */
 		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved && !r->degraded)
 			copies_go_on(d);
 		break;

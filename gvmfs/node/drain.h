@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * drain.h - what a node that is to be emptied (`gvm node drain`) has of a region moves to others; and what one is to give
- * of it to another that is emptier (balance.h).
+ * drain.h - moves a region's replicas away from a node: one that is drained (`gvm node drain`), or one that is much
+ * fuller than another (balance.h).
  *
- * The mount asks the nodes whether they are to be emptied. One of a region's is emptied at a time, of a part that goes to one
- * other node:
+ * The mount asks its nodes whether they are to be drained. Of a region, one move at a time, from one node to one other:
  *
- *	ROOM	the other node reserves the room (replace.h), and is in the record without a slot
- *	COPIES	it is given what the members have, at --repair-rate, while they are written to: in rounds, each of what was
- *		written during the last
- *	LEAVES	a majority of the name table answers; the replicas leave their views (view_leave()): these have one member less
- *		from here on
- *	READY	the record gives their slots to the other node (replace.h), and repair.h takes it in: it lacks next to nothing
+ *	ROOM	the target node reserves the room (replace.h), and is in the record without a slot
+ *	COPIES	it gets copies of what the members have, at --repair-rate, while they are written to: in rounds, each
+ *		of what was written during the last
+ *	LEAVES	a majority of the name table answers; the replicas leave their views (view_leave()), which have one
+ *		member less from here on
+ *	READY	the record gives their slots to the target (replace.h), and repair.h brings it into the views: it lacks
+ *		next to nothing
  *
- * So nothing new decides who has what: until the record has it, the other node is nobody's replica, and after that it is
- * one that returns. What comes in between (a node fails, the size changes, the drain is called off, the worker dies) ends
- * the move; replicas that have left come back by repair.h, and it begins again.
+ * So a move adds no new state of who has what: until the record gives it slots, the target has no replica, and after
+ * that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
+ * the worker dies), the move ends; replicas that have left come back by repair.h, and the move begins again.
  *
- * A region with one copy has no views to leave: the record alone says who has what, and the whole part goes to one
- * node. Instead of LEAVES its writes are held, until those under way have ended and the rest is copied. Then, with all of
- * it on both nodes, the record gives the slots to the other; and writes go on when the name table has that record, and
- * the node that had them has dropped its part (struct replicas' `settles`): whoever reads by an old record finds
- * nothing. That takes some tenths of a second. A worker that dies in the middle leaves a record in the journal that is
- * right, the old or the new, and its successor holds writes, too.
+ * A region with one copy has no views to leave: only the record says which node has a slot, and a node's whole part
+ * moves to one node. Instead of LEAVES its writes are held until those in flight have ended and the rest is copied.
+ * Then, with everything on both nodes, the record gives the slots to the target. Writes go on once the name table has
+ * that record and the source has dropped its part (struct replicas' `settles`), so that a reader with the old record
+ * finds nothing, rather than stale data. That takes some tenths of a second. If the worker dies in between, the journal
+ * has either record, both of which are right, and the successor holds writes, too.
  *
  * Front thread.
  */
@@ -31,44 +31,46 @@
 
 #include "replicas.h"
 
-/* Asks the nodes, now and then: when next. */
+/* Asks the nodes whether they are to be drained, if that is due. Returns when to call it again (~0: never). */
 uint64_t drain_poll(struct worker *w, uint64_t now_ns);
-/* A region with one copy needs a struct replicas; and what holds for it then. */
+/* Whether a region with one copy needs a struct replicas, for a move or the end of one. */
 bool drain_needs(struct worker *w, struct inode *inode);
+/* Sets r->settles of a new struct replicas. */
 void drain_open(struct replicas *r);
-/* No write to the slot may begin; and one has ended, whatever came of it. */
+/* Whether writes to the slot are held: none may begin. */
 bool drain_holds(const struct replicas *r, unsigned slot);
+/* A write of a chunk has ended, whatever its result. */
 void drain_written(struct replicas *r, uint64_t chunk);
 /* Goes on with a move. */
 void drain_look(struct replicas *r, uint64_t now_ns);
-/* Ends it, whatever it is at. Another may begin then. */
+/* Ends the move in any state, if there is one. Another may begin later. */
 void drain_end(struct replicas *r);
 
 /* ---- for replace.h */
 
-/* Replicas that are to move from a node that is drained, as bits of each slot, if a move may begin now: how many. NULL:
- * whether there are any. */
+/* How many replicas are to move from a drained node; 0: none, or a move may not begin now. wanted[] (may be NULL):
+ * they, as bits of each slot. */
 unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS]);
-/* The room is there: those slots of node `from` that are to be on node `to`, by slots[]. `balance`: not since it is
- * drained, but by balance.h. */
+/* The target has the room: begins the move of those slots of node `from` that slots[] gives to node `to`. `balance`: it
+ * is balance.h's, and not because `from` is drained. */
 void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots, bool balance);
-/* The record may give the slots to the other node. */
+/* Whether the record may give the slots to the target now. */
 bool drain_is_ready(const struct replicas *r);
-/* Which are those, by the record; *to: the node. How many. */
+/* Sets these slots in slots[] to the target, *to (an entry of the record). Returns how many. */
 unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsigned *to);
-/* The record is about to give them to it; and is given them next. */
+/* The record is about to give them to the target; then: it is being changed now, and the move ends. */
 void drain_swaps(struct replicas *r);
 void drain_swapped(struct replicas *r);
-/* The other node has all of the slot, and nothing is written. */
+/* One copy: whether the target has all of the slot, and writes are held. */
 bool drain_is_complete(const struct replicas *r, unsigned slot);
-/* Replicas that the move has to itself: no other takes their place, nor are they repaired. */
+/* Whether the replica belongs to the move: it is not repaired, and gets no other node. */
 bool drain_has(const struct replicas *r, unsigned slot, unsigned replica);
-/* The node has been chosen to be given slots. */
+/* Whether the node is the target of the move. */
 bool drain_goes_to(const struct replicas *r, unsigned node);
 
 /* ---- for gvm stat */
 
-/* Chunks of it that are to be copied yet, as far as is known. */
+/* Chunks that the move still has to copy, as far as is known. */
 uint64_t drain_left(const struct replicas *r);
 
 #endif

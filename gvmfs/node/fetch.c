@@ -8,11 +8,11 @@
 
 #define PATIENCE_MIN_NS	  1000000ull
 #define PATIENCE_MAX_NS	  500000000ull
-#define PATIENCE_FIRST_NS 20000000ull /* of a node whose answers are not known yet */
-#define ROUND_NS	  1000000000ull	 /* after it, silent nodes are asked again */
+#define PATIENCE_FIRST_NS 20000000ull /* for a node whose latency is not known yet */
+#define ROUND_NS	  1000000000ull	 /* deadline of the requests of a round */
 #define PAUSE_NS	  100000000ull	 /* between two rounds */
-/* For all of it: a writer takes a node for lost after 6 s without an answer, and records after 3 s more that it goes on
- * without (replicas.c), unless a write waits for that. */
+/* Limit of the whole fetch: a writer takes a node for lost after 6 s without an answer, and 3 s later records that it
+ * goes on without it (replicas.c), or earlier if a write waits for that. */
 #define NEWEST_NS	  15000000000ull
 #define US		  1000ull
 
@@ -48,7 +48,7 @@ void fetch_latency_learn(struct fetch_latency *l, uint64_t ns)
 
 /* ---- the wait for the first node */
 
-/* Few wait at a time, with much the same patience: from the end it is found at once. */
+/* Keeps the list sorted. Few fetches wait at a time, with similar patience: searching from the end is quick. */
 static void wait_add(struct fetch *f, uint64_t at_ns)
 {
 	struct fetches *fs = f->fetches;
@@ -95,7 +95,7 @@ static int request_piece(struct gvm_get *get, uint64_t version, const struct chu
 {
 	struct fetch_request *q = (struct fetch_request *)get;
 
-	/* The version is not below what was asked for: the node and the library see to that. */
+	/* The version is not below the requested one: the node and the client library check that. */
 	return q->fetch->ended ? 0 : q->fetch->piece(q->fetch, get->req.conn, version, head, body);
 }
 
@@ -110,7 +110,7 @@ static bool any_under_way(const struct fetch *f)
 	return false;
 }
 
-/* Those that have the newest version, and it is not to be had of any. */
+/* Whether every way's copy is rotten. */
 static bool all_rotten(const struct fetch *f)
 {
 	unsigned n = 0;
@@ -187,7 +187,7 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
 
 /* ---- which replicas have the newest version */
 
-/* Cancels what is under way; nothing of it is heard any more. */
+/* Cancels the requests in flight; their results are ignored. */
 static void requests_drop(struct fetch *f)
 {
 	f->ended = true;
@@ -229,7 +229,7 @@ static int probe_piece(struct gvm_get *get, uint64_t version, const struct chunk
 	return 0;
 }
 
-/* All have said what they have: those that have the newest are asked for it. */
+/* All have answered: asks those that have the newest version for the chunk. */
 static void probes_end(struct fetch *f)
 {
 	struct fetch_way newest[RECORD_REPLICAS];
@@ -240,7 +240,7 @@ static void probes_end(struct fetch *f)
 		fetch_end(f, f->error);
 		return;
 	}
-	if (f->error) { /* a view may be without it soon */
+	if (f->error) { /* a replica failed: a later view may exclude it */
 		newest_again(f, -EHOSTDOWN);
 		return;
 	}
@@ -249,7 +249,7 @@ static void probes_end(struct fetch *f)
 	for (unsigned i = 0; i < f->ways; i++)
 		if (f->request[i].version == version && !f->request[i].rotten)
 			newest[ways++] = f->way[i];
-	if (!ways) { /* what only a rotten copy has was not acknowledged: its writer may be at it */
+	if (!ways) { /* only rotten copies have this version: its writer may still be sending it to the others */
 		newest_again(f, -EBADMSG);
 		return;
 	}
@@ -268,7 +268,7 @@ static void probe_done(struct gvm_req *req)
 	q->under_way = false;
 	if (f->ended)
 		return;
-	/* Its head is damaged, but the node knows of which version. */
+	/* The copy is damaged, but the node knows its version. */
 	q->rotten = req->result == -EBADMSG && req->detail;
 	if (q->rotten)
 		q->version = req->detail;
@@ -402,7 +402,7 @@ uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns)
 			views_ask(f);
 			continue;
 		}
-		/* What is known of it is how long it took at least. */
+		/* The node has not answered yet, but took at least this long. */
 		fetch_latency_learn(f->way[f->asked - 1].latency, now_ns - f->request[f->asked - 1].sent_ns);
 		fs->hedged++;
 		next_ask(f);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fetch.h - a GET that has more than one node to ask: hedged, and turned to the next one where a node fails.
+ * fetch.h - a GET that can ask several nodes: hedged, and sent to the next node if one fails.
  *
  * The caller names the ways (connections to replicas of the chunk), the best first. The first is asked. If its answer
- * takes longer than it should (by what its answers took before), or it is an error, the next is asked, too; what
- * both bring is handed on as it comes, since every piece is verified and of a version that is not too old. The first
- * that brings everything ends the fetch; an error does when no way is left, and at once where another writer has the
- * region. With a single way it is a GET and nothing else.
+ * takes longer than usual for that node, or is an error, the next is asked, too. Pieces of
+ * both answers are passed on as they come, since every piece is verified, and its version is not too old. The first
+ * complete answer ends the fetch. An error ends it when no way is left, or at once if another writer has the
+ * region. With a single way it is a plain GET.
  *
  * Front thread only.
  */
@@ -19,10 +19,10 @@
 
 #include <sys/queue.h>
 
-/* How long a node's answers take: an average, and how far they lie from it (as TCP does for its retransmissions, RFC
+/* How long a node's answers take: a smoothed average and mean deviation (as TCP's retransmission timer, RFC
  * 6298, with 1/8 and 1/4). */
 struct fetch_latency {
-	uint32_t average_us; /* 0: nothing is known */
+	uint32_t average_us; /* 0: nothing is known yet */
 	uint32_t spread_us;
 };
 
@@ -43,19 +43,20 @@ struct fetch_request {
 	struct fetch *fetch;
 	struct fetch_latency *latency;
 	uint64_t sent_ns;
-	uint64_t version; /* fetch_newest_begin(): that the node has */
+	uint64_t version; /* fetch_newest_begin(): the node's version of the chunk */
 	bool under_way;
-	bool rotten; /* what the node has does not verify */
+	bool rotten; /* the node's copy does not verify */
 };
 
 struct fetch {
 	/* set by the caller */
 	struct gvm_get_req what;
 	uint64_t deadline_ns; /* as in struct gvm_req */
-	/* Part of the chunk has come; may come twice. An error (-EBADMSG: it does not verify) is the node's. */
+	/* Called with a part of the chunk; a part may come twice. If it returns an error (-EBADMSG: the part does not
+	 * verify), the node counts as failed. */
 	int (*piece)(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		     const uint8_t *body);
-	/* Once, not from within fetch_begin(): 0 or a negative errno. */
+	/* Called once, not from within fetch_begin(), with 0 or a negative errno. */
 	void (*done)(struct fetch *f, int result);
 	void *arg;
 	unsigned nr; /* the inode's, for fetches->rotten() */
@@ -65,50 +66,50 @@ struct fetch {
 	struct fetch_request request[RECORD_REPLICAS];
 	struct fetch_newest {
 		struct fetch_way way[RECORD_REPLICAS]; /* the slot's replicas */
-		unsigned ways, slot;		       /* ways 0: it is no such fetch */
+		unsigned ways, slot;		       /* ways 0: not begun by fetch_newest_begin() */
 		struct view_seen seen[RECORD_REPLICAS];
 		uint64_t until_ns;
-		bool pauses; /* until hedge_at_ns; then all are asked again */
+		bool pauses; /* waits until hedge_at_ns, then asks all again */
 	} newest;
 	unsigned ways, asked;
-	int error;	    /* the first that a node answered */
+	int error;	    /* the first error of a node */
 	bool ended;
-	uint64_t hedge_at_ns; /* 0: not waiting to ask the next */
-	TAILQ_ENTRY(fetch) entry; /* in fetches->waiting, by hedge_at_ns */
+	uint64_t hedge_at_ns; /* when to ask the next node; 0: not waiting */
+	TAILQ_ENTRY(fetch) entry; /* in fetches->waiting, in the order of hedge_at_ns */
 };
 
-/* Those of a thread. */
+/* A thread's fetches. */
 struct fetches {
 	struct fetch_list waiting;
-	uint64_t begun;	 /* of several ways */
-	uint64_t hedged; /* how often another node was asked since the first was slow */
-	/* What a node has does not verify; `lost`: nor did the fetch find another copy. From within the fetch's end, before
-	 * its done(). Begins no fetch. May be NULL. */
+	uint64_t begun;	 /* fetches with several ways so far */
+	uint64_t hedged; /* how often another node was asked because one was slow */
+	/* Called if a node's copy does not verify; `lost`: nor has the fetch found a good one. Called as the fetch
+	 * ends, before done(); must not begin a fetch. May be NULL. */
 	void (*rotten)(struct fetches *fs, const struct fetch *f, const struct gvm_id *node, bool lost);
 	void *owner;
 };
 
 void fetches_init(struct fetches *fs);
-/* Asks the next node where it is time to, and returns when it is again: ~0 where it is not. */
+/* Asks the next node in every fetch for which that is due; returns when it is due again (CLOCK_MONOTONIC), or ~0. */
 uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns);
 
-/* `ways`: 1 to RECORD_REPLICAS. */
+/* Begins a fetch; the caller keeps *f until done(). `ways`: 1 to RECORD_REPLICAS. */
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways);
 /*
- * The same for a caller that is not the region's writer: it has no index to say which version is the last, and no journal to
- * say which replicas have it. All replicas of the slot are asked for its views (views.h); when those that have answered tell
- * which of them have all that was acknowledged, these are asked which version they have, and those that have the newest are
- * the ways, but for those whose copy is rotten. (Whatever was acknowledged before the call is found: each of the answers is
- * younger.) While one that may have had the newest is silent, or has lost it, all are asked again, for as long as a writer may
- * take to go on without it; -EHOSTDOWN: none has.
+ * The same for a mount that is not the region's writer, and so has no index to tell the newest version, and no journal
+ * to tell which replicas have it. It asks all replicas of the slot for its views (views.h). Once the answers tell which
+ * replicas have every acknowledged write, it asks these for their version of the chunk; those with the newest, unless
+ * their copy is rotten, are the ways. (It finds every write that was acknowledged before the call, since all the
+ * answers are later.) While a replica that may have the newest version is silent, or has lost it, it asks all again,
+ * for as long as a writer may take to record that it goes on without that replica; -EHOSTDOWN: no writer has.
  */
 void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot);
-/* Ends it early: done() runs at once, with -ECANCELED. */
+/* Ends the fetch early: done() runs at once, with -ECANCELED. */
 void fetch_cancel(struct fetch *f);
 
-/* After how long the next node is asked. */
+/* How long to wait for a node's answer before the next node is asked. */
 uint64_t fetch_patience_ns(const struct fetch_latency *l);
-/* A node took so long to answer. */
+/* Adds a measured latency. */
 void fetch_latency_learn(struct fetch_latency *l, uint64_t ns);
 
 #endif

@@ -17,7 +17,7 @@
 #endif
 #endif
 
-/* The sanitizer has to know which stack is in use. */
+/* The address sanitizer has to be told of every switch of stacks. */
 #ifdef FIBER_ASAN
 #include <sanitizer/common_interface_defs.h>
 #define stack_leave(fake, base, bytes) __sanitizer_start_switch_fiber(fake, base, bytes)
@@ -50,7 +50,7 @@ void fibers_init(struct fibers *set)
 	set->all_tail = &set->all;
 }
 
-/* Back to fibers_run(). */
+/* Switches back to fibers_run(). */
 static void fiber_leave(struct fiber *f)
 {
 	struct fibers *set = f->set;
@@ -116,7 +116,7 @@ static void fiber_end(struct fibers *set, struct fiber *f)
 	free(f);
 }
 
-/* getcontext() may return twice as far as the compiler knows: nothing that changes may be near it. */
+/* For all that the compiler knows, getcontext() may return twice: no variable that changes may be live across it. */
 static __attribute__((noinline)) void context_make(ucontext_t *context, void *stack)
 {
 	getcontext(context);
@@ -136,7 +136,7 @@ int fiber_start(struct fibers *set, void (*run)(void *arg), void *arg)
 	f->run = run;
 	f->arg = arg;
 	f->flag = NULL;
-	f->until_ns = 0; /* at once */
+	f->until_ns = 0; /* runs at once */
 	f->ended = false;
 	f->fake = NULL;
 	context_make(&f->context, f->stack + GUARD_BYTES);
@@ -146,7 +146,7 @@ int fiber_start(struct fibers *set, void (*run)(void *arg), void *arg)
 	return 0;
 }
 
-/* Looks at every fiber once: whether any has run. */
+/* Looks at every fiber once; returns whether any has run. */
 static bool fibers_turn(struct fibers *set, uint64_t *due_ns)
 {
 	struct fiber **link = &set->all, *f;
@@ -177,7 +177,7 @@ uint64_t fibers_run(struct fibers *set)
 {
 	uint64_t due_ns;
 
-	/* One that ran may have set a flag that another before it waits for. */
+	/* A fiber that ran may have set the flag of one earlier in the list. */
 	while (fibers_turn(set, &due_ns))
 		;
 	return due_ns;

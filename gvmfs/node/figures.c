@@ -12,7 +12,7 @@
 
 struct figures_region {
 	struct inode *inode;
-	bool asked[RECORD_NODES_MAX]; /* which of the nodes can hold data of it */
+	bool asked[RECORD_NODES_MAX]; /* the nodes that can hold data of it */
 	uint64_t empty_epoch, epoch, bytes;
 	int result;
 };
@@ -23,7 +23,7 @@ struct figures {
 	region_done_fn *done;
 	void *arg;
 	unsigned count, node_count;
-	struct record rec; /* of the first: the others lie on the same nodes */
+	struct record rec; /* of the first region: the others are on the same nodes */
 	bool asked[RECORD_NODES_MAX], quiet[RECORD_NODES_MAX];
 	struct gvm_id id[FIGURES_REGIONS];
 	struct figures_region region[FIGURES_REGIONS];
@@ -37,7 +37,7 @@ static void nodes_find(const struct record *rec, bool empty, bool asked[RECORD_N
 	unsigned slots = chunks < rec->slot_count ? (unsigned)chunks : rec->slot_count;
 
 	memset(asked, 0, RECORD_NODES_MAX * sizeof(*asked));
-	if (empty && rec->replicas == 1 && slots) { /* not the same one for all regions */
+	if (empty && rec->replicas == 1 && slots) { /* any node will do: chosen by the id, to spread the load */
 		asked[rec->slots[rec->id.b[0] % slots].node[0]] = true;
 		return;
 	}
@@ -60,7 +60,7 @@ bool figures_wait(struct worker *w, const struct inode *inode)
 
 /* ---- the conversation */
 
-/* To one node, about those of the regions of which it can hold data. */
+/* The request to one node, about those regions of which it can hold data. */
 struct question {
 	struct ask ask; /* first */
 	struct figures *f;
@@ -71,7 +71,7 @@ struct question {
 
 static void error_take(struct figures_region *fr, int error)
 {
-	/* That all others have lost it is said only where all others are heard. */
+	/* -ENOMEDIUM (LOST) is the result only if no node failed in another way. */
 	if (error != -ENOMEDIUM || !fr->result)
 		fr->result = error;
 }
@@ -80,7 +80,7 @@ static void held_take(struct figures_region *fr, uint64_t epoch, uint64_t chunks
 {
 	if (epoch > fr->epoch)
 		fr->epoch = epoch;
-	/* A node's records of what was never written are no data: see inode_held_bytes(). */
+	/* Without chunks, a node's bytes are bookkeeping, not data: see inode_held_bytes(). */
 	fr->bytes += chunks_held ? held_bytes : 0;
 }
 
@@ -117,7 +117,7 @@ static void question_begin(struct question *q, struct pool *pool, unsigned node)
 	gvm_region_held(conn, &q->ask.call, q->id, q->count);
 }
 
-/* To a node that knows no question about several. 0, or -ETIMEDOUT. */
+/* For an older node, which knows only the request about one region. 0, or -ETIMEDOUT. */
 static int question_split(struct question *q)
 {
 	const struct gvm_req asked = q->ask.call.req;

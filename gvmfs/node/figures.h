@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * figures.h - asks the nodes how many bytes they hold of regions: of many at a time, with one request to each node.
+ * figures.h - asks the nodes how many bytes they hold of regions: about many at a time, in one request to each node.
  *
- * Only the nodes that can hold data of a region are asked: those of the slots that its size has chunks of. Of one that
- * this host left empty it is a single one, to begin with. It has to be asked whether there was another writer since, and
- * with one replica nobody is that before he has attached to every node.
+ * Only nodes that can hold data of a region are asked: those of the slots that have chunks within its size. About a
+ * region that this host left empty a single node is asked first, only whether there was another writer since: with one
+ * replica a slot, a writer has attached to every node before it writes.
  *
  * Front thread; the conversation runs as a job.
  */
@@ -13,18 +13,20 @@
 
 #include "region.h"
 
-#define FIGURES_REGIONS 32u /* of a question: a fault waits for as long as it takes to put together */
+#define FIGURES_REGIONS 32u /* regions in a question: faults wait while the front thread puts it together */
 
 struct figures;
 
-/* A question about one region, which stays until its answer; NULL: no memory. */
+/* A question about one region, whose inode the caller keeps until done(); NULL: no memory. */
 struct figures *figures_create(struct worker *w, struct inode *inode);
-/* And about one more. False: it has to be asked about by itself, or there are as many as there can be. */
+/* Adds another region to it. False: it is full, or the region has other nodes, or one of the two was left empty here
+ * and needs a question of its own. */
 bool figures_add(struct figures *f, struct inode *inode);
-/* Asks, with a short deadline. done: for each of the regions, when its inode has what was answered. */
+/* Asks, with a deadline of a second for each request, and frees the question. Calls done() for each region once its
+ * inode has the answer (inode_held_set()). */
 void figures_ask(struct figures *f, region_done_fn *done, void *arg);
 
-/* Whether an answer may take long: a node that would be asked is away, or did not answer last time. */
+/* Whether the answer may take long: a node that would be asked is away, or did not answer the last time. */
 bool figures_wait(struct worker *w, const struct inode *inode);
 
 #endif

@@ -53,7 +53,7 @@ void fill_give_up(struct fill *f)
 		f->state = FILL_FAILED;
 }
 
-/* Copies what differs. False: nothing does. */
+/* Copies chunks that differ. False: there are none. */
 static bool copies_go_on(struct fill *f)
 {
 	if (f->copying)

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fill.h - when a replica of a slot has all that the members of its view (views.h) have, though the slot is written to
- * meanwhile.
+ * fill.h - fills a replica of a slot with everything that the members of its view (views.h) have, while the slot is
+ * being written to, until the replica is a member.
  *
  *	state	what it does						what comes next
- *	COPIES	chunks that differ are copied; the slot is written to	HOLDS: few are left
- *	HOLDS	no write begins; those under way end, and the last	JOINS: none is under way, and none differs
- *		chunks are copied
+ *	COPIES	copies chunks that differ; writes to the slot go on	HOLDS: few chunks are left
+ *	HOLDS	no write begins; waits for writes in flight, and	JOINS: no write is in flight, no chunk differs
+ *		copies the last chunks
  *	JOINS	no write begins; the view with the replica is recorded	DONE: it is a member
  *
- * From each of them FAILED is next if the replica fails, a copy cannot be made, or it is given up (a hold must not be
- * long): the slot goes on without it. A write goes to the members only, and its chunk differs from its end on, whatever
- * came of it: so what is copied after that is not older. The copies themselves are versioned as what they copy: one that
- * comes late replaces nothing newer.
+ * From each of them it goes to FAILED if the replica fails, a copy cannot be made, or the fill is given up (writes must
+ * not be held for long): the slot goes on without the replica. A write goes to the members only; when it ends, whatever
+ * its result, its chunk differs. So a copy that begins later has that write. A copy keeps the version of its source: a
+ * late one replaces nothing newer.
  *
- * The replica may hold what a writer before this one sent, and nobody acknowledged. Where everybody else reads zeros,
- * since the chunk was never written or is discarded, the copy is zeros in a version above all of that writer's: then it
- * is gone for good. Over other content a copy would have to be a new version on all members: it waits for the next write.
+ * The replica may hold a write of an earlier writer that was never acknowledged. If the members read zeros there (the
+ * chunk was never written, or is discarded), the copy is zeros in a version above all of that writer's, which removes
+ * the write for good. Over other content, a copy would need a new version on all members: that chunk stays as it is
+ * until it is written again.
  *
- * Pure decisions over struct fill_env: gvmfs runs them, and a model checker (tests/views).
+ * Pure decisions over struct fill_env: run by gvmfs and by a model checker (tests/views).
  */
 #ifndef GVMFS_FILL_H
 #define GVMFS_FILL_H
@@ -26,7 +27,7 @@
 #include "views.h"
 
 #ifndef FILL_FEW
-#define FILL_FEW 8u /* chunks for which writes may be held */
+#define FILL_FEW 8u /* writes are held once no more chunks than this are left */
 #endif
 
 enum fill_held { FILL_SAME, FILL_DIFFERS, FILL_STRANGE };
@@ -36,14 +37,14 @@ enum fill_state { FILL_NONE, FILL_COPIES, FILL_HOLDS, FILL_JOINS, FILL_DONE, FIL
 struct fill;
 
 struct fill_env {
-	/* How many chunks of the slot differ there, as far as is known; one that is being copied does not count, unless a
-	 * write of it has ended since that began. */
+	/* How many chunks of the slot differ on the replica, as far as is known. A chunk that is being copied counts
+	 * only if a write of it has ended since that copy began. */
 	uint64_t (*left)(const struct fill *f);
-	/* Begins to copy some of them: fill_copied() once, not from within. */
+	/* Begins to copy some of them. Calls fill_copied() once, later. */
 	void (*copy)(struct fill *f);
-	/* How many writes to the slot have begun and not ended. */
+	/* How many writes to the slot are in flight. */
 	unsigned (*writes)(const struct fill *f);
-	/* A chunk of it differs from here on. */
+	/* Notes that a chunk of the slot differs. */
 	void (*differ)(struct fill *f, uint64_t chunk);
 };
 
@@ -51,31 +52,31 @@ struct fill {
 	const struct fill_env *env;
 	void *owner;
 	struct view_slot *view;
-	unsigned replica; /* outside of the view */
+	unsigned replica; /* the one that is filled; outside of the view until DONE */
 	enum fill_state state;
 	bool copying;
 };
 
-/* What a replica holds of a chunk, beside what the index says (both with GVM_VERSION_ZERO; 0: never written). What is
- * newer, and not below `first`, is a write of ours that will be acknowledged under this version or a later one. `first`:
- * the lowest version of this writer, which it gives to no write. */
+/* Compares the version that a replica holds of a chunk with the index entry (both may have GVM_VERSION_ZERO; 0: never
+ * written). `first`: this writer's lowest version, which it gives to no write. A held version that is newer than the
+ * entry is a write of this writer if it is at least `first`: it will be acknowledged in this version or a later one. */
 enum fill_held fill_compare(uint64_t held, uint64_t entry, uint64_t first);
-/* The version of a copy of what a member holds. */
+/* The version for a copy of a chunk that a member holds in version `held`. */
 uint64_t fill_version(uint64_t held, uint64_t first, bool zero);
 
-/* The chunks that differ are known by now. */
+/* To be called once it is known which chunks differ. */
 void fill_begin(struct fill *f, const struct fill_env *env, struct view_slot *view, unsigned replica, void *owner);
-/* What copy() has begun has ended. With an error: some of it differs still, and it cannot go on. */
+/* What copy() began has ended. An error: some of these chunks still differ, and the fill is given up. */
 void fill_copied(struct fill *f, int error);
-/* A write of one of its chunks has ended, whatever came of it. */
+/* A write of a chunk of the slot has ended, whatever its result. */
 void fill_written(struct fill *f, uint64_t chunk);
-/* Goes on without the replica. */
+/* Gives the fill up: the slot goes on without the replica. */
 void fill_give_up(struct fill *f);
-/* Does what is to be done: after each of these, the end of a write, and a change of the view; a view_turn() has to
- * follow. */
+/* Takes the next steps. To be called after each of these, after the end of a write, and after a change of the view; the
+ * caller has to call view_turn() afterwards. */
 void fill_turn(struct fill *f);
 
-/* No write to the slot may begin. */
+/* Whether writes to the slot are held: none may begin. */
 bool fill_holds(const struct fill *f);
 
 #endif

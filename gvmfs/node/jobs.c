@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define COLLECT_MAX 8u /* at a time: a fault waits for as long */
+#define COLLECT_MAX 8u /* jobs in one go, during which faults wait */
 
 static void queue_init(struct job_queue *q)
 {
@@ -79,7 +79,7 @@ static void talks_begin(struct jobs *jobs)
 			job->result = jobs->pool_error;
 			job_finish(job);
 		} else if (fiber_start(&jobs->fibers, talk, job) < 0) {
-			job->result = -ENOMEM; /* this one: the next may find some */
+			job->result = -ENOMEM; /* only this one: the next may find memory */
 			job_finish(job);
 		}
 	}
@@ -91,7 +91,7 @@ static void talk_woken(void *arg)
 	uint64_t count;
 
 	if (read(jobs->wake_fd, &count, sizeof(count)) < 0)
-		return; /* an earlier look has had it */
+		return; /* it was read already */
 }
 
 static void *talk_thread(void *arg)
@@ -99,7 +99,7 @@ static void *talk_thread(void *arg)
 	struct jobs *jobs = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-talk");
-	/* Of many nodes it takes a while, for which no fault has to wait after a worker's death. */
+	/* Here and not in jobs_init(): with many nodes it takes a while, and after a worker's death faults wait. */
 	jobs->pool_error = pool_init(&jobs->pool, jobs->opts, jobs->client, &jobs->loop, POOL_TALKS);
 	for (;;) {
 		struct loop_events events;
@@ -168,7 +168,7 @@ static void *blocking_thread(void *arg)
 	return NULL;
 }
 
-/* One more if all have work; with the lock. */
+/* Starts one more thread if all are busy. With the lock. */
 static void blocking_thread_add(struct jobs *jobs)
 {
 	pthread_t thread;
@@ -204,7 +204,7 @@ int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client)
 	jobs->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (jobs->event_fd < 0)
 		return -errno;
-	/* One at least is there from the start: later there may be no memory for one for a while. */
+	/* The first thread is started now: later there may be no memory for one for a while. */
 	jobs->blocking_count = 1;
 	blocking_thread_add(jobs);
 	jobs->blocking_count = 0;

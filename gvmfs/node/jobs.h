@@ -3,15 +3,15 @@
  * jobs.h - slow work beside the front thread.
  *
  * Conversations with nodes (creating, attaching, resizing and deleting regions, the name table) all
- * run in one thread, each on a stack of its own (fiber.h), over one pool of connections: so many of
- * them as you like may wait for a node that is away, and those that need it not go on. They block in
+ * run in one thread, each on a stack of its own (fiber.h), over one pool of connections: any number of
+ * them may wait for a node that is away, while those that do not need it go on. They wait in
  * fiber_wait() and pool_wait() only.
  *
- * Work that blocks in the kernel (a look into /proc, waiting for a child) has threads, made
+ * Work that blocks in the kernel (reading /proc, waiting for a child) has threads of its own, which are made
  * as needed and kept.
  *
- * A job's work() touches nothing but the job and what the job was given. Its done() then runs in the
- * front thread, where the results are applied.
+ * A job's work() touches only the job and what the job was given. Its done() then runs in the
+ * front thread, and applies the results.
  */
 #ifndef GVMFS_JOBS_H
 #define GVMFS_JOBS_H
@@ -28,7 +28,7 @@ struct job {
 	void (*done)(struct job *job);
 	struct job *next;
 	struct jobs *jobs;
-	int result; /* set by work(); -ENOMEM if there was no memory to run it, or why nodes cannot be talked to */
+	int result; /* set by work(). If work() was not run: -ENOMEM, or pool_error */
 };
 
 struct job_queue {
@@ -38,37 +38,39 @@ struct job_queue {
 struct jobs {
 	int event_fd; /* readable when jobs wait for jobs_collect() */
 	pthread_mutex_t lock;
-	struct job_queue finished; /* lock */
-	unsigned under_way;	   /* front thread: submitted and not collected */
+	struct job_queue finished; /* under lock */
+	unsigned under_way;	   /* jobs submitted and not collected; front thread */
 
-	/* conversations */
-	struct job_queue todo; /* lock */
-	int wake_fd;	       /* readable when there is one */
+	/* conversations: */
+	struct job_queue todo; /* under lock */
+	int wake_fd;	       /* readable when todo has a job */
 	struct loop_source woken;
 	struct loop loop;
 	const struct options *opts;
 	uint64_t client;
-	struct pool pool; /* of that thread */
-	int pool_error;	  /* why there is none: all that is begun ends so */
+	struct pool pool; /* that thread's, as are the next ones */
+	int pool_error;	  /* negative errno: there is no pool, and every job ends with this; 0: there is */
 	struct fibers fibers;
 	pthread_t thread;
-	struct chunk_codec *codec; /* of that thread; and, if the mount seals: */
-	struct sealer *sealer;
-	uint64_t repair_due_ns; /* of that thread: before it, --repair-rate allows no copy (repair_job.h) */
+	struct chunk_codec *codec;
+	struct sealer *sealer;	/* NULL: the mount does not seal */
+	uint64_t repair_due_ns; /* --repair-rate allows no copy before this time (repair_job.h) */
 
-	/* work that blocks */
-	struct job_queue blocking; /* lock */
+	/* work that blocks: */
+	struct job_queue blocking; /* under lock */
 	pthread_cond_t more;
-	unsigned blocking_count; /* lock: queued or at work */
-	unsigned threads, idle;	 /* lock */
+	unsigned blocking_count; /* jobs queued or running; under lock */
+	unsigned threads, idle;	 /* under lock */
 };
 
+/* 0 or a negative errno. `opts` must outlive it. */
 int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client);
-/* Begins a conversation. */
+/* Starts a conversation: job->work() in the thread of conversations, then job->done(). Front thread. The job is the
+ * caller's again when done() runs. */
 void jobs_submit(struct jobs *jobs, struct job *job);
 /* The same for work that may block for long, and talks to no node. */
 void jobs_submit_blocking(struct jobs *jobs, struct job *job);
-/* Runs done() of some of the jobs that finished; as long as there are more, event_fd is readable. Front thread. */
+/* Runs done() of some of the finished jobs; event_fd stays readable while there are more. Front thread. */
 void jobs_collect(struct jobs *jobs);
 
 #endif

@@ -12,11 +12,11 @@
 #include <stdlib.h>
 
 #define FRESH_NS      1000000000ull
-#define ROUND_NS      10000000000ull /* from round to round where there is little to forget */
-#define ROUND_MANY_NS 1000000000ull
-#define ROUND_MANY    1024
+#define ROUND_NS      10000000000ull /* between two rounds, with few tombstones */
+#define ROUND_MANY_NS 1000000000ull  /* the same with many, or with uneven nodes */
+#define ROUND_MANY    1024	     /* tombstones */
 #define SAY_NS	      60000000000ull
-#define SLICE_NS      50000ull /* of applying what was read: so long a fault waits for it at most */
+#define SLICE_NS      50000ull /* of applying records, during which faults wait */
 
 /* Rounds */
 
@@ -50,18 +50,19 @@ static void say_tombstones_stay(struct worker *w, unsigned gone)
 	if (w->names->said_ns && now - w->names->said_ns < SAY_NS)
 		return;
 	w->names->said_ns = now;
-	log_warning(NULL, "the nodes remember %u removed names until each node of --nodes answers: take "
-			  "a node that is gone for good off the list", gone);
+	log_warning(NULL, "the nodes remember %u removed names until every node of --nodes answers: if "
+			  "a node is gone for good, take it off the list", gone);
 }
 
-/* Forgets what is removed, and lets a node that restarted know what was forgotten: needs all nodes. */
+/* Starts a round if one is due: to drop tombstones, or to tell a node that restarted what was forgotten. Needs all
+ * nodes. */
 static void round_consider(struct worker *w, const struct names_load_job *lj)
 {
 	uint64_t since = gvm_now_ns() - w->names->round_ns;
 	struct names_due due = lj->due;
 
 	if (!lj->known->healed) {
-		/* A fence of a round that was cut short keeps names out. */
+		/* The fence of an interrupted round may keep new names out: a round lifts it. */
 		due.uneven = true;
 		due.upto = w->names->clock;
 	}
@@ -90,7 +91,7 @@ static void waiters_wake(struct worker *w, struct names_waiter *list, int result
 	}
 }
 
-/* The table has been read, and the tree is up to date; or why not. */
+/* The load has ended: the tree is up to date, or lj->job.result says why not. */
 static void load_end(struct worker *w, struct names_load_job *lj)
 {
 	struct names_waiter *waiters = w->names->waiters;
@@ -133,10 +134,10 @@ uint64_t names_tick(struct worker *w, uint64_t now_ns)
 	if (!names_apply_some(w, apply, now_ns + SLICE_NS))
 		return now_ns;
 	load_end(w, lj);
-	return now_ns; /* those who waited went on: what they did may have made other things due */
+	return now_ns; /* the waiters' callbacks may have made timers due */
 }
 
-/* For w->names->waiters. */
+/* Starts a load for w->names->waiters. */
 static void load_start(struct worker *w, bool once)
 {
 	struct names_load_job *lj = calloc(1, sizeof(*lj));
@@ -161,7 +162,7 @@ static void load_start(struct worker *w, bool once)
 void names_refresh(struct worker *w, bool once, names_done_fn *done, void *arg)
 {
 	struct names_load_job *load = w->names->load;
-	/* What began this moment tells what would be told now, within what names may lag behind. */
+	/* A load that has just begun is as good as a new one, within the time that names may lag behind. */
 	bool share = load && gvm_now_ns() - load->begun_ns < FRESH_NS;
 	struct names_waiter *waiter, **list;
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* False if a record would move chunks of a region that is open here, or names nodes unknown to this mount. */
+/* False if a record would move chunks of a region that is open here, or names nodes that cannot be connected to. */
 static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 {
 	const struct record *from = &inode_disk(w->inodes, nr)->rec;
@@ -25,7 +25,7 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 			return false;
 	if (!from->node_count)
 		return true;
-	/* Its writer may give replicas to other nodes; readers ask those of the record, and the former ones have nothing then. */
+	/* A region's writer may move replicas to other nodes: readers then ask the new record's nodes. */
 	if (to->replicas == from->replicas && to->slot_count == from->slot_count && to->view >= from->view)
 		return true;
 	if (to->node_count != from->node_count || to->slot_count != from->slot_count ||
@@ -37,7 +37,7 @@ static bool may_move(struct worker *w, unsigned nr, const struct record *to)
 	return memcmp(to->slots, from->slots, to->slot_count * sizeof(*to->slots)) == 0;
 }
 
-/* What is open for writing here, or under a change, is left alone. */
+/* A region that is attached here, or an inode that a task holds, is left alone. */
 static bool may_apply(struct worker *w, unsigned nr)
 {
 	return !inode_disk(w->inodes, nr)->epoch && !(w->inodes->rt[nr] && w->inodes->rt[nr]->busy);
@@ -59,8 +59,8 @@ static bool same_slots(const struct record *a, const struct record *b)
 	       !memcmp(a->slots, b->slots, a->slot_count * sizeof(*a->slots));
 }
 
-/* Of a region that we write, another host can only have changed what it is called and whose it is. (Our own
- * next save says the rest: soon, where the other did not know yet who has its copies.) */
+/* Of a region that is attached here, another host can only have changed name, folder, mode and owner. Our own next save
+ * has the rest; it is soon if the other host's record has older slots. */
 static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -76,7 +76,7 @@ static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 	journal_publish32(&d->times_owed, 1);
 }
 
-/* What is not saved yet of the times here is not lost to a record that was saved before. */
+/* Takes the record over, but keeps times of ours that are newer and not saved yet. */
 static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 {
 	const struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -97,7 +97,7 @@ static void apply_record(struct worker *w, const struct names_load_job *lj, cons
 	struct journal_inode *d;
 
 	if (nr < 0) {
-		/* What was deleted here while the nodes were asked does not come back. */
+		/* A name that was deleted here while the nodes were being asked must not come back. */
 		if (inode_was_reaped(w->inodes, &rec->id, lj->gone_count))
 			return;
 		if (rec->orphan)
@@ -140,7 +140,7 @@ static void apply_entry(struct worker *w, const struct names_load_job *lj, const
 			apply_gone(w, (unsigned)nr);
 		return;
 	}
-	/* Nothing new: to unpack thousands of records would hold up a guest's faults. */
+	/* Nothing new. Unpacking thousands of records would delay guests' faults. */
 	if (nr > 0 && e->version <= inode_disk(w->inodes, (unsigned)nr)->rec.version)
 		return;
 	/* The id of all zeros is the root's, which has no record. */
@@ -162,8 +162,9 @@ static void resave_done(struct worker *w, int result, void *arg)
 	inode_release(w->inodes, arg);
 }
 
-/* A name of ours that no node has: removed elsewhere and forgotten, where a node's horizon says so;
- * otherwise lost (they all restarted), or a change of ours was cut short by a kill. */
+/* Looks for a record of ours that no node has. If it was born at or below a node's horizon, it was removed elsewhere
+ * and the tombstone forgotten. Otherwise the nodes lost it by restarting, or our save was interrupted by a kill: saves
+ * it. */
 static void save_if_missing(struct worker *w, const struct names_known *known, unsigned nr)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -191,7 +192,7 @@ void names_apply_begin(struct names_apply *apply, struct names_load_job *load)
 	apply->nr = 1;
 }
 
-/* False: there is nothing left to do. */
+/* Applies one entry. False: nothing is left. */
 static bool apply_one(struct worker *w, struct names_apply *apply)
 {
 	const struct names_load_job *lj = apply->load;

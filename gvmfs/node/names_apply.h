@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * names_apply.h - what the nodes say of the name table, taken into the tree of this mount.
+ * names_apply.h - applies the name table, as read from the nodes, to this mount's tree.
  *
- * There may be thousands of names, and guests' faults wait for the front thread meanwhile: so it goes on for a
- * moment at a time, and serves what has come in between. Each name is compared with what this mount has of it
- * then: it does not matter what changes between two moments.
+ * There may be thousands of names, and guests' faults wait for the front thread meanwhile: so it applies them in
+ * short slices, and serves requests in between. Each name is compared with its current state in this
+ * mount, so changes between two slices do no harm. Front thread.
  */
 #ifndef GVMFS_NAMES_APPLY_H
 #define GVMFS_NAMES_APPLY_H
@@ -16,13 +16,13 @@ struct worker;
 
 struct names_apply {
 	struct names_load_job *load; /* NULL: there is nothing to apply */
-	size_t entry;		     /* the next of its list */
-	unsigned nr;		     /* then: the next of our own */
-	struct record room;	     /* for one */
+	size_t entry;		     /* first, the next entry of the load's list */
+	unsigned nr;		     /* then, the next of our own inodes */
+	struct record room;	     /* for the record that is being unpacked */
 };
 
 void names_apply_begin(struct names_apply *apply, struct names_load_job *load);
-/* Until all is done (true) or until_ns has passed. */
+/* Goes on until everything is applied (returns true) or until_ns has passed. */
 bool names_apply_some(struct worker *w, struct names_apply *apply, uint64_t until_ns);
 
 #endif

@@ -10,9 +10,9 @@
 #define SAVE_TRIES 8
 
 /*
- * Nodes vote one after the other, and a node that restarts in between has lost the record that it voted
- * for: healed with the others' records of that moment, it lacks records that they took later. So nodes
- * that have voted are asked again. A node that still has the record, in the same incarnation, had it when
+ * Nodes vote at different times, and one that restarts after its vote has lost the record. Even if it was
+ * healed since, with the records that the others had at that moment, it may lack this one. So once a majority has
+ * voted, its nodes are asked again. A node that still has the record, in the same incarnation, had it when
  * the last of them voted.
  */
 static void save_confirm(struct names_talk *talk, struct names_votes *votes)
@@ -31,7 +31,7 @@ static void save_confirm(struct names_talk *talk, struct names_votes *votes)
 	}
 }
 
-/* Once with all nodes; 0, or why it does not count. */
+/* One try with all nodes. 0, or the error of names_votes_result(). */
 static int save_try(struct names_save_job *sj, struct pool *pool, struct names_votes *votes)
 {
 	struct names_talk talk;
@@ -49,7 +49,7 @@ static int save_try(struct names_save_job *sj, struct pool *pool, struct names_v
 			names_votes_add(votes, talk.peers[i].ok ? 0 : talk.peers[i].result,
 					talk.peers[i].detail);
 	r = names_votes_result(votes, sj->creates);
-	/* Of times alone little is lost. */
+	/* A save of times alone is not worth a second question. */
 	if (!r && names_votes_count_twice(votes) && !sj->gives_way) {
 		save_confirm(&talk, votes);
 		r = names_votes_result(votes, sj->creates);
@@ -68,7 +68,7 @@ static int save_tries(struct names_save_job *sj, struct pool *pool, struct names
 		r = save_try(sj, pool, votes);
 		if (sj->gives_way)
 			break;
-		/* Another host changed it meanwhile: the last to say so wins. */
+		/* Another host changed the record meanwhile: the later save wins. */
 		if (r == -ESTALE && votes->newest >= sj->put.version &&
 		    votes->newest < GVM_NAME_VERSION_MAX)
 			sj->put.version = votes->newest + 1;
@@ -82,8 +82,8 @@ static int save_tries(struct names_save_job *sj, struct pool *pool, struct names
 	return r;
 }
 
-/* A name that comes too late is made under another key. What a node took of it under this one would
- * show beside it: that is removed first. */
+/* A name that is born too late is made again under another key. A node may have taken it under this key, and it would
+ * show twice: so this key is removed first. */
 static int save_take_back(struct names_save_job *sj, struct pool *pool)
 {
 	struct names_votes votes;
@@ -104,7 +104,7 @@ void names_job_save(struct job *job, struct pool *pool)
 		job->result = save_take_back(sj, pool);
 }
 
-/* What has changed since the reading before, and so what counts now. -EAGAIN: once more, from the beginning. */
+/* Reads what has changed since the last reading, and settles what counts now. -EAGAIN: read everything anew. */
 static int load_read(struct names_load_job *lj, struct names_talk *talk, uint64_t deadline_ns)
 {
 	struct pool *pool = talk->pool;
@@ -117,7 +117,7 @@ static int load_read(struct names_load_job *lj, struct names_talk *talk, uint64_
 	return names_known_take(lj->known, talk->views, &talk->all);
 }
 
-/* Gives each node what it lacks: where none lacked anything before, that is at most what has changed. */
+/* Gives each node what it lacks. If none lacked anything after the last reading, that is at most what has changed. */
 static void load_heal(struct names_load_job *lj, struct names_talk *talk)
 {
 	struct names_known *known = lj->known;

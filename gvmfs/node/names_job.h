@@ -16,15 +16,15 @@ struct names_save_job {
 	void *arg;
 	struct inode *inode;
 	bool creates; /* the first save of a new name */
-	bool gives_way; /* -ESTALE if another host changed the record */
-	unsigned rekeyed;
-	struct gvm_name_put_req put; /* version: in: to try first; out: that it got */
-	uint64_t clock;		     /* out: the highest number heard of */
+	bool gives_way; /* fails with -ESTALE if another host changed the record */
+	unsigned rekeyed; /* how often it got a new id */
+	struct gvm_name_put_req put; /* put.version: in: the first to try; out: the last tried */
+	uint64_t clock;		     /* out: the highest version or birth seen */
 	size_t record_bytes;	     /* 0: a tombstone */
 	uint8_t record[RECORD_BYTES_MAX];
 };
 
-/* Result: 0, or what names_votes_result() says of a save that cannot be. */
+/* Result: 0, or an error of names_votes_result(). */
 void names_job_save(struct job *job, struct pool *pool);
 
 struct names_load_job {
@@ -32,15 +32,15 @@ struct names_load_job {
 	struct worker *w;
 	bool once;
 	uint64_t begun_ns;
-	uint64_t gone_count; /* of the inodes, when it began */
-	struct names_known *known; /* the job's until it has finished */
+	uint64_t gone_count; /* inodes' gone_count when it began */
+	struct names_known *known; /* belongs to the job until that has finished */
 	bool all_answered;
-	uint64_t clock; /* out: the highest number heard of */
-	uint64_t table; /* out: that new names belong in, as far as can be told; else 0 */
+	uint64_t clock; /* out: the highest version or birth seen */
+	uint64_t table; /* out: the table for new names; 0: it cannot be told */
 	struct names_due due;
 };
 
-/* Has the nodes tell what has changed, and gives each what it lacks. */
+/* Reads from the nodes what has changed, and gives each node what it lacks. */
 void names_job_load(struct job *job, struct pool *pool);
 
 struct names_round_job {

@@ -2,9 +2,9 @@
 /*
  * names_known.c - see names_known.h.
  *
- * If each node that answered the last time tells changes only, none of them a horizon's, and no other answers,
- * then only the keys that they list can count otherwise than before: these are judged anew, from what each node
- * is known to have. A horizon, or a node's absence, may concern any key: then all are.
+ * If every node that answered the last time lists changes only, no horizon among them, and no other node answers,
+ * then only the listed keys can have another outcome than before: only these are judged anew, from what each node
+ * is known to have. A new horizon, or a node that stops answering, may concern any key: then all are judged.
  */
 #include "names_known.h"
 
@@ -20,7 +20,7 @@ int names_known_init(struct names_known *known, unsigned count)
 	return known->views ? 0 : -ENOMEM;
 }
 
-/* Its records are others'. */
+/* The records of `news` belong to `all`: they are not freed. */
 static void news_clear(struct names_known *known)
 {
 	for (size_t i = 0; i < known->news.count; i++)
@@ -53,7 +53,7 @@ uint64_t names_known_since(const struct names_known *known, unsigned node)
 	return known->views && known->views[node].whole ? known->views[node].stamp : 0;
 }
 
-/* Only keys that the node has listed now can count otherwise than before. */
+/* Whether, because of this node, only the keys that it listed now can have another outcome than before. */
 static bool view_changes_in_part(const struct names_view *view, const struct names_view *now)
 {
 	if (view->whole && now->whole)
@@ -61,7 +61,7 @@ static bool view_changes_in_part(const struct names_view *view, const struct nam
 	return !view->whole && !view->has.count && !now->whole && !now->has.count;
 }
 
-/* What a node has now. Of one that did not come to the end, what it listed counts, but not what it did not. */
+/* Updates what a node has. Of an incomplete list, the entries count, but missing ones say nothing. */
 static int view_take(struct names_view *view, const struct names_view *now, bool *in_part)
 {
 	*in_part &= view_changes_in_part(view, now);
@@ -82,7 +82,7 @@ static int view_take(struct names_view *view, const struct names_view *now, bool
 	return 0;
 }
 
-/* Its record, from what was just listed, or from what was known before. */
+/* Moves an entry's record over from another list. -EAGAIN: that list does not have it in this version. */
 static int record_take(struct name_entry *e, struct names_list *from)
 {
 	struct name_entry *its = names_list_entry(from, &e->key);
@@ -105,7 +105,7 @@ static int records_take(struct names_list *list, struct names_list *listed, stru
 	return 0;
 }
 
-/* What counts, of all keys; without the records. */
+/* Settles what counts for all keys; without the records. */
 static int judge_all(const struct names_known *known, struct names_list *all)
 {
 	for (unsigned v = 0; v < known->count; v++)
@@ -120,7 +120,7 @@ static int judge_all(const struct names_known *known, struct names_list *all)
 	return 0;
 }
 
-/* The same of those that were listed. */
+/* The same for the keys that were listed. */
 static int judge_listed(const struct names_known *known, const struct names_list *listed,
 			struct names_list *news)
 {
@@ -149,7 +149,7 @@ static int take_all(struct names_known *known, struct names_list *listed)
 	return r;
 }
 
-/* `news` lends what `all` is given. */
+/* Updates `all` by the listed keys; `news` then borrows their records from it. */
 static int take_listed(struct names_known *known, struct names_list *listed)
 {
 	struct names_list *news = &known->news;

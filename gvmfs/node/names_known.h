@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * names_known.h - what was read of the name table is kept, so that nodes need to list only what changed since.
+ * names_known.h - keeps what was read of the name table, so that nodes need to list only what has changed since.
  *
- * Kept is, of each node, what it has, and of all together what counts (names_list.h). After each reading that
- * is the same as if each node that answers had listed everything, and the others had never answered.
+ * It has a list of what each node has, and one of what counts (names_list.h). After each reading these
+ * are the same as if every node that answered had listed everything, and the others had never answered.
  *
- * Records are kept once, of what counts. So one may be missing: that of an older version, when the node that
- * had the newer one has restarted. Then everything is read anew.
+ * Records are kept only in the list of what counts. So one may be missing: if a node that alone had the newest version
+ * has restarted, an older version counts again, and its record is not here. Then everything is read anew.
  *
  * Pure code, as names_list.h.
  */
@@ -17,31 +17,31 @@
 
 struct names_known {
 	unsigned count;		  /* of nodes */
-	struct names_view *views; /* whole: it answered the last time */
-	struct names_list all;	  /* settled */
-	struct names_list news;	  /* of all, after a reading that changed a part: that; borrows the records */
+	struct names_view *views; /* one for each node; `whole`: it answered the last time */
+	struct names_list all;	  /* what counts, settled */
+	struct names_list news;	  /* if in_part: what the last reading changed in `all`; borrows the records */
 	bool in_part;
-	bool healed;		  /* the caller's: no node that answered the last time lacks anything of it */
+	bool healed;		  /* kept by the caller: no node that answered the last time lacks anything of `all` */
 };
 
 /* 0 or -ENOMEM. */
 int names_known_init(struct names_known *known, unsigned count);
 void names_known_deinit(struct names_known *known);
 
-/* Nothing is known any more: the next reading is of everything. */
+/* Drops everything: the next reading is of the whole table. */
 void names_known_drop(struct names_known *known);
 
-/* To be asked for the node's changes with; 0: for everything. */
+/* The stamp since which the node has to list its changes; 0: it has to list everything. */
 uint64_t names_known_since(const struct names_known *known, unsigned node);
 
 /*
- * Takes a reading in: what each node listed (not whole: it did not answer, or not to the end), and the newest
- * of all of it, with the records, which are taken out of `listed`. 0; -EAGAIN: everything has to be read anew;
- * -ENOMEM or -E2BIG. Where it fails nothing is known any more.
+ * Takes a reading over. `now`: what each node listed (not `whole`: it did not answer, or not to the end); `listed`: the
+ * newest entry of each key, whose records are moved out. 0; -EAGAIN: everything has to be read anew;
+ * -ENOMEM or -E2BIG. On failure everything is dropped.
  */
 int names_known_take(struct names_known *known, const struct names_view *now, struct names_list *listed);
 
-/* What nodes may lack since the reading before, if they lacked nothing then. */
+/* What a node may lack now if it lacked nothing after the reading before. */
 static inline const struct names_list *names_known_news(const struct names_known *known)
 {
 	return known->in_part ? &known->news : &known->all;

@@ -18,12 +18,12 @@ void names_list_free(struct names_list *list)
 	*list = (struct names_list){ 0 };
 }
 
-/* Where a key stands, or would. */
+/* The index of a key, or where it has to be inserted. */
 static size_t entry_place(const struct names_list *list, const struct gvm_id *key)
 {
 	size_t from = 0, to = list->count;
 
-	/* Nodes list in this order: the end is the likeliest place. */
+	/* Nodes list in order of the keys: the end is the likeliest place. */
 	if (to && memcmp(list->entry[to - 1].key.b, key->b, sizeof(key->b)) < 0)
 		return to;
 	while (from < to) {
@@ -116,7 +116,7 @@ int names_list_add(struct names_list *list, const struct name_entry *what)
 int names_list_put(struct names_list *list, const struct name_entry *what)
 {
 	struct name_entry *e = entry_find(list, &what->key);
-	uint64_t before = e ? sizeof(*e) + e->bytes : 0; /* not all entries were counted: about */
+	uint64_t before = e ? sizeof(*e) + e->bytes : 0; /* roughly: not every entry's record was counted */
 	uint64_t bytes = list->bytes - (before < list->bytes ? before : list->bytes) + sizeof(*e) + what->bytes;
 
 	if (bytes > LIST_BYTES_MAX)
@@ -208,7 +208,7 @@ static void due_add(struct names_due *due, uint64_t table, uint64_t born)
 	while (i < due->tables && due->table[i] != table)
 		i++;
 	if (i == NAMES_TABLES_MAX)
-		return; /* in a later round */
+		return; /* left to a later round */
 	due->table[i] = table;
 	if (i == due->tables)
 		due->tables++;
@@ -247,7 +247,7 @@ void names_due_find(struct names_due *due, const struct names_list *list,
 		    const struct names_view *views, unsigned count)
 {
 	*due = (struct names_due){ 0 };
-	/* Those first for which there is something to do: so each has its turn, however many there are. */
+	/* Tables with work first, so that each gets its turn however many tables there are. */
 	for (size_t i = 0; i < list->count; i++)
 		if (!list->entry[i].bytes) {
 			due->gone++;
@@ -285,15 +285,15 @@ void names_votes_add_again(struct names_votes *votes, int result, uint64_t detai
 	if (result == -EIDRM)
 		names_votes_add(votes, result, detail);
 	else if (same_life && (result == 0 || result == -ESTALE))
-		votes->ok++; /* or what is newer stands in its place */
+		votes->ok++; /* -ESTALE: a newer record is in its place, which is as good */
 	else if (!same_life)
 		votes->restarted++;
 }
 
 int names_votes_result(const struct names_votes *votes, bool creates)
 {
-	/* One node that has forgotten it, or has its tombstone, knows better than a majority: some of
-	 * that may have restarted. */
+	/* A single node that has the tombstone, or has forgotten it, outweighs a majority, of which some nodes may
+	 * have restarted. */
 	if (votes->gone && !NAMES_MUTANT(GONE_OUTVOTED))
 		return creates ? -EAGAIN : -EIDRM;
 	if (votes->ok >= names_majority(votes->nodes))

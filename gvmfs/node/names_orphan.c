@@ -23,7 +23,7 @@ static void orphan_kept(struct worker *w, int result, void *arg)
 	struct inode *inode = arg;
 
 	(void)result;
-	inode->disk->rec.kind = RECORD_GONE; /* here */
+	inode->disk->rec.kind = RECORD_GONE; /* only here: the name table keeps the record */
 	inode_release(w->inodes, inode);
 }
 
@@ -49,7 +49,7 @@ static struct names_orphan *orphan_find(struct worker *w, const struct gvm_id *i
 	return o < w->names->orphans + NAMES_ORPHANS ? o : NULL;
 }
 
-/* Its nodes have had their time to come back. */
+/* The time for its nodes to come back (--unlinked-lease) is over. */
 static bool orphan_is_old(const struct worker *w, const struct record *rec)
 {
 	return gvm_realtime_ns() > rec->ctime_ns + w->opts->unlinked_lease_s * 1000000000ull;
@@ -62,19 +62,19 @@ bool orphan_stays(struct worker *w, const struct record *rec, int result)
 
 	if (result != -EAGAIN || orphan_is_old(w, rec))
 		return false;
-	/* Nobody has it: it need not be watched once more. */
+	/* It has no writer: the time that an orphan is watched counts as over. */
 	*(o ? o : oldest) = (struct names_orphan){ .id = rec->id, .since_ns = now > ORPHAN_NS ? now - ORPHAN_NS : 1 };
 	return true;
 }
 
 /*
- * Whether an orphan has been without a writer for long. At one look that tells nothing: to the nodes
- * a writer is gone for the moment that its network fails or its worker is replaced.
+ * Whether an orphan has been without a writer for long. A single look does not tell: to the nodes,
+ * a writer is gone while its network fails or its worker is replaced.
  */
 static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8_t writer)
 {
 	bool writer_alive = writer >= GVM_WRITER_AWAY;
-	/* Of a writer that has not given it up, the nodes are to have been told how long it keeps it. */
+	/* A writer whose lease lapsed, and that did not give the region up, has its whole lease to come back. */
 	uint64_t wait_ns = writer == GVM_WRITER_LAPSED ? w->opts->unlinked_lease_s * 1000000000ull : ORPHAN_NS;
 	struct names_orphan *oldest, *o = orphan_find(w, id, &oldest);
 	uint64_t now = gvm_now_ns();
@@ -99,12 +99,12 @@ static void orphan_adopted(struct worker *w, struct inode *inode, int result, vo
 		region_delete(w, inode, orphan_deleted, NULL);
 		return;
 	}
-	/* Still in use on another host, or not to be told: the next refresh looks again. */
+	/* Still in use on another host, or the nodes do not tell: the next refresh looks again. */
 	inode_set_use(w->inodes, inode->nr, INODE_FREE);
 	inode_release(w->inodes, inode);
 }
 
-/* An unlinked region whose writer has ended without closing it: no program can reach it any more. */
+/* Gets the region a nameless inode, and asks its nodes about its writer. */
 void orphan_adopt(struct worker *w, const struct record *rec)
 {
 	int nr = inode_alloc(w->inodes, rec);
@@ -118,7 +118,8 @@ void orphan_adopt(struct worker *w, const struct record *rec)
 	region_stat(w, inode, orphan_adopted, NULL);
 }
 
-/* That a process is gone is certain. That a host has started again is as good as what tells hosts apart. */
+/* On this boot of this host, the death of the owner's process is certain. That a host has rebooted is only as certain
+ * as host ids are unique: then the region is also watched for a while. */
 static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
@@ -128,7 +129,7 @@ static bool temporary_is_abandoned(struct worker *w, const struct inode *inode)
 	return orphan_is_abandoned(w, &rec->id, inode->writer);
 }
 
-/* Nobody can have it any more, but as a file of another host that reads it. */
+/* An abandoned temporary region is removed, though another host may still read it. */
 static void temporary_looked(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct journal_inode *d = inode->disk;
@@ -144,7 +145,7 @@ static void temporary_looked(struct worker *w, struct inode *inode, int result, 
 	region_delete(w, inode, orphan_deleted, NULL);
 }
 
-/* A temporary region that a mount of this host has left. */
+/* Starts the check of a temporary region whose owner is dead. */
 void temporary_consider(struct worker *w, unsigned nr)
 {
 	const struct journal_inode *d = inode_disk(w->inodes, nr);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * names_orphan.h - regions that no program can reach any more: unlinked ones whose writer has ended without
- * closing them, and temporary ones whose mount is gone. Whoever reads the name table deletes them.
+ * names_orphan.h - deletes regions that no program can reach any more: unlinked ones whose writer has ended without
+ * closing them, and temporary ones whose mount is gone. Any mount that reads the name table does so. Front thread.
  */
 #ifndef GVMFS_NAMES_ORPHAN_H
 #define GVMFS_NAMES_ORPHAN_H
@@ -10,7 +10,7 @@
 
 struct worker;
 
-/* Unlinked files of other hosts that were found without a writer, and since when. */
+/* Unlinked regions of other hosts that were found without a writer, and since when. */
 #define NAMES_ORPHANS 64
 struct names_orphan {
 	struct gvm_id id;
@@ -18,15 +18,16 @@ struct names_orphan {
 };
 
 /*
- * A region without a name was deleted on its nodes, but for one that does not answer (-EAGAIN). Whether its record is to
- * stay, as an orphan's, until that node is back, or for as long as --unlinked-lease says: the record of a region that was
- * deleted then is not made a tombstone yet, but saved, and forgotten here.
+ * Called with the result of region_delete() for an unlinked region. True: a node did not answer (-EAGAIN), so the
+ * record has to stay in the name table, as an orphan's, until that node is back, at most for --unlinked-lease: the
+ * caller saves the record instead of a tombstone, and forgets the region.
  */
 bool orphan_stays(struct worker *w, const struct record *rec, int result);
 
-/* An unlinked region of which this mount knows nothing. */
+/* An orphan's record that this mount has no inode for: deletes the region once its writer has been gone for long
+ * enough. */
 void orphan_adopt(struct worker *w, const struct record *rec);
-/* A region that may be a temporary one which a mount of this host has left. */
+/* Deletes the region if it is a temporary one whose mount is dead. */
 void temporary_consider(struct worker *w, unsigned nr);
 
 #endif

@@ -2,13 +2,13 @@
 /*
  * names_round.c - see names_round.h.
  *
- * The order is the proof. First a fence on every node: no name born up to `upto` is made any more, so
- * each that a majority has, or will ever have, is on a node by now. Then the lists of all nodes, which
- * thus hold every one of them. Then each node is given what it lacks, and only then may it forget:
- * from there on, a name that it does not have is a name that was removed.
+ * The order makes it safe. First a fence on every node: from then on no name born up to `upto` is made, so
+ * each such name that a majority has, or will ever have, is on some node by now. Then the lists of all nodes, which
+ * therefore contain all of these names. Then each node is given what it lacks. Only then may it forget tombstones:
+ * from there on, a name up to `upto` that it does not have is a name that was removed.
  *
- * No round stays below an older fence that a node still has: that one's round may have ended on a single node,
- * whose horizon is there from now on, also when the others have lost the fence by restarting.
+ * A round must not stay below an older fence that a node still has: the round of that fence may have been completed on
+ * one node only, which then has its horizon, while other nodes may have lost the fence by restarting.
  */
 #include "names_round.h"
 
@@ -25,7 +25,7 @@ static uint64_t step_deadline(void)
 	return gvm_now_ns() + STEP_NS;
 }
 
-/* -ERESTART: a node has a later fence: now *upto. */
+/* -ERESTART: a node has a later fence, which *upto now is. */
 static int round_once(struct pool *pool, uint64_t *upto)
 {
 	struct names_talk talk;

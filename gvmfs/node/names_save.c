@@ -22,7 +22,7 @@ void names_hear(struct worker *w, uint64_t number)
 static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, bool gives_way,
 		       names_done_fn *done, void *arg);
 
-/* If no table is known, a new one: no node has dropped tombstones of it. */
+/* If no table is known, makes a new one, of which no node has forgotten tombstones. */
 static uint64_t names_table(struct worker *w)
 {
 	if (!w->names->table && getrandom(&w->names->table, sizeof(w->names->table), GRND_NONBLOCK) < 0)
@@ -30,8 +30,8 @@ static uint64_t names_table(struct worker *w)
 	return w->names->table;
 }
 
-/* The name's birth was overtaken by a fence: nothing of it is there (any more), and its id may stand for
- * something forgotten. The journal has the new one before anything is sent. */
+/* A fence has passed the name's birth. No node has the name (any more), but to some nodes its id may mean a forgotten
+ * name: it gets a new id, which is in the journal before anything is sent. */
 static bool inode_rekey(struct worker *w, struct inode *inode)
 {
 	struct record rec = inode->disk->rec;
@@ -57,15 +57,15 @@ static void save_end(struct job *job)
 		free(sj);
 		return;
 	}
-	/* A node may have what the others did not take. Should the caller go back to what was before,
-	 * that is newer still, and the next refresh saves it. */
+	/* After a failure some node may still have this version. If the caller goes back to the former record, that has
+	 * the next version, and the next refresh saves it. */
 	d->rec.version = sj->put.version + (r < 0);
 	if (r < 0)
 		journal_publish32(&d->times_owed, 1);
-	if (!r || r == -EIDRM) /* (Where it was removed, nobody finds another.) */
+	if (!r || r == -EIDRM) /* (A removed record cannot have other slots any more.) */
 		journal_publish64(&d->view_saved, 0);
 	if (r == -EIDRM && d->rec.orphan)
-		r = 0; /* that is what was wanted */
+		r = 0; /* an orphan is to be removed anyway */
 	if (r == -EIDRM) {
 		if (!d->epoch)
 			inode_set_gone(w->inodes, sj->inode->nr);
@@ -75,8 +75,8 @@ static void save_end(struct job *job)
 	free(sj);
 }
 
-/* A save for the times alone: its failure changes nothing, unless it is not known to have failed
- * everywhere. What was saved since has all that this had. */
+/* The end of a save for the times alone. After -ESTALE the version is put back; after another failure it is raised,
+ * since some node may have it. If the record was saved since, that save had these times, too. */
 static void save_times_end(struct job *job)
 {
 	struct names_save_job *sj = (struct names_save_job *)job;
@@ -109,7 +109,7 @@ static void save_start(struct worker *w, struct inode *inode, unsigned rekeyed, 
 	if (sj->creates && version <= w->names->clock)
 		version = w->names->clock + 1;
 	if (version < rec->born)
-		version = rec->born; /* a predecessor was killed between the two lines below */
+		version = rec->born; /* a predecessor was killed between the two stores below */
 	if (sj->creates) {
 		rec->table = names_table(w);
 		journal_publish64(&rec->born, version);
@@ -148,5 +148,5 @@ void names_save_times(struct worker *w, struct inode *inode, names_done_fn *done
 	if (inode->disk->rec.born)
 		save_start(w, inode, 0, true, done, arg);
 	else
-		done(w, -EBUSY, arg); /* it is just being made */
+		done(w, -EBUSY, arg); /* its first save is not done yet */
 }

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRACE_NS    500000000ull /* for the others, once enough have answered */
+#define GRACE_NS    500000000ull /* for the other nodes, once enough have succeeded */
 #define SAY_NS	    3000000000ull
 #define LOOK_NS	    100000000ull
 #define HEAL_NS	    1500000000ull
-#define HEAL_WINDOW 32u /* records on their way to a node at a time */
+#define HEAL_WINDOW 32u /* records in flight to a node */
 
 int names_talk_init(struct names_talk *talk, struct pool *pool)
 {
@@ -46,7 +46,7 @@ struct talk_count {
 	unsigned nodes, need, well, over;
 };
 
-/* Counted anew each time: that two addresses lead to one node may turn out meanwhile. */
+/* Counts anew each time, since two addresses may turn out to be one node meanwhile. */
 static void talk_count(const struct names_talk *talk, enum names_need need, struct talk_count *n)
 {
 	n->nodes = pool_nodes(talk->pool);
@@ -60,8 +60,7 @@ static void talk_count(const struct names_talk *talk, enum names_need need, stru
 	}
 }
 
-/* Whether all have answered, enough have done it and the grace for the others has passed, or so many
- * cannot any more. */
+/* Whether all have answered, or enough have succeeded and the others' grace has passed, or too many have failed. */
 static bool talk_is_over(const struct talk_count *n, uint64_t *grace_end)
 {
 	uint64_t now = gvm_now_ns();
@@ -72,7 +71,7 @@ static bool talk_is_over(const struct talk_count *n, uint64_t *grace_end)
 	       (*grace_end && now > *grace_end);
 }
 
-/* `next` submits a peer's next request: the first, or when the last asked for another. */
+/* Runs one step. `next` submits a peer's first request, and another one when the last answer set peer->again. */
 static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t deadline_ns,
 		     void (*next)(struct names_peer *))
 {
@@ -97,7 +96,7 @@ static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t dea
 		    (deadline_ns && gvm_now_ns() > deadline_ns))
 			break;
 		if (!said && gvm_now_ns() - begin > SAY_NS) {
-			log_warning(NULL, "the name table: %u of %u nodes answer, %u are needed; waiting",
+			log_warning(NULL, "name table: %u of %u nodes answer, %u are needed; waiting",
 				    n.well, n.nodes, n.need);
 			said = true;
 		}
@@ -155,7 +154,7 @@ static void clock_hear(struct names_talk *talk, uint64_t number)
 		talk->clock = number;
 }
 
-/* One entry of an answer; returns the bytes that it takes, or a negative errno. */
+/* Parses and adds one entry of an answer; returns its length in bytes, or a negative errno. */
 static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 {
 	struct names_talk *talk = peer->talk;
@@ -170,7 +169,7 @@ static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 	e.born = gvm_load_le(p + 24, 8);
 	e.version = gvm_load_le(p + 32, 8);
 	e.bytes = (uint32_t)gvm_load_le(p + 40, 4);
-	/* Each once, in order: so the list ends. (One of changes is a single answer.) */
+	/* Keys must ascend, so that a list ends. (A list of changes is one answer and need not be sorted.) */
 	if (room - GVM_NAME_ENTRY_BYTES < e.bytes ||
 	    (!view->changes && memcmp(e.key.b, peer->after.b, sizeof(peer->after.b)) <= 0) || !e.born ||
 	    e.born > e.version || e.version > GVM_NAME_VERSION_MAX)
@@ -185,8 +184,8 @@ static ssize_t list_take(struct names_peer *peer, const uint8_t *p, size_t room)
 	return r < 0 ? r : (ssize_t)(GVM_NAME_ENTRY_BYTES + e.bytes);
 }
 
-/* The first answer says of what kind the list is, and what the table was like then: what changes while it is
- * read is told the next time. */
+/* The first answer tells whether the list has changes only, and the table's stamp. What changes during the
+ * listing is listed the next time. */
 static int list_kind(struct names_peer *peer, const struct gvm_name_list_rsp *rsp)
 {
 	struct names_view *view = &peer->talk->views[peer - peer->talk->peers];
@@ -207,7 +206,7 @@ static void list_done(struct gvm_req *req)
 	const uint8_t *p = peer->call.data, *end = p + peer->call.data_bytes;
 	ssize_t r = req->result;
 
-	/* One that restarted in the middle has not forgotten what it lacks now. */
+	/* A node that restarted in the middle of its list: what it lacks now was not removed. */
 	if (r >= 0 && peer->listing &&
 	    !gvm_id_equal(&peer->incarnation, gvm_conn_incarnation(peer->conn)))
 		r = -EAGAIN;
@@ -226,8 +225,8 @@ static void list_done(struct gvm_req *req)
 		return;
 	}
 	if (r == -EPROTO || r == -E2BIG)
-		log_error(NULL, "node %s lists names %s", gvm_conn_addr(peer->conn),
-			  r == -E2BIG ? "without end" : "that cannot be read");
+		log_error(NULL, "node %s: its list of names is %s", gvm_conn_addr(peer->conn),
+			  r == -E2BIG ? "too long" : "malformed");
 	peer->talk->views[peer - peer->talk->peers].whole = r >= 0;
 	peer_over(peer, r < 0 ? (int)r : 0);
 }
@@ -283,7 +282,7 @@ bool names_talk_forget(struct names_talk *talk, enum names_need need, uint64_t d
 	return talk_run(talk, need, deadline_ns, forget_next);
 }
 
-/* Records on their way to one node. */
+/* Records in flight to one node. */
 struct heal {
 	struct gvm_call call; /* first */
 	struct heals *all;
@@ -301,7 +300,7 @@ static void heal_done(struct gvm_req *req)
 
 	all->under_way--;
 	all->news = true;
-	/* A newer record, or a tombstone, is as good. */
+	/* If the node has a newer record or a tombstone by now, it lacks nothing. */
 	all->failed |= req->result < 0 && req->result != -ESTALE && req->result != -EIDRM;
 	req->done = NULL;
 }

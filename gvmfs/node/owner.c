@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A file of 32 hexadecimal digits, with or without dashes; none: zeros. */
+/* Reads 32 hexadecimal digits, with or without dashes, from a file; zeros if there is none. */
 static void id_read(const char *path, struct gvm_id *id)
 {
 	FILE *f = fopen(path, "re");
@@ -31,8 +31,8 @@ static void id_read(const char *path, struct gvm_id *id)
 		fclose(f);
 }
 
-/* Hosts that were installed from one image may have one machine-id: the machine itself has to be the same,
- * too. Where it does not say which it is, the host is unknown. */
+/* Hosts installed from one image may share a machine-id: so the product UUID of the hardware is part of the id. Without
+ * either of the two the host is unknown (all zero). */
 static void host_read(struct gvm_id *host)
 {
 	struct gvm_id machine;
@@ -58,7 +58,7 @@ void owner_self(struct record_owner *self, int pid)
 	self->pid = (uint32_t)pid;
 }
 
-/* A zombie is dead, too. If the pid has been reused the answer is about the new process. */
+/* A zombie counts as dead. If the pid was reused, the answer is about the new process. */
 static bool process_is_dead(uint32_t pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
@@ -112,8 +112,8 @@ uint8_t owner_judge(const struct record_owner *self, uint8_t writer, const struc
 		return writer;
 	memcpy(mount.host.b, host->b, 16);
 	memcpy(mount.boot.b, host->b + 16, 16);
-	/* Also where a connection of ours has it still: a node that was stopped, or busy, when we gave the region up may
-	 * not have heard of that. */
+	/* Even if the node says that the writer is connected: a node that was stopped or busy when this mount detached
+	 * may not know of that yet. */
 	if (owner_is_self(&mount, self))
 		return GVM_WRITER_NONE;
 	worker = mount;

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOW_NS	     3000000000ull  /* a wait that deserves a line */
+#define SLOW_NS	     3000000000ull  /* a wait that is logged */
 #define CALL_NS	     2000000000ull
 #define IDLE_MS	     10000u
-#define LOST_EACH_NS 60000000000ull /* a node that stays away is spoken of again then */
+#define LOST_EACH_NS 60000000000ull /* between two log lines about a node that stays away */
 
 static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_state state,
 		       bool renewed, const char *why)
@@ -45,7 +45,7 @@ static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_s
 	}
 }
 
-/* Which of the listed connections lead to a node that an earlier one leads to. */
+/* Finds the listed connections that lead to the same node as an earlier one. */
 static void pool_compare(struct pool *pool)
 {
 	for (unsigned i = 1; i < pool->listed; i++) {
@@ -62,7 +62,7 @@ static void pool_compare(struct pool *pool)
 	}
 }
 
-/* Of a node that is named more than once, by the spelling that has a rack. */
+/* If a node is listed more than once, the entry that has a rack counts. */
 static const char *rack_name(const struct pool *pool, const struct gvm_conn *conn)
 {
 	const struct gvm_id *own = gvm_conn_incarnation(conn);
@@ -103,7 +103,7 @@ static void pool_on_state(struct gvm_conn *conn, enum gvm_conn_state state, bool
 	pool->generation++;
 	for (unsigned i = 0; renewed && i < pool->count; i++)
 		if (pool->conns[i] == conn)
-			pool->drains[i] = false; /* it knows nothing of that */
+			pool->drains[i] = false; /* a restarted node has forgotten that */
 	if (state == GVM_CONN_UP)
 		pool_compare(pool);
 	if (pool->kind == POOL_WATCHES)
@@ -136,7 +136,7 @@ static void pool_close(struct pool *pool, unsigned i)
 	gvm_conn_destroy(pool->conns[i]);
 }
 
-/* Drops a connection of the pool that has no requests and no other user. */
+/* POOL_WRITES: closes a connection without requests. False: there is none. */
 static bool pool_drop_idle(struct pool *pool)
 {
 	for (unsigned i = 0; pool->kind == POOL_WRITES && i < pool->count; i++) {
@@ -144,7 +144,7 @@ static bool pool_drop_idle(struct pool *pool)
 			continue;
 		pool_close(pool, i);
 		pool->count--;
-		/* In the order in which they were made, more or less that of their last use. */
+		/* conns[] stays in the order of creation, which is about that of the last use. */
 		memmove(&pool->conns[i], &pool->conns[i + 1], (pool->count - i) * sizeof(*pool->conns));
 		memmove(&pool->sources[i], &pool->sources[i + 1], (pool->count - i) * sizeof(*pool->sources));
 		pool->generation++;

@@ -4,12 +4,11 @@
  *
  * Every thread that talks to nodes has a pool of its own, so that connections need no locks. A
  * pool begins with the nodes of the command line and grows by those that regions' records name. A
- * region's chunk is found by its node's incarnation, never by an address: a node that restarted
+ * region's node is identified by its incarnation, never by its address: a node that restarted
  * empty is another node.
  *
- * So is a node of the command line: whichever way it is spelled, and however often, it counts once.
- * That two addresses are one node's is learnt when it greets; until then they count as two, since a
- * node that does not answer may be any.
+ * So are the nodes of the command line: a node counts once, however often and in whichever spelling it is listed.
+ * Two addresses turn out to be one node when it sends its HELLO; until then they count as two.
  */
 #ifndef GVMFS_POOL_H
 #define GVMFS_POOL_H
@@ -23,79 +22,79 @@
 #define POOL_CONNS_MAX 512
 
 enum pool_kind {
-	POOL_WATCHES, /* stays connected to all nodes, and logs when they come and go: one of a process */
-	POOL_TALKS,   /* connects when there is something to ask, and lets go again */
-	POOL_WRITES,  /* that, and knows no node before it is needed */
+	POOL_WATCHES, /* stays connected to all nodes, and logs when they come and go: one in a process */
+	POOL_TALKS,   /* connects for a request, and closes idle connections */
+	POOL_WRITES,  /* the same, but begins without the command line's nodes */
 };
 
 struct pool {
 	const struct options *opts;
 	enum pool_kind kind;
 	uint64_t client;
-	struct loop *loop; /* of the thread: it watches them */
-	struct gvm_conn *conns[POOL_CONNS_MAX];
-	struct loop_source *sources[POOL_CONNS_MAX]; /* of each */
-	uint64_t lost_said_ns[POOL_CONNS_MAX]; /* of each: when its loss was logged; 0: not since it was up */
+	struct loop *loop; /* of the thread; polls the connections */
+	struct gvm_conn *conns[POOL_CONNS_MAX]; /* the arrays below have an entry for each connection */
+	struct loop_source *sources[POOL_CONNS_MAX];
+	uint64_t lost_said_ns[POOL_CONNS_MAX]; /* when its loss was logged; 0: not since it was last up */
 	unsigned count;
-	unsigned listed;     /* conns[0..listed-1] are those of the command line: the name table's */
-	bool again[OPTIONS_NODES_MAX]; /* of these: an earlier one leads to the same node */
-	bool quiet[POOL_CONNS_MAX]; /* of each: it did not answer when it was last asked: pool_note() */
-	uint64_t untold_ns[POOL_CONNS_MAX]; /* of each: since when it is up, and not told of our regions; 0: it is */
-	unsigned untold; /* of these: region_reattach_tick() */
-	bool drains[POOL_CONNS_MAX]; /* of each: it is to be emptied: drain.h */
-	uint64_t drains_ns; /* before it they are not asked again */
-	struct fetch_latency latency[POOL_CONNS_MAX]; /* of each: what GETs of fetch.h take */
-	uint32_t generation; /* changes whenever pool_node() may answer otherwise than before */
+	unsigned listed;     /* conns[0..listed-1] are the command line's nodes, which have the name table */
+	bool again[OPTIONS_NODES_MAX]; /* an earlier listed connection leads to the same node */
+	bool quiet[POOL_CONNS_MAX]; /* it did not answer the last time: pool_note() */
+	uint64_t untold_ns[POOL_CONNS_MAX]; /* since when it is up without having been told of our regions; 0: it was */
+	unsigned untold; /* how many untold_ns are set: region_reattach_tick() */
+	bool drains[POOL_CONNS_MAX]; /* the node is to be drained: drain.h */
+	uint64_t drains_ns; /* the nodes are not asked for that again before this time */
+	struct fetch_latency latency[POOL_CONNS_MAX]; /* how long its GETs take: fetch.h */
+	uint32_t generation; /* changes whenever pool_node() may return another connection than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */
 	void *owner;
 };
 
-/* Makes the connections of the command line's nodes (but POOL_WRITES); nothing is sent yet. 0 or a
+/* Creates connections to the command line's nodes (except POOL_WRITES); nothing is sent yet. 0 or a
  * negative errno. */
 int pool_init(struct pool *pool, const struct options *opts, uint64_t client, struct loop *loop,
 	      enum pool_kind kind);
 void pool_deinit(struct pool *pool);
 
-/* The connection to a region's node: by incarnation, else by address (it answers LOST if another
- * node lives there now). NULL: no memory or descriptors at present, or too many nodes. POOL_WRITES may
- * give up a connection without requests for it. */
+/* The connection to a region's node, owned by the pool: by incarnation, else by address (a request then fails if
+ * another node has that address now). NULL: no memory or descriptors at present, too many nodes, or (POOL_WRITES) one
+ * that must not be sent to. POOL_WRITES may close an idle connection to get a descriptor. */
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
 
-/* Whether content may go to a region's node as this mount sends it: if it does not seal only because all nodes that the
- * command line names are on loopback, it sends nothing to one elsewhere, which a record may name. POOL_WRITES sees to it
- * once more. */
+/* Whether a region's content may be sent to the node. A mount that does not seal only because all nodes of its
+ * command line are on loopback must not send to a node elsewhere, which a record may name. A POOL_WRITES pool refuses
+ * such a connection, too. */
 bool pool_may_send(const struct pool *pool, const struct record_node *node);
 
-/* Notes whether a node answered in good time, wherever it was asked, and tells what is known: one
- * that is quiet need not be waited for. */
+/* Notes whether a node answered in time (quiet: it did not), also for requests of other pools. */
 void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
+/* Whether the node is quiet or not connected: then do not wait for it. */
 bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 
-/* What GETs over a connection of the pool take. */
+/* The latency of GETs over a connection of the pool. */
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn);
 
-/* The rack that the command line's list of nodes names for a connection's: equal numbers are one rack; 0: it is by
- * itself, as far as is known. */
+/* The rack of a connection's node, by the command line's list of nodes: equal numbers are one rack; 0: none is given,
+ * so the node counts as a rack of its own. */
 unsigned pool_rack(const struct pool *pool, const struct gvm_conn *conn);
 
-/* How many nodes the command line names, as far as is known. */
+/* How many different nodes the command line names, as far as is known. */
 unsigned pool_nodes(const struct pool *pool);
 
-/* Looks once for answers on every connection that has requests under way; returns the frames
+/* Looks once for answers on every connection that has requests in flight; returns the number of frames
  * received. */
 int pool_poll(struct pool *pool);
 
 /*
- * Waits in a fiber until `req`, just submitted to `conn`, is done; its done callback is `pool_done`,
- * or calls it. Says so once when it takes long. Returns its result.
+ * In a fiber: waits until `req`, which was submitted to `conn`, is done, and returns its result. Its done callback
+ * is pool_done() (or sets the same flag), with a flag (bool) as req->arg. Logs once that it waits, after 3 s.
  */
 void pool_done(struct gvm_req *req);
 int pool_wait(struct gvm_conn *conn, struct gvm_req *req);
 
-/* The deadline of a request that a user waits for: now + --timeout, or 0 for none. */
+/* The deadline of a request that a user waits for: now + --timeout (CLOCK_MONOTONIC); 0: none. */
 uint64_t pool_deadline(const struct options *opts);
-/* The deadline of a conversation about names, sizes and openings: --timeout, but without one not for
- * ever. Nothing of a guest's memory hangs on it, and an error can be tried again. */
+/* The deadline of a conversation about names, sizes and attaching: the same, or 2 s from now without --timeout. No
+ * guest's memory depends on it, and it can be tried again. */
 uint64_t pool_call_deadline(const struct options *opts);
 
 #endif

@@ -76,7 +76,7 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 	fetch_begin(w->fetches, f, way, count);
 }
 
-/* With what the journal has of the inode now; NULL: no memory. */
+/* A job with a copy of what the journal has of the inode now; NULL: no memory. */
 static struct region_job *region_job_new(struct worker *w, struct inode *inode, region_done_fn *done, void *arg,
 					 void (*work)(struct job *, struct pool *), void (*end)(struct job *),
 					 uint64_t size_bytes)
@@ -130,7 +130,7 @@ static void attach_apply(struct region_job *rj)
 	struct journal_inode *d = rj->inode->disk;
 
 	d->failed = 0;
-	/* Whoever attached in between has an epoch in between. */
+	/* A host that attached since our last attachment used an epoch in between. */
 	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
 		d->cache_stale = 1;
 	rj->w->region_events->attached(rj->w, rj->inode);
@@ -183,8 +183,8 @@ int region_can_read(struct worker *w, const struct inode *inode)
 		return -EKEYREJECTED;
 	}
 	log_error(rec->name,
-		  "its nodes say that it is not sealed, and this mount takes nothing that is not: if it was made with "
-		  "--no-seal, a mount with --no-seal reads it; if it was sealed, they lie");
+		  "it is not sealed, by its nodes' record, and this mount reads sealed regions only: if it was made with "
+		  "--no-seal, mount with --no-seal; if it was sealed, nodes have forged the record");
 	return -EPERM;
 }
 
@@ -220,7 +220,8 @@ void region_take(struct worker *w, struct inode *inode, bool force, region_done_
 		     inode->disk->rec.size_bytes);
 }
 
-/* Its index is of use to a writer only. But a successor that finds the epoch in the journal is the writer still. */
+/* Detaches, and frees the index, which only a writer needs. It checks that the journal has no epoch any more: with one,
+ * a successor would still be the writer, and need the index. */
 static void detach_work(struct job *job, struct pool *pool)
 {
 	const struct region_job *rj = (const struct region_job *)job;
@@ -231,7 +232,7 @@ static void detach_work(struct job *job, struct pool *pool)
 		journal_index_give_back(rj->w->journal, rj->inode->nr, 0);
 }
 
-/* With slots left a writer may still look at the index: then the next attachment clears it. */
+/* With journal slots left, a flush may still read the index: then the next attachment clears it. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	struct journal_inode *d = inode->disk;
@@ -245,7 +246,7 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	inode->held_at_ns = 0;
 	inode->held_known = false;
 	w->region_events->forget(w, inode);
-	/* Not before the journal says that the region is not attached: detach_work() looks. */
+	/* Only now that the journal says that the region is not attached: detach_work() reads that. */
 	if (rj)
 		jobs_submit(w->jobs, &rj->job);
 	else
@@ -253,9 +254,9 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 }
 
 /*
- * What follows is in the journal step by step, and we may be killed after any. The size comes last:
- * until then the kernel's request, sent again, does all of it again. The version of the record comes
- * first: a record that differs from the nodes' has one that they do not have, so it is saved.
+ * These steps reach the journal one by one, and the worker may be killed after any of them. The size comes last:
+ * until then, the kernel's resent request does all of them again. The record's version comes
+ * first: a record that differs from the nodes' then has a version that they do not have, and is saved.
  */
 static void create_end(struct job *job)
 {
@@ -299,8 +300,9 @@ static void resize_end(struct job *job)
 	region_end(rj);
 }
 
-/* What was cut off is zeros on all nodes by now, and what is written there has a version above cut_version, whatever the
- * index says. So that goes here, where no fault waits for it, and resize_end() finds little left. */
+/* After a shrink, the chunks behind the new end are zeros on all nodes, and later writes there take versions above
+ * cut_version, whatever the index has. So their entries are freed here, where no fault waits, and resize_end() finds
+ * few left. */
 static void resize_work(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
@@ -349,7 +351,7 @@ static void stat_end(struct job *job)
 	inode_held_set(rj->inode, job->result, rj->held_bytes, rj->seen_epoch);
 	if (!job->result)
 		rj->inode->seen_epoch = rj->seen_epoch;
-	if (!job->result || rj->writer >= GVM_WRITER_AWAY) /* one node that says so is enough */
+	if (!job->result || rj->writer >= GVM_WRITER_AWAY) /* for a live writer one node's answer is enough */
 		rj->inode->writer = rj->writer;
 	region_end(rj);
 }
@@ -378,15 +380,15 @@ static const char *error_text(int error)
 	case -ETIMEDOUT:
 		return "no answer within --timeout";
 	case -EHOSTDOWN:
-		return "one of its nodes does not answer, or has LOST its copy, and may have had a newer one; no writer has "
-		       "said meanwhile that it goes on without that node";
+		return "one of its nodes does not answer, or has LOST its copy, which may have been newer; no writer "
+		       "has recorded since that it goes on without that node";
 	}
 	return strerror(-error);
 }
 
 #define NODES_TEXT (RECORD_REPLICAS * (RECORD_ADDR_MAX + 8))
 
-/* All that are to have it. */
+/* The addresses of the nodes that have a replica of the chunk. */
 static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf[NODES_TEXT])
 {
 	size_t n = 0;
@@ -414,7 +416,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		return;
 	}
 	if (error == -EHOSTDOWN)
-		w->names_at_ns = 0; /* its record may be another by now */
+		w->names_at_ns = 0; /* its record may have changed: the next look-up reads it again */
 	if (inode->unreported)
 		snprintf(more, sizeof(more), " (and %u more since the last such line)",
 			 inode->unreported);

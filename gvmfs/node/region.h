@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region.h - a region's life on the nodes: made, attached for writing, resized, detached, deleted.
+ * region.h - a region's life on the nodes: created, attached for writing, resized, detached, deleted.
  *
- * To write to a region, and to trust an index of it, we attach to it as its writer: with an epoch
- * above any before, on all of its nodes. A node refuses what comes with an older epoch, so a second
- * host can never mix its writes with ours; a region whose writer is alive is busy for others.
- * Whoever only reads on another host asks the node for each page.
+ * To write to a region, and to trust an index of it, a mount attaches to it as its writer: with a higher epoch
+ * than any before, on all of its nodes. A node refuses requests with an older epoch, so a second
+ * host can never mix its writes with ours; while a region's writer is alive, it is busy for other hosts.
+ * A host that only reads asks the nodes for each page.
  *
- * The functions with a callback start a job and return; the caller holds the inode (inode_acquire)
- * until the callback. Front thread.
+ * Functions with a callback start a job and return, or call back at once on an error; the caller holds the inode
+ * (inode_acquire()) until the callback. Front thread.
  */
 #ifndef GVMFS_REGION_H
 #define GVMFS_REGION_H
@@ -19,62 +19,63 @@
 
 struct worker;
 
-/* What becomes of a region, for what is kept of it above: given at the start (w->region_events). */
+/* A region's events, for the layers above; w->region_events, set at the start. */
 struct region_events {
-	/* Its index is another from here on: what is kept of its chunks is out of date. */
+	/* Its index is replaced: cached chunks are stale. */
 	void (*forget)(struct worker *w, struct inode *inode);
-	/* It is about to be attached here, and still has its last epoch. */
+	/* It is about to be attached here; the journal still has its last epoch. */
 	void (*attached)(struct worker *w, struct inode *inode);
 	void (*detached)(struct worker *w, struct inode *inode);
-	/* It has failed for good, which the journal says already: nothing of it can be stored any more. */
+	/* It has failed for good (the journal says so already): nothing of it can be stored any more. */
 	void (*failed)(struct worker *w, struct inode *inode, const char *why);
-	/* Which replicas are members of a slot's view has changed, or which of the nodes answer. */
+	/* The members of a slot's view have changed, or which nodes answer. */
 	void (*replicas_changed)(struct worker *w, struct inode *inode);
-	/* A node has told, to what was not about a chunk's content, that another host is the writer. */
+	/* A node has answered, to a request that was not about a chunk, that another host is the writer. */
 	void (*fenced)(struct worker *w, struct inode *inode);
-	/* A majority of the nodes is to answer about names: names_refresh(). `done` tells whether one has, soon. */
+	/* names_refresh(): `done` gets 0 if a majority of the nodes answered about names. */
 	void (*names_read)(struct worker *w, bool once, void (*done)(struct worker *w, int result, void *arg), void *arg);
 };
 
 typedef void region_done_fn(struct worker *w, struct inode *inode, int result, void *arg);
 
-/* We are its writer: the index of its chunks is ours. */
+/* This mount is its writer: inode->index is valid. */
 bool region_is_attached(const struct inode *inode);
 
-/* Whether this mount can read what the region's record says that it has: 0; -ENOKEY: it is sealed, and the mount is not
- * to; -EKEYREJECTED: with another key; -EPERM: it is not sealed, and the mount takes nothing that is not, or
- * it lies where this mount sends nothing (pool_may_send()). Then says so in the log. */
+/* Whether this mount can read the region, by its record. 0; -ENOKEY: it is sealed, and the mount has no key;
+ * -EKEYREJECTED: it is sealed with another key; -EPERM: it is not sealed, and the mount reads sealed regions only, or
+ * one of its nodes must not be sent to (pool_may_send()). Errors are logged. */
 int region_can_read(struct worker *w, const struct inode *inode);
 
-/* Takes the region over for writing and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a
- * node has lost it. */
+/* Attaches to the region as its writer and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a
+ * node has lost it. Or an error of region_can_read(). */
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Takes the region from its writer, connected or away, and gives it up again: that writer is fenced, and
- * the region free. A person asks for that. With force also if it could not be attached (-EIO) then, since nobody knows who
- * has what was written last. */
+/* Takes the region from its writer, connected or away, and detaches again: that writer is fenced, and the region is
+ * free. Only on a user's request. With force also if it cannot be attached otherwise (-EIO), because it is not known
+ * which node has the last writes. */
 void region_take(struct worker *w, struct inode *inode, bool force, region_done_fn *done, void *arg);
-/* Gives it up (what was written is acknowledged: store_sync). Never fails. */
+/* Detaches. The caller has had all writes acknowledged (store_sync()). The region counts as detached even if the
+ * callback gets an error. */
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
-/* Changes the size: makes the region on the nodes if it has none yet, and attaches to it; reserves
- * the space.
- * -ENOSPC: they cannot promise it. Growing and shrinking need an attached region. Updates the
- * record (not saved: names.h). */
+/* Changes the size, and what the nodes reserve. A region that has no nodes yet is created on them and attached; any
+ * other has to be attached. -ENOSPC: the nodes cannot promise the room. Updates the
+ * record, but does not save it (names_save.h). */
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg);
-/* Deletes it on the nodes: 0; or -EAGAIN: one that cannot be reached keeps its part (that was said). */
+/* Deletes it on the nodes: 0; or -EAGAIN: a node that does not answer keeps its part (logged). */
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
- * deadline. (The first of it alone, of many regions: figures.h.) */
+ * deadline. (figures.h asks for the bytes only, but for many regions at once.) */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 
 /* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
  * the rest, and of f->what the page mask and the page that is waited for. */
 void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f);
 
-/* One line about a failed access (at most one a second and region); fails the region if the reason
- * is for good: fenced. */
+/* Logs a failed access (at most one line a second for each region). If the region was fenced (-EKEYREVOKED), fails it
+ * instead. `what`: "read", for example; `error`: a negative errno. */
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error);
-/* No more reads and writes: the region was taken over, or what was written to it cannot be kept. */
+/* Fails the region for good, with a loss in the log: it was fenced, or its writes cannot be stored. Every further
+ * access is an I/O error. */
 void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int error);
 
 #endif

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHORT_NS	 3000000000ull /* for what must not wait for a dead node */
+#define SHORT_NS	 3000000000ull /* for requests that must not wait long for a dead node */
 #define WATCHED_PAUSE_NS 3000000ull
-#define WATCHED_NS	 3000000000ull /* a watch lapses after a third of that */
+#define WATCHED_NS	 3000000000ull /* a watch lapses after a third of this */
 
-/* Begins it: ask->call.req.result has the outcome after ask_wait(), and at once if it could not be begun. */
+/* Begins region_open(). ask->call.req.result is the result after ask_wait(), or at once if it could not be begun. */
 static void region_open_begin(struct pool *pool, const struct region_job *rj, unsigned node, uint8_t mode, uint64_t epoch,
 			      uint64_t deadline_ns, struct ask *ask)
 {
@@ -42,7 +42,7 @@ int region_open(struct pool *pool, const struct region_job *rj, unsigned node, u
 	return ask_wait(ask);
 }
 
-/* Opens it on all nodes from `first` on that are not away, at a time; the others' asks are left alone. */
+/* region_open() on all nodes >= `first` that are not away, at once; asks[] has their results. */
 static void nodes_open(struct pool *pool, const struct region_job *rj, unsigned first, uint8_t mode, uint64_t epoch,
 		       uint64_t deadline_ns, struct ask *asks)
 {
@@ -59,7 +59,7 @@ void region_look(struct pool *pool, const struct region_job *rj, uint64_t deadli
 	nodes_open(pool, rj, 0, GVM_OPEN_LOOK, 0, deadline_ns, asks);
 }
 
-/* Whether a node says that it is another writer's. */
+/* Whether another writer has the region, by a node's answer. */
 static bool region_is_taken(struct region_job *rj, const struct gvm_region_open_rsp *rsp)
 {
 	bool taken = region_writer(rj, rsp) >= GVM_WRITER_AWAY;
@@ -71,7 +71,7 @@ static bool region_is_taken(struct region_job *rj, const struct gvm_region_open_
 	return taken;
 }
 
-/* What a look has brought from one node. */
+/* Takes one node's answer into account. */
 static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask, uint64_t *epoch, bool *taken)
 {
 	int r = ask->call.req.result;
@@ -126,8 +126,8 @@ void region_let_go(struct region_job *rj, struct pool *pool, uint64_t epoch, con
 	free(asks);
 }
 
-/* Attaches to one node, or holds the region there. While readers of other hosts drop what they keep of the region, it
- * asks again. */
+/* Attaches to one node, or holds the region there. Asks again while the node waits for readers of other hosts to drop
+ * their cached pages (-EINPROGRESS). */
 static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, uint8_t mode, uint64_t epoch,
 		      struct ask *ask)
 {
@@ -142,8 +142,8 @@ static int node_claim(struct region_job *rj, struct pool *pool, unsigned node, u
 	return r;
 }
 
-/* What is to be done about a node's answer: 0: nothing, -EAGAIN: it knows an epoch that is higher than *higher was; or why
- * the claim fails. */
+/* Judges a node's answer: 0: go on; -EAGAIN: it knows a higher epoch, see *higher; otherwise the error with which the
+ * claim fails. */
 static int claim_judge(struct region_job *rj, unsigned node, int r, const struct ask *ask, uint64_t *higher)
 {
 	if (!r || region_node_leave_out(rj, node, r))
@@ -153,16 +153,16 @@ static int claim_judge(struct region_job *rj, unsigned node, int r, const struct
 	return r == -EKEYREVOKED ? -EAGAIN : r == -ENOMEDIUM ? -EIO : r;
 }
 
-/* The answer of a node may have been lost. */
+/* Whether the node may have granted it: its answer may have been lost. */
 static bool may_have_passed(int r)
 {
 	return !r || r == -ETIMEDOUT;
 }
 
 /*
- * Holds the region on all nodes that are not away, or attaches to them: the first alone, where readers have their
- * watches, and which lets one of several clients pass that come at the same time; once it has, all others at a time.
- * 0, or as claim_judge(). `granted` (all false before): which did, or may have.
+ * Holds the region on all nodes that are not away, or attaches to them. The first node alone: readers have their
+ * watches there, and of several clients at the same time it lets one pass. Then all others at once.
+ * 0, or an error of claim_judge(). `granted` (all false before): the nodes that granted it, or may have.
  */
 static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, uint64_t epoch, uint64_t *higher,
 		       bool *granted)
@@ -189,7 +189,7 @@ static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, u
 		if (rj->away[next])
 			continue;
 		r = asks[next].call.req.result;
-		/* (One that has begun anew does not know by whom it is watched.) */
+		/* (A node that restarted does not know its watches, and waits until they would have lapsed.) */
 		if (r == -EINPROGRESS)
 			r = node_claim(rj, pool, next, mode, epoch, &asks[next]);
 		granted[next] = may_have_passed(r);
@@ -201,7 +201,7 @@ static int nodes_claim(struct region_job *rj, struct pool *pool, uint8_t mode, u
 	return result;
 }
 
-/* `held`: NULL: wherever it may be. */
+/* Releases the hold. `held`: the nodes that may have it; NULL: all. */
 static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epoch, const bool *held)
 {
 	struct ask *asks = asks_make(rj->rec.node_count);
@@ -224,9 +224,9 @@ static unsigned nodes_away(const struct region_job *rj)
 	return away;
 }
 
-/* Asks every node whether we may attach, and none of them lets another client from then on: what one refuses
- * has fenced the writer on no other, nor has what cannot be attached since another node is gone now. A higher epoch: as
- * region_claim(). */
+/* Holds the region on every node: each agrees that this mount may attach, and lets no other client from then on. If one
+ * refuses, or the region cannot be attached because another node is away by now, no node has fenced the writer yet.
+ * Results as region_claim(). */
 static int region_hold(struct region_job *rj, struct pool *pool, uint64_t *epoch)
 {
 	bool held[RECORD_NODES_MAX] = { false };

@@ -17,17 +17,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHORT_NS	3000000000ull /* for what must not wait for a dead node */
+#define SHORT_NS	3000000000ull /* for requests that must not wait long for a dead node */
 #define STAT_NS		1000000000ull
 #define DELETE_NS	10000000000ull
-#define CREATE_NS	1000000000ull /* to take back what was begun, while its caller waits */
-#define BUSY_TRIES	20 /* the last writer may just be leaving: 2 seconds */
+#define CREATE_NS	1000000000ull /* to undo a create that failed, while its caller waits */
+#define BUSY_TRIES	20 /* for 2 seconds: the last writer may just be detaching */
 #define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
 #define DISCARD_LOOKS	(1u << 18) /* chunks, before other conversations go on */
 #define DISCARD_PAUSE_NS 1000000ull
-#define DISCARD_CHUNKS	16384u /* of a request: about as long does a node take for nothing else */
-#define DISCARD_GAP	64u    /* what lies between is thrown away, too: it has nothing */
+#define DISCARD_CHUNKS	16384u /* in a request, during which the node does nothing else */
+#define DISCARD_GAP	64u    /* unwritten chunks between two runs that are discarded in one request */
 
 struct node_index {
 	struct region_job *rj;
@@ -42,7 +42,7 @@ static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
 
 	if (ni->versions)
 		region_versions_add(ni->versions, rj, ni->node, chunk, version);
-	/* What it has beyond the size, or of another's slots, is of no use to us. */
+	/* Chunks beyond the size, or of slots that are not the node's, do not count. */
 	else if (chunk < record_chunks(rj->rec.size_bytes) && record_node_of(&rj->rec, chunk, 0) == ni->node)
 		rj->index[chunk] = version;
 }
@@ -84,12 +84,12 @@ static int region_read_index(struct region_job *rj, struct pool *pool)
 	return r;
 }
 
-/* Says why it cannot be had. */
+/* Logs why the region cannot be attached. */
 static void busy_complain(const struct region_job *rj)
 {
 	if (rj->lease_ms)
 		log_error(rj->rec.name,
-			  "another host has it open for writing; that host is not heard of, and keeps it for "
+			  "another host has it open for writing; that host does not answer, and its lease holds for "
 			  "another %llu s. If that host is certainly dead: gvm region take FILE",
 			  (unsigned long long)((rj->lease_ms + 999) / 1000));
 	else
@@ -108,7 +108,7 @@ again:
 	r = region_query(rj, pool, &epoch, &taken);
 	if (!r && taken && !rj->take)
 		r = -EBUSY;
-	/* Nobody is fenced by an attachment that could not be. */
+	/* Checked before the claim, so that no writer is fenced by an attachment that then fails. */
 	if (!r && rj->rec.replicas > 1)
 		r = region_views_choose(rj, pool);
 	while (!r) {
@@ -155,7 +155,7 @@ void region_job_detach(struct job *job, struct pool *pool)
 	job->result = 0;
 }
 
-/* Deletes the parts on nodes first..first+count-1, all at a time; done[i]: 0, or why not. */
+/* Deletes the parts on nodes first..first+count-1, all at once; done[i]: 0 or a negative errno. */
 static void parts_delete(struct pool *pool, const struct region_job *rj, unsigned first, unsigned count,
 			 uint64_t within_ns, int *done)
 {
@@ -168,7 +168,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rec->nodes[first + i]);
 
-		/* One without a slot was given up long ago. */
+		/* A node without a slot is not worth a long wait. */
 		if (conn)
 			gvm_region_open(conn, ask_begin(&asks[i], record_node_is_used(rec, first + i) ?
 									  deadline_ns :
@@ -196,7 +196,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	free(asks);
 }
 
-/* 0; or -EAGAIN: a node that does not answer keeps its part. */
+/* 0; -EAGAIN: a node that does not answer keeps its part. */
 static int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
 {
 	int done[RECORD_NODES_MAX], result = 0;
@@ -217,7 +217,7 @@ void region_job_delete(struct job *job, struct pool *pool)
 	job->result = region_delete_all((struct region_job *)job, pool, DELETE_NS);
 }
 
-/* Fills nodes[] with the nodes that answer, what each could still promise, and its rack. */
+/* Fills rec->nodes[] with the nodes that answer and have room; with what each can still promise, and its rack. */
 static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes, unsigned *rack)
 {
 	struct record *rec = &rj->rec;
@@ -251,7 +251,7 @@ static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *fre
 	return rec->node_count ? 0 : -ENOSPC;
 }
 
-/* Takes out the nodes that got no slot. */
+/* Removes the nodes that got no slot from the record. */
 static void region_compact(struct record *rec)
 {
 	uint16_t to[RECORD_NODES_MAX];
@@ -299,7 +299,7 @@ static int create_wait(struct pool *pool, const struct region_job *rj, unsigned 
 	return ask_wait(ask);
 }
 
-/* On all nodes at a time. */
+/* Creates the region on all its nodes, at once. */
 static int region_create(struct pool *pool, const struct region_job *rj, uint64_t chunks)
 {
 	unsigned count = rj->rec.node_count;
@@ -342,7 +342,7 @@ static void room_complain(struct region_job *rj, struct pool *pool)
 		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
 }
 
-/* The nodes with room are too few for its copies, or their racks are. */
+/* Logs that there are too few nodes with room, or too few racks, for its copies. */
 static void places_complain(const struct region_job *rj, const unsigned *rack)
 {
 	const struct record *rec = &rj->rec;
@@ -399,14 +399,14 @@ static bool is_shrink(const struct region_job *rj)
 	return record_chunks(rj->size_bytes) < record_chunks(rj->rec.size_bytes);
 }
 
-/* What has been thrown away does not come back: a shrink that has begun is carried on until every
+/* Discarded chunks do not come back: so a shrink that has begun goes on until every
  * node has it, however long that takes. */
 static uint64_t resize_deadline(const struct region_job *rj, const struct pool *pool)
 {
 	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
 }
 
-/* After a look at the node, which its answer is about: with what it holds of slots that were, or were to be, its own. */
+/* Begins a node's resize, after its answer to region_look(). What it reserves includes its strays. */
 static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks, struct ask *ask)
 {
 	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
@@ -423,7 +423,7 @@ static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node,
 	return 0;
 }
 
-/* On all nodes that are not away, at a time; done[i]: one of them has become that large. */
+/* Resizes the region on all nodes that are not away, at once; done[i]: node i has the new size. */
 static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, bool *done)
 {
 	unsigned count = rj->rec.node_count;
@@ -448,7 +448,7 @@ static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunk
 	return result;
 }
 
-/* A predecessor that was killed may have cut them off already: they are zeros then. */
+/* The node may have the new size already, from a predecessor that was killed: then the chunks are gone. */
 static int discard_refused(struct region_job *rj, struct pool *pool, unsigned node, int error)
 {
 	struct ask ask;
@@ -459,7 +459,7 @@ static int discard_refused(struct region_job *rj, struct pool *pool, unsigned no
 	return 0;
 }
 
-/* Some chunks, on all nodes at a time. */
+/* Discards a run of chunks, on all nodes at once. */
 static int chunks_discard(struct region_job *rj, struct pool *pool, uint64_t first, uint64_t count)
 {
 	struct gvm_discard_req what = { .region = rj->rec.id, .epoch = rj->epoch, .first = first,
@@ -486,8 +486,8 @@ static int chunks_discard(struct region_job *rj, struct pool *pool, uint64_t fir
 	return result;
 }
 
-/* Above every version that a chunk to be thrown away has, or that one may have on a node. Nobody writes them any
- * more. Those of a large region take a while, and other conversations go on meanwhile. */
+/* A version above every one that a chunk to be discarded has, or may have on a node. (These chunks are not written any
+ * more.) A large region takes a while; other conversations go on meanwhile. */
 static uint64_t discard_version(struct region_job *rj)
 {
 	uint64_t end = record_chunks(rj->rec.size_bytes), version = gvm_version(rj->epoch, 1), looked = 0;
@@ -505,9 +505,9 @@ static uint64_t discard_version(struct region_job *rj)
 }
 
 /*
- * Throws away what lies behind the new end. Only what was ever written: of everything that was sent to a node,
- * the index knows by now, since the caller had it all acknowledged. It goes bit by bit, since faults of others wait for
- * the nodes, too. Runs that are close to each other are one.
+ * Discards the chunks behind the new end that were ever written. The index has them all, since the caller has had all
+ * writes acknowledged. In small requests, since other regions' faults wait for the nodes meanwhile. Runs that are close
+ * to each other are merged.
  */
 static int region_discard(struct region_job *rj, struct pool *pool)
 {
@@ -515,8 +515,8 @@ static int region_discard(struct region_job *rj, struct pool *pool)
 	int r = 0;
 
 	rj->discard_version = discard_version(rj);
-	/* In the journal before any node has it: whoever writes to these chunks after a discard that was cut short, by
-	 * an error or the worker's death, must not give that version to other bytes. */
+	/* In the journal before any node has it: if the discard is interrupted, by an error or the worker's death,
+	 * later writes to these chunks must not use that version for other bytes. */
 	journal_publish64(&rj->inode->disk->cut_version, rj->discard_version);
 	for (uint64_t c = record_chunks(rj->size_bytes), looked = 1; !r && c < end; c++, looked++) {
 		c = journal_index_next(rj->w->journal, rj->inode->nr, c);
@@ -597,12 +597,12 @@ void region_job_stat(struct job *job, struct pool *pool)
 			continue;
 		rj->quiet[i] = r == -ETIMEDOUT;
 		if (r < 0) {
-			/* That all others have lost it is said only where all others are heard. */
+			/* -ENOMEDIUM (LOST) is the result only if no node failed in another way. */
 			if (r != -ENOMEDIUM || !job->result)
 				job->result = r;
 			continue;
 		}
-		/* A node's records of what was never written are no data: see inode_held_bytes(). */
+		/* Without chunks, a node's bytes are bookkeeping, not data: see inode_held_bytes(). */
 		rj->held_bytes += rsp->chunks_held ? rsp->held_bytes : 0;
 		writer = owner_judge(&rj->self, rsp->writer, &rsp->host, &rsp->process);
 		if (writer > rj->writer)

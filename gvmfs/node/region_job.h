@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region_job.h - the conversations with nodes behind region.h: run in job threads, block, and touch
- * nothing but the job (and, when attaching, the chunk index of the inode that is held for it).
+ * region_job.h - the conversations with nodes behind region.h. In jobs' fibers; they touch only the job and,
+ * when attaching, the chunk index of the inode, which its caller holds.
  */
 #ifndef GVMFS_REGION_JOB_H
 #define GVMFS_REGION_JOB_H
@@ -15,34 +15,34 @@ struct region_job {
 	struct inode *inode;
 	region_done_fn *done;
 	void *arg;
-	struct record rec;	 /* a copy; created regions come back with nodes and slots */
+	struct record rec;	 /* a copy; create: out, with nodes and slots */
 	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
-	uint64_t seen_epoch;	 /* stat: of the writer that attached last */
+	uint64_t seen_epoch;	 /* stat, out: of the writer that attached last */
 	uint64_t size_bytes;	 /* resize: the new size */
-	uint64_t cut_version;	 /* of the zeros that were left behind before */
-	uint64_t discard_version; /* shrink, out: of those that stay behind now; 0: nothing was thrown away */
-	_Atomic uint64_t *index; /* create, attach: filled with what the nodes have */
-	uint64_t *words;	 /* and the views of its slots, if they have several replicas; NULL: only looked at */
-	bool away[RECORD_NODES_MAX]; /* attach: nodes that are left out, since others have what they had */
-	uint64_t held_bytes;	 /* stat */
-	uint8_t writer;		 /* stat: see owner_judge() */
-	uint64_t lease_ms;	 /* attach, in vain: how long the writer, which is away, keeps it */
+	uint64_t cut_version;	 /* the inode's */
+	uint64_t discard_version; /* shrink, out: version of the zeros that it left behind; 0: it discarded nothing */
+	_Atomic uint64_t *index; /* create, attach, out: what the nodes have */
+	uint64_t *words;	 /* the same, with several replicas: the views of its slots; NULL: they are not set */
+	bool away[RECORD_NODES_MAX]; /* nodes to skip: without a slot, or left out since others have their chunks */
+	uint64_t held_bytes;	 /* stat, out */
+	uint8_t writer;		 /* stat, out: see owner_judge() */
+	uint64_t lease_ms;	 /* attach, out on -EBUSY: how long the writer, which is away, keeps its lease */
 	const struct options *opts;
 	struct record_owner self;
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
-	bool pass;		 /* attach: a lease is ours, or of a mount that is dead */
-	bool take;		 /* also from a live writer: a person said so */
-	bool force;		 /* though it is not known who has what was written last: a person said so */
-	uint64_t forced[RECORD_SLOTS / 64]; /* slots of which that is so */
-	bool asked[RECORD_NODES_MAX]; /* stat: which nodes have a slot, and were */
-	bool quiet[RECORD_NODES_MAX]; /* and of these, which did not answer */
+	bool pass;		 /* attach: a node has a lease that is ours, or of a dead mount: override it */
+	bool take;		 /* also from a live writer, on a user's request */
+	bool force;		 /* also if it is not known which node has the last writes, on a user's request */
+	uint64_t forced[RECORD_SLOTS / 64]; /* the slots of which it is not known */
+	bool asked[RECORD_NODES_MAX]; /* stat: the nodes that have a slot, and were asked */
+	bool quiet[RECORD_NODES_MAX]; /* of these, those that did not answer */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);
-/* Takes it by force and gives it up. */
+/* Attaches by force and detaches. */
 void region_job_take(struct job *job, struct pool *pool);
 void region_job_detach(struct job *job, struct pool *pool);
-/* Makes it on the nodes and attaches. */
+/* Creates it on the nodes and attaches. */
 void region_job_create(struct job *job, struct pool *pool);
 void region_job_resize(struct job *job, struct pool *pool);
 void region_job_delete(struct job *job, struct pool *pool);

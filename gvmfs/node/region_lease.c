@@ -11,13 +11,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define REATTACH_NS 100000000ull /* a fault at the start of a worker is served before */
+#define REATTACH_NS 100000000ull /* delay, so that faults at a worker's start are served first */
 
-/* The answer to a reattachment: FENCED means that another host took the region. */
+/* A request that attaches again with the same epoch. An answer of FENCED means that another host took the region. */
 struct reattach {
 	struct gvm_call call; /* first */
 	struct worker *w;
-	unsigned nr; /* of the inode that had it then */
+	unsigned nr; /* of the region's inode at that time */
 	struct gvm_id region;
 	uint64_t epoch;
 };
@@ -28,7 +28,8 @@ static void reattach_done(struct gvm_req *req)
 
 	struct journal_inode *d = inode_disk(ra->w->inodes, ra->nr);
 
-	/* (A replica may have been away since before we attached: BUSY is of a writer whom the others refuse.) */
+	/* (With replicas, BUSY proves nothing: a node that was away when we attached may still know an earlier writer,
+	 * which the other nodes refuse.) */
 	if (d->use != INODE_FREE && d->epoch == ra->epoch &&
 	    gvm_id_equal(&d->rec.id, &ra->region) &&
 	    (req->result == -EKEYREVOKED || (req->result == -EBUSY && d->rec.replicas < 2)))
@@ -36,7 +37,7 @@ static void reattach_done(struct gvm_req *req)
 	free(ra);
 }
 
-/* Of one region, to one of its nodes. */
+/* Sends it for one region to one of its nodes. */
 static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -63,7 +64,7 @@ void region_lease(struct worker *w, struct inode *inode)
 	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
 		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[i]);
 
-		/* Those that are down are told when they are up: region_reattach(). */
+		/* Nodes that are not connected are told when they are: region_reattach(). */
 		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
 			reattach(w, inode->nr, conn);
 	}
@@ -73,7 +74,7 @@ static void reattach_all(struct worker *w, struct gvm_conn *conn)
 {
 	const struct inode *inode;
 
-	/* Many in a call: faults wait meanwhile. */
+	/* Many requests in one system call, since faults wait meanwhile. */
 	gvm_conn_cork(conn, true);
 	LIST_FOREACH (inode, &w->inodes->attached, attached_entry) {
 		const struct journal_inode *d = inode->disk;
@@ -96,7 +97,7 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 	pool->untold_ns[i] = gvm_now_ns();
 }
 
-/* One node at a time: others may have their turn in between. */
+/* One node in each call, so that other work gets its turn in between. */
 uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
 {
 	struct pool *pool = w->pool;
@@ -112,7 +113,7 @@ uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
 		return first + REATTACH_NS;
 	pool->untold_ns[next] = 0;
 	pool->untold--;
-	/* One that is down again is told when it is up. */
+	/* If it is down again, it is told when it is up. */
 	if (gvm_conn_state(pool->conns[next]) == GVM_CONN_UP)
 		reattach_all(w, pool->conns[next]);
 	return now_ns;

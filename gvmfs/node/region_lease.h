@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * region_lease.h - the nodes of regions that are attached here are told, by the front's own connections, that we live, and how
- * long the regions stay ours. Front thread.
+ * region_lease.h - tells the nodes of attached regions, over the front thread's own connections, that this mount lives
+ * and how long its leases last. Front thread.
  */
 #ifndef GVMFS_REGION_LEASE_H
 #define GVMFS_REGION_LEASE_H
@@ -11,12 +11,13 @@
 
 struct worker;
 
-/* It was attached, or has lost its name, or got it back: the nodes are told by the front's own connections that we live,
- * and of the lease that holds from now on. */
+/* Call it after the region was attached, and after it lost its name or got it back: tells its nodes the lease that now
+ * holds. */
 void region_lease(struct worker *w, struct inode *inode);
-/* A node has come back, and is to be told that we are still there: for every attached region that it holds. Soon:
- * our leases hold, and faults come first. */
+/* A node is connected again: has region_reattach_tick() tell it, for every attached region that it holds, that this
+ * mount is still the writer. After a short while: the leases still hold, and faults come first. */
 void region_reattach(struct worker *w, struct gvm_conn *conn);
+/* Returns when to call it again (CLOCK_MONOTONIC). */
 uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns);
 
 #endif

@@ -24,7 +24,7 @@ struct gvm_conn *region_node_conn(struct worker *w, struct inode *inode, unsigne
 		if (!conn) {
 			log_error(d->rec.name, "no memory for a connection to node %s",
 				  d->rec.nodes[n].addr);
-			abort(); /* the successor finds everything in the journal */
+			abort(); /* the successor goes on from the journal */
 		}
 		inode->nodes_generation = w->pool->generation;
 		inode->nodes[n] = conn;

@@ -10,11 +10,12 @@
 
 struct worker;
 
-/* The front's connection to a node of the record, and to that of a chunk's first replica. */
+/* The front's connection to entry `node` of the record, and to the node of a chunk's first replica. Never NULL: without
+ * memory the worker ends. */
 struct gvm_conn *region_node_conn(struct worker *w, struct inode *inode, unsigned node);
 struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk);
-/* A node of the record for another thread's pool, which does not watch the listed nodes: at the address where
- * this thread's finds it now, whatever the record remembers. */
+/* Copies a node of the record for use with another thread's pool, with the address at which the front's pool reaches it
+ * now, which the record may not have. */
 void region_node_place(struct worker *w, struct inode *inode, unsigned node, struct record_node *place);
 
 #endif

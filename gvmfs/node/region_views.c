@@ -82,7 +82,7 @@ static void views_ask_begin(struct views_ask *va, const struct region_job *rj, s
 	gvm_region_views(conn, &va->ask.call, &what);
 }
 
-/* What all nodes that are not away say, asked at a time. Those that do not answer are left out, or it fails. */
+/* Asks all nodes that are not away, at once. Nodes that do not answer are left out; if they may not be, it fails. */
 static int views_read(struct region_job *rj, struct pool *pool, struct view_seen (*seen)[VIEW_REPLICAS])
 {
 	struct views_ask *asks = calloc(rj->rec.node_count, sizeof(*asks));

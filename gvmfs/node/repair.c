@@ -14,32 +14,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILLS	 4u		/* slots at a time */
-#define HOLD_NS	 300000000ull	/* for so long may writes to a slot be held */
-#define WAIT_NS	 5000000000ull	/* and for so long may it be unknown to a member that the view is active */
-#define AGAIN_NS 2000000000ull	/* after a try that failed */
-#define SLOW_NS	 30000000000ull /* after one that cannot succeed before something changes */
+#define FILLS	 4u		/* slots filled at a time */
+#define HOLD_NS	 300000000ull	/* writes to a slot may be held for so long */
+#define WAIT_NS	 5000000000ull	/* a fill may wait for so long until all members know that the view is active */
+#define AGAIN_NS 2000000000ull	/* before the next repair, after one that failed */
+#define SLOW_NS	 30000000000ull /* the same, after one that cannot succeed before something changes */
 
 struct repair_fill {
 	struct fill fill; /* first */
 	struct repair *repair;
 	unsigned slot;
 	uint64_t cursor;  /* where the next batch begins to look */
-	uint64_t waits_ns; /* since when it holds writes, or else has nothing to copy and cannot go on */
+	uint64_t waits_ns; /* since when it holds writes; or, not holding any, has nothing to copy and cannot go on */
 };
 
 struct repair {
 	struct replicas *r;
 	uint64_t serial;
-	struct gvm_id node; /* that is filled */
+	struct gvm_id node; /* the node that is repaired */
 	bool scanning;
-	bool failed;  /* some slot was: it is tried again */
-	bool strange; /* or cannot be filled for now */
+	bool failed;  /* a slot failed: it is tried again soon */
+	bool strange; /* a slot cannot be filled for now (FILL_STRANGE) */
 	uint64_t began_ns, copied_bytes;
 	uint64_t *differs; /* a bit a chunk */
 	bool wanted[RECORD_SLOTS];
 	uint32_t left[RECORD_SLOTS];
-	struct repair_fill *of[RECORD_SLOTS]; /* slots that are being filled */
+	struct repair_fill *of[RECORD_SLOTS]; /* the fill of a slot; NULL: none */
 	struct repair_fill fill[FILLS];
 };
 
@@ -74,7 +74,7 @@ void repair_written(struct replicas *r, uint64_t chunk)
 {
 	unsigned slot = record_slot_of(&r->inode->disk->rec, chunk);
 
-	/* The index may not have it yet: so it is remembered for repairs that begin later, too. */
+	/* The index may not have the write yet: so it is noted for later repairs, too. */
 	if (r->written && r->inode->disk->rec.replicas != __builtin_popcount(view_word_members(r->slot[slot].word)))
 		r->written[chunk / 64] |= 1ull << chunk % 64;
 	if (!r->repair || r->repair->scanning)
@@ -102,7 +102,7 @@ static void job_fill_in(struct repair *p, struct repair_job *job)
 	region_node_place(p->r->w, inode, (unsigned)record_node_find(rec, &p->node), &job->to);
 }
 
-/* The repair that a job was for, if it is under way yet. */
+/* The repair that a job was for; NULL: it has ended meanwhile. */
 static struct repair *job_repair(const struct repair_job *job)
 {
 	const struct inode *inode = job->w->inodes->rt[job->nr];
@@ -115,7 +115,7 @@ static struct repair *job_repair(const struct repair_job *job)
 
 static void repair_free(struct repair *p)
 {
-	/* Writes go on from here: a replica that was to be taken in lacks them. */
+	/* Writes go on from here, and a replica that was about to be included would lack them: give its fill up. */
 	for (unsigned i = 0; i < FILLS; i++)
 		if (p->fill[i].fill.state != FILL_NONE)
 			fill_give_up(&p->fill[i].fill);
@@ -124,7 +124,7 @@ static void repair_free(struct repair *p)
 	free(p);
 }
 
-/* The node takes what it is given: nothing need take its place. That it answers is enough once. */
+/* The node has taken a copy, so it need not be replaced. For its first repair, an answer alone counts, too. */
 static void useful_note(struct repair *p, bool took)
 {
 	int node = record_node_find(record_of(p), &p->node);
@@ -171,7 +171,7 @@ static void fill_differ(struct fill *f, uint64_t chunk)
 	differs_set(((struct repair_fill *)f)->repair, chunk, true);
 }
 
-/* Takes a batch, one round through the slot at the most. */
+/* Fills the job with chunks that differ, in at most one round through the slot. */
 static void copy_collect(struct repair_fill *rf, struct repair_copy *job)
 {
 	struct repair *p = rf->repair;
@@ -222,7 +222,7 @@ static void fill_copy(struct fill *f)
 
 	if (!job) {
 		log_error(record_of(p)->name, "no memory to copy its chunks");
-		abort(); /* the successor finds everything in the journal */
+		abort(); /* the successor goes on from the journal */
 	}
 	job_fill_in(p, &job->base);
 	job->slot = rf->slot;
@@ -243,7 +243,7 @@ bool repair_holds(const struct replicas *r, unsigned slot)
 	return r->repair && r->repair->of[slot] && fill_holds(&r->repair->of[slot]->fill);
 }
 
-/* What was written while a slot had fewer copies matters no more. */
+/* Once a slot is not degraded any more, forgets which of its chunks were written meanwhile. */
 static void written_forget(struct replicas *r, unsigned slot)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -277,7 +277,7 @@ bool repair_turn(struct replicas *r, unsigned slot)
 
 /* ---- the whole */
 
-/* Those that have ended make room for the next. */
+/* Frees the entries of fills that have ended. */
 static void fills_reap(struct repair *p)
 {
 	for (unsigned i = 0; i < FILLS; i++) {
@@ -308,7 +308,7 @@ static void fill_start(struct repair *p, struct repair_fill *rf, unsigned slot)
 	p->r->turn(p->r, slot);
 }
 
-/* Ends what has ended, and begins what is next. */
+/* Reaps fills that have ended, starts the next ones, and ends the repair after the last. */
 static void repair_step(struct repair *p)
 {
 	unsigned slots = record_of(p)->slot_count, slot = 0;
@@ -345,13 +345,13 @@ static void written_add(struct repair *p)
 		}
 }
 
-/* Once, until it answers. */
+/* Logged once, until the node answers. */
 static void scan_complain(const struct repair *p, int error)
 {
 	int node = record_node_find(record_of(p), &p->node);
 
 	if (node >= 0 && !p->r->node[node].repair_ns)
-		log_warning(record_of(p)->name, "node %s is back, and does not tell what it has: %s", node_addr(p),
+		log_warning(record_of(p)->name, "node %s is back, but does not tell what it has: %s", node_addr(p),
 			    strerror(-error));
 }
 
@@ -376,18 +376,18 @@ static void scan_done(struct job *j)
 	if (j->result) {
 		scan_complain(p, j->result);
 	} else {
-		region_lease(p->r->w, p->r->inode); /* on the front's connection */
+		region_lease(p->r->w, p->r->inode); /* the job attached over another connection than the front's */
 		useful_note(p, false);
 	}
 	if (p->strange)
-		log_warning(record_of(p)->name, "node %s has content that was never acknowledged, of a writer before: "
-			    "copies there wait until it is written over", node_addr(p));
+		log_warning(record_of(p)->name, "node %s has writes of an earlier writer that were never acknowledged: "
+			    "copies there wait until these chunks are written again", node_addr(p));
 	written_add(p);
 	free(scan);
 	repair_step(p);
 }
 
-/* Slots that a node has a replica of, and whose views lack it. */
+/* Finds and counts slots that the node has a replica of, but whose views lack it. */
 static unsigned slots_lacking(const struct replicas *r, unsigned node, bool *wanted)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -412,7 +412,7 @@ static void repair_begin(struct replicas *r, unsigned node)
 	struct repair_scan *scan = calloc(1, sizeof(*scan));
 	uint64_t *map = repair_map();
 
-	if (!p || !scan || !map) { /* another time */
+	if (!p || !scan || !map) { /* no memory: try again later */
 		free(p);
 		free(scan);
 		repair_unmap(map);
@@ -435,7 +435,7 @@ static void repair_begin(struct replicas *r, unsigned node)
 	jobs_submit(r->w->jobs, &scan->base.job);
 }
 
-/* Writes are not held for long, whatever the reason; nor is a slot that cannot be finished for now. */
+/* Gives up fills that have held writes for too long, or have waited for too long. */
 static void holds_look(struct repair *p, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < FILLS; i++) {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * repair.h - replicas that are outside of their slots' views get what the members have, and are members again.
+ * repair.h - brings replicas back into their slots' views, by copying to them what the members have.
  *
- * A node that answers again, the same as before, is asked what it has of the region; what differs from the index is
- * copied to it from members, at --repair-rate, some slots at a time (fill.h). Until a slot's view has it, nothing of that
- * slot is read from it. One node of a region at a time.
+ * A node that answers again, in the same incarnation, is asked what it has of the region. Chunks that differ from the
+ * index are copied to it from members, at --repair-rate, a few slots at a time (fill.h). Until a slot's view includes
+ * it, nothing of that slot is read from it. One node of a region at a time.
  *
- * All of this is in memory: a worker that takes over begins with what the journal says of the views, and asks the node
- * again.
+ * All of this is in memory only: a successor starts from the views in the journal, and asks the node again.
  *
  * Front thread.
  */
@@ -18,20 +17,20 @@
 
 struct repair;
 
-/* Looks for something to do. */
+/* Starts a repair if one is needed, or goes on with it. */
 void repair_look(struct replicas *r, uint64_t now_ns);
-/* Ends it; another may begin. Not from within one of these. */
+/* Ends the repair, if there is one; another may begin later. Not from within one of these functions. */
 void repair_end(struct replicas *r);
-/* Goes on with a slot: a write to it has ended, or its view has changed, or which nodes answer. True: its view is to
- * have a turn. */
+/* Goes on with a slot after the end of a write, a change of its view, or of which nodes answer. True: the caller has to
+ * call view_turn() again. */
 bool repair_turn(struct replicas *r, unsigned slot);
-/* Begins what is next, after turns of slots. */
+/* Starts the next slots, after turns of slots. */
 void repair_go_on(struct replicas *r);
-/* No write to the slot may begin. */
+/* Whether the repair holds writes to the slot: none may begin. */
 bool repair_holds(const struct replicas *r, unsigned slot);
-/* A write of a chunk has ended, whatever came of it. */
+/* A write of a chunk has ended, whatever its result. */
 void repair_written(struct replicas *r, uint64_t chunk);
-/* Chunks that are to be copied, as far as is known. */
+/* Chunks still to be copied, as far as is known. */
 uint64_t repair_left(const struct replicas *r);
 
 #endif

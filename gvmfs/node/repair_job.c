@@ -14,11 +14,11 @@
 #include <sys/mman.h>
 
 #define MAP_BYTES	(JOURNAL_CHUNKS_MAX / 8)
-#define LOOKS		(1u << 18) /* chunks, before other conversations go on */
+#define LOOKS		(1u << 18) /* chunks in one go, before other conversations go on */
 #define LOOKS_PAUSE_NS	1000000ull
-#define WATCHED_NS	3000000000ull /* readers of other hosts drop what they keep within it */
+#define WATCHED_NS	3000000000ull /* readers of other hosts drop their cached pages within this time */
 #define WATCHED_PAUSE_NS 3000000ull
-#define COPY_NS		2000000000ull /* for each request */
+#define COPY_NS		2000000000ull /* deadline of each request */
 #define IN_FLIGHT	8u
 
 uint64_t *repair_map(void)
@@ -36,7 +36,7 @@ void repair_unmap(uint64_t *map)
 
 /* ---- what a node has */
 
-/* A writer before us, whom the members of the view refuse, may be connected to it yet. */
+/* By force: an earlier writer, which the members refuse, may still be connected to the node. */
 static int node_attach(struct repair_scan *scan, struct pool *pool)
 {
 	const struct record *rec = &scan->rec;
@@ -69,7 +69,7 @@ static void differs_set(struct repair_scan *scan, uint64_t chunk, bool differs)
 	scan->left[slot] += differs ? 1u : -1u;
 }
 
-/* For all it is known, the node has nothing. */
+/* Starts with every written chunk differing: as if the node had nothing. */
 static void all_differ(struct repair_scan *scan)
 {
 	uint64_t chunks = record_chunks(scan->rec.size_bytes), looked = 0;
@@ -113,7 +113,7 @@ void repair_job_scan(struct job *job, struct pool *pool)
 
 struct copies;
 
-/* A chunk on its way. */
+/* A copy in flight. */
 struct copy {
 	union {
 		struct gvm_get get;
@@ -125,7 +125,7 @@ struct copy {
 	uint64_t chunk;
 	unsigned source;
 	uint64_t version;
-	struct chunk_parts parts; /* it goes as it is: nobody need be able to read it */
+	struct chunk_parts parts; /* the chunk as it is stored: it is copied without being decoded */
 	uint32_t got;
 	uint8_t *room;
 };
@@ -134,7 +134,7 @@ struct copies {
 	struct repair_copy *job;
 	struct pool *pool;
 	struct copy copy[IN_FLIGHT];
-	uint8_t *opened; /* of a sealed chunk that mends: to see that it is one */
+	uint8_t *opened; /* mends: buffer to open a sealed copy, which has to be authentic */
 	bool news;
 	int error;
 };
@@ -158,7 +158,7 @@ static void put_done(struct gvm_req *req)
 	copy_end(c, ours_above ? 0 : req->result);
 }
 
-/* The next chunk waits until the rate allows for this one. */
+/* Charges a copy to the rate: the next copy waits for as long as this one may take. */
 static void rate_charge(struct copies *all, uint32_t bytes)
 {
 	struct jobs *jobs = all->job->base.job.jobs;
@@ -184,7 +184,7 @@ static void copy_put(struct copy *c)
 	if (!conn) {
 		copy_end(c, -ENOMEM);
 	} else if (c->parts.head.zero_map == ~0u && c->all->job->mends) {
-		copy_end(c, -ESTALE); /* it has been discarded since */
+		copy_end(c, -ESTALE); /* the chunk has been discarded since */
 	} else if (c->parts.head.zero_map == ~0u) {
 		struct gvm_discard_req what = { .region = job->region, .epoch = job->epoch, .first = c->chunk,
 						.count = 1, .version = c->version };
@@ -201,7 +201,7 @@ static void copy_put(struct copy *c)
 	}
 }
 
-/* A copy that is to take the place of another is one that we would believe ourselves. */
+/* A copy that replaces a rotten one has to pass the checks of a read: its version, and its seal. */
 static int piece_believe(const struct copy *c, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	const struct repair_copy *job = c->all->job;
@@ -224,7 +224,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	c->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
 	if (head->block_mask && !head->sealed != !job->opts->sealing)
 		return -EBADMSG;
-	/* The one that gets it sees to that, too, but it is not to blame. */
+	/* Verified here, since otherwise the target would refuse it, and would be blamed. */
 	if (!head->sealed)
 		r = chunk_verify(head, body, &job->region, c->chunk);
 	if (!r && c->all->job->mends)
@@ -279,7 +279,7 @@ static void copy_get(struct copy *c)
 	gvm_get(conn, &c->get);
 }
 
-/* Begins as many as may be under way. True: one more might be, and waits for the rate. */
+/* Begins copies, up to IN_FLIGHT. True: another could begin, but has to wait for the rate. */
 static bool copies_begin(struct copies *all)
 {
 	struct repair_copy *job = all->job;
@@ -293,7 +293,7 @@ static bool copies_begin(struct copies *all)
 			return true;
 		c->busy = true;
 		c->chunk = job->chunk[job->next++];
-		if (all->error) { /* the others wait for the next try */
+		if (all->error) { /* the rest is left to the next try */
 			copy_end(c, all->error);
 			continue;
 		}
@@ -328,7 +328,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 
 		all->news = false;
 		for_rate = copies_begin(all);
-		/* (By now the rate may allow it: then this returns at once.) */
+		/* (If the rate allows the next copy by now, this returns at once.) */
 		if (rc->ended < rc->count && !all->news)
 			fiber_wait(&all->news, for_rate ? job->jobs->repair_due_ns : 0);
 	}

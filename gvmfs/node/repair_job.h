@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * repair_job.h - the conversations with nodes behind repair.h: run in jobs' fibers, and touch nothing but the job and,
- * reading, the chunk index of the region.
+ * repair_job.h - the conversations with nodes behind repair.h. In jobs' fibers; they touch only the job, and read the
+ * region's chunk index.
  */
 #ifndef GVMFS_REPAIR_JOB_H
 #define GVMFS_REPAIR_JOB_H
@@ -10,9 +10,9 @@
 #include "state/inode.h"
 #include "state/worker.h"
 
-#define REPAIR_BATCH 256u /* chunks of a job */
+#define REPAIR_BATCH 256u /* chunks in a job */
 
-/* What all of them need. By the time that one ends, the region may be closed, and its inode another's. */
+/* Common to all these jobs. By the time that one ends, the region may be detached, and its inode number reused. */
 struct repair_job {
 	struct job job; /* first */
 	struct worker *w;
@@ -25,37 +25,38 @@ struct repair_job {
 	struct record_node to;
 };
 
-/* A node is made to serve us, whoever it served before, and lists what it has: `differs` is what it lacks. */
+/* Attaches to a node, whichever writer it had, and reads what it has: `differs` is what it lacks. */
 struct repair_scan {
 	struct repair_job base; /* first */
 	struct record_owner self;
 	bool unlinked;
 	struct record rec;
-	uint64_t *differs;	     /* a bit a chunk, of the slots that are wanted: repair_map() */
-	bool wanted[RECORD_SLOTS];   /* slots of the node that are outside of their views */
-	uint32_t left[RECORD_SLOTS]; /* bits set in each */
-	bool strange[RECORD_SLOTS];  /* FILL_STRANGE: fill.h */
+	uint64_t *differs;	     /* out: a bit for each chunk, of the wanted slots: repair_map() */
+	bool wanted[RECORD_SLOTS];   /* slots whose views lack the node's replica */
+	uint32_t left[RECORD_SLOTS]; /* out: bits set in each slot */
+	bool strange[RECORD_SLOTS];  /* out: a chunk is FILL_STRANGE: fill.h */
 };
 
-/* Chunks of a slot are copied from one of its members. */
+/* Copies chunks of a slot from one of its members to the node. */
 struct repair_copy {
 	struct repair_job base; /* first */
-	struct record_node from[RECORD_REPLICAS];
+	struct record_node from[RECORD_REPLICAS]; /* the members, in the order in which they are asked */
 	unsigned sources, slot;
-	bool urgent; /* writes wait for them: the rate does not matter */
-	bool mends;  /* the node has this version of the one chunk, and its copy is rotten */
-	uint64_t version; /* which; and what is known of it, if it is sealed: */
-	struct seal_known known;
+	bool urgent; /* writes are held for these copies: the rate does not apply */
+	bool mends;  /* the job has one chunk, of which the node's copy in this version is rotten: */
+	uint64_t version;
+	struct seal_known known; /* the chunk's entry, if it is sealed */
 	unsigned count, next, ended;
-	uint64_t bytes; /* that were copied, as they are stored */
+	uint64_t bytes; /* out: bytes copied, encoded */
 	uint64_t chunk[REPAIR_BATCH];
 };
 
 void repair_job_scan(struct job *job, struct pool *pool);
-/* The result is that of the first that failed: then any of them may be missing. */
+/* The result is that of the first chunk that failed: then any of the chunks may be missing. */
 void repair_job_copy(struct job *job, struct pool *pool);
 
-/* A bit for each chunk that a region can have: takes memory where bits are set. NULL: no room. */
+/* A bitmap with a bit for each chunk that a region can have; only pages with set bits take memory. NULL: no address
+ * space left. */
 uint64_t *repair_map(void);
 void repair_unmap(uint64_t *map);
 

@@ -18,20 +18,20 @@
 #include <string.h>
 
 #define AGAIN_NS   5000000000ull
-#define BALANCE_NS 60000000000ull /* a region that has not found the place that balance.h wanted */
+#define BALANCE_NS 60000000000ull /* pause for a region that could not move as balance.h wanted */
 
-/* One change of a region's record, from the wait for its inode to its end. The region may be closed before the inode is had,
- * not after. */
+/* One change of a region's record, from the wait for its inode to its end. The region may be detached before it has the
+ * inode, but not after. */
 struct replace {
 	struct replace_job job; /* first */
 	struct task task;
 	struct worker *w;
 	struct inode *inode;
 	uint64_t epoch;
-	bool changed; /* the record, by the first step */
-	bool moves;   /* room is made for what drain.h moves */
-	bool balance; /* of that: since another node is emptier */
-	bool swaps;   /* what it has moved gets its place */
+	bool changed; /* the record changes */
+	bool moves;   /* makes room for a move (drain.h) */
+	bool balance; /* the move is balance.h's */
+	bool swaps;   /* ends a move: the record gives its slots to the new node */
 };
 
 static struct replicas *replicas_of(const struct replace *p)
@@ -75,7 +75,7 @@ static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t
 	return wanted;
 }
 
-/* A node without a slot answers: it is to be rid of its part, as soon as nothing lacks a copy. */
+/* Whether a node without a slot answers, which has to drop its part. Not while a slot is degraded. */
 static bool any_unused(const struct replicas *r)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -86,7 +86,7 @@ static bool any_unused(const struct replicas *r)
 	return false;
 }
 
-/* What nodes promise too much is given back when nothing else is to be done. */
+/* Whether to trim the nodes' promises now: only when there is nothing else to do. */
 static bool trims_now(const struct replicas *r)
 {
 	return r->trims && !r->degraded && !r->drain && !r->inode->disk->view_saved && !any_unused(r);
@@ -107,7 +107,7 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 
 /* ---- the record */
 
-/* The record is another one from here on, also for a successor; and no view grows until the name table has it. */
+/* Puts the new record into the journal. No view grows until the name table has it. */
 static void record_put(struct replace *p, struct record *rec)
 {
 	struct record before = p->inode->disk->rec;
@@ -121,7 +121,7 @@ static void record_put(struct replace *p, struct record *rec)
 	p->inode->replicas->renode(p->inode->replicas, &before);
 }
 
-/* Takes nodes out that have no slot, if `out` says so, and keeps the rest. `slots` follow. */
+/* Removes the nodes with out[i] set, which have no slot, from the record; renumbers its slots and `slots`. */
 static void nodes_take_out(struct record *rec, const bool *out, struct record_slot *slots)
 {
 	uint16_t to[RECORD_NODES_MAX], n = 0;
@@ -139,7 +139,8 @@ static void nodes_take_out(struct record *rec, const bool *out, struct record_sl
 		}
 }
 
-/* A replica that has come back to its view meanwhile, or is about to, stays where it is. How many are to move. */
+/* A replica that has come back into its view meanwhile, or is about to, stays where it is. Returns how many still
+ * move. */
 static unsigned moves_keep(struct replace *p, const struct replicas *r)
 {
 	const struct record *rec = &p->job.rec;
@@ -156,7 +157,7 @@ static unsigned moves_keep(struct replace *p, const struct replicas *r)
 	return moves;
 }
 
-/* What is drained goes to one node at a time: the first that was chosen. How many replicas that are. */
+/* A move goes to one node at a time: keeps those replicas that go to the first chosen one. Returns how many. */
 static unsigned moves_narrow(struct replace *p)
 {
 	struct record *rec = &p->job.rec;
@@ -176,13 +177,13 @@ static unsigned moves_narrow(struct replace *p)
 			else
 				*node = was;
 		}
-	/* The others need not be in the record. */
+	/* The other chosen nodes need not be in the record. */
 	for (unsigned i = p->job.nodes_before; i < rec->node_count; i++)
 		p->job.dropped[i] = (int)i != to;
 	return moves;
 }
 
-/* Those that would know of another writer. */
+/* Notes the nodes to ask: members of slots, which would know of another writer. */
 static void members_note(struct replace *p, const struct replicas *r)
 {
 	const struct record *rec = &p->job.rec;
@@ -193,9 +194,9 @@ static void members_note(struct replace *p, const struct replicas *r)
 				p->job.member[rec->slots[s].node[n]] = true;
 }
 
-/* ---- the steps, each the end of the one before */
+/* ---- the steps: each is called when the job of the one before has ended */
 
-/* Nothing came of a step: true, and what can be done was. */
+/* Whether the step before failed; then it has ended the change. */
 static bool step_failed(struct replace *p)
 {
 	struct replicas *r = replicas_of(p);
@@ -218,7 +219,7 @@ static void saved(struct worker *w, int result, void *arg)
 	replace_end(p, result || !p->job.found || p->moves ? AGAIN_NS : 0);
 }
 
-/* Another is chosen the next time. */
+/* Notes nodes that refused, so that others are chosen the next time. */
 static void refusals_note(const struct replace *p, struct replicas *r)
 {
 	for (unsigned i = 0; i < p->job.rec.node_count; i++)
@@ -226,7 +227,7 @@ static void refusals_note(const struct replace *p, struct replicas *r)
 			r->refused[r->refusals++ % REPLICA_REFUSED] = p->job.rec.nodes[i].incarnation;
 }
 
-/* What drain.h moves may go there now. */
+/* The new node has the room: starts the move (drain.h). */
 static void room_made(struct job *job)
 {
 	struct replace *p = (struct replace *)job;
@@ -246,11 +247,11 @@ static void room_made(struct job *job)
 			}
 		}
 	if (!r->drain)
-		drain_end(r); /* another time */
+		drain_end(r); /* tried again later */
 	names_save(p->w, p->inode, saved, p);
 }
 
-/* Slots go to the nodes that have the room. */
+/* The nodes have the room: gives them the slots. */
 static void made(struct job *job)
 {
 	struct replace *p = (struct replace *)job;
@@ -279,7 +280,7 @@ static void made(struct job *job)
 		}
 	if (moved)
 		log_info(rec->name, "%u/%u of its copies are %s", moved, rec->slot_count * rec->replicas,
-			 p->swaps ? "another node's from here on" : "made anew on other nodes");
+			 p->swaps ? "on another node now" : "made anew on other nodes");
 	p->job.found = moved;
 	r->no_room &= !moved;
 	if (p->changed) {
@@ -297,13 +298,14 @@ static bool wants_any(const struct replace_job *job)
 	return false;
 }
 
-/* Once. */
+/* Logs once that there is no node to go to. */
 static void nobody_say(const struct replace *p, struct replicas *r)
 {
 	bool *said = p->moves ? &r->no_drain : &r->no_room;
 
 	if (!*said)
-		log_warning(p->job.rec.name, "copies %s: no other node%s answers that has room to promise, and no copy of the same",
+		log_warning(p->job.rec.name, "copies %s: no other node%s answers that has room, and no copy of the same "
+			    "chunks",
 			    p->moves ? "on a node that is drained stay there" : "that a node had cannot be made anew",
 			    p->moves && p->job.racks_shared ? " of another rack" : "");
 	*said = true;
@@ -320,7 +322,7 @@ static void chosen(struct job *job)
 		return;
 	if (!p->job.found && r->refusals) {
 		memset(r->refused, 0, sizeof(r->refused));
-		r->refusals = 0; /* they are tried once more */
+		r->refusals = 0; /* the next try asks these nodes, too */
 	} else if (!p->job.found && wants_any(&p->job) && !p->balance) {
 		nobody_say(p, r);
 	}
@@ -349,7 +351,8 @@ static void chosen(struct job *job)
 	jobs_submit(p->w->jobs, &p->job.job);
 }
 
-/* What drain.h has moved: the node has the room, and what the members have. */
+/* A move is done: the new node has the room and all that the members have. Asks the members, then changes the
+ * record. */
 static void swap_begin(struct replace *p, struct replicas *r)
 {
 	unsigned to;
@@ -423,7 +426,7 @@ void replace_look(struct replicas *r, uint64_t now_ns)
 		return;
 	p = calloc(1, sizeof(*p));
 	if (!p)
-		return; /* another time */
+		return; /* no memory: try again later */
 	r->replacing = true;
 	p->w = r->w;
 	p->inode = r->inode;

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replace.h - a replica whose node is lost gets another node.
+ * replace.h - gives a replica whose node is lost another node.
  *
- * A replica outside of its slot's view, whose node began anew without its memory, or has been of no use for --repair-after,
- * is given to a node of the command line that has no other replica of the slot and can promise the room; to one in a rack
- * without a copy, if there is any. In this order:
- * the journal's record names the node, so that a successor finds what was made there; the node reserves the room, and
- * takes us for the region's writer; the record gives it the slots; the name table has that record. Only then does
- * repair.h copy, and can a view have the replica: who attaches the region after the loss of this host finds each member
- * of the last view in the record.
+ * A replica outside of its slot's view whose node restarted without its memory, or was of no use for --repair-after,
+ * goes to a node of the command line that has no other replica of the slot and can promise the room; to one in a rack
+ * without a copy, if there is any. In this order: the journal's record names the node, so that a successor finds what
+ * was created there; the node reserves the room, and this mount attaches to it; the record gives it the slots; the name
+ * table gets that record. Only then does repair.h copy, and can a view include the replica: so a host that attaches the
+ * region after the loss of this one finds every member of the last view in the record.
  *
- * All that takes seconds. A replica that is in its view again by then stays where it is; and before the record changes,
- * members are asked whether another host has the region: what that has made is not touched.
+ * All that takes seconds. A replica that is in its view again by then stays where it is. Before the record gives slots
+ * to other nodes, members are asked whether another host has the region: if so, nothing of it is touched.
  *
- * The node that had the replica stays in the record, without a slot, until it is rid of its part, or seen to have lost it;
- * so does one that was chosen and did not get the slot.
+ * The replica's former node stays in the record, without a slot, until it has dropped its part, or is seen to have lost
+ * it; so does a node that was chosen but did not get the slot.
  *
  * Front thread; a change of the record holds the inode.
  */
@@ -23,7 +22,7 @@
 
 #include "replicas.h"
 
-/* Looks for something to do. */
+/* Starts a change of the record if one is needed. */
 void replace_look(struct replicas *r, uint64_t now_ns);
 
 #endif

@@ -43,7 +43,8 @@ static int part_open(struct replace_job *rj, struct pool *pool, unsigned node, u
 	return pool_wait(conn, &ask->call.req);
 }
 
-/* Not that of a writer after us. What a loss has left answers nobody, and is removed by whoever knows its epoch. */
+/* Deletes a node's part, unless a later writer has it (-EKEYREVOKED). A part that was LOST does not tell its epoch: it
+ * is deleted with ours. */
 static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 {
 	struct gvm_region_delete_req what = { .region = rj->rec.id };
@@ -93,10 +94,10 @@ struct candidate {
 	int node;	/* in the record; -1: not there */
 	struct record_node place;
 	unsigned rack;	 /* pool_rack() */
-	uint64_t chunks; /* that it could promise yet */
+	uint64_t chunks; /* how many it can still promise */
 };
 
-/* Nodes without a slot: one that answers, the same as it was, is rid of its part; so is one that began anew. */
+/* Deletes the parts of nodes without a slot. A node that restarted without its memory has none any more. */
 static int unused_drop(struct replace_job *rj, struct pool *pool)
 {
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
@@ -112,7 +113,7 @@ static int unused_drop(struct replace_job *rj, struct pool *pool)
 	return 0;
 }
 
-/* Whether what balance.h has picked is right yet, by what the nodes say now. */
+/* Whether the move that balance.h picked is still right, by the nodes' answers now. */
 static bool pick_is_right(const struct replace_job *rj, const struct share *of, unsigned count, int from, int to)
 {
 	int node = record_node_find(&rj->rec, &rj->pick.from);
@@ -122,7 +123,7 @@ static bool pick_is_right(const struct replace_job *rj, const struct share *of, 
 			   record_node_chunks(&rj->rec, (unsigned)node, record_chunks(rj->rec.size_bytes)) * GVM_PROMISE_BYTES);
 }
 
-/* The nodes of the command line that answer, and what each could promise; of balance.h's, that one alone. */
+/* Finds the nodes of the command line that answer, and what each can promise. For balance.h's move, only its target. */
 static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struct candidate *of)
 {
 	struct share shares[OPTIONS_NODES_MAX] = { { 0 } };
@@ -154,7 +155,7 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 		c->rack = pool_rack(pool, pool->conns[i]);
 		c->node = record_node_find(&rj->rec, &c->place.incarnation);
 		if (c->node >= 0 && rj->dropped[c->node])
-			c->node = -1; /* its entry goes: it is a new one */
+			c->node = -1; /* its entry is removed, so it would be a new one */
 		c->chunks = st->promisable_bytes > st->reserved_bytes ?
 				    gvm_promise_of(st->promisable_bytes - st->reserved_bytes) / GVM_CHUNK_BYTES :
 				    0;
@@ -181,7 +182,7 @@ static bool has_refused(const struct replace_job *rj, const struct candidate *c)
 	return false;
 }
 
-/* Another copy of the slot is in the candidate's rack. */
+/* Whether another copy of the slot is in the candidate's rack. */
 static bool shares_rack(const struct replace_job *rj, const struct candidate *c, unsigned slot, unsigned replica)
 {
 	for (unsigned n = 0; n < rj->rec.replicas; n++) {
@@ -194,8 +195,8 @@ static bool shares_rack(const struct replace_job *rj, const struct candidate *c,
 	return false;
 }
 
-/* The one with the most room; or the one that lives where the last did, which has begun anew. But any in a rack without a
- * copy first: only where there is none, a second copy in a rack is better than none at all. */
+/* Prefers a candidate in a rack without a copy; then the one at the address of the lost node, which has restarted; then
+ * the one with the most room. A second copy in a rack is still better than none at all (unless rj->healthy). */
 static struct candidate *candidate_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot,
 					  unsigned replica, uint64_t chunks)
 {
@@ -236,8 +237,8 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
 	rj->found++;
 }
 
-/* A region with one copy has no views that tell a reader with an old record that it is one: what a node has goes to another
- * as a whole, so that nothing of it stays there. */
+/* A region with one copy has no views, which would tell a reader that its record is stale. So a node's part moves
+ * as a whole, and nothing of it stays there. */
 static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
 {
 	uint64_t all = record_chunks(rj->rec.size_bytes), chunks = 0;
@@ -254,7 +255,7 @@ static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned 
 			slot_choose(rj, best, 1, s, 0);
 }
 
-/* Also of nodes that do not answer. */
+/* The racks of all nodes of the record, also of those that do not answer. */
 static void racks_find(struct replace_job *rj, struct pool *pool)
 {
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
@@ -298,13 +299,13 @@ void replace_job_choose(struct job *job, struct pool *pool)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
 	if (!gvm_id_is_none(&rj->pick.region) && rj->found < wanted_count(rj))
-		choice_undo(rj); /* what stayed there of the others would have no owner */
+		choice_undo(rj); /* a part moves as a whole or not at all */
 	free(of);
 }
 
 /* ---- the room */
 
-/* So many chunks will it hold. */
+/* How many chunks the node has to promise: of its slots before and after. */
 static uint64_t reserve_of(const struct replace_job *rj, unsigned node)
 {
 	uint64_t all = record_chunks(rj->rec.size_bytes), n = 0;
@@ -340,16 +341,16 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 		return part_resize(rj, pool, node, reserve + strays);
 	}
 	r = part_create(rj, pool, node, reserve);
-	/* A predecessor's, which was killed then; or what was kept there, and nobody needs any more. */
+	/* A part that a killed predecessor created, or an old one that is not needed any more: delete it. */
 	if (r == -EEXIST && !(r = part_delete(rj, pool, node)))
 		r = part_create(rj, pool, node, reserve);
 	return r ? r : part_open(rj, pool, node, GVM_OPEN_ATTACH, &ask);
 }
 
-/* Whether we are the writer yet: a member of each view that counts would know of another. */
+/* Whether we are still the writer: the members that are asked would know a later one. */
 static int members_ask(struct replace_job *rj, struct pool *pool)
 {
-	int result = -EHOSTDOWN; /* there is none to ask */
+	int result = -EHOSTDOWN; /* no member can be asked */
 
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		struct ask ask;

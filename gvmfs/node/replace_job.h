@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replace_job.h - the conversations with nodes behind replace.h: run in jobs' fibers, and touch nothing but the job.
+ * replace_job.h - the conversations with nodes behind replace.h. In jobs' fibers; they touch only the job.
  */
 #ifndef GVMFS_REPLACE_JOB_H
 #define GVMFS_REPLACE_JOB_H
@@ -10,39 +10,40 @@
 #include "replicas.h"
 #include "state/record.h"
 
-/* Both steps have the same job. Nodes that nothing needs any more are cleared; for replicas that need a node, nodes are
- * chosen, and then made. The job's result is -EKEYREVOKED if a node has the region under a higher epoch: nothing is
- * changed there. The second step succeeds only if each member says that ours is the highest. */
+/* Both steps use the same job. The first (choose) deletes the parts of nodes without a slot, and chooses nodes for the
+ * wanted replicas; the second (make) creates the region on these or raises their promise. Result: 0 or a negative
+ * errno; -EKEYREVOKED: a node has the region under a higher epoch; nothing is changed there. The second step succeeds
+ * only if no member knows a higher epoch than ours. */
 struct replace_job {
 	struct job job; /* first */
 	const struct options *opts;
 	struct record_owner self;
 	bool unlinked;
 	uint64_t epoch;
-	uint64_t view;		/* that nodes are told */
+	uint64_t view;		/* the view that nodes are told: inode_view_told() */
 	bool away[RECORD_NODES_MAX];		    /* nodes that are not asked */
-	struct gvm_id refused[REPLICA_REFUSED]; /* nor chosen */
-	struct record rec;	/* with the chosen nodes behind its own, when the first step is done */
+	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that are not chosen */
+	struct record rec;	/* the first step adds the chosen nodes after the record's own */
 	uint8_t wanted[RECORD_SLOTS];	/* replicas that need another node, as bits */
-	struct balance_pick pick; /* of a region: nodes between which the part moves, if it is good yet; none: any may do */
-	bool healthy;	/* in: they have what they should: no place in another's rack is good enough */
+	struct balance_pick pick; /* balance.h's move, checked once more by the first step; all zero: any node may do */
+	bool healthy;	/* in: the wanted replicas have their data: they do not move into a rack with another copy */
 	bool dropped[RECORD_NODES_MAX]; /* out: nodes without a slot that have nothing of the region any more */
-	bool member[RECORD_NODES_MAX];	/* in, of the second step: nodes that are asked whether we are the writer yet */
-	unsigned nodes_before;		/* those from here on were added */
-	struct record_slot slots[RECORD_SLOTS]; /* out: as they are to be */
+	bool member[RECORD_NODES_MAX];	/* in, second step: nodes to ask whether we are still the writer */
+	unsigned nodes_before;		/* entries of rec.nodes[] from here on were added */
+	struct record_slot slots[RECORD_SLOTS]; /* out: the new slots */
 	unsigned rack[RECORD_NODES_MAX]; /* of each node: pool_rack() */
-	bool racks_shared;  /* out: a copy will be in another's rack: there was no other choice */
-	unsigned found;	    /* out: so many replicas have another node there */
-	bool ready[RECORD_NODES_MAX];	/* out of the second step: the node has the room */
-	bool refuses[RECORD_NODES_MAX]; /* or has not */
-	bool raises; /* out: a node that had slots was asked to promise more, whatever came of it */
+	bool racks_shared;  /* out: a copy had no choice but a rack with another copy */
+	unsigned found;	    /* out: how many replicas got another node in `slots` */
+	bool ready[RECORD_NODES_MAX];	/* out, second step: the node has the room */
+	bool refuses[RECORD_NODES_MAX]; /* out, second step: it does not */
+	bool raises; /* out: a node that had slots was asked to promise more, with whatever result */
 };
 
 void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
-/* The second step where the nodes are ready. */
+/* The second step if the nodes are ready: asks only the members. */
 void replace_job_members(struct job *job, struct pool *pool);
-/* By itself: nodes need not promise more than what they have, and are to have by the record. */
+/* A job of its own: lowers each node's promise to what it has, and has to have by the record. */
 void replace_job_trim(struct job *job, struct pool *pool);
 
 #endif

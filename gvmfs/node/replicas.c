@@ -19,15 +19,15 @@
 #include <string.h>
 
 #define TICK_NS	    50000000ull
-#define RETURN_NS   1000000000ull /* a node that failed a request is tried again after it */
-#define RECORD_NS   1000000000ull /* for a node to record a view; then it is asked again, if it is still wanted */
-#define AGAIN_NS    1000000000ull /* after it a node that is full is asked again to record a view */
-#define HEARD_NS    2500000000ull /* a node that is up is heard of every second, as gvm_conn_heard_ns() tells it */
-#define REJOIN_NS   1500000000ull /* for the connections, when this host was cut off: they are tried every second */
-#define ABSENT_NS   3000000000ull /* bad for so long: others should know */
-#define FULL_NS	    60000000000ull /* between two lines about that */
-#define DEGRADED_NS 3000000000ull /* between two lines about how many slots are degraded */
-#define GARBLED	    3u /* writes in a row */
+#define RETURN_NS   1000000000ull /* a node that failed a request stays bad for at least this long */
+#define RECORD_NS   1000000000ull /* deadline for a node to record a view; then it is asked again, if need be */
+#define AGAIN_NS    1000000000ull /* before a node that could not record a view for now is asked again */
+#define HEARD_NS    2500000000ull /* a node that is up is heard of every second (gvm_conn_heard_ns()) */
+#define REJOIN_NS   1500000000ull /* after this host was cut off: connections are retried every second */
+#define ABSENT_NS   3000000000ull /* a node that is bad for so long is excluded from its views */
+#define FULL_NS	    60000000000ull /* between two log lines about a full node */
+#define DEGRADED_NS 3000000000ull /* between two log lines about how many slots are degraded */
+#define GARBLED	    3u /* garbled writes in a row that make a node bad */
 
 static unsigned slot_number(const struct replicas *r, const struct view_slot *v)
 {
@@ -43,7 +43,7 @@ static void slot_publish(struct view_slot *v, view_word word)
 	journal_publish64(&journal_views(r->w->journal, r->inode->nr)[slot_number(r, v)], word);
 }
 
-/* A node is asked to record a view. The region may have been closed by the time it answers. */
+/* A request to a node to record a view. The region may be detached by the time of the answer. */
 struct record_call {
 	struct gvm_call call; /* first */
 	LIST_ENTRY(record_call) entry; /* in replicas->again */
@@ -69,7 +69,7 @@ static const struct record_node *slot_node(const struct record *rec, unsigned sl
 static void record_end(struct replicas *r, struct record_call *rc, int error)
 {
 	if (!gvm_id_equal(&slot_node(&r->inode->disk->rec, rc->slot, rc->replica)->incarnation, &rc->node))
-		error = -ENOMEDIUM; /* another has its place */
+		error = -ENOMEDIUM; /* another node has its place by now */
 	view_recorded(&r->slot[rc->slot], rc->replica, rc->number, rc->active, error);
 	replicas_turn(r, rc->slot);
 	free(rc);
@@ -88,11 +88,11 @@ static void full_say(struct replicas *r, const struct gvm_id *asked)
 		return;
 	r->node[node].full_ns = now_ns;
 	log_warning(rec->name,
-		    "node %s is full: it has no room to note that it goes on without another, and writes wait for that. "
+		    "node %s is full: it has no room to record that it goes on without another; writes wait for that. "
 		    "Remove a region that it holds a part of, or bring the other node back", rec->nodes[node].addr);
 }
 
-/* The region, if it is still attached as it was. */
+/* The region's inode; NULL: it is not attached any more, or anew. */
 static struct inode *record_inode(struct record_call *rc)
 {
 	const struct journal_inode *d = inode_disk(rc->w->inodes, rc->nr);
@@ -109,7 +109,7 @@ static void record_done(struct gvm_req *req)
 	struct inode *inode = record_inode(rc);
 
 	if (!inode || req->result == -EKEYREVOKED) {
-		if (inode) /* to ask again is of no use: another host has the region */
+		if (inode) /* another host has the region: do not ask again */
 			rc->w->region_events->fenced(rc->w, inode);
 		free(rc);
 		return;
@@ -200,7 +200,7 @@ static void replicas_free(struct inode *inode)
 	inode->replicas = NULL;
 }
 
-/* Of a region with one replica, whose views never change: the record alone says who has what. */
+/* For a region with one replica a slot, whose views never change: only its record says which node has a slot. */
 static void words_begin(struct worker *w, struct inode *inode)
 {
 	uint64_t *words = journal_views(w->journal, inode->nr);
@@ -251,7 +251,7 @@ void replicas_close(struct inode *inode)
 		log_warning(inode->disk->rec.name, "DEGRADED: it is closed while of %u/%u of its chunks fewer than %u nodes "
 			    "have a copy", replicas_degraded(inode), inode->disk->rec.slot_count,
 			    inode->disk->rec.replicas);
-	inode->replicas->closing = true; /* somebody may be at work on it: it goes with the next tick */
+	inode->replicas->closing = true; /* a caller may still be using it: the next tick frees it */
 	inode->replicas->w->replicas_due_ns = 0;
 }
 
@@ -322,7 +322,7 @@ static void degraded_say(struct replicas *r, uint64_t now_ns)
 	r->degraded = n;
 }
 
-/* No write to it may begin. */
+/* Whether writes to the slot are held: none may begin. */
 static bool slot_holds(const struct replicas *r, unsigned slot)
 {
 	return repair_holds(r, slot) || drain_holds(r, slot) || !view_may_write(&r->slot[slot]);
@@ -376,10 +376,10 @@ void replicas_resized(struct inode *inode)
 	struct replicas *r = inode->replicas;
 
 	if (r && r->drain)
-		drain_end(r); /* the other node has the size that was */
+		drain_end(r); /* the target node still has the old size */
 	if (!r || !r->repair)
 		return;
-	repair_end(r); /* it begins anew */
+	repair_end(r); /* a new one begins from the start */
 	r->w->region_events->replicas_changed(r->w, inode);
 }
 
@@ -401,7 +401,7 @@ static void node_set_bad(struct replicas *r, unsigned node, bool bad)
 		view_bad(&r->slot[s], (unsigned)replica, bad);
 		replicas_turn(r, s);
 	}
-	/* Flushes that wait for nobody else go on, if it is back. */
+	/* Flushes that waited only for this node can go on. */
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
@@ -432,7 +432,7 @@ static void replicas_renode(struct replicas *r, const struct record *before)
 			view_incomplete(&r->slot[s], n);
 			view_bad(&r->slot[s], n, node[to].bad);
 		}
-	r->w->region_events->replicas_changed(r->w, r->inode); /* writes that were held for a repair */
+	r->w->region_events->replicas_changed(r->w, r->inode); /* for writes that the repair held */
 }
 
 static bool error_passes(const struct replicas *r, struct replica_node *n, int error)
@@ -481,7 +481,7 @@ void replicas_need(struct inode *inode, uint64_t chunk)
 	struct view_slot *v = replicas_slot(inode, chunk);
 
 	view_need(v);
-	view_turn(v); /* (No view changes within it: one is recorded first.) */
+	view_turn(v); /* (This changes no view yet: the next one has to be recorded first.) */
 }
 
 /* Whether no node of the mount is heard of. */
@@ -494,7 +494,7 @@ static bool host_is_alone(const struct worker *w, uint64_t now_ns)
 	return true;
 }
 
-/* Slots whose view still has it get one without it. */
+/* Asks for a view without the node in every slot whose view has it. */
 static void node_leave_out(struct replicas *r, unsigned node)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -518,7 +518,7 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 	n->gone |= up && !gvm_id_equal(gvm_conn_incarnation(conn), &rn->incarnation);
 	if (n->gone)
 		node_set_bad(r, node, true);
-	else if (r->alone_ns == now_ns) /* the others are as silent */
+	else if (r->alone_ns == now_ns) /* this host is cut off: the node is no worse than the others */
 		node_set_bad(r, node, false);
 	else if (n->down_ns && now_ns - n->down_ns >= REPLICA_PATIENCE_NS &&
 		 (!r->alone_ns || now_ns - r->alone_ns >= REJOIN_NS))
@@ -530,7 +530,8 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 		node_leave_out(r, node);
 }
 
-/* Ends the flushes of a region that has failed, or was detached, and wait for a view: none comes. False: there are none. */
+/* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. One region; false:
+ * there is none. */
 static bool waits_end(struct worker *w)
 {
 	struct replicas *r;
@@ -543,7 +544,7 @@ static bool waits_end(struct worker *w)
 			continue;
 		if (r->closing)
 			replicas_free(inode);
-		w->region_events->replicas_changed(w, inode); /* the list may be another one afterwards */
+		w->region_events->replicas_changed(w, inode); /* this may change the list: so no going on in it */
 		inode_reap(w->inodes, nr);
 		return true;
 	}
@@ -555,7 +556,7 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	records_again(r, now_ns);
 	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
 		node_look(r, i, now_ns);
-	/* Also what a predecessor has begun. */
+	/* Also goes on with changes that a predecessor began. */
 	for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
 		replicas_turn(r, s);
 	degraded_say(r, now_ns);
@@ -564,7 +565,8 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	replace_look(r, now_ns);
 }
 
-/* Of regions with one copy, which a node that is drained has a part of, there is no struct replicas before. */
+/* Makes the struct replicas of regions with one copy, for those that need one now: a drained node has a part of
+ * them. */
 static void singles_open(struct worker *w)
 {
 	struct inode *inode;
@@ -574,8 +576,8 @@ static void singles_open(struct worker *w)
 			replicas_open(w, inode);
 }
 
-/* What happens to a slot is looked at when it happens. To look at all of them takes as long as there are slots, and
- * faults wait for it: that is done every TICK_NS. Only repairs and drains go on with each call. */
+/* Events of a slot are handled when they happen. A look at all slots takes a while, during which faults wait: that is
+ * done every TICK_NS only. Repairs and moves go on with each call. */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
@@ -599,7 +601,7 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 		;
 	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
 	LIST_FOREACH (r, w->replicas, entry) {
-		/* A worker that has just begun is connected to nobody yet. */
+		/* A worker that has just started is not connected to any node yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
 		region_look(r, now_ns);
@@ -623,7 +625,7 @@ unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECOR
 		if (targets >> i & 1)
 			node[n++] = slot->node[i];
 	*good = n;
-	for (unsigned i = 0; others >> i; i++) /* what they have is right: they may be back before the others answer */
+	for (unsigned i = 0; others >> i; i++) /* bad members have the data, and may be back before others answer */
 		if (others >> i & 1 && !inode->replicas->node[slot->node[i]].gone)
 			node[n++] = slot->node[i];
 	return n;

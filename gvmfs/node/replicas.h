@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * replicas.h - the replicas of a region that is attached here: which nodes answer, and the view (views.h) of each slot.
+ * replicas.h - the replicas of an attached region: which of its nodes are bad, and the view (views.h) of each slot.
  *
- * Only a region whose slots have more than one replica has a struct replicas (inode->replicas); and one with one, from the
- * time on that a node of it is drained (drain.h). A node counts as bad
- * when its connection has been down for REPLICA_PATIENCE_NS, when a request that others carried out was not answered
- * for as long, when it answered that it lacks what it should have, or when it began anew without its memory; and no longer
- * when it is connected, the same, and heard of a while after that. It is written to no more, and read last. A slot gets a view
- * without it when a write waits for that, or when it has been bad for so long that others (readers, a successor of a lost
- * host, repair) should know; unless no member would be left: then the region waits for its nodes, as one without replicas
- * does.
+ * A region has a struct replicas (inode->replicas) if its slots have several replicas; with one replica, only from the
+ * time on that one of its nodes is drained or balanced (drain.h).
  *
- * Nothing of that if no node of the mount is heard of: then it is this host that is cut off, and when it hears of one again
- * the others get the time to be connected, too. What fails for a reason that passes, or that is this host's (memory), is
- * tried again.
+ * A node is bad when its connection has been down for REPLICA_PATIENCE_NS, when it has not answered a request for as
+ * long that others have carried out, when it answered that it lacks data it should have, or when it restarted without
+ * its memory. It is good again when it is connected, is the same incarnation, and has answered something a while later.
+ * A bad node is not written to, and read last. A slot gets a view without it when a write waits for that, or when it
+ * has been bad for so long that others (readers, the next writer if this host is lost, repair) should know. If no
+ * member would be left, the view stays, and the region waits for its nodes, as one without replicas does.
  *
- * Views stand in the journal (journal_views()): a successor goes on with them. What is outside of a view comes back
+ * If no node of the mount is heard of, it is this host that is cut off: no node is bad then, and when one is heard of
+ * again, the others get some time to be connected, too. A request that fails for a reason that passes, or that is this
+ * host's (memory), is retried.
+ *
+ * Views are in the journal (journal_views()): a successor goes on with them. Replicas outside of a view come back
  * by repair.h. Front thread.
  */
 #ifndef GVMFS_REPLICAS_H
@@ -33,15 +34,15 @@ struct worker;
 
 struct replica_node {
 	bool bad;
-	bool gone;	   /* it began anew: bad for good */
-	uint8_t garbled;   /* writes in a row that did not reach it as they were sent */
+	bool gone;	   /* it restarted without its memory: bad for good */
+	uint8_t garbled;   /* writes in a row that failed their checksum on the way to it */
 	uint64_t bad_ns;   /* since when it is bad */
-	uint64_t down_ns;  /* since when it is not connected; 0: it is */
+	uint64_t down_ns;  /* since when it is not connected; 0: it is connected */
 	uint64_t silent_ns; /* when it last failed a request; 0: never */
-	uint64_t silent_received; /* what had come from it by then */
-	uint64_t repair_ns; /* before it no repair of it begins */
-	uint64_t useful_ns; /* when it last lacked nothing, or was given something */
-	uint64_t full_ns;   /* when it was said that it is full; 0: never */
+	uint64_t silent_received; /* gvm_conn_received() at that time */
+	uint64_t repair_ns; /* no repair of it begins before this time; 0: none has failed */
+	uint64_t useful_ns; /* when it last lacked nothing, or took a copy */
+	uint64_t full_ns;   /* when the log last told that it is full; 0: never */
 };
 
 struct drain;
@@ -52,64 +53,67 @@ struct replicas {
 	struct worker *w;
 	struct inode *inode;
 	LIST_ENTRY(replicas) entry; /* in w->replicas */
-	unsigned degraded;    /* slots that have fewer members than replicas, as it was said last */
-	uint64_t degraded_ns; /* when */
-	bool closing;  /* the region is detached: this goes with the next tick, and flushes that wait for a view end */
-	uint64_t began_ns; /* with the attachment, or with this worker */
-	uint64_t alone_ns; /* when no node of the mount was heard of; 0: that was never so */
-	LIST_HEAD(, record_call) again; /* views that a node could not record for now */
-	void (*turn)(struct replicas *r, unsigned slot); /* a slot's, for repair.h */
-	void (*renode)(struct replicas *r, const struct record *before); /* the record has other nodes, for replace.h */
-	struct repair *repair; /* under way: repair.h; NULL: none */
-	uint64_t repairs;      /* so many were begun */
+	unsigned degraded;    /* slots with fewer members than replicas, as last logged */
+	uint64_t degraded_ns; /* when that was logged */
+	bool closing;  /* the region is detached: the next tick frees this, and ends flushes that wait for a view */
+	uint64_t began_ns; /* when this was made: at the attachment, or when this worker started */
+	uint64_t alone_ns; /* when last no node of the mount was heard of; 0: never */
+	LIST_HEAD(, record_call) again; /* requests to record a view that are retried later */
+	void (*turn)(struct replicas *r, unsigned slot); /* for repair.h: takes a slot's next steps */
+	void (*renode)(struct replicas *r, const struct record *before); /* for replace.h: the record's nodes changed */
+	struct repair *repair; /* the repair in progress: repair.h; NULL: none */
+	uint64_t repairs;      /* repairs begun so far */
 	enum { SETTLED, SETTLES_SAVE, SETTLES_DROP } settles; /* a region with one copy: see drain.h */
 	uint64_t settles_ns;   /* since when */
-	struct drain *drain;   /* a move under way: drain.h; NULL: none */
-	uint64_t drain_ns;     /* before it none begins */
-	bool replacing;	       /* the record is about to change: replace.h */
-	uint64_t replace_ns;   /* not before this time */
-	bool trims;	       /* nodes may promise more than is needed: replace.h */
-	bool no_room;	       /* for copies elsewhere: that was said */
-	bool no_drain;	       /* nor for what a node has that is drained */
-	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that were chosen for copies and did not take them: others first */
+	struct drain *drain;   /* the move in progress: drain.h; NULL: none */
+	uint64_t drain_ns;     /* no move begins before this time */
+	bool replacing;	       /* a change of the record is in progress: replace.h */
+	uint64_t replace_ns;   /* none begins before this time */
+	bool trims;	       /* nodes may have promised more than is needed: replace.h */
+	bool no_room;	       /* the log has told that no node has room for new copies */
+	bool no_drain;	       /* the same, for copies on a node that is drained */
+	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that refused copies: chosen only if no other can be */
 	unsigned refusals;
-	uint64_t *written; /* a bit for each chunk of a degraded slot that was written since: repair_map() */
-	uint16_t writes[RECORD_SLOTS]; /* of each slot, that have begun and not ended */
-	struct replica_node node[RECORD_NODES_MAX]; /* the record's */
+	uint64_t *written; /* a bit for each chunk that was written while its slot was degraded: repair_map() */
+	uint16_t writes[RECORD_SLOTS]; /* writes in flight, by slot */
+	struct replica_node node[RECORD_NODES_MAX]; /* one for each node of the record */
 	struct view_slot slot[RECORD_SLOTS];
 };
 LIST_HEAD(replicas_list, replicas);
 
-/* The region is attached, its journal's words are right: now, or by a predecessor. Without memory the worker ends. */
+/* Call it once the region is attached and its words in the journal are set: by this worker, or by a predecessor.
+ * Without memory the worker ends. */
 void replicas_open(struct worker *w, struct inode *inode);
-/* It is not any more. Flushes that wait for a view end with an error, from the loop. */
+/* The region is detached. Flushes that wait for a view end with an error, later, from the loop. */
 void replicas_close(struct inode *inode);
 
-/* The slot of a chunk; NULL: it has one replica. */
+/* The slot of a chunk; NULL: the region has no struct replicas (any more). */
 struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk);
-/* A node has taken a write (error 0), or has not: what it answered, or -ETIMEDOUT, though others have taken it. `asked`: which
- * was asked, since its place in the record may be another's by now. False: that passes, and says nothing of the node. */
+/* A node has taken a write (error 0), or failed: its answer, or -ETIMEDOUT if others have taken the write. `asked`:
+ * the node, whose place in the record may be another's by now. False: the reason passes, and proves nothing about
+ * the node. */
 bool replicas_heard(struct inode *inode, const struct gvm_id *asked, int error);
-/* A write that all others of the slot have waits for those that are bad. */
+/* A write that all good members have waits for the bad ones: a view without them is needed. */
 void replicas_need(struct inode *inode, uint64_t chunk);
-/* A write of a chunk is about to be sent to its view's members. False: not now, events->replicas_changed() tells when to try
- * again. `epoch`: the region's, in which it was begun: one of an attachment that has ended counts no more. */
+/* A write of a chunk is about to be sent to the members. False: writes are held; events->replicas_changed() tells when
+ * to try again. Each begin needs an end; `epoch`: the region's at the begin, so that a write of an earlier attachment
+ * does not count. */
 bool replicas_write_begin(struct inode *inode, uint64_t chunk);
 void replicas_write_end(struct inode *inode, uint64_t epoch, uint64_t chunk);
-/* The size is another. */
+/* The region's size has changed. */
 void replicas_resized(struct inode *inode);
-/* In which order a chunk's replicas are asked, best first: entries of the record's nodes. Returns how many; the first
- * *good of them are not bad. */
+/* The order in which to ask a chunk's replicas: node[] gets entries of the record's nodes, best first. Returns how
+ * many; the first *good of them are not bad. */
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good);
 
-/* Looks at the nodes, and tells when it is to be called again. */
+/* Looks at the nodes and goes on with repairs and moves; returns when to call it again (CLOCK_MONOTONIC). */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
 
-/* How many slots have how few members (1 to the record's replicas - 1), of all attached regions, or of one. */
+/* How many of the region's slots have fewer members than replicas. */
 unsigned replicas_degraded(const struct inode *inode);
-/* How many have a member that does not answer now, or is not any more the node that it was. */
+/* How many of its slots have a member that does not answer now, or that restarted without its memory. */
 unsigned replicas_unanswered(const struct inode *inode);
-/* Chunks that are to be copied, as far as a repair that is under way knows; and those of a node that is emptied. */
+/* Chunks still to be copied, as far as is known: by the repair in progress, and by the move from a drained node. */
 uint64_t replicas_repair_left(const struct inode *inode);
 uint64_t replicas_drain_left(const struct inode *inode);
 

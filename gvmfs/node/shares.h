@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * shares.h - whether a part of a region is better on another node, so that nodes are taken in equal proportion. Pure code.
+ * shares.h - whether a part of a region should move to another node, so that all nodes are filled in equal proportion.
+ * Pure code.
  *
- * A move goes to a node that is far below the mean, from one above it, and leaves that one the fuller of the two, but for a
- * quarter of what moves. So each move brings two nodes nearer to each other, and none is undone by the next: the sum of the
- * squares of what is taken of the nodes, by their room, falls. It ends where the emptiest node is nearly at the mean, or no
+ * A move goes from a node above the mean to one far below it, and must leave the source at least as full as the target,
+ * give or take a quarter of what moves. So each move brings the two nodes closer, and no later move undoes it: the sum
+ * of the squares of the nodes' fill (taken / room) falls. Moves end when the emptiest node is nearly at the mean, or no
  * part is small enough.
  */
 #ifndef GVMFS_SHARES_H
@@ -13,19 +14,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SHARES_FAR 85u /* percent of the mean: a node below it is given something */
+#define SHARES_FAR 85u /* percent of the mean: a node below this is far below it */
 
 struct share {
-	uint64_t taken, room; /* bytes promised to regions, and that can be; room 0: the node does not count */
+	uint64_t taken, room; /* bytes promised to regions, and promisable at all; room 0: the node does not count */
 };
 
-/* Of two nodes, by what is taken of their room. */
+/* Whether `a` is fuller than `b`, in proportion to their room. */
 bool shares_fuller(struct share a, struct share b);
 
-/* The node that is farthest below the mean; -1: none is far. */
+/* The node that is farthest below the mean; -1: none is far below it. */
 int shares_emptiest(const struct share *of, unsigned count);
 
-/* Whether `bytes` should move from one node to another. */
+/* Whether a part of `bytes` should move from node `from` to node `to`. */
 bool shares_move(const struct share *of, unsigned count, unsigned from, unsigned to, uint64_t bytes);
 
 #endif

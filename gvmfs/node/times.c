@@ -7,12 +7,12 @@
 
 #include <errno.h>
 
-#define SAVES_MAX 16u /* at a time: a fault waits for as long */
+#define SAVES_MAX 16u /* saves started in one go, during which faults wait */
 
 static const uint64_t delay_ns[TIMES_DELAYS] = {
 	[TIMES_NOW] = 1,
-	[TIMES_SOON] = 200000000,   /* a folder, or a file that is closed */
-	[TIMES_LATER] = 3000000000, /* one that is written on, or after a failure */
+	[TIMES_SOON] = 200000000,   /* a folder, or a file that is not attached here */
+	[TIMES_LATER] = 3000000000, /* a file that is attached for writing, or after a failed save */
 };
 
 uint64_t times_now(void)
@@ -28,7 +28,7 @@ static void due_end(struct worker *w, struct inode *inode)
 	inode->times_due_ns = 0;
 }
 
-/* Each delay has a list of its own: so each list is in the order in which they are due. */
+/* Each delay has a list of its own, so that appending keeps each list in the order of times_due_ns. */
 static void due_set(struct worker *w, struct inode *inode, enum times_delay delay)
 {
 	due_end(w, inode);
@@ -98,13 +98,13 @@ static void saved(struct worker *w, int result, void *arg)
 	inode->times_saving = false;
 	if (result < 0)
 		times_owe(w, inode, TIMES_LATER);
-	/* Another host changed the record: what it says is taken over first. */
+	/* Another host changed the record: that is read and applied first. */
 	if (result == -ESTALE)
 		names_refresh(w, true, refreshed, NULL);
 	inode_reap(w->inodes, inode->nr);
 }
 
-/* True if there is something to wait for. */
+/* Starts a save if one is owed. True: a save is in flight or has to wait. */
 static bool times_save(struct worker *w, struct inode *inode)
 {
 	struct journal_inode *d = inode->disk;
@@ -113,7 +113,7 @@ static bool times_save(struct worker *w, struct inode *inode)
 		due_end(w, inode);
 		return false;
 	}
-	/* Whatever has the inode may be changing its record. */
+	/* The task that holds the inode may be changing its record. */
 	if (inode->times_saving || inode->busy) {
 		if (inode->times_due_ns)
 			due_set(w, inode, TIMES_SOON);
@@ -153,7 +153,7 @@ bool times_flush(struct worker *w)
 
 		if (!inode)
 			continue;
-		/* What has no name any more, and is held until nodes know that, has no times to save. */
+		/* An unlinked inode, held while its nodes are told, has no times to save. */
 		if (inode->times_saving ||
 		    (inode->busy && inode_disk(w->inodes, nr)->times_owed &&
 		     inode_disk(w->inodes, nr)->use == INODE_USED)) {

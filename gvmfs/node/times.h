@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * times.h - when files and folders were changed.
+ * times.h - modification and change times of files and folders.
  *
- * A change stands in the record in the journal at once, where it outlives a killed worker; the name
- * table gets it a little later (times_owed says that it has to), together with what changed since, and
- * when the last writer closes. A save for the times alone gives way: a record that another host changed
- * meanwhile is read first, so that the time of a write does not undo a rename.
+ * A change is in the journal's record at once, where it outlives a killed worker. The name
+ * table gets it a little later (times_owed is set until then), together with later changes, and
+ * when the last writer closes. A save for the times alone yields to other hosts: if one has changed the record
+ * meanwhile, that record is read first, so that the time of a write does not undo a rename.
  *
  * Front thread only.
  */
@@ -16,19 +16,20 @@
 
 struct worker;
 
+/* Nanoseconds since 1970. */
 uint64_t times_now(void);
-/* The content of a file changed, or the entries of a folder. */
+/* The content of a file, or the entries of a folder, changed: sets mtime and ctime. */
 void times_content(struct worker *w, struct inode *inode);
-/* Anything else of it did. */
+/* Something else of it changed: sets ctime. */
 void times_status(struct worker *w, struct inode *inode);
-/* The last writer has closed it: the name table is told now. */
+/* The last writer has closed it: makes a save due now. */
 void times_closed(struct worker *w, struct inode *inode);
-/* The root has no record: it is as old as the newest change of what is in it. */
+/* The root has no record: sets its times to those of the newest entry in it. */
 void times_guess_root(struct worker *w);
 
-/* Saves what is due; returns when it wants to be called again (CLOCK_MONOTONIC), ~0: not. */
+/* Saves the times that are due; returns when to call it again (CLOCK_MONOTONIC); ~0: when one becomes owed. */
 uint64_t times_tick(struct worker *w, uint64_t now_ns);
-/* At the end: has everything saved, once. False when there is nothing left to wait for. */
+/* At the end of the mount: starts a save of all that is owed, once. False: no save is in flight or waiting any more. */
 bool times_flush(struct worker *w);
 
 #endif

@@ -43,7 +43,7 @@ struct view view_word_next(view_word word)
 	return (struct view){.number = word_number(word), .members = word >> NEXT_AT & ALL};
 }
 
-/* Of this writer: no replica has recorded one of its views. */
+/* This writer has recorded no view yet. */
 static bool word_is_first(view_word word)
 {
 	return !(word_number(word) & ((1ull << VIEW_NUMBER_BITS) - 1));
@@ -94,7 +94,7 @@ void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool 
 	uint8_t bit = (uint8_t)(1u << replica);
 
 	if (number != word_number(v->word) && !mutant("view-late-record"))
-		return; /* of an attempt that was given up */
+		return; /* the answer is about a view that was given up */
 	if (active) {
 		v->telling &= (uint8_t)~bit;
 		v->told |= error ? 0 : bit;
@@ -117,7 +117,7 @@ void view_incomplete(struct view_slot *v, unsigned replica)
 
 /* ---- the turn */
 
-/* A view with other members is about to be: under a number that no replica has seen. */
+/* Begins a change of the view, under a number that no replica has seen. */
 static void next_begin(struct view_slot *v, uint8_t members)
 {
 	v->asked = v->recorded = v->telling = v->told = 0;
@@ -140,7 +140,7 @@ static void next_record(struct view_slot *v)
 	}
 }
 
-/* Those that do not know yet that a view of the word's number is active. One that fails is told when it is back. */
+/* Tells the members that do not know yet that the view is active. A bad one is told when it is back. */
 static void active_tell(struct view_slot *v, uint8_t members)
 {
 	const struct view view = {.number = word_number(v->word), .members = members};
@@ -155,7 +155,8 @@ static void active_tell(struct view_slot *v, uint8_t members)
 	}
 }
 
-/* Whom the view is to have. One that takes a replica in excludes none, and has to wait for what the members know. */
+/* The members that the view should have. A view that includes a new replica excludes none, and has to wait until all
+ * members know that theirs is active. */
 static uint8_t members_wanted(const struct view_slot *v)
 {
 	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members;
@@ -167,7 +168,7 @@ static uint8_t members_wanted(const struct view_slot *v)
 		return leaves ? wanted & (uint8_t)~v->leaving : wanted;
 	if (members & v->bad)
 		return wanted & members;
-	/* (It was proposed already: that is carried on.) */
+	/* (If such a view is proposed already, go on with it.) */
 	if (next == wanted || v->told == members)
 		return wanted;
 	return members;
@@ -182,7 +183,7 @@ void view_turn(struct view_slot *v)
 		v->needed = false;
 	wanted = members_wanted(v);
 	grows = wanted & ~members;
-	/* A member has everything that was acknowledged; what is left without one may not. */
+	/* At least one present member must stay: only members are known to have every acknowledged write. */
 	if (!(wanted & members))
 		return;
 	if (!next && wanted == members) {

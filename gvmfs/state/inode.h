@@ -44,8 +44,8 @@ struct inode {
 	unsigned opens_cached; /* opens that may put pages into the page cache */
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
 	unsigned slots; /* journal slots that hold its unacknowledged writes */
-	struct store_writes writes; /* and punches that are not answered, in the order in which they came: they have a slot,
-				     * or may need one */
+	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
+				     * journal slot or may need one */
 	struct store_writes wide_writes; /* of these, those of many chunks: fuse/write.h */
 	unsigned fills; /* READs into the page cache that are in flight */
 	uint32_t fills_seen; /* READs into the page cache so far, with those answered */
@@ -60,7 +60,7 @@ struct inode {
 	struct flush *unstored;	   /* flushes that a replica has but that are not stored yet: store/sender.h */
 	uint64_t held_bytes; /* on the nodes, by their last answer */
 	uint64_t held_at_ns; /* when they answered; 0: not since the last writer closed it */
-	uint32_t lone_rotten; /* rotten chunks without another copy, by the nodes' last answer (scrub.h) */
+	uint32_t lone_rotten; /* rotten chunks without another copy, by the last scrub (scrub.h) */
 	bool held_known;      /* all nodes that were asked then answered; so this is valid: */
 	uint64_t held_epoch;  /* epoch of the last writer then */
 	uint64_t empty_epoch; /* epoch of our last attachment, if the region had no data at its end */
@@ -81,7 +81,7 @@ struct inode {
 	int unbacked_hold;    /* a write to it ends the limit on the process's memory (unbacked.h); -1: none */
 	struct readahead *readahead; /* of the page cache's READs; NULL: there was none yet */
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
-	bool in_handshake;	   /* a client's handshake holds it: handshake.h */
+	bool in_handshake;	   /* a client's handshake, or a session with held_up, has it: handshake.h */
 	bool held_up; /* a predecessor's call may still change its memory, so nothing serves it: lookout.h */
 	struct close_wait *closing; /* holds the inode and waits for a RELEASE: closes.h; NULL: none */
 	struct task *parked;	   /* holds the inode and waits for the end of the fast path; NULL: none */

@@ -200,11 +200,11 @@ uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t ch
  * address space left. */
 struct seal_known *journal_known_map(const struct journal *j, unsigned inode);
 void journal_known_unmap(struct seal_known *known);
-/* Gives the memory of chunks first.. back and makes their entries 0. Quick where there is none. */
+/* Zeroes the index and seal_known entries of chunks >= `first`, and frees their memory. Quick if there is none. */
 void journal_index_clear(const struct journal *j, unsigned inode, uint64_t first);
-/* The same, with a pause for others after every few MiB: of a large region there are GiBs, for which the thread that serves
- * faults would be long in journal_index_clear(). Any thread, of an inode that is busy, and of chunks of which nothing counts
- * any more. */
+/* The same, a few MiB at a time, so that others can punch the memfd in between. A large region has GiBs of entries:
+ * after this, journal_index_clear() on the front thread is quick. Any thread; the inode must be busy, and the entries
+ * not be needed any more. */
 void journal_index_give_back(const struct journal *j, unsigned inode, uint64_t first);
 
 static inline void journal_publish32(uint32_t *where, uint32_t value)
