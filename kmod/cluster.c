@@ -2,6 +2,7 @@
 /* The nodes and the listening socket: see cluster.h. */
 #include <linux/bsearch.h>
 #include <linux/file.h>
+#include <linux/in.h>
 #include <linux/net.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
@@ -10,6 +11,7 @@
 #include <linux/tcp.h>
 #include <linux/uaccess.h>
 #include <linux/xxhash.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
@@ -29,6 +31,27 @@ static int by_id(const void *a, const void *b)
 	return ((const struct giantvm_node *)a)->id - ((const struct giantvm_node *)b)->id;
 }
 
+static bool node_is_loopback(const struct giantvm_node *node)
+{
+	struct in6_addr address;
+
+	memcpy(&address, node->address, sizeof(address));
+	return ipv6_addr_loopback(&address) ||
+	       (ipv6_addr_v4mapped(&address) && ipv4_is_loopback(address.s6_addr32[3]));
+}
+
+/* Whether programs of other hosts could pose as nodes, and nobody has said that they may. */
+static bool lacks_key(const struct giantvm_up *up, const struct giantvm_node *nodes)
+{
+	unsigned int i = 0;
+
+	if (up->key_bytes || up->flags & GIANTVM_UP_OPEN)
+		return false;
+	while (i < up->nr_nodes && node_is_loopback(&nodes[i]))
+		i++;
+	return i < up->nr_nodes;
+}
+
 /* Copies the user's list, checks it, and sorts it by id. */
 static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 {
@@ -36,7 +59,7 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 	unsigned int i;
 	bool found = false;
 
-	if (up->abi != GIANTVM_ABI || up->reserved || up->nr_nodes < 1 ||
+	if (up->abi != GIANTVM_ABI || up->flags & ~GIANTVM_UP_OPEN || up->nr_nodes < 1 ||
 	    up->nr_nodes > GIANTVM_NODES_MAX)
 		return -EINVAL;
 	nodes = vmemdup_user(u64_to_user_ptr(up->nodes), up->nr_nodes * sizeof(*nodes));
@@ -52,9 +75,9 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 		}
 		found |= nodes[i].id == up->id;
 	}
-	if (!found) {
+	if (!found || lacks_key(up, nodes)) {
 		kvfree(nodes);
-		return -ENOENT;
+		return found ? -ENOKEY : -ENOENT;
 	}
 	*out = nodes;
 	return 0;

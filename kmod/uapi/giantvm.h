@@ -52,8 +52,11 @@ struct giantvm_up {
 	__u64 nodes; /* pointer to struct giantvm_node[nr_nodes], in any order */
 	__u64 key; /* pointer to the key that all nodes share; key_bytes 0: no authentication */
 	__u32 key_bytes;
-	__u32 reserved;
+	__u32 flags; /* GIANTVM_UP_* */
 };
+
+/* Without a key, nodes may have addresses beyond loopback: whoever reaches one is let in. */
+#define GIANTVM_UP_OPEN (1u << 0)
 
 struct giantvm_region {
 	char name[GIANTVM_NAME_BYTES];
@@ -133,6 +136,7 @@ struct giantvm_stats {
  * EBUSY: already up with another list, id or key.
  * EALREADY: GIANTVM_DOWN is under way.
  * ENOENT: id is not in the list.
+ * ENOKEY: there is no key, a node's address is not loopback, and GIANTVM_UP_OPEN is not set.
  */
 #define GIANTVM_UP _IOW(GIANTVM_IOC_MAGIC, 0x00, struct giantvm_up)
 /*

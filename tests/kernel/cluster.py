@@ -231,7 +231,7 @@ class Cluster:
             node.run("echo '%d 10.9.0.%d:9999 %s' %s /tmp/cluster.conf" % (
                 number, number + 1, ROLES[role], ">>" if number else ">"))
         node.run("umask 077; echo %s > /tmp/key" % shlex.quote(key))
-        node.run("gvm dsm up --conf /tmp/cluster.conf --id {id}" + (" --key /tmp/key" if key else ""))
+        node.run("gvm dsm up --conf /tmp/cluster.conf --id {id}" + (" --key /tmp/key" if key else " --open"))
 
     def network(self, *lines):
         """Tells the switch, as tests/kernel/switch.c describes."""

@@ -28,7 +28,7 @@
 #define CONF_ID_MAX (GIANTVM_NODES_MAX - 1)
 
 static const char help_text[] =
-	"usage: gvm dsm up --conf FILE --id N [--key FILE]\n"
+	"usage: gvm dsm up --conf FILE --id N [--key FILE | --open]\n"
 	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
@@ -52,6 +52,8 @@ static const char help_text[] =
 	"                  (uses regions) or mem (lends memory), or both: cpu,mem\n"
 	"  --id N          which of them this host is\n"
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
+	"  --open          without --key, let in whoever reaches a node's address, also\n"
+	"                  beyond loopback\n"
 	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: for those\n"
 	"                  that answer at once\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
@@ -63,6 +65,7 @@ struct options {
 	long id; /* -1: not given */
 	unsigned wait_ms;
 	unsigned long force; /* 0 or 1 */
+	bool open;
 };
 
 static int number_parse(const char *text, long most, long *value)
@@ -194,6 +197,10 @@ static int up_say(int err, const struct options *o, const char *addr)
 	case EADDRINUSE:
 		say("%s is in use by another program", addr);
 		break;
+	case ENOKEY:
+		say("%s has addresses that are not loopback: give --key FILE, or --open to let in any program "
+		    "that reaches them", o->conf);
+		break;
 	default:
 		say("up: %s", strerror(err));
 	}
@@ -210,6 +217,7 @@ static int do_up(int device, const struct options *o)
 	if (!rc && o->key)
 		rc = key_load(o->key, key, &up.key_bytes);
 	up.key = (uintptr_t)key;
+	up.flags = o->open ? GIANTVM_UP_OPEN : 0;
 	if (rc)
 		rc = 1;
 	else if (ioctl(device, GIANTVM_UP, &up))
@@ -336,6 +344,7 @@ static int options_read(struct options *o, int argc, char **argv)
 					      {"key", required_argument, NULL, 'k'},
 					      {"wait", required_argument, NULL, 'w'},
 					      {"force", no_argument, NULL, 'f'},
+					      {"open", no_argument, NULL, 'o'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	long seconds;
@@ -361,6 +370,9 @@ static int options_read(struct options *o, int argc, char **argv)
 			break;
 		case 'f':
 			o->force = 1;
+			break;
+		case 'o':
+			o->open = true;
 			break;
 		case 'h':
 			fputs(help_text, stdout);
