@@ -36,7 +36,7 @@
  * Buffers for frames that are incomplete, or wait for the work. An idle peer has none, so few are
  * needed. Allocating several pages for each message would take longer than handling it, as the
  * kernel may zero them. So some are kept, allocated from the start: leases have to be renewed also
- * when memory is short.
+ * when memory is short. A link gets one when it is up: strangers must not take those that are kept.
  */
 static u8 *buffers[BUFFERS_KEPT];
 static unsigned int nr_buffers;
@@ -82,13 +82,20 @@ static void buffers_exit(void)
 		kfree(buffers[--nr_buffers]);
 }
 
+static void link_buffer_end(struct link *link)
+{
+	if (link->buffer != link->early)
+		buffer_put(link->buffer);
+	link->buffer = NULL;
+}
+
 static void link_free(struct kref *ref)
 {
 	struct link *link = container_of(ref, struct link, ref);
 	struct links *links = link->links;
 
 	sock_release(link->socket);
-	buffer_put(link->buffer);
+	link_buffer_end(link);
 	spin_lock(&links->lock);
 	links->nr--;
 	/* Under the lock, so that gvm_links_exit() may return and `links` be freed. */
@@ -249,6 +256,9 @@ static int link_receive_frames(struct link *link, bool at_once)
 		struct frame_head head;
 
 		err = gvm_frame_head_decode(link->buffer + at, &head);
+		if (!err && link->state != LINK_UP &&
+		    FRAME_HEAD_BYTES + head.body_bytes > EARLY_BYTES)
+			err = -EBADMSG; /* no frame of the handshake */
 		if (err)
 			break;
 		if (link->filled - at < FRAME_HEAD_BYTES + head.body_bytes)
@@ -266,19 +276,31 @@ static int link_receive_frames(struct link *link, bool at_once)
 	return err;
 }
 
+static unsigned int link_buffer_room(const struct link *link)
+{
+	return (link->buffer == link->early ? EARLY_BYTES : BUFFER_BYTES) - link->filled;
+}
+
 static bool link_buffer_get(struct link *link, gfp_t gfp)
 {
-	if (!link->buffer)
-		link->buffer = buffer_get(gfp);
-	return link->buffer;
+	u8 *buffer = link->early;
+
+	if (link->buffer && (link->buffer != link->early || link->state != LINK_UP))
+		return true;
+	if (link->state == LINK_UP)
+		buffer = buffer_get(gfp);
+	if (!buffer)
+		return false;
+	if (link->buffer)
+		memcpy(buffer, link->early, link->filled);
+	link->buffer = buffer;
+	return true;
 }
 
 static void link_buffer_put(struct link *link)
 {
-	if (link->filled || !link->buffer)
-		return;
-	buffer_put(link->buffer);
-	link->buffer = NULL;
+	if (!link->filled)
+		link_buffer_end(link);
 }
 
 /* 1: there may be more; 0: no data now; or an errno: the connection has ended. */
@@ -288,8 +310,10 @@ static int link_receive_some(struct link *link)
 	struct kvec part;
 	int bytes;
 
+	if (!link_buffer_get(link, GFP_DISPENSABLE))
+		return -EAGAIN;
 	part.iov_base = link->buffer + link->filled;
-	part.iov_len = BUFFER_BYTES - link->filled;
+	part.iov_len = link_buffer_room(link);
 	bytes = kernel_recvmsg(link->socket, &message, &part, 1, part.iov_len, message.msg_flags);
 	if (bytes == -EAGAIN)
 		return 0;
@@ -348,7 +372,7 @@ static int link_take(read_descriptor_t *reader, struct sk_buff *skb, unsigned in
 {
 	struct link *link = reader->arg.data;
 
-	bytes = min_t(size_t, bytes, BUFFER_BYTES - link->filled);
+	bytes = min_t(size_t, bytes, link_buffer_room(link));
 	if (reader->error || skb_copy_bits(skb, offset, link->buffer + link->filled, bytes))
 		return 0;
 	link->filled += bytes;

@@ -25,6 +25,9 @@ struct sockaddr_storage;
 struct socket;
 struct sock;
 
+/* What a peer may send at once before it is authenticated: one frame of the handshake. */
+#define EARLY_BYTES (FRAME_HEAD_BYTES + HELLO_BYTES)
+
 enum link_state {
 	LINK_CONNECTING, /* outgoing: TCP has not connected yet */
 	LINK_GREETING, /* waits for the peer's HELLO */
@@ -90,8 +93,9 @@ struct link {
 	 */
 	bool working;
 	enum link_state state;
-	u8 *buffer;
+	u8 *buffer; /* NULL, `early`, or one of link.c's */
 	unsigned int filled;
+	u8 early[EARLY_BYTES]; /* the buffer until the handshake is complete */
 	u8 hello_sent[HELLO_BYTES], hello_received[HELLO_BYTES];
 
 	struct delayed_work receive_work;

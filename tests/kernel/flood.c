@@ -3,7 +3,10 @@
  * A node of a cluster without a key that has lost its wits: it greets another node as the module
  * does (kmod/frame.h), and then withdraws offers of regions that it never made, one after the other.
  *
- *     flood ROLES NODE VICTIM SECONDS
+ *     flood ROLES NODE VICTIM SECONDS [STRANGERS]
+ *
+ * With STRANGERS it makes so many connections instead, on each of which it sends a part of a
+ * greeting and no more; the victim ends those.
  *
  * ROLES: those of all nodes, a letter each, as in cluster.py. When the connection ends it makes
  * another one.
@@ -100,6 +103,27 @@ static int greet(const char *roles, unsigned int node, unsigned int victim)
 	return -1;
 }
 
+/* Connections of which nobody knows who makes them. */
+static int strangers(unsigned int victim, unsigned int nr, double until)
+{
+	struct sockaddr_in to = address(victim, PORT);
+	uint8_t part[HEAD_BYTES + HELLO_BYTES / 2] = {0};
+	unsigned int i, made = 0;
+
+	head(part, HELLO_BYTES, HELLO);
+	for (i = 0; i < nr; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		made += !connect(fd, (void *)&to, sizeof(to)) &&
+			send(fd, part, sizeof(part), MSG_NOSIGNAL) == sizeof(part);
+	}
+	printf("flood: %u strangers\n", made);
+	fflush(stdout);
+	while (now() < until)
+		usleep(20000);
+	return made != nr;
+}
+
 static void flood(int fd, double until, unsigned long *sent)
 {
 	static uint8_t frames[AT_ONCE][HEAD_BYTES + REGION_BYTES], said[65536];
@@ -128,6 +152,8 @@ int main(int argc, char **argv)
 	unsigned long sent = 0, connections = 0;
 	int fd;
 
+	if (argc == 6)
+		return strangers((unsigned int)atoi(argv[3]), (unsigned int)atoi(argv[5]), until);
 	if (argc != 5)
 		return 2;
 	while (now() < until) {

@@ -1,14 +1,37 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host with another key, without one, with another list of nodes or another lease gets no connection, and
-is told of in the log; with the right ones it is one of them, also after its clock was set back. Without a key, hosts are nodes only where that is asked for."""
+is told of in the log; with the right ones it is one of them, also after its clock was set back. Who has not said who
+it is takes little memory. Without a key, hosts are nodes only where that is asked for."""
 
-from cluster import Cluster, expect, main
+from cluster import Cluster, expect, main  # first: it says where the others are
+import kernel
 
 KEY = "the key of this test"
 REFUSED = (("bb", "another key of a test", "has another key"), ("bb", "", "has no key"),
            ("bc", KEY, "has another list"))
 LEASE_MS = 2000
+
+
+# Almost as many as are let in at a time; a buffer for the frames of each would be 8 pages.
+STRANGERS = 60
+PAGES_MAX = 4
+PAGES = "grep nr_slab_unreclaimable /proc/vmstat"
+
+
+def kernel_pages(node, command=PAGES):
+    return max(int(line.split()[1]) for line in node.run(command).splitlines())
+
+
+def strangers_take_little(l, zero, one):
+    before = kernel_pages(zero)
+    one.second.begin("flood bb 1 0 4 %d" % STRANGERS)
+    more = kernel_pages(zero, "for i in $(seq 40); do %s; sleep 0.1; done" % PAGES) - before
+    said = one.second.answer()
+    expect("%d strangers" % STRANGERS in said, "they say: %s", said)
+    l.log("%d strangers take %d pages", STRANGERS, more)
+    # The debug kernel remembers each allocation.
+    expect(more < STRANGERS * PAGES_MAX or kernel.chosen() == "debug", "%d strangers take %d pages", STRANGERS, more)
 
 
 def refused(zero, one, reason):
@@ -23,6 +46,7 @@ def test(l):
     zero, one = cluster.nodes
     cluster.join("ram", 1024)
     one.run("share /dev/gvm/ram {id} 2 get 70")
+    strangers_take_little(l, zero, one)
     one.run("gvm dsm down")
     said = one.run("gvm dsm up --conf /tmp/cluster.conf --id 1 2>&1", status=1)
     expect("not loopback" in said, "up without a key says: %s", said)
