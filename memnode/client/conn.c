@@ -228,8 +228,9 @@ void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
 
 void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what)
 {
+	call_fill(call, GVM_OP_NODE_DRAIN, gvm_node_drain_req_pack(what, call->req.meta_inline), NULL, 0);
 	call->req.needs = GVM_FEATURE_DRAIN;
-	call_submit(conn, call, GVM_OP_NODE_DRAIN, gvm_node_drain_req_pack(what, call->req.meta_inline), NULL, 0);
+	req_submit(conn, &call->req);
 }
 
 void gvm_region_check(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_check_req *what)

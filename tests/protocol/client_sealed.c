@@ -141,6 +141,21 @@ static void changed_chunks_are_refused(void)
 	end();
 }
 
+/* Nor what later versions have brought: it would end the connection. */
+static void node_is_sent_no_request_that_it_does_not_know(void)
+{
+	const struct gvm_node_drain_req drain = {.drain = GVM_DRAIN_ASK};
+	const struct gvm_region_check_req check = {.region = {{2}}};
+	struct gvm_call call = {0};
+
+	gvm_node_drain(conn, &call, &drain);
+	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
+	gvm_region_check(conn, &call, &check);
+	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
+	gvm_region_held(conn, &call, &check.region, 1);
+	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
+}
+
 /* A node that knows no sealed chunks is told none, whether the request was there before the connection or not. */
 static void node_that_knows_no_seals_is_sent_none(void)
 {
@@ -167,6 +182,7 @@ static void node_that_knows_no_seals_is_sent_none(void)
 	rig_run_to(conn, GVM_CONN_UP);
 	gvm_put(conn, &p);
 	CHECK_EQ(gvm_conn_wait(conn, &p.req), -EOPNOTSUPP);
+	node_is_sent_no_request_that_it_does_not_know();
 	CHECK_EQ(gvm_conn_state(conn), GVM_CONN_UP);
 	close(sock);
 	close(fd);
