@@ -265,6 +265,12 @@ static void replicas_changed(struct worker *w, struct inode *inode)
 	store_turn(w->store);
 }
 
+static bool chunk_rotten(struct worker *w, struct inode *inode, uint64_t chunk, bool *news)
+{
+	(void)w;
+	return inode->resident && resident_rotten(inode->resident, chunk, news);
+}
+
 static void region_fenced(struct worker *w, struct inode *inode)
 {
 	region_fail(w, inode, 0, -EKEYREVOKED);
@@ -278,6 +284,7 @@ static const struct region_events region_events = {
 	.failed = region_failed,
 	.replicas_changed = replicas_changed,
 	.fenced = region_fenced,
+	.rotten = chunk_rotten,
 	.names_read = names_refresh,
 };
 

@@ -32,6 +32,9 @@ struct region_events {
 	void (*replicas_changed)(struct worker *w, struct inode *inode);
 	/* A node has answered, to a request that was not about a chunk, that another host is the writer. */
 	void (*fenced)(struct worker *w, struct inode *inode);
+	/* No node has a copy of the chunk that is not rotten. True: this host has all of it, and writes it anew; *news: that was not
+	 * known. */
+	bool (*rotten)(struct worker *w, struct inode *inode, uint64_t chunk, bool *news);
 	/* names_refresh(): `done` gets 0 if a majority of the nodes answered about names. */
 	void (*names_read)(struct worker *w, bool once, void (*done)(struct worker *w, int result, void *arg), void *arg);
 };

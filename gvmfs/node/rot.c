@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "fetch.h"
+#include "region.h"
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas.h"
@@ -50,7 +51,8 @@ static void mend_done(struct job *job)
 
 	if (inode && !job->result)
 		worker_count(w, inode, copies_mended, 1);
-	else if (inode && job->result != -ESTALE && job->result != -EREMCHG) /* (there it has been written since) */
+	else if (inode && job->result != -ESTALE && job->result != -EREMCHG && /* (there it has been written since) */
+		 !(job->result == -EBADMSG && rot_alone(w, inode, p->chunk, true)))
 		mend_complain(inode, p, job->result);
 	free(mend);
 	first_remove(w->rot);
@@ -88,6 +90,7 @@ static bool mend_begin(struct worker *w, const struct rot_place *p)
 	mend->sources = sources_find(w, inode, p, mend->from);
 	if (!mend->sources) {
 		free(mend);
+		rot_alone(w, inode, p->chunk, true);
 		return false;
 	}
 	mend->base.w = w;
@@ -139,12 +142,28 @@ void rot_found(struct worker *w, struct inode *inode, uint64_t chunk, const stru
 	if (node < 0 || (mends && !place_add(w->rot, &p)))
 		return;
 	worker_count(w, inode, copies_rotten, 1);
-	if (!lost)
+	if (lost)
+		rot_alone(w, inode, chunk, true);
+	else
 		log_warning(rec->name, "ROTTEN: chunk %llu on node %s is not what was stored there: %s",
 			    (unsigned long long)chunk, rec->nodes[node].addr,
 			    mends ? "it is written there anew from another copy" : "another copy is read");
 	if (mends && w->rot->count == 1)
 		mend_next(w);
+}
+
+bool rot_alone(struct worker *w, struct inode *inode, uint64_t chunk, bool counted)
+{
+	bool news;
+
+	if (!w->region_events->rotten(w, inode, chunk, &news))
+		return false;
+	if (news && !counted)
+		worker_count(w, inode, copies_rotten, 1);
+	if (news)
+		log_warning(inode->disk->rec.name, "ROTTEN: no node has chunk %llu as it was stored: it is written there anew from "
+			    "this host's memory", (unsigned long long)chunk);
+	return true;
 }
 
 static void rot_read(struct fetches *fs, const struct fetch *f, const struct gvm_id *node, bool lost)

@@ -7,6 +7,11 @@
  * (PROTOCOL.md, Mending). A write that comes meanwhile wins. One chunk at a time, at --repair-rate; what is found while
  * many wait is forgotten, and found again.
  *
+ * Where no node has a good copy, what the fast path has of the chunk in this host's memory is one: as new as what was
+ * acknowledged, or newer. It is sent like any change (uffd/resident_rot.c). What the kernel's page cache has of a file is not
+ * to be had so: gvmfs cannot ask which of its pages are content, and not left over from a READ that failed. Pages of such a
+ * chunk stay errors on the node until they are written.
+ *
  * Front thread.
  */
 #ifndef GVMFS_ROT_H
@@ -31,5 +36,8 @@ struct rot {
 void rot_init(struct worker *w);
 /* What a node has of a chunk does not verify. `lost`: for all that is known no other has a better copy. */
 void rot_found(struct worker *w, struct inode *inode, uint64_t chunk, const struct gvm_id *node, bool lost);
+/* No node has a good copy of the chunk. What the fast path has of it is written anew, if that is possible. True: it has all of
+ * it. `counted`: among copies_rotten. */
+bool rot_alone(struct worker *w, struct inode *inode, uint64_t chunk, bool counted);
 
 #endif

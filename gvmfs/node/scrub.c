@@ -38,6 +38,7 @@ static void region_end(struct scrub *s, struct inode *inode)
 			  "pages of them are I/O errors until they are written", s->lone,
 			  (unsigned long long)s->lone_chunk);
 	inode->lone_rotten = s->lone;
+	inode->scrubs += !s->missed;
 }
 
 /* The next one, by number. False: there is none. */
@@ -55,6 +56,7 @@ static bool region_next(struct scrub *s)
 		s->node = 0;
 		s->first = 0;
 		s->lone = 0;
+		s->missed = false;
 		return true;
 	}
 	return false;
@@ -81,6 +83,8 @@ static void rotten_take(struct scrub *s, struct inode *inode, uint64_t chunk, ui
 		return;
 	v = replicas_slot(inode, chunk);
 	if (rec->replicas < 2) {
+		if (rot_alone(s->w, inode, chunk, false))
+			return;
 		s->lone++;
 		s->lone_chunk = chunk;
 	} else if (v && view_word_members(v->word) >> replica & 1) {
@@ -96,6 +100,7 @@ static void checked(struct gvm_req *req)
 	const uint8_t *p = s->call.data;
 
 	s->asking = false;
+	s->missed |= req->result != 0;
 	if (!inode || s->node >= inode->disk->rec.node_count ||
 	    !gvm_id_equal(&inode->disk->rec.nodes[s->node].incarnation, &s->incarnation))
 		return;
@@ -121,6 +126,7 @@ static void node_ask(struct scrub *s, uint64_t now_ns)
 	s->incarnation = inode->disk->rec.nodes[s->node].incarnation;
 	conn = region_node_conn(s->w, inode, s->node);
 	if (gvm_conn_state(conn) != GVM_CONN_UP) {
+		s->missed = true;
 		node_next(s, inode);
 		return;
 	}

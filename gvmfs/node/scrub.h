@@ -28,6 +28,7 @@ struct scrub {
 	unsigned node; /* of its record */
 	struct gvm_id incarnation;
 	uint64_t first; /* the next chunk */
+	bool missed;	/* a node was not asked, or did not answer, since it began with this region */
 	uint32_t lone;  /* rotten ones without another copy, since it began with this region; and the last one: */
 	uint64_t lone_chunk;
 };

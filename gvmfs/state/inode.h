@@ -61,6 +61,7 @@ struct inode {
 	uint64_t held_bytes; /* on the nodes, by their last answer */
 	uint64_t held_at_ns; /* when they answered; 0: not since the last writer closed it */
 	uint32_t lone_rotten; /* rotten chunks without another copy, by the last scrub (scrub.h) */
+	uint32_t scrubs;      /* so often all of its nodes have looked at all that they have */
 	bool held_known;      /* all nodes that were asked then answered; so this is valid: */
 	uint64_t held_epoch;  /* epoch of the last writer then */
 	uint64_t empty_epoch; /* epoch of our last attachment, if the region had no data at its end */

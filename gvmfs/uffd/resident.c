@@ -77,6 +77,7 @@ static void serve(struct resident *r)
 	faults_serve(r);
 	room_look(r);
 	sync_continue(r);
+	rot_continue(r);
 	over_look(r);
 	/* Incoming pages use up room; repeat until no blocked fault can proceed. */
 	if (blocked_continue(r))

@@ -57,7 +57,7 @@
  *	resident_fault.c   faults                       resident_io.c      FUSE's part
  *	resident_fetch.c   how chunks come              resident_end.c     the client's end
  *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left
- *	resident_sync.c    fsync
+ *	resident_sync.c    fsync			resident_rot.c     copies on nodes that are rotten
  *	resident_event.c   events
  *
  * These files decide. They make only the calls of resident_env.h, and run in simulators too
@@ -128,6 +128,8 @@ struct chunk {
 	bool sending : 1;    /* a writer has it, even if its eviction was ended */
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
 	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
+	bool rotten : 1;     /* the nodes' copies are, and it is to be sent as a whole: resident_rot.c */
+	bool lost : 1;	     /* some of the pages that are not here are rotten on the nodes */
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
 	uint32_t holes;	     /* filled pages that were punched out since */
 	uint32_t known;	     /* pages whose hash is known */
@@ -161,6 +163,7 @@ struct resident_fetch {
 struct eviction {
 	struct flush flush; /* first */
 	struct resident *r; /* NULL: free */
+	bool mends; /* the nodes' copies are rotten */
 	uint32_t sync_pass; /* the fsync pass that sends it; 0: none, it is evicted */
 	XXH128_hash_t known[GVM_CHUNK_PAGES]; /* hashes of the pages as the node has them */
 	XXH128_hash_t found[GVM_CHUNK_PAGES]; /* of what the writer read */
@@ -225,6 +228,7 @@ struct resident {
 	uint64_t sync_next; /* the chunk where it goes on */
 	uint64_t sync_sent; /* chunks that it has sent, and whose outcome is not known yet */
 	int sync_error;
+	uint64_t rot_next, rot_end; /* rotten chunks that wait to be sent are in this range */
 	struct resident_ios ios;	       /* waiting for chunks or room */
 	struct resident_ios syncs, syncs_next; /* fsyncs of the pass under way; of the next pass */
 	struct resident_io *io_now, *io_next; /* the request that the turn is at, and the next one */
@@ -341,6 +345,9 @@ void resident_fetched(struct resident_fetch *f, int error);
 void resident_flushed(struct flush *flush);
 /* The client has dropped the page-table entries that zap request `seq` asked for. */
 void resident_zapped(struct resident *r, uint64_t seq);
+/* No node has a copy of the chunk that is not rotten. It is sent anew once all of it is here: what is lacking is fetched
+ * first, if the nodes have that. True: all of it is here; *news: that it is rotten was not known. */
+bool resident_rotten(struct resident *r, uint64_t c, bool *news);
 /* A device pins all of the region: nothing is evicted any more. */
 void resident_pin(struct resident *r);
 /* The client has left. When its memory is gone too, what is here is sent, and the session ends. */

@@ -141,6 +141,10 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	uint64_t epoch = r->env->epoch(r);
 
 	k->sending = true;
+	e->mends = k->rotten && r->mark[c].filled == ~0u;
+	k->rotten = false;
+	if (e->mends && !mutant("rot-unsent"))
+		hashes_forget(r, c); /* so all of it is sent */
 	f->resident = true;
 	f->epoch = epoch - mutant("stale-epoch");
 	f->chunk = c;
@@ -201,6 +205,15 @@ bool eviction_sync(struct resident *r, uint64_t c)
 	return true;
 }
 
+bool eviction_rot(struct resident *r, uint64_t c)
+{
+	struct eviction *e = eviction_want(r, c);
+
+	if (e)
+		chunk_send(r, c, e);
+	return e;
+}
+
 static void eviction_count(struct resident *r, const struct flush *f)
 {
 	resident_count(r, evictions, 1);
@@ -214,6 +227,7 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, zero_pages_written, f->zero_pages);
 	resident_count(r, delta_puts, f->delta);
 	resident_count(r, base_fetches, f->base_fetched);
+	resident_count(r, copies_mended, ((const struct eviction *)f)->mends);
 }
 
 /* The node has the pages that the flush read. */
@@ -263,7 +277,9 @@ void eviction_end(struct eviction *e)
 		if (!evicting)
 			hashes_learn(r, c, e->found, mutant("sent-unlearnt") ? 0 : f->pages);
 	}
-	if (evicting && (f->result >= 0 || mutant("refused-dropped"))) {
+	if (k->rotten)
+		rot_note(r, c);
+	if (evicting && (!k->rotten || mutant("rot-dropped")) && (f->result >= 0 || mutant("refused-dropped"))) {
 		chunk_drop(r, c);
 	} else if ((evicting || r->draining) && k->state != CHUNK_ABSENT) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);

@@ -147,6 +147,8 @@ static void fetch_free(struct resident_fetch *f)
 {
 	f->r->chunk[f->chunk].fetch = NULL;
 	f->r->coming -= (unsigned)__builtin_popcount(f->asked);
+	if (f->r->chunk[f->chunk].rotten)
+		rot_note(f->r, f->chunk);
 	fetch_give(f);
 }
 
@@ -213,6 +215,10 @@ static void fetch_over(struct resident *r, uint64_t c)
 static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int error)
 {
 	r->env->report(r, c, "read", error);
+	if (r->chunk[c].rotten && r->mark[c].filled != ~0u) {
+		r->chunk[c].lost = error == -EBADMSG;
+		r->chunk[c].rotten = false;
+	}
 	fetch_over(r, c);
 	if (waited && !r->aborted)
 		pages_fail(r, c, waited);
@@ -347,6 +353,17 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 	/* The second fault in a chunk brings the rest: more are likely. */
 	resident_bring(r, c, page,
 		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
+}
+
+bool resident_complete(struct resident *r, uint64_t c)
+{
+	uint32_t lacking = ~r->mark[c].filled;
+
+	if (r->chunk[c].list == LIST_BLOCKED || !resident_has_room(r, (unsigned)__builtin_popcount(lacking)) ||
+	    !fetch_ahead_allowed(r, c))
+		return false;
+	fetch_start(r, c, GVM_NO_PAGE, lacking, false);
+	return true;
 }
 
 /* For how many pages a blocked chunk needs room. */

@@ -90,6 +90,8 @@ void faults_serve(struct resident *r);
 
 /* ---- resident_fetch.c: how chunks come */
 
+/* Fetches what is lacking of a chunk that has some pages, though nobody waits for it. False: that cannot be now. */
+bool resident_complete(struct resident *r, uint64_t c);
 /* Brings pages of a chunk in, or puts the chunk into LIST_BLOCKED; `page`: the one that is waited
  * for, or GVM_NO_PAGE. */
 void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages);
@@ -123,9 +125,10 @@ void zap_done(struct resident *r);
 bool eviction_start(struct resident *r, uint64_t c);
 /* A writer has handed a chunk back. */
 void eviction_end(struct eviction *e);
-/* Sends a chunk as it is, for the fsync pass under way, and keeps it. False: no eviction is free
- * for it. */
+/* Sends a chunk as it is, for the fsync pass under way or because it is rotten, and keeps it. False: no eviction is
+ * free for it. */
 bool eviction_sync(struct resident *r, uint64_t c);
+bool eviction_rot(struct resident *r, uint64_t c);
 
 /* ---- resident_end.c: the end of the client */
 
@@ -149,6 +152,22 @@ void sync_continue(struct resident *r);
 void sync_outcome(struct resident *r, const struct eviction *e);
 /* Ends the pass if it is done or has failed, and begins the next. */
 void resident_syncs_check(struct resident *r);
+
+/* ---- resident_rot.c */
+
+/* A rotten chunk may be sent, or fetched, by now. */
+static inline void rot_note(struct resident *r, uint64_t c)
+{
+	if (r->rot_next == r->rot_end)
+		r->rot_next = r->rot_end = c;
+	if (c < r->rot_next)
+		r->rot_next = c;
+	if (c >= r->rot_end)
+		r->rot_end = c + 1;
+	resident_note(r);
+}
+/* Goes on with those. */
+void rot_continue(struct resident *r);
 
 /* ---- resident_recover.c */
 

@@ -86,7 +86,7 @@ static const char *hashes_check(uint64_t c)
 	uint64_t entry = world.index[c];
 	XXH128_hash_t all[GVM_CHUNK_PAGES], hash;
 
-	if (k->sending || world.mark[c].tried > (entry & GVM_VERSION_MASK))
+	if (k->sending || k->rotten || world.mark[c].tried > (entry & GVM_VERSION_MASK))
 		return NULL;
 	hashes_spread(k, all);
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {

@@ -28,7 +28,7 @@
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
-		stalls, sealed; /* sealed: what is sent is */
+		stalls, sealed, rots; /* sealed: what is sent is */
 };
 
 struct model_case {
@@ -79,6 +79,8 @@ static const struct model_case cases[] = {
 	  { .touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .stalls = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "stalled-deaths", "2 accesses, something while a call waits, a worker's death", true },
 	  { .touches = 2, .stalls = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "rots", "3 accesses, what the node has rots", false },
+	  { .touches = 3, .rots = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "leaves", "an access, an fsync, the client leaves", false },
 	  { .touches = 1, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "long-evictions", "4 accesses", true },
@@ -94,7 +96,7 @@ static const struct model_case cases[] = {
 	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "everything", "2 accesses, and one of everything else", true },
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
 
 /* Beside them: every two of what may happen, with an access (by name: pairs). */
@@ -113,6 +115,7 @@ static const struct {
 	{ "a death", { .kills = 1 } },
 	{ "the client's end", { .leaves = 1 } },
 	{ "a broken connection", { .resends = 1 } },
+	{ "a copy that rots", { .rots = 1 } },
 };
 #define CASES  (sizeof(cases) / sizeof(*cases))
 #define THINGS (sizeof(things) / sizeof(*things))
@@ -338,6 +341,7 @@ static uint8_t *limit_of(const struct event *e)
 	case E_STRAY: return &left.strays;
 	case E_KILL: return &left.kills;
 	case E_LEAVE: return &left.leaves;
+	case E_ROT: return &left.rots;
 	default: return NULL;
 	}
 }
@@ -411,6 +415,8 @@ static void all_make(void)
 	may(E_TICK, 0, 0);
 	may(E_LEAVE, 0, 0);
 	may(E_GONE, 0, 0);
+	may(E_ROT, 0, ~0u);
+	may(E_ROT, 1, 1u << FAR);
 }
 
 static uint32_t pick_first(uint32_t below)

@@ -9,7 +9,9 @@ uint64_t node_read(uint32_t page)
 {
 	uint64_t c = page / GVM_CHUNK_PAGES, entry = world.index[c];
 
-	return !entry || entry & GVM_VERSION_ZERO ? 0 : world.node[c].content[page % GVM_CHUNK_PAGES];
+	if (!entry || entry & GVM_VERSION_ZERO)
+		return 0;
+	return world.node[c].rotten >> page % GVM_CHUNK_PAGES & 1 ? W_ROTTEN : world.node[c].content[page % GVM_CHUNK_PAGES];
 }
 
 uint64_t seal_new(uint64_t content)
@@ -60,6 +62,7 @@ bool node_apply(const struct put *put, int *result)
 		else if (put->whole)
 			world.node[put->chunk].content[p] = 0;
 	}
+	world.node[put->chunk].rotten &= put->whole ? 0 : ~put->pages;
 	world.node[put->chunk].version = put->version;
 	return true;
 }

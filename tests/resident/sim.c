@@ -22,7 +22,7 @@ static const uint16_t often[EVENTS] = {
 	[E_LATE] = 2, [E_LOST] = 2, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
 	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
-	[E_TAKE] = 10, [E_GIVE] = 10,
+	[E_TAKE] = 10, [E_GIVE] = 10, [E_ROT] = 4,
 };
 
 static struct mixture mix;
@@ -31,7 +31,7 @@ static struct mixture mix;
 static void mixture(void)
 {
 	static const unsigned some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
-					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_TAKE, E_ZAP, E_APPLY };
+					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_TAKE, E_ZAP, E_APPLY, E_ROT };
 
 	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some),
 		     1ull << E_ZAP | 1ull << E_APPLY | 1ull << E_TOUCH);
@@ -98,6 +98,10 @@ static struct event choose(void)
 		break;
 	case E_COLLECT:
 		e.b = !pick(30);
+		break;
+	case E_ROT:
+		e.a = pick(W_CHUNKS);
+		e.b = pick(2) ? ~0u : 1u << pick(GVM_CHUNK_PAGES);
 		break;
 	case E_LATE:
 	case E_LOST:

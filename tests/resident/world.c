@@ -143,7 +143,8 @@ static void sync_check(const struct io *o)
 		const struct page *p = &world.page[page];
 		uint64_t has = node_read(page);
 		uint32_t gen = o->gen[page];
-		bool found = p->uncertain || p->gen >= gen + W_PAST;
+		/* (What rots has been there.) */
+		bool found = p->uncertain || p->gen >= gen + W_PAST || has == W_ROTTEN;
 
 		for (; !found && gen <= p->gen; gen++)
 			found = world.past[page].content[gen % W_PAST] == has;
@@ -419,9 +420,9 @@ static bool serve(const struct event *e)
 
 	if (!get->under_way || get->served)
 		return false;
-	if (e->b) {
+	if (e->b || f->asked & world.node[f->chunk].rotten) {
 		get->under_way = false;
-		resident_fetched(f, -(int)e->b);
+		resident_fetched(f, e->b ? -(int)e->b : -EBADMSG);
 		return true;
 	}
 	if (world.node[f->chunk].version < (world.index[f->chunk] & GVM_VERSION_MASK))
@@ -495,8 +496,8 @@ static bool base(const struct event *e)
 
 	if (w->state != W_GETTING)
 		return false;
-	if (e->b) {
-		flush_fetched(f, -(int)e->b);
+	if (e->b || f->asked & world.node[f->chunk].rotten) {
+		flush_fetched(f, e->b ? -(int)e->b : -EBADMSG);
 		return true;
 	}
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
@@ -773,6 +774,19 @@ static bool rival_give(const struct event *e)
 	return false;
 }
 
+static bool rot(const struct event *e)
+{
+	uint64_t c = e->a, entry = world.index[c];
+	bool news;
+
+	if (!entry || entry & GVM_VERSION_ZERO || world.node[c].version != entry || world.mark[c].filled != ~0u ||
+	    world.node[c].rotten || world.r.recovering || world.failed || world.aborted)
+		return false;
+	world.node[c].rotten = e->b;
+	resident_rotten(&world.r, c, &news);
+	return true;
+}
+
 static bool event_do(const struct event *e)
 {
 	switch (e->kind) {
@@ -839,6 +853,7 @@ static bool event_do(const struct event *e)
 		return true;
 	case E_TAKE: return rival_take(e);
 	case E_GIVE: return rival_give(e);
+	case E_ROT: return rot(e);
 	case EVENTS: break;
 	}
 	return false;
@@ -876,6 +891,7 @@ static const char *const names[EVENTS] = {
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
+	[E_ROT] = "rot",
 };
 
 void event_print(const struct event *e)

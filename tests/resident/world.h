@@ -46,6 +46,7 @@
 #define W_ZAPS	4u /* messages on a socket */
 #define W_LATE	4u /* PUTs of dead workers */
 #define W_EPOCH	  5u
+#define W_ROTTEN  (~0ull - 1) /* what no page ever has */
 
 enum thread_state {
 	T_IDLE,
@@ -169,6 +170,7 @@ enum event_kind {
 	E_UNLINK,
 	E_TAKE,	   /* the rival takes an eviction; a: a fetch */
 	E_GIVE,	   /* the same: gives one back */
+	E_ROT,	   /* a: chunk, b: which of its pages, on the node, of one that is all here: that is found out */
 	EVENTS
 };
 
@@ -186,6 +188,7 @@ struct world {
 	_Atomic uint32_t pins[W_CHUNKS];
 	struct {
 		uint64_t version;
+		uint32_t rotten; /* pages */
 		uint64_t content[GVM_CHUNK_PAGES];
 		uint64_t seal[GVM_CHUNK_PAGES];
 	} node[W_CHUNKS];
