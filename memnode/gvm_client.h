@@ -150,6 +150,7 @@ union gvm_answer {
 	struct gvm_ping_rsp ping;
 	struct gvm_node_stat_rsp node_stat;
 	struct gvm_node_drain_rsp node_drain;
+	struct gvm_node_rot_rsp node_rot;
 	struct gvm_name_list_rsp name_list;
 	struct gvm_region_open_rsp region_open;
 	struct gvm_region_stat_rsp region_stat;
@@ -203,7 +204,7 @@ uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 uint64_t gvm_conn_received(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
- * ids, 1..GVM_HELD_MAX. It, gvm_node_drain and gvm_region_check end with -EOPNOTSUPP where the node does not know this request.
+ * ids, 1..GVM_HELD_MAX. It, gvm_node_drain, gvm_node_rot and gvm_region_check end with -EOPNOTSUPP where the node does not know this request.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent at once if the socket takes them. With gvm_conn_cork(true) they gather until cork(false)
@@ -213,6 +214,7 @@ void gvm_conn_cork(struct gvm_conn *conn, bool on);
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get);
 void gvm_put(struct gvm_conn *conn, struct gvm_put *put);
 void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call);
+void gvm_node_rot(struct gvm_conn *conn, struct gvm_call *call);
 void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what);
 void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_name_put_req *what,
 		  const void *record, size_t record_bytes);

@@ -189,6 +189,8 @@ const char *gvm_op_name(uint8_t op)
 		return "NODE_STAT";
 	case GVM_OP_NODE_DRAIN:
 		return "NODE_DRAIN";
+	case GVM_OP_NODE_ROT:
+		return "NODE_ROT";
 	case GVM_OP_NAME_PUT:
 		return "NAME_PUT";
 	case GVM_OP_NAME_LIST:

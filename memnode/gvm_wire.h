@@ -80,6 +80,7 @@ enum gvm_op {
 	GVM_OP_PING = 3,
 	GVM_OP_NODE_STAT = 4,
 	GVM_OP_NODE_DRAIN = 5,
+	GVM_OP_NODE_ROT = 6,
 	GVM_OP_NAME_PUT = 16,
 	GVM_OP_NAME_LIST = 17,
 	GVM_OP_NAME_FENCE = 18,
@@ -140,8 +141,9 @@ enum gvm_writer {
 #define GVM_FEATURE_DRAIN   (1ull << 3) /* the node knows NODE_DRAIN */
 #define GVM_FEATURE_MEND    (1ull << 4) /* the node knows a PUT that mends */
 #define GVM_FEATURE_CHECK   (1ull << 5) /* the node knows REGION_CHECK */
+#define GVM_FEATURE_ROT     (1ull << 6) /* the node knows NODE_ROT */
 #define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND | \
-			     GVM_FEATURE_CHECK) /* that the client library asks for */
+			     GVM_FEATURE_CHECK | GVM_FEATURE_ROT) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
@@ -218,6 +220,11 @@ struct gvm_hdr {
 enum gvm_drain { GVM_DRAIN_END, GVM_DRAIN_BEGIN, GVM_DRAIN_ASK };
 #define GVM_MSG_NODE_DRAIN_REQ(F) F(u8, drain)
 #define GVM_MSG_NODE_DRAIN_RSP(F) F(u8, drains)
+
+/* Of the chunks that REGION_CHECK has found not to be what was stored. */
+#define GVM_MSG_NODE_ROT_RSP(F)                                                                    \
+	F(u64, rotten_chunks) /* that are there: nothing else has been stored in their place */    \
+	F(u64, rotten_found)  /* since the node began */
 
 /* NAME_PUT: the record is the data (1..GVM_RECORD_MAX bytes, opaque to the node). The node keeps
  * it if it has none under `key` or an older one; a record with an equal or newer version answers
@@ -369,6 +376,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(node_stat_rsp, GVM_MSG_NODE_STAT_RSP)                                                    \
 	M(node_drain_req, GVM_MSG_NODE_DRAIN_REQ)                                                  \
 	M(node_drain_rsp, GVM_MSG_NODE_DRAIN_RSP)                                                  \
+	M(node_rot_rsp, GVM_MSG_NODE_ROT_RSP)                                                      \
 	M(name_put_req, GVM_MSG_NAME_PUT_REQ)                                                      \
 	M(name_list_req, GVM_MSG_NAME_LIST_REQ)                                                    \
 	M(name_list_rsp, GVM_MSG_NAME_LIST_RSP)                                                    \

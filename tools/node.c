@@ -66,20 +66,6 @@ static void stat_print(const struct gvm_node_stat_rsp *s)
 #undef FIELD
 }
 
-static int node_stat(struct gvm_conn *conn)
-{
-	struct asked a = {.call.req = {.done = answered}};
-	int rc;
-
-	a.call.req.arg = &a;
-	a.call.req.deadline_ns = gvm_now_ns() + DEADLINE_NS;
-	gvm_node_stat(conn, &a.call);
-	rc = gvm_conn_wait(conn, &a.call.req);
-	if (!rc)
-		stat_print(&a.stat);
-	return rc;
-}
-
 static void drain_answered(struct gvm_req *req)
 {
 	if (!req->result)
@@ -96,6 +82,17 @@ static int node_drain_call(struct gvm_conn *conn, uint8_t drain, bool *drains)
 	return gvm_conn_wait(conn, &call.req);
 }
 
+static void rot_answered(struct gvm_req *req)
+{
+	const struct gvm_node_rot_rsp *s = &((struct gvm_call *)req)->rsp.node_rot;
+
+	if (req->result)
+		return;
+#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
+	GVM_MSG_NODE_ROT_RSP(FIELD)
+#undef FIELD
+}
+
 static int node_stat_get(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat)
 {
 	struct asked a = {.call.req = {.done = answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
@@ -106,6 +103,20 @@ static int node_stat_get(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat)
 	rc = gvm_conn_wait(conn, &a.call.req);
 	*stat = a.stat;
 	return rc;
+}
+
+static int node_stat_show(struct gvm_conn *conn)
+{
+	struct gvm_call rot = {.req = {.done = rot_answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
+	struct gvm_node_stat_rsp stat;
+	int rc = node_stat_get(conn, &stat);
+
+	if (rc)
+		return rc;
+	stat_print(&stat);
+	gvm_node_rot(conn, &rot);
+	rc = gvm_conn_wait(conn, &rot.req);
+	return rc == -EOPNOTSUPP ? 0 : rc; /* it does not count them */
 }
 
 /* Says what is left, when it has changed; and what it is, when nothing has for long. */
@@ -187,7 +198,7 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum dee
 		rc = node_region_remove(conn, remove_id);
 		*said = rc == -EBUSY || rc == -EINVAL;
 	} else {
-		rc = regions ? node_regions_print(conn) : node_stat(conn);
+		rc = regions ? node_regions_print(conn) : node_stat_show(conn);
 	}
 	gvm_conn_destroy(conn);
 	return rc;

@@ -226,6 +226,13 @@ void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
 	call_submit(conn, call, GVM_OP_NODE_STAT, 0, NULL, 0);
 }
 
+void gvm_node_rot(struct gvm_conn *conn, struct gvm_call *call)
+{
+	call_fill(call, GVM_OP_NODE_ROT, 0, NULL, 0);
+	call->req.needs = GVM_FEATURE_ROT;
+	req_submit(conn, &call->req);
+}
+
 void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what)
 {
 	call_fill(call, GVM_OP_NODE_DRAIN, gvm_node_drain_req_pack(what, call->req.meta_inline), NULL, 0);

@@ -137,6 +137,8 @@ static bool fields_ok(const struct frame *f, union gvm_answer *rsp)
 		return FIELDS(node_stat_rsp, node_stat, NO_DATA);
 	case GVM_OP_NODE_DRAIN:
 		return FIELDS(node_drain_rsp, node_drain, NO_DATA);
+	case GVM_OP_NODE_ROT:
+		return FIELDS(node_rot_rsp, node_rot, NO_DATA);
 	case GVM_OP_NAME_LIST:
 		return FIELDS(name_list_rsp, name_list, name_list_ok(f, rsp->name_list.count));
 	case GVM_OP_REGION_OPEN:

@@ -193,6 +193,7 @@ bool req_names_region(const struct gvm_req *req)
 	case GVM_OP_PING:
 	case GVM_OP_NODE_STAT:
 	case GVM_OP_NODE_DRAIN:
+	case GVM_OP_NODE_ROT:
 	case GVM_OP_NAME_PUT:
 	case GVM_OP_NAME_LIST:
 	case GVM_OP_NAME_FENCE:

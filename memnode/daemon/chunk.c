@@ -133,7 +133,7 @@ static uint16_t body_store(struct regions *t, struct region *r, struct chunk_ent
 		.version = version,
 		.bytes = head_bytes + head->body_bytes,
 		.head_bytes = (uint16_t)head_bytes,
-		.nonzero_pages = (uint16_t)__builtin_popcount(~head->zero_map),
+		.nonzero_pages = (uint8_t)__builtin_popcount(~head->zero_map),
 		.body_check = entry_body_check(head, body) ^ !sound,
 	};
 
@@ -256,10 +256,20 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 	return GVM_OK;
 }
 
+static void rotten_note(struct regions *t, struct region *r, struct chunk_entry *entry, bool rotten)
+{
+	uint64_t more = (uint64_t)rotten - entry->rotten; /* unsigned: as entry_count() */
+
+	t->totals.rotten += more;
+	r->totals.rotten += more;
+	t->rotten_found += rotten && !entry->rotten;
+	entry->rotten = rotten;
+}
+
 uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
 		      uint8_t *buf, uint32_t *bytes)
 {
-	const struct region *r = region_find(t, &what->region);
+	struct region *r = region_find(t, &what->region);
 	uint32_t looked = 0;
 	uint8_t *p = buf;
 	uint64_t c;
@@ -268,13 +278,14 @@ uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what
 		return GVM_ERR_LOST;
 	for (c = region_next_written(r, what->first); c < r->chunks && looked < CHECK_BYTES;
 	     c = region_next_written(r, c + 1)) {
-		const struct chunk_entry *entry = &r->entries[c];
+		struct chunk_entry *entry = &r->entries[c];
 
 		looked += CHECK_ENTRY_BYTES;
 		if (!entry_has_body(entry))
 			continue;
 		looked += entry->bytes;
-		if (entry_is_sound(t, r, entry))
+		rotten_note(t, r, entry, !entry_is_sound(t, r, entry));
+		if (!entry->rotten)
 			continue;
 		gvm_store_le(p, c, 8);
 		gvm_store_le(p + 8, entry->version, 8);

@@ -34,6 +34,7 @@ void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int
 	sum->cells += one * store_cells_of(entry->bytes);
 	sum->stored_bytes += one * entry->bytes;
 	sum->nonzero_bytes += one * entry->nonzero_pages * GVM_PAGE_BYTES;
+	sum->rotten += one * entry->rotten;
 }
 
 void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry)

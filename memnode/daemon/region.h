@@ -33,7 +33,8 @@ struct chunk_entry {
 	uint32_t bytes;	   /* packed head and body */
 	uint32_t check;	   /* of the packed head, and of where it belongs */
 	uint16_t head_bytes;
-	uint16_t nonzero_pages;
+	uint8_t nonzero_pages;
+	bool rotten; /* a body that was looked at, and is not what was stored */
 	uint64_t body_check; /* of a sealed body, which has no checksum that a node can compare */
 };
 
@@ -57,6 +58,7 @@ struct region_totals {
 	uint64_t cells;
 	uint64_t stored_bytes;
 	uint64_t nonzero_bytes;
+	uint64_t rotten; /* chunks known to be so */
 };
 
 struct regions {
@@ -69,6 +71,7 @@ struct regions {
 	bool drains;		   /* the node is to be emptied: no region is made */
 	uint64_t entry_cells; /* taken by entries, of limit_cells */
 	struct region_totals totals;
+	uint64_t rotten_found; /* chunks, so often */
 	struct region_list dying; /* deleted; regions_reap() frees their chunks some at a time */
 	uint8_t *scratch; /* a chunk under composition */
 	struct lease_clock clock;

@@ -147,7 +147,7 @@ bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t
 		return chunk_restore_damaged(t, r, chunk, version);
 	r->sealed = head.sealed;
 	new.head_bytes = (uint16_t)head_bytes;
-	new.nonzero_pages = (uint16_t)__builtin_popcount(~head.zero_map);
+	new.nonzero_pages = (uint8_t)__builtin_popcount(~head.zero_map);
 	new.body_check = entry_body_check(&head, packed + head_bytes);
 	return entry_restore(t, r, chunk, new, packed, 0);
 }

@@ -178,6 +178,16 @@ static int op_node_stat(struct request *q, const union fields *f)
 	return GVM_OK;
 }
 
+static int op_node_rot(struct request *q, const union fields *f)
+{
+	const struct regions *t = &q->node->regions;
+	struct gvm_node_rot_rsp rsp = {.rotten_chunks = t->totals.rotten, .rotten_found = t->rotten_found};
+
+	(void)f;
+	q->meta_len = gvm_node_rot_rsp_pack(&rsp, q->meta);
+	return GVM_OK;
+}
+
 static int op_name_put(struct request *q, const union fields *f)
 {
 	uint16_t status = name_put(&q->node->names, &f->name_put, q->frame->data,
@@ -436,7 +446,7 @@ UNPACKER(get)
 UNPACKER(put)
 UNPACKER(discard)
 
-static int unpack_node_stat(union fields *f, const struct gvm_hdr *h, const uint8_t *meta)
+static int unpack_nothing(union fields *f, const struct gvm_hdr *h, const uint8_t *meta)
 {
 	(void)f, (void)h, (void)meta;
 	return 0;
@@ -453,12 +463,14 @@ struct op {
 };
 
 #define OP(when, name) .state = (when), .unpack = unpack_##name, .run = op_##name
+#define OP_BARE(when, name) .state = (when), .unpack = unpack_nothing, .run = op_##name
 static const struct op ops[] = {
 	[GVM_OP_HELLO] = {OP(SESSION_NEW, hello)},
 	[GVM_OP_AUTH] = {OP(SESSION_HELLO, auth)},
 	[GVM_OP_PING] = {OP(SESSION_READY, ping)},
-	[GVM_OP_NODE_STAT] = {OP(SESSION_READY, node_stat)},
+	[GVM_OP_NODE_STAT] = {OP_BARE(SESSION_READY, node_stat)},
 	[GVM_OP_NODE_DRAIN] = {OP(SESSION_READY, node_drain)},
+	[GVM_OP_NODE_ROT] = {OP_BARE(SESSION_READY, node_rot)},
 	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX, .keeps = true},
 	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list), .shows = true},
 	[GVM_OP_NAME_FENCE] = {OP(SESSION_READY, name_fence), .keeps = true},

@@ -150,6 +150,8 @@ static void node_is_sent_no_request_that_it_does_not_know(void)
 
 	gvm_node_drain(conn, &call, &drain);
 	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
+	gvm_node_rot(conn, &call);
+	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
 	gvm_region_check(conn, &call, &check);
 	CHECK_EQ(gvm_conn_wait(conn, &call.req), -EOPNOTSUPP);
 	gvm_region_held(conn, &call, &check.region, 1);

@@ -111,6 +111,9 @@ def looked_for(test, *seal):
     settled(mount)
     test.log("nobody read it, and %d copies were mended", mount.stats()["copies_mended"])
     expect(nodes[0].stats()["gets"] == before, "it was read to find that")
+    stats = nodes[0].stats()
+    expect(stats["rotten_found"] >= CHUNKS, "gvm node tells of %d rotten chunks", stats["rotten_found"])
+    expect(not stats["rotten_chunks"], "%d of them are there yet", stats["rotten_chunks"])
     first_has_all(nodes, path)
     end(writer, mount, *nodes)
 
@@ -147,6 +150,7 @@ def lone(test, *seal):
     wait_for("it is told", lambda: mount.stats("ram")["lone_rotten"])
     mount.says("ROTTEN: [0-9]+ of its chunks, chunk [0-9]+ among them, .* no other copy")
     node.process.says("chunks of a region, the first of them [0-9]+, are not what was stored")
+    expect(node.stats()["rotten_chunks"], "gvm node tells of no rotten chunk")
     test.write(path, 0, SIZE, 2)
     os.fsync(writer)
     test.log("of what has no other copy it is told")

@@ -419,6 +419,7 @@ static unsigned check_all(uint64_t *first, uint64_t *version)
 		CHECK(rsp.next > what.first);
 		what.first = rsp.next;
 	} while (what.first != UINT64_MAX);
+	CHECK_EQ(regions.totals.rotten, rotten);
 	return rotten;
 }
 
@@ -458,14 +459,22 @@ static void check_finds_each_rotten_chunk(void)
 		CHECK_EQ(check_all(&chunk, &version), 1);
 		CHECK(chunk == 1500 && version == two);
 		CHECK_EQ(sealed ? put_sealed(s, 1500, two, two, ~0u) : put_what(1, 1, 1500, two, two, text, ~0u, 1), GVM_OK);
+		CHECK_EQ(regions.totals.rotten, 0);
+		CHECK_EQ(regions.rotten_found, 2);
 		CHECK_EQ(check_all(&chunk, &version), 0);
 		CHECK_EQ(sealed ? put_sealed(s, 50, two, one, 1) : put_what(1, 1, 50, two, one, text, 1, 1), GVM_OK);
 		CHECK_EQ(check_all(&chunk, &version), 0);
 		for (unsigned c = 50; c < 2000; c += 25)
 			body_flip(c);
 		CHECK_EQ(check_all(&chunk, &version), 78);
+		CHECK_EQ(check_all(&chunk, &version), 78);
+		CHECK_EQ(regions.rotten_found, 80);
 		CHECK_EQ(region_check(&regions, &what, &rsp, body, &bytes), GVM_OK);
 		CHECK(!rsp.count && rsp.next == UINT64_MAX);
+		CHECK_EQ(discard(1, 1, 50, 25, gvm_version(1, 3)), GVM_OK);
+		CHECK_EQ(regions.totals.rotten, 77);
+		CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 1}, &detail), GVM_OK);
+		CHECK_EQ(regions.totals.rotten, 0);
 		region_writer_gone(a);
 		teardown();
 	}

@@ -357,6 +357,8 @@ static const struct frame {
 	RSP(node_stat_rsp, NODE_STAT),
 	REQ(node_drain_req, NODE_DRAIN),
 	RSP(node_drain_rsp, NODE_DRAIN),
+	REQ_BARE(node_rot_req, NODE_ROT),
+	RSP(node_rot_rsp, NODE_ROT),
 	REQ_DATA(name_put_req, NAME_PUT, data_record),
 	RSP_BARE(name_put_rsp, NAME_PUT),
 	REQ(name_list_req, NAME_LIST),

@@ -42,6 +42,7 @@ static const struct gvm_node_stat_rsp sample_node_stat_rsp = { .capacity_bytes =
 	.names = 9, .tombstones = 2, .names_max = 65536 };
 static const struct gvm_node_drain_req sample_node_drain_req = { .drain = GVM_DRAIN_BEGIN };
 static const struct gvm_node_drain_rsp sample_node_drain_rsp = { .drains = 1 };
+static const struct gvm_node_rot_rsp sample_node_rot_rsp = { .rotten_chunks = 3, .rotten_found = 21 };
 static const struct gvm_name_put_req sample_name_put_req = { .key = RECORD_ID,
 	.table = 0x3333333333333333ull, .born = 12, .version = 14, .round = 0 };
 static const struct gvm_name_list_req sample_name_list_req = { .after = { { 0 } }, .round = 0,
