@@ -216,7 +216,7 @@ struct gvm_hdr {
 	F(u64, names_max)
 
 /* drain 1: the node is to be emptied, which is for writers to do: it takes no new regions (CREATE answers NOSPACE, and
- * NODE_STAT tells of nothing more to promise); 0: that is over; 2: only asks. It is forgotten with the node's process. */
+ * NODE_STAT tells of nothing more to promise); 0: that is over; 2: only asks. It is forgotten with the node's process, but by one that keeps its chunks (--persist). */
 enum gvm_drain { GVM_DRAIN_END, GVM_DRAIN_BEGIN, GVM_DRAIN_ASK };
 #define GVM_MSG_NODE_DRAIN_REQ(F) F(u8, drain)
 #define GVM_MSG_NODE_DRAIN_RSP(F) F(u8, drains)

@@ -129,6 +129,11 @@ void journal_forget(struct journal *j, uint64_t table)
 	meta_append(j, KEEP_FORGET, 0, 0, &payload, 1);
 }
 
+void journal_drain(struct journal *j)
+{
+	meta_append(j, KEEP_DRAIN, 0, j->regions->drains, NULL, 0);
+}
+
 static bool is_in(const struct region *r, uint64_t chunk, int64_t segment)
 {
 	return segment < 0 || r->places[chunk].segment == (uint64_t)segment + 1;

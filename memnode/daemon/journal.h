@@ -111,5 +111,6 @@ void journal_discard(struct journal *j, const struct gvm_id *id, uint64_t first,
 void journal_name(struct journal *j, const struct gvm_id *key);
 void journal_fence(struct journal *j);
 void journal_forget(struct journal *j, uint64_t table);
+void journal_drain(struct journal *j);
 
 #endif

@@ -213,6 +213,9 @@ static int meta_apply(struct load *o, const struct keep_record *r, const uint8_t
 		if (r->bytes != 16)
 			return -EBADMSG;
 		return names_restore_forget(o->j->names, gvm_load_le(p, 8), gvm_load_le(p + 8, 8)) ? 0 : -ENOMEM;
+	case KEEP_DRAIN:
+		o->j->regions->drains = r->version;
+		return 0;
 	}
 	return 0;
 }

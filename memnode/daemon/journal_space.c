@@ -18,6 +18,8 @@ void checkpoint_begin(struct journal *j)
 	j->meta_bytes = 0;
 	meta_append(j, KEEP_BEGIN, 0, seq, NULL, 0);
 	fence_append(j);
+	if (j->regions->drains)
+		journal_drain(j);
 }
 
 static struct region *region_after(const struct regions *t, const struct gvm_id *after, bool first)

@@ -74,6 +74,7 @@ enum keep_type {
 	KEEP_BEGIN, /* of a checkpoint: what stands from here to KEEP_END_OF is all there is */
 	KEEP_END_OF, /* version: sequence of the segment with BEGIN */
 	KEEP_VIEWS,  /* of a slot of a region */
+	KEEP_DRAIN,  /* version 1: the node is to be emptied; 0: not any more */
 	KEEP_TYPES
 };
 

@@ -348,6 +348,8 @@ static void kept_load(struct node *node, struct journal *journal, const struct o
 	node->journal = journal;
 	if (journal_open(journal, &wish, &node->regions, &node->names, &node->incarnation, why, sizeof(why)))
 		fail("--persist: %s", why);
+	if (node->regions.drains)
+		log_line("is to be drained, as before: no region is made here");
 }
 
 /* False: the next start begins anew. */

@@ -164,6 +164,8 @@ static int op_node_drain(struct request *q, const union fields *f)
 		*drains = f->node_drain.drain == GVM_DRAIN_BEGIN;
 	if (*drains != was)
 		log_peer(was ? "it is not to be drained any more" : "it is to be drained: no region is made here");
+	if (*drains != was && q->node->journal)
+		journal_drain(q->node->journal);
 	q->meta_len = gvm_node_drain_rsp_pack(&(struct gvm_node_drain_rsp){.drains = *drains}, q->meta);
 	return GVM_OK;
 }
@@ -469,7 +471,7 @@ static const struct op ops[] = {
 	[GVM_OP_AUTH] = {OP(SESSION_HELLO, auth)},
 	[GVM_OP_PING] = {OP(SESSION_READY, ping)},
 	[GVM_OP_NODE_STAT] = {OP_BARE(SESSION_READY, node_stat)},
-	[GVM_OP_NODE_DRAIN] = {OP(SESSION_READY, node_drain)},
+	[GVM_OP_NODE_DRAIN] = {OP(SESSION_READY, node_drain), .keeps = true},
 	[GVM_OP_NODE_ROT] = {OP_BARE(SESSION_READY, node_rot)},
 	[GVM_OP_NAME_PUT] = {OP(SESSION_READY, name_put), .data_max = GVM_RECORD_MAX, .keeps = true},
 	[GVM_OP_NAME_LIST] = {OP(SESSION_READY, name_list), .shows = true},
@@ -525,10 +527,11 @@ static void count(struct node *n, const struct gvm_hdr *h, const union fields *f
 	n->counters.discards += h->op == GVM_OP_DISCARD;
 }
 
-/* Of REGION_OPEN only what attaches or holds a region changes it. */
+/* Of REGION_OPEN only what attaches or holds a region changes it, and NODE_DRAIN may only ask. */
 static bool request_keeps(const struct op *op, const struct gvm_hdr *h, const union fields *f)
 {
-	return op->keeps && (h->op != GVM_OP_REGION_OPEN || region_open_keeps(&f->region_open));
+	return op->keeps && (h->op != GVM_OP_REGION_OPEN || region_open_keeps(&f->region_open)) &&
+	       (h->op != GVM_OP_NODE_DRAIN || f->node_drain.drain != GVM_DRAIN_ASK);
 }
 
 /* Before a change: 0; -EAGAIN: later; or the status to refuse it with. A writer that only comes back changes

@@ -286,6 +286,36 @@ static void lease_and_watch_outlive_a_kill(void)
 	folder_remove();
 }
 
+static uint8_t drains(int fd, enum gvm_drain drain)
+{
+	struct gvm_node_drain_rsp rsp;
+
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_NODE_DRAIN, node_drain, .drain = drain), GVM_OK);
+	CHECK_EQ(gvm_node_drain_rsp_unpack(&rsp, answer.meta, answer.hdr.meta_len), answer.hdr.meta_len);
+	return rsp.drains;
+}
+
+static void drain_outlives_a_kill(void)
+{
+	int fd;
+
+	folder_make();
+	for (unsigned i = 0; i < 2; i++) {
+		node_start(&node, "32M", "--persist", folder, NULL);
+		fd = link_ready(&node, 1);
+		CHECK_EQ(drains(fd, GVM_DRAIN_ASK), i);
+		CHECK_EQ(drains(fd, i ? GVM_DRAIN_END : GVM_DRAIN_BEGIN), !i);
+		kill_and_wait();
+		close(fd);
+	}
+	node_start(&node, "32M", "--persist", folder, NULL);
+	fd = link_ready(&node, 1);
+	CHECK_EQ(drains(fd, GVM_DRAIN_ASK), 0);
+	close(fd);
+	node_stop(&node);
+	folder_remove();
+}
+
 static void disk_start(const char *option)
 {
 	char path[128];
@@ -451,6 +481,7 @@ static const struct check_test tests[] = {
 	{"killed-node-has-all-that-it-answered", killed_node_has_all_that_it_answered},
 	{"ended-node-has-thousands-of-chunks", ended_node_has_thousands_of_chunks},
 	{"lease-and-watch-outlive-a-kill", lease_and_watch_outlive_a_kill},
+	{"drain-outlives-a-kill", drain_outlives_a_kill},
 	{"reads-go-on-while-the-disk-stands-still", reads_go_on_while_the_disk_stands_still},
 	{"disk-that-forgets-makes-a-new-node", disk_that_forgets_makes_a_new_node},
 };

@@ -889,6 +889,31 @@ static void room_for_views_is_kept_over_a_start(void)
 	folder_remove();
 }
 
+/* Over ends of any kind, and a checkpoint; until it is called off. */
+static void drained_node_is_drained_when_it_comes_back(void)
+{
+	folder_make();
+	node_up();
+	CHECK(!node.regions.drains);
+	for (unsigned i = 0; i < 2; i++) {
+		bool drains = !i;
+
+		node.regions.drains = drains;
+		journal_drain(&journal);
+		written();
+		node_killed();
+		node_up();
+		CHECK_EQ(node.regions.drains, drains);
+		checkpoint_begin(&journal);
+		written();
+		node_ended();
+		node_up();
+		CHECK_EQ(node.regions.drains, drains);
+	}
+	node_ended();
+	folder_remove();
+}
+
 /* One request of few bytes must not append a region's bytes. */
 static void discard_writes_no_chunk_again(void)
 {
@@ -927,6 +952,7 @@ static const struct check_test tests[] = {
 	{"folder-of-another-is-refused", folder_of_another_is_refused},
 	{"discard-writes-no-chunk-again", discard_writes_no_chunk_again},
 	{"views-of-slots-come-back", views_of_slots_come_back},
+	{"drained-node-is-drained-when-it-comes-back", drained_node_is_drained_when_it_comes_back},
 	{"room-for-views-is-kept-over-a-start", room_for_views_is_kept_over_a_start},
 };
 CHECK_MAIN(tests)
