@@ -109,6 +109,7 @@
  *	view-leave-unrecorded  a member that is to leave is out at once
  *	view-leave-alone  or though those that stay do not answer
  *	view-unneeded	a member that is bad leaves the view though nothing needs that
+ *	mend-over-newer	a node takes a copy that mends though what it has is of another version
  *
  * One is no fault, but another kernel:
  *

@@ -6,6 +6,7 @@
  * new one: it needs no space besides what was promised. (Old cells that are being sent stay pinned:
  * for those the store has head room of its own.)
  */
+#include "../put_rule.h"
 #include "region_priv.h"
 
 #include <assert.h>
@@ -159,16 +160,20 @@ static uint16_t put_judge(const struct region *r, const struct chunk_entry *entr
 			  const struct chunk_head *head, bool *done)
 {
 	uint64_t held = entry->version & GVM_VERSION_MASK;
-	bool mends = what->base == what->version;
 
-	*done = what->version == held && !(mends && entry_has_body(entry));
-	if (*done)
+	*done = false;
+	switch (put_rule(held, entry_has_body(entry), what->version, what->base)) {
+	case PUT_REPEATS:
+		*done = true;
 		return GVM_OK;
-	if (what->version < held)
+	case PUT_IS_OLD:
 		return GVM_ERR_STALE;
-	if (what->base && what->base != held)
+	case PUT_IS_BESIDE:
 		return GVM_ERR_STALE_BASE;
-	if (!region_takes_form(r, head) || (mends && !head->block_mask))
+	case PUT_APPLIES:
+		break;
+	}
+	if (!region_takes_form(r, head) || (put_mends(what->version, what->base) && !head->block_mask))
 		return GVM_ERR_INVALID;
 	return GVM_OK;
 }
@@ -201,7 +206,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	 * looked at: one that is rotten stays so, and what is written beside it counts. */
 	if (!head->sealed && chunk_verify(head, body, &what->region, what->chunk))
 		return GVM_ERR_CORRUPT;
-	if (what->base && what->base != what->version) {
+	if (what->base && !put_mends(what->version, what->base)) {
 		sound = !head->sealed || !entry_has_body(entry) || entry_is_sound(t, r, entry);
 		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
 		if (status)

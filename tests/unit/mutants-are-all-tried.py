@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every deliberate fault in gvmfs's and the module's sources is described in mutant.h there, and a test has to notice it."""
+"""Every deliberate fault in gvmfs's, the node's and the module's sources is described in mutant.h there, and a test has to notice it."""
 
 import os
 import re
@@ -19,8 +19,8 @@ def texts(folder, suffixes):
                     yield name, f.read()
 
 
-sources = [*texts("gvmfs", (".c", ".h")), *texts("kmod", (".c", ".h"))]
-used = {name for _, text in sources for name in re.findall(r'\b(?:gvm_)?mutant\("([^"]+)"\)', text)}
+sources = [text for folder in ("gvmfs", "kmod", "memnode") for text in texts(folder, (".c", ".h"))]
+used = {name for _, text in sources for name in re.findall(r'\b(?:(?:gvm_)?mutant|PUT_MUTANT)\("([^"]+)"\)', text)}
 headers = "".join(text for name, text in sources if name == "mutant.h")
 described = {name for line in re.findall(r"^ \*\t(\w[\w, -]*?)(?:\t|  )", headers, re.M)
              for name in re.split(", *", line.strip())}

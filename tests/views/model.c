@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * model.c - every order in which writes, failing nodes, dying workers and a second host can meet the views of one slot
- * (gvmfs/node/views.h), how a replica comes back to its view (gvmfs/node/fill.h), and what must hold in each.
+ * (gvmfs/node/views.h), how a replica comes back to its view (gvmfs/node/fill.h), how a copy that rots is mended (gvmfs/node/rot.h),
+ * and what must hold in each.
  *
  *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
  *
@@ -10,7 +11,11 @@
  * connection in their order, refuses those of an older epoch, and may begin anew without its memory. A second host
  * attaches the region without the journal of the first, which may be dead or alive.
  */
+#include "base/mutant.h"
 #include "node/fill.h"
+
+#define PUT_MUTANT(name) mutant(name)
+#include "memnode/put_rule.h"
 
 #include "../sim/explore.h"
 
@@ -27,9 +32,9 @@ const char *mutant_chosen;
 enum request_kind { PUT, RECORD, COPY };
 
 /* A request that was not answered yet; the answer is on its way once it was carried out. PUTs, RECORDs and COPYs (PUTs of
- * what was read from a member) travel over connections of their own, each of which keeps its order. */
+ * what was read from a member; `mends`: in place of what is rotten, in the same version) travel over connections of their own, each of which keeps its order. */
 struct request {
-	uint8_t kind, version, done, orphan; /* orphan: its sender is dead, nobody takes the answer */
+	uint8_t kind, version, mends, done, orphan; /* orphan: its sender is dead, nobody takes the answer */
 	int8_t error;
 	uint8_t members, active;
 	uint64_t number;
@@ -47,12 +52,14 @@ static struct limits {
 	uint8_t follows; /* the second host comes when the first is lost, and what it sent has come or never will; 2:
 			  * nor is a node lost before that */
 	uint8_t unwritten; /* when it begins, the chunk was never written */
+	uint8_t rots;	 /* what a node has of the chunk does not verify any more */
 	uint8_t beside;	 /* writes begin also while a view is about to be, which takes many more states */
 } left;
 
 static struct world {
 	struct node {
 		uint8_t version, epoch, lost; /* lost: it began anew, and has nothing of the slot */
+		bool rotten;
 		struct view active, proposed;
 	} node[VIEW_REPLICAS];
 	struct host {
@@ -67,6 +74,8 @@ static struct world {
 		struct fill fill;
 		uint8_t first; /* of this writer's versions: below all that it gives to bytes */
 		bool differs, reading; /* the chunk, on the replica that is filled; it is to be read for that */
+		uint8_t mending, mended; /* and one: the replica whose copy is mended; the version that it is to have */
+		bool mend_sent;
 		/* the second host, before it has attached: whom it has asked so far */
 		uint8_t asked, answered;
 		struct view_seen seen[VIEW_REPLICAS];
@@ -124,6 +133,13 @@ static const struct model_case {
 	  { .writes = 1, .leaves = 1, .bads = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "drain-three", "3 replicas: a write, one is to leave, another host", false }, 3, false,
 	  { .writes = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "rots", "2 replicas: 2 writes, a copy rots", false }, 2, false, { .writes = 2, .rots = 1, .beside = 1 } },
+	{ { "rots-death", "2 replicas: a write, a copy rots, slow, a worker's death", false }, 2, false,
+	  { .writes = 1, .rots = 1, .bads = 1, .kills = 1 } },
+	{ { "rots-join", "2 replicas: a write with new versions, slow, a return, a copy rots", false }, 2, true,
+	  { .writes = 1, .bads = 1, .needs = 1, .joins = 1, .rots = 1 } },
+	{ { "rots-attach", "2 replicas: a write, a copy rots, then another host", false }, 2, false,
+	  { .writes = 1, .rots = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "three", "3 replicas: slow, another host", false }, 3, false, { .bads = 1, .needs = 1, .attaches = 1 } },
 	{ { "three-slow", "3 replicas: a write, slow twice", false }, 3, false, { .writes = 1, .bads = 2 } },
 	{ { "cuts", "2 replicas: 1 write, slow, cut twice, a death", false }, 2, false,
@@ -348,6 +364,23 @@ static int node_record(struct node *n, const struct request *q)
 	return 0;
 }
 
+static int node_put(struct node *n, const struct request *q)
+{
+	switch (put_rule(n->version, n->version, q->version, q->mends ? q->version : 0)) {
+	case PUT_IS_OLD:
+		return -ESTALE;
+	case PUT_IS_BESIDE:
+		return -EREMCHG;
+	case PUT_APPLIES:
+		n->version = q->version;
+		n->rotten = false;
+		break;
+	case PUT_REPEATS:
+		break;
+	}
+	return 0;
+}
+
 static void node_take(struct node *n, struct request *q, uint8_t epoch)
 {
 	q->done = 1;
@@ -356,18 +389,20 @@ static void node_take(struct node *n, struct request *q, uint8_t epoch)
 		q->error = -ENOMEDIUM;
 	else if (n->epoch != epoch)
 		q->error = -EKEYREVOKED;
-	else if (q->kind != RECORD && q->version < n->version)
-		q->error = -ESTALE;
-	else if (q->kind != RECORD)
-		n->version = q->version;
-	else
+	else if (q->kind == RECORD)
 		q->error = (int8_t)node_record(n, q);
+	else
+		q->error = (int8_t)node_put(n, q);
 }
 
 static void answer_take(struct host *h, unsigned r, const struct request *q)
 {
 	if (q->error == -EKEYREVOKED) {
 		h->fenced = true;
+		return;
+	}
+	if (q->mends) {
+		h->mending = 0;
 		return;
 	}
 	if (q->error == -ENOMEDIUM)
@@ -389,13 +424,14 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 /* ---- events */
 
 enum { E_WRITE, E_AGAIN, E_NEED, E_LEAVE, E_BAD, E_GOOD, E_CUT, E_TAKE, E_TAKE_RECORD, E_TAKE_COPY, E_ANSWER, E_ANSWER_RECORD,
-       E_ANSWER_COPY, E_JOIN, E_READ, E_GIVE_UP, E_ASK, E_KINDS };
+       E_ANSWER_COPY, E_JOIN, E_READ, E_GIVE_UP, E_MEND, E_ASK, E_KINDS };
 #define E_OF_HOST   (E_KINDS * VIEW_REPLICAS)
 #define E_LOSE	    (HOSTS * E_OF_HOST)
 #define E_KILL	    (E_LOSE + VIEW_REPLICAS)
 #define E_DIE	    (E_KILL + HOSTS)
 #define E_FORCE	    (E_DIE + 1)
-#define E_ALL	    (E_FORCE + 1)
+#define E_ROT	    (E_FORCE + 1)
+#define E_ALL	    (E_ROT + VIEW_REPLICAS)
 
 static bool request_take(struct host *h, unsigned r, enum request_kind kind)
 {
@@ -493,6 +529,47 @@ static bool member_read(struct host *h, unsigned r)
 		fail("what is copied is older than the index");
 	version = (uint8_t)fill_version(n->version, h->first, is_zero(h, n->version));
 	send_to(h, h->fill.replica, (struct request){ .kind = COPY, .version = version });
+	return true;
+}
+
+static bool node_rot(unsigned r)
+{
+	struct node *n = &world.node[r];
+
+	if (!left.rots || n->rotten || n->lost || !n->version || r >= now->replicas)
+		return false;
+	left.rots--;
+	n->rotten = true;
+	return true;
+}
+
+/* A member is found to have a rotten copy. As gvmfs/node/rot.c does. */
+static bool mend_begin(struct host *h, unsigned r)
+{
+	const struct node *n = &world.node[r];
+
+	if (h->mending || !n->rotten || n->epoch != epoch_of(h) || !(view_word_members(h->word) >> r & 1))
+		return false;
+	h->mending = (uint8_t)(r + 1);
+	h->mended = h->index;
+	h->mend_sent = false;
+	return true;
+}
+
+/* The copy of another is read for that: in this version, or not at all. */
+static bool mend_read(struct host *h, unsigned r)
+{
+	const struct node *n = &world.node[r];
+
+	if (!h->mending || h->mend_sent || r + 1u == h->mending || !(view_targets(&h->slot) >> r & 1) || n->lost ||
+	    n->epoch != epoch_of(h))
+		return false;
+	if (n->rotten || n->version != h->mended) {
+		h->mending = 0;
+		return true;
+	}
+	h->mend_sent = true;
+	send_to(h, h->mending - 1u, (struct request){ .kind = COPY, .version = n->version, .mends = 1 });
 	return true;
 }
 
@@ -607,7 +684,8 @@ static bool worker_kill(struct host *h)
 	wires_orphan(h);
 	view_begin(&h->slot, &env, h->word, NULL);
 	memset(&h->fill, 0, sizeof(h->fill));
-	h->differs = h->reading = false;
+	h->differs = h->reading = h->mend_sent = false;
+	h->mending = h->mended = 0;
 	h->parked = h->writing; /* until it is sent again */
 	h->acked = 0;
 	host_turn(h);
@@ -629,7 +707,8 @@ static bool host_die(struct host *h)
 	h->there = h->attached = false;
 	memset(&h->slot, 0, sizeof(h->slot));
 	memset(&h->fill, 0, sizeof(h->fill));
-	h->differs = h->reading = h->parked = false;
+	h->differs = h->reading = h->parked = h->mend_sent = false;
+	h->mending = h->mended = 0;
 	h->writing = h->acked = h->targets = 0;
 	return true;
 }
@@ -697,7 +776,9 @@ static bool host_go(struct host *h, unsigned kind, unsigned r)
 	case E_JOIN:
 		return replica_join(h, r);
 	case E_READ:
-		return member_read(h, r);
+		return member_read(h, r) || mend_read(h, r);
+	case E_MEND:
+		return mend_begin(h, r);
 	case E_GIVE_UP:
 		return r == 0 && fill_end(h);
 	}
@@ -715,7 +796,7 @@ static bool event_go(unsigned event)
 		return worker_kill(&world.host[event - E_KILL]);
 	if (event == E_DIE)
 		return host_die(&world.host[0]);
-	return host_force(&world.host[1]);
+	return event == E_FORCE ? host_force(&world.host[1]) : node_rot(event - E_ROT);
 }
 
 static enum explore_went go(unsigned event, unsigned *next)
@@ -771,6 +852,21 @@ static bool any_member_lives(const struct host *h)
 	return false;
 }
 
+static bool rotten_beside_good(const struct host *h)
+{
+	bool rotten = false, good = false;
+
+	for (unsigned r = 0; r < now->replicas; r++) {
+		const struct node *n = &world.node[r];
+
+		if (!(view_word_members(h->word) >> r & 1) || n->lost || n->epoch != epoch_of(h))
+			continue;
+		rotten |= n->rotten;
+		good |= !n->rotten;
+	}
+	return rotten && good;
+}
+
 /* From here on nothing fails any more: what is written is acknowledged, if a member of the view has its memory. */
 static const char *finish(void)
 {
@@ -787,6 +883,8 @@ static const char *finish(void)
 				while (!h->fenced && request_answer(h, r, kind))
 					;
 			member_read(h, r);
+			mend_begin(h, r);
+			mend_read(h, r);
 			if (h->fenced)
 				return NULL;
 			bad_set(h, r, world.node[r].lost);
@@ -805,6 +903,8 @@ static const char *finish(void)
 		return "a write is never acknowledged";
 	if (is_filling(h))
 		return "a replica is filled for ever";
+	if (rotten_beside_good(h))
+		return "a copy stays rotten beside a good one";
 	return check();
 }
 
@@ -837,7 +937,7 @@ static void print_event(unsigned event)
 						    "is cut from", "is heard by", "has its record heard by",
 						    "has its copy heard by", "hears", "hears of its record from",
 						    "hears of its copy from", "fills", "copies from",
-						    "gives up (at any) filling", "asks" };
+						    "gives up (at any) filling", "mends what rots on", "asks" };
 
 	if (event < E_LOSE)
 		printf("host %u %s node %u\n", event / E_OF_HOST, kinds[event % E_OF_HOST / VIEW_REPLICAS],
@@ -846,6 +946,8 @@ static void print_event(unsigned event)
 		printf("node %u begins anew\n", event - E_LOSE);
 	else if (event < E_DIE)
 		printf("the worker of host %u is killed\n", event - E_KILL);
+	else if (event >= E_ROT)
+		printf("the copy on node %u rots\n", event - E_ROT);
 	else
 		printf(event == E_DIE ? "host 0 is lost\n" : "host 1 attaches by force\n");
 }
@@ -861,7 +963,8 @@ static void print_world(void)
 			       h->fill.state, h->fenced ? " fenced" : "");
 	}
 	for (unsigned r = 0; r < now->replicas; r++)
-		printf("  node %u: version %u epoch %u active %llx {%x} proposed %llx {%x}%s\n", r, world.node[r].version,
+		printf("  node %u: version %u%s epoch %u active %llx {%x} proposed %llx {%x}%s\n", r, world.node[r].version,
+		       world.node[r].rotten ? " (rotten)" : "",
 		       world.node[r].epoch, (unsigned long long)world.node[r].active.number, world.node[r].active.members,
 		       (unsigned long long)world.node[r].proposed.number, world.node[r].proposed.members,
 		       world.node[r].lost ? " anew" : "");
