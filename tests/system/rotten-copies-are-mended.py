@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """All that one of two nodes holds becomes rotten. What a read finds so is written there anew from the other copy: read once
 more, it is good, and a second node that rots meanwhile costs nothing. Another host, that only reads, turns to the good copy at
-once. What nobody reads is looked for: the other node can go away then. So it is with what is sealed."""
+once. What nobody reads is looked for: the other node can go away then. What all nodes have rotten, and the fast path has in this
+host's memory, is written anew from that. So it is with what is sealed."""
 
 import os
 import sys
@@ -159,6 +160,42 @@ def lone(test, *seal):
     end(writer, mount, node)
 
 
+def all_sound(mount, nodes):
+    """All that the nodes have of the region was looked at, and nothing of it is rotten."""
+    def looked():
+        began, found = mount.stats("ram")["scrubs"], [node.stats()["rotten_found"] for node in nodes]
+        wait_for("its nodes look at it", lambda: mount.stats("ram")["scrubs"] > began + 1)
+        stats = [node.stats() for node in nodes]
+        return not any(s["rotten_chunks"] for s in stats) and [s["rotten_found"] for s in stats] == found
+    wait_for("nothing is rotten any more", looked, 60)
+
+
+def here(test, copies, *seal):
+    """All copies are rotten, and the memory of the host has all of it, on the fast path: it is written anew."""
+    nodes = [Node(test, "64M", name="here-%d" % n) for n in range(copies)]
+    mount = Mount(test, nodes, "--replicas", str(copies), "--scrub-rate", "1000", *seal, name="here")
+    path = mount.region("ram", SIZE)
+    mapper = Mapper(test, path, "auto")
+    mapper.do("fill", 0, SIZE, 1)
+    with open(path, "rb") as f:
+        os.fsync(f.fileno())
+    for node in nodes[1:]:
+        node.stop()  # until its bits are flipped, too
+    for n, node in enumerate(nodes):
+        stored.flip(node.process.pid, 1, 13 + n)
+    wait_for("what is rotten on all nodes is written anew", lambda: mount.stats("ram")["copies_mended"])
+    all_sound(mount, nodes)
+    mount.says("ROTTEN: no node has chunk [0-9]+ as it was stored: it is written there anew")
+    expect(not mount.stats("ram")["lone_rotten"], "of some of it there is no other copy")
+    mapper.do("check", 0, SIZE, 1)
+    mapper.end()
+    mount.drained("ram")
+    all_right(path, 1)
+    mount.unmount()
+    for node in nodes:
+        node.end()
+
+
 def main(test):
     for seal in [], ["--seal-key-file", key_file(test)]:
         for mode in "fuse", "auto":
@@ -171,6 +208,8 @@ def main(test):
             end(writer, mount, *nodes)
         looked_for(test, *seal)
         lone(test, *seal)
+        for copies in 1, 2:
+            here(test, copies, *seal)
     kept(test)
 
 
