@@ -15,7 +15,9 @@
  *
  * So a move adds no new state of who has what: until the record gives it slots, the target has no replica, and after
  * that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
- * the worker dies), the move ends; replicas that have left come back by repair.h, and the move begins again.
+ * the worker dies), the move ends; replicas that have left come back by repair.h, and the move begins again. If the region
+ * is closed meanwhile, the other node gives back what it has reserved (region_job.c); a copy that lacks by then is made
+ * when the region is open again.
  *
  * A region with one copy has no views to leave: only the record says which node has a slot, and a node's whole part
  * moves to one node. Instead of LEAVES its writes are held until those in flight have ended and the rest is copied.

@@ -239,6 +239,8 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	struct region_job *rj = region_job_new(w, inode, done, arg, inode->slots ? region_job_detach : detach_work,
 					       plain_end, d->rec.size_bytes);
 
+	if (rj)
+		rj->tidies = replicas_are_untidy(inode);
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);

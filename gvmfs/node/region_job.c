@@ -147,10 +147,58 @@ void region_job_take(struct job *job, struct pool *pool)
 	log_warning(rj->rec.name, "taken from its writer by force, as requested: the former writer is fenced");
 }
 
+/* Promises no more than what the node has. */
+static void part_trim(struct region_job *rj, struct pool *pool, unsigned node, uint64_t promised, uint64_t deadline_ns)
+{
+	uint64_t chunks = record_chunks(rj->rec.size_bytes), own = record_node_chunks(&rj->rec, node, chunks), strays;
+	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct ask ask;
+
+	if (!conn || strays_count(pool, &rj->rec, node, NULL, ~0ull, promised, &strays) || promised <= own + strays)
+		return;
+	what.reserve_chunks = own + strays;
+	gvm_region_resize(conn, ask_begin_to(&ask, deadline_ns, &rj->rec.nodes[node]), &what);
+	ask_wait(&ask);
+}
+
+static void part_drop(struct region_job *rj, struct pool *pool, unsigned node, uint64_t epoch, uint64_t deadline_ns)
+{
+	struct gvm_region_delete_req what = { .region = rj->rec.id, .epoch = epoch };
+	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
+	struct ask ask;
+
+	if (!conn)
+		return;
+	gvm_region_delete(conn, ask_begin_to(&ask, deadline_ns, &rj->rec.nodes[node]), &what);
+	ask_wait(&ask);
+}
+
+/* Before others may be its writer. Nodes without a slot have nothing that anybody needs; they stay in the record until the next
+ * writer finds that they have nothing. */
+static void parts_tidy(struct region_job *rj, struct pool *pool)
+{
+	uint64_t deadline_ns = ns_from_now(SHORT_NS);
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct ask ask;
+		const struct gvm_region_open_rsp *rsp = &ask.call.rsp.region_open;
+
+		if (region_open(pool, rj, i, GVM_OPEN_LOOK, 0, deadline_ns, &ask) || rsp->epoch > rj->epoch)
+			continue;
+		if (record_node_is_used(&rj->rec, i))
+			part_trim(rj, pool, i, rsp->reserve_chunks, deadline_ns);
+		else
+			part_drop(rj, pool, i, rsp->epoch, deadline_ns);
+	}
+}
+
 void region_job_detach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 
+	if (rj->tidies)
+		parts_tidy(rj, pool);
 	region_let_go(rj, pool, rj->epoch, NULL);
 	job->result = 0;
 }

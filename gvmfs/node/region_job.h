@@ -36,6 +36,7 @@ struct region_job {
 	uint64_t forced[RECORD_SLOTS / 64]; /* the slots of which it is not known */
 	bool asked[RECORD_NODES_MAX]; /* stat: the nodes that have a slot, and were asked */
 	bool quiet[RECORD_NODES_MAX]; /* of these, those that did not answer */
+	bool tidies;		 /* detach: what a move has left on nodes is removed: replicas_are_untidy() */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);

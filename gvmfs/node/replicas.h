@@ -84,6 +84,8 @@ LIST_HEAD(replicas_list, replicas);
 /* Call it once the region is attached and its words in the journal are set: by this worker, or by a predecessor.
  * Without memory the worker ends. */
 void replicas_open(struct worker *w, struct inode *inode);
+/* Nodes have, or promise, more of it than anybody needs: a move was under way, or has just ended. */
+bool replicas_are_untidy(const struct inode *inode);
 /* The region is detached. Flushes that wait for a view end with an error, later, from the loop. */
 void replicas_close(struct inode *inode);
 

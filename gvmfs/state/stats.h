@@ -41,7 +41,7 @@
 	F(evictions_ended)   /* evictions that a fault ended: the chunk stayed */                  \
 	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
 	F(copies_rotten)     /* times that a node's copy of a chunk failed verification */         \
-	F(copies_mended)     /* of these, written anew from another copy, or from this host */      \
+	F(copies_mended)     /* of these, written anew from another copy, or from this host */       \
 	F(io_errors)	     /* requests that failed since their data could not be had */
 
 struct stats {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a node that is drained has of a region with one copy, or with two, moves to other nodes while a program writes and checks
 its pages, also if the worker is killed in the middle. Afterwards nobody needs the node, which gets nothing new until it is told so.
-A drain that is called off leaves everything right."""
+A drain that is called off leaves everything right, and so does the end of the writer in the middle of a move."""
 
 import os
 import sys
@@ -86,17 +86,38 @@ def called_off(test, mount, node):
     os.unlink(mount.file("stays"))
 
 
+def closed_in_between(test, mount, nodes):
+    """The node that was to get a part promises nothing for it any more."""
+    drain(test, nodes[3]).says("empty", 60)
+    path = mount.region("closed", SIZE)
+    fd = os.open(path, os.O_RDWR)
+    test.write(path, 0, SIZE, 7)
+    test.run(program("gvm"), "node", "undrain", nodes[3].address)
+    expect(not nodes[3].stats()["regions"], "a node that is drained gets a new region")
+    drained = drain(test, nodes[0])
+    wait_for("a part moves to the node without one", lambda: nodes[3].stats()["chunks"], 30)
+    os.close(fd)
+    wait_for("it promises nothing any more", lambda: not nodes[3].stats()["reserved_bytes"], 30)
+    drained.signal(2)
+    drained.wait(10)
+    test.run(program("gvm"), "node", "undrain", nodes[0].address)
+    test.check(path, 0, SIZE, 7)
+    os.unlink(path)
+
+
 def main(test):
     nodes = [Node(test, "300M", name="node%d" % i) for i in range(4)]
     mount = Mount(test, nodes, "--replicas", "2", *OPTIONS)
     beside_a_program(test, mount, nodes[0], "auto", kill=False)
     beside_a_program(test, mount, nodes[1], "fuse", kill=True)
     called_off(test, mount, nodes[0])
+    closed_in_between(test, mount, nodes)
     mount.unmount()
     mount = Mount(test, nodes, *OPTIONS, name="single")
     beside_a_program(test, mount, nodes[0], "fuse", kill=False)
     beside_a_program(test, mount, nodes[1], "auto", kill=True)
     called_off(test, mount, nodes[0])
+    closed_in_between(test, mount, nodes)
 
 
 if __name__ == "__main__":
