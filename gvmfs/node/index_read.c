@@ -2,57 +2,68 @@
 /* index_read.c - see index_read.h. */
 #include "index_read.h"
 
-#include "ask.h"
-
 #include <errno.h>
 
 #define ENTRY_BYTES 16u /* a chunk and its version */
 
-struct index_ask {
-	struct ask ask; /* first */
-	index_read_fn *each;
-	void *arg;
-	uint64_t next;
-	int error;
-};
-
 static void index_done(struct gvm_req *req)
 {
-	struct index_ask *ia = (struct index_ask *)req;
-	const struct gvm_region_index_rsp *rsp = &ia->ask.call.rsp.region_index;
-	const uint8_t *p = ia->ask.call.data;
+	struct index_read *ir = (struct index_read *)req;
+	const struct gvm_region_index_rsp *rsp = &ir->ask.call.rsp.region_index;
+	const uint8_t *p = ir->ask.call.data;
 
-	ia->ask.done = true;
+	ir->ask.done = true;
 	if (req->result < 0)
 		return;
-	if (ia->ask.call.data_bytes != (size_t)rsp->count * ENTRY_BYTES || rsp->next <= ia->next) {
-		ia->error = -EPROTO;
+	if (ir->ask.call.data_bytes != (size_t)rsp->count * ENTRY_BYTES || rsp->next <= ir->next) {
+		ir->error = -EPROTO;
 		return;
 	}
-	ia->next = rsp->next;
+	ir->next = rsp->next;
 	for (unsigned i = 0; i < rsp->count; i++, p += ENTRY_BYTES)
-		ia->each(ia->arg, gvm_load_le(p, 8), gvm_load_le(p + 8, 8));
+		ir->each(ir->arg, gvm_load_le(p, 8), gvm_load_le(p + 8, 8));
+}
+
+/* Asks for what the node lists from ir->next on. */
+static void next_ask(struct index_read *ir)
+{
+	struct gvm_region_index_req what = { .region = *ir->region, .first = ir->next };
+	uint64_t deadline_ns = ir->request_ns ? ns_from_now(ir->request_ns) : pool_call_deadline(ir->pool->opts);
+	struct gvm_conn *conn = pool_node(ir->pool, ir->node);
+
+	ir->ask = (struct ask){ 0 };
+	if (!conn)
+		return;
+	ask_begin_to(&ir->ask, deadline_ns, ir->node)->req.done = index_done;
+	gvm_region_index(conn, &ir->ask.call, &what);
+}
+
+void index_read_begin(struct index_read *ir, struct pool *pool, const struct record_node *node, const struct gvm_id *region,
+		      uint64_t request_ns, index_read_fn *each, void *arg)
+{
+	*ir = (struct index_read){ .pool = pool, .node = node, .region = region, .request_ns = request_ns, .each = each,
+				   .arg = arg };
+	next_ask(ir);
+}
+
+int index_read_wait(struct index_read *ir)
+{
+	for (;;) {
+		int r = ask_wait(&ir->ask);
+
+		if (r < 0 || ir->error)
+			return r < 0 ? r : ir->error;
+		if (ir->next == ~0ull)
+			return 0;
+		next_ask(ir);
+	}
 }
 
 int index_read(struct pool *pool, const struct record_node *node, const struct gvm_id *region, uint64_t request_ns,
 	       index_read_fn *each, void *arg)
 {
-	struct gvm_conn *conn = pool_node(pool, node);
-	struct index_ask ia = { .each = each, .arg = arg };
+	struct index_read ir;
 
-	if (!conn)
-		return -ENOMEM;
-	for (bool first = true; first || ia.next != ~0ull; first = false) {
-		struct gvm_region_index_req what = { .region = *region, .first = ia.next };
-		uint64_t deadline_ns = request_ns ? gvm_now_ns() + request_ns : pool_call_deadline(pool->opts);
-		int r;
-
-		ask_begin_to(&ia.ask, deadline_ns, node)->req.done = index_done;
-		ia.ask.call.req.arg = &ia.ask.done;
-		gvm_region_index(conn, &ia.ask.call, &what);
-		r = pool_wait(conn, &ia.ask.call.req);
-		if (r < 0 || ia.error)
-			return r < 0 ? r : ia.error;
-	}
-	return 0;
+	index_read_begin(&ir, pool, node, region, request_ns, each, arg);
+	return index_read_wait(&ir);
 }

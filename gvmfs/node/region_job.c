@@ -30,6 +30,7 @@
 #define DISCARD_GAP	64u    /* unwritten chunks between two runs that are discarded in one request */
 
 struct node_index {
+	struct index_read read;
 	struct region_job *rj;
 	struct region_versions *versions; /* NULL: there is one replica of each slot */
 	unsigned node;
@@ -47,11 +48,27 @@ static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
 		rj->index[chunk] = version;
 }
 
-static int node_read_index(struct region_job *rj, struct pool *pool, unsigned node, struct region_versions *versions)
+/* From all nodes that are not away, at a time. */
+static int nodes_read_index(struct region_job *rj, struct pool *pool, struct region_versions *versions)
 {
-	struct node_index ni = { .rj = rj, .versions = versions, .node = node };
+	unsigned count = rj->rec.node_count;
+	struct node_index *of = calloc(count ? count : 1, sizeof(*of));
+	int result = of ? 0 : -ENOMEM;
 
-	return index_read(pool, &rj->rec.nodes[node], &rj->rec.id, 0, node_index_add, &ni);
+	for (unsigned i = 0; of && i < count; i++) {
+		of[i].rj = rj;
+		of[i].versions = versions;
+		of[i].node = i;
+		if (!rj->away[i])
+			index_read_begin(&of[i].read, pool, &rj->rec.nodes[i], &rj->rec.id, 0, node_index_add, &of[i]);
+	}
+	for (unsigned i = 0; of && i < count; i++) {
+		int r = rj->away[i] ? 0 : index_read_wait(&of[i].read);
+
+		result = result ? result : r;
+	}
+	free(of);
+	return result;
 }
 
 static int replicas_read_index(struct region_job *rj, struct pool *pool)
@@ -63,9 +80,7 @@ static int replicas_read_index(struct region_job *rj, struct pool *pool)
 		r = region_versions_init(&versions, &rj->rec, record_chunks(rj->rec.size_bytes));
 	if (r)
 		return r;
-	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
-		if (!rj->away[i])
-			r = node_read_index(rj, pool, i, &versions);
+	r = nodes_read_index(rj, pool, &versions);
 	if (!r)
 		r = region_versions_settle(&versions, rj, pool);
 	region_versions_deinit(&versions);
@@ -74,14 +89,7 @@ static int replicas_read_index(struct region_job *rj, struct pool *pool)
 
 static int region_read_index(struct region_job *rj, struct pool *pool)
 {
-	int r = 0;
-
-	if (rj->rec.replicas > 1)
-		return replicas_read_index(rj, pool);
-	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
-		if (!rj->away[i])
-			r = node_read_index(rj, pool, i, NULL);
-	return r;
+	return rj->rec.replicas > 1 ? replicas_read_index(rj, pool) : nodes_read_index(rj, pool, NULL);
 }
 
 /* Logs why the region cannot be attached. */
