@@ -5,6 +5,7 @@
 
 #include "node/pool.h"
 #include "node/region.h"
+#include "node/region_fetch.h"
 #include "node/region_node.h"
 #include "state/sealing.h"
 #include "state/worker.h"

@@ -70,10 +70,6 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
  * deadline. (figures.h asks for the bytes only, but for many regions at once.) */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 
-/* Begins a fetch of the chunk from the nodes that have it, in the version that the index names. The caller has set
- * the rest, and of f->what the page mask and the page that is waited for. */
-void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f);
-
 /* Logs a failed access (at most one line a second for each region). If the region was fenced (-EKEYREVOKED), fails it
  * instead. `what`: "read", for example; `error`: a negative errno. */
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error);

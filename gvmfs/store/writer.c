@@ -469,6 +469,20 @@ static void writer_begin(struct writer *wr, struct flush *f)
 	flush_start(f);
 }
 
+uint64_t writer_turn(struct writer *wr)
+{
+	uint64_t due_ns;
+	struct flush *f;
+
+	do {
+		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
+			writer_begin(wr, f);
+			pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
+		}
+	} while (waits_look(wr, &due_ns));
+	return due_ns;
+}
+
 /* Called with the queue's lock. */
 static void nice_apply(const struct writer *wr)
 {
@@ -497,16 +511,8 @@ static void *writer_thread(void *arg)
 	pthread_mutex_unlock(&wr->queue->lock);
 	for (;;) {
 		struct loop_events events;
-		uint64_t due_ns;
-		struct flush *f;
 
-		do {
-			while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
-				writer_begin(wr, f);
-				pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
-			}
-		} while (waits_look(wr, &due_ns));
-		loop_sleep(&wr->loop, due_ns, &events);
+		loop_sleep(&wr->loop, writer_turn(wr), &events);
 		loop_handle(&wr->loop, &events);
 	}
 	return NULL;

@@ -61,6 +61,9 @@ struct flush *flush_queue_finished(struct flush_queue *q);
 /* Starts a writer on a queue: 0 or a negative errno. */
 int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 		 struct flush_queue *queue);
+/* What its thread does again and again: begins what the queue has and there is room for, and gives up nodes that are
+ * silent. Returns when it is to be called again if nothing happens before (LOOP_NEVER: no matter). */
+uint64_t writer_turn(struct writer *wr);
 /* Sets the thread's niceness. */
 void writer_nice(struct writer *wr, int nice);
 /* The queue has work. */

@@ -64,7 +64,8 @@
  * (tests/resident). The others are gvmfs's alone:
  *
  *	resident_open.c	   a session's life             resident_client.c  the client's socket
- *	resident_env.c	   kernel, nodes, journal       apart.c            which thread runs a turn
+ *	resident_env.c	   kernel, journal              resident_nodes.c   nodes
+ *	apart.c		   which thread runs a turn
  */
 #ifndef GVMFS_RESIDENT_H
 #define GVMFS_RESIDENT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* resident_calls.h - the functions of one struct resident_env (resident_env.h): gvmfs has them in
- * resident_env.c, resident_client.c and resident_open.c, a simulator in files of its own. */
+ * resident_env.c, resident_client.c, resident_nodes.c and resident_open.c, a simulator in files of its own. */
 #ifndef GVMFS_RESIDENT_CALLS_H
 #define GVMFS_RESIDENT_CALLS_H
 

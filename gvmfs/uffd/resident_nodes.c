@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* resident_nodes.c - gvmfs's functions of resident_env.h: the nodes, for the decisions of the fast
+ * path; and the events from them. */
+#include "node/pool.h"
+#include "node/region_fetch.h"
+#include "resident.h"
+#include "resident_calls.h"
+#include "state/sealing.h"
+#include "state/worker.h"
+#include "store/sealed.h"
+#include "store/sender.h"
+#include "store/store.h"
+
+#include <string.h>
+
+/* If a request was sent again, or to another node too, pages arrive twice. A page that arrived
+ * before may just be copied into the client's memory, so its place in f->data is not written again. */
+static int piece_decode(struct resident_fetch *f, uint64_t version, const struct chunk_head *head,
+			const uint8_t *body, uint32_t *got)
+{
+	static uint8_t twice[GVM_CHUNK_BYTES];
+	static const struct seal_known nothing;
+	struct resident *r = f->r;
+	const struct gvm_id *region = &r->inode->disk->rec.id;
+	struct seal_known *known = sealing_known(r->inode, f->chunk);
+	bool again = f->decoded & chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	uint8_t *to = again ? twice : f->data;
+	int error;
+
+	/* A writer that is just sending this chunk sends other pages than these: the node's copies
+	 * of these do not change meanwhile. */
+	if (r->w->sealer)
+		error = seal_decode(r->w->sealer, r->w->codec, head, body, region, f->chunk, version,
+				    known ? known : &nothing, f->asked, to, got);
+	else
+		error = chunk_decode(r->w->codec, head, body, region, f->chunk, f->asked, to, got);
+	if (!error)
+		sealing_learn(r->w->sealer ? known : NULL, head, *got);
+	for (unsigned p = 0; !error && again && p < GVM_CHUNK_PAGES; p++)
+		if (*got & ~f->decoded & 1u << p)
+			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+	return error;
+}
+
+static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
+		       const uint8_t *body)
+{
+	struct resident_fetch *f = fetch->arg;
+	struct resident *r = f->r;
+	uint32_t got = 0;
+	int error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
+
+	if (error < 0)
+		return error;
+	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
+	worker_count(r->w, r->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	/* A page that a fault waits for is mapped before the rest of the connection's input is
+	 * read. */
+	if (got & f->waited) {
+		gvm_conn_pause(conn);
+		r->rs->paused = true;
+	}
+	resident_piece(f, got);
+	return 0;
+}
+
+static void fetch_done(struct fetch *fetch, int result)
+{
+	resident_fetched(fetch->arg, result);
+}
+
+void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
+{
+	f->fetch.piece = fetch_piece;
+	f->fetch.done = fetch_done;
+	f->fetch.arg = f;
+	f->fetch.deadline_ns = pool_deadline(r->w->opts);
+	f->fetch.what.page_mask = f->asked;
+	f->fetch.what.want_page = (uint8_t)want_page;
+	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
+	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
+	if (r->w->sealer && want_page != GVM_NO_PAGE && r->rs->fetching == 1)
+		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
+}
+
+void env_get_cancel(struct resident *r, struct resident_fetch *f)
+{
+	(void)r;
+	fetch_cancel(&f->fetch);
+}
+
+static void flushed(struct worker *w, struct flush *f)
+{
+	const struct eviction *e = (const struct eviction *)f;
+
+	(void)w;
+	sealed_judge(f, sealing_known(e->r->inode, f->chunk));
+	resident_flushed(f);
+}
+
+void env_send(struct resident *r, struct flush *f)
+{
+	f->done = flushed;
+	f->sealed = r->w->sealer;
+	f->seals_known = sealing_known(r->inode, f->chunk);
+	f->memory_fd = r->fd[SESSION_MEMORY];
+	sender_send(r->w, r->inode, f);
+}
+
+void env_index(struct resident *r, uint64_t c, uint64_t entry)
+{
+	r->index[c] = entry;
+	store_invalidate(r->w->store, r->inode, c, ~0u);
+}
+
+void env_seals_set(struct resident *r, const struct flush *f)
+{
+	sealing_set(sealing_known(r->inode, f->chunk), &f->seals);
+}
+
+uint64_t env_deadline(const struct resident *r)
+{
+	return pool_deadline(r->w->opts);
+}
