@@ -472,6 +472,21 @@ static bool error_passes(const struct replicas *r, struct replica_node *n, int e
 	return false;
 }
 
+/* Of some slot it is a member, and none of the others is good either. */
+static bool is_last_resort(const struct replicas *r, unsigned node)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		int replica = record_replica_of(rec, s, node);
+		uint8_t members = view_word_members(r->slot[s].word);
+
+		if (replica >= 0 && members >> replica & 1 && !(members & ~r->slot[s].bad))
+			return true;
+	}
+	return false;
+}
+
 bool replicas_heard(struct inode *inode, const struct gvm_id *asked, int error)
 {
 	struct replicas *r = inode->replicas;
@@ -483,6 +498,9 @@ bool replicas_heard(struct inode *inode, const struct gvm_id *asked, int error)
 	n = &r->node[node];
 	if (!error) {
 		n->garbled = 0;
+		/* Otherwise it would be written to in vain, with the others, until a second is over. */
+		if (n->bad && !n->gone && is_last_resort(r, (unsigned)node))
+			node_set_bad(r, (unsigned)node, false);
 		return true;
 	}
 	if (error_passes(r, n, error))

@@ -126,6 +126,7 @@ static void next_begin(struct view_slot *v, uint8_t members)
 			      members));
 }
 
+/* (One that has failed would fail at once, again and again: it is asked when it is back.) */
 static void next_record(struct view_slot *v)
 {
 	struct view next = view_word_next(v->word);
@@ -133,7 +134,7 @@ static void next_record(struct view_slot *v)
 	for (unsigned r = 0; r < VIEW_REPLICAS; r++) {
 		uint8_t bit = (uint8_t)(1u << r);
 
-		if (!(next.members & bit) || (v->asked | v->recorded) & bit)
+		if (!(next.members & bit) || (v->asked | v->recorded | v->bad) & bit)
 			continue;
 		v->asked |= bit;
 		v->env->record(v, r, &next, false);

@@ -406,6 +406,48 @@ static void no_view_changes_while_nothing_is_written(void)
 	CHECK_EQ(call_count, 3); /* slots 0, 1, 3: of each the other one */
 }
 
+/* A view without it was on its way when it came back, so one with it is proposed; and it has begun anew. */
+static void a_node_that_refuses_a_view_is_not_asked_again_at_once(void)
+{
+	unsigned asked;
+
+	setup();
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(4000);
+	CHECK_EQ(call_count, 3);
+	conns[1].state = GVM_CONN_UP;
+	tick(50);
+	CHECK(calls[4].conn == &conns[1] && !calls[4].what.active);
+	asked = call_count;
+	record_answer(4, -ENOMEDIUM);
+	CHECK_EQ(call_count, asked);
+}
+
+/* Both count as bad, so both are written to. */
+static void a_bad_node_that_takes_what_the_other_lost_is_bad_no_more(void)
+{
+	struct flush *f;
+
+	setup();
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(1000);
+	answers(write_begin(2), 0, -ETIMEDOUT);
+	record_answer(0, 0);
+	CHECK_EQ(stored, 1);
+	CHECK_EQ(call_count, 2);
+	f = write_begin(0);
+	f->resident = true;
+	CHECK_EQ(f->nodes, 2);
+	answers(f, 0, -ENOMEDIUM);
+	CHECK_EQ(stored, 1); /* nor failed, to be sent again at once */
+	CHECK_EQ(call_count, 3);
+	CHECK(calls[2].conn == &conns[0]);
+	record_answer(2, 0);
+	CHECK_EQ(stored, 2);
+	CHECK_EQ(last_stored->result, 0);
+	CHECK_EQ(members(0), 1);
+}
+
 static void a_write_waits_not_for_a_node_that_is_known_to_be_away(void)
 {
 	struct flush *f;
@@ -668,6 +710,8 @@ static const struct check_test tests[] = {
 	{"regions-are-looked-at-now-and-then", regions_are_looked_at_now_and_then},
 	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
+	{"a-node-that-refuses-a-view-is-not-asked-again-at-once", a_node_that_refuses_a_view_is_not_asked_again_at_once},
+	{"a-bad-node-that-takes-what-the-other-lost-is-bad-no-more", a_bad_node_that_takes_what_the_other_lost_is_bad_no_more},
 	{"a-write-waits-not-for-a-node-that-is-known-to-be-away", a_write_waits_not_for_a_node_that_is_known_to_be_away},
 	{"no-node-is-left-out-while-all-are-away", no_node_is_left_out_while_all_are_away},
 	{"connections-that-are-dead-are-no-nodes-that-answer", connections_that_are_dead_are_no_nodes_that_answer},
