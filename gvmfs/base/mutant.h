@@ -111,6 +111,13 @@
  *	view-unneeded	a member that is bad leaves the view though nothing needs that
  *	mend-over-newer	a node takes a copy that mends though what it has is of another version
  *
+ * Of nodes that fail, and copies that rot (tests/replicas):
+ *
+ *	whole-anew	where one node refuses a change that another has taken, all of the chunk is read from the memory once
+ *			more, and sent in the same version
+ *	rot-believed	what does not verify is taken for the chunk's content
+ *	mend-newest	a rotten copy is mended in the version that the chunk has by then
+ *
  * One is no fault, but another kernel:
  *
  *	no-nowait	a userfaultfd has no read that never waits, as before Linux 6.10

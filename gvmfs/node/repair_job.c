@@ -3,6 +3,7 @@
 #include "repair_job.h"
 
 #include "ask.h"
+#include "base/mutant.h"
 #include "fill.h"
 #include "index_read.h"
 #include "options.h"
@@ -178,6 +179,7 @@ static bool rate_allows(const struct repair_copy *job)
 static void copy_put(struct copy *c)
 {
 	const struct repair_job *job = &c->all->job->base;
+	uint64_t version = mutant("mend-newest") ? job->index[c->chunk] & GVM_VERSION_MASK : c->version;
 	struct gvm_conn *conn = pool_node(c->all->pool, &job->to);
 	struct gvm_req req = { .done = put_done, .node = job->to.incarnation, .deadline_ns = ns_from_now(COPY_NS) };
 
@@ -194,8 +196,8 @@ static void copy_put(struct copy *c)
 	} else {
 		c->put = (struct gvm_put){ .req = req,
 					   .what = { .region = job->region, .epoch = job->epoch,
-						     .chunk = c->chunk, .version = c->version,
-						     .base = c->all->job->mends ? c->version : 0 },
+						     .chunk = c->chunk, .version = version,
+						     .base = c->all->job->mends ? version : 0 },
 					   .head = &c->parts.head, .body = c->parts.body };
 		gvm_put(conn, &c->put);
 	}

@@ -98,7 +98,7 @@ void flush_sent(struct flush *f, int error)
 	f->whole_retry = true;
 	if (f->sealed && !mutant("sealed-again"))
 		flush_complete(f, ~f->encoded);
-	else if (!f->resident)
+	else if (!f->resident || mutant("whole-anew"))
 		f->env->again(f);
 	else if (f->pages == ~0u)
 		flush_put(f, f->env->scratch(f), ALL_BLOCKS, true);

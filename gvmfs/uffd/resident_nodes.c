@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_nodes.c - gvmfs's functions of resident_env.h: the nodes, for the decisions of the fast
  * path; and the events from them. */
+#include "base/mutant.h"
 #include "node/pool.h"
 #include "node/region_fetch.h"
 #include "resident.h"
@@ -34,6 +35,10 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 				    known ? known : &nothing, f->asked, to, got);
 	else
 		error = chunk_decode(r->w->codec, head, body, region, f->chunk, f->asked, to, got);
+	if (error && mutant("rot-believed")) {
+		*got = f->asked;
+		error = 0;
+	}
 	if (!error)
 		sealing_learn(r->w->sealer ? known : NULL, head, *got);
 	for (unsigned p = 0; !error && again && p < GVM_CHUNK_PAGES; p++)

@@ -306,9 +306,3 @@ uint64_t env_now(const struct resident *r)
 	(void)r;
 	return world.now;
 }
-
-uint64_t env_deadline(const struct resident *r)
-{
-	(void)r;
-	return 0;
-}

@@ -87,6 +87,12 @@ void env_get_cancel(struct resident *r, struct resident_fetch *f)
 	resident_fetched(f, -ECANCELED);
 }
 
+uint64_t env_deadline(const struct resident *r)
+{
+	(void)r;
+	return 0;
+}
+
 void env_send(struct resident *r, struct flush *f)
 {
 	(void)r;
@@ -113,60 +119,6 @@ void env_index(struct resident *r, uint64_t c, uint64_t entry)
 	world_call();
 	world.index[c] = entry;
 	world_call();
-}
-
-const char *env_name(const struct resident *r)
-{
-	(void)r;
-	return "world";
-}
-
-uint64_t env_epoch(const struct resident *r)
-{
-	(void)r;
-	return W_EPOCH;
-}
-
-bool env_failed(const struct resident *r)
-{
-	(void)r;
-	return world.failed;
-}
-
-bool env_unwanted(const struct resident *r)
-{
-	(void)r;
-	return world.unwanted;
-}
-
-void env_changed(struct resident *r)
-{
-	(void)r;
-}
-
-void env_report(struct resident *r, uint64_t c, const char *what, int error)
-{
-	(void)what;
-	if (error == -EKEYREVOKED)
-		env_fail(r, c, error);
-}
-
-void env_fail(struct resident *r, uint64_t c, int error)
-{
-	(void)c;
-	(void)error;
-	if (world.failed)
-		return;
-	world.failed = true;
-	resident_abort(r, "the region has failed");
-}
-
-void env_close(struct resident *r)
-{
-	world.closed = true;
-	world.rs.list[0] = NULL;
-	world.rs.count--;
-	resident_ios_end(r);
 }
 
 /* A writer's wire. Blocks are single pages. */
@@ -276,3 +228,263 @@ const struct flush_env world_flush = {
 	.end = flush_end,
 	.again = flush_again,
 };
+
+/* ---- what world.c asks of the nodes */
+
+static bool serve(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+	struct resident_fetch *f = &world.rs.fetches[e->a];
+
+	if (!get->under_way || get->served)
+		return false;
+	if (e->b || f->asked & world.node[f->chunk].rotten) {
+		get->under_way = false;
+		resident_fetched(f, e->b ? -(int)e->b : -EBADMSG);
+		return true;
+	}
+	if (world.node[f->chunk].version < (world.index[f->chunk] & GVM_VERSION_MASK))
+		world_wrong("a GET of a version that no node has");
+	get->served = true;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		get->content[p] = world.node[f->chunk].content[p];
+	memcpy(get->seal, world.node[f->chunk].seal, sizeof(get->seal));
+	return true;
+}
+
+static bool piece(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+	struct resident_fetch *f = &world.rs.fetches[e->a];
+	uint32_t pages = get->left & e->b;
+
+	if (!get->under_way || !get->served || !pages)
+		return false;
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (pages >> p & 1)
+			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
+		if (pages >> p & 1 && !seal_believe(f->chunk, p, get->seal[p]))
+			world_wrong("an honest node's answer is refused");
+	get->left &= ~pages;
+	resident_piece(f, pages);
+	return true;
+}
+
+static bool end(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+
+	if (!get->under_way || !get->served || get->left)
+		return false;
+	get->under_way = false;
+	resident_fetched(&world.rs.fetches[e->a], 0);
+	return true;
+}
+
+static bool resend(const struct event *e)
+{
+	struct get *get = &world.get[e->a];
+
+	if (!get->under_way || !get->served)
+		return false;
+	get->served = false;
+	get->left = world.rs.fetches[e->a].asked;
+	return true;
+}
+
+static struct flush *flush_nth(unsigned i)
+{
+	return &world.rs.evictions[i].flush;
+}
+
+static bool start(const struct event *e)
+{
+	if (world.write[e->a].state != W_QUEUED)
+		return false;
+	flush_nth(e->a)->env = &world_flush;
+	flush_start(flush_nth(e->a));
+	return true;
+}
+
+static bool base(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+	struct flush *f = flush_nth(e->a);
+
+	if (w->state != W_GETTING)
+		return false;
+	if (e->b || f->asked & world.node[f->chunk].rotten) {
+		flush_fetched(f, e->b ? -(int)e->b : -EBADMSG);
+		return true;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t known = world.known[f->chunk].page[p];
+
+		if (!(f->asked >> p & 1))
+			continue;
+		memcpy(w->scratch + p * GVM_PAGE_BYTES, &world.node[f->chunk].content[p], GVM_PAGE_BYTES);
+		w->base.content[p] = world.node[f->chunk].content[p];
+		w->base.seal[p] = world.node[f->chunk].seal[p];
+		if (world.sealed && known != SEAL_UNKNOWN && known != w->base.seal[p])
+			world_wrong("an honest node's base is refused");
+	}
+	w->based |= f->asked;
+	flush_piece(f, f->asked);
+	flush_fetched(f, 0);
+	return true;
+}
+
+static bool apply(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+
+	if (w->state != W_SENT)
+		return false;
+	w->state = W_ANSWERED;
+	w->result = -(int)e->b;
+	if (!e->b && !node_apply(&w->put, &w->result))
+		world_wrong("a PUT that the node refuses for good");
+	if (!w->result)
+		world.ours[w->put.chunk] |= w->put.pages;
+	return true;
+}
+
+static bool ack(const struct event *e)
+{
+	struct write *w = &world.write[e->a];
+
+	if (w->state != W_ANSWERED)
+		return false;
+	flush_sent(flush_nth(e->a), w->result);
+	return true;
+}
+
+/* b: some of its nodes have not taken it, and the view was changed: it is to go to all of them again. */
+static bool collect(const struct event *e)
+{
+	bool some = false;
+
+	for (unsigned i = 0; i < W_EVICTIONS; i++)
+		if (world.write[i].state == W_FINISHED) {
+			world.write[i].state = W_FREE;
+			if (e->b && !flush_nth(i)->clean && !flush_nth(i)->result)
+				flush_nth(i)->result = -EAGAIN;
+			resident_flushed(flush_nth(i));
+			some = true;
+		}
+	return some;
+}
+
+static bool late(const struct event *e)
+{
+	int result;
+
+	if (e->a >= world.lates)
+		return false;
+	if (e->kind == E_LATE)
+		node_apply(&world.late[e->a], &result);
+	world.late[e->a] = world.late[--world.lates];
+	return true;
+}
+
+static bool rot(const struct event *e)
+{
+	uint64_t c = e->a, entry = world.index[c];
+	bool news;
+
+	if (!entry || entry & GVM_VERSION_ZERO || world.node[c].version != entry || world.mark[c].filled != ~0u ||
+	    world.node[c].rotten || world.r.recovering || world.failed || world.aborted)
+		return false;
+	world.node[c].rotten = e->b;
+	resident_rotten(&world.r, c, &news);
+	return true;
+}
+
+void nodes_init(void)
+{
+	for (unsigned c = 0; c < W_CHUNKS; c++)
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			world.node[c].seal[p] = SEAL_ZERO;
+}
+
+void nodes_fill(uint32_t page, uint64_t value)
+{
+	uint64_t c = page / GVM_CHUNK_PAGES;
+
+	world.node[c].version = world.index[c];
+	world.node[c].content[page % GVM_CHUNK_PAGES] = value;
+	world.node[c].seal[page % GVM_CHUNK_PAGES] = seal_new(value);
+}
+
+void nodes_begin(void)
+{
+	memset(world.get, 0, sizeof(world.get));
+	memset(world.write, 0, sizeof(world.write));
+}
+
+void nodes_killed(void)
+{
+	for (unsigned i = 0; i < W_EVICTIONS; i++)
+		if (world.write[i].state == W_SENT && world.lates < W_LATE)
+			world.late[world.lates++] = world.write[i].put;
+}
+
+void nodes_turn(void)
+{
+}
+
+void nodes_lose(void)
+{
+}
+
+uint64_t nodes_due(void)
+{
+	return ~0ull;
+}
+
+unsigned node_copies(uint32_t page, uint64_t content[W_COPIES])
+{
+	content[0] = node_read(page);
+	return 1;
+}
+
+const char *nodes_check(void)
+{
+	return NULL;
+}
+
+void nodes_print(void)
+{
+}
+
+bool nodes_event(const struct event *e)
+{
+	switch (e->kind) {
+	case E_SERVE: return serve(e);
+	case E_PIECE: return piece(e);
+	case E_END: return end(e);
+	case E_RESEND: return resend(e);
+	case E_START: return start(e);
+	case E_BASE: return base(e);
+	case E_APPLY: return apply(e);
+	case E_ACK: return ack(e);
+	case E_COLLECT: return collect(e);
+	case E_LATE:
+	case E_LOST: return late(e);
+	case E_ROT: return rot(e);
+	default: return false;
+	}
+}
+
+const unsigned nodes_idle = 40;
+
+bool nodes_settle(unsigned which)
+{
+	static const struct { enum event_kind kind; unsigned count; } all[NODES_STEPS] = {
+		{ E_SERVE, W_FETCHES }, { E_PIECE, W_FETCHES }, { E_END, W_FETCHES }, { E_START, W_EVICTIONS },
+		{ E_BASE, W_EVICTIONS }, { E_APPLY, W_EVICTIONS }, { E_ACK, W_EVICTIONS }, { E_COLLECT, 1 }, { E_LOST, W_LATE },
+	};
+
+	return world_any(all[which].kind, all[which].count);
+}

@@ -8,21 +8,18 @@
  */
 #include "world.h"
 
-#include "../sim/chance.h"
+#include "nodes_chance.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* How often each kind of event is tried, of so many. */
 static const uint16_t often[EVENTS] = {
-	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60,
-	[E_RESEND] = 3, [E_START] = 50, [E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 30,
-	[E_LATE] = 2, [E_LOST] = 2, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
+	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
 	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_KILL] = 1, [E_TICK] = 6,
-	[E_TAKE] = 10, [E_GIVE] = 10, [E_ROT] = 4,
+	[E_TAKE] = 10, [E_GIVE] = 10,
 };
 
 static struct mixture mix;
@@ -30,11 +27,14 @@ static struct mixture mix;
 /* Each episode is of another kind. */
 static void mixture(void)
 {
-	static const unsigned some[] = { E_RESEND, E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL,
-					 E_BUDGET, E_STRAY, E_RACE, E_STALL, E_KILL, E_TICK, E_TAKE, E_ZAP, E_APPLY, E_ROT };
+	static const unsigned some[] = { E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL, E_BUDGET, E_STRAY, E_RACE,
+					 E_STALL, E_KILL, E_TICK, E_TAKE, E_ZAP };
+	uint16_t all[EVENTS];
 
-	mixture_make(&mix, often, EVENTS, some, sizeof(some) / sizeof(*some),
-		     1ull << E_ZAP | 1ull << E_APPLY | 1ull << E_TOUCH);
+	for (unsigned k = 0; k < EVENTS; k++)
+		all[k] = often[k] + nodes_often[k];
+	mixture_make(&mix, all, EVENTS, some, sizeof(some) / sizeof(*some), 1ull << E_ZAP | 1ull << E_TOUCH);
+	nodes_mix(&mix);
 }
 
 static bool sparse; /* only few pages of a chunk are used */
@@ -71,41 +71,6 @@ static struct event choose(void)
 		break;
 	case E_FAULTS:
 		e.a = pick(2) ? ~0u : 1u << pick(W_THREADS + W_PINS);
-		break;
-	case E_SERVE:
-		e.a = pick(W_FETCHES);
-		e.b = 0;
-		break;
-	case E_PIECE:
-		e.a = pick(W_FETCHES);
-		e.b = pick(2) ? ~0u : pick(~0u);
-		break;
-	case E_END:
-	case E_RESEND:
-		e.a = pick(W_FETCHES);
-		break;
-	case E_START:
-	case E_ACK:
-		e.a = pick(W_EVICTIONS);
-		break;
-	case E_BASE:
-		e.a = pick(W_EVICTIONS);
-		e.b = pick(20) ? 0 : ENOMEM;
-		break;
-	case E_APPLY:
-		e.a = pick(W_EVICTIONS);
-		e.b = pick(20) ? 0 : ENOSPC;
-		break;
-	case E_COLLECT:
-		e.b = !pick(30);
-		break;
-	case E_ROT:
-		e.a = pick(W_CHUNKS);
-		e.b = pick(2) ? ~0u : 1u << pick(GVM_CHUNK_PAGES);
-		break;
-	case E_LATE:
-	case E_LOST:
-		e.a = pick(W_LATE);
 		break;
 	case E_PIN:
 		e.a = pick(W_PINS);
@@ -149,7 +114,7 @@ static struct event choose(void)
 		e.b = pick(4) ? 0 : 1 + pick(60);
 		break;
 	default:
-		break;
+		nodes_choose(&e);
 	}
 	return e;
 }
@@ -175,7 +140,7 @@ static void rarely(unsigned n)
 
 const char *sim_episode(uint64_t steps, uint64_t *took)
 {
-	static unsigned episodes; /* every other one is sealed */
+	static unsigned episodes; /* every other one is sealed, if any may be */
 	const char *wrong = NULL;
 	unsigned length;
 
@@ -187,7 +152,7 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	orderly = !pick(3);
 	walk = 0;
 	world_pick = choose;
-	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(orderly ? W_CHUNKS / 2 : W_CHUNKS)) : 0, !(episodes++ % 2));
+	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(orderly ? W_CHUNKS / 2 : W_CHUNKS)) : 0, nodes_seal && !(episodes++ % 2));
 	if (orderly || !pick(3))
 		world_fill(pick(GVM_CHUNK_PAGES - 1), GVM_CHUNK_PAGES - 1);
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {

@@ -73,7 +73,9 @@ void world_client_call(bool memory)
 			world.took = ~0ull; /* what had been asked for by then may be too much now */
 		if (world_trace)
 			event_print(&e);
+		nodes_turn();
 		resident_turn(&world.r);
+		nodes_lose();
 		ios_settle();
 		if (world_read_check())
 			world_wrong(world_read_check());
@@ -136,23 +138,31 @@ static void io_submit(struct io *o)
 		resident_sync(&world.r, &o->io);
 }
 
+/* That content at some time since generation `gen`. */
+static bool page_has_been(uint32_t page, uint32_t gen, uint64_t content)
+{
+	const struct page *p = &world.page[page];
+	/* (What rots has been there.) */
+	bool found = p->uncertain || p->gen >= gen + W_PAST || content == W_ROTTEN;
+
+	for (uint32_t g = gen; !found && g <= p->gen; g++)
+		found = world.past[page].content[g % W_PAST] == content;
+	if (!found && world_trace)
+		printf("page %u: fsync from generation %u, now %u, the node has %llx\n", page, gen, p->gen,
+		       (unsigned long long)content);
+	return found;
+}
+
 /* The node has of every page what it was when the fsync began, or something newer. */
 static void sync_check(const struct io *o)
 {
 	for (uint32_t page = 0; page < W_PAGES; page++) {
-		const struct page *p = &world.page[page];
-		uint64_t has = node_read(page);
-		uint32_t gen = o->gen[page];
-		/* (What rots has been there.) */
-		bool found = p->uncertain || p->gen >= gen + W_PAST || has == W_ROTTEN;
+		uint64_t has[W_COPIES];
+		unsigned copies = node_copies(page, has);
 
-		for (; !found && gen <= p->gen; gen++)
-			found = world.past[page].content[gen % W_PAST] == has;
-		if (!found && world_trace)
-			printf("page %u: fsync from generation %u, now %u, the node has %llx\n", page, o->gen[page],
-			       p->gen, (unsigned long long)has);
-		if (!found)
-			world_wrong("an fsync has ended, and the node has an older page");
+		for (unsigned i = 0; i < copies; i++)
+			if (!page_has_been(page, o->gen[page], has[i]))
+				world_wrong("an fsync has ended, and the node has an older page");
 	}
 }
 
@@ -253,7 +263,9 @@ static uint64_t world_tick(void)
 	residents_tell_freed(rs);
 	if (world.closed || !resident_tick(&world.r, world.now, &next))
 		next = ~0ull;
-	return residents_have_freed(rs) || world.r.again ? world.now : next;
+	if (residents_have_freed(rs) || world.r.again)
+		return world.now;
+	return nodes_due() < next ? nodes_due() : next;
 }
 
 static void rival_begin(void)
@@ -274,11 +286,10 @@ static void worker_begin(void)
 	memset(&world.rs, 0, sizeof(world.rs));
 	memset(r, 0, sizeof(*r));
 	memset(world.chunk, 0, sizeof(world.chunk));
-	memset(world.get, 0, sizeof(world.get));
-	memset(world.write, 0, sizeof(world.write));
 	memset(world.block_used, 0, sizeof(world.block_used));
 	memset(world.block, 0, sizeof(world.block));
 	residents_begin(&world.rs, world.data);
+	nodes_begin();
 	r->env = &calls;
 	r->rs = &world.rs;
 	r->address = ADDRESS;
@@ -323,9 +334,7 @@ static void worker_killed(void)
 			io_killed(o);
 		o->begun = o->ended = false;
 	}
-	for (unsigned i = 0; i < W_EVICTIONS; i++)
-		if (world.write[i].state == W_SENT && world.lates < W_LATE)
-			world.late[world.lates++] = world.write[i].put;
+	nodes_killed();
 	for (uint32_t page = 0; page < W_PAGES; page++)
 		if (world.page[page].present &&
 		    !(world.mark[page / GVM_CHUNK_PAGES].filled >> page % GVM_CHUNK_PAGES & 1))
@@ -340,9 +349,7 @@ void world_init(uint64_t local_pages, bool sealed)
 	world.now = 1000000000;
 	world.local_bytes = local_pages * GVM_PAGE_BYTES;
 	world.sealed = sealed;
-	for (unsigned c = 0; c < W_CHUNKS; c++)
-		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-			world.node[c].seal[p] = SEAL_ZERO;
+	nodes_init();
 	worker_begin();
 }
 
@@ -351,12 +358,12 @@ void world_fill(unsigned page, unsigned other)
 	const unsigned pages[] = { page, other };
 
 	for (unsigned c = 0; c < W_CHUNKS; c++) {
-		world.node[c].version = gvm_version(W_EPOCH - 1, 1);
-		world.index[c] = world.node[c].version;
+		world.index[c] = gvm_version(W_EPOCH - 1, 1);
 		for (unsigned i = 0; i < 2; i++) {
-			world.node[c].content[pages[i]] = ++world.next_value;
-			world.node[c].seal[pages[i]] = seal_new(world.next_value);
-			page_changed(c * GVM_CHUNK_PAGES + pages[i], world.next_value);
+			uint32_t at = c * GVM_CHUNK_PAGES + pages[i];
+
+			nodes_fill(at, ++world.next_value);
+			page_changed(at, world.next_value);
 		}
 	}
 }
@@ -410,163 +417,6 @@ static bool faults(const struct event *e)
 			thread_nth(i)->state = T_WAITING;
 			resident_fault(&world.r, ADDRESS + thread_nth(i)->page * GVM_PAGE_BYTES + 3);
 		}
-	return true;
-}
-
-static bool serve(const struct event *e)
-{
-	struct get *get = &world.get[e->a];
-	struct resident_fetch *f = &world.rs.fetches[e->a];
-
-	if (!get->under_way || get->served)
-		return false;
-	if (e->b || f->asked & world.node[f->chunk].rotten) {
-		get->under_way = false;
-		resident_fetched(f, e->b ? -(int)e->b : -EBADMSG);
-		return true;
-	}
-	if (world.node[f->chunk].version < (world.index[f->chunk] & GVM_VERSION_MASK))
-		world_wrong("a GET of a version that no node has");
-	get->served = true;
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		get->content[p] = world.node[f->chunk].content[p];
-	memcpy(get->seal, world.node[f->chunk].seal, sizeof(get->seal));
-	return true;
-}
-
-static bool piece(const struct event *e)
-{
-	struct get *get = &world.get[e->a];
-	struct resident_fetch *f = &world.rs.fetches[e->a];
-	uint32_t pages = get->left & e->b;
-
-	if (!get->under_way || !get->served || !pages)
-		return false;
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (pages >> p & 1)
-			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
-		if (pages >> p & 1 && !seal_believe(f->chunk, p, get->seal[p]))
-			world_wrong("an honest node's answer is refused");
-	get->left &= ~pages;
-	resident_piece(f, pages);
-	return true;
-}
-
-static bool end(const struct event *e)
-{
-	struct get *get = &world.get[e->a];
-
-	if (!get->under_way || !get->served || get->left)
-		return false;
-	get->under_way = false;
-	resident_fetched(&world.rs.fetches[e->a], 0);
-	return true;
-}
-
-static bool resend(const struct event *e)
-{
-	struct get *get = &world.get[e->a];
-
-	if (!get->under_way || !get->served)
-		return false;
-	get->served = false;
-	get->left = world.rs.fetches[e->a].asked;
-	return true;
-}
-
-static struct flush *flush_nth(unsigned i)
-{
-	return &world.rs.evictions[i].flush;
-}
-
-static bool start(const struct event *e)
-{
-	if (world.write[e->a].state != W_QUEUED)
-		return false;
-	flush_nth(e->a)->env = &world_flush;
-	flush_start(flush_nth(e->a));
-	return true;
-}
-
-static bool base(const struct event *e)
-{
-	struct write *w = &world.write[e->a];
-	struct flush *f = flush_nth(e->a);
-
-	if (w->state != W_GETTING)
-		return false;
-	if (e->b || f->asked & world.node[f->chunk].rotten) {
-		flush_fetched(f, e->b ? -(int)e->b : -EBADMSG);
-		return true;
-	}
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
-		uint64_t known = world.known[f->chunk].page[p];
-
-		if (!(f->asked >> p & 1))
-			continue;
-		memcpy(w->scratch + p * GVM_PAGE_BYTES, &world.node[f->chunk].content[p], GVM_PAGE_BYTES);
-		w->base.content[p] = world.node[f->chunk].content[p];
-		w->base.seal[p] = world.node[f->chunk].seal[p];
-		if (world.sealed && known != SEAL_UNKNOWN && known != w->base.seal[p])
-			world_wrong("an honest node's base is refused");
-	}
-	w->based |= f->asked;
-	flush_piece(f, f->asked);
-	flush_fetched(f, 0);
-	return true;
-}
-
-static bool apply(const struct event *e)
-{
-	struct write *w = &world.write[e->a];
-
-	if (w->state != W_SENT)
-		return false;
-	w->state = W_ANSWERED;
-	w->result = -(int)e->b;
-	if (!e->b && !node_apply(&w->put, &w->result))
-		world_wrong("a PUT that the node refuses for good");
-	if (!w->result)
-		world.ours[w->put.chunk] |= w->put.pages;
-	return true;
-}
-
-static bool ack(const struct event *e)
-{
-	struct write *w = &world.write[e->a];
-
-	if (w->state != W_ANSWERED)
-		return false;
-	flush_sent(flush_nth(e->a), w->result);
-	return true;
-}
-
-/* b: some of its nodes have not taken it, and the view was changed: it is to go to all of them again. */
-static bool collect(const struct event *e)
-{
-	bool some = false;
-
-	for (unsigned i = 0; i < W_EVICTIONS; i++)
-		if (world.write[i].state == W_FINISHED) {
-			world.write[i].state = W_FREE;
-			if (e->b && !flush_nth(i)->clean && !flush_nth(i)->result)
-				flush_nth(i)->result = -EAGAIN;
-			resident_flushed(flush_nth(i));
-			some = true;
-		}
-	return some;
-}
-
-static bool late(const struct event *e)
-{
-	int result;
-
-	if (e->a >= world.lates)
-		return false;
-	if (e->kind == E_LATE)
-		node_apply(&world.late[e->a], &result);
-	world.late[e->a] = world.late[--world.lates];
 	return true;
 }
 
@@ -774,36 +624,12 @@ static bool rival_give(const struct event *e)
 	return false;
 }
 
-static bool rot(const struct event *e)
-{
-	uint64_t c = e->a, entry = world.index[c];
-	bool news;
-
-	if (!entry || entry & GVM_VERSION_ZERO || world.node[c].version != entry || world.mark[c].filled != ~0u ||
-	    world.node[c].rotten || world.r.recovering || world.failed || world.aborted)
-		return false;
-	world.node[c].rotten = e->b;
-	resident_rotten(&world.r, c, &news);
-	return true;
-}
-
 static bool event_do(const struct event *e)
 {
 	switch (e->kind) {
 	case E_TOUCH: return touch(e);
 	case E_AGAIN: return again(e);
 	case E_FAULTS: return faults(e);
-	case E_SERVE: return serve(e);
-	case E_PIECE: return piece(e);
-	case E_END: return end(e);
-	case E_RESEND: return resend(e);
-	case E_START: return start(e);
-	case E_BASE: return base(e);
-	case E_APPLY: return apply(e);
-	case E_ACK: return ack(e);
-	case E_COLLECT: return collect(e);
-	case E_LATE:
-	case E_LOST: return late(e);
 	case E_ZAP: return zap();
 	case E_ZAPPED: return zapped();
 	case E_PIN: return pin(e);
@@ -853,10 +679,8 @@ static bool event_do(const struct event *e)
 		return true;
 	case E_TAKE: return rival_take(e);
 	case E_GIVE: return rival_give(e);
-	case E_ROT: return rot(e);
-	case EVENTS: break;
+	default: return nodes_event(e);
 	}
-	return false;
 }
 
 bool world_event(const struct event *e)
@@ -871,7 +695,10 @@ bool world_event(const struct event *e)
 		worker_killed();
 	} else {
 		done = event_do(e);
+		if (done)
+			nodes_turn();
 		resident_turn(&world.r);
+		nodes_lose();
 		if (done && e->kind != E_KILL && !world.closed)
 			world.due = world_tick();
 	}
@@ -890,8 +717,8 @@ static const char *const names[EVENTS] = {
 	[E_GET] = "get", [E_DMA] = "dma", [E_UNPIN] = "unpin", [E_WRITE] = "write", [E_ZERO] = "zero",
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
-	[E_TAKE] = "take", [E_GIVE] = "give", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
-	[E_ROT] = "rot",
+	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
+	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
 };
 
 void event_print(const struct event *e)
@@ -924,6 +751,7 @@ void world_print(void)
 			printf("thread %u: state %u chunk %u page %u\n", i, t->state,
 			       t->page / GVM_CHUNK_PAGES, t->page % GVM_CHUNK_PAGES);
 	}
+	nodes_print();
 	for (unsigned i = 0; i < W_IOS; i++) {
 		const struct io *o = &world.io[i];
 

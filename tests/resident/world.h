@@ -46,6 +46,7 @@
 #define W_ZAPS	4u /* messages on a socket */
 #define W_LATE	4u /* PUTs of dead workers */
 #define W_EPOCH	  5u
+#define W_COPIES  3u /* of a page, at most */
 #define W_ROTTEN  (~0ull - 1) /* what no page ever has */
 
 enum thread_state {
@@ -170,7 +171,16 @@ enum event_kind {
 	E_UNLINK,
 	E_TAKE,	   /* the rival takes an eviction; a: a fetch */
 	E_GIVE,	   /* the same: gives one back */
-	E_ROT,	   /* a: chunk, b: which of its pages, on the node, of one that is all here: that is found out */
+	E_ROT,	   /* a: chunk, b: which of its pages, on the node, of one that is all here: that is found out. Or (tests/replicas)
+		    * a: node, b: page */
+	/* Of several nodes (tests/replicas): */
+	E_PASS,	   /* a: so many us pass */
+	E_DOWN,	   /* a: node: its connections break */
+	E_UP,	   /* a: node: is back, with all that it had */
+	E_DEAF,	   /* a: node: silent */
+	E_HEARS,   /* a: node: is not */
+	E_LOSE,	   /* a: node: begins anew, without what it had */
+	E_TALK,	   /* conversations with nodes go on */
 	EVENTS
 };
 
@@ -254,6 +264,34 @@ void world_print(void);
 const char *world_check(void);
 /* Lets everything come to its end, the client's too: NULL, or what is wrong. `pick` chooses. */
 const char *world_finish(uint32_t (*pick)(uint32_t below));
+
+/* ---- the nodes and all that leads to them: nodes.c (one, and next to nothing), or tests/replicas */
+
+/* Empty, and the region is there. */
+void nodes_init(void);
+/* They have the page, in the version that the index has. */
+void nodes_fill(uint32_t page, uint64_t value);
+/* A worker begins; it was killed: what it has sent may come to a node yet. */
+void nodes_begin(void);
+void nodes_killed(void);
+bool nodes_event(const struct event *e);
+/* After each event. And when it is to be called whatever happens; ~0: never. */
+void nodes_turn(void);
+/* At its end: what they lost by right, the region fails for. */
+void nodes_lose(void);
+uint64_t nodes_due(void);
+/* What the nodes that count have of a page, as the index has it: how many copies. */
+unsigned node_copies(uint32_t page, uint64_t content[W_COPIES]);
+/* NULL, or what is wrong of them. */
+const char *nodes_check(void);
+void nodes_print(void);
+/* At the end: does one thing that is due, if it is of the kind `which`. The clock may go on so often before something
+ * counts as waiting for ever. */
+#define NODES_STEPS 9u
+bool nodes_settle(unsigned which);
+extern const unsigned nodes_idle;
+/* Does the first of `count` events of a kind that is possible. */
+bool world_any(enum event_kind kind, unsigned count);
 
 /* ---- kernel.c, nodes.c, world.c among each other */
 

@@ -34,6 +34,11 @@ void mixture_make(struct mixture *m, const uint16_t *often, unsigned kinds, cons
 	*m = (struct mixture){ .sum = 0 };
 	for (unsigned k = 0; k < kinds; k++)
 		mixture_set(m, k, often[k]);
+	mixture_vary(m, some, count, kept);
+}
+
+void mixture_vary(struct mixture *m, const unsigned *some, unsigned count, uint64_t kept)
+{
 	for (unsigned i = 0; i < count; i++) {
 		unsigned how = pick(6), k = some[i];
 

@@ -26,6 +26,8 @@ struct mixture {
  * more frequent, or rarer, than `often` says. */
 void mixture_make(struct mixture *m, const uint16_t *often, unsigned kinds, const unsigned *some, unsigned count,
 		  uint64_t kept);
+/* More of them. */
+void mixture_vary(struct mixture *m, const unsigned *some, unsigned count, uint64_t kept);
 void mixture_set(struct mixture *m, unsigned kind, uint32_t weight);
 unsigned mixture_pick(const struct mixture *m);
 

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* cluster.c - the nodes of cluster.h: what memnode/daemon's chunk.c and slot_view.c do, for one region. */
+#include "cluster.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct cluster cluster;
+
+static struct gvm_id life_new(void)
+{
+	return (struct gvm_id){ { 1, (uint8_t)++cluster.lives } };
+}
+
+void cluster_init(unsigned nodes)
+{
+	memset(&cluster, 0, sizeof(cluster));
+	cluster.nodes = nodes;
+	cluster.region = (struct gvm_id){ { 7 } };
+	for (unsigned i = 0; i < nodes; i++)
+		cluster.node[i].id = life_new();
+	for (unsigned s = 0; s < SLOTS; s++)
+		cluster.words[s] = view_word_make(W_EPOCH, (uint8_t)((1u << nodes) - 1));
+}
+
+unsigned slot_of(uint64_t chunk)
+{
+	return chunk % SLOTS;
+}
+
+unsigned slot_node(unsigned slot, unsigned replica)
+{
+	return (slot + replica) % cluster.nodes;
+}
+
+unsigned slot_replica(unsigned slot, unsigned node)
+{
+	return (node + SLOTS * cluster.nodes - slot) % cluster.nodes;
+}
+
+uint32_t copy_rotten(const struct copy *copy)
+{
+	return copy->version & GVM_VERSION_ZERO ? 0 : copy->head_rotten ? ~0u : copy->rotten;
+}
+
+bool node_is_member(unsigned node, uint64_t chunk)
+{
+	unsigned slot = slot_of(chunk);
+
+	return view_word_members(cluster.words[slot]) >> slot_replica(slot, node) & 1 && !cluster.node[node].renewed;
+}
+
+bool chunk_is_safe(uint64_t chunk, unsigned without)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct node *n = &cluster.node[i];
+		const struct copy *copy = &n->copy[chunk];
+
+		if (i != without && node_is_member(i, chunk) && !n->down && !n->deaf && !copy_rotten(copy) &&
+		    (copy->version & GVM_VERSION_MASK) >= (world.index[chunk] & GVM_VERSION_MASK))
+			return true;
+	}
+	return false;
+}
+
+bool may_go(unsigned node)
+{
+	bool rotten = false, safe = true;
+
+	for (uint64_t c = 0; c < W_CHUNKS; c++) {
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			rotten |= node_is_member(i, c) && copy_rotten(&cluster.node[i].copy[c]);
+		safe &= !world.index[c] || chunk_is_safe(c, node);
+	}
+	return !rotten || safe;
+}
+
+bool pages_are_lost(void)
+{
+	for (uint64_t c = 0; c < W_CHUNKS; c++) {
+		uint32_t rotten = ~0u;
+
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			if (node_is_member(i, c))
+				rotten &= copy_rotten(&cluster.node[i].copy[c]);
+		if (rotten && world.index[c] && !(world.index[c] & GVM_VERSION_ZERO))
+			return true;
+	}
+	return false;
+}
+
+/* A version of a chunk has come to a node: it is what it was wherever it came before. (But a writer's lowest, which
+ * fill.h gives to zeros over what nobody acknowledged.) */
+static void version_note(uint64_t chunk, const struct copy *copy)
+{
+	uint64_t version = copy->version & GVM_VERSION_MASK;
+	uint32_t rotten = copy_rotten(copy);
+	unsigned count = cluster.past_count[chunk];
+	struct past_version *past = cluster.past[chunk];
+	unsigned i = 0;
+
+	while (i < PAST_MAX && past[i].version != version)
+		i++;
+	if (i == PAST_MAX) {
+		if (rotten)
+			return;
+		i = cluster.past_count[chunk]++ % PAST_MAX;
+		past[i].version = version;
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			past[i].content[p] = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
+		return;
+	}
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t content = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
+
+		if (rotten >> p & 1 || content == past[i].content[p])
+			continue;
+		if (world_trace)
+			printf("version %llx of chunk %llu, page %u: %llx, and %llx elsewhere (%u)\n",
+			       (unsigned long long)version, (unsigned long long)chunk, p, (unsigned long long)content,
+			       (unsigned long long)past[i].content[p], count);
+		world_wrong("a version of a chunk is not the same bytes on all nodes");
+	}
+}
+
+static int writer_check(const struct node *n, uint64_t epoch)
+{
+	return n->renewed ? -ENOMEDIUM : epoch != W_EPOCH ? -EKEYREVOKED : 0;
+}
+
+/* Blocks are pages. */
+static void blocks_take(struct copy *copy, const struct chunk_head *head, const uint8_t *body, bool whole)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		if (head->block_mask >> p & 1) {
+			memcpy(&copy->content[p], body, GVM_PAGE_BYTES);
+			copy->hash[p] = head->block[p].hash;
+			copy->rotten &= ~(1u << p);
+			body += GVM_PAGE_BYTES;
+		} else if (whole || head->zero_map >> p & 1) {
+			copy->content[p] = copy->hash[p] = 0;
+			copy->rotten &= ~(1u << p);
+		}
+	}
+}
+
+static bool copy_is_empty(const struct copy *copy)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (copy->hash[p])
+			return false;
+	return true;
+}
+
+int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_head *head, const uint8_t *body,
+	     uint64_t *detail)
+{
+	struct copy *copy = &n->copy[what->chunk];
+	uint64_t held = copy->version & GVM_VERSION_MASK;
+	bool has_body = copy->version && !(copy->version & GVM_VERSION_ZERO), mends = what->base == what->version;
+	int r = writer_check(n, what->epoch);
+
+	if (r)
+		return r;
+	if (what->version == held && !(mends && has_body))
+		return 0;
+	*detail = held;
+	if (what->version < held)
+		return -ESTALE;
+	if (what->base && what->base != held)
+		return -EREMCHG;
+	if (mends && !head->block_mask)
+		return -EINVAL;
+	if (chunk_verify(head, body, &what->region, what->chunk))
+		return -EBADMSG;
+	if (what->base && !mends) {
+		if (has_body && copy->head_rotten)
+			return -EBADMSG;
+		if (!has_body)
+			memset(copy, 0, sizeof(*copy));
+		blocks_take(copy, head, body, false);
+	} else if ((head->block_mask | head->zero_map) != ~0u) {
+		return -EINVAL;
+	} else {
+		blocks_take(copy, head, body, true);
+	}
+	copy->head_rotten = false;
+	copy->version = what->version | (copy_is_empty(copy) ? GVM_VERSION_ZERO : 0);
+	version_note(what->chunk, copy);
+	return 0;
+}
+
+int node_discard(struct node *n, const struct gvm_discard_req *what)
+{
+	struct copy *copy = &n->copy[what->first];
+	int r = writer_check(n, what->epoch);
+
+	if (r)
+		return r;
+	if ((copy->version & GVM_VERSION_MASK) > what->version)
+		return -ESTALE;
+	if ((copy->version & GVM_VERSION_MASK) == what->version)
+		return 0;
+	*copy = (struct copy){ .version = what->version | GVM_VERSION_ZERO };
+	version_note(what->first, copy);
+	return 0;
+}
+
+static bool view_is_again(const struct node_view *held, const struct node_view *view)
+{
+	return held->number == view->number && !memcmp(held, view, sizeof(*view));
+}
+
+int node_view(struct node *n, const struct gvm_region_view_req *what)
+{
+	struct node_view view = { what->number, { what->member_0, what->member_1, what->member_2 } };
+	struct node_view *active = &n->active[what->slot], *proposed = &n->proposed[what->slot];
+	int r = writer_check(n, what->epoch);
+
+	if (r)
+		return r;
+	if (view_is_again(active, &view) || (!what->active && view_is_again(proposed, &view)))
+		return 0;
+	if (view.number <= active->number || (!what->active && view.number <= proposed->number) ||
+	    (view.number == proposed->number && !view_is_again(proposed, &view)))
+		return -ESTALE;
+	*(what->active ? active : proposed) = view;
+	if (what->active && proposed->number <= view.number)
+		*proposed = (struct node_view){ .number = 0 };
+	return 0;
+}
+
+int node_get(const struct node *n, const struct gvm_get_req *what, const struct copy **copy, uint64_t *detail)
+{
+	const struct copy *held = &n->copy[what->chunk];
+	uint64_t version = held->version & GVM_VERSION_MASK;
+	int r = writer_check(n, what->epoch);
+
+	if (r)
+		return r;
+	if (!version && what->version)
+		return -ENOMEDIUM;
+	*detail = version;
+	if (version < what->version)
+		return -ESTALE;
+	*copy = held;
+	return held->head_rotten && !(held->version & GVM_VERSION_ZERO) ? -EBADMSG : 0;
+}
+
+/* ---- what must hold */
+
+unsigned node_copies(uint32_t page, uint64_t content[W_COPIES])
+{
+	uint64_t c = page / GVM_CHUNK_PAGES, entry = world.index[c];
+	unsigned count = 0, p = page % GVM_CHUNK_PAGES;
+
+	if (!entry || entry & GVM_VERSION_ZERO) {
+		content[0] = 0;
+		return 1;
+	}
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct copy *copy = &cluster.node[i].copy[c];
+
+		if (node_is_member(i, c) && !(copy_rotten(copy) >> p & 1))
+			content[count++] = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
+	}
+	return count;
+}
+
+uint64_t node_read(uint32_t page)
+{
+	uint64_t content[W_COPIES] = { 0 };
+
+	node_copies(page, content);
+	return content[0];
+}
+
+static bool member_lacks(uint64_t c)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		if (node_is_member(i, c) &&
+		    (cluster.node[i].copy[c].version & GVM_VERSION_MASK) < (world.index[c] & GVM_VERSION_MASK))
+			return true;
+	return false;
+}
+
+const char *nodes_check(void)
+{
+	for (uint32_t page = 0; page < W_PAGES; page++)
+		if (world.page[page].poisoned)
+			return "a read failed, though there is a good copy";
+	for (uint64_t c = 0; c < W_CHUNKS; c++)
+		if (member_lacks(c))
+			return "a member of the view lacks what was acknowledged";
+	return NULL;
+}
+
+void nodes_print(void)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct node *n = &cluster.node[i];
+
+		printf("node %u: down %d deaf %d renewed %d, rotten\tversions", i, n->down, n->deaf, n->renewed);
+		for (uint64_t c = 0; c < W_CHUNKS; c++)
+			printf(" %llu:%x:%llx", (unsigned long long)c, copy_rotten(&n->copy[c]),
+			       (unsigned long long)n->copy[c].version);
+		printf("\n");
+	}
+	for (unsigned s = 0; s < SLOTS; s++)
+		printf("slot %u: view %llx\n", s, (unsigned long long)cluster.words[s]);
+	for (uint64_t c = 0; c < W_CHUNKS; c++)
+		printf("chunk %llu: index %llx, tried %llx\n", (unsigned long long)c,
+		       (unsigned long long)world.index[c], (unsigned long long)world.mark[c].tried);
+}
+
+/* ---- what happens to them */
+
+void nodes_fill(uint32_t page, uint64_t value)
+{
+	uint64_t c = page / GVM_CHUNK_PAGES;
+	unsigned p = page % GVM_CHUNK_PAGES;
+
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		struct copy *copy = &cluster.node[i].copy[c];
+
+		copy->version = world.index[c];
+		copy->content[p] = value;
+		copy->hash[p] = page_hash(value, c, p);
+	}
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cluster.h - two or three simulated nodes that each have a copy of the region, and a worker's connections to them, under
+ * the world of tests/resident.
+ *
+ * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
+ * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
+ * fill.c, repair_job.c), and how rotten copies are mended (rot.c). gvm_client.h is bound to wire.c, the rest of a worker to
+ * worker.c. Left out: names, moves to other nodes, sealing.
+ *
+ * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
+ * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
+ * copy of each chunk on a member of its view that answers. Where that one is left out afterwards (it was slow), a page may be
+ * lost by right: then the region fails, and only its end is looked at.
+ *
+ * What must hold (nodes_check()), beside what the world checks:
+ *
+ *	- one version of a chunk is the same bytes on all nodes;
+ *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
+ *	- no read fails.
+ */
+#ifndef REPLICAS_CLUSTER_H
+#define REPLICAS_CLUSTER_H
+
+#include "../resident/world.h"
+
+#include "node/views.h"
+
+#define NODES_MAX 3u
+#define SLOTS	  4u
+#define NR	  1u /* the region's inode */
+#define PAST_MAX  64u /* versions of a chunk, of which is remembered what they are */
+
+/* Of a chunk. The hash of a page that is rotten is not its content's. */
+struct copy {
+	uint64_t version; /* with GVM_VERSION_ZERO; 0: never written */
+	uint64_t content[GVM_CHUNK_PAGES];
+	uint64_t hash[GVM_CHUNK_PAGES]; /* 0: the page is zero */
+	uint32_t rotten; /* pages */
+	bool head_rotten;
+};
+
+struct node_view {
+	uint64_t number;
+	struct gvm_id member[GVM_REPLICAS_MAX];
+};
+
+struct node {
+	struct gvm_id id; /* its incarnation */
+	bool down, deaf, renewed; /* renewed: it began anew, and has no region */
+	uint64_t deaf_ns; /* since when */
+	struct copy copy[W_CHUNKS];
+	struct node_view active[SLOTS], proposed[SLOTS];
+};
+
+struct cluster {
+	unsigned nodes; /* as many as copies */
+	struct node node[NODES_MAX];
+	struct gvm_id region;
+	uint64_t words[SLOTS]; /* the journal's: views.h */
+	unsigned lives;
+	/* What the last versions of each chunk were, wherever they first came to be. */
+	struct past_version {
+		uint64_t version;
+		uint64_t content[GVM_CHUNK_PAGES];
+	} past[W_CHUNKS][PAST_MAX];
+	unsigned past_count[W_CHUNKS];
+};
+
+extern struct cluster cluster;
+extern unsigned cluster_nodes; /* that the next world has */
+
+/* ---- cluster.c: the nodes. Results are as the client library gives them. */
+
+void cluster_init(unsigned nodes);
+unsigned slot_of(uint64_t chunk);
+/* Which of a slot's replicas a node has, and the other way round. */
+unsigned slot_replica(unsigned slot, unsigned node);
+unsigned slot_node(unsigned slot, unsigned replica);
+/* Of pages whose content is not what was stored. */
+uint32_t copy_rotten(const struct copy *copy);
+
+int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_head *head, const uint8_t *body,
+	     uint64_t *detail);
+int node_discard(struct node *n, const struct gvm_discard_req *what);
+int node_view(struct node *n, const struct gvm_region_view_req *what);
+/* The chunk for a GET: *copy is valid if the result is 0. */
+int node_get(const struct node *n, const struct gvm_get_req *what, const struct copy **copy, uint64_t *detail);
+
+/* Of the view of its slot, with what it had. */
+bool node_is_member(unsigned node, uint64_t chunk);
+/* Whether a member that answers, other than node `without`, has all that was acknowledged of a chunk. */
+bool chunk_is_safe(uint64_t chunk, unsigned without);
+/* A node may go away for a while: nothing that is rotten elsewhere depends on it. */
+bool may_go(unsigned node);
+/* All members have a rotten copy of a page. */
+bool pages_are_lost(void);
+
+/* ---- codec.c: chunks of small pages */
+
+uint64_t page_hash(uint64_t content, uint64_t chunk, unsigned page);
+
+/* ---- wire.c: connections */
+
+enum wire_owner { OF_FRONT, OF_WRITER, OF_TALKS, OWNERS };
+
+void wires_init(void);
+/* A worker begins, with connections of its own; it was killed. */
+void wires_begin(void);
+void wires_killed(void);
+/* Ends what a dead worker's conversations wait for. */
+void wires_cancel(enum wire_owner owner);
+struct gvm_conn *wire_conn(enum wire_owner owner, unsigned node);
+bool wires_event(const struct event *e);
+void wires_tick(void);
+uint64_t wires_due(void);
+/* Changes with whatever is sent, or ended. */
+extern uint64_t wires_news;
+#define WIRE_CONNS (OWNERS * NODES_MAX)
+#define WIRE_BOXES 256u /* requests */
+#define WIRE_LATE  8u
+
+/* ---- worker.c */
+
+/* The pools' tables: an incarnation may have come or gone. */
+void worker_nodes_changed(void);
+bool worker_event(const struct event *e);
+
+#endif

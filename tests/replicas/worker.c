@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * worker.c - a worker of gvmfs over wire.c: its front's part of the region, one writer, and the conversations of jobs. What
+ * runs in a thread of its own there goes on here when an event says so.
+ */
+#include "cluster.h"
+
+#include "heap.h"
+
+#include "node/balance.h"
+#include "node/drain.h"
+#include "node/fiber.h"
+#include "node/index_read.h"
+#include "node/jobs.h"
+#include "node/owner.h"
+#include "node/pool.h"
+#include "node/region.h"
+#include "node/region_lease.h"
+#include "node/repair.h"
+#include "node/repair_job.h"
+#include "node/replace.h"
+#include "node/replicas.h"
+#include "node/rot.h"
+#include "file.h"
+#include "options.h"
+#include "state/sealing.h"
+#include "state/worker.h"
+#include "store/sealed.h"
+#include "store/sender.h"
+#include "store/store.h"
+#include "store/writers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static const struct options opts = { .repair_rate = 1000, .writers = 1 };
+
+unsigned cluster_nodes = 2;
+
+static struct journal_super super;
+static struct journal_inode disks[NR + 1];
+static struct journal journal = { .super = &super, .inodes = disks };
+static struct inodes inodes = { .j = &journal };
+static struct inode inode;
+static struct stats region_stats;
+static struct pool front_pool, talks_pool;
+static struct fetches fetches;
+static struct replicas_list list;
+static struct rot rots;
+static struct writers writers;
+static struct jobs jobs;
+static uint8_t buffers[WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES];
+static uint64_t replicas_due, fetches_due, talks_due, writer_due;
+
+static void replicas_changed(struct worker *w, struct inode *i)
+{
+	sender_changed(w, i);
+}
+
+static void fenced(struct worker *w, struct inode *i)
+{
+	(void)w;
+	(void)i;
+	world_wrong("a node says that another host is the writer");
+}
+
+static bool chunk_rotten(struct worker *w, struct inode *i, uint64_t chunk, bool *news)
+{
+	(void)w;
+	(void)i;
+	return !world.closed && resident_rotten(&world.r, chunk, news);
+}
+
+static const struct region_events events = { .replicas_changed = replicas_changed, .fenced = fenced,
+					     .rotten = chunk_rotten };
+
+static struct worker worker = {
+	.opts = &opts, .region_events = &events, .journal = &journal, .inodes = &inodes, .pool = &front_pool,
+	.jobs = &jobs, .writers = &writers, .fetches = &fetches, .replicas = &list, .rot = &rots,
+};
+
+/* ---- what they call */
+
+static const enum wire_owner owners[] = {
+	[POOL_WATCHES] = OF_FRONT, [POOL_TALKS] = OF_TALKS, [POOL_WRITES] = OF_WRITER,
+};
+
+struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
+{
+	int i = record_node_find(&disks[NR].rec, &node->incarnation);
+
+	return wire_conn(owners[pool->kind], i < 0 ? 0 : (unsigned)i);
+}
+
+struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn)
+{
+	return &pool->latency[conn == pool->conns[0] ? 0 : conn == pool->conns[1] ? 1 : 2];
+}
+
+int pool_poll(struct pool *pool)
+{
+	(void)pool;
+	return 0;
+}
+
+void pool_done(struct gvm_req *req)
+{
+	*(bool *)req->arg = true;
+}
+
+int pool_wait(struct gvm_conn *conn, struct gvm_req *req)
+{
+	const bool *done = req->arg;
+
+	(void)conn;
+	while (!*done)
+		fiber_wait(done, 0);
+	return req->result;
+}
+
+uint64_t pool_deadline(const struct options *o)
+{
+	(void)o;
+	return 0;
+}
+
+uint64_t pool_call_deadline(const struct options *o)
+{
+	(void)o;
+	return world.now + 2000000000ull;
+}
+
+void jobs_submit(struct jobs *j, struct job *job)
+{
+	job->jobs = j;
+	job->next = NULL;
+	*j->todo.tail = job;
+	j->todo.tail = &job->next;
+	j->under_way++;
+	wires_news++;
+}
+
+uint64_t journal_index_next(const struct journal *j, unsigned nr, uint64_t chunk)
+{
+	(void)j;
+	(void)nr;
+	return chunk;
+}
+
+void store_invalidate(struct store *s, struct inode *i, uint64_t chunk, uint32_t pages)
+{
+	(void)s;
+	(void)i;
+	(void)chunk;
+	(void)pages;
+	world_call();
+}
+
+int file_pread(int fd, void *buf, size_t n, uint64_t off)
+{
+	(void)fd;
+	env_read(&world.r, buf, off, n);
+	return 0;
+}
+
+void region_lease(struct worker *w, struct inode *i)
+{
+	(void)w;
+	(void)i;
+}
+
+void owner_lease(const struct options *o, const struct record_owner *self, bool unlinked, struct gvm_region_open_req *what)
+{
+	(void)o;
+	(void)self;
+	(void)unlinked;
+	(void)what;
+}
+
+void inode_reap(struct inodes *in, unsigned nr)
+{
+	(void)in;
+	(void)nr;
+}
+
+/* Nothing is moved. */
+
+bool drain_needs(struct worker *w, struct inode *i)
+{
+	(void)w;
+	(void)i;
+	return false;
+}
+
+void drain_open(struct replicas *r)
+{
+	(void)r;
+}
+
+void drain_end(struct replicas *r)
+{
+	(void)r;
+}
+
+bool drain_has(const struct replicas *r, unsigned slot, unsigned replica)
+{
+	(void)r;
+	(void)slot;
+	(void)replica;
+	return false;
+}
+
+bool drain_holds(const struct replicas *r, unsigned slot)
+{
+	(void)r;
+	(void)slot;
+	return false;
+}
+
+void drain_written(struct replicas *r, uint64_t chunk)
+{
+	(void)r;
+	(void)chunk;
+}
+
+void drain_look(struct replicas *r, uint64_t now_ns)
+{
+	(void)r;
+	(void)now_ns;
+}
+
+uint64_t drain_left(const struct replicas *r)
+{
+	(void)r;
+	return 0;
+}
+
+uint64_t drain_poll(struct worker *w, uint64_t now_ns)
+{
+	(void)w;
+	(void)now_ns;
+	return ~0ull;
+}
+
+uint64_t balance_poll(struct worker *w, uint64_t now_ns)
+{
+	(void)w;
+	(void)now_ns;
+	return ~0ull;
+}
+
+void replace_look(struct replicas *r, uint64_t now_ns)
+{
+	(void)r;
+	(void)now_ns;
+}
+
+/* Nothing is sealed. */
+
+struct seal_known *sealing_known(const struct inode *i, uint64_t chunk)
+{
+	(void)i;
+	(void)chunk;
+	return NULL;
+}
+
+void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned page)
+{
+	(void)s;
+	(void)known;
+	(void)page;
+}
+
+void sealing_learn(struct seal_known *known, const struct chunk_head *head, uint32_t pages)
+{
+	(void)known;
+	(void)head;
+	(void)pages;
+}
+
+void sealing_set(struct seal_known *known, const struct seal_known *sent)
+{
+	(void)known;
+	(void)sent;
+}
+
+void sealed_judge(struct flush *f, const struct seal_known *known)
+{
+	(void)f;
+	(void)known;
+}
+
+void sealed_note(struct flush *f)
+{
+	(void)f;
+}
+
+int sealed_compose(struct chunk_parts *base, struct flush *f)
+{
+	(void)base;
+	(void)f;
+	return -EINVAL;
+}
+
+int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map,
+		unsigned shift, const struct gvm_id *region, uint64_t chunk, uint64_t version, struct chunk_head *head,
+		uint8_t *body)
+{
+	(void)s;
+	(void)version;
+	chunk_encode(c, chunk_data, blocks, zero_map, shift, region, chunk, head, body);
+	return -EINVAL;
+}
+
+int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		const struct gvm_id *region, uint64_t chunk, uint64_t version, const struct seal_known *known,
+		uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
+{
+	(void)s;
+	(void)version;
+	(void)known;
+	chunk_decode(c, head, body, region, chunk, zero_pages, chunk_data, valid);
+	return -EINVAL;
+}
+
+int sealer_create(const void *master, size_t bytes, struct sealer **s)
+{
+	(void)master;
+	(void)bytes;
+	(void)s;
+	return -EINVAL;
+}
+
+/* No thread is begun: writer_start() is not called. */
+
+int loop_init(struct loop *loop)
+{
+	(void)loop;
+	return -EINVAL;
+}
+
+int loop_add(struct loop *loop, struct loop_source *source, int fd, void (*ready)(void *arg), void *arg)
+{
+	(void)loop;
+	(void)source;
+	(void)fd;
+	(void)ready;
+	(void)arg;
+	return -EINVAL;
+}
+
+void loop_sleep(struct loop *loop, uint64_t due_ns, struct loop_events *ev)
+{
+	(void)loop;
+	(void)due_ns;
+	(void)ev;
+	abort();
+}
+
+void loop_handle(struct loop *loop, const struct loop_events *ev)
+{
+	(void)loop;
+	(void)ev;
+}
+
+int pool_init(struct pool *pool, const struct options *o, uint64_t client, struct loop *loop, enum pool_kind kind)
+{
+	(void)pool;
+	(void)o;
+	(void)client;
+	(void)loop;
+	(void)kind;
+	return -EINVAL;
+}
+
+/* ---- conversations */
+
+static void talk(void *arg)
+{
+	struct job *job = arg;
+
+	job->work(job, &talks_pool);
+	job->next = jobs.finished.head;
+	jobs.finished.head = job;
+	wires_news++;
+}
+
+static void talks_run(void)
+{
+	struct job *job = jobs.todo.head, *next;
+
+	jobs.todo.head = NULL;
+	jobs.todo.tail = &jobs.todo.head;
+	for (; job; job = next) {
+		next = job->next;
+		if (fiber_start(&jobs.fibers, talk, job))
+			abort();
+	}
+	talks_due = fibers_run(&jobs.fibers);
+}
+
+/* The front applies what came of one. */
+static bool talk_collect(void)
+{
+	struct job *job = jobs.finished.head;
+
+	if (!job)
+		return false;
+	jobs.finished.head = job->next;
+	jobs.under_way--;
+	job->done(job);
+	return true;
+}
+
+/* ---- a worker's life */
+
+static void record_make(void)
+{
+	struct record *rec = &disks[NR].rec;
+
+	memset(&disks[NR], 0, sizeof(disks[NR]));
+	rec->kind = RECORD_REGION;
+	rec->id = cluster.region;
+	rec->replicas = (uint16_t)cluster.nodes;
+	rec->node_count = (uint16_t)cluster.nodes;
+	rec->slot_count = SLOTS;
+	rec->size_bytes = W_PAGES * GVM_PAGE_BYTES;
+	strcpy(rec->name, "world");
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		rec->nodes[i].incarnation = cluster.node[i].id;
+	for (unsigned s = 0; s < SLOTS; s++)
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			rec->slots[s].node[i] = (uint16_t)slot_node(s, i);
+	disks[NR].use = INODE_USED;
+	disks[NR].epoch = W_EPOCH;
+}
+
+void worker_nodes_changed(void)
+{
+	front_pool.generation++;
+}
+
+static void descriptors_make(void)
+{
+	static int queue_fd = -1, wake_fd;
+
+	if (queue_fd < 0) {
+		queue_fd = eventfd(0, EFD_NONBLOCK);
+		wake_fd = eventfd(0, EFD_NONBLOCK);
+	}
+	writers.queue.finished_fd = queue_fd;
+	writers.writer[0].wake_fd = wake_fd;
+}
+
+static void pool_begin(struct pool *pool, enum pool_kind kind)
+{
+	memset(pool, 0, sizeof(*pool));
+	pool->opts = &opts;
+	pool->kind = kind;
+	pool->count = cluster.nodes;
+	for (unsigned n = 0; n < cluster.nodes; n++)
+		pool->conns[n] = wire_conn(owners[kind], n);
+}
+
+static void writer_begin(void)
+{
+	struct writer *wr = &writers.writer[0];
+
+	memset(&writers, 0, sizeof(writers));
+	descriptors_make();
+	pthread_mutex_init(&writers.queue.lock, NULL);
+	writers.queue.todo_tail = &writers.queue.todo;
+	flush_queue_finished(&writers.queue); /* of a dead worker's: it is forgotten */
+	writers.queue.finished = NULL;
+	writers.count = 1;
+	wr->opts = &opts;
+	wr->queue = &writers.queue;
+	pool_begin(&wr->pool, POOL_WRITES);
+	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
+	wr->buffers = buffers;
+	wr->codec = chunk_codec_create();
+	TAILQ_INIT(&wr->waits);
+}
+
+void nodes_begin(void)
+{
+	struct fibers fibers = jobs.fibers;
+
+	heap_reset();
+	wires_begin();
+	pool_begin(&front_pool, POOL_WATCHES);
+	pool_begin(&talks_pool, POOL_TALKS);
+	writer_begin();
+	memset(&jobs, 0, sizeof(jobs));
+	jobs.fibers = fibers; /* their stacks serve again */
+	if (!jobs.fibers.all_tail)
+		fibers_init(&jobs.fibers);
+	jobs.todo.tail = &jobs.todo.head;
+	jobs.codec = worker.codec = chunk_codec_create();
+	memset(&rots, 0, sizeof(rots));
+	fetches_init(&fetches);
+	rot_init(&worker);
+	LIST_INIT(&list);
+	front_pool.generation = 1;
+	inode = (struct inode){ .nr = NR, .disk = &disks[NR], .index = world.index, .stats = &region_stats };
+	inodes.rt[NR] = &inode;
+	worker.replicas_due_ns = 0;
+	journal.views = cluster.words - NR * RECORD_SLOTS;
+	replicas_due = fetches_due = talks_due = writer_due = 0;
+	replicas_open(&worker, &inode);
+	world.r.w = &worker;
+	world.r.inode = &inode;
+}
+
+/* Conversations end, and free what is theirs. */
+static void worker_end(void)
+{
+	if (inode.replicas) {
+		repair_end(inode.replicas);
+		repair_unmap(inode.replicas->written);
+	}
+	inode.replicas = NULL;
+	while (jobs.fibers.all || jobs.todo.head) {
+		wires_cancel(OF_TALKS);
+		world.now += 1000; /* (one may wait for --repair-rate) */
+		talks_run();
+	}
+	while (talk_collect())
+		;
+}
+
+void nodes_killed(void)
+{
+	wires_killed();
+	worker_end();
+}
+
+void nodes_init(void)
+{
+	if (jobs.todo.tail)
+		worker_end(); /* the last episode's */
+	cluster_init(cluster_nodes);
+	wires_init();
+	record_make();
+}
+
+/* ---- events */
+
+static bool news(void (*run)(void))
+{
+	uint64_t before = wires_news;
+
+	run();
+	return wires_news != before;
+}
+
+static void writer_run(void)
+{
+	writer_due = writer_turn(&writers.writer[0]);
+}
+
+static bool collect(void)
+{
+	bool some = writers.queue.finished;
+
+	writers_collect(&writers, &worker);
+	return talk_collect() || some;
+}
+
+bool worker_event(const struct event *e)
+{
+	switch (e->kind) {
+	case E_START: return news(writer_run);
+	case E_COLLECT: return collect();
+	case E_TALK: return news(talks_run);
+	case E_PASS:
+		world.now += e->a * 1000ull;
+		return true;
+	default: return false;
+	}
+}
+
+void nodes_turn(void)
+{
+	wires_tick();
+	if (world.now >= writer_due)
+		writer_run();
+	if (world.now >= talks_due)
+		talks_run();
+	replicas_due = replicas_tick(&worker, world.now);
+	fetches_due = fetches_tick(&fetches, world.now);
+}
+
+void nodes_lose(void)
+{
+	if (disks[NR].failed || !pages_are_lost())
+		return;
+	disks[NR].failed = true;
+	env_fail(&world.r, 0, -EBADMSG);
+}
+
+uint64_t nodes_due(void)
+{
+	uint64_t due_ns = wires_due();
+
+	due_ns = replicas_due < due_ns ? replicas_due : due_ns;
+	due_ns = fetches_due < due_ns ? fetches_due : due_ns;
+	due_ns = talks_due < due_ns ? talks_due : due_ns;
+	return writer_due < due_ns ? writer_due : due_ns;
+}
+
+bool nodes_event(const struct event *e)
+{
+	return worker_event(e) || wires_event(e);
+}
+
+/* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
+const unsigned nodes_idle = 1500;
+
+bool nodes_settle(unsigned which)
+{
+	static const struct {
+		enum event_kind kind;
+		unsigned count;
+	} all[NODES_STEPS] = {
+		{ E_UP, NODES_MAX }, { E_HEARS, NODES_MAX }, { E_SERVE, WIRE_CONNS }, { E_PIECE, WIRE_BOXES }, { E_END, WIRE_BOXES },
+		 { E_START, 1 }, { E_COLLECT, 1 }, { E_TALK, 1 }, { E_LOST, WIRE_LATE },
+	};
+
+	return world_any(all[which].kind, all[which].count);
+}
