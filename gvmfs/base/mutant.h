@@ -116,6 +116,7 @@
  *	whole-anew	where one node refuses a change that another has taken, all of the chunk is read from the memory once
  *			more, and sent in the same version
  *	rot-believed	what does not verify is taken for the chunk's content
+ *	parts-mixed	a copy is made of parts of two versions
  *	mend-newest	a rotten copy is mended in the version that the chunk has by then
  *
  * One is no fault, but another kernel:

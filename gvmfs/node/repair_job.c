@@ -216,12 +216,22 @@ static int piece_believe(const struct copy *c, uint64_t version, const struct ch
 					  &job->known, ~0u, c->all->opened, &got) : 0;
 }
 
+/* Nothing of it has come. */
+static void copy_restart(struct copy *c)
+{
+	c->got = 0;
+	chunk_parts_begin(&c->parts, c->all->job->base.opts->sealing);
+}
+
 static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	struct copy *c = (struct copy *)get;
 	const struct repair_job *job = &c->all->job->base;
 	int r = 0;
 
+	/* Asked once more over another connection, the node may have it in another version by now. */
+	if (version != c->version && !mutant("parts-mixed"))
+		copy_restart(c);
 	c->version = version;
 	c->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
 	if (head->block_mask && !head->sealed != !job->opts->sealing)
@@ -267,10 +277,9 @@ static void copy_get(struct copy *c)
 		return;
 	}
 	c->version = 0;
-	c->got = 0;
 	c->parts.body = c->room;
 	c->parts.other = c->room + GVM_CHUNK_BYTES;
-	chunk_parts_begin(&c->parts, job->base.opts->sealing);
+	copy_restart(c);
 	c->get = (struct gvm_get){
 		.req = { .done = get_done, .node = from->incarnation, .deadline_ns = ns_from_now(COPY_NS) },
 		.on_piece = get_piece,

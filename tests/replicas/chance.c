@@ -5,8 +5,8 @@
 #include "../resident/nodes_chance.h"
 
 const uint16_t nodes_often[EVENTS] = {
-	[E_SERVE] = 220, [E_PIECE] = 160, [E_END] = 220, [E_RESEND] = 3, [E_START] = 60, [E_COLLECT] = 60, [E_LATE] = 2,
-	[E_LOST] = 1, [E_PASS] = 60, [E_DOWN] = 2, [E_UP] = 4, [E_DEAF] = 2, [E_HEARS] = 4, [E_LOSE] = 1, [E_ROT] = 6,
+	[E_SERVE] = 220, [E_PIECE] = 160, [E_END] = 220, [E_RESEND] = 4, [E_START] = 60, [E_COLLECT] = 60, [E_LATE] = 2,
+	[E_LOST] = 1, [E_PASS] = 60, [E_DOWN] = 2, [E_UP] = 4, [E_DEAF] = 2, [E_HEARS] = 4, [E_LOSE] = 1, [E_ROT] = 16,
 	[E_TALK] = 60,
 };
 

@@ -76,15 +76,14 @@ bool may_go(unsigned node)
 	return !rotten || safe;
 }
 
-bool pages_are_lost(void)
+bool chunks_are_lost(void)
 {
 	for (uint64_t c = 0; c < W_CHUNKS; c++) {
-		uint32_t rotten = ~0u;
+		bool rotten = world.index[c] && !(world.index[c] & GVM_VERSION_ZERO);
 
 		for (unsigned i = 0; i < cluster.nodes; i++)
-			if (node_is_member(i, c))
-				rotten &= copy_rotten(&cluster.node[i].copy[c]);
-		if (rotten && world.index[c] && !(world.index[c] & GVM_VERSION_ZERO))
+			rotten &= !node_is_member(i, c) || copy_rotten(&cluster.node[i].copy[c]);
+		if (rotten)
 			return true;
 	}
 	return false;

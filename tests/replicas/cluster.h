@@ -10,8 +10,9 @@
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
- * copy of each chunk on a member of its view that answers. Where that one is left out afterwards (it was slow), a page may be
- * lost by right: then the region fails, and only its end is looked at.
+ * copy of each chunk on a member of its view that answers. Where that one is left out afterwards (it was slow), the chunk may
+ * be lost by right (gvmfs takes no pages from several copies that are all rotten): then the region fails, and only its end is
+ * looked at.
  *
  * What must hold (nodes_check()), beside what the world checks:
  *
@@ -93,8 +94,8 @@ bool node_is_member(unsigned node, uint64_t chunk);
 bool chunk_is_safe(uint64_t chunk, unsigned without);
 /* A node may go away for a while: nothing that is rotten elsewhere depends on it. */
 bool may_go(unsigned node);
-/* All members have a rotten copy of a page. */
-bool pages_are_lost(void);
+/* All members have a rotten copy of some chunk. */
+bool chunks_are_lost(void);
 
 /* ---- codec.c: chunks of small pages */
 

@@ -597,7 +597,7 @@ void nodes_turn(void)
 
 void nodes_lose(void)
 {
-	if (disks[NR].failed || !pages_are_lost())
+	if (disks[NR].failed || !chunks_are_lost())
 		return;
 	disks[NR].failed = true;
 	env_fail(&world.r, 0, -EBADMSG);
