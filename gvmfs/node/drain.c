@@ -374,8 +374,9 @@ static void copy_done(struct job *j)
 	struct repair_copy *job = (struct repair_copy *)j;
 	struct drain *d = job_drain(&job->base);
 
-	for (unsigned i = 0; d && j->result && i < job->count; i++)
-		set_add(d, &d->written, job->chunk[i]);
+	for (unsigned i = 0; d && i < job->count; i++)
+		if (job->missing[i])
+			set_add(d, &d->written, job->chunk[i]);
 	free(job);
 }
 
@@ -576,7 +577,7 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
 	if (d->failures >= FAILURES)
-		return strerror(-d->error);
+		return d->error == -EBADMSG ? "a chunk is rotten on all nodes that have it" : strerror(-d->error);
 	if (d->unheard >= FAILURES)
 		return "no majority of the nodes answers about names";
 	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)

@@ -35,6 +35,7 @@ struct repair {
 	bool scanning;
 	bool failed;  /* a slot failed: it is tried again soon */
 	bool strange; /* a slot cannot be filled for now (FILL_STRANGE) */
+	bool rotten;  /* a slot cannot be filled: all members' copies of a chunk are rotten */
 	uint64_t began_ns, copied_bytes;
 	uint64_t *differs; /* a bit a chunk */
 	bool wanted[RECORD_SLOTS];
@@ -141,7 +142,7 @@ static void repair_finish(struct repair *p)
 	int node = record_node_find(rec, &p->node);
 
 	if (node >= 0 && (p->failed || p->strange)) {
-		r->node[node].repair_ns = gvm_now_ns() + (p->failed ? AGAIN_NS : SLOW_NS);
+		r->node[node].repair_ns = gvm_now_ns() + (p->failed && !p->rotten ? AGAIN_NS : SLOW_NS);
 	} else if (node >= 0) {
 		r->node[node].repair_ns = 0;
 		log_info(rec->name, "node %s has what its copies lacked: %.1f MB in %.1f s", node_addr(p),
@@ -191,6 +192,15 @@ static void copy_collect(struct repair_fill *rf, struct repair_copy *job)
 
 static void repair_step(struct repair *p);
 
+/* All that the slot's copies lack yet. */
+static void rotten_say(struct repair *p, uint64_t chunk)
+{
+	if (!p->rotten)
+		log_error(record_of(p)->name, "ROTTEN: chunk %llu, perhaps others too, is on no node as it was stored: it cannot be "
+			  "copied, and what lacks a copy beside it stays so until it is written", (unsigned long long)chunk);
+	p->rotten = true;
+}
+
 static void copy_done(struct job *j)
 {
 	struct repair_copy *job = (struct repair_copy *)j;
@@ -199,11 +209,14 @@ static void copy_done(struct job *j)
 	if (p) {
 		struct repair_fill *rf = p->of[job->slot];
 
-		for (unsigned i = 0; j->result && i < job->count; i++)
-			differs_set(p, job->chunk[i], true);
+		for (unsigned i = 0; i < job->count; i++)
+			if (job->missing[i])
+				differs_set(p, job->chunk[i], true);
 		p->copied_bytes += job->bytes;
 		if (!j->result)
 			useful_note(p, true);
+		else if (j->result == -EBADMSG)
+			rotten_say(p, job->chunk[0]);
 		fill_copied(&rf->fill, j->result);
 		p->r->turn(p->r, job->slot);
 		repair_step(p);

@@ -124,9 +124,10 @@ struct copy {
 	struct copies *all;
 	bool busy;
 	uint64_t chunk;
+	unsigned at; /* of the job's chunks */
 	unsigned source;
 	uint64_t version;
-	struct chunk_parts parts; /* the chunk as it is stored: it is copied without being decoded */
+	struct chunk_parts parts; /* the chunk as it is stored: it is sent on as it came */
 	uint32_t got;
 	uint8_t *room;
 };
@@ -135,17 +136,20 @@ struct copies {
 	struct repair_copy *job;
 	struct pool *pool;
 	struct copy copy[IN_FLIGHT];
-	uint8_t *opened; /* mends: buffer to open a sealed copy, which has to be authentic */
+	uint8_t *opened; /* buffer to open sealed blocks, which have to be authentic */
 	bool news;
-	int error;
+	unsigned copied;
+	int error; /* which makes it useless to go on */
 };
 
 static void copy_end(struct copy *c, int error)
 {
 	struct repair_copy *job = c->all->job;
 
-	if (error && !c->all->error)
+	if (error && error != -EBADMSG && !c->all->error)
 		c->all->error = error;
+	c->all->copied += !error;
+	job->missing[c->at] = error;
 	c->busy = false;
 	job->ended++;
 	c->all->news = true;
@@ -203,17 +207,23 @@ static void copy_put(struct copy *c)
 	}
 }
 
-/* A copy that replaces a rotten one has to pass the checks of a read: its version, and its seal. */
+/*
+ * What is copied has to pass the checks of a read: nodes do not check sealed blocks that they send, and the target would take a
+ * rotten one for sound from then on. A copy that replaces a rotten one has to be in its version, too.
+ */
 static int piece_believe(const struct copy *c, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
+	static const struct seal_known nothing;
 	const struct repair_copy *job = c->all->job;
 	const struct jobs *jobs = job->base.job.jobs;
 	uint32_t got;
 
-	if (version != job->version)
+	if (job->mends && version != job->version)
 		return -ESTALE;
-	return head->sealed ? seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
-					  &job->known, ~0u, c->all->opened, &got) : 0;
+	if (!head->sealed)
+		return chunk_verify(head, body, &job->base.region, c->chunk);
+	return seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
+			   job->mends ? &job->known : &nothing, job->mends ? ~0u : 0, c->all->opened, &got);
 }
 
 /* Nothing of it has come. */
@@ -227,7 +237,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 {
 	struct copy *c = (struct copy *)get;
 	const struct repair_job *job = &c->all->job->base;
-	int r = 0;
+	int r;
 
 	/* Asked once more over another connection, the node may have it in another version by now. */
 	if (version != c->version && !mutant("parts-mixed"))
@@ -236,11 +246,7 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	c->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
 	if (head->block_mask && !head->sealed != !job->opts->sealing)
 		return -EBADMSG;
-	/* Verified here, since otherwise the target would refuse it, and would be blamed. */
-	if (!head->sealed)
-		r = chunk_verify(head, body, &job->region, c->chunk);
-	if (!r && c->all->job->mends)
-		r = piece_believe(c, version, head, body);
+	r = piece_believe(c, version, head, body);
 	return r || !head->block_mask ? r : chunk_parts_add(&c->parts, head, body);
 }
 
@@ -303,7 +309,8 @@ static bool copies_begin(struct copies *all)
 		if (!rate_allows(job))
 			return true;
 		c->busy = true;
-		c->chunk = job->chunk[job->next++];
+		c->at = job->next++;
+		c->chunk = job->chunk[c->at];
 		if (all->error) { /* the rest is left to the next try */
 			copy_end(c, all->error);
 			continue;
@@ -319,7 +326,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 	struct repair_copy *rc = (struct repair_copy *)job;
 	struct copies *all = calloc(1, sizeof(*all));
 	unsigned many = rc->count < IN_FLIGHT ? rc->count : IN_FLIGHT;
-	uint8_t *room = malloc((2 * many + rc->mends) * GVM_CHUNK_BYTES);
+	uint8_t *room = malloc((2 * many + 1) * GVM_CHUNK_BYTES);
 
 	job->result = -ENOMEM;
 	if (!all || !room) {
@@ -343,7 +350,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 		if (rc->ended < rc->count && !all->news)
 			fiber_wait(&all->news, for_rate ? job->jobs->repair_due_ns : 0);
 	}
-	job->result = all->error;
+	job->result = all->error || all->copied ? all->error : -EBADMSG;
 	free(all);
 	free(room);
 }

@@ -49,10 +49,14 @@ struct repair_copy {
 	unsigned count, next, ended;
 	uint64_t bytes; /* out: bytes copied, encoded */
 	uint64_t chunk[REPAIR_BATCH];
+	bool missing[REPAIR_BATCH]; /* out: chunks that were not copied */
 };
 
 void repair_job_scan(struct job *job, struct pool *pool);
-/* The result is that of the first chunk that failed: then any of the chunks may be missing. */
+/*
+ * A chunk that is rotten on one source is copied from another. Chunks that were not copied are in missing[]. Result: 0: some were
+ * copied, and the others are rotten on all sources; -EBADMSG: all chunks are; otherwise why the rest was given up.
+ */
 void repair_job_copy(struct job *job, struct pool *pool);
 
 /* A bitmap with a bit for each chunk that a region can have; only pages with set bits take memory. NULL: no address
