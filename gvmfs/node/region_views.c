@@ -210,10 +210,24 @@ struct chunk_move {
 	struct chunk_codec *codec;
 	const struct region_job *rj;
 	uint64_t chunk;
-	uint8_t *data, *body;
-	struct chunk_parts sealed; /* goes as it is: nobody need be able to read it */
+	uint8_t *data, *body, *opened;
+	struct chunk_parts sealed; /* goes as it was stored */
 	uint32_t got;
 };
+
+/* Nodes do not look at sealed blocks that they send: one that is rotten must not take a good one's place. */
+static int piece_keep(struct chunk_move *m, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+{
+	static const struct seal_known nothing;
+	uint32_t got;
+	int r;
+
+	if (!head->block_mask)
+		return chunk_parts_add(&m->sealed, head, body);
+	r = seal_decode(m->rj->job.jobs->sealer, m->codec, head, body, &m->rj->rec.id, m->chunk, version, &nothing, 0,
+			m->opened, &got);
+	return r ? r : chunk_parts_add(&m->sealed, head, body);
+}
 
 static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
@@ -221,9 +235,8 @@ static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_
 	uint32_t got = chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
 	int r;
 
-	(void)version;
 	if (m->rj->opts->sealing)
-		r = head->sealed || !head->block_mask ? chunk_parts_add(&m->sealed, head, body) : -EBADMSG;
+		r = piece_keep(m, version, head, body);
 	else
 		r = chunk_decode(m->codec, head, body, &m->rj->rec.id, m->chunk, ~0u, m->data, &got);
 	m->got |= got;
@@ -233,6 +246,7 @@ static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_
 static int chunk_get(struct chunk_move *m, struct pool *pool, const struct record_node *from, uint64_t version)
 {
 	struct gvm_conn *conn = pool_node(pool, from);
+	int r;
 
 	if (!conn)
 		return -ENOMEM;
@@ -245,7 +259,8 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 	m->get.what = (struct gvm_get_req){ .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
 					    .version = version, .page_mask = ~0u, .want_page = GVM_NO_PAGE };
 	gvm_get(conn, &m->get);
-	return pool_wait(conn, &m->get.req);
+	r = pool_wait(conn, &m->get.req);
+	return !r && m->got != ~0u ? -EBADMSG : r;
 }
 
 static int chunk_put(struct chunk_move *m, struct pool *pool, const struct record_node *to, uint64_t version)
@@ -257,8 +272,6 @@ static int chunk_put(struct chunk_move *m, struct pool *pool, const struct recor
 
 	if (!conn)
 		return -ENOMEM;
-	if (m->got != ~0u)
-		return -EBADMSG;
 	if (!m->rj->opts->sealing)
 		chunk_encode(m->codec, m->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &m->rj->rec.id, m->chunk, &head, m->body);
 	put = (struct gvm_put){ .req = { .done = pool_done, .arg = &done, .node = to->incarnation,
@@ -288,17 +301,28 @@ static int chunk_zero(struct region_job *rj, struct pool *pool, const struct rec
 	return pool_wait(conn, &ask.call.req);
 }
 
+/* The newest version, of any member that has it as it was stored. */
+static int newest_get(struct region_versions *v, struct region_job *rj, struct pool *pool, struct chunk_move *m)
+{
+	const struct record_slot *slot = &rj->rec.slots[record_slot_of(&rj->rec, m->chunk)];
+	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, m->chunk)]);
+	uint64_t newest = rj->index[m->chunk];
+	int r = -EIO;
+
+	for (unsigned n = 0; r && r != -EKEYREVOKED && n < rj->rec.replicas; n++)
+		if (members >> n & 1 && !is_newer(newest, v->of[n][m->chunk]))
+			r = chunk_get(m, pool, &rj->rec.nodes[slot->node[n]], newest & GVM_VERSION_MASK);
+	return r;
+}
+
 /* Gives the members that have an older version of a chunk the newest. */
 static int chunk_settle(struct region_versions *v, struct region_job *rj, struct pool *pool, struct chunk_move *m)
 {
 	const struct record_slot *slot = &rj->rec.slots[record_slot_of(&rj->rec, m->chunk)];
 	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, m->chunk)]);
 	uint64_t newest = rj->index[m->chunk], version = newest & GVM_VERSION_MASK;
-	unsigned from = 0;
 	int r = 0;
 
-	while (!(members >> from & 1) || is_newer(newest, v->of[from][m->chunk]))
-		from++;
 	m->got = 0;
 	for (unsigned n = 0; !r && n < rj->rec.replicas; n++) {
 		const struct record_node *to = &rj->rec.nodes[slot->node[n]];
@@ -310,7 +334,7 @@ static int chunk_settle(struct region_versions *v, struct region_job *rj, struct
 			continue;
 		}
 		if (!m->got)
-			r = chunk_get(m, pool, &rj->rec.nodes[slot->node[from]], version);
+			r = newest_get(v, rj, pool, m);
 		if (!r)
 			r = chunk_put(m, pool, to, version);
 	}
@@ -330,8 +354,8 @@ static bool is_settled(const struct region_versions *v, const struct region_job 
 int region_versions_settle(struct region_versions *v, struct region_job *rj, struct pool *pool)
 {
 	struct chunk_move m = { .rj = rj, .codec = chunk_codec_create(), .data = malloc(GVM_CHUNK_BYTES),
-				.body = malloc(GVM_CHUNK_BYTES) };
-	int r = m.codec && m.data && m.body ? 0 : -ENOMEM;
+				.body = malloc(GVM_CHUNK_BYTES), .opened = malloc(GVM_CHUNK_BYTES) };
+	int r = m.codec && m.data && m.body && m.opened ? 0 : -ENOMEM;
 
 	m.sealed.body = m.data;
 	m.sealed.other = m.body;
@@ -346,5 +370,6 @@ int region_versions_settle(struct region_versions *v, struct region_job *rj, str
 	chunk_codec_destroy(m.codec);
 	free(m.data);
 	free(m.body);
+	free(m.opened);
 	return r;
 }
