@@ -173,7 +173,7 @@ void chunk_append(struct journal *j, struct region *r, uint64_t chunk)
 	const struct chunk_entry *entry = &r->entries[chunk];
 	struct keep_record record = {
 		.type = KEEP_CHUNK, .birth = r->birth, .at = chunk, .version = entry->version,
-		.count = entry->head_bytes};
+		.count = entry->head_bytes | entry->body_check << KEEP_CHECK_SHIFT};
 	struct iovec iov[CHUNK_ENCODED_MAX / STORE_CELL_BYTES + 3];
 	struct chunk_head head;
 	uint32_t at;

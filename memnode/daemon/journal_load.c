@@ -345,7 +345,7 @@ static bool data_apply(struct load *o, const struct scan_record *s, uint32_t seg
 		room = chunk_restore_damaged(t, r, k->at, k->version);
 	else
 		room = chunk_restore(t, r, k->at, k->version, scan_payload(&o->scan, s),
-				     k->count < k->bytes ? (uint32_t)k->count : k->bytes, k->bytes);
+				     (uint32_t)(k->count & KEEP_HEAD_BYTES), k->bytes, k->count >> KEEP_CHECK_SHIFT);
 	if (room)
 		chunk_place_set(t, r, k->at, segment + 1, keep_record_bytes(k->bytes));
 	return room;

@@ -62,7 +62,7 @@ struct keep_segment {
 enum keep_type {
 	KEEP_END = 1,
 	/* data */
-	KEEP_CHUNK,   /* payload: packed head (of `count` bytes) and body */
+	KEEP_CHUNK,   /* payload: packed head and body; count: KEEP_HEAD_BYTES, and above them what is kept of body_check */
 	KEEP_ZERO,    /* chunks at..at+count-1 are all zero, in this version */
 	KEEP_DAMAGED, /* the chunk in this version was found damaged */
 	/* meta; count is their serial number */
@@ -77,6 +77,9 @@ enum keep_type {
 	KEEP_DRAIN,  /* version 1: the node is to be emptied; 0: not any more */
 	KEEP_TYPES
 };
+
+#define KEEP_HEAD_BYTES 0xffffull /* of a chunk's count: of its head */
+#define KEEP_CHECK_SHIFT 16u /* above them the lowest bits of a sealed body's body_check (region.h); 0: unknown */
 
 struct keep_record {
 	uint8_t type;

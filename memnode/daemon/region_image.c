@@ -137,7 +137,7 @@ bool chunk_restore_damaged(struct regions *t, struct region *r, uint64_t chunk, 
 }
 
 bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t version,
-		   const uint8_t *packed, uint32_t head_bytes, uint32_t bytes)
+		   const uint8_t *packed, uint32_t head_bytes, uint32_t bytes, uint64_t body_check)
 {
 	struct chunk_entry new = {.version = version, .bytes = bytes};
 	struct chunk_head head;
@@ -149,6 +149,7 @@ bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t
 	new.head_bytes = (uint16_t)head_bytes;
 	new.nonzero_pages = (uint8_t)__builtin_popcount(~head.zero_map);
 	new.body_check = entry_body_check(&head, packed + head_bytes);
+	new.body_check ^= body_check && (new.body_check ^ body_check) << (64 - RESTORED_CHECK_BITS);
 	return entry_restore(t, r, chunk, new, packed, 0);
 }
 

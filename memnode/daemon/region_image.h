@@ -29,9 +29,11 @@ bool region_image_views(const uint8_t *buf);
 int region_image_restore(struct regions *t, const uint8_t *buf, uint64_t birth, bool remains,
 			 struct region **region);
 
-/* Put back the newest state of a chunk that has none yet. False: no room. */
+/* Put back the newest state of a chunk that has none yet. False: no room. `body_check`: the lowest
+ * RESTORED_CHECK_BITS of what it was; a sealed body that was rotten when it was written down is so again. 0: unknown. */
+#define RESTORED_CHECK_BITS 48u
 bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t version,
-		   const uint8_t *packed, uint32_t head_bytes, uint32_t bytes);
+		   const uint8_t *packed, uint32_t head_bytes, uint32_t bytes, uint64_t body_check);
 /* It is there, but what it held is not: every GET of it is CORRUPT, until a PUT replaces it. */
 bool chunk_restore_damaged(struct regions *t, struct region *r, uint64_t chunk, uint64_t version);
 void chunk_restore_zero(struct region *r, uint64_t chunk, uint64_t version);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A rotten copy is never what is copied, while another node has a good one: not when a node is emptied, nor when the nodes of a host
 that is lost are given what its writer left on some of them. Where the last copy of a chunk is rotten, the node that is given copies
-gets all others. So it is with what is sealed, of which nodes see nothing."""
+gets all others. So it is with what is sealed, of which nodes see nothing; and a node that starts again knows what was rotten."""
 
 import os
 import sys
@@ -106,11 +106,36 @@ def taken_over(test, *seal):
     end(writer, second, nodes)
 
 
+def restarted(test):
+    """What is rotten is so, too, when the node has written it down with a change, and read it again."""
+    folder = test.path("restarted")
+    os.mkdir(folder)
+    node = Node(test, "64M", "--persist", folder, name="restarted")
+    mount = Mount(test, [node], "--scrub-rate", "1000", "--seal-key-file", key_file(test), name="over-a-restart")
+    path, writer = written(test, mount, SIZE)
+    stored.flip(node.process.pid, 0.02, 8)
+    wait_for("what is rotten is found", lambda: mount.stats("ram")["lone_rotten"])
+    puts = node.stats()["puts"]
+    for at in range(0, SIZE, CHUNK):
+        os.pwrite(writer, b"x" * PAGE, at)
+    wait_for("a page of each chunk is written", lambda: node.stats()["puts"] >= puts + SIZE // CHUNK)
+    wait_for("that is no news", lambda: mount.stats("ram")["lone_rotten"])
+    node.kill()
+    node.start()
+    passes = mount.stats("ram")["scrubs"]
+    wait_for("all was looked at", lambda: mount.stats("ram")["scrubs"] >= passes + 2)
+    _, errors = stored.tell(path, b"".join(b"x" * PAGE + content(at + PAGE, CHUNK - PAGE, 1) for at in range(0, SIZE, CHUNK)))
+    expect(errors and mount.stats("ram")["lone_rotten"], "%d pages are errors, of %d rotten chunks", errors,
+           mount.stats("ram")["lone_rotten"])
+    end(writer, mount, [node])
+
+
 def main(test):
     for seal in [], ["--seal-key-file", key_file(test)]:
         drained(test, *seal)
         last_copies(test, *seal)
         taken_over(test, *seal)
+    restarted(test)
 
 
 if __name__ == "__main__":
