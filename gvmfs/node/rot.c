@@ -136,10 +136,16 @@ void rot_found(struct worker *w, struct inode *inode, uint64_t chunk, const stru
 {
 	const struct record *rec = &inode->disk->rec;
 	const struct rot_place p = { .nr = inode->nr, .epoch = inode->disk->epoch, .chunk = chunk, .node = *id };
-	bool mends = !lost && p.epoch && rec->replicas > 1;
 	int node = record_node_find(rec, id);
+	struct record_node from[RECORD_REPLICAS];
+	bool mends;
 
-	if (node < 0 || (mends && !place_add(w->rot, &p)))
+	if (node < 0)
+		return;
+	if (place_inode(w, &p) && rec->replicas > 1 && !sources_find(w, inode, &p, from))
+		lost = true; /* the view has no other member */
+	mends = !lost && p.epoch && rec->replicas > 1;
+	if (mends && !place_add(w->rot, &p))
 		return;
 	worker_count(w, inode, copies_rotten, 1);
 	if (lost)

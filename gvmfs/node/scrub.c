@@ -82,7 +82,7 @@ static void rotten_take(struct scrub *s, struct inode *inode, uint64_t chunk, ui
 	if (replica < 0)
 		return;
 	v = replicas_slot(inode, chunk);
-	if (rec->replicas < 2) {
+	if (rec->replicas < 2 || (v && view_word_members(v->word) == 1u << replica)) {
 		if (rot_alone(s->w, inode, chunk, false))
 			return;
 		s->lone++;
