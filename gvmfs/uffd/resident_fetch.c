@@ -190,8 +190,8 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 		if (pages >> p & 1)
 			error = r->env->poison(r, c, p);
 	resident_count(r, io_errors, 1);
-	if (error == -ESRCH)
-		resident_left(r);
+	if (error == -ESRCH || error == -ENOENT)
+		client_trouble(r, error);
 	else if (error)
 		resident_abort(r, "a page of its memory cannot be fetched");
 	else
