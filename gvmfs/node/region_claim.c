@@ -208,7 +208,7 @@ static void region_unhold(struct region_job *rj, struct pool *pool, uint64_t epo
 	uint64_t deadline_ns = ns_from_now(SHORT_NS);
 
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++)
-		if (!rj->away[i] && (!held || held[i]))
+		if (held ? held[i] : !rj->away[i]) /* (also one that was left out: its answer may have been lost) */
 			region_open_begin(pool, rj, i, GVM_OPEN_UNHOLD, epoch, deadline_ns, &asks[i]);
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++)
 		ask_wait(&asks[i]);
