@@ -136,8 +136,7 @@ static void asked(struct gvm_req *req)
 
 	for (unsigned i = 0; i < pool->listed; i++)
 		if (pool->conns[i] == req->conn)
-			b->share[i] = req->result ? (struct share){ 0 } :
-						    (struct share){ .taken = st->reserved_bytes, .room = st->promisable_bytes };
+			b->share[i] = req->result ? (struct share){ 0 } : share_told(st->reserved_bytes, st->promisable_bytes);
 	if (!--b->asked)
 		pick(bc->w, gvm_now_ns());
 	free(bc);

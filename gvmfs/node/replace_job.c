@@ -140,15 +140,17 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 		struct candidate *c = &of[n];
 		int r = ask_wait(&asks[i]);
 
-		if (!r && !pool->again[i])
-			shares[i] = (struct share){ .taken = st->reserved_bytes, .room = st->promisable_bytes };
+		if (pool->again[i])
+			continue; /* the same node, under another name */
+		if (!r)
+			shares[i] = share_told(st->reserved_bytes, st->promisable_bytes);
 		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &rj->pick.from))
 			from = (int)i;
 		if (gvm_id_equal(gvm_conn_incarnation(pool->conns[i]), &rj->pick.to))
 			to = (int)i;
 		else if (picked)
 			continue;
-		if (r || pool->again[i] || st->promisable_bytes <= st->reserved_bytes || n == OPTIONS_NODES_MAX)
+		if (r || st->promisable_bytes <= st->reserved_bytes || n == OPTIONS_NODES_MAX)
 			continue;
 		c->place.incarnation = *gvm_conn_incarnation(pool->conns[i]);
 		snprintf(c->place.addr, sizeof(c->place.addr), "%s", gvm_conn_addr(pool->conns[i]));

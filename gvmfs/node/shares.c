@@ -2,7 +2,14 @@
 /* shares.c - see shares.h. */
 #include "shares.h"
 
+#define TOLD_MAX (1ull << 50) /* so that sums over all nodes of a mount fit 64 bits */
+
 typedef unsigned __int128 wide; /* room for a product of bytes */
+
+struct share share_told(uint64_t taken, uint64_t room)
+{
+	return taken <= TOLD_MAX && room <= TOLD_MAX ? (struct share){ taken, room } : (struct share){ 0 };
+}
 
 static struct share sum_of(const struct share *of, unsigned count)
 {

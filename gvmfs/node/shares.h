@@ -20,6 +20,9 @@ struct share {
 	uint64_t taken, room; /* bytes promised to regions, and promisable at all; room 0: the node does not count */
 };
 
+/* What a node says of itself, in bytes. A node whose figures are beyond reason does not count. */
+struct share share_told(uint64_t taken, uint64_t room);
+
 /* Whether `a` is fuller than `b`, in proportion to their room. */
 bool shares_fuller(struct share a, struct share b);
 

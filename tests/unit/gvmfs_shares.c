@@ -105,6 +105,16 @@ static void nodes_that_do_not_count_give_and_take_nothing(void)
 	CHECK(shares_emptiest(NULL, 0) == -1);
 }
 
+/* A node that lies about itself draws nothing to it by figures of which sums would wrap. */
+static void figures_beyond_reason_do_not_count(void)
+{
+	struct share of[] = { share_told(40 * GIB, 100 * GIB), share_told(0, 1ull << 62), share_told(~0ull, 100 * GIB) };
+
+	CHECK(of[0].room == 100 * GIB && of[0].taken == 40 * GIB);
+	CHECK(!of[1].room && !of[2].room);
+	CHECK(shares_emptiest(of, 3) == -1);
+}
+
 /* Any nodes and parts: each move makes them more even, so that they come to an end. */
 static void no_move_is_undone(void)
 {
@@ -132,6 +142,7 @@ static const struct check_test tests[] = {
 	{ "what-is-even-stays", what_is_even_stays },
 	{ "a-part-too-large-stays", a_part_too_large_stays },
 	{ "nodes-that-do-not-count-give-and-take-nothing", nodes_that_do_not_count_give_and_take_nothing },
+	{ "figures-beyond-reason-do-not-count", figures_beyond_reason_do_not_count },
 	{ "no-move-is-undone", no_move_is_undone },
 };
 CHECK_MAIN(tests)
