@@ -32,7 +32,7 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 
 	if (error)
 		log_debug(NULL, "a direct read shows what was written before: %s", strerror(-error));
-	front_io_read(w, d->req, d->inode, d->off, d->size, 0);
+	front_io_read(w, d->req, d->inode, d->off, d->size, READ_DIRECT);
 	free(d);
 }
 

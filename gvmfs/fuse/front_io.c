@@ -35,7 +35,7 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 	struct worker *w = s->owner;
 
 	interrupt_disarm(&f->interrupt);
-	direct_end(w->direct, &f->share);
+	direct_end(w->direct, &f->share, gvm_now_ns());
 	if (f->how & READ_FILLS)
 		inode->fills--;
 	if (error) {
@@ -80,7 +80,7 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 		size = d->rec.size_bytes - off;
 	f = calloc(1, sizeof(*f));
 	if (!f || (how & READ_DIRECT &&
-		   !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), 0))) {
+		   !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), 0, gvm_now_ns()))) {
 		free(f);
 		fuse_reply_err(req, ENOMEM);
 		return;

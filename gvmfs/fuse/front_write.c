@@ -52,7 +52,7 @@ static void write_free(struct file_write *f)
 static void write_end(struct file_write *f, int error)
 {
 	interrupt_disarm(&f->interrupt);
-	direct_end(f->w->direct, &f->share);
+	direct_end(f->w->direct, &f->share, gvm_now_ns());
 	if (error)
 		fuse_reply_err(f->req, -error);
 	else
@@ -149,7 +149,8 @@ static void write_begin(struct worker *w, fuse_req_t req, struct inode *inode, s
 {
 	struct file_write *f = calloc(1, sizeof(*f));
 
-	if (!f || (direct && !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), bytes))) {
+	if (!f || (direct && !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), bytes,
+					   gvm_now_ns()))) {
 		free(f);
 		fuse_reply_err(req, ENOMEM);
 		return;

@@ -109,7 +109,7 @@ def flood(l, own, path, node, what, seed):
             """Whether enough are refused by now."""
             nonlocal ended, refused, done
             ended, refused, done = (a + b for a, b in zip((ended, refused, done), process.ask("")))
-            return refused > begun // 2
+            return refused > begun // 4
 
         lab.wait_for("most are refused", more, 30)
         expect(refused == ended - done, "%d ended, %d were refused and %d done", ended, refused, done)
