@@ -23,6 +23,8 @@
 #define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
 #define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
 #define ROUNDS	  6u  /* after these, more than FEW chunks may be left, if copying them takes less than REST_S */
+#define ROTTEN_BATCHES 3u /* so often are chunks tried that no member has as they were stored */
+#define ROTTEN_NS 60000000000ull /* pause after a move that ended so */
 #define ROUNDS_MAX 30u
 #define REST_S	  10u
 #define TABLE_NS  2000000000ull /* an answer of a majority about names is good for so long */
@@ -52,6 +54,8 @@ struct drain {
 	uint64_t table_ns; /* when a majority last answered about names */
 	unsigned unheard;  /* how often in a row none did */
 	unsigned failures;
+	unsigned rotten; /* batches with chunks that are rotten on all members */
+	bool rotten_left; /* there was one in this round */
 	unsigned rounds, slot; /* the slot that is being copied */
 	uint64_t cursor; /* the next chunk in it */
 	bool scanned;
@@ -140,24 +144,10 @@ static bool is_single(const struct replicas *r)
 	return r->inode->disk->rec.replicas == 1;
 }
 
-/* (As record_node_is_used() for all nodes, but in one pass: a starting worker asks it of every region.) */
-static bool any_unused(const struct record *rec)
-{
-	bool used[RECORD_NODES_MAX] = { false };
-
-	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++)
-			used[rec->slots[s].node[n]] = true;
-	for (unsigned i = 0; i < rec->node_count; i++)
-		if (!used[i])
-			return true;
-	return false;
-}
-
 /* By the journal, the region may be at the end of a move: the name table or the source may not know of it yet. */
 static bool is_unsettled(const struct inode *inode)
 {
-	return inode->disk->view_saved || any_unused(&inode->disk->rec);
+	return inode->disk->view_saved || record_has_unused(&inode->disk->rec);
 }
 
 bool drain_needs(struct worker *w, struct inode *inode)
@@ -182,7 +172,7 @@ static void settles_look(struct replicas *r, uint64_t now_ns)
 		r->settles = SETTLES_DROP;
 		r->settles_ns = now_ns;
 	}
-	if (r->settles != SETTLES_DROP || (any_unused(&r->inode->disk->rec) && now_ns - r->settles_ns < DROP_NS))
+	if (r->settles != SETTLES_DROP || (record_has_unused(&r->inode->disk->rec) && now_ns - r->settles_ns < DROP_NS))
 		return;
 	r->settles = SETTLED;
 	r->w->region_events->replicas_changed(r->w, r->inode);
@@ -284,12 +274,13 @@ static void drain_free(struct drain *d)
 void drain_end(struct replicas *r)
 {
 	bool held = is_single(r) && r->drain && r->drain->state != COPIES;
+	bool rotten = r->drain && r->drain->rotten >= ROTTEN_BATCHES;
 
 	if (r->drain && r->drain->balance && !r->drain->swapping && !r->closing)
 		r->inode->balance_ns = gvm_now_ns() + BALANCE_NS;
 	if (r->drain)
 		drain_free(r->drain);
-	r->drain_ns = gvm_now_ns() + AGAIN_NS;
+	r->drain_ns = gvm_now_ns() + (rotten ? ROTTEN_NS : AGAIN_NS);
 	if (held && !r->closing)
 		r->w->region_events->replicas_changed(r->w, r->inode);
 }
@@ -374,9 +365,17 @@ static void copy_done(struct job *j)
 	struct repair_copy *job = (struct repair_copy *)j;
 	struct drain *d = job_drain(&job->base);
 
+	bool rotten = false;
+
 	for (unsigned i = 0; d && i < job->count; i++)
-		if (job->missing[i])
+		if (job->missing[i]) {
 			set_add(d, &d->written, job->chunk[i]);
+			rotten = !j->result || j->result == -EBADMSG;
+		}
+	if (rotten) {
+		d->rotten++;
+		d->rotten_left = true;
+	}
 	free(job);
 }
 
@@ -440,6 +439,7 @@ static void round_begin(struct drain *d)
 	d->slot = 0;
 	d->cursor = 0;
 	d->rounds++;
+	d->rotten_left = false;
 	round_goes_on(d);
 }
 
@@ -447,7 +447,7 @@ static bool rest_is_small(const struct drain *d)
 {
 	uint64_t left = set_left(&d->written), rate = d->r->w->opts->repair_rate * 1000000ull;
 
-	return !d->failures && (left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S));
+	return !d->failures && !d->rotten_left && (left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S));
 }
 
 static void table_read(struct worker *w, int result, void *arg)
@@ -576,8 +576,10 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "a node does not answer"; /* balance.h's part moves as a whole or not at all */
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
+	if (d->rotten >= ROTTEN_BATCHES)
+		return "a chunk is rotten on all nodes that have it";
 	if (d->failures >= FAILURES)
-		return d->error == -EBADMSG ? "a chunk is rotten on all nodes that have it" : strerror(-d->error);
+		return strerror(-d->error);
 	if (d->unheard >= FAILURES)
 		return "no majority of the nodes answers about names";
 	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)

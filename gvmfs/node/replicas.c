@@ -242,15 +242,6 @@ void replicas_open(struct worker *w, struct inode *inode)
 	w->replicas_due_ns = 0;
 }
 
-/* It is to have some, or to be rid of what it has. */
-static bool any_without_slot(const struct record *rec)
-{
-	for (unsigned i = 0; i < rec->node_count; i++)
-		if (!record_node_is_used(rec, i))
-			return true;
-	return false;
-}
-
 bool replicas_are_untidy(const struct inode *inode)
 {
 	const struct replicas *r = inode->replicas;
@@ -258,7 +249,7 @@ bool replicas_are_untidy(const struct inode *inode)
 	/* (What the name table does not say yet may be needed by whoever reads there; and while copies lack, any more may be of use.) */
 	if (!r || r->closing || inode->disk->failed || inode->disk->view_saved || replicas_degraded(inode))
 		return false;
-	return r->drain || r->trims || any_without_slot(&inode->disk->rec);
+	return r->drain || r->trims || record_has_unused(&inode->disk->rec);
 }
 
 void replicas_close(struct inode *inode)
@@ -269,7 +260,7 @@ void replicas_close(struct inode *inode)
 	if (inode->replicas->degraded)
 		log_warning(inode->disk->rec.name, "DEGRADED: it is closed while of %u/%u of its chunks fewer than %u nodes "
 			    "have a copy%s", replicas_degraded(inode), inode->disk->rec.slot_count,
-			    inode->disk->rec.replicas, inode->replicas->drain || any_without_slot(&inode->disk->rec) ?
+			    inode->disk->rec.replicas, inode->replicas->drain || record_has_unused(&inode->disk->rec) ?
 			    ", and parts of it move to another node: that goes on when it is open for writing again" : "");
 	inode->replicas->closing = true; /* a caller may still be using it: the next tick frees it */
 	inode->replicas->w->replicas_due_ns = 0;

@@ -193,6 +193,19 @@ bool record_node_is_used(const struct record *r, unsigned node)
 	return false;
 }
 
+bool record_has_unused(const struct record *r)
+{
+	bool used[RECORD_NODES_MAX] = { false };
+
+	for (unsigned s = 0; s < r->slot_count; s++)
+		for (unsigned n = 0; n < r->replicas; n++)
+			used[r->slots[s].node[n]] = true;
+	for (unsigned i = 0; i < r->node_count; i++)
+		if (!used[i])
+			return true;
+	return false;
+}
+
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks)
 {
 	uint64_t whole = chunks / r->slot_count, rest = chunks % r->slot_count, n = 0;

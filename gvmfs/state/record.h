@@ -93,6 +93,9 @@ int record_node_find(const struct record *r, const struct gvm_id *node);
 /* Whether entry `node` has a replica of any slot. An entry without one stays until the node has dropped its data. */
 bool record_node_is_used(const struct record *r, unsigned node);
 
+/* Whether any node has none: one pass, where all nodes of many regions are asked about. */
+bool record_has_unused(const struct record *r);
+
 /* How many of the chunks 0..chunks-1 entry `node` has a replica of. */
 uint64_t record_node_chunks(const struct record *r, unsigned node, uint64_t chunks);
 
