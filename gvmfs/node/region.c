@@ -191,6 +191,8 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 
 	if (rj)
 		rj->tidies = replicas_are_untidy(inode);
+	for (unsigned i = 0; rj && rj->tidies && i < d->rec.node_count; i++)
+		rj->down[i] = inode->replicas->node[i].down_ns;
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);

@@ -192,7 +192,8 @@ static void parts_tidy(struct region_job *rj, struct pool *pool)
 		struct ask ask;
 		const struct gvm_region_open_rsp *rsp = &ask.call.rsp.region_open;
 
-		if (region_open(pool, rj, i, GVM_OPEN_LOOK, 0, deadline_ns, &ask) || rsp->epoch > rj->epoch)
+		/* Others may be waiting for the region. */
+		if (rj->down[i] || region_open(pool, rj, i, GVM_OPEN_LOOK, 0, deadline_ns, &ask) || rsp->epoch > rj->epoch)
 			continue;
 		if (record_node_is_used(&rj->rec, i))
 			part_trim(rj, pool, i, rsp->reserve_chunks, deadline_ns);

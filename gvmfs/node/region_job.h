@@ -37,6 +37,7 @@ struct region_job {
 	bool asked[RECORD_NODES_MAX]; /* stat: the nodes that have a slot, and were asked */
 	bool quiet[RECORD_NODES_MAX]; /* of these, those that did not answer */
 	bool tidies;		 /* detach: what a move has left on nodes is removed: replicas_are_untidy() */
+	bool down[RECORD_NODES_MAX]; /* not on these, which are not connected */
 };
 
 void region_job_attach(struct job *job, struct pool *pool);
