@@ -204,6 +204,7 @@ static int file_judge(struct keep_file *f, const struct keep_wish *w, const stru
 			      "directory of its own", w->dir, s->owner, w->owner);
 	if (pread(f->fd, unit, sizeof(unit), KEEP_HORIZON_AT) < 0)
 		return refuse(why, -errno, "%s cannot be read: %s", w->dir, strerror(errno));
+	s->version = KEEP_VERSION; /* as what is written from here on */
 	f->horizon_holds = keep_horizon_unpack(&f->horizon, &s->file, unit);
 	snprintf(s->owner, sizeof(s->owner), "%s", w->owner);
 	f->vouched = s->inode == f->inode && !f->horizon.suspect && (s->clean || same_boot || s->sync);

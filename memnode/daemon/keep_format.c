@@ -49,7 +49,7 @@ int keep_super_unpack(struct keep_super *s, const uint8_t *buf)
 		return -EBADMSG;
 	memset(s, 0, sizeof(*s));
 	s->version = (uint32_t)gvm_load_le(buf + 8, 4);
-	if (s->version != KEEP_VERSION)
+	if (s->version < KEEP_VERSION_READ || s->version > KEEP_VERSION)
 		return -EPROTONOSUPPORT;
 	if (gvm_load_le(buf + SUPER_USED, 8) != XXH3_64bits(buf, SUPER_USED) ||
 	    buf[96 + KEEP_OWNER_BYTES - 1])
