@@ -7,8 +7,6 @@
 
 #include "heap.h"
 
-#include "node/balance.h"
-#include "node/drain.h"
 #include "node/fiber.h"
 #include "node/index_read.h"
 #include "node/jobs.h"
@@ -18,7 +16,6 @@
 #include "node/region_lease.h"
 #include "node/repair.h"
 #include "node/repair_job.h"
-#include "node/replace.h"
 #include "node/replicas.h"
 #include "node/rot.h"
 #include "file.h"
@@ -185,78 +182,6 @@ void inode_reap(struct inodes *in, unsigned nr)
 {
 	(void)in;
 	(void)nr;
-}
-
-/* Nothing is moved. */
-
-bool drain_needs(struct worker *w, struct inode *i)
-{
-	(void)w;
-	(void)i;
-	return false;
-}
-
-void drain_open(struct replicas *r)
-{
-	(void)r;
-}
-
-void drain_end(struct replicas *r)
-{
-	(void)r;
-}
-
-bool drain_has(const struct replicas *r, unsigned slot, unsigned replica)
-{
-	(void)r;
-	(void)slot;
-	(void)replica;
-	return false;
-}
-
-bool drain_holds(const struct replicas *r, unsigned slot)
-{
-	(void)r;
-	(void)slot;
-	return false;
-}
-
-void drain_written(struct replicas *r, uint64_t chunk)
-{
-	(void)r;
-	(void)chunk;
-}
-
-void drain_look(struct replicas *r, uint64_t now_ns)
-{
-	(void)r;
-	(void)now_ns;
-}
-
-uint64_t drain_left(const struct replicas *r)
-{
-	(void)r;
-	return 0;
-}
-
-uint64_t drain_poll(struct worker *w, uint64_t now_ns)
-{
-	(void)w;
-	(void)now_ns;
-	return ~0ull;
-}
-
-uint64_t balance_poll(struct worker *w, uint64_t now_ns)
-{
-	(void)w;
-	(void)now_ns;
-	return ~0ull;
-}
-
-void replace_look(struct replicas *r, uint64_t now_ns)
-{
-	(void)r;
-	(void)now_ns;
 }
 
 /* Nothing is sealed. */

@@ -153,68 +153,6 @@ void repair_look(struct replicas *r, uint64_t ns)
 	(void)ns;
 }
 
-void replace_look(struct replicas *r, uint64_t ns)
-{
-	(void)r;
-	(void)ns;
-}
-
-uint64_t balance_poll(struct worker *w, uint64_t ns)
-{
-	(void)w;
-	(void)ns;
-	return ~0ull;
-}
-
-uint64_t drain_poll(struct worker *w, uint64_t ns)
-{
-	(void)w;
-	(void)ns;
-	return ~0ull;
-}
-
-bool drain_needs(struct worker *w, struct inode *i)
-{
-	(void)w;
-	(void)i;
-	return false;
-}
-
-void drain_open(struct replicas *r)
-{
-	(void)r;
-}
-
-bool drain_holds(const struct replicas *r, unsigned slot)
-{
-	(void)r;
-	(void)slot;
-	return false;
-}
-
-void drain_written(struct replicas *r, uint64_t chunk)
-{
-	(void)r;
-	(void)chunk;
-}
-
-void drain_look(struct replicas *r, uint64_t ns)
-{
-	(void)r;
-	(void)ns;
-}
-
-void drain_end(struct replicas *r)
-{
-	(void)r;
-}
-
-uint64_t drain_left(const struct replicas *r)
-{
-	(void)r;
-	return 0;
-}
-
 void repair_end(struct replicas *r)
 {
 	(void)r;
