@@ -364,7 +364,6 @@ static void copy_done(struct job *j)
 {
 	struct repair_copy *job = (struct repair_copy *)j;
 	struct drain *d = job_drain(&job->base);
-
 	bool rotten = false;
 
 	for (unsigned i = 0; d && i < job->count; i++)
@@ -447,7 +446,9 @@ static bool rest_is_small(const struct drain *d)
 {
 	uint64_t left = set_left(&d->written), rate = d->r->w->opts->repair_rate * 1000000ull;
 
-	return !d->failures && !d->rotten_left && (left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S));
+	if (d->failures || d->rotten_left)
+		return false;
+	return left <= FEW || (!is_single(d->r) && d->rounds >= ROUNDS && left * GVM_CHUNK_BYTES <= rate * REST_S);
 }
 
 static void table_read(struct worker *w, int result, void *arg)

@@ -8,8 +8,9 @@
  *
  * Space: `limit` cells may be taken by entries and chunk bodies together; a region is charged for
  * its entries (and the views of its slots, if it is to have some) when it is made, and promised
- * `reserve_chunks` bodies of the largest size. The sum of the promises stays within limit * overcommit, and a region never holds more bodies than it was
- * promised: so with an overcommit of 1 no PUT within the promise can fail for want of space.
+ * `reserve_chunks` bodies of the largest size. The sum of the promises stays within limit *
+ * overcommit, and a region never holds more bodies than it was promised: so with an overcommit of 1
+ * no PUT within the promise can fail for want of space.
  */
 #ifndef GVM_REGION_H
 #define GVM_REGION_H
