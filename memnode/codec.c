@@ -206,6 +206,38 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 	chunk_encode_with(c, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
 }
 
+int chunk_encode_lost_with(uint32_t blocks, unsigned shift, chunk_finish_fn *finish, void *arg,
+			   struct chunk_head *head, uint8_t *body)
+{
+	head->zero_map = ~chunk_pages_of_blocks(shift, blocks);
+	head->block_mask = blocks;
+	head->block_shift = (uint8_t)shift;
+	head->sealed = false;
+	head->body_bytes = 0;
+	for (uint32_t m = blocks; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		uint8_t *to = body + head->body_bytes;
+		int err;
+
+		head->block[b].raw = false;
+		head->block[b].bytes = CHUNK_LOST_BYTES;
+		memset(to, 0, CHUNK_LOST_BYTES);
+		err = finish(arg, head, b, to);
+		if (err)
+			return err;
+		head->body_bytes += CHUNK_LOST_BYTES;
+	}
+	return 0;
+}
+
+void chunk_encode_lost(uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		       struct chunk_head *head, uint8_t *body)
+{
+	const struct place place = {region, chunk};
+
+	chunk_encode_lost_with(blocks, shift, block_finish, (void *)&place, head, body);
+}
+
 /* ---- decoding ---- */
 
 static int block_decode(struct chunk_codec *c, const struct chunk_block *k, const uint8_t *from,
@@ -237,22 +269,27 @@ int chunk_decode_with(struct chunk_codec *c, const struct chunk_head *head, cons
 		      uint32_t *valid)
 {
 	uint32_t listed = chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	uint32_t zero = head->zero_map & (listed | zero_pages);
+	uint32_t zero = head->zero_map & (listed | zero_pages), lost = 0;
 
 	for (uint32_t m = head->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
 		const struct chunk_block *k = &head->block[b];
 		const uint8_t *bytes = take(arg, head, b, body);
 
-		if (!bytes || block_decode(c, k, bytes, chunk_block_held(head, b), chunk_data))
+		if (!bytes)
+			return -EBADMSG;
+		if (chunk_block_is_lost(k))
+			lost |= chunk_block_pages(head->block_shift, b);
+		else if (block_decode(c, k, bytes, chunk_block_held(head, b), chunk_data))
 			return -EBADMSG;
 		body += k->bytes;
 	}
-	*valid = listed | zero;
+	zero &= ~lost;
+	*valid = (listed & ~lost) | zero;
 	for (; zero; zero &= zero - 1)
 		memset(chunk_data + (unsigned)__builtin_ctz(zero) * GVM_PAGE_BYTES, 0,
 		       GVM_PAGE_BYTES);
-	return 0;
+	return lost ? -ENODATA : 0;
 }
 
 int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,

@@ -149,6 +149,17 @@ void chunk_parts_begin(struct chunk_parts *p, bool sealed);
 /* A part that comes twice is taken once. 0; -EINVAL: it has blocks of another size than ours, or the other form. */
 int chunk_parts_add(struct chunk_parts *p, const struct chunk_head *part, const uint8_t *body);
 
+/*
+ * What is lost. A block of one byte that is not raw is no compressed page: it says that its pages are lost. A writer puts it in
+ * where no node could read any more what it had, so that the rest of the chunk can be written. To a node it is a block like
+ * others, and a reader gets an error.
+ */
+#define CHUNK_LOST_BYTES 1u
+static inline bool chunk_block_is_lost(const struct chunk_block *k)
+{
+	return !k->raw && k->bytes == CHUNK_LOST_BYTES;
+}
+
 /* An encoder and decoder with its lz4 state; one per thread. NULL: no memory. */
 struct chunk_codec;
 struct chunk_codec *chunk_codec_create(void);
@@ -164,11 +175,16 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		  struct chunk_head *head, uint8_t *body);
 
+/* Encodes a chunk of which the blocks in `blocks` are lost, and all else is zero. */
+void chunk_encode_lost(uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		       struct chunk_head *head, uint8_t *body);
+
 /*
  * Verifies and decodes the listed blocks of a plain chunk into chunk_data (GVM_CHUNK_BYTES), each page at its
  * place, with zeros for the zero pages of those blocks; and writes zeros for the pages in
  * `zero_pages & head->zero_map` of the blocks that are not listed. Other pages are not touched.
- * Returns 0 and in *valid the pages written, or -EBADMSG: then nothing in chunk_data may be used.
+ * Returns 0 and in *valid the pages written; -ENODATA, and the same, if others of the listed ones are lost; or -EBADMSG: then
+ * nothing in chunk_data may be used.
  */
 int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
 		 const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages,
@@ -185,6 +201,8 @@ typedef const uint8_t *chunk_take_fn(void *arg, const struct chunk_head *head, u
 int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
 		      struct chunk_head *head, uint8_t *body);
+int chunk_encode_lost_with(uint32_t blocks, unsigned shift, chunk_finish_fn *finish, void *arg,
+			   struct chunk_head *head, uint8_t *body);
 int chunk_decode_with(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
 		      chunk_take_fn *take, void *arg, uint32_t zero_pages, uint8_t *chunk_data,
 		      uint32_t *valid);

@@ -370,6 +370,16 @@ int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_da
 	return err;
 }
 
+int seal_encode_lost(struct sealer *s, uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		     uint64_t version, struct chunk_head *head, uint8_t *body)
+{
+	struct under_way u = {.s = s, .region = region, .chunk = chunk, .version = version};
+	int err = chunk_encode_lost_with(blocks, shift, block_seal, &u, head, body);
+
+	head->sealed = true;
+	return err;
+}
+
 /* By which a host knows a sealed block again: no node can make another valid one, and of those that were sealed for
  * the same place, a million say, none has the same 64 bits with a probability of 1 - 2^-44. */
 static uint64_t block_id(const struct chunk_block *k)

@@ -55,8 +55,12 @@ int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_da
 		uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		uint64_t version, struct chunk_head *head, uint8_t *body);
 
+/* As chunk_encode_lost(), sealed. */
+int seal_encode_lost(struct sealer *s, uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		     uint64_t version, struct chunk_head *head, uint8_t *body);
+
 /*
- * As chunk_decode(), of an answer in `version` of the chunk (what the node says): 0, or -EBADMSG where anything
+ * As chunk_decode(), of an answer in `version` of the chunk (what the node says): 0, -ENODATA, or -EBADMSG where anything
  * is not as it was sealed, or not what `known` says of the pages that came or are in zero_pages. Then nothing in
  * chunk_data may be used.
  */

@@ -108,10 +108,9 @@ static int piece_open(struct cache_entry *e, uint64_t version, const struct chun
 	store_doubt(e, in_flux); /* a request that was sent again brings pages that are valid once more */
 	error = seal_decode(w->sealer, w->codec, head, body, &e->inode->disk->rec.id, e->chunk, version, &expected,
 			    e->asked, e->data, got);
-	if (error)
-		return error;
-	sealing_learn(known, head, *got & ~in_flux);
-	return 0;
+	if (!error || error == -ENODATA)
+		sealing_learn(known, head, *got & ~in_flux);
+	return error;
 }
 
 static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
@@ -125,7 +124,7 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 					     e->data, &got);
 
 	(void)conn;
-	if (error < 0) {
+	if (error < 0 && error != -ENODATA) {
 		store_spoilt(e);
 		return error;
 	}
@@ -134,7 +133,7 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
 	store_piece(e, got);
 	store_turn(e->store);
-	return 0;
+	return error;
 }
 
 static void fetch_done(struct fetch *f, int result)

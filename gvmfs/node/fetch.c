@@ -95,8 +95,12 @@ static int request_piece(struct gvm_get *get, uint64_t version, const struct chu
 {
 	struct fetch_request *q = (struct fetch_request *)get;
 
+	struct fetch *f = q->fetch;
 	/* The version is not below the requested one: the node and the client library check that. */
-	return q->fetch->ended ? 0 : q->fetch->piece(q->fetch, get->req.conn, version, head, body);
+	int error = f->ended ? 0 : f->piece(f, get->req.conn, version, head, body);
+
+	q->lost |= error == -ENODATA;
+	return error == -ENODATA ? 0 : error;
 }
 
 static void next_ask(struct fetch *f);
@@ -124,17 +128,17 @@ static void request_done(struct gvm_req *req)
 {
 	struct fetch_request *q = (struct fetch_request *)req;
 	struct fetch *f = q->fetch;
-	int result = req->result;
+	int result = !req->result && q->lost ? -ENODATA : req->result;
 
 	q->under_way = false;
 	if (f->ended)
 		return;
-	if (!result && f->ways > 1)
+	if (!req->result && f->ways > 1)
 		fetch_latency_learn(q->latency, gvm_now_ns() - q->sent_ns);
 	q->rotten = result == -EBADMSG;
 	if (!f->error)
 		f->error = result;
-	if (!result || result == -EKEYREVOKED || result == -ECANCELED)
+	if (!result || result == -ENODATA || result == -EKEYREVOKED || result == -ECANCELED)
 		fetch_end(f, result);
 	else if (f->asked < f->ways)
 		next_ask(f);

@@ -46,6 +46,7 @@ struct fetch_request {
 	uint64_t version; /* fetch_newest_begin(): the node's version of the chunk */
 	bool under_way;
 	bool rotten; /* the node's copy does not verify */
+	bool lost;   /* some of its pages are */
 };
 
 struct fetch {
@@ -53,7 +54,8 @@ struct fetch {
 	struct gvm_get_req what;
 	uint64_t deadline_ns; /* as in struct gvm_req */
 	/* Called with a part of the chunk; a part may come twice. If it returns an error (-EBADMSG: the part does not
-	 * verify), the node counts as failed. */
+	 * verify), the node counts as failed. -ENODATA: some of its pages are lost (codec.h), which no other node
+	 * can change: the fetch goes on, and ends with this error. */
 	int (*piece)(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		     const uint8_t *body);
 	/* Called once, not from within fetch_begin(), with 0 or a negative errno. */

@@ -327,6 +327,8 @@ static const char *error_text(int error)
 		return "FENCED: another host has taken the region";
 	case -EBADMSG:
 		return "CORRUPT: a checksum does not match";
+	case -ENODATA:
+		return "LOST: pages that no node could read any more; they are errors until they are written";
 	case -ENOSPC:
 		return "the node is full, in spite of its promise";
 	case -EBUSY:

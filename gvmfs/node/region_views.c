@@ -211,36 +211,33 @@ struct chunk_move {
 	const struct region_job *rj;
 	uint64_t chunk;
 	uint8_t *data, *body, *opened;
-	struct chunk_parts sealed; /* goes as it was stored */
+	struct chunk_parts parts; /* it goes as it was stored */
 	uint32_t got;
 };
 
-/* Nodes do not look at sealed blocks that they send: one that is rotten must not take a good one's place. */
-static int piece_keep(struct chunk_move *m, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+/* Nodes do not look at what they send: a block that is rotten must not take a good one's place. */
+static int piece_believe(const struct chunk_move *m, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	static const struct seal_known nothing;
 	uint32_t got;
 	int r;
 
-	if (!head->block_mask)
-		return chunk_parts_add(&m->sealed, head, body);
+	if (!head->sealed != !m->rj->opts->sealing)
+		return -EBADMSG;
+	if (!head->sealed)
+		return chunk_verify(head, body, &m->rj->rec.id, m->chunk);
 	r = seal_decode(m->rj->job.jobs->sealer, m->codec, head, body, &m->rj->rec.id, m->chunk, version, &nothing, 0,
 			m->opened, &got);
-	return r ? r : chunk_parts_add(&m->sealed, head, body);
+	return r == -ENODATA ? 0 : r; /* what is lost stays so */
 }
 
 static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	struct chunk_move *m = (struct chunk_move *)get;
-	uint32_t got = chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
-	int r;
+	int r = head->block_mask ? piece_believe(m, version, head, body) : 0;
 
-	if (m->rj->opts->sealing)
-		r = piece_keep(m, version, head, body);
-	else
-		r = chunk_decode(m->codec, head, body, &m->rj->rec.id, m->chunk, ~0u, m->data, &got);
-	m->got |= got;
-	return r;
+	m->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
+	return r || !head->block_mask ? r : chunk_parts_add(&m->parts, head, body);
 }
 
 static int chunk_get(struct chunk_move *m, struct pool *pool, const struct record_node *from, uint64_t version)
@@ -252,7 +249,7 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 		return -ENOMEM;
 	m->done = false;
 	m->got = 0;
-	chunk_parts_begin(&m->sealed, true);
+	chunk_parts_begin(&m->parts, m->rj->opts->sealing);
 	m->get.req = (struct gvm_req){ .done = pool_done, .arg = &m->done, .node = from->incarnation,
 				       .deadline_ns = pool_call_deadline(pool->opts) };
 	m->get.on_piece = move_piece;
@@ -266,23 +263,16 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 static int chunk_put(struct chunk_move *m, struct pool *pool, const struct record_node *to, uint64_t version)
 {
 	struct gvm_conn *conn = pool_node(pool, to);
-	struct chunk_head head;
 	struct gvm_put put;
 	bool done = false;
 
 	if (!conn)
 		return -ENOMEM;
-	if (!m->rj->opts->sealing)
-		chunk_encode(m->codec, m->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &m->rj->rec.id, m->chunk, &head, m->body);
 	put = (struct gvm_put){ .req = { .done = pool_done, .arg = &done, .node = to->incarnation,
 					 .deadline_ns = pool_call_deadline(pool->opts) },
 				.what = { .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
 					  .version = version },
-				.head = &head, .body = m->body };
-	if (m->rj->opts->sealing) {
-		put.head = &m->sealed.head;
-		put.body = m->sealed.body;
-	}
+				.head = &m->parts.head, .body = m->parts.body };
 	gvm_put(conn, &put);
 	return pool_wait(conn, &put.req);
 }
@@ -357,8 +347,8 @@ int region_versions_settle(struct region_versions *v, struct region_job *rj, str
 				.body = malloc(GVM_CHUNK_BYTES), .opened = malloc(GVM_CHUNK_BYTES) };
 	int r = m.codec && m.data && m.body && m.opened ? 0 : -ENOMEM;
 
-	m.sealed.body = m.data;
-	m.sealed.other = m.body;
+	m.parts.body = m.data;
+	m.parts.other = m.body;
 	for (m.chunk = 0; !r && m.chunk < v->chunks; m.chunk++)
 		if (rj->index[m.chunk] && !is_settled(v, rj, m.chunk))
 			r = chunk_settle(v, rj, pool, &m);

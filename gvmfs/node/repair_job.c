@@ -217,13 +217,15 @@ static int piece_believe(const struct copy *c, uint64_t version, const struct ch
 	const struct repair_copy *job = c->all->job;
 	const struct jobs *jobs = job->base.job.jobs;
 	uint32_t got;
+	int r;
 
 	if (job->mends && version != job->version)
 		return -ESTALE;
 	if (!head->sealed)
 		return chunk_verify(head, body, &job->base.region, c->chunk);
-	return seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
-			   job->mends ? &job->known : &nothing, job->mends ? ~0u : 0, c->all->opened, &got);
+	r = seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
+			job->mends ? &job->known : &nothing, job->mends ? ~0u : 0, c->all->opened, &got);
+	return r == -ENODATA ? 0 : r; /* what is lost is so in the copy, too */
 }
 
 /* Nothing of it has come. */

@@ -77,7 +77,7 @@ static void flush_complete(struct flush *f, uint32_t pages)
 	int error;
 
 	f->base_fetched = true;
-	f->fetched = 0;
+	f->fetched = f->lost = 0;
 	f->asked = pages;
 	error = f->env->get(f, pages);
 	if (error)
@@ -106,9 +106,30 @@ void flush_sent(struct flush *f, int error)
 		flush_complete(f, ~f->pages);
 }
 
-void flush_piece(struct flush *f, uint32_t pages)
+void flush_piece(struct flush *f, uint32_t pages, uint32_t lost)
 {
 	f->fetched |= pages;
+	f->lost |= lost;
+}
+
+/* Sends what was encoded, and f->lost, as a whole chunk. */
+static void lost_go(struct flush *f)
+{
+	int error = f->env->lose(f);
+
+	if (error)
+		f->env->end(f, error);
+	else
+		flush_go(f, true);
+}
+
+/* No node can read what it has of the chunk. */
+static void flush_lose(struct flush *f)
+{
+	f->loses = true;
+	f->lost = ~(f->pages | f->beyond);
+	if (flush_encode(f, f->resident ? f->env->scratch(f) : f->data, chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages)))
+		lost_go(f);
 }
 
 /* Copies the slot's pages over the fetched ones. (Pages of an eviction were read into place.) */
@@ -127,8 +148,12 @@ void flush_fetched(struct flush *f, int error)
 	uint32_t blocks = f->whole_retry ? ALL_BLOCKS
 					 : chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
 
-	if (!error && f->asked & ~f->fetched)
+	if (!error && f->asked & ~(f->fetched | f->lost))
 		error = -EBADMSG;
+	if (error == -EUCLEAN) {
+		flush_lose(f);
+		return;
+	}
 	if (error) {
 		f->env->end(f, error);
 		return;
@@ -142,7 +167,10 @@ void flush_fetched(struct flush *f, int error)
 		return;
 	}
 	overlay(f);
-	flush_put(f, f->env->scratch(f), blocks, f->whole_retry);
+	if (!f->lost)
+		flush_put(f, f->env->scratch(f), blocks, f->whole_retry);
+	else if (flush_encode(f, f->env->scratch(f), blocks & ~chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->lost)))
+		lost_go(f);
 }
 
 /* Reads adjacent pages of a chunk's memory. */
@@ -221,8 +249,8 @@ void flush_start(struct flush *f)
 	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages);
 	uint32_t missing = chunk_pages_of_blocks(CHUNK_BLOCK_SHIFT, blocks) & ~f->pages;
 
-	f->base_fetched = false;
-	f->fetched = 0;
+	f->base_fetched = f->loses = false;
+	f->fetched = f->lost = 0;
 	f->clean = false;
 	if (f->resident) {
 		evict_start(f);

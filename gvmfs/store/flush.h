@@ -9,9 +9,13 @@
  * known is completed: the others are fetched. The node gets the whole chunk or the changed blocks; if it
  * holds another base than ours, it gets the whole chunk, once.
  *
+ * Where the heads of all copies are damaged, so that no node can read what it has, the pages that are known are sent as
+ * a whole chunk, whose others are lost (codec.h): every read of those is an error, until they are written.
+ *
  * In a sealed region (memnode/SEAL.md) a flush encodes its pages only once. If the whole chunk has
  * to be sent, it is composed of these blocks and of the node's other blocks as they are: so a
- * version of a chunk has the same bytes on all nodes. A flush that has failed is sent again under a
+ * version of a chunk has the same bytes on all nodes. (It encodes its pages once more where it found that no node can
+ * read its copy: none has taken anything in this version then.) A flush that has failed is sent again under a
  * new version.
  *
  * The decisions reach the kernel and the nodes only through struct flush_env, of which there are two:
@@ -40,6 +44,8 @@ struct flush_env {
 	int (*encode)(struct flush *f, const uint8_t *from, uint32_t blocks);
 	/* Sealed: adds the blocks that get() has fetched, as they are, to those that were encoded. */
 	int (*compose)(struct flush *f);
+	/* Makes what was encoded the whole chunk: f->lost are lost, all others zero. */
+	int (*lose)(struct flush *f);
 	/* get() fetches pages of the base into the scratch buffer, and keeps what is encoded.
 	 * send() sends what was encoded, as a change of `base`; 0: as a whole chunk. */
 	int (*get)(struct flush *f, uint32_t pages);
@@ -63,6 +69,7 @@ struct flush {
 	struct record_node node[RECORD_REPLICAS]; /* the nodes that it goes to */
 	uint8_t replica[RECORD_REPLICAS];	  /* the number of each among the chunk's replicas */
 	unsigned nodes;
+	bool all;	 /* these are all that may have a copy (sender.c) */
 	bool replicated; /* the chunk has several replicas: a node that does not answer is given up */
 	uint8_t acked;	 /* bit i: replica i has the version (sender.c) */
 	bool held;	 /* it may not be sent yet (sender.c) */
@@ -71,6 +78,7 @@ struct flush {
 	uint64_t version; /* the chunk's version from now on */
 	uint64_t base;	  /* its version on the node, with GVM_VERSION_ZERO; 0: never written */
 	bool tried;	  /* a version above `base` was sent before: the node may have that instead */
+	uint32_t beyond;  /* pages behind the region's end (sender.c) */
 	uint32_t pages;	  /* valid pages of data: the flush changes these on the node, and no others */
 	const uint8_t *data; /* NULL: read from memory_fd, at the chunk's place */
 	bool sealed;
@@ -90,6 +98,7 @@ struct flush {
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* only changed blocks were sent */
 	bool base_fetched; /* the rest of a block was fetched first */
+	bool loses;	   /* no node could read its copy: the pages that are not here are lost */
 	uint32_t put_bytes, raw_bytes, zero_pages;
 	struct seal_known seals; /* sealed: of the pages that were sent, for seals_known */
 	/* the writer's own */
@@ -98,6 +107,7 @@ struct flush {
 	unsigned buffer;
 	struct gvm_get get;
 	unsigned get_from; /* the index in node[] of the node that is asked */
+	unsigned unreadable; /* nodes that found the heads of their copies damaged */
 	struct flush_put {
 		struct gvm_put put; /* first */
 		struct flush *f;
@@ -112,6 +122,7 @@ struct flush {
 	uint32_t encoded; /* pages */
 	uint32_t asked;	  /* pages of the base that are being fetched */
 	uint32_t fetched; /* those of them that are in the scratch buffer */
+	uint32_t lost;	  /* pages that are sent as lost, or that the base says are */
 };
 
 /* The chunk's index entry after a flush that succeeded: 0 if the chunk is zero and was never sent to the
@@ -127,9 +138,9 @@ static inline uint64_t flush_index_entry(const struct flush *f)
 
 /* Begins a flush that has a writer and buffers. */
 void flush_start(struct flush *f);
-/* Some pages that flush_env.get() asked for are in the scratch buffer. */
-void flush_piece(struct flush *f, uint32_t pages);
-/* flush_env.get() has ended, with 0 or a negative errno. */
+/* Of the pages that flush_env.get() asked for some are in the scratch buffer, and others are lost. */
+void flush_piece(struct flush *f, uint32_t pages, uint32_t lost);
+/* flush_env.get() has ended, with 0 or a negative errno. -EUCLEAN: no node can read its copy. */
 void flush_fetched(struct flush *f, int error);
 /* flush_env.send() has ended, with 0 or a negative errno. -EREMCHG: a node has another base. */
 void flush_sent(struct flush *f, int error);

@@ -16,6 +16,7 @@ static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uin
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
 
 	f->nodes = 0;
+	f->all = !f->replicated || replicas == view_word_members(replicas_slot(inode, f->chunk)->word);
 	for (unsigned i = 0; i < rec->replicas; i++)
 		if (replicas >> i & 1) {
 			f->replica[f->nodes] = (uint8_t)i;
@@ -131,11 +132,22 @@ static void plain_sent(struct worker *w, struct flush *f)
 	f->stored(w, f);
 }
 
+/* A write-back may end behind the file's end, if that was cut off meanwhile. */
+static uint32_t pages_beyond(const struct record *rec, uint64_t chunk)
+{
+	uint64_t pages = (rec->size_bytes + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES, first = chunk * GVM_CHUNK_PAGES;
+
+	if (pages >= first + GVM_CHUNK_PAGES)
+		return 0;
+	return pages > first ? ~0u << (pages - first) : ~0u;
+}
+
 void sender_send(struct worker *w, struct inode *inode, struct flush *f)
 {
 	struct view_slot *v = replicas_slot(inode, f->chunk);
 
 	f->region = inode->disk->rec.id;
+	f->beyond = pages_beyond(&inode->disk->rec, f->chunk);
 	f->inode = inode;
 	f->acked = 0;
 	f->replicated = v;

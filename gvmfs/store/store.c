@@ -138,6 +138,8 @@ static void slot_flushed(struct store *s, struct slot *slot)
 		if (f->sealed && !mutant("seals-forgotten"))
 			s->env->seals_set(s, inode, f);
 		s->env->index_set(s, inode, chunk, flush_index_entry(f));
+		if (f->loses)
+			s->env->report(s, inode, chunk, "write-back of a part", -ENODATA);
 		store_count(s, inode, chunks_written, 1);
 		store_count(s, inode, put_bytes, f->put_bytes);
 		store_count(s, inode, put_raw_bytes, f->raw_bytes);

@@ -161,7 +161,21 @@ static int flush_compose(struct flush *f)
 	return sealed_compose(flush_room(f), f);
 }
 
-/* Decodes a part of the base into the scratch buffer. */
+static int flush_lose(struct flush *f)
+{
+	struct chunk_parts *room = flush_room(f);
+	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->lost);
+	int error = 0;
+
+	if (f->sealed)
+		error = seal_encode_lost(f->writer->sealer, blocks, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, f->version,
+					 &room->head, room->body);
+	else
+		chunk_encode_lost(blocks, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &room->head, room->body);
+	return error ? error : flush_compose(f);
+}
+
+/* Decodes a part of the base into the scratch buffer. -ENODATA: but for what is lost. */
 static int piece_decode(struct flush *f, uint64_t version, const struct chunk_head *head, const uint8_t *body,
 			uint32_t *got)
 {
@@ -173,7 +187,7 @@ static int piece_decode(struct flush *f, uint64_t version, const struct chunk_he
 		return chunk_decode(f->writer->codec, head, body, &f->region, f->chunk, asked, flush_scratch(f), got);
 	r = seal_decode(f->writer->sealer, f->writer->codec, head, body, &f->region, f->chunk, version,
 			f->seals_known ? f->seals_known : &nothing, asked, flush_scratch(f), got);
-	if (!r && chunk_parts_add(flush_room(f), head, body))
+	if ((!r || r == -ENODATA) && chunk_parts_add(flush_room(f), head, body))
 		r = -EBADMSG;
 	return r;
 }
@@ -185,9 +199,10 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 	uint32_t got = 0;
 	int r = piece_decode(f, version, head, body, &got);
 
-	if (r == 0)
-		flush_piece(f, got);
-	return r;
+	if (r && r != -ENODATA)
+		return r;
+	flush_piece(f, got, r ? chunk_pages_of_blocks(head->block_shift, head->block_mask) & ~got : 0);
+	return 0;
 }
 
 /* ---- nodes that do not answer, if there are others */
@@ -326,9 +341,10 @@ static void get_done(struct gvm_req *req)
 	wait_end(f);
 	if (error != -ETIMEDOUT)
 		heard(f);
+	f->unreadable += error == -EBADMSG && req->detail; /* the node knows the version, and nothing else */
 	if (error && error != -EKEYREVOKED && f->get_from + 1 < f->nodes && !get_ask(f, f->get_from + 1))
 		return;
-	flush_fetched(f, error);
+	flush_fetched(f, f->all && f->unreadable == f->nodes ? -EUCLEAN : error);
 }
 
 static int get_ask(struct flush *f, unsigned from)
@@ -347,6 +363,7 @@ static int get_ask(struct flush *f, unsigned from)
 static int flush_get(struct flush *f, uint32_t pages)
 {
 	chunk_parts_begin(flush_room(f), f->sealed);
+	f->unreadable = 0;
 	f->get.on_piece = get_piece;
 	f->get.what = (struct gvm_get_req){
 		.region = f->region,
@@ -447,6 +464,7 @@ static const struct flush_env calls = {
 	.read = flush_read,
 	.encode = flush_encode,
 	.compose = flush_compose,
+	.lose = flush_lose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,

@@ -141,10 +141,10 @@ static void chunk_send(struct resident *r, uint64_t c, struct eviction *e)
 	uint64_t epoch = r->env->epoch(r);
 
 	k->sending = true;
-	e->mends = k->rotten && r->mark[c].filled == ~0u;
+	e->mends = k->rotten;
 	k->rotten = false;
 	if (e->mends && !mutant("rot-unsent"))
-		hashes_forget(r, c); /* so all of it is sent */
+		hashes_forget(r, c); /* so all that is here is sent */
 	f->resident = true;
 	f->epoch = epoch - mutant("stale-epoch");
 	f->chunk = c;
@@ -227,7 +227,7 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, zero_pages_written, f->zero_pages);
 	resident_count(r, delta_puts, f->delta);
 	resident_count(r, base_fetches, f->base_fetched);
-	resident_count(r, copies_mended, ((const struct eviction *)f)->mends);
+	resident_count(r, copies_mended, ((const struct eviction *)f)->mends && f->pages == ~0u);
 }
 
 /* The node has the pages that the flush read. */
@@ -240,6 +240,9 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 		r->env->seals_set(r, f);
 	if (!f->clean)
 		r->env->index(r, c, entry);
+	if (f->loses)
+		r->env->report(r, c, "write-back of a part", -ENODATA);
+	r->chunk[c].lost |= f->loses;
 	/* Nothing was sent under f->version, so no node can hold it. */
 	if (f->clean || !entry)
 		r->env->mark64(r, &r->mark[c].tried, f->base & GVM_VERSION_MASK);

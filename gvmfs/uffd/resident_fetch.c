@@ -216,8 +216,8 @@ static void fetch_failed(struct resident *r, uint64_t c, uint32_t waited, int er
 {
 	r->env->report(r, c, "read", error);
 	if (r->chunk[c].rotten && r->mark[c].filled != ~0u) {
-		r->chunk[c].lost = error == -EBADMSG;
-		r->chunk[c].rotten = false;
+		r->chunk[c].lost = error == -EBADMSG || error == -ENODATA;
+		r->chunk[c].rotten = r->chunk[c].lost; /* what is here is sent */
 	}
 	fetch_over(r, c);
 	if (waited && !r->aborted)
@@ -278,12 +278,15 @@ static int fetch_end(struct resident_fetch *f, int error)
 {
 	struct resident *r = f->r;
 	uint64_t c = f->chunk;
-	uint32_t lacking = f->waited & f->asked & ~r->mark[c].filled;
-	uint32_t others = f->waited & ~lacking;
+	uint32_t lacking, others;
 
 	/* A page that is marked as filled and missing would be read as zeros. */
 	if (!error && f->asked & ~f->decoded)
 		error = -EBADMSG;
+	if (error && !r->client_gone && !f->ahead)
+		fetch_show(f); /* what has come is right; an error shows in what lacks */
+	lacking = f->waited & f->asked & ~r->mark[c].filled;
+	others = f->waited & ~lacking;
 
 	if (r->client_gone) {
 		fetch_free(f);

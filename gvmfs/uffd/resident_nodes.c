@@ -12,6 +12,7 @@
 #include "store/sender.h"
 #include "store/store.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* If a request was sent again, or to another node too, pages arrive twice. A page that arrived
@@ -39,9 +40,9 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 		*got = f->asked;
 		error = 0;
 	}
-	if (!error)
+	if (!error || error == -ENODATA)
 		sealing_learn(r->w->sealer ? known : NULL, head, *got);
-	for (unsigned p = 0; !error && again && p < GVM_CHUNK_PAGES; p++)
+	for (unsigned p = 0; (!error || error == -ENODATA) && again && p < GVM_CHUNK_PAGES; p++)
 		if (*got & ~f->decoded & 1u << p)
 			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
 	return error;
@@ -55,7 +56,7 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 	uint32_t got = 0;
 	int error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
 
-	if (error < 0)
+	if (error < 0 && error != -ENODATA)
 		return error;
 	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
 	worker_count(r->w, r->inode, fetch_raw_bytes,
@@ -67,7 +68,7 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 		r->rs->paused = true;
 	}
 	resident_piece(f, got);
-	return 0;
+	return error;
 }
 
 static void fetch_done(struct fetch *fetch, int result)

@@ -4,8 +4,8 @@
  * newer, and is sent as a whole, under a new version.
  *
  * Of a chunk that has some of its pages the others are fetched first: each block verifies or does not, whatever the
- * others are. If one of those does not, it is lost, and the chunk is left as it is: what is not here cannot be written.
- * A chunk that leaves meanwhile is sent like any other.
+ * others are. If one of those does not, it is lost: what is not here cannot be written, and what is here is sent alone, as
+ * it is if the chunk leaves before that is known.
  */
 #include "resident_priv.h"
 
@@ -30,7 +30,7 @@ static bool rot_step(struct resident *r, uint64_t c)
 
 	if (!k->rotten || k->sending || k->state == CHUNK_FILLING)
 		return true; /* its end notes it */
-	if (r->mark[c].filled == ~0u)
+	if (r->mark[c].filled == ~0u || k->lost)
 		return eviction_rot(r, c);
 	k->rotten = resident_complete(r, c); /* or else it is found again */
 	return true;

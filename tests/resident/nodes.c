@@ -177,6 +177,13 @@ static int flush_compose(struct flush *f)
 	return 0;
 }
 
+static int flush_lose(struct flush *f)
+{
+	(void)f;
+	world_wrong("pages are given up that the node has");
+	return 0;
+}
+
 static bool flush_is_dry(const struct flush *f)
 {
 	(void)f;
@@ -222,6 +229,7 @@ const struct flush_env world_flush = {
 	.read = flush_read,
 	.encode = flush_encode,
 	.compose = flush_compose,
+	.lose = flush_lose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,
@@ -330,7 +338,7 @@ static bool base(const struct event *e)
 			world_wrong("an honest node's base is refused");
 	}
 	w->based |= f->asked;
-	flush_piece(f, f->asked);
+	flush_piece(f, f->asked, 0);
 	flush_fetched(f, 0);
 	return true;
 }

@@ -290,6 +290,13 @@ static int flush_compose(struct flush *f)
 	return 0;
 }
 
+static int flush_lose(struct flush *f)
+{
+	(void)f;
+	world_wrong("pages are given up that the node has");
+	return 0;
+}
+
 static bool flush_is_dry(const struct flush *f)
 {
 	(void)f;
@@ -335,6 +342,7 @@ const struct flush_env world_flush = {
 	.read = flush_read,
 	.encode = flush_encode,
 	.compose = flush_compose,
+	.lose = flush_lose,
 	.get = flush_get,
 	.send = flush_send,
 	.is_dry = flush_is_dry,

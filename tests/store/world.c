@@ -729,7 +729,7 @@ static bool base(const struct event *e)
 			world_wrong("an honest node's base is refused");
 	}
 	wire->based |= f->asked;
-	flush_piece(f, f->asked);
+	flush_piece(f, f->asked, 0);
 	flush_fetched(f, 0);
 	return true;
 }

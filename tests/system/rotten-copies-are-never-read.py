@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Bits flip in what a node holds. Where that is the only copy, the pages concerned are an error (EIO, SIGBUS) and the log says
-which node it was, and what is written anew is right again; where there is another copy, it is read and nobody notices, and
+which node it was, and what is written anew is right again, also a part of a chunk of which the node can read nothing; where there is another copy, it is read and nobody notices, and
 writes of a part of what is rotten wait for nothing. So it is with what is sealed."""
 
 import os
@@ -12,7 +12,7 @@ import lab
 from access import PAGE, content, page
 from lab import expect
 from mapper import Mapper
-from remote import Mount, Node
+from remote import Mount, Node, forget
 from sealing import key_file
 import stored
 
@@ -40,6 +40,28 @@ def refused(test, mount, node):
     dies_of_it(test, mount, "auto")
     test.write(path, 0, SIZE, 2)
     test.check(path, 0, SIZE, 2)
+    parts_kept(mount, node, path)
+    test.write(path, 0, SIZE, 6)
+    test.check(path, 0, SIZE, 6)
+
+
+def parts_kept(mount, node, path):
+    """Of many chunks the head is damaged: an fsync does not wait for ever, and says rightly that what was written is there."""
+    wanted = bytearray(content(0, SIZE, 2))
+    fd = os.open(path, os.O_RDWR)
+    forget(path)
+    stored.flip(node.process.pid, 1, 9)
+    for at in range(0, SIZE, CHUNK):
+        wanted[at:at + PAGE] = page(at, 5)
+        os.pwrite(fd, wanted[at:at + PAGE], at)
+    os.fsync(fd)
+    forget(path)
+    for at in range(0, SIZE, CHUNK):
+        expect(os.pread(fd, PAGE, at) == wanted[at:at + PAGE], "the page at %d, which was written, is wrong", at)
+    os.close(fd)
+    mount.says("LOST: pages that no node could read")
+    _, errors = stored.tell(path, wanted)
+    expect(errors, "all pages are right, though bits have flipped everywhere")
 
 
 def written(mount, path):

@@ -163,10 +163,40 @@ static void zeroed_block_leaves_the_chunk(void)
 	CHECK_EQ(out.body_bytes, base.body_bytes - base.block[2].bytes);
 }
 
+/* A node takes it for a chunk like others, a reader gets the rest of it, and what is written over it is there again. */
+static void what_is_lost_is_an_error_and_nothing_else(void)
+{
+	setup();
+	for (unsigned i = 0; i < 200; i++) {
+		uint32_t lost = random_mask(32) | 1u, kept = ~lost, valid;
+		struct chunk_head h, part, whole, again;
+		uint8_t packed[CHUNK_HEAD_MAX];
+
+		chunk_fill_random(chunk);
+		chunk_encode_lost(lost, CHUNK_BLOCK_SHIFT, &data_region, i, &h, body);
+		chunk_encode(codec, chunk, kept, 0, CHUNK_BLOCK_SHIFT, &data_region, i, &part, delta_body);
+		CHECK_EQ(chunk_compose(&h, body, &part, delta_body, &whole, merged_body), 0);
+		CHECK_EQ(chunk_head_unpack(&again, packed, chunk_head_pack(&whole, packed)), 0);
+		check_heads_equal(&again, &whole);
+		CHECK_EQ(chunk_verify(&whole, merged_body, &data_region, i), 0);
+		memset(old_chunk, 0x5a, GVM_CHUNK_BYTES);
+		CHECK_EQ(chunk_decode(codec, &whole, merged_body, &data_region, i, ~0u, old_chunk, &valid), -ENODATA);
+		CHECK_EQ(valid, kept);
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			if (kept >> p & 1)
+				CHECK_MEM(old_chunk + p * GVM_PAGE_BYTES, chunk + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+		chunk_encode(codec, chunk, lost, 0, CHUNK_BLOCK_SHIFT, &data_region, i, &part, delta_body);
+		CHECK_EQ(chunk_compose(&whole, merged_body, &part, delta_body, &again, whole_body), 0);
+		CHECK_EQ(chunk_decode(codec, &again, whole_body, &data_region, i, ~0u, old_chunk, &valid), 0);
+		CHECK_MEM(old_chunk, chunk, GVM_CHUNK_BYTES);
+	}
+}
+
 static const struct check_test tests[] = {
 	{"narrowed-head-is-that-of-the-part", narrowed_head_is_that_of_the_part},
 	{"merge-equals-encoding-anew", merge_equals_encoding_anew},
 	{"merge-refuses-what-the-base-cannot-give", merge_refuses_what_the_base_cannot_give},
 	{"zeroed-block-leaves-the-chunk", zeroed_block_leaves_the_chunk},
+	{ "what-is-lost-is-an-error-and-nothing-else", what_is_lost_is_an_error_and_nothing_else },
 };
 CHECK_MAIN(tests)

@@ -13,7 +13,7 @@
 static struct {
 	uint8_t scratch[GVM_CHUNK_BYTES];
 	uint8_t memory[GVM_CHUNK_BYTES];
-	uint32_t encoded, got, zero;
+	uint32_t encoded, got, zero, lost;
 	uint64_t base;
 	unsigned sent, gets, ends, agains;
 	int result;
@@ -46,6 +46,12 @@ static int wire_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 		if (blocks >> p & 1 && !memcmp(from + p * GVM_PAGE_BYTES, zeros, GVM_PAGE_BYTES))
 			f->head.zero_map |= 1u << p;
 	wire.zero = f->head.zero_map;
+	return 0;
+}
+
+static int wire_lose(struct flush *f)
+{
+	wire.lost = f->lost;
 	return 0;
 }
 
@@ -85,7 +91,7 @@ static void wire_again(struct flush *f)
 }
 
 static const struct flush_env env = {
-	.scratch = wire_scratch, .read = wire_read, .encode = wire_encode, .get = wire_get,
+	.scratch = wire_scratch, .read = wire_read, .encode = wire_encode, .lose = wire_lose, .get = wire_get,
 	.send = wire_send, .is_dry = wire_is_dry, .end = wire_end, .again = wire_again,
 };
 
@@ -182,7 +188,7 @@ static void version_in_doubt_is_followed_by_all_of_it(void)
 	CHECK_EQ(wire.gets, 1);
 	CHECK_EQ(wire.got, ~0xffu);
 	memset(wire.scratch + 20 * GVM_PAGE_BYTES, 5, GVM_PAGE_BYTES);
-	flush_piece(&flush, ~0xffu);
+	flush_piece(&flush, ~0xffu, 0);
 	flush_fetched(&flush, 0);
 	CHECK_EQ(wire.sent, 1);
 	CHECK_EQ(wire.base, 0);
@@ -194,7 +200,7 @@ static void answer_that_lacks_pages_ends_it(void)
 {
 	setup(0xff, BASE, true);
 	flush_start(&flush);
-	flush_piece(&flush, 0xff00);
+	flush_piece(&flush, 0xff00, 0);
 	flush_fetched(&flush, 0);
 	CHECK_EQ(wire.sent, 0);
 	CHECK_EQ(wire.ends, 1);
@@ -231,7 +237,7 @@ static void bytes_of_a_version_are_the_same_on_all_nodes(void)
 		flush_sent(&flush, -EREMCHG);
 		CHECK_EQ(wire.got, ~pages);
 		if (!whole) {
-			flush_piece(&flush, ~pages);
+			flush_piece(&flush, ~pages, 0);
 			flush_fetched(&flush, 0);
 		}
 		CHECK_EQ(wire.sent, 2);
@@ -295,11 +301,80 @@ static void slot_is_laid_over_what_was_fetched(void)
 	flush_start(&flush);
 	CHECK_EQ(wire.got, ~0xf0u);
 	memset(wire.scratch, 9, GVM_CHUNK_BYTES);
-	flush_piece(&flush, ~0xf0u);
+	flush_piece(&flush, ~0xf0u, 0);
 	flush_fetched(&flush, 0);
 	CHECK_EQ(wire.base, 0);
 	CHECK_EQ(wire.scratch[4 * GVM_PAGE_BYTES], 5);
 	CHECK_EQ(wire.scratch[9 * GVM_PAGE_BYTES], 9);
+}
+
+/* All nodes' heads are damaged: what was written goes there all the same, and what is not here is lost. */
+static void what_no_node_can_read_is_sent_as_lost(void)
+{
+	slot_setup(0xf0, BASE);
+	flush.beyond = 0xff000000;
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	flush_start(&flush);
+	CHECK_EQ(wire.got, ~0xf0u);
+	flush_fetched(&flush, -EUCLEAN);
+	CHECK_EQ(wire.ends, 0);
+	CHECK_EQ(wire.sent, 2);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, 0xf0);
+	CHECK_EQ(wire.lost, 0x00ffff0f);
+	CHECK(flush.loses && !flush.delta);
+	flush_sent(&flush, 0);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, 0);
+	CHECK_EQ(flush_index_entry(&flush), NEXT);
+}
+
+/* On the fast path all that is here is sent, not only what has changed. */
+static void what_is_here_is_not_lost_with_it(void)
+{
+	setup(0xff, BASE, false);
+	page_set(3, 99);
+	flush_start(&flush);
+	CHECK_EQ(wire.encoded, 1u << 3);
+	flush_sent(&flush, -EREMCHG);
+	flush_fetched(&flush, -EUCLEAN);
+	CHECK_EQ(wire.encoded, 0xff);
+	CHECK_EQ(wire.scratch[3 * GVM_PAGE_BYTES], 99);
+	CHECK_EQ(wire.lost, ~0xffu);
+	flush_sent(&flush, 0);
+	CHECK_EQ(wire.result, 0);
+	/* All of it is here: nothing is. */
+	setup(~0u, BASE, false);
+	page_set(3, 99);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	flush_sent(&flush, 0);
+	CHECK_EQ(wire.gets, 0);
+	CHECK_EQ(wire.lost, 0);
+	CHECK(!flush.loses);
+}
+
+/* The base has lost pages, and they stay so: a failure that passes is not one of these. */
+static void what_is_lost_stays_lost(void)
+{
+	slot_setup(0xf0, BASE);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	flush_start(&flush);
+	flush_piece(&flush, 0xffffff00, 0xf);
+	flush_fetched(&flush, 0);
+	CHECK_EQ(wire.base, 0);
+	CHECK_EQ(wire.encoded, ~0xfu);
+	CHECK_EQ(wire.lost, 0xf);
+	CHECK(!flush.loses);
+	slot_setup(0xf0, BASE);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	flush_start(&flush);
+	flush_fetched(&flush, -EBADMSG);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, -EBADMSG);
 }
 
 static const struct check_test tests[] = {
@@ -315,5 +390,8 @@ static const struct check_test tests[] = {
 	{ "zeros-over-nothing-are-not-sent", zeros_over_nothing_are_not_sent },
 	{ "written-pages-go-over-the-base", written_pages_go_over_the_base },
 	{ "slot-is-laid-over-what-was-fetched", slot_is_laid_over_what_was_fetched },
+	{ "what-no-node-can-read-is-sent-as-lost", what_no_node_can_read_is_sent_as_lost },
+	{ "what-is-here-is-not-lost-with-it", what_is_here_is_not_lost_with_it },
+	{ "what-is-lost-stays-lost", what_is_lost_stays_lost },
 };
 CHECK_MAIN(tests)

@@ -42,6 +42,7 @@ static struct sent {
 } sent[4 * FLUSHES]; /* lock */
 static unsigned sent_count;    /* lock */
 static int answer_with[4 * FLUSHES]; /* lock: 1: not yet */
+static int reads[NODES];	     /* what a GET from each node ends with; 1: none is expected */
 static int sent_fd;
 
 static struct options opts;
@@ -120,11 +121,15 @@ int gvm_conn_process(struct gvm_conn *conn)
 	return answers;
 }
 
+/* (At once, which no node does.) */
 void gvm_get(struct gvm_conn *conn, struct gvm_get *get)
 {
-	(void)conn;
-	(void)get;
-	CHECK(!"nothing is fetched here");
+	int result = reads[conn - conns];
+
+	CHECK(result <= 0);
+	get->req.result = result;
+	get->req.detail = result == -EBADMSG ? get->what.version : 0;
+	get->req.done(&get->req);
 }
 
 /* A node is given up. */
@@ -171,11 +176,14 @@ void log_line(struct gvm_log_site *site, int level, const char *object, const ch
 /* ---- the front */
 
 static unsigned back[FLUSHES]; /* how often each came back */
+static bool flushes_all; /* their nodes are all that have the chunk */
 
 static void setup(void)
 {
 	opts.writers = 1;
 	opts.node_count = NODES;
+	for (unsigned i = 0; i < NODES; i++)
+		reads[i] = 1;
 	sent_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	for (unsigned i = 0; i < sizeof(answer_with) / sizeof(*answer_with); i++)
 		answer_with[i] = 1;
@@ -215,6 +223,7 @@ static void add_replicated(unsigned i)
 	f->node[1].addr[0] = '1';
 	f->node[1].incarnation.b[0] = 2;
 	f->replicated = true;
+	f->all = flushes_all;
 	flush_queue_add(&queue, f);
 	writer_wake(&writer);
 }
@@ -415,6 +424,59 @@ static void refused_base_is_sent_as_a_whole(void)
 	CHECK_EQ(flushes[0].result, 0);
 }
 
+/* The heads of both copies are damaged: the pages that are here are stored, the others lost. */
+static void what_no_node_can_read_is_given_up(void)
+{
+	struct chunk_codec *codec = chunk_codec_create();
+	static uint8_t decoded[GVM_CHUNK_BYTES];
+	const struct gvm_put *put;
+	uint32_t got = 0;
+
+	setup();
+	reads[0] = reads[1] = -EBADMSG;
+	flushes_all = true;
+	add_replicated(0);
+	wait_sent(2);
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	wait_sent(2);
+	put = sent[2].put;
+	CHECK_EQ(put->what.base, 0);
+	CHECK_EQ(chunk_decode(codec, put->head, put->body, &put->what.region, put->what.chunk, ~0u, decoded, &got), -ENODATA);
+	CHECK_EQ(got, 0xff);
+	CHECK_MEM(decoded, data[0], 8 * GVM_PAGE_BYTES);
+	answer(2, 0);
+	answer(3, 0);
+	wait_back(1);
+	CHECK_EQ(flushes[0].result, 0);
+	CHECK(flushes[0].loses);
+	chunk_codec_destroy(codec);
+}
+
+/* One of the nodes says nothing, or is none of those that were asked: it may have a good copy. */
+static void what_some_node_may_have_is_not_given_up(void)
+{
+	setup();
+	reads[0] = -EBADMSG;
+	reads[1] = -ETIMEDOUT;
+	flushes_all = true;
+	add_replicated(0);
+	wait_sent(2);
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	wait_back(1);
+	CHECK(flushes[0].result < 0);
+	reads[1] = -EBADMSG;
+	flushes_all = false;
+	add_replicated(1);
+	wait_sent(2);
+	answer(2, -EBADMSG);
+	answer(3, -EBADMSG);
+	wait_back(1);
+	CHECK_EQ(flushes[1].result, -EBADMSG);
+	CHECK_EQ(sent_now(), 4);
+}
+
 /* Without a connection it comes back, more often than there are buffers. */
 static void flush_without_a_connection_comes_back(void)
 {
@@ -507,6 +569,8 @@ static const struct check_test tests[] = {
 	{ "all-that-wait-are-sent-as-room-comes", all_that_wait_are_sent_as_room_comes },
 	{ "flushes-under-way-share-no-buffer", flushes_under_way_share_no_buffer },
 	{ "refused-base-is-sent-as-a-whole", refused_base_is_sent_as_a_whole },
+	{ "what-no-node-can-read-is-given-up", what_no_node_can_read_is_given_up },
+	{ "what-some-node-may-have-is-not-given-up", what_some_node_may_have_is_not_given_up },
 	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
 	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
 	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },

@@ -290,6 +290,31 @@ static void regions_beyond_the_kept_contexts_work(void)
 	}
 }
 
+/* As in a plain one; and no node can say so of a page. */
+static void what_is_lost_is_said_by_the_sealer(void)
+{
+	static uint8_t lost_body[GVM_CHUNK_BYTES];
+	struct chunk_head lost, h, whole, forged;
+	struct seal_known known = nothing;
+	uint32_t valid;
+
+	begin();
+	chunk_fill_random(data);
+	CHECK_EQ(seal_encode_lost(sealer, 0xff00, 0, &data_region, 5, SEAL_VERSION, &lost, lost_body), 0);
+	CHECK_EQ(seal_encode(sealer, codec, data, ~0xff00u, 0, 0, &data_region, 5, SEAL_VERSION, &h, body), 0);
+	CHECK_EQ(chunk_compose(&lost, lost_body, &h, body, &whole, out), 0);
+	memcpy(body, out, sizeof(body));
+	head_travel(&whole);
+	seal_learn(&known, &whole, ~0u);
+	memset(out, 0x5a, sizeof(out));
+	CHECK_EQ(seal_decode(sealer, codec, &whole, body, &data_region, 5, SEAL_VERSION, &known, ~0u, out, &valid), -ENODATA);
+	CHECK_EQ(valid, ~0xff00u);
+	pages_are(data, valid);
+	forged = whole;
+	forged.block[8].tag[3] ^= 1;
+	CHECK_EQ(seal_decode(sealer, codec, &forged, body, &data_region, 5, SEAL_VERSION, &nothing, ~0u, out, &valid), -EBADMSG);
+}
+
 static const struct check_test tests[] = {
 	{"sealed-chunk-comes-back-as-it-was", sealed_chunk_comes_back_as_it_was},
 	{"block-is-what-seal-md-says", block_is_what_seal_md_says},
@@ -300,5 +325,6 @@ static const struct check_test tests[] = {
 	{"plain-and-sealed-blocks-do-not-mix", plain_and_sealed_blocks_do_not_mix},
 	{"child-of-a-sealer-seals-nothing", child_of_a_sealer_seals_nothing},
 	{"regions-beyond-the-kept-contexts-work", regions_beyond_the_kept_contexts_work},
+	{ "what-is-lost-is-said-by-the-sealer", what_is_lost_is_said_by_the_sealer },
 };
 CHECK_MAIN(tests)
