@@ -16,6 +16,7 @@
 #include <net/sock.h>
 
 #include "auth.h"
+#include "buffers.h"
 #include "cluster.h"
 #include "link.h"
 #include "log.h"
@@ -273,7 +274,8 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	cluster->links.ops = ops;
 	cluster->links.net = cluster->net;
 	cluster->links.nr_nodes = up->nr_nodes;
-	err = gvm_links_init(&cluster->links) ?:
+	gvm_links_init(&cluster->links);
+	err = gvm_buffers_init() ?:
 	      homes_set(cluster, nodes, up->nr_nodes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
 	      key_copy(up, &cluster->auth) ?:
@@ -314,6 +316,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 			gvm_peer_shutdown(cluster->peers[i]);
 	gvm_links_exit(&cluster->links);
 	peers_destroy(cluster);
+	gvm_buffers_exit();
 	gvm_auth_destroy(cluster->auth);
 	kfree(cluster->homes);
 	kvfree(cluster->list);

@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "frame.h"
 
-static const u8 hello_magic[8] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', 5 };
+static const u8 hello_magic[] = { 'G', 'V', 'M', '-', 'I', 'V', 'Y', HELLO_VERSION };
 
 void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes)
 {
@@ -14,6 +14,13 @@ void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes)
 	bytes[2] = head->kind;
 	bytes[3] = 0;
 	put_unaligned_le32(head->tag, bytes + 4);
+}
+
+int gvm_frame_bytes(const u8 *bytes)
+{
+	u16 body_bytes = get_unaligned_le16(bytes);
+
+	return body_bytes <= FRAME_BODY_BYTES_MAX ? FRAME_HEAD_BYTES + body_bytes : -EBADMSG;
 }
 
 int gvm_frame_head_decode(const u8 *bytes, struct frame_head *head)
@@ -49,9 +56,9 @@ void gvm_hello_encode(const struct hello *hello, u8 *bytes)
 
 int gvm_hello_decode(const u8 *bytes, struct hello *hello)
 {
-	if (memcmp(bytes, hello_magic, sizeof(hello_magic) - 1))
+	if (memcmp(bytes, hello_magic, HELLO_VERSION_AT))
 		return -EBADMSG;
-	if (bytes[7] != hello_magic[7])
+	if (bytes[HELLO_VERSION_AT] != HELLO_VERSION)
 		return -EPROTONOSUPPORT;
 	hello->from = get_unaligned_le16(bytes + 8);
 	hello->to = get_unaligned_le16(bytes + 10);

@@ -10,9 +10,10 @@
  *
  * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
- * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h). HELLO:
+ * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h), and REGIONs, all of them
+ * sealed. HELLO:
  *
- *	0	8	"GVM-IVY\5"; the last byte is the version
+ *	0	8	"GVM-IVY\6"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed
@@ -35,9 +36,20 @@
  *	24	8	id of that region, drawn by its creator. ASK: 0
  *	32	32	its name, padded with zeros; the last byte is zero
  *
- * PROOF is HMAC-SHA256, with the shared key, of one byte (0: from the connecting side, 1: from the
- * other) and both HELLOs, the connecting side's first. It authenticates the peer when the
- * connection is made; the frames after it are neither authenticated nor encrypted.
+ * From the key, HKDF (RFC 5869, with SHA-256) makes bytes for four uses in this connection, 32 for
+ * each: the salt is "GVM-IVY", the info one byte, the use, and both HELLOs, the connecting side's
+ * first. 0 and 1 are the PROOF of the connecting and of the accepting side, 2 and 3 the keys of
+ * what they send after it.
+ *
+ * A sealed frame has 16 bytes more behind the body, which its head does not count: the tag of
+ * ChaCha20-Poly1305 (RFC 8439). The first 2 bytes of the head are clear, and authenticated as
+ * additional data; what follows them is encrypted. The nonce is the frame's number in this
+ * direction, from 0, in 8 bytes behind 4 zero ones. Who sees the network sees the length of each
+ * frame, thus whether it carries a page, and when it is sent; neither the page, nor its number or
+ * region.
+ *
+ * Without a key a frame is not encrypted, and its seal is XXH64 of head and body, with the frame's
+ * number for the seed, and 8 zero bytes: against damage alone. TCP's sum has 16 bits.
  */
 #ifndef GVM_FRAME_H
 #define GVM_FRAME_H
@@ -45,10 +57,14 @@
 #include <linux/types.h>
 
 #include "ivy/wire.h"
+#include "seal.h"
 
 #define FRAME_HEAD_BYTES 8
 #define FRAME_BODY_BYTES_MAX IVY_MSG_MAX
+#define FRAME_BYTES_MAX (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX + SEAL_BYTES)
 #define HELLO_BYTES 40
+#define HELLO_VERSION 6
+#define HELLO_VERSION_AT 7
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
 #define REGION_FRAME_BYTES 64
@@ -106,6 +122,8 @@ struct region_frame {
 };
 
 void gvm_frame_head_encode(const struct frame_head *head, u8 *bytes);
+/* Of head and body of the frame that begins so, sealed or not; -EBADMSG: more than it may have. */
+int gvm_frame_bytes(const u8 *bytes);
 /* 0, or -EBADMSG: not well formed. */
 int gvm_frame_head_decode(const u8 *bytes, struct frame_head *head);
 

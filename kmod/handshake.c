@@ -42,14 +42,42 @@ int gvm_handshake_begin(struct link *link)
 	return send_small(link, FRAME_HELLO, link->hello_sent, HELLO_BYTES);
 }
 
+static int derive(struct link *link, enum auth_use use, u8 *out)
+{
+	return gvm_auth_derive(cluster_of(link)->auth, use,
+			       link->outgoing ? link->hello_sent : link->hello_received,
+			       link->outgoing ? link->hello_received : link->hello_sent, out);
+}
+
 /* The proof that this side sends (`own`), or the one to expect from the peer. */
 static int proof_of(struct link *link, bool own, u8 *proof)
 {
-	bool accepting = own ? !link->outgoing : link->outgoing;
+	return derive(link, own == link->outgoing ? AUTH_PROOF_CONNECTING : AUTH_PROOF_ACCEPTING,
+		      proof);
+}
 
-	return gvm_auth_proof(cluster_of(link)->auth, accepting,
-			      link->outgoing ? link->hello_sent : link->hello_received,
-			      link->outgoing ? link->hello_received : link->hello_sent, proof);
+/* From here on frames are sealed. */
+static int seal_begin(struct link *link, struct seal *seal, bool connecting)
+{
+	u8 key[AUTH_BYTES];
+	int err = 0;
+
+	if (cluster_of(link)->auth) {
+		err = derive(link, connecting ? AUTH_KEY_CONNECTING : AUTH_KEY_ACCEPTING, key);
+		gvm_seal_init(seal, key);
+		memzero_explicit(key, sizeof(key));
+	} else {
+		gvm_seal_init(seal, NULL);
+	}
+	return err;
+}
+
+static int link_up(struct link *link)
+{
+	int err = seal_begin(link, &link->to_peer, link->outgoing) ?:
+		  seal_begin(link, &link->from_peer, !link->outgoing);
+
+	return err ?: gvm_link_up(link);
 }
 
 static int send_proof(struct link *link)
@@ -70,6 +98,9 @@ int gvm_handshake_hello(struct link *link, const u8 *body)
 	if (link->state != LINK_GREETING)
 		return -EBADMSG;
 	err = gvm_hello_decode(body, &hello);
+	if (err == -EPROTONOSUPPORT)
+		gvm_warn("a peer has version %u of the protocol, this node has %u: load the same module on all nodes\n",
+			 body[HELLO_VERSION_AT], HELLO_VERSION);
 	if (err)
 		return err;
 	peer = gvm_cluster_peer(cluster, hello.from);
@@ -104,7 +135,7 @@ int gvm_handshake_hello(struct link *link, const u8 *body)
 			return err;
 	}
 	if (!cluster->auth)
-		return gvm_link_up(link);
+		return link_up(link);
 	link->state = LINK_PROVING;
 	return 0;
 }
@@ -128,5 +159,5 @@ int gvm_handshake_proof(struct link *link, const u8 *body)
 		if (err)
 			return err;
 	}
-	return gvm_link_up(link);
+	return link_up(link);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The handshake of a connection: each side gives its node id, and with a key proves that it has the
- * key (frame.h). No other frame is accepted before. A peer whose list, lease_ms or key differs from
+ * key (frame.h), of which both then derive how the frames are sealed. No other frame is accepted
+ * before. A peer whose list, lease_ms or key differs from
  * this node's is logged, and its connection closed.
  */
 #ifndef GVM_HANDSHAKE_H

@@ -14,14 +14,13 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 
+#include "buffers.h"
 #include "compat.h"
 #include "link.h"
 #include "log.h"
 #include "memory.h"
 #include "workers.h"
 
-#define BUFFER_BYTES (2 * (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX))
-#define BUFFERS_KEPT 16
 #define RECEIVES_MAX 16 /* per run of the work; then other works get the worker */
 #define RETRY_MS 5 /* after there was no buffer */
 #define HANDSHAKE_MS 5000
@@ -32,60 +31,10 @@
 #define KEEPALIVE_PROBES 3
 #define USER_TIMEOUT_MS 10000
 
-/*
- * Buffers for frames that are incomplete, or wait for the work. An idle peer has none, so few are
- * needed. Allocating several pages for each message would take longer than handling it, as the
- * kernel may zero them. So some are kept, allocated from the start: leases have to be renewed also
- * when memory is short. A link gets one when it is up: strangers must not take those that are kept.
- */
-static u8 *buffers[BUFFERS_KEPT];
-static unsigned int nr_buffers;
-static DEFINE_SPINLOCK(buffers_lock); /* of both; also taken in softirqs */
-
-static u8 *buffer_get(gfp_t gfp)
-{
-	u8 *buffer = NULL;
-
-	spin_lock_bh(&buffers_lock);
-	if (nr_buffers)
-		buffer = buffers[--nr_buffers];
-	spin_unlock_bh(&buffers_lock);
-	return buffer ?: kmalloc(BUFFER_BYTES, gfp);
-}
-
-static void buffer_put(u8 *buffer)
-{
-	spin_lock_bh(&buffers_lock);
-	if (buffer && nr_buffers < BUFFERS_KEPT) {
-		buffers[nr_buffers++] = buffer;
-		buffer = NULL;
-	}
-	spin_unlock_bh(&buffers_lock);
-	kfree(buffer);
-}
-
-static int buffers_init(void)
-{
-	while (nr_buffers < BUFFERS_KEPT) {
-		u8 *buffer = kmalloc(BUFFER_BYTES, GFP_KERNEL);
-
-		if (!buffer)
-			return -ENOMEM;
-		buffers[nr_buffers++] = buffer;
-	}
-	return 0;
-}
-
-static void buffers_exit(void)
-{
-	while (nr_buffers)
-		kfree(buffers[--nr_buffers]);
-}
-
 static void link_buffer_end(struct link *link)
 {
 	if (link->buffer != link->early)
-		buffer_put(link->buffer);
+		gvm_buffer_put(link->buffer);
 	link->buffer = NULL;
 }
 
@@ -102,7 +51,7 @@ static void link_free(struct kref *ref)
 	if (!links->nr)
 		wake_up(&links->gone);
 	spin_unlock(&links->lock);
-	kfree(link);
+	kfree_sensitive(link);
 }
 
 void gvm_link_get(struct link *link)
@@ -242,6 +191,34 @@ int gvm_link_up(struct link *link)
 }
 
 /*
+ * Looks at the frame that begins the `arrived` bytes, and opens it. Gives its bytes, with the seal;
+ * 0: not all of it has arrived; or an errno.
+ */
+static int link_frame_open(struct link *link, u8 *frame, unsigned int arrived,
+			   struct frame_head *head)
+{
+	int bytes = gvm_frame_bytes(frame), err;
+
+	if (bytes < 0)
+		return bytes;
+	if (link->state != LINK_UP) {
+		err = gvm_frame_head_decode(frame, head);
+		if (!err && bytes > EARLY_BYTES)
+			err = -EBADMSG; /* no frame of the handshake */
+		return err ?: arrived >= bytes ? bytes : 0;
+	}
+	if (arrived < bytes + SEAL_BYTES)
+		return 0;
+	if (!link->opened) {
+		err = gvm_seal_open(&link->from_peer, frame, bytes);
+		if (err)
+			return err;
+		link->opened = true;
+	}
+	return gvm_frame_head_decode(frame, head) ?: bytes + SEAL_BYTES;
+}
+
+/*
  * Handles the whole frames in the buffer, and moves the rest to the front. With `at_once`, in a
  * softirq, stops with -EAGAIN before the first frame that has to be left to the work.
  */
@@ -249,27 +226,25 @@ static int link_receive_frames(struct link *link, bool at_once)
 {
 	const struct link_ops *ops = link->links->ops;
 	unsigned int at = 0;
-	int err = 0;
+	int bytes, err = 0;
 
 	while (link->filled - at >= FRAME_HEAD_BYTES) {
-		const u8 *body = link->buffer + at + FRAME_HEAD_BYTES;
+		u8 *frame = link->buffer + at, *body = frame + FRAME_HEAD_BYTES;
 		struct frame_head head;
 
-		err = gvm_frame_head_decode(link->buffer + at, &head);
-		if (!err && link->state != LINK_UP &&
-		    FRAME_HEAD_BYTES + head.body_bytes > EARLY_BYTES)
-			err = -EBADMSG; /* no frame of the handshake */
-		if (err)
+		bytes = link_frame_open(link, frame, link->filled - at, &head);
+		if (bytes <= 0) {
+			err = bytes;
 			break;
-		if (link->filled - at < FRAME_HEAD_BYTES + head.body_bytes)
-			break;
+		}
 		if (!at_once)
 			err = ops->frame(link, &head, body);
 		else if (!ops->frame_at_once(link, &head, body))
 			err = -EAGAIN;
 		if (err || READ_ONCE(link->closed))
 			break;
-		at += FRAME_HEAD_BYTES + head.body_bytes;
+		link->opened = false;
+		at += bytes;
 	}
 	link->filled -= at;
 	memmove(link->buffer, link->buffer + at, link->filled);
@@ -283,12 +258,13 @@ static unsigned int link_buffer_room(const struct link *link)
 
 static bool link_buffer_get(struct link *link, gfp_t gfp)
 {
+	/* Strangers must not take one of those that are kept. */
 	u8 *buffer = link->early;
 
 	if (link->buffer && (link->buffer != link->early || link->state != LINK_UP))
 		return true;
 	if (link->state == LINK_UP)
-		buffer = buffer_get(gfp);
+		buffer = gvm_buffer_get(gfp);
 	if (!buffer)
 		return false;
 	if (link->buffer)
@@ -357,8 +333,8 @@ static void link_receive(struct work_struct *work)
 	if (more == -EAGAIN) {
 		link_queue_in(link, RETRY_MS);
 	} else if (more < 0) {
-		if (more == -EBADMSG || more == -EPROTONOSUPPORT)
-			link->links->ops->refused(link);
+		if (more == -EBADMSG || more == -EILSEQ)
+			link->links->ops->refused(link, more);
 		gvm_link_close(link);
 	} else if (more) {
 		link_queue(link);
@@ -596,12 +572,11 @@ int gvm_link_connect(struct links *links, struct gvm_peer *peer,
 	return 0;
 }
 
-int gvm_links_init(struct links *links)
+void gvm_links_init(struct links *links)
 {
 	spin_lock_init(&links->lock);
 	INIT_LIST_HEAD(&links->list);
 	init_waitqueue_head(&links->gone);
-	return buffers_init();
 }
 
 /* A link that is not closed, with a reference; NULL: none is left. */
@@ -629,5 +604,4 @@ void gvm_links_exit(struct links *links)
 	spin_lock(&links->lock);
 	wait_event_cmd(links->gone, !links->nr, spin_unlock(&links->lock), spin_lock(&links->lock));
 	spin_unlock(&links->lock);
-	buffers_exit();
 }

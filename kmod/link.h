@@ -51,8 +51,11 @@ struct link_ops {
 	void (*received)(struct link *link);
 	/* The handshake is complete. */
 	int (*up)(struct link *link);
-	/* The peer has sent bytes that are not of this protocol; the link will be closed. */
-	void (*refused)(struct link *link);
+	/*
+	 * The link will be closed: -EBADMSG: the peer has sent bytes that are not of this protocol.
+	 * -EILSEQ: a frame is not what the peer has sent.
+	 */
+	void (*refused)(struct link *link, int err);
 	/* The link has been closed; in any process context. */
 	void (*down)(struct link *link);
 	/* A link that is up has send space again; in a softirq. */
@@ -65,6 +68,7 @@ struct links {
 	struct net *net;
 	unsigned int nr_nodes;
 	void (*listener_data_ready)(struct sock *sk);
+	atomic_long_t nr_altered; /* connections that ended as a frame did not open */
 
 	spinlock_t lock;
 	struct list_head list; /* every link that is not closed; under lock */
@@ -87,14 +91,17 @@ struct link {
 
 	/* One sender at a time: the handshake, or the holder of the peer's `transmit`. */
 	bool sending;
+	struct seal to_peer;
 	/*
 	 * While set, the receiving work owns the fields below; else the holder of the socket's
 	 * spinlock does, under which this changes. Only the work changes the state.
 	 */
 	bool working;
 	enum link_state state;
-	u8 *buffer; /* NULL, `early`, or one of link.c's */
+	struct seal from_peer;
+	u8 *buffer; /* NULL, `early`, or one of buffers.h */
 	unsigned int filled;
+	bool opened; /* the first frame in the buffer, which waits for the work */
 	u8 early[EARLY_BYTES]; /* the buffer until the handshake is complete */
 	u8 hello_sent[HELLO_BYTES], hello_received[HELLO_BYTES];
 
@@ -106,9 +113,9 @@ struct link {
 	void (*state_change)(struct sock *sk);
 };
 
-/* `links` are zeroed, and have ops, net and nr_nodes. 0 or -ENOMEM. */
-int gvm_links_init(struct links *links);
-/* Ends every connection, waits until all are freed, and frees the buffers. */
+/* `links` are zeroed, and have ops, net and nr_nodes. */
+void gvm_links_init(struct links *links);
+/* Ends every connection, and waits until all are freed. */
 void gvm_links_exit(struct links *links);
 
 /* Takes over an accepted socket, also when it fails. -ENOMEM; -ESHUTDOWN: links are being ended. */
@@ -130,7 +137,10 @@ void gvm_link_close(struct link *link);
 /* The same, and waits until its receiving work is done. Not to be called by its own works. */
 void gvm_link_close_sync(struct link *link);
 
-/* The handshake is complete: messages may flow. Called by the receiving work only. */
+/*
+ * The handshake is complete, and the seals are set: messages may flow. Called by the receiving work
+ * only.
+ */
 int gvm_link_up(struct link *link);
 
 /*

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 #include <net/ipv6.h>
 
+#include "buffers.h"
 #include "compat.h"
 #include "link.h"
 #include "log.h"
@@ -55,20 +56,20 @@ static struct page *page_copy(const void *data, gfp_t gfp)
 
 /*
  * Messages about leases do not wait behind pages, or a long queue would let a lease run out. They
- * may overtake others (see ivy.h), except the first, of which a part may have been sent.
+ * may overtake others (see ivy.h).
  */
 static bool message_urgent(const struct ivy_msg *m)
 {
 	return m->type == IVY_LEASE || m->type == IVY_LEASED || m->type == IVY_FENCED;
 }
 
-/* Behind the first message, which may be half sent, and behind other urgent ones. */
+/* Behind other urgent ones. */
 static void peer_insert(struct gvm_peer *peer, struct gvm_message *message)
 {
 	struct list_head *at;
 
 	spin_lock_bh(&peer->lock);
-	at = list_empty(&peer->queue) ? &peer->queue : peer->queue.next;
+	at = &peer->queue;
 	while (!list_is_last(at, &peer->queue) &&
 	       list_entry(at->next, struct gvm_message, list)->urgent)
 		at = at->next;
@@ -138,72 +139,90 @@ void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, str
 		peer_append(peer, message);
 }
 
-/* The first queued message, whether there are more, and the connection to send it on. */
-static struct gvm_message *peer_next(struct gvm_peer *peer, struct link **link, bool *more)
+/* Takes the next message from the queue, or NULL; *more: whether there are others behind it. */
+static struct gvm_message *peer_take(struct gvm_peer *peer, bool *more)
 {
 	struct gvm_message *message;
 
 	spin_lock_bh(&peer->lock);
 	message = list_first_entry_or_null(&peer->queue, struct gvm_message, list);
-	*more = message && !list_is_last(&message->list, &peer->queue);
-	*link = peer->link;
-	if (*link)
-		gvm_link_get(*link);
+	if (message) {
+		list_del(&message->list);
+		peer->queued--;
+	}
+	*more = !list_empty(&peer->queue);
 	spin_unlock_bh(&peer->lock);
 	return message;
 }
 
-/* The rest of the message after `skip` bytes. */
-static unsigned int message_parts(const struct gvm_message *message, unsigned int skip,
-				  struct kvec *parts)
+/* Seals the next message for the link: 0; -ENOENT: there is none; or -EOVERFLOW. */
+static int peer_seal(struct gvm_peer *peer, struct link *link)
 {
-	unsigned int nr = 0;
+	struct gvm_message *message = peer_take(peer, &peer->more);
+	unsigned int bytes;
+	int err;
 
-	if (skip < message->bytes) {
-		parts[nr].iov_base = (void *)message->data + skip;
-		parts[nr++].iov_len = message->bytes - skip;
-		skip = 0;
-	} else {
-		skip -= message->bytes;
+	if (!message)
+		return -ENOENT;
+	bytes = message->bytes;
+	memcpy(peer->frame, message->data, bytes);
+	if (message->page) {
+		memcpy(peer->frame + bytes, page_address(message->page), PAGE_SIZE);
+		bytes += PAGE_SIZE;
 	}
-	if (message->page && skip < PAGE_SIZE) {
-		parts[nr].iov_base = page_address(message->page) + skip;
-		parts[nr++].iov_len = PAGE_SIZE - skip;
-	}
-	return nr;
+	message_free(message);
+	err = gvm_seal_close(&link->to_peer, peer->frame, bytes);
+	if (err)
+		return err;
+	peer->frame_bytes = bytes + SEAL_BYTES;
+	peer->sent_bytes = 0;
+	return 0;
 }
 
-static void peer_sent(struct gvm_peer *peer, struct gvm_message *message)
+static void peer_frame_end(struct gvm_peer *peer)
 {
-	spin_lock_bh(&peer->lock);
-	list_del(&message->list);
-	peer->queued--;
-	spin_unlock_bh(&peer->lock);
-	message_free(message);
+	gvm_buffer_put(peer->frame);
+	peer->frame = NULL;
+	peer->frame_bytes = 0;
 	peer->sent_bytes = 0;
 }
 
-/* One message, or as much of it as the connection takes: 0, or an error of gvm_link_send(). */
-static int peer_send(struct gvm_peer *peer, struct link *link, struct gvm_message *message,
-		     bool more)
+/* The rest of a frame, and all messages that are queued: 0, or an error of gvm_link_send(). */
+static int peer_send(struct gvm_peer *peer, struct link *link)
 {
-	unsigned int bytes = message->bytes + (message->page ? PAGE_SIZE : 0);
-	struct kvec parts[2];
-	int sent;
+	struct kvec part;
+	int sent, err;
 
-	if (peer->sent_serial != link->serial) {
-		peer->sent_serial = link->serial;
-		peer->sent_bytes = 0; /* the former connection's part is lost: send all of it */
-	}
-	while (peer->sent_bytes < bytes) {
-		sent = gvm_link_send(link, parts, message_parts(message, peer->sent_bytes, parts),
-				     more);
-		if (sent <= 0)
-			return sent ?: -EPIPE;
-		peer->sent_bytes += sent;
-	}
-	peer_sent(peer, message);
-	return 0;
+	do {
+		while (peer->sent_bytes < peer->frame_bytes) {
+			part.iov_base = peer->frame + peer->sent_bytes;
+			part.iov_len = peer->frame_bytes - peer->sent_bytes;
+			sent = gvm_link_send(link, &part, 1, peer->more);
+			if (sent <= 0)
+				return sent ?: -EPIPE;
+			peer->sent_bytes += sent;
+		}
+		err = peer_seal(peer, link);
+	} while (!err);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* As much as the link takes. The rest of another link's frame is lost. */
+static int peer_send_on(struct gvm_peer *peer, struct link *link)
+{
+	int err;
+
+	if (peer->frame_serial != link->serial)
+		peer_frame_end(peer);
+	peer->frame_serial = link->serial;
+	if (!peer->frame)
+		peer->frame = gvm_buffer_get(GFP_ATOMIC | __GFP_NOWARN);
+	if (!peer->frame)
+		return -ENOBUFS;
+	err = peer_send(peer, link);
+	if (peer->sent_bytes == peer->frame_bytes)
+		peer_frame_end(peer);
+	return err;
 }
 
 /*
@@ -223,8 +242,7 @@ static bool message_copy(struct gvm_message *message)
 
 /*
  * Returns the frames that queued messages borrowed. If there is no memory for copies the messages
- * are dropped, as in gvm_peer_queue(); except one of which a part has been sent: it keeps its frame
- * until the connection takes the rest, or ends.
+ * are dropped, as in gvm_peer_queue().
  *
  * Only the holder of `transmit` removes messages, so they stay while the lock is dropped; messages
  * queued behind them meanwhile are left to the tasks that queue them, which transmit next.
@@ -237,15 +255,13 @@ static void peer_return_borrowed(struct gvm_peer *peer)
 
 	lockdep_assert_held(&peer->transmit);
 	spin_lock_bh(&peer->lock);
-	if (!peer->link)
-		peer->sent_bytes = 0;
 	list_for_each_entry_safe(message, next, &peer->queue, list) {
 		if (!message->borrowed)
 			continue;
 		spin_unlock_bh(&peer->lock);
 		copied = message_copy(message);
 		spin_lock_bh(&peer->lock);
-		if (!copied && !(peer->sent_bytes && message->list.prev == &peer->queue)) {
+		if (!copied) {
 			list_move(&message->list, &dropped);
 			peer->queued--;
 		}
@@ -268,30 +284,43 @@ static void peer_transmit_in(struct gvm_peer *peer, unsigned int ms)
 	queue_delayed_work(gvm_workqueue, &peer->transmit_work, msecs_to_jiffies(ms));
 }
 
+/* The connection, with a reference, or NULL; *waiting: whether messages are queued. */
+static struct link *peer_link(struct gvm_peer *peer, bool *waiting)
+{
+	struct link *link;
+
+	spin_lock_bh(&peer->lock);
+	link = peer->link;
+	if (link)
+		gvm_link_get(link);
+	*waiting = !list_empty(&peer->queue);
+	spin_unlock_bh(&peer->lock);
+	return link;
+}
+
 void gvm_peer_transmit(struct gvm_peer *peer)
 {
-	struct gvm_message *message;
 	struct link *link;
-	bool more;
-	int err = 0;
+	bool waiting;
+	int err;
 
 	mutex_lock(&peer->transmit);
-	while ((message = peer_next(peer, &link, &more)) && link) {
-		err = peer_send(peer, link, message, more);
+	link = peer_link(peer, &waiting);
+	if (link) {
+		err = waiting || peer->frame ? peer_send_on(peer, link) : 0;
 		if (err && err != -EAGAIN && err != -ENOBUFS)
 			gvm_link_close(link);
 		gvm_link_put(link);
-		if (err)
-			break;
+	} else {
+		peer_frame_end(peer);
+		err = waiting ? -ENOTCONN : 0;
 	}
-	if (message)
+	if (err)
 		peer_return_borrowed(peer);
-	else if (link)
-		gvm_link_put(link);
 	mutex_unlock(&peer->transmit);
 	if (err == -ENOBUFS)
 		peer_transmit_in(peer, RETRY_MS);
-	else if (message && err != -EAGAIN)
+	else if (err && err != -EAGAIN)
 		peer_connect_soon(peer, 0);
 }
 
@@ -488,6 +517,7 @@ void gvm_peer_destroy(struct gvm_peer *peer)
 		return;
 	cancel_delayed_work_sync(&peer->transmit_work);
 	peer_queue_drop(peer);
+	gvm_buffer_put(peer->frame);
 	mutex_destroy(&peer->transmit);
 	kfree(peer);
 }

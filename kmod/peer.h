@@ -52,8 +52,10 @@ struct gvm_peer {
 
 	/* taken around lock; one sender at a time, so that messages stay in order */
 	struct mutex transmit;
-	unsigned int sent_bytes; /* of the first message, on that link; under transmit */
-	u64 sent_serial; /* the link's; under transmit */
+	u8 *frame; /* sealed, while a part of it is still to be sent, or NULL; under transmit */
+	unsigned int frame_bytes, sent_bytes; /* under transmit */
+	u64 frame_serial; /* of the link that it is sealed for; under transmit */
+	bool more; /* messages were queued behind that one; under transmit */
 
 	struct delayed_work transmit_work, connect_work;
 	unsigned int backoff_ms; /* only connect_work and gvm_peer_link_up() */

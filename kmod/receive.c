@@ -139,10 +139,18 @@ static int link_frame(struct link *link, const struct frame_head *head, const u8
 	return -EBADMSG;
 }
 
-static void link_refused(struct link *link)
+static void link_refused(struct link *link, int err)
 {
-	gvm_warn("protocol error: unexpected bytes from node %d; its connection is closed\n",
-		 link->peer ? link->peer->id : -1);
+	int id = link->peer ? link->peer->id : -1;
+
+	if (err == -EILSEQ) {
+		atomic_long_inc(&link->links->nr_altered);
+		gvm_warn("what node %d sent was altered on its way; the connection is closed\n",
+			 id);
+	} else {
+		gvm_warn("protocol error: unexpected bytes from node %d; its connection is closed\n",
+			 id);
+	}
 }
 
 static bool link_frame_at_once(struct link *link, const struct frame_head *head, const u8 *body)

@@ -4,6 +4,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 
+#include "cluster.h"
 #include "frames.h"
 #include "region.h"
 #include "stats.h"
@@ -60,6 +61,8 @@ static int stats_show(struct seq_file *out, void *unused)
 	seq_printf(out, "lost_nodes %llu\nlease_expiries %llu\n", core.lost_nodes,
 		   core.lease_expiries);
 	seq_printf(out, "sweeps %llu\nsweep_ns_max %llu\n", sweeps.nr, sweeps.ns_max);
+	seq_printf(out, "altered_frames %ld\n",
+		   atomic_long_read(&region->cluster->links.nr_altered));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(stats);

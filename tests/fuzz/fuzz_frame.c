@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * fuzz_frame.c - a connection to the kernel module from a hostile peer, up to the end of the
- * handshake: what is taken for a frame (kmod/frame.c), and who is let in (kmod/handshake.c).
+ * handshake: what is taken for a frame (kmod/frame.c), who is let in, and with which keys
+ * (kmod/handshake.c).
  *
  * Input: flags u8 (1: there is a key; 2: this side connects), then steps: how u8, bytes. Only what is
  * right in every way but the bytes that the input has changed gets far, so the frames are right at
@@ -33,17 +34,25 @@ static bool sends_short, has_precedence;
 static unsigned int ups;
 
 /* Not secret, but another one for every bit of what it is of. */
-int gvm_auth_proof(struct auth *auth, bool accepting, const u8 *hello_connecting,
-		   const u8 *hello_accepting, u8 *proof)
+int gvm_auth_derive(struct auth *auth, enum auth_use use, const u8 *hello_connecting,
+		    const u8 *hello_accepting, u8 *out)
 {
-	u64 sum = auth->key + accepting;
+	u64 sum = auth->key + use;
 
-	for (int i = 0; i < PROOF_BYTES; i++) {
+	for (int i = 0; i < AUTH_BYTES; i++) {
 		for (int k = 0; k < HELLO_BYTES; k++)
 			sum = (sum ^ hello_connecting[k] ^ (u64)hello_accepting[k] << 8) * 0x100000001b3ull;
-		proof[i] = (u8)(sum >> 32);
+		out[i] = (u8)(sum >> 32);
 	}
 	return 0;
+}
+
+void gvm_seal_init(struct seal *seal, const u8 *key)
+{
+	memset(seal, 0, sizeof(*seal));
+	seal->keyed = key;
+	if (key)
+		memcpy(seal->key, key, sizeof(seal->key));
 }
 
 int gvm_link_send(struct link *link, struct kvec *parts, unsigned int nr_parts, bool more)
@@ -152,15 +161,36 @@ static bool hello_is_right(const struct peers *p, const u8 *body)
 	       hello.flags == (p->cluster.auth ? HELLO_PROOF_NEEDED : 0);
 }
 
+/* `hello`: what the peer said. */
+static void bytes_derive(const struct peers *p, enum auth_use use, const u8 *hello, u8 *out)
+{
+	gvm_auth_derive(&auth_ours, use, p->link.outgoing ? p->link.hello_sent : hello,
+			p->link.outgoing ? hello : p->link.hello_sent, out);
+}
+
 static bool proof_is_right(const struct peers *p, const u8 *hello, const u8 *body)
 {
 	u8 proof[PROOF_BYTES];
 
 	if (!p->cluster.auth)
 		return false;
-	gvm_auth_proof(&auth_ours, p->link.outgoing, p->link.outgoing ? p->link.hello_sent : hello,
-		       p->link.outgoing ? hello : p->link.hello_sent, proof);
+	bytes_derive(p, p->link.outgoing ? AUTH_PROOF_ACCEPTING : AUTH_PROOF_CONNECTING, hello, proof);
 	return !memcmp(proof, body, sizeof(proof));
+}
+
+/* Either direction has its own key, and neither is a proof. */
+static bool seals_are_right(const struct peers *p)
+{
+	const struct seal *connecting = p->link.outgoing ? &p->link.to_peer : &p->link.from_peer;
+	const struct seal *accepting = p->link.outgoing ? &p->link.from_peer : &p->link.to_peer;
+	u8 keys[2][AUTH_BYTES];
+
+	if (!p->cluster.auth)
+		return !connecting->keyed && !accepting->keyed;
+	bytes_derive(p, AUTH_KEY_CONNECTING, p->link.hello_received, keys[0]);
+	bytes_derive(p, AUTH_KEY_ACCEPTING, p->link.hello_received, keys[1]);
+	return connecting->keyed && !memcmp(connecting->key, keys[0], sizeof(keys[0])) &&
+	       accepting->keyed && !memcmp(accepting->key, keys[1], sizeof(keys[1]));
 }
 
 static void frame_make(const struct peers *p, bool proof, u8 *frame)
@@ -177,10 +207,8 @@ static void frame_make(const struct peers *p, bool proof, u8 *frame)
 	if (!proof)
 		gvm_hello_encode(&hello, frame + FRAME_HEAD_BYTES);
 	else
-		gvm_auth_proof(&auth_ours, p->link.outgoing,
-			       p->link.outgoing ? p->link.hello_sent : p->link.hello_received,
-			       p->link.outgoing ? p->link.hello_received : p->link.hello_sent,
-			       frame + FRAME_HEAD_BYTES);
+		bytes_derive(p, p->link.outgoing ? AUTH_PROOF_ACCEPTING : AUTH_PROOF_CONNECTING,
+		       p->link.hello_received, frame + FRAME_HEAD_BYTES);
 }
 
 /* As receive.c gives it on. */
@@ -253,6 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK((p.link.state == LINK_UP) ==
 			   (p.greeted && (p.proved || !p.cluster.auth)));
 		FUZZ_CHECK(ups == (p.link.state == LINK_UP));
+		FUZZ_CHECK(!ups || seals_are_right(&p));
 		FUZZ_CHECK(!p.greeted || (p.link.peer && p.link.peer->id != SELF));
 	}
 	return 0;

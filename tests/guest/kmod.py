@@ -114,8 +114,9 @@ def module():
 
 # Where the programs are in meson's build folder.
 PROGRAMS = {"gvm": "tools/gvm", "share": "tests/kernel/share",
-            "exchange": "tests/kernel/exchange", "flood": "tests/kernel/flood"}
-images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd"], [],
+            "exchange": "tests/kernel/exchange", "flood": "tests/kernel/flood",
+            "onpath": "tests/kernel/onpath"}
+images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd", "libchacha20poly1305"], [],
                            [(name, path) for name, path in PROGRAMS.items()])
 
 

@@ -37,7 +37,7 @@ FLOORS = {
     ],
     "kmod": [
         "log compat memory mutant trace uapi/giantvm",
-        "workers params frame auth contended membership",
+        "workers params seal frame auth buffers contended membership",
         "link", "peer", "cluster",
         "evict.h opening.h revoke.h sleep.h sweep.h", "region.h",
         "regions notes", "frames inode chardev kvm",

@@ -31,6 +31,7 @@
 #define HEAD_BYTES 8
 #define HELLO_BYTES 40
 #define REGION_BYTES 64
+#define SEAL_BYTES 16
 #define HELLO 1
 #define REGION 4
 #define WITHDRAW 4
@@ -90,7 +91,7 @@ static int greet(const char *roles, unsigned int node, unsigned int victim)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	head(hello, HELLO_BYTES, HELLO);
-	memcpy(hello + HEAD_BYTES, "GVM-IVY\5", 8);
+	memcpy(hello + HEAD_BYTES, "GVM-IVY\6", 8);
 	put(hello + HEAD_BYTES + 8, node, 2);
 	put(hello + HEAD_BYTES + 10, victim, 2);
 	put(hello + HEAD_BYTES + 16, nodes_digest(roles), 8);
@@ -126,7 +127,8 @@ static int strangers(unsigned int victim, unsigned int nr, double until)
 
 static void flood(int fd, double until, unsigned long *sent)
 {
-	static uint8_t frames[AT_ONCE][HEAD_BYTES + REGION_BYTES], said[65536];
+	static uint8_t frames[AT_ONCE][HEAD_BYTES + REGION_BYTES + SEAL_BYTES], said[65536];
+	uint64_t number = 0; /* of the frame on this connection */
 	unsigned int i;
 
 	do {
@@ -140,6 +142,7 @@ static void flood(int fd, double until, unsigned long *sent)
 			put(body + 8, 1, 8);  /* pages */
 			put(body + 24, 1, 8); /* id */
 			snprintf((char *)body + 32, REGION_BYTES - 32, "none%lu", *sent % 1000);
+			put(body + REGION_BYTES, XXH64(frames[i], HEAD_BYTES + REGION_BYTES, number++), 8);
 		}
 		while (recv(fd, said, sizeof(said), MSG_DONTWAIT) > 0)
 			;

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host with another key, without one, with another list of nodes or another lease gets no connection, and
 is told of in the log; with the right ones it is one of them, also after its clock was set back. Who has not said who
-it is takes little memory. Without a key, hosts are nodes only where that is asked for."""
+it is takes little memory. Without a key, hosts are nodes only where that is asked for. An attacker on the way, who lets
+the handshake pass, reaches no page."""
+
+import re
 
 from cluster import Cluster, expect, main  # first: it says where the others are
 import kernel
@@ -17,6 +20,10 @@ LEASE_MS = 2000
 STRANGERS = 60
 PAGES_MAX = 4
 PAGES = "grep nr_slab_unreclaimable /proc/vmstat"
+
+
+ATTACKS = ("flip", "forge", "length", "repeat", "drop", "swap")
+PAGES_ATTACKED = 4
 
 
 def kernel_pages(node, command=PAGES):
@@ -39,6 +46,32 @@ def refused(zero, one, reason):
     expect("not every node" in said, "a join without the other says: %s", said)
     said = zero.run("dmesg -c") + one.run("dmesg -c")
     expect(reason in said, "nobody says '%s' but:\n%s", reason, said)
+
+
+def altered(node):
+    return int(re.search(r"altered_frames (\d+)", node.run("cat /sys/kernel/debug/giantvm/ram/stats")).group(1))
+
+
+def on_path(cluster):
+    """Whatever is done to a frame on its way, the connection ends, and the pages are right."""
+    zero, one = cluster.nodes
+    one.run("gvm dsm down --force; onpath 10.9.0.2 10.9.0.1 /tmp/onpath > /tmp/onpath.log & "
+            "until grep -q up /tmp/onpath.log; do sleep 0.1; done")
+    one.run("nsenter -t $(pidof onpath) -n gvm dsm up --conf /tmp/cluster.conf --id 1 --key /tmp/key")
+    one.run("gvm dsm join ram; share /dev/gvm/ram {id} 2 discard 0 %d" % PAGES_ATTACKED)
+    for number, what in enumerate(ATTACKS):
+        zero.run("dmesg -c > /dev/null")
+        one.run("dmesg -c > /dev/null; echo %s > /tmp/onpath" % what)
+        before = altered(zero) + altered(one)
+        for writer, reader in ((one, zero), (zero, one)):
+            writer.run("share /dev/gvm/ram {id} 2 fill 0 %d %d" % (PAGES_ATTACKED, number))
+            reader.run("share /dev/gvm/ram {id} 2 check 0 %d %d" % (PAGES_ATTACKED, number))
+            number += len(ATTACKS)
+        expect(altered(zero) + altered(one) > before, "nobody notices %s", what)
+        said = zero.run("dmesg -c") + one.run("dmesg -c")
+        expect("was altered on its way; the connection is closed" in said, "after %s the logs have:\n%s", what, said)
+    said = one.run("kill $(pidof onpath); cat /tmp/onpath.log").split()[2:]
+    expect(said[1::2] == list(ATTACKS), "it did: %s", said)
 
 
 def test(l):
@@ -70,6 +103,7 @@ def test(l):
     expect("clock was set back" in said, "after the clock was set back the log has:\n%s", said)
     cluster.join("new", 64)
     cluster.everywhere("share /dev/gvm/new {id} 2 count 50")
+    on_path(cluster)
     cluster.close()
 
 

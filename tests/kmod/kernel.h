@@ -27,6 +27,7 @@ typedef int32_t s32;
 #define min(a, b)		      ((a) < (b) ? (a) : (b))
 #define U32_MAX			      UINT32_MAX
 #define PAGE_SHIFT		      12
+#define memzero_explicit(at, bytes)   explicit_bzero(at, bytes)
 #define MAX_LFS_FILESIZE	      INT64_MAX
 #define __acquires(lock)
 #define __releases(lock)

@@ -132,9 +132,9 @@ static int conf_load(const struct options *o, struct giantvm_up *up, const char 
 		say("%s: %s", o->conf, err);
 		return rc;
 	}
-	if (list->tls)
-		say("%s: tls = yes is for memory nodes: what kernel modules send each other is not encrypted",
-		    o->conf);
+	if (list->tls && !o->key)
+		say("%s: tls = yes is for memory nodes: without --key, what kernel modules send each other is "
+		    "not encrypted", o->conf);
 	*own_addr = NULL;
 	nodes = calloc(count, sizeof(*nodes));
 	rc = nodes ? 0 : -ENOMEM;
