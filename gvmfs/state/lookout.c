@@ -46,18 +46,18 @@ static uint32_t calls_of(const struct lookout *l, unsigned session)
 	return atomic_load((_Atomic uint32_t *)&l->j->sessions[session].calls);
 }
 
-/* The session in whose memory a call of this worker is in flight; -1: none. *sum changes with each call. (In a session
+/* The session in whose memory a call of the front is in flight; -1: none. *sum changes with each call. (In a session
  * that is held, the call is a predecessor's.) */
 static int call_find(const struct lookout *l, uint64_t *sum)
 {
-	int found = -1;
+	int found = -1, front = atomic_load(&l->relief.tid);
 
 	*sum = 0;
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
 		uint32_t calls = calls_of(l, s);
 
 		*sum += calls;
-		if (calls & 1 && !lookout_is_held(l->j, s))
+		if (calls & 1 && !lookout_is_held(l->j, s) && l->j->sessions[s].caller == front)
 			found = (int)s;
 	}
 	return found;
@@ -84,7 +84,7 @@ static void look_on(struct lookout *l)
 {
 	struct pollfd p = { .fd = l->kick_fd, .events = POLLIN };
 	unsigned waits = 0, idle = 0;
-	uint64_t before = 0, sum, count;
+	uint64_t before = 0, since_ns = 0, sum, count;
 
 	while (!atomic_load(&l->over)) {
 		bool asleep = idle >= LOOKS_IDLE;
@@ -94,8 +94,8 @@ static void look_on(struct lookout *l)
 			atomic_store(&l->asleep, true); /* before the last look, so that no call is missed */
 		session = call_find(l, &sum);
 		idle = sum == before && session < 0 ? idle + 1 : 0;
-		waits = session >= 0 && sum == before && thread_waits(atomic_load(&l->relief.tid)) ?
-				waits + 1 : 0;
+		waits = session >= 0 && sum == before && relief_is_held_up(&l->relief, since_ns) ? waits + 1 : 0;
+		since_ns = relief_cpu_ns(&l->relief);
 		before = sum;
 		if (waits >= LOOKS_MAX)
 			give_way(l, (unsigned)session);

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOOK_MS	   1
+#define RUN_NS	   2000000ull /* of CPU time in one call: only a client can make one that long */
 #define LOOKS_IDLE 300 /* looks that find no new call, before the spare sleeps */
 
 /* rl->call: a number in steps of CALL_STEP, and flags. */
@@ -42,14 +44,27 @@ static bool state_is_waiting(int fd)
 	return at && at[1] == ' ' && at[2] == 'D';
 }
 
-bool thread_waits(int tid)
+uint64_t relief_cpu_ns(const struct relief *rl)
 {
-	int fd = state_open(tid);
+	struct timespec t = { 0 };
+
+	clock_gettime(atomic_load(&rl->clock), &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static bool is_at_work(const struct relief *rl, uint64_t since_ns)
+{
+	return relief_cpu_ns(rl) >= since_ns + RUN_NS;
+}
+
+bool relief_is_held_up(const struct relief *rl, uint64_t since_ns)
+{
+	int fd = state_open(atomic_load(&rl->tid));
 	bool waits = fd >= 0 && state_is_waiting(fd);
 
 	if (fd >= 0)
 		close(fd);
-	return waits;
+	return waits || is_at_work(rl, since_ns);
 }
 
 void relief_lock(struct relief *rl)
@@ -153,17 +168,21 @@ void relief_leave(struct relief *rl)
 
 static void front_begin(struct relief *rl)
 {
+	clockid_t clock;
+
 	pthread_setname_np(pthread_self(), "gvmfs-front");
+	pthread_getcpuclockid(pthread_self(), &clock);
+	atomic_store(&rl->clock, clock);
 	atomic_store(&rl->tid, gettid());
 	if (rl->tid_told)
 		atomic_store_explicit(rl->tid_told, gettid(), memory_order_release);
 }
 
-/* Takes the role if the front, which is in the same call as at the last look, is blocked in it (and does not only wait
- * for a CPU). */
-static bool role_take(struct relief *rl, uint64_t call, int state_fd)
+/* Takes the role if the front, which is in the same call as at the last look, is held up in it (and does not only wait
+ * for a CPU). `since_ns`: its CPU time when it was first seen in this call. */
+static bool role_take(struct relief *rl, uint64_t call, int state_fd, uint64_t since_ns)
 {
-	if (!state_is_waiting(state_fd))
+	if (!state_is_waiting(state_fd) && !is_at_work(rl, since_ns))
 		return false;
 	/* The role's lock comes with the role: the old front does not release it. */
 	return atomic_compare_exchange_strong(&rl->call, &call, call | CALL_TAKEN);
@@ -174,7 +193,7 @@ static void spare_wait(struct relief *rl)
 {
 	struct pollfd p = { .fd = rl->kick_fd, .events = POLLIN };
 	int state_fd = -1; /* of the front; opened early, since later there may be no free descriptor */
-	uint64_t before = 0, count;
+	uint64_t before = 0, since_ns = 0, count;
 	unsigned idle = 0;
 
 	for (;;) {
@@ -187,8 +206,10 @@ static void spare_wait(struct relief *rl)
 		if (asleep)
 			atomic_store(&rl->asleep, true); /* before the last look, so that no call is missed */
 		call = atomic_load(&rl->call);
-		if (call == before && call & CALL_WAITS && role_take(rl, call, state_fd))
+		if (call == before && call & CALL_WAITS && role_take(rl, call, state_fd, since_ns))
 			break;
+		if (call != before)
+			since_ns = relief_cpu_ns(rl);
 		idle = call == before && !(call & CALL_WAITS) ? idle + 1 : 0;
 		before = call;
 		poll(&p, 1, asleep && idle ? -1 : LOOK_MS);

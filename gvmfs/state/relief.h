@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * relief.h - the front thread is a role: if a client blocks the thread that has it, a spare thread takes it over.
+ * relief.h - the front thread is a role: if a client holds up the thread that has it, a spare thread takes it over.
  *
  * Putting a page into a client's memory takes the client's mmap_lock; punching a page out of its memfd takes the
- * file's inode lock. A client can hold both for as long as it likes, and nothing ends the wait. Whether a call
- * will block cannot be known beforehand, and a thread for each region that made these calls would
+ * file's inode lock. A client can hold both for as long as it likes, and nothing ends the wait. A punch also looks
+ * through all mappings of the page, and a client can have hundreds of thousands. Whether a call
+ * will be held up cannot be known beforehand, and a thread for each region that made these calls would
  * cost each fault two wake-ups. So the front thread makes the calls itself, between relief_begin()
  * and relief_end(), which cost an atomic operation each. While there are calls, a spare thread looks each
- * millisecond. If the same call is still blocked it takes the role: it is the front thread from then on, with a new
+ * millisecond. If the same call is still blocked, or has run for two milliseconds (of the thread's own CPU time: a front
+ * that waits for a CPU is not held up), it takes the role: it is the front thread from then on, with a new
  * spare. The old front finds that out when its call returns. It finishes the turn of that one region
  * and from then on serves that region (uffd/apart.h), so that later calls into that client's memory do not block the
  * front. It ends when the front has the region back.
@@ -31,6 +33,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct relief {
 	/* The role's lock: a ticket lock, granted in the order of asking. */
@@ -45,6 +48,7 @@ struct relief {
 	void *what;	 /* the object of the call */
 	bool allowed;	 /* between relief_allow() and relief_deny(); front only */
 	atomic_int tid;	 /* of the front */
+	_Atomic clockid_t clock; /* its CPU time */
 	_Atomic int32_t *tid_told; /* a copy of tid, in the journal; NULL: none */
 	atomic_bool asleep; /* the spare sleeps, since no call was made for a while */
 	int kick_fd;	 /* an eventfd that wakes the spare */
@@ -60,8 +64,11 @@ struct relief {
 	void (*over)(struct relief *rl, int result);
 };
 
-/* Whether a thread of this process is in an uninterruptible wait. Does not block itself. */
-bool thread_waits(int tid);
+/* The front's CPU time. */
+uint64_t relief_cpu_ns(const struct relief *rl);
+/* Whether the front, in the same call since its CPU time was `since_ns`, is held up: it waits uninterruptibly, or the
+ * call has run for long. Does not block itself. */
+bool relief_is_held_up(const struct relief *rl, uint64_t since_ns);
 
 /* Starts the front thread. 0 or a negative errno. */
 int relief_start(struct relief *rl);

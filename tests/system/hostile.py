@@ -15,6 +15,7 @@ has to get the fast path. The means:
     users     eight users at a time, each with as many conversations as it gets, whose file does not answer
     memory    a client that holds the lock of its own memory for ever (locker.c)
     file      one that holds the lock of its memfd
+    maps      one that has a page of its memfd mapped very often, and frees it again and again
     dead      a node that stands still, with guests, writers and readers that wait for it
     full      a node without room, with guests that go on writing to it; to be held against:
     writers   the same guests on a node that has room
@@ -59,7 +60,7 @@ class Locker:
         self.stranger = Stranger(l, region, None)
         os.chown(region, self.stranger.user, self.stranger.user)
         # For /proc/self/map_files.
-        caps = ["--inh-caps=+checkpoint_restore", "--ambient-caps=+checkpoint_restore"] if how == "file" else []
+        caps = ["--inh-caps=+checkpoint_restore", "--ambient-caps=+checkpoint_restore"] if how != "memory" else []
         self.process = l.start(
             "locker", "sh", "-c", 'exec 3<>"$0"; export LD_PRELOAD="$1"; shift; exec setpriv "$@"', region,
             program("libgvm-preload.so"), "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups", *caps,
@@ -186,6 +187,7 @@ def test(l):
         "users": lambda: Users(l, mount.file("ram")),
         "memory": lambda: Locker(l, mount, "memory"),
         "file": lambda: Locker(l, mount, "file"),
+        "maps": lambda: Locker(l, mount, "maps"),
         "dead": lambda: Guests(l, mount, theirs, "touch", far),
     })
     # A mount of their own: no other region can be made beside a full node.

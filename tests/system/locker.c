@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * locker.c - a client of the fast path that holds a lock for as long as a filesystem of the user's does not
- * answer, FILE being a file there:
+ * locker.c - a client of the fast path that holds gvmfs up for as long as a filesystem of the user's does not
+ * answer, FILE being a file there. It holds a lock:
  *
  *	locker memory FILE PID BYTES 3<>REGION	that of its own memory: it unmaps a page that is to be written back
  *	locker file FILE PID BYTES 3<>REGION	that of the region's memfd: it writes to it what is yet to be read
+ *
+ * or, as long as the filesystem has a server, makes calls long that need no lock of anybody's:
+ *
+ *	locker maps FILE PID BYTES 3<>REGION	it has a page of the memfd mapped very often, and frees it again and again
  *
  * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). Another process
  * writes to the region meanwhile, which gvmfs brings into the client's memory. When the lock is free
@@ -21,12 +25,15 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGE   4096u
 #define CHUNK  131072u
 #define REGION 3
 #define FAR    200u /* beyond what is read ahead */
+#define MAPPERS 2u
+#define MAPS	60000u /* a process may have 65,530 */
 
 static char *at; /* a page of the foreign file, and after it the region */
 static char *unread; /* another page of it */
@@ -56,6 +63,51 @@ static int memory_open(const char *region, size_t bytes)
 	return open(path, O_RDWR);
 }
 
+/* Maps the first page of the memfd as often as it may, says so, and stays. */
+static void mapper(int said)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Neighbours of the same rights would become one mapping. */
+	for (unsigned i = 0; i < MAPS; i++)
+		if (mmap(NULL, PAGE, i % 2 ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0) == MAP_FAILED)
+			_exit(1);
+	if (write(said, "m", 1) < 0)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static bool mapped_often(char *region, pid_t server)
+{
+	pid_t child[MAPPERS];
+	bool good = true;
+	int said[2];
+	char byte;
+
+	if (pipe(said) < 0)
+		return false;
+	for (unsigned i = 0; i < MAPPERS; i++) {
+		child[i] = fork();
+		if (child[i] == 0)
+			mapper(said[1]);
+	}
+	close(said[1]);
+	for (unsigned i = 0; i < MAPPERS; i++)
+		good &= read(said[0], &byte, 1) == 1;
+	fprintf(stderr, good ? "locked\n" : "wrong\n");
+	while (good && kill(server, 0) == 0) {
+		region[0] = 1;
+		if (fallocate(REGION, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, CHUNK) < 0)
+			good = false;
+		usleep(20000);
+	}
+	for (unsigned i = 0; i < MAPPERS; i++) {
+		kill(child[i], SIGKILL);
+		waitpid(child[i], NULL, 0);
+	}
+	return good;
+}
+
 /* Waits for a byte, and writes where nothing is in the memory yet. */
 static void writer(int go, size_t bytes)
 {
@@ -81,7 +133,7 @@ static int region_fill(char *region, size_t bytes)
 int main(int argc, char **argv)
 {
 	size_t bytes = argc == 5 ? strtoul(argv[4], NULL, 0) : 0;
-	bool by_file = argc == 5 && strcmp(argv[1], "file") == 0;
+	bool by_file = argc == 5 && strcmp(argv[1], "file") == 0, by_maps = argc == 5 && strcmp(argv[1], "maps") == 0;
 	char *region;
 	pthread_t thread;
 	int go[2], file;
@@ -99,10 +151,14 @@ int main(int argc, char **argv)
 	    (char *)syscall(SYS_mmap, at, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != at)
 		return 1;
 	unread = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, FAR * PAGE);
-	memory = by_file ? memory_open(region, bytes) : -1;
-	if (unread == MAP_FAILED || (by_file && memory < 0))
+	memory = by_file || by_maps ? memory_open(region, bytes) : -1;
+	if (unread == MAP_FAILED || ((by_file || by_maps) && memory < 0))
 		return 1;
 	region[40 * PAGE] = 1;
+	if (by_maps) {
+		fprintf(stderr, mapped_often(region, atoi(argv[3])) && !region_fill(region, bytes) ? "done\n" : "wrong\n");
+		pause();
+	}
 	at[0] = 1;
 	kill(atoi(argv[3]), SIGUSR1);
 	usleep(100000);
