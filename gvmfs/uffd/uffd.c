@@ -145,14 +145,25 @@ int uffd_poison(int fd, uint64_t address, size_t bytes)
 	return 0;
 }
 
-bool uffd_knows_poison(void)
+static bool features_have(uint64_t feature)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	bool known = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && api.features & UFFD_FEATURE_POISON;
+	bool known = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0 && api.features & feature;
 
 	if (fd >= 0)
 		close(fd);
+	return known;
+}
+
+/* The kernel is asked once: closing a userfaultfd takes a look at every mapping of the process, of which each region
+ * has some. */
+bool uffd_knows_poison(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = features_have(UFFD_FEATURE_POISON);
 	return known;
 }
 
@@ -172,7 +183,7 @@ ssize_t uffd_read(int fd, void *messages, size_t bytes)
 	return n > 0 ? n : 0;
 }
 
-bool uffd_reads_at_once(void)
+static bool nowait_is_known(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct iovec iov = { .iov_base = &(struct uffd_msg){ 0 }, .iov_len = sizeof(struct uffd_msg) };
@@ -183,6 +194,16 @@ bool uffd_reads_at_once(void)
 	if (fd >= 0)
 		close(fd);
 	return knows && !mutant("no-nowait");
+}
+
+/* Asked once, as above. */
+bool uffd_reads_at_once(void)
+{
+	static int knows = -1;
+
+	if (knows < 0)
+		knows = nowait_is_known();
+	return knows;
 }
 
 /* Features that change which accesses fault or how faults are reported, and add no other event. */
