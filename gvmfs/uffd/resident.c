@@ -12,19 +12,6 @@
 #define LOOK_NS	    5000000ull
 #define GONE_SAY_NS 5000000000ull
 
-void residents_begin(struct residents *rs, uint8_t *data)
-{
-	for (unsigned i = RESIDENT_FETCHES + RESIDENT_SPARE; i--;) {
-		rs->fetches[i].data = data + (size_t)i * GVM_CHUNK_BYTES;
-		rs->fetches[i].next_free = rs->fetches_free;
-		rs->fetches_free = &rs->fetches[i];
-	}
-	for (unsigned i = RESIDENT_EVICTIONS + RESIDENT_SPARE; i--;) {
-		rs->evictions[i].next_free = rs->evictions_free;
-		rs->evictions_free = &rs->evictions[i];
-	}
-}
-
 void resident_begin(struct resident *r, uint64_t starts)
 {
 	static const uint8_t zeros[GVM_PAGE_BYTES];

@@ -271,6 +271,7 @@ struct residents {
 	struct session_set open;       /* those in the list */
 	struct session_set noted;      /* those that may have something to do */
 	struct session_set recovering; /* those that may have to take over what a predecessor left */
+	uint64_t recover_ns; /* until then they wait for others' fetches; 0: not known yet */
 	struct session_set wanting;    /* those that were refused a fetch or an eviction */
 	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants its next tick; ~0: never */
 	unsigned fetching; /* GETs in flight */
@@ -278,8 +279,12 @@ struct residents {
 	struct loop faults; /* the faults_fd of each of the front's regions: one call asks all */
 	struct loop_source faults_any; /* that loop, in the front's loop */
 	unsigned faults_read; /* since residents_faults_read() began */
+	/* Those that were used, and are free, are in lists; from `..._used` on none was. They are large: a worker touches
+	 * none before it is needed. */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
 	struct eviction evictions[RESIDENT_EVICTIONS + RESIDENT_SPARE], *evictions_free;
+	unsigned fetches_used, evictions_used;
+	uint8_t *data; /* of the fetches: a chunk for each */
 	/* The node against whose share each of them counts; NULL: it is free. Separate arrays,
 	 * since they are scanned. */
 	const void *fetch_node[RESIDENT_FETCHES + RESIDENT_SPARE];
@@ -322,8 +327,6 @@ bool resident_has_left(struct resident *r);
 
 /* ---- The decisions: the functions above call these, and so do simulators. */
 
-/* `data` has room for RESIDENT_FETCHES + RESIDENT_SPARE chunks. */
-void residents_begin(struct residents *rs, uint8_t *data);
 /* The caller has filled in the session and mapped its memory; the first turn takes over what is
  * there. `starts`: how many workers have started on this journal. */
 void resident_begin(struct resident *r, uint64_t starts);

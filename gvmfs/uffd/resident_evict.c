@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "resident_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -70,11 +71,17 @@ static unsigned evictions_of(const struct residents *rs, const void *node)
 	return n;
 }
 
+static struct eviction *eviction_new(struct residents *rs)
+{
+	assert(rs->evictions_used < RESIDENT_EVICTIONS + RESIDENT_SPARE);
+	return &rs->evictions[rs->evictions_used++];
+}
+
 struct eviction *eviction_take(struct resident *r, uint64_t c)
 {
 	const void *node = chunk_node(r, c);
 	struct residents *rs = r->rs;
-	struct eviction *e = rs->evictions_free;
+	struct eviction *e;
 	unsigned without = rs->count - rs->evicters - !r->evictions;
 	unsigned most = RESIDENT_EVICTIONS + rs->count - 1, left = rs->evicting < most ? most - rs->evicting : 0;
 
@@ -82,7 +89,11 @@ struct eviction *eviction_take(struct resident *r, uint64_t c)
 	 * chunks of other nodes half as many as this node's have. */
 	if (left <= without || (3 * left < left + rs->evicting && evictions_of(rs, node) > 2 * left))
 		return NULL;
-	rs->evictions_free = e->next_free;
+	e = rs->evictions_free;
+	if (e)
+		rs->evictions_free = e->next_free;
+	else
+		e = eviction_new(rs);
 	rs->evicting++;
 	rs->evicters += !r->evictions++;
 	e->r = r;

@@ -5,6 +5,7 @@
 #include "page_run.h"
 #include "resident_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 
 static bool is_zero(struct resident *r, uint64_t c)
@@ -100,12 +101,24 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 	resident_ios_look(r);
 }
 
+static struct resident_fetch *fetch_new(struct residents *rs)
+{
+	struct resident_fetch *f = &rs->fetches[rs->fetches_used];
+
+	assert(rs->fetches_used < RESIDENT_FETCHES + RESIDENT_SPARE);
+	f->data = rs->data + (size_t)rs->fetches_used++ * GVM_CHUNK_BYTES;
+	return f;
+}
+
 struct resident_fetch *fetch_take(struct resident *r, uint64_t c)
 {
 	struct residents *rs = r->rs;
 	struct resident_fetch *f = rs->fetches_free;
 
-	rs->fetches_free = f->next_free;
+	if (f)
+		rs->fetches_free = f->next_free;
+	else
+		f = fetch_new(rs);
 	rs->fetching++;
 	rs->fetchers += !r->fetches++;
 	f->r = r;
@@ -154,7 +167,7 @@ static void fetch_free(struct resident_fetch *f)
 
 void fetches_cancel(struct resident *r)
 {
-	for (unsigned i = 0; i < RESIDENT_FETCHES + RESIDENT_SPARE && r->fetches; i++)
+	for (unsigned i = 0; i < r->rs->fetches_used && r->fetches; i++)
 		if (r->rs->fetches[i].r == r)
 			r->env->get_cancel(r, &r->rs->fetches[i]);
 }

@@ -44,7 +44,7 @@ int residents_init(struct worker *w)
 	if (data == MAP_FAILED)
 		return -ENOMEM;
 	rs->window.uffd = -1; /* made for the first region, if there ever is one */
-	residents_begin(rs, data);
+	rs->data = data;
 	rs->node = node_of;
 	error = loop_init(&rs->faults);
 	return error ? error : loop_add(w->loop, &rs->faults_any, rs->faults.epoll_fd, faults_any_ready, NULL);

@@ -8,19 +8,21 @@
 #include "base/mutant.h"
 #include "resident_priv.h"
 
-/* Collects the pages that the memory has in chunk[].known, for the moment. Touches no other chunk:
- * in a large region most were never used. */
-static void present_find(struct resident *r)
+/* Collects the pages that the memory has in chunk[].known, for the moment, and returns how many there are. Touches no
+ * other chunk: in a large region most were never used. */
+static uint64_t present_find(struct resident *r)
 {
-	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
+	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES, pages = 0;
 
 	for (; at < end && r->env->data(r, SESSION_MEMORY, &at, &hole); at = hole)
-		for (uint64_t p = at; p < hole && p < end; p += GVM_PAGE_BYTES)
+		for (uint64_t p = at; p < hole && p < end; p += GVM_PAGE_BYTES, pages++)
 			r->chunk[p / GVM_CHUNK_BYTES].known |=
 				1u << (p / GVM_PAGE_BYTES % GVM_CHUNK_PAGES);
+	return pages;
 }
 
-static void chunk_recover(struct resident *r, uint64_t c)
+/* Returns how many pages the memory has of the chunk. */
+static unsigned chunk_recover(struct resident *r, uint64_t c)
 {
 	struct resident_mark *mark = &r->mark[c];
 	uint32_t present = r->chunk[c].known, marked = mark->filled | (mark->coming & present);
@@ -36,9 +38,11 @@ static void chunk_recover(struct resident *r, uint64_t c)
 	chunk_mark_holes(r, c, marked & ~present, true);
 	if (mark->filled)
 		chunk_activate(r, c);
+	return (unsigned)__builtin_popcount(present);
 }
 
-/* Chunks that have pages in the memory, but no marks. */
+/* Chunks that have pages in the memory, but no marks. There are hardly ever any, and the kernel looks at each page of
+ * the memory to find them, while a fault waits. */
 static void unmarked_recover(struct resident *r)
 {
 	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
@@ -51,10 +55,12 @@ static void unmarked_recover(struct resident *r)
 
 void resident_recover(struct resident *r)
 {
-	present_find(r);
+	uint64_t left = present_find(r);
+
 	for (uint64_t c = 0; (c = chunk_touched(r, c)) < r->chunks; c++)
-		chunk_recover(r, c);
-	unmarked_recover(r);
+		left -= chunk_recover(r, c);
+	if (left)
+		unmarked_recover(r);
 	r->recovering = false;
 	session_set_remove(&r->rs->recovering, r->session);
 	/* Faults that the predecessor had read are not reported again: their faulters have to fault

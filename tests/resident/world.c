@@ -288,7 +288,7 @@ static void worker_begin(void)
 	memset(world.chunk, 0, sizeof(world.chunk));
 	memset(world.block_used, 0, sizeof(world.block_used));
 	memset(world.block, 0, sizeof(world.block));
-	residents_begin(&world.rs, world.data);
+	world.rs.data = world.data;
 	nodes_begin();
 	r->env = &calls;
 	r->rs = &world.rs;
