@@ -219,32 +219,29 @@ static int load_names(struct worker *w)
 	return 1;
 }
 
-/* Whether a predecessor may have begun something about it. Of most files it has not, and faults wait meanwhile. */
-static bool may_be_unsettled(const struct journal_inode *d)
+static void settle(struct worker *w, unsigned nr)
 {
-	if (d->use == INODE_USED)
-		return d->epoch || d->tail_from || d->times_owed || d->rec.temporary;
-	return d->use == INODE_UNLINKED;
+	const struct journal_inode *d = inode_disk(w->inodes, nr);
+	struct inode *inode = inode_is_unsettled(d) ? inode_get(w->inodes, nr) : NULL;
+
+	if (!inode)
+		return;
+	if (d->tail_from)
+		tail_adopt(w, inode);
+	if (d->times_owed)
+		times_closed(w, inode); /* or not, but then it is soon again */
+	if (d->use == INODE_UNLINKED && d->rec.kind == RECORD_GONE)
+		unmade_adopt(w, inode);
+	else if (!inode->opens_write)
+		front_settle(w, inode);
 }
 
-/* Finishes what a predecessor had begun. */
-static void settle_all(struct worker *w)
+/* Finishes what a predecessor had begun. Faults wait for a successor: it looks at nothing else. */
+static void settle_all(struct worker *w, bool successor)
 {
-	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		const struct journal_inode *d = inode_disk(w->inodes, nr);
-		struct inode *inode = may_be_unsettled(d) ? inode_get(w->inodes, nr) : NULL;
-
-		if (!inode)
-			continue;
-		if (d->tail_from)
-			tail_adopt(w, inode);
-		if (d->times_owed)
-			times_closed(w, inode); /* or not, but then it is soon again */
-		if (d->use == INODE_UNLINKED && d->rec.kind == RECORD_GONE)
-			unmade_adopt(w, inode);
-		else if (!inode->opens_write)
-			front_settle(w, inode);
-	}
+	for (unsigned nr = 1; nr < w->inodes->end; nr++)
+		if (!successor || w->inodes->unsettled[nr / 64] >> nr % 64 & 1)
+			settle(w, nr);
 }
 
 static void region_failed(struct worker *w, struct inode *inode, const char *why)
@@ -301,21 +298,14 @@ static int sealer_begin(struct worker *w)
 }
 
 /* A predecessor's. */
-static int replicas_recover(struct worker *w)
+static void replicas_recover(struct worker *w)
 {
-	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		const struct journal_inode *d = inode_disk(w->inodes, nr);
-		struct inode *inode;
+	struct inode *inode;
 
-		/* (Of one that is gone nothing is written any more.) */
-		if (d->use == INODE_FREE || !d->epoch || !d->rec.node_count || d->rec.kind == RECORD_GONE)
-			continue;
-		inode = inode_get(w->inodes, nr);
-		if (!inode)
-			return -ENOMEM;
-		replicas_open(w, inode);
-	}
-	return 0;
+	/* (Of one that is gone nothing is written any more.) */
+	LIST_FOREACH(inode, &w->inodes->attached, attached_entry)
+		if (inode->disk->rec.node_count && inode->disk->rec.kind != RECORD_GONE)
+			replicas_open(w, inode);
 }
 
 static int worker_init(struct worker *w)
@@ -338,8 +328,7 @@ static int worker_init(struct worker *w)
 	fetches_init(w->fetches);
 	rot_init(w);
 	LIST_INIT(w->replicas);
-	if ((r = replicas_recover(w)) < 0)
-		return r;
+	replicas_recover(w);
 	unmade_init(w->unmade);
 	capacity_init(w->capacity);
 	direct_init(w->direct);
@@ -417,7 +406,7 @@ static int front_run(void *arg)
 		connection_take_over(w);
 	if (successor)
 		watches_recover(w);
-	settle_all(w);
+	settle_all(w, successor);
 	w->names_owed = successor;
 	if (successor)
 		names_compare(w);

@@ -12,15 +12,18 @@
 #define HELD_FRESH_NS     1000000000ull
 #define SHOWN_MAX	  240 /* bytes of a name with part of an id behind it */
 
-/* The root is entry 0 and in no folder. */
-static void tree_follow(struct inodes *in, unsigned nr)
+/* The root is entry 0 and in no folder. `d`: the entry, or a copy of its head. */
+static void tree_enter(struct inodes *in, unsigned nr, const struct journal_inode *d)
 {
-	const struct journal_inode *d = inode_disk(in, nr);
-
 	if (d->use == INODE_FREE)
 		tree_remove(&in->tree, nr);
 	else if (!tree_put(&in->tree, nr, &d->rec, nr && d->use == INODE_USED))
 		abort(); /* no memory; the successor rebuilds the tree from the journal */
+}
+
+static void tree_follow(struct inodes *in, unsigned nr)
+{
+	tree_enter(in, nr, inode_disk(in, nr));
 }
 
 /* A record is large, and the worker may be killed while it copies one. So a new record is first written to
@@ -42,8 +45,18 @@ static void coming_publish(struct inodes *in, unsigned nr)
 	tree_follow(in, nr);
 }
 
+bool inode_is_unsettled(const struct journal_inode *d)
+{
+	if (d->use == INODE_USED)
+		return d->epoch || d->tail_from || d->times_owed || d->rec.temporary;
+	return d->use == INODE_UNLINKED;
+}
+
 int inodes_init(struct inodes *in, struct journal *j)
 {
+	struct journal_inode head;
+	int r;
+
 	memset(in, 0, sizeof(*in));
 	in->j = j;
 	in->end = j->super->inodes_end;
@@ -51,10 +64,14 @@ int inodes_init(struct inodes *in, struct journal *j)
 	for (unsigned i = 0; i < TIMES_DELAYS; i++)
 		TAILQ_INIT(&in->times_due[i]);
 	for (unsigned i = 0; i < in->end; i++) {
-		if (j->inodes[i].use == INODE_FREE)
+		r = journal_inode_head(j, i, &head);
+		if (r < 0)
+			return r;
+		if (head.use == INODE_FREE)
 			continue;
-		tree_follow(in, i);
-		if (j->inodes[i].epoch && !inode_get(in, i)) /* puts it into in->attached */
+		tree_enter(in, i, &head);
+		in->unsettled[i / 64] |= (uint64_t)inode_is_unsettled(&head) << i % 64;
+		if (head.epoch && !inode_get(in, i)) /* puts it into in->attached */
 			return -ENOMEM;
 	}
 	return 0;

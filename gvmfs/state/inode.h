@@ -115,10 +115,16 @@ struct inodes {
 	uint64_t gone_count;		  /* entries freed so far */
 	struct inode_queue times_due[TIMES_DELAYS]; /* for times.h: each list in the order of times_due_ns */
 	struct inode_list attached;	  /* with an epoch of ours: inode_set_epoch() */
+	uint64_t unsettled[TREE_WORDS];	  /* bits: inode_is_unsettled() when this worker started */
 };
 
-/* Sets up `in` from the journal: 0 or a negative errno. */
+/* Sets up `in` from the journal: 0 or a negative errno. Faults wait for it after a worker's death: it maps no entry of
+ * which nothing is needed. */
 int inodes_init(struct inodes *in, struct journal *j);
+
+/* Whether a worker may have begun something about the entry that is to be finished after its death. Of most it has
+ * not. */
+bool inode_is_unsettled(const struct journal_inode *d);
 
 /* The struct inode of entry nr, made if need be; NULL: no memory. Owned by `in`, until inode_reap(). */
 struct inode *inode_get(struct inodes *in, unsigned nr);

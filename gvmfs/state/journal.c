@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -157,6 +158,14 @@ void journal_index_give_back(const struct journal *j, unsigned inode, uint64_t f
 	entries_give_back(j, PART_INDEX, inode, first, 8);
 	if (j->super->seal_id)
 		entries_give_back(j, PART_KNOWN, inode, first, sizeof(struct seal_known));
+}
+
+int journal_inode_head(const struct journal *j, unsigned nr, struct journal_inode *head)
+{
+	size_t bytes = offsetof(struct journal_inode, rec.nodes);
+	ssize_t n = pread(j->fd, head, bytes, (off_t)(part_offset(PART_INODES) + nr * sizeof(*head)));
+
+	return n == (ssize_t)bytes ? 0 : n < 0 ? -errno : -EIO;
 }
 
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk)

@@ -192,6 +192,10 @@ static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned 
 	return (_Atomic uint64_t *)(j->index + (size_t)inode * JOURNAL_INDEX_BYTES);
 }
 
+/* Reads an inode's entry as far as its record's nodes, without mapping it: a start looks at thousands of entries, and for
+ * each of them the kernel would map the pages around it, too. 0 or a negative errno. */
+int journal_inode_head(const struct journal *j, unsigned nr, struct journal_inode *head);
+
 /* The first chunk >= `chunk` that may have an index entry; JOURNAL_CHUNKS_MAX: none. It skips holes of the memfd: to
  * read the entries there would allocate memory, and take long for a large region. */
 uint64_t journal_index_next(const struct journal *j, unsigned inode, uint64_t chunk);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static struct journal journal;
 static struct inodes in;
@@ -290,7 +291,41 @@ static void killed_worker_leaves_no_half_record(void)
 	}
 }
 
+#define FILES 2000
+
+static long faults_so_far(void)
+{
+	struct rusage usage;
+
+	CHECK_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_minflt;
+}
+
+/* A new process has mapped nothing yet, and the kernel maps 16 pages around each that it touches: three entries. */
+static void start_maps_few_entries(void)
+{
+	unsigned owing, others = 0;
+	long faults;
+
+	begin();
+	for (unsigned i = 0; i < FILES; i++)
+		owing = file_make(1);
+	inode_disk(&in, owing)->times_owed = 1;
+	journal_close(&journal);
+	CHECK_EQ(journal_open(&journal, journal.fd), 0);
+	faults = faults_so_far();
+	take_over();
+	faults = faults_so_far() - faults;
+	CHECK(faults < FILES / 10);
+	CHECK(in.unsettled[owing / 64] >> owing % 64 & 1);
+	for (unsigned i = 0; i < TREE_WORDS; i++)
+		others += (unsigned)__builtin_popcountll(in.unsettled[i]);
+	CHECK_EQ(others, 1);
+	CHECK_EQ(in.tree.count, FILES + 1);
+}
+
 static const struct check_test tests[] = {
+	{ "start-maps-few-entries", start_maps_few_entries },
 	{ "repeated-open-gets-the-same-handle", repeated_open_gets_the_same_handle },
 	{ "repeated-release-closes-nothing-new", repeated_release_closes_nothing_new },
 	{ "handles-end-with-an-error", handles_end_with_an_error },
