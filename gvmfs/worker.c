@@ -11,6 +11,7 @@
 #include "fuse/interrupt.h"
 #include "fuse/store_calls.h"
 #include "fuse/tail.h"
+#include "fuse/unbacked.h"
 #include "fuse/unmade.h"
 #include "heir.h"
 #include "node/balance.h"
@@ -442,6 +443,7 @@ struct modules {
 	struct capacity capacity;
 	struct direct direct;
 	struct unmade unmade;
+	struct limiters limiters;
 	struct names_state names;
 };
 
@@ -476,6 +478,7 @@ static struct modules *modules_new(const struct options *opts)
 		.capacity = &m->capacity,
 		.direct = &m->direct,
 		.unmade = &m->unmade,
+		.limiters = &m->limiters,
 		.names = &m->names,
 	};
 	return m;

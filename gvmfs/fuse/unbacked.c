@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "file.h"
 #include "node/jobs.h"
+#include "state/release.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,13 +25,16 @@
 #define HELD_MS	    2000 /* at most; the limit ends as soon as the process closes the file */
 #define SLACK_BYTES (32u << 20) /* what the process may still map: its error message needs memory */
 #define READY_MS    (HELD_MS + 1000) /* another limit on the same process may have to end first */
+#define LOCK_PAUSE_US 10000
 
 struct unbacked {
 	struct job job; /* first */
 	struct op *op;
+	struct limiter *limiter; /* NULL: none was free */
 	pid_t tid;
 	uint64_t wanted_bytes;
 	int hold; /* writing end of the pipe that ends the limit; -1: no limit */
+	int ends; /* the same; closed when the process has ended; -1: no process */
 	char program[64];
 };
 
@@ -68,20 +72,22 @@ static uint64_t space_of(pid_t tid)
 	return file_text(path, text, sizeof(text)) ? 0 : strtoull(text, NULL, 10) * GVM_PAGE_BYTES;
 }
 
-/* One limit on a process at a time: a second would take the first for the process's own. */
+/* One limit on a process at a time: a second would take the first for the process's own. Anybody may have
+ * this lock, for as long as he likes. */
 static int limit_lock(pid_t pid)
 {
+	uint64_t until = gvm_now_ns() + READY_MS * 1000000ull;
 	char path[64];
-	int fd, r;
+	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : fd;
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (gvm_now_ns() > until)
+			return -ETIMEDOUT;
+		usleep(LOCK_PAUSE_US);
+	}
+	return fd;
 }
 
 /* Waits until the file is closed (a byte comes) or the time is over; the worker's end does not end
@@ -135,6 +141,7 @@ static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 	pid_t pid;
 
 	setsid();
+	prctl(PR_SET_NAME, "gvmfs-limit");
 	/* Keeps only these two descriptors: the others may include the end of another limit's
 	 * pipe. */
 	if (dup2(hold, 0) < 0 || dup2(ready, 1) < 0)
@@ -159,14 +166,15 @@ static void limit_hold(pid_t tid, uint64_t wanted_bytes, int hold, int ready)
 	_exit(0);
 }
 
-static int limit_set(pid_t tid, uint64_t wanted_bytes, int *hold)
+static int limit_set(pid_t tid, uint64_t wanted_bytes, int *hold, int *ends)
 {
 	int ready[2] = { -1, -1 }, held[2] = { -1, -1 }, r = 0;
 	struct pollfd told = { .events = POLLIN };
 	pid_t child = -1;
 	char byte;
 
-	if (pipe2(ready, O_CLOEXEC) == 0 && pipe2(held, O_CLOEXEC) == 0)
+	if (pipe2(ready, O_CLOEXEC) == 0 && pipe2(held, O_CLOEXEC) == 0 &&
+	    (*ends = fcntl(held[1], F_DUPFD_CLOEXEC, 0)) >= 0)
 		child = fork();
 	if (child == 0) { /* fork again, so that nobody has to wait for the process that stays */
 		if (fork() == 0)
@@ -176,6 +184,10 @@ static int limit_set(pid_t tid, uint64_t wanted_bytes, int *hold)
 	close(ready[1]);
 	close(held[0]);
 	told.fd = ready[0];
+	if (child < 0 && *ends >= 0) {
+		close(*ends);
+		*ends = -1;
+	}
 	if (child < 0 || waitpid(child, NULL, 0) < 0 || poll(&told, 1, READY_MS) != 1 ||
 	    read(ready[0], &byte, 1) != 1)
 		r = -EPERM;
@@ -193,8 +205,35 @@ static void unbacked_work(struct job *job, struct pool *pool)
 
 	(void)pool;
 	job->result = 0;
-	if (is_qemu(u->tid, u->program, sizeof(u->program)))
-		job->result = limit_set(u->tid, u->wanted_bytes, &u->hold) < 0 ? -EPERM : 1;
+	if (!is_qemu(u->tid, u->program, sizeof(u->program)))
+		return;
+	job->result = u->limiter ? limit_set(u->tid, u->wanted_bytes, &u->hold, &u->ends) : -EAGAIN;
+	if (!job->result)
+		job->result = 1;
+}
+
+/* NULL: there are too many processes that have not ended. */
+static struct limiter *limiter_take(struct limiters *all, uid_t uid)
+{
+	struct limiter *found = NULL;
+	unsigned of_user = 0;
+
+	for (unsigned i = 0; i < LIMITERS_MAX; i++) {
+		struct limiter *l = &all->list[i];
+
+		if (l->ends >= 0 && l->used && !holder_lives(l->ends)) {
+			close(l->ends);
+			l->used = false;
+		}
+		if (!l->used)
+			found = l;
+		else
+			of_user += l->uid == uid;
+	}
+	if (!found || of_user >= LIMITERS_OF_USER)
+		return NULL;
+	*found = (struct limiter){ .used = true, .uid = uid, .ends = -1 };
+	return found;
 }
 
 static void unbacked_done(struct job *job)
@@ -202,12 +241,17 @@ static void unbacked_done(struct job *job)
 	struct unbacked *u = (struct unbacked *)job;
 	const char *name = u->op->inode->disk->rec.name;
 
+	if (u->limiter) {
+		u->limiter->ends = u->ends;
+		u->limiter->used = u->ends >= 0;
+	}
 	if (job->result > 0)
 		log_error(name, "%s (process %d) cannot map it: its size of %llu bytes was refused",
 			  u->program, (int)u->tid, (unsigned long long)u->wanted_bytes);
 	else if (job->result < 0)
-		log_error(name, "%s (process %d) has no memory for it and will get SIGBUS: end it (gvmfs "
-			  "lacks the right to keep it from mapping the file)", u->program, (int)u->tid);
+		log_error(name, "%s (process %d) has no memory for it and will get SIGBUS: end it (%s)", u->program,
+			  (int)u->tid, job->result == -EAGAIN ? "gvmfs keeps too many programs from mapping files" :
+								"gvmfs cannot keep it from mapping the file");
 	unbacked_closed(u->op->inode);
 	u->op->inode->unbacked_hold = u->hold;
 	if (!u->op->inode->opens)
@@ -237,7 +281,8 @@ void unbacked_end(struct op *op, int tid, uint64_t wanted_bytes)
 	u->job.work = unbacked_work;
 	u->job.done = unbacked_done;
 	u->op = op;
-	u->hold = -1;
+	u->limiter = limiter_take(op->w->limiters, fuse_req_ctx(op->req)->uid);
+	u->hold = u->ends = -1;
 	u->tid = tid;
 	u->wanted_bytes = wanted_bytes;
 	jobs_submit_blocking(op->w->jobs, &u->job);

@@ -11,11 +11,25 @@
  * The limit ends when the file is closed, as QEMU does then: a QEMU that runs a guest needs memory for
  * other things. A process that outlives a killed worker restores the old limit. Only programs named like
  * QEMU are limited; where gvmfs lacks the right to do so, the log says it.
+ *
+ * The limited program may keep that process from ending. So a user has only a few of them at a time. Front thread.
  */
 #ifndef GVMFS_UNBACKED_H
 #define GVMFS_UNBACKED_H
 
 #include "op.h"
+
+#define LIMITERS_MAX	 16u
+#define LIMITERS_OF_USER 4u
+
+/* The processes that limit others. */
+struct limiters {
+	struct limiter {
+		bool used;
+		uid_t uid; /* of the program that is limited */
+		int ends;  /* a pipe that breaks when the process ends; -1: it is being started */
+	} list[LIMITERS_MAX];
+};
 
 /* Ends the op, whose change of a file's size to `wanted` bytes, for thread `tid`, failed for lack of room
  * (ENOSPC). */

@@ -28,6 +28,7 @@ struct fetches;
 struct fuse_session;
 struct interrupts;
 struct jobs;
+struct limiters;
 struct lookout;
 struct names_state;
 struct options;
@@ -71,6 +72,7 @@ struct worker {
 	struct capacity *capacity;
 	struct direct *direct;
 	struct unmade *unmade;
+	struct limiters *limiters;
 	struct names_state *names;
 	LIST_HEAD(, close_wait) closing; /* calls that wait for a RELEASE: closes.h */
 	bool draining; /* the mount is gone: only unacknowledged writes and unsaved records are still sent */

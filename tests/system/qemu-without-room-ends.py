@@ -3,12 +3,16 @@
 """An unmodified QEMU whose RAM the nodes have no room for ends before the guest runs, with an error of
 its own, and gvmfs says how much was wanted and how much there is. One that runs refuses to have such
 memory plugged in, and goes on. No file stays behind, and nobody gets SIGBUS. The same where QEMU runs
-as another user, as libvirt runs it, and gvmfs without CAP_SYS_RESOURCE."""
+as another user, as libvirt runs it, and gvmfs without CAP_SYS_RESOURCE. A program that only calls itself so, and
+locks what gvmfs locks, fills the host with none of gvmfs's processes."""
 
 import json
 import os
 import resource
+import shutil
 import socket
+import sys
+import time
 
 import lab
 from lab import expect, wait_for
@@ -17,6 +21,22 @@ from remote import Mount, Node
 MIB = 1 << 20
 USER = 65534
 QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none")
+LIMITERS = 4  # of one user at a time
+RUDE = """import fcntl, os, sys, threading
+hold = os.open("/proc/self/limits", os.O_RDONLY)
+fcntl.flock(hold, fcntl.LOCK_EX)
+def ask(n):
+    fd = os.open("%s/rude-%d" % (sys.argv[1], n), os.O_RDWR | os.O_CREAT)
+    try:
+        os.ftruncate(fd, 1 << 40)
+    except OSError as error:
+        print(error.errno, flush=True)
+threads = [threading.Thread(target=ask, args=(n,)) for n in range(int(sys.argv[2]))]
+[t.start() for t in threads], [t.join() for t in threads]
+print("over", flush=True)
+sys.stdin.close()
+threading.Event().wait()
+"""
 
 
 def monitor(path):
@@ -54,6 +74,28 @@ def by_another_user(l, node):
             before=("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"))
     mount.says(r"cannot map it: its size of 1073741824 bytes was refused")
     mount.unmount()
+
+
+def rude(l, mount):
+    """Of those that ask at once only a few are served, and what serves them ends though the lock stays."""
+    program, before = l.path("qemu-rude"), lab.children()
+    shutil.copy(os.path.realpath(sys.executable), program)
+    process = l.start("rude", program, "-c", RUDE, mount.path, str(4 * LIMITERS), env={"PYTHONHOME": sys.prefix})
+
+    def limiters():
+        return len(lab.children().keys() - before.keys() - {process.pid})
+
+    most = 0
+    while "over" not in process.log():
+        most = max(most, limiters())
+        expect(process.running(), "it ended: %s", process.log())
+        time.sleep(0.05)
+    expect(most <= 2 * LIMITERS, "gvmfs had %d processes for it", most)
+    expect(process.log().count("28\n") == 4 * LIMITERS, "it was told %s", process.log())
+    wait_for("what gvmfs started for it ends", lambda: limiters() == 0)
+    process.signal(9)
+    for n in range(4 * LIMITERS):
+        os.unlink(mount.file("rude-%d" % n))
 
 
 def test(l):
@@ -99,6 +141,7 @@ def test(l):
     answer = ask("device_add", driver="pc-dimm", id="dimm", memdev="more")
     expect("return" in answer, "plugging it in: %s", answer)
     expect(ask("query-status")["return"]["running"], "the guest does not run")
+    rude(l, mount)
     ask("quit")
     expect(qemu.wait(20) == 0, "QEMU ended with status %s", qemu.popen.returncode)
 
