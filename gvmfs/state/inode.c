@@ -334,6 +334,18 @@ void inode_acquire(struct inode *inode, struct task *task)
 	task->run(task);
 }
 
+bool inode_forgo(struct inode *inode, const struct task *task)
+{
+	struct task *t;
+
+	STAILQ_FOREACH(t, &inode->waiting, in)
+		if (t == task) {
+			STAILQ_REMOVE(&inode->waiting, t, task, in);
+			return true;
+		}
+	return false;
+}
+
 void inode_release(struct inodes *in, struct inode *inode)
 {
 	struct task *next = STAILQ_FIRST(&inode->waiting);

@@ -179,6 +179,8 @@ bool inode_was_reaped(const struct inodes *in, const struct gvm_id *id, uint64_t
 /* Runs `task`, which then holds the inode, as soon as no other task does: perhaps at once. inode_release() hands the
  * inode to the next task, or may free it. */
 void inode_acquire(struct inode *inode, struct task *task);
+/* True: the task waited for its turn, and will not run. */
+bool inode_forgo(struct inode *inode, const struct task *task);
 void inode_release(struct inodes *in, struct inode *inode);
 
 /* Whether the index of an attached region has no chunk with data. False if the index is too long to look through. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gvm_attach.h"
 #include "gvm_client.h"
+#include "handshake.h"
 #include "state/release.h"
 #include "users.h"
 #include "visitor.h"
@@ -42,6 +43,7 @@
 #define CONTROL_FD_MIN 64
 
 _Static_assert(2 * (WAITING_MAX + PROCESSES_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
+_Static_assert(PROCESSES_MAX + JOURNAL_SESSIONS <= HANDSHAKES_MAX, "the worker has room for all, those that hold included");
 
 /* A connection that was accepted, and has no process yet. */
 struct waiting {

@@ -38,9 +38,10 @@ enum handshake_stage {
 
 struct handshake {
 	struct task task; /* first: waits for the inode */
+	LIST_ENTRY(handshake) in;
 	struct worker *w;
 	enum handshake_stage stage;
-	bool closed; /* the client has left during QUEUED or KEEPING */
+	bool closed; /* the client has left while it waited for a close or for the supervisor */
 	bool marked; /* the inode is marked as in_handshake */
 	bool kept;   /* the supervisor has the descriptors too */
 	struct inode *inode;
@@ -65,7 +66,7 @@ static int channel_send(const struct handshake *h, struct visit_msg *msg, const 
 	return descriptors_send(h->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
-/* Ends a conversation and closes its descriptors; frees `h`, unless it still waits for the inode or
+/* Ends a conversation and closes its descriptors; frees `h`, unless it still waits for a close (closes.h) or
  * the supervisor. Requests that waited for it go on, unless the region is on the fast path now. */
 static void handshake_end(struct handshake *h)
 {
@@ -73,13 +74,12 @@ static void handshake_end(struct handshake *h)
 	struct inode *inode = h->inode;
 	bool marked = h->marked, has_inode = h->stage == HANDSHAKE_PREPARING;
 
-	if (h->stage == HANDSHAKE_QUEUED || h->stage == HANDSHAKE_KEEPING) {
-		h->closed = true; /* it ends when it has the inode, or the supervisor has answered */
+	if ((h->stage == HANDSHAKE_QUEUED && !inode_forgo(inode, &h->task)) || h->stage == HANDSHAKE_KEEPING) {
+		h->closed = true; /* it ends when hello_run() runs again, or the supervisor has answered */
 		return;
 	}
-	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
-		if (w->handshakes->list[i] == h)
-			w->handshakes->list[i] = NULL;
+	LIST_REMOVE(h, in);
+	w->handshakes->count--;
 	if (h->session != NO_SESSION)
 		session_give(w, h->session);
 	loop_remove(w->loop, &h->source);
@@ -350,14 +350,12 @@ static void page_cache_empty(struct worker *w, struct inode *inode)
 /* The supervisor has the descriptors: the region is served from here on. */
 static void kept(struct worker *w, unsigned session)
 {
-	struct handshake *h = NULL;
+	struct handshake *h = LIST_FIRST(&w->handshakes->list);
 	const char *why;
 	int error;
 
-	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
-		if (w->handshakes->list[i] && w->handshakes->list[i]->stage == HANDSHAKE_KEEPING &&
-		    w->handshakes->list[i]->session == session)
-			h = w->handshakes->list[i];
+	while (h && (h->stage != HANDSHAKE_KEEPING || h->session != session))
+		h = LIST_NEXT(h, in);
 	if (!h)
 		return; /* a predecessor's, which handshakes_init() has found */
 	h->stage = ATTACH_OVER;
@@ -400,18 +398,15 @@ static int bell_watch(struct worker *w)
 static void announced(struct worker *w, const struct visit_msg *msg, int channel)
 {
 	struct inode *inode = inode_by_ino(w->inodes, msg->ino);
-	struct handshake *h;
-	unsigned i;
+	struct handshake *h = w->handshakes->count < HANDSHAKES_MAX && inode ? calloc(1, sizeof(*h)) : NULL;
 
-	for (i = 0; i < HANDSHAKES_MAX && w->handshakes->list[i]; i++)
-		;
-	h = i < HANDSHAKES_MAX && inode ? calloc(1, sizeof(*h)) : NULL;
 	if (!h || loop_add(w->loop, &h->source, channel, handshake_ready, h) < 0) {
 		free(h);
 		close(channel);
 		return;
 	}
-	w->handshakes->list[i] = h;
+	LIST_INSERT_HEAD(&w->handshakes->list, h, in);
+	w->handshakes->count++;
 	h->w = w;
 	h->inode = inode;
 	h->pid = msg->pid;
@@ -424,8 +419,7 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 		h->fd[k] = -1;
 	h->fd[SESSION_CHANNEL] = channel;
 	h->task.run = hello_run;
-	/* The visitor's process has the file open while the task waits; if that process is killed,
-	 * the inode's queue keeps the inode. */
+	/* The visitor's process has the file open while the task waits, or the task leaves the inode's queue. */
 	inode_acquire(inode, &h->task);
 }
 
@@ -479,10 +473,9 @@ uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 		next = w->handshakes->bell_at_ns;
 	}
 
-	for (unsigned i = 0; i < HANDSHAKES_MAX; i++) {
-		struct handshake *h = w->handshakes->list[i];
-
-		if (!h || h->closed)
+	for (struct handshake *h = LIST_FIRST(&w->handshakes->list), *after; h; h = after) {
+		after = LIST_NEXT(h, in);
+		if (h->closed)
 			continue;
 		if (h->deadline_ns <= now_ns) {
 			log_warning(name_of(h), "process %d is refused the fast path: no answer in time",
@@ -490,6 +483,7 @@ uint64_t handshakes_tick(struct worker *w, uint64_t now_ns)
 			loop_remove(w->loop, &h->source);
 			handshake_end(h);
 			next = now_ns; /* requests that waited for it go on */
+			after = LIST_FIRST(&w->handshakes->list); /* so do other conversations, which may end */
 		} else if (h->deadline_ns < next) {
 			next = h->deadline_ns;
 		}
@@ -501,9 +495,13 @@ void handshakes_stop(struct worker *w, const char *why)
 {
 	w->handshakes->bell_at_ns = 0;
 	loop_remove(w->loop, &w->handshakes->bell);
-	for (unsigned i = 0; i < HANDSHAKES_MAX; i++)
-		if (w->handshakes->list[i] && !w->handshakes->list[i]->closed)
-			handshake_refuse(w->handshakes->list[i], -ENODEV, why);
+	for (struct handshake *h = LIST_FIRST(&w->handshakes->list), *after; h; h = after) {
+		after = LIST_NEXT(h, in);
+		if (h->closed)
+			continue;
+		handshake_refuse(h, -ENODEV, why);
+		after = LIST_FIRST(&w->handshakes->list); /* others may have ended, too */
+	}
 }
 
 int handshakes_init(struct worker *w, int bell_fd)

@@ -21,7 +21,7 @@
 #include "state/inode.h"
 #include "state/journal.h"
 
-#define HANDSHAKES_MAX 64u /* conversations at a time */
+#define HANDSHAKES_MAX 1024u /* conversations at a time: at least as many as the door lets in (door.c) */
 
 struct worker;
 
@@ -31,7 +31,8 @@ struct handshakes {
 	int bell_fd; /* socket on which clients are announced; -1: there is no fast path */
 	struct loop_source bell, keeper;
 	uint64_t bell_at_ns; /* when to watch bell_fd again, after a failure; 0: it is watched */
-	struct handshake *list[HANDSHAKES_MAX];
+	LIST_HEAD(, handshake) list; /* all zero: empty */
+	unsigned count;
 };
 
 /* Resumes the sessions of a predecessor, and begins to take clients. 0 or a negative errno. */

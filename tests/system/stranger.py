@@ -11,6 +11,7 @@ FILE is one of his own filesystem (unanswering.c, process PID). MEANS is how its
     nonsense COUNT connections a second on which something is said that is to be logged
     asks    COUNT connections a second on which a file of another filesystem is shown; says each second
             "answered N": how many of them so far
+    regions as COUNT regions FILE-N of gvmfs's, each to be mapped as a whole; PID is the first N
     silent  COUNT connections are held on which nothing is said, and opened again when they are closed
 It says "sent" when it has done so, and waits.
 """
@@ -83,8 +84,8 @@ class Stranger:
         subprocess.run(["umount", "-l", self.folder], stderr=subprocess.DEVNULL)
 
 
-def hello():
-    return MESSAGE.pack(MAGIC, VERSION, HELLO, 0, 0, 0, 4096, 0, 0, b"")
+def hello(size=4096):
+    return MESSAGE.pack(MAGIC, VERSION, HELLO, 0, 0, 0, size, 0, 0, b"")
 
 
 def connect(path):
@@ -150,6 +151,22 @@ def many_hellos(path, file, pid, count, beside=False):
     return [kept, fd]
 
 
+def regions(path, prefix, first, count):
+    """As far as gvmfs lets a client who then says no more."""
+    kept = []
+    for n in range(first, first + count):
+        fd = os.open("%s-%d" % (prefix, n), os.O_RDWR)
+        s = connect(path)
+        socket.send_fds(s, [hello(os.fstat(fd).st_size)], [fd])
+        kept.append((s, fd))
+    for s, _ in kept:
+        message, fds, _, _ = socket.recv_fds(s, MESSAGE.size, 8)
+        print("answered %d" % MESSAGE.unpack(message)[2], flush=True)
+        for fd in fds:
+            os.close(fd)
+    return kept
+
+
 def silent(path, count):
     kept, said = [], False
     while True:
@@ -209,7 +226,8 @@ def main():
         asks(path, int(count))
     if means == "nonsense":
         nonsense(path, int(count))
-    held = queued(path, file, int(pid)) if means == "queued" else \
+    held = regions(path, file, int(pid), int(count)) if means == "regions" else \
+        queued(path, file, int(pid)) if means == "queued" else \
         many_hellos(path, file, int(pid), int(count), means == "beside")
     print("sent", flush=True)
     time.sleep(3600)
