@@ -6,6 +6,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "node/jobs.h"
+#include "node/pool.h"
 #include "pagecache_helper.h"
 #include "readahead.h"
 #include "state/worker.h"
@@ -34,6 +35,7 @@ struct pagecache_call {
 	struct pagecache_ask *ask; /* NULL: its caller has stopped waiting */
 	unsigned nr;		   /* the inode's */
 	bool sent;		   /* it is in pc->running */
+	bool quiet;		   /* a node of the file did not answer when the call was made */
 	bool with_connection;	   /* the descriptor of the connection to the kernel goes along */
 	struct helper_msg msg;
 };
@@ -81,11 +83,15 @@ static void helper_lost(struct worker *w)
 	calls_fail(w, &pc->waiting);
 }
 
-static bool call_may_run(const struct pagecache *pc, unsigned nr)
+/* Whether a call for the file may wait for a node that does not answer. */
+static bool file_is_quiet(const struct worker *w, unsigned nr)
 {
-	unsigned own = pc->file_calls[nr];
+	const struct record *rec = &inode_disk(w->inodes, nr)->rec;
 
-	return own < PAGECACHE_FILE_CALLS && pc->calls < PAGECACHE_CALLS - (own ? PAGECACHE_SPARE_CALLS : 0);
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (pool_is_quiet(w->pool, &rec->nodes[i]))
+			return true;
+	return false;
 }
 
 static int call_send(struct worker *w, struct pagecache_call *call)
@@ -113,7 +119,7 @@ static void calls_go_on(struct worker *w)
 	pc->full = false;
 	for (call = TAILQ_FIRST(&pc->waiting); call && pc->calls < PAGECACHE_CALLS && !pc->full; call = next) {
 		next = TAILQ_NEXT(call, in);
-		pc->full = call_may_run(pc, call->nr) && call_send(w, call) < 0;
+		pc->full = pagecache_has_room(pc, call->nr, call->quiet) && call_send(w, call) < 0;
 	}
 }
 
@@ -182,6 +188,7 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	call->ask = ask;
 	call->nr = nr;
 	call->sent = false;
+	call->quiet = file_is_quiet(w, nr);
 	call->with_connection = with_connection;
 	call->msg = *msg;
 	call->msg.cookie = ++pc->cookie;
@@ -189,7 +196,7 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	ask->deadline_ns = deadline_ns;
 	TAILQ_INSERT_TAIL(&pc->waiting, call, in);
 	pc->file_waiting[nr]++;
-	if (call_may_run(pc, nr))
+	if (pagecache_has_room(pc, nr, call->quiet))
 		r = call_send(w, call);
 	pc->full |= r == -EAGAIN;
 	if (!r || r == -EAGAIN)

@@ -22,7 +22,7 @@
  *
  * A call waits for a file's READs or WRITEs, perhaps until a node is back, and takes a thread of the helper.
  * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
- * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running.
+ * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running, and all of whose nodes answer.
  *
  * Without the helper (it could not start, or a file has no name any more) nothing is wrong: the
  * answer says so, and pages stay until the kernel needs their memory.
@@ -110,6 +110,13 @@ int pagecache_invalidate(struct worker *w, struct inode *inode, const struct pag
 static inline bool pagecache_is_busy(const struct pagecache *pc, unsigned nr)
 {
 	return pc->file_calls[nr] >= PAGECACHE_FILE_CALLS || pc->file_waiting[nr];
+}
+/* Whether one more call may run for this file; `quiet`: a node of it does not answer. */
+static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, bool quiet)
+{
+	unsigned own = pc->file_calls[nr];
+
+	return own < PAGECACHE_FILE_CALLS && pc->calls < PAGECACHE_CALLS - (own || quiet ? PAGECACHE_SPARE_CALLS : 0);
 }
 /* Whether there is a helper that can invalidate. */
 bool pagecache_can_invalidate(const struct worker *w);

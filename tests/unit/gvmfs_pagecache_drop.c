@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvmfs_pagecache_drop.c - what programs read of a region on the fast path is dropped; while calls for its file do not
- * end, what else is read waits in the file's notes, adds no calls, and holds up no other file. */
+ * end, what else is read waits in the file's notes, adds no calls, and holds up no other file. Nor do the calls for all
+ * files of a node that does not answer. */
 #include "check.h"
 #include "state/worker.h"
 #include "store/pagecache_helper.h"
@@ -136,7 +137,25 @@ static void other_files_do_not_wait(void)
 	CHECK_EQ(calls[HUNG], 0);
 }
 
+static void files_of_a_quiet_node_leave_room_for_others(void)
+{
+	unsigned nr;
+
+	begin();
+	for (nr = 100; pagecache_has_room(&cache, nr, true); nr++) {
+		cache.calls++;
+		cache.file_calls[nr]++;
+		CHECK(nr < JOURNAL_INODES - 1);
+	}
+	CHECK_EQ(cache.calls, PAGECACHE_CALLS - PAGECACHE_SPARE_CALLS);
+	CHECK(pagecache_has_room(&cache, OTHER, false));
+	/* One that began before its node fell silent counts as well. */
+	cache.calls = PAGECACHE_CALLS;
+	CHECK(!pagecache_has_room(&cache, OTHER, false));
+}
+
 static const struct check_test tests[] = {
+	{ "files-of-a-quiet-node-leave-room-for-others", files_of_a_quiet_node_leave_room_for_others },
 	{ "notes-wait-for-the-calls-of-their-file", notes_wait_for_the_calls_of_their_file },
 	{ "notes-wait-for-a-call-that-waits-itself", notes_wait_for_a_call_that_waits_itself },
 	{ "other-files-do-not-wait", other_files_do_not_wait },
