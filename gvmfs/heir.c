@@ -4,9 +4,11 @@
 
 #include "base/descriptors.h"
 #include "base/log.h"
+#include "state/lookout.h"
 #include "uffd/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -205,6 +207,7 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 		r = message_send(from, HEIR_TAKEN, 0, NULL, 0) < 0 ? -EPIPE : 1;
 	if (r > 0) {
 		end_wait(from, worker);
+		lookout_leave(&taken, worker);
 		heir_forget(m->own.dev);
 		estate_enter(&estate, &taken);
 		journal_close(j);
@@ -271,22 +274,64 @@ void heir_refuse(int connection)
 	close(connection);
 }
 
-int heir_give(int connection, const struct journal *j, int fuse_fd,
-	      void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg)
+void heir_copy(struct heir_copies *c, const struct journal *j,
+	       void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg)
+{
+	int own[SESSION_FDS];
+
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++) {
+		if (!j->sessions[s].kept)
+			continue;
+		fd_of(arg, s, own);
+		for (unsigned i = 0; i < SESSION_FDS; i++) {
+			c->fd[s][i] = fcntl(own[i], F_DUPFD_CLOEXEC, 0);
+			if (c->fd[s][i] < 0)
+				c->error = -errno;
+		}
+	}
+	sem_post(&c->made);
+}
+
+void heir_copy_nothing(struct heir_copies *c, int error)
+{
+	c->error = error;
+	sem_post(&c->made);
+}
+
+static int copies_send(int connection, const struct heir_copies *c)
+{
+	int r = c->error;
+
+	for (unsigned s = 0; !r && s < JOURNAL_SESSIONS; s++)
+		if (c->fd[s][0] >= 0)
+			r = message_send(connection, HEIR_SESSION, s, c->fd[s], SESSION_FDS);
+	return r;
+}
+
+/* The channel last, as everywhere (state/keeper.c). */
+static void copies_close(const struct heir_copies *c)
+{
+	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
+		for (unsigned i = 0; i < SESSION_FDS; i++)
+			if (c->fd[s][i] >= 0)
+				close(c->fd[s][i]);
+}
+
+int heir_give(int connection, const struct journal *j, int fuse_fd, struct heir_copies *c)
 {
 	int mount[] = { j->fd, fuse_fd }, fds[DESCRIPTORS_MAX];
 	struct heir_msg msg;
 	unsigned count;
-	int r = message_send(connection, HEIR_MOUNT, 0, mount, 2);
+	int r = c->error;
 
-	for (unsigned s = 0; !r && s < JOURNAL_SESSIONS; s++)
-		if (j->sessions[s].kept) {
-			fd_of(arg, s, fds);
-			r = message_send(connection, HEIR_SESSION, s, fds, SESSION_FDS);
-		}
+	if (!r)
+		r = message_send(connection, HEIR_MOUNT, 0, mount, 2);
+	if (!r)
+		r = copies_send(connection, c);
 	if (!r)
 		r = message_send(connection, HEIR_ALL, 0, NULL, 0);
 	if (!r)
 		r = message_receive(connection, ANSWER_MS, &msg, fds, &count);
+	copies_close(c);
 	return r < 0 ? r : msg.what == HEIR_TAKEN ? 0 : -EPROTO;
 }

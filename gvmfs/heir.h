@@ -16,6 +16,8 @@
 #include "mount.h"
 #include "state/journal.h"
 
+#include <semaphore.h>
+
 /* ---- the heir */
 
 /* Asks the worker of the mount at `path`. 1: the mount was taken over, and `m` and `j` are filled in; 0:
@@ -32,12 +34,23 @@ void heir_forget(dev_t dev);
 int heir_accept(int listener);
 /* Tells the heir that the place is free: there is nothing to take over. */
 void heir_refuse(int connection);
+/* The front thread's part: its copies of the descriptors of all sessions, as it has them at one moment. */
+struct heir_copies {
+	sem_t made;
+	int error; /* a negative errno: there are none */
+	int fd[JOURNAL_SESSIONS][SESSION_FDS]; /* -1: not a session */
+};
+/* Makes the copies, and says so; `fd_of` fills in a session's descriptors in this process. */
+void heir_copy(struct heir_copies *c, const struct journal *j,
+	       void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg);
+/* Says that there are none. */
+void heir_copy_nothing(struct heir_copies *c, int error);
+
 /*
- * Gives everything away; nothing may change it meanwhile. `fd_of` fills in a session's descriptors in
- * this process. 0: all of it is the heir's, and this process has to end at once; or a negative errno: the
- * heir has nothing.
+ * Gives everything away, and waits for the heir: not in the front thread, which serves on meanwhile. To the heir that
+ * is as if it took the mount over from a killed worker; only no session may begin any more. Closes the copies.
+ * 0: all of it is the heir's, which kills this process; or a negative errno: the heir has nothing.
  */
-int heir_give(int connection, const struct journal *j, int fuse_fd,
-	      void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg);
+int heir_give(int connection, const struct journal *j, int fuse_fd, struct heir_copies *c);
 
 #endif

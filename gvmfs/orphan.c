@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct orphan {
@@ -39,6 +40,26 @@ static void request(int sig)
 		end_at_once();
 }
 
+static void mount_give(int connection)
+{
+	static struct heir_copies copies, *asked = &copies;
+	int r = 0;
+
+	memset(&copies, -1, sizeof(copies));
+	copies.error = 0;
+	sem_init(&copies.made, 0, 0);
+	if (write(orphan.heirs[1], &asked, sizeof(asked)) != sizeof(asked))
+		r = -errno;
+	while (!r && sem_wait(&copies.made) < 0)
+		;
+	if (!r)
+		r = heir_give(connection, orphan.journal, orphan.mount->fuse_fd, &copies);
+	if (!r)
+		_exit(EXIT_SUCCESS); /* as if it were killed: the heir's worker goes on */
+	log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
+	close(connection);
+}
+
 /* Serves the next start of gvmfs, which asks for the mount or for its place. */
 static void heir_serve(void)
 {
@@ -47,8 +68,7 @@ static void heir_serve(void)
 	if (connection < 0)
 		return;
 	if (orphan.journal->super->can_resend) {
-		if (write(orphan.heirs[1], &connection, sizeof(connection)) != sizeof(connection))
-			close(connection);
+		mount_give(connection);
 		return;
 	}
 	mount_end(orphan.mount, &orphan.stop);

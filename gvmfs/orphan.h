@@ -16,8 +16,8 @@
 int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *listener,
 		 const struct journal *journal);
 
-/* A pipe from which the front thread, which has to serve heirs, reads the number of a connection to each
- * heir; -1 if there is none. */
+/* A pipe on which the front thread is asked for copies of its descriptors (heir_copy()): their addresses; -1 if there
+ * is none. */
 int orphan_heirs(void);
 
 /* At the worker's end: does what the supervisor would do after it. */

@@ -108,25 +108,16 @@ static void session_fds(void *arg, unsigned session, int fd[SESSION_FDS])
 		fd[i] = r ? r->fd[i] : w->journal->sessions[session].fd[i] - 1;
 }
 
-/* Gives the mount away: in this thread, so that nothing changes meanwhile. */
 static void heirs_ready(void *arg)
 {
 	struct worker *w = arg;
-	int connection;
+	struct heir_copies *c;
 
-	while (read(w->heirs_fd, &connection, sizeof(connection)) == sizeof(connection)) {
-		int r = w->draining ? -ENODEV :
-				      heir_give(connection, w->journal, w->fuse_fd, session_fds, w);
-
-		if (!r) {
-			/* As if it were killed: the heir's worker goes on, without the regions that we still
-			 * wait for. */
-			lookout_leave(w->journal, getpid());
-			_exit(EXIT_SUCCESS);
-		}
-		log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
-		close(connection);
-	}
+	while (read(w->heirs_fd, &c, sizeof(c)) == sizeof(c))
+		if (w->draining)
+			heir_copy_nothing(c, -ENODEV);
+		else
+			heir_copy(c, w->journal, session_fds, w);
 }
 
 static void drain_say(const struct worker *w, bool first)

@@ -13,7 +13,7 @@ struct worker_fds {
 	int keeper;
 	int ready;	/* an eventfd, raised once the mount answers */
 	int supervisor; /* a pidfd */
-	int heirs;	/* a pipe with the numbers of connections to heirs (heir.h) */
+	int heirs;	/* a pipe with the addresses of copies to be made for heirs (heir.h) */
 };
 
 /*

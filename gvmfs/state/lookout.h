@@ -72,8 +72,8 @@ bool lookout_is_spent(int pid);
  * serves the mount or a region has ended, or waits in a call into a client's memory.
  */
 bool lookout_may_leave(const struct journal *j, int pid);
-/* A successor is about to start: marks the calls in flight as held by `pid`, the old worker. Supervisor, or a worker
- * that gives the mount away. */
+/* A successor is about to start: marks the calls in flight as held by `pid`, the old worker. Supervisor, also
+ * after it took a mount over. */
 void lookout_leave(const struct journal *j, int pid);
 /* Supervisor: worker `pid` has ended, so its calls have, too. `was_left`: lookout_leave() was called for it. */
 void lookout_gone(const struct journal *j, int pid, bool was_left);

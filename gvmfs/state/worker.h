@@ -83,7 +83,7 @@ struct worker {
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
-	int heirs_fd; /* a pipe: numbers of connections to heirs (heir.h) */
+	int heirs_fd; /* a pipe: addresses of copies to be made for heirs (heir.h) */
 	struct loop *loop; /* of the front thread */
 	struct loop_source requests, heirs, results, outcomes, pokes; /* serve.c, worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
