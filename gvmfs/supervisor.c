@@ -26,6 +26,7 @@
 #include "base/bdi.h"
 #include "base/log.h"
 #include "mount.h"
+#include "node/owner.h"
 #include "store/pagecache.h"
 #include "clock.h"
 #include "notify.h"
@@ -73,6 +74,7 @@ struct supervisor {
 	struct listener listener;
 	struct door door;
 	struct stop stop;
+	struct record_owner self; /* read once: a successor must wait for no filesystem of the host */
 	int told_fd; /* to the service manager; -1: there is none */
 	int ready_fd; /* an eventfd: the worker raises it once the mount answers */
 	bool ready;
@@ -145,6 +147,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 static int worker_start(struct supervisor *s, bool serve)
 {
 	struct worker_fds fds = {
+		.self = &s->self,
 		.journal = s->journal.fd,
 		.fuse = serve ? s->mount.fuse_fd : -1,
 		.bell = s->door.bell_worker,
@@ -504,6 +507,7 @@ int supervisor_run(const struct options *opts, int parent_fd)
 	int r = journal_create(&s.journal);
 
 	log_start();
+	owner_self(&s.self, getpid());
 	sealing_dump_nothing(opts->sealing);
 	if (!r && opts->sealing)
 		s.journal.super->seal_id = opts->sealing->id;

@@ -17,7 +17,6 @@
 #include "node/balance.h"
 #include "node/jobs.h"
 #include "node/names.h"
-#include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/region_lease.h"
@@ -500,7 +499,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->heirs_fd = fds->heirs;
 	log_start();
 	prctl(PR_SET_NAME, "gvmfs-worker");
-	owner_self(&w->self, getppid());
+	w->self = *fds->self;
 	/* Memory that is reclaimed by writing to us must not be what we wait for. Needs privilege. */
 	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	w->pagecache->fd = -1;

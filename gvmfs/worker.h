@@ -4,9 +4,11 @@
 #define GVMFS_WORKER_H
 
 struct options;
+struct record_owner;
 
-/* The descriptors that a worker inherits from the supervisor. */
+/* What a worker inherits from the supervisor: descriptors, and what it would have to ask the host for. */
 struct worker_fds {
+	const struct record_owner *self;
 	int journal;
 	int fuse;   /* -1: the mount is gone */
 	int bell; /* where clients of the fast path are announced (visit.h); -1: there is no fast path */

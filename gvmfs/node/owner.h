@@ -13,7 +13,7 @@
 #include "options.h"
 #include "state/record.h"
 
-/* Fills in this mount, with the pid of its supervisor. Called once, at the start. */
+/* Fills in this mount, with the pid of its supervisor, which calls this once, at its start: it reads files. */
 void owner_self(struct record_owner *self, int pid);
 
 /* Whether `owner` is this mount. */
