@@ -2,12 +2,11 @@
 /* interrupt.c - see interrupt.h. */
 #include "interrupt.h"
 
-#include "file.h"
 #include "node/jobs.h"
 #include "state/worker.h"
+#include "store/pagecache_helper.h"
 
-#include <signal.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #define LOOK_EVERY_NS 100000000ull
@@ -63,50 +62,14 @@ static void interrupt_end(struct interrupt *i)
 	i->end(i);
 }
 
-/* A job that looks which callers are being killed. */
+/* A look which callers are being killed. */
 struct look {
-	struct job job; /* first */
+	struct pagecache_ask ask; /* first */
+	struct job job;
 	struct worker *w;
 	unsigned count;
-	struct {
-		int tid;
-		bool killed;
-	} caller[];
+	int32_t tids[PAGECACHE_LOOKS_MAX];
 };
-
-/* The text lists a process's groups before its signals: up to 65,536 groups of 11 bytes. */
-#define STATUS_BYTES_MAX (1u << 20)
-
-/* Whether SIGKILL is pending for the thread: its own, or what the kernel makes of another fatal
- * signal. */
-static bool thread_is_killed(int tid)
-{
-	static const char *const pending[] = { "SigPnd:", "ShdPnd:" };
-	char path[40], *text = malloc(STATUS_BYTES_MAX);
-	unsigned long long sets = 0;
-	int error;
-
-	if (!text)
-		return false; /* the next look may have memory */
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	error = file_text(path, text, STATUS_BYTES_MAX);
-	for (unsigned i = 0; !error && i < 2; i++) {
-		const char *set = text_field(text, pending[i]);
-
-		sets |= set ? strtoull(set, NULL, 16) : 0;
-	}
-	free(text);
-	return sets >> (SIGKILL - 1) & 1;
-}
-
-static void look_work(struct job *job, struct pool *pool)
-{
-	struct look *look = (struct look *)job;
-
-	(void)pool;
-	for (unsigned k = 0; k < look->count; k++)
-		look->caller[k].killed = thread_is_killed(look->caller[k].tid);
-}
 
 /* Marks what a killed thread waits for: one request at a time. */
 static void mark_killed(struct worker *w, int tid)
@@ -124,40 +87,77 @@ static struct interrupt *find_killed(struct worker *w)
 	return i;
 }
 
-static void look_done(struct job *job)
+/* The next interrupt whose caller this round has not looked at yet. */
+static struct interrupt *next_to_look_at(struct worker *w)
 {
-	struct look *look = (struct look *)job;
-	struct worker *w = look->w;
+	struct interrupt *i = w->interrupts->first;
+
+	while (i && (i->looked_at || i->tid <= 0)) /* 0: in a PID namespace that is not visible here */
+		i = i->next;
+	return i;
+}
+
+static void look_over(struct worker *w)
+{
+	w->interrupts->looking = false;
+	if (next_to_look_at(w)) {
+		w->interrupts->look_at_ns = 0;
+		return;
+	}
+	w->interrupts->look_at_ns = gvm_now_ns() + LOOK_EVERY_NS;
+	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
+		i->looked_at = false;
+}
+
+/* `killed`: a bit for each caller; or a negative errno, for example because the look has not come to its end. */
+static void look_done(struct worker *w, struct pagecache_ask *ask, int killed)
+{
+	struct look *look = (struct look *)ask;
 	struct interrupt *i;
 
-	w->interrupts->looking = false;
-	w->interrupts->look_at_ns = gvm_now_ns() + LOOK_EVERY_NS;
 	for (unsigned k = 0; k < look->count; k++)
-		if (look->caller[k].killed)
-			mark_killed(w, look->caller[k].tid);
+		if (killed > 0 && killed >> k & 1)
+			mark_killed(w, look->tids[k]);
 	while ((i = find_killed(w))) /* from the beginning each time: end() may end others */
 		interrupt_end(i);
 	free(look);
+	look_over(w);
+}
+
+/* Without a helper a thread of the worker looks. */
+static void look_alone(struct job *job, struct pool *pool)
+{
+	struct look *look = (struct look *)((char *)job - offsetof(struct look, job));
+
+	(void)pool;
+	job->result = helper_look(look->tids, look->count);
+}
+
+static void looked_alone(struct job *job)
+{
+	struct look *look = (struct look *)((char *)job - offsetof(struct look, job));
+
+	look_done(look->w, &look->ask, job->result);
 }
 
 static void look_begin(struct worker *w)
 {
-	struct look *look;
-	unsigned count = 0;
+	struct interrupt *i = next_to_look_at(w);
+	struct look *look = i ? calloc(1, sizeof(*look)) : NULL;
 
-	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
-		count++;
-	look = calloc(1, sizeof(*look) + count * sizeof(*look->caller));
 	if (!look)
 		return;
-	look->job.work = look_work;
-	look->job.done = look_done;
+	look->ask.done = look_done;
+	look->job.work = look_alone;
+	look->job.done = looked_alone;
 	look->w = w;
-	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
-		if (i->tid > 0) /* 0: in a PID namespace that is not visible here */
-			look->caller[look->count++].tid = i->tid;
+	while (look->count < PAGECACHE_LOOKS_MAX && (i = next_to_look_at(w))) {
+		i->looked_at = true;
+		look->tids[look->count++] = i->tid;
+	}
 	w->interrupts->looking = true;
-	jobs_submit_blocking(w->jobs, &look->job);
+	if (pagecache_look(w, look->tids, look->count, &look->ask) < 0)
+		jobs_submit_blocking(w->jobs, &look->job);
 }
 
 uint64_t interrupts_tick(struct worker *w, uint64_t now_ns)

@@ -11,8 +11,8 @@
  * READs and WRITEs do not allow it. They come from page faults, where an error is SIGBUS, and from
  * read() and write() of programs that expect no EINTR from a file.
  *
- * Whether a caller is being killed stands in /proc, and reading that may take long, so a job does
- * it. Front thread.
+ * Whether a caller is being killed stands in /proc, and to read that may take for ever, so the page cache's helper
+ * does it (pagecache_look()). Front thread.
  */
 #ifndef GVMFS_INTERRUPT_H
 #define GVMFS_INTERRUPT_H
@@ -34,6 +34,7 @@ struct interrupt {
 	uint64_t since_ns; /* when the request began to wait */
 	bool by_any; /* ends by any signal, not only by one that kills */
 	bool killed;
+	bool looked_at; /* in this round */
 	/* Ends the request with EINTR, and may free it and the interrupt, which is disarmed. */
 	void (*end)(struct interrupt *i);
 };

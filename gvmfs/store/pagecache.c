@@ -23,6 +23,7 @@
 #define SYNC_NS	      2000000000ull
 #define STORE_NS      2000000000ull
 #define AROUND_NS     2000000000ull
+#define LOOK_NS	      2000000000ull
 #define AGAIN_NS      10000000ull /* the next try to send to a helper that had no room */
 #define FOLDERS_MAX   64
 /* From this FUSE minor version on (Linux 6.16) a page stays under write-back until the WRITE is
@@ -408,6 +409,16 @@ int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_
 	if (message_ask(w, inode->nr, &msg, ask, gvm_now_ns() + STORE_NS, true) == 0)
 		return 0;
 	return store_alone(w, inode, off, size, content, ask);
+}
+
+int pagecache_look(struct worker *w, const int32_t *tids, unsigned count, struct pagecache_ask *ask)
+{
+	static struct helper_msg msg = { .what = HELPER_LOOK };
+
+	assert(count <= PAGECACHE_LOOKS_MAX);
+	msg.count = count;
+	memcpy(msg.tids, tids, count * sizeof(*tids));
+	return message_ask(w, 0, &msg, ask, gvm_now_ns() + LOOK_NS, false);
 }
 
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask)

@@ -45,6 +45,8 @@ struct worker;
 #define PAGECACHE_CALLS	      512u
 #define PAGECACHE_SPARE_CALLS 256u
 #define PAGECACHE_FILE_CALLS  2u
+#define PAGECACHE_LOOK_CALLS  16u /* pagecache_look(): counted as those of the root */
+#define PAGECACHE_LOOKS_MAX   24u
 /* The kernel's window around a fault, in KiB: READAHEAD_AROUND pages; and for a sequential reader. */
 #define PAGECACHE_AROUND_KB	 "16"
 #define PAGECACHE_AROUND_WIDE_KB "1024"
@@ -116,7 +118,8 @@ static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, b
 {
 	unsigned own = pc->file_calls[nr];
 
-	return own < PAGECACHE_FILE_CALLS && pc->calls < PAGECACHE_CALLS - (own || quiet ? PAGECACHE_SPARE_CALLS : 0);
+	return own < (nr ? PAGECACHE_FILE_CALLS : PAGECACHE_LOOK_CALLS) &&
+	       pc->calls < PAGECACHE_CALLS - (own || quiet ? PAGECACHE_SPARE_CALLS : 0);
 }
 /* Whether there is a helper that can invalidate. */
 bool pagecache_can_invalidate(const struct worker *w);
@@ -126,6 +129,9 @@ bool pagecache_can_invalidate(const struct worker *w);
  * without a helper, too. */
 int pagecache_store(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		    const uint8_t *content, struct pagecache_ask *ask);
+/* Asks which of these threads, at most PAGECACHE_LOOKS_MAX, are being killed: done() gets a bit for each. Answers like
+ * pagecache_sync() otherwise. (Whoever looks at a process may have to release resources of it, see release.h.) */
+int pagecache_look(struct worker *w, const int32_t *tids, unsigned count, struct pagecache_ask *ask);
 /* From an ask's done(), after a timeout: waits on, without a deadline. */
 void pagecache_wait_on(struct worker *w, struct pagecache_ask *ask);
 

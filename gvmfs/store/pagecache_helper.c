@@ -211,6 +211,38 @@ int helper_store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const u
 	return 0;
 }
 
+/* The text lists a process's groups before its signals: up to 65,536 groups of 11 bytes. */
+#define STATUS_BYTES_MAX (1u << 20)
+
+/* Whether SIGKILL is pending for the thread: its own, or what the kernel makes of another fatal signal. */
+static bool thread_is_killed(int tid, char *text)
+{
+	static const char *const pending[] = { "SigPnd:", "ShdPnd:" };
+	unsigned long long sets = 0;
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	if (file_text(path, text, STATUS_BYTES_MAX))
+		return false;
+	for (unsigned i = 0; i < 2; i++) {
+		const char *set = text_field(text, pending[i]);
+
+		sets |= set ? strtoull(set, NULL, 16) : 0;
+	}
+	return sets >> (SIGKILL - 1) & 1;
+}
+
+int helper_look(const int32_t *tids, unsigned count)
+{
+	char *text = malloc(STATUS_BYTES_MAX);
+	int killed = 0;
+
+	for (unsigned i = 0; text && i < count; i++)
+		killed |= thread_is_killed(tids[i], text) << i;
+	free(text);
+	return text ? killed : -ENOMEM;
+}
+
 /* A request to the helper. */
 struct call {
 	int fd; /* the file, or a negative errno */
@@ -243,6 +275,8 @@ static int call_do(const struct call *c)
 		return invalidate(msg, c->fuse_fd);
 	if (msg->what == HELPER_AROUND)
 		return helper_around(msg);
+	if (msg->what == HELPER_LOOK)
+		return helper_look(msg->tids, msg->count);
 	if (msg->what == HELPER_STORE)
 		return c->fd < 0 || page_is_present(c->fd, msg->range[0].off)
 			       ? helper_store(c->fuse_fd, msg->ino, msg->range[0].off, msg->range[0].size, msg->content)

@@ -10,7 +10,7 @@
 
 #define HELPER_PATH_BYTES    4096u
 
-enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE, HELPER_AROUND };
+enum helper_what { HELPER_SYNC = 1, HELPER_DROP, HELPER_INVALIDATE, HELPER_STORE, HELPER_AROUND, HELPER_LOOK };
 
 struct helper_msg {
 	uint32_t what; /* enum helper_what */
@@ -20,7 +20,10 @@ struct helper_msg {
 	int32_t tid; /* HELPER_AROUND: a thread of the process */
 	uint32_t wide; /* HELPER_AROUND: sets PAGECACHE_AROUND_WIDE_KB; 0: PAGECACHE_AROUND_KB */
 	struct pagecache_range range[PAGECACHE_RANGES];
-	uint8_t content[GVM_PAGE_BYTES]; /* HELPER_STORE */
+	union {
+		uint8_t content[GVM_PAGE_BYTES];  /* HELPER_STORE */
+		int32_t tids[PAGECACHE_LOOKS_MAX]; /* HELPER_LOOK: `count` of them */
+	};
 	char path[HELPER_PATH_BYTES]; /* from the root of the mount; "": it has none; last */
 };
 
@@ -33,6 +36,9 @@ struct helper_answer {
 void helper_run(const char *mountpoint, int fd, pid_t parent);
 /* Puts content into the kernel's page, where it has that page. Waits for the page's lock. */
 int helper_store(int fuse_fd, uint64_t ino, uint64_t off, uint64_t size, const uint8_t *content);
+
+/* Which of these threads are being killed: a bit for each, or a negative errno. */
+int helper_look(const int32_t *tids, unsigned count);
 
 /* Changes the read-ahead of a process's open files of this inode. 0 or a negative errno. */
 int helper_around(const struct helper_msg *msg);

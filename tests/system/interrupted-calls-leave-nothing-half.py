@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Calls that are killed or interrupted at any moment, while a node comes and goes, end at once and
 leave nothing half: a name is there or not, in one place, and can be made and removed again; a size is
-one that was asked for; the rest of the content is untouched. Another mount sees the same."""
+one that was asked for; the rest of the content is untouched. Another mount sees the same. The process that looks at
+callers is not the worker: if it is held up, callers are released later, and nothing else waits."""
 
 import os
 import random
@@ -13,7 +14,7 @@ import threading
 import time
 
 import lab
-from lab import expect, wait_for
+from lab import children, expect, wait_for
 from remote import Mount, Node
 
 MIB = 1 << 20
@@ -78,6 +79,42 @@ def is_whole(l, mount):
     l.check(mount.file("sized"), 0, KEPT, 1)
     l.check(mount.file("untouched"), 0, MIB, 2)
 
+CALLER = """import mmap, os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+m = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, prot=mmap.PROT_READ)
+m.madvise(mmap.MADV_RANDOM)  # the fault itself reads, and no read-ahead
+print("mapped", flush=True)
+signal.sigwait([signal.SIGUSR1])
+m[0]
+"""
+
+
+def in_fault(pid):
+    """It waits in the kernel, and in no call."""
+    with open("/proc/%d/syscall" % pid) as f:
+        return f.read().split()[0] == "-1"
+
+
+def looks_are_of_a_process_apart(l, node):
+    mount = Mount(l, [node], name="looks")
+    l.write(mount.region("asked", MIB), 0, MIB, 3)
+    mount.kill_worker()  # the next one has no chunk in its cache
+    helper = wait_for("there is a helper", lambda: [pid for pid, name in children(mount.worker()).items()
+                                                    if name == "gvmfs-pages"])[0]
+    caller = l.start("caller", sys.executable, "-c", CALLER, mount.file("asked"))
+    caller.says("^mapped")
+    node.stop()
+    caller.signal(signal.SIGUSR1)
+    wait_for("the caller reads", lambda: in_fault(caller.pid))
+    os.kill(helper, signal.SIGSTOP)
+    caller.signal(signal.SIGKILL)
+    time.sleep(1)
+    expect(caller.running(), "another process than the helper has looked at it")
+    os.kill(helper, signal.SIGCONT)
+    caller.wait(4 * ENDS)
+    node.go_on()
+    mount.unmount()
+
 
 def test(l):
     random.seed(int(os.environ.get("GVM_SEED", "1")))
@@ -115,6 +152,7 @@ def test(l):
            os.listdir(other.path), names)
     mount.unmount()
     is_whole(l, other)
+    looks_are_of_a_process_apart(l, Node(l, "128M", name="lone"))
 
 
 lab.main(test)
