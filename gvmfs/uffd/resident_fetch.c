@@ -426,54 +426,52 @@ bool blocked_continue(struct resident *r)
 	return some;
 }
 
-/* A fault in chunk c: its reader has passed the streamed chunks just before it. */
+/* A fault in chunk c: its reader has passed the streamed chunks just before it, which did not fault. */
 static void stream_passed(struct resident *r, uint64_t c)
 {
-	for (; c && r->chunk[c - 1].streamed; c--) {
-		r->chunk[c - 1].streamed = false;
+	uint64_t passed = c, ahead[READAHEAD_WINDOW];
+
+	while (passed && r->chunk[passed - 1].streamed)
+		passed--;
+	for (; passed < c; passed++) {
+		r->chunk[passed].streamed = false;
 		resident_count(r, prefetch_used, 1);
+		readahead_note(&r->readahead, passed * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, r->chunks, ahead);
 	}
 }
 
-/* How many pages the reader goes through with this fault: the streamed chunks after c are mapped,
- * and do not fault. */
-static uint64_t stream_pages(const struct resident *r, uint64_t c, unsigned page)
+/* Whether a reader in order is still to come to this chunk. */
+static bool is_ahead(const struct chunk *k)
 {
-	uint64_t end = c + 1;
-
-	while (end < r->chunks && r->chunk[end].streamed)
-		end++;
-	return (end - c) * GVM_CHUNK_PAGES - page;
+	return k->streamed || k->ahead || (k->state == CHUNK_FILLING && k->fetch->ahead);
 }
 
 void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 {
 	uint64_t ahead[READAHEAD_WINDOW];
-	bool first = true, sure;
 	unsigned n;
+	bool sure;
 
-	/* A streamed chunk faults only if it has arrived late; its reader was noted in the chunk
-	 * before. */
+	/* A streamed chunk faults only if it has arrived late; its reader is noted with the next
+	 * chunk that is not streamed. */
 	if (r->chunk[c].streamed)
 		return;
 	stream_passed(r, c);
-	n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page, stream_pages(r, c, page), r->chunks, ahead);
+	n = readahead_note(&r->readahead, c * GVM_CHUNK_PAGES + page, GVM_CHUNK_PAGES - page, r->chunks, ahead);
 	/* A sure reader has gone forward in order for long enough; with strides, or backwards, each
 	 * chunk faults. */
 	sure = n == READAHEAD_WINDOW && ahead[0] > c && ahead[n - 1] - c < READAHEAD_WINDOW + RESIDENT_STREAM;
 	for (unsigned i = 0; i < n; i++) {
-		if (r->chunk[ahead[i]].state != CHUNK_ABSENT || r->chunk[ahead[i]].list ||
-		    is_zero(r, ahead[i])) {
-			first = true;
+		struct chunk *k = &r->chunk[ahead[i]];
+
+		if (k->state != CHUNK_ABSENT || k->list || is_zero(r, ahead[i]))
 			continue;
-		}
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
 			return;
 		resident_count(r, prefetched, 1);
 		/* Streamed chunks follow a chunk that is not: its fault shows that the reader comes
 		 * to them. */
-		r->chunk[ahead[i]].streamed = sure && !first && ahead[i] % RESIDENT_STREAM;
-		first = false;
-		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !r->chunk[ahead[i]].streamed);
+		k->streamed = sure && ahead[i] % RESIDENT_STREAM && is_ahead(k - 1);
+		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !k->streamed);
 	}
 }

@@ -33,7 +33,9 @@
 #define W_PINS	  1u
 #define W_PAST	  8u
 #else
+#ifndef W_CHUNKS
 #define W_CHUNKS  12u
+#endif
 #define W_THREADS 6u
 #define W_PINS	  2u
 #define W_PAST	  12u /* of a page's contents, the last so many are remembered */
