@@ -13,16 +13,12 @@
 #include "codec.h"
 
 #include "page_run.h"
+#include "xxh.h"
 
 #include <errno.h>
 #include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __x86_64__
-#include <xxh_x86dispatch.h> /* the widest vectors that the processor has */
-#else
-#include <xxhash.h>
-#endif
 
 /* lz4's acceleration: CODEC.md has what a greater one would gain and cost. */
 #ifndef CODEC_ACCELERATION

@@ -4,6 +4,7 @@
 
 #include "base/mutant.h"
 #include "page_run.h"
+#include "xxh.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "base/mutant.h"
 #include "page_run.h"
 #include "resident_priv.h"
+#include "xxh.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -51,7 +51,7 @@ FLOORS = {
         "main",
     ],
     "memnode": [
-        "gvm_wire clock addr file size page_run put_rule",
+        "gvm_wire clock addr file size page_run put_rule xxh",
         "codec chunk_head auth hkdf keyfile mountinfo descriptor_limit names_mutant gvm_client.h",
         "cluster logger notify seal seal_mutant tls",
     ],
