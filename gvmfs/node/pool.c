@@ -290,6 +290,12 @@ int pool_poll(struct pool *pool)
 	return n;
 }
 
+void pool_gather(struct pool *pool, bool on)
+{
+	for (unsigned i = 0; i < pool->count; i++)
+		gvm_conn_cork(pool->conns[i], on);
+}
+
 void pool_done(struct gvm_req *req)
 {
 	*(bool *)req->arg = true;

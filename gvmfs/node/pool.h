@@ -84,6 +84,10 @@ unsigned pool_nodes(const struct pool *pool);
  * received. */
 int pool_poll(struct pool *pool);
 
+/* From pool_gather(pool, true) on, requests are not sent; pool_gather(pool, false) sends them: one system call for
+ * those to the same node. The caller does nothing else in between. */
+void pool_gather(struct pool *pool, bool on);
+
 /*
  * In a fiber: waits until `req`, which was submitted to `conn`, is done, and returns its result. Its done callback
  * is pool_done() (or sets the same flag), with a flag (bool) as req->arg. Logs once that it waits, after 3 s.

@@ -27,6 +27,7 @@ int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes);
 void env_abort(struct resident *r, const char *why);
 void env_unwatch(struct resident *r);
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page);
+void env_gather(struct resident *r, bool on);
 void env_get_cancel(struct resident *r, struct resident_fetch *f);
 void env_send(struct resident *r, struct flush *f);
 void env_index(struct resident *r, uint64_t c, uint64_t entry);
@@ -62,6 +63,7 @@ uint64_t env_now(const struct resident *r);
 		.abort = env_abort, \
 		.unwatch = env_unwatch, \
 		.get = env_get, \
+		.gather = env_gather, \
 		.get_cancel = env_get_cancel, \
 		.send = env_send, \
 		.index = env_index, \

@@ -70,6 +70,8 @@ struct resident_env {
 	/* Fetches f->asked, want_page first: resident_piece() for what arrives, resident_fetched()
 	 * once, at the end. */
 	void (*get)(struct resident *r, struct resident_fetch *f, unsigned want_page);
+	/* From gather(true) on they are not sent yet; gather(false) sends them, together. */
+	void (*gather)(struct resident *r, bool on);
 	/* Cancels that GET. */
 	void (*get_cancel)(struct resident *r, struct resident_fetch *f);
 	/* Fills in the flush's destination and gives it to a writer: resident_flushed() comes once. */

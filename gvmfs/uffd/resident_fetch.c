@@ -446,6 +446,24 @@ static bool is_ahead(const struct chunk *k)
 	return k->streamed || k->ahead || (k->state == CHUNK_FILLING && k->fetch->ahead);
 }
 
+/* Fetches those of n chunks ahead of a reader that are not here. */
+static void chunks_ahead(struct resident *r, const uint64_t *ahead, unsigned n, bool sure)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct chunk *k = &r->chunk[ahead[i]];
+
+		if (k->state != CHUNK_ABSENT || k->list || is_zero(r, ahead[i]))
+			continue;
+		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
+			return;
+		resident_count(r, prefetched, 1);
+		/* Streamed chunks follow a chunk that is not: its fault shows that the reader comes
+		 * to them. */
+		k->streamed = sure && ahead[i] % RESIDENT_STREAM && is_ahead(k - 1);
+		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !k->streamed);
+	}
+}
+
 void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 {
 	uint64_t ahead[READAHEAD_WINDOW];
@@ -461,17 +479,9 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 	/* A sure reader has gone forward in order for long enough; with strides, or backwards, each
 	 * chunk faults. */
 	sure = n == READAHEAD_WINDOW && ahead[0] > c && ahead[n - 1] - c < READAHEAD_WINDOW + RESIDENT_STREAM;
-	for (unsigned i = 0; i < n; i++) {
-		struct chunk *k = &r->chunk[ahead[i]];
-
-		if (k->state != CHUNK_ABSENT || k->list || is_zero(r, ahead[i]))
-			continue;
-		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
-			return;
-		resident_count(r, prefetched, 1);
-		/* Streamed chunks follow a chunk that is not: its fault shows that the reader comes
-		 * to them. */
-		k->streamed = sure && ahead[i] % RESIDENT_STREAM && is_ahead(k - 1);
-		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !k->streamed);
-	}
+	if (!n)
+		return;
+	r->env->gather(r, true);
+	chunks_ahead(r, ahead, n, sure);
+	r->env->gather(r, false);
 }

@@ -90,6 +90,11 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
 }
 
+void env_gather(struct resident *r, bool on)
+{
+	pool_gather(r->w->pool, on);
+}
+
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
 	(void)r;

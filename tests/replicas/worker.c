@@ -104,6 +104,12 @@ int pool_poll(struct pool *pool)
 	return 0;
 }
 
+void pool_gather(struct pool *pool, bool on)
+{
+	(void)pool;
+	(void)on;
+}
+
 void pool_done(struct gvm_req *req)
 {
 	*(bool *)req->arg = true;

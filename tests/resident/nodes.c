@@ -81,6 +81,12 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	*get = (struct get){ .under_way = true, .left = f->asked };
 }
 
+void env_gather(struct resident *r, bool on)
+{
+	(void)r;
+	(void)on;
+}
+
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
 	world.get[f - r->rs->fetches].under_way = false;
