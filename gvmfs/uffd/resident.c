@@ -23,6 +23,7 @@ void resident_begin(struct resident *r, uint64_t starts)
 	STAILQ_INIT(&r->outcomes);
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
+	spread_begin(r);
 	/* The client may still answer a zap request of a predecessor. */
 	r->zap_seq = starts << 32;
 	r->recovering = true;

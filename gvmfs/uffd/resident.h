@@ -13,10 +13,11 @@
  *	   └──── acknowledged, punched ──────────────────── EVICTING ◄─ not used, not pinned
  *
  * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the faulting page first. The first
- * fault in a chunk brings a few pages around it, a fault on another page the rest. A chunk that a
- * reader is about to reach is fetched ahead, as a whole, and waits INACTIVE. Ahead of a reader that
- * has been sequential for long, most chunks are mapped as soon as they have arrived, so that it
- * faults once in RESIDENT_STREAM chunks. A RESIDENT chunk may have only some of its pages.
+ * fault in a chunk brings a few pages around it, a fault on another page the rest, unless only few
+ * pages of most chunks are used (resident_spread.c). A chunk that a reader is about to reach is
+ * fetched ahead, as a whole, and waits INACTIVE. Ahead of a reader that has been sequential for
+ * long, most chunks are mapped as soon as they have arrived, so that it faults once in
+ * RESIDENT_STREAM chunks. A RESIDENT chunk may have only some of its pages.
  * ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
  * INACTIVE: no page is mapped. A touched page faults, is mapped again, and the chunk is RESIDENT;
  * so the chunk that was unused for longest is first in the inactive list.
@@ -58,7 +59,7 @@
  *	resident_fetch.c   how chunks come              resident_end.c     the client's end
  *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left
  *	resident_sync.c    fsync			resident_rot.c     copies on nodes that are rotten
- *	resident_event.c   events
+ *	resident_event.c   events			resident_spread.c  how much of a chunk is used
  *
  * These files decide. They make only the calls of resident_env.h, and run in simulators too
  * (tests/resident). The others are gvmfs's alone:
@@ -130,6 +131,7 @@ struct chunk {
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
 	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
 	bool rotten : 1;     /* the nodes' copies are, and it is to be sent as a whole: resident_rot.c */
+	bool whole : 1;	     /* more than a fault's window was asked for at once */
 	bool lost : 1;	     /* some of the pages that are not here are rotten on the nodes */
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
 	uint32_t holes;	     /* filled pages that were punched out since */
@@ -218,6 +220,7 @@ struct resident {
 	uint64_t busy;	    /* chunks that are not ABSENT */
 	uint64_t touched, touched_end; /* the range of chunks that chunk_touched() found last */
 	unsigned fetches, evictions;
+	unsigned spread;    /* resident_spread.c: how many windows of a chunk fault, in the mean */
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
 	uint64_t zap_seq;   /* of the last zap requested */
 	bool zapping;	    /* it is in flight, over these chunks: */

@@ -148,7 +148,7 @@ void chunk_forget(struct resident *r, uint64_t c)
 	k->holes = 0;
 	k->ahead = false;
 	k->streamed = false;
-	k->rotten = k->lost = false;
+	k->rotten = k->lost = k->whole = false;
 	recount(r, c, before);
 }
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define HEADROOM_MAX (64u * GVM_CHUNK_PAGES) /* pages of the budget that are kept free */
 #define RETRY_NS     1000000000ull
 #define PAUSE_NS     20000000ull
 #define OVER_SAY_NS  60000000000ull
@@ -294,6 +293,7 @@ void eviction_end(struct eviction *e)
 	if (k->rotten)
 		rot_note(r, c);
 	if (evicting && (!k->rotten || mutant("rot-dropped")) && (f->result >= 0 || mutant("refused-dropped"))) {
+		spread_learn(r, c);
 		chunk_drop(r, c);
 	} else if ((evicting || r->draining) && k->state != CHUNK_ABSENT) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
@@ -369,12 +369,10 @@ void over_look(struct resident *r)
  * soon. */
 void room_look(struct resident *r)
 {
-	uint64_t headroom = r->local / 16;
+	uint64_t headroom = resident_headroom(r);
 
 	if (r->pinned || r->env->now(r) < r->retry_at_ns)
 		return;
-	if (headroom > HEADROOM_MAX)
-		headroom = HEADROOM_MAX;
 	empty_leave(r);
 	while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head)
 		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))

@@ -89,6 +89,7 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 		return;
 	}
 	chunk_fill(r, c, pages);
+	r->chunk[c].whole = true;
 	if (pages == ~0u) {
 		r->chunk[c].hashes = r->zero_hashes;
 		r->chunk[c].known = ~0u;
@@ -137,6 +138,7 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	f->ahead = ahead;
 	f->over = false;
 	r->coming += (unsigned)__builtin_popcount(f->asked);
+	r->chunk[c].whole |= (unsigned)__builtin_popcount(f->asked) > RESIDENT_WINDOW;
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_FILLING);
 	r->chunk[c].fetch = f;
@@ -362,13 +364,11 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 
 void resident_miss(struct resident *r, uint64_t c, unsigned page)
 {
-	unsigned window = page / RESIDENT_WINDOW * RESIDENT_WINDOW;
+	uint32_t window = page_run_mask(page / RESIDENT_WINDOW * RESIDENT_WINDOW, RESIDENT_WINDOW);
 
 	if (r->chunk[c].state == CHUNK_EVICTING)
 		resident_count(r, evictions_ended, 1);
-	/* The second fault in a chunk brings the rest: more are likely. */
-	resident_bring(r, c, page,
-		       r->mark[c].filled ? ~0u : ((1u << RESIDENT_WINDOW) - 1) << window);
+	resident_bring(r, c, page, r->mark[c].filled && spread_is_dense(r, c) ? ~0u : window);
 }
 
 bool resident_complete(struct resident *r, uint64_t c)

@@ -5,6 +5,7 @@
 
 #include "resident_env.h"
 
+#define HEADROOM_MAX (64u * GVM_CHUNK_PAGES)
 #define GROUP_CHUNKS 16u /* zapped together: 2 MiB, one TLB flush for all */
 
 /* Adds to a counter of the region and of the mount. */
@@ -130,6 +131,14 @@ void eviction_end(struct eviction *e);
 bool eviction_sync(struct resident *r, uint64_t c);
 bool eviction_rot(struct resident *r, uint64_t c);
 
+/* ---- resident_spread.c */
+
+void spread_begin(struct resident *r);
+/* A chunk is about to be dropped. */
+void spread_learn(struct resident *r, uint64_t c);
+/* Whether the second fault in a chunk brings the rest. */
+bool spread_is_dense(const struct resident *r, uint64_t c);
+
 /* ---- resident_end.c: the end of the client */
 
 /* The client's memory is gone: writes back what is here, or drops it. */
@@ -183,6 +192,12 @@ void fetch_give(struct resident_fetch *f);
 /* NULL: the region may not have one more for this chunk. */
 struct eviction *eviction_take(struct resident *r, uint64_t c);
 void eviction_give(struct eviction *e);
+
+/* How many pages of the budget are kept free. */
+static inline uint64_t resident_headroom(const struct resident *r)
+{
+	return r->local / 16 < HEADROOM_MAX ? r->local / 16 : HEADROOM_MAX;
+}
 
 /* Against whose share a chunk counts: its node's, or the region's where the node is not known. */
 static inline const void *chunk_node(const struct resident *r, uint64_t c)

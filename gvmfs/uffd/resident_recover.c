@@ -34,6 +34,7 @@ static unsigned chunk_recover(struct resident *r, uint64_t c)
 	/* If this fails, such a page is punched out before another is put in its place. */
 	pages_punch(r, c, present & ~marked);
 	chunk_fill(r, c, marked);
+	r->chunk[c].whole = true; /* or not: it is not known */
 	r->env->mark32(r, &mark->coming, marked);
 	chunk_mark_holes(r, c, marked & ~present, true);
 	if (mark->filled)

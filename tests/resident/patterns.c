@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* stream.c - how often a reader in order faults, with the sizes that gvmfs has: once in RESIDENT_STREAM chunks where
- * they have arrived before it, and at most once for one that comes late. */
+/*
+ * patterns.c - how often readers fault, and how much is brought for them, with the sizes that gvmfs has.
+ *
+ * In order: one fault in RESIDENT_STREAM chunks where they have arrived before the reader, and at most one for a chunk
+ * that comes late. With the budget used up: a second fault in a chunk brings the rest where all of a chunk is used, and
+ * does not where a few pages of each are.
+ */
 #include "world.h"
 
 #include "../unit/check.h"
 
 #include <inttypes.h>
+
+static uint64_t brought; /* pages */
 
 /* Lets all that was asked for arrive, or only the chunk in which the reader waits. */
 static void arrive(uint32_t page, bool all)
@@ -15,6 +22,7 @@ static void arrive(uint32_t page, bool all)
 
 		if (!f->r || (!all && f->chunk != page / GVM_CHUNK_PAGES))
 			continue;
+		brought += (unsigned)__builtin_popcount(f->asked);
 		world_event(&(struct event){ E_SERVE, i, 0 });
 		world_event(&(struct event){ E_PIECE, i, ~0u });
 		world_event(&(struct event){ E_END, i, 0 });
@@ -77,8 +85,60 @@ static void what_is_late_faults_once(void)
 	read_in_order(false);
 }
 
+/* What is evicted goes, and the client does what it is asked. */
+static void settle(void)
+{
+	bool more = true;
+
+	while (more) {
+		more = world_event(&(struct event){ E_ZAP, 0, 0 }) | world_event(&(struct event){ E_ZAPPED, 0, 0 });
+		for (unsigned i = 0; i < NODES_STEPS; i++)
+			more |= nodes_settle(i);
+	}
+}
+
+/* Reads some pages of chunks in no order, with an eighth of them resident; the second half counts. */
+static void read_anywhere(unsigned step, uint64_t *faults, unsigned chunks)
+{
+	world_init(W_PAGES / 8, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	for (unsigned n = 0; n < 2 * chunks; n++) {
+		uint32_t c = check_random_below(W_CHUNKS);
+
+		if (n == chunks) {
+			*faults = count_of(world.stats.faults - world.stats.minor_faults);
+			brought = 0;
+		}
+		for (uint32_t p = c % step; p < GVM_CHUNK_PAGES; p += step) {
+			read_page(c * GVM_CHUNK_PAGES + p, false);
+			settle();
+		}
+	}
+	*faults = count_of(world.stats.faults - world.stats.minor_faults) - *faults;
+	printf("%" PRIu64 " faults, %" PRIu64 " pages\n", *faults, brought);
+}
+
+static void sparse_pages_come_without_others(void)
+{
+	uint64_t faults;
+
+	read_anywhere(GVM_CHUNK_PAGES / 2, &faults, 600);
+	CHECK(brought <= faults * (RESIDENT_WINDOW + 1));
+}
+
+static void dense_chunks_come_with_the_second_fault(void)
+{
+	uint64_t faults;
+
+	read_anywhere(1, &faults, 600);
+	/* But for some that are looked at. */
+	CHECK(faults <= brought / GVM_CHUNK_PAGES * 4);
+}
+
 static const struct check_test tests[] = {
 	{ "what-is-here-faults-seldom", what_is_here_faults_seldom },
 	{ "what-is-late-faults-once", what_is_late_faults_once },
+	{ "sparse-pages-come-without-others", sparse_pages_come_without_others },
+	{ "dense-chunks-come-with-the-second-fault", dense_chunks_come_with_the_second_fault },
 };
 CHECK_MAIN(tests)
