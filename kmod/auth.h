@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The shared key, and what is derived from it for each connection (frame.h). */
+/* Keys, and what is derived from them for each connection (frame.h). */
 #ifndef GVM_AUTH_H
 #define GVM_AUTH_H
 
@@ -17,15 +17,17 @@ enum auth_use {
 	AUTH_KEY_ACCEPTING = 3,
 };
 
-/* 0 or a negative errno; the key is not kept. */
-int gvm_auth_create(const u8 *key, unsigned int key_bytes, struct auth **out);
+/* 0 or a negative errno. */
+int gvm_auth_create(struct auth **out);
 void gvm_auth_destroy(struct auth *auth);
 
-/* AUTH_BYTES for one use in one connection, which its two HELLOs identify. Sleeps. */
-int gvm_auth_derive(struct auth *auth, enum auth_use use, const u8 *hello_connecting,
-		    const u8 *hello_accepting, u8 *out);
-
-/* *same: whether both have the same key. 0, or the errno of the cipher. */
-int gvm_auth_compare(struct auth *a, struct auth *b, bool *same);
+/*
+ * The calls below sleep, and return 0 or the errno of the cipher. `prk`: AUTH_BYTES, the
+ * pseudorandom key that HKDF makes of any key, and all other bytes of that.
+ */
+int gvm_auth_extract(struct auth *auth, const u8 *key, unsigned int key_bytes, u8 *prk);
+/* AUTH_BYTES for one use in one connection, which its two HELLOs identify. */
+int gvm_auth_derive(struct auth *auth, const u8 *prk, enum auth_use use,
+		    const u8 *hello_connecting, const u8 *hello_accepting, u8 *out);
 
 #endif

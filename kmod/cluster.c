@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The nodes and the listening socket: see cluster.h. */
+#include <crypto/algapi.h>
 #include <linux/bsearch.h>
 #include <linux/file.h>
 #include <linux/in.h>
@@ -53,6 +54,12 @@ static bool lacks_key(const struct giantvm_up *up, const struct giantvm_node *no
 	return i < up->nr_nodes;
 }
 
+static bool keys_valid(const struct giantvm_up *up)
+{
+	return up->flags & GIANTVM_UP_PAIRS ? up->key_bytes == GIANTVM_PAIR_KEY_BYTES :
+					      up->key_bytes <= GIANTVM_KEY_BYTES_MAX;
+}
+
 /* Copies the user's list, checks it, and sorts it by id. */
 static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 {
@@ -60,8 +67,8 @@ static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
 	unsigned int i;
 	bool found = false;
 
-	if (up->abi != GIANTVM_ABI || up->flags & ~GIANTVM_UP_OPEN || up->nr_nodes < 1 ||
-	    up->nr_nodes > GIANTVM_NODES_MAX)
+	if (up->abi != GIANTVM_ABI || up->flags & ~(GIANTVM_UP_OPEN | GIANTVM_UP_PAIRS) ||
+	    up->nr_nodes < 1 || up->nr_nodes > GIANTVM_NODES_MAX || !keys_valid(up))
 		return -EINVAL;
 	nodes = vmemdup_user(u64_to_user_ptr(up->nodes), up->nr_nodes * sizeof(*nodes));
 	if (IS_ERR(nodes))
@@ -123,6 +130,9 @@ static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *
 				      &cluster->peers[nodes[i].id]);
 		if (err)
 			return err;
+		if (cluster->auth)
+			cluster->peers[nodes[i].id]->key =
+				cluster->keys[cluster->pair_keys ? i : 0];
 	}
 	return 0;
 }
@@ -136,37 +146,67 @@ static void peers_destroy(struct gvm_cluster *cluster)
 	kvfree(cluster->peers);
 }
 
-/* *out is NULL if there is no key. */
-static int key_copy(const struct giantvm_up *up, struct auth **out)
+static int keys_extract(struct auth *auth, const u8 *raw, unsigned int bytes, unsigned int nr,
+			u8 (*keys)[AUTH_BYTES])
 {
-	u8 *key;
-	int err;
+	unsigned int i;
+	int err = 0;
 
-	*out = NULL;
-	if (!up->key_bytes)
-		return 0;
-	if (up->key_bytes > GIANTVM_KEY_BYTES_MAX)
-		return -EINVAL;
-	key = memdup_user(u64_to_user_ptr(up->key), up->key_bytes);
-	if (IS_ERR(key))
-		return PTR_ERR(key);
-	err = gvm_auth_create(key, up->key_bytes, out);
-	kfree_sensitive(key);
+	for (i = 0; i < nr && !err; i++)
+		err = gvm_auth_extract(auth, raw + i * bytes, bytes, keys[i]);
 	return err;
 }
 
-static int key_compare(struct auth *own, const struct giantvm_up *up, bool *same)
+/* The user's keys, at least one: *out has *nr of AUTH_BYTES, to be freed by keys_free(). */
+static int keys_copy(struct auth *auth, const struct giantvm_up *up, u8 (**out)[AUTH_BYTES],
+		     unsigned int *nr)
 {
-	struct auth *auth;
-	int err = key_copy(up, &auth);
+	u8 (*keys)[AUTH_BYTES];
+	u8 *raw;
+	int err;
 
-	if (err)
-		return err;
-	if (own && auth)
-		err = gvm_auth_compare(own, auth, same);
-	else
-		*same = own == auth;
-	gvm_auth_destroy(auth);
+	*nr = up->flags & GIANTVM_UP_PAIRS ? up->nr_nodes : 1;
+	*out = NULL;
+	raw = vmemdup_user(u64_to_user_ptr(up->key), (size_t)*nr * up->key_bytes);
+	if (IS_ERR(raw))
+		return PTR_ERR(raw);
+	keys = kvcalloc(*nr, sizeof(*keys), GFP_KERNEL);
+	err = keys ? keys_extract(auth, raw, up->key_bytes, *nr, keys) : -ENOMEM;
+	memzero_explicit(raw, (size_t)*nr * up->key_bytes);
+	kvfree(raw);
+	*out = keys;
+	return err;
+}
+
+static void keys_free(u8 (*keys)[AUTH_BYTES], unsigned int nr)
+{
+	if (keys)
+		memzero_explicit(keys, nr * sizeof(*keys));
+	kvfree(keys);
+}
+
+static int keys_set(struct gvm_cluster *cluster, const struct giantvm_up *up)
+{
+	if (!up->key_bytes)
+		return 0;
+	cluster->pair_keys = up->flags & GIANTVM_UP_PAIRS;
+	return gvm_auth_create(&cluster->auth) ?:
+	       keys_copy(cluster->auth, up, &cluster->keys, &cluster->nr_keys);
+}
+
+static int keys_compare(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same)
+{
+	u8 (*keys)[AUTH_BYTES];
+	unsigned int nr;
+	int err;
+
+	*same = !cluster->auth == !up->key_bytes &&
+		cluster->pair_keys == !!(up->flags & GIANTVM_UP_PAIRS);
+	if (!*same || !cluster->auth)
+		return 0;
+	err = keys_copy(cluster->auth, up, &keys, &nr);
+	*same = !err && !crypto_memneq(keys, cluster->keys, nr * sizeof(*keys));
+	keys_free(keys, nr);
 	return err;
 }
 
@@ -277,8 +317,8 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	gvm_links_init(&cluster->links);
 	err = gvm_buffers_init() ?:
 	      homes_set(cluster, nodes, up->nr_nodes) ?:
+	      keys_set(cluster, up) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
-	      key_copy(up, &cluster->auth) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		gvm_cluster_destroy(cluster);
@@ -301,7 +341,7 @@ int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up 
 	*same = cluster->id == up->id &&
 		cluster->nodes_digest == nodes_digest(nodes, up->nr_nodes);
 	kvfree(nodes);
-	return *same ? key_compare(cluster->auth, up, same) : 0;
+	return *same ? keys_compare(cluster, up, same) : 0;
 }
 
 void gvm_cluster_destroy(struct gvm_cluster *cluster)
@@ -318,6 +358,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 	peers_destroy(cluster);
 	gvm_buffers_exit();
 	gvm_auth_destroy(cluster->auth);
+	keys_free(cluster->keys, cluster->nr_keys);
 	kfree(cluster->homes);
 	kvfree(cluster->list);
 	put_net(cluster->net);

@@ -9,9 +9,9 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 
+#include "auth.h"
 #include "link.h"
 
-struct auth;
 struct giantvm_node;
 struct giantvm_up;
 struct gvm_peer;
@@ -29,6 +29,9 @@ struct gvm_cluster {
 	u16 *homes; /* ids with the role mem, ascending */
 	u64 nodes_digest; /* of the list and lease_ms, which must be equal on all nodes */
 	struct auth *auth; /* NULL: no key */
+	bool pair_keys; /* keys[] are those with each node of the list, not one for all */
+	u8 (*keys)[AUTH_BYTES]; /* as gvm_auth_extract() gives them: [nr_keys] */
+	unsigned int nr_keys;
 	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
 
 	struct socket *listener;

@@ -65,7 +65,7 @@ int gvm_hello_decode(const u8 *bytes, struct hello *hello)
 	hello->flags = get_unaligned_le32(bytes + 12);
 	hello->nodes_digest = get_unaligned_le64(bytes + 16);
 	memcpy(hello->nonce, bytes + 24, HELLO_NONCE_BYTES);
-	return hello->flags & ~HELLO_PROOF_NEEDED ? -EBADMSG : 0;
+	return hello->flags & ~(HELLO_PROOF_NEEDED | HELLO_PAIR_KEYS) ? -EBADMSG : 0;
 }
 
 void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)

@@ -16,7 +16,7 @@
  *	0	8	"GVM-IVY\6"; the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
- *	12	4	flags: 1: a PROOF is needed
+ *	12	4	flags: 1: a PROOF is needed; 2: each pair of nodes has a key of its own
  *	16	8	digest of the list of nodes and of lease_ms, which all nodes must share
  *	24	16	random
  *
@@ -36,10 +36,10 @@
  *	24	8	id of that region, drawn by its creator. ASK: 0
  *	32	32	its name, padded with zeros; the last byte is zero
  *
- * From the key, HKDF (RFC 5869, with SHA-256) makes bytes for four uses in this connection, 32 for
- * each: the salt is "GVM-IVY", the info one byte, the use, and both HELLOs, the connecting side's
- * first. 0 and 1 are the PROOF of the connecting and of the accepting side, 2 and 3 the keys of
- * what they send after it.
+ * From the key of all nodes, or of these two, HKDF (RFC 5869, with SHA-256) makes bytes for four
+ * uses in this connection, 32 for each: the salt is "GVM-IVY", the info one byte, the use, and both
+ * HELLOs, the connecting side's first. 0 and 1 are the PROOF of the connecting and of the accepting
+ * side, 2 and 3 the keys of what they send after it.
  *
  * A sealed frame has 16 bytes more behind the body, which its head does not count: the tag of
  * ChaCha20-Poly1305 (RFC 8439). The first 2 bytes of the head are clear, and authenticated as
@@ -84,6 +84,7 @@ struct frame_head {
 };
 
 #define HELLO_PROOF_NEEDED 1u
+#define HELLO_PAIR_KEYS 2u
 
 struct hello {
 	u16 from, to;

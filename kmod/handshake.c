@@ -27,13 +27,26 @@ static int send_small(struct link *link, enum frame_kind kind, const u8 *body, u
 	return gvm_link_send(link, parts, 2, false) == sizeof(encoded) + bytes ? 0 : -EIO;
 }
 
+static u32 hello_flags(const struct gvm_cluster *cluster)
+{
+	return (cluster->auth ? HELLO_PROOF_NEEDED : 0) |
+	       (cluster->pair_keys ? HELLO_PAIR_KEYS : 0);
+}
+
+static const char *hello_key(const struct hello *hello)
+{
+	return !(hello->flags & HELLO_PROOF_NEEDED) ? "no key" :
+	       hello->flags & HELLO_PAIR_KEYS ? "a key for each pair of nodes" :
+						"one key for all nodes";
+}
+
 int gvm_handshake_begin(struct link *link)
 {
 	struct gvm_cluster *cluster = cluster_of(link);
 	struct hello hello = {
 		.from = cluster->id,
 		.to = link->peer->id,
-		.flags = cluster->auth ? HELLO_PROOF_NEEDED : 0,
+		.flags = hello_flags(cluster),
 		.nodes_digest = cluster->nodes_digest,
 	};
 
@@ -44,7 +57,7 @@ int gvm_handshake_begin(struct link *link)
 
 static int derive(struct link *link, enum auth_use use, u8 *out)
 {
-	return gvm_auth_derive(cluster_of(link)->auth, use,
+	return gvm_auth_derive(cluster_of(link)->auth, link->peer->key, use,
 			       link->outgoing ? link->hello_sent : link->hello_received,
 			       link->outgoing ? link->hello_received : link->hello_sent, out);
 }
@@ -116,8 +129,8 @@ int gvm_handshake_hello(struct link *link, const u8 *body)
 		gvm_warn("node %u has another list of nodes or another lease_ms\n", hello.from);
 		return -EACCES;
 	}
-	if (!!(hello.flags & HELLO_PROOF_NEEDED) != !!cluster->auth) {
-		gvm_warn("node %u has %s key\n", hello.from, cluster->auth ? "no" : "a");
+	if (hello.flags != hello_flags(cluster)) {
+		gvm_warn("node %u has %s\n", hello.from, hello_key(&hello));
 		return -EACCES;
 	}
 	memcpy(link->hello_received, body, HELLO_BYTES);

@@ -42,6 +42,7 @@ struct gvm_peer {
 	struct links *links;
 	u16 self, id; /* node ids: this node's, the peer's */
 	struct sockaddr_storage address;
+	const u8 *key; /* one of the cluster's; NULL: there is none */
 
 	spinlock_t lock;
 	struct list_head queue; /* under lock */

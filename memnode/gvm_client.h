@@ -263,6 +263,8 @@ void gvm_descriptors_allow(void);
  *	$CREDENTIALS_DIRECTORY (systemd.exec(5)) the group may read it.
  * Other errnos: of open(2) and read(2). */
 int gvm_key_load(const char *path, uint8_t **key, size_t *bytes);
+/* The same of up to `most` bytes; behind them the buffer has room for one more. */
+int gvm_secret_load(const char *path, size_t most, uint8_t **key, size_t *bytes);
 /* The last error of gvm_key_load() as the end of a message to the user. */
 const char *gvm_key_error(int err);
 

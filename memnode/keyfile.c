@@ -57,7 +57,7 @@ static int key_check(const char *path, const struct stat *st)
 	return -EPERM;
 }
 
-static int key_read(const char *path, int fd, uint8_t *buf, size_t *bytes)
+static int key_read(const char *path, int fd, size_t most, uint8_t *buf, size_t *bytes)
 {
 	struct stat st;
 	ssize_t n;
@@ -68,16 +68,16 @@ static int key_read(const char *path, int fd, uint8_t *buf, size_t *bytes)
 	err = key_check(path, &st);
 	if (err)
 		return err;
-	n = file_read(fd, buf, KEY_BYTES_MAX + 2); /* a newline, and one to see that it is too long */
+	n = file_read(fd, buf, most + 2); /* a newline, and one to see that it is too long */
 	if (n < 0)
 		return (int)n;
 	if (n && buf[n - 1] == '\n')
 		n--;
 	*bytes = (size_t)n;
-	return n < KEY_BYTES_MIN || n > KEY_BYTES_MAX ? -EINVAL : 0;
+	return n < KEY_BYTES_MIN || (size_t)n > most ? -EINVAL : 0;
 }
 
-int gvm_key_load(const char *path, uint8_t **key, size_t *bytes)
+int gvm_secret_load(const char *path, size_t most, uint8_t **key, size_t *bytes)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	uint8_t *buf;
@@ -85,17 +85,22 @@ int gvm_key_load(const char *path, uint8_t **key, size_t *bytes)
 
 	if (fd < 0)
 		return -errno;
-	buf = malloc(KEY_BYTES_MAX + 2);
-	err = buf ? key_read(path, fd, buf, bytes) : -ENOMEM;
+	buf = malloc(most + 2);
+	err = buf ? key_read(path, fd, most, buf, bytes) : -ENOMEM;
 	close(fd);
 	if (!err) {
 		*key = buf;
 		return 0;
 	}
 	if (buf)
-		explicit_bzero(buf, KEY_BYTES_MAX + 2);
+		explicit_bzero(buf, most + 2);
 	free(buf);
 	return err;
+}
+
+int gvm_key_load(const char *path, uint8_t **key, size_t *bytes)
+{
+	return gvm_secret_load(path, KEY_BYTES_MAX, key, bytes);
 }
 
 const char *gvm_key_error(int err)

@@ -34,6 +34,7 @@
 #define GIANTVM_ID_NONE 0xffff
 #define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
 #define GIANTVM_KEY_BYTES_MAX 64
+#define GIANTVM_PAIR_KEY_BYTES 32
 
 #define GIANTVM_ROLE_CPU (1u << 0) /* maps regions */
 #define GIANTVM_ROLE_MEM (1u << 1) /* is the home of its share of every region's pages */
@@ -50,13 +51,19 @@ struct giantvm_up {
 	__u16 id; /* this host's node; it listens at that node's address */
 	__u16 nr_nodes;
 	__u64 nodes; /* pointer to struct giantvm_node[nr_nodes], in any order */
-	__u64 key; /* pointer to the key that all nodes share; key_bytes 0: no authentication */
-	__u32 key_bytes;
+	/*
+	 * Pointer to the key that all nodes share, or with GIANTVM_UP_PAIRS to nr_nodes keys: those
+	 * that this node shares with each one of them, in the order of the ids.
+	 */
+	__u64 key;
+	__u32 key_bytes; /* of each; 0: no authentication */
 	__u32 flags; /* GIANTVM_UP_* */
 };
 
 /* Without a key, nodes may have addresses beyond loopback: whoever reaches one is let in. */
 #define GIANTVM_UP_OPEN (1u << 0)
+/* Each pair of nodes has a key of its own. The place of this node's id has any bytes. */
+#define GIANTVM_UP_PAIRS (1u << 1)
 
 struct giantvm_region {
 	char name[GIANTVM_NAME_BYTES];

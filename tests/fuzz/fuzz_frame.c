@@ -4,7 +4,7 @@
  * handshake: what is taken for a frame (kmod/frame.c), who is let in, and with which keys
  * (kmod/handshake.c).
  *
- * Input: flags u8 (1: there is a key; 2: this side connects), then steps: how u8, bytes. Only what is
+ * Input: flags u8 (1: there is a key; 2: this side connects; 4: pairs have keys), then steps: how u8, bytes. Only what is
  * right in every way but the bytes that the input has changed gets far, so the frames are right at
  * first. A step's bits: 1: a PROOF, else a HELLO; 2: the next bytes are a whole frame instead;
  * 4: a bit is changed; 8: the next send is short; 16: an attempt of this node's has precedence.
@@ -30,14 +30,15 @@ struct auth {
 };
 
 static struct auth auth_ours = {7};
+static const u8 pair_keys[NODES][AUTH_BYTES] = {{2}, {3}, {5}, {11}};
 static bool sends_short, has_precedence;
 static unsigned int ups;
 
 /* Not secret, but another one for every bit of what it is of. */
-int gvm_auth_derive(struct auth *auth, enum auth_use use, const u8 *hello_connecting,
-		    const u8 *hello_accepting, u8 *out)
+int gvm_auth_derive(struct auth *auth, const u8 *prk, enum auth_use use,
+		    const u8 *hello_connecting, const u8 *hello_accepting, u8 *out)
 {
-	u64 sum = auth->key + use;
+	u64 sum = auth->key + *prk + use;
 
 	for (int i = 0; i < AUTH_BYTES; i++) {
 		for (int k = 0; k < HELLO_BYTES; k++)
@@ -134,14 +135,15 @@ struct peers {
 	bool greeted, proved; /* as they have to be, by this test's own judgement */
 };
 
-static void peers_init(struct peers *p, bool has_key, bool outgoing)
+static void peers_init(struct peers *p, bool has_key, bool outgoing, bool pairs)
 {
 	memset(p, 0, sizeof(*p));
 	p->cluster = (struct gvm_cluster){
 		.id = SELF, .nodes = NODES, .peers = p->list, .nodes_digest = 0x1122334455667788};
 	p->cluster.auth = has_key ? &auth_ours : NULL;
+	p->cluster.pair_keys = has_key && pairs;
 	for (unsigned int i = 0; i < NODES; i++) {
-		p->peer[i] = (struct gvm_peer){.cluster = &p->cluster, .id = (u16)i, .self = SELF};
+		p->peer[i] = (struct gvm_peer){.cluster = &p->cluster, .id = (u16)i, .self = SELF, .key = pair_keys[i]};
 		p->list[i] = i == SELF || i == 3 ? NULL : &p->peer[i];
 	}
 	p->link.links = &p->cluster.links;
@@ -158,13 +160,13 @@ static bool hello_is_right(const struct peers *p, const u8 *body)
 	return !gvm_hello_decode(body, &hello) && hello.from < NODES && p->list[hello.from] &&
 	       (!p->link.outgoing || hello.from == PEER) && hello.to == SELF &&
 	       hello.nodes_digest == p->cluster.nodes_digest &&
-	       hello.flags == (p->cluster.auth ? HELLO_PROOF_NEEDED : 0);
+	       hello.flags == hello_flags(&p->cluster);
 }
 
 /* `hello`: what the peer said. */
 static void bytes_derive(const struct peers *p, enum auth_use use, const u8 *hello, u8 *out)
 {
-	gvm_auth_derive(&auth_ours, use, p->link.outgoing ? p->link.hello_sent : hello,
+	gvm_auth_derive(&auth_ours, pair_keys[PEER], use, p->link.outgoing ? p->link.hello_sent : hello,
 			p->link.outgoing ? hello : p->link.hello_sent, out);
 }
 
@@ -199,7 +201,7 @@ static void frame_make(const struct peers *p, bool proof, u8 *frame)
 				  .body_bytes = proof ? PROOF_BYTES : HELLO_BYTES};
 	struct hello hello = {.from = PEER,
 			      .to = SELF,
-			      .flags = p->cluster.auth ? HELLO_PROOF_NEEDED : 0,
+			      .flags = hello_flags(&p->cluster),
 			      .nodes_digest = p->cluster.nodes_digest,
 			      .nonce = {9}};
 
@@ -272,7 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned int flags = (unsigned int)fuzz_take(&in, 1);
 	struct peers p;
 
-	peers_init(&p, flags & 1, flags & 2);
+	peers_init(&p, flags & 1, flags & 2, flags & 4);
 	sends_short = false;
 	if (p.link.outgoing && gvm_handshake_begin(&p.link))
 		return 0;

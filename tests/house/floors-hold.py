@@ -79,7 +79,7 @@ FLOORS = {
         "run/args.h", "run/argv run/scan", "run/args",
         "run/budget run/config run/fast run/region run/shares",
         "run/balance run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
-        "dsm/dsm.h", "dsm/lost dsm/status", "dsm/dsm",
+        "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "node_regions node_add", "node region stat",
         "gvm",
     ],

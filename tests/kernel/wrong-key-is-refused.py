@@ -3,7 +3,7 @@
 """A host with another key, without one, with another list of nodes or another lease gets no connection, and
 is told of in the log; with the right ones it is one of them, also after its clock was set back. Who has not said who
 it is takes little memory. Without a key, hosts are nodes only where that is asked for. An attacker on the way, who lets
-the handshake pass, reaches no page."""
+the handshake pass, reaches no page. A host that has one node's keys can be no other node."""
 
 import re
 
@@ -74,6 +74,25 @@ def on_path(cluster):
     expect(said[1::2] == list(ATTACKS), "it did: %s", said)
 
 
+def pair_keys(cluster):
+    """A host that has the keys of node 2 is not taken for node 1."""
+    zero, one = cluster.nodes
+    cluster.everywhere("gvm dsm down --force; dmesg -c > /dev/null; umask 077; echo the master key of this test > /tmp/master; "
+                       "(cat /tmp/cluster.conf; echo 2 10.9.0.3:9999 cpu) > /tmp/three.conf; for i in 0 1 2; do "
+                       "gvm dsm key --master /tmp/master --conf /tmp/three.conf --id $i > /tmp/keys$i || exit 1; done; "
+                       "grep '^0 ' /tmp/keys2 > /tmp/forged")
+    zero.run("gvm dsm up --conf /tmp/cluster.conf --id 0 --keys /tmp/keys0")
+    for option, reason in (("--keys /tmp/forged", "has another key"), ("--key /tmp/key", "has one key for all nodes")):
+        one.run("gvm dsm up --conf /tmp/cluster.conf --id 1 " + option)
+        refused(zero, one, reason)
+        one.run("gvm dsm down --force")
+    said = one.run("gvm dsm up --conf /tmp/cluster.conf --id 1 --keys /tmp/keys2 2>&1", status=1)
+    expect("not the keys of node 1" in said, "up with another node's keys says: %s", said)
+    one.run("gvm dsm up --conf /tmp/cluster.conf --id 1 --keys /tmp/keys1")
+    cluster.join("pairs", 64)
+    cluster.everywhere("share /dev/gvm/pairs {id} 2 count 50")
+
+
 def test(l):
     cluster = Cluster(l, 2, key=KEY, parameters="lease_ms=%d" % LEASE_MS)
     zero, one = cluster.nodes
@@ -104,6 +123,7 @@ def test(l):
     cluster.join("new", 64)
     cluster.everywhere("share /dev/gvm/new {id} 2 count 50")
     on_path(cluster)
+    pair_keys(cluster)
     cluster.close()
 
 

@@ -90,6 +90,10 @@ struct mutex {
 
 #define DEFINE_SPINLOCK(name)	  spinlock_t name
 #define spin_lock(lock)		  ((void)(lock))
+#define mutex_init(lock)	  ((void)(lock))
+#define mutex_lock(lock)	  ((void)(lock))
+#define mutex_unlock(lock)	  ((void)(lock))
+#define mutex_destroy(lock)	  ((void)(lock))
 #define spin_unlock(lock)	  ((void)(lock))
 #define spin_lock_bh(lock)	  ((void)(lock))
 #define spin_unlock_bh(lock)	  ((void)(lock))

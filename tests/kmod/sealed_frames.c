@@ -54,14 +54,16 @@ static void sealed_make(struct seal *seal, u8 *frame)
 
 static void derived_bytes_are_those_of_hkdf(void)
 {
-	u8 hellos[2][HELLO_BYTES], info[1 + sizeof(hellos)], out[AUTH_BYTES], expected[AUTH_BYTES];
+	u8 hellos[2][HELLO_BYTES], info[1 + sizeof(hellos)];
+	u8 prk[AUTH_BYTES], out[AUTH_BYTES], expected[AUTH_BYTES];
 	size_t bytes = sizeof(expected);
 	struct auth *auth;
 
 	memset(hellos[0], 0x11, HELLO_BYTES);
 	memset(hellos[1], 0x22, HELLO_BYTES);
 	memcpy(info + 1, hellos, sizeof(hellos));
-	CHECK_EQ(gvm_auth_create(key, sizeof(key), &auth), 0);
+	CHECK_EQ(gvm_auth_create(&auth), 0);
+	CHECK_EQ(gvm_auth_extract(auth, key, sizeof(key), prk), 0);
 	for (u8 use = AUTH_PROOF_CONNECTING; use <= AUTH_KEY_ACCEPTING; use++) {
 		EVP_PKEY_CTX *hkdf = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
 
@@ -73,7 +75,7 @@ static void derived_bytes_are_those_of_hkdf(void)
 		      EVP_PKEY_CTX_add1_hkdf_info(hkdf, info, sizeof(info)) > 0 &&
 		      EVP_PKEY_derive(hkdf, expected, &bytes) > 0);
 		EVP_PKEY_CTX_free(hkdf);
-		CHECK_EQ(gvm_auth_derive(auth, use, hellos[0], hellos[1], out), 0);
+		CHECK_EQ(gvm_auth_derive(auth, prk, use, hellos[0], hellos[1], out), 0);
 		CHECK_MEM(out, expected, sizeof(out));
 	}
 	gvm_auth_destroy(auth);

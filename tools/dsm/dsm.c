@@ -7,6 +7,7 @@
 #include "dsm.h"
 
 #include "giantvm.h"
+#include "keys.h"
 #include "gvm.h"
 #include "memnode/addr.h"
 #include "memnode/gvm_client.h"
@@ -28,7 +29,8 @@
 #define CONF_ID_MAX (GIANTVM_NODES_MAX - 1)
 
 static const char help_text[] =
-	"usage: gvm dsm up --conf FILE --id N [--key FILE | --open]\n"
+	"usage: gvm dsm up --conf FILE --id N [--key FILE | --keys FILE | --open]\n"
+	"       gvm dsm key --master FILE --conf FILE --id N\n"
 	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
@@ -40,6 +42,7 @@ static const char help_text[] =
 	"The kernel mode: hosts share the memory of a region, coherently.\n"
 	"\n"
 	"  up      makes this host a node of the cluster\n"
+	"  key     prints the keys that a node shares with each of the others\n"
 	"  create  makes a region, /dev/gvm/NAME; the nodes that lend memory join it\n"
 	"  join    joins a region that others have; SIZE, if given, must be its size\n"
 	"  status  shows the nodes and the regions, or one region\n"
@@ -50,9 +53,11 @@ static const char help_text[] =
 	"\n"
 	"  --conf FILE     the nodes, as lines of `id address:port roles`; a role is cpu\n"
 	"                  (uses regions) or mem (lends memory), or both: cpu,mem\n"
-	"  --id N          which of them this host is\n"
+	"  --id N          which of them this host is, or is meant\n"
 	"  --key FILE      a secret that all nodes have and prove to each other\n"
-	"  --open          without --key, let in whoever reaches a node's address, also\n"
+	"  --keys FILE     what gvm dsm key has printed for this node\n"
+	"  --master FILE   a secret that no node has, of which the keys are made\n"
+	"  --open          without a key, let in whoever reaches a node's address, also\n"
 	"                  beyond loopback\n"
 	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: for those\n"
 	"                  that answer at once\n"
@@ -61,7 +66,7 @@ static const char help_text[] =
 	"  --help          show this text\n";
 
 struct options {
-	const char *conf, *key;
+	const char *conf, *key, *keys, *master;
 	long id; /* -1: not given */
 	unsigned wait_ms;
 	unsigned long force; /* 0 or 1 */
@@ -132,8 +137,8 @@ static int conf_load(const struct options *o, struct giantvm_up *up, const char 
 		say("%s: %s", o->conf, err);
 		return rc;
 	}
-	if (list->tls && !o->key)
-		say("%s: tls = yes is for memory nodes: without --key, what kernel modules send each other is "
+	if (list->tls && !o->key && !o->keys)
+		say("%s: tls = yes is for memory nodes: without a key, what kernel modules send each other is "
 		    "not encrypted", o->conf);
 	*own_addr = NULL;
 	nodes = calloc(count, sizeof(*nodes));
@@ -198,8 +203,8 @@ static int up_say(int err, const struct options *o, const char *addr)
 		say("%s is in use by another program", addr);
 		break;
 	case ENOKEY:
-		say("%s has addresses that are not loopback: give --key FILE, or --open to let in any program "
-		    "that reaches them", o->conf);
+		say("%s has addresses that are not loopback: give --key FILE or --keys FILE, or --open to let in "
+		    "any program that reaches them", o->conf);
 		break;
 	default:
 		say("up: %s", strerror(err));
@@ -210,23 +215,54 @@ static int up_say(int err, const struct options *o, const char *addr)
 static int do_up(int device, const struct options *o)
 {
 	struct giantvm_up up = {.abi = GIANTVM_ABI, .id = (uint16_t)o->id};
-	uint8_t key[GIANTVM_KEY_BYTES_MAX];
+	uint8_t key[GIANTVM_KEY_BYTES_MAX], *keys = NULL;
 	const char *addr;
 	int rc = conf_load(o, &up, &addr);
 
-	if (!rc && o->key)
-		rc = key_load(o->key, key, &up.key_bytes);
 	up.key = (uintptr_t)key;
 	up.flags = o->open ? GIANTVM_UP_OPEN : 0;
+	if (!rc && o->key)
+		rc = key_load(o->key, key, &up.key_bytes);
+	if (!rc && o->keys) {
+		rc = pair_keys_load(o->keys, (void *)(uintptr_t)up.nodes, up.nr_nodes, up.id, &keys);
+		up.key = (uintptr_t)keys;
+		up.key_bytes = GIANTVM_PAIR_KEY_BYTES;
+		up.flags |= GIANTVM_UP_PAIRS;
+	}
 	if (rc)
 		rc = 1;
 	else if (ioctl(device, GIANTVM_UP, &up))
 		rc = up_say(errno, o, addr);
-	else if (!o->key)
+	else if (!o->key && !o->keys)
 		say("warning: no --key: any program that reaches %s can read and change the memory", addr);
 	explicit_bzero(key, sizeof(key));
+	pair_keys_free(keys);
 	free((void *)(uintptr_t)up.nodes);
 	return rc;
+}
+
+/* Needs no module: an operator's host has the master key, and no node need be there. */
+static int do_key(const struct options *o)
+{
+	struct gvm_cluster_node *list;
+	unsigned count, i = 0;
+	char err[128];
+	int rc = gvm_cluster_load(o->conf, &list, &count, err);
+
+	if (rc) {
+		say("%s: %s", o->conf, err);
+		return 1;
+	}
+	while (i < count && list[i].id != (unsigned)o->id)
+		i++;
+	if (i == count) {
+		say("%s has no node %ld", o->conf, o->id);
+		rc = -ENOENT;
+	} else {
+		rc = pair_keys_print(o->master, list, count, (unsigned)o->id);
+	}
+	free(list);
+	return rc ? 1 : 0;
 }
 
 /* What LEAVE and DOWN have in common: then the region is joined still. */
@@ -342,6 +378,8 @@ static int options_read(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {{"conf", required_argument, NULL, 'c'},
 					      {"id", required_argument, NULL, 'i'},
 					      {"key", required_argument, NULL, 'k'},
+					      {"keys", required_argument, NULL, 'K'},
+					      {"master", required_argument, NULL, 'm'},
 					      {"wait", required_argument, NULL, 'w'},
 					      {"force", no_argument, NULL, 'f'},
 					      {"open", no_argument, NULL, 'o'},
@@ -358,6 +396,12 @@ static int options_read(struct options *o, int argc, char **argv)
 			break;
 		case 'k':
 			o->key = optarg;
+			break;
+		case 'K':
+			o->keys = optarg;
+			break;
+		case 'm':
+			o->master = optarg;
 			break;
 		case 'i':
 			if (number_parse(optarg, CONF_ID_MAX, &o->id))
@@ -384,13 +428,14 @@ static int options_read(struct options *o, int argc, char **argv)
 	return 0;
 }
 
-enum deed { UP, CREATE, JOIN, STATUS, LOST, DISCARD, LEAVE, DOWN, DEEDS };
+enum deed { UP, KEY, CREATE, JOIN, STATUS, LOST, DISCARD, LEAVE, DOWN, DEEDS };
 
 static const struct {
 	const char *name;
 	int least, most; /* arguments */
 } deeds[DEEDS] = {
-	[UP] = {"up", 0, 0},	     [CREATE] = {"create", 2, 2},   [JOIN] = {"join", 1, 2},
+	[UP] = {"up", 0, 0},	     [KEY] = {"key", 0, 0},
+	[CREATE] = {"create", 2, 2},   [JOIN] = {"join", 1, 2},
 	[STATUS] = {"status", 0, 1}, [LOST] = {"lost", 1, 1},	    [DISCARD] = {"discard", 3, 3},
 	[LEAVE] = {"leave", 1, 1},   [DOWN] = {"down", 0, 0},
 };
@@ -439,6 +484,11 @@ int cmd_dsm(int argc, char **argv)
 		return usage("wrong number of arguments");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
+	if (deed == UP && !!o.key + !!o.keys + o.open > 1)
+		return usage("only one of --key, --keys and --open");
+	if (deed == KEY)
+		return o.conf && o.master && o.id >= 0 ? do_key(&o) :
+							 usage("key needs --master, --conf and --id");
 	if (argc > 1 && (size_parse_option(argv[argc - 1], &bytes) || !bytes))
 		return usage("SIZE: not a size");
 	if (argc > 2 && size_parse_option(argv[1], &offset))
