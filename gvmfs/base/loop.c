@@ -99,7 +99,9 @@ void loop_handle(struct loop *loop, const struct loop_events *events)
 		const struct loop_place *place = &loop->places[(uint32_t)events->ev[i].data.u64];
 		uint32_t turn = (uint32_t)(events->ev[i].data.u64 >> 32);
 
-		if (place->source && place->turn == turn)
-			place->source->ready(place->source->arg);
+		if (!place->source || place->turn != turn)
+			continue;
+		place->source->events = events->ev[i].events;
+		place->source->ready(place->source->arg);
 	}
 }

@@ -22,6 +22,7 @@
 struct loop_source {
 	int fd;
 	uint32_t place; /* 0: not watched */
+	uint32_t events; /* EPOLL*, that ready() was last called for */
 	void (*ready)(void *arg);
 	void *arg;
 };

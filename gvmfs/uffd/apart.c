@@ -6,6 +6,7 @@
 #include "resident_calls.h"
 #include "state/lookout.h"
 #include "state/worker.h"
+#include "uffd.h"
 
 #include <pthread.h>
 #include <poll.h>
@@ -13,7 +14,6 @@
 
 #define CALM_NS	   10000000000ull /* without a call that waited: then the front takes the region back */
 #define CALM_TIMES 8u		  /* how often that may double, less one */
-#define ERROR_US   5000
 #define RECOVER_NS 100000ull
 #define RECOVER_LATER_NS 10000000ull
 
@@ -59,8 +59,10 @@ static void region_wait(struct resident *r, uint64_t due_ns)
 	relief_poke(rl);
 	relief_unlock(rl);
 	poll(p, 2, ms);
-	if (p[1].revents & POLLERR) /* the client can cause that; no fault is reported then */
-		usleep(ERROR_US);
+	if (p[1].revents & POLLERR) {
+		uffd_set_nonblock(r->fd[SESSION_UFFD]);
+		usleep(UFFD_ERROR_US);
+	}
 	if (p[0].revents && read(p[0].fd, &count, sizeof(count)) < 0)
 		log_debug(NULL, "an eventfd is readable, but empty");
 	relief_lock(rl);
@@ -182,7 +184,7 @@ static uint64_t regions_recover(struct worker *w)
 /* When the first of all regions is due. */
 static uint64_t regions_due(const struct residents *rs)
 {
-	uint64_t next = LOOP_NEVER;
+	uint64_t next = rs->watch_ns;
 
 	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
 		next = rs->due_ns[s] < next ? rs->due_ns[s] : next;
@@ -195,6 +197,8 @@ uint64_t regions_tick(struct worker *w, uint64_t now_ns)
 	uint64_t next;
 
 	relief_keep(&w->lookout->relief);
+	if (rs->watch_ns <= now_ns)
+		residents_faults_watch(rs);
 	/* Note all of them before the first is served: this thread may be relieved while it serves. */
 	residents_tell_freed(rs);
 	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)

@@ -2,6 +2,8 @@
 /* reader.c - see reader.h. */
 #include "reader.h"
 
+#include "uffd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -42,7 +44,13 @@ static void *reader_run(void *arg)
 	while (!atomic_load(&r->stopping)) {
 		ssize_t n;
 
-		if (poll(p, 2, -1) < 0 || !(p[0].revents & POLLIN))
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[0].revents & POLLERR) {
+			uffd_set_nonblock(r->uffd);
+			usleep(UFFD_ERROR_US); /* or less: reader_stop() */
+		}
+		if (!(p[0].revents & POLLIN))
 			continue;
 		n = read(r->uffd, msg, sizeof(msg)); /* blocks if the client took the message first */
 		if (n > 0 && write(r->pipe[1], msg, (size_t)n) < 0)

@@ -282,6 +282,8 @@ struct residents {
 	struct loop faults; /* the faults_fd of each of the front's regions: one call asks all */
 	struct loop_source faults_any; /* that loop, in the front's loop */
 	unsigned faults_read; /* since residents_faults_read() began */
+	bool faults_woken; /* faults_any has ended a sleep since then */
+	uint64_t watch_ns; /* when to watch again those whose faults_fd reports an error; ~0: there are none */
 	/* Those that were used, and are free, are in lists; from `..._used` on none was. They are large: a worker touches
 	 * none before it is needed. */
 	struct resident_fetch fetches[RESIDENT_FETCHES + RESIDENT_SPARE], *fetches_free;
@@ -323,6 +325,8 @@ void resident_faults_ready(void *resident);
 unsigned residents_faults_read(struct worker *w);
 /* Adds a region's faults to the front's loop, or removes them. 0 or a negative errno. */
 int resident_faults_watch(struct resident *r, bool watch);
+/* At watch_ns. */
+void residents_faults_watch(struct residents *rs);
 /* Loop handler: the client has sent a message, or left. */
 void resident_client_ready(void *resident);
 /* Reads the client's messages, and returns whether it has left by now. */

@@ -24,28 +24,70 @@
 
 /* The kernel. */
 
+int resident_faults_watch(struct resident *r, bool watch)
+{
+	if (watch)
+		return loop_add(&r->rs->faults, &r->faults, r->faults_fd, resident_faults_ready, r);
+	loop_remove(&r->rs->faults, &r->faults);
+	return 0;
+}
+
+void residents_faults_watch(struct residents *rs)
+{
+	rs->watch_ns = LOOP_NEVER;
+	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++) {
+		struct resident *r = rs->list[s];
+
+		if (!r->faults.place && !r->apart && !r->client_gone && resident_faults_watch(r, true) < 0)
+			rs->watch_ns = gvm_now_ns() + UFFD_ERROR_US * 1000ull;
+	}
+}
+
+/* The client has made the descriptor one that ends each sleep and reports no fault (uffd_set_nonblock()). */
+static void faults_pause(struct resident *r)
+{
+	uint64_t until_ns = gvm_now_ns() + UFFD_ERROR_US * 1000ull;
+
+	uffd_set_nonblock(r->fd[SESSION_UFFD]);
+	r->faults.events = 0;
+	resident_faults_watch(r, false);
+	if (r->rs->watch_ns > until_ns)
+		r->rs->watch_ns = until_ns;
+}
+
 void resident_faults_ready(void *resident)
 {
 	struct resident *r = resident;
 
-	if (!r->client_gone && !r->apart)
-		r->rs->faults_read += resident_faults_read(r);
+	if (r->client_gone || r->apart)
+		return;
+	r->rs->faults_read += resident_faults_read(r);
+	if (r->faults.events & EPOLLERR)
+		faults_pause(r);
+}
+
+static void faults_ask(struct residents *rs)
+{
+	struct loop_events events;
+
+	loop_sleep(&rs->faults, 0, &events);
+	loop_handle(&rs->faults, &events);
 }
 
 /* To read one region's faults costs a call, and so does asking which of all regions have some. */
 unsigned residents_faults_read(struct worker *w)
 {
 	struct residents *rs = w->residents;
-	struct loop_events events;
 
 	rs->faults_read = 0;
-	if (rs->count > RESIDENTS_FEW) {
-		loop_sleep(&rs->faults, 0, &events);
-		loop_handle(&rs->faults, &events);
-		return rs->faults_read;
-	}
-	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
-		resident_faults_ready(rs->list[s]);
+	if (rs->count > RESIDENTS_FEW)
+		faults_ask(rs);
+	else
+		for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++)
+			resident_faults_ready(rs->list[s]);
+	if (rs->faults_woken && !rs->faults_read) /* by what, then? */
+		faults_ask(rs);
+	rs->faults_woken = false;
 	return rs->faults_read;
 }
 

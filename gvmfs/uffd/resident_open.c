@@ -31,7 +31,9 @@ static const void *node_of(const struct resident *r, uint64_t c)
 /* Faults end the loop's sleep; residents_faults_read() reads them, after each sleep. */
 static void faults_any_ready(void *arg)
 {
-	(void)arg;
+	struct residents *rs = arg;
+
+	rs->faults_woken = true;
 }
 
 int residents_init(struct worker *w)
@@ -46,8 +48,9 @@ int residents_init(struct worker *w)
 	rs->window.uffd = -1; /* made for the first region, if there ever is one */
 	rs->data = data;
 	rs->node = node_of;
+	rs->watch_ns = LOOP_NEVER;
 	error = loop_init(&rs->faults);
-	return error ? error : loop_add(w->loop, &rs->faults_any, rs->faults.epoll_fd, faults_any_ready, NULL);
+	return error ? error : loop_add(w->loop, &rs->faults_any, rs->faults.epoll_fd, faults_any_ready, rs);
 }
 
 static int resident_map(struct resident *r)
@@ -91,14 +94,6 @@ void env_unwatch(struct resident *r)
 {
 	loop_remove(r->w->loop, &r->client);
 	loop_remove(&r->rs->faults, &r->faults);
-}
-
-int resident_faults_watch(struct resident *r, bool watch)
-{
-	if (watch)
-		return loop_add(&r->rs->faults, &r->faults, r->faults_fd, resident_faults_ready, r);
-	loop_remove(&r->rs->faults, &r->faults);
-	return 0;
 }
 
 static int faults_open(struct resident *r)

@@ -206,6 +206,14 @@ bool uffd_reads_at_once(void)
 	return knows;
 }
 
+void uffd_set_nonblock(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
 /* Features that change which accesses fault or how faults are reported, and add no other event. */
 #define PLAIN_FEATURES                                                                             \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MISSING_SHMEM | \

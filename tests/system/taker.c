@@ -4,6 +4,9 @@
  * descriptor whose reads wait: whoever sees a message there may find it gone, and wait for the next.
  *
  *	taker SOCKET REGION BYTES
+ *
+ * With one more argument it takes nothing: it makes it such a descriptor, and touches a page, a few times, and from
+ * then on does nothing at all.
  */
 #include "gvm_attach.h"
 
@@ -24,6 +27,7 @@
 #define TAKERS	 4
 #define TOUCHERS 4
 #define PAGE	 4096u
+#define CHANGES	 3
 
 union control {
 	struct cmsghdr align;
@@ -109,13 +113,25 @@ static int registered(void)
 	return uffd < 0 || ioctl(uffd, UFFDIO_API, &api) || ioctl(uffd, UFFDIO_REGISTER, &reg);
 }
 
+static void change_and_rest(void)
+{
+	for (size_t i = 0; i < CHANGES; i++) {
+		fcntl(uffd, F_SETFL, O_RDWR);
+		((volatile char *)memory)[i * (bytes / CHANGES / PAGE * PAGE)] = 1;
+	}
+	fcntl(uffd, F_SETFL, O_RDWR);
+	printf("rests\n");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	pthread_t thread;
 	int memfd = -1;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
 	bytes = strtoul(argv[3], NULL, 0);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", argv[1]);
@@ -126,6 +142,8 @@ int main(int argc, char **argv)
 	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (memory == MAP_FAILED || registered() || say(GVM_ATTACH_READY, uffd) || hear(&memfd) != GVM_ATTACH_GO)
 		return 1;
+	if (argc == 5)
+		change_and_rest();
 	pthread_create(&thread, NULL, change, NULL);
 	for (uintptr_t i = 0; i < TAKERS; i++)
 		pthread_create(&thread, NULL, take, NULL);
