@@ -5,6 +5,7 @@ without a lock, keeps nobody else waiting, whatever gvmfs was just doing there: 
 worker that is killed is replaced. When the lock is free the client goes on, and nothing of its region is lost."""
 
 import os
+import signal
 import subprocess
 import time
 
@@ -57,6 +58,9 @@ def is_kept_waiting(l, mount, honest, how, at):
     theirs, process = locker(l, mount, stranger, "theirs-" + how, how)
     worker = mount.worker()
     process.says("^locked")
+    if how != "maps":
+        stranger.server.says("waits")
+        process.signal(signal.SIGUSR1)
     mount.says("theirs-%s.*does not let a page into its memory" % how)
     locked = faults_seconds(honest, at + ROUNDS)
     late = goes_on(l, mount, honest, "late-" + how)

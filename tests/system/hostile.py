@@ -23,6 +23,7 @@ has to get the fast path. The means:
 """
 
 import os
+import signal
 import statistics
 import sys
 import time
@@ -66,6 +67,9 @@ class Locker:
             program("libgvm-preload.so"), "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups", *caps,
             self.stranger.own("locker"), how, self.stranger.folder + "/f", str(self.stranger.server.pid), str(SIZE))
         self.process.says("^locked")
+        if how != "maps":
+            self.stranger.server.says("waits")
+            self.process.signal(signal.SIGUSR1)
 
     def end(self):
         self.stranger.end()

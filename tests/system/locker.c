@@ -10,8 +10,9 @@
  *
  *	locker maps FILE PID BYTES 3<>REGION	it has a page of the memfd mapped very often, and frees it again and again
  *
- * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). Another process
- * writes to the region meanwhile, which gvmfs brings into the client's memory. When the lock is free
+ * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). A locker says "locked" just before
+ * it takes the lock, and has it when the server says that a request waits. At SIGUSR1 another process
+ * writes to the region, which gvmfs brings into the client's memory. When the lock is free
  * again it writes to all of the region but the first 128 KiB, and says "done".
  */
 #include <errno.h>
@@ -26,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE   4096u
@@ -134,7 +136,9 @@ int main(int argc, char **argv)
 {
 	size_t bytes = argc == 5 ? strtoul(argv[4], NULL, 0) : 0;
 	bool by_file = argc == 5 && strcmp(argv[1], "file") == 0, by_maps = argc == 5 && strcmp(argv[1], "maps") == 0;
+	const struct timespec now = { 0 }, hour = { .tv_sec = 3600 };
 	char *region;
+	sigset_t signals;
 	pthread_t thread;
 	int go[2], file;
 
@@ -144,6 +148,10 @@ int main(int argc, char **argv)
 		close(go[1]);
 		writer(go[0], bytes);
 	}
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigtimedwait(&signals, NULL, &now); /* so that the code is in memory: under the lock no page can be mapped */
 	at = mmap(NULL, PAGE + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	region = mmap(at + PAGE, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, REGION, 0);
 	file = open(argv[2], O_RDWR);
@@ -165,7 +173,7 @@ int main(int argc, char **argv)
 	fprintf(stderr, "locked\n"); /* before: under the lock even the stack cannot grow */
 	if (pthread_create(&thread, NULL, by_file ? write_unread : unmap, NULL))
 		return 1;
-	usleep(300000);
+	sigtimedwait(&signals, NULL, &hour);
 	if (write(go[1], "g", 1) < 0)
 		return 1;
 	pthread_join(thread, NULL);
