@@ -178,6 +178,12 @@ static void front_begin(struct relief *rl)
 		atomic_store_explicit(rl->tid_told, gettid(), memory_order_release);
 }
 
+/* A call that is in flight and was not taken: after a relief it stays in rl->call until the new front makes its first. */
+static bool call_is_fronts(uint64_t call)
+{
+	return (call & (CALL_WAITS | CALL_TAKEN)) == CALL_WAITS;
+}
+
 /* Takes the role if the front, which is in the same call as at the last look, is held up in it (and does not only wait
  * for a CPU). `since_ns`: its CPU time when it was first seen in this call. */
 static bool role_take(struct relief *rl, uint64_t call, int state_fd, uint64_t since_ns)
@@ -206,11 +212,11 @@ static void spare_wait(struct relief *rl)
 		if (asleep)
 			atomic_store(&rl->asleep, true); /* before the last look, so that no call is missed */
 		call = atomic_load(&rl->call);
-		if (call == before && call & CALL_WAITS && role_take(rl, call, state_fd, since_ns))
+		if (call == before && call_is_fronts(call) && role_take(rl, call, state_fd, since_ns))
 			break;
 		if (call != before)
 			since_ns = relief_cpu_ns(rl);
-		idle = call == before && !(call & CALL_WAITS) ? idle + 1 : 0;
+		idle = call == before && !call_is_fronts(call) ? idle + 1 : 0;
 		before = call;
 		poll(&p, 1, asleep && idle ? -1 : LOOK_MS);
 		if (p.revents && read(rl->kick_fd, &count, sizeof(count)) > 0)

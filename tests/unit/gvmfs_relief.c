@@ -16,6 +16,7 @@
 #define CALLS	 2000u
 #define HELD_UP	 8u  /* calls that last until the front is relieved: in turns they wait, and work */
 #define TURNS	 50u /* of a thread that was the front */
+#define ALONE_NS 20000000
 #define HANGS_MS 60000
 
 static struct relief relief = { .kick_fd = -1 };
@@ -90,9 +91,21 @@ static void one_call(void)
 	CHECK(!waits);
 }
 
+/* Has other things to do for long, before its first call, and is the only front all the while. */
+static void work_alone(void)
+{
+	uint64_t end_ns = relief_cpu_ns(&relief) + ALONE_NS;
+
+	CHECK(inside++ == 0);
+	while (relief_cpu_ns(&relief) < end_ns)
+		continue;
+	CHECK(inside-- == 1);
+}
+
 static int front(void *arg)
 {
 	(void)arg;
+	work_alone();
 	while (calls < CALLS) {
 		one_call();
 		relief_yield(&relief);
