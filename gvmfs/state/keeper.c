@@ -60,11 +60,15 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 static void session_close(const struct journal *j, struct journal_session *s)
 {
 	int strangers[] = { s->fd[SESSION_UFFD] - 1, s->fd[SESSION_SOCKET] - 1 };
+	int memory[] = { s->fd[SESSION_MEMORY] - 1, s->fd[SESSION_MARKS] - 1 };
 
 	if (strangers[0] >= 0 && strangers[1] >= 0 && !holder_lives(s->fd[SESSION_CHANNEL] - 1)) {
 		release_apart(strangers, 2, j);
 		s->fd[SESSION_UFFD] = s->fd[SESSION_SOCKET] = 0;
 	}
+	/* While this process frees the memory it replaces no worker. */
+	if (memory[0] >= 0 && memory[1] >= 0 && release_apart(memory, 2, j))
+		s->fd[SESSION_MEMORY] = s->fd[SESSION_MARKS] = 0;
 	for (unsigned i = 0; i < SESSION_FDS; i++) {
 		if (s->fd[i] > 0)
 			close(s->fd[i] - 1);

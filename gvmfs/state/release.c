@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -41,13 +42,13 @@ static void release_hold(const int *fds, unsigned count, int pipe_fd, const stru
 	_exit(0);
 }
 
-void release_apart(const int *fds, unsigned count, const struct journal *j)
+bool release_apart(const int *fds, unsigned count, const struct journal *j)
 {
 	int ends[2];
 	pid_t child;
 
 	if (count > FDS_MAX || pipe2(ends, O_CLOEXEC) < 0)
-		return;
+		return false;
 	child = fork();
 	if (child == 0) { /* a grandchild holds them: init reaps it, so this process need not wait for it */
 		if (fork() == 0) {
@@ -63,6 +64,26 @@ void release_apart(const int *fds, unsigned count, const struct journal *j)
 	}
 	close(ends[0]);
 	close(ends[1]);
+	return child > 0;
+}
+
+static void *aside_thread(void *arg)
+{
+	pthread_setname_np(pthread_self(), "gvmfs-release");
+	close((int)(intptr_t)arg);
+	return NULL;
+}
+
+void release_aside(int fd)
+{
+	pthread_t thread;
+
+	if (fd < 0)
+		return;
+	if (pthread_create(&thread, NULL, aside_thread, (void *)(intptr_t)fd))
+		close(fd);
+	else
+		pthread_detach(thread);
 }
 
 /* Peeks at the next message: 1: it has no descriptors; 0: there is none; -1: it has descriptors, or an error. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * release.h - the last close of descriptors that came from an untrusted client.
+ * release.h - the last close of descriptors that came from an untrusted client, or whose last close takes long.
  *
  * The last close of a file runs its filesystem's code in the closing process, and that may block
  * for ever: on a FUSE server that does not answer (dirty pages, FLUSH), or on the mmap_lock of the
@@ -10,6 +10,8 @@
  * So the supervisor and the worker, which must not block, never make the last close of such a descriptor:
  * the visitor's process (visitor.h) has it open as well, and closes it last. If that process has ended,
  * release_apart() forks another.
+ *
+ * The last close of a guest's memory waits for nobody, but frees all of it: 200 ms for a GiB.
  */
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
@@ -24,9 +26,13 @@ bool holder_lives(int channel);
 /*
  * Closes the descriptors in this process, after forking a detached process that closes them last and ends. `j`: the
  * journal, which that process unmaps so as not to keep it alive; NULL: none. If no process can be made, the
- * descriptors stay open (a leak, rather than a blocked process).
+ * descriptors stay open (a leak, rather than a blocked process), and the result is false.
  */
-void release_apart(const int *fds, unsigned count, const struct journal *j);
+bool release_apart(const int *fds, unsigned count, const struct journal *j);
+
+/* Closes a descriptor (-1: none), which waits for nobody but may take long, in a thread of its own; here if there can be
+ * none. */
+void release_aside(int fd);
 
 /* Shuts the connection down, so that no message can arrive any more, and reads its queue. True: no message in it has
  * descriptors, so any process may close it. */

@@ -49,8 +49,10 @@ void session_release(const int fd[SESSION_FDS], bool kept)
 	 * the client's descriptors open for ever instead. */
 	bool last = !kept && fd[SESSION_SOCKET] >= 0 && !holder_lives(fd[SESSION_CHANNEL]);
 
+	release_aside(fd[SESSION_MEMORY]);
+	release_aside(fd[SESSION_MARKS]);
 	/* The channel is closed last: see keeper.c. */
-	for (unsigned i = 0; i < SESSION_FDS; i++)
+	for (unsigned i = SESSION_PINS; i < SESSION_FDS; i++)
 		if (fd[i] >= 0 && !(last && (i == SESSION_UFFD || i == SESSION_SOCKET)))
 			close(fd[i]);
 }
