@@ -87,7 +87,7 @@ def test(l):
     spent = guest_ends(mount, first, "first", honest, [server, (supervisor, supervisor)])
     expect(max(spent) < cost / 2, "front and supervisor took %s s, to free the memory takes %s s", spent, cost)
     mount.process.signal(signal.SIGKILL)
-    mount.says("will not be replaced")
+    wait_for("the worker says so", lambda: "will not be replaced" in mount.log())
     spent = guest_ends(mount, second, "second", honest, [server])
     expect(spent[0] < cost / 2, "the front took %s s, to free the memory takes %s s", spent, cost)
     honest.end()
