@@ -40,6 +40,14 @@ uint32_t chunk_pages_of_blocks(unsigned shift, uint32_t blocks)
 	return pages;
 }
 
+bool chunk_has_raw(const struct chunk_head *h)
+{
+	for (uint32_t m = h->block_mask; m; m &= m - 1)
+		if (h->block[__builtin_ctz(m)].raw)
+			return true;
+	return false;
+}
+
 uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map)
 {
 	return chunk_blocks_of_pages(shift, ~zero_map);

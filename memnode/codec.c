@@ -15,6 +15,7 @@
 #include "page_run.h"
 #include "xxh.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <lz4.h>
 #include <stdlib.h>
@@ -66,15 +67,21 @@ uint64_t chunk_block_seed(const struct gvm_id *region, uint64_t chunk, unsigned 
  * The seed is bent by what the head alone says about the block, so that a body under a head that
  * puts its pages elsewhere in the block does not verify either.
  */
-static uint64_t block_hash(const struct chunk_head *h, unsigned b, const uint8_t *bytes,
-			   const struct gvm_id *region, uint64_t chunk)
+static uint64_t stored_hash(const struct chunk_head *h, unsigned b, const struct chunk_block *k, const uint8_t *bytes,
+			    const struct gvm_id *region, uint64_t chunk)
 {
 	uint64_t seed = chunk_block_seed(region, chunk, h->block_shift, b);
 	uint32_t shape = chunk_block_shape(h, b);
 
-	if (h->block[b].raw)
+	if (k->raw)
 		shape |= 1u << 8;
-	return XXH3_64bits_withSeed(bytes, h->block[b].bytes, seed ^ shape);
+	return XXH3_64bits_withSeed(bytes, k->bytes, seed ^ shape);
+}
+
+static uint64_t block_hash(const struct chunk_head *h, unsigned b, const uint8_t *bytes,
+			   const struct gvm_id *region, uint64_t chunk)
+{
+	return stored_hash(h, b, &h->block[b], bytes, region, chunk);
 }
 
 int chunk_verify(const struct chunk_head *h, const uint8_t *body, const struct gvm_id *region,
@@ -154,9 +161,32 @@ static const uint8_t *pages_gather(struct chunk_codec *c, const uint8_t *chunk_d
 	return c->scratch;
 }
 
-int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
-		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
-		      struct chunk_head *head, uint8_t *body)
+/* Returns the bytes at `to`, as many as it was given if they are the same: raw. A saving of less than 1/32 is not
+ * worth the reader's decompression, and lz4 gives up as soon as it sees that it cannot get there. */
+static uint32_t bytes_pack(struct chunk_codec *c, const uint8_t *from, uint32_t bytes, uint8_t *to)
+{
+	int packed = LZ4_compress_fast_extState(&c->lz4, (const char *)from, (char *)to, (int)bytes,
+						(int)(bytes - bytes / 32), CODEC_ACCELERATION);
+
+	if (packed > 0)
+		return (uint32_t)packed;
+	memcpy(to, from, bytes);
+	return bytes;
+}
+
+/* What the bytes of a block that are not zero become: bytes_pack(), or they stay as they are. */
+typedef uint32_t bytes_fn(struct chunk_codec *c, const uint8_t *from, uint32_t bytes, uint8_t *to);
+
+static uint32_t bytes_copy(struct chunk_codec *c, const uint8_t *from, uint32_t bytes, uint8_t *to)
+{
+	(void)c;
+	memcpy(to, from, bytes);
+	return bytes;
+}
+
+static int encode(struct chunk_codec *c, bytes_fn *store, const uint8_t *chunk_data, uint32_t blocks,
+		  uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
+		  struct chunk_head *head, uint8_t *body)
 {
 	uint32_t pages;
 	uint8_t *to = body;
@@ -172,18 +202,10 @@ int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t
 		struct chunk_block *k = &head->block[b];
 		uint32_t held = chunk_block_held(head, b);
 		uint32_t bytes = pages_bytes(held);
-		const uint8_t *from = pages_gather(c, chunk_data, held);
-		int packed, err;
+		int err;
 
-		/* A saving of less than 1/32 is not worth the reader's decompression, and lz4 gives
-		 * up as soon as it sees that it cannot get there. */
-		packed = LZ4_compress_fast_extState(&c->lz4, (const char *)from, (char *)to,
-						    (int)bytes, (int)(bytes - bytes / 32),
-						    CODEC_ACCELERATION);
-		k->raw = packed <= 0;
-		k->bytes = k->raw ? bytes : (uint32_t)packed;
-		if (k->raw)
-			memcpy(to, from, bytes);
+		k->bytes = store(c, pages_gather(c, chunk_data, held), bytes, to);
+		k->raw = k->bytes == bytes;
 		err = finish(arg, head, b, to);
 		if (err)
 			return err;
@@ -193,13 +215,40 @@ int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t
 	return 0;
 }
 
+int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
+		      struct chunk_head *head, uint8_t *body)
+{
+	return encode(c, bytes_pack, chunk_data, blocks, zero_map, shift, finish, arg, head, body);
+}
+
 void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		  struct chunk_head *head, uint8_t *body)
 {
 	const struct place place = {region, chunk};
 
-	chunk_encode_with(c, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
+	encode(c, bytes_pack, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
+}
+
+void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		      uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
+		      struct chunk_head *head, uint8_t *body)
+{
+	const struct place place = {region, chunk};
+
+	encode(c, bytes_copy, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
+}
+
+void chunk_block_pack(struct chunk_codec *c, const struct chunk_head *head, unsigned b, const uint8_t *bytes,
+		      const struct gvm_id *region, uint64_t chunk, struct chunk_block *packed, uint8_t *to)
+{
+	const struct chunk_block *k = &head->block[b];
+
+	assert(k->raw);
+	*packed = (struct chunk_block){.bytes = bytes_pack(c, bytes, k->bytes, to)};
+	packed->raw = packed->bytes == k->bytes;
+	packed->hash = stored_hash(head, b, packed, to, region, chunk);
 }
 
 int chunk_encode_lost_with(uint32_t blocks, unsigned shift, chunk_finish_fn *finish, void *arg,

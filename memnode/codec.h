@@ -179,6 +179,21 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 void chunk_encode_lost(uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		       struct chunk_head *head, uint8_t *body);
 
+/* As chunk_encode(), with every block raw: for a node that compresses when it has time (chunk_block_pack()). */
+void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map,
+		      unsigned shift, const struct gvm_id *region, uint64_t chunk, struct chunk_head *head,
+		      uint8_t *body);
+
+/*
+ * Compresses raw block b of a plain chunk that has been verified; `bytes` are its. Writes what is to be stored in their
+ * place (room: as many) and its entry. It stays raw where that would save nothing.
+ */
+void chunk_block_pack(struct chunk_codec *c, const struct chunk_head *head, unsigned b, const uint8_t *bytes,
+		      const struct gvm_id *region, uint64_t chunk, struct chunk_block *packed, uint8_t *to);
+
+/* Whether it lists raw blocks. */
+bool chunk_has_raw(const struct chunk_head *h);
+
 /*
  * Verifies and decodes the listed blocks of a plain chunk into chunk_data (GVM_CHUNK_BYTES), each page at its
  * place, with zeros for the zero pages of those blocks; and writes zeros for the pages in

@@ -202,6 +202,11 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn);
 uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn);
 /* How many bytes came from it: it is silent for as long as that is the same. */
 uint64_t gvm_conn_received(const struct gvm_conn *conn);
+/* Whether the node compresses blocks that are sent raw, and when it last answered a PUT had room for more of them. */
+bool gvm_conn_takes_raw(const struct gvm_conn *conn);
+/* Bytes a second that were delivered to the node, as the kernel has measured last (tcpi_delivery_rate of TCP_INFO): while
+ * little is sent, less than the link could take. 0: not known. */
+uint64_t gvm_conn_rate(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
  * ids, 1..GVM_HELD_MAX. It, gvm_node_drain, gvm_node_rot and gvm_region_check end with -EOPNOTSUPP where the node does not know this request.

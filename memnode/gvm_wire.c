@@ -103,7 +103,7 @@ int gvm_hdr_unpack(struct gvm_hdr *h, const uint8_t *buf)
 	h->tag = gvm_load_le(buf + 16, 8);
 	h->data_check = gvm_load_le(buf + 24, 8);
 	h->check = gvm_load_le(buf + 32, 8);
-	if (buf[7] || !gvm_op_name(h->op) || h->flags & ~(GVM_FLAG_RESPONSE | GVM_FLAG_MORE) ||
+	if (buf[7] || !gvm_op_name(h->op) || h->flags & ~(GVM_FLAG_RESPONSE | GVM_FLAG_MORE | GVM_FLAG_PACK) ||
 	    h->meta_len > GVM_META_MAX || h->data_len > GVM_DATA_MAX)
 		return -EBADMSG;
 	return 0;

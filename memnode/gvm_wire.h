@@ -133,6 +133,7 @@ enum gvm_writer {
 
 #define GVM_FLAG_RESPONSE (1u << 0)
 #define GVM_FLAG_MORE	  (1u << 1) /* a further frame answers the same request */
+#define GVM_FLAG_PACK	  (1u << 2) /* of an answer to PUT: the node takes no more raw blocks now */
 
 /* Feature bits of HELLO; what both sides name holds for the connection. */
 #define GVM_FEATURE_SEAL    (1ull << 0) /* chunks may be sealed (codec.h) */
@@ -142,8 +143,9 @@ enum gvm_writer {
 #define GVM_FEATURE_MEND    (1ull << 4) /* the node knows a PUT that mends */
 #define GVM_FEATURE_CHECK   (1ull << 5) /* the node knows REGION_CHECK */
 #define GVM_FEATURE_ROT     (1ull << 6) /* the node knows NODE_ROT */
+#define GVM_FEATURE_PACK    (1ull << 7) /* the node compresses raw blocks, and says when it has no room for more */
 #define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND | \
-			     GVM_FEATURE_CHECK | GVM_FEATURE_ROT) /* that the client library asks for */
+			     GVM_FEATURE_CHECK | GVM_FEATURE_ROT | GVM_FEATURE_PACK) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*

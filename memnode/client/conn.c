@@ -4,7 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -166,6 +169,22 @@ uint64_t gvm_conn_heard_ns(const struct gvm_conn *conn)
 uint64_t gvm_conn_received(const struct gvm_conn *conn)
 {
 	return conn->received;
+}
+
+bool gvm_conn_takes_raw(const struct gvm_conn *conn)
+{
+	return conn->step == LINK_UP && conn->welcome.features & GVM_FEATURE_PACK && !conn->wants_packed;
+}
+
+uint64_t gvm_conn_rate(const struct gvm_conn *conn)
+{
+	struct tcp_info info = {0};
+	socklen_t bytes = sizeof(info);
+
+	if (conn->fd < 0 || getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) ||
+	    bytes < offsetof(struct tcp_info, tcpi_delivery_rate) + sizeof(info.tcpi_delivery_rate))
+		return 0;
+	return info.tcpi_delivery_rate;
 }
 
 void gvm_conn_cork(struct gvm_conn *conn, bool on)

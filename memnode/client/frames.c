@@ -192,6 +192,10 @@ int answer_parse(const struct frame *f, struct answer *a, union gvm_answer *rsp,
 		*why = "an answer of one frame marked as one of several";
 		return -EBADMSG;
 	}
+	if (f->hdr.flags & GVM_FLAG_PACK && (f->hdr.op != GVM_OP_PUT || a->result)) {
+		*why = "an answer that speaks of blocks which it did not take";
+		return -EBADMSG;
+	}
 	if (a->result) {
 		struct gvm_error_rsp e;
 

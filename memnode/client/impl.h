@@ -74,6 +74,7 @@ struct gvm_conn {
 	bool heard;	/* bytes came since the last tick */
 	uint64_t received; /* bytes, over all links */
 	bool answered;	/* a good answer came on this link */
+	bool wants_packed; /* the node's last answer to a PUT said GVM_FLAG_PACK */
 	bool destroying;
 	bool resting; /* LINK_DOWN, and no request to connect for */
 	bool used;    /* a request was submitted since the last tick */

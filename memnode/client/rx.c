@@ -88,6 +88,8 @@ static int take_answer(struct gvm_conn *conn, const struct frame *f, struct gvm_
 		return ret;
 	conn->answered = true;
 	(*req)->detail = a.detail;
+	if (f->hdr.op == GVM_OP_PUT && !a.result)
+		conn->wants_packed = f->hdr.flags & GVM_FLAG_PACK;
 	if (f->hdr.op == GVM_OP_GET && !a.result)
 		return take_piece(conn, *req, f, &a, why);
 	if ((*req)->data_len && f->hdr.status == GVM_ERR_CORRUPT && !(*req)->tries) {

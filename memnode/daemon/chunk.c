@@ -136,6 +136,7 @@ static uint16_t body_store(struct regions *t, struct region *r, struct chunk_ent
 		.head_bytes = (uint16_t)head_bytes,
 		.nonzero_pages = (uint8_t)__builtin_popcount(~head->zero_map),
 		.body_check = entry_body_check(head, body) ^ !sound,
+		.raw = !head->sealed && chunk_has_raw(head),
 	};
 
 	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
@@ -153,6 +154,22 @@ static uint16_t body_store(struct regions *t, struct region *r, struct chunk_ent
 	entry_count(&r->totals, entry, 1);
 	assert(r->totals.chunks <= r->reserve);
 	return GVM_OK;
+}
+
+void chunk_repack(struct regions *t, struct region *r, uint64_t chunk, const struct chunk_head *head,
+		  const uint8_t *body)
+{
+	struct chunk_entry *entry = &r->entries[chunk];
+	uint8_t packed[CHUNK_HEAD_MAX];
+	uint32_t head_bytes = (uint32_t)chunk_head_pack(head, packed);
+	uint16_t status;
+
+	assert(entry_has_body(entry) && !store_is_pinned(t->store, entry->cell) && !head->sealed && !r->sealed &&
+	       head_bytes + head->body_bytes <= entry->bytes);
+	status = body_store(t, r, entry, entry->version, head, packed, head_bytes, body, true);
+	assert(!status);
+	(void)status;
+	entry_set_raw(t, r, entry, false);
 }
 
 /* Whether a well-formed PUT is to be carried out. OK and *done: it has been. */

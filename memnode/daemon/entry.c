@@ -35,6 +35,16 @@ void entry_count(struct region_totals *sum, const struct chunk_entry *entry, int
 	sum->stored_bytes += one * entry->bytes;
 	sum->nonzero_bytes += one * entry->nonzero_pages * GVM_PAGE_BYTES;
 	sum->rotten += one * entry->rotten;
+	sum->raw += one * entry->raw;
+}
+
+void entry_set_raw(struct regions *t, struct region *r, struct chunk_entry *entry, bool raw)
+{
+	uint64_t more = (uint64_t)raw - entry->raw; /* unsigned: as entry_count() */
+
+	t->totals.raw += more;
+	r->totals.raw += more;
+	entry->raw = raw;
 }
 
 void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry)

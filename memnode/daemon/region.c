@@ -597,6 +597,7 @@ static void region_bury(struct regions *t, struct region *r)
 	t->totals.stored_bytes -= r->totals.stored_bytes;
 	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
 	t->totals.rotten -= r->totals.rotten;
+	t->totals.raw -= r->totals.raw;
 	region_uncharge(t, entries + r->views_cells);
 	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);

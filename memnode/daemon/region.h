@@ -35,7 +35,8 @@ struct chunk_entry {
 	uint32_t check;	   /* of the packed head, and of where it belongs */
 	uint16_t head_bytes;
 	uint8_t nonzero_pages;
-	bool rotten; /* a body that was looked at, and is not what was stored */
+	bool rotten : 1; /* a body that was looked at, and is not what was stored */
+	bool raw : 1;	 /* blocks of it came raw, and were not looked at by pack.c */
 	uint64_t body_check; /* of a sealed body, which has no checksum that a node can compare */
 };
 
@@ -60,6 +61,7 @@ struct region_totals {
 	uint64_t stored_bytes;
 	uint64_t nonzero_bytes;
 	uint64_t rotten; /* chunks known to be so */
+	uint64_t raw;	 /* chunks that pack.c has to look at */
 };
 
 struct regions {

@@ -60,6 +60,11 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id);
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
 
+/* Puts what is the same content, smaller, in the place of a chunk's body: of the same version, and no raw block is to be
+ * looked at any more. The body is not pinned, and `head` is plain. */
+void chunk_repack(struct regions *t, struct region *r, uint64_t chunk, const struct chunk_head *head,
+		  const uint8_t *body);
+
 /* Takes cells for tables of a region, beside its entries: false if they are promised, or taken. */
 bool region_charge(struct regions *t, uint64_t cells);
 void region_uncharge(struct regions *t, uint64_t cells);
@@ -116,6 +121,8 @@ uint16_t entry_head(const struct regions *t, const struct region *r,
 uint64_t entry_body_check(const struct chunk_head *head, const uint8_t *body);
 /* Whether head and body of a chunk that has a body are what was stored. Uses t->scratch. */
 bool entry_is_sound(struct regions *t, const struct region *r, const struct chunk_entry *entry);
+/* Whether pack.c is to look at it. */
+void entry_set_raw(struct regions *t, struct region *r, struct chunk_entry *entry, bool raw);
 /* Gives the body back; the entry then says: all zero, in the same version. */
 void entry_drop_body(struct regions *t, struct region *r, struct chunk_entry *entry);
 

@@ -87,7 +87,7 @@ int reply_create(struct node *n, struct reply_share *share, struct gvm_hdr *h, c
 		return -ENOMEM;
 	}
 	r->holds = holds;
-	h->flags = GVM_FLAG_RESPONSE;
+	h->flags |= GVM_FLAG_RESPONSE;
 	h->data_check = gvm_data_check(data, h->data_len);
 	gvm_hdr_pack(h, meta, own);
 	if (h->meta_len)

@@ -7,6 +7,7 @@
  */
 #include "request.h"
 #include "log.h"
+#include "pack.h"
 
 #include "../auth.h"
 
@@ -552,6 +553,9 @@ static int answer_pack(struct request *q, const struct gvm_hdr *request, uint16_
 {
 	struct gvm_hdr h = {.op = request->op, .tag = request->tag, .status = status};
 
+	if (request->op == GVM_OP_PUT && status == GVM_OK && q->session->welcome.features & GVM_FEATURE_PACK &&
+	    pack_is_behind(&q->node->regions))
+		h.flags = GVM_FLAG_PACK;
 	if (status != GVM_OK) {
 		struct gvm_error_rsp error = {.detail = q->detail};
 

@@ -23,6 +23,8 @@
 #define FINISH_NS     3000000000ull
 #define LINGER_NS     500000000ull /* for peers that were answered and do not close */
 #define FINISH_TICK_NS 50000000
+#define TICK_NS        1000000000
+#define PACK_TICK_NS   20000000 /* while chunks wait for being compressed */
 #define FILES_MAX     65536u
 #define FILES_OWN     32u /* descriptors that are not connections */
 #define TRIM_STRETCHES 64u
@@ -66,11 +68,17 @@ int server_init(struct server *s, struct node *node, int listen_fd, const char *
 	s->node = node;
 	s->disk_fd = -1;
 	s->listen_fd = listen_fd;
-	s->tick.tv_sec = 1;
+	s->tick.tv_sec = TICK_NS / 1000000000;
 	server_signals_block(&set);
+	err = packer_init(&s->packer, &node->regions, node->journal);
+	if (err)
+		return err;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (s->signal_fd < 0)
-		return -errno;
+	if (s->signal_fd < 0) {
+		err = -errno;
+		packer_deinit(&s->packer);
+		return err;
+	}
 	if (node->journal) {
 		s->disk_fd = eventfd(0, EFD_CLOEXEC);
 		if (s->disk_fd < 0)
@@ -88,6 +96,7 @@ int server_init(struct server *s, struct node *node, int listen_fd, const char *
 			io_deinit(&s->io);
 	}
 	if (err) {
+		packer_deinit(&s->packer);
 		close(s->signal_fd);
 		if (s->disk_fd >= 0)
 			close(s->disk_fd);
@@ -101,6 +110,7 @@ void server_deinit(struct server *s)
 {
 	io_deinit(&s->io);
 	conns_deinit(&s->conns);
+	packer_deinit(&s->packer);
 	close(s->signal_fd);
 	close(s->listen_fd);
 	if (s->disk_fd >= 0)
@@ -239,16 +249,40 @@ static void lapsed_remove(struct server *s)
 	}
 }
 
-static void ticked(struct server *s)
+/* What is due once in a second. */
+static void seconds_work(struct server *s, uint64_t now)
 {
-	uint64_t now = gvm_now_ns();
-
+	s->ticked_ns = now;
 	conns_tick(&s->conns, now);
 	regions_clock(&s->node->regions, gvm_boottime_ns());
 	lapsed_remove(s);
 	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);
 	if (!s->accepting && !s->finishing)
 		accept_start(s);
+}
+
+/* Whether nobody has asked for anything from one tick to the next: then there is time for the packer. */
+static void look_for_idleness(struct server *s)
+{
+	uint64_t raw = s->node->regions.totals.raw;
+
+	if (!s->received && raw) {
+		s->idle = true;
+		packer_again(&s->packer);
+	}
+	s->received = false;
+	if (!s->finishing)
+		s->tick = raw ? (struct __kernel_timespec){.tv_nsec = PACK_TICK_NS} :
+				(struct __kernel_timespec){.tv_sec = TICK_NS / 1000000000};
+}
+
+static void ticked(struct server *s)
+{
+	uint64_t now = gvm_now_ns();
+
+	if (s->finishing || now - s->ticked_ns >= TICK_NS)
+		seconds_work(s, now);
+	look_for_idleness(s);
 	if (s->finishing && now > s->finish_by_ns)
 		conns_close(&s->conns);
 	else if (s->finishing && now > s->finish_by_ns - FINISH_NS + LINGER_NS)
@@ -269,6 +303,8 @@ static void ended(struct server *s, const struct io_end *end)
 		ticked(s);
 		break;
 	case IO_RECV:
+		s->received = true;
+		s->idle = false;
 		conn_received(end->owner, end->result);
 		break;
 	case IO_SEND:
@@ -297,6 +333,8 @@ int server_run(struct server *s)
 		more |= conns_turns(&s->conns);
 		if (s->node->journal)
 			more |= journal_work(s->node->journal);
+		s->idle = s->idle && !s->finishing && packer_step(&s->packer);
+		more |= s->idle;
 		err = io_submit(&s->io, !more);
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)

@@ -4,6 +4,7 @@
 #define GVM_SERVER_H
 
 #include "conn.h"
+#include "pack.h"
 
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -23,6 +24,10 @@ struct server {
 	uint64_t finish_by_ns;
 	struct signalfd_siginfo signal;
 	struct __kernel_timespec tick;
+	uint64_t ticked_ns; /* when the work of each second was done last */
+	struct packer packer;
+	bool received; /* something, since the last tick */
+	bool idle;     /* nothing was, from one tick to the next, nor since: the packer works */
 };
 
 /* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1, which the loop then reads; ignores SIGPIPE. */

@@ -60,7 +60,7 @@ FLOORS = {
         "log secure conn_addr", "memory sandbox io io_epoll io_uring",
         "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
         "store", "watch lease", "region.h", "region_priv", "entry", "region", "slot_view chunk names region_image", "journal.h",
-        "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "node",
+        "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "pack", "node",
         "reply", "request", "conn.h", "conn_impl", "conn_rx conn_tx conn_stranger", "conn_tls", "conn", "conns", "server",
         "main",
     ],

@@ -156,6 +156,9 @@ static void an_error_with_more_than_its_detail_is_refused(void)
 	say_hello();
 	say_frame(GVM_OP_GET, GVM_FLAG_MORE, GVM_ERR_LOST, FIRST_TAG, meta, 8, NULL, 0);
 	get_is_refused("an answer of one frame marked as one of several", 0);
+	say_hello();
+	say_frame(GVM_OP_GET, GVM_FLAG_PACK, GVM_ERR_LOST, FIRST_TAG, meta, 8, NULL, 0);
+	get_is_refused("an answer that speaks of blocks which it did not take", 0);
 }
 
 static void an_older_version_is_refused(void)

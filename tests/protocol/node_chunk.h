@@ -62,6 +62,31 @@ static inline uint16_t chunk_put(int fd, const uint8_t *data, uint64_t chunk, ui
 	return chunk_answer.hdr.status;
 }
 
+/* The whole chunk, every block raw. */
+static inline uint16_t chunk_put_raw(int fd, const uint8_t *data, uint64_t chunk, uint64_t version)
+{
+	static uint8_t body[GVM_CHUNK_BYTES];
+	struct gvm_put_req what = {
+		.region = chunk_region, .epoch = gvm_version_epoch(version), .chunk = chunk, .version = version};
+	struct chunk_head head;
+
+	chunk_encode_raw(chunk_test_codec(), data, ~0u, 0, CHUNK_BLOCK_SHIFT, &chunk_region, chunk, &head, body);
+	return link_put(fd, &what, &head, body, &chunk_answer);
+}
+
+/* Until nothing that could be compressed is left raw: asked seldom, since the node does that while nobody asks. */
+static inline void wait_for_stored(int fd, uint64_t bytes)
+{
+	struct gvm_node_stat_rsp stat;
+
+	do {
+		usleep(100000);
+		CHECK_EQ(frame_call(fd, GVM_OP_NODE_STAT, NULL, 0, NULL, 0, &chunk_answer), GVM_OK);
+		CHECK_EQ(gvm_node_stat_rsp_unpack(&stat, chunk_answer.meta, chunk_answer.hdr.meta_len),
+			 chunk_answer.hdr.meta_len);
+	} while (stat.stored_bytes > bytes);
+}
+
 static inline void get_send(int fd, uint64_t tag, uint64_t chunk, uint64_t version, uint32_t pages,
 			    uint8_t want)
 {

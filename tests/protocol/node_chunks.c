@@ -203,7 +203,65 @@ static void little_is_wasted(void)
 	node_stop(&node);
 }
 
+#define RAW_CHUNKS 8u
+
+static void raw_chunks_are_compressed_while_nobody_asks(void)
+{
+	static uint8_t data[RAW_CHUNKS][GVM_CHUNK_BYTES];
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	region_make(fd, 64);
+	for (unsigned i = 0; i < RAW_CHUNKS; i++) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			page_fill(data[i] + p * GVM_PAGE_BYTES, PAGE_TEXT);
+		CHECK_EQ(chunk_put_raw(fd, data[i], i, gvm_version(1, 1)), GVM_OK);
+	}
+	wait_for_stored(fd, RAW_CHUNKS * GVM_CHUNK_BYTES / 2);
+	for (unsigned i = 0; i < RAW_CHUNKS; i++)
+		chunk_get(fd, data[i], i, gvm_version(1, 1), ~0u, 7);
+	/* What changes builds on it. */
+	page_fill(data[0], PAGE_RANDOM);
+	CHECK_EQ(chunk_put(fd, data[0], 0, gvm_version(1, 2), gvm_version(1, 1), 1), GVM_OK);
+	chunk_get(fd, data[0], 0, gvm_version(1, 2), ~0u, 7);
+	close(fd);
+	node_stop(&node);
+}
+
+/* Who has asked for it in HELLO: to others the flag would be a broken frame. */
+static void clients_are_told_when_many_chunks_are_raw(void)
+{
+	static uint8_t data[GVM_CHUNK_BYTES];
+	int fd, other;
+	uint64_t i = 0;
+
+	node_start(&node, "64M", NULL);
+	fd = link_open(&node);
+	link_hello_with(fd, 5, GVM_FEATURE_PACK, &answer);
+	region_make(fd, 400);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(data + p * GVM_PAGE_BYTES, PAGE_TEXT);
+	do
+		CHECK_EQ(chunk_put_raw(fd, data, i++, gvm_version(1, 1)), GVM_OK);
+	while (!(chunk_answer.hdr.flags & GVM_FLAG_PACK) && i < 400);
+	CHECK(i > 10 && i < 200);
+	other = link_ready(&node, 5);
+	CHECK_EQ(link_call(other, &answer, GVM_OP_REGION_OPEN, region_open, .region = chunk_region, .mode = 1, .epoch = 1),
+		 GVM_OK);
+	CHECK_EQ(chunk_put_raw(other, data, i++, gvm_version(1, 1)), GVM_OK);
+	CHECK_EQ(chunk_answer.hdr.flags, GVM_FLAG_RESPONSE);
+	wait_for_stored(fd, i * GVM_CHUNK_BYTES / 2);
+	CHECK_EQ(chunk_put_raw(fd, data, 0, gvm_version(1, 2)), GVM_OK);
+	CHECK_EQ(chunk_answer.hdr.flags, GVM_FLAG_RESPONSE);
+	close(other);
+	close(fd);
+	node_stop(&node);
+}
+
 static const struct check_test tests[] = {
+	{"raw-chunks-are-compressed-while-nobody-asks", raw_chunks_are_compressed_while_nobody_asks},
+	{"clients-are-told-when-many-chunks-are-raw", clients_are_told_when_many_chunks_are_raw},
 	{"chunk-comes-back-as-it-was-put", chunk_comes_back_as_it_was_put},
 	{"waited-for-page-comes-first-and-alone", waited_for_page_comes_first_and_alone},
 	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},

@@ -286,6 +286,37 @@ static void lease_and_watch_outlive_a_kill(void)
 	folder_remove();
 }
 
+/* On the disk, too: what is read back after a kill is as small, and right. */
+static void compressed_chunks_outlive_a_kill(void)
+{
+	static uint8_t data[4][GVM_CHUNK_BYTES];
+	int fd;
+
+	folder_make();
+	node_start(&node, "32M", "--persist", folder, NULL);
+	fd = link_ready(&node, 1);
+	region_make(fd, 4);
+	for (unsigned i = 0; i < 4; i++) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			page_fill(data[i] + p * GVM_PAGE_BYTES, PAGE_TEXT);
+		CHECK_EQ(chunk_put_raw(fd, data[i], i, gvm_version(1, 1)), GVM_OK);
+	}
+	wait_for_stored(fd, sizeof(data) / 2);
+	/* A further change is answered when all before it is written. */
+	CHECK_EQ(chunk_put(fd, data[0], 0, gvm_version(1, 2), 0, ~0u), GVM_OK);
+	kill_and_wait();
+	close(fd);
+	node_start(&node, "32M", "--persist", folder, NULL);
+	fd = link_ready(&node, 1);
+	CHECK_EQ(attach(fd, 1, 0), GVM_OK);
+	for (unsigned i = 0; i < 4; i++)
+		chunk_get(fd, data[i], i, gvm_version(1, i ? 1 : 2), ~0u, 7);
+	wait_for_stored(fd, sizeof(data) / 2);
+	close(fd);
+	node_stop(&node);
+	folder_remove();
+}
+
 static uint8_t drains(int fd, enum gvm_drain drain)
 {
 	struct gvm_node_drain_rsp rsp;
@@ -478,6 +509,7 @@ static void disk_that_forgets_makes_a_new_node(void)
 }
 
 static const struct check_test tests[] = {
+	{"compressed-chunks-outlive-a-kill", compressed_chunks_outlive_a_kill},
 	{"killed-node-has-all-that-it-answered", killed_node_has_all_that_it_answered},
 	{"ended-node-has-thousands-of-chunks", ended_node_has_thousands_of_chunks},
 	{"lease-and-watch-outlive-a-kill", lease_and_watch_outlive_a_kill},

@@ -273,6 +273,8 @@ static void every_limit_is_described(void)
 	CONSTANT(GVM_FLAG_RESPONSE);
 	CONSTANT(GVM_FLAG_MORE);
 	CONSTANT(GVM_FEATURE_SEAL);
+	CONSTANT(GVM_FEATURE_PACK);
+	CONSTANT(GVM_FLAG_PACK);
 }
 
 static void examples_are_the_golden_frames(void)

@@ -138,7 +138,7 @@ static void header_that_cannot_be_is_refused(void)
 	for (unsigned op = 0; op < 256; op++)
 		if (!gvm_op_name((uint8_t)op))
 			byte_refused(bytes, 5, 1, op, -EBADMSG);
-	for (unsigned bit = 2; bit < 8; bit++)
+	for (unsigned bit = 3; bit < 8; bit++)
 		byte_refused(bytes, 6, 1, 1u << bit, -EBADMSG);
 	byte_refused(bytes, 7, 1, 1, -EBADMSG);
 	byte_refused(bytes, 10, 2, GVM_META_MAX + 1, -EBADMSG);
