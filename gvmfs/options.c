@@ -51,6 +51,8 @@ static const char usage_text[] =
 	"      --allow-other     let other users than the one who mounts use the files\n"
 	"      --writers N       threads that encode and send what is written (1 to 8;\n"
 	"                        default 2)\n"
+	"      --compress WHEN   auto: leave it to the nodes where that takes less time\n"
+	"                        than to do it here (default); always: do it here; never\n"
 	"  -o OPTION[,OPTION]... the same as mount(8) gives them: nodes=A/B, key=FILE,\n"
 	"                        allow_other, ro, noexec, ...\n"
 	"  -f, --foreground      stay in the foreground, messages on standard error\n"
@@ -62,7 +64,7 @@ static const char usage_text[] =
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
 	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
-	OPT_ALLOW_OTHER, OPT_WRITERS,
+	OPT_ALLOW_OTHER, OPT_WRITERS, OPT_COMPRESS,
 	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
 
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
 	{ "allow-other", no_argument, NULL, OPT_ALLOW_OTHER },
 	{ "writers", required_argument, NULL, OPT_WRITERS },
+	{ "compress", required_argument, NULL, OPT_COMPRESS },
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "bench-no-network", no_argument, NULL, OPT_NO_NETWORK },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -237,6 +240,19 @@ static int seal_begin(struct options *opts)
 	return 0;
 }
 
+static int set_compress(struct options *opts, const char *value)
+{
+	static const char *const names[] = {
+		[COMPRESS_AUTO] = "auto", [COMPRESS_ALWAYS] = "always", [COMPRESS_NEVER] = "never"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(value, names[i])) {
+			opts->compress = (enum options_compress)i;
+			return 0;
+		}
+	return refuse("compress", value, "is none of auto, always and never");
+}
+
 static options_set_fn set_named;
 
 static int set_option(struct options *opts, int c, char *value)
@@ -282,6 +298,8 @@ static int set_option(struct options *opts, int c, char *value)
 		return 0;
 	case OPT_WRITERS:
 		return set_number("writers", value, 1, WRITERS_MAX, &opts->writers);
+	case OPT_COMPRESS:
+		return set_compress(opts, value);
 	case OPT_NO_NETWORK:
 		opts->bench_no_network = true;
 		return 0;

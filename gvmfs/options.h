@@ -22,6 +22,9 @@ extern const struct options_flag options_flags[OPTIONS_FLAGS];
 enum options_seal { OPTIONS_SEAL_DEFAULT, OPTIONS_SEAL, OPTIONS_NO_SEAL };
 #define OPTIONS_SEAL_KEY "/etc/gvm/seal.key"
 
+/* Who compresses what leaves the host: see store/compress.h. */
+enum options_compress { COMPRESS_AUTO, COMPRESS_ALWAYS, COMPRESS_NEVER };
+
 struct sealing;
 
 struct options {
@@ -44,6 +47,7 @@ struct options {
 	unsigned repair_rate; /* MB/s of copies that are made anew */
 	unsigned scrub_rate; /* MB/s of copies that nodes look at; 0: none */
 	unsigned writers;   /* write-back threads */
+	enum options_compress compress;
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool no_balance;    /* nothing moves to emptier nodes */
 	bool foreground;

@@ -27,6 +27,7 @@
 	F(chunks_written)    /* PUTs acknowledged by nodes */                                      \
 	F(put_bytes)	     /* of encoded blocks in these PUTs */                                 \
 	F(put_raw_bytes)     /* of the pages encoded into them */                                  \
+	F(raw_puts)	     /* PUTs that were left for the nodes to compress */                          \
 	F(delta_puts)	     /* PUTs of changed blocks only */                                     \
 	F(base_fetches)	     /* GETs for the rest of a block before such a PUT */                  \
 	F(zero_pages_written)                                                                      \

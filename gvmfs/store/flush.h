@@ -97,6 +97,7 @@ struct flush {
 	bool clean;	   /* no page had changed, nothing was sent */
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* only changed blocks were sent */
+	bool raw;	   /* not compressed: its nodes will do that */
 	bool base_fetched; /* the rest of a block was fetched first */
 	bool loses;	   /* no node could read its copy: the pages that are not here are lost */
 	uint32_t put_bytes, raw_bytes, zero_pages;
@@ -119,6 +120,7 @@ struct flush {
 	TAILQ_ENTRY(flush) waiting; /* in writer->waits, while patience_ns is set */
 	struct chunk_head head;
 	const uint8_t *body; /* of what was encoded, or composed */
+	uint64_t encode_ns; /* what that took; 0: not measured */
 	uint32_t encoded; /* pages */
 	uint32_t asked;	  /* pages of the base that are being fetched */
 	uint32_t fetched; /* those of them that are in the scratch buffer */

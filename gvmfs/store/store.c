@@ -144,6 +144,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 		store_count(s, inode, put_bytes, f->put_bytes);
 		store_count(s, inode, put_raw_bytes, f->raw_bytes);
 		store_count(s, inode, zero_pages_written, f->zero_pages);
+		store_count(s, inode, raw_puts, f->raw);
 		store_count(s, inode, delta_puts, f->delta);
 		store_count(s, inode, base_fetches, f->base_fetched);
 	}

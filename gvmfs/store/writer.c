@@ -19,6 +19,7 @@
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
 #define SPARE_MAX_NS	10000000000ull
+#define RAW_BLOCKS_MIN	8 /* of a flush that may go raw: fewer are compressed before a node would look at them */
 
 int flush_queue_init(struct flush_queue *q)
 {
@@ -143,16 +144,55 @@ static struct chunk_parts *flush_room(const struct flush *f)
 	return &f->writer->room[f->buffer];
 }
 
+/* The rate of the slowest of the flush's nodes; 0: not known, or one of them is to get nothing raw. */
+static uint64_t flush_link(const struct flush *f)
+{
+	uint64_t slowest = 0;
+
+	for (unsigned i = 0; i < f->nodes; i++) {
+		struct gvm_conn *conn = pool_node(&f->writer->pool, &f->node[i]);
+		uint64_t rate = conn && gvm_conn_takes_raw(conn) ? gvm_conn_rate(conn) : 0;
+
+		if (!rate)
+			return 0;
+		slowest = slowest && slowest < rate ? slowest : rate;
+	}
+	return slowest;
+}
+
+static void plain_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
+{
+	struct writer *wr = f->writer;
+	bool few = __builtin_popcount(blocks) < RAW_BLOCKS_MIN;
+	uint64_t begun_ns = gvm_now_ns();
+
+	f->raw = !few && compress_goes_raw(&wr->compress, wr->opts->compress, flush_link(f));
+	(f->raw ? chunk_encode_raw : chunk_encode)(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk,
+						   &f->head, flush_body(f));
+	f->encode_ns = few ? 0 : gvm_now_ns() - begun_ns;
+}
+
+/* It was sent, too, which has taken so long. */
+static void took(struct flush *f, uint64_t ns)
+{
+	unsigned blocks = (unsigned)__builtin_popcount(f->head.block_mask);
+
+	if (f->encode_ns && blocks >= RAW_BLOCKS_MIN)
+		compress_took(&f->writer->compress, f->raw, blocks * (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT),
+			      f->encode_ns + ns);
+	f->encode_ns = 0;
+}
+
 static int flush_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
-	uint8_t *body = flush_body(f);
-
-	f->body = body;
+	f->body = flush_body(f);
+	f->raw = false;
+	f->encode_ns = 0;
 	/* Blocks that are left out get no zero bits: the node keeps the ones that it has. */
 	if (f->sealed)
 		return seal_encode(f->writer->sealer, f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region,
-				   f->chunk, f->version, &f->head, body);
-	chunk_encode(f->writer->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head, body);
+				   f->chunk, f->version, &f->head, flush_body(f));
+	plain_encode(f, from, blocks);
 	return 0;
 }
 
@@ -420,6 +460,8 @@ static void put_done(struct gvm_req *req)
 
 static int flush_send(struct flush *f, uint64_t base)
 {
+	uint64_t begun_ns = f->encode_ns ? gvm_now_ns() : 0;
+
 	f->sent = true;
 	f->taken = false;
 	f->puts = 0;
@@ -449,6 +491,8 @@ static int flush_send(struct flush *f, uint64_t base)
 		p->put.body = f->body;
 		gvm_put(conn, &p->put);
 	}
+	if (f->encode_ns)
+		took(f, gvm_now_ns() - begun_ns);
 	if (f->puts)
 		asked(f, f->acked ? PATIENCE_NS : PATIENCE_ALL_NS);
 	return f->puts ? 0 : -ENOMEM;

@@ -8,6 +8,7 @@
 #ifndef GVMFS_WRITER_H
 #define GVMFS_WRITER_H
 
+#include "compress.h"
 #include "flush.h"
 #include "node/pool.h"
 #include "sealed.h"
@@ -32,6 +33,7 @@ struct writer {
 	struct pool pool;
 	struct chunk_codec *codec;
 	struct sealer *sealer; /* NULL: the mount does not seal */
+	struct compress compress;
 	int wake_fd;
 	struct loop_source woken;
 	struct loop loop;

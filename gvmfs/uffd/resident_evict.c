@@ -235,6 +235,7 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, put_bytes, f->put_bytes);
 	resident_count(r, put_raw_bytes, f->raw_bytes);
 	resident_count(r, zero_pages_written, f->zero_pages);
+	resident_count(r, raw_puts, f->raw);
 	resident_count(r, delta_puts, f->delta);
 	resident_count(r, base_fetches, f->base_fetched);
 	resident_count(r, copies_mended, ((const struct eviction *)f)->mends && f->pages == ~0u);

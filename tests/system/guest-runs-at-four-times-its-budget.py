@@ -11,7 +11,7 @@ import threading
 
 import guest
 import lab
-from lab import expect, program
+from lab import expect, program, wait_for
 from monitor import Monitor
 from remote import Mount, Node
 from residency import resident_bytes
@@ -44,14 +44,18 @@ def expect_little_space(l, nodes, path):
     fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
-    each = [node.stats() for node in nodes]
-    held, stored, nonzero = (sum(stats[name] for stats in each)
-                             for name in ("held_bytes", "stored_bytes", "nonzero_bytes"))
+
+    def figures():
+        each = [node.stats() for node in nodes]
+        return [sum(stats[name] for stats in each) for name in ("held_bytes", "stored_bytes", "nonzero_bytes")]
+
+    # What came raw is compressed while nobody asks for anything.
+    wait_for("the nodes hold little", lambda: figures()[0] * 2 <= figures()[2], 60, 0.5)
+    held, stored, nonzero = figures()
     l.log("the nodes hold %d KiB, in which %d KiB are stored, for %d KiB that are not zero: %.3f, "
           "overhead %.1f %%", held >> 10, stored >> 10, nonzero >> 10, held / nonzero,
           100 * held / stored - 100)
     expect(nonzero > 32 * MIB, "only %d bytes of the guest are not zero", nonzero)
-    expect(held * 2 <= nonzero, "%d bytes take %d", nonzero, held)
     expect(held <= stored * 1.05, "%d bytes are stored, the allocator has given %d", stored, held)
 
 
@@ -83,7 +87,6 @@ def test(l):
            watch.most >> 20, BUDGET)
     for name in ("chunks_fetched", "chunks_written", "zero_pages_written"):
         expect(stats[name] > 0, "%s is 0", name)
-    expect(stats["put_bytes"] < stats["put_raw_bytes"] * 3 // 4, "what is written is not compressed")
     expect(stats["write_bytes"] > (RAM - BUDGET) * MIB, "the guest's memory did not leave the host")
 
 

@@ -27,6 +27,8 @@ struct gvm_conn {
 	unsigned pending;  /* the writer's thread */
 	uint64_t received; /* the writer's thread */
 	bool refuses_conn; /* no connection can be had */
+	bool takes_raw;
+	uint64_t rate;
 };
 
 static struct gvm_conn conns[NODES];
@@ -93,6 +95,16 @@ unsigned gvm_conn_pending(const struct gvm_conn *conn)
 uint64_t gvm_conn_received(const struct gvm_conn *conn)
 {
 	return conn->received;
+}
+
+bool gvm_conn_takes_raw(const struct gvm_conn *conn)
+{
+	return conn->takes_raw;
+}
+
+uint64_t gvm_conn_rate(const struct gvm_conn *conn)
+{
+	return conn->rate;
 }
 
 int gvm_conn_process(struct gvm_conn *conn)
@@ -562,7 +574,115 @@ static void silence_of_all_gives_up_none(void)
 	CHECK_EQ(flushes[0].sent_to[1], 0);
 }
 
+static bool sent_is_raw(unsigned nth)
+{
+	bool raw;
+
+	pthread_mutex_lock(&lock);
+	raw = sent[nth].head.block[0].raw;
+	pthread_mutex_unlock(&lock);
+	return raw;
+}
+
+/* Sends one to each of `nodes` nodes; returns whether its blocks were left raw. */
+static bool goes_raw(unsigned i, unsigned nodes)
+{
+	unsigned first = sent_now();
+
+	if (nodes == 1) {
+		add(i, 0);
+		writer_wake(&writer);
+	} else {
+		add_replicated(i);
+	}
+	wait_sent(nodes);
+	for (unsigned n = 0; n < nodes; n++)
+		answer(first + n, 0);
+	wait_back(1);
+	CHECK_EQ(flushes[i].result, 0);
+	CHECK_EQ(flushes[i].raw, sent_is_raw(first));
+	return flushes[i].raw;
+}
+
+/* Whatever is measured: slow links, and nodes that take nothing raw, get what is compressed; and one that was fast enough for
+ * a chunk is tried with one that is raw. */
+static void chunks_go_raw_where_links_are_fast(void)
+{
+	const uint64_t fast = 1000000000000000, slow = 100;
+	unsigned i = 0;
+
+	conns[0].takes_raw = conns[1].takes_raw = true;
+	conns[0].rate = conns[1].rate = fast;
+	setup();
+	CHECK(!goes_raw(i++, 1));
+	CHECK(goes_raw(i++, 1));
+	conns[0].rate = slow;
+	CHECK(!goes_raw(i++, 2));
+	CHECK(!goes_raw(i++, 1));
+	conns[0].rate = fast;
+	opts.compress = COMPRESS_NEVER;
+	CHECK(goes_raw(i++, 2));
+	conns[1].rate = 0;
+	CHECK(!goes_raw(i++, 2));
+	conns[1].rate = fast;
+	conns[1].takes_raw = false;
+	CHECK(!goes_raw(i++, 2));
+}
+
+static void switch_says_who_compresses(void)
+{
+	unsigned i = 0;
+
+	conns[0].takes_raw = true;
+	conns[0].rate = 100;
+	setup();
+	opts.compress = COMPRESS_NEVER;
+	CHECK(goes_raw(i++, 1));
+	conns[0].takes_raw = false;
+	CHECK(!goes_raw(i++, 1));
+	conns[0].takes_raw = true;
+	conns[0].rate = UINT64_MAX;
+	opts.compress = COMPRESS_ALWAYS;
+	CHECK(!goes_raw(i++, 1));
+	CHECK(!goes_raw(i++, 1));
+}
+
+#define LINK 2000000000ull /* bytes a second */
+
+/* How many of 1,000 chunks go raw where each way takes so many microseconds. */
+static unsigned raw_of_1000(struct compress *c, unsigned packed_us, unsigned raw_us)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < 1000; i++) {
+		bool raw = compress_goes_raw(c, COMPRESS_AUTO, LINK);
+
+		compress_took(c, raw, GVM_CHUNK_BYTES, 1000 * (raw ? raw_us : packed_us));
+		count += raw;
+	}
+	return count;
+}
+
+/* Some go the other way all the same, so that the figures stay true. */
+static void quicker_way_is_found_and_found_again(void)
+{
+	struct compress c = {0};
+
+	CHECK(raw_of_1000(&c, 200, 100) > 900);
+	CHECK(raw_of_1000(&c, 90, 100) < 700);
+	CHECK(raw_of_1000(&c, 90, 100) < 50);
+	CHECK(raw_of_1000(&c, 90, 100) > 5);
+	CHECK(raw_of_1000(&c, 300, 100) > 500);
+	CHECK(raw_of_1000(&c, 300, 100) > 950);
+	/* More than the link takes: 65 us for a chunk. */
+	CHECK(raw_of_1000(&c, 40, 50) < 100);
+	CHECK_EQ(raw_of_1000(&c, 40, 30), 0);
+}
+
 static const struct check_test tests[] = {
+	{ "chunks-go-raw-where-links-are-fast", chunks_go_raw_where_links_are_fast },
+	{ "switch-says-who-compresses", switch_says_who_compresses },
+	{ "quicker-way-is-found-and-found-again", quicker_way_is_found_and_found_again },
 	{ "flushes-are-sent-in-their-order", flushes_are_sent_in_their_order },
 	{ "outcome-is-what-its-node-said", outcome_is_what_its_node_said },
 	{ "node-that-is-dead-stops-no-other", node_that_is_dead_stops_no_other },
