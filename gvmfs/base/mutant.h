@@ -117,6 +117,10 @@
  *			more, and sent in the same version
  *	rot-believed	what does not verify is taken for the chunk's content
  *	parts-mixed	a copy is made of parts of two versions
+ *	held-untold	writes that a fill has held are not told that it was given up
+ *	lost-retried	what no node can read is waited for
+ *	come-since-forgotten  pages that came while a flush gave them up are taken for what the nodes have
+ *	rot-undivided	pages are not asked for one by one where no node has all of them
  *	mend-newest	a rotten copy is mended in the version that the chunk has by then
  *
  * One is no fault, but another kernel:

@@ -2,6 +2,8 @@
 /* fetch.c - see fetch.h. */
 #include "fetch.h"
 
+#include "base/mutant.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -72,10 +74,20 @@ static void wait_end(struct fetch *f)
 
 /* ---- requests */
 
+/* Cancels the requests in flight; their results are ignored. */
+static void requests_drop(struct fetch *f)
+{
+	f->ended = true;
+	for (unsigned i = 0; i < f->asked; i++)
+		if (f->request[i].under_way)
+			gvm_cancel(&f->request[i].get.req);
+	f->ended = false;
+}
+
 static void rotten_tell(const struct fetch *f, bool lost)
 {
-	for (unsigned i = 0; f->fetches->rotten && i < f->asked; i++)
-		if (f->request[i].rotten)
+	for (unsigned i = 0; f->fetches->rotten && i < f->ways; i++)
+		if (f->rotten >> i & 1)
 			f->fetches->rotten(f->fetches, f, &f->way[i].node, lost);
 }
 
@@ -94,7 +106,6 @@ static void fetch_end(struct fetch *f, int result)
 static int request_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	struct fetch_request *q = (struct fetch_request *)get;
-
 	struct fetch *f = q->fetch;
 	/* The version is not below the requested one: the node and the client library check that. */
 	int error = f->ended ? 0 : f->piece(f, get->req.conn, version, head, body);
@@ -124,6 +135,75 @@ static bool all_rotten(const struct fetch *f)
 	return n == f->ways;
 }
 
+/* Whether a node said that its copy has a version, and no more: no page of it can be had. */
+static bool is_headless(const struct fetch_request *q, int result)
+{
+	return result == -EBADMSG && q->get.req.detail;
+}
+
+static void single_next(struct fetch *f, uint32_t page)
+{
+	f->left &= ~page;
+	f->what.page_mask = page;
+	f->what.want_page = (uint8_t)__builtin_ctz(page);
+	f->asked = 0;
+	f->error = 0;
+	next_ask(f);
+}
+
+/* Whether some way may have some of the pages. */
+static bool is_divisible(const struct fetch *f)
+{
+	uint32_t pages = f->what.page_mask;
+
+	if (!(pages & (pages - 1)) || mutant("rot-undivided"))
+		return false;
+	for (unsigned i = 0; i < f->asked; i++)
+		if (f->request[i].rotten && !f->request[i].headless)
+			return true;
+	return false;
+}
+
+static void singles_begin(struct fetch *f)
+{
+	uint32_t pages = f->what.page_mask;
+	unsigned want = f->what.want_page;
+
+	f->single = true;
+	f->left = pages;
+	single_next(f, want < GVM_CHUNK_PAGES && pages >> want & 1 ? 1u << want : pages & -pages);
+}
+
+/* One of the single pages has come, or is not to be had. */
+static void single_end(struct fetch *f, int error)
+{
+	wait_end(f);
+	requests_drop(f);
+	if (!f->lacks)
+		f->lacks = error;
+	if (error && error != -EBADMSG && error != -ENODATA)
+		fetch_end(f, error);
+	else if (f->left)
+		single_next(f, f->left & -f->left);
+	else
+		fetch_end(f, f->lacks);
+}
+
+/* A way has brought what was asked for, or none has. */
+static void ways_end(struct fetch *f, int error)
+{
+	if (f->single)
+		single_end(f, error);
+	else if (!error || error == -ENODATA)
+		fetch_end(f, error);
+	else if (f->newest.ways && !all_rotten(f))
+		newest_again(f, error);
+	else if (is_divisible(f))
+		singles_begin(f);
+	else
+		fetch_end(f, error);
+}
+
 static void request_done(struct gvm_req *req)
 {
 	struct fetch_request *q = (struct fetch_request *)req;
@@ -136,18 +216,18 @@ static void request_done(struct gvm_req *req)
 	if (!req->result && f->ways > 1)
 		fetch_latency_learn(q->latency, gvm_now_ns() - q->sent_ns);
 	q->rotten = result == -EBADMSG;
+	q->headless = is_headless(q, result);
+	f->rotten |= (uint8_t)(q->rotten << (q - f->request));
 	if (!f->error)
 		f->error = result;
-	if (!result || result == -ENODATA || result == -EKEYREVOKED || result == -ECANCELED)
+	if (result == -EKEYREVOKED || result == -ECANCELED)
 		fetch_end(f, result);
+	else if (!result || result == -ENODATA)
+		ways_end(f, result);
 	else if (f->asked < f->ways)
 		next_ask(f);
-	else if (any_under_way(f))
-		return;
-	else if (f->newest.ways && !all_rotten(f))
-		newest_again(f, f->error);
-	else
-		fetch_end(f, f->error);
+	else if (!any_under_way(f))
+		ways_end(f, f->error);
 }
 
 static void next_ask(struct fetch *f)
@@ -177,7 +257,9 @@ static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way
 		f->way[i] = way[i];
 	f->asked = 0;
 	f->error = 0;
-	f->ended = false;
+	f->ended = f->single = false;
+	f->rotten = 0;
+	f->lacks = 0;
 	f->hedge_at_ns = 0;
 	f->newest.pauses = false;
 }
@@ -190,16 +272,6 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
 }
 
 /* ---- which replicas have the newest version */
-
-/* Cancels the requests in flight; their results are ignored. */
-static void requests_drop(struct fetch *f)
-{
-	f->ended = true;
-	for (unsigned i = 0; i < f->asked; i++)
-		if (f->request[i].under_way)
-			gvm_cancel(&f->request[i].get.req);
-	f->ended = false;
-}
 
 static bool is_over(const struct fetch *f)
 {
@@ -274,6 +346,7 @@ static void probe_done(struct gvm_req *req)
 		return;
 	/* The copy is damaged, but the node knows its version. */
 	q->rotten = req->result == -EBADMSG && req->detail;
+	f->rotten |= (uint8_t)(q->rotten << (q - f->request));
 	if (q->rotten)
 		q->version = req->detail;
 	else if (req->result && !f->error)

@@ -8,6 +8,9 @@
  * complete answer ends the fetch. An error ends it when no way is left, or at once if another writer has the
  * region. With a single way it is a plain GET.
  *
+ * If some of what is asked for does not verify, and no way has all of it, the pages are asked for one by one: each may be good on
+ * some node.
+ *
  * Front thread only.
  */
 #ifndef GVMFS_FETCH_H
@@ -46,6 +49,7 @@ struct fetch_request {
 	uint64_t version; /* fetch_newest_begin(): the node's version of the chunk */
 	bool under_way;
 	bool rotten; /* the node's copy does not verify */
+	bool headless; /* none of it can be read */
 	bool lost;   /* some of its pages are */
 };
 
@@ -75,6 +79,10 @@ struct fetch {
 	} newest;
 	unsigned ways, asked;
 	int error;	    /* the first error of a node */
+	uint8_t rotten;	    /* bit i: a part that does not verify has come by way i */
+	bool single;	    /* pages are asked for one by one: */
+	uint32_t left;	    /* those that were not asked for yet */
+	int lacks;	    /* 0, or why one of the others could not be had */
 	bool ended;
 	uint64_t hedge_at_ns; /* when to ask the next node; 0: not waiting */
 	TAILQ_ENTRY(fetch) entry; /* in fetches->waiting, in the order of hedge_at_ns */

@@ -3,8 +3,10 @@
 #include "repair.h"
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "drain.h"
 #include "fill.h"
+#include "region.h"
 #include "region_lease.h"
 #include "region_node.h"
 #include "repair_job.h"
@@ -201,6 +203,13 @@ static void rotten_say(struct repair *p, uint64_t chunk)
 	p->rotten = true;
 }
 
+/* A fill that held writes was given up. (That of one that has ended is seen by replicas_turn().) */
+static void held_go_on(struct replicas *r)
+{
+	if (!mutant("held-untold"))
+		r->w->region_events->replicas_changed(r->w, r->inode);
+}
+
 static void copy_done(struct job *j)
 {
 	struct repair_copy *job = (struct repair_copy *)j;
@@ -208,6 +217,8 @@ static void copy_done(struct job *j)
 
 	if (p) {
 		struct repair_fill *rf = p->of[job->slot];
+		struct replicas *r = p->r;
+		bool held = fill_holds(&rf->fill);
 
 		for (unsigned i = 0; i < job->count; i++)
 			if (job->missing[i])
@@ -218,8 +229,11 @@ static void copy_done(struct job *j)
 		else if (j->result == -EBADMSG)
 			rotten_say(p, job->chunk[0]);
 		fill_copied(&rf->fill, j->result);
-		p->r->turn(p->r, job->slot);
+		held &= !fill_holds(&rf->fill);
+		r->turn(r, job->slot);
 		repair_step(p);
+		if (held)
+			held_go_on(r);
 	}
 	free(job);
 }
@@ -451,15 +465,20 @@ static void repair_begin(struct replicas *r, unsigned node)
 /* Gives up fills that have held writes for too long, or have waited for too long. */
 static void holds_look(struct repair *p, uint64_t now_ns)
 {
+	bool held = false;
+
 	for (unsigned i = 0; i < FILLS; i++) {
 		struct repair_fill *rf = &p->fill[i];
 
 		if (rf->fill.state == FILL_NONE || rf->fill.state >= FILL_DONE ||
 		    now_ns < rf->waits_ns + (fill_holds(&rf->fill) ? HOLD_NS : WAIT_NS))
 			continue;
+		held |= fill_holds(&rf->fill);
 		fill_give_up(&rf->fill);
 		p->r->turn(p->r, rf->slot);
 	}
+	if (held)
+		held_go_on(p->r);
 }
 
 void repair_go_on(struct replicas *r)

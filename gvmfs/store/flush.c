@@ -113,6 +113,15 @@ void flush_piece(struct flush *f, uint32_t pages, uint32_t lost)
 	f->lost |= lost;
 }
 
+int flush_lacks(struct flush *f, uint32_t pages)
+{
+	if (pages & f->pages)
+		return -EAGAIN;
+	f->loses = true;
+	f->lost |= pages;
+	return 0;
+}
+
 /* Sends what was encoded, and f->lost, as a whole chunk. */
 static void lost_go(struct flush *f)
 {
@@ -127,8 +136,7 @@ static void lost_go(struct flush *f)
 /* No node can read what it has of the chunk. */
 static void flush_lose(struct flush *f)
 {
-	f->loses = true;
-	f->lost = ~(f->pages | f->beyond);
+	flush_lacks(f, ~(f->pages | f->beyond));
 	if (flush_encode(f, f->resident ? f->env->scratch(f) : f->data, chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages)))
 		lost_go(f);
 }
@@ -151,16 +159,18 @@ void flush_fetched(struct flush *f, int error)
 
 	if (!error && f->asked & ~(f->fetched | f->lost))
 		error = -EBADMSG;
-	if (error == -EUCLEAN) {
+	if (error == -EUCLEAN && !mutant("lost-retried")) {
 		flush_lose(f);
 		return;
 	}
+	if (mutant("lost-retried") && error == -EUCLEAN)
+		error = -EBADMSG;
 	if (error) {
 		f->env->end(f, error);
 		return;
 	}
 	if (f->sealed && !mutant("sealed-again")) {
-		error = f->env->compose(f);
+		error = f->lost ? f->env->lose(f) : f->env->compose(f);
 		if (error)
 			f->env->end(f, error);
 		else

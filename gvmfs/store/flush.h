@@ -10,7 +10,8 @@
  * holds another base than ours, it gets the whole chunk, once.
  *
  * Where the heads of all copies are damaged, so that no node can read what it has, the pages that are known are sent as
- * a whole chunk, whose others are lost (codec.h): every read of those is an error, until they are written.
+ * a whole chunk, whose others are lost (codec.h): every read of those is an error, until they are written. So it is with
+ * single pages that would have to be fetched, and do not verify wherever they come from.
  *
  * In a sealed region (memnode/SEAL.md) a flush encodes its pages only once. If the whole chunk has
  * to be sent, it is composed of these blocks and of the node's other blocks as they are: so a
@@ -44,7 +45,7 @@ struct flush_env {
 	int (*encode)(struct flush *f, const uint8_t *from, uint32_t blocks);
 	/* Sealed: adds the blocks that get() has fetched, as they are, to those that were encoded. */
 	int (*compose)(struct flush *f);
-	/* Makes what was encoded the whole chunk: f->lost are lost, all others zero. */
+	/* Makes what was encoded the whole chunk, as compose() does: f->lost are lost. */
 	int (*lose)(struct flush *f);
 	/* get() fetches pages of the base into the scratch buffer, and keeps what is encoded.
 	 * send() sends what was encoded, as a change of `base`; 0: as a whole chunk. */
@@ -99,7 +100,7 @@ struct flush {
 	bool delta;	   /* only changed blocks were sent */
 	bool raw;	   /* not compressed: its nodes will do that */
 	bool base_fetched; /* the rest of a block was fetched first */
-	bool loses;	   /* no node could read its copy: the pages that are not here are lost */
+	bool loses;	   /* pages that are not here were found to be on no node any more */
 	uint32_t put_bytes, raw_bytes, zero_pages;
 	struct seal_known seals; /* sealed: of the pages that were sent, for seals_known */
 	/* the writer's own */
@@ -109,6 +110,9 @@ struct flush {
 	struct gvm_get get;
 	unsigned get_from; /* the index in node[] of the node that is asked */
 	unsigned unreadable; /* nodes that found the heads of their copies damaged */
+	unsigned rotten;     /* nodes from which something came that does not verify, or nothing for that reason */
+	bool single;	     /* pages are asked for one by one: */
+	uint32_t left;	     /* those that were not asked for yet */
 	struct flush_put {
 		struct gvm_put put; /* first */
 		struct flush *f;
@@ -124,7 +128,7 @@ struct flush {
 	uint32_t encoded; /* pages */
 	uint32_t asked;	  /* pages of the base that are being fetched */
 	uint32_t fetched; /* those of them that are in the scratch buffer */
-	uint32_t lost;	  /* pages that are sent as lost, or that the base says are */
+	uint32_t lost;	  /* pages that are to be sent as lost */
 };
 
 /* The chunk's index entry after a flush that succeeded: 0 if the chunk is zero and was never sent to the
@@ -142,6 +146,9 @@ static inline uint64_t flush_index_entry(const struct flush *f)
 void flush_start(struct flush *f);
 /* Of the pages that flush_env.get() asked for some are in the scratch buffer, and others are lost. */
 void flush_piece(struct flush *f, uint32_t pages, uint32_t lost);
+/* None of the nodes has a good copy of these. -EAGAIN, to end with: they are here, and were to go along as they are sealed. The
+ * next attempt, whose version was tried before, seals all that is here. */
+int flush_lacks(struct flush *f, uint32_t pages);
 /* flush_env.get() has ended, with 0 or a negative errno. -EUCLEAN: no node can read its copy. */
 void flush_fetched(struct flush *f, int error);
 /* flush_env.send() has ended, with 0 or a negative errno. -EREMCHG: a node has another base. */

@@ -3,6 +3,7 @@
 #include "writer.h"
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "file.h"
 #include "options.h"
 #include "state/sealing.h"
@@ -203,15 +204,18 @@ static int flush_compose(struct flush *f)
 
 static int flush_lose(struct flush *f)
 {
-	struct chunk_parts *room = flush_room(f);
 	uint32_t blocks = chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->lost);
+	uint8_t body[CHUNK_BLOCKS_MAX * CHUNK_LOST_BYTES];
+	struct chunk_head head;
 	int error = 0;
 
 	if (f->sealed)
 		error = seal_encode_lost(f->writer->sealer, blocks, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, f->version,
-					 &room->head, room->body);
+					 &head, body);
 	else
-		chunk_encode_lost(blocks, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &room->head, room->body);
+		chunk_encode_lost(blocks, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &head, body);
+	if (!error)
+		error = chunk_parts_add(flush_room(f), &head, body);
 	return error ? error : flush_compose(f);
 }
 
@@ -236,12 +240,14 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 		     const uint8_t *body)
 {
 	struct flush *f = get->req.arg;
-	uint32_t got = 0;
+	uint32_t got = 0, lost;
 	int r = piece_decode(f, version, head, body, &got);
 
 	if (r && r != -ENODATA)
 		return r;
-	flush_piece(f, got, r ? chunk_pages_of_blocks(head->block_shift, head->block_mask) & ~got : 0);
+	lost = chunk_pages_of_blocks(head->block_shift, head->block_mask) & ~got;
+	/* (Sealed, what is lost goes along as it is.) */
+	flush_piece(f, f->sealed ? got | lost : got, f->sealed ? 0 : lost);
 	return 0;
 }
 
@@ -369,9 +375,31 @@ again:
 	return over;
 }
 
-/* ---- GET, from the first of the nodes that answers it */
+/* ---- GET, from the first of the nodes that answers it; or, if none has all of it as it was stored, page by page */
 
 static int get_ask(struct flush *f, unsigned from);
+
+static void single_next(struct flush *f)
+{
+	int error;
+
+	f->get.what.page_mask = f->left & -f->left;
+	f->left &= f->left - 1;
+	f->rotten = 0;
+	error = get_ask(f, 0);
+	if (error)
+		flush_fetched(f, error);
+}
+
+static void single_end(struct flush *f, int error)
+{
+	if (error == -EBADMSG && f->all && f->rotten == f->nodes)
+		error = flush_lacks(f, f->get.what.page_mask);
+	if (error || !f->left)
+		flush_fetched(f, error);
+	else
+		single_next(f);
+}
 
 static void get_done(struct gvm_req *req)
 {
@@ -381,10 +409,21 @@ static void get_done(struct gvm_req *req)
 	wait_end(f);
 	if (error != -ETIMEDOUT)
 		heard(f);
+	f->rotten += error == -EBADMSG;
 	f->unreadable += error == -EBADMSG && req->detail; /* the node knows the version, and nothing else */
 	if (error && error != -EKEYREVOKED && f->get_from + 1 < f->nodes && !get_ask(f, f->get_from + 1))
 		return;
-	flush_fetched(f, f->all && f->unreadable == f->nodes ? -EUCLEAN : error);
+	if (f->single) {
+		single_end(f, error);
+	} else if (f->unreadable == f->nodes) {
+		flush_fetched(f, f->all ? -EUCLEAN : error);
+	} else if (error == -EBADMSG && !mutant("rot-undivided")) {
+		f->single = true;
+		f->left = f->get.what.page_mask;
+		single_next(f);
+	} else {
+		flush_fetched(f, error);
+	}
 }
 
 static int get_ask(struct flush *f, unsigned from)
@@ -403,7 +442,8 @@ static int get_ask(struct flush *f, unsigned from)
 static int flush_get(struct flush *f, uint32_t pages)
 {
 	chunk_parts_begin(flush_room(f), f->sealed);
-	f->unreadable = 0;
+	f->rotten = f->unreadable = 0;
+	f->single = false;
 	f->get.on_piece = get_piece;
 	f->get.what = (struct gvm_get_req){
 		.region = f->region,

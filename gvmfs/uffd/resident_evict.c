@@ -241,6 +241,19 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, copies_mended, ((const struct eviction *)f)->mends && f->pages == ~0u);
 }
 
+/* Pages that the flush did not have are on no node any more. Some may have come since: from before the nodes' copies were damaged. */
+static void chunk_lost(struct resident *r, uint64_t c, const struct flush *f)
+{
+	struct chunk *k = &r->chunk[c];
+
+	r->env->report(r, c, "write-back of a part", -ENODATA);
+	k->lost = true;
+	if (r->mark[c].filled & ~f->pages && !mutant("come-since-forgotten")) {
+		hashes_forget(r, c);
+		k->rotten = true;
+	}
+}
+
 /* The node has the pages that the flush read. */
 static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flush *f)
 {
@@ -252,8 +265,7 @@ static void chunk_acknowledged(struct resident *r, uint64_t c, const struct flus
 	if (!f->clean)
 		r->env->index(r, c, entry);
 	if (f->loses)
-		r->env->report(r, c, "write-back of a part", -ENODATA);
-	r->chunk[c].lost |= f->loses;
+		chunk_lost(r, c, f);
 	/* Nothing was sent under f->version, so no node can hold it. */
 	if (f->clean || !entry)
 		r->env->mark64(r, &r->mark[c].tried, f->base & GVM_VERSION_MASK);

@@ -21,6 +21,7 @@ void nodes_mix(struct mixture *mix)
 
 	mixture_vary(mix, some, sizeof(some) / sizeof(*some), 1ull << E_TALK | 1ull << E_START);
 	cluster_nodes = 2 + !pick(3);
+	cluster_rots_all = !pick(3);
 	full = !pick(4);
 	slow = !pick(3);
 }
@@ -63,7 +64,7 @@ void nodes_choose(struct event *e)
 		e->a = pick(cluster.nodes);
 		break;
 	case E_ROT:
-		e->a = pick(cluster.nodes);
+		e->a = pick(3) ? pick(cluster.nodes) : NODES_MAX;
 		e->b = pick(W_PAGES + W_PAGES / 8);
 		break;
 	default:

@@ -17,6 +17,7 @@ void cluster_init(unsigned nodes)
 {
 	memset(&cluster, 0, sizeof(cluster));
 	cluster.nodes = nodes;
+	cluster.rots_all = cluster_rots_all;
 	cluster.region = (struct gvm_id){ { 7 } };
 	for (unsigned i = 0; i < nodes; i++)
 		cluster.node[i].id = life_new();
@@ -42,6 +43,11 @@ unsigned slot_replica(unsigned slot, unsigned node)
 uint32_t copy_rotten(const struct copy *copy)
 {
 	return copy->version & GVM_VERSION_ZERO ? 0 : copy->head_rotten ? ~0u : copy->rotten;
+}
+
+uint32_t copy_bad(const struct copy *copy)
+{
+	return copy_rotten(copy) | (copy->version & GVM_VERSION_ZERO ? 0 : copy->lost);
 }
 
 bool node_is_member(unsigned node, uint64_t chunk)
@@ -133,13 +139,20 @@ static void blocks_take(struct copy *copy, const struct chunk_head *head, const 
 {
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
 		if (head->block_mask >> p & 1) {
-			memcpy(&copy->content[p], body, GVM_PAGE_BYTES);
-			copy->hash[p] = head->block[p].hash;
+			bool lost = chunk_block_is_lost(&head->block[p]);
+
 			copy->rotten &= ~(1u << p);
-			body += GVM_PAGE_BYTES;
+			copy->lost &= ~(1u << p);
+			copy->lost |= (uint32_t)lost << p;
+			copy->content[p] = LOST;
+			if (!lost)
+				memcpy(&copy->content[p], body, GVM_PAGE_BYTES);
+			copy->hash[p] = head->block[p].hash;
+			body += head->block[p].bytes;
 		} else if (whole || head->zero_map >> p & 1) {
 			copy->content[p] = copy->hash[p] = 0;
 			copy->rotten &= ~(1u << p);
+			copy->lost &= ~(1u << p);
 		}
 	}
 }
@@ -261,7 +274,7 @@ unsigned node_copies(uint32_t page, uint64_t content[W_COPIES])
 	for (unsigned i = 0; i < cluster.nodes; i++) {
 		const struct copy *copy = &cluster.node[i].copy[c];
 
-		if (node_is_member(i, c) && !(copy_rotten(copy) >> p & 1))
+		if (node_is_member(i, c) && !(copy_bad(copy) >> p & 1))
 			content[count++] = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
 	}
 	return count;
@@ -284,10 +297,38 @@ static bool member_lacks(uint64_t c)
 	return false;
 }
 
+/* What has become of a chunk's pages that no member has any more. */
+static const char *fate_look(uint64_t c)
+{
+	uint32_t here = world.mark[c].filled, left = cluster.fate[c].here & ~here, lost = 0, said = 0;
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t has[W_COPIES];
+
+		if (!node_copies((uint32_t)c * GVM_CHUNK_PAGES + p, has))
+			lost |= 1u << p;
+	}
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		said |= node_is_member(i, c) ? cluster.node[i].copy[c].lost : 0;
+	cluster.fate[c].here = here;
+	cluster.fate[c].told &= (lost & here) != 0;
+	cluster.fate[c].lost = lost & ~here;
+	cluster.fate[c].ever |= lost & ~here;
+	if (left & lost & said)
+		return "a page that was here was given up";
+	return left & lost && cluster.fate[c].told ? "a page has left that no node has, and that was known" : NULL;
+}
+
 const char *nodes_check(void)
 {
+	const char *wrong = NULL;
+
+	for (uint64_t c = 0; c < W_CHUNKS && !wrong && cluster.rots_all; c++)
+		wrong = fate_look(c);
+	if (wrong)
+		return wrong;
 	for (uint32_t page = 0; page < W_PAGES; page++)
-		if (world.page[page].poisoned)
+		if (world.page[page].poisoned && !(cluster.fate[page / GVM_CHUNK_PAGES].ever >> page % GVM_CHUNK_PAGES & 1))
 			return "a read failed, though there is a good copy";
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		if (member_lacks(c))
@@ -302,7 +343,7 @@ void nodes_print(void)
 
 		printf("node %u: down %d deaf %d renewed %d, rotten\tversions", i, n->down, n->deaf, n->renewed);
 		for (uint64_t c = 0; c < W_CHUNKS; c++)
-			printf(" %llu:%x:%llx", (unsigned long long)c, copy_rotten(&n->copy[c]),
+			printf(" %llu:%x:%x:%llx", (unsigned long long)c, copy_rotten(&n->copy[c]), n->copy[c].lost,
 			       (unsigned long long)n->copy[c].version);
 		printf("\n");
 	}

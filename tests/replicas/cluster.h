@@ -11,14 +11,17 @@
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
  * copy of each chunk on a member of its view that answers. Where that one is left out afterwards (it was slow), the chunk may
- * be lost by right (gvmfs takes no pages from several copies that are all rotten): then the region fails, and only its end is
- * looked at.
+ * be lost by right: then the region fails, and only its end is looked at.
+ *
+ * In some episodes anything may rot. A page of which no member has a good copy while it is not here is lost by right then, and
+ * an access to it may fail, until it is written.
  *
  * What must hold (nodes_check()), beside what the world checks:
  *
  *	- one version of a chunk is the same bytes on all nodes;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
- *	- no read fails.
+ *	- no read fails, but of a page that was lost by right;
+ *	- what is here, and rotten on all nodes, does not leave if that was known.
  */
 #ifndef REPLICAS_CLUSTER_H
 #define REPLICAS_CLUSTER_H
@@ -30,6 +33,7 @@
 #define NODES_MAX 3u
 #define SLOTS	  4u
 #define NR	  1u /* the region's inode */
+#define LOST	  (~0ull - 2) /* the content of a page that a copy says is lost */
 #define PAST_MAX  64u /* versions of a chunk, of which is remembered what they are */
 
 /* Of a chunk. The hash of a page that is rotten is not its content's. */
@@ -38,6 +42,7 @@ struct copy {
 	uint64_t content[GVM_CHUNK_PAGES];
 	uint64_t hash[GVM_CHUNK_PAGES]; /* 0: the page is zero */
 	uint32_t rotten; /* pages */
+	uint32_t lost;	 /* pages that are said to be */
 	bool head_rotten;
 };
 
@@ -59,6 +64,13 @@ struct cluster {
 	struct node node[NODES_MAX];
 	struct gvm_id region;
 	uint64_t words[SLOTS]; /* the journal's: views.h */
+	bool rots_all;	       /* also last copies */
+	struct {
+		uint32_t here;	/* pages, when they were last looked at */
+		uint32_t lost;	/* that are, by right */
+		uint32_t ever;	/* that were at some time */
+		bool told;	/* it is known that what is here is rotten on all nodes */
+	} fate[W_CHUNKS];
 	unsigned lives;
 	/* What the last versions of each chunk were, wherever they first came to be. */
 	struct past_version {
@@ -70,6 +82,7 @@ struct cluster {
 
 extern struct cluster cluster;
 extern unsigned cluster_nodes; /* that the next world has */
+extern bool cluster_rots_all;
 
 /* ---- cluster.c: the nodes. Results are as the client library gives them. */
 
@@ -80,6 +93,8 @@ unsigned slot_replica(unsigned slot, unsigned node);
 unsigned slot_node(unsigned slot, unsigned replica);
 /* Of pages whose content is not what was stored. */
 uint32_t copy_rotten(const struct copy *copy);
+/* Or that are lost. */
+uint32_t copy_bad(const struct copy *copy);
 
 int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_head *head, const uint8_t *body,
 	     uint64_t *detail);

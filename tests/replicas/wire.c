@@ -276,6 +276,7 @@ static int get_serve(struct box *box, const struct node *n)
 
 	if (r)
 		return r;
+	box->detail = 0; /* of errors only */
 	box->copy = *copy;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES && !(copy->version & GVM_VERSION_ZERO); p++)
 		if (box->what.get.page_mask >> p & 1 && copy->hash[p])
@@ -348,9 +349,14 @@ static void piece_make(const struct copy *copy, uint32_t pages, struct chunk_hea
 			head->zero_map |= 1u << p;
 		} else if (pages >> p & 1) {
 			head->block_mask |= 1u << p;
-			head->block[p] = (struct chunk_block){ .bytes = GVM_PAGE_BYTES, .raw = true, .hash = copy->hash[p] };
-			memcpy(body + head->body_bytes, &copy->content[p], GVM_PAGE_BYTES);
-			head->body_bytes += GVM_PAGE_BYTES;
+			bool lost = copy->lost >> p & 1;
+
+			head->block[p] = (struct chunk_block){ .bytes = lost ? CHUNK_LOST_BYTES : GVM_PAGE_BYTES, .raw = !lost,
+							       .hash = copy->hash[p] };
+			memset(body + head->body_bytes, 0, GVM_PAGE_BYTES);
+			if (!lost)
+				memcpy(body + head->body_bytes, &copy->content[p], GVM_PAGE_BYTES);
+			head->body_bytes += head->block[p].bytes;
 		}
 	}
 }
@@ -510,15 +516,14 @@ static bool lose(const struct event *e)
 	return true;
 }
 
-/* b: the page; those of the high half: the chunk's head. */
-static bool rot(const struct event *e)
+static bool node_rot(unsigned node, const struct event *e)
 {
 	uint64_t c = e->b / GVM_CHUNK_PAGES % W_CHUNKS;
 	unsigned p = e->b % GVM_CHUNK_PAGES;
-	struct copy *copy = &cluster.node[e->a].copy[c];
+	struct copy *copy = &cluster.node[node].copy[c];
 
-	if (e->a >= cluster.nodes || !copy->version || copy->version & GVM_VERSION_ZERO || !copy->hash[p] ||
-	    copy_rotten(copy) >> p & 1 || (world.index[c] && !chunk_is_safe(c, e->a)))
+	if (!copy->version || copy->version & GVM_VERSION_ZERO || !copy->hash[p] ||
+	    copy_bad(copy) >> p & 1 || (world.index[c] && !cluster.rots_all && !chunk_is_safe(c, node)))
 		return false;
 	if (e->b >= W_PAGES) {
 		copy->head_rotten = true;
@@ -527,6 +532,16 @@ static bool rot(const struct event *e)
 		copy->rotten |= 1u << p;
 	}
 	return true;
+}
+
+/* b: the page; those of the high half: the chunk's head. a: NODES_MAX: on all nodes. */
+static bool rot(const struct event *e)
+{
+	bool some = false;
+
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		some |= (e->a == i || (e->a == NODES_MAX && cluster.rots_all)) && node_rot(i, e);
+	return some;
 }
 
 /* ---- a worker's life */

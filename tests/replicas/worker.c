@@ -37,6 +37,7 @@
 static const struct options opts = { .repair_rate = 1000, .writers = 1 };
 
 unsigned cluster_nodes = 2;
+bool cluster_rots_all;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -67,9 +68,15 @@ static void fenced(struct worker *w, struct inode *i)
 
 static bool chunk_rotten(struct worker *w, struct inode *i, uint64_t chunk, bool *news)
 {
+	bool all;
+
 	(void)w;
 	(void)i;
-	return !world.closed && resident_rotten(&world.r, chunk, news);
+	if (world.closed)
+		return false;
+	all = resident_rotten(&world.r, chunk, news);
+	cluster.fate[chunk].told |= world.r.chunk[chunk].rotten;
+	return all;
 }
 
 static const struct region_events events = { .replicas_changed = replicas_changed, .fenced = fenced,
@@ -480,6 +487,8 @@ static void worker_end(void)
 
 void nodes_killed(void)
 {
+	for (uint64_t c = 0; c < W_CHUNKS; c++)
+		cluster.fate[c].told = false; /* that is found anew */
 	wires_killed();
 	worker_end();
 }
@@ -542,7 +551,7 @@ void nodes_turn(void)
 
 void nodes_lose(void)
 {
-	if (disks[NR].failed || !chunks_are_lost())
+	if (disks[NR].failed || cluster.rots_all || !chunks_are_lost())
 		return;
 	disks[NR].failed = true;
 	env_fail(&world.r, 0, -EBADMSG);

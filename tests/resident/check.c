@@ -61,8 +61,9 @@ const char *world_read_check(void)
 		const struct resident *r = &world.r;
 		uint64_t c = page / GVM_CHUNK_PAGES;
 		bool here = resident_has_page(r, c, page % GVM_CHUNK_PAGES);
+		uint64_t has[W_COPIES];
 
-		if (resident_is_changing(r, (uint64_t)page * GVM_PAGE_BYTES, GVM_PAGE_BYTES) || world_is_in_request(page))
+		if ((!here && !node_copies(page, has)) || resident_is_changing(r, (uint64_t)page * GVM_PAGE_BYTES, GVM_PAGE_BYTES) || world_is_in_request(page))
 			continue;
 		if (!reads_as(page, here ? page_read(page) : node_read(page)))
 			return "a program reads an old page while a call waits";
@@ -94,11 +95,11 @@ static const char *hashes_check(uint64_t c)
 		return NULL;
 	hashes_spread(k, all);
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
-		uint64_t has = node_read((uint32_t)c * GVM_CHUNK_PAGES + p);
+		uint64_t has[W_COPIES];
 
-		if (!(k->known >> p & 1))
+		if (!(k->known >> p & 1) || !node_copies((uint32_t)c * GVM_CHUNK_PAGES + p, has))
 			continue;
-		hash_page((const uint8_t *)&has, world.r.seed, &hash);
+		hash_page((const uint8_t *)&has[0], world.r.seed, &hash);
 		if (XXH128_isEqual(hash, all[p]))
 			continue;
 		if (world_trace)

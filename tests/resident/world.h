@@ -174,7 +174,7 @@ enum event_kind {
 	E_TAKE,	   /* the rival takes an eviction; a: a fetch */
 	E_GIVE,	   /* the same: gives one back */
 	E_ROT,	   /* a: chunk, b: which of its pages, on the node, of one that is all here: that is found out. Or (tests/replicas)
-		    * a: node, b: page */
+		    * a: node, or all of them, b: page */
 	/* Of several nodes (tests/replicas): */
 	E_PASS,	   /* a: so many us pass */
 	E_DOWN,	   /* a: node: its connections break */

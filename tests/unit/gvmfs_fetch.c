@@ -198,6 +198,69 @@ static void what_does_not_verify_is_told(void)
 	CHECK(!rotten[0]);
 }
 
+static uint32_t page_asked(unsigned node)
+{
+	return conns[node].get->what.page_mask;
+}
+
+/* Each of two copies has a rotten page, another one: page by page all of it can be had, the awaited one first. */
+static void pages_come_from_wherever_they_are_good(void)
+{
+	begin(2);
+	fetch.what.page_mask = conns[0].get->what.page_mask = 0xe;
+	fetch.what.want_page = 2;
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	CHECK_EQ(page_asked(0), 4);
+	CHECK_EQ(conns[0].get->what.want_page, 2);
+	answer(0, -EBADMSG);
+	CHECK_EQ(page_asked(1), 4);
+	piece_comes(1);
+	answer(1, 0);
+	CHECK_EQ(page_asked(0), 2);
+	answer(0, 0);
+	CHECK_EQ(page_asked(0), 8);
+	answer(0, 0);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, 0);
+	CHECK(rotten[0] == 1 && rotten[1] == 1 && !lost);
+	/* One that none has is an error, and does not keep the others; a node that is silent ends it. */
+	begin(2);
+	fetch.what.page_mask = 6;
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	CHECK_EQ(page_asked(0), 4);
+	answer(0, 0);
+	CHECK_EQ(result, -EBADMSG);
+	CHECK_EQ(lost, 2);
+	begin(2);
+	fetch.what.page_mask = 6;
+	answer(0, -EBADMSG);
+	answer(1, -EBADMSG);
+	answer(0, -ETIMEDOUT);
+	answer(1, -EBADMSG);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, -ETIMEDOUT);
+}
+
+/* What is said to be lost is so on all nodes: the rest comes, and no other is asked. */
+static void lost_pages_are_asked_for_once(void)
+{
+	begin(2);
+	fetch.what.page_mask = 6;
+	piece_says = -ENODATA;
+	CHECK_EQ(piece_comes(0), 0);
+	piece_says = 0;
+	CHECK_EQ(piece_comes(0), 0);
+	answer(0, 0);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, -ENODATA);
+	CHECK_EQ(conns[1].asked, 0);
+	CHECK(!rotten[0]);
+}
+
 static void a_slow_first_node_may_still_win(void)
 {
 	begin(2);
@@ -538,6 +601,8 @@ static const struct check_test tests[] = {
 	{"a-slow-node-is-hedged-once", a_slow_node_is_hedged_once},
 	{"an-error-turns-to-the-next-at-once", an_error_turns_to_the_next_at_once},
 	{"the-first-error-is-told-when-all-fail", the_first_error_is_told_when_all_fail},
+	{"pages-come-from-wherever-they-are-good", pages_come_from_wherever_they_are_good},
+	{"lost-pages-are-asked-for-once", lost_pages_are_asked_for_once},
 	{"a-slow-first-node-may-still-win", a_slow_first_node_may_still_win},
 	{"a-fenced-writer-asks-nobody-else", a_fenced_writer_asks_nobody_else},
 	{"a-cancelled-fetch-leaves-nothing", a_cancelled_fetch_leaves_nothing},

@@ -368,6 +368,18 @@ static void what_is_lost_stays_lost(void)
 	CHECK_EQ(wire.encoded, ~0xfu);
 	CHECK_EQ(wire.lost, 0xf);
 	CHECK(!flush.loses);
+	/* Pages that no node has any more are so from now on; those that are here are not. */
+	slot_setup(0xf0, BASE);
+	flush_start(&flush);
+	flush_sent(&flush, -EREMCHG);
+	flush_start(&flush);
+	flush_piece(&flush, 0xffffff03, 0);
+	CHECK_EQ(flush_lacks(&flush, 0x10), -EAGAIN);
+	CHECK_EQ(flush_lacks(&flush, 0x4), 0);
+	CHECK_EQ(flush_lacks(&flush, 0x8), 0);
+	flush_fetched(&flush, 0);
+	CHECK_EQ(wire.lost, 0xc);
+	CHECK(flush.loses);
 	slot_setup(0xf0, BASE);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
