@@ -103,7 +103,7 @@ struct slot *slots_sealed(const struct slots *s, const struct inode *inode, uint
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page);
 /* Which pages of a chunk are in slots, or spilled (bit p: page p). */
 uint32_t slots_pages(const struct slots *s, const struct inode *inode, uint64_t chunk);
-/* The inode's first chunk at or after `chunk` that has a slot, or spilled pages; ~0: none. */
+/* The inode's first chunk at or after `chunk` that has a slot, or may have spilled pages (spill_next_chunk()); ~0: none. */
 uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint64_t chunk);
 /* The lowest order number of an inode's slots and of what it has spilled; ~0: it has none. */
 uint64_t slots_oldest(const struct slots *s, const struct inode *inode);

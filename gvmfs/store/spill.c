@@ -9,6 +9,9 @@
 #include <string.h>
 
 #define TIDY_PLACES 16u
+#ifndef SPILL_LOOKS
+#define SPILL_LOOKS 512u /* at places or chunks, at a time: faults wait meanwhile */
+#endif
 
 static struct spill_place **bucket_of(const struct spill *p, const struct inode *inode, uint64_t chunk)
 {
@@ -27,8 +30,13 @@ struct spill_place *spill_find(const struct spill *p, const struct inode *inode,
 uint64_t spill_next_chunk(const struct spill *p, const struct inode *inode, uint64_t chunk)
 {
 	const struct spill_share *of;
-	uint64_t best = ~0ull;
+	uint64_t best = ~0ull, end = chunk + SPILL_LOOKS;
 
+	if (inode->spilled > SPILL_LOOKS) {
+		while (chunk < end && !spill_find(p, inode, chunk))
+			chunk++;
+		return chunk;
+	}
 	TAILQ_FOREACH(of, &p->shares, in) {
 		const struct spill_place *place;
 

@@ -77,7 +77,8 @@ static inline uint8_t *spill_data(const struct spill *p, const struct spill_plac
 
 /* NULL: nothing of the chunk is spilled. */
 struct spill_place *spill_find(const struct spill *p, const struct inode *inode, uint64_t chunk);
-/* The inode's first chunk at or after `chunk` of which something is spilled; ~0: none. */
+/* The inode's first chunk at or after `chunk` of which something is spilled; ~0: none. Where the inode has very many places
+ * and the next chunks none, one further on is named, whatever is spilled of it. */
 uint64_t spill_next_chunk(const struct spill *p, const struct inode *inode, uint64_t chunk);
 /* The lowest order number of an inode's places; ~0: it has none. */
 uint64_t spill_oldest(const struct spill *p, const struct inode *inode);

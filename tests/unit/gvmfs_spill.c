@@ -188,7 +188,25 @@ static void one_node_leaves_room_for_others(void)
 		places++;
 	CHECK_EQ(places, JOURNAL_SPILL / 2);
 	CHECK(spill(1, 1000, &node_b, 0, 1));
-	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], places), 1000);
+}
+
+/* Of many places not all are looked at. */
+static void next_chunk_is_not_passed_over(void)
+{
+	setup(1000);
+	for (unsigned i = 0; i < 15; i++)
+		spill(1, 100 * i, &node_a, 0, 1);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 0), 0);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 901), 1000);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 1401), ~0ull);
+	spill(1, 1401, &node_a, 0, 1);
+	spill(1, 1402, &node_a, 0, 1);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 1401), 1401);
+	for (uint64_t at = 901, n = 0; at != 1000; n++) {
+		at = spill_next_chunk(&s.spill, &inodes[1], at);
+		CHECK(at <= 1000 && n < 10);
+		at += at != 1000;
+	}
 }
 
 static void places_come_free_and_are_used_again(void)
@@ -291,6 +309,7 @@ static const struct check_test tests[] = {
 	{ "newest-page-counts", newest_page_counts },
 	{ "slot-takes-over-what-was-spilled", slot_takes_over_what_was_spilled },
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
+	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
 	{ "places-come-free-and-are-used-again", places_come_free_and_are_used_again },
 	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
 };
