@@ -261,6 +261,9 @@ struct resident {
 	bool detached;	  /* it has said that its mapping is gone */
 	bool memory_gone; /* the client's memory is gone too: no process can change the pages any more */
 	bool draining;
+	bool dropping; /* draining: what is here is dropped, not written back */
+	uint64_t end_next; /* draining: the chunk where the pass over all of them goes on */
+	uint64_t end_lost; /* chunks that the pass has dropped */
 	bool aborted;
 	uint64_t unmapped_ns; /* part of its mapping is gone: when it must have left; 0: all is there */
 	/* When to ask again whether the client's memory is gone, and when to log that it is not. */

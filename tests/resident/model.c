@@ -230,6 +230,7 @@ static void put_chunks(void)
 	    (uint64_t)(r->pinned_row > r->busy) << 11 | (uint64_t)r->syncing << 12 |
 	    (uint64_t)(r->syncing ? r->sync_next : 0) << 16 | (uint64_t)(r->syncing ? r->sync_sent : 0) << 24 | (uint64_t)r->local << 32);
 	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
+	put((uint64_t)r->dropping << 32 | r->end_next);
 }
 
 static void put_wires(void)
