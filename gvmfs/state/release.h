@@ -30,8 +30,8 @@ bool holder_lives(int channel);
  */
 bool release_apart(const int *fds, unsigned count, const struct journal *j);
 
-/* Closes a descriptor (-1: none), which waits for nobody but may take long, in a thread of its own; here if there can be
- * none. */
+/* Closes a descriptor (-1: none), which waits for nobody but may take long, in a thread of its own; here if there can
+ * be none. */
 void release_aside(int fd);
 
 /* Shuts the connection down, so that no message can arrive any more, and reads its queue. True: no message in it has

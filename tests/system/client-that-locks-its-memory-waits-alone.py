@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A client that holds a lock for ever, that of its own memory or of its memfd, or makes calls into its memfd long
-without a lock, keeps nobody else waiting, whatever gvmfs was just doing there: guests are served by the same worker, at the same speed, others come, a
-worker that is killed is replaced. When the lock is free the client goes on, and nothing of its region is lost."""
+without a lock, keeps nobody else waiting, whatever gvmfs was just doing there: guests are served by the same worker,
+at the same speed, others come, a worker that is killed is replaced. When the lock is free the client goes on, and nothing of its region is lost."""
 
 import os
 import signal
@@ -65,7 +65,8 @@ def is_kept_waiting(l, mount, honest, how, at):
     locked = faults_seconds(honest, at + ROUNDS)
     late = goes_on(l, mount, honest, "late-" + how)
     expect(mount.worker() == worker, "another worker serves")
-    expect(min(locked) < 20 * max(quiet), "1 MiB takes %s s, and %s s beside a client that holds gvmfs up", quiet, locked)
+    expect(min(locked) < 20 * max(quiet), "1 MiB takes %s s, and %s s beside a client that holds gvmfs up", quiet,
+           locked)
     return stranger, theirs, process, late
 
 

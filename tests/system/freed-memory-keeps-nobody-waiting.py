@@ -63,7 +63,7 @@ def guest_begins(l, mount, name):
 
 
 def guest_ends(mount, guest, name, honest, threads):
-    """What each of these threads, (process, thread), spends on it. The region is deleted, so nothing is written back."""
+    """What each of these threads, (process, thread), spends on it. Nothing is written back: the region is deleted."""
     os.unlink(mount.file(name))
     before, had = [cpu_seconds(*thread) for thread in threads], [memories(pid) for pid, _ in threads]
     guest.process.signal(signal.SIGKILL)

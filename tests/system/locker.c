@@ -10,8 +10,8 @@
  *
  *	locker maps FILE PID BYTES 3<>REGION	it has a page of the memfd mapped very often, and frees it again and again
  *
- * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). A locker says "locked" just before
- * it takes the lock, and has it when the server says that a request waits. At SIGUSR1 another process
+ * under LD_PRELOAD=libgvm-preload.so; PID is the filesystem's server (unanswering.c). A locker says "locked" just
+ * before it takes the lock, and has it when the server says that a request waits. At SIGUSR1 another process
  * writes to the region, which gvmfs brings into the client's memory. When the lock is free
  * again it writes to all of the region but the first 128 KiB, and says "done".
  */
