@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define TICK_NS	    50000000ull
+#define LOOK_MAX    4u /* regions in one go, during which faults wait */
 #define RETURN_NS   1000000000ull /* a node that failed a request stays bad for at least this long */
 #define RECORD_NS   1000000000ull /* deadline for a node to record a view; then it is asked again, if need be */
 #define AGAIN_NS    1000000000ull /* before a node that could not record a view for now is asked again */
@@ -192,6 +193,8 @@ static void replicas_free(struct inode *inode)
 		LIST_REMOVE(rc, entry);
 		free(rc);
 	}
+	if (inode->replicas->w->replicas_next == inode->replicas)
+		inode->replicas->w->replicas_next = LIST_NEXT(inode->replicas, entry);
 	LIST_REMOVE(inode->replicas, entry);
 	repair_end(inode->replicas);
 	drain_end(inode->replicas);
@@ -605,14 +608,33 @@ static void singles_open(struct worker *w)
 			replicas_open(w, inode);
 }
 
-/* Events of a slot are handled when they happen. A look at all slots takes a while, during which faults wait: that is
- * done every TICK_NS only. Repairs and moves go on with each call. */
+/* Goes on with a round of looks, from where it stopped. */
+static void regions_look(struct worker *w, uint64_t now_ns)
+{
+	bool alone = host_is_alone(w, now_ns);
+
+	for (unsigned n = 0; w->replicas_next && n < LOOK_MAX; n++) {
+		struct replicas *r = w->replicas_next;
+
+		w->replicas_next = LIST_NEXT(r, entry);
+		/* A worker that has just started is not connected to any node yet. */
+		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
+			r->alone_ns = now_ns;
+		region_look(r, now_ns);
+	}
+}
+
+/* Events of a slot are handled when they happen. A look at all slots of all regions takes a while, during which faults
+ * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call. */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
 	uint64_t due_ns, balance_ns;
-	bool alone;
 
+	if (w->replicas_next) {
+		regions_look(w, now_ns);
+		return w->replicas_next ? now_ns : w->replicas_due_ns;
+	}
 	if (now_ns < w->replicas_due_ns) {
 		LIST_FOREACH (r, w->replicas, entry) {
 			if (r->repair && !r->closing)
@@ -628,17 +650,12 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 	balance_ns = balance_poll(w, now_ns);
 	while (waits_end(w))
 		;
-	alone = !LIST_EMPTY(w->replicas) && host_is_alone(w, now_ns);
-	LIST_FOREACH (r, w->replicas, entry) {
-		/* A worker that has just started is not connected to any node yet. */
-		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
-			r->alone_ns = now_ns;
-		region_look(r, now_ns);
-	}
-	w->replicas_due_ns = LIST_EMPTY(w->replicas) ? 0 : now_ns + TICK_NS;
-	if (!LIST_EMPTY(w->replicas))
-		return w->replicas_due_ns;
-	return due_ns < balance_ns ? due_ns : balance_ns;
+	w->replicas_next = LIST_FIRST(w->replicas);
+	w->replicas_due_ns = w->replicas_next ? now_ns + TICK_NS : 0;
+	if (!w->replicas_next)
+		return due_ns < balance_ns ? due_ns : balance_ns;
+	regions_look(w, now_ns);
+	return w->replicas_next ? now_ns : w->replicas_due_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)

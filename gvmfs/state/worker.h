@@ -63,7 +63,8 @@ struct worker {
 	struct rot *rot;
 	struct balance *balance;
 	struct scrub *scrub;
-	uint64_t replicas_due_ns;	/* when replicas_tick() has to look at them again; 0: now */
+	struct replicas *replicas_next;	/* where replicas_tick() goes on with its round of looks at them; NULL: it is done */
+	uint64_t replicas_due_ns;	/* when the next round has to begin; 0: now */
 	struct residents *residents;
 	struct handshakes *handshakes;
 	struct sessions *sessions;

@@ -25,6 +25,7 @@
 #define NODES	3u
 #define SLOTS	4u /* slot s is on nodes s % 3 and (s + 1) % 3 */
 #define NR	1u
+#define REGIONS	12u /* with the first of them */
 #define CALLS	64u
 #define FLUSHES 8u
 #define MS	1000000ull
@@ -38,8 +39,8 @@ struct gvm_conn {
 
 static uint64_t now_ns;
 static struct gvm_conn conns[NODES];
-static struct journal_inode disks[NR + 1];
-static uint64_t words[(NR + 1) * RECORD_SLOTS];
+static struct journal_inode disks[NR + REGIONS];
+static uint64_t words[(NR + REGIONS) * RECORD_SLOTS];
 static struct journal journal = {.inodes = disks, .views = words};
 static struct inodes inodes = {.j = &journal};
 static struct inode inode;
@@ -257,6 +258,42 @@ static void regions_are_looked_at_now_and_then(void)
 	CHECK(!inode.replicas->node[0].down_ns);
 	tick(50);
 	CHECK_EQ(inode.replicas->node[0].down_ns, now_ns);
+}
+
+static unsigned looked_at(const struct inode *of)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < REGIONS; i++)
+		n += of[i].replicas->node[0].down_ns != 0;
+	return n;
+}
+
+/* The same with many regions: as a whole that would take milliseconds. */
+static void regions_are_looked_at_in_pieces(void)
+{
+	static struct inode others[REGIONS];
+	unsigned before = 0, now = 0;
+	uint64_t begun;
+
+	setup();
+	for (unsigned i = 0; i < REGIONS; i++) {
+		disks[NR + i] = disks[NR];
+		memcpy(words + (NR + i) * RECORD_SLOTS, words + NR * RECORD_SLOTS, SLOTS * sizeof(*words));
+		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
+		replicas_open(&worker, &others[i]);
+	}
+	while (replicas_tick(&worker, now_ns) == now_ns)
+		;
+	conns[0].state = GVM_CONN_CONNECTING;
+	begun = now_ns += 50 * MS;
+	for (; now < REGIONS; before = now, now_ns += MS) {
+		uint64_t due = replicas_tick(&worker, now_ns);
+
+		now = looked_at(others);
+		CHECK(now > before && now - before < REGIONS / 2);
+		CHECK_EQ(due, now < REGIONS ? now_ns : begun + 50 * MS);
+	}
 }
 
 static uint8_t members(unsigned slot)
@@ -646,6 +683,7 @@ static void a_bad_member_is_read_last(void)
 
 static const struct check_test tests[] = {
 	{"regions-are-looked-at-now-and-then", regions_are_looked_at_now_and_then},
+	{"regions-are-looked-at-in-pieces", regions_are_looked_at_in_pieces},
 	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
 	{"a-node-that-refuses-a-view-is-not-asked-again-at-once", a_node_that_refuses_a_view_is_not_asked_again_at_once},
