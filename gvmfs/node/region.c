@@ -357,6 +357,16 @@ static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf
 	return buf;
 }
 
+/* Apart from all else that there is to report, so that it is not left out. */
+static void lost_report(struct inode *inode, uint64_t chunk, const char *what, uint64_t now)
+{
+	if (inode->lost_ns && now - inode->lost_ns < REPORT_EVERY_NS)
+		return;
+	inode->lost_ns = now;
+	log_error(inode->disk->rec.name, "%s of chunk %llu, from byte %llu on: %s", what, (unsigned long long)chunk,
+		  (unsigned long long)chunk * GVM_CHUNK_BYTES, error_text(-ENODATA));
+}
+
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error)
 {
 	struct journal_inode *d = inode->disk;
@@ -365,6 +375,10 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 
 	if (error == -EKEYREVOKED) {
 		region_fail(w, inode, chunk, error);
+		return;
+	}
+	if (error == -ENODATA) {
+		lost_report(inode, chunk, what, now);
 		return;
 	}
 	if (now - inode->reported_ns < REPORT_EVERY_NS) {
