@@ -191,8 +191,8 @@ void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t
 void chunk_block_pack(struct chunk_codec *c, const struct chunk_head *head, unsigned b, const uint8_t *bytes,
 		      const struct gvm_id *region, uint64_t chunk, struct chunk_block *packed, uint8_t *to);
 
-/* Whether it lists raw blocks. */
-bool chunk_has_raw(const struct chunk_head *h);
+/* Whether nobody seems to have tried to compress it: it lists a good many blocks, all of them raw. */
+bool chunk_is_raw(const struct chunk_head *h);
 
 /*
  * Verifies and decodes the listed blocks of a plain chunk into chunk_data (GVM_CHUNK_BYTES), each page at its

@@ -125,10 +125,10 @@ static bool region_takes_form(const struct region *r, const struct chunk_head *h
 }
 
 /* A body in place of what the entry has. `packed` is its head, of head_bytes. Not `sound`: blocks of it may be rotten, and a
- * sealed one is to be found so. */
+ * sealed one is to be found so. `raw`: pack.c is to look at it. */
 static uint16_t body_store(struct regions *t, struct region *r, struct chunk_entry *entry, uint64_t version,
 			   const struct chunk_head *head, const uint8_t *packed, uint32_t head_bytes,
-			   const uint8_t *body, bool sound)
+			   const uint8_t *body, bool sound, bool raw)
 {
 	struct chunk_entry new = {
 		.version = version,
@@ -136,7 +136,7 @@ static uint16_t body_store(struct regions *t, struct region *r, struct chunk_ent
 		.head_bytes = (uint16_t)head_bytes,
 		.nonzero_pages = (uint8_t)__builtin_popcount(~head->zero_map),
 		.body_check = entry_body_check(head, body) ^ !sound,
-		.raw = !head->sealed && chunk_has_raw(head),
+		.raw = raw,
 	};
 
 	if (!can_hold(t, r, entry, store_cells_of(new.bytes)))
@@ -166,10 +166,9 @@ void chunk_repack(struct regions *t, struct region *r, uint64_t chunk, const str
 
 	assert(entry_has_body(entry) && !store_is_pinned(t->store, entry->cell) && !head->sealed && !r->sealed &&
 	       head_bytes + head->body_bytes <= entry->bytes);
-	status = body_store(t, r, entry, entry->version, head, packed, head_bytes, body, true);
+	status = body_store(t, r, entry, entry->version, head, packed, head_bytes, body, true, false);
 	assert(!status);
 	(void)status;
-	entry_set_raw(t, r, entry, false);
 }
 
 /* Whether a well-formed PUT is to be carried out. OK and *done: it has been. */
@@ -204,7 +203,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	struct chunk_entry *entry;
 	struct region *r;
 	uint32_t head_bytes;
-	bool done, sound = true;
+	bool done, sound = true, raw = chunk_is_raw(head);
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 
 	if (status)
@@ -225,6 +224,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 		return GVM_ERR_CORRUPT;
 	if (what->base && !put_mends(what->version, what->base)) {
 		sound = !head->sealed || !entry_has_body(entry) || entry_is_sound(t, r, entry);
+		raw |= entry_has_body(entry) && entry->raw;
 		status = compose_delta(t, r, entry, head, body, &merged, &head_bytes);
 		if (status)
 			return status;
@@ -239,7 +239,7 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	*detail = 0;
 	region_note_write(r, what->chunk);
 	if (head->block_mask)
-		return body_store(t, r, entry, what->version, head, packed, head_bytes, body, sound);
+		return body_store(t, r, entry, what->version, head, packed, head_bytes, body, sound, raw);
 	if (entry_has_body(entry))
 		entry_drop_body(t, r, entry);
 	entry->version = what->version | GVM_VERSION_ZERO;

@@ -254,6 +254,11 @@ bool journal_look(struct journal *j)
 	return news;
 }
 
+bool journal_is_quiet(struct journal *j)
+{
+	return !j->progress.error && keep_log_is_quiet(&j->log);
+}
+
 int journal_ready(struct journal *j)
 {
 	if (j->progress.error)

@@ -89,6 +89,8 @@ bool journal_work(struct journal *j);
 
 /* Whether a change can be carried out now: 0; -EAGAIN: later; -EIO: the disk does not take it. */
 int journal_ready(struct journal *j);
+/* Whether a record that is in no hurry would delay nobody's. */
+bool journal_is_quiet(struct journal *j);
 /* The number up to which `written` must have come before a request is answered. */
 static inline uint64_t journal_number(const struct journal *j)
 {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define QUEUE_BYTES_MAX (32u << 20)
+#define QUIET_BYTES	LOG_BLOCK_BYTES
 #define SPARES_MAX	8u
 
 int keep_log_init(struct keep_log *l, int fd, const struct gvm_id *file, uint32_t segment_bytes,
@@ -326,6 +327,11 @@ static bool queue_has_room(struct keep_log *l, uint64_t bytes)
 bool keep_log_has_room(struct keep_log *l)
 {
 	return l->free >= stop_below(l) && queue_has_room(l, QUEUE_BYTES_MAX);
+}
+
+bool keep_log_is_quiet(struct keep_log *l)
+{
+	return l->free >= stop_below(l) && queue_has_room(l, QUIET_BYTES);
 }
 
 bool keep_log_has_room_for_moves(struct keep_log *l)

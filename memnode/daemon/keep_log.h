@@ -118,6 +118,8 @@ int64_t keep_log_victim(const struct keep_log *l);
 bool keep_log_has_room(struct keep_log *l);
 /* The same for records that make room: they may use what is kept for them. */
 bool keep_log_has_room_for_moves(struct keep_log *l);
+/* Whether next to nothing waits for the disk: then records that are in no hurry delay nobody's. */
+bool keep_log_is_quiet(struct keep_log *l);
 /* Whether free segments are few. */
 bool keep_log_is_short(const struct keep_log *l);
 /* Looks at what the threads have done. */

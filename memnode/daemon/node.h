@@ -12,6 +12,7 @@ struct tls_key;
 
 struct node_counters {
 	uint64_t clients; /* connections past HELLO and AUTH, now */
+	uint64_t asked; /* requests of all kinds but PING */
 	uint64_t gets, puts, delta_puts, discards;
 	uint64_t bad_frames;
 	uint64_t rx_bytes, tx_bytes;

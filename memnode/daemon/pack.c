@@ -15,12 +15,19 @@
 #define BEHIND_SHARE 8u
 #define SPARE_SHARE  8u
 
+static bool is_nearly_full(const struct regions *t)
+{
+	return t->limit_cells - t->totals.cells - t->entry_cells < t->limit_cells / SPARE_SHARE;
+}
+
 bool pack_is_behind(const struct regions *t)
 {
-	uint64_t taken = t->totals.cells + t->entry_cells;
+	return t->totals.raw * REGION_CHUNK_CELLS > t->limit_cells / BEHIND_SHARE || is_nearly_full(t);
+}
 
-	return t->totals.raw * REGION_CHUNK_CELLS > t->limit_cells / BEHIND_SHARE ||
-	       t->limit_cells - taken < t->limit_cells / SPARE_SHARE;
+bool pack_is_urgent(const struct regions *t)
+{
+	return t->totals.raw && is_nearly_full(t);
 }
 
 int packer_init(struct packer *p, struct regions *t, struct journal *journal)
@@ -60,6 +67,8 @@ static void begin(struct packer *p, struct region *r, uint64_t chunk)
 	p->chunk = chunk;
 	p->version = entry->version;
 	p->cell = entry->cell;
+	p->bytes = entry->bytes;
+	p->check = entry->check;
 	store_read(p->t->store, entry->cell, entry->head_bytes, p->from_body, p->from.body_bytes);
 	if (chunk_verify(&p->from, p->from_body, &r->id, chunk)) {
 		entry_set_raw(p->t, r, entry, false);
@@ -119,8 +128,8 @@ static void block(struct packer *p)
 	p->to_at += p->to.block[b].bytes;
 }
 
-/* Unless it was written to, or is being sent, since it was begun. (A chunk of the same version has the same content, also
- * if it was mended meanwhile: what was read here was verified.) */
+/* Unless it was written to, or is being sent, since it was begun. A chunk that was mended meanwhile has the same version, and
+ * perhaps the same cells; if it has the same head, it has the content that was verified here. */
 static void end(struct packer *p)
 {
 	struct region *r = region_find_any(p->t, &p->id);
@@ -128,7 +137,7 @@ static void end(struct packer *p)
 
 	p->busy = false;
 	if (!entry || !entry_has_body(entry) || entry->version != p->version || entry->cell != p->cell ||
-	    !entry->raw || store_is_pinned(p->t->store, entry->cell))
+	    entry->bytes != p->bytes || entry->check != p->check || !entry->raw || store_is_pinned(p->t->store, entry->cell))
 		return;
 	p->to.body_bytes = p->to_at;
 	if (p->to.body_bytes == p->from.body_bytes) {
@@ -148,7 +157,7 @@ bool packer_step(struct packer *p)
 		look(p);
 	else if (p->blocks)
 		block(p);
-	else if (!p->journal || !journal_ready(p->journal))
+	else if (!p->journal || journal_is_quiet(p->journal))
 		end(p);
 	else
 		return false;

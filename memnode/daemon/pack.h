@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pack.h - compresses what came raw, while the node has nothing else to do.
+ * pack.h - compresses what came raw, while the node has nothing else to do, or when little room is left.
  *
  * A client whose link is faster than its compressor sends blocks raw (GVM_FEATURE_PACK). The node takes them as they
  * are, and compresses them later, a block at a time, so that a request that arrives meanwhile waits for no more than
@@ -28,7 +28,7 @@ struct packer {
 	bool busy;
 	struct gvm_id id;
 	uint64_t chunk, version;
-	uint32_t cell;
+	uint32_t cell, bytes, check; /* of its entry */
 	struct chunk_head from, to;
 	uint32_t blocks;	 /* of `from`, that are still to be looked at */
 	uint32_t from_at, to_at; /* the bytes of those before */
@@ -41,8 +41,11 @@ void packer_deinit(struct packer *p);
 
 /* Does a piece of the work. False: there is none now. */
 bool packer_step(struct packer *p);
-/* The node was idle for a while: what could not be done before is looked at again. */
+/* What could not be done before (it was being sent) is to be looked at again. */
 void packer_again(struct packer *p);
+
+/* Whether so little room is left that what waits is to be compressed though the node is not idle. */
+bool pack_is_urgent(const struct regions *t);
 
 /* Whether so much waits that clients are to compress by themselves. */
 bool pack_is_behind(const struct regions *t);

@@ -36,7 +36,7 @@ struct chunk_entry {
 	uint16_t head_bytes;
 	uint8_t nonzero_pages;
 	bool rotten : 1; /* a body that was looked at, and is not what was stored */
-	bool raw : 1;	 /* blocks of it came raw, and were not looked at by pack.c */
+	bool raw : 1;	 /* it came raw (chunk_is_raw()), and pack.c has not looked at it */
 	uint64_t body_check; /* of a sealed body, which has no checksum that a node can compare */
 };
 

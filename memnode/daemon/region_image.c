@@ -148,7 +148,7 @@ bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t
 	r->sealed = head.sealed;
 	new.head_bytes = (uint16_t)head_bytes;
 	new.nonzero_pages = (uint8_t)__builtin_popcount(~head.zero_map);
-	new.raw = !head.sealed && chunk_has_raw(&head);
+	new.raw = chunk_is_raw(&head);
 	new.body_check = entry_body_check(&head, packed + head_bytes);
 	new.body_check ^= body_check && (new.body_check ^ body_check) << (64 - RESTORED_CHECK_BITS);
 	return entry_restore(t, r, chunk, new, packed, 0);

@@ -522,6 +522,7 @@ int frame_head_check(struct session *s, const uint8_t *bytes, struct gvm_hdr *h)
 
 static void count(struct node *n, const struct gvm_hdr *h, const union fields *f)
 {
+	n->counters.asked += h->op != GVM_OP_PING;
 	n->counters.gets += h->op == GVM_OP_GET;
 	n->counters.puts += h->op == GVM_OP_PUT;
 	n->counters.delta_puts += h->op == GVM_OP_PUT && f->put.base;

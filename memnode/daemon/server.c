@@ -257,20 +257,27 @@ static void seconds_work(struct server *s, uint64_t now)
 	regions_clock(&s->node->regions, gvm_boottime_ns());
 	lapsed_remove(s);
 	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);
+	packer_again(&s->packer);
 	if (!s->accepting && !s->finishing)
 		accept_start(s);
+}
+
+/* A piece of the packer's work, if there is time for it. Whether there is more. */
+static bool pack(struct server *s)
+{
+	s->idle = s->idle && s->asked == s->node->counters.asked;
+	return (s->idle || pack_is_urgent(&s->node->regions)) && !s->finishing && packer_step(&s->packer);
 }
 
 /* Whether nobody has asked for anything from one tick to the next: then there is time for the packer. */
 static void look_for_idleness(struct server *s)
 {
-	uint64_t raw = s->node->regions.totals.raw;
+	uint64_t raw = s->node->regions.totals.raw, asked = s->node->counters.asked;
 
-	if (!s->received && raw) {
-		s->idle = true;
-		packer_again(&s->packer);
-	}
-	s->received = false;
+	s->idle = raw && asked == s->asked;
+	if (asked != s->asked)
+		packer_again(&s->packer); /* what was being sent then may have been sent */
+	s->asked = asked;
 	if (!s->finishing)
 		s->tick = raw ? (struct __kernel_timespec){.tv_nsec = PACK_TICK_NS} :
 				(struct __kernel_timespec){.tv_sec = TICK_NS / 1000000000};
@@ -303,8 +310,6 @@ static void ended(struct server *s, const struct io_end *end)
 		ticked(s);
 		break;
 	case IO_RECV:
-		s->received = true;
-		s->idle = false;
 		conn_received(end->owner, end->result);
 		break;
 	case IO_SEND:
@@ -333,8 +338,7 @@ int server_run(struct server *s)
 		more |= conns_turns(&s->conns);
 		if (s->node->journal)
 			more |= journal_work(s->node->journal);
-		s->idle = s->idle && !s->finishing && packer_step(&s->packer);
-		more |= s->idle;
+		more |= pack(s);
 		err = io_submit(&s->io, !more);
 
 		if (err && err != -EINTR && err != -EBUSY && err != -EAGAIN)

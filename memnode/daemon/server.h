@@ -26,8 +26,8 @@ struct server {
 	struct __kernel_timespec tick;
 	uint64_t ticked_ns; /* when the work of each second was done last */
 	struct packer packer;
-	bool received; /* something, since the last tick */
-	bool idle;     /* nothing was, from one tick to the next, nor since: the packer works */
+	uint64_t asked; /* counters.asked at the last tick */
+	bool idle;	/* nobody asked for anything from one tick to the next: the packer works */
 };
 
 /* Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1, which the loop then reads; ignores SIGPIPE. */

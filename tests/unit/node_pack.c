@@ -141,8 +141,48 @@ static void what_is_being_sent_waits(void)
 	end();
 }
 
-/* A rotten block is not to get a checksum that suits it; nor is one that rots while its chunk is at work to take the place
- * of what has mended it. */
+/* The same version on the same cells, but another head: what was read before is not put there. */
+static void what_is_mended_meanwhile_stays(void)
+{
+	static uint8_t little[GVM_CHUNK_BYTES];
+	struct gvm_put_req what = {.region = id(1), .epoch = 1, .chunk = 3, .version = gvm_version(1, 1),
+				   .base = gvm_version(1, 1)};
+	struct chunk_head head;
+
+	memcpy(little, noise[0], 8 * GVM_PAGE_BYTES);
+	begin(10);
+	put_raw(3, 1, text);
+	for (unsigned i = 0; i < 10; i++)
+		CHECK(packer_step(&packer));
+	chunk_encode_raw(codec, little, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, 3, &head, body);
+	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_OK);
+	CHECK_EQ(regions.totals.raw, 1);
+	pack();
+	check_content(1, 3, little);
+	CHECK_EQ(regions.totals.raw, 0);
+	end();
+}
+
+/* Pages that do not compress are no sign that nobody has tried. */
+static void what_came_compressed_is_left_alone(void)
+{
+	static uint8_t mixed[GVM_CHUNK_BYTES];
+
+	memcpy(mixed, text, sizeof(mixed));
+	memcpy(mixed, noise[0], 12 * GVM_PAGE_BYTES);
+	begin(10);
+	CHECK_EQ(put_what(1, 1, 3, gvm_version(1, 1), 0, mixed, ~0u, CHUNK_BLOCK_SHIFT), GVM_OK);
+	CHECK_EQ(regions.totals.raw, 0);
+	/* A change of one page says nothing of the others. */
+	put_raw(4, 2, text);
+	CHECK_EQ(put_what(1, 1, 4, gvm_version(1, 3), gvm_version(1, 2), noise[0], 1, CHUNK_BLOCK_SHIFT), GVM_OK);
+	CHECK_EQ(regions.totals.raw, 1);
+	pack();
+	CHECK_EQ(regions.totals.raw, 0);
+	end();
+}
+
+/* A rotten block is not to get a checksum that suits it. */
 static void what_is_rotten_stays_rotten(void)
 {
 	struct gvm_region_check_req check = {.region = id(1)};
@@ -185,6 +225,8 @@ static const struct check_test tests[] = {
 	{"what-is-written-meanwhile-stays", what_is_written_meanwhile_stays},
 	{"what-is-deleted-meanwhile-stays-so", what_is_deleted_meanwhile_stays_so},
 	{"what-is-being-sent-waits", what_is_being_sent_waits},
+	{"what-is-mended-meanwhile-stays", what_is_mended_meanwhile_stays},
+	{"what-came-compressed-is-left-alone", what_came_compressed_is_left_alone},
 	{"what-is-rotten-stays-rotten", what_is_rotten_stays_rotten},
 	{"clients-are-told-when-much-waits", clients_are_told_when_much_waits},
 };
