@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SALT	 "GVM-IVY pairs"
@@ -68,6 +69,16 @@ static int pair_key_print(const uint8_t prk[HKDF_BYTES], unsigned own, unsigned 
 	return rc;
 }
 
+/* A file that the shell has made for it is nobody else's. */
+static void private_output(void)
+{
+	struct stat st;
+
+	if (!fstat(STDOUT_FILENO, &st) && S_ISREG(st.st_mode) && st.st_mode & 077 &&
+	    fchmod(STDOUT_FILENO, st.st_mode & 0700))
+		say("key: others can read the file: %s", strerror(errno));
+}
+
 int pair_keys_print(const char *master, const struct gvm_cluster_node *nodes, unsigned count, unsigned own)
 {
 	uint8_t prk[HKDF_BYTES];
@@ -75,6 +86,7 @@ int pair_keys_print(const char *master, const struct gvm_cluster_node *nodes, un
 
 	if (rc)
 		return rc;
+	private_output();
 	printf("# the keys that node %u shares with the others\n", own);
 	for (unsigned i = 0; i < count && !rc; i++)
 		if (nodes[i].id != own)
