@@ -97,16 +97,21 @@ static struct interrupt *next_to_look_at(struct worker *w)
 	return i;
 }
 
-static void look_over(struct worker *w)
+/* The next look is to begin with the first of them, after a while. */
+static void round_over(struct worker *w)
 {
-	w->interrupts->looking = false;
-	if (next_to_look_at(w)) {
-		w->interrupts->look_at_ns = 0;
-		return;
-	}
 	w->interrupts->look_at_ns = gvm_now_ns() + LOOK_EVERY_NS;
 	for (struct interrupt *i = w->interrupts->first; i; i = i->next)
 		i->looked_at = false;
+}
+
+static void look_over(struct worker *w)
+{
+	w->interrupts->looking = false;
+	if (next_to_look_at(w))
+		w->interrupts->look_at_ns = 0;
+	else
+		round_over(w);
 }
 
 /* `killed`: a bit for each caller; or a negative errno, for example because the look has not come to its end. */
@@ -145,6 +150,8 @@ static void look_begin(struct worker *w)
 	struct interrupt *i = next_to_look_at(w);
 	struct look *look = i ? calloc(1, sizeof(*look)) : NULL;
 
+	if (!i)
+		round_over(w); /* those that were left have been answered meanwhile */
 	if (!look)
 		return;
 	look->ask.done = look_done;

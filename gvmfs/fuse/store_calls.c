@@ -129,7 +129,8 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 
 	(void)conn;
 	if (error < 0 && error != -ENODATA) {
-		store_spoilt(e);
+		/* All that it listed, and no more: what another copy has brought of the chunk stays. */
+		store_spoilt(e, chunk_pages_of_blocks(head->block_shift, head->block_mask));
 		return error;
 	}
 	worker_count(w, e->inode, fetch_bytes, head->body_bytes);

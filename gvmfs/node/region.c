@@ -360,11 +360,18 @@ static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf
 /* Apart from all else that there is to report, so that it is not left out. */
 static void lost_report(struct inode *inode, uint64_t chunk, const char *what, uint64_t now)
 {
-	if (inode->lost_ns && now - inode->lost_ns < REPORT_EVERY_NS)
+	char more[64] = "";
+
+	if (inode->lost_ns && now - inode->lost_ns < REPORT_EVERY_NS) {
+		inode->lost_untold++;
 		return;
+	}
+	if (inode->lost_untold)
+		snprintf(more, sizeof(more), " (and %u more since the last such line)", inode->lost_untold);
 	inode->lost_ns = now;
-	log_error(inode->disk->rec.name, "%s of chunk %llu, from byte %llu on: %s", what, (unsigned long long)chunk,
-		  (unsigned long long)chunk * GVM_CHUNK_BYTES, error_text(-ENODATA));
+	inode->lost_untold = 0;
+	log_error(inode->disk->rec.name, "%s of chunk %llu, from byte %llu on: %s%s", what, (unsigned long long)chunk,
+		  (unsigned long long)chunk * GVM_CHUNK_BYTES, error_text(-ENODATA), more);
 }
 
 void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const char *what, int error)

@@ -620,7 +620,8 @@ static void regions_look(struct worker *w, uint64_t now_ns)
 		/* A worker that has just started is not connected to any node yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
-		region_look(r, now_ns);
+		if (!r->closing)
+			region_look(r, now_ns);
 	}
 }
 

@@ -81,6 +81,7 @@ struct inode {
 	uint64_t reported_ns; /* when region_report() logged last */
 	unsigned unreported;  /* reports suppressed since */
 	uint64_t lost_ns;     /* when it logged last that pages are lost; 0: never */
+	unsigned lost_untold; /* reports of that suppressed since */
 	int unbacked_hold;    /* a write to it ends the limit on the process's memory (unbacked.h); -1: none */
 	struct readahead *readahead; /* of the page cache's READs; NULL: there was none yet */
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */

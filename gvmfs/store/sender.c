@@ -10,13 +10,30 @@
 
 #include <errno.h>
 
+/* Whether a node that is not among these may come back with a copy of what was not written since it went. One that is
+ * away for as long as others are to be done without is not waited for. */
+static bool copy_is_away(const struct worker *w, const struct inode *inode, const struct record_slot *slot,
+			 uint8_t replicas)
+{
+	uint64_t long_ns = w->opts->repair_after_s * 1000000000ull, now_ns = gvm_now_ns();
+
+	for (unsigned i = 0; i < inode->disk->rec.replicas; i++) {
+		const struct replica_node *n = &inode->replicas->node[slot->node[i]];
+
+		if (!(replicas >> i & 1) && n->bad && !n->gone && now_ns - n->bad_ns < long_ns)
+			return true;
+	}
+	return false;
+}
+
 static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uint8_t replicas)
 {
 	const struct record *rec = &inode->disk->rec;
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, f->chunk)];
 
 	f->nodes = 0;
-	f->all = !f->replicated || replicas == view_word_members(replicas_slot(inode, f->chunk)->word);
+	f->all = !f->replicated || (replicas == view_word_members(replicas_slot(inode, f->chunk)->word) &&
+				    !copy_is_away(w, inode, slot, replicas));
 	for (unsigned i = 0; i < rec->replicas; i++)
 		if (replicas >> i & 1) {
 			f->replica[f->nodes] = (uint8_t)i;

@@ -164,8 +164,8 @@ uint32_t store_in_flux(const struct cache_entry *e);
 /* These pages of an answer are about to be written into the entry unchecked: they are not valid
  * from now on, nor after this GET. */
 void store_doubt(struct cache_entry *e, uint32_t pages);
-/* A GET has spoilt pages in e->data: none of the entry's pages is valid. */
-void store_spoilt(struct cache_entry *e);
+/* A GET has spoilt these pages in e->data: they are not valid. */
+void store_spoilt(struct cache_entry *e, uint32_t pages);
 /* A GET has ended with 0 or a negative errno. */
 void store_fetched(struct cache_entry *e, int error);
 /* A writer has handed a slot's flush back, with its outcome. */

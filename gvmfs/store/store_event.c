@@ -44,9 +44,9 @@ void store_piece(struct cache_entry *e, uint32_t pages)
 	store_entry_wake(e->store, e, 0);
 }
 
-void store_spoilt(struct cache_entry *e)
+void store_spoilt(struct cache_entry *e, uint32_t pages)
 {
-	e->valid = 0;
+	e->valid &= ~pages;
 }
 
 void store_fetched(struct cache_entry *e, int error)

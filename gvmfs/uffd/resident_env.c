@@ -94,8 +94,8 @@ unsigned residents_faults_read(struct worker *w)
 unsigned resident_faults_read(struct resident *r)
 {
 	struct uffd_msg msg[RESIDENT_FAULTS];
-	ssize_t bytes = r->reader ? read(r->faults_fd, msg, sizeof(msg)) :
-				    uffd_read(r->faults_fd, msg, sizeof(msg));
+	size_t room = (RESIDENT_FAULTS - r->fault_count) * sizeof(*msg); /* others were read, without a turn since */
+	ssize_t bytes = !room ? 0 : r->reader ? read(r->faults_fd, msg, room) : uffd_read(r->faults_fd, msg, room);
 	unsigned n = bytes > 0 ? (unsigned)((size_t)bytes / sizeof(*msg)) : 0;
 
 	for (unsigned i = 0; i < n; i++)

@@ -692,8 +692,10 @@ static bool resend(const struct event *ev)
 	if (!get->under_way || !get->served)
 		return false;
 	if (ev->b) {
-		memset(e->data, 0xa5, GVM_CHUNK_BYTES);
-		store_spoilt(e);
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			if (e->asked >> p & 1)
+				memset(e->data + p * GVM_PAGE_BYTES, 0xa5, GVM_PAGE_BYTES);
+		store_spoilt(e, e->asked);
 	}
 	get->served = false;
 	get->left = e->asked;
