@@ -50,6 +50,24 @@ static unsigned pack(void)
 	return steps;
 }
 
+/* A chunk that has just come is begun, and not ended. */
+static void pack_in_part(void)
+{
+	packer_again(&packer);
+	for (unsigned i = 0; i < 10; i++)
+		CHECK(packer_step(&packer));
+}
+
+/* It is being sent; returns its first cell. */
+static uint32_t send_begin(uint64_t chunk)
+{
+	struct region_found found;
+
+	CHECK_EQ(get(1, 1, chunk, 0, &found), GVM_OK);
+	CHECK(store_pin(store, found.cell, store_cells_of(found.bytes)));
+	return found.cell;
+}
+
 static void raw_chunk_becomes_smaller(void)
 {
 	uint64_t before;
@@ -95,15 +113,12 @@ static void what_is_deleted_meanwhile_stays_so(void)
 {
 	begin(10);
 	put_raw(3, 1, text);
-	for (unsigned i = 0; i < 10; i++)
-		CHECK(packer_step(&packer));
+	pack_in_part();
 	CHECK_EQ(discard(1, 1, 3, 1, gvm_version(1, 2)), GVM_OK);
 	pack();
 	CHECK_EQ(regions.totals.chunks, 0);
 	put_raw(4, 3, text);
-	packer_again(&packer);
-	for (unsigned i = 0; i < 10; i++)
-		CHECK(packer_step(&packer));
+	pack_in_part();
 	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){.region = id(1), .epoch = 1}, &detail),
 		 GVM_OK);
 	CHECK_EQ(regions.totals.raw, 0);
@@ -114,27 +129,23 @@ static void what_is_deleted_meanwhile_stays_so(void)
 /* Bytes that are being sent stay where they are; when they are sent, they are compressed. */
 static void what_is_being_sent_waits(void)
 {
-	struct region_found found;
+	uint32_t cell;
 
 	begin(10);
 	put_raw(3, 1, text);
-	CHECK_EQ(get(1, 1, 3, 0, &found), GVM_OK);
-	CHECK(store_pin(store, found.cell, store_cells_of(found.bytes)));
+	cell = send_begin(3);
 	pack();
 	CHECK_EQ(regions.totals.raw, 1);
-	store_unpin(store, found.cell);
+	store_unpin(store, cell);
 	pack();
 	CHECK_EQ(regions.totals.raw, 0);
 	/* Also if that began in the middle. */
 	put_raw(3, 2, text);
-	packer_again(&packer);
-	for (unsigned i = 0; i < 10; i++)
-		CHECK(packer_step(&packer));
-	CHECK_EQ(get(1, 1, 3, 0, &found), GVM_OK);
-	CHECK(store_pin(store, found.cell, store_cells_of(found.bytes)));
+	pack_in_part();
+	cell = send_begin(3);
 	pack();
 	CHECK_EQ(regions.totals.raw, 1);
-	store_unpin(store, found.cell);
+	store_unpin(store, cell);
 	pack();
 	CHECK_EQ(regions.totals.raw, 0);
 	check_content(1, 3, text);
@@ -152,8 +163,7 @@ static void what_is_mended_meanwhile_stays(void)
 	memcpy(little, noise[0], 8 * GVM_PAGE_BYTES);
 	begin(10);
 	put_raw(3, 1, text);
-	for (unsigned i = 0; i < 10; i++)
-		CHECK(packer_step(&packer));
+	pack_in_part();
 	chunk_encode_raw(codec, little, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, 3, &head, body);
 	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_OK);
 	CHECK_EQ(regions.totals.raw, 1);
