@@ -32,7 +32,6 @@
 #define W_SYNCS	 1u
 #define W_PAST	 8u
 #define W_OVERLAPS false
-#define W_SPILL_PAGES 2u
 #else
 #define W_INODES 3u
 #define W_CHUNKS 10u
@@ -40,10 +39,9 @@
 #define W_WRITES 5u
 #define W_SYNCS	 2u
 #define W_PAST	 16u /* of a cell's values, the last so many are remembered */
-#define W_SPILL_PAGES 40u
 #define W_OVERLAPS true /* two WRITEs of the same bytes may be on their way */
 #endif
-#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES + JOURNAL_SPILL)
+#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES)
 #define W_NODES	     2u
 #define CELL_BYTES   4u
 #define CHUNK_CELLS  (GVM_CHUNK_BYTES / CELL_BYTES)
@@ -151,8 +149,6 @@ struct world {
 	} disk[W_INODES]; /* what changes of struct journal_inode */
 	struct journal_slot slot[JOURNAL_SLOTS];
 	uint8_t slot_data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
-	struct journal_spill spill[JOURNAL_SPILL];
-	uint8_t spill_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 	struct {
 		uint64_t version;
 		uint32_t pages;
