@@ -36,21 +36,28 @@ def read_page(path, offset):
         os.close(fd)
 
 
+def lie_about(liar, path, how, offset):
+    """Whether one was told about the page; if not, the liar has nothing to put in its place."""
+    before = liar.counts()[3]
+    liar.lies(how)
+    got = read_page(path, offset)
+    right, told = content(offset, 4096, 2), liar.counts()[3] > before
+    # A page is asked for by itself where an answer was refused: then what comes may be what was stored.
+    expect(got == right or (told and got == errno.EIO), "%s: a page of a lying node reads as %s", how,
+           got if isinstance(got, int) else repr(got[:16]))
+    liar.lies("honest")
+    got = read_page(path, offset)
+    expect(got == right, "%s: the node is honest again, and the page reads as %s", how,
+           got if isinstance(got, int) else repr(got[:16]))
+    return told
+
+
 def lies_are_errors(l, mount, liar, path, successor):
     for i, how in enumerate(LIES):
         # The first page of a chunk is random, and was other before. Each in a place that nothing has read yet.
-        offset = i * APART + (1 + 3 * successor) * CHUNK
-        offset -= offset // 4096 % 3 * 4096
-        before = liar.counts()[3]
-        liar.lies(how)
-        got = read_page(path, offset)
-        expect(got == errno.EIO, "%s: a page of a lying node reads as %s", how,
-               got if isinstance(got, int) else repr(got[:16]))
-        expect(liar.counts()[3] > before, "%s: no lie was told", how)
-        liar.lies("honest")
-        got = read_page(path, offset)
-        expect(got == content(offset, 4096, 2), "%s: the node is honest again, and the page reads as %s", how,
-               got if isinstance(got, int) else repr(got[:16]))
+        places = [i * APART + (1 + 3 * successor + 6 * n) * CHUNK for n in range(APART // CHUNK // 6)]
+        expect(any(lie_about(liar, path, how, place - place // 4096 % 3 * 4096) for place in places),
+               "%s: no lie was told", how)
     mount.says(r"read of chunk \d+ .*REFUSED: it is not what this host sealed last")
 
 
