@@ -16,7 +16,6 @@
 #define ENTRY_SALT	   (31u << ENTRY_SALT_SHIFT)
 #define FORM_SEALED	   1u
 #define SALT_NONE	   CHUNK_BLOCKS_MAX
-#define RAW_BLOCKS_MIN	   8 /* fewer may just be pages that do not compress */
 
 uint32_t chunk_blocks_of_pages(unsigned shift, uint32_t pages)
 {
@@ -46,7 +45,7 @@ bool chunk_is_raw(const struct chunk_head *h)
 	for (uint32_t m = h->block_mask; m; m &= m - 1)
 		if (!h->block[__builtin_ctz(m)].raw)
 			return false;
-	return !h->sealed && __builtin_popcount(h->block_mask) >= RAW_BLOCKS_MIN;
+	return !h->sealed && __builtin_popcount(h->block_mask) >= CHUNK_RAW_MIN;
 }
 
 uint32_t chunk_blocks_complete(unsigned shift, uint32_t zero_map)

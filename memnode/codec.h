@@ -191,7 +191,9 @@ void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t
 void chunk_block_pack(struct chunk_codec *c, const struct chunk_head *head, unsigned b, const uint8_t *bytes,
 		      const struct gvm_id *region, uint64_t chunk, struct chunk_block *packed, uint8_t *to);
 
-/* Whether nobody seems to have tried to compress it: it lists a good many blocks, all of them raw. */
+/* Whether nobody seems to have tried to compress it: it lists so many blocks, and all of them are raw. (Fewer may just be pages
+ * that do not compress.) */
+#define CHUNK_RAW_MIN 8
 bool chunk_is_raw(const struct chunk_head *h);
 
 /*

@@ -159,12 +159,12 @@ void flush_fetched(struct flush *f, int error)
 
 	if (!error && f->asked & ~(f->fetched | f->lost))
 		error = -EBADMSG;
-	if (error == -EUCLEAN && !mutant("lost-retried")) {
+	if (error == -EUCLEAN && mutant("lost-retried"))
+		error = -EBADMSG;
+	if (error == -EUCLEAN) {
 		flush_lose(f);
 		return;
 	}
-	if (mutant("lost-retried") && error == -EUCLEAN)
-		error = -EBADMSG;
 	if (error) {
 		f->env->end(f, error);
 		return;

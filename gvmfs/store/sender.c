@@ -15,12 +15,12 @@
 static bool copy_is_away(const struct worker *w, const struct inode *inode, const struct record_slot *slot,
 			 uint8_t replicas)
 {
-	uint64_t long_ns = w->opts->repair_after_s * 1000000000ull, now_ns = gvm_now_ns();
+	uint64_t long_ns = w->opts->repair_after_s * 1000000000ull;
 
 	for (unsigned i = 0; i < inode->disk->rec.replicas; i++) {
 		const struct replica_node *n = &inode->replicas->node[slot->node[i]];
 
-		if (!(replicas >> i & 1) && n->bad && !n->gone && now_ns - n->bad_ns < long_ns)
+		if (!(replicas >> i & 1) && n->bad && !n->gone && gvm_now_ns() - n->bad_ns < long_ns)
 			return true;
 	}
 	return false;

@@ -20,7 +20,6 @@
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
 #define SPARE_MAX_NS	10000000000ull
-#define RAW_BLOCKS_MIN	8 /* of a flush that may go raw: fewer are compressed before a node would look at them */
 
 int flush_queue_init(struct flush_queue *q)
 {
@@ -161,15 +160,21 @@ static uint64_t flush_link(const struct flush *f)
 	return slowest;
 }
 
+/* Raw only what a node will look at: not a chunk of which most pages are found to be zero. */
 static void plain_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 {
 	struct writer *wr = f->writer;
-	bool few = __builtin_popcount(blocks) < RAW_BLOCKS_MIN;
+	bool few = __builtin_popcount(blocks) < CHUNK_RAW_MIN;
 	uint64_t begun_ns = gvm_now_ns();
 
-	f->raw = !few && compress_goes_raw(&wr->compress, wr->opts->compress, flush_link(f));
-	(f->raw ? chunk_encode_raw : chunk_encode)(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk,
-						   &f->head, flush_body(f));
+	if (!few && compress_goes_raw(&wr->compress, wr->opts->compress, flush_link(f))) {
+		chunk_encode_raw(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
+				 flush_body(f));
+		f->raw = chunk_is_raw(&f->head);
+	}
+	if (!f->raw)
+		chunk_encode(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
+			     flush_body(f));
 	f->encode_ns = few ? 0 : gvm_now_ns() - begun_ns;
 }
 
@@ -178,7 +183,7 @@ static void took(struct flush *f, uint64_t ns)
 {
 	unsigned blocks = (unsigned)__builtin_popcount(f->head.block_mask);
 
-	if (f->encode_ns && blocks >= RAW_BLOCKS_MIN)
+	if (blocks >= CHUNK_RAW_MIN)
 		compress_took(&f->writer->compress, f->raw, blocks * (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT),
 			      f->encode_ns + ns);
 	f->encode_ns = 0;

@@ -647,6 +647,23 @@ static void switch_says_who_compresses(void)
 	CHECK(!goes_raw(i++, 1));
 }
 
+/* A node looks at none that has so few pages: it would stay raw. */
+static void chunk_of_few_pages_is_compressed(void)
+{
+	conns[0].takes_raw = true;
+	conns[0].rate = 1;
+	opts.compress = COMPRESS_NEVER;
+	setup();
+	flush_make(0, 0);
+	memset(data[0] + 4 * GVM_PAGE_BYTES, 0, 4 * GVM_PAGE_BYTES);
+	flush_queue_add(&queue, &flushes[0]);
+	writer_wake(&writer);
+	wait_sent(1);
+	CHECK(!sent_is_raw(0) && !flushes[0].raw);
+	answer(0, 0);
+	wait_back(1);
+}
+
 #define LINK 2000000000ull /* bytes a second */
 
 /* How many of 1,000 chunks go raw where each way takes so many microseconds. */
@@ -682,6 +699,7 @@ static void quicker_way_is_found_and_found_again(void)
 static const struct check_test tests[] = {
 	{ "chunks-go-raw-where-links-are-fast", chunks_go_raw_where_links_are_fast },
 	{ "switch-says-who-compresses", switch_says_who_compresses },
+	{ "chunk-of-few-pages-is-compressed", chunk_of_few_pages_is_compressed },
 	{ "quicker-way-is-found-and-found-again", quicker_way_is_found_and_found_again },
 	{ "flushes-are-sent-in-their-order", flushes_are_sent_in_their_order },
 	{ "outcome-is-what-its-node-said", outcome_is_what_its_node_said },
