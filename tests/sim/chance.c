@@ -89,26 +89,13 @@ static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *
 	return wrong;
 }
 
-int main(int argc, char **argv)
+/* So many steps from this seed on: 0; or 1, and says what is wrong. */
+static int simulate(uint64_t steps, uint64_t seed)
 {
 	double began = seconds();
-	uint64_t steps, seed, last, took;
-	const char *wrong;
-	int at = 1;
+	uint64_t last, took;
+	const char *wrong = run(steps, seed, &last, &took);
 
-	for (; at < argc && argv[at][0] == '-'; at++) {
-		if (!strcmp(argv[at], "-t"))
-			world_trace = true;
-		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
-			mutant_chosen = argv[++at];
-	}
-	if (at >= argc) {
-		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED]\n");
-		return 2;
-	}
-	steps = strtoull(argv[at], NULL, 10);
-	seed = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : 1;
-	wrong = run(steps, seed, &last, &took);
 	if (wrong) {
 		if (world_trace)
 			world_print();
@@ -122,4 +109,27 @@ int main(int argc, char **argv)
 		printf(" %llu", (unsigned long long)sim_done[k]);
 	printf("\n");
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t steps;
+	int at = 1, wrong = 0;
+
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		if (!strcmp(argv[at], "-t"))
+			world_trace = true;
+		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
+			mutant_chosen = argv[++at];
+	}
+	if (at >= argc) {
+		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED ...]\n");
+		return 2;
+	}
+	steps = strtoull(argv[at++], NULL, 10);
+	if (at == argc)
+		return simulate(steps, 1);
+	for (; !wrong && at < argc; at++)
+		wrong = simulate(steps, strtoull(argv[at], NULL, 10));
+	return wrong;
 }

@@ -3,7 +3,7 @@
  * chance.h - a simulator's program: episodes of events by chance, which a seed repeats, until something is wrong or
  * so many steps are made.
  *
- *	sim [-m MUTANT] [-t] STEPS [SEED]	so many steps, from a seed on (1)
+ *	sim [-m MUTANT] [-t] STEPS [SEED ...]	so many steps, from each seed on (1)
  *
  * A failure says its seed, with status 1; -t shows every step of it. main() is in chance.c.
  */
