@@ -78,7 +78,9 @@ static void readable_print(const char *path, const char *t)
 	     100 * ratio(GET(prefetch_used), GET(prefetched)));
 	line("writes", "%llu requests, %s; %llu waited until a node had taken earlier ones", LLU(writes),
 	     size_text(GET(write_bytes), a), LLU(write_stalls));
-	line("written", "%llu chunks, %s for %s of pages (%.2f : 1); %.0f %% changed blocks only, %.0f %% left for the nodes to compress",
+	line("written",
+	     "%llu chunks, %s for %s of pages (%.2f : 1); %.0f %% changed blocks only, "
+	     "%.0f %% left for the nodes to compress",
 	     LLU(chunks_written), size_text(GET(put_bytes), a), size_text(GET(put_raw_bytes), b),
 	     ratio(GET(put_raw_bytes), GET(put_bytes)),
 	     100 * ratio(GET(delta_puts), GET(chunks_written)),

@@ -63,7 +63,7 @@ struct worker {
 	struct rot *rot;
 	struct balance *balance;
 	struct scrub *scrub;
-	struct replicas *replicas_next;	/* where replicas_tick() goes on with its round of looks at them; NULL: it is done */
+	struct replicas *replicas_next;	/* where replicas_tick() goes on with its round of looks; NULL: it is done */
 	uint64_t replicas_due_ns;	/* when the next round has to begin; 0: now */
 	struct residents *residents;
 	struct handshakes *handshakes;

@@ -241,7 +241,8 @@ static void eviction_count(struct resident *r, const struct flush *f)
 	resident_count(r, copies_mended, ((const struct eviction *)f)->mends && f->pages == ~0u);
 }
 
-/* Pages that the flush did not have are on no node any more. Some may have come since: from before the nodes' copies were damaged. */
+/* Pages that the flush did not have are on no node any more. Some may have come since: from before the nodes' copies
+ * were damaged. */
 static void chunk_lost(struct resident *r, uint64_t c, const struct flush *f)
 {
 	struct chunk *k = &r->chunk[c];

@@ -127,27 +127,24 @@ static void what_is_deleted_meanwhile_stays_so(void)
 }
 
 /* Bytes that are being sent stay where they are; when they are sent, they are compressed. */
-static void what_is_being_sent_waits(void)
+static void waits_until_sent(uint32_t cell)
 {
-	uint32_t cell;
-
-	begin(10);
-	put_raw(3, 1, text);
-	cell = send_begin(3);
 	pack();
 	CHECK_EQ(regions.totals.raw, 1);
 	store_unpin(store, cell);
 	pack();
 	CHECK_EQ(regions.totals.raw, 0);
+}
+
+static void what_is_being_sent_waits(void)
+{
+	begin(10);
+	put_raw(3, 1, text);
+	waits_until_sent(send_begin(3));
 	/* Also if that began in the middle. */
 	put_raw(3, 2, text);
 	pack_in_part();
-	cell = send_begin(3);
-	pack();
-	CHECK_EQ(regions.totals.raw, 1);
-	store_unpin(store, cell);
-	pack();
-	CHECK_EQ(regions.totals.raw, 0);
+	waits_until_sent(send_begin(3));
 	check_content(1, 3, text);
 	end();
 }

@@ -16,6 +16,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,14 +100,10 @@ int pair_keys_print(const char *master, const struct gvm_cluster_node *nodes, un
 	return rc;
 }
 
-static int digit(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
-}
-
 /* A line without its end: 1: a key; 0: none; -EINVAL. */
 static int line_parse(const char *line, unsigned long *id, uint8_t *key)
 {
+	size_t bytes;
 	char *at;
 
 	line += strspn(line, " \t");
@@ -117,13 +114,9 @@ static int line_parse(const char *line, unsigned long *id, uint8_t *key)
 	*id = strtoul(line, &at, 10);
 	if (*at != ' ' || *id >= GIANTVM_NODES_MAX)
 		return -EINVAL;
-	at++;
-	for (unsigned i = 0; i < GIANTVM_PAIR_KEY_BYTES; i++, at += 2) {
-		if (digit(at[0]) < 0 || digit(at[1]) < 0)
-			return -EINVAL;
-		key[i] = (uint8_t)(digit(at[0]) << 4 | digit(at[1]));
-	}
-	return *at ? -EINVAL : 1;
+	if (!OPENSSL_hexstr2buf_ex(key, GIANTVM_PAIR_KEY_BYTES, &bytes, at + 1, 0) || bytes != GIANTVM_PAIR_KEY_BYTES)
+		return -EINVAL;
+	return 1;
 }
 
 /* Fills `row`, a key for each id; has[id]: whether there is one. */
