@@ -9,40 +9,55 @@ ever: one of them gives up its second page, goes on with the first, and no progr
 from cluster import SLOWER, Cluster, expect, lab, main
 
 PAGE = 5
-SECONDS = 10 + 2 * SLOWER  # both say it after ten
-CROSS_SECONDS = 5  # in which they begin to wait for each other; for ten
+END = "/tmp/end"  # what pins and crosses ends when this file is there, on its own host
+DEBUG = "/sys/kernel/debug/giantvm/ram/"
+CROSS = "(share /dev/gvm/ram {id} 2 cross 8 %s; echo status $?) > /tmp/cross 2>&1 &" % END
+SECONDS = 120  # until what takes ten seconds has happened on a slow host
 
 
-def cross_ends(l, nodes):
-    for node in nodes:
-        l.log("node %d: %s", node.id, node.second.answer(60).splitlines()[-2])
-    waits = [int(node.run("sed -n 's/^given_up_waits //p' /sys/kernel/debug/giantvm/ram/stats")) for node in nodes]
-    l.log("waits that were given up: %s", waits)
-    expect(sum(waits), "the hosts have never waited for each other: nothing was tried")
+def has_said(node, words):
+    return words in node.second.run("dmesg | grep giantvm")
+
+
+def given_up(nodes):
+    return sum(int(node.second.run("sed -n 's/^given_up_waits //p' %sstats" % DEBUG)) for node in nodes)
+
+
+def cross_ends(l, node):
+    said = node.second.run("until grep status /tmp/cross; do sleep 0.1; done; cat /tmp/cross")
+    l.log("node %d: %s", node.id, said)
+    expect("status 0" in said, "node %d wrote to two pages at a time: %s", node.id, said)
+
+
+def pinned(node):
+    return "\n%d " % PAGE in node.second.run("cat %spinned" % DEBUG)
 
 
 def test(l):
     cluster = Cluster(l, 2)
     cluster.join("ram", 64)
-    writer, pinner = cluster.nodes
+    writer, pinner = nodes = cluster.nodes
     pinner.run("share /dev/gvm/ram 1 2 add %d 7" % PAGE)
-    pinner.begin("share /dev/gvm/ram 1 2 pin %d %d" % (PAGE, SECONDS))
+    pinner.begin("share /dev/gvm/ram 1 2 pin %d %s > /tmp/pin" % (PAGE, END))
     # As long as nobody else wants it, it is not evicted either, which its own host would have to wait for.
-    pinner.second.run("until pidof share; do sleep 0.1; done; sleep 0.5; "
+    pinner.second.run("until grep pinned /tmp/pin; do sleep 0.1; done; "
                       "for i in 1 2 3; do echo 2 > /proc/sys/vm/drop_caches; sleep 0.3; done")
-    expect("\n%d " % PAGE not in pinner.second.run("cat /sys/kernel/debug/giantvm/ram/pinned"), "it is to be evicted")
+    expect(not pinned(pinner), "it is to be evicted")
     writer.begin("share /dev/gvm/ram 0 2 add %d 1" % PAGE)
-    pinned = "cat /sys/kernel/debug/giantvm/ram/pinned"
-    lab.wait_for("the pinned page", lambda: "\n%d " % PAGE in pinner.second.run(pinned), 10)
-    for node in cluster.nodes:
-        node.second.begin("share /dev/gvm/ram %d 2 cross 8 %d" % (node.id, CROSS_SECONDS))
+    lab.wait_for("the pinned page", lambda: pinned(pinner), SECONDS * SLOWER)
+    for node in nodes:
+        node.second.run(CROSS)
+    for node, words in (writer, "has waited"), (pinner, "pinned here, as page %d" % PAGE):
+        lab.wait_for("node %d to say what is waited for" % node.id, lambda: has_said(node, words), SECONDS * SLOWER)
+    lab.wait_for("the hosts to have waited for each other", lambda: given_up(nodes), SECONDS * SLOWER)
+    for node in nodes:
+        node.second.run("touch %s" % END)
     pinner.answer()
     expect(writer.answer().split()[0] == "8", "the writer's sum is wrong")
-    expect("\n%d " % PAGE not in pinner.run(pinned), "the page still counts as pinned")
-    for node, words in (writer, "has waited"), (pinner, "pinned here, as page %d" % PAGE):
-        said = node.run("dmesg | grep giantvm")
-        expect(words in said, "node %d does not say what is waited for:\n%s", node.id, said)
-    cross_ends(l, cluster.nodes)
+    expect(not pinned(pinner), "the page still counts as pinned")
+    for node in nodes:
+        cross_ends(l, node)
+    l.log("waits that were given up: %d", given_up(nodes))
     cluster.close()
 
 

@@ -5,10 +5,11 @@
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
- *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE SECONDS |
- *           cross PAGE SECONDS | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
+ *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE END |
+ *           cross PAGE END | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
  *
- * All from fill on need no partner. Ends with status 1 if something was wrong.
+ * All from fill on need no partner. END is a file: they end when it is there. Ends with status 1 if
+ * something was wrong.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -128,8 +129,8 @@ static void discard_run(size_t first, size_t pages)
 		share_wrong("discard: %s", strerror(errno));
 }
 
-/* Has the kernel keep a reference to the page, in a pipe that nobody reads, and then reads it. */
-static void pin_run(size_t page, unsigned int seconds)
+/* Has the kernel keep a reference to the page, in a pipe that nobody reads, until the end; then reads it. */
+static void pin_run(size_t page, const char *end)
 {
 	struct iovec part = {.iov_base = share_word(page, 0), .iov_len = PAGE_BYTES};
 	uint64_t before = share_load(page, 0), word;
@@ -139,7 +140,10 @@ static void pin_run(size_t page, unsigned int seconds)
 		share_wrong("vmsplice: %s", strerror(errno));
 		return;
 	}
-	sleep(seconds);
+	printf("share: pinned\n");
+	fflush(stdout);
+	while (access(end, F_OK))
+		usleep(50000);
 	if (read(ends[0], &word, sizeof(word)) != sizeof(word) || word != before)
 		share_wrong("the pinned page has changed");
 	close(ends[0]);
@@ -149,12 +153,12 @@ static void pin_run(size_t page, unsigned int seconds)
  * Has the kernel pin two pages for each write, node 1 in the other order than node 0. What it writes is
  * at the end of the first and the beginning of the second, and so other words than the other node's.
  */
-static void cross_run(size_t page, unsigned int seconds)
+static void cross_run(size_t page, const char *end)
 {
 	char *pages = mmap(NULL, 2 * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint64_t words[4], seen[4], rounds = 0;
 	struct iovec from = {words, sizeof(words)}, to = {pages + PAGE_BYTES - 16, sizeof(words)};
-	double begun = share_now(), at, longest = 0;
+	double at, longest = 0;
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
@@ -163,7 +167,8 @@ static void cross_run(size_t page, unsigned int seconds)
 			share_wrong("mmap: %s", strerror(errno));
 			return;
 		}
-	while (at = share_now(), at < begun + seconds) {
+	while (access(end, F_OK)) {
+		at = share_now();
 		rounds++;
 		for (i = 0; i < 4; i++)
 			words[i] = rounds;
@@ -330,9 +335,9 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "beat"))
 		beat_run(first, second);
 	else if (!strcmp(what, "pin"))
-		pin_run(first, second);
+		pin_run(first, argc > 6 ? argv[6] : "");
 	else if (!strcmp(what, "cross"))
-		cross_run(first, second);
+		cross_run(first, argc > 6 ? argv[6] : "");
 	else if (!strcmp(what, "last"))
 		last_run(first, second);
 	else if (!strcmp(what, "create"))
