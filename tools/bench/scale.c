@@ -71,8 +71,7 @@ struct scale {
 	struct bench_peers *peers;
 	struct bench_program *gvmfs;
 	struct client probe, huge, guest, lister, *others;
-	uint64_t chunk; /* the next cold one of the probe's region */
-	uint64_t chunks;
+	uint64_t chunk, chunks; /* of the probe's region: how many are touched, of how many */
 	struct row {
 		char name[40];
 		const char *unit, *about;
@@ -250,7 +249,7 @@ static int filled_make(const char *path, uint64_t bytes, uint64_t chunks)
 /* Has them begin; faults_end() waits for them, whatever else is done in between. */
 static int faults_begin(struct scale *s, unsigned count, unsigned pause_us)
 {
-	int rc = client_touch(&s->probe, s->chunk, count, pause_us);
+	int rc = client_touch(&s->probe, s->chunks, s->chunk, count, pause_us);
 
 	s->chunk += count;
 	return rc ? failed("cold faults", rc) : 0;
@@ -278,7 +277,7 @@ static int faults_add(struct scale *s, const char *when, unsigned count, unsigne
 }
 
 /* From the worker's death to the end of a fault that began right after it. */
-static int death_add(struct scale *s, struct client *c, uint64_t chunk, const char *when)
+static int death_add(struct scale *s, struct client *c, uint64_t among, uint64_t chunk, const char *when)
 {
 	pid_t worker = worker_find(s);
 	int rc;
@@ -286,7 +285,7 @@ static int death_add(struct scale *s, struct client *c, uint64_t chunk, const ch
 	if (!worker)
 		return failed("gvmfs's worker", -ESRCH);
 	kill(worker, SIGKILL);
-	rc = client_touch(c, chunk, 1, 0);
+	rc = client_touch(c, among, chunk, 1, 0);
 	if (!rc)
 		rc = client_wait(c);
 	if (rc)
@@ -336,7 +335,7 @@ static int sessions_measure(struct scale *s)
 	if (!rc)
 		rc = faults_add(s, "sessions", FAULTS, 0);
 	memory_add(s, "sessions");
-	return rc ? rc : death_add(s, &s->probe, s->chunk++, "sessions");
+	return rc ? rc : death_add(s, &s->probe, s->chunks, s->chunk++, "sessions");
 }
 
 static int huge_measure(struct scale *s)
@@ -356,7 +355,7 @@ static int huge_measure(struct scale *s)
 		return rc;
 	row_add(s, ms_since(from), "ms", "to open and map it through the fast path", "huge_open", "");
 	row_add(s, (double)s->huge.answer->attach_ns / 1e6, "ms", "the fast path's part of that", "huge_attach", "");
-	rc = death_add(s, &s->huge, HUGE_BYTES / CHUNK / 2, "huge");
+	rc = death_add(s, &s->huge, HUGE_BYTES / CHUNK, 1, "huge");
 	if (!rc)
 		rc = faults_add(s, "huge", FAULTS, 0);
 	memory_add(s, "huge");
@@ -376,7 +375,7 @@ static int load_measure(struct scale *s)
 	if (!rc)
 		rc = client_add(&s->guest, path, GUEST_BYTES, FAULTS);
 	if (!rc)
-		rc = client_touch(&s->guest, 0, FAULTS, PACE_US);
+		rc = client_touch(&s->guest, FAULTS, 0, FAULTS, PACE_US);
 	if (rc)
 		return rc;
 	usleep(FAULTS * PACE_US / 4);
@@ -460,7 +459,7 @@ static int listing_measure(struct scale *s)
 	row_add(s, (double)s->lister.answer->latency_ns[1] - 3, "", "files that a listing shows", "files", "");
 	row_add(s, (double)s->lister.answer->latency_ns[0] / 1e6, "ms", "the longest `ls -l` of them", "list_max", "");
 	memory_add(s, "files");
-	return death_add(s, &s->probe, s->chunk++, "files");
+	return death_add(s, &s->probe, s->chunks, s->chunk++, "files");
 }
 
 static int files_make(struct scale *s)

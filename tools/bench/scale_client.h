@@ -30,8 +30,11 @@ struct client {
 /* Starts one that maps a file of so many bytes, and waits until it has (or has not: the error). `faults`: how
  * many latencies it may be asked for. */
 int client_start(struct client *c, const char *path, uint64_t bytes, unsigned faults);
-/* Has it touch one page in each chunk first..first+count-1, with a pause between two, in the background. */
-int client_touch(struct client *c, uint64_t first, unsigned count, unsigned pause_us);
+/*
+ * Has it touch one page in each of `count` chunks, with a pause between two, in the background: the first..-th in
+ * an order of the region's first `among` chunks that no read-ahead foresees, so that each of them is cold.
+ */
+int client_touch(struct client *c, uint64_t among, uint64_t first, unsigned count, unsigned pause_us);
 /* Waits until it has done what it was told: 0 or a negative errno. */
 int client_wait(struct client *c);
 void client_end(struct client *c);
