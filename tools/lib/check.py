@@ -4,7 +4,8 @@
 usage: tools/check [--help] [--keep] [--long] [--fresh | --prepare] [SUITE...]
 
 Suites (all of them but debug if none is named):
-  compile    with gcc, each way to optimise, and clang, as Debian builds packages, with LTO
+  compile    all with clang; what is installed with gcc, each way to optimise, as Debian builds
+             packages, with LTO
   sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
@@ -68,7 +69,7 @@ PATIENCE = 30  # seconds between two signs of life of a step
 HARDENING = {"DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}
 # Compilers, and ways to build, that have to do without a warning: name -> (compiler, meson's options).
 # gcc at -O2 is how the tests' own build is made; what gcc warns of depends on what its optimiser finds, what
-# clang warns of does not.
+# clang warns of does not. So clang builds everything, once, and the other ways what is installed.
 WAYS = {"%s-O%s" % (cc, level): (cc, ["--buildtype=plain", "-Doptimization=" + level])
         for cc, level in (("gcc", "3"), ("gcc", "s"), ("clang", "2"))}
 WAYS["lto"] = ("gcc", ["--buildtype=release", "-Db_lto=true"])
@@ -115,8 +116,9 @@ class Check:
             self.add(name, "FAIL" if status else "ok", log.read(), time.monotonic() - start)
         return status == 0
 
-    def build(self, name, folder, *options, cc=None, env=None):
-        """A build in which a warning is an error, as it is in no other than this one."""
+    def build(self, name, folder, *options, cc=None, env=None, installed=False):
+        """A build in which a warning is an error, as it is in no other than this one; of all targets, or of
+        those that are installed."""
         env = {**({"CC": cc} if cc else {}), **(env or {})}
         if not os.path.exists(os.path.join(folder, "build.ninja")):
             shutil.rmtree(folder, ignore_errors=True)
@@ -127,7 +129,8 @@ class Check:
         elif not warnings_are_errors(folder) and not self.command(
                 name + "-configures", "meson", "configure", "-Dwerror=true", folder):
             return False
-        return self.command(name + "-builds", *(["nice"] if cc else []), "ninja", "-C", folder)
+        targets = installed_targets(folder) if installed else []
+        return self.command(name + "-builds", *(["nice"] if cc else []), "ninja", "-C", folder, *targets)
 
     def compile(self):
         """Objects stay for the next run, which compiles what has changed."""
@@ -139,7 +142,7 @@ class Check:
             if self.ending:
                 return
             self.build("compile-" + way, os.path.join(self.top, "build-" + way), *options, cc=cc,
-                       env=flags if way == "hardened" else None)
+                       env=flags if way == "hardened" else None, installed=cc == "gcc")
 
     def prepare(self, suites):
         """What tests of these suites need beside the build: all that is fetched before all else."""
@@ -203,8 +206,10 @@ class Check:
             if self.build("sanitized", folder, "-Db_sanitize=address,undefined",
                           "-Db_lundef=false", "-Doptimization=1"):
                 # By itself UBSan reports and goes on, and the test passes.
-                # What deliberate faults are noticed by is the same program as without sanitizers.
-                self.tests(folder, "sanitized", UNDER_SANITIZERS, ["--no-suite", "mutants"], SANITIZED,
+                # What deliberate faults are noticed by is the same program as without sanitizers; and a model's
+                # simulator goes through the same sources.
+                self.tests(folder, "sanitized", UNDER_SANITIZERS,
+                           ["--no-suite", "mutants", "--no-suite", "model"], SANITIZED,
                            {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
         if plain:
             quick = [s for s in wanted if s not in (*IN_GUESTS, "debug")]
@@ -253,10 +258,20 @@ class Check:
         return 1 if failed else 0
 
 
+def introspect(folder, what):
+    said = subprocess.run(["meson", "introspect", what, folder], text=True, stdout=subprocess.PIPE).stdout
+    return json.loads(said or "[]")
+
+
 def warnings_are_errors(folder):
-    said = subprocess.run(["meson", "introspect", "--buildoptions", folder], text=True,
-                          stdout=subprocess.PIPE).stdout
-    return any(option["name"] == "werror" and option["value"] for option in json.loads(said or "[]"))
+    return any(option["name"] == "werror" and option["value"] for option in introspect(folder, "--buildoptions"))
+
+
+def installed_targets(folder):
+    targets = [os.path.relpath(path, folder) for target in introspect(folder, "--targets") if target["installed"]
+               for path in target["filename"]]
+    assert targets, "nothing of %s is installed" % folder
+    return targets
 
 
 def alone_in_checkout():
