@@ -91,6 +91,21 @@ int size_parse_option(const char *text, uint64_t *bytes)
 	return parse(text, 1, true, bytes);
 }
 
+int size_parse_limits(const char *text, uint64_t *min_bytes, uint64_t *max_bytes)
+{
+	const char *dots = strstr(text, "..");
+	char min[SIZE_TEXT];
+	int rc;
+
+	if (dots && (size_t)(dots - text) >= sizeof(min))
+		return -EINVAL;
+	snprintf(min, sizeof(min), "%.*s", dots ? (int)(dots - text) : 0, text);
+	rc = size_parse_option(dots ? min : text, min_bytes);
+	if (!rc)
+		rc = size_parse_option(dots ? dots + 2 : text, max_bytes);
+	return !rc && *max_bytes < *min_bytes ? -EINVAL : rc;
+}
+
 char *size_text(uint64_t bytes, char buf[SIZE_TEXT])
 {
 	static const char *const unit[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -20,6 +20,8 @@
 int size_parse(const char *text, uint64_t unit, uint64_t *bytes);
 /* The same for options of our own programs: "16GiB" is 16G, too. */
 int size_parse_option(const char *text, uint64_t *bytes);
+/* Two of these with dots between them, "1G..8G", the second not the smaller one; or one, which is both. */
+int size_parse_limits(const char *text, uint64_t *min_bytes, uint64_t *max_bytes);
 
 #define SIZE_TEXT 32
 /* "512 MiB", "1.5 GiB": for people. Returns buf. */

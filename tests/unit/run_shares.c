@@ -101,6 +101,27 @@ static void region_below_the_least_share_takes_no_more(void)
 	CHECK_EQ(s[1].bytes, 124 * M);
 }
 
+static void shares_of_a_smaller_budget_stay_in_proportion(void)
+{
+	struct run_share s[] = {
+		{.size_bytes = 4096 * M, .bytes = 604 * M},
+		{.size_bytes = 1024 * M, .bytes = 204 * M},
+		{.size_bytes = 1024 * M, .bytes = 4 * M},
+	};
+
+	run_shares_scale(s, 3, 412 * M);
+	CHECK_EQ(s[0].bytes, 304 * M);
+	CHECK_EQ(s[1].bytes, 104 * M);
+	CHECK_EQ(s[2].bytes, 4 * M);
+	run_shares_scale(s, 3, 8192 * M);
+	CHECK_EQ(s[0].bytes, 4096 * M);
+	CHECK_EQ(s[1].bytes, 1024 * M);
+	run_shares_scale(s, 3, M);
+	CHECK_EQ(sum(s, 3), 12 * M);
+	run_shares_scale(s, 3, 412 * M);
+	CHECK_EQ(sum(s, 3), 12 * M);
+}
+
 static const struct check_test tests[] = {
 	{"region-below-the-least-share-takes-no-more", region_below_the_least_share_takes_no_more},
 	{"start-is-in-proportion-to-size", start_is_in_proportion_to_size},
@@ -109,6 +130,7 @@ static const struct check_test tests[] = {
 	{"pages-that-are-not-used-give-way-step-by-step",
 	 pages_that_are_not_used_give_way_step_by_step},
 	{"small-region-gets-no-more-than-it-has", small_region_gets_no_more_than_it_has},
+	{"shares-of-a-smaller-budget-stay-in-proportion", shares_of_a_smaller_budget_stay_in_proportion},
 	{"shares-never-exceed-the-budget", shares_never_exceed_the_budget},
 };
 CHECK_MAIN(tests)

@@ -43,10 +43,28 @@ static void qemu_reads_no_long_suffix(void)
 	CHECK_EQ(qemus("16GiB"), UINT64_MAX);
 }
 
+static void limits_are_two_sizes_or_one(void)
+{
+	static const char *const wrong[] = {"", "..", "1G..", "..1G", "2G..1G", "1G...2G", "1G..2G..3G", "1G-2G"};
+	uint64_t min, max;
+
+	CHECK_EQ(size_parse_limits("1G..8GiB", &min, &max), 0);
+	CHECK_EQ(min, GIB);
+	CHECK_EQ(max, 8 * GIB);
+	CHECK_EQ(size_parse_limits("0.5G..1.5G", &min, &max), 0);
+	CHECK_EQ(max - min, GIB);
+	CHECK_EQ(size_parse_limits("512M", &min, &max), 0);
+	CHECK_EQ(min, 512 * MIB);
+	CHECK_EQ(max, 512 * MIB);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		CHECK(size_parse_limits(wrong[i], &min, &max) < 0);
+}
+
 static const struct check_test tests[] = {
 	{"an-option-takes-either-spelling", an_option_takes_either_spelling},
 	{"what-is-no-size-is-refused", what_is_no_size_is_refused},
 	{"qemu-reads-no-long-suffix", qemu_reads_no_long_suffix},
+	{"limits-are-two-sizes-or-one", limits_are_two_sizes_or_one},
 };
 
 CHECK_MAIN(tests)

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "balance.h"
 
+#include "demand.h"
 #include "fast.h"
 #include "fsstats.h"
+#include "meminfo.h"
+#include "memnode/clock.h"
 #include "shares.h"
 
 #include <assert.h>
@@ -23,14 +26,17 @@
 #define STEP_BYTES  (1ull << 20) /* a smaller change is not worth a system call */
 #define HUNGRY	    8u		 /* chunks fetched in a second */
 
-/* Once the thread runs, all of it is the thread's but for `over`. */
+/* Once the thread runs, all of it is the thread's but for what is atomic. */
 static struct {
 	struct run_share share[REGIONS_MAX];
 	char *path[REGIONS_MAX];
 	uint64_t fetched[REGIONS_MAX]; /* chunks, as last seen */
+	uint64_t missed[REGIONS_MAX];  /* accesses, as last seen */
 	bool by_hand[REGIONS_MAX];     /* the user has set its budget */
 	unsigned count;
-	uint64_t local_bytes;
+	uint64_t misses; /* of all regions since the start */
+	struct run_demand demand;
+	_Atomic uint64_t local_bytes;
 	const char *mount;
 	pid_t qemu;
 	atomic_bool over;
@@ -44,6 +50,7 @@ int run_balance_add(const char *path, uint64_t bytes)
 		return all.count < REGIONS_MAX ? -ENOMEM : -EMFILE;
 	all.path[all.count] = copy;
 	all.fetched[all.count] = 0;
+	all.missed[all.count] = 0;
 	all.by_hand[all.count] = false;
 	all.share[all.count++] = (struct run_share){.size_bytes = bytes};
 	return 0;
@@ -55,9 +62,11 @@ static int shares_set(void)
 	struct run_share share[REGIONS_MAX];
 	uint64_t left = all.local_bytes;
 	unsigned at[REGIONS_MAX], n = 0;
+	bool hungry = false;
 	int rc = 0;
 
 	for (unsigned i = 0; i < all.count; i++) {
+		hungry |= all.share[i].hungry || !all.share[i].bytes;
 		if (all.by_hand[i]) {
 			left -= left < all.share[i].bytes ? left : all.share[i].bytes;
 			continue;
@@ -65,7 +74,10 @@ static int shares_set(void)
 		at[n] = i;
 		share[n++] = all.share[i];
 	}
-	run_shares_divide(share, n, left);
+	if (hungry)
+		run_shares_divide(share, n, left);
+	else
+		run_shares_scale(share, n, left);
 	/* The smaller ones first, so that the sum is within the budget at any time. */
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < n && !rc; i++) {
@@ -82,11 +94,33 @@ static int shares_set(void)
 	return rc;
 }
 
-int run_balance_begin(const char *mount, uint64_t local_bytes)
+int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes)
 {
+	struct run_demand_reading r = {0};
+
+	meminfo_read(&r.host_bytes, &r.free_bytes);
+	run_demand_init(&all.demand, min_bytes, max_bytes, &r, gvm_now_ns());
 	all.mount = mount;
-	all.local_bytes = local_bytes;
+	all.local_bytes = all.demand.bytes;
 	return shares_set();
+}
+
+uint64_t run_balance_local(void)
+{
+	return all.local_bytes;
+}
+
+/* Whether the budget is another one now. */
+static bool demand_follow(void)
+{
+	struct run_demand_reading r = {.misses = all.misses};
+	uint64_t was = all.local_bytes;
+
+	if (all.demand.min_bytes == all.demand.max_bytes)
+		return false;
+	meminfo_read(&r.host_bytes, &r.free_bytes);
+	all.local_bytes = run_demand_step(&all.demand, &r, gvm_now_ns());
+	return all.local_bytes != was;
 }
 
 /* A region that gvmfs does not tell of is gone. */
@@ -94,7 +128,7 @@ static bool region_read(unsigned i)
 {
 	static char text[FSSTATS_TEXT];
 	struct run_share *s = &all.share[i];
-	uint64_t local, fetched;
+	uint64_t local, fetched, missed;
 
 	if (fsstats_read(all.path[i], text))
 		return false;
@@ -102,6 +136,9 @@ static bool region_read(unsigned i)
 	fetched = fsstats_get(text, "chunks_fetched");
 	s->hungry = fetched >= all.fetched[i] + HUNGRY;
 	all.fetched[i] = fetched;
+	missed = fsstats_misses(text);
+	all.misses += missed > all.missed[i] ? missed - all.missed[i] : 0;
+	all.missed[i] = missed;
 	local = run_fast_budget_get(all.path[i]);
 	if (s->bytes && local != s->bytes) {
 		all.by_hand[i] = true;
@@ -118,6 +155,7 @@ static void region_drop(unsigned i)
 	all.path[i] = all.path[all.count];
 	all.share[i] = all.share[all.count];
 	all.fetched[i] = all.fetched[all.count];
+	all.missed[i] = all.missed[all.count];
 	all.by_hand[i] = all.by_hand[all.count];
 }
 
@@ -180,7 +218,7 @@ static void *balance(void *arg)
 		for (unsigned i = all.count; i--;)
 			if (!region_read(i))
 				region_drop(i);
-		if (shares_are_due())
+		if (demand_follow() || shares_are_due())
 			shares_set();
 	}
 }

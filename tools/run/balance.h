@@ -7,6 +7,7 @@
  * a mount that waits for a node must keep nothing else of gvm run waiting. Regions that the guest
  * gets while it runs (object_add memory-backend-file) are found among QEMU's open files, and are
  * within the same budget from then on. (On mapped files the memory cgroup does all of that.)
+ * Where the budget has two limits the same thread moves it between them (demand.h), on mapped files too.
  *
  * One guest for a process: there is no handle.
  */
@@ -18,9 +19,11 @@
 
 /* A region of the guest. 0 or a negative errno. */
 int run_balance_add(const char *path, uint64_t bytes);
-/* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. 0, or
- * a negative errno: a region that takes no budget. */
-int run_balance_begin(const char *mount, uint64_t local_bytes);
+/* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. The budget is
+ * between the limits, which may be the same. 0, or a negative errno: a region that takes no budget. */
+int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes);
+/* The budget now. Any thread. */
+uint64_t run_balance_local(void);
 /* Goes on in the background while `qemu` runs. A share that the user sets meanwhile (gvm region
  * local) is left as it is, and the others share what remains. */
 void run_balance_watch(pid_t qemu);

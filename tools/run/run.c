@@ -38,14 +38,16 @@
 #include <unistd.h>
 
 static const char help_text[] =
-	"usage: gvm run --local SIZE [OPTION ...] -- QEMU [ARGUMENT ...]\n"
+	"usage: gvm run --local SIZE|MIN..MAX|auto [OPTION ...] -- QEMU [ARGUMENT ...]\n"
 	"       gvm run [--mode kernel] --region NAME -- QEMU [ARGUMENT ...]\n"
 	"\n"
 	"Runs a QEMU command line, unmodified, with its RAM in a region: of a gvmfs\n"
 	"mount, or, in the kernel mode, one that several hosts share (gvm dsm).\n"
 	"\n"
 	"  --local SIZE   the budget: how much of the RAM may be on this host at a time\n"
-	"                 (at least 16M; the suffixes are those of QEMU's -m)\n"
+	"                 (at least 16M; the suffixes are those of QEMU's -m); between\n"
+	"                 two limits it follows what the guest needs and the host has;\n"
+	"                 auto: between 16M and all of the RAM\n"
 	"  --mode MODE    how QEMU gets at its RAM: uffd (the fast path), fuse (as a\n"
 	"                 mapped file), kernel (from /dev/giantvm, without a budget), or\n"
 	"                 auto (default): uffd where that is safe; without --local kernel\n"
@@ -58,7 +60,7 @@ static const char help_text[] =
 	"  --help         show this text\n";
 
 struct run {
-	uint64_t local_bytes;
+	uint64_t min_bytes, max_bytes; /* the budget's limits: the same, where it is a fixed one; max 0: all of the RAM */
 	enum run_mode mode;
 	const char *mount, *name;
 	bool keep, take_over;
@@ -74,6 +76,16 @@ struct run {
 	uint64_t oom_kills;
 	const char *why_fuse; /* where that is known before QEMU runs */
 };
+
+/* SIZE, MIN..MAX or "auto". 0 or a negative errno. */
+static int local_parse(struct run *r, const char *text)
+{
+	if (strcmp(text, "auto"))
+		return size_parse_limits(text, &r->min_bytes, &r->max_bytes);
+	r->min_bytes = RUN_BUDGET_MIN;
+	r->max_bytes = 0;
+	return 0;
+}
 
 /* Returns the index of QEMU's name in argv, or the negated exit status - 1. */
 static int options_read(struct run *r, int argc, char **argv)
@@ -92,8 +104,8 @@ static int options_read(struct run *r, int argc, char **argv)
 		switch (c) {
 		case 'l':
 			local_given = true;
-			if (size_parse_option(optarg, &r->local_bytes)) {
-				say("--local %s: not a size", optarg);
+			if (local_parse(r, optarg)) {
+				say("--local %s: neither a size, nor two limits as 1G..8G, nor auto", optarg);
 				return -1 - EXIT_USAGE;
 			}
 			break;
@@ -142,7 +154,7 @@ static int options_read(struct run *r, int argc, char **argv)
 		    "module's parameter cache_mb bounds what stays on this host");
 		return -1 - EXIT_USAGE;
 	}
-	if (r->local_bytes < RUN_BUDGET_MIN) {
+	if (r->min_bytes < RUN_BUDGET_MIN) {
 		say("--local SIZE is needed, and at least 16M%s",
 		    r->name && !access("/dev/giantvm", F_OK) ?
 			    "; or, if it is a region of the kernel mode: gvm dsm join NAME first" : "");
@@ -270,13 +282,33 @@ static void accel_text(enum run_accel accel, char *text, size_t size)
 			 accel == RUN_ACCEL_KVM ? "KVM, which will fail" : "TCG", strerror(error));
 }
 
-static void say_start(const struct run *r)
+static uint64_t ram_bytes(const struct run *r)
 {
-	char accel[128], ram[SIZE_TEXT], local[SIZE_TEXT];
 	uint64_t bytes = 0;
 
 	for (unsigned i = 0; i < r->regions; i++)
 		bytes += r->region[i].bytes;
+	return bytes;
+}
+
+/* "at most 1 GiB", or "1 GiB to 8 GiB, as it needs them,". */
+static const char *local_text(const struct run *r, char *text, size_t size)
+{
+	char min[SIZE_TEXT], max[SIZE_TEXT];
+
+	size_text(r->min_bytes, min);
+	size_text(r->max_bytes, max);
+	if (r->min_bytes == r->max_bytes)
+		snprintf(text, size, "at most %s", max);
+	else
+		snprintf(text, size, "%s to %s, as it needs them,", min, max);
+	return text;
+}
+
+static void say_start(const struct run *r)
+{
+	char accel[128], ram[SIZE_TEXT], local[128];
+
 	for (unsigned i = 0; i < r->args.notes.count; i++)
 		say("%s", r->args.notes.text[i]);
 	if (r->args.setuid_helper && run_child_loses_privileges())
@@ -285,9 +317,9 @@ static void say_start(const struct run *r)
 	accel_text(r->args.accel, accel, sizeof(accel));
 	if (r->why_fuse)
 		say("mode fuse, since %s", r->why_fuse);
-	say("%s; %s of RAM in %s%s, at most %s of it on this host", accel,
-	    size_text(bytes, ram), r->region[0].path, r->regions > 1 ? " and others" : "",
-	    size_text(r->local_bytes, local));
+	say("%s; %s of RAM in %s%s, %s of it on this host", accel,
+	    size_text(ram_bytes(r), ram), r->region[0].path, r->regions > 1 ? " and others" : "",
+	    local_text(r, local, sizeof(local)));
 }
 
 /* Makes the group, with its first limit. */
@@ -302,8 +334,8 @@ static int group_make(struct run *r)
 	}
 	memcg_forbid_swap(&r->cg);
 	memcg_wait_on_oom(&r->cg);
-	run_budget_init(&r->budget, r->local_bytes, gvm_now_ns());
-	rc = memcg_limit(&r->cg, r->budget.limit_bytes, r->local_bytes / 2 + RUN_BUDGET_START);
+	run_budget_init(&r->budget, run_balance_local(), gvm_now_ns());
+	rc = memcg_limit(&r->cg, r->budget.limit_bytes, r->max_bytes / 2 + RUN_BUDGET_START);
 	if (rc) {
 		say("%s cannot be limited: %s", r->cg.path, strerror(-rc));
 		memcg_remove(&r->cg);
@@ -343,6 +375,15 @@ static int qemu_run(struct run *r)
 	return status;
 }
 
+/* More than all of the RAM is of no use, and would take long to shrink. */
+static void limits_settle(struct run *r)
+{
+	uint64_t ram = ram_bytes(r) > r->min_bytes ? ram_bytes(r) : r->min_bytes;
+
+	if (r->min_bytes != r->max_bytes && (!r->max_bytes || r->max_bytes > ram))
+		r->max_bytes = ram;
+}
+
 static int fast_prepare(struct run *r)
 {
 	bool templates = false;
@@ -367,8 +408,9 @@ static int fast_prepare(struct run *r)
 	for (unsigned i = 0; i < r->regions && !rc; i++)
 		if (!r->args.ram[i].kept || r->args.ram[i].shared)
 			rc = run_balance_add(r->region[i].path, r->region[i].bytes);
+	limits_settle(r);
 	if (!rc)
-		rc = run_balance_begin(r->dir, r->local_bytes);
+		rc = run_balance_begin(r->dir, r->min_bytes, r->max_bytes);
 	if (rc && r->mode == RUN_MODE_UFFD) {
 		say("--mode uffd: %s takes no budget: %s", r->region[0].path, strerror(-rc));
 		return rc;

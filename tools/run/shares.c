@@ -22,9 +22,15 @@ static uint64_t share_want(const struct run_share *s)
 	return want > RUN_SHARE_MIN ? want : RUN_SHARE_MIN;
 }
 
+/* What there is beside RUN_SHARE_MIN for each of n. */
+static uint64_t above_least(unsigned n, uint64_t local_bytes)
+{
+	return local_bytes > n * RUN_SHARE_MIN ? local_bytes - n * RUN_SHARE_MIN : 0;
+}
+
 void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes)
 {
-	uint64_t left = local_bytes > n * RUN_SHARE_MIN ? local_bytes - n * RUN_SHARE_MIN : 0;
+	uint64_t left = above_least(n, local_bytes);
 	bool again = n != 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -54,5 +60,22 @@ void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes
 			s->fixed = again = true;
 			left -= least(left, s->want_bytes);
 		}
+	}
+}
+
+void run_shares_scale(struct run_share *share, unsigned n, uint64_t local_bytes)
+{
+	uint64_t left = above_least(n, local_bytes);
+	double before = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		before += share[i].bytes > RUN_SHARE_MIN ? (double)(share[i].bytes - RUN_SHARE_MIN) : 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct run_share *s = &share[i];
+		uint64_t own = s->bytes > RUN_SHARE_MIN ? s->bytes - RUN_SHARE_MIN : 0, size;
+
+		size = s->size_bytes > RUN_SHARE_MIN ? s->size_bytes : RUN_SHARE_MIN;
+		s->bytes = RUN_SHARE_MIN + (own ? (uint64_t)((double)left * (double)own / before) : 0);
+		s->bytes = least(s->bytes, size);
 	}
 }

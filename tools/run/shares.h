@@ -29,5 +29,7 @@ struct run_share {
  * that, or to n times RUN_SHARE_MIN where that is more. With `bytes` 0 (the start) what is above RUN_SHARE_MIN is in proportion to
  * the sizes. */
 void run_shares_divide(struct run_share *share, unsigned n, uint64_t local_bytes);
+/* The budget is another one, and no region is hungry: each share changes by the same factor. */
+void run_shares_scale(struct run_share *share, unsigned n, uint64_t local_bytes);
 
 #endif

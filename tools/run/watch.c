@@ -9,6 +9,7 @@
  */
 #include "watch.h"
 
+#include "balance.h"
 #include "memnode/clock.h"
 #include "say.h"
 
@@ -109,6 +110,7 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 		return;
 	*oom_kills = st.oom_kills;
 	run_figures_take(w->figures, &st, gvm_now_ns());
+	w->budget->local_bytes = run_balance_local();
 	limit = run_budget_step(w->budget, &st, gvm_now_ns());
 	if (!limit)
 		return;
