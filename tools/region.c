@@ -8,6 +8,7 @@
 #include "gvm.h"
 #include "gvmfs/gvm_mount.h"
 #include "memnode/size.h"
+#include "region_auto.h"
 #include "say.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 static const char help_text[] =
 	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
+	"       gvm region local --auto[=MIN..MAX] REGION|FOLDER\n"
 	"       gvm region take [--force] REGION\n"
 	"\n"
 	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this\n"
@@ -29,12 +31,28 @@ static const char help_text[] =
 	"take: ends the claim of another host that has the region for writing, at once,\n"
 	"without waiting for its lease. A guest that runs there loses its memory.\n"
 	"\n"
+	"  --auto     until it is ended, the budget of this region, or of all on the\n"
+	"             fast path below a folder, follows what its guest needs and what\n"
+	"             this host has, from MIN to MAX (default: from 16M to all of it)\n"
 	"  --force    take a region with replicas also if no node that is there is known\n"
 	"             to have what was written last\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"
 	"  all        no limit\n"
 	"  --help     show this text\n";
+
+#define AUTO_MIN (16 * MIB)
+
+struct limits {
+	uint64_t min_bytes, max_bytes; /* max 0: all of the region */
+};
+
+static int limits_parse(const char *text, struct limits *l)
+{
+	int rc = size_parse_limits(text, &l->min_bytes, &l->max_bytes);
+
+	return !rc && l->min_bytes < AUTO_MIN ? -ERANGE : rc;
+}
 
 static int local_show(const char *path)
 {
@@ -104,11 +122,22 @@ static int local_set(const char *path, const char *text)
 	return setxattr(path, GVM_XATTR_LOCAL, value, strlen(value), 0) ? -errno : 0;
 }
 
+/* A folder of a mount, or a region. */
+static int local_follow(const char *path, const struct limits *l)
+{
+	static char text[FSSTATS_TEXT];
+	int rc = fsstats_read(path, text);
+
+	return rc ? rc : region_auto(path, l->min_bytes, l->max_bytes);
+}
+
 int cmd_region(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	bool take, force = false;
+		{"auto", optional_argument, NULL, 'a'}, {"force", no_argument, NULL, 'f'},
+		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	struct limits limits = {.min_bytes = AUTO_MIN};
+	bool take, force = false, follow = false;
 	int c, rc;
 
 	optind = 1;
@@ -116,6 +145,13 @@ int cmd_region(int argc, char **argv)
 		if (c == 'f') {
 			force = true;
 			continue;
+		}
+		if (c == 'a') {
+			follow = true;
+			if (!optarg || !limits_parse(optarg, &limits))
+				continue;
+			say("--auto=%s: not two limits as 1G..8G, of at least 16M", optarg);
+			return EXIT_USAGE;
 		}
 		if (c != 'h')
 			return EXIT_USAGE;
@@ -125,14 +161,14 @@ int cmd_region(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	take = argc == 2 && !strcmp(argv[0], "take");
-	if (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local"))) {
+	if ((take && follow) || (follow && argc != 2) || (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}
-	rc = region_check(argv[1]);
+	rc = follow ? local_follow(argv[1], &limits) : region_check(argv[1]);
 	if (!rc && take)
 		rc = setxattr(argv[1], GVM_XATTR_TAKE, force ? "2" : "1", 1, 0) ? -errno : 0;
-	else if (!rc)
+	else if (!rc && !follow)
 		rc = argc == 3 ? local_set(argv[1], argv[2]) : local_show(argv[1]);
 	if (!rc)
 		return 0;
