@@ -30,8 +30,8 @@ import complaints  # noqa: E402
 import kernel  # noqa: E402
 import kmod  # noqa: E402
 
-BOOT_SECONDS = 90
-HANG_SECONDS = 60
+BOOT_SECONDS = 180
+HANG_SECONDS = 120
 # Where the kernel has kmemleak: what was allocated more than five seconds ago and nothing points to.
 LEAKS = ("leaks=/sys/kernel/debug/kmemleak; [ ! -e $leaks ] || "
          "(sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks)")
@@ -71,7 +71,7 @@ class Shell:
         text = command.format(id=self.node.id)
         self.socket.sendall(("%d %s\n" % (self.number, text)).encode())
 
-    def answer(self, seconds=60, status=0):
+    def answer(self, seconds=HANG_SECONDS, status=0):
         """The output of the command begun last; another status than the expected one fails."""
         seconds *= SLOWER
         deadline = time.monotonic() + seconds
@@ -99,9 +99,13 @@ class Shell:
                said)
         return said
 
-    def run(self, command, seconds=60, status=0):
+    def run(self, command, seconds=HANG_SECONDS, status=0):
         self.begin(command)
         return self.answer(seconds, status)
+
+    def until(self, condition, seconds=HANG_SECONDS):
+        """Waits for a command of the guest's to succeed."""
+        self.run("until %s > /dev/null 2>&1; do sleep 0.1; done" % condition, seconds)
 
 
 class Node:
@@ -137,6 +141,10 @@ class Node:
         self.shell.connect()
         self.second.connect()
 
+    def counter(self, name, region="ram"):
+        """One of a region's figures in debugfs; also while the first shell runs something."""
+        return int(self.second.run("sed -n 's/^%s //p' /sys/kernel/debug/giantvm/%s/stats" % (name, region)))
+
     def boot(self):
         """Waits until it is up. Of some hundred machines of several emulated CPUs, one stands still
         before its kernel has begun anything: so it is started once more."""
@@ -150,6 +158,7 @@ class Node:
                 break
             time.sleep(0.05)
         self.answer(BOOT_SECONDS)
+        self.second.answer(BOOT_SECONDS)
 
     def diagnosis(self, hung):
         """What the other shell sees when one does not answer."""
@@ -171,7 +180,7 @@ class Node:
 
     def kill(self):
         self.process.signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(HANG_SECONDS)
 
     def stop(self):
         """Hangs the whole machine, its clock too, until go()."""
@@ -238,7 +247,7 @@ class Cluster:
         for line in lines:
             self.control.sendto(line.encode(), self.folder + "/control")
 
-    def everywhere(self, command, seconds=60, status=0, nodes=None):
+    def everywhere(self, command, seconds=HANG_SECONDS, status=0, nodes=None):
         """Runs it in all guests at once; gives their outputs. What failed anywhere is told."""
         nodes = self.nodes if nodes is None else nodes
         for node in nodes:
@@ -268,7 +277,7 @@ class Cluster:
             node.begin("off")
         for node in nodes:
             node.answer()
-            status = node.process.wait(30)
+            status = node.process.wait(HANG_SECONDS)
             expect(status == 0 and "guest: verdict pass" in node.process.log(),
                    "node %d did not end well (status %s)", node.id, status)
         for node in self.nodes:
