@@ -29,8 +29,9 @@ def shadow_paging_is_refused(node):
     node.run("dd if=/dev/gvm/ram of=/dev/null count=1")  # reading needs no mapping
     # What is mapped when KVM is loaded is not used any longer.
     node.run(RELOAD)
-    node.begin("share /dev/gvm/ram {id} 1 beat 90 60")
-    node.second.run("sleep 1; " + RELOAD + "npt=0")
+    node.begin("share /dev/gvm/ram {id} 1 beat 90 /tmp/end > /tmp/beat")
+    node.second.until("grep begun /tmp/beat")
+    node.second.run(RELOAD + "npt=0")
     node.answer(status=BUS_ERROR)
     node.run(RELOAD)
 

@@ -28,8 +28,10 @@ def test(l):
         two.run(own + "check 80 4 %d" % number)
     for node in zero, one:
         l.log("%s", node.answer(120).strip())
-    two.begin(own + "beat 90 4")
-    two.second.run("sleep 1; rmmod giantvm_kvm", status=1)
+    two.begin(own + "beat 90 /tmp/end > /tmp/beat")
+    two.second.until("grep begun /tmp/beat")
+    two.second.run("rmmod giantvm_kvm", status=1)
+    two.second.run("touch /tmp/end")
     two.answer()
     cluster.close()
 

@@ -4,7 +4,14 @@
 refused with another size; there is room for hundreds; it can be read as a file; a home that was away learns of it;
 and each mistake gets its sentence."""
 
-from cluster import Cluster, expect, main
+from cluster import HANG_SECONDS, Cluster, expect, lab, main
+
+KILLED = 128 + 15
+
+
+def waits_for_others(node, calls):
+    """Until that many calls there wait for other nodes to agree."""
+    node.second.until("[ $(cat $(pidof gvm | sed 's|[0-9]*|/proc/&/stack|g') | grep -c gvm_agree_wait) -eq %d ]" % calls)
 
 
 def fails(node, command, reason):
@@ -80,31 +87,37 @@ def test(l):
 
     # Without a home nothing is agreed on, unless one insists; it is told when it is back.
     two.run("gvm dsm down")
-    zero.begin("gvm dsm create wanted --wait 4 1M")
+    zero.begin("gvm dsm create wanted --wait 600 1M & echo $! > /tmp/wanted; wait $!")
     fails(zero.second, "create late --wait 1 1M", "not every node")
     fails(zero.second, "status late", "not joined on this host")
     fails(one, "create gone --wait 1 1M", "not every node")
     one.run("until gvm dsm join wanted --wait 0 1M; do sleep 0.1; done 2>&1")  # on the offer of node 0
-    zero.answer(status=1)
+    zero.second.run("kill $(cat /tmp/wanted)")
+    zero.answer(status=KILLED)
     # Who joined on that offer alone lets it go; who was told to join does not.
-    one.run("i=0; while gvm dsm status late 2>/dev/null; do i=$((i + 1)); [ $i -lt 40 ] || exit 1; sleep 0.2; done")
+    one.shell.until("! gvm dsm status late")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
     zero.run("gvm dsm create late --wait 0 1M")
     zero.run("gvm dsm create cut --wait 0 1M")
-    one.run("until gvm dsm status cut; do sleep 0.1; done 2>&1")
+    one.shell.until("gvm dsm status cut")
     zero.run("gvm dsm leave cut")  # whoever has it lets it go
-    one.run("while gvm dsm status cut; do sleep 0.1; done 2>&1")
+    one.shell.until("! gvm dsm status cut")
     # Nor does the host itself, if somebody else there waits for it longer than the first one did.
-    zero.begin("gvm dsm create both --wait 3 1M")
-    zero.second.begin("until gvm dsm status both 2>&1; do sleep 0.1; done; gvm dsm join both --wait 30 1M")
-    zero.answer(status=1)
+    zero.begin("gvm dsm create both --wait 600 1M & echo $! > /tmp/both; wait $!")
+    waits_for_others(zero, 1)
+    zero.second.run("gvm dsm join both --wait 600 1M > /tmp/joined 2>&1 & ")
+    waits_for_others(zero, 2)
+    zero.second.run("kill $(cat /tmp/both)")
+    zero.answer(status=KILLED)
     cluster.up(two, cluster.roles, cluster.key)
-    zero.second.answer(40)
+    zero.second.until("! pidof gvm")
+    said = zero.run("cat /tmp/joined")
+    expect(not said, "the one that waits for longer says: %s", said)
     two.run("gvm dsm status both")
     zero.run("gvm dsm create cut 1M && gvm dsm leave cut")
     fails(zero, "create cut --wait 0 1M", "exists already")
     zero.run("gvm dsm status both && gvm dsm leave both")
-    zero.run("share /dev/gvm/late {id} 3 fill 16 32 1", seconds=30)
+    zero.run("share /dev/gvm/late {id} 3 fill 16 32 1")
     two.run("gvm dsm status late")
     fails(two, "status gone", "not joined on this host")  # though the offer has come, late
 
@@ -112,19 +125,23 @@ def test(l):
     l.log("%s", said)
     expect("node 1 of 3, with a key" in said and "this host" in said and "connected" in said
            and "late" in said, "status says:\n%s", said)
-    one.begin("share /dev/gvm/ram {id} 3 beat 90 4")
-    said = one.second.run("sleep 1; gvm dsm leave ram 2>&1", status=1)
+    one.begin("share /dev/gvm/ram {id} 3 beat 90 /tmp/end > /tmp/beat")
+    one.second.until("grep begun /tmp/beat")
+    said = one.second.run("gvm dsm leave ram 2>&1", status=1)
     expect("has it open" in said, "leave of an open region says: %s", said)
+    one.second.run("touch /tmp/end")
     one.answer()
 
     # What its creator has not completed nobody joins; where that one has begun anew, it creates another one.
     two.run("gvm dsm down --force")
     zero.run("gvm dsm create half --wait 0 1M")
-    one.run("until gvm dsm status half; do sleep 0.1; done 2>&1")
+    one.shell.until("gvm dsm status half")
     cluster.network("cut 0")
     zero.run("gvm dsm down --force && rmmod giantvm_kvm")
     cluster.up(two, cluster.roles, cluster.key)
-    fails(one, "join half --wait 2", "has not done so")
+    # Not every node may have answered within a second or two.
+    lab.wait_for("node 1 to hear that it is incomplete", lambda: "has not done so" in one.run(
+        "gvm dsm join half --wait 2 2>&1", status=1), HANG_SECONDS)
     fails(one, "create half --wait 2 1M", "exists already, with 1 MiB")
     cluster.network("heal 0")
     cluster.load(zero)

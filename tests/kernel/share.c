@@ -5,7 +5,7 @@
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
  *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
- *           discard FIRST PAGES | beat PAGE SECONDS | pin PAGE END |
+ *           discard FIRST PAGES | beat PAGE END | pin PAGE END |
  *           cross PAGE END | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
  *
  * All from fill on need no partner. END is a file: they end when it is there. Ends with status 1 if
@@ -30,6 +30,7 @@
 
 #define MEET_SECONDS 60
 #define FAILURES_SAID_MAX 20
+#define SLICE_SECONDS 0.1 /* in which a pace is measured */
 
 struct share share = {.poll_us = 1000};
 static int region_fd;
@@ -54,6 +55,13 @@ void share_wrong(const char *format, ...)
 	printf("\n");
 	fflush(stdout);
 	va_end(arguments);
+}
+
+/* A line, at once. */
+static void share_say(const char *line)
+{
+	printf("%s\n", line);
+	fflush(stdout);
 }
 
 void share_meet(unsigned int point)
@@ -140,8 +148,7 @@ static void pin_run(size_t page, const char *end)
 		share_wrong("vmsplice: %s", strerror(errno));
 		return;
 	}
-	printf("share: pinned\n");
-	fflush(stdout);
+	share_say("share: pinned");
 	while (access(end, F_OK))
 		usleep(50000);
 	if (read(ends[0], &word, sizeof(word)) != sizeof(word) || word != before)
@@ -184,30 +191,43 @@ static void cross_run(size_t page, const char *end)
 }
 
 /*
- * Counts in a page as fast as it can, while others may put the count back to 0 and say so in word 1.
- * Where this node stood still for a second, says for how long it then went on with what it had.
+ * Counts in a page as fast as it can, until the end, while others may put the count back to 0 and say so in
+ * word 1. Where this node stood still for a second, says for how long it then went on with what it had: by
+ * its number of rounds, and its best pace, so that a slow host, or one that stands still again, adds nothing.
  */
-static void beat_run(size_t page, unsigned int seconds)
+static void beat_run(size_t page, const char *end)
 {
-	double begun = share_now(), before = begun, now, stood = 0, stale = 0;
-	uint64_t value, last = 0;
+	double before = share_now(), slice = before, now, pace = 0;
+	uint64_t value, last = 0, rounds = 0, stood = 0, stale = 0, in_slice = 0;
 	unsigned int resets = 0;
 
-	while ((now = share_now()) < begun + seconds) {
+	for (;; rounds++) {
+		now = share_now();
 		if (now - before > 1)
-			stood = now;
+			stood = rounds;
 		before = now;
 		value = share_add(page, 0, 1);
+		if (!rounds)
+			share_say("beat: begun");
 		if (value <= last) {
 			if (!share_load(page, 1))
 				share_wrong("the count went back, and nobody did that");
 			resets++;
-			stale = stood ? share_now() - stood : 0;
+			stale = stood ? rounds - stood : 0;
+			share_say("beat: reset");
 		}
 		last = value;
+		in_slice++;
+		if (now - slice < SLICE_SECONDS)
+			continue;
+		pace = in_slice / (now - slice) > pace ? in_slice / (now - slice) : pace;
+		slice = now;
+		in_slice = 0;
+		if (!access(end, F_OK))
+			break;
 	}
 	printf("beat: count %llu resets %u stale_ms %.0f\n", (unsigned long long)last, resets,
-	       stale * 1000);
+	       stale / pace * 1000);
 }
 
 static double uptime(void)
@@ -218,13 +238,14 @@ static double uptime(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static double last_until;
+static double last_until, last_stood;
 
 /* The page is lost: the lease has ended. */
 static void last_say(int number)
 {
-	char text[64];
-	int bytes = snprintf(text, sizeof(text), "last: wrote until %.3f\n", last_until);
+	char text[80];
+	int bytes = snprintf(text, sizeof(text), "last: wrote until %.3f, stood still for %.3f\n", last_until,
+			     last_stood);
 
 	(void)number;
 	_exit(write(STDOUT_FILENO, text, bytes) != bytes);
@@ -232,10 +253,12 @@ static void last_say(int number)
 
 /*
  * Has that many pages mapped, and the region as a whole that often; writes to the last of the pages
- * until that is an error, and says until when it could.
+ * until that is an error. Says when the last write began that was none, and how long it stood still between
+ * two of them, which is no fault of its kernel's.
  */
 static void last_run(size_t pages, unsigned int mappings)
 {
+	double at;
 	size_t page;
 
 	while (mappings--)
@@ -244,12 +267,12 @@ static void last_run(size_t pages, unsigned int mappings)
 			share_wrong("cannot map it once more: %s", strerror(errno));
 	for (page = 0; page < pages; page++)
 		share_store(page, 0, 1);
-	printf("last: has all\n");
-	fflush(stdout);
+	share_say("last: has all");
 	signal(SIGBUS, last_say);
-	for (;;) {
+	for (last_until = uptime();; last_until = at) {
+		at = uptime();
+		last_stood = at - last_until > last_stood ? at - last_until : last_stood;
 		share_add(pages - 1, 0, 1);
-		last_until = uptime();
 	}
 }
 
@@ -333,7 +356,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "discard"))
 		discard_run(first, second);
 	else if (!strcmp(what, "beat"))
-		beat_run(first, second);
+		beat_run(first, argc > 6 ? argv[6] : "");
 	else if (!strcmp(what, "pin"))
 		pin_run(first, argc > 6 ? argv[6] : "");
 	else if (!strcmp(what, "cross"))
