@@ -9,7 +9,7 @@ BUS_ERROR = 128 + 7
 
 
 def test(l):
-    cluster = Cluster(l, 3, parameters="lease_ms=2000", roles="bbc")
+    cluster = Cluster(l, 3, parameters="lease_ms=7000", roles="bbc")
     cluster.join("ram", 1024)
     zero, one, two = cluster.nodes
     share = "share /dev/gvm/ram {id} 3 "
@@ -18,13 +18,13 @@ def test(l):
     two.run(share + "fill 80 16 2")
     one.run(share + "check 80 8 2")
     two.kill()
-    zero.run(share + "check 64 16 1", seconds=30)
-    zero.run(share + "check 80 8 2", seconds=30)
+    zero.run(share + "check 64 16 1")
+    zero.run(share + "check 80 8 2")
     for page in (88, 95):
         for node in zero, one:
-            said = node.run(share + "get %d" % page, seconds=30, status=None)
+            said = node.run(share + "get %d" % page, status=None)
             expect("right" not in said, "node %d reads a lost page: %s", node.id, said)
-    zero.run(share + "get 90", seconds=30, status=BUS_ERROR)
+    zero.run(share + "get 90", status=BUS_ERROR)
     # Each home lists those of its share, though nobody asked for most of them.
     for node in zero, one:
         found = [line.split() for line in node.run("gvm dsm lost ram").splitlines()]

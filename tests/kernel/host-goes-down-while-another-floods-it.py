@@ -6,11 +6,9 @@ again: that ends all the same, though its mutex is what each of them waits for."
 from cluster import Cluster, main
 
 ROUNDS = 8
-SECONDS_MAX = 100
+SECONDS_MAX = 3600  # it is ended before
 TERMINATED = 128 + 15
 ROLES = "bc"
-CONNECTED = ("i=0; until gvm dsm status | grep -q ' connected'; do i=$((i + 1)); "
-             "[ $i -lt 100 ] || exit 1; sleep 0.05; done")
 
 
 def test(l):
@@ -21,8 +19,8 @@ def test(l):
     for number in range(ROUNDS):
         cluster.up(zero, ROLES, "")
         zero.run("gvm dsm create ram 1M")
-        zero.run(CONNECTED)
-        zero.run("gvm dsm down --force", seconds=20)
+        zero.shell.until("gvm dsm status | grep ' connected'")
+        zero.run("gvm dsm down --force")
     one.second.run("kill $(pidof flood)")
     one.answer(status=TERMINATED)
     one.run("insmod /lib/giantvm_kvm.ko")  # as close() finds it

@@ -3,15 +3,20 @@
 """A host that may keep less than half of a region fills and checks all of it: the rest is on hosts that run
 no program, only lend memory."""
 
-from cluster import Cluster, expect, main
+from cluster import Cluster, lab, main
 
 PAGES = 640
 KEPT_PAGES = 256  # cache_mb=1
 SLACK_PAGES = 128
 
 
-def resident(node):
-    return int(node.run("sed -n 's/^resident_pages //p' /sys/kernel/debug/giantvm/ram/stats"))
+def settled(cluster):
+    """Pages that are resident on each, once the first has evicted all that it has to."""
+    kept = [node.counter("resident_pages") for node in cluster.nodes]
+    if kept[0] > KEPT_PAGES + SLACK_PAGES or sum(kept) < PAGES:
+        return None
+    nowhere = [node.counter("kept_pages") for node in cluster.nodes]
+    return kept if nowhere == [0, *kept[1:]] else None
 
 
 def test(l):
@@ -25,21 +30,13 @@ def test(l):
         zero.run(share + "check 0 %d %d" % (PAGES, seed))
     for node in one, two:
         node.run("echo 1 > /sys/module/giantvm_kvm/parameters/cache_mb")  # is of what it could send home
-    zero.run("sleep 1")
-    kept = [resident(node) for node in cluster.nodes]
-    l.log("resident: %s", kept)
-    expect(kept[0] <= KEPT_PAGES + SLACK_PAGES, "%d pages are resident", kept[0])
-    expect(kept[1] + kept[2] >= PAGES - kept[0], "the others have only %s", kept[1:])
-    for node, pages in zip(cluster.nodes, [0, *kept[1:]]):
-        said = node.run("sed -n 's/^kept_pages //p' /sys/kernel/debug/giantvm/ram/stats")
-        expect(int(said) == pages, "node %d says that %s pages have nowhere to go, not %d", node.id, said, pages)
+    l.log("resident: %s", lab.wait_for("all pages to be where they belong", lambda: settled(cluster)))
     # Reclaim asks too; and leaving sends the rest home, so that another host finds all of it.
     zero.run("echo 0 > /sys/module/giantvm_kvm/parameters/cache_mb")
     zero.run(share + "check 0 500 2")
-    before = resident(zero)
-    zero.run("echo 2 > /proc/sys/vm/drop_caches; sleep 1")
-    l.log("reclaim: %d pages, then %d", before, resident(zero))
-    expect(resident(zero) < before, "reclaim freed nothing of %d pages", before)
+    before = zero.counter("resident_pages")
+    zero.run("echo 2 > /proc/sys/vm/drop_caches")
+    lab.wait_for("reclaim to free some of %d pages" % before, lambda: zero.counter("resident_pages") < before)
     zero.run("gvm dsm leave ram")
     zero.run("gvm dsm join ram")
     zero.run(share + "check 0 %d 2" % PAGES)
