@@ -46,6 +46,9 @@ PROGRAMS = {
     "liar": "tests/system/liar",
 }
 LOG_TAIL = 60  # lines of each log shown when a test fails
+# What a test says of how long something may take is for a machine that has nothing else to do. It is there for what
+# hangs: on a busy one it takes so many times as long.
+PATIENCE = 3
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -72,6 +75,7 @@ def skip(feature, reason):
 
 def wait_for(what, condition, seconds=20.0, pause=0.05):
     """Polls until condition() gives something true, which is returned; fails after the deadline."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -108,6 +112,7 @@ class Process:
             os.kill(self.pid, number)
 
     def wait(self, seconds):
+        seconds *= PATIENCE
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -232,7 +237,7 @@ class Lab:
             if not mount.end():
                 forced.append("mount " + mount.path)
         self._terminate(lambda process: True)
-        self._reap_until(lambda: not descendants(), 5)
+        self._reap_until(lambda: not descendants(), 10 * PATIENCE)
         for pid, name in descendants().items():
             forced.append("process %d (%s)" % (pid, name))
             try:

@@ -60,7 +60,7 @@ BESIDE = ("compile", "sanitized", "debug")  # no suites of meson's own
 UNDER_SANITIZERS = ("unit", "protocol")
 PACKAGES = os.path.join(TOP, "tools/lib/packages")
 # How many times its own limit a test may take: on a busy machine, under sanitizers, in guests with the debug kernel.
-BUSY, SANITIZED, DEBUG = 2, 4, 5
+BUSY, SANITIZED, DEBUG = 4, 8, 8
 # How many tests run at a time: one a CPU, at least two, and one more where tests wait for longer than they compute.
 AT_A_TIME = max(2, os.cpu_count() or 1)
 WAITING = ("system",)
