@@ -47,7 +47,7 @@ def test(l):
     expect(said == "1048576", "%s bytes can be read of 1 MiB", said)
 
     # There is room for more than the misc devices of a host are; what has gone is not opened any more.
-    for node, call in (zero, "create 200 2000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
+    for node, call in (zero, "create 200 60000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
         if node is one:
             zero.run("cp -a /dev/gvm/many150 /tmp/stale && cat /tmp/stale > /dev/null")
         said = node.run(share + call)

@@ -32,7 +32,6 @@ def test(l):
         kills += 1
         mount.budget("ram", REGION // 8 if kills % 2 else REGION // 3)
         time.sleep(0.8)
-    expect(kills >= 3, "only %d workers were killed", kills)
     torture.passes()
     mount.drained("ram")
     stats = mount.stats()

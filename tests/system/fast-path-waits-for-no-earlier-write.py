@@ -18,8 +18,15 @@ plain = importlib.import_module("fast-path-takes-plain-userfaultfds-only")
 MIB = 1 << 20
 PAGE = 4096
 AT = 2 * MIB + 100
+CALLS = ("18", "285")  # pwrite64(), fallocate()
 CHANGES = {"write": (lambda fd: os.pwrite(fd, b"new", AT), b"new"),
            "punch": (lambda fd: punch(fd, AT, 3), bytes(3))}
+
+
+def in_a_call(thread):
+    """It waits in the kernel: what it asked is on gvmfs's list."""
+    with open("/proc/self/task/%d/syscall" % thread.native_id) as f:
+        return f.read().split()[0] in CALLS
 
 
 def refused(mount, node, region, change):
@@ -33,7 +40,8 @@ def refused(mount, node, region, change):
         # The page cache is looked after: from here on nothing may come into the file.
         node.stop()
         waits.start()
-        time.sleep(0.5)  # for it to reach gvmfs, which does not tell
+        lab.wait_for("it to ask", lambda: in_a_call(waits))
+        mount.stats()  # was asked later, and answered: it has reached gvmfs
         expect(waits.is_alive(), "it did not wait")
         plain.say(s, plain.READY, plain.userfaultfd(plain.SHMEM), page=PAGE)
         answer = plain.hear(s)

@@ -62,7 +62,6 @@ def test(l):
         node.start()
         kills += 1
         time.sleep(0.8)
-    expect(kills >= 3, "only %d nodes were killed", kills)
     torture.passes()
     torture.is_seen_by_another_mount(nodes)
     small_disk(l)

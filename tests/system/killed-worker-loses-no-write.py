@@ -28,7 +28,6 @@ def test(l):
         mount.kill_worker()
         kills += 1
         time.sleep(1)
-    expect(kills >= 3, "only %d workers were killed", kills)
     torture.passes()
     stats = mount.stats()
     expect(stats["restarts"] >= kills, "%d restarts are counted after %d kills",

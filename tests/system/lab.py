@@ -86,6 +86,16 @@ def wait_for(what, condition, seconds=20.0, pause=0.05):
         time.sleep(pause)
 
 
+def best(measure, good, times=5):
+    """What is measured, as often as it takes until it is good: a busy machine spoils a measurement now and then, what
+    is wrong spoils each. After some times the last of them."""
+    for _ in range(times):
+        found = measure()
+        if good(found):
+            break
+    return found
+
+
 class Process:
     """Something started, with its output in a file."""
 

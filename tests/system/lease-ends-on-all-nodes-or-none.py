@@ -14,7 +14,7 @@ from lab import children, expect, wait_for
 from remote import Mount, Node, Relay, open_error
 
 MIB = 1 << 20
-LEASE = 4
+LEASE = 7  # a writer that is stopped for some seconds keeps it
 WRITTEN = b"first" * 1000
 
 

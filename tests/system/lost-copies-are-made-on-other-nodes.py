@@ -22,6 +22,15 @@ def degraded(mount, name):
     return mount.stats(name)["slots_degraded"]
 
 
+def is_left_out(mount, name, node):
+    """A node is killed, and it shows; its copies may be made anew by the time that somebody looks."""
+    def times():
+        return mount.log().count("[%s]: DEGRADED: of" % name)
+    before = times()
+    node.kill()
+    wait_for("it is left out", lambda: times() > before)
+
+
 def whole(mount, name):
     wait_for("all copies are there again", lambda: not degraded(mount, name), 120)
 
@@ -34,14 +43,12 @@ def beside_a_program(test, mount, nodes, mode):
         mount.budget(name, SIZE // 4)
     mapper.do("fill", 0, SIZE, 3)
     mapper.ask("churn", 0, SIZE, 10)
-    nodes[0].kill()
-    wait_for("it is left out", lambda: degraded(mount, name), 20)
+    is_left_out(mount, name, nodes[0])
     wait_for("some copies are there again", lambda: degraded(mount, name) < 300, 60)
     mount.kill_worker()
     whole(mount, name)
-    nodes[1].kill()
+    is_left_out(mount, name, nodes[1])
     nodes[0].start()
-    wait_for("it is left out", lambda: degraded(mount, name), 20)
     whole(mount, name)
     nodes[2].kill()
     mapper.answer(120)

@@ -41,8 +41,9 @@ def test(l):
             time.sleep(max(0.0, began + SECONDS - time.monotonic()))
             expect(stranger.process.running(), "the stranger has ended: %s", stranger.process.log())
             if means == "asks":
+                answers = answered(stranger)
                 at_most = AT_ONCE + A_SECOND * (time.monotonic() - began) + 1
-                expect(answered(stranger) <= at_most, "%d answers, not %d", answered(stranger), at_most)
+                expect(answers <= at_most, "%d answers, not %d", answers, at_most)
             stranger.end()
 
 

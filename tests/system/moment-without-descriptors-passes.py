@@ -42,7 +42,8 @@ def moment(l, mount, node, limit, value):
     subprocess.run(["df", mount.path], capture_output=True, timeout=30)
     resource.prlimit(worker, limit, old)
     l.log("limit %d at %d: %d of %d calls failed", limit, value, failed, MANY)
-    time.sleep(1)
+    lab.wait_for("the moment to be over", lambda: subprocess.run(
+        ["mkdir", mount.file("probe-%d-%d" % (limit, value))], capture_output=True).returncode == 0)
     for n in range(MANY):
         os.mkdir(mount.file("folder-%d/after-%d-%d" % (n, limit, value)))
     expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())

@@ -41,7 +41,7 @@ def test(l):
     nodes[2].stop()
     os.unlink(mount.file("gone"))
     wait_for("the others have removed it", lambda: nodes[0].stats()["regions"] == 1, 30)
-    lab.time.sleep(11)  # what is deleted without it is given up for it
+    mount.says("deleted, but node .* keeps its part")  # it is given up for it
     nodes[2].go_on()
     left = next(r for r in listed(l, nodes[2]) if r != kept)
     wait_for("the node knows that it was removed", lambda: os.path.exists(mount.file("look")) or

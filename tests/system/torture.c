@@ -91,7 +91,7 @@ struct shadow {
 };
 
 static struct {
-	const char *file, *disk, *shadow_file;
+	const char *file, *disk, *shadow_file, *until;
 	uint64_t pages;
 	unsigned processes, threads, seconds;
 	bool punch, verify, alone;
@@ -414,6 +414,12 @@ static void step(struct worker *w, uint64_t page)
 	atomic_fetch_add(&shadow->done[op], 1);
 }
 
+/* After its seconds, where it does not go on until there is a file. */
+static bool over(double end)
+{
+	return now() >= end && (!opt.until || !access(opt.until, F_OK));
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -421,7 +427,7 @@ static void *work(void *arg)
 	uint64_t base = 0, n;
 
 	for (n = 0; !atomic_load(&shadow->stop); n++) {
-		if (n % 64 == 0 && now() >= end)
+		if (n % 64 == 0 && over(end))
 			break;
 		if (n % 2000 == 0)
 			base = draw(&w->state) % opt.pages;
@@ -586,7 +592,7 @@ static void usage(FILE *to)
 {
 	fputs("usage: torture --file FILE [--disk FILE] [--processes N] [--threads N] [--seconds "
 	      "N]\n"
-	      "               [--punch] [--alone] [--shadow FILE] [--verify]\n"
+	      "               [--until FILE] [--punch] [--alone] [--shadow FILE] [--verify]\n"
 	      "The file has its size and is all zeros, unless an earlier run left it and "
 	      "--shadow.\n",
 	      to);
@@ -613,6 +619,7 @@ int main(int argc, char **argv)
 		{"processes", required_argument, NULL, 'p'},
 		{"threads", required_argument, NULL, 't'},
 		{"seconds", required_argument, NULL, 'n'},
+		{"until", required_argument, NULL, 'l'},
 		{"punch", no_argument, NULL, 'u'},
 		{"verify", no_argument, NULL, 'v'},
 		{"alone", no_argument, NULL, 'a'},
@@ -643,6 +650,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			opt.seconds = small(optarg);
+			break;
+		case 'l':
+			opt.until = optarg;
 			break;
 		case 'u':
 			opt.punch = true;

@@ -20,19 +20,21 @@ def expect_every_form(done, without=()):
 
 
 class Torture:
-    """One that has all forms of access to a new region."""
+    """One that has all forms of access to a new region, for some seconds and until its end is waited for."""
 
     def __init__(self, lab, mount, region, *options, by="torture", **started):
         self.lab, self.mount, self.region = lab, mount, region
+        self.until = lab.path("torture-ends")
         self.process = lab.start("torture", program(by), "--file", mount.file(region), "--disk",
                                  lab.path("disk"), "--shadow", lab.path("shadow"), "--punch",
-                                 "--seconds", "12", *options, **started)
+                                 "--seconds", "12", "--until", self.until, *options, **started)
 
     def running(self):
         return self.process.running()
 
     def passes(self, seconds=90):
         """Waits for its end: it found nothing wrong, and did everything that it can."""
+        open(self.until, "x").close()
         done, = counts(self.process.succeed(seconds))
         self.lab.log("%s", done)
         expect_every_form(done)

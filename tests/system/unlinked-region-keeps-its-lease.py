@@ -45,7 +45,7 @@ def test(l):
     os.close(held)
     wait_for("closed, it goes", lambda: node.stats()["regions"] == 0, 15)
 
-    held = unlinked(l, relay, "short", "--lease", "1", "--unlinked-lease", "3")
+    held = unlinked(l, relay, "short", "--lease", "1", "--unlinked-lease", "6")
     expect(node.stats()["regions"] == 1, "it is not there")
     relay.cut()
     wait_for("the node removes it", lambda: node.stats()["regions"] == 0, 30)
