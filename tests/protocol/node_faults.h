@@ -6,6 +6,8 @@
 #include "node_chunk.h"
 
 #define FAULTS	     100u
+#define FAULT_US_MAX 50000ull
+#define QUICK_ROUNDS 5u
 #define FAULT_CHUNKS 64u
 
 static uint8_t fault_noise[GVM_CHUNK_BYTES];
@@ -72,6 +74,21 @@ static inline uint64_t faults(int fd, const char *what)
 	printf("  %-32s p50 %6llu us, p99 %6llu us, passed by %llu\n", what, (unsigned long long)half,
 	       (unsigned long long)took[FAULTS * 99 / 100], (unsigned long long)fault_median(passed));
 	return passed[FAULTS / 2];
+}
+
+/* Where many compete for the node a fault takes no longer, nor is it passed: in five rounds, of some more if the machine
+ * stands still in one. */
+static inline void faults_are_quick(int fd, const char *what)
+{
+	for (unsigned round = 0, quick = 0; quick < QUICK_ROUNDS; round++) {
+		uint64_t began;
+
+		CHECK(round < 5 * QUICK_ROUNDS);
+		usleep(100000);
+		began = now_us();
+		CHECK_EQ(faults(fd, what), 0);
+		quick += now_us() - began < FAULTS * FAULT_US_MAX;
+	}
 }
 
 #endif

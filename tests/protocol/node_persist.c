@@ -6,6 +6,9 @@
  */
 #include "node_chunk.h"
 
+#include "memnode/daemon/keep_format.h"
+
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #define CHUNKS	48u
@@ -32,6 +35,22 @@ static void folder_remove(void)
 	snprintf(path, sizeof(path), "%s/wish", folder);
 	unlink(path);
 	CHECK(!rmdir(folder));
+}
+
+/* Until the horizon in the node's file says that the disk has lost something. */
+static void suspect_wait(void)
+{
+	uint8_t horizon[5] = {0};
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/chunks.gvm", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	while (!horizon[4]) {
+		CHECK_EQ(pread(fd, horizon, sizeof(horizon), KEEP_HORIZON_AT), sizeof(horizon));
+		usleep(1000);
+	}
+	close(fd);
 }
 
 static void kill_and_wait(void)
@@ -472,7 +491,7 @@ static void disk_that_forgets(const char *option)
 	put_send(fd, 3, 1);
 	CHECK_EQ(put_status(fd), GVM_ERR_NOSPACE);
 	get_check(fd, 1, 1);
-	usleep(100000); /* the horizon says so */
+	suspect_wait();
 	kill_and_wait();
 	close(fd);
 	node_start(&node, "32M", "--persist", folder, option, NULL);
