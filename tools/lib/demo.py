@@ -113,7 +113,7 @@ class Demo:
             self.addresses.append(said.group(1))
             say(tail(log, 1))
 
-    def wait(self, condition, log, process, seconds=20):
+    def wait(self, condition, log, process, seconds=60):
         deadline = time.monotonic() + seconds
         while True:
             found = condition()

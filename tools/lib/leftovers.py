@@ -161,7 +161,7 @@ class Watch:
         return (os.path.exists("/proc/%d" % maker) or _locked(group)
                 or others_at_work(self.run))
 
-    def left(self, patience=5):
+    def left(self, patience=30):
         """What is left after those who are on their way out had time to go."""
         deadline = time.monotonic() + patience
         while True:
