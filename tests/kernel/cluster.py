@@ -30,8 +30,8 @@ import complaints  # noqa: E402
 import kernel  # noqa: E402
 import kmod  # noqa: E402
 
-BOOT_SECONDS = 180
-HANG_SECONDS = 120
+BOOT_SECONDS = 90
+HANG_SECONDS = 60
 # Where the kernel has kmemleak: what was allocated more than five seconds ago and nothing points to.
 LEAKS = ("leaks=/sys/kernel/debug/kmemleak; [ ! -e $leaks ] || "
          "(sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks)")
@@ -73,7 +73,7 @@ class Shell:
 
     def answer(self, seconds=HANG_SECONDS, status=0):
         """The output of the command begun last; another status than the expected one fails."""
-        seconds *= SLOWER
+        seconds *= SLOWER * lab.PATIENCE
         deadline = time.monotonic() + seconds
         mark = re.compile(rb"^done %d (\d+)\r?\n" % self.number, re.M)
         while True:
@@ -148,7 +148,7 @@ class Node:
     def boot(self):
         """Waits until it is up. Of some hundred machines of several emulated CPUs, one stands still
         before its kernel has begun anything: so it is started once more."""
-        deadline = time.monotonic() + HANG_SECONDS * SLOWER
+        deadline = time.monotonic() + 2 * HANG_SECONDS * SLOWER
         while "guest: up" not in self.process.log() and self.process.running():
             if time.monotonic() > deadline:
                 self.cluster.lab.log("node %d hangs at boot, and begins anew", self.id)

@@ -53,16 +53,14 @@ class Reader:
                    % (options.replace("8G", MEMORY), QEMU))
         zero.answer()
         try:
-            zero.run("i=0; until grep -q SeaBIOS /tmp/said; do i=$((i + 1)); [ $i -lt 500 ] && "
-                     "[ ! -e /tmp/ended ] || exit 1; sleep 0.2; done", seconds=120)
+            zero.run("until grep -q SeaBIOS /tmp/said; do [ ! -e /tmp/ended ] || exit 1; sleep 0.2; done", seconds=120)
         except Failure as why:
             raise Failure("%s: %s" % (why, zero.run("cat /tmp/run.log"))) from None
         found = self.nodes[1].run("dd if=/dev/gvm/ram bs=64k count=16 2>/dev/null | strings | "
                                   "grep -c -i bios", seconds=120)
         expect(int(found) > 0, "another host sees nothing of the guest")
         zero.run("kill $(pidof qemu-system-x86_64)")
-        zero.run("i=0; until [ -e /tmp/ended ]; do i=$((i + 1)); [ $i -lt 300 ] || exit 1; "
-                 "sleep 0.2; done", seconds=90)
+        zero.shell.until("[ -e /tmp/ended ]")
 
     def table(self):
         return [

@@ -4,7 +4,7 @@
 refused with another size; there is room for hundreds; it can be read as a file; a home that was away learns of it;
 and each mistake gets its sentence."""
 
-from cluster import HANG_SECONDS, Cluster, expect, lab, main
+from cluster import Cluster, expect, lab, main
 
 KILLED = 128 + 15
 
@@ -141,7 +141,7 @@ def test(l):
     cluster.up(two, cluster.roles, cluster.key)
     # Not every node may have answered within a second or two.
     lab.wait_for("node 1 to hear that it is incomplete", lambda: "has not done so" in one.run(
-        "gvm dsm join half --wait 2 2>&1", status=1), HANG_SECONDS)
+        "gvm dsm join half --wait 2 2>&1", status=1))
     fails(one, "create half --wait 2 1M", "exists already, with 1 MiB")
     cluster.network("heal 0")
     cluster.load(zero)

@@ -15,7 +15,7 @@ from torture import counts, expect_every_form
 
 MIB = 1 << 20
 REGION = 32 * MIB
-TRIES = 15  # some faults need luck to show
+TRIES = 40  # some faults need luck to show, and most of it on a slow machine
 
 
 class SlowDisk:

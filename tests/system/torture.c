@@ -414,10 +414,21 @@ static void step(struct worker *w, uint64_t page)
 	atomic_fetch_add(&shadow->done[op], 1);
 }
 
-/* After its seconds, where it does not go on until there is a file. */
+/* What stands still for seconds may have had none of some. */
+static bool did_all(void)
+{
+	enum op op;
+
+	for (op = 0; op < OPS; op++)
+		if (!atomic_load(&shadow->done[op]) && (op != OP_DIRECT || opt.disk) && (op != OP_PUNCH || opt.punch))
+			return false;
+	return true;
+}
+
+/* After its seconds, and an access of every form; where it does not go on until there is a file. */
 static bool over(double end)
 {
-	return now() >= end && (!opt.until || !access(opt.until, F_OK));
+	return now() >= end && did_all() && (!opt.until || !access(opt.until, F_OK));
 }
 
 static void *work(void *arg)
