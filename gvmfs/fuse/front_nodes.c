@@ -15,6 +15,7 @@
 #include "node/ask.h"
 #include "node/jobs.h"
 #include "node/names.h"
+#include "node/names_state.h"
 #include "options.h"
 #include "state/worker.h"
 

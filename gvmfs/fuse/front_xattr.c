@@ -6,6 +6,7 @@
 #include "front.h"
 #include "gvm_mount.h"
 #include "node/names.h"
+#include "node/names_state.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/replicas.h"

@@ -4,6 +4,7 @@
 
 #include "pool.h"
 #include "region_node.h"
+#include "replicas_state.h"
 #include "state/worker.h"
 
 #include <stdlib.h>

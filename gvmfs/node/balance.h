@@ -16,8 +16,12 @@
 #define GVMFS_BALANCE_H
 
 #include "options.h"
-#include "replicas.h"
 #include "shares.h"
+#include "state/record.h"
+
+struct inode;
+struct replicas;
+struct worker;
 
 /* A part of a region that is to move. */
 struct balance_pick {

@@ -5,10 +5,11 @@
 #include "balance.h"
 #include "base/log.h"
 #include "pool.h"
-#include "region.h"
+#include "region_events.h"
 #include "region_lease.h"
 #include "region_node.h"
 #include "repair_job.h"
+#include "replicas_state.h"
 #include "state/worker.h"
 
 #include <errno.h>

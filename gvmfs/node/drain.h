@@ -16,7 +16,7 @@
  * So a move adds no new state of who has what: until the record gives it slots, the target has no replica, and after
  * that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
  * the worker dies), the move ends; replicas that have left come back by repair.h, and the move begins again. If the region
- * is closed meanwhile, the other node gives back what it has reserved (region_job.c); a copy that lacks by then is made
+ * is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that lacks by then is made
  * when the region is open again.
  *
  * A region with one copy has no views to leave: only the record says which node has a slot, and a node's whole part
@@ -31,7 +31,11 @@
 #ifndef GVMFS_DRAIN_H
 #define GVMFS_DRAIN_H
 
-#include "replicas.h"
+#include "state/record.h"
+
+struct inode;
+struct replicas;
+struct worker;
 
 /* Asks the nodes whether they are to be drained, if that is due. Returns when to call it again (~0: never). */
 uint64_t drain_poll(struct worker *w, uint64_t now_ns);

@@ -6,6 +6,7 @@
 #include "jobs.h"
 #include "names_apply.h"
 #include "names_job.h"
+#include "names_state.h"
 #include "state/worker.h"
 
 #include <errno.h>

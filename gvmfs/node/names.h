@@ -13,35 +13,9 @@
 #ifndef GVMFS_NAMES_H
 #define GVMFS_NAMES_H
 
-#include "names_apply.h"
-#include "names_known.h"
-#include "names_orphan.h"
 #include "names_save.h"
 
 struct worker;
-
-struct names_waiter {
-	struct names_waiter *next;
-	names_done_fn *done;
-	void *arg;
-};
-
-struct names_load_job;
-
-struct names_state {
-	uint64_t table; /* id of the table for new names; 0: not known yet */
-	uint64_t clock; /* the highest version or birth seen: the next name is born after it */
-	struct names_load_job *load;  /* in progress, until applied; NULL: none */
-	struct names_known known;     /* belongs to the load's job while that runs */
-	struct names_apply apply;     /* then the front thread applies it to the tree, a slice at a time */
-	struct names_waiter *waiters; /* for the end of the load */
-	struct names_waiter *later;   /* for the end of the next load */
-	bool even;		      /* at the last load, none of the nodes that answered was left lacking a record */
-	bool round;		      /* a round is in progress */
-	uint64_t round_ns;	      /* when the last round began */
-	uint64_t said_ns;	      /* when the log last told that tombstones stay */
-	struct names_orphan orphans[NAMES_ORPHANS];
-};
 
 /* Reads the table's changes from the nodes and applies them to the tree. Result: 0, or a negative errno: no majority
  * answered (-ETIMEDOUT), no memory. Waits as long as --timeout says; with `once`, for a second. Callers

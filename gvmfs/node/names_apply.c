@@ -3,11 +3,11 @@
 #include "names_apply.h"
 
 #include "base/log.h"
-#include "names.h"
 #include "names_job.h"
 #include "names_orphan.h"
+#include "names_save.h"
+#include "names_state.h"
 #include "pool.h"
-#include "replicas.h"
 #include "state/worker.h"
 
 #include <stdlib.h>

@@ -9,17 +9,12 @@
 #ifndef GVMFS_NAMES_APPLY_H
 #define GVMFS_NAMES_APPLY_H
 
-#include "state/inode.h"
+#include <stdbool.h>
+#include <stdint.h>
 
+struct names_apply;
 struct names_load_job;
 struct worker;
-
-struct names_apply {
-	struct names_load_job *load; /* NULL: there is nothing to apply */
-	size_t entry;		     /* first, the next entry of the load's list */
-	unsigned nr;		     /* then, the next of our own inodes */
-	struct record room;	     /* for the record that is being unpacked */
-};
 
 void names_apply_begin(struct names_apply *apply, struct names_load_job *load);
 /* Goes on until everything is applied (returns true) or until_ns has passed. */

@@ -3,7 +3,8 @@
 #include "names_orphan.h"
 
 #include "base/log.h"
-#include "names.h"
+#include "names_save.h"
+#include "names_state.h"
 #include "owner.h"
 #include "region.h"
 #include "state/worker.h"

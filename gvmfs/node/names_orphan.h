@@ -10,13 +10,6 @@
 
 struct worker;
 
-/* Unlinked regions of other hosts that were found without a writer, and since when. */
-#define NAMES_ORPHANS 64
-struct names_orphan {
-	struct gvm_id id;
-	uint64_t since_ns; /* 0: no entry */
-};
-
 /*
  * Called with the result of region_delete() for an unlinked region. True: a node did not answer (-EAGAIN), so the
  * record has to stay in the name table, as an orphan's, until that node is back, at most for --unlinked-lease: the

@@ -3,8 +3,8 @@
 #include "names_save.h"
 
 #include "jobs.h"
-#include "names.h"
 #include "names_job.h"
+#include "names_state.h"
 #include "state/worker.h"
 
 #include <errno.h>

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * region_job.h - the conversations with nodes behind region.h. In jobs' fibers; they touch only the job and,
- * when attaching, the chunk index of the inode, which its caller holds.
- */
+/* region_job.h - what a conversation with a region's nodes (region_jobs.h) is about, and what comes of it. */
 #ifndef GVMFS_REGION_JOB_H
 #define GVMFS_REGION_JOB_H
 
 #include "jobs.h"
-#include "region.h"
+#include "state/record.h"
+
+struct inode;
+struct worker;
 
 struct region_job {
 	struct job job;
 	struct worker *w;
 	struct inode *inode;
-	region_done_fn *done;
+	void (*done)(struct worker *w, struct inode *inode, int result, void *arg);
 	void *arg;
 	struct record rec;	 /* a copy; create: out, with nodes and slots */
 	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
@@ -39,15 +39,5 @@ struct region_job {
 	bool tidies;		 /* detach: what a move has left on nodes is removed: replicas_are_untidy() */
 	bool down[RECORD_NODES_MAX]; /* not on these, which are not connected */
 };
-
-void region_job_attach(struct job *job, struct pool *pool);
-/* Attaches by force and detaches. */
-void region_job_take(struct job *job, struct pool *pool);
-void region_job_detach(struct job *job, struct pool *pool);
-/* Creates it on the nodes and attaches. */
-void region_job_create(struct job *job, struct pool *pool);
-void region_job_resize(struct job *job, struct pool *pool);
-void region_job_delete(struct job *job, struct pool *pool);
-void region_job_stat(struct job *job, struct pool *pool);
 
 #endif

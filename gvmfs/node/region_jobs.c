@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* region_job.c - see region_job.h. */
-#include "region_job.h"
+/* region_jobs.c - see region_jobs.h. */
+#include "region_jobs.h"
 
 #include "ask.h"
 #include "base/log.h"
 #include "index_read.h"
 #include "owner.h"
 #include "region_claim.h"
+#include "region_job.h"
 #include "region_views.h"
 #include "state/worker.h"
 #include "strays.h"

@@ -4,8 +4,7 @@
 
 #include "owner.h"
 #include "pool.h"
-#include "region.h"
-#include "replicas.h"
+#include "region_events.h"
 #include "state/worker.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "ask.h"
 #include "base/log.h"
 #include "options.h"
+#include "seal.h"
 #include "views.h"
 
 #include <string.h>

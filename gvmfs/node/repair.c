@@ -6,10 +6,11 @@
 #include "base/mutant.h"
 #include "drain.h"
 #include "fill.h"
-#include "region.h"
+#include "region_events.h"
 #include "region_lease.h"
 #include "region_node.h"
 #include "repair_job.h"
+#include "replicas_state.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -13,9 +13,10 @@
 #ifndef GVMFS_REPAIR_H
 #define GVMFS_REPAIR_H
 
-#include "replicas.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-struct repair;
+struct replicas;
 
 /* Starts a repair if one is needed, or goes on with it. */
 void repair_look(struct replicas *r, uint64_t now_ns);

@@ -7,7 +7,7 @@
 #include "drain.h"
 #include "names_save.h"
 #include "options.h"
-#include "region.h"
+#include "region_events.h"
 #include "region_lease.h"
 #include "replace_job.h"
 #include "state/worker.h"

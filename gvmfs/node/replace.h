@@ -20,7 +20,9 @@
 #ifndef GVMFS_REPLACE_H
 #define GVMFS_REPLACE_H
 
-#include "replicas.h"
+#include <stdint.h>
+
+struct replicas;
 
 /* Starts a change of the record if one is needed. */
 void replace_look(struct replicas *r, uint64_t now_ns);

@@ -7,7 +7,7 @@
 
 #include "balance.h"
 #include "jobs.h"
-#include "replicas.h"
+#include "replicas_state.h"
 #include "state/record.h"
 
 /* Both steps use the same job. The first (choose) deletes the parts of nodes without a slot, and chooses nodes for the

@@ -6,11 +6,12 @@
 #include "balance.h"
 #include "drain.h"
 #include "pool.h"
-#include "region.h"
+#include "region_events.h"
 #include "region_node.h"
 #include "repair.h"
 #include "repair_job.h"
 #include "replace.h"
+#include "replicas_state.h"
 #include "state/worker.h"
 
 #include <assert.h>

@@ -5,9 +5,11 @@
 #include "base/log.h"
 #include "fetch.h"
 #include "region.h"
+#include "region_events.h"
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas.h"
+#include "replicas_state.h"
 #include "state/sealing.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
 #include "options.h"
 #include "region_node.h"
 #include "replicas.h"
+#include "replicas_state.h"
 #include "rot.h"
 #include "state/worker.h"
 

@@ -5,6 +5,7 @@
 #include "node/region.h"
 #include "node/region_node.h"
 #include "node/replicas.h"
+#include "node/replicas_state.h"
 #include "state/worker.h"
 #include "writers.h"
 

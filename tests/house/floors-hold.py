@@ -108,7 +108,7 @@ INCLUDE_CIRCLES = {
     "kmod/ivy": 2,
     "kmod": 12,
     "memnode/daemon": 8,
-    "gvmfs": 26,
+    "gvmfs": 13,
     "tools": 6,
 }
 
