@@ -14,15 +14,15 @@
  *   what & 8: the frame names region 1 or 2, by its tag
  *   what & 16: the client takes no answers until a step without it
  *
- * fuzz-sources: memnode/daemon/conn.c memnode/daemon/conn_rx.c memnode/daemon/conn_tls.c memnode/daemon/conn_tx.c
+ * fuzz-sources: memnode/daemon/conn_life.c memnode/daemon/conn_rx.c memnode/daemon/conn_tls.c memnode/daemon/conn_tx.c
  * fuzz-sources: memnode/daemon/conns.c memnode/daemon/conn_stranger.c memnode/daemon/conn_addr.c
  * fuzz-sources: memnode/daemon/request.c memnode/daemon/reply.c
- * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/region.c memnode/daemon/slot_view.c
+ * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/regions.c memnode/daemon/slot_view.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/pack.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
  * fuzz-sources: memnode/daemon/keep_format.c memnode/daemon/keep_scan.c memnode/daemon/keep_log.c
  * fuzz-sources: memnode/daemon/keep_writer.c memnode/daemon/keep_file.c memnode/daemon/region_image.c
- * fuzz-sources: memnode/daemon/journal.c memnode/daemon/journal_space.c memnode/daemon/journal_load.c
+ * fuzz-sources: memnode/daemon/journal_append.c memnode/daemon/journal_space.c memnode/daemon/journal_load.c
  * fuzz-sources: memnode/daemon/journal_open.c memnode/file.c
  * fuzz-sources: memnode/daemon/secure.c memnode/tls.c memnode/hkdf.c
  * fuzz-sources: memnode/codec.c memnode/chunk_head.c memnode/gvm_wire.c memnode/auth.c

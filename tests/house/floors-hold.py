@@ -41,13 +41,13 @@ FLOORS = {
         "log compat memory mutant trace uapi/giantvm",
         "workers params seal frame auth buffers contended membership",
         "link", "peer", "cluster",
-        "evict.h opening.h revoke.h sleep.h sweep.h", "region.h",
+        "evict.h opening.h revoke.h sleep.h sweep.h", "region",
         "regions notes", "frames inode chardev kvm",
         "revoke", "enter",
         "tell", "pinned evict sweep",
         "opening", "sleep",
         "clock fault stats", "env file",
-        "region offers",
+        "region_life offers",
         "agree handshake", "receive",
         "device",
         "main",
@@ -61,9 +61,9 @@ FLOORS = {
     "memnode/daemon": [
         "log secure conn_addr", "memory sandbox io io_epoll io_uring",
         "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
-        "store", "watch lease", "region.h", "region_priv", "entry", "region", "slot_view chunk names region_image", "journal.h",
-        "journal_impl", "journal", "journal_space", "journal_load", "journal_open", "pack", "node",
-        "reply", "request", "conn.h", "conn_impl", "conn_rx conn_tx conn_stranger", "conn_tls", "conn", "conns", "server",
+        "store", "watch lease", "region", "region_priv", "entry", "regions", "slot_view chunk names region_image", "journal",
+        "journal_impl", "journal_append", "journal_space", "journal_load", "journal_open", "pack", "node",
+        "reply", "request", "conn", "conn_impl", "conn_rx conn_tx conn_stranger", "conn_tls", "conn_life", "conns", "server",
         "main",
     ],
     "gvmfs": [
@@ -106,9 +106,9 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 CIRCLES = {}
 INCLUDE_CIRCLES = {
     "kmod/ivy": 2,
-    "kmod": 12,
-    "memnode/daemon": 8,
-    "gvmfs": 13,
+    "kmod": 8,
+    "memnode/daemon": 2,
+    "gvmfs": 8,
     "tools": 6,
 }
 
