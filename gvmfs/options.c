@@ -7,7 +7,6 @@
 #include "place.h"
 #include "state/record.h"
 #include "state/sealing.h"
-#include "store/writer.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -297,7 +296,7 @@ static int set_option(struct options *opts, int c, char *value)
 		opts->allow_other = true;
 		return 0;
 	case OPT_WRITERS:
-		return set_number("writers", value, 1, WRITERS_MAX, &opts->writers);
+		return set_number("writers", value, 1, OPTIONS_WRITERS_MAX, &opts->writers);
 	case OPT_COMPRESS:
 		return set_compress(opts, value);
 	case OPT_NO_NETWORK:

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_NODES_MAX 128
+#define OPTIONS_NODES_MAX   128
+#define OPTIONS_WRITERS_MAX 8
 
 /* Options of mount(8) that change how the mount behaves. */
 struct options_flag {

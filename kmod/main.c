@@ -8,7 +8,7 @@
  *	device.c	/dev/giantvm
  *	receive.c	frames from peers; handshake.c: the start of a connection; agree.c:
  *			agreement on the region that a name stands for
- *	region.c	one region's life
+ *	region_life.c	one region's life
  *	env.c		the protocol core's callbacks; clock.c: its ticks and holds
  *	file.c, fault.c	a region as the kernel's mm sees it; kvm.c: what KVM must not do with it
  *	sleep.c		faults that wait for a page

@@ -4,6 +4,7 @@
 
 #include "node/jobs.h"
 #include "state/worker.h"
+#include "store/pagecache.h"
 #include "store/pagecache_helper.h"
 
 #include <stddef.h>

@@ -33,6 +33,7 @@
 #define GVMFS_PAGECACHE_H
 
 #include "base/loop.h"
+#include "pagecache_msg.h"
 #include "state/inode.h"
 
 #include <sys/queue.h>
@@ -40,21 +41,11 @@
 struct pagecache_call;
 struct worker;
 
-#define PAGECACHE_RANGES 16 /* of a file, in one message */
 #define PAGECACHE_NOTES	 64
 #define PAGECACHE_CALLS	      512u
 #define PAGECACHE_SPARE_CALLS 256u
 #define PAGECACHE_FILE_CALLS  2u
 #define PAGECACHE_LOOK_CALLS  16u /* pagecache_look(): counted as those of the root */
-#define PAGECACHE_LOOKS_MAX   24u
-/* The kernel's window around a fault, in KiB: READAHEAD_AROUND pages; and for a sequential reader. */
-#define PAGECACHE_AROUND_KB	 "16"
-#define PAGECACHE_AROUND_WIDE_KB "1024"
-
-/* A part of a file, in bytes. Where a function says so, size 0 means up to the file's end. */
-struct pagecache_range {
-	uint64_t off, size;
-};
 
 /* A pending call to the helper; embedded. done() comes later, from the loop, with 0 or a negative
  * errno. */
@@ -145,5 +136,13 @@ void pagecache_around(struct worker *w, struct inode *inode, pid_t tid);
 void pagecache_note(struct worker *w, const struct inode *inode, uint64_t off, uint64_t size);
 /* The last such program has closed the file: pages that it had mapped can be dropped too. */
 void pagecache_closed(struct worker *w, struct inode *inode);
+
+/* For pagecache_drop.c: */
+
+/* Fills in a message about one file, named by its path. 0, or a negative errno: the file
+ * has no path. */
+int pagecache_message(struct worker *w, unsigned nr, enum helper_what what, struct helper_msg *msg);
+/* 0; -EAGAIN: the helper's queue is full; -EPIPE: it is gone; or another negative errno. */
+int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fds, unsigned count);
 
 #endif

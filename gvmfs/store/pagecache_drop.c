@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pagecache_drop.c - drops the pages that programs other than the guest have read: see pagecache.h. */
-#include "pagecache_helper.h"
+#include "pagecache.h"
 #include "state/worker.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * store_env.h - the environment of the decisions of store.h: the nodes, the regions' index, the fast path, the
  * clock.
  *
- * The decisions (store.c, slots.c, cache.c, fuse/read.c, fuse/write.c) reach these only through the functions
+ * The decisions (store_turn.c, slots.c, cache.c, fuse/read.c, fuse/write.c) reach these only through the functions
  * below, of which gvmfs has one set (fuse/store_calls.c) and a simulator another. So the same source runs in
  * both.
  *

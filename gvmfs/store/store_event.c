@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store_event.c - the events of store.h: each changes state and notes what has to be looked at; the turn (store.c)
+/* store_event.c - the events of store.h: each changes state and notes what has to be looked at; the turn (store_turn.c)
  * decides. */
 #include "store_priv.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store.c - the turn of store.h: decides about slots, fetches, and the requests that wait for them.
+/* store_turn.c - the turn of store.h: decides about slots, fetches, and the requests that wait for them.
  * The events are in store_event.c. */
 #include "store_priv.h"
 

@@ -17,7 +17,6 @@
 
 #define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
 #define WRITER_BUFFERS	 4u /* of each flush; untouched ones take no memory */
-#define WRITERS_MAX	 8
 
 /* Shared by the front and its writers. */
 struct flush_queue {

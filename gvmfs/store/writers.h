@@ -9,11 +9,12 @@
 #ifndef GVMFS_WRITERS_H
 #define GVMFS_WRITERS_H
 
+#include "options.h"
 #include "writer.h"
 
 struct writers {
 	struct flush_queue queue;
-	struct writer writer[WRITERS_MAX];
+	struct writer writer[OPTIONS_WRITERS_MAX];
 	unsigned count, next;
 };
 

@@ -3,6 +3,7 @@
 #include "apart.h"
 
 #include "base/log.h"
+#include "resident.h"
 #include "resident_calls.h"
 #include "state/lookout.h"
 #include "state/worker.h"

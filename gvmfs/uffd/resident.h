@@ -54,7 +54,7 @@
  * once the call has returned. What a chunk holds while pages are being put into it is known only
  * afterwards (`putting`): a reader of the file waits for that.
  *
- *	resident.c	   the turn, and the clock      resident_evict.c   how chunks go
+ *	resident_turn.c	   the turn, and the clock      resident_evict.c   how chunks go
  *	resident_fault.c   faults                       resident_io.c      FUSE's part
  *	resident_fetch.c   how chunks come              resident_end.c     the client's end
  *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left

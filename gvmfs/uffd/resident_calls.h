@@ -4,7 +4,14 @@
 #ifndef GVMFS_RESIDENT_CALLS_H
 #define GVMFS_RESIDENT_CALLS_H
 
-#include "resident_env.h"
+#include "state/journal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flush;
+struct resident;
+struct resident_fetch;
 
 int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk, bool wake,
 	     unsigned *done);
@@ -43,6 +50,7 @@ void env_fail(struct resident *r, uint64_t c, int error);
 void env_close(struct resident *r);
 uint64_t env_now(const struct resident *r);
 
+/* Of a struct resident_env. */
 #define RESIDENT_ENV \
 	{ \
 		.copy = env_copy, \

@@ -15,7 +15,14 @@
 #ifndef GVMFS_RESIDENT_ENV_H
 #define GVMFS_RESIDENT_ENV_H
 
-#include "resident.h"
+#include "state/journal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flush;
+struct resident;
+struct resident_fetch;
 
 struct resident_env {
 	/* ---- the client's memory: a file, and pages of it in the client's page tables */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_event.c - the events of resident.h: each changes the state of a region, and notes that
- * the region has to be looked at; the turn (resident.c) decides. */
+ * the region has to be looked at; the turn (resident_turn.c) decides. */
 #include "base/log.h"
 #include "base/mutant.h"
 #include "resident_priv.h"

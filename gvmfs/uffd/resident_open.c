@@ -6,6 +6,7 @@
 #include "reader.h"
 #include "resident.h"
 #include "resident_calls.h"
+#include "resident_env.h"
 #include "sessions.h"
 #include "state/keeper.h"
 #include "state/worker.h"

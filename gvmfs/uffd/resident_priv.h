@@ -3,6 +3,7 @@
 #ifndef GVMFS_RESIDENT_PRIV_H
 #define GVMFS_RESIDENT_PRIV_H
 
+#include "resident.h"
 #include "resident_env.h"
 
 #define HEADROOM_MAX (64u * GVM_CHUNK_PAGES)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident.c - the turn of resident.h: an event only changes the state of a region and notes that
+ * resident_turn.c - the turn of resident.h: an event only changes the state of a region and notes that
  * the region has to be looked at; the turn then decides, until nothing changes any more. So no
  * decision calls another.
  */

@@ -108,7 +108,7 @@ unsigned strangers_count(const struct conns *s);
 /* The one that has to go; NULL: there is none. */
 struct conn *strangers_oldest(const struct conns *s);
 
-/* conn.c */
+/* conn_life.c */
 /* It has a turn when those that are in the queue had theirs. */
 void conn_turn_queue(struct conn *c, bool advances);
 void conn_turn_leave(struct conn *c);

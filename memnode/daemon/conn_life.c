@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * conn.c - the life of a connection, from accept to close.
+ * conn_life.c - the life of a connection, from accept to close.
  *
  * Everything here runs to completion on one thread: a completion of the engine calls
  * conn_received() or conn_sent(), which advance the connection as far as possible and start its

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* journal.c - what is appended at which change. */
+/* journal_append.c - what is appended at which change. */
 #include "journal_impl.h"
 
 #include <errno.h>

@@ -3,7 +3,11 @@
 #ifndef GVM_KEEP_BLOCK_H
 #define GVM_KEEP_BLOCK_H
 
-#include "keep_log.h"
+#include "keep_format.h"
+
+#include <sys/queue.h>
+
+struct keep_log;
 
 #define LOG_BLOCK_BYTES	  (512u << 10) /* holds a record of any size */
 #define LOG_BLOCK_EXTENTS 16u

@@ -67,7 +67,7 @@ enum keep_type {
 	KEEP_ZERO,    /* chunks at..at+count-1 are all zero, in this version */
 	KEEP_DAMAGED, /* the chunk in this version was found damaged */
 	/* meta; count is their serial number */
-	KEEP_REGION, /* payload: see journal.c */
+	KEEP_REGION, /* payload: see journal_append.c */
 	KEEP_GONE,   /* the region was deleted */
 	KEEP_NAME,
 	KEEP_FENCE,

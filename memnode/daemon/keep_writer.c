@@ -12,6 +12,7 @@
 #include "../clock.h"
 #include "../file.h"
 #include "keep_block.h"
+#include "keep_log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* region_priv.h - what region.c (regions), chunk.c and entry.c (their chunks) share. */
+/* region_priv.h - what regions.c (regions), chunk.c and entry.c (their chunks) share. */
 #ifndef GVM_REGION_PRIV_H
 #define GVM_REGION_PRIV_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * region.c - regions: creating, attaching, sizing and listing them (their chunks: chunk.c).
+ * regions.c - regions: creating, attaching, sizing and listing them (their chunks: chunk.c).
  *
  * Entries are never given up before their region is: a region that shrinks keeps them, as versioned
  * zeros, so that a PUT from before cannot bring back what was cut off when it grows again.

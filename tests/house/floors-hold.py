@@ -60,7 +60,7 @@ FLOORS = {
     "memnode/client": ["frames resolve stream", "impl", "poll lists", "tx", "requests", "link", "rx", "conn"],
     "memnode/daemon": [
         "log secure conn_addr", "memory sandbox io io_epoll io_uring",
-        "keep_format", "keep_scan keep_file keep_log.h", "keep_block", "keep_log", "keep_writer",
+        "keep_format", "keep_scan keep_file", "keep_block", "keep_log", "keep_writer",
         "store", "watch lease", "region", "region_priv", "entry", "regions", "slot_view chunk names region_image", "journal",
         "journal_impl", "journal_append", "journal_space", "journal_load", "journal_open", "pack", "node",
         "reply", "request", "conn", "conn_impl", "conn_rx conn_tx conn_stranger", "conn_tls", "conn_life", "conns", "server",
@@ -107,8 +107,6 @@ CIRCLES = {}
 INCLUDE_CIRCLES = {
     "kmod/ivy": 2,
     "kmod": 8,
-    "memnode/daemon": 2,
-    "gvmfs": 8,
     "tools": 6,
 }
 

@@ -154,7 +154,7 @@ static int region_new(struct gvm_cluster *cluster, const struct region_wish *wis
 	return 0;
 }
 
-/* As region.c has it, but for what else a region needs. */
+/* As region_life.c has it, but for what else a region needs. */
 int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 		    struct gvm_region **out)
 {

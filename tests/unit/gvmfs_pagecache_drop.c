@@ -4,7 +4,7 @@
  * files of a node that does not answer. */
 #include "check.h"
 #include "state/worker.h"
-#include "store/pagecache_helper.h"
+#include "store/pagecache.h"
 #include "uffd/resident.h"
 
 #include <stdlib.h>
