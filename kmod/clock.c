@@ -10,6 +10,7 @@
 #include "log.h"
 #include "params.h"
 #include "region.h"
+#include "sleep.h"
 #include "workers.h"
 
 #define HOLD_NS_MAX (20 * NSEC_PER_MSEC) /* for a faulter that was woken and gets no CPU */

@@ -14,6 +14,7 @@
 #include "peer.h"
 #include "region.h"
 #include "revoke.h"
+#include "sleep.h"
 #include "sweep.h"
 #include "trace.h"
 

@@ -11,20 +11,6 @@
 
 struct gvm_region;
 
-/*
- * Pages in flight to their homes. With more than a slow home takes within retry_ms, repetitions
- * would fill the connection, and lease renewals would wait behind them.
- */
-#define EVICT_GOING_MAX 64
-
-/* Under region->lock. */
-struct evictions {
-	unsigned int nr_going;
-	u64 going[EVICT_GOING_MAX];
-	unsigned long moved; /* when a page was last evicted, in jiffies */
-	unsigned long patient; /* the same, or when an eviction was last begun or given up */
-};
-
 int gvm_evict_init(void);
 void gvm_evict_exit(void);
 

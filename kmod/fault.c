@@ -30,6 +30,7 @@
 #include "frames.h"
 #include "kvm.h"
 #include "region.h"
+#include "sleep.h"
 #include "trace.h"
 
 #define RETRY_MS 20 /* after the core had no memory */

@@ -18,6 +18,7 @@
 #include "frames.h"
 #include "kvm.h"
 #include "region.h"
+#include "sleep.h"
 
 #define RETRY_MS 20 /* after the core had no memory */
 

@@ -33,27 +33,6 @@
 struct gvm_peer;
 struct gvm_region;
 
-/* A home's share as this node knows it, its own included. */
-struct home_share {
-	u64 token; /* of the region at the home: another each time that the home joins it */
-	u8 share; /* enum region_share, as last answered; unknown after a new connection */
-	u8 told; /* how this node has told it to open, under that token; or SHARE_UNKNOWN */
-	bool zeros; /* this node has told it zeros, under this token or an earlier one */
-	bool refused; /* since gvm_opening_doubt() it answered without this region */
-};
-
-/* Under region->lock. */
-struct opening {
-	struct home_share *homes; /* by index in the list of homes; NULL: no user has joined here */
-	unsigned int nr_open; /* shares known to be open */
-	bool creates; /* this node is the region's creator */
-	bool complete; /* each share has been open once */
-	bool spoilt; /* before that, the creator had to tell a home that it has lost its share */
-	bool announced; /* the creator has told the homes that the region is complete */
-	struct delayed_work work; /* offers it again to homes that are not known to be open */
-	unsigned int again_ms; /* delay of the work; doubles */
-};
-
 /* Callers wait here for answers about shares, of any region. */
 extern wait_queue_head_t gvm_opening_news;
 

@@ -27,12 +27,8 @@
 #include <linux/xarray.h>
 
 #include "contended.h"
-#include "evict.h"
 #include "ivy/ivy.h"
-#include "opening.h"
-#include "revoke.h"
-#include "sleep.h"
-#include "sweep.h"
+#include "region_parts.h"
 #include "uapi/giantvm.h"
 
 struct dentry;

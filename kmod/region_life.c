@@ -20,11 +20,14 @@
 #include "frames.h"
 #include "inode.h"
 #include "log.h"
+#include "opening.h"
 #include "params.h"
 #include "peer.h"
 #include "region.h"
 #include "revoke.h"
+#include "sleep.h"
 #include "stats.h"
+#include "sweep.h"
 
 static unsigned int nr_regions; /* under the device's mutex */
 

@@ -11,13 +11,6 @@
 struct gvm_region;
 struct page;
 
-/* A pinned page that other nodes wait for; `page` and `told` are revoke_work's only. */
-struct pinned {
-	u64 since_ns; /* of the boot clock; 0: there is none */
-	unsigned long page;
-	bool told; /* logged */
-};
-
 /* The core's callback: ivy_env.revoke. */
 int gvm_revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
 

@@ -5,7 +5,9 @@
 
 #include "cluster.h"
 #include "log.h"
+#include "opening.h"
 #include "region.h"
+#include "revoke.h"
 #include "sleep.h"
 
 #define SAY_S 10u /* a wait is logged after this time */

@@ -12,15 +12,6 @@
 
 struct gvm_region;
 
-#define SLEEP_BITS 6
-
-/* A hash bucket of sleepers, by page; under region->lock, except the queue. */
-struct gvm_waiters {
-	wait_queue_head_t queue;
-	struct list_head sleepers;
-	u64 woke_page, woke_ns; /* the page of the last sleeper that ran again, and when */
-};
-
 struct gvm_sleeper {
 	struct list_head list;
 	u64 page;

@@ -6,6 +6,7 @@
 
 #include "cluster.h"
 #include "frames.h"
+#include "opening.h"
 #include "region.h"
 #include "stats.h"
 

@@ -11,12 +11,6 @@
 
 struct gvm_region;
 
-/* Under region->lock. */
-struct sweeps {
-	u64 due_ns; /* the deadline of one that has not begun; 0: none is due */
-	u64 nr, ns_max; /* sweeps done, and the duration of the longest */
-};
-
 /* The core's callbacks: ivy_env.sweep and .ending. */
 void gvm_sweep_begin(void *region, u64 deadline_ns);
 void gvm_sweep_ending(void *region);

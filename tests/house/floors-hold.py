@@ -41,7 +41,7 @@ FLOORS = {
         "log compat memory mutant trace uapi/giantvm",
         "workers params seal frame auth buffers contended membership",
         "link", "peer", "cluster",
-        "evict.h opening.h revoke.h sleep.h sweep.h", "region",
+        "region_parts", "region",
         "regions notes", "frames inode chardev kvm",
         "revoke", "enter",
         "tell", "pinned evict sweep",
@@ -106,7 +106,6 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 CIRCLES = {}
 INCLUDE_CIRCLES = {
     "kmod/ivy": 2,
-    "kmod": 8,
     "tools": 6,
 }
 
