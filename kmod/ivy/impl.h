@@ -29,7 +29,7 @@
 #ifndef GVM_IVY_IMPL_H
 #define GVM_IVY_IMPL_H
 
-#include "ivy.h"
+#include "types.h"
 
 /*
  * Deliberate faults for the tests: each has to be noticed by the model checker or the simulator.
@@ -99,6 +99,8 @@ extern int ivy_mutant;
 #endif
 
 static_assert(sizeof(struct ivy_slot) == 16, "a slot fits into the list links of a struct page");
+
+struct ivy;
 
 /* ---- copyset.c ---- */
 

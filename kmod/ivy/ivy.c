@@ -7,6 +7,7 @@
  * re-entered by its own messages.
  */
 #include "impl.h"
+#include "ivy.h"
 
 u16 ivy_home(const struct ivy *c, u64 page)
 {

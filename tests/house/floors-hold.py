@@ -29,7 +29,7 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 # counted.
 FLOORS = {
     "kmod/ivy": [
-        "wire", "ivy.h", "impl",
+        "wire", "types", "impl",
         "copyset", "send", "lease", "tables", "slot", "dir",
         "relay", "op", "cast",
         "agent", "grant",
@@ -105,7 +105,6 @@ PREFIXES = {"kmod/ivy": "ivy_", "kmod": "gvm_"}
 # Not yet cut: files that call each other round, and files that include each other round.
 CIRCLES = {}
 INCLUDE_CIRCLES = {
-    "kmod/ivy": 2,
     "tools": 6,
 }
 

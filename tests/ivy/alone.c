@@ -18,6 +18,7 @@
  * believes that nobody owns it. What a writer may have written when it left is not taken back.
  */
 #include "kmod/ivy/impl.h"
+#include "kmod/ivy/ivy.h"
 
 #include <stdio.h>
 #include <stdlib.h>

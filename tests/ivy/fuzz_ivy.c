@@ -10,6 +10,7 @@
  */
 #include "tests/fuzz/fuzz.h"
 #include "kmod/ivy/impl.h"
+#include "kmod/ivy/ivy.h"
 
 #define NODES 5u
 #define PAGES 4u

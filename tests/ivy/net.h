@@ -13,6 +13,7 @@
 #define GVM_TEST_NET_H
 
 #include "kmod/ivy/impl.h"
+#include "kmod/ivy/ivy.h"
 
 #define NET_PAGES 64 /* that a node can have resident at most */
 

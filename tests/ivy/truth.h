@@ -13,6 +13,7 @@
 #define GVM_TEST_TRUTH_H
 
 #include "kmod/ivy/impl.h"
+#include "kmod/ivy/ivy.h"
 
 struct truth {
 	u64 newest;    /* the value that was written last */

@@ -11,6 +11,7 @@
 #define GVM_TEST_WORLD_H
 
 #include "kmod/ivy/impl.h"
+#include "kmod/ivy/ivy.h"
 #include "truth.h"
 
 #ifndef W_NODES
