@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* bench_data.c - what gvm bench writes compresses as it says. */
-#include "tools/bench/bench.h"
+#include "tools/bench/data.h"
 #include "memnode/codec.h"
 #include "check.h"
 

@@ -3,6 +3,7 @@
  * run_args.c - QEMU command lines whose RAM moves into regions. Command lines are written with a
  * space between words; "~" stands for a space inside a word.
  */
+#include "tools/run/argv.h"
 #include "tools/run/qemu_opts.h"
 #include "tools/run/args.h"
 #include "memnode/size.h"

@@ -2,22 +2,31 @@
 /*
  * gvm bench - its options, what it starts, and how often everything is measured (round.c):
  * what is reported are medians over the rounds.
+ *
+ * A party is one way to do the same thing (ours, or a peer); a measure is one figure. round.c says who is measured on
+ * what, peers.c starts and stops the programs, touch.c measures a mapped file, budget.c one that does not fit into its
+ * budget, guests.c two at once, parts.c what a fault consists of, node.c and exchange.c stores over TCP; busy.c keeps
+ * CPUs busy beside; report.c prints.
  */
-#include "bench.h"
-
 #include "busy.h"
 #include "codec.h"
-#include "scale.h"
 #include "gvm.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
+#include "node.h"
+#include "peers.h"
+#include "report.h"
+#include "round.h"
 #include "say.h"
+#include "scale.h"
 #include "stop.h"
+#include "touch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

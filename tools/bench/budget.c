@@ -7,8 +7,10 @@
  * does that parses or verifies a file; a request to a store by Zipf's law four times, as if to
  * read, verify, change and answer with a record. That is some 16 us, or 60 000 requests a second.
  */
-#include "child.h"
+#include "budget.h"
 
+#include "child.h"
+#include "data.h"
 #include "memnode/gvm_client.h"
 
 #include <errno.h>

@@ -6,6 +6,7 @@
  */
 #include "child.h"
 
+#include "data.h"
 #include "fsstats.h"
 #include "gvmfs/gvm_mount.h"
 #include "memnode/gvm_client.h"
@@ -15,6 +16,7 @@
 #include <dsm_backend.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

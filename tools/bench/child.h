@@ -6,7 +6,10 @@
 #ifndef TOOLS_BENCH_CHILD_H
 #define TOOLS_BENCH_CHILD_H
 
-#include "bench.h"
+#include "bench_file.h"
+#include "memcg.h"
+
+#include <sys/types.h>
 
 #define PAGE_BYTES 4096ull
 #define SLOT_PAGES 64u /* random faults stay this far apart: read-around covers 32 pages */

@@ -3,7 +3,7 @@
  * Records of 64 bytes: a pointer into one heap, a counter, flags, a little text, and noise. The
  * share of noise sets what lz4 makes of them; a test holds it to about 2.5 : 1.
  */
-#include "bench.h"
+#include "data.h"
 
 #include <string.h>
 

@@ -7,7 +7,9 @@
  * compared, so that an error message is not taken for a value. One connection, non-blocking, at
  * most `depth` requests under way, values that do not compress.
  */
-#include "bench.h"
+#include "exchange.h"
+
+#include "data.h"
 #include "memnode/gvm_client.h"
 #include "stop.h"
 
@@ -17,6 +19,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -3,8 +3,9 @@
  * Guests at once on one mount: each is a process with a region of its own, which takes one cold fault after the
  * other. What they get together says whether one waits for what is done for another.
  */
-#include "child.h"
+#include "guests.h"
 
+#include "child.h"
 #include "memnode/gvm_client.h"
 
 #include <errno.h>

@@ -4,12 +4,15 @@
  * not compress, so that a GET's answer carries a chunk's worth. What a client does with an answer
  * here is what the stores' clients do: check that it is one, and drop it.
  */
-#include "bench.h"
+#include "node.h"
+
+#include "data.h"
 #include "memnode/gvm_client.h"
 #include "stop.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,8 +6,11 @@
  * The fault handler polls for more faults for a while before it sleeps, and so does the process that
  * waits for the answer, as gvmfs does; the server that answers sleeps in recv(), as a node does in epoll.
  */
-#include "child.h"
+#include "parts.h"
 
+#include "child.h"
+#include "data.h"
+#include "exchange.h"
 #include "memnode/codec.h"
 #include "memnode/gvm_client.h"
 

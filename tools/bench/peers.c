@@ -4,7 +4,8 @@
  * is stopped in reverse order. Should we be killed before that, a keeper does it: a child that
  * holds the reading end of a pipe of ours, and sees in shared memory what was started.
  */
-#include "bench.h"
+#include "peers.h"
+
 #include "memnode/gvm_client.h"
 #include "say.h"
 #include "stop.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

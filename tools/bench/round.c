@@ -9,11 +9,16 @@
  * Where the fast path cannot be had, its measures are left out, and the report says why; where it
  * is had and fails, that is a failure of ours.
  */
-#include "bench.h"
+#include "round.h"
+
+#include "budget.h"
 #include "child.h"
+#include "guests.h"
 #include "memnode/gvm_client.h"
+#include "parts.h"
 #include "say.h"
 #include "stop.h"
+#include "touch.h"
 
 #include <errno.h>
 #include <string.h>

@@ -8,10 +8,11 @@
  */
 #include "scale.h"
 
-#include "bench.h"
 #include "child.h"
+#include "data.h"
 #include "memnode/file.h"
 #include "memnode/gvm_client.h"
+#include "peers.h"
 #include "say.h"
 #include "scale_client.h"
 #include "stop.h"
@@ -20,6 +21,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

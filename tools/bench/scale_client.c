@@ -2,7 +2,6 @@
 /* scale_client.c - see scale_client.h. */
 #include "scale_client.h"
 
-#include "bench.h"
 #include "child.h"
 #include "memnode/gvm_client.h"
 

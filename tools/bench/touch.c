@@ -5,10 +5,11 @@
  * Before a cold measurement the file's pages are written back and dropped; what is still resident
  * then (mincore) is not counted as cold.
  */
+#include "touch.h"
+
 #include "child.h"
-
+#include "data.h"
 #include "memnode/file.h"
-
 #include "memnode/gvm_client.h"
 
 #include <errno.h>

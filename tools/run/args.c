@@ -13,6 +13,7 @@
  */
 #include "args.h"
 
+#include "argv.h"
 #include "memnode/size.h"
 #include "qemu_opts.h"
 #include "scan.h"

@@ -2,7 +2,7 @@
 /*
  * The command line that args.c has read, written anew with the regions in it.
  */
-#include "args.h"
+#include "argv.h"
 
 #include "qemu_opts.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config.h"
 
+#include "argv.h"
 #include "say.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef TOOLS_RUN_CONFIG_H
 #define TOOLS_RUN_CONFIG_H
 
-#include "args.h"
+#include "command.h"
 
 /*
  * As run_args_build(). Where a config file has to be another, QEMU gets it by a descriptor that it

@@ -16,7 +16,7 @@
 #ifndef TOOLS_RUN_FIGURES_H
 #define TOOLS_RUN_FIGURES_H
 
-#include "args.h"
+#include "command.h"
 #include "memcg.h"
 #include "region.h"
 

@@ -10,7 +10,7 @@
 #ifndef TOOLS_RUN_FILE_H
 #define TOOLS_RUN_FILE_H
 
-#include "args.h"
+#include "command.h"
 #include "region.h"
 
 #include <limits.h>

@@ -6,6 +6,8 @@
  */
 #include "kernel.h"
 
+#include "args.h"
+#include "argv.h"
 #include "config.h"
 #include "file.h"
 #include "giantvm.h"

@@ -3,7 +3,7 @@
 #ifndef TOOLS_RUN_KERNEL_H
 #define TOOLS_RUN_KERNEL_H
 
-#include "args.h"
+#include "command.h"
 
 #include <stdbool.h>
 

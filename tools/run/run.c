@@ -8,6 +8,7 @@
  * The kernel mode has neither: there this process becomes QEMU (kernel).
  */
 #include "args.h"
+#include "argv.h"
 #include "balance.h"
 #include "budget.h"
 #include "child.h"

@@ -8,7 +8,7 @@
 #ifndef TOOLS_RUN_SCAN_H
 #define TOOLS_RUN_SCAN_H
 
-#include "args.h"
+#include "command.h"
 
 /* A memory backend that some -object makes, RAM or not. */
 struct run_backend {

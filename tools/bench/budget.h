@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* budget.h - a mapped file through the fast path and under a budget, the same way as touch.h. */
+#ifndef TOOLS_BENCH_BUDGET_H
+#define TOOLS_BENCH_BUDGET_H
+
+#include "bench_file.h"
+
+/* Fault latency, 99th percentile in us: quiet, and while write-back runs at half its rate. */
+int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults,
+			   uint64_t seed, double *quiet_us, double *busy_us);
+/* A program's time per page, in us, with half of its set resident; f NULL: in local memory. Pages
+ * by Zipf's law, one access in four a write; or all in order, again and again. */
+int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us);
+int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us);
+
+#endif

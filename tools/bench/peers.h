@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* peers.h - starts and stops the programs that are measured. */
+#ifndef TOOLS_BENCH_PEERS_H
+#define TOOLS_BENCH_PEERS_H
+
+#include "exchange.h"
+#include "sizes.h"
+
+#include <limits.h>
+#include <sys/types.h>
+
+#define BENCH_PROGRAMS 66
+#define BENCH_REPLICAS 3
+/* exec takes char *, and writes to none of them */
+#define BENCH_ARG(text) ((char *)(uintptr_t)(text))
+
+struct bench_program {
+	pid_t pid;
+	uint16_t port;
+	char mount[PATH_MAX]; /* empty: none */
+	char file[PATH_MAX];  /* in the mount, to be mapped */
+};
+struct bench_peers {
+	char dir[PATH_MAX];
+	char tls_key[PATH_MAX];
+	const char *bindir;
+	union {
+		struct {
+			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
+				redis, raw, sealed, node_tls, tls, node_persist, replicated,
+				replica[BENCH_REPLICAS];
+		};
+		struct bench_program program[BENCH_PROGRAMS];
+	};
+	pid_t keeper;
+	int keeper_fd;
+};
+/* In memory shared with the keeper; NULL: none to be had. */
+struct bench_peers *bench_peers_alloc(void);
+/* Starts what there is; a peer that is not installed is said and left out (pid 0), but ours must
+ * start. 0 or a negative errno (said). bench_peers_stop() is due in every case. */
+int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
+		      const struct bench_store *raw);
+void bench_peers_stop(struct bench_peers *p);
+/* Its parts: the folder and the keeper; a program in program[], whose output goes to NAME.log. */
+int bench_peers_begin(struct bench_peers *p, const char *bindir);
+void bench_peers_end(struct bench_peers *p);
+/* A free port on loopback; `keep`: the descriptor of a socket that listens there. Or a negative errno. */
+int bench_port_find(uint16_t *port, bool keep);
+/* Where a program of ours is: in --bindir, beside gvm, where the build tree has it (`tree`), or in PATH. */
+void bench_program_find(const struct bench_peers *p, const char *name, const char *tree, char path[PATH_MAX]);
+int bench_mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name, const char *file);
+int bench_program_up(const struct bench_peers *p, struct bench_program *g, const char *name, char *const argv[]);
+void bench_program_stop(struct bench_program *g);
+
+#endif
