@@ -91,7 +91,7 @@ class Tree:
                     self.macros.setdefault(macro, set()).update(NAME.findall(body))
 
     def header(self, path, said):
-        for folder in (os.path.dirname(path), path.split("/")[0], ""):
+        for folder in (os.path.dirname(path), path.split("/")[0], "", "memnode", "gvmfs"):
             found = os.path.normpath(os.path.join(folder, said))
             if os.path.exists(os.path.join(self.top, found)):
                 return found
