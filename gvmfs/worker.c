@@ -8,6 +8,7 @@
 #include "fuse/capacity.h"
 #include "fuse/direct.h"
 #include "fuse/front.h"
+#include "fuse/held.h"
 #include "fuse/interrupt.h"
 #include "fuse/store_calls.h"
 #include "fuse/tail.h"
@@ -435,6 +436,7 @@ struct modules {
 	struct interrupts interrupts;
 	struct capacity capacity;
 	struct direct direct;
+	struct held held;
 	struct unmade unmade;
 	struct limiters limiters;
 	struct names_state names;
@@ -470,6 +472,7 @@ static struct modules *modules_new(const struct options *opts)
 		.interrupts = &m->interrupts,
 		.capacity = &m->capacity,
 		.direct = &m->direct,
+		.held = &m->held,
 		.unmade = &m->unmade,
 		.limiters = &m->limiters,
 		.names = &m->names,

@@ -9,12 +9,24 @@
  *
  * What looks at one file after the other is a listing: then the nodes are asked about the files beside it as well, and
  * it finds their figures fresh. Only a file that this host left empty is always asked about by itself, since it may have
- * content in a moment. Front thread.
+ * content in a moment.
+ *
+ * There is room for so many questions at a time. What waits for one node takes as much of it as it leaves to the others, at
+ * the most; what finds no room shows the last known figure.
+ *
+ * Front thread.
  */
 #ifndef GVMFS_HELD_H
 #define GVMFS_HELD_H
 
+#include "node/pool.h"
 #include "op.h"
+
+struct held {
+	unsigned asking;	    /* regions that the nodes are being asked about */
+	uint16_t of[POOL_CONNS_MAX]; /* of these, by entry of the front's pool */
+	uint64_t asked_ns;	    /* when it last asked, or got an answer */
+};
 
 /* Asks the nodes if need be. Returns whether to wait for their answer, with held_wait(). */
 bool held_ask(struct worker *w, struct inode *inode);

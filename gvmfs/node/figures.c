@@ -218,6 +218,28 @@ bool figures_add(struct figures *f, struct inode *inode)
 	return true;
 }
 
+unsigned figures_nodes(const struct figures *f, uint16_t node[RECORD_NODES_MAX])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < f->rec.node_count; i++) {
+		bool asked = false;
+		int entry;
+
+		for (unsigned n = 0; n < f->count; n++)
+			asked |= f->region[n].asked[i];
+		entry = asked ? pool_index(f->w->pool, &f->rec.nodes[i]) : -1;
+		if (entry >= 0)
+			node[count++] = (uint16_t)entry;
+	}
+	return count;
+}
+
+void figures_destroy(struct figures *f)
+{
+	free(f);
+}
+
 static void told(struct job *job)
 {
 	struct figures *f = (struct figures *)job;

@@ -22,6 +22,10 @@ struct figures *figures_create(struct worker *w, struct inode *inode);
 /* Adds another region to it. False: it is full, or the region has other nodes, or one of the two was left empty here
  * and needs a question of its own. */
 bool figures_add(struct figures *f, struct inode *inode);
+/* The nodes that it asks about any of its regions, as entries of the front's pool. Returns how many. */
+unsigned figures_nodes(const struct figures *f, uint16_t node[RECORD_NODES_MAX]);
+/* It is not asked after all. */
+void figures_destroy(struct figures *f);
 /* Asks, with a deadline of a second for each request, and frees the question. Calls done() for each region once its
  * inode has the answer (inode_held_set()). */
 void figures_ask(struct figures *f, region_done_fn *done, void *arg);

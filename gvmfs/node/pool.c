@@ -246,7 +246,7 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 	return pool_add(pool, node->addr) == 0 ? pool->conns[pool->count - 1] : NULL;
 }
 
-static int pool_index(struct pool *pool, const struct record_node *node)
+int pool_index(struct pool *pool, const struct record_node *node)
 {
 	struct gvm_conn *conn = pool_node(pool, node);
 

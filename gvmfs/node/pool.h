@@ -65,6 +65,9 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node);
  * such a connection, too. */
 bool pool_may_send(const struct pool *pool, const struct record_node *node);
 
+/* The entry of pool_node()'s connection; -1: there is none. */
+int pool_index(struct pool *pool, const struct record_node *node);
+
 /* Notes whether a node answered in time (quiet: it did not), also for requests of other pools. */
 void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
 /* Whether the node is quiet or not connected: then do not wait for it. */

@@ -26,6 +26,7 @@ struct chunk_codec;
 struct direct;
 struct fetches;
 struct fuse_session;
+struct held;
 struct interrupts;
 struct jobs;
 struct limiters;
@@ -72,6 +73,7 @@ struct worker {
 	struct interrupts *interrupts;
 	struct capacity *capacity;
 	struct direct *direct;
+	struct held *held;
 	struct unmade *unmade;
 	struct limiters *limiters;
 	struct names_state *names;
@@ -79,8 +81,6 @@ struct worker {
 	bool draining; /* the mount is gone: only unacknowledged writes and unsaved records are still sent */
 	uint64_t complained_ns; /* when the log last told of calls that wait for nodes */
 	unsigned uncomplained;	/* such calls since then */
-	unsigned held_asking; /* regions about which held.h is asking the nodes */
-	uint64_t held_asked_ns; /* when it last asked, or got an answer */
 	struct fuse_session *session;
 	int fuse_fd;
 	int keeper_fd; /* to the supervisor: keeper.h */
