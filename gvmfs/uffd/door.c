@@ -29,6 +29,7 @@
 #define TALKS_MAX     128u /* conversations at a time, without those whose client is on the fast path */
 #define STUCK_MAX     384u /* processes that close connections, or were killed, and still exist */
 #define PROCESSES_MAX (TALKS_MAX + STUCK_MAX)
+#define HOLDERS_MAX   (USERS_HOLDERS_MAX + TALKS_MAX) /* processes whose client is or was on the fast path */
 #define SINKS_MAX     16u  /* of these, the processes of one user that close connections */
 #define SILENT_NS     5000000000ull /* the first message has to come within */
 #define TALK_NS	      90000000000ull
@@ -39,10 +40,11 @@
 #define LOOK_MS	      20
 /* The door's end of `control` gets the highest number, where the limit allows: a process that ends
  * closes its highest descriptor first, and the connections may block when they are closed. */
-#define CONTROL_FD    1024
+#define CONTROL_FD    4096
 #define CONTROL_FD_MIN 64
 
-_Static_assert(2 * (WAITING_MAX + PROCESSES_MAX) <= USERS_ACCOUNTS_MAX, "each may be of another user");
+_Static_assert(2 * (WAITING_MAX + PROCESSES_MAX) + HOLDERS_MAX <= USERS_ACCOUNTS_MAX, "each may be of another user");
+_Static_assert(2 * JOURNAL_SESSIONS <= USERS_HOLDERS_MAX, "one user may have all sessions");
 _Static_assert(PROCESSES_MAX + JOURNAL_SESSIONS <= HANDSHAKES_MAX, "the worker has room for all, those that hold included");
 
 /* A connection that was accepted, and has no process yet. */
@@ -65,6 +67,12 @@ struct looked_after {
 	uint64_t since_ns;
 };
 
+/* A process whose client got on the fast path. */
+struct holder {
+	int pidfd;
+	struct account *user;
+};
+
 /* The door's own state: static, since it is all that this process does. */
 static struct {
 	int listener, bell, control;
@@ -73,6 +81,8 @@ static struct {
 	unsigned count; /* of these, oldest first */
 	struct looked_after visitors[PROCESSES_MAX];
 	_Atomic uint32_t *stages; /* of the visitors, shared with them */
+	struct holder holders[HOLDERS_MAX];
+	unsigned holding; /* of these */
 	struct users users;
 	uint64_t pause_ns; /* no connection is accepted before this time */
 } door;
@@ -181,6 +191,21 @@ static enum visit_worth worth(uint32_t stage)
 					: VISIT_WORTH_NOTHING;
 }
 
+/* The visitor's process goes on for as long as its client, or longer: it counts until it ends. */
+static void visitor_holds(struct looked_after *v)
+{
+	users_hold(&door.users, v->payer);
+	door.holders[door.holding++] = (struct holder){ .pidfd = v->pidfd, .user = v->payer.user };
+	v->pidfd = -1;
+}
+
+static void holder_ended(struct holder *h)
+{
+	users_unhold(&door.users, h->user);
+	close(h->pidfd);
+	*h = door.holders[--door.holding];
+}
+
 static void babbles(const struct account *user)
 {
 	log_warning(NULL, "process of user %u: not the fast path's protocol", user->uid);
@@ -209,10 +234,13 @@ static void visitors_look(uint64_t now_ns)
 			}
 			continue;
 		}
+		if (!over) {
+			visitor_holds(v); /* and sets nothing in its stage any more */
+			continue;
+		}
 		users_end(&door.users, v->payer, worth(stage));
 		close(v->pidfd);
 		v->pidfd = -1;
-		/* A process that holds descriptors goes on, but sets nothing in its stage any more. */
 	}
 }
 
@@ -398,8 +426,9 @@ static int connections_look(uint64_t now_ns)
 
 static void door_wait(int ms)
 {
-	struct pollfd p[WAITING_MAX + 2] = { { .fd = door.control, .events = POLLIN },
-					     { .fd = door.listener, .events = POLLIN } };
+	struct pollfd p[WAITING_MAX + 2 + HOLDERS_MAX] = { { .fd = door.control, .events = POLLIN },
+							   { .fd = door.listener, .events = POLLIN } };
+	struct pollfd *held = p + 2 + door.count;
 	uint64_t now_ns = gvm_now_ns();
 	bool busy = door.count > 0;
 
@@ -412,13 +441,18 @@ static void door_wait(int ms)
 	for (unsigned i = 0; i < door.count; i++)
 		p[i + 2] = (struct pollfd){ .fd = door.waiting[i].done ? -1 : door.waiting[i].fd,
 					    .events = door.waiting[i].asks ? 0 : POLLIN };
+	for (unsigned i = 0; i < door.holding; i++)
+		held[i] = (struct pollfd){ .fd = door.holders[i].pidfd, .events = POLLIN };
 	/* While there are children or deadlines, they are checked every `ms`. */
-	if (poll(p, door.count + 2, busy ? ms : -1) < 0)
+	if (poll(p, 2 + door.count + door.holding, busy ? ms : -1) < 0)
 		return;
 	if (p[0].revents) { /* the supervisor has ended: let its descriptors be closed before ours */
 		usleep(LOOK_MS * 1000);
 		_exit(0);
 	}
+	for (unsigned i = door.holding; i-- > 0;)
+		if (held[i].revents)
+			holder_ended(&door.holders[i]);
 	for (unsigned i = 0; i < door.count; i++) {
 		if (p[i + 2].revents & POLLIN)
 			first_word_look(&door.waiting[i]);

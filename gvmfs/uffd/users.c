@@ -55,7 +55,7 @@ static struct account *account_find(struct users *u, uid_t uid, pid_t pid)
 		}
 		if (a->uid == uid && a->pid == pid)
 			return a;
-		if (!a->waiting && !a->visitors && (!spare || a->due_ns < spare->due_ns))
+		if (!a->waiting && !a->visitors && !a->holders && (!spare || a->due_ns < spare->due_ns))
 			spare = a;
 	}
 	assert(spare);
@@ -93,6 +93,7 @@ const struct account *users_greediest(const struct users *u)
 bool users_may_begin(const struct users *u, struct payer p, uint64_t now_ns)
 {
 	return p.user->visitors < USER_VISITORS_MAX && p.process->visitors < PROCESS_VISITORS_MAX &&
+	       p.user->holders + u->holders < USERS_HOLDERS_MAX &&
 	       due(&of_all, u->due_ns, now_ns) && due(&of_user, p.user->due_ns, now_ns) &&
 	       due(&of_process, p.process->due_ns, now_ns);
 }
@@ -130,4 +131,18 @@ void users_end(struct users *u, struct payer p, enum visit_worth worth)
 	give_back(&of_process, &p.process->due_ns, worth);
 	p.user->visitors--;
 	p.process->visitors--;
+}
+
+void users_hold(struct users *u, struct payer p)
+{
+	users_end(u, p, VISIT_WORTH_ALL);
+	p.user->holders++;
+	u->holders++;
+}
+
+void users_unhold(struct users *u, struct account *user)
+{
+	assert(user->holders && u->holders);
+	user->holders--;
+	u->holders--;
 }

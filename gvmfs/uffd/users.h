@@ -9,6 +9,10 @@
  * its client has shown a region that it may write, and all of it if the client gets on the fast
  * path.
  *
+ * The process of a client that got on the fast path holds what the client sent, and may never end: the
+ * client has ways to keep it (its own socket in that socket's queue, a file whose close hangs). Such
+ * processes of one user may be as many as they leave to all users: more than there are sessions.
+ *
  * Pure: no system call, no clock. The door (door.h) decides what happens to the connections.
  */
 #ifndef GVMFS_USERS_H
@@ -18,10 +22,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define USERS_ACCOUNTS_MAX 2048u
+#define USERS_ACCOUNTS_MAX 3200u
 
 #define USER_VISITORS_MAX    16u /* conversations at a time */
 #define PROCESS_VISITORS_MAX 8u
+#define USERS_HOLDERS_MAX    1024u /* processes whose client is or was on the fast path, of all users */
 
 /* What a conversation has come to. */
 enum visit_worth {
@@ -37,12 +42,14 @@ struct account {
 	bool used;
 	unsigned waiting;  /* connections that have no conversation yet */
 	unsigned visitors; /* conversations, and processes that close connections */
+	unsigned holders;  /* of the user's account: processes whose client got on the fast path, until they end */
 	uint64_t due_ns;   /* the time up to which the conversations begun have used up the ration */
 	uint64_t release_due_ns; /* the same for processes that close connections */
 };
 
 struct users {
 	struct account list[USERS_ACCOUNTS_MAX];
+	unsigned holders;
 	uint64_t due_ns; /* of all users */
 };
 
@@ -52,8 +59,8 @@ struct payer {
 };
 
 /* Finds or makes the accounts of a process. An account stays at its place while it has connections
- * or visitors, which at most USERS_ACCOUNTS_MAX / 2 processes have at a time (door.c asserts it);
- * of the other accounts the one that owes least is reused first. */
+ *, visitors or holders (door.c asserts that there are enough); of the other accounts the one that owes least is reused
+ * first. */
 struct payer users_find(struct users *u, uid_t uid, pid_t pid);
 
 /* Whether a conversation may begin now. */
@@ -64,8 +71,11 @@ void users_begin(struct users *u, struct payer p, uint64_t now_ns);
  * program which was refused and starts again finds its region closed. */
 bool users_may_release(struct payer p, uint64_t now_ns);
 void users_release(struct payer p, uint64_t now_ns);
-/* A process of either kind has ended, or its client is on the fast path: it is no longer counted. */
+/* A process of either kind has ended. */
 void users_end(struct users *u, struct payer p, enum visit_worth worth);
+/* The client of a conversation is on the fast path; and its process has ended. */
+void users_hold(struct users *u, struct payer p);
+void users_unhold(struct users *u, struct account *user);
 
 /* Of the user with the most waiting connections, the process with the most; NULL: no connection
  * waits. */

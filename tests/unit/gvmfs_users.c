@@ -145,6 +145,39 @@ static void account_in_use_stays(void)
 	CHECK(users_greediest(&users) == first.process);
 }
 
+/* One more client on the fast path, in a second of its own; false: its user may begin no conversation. */
+static bool hold(uid_t uid)
+{
+	struct payer p = users_find(&users, uid, 1);
+
+	now_ns += SECOND;
+	if (!users_may_begin(&users, p, now_ns))
+		return false;
+	users_begin(&users, p, now_ns);
+	users_hold(&users, p);
+	return true;
+}
+
+static void processes_that_never_end_count(void)
+{
+	unsigned all = 0, held;
+
+	begin_anew();
+	for (held = 0; held < 2000 && hold(STRANGER); held++)
+		;
+	CHECK(held >= 256 && held < 2000); /* as many as there are sessions */
+	for (all = held; all < 2 * held && hold(HONEST); all++)
+		;
+	CHECK(all - held >= held / 2);
+	for (uid_t uid = HONEST + 1; uid < HONEST + 4; uid++)
+		CHECK(hold(uid));
+	users_unhold(&users, users_find(&users, STRANGER, 1).user);
+	CHECK(!hold(STRANGER)); /* others have come meanwhile */
+	while (users_find(&users, STRANGER, 1).user->holders > held / 4)
+		users_unhold(&users, users_find(&users, STRANGER, 1).user);
+	CHECK(hold(STRANGER));
+}
+
 static const struct check_test tests[] = {
 	{ "process-has-some-and-then-a-few-each-second", process_has_some_and_then_a_few_each_second },
 	{ "process-leaves-some-to-others-of-its-user", process_leaves_some_to_others_of_its_user },
@@ -154,6 +187,7 @@ static const struct check_test tests[] = {
 	{ "process-that-releases-is-rationed-alone", process_that_releases_is_rationed_alone },
 	{ "conversations-at-a-time-are-bounded", conversations_at_a_time_are_bounded },
 	{ "account-in-use-stays", account_in_use_stays },
+	{ "processes-that-never-end-count", processes_that_never_end_count },
 };
 
 CHECK_MAIN(tests)
