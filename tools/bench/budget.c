@@ -11,6 +11,7 @@
 
 #include "child.h"
 #include "data.h"
+#include "fsstats.h"
 #include "memnode/gvm_client.h"
 
 #include <errno.h>
@@ -75,7 +76,7 @@ static uint32_t *zipf_plan(uint32_t pages, uint64_t seed)
 	return plan;
 }
 
-/* Follows the plan (NULL: all pages in order) for a while; returns ns per access. */
+/* Follows the plan (NULL: all pages in order), from its access `at` on, for a while; returns ns per access. */
 static double plan_run(struct touch *t, const uint32_t *plan, uint64_t *at, uint64_t ns)
 {
 	uint64_t from = gvm_now_ns(), now, n = 0;
@@ -94,15 +95,28 @@ static double plan_run(struct touch *t, const uint32_t *plan, uint64_t *at, uint
 	return (double)(now - from) / (double)n;
 }
 
+/* Of the fast path, of which it is known: a fault that is no second chance is of a page that is not here. */
+static uint64_t misses_so_far(const struct touch *t)
+{
+	static char text[FSSTATS_TEXT];
+
+	if (!t->file || fsstats_read_fd(t->fd, text))
+		return 0;
+	return fsstats_get(text, "faults") - fsstats_get(text, "minor_faults");
+}
+
 /* First until it is known what stays here: once through all of it, and half the time on top. */
 static int program_run(struct touch *t, const uint32_t *plan)
 {
-	uint64_t at = 0;
+	uint64_t at = 0, from, misses;
 
 	for (uint64_t a = 0; a < t->bytes; a += PAGE_BYTES)
 		t->answer->count += *(volatile uint8_t *)(t->map + a);
 	plan_run(t, plan, &at, t->ms * 500000ull);
+	from = at;
+	misses = misses_so_far(t);
 	t->answer->value = plan_run(t, plan, &at, t->ms * 1000000ull) / 1e3;
+	t->answer->other = 100.0 * (double)(misses_so_far(t) - misses) / (double)(at - from);
 	return 0;
 }
 
@@ -121,23 +135,34 @@ static int do_seq(struct touch *t)
 }
 
 static int half_run(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed,
-		    int (*what)(struct touch *), double *us)
+		    int (*what)(struct touch *), double *us, double *misses)
 {
 	struct touch t = {
 		.file = f, .bytes = bytes, .ms = ms, .seed = seed, .budget_bytes = bytes / 2};
 	int rc = f ? touch_cool(&t) : 0;
 
-	return rc ? rc : touch_value(&t, what, us, NULL);
+	return rc ? rc : touch_value(&t, what, us, misses);
 }
 
-int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us)
+int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us, double *misses)
 {
-	return half_run(f, bytes, ms, seed, do_zipf, us);
+	return half_run(f, bytes, ms, seed, do_zipf, us, misses);
+}
+
+double bench_budget_zipf_optimum(uint64_t bytes, uint64_t seed)
+{
+	uint32_t pages = (uint32_t)(bytes / PAGE_BYTES), misses = 0;
+	uint32_t *plan = zipf_plan(pages, seed);
+
+	for (uint32_t i = 0; plan && i < PLAN; i++)
+		misses += (plan[i] & ~(1u << 31)) >= pages / 2;
+	free(plan);
+	return plan ? 100.0 * misses / PLAN : -1;
 }
 
 int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us)
 {
-	return half_run(f, bytes, ms, 0, do_seq, us);
+	return half_run(f, bytes, ms, 0, do_seq, us, NULL);
 }
 
 /* ---- a writer beside faults */

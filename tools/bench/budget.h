@@ -9,8 +9,11 @@
 int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults,
 			   uint64_t seed, double *quiet_us, double *busy_us);
 /* A program's time per page, in us, with half of its set resident; f NULL: in local memory. Pages
- * by Zipf's law, one access in four a write; or all in order, again and again. */
-int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us);
+ * by Zipf's law, one access in four a write; or all in order, again and again. Of the first, too, how many of its
+ * accesses were to pages that were not here, in percent. */
+int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us, double *misses);
+/* What it would miss, in percent, if the more popular half of its pages were here all the time; -1: no memory. */
+double bench_budget_zipf_optimum(uint64_t bytes, uint64_t seed);
 int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Guests at once on one mount: each is a process with a region of its own, which takes one cold fault after the
- * other. What they get together says whether one waits for what is done for another.
+ * other. What they get together says whether one waits for what is done for another. And the same of a guest's
+ * CPUs: threads of one process, each with its own part of the region.
  */
 #include "guests.h"
 
@@ -9,6 +10,7 @@
 #include "memnode/gvm_client.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -108,4 +110,62 @@ int bench_guests_run(struct bench_file *const file[], unsigned guests, uint64_t 
 		touch_end(&g[i].t);
 	munmap(gate, sizeof(*gate));
 	return rc;
+}
+
+/* ---- threads of one of them */
+
+struct threads {
+	struct touch t; /* first */
+	unsigned count;
+};
+
+struct cpu {
+	pthread_t thread;
+	uint8_t *map; /* its part of the region */
+	uint64_t bytes, seed, *latency_ns;
+	unsigned faults;
+};
+
+static void *cpu_main(void *arg)
+{
+	struct cpu *c = arg;
+
+	c->faults = faults_random(c->map, c->bytes, c->faults, c->seed, c->latency_ns);
+	return NULL;
+}
+
+static int do_threads(struct touch *t)
+{
+	unsigned count = ((struct threads *)t)->count, started = 0, faults = 0;
+	uint64_t from = gvm_now_ns();
+	struct cpu cpu[BENCH_THREADS];
+	int rc = 0;
+
+	for (; started < count && !rc; started += !rc) {
+		struct cpu *c = &cpu[started];
+
+		*c = (struct cpu){
+			.map = t->map + started * (t->bytes / count),
+			.bytes = t->bytes / count,
+			.seed = t->seed + started,
+			.latency_ns = t->answer->latency_ns + started * (t->faults / count),
+			.faults = t->faults / count,
+		};
+		rc = -pthread_create(&c->thread, NULL, cpu_main, c);
+	}
+	for (unsigned i = 0; i < started; i++) {
+		pthread_join(cpu[i].thread, NULL);
+		faults += cpu[i].faults;
+	}
+	t->answer->value = (double)faults * 1e9 / (double)(gvm_now_ns() - from);
+	return rc ? rc : faults ? 0 : -ENODATA;
+}
+
+int bench_threads_run(struct bench_file *f, unsigned threads, uint64_t bytes, unsigned faults, uint64_t seed,
+		      double *per_s)
+{
+	struct threads th = {.t = {.file = f, .bytes = bytes, .faults = faults, .seed = seed}, .count = threads};
+	int rc = touch_cool(&th.t);
+
+	return rc ? rc : touch_value(&th.t, do_threads, per_s, NULL);
 }

@@ -35,10 +35,13 @@ static const struct {
 				   "touch of a chunk that is here, but not mapped, median", true},
 	[MEASURE_TWO_GUESTS] = {"two_guests", "uffd", "faults/s",
 				"cold random 4 KiB faults of two guests at once", false},
+	[MEASURE_FOUR_THREADS] = {"four_threads", "uffd", "faults/s",
+				  "cold random 4 KiB faults of four threads of a guest", false},
 	[MEASURE_WRITEBACK_P99] = {"fault_writeback_p99", "uffd", "us",
 				   "cold fault, 99th percentile, write-back at half its rate",
 				   true},
 	[MEASURE_ZIPF] = {"zipf", "uffd", "us", "time per page by Zipf's law, half resident", true},
+	[MEASURE_ZIPF_MISSES] = {"zipf_misses", "uffd", "%", "of its accesses: to pages that were not here", true},
 	[MEASURE_SEQ_HALF] = {"seq_half", "uffd", "us", "time per page in order, half resident",
 			      true},
 	[MEASURE_NODE_GET] = {"node_get", "", "MB/s", "pipelined GET of 128 KiB", false},
@@ -64,7 +67,9 @@ static const char *const party_names[PARTIES] = {
 	[PARTY_UFFD_CONTINUE] = "uffd_continue",
 	[PARTY_QUIET] = "quiet",
 	[PARTY_LOCAL] = "local",
+	[PARTY_OPTIMUM] = "optimum",
 	[PARTY_ONE_GUEST] = "one_guest",
+	[PARTY_ONE_THREAD] = "one_thread",
 };
 
 const char *bench_party_name(enum bench_party p)

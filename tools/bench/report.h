@@ -30,7 +30,9 @@ enum bench_party {
 	PARTY_UFFD_CONTINUE, /* a bare UFFDIO_CONTINUE */
 	PARTY_QUIET,	     /* ours while nothing is written back */
 	PARTY_LOCAL,	     /* memory that is all here */
+	PARTY_OPTIMUM,	     /* what the best choice of pages would miss */
 	PARTY_ONE_GUEST,     /* ours with one guest instead of two */
+	PARTY_ONE_THREAD,    /* ours with one thread instead of four */
 	PARTIES,
 };
 
@@ -44,8 +46,10 @@ enum bench_measure {
 	MEASURE_UFFD, /* the same, in the same order */
 	MEASURE_SECOND_CHANCE = 2 * MEASURE_UFFD,
 	MEASURE_TWO_GUESTS,
+	MEASURE_FOUR_THREADS,
 	MEASURE_WRITEBACK_P99,
 	MEASURE_ZIPF,
+	MEASURE_ZIPF_MISSES,
 	MEASURE_SEQ_HALF,
 	MEASURE_NODE_GET,
 	MEASURE_NODE_PUT,

@@ -167,6 +167,15 @@ static int measure_guests(struct bench *b, unsigned guests)
 			  "faults of guests", rc, v);
 }
 
+static int measure_threads(struct bench *b, unsigned threads)
+{
+	double v = 0;
+	int rc = bench_threads_run(&b->file[PARTY_UFFD], threads, b->z.guest_bytes, b->z.guest_faults, b->round + 1, &v);
+
+	return fast_value(b, MEASURE_FOUR_THREADS, threads == 1 ? PARTY_ONE_THREAD : PARTY_OURS, "faults of threads", rc,
+			  v);
+}
+
 static int measure_writeback(struct bench *b)
 {
 	double quiet = 0, busy = 0;
@@ -182,12 +191,17 @@ static int measure_half(struct bench *b, enum bench_party p)
 {
 	struct bench_file *f = p == PARTY_LOCAL ? NULL : &b->file[PARTY_UFFD];
 	const struct bench_sizes *z = &b->z;
-	double v = 0;
-	int rc = bench_budget_zipf(f, z->half_bytes, z->half_ms, b->round + 1, &v);
+	double v = 0, misses = 0;
+	int rc = bench_budget_zipf(f, z->half_bytes, z->half_ms, b->round + 1, &v, &misses);
 
 	rc = fast_value(b, MEASURE_ZIPF, p, "a Zipf load", rc, v);
 	if (rc || !has_uffd(b))
 		return rc;
+	if (f) {
+		bench_add(&b->results, MEASURE_ZIPF_MISSES, PARTY_OURS, misses);
+		bench_add(&b->results, MEASURE_ZIPF_MISSES, PARTY_OPTIMUM,
+			  bench_budget_zipf_optimum(z->half_bytes, b->round + 1));
+	}
 	rc = bench_budget_seq(f, z->half_bytes, z->half_ms, &v);
 	return fast_value(b, MEASURE_SEQ_HALF, p, "a sequential load", rc, v);
 }
@@ -200,6 +214,8 @@ static int measure_fast(struct bench *b)
 		rc = measure_second_chance(b);
 	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
 		rc = measure_guests(b, (i + b->round) % 2 + 1);
+	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
+		rc = measure_threads(b, (i + b->round) % 2 ? BENCH_THREADS : 1);
 	if (!rc && has_uffd(b))
 		rc = measure_writeback(b);
 	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
