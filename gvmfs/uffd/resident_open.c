@@ -13,6 +13,7 @@
 #include "store/store.h"
 #include "store/writers.h"
 #include "uffd.h"
+#include "unmap.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -78,13 +79,14 @@ static int resident_map(struct resident *r)
 
 static void resident_free(struct resident *r)
 {
+	const struct unmap_part tables[UNMAP_PARTS] = {
+		{ r->chunk, r->chunks * sizeof(*r->chunk) },
+		{ r->mark, r->chunks * sizeof(*r->mark) },
+		{ (void *)r->pins, r->chunks * sizeof(*r->pins) },
+	};
+
 	reader_stop(r->reader);
-	if (r->chunk)
-		munmap(r->chunk, r->chunks * sizeof(*r->chunk));
-	if (r->mark)
-		munmap(r->mark, r->chunks * sizeof(*r->mark));
-	if (r->pins)
-		munmap((void *)r->pins, r->chunks * sizeof(*r->pins));
+	unmap_aside(r->w->jobs, tables);
 	if (r->kick_fd >= 0)
 		close(r->kick_fd);
 	session_release(r->fd, !r->w->sessions->alone);
