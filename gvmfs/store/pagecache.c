@@ -36,17 +36,25 @@ struct pagecache_call {
 	struct pagecache_ask *ask; /* NULL: its caller has stopped waiting */
 	unsigned nr;		   /* the inode's */
 	bool sent;		   /* it is in pc->running */
-	bool quiet;		   /* a node of the file did not answer when the call was made */
+	struct pagecache_nodes nodes; /* as they were when the call was made */
 	bool with_connection;	   /* the descriptor of the connection to the kernel goes along */
 	struct helper_msg msg;
 };
+
+/* One more runs, or (-1) one less. */
+static void call_count(struct pagecache *pc, const struct pagecache_call *call, int one)
+{
+	pc->calls += (unsigned)one;
+	pc->file_calls[call->nr] = (uint8_t)(pc->file_calls[call->nr] + one);
+	for (unsigned i = 0; i < call->nodes.count; i++)
+		pc->node_calls[call->nodes.entry[i]] = (uint16_t)(pc->node_calls[call->nodes.entry[i]] + one);
+}
 
 static void call_end(struct pagecache *pc, struct pagecache_call *call)
 {
 	if (call->sent) {
 		assert(pc->calls && pc->file_calls[call->nr]);
-		pc->calls--;
-		pc->file_calls[call->nr]--;
+		call_count(pc, call, -1);
 	} else {
 		assert(pc->file_waiting[call->nr]);
 		pc->file_waiting[call->nr]--;
@@ -84,15 +92,20 @@ static void helper_lost(struct worker *w)
 	calls_fail(w, &pc->waiting);
 }
 
-/* Whether a call for the file may wait for a node that does not answer. */
-static bool file_is_quiet(const struct worker *w, unsigned nr)
+/* The nodes that a call for the file may wait for. */
+static void file_nodes(const struct worker *w, unsigned nr, struct pagecache_nodes *nodes)
 {
 	const struct record *rec = &inode_disk(w->inodes, nr)->rec;
 
-	for (unsigned i = 0; i < rec->node_count; i++)
-		if (pool_is_quiet(w->pool, &rec->nodes[i]))
-			return true;
-	return false;
+	nodes->quiet = false;
+	nodes->count = 0;
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		int entry = pool_index(w->pool, &rec->nodes[i]);
+
+		nodes->quiet |= pool_is_quiet(w->pool, &rec->nodes[i]);
+		if (entry >= 0)
+			nodes->entry[nodes->count++] = (uint16_t)entry;
+	}
 }
 
 static int call_send(struct worker *w, struct pagecache_call *call)
@@ -106,8 +119,7 @@ static int call_send(struct worker *w, struct pagecache_call *call)
 	pc->file_waiting[call->nr]--;
 	TAILQ_INSERT_TAIL(&pc->running, call, in);
 	call->sent = true;
-	pc->calls++;
-	pc->file_calls[call->nr]++;
+	call_count(pc, call, 1);
 	return 0;
 }
 
@@ -120,7 +132,7 @@ static void calls_go_on(struct worker *w)
 	pc->full = false;
 	for (call = TAILQ_FIRST(&pc->waiting); call && pc->calls < PAGECACHE_CALLS && !pc->full; call = next) {
 		next = TAILQ_NEXT(call, in);
-		pc->full = pagecache_has_room(pc, call->nr, call->quiet) && call_send(w, call) < 0;
+		pc->full = pagecache_has_room(pc, call->nr, &call->nodes) && call_send(w, call) < 0;
 	}
 }
 
@@ -189,7 +201,7 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	call->ask = ask;
 	call->nr = nr;
 	call->sent = false;
-	call->quiet = file_is_quiet(w, nr);
+	file_nodes(w, nr, &call->nodes);
 	call->with_connection = with_connection;
 	call->msg = *msg;
 	call->msg.cookie = ++pc->cookie;
@@ -197,7 +209,7 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	ask->deadline_ns = deadline_ns;
 	TAILQ_INSERT_TAIL(&pc->waiting, call, in);
 	pc->file_waiting[nr]++;
-	if (pagecache_has_room(pc, nr, call->quiet))
+	if (pagecache_has_room(pc, nr, &call->nodes))
 		r = call_send(w, call);
 	pc->full |= r == -EAGAIN;
 	if (!r || r == -EAGAIN)

@@ -22,7 +22,8 @@
  *
  * A call waits for a file's READs or WRITEs, perhaps until a node is back, and takes a thread of the helper.
  * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
- * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running, and all of whose nodes answer.
+ * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running, and all of whose nodes answer. Of these,
+ * too, the files of one node have no more than they leave to the others: a node may be dead before that is known.
  *
  * Without the helper (it could not start, or a file has no name any more) nothing is wrong: the
  * answer says so, and pages stay until the kernel needs their memory.
@@ -33,6 +34,7 @@
 #define GVMFS_PAGECACHE_H
 
 #include "base/loop.h"
+#include "node/pool.h"
 #include "pagecache_msg.h"
 #include "state/inode.h"
 
@@ -46,6 +48,13 @@ struct worker;
 #define PAGECACHE_SPARE_CALLS 256u
 #define PAGECACHE_FILE_CALLS  2u
 #define PAGECACHE_LOOK_CALLS  16u /* pagecache_look(): counted as those of the root */
+
+/* The nodes that a file's calls may wait for. */
+struct pagecache_nodes {
+	bool quiet; /* one of them does not answer */
+	unsigned count;
+	uint16_t entry[RECORD_NODES_MAX]; /* of the front's pool */
+};
 
 /* A pending call to the helper; embedded. done() comes later, from the loop, with 0 or a negative
  * errno. */
@@ -76,6 +85,7 @@ struct pagecache {
 	TAILQ_HEAD(pagecache_calls, pagecache_call) running, waiting;
 	unsigned calls;			     /* running */
 	uint8_t file_calls[JOURNAL_INODES]; /* of these, by inode */
+	uint16_t node_calls[POOL_CONNS_MAX]; /* and by entry of the front's pool */
 	unsigned file_waiting[JOURNAL_INODES]; /* calls that were not sent yet, by inode */
 	struct pagecache_note notes[PAGECACHE_NOTES];
 	unsigned noted;
@@ -104,13 +114,18 @@ static inline bool pagecache_is_busy(const struct pagecache *pc, unsigned nr)
 {
 	return pc->file_calls[nr] >= PAGECACHE_FILE_CALLS || pc->file_waiting[nr];
 }
-/* Whether one more call may run for this file; `quiet`: a node of it does not answer. */
-static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, bool quiet)
+/* Whether one more call may run for this file, which has these nodes. */
+static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, const struct pagecache_nodes *nodes)
 {
 	unsigned own = pc->file_calls[nr];
 
-	return own < (nr ? PAGECACHE_FILE_CALLS : PAGECACHE_LOOK_CALLS) &&
-	       pc->calls < PAGECACHE_CALLS - (own || quiet ? PAGECACHE_SPARE_CALLS : 0);
+	if (own >= (nr ? PAGECACHE_FILE_CALLS : PAGECACHE_LOOK_CALLS) ||
+	    pc->calls >= PAGECACHE_CALLS - (own || nodes->quiet ? PAGECACHE_SPARE_CALLS : 0))
+		return false;
+	for (unsigned i = 0; i < nodes->count; i++)
+		if (pc->calls + pc->node_calls[nodes->entry[i]] >= PAGECACHE_CALLS)
+			return false;
+	return true;
 }
 /* Whether there is a helper that can invalidate. */
 bool pagecache_can_invalidate(const struct worker *w);

@@ -137,25 +137,49 @@ static void other_files_do_not_wait(void)
 	CHECK_EQ(calls[HUNG], 0);
 }
 
-static void files_of_a_quiet_node_leave_room_for_others(void)
+/* Runs as many first calls of files of these nodes as may run; returns how many. */
+static unsigned fill(unsigned nr, const struct pagecache_nodes *nodes)
 {
-	unsigned nr;
+	unsigned count = 0;
 
-	begin();
-	for (nr = 100; pagecache_has_room(&cache, nr, true); nr++) {
+	for (; pagecache_has_room(&cache, nr, nodes); nr++, count++) {
 		cache.calls++;
 		cache.file_calls[nr]++;
+		for (unsigned i = 0; i < nodes->count; i++)
+			cache.node_calls[nodes->entry[i]]++;
 		CHECK(nr < JOURNAL_INODES - 1);
 	}
-	CHECK_EQ(cache.calls, PAGECACHE_CALLS - PAGECACHE_SPARE_CALLS);
-	CHECK(pagecache_has_room(&cache, OTHER, false));
+	return count;
+}
+
+static const struct pagecache_nodes quiet = { .quiet = true, .count = 1, .entry = { 3 } },
+				    dead = { .count = 2, .entry = { 3, 4 } }, others = { .count = 1, .entry = { 5 } };
+
+static void files_of_a_quiet_node_leave_room_for_others(void)
+{
+	begin();
+	CHECK_EQ(fill(100, &quiet), PAGECACHE_CALLS - PAGECACHE_SPARE_CALLS);
+	CHECK(pagecache_has_room(&cache, OTHER, &others));
 	/* One that began before its node fell silent counts as well. */
 	cache.calls = PAGECACHE_CALLS;
-	CHECK(!pagecache_has_room(&cache, OTHER, false));
+	CHECK(!pagecache_has_room(&cache, OTHER, &others));
+}
+
+static void a_node_that_is_not_known_to_be_dead_leaves_some(void)
+{
+	unsigned count;
+
+	begin();
+	count = fill(100, &dead);
+	CHECK(count >= PAGECACHE_SPARE_CALLS && count < PAGECACHE_CALLS);
+	CHECK_EQ(fill(1000, &quiet), 0);
+	CHECK(fill(2000, &others) >= PAGECACHE_SPARE_CALLS / 4);
+	CHECK(pagecache_has_room(&cache, OTHER, &(struct pagecache_nodes){ .count = 1, .entry = { 6 } }));
 }
 
 static const struct check_test tests[] = {
 	{ "files-of-a-quiet-node-leave-room-for-others", files_of_a_quiet_node_leave_room_for_others },
+	{ "a-node-that-is-not-known-to-be-dead-leaves-some", a_node_that_is_not_known_to_be_dead_leaves_some },
 	{ "notes-wait-for-the-calls-of-their-file", notes_wait_for_the_calls_of_their_file },
 	{ "notes-wait-for-a-call-that-waits-itself", notes_wait_for_a_call_that_waits_itself },
 	{ "other-files-do-not-wait", other_files_do_not_wait },
