@@ -115,7 +115,7 @@ class Node:
         self.cluster, self.id, self.stopped = cluster, number, False
         vmlinux, initramfs = image
         port = "%s/guest%d" % (cluster.folder, number)
-        words = "console=ttyS0 quiet panic=-1 job=kmod-node id=%d" % number
+        words = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 job=kmod-node id=%d" % number
         if cluster.accel == "tcg":
             words += " tsc=unstable no_timer_check"
         self.shells = [cluster.lab.path("shell%d%s" % (number, which)) for which in "ab"]

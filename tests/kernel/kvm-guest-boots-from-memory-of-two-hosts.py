@@ -43,7 +43,7 @@ def test(l):
     said = zero.run(
         "gvm run --region ram -- " + QEMU + "-machine q35,accel=kvm -cpu host -m %dM "
         "-no-reboot -serial stdio -kernel /inner/vmlinux -initrd /inner/initramfs "
-        "-append \"console=ttyS0 quiet panic=-1 job=fill percent=15\" 2>&1" % MIB, seconds=240)
+        "-append \"console=ttyS0 quiet panic=-1 nowatchdog job=fill percent=15\" 2>&1" % MIB, seconds=240)
     expect("mode kernel, since ram is a region of giantvm_kvm" in said, "gvm run says:\n%s", said)
     l.log("%s", "\n".join(line for line in said.splitlines() if "guest" in line or "fill" in line))
     expect("guest: verdict pass" in said, "the inner guest did not pass:\n%s", said)

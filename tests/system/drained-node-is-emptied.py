@@ -86,6 +86,13 @@ def called_off(test, mount, node):
     os.unlink(mount.file("stays"))
 
 
+def is_given_regions(mount, node):
+    os.close(os.open(mount.region("probe", MIB), os.O_RDWR))
+    given = node.stats()["regions"]
+    os.unlink(mount.file("probe"))
+    return given
+
+
 def closed_in_between(test, mount, nodes):
     """The node that was to get a part promises nothing for it any more."""
     drain(test, nodes[3]).says("empty", 60)
@@ -94,6 +101,7 @@ def closed_in_between(test, mount, nodes):
     test.write(path, 0, SIZE, 7)
     test.run(program("gvm"), "node", "undrain", nodes[3].address)
     expect(not nodes[3].stats()["regions"], "a node that is drained gets a new region")
+    wait_for("the mount knows that it is drained no more", lambda: is_given_regions(mount, nodes[3]), pause=0.3)
     drained = drain(test, nodes[0])
     wait_for("a part moves to the node without one", lambda: nodes[3].stats()["chunks"], 30)
     os.close(fd)

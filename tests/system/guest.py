@@ -15,7 +15,7 @@ def command(flavour, memory, *options, **variables):
     the caller's affair."""
     vmlinux, initramfs = image.image(flavour, BUILD)
     chosen, _ = accel.choose(vmlinux, initramfs)
-    words = ["console=ttyS0", "quiet", "panic=-1", "tsc=unstable no_timer_check" if chosen == "tcg" else ""]
+    words = ["console=ttyS0", "quiet", "panic=-1", "watchdog_thresh=60", "tsc=unstable no_timer_check" if chosen == "tcg" else ""]
     words += ["%s=%s" % item for item in variables.items()]
     return ["qemu-system-x86_64", "-machine", "q35,accel=" + chosen, "-cpu", "max", "-m", memory,
             "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",

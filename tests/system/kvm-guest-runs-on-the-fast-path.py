@@ -12,7 +12,7 @@ from lab import expect
 
 def test(l):
     vmlinux, initramfs = image.image("nested", lab.BUILD)
-    words = "console=ttyS0 quiet panic=-1 tsc=unstable no_timer_check job=nested mode=uffd region=160 local=40 percent=70"
+    words = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 tsc=unstable no_timer_check job=nested mode=uffd region=160 local=40 percent=70"
     outer = l.start("outer", "qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "max", "-m",
                     "1536M", "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
                     "-kernel", vmlinux, "-initrd", initramfs, "-append", words)

@@ -139,7 +139,7 @@ class Demo:
         chosen, why = accel.choose(self.vmlinux, self.initramfs)
         step("A guest of %s with %s of it on this host (%s)" % (mib(self.ram), mib(self.budget),
              "KVM" if chosen == "kvm" else "emulated: %s" % why))
-        words = ["console=ttyS0", "quiet", "panic=-1", "job=workload", *self.job]
+        words = ["console=ttyS0", "quiet", "panic=-1", "watchdog_thresh=60", "job=workload", *self.job]
         command = shown(GVM, "run", "--local", "%dM" % (self.budget // MIB), "--mount", self.mount,
                         "--region", "guest", "--", "qemu-system-x86_64", "-machine",
                         "q35,accel=" + chosen, "-cpu", "max", "-m",
