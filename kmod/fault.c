@@ -41,7 +41,7 @@
  * Asks the core: an answer of ivy_fault(), or -EDEADLK: an earlier try of this fault has waited too
  * long, and must not wait again. If the fault has to wait (0, -ENOMEM), `sleeper` has been added.
  */
-static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgrade,
+static int fault_ask(struct gvm_region *region, u64 page, enum ivy_access access, bool upgrade,
 		     struct gvm_sleeper *sleeper)
 {
 	struct gvm_batch batch;
@@ -52,11 +52,11 @@ static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgra
 		gvm_sleeper_add(region, sleeper, page);
 	if (!upgrade && xa_get_mark(&region->frames, page, FRAME_UPGRADE)) {
 		xa_clear_mark(&region->frames, page, FRAME_UPGRADE);
-		write = true;
+		access = IVY_WRITE;
 	}
 	noted = gvm_region_error(region, page, gvm_region_now_ms() - ERROR_MS);
 	if (!region->leaving && noted != -EIO)
-		err = ivy_fault(region->core, page, write);
+		err = ivy_fault(region->core, page, access);
 	if (!err && noted && sleeper && sleeper->may_pin && sleeper->tried) {
 		gvm_region_error_clear(region, page);
 		err = noted;
@@ -69,6 +69,13 @@ static int fault_ask(struct gvm_region *region, u64 page, bool write, bool upgra
 		gvm_sleeper_remove(sleeper);
 	gvm_region_leave(region, &batch);
 	return err;
+}
+
+static enum ivy_access fault_access(const struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		return IVY_WRITE;
+	return vmf->vma->vm_flags & VM_WRITE ? IVY_READ : IVY_LOOK;
 }
 
 static void fault_count(struct gvm_region *region, bool write)
@@ -112,7 +119,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	fault_count(region, write);
 	for (;;) {
-		err = fault_ask(region, page, write, false, waits ? &sleeper : NULL);
+		err = fault_ask(region, page, fault_access(vmf), false, waits ? &sleeper : NULL);
 		trace_gvm_fault(region->tag, page, write, err);
 		if (err == 1) {
 			vmf->page = gvm_frame_lock(region, page, write ? IVY_M : IVY_S);
@@ -156,7 +163,7 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	int err;
 
 	fault_count(region, true);
-	err = fault_ask(region, page, true, true, NULL);
+	err = fault_ask(region, page, IVY_WRITE, true, NULL);
 	trace_gvm_fault(region->tag, page, true, err);
 	if (err == 1) {
 		lock_page(frame);

@@ -117,7 +117,7 @@ static int ask_read(struct gvm_region *region, u64 page, u64 begun_ms)
 {
 	if (gvm_region_error(region, page, begun_ms) == -EIO)
 		return -EIO;
-	return ivy_fault(region->core, page, false);
+	return ivy_fault(region->core, page, IVY_LOOK);
 }
 
 static int read_page(struct gvm_region *region, u64 page, void *to)

@@ -35,14 +35,24 @@ static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *
 	return false;
 }
 
-static void do_serve(struct ivy *c, struct ivy_op *op, const struct ivy_slot *s)
+static u8 body_of(const struct ivy_slot *s)
 {
-	u8 flags = s && (s->flags & IVY_SLOT_ZERO) ? IVY_F_ZERO : IVY_F_PAGE;
+	return s->flags & (IVY_SLOT_ZERO | IVY_SLOT_FRESH) ? IVY_F_ZERO : IVY_F_PAGE;
+}
 
-	IVY_ASSERT(!s || s->right <= IVY_S); /* invariant 8 of IVY.md */
+void ivy_agent_copy(struct ivy *c, u64 page, struct ivy_slot *s, const u64 *who, u32 n)
+{
+	IVY_ASSERT(s->right <= IVY_S); /* invariant 8 of IVY.md */
+	ivy_cast_data(c, page, s->ver, body_of(s), who, n, NULL);
+	if (s->right == IVY_S && !IVY_MUTANT(FRESH_SHARED))
+		s->flags &= (u8)~IVY_SLOT_FRESH;
+}
+
+static void do_serve(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
 	/* Readers of another version have been invalidated since. */
 	if (s && s->ver == op->serve_ver)
-		ivy_cast_data(c, op->page, s->ver, flags, op->serve, op->nserve, NULL);
+		ivy_agent_copy(c, op->page, s, op->serve, op->nserve);
 	op->nserve = 0;
 }
 
@@ -57,7 +67,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	/* Invariant 5 of IVY.md: no right is left, and no mapping. */
 	IVY_ASSERT(s->right == IVY_I && !(s->flags & IVY_SLOT_REVOKING));
 	if (!(op->give_flags & IVY_F_NODATA))
-		m.flags = s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE;
+		m.flags = body_of(s);
 	again = (s->flags & IVY_SLOT_GIVEN) && !IVY_MUTANT(GIVEN_AGAIN);
 	s->flags &= (u8)~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
 	s->flags |= IVY_SLOT_GIVEN;
@@ -78,8 +88,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 static void put_send(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 {
 	op->slot_due = ivy_now(c) + c->p.retry_ns;
-	ivy_tell_home(c, IVY_PUT, op->page, s->ver,
-		      s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE);
+	ivy_tell_home(c, IVY_PUT, op->page, s->ver, body_of(s));
 }
 
 static void put_begin(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
@@ -238,6 +247,18 @@ static void op_resend(struct ivy *c, struct ivy_op *op)
 void ivy_agent_resend(struct ivy *c, u16 home, int err)
 {
 	ivy_op_each(c, home, err ? op_fail : op_resend);
+}
+
+bool ivy_agent_write(struct ivy *c, u64 page, struct ivy_slot *s)
+{
+	const struct ivy_op *op = ivy_op_get(c, page);
+
+	if (!ivy_slot_sole(s) || (s->flags & IVY_SLOT_REVOKING) || (op && op->todo))
+		return false;
+	s->right = IVY_M;
+	if (!IVY_MUTANT(FRESH_WRITTEN))
+		s->flags &= (u8)~IVY_SLOT_FRESH;
+	return true;
 }
 
 void ivy_agent_put(struct ivy *c, struct ivy_op *op)

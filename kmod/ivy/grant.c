@@ -81,9 +81,12 @@ static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
 
 /* ---- a page to write ---- */
 
-static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_slot *s, u64 ver)
+static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_slot *s, u64 ver,
+			bool fresh)
 {
-	ivy_slot_grant(c, s, ver, IVY_M);
+	ivy_slot_grant(c, s, ver, fresh ? IVY_S : IVY_M);
+	if (fresh)
+		s->flags = IVY_SLOT_OWNER | IVY_SLOT_FRESH;
 	ivy_tell_home(c, IVY_DONE, page, ver, 0);
 	if (op && op->discard) {
 		/* The page is owned; what is left of the discard is to PUT it as zeros. */
@@ -130,7 +133,7 @@ static void rx_back(struct ivy *c, const struct ivy_msg *m)
 		c->env->install(c->ctx, m->page, NULL);
 	if (op)
 		op->todo = 0;
-	grant_taken(c, m->page, op, s, m->ver);
+	grant_taken(c, m->page, op, s, m->ver, false);
 }
 
 static void grant_refuse(struct ivy *c, const struct ivy_msg *m, struct ivy_op *op)
@@ -151,7 +154,8 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	struct ivy_slot *s = ivy_slot_get(c, m->page);
 	struct ivy_op *op = ivy_op_get(c, m->page);
-	bool wanted = answers(c, op, IVY_M, m->who) && m->ver > op->floor;
+	bool read = answers(c, op, IVY_S, m->who);
+	bool wanted = (read || answers(c, op, IVY_M, m->who)) && m->ver > op->floor;
 	bool follows = s && s->ver + 1 == m->ver && !(s->flags & IVY_SLOT_GIVEN) &&
 		       (s->right >= IVY_S || (s->flags & IVY_SLOT_PUT)) &&
 		       ivy_lease_live(c, ivy_home_of(c, m->page), false);
@@ -177,7 +181,7 @@ static void rx_grant(struct ivy *c, const struct ivy_msg *m, const void *data)
 	}
 	if (op)
 		op->todo &= (u8)~(IVY_TODO_PUT | IVY_TODO_DROP);
-	grant_taken(c, m->page, op, s, m->ver);
+	grant_taken(c, m->page, op, s, m->ver, read && !follows && (m->flags & IVY_F_ZERO));
 }
 
 /* ---- requests of the home ---- */
@@ -193,8 +197,7 @@ void ivy_grant_serve(struct ivy *c, u64 page, u64 ver, const u64 *who, u32 n)
 		return;
 	}
 	if (s->right <= IVY_S && !(s->flags & IVY_SLOT_REVOKING) && !(op && op->todo)) {
-		ivy_cast_data(c, page, ver, s->flags & IVY_SLOT_ZERO ? IVY_F_ZERO : IVY_F_PAGE, who,
-			      n, NULL);
+		ivy_agent_copy(c, page, s, who, n);
 		return;
 	}
 	op = ivy_op_make(c, page);

@@ -9,7 +9,22 @@
 
 /* ---- reads ---- */
 
-static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry)
+/*
+ * Zeros that no other node may have a copy of are granted to a reader that may write them later:
+ * then it need not ask. This node's own requests cost no message, and its copies may be dropped.
+ */
+static bool grant_fresh(struct ivy *c, struct ivy_home *h, u64 page, u64 who)
+{
+	u16 node = ivy_who_node(who);
+
+	if (h->owner != IVY_NONE || h->lost || node == c->p.id || !ivy_lease_of_txn(c, who) ||
+	    h->set.n > ivy_set_has(&h->set, node) || !ivy_txn_make(c, h, page))
+		return false;
+	ivy_txn_write(c, h->txn, who, 0);
+	return true;
+}
+
+static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, u8 flags)
 {
 	struct ivy_home *h = ivy_dir_entry(c, page, true);
 	u32 i;
@@ -18,9 +33,11 @@ static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry
 		return;
 	if (!h->txn && !ivy_dir_owner_live(c, h))
 		ivy_recover_seek(c, h, page);
+	if (!h->txn && n == 1 && (flags & IVY_F_FRESH) && grant_fresh(c, h, page, *who))
+		return;
 	for (i = 0; i < n; i++) {
 		if (h->txn)
-			ivy_txn_wait(c, h->txn, who[i], IVY_HAVE_READ, retry);
+			ivy_txn_wait(c, h->txn, who[i], IVY_HAVE_READ, flags & IVY_F_RETRY);
 		c->readers[i] = who[i];
 	}
 	if (!h->txn && ivy_dir_owner_live(c, h))
@@ -29,7 +46,7 @@ static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, bool retry
 
 void ivy_home_batch(struct ivy *c, const struct ivy_batch *b)
 {
-	home_gets(c, b->page, b->who, b->n, false);
+	home_gets(c, b->page, b->who, b->n, b->flags);
 }
 
 static void rx_gets(struct ivy *c, const struct ivy_msg *m)
@@ -44,11 +61,11 @@ static void rx_gets(struct ivy *c, const struct ivy_msg *m)
 		return;
 	}
 	if (!m->count)
-		home_gets(c, m->page, &m->who, 1, retry); /* from the ring */
+		home_gets(c, m->page, &m->who, 1, m->flags); /* from the ring */
 	for (i = 0; i < m->count; i += k) {
 		for (k = 0; k < 8 && i + k < m->count; k++)
 			one[k] = ivy_list_who(m, i + k);
-		home_gets(c, m->page, one, k, retry);
+		home_gets(c, m->page, one, k, m->flags);
 	}
 }
 

@@ -71,6 +71,8 @@ enum ivy_mutant {
 	IVY_MUTANT_MISS_REPEATED,	 /* an answer to an earlier search counts for this one */
 	IVY_MUTANT_SEEK_ONCE,		 /* a copy on its way is not waited for */
 	IVY_MUTANT_PUT_TO_ITSELF,	 /* a home sends itself the only copy, and waits for ever */
+	IVY_MUTANT_FRESH_SHARED,	 /* zeros are fresh though another node has a copy */
+	IVY_MUTANT_FRESH_WRITTEN,	 /* zeros are fresh though they were written */
 	IVY_MUTANTS_END
 };
 
@@ -183,6 +185,7 @@ struct ivy_txn {
 #define IVY_SLOT_PUT	  0x04u /* on its way home; kept until FREE */
 #define IVY_SLOT_ZERO	  0x08u /* with PUT: a discard */
 #define IVY_SLOT_REVOKING 0x10u /* revoke() is not done */
+#define IVY_SLOT_FRESH	  0x20u /* with OWNER: zeros since they were granted, and nowhere else */
 #define IVY_SLOT_DYING	  0x40u /* the lease has ended: free it when revoked */
 
 /* Things to do with a page once its rights are low enough, in this order. */
@@ -210,6 +213,7 @@ struct ivy_op {
 	u8 want; /* enum ivy_right */
 	u8 sent;
 	u8 discard; /* make it zero, and put it home, once it is owned */
+	u8 look;    /* a read that no write follows */
 	/* Requests of other nodes. */
 	u8 todo;
 	u8 give_flags;
@@ -227,6 +231,7 @@ struct ivy_batch {
 	struct ivy_batch *next;
 	u64 page;
 	u32 n;
+	u8 flags; /* of the request, if it is the only one */
 	u64 who[IVY_LIST_MAX];
 };
 
@@ -370,6 +375,8 @@ struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
 void ivy_slot_drop(struct ivy *c, u64 page);
 /* The slot has that version and right from now on, for the minimum hold. */
 void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
+/* Whether it may be written, as far as other nodes are concerned. */
+bool ivy_slot_sole(const struct ivy_slot *s);
 u32 ivy_slot_hold_left(struct ivy *c, const struct ivy_slot *s);
 void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s);
 
@@ -428,6 +435,10 @@ void ivy_cast_free(struct ivy *c, struct ivy_op *op);
 /* ---- agent.c ---- */
 /* Does a page's pending work (`todo`), as far as its rights and holds allow. */
 void ivy_agent_settle(struct ivy *c, u64 page);
+/* Sends copies of a page that is owned here, and not written. */
+void ivy_agent_copy(struct ivy *c, u64 page, struct ivy_slot *s, const u64 *who, u32 n);
+/* Whether this node may write the page without asking; if so, it has the right from now on. */
+bool ivy_agent_write(struct ivy *c, u64 page, struct ivy_slot *s);
 /* Sends an owned page home: when revoked, as it is, or as zeros after a discard. */
 void ivy_agent_put(struct ivy *c, struct ivy_op *op);
 void ivy_agent_tick(struct ivy *c);

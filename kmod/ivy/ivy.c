@@ -154,13 +154,16 @@ enum ivy_right ivy_right(struct ivy *c, u64 page)
 
 static bool usable(struct ivy *c, u64 page, enum ivy_right need)
 {
-	const struct ivy_slot *s = ivy_slot_get(c, page);
+	struct ivy_slot *s = ivy_slot_get(c, page);
 
-	return s && s->right >= need && ivy_alive_use(c, ivy_home_of(c, page));
+	if (!s || s->right == IVY_I || !ivy_alive_use(c, ivy_home_of(c, page)))
+		return false;
+	return s->right >= need || ivy_agent_write(c, page, s);
 }
 
-int ivy_fault(struct ivy *c, u64 page, bool write)
+int ivy_fault(struct ivy *c, u64 page, enum ivy_access access)
 {
+	bool write = access == IVY_WRITE;
 	enum ivy_right need = write ? IVY_M : IVY_S;
 	const struct ivy_slot *s;
 	struct ivy_op *op;
@@ -179,6 +182,7 @@ int ivy_fault(struct ivy *c, u64 page, bool write)
 		c->stats.read_faults += !write;
 		c->stats.write_faults += write;
 		c->stats.upgrades += write && s && s->right == IVY_S;
+		op->look = access == IVY_LOOK;
 		ivy_op_want(c, op, need);
 	}
 	drain(c);
@@ -192,7 +196,7 @@ static bool slot_busy(struct ivy *c, const struct ivy_slot *s, const struct ivy_
 {
 	if (op && (op->want || op->discard || op->todo))
 		return true;
-	return s && ((s->flags & ~IVY_SLOT_OWNER) || ivy_slot_hold_left(c, s));
+	return s && ((s->flags & ~(IVY_SLOT_OWNER | IVY_SLOT_FRESH)) || ivy_slot_hold_left(c, s));
 }
 
 int ivy_evict(struct ivy *c, u64 page)
@@ -235,7 +239,7 @@ int ivy_discard(struct ivy *c, u64 page)
 	c->stats.discards++;
 	op->discard = true;
 	/* Owned here, and no other node has requested it: it is zero as of the revocation. */
-	if (s && s->right == IVY_M && !op->todo && ivy_lease_live(c, ivy_home_of(c, page), false))
+	if (s && ivy_slot_sole(s) && !op->todo && ivy_lease_live(c, ivy_home_of(c, page), false))
 		ivy_agent_put(c, op);
 	else
 		ivy_op_want(c, op, IVY_M);

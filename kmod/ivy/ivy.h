@@ -52,14 +52,16 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 void ivy_destroy(struct ivy *c);
 
 /*
- * Asks for the right to read or write a page.
+ * Asks for the right to read or write a page. After IVY_READ of zeros that no other node has, and
+ * until another one asks for them, IVY_WRITE needs no message; but if this node is lost, so are
+ * they. IVY_LOOK risks nothing.
  * 1: the node has it now. 0: requested; complete() tells.
  * -EIO: the contents are lost; a discard makes the page usable again.
  * -ENOMEM: call again later.
  * -EINVAL: no such page.
  * The request is not withdrawn when the faulter goes away.
  */
-int ivy_fault(struct ivy *c, u64 page, bool write);
+int ivy_fault(struct ivy *c, u64 page, enum ivy_access access);
 
 /*
  * The right with which a page may be mapped now: lower than its slot's if the page's lease has

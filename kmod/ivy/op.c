@@ -89,6 +89,8 @@ static void gets_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
 		ivy_send(c, home, &m, NULL);
 		return;
 	}
+	if (!op->look)
+		flags |= IVY_F_FRESH;
 	/* A retry does not depend on a relay. */
 	ivy_relay_ask(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
 		      flags);

@@ -43,7 +43,8 @@ static struct ivy_batch *batch_of(struct ivy *c, u64 page)
 
 void ivy_relay_send(struct ivy *c, const struct ivy_batch *b)
 {
-	struct ivy_msg m = {.type = IVY_GETS, .page = b->page, .count = (u16)b->n};
+	struct ivy_msg m = {
+		.type = IVY_GETS, .flags = b->flags, .page = b->page, .count = (u16)b->n};
 	u32 i;
 
 	for (i = 0; i < b->n; i++)
@@ -57,6 +58,8 @@ void ivy_relay_gather(struct ivy *c, const struct ivy_msg *m,
 	struct ivy_batch *b = batch_of(c, m->page);
 	u32 i;
 
+	if (b)
+		b->flags = b->n + m->count == 1 ? m->flags & IVY_F_FRESH : 0;
 	for (i = 0; b && i < m->count; i++) {
 		b->who[b->n++] = ivy_list_who(m, i);
 		if (b->n == IVY_LIST_MAX) {

@@ -47,6 +47,11 @@ void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right r
 	s->held = now_us(c) + (u32)(c->p.hold_ns / 1000);
 }
 
+bool ivy_slot_sole(const struct ivy_slot *s)
+{
+	return s->right == IVY_M || (s->right == IVY_S && (s->flags & IVY_SLOT_FRESH));
+}
+
 void ivy_slot_hold_end(struct ivy *c, struct ivy_slot *s)
 {
 	s->held = now_us(c);

@@ -12,6 +12,13 @@ enum ivy_right {
 	IVY_M, /* read and write */
 };
 
+/* What a node is about to do with a page. */
+enum ivy_access {
+	IVY_READ, /* it may write later */
+	IVY_WRITE,
+	IVY_LOOK, /* read, with no thought of writing */
+};
+
 /*
  * State of one resident page, 16 bytes, kept by the environment and owned by the core: zeroed by
  * slot_new(), and read by the environment through ivy_slot_right() and ivy_right() only. The first

@@ -71,6 +71,7 @@ enum ivy_type {
 #define IVY_F_RETRY  0x10u /* a request that has been sent before */
 #define IVY_F_QUIT   0x20u /* LEASE: it has ended, and the node holds no page under it */
 #define IVY_F_ANEW   0x40u /* LEASED: the home lost its directory, and answers LOST for each page */
+#define IVY_F_FRESH  0x40u /* GETS: if the page is zeros that no node has, GRANT it */
 #define IVY_F_LOSS   0x80u /* BACK: not if given; SEEK: now or never; QUIT: pages go with it */
 
 /* `who` is a request's id, unique for all time: node id in the high bits, a counter in the low. */

@@ -16,6 +16,9 @@
  *
  * Who is asked for a page that it does not have says so, and is asked once more before its home
  * believes that nobody owns it. What a writer may have written when it left is not taken back.
+ *
+ * Zeros that no other node has a copy of are granted to a reader that may want to write, which then
+ * sends nothing. They are as much an owner's as any page: to other readers, and if it is lost.
  */
 #include "kmod/ivy/impl.h"
 #include "kmod/ivy/ivy.h"
@@ -224,19 +227,19 @@ static void at_the_node(void)
 	u32 calls = 0;
 
 	for (page = 0; page < PAGES; page++) {
-		CHECK(ivy_fault(c, page, true) == 0);
+		CHECK(ivy_fault(c, page, IVY_WRITE) == 0);
 		answer(c, page);
 	}
 	now += LEASE_NS - LEASE_NS / 4 - 1;
-	CHECK(ivy_fault(c, PAGES - 1, true) == 1 && !sweeps);
+	CHECK(ivy_fault(c, PAGES - 1, IVY_WRITE) == 1 && !sweeps);
 
 	/* The last moment has passed: nobody needs to have told the core. */
 	now++;
 	CHECK(ivy_right(c, PAGES - 1) == IVY_I && ivy_right(c, 0) == IVY_I);
 	CHECK(ivy_evict(c, 1) == -EBUSY);
-	CHECK(ivy_fault(c, PAGES - 1, false) == 0);
+	CHECK(ivy_fault(c, PAGES - 1, IVY_READ) == 0);
 	CHECK(sweeps == 1 && deadline == asked + LEASE_NS && looked_at == 0);
-	CHECK(ivy_fault(c, 0, true) == 0 && sweeps == 1);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0 && sweeps == 1);
 	ivy_tick(c);
 	CHECK(sweeps == 1 && nr_resident == PAGES && sent.type == IVY_DONE);
 
@@ -297,14 +300,20 @@ static void written_by(struct ivy *c, u16 node, u64 inc, u64 page)
 	granted_to(c, node, inc, page);
 }
 
-static void read_by(struct ivy *c, u16 node, u64 inc, u64 page)
+static void reads(struct ivy *c, u16 node, u64 inc, u64 page, u8 flags)
 {
-	struct ivy_msg gets = {.type = IVY_GETS, .src = node, .page = page, .count = 1};
+	struct ivy_msg gets = {
+		.type = IVY_GETS, .flags = flags, .src = node, .page = page, .count = 1};
 	u8 list[8];
 
 	ivy_list_put_who(list, 0, ivy_who(node, inc + 1));
 	gets.list = list;
 	ivy_rx(c, &gets, NULL);
+}
+
+static void read_by(struct ivy *c, u16 node, u64 inc, u64 page)
+{
+	reads(c, node, inc, page, 0);
 }
 
 static void at_the_home(void)
@@ -340,7 +349,7 @@ static void discarding(void)
 	struct ivy_msg freed = {.type = IVY_FREE, .ver = 3};
 	struct ivy_msg grant = {.type = IVY_GRANT, .ver = 4};
 
-	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	answer(c, 0);
 	give.inc = freed.inc = sent.inc;
 	ivy_rx(c, &give, NULL);
@@ -367,9 +376,9 @@ static void quitting_at_the_home(void)
 	CHECK(lets_in(c, 5));
 	read_by(c, 1, 5, 0);
 	CHECK(sent.type == IVY_DATA);
-	CHECK(ivy_fault(c, 0, true) == 0 && sent.type == IVY_INV);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0 && sent.type == IVY_INV);
 	CHECK(lease_said(c, 1, 5, IVY_F_QUIT) == 0);
-	CHECK(ivy_fault(c, 0, true) == 1 && ivy_stats(c)->lost_nodes == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 1 && ivy_stats(c)->lost_nodes == 0);
 
 	/* What asked for that lease comes later than its end; its end, later than the next one. */
 	CHECK(lease_said(c, 1, 5, 0) == IVY_FENCED);
@@ -391,7 +400,7 @@ static void quitting_at_the_node(void)
 	struct ivy_msg freed = {.type = IVY_FREE, .ver = 2};
 	u64 inc;
 
-	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	answer(c, 0);
 	inc = sent.inc;
 	now += LEASE_NS / 4;
@@ -407,7 +416,7 @@ static void quitting_at_the_node(void)
 	ivy_tick(c);
 	CHECK(sent.type == IVY_LEASE && sent.flags == IVY_F_QUIT && sent.inc == inc);
 
-	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	CHECK(sent.type == IVY_LEASE && !sent.flags && sent.inc > inc);
 	inc = sent.inc;
 	ivy_leave(c);
@@ -424,7 +433,7 @@ static void owner_back(void)
 
 	CHECK(lets_in(c, 5));
 	written_by(c, 1, 5, 0);
-	CHECK(ivy_fault(c, 0, false) == 0 && sent.type == IVY_SERVE);
+	CHECK(ivy_fault(c, 0, IVY_READ) == 0 && sent.type == IVY_SERVE);
 	data.ver = sent.ver;
 	ivy_list_put_who(list, 0, ivy_list_who(&sent, 0));
 	data.list = list;
@@ -485,7 +494,7 @@ static void copies_and_grants(void)
 	c = begin_with_two();
 	read_by(c, 1, 5, 0);
 	read_by(c, 2, 5, 0);
-	CHECK(ivy_fault(c, 0, true) == 0 && again(c, 1) && sent.type == IVY_INV);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0 && again(c, 1) && sent.type == IVY_INV);
 	ivy_list_put_id(list, 0, 1);
 	ack.list = list;
 	ivy_rx(c, &ack, NULL);
@@ -500,7 +509,7 @@ static void hand_overs(void)
 	/* Each of two pages has an owner of its own, and its write does not move the other's. */
 	written_by(c, 1, 5, 1);
 	written_by(c, 2, 5, 2);
-	CHECK(ivy_fault(c, 1, true) == 0 && ivy_fault(c, 2, true) == 0);
+	CHECK(ivy_fault(c, 1, IVY_WRITE) == 0 && ivy_fault(c, 2, IVY_WRITE) == 0);
 	CHECK(again(c, 1) == 1 && sent_to == 1);
 	CHECK(again(c, 2) == 1 && sent_to == 2 && sent.type == IVY_GIVE);
 	ivy_destroy(c);
@@ -554,7 +563,7 @@ static void own_requests(void)
 	for (i = 0; i < 2; i++) {
 		struct ivy_msg leased = {.type = IVY_LEASED, .src = homes[i], .who = 1};
 
-		CHECK(ivy_fault(c, i, true) == 0 && sent.type == IVY_LEASE);
+		CHECK(ivy_fault(c, i, IVY_WRITE) == 0 && sent.type == IVY_LEASE);
 		leased.inc = sent.inc;
 		leased.ver = sent.ver;
 		ivy_rx(c, &leased, NULL);
@@ -575,7 +584,7 @@ static void opened(bool lost_before)
 	CHECK(lease_said(c, 1, 5, 0) == 0);
 	ivy_rx(c, &getx, NULL);
 	CHECK(sent.type == 0);
-	CHECK(ivy_fault(c, 1, true) == 0);
+	CHECK(ivy_fault(c, 1, IVY_WRITE) == 0);
 	completed = failed = 0;
 	ivy_open(c, lost_before);
 	CHECK(completed == !lost_before && failed == lost_before);
@@ -606,7 +615,7 @@ static void home_anew(bool knows)
 	struct ivy *c = begin(1);
 	struct ivy_msg leased = {.type = IVY_LEASED, .who = 2, .flags = knows ? IVY_F_ANEW : 0};
 
-	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	answer(c, 0);
 	leased.inc = sent.inc;
 	leased.ver = ++now;
@@ -617,7 +626,7 @@ static void home_anew(bool knows)
 		;
 	sweeps = looked_at = 0;
 	CHECK(!nr_resident);
-	CHECK(ivy_fault(c, 0, true) == (knows ? 0 : -EIO));
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == (knows ? 0 : -EIO));
 	CHECK(!knows || (sent.type == IVY_LEASE && sent.inc > leased.inc));
 	ivy_destroy(c);
 }
@@ -677,7 +686,7 @@ static void asked_for_nothing(void)
 	struct ivy_msg give = {.type = IVY_GIVE, .page = 1, .ver = 9, .who = ivy_who(2, 7)};
 	u8 list[8];
 
-	CHECK(ivy_fault(c, 0, true) == 0);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	answer(c, 0);
 	serve.inc = give.inc = sent.inc;
 	ivy_list_put_who(list, 0, ivy_who(2, 7));
@@ -695,6 +704,92 @@ static void asked_for_nothing(void)
 	CHECK(!sent.type && ivy_right(c, 0) == IVY_M);
 	ivy_destroy(c);
 	t_slot_free(NULL, 0);
+}
+
+static void fresh_at_the_home(void)
+{
+	struct ivy *c = begin_with_two();
+
+	reads(c, 1, 5, 0, IVY_F_FRESH);
+	CHECK(sent.type == IVY_GRANT && sent_to == 1 && sent.flags == IVY_F_ZERO);
+	granted_to(c, 1, 5, 0);
+	reads(c, 2, 5, 0, IVY_F_FRESH);
+	CHECK(sent.type == IVY_SERVE && sent_to == 1);
+
+	/* Neither if it only looks nor if another node may have a copy; but if it had one itself. */
+	read_by(c, 1, 5, 1);
+	CHECK(sent.type == IVY_DATA && sent_to == 1);
+	reads(c, 2, 5, 1, IVY_F_FRESH);
+	CHECK(sent.type == IVY_DATA && sent_to == 2);
+	read_by(c, 1, 5, 2);
+	reads(c, 1, 5, 2, IVY_F_FRESH);
+	CHECK(sent.type == IVY_GRANT && sent_to == 1);
+
+	/* Who refuses it leaves zeros; with one who is lost they may have been written. */
+	answered(c, IVY_NACK, 0);
+	read_by(c, 2, 5, 2);
+	CHECK(sent.type == IVY_DATA && (sent.flags & IVY_F_ZERO));
+	reads(c, 1, 5, 3, IVY_F_FRESH);
+	granted_to(c, 1, 5, 3);
+	lost = 0;
+	lease_said(c, 1, 7, 0);
+	while (ivy_ending(c))
+		;
+	CHECK(lost == 1);
+	ivy_destroy(c);
+	lost = endings = 0;
+}
+
+/* The home grants the zeros that were asked for by a read. */
+static void fresh_come(struct ivy *c, u64 page, u64 ver)
+{
+	struct ivy_msg grant = {.type = IVY_GRANT, .flags = IVY_F_ZERO, .page = page, .ver = ver};
+
+	CHECK(sent.type == IVY_GETS && sent.page == page && sent.flags == IVY_F_FRESH);
+	grant.who = ivy_list_who(&sent, 0);
+	ivy_rx(c, &grant, NULL);
+	CHECK(sent.type == IVY_DONE && ivy_right(c, page) == IVY_S);
+}
+
+static void fresh_at_the_node(void)
+{
+	struct ivy *c = begin(1);
+	struct ivy_msg serve = {.type = IVY_SERVE, .page = 2, .ver = 2, .count = 1};
+	struct ivy_msg freed = {.type = IVY_FREE, .ver = 2};
+	u32 before;
+	u8 list[8];
+
+	CHECK(ivy_fault(c, 9, IVY_WRITE) == 0);
+	answer(c, 9); /* there is a lease */
+	serve.inc = freed.inc = sent.inc;
+
+	CHECK(ivy_fault(c, 0, IVY_READ) == 0);
+	fresh_come(c, 0, 2);
+	before = nr_sent;
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 1 && ivy_right(c, 0) == IVY_M && nr_sent == before);
+	CHECK(ivy_evict(c, 0) == 0 && sent.type == IVY_PUT && sent.flags == IVY_F_PAGE);
+
+	/* Never written: nobody needs bytes of it. */
+	CHECK(ivy_fault(c, 1, IVY_READ) == 0);
+	fresh_come(c, 1, 2);
+	CHECK(ivy_evict(c, 1) == 0 && sent.type == IVY_PUT && sent.flags == IVY_F_ZERO);
+	freed.page = 1;
+	ivy_rx(c, &freed, NULL);
+	CHECK(!resident[1]);
+
+	/* Another node has a copy: it has to be asked for. */
+	CHECK(ivy_fault(c, 2, IVY_READ) == 0);
+	fresh_come(c, 2, 2);
+	ivy_list_put_who(list, 0, ivy_who(2, 7));
+	serve.list = list;
+	ivy_rx(c, &serve, NULL);
+	CHECK(sent.type == IVY_DATA && sent_to == 2 && sent.flags == IVY_F_ZERO);
+	CHECK(ivy_fault(c, 2, IVY_WRITE) == 0 && sent.type == IVY_GETX && sent.ver == 2);
+
+	CHECK(ivy_fault(c, 3, IVY_LOOK) == 0 && sent.type == IVY_GETS && !sent.flags);
+	ivy_destroy(c);
+	memset(resident, 0, sizeof(resident));
+	nr_resident = 0;
 }
 
 /* A writer leaves before it has said that it has the page: with pages, it may have written it. */
@@ -774,6 +869,8 @@ int main(void)
 {
 	owner_without_page();
 	asked_for_nothing();
+	fresh_at_the_home();
+	fresh_at_the_node();
 	writer_leaves(0);
 	writer_leaves(IVY_F_LOSS);
 	opened(false);

@@ -286,7 +286,7 @@ static void ending(struct ivy *c)
 
 static void page_fault(struct ivy *c, u64 page, bool write)
 {
-	if (ivy_fault(c, page, write) != 1)
+	if (ivy_fault(c, page, write ? IVY_WRITE : IVY_READ) != 1)
 		return;
 	FUZZ_CHECK(ivy_right(c, page) >= (write ? IVY_M : IVY_S));
 	host.pages[page].mapped = write ? IVY_M : IVY_S;

@@ -422,6 +422,7 @@ static void answered(struct net_node *n, u32 page, bool lost)
 static void fault_again(struct net_node *n, u32 page)
 {
 	struct net_frame *f = &n->frames[page];
+	enum ivy_access access = IVY_READ;
 	int got;
 
 	f->woken = false;
@@ -432,7 +433,11 @@ static void fault_again(struct net_node *n, u32 page)
 		answered(n, page, true);
 		return;
 	}
-	got = ivy_fault(n->core, page, f->wait == IVY_M);
+	if (f->wait == IVY_M)
+		access = IVY_WRITE;
+	else if (config.faults && !net_random(3))
+		access = IVY_LOOK;
+	got = ivy_fault(n->core, page, access);
 	if (got == 1)
 		answered(n, page, false);
 	else if (got == -EIO)

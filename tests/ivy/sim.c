@@ -2,15 +2,15 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|faults|few [SEED [LAST]]
+ *	sim [-m MUTANT] large|costs|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
- * each message at each of its two ends. `faults` lets 40 nodes write and read 16 pages under
- * connections that break, messages that come again, nodes that are cut off for longer than their
- * lease or begin anew, and memory that is short: one writer or some readers at any time, nothing
- * stale or discarded, no page lost that a node has, and every access comes to an end. `few` does
- * the same with 4 nodes, of which two are homes, and 2 pages: so each is in the middle of something
- * whenever anything breaks.
+ * each message at each of its two ends. `costs` counts the messages of single accesses. `faults`
+ * lets 40 nodes write and read 16 pages under connections that break, messages that come again,
+ * nodes that are cut off for longer than their lease or begin anew, and memory that is short: one
+ * writer or some readers at any time, nothing stale or discarded, no page lost that a node has, and
+ * every access comes to an end. `few` does the same with 4 nodes, of which two are homes, and 2
+ * pages: so each is in the middle of something whenever anything breaks.
  */
 #include "net.h"
 
@@ -148,6 +148,41 @@ static void large(void)
 	net_end();
 }
 
+/* ---- costs ---- */
+
+static u64 messages_of(u16 node, u32 page, bool write, const char *what)
+{
+	u64 before = net_totals.messages;
+
+	fault_time(node, page, write);
+	printf("%s: %llu messages\n", what, (unsigned long long)(net_totals.messages - before));
+	return net_totals.messages - before;
+}
+
+static void costs(void)
+{
+	static const struct net_config config = {.nodes = 4,
+						 .nhomes = 1,
+						 .pages = 3,
+						 .rtt_ns = RTT,
+						 .cpu_ns = 2000,
+						 .bits_per_us = 10000,
+						 .lease_ns = 1ull << 40,
+						 .retry_ns = 1ull << 38};
+	u16 i;
+
+	net_begin(&config);
+	for (i = 1; i < config.nodes; i++)
+		fault_time(i, 0, true); /* they have leases now */
+	promise(messages_of(1, 1, false, "first read of zeros") <= 3, "at most 3");
+	promise(messages_of(1, 1, true, "and a write to them") == 0, "none");
+	promise(messages_of(1, 2, false, "first read of other zeros") <= 3, "at most 3");
+	promise(messages_of(2, 2, false, "a read by a second node") <= 3, "at most 3");
+	promise(messages_of(3, 2, false, "and by a third") <= 3, "at most 3");
+	promise(messages_of(1, 2, true, "a write by the first") <= 7, "at most 7");
+	net_end();
+}
+
 /* ---- faults ---- */
 
 static u32 pages; /* that all use */
@@ -229,6 +264,8 @@ int main(int argc, char **argv)
 		last = strtoull(argv[at + 2], NULL, 10);
 	if (at < argc && !strcmp(argv[at], "large")) {
 		large();
+	} else if (at < argc && !strcmp(argv[at], "costs")) {
+		costs();
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
 		for (seed = first; seed <= last; seed++)
 			faults(40, 3, NET_PAGES / 4, seed);
@@ -236,7 +273,7 @@ int main(int argc, char **argv)
 		for (seed = first; seed <= last; seed++)
 			faults(4, 2, 2, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|faults|few [SEED [LAST]]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] large|costs|faults|few [SEED [LAST]]\n");
 		return 2;
 	}
 	return failures != 0;

@@ -182,7 +182,7 @@ static bool given_up(const struct frame *f, u64 page)
 	int i, node = world.node;
 	bool held;
 
-	if (!(f->slot.flags & IVY_SLOT_PUT) || (f->slot.flags & IVY_SLOT_ZERO))
+	if (!(f->slot.flags & IVY_SLOT_PUT) || (f->slot.flags & (IVY_SLOT_ZERO | IVY_SLOT_FRESH)))
 		return false;
 	held = truth_held(truth, world.core[page], world.core[node], page, &f->slot, f->value);
 	for (i = 0; i < config->nodes && held; i++)
@@ -246,7 +246,10 @@ static void fault_again(int node, int page)
 		f->wait = f->failed = 0;
 		return;
 	}
-	got = ivy_fault(world.core[node], (u64)page, f->wait == IVY_M);
+	got = ivy_fault(world.core[node], (u64)page,
+			f->wait == IVY_M ? IVY_WRITE
+			: config->looks	 ? IVY_LOOK
+					 : IVY_READ);
 	if (got == 1) {
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
@@ -750,6 +753,9 @@ static void begin(void)
 {
 	switch (config->begin) {
 	case W_NOTHING:
+		break;
+	case W_FRESH:
+		access_whole(1, false);
 		break;
 	case W_SHARED:
 		begin_shared();

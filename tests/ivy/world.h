@@ -72,6 +72,7 @@ struct world {
 /* What has happened before a case begins, to page 0. */
 enum world_begin {
 	W_NOTHING,
+	W_FRESH,	 /* node 1 has read zeros, and may write them */
 	W_SHARED,	 /* node 1 wrote, node 2 has a copy */
 	W_OWNER_LOST,	 /* node 1 wrote, node 2 has a copy; node 1 is cut off, and is lost just now */
 	W_COPY_ON_WAY,	 /* the same, but the copy is on its way from node 1 */
@@ -91,6 +92,7 @@ struct world_config {
 	u8 leases; /* that end, though nobody is ever cut off */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
+	u8 looks; /* who reads says that no write follows */
 	u8 bounded; /* it has more states than are visited */
 	u8 fanout;
 };

@@ -88,7 +88,7 @@ static void mix_op(int node, const struct ivy_op *op)
 	int i;
 
 	mix(op->want | op->sent << 4 | op->discard << 8 | op->todo << 12 | op->give_flags << 20 |
-	    (u64)op->nserve << 32);
+	    (u64)op->nserve << 32 | (u64)(op->want == IVY_S && op->look) << 48);
 	mix_who(op->who);
 	mix(op->floor);
 	mix_time(node, op->due);
