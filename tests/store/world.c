@@ -520,9 +520,10 @@ static bool write_new(const struct event *e)
 
 		uint32_t value = cell_reads(inode, first + i);
 
-		/* So it has been left by a WRITE that was not answered well. */
-		if (c->uncertain && cell_may_be(c, value) && !(both && value == write_value(other, first + i)))
-			cell_changed(c, value);
+		/* So it has been left by a WRITE that was not answered well; or it may have been, and the other one has
+		 * replaced that. */
+		if (c->uncertain && cell_may_be(c, value))
+			cell_changed(c, both && value == write_value(other, first + i) ? c->truth : value);
 		c->both = both;
 		c->first = both ? write_value(other, first + i) : 0;
 		c->other = o->zeros ? 0 : ++world.next_value;
