@@ -51,6 +51,7 @@
  *	failed-comes-back  a successor sends what a region had written before it failed
  *	synced-when-sent  an fsync does not wait for what is being sent
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
+ *	sync-seals-once  and so it does with what cannot be sent when it comes
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made
  *	edge-open	the last page of a write, if it is not whole, is not completed
  *	writes-overtake	a write goes past an earlier one of the same bytes that waits

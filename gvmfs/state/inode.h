@@ -44,6 +44,7 @@ struct inode {
 	unsigned opens_cached; /* opens that may put pages into the page cache */
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
 	unsigned slots; /* journal slots that hold its unacknowledged writes */
+	uint64_t synced; /* slots with order numbers up to this one are not to collect: an fsync waits for them, or did */
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
 				     * journal slot or may need one */
 	struct store_writes wide_writes; /* of these, those of many chunks: fuse/write.h */

@@ -89,7 +89,6 @@ struct store_sync {
 	struct inode *inode;
 	uint64_t deadline_ns; /* 0: none */
 	uint64_t until;	      /* it waits for slots with order numbers up to this one */
-	bool sealed;	      /* these slots are being sent */
 	TAILQ_ENTRY(store_sync) in;
 };
 

@@ -11,8 +11,7 @@
 void store_sync(struct store *s, struct store_sync *sync, struct inode *inode)
 {
 	sync->inode = inode;
-	sync->until = s->slots.order;
-	sync->sealed = false;
+	sync->until = inode->synced = s->slots.order;
 	TAILQ_INSERT_TAIL(&s->syncs, sync, in);
 	s->slots_news = s->again = true;
 }

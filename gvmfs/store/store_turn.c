@@ -150,7 +150,7 @@ static void slot_flushed(struct store *s, struct slot *slot)
 	}
 	store_slot_free(s, slot);
 	slot = slots_collecting(&s->slots, inode, chunk);
-	if (slot && (slot_disk(&s->slots, slot)->pages == ~0u || !TAILQ_EMPTY(&s->syncs)))
+	if (slot && slot_disk(&s->slots, slot)->pages == ~0u)
 		store_seal(s, slot);
 	if (!inode->slots)
 		s->env->idle(s, inode);
@@ -553,25 +553,16 @@ static bool may_have_entries(struct store *s, const struct store_wait *wait)
 
 /* ---- fsyncs */
 
-static void sync_seal(struct store *s, struct store_sync *sync)
-{
-	for (struct slot *slot = s->slots.slot;
-	     sync->inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot->inode == sync->inode && slot->order <= sync->until && slot_can_seal(s, slot))
-			store_seal(s, slot);
-	sync->sealed = true;
-}
-
+/* Sends what fsyncs wait for, whenever it has got its slots; or all. */
 static void seals_look(struct store *s)
 {
-	struct store_sync *sync;
-
-	TAILQ_FOREACH(sync, &s->syncs, in)
-		if (!sync->sealed && !mutant("sync-seals-nothing"))
-			sync_seal(s, sync);
-	for (struct slot *slot = s->slots.slot; s->seal_all && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot_can_seal(s, slot))
+	if (!s->seal_all && (TAILQ_EMPTY(&s->syncs) || mutant("sync-seals-nothing")))
+		return;
+	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot_can_seal(s, slot) && (s->seal_all || slot->order <= slot->inode->synced))
 			store_seal(s, slot);
+		else if (slot->inode && mutant("sync-seals-once"))
+			slot->inode->synced = 0;
 	s->seal_all = false;
 }
 
@@ -628,9 +619,9 @@ void store_turn(struct store *s)
 		flushed_look(s);
 		ended_look(s);
 		timers_look(s);
-		seals_look(s);
 		due_look(s);
 		waiting_look(s);
+		seals_look(s);
 		sweep_look(s);
 	}
 	s->turning = false;

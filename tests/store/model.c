@@ -237,7 +237,8 @@ static void put_slots(void)
 		put(js->state == SLOT_SEALED ? js->version << 1 | js->tried : 0);
 		put_content(world.slot_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
 		put(before | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
-		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10);
+		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10 |
+		    (uint64_t)(slot->order <= slot->inode->synced) << 11);
 		put(world.wire[s].state);
 		if (world.wire[s].state == WIRE_FREE)
 			continue;
@@ -360,7 +361,6 @@ static void put_writes(void)
 			continue;
 		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
 			put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= o->s.until);
-		put(o->s.sealed);
 	}
 }
 
