@@ -93,6 +93,8 @@ void stop_say_loss(const char *mountpoint, const struct journal *j, bool in_use)
 
 	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
 		chunks += j->slots[i].state != SLOT_FREE && j->slots[i].pages;
+	for (unsigned i = 0; i < JOURNAL_SPILL && j->spill[i].used; i++)
+		chunks += j->spill[i].state != SPILL_FREE && j->spill[i].pages;
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
 		sessions += j->sessions[i].kept != 0;
 	if (chunks || sessions || in_use)

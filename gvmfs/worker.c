@@ -125,7 +125,7 @@ static void heirs_ready(void *arg)
 
 static void drain_say(const struct worker *w, bool first)
 {
-	unsigned chunks = JOURNAL_SLOTS - w->store->slots.free;
+	unsigned chunks = slots_used(&w->store->slots);
 
 	if (chunks)
 		log_warning(NULL, "unmounted; %u written chunks still wait for their nodes%s", chunks,
@@ -162,7 +162,7 @@ static void drain(struct worker *w)
 	bool first = true;
 
 	for (;;) {
-		if (LIST_EMPTY(&w->inodes->attached) && w->store->slots.free == JOURNAL_SLOTS && !times_flush(w) && !w->jobs->under_way)
+		if (LIST_EMPTY(&w->inodes->attached) && !slots_used(&w->store->slots) && !times_flush(w) && !w->jobs->under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);

@@ -51,7 +51,15 @@
  *	failed-comes-back  a successor sends what a region had written before it failed
  *	synced-when-sent  an fsync does not wait for what is being sent
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
- *	sync-seals-once  and so it does with what cannot be sent when it comes
+ *	sync-seals-once  and so it does with what cannot be sent when it comes, or has no slot yet
+ *	spill-unread	a page is read as it was before its write was spilled
+ *	spill-revives	a GET under way brings into the cache what a spilled write has replaced
+ *	spill-passed	a chunk gets a slot, and what is spilled of it stays
+ *	spill-unsynced	an fsync does not wait for what is spilled
+ *	spill-lost	a successor does not look at what is spilled
+ *	spill-untold	what is spilled gets no slot when there is one
+ *	unspilled-early	what is spilled counts as gone before the slot has it
+ *	unspilled-new	and an fsync does not wait for that slot
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made
  *	edge-open	the last page of a write, if it is not whole, is not completed
  *	writes-overtake	a write goes past an earlier one of the same bytes that waits

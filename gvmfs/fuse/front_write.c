@@ -71,7 +71,7 @@ static void stored(struct store *s, struct store_write *wr, int error)
 static void write_store(struct file_write *f)
 {
 	f->fast = false;
-	f->wr = (struct store_write){ .done = stored };
+	f->wr = (struct store_write){ .done = stored, .bounded = f->share.of != NULL };
 	store_write(f->w->store, &f->wr, f->inode, f->data, f->off, f->bytes);
 	store_turn(f->w->store);
 }

@@ -48,7 +48,7 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 		return (size_t)snprintf(buf, size,
 					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
 					"nodes_up %u\nnames_even %d\n",
-					JOURNAL_SLOTS - w->store->slots.free, w->journal->super->starts - 1,
+					slots_used(&w->store->slots), w->journal->super->starts - 1,
 					(int)getpid(), w->pool->count, up, w->names->even);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"

@@ -16,8 +16,9 @@ static void front_init(void *userdata, struct fuse_conn_info *conn)
 	 * whichever region, are unanswered, further READs into the page cache wait in the kernel. WRITEs that
 	 * wait for a dead node count as well, one for each run of dirty pages, and at three quarters of the
 	 * number the kernel starts no more write-back by itself. (An fsync, and the end of a mapping, start all of
-	 * it, also beyond the number.) The worker keeps a copy of a WRITE that waits, so its pages take memory
-	 * twice. Direct ones, which can be refused, have a bound: direct.h.
+	 * it, also beyond the number.) So what is too many is answered, and kept: store/spill.h. The worker keeps a
+	 * copy of a WRITE that waits, so its pages take memory twice. Direct ones, which can be refused, have a
+	 * bound: direct.h.
 	 */
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX / 4 * 3;

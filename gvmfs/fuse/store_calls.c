@@ -17,6 +17,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+/* Of the host's memory, spilled pages may take one part in so many. */
+#define SPILL_PART 8u
 
 /* ---- regions */
 
@@ -223,6 +227,11 @@ int store_open(struct worker *w)
 	s->slots.data = w->journal->slot_data;
 	s->slots.mark32 = journal_publish32;
 	s->slots.mark64 = journal_publish64;
+	s->slots.spill.disk = w->journal->spill;
+	s->slots.spill.data = w->journal->spill_data;
+	s->slots.spill.mark32 = journal_publish32;
+	s->slots.spill.release = journal_spill_release;
+	s->slots.spill.pages_max = (uint64_t)sysconf(_SC_PHYS_PAGES) / SPILL_PART;
 	s->sealed = w->sealer;
 	store_begin(s, data, scratch);
 	return 0;

@@ -109,14 +109,30 @@ static bool part_complete(struct store *s, struct store_write *wr, struct part *
 	return true;
 }
 
+/* Where so many wait for the chunk's node that this one may not. */
+static bool part_spill(struct store *s, struct store_write *wr, const struct part *p, uint32_t pages)
+{
+	struct spill *spill = &s->slots.spill;
+	struct spill_place *place;
+
+	if (!wr->data || wr->bounded)
+		return false;
+	place = store_spill(s, wr->wait.inode, p->chunk, pages);
+	if (!place)
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		if (p->edge[i])
+			spill_complete(spill, place, i ? p->last : p->first, p->edge[i]);
+	spill_write(spill, place, p->from, p->to, wr->data + (wr->off - wr->data_off));
+	return true;
+}
+
 static void part_put(struct store *s, struct store_write *wr, const struct part *p, struct slot *slot)
 {
 	for (unsigned i = 0; i < 2; i++)
 		if (p->edge[i])
 			slot_complete(&s->slots, slot, i ? p->last : p->first, p->edge[i]);
 	slot_write(&s->slots, slot, p->from, p->to, wr->data ? wr->data + (wr->off - wr->data_off) : NULL);
-	cache_invalidate(&s->cache, wr->wait.inode, p->chunk,
-			 (uint32_t)(((1ull << (p->last - p->first + 1)) - 1) << p->first));
 	if (slot_disk(&s->slots, slot)->pages == ~0u)
 		store_seal(s, slot);
 }
@@ -128,23 +144,27 @@ static bool write_part(struct store *s, struct store_write *wr)
 	uint64_t left = wr->end - wr->off;
 	struct part p = { .chunk = wr->off / GVM_CHUNK_BYTES, .from = wr->off % GVM_CHUNK_BYTES };
 	struct slot *slot = slots_collecting(&s->slots, inode, p.chunk);
+	uint32_t pages;
 
 	p.to = left < GVM_CHUNK_BYTES - p.from ? p.from + (uint32_t)left : GVM_CHUNK_BYTES;
 	p.first = p.from / GVM_PAGE_BYTES;
 	p.last = (p.to - 1) / GVM_PAGE_BYTES;
+	pages = (uint32_t)(((1ull << (p.last - p.first + 1)) - 1) << p.first);
 	/* Zeros over a chunk that was never written need no slot. */
 	if (slot || wr->data || s->env->index(s, inode, p.chunk) ||
-	    (slots_sealed(&s->slots, inode, p.chunk) && !mutant("hole-skipped"))) {
+	    ((slots_sealed(&s->slots, inode, p.chunk) || spill_find(&s->slots.spill, inode, p.chunk)) &&
+	     !mutant("hole-skipped"))) {
 		if (!part_complete(s, wr, &p))
 			return false;
 		if (!slot)
-			slot = slots_open(&s->slots, inode, p.chunk, s->env->node(s, inode, p.chunk),
-					  s->env->now(s));
-		if (!slot) {
+			slot = store_slot_open(s, inode, p.chunk);
+		if (slot) {
+			part_put(s, wr, &p, slot);
+		} else if (!part_spill(s, wr, &p, pages)) {
 			write_stall(s, wr, p.chunk);
 			return false;
 		}
-		part_put(s, wr, &p, slot);
+		cache_invalidate(&s->cache, inode, p.chunk, pages);
 	}
 	wr->off += p.to - p.from;
 	return true;

@@ -26,14 +26,15 @@ struct store_write {
 	uint64_t data_off;
 	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in slots yet */
 	bool stalled; /* it has had to wait for a slot */
+	bool bounded; /* there cannot be too many such: it is not spilled */
 	uint64_t number; /* of all that came */
 	TAILQ_ENTRY(store_write) in; /* inode->writes */
 	TAILQ_ENTRY(store_write) at; /* one of s->writes; or, of many chunks, inode->wide_writes */
 	struct store_waits after;    /* later ones that overlap it, and wait for its end */
 };
 
-/* A WRITE, or a request for zeros, has come: an event. The caller has filled in wr->done, the rest
- * is zero. */
+/* A WRITE, or a request for zeros, has come: an event. The caller has filled in wr->done and
+ * wr->bounded, the rest is zero. */
 void store_write(struct store *s, struct store_write *wr, struct inode *inode, const void *data, uint64_t off,
 		 uint64_t size);
 

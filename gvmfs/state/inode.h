@@ -43,7 +43,8 @@ struct inode {
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* opens that may put pages into the page cache */
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
-	unsigned slots; /* journal slots that hold its unacknowledged writes */
+	unsigned slots; /* journal slots that hold its unacknowledged writes, and `spilled` */
+	unsigned spilled; /* places that do: store/spill.h */
 	uint64_t synced; /* slots with order numbers up to this one are not to collect: an fsync waits for them, or did */
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
 				     * journal slot or may need one */

@@ -9,15 +9,15 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl8": the digit is the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x386c6e72756f6a67ull
+/* "gjournl9": the digit is the version of the layout, of the entries' too. */
+#define JOURNAL_MAGIC 0x396c6e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
-	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_DATA, PART_INDEX, PART_KNOWN,
-	PARTS
+	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_DATA, PART_SPILL,
+	PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
 };
 
 static const uint64_t part_bytes[PARTS] = {
@@ -28,6 +28,8 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
+	[PART_SPILL] = JOURNAL_SPILL * sizeof(struct journal_spill),
+	[PART_SPILL_DATA] = (uint64_t)JOURNAL_SPILL * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
 	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* mapped separately: journal_known_map() */
 };
@@ -59,6 +61,8 @@ static int journal_map(struct journal *j, int fd)
 	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
 	j->views = (void *)(base + part_offset(PART_VIEWS));
 	j->slot_data = base + part_offset(PART_DATA);
+	j->spill = (void *)(base + part_offset(PART_SPILL));
+	j->spill_data = base + part_offset(PART_SPILL_DATA);
 	j->index = base + part_offset(PART_INDEX);
 	return 0;
 }
@@ -101,6 +105,11 @@ int journal_open(struct journal *j, int fd)
 void journal_close(const struct journal *j)
 {
 	munmap(j->super, part_offset(PART_KNOWN)); /* `super` is where the mapping begins */
+}
+
+void journal_spill_release(uint8_t *data)
+{
+	madvise(data, GVM_CHUNK_BYTES, MADV_REMOVE);
 }
 
 struct seal_known *journal_known_map(const struct journal *j, unsigned inode)

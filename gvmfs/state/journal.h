@@ -9,7 +9,7 @@
  * Layout (sparse; untouched parts take no memory):
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
- *	| slot data (JOURNAL_SLOTS x 128 KiB)
+ *	| slot data (JOURNAL_SLOTS x 128 KiB) | spill[JOURNAL_SPILL] | their data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
@@ -32,6 +32,9 @@
 #define JOURNAL_HANDLES	     8192u
 #ifndef JOURNAL_SLOTS
 #define JOURNAL_SLOTS	     128u
+#endif
+#ifndef JOURNAL_SPILL
+#define JOURNAL_SPILL	     262144u
 #endif
 #define JOURNAL_SESSIONS     512u /* a multiple of 64 */
 #define JOURNAL_INDEX_BYTES  (1ull << 30) /* per inode: 2^27 chunks of 8 bytes, 16 TiB of region */
@@ -125,6 +128,17 @@ struct journal_slot {
 	uint64_t version; /* of the PUT; set before SLOT_SEALED; +1 before a sealing mount encrypts and sends again */
 };
 
+enum spill_state { SPILL_FREE = 0, SPILL_TAKEN };
+
+/* Pages of one chunk that the kernel wrote, and that wait for a slot: store/spill.h. */
+struct journal_spill {
+	uint32_t state; /* enum spill_state; published last */
+	uint32_t inode;
+	uint64_t chunk;
+	uint32_t pages; /* as in a slot; SPILL_FREE: not 0 if the place still takes memory */
+	uint32_t used;	/* at some time: the first place that is not is followed by none */
+};
+
 /* The descriptors of a session: a region that a client maps through the fast path (resident.h). */
 enum session_fd {
 	SESSION_MEMORY, /* the memfd that the client maps */
@@ -162,6 +176,8 @@ struct journal {
 	struct journal_session *sessions;
 	uint64_t *views;
 	uint8_t *slot_data;
+	struct journal_spill *spill;
+	uint8_t *spill_data;
 	uint8_t *index;
 };
 
@@ -195,6 +211,9 @@ static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned 
 /* Reads an inode's entry as far as its record's nodes, without mapping it: a start looks at thousands of entries, and for
  * each of them the kernel would map the pages around it, too. 0 or a negative errno. */
 int journal_inode_head(const struct journal *j, unsigned nr, struct journal_inode *head);
+
+/* Frees the memory of one place's data: they read as zeros. */
+void journal_spill_release(uint8_t *data);
 
 /* The first chunk >= `chunk` that may have an index entry; JOURNAL_CHUNKS_MAX: none. It skips holes of the memfd: to
  * read the entries there would allocate memory, and take long for a large region. */

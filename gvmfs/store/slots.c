@@ -49,6 +49,7 @@ struct slot *slots_sealed(const struct slots *s, const struct inode *inode, uint
 
 void slots_begin(struct slots *s)
 {
+	spill_begin(&s->spill);
 	for (struct slot *slot = s->slot + JOURNAL_SLOTS; slot-- != s->slot;)
 		if (slot_disk(s, slot)->state == SLOT_FREE) {
 			slot->next = s->free_list;
@@ -123,8 +124,11 @@ void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const v
 
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page)
 {
+	const struct spill_place *place = spill_find(&s->spill, inode, chunk);
 	struct slot *slot = slots_collecting(s, inode, chunk);
 
+	if (place && spill_disk(&s->spill, place)->pages >> page & 1 && !mutant("spill-unread"))
+		return spill_data(&s->spill, place) + page * GVM_PAGE_BYTES;
 	if (!slot || !(slot_disk(s, slot)->pages >> page & 1) || mutant("older-first"))
 		slot = slots_sealed(s, inode, chunk);
 	return slot && slot_disk(s, slot)->pages >> page & 1 ? slot_data(s, slot) + page * GVM_PAGE_BYTES : NULL;
@@ -133,13 +137,15 @@ const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint
 uint32_t slots_pages(const struct slots *s, const struct inode *inode, uint64_t chunk)
 {
 	const struct slot *collecting = slots_collecting(s, inode, chunk), *sealed = slots_sealed(s, inode, chunk);
+	const struct spill_place *place = spill_find(&s->spill, inode, chunk);
 
-	return (collecting ? slot_disk(s, collecting)->pages : 0) | (sealed ? slot_disk(s, sealed)->pages : 0);
+	return (collecting ? slot_disk(s, collecting)->pages : 0) | (sealed ? slot_disk(s, sealed)->pages : 0) |
+	       (place && !mutant("spill-revives") ? spill_disk(&s->spill, place)->pages : 0);
 }
 
 uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint64_t chunk)
 {
-	uint64_t best = ~0ull;
+	uint64_t best = inode->spilled ? spill_next_chunk(&s->spill, inode, chunk) : ~0ull;
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++) {
 		const struct journal_slot *js = &s->disk[i];
@@ -152,7 +158,7 @@ uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint
 
 uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
 {
-	uint64_t oldest = ~0ull;
+	uint64_t oldest = inode->spilled ? spill_oldest(&s->spill, inode) : ~0ull;
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
 		if (s->disk[i].state != SLOT_FREE && s->slot[i].inode == inode && s->slot[i].order < oldest &&
@@ -165,7 +171,7 @@ bool slots_allow(const struct slots *s, const struct inode *inode, const void *n
 {
 	unsigned room = 2 * s->free;
 
-	return s->free && inode->slots <= room &&
+	return s->free && inode->slots - inode->spilled <= room &&
 	       (room >= JOURNAL_SLOTS || mutant("slots-unshared") || node_find(s, node)->slots <= room);
 }
 
@@ -218,6 +224,26 @@ void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, 
 	else
 		memset(slot_data(s, slot) + from, 0, to - from);
 	s->mark32(&js->pages, js->pages | pages);
+}
+
+void slot_unspill(struct slots *s, struct slot *slot, struct spill_place *place)
+{
+	const struct journal_spill *d = spill_disk(&s->spill, place);
+	const uint8_t *data = spill_data(&s->spill, place);
+	bool early = mutant("unspilled-early");
+
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && slot->inode == place->inode &&
+	       slot_disk(s, slot)->chunk == d->chunk);
+	if (early)
+		spill_free(&s->spill, place);
+	for (unsigned page = 0; page < GVM_CHUNK_PAGES; page++)
+		if (d->pages >> page & 1)
+			memcpy(slot_data(s, slot) + page * GVM_PAGE_BYTES, data + page * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+	s->mark32(&slot_disk(s, slot)->pages, slot_disk(s, slot)->pages | d->pages);
+	if (place->order < slot->order && !mutant("unspilled-new"))
+		slot->order = place->order; /* an fsync may wait for it */
+	if (!early)
+		spill_free(&s->spill, place);
 }
 
 void slot_seal(struct slots *s, struct slot *slot, uint64_t version)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * slots.h - the journal's write slots: pages of one chunk that the kernel has written, and that the chunk's
- * node has not acknowledged yet.
+ * node has not acknowledged yet. What gets no slot may be spilled (spill.h): questions are answered with regard to it.
  *
  *	state		in the journal	what it is			what comes next
  *	FREE		SLOT_FREE	no chunk's			COLLECTING: slots_open()
@@ -30,6 +30,7 @@
 #define GVMFS_SLOTS_H
 
 #include "flush.h"
+#include "spill.h"
 #include "state/inode.h"
 #include "state/journal.h"
 
@@ -61,6 +62,7 @@ struct slots {
 	void (*mark32)(uint32_t *where, uint32_t value);
 	void (*mark64)(uint64_t *where, uint64_t value);
 
+	struct spill spill;
 	struct slot slot[JOURNAL_SLOTS];
 	struct slot *buckets[SLOTS_BUCKETS], *free_list;
 	struct slots_node nodes[JOURNAL_SLOTS];
@@ -69,7 +71,7 @@ struct slots {
 	uint64_t order;	       /* of the last one opened */
 };
 
-/* The given fields are filled in. Puts the FREE slots on the free list; the caller adopts the
+/* The given fields are filled in, those of `spill`, too. Puts the FREE slots on the free list; the caller adopts the
  * others. */
 void slots_begin(struct slots *s);
 /* Takes over a slot that a predecessor left. `node`: as for slots_open(). */
@@ -85,19 +87,25 @@ static inline uint8_t *slot_data(const struct slots *s, const struct slot *slot)
 	return s->data + (size_t)(slot - s->slot) * GVM_CHUNK_BYTES;
 }
 
+/* How many hold something, or have it spilled. */
+static inline unsigned slots_used(const struct slots *s)
+{
+	return JOURNAL_SLOTS - s->free + s->spill.count;
+}
+
 enum slot_is slot_is(const struct slots *s, const struct slot *slot);
 
 /* A chunk's slot that is COLLECTING, or that is SENDING or REFUSED; NULL if it has none. */
 struct slot *slots_collecting(const struct slots *s, const struct inode *inode, uint64_t chunk);
 struct slot *slots_sealed(const struct slots *s, const struct inode *inode, uint64_t chunk);
 
-/* The newest content of a page in any slot; NULL if none has the page. */
+/* The newest content of a page in any slot, or spilled; NULL if none has the page. */
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page);
-/* Which pages of a chunk are in slots (bit p: page p). */
+/* Which pages of a chunk are in slots, or spilled (bit p: page p). */
 uint32_t slots_pages(const struct slots *s, const struct inode *inode, uint64_t chunk);
-/* The inode's first chunk at or after `chunk` that has a slot; ~0: none. */
+/* The inode's first chunk at or after `chunk` that has a slot, or may have spilled pages (spill_next_chunk()); ~0: none. */
 uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint64_t chunk);
-/* The lowest order number of an inode's slots; ~0: it has none. */
+/* The lowest order number of an inode's slots and of what it has spilled; ~0: it has none. */
 uint64_t slots_oldest(const struct slots *s, const struct inode *inode);
 
 /* Whether an inode may have one more slot, for a chunk on `node`. The inode, and all chunks of one node
@@ -113,6 +121,8 @@ void slot_complete(struct slots *s, struct slot *slot, unsigned page, const uint
 /* Writes bytes from..to-1 of the chunk: data, or zeros if NULL. A page of which only a part is written must be
  * in the slot already, or just completed; afterwards the slot has all these pages. */
 void slot_write(struct slots *s, struct slot *slot, uint32_t from, uint32_t to, const uint8_t *data);
+/* Moves a chunk's spilled pages into its slot, which is COLLECTING and has none that are newer. */
+void slot_unspill(struct slots *s, struct slot *slot, struct spill_place *place);
 /* COLLECTING -> SENDING. The chunk must have no slot SENDING or REFUSED. */
 void slot_seal(struct slots *s, struct slot *slot, uint64_t version);
 /* SENDING -> REFUSED, to be sent again at `retry_at_ns` (CLOCK_MONOTONIC, not 0). */

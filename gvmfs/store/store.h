@@ -6,7 +6,8 @@
  * the journal's slots (slots.h); fetched chunks are in a small cache for a moment (cache.h). READs, WRITEs and
  * zeros (fuse/read.h, fuse/write.h) are requests that wait here for pages, cache entries or slots; fsyncs wait
  * until slots are FREE. When no slot is free, WRITEs wait (the kernel then throttles the tasks that dirty pages);
- * READs do not.
+ * READs do not. Where so many wait that the kernel would soon let no region have more of them unanswered, the pages of
+ * further ones are spilled (spill.h).
  *
  * One turn. An event only changes state and notes what has to be looked at; store_turn() then decides until
  * nothing changes any more. No decision calls another, and a request's end, which comes in a turn, may cause
@@ -34,6 +35,12 @@
 #define STORE_RETRY_NS 1000000000ull
 #ifndef STORE_SEALED_ENOUGH
 #define STORE_SEALED_ENOUGH 32u /* slots SENDING or REFUSED, over all nodes: keeps the writers busy */
+#endif
+
+/* So many WRITEs may wait for slots, and those for one node as many of them as they leave to others; further ones are
+ * spilled. Far from the 65,535 requests that the kernel lets the mount have unanswered. */
+#ifndef STORE_STALLED
+#define STORE_STALLED 16384u
 #endif
 
 #ifndef STORE_WRITES
@@ -78,6 +85,7 @@ struct store_lane {
 	const struct inode *inode;
 	const void *nodes[2];
 	struct store_waits waits; /* never empty */
+	unsigned count;
 	TAILQ_ENTRY(store_lane) in;
 };
 TAILQ_HEAD(store_lanes, store_lane);
@@ -107,6 +115,7 @@ struct store {
 	bool turning; /* a turn is running */
 	bool slots_news, entries_news; /* requests that wait for slots, or for entries, may go on */
 	bool seal_all, sweep; /* all slots have to be sent; entries of closed inodes have to go */
+	uint64_t tidy_ns; /* when store_tidy() goes on */
 	uint64_t timer_ns; /* timers up to this time are due; 0: not looked at */
 	STAILQ_HEAD(, cache_entry) ended; /* GETs that have ended */
 	struct flush *flushed, **flushed_tail; /* writers' outcomes */
@@ -125,9 +134,9 @@ struct store {
  * ---- The beginning, the turn, the clock
  */
 
-/* The caller has filled in slots.{disk,data,mark32,mark64}, env, owner, stats and sealed; the rest is zero. data has room for
- * CACHE_ENTRIES chunks, scratch for STORE_SCRATCH pages. Takes over the journal's slots; a turn has to
- * follow. */
+/* The caller has filled in slots.{disk,data,mark32,mark64}, what is given of slots.spill, env, owner, stats and sealed; the
+ * rest is zero. data has room for CACHE_ENTRIES chunks, scratch for STORE_SCRATCH pages. Takes over what the journal has
+ * of writes; a turn has to follow. */
 void store_begin(struct store *s, uint8_t *data, uint8_t *scratch);
 /* Handles what events have noted, until nothing changes any more. Does nothing if called within a turn. */
 void store_turn(struct store *s);
@@ -184,6 +193,10 @@ bool store_is_unseen(struct store *s, const struct inode *inode);
  * them at once; if it gets no entries it asks for none, and waits for entries. */
 void store_want(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
 		const uint32_t pages[2], unsigned want_page);
+/* A slot for the chunk, with what was spilled of it; NULL: it may have none now. */
+struct slot *store_slot_open(struct store *s, struct inode *inode, uint64_t chunk);
+/* A place where these pages of a chunk that gets no slot are to be spilled; NULL: the request waits. */
+struct spill_place *store_spill(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages);
 /* Has the request tried again once a chunk of its inode may have a slot. */
 void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk);
 /* The request waits until another, in whose list it is put, has ended: that one then has it tried (store_due()). */

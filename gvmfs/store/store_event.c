@@ -82,6 +82,7 @@ void store_drop(struct store *s, struct inode *inode, uint64_t first)
 		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
 		    slot_disk(&s->slots, slot)->chunk >= first)
 			store_slot_free(s, slot);
+	store_spill_drop(s, inode, first);
 }
 
 void store_fail(struct store *s, struct inode *inode)

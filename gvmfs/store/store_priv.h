@@ -5,6 +5,17 @@
 
 #include "store_env.h"
 
+/* ---- store_spill.c */
+
+/* Takes over what is spilled in the journal, after the slots. */
+void store_spill_adopt(struct store *s);
+/* Drops what is spilled of chunks from `first` on. */
+void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first);
+/* Releases some of the memory that is not needed any more; returns when it wants to go on. */
+uint64_t store_tidy(struct store *s, uint64_t now_ns);
+
+/* ---- store.c */
+
 /* slot_free(), and notes that waiters may have the slot. */
 void store_slot_free(struct store *s, struct slot *slot);
 /* Has the entry's waiters tried, with an error if it is not 0. */

@@ -39,6 +39,8 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 		else if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
 			slot_refuse(&s->slots, slot, 1); /* a time in the past: send it in the next turn */
 	}
+	store_spill_adopt(s);
+	s->slots_news = s->again = true; /* some of what is spilled may have a slot */
 }
 
 /* ---- slots */
@@ -325,6 +327,7 @@ static void lane_leave(struct store_lanes *lanes, struct store_wait *wait)
 	struct store_lane *lane = wait->lane;
 
 	TAILQ_REMOVE(&lane->waits, wait, in);
+	lane->count--;
 	wait->lane = NULL;
 	if (!TAILQ_EMPTY(&lane->waits))
 		return;
@@ -341,6 +344,7 @@ static struct store_lane *lane_make(struct store_lanes *lanes, const struct stor
 	lane->inode = wait->inode;
 	memcpy(lane->nodes, wait->nodes, sizeof(lane->nodes));
 	TAILQ_INIT(&lane->waits);
+	lane->count = 0;
 	TAILQ_INSERT_TAIL(lanes, lane, in);
 	return lane;
 }
@@ -357,6 +361,7 @@ static void lane_enter(struct store_lanes *lanes, struct store_wait *wait, enum 
 	wait->lane = lane ? lane : lane_make(lanes, wait);
 	wait->state = state;
 	TAILQ_INSERT_TAIL(&wait->lane->waits, wait, in);
+	wait->lane->count++;
 }
 
 static void wait_leave(struct store *s, struct store_wait *wait)
@@ -539,6 +544,27 @@ static void lanes_look(struct store *s, struct store_lanes *lanes,
 		;
 }
 
+/* Gives the oldest of what each inode has spilled of each node's chunks a slot, if it may have one, and sends it;
+ * returns whether one was given. */
+static bool spilled_try(struct store *s)
+{
+	struct spill *p = &s->slots.spill;
+	struct spill_share *of, *next;
+	bool some = false;
+
+	for (of = mutant("spill-untold") ? NULL : TAILQ_FIRST(&p->shares); of; of = next) {
+		struct slot *slot;
+
+		next = TAILQ_NEXT(of, in);
+		slot = store_slot_open(s, of->inode, spill_disk(p, TAILQ_FIRST(&of->places))->chunk); /* may free `of` */
+		if (!slot)
+			continue;
+		some = true;
+		store_seal(s, slot);
+	}
+	return some;
+}
+
 static bool may_have_slot(struct store *s, const struct store_wait *wait)
 {
 	return s->env->disk(s, wait->inode)->failed ||
@@ -598,13 +624,18 @@ static void syncs_check(struct store *s)
 
 static void waiting_look(struct store *s)
 {
+	bool some;
+
 	if (s->entries_news) {
 		s->entries_news = false;
 		lanes_look(s, &s->starved, may_have_entries);
 	}
 	if (s->slots_news) {
 		s->slots_news = false;
-		lanes_look(s, &s->stalled, may_have_slot);
+		do {
+			some = spilled_try(s);
+			some |= lanes_try(s, &s->stalled, may_have_slot);
+		} while (some);
 		syncs_check(s);
 	}
 }
@@ -659,9 +690,13 @@ static uint64_t timers_next(struct store *s)
 
 uint64_t store_tick(struct store *s, uint64_t now_ns)
 {
+	uint64_t tidy, next;
+
 	s->timer_ns = now_ns;
 	s->again = true;
 	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
 	store_turn(s);
-	return timers_next(s);
+	tidy = store_tidy(s, now_ns);
+	next = timers_next(s);
+	return tidy < next ? tidy : next;
 }

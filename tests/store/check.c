@@ -130,14 +130,42 @@ static const char *sealed_check(unsigned s)
 		       "a sealed slot has changed" : NULL;
 }
 
+/* Adds to what each inode has. */
+static const char *spill_check(unsigned count[W_INODES])
+{
+	const struct slots *slots = &world.store.slots;
+	const struct spill *p = &slots->spill;
+	unsigned places = 0, pages = 0;
+
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
+		const struct journal_spill *d = &world.spill[i];
+		struct inode *inode = &world.inode[d->inode];
+
+		if (d->state == SPILL_FREE)
+			continue;
+		count[d->inode]++;
+		places++;
+		pages += (unsigned)__builtin_popcount(d->pages);
+		if (world.disk[d->inode].failed)
+			return "a region that has failed keeps what was spilled of it";
+		if (spill_find(p, inode, d->chunk) != &p->place[i])
+			return "a chunk is spilled twice, or not found";
+		if (slots_collecting(slots, inode, d->chunk))
+			return "a chunk is spilled that has a slot";
+		if (slots_allow(slots, inode, world_env.node(&world.store, inode, d->chunk)))
+			return "a chunk is spilled that may have a slot";
+	}
+	return places != p->count || pages != p->pages || pages > W_SPILL_PAGES ? "what is spilled is miscounted" : NULL;
+}
+
 static const char *slots_check(void)
 {
 	const struct slots *slots = &world.store.slots;
 	unsigned count[W_INODES] = { 0 }, free = 0, sealed = 0;
+	const char *wrong = NULL;
 
 	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
 		const struct journal_slot *js = &world.slot[s];
-		const char *wrong = NULL;
 
 		if (js->state == SLOT_FREE) {
 			free++;
@@ -159,9 +187,12 @@ static const char *slots_check(void)
 		if (wrong)
 			return wrong;
 	}
-	for (unsigned i = 0; i < W_INODES; i++)
+	wrong = spill_check(count);
+	for (unsigned i = 0; i < W_INODES && !wrong; i++)
 		if (count[i] != world.inode[i].slots)
-			return "an inode's slots are miscounted";
+			wrong = "an inode's slots are miscounted";
+	if (wrong)
+		return wrong;
 	return free != slots->free || sealed != slots->sealed ? "slots are miscounted" : NULL;
 }
 

@@ -31,6 +31,25 @@ static const struct model_case {
 	struct limits limits;
 	bool full; /* the nodes have both chunks from before */
 } cases[] = {
+#ifdef W_SPILLS /* each begins with both chunks being sent, and with the same pages spilled, those of the other one first */
+	{ { "spilled-writes", "a WRITE, a READ", false }, { .reads = 1, .writes = 1 }, true },
+	{ { "spilled-fsyncs", "a WRITE, an fsync", false }, { .writes = 1, .syncs = 1 }, true },
+	{ { "spilled-holes", "a hole, an fsync", false }, { .zeros = 1, .syncs = 1 }, true },
+	{ { "spilled-cuts", "a cut, a READ", false }, { .reads = 1, .cuts = 1 }, true },
+	{ { "spilled-refusals", "an fsync, 2 refusals", false }, { .syncs = 1, .refusals = 2 }, true },
+	{ { "spilled-cancels", "a WRITE, its caller killed", false }, { .writes = 1, .cancels = 1 }, true },
+	{ { "spilled-deaths", "an fsync, a worker's death", false }, { .syncs = 1, .kills = 1 }, true },
+	{ { "spilled-sealed", "an fsync, a worker's death, sealed", false }, { .syncs = 1, .kills = 1, .sealed = 1 }, true },
+	{ { "long-spilled-lost", "a WRITE, a death after which it does not come again", true },
+	  { .writes = 1, .kills = 1, .nevers = 1 }, true },
+	{ { "long-spilled-sealed", "a WRITE, a worker's death, sealed", true },
+	  { .writes = 1, .kills = 1, .sealed = 1 }, true },
+	{ { "long-spilled-fsyncs", "2 WRITEs, 2 fsyncs", true }, { .writes = 2, .syncs = 2 }, true },
+	{ { "long-spilled-holes", "a WRITE, a hole, a READ", true }, { .reads = 1, .writes = 1, .zeros = 1 }, true },
+	{ { "long-spilled-deaths", "a WRITE, an fsync, 2 deaths", true }, { .writes = 1, .syncs = 1, .kills = 2 }, true },
+	{ { "long-spilled-empty", "an empty region: a WRITE, a hole, a death", true },
+	  { .writes = 1, .zeros = 1, .kills = 1 }, false },
+#else
 	{ { "write-back", "2 WRITEs", false }, { .writes = 2 }, true },
 	{ { "reads", "a WRITE, 2 READs", false }, { .reads = 2, .writes = 1 }, true },
 	{ { "holes", "a WRITE, a hole", false }, { .writes = 1, .zeros = 1 }, true },
@@ -72,6 +91,7 @@ static const struct model_case {
 	{ { "long-turns", "2 READs, a WRITE, another host's 2 stores", true },
 	  { .reads = 2, .writes = 1, .others = 1, .stores = 2, .detaches = 2 }, true },
 	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1 }, true },
+#endif
 };
 
 /* Beside them: every two of what may happen, with a WRITE (by name: pairs). */
@@ -218,6 +238,41 @@ static void put_put(const struct put *p)
 	put_seals(p->seal);
 }
 
+/* How many slots and places have a lower order number. */
+static unsigned orders_below(uint64_t order)
+{
+	const struct slots *slots = &world.store.slots;
+	unsigned n = 0;
+
+	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
+		n += world.slot[s].state != SLOT_FREE && slots->slot[s].order < order;
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
+		n += world.spill[i].state != SPILL_FREE && slots->spill.place[i].order < order;
+	return n;
+}
+
+static void put_spill(void)
+{
+	const struct spill *p = &world.store.slots.spill;
+	const struct spill_place *place;
+	unsigned free = 0;
+
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
+		const struct journal_spill *d = &world.spill[i];
+
+		put((uint64_t)d->state << 33 | (uint64_t)d->used << 32 | d->pages);
+		if (d->state == SPILL_FREE)
+			continue;
+		put(d->chunk << 8 | orders_below(p->place[i].order));
+		put_content(world.spill_data + (size_t)i * GVM_CHUNK_BYTES, d->pages);
+	}
+	TAILQ_FOREACH(place, &p->free, in)
+		free = free * JOURNAL_SPILL + (unsigned)(place - p->place) + 1;
+	TAILQ_FOREACH(place, &p->freed, in)
+		put((uint64_t)(place - p->place));
+	put((uint64_t)free << 1 | (world.store.tidy_ns > world.now));
+}
+
 static void put_slots(void)
 {
 	const struct slots *slots = &world.store.slots;
@@ -226,17 +281,14 @@ static void put_slots(void)
 		const struct journal_slot *js = &world.slot[s];
 		const struct slot *slot = &slots->slot[s];
 		const struct flush *f = &slot->flush;
-		unsigned before = 0;
 
 		put(js->state);
 		if (js->state == SLOT_FREE)
 			continue;
-		for (unsigned t = 0; t < JOURNAL_SLOTS; t++)
-			before += world.slot[t].state != SLOT_FREE && slots->slot[t].order < slot->order;
 		put(js->chunk << 32 | js->pages);
 		put(js->state == SLOT_SEALED ? js->version << 1 | js->tried : 0);
 		put_content(world.slot_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
-		put(before | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
+		put(orders_below(slot->order) | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
 		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10 |
 		    (uint64_t)(slot->order <= slot->inode->synced) << 11);
 		put(world.wire[s].state);
@@ -361,6 +413,8 @@ static void put_writes(void)
 			continue;
 		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
 			put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= o->s.until);
+		for (unsigned k = 0; k < JOURNAL_SPILL; k++)
+			put(world.spill[k].state != SPILL_FREE && world.store.slots.spill.place[k].order <= o->s.until);
 	}
 }
 
@@ -369,6 +423,7 @@ static uint64_t state_hash(void)
 	text.n = seals.n = 0;
 	put_region();
 	put_slots();
+	put_spill();
 	put_entries();
 	put_reads();
 	put_writes();
@@ -489,10 +544,22 @@ static void all_make(void)
 		may(E_KILL, i, 0);
 }
 
+/* What happens before a case begins. */
+#define NEAR_END (CHUNK_CELLS - PAGE_CELLS) /* the last page of the first chunk; the first of the other follows */
+static const struct event first[] = {
+#ifdef W_SPILLS
+	{ E_WRITE, 0, NEAR_END << 14 | 2 * PAGE_CELLS }, { E_TICK, 0, 0 },
+	{ E_WRITE, 0, CHUNK_CELLS << 14 | PAGE_CELLS }, { E_WRITE, 0, NEAR_END << 14 | PAGE_CELLS },
+#endif
+	{ EVENTS, 0, 0 },
+};
+
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
 	world_init(case_of(c)->full, case_of(c)->limits.sealed);
+	for (const struct event *e = first; e->kind != EVENTS; e++)
+		world_event(e);
 }
 
 static enum explore_went go(unsigned event, unsigned *next)

@@ -25,13 +25,30 @@ static const struct journal_slot *slot_of(unsigned inode, uint64_t chunk, unsign
 	return found;
 }
 
+static const struct journal_spill *spill_of(unsigned inode, uint64_t chunk, unsigned page)
+{
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
+		const struct journal_spill *d = &world.spill[i];
+
+		if (d->state == SPILL_TAKEN && d->inode == inode && d->chunk == chunk && d->pages >> page & 1)
+			return d;
+	}
+	return NULL;
+}
+
 uint32_t cell_reads(unsigned inode, uint32_t cell)
 {
 	const struct region *reg = &world.region[inode];
 	uint32_t c = cell / CHUNK_CELLS, at = cell % CHUNK_CELLS, value;
 	const struct journal_slot *js = slot_of(inode, c, at / PAGE_CELLS);
+	const struct journal_spill *d = spill_of(inode, c, at / PAGE_CELLS);
 	uint64_t entry = reg->index[c];
 
+	if (d) {
+		memcpy(&value, world.spill_data + (size_t)(d - world.spill) * GVM_CHUNK_BYTES + at * CELL_BYTES,
+		       sizeof(value));
+		return value;
+	}
 	if (js) {
 		memcpy(&value, world.slot_data + (size_t)(js - world.slot) * GVM_CHUNK_BYTES + at * CELL_BYTES,
 		       sizeof(value));

@@ -249,6 +249,8 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	for (unsigned i = 1; across && i < W_INODES; i++)
 		world.striped |= 1u << i;
 	world.timeout = !pick(4);
+	if (pick(2))
+		world.store.slots.spill.pages_max = world.spill_pages = 0;
 	if (!pick(3))
 		beside_others();
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong; tries++) {

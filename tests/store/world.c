@@ -63,6 +63,16 @@ static void mark64(uint64_t *where, uint64_t value)
 	world_call();
 }
 
+/* Of a place that nothing is spilled in any more. */
+static void spill_release(uint8_t *data)
+{
+	world_call();
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
+		if (data == world.spill_data + (size_t)i * GVM_CHUNK_BYTES && world.spill[i].state != SPILL_FREE)
+			world_wrong("memory is released that is in use");
+	memset(data, 0, GVM_CHUNK_BYTES);
+}
+
 /* ---- cells */
 
 bool cell_may_be(const struct cell *c, uint32_t value)
@@ -300,6 +310,7 @@ static void write_begin(struct writing *o)
 	o->call.begun = true;
 	o->came = ++world.writes;
 	o->w.done = write_ended;
+	o->w.bounded = o->first / PAGE_CELLS % 4 == 1;
 	store_write(&world.store, &o->w, &world.inode[o->call.inode], o->zeros ? NULL : o->data,
 		    (uint64_t)o->first * CELL_BYTES, (uint64_t)o->count * CELL_BYTES);
 }
@@ -380,6 +391,11 @@ static void worker_begin(void)
 	s->slots.data = world.slot_data;
 	s->slots.mark32 = mark32;
 	s->slots.mark64 = mark64;
+	s->slots.spill.disk = world.spill;
+	s->slots.spill.data = world.spill_data;
+	s->slots.spill.mark32 = mark32;
+	s->slots.spill.release = spill_release;
+	s->slots.spill.pages_max = world.spill_pages;
 	s->sealed = world.sealed;
 	store_begin(s, world.cache, world.scratch);
 	world.due = store_tick(s, world.now);
@@ -407,6 +423,7 @@ void world_init(bool full, bool sealed)
 {
 	memset(&world, 0, sizeof(world));
 	world.sealed = sealed;
+	world.spill_pages = W_SPILL_PAGES;
 	world.now = 1000000000;
 	world.striped = 1u << (W_INODES - 1);
 	for (unsigned i = 0; i < W_INODES; i++) {
@@ -1020,6 +1037,10 @@ void world_print(void)
 			printf("slot %u: state %u inode %u chunk %llu pages %08x version %llx, wire %u\n", i,
 			       world.slot[i].state, world.slot[i].inode, (unsigned long long)world.slot[i].chunk,
 			       world.slot[i].pages, (unsigned long long)world.slot[i].version, world.wire[i].state);
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
+		if (world.spill[i].state || world.spill[i].pages)
+			printf("spilled %u: state %u inode %u chunk %llu pages %08x\n", i, world.spill[i].state,
+			       world.spill[i].inode, (unsigned long long)world.spill[i].chunk, world.spill[i].pages);
 	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
 		const struct cache_entry *e = &world.store.cache.entries[i];
 

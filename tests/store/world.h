@@ -32,6 +32,7 @@
 #define W_SYNCS	 1u
 #define W_PAST	 8u
 #define W_OVERLAPS false
+#define W_SPILL_PAGES 4u
 #else
 #define W_INODES 3u
 #define W_CHUNKS 10u
@@ -39,9 +40,10 @@
 #define W_WRITES 5u
 #define W_SYNCS	 2u
 #define W_PAST	 16u /* of a cell's values, the last so many are remembered */
+#define W_SPILL_PAGES 40u
 #define W_OVERLAPS true /* two WRITEs of the same bytes may be on their way */
 #endif
-#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES)
+#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES + JOURNAL_SPILL)
 #define W_NODES	     2u
 #define CELL_BYTES   4u
 #define CHUNK_CELLS  (GVM_CHUNK_BYTES / CELL_BYTES)
@@ -149,6 +151,8 @@ struct world {
 	} disk[W_INODES]; /* what changes of struct journal_inode */
 	struct journal_slot slot[JOURNAL_SLOTS];
 	uint8_t slot_data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+	struct journal_spill spill[JOURNAL_SPILL];
+	uint8_t spill_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 	struct {
 		uint64_t version;
 		uint32_t pages;
@@ -165,6 +169,7 @@ struct world {
 	bool sealed;
 	uint64_t next_seal;
 	bool timeout; /* accesses end, after a time */
+	uint64_t spill_pages; /* so many may be spilled */
 	uint64_t writes; /* that came */
 	uint64_t now;
 

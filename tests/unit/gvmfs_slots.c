@@ -12,6 +12,7 @@
 /* What outlives a worker. */
 static struct journal_slot disk[JOURNAL_SLOTS];
 static uint8_t data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+static struct journal_spill no_spill[JOURNAL_SPILL];
 
 /* A worker. */
 static struct slots s;
@@ -45,6 +46,7 @@ static void start(void)
 	s.disk = disk;
 	s.data = data;
 	s.mark32 = mark32;
+	s.spill.disk = no_spill;
 	death.at = 0;
 	slots_begin(&s);
 }

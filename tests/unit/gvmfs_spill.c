@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_spill.c - written pages that wait for slots, in the journal: what is read, how much there may be, and what a
+ * successor finds after its predecessor's death at any change of the journal. */
+#include "check.h"
+#include "store/slots.h"
+
+#include <setjmp.h>
+
+#define NOW 1000u
+
+/* What outlives a worker. */
+static struct journal_slot disk[JOURNAL_SLOTS];
+static uint8_t data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+static struct journal_spill spilled[JOURNAL_SPILL];
+static uint8_t spilled_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
+
+/* A worker. */
+static struct slots s;
+static struct inode inodes[3];
+static const int node_a, node_b;
+static unsigned released;
+
+/* Its death: at the n-th change of the journal (0: none), before it is made or just after it. */
+static struct {
+	unsigned at;
+	bool after;
+	jmp_buf dead;
+} death;
+
+static void mark32(uint32_t *where, uint32_t value)
+{
+	bool dies = death.at && !--death.at;
+
+	if (dies && !death.after)
+		longjmp(death.dead, 1);
+	*where = value;
+	if (dies)
+		longjmp(death.dead, 1);
+}
+
+static void release(uint8_t *chunk)
+{
+	memset(chunk, 0, GVM_CHUNK_BYTES);
+	released++;
+}
+
+/* What it had allocated goes with a worker. */
+static void shares_free(void)
+{
+	struct spill_share *of = TAILQ_FIRST(&s.spill.shares), *next;
+
+	for (; of; of = next) {
+		next = TAILQ_NEXT(of, in);
+		free(of);
+	}
+}
+
+static void start(uint64_t pages_max)
+{
+	shares_free();
+	memset(&s, 0, sizeof(s));
+	memset(inodes, 0, sizeof(inodes));
+	for (unsigned i = 0; i < 3; i++)
+		inodes[i].nr = i;
+	s.disk = disk;
+	s.data = data;
+	s.mark32 = mark32;
+	s.spill.disk = spilled;
+	s.spill.data = spilled_data;
+	s.spill.mark32 = mark32;
+	s.spill.release = release;
+	s.spill.pages_max = pages_max;
+	death.at = released = 0;
+	slots_begin(&s);
+}
+
+static void setup(uint64_t pages_max)
+{
+	memset(disk, 0, sizeof(disk));
+	memset(data, 0, sizeof(data));
+	memset(spilled, 0, sizeof(spilled));
+	memset(spilled_data, 0, sizeof(spilled_data));
+	start(pages_max);
+}
+
+static void page_is(unsigned nr, uint64_t chunk, unsigned page, int byte)
+{
+	const uint8_t *at = slots_page(&s, &inodes[nr], chunk, page);
+
+	CHECK_EQ(!at, byte < 0);
+	for (unsigned i = 0; at && i < GVM_PAGE_BYTES; i++)
+		CHECK_EQ(at[i], byte);
+}
+
+static void content_of(uint8_t content[GVM_PAGE_BYTES], uint8_t byte)
+{
+	memset(content, byte, GVM_PAGE_BYTES);
+}
+
+static struct spill_place *spill(unsigned nr, uint64_t chunk, const void *node, unsigned page, uint8_t byte)
+{
+	uint8_t content[GVM_PAGE_BYTES];
+	struct spill_place *place = spill_open(&s.spill, &inodes[nr], chunk, node, 1u << page, ++s.order);
+
+	content_of(content, byte);
+	if (place)
+		spill_write(&s.spill, place, page * GVM_PAGE_BYTES, (page + 1) * GVM_PAGE_BYTES, content);
+	return place;
+}
+
+static struct slot *collect(unsigned nr, uint64_t chunk, unsigned page, uint8_t byte)
+{
+	uint8_t content[GVM_PAGE_BYTES];
+	struct slot *slot = slots_open(&s, &inodes[nr], chunk, &node_a, NOW);
+
+	CHECK(slot);
+	content_of(content, byte);
+	slot_write(&s, slot, page * GVM_PAGE_BYTES, (page + 1) * GVM_PAGE_BYTES, content);
+	return slot;
+}
+
+static void newest_page_counts(void)
+{
+	struct slot *slot;
+
+	setup(100);
+	slot = collect(1, 5, 3, 0x11);
+	slot_seal(&s, slot, 7);
+	CHECK(spill(1, 5, &node_a, 3, 0x22));
+	CHECK(spill(1, 5, &node_a, 4, 0x33));
+	page_is(1, 5, 3, 0x22);
+	page_is(1, 5, 4, 0x33);
+	page_is(2, 5, 4, -1);
+	page_is(1, 6, 4, -1);
+	CHECK_EQ(slots_pages(&s, &inodes[1], 5), 0x18);
+	CHECK_EQ(inodes[1].slots, 2);
+	CHECK_EQ(inodes[1].spilled, 1);
+	CHECK_EQ(s.spill.pages, 2);
+	CHECK_EQ(slots_oldest(&s, &inodes[1]), slot->order);
+	slot_free(&s, slot);
+	page_is(1, 5, 3, 0x22);
+	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 0), 5);
+	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 6), ~0ull);
+	CHECK_EQ(slots_oldest(&s, &inodes[1]), 2);
+}
+
+/* An fsync that waits for what was spilled waits for the slot, too. */
+static void slot_takes_over_what_was_spilled(void)
+{
+	struct spill_place *place;
+	struct slot *slot;
+
+	setup(100);
+	place = spill(1, 5, &node_a, 3, 0x22);
+	spill(1, 6, &node_a, 3, 0x23);
+	slot = slots_open(&s, &inodes[1], 5, &node_a, NOW);
+	slot_unspill(&s, slot, place);
+	CHECK_EQ(slot->order, 1);
+	CHECK_EQ(slots_oldest(&s, &inodes[1]), 1);
+	CHECK_EQ(slot_disk(&s, slot)->pages, 1u << 3);
+	page_is(1, 5, 3, 0x22);
+	page_is(1, 6, 3, 0x23);
+	CHECK_EQ(inodes[1].slots, 2);
+	CHECK_EQ(s.spill.count, 1);
+	CHECK_EQ(s.spill.pages, 1);
+	CHECK(!spill_tidy(&s.spill));
+	CHECK_EQ(released, 1);
+	CHECK_EQ(spilled_data[3 * GVM_PAGE_BYTES], 0);
+	page_is(1, 5, 3, 0x22);
+}
+
+/* However much one node's chunks have, there is some left for others'. */
+static void one_node_leaves_room_for_others(void)
+{
+	unsigned pages = 0, others = 0, places = 0;
+
+	setup(100);
+	while (spill(pages % 2, pages / 64, &node_a, pages / 2 % 32, 1))
+		pages++;
+	CHECK_EQ(pages, 50);
+	while (spill(2, 0, &node_b, others, 1))
+		others++;
+	CHECK_EQ(others, 25);
+	CHECK(spill(0, 0, &node_a, 0, 2)); /* it has that one */
+	CHECK(!spill(0, 0, &node_a, 31, 2));
+	setup(1000000);
+	while (spill(1, places, &node_a, 0, 1))
+		places++;
+	CHECK_EQ(places, JOURNAL_SPILL / 2);
+	CHECK(spill(1, 1000, &node_b, 0, 1));
+}
+
+/* Of many places not all are looked at. */
+static void next_chunk_is_not_passed_over(void)
+{
+	setup(1000);
+	for (unsigned i = 0; i < 15; i++)
+		spill(1, 100 * i, &node_a, 0, 1);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 0), 0);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 901), 1000);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 1401), ~0ull);
+	spill(1, 1401, &node_a, 0, 1);
+	spill(1, 1402, &node_a, 0, 1);
+	CHECK_EQ(spill_next_chunk(&s.spill, &inodes[1], 1401), 1401);
+	for (uint64_t at = 901, n = 0; at != 1000; n++) {
+		at = spill_next_chunk(&s.spill, &inodes[1], at);
+		CHECK(at <= 1000 && n < 10);
+		at += at != 1000;
+	}
+}
+
+static void places_come_free_and_are_used_again(void)
+{
+	struct spill_place *place;
+
+	setup(1000000);
+	for (unsigned round = 0; round < 20 * JOURNAL_SPILL; round++) {
+		unsigned nr = round % 3, chunk = check_random() % 40;
+
+		place = spill(nr, chunk, chunk % 2 ? &node_a : &node_b, round % 32, (uint8_t)round);
+		if (place)
+			page_is(nr, chunk, round % 32, (uint8_t)round);
+		place = spill_find(&s.spill, &inodes[nr], check_random() % 40);
+		if (place && round % 2)
+			spill_free(&s.spill, place);
+		if (round % 7 == 0)
+			spill_tidy(&s.spill);
+	}
+	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
+		if (spilled[i].state == SPILL_TAKEN)
+			spill_free(&s.spill, &s.spill.place[i]);
+	CHECK_EQ(s.spill.count, 0);
+	CHECK_EQ(s.spill.pages, 0);
+	CHECK(TAILQ_EMPTY(&s.spill.shares));
+	while (spill_tidy(&s.spill))
+		;
+	for (unsigned i = 0; i < sizeof(spilled_data); i++)
+		CHECK_EQ(spilled_data[i], 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_EQ(inodes[i].slots, 0);
+}
+
+/* A worker's life: two pages of a chunk are spilled, one of them again, and move to a slot; the memory is released. */
+static unsigned answered; /* of its writes */
+
+static void life(void)
+{
+	answered = 0;
+	spill(1, 5, &node_a, 1, 1);
+	answered++;
+	spill(1, 5, &node_a, 2, 2);
+	answered++;
+	slot_unspill(&s, slots_open(&s, &inodes[1], 5, &node_a, NOW), spill_find(&s.spill, &inodes[1], 5));
+	spill_tidy(&s.spill);
+}
+
+/* As store_spill.c does it. */
+static void succeed(void)
+{
+	start(100);
+	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
+		if (slot_is(&s, slot) != SLOT_IS_FREE)
+			slot_adopt(&s, slot, &inodes[slot_disk(&s, slot)->inode], &node_a, NOW);
+	for (unsigned i = 0; i < s.spill.end; i++) {
+		struct spill_place *place = &s.spill.place[i];
+		struct slot *slot;
+
+		if (spilled[i].state != SPILL_TAKEN)
+			continue;
+		CHECK(spill_adopt(&s.spill, place, &inodes[spilled[i].inode], &node_a, ++s.order));
+		slot = slots_collecting(&s, &inodes[1], spilled[i].chunk);
+		if (slot)
+			slot_unspill(&s, slot, place);
+	}
+}
+
+/* Dies before the at-th change, or after it. False: there are not so many. */
+static bool dies(unsigned at, bool after)
+{
+	setup(100);
+	death.at = at;
+	death.after = after;
+	if (!setjmp(death.dead)) {
+		life();
+		return false;
+	}
+	succeed();
+	for (unsigned tidied = 0; tidied < 2; tidied++) {
+		page_is(1, 5, 1, answered || slots_pages(&s, &inodes[1], 5) ? 1 : -1);
+		if (answered > 1)
+			page_is(1, 5, 2, 2);
+		page_is(1, 5, 3, -1);
+		CHECK_EQ(inodes[1].slots, s.spill.count + JOURNAL_SLOTS - s.free);
+		CHECK(!spill_tidy(&s.spill));
+	}
+	return true;
+}
+
+static void successor_finds_what_was_answered(void)
+{
+	unsigned at = 1;
+
+	while (dies(at, false) && dies(at, true))
+		at++;
+	CHECK_EQ(at, 9); /* as many changes, and one more */
+}
+
+static const struct check_test tests[] = {
+	{ "newest-page-counts", newest_page_counts },
+	{ "slot-takes-over-what-was-spilled", slot_takes_over_what_was_spilled },
+	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
+	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
+	{ "places-come-free-and-are-used-again", places_come_free_and_are_used_again },
+	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
+};
+CHECK_MAIN(tests)
