@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Parts of a region that have a file of their own: evict.c, opening.c, revoke.c, sleep.c and sweep.c; their headers say
- * what these are.
+ * Parts of a region that have a file of their own: evict.c, opening.c, revoke.c, sleep.c, sweep.c.
+ * These files' headers say what they are.
  */
 #ifndef GVM_REGION_PARTS_H
 #define GVM_REGION_PARTS_H
