@@ -39,6 +39,8 @@ def written(test, mount):
     path = mount.region("ram", SIZE)
     writer = os.open(path, os.O_RDWR)
     test.write(path, 0, SIZE, 1)
+    # A node that stood still meanwhile was left out, and is given some of it anew.
+    wait_for("all copies are there", lambda: not mount.stats("ram").get("slots_degraded"))
     return path, writer
 
 
