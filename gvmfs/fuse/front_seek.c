@@ -74,8 +74,10 @@ static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk,
 	uint64_t slot = slots_next_chunk(&w->store->slots, inode, chunk), looked;
 
 	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
-		if (slot < chunk)
+		if (slot < chunk) {
 			slot = slots_next_chunk(&w->store->slots, inode, chunk);
+			looked += JOURNAL_SLOTS; /* that many it has looked at */
+		}
 		if (!may_be_data(inode, chunk, slot))
 			return chunk;
 	}

@@ -181,6 +181,7 @@ static void write_begin(struct worker *w, fuse_req_t req, struct inode *inode, s
 struct growing_write {
 	struct resize rs; /* first */
 	struct request *request;
+	bool direct;
 };
 
 static void growing_end(struct growing_write *g, int error)
@@ -199,7 +200,7 @@ static void write_resized(struct resize *rs, int result)
 	struct op *op = &rs->op;
 
 	if (!result && op->req)
-		write_begin(op->w, op_take(op), op->inode, g->request, rs->data, rs->off, rs->bytes, false);
+		write_begin(op->w, op_take(op), op->inode, g->request, rs->data, rs->off, rs->bytes, g->direct);
 	growing_end(g, result);
 }
 
@@ -225,6 +226,7 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	struct inode *inode = front_content(req, ino);
 	const uint8_t *data = (const uint8_t *)buf;
 	uint64_t end = (uint64_t)off + size;
+	bool direct = fi->flags & O_DIRECT && !fi->writepage;
 	struct growing_write *g;
 	struct journal_inode *d;
 
@@ -239,14 +241,14 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	if (fi->writepage) /* the data are in the worker's request buffer */
 		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
 	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
-		write_begin(w, req, inode, w->request, data, (uint64_t)off, size,
-			    fi->flags & O_DIRECT && !fi->writepage);
+		write_begin(w, req, inode, w->request, data, (uint64_t)off, size, direct);
 		return;
 	}
 	g = op_new_sized(w, req, inode, sizeof(*g));
 	if (!g)
 		return;
 	g->request = request_get(w->request);
+	g->direct = direct;
 	g->rs.data = data;
 	g->rs.off = (uint64_t)off;
 	g->rs.bytes = size;

@@ -20,9 +20,9 @@ struct question {
 static bool has_room(const struct held *h, const struct question *q)
 {
 	for (unsigned i = 0; i < q->nodes; i++)
-		if (h->asking + h->of[q->node[i]] >= ASKING_MAX)
+		if (h->asking + h->of[q->node[i]] + 2 * q->regions >= ASKING_MAX)
 			return false;
-	return h->asking < ASKING_MAX;
+	return h->asking + q->regions < ASKING_MAX;
 }
 
 static void question_count(struct held *h, const struct question *q, int regions)
@@ -65,7 +65,7 @@ static void beside_add(struct worker *w, struct figures *f, struct question *q, 
 	const struct gvm_id *folder = &inode_disk(w->inodes, nr)->rec.parent;
 	struct inode *inode;
 
-	for (unsigned looked = 0; looked < BESIDE_MAX; looked++) {
+	for (unsigned looked = 0; looked < BESIDE_MAX && has_room(w->held, q); looked++) {
 		nr = inode_child(w->inodes, folder, nr + 1);
 		inode = nr == TREE_NONE ? NULL : inode_get(w->inodes, nr);
 		if (!inode)

@@ -217,6 +217,7 @@ int store_open(struct worker *w)
 	uint8_t *data = mmap(NULL, CACHE_ENTRIES * GVM_CHUNK_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *scratch = aligned_alloc(GVM_PAGE_BYTES, STORE_SCRATCH * GVM_PAGE_BYTES);
+	long host_pages = sysconf(_SC_PHYS_PAGES);
 
 	if (data == MAP_FAILED || !scratch)
 		return -ENOMEM; /* the worker ends */
@@ -231,7 +232,7 @@ int store_open(struct worker *w)
 	s->slots.spill.data = w->journal->spill_data;
 	s->slots.spill.mark32 = journal_publish32;
 	s->slots.spill.release = journal_spill_release;
-	s->slots.spill.pages_max = (uint64_t)sysconf(_SC_PHYS_PAGES) / SPILL_PART;
+	s->slots.spill.pages_max = host_pages > 0 ? (uint64_t)host_pages / SPILL_PART : 0;
 	s->sealed = w->sealer;
 	store_begin(s, data, scratch);
 	return 0;

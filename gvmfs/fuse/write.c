@@ -137,7 +137,7 @@ static void part_put(struct store *s, struct store_write *wr, const struct part 
 		store_seal(s, slot);
 }
 
-/* Puts one chunk's part of the write into its slot. False: it waits for a slot or a page. */
+/* Puts one chunk's part of the write into its slot, or spills it. False: it waits for a slot or a page. */
 static bool write_part(struct store *s, struct store_write *wr)
 {
 	struct inode *inode = wr->wait.inode;

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Released at a time, while faults wait: what comes first. */
 #define TIDY_PLACES 16u
+#define TIDY_PAGES  32u
 #ifndef SPILL_LOOKS
 #define SPILL_LOOKS 512u /* at places or chunks, at a time: faults wait meanwhile */
 #endif
@@ -251,8 +253,10 @@ void spill_free(struct spill *p, struct spill_place *place)
 bool spill_tidy(struct spill *p)
 {
 	struct spill_place *place;
+	unsigned pages = 0;
 
-	for (unsigned i = 0; i < TIDY_PLACES && (place = TAILQ_FIRST(&p->freed)); i++) {
+	for (unsigned i = 0; i < TIDY_PLACES && pages < TIDY_PAGES && (place = TAILQ_FIRST(&p->freed)); i++) {
+		pages += count_of(spill_disk(p, place)->pages);
 		TAILQ_REMOVE(&p->freed, place, in);
 		p->release(spill_data(p, place));
 		p->mark32(&spill_disk(p, place)->pages, 0);

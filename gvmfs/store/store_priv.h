@@ -14,7 +14,7 @@ void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first
 /* Releases some of the memory that is not needed any more; returns when it wants to go on. */
 uint64_t store_tidy(struct store *s, uint64_t now_ns);
 
-/* ---- store.c */
+/* ---- store_turn.c */
 
 /* slot_free(), and notes that waiters may have the slot. */
 void store_slot_free(struct store *s, struct slot *slot);

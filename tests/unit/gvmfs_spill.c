@@ -240,6 +240,20 @@ static void places_come_free_and_are_used_again(void)
 		CHECK_EQ(inodes[i].slots, 0);
 }
 
+/* Faults wait while memory is released: of chunks that are full, one at a time. */
+static void full_chunks_are_released_one_by_one(void)
+{
+	setup(1000);
+	for (unsigned page = 0; page < 2 * GVM_CHUNK_PAGES; page++)
+		CHECK(spill(1, page / GVM_CHUNK_PAGES, &node_a, page % GVM_CHUNK_PAGES, 1));
+	for (uint64_t chunk = 0; chunk < 2; chunk++)
+		spill_free(&s.spill, spill_find(&s.spill, &inodes[1], chunk));
+	CHECK(spill_tidy(&s.spill));
+	CHECK_EQ(released, 1);
+	CHECK(!spill_tidy(&s.spill));
+	CHECK_EQ(released, 2);
+}
+
 /* A worker's life: two pages of a chunk are spilled, one of them again, and move to a slot; the memory is released. */
 static unsigned answered; /* of its writes */
 
@@ -311,6 +325,7 @@ static const struct check_test tests[] = {
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
 	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
 	{ "places-come-free-and-are-used-again", places_come_free_and_are_used_again },
+	{ "full-chunks-are-released-one-by-one", full_chunks_are_released_one_by_one },
 	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
 };
 CHECK_MAIN(tests)
