@@ -247,9 +247,9 @@ static void fault_again(int node, int page)
 		return;
 	}
 	got = ivy_fault(world.core[node], (u64)page,
-			f->wait == IVY_M ? IVY_WRITE
-			: config->looks	 ? IVY_LOOK
-					 : IVY_READ);
+			f->wait == IVY_M				 ? IVY_WRITE
+			: config->looks == 1 || (config->looks && node % 2) ? IVY_LOOK
+									 : IVY_READ);
 	if (got == 1) {
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;

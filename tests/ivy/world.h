@@ -92,7 +92,7 @@ struct world_config {
 	u8 leases; /* that end, though nobody is ever cut off */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
-	u8 looks; /* who reads says that no write follows */
+	u8 looks; /* 1: who reads says that no write follows; 2: only nodes with odd numbers do */
 	u8 bounded; /* it has more states than are visited */
 	u8 fanout;
 };
