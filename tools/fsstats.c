@@ -54,5 +54,5 @@ uint64_t fsstats_get(const char *text, const char *name)
 
 uint64_t fsstats_misses(const char *text)
 {
-	return fsstats_get(text, "chunks_fetched") + fsstats_get(text, "room_waits") + fsstats_get(text, "write_stalls");
+	return fsstats_get(text, "chunks_fetched") + fsstats_get(text, "room_waits");
 }

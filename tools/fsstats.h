@@ -15,7 +15,7 @@ int fsstats_read_fd(int fd, char text[FSSTATS_TEXT]);
 const char *fsstats_error(int rc);
 /* The value of a line, 0 if it is missing. */
 uint64_t fsstats_get(const char *text, const char *name);
-/* How often so far what is on this host was not enough: chunks fetched, for an access or ahead of one, and accesses that
+/* How often so far what is on this host was not enough: chunks fetched, for an access or ahead of one, and faults that
  * waited for room. */
 uint64_t fsstats_misses(const char *text);
 

@@ -44,12 +44,12 @@ static const char help_text[] =
 #define AUTO_MIN (16 * MIB)
 
 struct limits {
-	uint64_t min_bytes, max_bytes; /* max 0: all of the region */
+	uint64_t min_bytes, max_bytes;
 };
 
 static int limits_parse(const char *text, struct limits *l)
 {
-	int rc = size_parse_limits(text, &l->min_bytes, &l->max_bytes);
+	int rc = strstr(text, "..") ? size_parse_limits(text, &l->min_bytes, &l->max_bytes) : -EINVAL;
 
 	return !rc && l->min_bytes < AUTO_MIN ? -ERANGE : rc;
 }
@@ -136,7 +136,7 @@ int cmd_region(int argc, char **argv)
 	static const struct option longs[] = {
 		{"auto", optional_argument, NULL, 'a'}, {"force", no_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	struct limits limits = {.min_bytes = AUTO_MIN};
+	struct limits limits = {.min_bytes = AUTO_MIN, .max_bytes = INT64_MAX};
 	bool take, force = false, follow = false;
 	int c, rc;
 
@@ -150,7 +150,7 @@ int cmd_region(int argc, char **argv)
 			follow = true;
 			if (!optarg || !limits_parse(optarg, &limits))
 				continue;
-			say("--auto=%s: not two limits as 1G..8G, of at least 16M", optarg);
+			say("--auto=%s: not two limits, the smaller one first, of at least 16M (1G..8G)", optarg);
 			return EXIT_USAGE;
 		}
 		if (c != 'h')

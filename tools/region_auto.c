@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <ftw.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +21,17 @@
 
 #define LOOK_TICKS 5 /* seconds between two looks for new regions */
 #define FOLDERS	   16 /* that nftw() keeps open */
-#define STEP_BYTES (1ull << 20) /* a smaller change is not worth a system call */
 
 struct followed {
 	LIST_ENTRY(followed) entry;
 	struct run_demand demand;
 	uint64_t told_bytes; /* the budget that it has */
+	bool by_hand;	     /* somebody else has changed that since: it is left alone */
 	char path[];
 };
 
 static LIST_HEAD(, followed) all = LIST_HEAD_INITIALIZER(all);
+static unsigned count;
 static uint64_t limit_min, limit_max;
 
 static bool is_followed(const char *path)
@@ -44,54 +44,73 @@ static bool is_followed(const char *path)
 	return false;
 }
 
+/* What the host has left is for all regions, each of which gets the same part. */
 static struct run_demand_reading reading(const char *stats)
 {
-	struct run_demand_reading r = {.misses = fsstats_misses(stats)};
+	struct run_demand_reading r = {
+		.misses = fsstats_misses(stats),
+		.size_bytes = fsstats_get(stats, "size_bytes"),
+		.resident_bytes = fsstats_get(stats, "resident_bytes"),
+		.node_away = fsstats_get(stats, "nodes_away") != 0,
+	};
+	uint64_t keeps;
 
 	meminfo_read(&r.host_bytes, &r.free_bytes);
+	keeps = run_demand_keeps(r.host_bytes);
+	if (r.free_bytes > keeps && count)
+		r.free_bytes = keeps + (r.free_bytes - keeps) / count;
 	return r;
 }
 
-/* Of a region that is not on the fast path a memory cgroup holds the budget. */
+/* Begins with the budget that it has. Of a region that is not on the fast path a memory cgroup holds that. */
 static int region_look(const char *path, const struct stat *st, int type, struct FTW *place)
 {
 	static char text[FSSTATS_TEXT];
-	uint64_t size = (uint64_t)st->st_size, max = limit_max && limit_max < size ? limit_max : size;
 	struct run_demand_reading r;
 	struct followed *f;
+	uint64_t told;
 
+	(void)st;
 	(void)place;
-	if (type != FTW_F || max < limit_min || is_followed(path) || fsstats_read(path, text) ||
-	    !fsstats_get(text, "fast"))
+	if (type != FTW_F || is_followed(path) || fsstats_read(path, text) || !fsstats_get(text, "fast"))
 		return 0;
 	f = calloc(1, sizeof(*f) + strlen(path) + 1);
 	if (!f)
 		return 0; /* the next look may find memory */
 	strcpy(f->path, path);
+	count++;
 	r = reading(text);
-	run_demand_init(&f->demand, limit_min, max, &r, gvm_now_ns());
-	f->told_bytes = run_fast_budget_get(path);
-	if (f->told_bytes && f->told_bytes < f->demand.bytes)
-		f->demand.bytes = f->told_bytes > limit_min ? f->told_bytes : limit_min;
+	told = run_fast_budget_get(path);
+	run_demand_init(&f->demand, limit_min < r.size_bytes ? limit_min : r.size_bytes, limit_max, &r, gvm_now_ns());
+	if (told && told < f->demand.bytes)
+		f->demand.bytes = told > f->demand.min_bytes ? told : f->demand.min_bytes;
+	f->told_bytes = told;
 	LIST_INSERT_HEAD(&all, f, entry);
-	say("%s: %llu MiB", path, (unsigned long long)f->demand.bytes >> 20);
+	say("%s: from %llu MiB on", path, (unsigned long long)f->demand.bytes >> 20);
 	return 0;
 }
 
-/* False: it is not on the fast path any more. */
+/* False: it is not on the fast path any more, or another region by now. */
 static bool region_follow(struct followed *f)
 {
 	static char text[FSSTATS_TEXT];
 	struct run_demand_reading r;
-	uint64_t bytes;
+	uint64_t bytes, told;
 
 	if (fsstats_read(f->path, text) || !fsstats_get(text, "fast"))
 		return false;
+	told = run_fast_budget_get(f->path);
+	if (f->told_bytes && !told)
+		return false;
+	if (told != f->told_bytes && !f->by_hand) {
+		f->by_hand = true;
+		say("%s: another budget was set: it is left as it is", f->path);
+	}
+	if (f->by_hand)
+		return true;
 	r = reading(text);
 	bytes = run_demand_step(&f->demand, &r, gvm_now_ns());
-	if (bytes < f->told_bytes + STEP_BYTES && f->told_bytes < bytes + STEP_BYTES)
-		return true;
-	if (run_fast_budget(f->path, bytes))
+	if (bytes != told && run_fast_budget(f->path, bytes))
 		return false;
 	f->told_bytes = bytes;
 	return true;
@@ -106,6 +125,7 @@ static void regions_follow(void)
 		if (region_follow(f))
 			continue;
 		LIST_REMOVE(f, entry);
+		count--;
 		free(f);
 	}
 }
@@ -113,19 +133,14 @@ static void regions_follow(void)
 int region_auto(const char *path, uint64_t min_bytes, uint64_t max_bytes)
 {
 	static const struct timespec second = {.tv_sec = 1};
-	sigset_t ends;
 
 	limit_min = min_bytes;
 	limit_max = max_bytes;
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
 	for (unsigned tick = 0;; tick++) {
-		if (tick % LOOK_TICKS == 0 && nftw(path, region_look, FOLDERS, FTW_PHYS | FTW_MOUNT))
+		/* A later look may come in a moment in which the mount, or a region, goes. */
+		if (tick % LOOK_TICKS == 0 && nftw(path, region_look, FOLDERS, FTW_PHYS | FTW_MOUNT) && !tick)
 			return -errno;
 		regions_follow();
-		if (sigtimedwait(&ends, NULL, &second) > 0)
-			return 0;
+		nanosleep(&second, NULL);
 	}
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define STATS_BYTES 4096
+#define AWAY_NS	    2500000000ull /* a node that is asked something is heard of each second */
 
 /* Of a region with several replicas that is attached here. */
 static size_t print_copies(struct inode *inode, char *buf, size_t size)
@@ -34,6 +35,22 @@ static size_t print_copies(struct inode *inode, char *buf, size_t size)
 				rec->replicas, rec->slot_count, replicas_degraded(inode), replicas_unanswered(inode),
 				(unsigned long long)replicas_repair_left(inode),
 				(unsigned long long)replicas_drain_left(inode));
+}
+
+/* How many of the region's nodes are not connected, or do not answer. */
+static unsigned nodes_away(struct worker *w, const struct record *rec)
+{
+	uint64_t now = gvm_now_ns();
+	unsigned away = 0;
+
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		int at = record_node_is_used(rec, i) ? pool_index(w->pool, &rec->nodes[i]) : -1;
+		const struct gvm_conn *conn = at < 0 ? NULL : w->pool->conns[at];
+
+		away += conn && (gvm_conn_state(conn) != GVM_CONN_UP ||
+				 (gvm_conn_pending(conn) && now > gvm_conn_heard_ns(conn) + AWAY_NS));
+	}
+	return away;
 }
 
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
@@ -52,10 +69,10 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 					(int)getpid(), w->pool->count, up, w->names->even);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
-				"region_nodes %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
+				"region_nodes %u\nnodes_away %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
 				"resident_bytes %llu\nresident_peak_bytes %llu\nlone_rotten %u\nscrubs %u\n",
 				inode->slots, (unsigned long long)d->rec.size_bytes,
-				(unsigned long long)d->epoch, d->rec.node_count, d->failed != 0,
+				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? r->here : 0),
 				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak, inode->lone_rotten, inode->scrubs);

@@ -80,7 +80,7 @@ FLOORS = {
         "run/notes run/qemu_opts", "run/qemu_config run/qemu_facts", "run/qemu_ask",
         "run/command", "run/argv run/scan", "run/args",
         "run/budget run/config run/demand run/fast run/region run/shares",
-        "run/balance run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
+        "run/balance run/limit run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
         "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "node_regions node_add region_auto", "node region stat",
         "gvm",

@@ -24,19 +24,20 @@
 
 #define REGIONS_MAX 128 /* those of the command line, and as many plugged in */
 #define STEP_BYTES  (1ull << 20) /* a smaller change is not worth a system call */
-#define HUNGRY	    8u		 /* chunks fetched in a second */
+#define HUNGRY	    8u		 /* fsstats_misses() in a second */
 
 /* Once the thread runs, all of it is the thread's but for what is atomic. */
 static struct {
 	struct run_share share[REGIONS_MAX];
 	char *path[REGIONS_MAX];
-	uint64_t fetched[REGIONS_MAX]; /* chunks, as last seen */
-	uint64_t missed[REGIONS_MAX];  /* accesses, as last seen */
+	uint64_t missed[REGIONS_MAX];  /* as last seen */
+	bool read[REGIONS_MAX];	       /* it was seen before */
 	bool by_hand[REGIONS_MAX];     /* the user has set its budget */
 	unsigned count;
-	uint64_t misses; /* of all regions since the start */
 	struct run_demand demand;
-	_Atomic uint64_t local_bytes;
+	struct run_demand_reading reading; /* misses: of all regions since the start */
+	bool fast; /* a region is on the fast path */
+	_Atomic uint64_t local_bytes, mapped_bytes;
 	const char *mount;
 	pid_t qemu;
 	atomic_bool over;
@@ -49,18 +50,23 @@ int run_balance_add(const char *path, uint64_t bytes)
 	if (!copy)
 		return all.count < REGIONS_MAX ? -ENOMEM : -EMFILE;
 	all.path[all.count] = copy;
-	all.fetched[all.count] = 0;
 	all.missed[all.count] = 0;
+	all.read[all.count] = false;
 	all.by_hand[all.count] = false;
 	all.share[all.count++] = (struct run_share){.size_bytes = bytes};
 	return 0;
+}
+
+static bool is_moving(void)
+{
+	return all.demand.min_bytes != all.demand.max_bytes;
 }
 
 /* Divides what is not fixed by hand, and tells gvmfs where that changed something. */
 static int shares_set(void)
 {
 	struct run_share share[REGIONS_MAX];
-	uint64_t left = all.local_bytes;
+	uint64_t left = all.local_bytes, step = is_moving() ? 1 : STEP_BYTES;
 	unsigned at[REGIONS_MAX], n = 0;
 	bool hungry = false;
 	int rc = 0;
@@ -84,7 +90,7 @@ static int shares_set(void)
 			uint64_t was = all.share[at[i]].bytes, is = share[i].bytes;
 			uint64_t change = was > is ? was - is : is - was;
 
-			if ((pass == 0) != (is < was) || (was && change < STEP_BYTES))
+			if ((pass == 0) != (is < was) || (was && change < step))
 				continue;
 			rc = run_fast_budget(all.path[at[i]], is);
 			if (!rc)
@@ -94,11 +100,23 @@ static int shares_set(void)
 	return rc;
 }
 
+static uint64_t regions_bytes(void)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < all.count; i++)
+		bytes += all.share[i].size_bytes;
+	return bytes;
+}
+
 int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes)
 {
-	struct run_demand_reading r = {0};
+	struct run_demand_reading r = {.size_bytes = max_bytes};
 
-	meminfo_read(&r.host_bytes, &r.free_bytes);
+	if (min_bytes != max_bytes) {
+		meminfo_read(&r.host_bytes, &r.free_bytes);
+		r.size_bytes = regions_bytes();
+	}
 	run_demand_init(&all.demand, min_bytes, max_bytes, &r, gvm_now_ns());
 	all.mount = mount;
 	all.local_bytes = all.demand.bytes;
@@ -110,16 +128,23 @@ uint64_t run_balance_local(void)
 	return all.local_bytes;
 }
 
-/* Whether the budget is another one now. */
+void run_balance_mapped(uint64_t bytes)
+{
+	all.mapped_bytes = bytes;
+}
+
+/* After all regions were read. Whether the budget is another one now. */
 static bool demand_follow(void)
 {
-	struct run_demand_reading r = {.misses = all.misses};
 	uint64_t was = all.local_bytes;
 
-	if (all.demand.min_bytes == all.demand.max_bytes)
+	if (!is_moving())
 		return false;
-	meminfo_read(&r.host_bytes, &r.free_bytes);
-	all.local_bytes = run_demand_step(&all.demand, &r, gvm_now_ns());
+	if (!all.fast)
+		all.reading.resident_bytes = all.mapped_bytes;
+	all.reading.size_bytes = regions_bytes();
+	meminfo_read(&all.reading.host_bytes, &all.reading.free_bytes);
+	all.local_bytes = run_demand_step(&all.demand, &all.reading, gvm_now_ns());
 	return all.local_bytes != was;
 }
 
@@ -128,17 +153,21 @@ static bool region_read(unsigned i)
 {
 	static char text[FSSTATS_TEXT];
 	struct run_share *s = &all.share[i];
-	uint64_t local, fetched, missed;
+	uint64_t local, misses;
 
 	if (fsstats_read(all.path[i], text))
 		return false;
 	s->resident_bytes = fsstats_get(text, "resident_bytes");
-	fetched = fsstats_get(text, "chunks_fetched");
-	s->hungry = fetched >= all.fetched[i] + HUNGRY;
-	all.fetched[i] = fetched;
-	missed = fsstats_misses(text);
-	all.misses += missed > all.missed[i] ? missed - all.missed[i] : 0;
-	all.missed[i] = missed;
+	misses = fsstats_misses(text);
+	if (!all.read[i] || misses < all.missed[i])
+		all.missed[i] = misses;
+	all.read[i] = true;
+	s->hungry = misses - all.missed[i] >= HUNGRY;
+	all.reading.misses += misses - all.missed[i];
+	all.missed[i] = misses;
+	all.reading.resident_bytes += s->resident_bytes;
+	all.reading.node_away |= fsstats_get(text, "nodes_away") != 0;
+	all.fast |= fsstats_get(text, "fast") != 0;
 	local = run_fast_budget_get(all.path[i]);
 	if (s->bytes && local != s->bytes) {
 		all.by_hand[i] = true;
@@ -154,8 +183,8 @@ static void region_drop(unsigned i)
 	all.count--;
 	all.path[i] = all.path[all.count];
 	all.share[i] = all.share[all.count];
-	all.fetched[i] = all.fetched[all.count];
 	all.missed[i] = all.missed[all.count];
+	all.read[i] = all.read[all.count];
 	all.by_hand[i] = all.by_hand[all.count];
 }
 
@@ -215,6 +244,8 @@ static void *balance(void *arg)
 		if (all.over)
 			return arg;
 		regions_find();
+		all.reading.resident_bytes = 0;
+		all.reading.node_away = all.fast = false;
 		for (unsigned i = all.count; i--;)
 			if (!region_read(i))
 				region_drop(i);

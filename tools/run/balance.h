@@ -24,6 +24,8 @@ int run_balance_add(const char *path, uint64_t bytes);
 int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes);
 /* The budget now. Any thread. */
 uint64_t run_balance_local(void);
+/* How many bytes of files the guest's group has: of mapped regions gvmfs does not know it. Any thread. */
+void run_balance_mapped(uint64_t bytes);
 /* Goes on in the background while `qemu` runs. A share that the user sets meanwhile (gvm region
  * local) is left as it is, and the others share what remains. */
 void run_balance_watch(pid_t qemu);

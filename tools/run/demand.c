@@ -17,17 +17,29 @@
 #define QUIET_NS    (10 * SECOND_NS) /* after it grew it does not shrink for so long */
 #define HOST_SPARE  16u		     /* this part of its memory is the host's own */
 
+uint64_t run_demand_keeps(uint64_t host_bytes)
+{
+	return host_bytes / HOST_SPARE;
+}
+
 /* What the host could still give; none: it is short of memory. */
 static uint64_t host_spare(const struct run_demand_reading *r)
 {
-	uint64_t keeps = r->host_bytes / HOST_SPARE;
+	uint64_t keeps = run_demand_keeps(r->host_bytes);
 
-	return !r->host_bytes ? UINT64_MAX : r->free_bytes > keeps ? r->free_bytes - keeps : 0;
+	return !r->host_bytes ? INT64_MAX : r->free_bytes > keeps ? r->free_bytes - keeps : 0;
 }
 
-static uint64_t within(const struct run_demand *d, uint64_t bytes)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	return bytes < d->min_bytes ? d->min_bytes : bytes > d->max_bytes ? d->max_bytes : bytes;
+	return a < b ? a : b;
+}
+
+static uint64_t within(const struct run_demand *d, const struct run_demand_reading *r, uint64_t bytes)
+{
+	bytes = least(bytes, least(d->max_bytes, r->size_bytes));
+	bytes = least(bytes, r->resident_bytes + host_spare(r));
+	return bytes > d->min_bytes ? bytes : d->min_bytes;
 }
 
 void run_demand_init(struct run_demand *d, uint64_t min_bytes, uint64_t max_bytes, const struct run_demand_reading *r,
@@ -36,19 +48,12 @@ void run_demand_init(struct run_demand *d, uint64_t min_bytes, uint64_t max_byte
 	assert(min_bytes && min_bytes <= max_bytes);
 	*d = (struct run_demand){.min_bytes = min_bytes, .max_bytes = max_bytes, .misses = r->misses, .seen_ns = now_ns,
 				 .grown_ns = now_ns};
-	d->bytes = within(d, host_spare(r));
-}
-
-static uint64_t grown(const struct run_demand *d, uint64_t spare)
-{
-	uint64_t more = d->bytes / GROW > GROW_MIN ? d->bytes / GROW : GROW_MIN;
-
-	return d->bytes + (more < spare ? more : spare);
+	d->bytes = within(d, r, max_bytes);
 }
 
 uint64_t run_demand_step(struct run_demand *d, const struct run_demand_reading *r, uint64_t now_ns)
 {
-	uint64_t passed_ns = now_ns - d->seen_ns, spare = host_spare(r);
+	uint64_t passed_ns = now_ns - d->seen_ns;
 	uint64_t missed = r->misses > d->misses ? r->misses - d->misses : 0;
 	double rate;
 
@@ -57,13 +62,18 @@ uint64_t run_demand_step(struct run_demand *d, const struct run_demand_reading *
 	rate = (double)missed * SECOND_NS / (double)passed_ns;
 	d->misses = r->misses;
 	d->seen_ns = now_ns;
-	if (!spare) {
+	if (r->node_away) {
+		d->grown_ns = now_ns; /* it will have to fetch what was not here */
+		return d->bytes;
+	}
+	if (!host_spare(r)) {
+		d->bytes = least(d->bytes, r->resident_bytes);
 		d->bytes -= d->bytes / SHRINK_FAST;
 	} else if (rate > MISSES_MANY) {
-		d->bytes = grown(d, spare);
+		d->bytes += d->bytes / GROW > GROW_MIN ? d->bytes / GROW : GROW_MIN;
 		d->grown_ns = now_ns;
 	} else if (rate < MISSES_FEW && now_ns - d->grown_ns >= QUIET_NS) {
 		d->bytes -= d->bytes / SHRINK;
 	}
-	return d->bytes = within(d, d->bytes);
+	return d->bytes = within(d, r, d->bytes);
 }

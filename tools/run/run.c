@@ -19,6 +19,7 @@
 #include "file.h"
 #include "gvm.h"
 #include "kernel.h"
+#include "limit.h"
 #include "memcg.h"
 #include "memnode/clock.h"
 #include "memnode/size.h"
@@ -61,7 +62,7 @@ static const char help_text[] =
 	"  --help         show this text\n";
 
 struct run {
-	uint64_t min_bytes, max_bytes; /* the budget's limits: the same, where it is a fixed one; max 0: all of the RAM */
+	uint64_t min_bytes, max_bytes; /* the budget's limits: the same, where it is a fixed one */
 	enum run_mode mode;
 	const char *mount, *name;
 	bool keep, take_over;
@@ -84,7 +85,7 @@ static int local_parse(struct run *r, const char *text)
 	if (strcmp(text, "auto"))
 		return size_parse_limits(text, &r->min_bytes, &r->max_bytes);
 	r->min_bytes = RUN_BUDGET_MIN;
-	r->max_bytes = 0;
+	r->max_bytes = INT64_MAX;
 	return 0;
 }
 
@@ -106,7 +107,7 @@ static int options_read(struct run *r, int argc, char **argv)
 		case 'l':
 			local_given = true;
 			if (local_parse(r, optarg)) {
-				say("--local %s: neither a size, nor two limits as 1G..8G, nor auto", optarg);
+				say("--local %s: neither a size, nor two limits, the smaller one first (1G..8G), nor auto", optarg);
 				return -1 - EXIT_USAGE;
 			}
 			break;
@@ -292,13 +293,21 @@ static uint64_t ram_bytes(const struct run *r)
 	return bytes;
 }
 
+/* Where it moves it is no more than all of the RAM. */
+static uint64_t max_bytes(const struct run *r)
+{
+	uint64_t ram = ram_bytes(r) > r->min_bytes ? ram_bytes(r) : r->min_bytes;
+
+	return r->min_bytes == r->max_bytes || r->max_bytes < ram ? r->max_bytes : ram;
+}
+
 /* "at most 1 GiB", or "1 GiB to 8 GiB, as it needs them,". */
 static const char *local_text(const struct run *r, char *text, size_t size)
 {
 	char min[SIZE_TEXT], max[SIZE_TEXT];
 
 	size_text(r->min_bytes, min);
-	size_text(r->max_bytes, max);
+	size_text(max_bytes(r), max);
 	if (r->min_bytes == r->max_bytes)
 		snprintf(text, size, "at most %s", max);
 	else
@@ -336,7 +345,7 @@ static int group_make(struct run *r)
 	memcg_forbid_swap(&r->cg);
 	memcg_wait_on_oom(&r->cg);
 	run_budget_init(&r->budget, run_balance_local(), gvm_now_ns());
-	rc = memcg_limit(&r->cg, r->budget.limit_bytes, r->max_bytes / 2 + RUN_BUDGET_START);
+	rc = memcg_limit(&r->cg, r->budget.limit_bytes, max_bytes(r) / 2 + RUN_BUDGET_START);
 	if (rc) {
 		say("%s cannot be limited: %s", r->cg.path, strerror(-rc));
 		memcg_remove(&r->cg);
@@ -372,17 +381,11 @@ static int qemu_run(struct run *r)
 	rc = memcg_remove(&r->cg);
 	if (rc)
 		say("%s cannot be removed: %s", r->cg.path, strerror(-rc));
+	if (run_limit_waits())
+		say("the kernel still takes pages of the guest back, and waits for a memory node: this ends when the node is "
+		    "back");
 	run_ending_begin(r->region, r->regions);
 	return status;
-}
-
-/* More than all of the RAM is of no use, and would take long to shrink. */
-static void limits_settle(struct run *r)
-{
-	uint64_t ram = ram_bytes(r) > r->min_bytes ? ram_bytes(r) : r->min_bytes;
-
-	if (r->min_bytes != r->max_bytes && (!r->max_bytes || r->max_bytes > ram))
-		r->max_bytes = ram;
 }
 
 static int fast_prepare(struct run *r)
@@ -409,7 +412,6 @@ static int fast_prepare(struct run *r)
 	for (unsigned i = 0; i < r->regions && !rc; i++)
 		if (!r->args.ram[i].kept || r->args.ram[i].shared)
 			rc = run_balance_add(r->region[i].path, r->region[i].bytes);
-	limits_settle(r);
 	if (!rc)
 		rc = run_balance_begin(r->dir, r->min_bytes, r->max_bytes);
 	if (rc && r->mode == RUN_MODE_UFFD) {

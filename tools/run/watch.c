@@ -10,6 +10,7 @@
 #include "watch.h"
 
 #include "balance.h"
+#include "limit.h"
 #include "memnode/clock.h"
 #include "say.h"
 
@@ -100,28 +101,37 @@ static void signals_take(struct watch *w, int fd)
 	}
 }
 
-static void budget_keep(struct watch *w, uint64_t *oom_kills)
+/* The kernel has the limit now, or does not take it. */
+static void limit_settle(struct watch *w, uint64_t limit, int rc)
 {
-	struct memcg_stat st;
-	uint64_t limit;
-	int rc = memcg_stat_read(w->cg, &st);
-
-	if (rc)
-		return;
-	*oom_kills = st.oom_kills;
-	run_figures_take(w->figures, &st, gvm_now_ns());
-	w->budget->local_bytes = run_balance_local();
-	limit = run_budget_step(w->budget, &st, gvm_now_ns());
-	if (!limit)
-		return;
-	rc = memcg_limit(w->cg, limit, w->budget->local_bytes / 2 + RUN_BUDGET_START);
-	run_figures_limit(w->figures, limit); /* one that cannot be kept reclaims all the same */
 	if (!rc)
 		run_budget_set(w->budget, limit);
 	else if (rc != -EBUSY && rc != -EINTR && !w->limit_said) {
 		say("the budget cannot be set: %s: %s", w->cg->path, strerror(-rc));
 		w->limit_said = true;
 	}
+}
+
+static void budget_keep(struct watch *w, uint64_t *oom_kills)
+{
+	struct memcg_stat st;
+	uint64_t limit;
+	int rc;
+
+	if (run_limit_ended(&limit, &rc))
+		limit_settle(w, limit, rc);
+	if (memcg_stat_read(w->cg, &st))
+		return;
+	*oom_kills = st.oom_kills;
+	run_figures_take(w->figures, &st, gvm_now_ns());
+	run_balance_mapped(st.file);
+	w->budget->local_bytes = run_balance_local();
+	limit = run_budget_step(w->budget, &st, gvm_now_ns());
+	if (!limit)
+		return;
+	run_figures_limit(w->figures, limit); /* one that cannot be kept reclaims all the same */
+	if (run_limit_set(w->cg, limit, w->budget->local_bytes / 2 + RUN_BUDGET_START, w->budget->limit_bytes, &rc))
+		limit_settle(w, limit, rc);
 }
 
 /* The guest was told to end: sees to it that it does. */
