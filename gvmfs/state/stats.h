@@ -34,6 +34,7 @@
 	F(punched_pages)     /* made zero by fallocate */                                          \
 	F(write_stalls)	     /* WRITEs that waited for room among the unacknowledged ones */       \
 	F(faults)	     /* of the fast path, by userfaultfd: */                               \
+	F(page_misses)	     /* of these, faults of pages that were not here */                    \
 	F(minor_faults)	     /* of chunks that were here, on their way out: second chances */      \
 	F(room_waits)	     /* faults that had to wait for room in the budget */                  \
 	F(zaps)		     /* groups of chunks dropped from a client's page tables */            \

@@ -25,6 +25,8 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 			client_trouble(r, error);
 		return;
 	}
+	if (k->fetch->asked & ~k->fetch->waited & 1u << page)
+		resident_count(r, page_misses, 1);
 	/* If the page was not asked for, its faulter is woken at the end of the fetch, and faults
 	 * again. */
 	k->fetch->waited |= 1u << page;
@@ -50,6 +52,7 @@ static void fault_serve(struct resident *r, uint64_t address)
 		fault_filling(r, c, page);
 		resident_ahead(r, c, page);
 	} else if (!(r->mark[c].filled >> page & 1)) {
+		resident_count(r, page_misses, 1);
 		resident_miss(r, c, page);
 		resident_ahead(r, c, page);
 	} else if (k->holes >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {

@@ -95,29 +95,32 @@ static double plan_run(struct touch *t, const uint32_t *plan, uint64_t *at, uint
 	return (double)(now - from) / (double)n;
 }
 
-/* Of the fast path, of which it is known: a fault that is no second chance is of a page that is not here. */
-static uint64_t misses_so_far(const struct touch *t)
+/* Faults of pages that were not here, as the fast path counts them; of local memory none. 0 or a negative errno. */
+static int misses_read(const struct touch *t, uint64_t *misses)
 {
 	static char text[FSSTATS_TEXT];
+	int rc = t->file ? fsstats_read_fd(t->fd, text) : 0;
 
-	if (!t->file || fsstats_read_fd(t->fd, text))
-		return 0;
-	return fsstats_get(text, "faults") - fsstats_get(text, "minor_faults");
+	*misses = t->file && !rc ? fsstats_get(text, "page_misses") : 0;
+	return rc;
 }
 
 /* First until it is known what stays here: once through all of it, and half the time on top. */
 static int program_run(struct touch *t, const uint32_t *plan)
 {
-	uint64_t at = 0, from, misses;
+	uint64_t at = 0, from, before, after;
+	int rc;
 
 	for (uint64_t a = 0; a < t->bytes; a += PAGE_BYTES)
 		t->answer->count += *(volatile uint8_t *)(t->map + a);
 	plan_run(t, plan, &at, t->ms * 500000ull);
 	from = at;
-	misses = misses_so_far(t);
+	rc = misses_read(t, &before);
 	t->answer->value = plan_run(t, plan, &at, t->ms * 1000000ull) / 1e3;
-	t->answer->other = 100.0 * (double)(misses_so_far(t) - misses) / (double)(at - from);
-	return 0;
+	if (!rc)
+		rc = misses_read(t, &after);
+	t->answer->other = rc ? 0 : 100.0 * (double)(after - before) / (double)(at - from);
+	return rc;
 }
 
 static int do_zipf(struct touch *t)
