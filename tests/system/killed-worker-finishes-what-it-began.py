@@ -49,13 +49,14 @@ def test(l):
     killer.start()
     end, number = time.monotonic() + SECONDS, 0
     try:
-        while time.monotonic() < end or len(kills) <= 3:
+        while time.monotonic() < end or (len(kills) <= 3 and killer.is_alive()):
             life_of_a_file(mount, number)
             number += 1
     finally:
         over.set()
         killer.join()
     l.log("%d files, %d kills", number, len(kills))
+    expect(len(kills) > 3, "it was killed %d times only", len(kills))
     expect(not os.listdir(mount.path), "left behind: %s", os.listdir(mount.path))
     mount.unmount()
     again = Mount(l, nodes)
