@@ -73,7 +73,7 @@ class Shell:
 
     def answer(self, seconds=HANG_SECONDS, status=0):
         """The output of the command begun last; another status than the expected one fails."""
-        seconds *= SLOWER * lab.PATIENCE
+        seconds = lab.patience(seconds * SLOWER)
         deadline = time.monotonic() + seconds
         mark = re.compile(rb"^done %d (\d+)\r?\n" % self.number, re.M)
         while True:

@@ -22,7 +22,7 @@ def call(l, *command):
     began = time.monotonic()
     process = l.start(os.path.basename(command[0]), *command)
     try:
-        process.popen.wait(HANGS * lab.PATIENCE)
+        process.popen.wait(lab.patience(HANGS))
     except subprocess.TimeoutExpired:
         raise lab.Failure("hangs: " + " ".join(command)) from None
     took = time.monotonic() - began

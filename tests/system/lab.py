@@ -49,6 +49,10 @@ LOG_TAIL = 60  # lines of each log shown when a test fails
 # What a test says of how long something may take is for a machine that has nothing else to do. It is there for what
 # hangs: on a busy one it takes so many times as long.
 PATIENCE = 3
+# Seconds after which Meson kills the test (meson.build; tools/check gives it some times as long). What is waited for is
+# given up at two thirds of them, so that the test itself tells what hangs, and clears up.
+LIMIT = float(os.environ.get("GVM_LIMIT", "inf")) * float(os.environ.get("GVM_LIMIT_TIMES", "1"))
+LAST_SECONDS = 10  # for what is waited for then: it may be well, and tell what is not
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -73,9 +77,15 @@ def skip(feature, reason):
     raise Skip("%s: %s" % (feature, reason))
 
 
+def patience(seconds):
+    """For how long to wait for what takes so many seconds at most on a machine that has nothing else to do."""
+    left = STARTED + LIMIT * 2 / 3 - time.monotonic()
+    return min(seconds * PATIENCE, max(left, LAST_SECONDS))
+
+
 def wait_for(what, condition, seconds=20.0, pause=0.05):
     """Polls until condition() gives something true, which is returned; fails after the deadline."""
-    seconds *= PATIENCE
+    seconds = patience(seconds)
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -122,7 +132,7 @@ class Process:
             os.kill(self.pid, number)
 
     def wait(self, seconds):
-        seconds *= PATIENCE
+        seconds = patience(seconds)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -247,7 +257,7 @@ class Lab:
             if not mount.end():
                 forced.append("mount " + mount.path)
         self._terminate(lambda process: True)
-        self._reap_until(lambda: not descendants(), 10 * PATIENCE)
+        self._reap_until(lambda: not descendants(), patience(10))
         for pid, name in descendants().items():
             forced.append("process %d (%s)" % (pid, name))
             try:

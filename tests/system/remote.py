@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from lab import HERE, PATIENCE, children, expect, program, wait_for  # first: it says where the others are
+from lab import HERE, children, expect, patience, program, wait_for  # first: it says where the others are
 import leftovers
 from sealing import key_file
 from counters import numbers  # noqa: F401 (also for the tests)
@@ -139,13 +139,13 @@ class Mount:
             return True
         done = None
         try:
-            done = subprocess.run(["umount", self.path], capture_output=True, timeout=10 * PATIENCE)
+            done = subprocess.run(["umount", self.path], capture_output=True, timeout=patience(10))
         except subprocess.TimeoutExpired:
             pass
         if done is None or done.returncode:
             gently = False
             leftovers.unmount_by_force(self.path)
-        deadline = time.monotonic() + 10 * PATIENCE
+        deadline = time.monotonic() + patience(10)
         while self.process.running() and time.monotonic() < deadline:
             time.sleep(0.02)
         return gently and not self.process.running()

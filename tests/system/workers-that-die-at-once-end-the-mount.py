@@ -44,7 +44,7 @@ def gives_up(l, node, name):
     node.stop()
     user.signal(signal.SIGUSR1)
     user.says("^written")
-    names, deadline = sockets(), time.monotonic() + 30 * lab.PATIENCE
+    names, deadline = sockets(), time.monotonic() + lab.patience(30)
     while "die too often" not in process.log():
         expect(time.monotonic() < deadline, "it never gives up:\n%s", process.log())
         for pid in children(process.pid):

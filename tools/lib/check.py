@@ -161,7 +161,7 @@ class Check:
                    "--timeout-multiplier", str(slower), *options]
         for suite in suites:
             command += ["--suite", suite]
-        subprocess.run(command, env={**self.env, "GVM_TEST": "1", **(env or {})},
+        subprocess.run(command, env={**self.env, "GVM_TEST": "1", "GVM_LIMIT_TIMES": str(slower), **(env or {})},
                        stdin=subprocess.DEVNULL)
         found = 0
         if os.path.exists(log):
