@@ -41,8 +41,14 @@ def strangers_take_little(l, zero, one):
     expect(more < STRANGERS * PAGES_MAX or kernel.chosen() == "debug", "%d strangers take %d pages", STRANGERS, more)
 
 
+def forget(nodes):
+    """A line that is about something earlier is not heard later."""
+    for node in nodes:
+        node.second.run("dmesg -c > /dev/null")
+
+
 def hears(nodes, words):
-    """The nodes' logs, which are read once, must come to have the words."""
+    """The nodes' logs, which are read once, must come to have the words, after forget()."""
     heard = []
 
     def look():
@@ -75,8 +81,8 @@ def on_path(cluster):
     one.run("nsenter -t $(pidof onpath) -n gvm dsm up --conf /tmp/cluster.conf --id 1 --key /tmp/key")
     one.run("gvm dsm join ram; share /dev/gvm/ram {id} 2 discard 0 %d" % PAGES_ATTACKED)
     for number, what in enumerate(ATTACKS):
-        zero.run("dmesg -c > /dev/null")
-        one.run("dmesg -c > /dev/null; echo %s > /tmp/onpath" % what)
+        forget(cluster.nodes)
+        one.run("echo %s > /tmp/onpath" % what)
         before = altered(zero) + altered(one)
         for writer, reader in ((one, zero), (zero, one)):
             writer.run("share /dev/gvm/ram {id} 2 fill 0 %d %d" % (PAGES_ATTACKED, number))
@@ -91,12 +97,13 @@ def on_path(cluster):
 def pair_keys(cluster):
     """A host that has the keys of node 2 is not taken for node 1."""
     zero, one = cluster.nodes
-    cluster.everywhere("gvm dsm down --force; dmesg -c > /dev/null; umask 077; echo the master key of this test > /tmp/master; "
+    cluster.everywhere("gvm dsm down --force; umask 077; echo the master key of this test > /tmp/master; "
                        "(cat /tmp/cluster.conf; echo 2 10.9.0.3:9999 cpu) > /tmp/three.conf; for i in 0 1 2; do "
                        "gvm dsm key --master /tmp/master --conf /tmp/three.conf --id $i > /tmp/keys$i || exit 1; done; "
                        "grep '^0 ' /tmp/keys2 > /tmp/forged")
     zero.run("gvm dsm up --conf /tmp/cluster.conf --id 0 --keys /tmp/keys0")
     for option, reason in (("--keys /tmp/forged", "has another key"), ("--key /tmp/key", "has one key for all nodes")):
+        forget(cluster.nodes)
         one.run("gvm dsm up --conf /tmp/cluster.conf --id 1 " + option)
         refused(zero, one, reason)
         one.run("gvm dsm down --force")
@@ -118,10 +125,12 @@ def test(l):
     expect("not loopback" in said, "up without a key says: %s", said)
     one.run("sed 's/10\\.9\\.0\\./127.0.0./' /tmp/cluster.conf > /tmp/own.conf; gvm dsm up --conf /tmp/own.conf --id 1")
     for roles, key, reason in REFUSED:
-        one.run("gvm dsm down && dmesg -c > /dev/null")
+        one.run("gvm dsm down")
+        forget(cluster.nodes)
         cluster.up(one, roles, key)
         refused(zero, one, reason)
     one.run("gvm dsm down --force && rmmod giantvm_kvm && insmod /lib/giantvm_kvm.ko lease_ms=%d" % (2 * LEASE_MS))
+    forget(cluster.nodes)
     cluster.up(one, "bb", KEY)
     refused(zero, one, "another lease_ms")
 
@@ -131,7 +140,8 @@ def test(l):
                    status=1)
     expect("a node already" in said, "up again with another key says: %s", said)
     one.run("gvm dsm join ram")
-    one.run("dmesg -c > /dev/null; share /dev/gvm/ram {id} 2 get 70")
+    forget([one])
+    one.run("share /dev/gvm/ram {id} 2 get 70")
     hears([one], "clock was set back")
     cluster.join("new", 64)
     cluster.everywhere("share /dev/gvm/new {id} 2 count 50")
