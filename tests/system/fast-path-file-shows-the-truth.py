@@ -47,7 +47,7 @@ def test(l):
     client = Mapper(l, region)
     client.do("fill", 0, SIZE, 1)
     # What evicts looks balanced, too, while it gets no CPU.
-    before, after = lab.best(lambda: read_between(l, mount, region), lambda found: found[0] == found[1])
+    before, after = lab.in_its_time(lambda: read_between(l, mount, region), lambda found: found[0] == found[1])
     expect(before == after, "reading changed %s: %s, then %s", COUNTED, before, after)
     client.do("fill", 0, 4 * MIB, 2)
     l.check(region, 0, 4 * MIB, 2)

@@ -9,6 +9,7 @@ detaches is still found, by its pid, and ended.
 """
 
 import ctypes
+import glob
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -52,6 +54,7 @@ PATIENCE = 3
 # Seconds after which Meson kills the test (meson.build; tools/check gives it some times as long). What is waited for is
 # given up at two thirds of them, so that the test itself tells what hangs, and clears up.
 LIMIT = float(os.environ.get("GVM_LIMIT", "inf")) * float(os.environ.get("GVM_LIMIT_TIMES", "1"))
+STARVED_S, LOOK_S = 0.15, 0.5  # see Starved
 LAST_SECONDS = 10  # for what is waited for then: it may be well, and tell what is not
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -103,6 +106,62 @@ def best(measure, good, times=5):
         found = measure()
         if good(found):
             break
+    return found
+
+
+class Starved:
+    """Whether this test had too little of the machine while the context was entered: in one of its looks a thread of its
+    processes had waited for a processor for STARVED_S since the look before, or the look was so much too late, as where
+    the whole machine stands still."""
+
+    def __enter__(self):
+        self.longest, self.over = 0, threading.Event()
+        self.waited = self._waited()
+        self.looker = threading.Thread(target=self._look)
+        self.looker.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.looker.join()
+
+    def __bool__(self):
+        return self.longest > STARVED_S
+
+    def _look(self):
+        over = False
+        while not over:
+            began = time.monotonic()
+            over = self.over.wait(LOOK_S)
+            late = time.monotonic() - began - LOOK_S
+            waited = self._waited()
+            self.longest = max(self.longest, late, *(seconds - self.waited.get(thread, 0)
+                                                     for thread, seconds in waited.items()))
+            self.waited = waited
+
+    @staticmethod
+    def _waited():
+        """For how long each thread has waited, of those that the kernel tells of."""
+        found = {}
+        for pid in [os.getpid(), *descendants()]:
+            for path in glob.glob("/proc/%d/task/*/schedstat" % pid):
+                try:
+                    with open(path) as f:
+                        found[path] = int(f.read().split()[1]) / 1e9
+                except (OSError, IndexError):
+                    pass  # it has ended
+        return found
+
+
+def in_its_time(measure, good, times=5):
+    """What is measured, once: again, until it is good or was too often, only where the test was starved meanwhile. So
+    what goes wrong now and then is not tried until it goes well."""
+    for _ in range(times):
+        with Starved() as starved:
+            found = measure()
+        if good(found) or not starved:
+            break
+        print("once more: something waited %.2f s for a processor" % starved.longest, flush=True)
     return found
 
 

@@ -3,6 +3,7 @@
 """A moment in which the worker gets no descriptor or no memory is over when it is over: calls may fail
 then, the mount and its worker stay, and afterwards every call works again."""
 
+import itertools
 import os
 import resource
 import subprocess
@@ -14,6 +15,7 @@ from remote import Mount, Node
 
 MIB = 1 << 20
 MANY = 50
+SOON_SECONDS = 2  # nothing is waited for then
 
 
 def make(mount, node, name):
@@ -34,19 +36,32 @@ def make(mount, node, name):
     return failed
 
 
-def moment(l, mount, node, limit, value):
+def is_over(mount, name):
+    return subprocess.run(["mkdir", mount.file(name)], capture_output=True).returncode == 0
+
+
+def moment_seconds(l, mount, node, limit, value, turn):
+    """How long it is not over yet when there is enough again."""
     worker = mount.worker()
     old = resource.prlimit(worker, limit)
     resource.prlimit(worker, limit, (value, old[1]))
-    failed = make(mount, node, "during-%d-%d" % (limit, value))
+    failed = make(mount, node, "during-%d-%d-%d" % (limit, value, turn))
     subprocess.run(["df", mount.path], capture_output=True, timeout=30)
     resource.prlimit(worker, limit, old)
-    l.log("limit %d at %d: %d of %d calls failed", limit, value, failed, MANY)
-    lab.wait_for("the moment to be over", lambda: subprocess.run(
-        ["mkdir", mount.file("probe-%d-%d" % (limit, value))], capture_output=True).returncode == 0)
+    began = time.monotonic()
+    lab.wait_for("the moment to be over", lambda: is_over(mount, "probe-%d-%d-%d" % (limit, value, turn)))
+    took = time.monotonic() - began
+    l.log("limit %d at %d: %d of %d calls failed, and one %.2f s later did not", limit, value, failed, MANY, took)
     for n in range(MANY):
-        os.mkdir(mount.file("folder-%d/after-%d-%d" % (n, limit, value)))
+        os.mkdir(mount.file("folder-%d/after-%d-%d-%d" % (n, limit, value, turn)))
     expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())
+    return took
+
+
+def moment(*arguments):
+    turns = itertools.count()
+    took = lab.in_its_time(lambda: moment_seconds(*arguments, next(turns)), lambda took: took < SOON_SECONDS)
+    expect(took < SOON_SECONDS, "the moment was over after %.1f s only", took)
 
 
 def test(l):
