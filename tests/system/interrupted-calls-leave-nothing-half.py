@@ -5,6 +5,7 @@ leave nothing half: a name is there or not, in one place, and can be made and re
 one that was asked for; the rest of the content is untouched. Another mount sees the same. The process that looks at
 callers is not the worker: if it is held up, callers are released later, and nothing else waits."""
 
+import itertools
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ HITS = 15  # calls that a signal met, at the least: the others were faster
 SIZES = [1 * MIB, 3 * MIB, 6 * MIB]
 KEPT = 256 << 10  # below every size
 ENDS = 30  # seconds for what hangs
+BEGUN = 0.3  # seconds after which a call waits for a node that is away
 
 
 def calls(mount, turn):
@@ -36,6 +38,10 @@ def calls(mount, turn):
             [sys.executable, "-c", "import os, sys; f = os.open(sys.argv[1], os.O_RDWR); os.fsync(f)",
              mount.file("sized")],
             ["ls", "-l", mount.path], ["df", mount.path]]
+
+
+def is_changeable(mount):
+    return subprocess.run(["touch", mount.file("name-0")], capture_output=True, timeout=30).returncode == 0
 
 
 coming_back = threading.Lock()  # of a node that is away
@@ -65,6 +71,46 @@ def interrupt(l, turn, command, number):
     return 1
 
 
+def seconds_away(mount, node, command, number=None):
+    """How long a call goes on beside a node that is away; from the signal on, if there is one."""
+    node.stop()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    began = time.monotonic()
+    if number is not None:
+        time.sleep(BEGUN)
+        began = time.monotonic()
+        process.send_signal(number)
+    try:
+        process.wait(ENDS)
+        return time.monotonic() - began
+    except subprocess.TimeoutExpired:
+        return ENDS
+    finally:
+        node.go_on()
+        process.wait()
+        wait_for("names can be changed", lambda: is_changeable(mount))
+
+
+def signals_end_calls(l, mount, node):
+    """Calls about names and sizes end by themselves, too, after seconds: it is the signal that ends them."""
+    turns = itertools.count()
+
+    def seconds(kind, number):
+        def call():
+            turn, size = next(turns), os.stat(mount.file("sized")).st_size
+            return {"name": ["mkdir", mount.file("away-%d" % turn)],
+                    "size": ["truncate", "-s", str(SIZES[SIZES.index(size) - 1]), mount.file("sized")],
+                    "mode": ["chmod", "6%d1" % (turn % 8), mount.file("sized")]}[kind]
+        alone, ended = (seconds_away(mount, node, call(), by) for by in (None, number))
+        l.log("a call that changes a %s: %.2f s, and %.2f s after signal %d", kind, alone, ended, number)
+        return alone, ended
+    for kind, number in ("name", signal.SIGINT), ("size", signal.SIGKILL), ("mode", signal.SIGTERM):
+        alone, ended = lab.in_its_time(lambda kind=kind, number=number: seconds(kind, number),
+                                       lambda took: took[0] > 4 * BEGUN and took[1] < took[0] / 4)
+        expect(alone > 4 * BEGUN, "a call that changes a %s does not wait for a node that is away", kind)
+        expect(ended < alone / 4, "signal %d does not end a call that changes a %s", number, kind)
+
+
 def is_whole(l, mount):
     names = os.listdir(mount.path)
     expect(not [name for name in names if "~" in name], "two of one name: %s", names)
@@ -92,7 +138,7 @@ def is_whole_now(l, mount):
     try:
         is_whole(l, mount)
         return True
-    except OSError as why:
+    except (FileExistsError, FileNotFoundError) as why:
         l.log("once more, since: %s", why)
         return False
 
@@ -158,11 +204,9 @@ def test(l):
         flapping.join()
     expect(mount.worker() == worker, "the worker was replaced:\n%s", mount.log())
 
-    def settled():
-        return subprocess.run(["touch", mount.file("name-0")], capture_output=True,
-                              timeout=30).returncode == 0
-    wait_for("names can be changed", settled, 30, 0.3)
-    expect(lab.best(lambda: is_whole_now(l, mount), bool), "what goes on without its caller does not end")
+    wait_for("names can be changed", lambda: is_changeable(mount), 30, 0.3)
+    signals_end_calls(l, mount, far)
+    expect(lab.in_its_time(lambda: is_whole_now(l, mount), bool), "what goes on without its caller does not end")
     names = sorted(os.listdir(mount.path))
     other = Mount(l, [near, far], name="other")
     expect(sorted(os.listdir(other.path)) == names, "another mount shows %s, not %s",
