@@ -52,6 +52,7 @@
  *	synced-when-sent  an fsync does not wait for what is being sent
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
  *	sync-seals-once  and so it does with what cannot be sent when it comes, or has no slot yet
+ *	cut-early	what is to be cut off is dropped before the nodes have cut it off
  *	spill-unread	a page is read as it was before its write was spilled
  *	spill-revives	a GET under way brings into the cache what a spilled write has replaced
  *	spill-passed	a chunk gets a slot, and what is spilled of it stays

@@ -238,27 +238,35 @@ static void create_end(struct job *job)
 	region_end(rj);
 }
 
+void region_sized(struct worker *w, struct inode *inode, uint64_t size_bytes)
+{
+	struct record *rec = &inode->disk->rec;
+
+	journal_publish64(&rec->version, rec->version + 1);
+	atomic_thread_fence(memory_order_release);
+	if (record_chunks(size_bytes) < record_chunks(rec->size_bytes))
+		journal_index_clear(w->journal, inode->nr, record_chunks(size_bytes));
+	w->region_events->forget(w, inode);
+	journal_publish64(&rec->size_bytes, size_bytes);
+	replicas_resized(inode);
+}
+
 static void resize_end(struct job *job)
 {
 	struct region_job *rj = (struct region_job *)job;
-	struct record *rec = &rj->inode->disk->rec;
 
-	if (!job->result) {
-		journal_publish64(&rec->version, rec->version + 1);
-		atomic_thread_fence(memory_order_release);
-		if (rj->discard_version) {
-			journal_publish64(&rj->inode->disk->cut_version, rj->discard_version);
-			journal_index_clear(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
-		}
-		rj->w->region_events->forget(rj->w, rj->inode);
-		journal_publish64(&rec->size_bytes, rj->size_bytes);
-		replicas_resized(rj->inode);
-	}
+	if (!job->result && rj->size_bytes > rj->inode->disk->rec.size_bytes)
+		region_sized(rj->w, rj->inode, rj->size_bytes);
 	region_end(rj);
 }
 
+void region_reach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_reach, plain_end, inode->disk->rec.size_bytes);
+}
+
 /* After a shrink, the chunks behind the new end are zeros on all nodes, and later writes there take versions above
- * cut_version, whatever the index has. So their entries are freed here, where no fault waits, and resize_end() finds
+ * cut_version, whatever the index has. So their entries are freed here, where no fault waits, and region_sized() finds
  * few left. */
 static void resize_work(struct job *job, struct pool *pool)
 {

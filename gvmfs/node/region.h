@@ -41,9 +41,14 @@ void region_take(struct worker *w, struct inode *inode, bool force, region_done_
 void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Changes the size, and what the nodes reserve. A region that has no nodes yet is created on them and attached; any
  * other has to be attached. -ENOSPC: the nodes cannot promise the room. Updates the
- * record, but does not save it (names_save.h). */
+ * record, but does not save it (names_save.h). A smaller size is the nodes' only, on success: then the caller makes zero
+ * what is left behind the end, and calls region_sized(). */
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg);
+/* The region has the new size from now on, also for a successor. */
+void region_sized(struct worker *w, struct inode *inode, uint64_t size_bytes);
+/* Whether all of its nodes are there: 0, or the error with which making it smaller would fail (logged). */
+void region_reach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Deletes it on the nodes: 0; or -EAGAIN: a node that does not answer keeps its part (logged). */
 void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short

@@ -597,23 +597,38 @@ static int region_discard(struct region_job *rj, struct pool *pool)
 	return r;
 }
 
+/* 0: all nodes that have slots are there. */
+static int nodes_are_there(struct region_job *rj, struct pool *pool)
+{
+	uint64_t epoch;
+	bool alive;
+	int r = region_query(rj, pool, &epoch, &alive);
+
+	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		if (record_node_is_used(&rj->rec, i) && rj->away[i])
+			r = -EHOSTDOWN;
+	if (r == -EHOSTDOWN)
+		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");
+	return r;
+}
+
+void region_job_reach(struct job *job, struct pool *pool)
+{
+	job->result = nodes_are_there((struct region_job *)job, pool);
+}
+
 void region_job_resize(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t before = record_chunks(rj->rec.size_bytes), after = record_chunks(rj->size_bytes);
-	bool alive, done[RECORD_NODES_MAX] = { false };
-	uint64_t epoch;
+	bool done[RECORD_NODES_MAX] = { false };
 	int r = 0;
 
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
-		r = region_query(rj, pool, &epoch, &alive);
-	for (unsigned i = 0; !r && i < rj->rec.node_count; i++)
+		r = nodes_are_there(rj, pool);
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		if (!record_node_is_used(&rj->rec, i))
 			rj->away[i] = true; /* it is only to be rid of what it has */
-		else if (rj->away[i])
-			r = -EHOSTDOWN;
-	if (r == -EHOSTDOWN)
-		log_error(rj->rec.name, "its size cannot be changed while one of its nodes is away");
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
 	if (!r)

@@ -24,11 +24,10 @@
 static const char *cells_check(unsigned inode)
 {
 	const struct region *reg = &world.region[inode];
-	uint32_t cut = region_cut(inode);
 
 	if (!world.disk[inode].epoch || region_is_lost(inode))
 		return NULL;
-	for (uint32_t i = 0; i < cut; i++) {
+	for (uint32_t i = 0; i < W_CELLS; i++) {
 		const struct cell *c = &reg->cell[i];
 		uint32_t value = cell_reads(inode, i);
 
@@ -55,7 +54,7 @@ static const char *seals_check(unsigned inode)
 	for (unsigned c = 0; c < W_CHUNKS; c++) {
 		uint32_t pages = slots_pages(&s->slots, &world.inode[inode], c);
 
-		if (c * CHUNK_CELLS >= region_cut(inode) || slots_sealed(&s->slots, &world.inode[inode], c) ||
+		if (slots_sealed(&s->slots, &world.inode[inode], c) ||
 		    !reg->index[c] || reg->index[c] & GVM_VERSION_ZERO)
 			continue;
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
@@ -78,7 +77,7 @@ static const char *entry_check(const struct cache_entry *e)
 	const struct region *reg = &world.region[nr];
 	uint32_t pages = e->valid & ~slots_pages(&world.store.slots, e->inode, e->chunk);
 
-	if (!world.disk[nr].epoch || region_is_lost(nr) || e->chunk * CHUNK_CELLS >= region_cut(nr))
+	if (!world.disk[nr].epoch || region_is_lost(nr))
 		return NULL;
 	for (uint32_t i = 0; i < CHUNK_CELLS; i++) {
 		const struct cell *c = &reg->cell[e->chunk * CHUNK_CELLS + i];
@@ -249,7 +248,7 @@ static const char *waits_check(void)
 	for (unsigned i = 0; i < W_SYNCS && !wrong; i++) {
 		const struct syncing *o = &world.syncing[i];
 
-		if (o->call.used && o->call.begun)
+		if (o->call.used && o->call.begun && !o->cutting)
 			wrong = sync_check(o);
 	}
 	return wrong;
@@ -283,7 +282,7 @@ static bool any(enum event_kind kind, unsigned count, uint32_t b)
 	return false;
 }
 
-#define STEPS 12u
+#define STEPS 13u
 #define ENOUGH 60000u
 
 static bool step(unsigned which)
@@ -301,6 +300,7 @@ static bool step(unsigned which)
 	case 9: return any(E_BEGIN, W_WRITES, 1);
 	case 10: return any(E_BEGIN, W_SYNCS, 2);
 	case 11: return any(E_LOST, W_LATE, 0);
+	case 12: return any(E_CUTS, W_SYNCS, 0);
 	}
 	return false;
 }

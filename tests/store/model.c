@@ -36,6 +36,7 @@ static const struct model_case {
 	{ { "spilled-fsyncs", "a WRITE, an fsync", false }, { .writes = 1, .syncs = 1 }, true },
 	{ { "spilled-holes", "a hole, an fsync", false }, { .zeros = 1, .syncs = 1 }, true },
 	{ { "spilled-cuts", "a cut, a READ", false }, { .reads = 1, .cuts = 1 }, true },
+	{ { "spilled-cuts-fail", "a cut, 2 refusals", false }, { .cuts = 1, .refusals = 2 }, true },
 	{ { "spilled-refusals", "an fsync, 2 refusals", false }, { .syncs = 1, .refusals = 2 }, true },
 	{ { "spilled-cancels", "a WRITE, its caller killed", false }, { .writes = 1, .cancels = 1 }, true },
 	{ { "spilled-deaths", "an fsync, a worker's death", false }, { .syncs = 1, .kills = 1 }, true },
@@ -57,6 +58,7 @@ static const struct model_case {
 	  { .reads = 1, .writes = 1, .zeros = 1 }, false },
 	{ { "fsyncs", "2 WRITEs, an fsync", false }, { .writes = 2, .syncs = 1 }, true },
 	{ { "cuts", "a WRITE, a cut, a READ", false }, { .reads = 1, .writes = 1, .cuts = 1 }, true },
+	{ { "cuts-fail", "a WRITE, a cut, a refusal", false }, { .writes = 1, .cuts = 1, .refusals = 1 }, true },
 	{ { "refusals", "a WRITE, a READ, 2 refusals", false }, { .reads = 1, .writes = 1, .refusals = 2 }, true },
 	{ { "deaths", "a WRITE, a worker's death", false }, { .writes = 1, .kills = 1 }, true },
 	{ { "death-beside-a-read", "2 READs, a worker's death", false }, { .reads = 2, .kills = 1 }, true },
@@ -78,6 +80,8 @@ static const struct model_case {
 	  { .reads = 1, .writes = 1, .kills = 1, .refusals = 1, .sealed = 1 }, true },
 	{ { "long-holes", "a WRITE, a hole, a READ", true }, { .reads = 1, .writes = 1, .zeros = 1 }, true },
 	{ { "long-fsyncs", "2 WRITEs, 2 fsyncs", true }, { .writes = 2, .syncs = 2 }, true },
+	{ { "long-cuts", "a WRITE, a cut, a READ, a refusal, a death", true },
+	  { .reads = 1, .writes = 1, .cuts = 1, .refusals = 1, .kills = 1 }, true },
 	{ { "long-watch", "2 READs, another host's store", true },
 	  { .reads = 2, .others = 1, .stores = 1, .detaches = 1 }, true },
 	{ { "long-lost", "2 WRITEs, a death after which they do not come again", true },
@@ -402,7 +406,7 @@ static void put_writes(void)
 	for (unsigned i = 0; i < W_SYNCS; i++) {
 		const struct syncing *o = &world.syncing[i];
 
-		put(o->call.used ? o->cut_plus_1 : ~0ull);
+		put(o->call.used ? o->cut_plus_1 << 1 | o->cutting : ~0ull);
 		if (!o->call.used)
 			continue;
 		put_call(&o->call);
@@ -449,6 +453,7 @@ static uint8_t *limit_of(const struct event *e)
 	case E_CUT: return &left.cuts;
 	case E_CANCEL: return &left.cancels;
 	case E_NEVER: return &left.nevers;
+	case E_CUTS:
 	case E_SERVE:
 	case E_BASE:
 	case E_APPLY: return e->b ? &left.refusals : NULL;
@@ -495,6 +500,8 @@ static void requests_make(void)
 		may(E_SYNC, i, 0);
 		may(E_CUT, i, 0);
 		may(E_CUT, i, 1);
+		may(E_CUTS, i, 0);
+		may(E_CUTS, i, ETIMEDOUT);
 	}
 	for (unsigned what = 0; what < 3; what++)
 		for (unsigned i = 0; i < (what == 0 ? W_READS : what == 1 ? W_WRITES : W_SYNCS); i++) {

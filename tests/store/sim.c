@@ -16,7 +16,7 @@
 
 /* How often each kind of event is tried, of so many. */
 static const uint16_t often[EVENTS] = {
-	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 2, [E_BEGIN] = 40, [E_NEVER] = 2,
+	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 2, [E_CUTS] = 20, [E_BEGIN] = 40, [E_NEVER] = 2,
 	[E_CANCEL] = 3, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60, [E_RESEND] = 3, [E_START] = 50,
 	[E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 40, [E_LATE] = 2, [E_LOST] = 2, [E_NODE] = 1, [E_FAIL] = 1,
 	[E_TICK] = 20, [E_KILL] = 1, [E_CLOSE] = 3, [E_ATTACH] = 4, [E_DETACH] = 4, [E_OTHER] = 4,
@@ -128,6 +128,10 @@ static struct event choose(void)
 	case E_CUT:
 		e.a = pick(W_SYNCS);
 		e.b = some_inode() << 28 | pick(W_CHUNKS);
+		break;
+	case E_CUTS:
+		e.a = pick(W_SYNCS);
+		e.b = pick(4) ? 0 : pick(2) ? EIO : ETIMEDOUT;
 		break;
 	case E_BEGIN:
 	case E_NEVER:

@@ -2,6 +2,8 @@
 /* world.c - see world.h: what can happen, and the life of a worker. */
 #include "world.h"
 
+#include "base/mutant.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +115,8 @@ bool region_is_lost(unsigned inode)
 	return world.disk[inode].epoch && (world.disk[inode].failed || world.region[inode].fenced);
 }
 
-uint32_t region_cut(unsigned inode)
+/* Its first cell that is to be cut off: the kernel lets no WRITE by meanwhile. */
+static uint32_t region_cut(unsigned inode)
 {
 	const struct region *reg = &world.region[inode];
 
@@ -121,11 +124,11 @@ uint32_t region_cut(unsigned inode)
 }
 
 /* What is here, or on the nodes, is what it is from now on. */
-static void region_settle(unsigned nr, uint32_t first)
+static void region_settle(unsigned nr)
 {
 	struct region *reg = &world.region[nr];
 
-	for (uint32_t i = first; i < W_CELLS; i++) {
+	for (uint32_t i = 0; i < W_CELLS; i++) {
 		uint32_t c = i / CHUNK_CELLS, at = i % CHUNK_CELLS;
 
 		reg->cell[i].uncertain = reg->cell[i].both = false;
@@ -163,7 +166,7 @@ static bool call_may_fail(const struct call *c)
 static void read_check(const struct reading *o, const struct iovec *iov, int count)
 {
 	const struct region *reg = &world.region[o->call.inode];
-	uint32_t at = o->first, cut = region_cut(o->call.inode), value;
+	uint32_t at = o->first, value;
 
 	for (int i = 0; i < count; i++)
 		for (size_t b = 0; b < iov[i].iov_len; b += CELL_BYTES, at++) {
@@ -172,7 +175,7 @@ static void read_check(const struct reading *o, const struct iovec *iov, int cou
 				return;
 			}
 			memcpy(&value, (const uint8_t *)iov[i].iov_base + b, CELL_BYTES);
-			if (region_is_lost(o->call.inode) || at >= cut ||
+			if (region_is_lost(o->call.inode) ||
 			    cell_was(&reg->cell[at], o->gen[at - o->first], value))
 				continue;
 			if (world_trace)
@@ -240,9 +243,8 @@ static void write_ended(struct store *s, struct store_write *w, int error)
 static void sync_check(const struct syncing *o)
 {
 	const struct region *reg = &world.region[o->call.inode];
-	uint32_t cut = region_cut(o->call.inode);
 
-	for (uint32_t i = 0; i < cut && !region_is_lost(o->call.inode); i++) {
+	for (uint32_t i = 0; i < W_CELLS && !region_is_lost(o->call.inode); i++) {
 		uint64_t entry = reg->index[i / CHUNK_CELLS];
 		uint32_t has = reg->node[i / CHUNK_CELLS].content[i % CHUNK_CELLS];
 
@@ -253,45 +255,21 @@ static void sync_check(const struct syncing *o)
 	}
 }
 
-static void cut_ended(struct syncing *o, int error)
-{
-	unsigned nr = o->call.inode;
-	struct region *reg = &world.region[nr];
-	uint32_t first = o->cut_plus_1 - 1;
-
-	if (!error && !region_is_lost(nr)) { /* the nodes refuse it otherwise */
-		uint64_t version = gvm_version(world.disk[nr].epoch, 1);
-
-		for (uint32_t c = first; c < W_CHUNKS; c++)
-			if ((reg->index[c] & GVM_VERSION_MASK) >= version)
-				version = (reg->index[c] & GVM_VERSION_MASK) + 1;
-		for (uint32_t c = first; c < W_CHUNKS; c++) {
-			if (reg->node[c].version > version)
-				world_wrong("what is cut off is still being written");
-			reg->node[c].version = version;
-			memset(reg->node[c].content, 0, sizeof(reg->node[c].content));
-			for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-				reg->node[c].seal[p] = SEAL_ZERO;
-			memset(&reg->known[c], 0, sizeof(reg->known[c]));
-			reg->ours[c] = 0;
-			reg->index[c] = version | GVM_VERSION_ZERO;
-		}
-		store_forget(&world.store, &world.inode[nr]);
-	}
-	reg->cut_plus_1 = 0;
-	region_settle(nr, first * CHUNK_CELLS);
-}
-
+/* What was written to it is sent, or it fails: it is as it was. */
 static void sync_ended(struct store *s, struct store_sync *sync, int error)
 {
 	struct syncing *o = (struct syncing *)sync;
 
 	(void)s;
-	call_ended(&o->call, error);
 	if (!error)
 		sync_check(o);
+	if (o->cut_plus_1 && !error) {
+		o->cutting = true;
+		return;
+	}
+	call_ended(&o->call, error);
 	if (o->cut_plus_1)
-		cut_ended(o, error);
+		world.region[o->call.inode].cut_plus_1 = 0;
 	world_call();
 }
 
@@ -324,7 +302,8 @@ static void sync_begin(struct syncing *o)
 	o->call.deadline_ns = world_env.deadline(&world.store);
 	o->s.done = sync_ended;
 	o->s.deadline_ns = o->call.deadline_ns;
-	if (o->cut_plus_1)
+	o->cutting = false;
+	if (o->cut_plus_1 && mutant("cut-early"))
 		store_drop(&world.store, inode, o->cut_plus_1 - 1);
 	store_sync(&world.store, &o->s, inode);
 }
@@ -580,12 +559,52 @@ static bool cut_new(const struct event *e)
 	if (reg->cut_plus_1 || write_overlapping(NULL, inode, 0, W_CELLS) || !call_new(&o->call, inode))
 		return false;
 	o->cut_plus_1 = reg->cut_plus_1 = first + 1;
-	for (uint32_t i = 0; i < W_CELLS; i++) {
-		if (i >= first * CHUNK_CELLS)
-			cell_blur(&reg->cell[i]);
+	for (uint32_t i = 0; i < W_CELLS; i++)
 		o->gen[i] = reg->cell[i].gen;
-	}
 	sync_begin(o);
+	return true;
+}
+
+/* On the nodes and in the index: as node/region.c does it. */
+static void region_cut_off(unsigned nr, uint32_t first)
+{
+	struct region *reg = &world.region[nr];
+	uint64_t version = gvm_version(world.disk[nr].epoch, 1);
+
+	for (uint32_t c = first; c < W_CHUNKS; c++)
+		if ((reg->index[c] & GVM_VERSION_MASK) >= version)
+			version = (reg->index[c] & GVM_VERSION_MASK) + 1;
+	for (uint32_t c = first; c < W_CHUNKS; c++) {
+		if (reg->node[c].version > version)
+			world_wrong("what is cut off is still being written");
+		reg->node[c].version = version;
+		memset(reg->node[c].content, 0, sizeof(reg->node[c].content));
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			reg->node[c].seal[p] = SEAL_ZERO;
+		memset(&reg->known[c], 0, sizeof(reg->known[c]));
+		reg->ours[c] = 0;
+		reg->index[c] = version | GVM_VERSION_ZERO;
+		for (uint32_t i = 0; i < CHUNK_CELLS; i++)
+			cell_changed(&reg->cell[c * CHUNK_CELLS + i], 0);
+	}
+}
+
+static bool cuts(const struct event *e)
+{
+	struct syncing *o = &world.syncing[e->a];
+	unsigned nr = o->call.inode;
+	int error = region_is_lost(nr) ? EIO : (int)e->b;
+
+	if (!o->call.used || !o->call.begun || !o->cutting || (!error && region_is_cut_off(nr)))
+		return false;
+	world.region[nr].refusals += error != 0;
+	call_ended(&o->call, -error);
+	world.region[nr].cut_plus_1 = 0;
+	if (error)
+		return true;
+	region_cut_off(nr, o->cut_plus_1 - 1);
+	store_drop(&world.store, &world.inode[nr], o->cut_plus_1 - 1);
+	store_forget(&world.store, &world.inode[nr]);
 	return true;
 }
 
@@ -600,10 +619,8 @@ static bool again(const struct event *e)
 		return true;
 	}
 	c->used = false;
-	if (e->b == 2 && world.syncing[e->a].cut_plus_1) {
+	if (e->b == 2 && world.syncing[e->a].cut_plus_1)
 		world.region[c->inode].cut_plus_1 = 0;
-		region_settle(c->inode, (world.syncing[e->a].cut_plus_1 - 1) * CHUNK_CELLS);
-	}
 	return true;
 }
 
@@ -882,7 +899,7 @@ static bool detach(const struct event *e)
 	reg->fenced = false;
 	if (lost) {
 		lates_forget(e->a);
-		region_settle(e->a, 0);
+		region_settle(e->a);
 	}
 	return true;
 }
@@ -938,6 +955,7 @@ static bool event_do(const struct event *e)
 	case E_ZERO: return write_new(e);
 	case E_SYNC: return sync_new(e);
 	case E_CUT: return cut_new(e);
+	case E_CUTS: return cuts(e);
 	case E_BEGIN:
 	case E_NEVER: return again(e);
 	case E_CANCEL: return cancel(e);
@@ -999,7 +1017,7 @@ bool world_event(const struct event *e)
 }
 
 static const char *const names[EVENTS] = {
-	[E_READ] = "read", [E_WRITE] = "write", [E_ZERO] = "zero", [E_SYNC] = "sync", [E_CUT] = "cut",
+	[E_READ] = "read", [E_WRITE] = "write", [E_ZERO] = "zero", [E_SYNC] = "sync", [E_CUT] = "cut", [E_CUTS] = "cuts",
 	[E_BEGIN] = "begin", [E_NEVER] = "never", [E_CANCEL] = "cancel", [E_SERVE] = "serve",
 	[E_PIECE] = "piece", [E_END] = "end", [E_RESEND] = "resend", [E_START] = "start",
 	[E_BASE] = "base", [E_APPLY] = "apply", [E_ACK] = "ack", [E_COLLECT] = "collect",

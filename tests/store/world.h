@@ -121,6 +121,7 @@ struct syncing {
 	struct store_sync s; /* first */
 	struct call call;
 	uint32_t cut_plus_1; /* it is a region's cut, from this chunk on; 0: an fsync */
+	bool cutting; /* all is sent, and the nodes are to cut it off */
 	uint32_t gen[W_CELLS];
 };
 
@@ -137,7 +138,7 @@ struct region {
 	uint64_t epoch;	 /* that the nodes know */
 	bool other;	 /* another host is its writer */
 	bool fenced;	 /* that came while we were it */
-	uint32_t cut_plus_1; /* chunks from here on are being cut off */
+	uint32_t cut_plus_1; /* chunks from here on are to be cut off */
 	uint32_t refusals;
 	uint64_t follows; /* where a sequential reader goes on */
 };
@@ -200,6 +201,7 @@ enum event_kind {
 	E_ZERO,	   /* the same; a: of the writes */
 	E_SYNC,	   /* a: which, b: inode */
 	E_CUT,	   /* a: of the syncs, b: inode << 28 | first chunk */
+	E_CUTS,	   /* a: of the syncs: the nodes have cut it off; b: 0, or why not */
 	E_BEGIN,   /* a: which, b: 0: READ, 1: WRITE, 2: sync: comes to a successor, which has not seen it */
 	E_NEVER,   /* the same, but it does not come again */
 	E_CANCEL,  /* a, b: the same: its caller is being killed */
@@ -268,6 +270,5 @@ bool node_apply(const struct put *put, int *result);
 bool region_is_lost(unsigned inode);
 /* A node that it is on is dead. */
 bool region_is_cut_off(unsigned inode);
-uint32_t region_cut(unsigned inode); /* its first cell that is being cut off */
 
 #endif

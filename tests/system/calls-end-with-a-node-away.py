@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """With one of two nodes away (it does not answer, or is cut off) every call about names
 and attributes ends: a listing and df with what is known, what would change something with an error
-and without a trace. Nothing has to be killed, and all of it works once the node is back."""
+and without a trace. (A region that could not be made smaller has all that was written to it.) Nothing has to be
+killed, and all of it works once the node is back."""
 
+import errno
 import os
 import subprocess
 import time
 
 import lab
 from lab import expect, wait_for
-from remote import Mount, Node
+from remote import Mount, Node, forget
 
 MIB = 1 << 20
 FILES = 200
@@ -88,6 +90,34 @@ def works(l, mount, round_):
     l.check(mount.file("region"), 0, 4 * MIB, 1)
 
 
+def shrinks_not(mount, far):
+    path, size, cut = mount.region("shrinking", MIB), MIB, 3 * 131072 - 8192  # in the middle of a chunk
+    fd = os.open(path, os.O_RDWR)
+    content = bytearray(b"o" * size)
+    os.pwrite(fd, content, 0)
+    os.fsync(fd)
+    far.stop()
+    for at in range(MIB // 2, size, 131072):
+        content[at:at + 4096] = b"n" * 4096
+        os.pwrite(fd, content[at:at + 4096], at)
+    try:
+        os.ftruncate(fd, cut)
+        raise lab.Failure("a region is made smaller while one of its nodes is away")
+    except OSError as e:
+        expect(e.errno == errno.ETIMEDOUT, "a region cannot be made smaller: %s", e)
+    far.go_on()
+    os.fsync(fd)
+    forget(path)
+    found = os.pread(fd, size, 0)
+    expect(found == content, "it was not made smaller, and is another from byte %d on",
+           next((at for at in range(len(found)) if found[at] != content[at]), len(found)))
+    os.ftruncate(fd, cut)
+    os.ftruncate(fd, size)
+    forget(path)
+    expect(os.pread(fd, size, 0) == content[:cut] + bytes(size - cut), "what was cut off is not zeros")
+    os.close(fd)
+
+
 def test(l):
     near, far = Node(l, "128M", name="near"), Node(l, "128M", name="far")
     mount = Mount(l, [near, far])
@@ -98,6 +128,7 @@ def test(l):
                 f.truncate(4096)
     mount.region("region", 8 * MIB)
     l.write(mount.file("region"), 0, 4 * MIB, 1)
+    shrinks_not(mount, far)
 
     far.stop()
     calls(l, mount, far, "stopped")
