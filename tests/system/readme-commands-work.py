@@ -119,6 +119,12 @@ class Reader:
         said = self.shell("gvm region local " + path)
         expect("%s MiB" % size[:-1] in said, "the budget is another than %s: %s", size, said)
 
+    def follow(self, command, *_):
+        process = self.begin("auto", command.text)
+        process.says("win10: from [0-9]+ MiB on")
+        process.signal(signal.SIGTERM)
+        expect(process.wait(20) == -signal.SIGTERM, "status %s: %s", process.popen.returncode, process.log())
+
     def emulator(self, command, path):
         """libvirt asks it first."""
         with open(path, "w", opener=lambda *a: os.open(*a, mode=0o755)) as f:
@@ -167,6 +173,7 @@ class Reader:
             (r"(qemu-system-x86_64 .*) …", lambda command, options: self.boot(
                 command, options + " -drive file=win10.qcow2")),
             (r"gvm region local (\S+) (\d+[MG]|all|\d+%)", self.budget),
+            (r"gvm region local --auto /mnt/gvm", self.follow),
             (r"truncate -s 8G /mnt/gvm/win10", self.truncate),
             (r"cat (/usr/local/bin/qemu-gvm)", self.emulator),
             (r"strings .* /mnt/gvm/win10 \| head", self.strings),

@@ -24,7 +24,7 @@ class Torture:
 
     def __init__(self, lab, mount, region, *options, by="torture", **started):
         self.lab, self.mount, self.region = lab, mount, region
-        self.until = lab.path("torture-ends")
+        self.until = lab.path("torture-of-%s-ends" % region)
         self.process = lab.start("torture", program(by), "--file", mount.file(region), "--disk",
                                  lab.path("disk"), "--shadow", lab.path("shadow"), "--punch",
                                  "--seconds", "12", "--until", self.until, *options, **started)
