@@ -9,6 +9,7 @@
  * ends the change: what is left behind the end in the last chunk is made zero and sent, and the region gets its size.
  */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "front.h"
 #include "front_io.h"
 #include "node/names.h"
@@ -148,6 +149,8 @@ static void reached(struct worker *w, struct inode *inode, int result, void *arg
 		resize_finish(rs, result);
 		return;
 	}
+	if (mutant("cut-early"))
+		store_drop(w->store, inode, record_chunks(rs->size));
 	rs->sync.done = cut_is_sent;
 	rs->sync.deadline_ns = pool_deadline(w->opts);
 	store_sync(w->store, &rs->sync, inode);
