@@ -73,8 +73,10 @@ void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first
 		next = TAILQ_NEXT(of, in);
 		for (; place; place = after) {
 			after = TAILQ_NEXT(place, in);
-			if (spill_disk(p, place)->chunk >= first)
-				spill_free(p, place);
+			if (spill_disk(p, place)->chunk < first)
+				continue;
+			spill_free(p, place);
+			s->slots_news = s->again = true; /* others have the room, and an fsync may be over */
 		}
 	}
 }
