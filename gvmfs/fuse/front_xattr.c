@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #define STATS_BYTES 4096
-#define AWAY_NS	    2500000000ull /* a node that is asked something is heard of each second */
 
 /* Of a region with several replicas that is attached here. */
 static size_t print_copies(struct inode *inode, char *buf, size_t size)
@@ -37,19 +36,12 @@ static size_t print_copies(struct inode *inode, char *buf, size_t size)
 				(unsigned long long)replicas_drain_left(inode));
 }
 
-/* How many of the region's nodes are not connected, or do not answer. */
 static unsigned nodes_away(struct worker *w, const struct record *rec)
 {
-	uint64_t now = gvm_now_ns();
 	unsigned away = 0;
 
-	for (unsigned i = 0; i < rec->node_count; i++) {
-		int at = record_node_is_used(rec, i) ? pool_index(w->pool, &rec->nodes[i]) : -1;
-		const struct gvm_conn *conn = at < 0 ? NULL : w->pool->conns[at];
-
-		away += conn && (gvm_conn_state(conn) != GVM_CONN_UP ||
-				 (gvm_conn_pending(conn) && now > gvm_conn_heard_ns(conn) + AWAY_NS));
-	}
+	for (unsigned i = 0; i < rec->node_count; i++)
+		away += record_node_is_used(rec, i) && pool_is_away(w->pool, &rec->nodes[i]);
 	return away;
 }
 

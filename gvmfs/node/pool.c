@@ -14,6 +14,7 @@
 #define CALL_NS	     2000000000ull
 #define IDLE_MS	     10000u
 #define LOST_EACH_NS 60000000000ull /* between two log lines about a node that stays away */
+#define AWAY_NS	     2500000000ull /* what is asked something is heard of each second */
 
 static void pool_speak(struct pool *pool, struct gvm_conn *conn, enum gvm_conn_state state,
 		       bool renewed, const char *why)
@@ -269,6 +270,15 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node)
 	int i = pool_index(pool, node);
 
 	return i < 0 || pool->quiet[i] || gvm_conn_state(pool->conns[i]) != GVM_CONN_UP;
+}
+
+bool pool_is_away(struct pool *pool, const struct record_node *node)
+{
+	int i = pool_index(pool, node);
+	const struct gvm_conn *conn = i < 0 ? NULL : pool->conns[i];
+
+	return conn && (gvm_conn_state(conn) != GVM_CONN_UP ||
+			(gvm_conn_pending(conn) && gvm_now_ns() > gvm_conn_heard_ns(conn) + AWAY_NS));
 }
 
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn)

@@ -73,6 +73,10 @@ void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
 /* Whether the node is quiet or not connected: then do not wait for it. */
 bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 
+/* Whether the pool has a connection to the node that is down, or over which nothing was heard of it for some seconds
+ * though it was asked something. */
+bool pool_is_away(struct pool *pool, const struct record_node *node);
+
 /* The latency of GETs over a connection of the pool. */
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn);
 
