@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_size.c - changes a region's size, in steps: attach if need be, resize on the nodes, save the record, zero what lay
- * behind the old end (tail.h), and detach again if no file is open for writing.
+ * front_size.c - changes a region's size, in steps: attach if need be, resize on the nodes, save the record, zero what
+ * lay behind the old end (tail.h), and detach again if no file is open for writing.
  *
- * Until the nodes begin to cut off what is behind a smaller size, all of it stays as it was written, since the change may
- * still fail. So they are asked first whether they are there; then what was written is sent, also of what will be cut off:
- * what came to a node later would be above the cut, or refused. The nodes have the new size next, and from then on nothing
- * ends the change: what is left behind the end in the last chunk is made zero and sent, and the region gets its size.
+ * Until the nodes begin to cut off what is behind a smaller size, all of it stays as it was written, since the change
+ * may still fail. So they are asked first whether they are there; then what was written is sent, also of what will be
+ * cut off: what came to a node later would be above the cut, or refused. The nodes have the new size next, and from
+ * then on nothing ends the change: what is left behind the end in the last chunk is made zero and sent, and the region
+ * gets its size.
  */
 #include "base/log.h"
 #include "base/mutant.h"

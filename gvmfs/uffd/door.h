@@ -7,8 +7,9 @@
  * a second. Further connections wait; when there are too many, the user with the most loses the
  * oldest connection of its process with the most. A client whose first message is invalid gets no
  * process. A visitor's process that does not end (release.h) counts against its user for as long as
- * it exists, also after its client got on the fast path. The door never closes a connection that may have descriptors in its queue: a process
- * is started for that, too.
+ * it exists, also after its client got on the fast path; only another door begins to count anew. The
+ * door never closes a connection that may have descriptors in its queue: a process is started for
+ * that, too.
  *
  * The supervisor starts the door, holds the listening socket as well, and starts another door if it
  * ends. The door ends with the supervisor: then there are no new clients. It is a detached process,
