@@ -238,8 +238,11 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, o
 	}
 	d = inode->disk;
 	times_content(w, inode);
-	if (fi->writepage) /* the data are in the worker's request buffer */
+	/* The data are in the worker's request buffer. */
+	if (fi->writepage)
 		tail_mask(d, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
+	else
+		tail_recall(w, inode, (uint8_t *)(uintptr_t)buf, (uint64_t)off, size);
 	if (end <= d->rec.size_bytes && (fi->writepage || !tail_is_before(d, end))) {
 		write_begin(w, req, inode, w->request, data, (uint64_t)off, size, direct);
 		return;

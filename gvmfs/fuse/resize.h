@@ -23,7 +23,6 @@ struct resize {
 	struct store_sync sync;
 	struct {
 		struct pagecache_ask ask;
-		uint64_t from, to; /* the part of the kernel's page that is put right */
 		int result;
 		void (*then)(struct resize *rs, int result);
 	} tail; /* tail.h */

@@ -4,8 +4,11 @@
 
 #include "base/log.h"
 #include "resize.h"
+#include "state/request.h"
+#include "state/worker.h"
 #include "store/pagecache.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -19,31 +22,42 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint8_t *content_of(const struct worker *w, const struct inode *inode)
+{
+	return journal_tail(w->inodes->j, inode->nr);
+}
+
 void tail_begin(struct resize *rs)
 {
 	struct journal_inode *d = rs->op.inode->disk;
-	uint64_t from = d->rec.size_bytes, zero_to = least(rs->data ? rs->off : rs->size, page_end(from));
+	uint8_t *content = content_of(rs->op.w, rs->op.inode);
+	uint64_t from = d->rec.size_bytes, end = least(rs->size, page_end(from)), zero_to = end;
 
 	if (from % GVM_PAGE_BYTES == 0 || !d->end_cached)
 		return;
-	rs->tail.from = from;
-	rs->tail.to = least(rs->size, page_end(from));
-	if (zero_to <= from)
-		return; /* the write begins at the old end: nothing lies between */
+	/* A write that is sent again finds what the first one has left. */
+	if (d->tail_unique != rs->op.unique)
+		journal_publish64(&d->tail_unique, 0);
+	if (rs->data)
+		zero_to = rs->off > from ? least(rs->off, end) : from;
+	memset(content + from % GVM_PAGE_BYTES, 0, zero_to - from);
+	if (zero_to < end)
+		memcpy(content + zero_to % GVM_PAGE_BYTES, rs->data + (zero_to - rs->off), end - zero_to);
 	journal_publish64(&d->tail_to, zero_to);
+	journal_publish64(&d->tail_end, end);
+	journal_publish64(&d->tail_unique, zero_to < end ? rs->op.unique : 0);
 	journal_publish64(&d->tail_from, from);
 }
 
-/* Builds what the kernel's page should have from rs->tail.from to rs->tail.to: zeros, and the written
- * data. */
-static void tail_fill(const struct resize *rs, uint8_t *content)
+void tail_recall(struct worker *w, const struct inode *inode, uint8_t *data, uint64_t off, size_t bytes)
 {
-	uint64_t from = rs->tail.from, to = rs->tail.to, off = rs->off > from ? rs->off : from;
+	const struct journal_inode *d = inode->disk;
 
-	memset(content, 0, GVM_PAGE_BYTES);
-	if (rs->data && off < to)
-		memcpy(content + (off - from), rs->data + (off - rs->off),
-		       least(to, rs->off + rs->bytes) - off);
+	if (!w->request->resent || d->tail_unique != w->request->unique)
+		return;
+	assert(off <= d->tail_to && d->tail_to < d->tail_end && d->tail_end <= off + bytes);
+	memcpy(data + (d->tail_to - off), content_of(w, inode) + d->tail_to % GVM_PAGE_BYTES,
+	       d->tail_end - d->tail_to);
 }
 
 static void clear_go_on(struct resize *rs);
@@ -72,7 +86,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 			  strerror(-error));
 		rs->tail.result = -EIO;
 	}
-	if (d->rec.size_bytes > page_end(rs->tail.from))
+	if (d->rec.size_bytes > page_end(d->tail_from))
 		journal_publish32(&d->end_cached, 0); /* the end is in another page */
 	journal_publish64(&d->tail_from, 0);
 	rs->tail.then(rs, rs->tail.result);
@@ -80,12 +94,11 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 
 static void clear_go_on(struct resize *rs)
 {
-	uint8_t content[GVM_PAGE_BYTES];
-	int r;
+	const struct journal_inode *d = rs->op.inode->disk;
+	const uint8_t *content = content_of(rs->op.w, rs->op.inode);
+	int r = pagecache_store(rs->op.w, rs->op.inode, d->tail_from, d->tail_end - d->tail_from,
+				content + d->tail_from % GVM_PAGE_BYTES, &rs->tail.ask);
 
-	tail_fill(rs, content);
-	r = pagecache_store(rs->op.w, rs->op.inode, rs->tail.from, rs->tail.to - rs->tail.from, content,
-			    &rs->tail.ask);
 	if (r < 0)
 		clear_done(rs->op.w, &rs->tail.ask, r);
 }
@@ -95,7 +108,7 @@ void tail_clear(struct resize *rs, int result, void (*then)(struct resize *rs, i
 	struct journal_inode *d = rs->op.inode->disk;
 
 	/* Once the record has the new size it stays, whatever else has failed. */
-	if (rs->tail.from && d->rec.size_bytes > rs->tail.from) {
+	if (d->tail_from && d->rec.size_bytes > d->tail_from) {
 		rs->tail.ask.done = clear_done;
 		rs->tail.result = result;
 		rs->tail.then = then;
@@ -113,12 +126,7 @@ static void adopted(struct resize *rs, int result)
 
 static void adopt_run(struct task *task)
 {
-	struct resize *rs = (struct resize *)task;
-	const struct journal_inode *d = rs->op.inode->disk;
-
-	rs->tail.from = d->tail_from;
-	rs->tail.to = d->tail_to;
-	tail_clear(rs, 0, adopted);
+	tail_clear((struct resize *)task, 0, adopted);
 }
 
 void tail_adopt(struct worker *w, struct inode *inode)

@@ -10,12 +10,15 @@
  * and the record get the new size; the kernel's page gets its right content from the old end on
  * (pagecache_store()); the kernel is told the new size.
  *
- * The range to be zeroed, the tail, is in the journal from before the first step on.
+ * That content, and the range of it that is zero, the tail, are in the journal from before the first step on.
  * - Until it is cleared the file shows its old size. So a store to these bytes before that is no part
  *   of the file either, and no store to the file can be undone.
  * - What the kernel writes back of the tail meanwhile is taken as zero (tail_mask()).
  * - A worker's successor clears it before it answers the request, which the kernel sends again, and
  *   also if the kernel does not.
+ * - A WRITE has the kernel's page for its data, not a copy. What is sent again may have been zeroed since it was sent
+ *   first, and gets the content that the journal has (tail_recall()). What was zeroed before it was sent first is lost:
+ *   the kernel would have to write the page back just between the two.
  *
  * The op that clears a tail holds the inode. Front thread.
  */
@@ -38,6 +41,8 @@ void tail_begin(struct resize *rs);
 void tail_clear(struct resize *rs, int result, void (*then)(struct resize *rs, int result));
 /* Clears a tail that a predecessor has left. */
 void tail_adopt(struct worker *w, struct inode *inode);
+/* The request is a write(): if it is the one that a predecessor had begun, its data become what they were then. */
+void tail_recall(struct worker *w, const struct inode *inode, uint8_t *data, uint64_t off, size_t bytes);
 
 /* The kernel reads up to `end` into its page cache. */
 static inline void tail_read(struct journal_inode *d, uint64_t end)

@@ -282,6 +282,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->resident_peak = 0;
 	memset(&d->stats, 0, sizeof(d->stats));
 	d->tail_from = 0;
+	d->tail_unique = 0;
 	d->cut_version = 0;
 	d->view_saved = 0;
 	d->end_cached = 0;

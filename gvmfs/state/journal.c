@@ -9,14 +9,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjournl9": the digit is the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x396c6e72756f6a67ull
+/* "gjourn10": the digits are the version of the layout, of the entries' too. */
+#define JOURNAL_MAGIC 0x30316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
-	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_DATA, PART_SPILL,
+	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_DATA, PART_SPILL,
 	PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
 };
 
@@ -27,6 +27,7 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_SLOTS] = JOURNAL_SLOTS * sizeof(struct journal_slot),
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
+	[PART_TAILS] = JOURNAL_INODES * GVM_PAGE_BYTES,
 	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
 	[PART_SPILL] = JOURNAL_SPILL * sizeof(struct journal_spill),
 	[PART_SPILL_DATA] = (uint64_t)JOURNAL_SPILL * GVM_CHUNK_BYTES,
@@ -60,6 +61,7 @@ static int journal_map(struct journal *j, int fd)
 	j->slots = (void *)(base + part_offset(PART_SLOTS));
 	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
 	j->views = (void *)(base + part_offset(PART_VIEWS));
+	j->tails = base + part_offset(PART_TAILS);
 	j->slot_data = base + part_offset(PART_DATA);
 	j->spill = (void *)(base + part_offset(PART_SPILL));
 	j->spill_data = base + part_offset(PART_SPILL_DATA);

@@ -9,6 +9,7 @@
  * Layout (sparse; untouched parts take no memory):
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
+ *	| tails (JOURNAL_INODES x a page)
  *	| slot data (JOURNAL_SLOTS x 128 KiB) | spill[JOURNAL_SPILL] | their data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
@@ -99,6 +100,8 @@ struct journal_inode {
 	struct stats stats;
 	uint64_t tail_from, tail_to; /* the range that a growth has to zero (tail.h). tail_from, published last, is
 				      * the size before the growth, which stat() shows meanwhile; 0: none */
+	uint64_t tail_end;    /* where what the growth puts into that page ends: up to it, journal_tail() has it */
+	uint64_t tail_unique; /* of the WRITE whose data are there from tail_to on; 0: none */
 	uint64_t cut_version; /* version of the zero records that a shrink left on the nodes. The index may have no
 			       * entry for such a chunk, so new writes take a higher version; 0: none */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
@@ -175,6 +178,7 @@ struct journal {
 	struct journal_slot *slots;
 	struct journal_session *sessions;
 	uint64_t *views;
+	uint8_t *tails;
 	uint8_t *slot_data;
 	struct journal_spill *spill;
 	uint8_t *spill_data;
@@ -197,6 +201,12 @@ static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
 static inline uint64_t *journal_views(const struct journal *j, unsigned inode)
 {
 	return j->views + (size_t)inode * RECORD_SLOTS;
+}
+
+/* What a growth puts into the page of the old end, at its place in the page: fuse/tail.h. */
+static inline uint8_t *journal_tail(const struct journal *j, unsigned inode)
+{
+	return j->tails + (size_t)inode * GVM_PAGE_BYTES;
 }
 
 /*

@@ -10,10 +10,11 @@ import threading
 import time
 
 import lab
-from lab import expect
+from lab import expect, wait_for
 from remote import Mount, Node
 
 PAGE, OLD, NEW = 4096, (1 << 20) + 100, 3 << 20
+SYNC_FILE_RANGE_WRITE = 2
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -53,13 +54,18 @@ GROWTHS = {
     "fallocate": (lambda fd, path: fallocate(fd, NEW), NEW, b""),
     "write in a later page": (lambda fd, path: os.pwrite(fd, b"new", NEW - 3), NEW, b"new"),
     "write in the same page": (lambda fd, path: os.pwrite(fd, b"new", OLD + 497), OLD + 500, b"new"),
+    "write at the end": (lambda fd, path: os.pwrite(fd, b"new", OLD), OLD + 3, b"new"),
+    "write over the end": (lambda fd, path: os.pwrite(fd, b"new", OLD - 1), OLD + 2, b"new"),
+    "write of two pages": (lambda fd, path: os.pwrite(fd, bytes(PAGE) + b"new", OLD + 7), OLD + PAGE + 10, b"new"),
     "copy_file_range": (lambda fd, path: os.copy_file_range(fd, fd, 3, 0, NEW - 3), NEW, b"old"),
 }
+
+OFTEN = "ftruncate", "write in the same page", "write at the end", "fallocate"
 
 
 def check(what, fd, size, written, page=None):
     begin = OLD // PAGE * PAGE
-    content = (b"old" + bytes(OLD - 6) + b"end").ljust(size - len(written), b"\0") + written
+    content = (b"old" + bytes(OLD - 6) + b"end").ljust(size, b"\0")[:size - len(written)] + written
     expect(os.fstat(fd).st_size == size, "%s: the size is %d", what, os.fstat(fd).st_size)
     found = os.pread(fd, NEW + PAGE, 0)
     for at in range(0, size, PAGE):
@@ -138,24 +144,53 @@ def has_no_name(mount):
     os.close(fd)
 
 
-def killed_worker(mount, node, how, moments):
-    """It grows while the node stands still, and the worker is killed at that time, or a moment later."""
-    grow, size, written = GROWTHS[how]
+class Growing(threading.Thread):
+    """A growth in a thread of its own, of which the worker has read the request."""
+
+    def __init__(self, mount, how, name):
+        super().__init__(daemon=True)
+        self.grow, self.path, self.error = GROWTHS[how][0], mount.file(name), None
+        self.fd = os.open(self.path, os.O_RDWR)
+        self.start()
+        for _ in range(2):
+            wait_for("the call waits", self.waits)
+            os.statvfs(mount.path)  # the worker reads requests in their order
+
+    def run(self):
+        try:
+            self.grow(self.fd, self.path)
+        except OSError as error:
+            self.error = error
+        os.close(self.fd)
+
+    def waits(self):
+        """For an answer, or for a write-back to be over; an answer about its right to write comes at once."""
+        task = "/proc/self/task/%d/" % self.native_id
+        with open(task + "syscall") as syscall, open(task + "stack") as stack:
+            return syscall.read().strip() != "running" and "xattr" not in stack.read()
+
+
+def killed_worker(mount, node, how, moments, flush):
+    """It grows while the node stands still, and the worker is killed at that time, or a moment later; the
+    kernel may write the page back meanwhile."""
+    _, size, written = GROWTHS[how]
     for moment in moments:
+        what = "%s, killed after %g s%s" % (how, moment, ", written back" if flush else "")
         fd = make(mount, "killed")
         page = LastPage(fd)
         page.spoil(OLD)
         time.sleep(0.4)  # workers that die young end the mount
         node.stop()
-        thread = threading.Thread(target=grow, args=(fd, mount.file("killed")))
-        thread.start()
-        time.sleep(0.05)
+        thread = Growing(mount, how, "killed")
+        if flush:
+            libc.sync_file_range(fd, ctypes.c_long(page.begin), ctypes.c_long(PAGE), SYNC_FILE_RANGE_WRITE)
         node.go_on()
         time.sleep(moment)
         mount.kill_worker()
         thread.join(20)
-        expect(not thread.is_alive(), "it hangs")
-        check("%s, killed after %g s" % (how, moment), fd, size, written, page)
+        expect(not thread.is_alive(), "%s: it hangs", what)
+        expect(not thread.error, "%s: %s", what, thread.error)
+        check(what, fd, size, written, page)
         page.close()
         os.close(fd)
         os.unlink(mount.file("killed"))
@@ -168,8 +203,9 @@ def test(l):
     page_is_not_cached(mount)
     has_no_name(mount)
     if lab.features.fuse_resend():
-        for how in ("ftruncate", "write in the same page", "fallocate"):
-            killed_worker(mount, node, how, (0, 0.0005, 0.002))
+        for how in GROWTHS:
+            for flush in (False, True):
+                killed_worker(mount, node, how, (0, 0.0005, 0.002) if how in OFTEN else (0,), flush)
     mount.unmount()
     elsewhere(l, kept, [node])
 

@@ -7,6 +7,8 @@
 #include "fuse/tail.h"
 
 #include "base/log.h"
+#include "state/request.h"
+#include "state/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +18,15 @@
 #define WRITTEN	 0x22u
 #define STRAY	 0x33u /* stored behind the end through a mapping */
 #define MOMENTS	 4u
+#define UNIQUE	 6u
 
 static struct journal_inode disk;
 static struct inode inode = { .disk = &disk };
-static struct worker worker;
+static uint8_t tail[GVM_PAGE_BYTES];
+static struct journal journal = { .tails = tail };
+static struct inodes inodes = { .j = &journal };
+static struct request request;
+static struct worker worker = { .inodes = &inodes, .request = &request };
 static uint8_t kernel[BYTES], written[BYTES];
 static unsigned stores_at; /* the mapping stores at this moment, and at those after it */
 
@@ -156,7 +163,7 @@ static void begin(uint64_t from)
 
 static struct resize growth(uint64_t size, uint64_t off, bool write)
 {
-	return (struct resize){ .op = { .w = &worker, .inode = &inode }, .size = size, .off = write ? off : 0,
+	return (struct resize){ .op = { .w = &worker, .inode = &inode, .unique = UNIQUE }, .size = size, .off = write ? off : 0,
 				.data = write ? written : NULL, .bytes = write ? size - off : 0 };
 }
 
@@ -179,7 +186,7 @@ static void grow(uint64_t from, uint64_t size, uint64_t off, bool write)
 	tail_begin(&rs);
 	moment(1);
 	disk.rec.size_bytes = size;
-	if (from % GVM_PAGE_BYTES && zero_to > from) {
+	if (from % GVM_PAGE_BYTES) {
 		CHECK_EQ(shown(), from);
 		CHECK(tail_is_before(&disk, from + 1) && !tail_is_before(&disk, from));
 		moment(2);
@@ -212,12 +219,37 @@ static void what_was_stored_behind_the_end_is_not_the_files(void)
 			}
 }
 
-/* The worker dies before, or after, the record has the new size; its successor finds what it left. */
-static void die(uint64_t from, uint64_t size, bool sized)
+/* The kernel writes the page of the file's end back, and zeroes it behind the end: what a write() has put there, too. */
+static void zeroed_behind_the_end(uint64_t from)
 {
-	struct resize rs = growth(size, 0, false);
+	for (uint64_t i = from; i % GVM_PAGE_BYTES; i++)
+		kernel[i] = 0;
+}
+
+/* The kernel sends a WRITE, whose data are what its pages have now. */
+static void come_again(uint64_t from, uint64_t size, uint64_t off, bool resent, uint64_t unique)
+{
+	uint64_t page_end = (from / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES;
+	uint8_t data[BYTES];
+	bool same = resent && unique == UNIQUE;
+
+	memcpy(data, kernel, sizeof(data));
+	request.unique = unique;
+	request.resent = resent;
+	tail_recall(&worker, &inode, data + off, off, size - off);
+	for (uint64_t i = off; i < size; i++)
+		CHECK_EQ(data[i], same && i >= from && i < page_end ? WRITTEN : kernel[i]);
+}
+
+/* The worker dies before, or after, the record has the new size, and before or after the page is right; its successor
+ * finds what it left. */
+static void die(uint64_t from, uint64_t size, uint64_t off, bool write, bool sized, bool right)
+{
+	struct resize rs = growth(size, off, write);
 
 	begin(from);
+	if (write)
+		memset(kernel + off, WRITTEN, size - off);
 	tail_begin(&rs);
 	CHECK_EQ(disk.tail_from, from % GVM_PAGE_BYTES ? from : 0);
 	moment(1);
@@ -226,6 +258,12 @@ static void die(uint64_t from, uint64_t size, bool sized)
 	moment(2);
 	if (!disk.tail_from)
 		return;
+	zeroed_behind_the_end(from);
+	if (right) {
+		tail_clear(&rs, 0, then);
+		memcpy(kernel + asked.off, asked.content, asked.size);
+		asked.ask = NULL;
+	}
 	tail_adopt(&worker, &inode);
 	CHECK_EQ(asked.ask != NULL, sized);
 	if (sized)
@@ -233,7 +271,19 @@ static void die(uint64_t from, uint64_t size, bool sized)
 	CHECK_EQ(ended, 1);
 	CHECK_EQ(shown(), sized ? size : from);
 	if (sized)
-		page_is_right(from, size, 0, false);
+		page_is_right(from, size, off, write);
+	if (!write)
+		return;
+	come_again(from, size, off, false, UNIQUE);
+	come_again(from, size, off, true, UNIQUE + 2);
+	come_again(from, size, off, true, UNIQUE);
+}
+
+static void die_at_each_step(uint64_t from, uint64_t size, uint64_t off, bool write)
+{
+	die(from, size, off, write, false, false);
+	die(from, size, off, write, true, false);
+	die(from, size, off, write, true, true);
 }
 
 static void successor_clears_what_its_predecessor_left(void)
@@ -241,8 +291,9 @@ static void successor_clears_what_its_predecessor_left(void)
 	for (uint64_t from = 1; from < BYTES; from++)
 		for (uint64_t size = from + 1; size <= BYTES; size++)
 			for (stores_at = 0; stores_at <= MOMENTS; stores_at++) {
-				die(from, size, false);
-				die(from, size, true);
+				die_at_each_step(from, size, 0, false);
+				for (uint64_t off = 0; off < size; off++)
+					die_at_each_step(from, size, off, true);
 			}
 }
 
