@@ -5,7 +5,8 @@ holes, zeros, copies within it, direct I/O, closing, killed workers, remounts), 
 array of bytes would, and no hole is reported where that is not zero.
 
 FSX_SEED and FSX_SECONDS choose the sequence, and how long it goes on; a failure prints both and the
-last operations.
+last operations. With FSX_KILLS the worker is killed all the time, in the middle of operations, too. (Not in the check:
+what the kernel writes back while there is no worker may take bytes from a write past the end, gvmfs.8 says how.)
 """
 
 import collections
@@ -13,6 +14,7 @@ import ctypes
 import mmap
 import os
 import random
+import threading
 import time
 
 import lab
@@ -270,6 +272,23 @@ class File:
         self.seek()
 
 
+class Killer(threading.Thread):
+    """Kills the worker at any moment of an operation, but none that is young: the mount would end."""
+
+    def __init__(self, mount, seed):
+        super().__init__(daemon=True)
+        self.mount, self.random, self.over = mount, random.Random(seed), threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.4 + self.random.random() / 2):
+            self.mount.kill_worker()
+
+    def stop(self):
+        self.over.set()
+        self.join()
+
+
 def run(l, node, seed, seconds, direct):
     source = random.Random(seed)
     mount = Mount(l, [node])
@@ -277,9 +296,12 @@ def run(l, node, seed, seconds, direct):
     end, steps, rounds = time.monotonic() + seconds, 0, 0
     try:
         while time.monotonic() < end:
-            for _ in range(120):
+            killer = Killer(mount, seed + rounds) if os.environ.get("FSX_KILLS") else None
+            for _ in range(1200 if killer else 120):
                 f.step()
-            steps += 120
+                steps += 1
+            if killer:
+                killer.stop()
             f.whole()
             rounds += 1
             if rounds % 4 == 0:
