@@ -8,7 +8,7 @@ import os
 from lab import expect, program
 
 STAND_IN = '''#!/usr/bin/env python3
-import ctypes, mmap, os, signal, sys, time
+import ctypes, glob, mmap, os, signal, sys, time
 argv = sys.argv
 backend = argv[argv.index("-object") + 1]
 path = backend.split("mem-path=")[1].split(",")[0]
@@ -22,6 +22,19 @@ def readings(count):
     """Until gvm run, which sleeps after each, has looked so often at what its group has."""
     end = switches() + count
     while switches() < end:
+        time.sleep(0.02)
+def limit():
+    """Of the group in which this runs, in MiB."""
+    with open("/proc/self/mountinfo") as f:
+        tops = [line.split()[4] for line in f if " - cgroup" in line]
+    for path in [path for top in tops for depth in range(6) for name in ("memory.limit_in_bytes", "memory.high")
+                 for path in glob.glob("%s%s/gvm-run.%d/%s" % (top, "/*" * depth, os.getppid(), name))]:
+        with open(path) as f:
+            return int(f.read()) >> 20
+    sys.exit("there is no group")
+def start_is_over():
+    """The kernel has another limit than that of the start, which leaves 128 MiB more room."""
+    while limit() >= int(os.environ["LOCAL"][:-1]) + 128:
         time.sleep(0.02)
 exec(os.environ.get("STAND_IN", ""))
 '''
@@ -38,7 +51,7 @@ class Launcher:
     def start(self, what, *options, ram=None, args=()):
         return self.lab.start("gvm-run", program("gvm"), "run", "--local", self.local, "--mode",
                               self.mode, "--mount", self.mount.path, *options, "--", self.stand_in, "-m",
-                              ram or self.ram, *args, env={"STAND_IN": what})
+                              ram or self.ram, *args, env={"STAND_IN": what, "LOCAL": self.local})
 
     def regions(self):
         return sorted(os.listdir(self.mount.path))
