@@ -21,14 +21,14 @@ RAM = 384
 BUDGET = RAM // 4
 
 
-class Watch(threading.Thread):
+class Watch(lab.Thread):
     """How much of the region's file the page cache holds at the most."""
 
     def __init__(self, path):
-        super().__init__(daemon=True)
+        super().__init__(self.look)
         self.path, self.most, self.looks, self.done = path, 0, 0, threading.Event()
 
-    def run(self):
+    def look(self):
         while not self.done.wait(0.1):
             try:
                 self.most = max(self.most, resident_bytes(self.path))

@@ -189,7 +189,7 @@ def test(l):
     mount.region("untouched", MIB)
     l.write(mount.file("untouched"), 0, MIB, 2)
     worker, ending = mount.worker(), threading.Event()
-    flapping = threading.Thread(target=flap, args=(far, ending))
+    flapping = lab.Thread(flap, far, ending)
     flapping.start()
     try:
         turn = hit = 0

@@ -45,7 +45,7 @@ def test(l):
         while not over.wait(random.uniform(0.35, 0.55)):
             mount.kill_worker()
             kills.append(1)
-    killer = threading.Thread(target=kill)
+    killer = lab.Thread(kill)
     killer.start()
     end, number = time.monotonic() + SECONDS, 0
     try:

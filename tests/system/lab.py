@@ -165,6 +165,25 @@ def in_its_time(measure, good, times=5):
     return found
 
 
+class Thread(threading.Thread):
+    """Who joins it gets what it failed with."""
+
+    def __init__(self, what, *args):
+        super().__init__(daemon=True)
+        self.what, self.args, self.why = what, args, None
+
+    def run(self):
+        try:
+            self.what(*self.args)
+        except BaseException as why:
+            self.why = why
+
+    def join(self, timeout=None):
+        super().join(timeout)
+        if self.why:
+            raise self.why
+
+
 class Process:
     """Something started, with its output in a file."""
 

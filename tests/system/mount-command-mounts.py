@@ -10,7 +10,7 @@ import signal
 import lab
 from lab import expect, program, wait_for
 from remote import Node
-from startup import folder, mounted, nothing_left, serving, sockets
+from startup import folder, kill_whole, mounted, nothing_left, serving, sockets
 
 TYPE = ["mount", "-t", "fuse.gvmfs"]
 
@@ -83,8 +83,7 @@ def test(l):
     for _ in range(2):
         l.run("mount", "-a", "-T", table)
         serves(l, path)
-    for pid in sorted(serving(path)):
-        os.kill(pid, signal.SIGKILL)
+    kill_whole(path)
     wait_for("it is dead", lambda: not serving(path))
     l.run("umount", path)
     l.run("mount", "-T", table, path)

@@ -128,7 +128,7 @@ class Test:
             while not done.is_set():
                 reader.numbers()
 
-        threads = [threading.Thread(target=read, args=(reader,)) for reader in readers[:2]]
+        threads = [lab.Thread(read, reader) for reader in readers[:2]]
         for thread in threads:
             thread.start()
 
@@ -161,8 +161,8 @@ class Test:
                 os.pread(fd, size, place)
 
         # Over the border of two chunks; and the page alone, which others want with its neighbours.
-        threads = [threading.Thread(target=read, args=(readers[0], 128 << 10, PLACES[1] - (64 << 10))),
-                   threading.Thread(target=read, args=(readers[1], 4096, PLACES[1]))]
+        threads = [lab.Thread(read, readers[0], 128 << 10, PLACES[1] - (64 << 10)),
+                   lab.Thread(read, readers[1], 4096, PLACES[1])]
         for thread in threads:
             thread.start()
         try:

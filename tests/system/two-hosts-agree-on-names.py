@@ -39,7 +39,7 @@ def test(l):
     nodes = [Node(l, "64M", name="node-%d" % i) for i in range(3)]
     one, two = Mount(l, nodes, name="one"), Mount(l, nodes, name="two")
     errors = []
-    threads = [threading.Thread(target=storm, args=(m, s, errors)) for m, s in ((one, 1), (two, 2))]
+    threads = [lab.Thread(storm, m, s, errors) for m, s in ((one, 1), (two, 2))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -36,7 +36,7 @@ def test(l):
     def ask():
         while not stop.is_set():
             found.add(open_error(two.file("ram")))
-    asking = [threading.Thread(target=ask) for _ in range(2)]
+    asking = [lab.Thread(ask) for _ in range(2)]
     for thread in asking:
         thread.start()
     try:
