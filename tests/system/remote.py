@@ -120,6 +120,10 @@ class Mount:
         os.kill(pid, signal.SIGKILL)
         wait_for("the worker is replaced", lambda: self.worker() not in (None, pid), 20)
 
+    def served_again(self, times):
+        """Waits until so many workers that followed others have begun to serve."""
+        wait_for("the new worker serves", lambda: self.stats()["restarts"] >= times)
+
     def log(self):
         return self.process.log()
 
