@@ -36,9 +36,9 @@
  * MADV_DONTFORK); and a device or the kernel writes to its pages without a page-table entry only
  * while they are counted in the pins.
  *
- * Pins: a memfd of one 32-bit counter for each 128 KiB of the region, shared. Who has pages written
- * to by direct I/O adds 1 to the counters of all chunks that the buffer touches before it submits
- * the I/O, and takes it back after completion, both sequentially consistent. gvmfs looks after the
+ * Pins: a memfd of one 32-bit counter for each 128 KiB of the region, shared. A client that has
+ * direct I/O write to pages adds 1 to the counters of all chunks that the buffer touches before it
+ * submits the I/O, and takes it back after completion, both sequentially consistent. gvmfs looks after the
  * zap: then a pin that it does not see has yet to fault.
  */
 #ifndef GVM_ATTACH_H

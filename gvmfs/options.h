@@ -23,7 +23,7 @@ extern const struct options_flag options_flags[OPTIONS_FLAGS];
 enum options_seal { OPTIONS_SEAL_DEFAULT, OPTIONS_SEAL, OPTIONS_NO_SEAL };
 #define OPTIONS_SEAL_KEY "/etc/gvm/seal.key"
 
-/* Who compresses what leaves the host: see store/compress.h. */
+/* Which side compresses what leaves the host: see store/compress.h. */
 enum options_compress { COMPRESS_AUTO, COMPRESS_ALWAYS, COMPRESS_NEVER };
 
 struct sealing;

@@ -90,7 +90,7 @@ struct supervisor {
 /*
  * By default a FUSE mount may have so little dirty memory that a guest which dirties pages faster is throttled to a
  * crawl, though its budget bounds it anyway; and the kernel reads 128 KiB around each fault, most of which a guest
- * never touches: pagecache_around() widens that for who reads in order.
+ * never touches: pagecache_around() widens that for readers in order.
  */
 static void mount_tune(struct supervisor *s)
 {

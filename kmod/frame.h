@@ -44,9 +44,9 @@
  * A sealed frame has 16 bytes more behind the body, which its head does not count: the tag of
  * ChaCha20-Poly1305 (RFC 8439). The first 2 bytes of the head are clear, and authenticated as
  * additional data; what follows them is encrypted. The nonce is the frame's number in this
- * direction, from 0, in 8 bytes behind 4 zero ones. Who sees the network sees the length of each
- * frame, thus whether it carries a page, and when it is sent; neither the page, nor its number or
- * region.
+ * direction, from 0, in 8 bytes behind 4 zero ones. An observer of the network sees the length of
+ * each frame, thus whether it carries a page, and when it is sent; neither the page, nor its number
+ * or region.
  *
  * Without a key a frame is not encrypted, and its seal is XXH64 of head and body, with the frame's
  * number for the seed, and 8 zero bytes: against damage alone. TCP's sum has 16 bits.

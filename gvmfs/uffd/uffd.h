@@ -34,7 +34,7 @@ bool uffd_alive(int fd);
  * bytes read; 0: none, or an error. Needs Linux 6.10: uffd_reads_at_once(); otherwise see reader.h. */
 ssize_t uffd_read(int fd, void *messages, size_t bytes);
 bool uffd_reads_at_once(void);
-/* A userfaultfd without O_NONBLOCK reports an error instead of faults to who polls it, and a client can clear that
+/* A userfaultfd without O_NONBLOCK reports an error instead of faults when it is polled, and a client can clear that
  * flag. Sets it again. Since the client may clear it at once, the descriptor is best not polled for UFFD_ERROR_US. */
 void uffd_set_nonblock(int fd);
 #define UFFD_ERROR_US 5000

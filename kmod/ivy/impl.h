@@ -170,7 +170,7 @@ struct ivy_txn {
 	bool dead;   /* the writer is lost */
 	/*
 	 * BACK: it may have written: not if the page was handed over already. SEEK: the last time:
-	 * who has no copy takes none any more.
+	 * a node without a copy takes none any more.
 	 */
 	bool doubt;
 	bool nodata; /* it needs no contents */

@@ -47,7 +47,7 @@ struct conns {
 	unsigned count, count_max;
 	unsigned closing; /* of count: freed when the engine's operations on them have ended */
 	struct conn_list held_list; /* with answers that wait for the disk */
-	/* Not closing. Those whose TLS hello was taken are apart: only who has seen one of the key's holders can say it. */
+	/* Not closing. Apart are those whose TLS hello was accepted: to send one takes a view of a key holder's. */
 	struct strangers unheard, heard;
 	unsigned bufs, bufs_free;
 	SLIST_HEAD(, conn_buf) free_bufs;

@@ -10,9 +10,9 @@
  *
  * A horizon stands among the names, under the key (zeros, table), and is listed with them.
  *
- * Each change has a number, the table's stamp after it: who has listed the table before is told what has
- * changed since. The first stamp is a large random number, so that one of another life means nothing here. What
- * was dropped leaves no trace: a stamp from before that means nothing either.
+ * Each change has a number, the table's stamp after it: a client that has listed the table before is told
+ * what has changed since. The first stamp is a large random number, so that one of another life means
+ * nothing here. What was dropped leaves no trace: a stamp from before that means nothing either.
  *
  * The table is bounded in number and bytes. Pure code: no socket, no clock.
  */

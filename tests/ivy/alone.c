@@ -7,14 +7,14 @@
  * the home, which gives the node no other lease before its directory is rid of it.
  *
  * A discard that is asked for while the page is being handed to a writer is of what that one
- * writes. Who quits is not waited for, nor lost. An owner that was lost without memory to look for
+ * writes. A node that quits is not waited for, nor lost. An owner that was lost without memory to look for
  * another is still lost when it is back; and a node that is connected again hears what waits for it
  * alone.
  *
  * A home serves nothing before it is opened; one that has lost its directory says so of each page. It
  * lists its lost pages, each once, in calls that look at some of them each.
  *
- * Who is asked for a page that it does not have says so, and is asked once more before its home
+ * A node that is asked for a page it does not have says so, and is asked once more before the home
  * believes that nobody owns it. What a writer may have written when it left is not taken back.
  *
  * Zeros that no other node has a copy of are granted to a reader that may want to write, which then
@@ -725,7 +725,7 @@ static void fresh_at_the_home(void)
 	reads(c, 1, 5, 2, IVY_F_FRESH);
 	CHECK(sent.type == IVY_GRANT && sent_to == 1);
 
-	/* Who refuses it leaves zeros; with one who is lost they may have been written. */
+	/* A holder that refuses it leaves zeros; one that is lost may have written them. */
 	answered(c, IVY_NACK, 0);
 	read_by(c, 2, 5, 2);
 	CHECK(sent.type == IVY_DATA && (sent.flags & IVY_F_ZERO));

@@ -404,7 +404,7 @@ static void answered(struct net_node *n, u32 page, bool lost)
 
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
-		/* Who writes reads, too: most of the page stays. */
+		/* A writer reads, too: most of the page stays. */
 		wrong = truth_wrong(&truths[page], f->value);
 		if (f->wait == IVY_M)
 			f->value = truth_write(&truths[page]);

@@ -232,7 +232,7 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
-/* Whoever was woken asks again, and maps the page if it may. */
+/* A faulter that was woken asks again, and maps the page if it may. */
 static void fault_again(int node, int page)
 {
 	struct frame *f = &world.f[node][page];
@@ -253,7 +253,7 @@ static void fault_again(int node, int page)
 	if (got == 1) {
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
-		/* Who writes reads, too: most of the page stays. */
+		/* A writer reads, too: most of the page stays. */
 		if (!world.found)
 			world.found = truth_wrong(&world.truth[page], f->value);
 		if (f->wait == IVY_M)

@@ -97,7 +97,7 @@ struct world_config {
 	u8 fanout;
 };
 
-/* Whether leases end in it, so that time and who has one are part of a state. */
+/* Whether leases end in it, so that time and the nodes with a lease are part of a state. */
 static inline bool world_leases(const struct world_config *config)
 {
 	return config->cuts || config->leases;

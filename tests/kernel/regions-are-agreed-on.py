@@ -55,13 +55,13 @@ def test(l):
     said = zero.run("cat /tmp/stale 2>&1", status=1) + "".join(cluster.everywhere("ls /dev/gvm"))
     expect("No such device or address" in said and said.split()[-3:] == ["ram"] * 3, "left are: %s", said)
 
-    # Who joins only here, with another size, meets the others at the first chance.
+    # A node that joins only here, with another size, meets the others at the first chance.
     two.run("gvm dsm leave ram")
     two.run("dmesg -c > /dev/null")
     fails(two, "join ram 2M", "another size")
     fails(two, "status ram", "not joined on this host")
 
-    # A node with the role mem lends so much, and no more: all of a region has to fit, but for who wants it so.
+    # A node with the role mem lends so much, and no more: a region has to fit, unless its creator asks otherwise.
     for node in zero, one:
         fails(node, "create big 1G", "what it lends")
         fails(node, "status big", "not joined on this host")
@@ -94,7 +94,7 @@ def test(l):
     one.run("until gvm dsm join wanted --wait 0 1M; do sleep 0.1; done 2>&1")  # on the offer of node 0
     zero.second.run("kill $(cat /tmp/wanted)")
     zero.answer(status=KILLED)
-    # Who joined on that offer alone lets it go; who was told to join does not.
+    # A node that joined on that offer alone leaves; one that was told to join stays.
     one.shell.until("! gvm dsm status late")
     one.run("gvm dsm status wanted && gvm dsm leave wanted")
     zero.run("gvm dsm create late --wait 0 1M")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host with another key, without one, with another list of nodes or another lease gets no connection, and
-is told of in the log; with the right ones it is one of them, also after its clock was set back. Who has not said who
-it is takes little memory. Without a key, hosts are nodes only where that is asked for. An attacker on the way, who lets
-the handshake pass, reaches no page. A host that has one node's keys can be no other node."""
+is told of in the log; with the right ones it is one of them, also after its clock was set back. A peer that is not
+authenticated yet takes little memory. Without a key, hosts are nodes only where that is asked for. An attacker on the
+way, who lets the handshake pass, reaches no page. A host that has one node's keys can be no other node."""
 
 import re
 

@@ -189,7 +189,7 @@ static void scene_two_rounds(void)
 
 /*
  * Node 0 was alone, and has forgotten far ahead of every birth. Others have names of its table, but
- * have not heard of its horizon. Who does not reach it makes no name in that table.
+ * have not heard of its horizon. A host that does not reach it makes no name in that table.
  */
 static void scene_table_of_another(void)
 {

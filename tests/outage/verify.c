@@ -5,7 +5,7 @@
  *
  * A page begins with its number, its writer's sequence number and a checksum; all its words follow
  * from number and sequence, so that a page that is old, another's, torn or flipped is told apart.
- * Whoever has a page's lock checks it (by a load, or by pread) and then perhaps writes all of it
+ * The holder of a page's lock checks it (by a load, or by pread) and then perhaps writes all of it
  * (by stores, or by pwrite). Each access is timed. msync and fsync acknowledge.
  *
  * With --resume the region is what a crash left: first each page is looked at, and has to hold what

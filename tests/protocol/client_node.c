@@ -204,7 +204,7 @@ static void a_request_reaches_the_node_that_it_names_or_none(void)
 	rig_run_one(conn, &left, SECONDS);
 	CHECK_EQ(queued[0].call.req.result, -ENOMEDIUM);
 	CHECK_EQ(queued[1].call.req.result, 0);
-	/* Who was there before is known, and does not cost another link. */
+	/* A node that was there before is known, and does not cost another link. */
 	CHECK_EQ(seen.up, 2);
 	CHECK_EQ(stat_of(conn, &was), -ENOMEDIUM);
 	CHECK_EQ(seen.up, 2);

@@ -229,7 +229,7 @@ static void raw_chunks_are_compressed_while_nobody_asks(void)
 	node_stop(&node);
 }
 
-/* Who has asked for it in HELLO: to others the flag would be a broken frame. */
+/* Clients that have asked for it in HELLO: to others the flag would be a broken frame. */
 static void clients_are_told_when_many_chunks_are_raw(void)
 {
 	static uint8_t data[GVM_CHUNK_BYTES];

@@ -177,7 +177,7 @@ static bool frame_try(int fd, uint8_t op, const uint8_t *meta, size_t meta_len)
 	return send(fd, frame, len, MSG_NOSIGNAL) == (ssize_t)len && frame_receive(fd, &answer);
 }
 
-/* The kernel gives the node no more memory: who does not read answers is closed, and the node goes on. */
+/* The kernel gives the node no more memory: a client that does not read is disconnected, and the node goes on. */
 static void answers_without_memory_end_their_connection(void)
 {
 	enum { READERS = 4, ASKED = 200 };

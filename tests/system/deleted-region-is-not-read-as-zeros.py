@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who has a file open for reading on one host while another deletes it gets errors: a lost chunk is
-never a zero chunk."""
+"""A program that has a file open for reading on one host while another deletes it gets errors: a lost
+chunk is never a zero chunk."""
 
 import os
 import time

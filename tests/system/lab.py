@@ -166,7 +166,7 @@ def in_its_time(measure, good, times=5):
 
 
 class Thread(threading.Thread):
-    """Who joins it gets what it failed with."""
+    """join() raises what it failed with."""
 
     def __init__(self, what, *args):
         super().__init__(daemon=True)

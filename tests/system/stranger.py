@@ -38,7 +38,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class Stranger:
-    """The filesystem and the user of it, who is another one than gvmfs's; with no means only that."""
+    """The filesystem and its user, which is not gvmfs's; without means, the user alone."""
 
     def __init__(self, lab, region, means, count=1, user=USER):
         self.lab, self.folder = lab, lab.path("strange-%d" % len(lab.processes))

@@ -4,8 +4,8 @@
  * check before each change that what they find is what was last put there.
  *
  * A page is made of eight sectors. What a sector holds follows from (page, sector, generation); the
- * shadow, memory that all workers share, remembers each sector's generation. Whoever takes a page's
- * lock in the shadow, in whichever process, checks the page (through the mapping or by pread) and
+ * shadow, memory that all workers share, remembers each sector's generation. A thread that takes a
+ * page's lock in the shadow, in any process, checks the page (through the mapping or by pread) and
  * then changes it: by plain stores to some sectors, by pwrite(), by an O_DIRECT read from a disk
  * file straight into the mapping, by the kernel's copying into it (and, to check it, out of it), or
  * by punching a hole. So an update that is lost, late, torn or in the wrong place is seen at the

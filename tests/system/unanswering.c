@@ -6,7 +6,7 @@
  *	unanswering write FOLDER    WRITE, and READ; the file's pages are written back when it is released
  *	unanswering flush FOLDER    FLUSH, which is sent when a descriptor of it is closed
  *
- * Whoever lets go of the file then waits, and cannot be killed, until this process ends.
+ * A process that releases the file then waits, and cannot be killed, until this one ends.
  */
 #define FUSE_USE_VERSION 312
 #include <fuse3/fuse_lowlevel.h>

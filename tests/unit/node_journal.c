@@ -605,7 +605,7 @@ static void lost_machine_is_a_new_node(void)
 			CHECK(!again == journal.found.lost && !id_is(&node.incarnation, &life));
 			CHECK(!again || id_is(&node.incarnation, &after));
 			after = node.incarnation;
-			/* Nobody finds it who does not ask for it. */
+			/* A GET finds it no more, nor does a list. */
 			CHECK_EQ(get(&region_id, 3, &seq), GVM_ERR_LOST);
 			region_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list, node.answer);
 			CHECK_EQ(list.count, 0);

@@ -6,7 +6,7 @@
  *			 info: the lower id, the higher id, 2 bytes each, little-endian; 32 bytes
  *
  * A node gets the keys that it shares with the others, as lines of `id key`, the key in hexadecimal
- * digits; what begins with # is a comment. Whoever has them can be no other node.
+ * digits; what begins with # is a comment. A host that has them can be no other node.
  */
 #include "keys.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * keys.h - a key for each pair of nodes: who has those of one node can be no other. The functions
+ * keys.h - a key for each pair of nodes: a host with those of one node can be no other. The functions
  * return 0 or an errno that they have said.
  */
 #ifndef TOOLS_DSM_KEYS_H
