@@ -13,7 +13,7 @@ from mapper import Mapper
 from remote import Mount, Node
 
 MIB = 1 << 20
-SIZE = 48 * MIB
+SIZE, LARGE = 48 * MIB, 144 * MIB
 OPTIONS = "--repair-after", "5", "--repair-rate", "3"
 
 
@@ -25,9 +25,9 @@ def whole(mount, name):
     wait_for("each chunk has its copies", lambda: not mount.stats(name)["slots_degraded"], 60)
 
 
-def fill(mount, mapper, name, seed):
+def fill(mount, mapper, name, seed, size=SIZE):
     """And has it on the nodes, as far as it does not fit here."""
-    mapper.do("fill", 0, SIZE, seed)
+    mapper.do("fill", 0, size, seed)
     if mount.stats(name)["fast"]:
         return
     fd = os.open(mount.file(name), os.O_RDWR)
@@ -67,9 +67,9 @@ def beside_a_program(test, mount, node, mode, kill):
 
 
 def called_off(test, mount, node):
-    """(It is drained no more, as it began anew.)"""
-    mapper = Mapper(test, mount.region("stays", SIZE), "fuse")
-    fill(mount, mapper, "stays", 5)
+    """(It is drained no more, as it began anew.) Long before all of it could have moved, at that rate."""
+    mapper = Mapper(test, mount.region("stays", LARGE), "fuse")
+    fill(mount, mapper, "stays", 5, LARGE)
     had = node.stats()["chunks"]
     expect(had, "a node that began anew gets nothing")
     drained = drain(test, node)
@@ -80,8 +80,8 @@ def called_off(test, mount, node):
     wait_for("the move ends", lambda: not mount.stats("stays")["drain_chunks"], 30)
     whole(mount, "stays")
     expect(node.stats()["chunks"] >= had, "it has moved all the same")
-    mapper.do("fill", 0, SIZE, 6)
-    mapper.do("check", 0, SIZE, 6)
+    mapper.do("fill", 0, LARGE, 6)
+    mapper.do("check", 0, LARGE, 6)
     mapper.end()
     os.unlink(mount.file("stays"))
 
