@@ -186,7 +186,7 @@ static void detach_work(struct job *job, struct pool *pool)
 }
 
 /* With journal slots left, a flush may still read the index: then the next attachment clears it. */
-void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+static void detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	struct journal_inode *d = inode->disk;
 	struct region_job *rj = region_job_new(w, inode, done, arg, inode->slots ? region_job_detach : detach_work,
@@ -208,6 +208,34 @@ void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 		jobs_submit(w->jobs, &rj->job);
 	else
 		done(w, inode, -ENOMEM, arg);
+}
+
+/* A detachment that waits for replicas_leave(). */
+struct detaching {
+	struct worker *w;
+	struct inode *inode;
+	region_done_fn *done;
+	void *arg;
+};
+
+static void replicas_left(void *arg)
+{
+	struct detaching *g = arg;
+
+	detach(g->w, g->inode, g->done, g->arg);
+	free(g);
+}
+
+void region_detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	struct detaching *g = malloc(sizeof(*g));
+
+	if (g)
+		*g = (struct detaching){ w, inode, done, arg };
+	if (g && replicas_leave(inode, replicas_left, g))
+		return;
+	free(g);
+	detach(w, inode, done, arg);
 }
 
 /*

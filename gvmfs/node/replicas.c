@@ -27,6 +27,7 @@
 #define HEARD_NS    2500000000ull /* a node that is up is heard of every second (gvm_conn_heard_ns()) */
 #define REJOIN_NS   1500000000ull /* after this host was cut off: connections are retried every second */
 #define ABSENT_NS   3000000000ull /* a node that is bad for so long is excluded from its views */
+#define LEAVE_NS    3000000000ull /* for replicas_leave() */
 #define FULL_NS	    60000000000ull /* between two log lines about a full node */
 #define DEGRADED_NS 3000000000ull /* between two log lines about how many slots are degraded */
 #define GARBLED	    3u /* garbled writes in a row that make a node bad */
@@ -559,8 +560,90 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 	else if (up && (!n->silent_ns ||
 			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_received(conn) != n->silent_received)))
 		node_set_bad(r, node, false);
-	if (n->bad && now_ns - n->bad_ns >= ABSENT_NS)
+	if (n->bad && (n->gone || r->left || now_ns - n->bad_ns >= ABSENT_NS))
 		node_leave_out(r, node);
+}
+
+static bool slot_is_to_change(const struct replicas *r, unsigned slot)
+{
+	const struct view_slot *v = &r->slot[slot];
+	uint8_t members = view_word_members(v->word), all = (uint8_t)((1u << r->inode->disk->rec.replicas) - 1);
+
+	if (members & v->bad)
+		return members & ~v->bad;
+	return view_is_degraded(v, all) && !v->grows && !view_may_grow(v);
+}
+
+/* Whether a view is to change before the region is detached, or may have to. */
+static bool leave_waits(const struct replicas *r)
+{
+	if (r->left_asks)
+		return true;
+	for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
+		if (slot_is_to_change(r, s))
+			return true;
+	return false;
+}
+
+static void leave_look(struct replicas *r, uint64_t now_ns)
+{
+	void (*left)(void *) = r->left;
+
+	if (!left || (now_ns < r->left_until_ns && !r->inode->disk->failed && leave_waits(r)))
+		return;
+	r->left = NULL;
+	left(r->left_arg);
+}
+
+static void leave_answered(struct gvm_req *req)
+{
+	struct record_call *rc = (struct record_call *)req;
+	struct inode *inode = record_inode(rc);
+
+	/* (It may have been detached after LEAVE_NS, and be attached again.) */
+	if (inode && inode->replicas->left && inode->replicas->left_asks) {
+		inode->replicas->left_asks--;
+		replicas_heard(inode, &rc->node, req->result);
+		inode->replicas->w->replicas_due_ns = 0;
+	}
+	free(rc);
+}
+
+/* False: no memory. */
+static bool leave_ask(struct replicas *r, unsigned node)
+{
+	const struct journal_inode *d = r->inode->disk;
+	const struct gvm_region_open_req what = { .region = d->rec.id, .mode = GVM_OPEN_LOOK, .view = d->rec.view };
+	struct record_call *rc = calloc(1, sizeof(*rc));
+
+	if (!rc)
+		return false;
+	*rc = (struct record_call){ .w = r->w, .nr = r->inode->nr, .epoch = d->epoch, .region = d->rec.id,
+				    .node = d->rec.nodes[node].incarnation };
+	rc->call.req.node = rc->node;
+	rc->call.req.done = leave_answered;
+	rc->call.req.deadline_ns = gvm_now_ns() + REPLICA_PATIENCE_NS;
+	r->left_asks++;
+	gvm_region_open(region_node_conn(r->w, r->inode, node), &rc->call, &what);
+	return true;
+}
+
+bool replicas_leave(struct inode *inode, void (*left)(void *arg), void *arg)
+{
+	struct replicas *r = inode->replicas;
+	const struct journal_inode *d = inode->disk;
+
+	if (!r || r->closing || d->failed || d->rec.replicas < 2 || d->use == INODE_UNLINKED)
+		return false;
+	r->left = left;
+	r->left_arg = arg;
+	r->left_until_ns = gvm_now_ns() + LEAVE_NS;
+	r->left_asks = 0;
+	r->w->replicas_due_ns = 0;
+	for (unsigned i = 0; i < d->rec.node_count; i++)
+		if (record_node_is_used(&d->rec, i) && !r->node[i].bad && !leave_ask(r, i))
+			break;
+	return true;
 }
 
 /* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. One region; false:
@@ -596,6 +679,7 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	repair_look(r, now_ns);
 	drain_look(r, now_ns);
 	replace_look(r, now_ns);
+	leave_look(r, now_ns); /* last: it may detach the region */
 }
 
 /* Makes the struct replicas of regions with one copy, for those that need one now: a drained node has a part of

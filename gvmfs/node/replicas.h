@@ -9,8 +9,8 @@
  * long that others have carried out, when it answered that it lacks data it should have, or when it restarted without
  * its memory. It is good again when it is connected, is the same incarnation, and has answered something a while later.
  * A bad node is not written to, and read last. A slot gets a view without it when a write waits for that, or when it
- * has been bad for so long that others (readers, the next writer if this host is lost, repair) should know. If no
- * member would be left, the view stays, and the region waits for its nodes, as one without replicas does.
+ * has been bad for so long that others (readers, the next writer if this host is lost, repair) should know, or when it
+ * has lost its memory, or when the region is about to be detached. If no member would be left, the view stays, and the region waits for its nodes, as one without replicas does.
  *
  * If no node of the mount is heard of, it is this host that is cut off: no node is bad then, and when one is heard of
  * again, the others get some time to be connected, too. A request that fails for a reason that passes, or that is this
@@ -36,6 +36,11 @@ struct worker;
 void replicas_open(struct worker *w, struct inode *inode);
 /* Nodes have, or promise, more of it than anybody needs: a move was under way, or has just ended. */
 bool replicas_are_untidy(const struct inode *inode);
+/* The region is about to be detached. Views with members that do not answer would keep the next writer, which cannot know
+ * that these have nothing newer, from attaching. So all nodes are asked whether they are there, and views without those
+ * that are not are recorded. Then calls left(arg), from the loop, after LEAVE_NS in any case. False: nothing of this is
+ * needed, and left() is not called. */
+bool replicas_leave(struct inode *inode, void (*left)(void *arg), void *arg);
 /* The region is detached. Flushes that wait for a view end with an error, later, from the loop. */
 void replicas_close(struct inode *inode);
 

@@ -35,6 +35,10 @@ struct replicas {
 	unsigned degraded;    /* slots with fewer members than replicas, as last logged */
 	uint64_t degraded_ns; /* when that was logged */
 	bool closing;  /* the region is detached: the next tick frees this, and ends flushes that wait for a view */
+	void (*left)(void *arg); /* to be called once replicas_leave() is done; NULL: it is not under way */
+	void *left_arg;
+	uint64_t left_until_ns;
+	unsigned left_asks; /* nodes that have yet to say whether they are there */
 	uint64_t began_ns; /* when this was made: at the attachment, or when this worker started */
 	uint64_t alone_ns; /* when last no node of the mount was heard of; 0: never */
 	LIST_HEAD(, record_call) again; /* requests to record a view that are retried later */

@@ -55,9 +55,9 @@ static struct call {
 	struct gvm_call *call;
 	struct gvm_conn *conn;
 	struct gvm_region_view_req what;
-} calls[CALLS];
+} calls[CALLS], looks[NODES];
 static struct flush flushes[FLUSHES], *sent[CALLS];
-static unsigned call_count, sent_count, stored, fenced, log_lines;
+static unsigned call_count, look_count, sent_count, stored, fenced, log_lines;
 static struct flush *last_stored;
 
 /* ---- what they call */
@@ -115,6 +115,12 @@ void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call, const struct 
 {
 	CHECK(call_count < CALLS);
 	calls[call_count++] = (struct call){call, conn, *what};
+}
+
+void gvm_region_open(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_open_req *what)
+{
+	CHECK(look_count < NODES && what->mode == GVM_OPEN_LOOK && call->req.deadline_ns > now_ns);
+	looks[look_count++] = (struct call){.call = call, .conn = conn};
 }
 
 void writers_send(struct writers *ws, struct flush *f)
@@ -700,6 +706,92 @@ static void a_bad_member_is_read_last(void)
 	CHECK_EQ(node[0], 1);
 }
 
+/* ---- a region that is about to be detached */
+
+static void count_left(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void look_answer(unsigned nth, int result)
+{
+	struct gvm_call *call = looks[nth].call;
+
+	CHECK(nth < look_count && call);
+	looks[nth].call = NULL;
+	call->req.result = result;
+	call->req.done(&call->req);
+}
+
+static void a_region_leaves_when_all_nodes_answer(void)
+{
+	unsigned left = 0;
+
+	setup();
+	CHECK(replicas_leave(&inode, count_left, &left));
+	CHECK_EQ(look_count, NODES);
+	tick(50);
+	look_answer(0, 0);
+	look_answer(2, 0);
+	tick(50);
+	CHECK_EQ(left, 0);
+	look_answer(1, 0);
+	replicas_tick(&worker, now_ns);
+	CHECK(left == 1 && !call_count);
+}
+
+static void a_region_leaves_when_views_without_dead_nodes_are_recorded(void)
+{
+	unsigned left = 0;
+
+	setup();
+	CHECK(replicas_leave(&inode, count_left, &left));
+	look_answer(0, 0);
+	look_answer(1, -ETIMEDOUT); /* it has slots 0, 1, 3 */
+	look_answer(2, 0);
+	tick(50);
+	CHECK_EQ(call_count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		record_answer(i, 0);
+	CHECK_EQ(call_count, 6);
+	record_answer(3, 0);
+	record_answer(4, 0);
+	tick(50);
+	CHECK_EQ(left, 0); /* of slot 3 the next writer would not know yet */
+	record_answer(5, 0);
+	tick(50);
+	CHECK_EQ(left, 1);
+	CHECK(members(0) == 1 && members(1) == 2 && members(2) == 3);
+}
+
+static void a_region_leaves_though_a_view_cannot_be_recorded(void)
+{
+	unsigned left = 0;
+
+	setup();
+	conns[1].incarnation.b[3] = 1;
+	CHECK(replicas_leave(&inode, count_left, &left));
+	tick(100);
+	CHECK_EQ(call_count, 3);
+	tick(2700);
+	CHECK_EQ(left, 0);
+	tick(300);
+	CHECK_EQ(left, 1);
+	replicas_close(&inode);
+	look_answer(0, 0); /* too late */
+	tick(500);
+	CHECK_EQ(left, 1);
+}
+
+/* Nobody waits until it has been bad for seconds: it never has its copies again. */
+static void a_node_that_lost_its_memory_is_left_out_at_once(void)
+{
+	setup();
+	conns[1].incarnation.b[3] = 1;
+	tick(50);
+	CHECK_EQ(call_count, 3);
+}
+
 static const struct check_test tests[] = {
 	{"regions-are-looked-at-now-and-then", regions_are_looked_at_now_and_then},
 	{"regions-are-looked-at-in-pieces", regions_are_looked_at_in_pieces},
@@ -720,6 +812,11 @@ static const struct check_test tests[] = {
 	{"a-fenced-writer-records-nothing-more", a_fenced_writer_records_nothing_more},
 	{"an-answer-may-come-when-the-region-is-gone", an_answer_may_come_when_the_region_is_gone},
 	{"a-bad-member-is-read-last", a_bad_member_is_read_last},
+	{"a-region-leaves-when-all-nodes-answer", a_region_leaves_when_all_nodes_answer},
+	{"a-region-leaves-when-views-without-dead-nodes-are-recorded",
+	 a_region_leaves_when_views_without_dead_nodes_are_recorded},
+	{"a-region-leaves-though-a-view-cannot-be-recorded", a_region_leaves_though_a_view_cannot_be_recorded},
+	{"a-node-that-lost-its-memory-is-left-out-at-once", a_node_that_lost_its_memory_is_left_out_at_once},
 };
 
 /* Each in a process of its own: they share one world. */
