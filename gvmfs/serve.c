@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "connection.h"
 #include "fuse/interrupt.h"
+#include "fuse/sizes.h"
 #include "fuse/unmade.h"
 #include "node/fetch.h"
 #include "node/jobs.h"
@@ -193,7 +194,7 @@ static uint64_t tick(struct worker *w)
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
 		replicas_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
-		region_reattach_tick, closes_tick,	scrub_tick,
+		region_reattach_tick, closes_tick,	scrub_tick, sizes_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

@@ -10,6 +10,7 @@
 #include "fuse/front.h"
 #include "fuse/held.h"
 #include "fuse/interrupt.h"
+#include "fuse/sizes.h"
 #include "fuse/store_calls.h"
 #include "fuse/tail.h"
 #include "fuse/unbacked.h"
@@ -223,6 +224,8 @@ static void settle(struct worker *w, unsigned nr)
 		return;
 	if (d->tail_from)
 		tail_adopt(w, inode);
+	if (d->room_owed)
+		sizes_owe(w);
 	if (d->times_owed)
 		times_closed(w, inode); /* or not, but then it is soon again */
 	if (d->use == INODE_UNLINKED && d->rec.kind == RECORD_GONE)
@@ -325,6 +328,7 @@ static int worker_init(struct worker *w)
 	LIST_INIT(w->replicas);
 	replicas_recover(w);
 	unmade_init(w->unmade);
+	sizes_init(w->sizes);
 	capacity_init(w->capacity);
 	direct_init(w->direct);
 	w->pool->owner = w;
@@ -438,6 +442,7 @@ struct modules {
 	struct direct direct;
 	struct held held;
 	struct unmade unmade;
+	struct sizes sizes;
 	struct limiters limiters;
 	struct names_state names;
 };
@@ -474,6 +479,7 @@ static struct modules *modules_new(const struct options *opts)
 		.direct = &m->direct,
 		.held = &m->held,
 		.unmade = &m->unmade,
+		.sizes = &m->sizes,
 		.limiters = &m->limiters,
 		.names = &m->names,
 	};

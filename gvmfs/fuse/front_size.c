@@ -18,6 +18,7 @@
 #include "node/region.h"
 #include "node/times.h"
 #include "resize.h"
+#include "sizes.h"
 #include "store/store.h"
 #include "tail.h"
 
@@ -59,6 +60,8 @@ static void resized(struct worker *w, struct inode *inode, int result, void *arg
 	struct record *rec = &inode->disk->rec;
 
 	if (result < 0) {
+		if (inode->disk->room_owed)
+			sizes_owe(w);
 		tail_clear(rs, result, resize_finish);
 		return;
 	}

@@ -56,6 +56,7 @@ static struct region_job *region_job_new(struct worker *w, struct inode *inode, 
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
 	rj->cut_version = inode->disk->cut_version;
+	rj->room_owed = inode->disk->room_owed;
 	rj->words = journal_views(w->journal, inode->nr);
 	return rj;
 }
@@ -86,6 +87,9 @@ static void attach_apply(struct region_job *rj)
 	/* A host that attached since our last attachment used an epoch in between. */
 	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)
 		d->cache_stale = 1;
+	/* Nor is it known then whether our record is the newest. */
+	if (d->last_epoch + 1 != rj->epoch)
+		journal_publish32(&d->room_owed, 0);
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
@@ -194,8 +198,10 @@ static void detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 
 	if (rj)
 		rj->tidies = replicas_are_untidy(inode);
-	for (unsigned i = 0; rj && rj->tidies && i < d->rec.node_count; i++)
-		rj->down[i] = inode->replicas->node[i].down_ns;
+	if (rj)
+		rj->room_owed &= !d->failed && !replicas_are_moving(inode);
+	for (unsigned i = 0; rj && (rj->tidies || rj->room_owed) && i < d->rec.node_count; i++)
+		rj->down[i] = gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP;
 	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);
@@ -285,7 +291,36 @@ static void resize_end(struct job *job)
 
 	if (!job->result && rj->size_bytes > rj->inode->disk->rec.size_bytes)
 		region_sized(rj->w, rj->inode, rj->size_bytes);
+	if (!rj->room_owed)
+		journal_publish32(&rj->inode->disk->room_owed, 0);
 	region_end(rj);
+}
+
+static void trim_end(struct job *job)
+{
+	struct region_job *rj = (struct region_job *)job;
+
+	if (!rj->room_owed)
+		journal_publish32(&rj->inode->disk->room_owed, 0);
+	replicas_resized(rj->inode); /* a move that has begun meanwhile has got its room taken away */
+	region_end(rj);
+}
+
+bool region_may_trim(struct worker *w, struct inode *inode)
+{
+	const struct record *rec = &inode->disk->rec;
+
+	if (!region_is_attached(inode) || inode->disk->failed || replicas_are_moving(inode))
+		return false;
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (record_node_is_used(rec, i) && gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP)
+			return false;
+	return true;
+}
+
+void region_trim(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	region_start(w, inode, done, arg, region_job_trim, trim_end, inode->disk->rec.size_bytes);
 }
 
 void region_reach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
@@ -309,6 +344,9 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 		   void *arg)
 {
 	if (inode->disk->rec.node_count) {
+		/* Before a node is asked: it may keep the room, and its answer be lost, or this worker die. */
+		if (size_bytes > inode->disk->rec.size_bytes)
+			journal_publish32(&inode->disk->room_owed, 1);
 		region_start(w, inode, done, arg, resize_work, resize_end, size_bytes);
 		return;
 	}

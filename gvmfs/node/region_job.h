@@ -29,6 +29,8 @@ struct region_job {
 	uint64_t lease_ms;	 /* attach, out on -EBUSY: how long the writer, which is away, keeps its lease */
 	const struct options *opts;
 	struct record_owner self;
+	bool room_owed;		 /* the inode's; resize, trim, out: nodes may keep more room than the size needs */
+	bool excess;		 /* resize, trim, out: a node had another size, or another room */
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
 	bool pass;		 /* attach: a node has a lease that is ours, or of a dead mount: override it */
 	bool take;		 /* also from a live writer, on a user's request */

@@ -198,7 +198,7 @@ static void parts_tidy(struct region_job *rj, struct pool *pool)
 			continue;
 		if (record_node_is_used(&rj->rec, i))
 			part_trim(rj, pool, i, rsp->reserve_chunks, deadline_ns);
-		else
+		else if (rj->tidies)
 			part_drop(rj, pool, i, rsp->epoch, deadline_ns);
 	}
 }
@@ -207,7 +207,7 @@ void region_job_detach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 
-	if (rj->tidies)
+	if (rj->tidies || rj->room_owed)
 		parts_tidy(rj, pool);
 	region_let_go(rj, pool, rj->epoch, NULL);
 	job->result = 0;
@@ -477,12 +477,15 @@ static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node,
 	if (r)
 		return r;
 	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
+	rj->excess |= ask->call.rsp.region_open.chunks != chunks ||
+		      ask->call.rsp.region_open.reserve_chunks != what.reserve_chunks;
 	gvm_region_resize(conn, ask_begin_to(ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
 	return 0;
 }
 
-/* Resizes the region on all nodes that are not away, at once; done[i]: node i has the new size. */
-static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, bool *done)
+/* Resizes the region on all nodes that are not away, at once; done[i]: 0: node i has the new size; 1: it was not asked;
+ * or its error. */
+static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, int *done)
 {
 	unsigned count = rj->rec.node_count;
 	struct ask *asks = asks_make(count);
@@ -490,17 +493,14 @@ static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunk
 
 	if (asks)
 		region_look(pool, rj, resize_deadline(rj, pool), asks);
-	for (unsigned i = 0; asks && i < count; i++) {
-		int r = rj->away[i] ? 0 : resize_begin(rj, pool, i, chunks, &asks[i]);
-
-		done[i] = !rj->away[i] && !r;
-		result = result ? result : r;
+	for (unsigned i = 0; i < count; i++) {
+		done[i] = rj->away[i] || !asks ? 1 : resize_begin(rj, pool, i, chunks, &asks[i]);
+		result = result || done[i] > 0 ? result : done[i];
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
-		int r = done[i] ? ask_wait(&asks[i]) : 0;
-
-		done[i] &= !r;
-		result = result ? result : r;
+		if (!done[i])
+			done[i] = ask_wait(&asks[i]);
+		result = result || done[i] > 0 ? result : done[i];
 	}
 	free(asks);
 	return result;
@@ -617,26 +617,55 @@ void region_job_reach(struct job *job, struct pool *pool)
 	job->result = nodes_are_there((struct region_job *)job, pool);
 }
 
+/* A growth has failed. Nodes that have it take it back; one whose answer is missing may have it all the same, and the
+ * caller is not kept waiting for that. */
+static void growth_undo(struct region_job *rj, struct pool *pool, uint64_t before, int *done)
+{
+	bool unknown = false;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		unknown |= done[i] == -ETIMEDOUT;
+		rj->away[i] |= done[i] != 0;
+	}
+	rj->room_owed = nodes_resize(rj, pool, before, done) < 0 || unknown;
+}
+
+/* On nodes without a slot there is only what they have to be rid of. */
+static void unused_leave_out(struct region_job *rj)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		rj->away[i] |= !record_node_is_used(&rj->rec, i);
+}
+
+/* Not before it finds nothing more to be trimmed is it known that no late request has brought any of it back. */
+void region_job_trim(struct job *job, struct pool *pool)
+{
+	struct region_job *rj = (struct region_job *)job;
+	int done[RECORD_NODES_MAX];
+
+	unused_leave_out(rj);
+	job->result = nodes_resize(rj, pool, record_chunks(rj->rec.size_bytes), done);
+	rj->room_owed = job->result < 0 || rj->excess;
+}
+
 void region_job_resize(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t before = record_chunks(rj->rec.size_bytes), after = record_chunks(rj->size_bytes);
-	bool done[RECORD_NODES_MAX] = { false };
+	int done[RECORD_NODES_MAX] = { 0 };
 	int r = 0;
 
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = nodes_are_there(rj, pool);
-	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		if (!record_node_is_used(&rj->rec, i))
-			rj->away[i] = true; /* it is only to be rid of what it has */
+	unused_leave_out(rj);
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
-	if (!r)
+	if (!r) {
 		r = nodes_resize(rj, pool, after, done);
-	if (r < 0 && after > before) {
-		for (unsigned i = 0; i < rj->rec.node_count; i++)
-			rj->away[i] |= !done[i]; /* it has not grown */
-		nodes_resize(rj, pool, before, done);
+		if (!r)
+			rj->room_owed = false;
+		else if (after > before)
+			growth_undo(rj, pool, before, done);
 	}
 	if (r == -ENOSPC)
 		room_complain(rj, pool);

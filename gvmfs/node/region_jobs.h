@@ -17,6 +17,7 @@ void region_job_create(struct job *job, struct pool *pool);
 /* Asks whether all of its nodes are there: before it is made smaller. */
 void region_job_reach(struct job *job, struct pool *pool);
 void region_job_resize(struct job *job, struct pool *pool);
+void region_job_trim(struct job *job, struct pool *pool);
 void region_job_delete(struct job *job, struct pool *pool);
 void region_job_stat(struct job *job, struct pool *pool);
 

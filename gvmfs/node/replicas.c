@@ -257,6 +257,13 @@ bool replicas_are_untidy(const struct inode *inode)
 	return r->drain || r->trims || record_has_unused(&inode->disk->rec);
 }
 
+bool replicas_are_moving(const struct inode *inode)
+{
+	const struct replicas *r = inode->replicas;
+
+	return inode->disk->view_saved || (r && (r->repair || r->drain || r->replacing || r->trims));
+}
+
 void replicas_close(struct inode *inode)
 {
 	inode->balance_ns = 0;

@@ -59,6 +59,8 @@ bool replicas_write_begin(struct inode *inode, uint64_t chunk);
 void replicas_write_end(struct inode *inode, uint64_t epoch, uint64_t chunk);
 /* The region's size has changed. */
 void replicas_resized(struct inode *inode);
+/* Copies are being made, or moved: nodes may have promised room that the record does not tell of. */
+bool replicas_are_moving(const struct inode *inode);
 /* The order in which to ask a chunk's replicas: node[] gets entries of the record's nodes, best first. Returns how
  * many; the first *good of them are not bad. */
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good);

@@ -104,6 +104,7 @@ struct journal_inode {
 	uint64_t tail_unique; /* of the WRITE whose data are there from tail_to on; 0: none */
 	uint64_t cut_version; /* version of the zero records that a shrink left on the nodes. The index may have no
 			       * entry for such a chunk, so new writes take a higher version; 0: none */
+	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
 	struct record rec;
 };

@@ -43,6 +43,7 @@ struct residents;
 struct rot;
 struct scrub;
 struct sessions;
+struct sizes;
 struct store;
 struct unmade;
 struct writers;
@@ -75,6 +76,7 @@ struct worker {
 	struct direct *direct;
 	struct held *held;
 	struct unmade *unmade;
+	struct sizes *sizes;
 	struct limiters *limiters;
 	struct names_state *names;
 	LIST_HEAD(, close_wait) closing; /* calls that wait for a RELEASE: closes.h */

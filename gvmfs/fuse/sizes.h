@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * sizes.h - what is left of changes of size that did not go well, to be tried again.
+ *
+ * A growth that has failed may have left room on nodes: one whose answer was lost has reserved it, and only we know that
+ * it is not in the record. (To somebody who attaches the region later the same looks like an old record of his.) So the
+ * journal remembers it (room_owed), and while we are its writer the room is taken back once all nodes are there. Front
+ * thread.
+ */
+#ifndef GVMFS_SIZES_H
+#define GVMFS_SIZES_H
+
+#include <stdint.h>
+
+struct worker;
+
+struct sizes {
+	uint64_t trim_ns;  /* when to look for room that is owed; 0: there is none */
+};
+
+void sizes_init(struct sizes *sizes);
+/* Some inode's room_owed was set. */
+void sizes_owe(struct worker *w);
+/* Does what is due; returns when it wants to be called again (CLOCK_MONOTONIC), or ~0. */
+uint64_t sizes_tick(struct worker *w, uint64_t now_ns);
+
+#endif
