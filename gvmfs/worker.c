@@ -10,6 +10,7 @@
 #include "fuse/front.h"
 #include "fuse/held.h"
 #include "fuse/interrupt.h"
+#include "fuse/resize.h"
 #include "fuse/sizes.h"
 #include "fuse/store_calls.h"
 #include "fuse/tail.h"
@@ -224,6 +225,8 @@ static void settle(struct worker *w, unsigned nr)
 		return;
 	if (d->tail_from)
 		tail_adopt(w, inode);
+	if (d->cut_to_plus_1)
+		front_size_adopt(w, inode);
 	if (d->room_owed)
 		sizes_owe(w);
 	if (d->times_owed)

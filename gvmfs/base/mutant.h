@@ -53,6 +53,11 @@
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
  *	sync-seals-once  and so it does with what cannot be sent when it comes, or has no slot yet
  *	cut-early	what is to be cut off is dropped before the nodes have cut it off
+ *	cut-unheld	what comes behind a region's new end is done while it is being cut off
+ *	cut-revives	what has waited for the end of that is done then
+ *	cut-untold	it is not told
+ *	cut-rest-waits	the zeros behind the new end wait for WRITEs that wait for the end
+ *	cut-refused	a READ fails with the GET of a chunk that has just been cut off
  *	spill-unread	a page is read as it was before its write was spilled
  *	spill-revives	a GET under way brings into the cache what a spilled write has replaced
  *	spill-passed	a chunk gets a slot, and what is spilled of it stays

@@ -28,11 +28,28 @@ struct file_read {
 	bool ended;
 };
 
+/* What is left of the content: the region may have been made smaller since the READ came. */
+static int read_limit(const struct inode *inode, const struct store_read *r, const struct iovec *iov, int count,
+		      struct iovec left[READ_IOV_MAX])
+{
+	uint64_t size = inode->disk->rec.size_bytes, bytes = size > r->off ? size - r->off : 0;
+	int n = 0;
+
+	for (; n < count && bytes; n++) {
+		left[n] = iov[n];
+		if (left[n].iov_len > bytes)
+			left[n].iov_len = bytes;
+		bytes -= left[n].iov_len;
+	}
+	return n;
+}
+
 static void read_done(struct store *s, struct store_read *r, const struct iovec *iov, int count, int error)
 {
 	struct file_read *f = (struct file_read *)r;
 	struct inode *inode = r->wait.inode;
 	struct worker *w = s->owner;
+	struct iovec left[READ_IOV_MAX];
 
 	interrupt_disarm(&f->interrupt);
 	direct_end(w->direct, &f->share, gvm_now_ns());
@@ -43,7 +60,8 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 	} else {
 		if (!watch_read(w, inode, r->off, r->size, f->trust) && f->how & READ_FOREIGN)
 			pagecache_note(w, inode, r->off, r->size);
-		fuse_reply_iov(f->req, iov, count);
+		count = read_limit(inode, r, iov, count, left);
+		fuse_reply_iov(f->req, left, count);
 	}
 	f->ended = true;
 	if (!f->submitting)
@@ -120,8 +138,8 @@ static void zero_done(struct store *s, struct store_write *wr, int error)
 	free(f);
 }
 
-void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
-		   void (*done)(struct worker *w, void *arg, int error), void *arg)
+static void zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size, bool of_cut,
+		 void (*done)(struct worker *w, void *arg, int error), void *arg)
 {
 	struct file_zero *f = calloc(1, sizeof(*f));
 
@@ -130,8 +148,21 @@ void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t
 		return;
 	}
 	f->wr.done = zero_done;
+	f->wr.of_cut = of_cut;
 	f->done = done;
 	f->arg = arg;
 	store_write(w->store, &f->wr, inode, NULL, off, size);
 	store_turn(w->store);
+}
+
+void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+		   void (*done)(struct worker *w, void *arg, int error), void *arg)
+{
+	zero(w, inode, off, size, false, done, arg);
+}
+
+void front_io_zero_rest(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+			void (*done)(struct worker *w, void *arg, int error), void *arg)
+{
+	zero(w, inode, off, size, true, done, arg);
 }

@@ -23,5 +23,8 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 /* Makes a range zero; calls `done`, from a turn or at once, when the zeros are in the journal. */
 void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		   void (*done)(struct worker *w, void *arg, int error), void *arg);
+/* The same for what is left behind the new end of a region that is being cut: it waits for nothing that waits for that. */
+void front_io_zero_rest(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
+			void (*done)(struct worker *w, void *arg, int error), void *arg);
 
 #endif

@@ -5,9 +5,10 @@
  *
  * Until the nodes begin to cut off what is behind a smaller size, all of it stays as it was written, since the change
  * may still fail. So they are asked first whether they are there; then what was written is sent, also of what will be
- * cut off: what came to a node later would be above the cut, or refused. The nodes have the new size next, and from
- * then on nothing ends the change: what is left behind the end in the last chunk is made zero and sent, and the region
- * gets its size.
+ * cut off: what came to a node later would be above the cut, or refused. (Direct I/O that comes from then on waits for the
+ * end: store_cut_begin().) The nodes have the new size next, and from then on nothing ends the change: what is left behind
+ * the end in the last chunk is made zero and sent, and the region gets its size. What the nodes do not do is tried again
+ * (sizes.h), and a worker's successor goes on, since the journal tells of the change before any node is asked.
  */
 #include "base/log.h"
 #include "base/mutant.h"
@@ -21,9 +22,13 @@
 #include "sizes.h"
 #include "store/store.h"
 #include "tail.h"
+#include "write.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define REST_TRIES 10u
 
 static void resize_finish(struct resize *rs, int result);
 
@@ -82,12 +87,24 @@ static struct resize *resize_of(struct store_sync *sync)
 	return (struct resize *)((char *)sync - offsetof(struct resize, sync));
 }
 
+/* The region has the new size (done), or keeps the old one. */
+static void cut_end(struct worker *w, struct resize *rs, bool done)
+{
+	if (done)
+		store_writes_cut(rs->op.inode);
+	store_cut_end(w->store, rs->op.inode);
+	store_turn(w->store);
+}
+
 static void cut_is_over(struct store *s, struct store_sync *sync, int error)
 {
 	struct resize *rs = resize_of(sync);
 
-	if (!error)
+	if (error) /* it has failed for good */
+		journal_publish64(&rs->op.inode->disk->cut_to_plus_1, 0);
+	else
 		region_sized(s->owner, rs->op.inode, rs->size);
+	cut_end(s->owner, rs, !error);
 	resized(s->owner, rs->op.inode, error, rs);
 }
 
@@ -98,13 +115,15 @@ static void rest_is_zero(struct worker *w, void *arg, int error)
 	struct resize *rs = arg;
 	const struct journal_inode *d = rs->op.inode->disk;
 
-	if (error == -ETIMEDOUT && !d->failed) {
-		rest_zero(rs);
+	/* The page that the new end is in may be one that no node can read any more. The others need not be read. */
+	if (error && !d->failed) {
+		if (error != -ETIMEDOUT && error != -ENOMEM && rs->tries < REST_TRIES && ++rs->tries == REST_TRIES)
+			log_error(d->rec.name,
+				  "it is smaller, but what lies behind its new end, in the same page, may show when it grows: %s",
+				  strerror(-error));
+		sizes_wait(rs, rest_zero);
 		return;
 	}
-	if (error && !d->failed)
-		log_error(d->rec.name, "it is smaller, but what lies behind its new end may show when it grows: %s",
-			  strerror(-error));
 	rs->sync.done = cut_is_over;
 	rs->sync.deadline_ns = 0;
 	store_sync(w->store, &rs->sync, rs->op.inode);
@@ -114,35 +133,56 @@ static void rest_is_zero(struct worker *w, void *arg, int error)
 static void rest_zero(struct resize *rs)
 {
 	uint64_t end = record_chunks(rs->size) * GVM_CHUNK_BYTES, before = rs->op.inode->disk->rec.size_bytes;
+	uint64_t from = rs->size;
 
 	end = end < before ? end : before;
-	if (rs->size < end)
-		front_io_zero(rs->op.w, rs->op.inode, rs->size, end - rs->size, rest_is_zero, rs);
+	if (rs->tries == REST_TRIES)
+		from = (from + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
+	if (from < end)
+		front_io_zero_rest(rs->op.w, rs->op.inode, from, end - from, rest_is_zero, rs);
 	else
 		cut_is_over(rs->op.w->store, &rs->sync, 0);
 }
 
+static void cut_again(struct resize *rs);
+
 static void cut_on_nodes(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	struct resize *rs = arg;
+	struct journal_inode *d = inode->disk;
 
-	if (result < 0) {
+	if (!result) {
+		rest_zero(rs);
+	} else if (d->cut_to_plus_1 && !d->failed) {
+		log_error(d->rec.name, "it is being made smaller, and its nodes have to go on with that: %s", strerror(-result));
+		sizes_wait(rs, cut_again);
+	} else {
+		journal_publish64(&d->cut_to_plus_1, 0);
+		cut_end(w, rs, false);
 		resize_finish(rs, result);
-		return;
 	}
-	/* There is something only if a program changes the size while it has direct I/O under way. */
-	store_drop(w->store, inode, record_chunks(rs->size));
-	rest_zero(rs);
+}
+
+static void cut_again(struct resize *rs)
+{
+	struct inode *inode = rs->op.inode;
+
+	if (inode->disk->failed)
+		cut_on_nodes(rs->op.w, inode, -EIO, rs);
+	else
+		region_resize(rs->op.w, inode, rs->size, cut_on_nodes, rs);
 }
 
 static void cut_is_sent(struct store *s, struct store_sync *sync, int error)
 {
 	struct resize *rs = resize_of(sync);
 
-	if (error)
+	if (error) {
+		cut_end(s->owner, rs, false);
 		resize_finish(rs, error);
-	else
+	} else {
 		region_resize(s->owner, rs->op.inode, rs->size, cut_on_nodes, rs);
+	}
 }
 
 static void reached(struct worker *w, struct inode *inode, int result, void *arg)
@@ -155,6 +195,7 @@ static void reached(struct worker *w, struct inode *inode, int result, void *arg
 	}
 	if (mutant("cut-early"))
 		store_drop(w->store, inode, record_chunks(rs->size));
+	store_cut_begin(w->store, inode, rs->size);
 	rs->sync.done = cut_is_sent;
 	rs->sync.deadline_ns = pool_deadline(w->opts);
 	store_sync(w->store, &rs->sync, inode);
@@ -206,4 +247,36 @@ void front_resize(struct resize *rs)
 		region_attach(w, rs->op.inode, attached, rs);
 	else
 		resize_attached(rs);
+}
+
+static void adopted(struct resize *rs, int result)
+{
+	op_end(&rs->op, true, result);
+}
+
+static void adopt_run(struct task *task)
+{
+	struct resize *rs = (struct resize *)task;
+	struct inode *inode = rs->op.inode;
+	struct journal_inode *d = inode->disk;
+
+	rs->size = d->cut_to_plus_1 - 1;
+	rs->then = adopted;
+	if (d->failed || !region_is_attached(inode) || d->rec.kind == RECORD_GONE || d->rec.size_bytes <= rs->size) {
+		journal_publish64(&d->cut_to_plus_1, 0);
+		op_end(&rs->op, true, 0);
+		return;
+	}
+	store_cut_begin(rs->op.w->store, inode, rs->size);
+	cut_again(rs);
+}
+
+void front_size_adopt(struct worker *w, struct inode *inode)
+{
+	struct resize *rs = op_new_sized(w, NULL, inode, sizeof(*rs));
+
+	if (!rs)
+		abort(); /* the next successor finds it in the journal */
+	rs->op.task.run = adopt_run;
+	inode_acquire(inode, &rs->op.task);
 }

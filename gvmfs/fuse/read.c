@@ -202,6 +202,11 @@ static void read_go(struct store *s, struct store_wait *wait)
 		read_end(s, r, NULL, 0, wait->error);
 		return;
 	}
+	if (store_is_cut(inode, off + size)) {
+		r->waited = true;
+		store_hold(s, wait);
+		return;
+	}
 	n = read_gather(s, r, iov, &m);
 	if (n) {
 		store_count(s, inode, cache_hits, first);

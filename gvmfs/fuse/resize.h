@@ -18,8 +18,11 @@ struct resize {
 	size_t bytes;
 
 	/* While it is carried out. */
+	STAILQ_ENTRY(resize) in; /* it waits to be tried again (sizes.h): */
+	void (*again)(struct resize *rs);
 	bool attached_here; /* and is to be detached again */
 	int result;	    /* while it is */
+	unsigned tries;	    /* to make zero what is behind the new end */
 	struct store_sync sync;
 	struct {
 		struct pagecache_ask ask;
@@ -30,5 +33,7 @@ struct resize {
 
 /* Changes the size of the op's inode, which the op holds, to rs->size; then rs->then(rs, result). */
 void front_resize(struct resize *rs);
+/* Finishes a change to a smaller size that a predecessor had begun. */
+void front_size_adopt(struct worker *w, struct inode *inode);
 
 #endif

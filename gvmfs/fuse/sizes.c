@@ -3,13 +3,24 @@
 #include "sizes.h"
 
 #include "node/region.h"
-#include "op.h"
+#include "resize.h"
 
 #define AGAIN_NS 1000000000ull
 
 void sizes_init(struct sizes *sizes)
 {
 	*sizes = (struct sizes){ 0 };
+	STAILQ_INIT(&sizes->waiting);
+}
+
+void sizes_wait(struct resize *rs, void (*again)(struct resize *rs))
+{
+	struct sizes *sizes = rs->op.w->sizes;
+
+	rs->again = again;
+	STAILQ_INSERT_TAIL(&sizes->waiting, rs, in);
+	if (!sizes->again_ns)
+		sizes->again_ns = gvm_now_ns() + AGAIN_NS;
 }
 
 void sizes_owe(struct worker *w)
@@ -65,8 +76,22 @@ static bool trim_all(struct worker *w)
 uint64_t sizes_tick(struct worker *w, uint64_t now_ns)
 {
 	struct sizes *sizes = w->sizes;
+	uint64_t due;
 
+	if (sizes->again_ns && now_ns >= sizes->again_ns) {
+		STAILQ_HEAD(, resize) waiting = STAILQ_HEAD_INITIALIZER(waiting);
+
+		STAILQ_CONCAT(&waiting, &sizes->waiting);
+		sizes->again_ns = 0;
+		while (!STAILQ_EMPTY(&waiting)) {
+			struct resize *rs = STAILQ_FIRST(&waiting);
+
+			STAILQ_REMOVE_HEAD(&waiting, in);
+			rs->again(rs);
+		}
+	}
 	if (sizes->trim_ns && now_ns >= sizes->trim_ns)
 		sizes->trim_ns = trim_all(w) ? now_ns + AGAIN_NS : 0;
-	return sizes->trim_ns ? sizes->trim_ns : ~0ull;
+	due = sizes->again_ns ? sizes->again_ns : ~0ull;
+	return sizes->trim_ns && sizes->trim_ns < due ? sizes->trim_ns : due;
 }

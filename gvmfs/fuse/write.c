@@ -141,7 +141,7 @@ static void part_put(struct store *s, struct store_write *wr, const struct part 
 static bool write_part(struct store *s, struct store_write *wr)
 {
 	struct inode *inode = wr->wait.inode;
-	uint64_t left = wr->end - wr->off;
+	uint64_t left = wr->stop - wr->off;
 	struct part p = { .chunk = wr->off / GVM_CHUNK_BYTES, .from = wr->off % GVM_CHUNK_BYTES };
 	struct slot *slot = slots_collecting(&s->slots, inode, p.chunk);
 	uint32_t pages;
@@ -211,12 +211,18 @@ static void write_go(struct store *s, struct store_wait *wait)
 	struct store_write *wr = (struct store_write *)wait, *before = write_before(s, wr);
 	int error = 0;
 
-	if (before && !wait->error && !s->env->disk(s, wait->inode)->failed) {
-		store_follow(s, wait, &before->after);
-		return;
+	if (!wait->error && (!wr->of_cut || mutant("cut-rest-waits")) && !s->env->disk(s, wait->inode)->failed) {
+		if (store_is_cut(wait->inode, wr->stop) && !wr->of_cut) {
+			store_hold(s, wait);
+			return;
+		}
+		if (before) {
+			store_follow(s, wait, &before->after);
+			return;
+		}
 	}
 	store_unwait(s, wait);
-	while (!error && wr->off < wr->end) {
+	while (!error && wr->off < wr->stop) {
 		const struct journal_inode *d = s->env->disk(s, wait->inode);
 
 		if (wait->error)
@@ -238,7 +244,7 @@ void store_write(struct store *s, struct store_write *wr, struct inode *inode, c
 	wr->wait.inode = inode;
 	wr->data = data;
 	wr->begin = wr->off = wr->data_off = off;
-	wr->end = off + size;
+	wr->end = wr->stop = off + size;
 	wr->number = ++s->writes_came;
 	TAILQ_INIT(&wr->after);
 	TAILQ_INSERT_TAIL(&inode->writes, wr, in);
@@ -250,4 +256,13 @@ void store_write(struct store *s, struct store_write *wr, struct inode *inode, c
 		store_count(s, inode, punched_pages, size / GVM_PAGE_BYTES);
 	}
 	store_due(s, &wr->wait);
+}
+
+void store_writes_cut(struct inode *inode)
+{
+	struct store_write *wr;
+
+	TAILQ_FOREACH(wr, &inode->writes, in)
+		if (wr->stop > inode->cut_bytes && !mutant("cut-revives"))
+			wr->stop = wr->off > inode->cut_bytes ? wr->off : inode->cut_bytes;
 }

@@ -25,6 +25,8 @@ struct store_write {
 	const uint8_t *data; /* of data_off on; NULL: zeros. Must not change before done(); may be moved */
 	uint64_t data_off;
 	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in slots yet */
+	uint64_t stop;	/* what follows was cut off from the region meanwhile; otherwise `end` */
+	bool of_cut;	/* zeros that belong to the region's cut: they do not wait for its end, nor for what does */
 	bool stalled; /* it has had to wait for a slot */
 	bool bounded; /* there cannot be too many such: it is not spilled */
 	uint64_t number; /* of all that came */
@@ -33,10 +35,14 @@ struct store_write {
 	struct store_waits after;    /* later ones that overlap it, and wait for its end */
 };
 
-/* A WRITE, or a request for zeros, has come: an event. The caller has filled in wr->done and
- * wr->bounded, the rest is zero. */
+/* A WRITE, or a request for zeros, has come: an event. The caller has filled in wr->done,
+ * wr->bounded and wr->of_cut, the rest is zero. */
 void store_write(struct store *s, struct store_write *wr, struct inode *inode, const void *data, uint64_t off,
 		 uint64_t size);
+
+/* The region has been cut, to inode->cut_bytes; store_cut_end() has to follow. All that was not answered by then came before
+ * that. */
+void store_writes_cut(struct inode *inode);
 
 /* What is left of its data, from `off` on, is at `data` now. */
 static inline void store_write_move(struct store_write *wr, const uint8_t *data)

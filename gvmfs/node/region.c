@@ -90,6 +90,7 @@ static void attach_apply(struct region_job *rj)
 	/* Nor is it known then whether our record is the newest. */
 	if (d->last_epoch + 1 != rj->epoch)
 		journal_publish32(&d->room_owed, 0);
+	journal_publish64(&d->cut_to_plus_1, 0);
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
@@ -282,6 +283,7 @@ void region_sized(struct worker *w, struct inode *inode, uint64_t size_bytes)
 		journal_index_clear(w->journal, inode->nr, record_chunks(size_bytes));
 	w->region_events->forget(w, inode);
 	journal_publish64(&rec->size_bytes, size_bytes);
+	journal_publish64(&inode->disk->cut_to_plus_1, 0);
 	replicas_resized(inode);
 }
 

@@ -658,6 +658,9 @@ void region_job_resize(struct job *job, struct pool *pool)
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = nodes_are_there(rj, pool);
 	unused_leave_out(rj);
+	/* Before any node is asked: from now on nothing ends the change. */
+	if (!r && rj->size_bytes < rj->rec.size_bytes)
+		journal_publish64(&rj->inode->disk->cut_to_plus_1, rj->size_bytes + 1);
 	if (!r && is_shrink(rj))
 		r = region_discard(rj, pool);
 	if (!r) {

@@ -49,6 +49,8 @@ struct inode {
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
 				     * journal slot or may need one */
 	struct store_writes wide_writes; /* of these, those of many chunks: fuse/write.h */
+	bool cutting; /* it is about to get a smaller size, cut_bytes: store_cut_begin() */
+	uint64_t cut_bytes;
 	unsigned fills; /* READs into the page cache that are in flight */
 	uint32_t fills_seen; /* READs into the page cache so far, with those answered */
 	bool emptying; /* its page cache is being emptied, as the fast path begins */

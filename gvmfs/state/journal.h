@@ -14,8 +14,9 @@
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
- * Only the worker's front thread writes to it, with three exceptions: the job thread fills the chunk index
- * of an inode that is being attached (region.c); any thread adds to the counters of stats.h; the
+ * Only the worker's front thread writes to it, with these exceptions: the job thread fills the chunk index
+ * of an inode that is being attached (region.c), and notes that a region is being cut (region_jobs.c); any thread adds to
+ * the counters of stats.h; the
  * supervisor notes where it mounted, and which descriptors it keeps for a session (keeper.h).
  */
 #ifndef GVMFS_JOURNAL_H
@@ -104,6 +105,8 @@ struct journal_inode {
 	uint64_t tail_unique; /* of the WRITE whose data are there from tail_to on; 0: none */
 	uint64_t cut_version; /* version of the zero records that a shrink left on the nodes. The index may have no
 			       * entry for such a chunk, so new writes take a higher version; 0: none */
+	uint64_t cut_to_plus_1; /* the smaller size that nodes may have cut it to; a successor finishes that. 0: none.
+				 * Published before a node is asked, and by the job thread, as cut_version is */
 	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
 	struct record rec;

@@ -48,6 +48,7 @@ struct cache_entry {
 	bool fetching;
 	bool over;	     /* the GET has ended, and the turn has not handled it yet; */
 	int error;	     /* with this result */
+	bool cut;	     /* the nodes may refuse that GET, since the chunk was being cut off */
 	bool ahead;	     /* prefetched, and not read yet */
 	uint64_t used_at;
 	uint64_t begun;	     /* store->events when the last GET was sent */

@@ -58,6 +58,7 @@ enum store_wait_state {
 	WAIT_ENTRIES, /* no entry is free or allowed: in a lane of store->starved */
 	WAIT_SLOT,    /* no slot is free or allowed: in a lane of store->stalled */
 	WAIT_ORDER,   /* a WRITE that came earlier overlaps it: in that one's list */
+	WAIT_CUT,     /* it reaches behind the end that its region is about to get: in store->held */
 };
 
 /* The beginning of every request. */
@@ -74,7 +75,7 @@ struct store_wait {
 	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_SLOT: the nodes of its chunks */
 	unsigned count;	       /* WAIT_ENTRIES: how many entries it needs */
 	uint64_t chunk;	       /* WAIT_SLOT: the chunk that needs a slot */
-	uint64_t deadline_ns;  /* WAIT_SLOT: 0: none */
+	uint64_t deadline_ns;  /* WAIT_SLOT, WAIT_CUT: 0: none */
 };
 
 /*
@@ -122,6 +123,7 @@ struct store {
 
 	struct store_waits due;
 	struct store_lanes starved, stalled;
+	struct store_waits held;
 	/* WRITEs and punches of few chunks that are not answered, by the first of these: fuse/write.h. */
 	struct store_writes writes[STORE_WRITES];
 	uint64_t writes_came; /* with the others */
@@ -156,7 +158,7 @@ void store_sync(struct store *s, struct store_sync *sync, struct inode *inode);
 void store_cancel(struct store *s, struct store_wait *wait);
 /* A GET has brought these pages into e->data. */
 void store_piece(struct cache_entry *e, uint32_t pages);
-/* Pages that were in a slot at some time since the GET was sent: the node's copy may be newer or
+/* Pages that were in a slot, or being cut off, at some time since the GET was sent: the node's copy may be newer or
  * older than the version that the index names. In a sealed answer their age is not checked, and
  * store_piece() leaves them out. */
 uint32_t store_in_flux(const struct cache_entry *e);
@@ -177,6 +179,11 @@ void store_forget(struct store *s, struct inode *inode);
 /* Drops writes to chunks from `first` on that are not being sent yet: these chunks were cut off, or the
  * region is not wanted any more. */
 void store_drop(struct store *s, struct inode *inode, uint64_t first);
+/* The region is to get this smaller size. From now on to the end of that, what a request would do behind the new end is
+ * neither done nor answered; what was done before is in slots, so that an fsync waits for it. */
+void store_cut_begin(struct store *s, struct inode *inode, uint64_t size);
+/* The end. If it has that size now, the caller has called store_writes_cut() (fuse/write.h). */
+void store_cut_end(struct store *s, struct inode *inode);
 /* The region has failed (disk()->failed): requests that wait for it end, and unacknowledged writes are
  * lost. */
 void store_fail(struct store *s, struct inode *inode);
@@ -186,6 +193,13 @@ void store_seal_all(struct store *s);
 /*
  * ---- For requests, in a turn
  */
+
+/* Whether the region is about to lose what is before `end`, or a part of it. */
+static inline bool store_is_cut(const struct inode *inode, uint64_t end)
+{
+	return inode->cutting && end > inode->cut_bytes;
+}
+
 
 /* Whether the region can be changed unseen by us: by another host, or by the fast path's client. */
 bool store_is_unseen(struct store *s, const struct inode *inode);
@@ -201,6 +215,8 @@ struct spill_place *store_spill(struct store *s, struct inode *inode, uint64_t c
 void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk);
 /* The request waits until another, in whose list it is put, has ended: that one then has it tried (store_due()). */
 void store_follow(struct store *s, struct store_wait *wait, struct store_waits *order);
+/* The request waits for the end of its region's cut. */
+void store_hold(struct store *s, struct store_wait *wait);
 /* The request waits for nothing any more. */
 void store_unwait(struct store *s, struct store_wait *wait);
 /* The next turn tries the request. */

@@ -26,6 +26,8 @@ void store_cancel(struct store *s, struct store_wait *wait)
 
 uint32_t store_in_flux(const struct cache_entry *e)
 {
+	if (e->cut) /* of each page the content before, or zeros */
+		return ~0u;
 	return mutant("flux-checked") ? 0 : e->stale | slots_pages(&e->store->slots, e->inode, e->chunk);
 }
 
@@ -92,6 +94,7 @@ void store_fail(struct store *s, struct inode *inode)
 	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
 		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
 			store_slot_free(s, slot);
+	store_held_wake(s, inode);
 	for (unsigned i = 0; inode->entries && i < CACHE_ENTRIES; i++)
 		if (s->cache.entries[i].inode == inode)
 			store_entry_wake(s, &s->cache.entries[i], 0);

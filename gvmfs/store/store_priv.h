@@ -3,6 +3,7 @@
 #ifndef GVMFS_STORE_PRIV_H
 #define GVMFS_STORE_PRIV_H
 
+#include "base/mutant.h"
 #include "store_env.h"
 
 /* ---- store_spill.c */
@@ -13,6 +14,19 @@ void store_spill_adopt(struct store *s);
 void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first);
 /* Releases some of the memory that is not needed any more; returns when it wants to go on. */
 uint64_t store_tidy(struct store *s, uint64_t now_ns);
+
+/* ---- store_cut.c */
+
+/* Has those that wait for the end of the inode's cut tried. */
+void store_held_wake(struct store *s, const struct inode *inode);
+
+/* A GET for the entry is being sent, or is under way. */
+static inline void store_cut_note(struct cache_entry *e)
+{
+	const struct inode *inode = e->inode;
+
+	e->cut |= inode->cutting && e->chunk >= record_chunks(inode->cut_bytes) && !mutant("cut-refused");
+}
 
 /* ---- store_turn.c */
 

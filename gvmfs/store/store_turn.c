@@ -20,6 +20,7 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 	TAILQ_INIT(&s->due);
 	TAILQ_INIT(&s->starved);
 	TAILQ_INIT(&s->stalled);
+	TAILQ_INIT(&s->held);
 	TAILQ_INIT(&s->syncs);
 	for (unsigned i = 0; i < STORE_WRITES; i++)
 		TAILQ_INIT(&s->writes[i]);
@@ -182,6 +183,19 @@ static void lane_expire(struct store *s, struct store_lane *lane, uint64_t now_n
 	}
 }
 
+static void held_expire(struct store *s, uint64_t now_ns)
+{
+	struct store_wait *wait, *next;
+
+	for (wait = TAILQ_FIRST(&s->held); wait; wait = next) {
+		next = TAILQ_NEXT(wait, in);
+		if (!wait->deadline_ns || now_ns <= wait->deadline_ns)
+			continue;
+		wait->error = -ETIMEDOUT;
+		store_due(s, wait);
+	}
+}
+
 static void timers_look(struct store *s)
 {
 	uint64_t now = s->timer_ns;
@@ -206,6 +220,7 @@ static void timers_look(struct store *s)
 		next = TAILQ_NEXT(lane, in);
 		lane_expire(s, lane, now);
 	}
+	held_expire(s, now);
 }
 
 /* ---- fetches */
@@ -234,6 +249,8 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 	e->stale = mutant("sent-is-there") ? 0 : slots_pages(&s->slots, e->inode, e->chunk);
 	e->epoch = s->env->disk(s, e->inode)->epoch;
 	e->begun = ++s->events;
+	e->cut = false;
+	store_cut_note(e);
 	cache_fetching(&s->cache, e);
 	s->env->get(s, e, want_page);
 }
@@ -269,6 +286,9 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 		/* The GET was sent under an attachment that has ended since, and may have been refused for
 		 * that alone: it says nothing about the present one. Waiters ask again. */
 		e->want = 0;
+		error = 0;
+	} else if (error && e->cut) {
+		e->want = 0; /* for the same reason */
 		error = 0;
 	} else if (error) {
 		s->env->report(s, e->inode, e->chunk, "read", error);
@@ -374,6 +394,8 @@ static void wait_leave(struct store *s, struct store_wait *wait)
 		lane_leave(&s->stalled, wait);
 	else if (wait->state == WAIT_ORDER)
 		TAILQ_REMOVE(wait->order, wait, in);
+	else if (wait->state == WAIT_CUT)
+		TAILQ_REMOVE(&s->held, wait, in);
 	wait->state = WAIT_NOT;
 }
 
@@ -416,6 +438,15 @@ void store_follow(struct store *s, struct store_wait *wait, struct store_waits *
 	wait->order = order;
 	wait->state = WAIT_ORDER;
 	TAILQ_INSERT_TAIL(order, wait, in);
+}
+
+void store_hold(struct store *s, struct store_wait *wait)
+{
+	store_unwait(s, wait);
+	if (!wait->deadline_ns)
+		wait->deadline_ns = s->env->deadline(s);
+	wait->state = WAIT_CUT;
+	TAILQ_INSERT_TAIL(&s->held, wait, in);
 }
 
 /* Finds or takes entries for all chunks that a request wants; false: it waits for entries. */
@@ -664,7 +695,11 @@ static uint64_t timers_next(struct store *s)
 	uint64_t next = ~0ull;
 	const struct store_lane *lane;
 	const struct store_sync *sync;
+	const struct store_wait *wait;
 
+	TAILQ_FOREACH(wait, &s->held, in)
+		if (wait->deadline_ns && wait->deadline_ns < next)
+			next = wait->deadline_ns;
 	TAILQ_FOREACH(lane, &s->stalled, in) {
 		const struct store_wait *first = TAILQ_FIRST(&lane->waits);
 

@@ -21,6 +21,11 @@
 #include <stdio.h>
 #include <string.h>
 
+bool is_being_cut(unsigned inode, uint32_t cell)
+{
+	return world.disk[inode].cut_to_plus_1 && cell >= world.disk[inode].cut_to_plus_1 - 1;
+}
+
 static const char *cells_check(unsigned inode)
 {
 	const struct region *reg = &world.region[inode];
@@ -31,7 +36,8 @@ static const char *cells_check(unsigned inode)
 		const struct cell *c = &reg->cell[i];
 		uint32_t value = cell_reads(inode, i);
 
-		if (cell_may_be(c, value))
+		/* What is being cut off is as it was, or zero by now. */
+		if (cell_may_be(c, value) || (is_being_cut(inode, i) && !value))
 			continue;
 		if (world_trace)
 			printf("cell %u of inode %u is %x, %x is right, or (%d) %x\n", i, inode, value, c->truth,
@@ -54,7 +60,7 @@ static const char *seals_check(unsigned inode)
 	for (unsigned c = 0; c < W_CHUNKS; c++) {
 		uint32_t pages = slots_pages(&s->slots, &world.inode[inode], c);
 
-		if (slots_sealed(&s->slots, &world.inode[inode], c) ||
+		if (slots_sealed(&s->slots, &world.inode[inode], c) || is_being_cut(inode, c * CHUNK_CELLS) ||
 		    !reg->index[c] || reg->index[c] & GVM_VERSION_ZERO)
 			continue;
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
@@ -86,7 +92,8 @@ static const char *entry_check(const struct cache_entry *e)
 		if (!(pages >> i / PAGE_CELLS & 1))
 			continue;
 		memcpy(&value, e->data + i * CELL_BYTES, sizeof(value));
-		if (!cell_may_be(c, value))
+		/* (What is cut off, or has no place on the nodes any more, nobody reads in this time.) */
+		if (!cell_may_be(c, value) && !is_being_cut(nr, (uint32_t)e->chunk * CHUNK_CELLS + i))
 			return "the cache has an old page";
 	}
 	return NULL;
@@ -212,6 +219,8 @@ static const char *wait_check(const struct call *c, const struct store_wait *wai
 			if (wait->on[i].entry && wait->on[i].entry->fetching)
 				return NULL;
 		return "a request waits for a page that is not fetched";
+	case WAIT_CUT:
+		return wait->inode->cutting ? NULL : "a request waits for the end of a cut that has ended";
 	case WAIT_ENTRIES:
 		return cache_allow(&s->cache, wait->inode, wait->nodes, wait->count) ?
 			       "a request waits for an entry that it may have" : NULL;
@@ -300,7 +309,10 @@ static bool step(unsigned which)
 	case 9: return any(E_BEGIN, W_WRITES, 1);
 	case 10: return any(E_BEGIN, W_SYNCS, 2);
 	case 11: return any(E_LOST, W_LATE, 0);
-	case 12: return any(E_CUTS, W_SYNCS, 0);
+	case 12:
+		for (unsigned n = 0; n < W_NODES; n++)
+			if (any(E_CUTS, W_INODES, n))
+				return true;
 	}
 	return false;
 }
@@ -322,7 +334,7 @@ static bool is_busy(const bool of[W_INODES])
 	for (unsigned i = 0; i < W_SYNCS; i++)
 		busy |= waits(&world.syncing[i].call, of);
 	for (unsigned i = 0; i < W_INODES; i++)
-		busy |= of[i] && world.inode[i].slots;
+		busy |= of[i] && (world.inode[i].slots || world.cut[i].state);
 	return busy;
 }
 
@@ -386,5 +398,12 @@ const char *world_finish(uint32_t (*pick)(uint32_t below), unsigned dead)
 	for (unsigned i = 0; i < W_INODES && !wrong; i++)
 		if (!region_is_lost(i))
 			wrong = nodes_check(i);
+	/* Behind the end there is nothing that shows when it grows. */
+	for (unsigned i = 0; i < W_INODES && !wrong; i++) {
+		const struct event grow = { E_GROW, i, W_CELLS };
+
+		if (world_event(&grow))
+			wrong = world_check();
+	}
 	return wrong;
 }

@@ -23,7 +23,7 @@
 
 static struct limits {
 	uint8_t reads, writes, zeros, syncs, cuts, cancels, refusals, kills, resends, others, stores, closes, nevers,
-		detaches, sealed; /* sealed: what is sent is */
+		detaches, sealed, grows; /* sealed: what is sent is */
 } left;
 
 static const struct model_case {
@@ -57,7 +57,12 @@ static const struct model_case {
 	{ { "empty", "an empty region: a WRITE, a hole, a READ", false },
 	  { .reads = 1, .writes = 1, .zeros = 1 }, false },
 	{ { "fsyncs", "2 WRITEs, an fsync", false }, { .writes = 2, .syncs = 1 }, true },
-	{ { "cuts", "a WRITE, a cut, a READ", false }, { .reads = 1, .writes = 1, .cuts = 1 }, true },
+	{ { "cuts", "a cut, a READ", false }, { .reads = 1, .cuts = 1 }, true },
+	{ { "cuts-grow", "a WRITE, a cut, a growth", false }, { .writes = 1, .cuts = 1, .grows = 1 }, true },
+	{ { "cuts-death", "a cut, a worker's death, a growth", false }, { .cuts = 1, .kills = 1, .nevers = 1, .grows = 1 }, true },
+	{ { "long-cuts-read", "a WRITE, a cut, a READ", true }, { .reads = 1, .writes = 1, .cuts = 1 }, true },
+	{ { "long-cuts-grow", "a WRITE, a cut, a death, a growth", true },
+	  { .writes = 1, .cuts = 1, .kills = 1, .nevers = 1, .grows = 1 }, true },
 	{ { "cuts-fail", "a WRITE, a cut, a refusal", false }, { .writes = 1, .cuts = 1, .refusals = 1 }, true },
 	{ { "refusals", "a WRITE, a READ, 2 refusals", false }, { .reads = 1, .writes = 1, .refusals = 2 }, true },
 	{ { "deaths", "a WRITE, a worker's death", false }, { .writes = 1, .kills = 1 }, true },
@@ -94,7 +99,7 @@ static const struct model_case {
 	  { .reads = 1, .writes = 1, .others = 1, .stores = 1, .detaches = 2 }, true },
 	{ { "long-turns", "2 READs, a WRITE, another host's 2 stores", true },
 	  { .reads = 2, .writes = 1, .others = 1, .stores = 2, .detaches = 2 }, true },
-	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1 }, true },
+	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1 }, true },
 #endif
 };
 
@@ -201,6 +206,13 @@ static bool is_used(uint32_t cell)
 	return cell % CHUNK_CELLS < PAGE_CELLS || cell % CHUNK_CELLS >= CHUNK_CELLS - PAGE_CELLS;
 }
 
+static void put_wait(const struct store_wait *wait)
+{
+	put((uint64_t)(uint32_t)wait->error << 32 | (uint64_t)wait->state << 16 |
+	    (wait->on[0].entry ? wait->on[0].entry - world.store.cache.entries + 1 : 0) << 8 |
+	    (wait->on[1].entry ? wait->on[1].entry - world.store.cache.entries + 1 : 0));
+}
+
 static void put_region(void)
 {
 	const struct region *reg = &world.region[0];
@@ -221,6 +233,18 @@ static void put_region(void)
 	}
 	put(reg->epoch << 8 | reg->other | reg->fenced << 1 | (uint64_t)reg->cut_plus_1 << 2);
 	put(world.disk[0].epoch << 32 | world.disk[0].failed);
+	put((uint64_t)reg->cells << 32 | world.disk[0].cut_to_plus_1);
+	put(world.disk[0].cut_version);
+	for (unsigned n = 0; n < W_NODES; n++)
+		put((uint64_t)reg->node_chunks[n] << 2 | world.cut[0].discarded[n] << 1 | world.cut[0].resized[n]);
+	put((uint64_t)world.cut[0].state << 32 | world.cut[0].cells);
+	put(world.inode[0].cutting ? world.inode[0].cut_bytes + 1 : 0);
+	if (world.cut[0].state == CUT_REST) {
+		put_wait(&world.cut[0].rest.wait);
+		put(world.cut[0].rest.off);
+	}
+	for (unsigned s = 0; world.cut[0].state == CUT_LAST && s < JOURNAL_SLOTS; s++)
+		put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= world.cut[0].s.until);
 	put((uint64_t)world.inode[0].opens << 32 | !TAILQ_EMPTY(&world.inode[0].writes));
 }
 
@@ -328,19 +352,12 @@ static void put_entries(void)
 			continue;
 		put((uint64_t)e->asked << 32 | e->stale);
 		put((uint64_t)e->late << 32 | g->left);
-		put(e->epoch << 1 | g->served);
+		put(e->epoch << 2 | (uint64_t)e->cut << 1 | g->served);
 		if (g->served)
 			put_content(g->content, g->left);
 		if (g->served)
 			put_seals(g->seal);
 	}
-}
-
-static void put_wait(const struct store_wait *wait)
-{
-	put((uint64_t)(uint32_t)wait->error << 32 | (uint64_t)wait->state << 16 |
-	    (wait->on[0].entry ? wait->on[0].entry - world.store.cache.entries + 1 : 0) << 8 |
-	    (wait->on[1].entry ? wait->on[1].entry - world.store.cache.entries + 1 : 0));
 }
 
 static void put_call(const struct call *c)
@@ -359,6 +376,15 @@ static void put_lanes(const struct store_lanes *lanes)
 		put(~0ull);
 	}
 	put(~1ull);
+}
+
+static void put_held(void)
+{
+	const struct store_wait *wait;
+
+	TAILQ_FOREACH(wait, &world.store.held, in)
+		put((uint64_t)((const uint8_t *)wait - (const uint8_t *)&world));
+	put(~0ull);
 }
 
 static void put_reads(void)
@@ -402,6 +428,7 @@ static void put_writes(void)
 			continue;
 		put_wait(&o->w.wait);
 		put(o->w.off << 1 | o->w.stalled);
+		put((uint64_t)o->stop << 32 | o->w.stop);
 	}
 	for (unsigned i = 0; i < W_SYNCS; i++) {
 		const struct syncing *o = &world.syncing[i];
@@ -433,6 +460,7 @@ static uint64_t state_hash(void)
 	put_writes();
 	put_lanes(&world.store.starved);
 	put_lanes(&world.store.stalled);
+	put_held();
 	put(world.kill_in);
 	put(world.due > world.now);
 	return XXH3_64bits(text.words, text.n * sizeof(*text.words)) ^ XXH3_64bits(&left, sizeof(left));
@@ -453,7 +481,8 @@ static uint8_t *limit_of(const struct event *e)
 	case E_CUT: return &left.cuts;
 	case E_CANCEL: return &left.cancels;
 	case E_NEVER: return &left.nevers;
-	case E_CUTS:
+	case E_GROW: return &left.grows;
+	case E_CUTS: return e->b >> 8 ? &left.refusals : NULL;
 	case E_SERVE:
 	case E_BASE:
 	case E_APPLY: return e->b ? &left.refusals : NULL;
@@ -499,10 +528,13 @@ static void requests_make(void)
 	for (unsigned i = 0; i < W_SYNCS; i++) {
 		may(E_SYNC, i, 0);
 		may(E_CUT, i, 0);
+		may(E_CUT, i, CHUNK_CELLS);
 		may(E_CUT, i, 1);
-		may(E_CUTS, i, 0);
-		may(E_CUTS, i, ETIMEDOUT);
 	}
+	for (unsigned n = 0; n < W_NODES; n++)
+		may(E_CUTS, 0, n);
+	may(E_CUTS, 0, 1u << 8);
+	may(E_GROW, 0, W_CELLS);
 	for (unsigned what = 0; what < 3; what++)
 		for (unsigned i = 0; i < (what == 0 ? W_READS : what == 1 ? W_WRITES : W_SYNCS); i++) {
 			may(E_BEGIN, i, what);

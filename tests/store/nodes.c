@@ -10,6 +10,11 @@ unsigned node_of(unsigned inode, uint64_t chunk)
 	return world.striped >> inode & 1 ? (unsigned)(chunk % W_NODES) : inode % W_NODES;
 }
 
+bool node_has(unsigned inode, unsigned node)
+{
+	return world.striped >> inode & 1 || inode % W_NODES == node;
+}
+
 static const struct journal_slot *slot_of(unsigned inode, uint64_t chunk, unsigned page)
 {
 	const struct journal_slot *found = NULL;
@@ -86,6 +91,10 @@ bool node_apply(const struct put *put, int *result)
 		*result = -EKEYREVOKED;
 		return reg->fenced || reg->other;
 	}
+	if (put->chunk >= reg->node_chunks[node_of(put->inode, put->chunk)]) {
+		*result = -EINVAL;
+		return false;
+	}
 	if (put->version < held) {
 		*result = -ESTALE;
 		return false;
@@ -125,6 +134,8 @@ static const struct journal_inode *env_disk(struct store *s, const struct inode 
 	(void)s;
 	disk.epoch = world.disk[inode->nr].epoch;
 	disk.failed = world.disk[inode->nr].failed;
+	disk.cut_version = world.disk[inode->nr].cut_version;
+	disk.rec.size_bytes = (uint64_t)world.region[inode->nr].cells * CELL_BYTES;
 	return &disk;
 }
 

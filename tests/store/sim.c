@@ -16,7 +16,8 @@
 
 /* How often each kind of event is tried, of so many. */
 static const uint16_t often[EVENTS] = {
-	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 2, [E_CUTS] = 20, [E_BEGIN] = 40, [E_NEVER] = 2,
+	[E_READ] = 60, [E_WRITE] = 60, [E_ZERO] = 12, [E_SYNC] = 6, [E_CUT] = 4, [E_CUTS] = 60, [E_GROW] = 30,
+	[E_BEGIN] = 40, [E_NEVER] = 2,
 	[E_CANCEL] = 3, [E_SERVE] = 60, [E_PIECE] = 60, [E_END] = 60, [E_RESEND] = 3, [E_START] = 50,
 	[E_BASE] = 50, [E_APPLY] = 50, [E_ACK] = 50, [E_COLLECT] = 40, [E_LATE] = 2, [E_LOST] = 2, [E_NODE] = 1, [E_FAIL] = 1,
 	[E_TICK] = 20, [E_KILL] = 1, [E_CLOSE] = 3, [E_ATTACH] = 4, [E_DETACH] = 4, [E_OTHER] = 4,
@@ -127,11 +128,15 @@ static struct event choose(void)
 		break;
 	case E_CUT:
 		e.a = pick(W_SYNCS);
-		e.b = some_inode() << 28 | pick(W_CHUNKS);
+		e.b = some_inode() << 28 | (pick(2) ? pick(W_CHUNKS) * CHUNK_CELLS : pick(W_CELLS));
 		break;
 	case E_CUTS:
-		e.a = pick(W_SYNCS);
-		e.b = pick(4) ? 0 : pick(2) ? EIO : ETIMEDOUT;
+		e.a = some_inode();
+		e.b = pick(W_NODES) | (pick(8) ? 0 : 1u << 8);
+		break;
+	case E_GROW:
+		e.a = some_inode();
+		e.b = (pick(3) ? W_CELLS : 1 + pick(W_CELLS)) | (pick(6) ? 0 : 1 + pick(W_NODES)) << 16;
 		break;
 	case E_BEGIN:
 	case E_NEVER:

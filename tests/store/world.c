@@ -115,14 +115,6 @@ bool region_is_lost(unsigned inode)
 	return world.disk[inode].epoch && (world.disk[inode].failed || world.region[inode].fenced);
 }
 
-/* Its first cell that is to be cut off: the kernel lets no WRITE by meanwhile. */
-static uint32_t region_cut(unsigned inode)
-{
-	const struct region *reg = &world.region[inode];
-
-	return reg->cut_plus_1 ? (reg->cut_plus_1 - 1) * CHUNK_CELLS : W_CELLS;
-}
-
 /* What is here, or on the nodes, is what it is from now on. */
 static void region_settle(unsigned nr)
 {
@@ -175,7 +167,7 @@ static void read_check(const struct reading *o, const struct iovec *iov, int cou
 				return;
 			}
 			memcpy(&value, (const uint8_t *)iov[i].iov_base + b, CELL_BYTES);
-			if (region_is_lost(o->call.inode) ||
+			if (region_is_lost(o->call.inode) || at >= reg->cells || /* its answer is made shorter */
 			    cell_was(&reg->cell[at], o->gen[at - o->first], value))
 				continue;
 			if (world_trace)
@@ -234,7 +226,7 @@ static void write_ended(struct store *s, struct store_write *w, int error)
 
 	(void)s;
 	call_ended(&o->call, error);
-	for (uint32_t i = o->first; !error && i < o->first + o->count; i++)
+	for (uint32_t i = o->first; !error && i < o->first + o->count && i < o->stop; i++)
 		cell_written(o, i);
 	world_call();
 }
@@ -250,7 +242,7 @@ static void sync_check(const struct syncing *o)
 
 		if (!entry) /* it never heard of it */
 			has = 0;
-		if (!cell_was(&reg->cell[i], o->gen[i], has))
+		if (!cell_was(&reg->cell[i], o->gen[i], has) && !is_being_cut(o->call.inode, i))
 			world_wrong("an fsync has ended, and the node has an older cell");
 	}
 }
@@ -265,11 +257,14 @@ static void sync_ended(struct store *s, struct store_sync *sync, int error)
 		sync_check(o);
 	if (o->cut_plus_1 && !error) {
 		o->cutting = true;
+		world.cut[o->call.inode] = (struct cut){ .state = CUT_READY, .cells = o->cut_plus_1 - 1 };
 		return;
 	}
 	call_ended(&o->call, error);
-	if (o->cut_plus_1)
+	if (o->cut_plus_1) {
+		store_cut_end(&world.store, &world.inode[o->call.inode]);
 		world.region[o->call.inode].cut_plus_1 = 0;
+	}
 	world_call();
 }
 
@@ -293,6 +288,23 @@ static void write_begin(struct writing *o)
 		    (uint64_t)o->first * CELL_BYTES, (uint64_t)o->count * CELL_BYTES);
 }
 
+/* By a predecessor, or it is being so: the call waits for the inode. */
+static bool sync_is_cut_already(struct syncing *o)
+{
+	struct region *reg = &world.region[o->call.inode];
+
+	if (world.cut[o->call.inode].state) {
+		o->cutting = true;
+		return true;
+	}
+	reg->cut_plus_1 = o->cut_plus_1;
+	if (!region_is_lost(o->call.inode) && reg->cells > o->cut_plus_1 - 1)
+		return false;
+	reg->cut_plus_1 = 0;
+	call_ended(&o->call, region_is_lost(o->call.inode) ? -EIO : 0);
+	return true;
+}
+
 static void sync_begin(struct syncing *o)
 {
 	struct inode *inode = &world.inode[o->call.inode];
@@ -303,8 +315,12 @@ static void sync_begin(struct syncing *o)
 	o->s.done = sync_ended;
 	o->s.deadline_ns = o->call.deadline_ns;
 	o->cutting = false;
+	if (o->cut_plus_1 && sync_is_cut_already(o))
+		return;
 	if (o->cut_plus_1 && mutant("cut-early"))
-		store_drop(&world.store, inode, o->cut_plus_1 - 1);
+		store_drop(&world.store, inode, (o->cut_plus_1 - 1 + CHUNK_CELLS - 1) / CHUNK_CELLS);
+	if (o->cut_plus_1)
+		store_cut_begin(&world.store, inode, (uint64_t)(o->cut_plus_1 - 1) * CELL_BYTES);
 	store_sync(&world.store, &o->s, inode);
 }
 
@@ -344,6 +360,24 @@ static void calls_settle(void)
 
 /* ---- the worker's life */
 
+/* As front_size_adopt(). */
+static void cut_adopt(unsigned nr)
+{
+	struct region *reg = &world.region[nr];
+	uint32_t cells = world.disk[nr].cut_to_plus_1 - 1;
+
+	if (!world.disk[nr].cut_to_plus_1)
+		return;
+	if (region_is_lost(nr) || reg->cells <= cells) {
+		world.disk[nr].cut_to_plus_1 = 0;
+		reg->cut_plus_1 = 0;
+		return;
+	}
+	world.cut[nr].state = CUT_READY;
+	world.cut[nr].cells = cells;
+	store_cut_begin(&world.store, &world.inode[nr], (uint64_t)cells * CELL_BYTES);
+}
+
 static void worker_begin(void)
 {
 	struct store *s = &world.store;
@@ -377,6 +411,9 @@ static void worker_begin(void)
 	s->slots.spill.pages_max = world.spill_pages;
 	s->sealed = world.sealed;
 	store_begin(s, world.cache, world.scratch);
+	memset(world.cut, 0, sizeof(world.cut));
+	for (unsigned i = 0; i < W_INODES; i++)
+		cut_adopt(i);
 	world.due = store_tick(s, world.now);
 }
 
@@ -410,6 +447,9 @@ void world_init(bool full, bool sealed)
 
 		world.inode[i].opens = 1;
 		world.disk[i].epoch = reg->epoch = 5;
+		reg->cells = W_CELLS;
+		for (unsigned n = 0; n < W_NODES; n++)
+			reg->node_chunks[n] = W_CHUNKS;
 		for (unsigned c = 0; c < W_CHUNKS; c++)
 			for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 				reg->node[c].seal[p] = SEAL_ZERO;
@@ -462,7 +502,7 @@ static bool read_new(const struct event *e)
 	unsigned inode;
 	uint32_t first, count;
 
-	if (!range_of(e, &inode, &first, &count) || count > CHUNK_CELLS ||
+	if (!range_of(e, &inode, &first, &count) || count > CHUNK_CELLS || first + count > world.region[inode].cells ||
 	    (e->a == W_READS - 1 && region_is_cut_off(inode)) || !call_new(&o->call, inode))
 		return false;
 	o->first = first;
@@ -503,11 +543,12 @@ static bool write_new(const struct event *e)
 	uint32_t first, count;
 
 	if (!range_of(e, &inode, &first, &count) || !world.disk[inode].epoch || region_is_lost(inode) ||
-	    (e->kind == E_WRITE && count > 2 * CHUNK_CELLS) || first + count > region_cut(inode) ||
+	    (e->kind == E_WRITE && count > 2 * CHUNK_CELLS) || first + count > world.region[inode].cells ||
 	    !write_may_come(inode, first, count) || !call_new(&o->call, inode))
 		return false;
 	o->first = first;
 	o->count = count;
+	o->stop = W_CELLS;
 	o->zeros = e->kind == E_ZERO;
 	other = write_overlapping(o, inode, first, count);
 	for (uint32_t i = 0; i < count; i++) {
@@ -545,18 +586,21 @@ static bool sync_new(const struct event *e)
 	return true;
 }
 
-/* The kernel lets no WRITE by while a file is cut. */
+/* WRITEs may be under way: direct I/O. */
 static bool cut_new(const struct event *e)
 {
 	struct syncing *o = &world.syncing[e->a];
 	unsigned inode = e->b >> 28;
-	uint32_t first = e->b & 0x3fff;
+	uint32_t first = e->b & 0xfffffff;
 	struct region *reg;
 
-	if (inode >= W_INODES || first >= W_CHUNKS || !world.disk[inode].epoch || region_is_lost(inode))
+	if (inode >= W_INODES || first >= world.region[inode].cells || !world.disk[inode].epoch || region_is_lost(inode))
 		return false;
 	reg = &world.region[inode];
-	if (reg->cut_plus_1 || write_overlapping(NULL, inode, 0, W_CELLS) || !call_new(&o->call, inode))
+	for (unsigned i = 0; i < W_SYNCS; i++)
+		if (world.syncing[i].call.used && world.syncing[i].cut_plus_1 && world.syncing[i].call.inode == inode)
+			return false;
+	if (reg->cut_plus_1 || !call_new(&o->call, inode))
 		return false;
 	o->cut_plus_1 = reg->cut_plus_1 = first + 1;
 	for (uint32_t i = 0; i < W_CELLS; i++)
@@ -565,46 +609,249 @@ static bool cut_new(const struct event *e)
 	return true;
 }
 
-/* On the nodes and in the index: as node/region.c does it. */
-static void region_cut_off(unsigned nr, uint32_t first)
+/* The region has its new size (0), or has failed, or was not cut. */
+static void cut_ended(unsigned nr, int error)
 {
+	struct cut *cut = &world.cut[nr];
+
+	cut->state = CUT_NONE;
+	if (!error)
+		store_writes_cut(&world.inode[nr]);
+	store_cut_end(&world.store, &world.inode[nr]);
+	world.region[nr].cut_plus_1 = 0;
+	for (unsigned i = 0; i < W_SYNCS; i++) {
+		struct syncing *o = &world.syncing[i];
+
+		if (o->call.used && o->call.begun && !o->call.ended && o->cut_plus_1 && o->cutting && o->call.inode == nr)
+			call_ended(&o->call, error);
+	}
+}
+
+static uint32_t cut_first(const struct cut *cut)
+{
+	return (cut->cells + CHUNK_CELLS - 1) / CHUNK_CELLS;
+}
+
+static void cut_chunk_forget(struct region *reg, uint32_t c)
+{
+	reg->index[c] = 0;
+	memset(&reg->known[c], 0, sizeof(reg->known[c]));
+	reg->ours[c] = 0;
+}
+
+/* As region_sized(). */
+static void cut_sized(struct store *s, struct store_sync *sync, int error)
+{
+	unsigned nr = sync->inode->nr;
 	struct region *reg = &world.region[nr];
+	struct cut *cut = &world.cut[nr];
+
+	if (error || reg->fenced) { /* the other's record may be newer: no case for this world */
+		world.disk[nr].cut_to_plus_1 = 0;
+		cut_ended(nr, -EIO);
+		return;
+	}
+	world_call();
+	for (uint32_t c = cut_first(cut); c < W_CHUNKS; c++)
+		cut_chunk_forget(reg, c);
+	store_forget(s, sync->inode);
+	world_call();
+	reg->cells = cut->cells;
+	for (uint32_t i = cut->cells; i < W_CELLS; i++)
+		cell_changed(&reg->cell[i], 0);
+	for (unsigned i = 0; i < W_WRITES; i++) {
+		struct writing *o = &world.writing[i];
+
+		if (o->call.used && !o->call.ended && o->call.inode == nr && o->stop > cut->cells)
+			o->stop = cut->cells;
+	}
+	world_call();
+	world.disk[nr].cut_to_plus_1 = 0;
+	world_call();
+	cut_ended(nr, 0);
+}
+
+static void cut_rest_zero(struct store *s, struct store_write *w, int error)
+{
+	struct cut *cut = &world.cut[w->wait.inode->nr];
+
+	if (error && !region_is_lost(w->wait.inode->nr)) {
+		cut->state = CUT_NODES; /* the next E_CUTS tries it again */
+		return;
+	}
+	cut->state = CUT_LAST;
+	cut->s = (struct store_sync){ .done = cut_sized };
+	store_sync(s, &cut->s, w->wait.inode);
+}
+
+static void cut_rest(unsigned nr)
+{
+	struct cut *cut = &world.cut[nr];
+	uint32_t end = cut_first(cut) * CHUNK_CELLS;
+
+	end = end < world.region[nr].cells ? end : world.region[nr].cells;
+	cut->state = CUT_REST;
+	cut->rest = (struct store_write){ .done = cut_rest_zero, .of_cut = true };
+	if (cut->cells < end) {
+		store_write(&world.store, &cut->rest, &world.inode[nr], NULL, (uint64_t)cut->cells * CELL_BYTES,
+			    (uint64_t)(end - cut->cells) * CELL_BYTES);
+	} else {
+		cut->rest.wait.inode = &world.inode[nr];
+		cut_rest_zero(&world.store, &cut->rest, 0);
+	}
+}
+
+/* In the journal before a node is asked. */
+static void cut_publish(unsigned nr)
+{
+	const struct region *reg = &world.region[nr];
 	uint64_t version = gvm_version(world.disk[nr].epoch, 1);
 
-	for (uint32_t c = first; c < W_CHUNKS; c++)
+	world_call();
+	world.disk[nr].cut_to_plus_1 = world.cut[nr].cells + 1;
+	if (world.disk[nr].cut_version >= version)
+		version = world.disk[nr].cut_version + 1;
+	for (uint32_t c = cut_first(&world.cut[nr]); c < W_CHUNKS; c++)
 		if ((reg->index[c] & GVM_VERSION_MASK) >= version)
 			version = (reg->index[c] & GVM_VERSION_MASK) + 1;
-	for (uint32_t c = first; c < W_CHUNKS; c++) {
-		if (reg->node[c].version > version)
+	world_call();
+	world.disk[nr].cut_version = version;
+	world.cut[nr].state = CUT_NODES;
+	world_call();
+}
+
+static void node_discard(unsigned nr, unsigned node)
+{
+	struct region *reg = &world.region[nr];
+
+	for (uint32_t c = cut_first(&world.cut[nr]); c < reg->node_chunks[node]; c++) {
+		if (node_of(nr, c) != node || !reg->index[c])
+			continue;
+		if (reg->node[c].version > world.disk[nr].cut_version)
 			world_wrong("what is cut off is still being written");
-		reg->node[c].version = version;
+		reg->node[c].version = world.disk[nr].cut_version;
 		memset(reg->node[c].content, 0, sizeof(reg->node[c].content));
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			reg->node[c].seal[p] = SEAL_ZERO;
-		memset(&reg->known[c], 0, sizeof(reg->known[c]));
-		reg->ours[c] = 0;
-		reg->index[c] = version | GVM_VERSION_ZERO;
-		for (uint32_t i = 0; i < CHUNK_CELLS; i++)
-			cell_changed(&reg->cell[c * CHUNK_CELLS + i], 0);
 	}
+}
+
+static void node_resize(unsigned nr, unsigned node)
+{
+	struct region *reg = &world.region[nr];
+	uint32_t first = cut_first(&world.cut[nr]);
+
+	for (uint32_t c = first; c < W_CHUNKS; c++)
+		for (uint32_t i = 0; node_of(nr, c) == node && i < CHUNK_CELLS; i++)
+			if (reg->node[c].content[i])
+				world_wrong("a node has more than it was told to discard");
+	reg->node_chunks[node] = first;
+}
+
+/* The next step of a node: all discard before any is resized. */
+static bool node_cuts(unsigned nr, unsigned node)
+{
+	struct cut *cut = &world.cut[nr];
+	bool all_resized = true, was = cut->resized[node];
+
+	for (unsigned n = 0; n < W_NODES; n++)
+		if (!node_has(nr, n))
+			cut->discarded[n] = cut->resized[n] = true;
+	if (!cut->discarded[node]) {
+		node_discard(nr, node);
+		cut->discarded[node] = true;
+		return true;
+	}
+	for (unsigned n = 0; n < W_NODES; n++)
+		if (!cut->discarded[n])
+			return false;
+	if (!cut->resized[node])
+		node_resize(nr, node);
+	cut->resized[node] = true;
+	for (unsigned n = 0; n < W_NODES; n++)
+		all_resized &= cut->resized[n];
+	if (!all_resized)
+		return !was;
+	for (uint32_t c = cut_first(cut); c < W_CHUNKS; c++) {
+		world_call();
+		cut_chunk_forget(&world.region[nr], c);
+	}
+	cut_rest(nr);
+	return true;
 }
 
 static bool cuts(const struct event *e)
 {
-	struct syncing *o = &world.syncing[e->a];
-	unsigned nr = o->call.inode;
-	int error = region_is_lost(nr) ? EIO : (int)e->b;
+	unsigned nr = e->a, node = e->b & 0xff;
+	struct cut *cut = &world.cut[nr];
 
-	if (!o->call.used || !o->call.begun || !o->cutting || (!error && region_is_cut_off(nr)))
+	if (cut->state != CUT_READY && cut->state != CUT_NODES)
 		return false;
-	world.region[nr].refusals += error != 0;
-	call_ended(&o->call, -error);
-	world.region[nr].cut_plus_1 = 0;
-	if (error)
+	if (region_is_lost(nr) || e->b >> 8) {
+		if (!region_is_lost(nr) && world.disk[nr].cut_to_plus_1)
+			return false; /* it has to come to its end */
+		world.disk[nr].cut_to_plus_1 = 0;
+		world.region[nr].refusals++;
+		cut_ended(nr, region_is_lost(nr) ? -EIO : -ETIMEDOUT);
 		return true;
-	region_cut_off(nr, o->cut_plus_1 - 1);
-	store_drop(&world.store, &world.inode[nr], o->cut_plus_1 - 1);
-	store_forget(&world.store, &world.inode[nr]);
+	}
+	if (world.dead[node] || !node_has(nr, node) || (cut->state == CUT_READY && region_is_cut_off(nr)))
+		return false;
+	if (cut->state == CUT_READY)
+		cut_publish(nr);
+	return node_cuts(nr, node);
+}
+
+static void region_grow(unsigned nr, uint32_t cells)
+{
+	struct region *reg = &world.region[nr];
+
+	for (unsigned n = 0; n < W_NODES; n++)
+		reg->node_chunks[n] = (cells + CHUNK_CELLS - 1) / CHUNK_CELLS;
+	world_call();
+	reg->cells = cells;
+}
+
+static bool grow(const struct event *e)
+{
+	uint32_t cells = e->b & 0xffff, only = e->b >> 16;
+	struct region *reg = &world.region[e->a];
+
+	if (!world.disk[e->a].epoch || region_is_lost(e->a) || reg->cut_plus_1 || world.cut[e->a].state ||
+	    cells <= reg->cells || cells > W_CELLS || region_is_cut_off(e->a))
+		return false;
+	if (!only)
+		region_grow(e->a, cells);
+	else if (node_has(e->a, only - 1) && reg->node_chunks[only - 1] < (cells + CHUNK_CELLS - 1) / CHUNK_CELLS)
+		reg->node_chunks[only - 1] = (cells + CHUNK_CELLS - 1) / CHUNK_CELLS;
+	else
+		return false;
+	return true;
+}
+
+/* One that reaches past the end by now makes the region larger. False: it cannot yet. */
+static bool write_may_begin(struct writing *o)
+{
+	unsigned nr = o->call.inode;
+	struct region *reg = &world.region[nr];
+	uint32_t from = o->first > o->stop ? o->first : o->stop;
+
+	if (region_is_lost(nr))
+		return true;
+	if (o->first + o->count > reg->cells) {
+		if (world.cut[nr].state || reg->cut_plus_1 || region_is_cut_off(nr))
+			return false;
+		region_grow(nr, o->first + o->count);
+	}
+	o->stop = W_CELLS;
+	for (uint32_t i = from; i < o->first + o->count; i++) { /* what was cut off may be written again */
+		struct cell *c = &reg->cell[i];
+
+		c->both = c->uncertain;
+		c->first = c->other;
+		c->other = write_value(o, i);
+		c->uncertain = true;
+	}
 	return true;
 }
 
@@ -615,11 +862,13 @@ static bool again(const struct event *e)
 	if (!c || !c->used || c->begun)
 		return false;
 	if (e->kind == E_BEGIN) {
+		if (e->b == 1 && !write_may_begin(&world.writing[e->a]))
+			return false;
 		call_begin(e->b, e->a);
 		return true;
 	}
 	c->used = false;
-	if (e->b == 2 && world.syncing[e->a].cut_plus_1)
+	if (e->b == 2 && world.syncing[e->a].cut_plus_1 && !world.disk[c->inode].cut_to_plus_1)
 		world.region[c->inode].cut_plus_1 = 0;
 	return true;
 }
@@ -656,6 +905,12 @@ static bool serve(const struct event *ev)
 	if (!get->under_way || get->served || world.dead[node_of(e->inode->nr, e->chunk)])
 		return false;
 	reg = &world.region[e->inode->nr];
+	if (e->chunk >= reg->node_chunks[node_of(e->inode->nr, e->chunk)]) {
+		get->under_way = false;
+		reg->refusals += !e->epoch; /* a failed writer has left it so, until there is another */
+		store_fetched(e, -EINVAL);
+		return true;
+	}
 	if (ev->b)
 		return refuse(e, (int)ev->b);
 	if (e->epoch && e->epoch < reg->epoch)
@@ -855,6 +1110,16 @@ static bool file_close(const struct event *e)
 	return true;
 }
 
+/* A writer that has failed while it made the region smaller has left nodes with less than the record's size. */
+static void nodes_widen(struct region *reg)
+{
+	uint32_t chunks = (reg->cells + CHUNK_CELLS - 1) / CHUNK_CELLS;
+
+	for (unsigned n = 0; n < W_NODES; n++)
+		if (reg->node_chunks[n] < chunks)
+			reg->node_chunks[n] = chunks;
+}
+
 /* As node/region.c does it. */
 static bool attach(const struct event *e)
 {
@@ -862,8 +1127,9 @@ static bool attach(const struct event *e)
 
 	if (world.disk[e->a].epoch || reg->other || !world.inode[e->a].opens)
 		return false;
+	nodes_widen(reg);
 	for (unsigned c = 0; c < W_CHUNKS; c++)
-		reg->index[c] = reg->node[c].version;
+		reg->index[c] = c * CHUNK_CELLS < reg->cells ? reg->node[c].version : 0;
 	memset(reg->known, 0, sizeof(reg->known));
 	memset(reg->ours, 0, sizeof(reg->ours));
 	store_forget(&world.store, &world.inode[e->a]);
@@ -878,7 +1144,8 @@ static bool detach(const struct event *e)
 	struct region *reg = &world.region[e->a];
 	bool lost = region_is_lost(e->a);
 
-	if (!world.disk[e->a].epoch || inode->slots || !TAILQ_EMPTY(&inode->writes) || reg->cut_plus_1)
+	if (!world.disk[e->a].epoch || inode->slots || !TAILQ_EMPTY(&inode->writes) || reg->cut_plus_1 ||
+	    world.cut[e->a].state)
 		return false;
 	for (unsigned i = 0; i < W_WRITES; i++)
 		if (world.writing[i].call.used && world.writing[i].call.inode == e->a)
@@ -917,6 +1184,7 @@ static bool other(const struct event *e)
 	reg->fenced = world.disk[e->a].epoch;
 	reg->other = true;
 	reg->epoch++;
+	nodes_widen(reg);
 	return true;
 }
 
@@ -926,7 +1194,7 @@ static bool other_stores(const struct event *e)
 	uint32_t cell = e->b;
 	uint64_t version, fresh = gvm_version(reg->epoch, 1);
 
-	if (!reg->other || cell >= W_CELLS)
+	if (!reg->other || cell >= reg->cells)
 		return false;
 	version = reg->node[cell / CHUNK_CELLS].version;
 	reg->node[cell / CHUNK_CELLS].version = version < fresh ? fresh : version + 1;
@@ -956,6 +1224,7 @@ static bool event_do(const struct event *e)
 	case E_SYNC: return sync_new(e);
 	case E_CUT: return cut_new(e);
 	case E_CUTS: return cuts(e);
+	case E_GROW: return grow(e);
 	case E_BEGIN:
 	case E_NEVER: return again(e);
 	case E_CANCEL: return cancel(e);
@@ -1018,6 +1287,7 @@ bool world_event(const struct event *e)
 
 static const char *const names[EVENTS] = {
 	[E_READ] = "read", [E_WRITE] = "write", [E_ZERO] = "zero", [E_SYNC] = "sync", [E_CUT] = "cut", [E_CUTS] = "cuts",
+	[E_GROW] = "grow",
 	[E_BEGIN] = "begin", [E_NEVER] = "never", [E_CANCEL] = "cancel", [E_SERVE] = "serve",
 	[E_PIECE] = "piece", [E_END] = "end", [E_RESEND] = "resend", [E_START] = "start",
 	[E_BASE] = "base", [E_APPLY] = "apply", [E_ACK] = "ack", [E_COLLECT] = "collect",
@@ -1045,11 +1315,11 @@ void world_print(void)
 {
 	for (unsigned i = 0; i < W_INODES; i++)
 		printf("inode %u: epoch %llu of %llu, failed %d, opens %u, slots %u, entries %u, other %d, "
-		       "fenced %d, cut %u\n", i, (unsigned long long)world.disk[i].epoch,
+		       "fenced %d, cut %u, cells %u\n", i, (unsigned long long)world.disk[i].epoch,
 		       (unsigned long long)world.region[i].epoch, (int)world.disk[i].failed,
 		       world.inode[i].opens, world.inode[i].slots, world.inode[i].entries,
 		       world.region[i].other, world.region[i].fenced,
-		       world.region[i].cut_plus_1);
+		       world.region[i].cut_plus_1, world.region[i].cells);
 	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
 		if (world.slot[i].state)
 			printf("slot %u: state %u inode %u chunk %llu pages %08x version %llx, wire %u\n", i,

@@ -112,6 +112,7 @@ struct writing {
 	struct store_write w; /* first */
 	struct call call;
 	uint32_t first, count;
+	uint32_t stop; /* its cells from here on were cut off before it was answered */
 	uint64_t came; /* to this worker: which of all it was */
 	bool zeros;
 	uint32_t data[2 * CHUNK_CELLS];
@@ -120,9 +121,20 @@ struct writing {
 struct syncing {
 	struct store_sync s; /* first */
 	struct call call;
-	uint32_t cut_plus_1; /* it is a region's cut, from this chunk on; 0: an fsync */
-	bool cutting; /* all is sent, and the nodes are to cut it off */
+	uint32_t cut_plus_1; /* it is a region's cut, from this cell on; 0: an fsync */
+	bool cutting; /* all is sent, and it waits for the cut's end */
 	uint32_t gen[W_CELLS];
+};
+
+/* What a worker does to make a region smaller, from when all is sent: as fuse/front_size.c and node/region_jobs.c. */
+enum cut_state { CUT_NONE, CUT_READY, CUT_NODES, CUT_REST, CUT_LAST };
+
+struct cut {
+	struct store_write rest; /* CUT_REST: zeros behind the end, in its chunk */
+	struct store_sync s;	 /* CUT_LAST */
+	uint8_t state;
+	uint32_t cells;
+	bool discarded[W_NODES], resized[W_NODES];
 };
 
 struct region {
@@ -138,7 +150,9 @@ struct region {
 	uint64_t epoch;	 /* that the nodes know */
 	bool other;	 /* another host is its writer */
 	bool fenced;	 /* that came while we were it */
-	uint32_t cut_plus_1; /* chunks from here on are to be cut off */
+	uint32_t cut_plus_1; /* cells from here on are to be cut off: no other change of the size begins */
+	uint32_t cells;	     /* its size */
+	uint32_t node_chunks[W_NODES]; /* what each of its nodes has for its size */
 	uint32_t refusals;
 	uint64_t follows; /* where a sequential reader goes on */
 };
@@ -149,6 +163,8 @@ struct world {
 	struct {
 		uint64_t epoch;
 		uint32_t failed;
+		uint64_t cut_version;
+		uint32_t cut_to_plus_1; /* cells */
 	} disk[W_INODES]; /* what changes of struct journal_inode */
 	struct journal_slot slot[JOURNAL_SLOTS];
 	uint8_t slot_data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
@@ -175,6 +191,7 @@ struct world {
 	uint64_t now;
 
 	/* The worker. */
+	struct cut cut[W_INODES];
 	struct stats stats[W_INODES + 1];
 	struct inode inode[W_INODES];
 	struct store store;
@@ -200,8 +217,9 @@ enum event_kind {
 	E_WRITE,   /* the same */
 	E_ZERO,	   /* the same; a: of the writes */
 	E_SYNC,	   /* a: which, b: inode */
-	E_CUT,	   /* a: of the syncs, b: inode << 28 | first chunk */
-	E_CUTS,	   /* a: of the syncs: the nodes have cut it off; b: 0, or why not */
+	E_CUT,	   /* a: of the syncs, b: inode << 28 | first cell */
+	E_CUTS,	   /* a: inode, b: node: it does the next step of the cut; b >> 8: it is not there, so none has begun */
+	E_GROW,	   /* a: inode, b: cells; b >> 16: only on this node (- 1), and then it fails */
 	E_BEGIN,   /* a: which, b: 0: READ, 1: WRITE, 2: sync: comes to a successor, which has not seen it */
 	E_NEVER,   /* the same, but it does not come again */
 	E_CANCEL,  /* a, b: the same: its caller is being killed */
@@ -270,5 +288,9 @@ bool node_apply(const struct put *put, int *result);
 bool region_is_lost(unsigned inode);
 /* A node that it is on is dead. */
 bool region_is_cut_off(unsigned inode);
+/* Nodes may have begun to cut off what this cell is. */
+bool is_being_cut(unsigned inode, uint32_t cell);
+/* Whether the node has chunks of it. */
+bool node_has(unsigned inode, unsigned node);
 
 #endif

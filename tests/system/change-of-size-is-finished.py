@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A region is made smaller, its caller is killed, and then the worker, wherever the change stands: before a node is
+asked, with some of the nodes asked, with all of them but without their answers, while the rest of the last chunk is made
+zero, before the name table has the new size. Once a node was asked the successor finishes the change, though nobody
+sends it again; no access to what was cut off fails for ever, and none brings it back."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import lab
+from gate import Gate
+from lab import expect, wait_for
+from remote import Mount, Node
+
+CHUNK = 128 << 10
+SIZE, CUT = 12 * CHUNK, 5 * CHUNK + 3000
+BYTE, AFTER = b"\xab", b"\xcd"
+
+# What is held: at which gates, which requests, or their answers, and whether a node may know of the change by then.
+STEPS = {
+    "before the nodes are asked": ("both", "discard", False, False),
+    "one node is asked": ("one", "discard", False, True),
+    "before they answer": ("both", "discard", True, True),
+    "before one is resized": ("one", "resize", False, True),
+    "before both are resized": ("both", "resize", False, True),
+    "before they say that they are": ("both", "resize", True, True),
+    "before the rest is zero": ("both", "put", False, True),
+    "before it is known to be zero": ("both", "put", True, True),
+    "before its name has the size": ("both", "name", False, True),
+    "before that is known": ("both", "name", True, True),
+}
+
+
+def content(fd, what, size):
+    """All of it can be read, and is what was written or, behind the cut, zeros."""
+    found = b"".join(os.pread(fd, CHUNK, at) for at in range(0, size, CHUNK))
+    expect(len(found) == size, "%s: %d bytes of %d are read", what, len(found), size)
+    expected = (BYTE * CUT).ljust(size, b"\0")
+    if found != expected:
+        at = next(i for i in range(size) if found[i] != expected[i])
+        expect(False, "%s: byte %d is %r", what, at, found[at:at + 1])
+
+
+def fill(mount, name):
+    fd = os.open(mount.region(name, SIZE), os.O_RDWR)
+    os.pwrite(fd, BYTE * SIZE, 0)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def cut(path):
+    return subprocess.Popen([sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % CUT, path],
+                            stderr=subprocess.DEVNULL)
+
+
+def step(l, mount, gates, name, step):
+    which, op, answers, asked = STEPS[step]
+    path = mount.file(name)
+    gates = gates[:1] if which == "one" else gates
+    for gate in gates:
+        gate.shut(op, answers)
+    caller = cut(path)
+    some = any if op in ("put", "name") else all  # the rest of one chunk is on one node
+    wait_for("%s: it is held" % step, lambda: some(gate.held for gate in gates))
+    caller.send_signal(signal.SIGKILL)
+    caller.wait(lab.patience(20))
+    mount.kill_worker()
+    for gate in gates:
+        gate.drop()
+    if asked:
+        wait_for("%s: it has the new size" % step, lambda: os.stat(path).st_size == CUT)
+    fd = os.open(path, os.O_RDWR)
+    size = os.fstat(fd).st_size
+    expect(size in (SIZE, CUT), "%s: its size is %d", step, size)
+    if size == SIZE:
+        expect(not asked, "%s: it has the old size", step)
+        os.ftruncate(fd, CUT)
+    content(fd, step, CUT)
+    os.ftruncate(fd, SIZE)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    content(fd, step + ", grown again", SIZE)
+    os.pwrite(fd, AFTER * (SIZE - CUT), CUT)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "%s: what is written then is not read", step)
+    os.close(fd)
+    os.unlink(path)
+    l.log("%s: right", step)
+
+
+def test(l):
+    nodes = [Node(l, "256M", name="node-%d" % i) for i in range(2)]
+    gates = [Gate(node) for node in nodes]
+    mount = Mount(l, nodes)
+    for n in range(len(STEPS)):
+        fill(mount, "region-%d" % n)
+    mount.unmount()  # nothing of them is left to be done, or saved
+    for n, name in enumerate(STEPS):
+        mount = Mount(l, gates)  # another one each time: workers that die young end the mount
+        step(l, mount, gates, "region-%d" % n, name)
+        mount.unmount()
+
+
+lab.main(test)
