@@ -86,6 +86,7 @@ static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask
 	if (ask->call.rsp.region_open.epoch > *epoch)
 		*epoch = ask->call.rsp.region_open.epoch;
 	*taken |= region_is_taken(rj, &ask->call.rsp.region_open);
+	rj->narrow[node] = ask->call.rsp.region_open.chunks < record_chunks(rj->rec.size_bytes);
 	return 0;
 }
 
@@ -98,6 +99,7 @@ int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool
 	*taken = false;
 	rj->lease_ms = 0;
 	rj->pass = false;
+	memset(rj->narrow, 0, sizeof(rj->narrow));
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		rj->away[i] = !record_node_is_used(&rj->rec, i);
 	if (!r)

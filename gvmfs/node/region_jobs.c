@@ -105,6 +105,84 @@ static void busy_complain(const struct region_job *rj)
 		log_error(rj->rec.name, "another host has it open for writing");
 }
 
+static bool is_shrink(const struct region_job *rj)
+{
+	return record_chunks(rj->size_bytes) < record_chunks(rj->rec.size_bytes);
+}
+
+/* Discarded chunks do not come back: so a shrink that has begun goes on until every
+ * node has it, however long that takes. */
+static uint64_t resize_deadline(const struct region_job *rj, const struct pool *pool)
+{
+	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
+}
+
+/* Begins a node's resize, after its answer to region_look(). What it reserves includes its strays. */
+static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks, struct ask *ask)
+{
+	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
+	struct gvm_conn *conn = ask->call.req.conn;
+	uint64_t strays;
+	int r = ask_wait(ask);
+
+	if (!r)
+		r = strays_count(pool, &rj->rec, node, NULL, chunks, ask->call.rsp.region_open.reserve_chunks, &strays);
+	if (r)
+		return r;
+	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
+	rj->excess |= ask->call.rsp.region_open.chunks != chunks ||
+		      ask->call.rsp.region_open.reserve_chunks != what.reserve_chunks;
+	gvm_region_resize(conn, ask_begin_to(ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
+	return 0;
+}
+
+/* Resizes the region on all nodes that are not away, at once; done[i]: 0: node i has the new size; 1: it was not asked;
+ * or its error. */
+static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, int *done)
+{
+	unsigned count = rj->rec.node_count;
+	struct ask *asks = asks_make(count);
+	int result = asks ? 0 : -ENOMEM;
+
+	if (asks)
+		region_look(pool, rj, resize_deadline(rj, pool), asks);
+	for (unsigned i = 0; i < count; i++) {
+		done[i] = rj->away[i] || !asks ? 1 : resize_begin(rj, pool, i, chunks, &asks[i]);
+		result = result || done[i] > 0 ? result : done[i];
+	}
+	for (unsigned i = 0; asks && i < count; i++) {
+		if (!done[i])
+			done[i] = ask_wait(&asks[i]);
+		result = result || done[i] > 0 ? result : done[i];
+	}
+	free(asks);
+	return result;
+}
+
+/*
+ * The mount that was its writer has ended, or was fenced, while it made the region smaller: the record has the old size, but
+ * nodes do not, and would refuse what is written there. They get that size; what they have cut off are zeros. (If it is our
+ * record that is old, this does no harm but for the room. To make a node smaller might.)
+ */
+static int region_widen(struct region_job *rj, struct pool *pool)
+{
+	bool away[RECORD_NODES_MAX], some = false;
+	int done[RECORD_NODES_MAX], r;
+
+	memcpy(away, rj->away, sizeof(away));
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		some |= rj->narrow[i] && !away[i];
+		rj->away[i] |= !rj->narrow[i];
+	}
+	if (some)
+		log_warning(rj->rec.name,
+			    "its last writer did not come to the end of making it smaller: it keeps its size, and what was "
+			    "cut off is zeros");
+	r = nodes_resize(rj, pool, record_chunks(rj->rec.size_bytes), done);
+	memcpy(rj->away, away, sizeof(away));
+	return r;
+}
+
 void region_job_attach(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
@@ -137,7 +215,14 @@ again:
 	if (r == -EBUSY)
 		busy_complain(rj);
 	rj->epoch = epoch;
-	if (!r && rj->index && (r = region_read_index(rj, pool)) < 0)
+	if (r < 0 || !rj->index) {
+		job->result = r;
+		return;
+	}
+	r = region_widen(rj, pool);
+	if (!r)
+		r = region_read_index(rj, pool);
+	if (r < 0)
 		region_let_go(rj, pool, epoch, NULL);
 	job->result = r;
 }
@@ -450,60 +535,6 @@ void region_job_create(struct job *job, struct pool *pool)
 	if (r < 0)
 		region_delete_all(rj, pool, CREATE_NS);
 	job->result = r;
-}
-
-static bool is_shrink(const struct region_job *rj)
-{
-	return record_chunks(rj->size_bytes) < record_chunks(rj->rec.size_bytes);
-}
-
-/* Discarded chunks do not come back: so a shrink that has begun goes on until every
- * node has it, however long that takes. */
-static uint64_t resize_deadline(const struct region_job *rj, const struct pool *pool)
-{
-	return is_shrink(rj) ? 0 : pool_call_deadline(pool->opts);
-}
-
-/* Begins a node's resize, after its answer to region_look(). What it reserves includes its strays. */
-static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node, uint64_t chunks, struct ask *ask)
-{
-	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .chunks = chunks };
-	struct gvm_conn *conn = ask->call.req.conn;
-	uint64_t strays;
-	int r = ask_wait(ask);
-
-	if (!r)
-		r = strays_count(pool, &rj->rec, node, NULL, chunks, ask->call.rsp.region_open.reserve_chunks, &strays);
-	if (r)
-		return r;
-	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
-	rj->excess |= ask->call.rsp.region_open.chunks != chunks ||
-		      ask->call.rsp.region_open.reserve_chunks != what.reserve_chunks;
-	gvm_region_resize(conn, ask_begin_to(ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
-	return 0;
-}
-
-/* Resizes the region on all nodes that are not away, at once; done[i]: 0: node i has the new size; 1: it was not asked;
- * or its error. */
-static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunks, int *done)
-{
-	unsigned count = rj->rec.node_count;
-	struct ask *asks = asks_make(count);
-	int result = asks ? 0 : -ENOMEM;
-
-	if (asks)
-		region_look(pool, rj, resize_deadline(rj, pool), asks);
-	for (unsigned i = 0; i < count; i++) {
-		done[i] = rj->away[i] || !asks ? 1 : resize_begin(rj, pool, i, chunks, &asks[i]);
-		result = result || done[i] > 0 ? result : done[i];
-	}
-	for (unsigned i = 0; asks && i < count; i++) {
-		if (!done[i])
-			done[i] = ask_wait(&asks[i]);
-		result = result || done[i] > 0 ? result : done[i];
-	}
-	free(asks);
-	return result;
 }
 
 /* The node may have the new size already, from a predecessor that was killed: then the chunks are gone. */

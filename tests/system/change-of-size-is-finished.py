@@ -12,7 +12,7 @@ import sys
 
 import lab
 from gate import Gate
-from lab import expect, wait_for
+from lab import children, expect, wait_for
 from remote import Mount, Node
 
 CHUNK = 128 << 10
@@ -56,6 +56,13 @@ def cut(path):
                             stderr=subprocess.DEVNULL)
 
 
+def opened(path):
+    try:
+        return os.open(path, os.O_RDWR)
+    except OSError:
+        return None
+
+
 def step(l, mount, gates, name, step):
     which, op, answers, asked = STEPS[step]
     path = mount.file(name)
@@ -91,6 +98,35 @@ def step(l, mount, gates, name, step):
     l.log("%s: right", step)
 
 
+def mount_dies(l, gates):
+    """With all of it, after the nodes have cut. Nobody knows of the change then: the region keeps its size, and what was cut
+    off are zeros that can be written."""
+    mount = Mount(l, gates)
+    name = "left"
+    fill(mount, name)
+    for gate in gates:
+        gate.shut("resize", True)
+    caller = cut(mount.file(name))
+    wait_for("both are cut", lambda: all(gate.held for gate in gates))
+    for pid in [mount.process.pid, *children(mount.process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    for gate in gates:
+        gate.drop()
+    caller.wait(lab.patience(20))
+    other = Mount(l, gates, name="other")
+    fd = wait_for("it is free", lambda: opened(other.file(name)))
+    expect(os.fstat(fd).st_size == SIZE, "its size is %d", os.fstat(fd).st_size)
+    kept = CUT // CHUNK * CHUNK
+    expect(os.pread(fd, kept, 0) == BYTE * kept, "what was not cut off is not there")
+    expect(not any(os.pread(fd, CHUNK, SIZE - CHUNK)), "what was cut off is not zero")
+    os.pwrite(fd, AFTER * (SIZE - kept), kept)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "what is written then is not read")
+    os.close(fd)
+    other.unmount()
+
+
 def test(l):
     nodes = [Node(l, "256M", name="node-%d" % i) for i in range(2)]
     gates = [Gate(node) for node in nodes]
@@ -102,6 +138,7 @@ def test(l):
         mount = Mount(l, gates)  # another one each time: workers that die young end the mount
         step(l, mount, gates, "region-%d" % n, name)
         mount.unmount()
+    mount_dies(l, gates)
 
 
 lab.main(test)
