@@ -111,6 +111,9 @@ static void readable_print(const char *path, const char *t)
 	if (GET(copies_rotten))
 		line("rotten", "%llu times what a node had of a chunk did not verify; %llu copies were written anew",
 		     LLU(copies_rotten), LLU(copies_mended));
+	if (GET(copies_pieced))
+		line("pieced", "%llu copies were put together from the sound pages of several, of which none was sound",
+		     LLU(copies_pieced));
 	if (GET(lone_rotten))
 		line("ROTTEN", "%llu chunks are not what was stored, and have no other copy", LLU(lone_rotten));
 	line("errors", "%llu", LLU(io_errors));

@@ -372,6 +372,8 @@ static void copy_done(struct job *j)
 			set_add(d, &d->written, job->chunk[i]);
 			rotten = !j->result || j->result == -EBADMSG;
 		}
+	if (d)
+		repair_job_tell(job, d->r->inode);
 	if (rotten) {
 		d->rotten++;
 		d->rotten_left = true;

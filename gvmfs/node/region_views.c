@@ -4,8 +4,8 @@
 
 #include "ask.h"
 #include "base/log.h"
+#include "gather.h"
 #include "options.h"
-#include "seal.h"
 #include "views.h"
 
 #include <string.h>
@@ -207,38 +207,24 @@ void region_versions_add(struct region_versions *v, struct region_job *rj, unsig
 /* A chunk on its way from one replica to another. */
 struct chunk_move {
 	struct gvm_get get; /* first */
-	bool done;
-	struct chunk_codec *codec;
+	bool done, again; /* again: what did not verify was asked for once more */
 	const struct region_job *rj;
 	uint64_t chunk;
-	uint8_t *data, *body, *opened;
-	struct chunk_parts parts; /* it goes as it was stored */
-	uint32_t got;
+	uint8_t *room;
+	struct gather gather; /* it goes as it was stored */
 };
 
-/* Nodes do not look at what they send: a block that is rotten must not take a good one's place. */
-static int piece_believe(const struct chunk_move *m, uint64_t version, const struct chunk_head *head, const uint8_t *body)
-{
-	static const struct seal_known nothing;
-	uint32_t got;
-	int r;
-
-	if (!head->sealed != !m->rj->opts->sealing)
-		return -EBADMSG;
-	if (!head->sealed)
-		return chunk_verify(head, body, &m->rj->rec.id, m->chunk);
-	r = seal_decode(m->rj->job.jobs->sealer, m->codec, head, body, &m->rj->rec.id, m->chunk, version, &nothing, 0,
-			m->opened, &got);
-	return r == -ENODATA ? 0 : r; /* what is lost stays so */
-}
-
+/* Nodes do not look at what they send: a block that is rotten must not take a good one's place (gather.h). */
 static int move_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
 	struct chunk_move *m = (struct chunk_move *)get;
-	int r = head->block_mask ? piece_believe(m, version, head, body) : 0;
+	int r = version == m->get.what.version ? gather_piece(&m->gather, version, head, body) : -ESTALE;
 
-	m->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
-	return r || !head->block_mask ? r : chunk_parts_add(&m->parts, head, body);
+	if (r != -EBADMSG || !m->again) {
+		m->again |= r == -EBADMSG;
+		return r;
+	}
+	return 0;
 }
 
 static int chunk_get(struct chunk_move *m, struct pool *pool, const struct record_node *from, uint64_t version)
@@ -248,9 +234,7 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 
 	if (!conn)
 		return -ENOMEM;
-	m->done = false;
-	m->got = 0;
-	chunk_parts_begin(&m->parts, m->rj->opts->sealing);
+	m->done = m->again = false;
 	m->get.req = (struct gvm_req){ .done = pool_done, .arg = &m->done, .node = from->incarnation,
 				       .deadline_ns = pool_call_deadline(pool->opts) };
 	m->get.on_piece = move_piece;
@@ -258,7 +242,7 @@ static int chunk_get(struct chunk_move *m, struct pool *pool, const struct recor
 					    .version = version, .page_mask = ~0u, .want_page = GVM_NO_PAGE };
 	gvm_get(conn, &m->get);
 	r = pool_wait(conn, &m->get.req);
-	return !r && m->got != ~0u ? -EBADMSG : r;
+	return !r && !gather_is_whole(&m->gather) ? -EBADMSG : r;
 }
 
 static int chunk_put(struct chunk_move *m, struct pool *pool, const struct record_node *to, uint64_t version)
@@ -273,7 +257,7 @@ static int chunk_put(struct chunk_move *m, struct pool *pool, const struct recor
 					 .deadline_ns = pool_call_deadline(pool->opts) },
 				.what = { .region = m->rj->rec.id, .epoch = m->rj->epoch, .chunk = m->chunk,
 					  .version = version },
-				.head = &m->parts.head, .body = m->parts.body };
+				.head = &m->gather.parts.head, .body = m->gather.parts.body };
 	gvm_put(conn, &put);
 	return pool_wait(conn, &put.req);
 }
@@ -292,7 +276,7 @@ static int chunk_zero(struct region_job *rj, struct pool *pool, const struct rec
 	return pool_wait(conn, &ask.call.req);
 }
 
-/* The newest version, of any member that has it as it was stored. */
+/* The newest version, of any member that has it as it was stored; or what is sound of it on each. */
 static int newest_get(struct region_versions *v, struct region_job *rj, struct pool *pool, struct chunk_move *m)
 {
 	const struct record_slot *slot = &rj->rec.slots[record_slot_of(&rj->rec, m->chunk)];
@@ -300,9 +284,16 @@ static int newest_get(struct region_versions *v, struct region_job *rj, struct p
 	uint64_t newest = rj->index[m->chunk];
 	int r = -EIO;
 
-	for (unsigned n = 0; r && r != -EKEYREVOKED && n < rj->rec.replicas; n++)
+	gather_begin(&m->gather, m->room);
+	m->gather.chunk = m->chunk;
+	for (unsigned n = 0; r && r != -EKEYREVOKED && n < rj->rec.replicas; n++) {
+		m->gather.node = n;
 		if (members >> n & 1 && !is_newer(newest, v->of[n][m->chunk]))
 			r = chunk_get(m, pool, &rj->rec.nodes[slot->node[n]], newest & GVM_VERSION_MASK);
+	}
+	if (!r && gather_is_pieced(&m->gather))
+		log_warning(rj->rec.name, "ROTTEN: no node has chunk %llu as it was stored, but each of its pages is sound on one: "
+			    "it is put together from these", (unsigned long long)m->chunk);
 	return r;
 }
 
@@ -312,9 +303,9 @@ static int chunk_settle(struct region_versions *v, struct region_job *rj, struct
 	const struct record_slot *slot = &rj->rec.slots[record_slot_of(&rj->rec, m->chunk)];
 	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, m->chunk)]);
 	uint64_t newest = rj->index[m->chunk], version = newest & GVM_VERSION_MASK;
+	bool got = false;
 	int r = 0;
 
-	m->got = 0;
 	for (unsigned n = 0; !r && n < rj->rec.replicas; n++) {
 		const struct record_node *to = &rj->rec.nodes[slot->node[n]];
 
@@ -324,8 +315,9 @@ static int chunk_settle(struct region_versions *v, struct region_job *rj, struct
 			r = chunk_zero(rj, pool, to, m->chunk, version);
 			continue;
 		}
-		if (!m->got)
+		if (!got)
 			r = newest_get(v, rj, pool, m);
+		got = true;
 		if (!r)
 			r = chunk_put(m, pool, to, version);
 	}
@@ -344,12 +336,12 @@ static bool is_settled(const struct region_versions *v, const struct region_job 
 
 int region_versions_settle(struct region_versions *v, struct region_job *rj, struct pool *pool)
 {
-	struct chunk_move m = { .rj = rj, .codec = chunk_codec_create(), .data = malloc(GVM_CHUNK_BYTES),
-				.body = malloc(GVM_CHUNK_BYTES), .opened = malloc(GVM_CHUNK_BYTES) };
-	int r = m.codec && m.data && m.body && m.opened ? 0 : -ENOMEM;
+	struct chunk_move m = { .rj = rj, .room = malloc(3 * GVM_CHUNK_BYTES) };
+	int r;
 
-	m.parts.body = m.data;
-	m.parts.other = m.body;
+	m.gather = (struct gather){ .region = rj->rec.id, .sealed = rj->opts->sealing, .codec = chunk_codec_create(),
+				    .sealer = rj->job.jobs->sealer, .opened = m.room + 2 * GVM_CHUNK_BYTES };
+	r = m.gather.codec && m.room ? 0 : -ENOMEM;
 	for (m.chunk = 0; !r && m.chunk < v->chunks; m.chunk++)
 		if (rj->index[m.chunk] && !is_settled(v, rj, m.chunk))
 			r = chunk_settle(v, rj, pool, &m);
@@ -358,9 +350,7 @@ int region_versions_settle(struct region_versions *v, struct region_job *rj, str
 	else
 		log_error(rj->rec.name, "what a writer left on one of its nodes cannot be given to the others: %s",
 			  strerror(-r));
-	chunk_codec_destroy(m.codec);
-	free(m.data);
-	free(m.body);
-	free(m.opened);
+	chunk_codec_destroy(m.gather.codec);
+	free(m.room);
 	return r;
 }

@@ -225,6 +225,7 @@ static void copy_done(struct job *j)
 			if (job->missing[i])
 				differs_set(p, job->chunk[i], true);
 		p->copied_bytes += job->bytes;
+		repair_job_tell(job, r->inode);
 		if (!j->result)
 			useful_note(p, true);
 		else if (j->result == -EBADMSG)

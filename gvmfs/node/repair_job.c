@@ -3,8 +3,10 @@
 #include "repair_job.h"
 
 #include "ask.h"
+#include "base/log.h"
 #include "base/mutant.h"
 #include "fill.h"
+#include "gather.h"
 #include "index_read.h"
 #include "options.h"
 #include "owner.h"
@@ -126,9 +128,10 @@ struct copy {
 	uint64_t chunk;
 	unsigned at; /* of the job's chunks */
 	unsigned source;
+	bool again; /* what this source sent did not verify, and was asked for once more */
+	int error;  /* why no source had all of it: that of one which may have it, rather than of a rotten one */
 	uint64_t version;
-	struct chunk_parts parts; /* the chunk as it is stored: it is sent on as it came */
-	uint32_t got;
+	struct gather gather; /* the chunk as it is stored: it is sent on as it came */
 	uint8_t *room;
 };
 
@@ -189,9 +192,9 @@ static void copy_put(struct copy *c)
 
 	if (!conn) {
 		copy_end(c, -ENOMEM);
-	} else if (c->parts.head.zero_map == ~0u && c->all->job->mends) {
+	} else if (c->gather.zero_map == ~0u && c->all->job->mends) {
 		copy_end(c, -ESTALE); /* the chunk has been discarded since */
-	} else if (c->parts.head.zero_map == ~0u) {
+	} else if (c->gather.zero_map == ~0u) {
 		struct gvm_discard_req what = { .region = job->region, .epoch = job->epoch, .first = c->chunk,
 						.count = 1, .version = c->version };
 
@@ -202,75 +205,68 @@ static void copy_put(struct copy *c)
 					   .what = { .region = job->region, .epoch = job->epoch,
 						     .chunk = c->chunk, .version = version,
 						     .base = c->all->job->mends ? version : 0 },
-					   .head = &c->parts.head, .body = c->parts.body };
+					   .head = &c->gather.parts.head, .body = c->gather.parts.body };
 		gvm_put(conn, &c->put);
 	}
 }
 
 /*
- * What is copied has to pass the checks of a read: nodes do not check sealed blocks that they send, and the target would take a
- * rotten one for sound from then on. A copy that replaces a rotten one has to be in its version, too.
+ * Nodes do not check sealed blocks that they send, and the target would take a rotten one for sound from then on (gather.h). A
+ * copy that replaces a rotten one has to be in its version, too. Answers to GET have no checksum on their way: what does not
+ * verify is asked for once more, and then what does counts.
  */
-static int piece_believe(const struct copy *c, uint64_t version, const struct chunk_head *head, const uint8_t *body)
+static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
 {
-	static const struct seal_known nothing;
+	struct copy *c = (struct copy *)get;
 	const struct repair_copy *job = c->all->job;
-	const struct jobs *jobs = job->base.job.jobs;
-	uint32_t got;
 	int r;
 
 	if (job->mends && version != job->version)
 		return -ESTALE;
-	if (!head->sealed)
-		return chunk_verify(head, body, &job->base.region, c->chunk);
-	r = seal_decode(jobs->sealer, jobs->codec, head, body, &job->base.region, c->chunk, version,
-			job->mends ? &job->known : &nothing, job->mends ? ~0u : 0, c->all->opened, &got);
-	return r == -ENODATA ? 0 : r; /* what is lost is so in the copy, too */
-}
-
-/* Nothing of it has come. */
-static void copy_restart(struct copy *c)
-{
-	c->got = 0;
-	chunk_parts_begin(&c->parts, c->all->job->base.opts->sealing);
-}
-
-static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
-{
-	struct copy *c = (struct copy *)get;
-	const struct repair_job *job = &c->all->job->base;
-	int r;
-
-	/* Asked once more over another connection, the node may have it in another version by now. */
-	if (version != c->version && !mutant("parts-mixed"))
-		copy_restart(c);
-	c->version = version;
-	c->got |= chunk_pages_of_blocks(head->block_shift, head->block_mask) | head->zero_map;
-	if (head->block_mask && !head->sealed != !job->opts->sealing)
-		return -EBADMSG;
-	r = piece_believe(c, version, head, body);
-	return r || !head->block_mask ? r : chunk_parts_add(&c->parts, head, body);
+	r = gather_piece(&c->gather, version, head, body);
+	if (r != -EBADMSG || !c->again) {
+		c->again |= r == -EBADMSG;
+		return r;
+	}
+	return 0;
 }
 
 static void copy_get(struct copy *c);
+
+/* The next source that may have what lacks. The node that is mended has nothing to give but what others lack. */
+static bool source_next(struct copy *c)
+{
+	const struct repair_copy *job = c->all->job;
+
+	while (++c->source < job->sources)
+		if (c->gather.got || !gvm_id_equal(&job->from[c->source].incarnation, &job->base.to.incarnation))
+			return true;
+	return false;
+}
 
 static void get_done(struct gvm_req *req)
 {
 	struct copy *c = (struct copy *)req;
 	int error = req->result;
 
-	if (!error && c->got != ~0u)
+	if (!error && !gather_is_whole(&c->gather))
 		error = -EBADMSG;
-	if (error && error != -EKEYREVOKED && ++c->source < c->all->job->sources) {
+	if (error && (!c->error || c->error == -EBADMSG))
+		c->error = error;
+	if (error && error != -EKEYREVOKED && source_next(c)) {
 		copy_get(c);
 		return;
 	}
 	if (error) {
-		copy_end(c, error);
+		copy_end(c, error == -EKEYREVOKED ? error : c->error);
 		return;
 	}
-	c->version = fill_version(c->version, gvm_version(c->all->job->base.epoch, 0), c->parts.head.zero_map == ~0u);
-	rate_charge(c->all, c->parts.head.body_bytes);
+	if (gather_is_pieced(&c->gather)) {
+		c->all->job->pieced++;
+		c->all->job->pieced_chunk = c->chunk;
+	}
+	c->version = fill_version(c->gather.version, gvm_version(c->all->job->base.epoch, 0), c->gather.zero_map == ~0u);
+	rate_charge(c->all, c->gather.parts.head.body_bytes);
 	copy_put(c);
 }
 
@@ -284,10 +280,8 @@ static void copy_get(struct copy *c)
 		copy_end(c, -ENOMEM);
 		return;
 	}
-	c->version = 0;
-	c->parts.body = c->room;
-	c->parts.other = c->room + GVM_CHUNK_BYTES;
-	copy_restart(c);
+	c->again = false;
+	c->gather.node = c->source;
 	c->get = (struct gvm_get){
 		.req = { .done = get_done, .node = from->incarnation, .deadline_ns = ns_from_now(COPY_NS) },
 		.on_piece = get_piece,
@@ -296,6 +290,20 @@ static void copy_get(struct copy *c)
 			  .want_page = GVM_NO_PAGE },
 	};
 	gvm_get(conn, &c->get);
+}
+
+static void copy_begin(struct copy *c)
+{
+	const struct repair_copy *job = c->all->job;
+	const struct jobs *jobs = job->base.job.jobs;
+
+	c->source = 0;
+	c->error = 0;
+	c->gather = (struct gather){ .region = job->base.region, .chunk = c->chunk, .sealed = job->base.opts->sealing,
+				     .codec = jobs->codec, .sealer = jobs->sealer, .known = job->mends ? &job->known : NULL,
+				     .opened = c->all->opened };
+	gather_begin(&c->gather, c->room);
+	copy_get(c);
 }
 
 /* Begins copies, up to IN_FLIGHT. True: another could begin, but has to wait for the rate. */
@@ -317,8 +325,7 @@ static bool copies_begin(struct copies *all)
 			copy_end(c, all->error);
 			continue;
 		}
-		c->source = 0;
-		copy_get(c);
+		copy_begin(c);
 	}
 	return false;
 }
@@ -355,4 +362,14 @@ void repair_job_copy(struct job *job, struct pool *pool)
 	job->result = all->error || all->copied ? all->error : -EBADMSG;
 	free(all);
 	free(room);
+}
+
+void repair_job_tell(const struct repair_copy *job, struct inode *inode)
+{
+	if (!job->pieced)
+		return;
+	worker_count(job->base.w, inode, copies_pieced, job->pieced);
+	log_warning(inode->disk->rec.name, "ROTTEN: no node has chunk %llu%s as it was stored, but each of its pages is sound on "
+		    "one: it is put together from these for node %s", (unsigned long long)job->pieced_chunk,
+		    job->pieced > 1 ? ", and others," : "", job->base.to.addr);
 }

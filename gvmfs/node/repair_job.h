@@ -48,16 +48,22 @@ struct repair_copy {
 	struct seal_known known; /* the chunk's entry, if it is sealed */
 	unsigned count, next, ended;
 	uint64_t bytes; /* out: bytes copied, encoded */
+	unsigned pieced; /* out: chunks of which no source had all as it was stored, but each page was on one; and the last: */
+	uint64_t pieced_chunk;
 	uint64_t chunk[REPAIR_BATCH];
 	bool missing[REPAIR_BATCH]; /* out: chunks that were not copied */
 };
 
 void repair_job_scan(struct job *job, struct pool *pool);
 /*
- * A chunk that is rotten on one source is copied from another. Chunks that were not copied are in missing[]. Result: 0: some were
- * copied, and the others are rotten on all sources; -EBADMSG: all chunks are; otherwise why the rest was given up.
+ * A chunk that is rotten on one source is copied from another; or, if it is on all, from what is sound on each (gather.h). Chunks
+ * that were not copied are in missing[]. Result: 0: some were copied, and the others cannot be had so; -EBADMSG: none can;
+ * otherwise why the rest was given up.
  */
 void repair_job_copy(struct job *job, struct pool *pool);
+
+/* Front thread: counts and logs what was put together from several sources. */
+void repair_job_tell(const struct repair_copy *job, struct inode *inode);
 
 /* A bitmap with a bit for each chunk that a region can have; only pages with set bits take memory. NULL: no address
  * space left. */

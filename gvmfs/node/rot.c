@@ -39,7 +39,7 @@ static void mend_complain(const struct inode *inode, const struct rot_place *p, 
 
 	log_warning(rec->name, "the rotten copy of chunk %llu on node %s stays as it is: %s",
 		    (unsigned long long)p->chunk, node < 0 ? "?" : rec->nodes[node].addr,
-		    error == -EBADMSG	 ? "no other copy verifies" :
+		    error == -EBADMSG	 ? "not all of it verifies on any node" :
 		    error == -EOPNOTSUPP ? "the node is of a version that cannot be given it once more" :
 					   strerror(-error));
 }
@@ -51,11 +51,13 @@ static void mend_done(struct job *job)
 	const struct rot_place *p = &w->rot->waiting[0];
 	struct inode *inode = place_inode(w, p);
 
-	if (inode && !job->result)
+	if (inode && !job->result) {
 		worker_count(w, inode, copies_mended, 1);
-	else if (inode && job->result != -ESTALE && job->result != -EREMCHG && /* (there it has been written since) */
-		 !(job->result == -EBADMSG && rot_alone(w, inode, p->chunk, true)))
+		repair_job_tell(mend, inode);
+	} else if (inode && job->result != -ESTALE && job->result != -EREMCHG && /* (there it has been written since) */
+		   !(job->result == -EBADMSG && rot_alone(w, inode, p->chunk, true))) {
 		mend_complain(inode, p, job->result);
+	}
 	free(mend);
 	first_remove(w->rot);
 	mend_next(w);
@@ -95,6 +97,7 @@ static bool mend_begin(struct worker *w, const struct rot_place *p)
 		rot_alone(w, inode, p->chunk, true);
 		return false;
 	}
+	region_node_place(w, inode, (unsigned)node, &mend->from[mend->sources++]); /* it may have what all others lack */
 	mend->base.w = w;
 	mend->base.nr = p->nr;
 	mend->base.epoch = p->epoch;

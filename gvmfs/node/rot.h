@@ -4,10 +4,11 @@
  *
  * They are found by reads, which turn to another copy (fetch.h), and by scrub.h. The writer of the region then mends them:
  * the chunk is read from another member of its view and, verified here, written to the node once more in the same version
- * (PROTOCOL.md, Mending). A write that comes meanwhile wins. One chunk at a time, at --repair-rate; what is found while
- * many wait is forgotten, and found again.
+ * (PROTOCOL.md, Mending). Where the members are rotten in different pages, it is put together from the sound ones of each
+ * (gather.h). A write that comes meanwhile wins. One chunk at a time, at --repair-rate; what is found while many wait is
+ * forgotten, and found again.
  *
- * Where no node has a good copy, what the fast path has of the chunk in this host's memory is one: as new as what was
+ * Where some page is good on no node, what the fast path has of the chunk in this host's memory is one: as new as what was
  * acknowledged, or newer. It is sent like any change (uffd/resident_rot.c). What the kernel's page cache has of a file is not
  * to be had so: gvmfs cannot ask which of its pages are content, and not left over from a READ that failed. Pages of such a
  * chunk stay errors on the node until they are written.

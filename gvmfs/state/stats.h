@@ -44,6 +44,7 @@
 	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
 	F(copies_rotten)     /* times that a node's copy of a chunk failed verification */         \
 	F(copies_mended)     /* of these, written anew from another copy, or from this host */       \
+	F(copies_pieced)     /* copied or mended from several nodes, of which none had all of the chunk */ \
 	F(io_errors)	     /* requests that failed since their data could not be had */
 
 struct stats {

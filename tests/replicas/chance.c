@@ -64,8 +64,9 @@ void nodes_choose(struct event *e)
 		e->a = pick(cluster.nodes);
 		break;
 	case E_ROT:
-		e->a = pick(3) ? pick(cluster.nodes) : NODES_MAX;
-		e->b = pick(W_PAGES + W_PAGES / 8);
+		e->a = pick(2) ? pick(cluster.nodes) : ROTS_EVERYWHERE + pick(2);
+		e->b = e->a == ROTS_APART ? pick(W_CHUNKS) * GVM_CHUNK_PAGES + (pick(2) ? pick(GVM_CHUNK_PAGES) : pick(3) * 7) :
+					    pick(W_PAGES + W_PAGES / 8);
 		break;
 	default:
 		break;

@@ -21,7 +21,8 @@
  *	- one version of a chunk is the same bytes on all nodes;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
  *	- no read fails, but of a page that was lost by right;
- *	- what is here, and rotten on all nodes, does not leave if that was known.
+ *	- what is here, and rotten on all nodes, does not leave if that was known;
+ *	- a rotten copy is mended where each page is good on some member, its own node among them.
  */
 #ifndef REPLICAS_CLUSTER_H
 #define REPLICAS_CLUSTER_H
@@ -78,6 +79,11 @@ struct cluster {
 		uint64_t content[GVM_CHUNK_PAGES];
 	} past[W_CHUNKS][PAST_MAX];
 	unsigned past_count[W_CHUNKS];
+};
+
+enum rots {
+	ROTS_EVERYWHERE = NODES_MAX, /* the same on all nodes */
+	ROTS_APART,		     /* another page of the chunk on each */
 };
 
 extern struct cluster cluster;
@@ -141,5 +147,7 @@ extern uint64_t wires_news;
 /* The pools' tables: an incarnation may have come or gone. */
 void worker_nodes_changed(void);
 bool worker_event(const struct event *e);
+/* After each event: notes whether what is under way can still succeed. */
+void worker_look(void);
 
 #endif

@@ -519,7 +519,7 @@ static bool lose(const struct event *e)
 static bool node_rot(unsigned node, const struct event *e)
 {
 	uint64_t c = e->b / GVM_CHUNK_PAGES % W_CHUNKS;
-	unsigned p = e->b % GVM_CHUNK_PAGES;
+	unsigned p = (e->b + (e->a == ROTS_APART ? 7 * node : 0)) % GVM_CHUNK_PAGES;
 	struct copy *copy = &cluster.node[node].copy[c];
 
 	if (!copy->version || copy->version & GVM_VERSION_ZERO || !copy->hash[p] ||
@@ -534,13 +534,13 @@ static bool node_rot(unsigned node, const struct event *e)
 	return true;
 }
 
-/* b: the page; those of the high half: the chunk's head. a: NODES_MAX: on all nodes. */
+/* b: the page; those of the high half: the chunk's head. a: the node, or one of enum rots. */
 static bool rot(const struct event *e)
 {
 	bool some = false;
 
 	for (unsigned i = 0; i < cluster.nodes; i++)
-		some |= (e->a == i || (e->a == NODES_MAX && cluster.rots_all)) && node_rot(i, e);
+		some |= (e->a == i || (e->a >= NODES_MAX && cluster.rots_all)) && node_rot(i, e);
 	return some;
 }
 

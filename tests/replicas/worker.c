@@ -146,8 +146,56 @@ uint64_t pool_call_deadline(const struct options *o)
 	return world.now + 2000000000ull;
 }
 
+/* The mend that is under way: each page has been good on one of the nodes that it asks, ever since it began. */
+static struct {
+	const struct repair_copy *job; /* NULL: none */
+	bool possible;
+} mending;
+
+static unsigned node_number(const struct record_node *node)
+{
+	int i = record_node_find(&disks[NR].rec, &node->incarnation);
+
+	return i < 0 ? 0 : (unsigned)i;
+}
+
+/* The node's own copy counts, too. */
+static bool mend_is_possible(const struct repair_copy *job)
+{
+	uint32_t bad = ~0u;
+
+	for (unsigned i = 0; i < job->sources; i++) {
+		const struct copy *copy = &cluster.node[node_number(&job->from[i])].copy[job->chunk[0]];
+
+		if (copy->version != job->version)
+			return false;
+		bad &= copy_rotten(copy);
+	}
+	return !bad;
+}
+
+void worker_look(void)
+{
+	if (mending.job)
+		mending.possible &= mend_is_possible(mending.job);
+}
+
+static void mend_ended(const struct repair_copy *job)
+{
+	if (mending.job == job && mending.possible && job->base.job.result == -EBADMSG)
+		world_wrong("a copy is not mended, though each page is good on some node");
+	if (mending.job == job)
+		mending.job = NULL;
+}
+
 void jobs_submit(struct jobs *j, struct job *job)
 {
+	const struct repair_copy *copy = (const struct repair_copy *)job;
+
+	if (job->work == repair_job_copy && copy->mends) {
+		mending.job = copy;
+		mending.possible = mend_is_possible(copy);
+	}
 	job->jobs = j;
 	job->next = NULL;
 	*j->todo.tail = job;
@@ -338,6 +386,7 @@ static void talk(void *arg)
 	struct job *job = arg;
 
 	job->work(job, &talks_pool);
+	mend_ended((const struct repair_copy *)job);
 	job->next = jobs.finished.head;
 	jobs.finished.head = job;
 	wires_news++;
@@ -450,6 +499,7 @@ void nodes_begin(void)
 	pool_begin(&talks_pool, POOL_TALKS);
 	writer_begin();
 	memset(&jobs, 0, sizeof(jobs));
+	mending.job = NULL;
 	jobs.fibers = fibers; /* their stacks serve again */
 	if (!jobs.fibers.all_tail)
 		fibers_init(&jobs.fibers);

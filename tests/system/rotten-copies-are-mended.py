@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """All that one of two nodes holds becomes rotten. What a read finds so is written there anew from the other copy: read once
 more, it is good, and a second node that rots meanwhile costs nothing. Another host, that only reads, turns to the good copy at
-once. What nobody reads is looked for: the other node can go away then. What all nodes have rotten, and the fast path has in this
+once. What nobody reads is looked for: the other node can go away then. Where both nodes are rotten, each in other pages of a chunk,
+all of it is read, and written anew on both. What all nodes have rotten, and the fast path has in this
 host's memory, is written anew from that. So it is with what is sealed."""
 
 import os
@@ -10,7 +11,7 @@ import sys
 import time
 
 import lab
-from access import PAGE, content
+from access import PAGE, content, page
 from lab import expect, wait_for
 from mapper import Mapper
 from remote import Mount, Node, forget
@@ -19,7 +20,9 @@ import stored
 
 MIB = 1 << 20
 SIZE = 16 * MIB
-CHUNKS = SIZE >> 17
+CHUNK = 128 << 10
+CHUNKS = SIZE // CHUNK
+FEW = 16
 
 
 def settled(mount):
@@ -126,6 +129,35 @@ def looked_for(test, *seal):
     end(writer, mount, *nodes)
 
 
+def random_page(chunk, nth):
+    """The content of a chunk's nth page that does not compress."""
+    number = (chunk * (CHUNK // PAGE) + 2) // 3 * 3 + 3 * nth
+    return page(number, 1)
+
+
+def apart(test):
+    """Both nodes have all chunks, and of the first ones no node has all pages."""
+    nodes = [Node(test, "64M", name="apart-%d" % n) for n in range(2)]
+    mount = Mount(test, nodes, "--replicas", "2", "--scrub-rate", "1000", name="apart-mount")
+    path, writer = written(test, mount)
+    forget(path)
+    stored.flip_in({node.process.pid: [random_page(chunk, n) for chunk in range(FEW)] for n, node in enumerate(nodes)})
+    wait_for("both are mended", lambda: mount.stats()["copies_mended"] >= 2 * FEW)
+    all_sound(mount, nodes)
+    pieced = mount.stats("ram")["copies_pieced"]
+    expect(pieced >= FEW, "%d copies were put together from two", pieced)
+    mount.says("ROTTEN: no node has chunk [0-9]+ as it was stored, but each of its pages is sound on one")
+    for node in nodes:
+        wait_for("it has all", lambda: not mount.stats("ram")["slots_degraded"] and not mount.stats("ram")["slots_unanswered"])
+        forget(path)
+        node.stop()
+        try:
+            all_right(path, 1)
+        finally:
+            node.go_on()
+    end(writer, mount, *nodes)
+
+
 def kept(test):
     """The same of a node's disk, which it reads when it starts; what is mended is there with the next start."""
     folder = test.path("kept")
@@ -217,6 +249,7 @@ def main(test):
         lone(test, *seal)
         for copies in 1, 2:
             here(test, copies, *seal)
+    apart(test)
     kept(test)
 
 

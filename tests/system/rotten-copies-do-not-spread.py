@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A rotten copy is never what is copied, while another node has a good one: not when a node is emptied, nor when the nodes of a host
-that is lost are given what its writer left on some of them. Where the last copy of a chunk is rotten, the node that is given copies
-gets all others. So it is with what is sealed, of which nodes see nothing; and a node that starts again knows what was rotten."""
+that is lost are given what its writer left on some of them; nor where these are rotten, each in other pages of a chunk. Where the last copy of a
+chunk is rotten, the node that is given copies gets all others. So it is with what is sealed, of which nodes see nothing; and a node that starts again knows what was rotten."""
 
 import os
 import sys
 
 import lab
-from access import PAGE, content
+from access import PAGE, content, page
 from lab import expect, program, wait_for
 from remote import Mount, Node, forget
 from sealing import key_file
@@ -76,9 +76,22 @@ def last_copies(test, *seal):
     end(writer, mount, nodes)
 
 
-def taken_over(test, *seal):
-    """A host ends in the middle of writes that two of three nodes have, and one of these two rots."""
-    folder = test.path("kept" + "-sealed" * bool(seal))
+def random_page(chunk, nth):
+    """The content of a chunk's nth page, without the first, that does not compress."""
+    return page(chunk * (CHUNK // PAGE) // 3 * 3 + 3 + 3 * nth, 1)
+
+
+def rot(nodes, apart):
+    """One of them; or both, each in other pages of a chunk."""
+    if apart:
+        stored.flip_in({node.process.pid: [random_page(chunk, n) for chunk in range(FEW)] for n, node in enumerate(nodes)})
+    else:
+        expect(stored.flip(nodes[0].process.pid, 0.5, 8), "nothing rots")
+
+
+def taken_over(test, *seal, apart=False):
+    """A host ends in the middle of writes that two of three nodes have, and what these two have rots."""
+    folder = test.path("kept" + "-sealed" * bool(seal) + "-apart" * apart)
     os.mkdir(folder)
     nodes = [Node(test, "64M", *(["--persist", folder] if n == 2 else []), name="lost-%d" % n) for n in range(3)]
     first = Mount(test, nodes, "--replicas", "3", *OPTIONS, "--lease", "2", *seal, name="first")
@@ -95,7 +108,7 @@ def taken_over(test, *seal):
     os.close(writer)
     nodes[2].kill()
     nodes[2].start()
-    expect(stored.flip(nodes[0].process.pid, 0.5, 8), "nothing rots")
+    rot(nodes[:2], apart)
     second = Mount(test, nodes, "--replicas", "3", *OPTIONS, *seal, name="second")
     path = second.file("ram")
     wait_for("it is seen", lambda: os.path.exists(path), 15)
@@ -103,6 +116,8 @@ def taken_over(test, *seal):
     right, errors = stored.tell(path, b"".join((b"y" * PAGE if at < FEW * CHUNK else content(at, PAGE, 1)) +
                                                content(at + PAGE, CHUNK - PAGE, 1) for at in range(0, SIZE, CHUNK)))
     expect(not errors, "%d pages are lost, %d are right", errors, right)
+    if apart:
+        second.says("ROTTEN: no node has chunk [0-9]+ as it was stored, but each of its pages is sound on one")
     end(writer, second, nodes)
 
 
@@ -135,6 +150,7 @@ def main(test):
         drained(test, *seal)
         last_copies(test, *seal)
         taken_over(test, *seal)
+    taken_over(test, apart=True)
     restarted(test)
 
 

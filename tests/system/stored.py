@@ -58,6 +58,37 @@ def flip(pid, part, number):
     return flips
 
 
+def _flip_all(memory, first, held, page):
+    """Wherever a part of the page lies, in a cell that is used or was: how often. (Its cells need not be adjacent: of the two parts one
+    is in a single cell.)"""
+    flips = 0
+    for part in page[:64], page[CELL // 2:CELL // 2 + 64]:
+        at = held.find(part)
+        while at >= 0:
+            os.pwrite(memory.fileno(), bytes([part[0] ^ 1]), first + at)
+            flips += 1
+            at = held.find(part, at + 1)
+    return flips
+
+
+def flip_in(pages):
+    """pages: of each node's process, contents of pages, which it holds as they are: they do not compress. A bit of each, on all
+    nodes while none of them runs."""
+    for pid in pages:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for pid in pages:
+            wait_for("it stands still", lambda: _state(pid) == "T")
+            with open("/proc/%d/mem" % pid, "r+b", buffering=0) as memory:
+                first, last = _arena(pid)
+                held = os.pread(memory.fileno(), last - first, first)
+                for page in pages[pid]:
+                    expect(_flip_all(memory, first, held, page), "it does not hold a page as it was stored")
+    finally:
+        for pid in pages:
+            os.kill(pid, signal.SIGCONT)
+
+
 def flip_kept(folder, count, number):
     """So many bits of what a node that does not run has of chunks on its disk: no two near each other."""
     chance = random.Random(number)
