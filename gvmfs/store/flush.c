@@ -133,9 +133,25 @@ static void lost_go(struct flush *f)
 		flush_go(f, true);
 }
 
+/* Sealed, a change was sent, and what nodes that took it have is damaged since: it goes once more as it is, or, if more is here, not
+ * at all. */
+static void change_lose(struct flush *f)
+{
+	int error = flush_lacks(f, ~(f->encoded | f->beyond));
+
+	if (error)
+		f->env->end(f, error);
+	else
+		lost_go(f);
+}
+
 /* No node can read what it has of the chunk. */
 static void flush_lose(struct flush *f)
 {
+	if (f->sealed && f->sent && !mutant("sealed-again")) {
+		change_lose(f);
+		return;
+	}
 	flush_lacks(f, ~(f->pages | f->beyond));
 	if (flush_encode(f, f->resident ? f->env->scratch(f) : f->data, chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, f->pages)))
 		lost_go(f);

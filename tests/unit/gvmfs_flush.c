@@ -355,6 +355,43 @@ static void what_is_here_is_not_lost_with_it(void)
 	CHECK(!flush.loses);
 }
 
+/* A node may have taken the change, and its copy be damaged since: in this version it is not sealed anew. */
+static void what_was_sent_sealed_is_not_sealed_anew(void)
+{
+	slot_setup(0xf0, BASE);
+	flush.sealed = true;
+	flush_start(&flush);
+	flush.sent = true;
+	wire.encoded = 0;
+	flush_sent(&flush, -EREMCHG);
+	flush_fetched(&flush, -EUCLEAN);
+	CHECK_EQ(wire.encoded, 0);
+	CHECK_EQ(wire.lost, ~0xf0u);
+	CHECK_EQ(wire.sent, 2);
+	CHECK_EQ(wire.base, 0);
+	/* More is here than has changed: the next attempt sends it in another version. */
+	setup(0xff, BASE, false);
+	page_set(3, 99);
+	flush.sealed = true;
+	flush_start(&flush);
+	flush.sent = true;
+	wire.encoded = 0;
+	flush_sent(&flush, -EREMCHG);
+	flush_fetched(&flush, -EUCLEAN);
+	CHECK_EQ(wire.encoded, 0);
+	CHECK_EQ(wire.ends, 1);
+	CHECK_EQ(wire.result, -EAGAIN);
+	/* Nothing of it was sent yet. */
+	setup(0xff, BASE, false);
+	page_set(3, 99);
+	flush.sealed = flush.tried = true;
+	flush_start(&flush);
+	flush_fetched(&flush, -EUCLEAN);
+	CHECK_EQ(wire.encoded, 0xff);
+	CHECK_EQ(wire.lost, ~0xffu);
+	CHECK_EQ(wire.sent, 1);
+}
+
 /* The base has lost pages, and they stay so: a failure that passes is not one of these. */
 static void what_is_lost_stays_lost(void)
 {
@@ -404,6 +441,7 @@ static const struct check_test tests[] = {
 	{ "slot-is-laid-over-what-was-fetched", slot_is_laid_over_what_was_fetched },
 	{ "what-no-node-can-read-is-sent-as-lost", what_no_node_can_read_is_sent_as_lost },
 	{ "what-is-here-is-not-lost-with-it", what_is_here_is_not_lost_with_it },
+	{ "what-was-sent-sealed-is-not-sealed-anew", what_was_sent_sealed_is_not_sealed_anew },
 	{ "what-is-lost-stays-lost", what_is_lost_stays_lost },
 };
 CHECK_MAIN(tests)
