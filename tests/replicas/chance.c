@@ -10,7 +10,7 @@ const uint16_t nodes_often[EVENTS] = {
 	[E_TALK] = 60,
 };
 
-const bool nodes_seal = false;
+const bool nodes_seal = true;
 
 static bool full; /* nodes are, now and then */
 static bool slow; /* time passes quickly, beside what happens */

@@ -95,6 +95,11 @@ bool chunks_are_lost(void)
 	return false;
 }
 
+static uint64_t copy_seal(const struct copy *copy, unsigned page)
+{
+	return copy->version & GVM_VERSION_ZERO || !copy->hash[page] ? SEAL_ZERO : copy->seal[page];
+}
+
 /* A version of a chunk has come to a node: it is what it was wherever it came before. (But a writer's lowest, which
  * fill.h gives to zeros over what nobody acknowledged.) */
 static void version_note(uint64_t chunk, const struct copy *copy)
@@ -112,13 +117,22 @@ static void version_note(uint64_t chunk, const struct copy *copy)
 			return;
 		i = cluster.past_count[chunk]++ % PAST_MAX;
 		past[i].version = version;
-		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
 			past[i].content[p] = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
+			past[i].seal[p] = copy_seal(copy, p);
+		}
 		return;
 	}
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
 		uint64_t content = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
 
+		if (!(rotten >> p & 1) && world.sealed && copy_seal(copy, p) != past[i].seal[p]) {
+			if (world_trace)
+				printf("version %llx of chunk %llu, page %u is sealed as %llx, and as %llx elsewhere\n",
+				       (unsigned long long)version, (unsigned long long)chunk, p,
+				       (unsigned long long)copy_seal(copy, p), (unsigned long long)past[i].seal[p]);
+			world_wrong("one version is sealed twice");
+		}
 		if (rotten >> p & 1 || content == past[i].content[p])
 			continue;
 		if (world_trace)
@@ -147,7 +161,9 @@ static void blocks_take(struct copy *copy, const struct chunk_head *head, const 
 			copy->content[p] = LOST;
 			if (!lost)
 				memcpy(&copy->content[p], body, GVM_PAGE_BYTES);
-			copy->hash[p] = head->block[p].hash;
+			copy->hash[p] = head->sealed ? gvm_load_le(head->block[p].tag + 8, 8) : head->block[p].hash;
+			copy->seal[p] = gvm_load_le(head->block[p].tag, 8);
+			copy->sealed_in[p] = head->block[p].version;
 			body += head->block[p].bytes;
 		} else if (whole || head->zero_map >> p & 1) {
 			copy->content[p] = copy->hash[p] = 0;
@@ -184,7 +200,9 @@ int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_
 		return -EREMCHG;
 	if (mends && !head->block_mask)
 		return -EINVAL;
-	if (chunk_verify(head, body, &what->region, what->chunk))
+	if (head->block_mask && head->sealed != world.sealed)
+		return -EINVAL;
+	if (!head->sealed && chunk_verify(head, body, &what->region, what->chunk))
 		return -EBADMSG;
 	if (what->base && !mends) {
 		if (has_body && copy->head_rotten)
@@ -288,6 +306,17 @@ uint64_t node_read(uint32_t page)
 	return content[0];
 }
 
+bool nodes_have_seal(uint64_t c, unsigned page, uint64_t known)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct copy *copy = &cluster.node[i].copy[c];
+
+		if (node_is_member(i, c) && !(copy_bad(copy) >> page & 1) && copy_seal(copy, page) != known)
+			return false;
+	}
+	return true;
+}
+
 static bool member_lacks(uint64_t c)
 {
 	for (unsigned i = 0; i < cluster.nodes; i++)
@@ -361,12 +390,15 @@ void nodes_fill(uint32_t page, uint64_t value)
 {
 	uint64_t c = page / GVM_CHUNK_PAGES;
 	unsigned p = page % GVM_CHUNK_PAGES;
+	uint64_t seal = seal_new(value);
 
 	for (unsigned i = 0; i < cluster.nodes; i++) {
 		struct copy *copy = &cluster.node[i].copy[c];
 
 		copy->version = world.index[c];
 		copy->content[p] = value;
-		copy->hash[p] = page_hash(value, c, p);
+		copy->hash[p] = world.sealed ? seal_hash(value, c, p, seal, world.index[c]) : page_hash(value, c, p);
+		copy->seal[p] = seal;
+		copy->sealed_in[p] = world.index[c];
 	}
 }

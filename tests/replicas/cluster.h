@@ -6,7 +6,7 @@
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
  * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
  * fill.c, repair_job.c), and how rotten copies are mended (rot.c). gvm_client.h is bound to wire.c, the rest of a worker to
- * worker.c. Left out: names, moves to other nodes, sealing.
+ * worker.c. Left out: names, and moves to other nodes. Every other episode's region is sealed: codec.c stands for seal.c.
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
@@ -18,7 +18,7 @@
  *
  * What must hold (nodes_check()), beside what the world checks:
  *
- *	- one version of a chunk is the same bytes on all nodes;
+ *	- one version of a chunk is the same bytes on all nodes, and sealed once;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
@@ -41,7 +41,9 @@
 struct copy {
 	uint64_t version; /* with GVM_VERSION_ZERO; 0: never written */
 	uint64_t content[GVM_CHUNK_PAGES];
-	uint64_t hash[GVM_CHUNK_PAGES]; /* 0: the page is zero */
+	uint64_t hash[GVM_CHUNK_PAGES]; /* 0: the page is zero; sealed: of the tag the second half */
+	uint64_t seal[GVM_CHUNK_PAGES];	/* sealed: of the tag the first half, by which the page is known */
+	uint64_t sealed_in[GVM_CHUNK_PAGES]; /* the chunk's version when it was sealed */
 	uint32_t rotten; /* pages */
 	uint32_t lost;	 /* pages that are said to be */
 	bool head_rotten;
@@ -76,7 +78,7 @@ struct cluster {
 	/* What the last versions of each chunk were, wherever they first came to be. */
 	struct past_version {
 		uint64_t version;
-		uint64_t content[GVM_CHUNK_PAGES];
+		uint64_t content[GVM_CHUNK_PAGES], seal[GVM_CHUNK_PAGES];
 	} past[W_CHUNKS][PAST_MAX];
 	unsigned past_count[W_CHUNKS];
 };
@@ -121,6 +123,8 @@ bool chunks_are_lost(void);
 /* ---- codec.c: chunks of small pages */
 
 uint64_t page_hash(uint64_t content, uint64_t chunk, unsigned page);
+/* What is sealed is not hidden; that it is authentic tells the second half of its tag. */
+uint64_t seal_hash(uint64_t content, uint64_t chunk, unsigned page, uint64_t seal, uint64_t version);
 
 /* ---- wire.c: connections */
 

@@ -344,6 +344,7 @@ static void piece_make(const struct copy *copy, uint32_t pages, struct chunk_hea
 	bool zero = copy->version & GVM_VERSION_ZERO || !copy->version;
 
 	memset(head, 0, sizeof(*head));
+	head->sealed = world.sealed;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
 		if (zero || !copy->hash[p]) {
 			head->zero_map |= 1u << p;
@@ -352,7 +353,9 @@ static void piece_make(const struct copy *copy, uint32_t pages, struct chunk_hea
 			bool lost = copy->lost >> p & 1;
 
 			head->block[p] = (struct chunk_block){ .bytes = lost ? CHUNK_LOST_BYTES : GVM_PAGE_BYTES, .raw = !lost,
-							       .hash = copy->hash[p] };
+							       .hash = copy->hash[p], .version = copy->sealed_in[p] };
+			gvm_store_le(head->block[p].tag, copy->seal[p], 8);
+			gvm_store_le(head->block[p].tag + 8, copy->hash[p], 8);
 			memset(body + head->body_bytes, 0, GVM_PAGE_BYTES);
 			if (!lost)
 				memcpy(body + head->body_bytes, &copy->content[p], GVM_PAGE_BYTES);

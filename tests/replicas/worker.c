@@ -36,7 +36,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const struct options opts = { .repair_rate = 1000, .writers = 1 };
+static struct options opts = { .repair_rate = 1000, .writers = 1 };
 
 unsigned cluster_nodes = 2;
 bool cluster_rots_all;
@@ -247,13 +247,16 @@ void inode_reap(struct inodes *in, unsigned nr)
 	(void)nr;
 }
 
-/* Nothing is sealed. */
+/* codec.c needs none. */
+struct sealer {
+	char none;
+};
+
+static struct sealer sealer;
 
 struct seal_known *sealing_known(const struct inode *i, uint64_t chunk)
 {
-	(void)i;
-	(void)chunk;
-	return NULL;
+	return i->known ? &i->known[chunk] : NULL;
 }
 
 void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned page)
@@ -265,76 +268,22 @@ void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned p
 
 void sealing_learn(struct seal_known *known, const struct chunk_head *head, uint32_t pages)
 {
-	(void)known;
-	(void)head;
-	(void)pages;
+	for (; known && pages; pages &= pages - 1) {
+		unsigned p = (unsigned)__builtin_ctz(pages);
+
+		if (known->page[p] == SEAL_UNKNOWN)
+			known->page[p] = seal_page_of(head, p);
+	}
 }
 
 void sealing_set(struct seal_known *known, const struct seal_known *sent)
 {
-	(void)known;
-	(void)sent;
-}
-
-void sealed_judge(struct flush *f, const struct seal_known *known)
-{
-	(void)f;
-	(void)known;
-}
-
-void sealed_note(struct flush *f)
-{
-	(void)f;
-}
-
-/* (As sealed.c does it: for what is lost.) */
-int sealed_compose(struct chunk_parts *base, struct flush *f)
-{
-	struct chunk_head whole;
-
-	if (chunk_compose(&base->head, base->body, &f->head, f->body, &whole, base->other))
-		return -EBADMSG;
-	f->head = whole;
-	f->body = base->other;
-	return 0;
-}
-
-int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map,
-		unsigned shift, const struct gvm_id *region, uint64_t chunk, uint64_t version, struct chunk_head *head,
-		uint8_t *body)
-{
-	(void)s;
-	(void)version;
-	chunk_encode(c, chunk_data, blocks, zero_map, shift, region, chunk, head, body);
-	return -EINVAL;
-}
-
-int seal_encode_lost(struct sealer *s, uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
-		     uint64_t version, struct chunk_head *head, uint8_t *body)
-{
-	(void)s;
-	(void)version;
-	chunk_encode_lost(blocks, shift, region, chunk, head, body);
-	return -EINVAL;
-}
-
-int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
-		const struct gvm_id *region, uint64_t chunk, uint64_t version, const struct seal_known *known,
-		uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
-{
-	(void)s;
-	(void)version;
-	(void)known;
-	chunk_decode(c, head, body, region, chunk, zero_pages, chunk_data, valid);
-	return -EINVAL;
-}
-
-int sealer_create(const void *master, size_t bytes, struct sealer **s)
-{
-	(void)master;
-	(void)bytes;
-	(void)s;
-	return -EINVAL;
+	for (unsigned p = 0; known && p < GVM_CHUNK_PAGES; p++) {
+		if (sent->page[p] == SEAL_UNKNOWN)
+			continue;
+		world_call();
+		known->page[p] = sent->page[p];
+	}
 }
 
 /* No thread is begun: writer_start() is not called. */
@@ -481,6 +430,7 @@ static void writer_begin(void)
 	writers.queue.finished = NULL;
 	writers.count = 1;
 	wr->opts = &opts;
+	wr->sealer = worker.sealer;
 	wr->queue = &writers.queue;
 	pool_begin(&wr->pool, POOL_WRITES);
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
@@ -494,6 +444,8 @@ void nodes_begin(void)
 	struct fibers fibers = jobs.fibers;
 
 	heap_reset();
+	opts.sealing = world.sealed ? (const struct sealing *)&sealer : NULL;
+	worker.sealer = world.sealed ? &sealer : NULL;
 	wires_begin();
 	pool_begin(&front_pool, POOL_WATCHES);
 	pool_begin(&talks_pool, POOL_TALKS);
@@ -505,12 +457,14 @@ void nodes_begin(void)
 		fibers_init(&jobs.fibers);
 	jobs.todo.tail = &jobs.todo.head;
 	jobs.codec = worker.codec = chunk_codec_create();
+	jobs.sealer = worker.sealer;
 	memset(&rots, 0, sizeof(rots));
 	fetches_init(&fetches);
 	rot_init(&worker);
 	LIST_INIT(&list);
 	front_pool.generation = 1;
-	inode = (struct inode){ .nr = NR, .disk = &disks[NR], .index = world.index, .stats = &region_stats };
+	inode = (struct inode){ .nr = NR, .disk = &disks[NR], .index = world.index, .stats = &region_stats,
+				.known = world.sealed ? world.known : NULL };
 	inodes.rt[NR] = &inode;
 	worker.replicas_due_ns = 0;
 	journal.views = cluster.words - NR * RECORD_SLOTS;

@@ -123,7 +123,7 @@ static const char *seals_check(uint64_t c)
 
 		if (!(pages >> p & 1))
 			continue;
-		if (known == SEAL_UNKNOWN ? sure && world.ours[c] >> p & 1 : known != world.node[c].seal[p])
+		if (known == SEAL_UNKNOWN ? sure && world.ours[c] >> p & 1 : !nodes_have_seal(c, p, known))
 			return known == SEAL_UNKNOWN ? "an old page of ours would be believed" :
 						       "the node's page would not be believed";
 	}

@@ -14,11 +14,6 @@ uint64_t node_read(uint32_t page)
 	return world.node[c].rotten >> page % GVM_CHUNK_PAGES & 1 ? W_ROTTEN : world.node[c].content[page % GVM_CHUNK_PAGES];
 }
 
-uint64_t seal_new(uint64_t content)
-{
-	return content ? SEAL_ZERO + ++world.next_seal : SEAL_ZERO;
-}
-
 bool seal_believe(uint64_t c, unsigned page, uint64_t seal)
 {
 	uint64_t *known = &world.known[c].page[page];
@@ -26,6 +21,11 @@ bool seal_believe(uint64_t c, unsigned page, uint64_t seal)
 	if (*known == SEAL_UNKNOWN)
 		*known = seal;
 	return *known == seal;
+}
+
+bool nodes_have_seal(uint64_t c, unsigned page, uint64_t known)
+{
+	return world.node[c].seal[page] == known;
 }
 
 /* As memnode/daemon/entry.c does. False: that is no answer to it, but a fault of ours. */

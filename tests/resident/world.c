@@ -343,6 +343,11 @@ static void worker_killed(void)
 	worker_begin();
 }
 
+uint64_t seal_new(uint64_t content)
+{
+	return content ? SEAL_ZERO + ++world.next_seal : SEAL_ZERO;
+}
+
 void world_init(uint64_t local_pages, bool sealed)
 {
 	memset(&world, 0, sizeof(world));

@@ -284,6 +284,8 @@ void nodes_lose(void);
 uint64_t nodes_due(void);
 /* What the nodes that count have of a page, as the index has it: how many copies. */
 unsigned node_copies(uint32_t page, uint64_t content[W_COPIES]);
+/* Sealed: whether what is known of a page is what all of them have that are not rotten. */
+bool nodes_have_seal(uint64_t c, unsigned page, uint64_t known);
 /* NULL, or what is wrong of them. */
 const char *nodes_check(void);
 void nodes_print(void);
