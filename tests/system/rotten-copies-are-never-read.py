@@ -10,7 +10,7 @@ import sys
 
 import lab
 from access import PAGE, content, page
-from lab import expect
+from lab import expect, wait_for
 from mapper import Mapper
 from remote import Mount, Node, forget
 from sealing import key_file
@@ -80,8 +80,12 @@ def written(mount, path):
 
 def unnoticed(test, mount, node):
     path = mount.region("double", SIZE)
+    writer = os.open(path, os.O_RDWR)
     test.write(path, 0, SIZE, 3)
+    # A node that stood still meanwhile was left out, and is given some of it anew while the region is open for writing.
+    wait_for("all copies are there", lambda: not mount.stats("double").get("slots_degraded"))
     stored.flip(node.process.pid, 1, 8)
+    os.close(writer)
     right, errors = stored.tell(path, content(0, SIZE, 3))
     expect(not errors, "%d pages are an error, though another node has them", errors)
     for mode in ("fuse", "auto"):
