@@ -45,13 +45,12 @@ def test(l):
     expect(run.wait(20) == 1, "status %s", run.popen.returncode)
     nothing_left(launcher, run)
 
-    # a killed launcher takes its guest along; the next one sweeps up
+    # a killed launcher takes its guest along; the next one sweeps up: ours, or one of another test that begins now
     run = launcher.start("print('up', os.getpid(), flush=True); time.sleep(60)", "--region", "kept")
     pid = int(run.says(r"^up (\d+)").group(1))
     run.signal(signal.SIGKILL)
     run.wait(5)
     wait_for("the guest ends", lambda: not os.path.exists("/proc/%d/exe" % pid), 10)
-    expect(groups(run.pid), "the killed launcher's group is gone already")
     after = launcher.start("sys.exit(memory[:6] != b'marked')", "--region", "kept")
     expect(after.wait(20) == 0, "status %s", after.popen.returncode)
     nothing_left(launcher, run, ["kept"])

@@ -44,13 +44,18 @@ HEIR = struct.Struct("II")  # struct heir_msg
 ASK, ALL = 1, 5
 
 
-def heir_that_stops(path):
-    """It has been sent all, and does not say that it has taken it."""
+def heir_waited_for(path):
+    """The name of the socket where its worker waits for one; others of the host have theirs."""
     device = os.stat(path).st_dev
-    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     name = "%s/heir-of-%d-%d" % (SOCKETS, os.major(device), os.minor(device))
     wait_for("the worker waits for an heir", lambda: os.path.exists(name))
-    s.connect(name)
+    return name
+
+
+def heir_that_stops(path):
+    """It has been sent all, and does not say that it has taken it."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(heir_waited_for(path))
     s.send(HEIR.pack(ASK, 0))
     said = None
     while said != ALL:
@@ -129,8 +134,7 @@ def of_another_user(l, node):
     process.signal(signal.SIGKILL)
     process.wait(5)
     wait_for("the worker says so", lambda: "will not be replaced" in process.log())
-    wait_for("it waits for an heir", lambda: any(name.startswith("heir-of-") for name in
-                                                 os.listdir(SOCKETS)))
+    heir_waited_for(path)
     l.run(*as_user(l, [node], path, "-f"), status=1)
     expect(os.path.exists("/proc/%d" % worker), "the worker is gone")
     l.run("stat", path)
