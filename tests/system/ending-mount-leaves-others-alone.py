@@ -5,6 +5,7 @@ place since, by another gvmfs or another program, on top of it or in its place."
 
 import os
 import signal
+import socket
 import time
 
 import lab
@@ -84,12 +85,15 @@ def socket_of_another(l, node):
     path = folder(l, "socket")
     mount = gvmfs(l, node, path, "socketed")
     name = sockets().pop()
-    os.unlink(name)
-    open(name, "x").close()
-    l.run("umount", path)
-    mount.succeed(20)
-    expect(os.path.exists(name), "it removed a name that is not its own")
-    os.unlink(name)
+    # It listens: a name where nobody does is removed by the next gvmfs that starts on this host, in whichever test.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as another:
+        another.bind(name + ".another")
+        another.listen()
+        os.rename(name + ".another", name)
+        l.run("umount", path)
+        mount.succeed(20)
+        expect(os.path.exists(name), "it removed a name that is not its own")
+        os.unlink(name)
 
 
 def test(l):
