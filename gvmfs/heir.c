@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,8 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define ANSWER_MS 5000
-#define END_MS	  5000
+#define END_MS 5000
 
 enum heir_what {
 	HEIR_ASK = 1, /* the heir */
@@ -57,7 +57,7 @@ static int message_send(int to, enum heir_what what, unsigned session, const int
 
 	/* With many sessions the socket fills up before the other side has read the first of them. */
 	while ((r = descriptors_send(to, &msg, sizeof(msg), fds, count)) == -EAGAIN)
-		if (poll(&p, 1, ANSWER_MS) == 0)
+		if (poll(&p, 1, HEIR_ANSWER_MS) == 0)
 			break;
 	return r;
 }
@@ -123,7 +123,7 @@ static int estate_take(int from, struct mount *m, struct journal *j, struct esta
 
 	memset(e, -1, sizeof(*e));
 	for (;;) {
-		r = message_receive(from, ANSWER_MS, &msg, fds, &count);
+		r = message_receive(from, HEIR_ANSWER_MS, &msg, fds, &count);
 		if (r < 0)
 			return r;
 		if (msg.what == HEIR_FREE && !has_mount)
@@ -261,7 +261,7 @@ int heir_accept(int listener)
 
 	if (fd < 0)
 		return -1;
-	if (peer_is_trusted(fd, &pid) && message_receive(fd, ANSWER_MS, &msg, fds, &count) == 0 &&
+	if (peer_is_trusted(fd, &pid) && message_receive(fd, HEIR_ANSWER_MS, &msg, fds, &count) == 0 &&
 	    msg.what == HEIR_ASK && !count)
 		return fd;
 	close(fd);
@@ -272,6 +272,12 @@ void heir_refuse(int connection)
 {
 	message_send(connection, HEIR_FREE, 0, NULL, 0);
 	close(connection);
+}
+
+void heir_copies_begin(struct heir_copies *c)
+{
+	c->error = 0;
+	memset(c->fd, -1, sizeof(c->fd));
 }
 
 void heir_copy(struct heir_copies *c, const struct journal *j,
@@ -289,13 +295,13 @@ void heir_copy(struct heir_copies *c, const struct journal *j,
 				c->error = -errno;
 		}
 	}
-	sem_post(&c->made);
+	eventfd_write(c->made, 1);
 }
 
 void heir_copy_nothing(struct heir_copies *c, int error)
 {
 	c->error = error;
-	sem_post(&c->made);
+	eventfd_write(c->made, 1);
 }
 
 static int copies_send(int connection, const struct heir_copies *c)
@@ -309,7 +315,7 @@ static int copies_send(int connection, const struct heir_copies *c)
 }
 
 /* The channel last, as everywhere (state/keeper.c). */
-static void copies_close(const struct heir_copies *c)
+void heir_copies_close(const struct heir_copies *c)
 {
 	for (unsigned s = 0; s < JOURNAL_SESSIONS; s++)
 		for (unsigned i = 0; i < SESSION_FDS; i++)
@@ -331,7 +337,7 @@ int heir_give(int connection, const struct journal *j, int fuse_fd, struct heir_
 	if (!r)
 		r = message_send(connection, HEIR_ALL, 0, NULL, 0);
 	if (!r)
-		r = message_receive(connection, ANSWER_MS, &msg, fds, &count);
-	copies_close(c);
+		r = message_receive(connection, HEIR_ANSWER_MS, &msg, fds, &count);
+	heir_copies_close(c);
 	return r < 0 ? r : msg.what == HEIR_TAKEN ? 0 : -EPROTO;
 }

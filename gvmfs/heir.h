@@ -9,6 +9,9 @@
  * successor: to users of the mount and to guests this looks like a killed worker. If the kernel does not
  * send requests again (before 6.9), the worker instead detaches its mount from the place, and goes on
  * serving those that have it open.
+ *
+ * A worker whose front thread does not make copies of the sessions' descriptors within HEIR_ANSWER_MS keeps the mount,
+ * and the heir ends with an error.
  */
 #ifndef GVMFS_HEIR_H
 #define GVMFS_HEIR_H
@@ -16,7 +19,9 @@
 #include "mount.h"
 #include "state/journal.h"
 
-#include <semaphore.h>
+#ifndef HEIR_ANSWER_MS
+#define HEIR_ANSWER_MS 5000 /* for which either side waits for the other's next message */
+#endif
 
 /* ---- the heir */
 
@@ -34,17 +39,22 @@ void heir_forget(dev_t dev);
 int heir_accept(int listener);
 /* Tells the heir that the place is free: there is nothing to take over. */
 void heir_refuse(int connection);
-/* The front thread's part: its copies of the descriptors of all sessions, as it has them at one moment. */
+/* The front thread's part: its copies of the descriptors of all sessions, as it has them at one moment. They are the
+ * front thread's until it has said that they are made, however long that takes. */
 struct heir_copies {
-	sem_t made;
+	int made; /* an eventfd */
 	int error; /* a negative errno: there are none */
 	int fd[JOURNAL_SESSIONS][SESSION_FDS]; /* -1: not a session */
 };
+/* Before the front thread is asked: there are none yet. */
+void heir_copies_begin(struct heir_copies *c);
 /* Makes the copies, and says so; `fd_of` fills in a session's descriptors in this process. */
 void heir_copy(struct heir_copies *c, const struct journal *j,
 	       void (*fd_of)(void *arg, unsigned session, int fd[SESSION_FDS]), void *arg);
 /* Says that there are none. */
 void heir_copy_nothing(struct heir_copies *c, int error);
+/* Closes them: not in the front thread. */
+void heir_copies_close(const struct heir_copies *c);
 
 /*
  * Gives everything away, and waits for the heir: not in the front thread, which serves on meanwhile. To the heir that

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 static struct orphan {
@@ -22,6 +23,8 @@ static struct orphan {
 	_Atomic bool is_orphan;
 	int heirs[2];  /* a pipe */
 	int listener_fd; /* for heirs; -1: none */
+	struct heir_copies copies;
+	bool asked; /* for them; the front thread has not answered yet */
 } orphan = { .heirs = { -1, -1 }, .listener_fd = -1 };
 
 static void end_at_once(void)
@@ -40,20 +43,45 @@ static void request(int sig)
 		end_at_once();
 }
 
+static void copies_answered(void)
+{
+	eventfd_t times;
+
+	eventfd_read(orphan.copies.made, &times);
+	orphan.asked = false;
+}
+
+/* Has the front thread make copies. Waits for them no longer than an heir does, and not where the process is asked to end:
+ * a request to end comes first. 0 or a negative errno. */
+static int copies_get(void)
+{
+	struct heir_copies *c = &orphan.copies;
+	int r;
+
+	heir_copies_begin(c);
+	if (write(orphan.heirs[1], &c, sizeof(c)) != sizeof(c))
+		return -errno;
+	orphan.asked = true;
+	r = stop_wait(&orphan.stop, c->made, HEIR_ANSWER_MS);
+	if (r <= 0)
+		return r ? r : -ETIMEDOUT;
+	copies_answered();
+	return 0;
+}
+
+/* The front thread has made copies that no heir waits for any more. */
+static void copies_late(void)
+{
+	copies_answered();
+	heir_copies_close(&orphan.copies);
+}
+
 static void mount_give(int connection)
 {
-	static struct heir_copies copies, *asked = &copies;
-	int r = 0;
+	int r = copies_get();
 
-	memset(&copies, -1, sizeof(copies));
-	copies.error = 0;
-	sem_init(&copies.made, 0, 0);
-	if (write(orphan.heirs[1], &asked, sizeof(asked)) != sizeof(asked))
-		r = -errno;
-	while (!r && sem_wait(&copies.made) < 0)
-		;
 	if (!r)
-		r = heir_give(connection, orphan.journal, orphan.mount->fuse_fd, &copies);
+		r = heir_give(connection, orphan.journal, orphan.mount->fuse_fd, &orphan.copies);
 	if (!r)
 		_exit(EXIT_SUCCESS); /* as if it were killed: the heir's worker goes on */
 	log_error(NULL, "the mount cannot be given away: %s", strerror(-r));
@@ -88,9 +116,12 @@ static void *orphan_thread(void *arg)
 	/* No new clients: the socket's file goes, and the door has ended. */
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
 	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
+	/* The next heir has to wait, as long as it likes, while the front thread owes copies to one before. */
 	for (;;) {
-		if (stop_wait(&orphan.stop, orphan.listener_fd, -1) == -ECANCELED)
+		if (stop_wait(&orphan.stop, orphan.asked ? orphan.copies.made : orphan.listener_fd, -1) == -ECANCELED)
 			request(stop_take(&orphan.stop));
+		else if (orphan.asked)
+			copies_late();
 		else
 			heir_serve();
 	}
@@ -106,6 +137,9 @@ int orphan_watch(int supervisor_fd, struct mount *mount, const struct listener *
 	if (r < 0)
 		return r;
 	if (pipe2(orphan.heirs, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	orphan.copies.made = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (orphan.copies.made < 0)
 		return -errno;
 	orphan.supervisor_fd = supervisor_fd;
 	orphan.mount = mount;
