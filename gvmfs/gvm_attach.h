@@ -66,6 +66,14 @@ enum gvm_attach_type {
 	GVM_ATTACH_DETACHED,
 };
 
+/*
+ * Errors of REFUSE, each with a text for users:
+ *	-EBUSY	another program has the file open or mapped, or is on the fast path; or too many ask at once: later
+ *	-EDQUOT	the user, or the process, has as many conversations, or programs on the fast path, as it may have, and waited
+ *		five seconds in vain for one of them to end
+ *	others	the mapping cannot have the fast path, as it is asked for or at all
+ */
+
 /* Fields that a type does not name are 0. */
 struct gvm_attach_msg {
 	uint32_t magic;

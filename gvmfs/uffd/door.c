@@ -109,6 +109,21 @@ static struct looked_after *visitor_free(bool talks)
 	return count < (talks ? TALKS_MAX : STUCK_MAX) ? found : NULL;
 }
 
+/*
+ * Ends the process, and so closes its connections. Each is emptied before: a client whose message was never read would not
+ * find the reason why it is refused, but that its connection was reset. May wait at any of them, and then keeps those
+ * after it open, with their reasons.
+ */
+static void connections_end(const int *fds, unsigned count)
+{
+	char byte;
+
+	for (unsigned i = 0; i < count; i++)
+		while (recv(fds[i], &byte, 1, MSG_DONTWAIT) > 0)
+			;
+	_exit(0);
+}
+
 /* The new process: keeps only these connections, and begins when the door has closed its own
  * copies. */
 static void child_run(const struct waiting *first, const unsigned *keep, unsigned count, int gate,
@@ -125,8 +140,10 @@ static void child_run(const struct waiting *first, const unsigned *keep, unsigne
 	fds[count + 1] = door.bell;
 	prctl(PR_SET_NAME, "gvmfs-release");
 	descriptors_keep_only(fds, count + 2);
-	if (read(fds[count], &byte, 1) < 0 || !stage)
-		_exit(0); /* closes all of them */
+	if (read(fds[count], &byte, 1) < 0)
+		_exit(0);
+	if (!stage)
+		connections_end(fds, count);
 	close(fds[count]);
 	v.client = fds[0];
 	v.bell = fds[count + 1];
@@ -246,9 +263,8 @@ static void visitors_look(uint64_t now_ns)
 
 /* ---- connections ---- */
 
-/* Starts a process that closes a user's waiting connections, however long that takes; `done`: only
- * those that have to be closed anyway. */
-static bool sink(const struct account *user, bool done)
+/* Starts a process that closes those of a user's waiting connections that have to be closed, however long that takes. */
+static bool sink(const struct account *user)
 {
 	unsigned places[WAITING_MAX], count = 0, sinks = 0;
 
@@ -256,7 +272,7 @@ static bool sink(const struct account *user, bool done)
 		sinks += door.visitors[i].pidfd >= 0 && door.visitors[i].payer.user == user &&
 			 door.visitors[i].sink;
 	for (unsigned i = 0; i < door.count; i++)
-		if (door.waiting[i].payer.user == user && (door.waiting[i].done || !done))
+		if (door.waiting[i].payer.user == user && door.waiting[i].done)
 			places[count++] = i;
 	return sinks < SINKS_MAX && hand_over(places, count, true);
 }
@@ -274,21 +290,47 @@ static bool drop(unsigned i)
 	struct waiting *c = &door.waiting[i];
 
 	if (!is_clean(c))
-		return sink(c->payer.user, c->done);
+		return sink(c->payer.user);
 	close(c->fd);
 	waiting_remove(i);
 	return true;
 }
 
-/* Refuses a client that has waited in vain, and closes its connection. */
-static bool turn_away(unsigned i)
+/* The connection has waited in vain: its client is told for what, and it has to be closed. */
+static void refuse(struct waiting *c, uint64_t now_ns)
 {
+	static const struct {
+		int error;
+		const char *why;
+	} reasons[] = {
+		[USERS_BAR_NONE] = { -EBUSY, "too many programs ask for the fast path at once" },
+		[USERS_BAR_SOON] = { -EBUSY, "too many programs of this user ask for the fast path at once" },
+		[USERS_BAR_PROCESS] = { -EDQUOT, "this process has all the conversations about the fast path that it may "
+						 "have at a time, and none of them ends" },
+		[USERS_BAR_USER] = { -EDQUOT, "this user has all the conversations about the fast path that may be had at a "
+					      "time, and none of them ends" },
+		[USERS_BAR_HOLDERS] = { -EDQUOT, "too many processes are there for programs of this user that are or were on "
+						 "the fast path" },
+	};
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_REFUSE);
+	enum users_bar bar = users_bar(&door.users, c->payer, now_ns);
 
-	msg.error = -EBUSY;
-	gvm_attach_explain(&msg, "too many programs of this user ask for the fast path at once");
-	if (door.waiting[i].asks)
-		descriptors_send(door.waiting[i].fd, &msg, sizeof(msg), NULL, 0);
+	msg.error = reasons[bar].error;
+	gvm_attach_explain(&msg, reasons[bar].why);
+	if (c->asks && !c->done)
+		descriptors_send(c->fd, &msg, sizeof(msg), NULL, 0);
+	c->done = true;
+}
+
+/* Refuses a client, and closes its connection; where that takes a process, all of the user's that wait. */
+static bool turn_away(unsigned i, uint64_t now_ns)
+{
+	const struct account *user = door.waiting[i].payer.user;
+
+	refuse(&door.waiting[i], now_ns);
+	for (unsigned k = is_clean(&door.waiting[i]) ? door.count : 0; k < door.count; k++)
+		if (door.waiting[k].payer.user == user)
+			refuse(&door.waiting[k], now_ns);
 	return drop(i);
 }
 
@@ -299,7 +341,7 @@ static void make_room(uint64_t now_ns)
 
 	while (door.waiting[i].payer.process != process)
 		i++;
-	if (turn_away(i))
+	if (turn_away(i, now_ns))
 		return;
 	log_warning(NULL, "user %u has too many connections to the fast path's socket that cannot be "
 		    "closed; new clients have to wait", process->uid);
@@ -401,6 +443,14 @@ static void make_room_to_talk(const struct account *user, uint64_t now_ns)
 		 v->payer.user->uid);
 }
 
+static bool is_to_be_turned_away(const struct waiting *c, uint64_t now_ns)
+{
+	uint64_t waited_ns = now_ns - c->since_ns;
+
+	return waited_ns > (c->asks ? TALK_NS : SILENT_NS) ||
+	       (c->asks && waited_ns > USERS_VAIN_NS && users_wait_in_vain(&door.users, c->payer, now_ns));
+}
+
 /* Returns in how many milliseconds to look again. */
 static int connections_look(uint64_t now_ns)
 {
@@ -410,13 +460,14 @@ static int connections_look(uint64_t now_ns)
 		make_room_to_talk(door.waiting[next].payer.user, now_ns);
 	else if (next >= 0 && hand_over(&(unsigned){ (unsigned)next }, 1, false))
 		return 0;
+	for (unsigned i = 0; i < door.count; i++)
+		if (is_to_be_turned_away(&door.waiting[i], now_ns))
+			refuse(&door.waiting[i], now_ns);
 	for (unsigned i = 0; i < door.count; i++) {
 		struct waiting *c = &door.waiting[i];
 
 		/* The rest at the next look: the places have changed. */
 		if (c->done && (is_clean(c) || users_may_release(c->payer, now_ns)) && drop(i))
-			return 0;
-		if (now_ns - c->since_ns > (c->asks ? TALK_NS : SILENT_NS) && turn_away(i))
 			return 0;
 	}
 	return LOOK_MS;

@@ -90,12 +90,29 @@ const struct account *users_greediest(const struct users *u)
 
 /* ---- what they do ---- */
 
+enum users_bar users_bar(const struct users *u, struct payer p, uint64_t now_ns)
+{
+	if (p.user->holders + u->holders >= USERS_HOLDERS_MAX)
+		return USERS_BAR_HOLDERS;
+	if (p.user->visitors >= USER_VISITORS_MAX)
+		return USERS_BAR_USER;
+	if (p.process->visitors >= PROCESS_VISITORS_MAX)
+		return USERS_BAR_PROCESS;
+	return due(&of_all, u->due_ns, now_ns) && due(&of_user, p.user->due_ns, now_ns) &&
+			       due(&of_process, p.process->due_ns, now_ns) ? USERS_BAR_NONE : USERS_BAR_SOON;
+}
+
+bool users_wait_in_vain(const struct users *u, struct payer p, uint64_t now_ns)
+{
+	enum users_bar bar = users_bar(u, p, now_ns);
+	const struct account *a = bar == USERS_BAR_PROCESS ? p.process : p.user;
+
+	return bar > USERS_BAR_SOON && now_ns - a->begun_ns > USERS_VAIN_NS;
+}
+
 bool users_may_begin(const struct users *u, struct payer p, uint64_t now_ns)
 {
-	return p.user->visitors < USER_VISITORS_MAX && p.process->visitors < PROCESS_VISITORS_MAX &&
-	       p.user->holders + u->holders < USERS_HOLDERS_MAX &&
-	       due(&of_all, u->due_ns, now_ns) && due(&of_user, p.user->due_ns, now_ns) &&
-	       due(&of_process, p.process->due_ns, now_ns);
+	return users_bar(u, p, now_ns) == USERS_BAR_NONE;
 }
 
 static void count(struct payer p)
@@ -109,6 +126,7 @@ void users_begin(struct users *u, struct payer p, uint64_t now_ns)
 	pay(&of_all, &u->due_ns, now_ns);
 	pay(&of_user, &p.user->due_ns, now_ns);
 	pay(&of_process, &p.process->due_ns, now_ns);
+	p.user->begun_ns = p.process->begun_ns = now_ns;
 	count(p);
 }
 

@@ -26,6 +26,7 @@
 
 #define USER_VISITORS_MAX    16u /* conversations at a time */
 #define PROCESS_VISITORS_MAX 8u
+#define USERS_VAIN_NS	     5000000000ull
 #define USERS_HOLDERS_MAX    1024u /* processes whose client is or was on the fast path, of all users */
 
 /* What a conversation has come to. */
@@ -33,6 +34,15 @@ enum visit_worth {
 	VISIT_WORTH_NOTHING,
 	VISIT_WORTH_A_REGION, /* its client has shown a region that it may write */
 	VISIT_WORTH_ALL,      /* its client is on the fast path */
+};
+
+/* What keeps a conversation from beginning. */
+enum users_bar {
+	USERS_BAR_NONE,
+	USERS_BAR_SOON,	   /* a ration: it may begin in a moment */
+	USERS_BAR_PROCESS, /* the process has all the conversations that it may have at a time */
+	USERS_BAR_USER,	   /* or all processes of the user together have */
+	USERS_BAR_HOLDERS, /* too many processes whose client got on the fast path have not ended */
 };
 
 /* The account of one process of a user, or of all of them. */
@@ -44,6 +54,7 @@ struct account {
 	unsigned visitors; /* conversations, and processes that close connections */
 	unsigned holders;  /* of the user's account: processes whose client got on the fast path, until they end */
 	uint64_t due_ns;   /* the time up to which the conversations begun have used up the ration */
+	uint64_t begun_ns; /* when the last conversation began */
 	uint64_t release_due_ns; /* the same for processes that close connections */
 };
 
@@ -63,6 +74,11 @@ struct payer {
  * first. */
 struct payer users_find(struct users *u, uid_t uid, pid_t pid);
 
+/* What keeps a conversation from beginning now. */
+enum users_bar users_bar(const struct users *u, struct payer p, uint64_t now_ns);
+/* Whether that is something that only ends when processes of the user end, and for USERS_VAIN_NS none did that would have
+ * let one begin. */
+bool users_wait_in_vain(const struct users *u, struct payer p, uint64_t now_ns);
 /* Whether a conversation may begin now. */
 bool users_may_begin(const struct users *u, struct payer p, uint64_t now_ns);
 /* A conversation begins: pays for it, and counts it. */

@@ -10,13 +10,15 @@ FILE is one of his own filesystem (unanswering.c, process PID). MEANS is how its
     beside  beside another one, in a first word that has two
     nonsense COUNT connections a second on which something is said that is to be logged
     asks    COUNT connections a second on which a file of another filesystem is shown; says each second
-            "answered N": how many of them so far
-    regions as COUNT regions FILE-N of gvmfs's, each to be mapped as a whole; PID is the first N
+            "answered N": how many of them so far have had a conversation (others are refused without)
+    regions as COUNT regions FILE-N of gvmfs's, each to be mapped as a whole; PID is the first N. Says of each
+            "answered TYPE TEXT", with what gvmfs says to it first
     silent  COUNT connections are held on which nothing is said, and opened again when they are closed
 It says "sent" when it has done so, and waits.
 """
 
 import ctypes
+import errno
 import os
 import select
 import shutil
@@ -161,7 +163,8 @@ def regions(path, prefix, first, count):
         kept.append((s, fd))
     for s, _ in kept:
         message, fds, _, _ = socket.recv_fds(s, MESSAGE.size, 8)
-        print("answered %d" % MESSAGE.unpack(message)[2], flush=True)
+        said = MESSAGE.unpack(message)
+        print("answered %d %s" % (said[2], said[9].rstrip(b"\0").decode()), flush=True)
         for fd in fds:
             os.close(fd)
     return kept
@@ -203,10 +206,19 @@ def asks(path, count):
         ready, _, _ = select.select(kept, [], [], 0)
         for s in ready:
             kept.remove(s)
-            answered += not closed(s)
+            answered += error(s) == -errno.EINVAL
         if n % count == 0:
             print("answered %d of %d" % (answered, n), flush=True)
         time.sleep(max(0, began + n / count - time.monotonic()))
+
+
+def error(s):
+    """What it is refused with, at once; None: it is closed without that."""
+    try:
+        said = s.recv(MESSAGE.size)
+    except OSError:
+        return None
+    return MESSAGE.unpack(said)[8] if said else None
 
 
 def closed(s):

@@ -178,6 +178,65 @@ static void processes_that_never_end_count(void)
 	CHECK(hold(STRANGER));
 }
 
+static enum users_bar bar_of(uid_t uid, pid_t pid)
+{
+	return users_bar(&users, users_find(&users, uid, pid), now_ns);
+}
+
+static bool in_vain(uid_t uid, pid_t pid)
+{
+	return users_wait_in_vain(&users, users_find(&users, uid, pid), now_ns);
+}
+
+static void begin_many(pid_t pid, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++, now_ns += SECOND) {
+		CHECK_EQ(bar_of(STRANGER, pid), USERS_BAR_NONE);
+		users_begin(&users, users_find(&users, STRANGER, pid), now_ns);
+	}
+}
+
+static void limit_is_told_and_waited_for_in_vain(void)
+{
+	begin_anew();
+	for (unsigned i = 0; i < PROCESS_VISITORS_MAX; i++) {
+		users_begin(&users, users_find(&users, STRANGER, 1), now_ns);
+		users_end(&users, users_find(&users, STRANGER, 1), VISIT_WORTH_NOTHING);
+	}
+	CHECK_EQ(bar_of(STRANGER, 1), USERS_BAR_SOON);
+	CHECK(!in_vain(STRANGER, 1));
+	now_ns += USERS_VAIN_NS;
+	begin_many(1, PROCESS_VISITORS_MAX);
+	CHECK_EQ(bar_of(STRANGER, 1), USERS_BAR_PROCESS);
+	CHECK(!in_vain(STRANGER, 1));
+	now_ns += USERS_VAIN_NS;
+	CHECK(in_vain(STRANGER, 1));
+	begin_many(2, PROCESS_VISITORS_MAX);
+	CHECK_EQ(bar_of(STRANGER, 3), USERS_BAR_USER);
+	CHECK(!in_vain(STRANGER, 3));
+	now_ns += USERS_VAIN_NS;
+	CHECK(in_vain(STRANGER, 3));
+	CHECK(!in_vain(HONEST, 4));
+	users_end(&users, users_find(&users, STRANGER, 2), VISIT_WORTH_ALL);
+	CHECK(!in_vain(STRANGER, 3));
+	begin_many(3, 1);
+	CHECK_EQ(bar_of(STRANGER, 3), USERS_BAR_USER);
+	CHECK(!in_vain(STRANGER, 3)); /* one has just ended */
+}
+
+static void holders_are_told_and_waited_for_in_vain(void)
+{
+	begin_anew();
+	while (hold(STRANGER))
+		;
+	CHECK_EQ(bar_of(STRANGER, 2), USERS_BAR_HOLDERS);
+	now_ns += USERS_VAIN_NS;
+	CHECK(in_vain(STRANGER, 2));
+	users_unhold(&users, users_find(&users, STRANGER, 1).user);
+	CHECK(!in_vain(STRANGER, 2));
+	CHECK_EQ(bar_of(STRANGER, 2), USERS_BAR_NONE);
+}
+
 static const struct check_test tests[] = {
 	{ "process-has-some-and-then-a-few-each-second", process_has_some_and_then_a_few_each_second },
 	{ "process-leaves-some-to-others-of-its-user", process_leaves_some_to_others_of_its_user },
@@ -188,6 +247,8 @@ static const struct check_test tests[] = {
 	{ "conversations-at-a-time-are-bounded", conversations_at_a_time_are_bounded },
 	{ "account-in-use-stays", account_in_use_stays },
 	{ "processes-that-never-end-count", processes_that_never_end_count },
+	{ "limit-is-told-and-waited-for-in-vain", limit_is_told_and_waited_for_in_vain },
+	{ "holders-are-told-and-waited-for-in-vain", holders_are_told_and_waited_for_in_vain },
 };
 
 CHECK_MAIN(tests)
