@@ -269,13 +269,24 @@ bool pool_is_quiet(struct pool *pool, const struct record_node *node)
 {
 	int i = pool_index(pool, node);
 
-	return i < 0 || pool->quiet[i] || gvm_conn_state(pool->conns[i]) != GVM_CONN_UP;
+	return i < 0 || pool_entry_is_quiet(pool, (unsigned)i);
+}
+
+bool pool_entry_is_quiet(const struct pool *pool, unsigned entry)
+{
+	return entry >= pool->count || pool->quiet[entry] || gvm_conn_state(pool->conns[entry]) != GVM_CONN_UP;
 }
 
 bool pool_is_away(struct pool *pool, const struct record_node *node)
 {
 	int i = pool_index(pool, node);
-	const struct gvm_conn *conn = i < 0 ? NULL : pool->conns[i];
+
+	return i >= 0 && pool_entry_is_away(pool, (unsigned)i);
+}
+
+bool pool_entry_is_away(const struct pool *pool, unsigned entry)
+{
+	const struct gvm_conn *conn = entry < pool->count ? pool->conns[entry] : NULL;
 
 	return conn && (gvm_conn_state(conn) != GVM_CONN_UP ||
 			(gvm_conn_pending(conn) && gvm_now_ns() > gvm_conn_heard_ns(conn) + AWAY_NS));

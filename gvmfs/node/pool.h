@@ -72,10 +72,13 @@ int pool_index(struct pool *pool, const struct record_node *node);
 void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
 /* Whether the node is quiet or not connected: then do not wait for it. */
 bool pool_is_quiet(struct pool *pool, const struct record_node *node);
+/* The same of an entry: pool_index(). */
+bool pool_entry_is_quiet(const struct pool *pool, unsigned entry);
 
 /* Whether the pool has a connection to the node that is down, or over which nothing was heard of it for some seconds
  * though it was asked something. */
 bool pool_is_away(struct pool *pool, const struct record_node *node);
+bool pool_entry_is_away(const struct pool *pool, unsigned entry);
 
 /* The latency of GETs over a connection of the pool. */
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn);

@@ -36,7 +36,7 @@ struct pagecache_call {
 	struct pagecache_ask *ask; /* NULL: its caller has stopped waiting */
 	unsigned nr;		   /* the inode's */
 	bool sent;		   /* it is in pc->running */
-	struct pagecache_nodes nodes; /* as they were when the call was made */
+	struct pagecache_nodes nodes; /* which they are, since the call was made */
 	bool with_connection;	   /* the descriptor of the connection to the kernel goes along */
 	struct helper_msg msg;
 };
@@ -97,14 +97,44 @@ static void file_nodes(const struct worker *w, unsigned nr, struct pagecache_nod
 {
 	const struct record *rec = &inode_disk(w->inodes, nr)->rec;
 
-	nodes->quiet = false;
+	nodes->cut_off = false;
 	nodes->count = 0;
 	for (unsigned i = 0; i < rec->node_count; i++) {
 		int entry = pool_index(w->pool, &rec->nodes[i]);
 
-		nodes->quiet |= pool_is_quiet(w->pool, &rec->nodes[i]);
+		nodes->cut_off |= entry < 0;
 		if (entry >= 0)
 			nodes->entry[nodes->count++] = (uint16_t)entry;
+	}
+}
+
+static void nodes_look(const struct worker *w, struct pagecache_nodes *nodes)
+{
+	nodes->quiet = nodes->cut_off;
+	for (unsigned i = 0; i < nodes->count && !nodes->quiet; i++)
+		nodes->quiet = pool_entry_is_quiet(w->pool, nodes->entry[i]) ||
+			       pool_entry_is_away(w->pool, nodes->entry[i]);
+}
+
+static void live_count(struct pagecache *pc, const struct pagecache_nodes *nodes)
+{
+	for (unsigned i = 0; i < nodes->count && !nodes->quiet; i++)
+		pc->node_live[nodes->entry[i]]++;
+}
+
+/* Looks which of the calls that run wait for a node that does not answer: where they are many. */
+static void running_look(struct worker *w)
+{
+	struct pagecache *pc = w->pagecache;
+	struct pagecache_call *call;
+
+	if (!pagecache_is_crowded(pc))
+		return;
+	memset(pc->node_live, 0, sizeof(pc->node_live));
+	pc->node_reserve = PAGECACHE_RESERVE_CALLS / (w->pool->count ? w->pool->count : 1);
+	TAILQ_FOREACH(call, &pc->running, in) {
+		nodes_look(w, &call->nodes);
+		live_count(pc, &call->nodes);
 	}
 }
 
@@ -120,6 +150,7 @@ static int call_send(struct worker *w, struct pagecache_call *call)
 	TAILQ_INSERT_TAIL(&pc->running, call, in);
 	call->sent = true;
 	call_count(pc, call, 1);
+	live_count(pc, &call->nodes); /* until the next look */
 	return 0;
 }
 
@@ -130,8 +161,11 @@ static void calls_go_on(struct worker *w)
 	struct pagecache_call *call, *next;
 
 	pc->full = false;
-	for (call = TAILQ_FIRST(&pc->waiting); call && pc->calls < PAGECACHE_CALLS && !pc->full; call = next) {
+	if (!TAILQ_EMPTY(&pc->waiting))
+		running_look(w);
+	for (call = TAILQ_FIRST(&pc->waiting); call && !pc->full; call = next) {
 		next = TAILQ_NEXT(call, in);
+		nodes_look(w, &call->nodes);
 		pc->full = pagecache_has_room(pc, call->nr, &call->nodes) && call_send(w, call) < 0;
 	}
 }
@@ -202,6 +236,8 @@ static int message_ask(struct worker *w, unsigned nr, const struct helper_msg *m
 	call->nr = nr;
 	call->sent = false;
 	file_nodes(w, nr, &call->nodes);
+	nodes_look(w, &call->nodes);
+	running_look(w);
 	call->with_connection = with_connection;
 	call->msg = *msg;
 	call->msg.cookie = ++pc->cookie;

@@ -24,6 +24,9 @@
  * So a file has at most PAGECACHE_FILE_CALLS calls running, and its further calls wait for these; the last
  * PAGECACHE_SPARE_CALLS of PAGECACHE_CALLS are for files that have none running, and all of whose nodes answer. Of these,
  * too, the files of one node have no more than they leave to the others: a node may be dead before that is known.
+ * Several such nodes still take all of them. So beside these each node has some that no other node's files can take
+ * (PAGECACHE_RESERVE_CALLS divided by the nodes), for files that have none running and all of whose nodes answer. A call
+ * that waits for a node which does not answer is no part of what its file's other nodes have.
  *
  * Without the helper (it could not start, or a file has no name any more) nothing is wrong: the
  * answer says so, and pages stay until the kernel needs their memory.
@@ -46,12 +49,14 @@ struct worker;
 #define PAGECACHE_NOTES	 64
 #define PAGECACHE_CALLS	      512u
 #define PAGECACHE_SPARE_CALLS 256u
+#define PAGECACHE_RESERVE_CALLS POOL_CONNS_MAX /* so that there is one for each node, however many there are */
 #define PAGECACHE_FILE_CALLS  2u
-#define PAGECACHE_LOOK_CALLS  16u /* pagecache_look(): counted as those of the root */
+#define PAGECACHE_LOOK_CALLS  16u /* pagecache_look(): counted as those of the root; they wait for no node */
 
 /* The nodes that a file's calls may wait for. */
 struct pagecache_nodes {
-	bool quiet; /* one of them does not answer */
+	bool quiet; /* one of them does not answer, at the last look */
+	bool cut_off; /* with one of them there is no connection */
 	unsigned count;
 	uint16_t entry[RECORD_NODES_MAX]; /* of the front's pool */
 };
@@ -86,6 +91,8 @@ struct pagecache {
 	unsigned calls;			     /* running */
 	uint8_t file_calls[JOURNAL_INODES]; /* of these, by inode */
 	uint16_t node_calls[POOL_CONNS_MAX]; /* and by entry of the front's pool */
+	uint16_t node_live[POOL_CONNS_MAX]; /* of these, those all of whose nodes answer, at the last look */
+	unsigned node_reserve; /* what each node has of the reserve */
 	unsigned file_waiting[JOURNAL_INODES]; /* calls that were not sent yet, by inode */
 	struct pagecache_note notes[PAGECACHE_NOTES];
 	unsigned noted;
@@ -114,18 +121,39 @@ static inline bool pagecache_is_busy(const struct pagecache *pc, unsigned nr)
 {
 	return pc->file_calls[nr] >= PAGECACHE_FILE_CALLS || pc->file_waiting[nr];
 }
-/* Whether one more call may run for this file, which has these nodes. */
-static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, const struct pagecache_nodes *nodes)
+/* Whether the calls have come to where it matters which nodes answer: node_live is looked at. */
+static inline bool pagecache_is_crowded(const struct pagecache *pc)
 {
-	unsigned own = pc->file_calls[nr];
-
-	if (own >= (nr ? PAGECACHE_FILE_CALLS : PAGECACHE_LOOK_CALLS) ||
-	    pc->calls >= PAGECACHE_CALLS - (own || nodes->quiet ? PAGECACHE_SPARE_CALLS : 0))
+	return pc->calls >= PAGECACHE_CALLS - PAGECACHE_SPARE_CALLS;
+}
+static inline bool pagecache_has_common_room(const struct pagecache *pc, unsigned own, const struct pagecache_nodes *nodes)
+{
+	if (pc->calls >= PAGECACHE_CALLS - (own || nodes->quiet ? PAGECACHE_SPARE_CALLS : 0))
 		return false;
 	for (unsigned i = 0; i < nodes->count; i++)
 		if (pc->calls + pc->node_calls[nodes->entry[i]] >= PAGECACHE_CALLS)
 			return false;
 	return true;
+}
+/* The same of what is reserved for the file's nodes. */
+static inline bool pagecache_has_reserve(const struct pagecache *pc, unsigned own, const struct pagecache_nodes *nodes)
+{
+	if (own || nodes->quiet || pc->calls >= PAGECACHE_CALLS + PAGECACHE_RESERVE_CALLS)
+		return false;
+	for (unsigned i = 0; i < nodes->count; i++)
+		if (pc->node_live[nodes->entry[i]] >= pc->node_reserve)
+			return false;
+	return true;
+}
+/* Whether one more call may run for this file, which has these nodes. */
+static inline bool pagecache_has_room(const struct pagecache *pc, unsigned nr, const struct pagecache_nodes *nodes)
+{
+	unsigned own = pc->file_calls[nr];
+
+	if (!nr)
+		return own < PAGECACHE_LOOK_CALLS;
+	return own < PAGECACHE_FILE_CALLS &&
+	       (pagecache_has_common_room(pc, own, nodes) || pagecache_has_reserve(pc, own, nodes));
 }
 /* Whether there is a helper that can invalidate. */
 bool pagecache_can_invalidate(const struct worker *w);
