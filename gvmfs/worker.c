@@ -260,6 +260,7 @@ static void region_forget(struct worker *w, struct inode *inode)
 static void replicas_changed(struct worker *w, struct inode *inode)
 {
 	sender_changed(w, inode);
+	store_moved(w->store);
 	store_turn(w->store);
 }
 

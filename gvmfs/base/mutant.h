@@ -64,6 +64,8 @@
  *	spill-unsynced	an fsync does not wait for what is spilled
  *	spill-lost	a successor does not look at what is spilled
  *	spill-untold	what is spilled gets no slot when there is one
+ *	spill-head-blocks  or where the first of its node's may have none
+ *	spill-moved-unseen  or once it has moved to another node
  *	unspilled-early	what is spilled counts as gone before the slot has it
  *	unspilled-new	and an fsync does not wait for that slot
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made

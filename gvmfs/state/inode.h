@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 
 TAILQ_HEAD(store_writes, store_write);
+TAILQ_HEAD(spill_places, spill_place);
+LIST_HEAD(spill_shares, spill_share);
 
 /* A callback that waits in a queue; embedded in the object that it works on. */
 struct task {
@@ -45,6 +47,8 @@ struct inode {
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
 	unsigned slots; /* journal slots that hold its unacknowledged writes, and `spilled` */
 	unsigned spilled; /* places that do: store/spill.h */
+	struct spill_places spilled_places; /* these, oldest first; valid while there are some */
+	struct spill_shares spill_shares;
 	uint64_t synced; /* slots with order numbers up to this one are not to collect: an fsync waits for them, or did */
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
 				     * journal slot or may need one */

@@ -158,7 +158,7 @@ uint64_t slots_next_chunk(const struct slots *s, const struct inode *inode, uint
 
 uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
 {
-	uint64_t oldest = inode->spilled ? spill_oldest(&s->spill, inode) : ~0ull;
+	uint64_t oldest = spill_oldest(inode);
 
 	for (unsigned i = 0; inode->slots && i < JOURNAL_SLOTS; i++)
 		if (s->disk[i].state != SLOT_FREE && s->slot[i].inode == inode && s->slot[i].order < oldest &&
@@ -167,12 +167,16 @@ uint64_t slots_oldest(const struct slots *s, const struct inode *inode)
 	return oldest;
 }
 
-bool slots_allow(const struct slots *s, const struct inode *inode, const void *node)
+bool slots_node_allows(const struct slots *s, const void *node)
 {
 	unsigned room = 2 * s->free;
 
-	return s->free && inode->slots - inode->spilled <= room &&
-	       (room >= JOURNAL_SLOTS || mutant("slots-unshared") || node_find(s, node)->slots <= room);
+	return s->free && (room >= JOURNAL_SLOTS || mutant("slots-unshared") || node_find(s, node)->slots <= room);
+}
+
+bool slots_allow(const struct slots *s, const struct inode *inode, const void *node)
+{
+	return inode->slots - inode->spilled <= 2 * s->free && slots_node_allows(s, node);
 }
 
 bool slots_are_short(const struct slots *s, const void *node)
@@ -232,7 +236,7 @@ void slot_unspill(struct slots *s, struct slot *slot, struct spill_place *place)
 	const uint8_t *data = spill_data(&s->spill, place);
 	bool early = mutant("unspilled-early");
 
-	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && slot->inode == place->inode &&
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && slot->inode == place->of->inode &&
 	       slot_disk(s, slot)->chunk == d->chunk);
 	if (early)
 		spill_free(&s->spill, place);

@@ -111,6 +111,9 @@ uint64_t slots_oldest(const struct slots *s, const struct inode *inode);
 /* Whether an inode may have one more slot, for a chunk on `node`. The inode, and all chunks of one node
  * together, may take only so many that slots are left for others if that node is dead. */
 bool slots_allow(const struct slots *s, const struct inode *inode, const void *node);
+/* The same as far as the node's share is concerned. An inode whose own is used up has more than two slots for each that is
+ * free, so such inodes are few. */
+bool slots_node_allows(const struct slots *s, const void *node);
 /* Whether the node's chunks take more slots than are free. */
 bool slots_are_short(const struct slots *s, const void *node);
 /* FREE -> COLLECTING, with no pages yet; NULL if no slot is free or allowed. The chunk must not have one

@@ -15,23 +15,23 @@
 #define SPILL_LOOKS 512u /* at places or chunks, at a time: faults wait meanwhile */
 #endif
 
-static struct spill_place **bucket_of(const struct spill *p, const struct inode *inode, uint64_t chunk)
+static unsigned bucket_of(const struct inode *inode, uint64_t chunk)
 {
-	return (struct spill_place **)&p->buckets[(chunk * 31 + inode->nr * 97) % SPILL_BUCKETS];
+	return (unsigned)((chunk * 31 + inode->nr * 9973ull) % SPILL_BUCKETS);
 }
 
 struct spill_place *spill_find(const struct spill *p, const struct inode *inode, uint64_t chunk)
 {
-	struct spill_place *place = inode->spilled ? *bucket_of(p, inode, chunk) : NULL;
+	struct spill_place *place = inode->spilled ? LIST_FIRST(&p->buckets[bucket_of(inode, chunk)]) : NULL;
 
-	while (place && (place->inode != inode || spill_disk(p, place)->chunk != chunk))
-		place = place->next;
+	while (place && (place->of->inode != inode || spill_disk(p, place)->chunk != chunk))
+		place = LIST_NEXT(place, bucket);
 	return place;
 }
 
 uint64_t spill_next_chunk(const struct spill *p, const struct inode *inode, uint64_t chunk)
 {
-	const struct spill_share *of;
+	const struct spill_place *place;
 	uint64_t best = ~0ull, end = chunk + SPILL_LOOKS;
 
 	if (inode->spilled > SPILL_LOOKS) {
@@ -39,37 +39,27 @@ uint64_t spill_next_chunk(const struct spill *p, const struct inode *inode, uint
 			chunk++;
 		return chunk;
 	}
-	TAILQ_FOREACH(of, &p->shares, in) {
-		const struct spill_place *place;
+	if (!inode->spilled)
+		return best;
+	TAILQ_FOREACH(place, &inode->spilled_places, age) {
+		uint64_t at = spill_disk(p, place)->chunk;
 
-		if (of->inode != inode)
-			continue;
-		TAILQ_FOREACH(place, &of->places, in) {
-			uint64_t at = spill_disk(p, place)->chunk;
-
-			if (at >= chunk && at < best)
-				best = at;
-		}
+		if (at >= chunk && at < best)
+			best = at;
 	}
 	return best;
 }
 
-uint64_t spill_oldest(const struct spill *p, const struct inode *inode)
+uint64_t spill_oldest(const struct inode *inode)
 {
-	const struct spill_share *of;
-	uint64_t oldest = ~0ull;
-
-	TAILQ_FOREACH(of, &p->shares, in)
-		if (of->inode == inode && TAILQ_FIRST(&of->places)->order < oldest)
-			oldest = TAILQ_FIRST(&of->places)->order;
-	return mutant("spill-unsynced") ? ~0ull : oldest;
+	return inode->spilled && !mutant("spill-unsynced") ? TAILQ_FIRST(&inode->spilled_places)->order : ~0ull;
 }
 
 void spill_begin(struct spill *p)
 {
 	TAILQ_INIT(&p->free);
 	TAILQ_INIT(&p->freed);
-	TAILQ_INIT(&p->shares);
+	TAILQ_INIT(&p->nodes);
 	/* Places are taken from the first on, and one that was used has pages until its memory is released. */
 	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
 		const struct journal_spill *d = &p->disk[i];
@@ -86,50 +76,106 @@ void spill_begin(struct spill *p)
 
 /* ---- shares */
 
-static struct spill_share *share_find(const struct spill *p, const struct inode *inode, const void *node)
+static struct spill_node *node_find(const struct spill *p, const void *node)
+{
+	struct spill_node *n;
+
+	TAILQ_FOREACH(n, &p->nodes, in)
+		if (n->node == node)
+			break;
+	return n;
+}
+
+static struct spill_node *node_make(struct spill *p, const void *node)
+{
+	struct spill_node *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->node = node;
+	TAILQ_INIT(&n->shares);
+	TAILQ_INSERT_TAIL(&p->nodes, n, in);
+	return n;
+}
+
+static void node_tidy(struct spill *p, struct spill_node *n)
+{
+	if (!TAILQ_EMPTY(&n->shares))
+		return;
+	assert(!n->count && !n->pages && !n->shares_count);
+	TAILQ_REMOVE(&p->nodes, n, in);
+	free(n);
+}
+
+static struct spill_share *share_find(const struct inode *inode, const void *node)
 {
 	struct spill_share *of;
 
-	TAILQ_FOREACH(of, &p->shares, in)
-		if (of->inode == inode && of->node == node)
+	LIST_FOREACH(of, &inode->spill_shares, of_inode)
+		if (of->node->node == node)
 			break;
 	return of;
 }
 
-static struct spill_share *share_make(struct spill *p, struct inode *inode, const void *node)
+/* Finds or makes the share; a new one has no places yet. NULL: no memory. */
+static struct spill_share *share_get(struct spill *p, struct inode *inode, const void *node)
 {
-	struct spill_share *of = calloc(1, sizeof(*of));
+	struct spill_share *of = share_find(inode, node);
+	struct spill_node *n = of ? of->node : node_find(p, node);
 
-	if (!of)
+	if (of || (!n && !(n = node_make(p, node))))
+		return of;
+	of = calloc(1, sizeof(*of));
+	if (!of) {
+		node_tidy(p, n);
 		return NULL;
+	}
 	of->inode = inode;
-	of->node = node;
+	of->node = n;
 	TAILQ_INIT(&of->places);
-	TAILQ_INSERT_TAIL(&p->shares, of, in);
+	TAILQ_INSERT_TAIL(&n->shares, of, in);
+	n->shares_count++;
+	LIST_INSERT_HEAD(&inode->spill_shares, of, of_inode);
 	return of;
+}
+
+static void node_count(struct spill_node *n, int count, int pages)
+{
+	n->count += (unsigned)count;
+	n->pages += (uint64_t)pages;
 }
 
 static void share_count(struct spill *p, struct spill_share *of, int count, int pages)
 {
-	of->count += (unsigned)count;
-	of->pages += (uint64_t)pages;
+	node_count(of->node, count, pages);
 	of->inode->spilled += (unsigned)count;
 	of->inode->slots += (unsigned)count;
 	p->count += (unsigned)count;
 	p->pages += (uint64_t)pages;
 }
 
-/* Whether the node's chunks may have so many more. */
-static bool has_room(const struct spill *p, const void *node, unsigned count, unsigned pages)
+/* Takes the place, which is counted elsewhere, or nowhere, by now, out of its share. */
+static void share_leave(struct spill *p, struct spill_place *place)
 {
-	uint64_t all_count = p->count + count, all_pages = p->pages + pages;
-	const struct spill_share *of;
+	struct spill_share *of = place->of;
+	struct spill_node *n = of->node;
 
-	TAILQ_FOREACH(of, &p->shares, in)
-		if (of->node == node) {
-			all_count += of->count;
-			all_pages += of->pages;
-		}
+	TAILQ_REMOVE(&of->places, place, in);
+	place->of = NULL;
+	if (!TAILQ_EMPTY(&of->places))
+		return;
+	TAILQ_REMOVE(&n->shares, of, in);
+	n->shares_count--;
+	LIST_REMOVE(of, of_inode);
+	free(of);
+	node_tidy(p, n);
+}
+
+/* Whether the node's chunks may have so many more. */
+static bool has_room(const struct spill *p, const struct spill_node *n, unsigned count, unsigned pages)
+{
+	uint64_t all_count = p->count + count + (n ? n->count : 0), all_pages = p->pages + pages + (n ? n->pages : 0);
+
 	return (!count || all_count <= JOURNAL_SPILL) && (!pages || all_pages <= p->pages_max);
 }
 
@@ -144,17 +190,18 @@ static unsigned count_of(uint32_t pages)
 static bool place_insert(struct spill *p, struct spill_place *place, struct inode *inode, const void *node,
 			 uint64_t order)
 {
-	struct spill_share *of = share_find(p, inode, node);
-	struct spill_place **bucket = bucket_of(p, inode, spill_disk(p, place)->chunk);
+	struct spill_share *of = share_get(p, inode, node);
 
-	if (!of && !(of = share_make(p, inode, node)))
+	if (!of)
 		return false;
-	place->inode = inode;
+	if (!inode->spilled)
+		TAILQ_INIT(&inode->spilled_places);
+	assert(!inode->spilled || order > TAILQ_LAST(&inode->spilled_places, spill_places)->order);
 	place->of = of;
 	place->order = order;
-	place->next = *bucket;
-	*bucket = place;
+	LIST_INSERT_HEAD(&p->buckets[bucket_of(inode, spill_disk(p, place)->chunk)], place, bucket);
 	TAILQ_INSERT_TAIL(&of->places, place, in);
+	TAILQ_INSERT_TAIL(&inode->spilled_places, place, age);
 	share_count(p, of, 1, (int)count_of(spill_disk(p, place)->pages));
 	return true;
 }
@@ -205,7 +252,7 @@ struct spill_place *spill_open(struct spill *p, struct inode *inode, uint64_t ch
 
 	if (place)
 		return has_room(p, place->of->node, 0, count_of(pages & ~spill_disk(p, place)->pages)) ? place : NULL;
-	return has_room(p, node, 1, count_of(pages)) ? place_take(p, inode, chunk, node, order) : NULL;
+	return has_room(p, node_find(p, node), 1, count_of(pages)) ? place_take(p, inode, chunk, node, order) : NULL;
 }
 
 void spill_complete(struct spill *p, struct spill_place *place, unsigned page, const uint8_t *content)
@@ -228,26 +275,34 @@ void spill_write(struct spill *p, struct spill_place *place, uint32_t from, uint
 	p->mark32(&d->pages, d->pages | pages);
 }
 
+bool spill_move(struct spill *p, struct spill_place *place, const void *node)
+{
+	struct spill_share *to = share_get(p, place->of->inode, node);
+	int pages = (int)count_of(spill_disk(p, place)->pages);
+
+	if (!to)
+		return false;
+	assert(to != place->of);
+	node_count(place->of->node, -1, -pages);
+	share_leave(p, place);
+	node_count(to->node, 1, pages);
+	place->of = to;
+	TAILQ_INSERT_TAIL(&to->places, place, in);
+	return true;
+}
+
 void spill_free(struct spill *p, struct spill_place *place)
 {
 	struct journal_spill *d = spill_disk(p, place);
-	struct spill_place **link = bucket_of(p, place->inode, d->chunk);
-	struct spill_share *of = place->of;
+	struct inode *inode = place->of->inode;
 
-	assert(d->state == SPILL_TAKEN);
-	while (*link != place)
-		link = &(*link)->next;
-	*link = place->next;
+	assert(d->state == SPILL_TAKEN && inode->spilled && p->count && p->pages >= count_of(d->pages));
+	LIST_REMOVE(place, bucket);
 	p->mark32(&d->state, SPILL_FREE);
-	share_count(p, of, -1, -(int)count_of(d->pages));
-	TAILQ_REMOVE(&of->places, place, in);
+	share_count(p, place->of, -1, -(int)count_of(d->pages));
+	TAILQ_REMOVE(&inode->spilled_places, place, age);
+	share_leave(p, place);
 	TAILQ_INSERT_TAIL(&p->freed, place, in);
-	place->inode = NULL;
-	place->of = NULL;
-	if (!TAILQ_EMPTY(&of->places))
-		return;
-	TAILQ_REMOVE(&p->shares, of, in);
-	free(of);
 }
 
 bool spill_tidy(struct spill *p)

@@ -10,6 +10,10 @@
  * A place has room for a chunk, but takes memory only for pages that were written. What all may take is bounded, and the
  * chunks of one node may take as much of it as they leave to others.
  *
+ * Places are kept by inode and node (shares), shares by node, so that nothing has to be looked for among those of other
+ * regions, or of nodes whose chunks get no slot. A chunk may move to another node: its place stays where it was until
+ * that is noticed (spill_move()).
+ *
  * A worker may be killed between any two instructions, so each change ends with one atomic store (mark32). Its successor
  * finds a place
  * - FREE, with pages: they are of no use, and may still take memory;
@@ -21,25 +25,34 @@
 #include "state/inode.h"
 #include "state/journal.h"
 
-#define SPILL_BUCKETS 16384u
+#ifndef SPILL_BUCKETS
+#define SPILL_BUCKETS JOURNAL_SPILL
+#endif
 
 struct spill_place {
-	struct inode *inode;
-	struct spill_share *of;
+	struct spill_share *of; /* NULL: it is FREE */
 	uint64_t order; /* as a slot's */
-	struct spill_place *next; /* in its bucket */
+	LIST_ENTRY(spill_place) bucket;
 	TAILQ_ENTRY(spill_place) in; /* its share; or, FREE, one of the lists */
+	TAILQ_ENTRY(spill_place) age; /* inode->spilled_places */
 };
-TAILQ_HEAD(spill_places, spill_place);
 
 /* What an inode has spilled of one node's chunks. */
 struct spill_share {
 	struct inode *inode;
-	const void *node;
-	unsigned count;
+	struct spill_node *node;
+	struct spill_places places; /* never empty; oldest first, but for those that came by spill_move() */
+	TAILQ_ENTRY(spill_share) in; /* node->shares */
+	LIST_ENTRY(spill_share) of_inode;
+};
+
+/* What all inodes have spilled of one node's chunks. */
+struct spill_node {
+	const void *node; /* a pointer to compare with others */
+	unsigned count, shares_count;
 	uint64_t pages;
-	struct spill_places places; /* never empty; oldest first */
-	TAILQ_ENTRY(spill_share) in;
+	TAILQ_HEAD(, spill_share) shares; /* never empty; they take turns */
+	TAILQ_ENTRY(spill_node) in;
 };
 
 struct spill {
@@ -52,12 +65,13 @@ struct spill {
 	uint64_t pages_max;
 
 	struct spill_place place[JOURNAL_SPILL];
-	struct spill_place *buckets[SPILL_BUCKETS];
+	LIST_HEAD(, spill_place) buckets[SPILL_BUCKETS];
 	struct spill_places free, freed; /* freed: whose memory is to be released */
 	unsigned end; /* places from here on were never used */
 	unsigned count;
 	uint64_t pages;
-	TAILQ_HEAD(, spill_share) shares;
+	TAILQ_HEAD(, spill_node) nodes;
+	unsigned look; /* the place at which a look for such as have moved goes on */
 };
 
 /* The given fields are filled in. The caller adopts places that are TAKEN. */
@@ -81,7 +95,7 @@ struct spill_place *spill_find(const struct spill *p, const struct inode *inode,
  * and the next chunks none, one further on is named, whatever is spilled of it. */
 uint64_t spill_next_chunk(const struct spill *p, const struct inode *inode, uint64_t chunk);
 /* The lowest order number of an inode's places; ~0: it has none. */
-uint64_t spill_oldest(const struct spill *p, const struct inode *inode);
+uint64_t spill_oldest(const struct inode *inode);
 
 /* The chunk's place, if these pages may be written to it: its present one, or a FREE one, with no pages yet, which gets that
  * order number. NULL: there is no room, or no memory. */
@@ -90,7 +104,9 @@ struct spill_place *spill_open(struct spill *p, struct inode *inode, uint64_t ch
 /* As slot_complete() and slot_write(). */
 void spill_complete(struct spill *p, struct spill_place *place, unsigned page, const uint8_t *content);
 void spill_write(struct spill *p, struct spill_place *place, uint32_t from, uint32_t to, const uint8_t *data);
-/* TAKEN -> FREE. May free its share. */
+/* The place's chunk is on this node now. May free its share and its spill_node. False: no memory, and nothing changes. */
+bool spill_move(struct spill *p, struct spill_place *place, const void *node);
+/* TAKEN -> FREE. May free its share and its spill_node. */
 void spill_free(struct spill *p, struct spill_place *place);
 /* Releases the memory of some that are FREE. False: of all. */
 bool spill_tidy(struct spill *p);

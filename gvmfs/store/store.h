@@ -117,6 +117,8 @@ struct store {
 	bool slots_news, entries_news; /* requests that wait for slots, or for entries, may go on */
 	bool seal_all, sweep; /* all slots have to be sent; entries of closed inodes have to go */
 	uint64_t tidy_ns; /* when store_tidy() goes on */
+	uint64_t look_ns; /* and store_spill_look() */
+	bool spill_moved; /* something spilled was found to be on another node: for the next tick, so that a turn has an end */
 	uint64_t timer_ns; /* timers up to this time are due; 0: not looked at */
 	STAILQ_HEAD(, cache_entry) ended; /* GETs that have ended */
 	struct flush *flushed, **flushed_tail; /* writers' outcomes */
@@ -187,6 +189,8 @@ void store_cut_end(struct store *s, struct inode *inode);
 /* The region has failed (disk()->failed): requests that wait for it end, and unacknowledged writes are
  * lost. */
 void store_fail(struct store *s, struct inode *inode);
+/* Chunks have moved to other nodes, where there may be room for what waits. */
+void store_moved(struct store *s);
 /* The mount ends: all slots have to be sent. */
 void store_seal_all(struct store *s);
 

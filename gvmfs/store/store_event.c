@@ -101,6 +101,11 @@ void store_fail(struct store *s, struct inode *inode)
 	s->slots_news = s->entries_news = s->again = true;
 }
 
+void store_moved(struct store *s)
+{
+	s->slots_news = s->entries_news = s->again = true;
+}
+
 void store_seal_all(struct store *s)
 {
 	s->seal_all = s->again = true;

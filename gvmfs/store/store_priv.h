@@ -12,6 +12,10 @@
 void store_spill_adopt(struct store *s);
 /* Drops what is spilled of chunks from `first` on. */
 void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first);
+/* Gives one of what is spilled of each node's chunks a slot, if it may have one, and sends it; returns whether one was given. */
+bool store_spill_try(struct store *s);
+/* Looks whether some of what is spilled is of chunks that have moved to other nodes; returns when it wants to go on. */
+uint64_t store_spill_look(struct store *s, uint64_t now_ns);
 /* Releases some of the memory that is not needed any more; returns when it wants to go on. */
 uint64_t store_tidy(struct store *s, uint64_t now_ns);
 

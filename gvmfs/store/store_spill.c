@@ -7,6 +7,15 @@
 #include <stdlib.h>
 
 #define TIDY_NS 1000000ull
+/* A look at all places, so many at a time; and how many are seen to have moved while a slot is given. */
+#ifndef LOOK_PLACES
+#define LOOK_PLACES 256u
+#endif
+#define LOOK_NS	      1000000ull
+#define LOOK_AGAIN_NS 1000000000ull
+#ifndef MOVES_MAX
+#define MOVES_MAX 64u
+#endif
 
 void store_spill_adopt(struct store *s)
 {
@@ -65,20 +74,86 @@ struct slot *store_slot_open(struct store *s, struct inode *inode, uint64_t chun
 void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first)
 {
 	struct spill *p = &s->slots.spill;
-	struct spill_share *of, *next;
+	struct spill_place *place, *next;
 
-	for (of = inode->spilled ? TAILQ_FIRST(&p->shares) : NULL; of; of = next) {
-		struct spill_place *place = of->inode == inode ? TAILQ_FIRST(&of->places) : NULL, *after;
-
-		next = TAILQ_NEXT(of, in);
-		for (; place; place = after) {
-			after = TAILQ_NEXT(place, in);
-			if (spill_disk(p, place)->chunk < first)
-				continue;
-			spill_free(p, place);
-			s->slots_news = s->again = true; /* others have the room, and an fsync may be over */
-		}
+	for (place = inode->spilled ? TAILQ_FIRST(&inode->spilled_places) : NULL; place; place = next) {
+		next = TAILQ_NEXT(place, age);
+		if (spill_disk(p, place)->chunk < first)
+			continue;
+		spill_free(p, place);
+		s->slots_news = s->again = true; /* others have the room, and an fsync may be over */
 	}
+}
+
+/* If the place's chunk is on another node by now the place moves there. (Without memory: later.) */
+static bool place_moves(struct store *s, struct spill_place *place)
+{
+	const void *node = s->env->node(s, place->of->inode, spill_disk(&s->slots.spill, place)->chunk);
+
+	if (node == place->of->node->node || !spill_move(&s->slots.spill, place, node))
+		return false;
+	s->spill_moved = true;
+	return true;
+}
+
+/* One slot for the node's chunks. Its shares take turns: the first whose inode may have one gets it. */
+static bool node_try(struct store *s, struct spill_node *n)
+{
+	for (unsigned left = n->shares_count, moved = 0; left && moved < MOVES_MAX;) {
+		struct spill_share *of = TAILQ_FIRST(&n->shares);
+		struct spill_place *place = TAILQ_FIRST(&of->places);
+		bool last = n->count == 1;
+		struct slot *slot;
+
+		if (place_moves(s, place)) {
+			if (last)
+				return false; /* the node is gone */
+			moved++;
+			left = n->shares_count;
+			continue;
+		}
+		TAILQ_REMOVE(&n->shares, of, in);
+		TAILQ_INSERT_TAIL(&n->shares, of, in);
+		left--;
+		slot = store_slot_open(s, of->inode, spill_disk(&s->slots.spill, place)->chunk); /* may free `of` and `n` */
+		if (!slot && mutant("spill-head-blocks"))
+			return false;
+		if (!slot)
+			continue;
+		store_seal(s, slot);
+		return true;
+	}
+	return false;
+}
+
+bool store_spill_try(struct store *s)
+{
+	struct spill_node *n, *next;
+	bool some = false;
+
+	for (n = mutant("spill-untold") ? NULL : TAILQ_FIRST(&s->slots.spill.nodes); n; n = next) {
+		next = TAILQ_NEXT(n, in);
+		some |= slots_node_allows(&s->slots, n->node) && node_try(s, n);
+	}
+	return some;
+}
+
+uint64_t store_spill_look(struct store *s, uint64_t now_ns)
+{
+	struct spill *p = &s->slots.spill;
+
+	if (p->count && now_ns >= s->look_ns && !mutant("spill-moved-unseen")) {
+		for (unsigned n = 0; n < LOOK_PLACES && p->look < p->end; n++, p->look++)
+			if (p->place[p->look].of)
+				place_moves(s, &p->place[p->look]);
+		s->look_ns = now_ns + (p->look < p->end ? LOOK_NS : LOOK_AGAIN_NS);
+		p->look = p->look < p->end ? p->look : 0;
+	}
+	if (s->spill_moved) {
+		s->spill_moved = false;
+		s->slots_news = s->again = true; /* other nodes' chunks may have slots */
+	}
+	return p->count ? s->look_ns : ~0ull;
 }
 
 uint64_t store_tidy(struct store *s, uint64_t now_ns)

@@ -575,27 +575,6 @@ static void lanes_look(struct store *s, struct store_lanes *lanes,
 		;
 }
 
-/* Gives the oldest of what each inode has spilled of each node's chunks a slot, if it may have one, and sends it;
- * returns whether one was given. */
-static bool spilled_try(struct store *s)
-{
-	struct spill *p = &s->slots.spill;
-	struct spill_share *of, *next;
-	bool some = false;
-
-	for (of = mutant("spill-untold") ? NULL : TAILQ_FIRST(&p->shares); of; of = next) {
-		struct slot *slot;
-
-		next = TAILQ_NEXT(of, in);
-		slot = store_slot_open(s, of->inode, spill_disk(p, TAILQ_FIRST(&of->places))->chunk); /* may free `of` */
-		if (!slot)
-			continue;
-		some = true;
-		store_seal(s, slot);
-	}
-	return some;
-}
-
 static bool may_have_slot(struct store *s, const struct store_wait *wait)
 {
 	return s->env->disk(s, wait->inode)->failed ||
@@ -664,7 +643,7 @@ static void waiting_look(struct store *s)
 	if (s->slots_news) {
 		s->slots_news = false;
 		do {
-			some = spilled_try(s);
+			some = store_spill_try(s);
 			some |= lanes_try(s, &s->stalled, may_have_slot);
 		} while (some);
 		syncs_check(s);
@@ -725,13 +704,15 @@ static uint64_t timers_next(struct store *s)
 
 uint64_t store_tick(struct store *s, uint64_t now_ns)
 {
-	uint64_t tidy, next;
+	uint64_t look, tidy, next;
 
 	s->timer_ns = now_ns;
 	s->again = true;
 	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
+	look = store_spill_look(s, now_ns);
 	store_turn(s);
 	tidy = store_tidy(s, now_ns);
 	next = timers_next(s);
+	next = s->spill_moved ? now_ns : look < next ? look : next;
 	return tidy < next ? tidy : next;
 }

@@ -7,7 +7,9 @@
 
 unsigned node_of(unsigned inode, uint64_t chunk)
 {
-	return world.striped >> inode & 1 ? (unsigned)(chunk % W_NODES) : inode % W_NODES;
+	unsigned node = world.striped >> inode & 1 ? (unsigned)(chunk % W_NODES) : inode;
+
+	return (node + (world.moved[inode] >> chunk % 2 & 1)) % W_NODES;
 }
 
 bool node_has(unsigned inode, unsigned node)

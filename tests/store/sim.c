@@ -241,11 +241,35 @@ static void node_dies(unsigned node)
 		never(ends[i]);
 }
 
+#define MOVES_EVERY 40u /* steps */
+
+/* Half of a region moves to another node, and later the other half. By no chance of its own, so that the other episodes
+ * are what they are without. */
+static void region_moves(unsigned n)
+{
+	const struct event move = { E_MOVE, n / MOVES_EVERY % W_INODES, n / MOVES_EVERY / W_INODES % 2 };
+
+	sim_done[E_MOVE] += world_event(&move);
+}
+
+/* Of a region that is on several nodes, what is on this one moves off it: that does not wait for it any more, whatever
+ * still does. */
+static void part_leaves(unsigned node)
+{
+	for (unsigned part = 0; part < 2; part++) {
+		const struct event move = { E_MOVE, W_INODES - 1, part };
+
+		if (node_of(W_INODES - 1, part) == node)
+			world_event(&move);
+	}
+}
+
 const char *sim_episode(uint64_t steps, uint64_t *took)
 {
 	static unsigned episodes; /* every other one is sealed */
 	const char *wrong = NULL;
 	unsigned length, dying;
+	bool moving;
 
 	length = 100 + pick(pick(8) ? 1000 : 10000);
 	if (length > steps)
@@ -254,6 +278,7 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	sparse = !pick(3);
 	dying = pick(W_NODES + 1);
 	across = dying == DYING_ACROSS + 1 && pick(2);
+	moving = episodes % 8 >= 6 && !across;
 	world_init(pick(2), !(episodes++ % 2));
 	for (unsigned i = 1; across && i < W_INODES; i++)
 		world.striped |= 1u << i;
@@ -273,6 +298,12 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 		n++;
 		sim_done[e.kind]++;
 		wrong = world_check();
+		if (!wrong && moving && n % MOVES_EVERY == 0) {
+			region_moves(n);
+			wrong = world_check();
+		}
 	}
+	if (!wrong && dying && moving)
+		part_leaves(dying - 1);
 	return wrong ? wrong : world_finish(pick, dying);
 }

@@ -1262,6 +1262,10 @@ static bool event_do(const struct event *e)
 	case E_OTHER: return other(e);
 	case E_FAIL: return fail(e);
 	case E_STORE: return other_stores(e);
+	case E_MOVE:
+		world.moved[e->a] ^= 1u << e->b;
+		store_moved(&world.store);
+		return true;
 	case EVENTS: break;
 	}
 	return false;
@@ -1294,7 +1298,7 @@ static const char *const names[EVENTS] = {
 	[E_LATE] = "late", [E_LOST] = "lost", [E_NODE] = "node", [E_TICK] = "tick", [E_SEAL] = "seal",
 	[E_KILL] = "kill",
 	[E_CLOSE] = "close", [E_ATTACH] = "attach", [E_DETACH] = "detach", [E_OTHER] = "other",
-	[E_FAIL] = "fail", [E_STORE] = "store",
+	[E_FAIL] = "fail", [E_STORE] = "store", [E_MOVE] = "move",
 };
 
 void event_print(const struct event *e)

@@ -43,8 +43,8 @@
 #define W_SPILL_PAGES 40u
 #define W_OVERLAPS true /* two WRITEs of the same bytes may be on their way */
 #endif
-#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES + JOURNAL_SPILL)
 #define W_NODES	     2u
+#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES + JOURNAL_SPILL + 1 + W_NODES)
 #define CELL_BYTES   4u
 #define CHUNK_CELLS  (GVM_CHUNK_BYTES / CELL_BYTES)
 #define PAGE_CELLS   (GVM_PAGE_BYTES / CELL_BYTES)
@@ -182,6 +182,7 @@ struct world {
 	unsigned lates;
 	bool dead[W_NODES];
 	uint32_t striped; /* regions (bit nr) that are on all nodes; the others are on one each */
+	uint32_t moved[W_INODES]; /* of which these chunks (bit 0: even, 1: odd) are on the next node */
 	uint32_t next_value, kills;
 	bool sealed;
 	uint64_t next_seal;
@@ -244,6 +245,7 @@ enum event_kind {
 	E_OTHER,   /* a: inode: another host begins to write to it, or ends; b: by force */
 	E_FAIL,	   /* a: inode: its session with a node has ended; b: and the worker dies at so many calls from now */
 	E_STORE,   /* a: inode, b: page << 1 | half: it does */
+	E_MOVE,	   /* a: inode, b: every other chunk, from this one on, moves to another node */
 	EVENTS
 };
 

@@ -47,11 +47,16 @@ static void release(uint8_t *chunk)
 /* What it had allocated goes with a worker. */
 static void shares_free(void)
 {
-	struct spill_share *of = TAILQ_FIRST(&s.spill.shares), *next;
+	struct spill_node *n;
+	struct spill_share *of;
 
-	for (; of; of = next) {
-		next = TAILQ_NEXT(of, in);
-		free(of);
+	while ((n = TAILQ_FIRST(&s.spill.nodes))) {
+		while ((of = TAILQ_FIRST(&n->shares))) {
+			TAILQ_REMOVE(&n->shares, of, in);
+			free(of);
+		}
+		TAILQ_REMOVE(&s.spill.nodes, n, in);
+		free(n);
 	}
 }
 
@@ -169,6 +174,35 @@ static void slot_takes_over_what_was_spilled(void)
 	page_is(1, 5, 3, 0x22);
 }
 
+/* Its share is another node's, and what is oldest stays so. */
+static void place_moves_to_another_node(void)
+{
+	unsigned others = 0;
+
+	setup(100);
+	for (unsigned chunk = 0; chunk < 3; chunk++)
+		CHECK(spill(1, chunk, &node_a, 0, 1));
+	CHECK(spill(1, 3, &node_b, 0, 1));
+	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 0), &node_b));
+	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 2), &node_b));
+	CHECK_EQ(spill_oldest(&inodes[1]), 1);
+	CHECK_EQ(inodes[1].spilled, 4);
+	CHECK_EQ(s.spill.pages, 4);
+	page_is(1, 2, 0, 1);
+	spill_free(&s.spill, spill_find(&s.spill, &inodes[1], 0));
+	CHECK_EQ(spill_oldest(&inodes[1]), 2);
+	/* The last one takes its node along, and back. */
+	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 1), &node_b));
+	CHECK(TAILQ_FIRST(&s.spill.nodes)->node == &node_b && !TAILQ_NEXT(TAILQ_FIRST(&s.spill.nodes), in));
+	while (spill(2, others / 32, &node_b, others % 32, 1))
+		others++;
+	CHECK_EQ(others, 100 / 2 - 3);
+	for (unsigned chunk = 1; chunk < 4; chunk++)
+		CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], chunk), &node_a));
+	CHECK(spill(2, 3, &node_b, 30, 1)); /* there is room for it again */
+	CHECK_EQ(spill_oldest(&inodes[1]), 2);
+}
+
 /* However much one node's chunks have, there is some left for others'. */
 static void one_node_leaves_room_for_others(void)
 {
@@ -231,7 +265,7 @@ static void places_come_free_and_are_used_again(void)
 			spill_free(&s.spill, &s.spill.place[i]);
 	CHECK_EQ(s.spill.count, 0);
 	CHECK_EQ(s.spill.pages, 0);
-	CHECK(TAILQ_EMPTY(&s.spill.shares));
+	CHECK(TAILQ_EMPTY(&s.spill.nodes));
 	while (spill_tidy(&s.spill))
 		;
 	for (unsigned i = 0; i < sizeof(spilled_data); i++)
@@ -322,6 +356,7 @@ static void successor_finds_what_was_answered(void)
 static const struct check_test tests[] = {
 	{ "newest-page-counts", newest_page_counts },
 	{ "slot-takes-over-what-was-spilled", slot_takes_over_what_was_spilled },
+	{ "place-moves-to-another-node", place_moves_to_another_node },
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
 	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
 	{ "places-come-free-and-are-used-again", places_come_free_and_are_used_again },
