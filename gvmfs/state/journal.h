@@ -27,6 +27,7 @@
 #include "seal.h"
 #include "stats.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -198,12 +199,14 @@ void journal_close(const struct journal *j);
 
 static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
 {
+	assert(slot < JOURNAL_SLOTS);
 	return j->slot_data + (size_t)slot * GVM_CHUNK_BYTES;
 }
 
 /* Of an attached inode whose slots have several replicas: one word of node/views.h for each slot. */
 static inline uint64_t *journal_views(const struct journal *j, unsigned inode)
 {
+	assert(inode < JOURNAL_INODES);
 	return j->views + (size_t)inode * RECORD_SLOTS;
 }
 
@@ -219,6 +222,7 @@ static inline uint8_t *journal_tail(const struct journal *j, unsigned inode)
  */
 static inline _Atomic uint64_t *journal_index(const struct journal *j, unsigned inode)
 {
+	assert(inode < JOURNAL_INODES);
 	return (_Atomic uint64_t *)(j->index + (size_t)inode * JOURNAL_INDEX_BYTES);
 }
 

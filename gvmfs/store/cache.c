@@ -83,7 +83,7 @@ void cache_drop(struct cache *c, struct cache_entry *e)
 {
 	struct cache_entry **link = bucket_of(c, e->inode, e->chunk);
 
-	assert(cache_is_free(e) && e->inode->entries);
+	assert(cache_is_free(e) && e->inode && e->inode->entries);
 	while (*link != e)
 		link = &(*link)->next;
 	*link = e->next;
@@ -133,20 +133,21 @@ void cache_link(struct cache_entry *e, struct cache_link *link)
 
 void cache_unlink(struct cache_link *link)
 {
+	assert(link->entry && link->entry->inode);
 	TAILQ_REMOVE(&link->entry->links, link, at);
 	link->entry = NULL;
 }
 
 void cache_fetching(struct cache *c, struct cache_entry *e)
 {
-	assert(!e->fetching && e->asked);
+	assert(!e->fetching && !e->over && e->inode && e->asked && c->fetching < CACHE_ENTRIES);
 	e->fetching = true;
 	c->fetching++;
 }
 
 void cache_fetched(struct cache *c, struct cache_entry *e)
 {
-	assert(e->fetching && c->fetching);
+	assert(e->fetching && !e->over && c->fetching);
 	e->fetching = false;
 	c->fetching--;
 }

@@ -96,6 +96,7 @@ static void sealed_add(struct slots *s, struct slot *slot, int n)
 {
 	s->sealed += (unsigned)n;
 	slot->of->sealed += (unsigned)n;
+	assert(slot->of->sealed <= slot->of->slots && slot->of->sealed <= s->sealed && s->sealed <= JOURNAL_SLOTS - s->free);
 }
 
 /* Makes the slot findable by its chunk. */
@@ -103,6 +104,7 @@ static void slot_insert(struct slots *s, struct slot *slot, struct inode *inode,
 {
 	struct slot **bucket = bucket_of(s, inode, slot_disk(s, slot)->chunk);
 
+	assert(!slot->inode && !slot->of);
 	slot->inode = inode;
 	node_enter(s, slot, node);
 	slot->order = ++s->order;
@@ -195,6 +197,7 @@ struct slot *slots_open(struct slots *s, struct inode *inode, uint64_t chunk, co
 	s->free_list = slot->next;
 	s->free--;
 	js = slot_disk(s, slot);
+	assert(js->state == SLOT_FREE && !slot->inode);
 	js->inode = inode->nr;
 	js->chunk = chunk;
 	js->pages = 0;
@@ -209,7 +212,7 @@ void slot_complete(struct slots *s, struct slot *slot, unsigned page, const uint
 {
 	uint8_t *at = slot_data(s, slot) + page * GVM_PAGE_BYTES;
 
-	assert(slot_is(s, slot) == SLOT_IS_COLLECTING);
+	assert(slot_is(s, slot) == SLOT_IS_COLLECTING && page < GVM_CHUNK_PAGES);
 	if (content != at)
 		memcpy(at, content, GVM_PAGE_BYTES);
 }
@@ -287,7 +290,7 @@ void slot_free(struct slots *s, struct slot *slot)
 	struct journal_slot *js = slot_disk(s, slot);
 	struct slot **link = bucket_of(s, slot->inode, js->chunk);
 
-	assert(js->state != SLOT_FREE && slot->inode->slots);
+	assert(js->state != SLOT_FREE && slot->inode->slots > slot->inode->spilled && s->free < JOURNAL_SLOTS);
 	if (js->state == SLOT_SEALED)
 		sealed_add(s, slot, -1);
 	while (*link != slot)

@@ -152,6 +152,8 @@ static void share_count(struct spill *p, struct spill_share *of, int count, int 
 	of->inode->slots += (unsigned)count;
 	p->count += (unsigned)count;
 	p->pages += (uint64_t)pages;
+	assert(p->count <= p->end && p->count >= of->node->count && p->pages >= of->node->pages &&
+	       of->inode->slots >= of->inode->spilled);
 }
 
 /* Takes the place, which is counted elsewhere, or nowhere, by now, out of its share. */
@@ -229,6 +231,7 @@ static struct spill_place *place_take(struct spill *p, struct inode *inode, uint
 	if (!place)
 		return NULL;
 	d = spill_disk(p, place);
+	assert(d->state == SPILL_FREE && !place->of);
 	if (list)
 		TAILQ_REMOVE(list, place, in);
 	else
@@ -259,6 +262,7 @@ void spill_complete(struct spill *p, struct spill_place *place, unsigned page, c
 {
 	uint8_t *at = spill_data(p, place) + page * GVM_PAGE_BYTES;
 
+	assert(place->of && page < GVM_CHUNK_PAGES);
 	if (content != at)
 		memcpy(at, content, GVM_PAGE_BYTES);
 }
@@ -269,7 +273,7 @@ void spill_write(struct spill *p, struct spill_place *place, uint32_t from, uint
 	unsigned first = from / GVM_PAGE_BYTES, last = (to - 1) / GVM_PAGE_BYTES;
 	uint32_t pages = (uint32_t)(((1ull << (last - first + 1)) - 1) << first);
 
-	assert(d->state == SPILL_TAKEN && from < to && to <= GVM_CHUNK_BYTES);
+	assert(d->state == SPILL_TAKEN && place->of && from < to && to <= GVM_CHUNK_BYTES);
 	share_count(p, place->of, 0, (int)count_of(pages & ~d->pages));
 	memcpy(spill_data(p, place) + from, data, to - from);
 	p->mark32(&d->pages, d->pages | pages);
@@ -311,6 +315,7 @@ bool spill_tidy(struct spill *p)
 	unsigned pages = 0;
 
 	for (unsigned i = 0; i < TIDY_PLACES && pages < TIDY_PAGES && (place = TAILQ_FIRST(&p->freed)); i++) {
+		assert(spill_disk(p, place)->state == SPILL_FREE && !place->of);
 		pages += count_of(spill_disk(p, place)->pages);
 		TAILQ_REMOVE(&p->freed, place, in);
 		p->release(spill_data(p, place));

@@ -10,6 +10,7 @@
 #include "pagecache.h"
 #include "state/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -122,6 +123,7 @@ static void watch_answered(struct watch *watch, uint64_t epoch, bool writer_aliv
 		return;
 	if (!watch->until_ns && !++watch->serial)
 		watch->serial++;
+	assert(watch->serial && watch->held);
 	watch->until_ns = (mutant("trust-from-answer") ? gvm_boottime_ns() : watch->number) + WATCH_TRUST_NS;
 }
 
@@ -183,6 +185,7 @@ static void clear_begin(struct worker *w, struct watch *watch, uint64_t now_ns)
 	static const struct pagecache_range all = { 0, 0 };
 	int r;
 
+	assert(!watch->clearing && watch->ranges <= WATCH_RANGES && (watch->all || watch->ranges));
 	watch->ask.done = clear_done;
 	watch->clearing = true;
 	r = watch->all ? pagecache_invalidate(w, watch->inode, &all, 1, &watch->ask)
@@ -205,6 +208,7 @@ static void clear_done(struct worker *w, struct pagecache_ask *ask, int error)
 	struct watch *watch = (struct watch *)((char *)ask - offsetof(struct watch, ask));
 	struct task *waiter = watch->waiter;
 
+	assert(watch->clearing);
 	watch->clearing = false;
 	watch->waiter = NULL;
 	watch_touch(w, watch);
@@ -286,6 +290,7 @@ uint64_t watches_tick(struct worker *w, uint64_t now_ns)
 		}
 		*link = watch->next;
 		inode->watch_listed = false;
+		assert(w->watches_count);
 		w->watches_count--;
 		inode_reap(w->inodes, inode->nr);
 	}

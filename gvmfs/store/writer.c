@@ -8,6 +8,7 @@
 #include "options.h"
 #include "state/sealing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -107,6 +108,7 @@ static uint8_t *flush_scratch(const struct flush *f)
 
 static void flush_leave(struct flush *f)
 {
+	assert(f->writer->in_flight && !(f->writer->buffers_free >> f->buffer & 1));
 	f->writer->buffers_free |= 1u << f->buffer;
 	f->writer->in_flight--;
 }
@@ -567,6 +569,7 @@ static void writer_begin(struct writer *wr, struct flush *f)
 	f->writer = wr;
 	f->sent = false;
 	f->patience_ns = 0;
+	assert(wr->buffers_free && wr->in_flight < WRITER_IN_FLIGHT);
 	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;

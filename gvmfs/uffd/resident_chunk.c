@@ -7,6 +7,7 @@
 #include "resident_priv.h"
 #include "xxh.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ void chunk_unlist(struct resident *r, uint64_t c)
 
 	if (k->list == LIST_NONE)
 		return;
+	assert(l->count && l->head && l->tail);
 	*(k->prev ? &r->chunk[k->prev - 1].next : &l->head) = k->next;
 	*(k->next ? &r->chunk[k->next - 1].prev : &l->tail) = k->prev;
 	k->list = LIST_NONE;
@@ -60,12 +62,14 @@ void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state)
 	struct chunk *k = &r->chunk[c];
 
 	r->busy += state != CHUNK_ABSENT;
+	assert(r->busy || k->state == CHUNK_ABSENT);
 	r->busy -= k->state != CHUNK_ABSENT;
 	if (k->state == CHUNK_EVICTING)
 		r->going -= chunk_here(r, c);
 	if (state == CHUNK_EVICTING)
 		r->going += chunk_here(r, c);
 	k->state = (uint8_t)state;
+	assert(r->busy <= r->chunks && r->going <= r->here);
 }
 
 uint64_t chunk_touched(struct resident *r, uint64_t c)
@@ -104,11 +108,13 @@ static void recount(struct resident *r, uint64_t c, unsigned before)
 	unsigned after = chunk_here(r, c);
 
 	r->here += after;
+	assert(r->here >= before);
 	r->here -= before;
 	if (r->chunk[c].state == CHUNK_EVICTING) {
 		r->going += after;
 		r->going -= before;
 	}
+	assert(r->going <= r->here);
 	if (after < before && !mutant("room-untold"))
 		resident_ios_look(r);
 	if (r->here > *r->peak)
