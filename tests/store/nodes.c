@@ -14,7 +14,7 @@ unsigned node_of(unsigned inode, uint64_t chunk)
 
 bool node_has(unsigned inode, unsigned node)
 {
-	return world.striped >> inode & 1 || inode % W_NODES == node;
+	return node_of(inode, 0) == node || node_of(inode, 1) == node;
 }
 
 static const struct journal_slot *slot_of(unsigned inode, uint64_t chunk, unsigned page)

@@ -1263,6 +1263,8 @@ static bool event_do(const struct event *e)
 	case E_FAIL: return fail(e);
 	case E_STORE: return other_stores(e);
 	case E_MOVE:
+		if (world.region[e->a].cut_plus_1 || world.cut[e->a].state != CUT_NONE)
+			return false; /* a change of size ends moves */
 		world.moved[e->a] ^= 1u << e->b;
 		store_moved(&world.store);
 		return true;
