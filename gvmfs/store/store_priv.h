@@ -32,6 +32,11 @@ static inline void store_cut_note(struct cache_entry *e)
 	e->cut |= inode->cutting && e->chunk >= record_chunks(inode->cut_bytes) && !mutant("cut-refused");
 }
 
+/* ---- store_send.c */
+
+/* Sends a sealed slot, for the first time or again. */
+void store_slot_send(struct store *s, struct slot *slot);
+
 /* ---- store_turn.c */
 
 /* slot_free(), and notes that waiters may have the slot. */
