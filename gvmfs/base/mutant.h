@@ -35,6 +35,7 @@
  *	cancelled-early	a request is taken back while a call has its data
  *	next-cancelled	one that was taken back meanwhile is carried out
  *	rest-asleep	pages that come do not wake who waits for others
+ *	short-asleep	nor who waits for pages for which its group had no memory
  *	rot-unsent	of a chunk that is rotten on the node only what has changed is sent
  *	rot-dropped	one that is found so while it leaves goes nevertheless
  *

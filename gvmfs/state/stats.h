@@ -37,6 +37,7 @@
 	F(page_misses)	     /* of these, faults of pages that were not here */                    \
 	F(minor_faults)	     /* of chunks that were here, on their way out: second chances */      \
 	F(room_waits)	     /* faults that had to wait for room in the budget */                  \
+	F(memory_waits)	     /* times that a client might have no more memory of its group */       \
 	F(zaps)		     /* groups of chunks dropped from a client's page tables */            \
 	F(evictions)	     /* chunks handed to a writer, to evict them or for an fsync */        \
 	F(evictions_clean)   /* of these, chunks that had not changed */                           \

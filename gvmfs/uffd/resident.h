@@ -265,6 +265,8 @@ struct resident {
 	uint64_t end_next; /* draining: the chunk where the pass over all of them goes on */
 	uint64_t end_lost; /* chunks that the pass has dropped */
 	bool aborted;
+	uint64_t short_at_ns; /* no blocked fault goes on before this time: the client had no memory; 0: it had */
+	uint64_t short_said_ns;
 	uint64_t unmapped_ns; /* part of its mapping is gone: when it must have left; 0: all is there */
 	/* When to ask again whether the client's memory is gone, and when to log that it is not. */
 	uint64_t look_at_ns, gone_said_ns;

@@ -292,6 +292,19 @@ void chunk_activate(struct resident *r, uint64_t c)
 	chunk_enlist(r, c, LIST_ACTIVE);
 }
 
+void chunk_block(struct resident *r, uint64_t c, unsigned page)
+{
+	struct chunk *k = &r->chunk[c];
+
+	if (k->list == LIST_BLOCKED)
+		return;
+	k->want_page = (uint8_t)page;
+	/* A chunk that has pages waits as RESIDENT: in any other state it could be evicted. */
+	if (k->state != CHUNK_ABSENT)
+		chunk_set_state(r, c, CHUNK_RESIDENT);
+	chunk_enlist(r, c, LIST_BLOCKED);
+}
+
 void chunk_show(struct resident *r, uint64_t c, unsigned page)
 {
 	struct chunk *k = &r->chunk[c];
@@ -307,13 +320,18 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 		first = filled & 1u << page;
 		chunk_mark_holes(r, c, first, false);
 		error = pages_map(r, c, first);
+		if (error == -ENOMEM) {
+			client_trouble(r, error);
+			chunk_block(r, c, page);
+			return;
+		}
 		pages_wake(r, c, first);
 	}
 	if (!error)
 		error = pages_map(r, c, filled & ~k->holes & ~first);
 	if (error)
 		client_trouble(r, error);
-	else
+	if (!error || error == -ENOMEM) /* (those of pages that were not mapped fault again) */
 		pages_wake(r, c, filled & ~first);
 }
 

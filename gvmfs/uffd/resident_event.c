@@ -11,6 +11,8 @@
 
 #define GONE_SAY_NS 5000000000ull
 #define UNMAPPED_NS 1000000000ull
+#define SHORT_NS    20000000ull
+#define SHORT_SAY_NS 10000000000ull
 
 void resident_fault(struct resident *r, uint64_t address)
 {
@@ -105,10 +107,28 @@ static void resident_unmapped(struct resident *r)
 	resident_note(r);
 }
 
+/* The client's memory group is at its limit, as one is that has just grown, until gvm run raises it. Faults go on
+ * waiting: they are served again in SHORT_NS. */
+static void resident_short(struct resident *r)
+{
+	uint64_t now_ns = r->env->now(r);
+
+	resident_count(r, memory_waits, 1);
+	if (r->short_at_ns)
+		return;
+	r->short_at_ns = now_ns + SHORT_NS;
+	if (r->short_said_ns && now_ns - r->short_said_ns < SHORT_SAY_NS)
+		return;
+	r->short_said_ns = now_ns;
+	log_warning(r->env->name(r), "process %d may have no more memory here: its faults wait", r->pid);
+}
+
 void client_trouble(struct resident *r, int error)
 {
 	if (error == -ESRCH)
 		resident_left(r);
+	else if (error == -ENOMEM)
+		resident_short(r);
 	else if (error == -ENOENT)
 		resident_unmapped(r);
 	else if (error == -EEXIST)

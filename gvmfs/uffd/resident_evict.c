@@ -367,7 +367,7 @@ void over_look(struct resident *r)
 		r->over = blocked || r->here + r->coming > r->local;
 		return;
 	}
-	if (!blocked || (!stuck && r->pinned_row <= r->busy))
+	if (!blocked || r->short_at_ns || (!stuck && r->pinned_row <= r->busy))
 		return;
 	r->over = true;
 	resident_ios_look(r);

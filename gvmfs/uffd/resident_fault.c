@@ -4,6 +4,8 @@
 #include "base/mutant.h"
 #include "resident_priv.h"
 
+#include <errno.h>
+
 /* A fault in a chunk that is being fetched, on a page that has arrived or has not. */
 static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 {
@@ -20,9 +22,12 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 	if (r->mark[c].filled >> page & 1) {
 		chunk_mark_holes(r, c, 1u << page, false);
 		error = pages_map(r, c, 1u << page);
-		pages_wake(r, c, 1u << page);
 		if (error)
 			client_trouble(r, error);
+		if (error == -ENOMEM)
+			k->fetch->waited |= 1u << page; /* it is woken at the end of the fetch */
+		else
+			pages_wake(r, c, 1u << page);
 		return;
 	}
 	if (k->fetch->asked & ~k->fetch->waited & 1u << page)
@@ -57,7 +62,7 @@ static void fault_serve(struct resident *r, uint64_t address)
 		resident_ahead(r, c, page);
 	} else if (k->holes >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {
 		resident_count(r, room_waits, 1);
-		resident_block(r, c, page);
+		chunk_block(r, c, page);
 	} else {
 		if (k->state == CHUNK_INACTIVE)
 			resident_count(r, minor_faults, 1);

@@ -76,7 +76,7 @@ static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 }
 
 /* Fills the whole chunk, since nothing has to be fetched. */
-static void fill_with_zeros(struct resident *r, uint64_t c)
+static void fill_with_zeros(struct resident *r, uint64_t c, unsigned page)
 {
 	uint32_t pages = ~r->mark[c].filled;
 	int error = for_page_runs(r, c, pages & chunk_pages(r, c), run_zero, NULL);
@@ -86,6 +86,8 @@ static void fill_with_zeros(struct resident *r, uint64_t c)
 		if (r->mark[c].filled && r->chunk[c].state == CHUNK_ABSENT)
 			chunk_activate(r, c);
 		client_trouble(r, error);
+		if (error == -ENOMEM)
+			chunk_block(r, c, page);
 		return;
 	}
 	chunk_fill(r, c, pages);
@@ -205,11 +207,11 @@ static void pages_fail(struct resident *r, uint64_t c, uint32_t pages)
 		if (pages >> p & 1)
 			error = r->env->poison(r, c, p);
 	resident_count(r, io_errors, 1);
-	if (error == -ESRCH || error == -ENOENT)
+	if (error == -ESRCH || error == -ENOENT || error == -ENOMEM)
 		client_trouble(r, error);
 	else if (error)
 		resident_abort(r, "a page of its memory cannot be fetched");
-	else
+	if (!error || error == -ENOMEM) /* (it tries again) */
 		pages_wake(r, c, pages);
 }
 
@@ -256,7 +258,8 @@ static void fetch_finish(struct resident_fetch *f)
 	struct chunk *k = &r->chunk[c];
 	/* Pages that were filled meanwhile (punched: holes) stay as they are. */
 	bool ahead = f->ahead && !r->mark[c].filled;
-	uint32_t asked = f->asked;
+	uint32_t asked = f->asked, waited;
+	bool wanted;
 	int error = 0;
 
 	/* A prefetched chunk stays unmapped: so its first use is noticed, and if there is none it
@@ -266,9 +269,13 @@ static void fetch_finish(struct resident_fetch *f)
 	if (!ahead)
 		error = fetch_show(f);
 	if (error) {
+		waited = f->waited;
+		wanted = waited || !(f->ahead || k->streamed);
 		fetch_free(f);
 		fetch_over(r, c);
 		client_trouble(r, error);
+		if (error == -ENOMEM && wanted && !mutant("short-asleep"))
+			chunk_block(r, c, waited ? (unsigned)__builtin_ctz(waited) : GVM_NO_PAGE);
 		return;
 	}
 	/* Wake the faulters of pages that were not requested, or that became holes: they fault
@@ -328,19 +335,6 @@ int fetch_look(struct resident_fetch *f)
 	return 0;
 }
 
-void resident_block(struct resident *r, uint64_t c, unsigned page)
-{
-	struct chunk *k = &r->chunk[c];
-
-	if (k->list == LIST_BLOCKED)
-		return;
-	k->want_page = (uint8_t)page;
-	/* A chunk that has pages waits as RESIDENT: in any other state it could be evicted. */
-	if (k->state != CHUNK_ABSENT)
-		chunk_set_state(r, c, CHUNK_RESIDENT);
-	chunk_enlist(r, c, LIST_BLOCKED);
-}
-
 void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages)
 {
 	struct chunk *k = &r->chunk[c];
@@ -352,11 +346,11 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 		return;
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);
-		resident_block(r, c, page);
+		chunk_block(r, c, page);
 	} else if (!zero && !fetch_wanted_allowed(r, c)) {
-		resident_block(r, c, page);
+		chunk_block(r, c, page);
 	} else if (zero) {
-		fill_with_zeros(r, c);
+		fill_with_zeros(r, c, page);
 	} else {
 		fetch_start(r, c, page, pages, false);
 	}
@@ -398,7 +392,7 @@ bool blocked_continue(struct resident *r)
 	uint32_t at = r->lists[LIST_BLOCKED].head;
 	bool some = false;
 
-	while (at && !r->client_gone && !r->aborted) {
+	while (at && !r->client_gone && !r->aborted && !r->short_at_ns) {
 		uint64_t c = at - 1;
 		unsigned page = r->chunk[c].want_page;
 

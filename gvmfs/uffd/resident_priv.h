@@ -50,6 +50,8 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages);
 /* Maps pages that are here in the client; does not wake. 0 or a negative errno. */
 int pages_map(struct resident *r, uint64_t c, uint32_t pages);
 void pages_wake(struct resident *r, uint64_t c, uint32_t pages);
+/* Puts a chunk into LIST_BLOCKED: `page` waits for room, for a fetch to be free, or for memory of the client's group. */
+void chunk_block(struct resident *r, uint64_t c, unsigned page);
 /* Maps the pages of a chunk that are here, makes the chunk RESIDENT, and wakes their faulters.
  * `page`: the one that faulted, mapped first, or GVM_NO_PAGE. Ends the chunk's eviction, if there
  * is one. */
@@ -99,8 +101,6 @@ bool resident_complete(struct resident *r, uint64_t c);
 void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages);
 /* Whether the budget has room for so many more pages, or may be exceeded. */
 bool resident_has_room(const struct resident *r, unsigned pages);
-/* Puts a chunk into LIST_BLOCKED: `page` waits for room, or for a fetch to be free. */
-void resident_block(struct resident *r, uint64_t c, unsigned page);
 /* Handles a fault on a page that is not filled. */
 void resident_miss(struct resident *r, uint64_t c, unsigned page);
 /* Notes a fault for the read-ahead, and fetches the chunks that it predicts. */

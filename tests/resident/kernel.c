@@ -88,6 +88,15 @@ static void race_stray(uint32_t page)
 	world.page[page].stray = true;
 }
 
+/* The client's group is at its limit: it gets no page. */
+static bool is_short(void)
+{
+	if (!world.shorts)
+		return false;
+	world.shorts--;
+	return true;
+}
+
 int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk, bool wake,
 	     unsigned *done)
 {
@@ -102,10 +111,10 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 
 		if (world.memory_gone)
 			return -ESRCH;
-		if (world.page[at].present) {
+		if (world.page[at].present || (*done == n / 2 && is_short())) {
 			if (wake) /* for what has come by then */
 				threads_wake(at - *done, *done);
-			return -EEXIST;
+			return world.page[at].present ? -EEXIST : -ENOMEM;
 		}
 		if (chunk)
 			memcpy(&content, chunk + (first + *done) * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
@@ -135,6 +144,8 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 
 		if (world.page[at].present)
 			return -EEXIST;
+		if (*done == n / 2 && is_short())
+			return -ENOMEM;
 		if (chunk)
 			memcpy(&content, chunk + (first + *done) * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
 		page_alloc(at, content);
@@ -155,6 +166,8 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	for (unsigned i = 0; i < n; i++, at++) {
 		if (world.memory_gone)
 			return -ESRCH;
+		if (is_short())
+			return -ENOMEM;
 		if (!world.page[at].present)
 			page_alloc(at, 0);
 		world.page[at].mapped = true;

@@ -28,7 +28,7 @@
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
-		stalls, sealed, rots; /* sealed: what is sent is */
+		stalls, sealed, rots, shorts; /* sealed: what is sent is */
 };
 
 struct model_case {
@@ -81,6 +81,14 @@ static const struct model_case cases[] = {
 	  { .touches = 2, .stalls = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "rots", "3 accesses, what the node has rots", false },
 	  { .touches = 3, .rots = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "shorts", "2 accesses, the client's group has no memory", false },
+	  { .touches = 2, .shorts = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "short-zeros", "an empty region: 2 accesses, no memory", false },
+	  { .touches = 2, .shorts = 1 }, GVM_CHUNK_PAGES, false },
+	{ { "short-requests", "a write or a hole, no memory", false },
+	  { .writes = 1, .zeros = 1, .shorts = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "short-deaths", "2 accesses, no memory, a worker's death", true },
+	  { .touches = 2, .shorts = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "leaves", "an access, an fsync, the client leaves", false },
 	  { .touches = 1, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "long-evictions", "4 accesses", true },
@@ -96,7 +104,7 @@ static const struct model_case cases[] = {
 	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "everything", "2 accesses, and one of everything else", true },
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
 
 /* Beside them: every two of what may happen, with an access (by name: pairs). */
@@ -112,6 +120,7 @@ static const struct {
 	{ "a change of the budget", { .budgets = 1 } },
 	{ "a refusal", { .refusals = 1 } },
 	{ "a strange page", { .strays = 1 } },
+	{ "no memory", { .shorts = 1 } },
 	{ "a death", { .kills = 1 } },
 	{ "the client's end", { .leaves = 1 } },
 	{ "a broken connection", { .resends = 1 } },
@@ -319,6 +328,7 @@ static uint64_t state_hash(void)
 	}
 	put(world.kill_in);
 	put(world.race);
+	put(world.shorts);
 	put(world.due > world.now);
 	return XXH3_64bits(text.bytes, text.n * sizeof(*text.bytes)) ^
 	       XXH3_64bits(&left, sizeof(left));
@@ -340,6 +350,7 @@ static uint8_t *limit_of(const struct event *e)
 	case E_SYNC: return &left.syncs;
 	case E_BUDGET: return &left.budgets;
 	case E_STRAY: return &left.strays;
+	case E_SHORT: return &left.shorts;
 	case E_KILL: return &left.kills;
 	case E_LEAVE: return &left.leaves;
 	case E_ROT: return &left.rots;
@@ -411,6 +422,8 @@ static void all_make(void)
 	may(E_BUDGET, 2 * GVM_CHUNK_PAGES, 0);
 	may(E_STRAY, NEAR, 1);
 	may(E_STRAY, FAR, 2);
+	may(E_SHORT, 1, 0);
+	may(E_SHORT, 3, 0);
 	for (unsigned i = 1; i <= 24; i++)
 		may(E_KILL, i, 0);
 	may(E_TICK, 0, 0);

@@ -656,6 +656,11 @@ static bool event_do(const struct event *e)
 			return false;
 		world.race = true;
 		return true;
+	case E_SHORT:
+		if (world.shorts)
+			return false;
+		world.shorts = e->a;
+		return true;
 	case E_STALL:
 		if (world.stall_in)
 			return false;
@@ -721,7 +726,7 @@ static const char *const names[EVENTS] = {
 	[E_LATE] = "late", [E_LOST] = "lost", [E_ZAP] = "zap", [E_ZAPPED] = "zapped", [E_PIN] = "pin",
 	[E_GET] = "get", [E_DMA] = "dma", [E_UNPIN] = "unpin", [E_WRITE] = "write", [E_ZERO] = "zero",
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
-	[E_STRAY] = "stray", [E_RACE] = "race", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
+	[E_STRAY] = "stray", [E_RACE] = "race", [E_SHORT] = "short", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
 	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
 };

@@ -164,6 +164,7 @@ enum event_kind {
 	E_BUDGET,  /* a: pages */
 	E_STRAY,   /* a: page, b: how many: something puts pages into the file */
 	E_RACE,	   /* the same, just before the next page comes */
+	E_SHORT,   /* a: so many times the client's group has no memory for a page */
 	E_STALL,   /* a: so many client calls from now one waits, b: for so many events */
 	E_KILL,	   /* a: calls from now, b: and its successor in so many */
 	E_TICK,
@@ -236,6 +237,7 @@ struct world {
 	uint64_t due;	    /* as residents_tick() said last */
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	bool race;
+	uint32_t shorts;
 	uint32_t client_calls; /* that may wait, since the event began */
 	uint32_t stall_in;     /* the so manieth from now does; 0: none */
 	uint32_t stall_events; /* so many events come meanwhile: */
