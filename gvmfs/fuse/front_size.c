@@ -129,15 +129,22 @@ static void rest_is_zero(struct worker *w, void *arg, int error)
 	store_sync(w->store, &rs->sync, rs->op.inode);
 }
 
+static uint64_t page_up(uint64_t off)
+{
+	return (off + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
+}
+
 /* Of the last chunk, which the nodes keep. */
 static void rest_zero(struct resize *rs)
 {
 	uint64_t end = record_chunks(rs->size) * GVM_CHUNK_BYTES, before = rs->op.inode->disk->rec.size_bytes;
 	uint64_t from = rs->size;
 
+	/* Whole pages, so that the one that the old end is in need not be read: behind that it is zeros anyway. */
+	before = page_up(before);
 	end = end < before ? end : before;
 	if (rs->tries == REST_TRIES)
-		from = (from + GVM_PAGE_BYTES - 1) / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
+		from = page_up(from);
 	if (from < end)
 		front_io_zero_rest(rs->op.w, rs->op.inode, from, end - from, rest_is_zero, rs);
 	else

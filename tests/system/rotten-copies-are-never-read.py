@@ -64,6 +64,27 @@ def parts_kept(mount, node, path):
     expect(errors, "all pages are right, though bits have flipped everywhere")
 
 
+def made_smaller(test, mount, node):
+    """Nothing can be read of a file that ends within a page, neither where its new end is nor its old one: it gets smaller all
+    the same, and what was cut off in other pages does not come back."""
+    size, cut = 3 * PAGE - 1000, 100
+    path = mount.region("smaller", size)
+    fd = os.open(path, os.O_RDWR)
+    os.pwrite(fd, os.urandom(size), 0)
+    os.fsync(fd)
+    os.close(fd)
+    forget(path)
+    stored.flip(node.process.pid, 1, 11)
+    test.run(sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % cut, path)
+    mount.says("what lies behind its new end")
+    fd = os.open(path, os.O_RDWR)
+    expect(os.fstat(fd).st_size == cut, "its size is %d", os.fstat(fd).st_size)
+    os.ftruncate(fd, size)
+    found = os.pread(fd, size, PAGE)
+    expect(found == bytes(size - PAGE), "%d bytes are read, not all zeros", len(found))
+    os.close(fd)
+
+
 def written(mount, path):
     """A part of each chunk: the node cannot add it to what is rotten, and is given all of the chunk at once."""
     wanted = bytearray(content(0, SIZE, 3))
@@ -102,6 +123,8 @@ def main(test):
         one = Node(test, "64M", name="one")
         mount = Mount(test, [one], *seal, name="single")
         refused(test, mount, one)
+        if not seal:
+            made_smaller(test, mount, one)
         mount.unmount()
         nodes = [Node(test, "64M", name="two-%d" % n) for n in range(2)]
         mount = Mount(test, nodes, "--replicas", "2", *seal, name="double")
