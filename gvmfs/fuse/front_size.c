@@ -158,6 +158,11 @@ static void cut_on_nodes(struct worker *w, struct inode *inode, int result, void
 	struct resize *rs = arg;
 	struct journal_inode *d = inode->disk;
 
+	/* That does not end: the region has another writer by now, or the only node of some of it has lost it. */
+	if (d->cut_to_plus_1 && (result == -EKEYREVOKED || (result == -ENOMEDIUM && d->rec.replicas < 2))) {
+		region_fail(w, inode, record_chunks(rs->size), result);
+		result = -EIO;
+	}
 	if (!result) {
 		rest_zero(rs);
 	} else if (d->cut_to_plus_1 && !d->failed) {
@@ -170,7 +175,7 @@ static void cut_on_nodes(struct worker *w, struct inode *inode, int result, void
 	}
 }
 
-static void cut_again(struct resize *rs)
+static void cut_go_on(struct resize *rs)
 {
 	struct inode *inode = rs->op.inode;
 
@@ -178,6 +183,19 @@ static void cut_again(struct resize *rs)
 		cut_on_nodes(rs->op.w, inode, -EIO, rs);
 	else
 		region_resize(rs->op.w, inode, rs->size, cut_on_nodes, rs);
+}
+
+static void cut_is_back(struct task *task)
+{
+	cut_go_on((struct resize *)((char *)task - offsetof(struct resize, lent)));
+}
+
+/* A node that does not come back has to be replaced first, for which the inode has to be held, too. */
+static void cut_again(struct resize *rs)
+{
+	rs->lent.run = cut_is_back;
+	if (!inode_lend(rs->op.inode, &rs->lent))
+		cut_go_on(rs);
 }
 
 static void cut_is_sent(struct store *s, struct store_sync *sync, int error)

@@ -20,6 +20,7 @@ struct resize {
 	/* While it is carried out. */
 	STAILQ_ENTRY(resize) in; /* it waits to be tried again (sizes.h): */
 	void (*again)(struct resize *rs);
+	struct task lent; /* it has its inode back from one that ran beside it */
 	bool attached_here; /* and is to be detached again */
 	int result;	    /* while it is */
 	unsigned tries;	    /* to make zero what is behind the new end */

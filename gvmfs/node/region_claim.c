@@ -81,6 +81,7 @@ static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask
 	if (r < 0) {
 		log_error(rj->rec.name, "node %s does not open the region: %s", rj->rec.nodes[node].addr,
 			  r == -ENOMEDIUM ? "LOST there" : strerror(-r));
+		rj->lost |= r == -ENOMEDIUM;
 		return r == -ENOMEDIUM ? -EIO : r;
 	}
 	if (ask->call.rsp.region_open.epoch > *epoch)

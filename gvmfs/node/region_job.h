@@ -30,6 +30,7 @@ struct region_job {
 	const struct options *opts;
 	struct record_owner self;
 	bool room_owed;		 /* the inode's; resize, trim, out: nodes may keep more room than the size needs */
+	bool lost;		 /* a node has LOST it, and is not left out */
 	bool narrow[RECORD_NODES_MAX]; /* attach: these nodes have less than the record's size */
 	bool excess;		 /* resize, trim, out: a node had another size, or another room */
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */

@@ -703,6 +703,8 @@ void region_job_resize(struct job *job, struct pool *pool)
 	}
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
+	if (r && rj->lost && rj->inode->disk->cut_to_plus_1)
+		r = -ENOMEDIUM; /* nobody need try to go on with it */
 	if (!r)
 		rj->rec.size_bytes = rj->size_bytes;
 	job->result = r;

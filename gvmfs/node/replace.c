@@ -432,5 +432,6 @@ void replace_look(struct replicas *r, uint64_t now_ns)
 	p->inode = r->inode;
 	p->epoch = d->epoch;
 	p->task.run = replace_run;
+	p->task.beside = true; /* a cut may wait for a node that it replaces */
 	inode_acquire(r->inode, &p->task);
 }

@@ -349,6 +349,22 @@ bool inode_forgo(struct inode *inode, const struct task *task)
 	return false;
 }
 
+bool inode_lend(struct inode *inode, struct task *task)
+{
+	struct task *t;
+
+	assert(inode->busy);
+	STAILQ_FOREACH(t, &inode->waiting, in)
+		if (t->beside)
+			break;
+	if (!t)
+		return false;
+	STAILQ_REMOVE(&inode->waiting, t, task, in);
+	STAILQ_INSERT_HEAD(&inode->waiting, task, in);
+	t->run(t);
+	return true;
+}
+
 void inode_release(struct inodes *in, struct inode *inode)
 {
 	struct task *next = STAILQ_FIRST(&inode->waiting);

@@ -23,6 +23,7 @@ LIST_HEAD(spill_shares, spill_share);
 struct task {
 	void (*run)(struct task *task);
 	STAILQ_ENTRY(task) in;
+	bool beside; /* one that holds the inode may have to wait for what it does: inode_lend() */
 };
 
 struct flush;
@@ -192,6 +193,9 @@ void inode_acquire(struct inode *inode, struct task *task);
 /* True: the task waited for its turn, and will not run. */
 bool inode_forgo(struct inode *inode, const struct task *task);
 void inode_release(struct inodes *in, struct inode *inode);
+/* The caller holds the inode: if a task that may run beside it waits, that one runs first, and then `task`, which holds the
+ * inode again, before all others. False: none waits. */
+bool inode_lend(struct inode *inode, struct task *task);
 
 /* Whether the index of an attached region has no chunk with data. False if the index is too long to look through. */
 bool inode_is_empty(const struct inodes *in, unsigned nr);

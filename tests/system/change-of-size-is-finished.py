@@ -3,7 +3,7 @@
 """A region is made smaller, its caller is killed, and then the worker, wherever the change stands: before a node is
 asked, with some of the nodes asked, with all of them but without their answers, while the rest of the last chunk is made
 zero, before the name table has the new size. Once a node was asked the successor finishes the change, though nobody
-sends it again; no access to what was cut off fails for ever, and none brings it back."""
+sends it again; no access to what was cut off fails for ever, and none brings it back. What cannot be finished fails."""
 
 import os
 import signal
@@ -127,6 +127,61 @@ def mount_dies(l, gates):
     other.unmount()
 
 
+def cannot_end(l, gates, name, happens):
+    """Once the change has begun, something happens with which it cannot be finished: it fails, as the region does, and nothing
+    waits."""
+    mount = Mount(l, gates)
+    fill(mount, name)
+    path = mount.file(name)
+    for gate in gates:
+        gate.shut("discard")
+    caller = cut(path)
+    wait_for("both are asked", lambda: all(gate.held for gate in gates))
+    happens()
+    for gate in gates:
+        gate.drop()
+    expect(caller.wait(lab.patience(60)), "%s: it was made smaller", name)
+    mount.says("FAILED")
+    mount.unmount()
+
+
+def taken(l, nodes, name):
+    other = Mount(l, nodes, name="taker")
+    l.run(lab.program("gvm"), "region", "take", other.file(name))
+    fd = os.open(other.file(name), os.O_RDWR)
+    os.close(fd)
+    other.unmount()
+
+
+def node_is_replaced(l, nodes, gates, op):
+    """A node of several does not come back with what it had: the change goes on once another has its place."""
+    mount = Mount(l, gates, "--replicas", "2", "--repair-after", "1")
+    fill(mount, op)
+    path = mount.file(op)
+    for gate in gates:
+        gate.shut(op)
+    caller = cut(path)
+    wait_for("a node is asked", lambda: any(gate.held for gate in gates))
+    held = next(i for i, gate in enumerate(gates) if gate.held)
+    nodes[held].restart_empty()
+    for gate in gates:
+        gate.drop()
+    expect(caller.wait(lab.patience(60)) == 0, "%s: it was not made smaller", op)
+    fd = os.open(path, os.O_RDWR)
+    content(fd, op, CUT)
+    os.ftruncate(fd, SIZE)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    content(fd, op + ", grown again", SIZE)
+    os.pwrite(fd, AFTER * (SIZE - CUT), CUT)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "%s: what is written then is not read", op)
+    wait_for("%s: all copies are there" % op, lambda: not mount.stats(op).get("slots_degraded"))
+    os.close(fd)
+    os.unlink(path)
+    mount.unmount()
+
+
 def test(l):
     nodes = [Node(l, "256M", name="node-%d" % i) for i in range(2)]
     gates = [Gate(node) for node in nodes]
@@ -139,6 +194,11 @@ def test(l):
         step(l, mount, gates, "region-%d" % n, name)
         mount.unmount()
     mount_dies(l, gates)
+    cannot_end(l, gates, "taken", lambda: taken(l, nodes, "taken"))
+    cannot_end(l, gates, "forgotten", nodes[0].restart_empty)
+    three = [Node(l, "256M", name="replica-%d" % i) for i in range(3)]
+    for op in "discard", "resize":
+        node_is_replaced(l, three, [Gate(node) for node in three], op)
 
 
 lab.main(test)
