@@ -75,7 +75,8 @@ def made_smaller(test, mount, node):
     os.close(fd)
     forget(path)
     stored.flip(node.process.pid, 1, 11)
-    test.run(sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % cut, path)
+    test.run(sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % cut, path,
+             seconds=90)
     mount.says("what lies behind its new end")
     fd = os.open(path, os.O_RDWR)
     expect(os.fstat(fd).st_size == cut, "its size is %d", os.fstat(fd).st_size)
