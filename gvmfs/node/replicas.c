@@ -28,6 +28,7 @@
 #define REJOIN_NS   1500000000ull /* after this host was cut off: connections are retried every second */
 #define ABSENT_NS   3000000000ull /* a node that is bad for so long is excluded from its views */
 #define LEAVE_NS    3000000000ull /* for replicas_leave() */
+#define ASKED_NS    2000000000ull /* of these, for a node to say that it is there: it may only have stood still */
 #define FULL_NS	    60000000000ull /* between two log lines about a full node */
 #define DEGRADED_NS 3000000000ull /* between two log lines about how many slots are degraded */
 #define GARBLED	    3u /* garbled writes in a row that make a node bad */
@@ -584,8 +585,9 @@ static bool slot_is_to_change(const struct replicas *r, unsigned slot)
 /* Whether a view is to change before the region is detached, or may have to. */
 static bool leave_waits(const struct replicas *r)
 {
-	if (r->left_asks)
-		return true;
+	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
+		if (r->node[i].asked && !r->node[i].bad)
+			return true;
 	for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
 		if (slot_is_to_change(r, s))
 			return true;
@@ -606,10 +608,11 @@ static void leave_answered(struct gvm_req *req)
 {
 	struct record_call *rc = (struct record_call *)req;
 	struct inode *inode = record_inode(rc);
+	int node = inode ? record_node_find(&inode->disk->rec, &rc->node) : -1;
 
 	/* (It may have been detached after LEAVE_NS, and be attached again.) */
-	if (inode && inode->replicas->left && inode->replicas->left_asks) {
-		inode->replicas->left_asks--;
+	if (node >= 0 && inode->replicas->left) {
+		inode->replicas->node[node].asked = false;
 		replicas_heard(inode, &rc->node, req->result);
 		inode->replicas->w->replicas_due_ns = 0;
 	}
@@ -629,8 +632,8 @@ static bool leave_ask(struct replicas *r, unsigned node)
 				    .node = d->rec.nodes[node].incarnation };
 	rc->call.req.node = rc->node;
 	rc->call.req.done = leave_answered;
-	rc->call.req.deadline_ns = gvm_now_ns() + REPLICA_PATIENCE_NS;
-	r->left_asks++;
+	rc->call.req.deadline_ns = gvm_now_ns() + ASKED_NS;
+	r->node[node].asked = true;
 	gvm_region_open(region_node_conn(r->w, r->inode, node), &rc->call, &what);
 	return true;
 }
@@ -645,7 +648,6 @@ bool replicas_leave(struct inode *inode, void (*left)(void *arg), void *arg)
 	r->left = left;
 	r->left_arg = arg;
 	r->left_until_ns = gvm_now_ns() + LEAVE_NS;
-	r->left_asks = 0;
 	r->w->replicas_due_ns = 0;
 	for (unsigned i = 0; i < d->rec.node_count; i++)
 		if (record_node_is_used(&d->rec, i) && !r->node[i].bad && !leave_ask(r, i))

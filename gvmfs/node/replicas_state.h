@@ -14,6 +14,7 @@ struct worker;
 struct replica_node {
 	bool bad;
 	bool gone;	   /* it restarted without its memory: bad for good */
+	bool asked;	   /* for replicas_leave(): it has yet to say whether it is there */
 	uint8_t garbled;   /* writes in a row that failed their checksum on the way to it */
 	uint64_t bad_ns;   /* since when it is bad */
 	uint64_t down_ns;  /* since when it is not connected; 0: it is connected */
@@ -38,7 +39,6 @@ struct replicas {
 	void (*left)(void *arg); /* to be called once replicas_leave() is done; NULL: it is not under way */
 	void *left_arg;
 	uint64_t left_until_ns;
-	unsigned left_asks; /* nodes that have yet to say whether they are there */
 	uint64_t began_ns; /* when this was made: at the attachment, or when this worker started */
 	uint64_t alone_ns; /* when last no node of the mount was heard of; 0: never */
 	LIST_HEAD(, record_call) again; /* requests to record a view that are retried later */
