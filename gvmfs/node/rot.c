@@ -88,6 +88,9 @@ static bool mend_begin(struct worker *w, const struct rot_place *p)
 
 	if (node < 0 || !entry || entry & GVM_VERSION_ZERO)
 		return false;
+	/* Its slot may have moved to another node while the place waited. */
+	if (record_replica_of(&inode->disk->rec, record_slot_of(&inode->disk->rec, p->chunk), (unsigned)node) < 0)
+		return false;
 	mend = calloc(1, sizeof(*mend));
 	if (!mend)
 		return false;
