@@ -572,13 +572,27 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 		node_leave_out(r, node);
 }
 
+/* Whether a member of the slot is bad only for now: it is connected, and nothing that it had is lost. */
+static bool slot_may_return(const struct replicas *r, unsigned slot)
+{
+	const struct record *rec = &r->inode->disk->rec;
+
+	for (unsigned i = 0; i < rec->replicas; i++) {
+		const struct replica_node *n = &r->node[rec->slots[slot].node[i]];
+
+		if (view_word_members(r->slot[slot].word) >> i & 1 && n->bad && !n->gone && !n->down_ns)
+			return true;
+	}
+	return false;
+}
+
 static bool slot_is_to_change(const struct replicas *r, unsigned slot)
 {
 	const struct view_slot *v = &r->slot[slot];
 	uint8_t members = view_word_members(v->word), all = (uint8_t)((1u << r->inode->disk->rec.replicas) - 1);
 
 	if (members & v->bad)
-		return members & ~v->bad;
+		return members & ~v->bad || slot_may_return(r, slot);
 	return view_is_degraded(v, all) && !v->grows && !view_may_grow(v);
 }
 

@@ -789,6 +789,33 @@ static void a_region_that_leaves_does_not_wait_for_a_dead_nodes_answer(void)
 	look_answer(1, -ETIMEDOUT);
 }
 
+/* It stood still in the moment in which the other node of its slots lost its memory. */
+static void a_region_that_leaves_waits_for_a_node_that_is_there_again(void)
+{
+	unsigned left = 0;
+
+	setup();
+	replicas_heard(&inode, &conns[0].incarnation, -ETIMEDOUT);
+	conns[1].incarnation.b[3] = 1;
+	CHECK(replicas_leave(&inode, count_left, &left));
+	look_answer(0, 0);
+	look_answer(1, 0);
+	tick(50);
+	for (unsigned i = 0; i < call_count; i++)
+		record_answer(i, 0);
+	tick(500);
+	CHECK(!left && members(0) == 3);
+	tick(600);
+	for (unsigned i = 0; i < call_count; i++)
+		if (calls[i].call)
+			record_answer(i, 0);
+	for (unsigned i = 0; i < call_count; i++)
+		if (calls[i].call)
+			record_answer(i, 0);
+	tick(50);
+	CHECK(left == 1 && members(0) == 1);
+}
+
 static void a_region_leaves_though_a_view_cannot_be_recorded(void)
 {
 	unsigned left = 0;
@@ -842,6 +869,8 @@ static const struct check_test tests[] = {
 	 a_region_leaves_when_views_without_dead_nodes_are_recorded},
 	{"a-region-that-leaves-does-not-wait-for-a-dead-nodes-answer",
 	 a_region_that_leaves_does_not_wait_for_a_dead_nodes_answer},
+	{"a-region-that-leaves-waits-for-a-node-that-is-there-again",
+	 a_region_that_leaves_waits_for_a_node_that_is_there_again},
 	{"a-region-leaves-though-a-view-cannot-be-recorded", a_region_leaves_though_a_view_cannot_be_recorded},
 	{"a-node-that-lost-its-memory-is-left-out-at-once", a_node_that_lost_its_memory_is_left_out_at_once},
 };
