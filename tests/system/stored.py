@@ -90,12 +90,14 @@ def flip_in(pages):
 
 
 def flip_kept(folder, count, number):
-    """So many bits of what a node that does not run has of chunks on its disk: no two near each other."""
+    """So many bits of what a node that does not run has of chunks on its disk: no two near each other. (What else
+    it has there, after damage to which it begins anew, has many zeros.)"""
     chance = random.Random(number)
     name, = os.listdir(folder)
     with open(os.path.join(folder, name), "r+b", buffering=0) as kept:
-        used = [at for at in range(MIB, os.fstat(kept.fileno()).st_size, 64 << 10) if any(os.pread(kept.fileno(), 4096, at))]
-        for at in chance.sample(used, count):
+        chunks = [at for at in range(MIB, os.fstat(kept.fileno()).st_size, 64 << 10)
+                  if os.pread(kept.fileno(), 4096, at).count(0) < 100]
+        for at in chance.sample(chunks, count):
             at += chance.randrange(4096)
             byte = os.pread(kept.fileno(), 1, at)[0]
             os.pwrite(kept.fileno(), bytes([byte ^ 1 << chance.randrange(8)]), at)
