@@ -17,8 +17,9 @@
  * - A worker's successor clears it before it answers the request, which the kernel sends again, and
  *   also if the kernel does not.
  * - A WRITE has the kernel's page for its data, not a copy. What is sent again may have been zeroed since it was sent
- *   first, and gets the content that the journal has (tail_recall()). What was zeroed before it was sent first is lost:
- *   the kernel would have to write the page back just between the two.
+ *   first, and gets the content that the journal has (tail_recall()). What is zeroed before that is lost: the kernel would
+ *   have to write the page back between a write()'s begin and our reading of its WRITE, or before tail_begin() in a worker
+ *   that is killed then.
  *
  * The op that clears a tail holds the inode. Front thread.
  */
