@@ -48,11 +48,13 @@ def test(l):
         found = int(node.run(SHARE + "add %d 5" % (FIRST + 1)).splitlines()[0])
         expect(found == sum, "node %d counts %d, not %d", node.id, found, sum)
 
+    before = two.counter("lease_expiries")
     one.kill()
     one.start()
     one.connect()
     one.boot()
     cluster.load(one)
+    ends_lease(two, before)  # it was the last to write the page
     for node in two, zero:
         lost(node, FIRST + 1)  # again
         lost(node, FIRST + 3)
