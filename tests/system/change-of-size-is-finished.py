@@ -44,6 +44,18 @@ def content(fd, what, size):
         expect(False, "%s: byte %d is %r", what, at, found[at:at + 1])
 
 
+def is_cut(fd, step):
+    """And grows again, and is written to."""
+    content(fd, step, CUT)
+    os.ftruncate(fd, SIZE)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    content(fd, step + ", grown again", SIZE)
+    os.pwrite(fd, AFTER * (SIZE - CUT), CUT)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "%s: what is written then is not read", step)
+
+
 def fill(mount, name):
     fd = os.open(mount.region(name, SIZE), os.O_RDWR)
     os.pwrite(fd, BYTE * SIZE, 0)
@@ -85,14 +97,7 @@ def step(l, mount, gates, name, step):
     if size == SIZE:
         expect(not asked, "%s: it has the old size", step)
         os.ftruncate(fd, CUT)
-    content(fd, step, CUT)
-    os.ftruncate(fd, SIZE)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    content(fd, step + ", grown again", SIZE)
-    os.pwrite(fd, AFTER * (SIZE - CUT), CUT)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "%s: what is written then is not read", step)
+    is_cut(fd, step)
     os.close(fd)
     os.unlink(path)
     l.log("%s: right", step)
@@ -168,14 +173,7 @@ def node_is_replaced(l, nodes, gates, op):
         gate.drop()
     expect(caller.wait(lab.patience(60)) == 0, "%s: it was not made smaller", op)
     fd = os.open(path, os.O_RDWR)
-    content(fd, op, CUT)
-    os.ftruncate(fd, SIZE)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    content(fd, op + ", grown again", SIZE)
-    os.pwrite(fd, AFTER * (SIZE - CUT), CUT)
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "%s: what is written then is not read", op)
+    is_cut(fd, op)
     wait_for("%s: all copies are there" % op, lambda: not mount.stats(op).get("slots_degraded"))
     os.close(fd)
     os.unlink(path)

@@ -2,29 +2,25 @@
 """A way to a node on which requests of a kind, or the answers to them, wait until the test lets them on: so that a
 worker can be killed with one node asked and another not, or with an answer on its way."""
 
-import socket
 import struct
 import threading
+
+from way import Way
 
 HEADER = struct.Struct("<IBBBBHHI24x")  # memnode/PROTOCOL.md
 OP = {"resize": 35, "name": 16, "put": 49, "get": 48, "discard": 50}
 RESPONSE = 1
 
 
-class Gate:
-    """To be named to a mount in place of the node. shut() holds frames from then on; open() lets them go, and drop()
-    ends the connections that have one. What comes behind a held frame on its connection waits with it."""
+class Gate(Way):
+    """shut() holds frames from then on; open() lets them go, and drop() ends the connections that have one. What comes
+    behind a held frame on its connection waits with it."""
 
     def __init__(self, node):
-        self.node, self.what = node, None
+        self.what = None
         self.turn = threading.Condition()
         self.held, self.epoch, self.later = 0, 0, 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    @property
-    def address(self):
-        return "127.0.0.1:%d" % self.listener.getsockname()[1]
+        super().__init__(node)
 
     def shut(self, op, answers=False, after=0):
         """after: so many of them go on first."""
@@ -55,35 +51,14 @@ class Gate:
             self.turn.wait_for(lambda: self.epoch != epoch or self.what != (op, answer))
             return self.epoch == epoch
 
-    def _listen(self):
+    def carry(self, source, sink, answers):
+        stream = source.makefile("rb")
         while True:
-            near, _ = self.listener.accept()
-            try:
-                far = socket.create_connection(("127.0.0.1", self.node.port))
-            except OSError:
-                near.close()
-                continue
-            for s in (near, far):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._pump, args=(near, far, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, True), daemon=True).start()
-
-    def _pump(self, source, sink, answers):
-        try:
-            stream = source.makefile("rb")
-            while True:
-                header = stream.read(HEADER.size)
-                if len(header) < HEADER.size:
-                    break
-                _, _, op, flags, _, _, meta, data = HEADER.unpack(header)
-                rest = stream.read(meta + data)
-                if not self._pass(op, bool(flags & RESPONSE)):
-                    break
-                sink.sendall(header + rest)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            header = stream.read(HEADER.size)
+            if len(header) < HEADER.size:
+                break
+            _, _, op, flags, _, _, meta, data = HEADER.unpack(header)
+            rest = stream.read(meta + data)
+            if not self._pass(op, bool(flags & RESPONSE)):
+                break
+            sink.sendall(header + rest)

@@ -5,12 +5,12 @@ believed: users notice a pause. Nodes and mounts that do not agree on TLS say so
 
 import os
 import random
-import socket
 import threading
 
 import lab
 from lab import expect, program
 from remote import Mount, Node, forget, open_error
+from way import Way
 
 MIB = 1 << 20
 SIZE = 24 * MIB
@@ -18,49 +18,26 @@ PAGE_TEXT = b"a text on a page that is nobody else's business: "
 NAME = "name-that-is-nobody-elses-business"
 
 
-class Tap:
+class Tap(Way):
     """A way to a node that keeps all that passes, and may alter a bit of it now and then."""
 
     def __init__(self, node):
-        self.node, self.kept, self.flips, self.flip_every = node, [], 0, 0
+        self.kept, self.flips, self.flip_every = [], 0, 0
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__(node)
 
-    def _serve(self):
-        while True:
-            near, _ = self.listener.accept()
-            try:
-                far = socket.create_connection(("127.0.0.1", self.node.port))
-            except OSError:
-                near.close()
-                continue
-            for s in (near, far):
-                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for ends in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=ends, daemon=True).start()
-
-    def _pump(self, source, sink):
+    def carry(self, source, sink, answers):
         until = random.randrange(1, self.flip_every) if self.flip_every else 0
-        try:
-            while data := source.recv(1 << 16):
-                with self.lock:
-                    self.kept.append(data)
-                if self.flip_every and len(data) >= until:
-                    data = bytearray(data)
-                    data[until - 1] ^= 1 << random.randrange(8)
-                    self.flips += 1
-                    until += random.randrange(1, self.flip_every)
-                until = max(until - len(data), 1)
-                sink.sendall(data)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        while data := source.recv(1 << 16):
+            with self.lock:
+                self.kept.append(data)
+            if self.flip_every and len(data) >= until:
+                data = bytearray(data)
+                data[until - 1] ^= 1 << random.randrange(8)
+                self.flips += 1
+                until += random.randrange(1, self.flip_every)
+            until = max(until - len(data), 1)
+            sink.sendall(data)
 
     def saw(self, text):
         with self.lock:

@@ -341,14 +341,20 @@ static void answers(struct flush *f, int first, int second)
 	f->done(&worker, f);
 }
 
-static void record_answer(unsigned nth, int result)
+static void call_answer(struct call *c, int result)
 {
-	struct gvm_call *call = calls[nth].call;
+	struct gvm_call *call = c->call;
 
-	CHECK(nth < call_count && call);
-	calls[nth].call = NULL;
+	CHECK(call);
+	c->call = NULL;
 	call->req.result = result;
 	call->req.done(&call->req);
+}
+
+static void record_answer(unsigned nth, int result)
+{
+	CHECK(nth < call_count);
+	call_answer(&calls[nth], result);
 }
 
 /* ---- */
@@ -717,12 +723,8 @@ static void count_left(void *arg)
 
 static void look_answer(unsigned nth, int result)
 {
-	struct gvm_call *call = looks[nth].call;
-
-	CHECK(nth < look_count && call);
-	looks[nth].call = NULL;
-	call->req.result = result;
-	call->req.done(&call->req);
+	CHECK(nth < look_count);
+	call_answer(&looks[nth], result);
 }
 
 static void a_region_leaves_when_all_nodes_answer(void)
