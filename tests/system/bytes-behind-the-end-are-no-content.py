@@ -187,7 +187,7 @@ def killed_worker(mount, node, how, moments, flush):
         node.go_on()
         time.sleep(moment)
         mount.kill_worker()
-        thread.join(20)
+        thread.join(lab.patience(20))
         expect(not thread.is_alive(), "%s: it hangs", what)
         expect(not thread.error, "%s: %s", what, thread.error)
         check(what, fd, size, written, page)
