@@ -267,7 +267,19 @@ const char *world_check(void);
  * chooses. */
 const char *world_finish(uint32_t (*pick)(uint32_t below), unsigned dead);
 
-/* ---- world.c, nodes.c, check.c among each other */
+/* ---- sizes.c */
+
+/* E_CUTS, E_GROW: the next step of a cut on a node; a growth, on one node alone or as a whole. */
+bool region_cuts(const struct event *e);
+bool region_grows(const struct event *e);
+void region_grow(unsigned nr, uint32_t cells);
+/* As front_size_adopt(). */
+void cut_adopt(unsigned nr);
+
+/* ---- world.c, nodes.c, check.c, sizes.c among each other */
+
+/* A request has its answer. */
+void call_ended(struct call *c, int error);
 
 /* A call of the worker's: it may be its last. */
 void world_call(void);
