@@ -174,10 +174,12 @@ static int region_widen(struct region_job *rj, struct pool *pool)
 		some |= rj->narrow[i] && !away[i];
 		rj->away[i] |= !rj->narrow[i];
 	}
-	if (some)
-		log_warning(rj->rec.name,
-			    "its last writer did not come to the end of making it smaller: it keeps its size, and what was "
-			    "cut off is zeros");
+	if (!some) {
+		memcpy(rj->away, away, sizeof(away));
+		return 0;
+	}
+	log_warning(rj->rec.name, "its last writer did not come to the end of making it smaller: it keeps its size, and what was "
+		    "cut off is zeros");
 	r = nodes_resize(rj, pool, record_chunks(rj->rec.size_bytes), done);
 	memcpy(rj->away, away, sizeof(away));
 	return r;
