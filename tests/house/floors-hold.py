@@ -74,9 +74,9 @@ FLOORS = {
     "qemu": ["dsm_calls dsm_attach", "dsm_backend", "preload"],
     "tools": [
         "gvm.h", "say fsstats meminfo mounts program memcg_hold", "memcg giantvm",
-        "bench/stop bench/bench_file bench/sizes bench/data", "bench/report", "bench/codec bench/child bench/exchange", "bench/node",
-        "bench/budget bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client",
-        "bench/round bench/scale", "bench/bench",
+        "bench/stop bench/bench_file bench/sizes bench/data bench/swap_area", "bench/report", "bench/codec bench/child bench/exchange", "bench/node",
+        "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
+        "bench/round bench/scale bench/swap", "bench/bench",
         "run/notes run/qemu_opts", "run/qemu_config run/qemu_facts", "run/qemu_ask",
         "run/command", "run/argv run/scan", "run/args",
         "run/budget run/config run/demand run/fast run/region run/shares",

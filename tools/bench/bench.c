@@ -5,7 +5,7 @@
  *
  * A party is one way to do the same thing (ours, or a peer); a measure is one figure. round.c says who is measured on
  * what, peers.c starts and stops the programs, touch.c measures a mapped file, budget.c one that does not fit into its
- * budget, guests.c two at once, parts.c what a fault consists of, node.c and exchange.c stores over TCP; busy.c keeps
+ * budget, loads.c what a program does with such a one, guests.c two at once, parts.c what a fault consists of, node.c and exchange.c stores over TCP; busy.c keeps
  * CPUs busy beside; report.c prints.
  */
 #include "busy.h"
@@ -20,6 +20,7 @@
 #include "say.h"
 #include "scale.h"
 #include "stop.h"
+#include "swap.h"
 #include "touch.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
 	"       gvm bench codec [--chunks N] FILE [LATER]\n"
 	"       gvm bench scale [OPTION ...]\n"
+	"       gvm bench swap [OPTION ...]\n"
 	"\n"
 	"Measures both fronts of gvmfs against nbdkit + nbdfuse, the fast one against\n"
 	"what it consists of too, and a memory node against memcached, Redis and a raw\n"
@@ -54,7 +56,8 @@ static const char help_text[] =
 	"\n"
 	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
 	"see gvm bench codec --help. gvm bench scale measures many nodes, regions and\n"
-	"guests on one mount: see gvm bench scale --help.\n";
+	"guests on one mount: see gvm bench scale --help. gvm bench swap measures programs\n"
+	"with too little memory, on a region and on zram: see gvm bench swap --help.\n";
 
 static const struct bench_sizes full = {
 	.rounds = 7,
@@ -276,6 +279,8 @@ int cmd_bench(int argc, char **argv)
 		return cmd_bench_codec(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "scale"))
 		return cmd_bench_scale(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "swap"))
+		return cmd_bench_swap(argc - 1, argv + 1);
 	b.z = full;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

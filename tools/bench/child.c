@@ -38,13 +38,15 @@ static void on_sigbus(int sig)
 
 static int local_map(struct touch *t)
 {
-	t->fd = memfd_create("gvm-bench", MFD_CLOEXEC);
-	if (t->fd < 0 || ftruncate(t->fd, (off_t)t->bytes))
+	t->fd = t->private ? -1 : memfd_create("gvm-bench", MFD_CLOEXEC);
+	if (!t->private && (t->fd < 0 || ftruncate(t->fd, (off_t)t->bytes)))
 		return -errno;
-	t->map = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd, 0);
+	t->map = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, t->private ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, t->fd,
+		      0);
 	if (t->map == MAP_FAILED)
 		return -errno;
-	madvise(t->map, t->bytes, MADV_NOHUGEPAGE); /* as the memory that it is compared with */
+	if (!t->private)
+		madvise(t->map, t->bytes, MADV_NOHUGEPAGE); /* as the memory that it is compared with */
 	bench_data_fill(t->map, t->bytes, 1);
 	return 0;
 }
@@ -161,7 +163,9 @@ __attribute__((noreturn)) static void child_main(struct touch *t, int (*what)(st
 	signal(SIGBUS, on_sigbus);
 	signal(SIGINT, SIG_IGN); /* the parent decides */
 	signal(SIGTERM, SIG_DFL);
-	t->answer->error = bare ? 0 : file_map(t);
+	t->answer->error = t->cg ? memcg_enter(t->cg, 0) : 0;
+	if (!t->answer->error && !bare)
+		t->answer->error = file_map(t);
 	if (!t->answer->error)
 		t->answer->error = what(t);
 	_exit(0);
@@ -188,6 +192,8 @@ static int child_wait(pid_t pid)
 	}
 	if (rc)
 		return rc;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return -ENOMEM; /* the kernel had none for its group */
 	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 }
 

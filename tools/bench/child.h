@@ -15,17 +15,18 @@
 #define SLOT_PAGES 64u /* random faults stay this far apart: read-around covers 32 pages */
 
 struct touch {
-	struct bench_file *file; /* NULL: `bytes` of memory of its own */
+	struct bench_file *file; /* NULL: `bytes` of memory of its own; shared, as a file's is: */
+	bool private;		 /* not even that */
 	uint64_t bytes, seed;
 	uint64_t budget_bytes; /* of the fast path; 0: none */
 	unsigned faults, ms;
-	struct memcg *cg;
+	struct memcg *cg; /* the child is in it; NULL: where its parent is */
 	/* what the child answers, in memory shared with it; touch_end() frees it */
 	struct answer {
 		int error;
 		bool refused; /* the fast path, with the reason: */
 		char why[BENCH_WHY];
-		double value, other;
+		double value, other, fetched;
 		unsigned count;
 		uint64_t latency_ns[]; /* `faults` */
 	} * answer;

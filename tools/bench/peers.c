@@ -532,6 +532,8 @@ __attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int fro
 		_exit(0);
 	for (unsigned i = 0; i < sizeof(p->program) / sizeof(p->program[0]); i++)
 		program_kill(&p->program[i]);
+	bench_swap_end(&p->zram);
+	bench_swap_end(&p->swapfile);
 	if (*p->dir)
 		dir_remove(p->dir);
 	_exit(0);
@@ -598,17 +600,21 @@ void bench_peers_end(struct bench_peers *p)
 	keeper_end(p);
 }
 
-int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
-		      const struct bench_store *raw)
+int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir)
 {
 	int rc = bench_peers_begin(p, bindir);
 
-	if (rc)
-		return rc;
-	rc = node_start(p, &p->node, sizes, "gvm-memnode", (sizes->seal ? 3 : 2) * sizes->file_bytes + sizes->guest_bytes,
-			(char *[3]){NULL});
 	if (!rc)
-		rc = gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", &p->node, (char *[3]){NULL});
+		rc = node_start(p, &p->node, sizes, "gvm-memnode",
+				(sizes->seal ? 3 : 2) * sizes->file_bytes + sizes->guest_bytes, (char *[3]){NULL});
+	return rc ? rc : gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", &p->node, (char *[3]){NULL});
+}
+
+int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
+		      const struct bench_store *raw)
+{
+	int rc = bench_peers_start_ours(p, sizes, bindir);
+
 	if (!rc)
 		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", &p->node,
 				 (char *[3]){ARG("--bench-no-network")});
@@ -639,6 +645,8 @@ void bench_peers_stop(struct bench_peers *p)
 {
 	if (!p)
 		return;
+	bench_swap_end(&p->zram);
+	bench_swap_end(&p->swapfile);
 	bench_program_stop(&p->raw);
 	bench_program_stop(&p->redis);
 	bench_program_stop(&p->memcached);

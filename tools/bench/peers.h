@@ -5,6 +5,7 @@
 
 #include "exchange.h"
 #include "sizes.h"
+#include "swap_area.h"
 
 #include <limits.h>
 #include <sys/types.h>
@@ -32,6 +33,7 @@ struct bench_peers {
 		};
 		struct bench_program program[BENCH_PROGRAMS];
 	};
+	struct bench_swap zram, swapfile;
 	pid_t keeper;
 	int keeper_fd;
 };
@@ -41,6 +43,8 @@ struct bench_peers *bench_peers_alloc(void);
  * start. 0 or a negative errno (said). bench_peers_stop() is due in every case. */
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
 		      const struct bench_store *raw);
+/* The same of our node and mount alone, with a file. */
+int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir);
 void bench_peers_stop(struct bench_peers *p);
 /* Its parts: the folder and the keeper; a program in program[], whose output goes to NAME.log. */
 int bench_peers_begin(struct bench_peers *p, const char *bindir);

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm bench swap - programs that use more memory than they may have, on a region and on what a user would try first:
+ * zram, or a swap file.
+ *
+ * A cell is one load at one residency by one party. Each is a process of its own, with a set of the same size, the same
+ * data and the same accesses; what may be here is bounded by the fast path's budget, or by a memory cgroup. All of a cell's
+ * parties follow each other, in an order that is turned from round to round; the figures are medians over the rounds.
+ */
+#include "swap.h"
+
+#include "gvm.h"
+#include "loads.h"
+#include "memnode/size.h"
+#include "peers.h"
+#include "report.h"
+#include "say.h"
+#include "stop.h"
+#include "touch.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OWN_BYTES (6 * MIB) /* of a child, beside its set */
+#define MARGIN	  (64 * MIB)
+#define RESIDENCIES 3u
+
+static const char help_text[] =
+	"usage: gvm bench swap [--quick] [--json FILE] [--bindir DIR] [--rounds N]\n"
+	"\n"
+	"Measures programs of which all, a half and a quarter of the memory may be here:\n"
+	"on a region by both fronts of gvmfs, on memory with zram as swap, and with a\n"
+	"swap file in TMPDIR. While they are measured the machine has that swap.\n"
+	"\n"
+	"  --quick        smaller, and over within 90 seconds\n"
+	"  --json FILE    write the figures to FILE instead of printing a table\n"
+	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
+	"  --rounds N     how often everything is measured (1 to 16)\n"
+	"  --help         show this text\n";
+
+enum party { BY_LOCAL, BY_UFFD, BY_FUSE, BY_ZRAM, BY_SWAPFILE, BYS };
+
+static const char *const by_names[BYS] = {
+	[BY_LOCAL] = "local", [BY_UFFD] = "uffd", [BY_FUSE] = "fuse", [BY_ZRAM] = "zram", [BY_SWAPFILE] = "swapfile"
+};
+
+static const char *const load_names[LOADS] = {
+	[LOAD_ZIPF] = "zipf", [LOAD_SEQ] = "seq", [LOAD_SPARSE] = "sparse", [LOAD_GRAPH] = "graph"
+};
+
+/* Of the set, in percent. */
+static const unsigned residency[RESIDENCIES] = {100, 50, 25};
+
+struct cell {
+	unsigned samples;
+	double us[BENCH_ROUNDS_MAX], misses[BENCH_ROUNDS_MAX], fetched[BENCH_ROUNDS_MAX];
+};
+
+struct swap_bench {
+	struct bench_sizes z;
+	struct bench_peers *peers;
+	struct bench_file fuse, uffd;
+	struct memcg cg;
+	bool have_cg;
+	bool without[BYS];
+	struct cell cell[LOADS][RESIDENCIES][BYS];
+	double optimum[LOADS][RESIDENCIES]; /* -1: not known */
+};
+
+static const struct bench_sizes full = {.rounds = 3, .file_bytes = 256 * MIB, .half_ms = 2000};
+static const struct bench_sizes quick = {.rounds = 1, .file_bytes = 64 * MIB, .half_ms = 300};
+
+/* Memory that is all here has no need of swap, and there is no less of local memory. */
+static bool is_measured(const struct swap_bench *s, unsigned r, enum party by)
+{
+	return !s->without[by] && (by == BY_UFFD || by == BY_FUSE || (residency[r] == 100) == (by == BY_LOCAL));
+}
+
+static struct bench_swap *swap_of(struct swap_bench *s, enum party by)
+{
+	return by == BY_ZRAM ? &s->peers->zram : by == BY_SWAPFILE ? &s->peers->swapfile : NULL;
+}
+
+/* Runs a load in a child; its set is bounded by whatever bounds it. */
+static int load_measure(struct swap_bench *s, enum bench_load load, unsigned r, enum party by, uint64_t seed)
+{
+	uint64_t bytes = s->z.file_bytes, local = bytes / 100 * residency[r];
+	bool bounded = residency[r] < 100;
+	struct touch t = {.bytes = bytes, .ms = s->z.half_ms, .seed = seed, .private = true};
+	struct cell *c = &s->cell[load][r][by];
+	int rc = 0;
+
+	if (by == BY_UFFD || by == BY_FUSE)
+		t.file = by == BY_UFFD ? &s->uffd : &s->fuse;
+	if (bounded && by == BY_UFFD)
+		t.budget_bytes = local;
+	if (bounded && by != BY_UFFD) {
+		t.cg = &s->cg;
+		rc = memcg_limit(&s->cg, local + OWN_BYTES, MARGIN);
+	}
+	if (!rc && t.file)
+		rc = touch_cool(&t);
+	if (!rc)
+		rc = load_run(&t, load);
+	if (!rc) {
+		c->us[c->samples] = t.answer->value;
+		c->misses[c->samples] = t.answer->other;
+		c->fetched[c->samples++] = t.answer->fetched;
+	}
+	touch_end(&t);
+	return rc;
+}
+
+static int cell_measure(struct swap_bench *s, enum bench_load load, unsigned r, enum party by, uint64_t seed)
+{
+	struct bench_swap *area = swap_of(s, by);
+	int rc = area ? bench_swap_on(area) : 0, off;
+
+	if (!rc)
+		rc = load_measure(s, load, r, by, seed);
+	off = area ? bench_swap_off(area) : 0;
+	rc = rc ? rc : off;
+	if (bench_stopped())
+		return -EINTR;
+	if (rc == -EOPNOTSUPP && by == BY_UFFD && *s->uffd.why) {
+		say("the fast path is left out: %s", s->uffd.why);
+		s->without[by] = true;
+		return 0;
+	}
+	if (rc)
+		say("%s at %u %% by %s failed: %s", load_names[load], residency[r], by_names[by], strerror(-rc));
+	return by == BY_UFFD || by == BY_FUSE ? rc : 0;
+}
+
+static int round_measure(struct swap_bench *s, unsigned round)
+{
+	int rc = 0;
+
+	for (unsigned load = 0; load < LOADS && !rc; load++)
+		for (unsigned r = 0; r < RESIDENCIES && !rc; r++)
+			for (unsigned i = 0; i < BYS && !rc; i++) {
+				enum party by = (i + round) % BYS;
+
+				if (is_measured(s, r, by))
+					rc = cell_measure(s, load, r, by, round + 1);
+			}
+	return rc;
+}
+
+static void optimum_compute(struct swap_bench *s)
+{
+	for (unsigned load = 0; load < LOADS; load++)
+		for (unsigned r = 0; r < RESIDENCIES; r++)
+			s->optimum[load][r] = load_optimum(load, s->z.file_bytes, s->z.file_bytes / 100 * residency[r], 1);
+}
+
+static int prepare(struct swap_bench *s, const char *bindir)
+{
+	char path[PATH_MAX + 16], err[MEMCG_ERR_TEXT];
+	int rc;
+
+	s->peers = bench_peers_alloc();
+	if (!s->peers)
+		return -ENOMEM;
+	rc = bench_peers_start_ours(s->peers, &s->z, bindir);
+	if (rc)
+		return rc;
+	s->fuse = (struct bench_file){.path = s->peers->gvmfs.file, .bytes = s->z.file_bytes};
+	s->uffd = s->fuse;
+	s->uffd.fast = true;
+	rc = bench_touch_fill(&s->fuse, 1);
+	if (rc) {
+		say("filling the file failed: %s", strerror(-rc));
+		return rc;
+	}
+	rc = memcg_create(&s->cg, "gvm-bench", err);
+	if (rc) {
+		say("%s", err);
+		return rc;
+	}
+	s->have_cg = true;
+	snprintf(path, sizeof(path), "%s/zram", s->peers->dir);
+	s->without[BY_ZRAM] = bench_swap_zram(&s->peers->zram, path, 2 * s->z.file_bytes) < 0;
+	snprintf(path, sizeof(path), "%s/swap", s->peers->dir);
+	s->without[BY_SWAPFILE] = bench_swap_file(&s->peers->swapfile, path, 2 * s->z.file_bytes) < 0;
+	return 0;
+}
+
+/* ---- the report */
+
+static double median(const double *sample, unsigned n)
+{
+	double sorted[BENCH_ROUNDS_MAX];
+
+	memcpy(sorted, sample, n * sizeof(*sorted));
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned k = i; k && sorted[k - 1] > sorted[k]; k--) {
+			double d = sorted[k];
+
+			sorted[k] = sorted[k - 1];
+			sorted[k - 1] = d;
+		}
+	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+/* Of one kind of figure: `at` is its place in a cell. */
+static void line_print(const struct swap_bench *s, unsigned load, unsigned r, const char *what, size_t at, int digits,
+		       double best)
+{
+	printf("%-7s %5u %%  %-9s", load_names[load], residency[r], what);
+	for (unsigned by = 0; by < BYS; by++) {
+		const struct cell *c = &s->cell[load][r][by];
+		const double *sample = (const double *)(const void *)((const char *)c + at);
+
+		if (c->samples)
+			printf(" %9.*f", digits, median(sample, c->samples));
+		else
+			printf(" %9s", "");
+	}
+	if (best >= 0)
+		printf(" %9.*f", digits, best);
+	printf("\n");
+}
+
+static void table_print(const struct swap_bench *s)
+{
+	printf("\n%-18s%-9s", "load, resident", "");
+	for (unsigned by = 0; by < BYS; by++)
+		printf(" %9s", by_names[by]);
+	printf(" %9s\n", "optimum");
+	for (unsigned load = 0; load < LOADS; load++)
+		for (unsigned r = 0; r < RESIDENCIES; r++) {
+			line_print(s, load, r, "us", offsetof(struct cell, us), 2, -1);
+			if (residency[r] == 100)
+				continue;
+			line_print(s, load, r, "misses", offsetof(struct cell, misses), 2, s->optimum[load][r]);
+			line_print(s, load, r, "fetched", offsetof(struct cell, fetched), 2, -1);
+		}
+	printf("\nus: of an access. misses: of 100 accesses, to pages that were not here (faults that waited).\n"
+	       "fetched: bytes from the node for each byte of the pages, or vertices, that were accessed.\n");
+}
+
+static struct json_object *cell_json(const struct swap_bench *s, unsigned load, unsigned r, unsigned by)
+{
+	const struct cell *c = &s->cell[load][r][by];
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "load", json_object_new_string(load_names[load]));
+	json_object_object_add(o, "resident", json_object_new_int((int)residency[r]));
+	json_object_object_add(o, "by", json_object_new_string(by_names[by]));
+	json_object_object_add(o, "us", json_object_new_double(median(c->us, c->samples)));
+	json_object_object_add(o, "misses", json_object_new_double(median(c->misses, c->samples)));
+	if (by == BY_UFFD || by == BY_FUSE)
+		json_object_object_add(o, "fetched", json_object_new_double(median(c->fetched, c->samples)));
+	if (s->optimum[load][r] >= 0)
+		json_object_object_add(o, "optimum", json_object_new_double(s->optimum[load][r]));
+	return o;
+}
+
+static int json_write(const struct swap_bench *s, const char *path)
+{
+	struct json_object *all = json_object_new_object(), *cells = json_object_new_array();
+	int rc;
+
+	for (unsigned load = 0; load < LOADS; load++)
+		for (unsigned r = 0; r < RESIDENCIES; r++)
+			for (unsigned by = 0; by < BYS; by++)
+				if (s->cell[load][r][by].samples)
+					json_object_array_add(cells, cell_json(s, load, r, by));
+	json_object_object_add(all, "swap", cells);
+	rc = json_object_to_file_ext(path, all, JSON_C_TO_STRING_PRETTY) ? -EIO : 0;
+	json_object_put(all);
+	return rc;
+}
+
+static int run(struct swap_bench *s, const char *bindir, const char *json)
+{
+	int rc = prepare(s, bindir);
+
+	optimum_compute(s);
+	for (unsigned round = 0; round < s->z.rounds && !rc; round++)
+		rc = round_measure(s, round);
+	if (s->have_cg)
+		memcg_remove(&s->cg);
+	bench_peers_stop(s->peers);
+	if (rc)
+		return rc;
+	if (!json) {
+		table_print(s);
+		return 0;
+	}
+	rc = json_write(s, json);
+	if (rc)
+		say("%s: %s", json, strerror(-rc));
+	return rc;
+}
+
+int cmd_bench_swap(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
+		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0}};
+	const char *json = NULL, *bindir = NULL;
+	static struct swap_bench s;
+	unsigned rounds = 0;
+	int c;
+
+	s.z = full;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'q':
+			s.z = quick;
+			break;
+		case 'j':
+			json = optarg;
+			break;
+		case 'b':
+			bindir = optarg;
+			break;
+		case 'r':
+			rounds = (unsigned)strtoul(optarg, NULL, 10);
+			if (!rounds || rounds > BENCH_ROUNDS_MAX) {
+				say("--rounds %s: 1 to %d", optarg, BENCH_ROUNDS_MAX);
+				return EXIT_USAGE;
+			}
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind != argc) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	if (rounds)
+		s.z.rounds = rounds;
+	bench_stop_watch();
+	signal(SIGPIPE, SIG_IGN);
+	return run(&s, bindir, json) ? 1 : 0;
+}
