@@ -13,8 +13,8 @@
  *	   └──── acknowledged, punched ──────────────────── EVICTING ◄─ not used, not pinned
  *
  * FILLING: pages are copied in by UFFDIO_COPY as they arrive, the faulting page first. The first
- * fault in a chunk brings a few pages around it, a fault on another page the rest, unless only few
- * pages of most chunks are used (resident_spread.c). A chunk that a reader is about to reach is
+ * fault in a chunk brings a few pages around it, a fault on another page the rest, as far as such
+ * pages turn out to be used (resident_spread.c). A chunk that a reader is about to reach is
  * fetched ahead, as a whole, and waits INACTIVE. Ahead of a reader that has been sequential for
  * long, most chunks are mapped as soon as they have arrived, so that it faults once in
  * RESIDENT_STREAM chunks. A RESIDENT chunk may have only some of its pages.
@@ -91,7 +91,7 @@
 #ifndef RESIDENT_SPARE
 #define RESIDENT_SPARE	   0u /* for one region */
 #endif
-#define RESIDENT_WINDOW	   4u /* pages that the first fault in a chunk brings */
+#define RESIDENT_WINDOW	   4u /* pages that the first fault in a chunk brings, at most */
 #ifndef RESIDENT_STREAM
 #define RESIDENT_STREAM	   4u /* ahead of a sure reader, one chunk in so many is left unmapped */
 #endif
@@ -124,14 +124,17 @@ enum chunk_list_id { LIST_NONE, LIST_ACTIVE, LIST_INACTIVE, LIST_BLOCKED, LISTS 
 
 struct chunk {
 	uint32_t next, prev; /* in its list, as chunk + 1; 0: none */
-	uint8_t state;	     /* enum chunk_state */
-	uint8_t list;	     /* enum chunk_list_id */
+	uint8_t state : 3;   /* enum chunk_state */
+	uint8_t list : 2;    /* enum chunk_list_id */
+	uint8_t soon : 3;    /* faults that were to bring pages soon after another one; at most SOON_MAX */
 	uint8_t want_page;   /* LIST_BLOCKED: the page that is waited for, or GVM_NO_PAGE */
+	uint8_t missed;	     /* resident's `misses`, its low bits, at the last fault that was to bring pages */
 	bool sending : 1;    /* a writer has it, even if its eviction was ended */
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
 	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
 	bool rotten : 1;     /* the nodes' copies are, and it is to be sent as a whole: resident_rot.c */
 	bool whole : 1;	     /* more than a fault's window was asked for at once */
+	bool several : 1;    /* more than a page was */
 	bool lost : 1;	     /* some of the pages that are not here are rotten on the nodes */
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
 	uint32_t holes;	     /* filled pages that were punched out since */
@@ -220,7 +223,10 @@ struct resident {
 	uint64_t busy;	    /* chunks that are not ABSENT */
 	uint64_t touched, touched_end; /* the range of chunks that chunk_touched() found last */
 	unsigned fetches, evictions;
-	unsigned spread;    /* resident_spread.c: how many windows of a chunk fault, in the mean */
+	/* resident_spread.c: in how many windows of a chunk faults follow each other, and in how many pages of a window any
+	 * is, in the mean */
+	unsigned spread, run;
+	unsigned misses;    /* faults that were to bring pages */
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
 	uint64_t zap_seq;   /* of the last zap requested */
 	bool zapping;	    /* it is in flight, over these chunks: */

@@ -154,7 +154,8 @@ void chunk_forget(struct resident *r, uint64_t c)
 	k->holes = 0;
 	k->ahead = false;
 	k->streamed = false;
-	k->rotten = k->lost = k->whole = false;
+	k->rotten = k->lost = k->whole = k->several = false;
+	k->soon = 0;
 	recount(r, c, before);
 }
 

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 
-static bool is_zero(struct resident *r, uint64_t c)
+static bool is_zero(const struct resident *r, uint64_t c)
 {
 	uint64_t entry = r->index[c];
 
@@ -141,6 +141,7 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	f->over = false;
 	r->coming += (unsigned)__builtin_popcount(f->asked);
 	r->chunk[c].whole |= (unsigned)__builtin_popcount(f->asked) > RESIDENT_WINDOW;
+	r->chunk[c].several |= __builtin_popcount(f->asked) > 1;
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_FILLING);
 	r->chunk[c].fetch = f;
@@ -358,11 +359,14 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 
 void resident_miss(struct resident *r, uint64_t c, unsigned page)
 {
-	uint32_t window = page_run_mask(page / RESIDENT_WINDOW * RESIDENT_WINDOW, RESIDENT_WINDOW);
+	uint32_t pages = spread_want(r, c, page);
 
 	if (r->chunk[c].state == CHUNK_EVICTING)
 		resident_count(r, evictions_ended, 1);
-	resident_bring(r, c, page, r->mark[c].filled && spread_is_dense(r, c) ? ~0u : window);
+	/* Rather alone than after a wait for room. */
+	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages & ~r->mark[c].filled)))
+		pages = 1u << page;
+	resident_bring(r, c, page, pages);
 }
 
 bool resident_complete(struct resident *r, uint64_t c)
@@ -384,7 +388,7 @@ static unsigned blocked_need(const struct resident *r, uint64_t c)
 
 	if (page != GVM_NO_PAGE && filled >> page & 1)
 		return r->chunk[c].holes >> page & 1;
-	return (unsigned)__builtin_popcount(~filled);
+	return page != GVM_NO_PAGE && !is_zero(r, c) ? 1 : (unsigned)__builtin_popcount(~filled);
 }
 
 bool blocked_continue(struct resident *r)

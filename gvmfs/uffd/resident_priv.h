@@ -137,8 +137,8 @@ bool eviction_rot(struct resident *r, uint64_t c);
 void spread_begin(struct resident *r);
 /* A chunk is about to be dropped. */
 void spread_learn(struct resident *r, uint64_t c);
-/* Whether the second fault in a chunk brings the rest. */
-bool spread_is_dense(const struct resident *r, uint64_t c);
+/* The pages that a fault is to bring. */
+uint32_t spread_want(struct resident *r, uint64_t c, unsigned page);
 
 /* ---- resident_end.c: the end of the client */
 

@@ -1,41 +1,64 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident_spread.c - whether the second fault in a chunk of resident.h brings the rest of it.
+ * resident_spread.c - how many pages a fault in a chunk of resident.h brings: its own, those of a window around it, or all
+ * that the chunk still lacks.
  *
- * While the budget has room, it does: more faults are likely, and the pages take nobody's place. Once it has none, the
- * rest costs as much as some faults, and pages that are perhaps used have to go for it. What pays then is learned from
- * the chunks that go: in how many of their windows a fault was. Those that were brought as a whole cannot tell, so one
- * chunk in eight never is by its second fault.
+ * While the budget has room, the first fault brings a window and the second one the rest: more faults are likely, and the
+ * pages take nobody's place. Once it has none, pages that are perhaps used have to go for each page that comes along. What
+ * pays then is learned from the chunks that go:
+ *
+ * Windows. If the pages of a window seldom fault alone, a fault brings the window. Chunks whose pages came along with others
+ * cannot tell; so in one chunk of 16 each page comes alone.
+ *
+ * The rest. If faults in many windows of a chunk follow each other soon, the second one of these brings the rest: a program
+ * works its way through such a chunk. Faults that come one by one over a long time are of pages of their own, and the
+ * rest would take the place of better ones; but once half of the pages came that way, the others are likely to. Chunks
+ * that were brought as a whole cannot tell; so one chunk in eight never is.
  */
+#include "page_run.h"
 #include "resident_priv.h"
 
 #define WINDOWS	   (GVM_CHUNK_PAGES / RESIDENT_WINDOW)
-#define SPREAD_ONE 64u
-#define DENSE	   (WINDOWS / 2 * SPREAD_ONE) /* from here on the rest is brought */
+#define ONE	   1024u	      /* of the means */
+#define DENSE	   (WINDOWS / 2 * ONE) /* windows, from which on the rest is brought */
+#define RUN	   (7 * ONE / 4)      /* pages, from which on a window is */
+#define RUN_FIRST  (2 * ONE)	      /* about what a guest's are */
+#define SOON	   4u		      /* misses of the region later, at most */
+#define FULL	   (GVM_CHUNK_PAGES / 2) /* pages, from which on the rest is brought */
+#define SOON_MAX   (WINDOWS - 1)
+#define LEARN	   16u		      /* the weight of what is known already */
 
 void spread_begin(struct resident *r)
 {
 	r->spread = DENSE;
+	r->run = RUN_FIRST;
+}
+
+static void mean_learn(unsigned *mean, unsigned value)
+{
+	*mean += value / LEARN - *mean / LEARN;
 }
 
 void spread_learn(struct resident *r, uint64_t c)
 {
-	const uint32_t window = (1u << RESIDENT_WINDOW) - 1;
+	const uint32_t window = (1u << RESIDENT_WINDOW) - 1, filled = r->mark[c].filled;
+	const struct chunk *k = &r->chunk[c];
 	unsigned n = 0;
 
-	if (r->chunk[c].whole)
-		return;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p += RESIDENT_WINDOW)
-		n += (r->mark[c].filled >> p & window) != 0;
-	/* With one window there was no second fault. */
-	if (n > 1)
-		r->spread += n * SPREAD_ONE / 16 - r->spread / 16;
+		n += (filled >> p & window) != 0;
+	if (!n || k->whole)
+		return;
+	if (!k->several)
+		mean_learn(&r->run, (unsigned)__builtin_popcount(filled) * ONE / n);
+	if (n > 1 && k->soon)
+		mean_learn(&r->spread, (k->soon + 1u < n ? k->soon + 1u : n) * ONE);
 }
 
-/* In no pattern that a program has, too. */
-static bool is_probe(uint64_t c)
+/* In no pattern that a program has, too: 0 to 15. */
+static unsigned sample_of(uint64_t c)
 {
-	return (uint32_t)c * 2654435761u >> 29 == 0;
+	return (uint32_t)c * 2654435761u >> 28;
 }
 
 /* Whether what is brought in makes other pages go. */
@@ -45,7 +68,15 @@ static bool is_tight(const struct resident *r)
 	       r->here + r->coming + GVM_CHUNK_PAGES + 2 * resident_headroom(r) > r->local;
 }
 
-bool spread_is_dense(const struct resident *r, uint64_t c)
+uint32_t spread_want(struct resident *r, uint64_t c, unsigned page)
 {
-	return !is_tight(r) || (r->spread >= DENSE && !is_probe(c));
+	struct chunk *k = &r->chunk[c];
+	bool tight = is_tight(r), soon = r->mark[c].filled && (uint8_t)(r->misses - k->missed) <= SOON;
+	bool full = (unsigned)__builtin_popcount(r->mark[c].filled) >= FULL;
+	bool dense = !tight || (sample_of(c) > 1 && (full || (soon && r->spread >= DENSE)));
+	unsigned window = tight && (r->run < RUN || sample_of(c) == 2) ? 1 : RESIDENT_WINDOW;
+
+	k->soon += soon && k->soon < SOON_MAX;
+	k->missed = (uint8_t)++r->misses;
+	return r->mark[c].filled && dense ? ~0u : page_run_mask(page / window * window, window);
 }

@@ -3,8 +3,9 @@
  * patterns.c - how often readers fault, and how much is brought for them, with the sizes that gvmfs has.
  *
  * In order: one fault in RESIDENT_STREAM chunks where they have arrived before the reader, and at most one for a chunk
- * that comes late. With the budget used up: a second fault in a chunk brings the rest where all of a chunk is used, and
- * does not where a few pages of each are.
+ * that comes late. With the budget used up: a second fault in a chunk brings the rest where all of a chunk is used at once,
+ * and does not where a few pages of each are, or more of them over time; and a first one brings a window where its pages are
+ * used together, or else its page alone.
  */
 #include "world.h"
 
@@ -119,6 +120,66 @@ static void read_anywhere(unsigned step, uint64_t *faults, unsigned chunks)
 	printf("%" PRIu64 " faults, %" PRIu64 " pages\n", *faults, brought);
 }
 
+/* Reads `run` neighbours at a time, at any place that is a multiple of it; the second half of the reads counts. */
+static void read_runs(unsigned run, unsigned reads, uint64_t *faults)
+{
+	world_init(W_PAGES / 8, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	for (unsigned n = 0; n < 2 * reads; n++) {
+		uint32_t first = check_random_below(W_PAGES / run) * run;
+
+		if (n == reads) {
+			*faults = count_of(world.stats.page_misses);
+			brought = 0;
+		}
+		for (uint32_t p = first; p < first + run; p++) {
+			read_page(p, false);
+			settle();
+		}
+	}
+	*faults = count_of(world.stats.page_misses) - *faults;
+	printf("%" PRIu64 " faults, %" PRIu64 " pages\n", *faults, brought);
+}
+
+/* But for chunks that are looked at, and faults that happen to be near each other. */
+static void lone_pages_come_alone(void)
+{
+	uint64_t faults;
+
+	read_runs(1, 3000, &faults);
+	CHECK(faults > 2000);
+	CHECK(brought <= faults * 3 / 2);
+}
+
+static void neighbours_come_together(void)
+{
+	uint64_t faults;
+
+	read_runs(RESIDENT_WINDOW, 3000, &faults);
+	CHECK(faults > 2000);
+	CHECK(faults <= 3000 * 5 / 4);
+	CHECK(brought <= faults * RESIDENT_WINDOW * 3 / 2);
+}
+
+/* A page of each of many chunks, then the next page of each: what is used fits, whole chunks do not. */
+static void chunks_that_fill_slowly_are_not_brought(void)
+{
+	uint64_t before = 0;
+
+	world_init(W_PAGES / 8, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	for (unsigned n = 0; n < 8000; n++) {
+		uint32_t c = n % (W_CHUNKS / 3), p = n / (W_CHUNKS / 3) % 8 * RESIDENT_WINDOW;
+
+		if (n == 4000)
+			before = count_of(world.stats.page_misses);
+		read_page(c * GVM_CHUNK_PAGES + p, false);
+		settle();
+	}
+	printf("%" PRIu64 " faults\n", count_of(world.stats.page_misses) - before);
+	CHECK(count_of(world.stats.page_misses) - before < 400);
+}
+
 static void sparse_pages_come_without_others(void)
 {
 	uint64_t faults;
@@ -141,5 +202,8 @@ static const struct check_test tests[] = {
 	{ "what-is-late-faults-once", what_is_late_faults_once },
 	{ "sparse-pages-come-without-others", sparse_pages_come_without_others },
 	{ "dense-chunks-come-with-the-second-fault", dense_chunks_come_with_the_second_fault },
+	{ "lone-pages-come-alone", lone_pages_come_alone },
+	{ "neighbours-come-together", neighbours_come_together },
+	{ "chunks-that-fill-slowly-are-not-brought", chunks_that_fill_slowly_are_not_brought },
 };
 CHECK_MAIN(tests)
