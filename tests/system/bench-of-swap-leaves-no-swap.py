@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`gvm bench swap` measures a region beside zram and a swap file; when it is done, stopped half-way or killed, the machine has
-neither of these any more."""
+"""`gvm bench swap` measures loads, and programs as they are installed, on a region beside zram and a swap file; when it is
+done, stopped half-way or killed, the machine has neither of these any more."""
 
 import glob
 import json
 import os
+import shutil
 import signal
 
 import lab
 from lab import descendants, expect, program, wait_for
 
 LOADS = ("zipf", "seq", "sparse", "graph")
+PROGRAMS = {"sort": "sort", "sqlite": "sqlite3", "redis": "redis-server"}
 OURS = ("uffd", "fuse")
 
 
@@ -35,6 +37,9 @@ def check(cells):
                 # (Of a set that is all here nothing is missed once it has been touched.)
                 expect(resident == 100 or cell["misses"] > 0 or load == "seq", "%s", cell)
                 expect(resident == 100 or cell["fetched"] > 0, "%s", cell)
+    for name, needs in PROGRAMS.items():
+        cells = {by: cell["s"] for (row, resident, by), cell in found.items() if row == name and resident < 100}
+        expect(not shutil.which(needs) or all(cells[by] > 0 for by in OURS), "%s: %s", name, cells)
     if os.path.exists("/sys/class/zram-control"):
         expect(any(by == "zram" for _, _, by in found), "zram was not measured")
     expect(any(by == "swapfile" for _, _, by in found), "a swap file was not measured")
@@ -49,7 +54,7 @@ def nothing_left(l, before):
 def test(l):
     where = {"TMPDIR": l.folder}
     before = zrams()
-    run = l.start("bench", program("gvm"), "bench", "swap", "--quick", "--json", l.path("result"), env=where)
+    run = l.start("bench", program("gvm"), "bench", "swap", "--quick", "--programs", "--json", l.path("result"), env=where)
     run.succeed(240)
     with open(l.path("result")) as f:
         check(json.load(f)["swap"])
