@@ -14,6 +14,12 @@
  * And those that take luck, or a simulator (tests/resident):
  *
  *	presence-trusted  a successor takes every page that lies in the memory for content
+ *	left-late	it takes the chunk over last into which pages were just being put
+ *	left-served	it serves faults on chunks that it has not taken over
+ *	left-uncounted	what it has not taken over takes no room in the budget
+ *	left-unsynced	or is no matter of an fsync
+ *	left-undrained	or of the client's end
+ *	left-asleep	faults that the killed worker had read are not read again
  *	unannounced	pages are put in that are not marked as coming
  *	marked-early	they are marked as filled before they are there
  *	dropped-early	pages are punched out before their marks go

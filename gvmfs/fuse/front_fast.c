@@ -64,7 +64,7 @@ void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t s
 	f->size = size;
 	f->how = how;
 	interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
-	resident_settle(inode->resident, &f->io, off);
+	resident_settle(inode->resident, &f->io, off, size);
 }
 
 static void zeroed(struct worker *w, void *arg, int error)

@@ -44,7 +44,7 @@ static bool may_be_data(struct inode *inode, uint64_t chunk, uint64_t slot)
 /* The first chunk from this one on of which the fast path may have something. */
 static uint64_t next_resident(struct resident *r, uint64_t chunk)
 {
-	uint64_t next = r->recovering ? chunk : chunk_touched(r, chunk);
+	uint64_t next = chunk_touched(r, chunk);
 
 	return r->putting > chunk && r->putting - 1 < next ? r->putting - 1 : next;
 }

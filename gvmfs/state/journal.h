@@ -158,6 +158,12 @@ enum session_fd {
 	SESSION_FDS
 };
 
+/* What the fast path has of a region: its successor needs to know at once what else only the marks of all chunks tell. */
+struct session_pages {
+	uint64_t here; /* so many pages, but for those of one chunk that were just changing */
+	uint64_t putting; /* chunk + 1 into which pages were last being put; 0: none */
+};
+
 struct journal_session {
 	uint32_t kept; /* published by the supervisor when it has the descriptors; 0 again when the session ends */
 	uint32_t inode;
@@ -173,6 +179,7 @@ struct journal_session {
 	uint32_t held_count;	 /* how often a predecessor left one */
 	uint64_t address;	 /* of the client's mapping */
 	uint64_t bytes;
+	struct session_pages pages;
 };
 
 struct journal {

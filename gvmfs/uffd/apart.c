@@ -16,7 +16,6 @@
 #define CALM_NS	   10000000000ull /* without a call that waited: then the front takes the region back */
 #define CALM_TIMES 8u		  /* how often that may double, less one */
 #define RECOVER_NS 100000ull
-#define RECOVER_LATER_NS 10000000ull
 
 void region_apart(struct resident *r)
 {
@@ -83,7 +82,7 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 		now = gvm_now_ns(); /* a call in the tick may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
 			break;
-		if (r->again)
+		if (r->again || r->recovering || r->sweeping)
 			continue;
 		if (due > now + CALM_NS)
 			due = now + CALM_NS;
@@ -131,18 +130,6 @@ static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 	}
 }
 
-/* Taking over what a predecessor left takes long, for many regions longer than a fault should wait:
- * a region that has no fault is recovered later. */
-static bool region_can_wait(const struct resident *r)
-{
-	return r->recovering && !r->fault_count && !r->apart;
-}
-
-static bool region_is_due(const struct resident *r, uint64_t now_ns)
-{
-	return (r->again || r->rs->due_ns[r->session] <= now_ns) && !region_can_wait(r);
-}
-
 void regions_turn(struct worker *w)
 {
 	struct residents *rs = w->residents;
@@ -152,29 +139,29 @@ void regions_turn(struct worker *w)
 		struct resident *r = rs->list[s];
 
 		session_set_remove(&rs->noted, s);
-		if (r && region_is_due(r, now_ns))
+		if (r && (r->again || rs->due_ns[s] <= now_ns))
 			region_serve(w, r, now_ns);
 	}
 }
 
-/* Recovers regions that can wait, for about RECOVER_NS. One with much memory takes longer: so first, and for at most
- * RECOVER_LATER_NS, what others' faults need is fetched. (A fault that the predecessor had read waits here unseen.)
- * Returns when to go on; LOOP_NEVER: there was none. */
+/* Goes on taking over what a predecessor left, in one region after the other, for about RECOVER_NS. Returns when to go
+ * on; LOOP_NEVER: there was none. */
 static uint64_t regions_recover(struct worker *w)
 {
 	struct residents *rs = w->residents;
 	uint64_t now_ns = gvm_now_ns(), end_ns = now_ns + RECOVER_NS;
 	bool some = false;
 
-	if (session_set_is_empty(&rs->recovering))
-		return LOOP_NEVER;
-	if (!rs->recover_ns)
-		rs->recover_ns = now_ns + RECOVER_LATER_NS;
-	if (now_ns < rs->recover_ns && (residents_faults_read(w) || rs->fetching))
-		return rs->recover_ns;
-	for (unsigned s = 0; now_ns < end_ns && (s = session_set_next(&rs->recovering, s)) < JOURNAL_SESSIONS; s++) {
-		if (!region_can_wait(rs->list[s]))
-			continue;
+	for (unsigned n = 0; n < JOURNAL_SESSIONS && now_ns < end_ns; n++) {
+		unsigned s = session_set_next(&rs->recovering, rs->recover_next);
+
+		if (s == JOURNAL_SESSIONS)
+			s = session_set_next(&rs->recovering, 0);
+		if (s == JOURNAL_SESSIONS)
+			break;
+		rs->recover_next = s + 1;
+		if (rs->list[s]->apart)
+			continue; /* its own thread does that */
 		region_serve(w, rs->list[s], now_ns);
 		some = true;
 		now_ns = gvm_now_ns();

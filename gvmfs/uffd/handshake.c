@@ -240,6 +240,7 @@ static void ready(struct handshake *h, const struct visit_msg *msg, const int fd
 	s->pid = h->pid;
 	s->pinned = 0;
 	s->live = 0;
+	s->pages = (struct session_pages){ 0 };
 	s->calls = s->held_count = 0;
 	s->address = msg->address;
 	s->bytes = msg->bytes;

@@ -41,7 +41,9 @@
  *
  * After a worker was killed: a page that was filled, or that was coming and is in the memfd, has
  * the memfd's content (zeros if the memfd lacks it, since then a hole was punched); all others are
- * the node's. Marks are cleared before the pages go.
+ * the node's. Marks are cleared before the pages go. Its successor takes a chunk over when the first
+ * fault or request comes to it, and the rest in between, a few at a time: so no fault waits longer
+ * the more is here. How many pages are here in all, which the budget needs at once, is in the journal.
  *
  * FUSE requests for the file see the same memory (resident_io.c). A read changes nothing there; a
  * write brings its chunk in.
@@ -107,7 +109,8 @@ struct residents;
 /* What a successor must know of a chunk, besides the memory itself. */
 struct resident_mark {
 	uint32_t filled; /* bit p: page p has been put into the memory */
-	uint32_t coming; /* bit p: page p, which was not in the memory, is being put in, or was */
+	uint32_t coming; /* bit p: page p, which was not in the memory, is being put in, or was. Filled and not coming:
+			  * it was punched out since, and is a hole */
 	uint64_t tried;	 /* the highest version that was sent of the chunk, acknowledged or not */
 };
 
@@ -137,7 +140,6 @@ struct chunk {
 	bool several : 1;    /* more than a page was */
 	bool lost : 1;	     /* some of the pages that are not here are rotten on the nodes */
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
-	uint32_t holes;	     /* filled pages that were punched out since */
 	uint32_t known;	     /* pages whose hash is known */
 	XXH128_hash_t *hashes; /* of the node's copies: one for each page in `known` */
 	struct resident_fetch *fetch;
@@ -182,6 +184,7 @@ struct resident_io {
 	TAILQ_ENTRY(resident_io) entry;
 	const uint8_t *data;	  /* of a write: must not change before done(); NULL: zeros */
 	uint64_t begin, off, end; /* begin..end is all of it, off..end is not done yet */
+	bool settles; /* nothing is to be changed: resident_settle() */
 	/* Called once, at the end, with 0, a negative errno, or RESIDENT_OVER. */
 	void (*done)(struct resident_io *io, int error);
 };
@@ -215,10 +218,12 @@ struct resident {
 	uint64_t cut_version;	 /* from the journal */
 	struct stats *stats, *mount_stats;
 	uint64_t *peak; /* the highest `here` so far, in the journal */
+	struct session_pages *kept; /* in the journal */
 	_Atomic uint32_t *pins;
 	struct chunk_list lists[LISTS];
 	uint64_t local;	    /* the budget, in pages: the hard cap */
-	uint64_t here;	    /* pages that are filled and no holes */
+	uint64_t here;	    /* pages that are filled and no holes: */
+	uint64_t left;	    /* so many of them, or less, are in chunks that were not taken over yet */
 	uint64_t coming;    /* pages that the GETs in flight asked for */
 	uint64_t busy;	    /* chunks that are not ABSENT */
 	uint64_t touched, touched_end; /* the range of chunks that chunk_touched() found last */
@@ -242,7 +247,9 @@ struct resident {
 	struct resident_ios ios;	       /* waiting for chunks or room */
 	struct resident_ios syncs, syncs_next; /* fsyncs of the pass under way; of the next pass */
 	struct resident_io *io_now, *io_next; /* the request that the turn is at, and the next one */
-	bool recovering;  /* what a predecessor left was not taken over yet */
+	bool recovering;  /* not all that a predecessor left was taken over yet */
+	bool sweeping;	  /* nor was all that lies in the memory without a mark punched out */
+	uint64_t recover_next; /* the chunk where either goes on */
 	uint64_t putting; /* chunk + 1 into which pages are just being put; 0: none */
 	/* What has happened since the last turn. */
 	bool again;   /* anything at all: resident_note() */
@@ -284,8 +291,8 @@ struct residents {
 	unsigned count;
 	struct session_set open;       /* those in the list */
 	struct session_set noted;      /* those that may have something to do */
-	struct session_set recovering; /* those that may have to take over what a predecessor left */
-	uint64_t recover_ns; /* until then they wait for others' fetches; 0: not known yet */
+	struct session_set recovering; /* those that may have to take over what a predecessor left, or to sweep */
+	unsigned recover_next; /* the one that is next */
 	struct session_set wanting;    /* those that were refused a fetch or an eviction */
 	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants its next tick; ~0: never */
 	unsigned fetching; /* GETs in flight */
@@ -321,8 +328,8 @@ struct residents {
 int residents_init(struct worker *w);
 
 /*
- * Begins to serve a session that is in the journal and kept by the supervisor. The first turn takes
- * over what a predecessor left in its memory. On success the descriptors belong to the region; on
+ * Begins to serve a session that is in the journal and kept by the supervisor, with what a predecessor
+ * left in its memory. On success the descriptors belong to the region; on
  * failure they stay the caller's. 0 or a negative errno.
  */
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS]);
@@ -345,8 +352,8 @@ bool resident_has_left(struct resident *r);
 
 /* ---- The decisions: the functions above call these, and so do simulators. */
 
-/* The caller has filled in the session and mapped its memory; the first turn takes over what is
- * there. `starts`: how many workers have started on this journal. */
+/* The caller has filled in the session and mapped its memory; what is there is taken over by and by.
+ * `starts`: how many workers have started on this journal. */
 void resident_begin(struct resident *r, uint64_t starts);
 
 /*
@@ -410,10 +417,16 @@ static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;
 }
+/* Whether a predecessor has left something of a chunk that was not taken over yet. (While the first pages of a chunk
+ * are being put in, it looks so, too.) */
+static inline bool resident_is_left(const struct resident *r, uint64_t chunk)
+{
+	return r->recovering && !resident_has(r, chunk) && (r->mark[chunk].filled || r->mark[chunk].coming);
+}
 /* Whether a chunk is not ABSENT, or may turn out not to be. */
 static inline bool resident_may_have(const struct resident *r, uint64_t chunk)
 {
-	return resident_has(r, chunk) || r->recovering || r->putting == chunk + 1;
+	return resident_has(r, chunk) || resident_is_left(r, chunk) || r->putting == chunk + 1;
 }
 /* Whether a page is here; otherwise it is zero or on the node, as the index says. */
 static inline bool resident_has_page(const struct resident *r, uint64_t chunk, unsigned page)
@@ -428,8 +441,12 @@ static inline uint32_t resident_pages(const struct resident *r, uint64_t chunk)
 /* Whether, for some of these bytes, it is not known yet which pages are here. */
 static inline bool resident_is_changing(const struct resident *r, uint64_t off, uint64_t bytes)
 {
-	return r->recovering || (r->putting > off / GVM_CHUNK_BYTES &&
-				 r->putting <= (off + bytes - 1) / GVM_CHUNK_BYTES + 1);
+	uint64_t last = (off + bytes - 1) / GVM_CHUNK_BYTES;
+
+	for (uint64_t c = off / GVM_CHUNK_BYTES; c <= last; c++)
+		if (r->putting == c + 1 || resident_is_left(r, c))
+			return true;
+	return false;
 }
 /* Copies a page that is here. */
 void resident_read(struct resident *r, uint64_t chunk, unsigned page, uint8_t *to);
@@ -445,8 +462,8 @@ static inline void resident_write_move(struct resident_io *io, const uint8_t *da
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
 /* Ends when the nodes have acknowledged all that was in the memory when it was called. */
 void resident_sync(struct resident *r, struct resident_io *io);
-/* Ends when resident_is_changing() is false for `off`. */
-void resident_settle(struct resident *r, struct resident_io *io, uint64_t off);
+/* Ends when resident_is_changing() is false for these bytes. */
+void resident_settle(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes);
 /* Takes back a request that waits, other than an fsync: done() is not called, and what was done
  * stays done. False: the turn is just at it, and done() will be called. */
 bool resident_cancel(struct resident *r, struct resident_io *io);

@@ -98,8 +98,7 @@ uint32_t chunk_pages(const struct resident *r, uint64_t c)
 
 unsigned chunk_here(const struct resident *r, uint64_t c)
 {
-	return (unsigned)__builtin_popcount(r->mark[c].filled & ~r->chunk[c].holes &
-					    chunk_pages(r, c));
+	return (unsigned)__builtin_popcount(r->mark[c].filled & r->mark[c].coming & chunk_pages(r, c));
 }
 
 /* The number of the chunk's pages that are here was `before`: brings the counters up to date. */
@@ -117,8 +116,16 @@ static void recount(struct resident *r, uint64_t c, unsigned before)
 	assert(r->going <= r->here);
 	if (after < before && !mutant("room-untold"))
 		resident_ios_look(r);
-	if (r->here > *r->peak)
+	if (after != before)
+		r->env->mark64(r, &r->kept->here, r->here);
+	if (r->here > *r->peak && !r->recovering)
 		*r->peak = r->here;
+}
+
+static void coming_set(struct resident *r, uint64_t c, uint32_t pages)
+{
+	if (r->mark[c].coming != pages)
+		r->env->mark32(r, &r->mark[c].coming, pages);
 }
 
 void chunk_fill(struct resident *r, uint64_t c, uint32_t pages)
@@ -133,10 +140,7 @@ void chunk_mark_holes(struct resident *r, uint64_t c, uint32_t pages, bool holes
 {
 	unsigned before = chunk_here(r, c);
 
-	if (holes)
-		r->chunk[c].holes |= pages;
-	else
-		r->chunk[c].holes &= ~pages;
+	coming_set(r, c, holes ? r->mark[c].coming & ~pages : r->mark[c].coming | pages);
 	recount(r, c, before);
 }
 
@@ -151,7 +155,6 @@ void chunk_forget(struct resident *r, uint64_t c)
 	r->env->mark32(r, &r->mark[c].filled, 0);
 	r->env->mark32(r, &r->mark[c].coming, 0);
 	hashes_forget(r, c);
-	k->holes = 0;
 	k->ahead = false;
 	k->streamed = false;
 	k->rotten = k->lost = k->whole = k->several = false;
@@ -196,6 +199,21 @@ int pages_punch(struct resident *r, uint64_t c, uint32_t pages)
 	return for_page_runs(r, c, pages, run_punch, NULL);
 }
 
+/* Pages are about to be put into a chunk. A successor takes it over first: a page that was coming, and is there by then,
+ * may be another process's. */
+static void putting_begin(struct resident *r, uint64_t c)
+{
+	r->putting = mutant("putting-untold") ? 0 : c + 1;
+	if (r->kept->putting != c + 1)
+		r->env->mark64(r, &r->kept->putting, c + 1);
+}
+
+/* No page is coming any more that has not come. */
+static void coming_end(struct resident *r, uint64_t c)
+{
+	coming_set(r, c, r->mark[c].coming & r->mark[c].filled);
+}
+
 /*
  * Pages are about to be put in. Pages that are at their places already have other content, and are
  * punched out before the new ones are marked as coming: so what a successor finds at such a place
@@ -207,12 +225,12 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 	uint64_t begin = c * GVM_CHUNK_BYTES + first * GVM_PAGE_BYTES, data = begin;
 	int error = 0;
 
-	r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
+	coming_end(r, c);
 	if (strange ||
 	    (r->env->data(r, SESSION_MEMORY, &data, NULL) && data < begin + n * GVM_PAGE_BYTES))
 		error = run_punch(r, c, first, n, NULL);
 	if (!error && !mutant("unannounced"))
-		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled | page_run_mask(first, n));
+		coming_set(r, c, r->mark[c].coming | page_run_mask(first, n));
 	if (mutant("marked-early"))
 		chunk_fill(r, c, page_run_mask(first, n));
 	return error;
@@ -222,7 +240,7 @@ static int pages_expect(struct resident *r, uint64_t c, unsigned first, unsigned
 static int pages_expected(struct resident *r, uint64_t c, int error)
 {
 	if (error)
-		r->env->mark32(r, &r->mark[c].coming, r->mark[c].filled);
+		coming_end(r, c);
 	r->putting = 0;
 	return error;
 }
@@ -233,7 +251,7 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 	unsigned strangers = 0;
 	int error;
 
-	r->putting = mutant("putting-untold") ? 0 : c + 1;
+	putting_begin(r, c);
 	do {
 		unsigned done = 0;
 
@@ -255,7 +273,7 @@ int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
 	unsigned done = 0;
 	int error;
 
-	r->putting = mutant("putting-untold") ? 0 : c + 1;
+	putting_begin(r, c);
 	error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
 	if (!error) {
 		error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
@@ -329,7 +347,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 		pages_wake(r, c, first);
 	}
 	if (!error)
-		error = pages_map(r, c, filled & ~k->holes & ~first);
+		error = pages_map(r, c, filled & ~chunk_holes(r, c) & ~first);
 	if (error)
 		client_trouble(r, error);
 	if (!error || error == -ENOMEM) /* (those of pages that were not mapped fault again) */

@@ -340,7 +340,7 @@ static void empty_leave(struct resident *r)
 	while (r->lists[LIST_INACTIVE].head) {
 		uint64_t c = r->lists[LIST_INACTIVE].head - 1;
 
-		if ((r->chunk[c].holes | ~chunk_pages(r, c)) != ~0u || !eviction_start(r, c))
+		if ((chunk_holes(r, c) | ~chunk_pages(r, c)) != ~0u || !eviction_start(r, c))
 			return;
 	}
 }
@@ -355,7 +355,7 @@ static uint64_t stock_wanted(const struct resident *r, uint64_t headroom)
 }
 
 /* Exceeds the budget if every chunk that could go is pinned or waited for: better than a guest that
- * hangs. */
+ * hangs. (More can go once all that a predecessor left is taken over.) */
 void over_look(struct resident *r)
 {
 	bool blocked = resident_lacks_room(r);
@@ -367,7 +367,7 @@ void over_look(struct resident *r)
 		r->over = blocked || r->here + r->coming > r->local;
 		return;
 	}
-	if (!blocked || r->short_at_ns || (!stuck && r->pinned_row <= r->busy))
+	if (!blocked || r->short_at_ns || r->recovering || (!stuck && r->pinned_row <= r->busy))
 		return;
 	r->over = true;
 	resident_ios_look(r);

@@ -12,7 +12,7 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 	struct chunk *k = &r->chunk[c];
 	int error;
 
-	if (k->holes >> page & 1 && !resident_has_room(r, 1)) {
+	if (chunk_holes(r, c) >> page & 1 && !resident_has_room(r, 1)) {
 		/* When the fetch has ended the faulter is woken, faults again, and can wait for
 		 * room then. */
 		resident_count(r, room_waits, 1);
@@ -51,6 +51,8 @@ static void fault_serve(struct resident *r, uint64_t address)
 		return;
 	k = &r->chunk[c];
 	resident_count(r, faults, 1);
+	if (!mutant("left-served"))
+		chunk_take(r, c);
 	/* The chunk's state decides, not the kind of fault in the message, which may be out of
 	 * date. */
 	if (k->state == CHUNK_FILLING) {
@@ -60,7 +62,7 @@ static void fault_serve(struct resident *r, uint64_t address)
 		resident_count(r, page_misses, 1);
 		resident_miss(r, c, page);
 		resident_ahead(r, c, page);
-	} else if (k->holes >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {
+	} else if (chunk_holes(r, c) >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {
 		resident_count(r, room_waits, 1);
 		chunk_block(r, c, page);
 	} else {

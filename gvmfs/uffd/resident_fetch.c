@@ -66,7 +66,10 @@ static bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
 
 bool resident_has_room(const struct resident *r, unsigned pages)
 {
-	return r->here + r->coming + pages <= r->local || r->over || r->pinned;
+	/* (Of what a predecessor left, `here` may count more than there is.) */
+	bool unbounded = r->local >= r->chunks * GVM_CHUNK_PAGES;
+
+	return r->here + r->coming + pages <= r->local || unbounded || r->over || r->pinned;
 }
 
 static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
@@ -387,7 +390,7 @@ static unsigned blocked_need(const struct resident *r, uint64_t c)
 	uint32_t filled = r->mark[c].filled;
 
 	if (page != GVM_NO_PAGE && filled >> page & 1)
-		return r->chunk[c].holes >> page & 1;
+		return chunk_holes(r, c) >> page & 1;
 	return page != GVM_NO_PAGE && !is_zero(r, c) ? 1 : (unsigned)__builtin_popcount(~filled);
 }
 
@@ -450,6 +453,7 @@ static void chunks_ahead(struct resident *r, const uint64_t *ahead, unsigned n, 
 	for (unsigned i = 0; i < n; i++) {
 		struct chunk *k = &r->chunk[ahead[i]];
 
+		chunk_take(r, ahead[i]);
 		if (k->state != CHUNK_ABSENT || k->list || is_zero(r, ahead[i]))
 			continue;
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))

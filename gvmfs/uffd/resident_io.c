@@ -45,7 +45,7 @@ static void call_off(struct resident *r, uint64_t c)
 /* Pages of a chunk have become holes, and count as filled, whether they were here before or not. */
 static void chunk_punched(struct resident *r, uint64_t c, uint32_t pages)
 {
-	struct chunk *k = &r->chunk[c];
+	const struct chunk *k = &r->chunk[c];
 
 	chunk_mark_holes(r, c, pages, true);
 	chunk_fill(r, c, pages);
@@ -55,7 +55,7 @@ static void chunk_punched(struct resident *r, uint64_t c, uint32_t pages)
 	else if (k->state == CHUNK_ABSENT)
 		chunk_activate(r, c);
 	/* If all of it is holes, no page-table entry is left: it can be evicted at once. */
-	if ((k->holes | ~chunk_pages(r, c)) == ~0u && k->list != LIST_BLOCKED &&
+	if ((chunk_holes(r, c) | ~chunk_pages(r, c)) == ~0u && k->list != LIST_BLOCKED &&
 	    (k->state == CHUNK_RESIDENT || k->state == CHUNK_INACTIVE)) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
 		chunk_enlist_first(r, c, LIST_INACTIVE);
@@ -83,7 +83,7 @@ static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
 
-	if (off == end || r->chunk[c].holes & pages_between(off, end))
+	if (off == end || chunk_holes(r, c) & pages_between(off, end))
 		return 0;
 	return r->env->write(r, NULL, off, end - off);
 }
@@ -136,21 +136,22 @@ static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 static int step_write(struct resident *r, const uint8_t *data, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
+	uint32_t holes;
 	int error;
 
 	if (!pages_are_here(r, off, end))
 		return 1;
-	if (!resident_has_room(r, (unsigned)__builtin_popcount(r->chunk[c].holes &
-							       pages_between(off, end)))) {
+	holes = chunk_holes(r, c) & pages_between(off, end);
+	if (!resident_has_room(r, (unsigned)__builtin_popcount(holes))) {
 		r->ios_lack_room = true;
 		return 1;
 	}
 	call_off(r, c);
-	error = for_page_runs(r, c, r->chunk[c].holes & pages_between(off, end), run_unhole, NULL);
-	if (error)
-		return error;
-	chunk_mark_holes(r, c, pages_between(off, end), false);
-	return r->env->write(r, data, off, end - off);
+	/* They count as here before they are: a successor may find more room than it thinks, never less. */
+	if (holes)
+		chunk_mark_holes(r, c, holes, false);
+	error = for_page_runs(r, c, holes, run_unhole, NULL);
+	return error ? error : r->env->write(r, data, off, end - off);
 }
 
 /* Does the next chunk's part of a request. 1: it waits. */
@@ -161,6 +162,7 @@ static int io_step(struct resident *r, struct resident_io *io)
 
 	if (end > io->end)
 		end = io->end;
+	chunk_take(r, io->off / GVM_CHUNK_BYTES);
 	error = io->data ? step_write(r, io->data + (io->off - io->begin), io->off, end)
 			 : step_zero(r, io->off, end);
 	if (!error)
@@ -173,7 +175,9 @@ static void io_continue(struct resident *r, struct resident_io *io)
 {
 	int error = 0;
 
-	while (!error && io->off < io->end) {
+	for (uint64_t at = io->off; io->settles && at < io->end; at = (at / GVM_CHUNK_BYTES + 1) * GVM_CHUNK_BYTES)
+		chunk_take(r, at / GVM_CHUNK_BYTES);
+	while (!error && !io->settles && io->off < io->end) {
 		if (r->aborted || r->env->failed(r))
 			error = -EIO;
 		else if (r->client_gone)
@@ -198,10 +202,11 @@ bool resident_cancel(struct resident *r, struct resident_io *io)
 	return true;
 }
 
-static void io_begin(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes)
+static void io_begin(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes, bool settles)
 {
 	io->begin = io->off = off;
 	io->end = off + bytes;
+	io->settles = settles;
 	TAILQ_INSERT_TAIL(&r->ios, io, entry);
 	resident_ios_look(r);
 }
@@ -212,20 +217,20 @@ void resident_write(struct resident *r, struct resident_io *io, const void *data
 	resident_count(r, writes, 1);
 	resident_count(r, write_bytes, bytes);
 	io->data = data;
-	io_begin(r, io, off, bytes);
+	io_begin(r, io, off, bytes, false);
 }
 
 void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes)
 {
 	resident_count(r, punched_pages, bytes / GVM_PAGE_BYTES);
 	io->data = NULL;
-	io_begin(r, io, off, bytes);
+	io_begin(r, io, off, bytes, false);
 }
 
-void resident_settle(struct resident *r, struct resident_io *io, uint64_t off)
+void resident_settle(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes)
 {
 	io->data = NULL;
-	io_begin(r, io, off, 0);
+	io_begin(r, io, off, bytes, true);
 }
 
 /* In the order in which they were begun. */

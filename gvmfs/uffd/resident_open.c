@@ -137,6 +137,7 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 		r->stats = r->inode->stats;
 		r->mount_stats = &w->journal->super->stats;
 		r->peak = &r->inode->disk->resident_peak;
+		r->kept = &w->journal->sessions[session].pages;
 	}
 	if (!error && w->residents->window.uffd < 0)
 		error = window_init(&w->residents->window);

@@ -23,6 +23,11 @@ void chunk_set_state(struct resident *r, uint64_t c, enum chunk_state state);
 
 /* The pages of a chunk that are within the region: the last chunk may have fewer. */
 uint32_t chunk_pages(const struct resident *r, uint64_t c);
+/* The filled pages of a chunk that were punched out since. */
+static inline uint32_t chunk_holes(const struct resident *r, uint64_t c)
+{
+	return r->mark[c].filled & ~r->mark[c].coming;
+}
 /* How many pages of a chunk take memory: filled, and no holes. */
 unsigned chunk_here(const struct resident *r, uint64_t c);
 /* Marks pages as filled. */
@@ -181,7 +186,9 @@ void rot_continue(struct resident *r);
 
 /* ---- resident_recover.c */
 
-/* Takes over what a predecessor left in the memory. */
+/* Takes over what a predecessor left of a chunk. Before anything else is done with a chunk that may be ABSENT. */
+void chunk_take(struct resident *r, uint64_t c);
+/* Does the same with some of those that are left. */
 void resident_recover(struct resident *r);
 
 /* ---- Fetches and evictions, which all regions share (resident_fetch.c, resident_evict.c) */

@@ -1,71 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * resident_recover.c - takes over what a killed worker left of a region on the fast path, by the
- * memory and the marks. A page that was filled counts as filled, even if the memory lacks it (a
- * hole). A page that was coming counts as filled if the memory has it, since the client may have
- * changed it by now. Any other page in the memory is no content, and is punched out.
+ * resident_recover.c - takes over what a killed worker left of a region on the fast path, by the marks.
+ * A page that was filled counts as filled, even if the memory lacks it. A page that was coming counts as
+ * filled if the memory has it, since the client may have changed it by now. (Only of the chunk into which
+ * the worker was just putting pages are there any: so the memory is hardly ever asked.) Any other page in
+ * the memory is no content: it is punched out before another comes in its place, or with its chunk; where
+ * nothing of a chunk was taken over, at last.
+ *
+ * A chunk is taken over when something is to be done with it; all others in steps, between faults.
  */
 #include "base/mutant.h"
 #include "resident_priv.h"
 
-/* Collects the pages that the memory has in chunk[].known, for the moment, and returns how many there are. Touches no
- * other chunk: in a large region most were never used. */
-static uint64_t present_find(struct resident *r)
-{
-	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES, pages = 0;
+#ifndef RECOVER_STEPS
+#define RECOVER_STEPS 64u /* chunks taken over at a time */
+#endif
+#define SWEEP_LOOKS 16u   /* how often the memory is asked at a time */
+#define SWEEP_STEPS 1024u /* and chunks passed by */
 
-	for (; at < end && r->env->data(r, SESSION_MEMORY, &at, &hole); at = hole)
-		for (uint64_t p = at; p < hole && p < end; p += GVM_PAGE_BYTES, pages++)
-			r->chunk[p / GVM_CHUNK_BYTES].known |=
-				1u << (p / GVM_PAGE_BYTES % GVM_CHUNK_PAGES);
-	return pages;
+/* Which of the pages the memory has. */
+static uint32_t pages_present(struct resident *r, uint64_t c, uint32_t pages)
+{
+	uint32_t present = 0;
+
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+		uint64_t off = c * GVM_CHUNK_BYTES + p * GVM_PAGE_BYTES, at = off;
+
+		if (pages >> p & 1 && r->env->data(r, SESSION_MEMORY, &at, NULL) && at == off)
+			present |= 1u << p;
+	}
+	return present;
 }
 
-/* Returns how many pages the memory has of the chunk. */
-static unsigned chunk_recover(struct resident *r, uint64_t c)
+void chunk_take(struct resident *r, uint64_t c)
 {
 	struct resident_mark *mark = &r->mark[c];
-	uint32_t present = r->chunk[c].known, marked = mark->filled | (mark->coming & present);
+	uint32_t filled = mark->filled;
+	unsigned here;
 
-	if (mutant("presence-trusted"))
-		marked |= present;
-	r->chunk[c].known = 0;
-	r->here += chunk_here(r, c); /* its marks were not counted yet */
-	/* If this fails, such a page is punched out before another is put in its place. */
-	pages_punch(r, c, present & ~marked);
-	chunk_fill(r, c, marked);
+	if (!resident_is_left(r, c))
+		return;
+	if (mutant("presence-trusted")) {
+		filled |= pages_present(r, c, ~0u);
+		r->env->mark32(r, &mark->coming, mark->coming | filled);
+	}
+	filled |= pages_present(r, c, mark->coming & ~filled);
+	if (filled != mark->filled)
+		r->env->mark32(r, &mark->filled, filled);
+	if (mark->coming & ~filled)
+		r->env->mark32(r, &mark->coming, mark->coming & filled);
+	if (!filled)
+		return;
+	/* They were counted already, unless the worker died before that. */
+	here = chunk_here(r, c);
+	if (here > r->left) {
+		r->here += here - r->left;
+		r->left = here;
+	}
+	r->left -= here;
 	r->chunk[c].whole = true; /* or not: it is not known */
-	r->env->mark32(r, &mark->coming, marked);
-	chunk_mark_holes(r, c, marked & ~present, true);
-	if (mark->filled)
-		chunk_activate(r, c);
-	return (unsigned)__builtin_popcount(present);
+	chunk_activate(r, c);
 }
 
-/* Chunks that have pages in the memory, but no marks. There are hardly ever any, and the kernel looks at each page of
- * the memory to find them, while a fault waits. */
-static void unmarked_recover(struct resident *r)
+/* All is taken over: what was left is known, and none. */
+static void recover_end(struct resident *r)
 {
-	uint64_t at = 0, hole, end = r->chunks * GVM_CHUNK_BYTES;
+	r->recovering = false;
+	r->recover_next = 0;
+	r->here -= r->left;
+	r->left = 0;
+	r->env->mark64(r, &r->kept->here, r->here);
+	resident_note(r);
+	resident_ios_look(r);
+}
 
-	for (; at < end && r->env->data(r, SESSION_MEMORY, &at, &hole); at = hole)
-		for (uint64_t c = at / GVM_CHUNK_BYTES; c < r->chunks && c * GVM_CHUNK_BYTES < hole; c++)
-			if (r->chunk[c].state == CHUNK_ABSENT && r->chunk[c].known)
-				chunk_recover(r, c);
+static void recover_continue(struct resident *r)
+{
+	for (unsigned steps = 0;; steps++) {
+		uint64_t c = r->recover_next = chunk_touched(r, r->recover_next);
+
+		if (c >= r->chunks) {
+			recover_end(r);
+			return;
+		}
+		if (steps == RECOVER_STEPS)
+			return;
+		chunk_take(r, c);
+		r->recover_next = c + 1;
+	}
+}
+
+/* Passes by chunks of which something is here. False: there are many. */
+static bool sweep_pass(struct resident *r)
+{
+	for (unsigned steps = 0; steps < SWEEP_STEPS; steps++, r->recover_next++)
+		if (r->recover_next >= r->chunks || !resident_has(r, r->recover_next))
+			return true;
+	return false;
+}
+
+/* Punches out what lies in chunks of which nothing is here: it takes memory that nobody counts. */
+static void sweep_continue(struct resident *r)
+{
+	for (unsigned looks = 0; looks < SWEEP_LOOKS && sweep_pass(r); looks++) {
+		uint64_t at = r->recover_next * GVM_CHUNK_BYTES, c;
+
+		if (r->recover_next >= r->chunks || !r->env->data(r, SESSION_MEMORY, &at, NULL) ||
+		    at >= r->chunks * GVM_CHUNK_BYTES) {
+			r->sweeping = false;
+			return;
+		}
+		c = at / GVM_CHUNK_BYTES;
+		if (!resident_has(r, c)) {
+			r->env->punch(r, c * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES); /* or it stays, if that fails */
+			c++;
+		}
+		r->recover_next = c;
+	}
 }
 
 void resident_recover(struct resident *r)
 {
-	uint64_t left = present_find(r);
-
-	for (uint64_t c = 0; (c = chunk_touched(r, c)) < r->chunks; c++)
-		left -= chunk_recover(r, c);
-	if (left)
-		unmarked_recover(r);
-	r->recovering = false;
-	session_set_remove(&r->rs->recovering, r->session);
-	/* Faults that the predecessor had read are not reported again: their faulters have to fault
-	 * again. */
-	r->env->wake_all(r);
-	resident_ios_look(r);
+	r->turning = true; /* what comes meanwhile is for the turn that follows */
+	if (r->recovering)
+		recover_continue(r);
+	if (!r->recovering)
+		sweep_continue(r);
+	r->turning = false;
+	if (!r->recovering && !r->sweeping)
+		session_set_remove(&r->rs->recovering, r->session);
 }

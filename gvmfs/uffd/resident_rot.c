@@ -15,7 +15,7 @@ bool resident_rotten(struct resident *r, uint64_t c, bool *news)
 {
 	uint32_t filled = c < r->chunks ? r->mark[c].filled : 0;
 
-	if (r->recovering || r->aborted || !filled || (filled != ~0u && r->chunk[c].lost))
+	if (r->aborted || !filled || (filled != ~0u && r->chunk[c].lost))
 		return false;
 	*news = !r->chunk[c].rotten;
 	r->chunk[c].rotten = true;
@@ -28,6 +28,7 @@ static bool rot_step(struct resident *r, uint64_t c)
 {
 	struct chunk *k = &r->chunk[c];
 
+	chunk_take(r, c);
 	if (!k->rotten || k->sending || k->state == CHUNK_FILLING)
 		return true; /* its end notes it */
 	if (r->mark[c].filled == ~0u || k->lost)

@@ -30,6 +30,8 @@ static bool sync_step(struct resident *r)
 
 	if (c == r->chunks)
 		return false;
+	if (!mutant("left-unsynced"))
+		chunk_take(r, c);
 	if (resident_has(r, c) && k->sync_pass != r->sync_pass) {
 		if (k->sending && !mutant("synced-early"))
 			return false;

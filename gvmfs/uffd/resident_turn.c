@@ -26,9 +26,16 @@ void resident_begin(struct resident *r, uint64_t starts)
 	spread_begin(r);
 	/* The client may still answer a zap request of a predecessor. */
 	r->zap_seq = starts << 32;
-	r->recovering = true;
+	/* It may have died while it changed one more chunk. */
+	if (chunk_touched(r, 0) < r->chunks && !mutant("left-uncounted"))
+		r->here = r->left = r->kept->here + GVM_CHUNK_PAGES;
+	r->env->mark64(r, &r->kept->here, r->here);
+	r->recovering = r->sweeping = true;
 	session_set_add(&r->rs->recovering, r->session);
 	resident_note(r);
+	/* Faults that it had read are not reported again: their faulters have to fault again. */
+	if (!mutant("left-asleep"))
+		r->env->wake_all(r);
 }
 
 /* The turn. */
@@ -79,10 +86,10 @@ void resident_turn(struct resident *r)
 	r->turning = true;
 	while (r->again) {
 		r->again = mutant("again-late");
-		if (r->recovering)
-			resident_recover(r);
+		if (r->recovering && r->kept->putting && !mutant("left-late"))
+			chunk_take(r, r->kept->putting - 1);
 		news_look(r);
-		if (r->memory_gone)
+		if (r->memory_gone && (!r->recovering || mutant("left-undrained")))
 			drain(r);
 		else if (!r->client_gone && !r->aborted)
 			serve(r);
@@ -158,6 +165,10 @@ bool resident_tick(struct resident *r, uint64_t now_ns, uint64_t *next)
 		return true;
 	timers_look(r, now_ns);
 	resident_turn(r);
+	if (r->recovering || r->sweeping) {
+		resident_recover(r);
+		resident_turn(r);
+	}
 	if (r->draining && !r->busy && !r->evictions && !r->fetches && TAILQ_EMPTY(&r->syncs) &&
 	    TAILQ_EMPTY(&r->syncs_next)) {
 		*next = now_ns; /* requests that waited for the end go on, and may make other things due */

@@ -260,7 +260,7 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 	(void)r;
 	if (which == SESSION_MARKS) {
 		*end = sizeof(world.mark);
-		return *begin < *end;
+		return *begin < *end && world.marked;
 	}
 	world_client_call(false);
 	for (; at < W_PAGES && !world.page[at].present; at++)
@@ -279,6 +279,7 @@ void env_mark32(struct resident *r, uint32_t *where, uint32_t value)
 {
 	(void)r;
 	world_call();
+	world.marked = true;
 	*where = value;
 }
 

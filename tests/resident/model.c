@@ -51,8 +51,10 @@ static const struct model_case cases[] = {
 	  { .touches = 3, .refusals = 2 }, GVM_CHUNK_PAGES, true },
 	{ { "deaths", "2 accesses, a worker's death", false },
 	  { .touches = 2, .kills = 1 }, GVM_CHUNK_PAGES, true },
-	{ { "death-in-a-request", "a write or a hole, an fsync, a worker's death", false },
-	  { .writes = 1, .zeros = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "death-in-a-request", "a write or a hole, a worker's death", false },
+	  { .writes = 1, .zeros = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "death-in-an-fsync", "a write, an fsync, a worker's death", false },
+	  { .writes = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "budgets", "2 accesses, 2 changes of the budget", false },
 	  { .touches = 2, .budgets = 2 }, GVM_CHUNK_PAGES, true },
 	{ { "strangers", "an access, 2 strange pages, a death", false },
@@ -97,6 +99,8 @@ static const struct model_case cases[] = {
 	  { .touches = 2, .writes = 1, .zeros = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "long-deaths", "3 accesses, a worker's death", true },
 	  { .touches = 3, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "long-death-in-a-request", "a write or a hole, an fsync, a worker's death", true },
+	  { .writes = 1, .zeros = 1, .syncs = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "two-deaths", "an access, 2 deaths", true },
 	  { .touches = 1, .kills = 2 }, GVM_CHUNK_PAGES, true },
 	{ { "long-strangers", "2 accesses, 2 strange pages, a death", true },
@@ -226,7 +230,7 @@ static void put_chunks(void)
 		    (uint64_t)k->ahead << 25 | (uint64_t)(k->sync_pass == r->sync_pass && r->syncing) << 26 |
 		    (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
 		put((uint64_t)world.mark[c].filled << 32 | world.mark[c].coming);
-		put((uint64_t)k->holes << 32 | k->known);
+		put(k->known);
 		put(world.mark[c].tried << 1 | (world.pins[c] != 0));
 		put(world.index[c]);
 		put(world.node[c].version);
@@ -240,6 +244,7 @@ static void put_chunks(void)
 	    (uint64_t)(r->syncing ? r->sync_next : 0) << 16 | (uint64_t)(r->syncing ? r->sync_sent : 0) << 24 | (uint64_t)r->local << 32);
 	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
 	put((uint64_t)r->dropping << 32 | r->end_next);
+	put(r->recovering ? r->left << 32 | r->recover_next << 1 | 1 : r->sweeping ? r->recover_next << 1 : ~0ull);
 }
 
 static void put_wires(void)

@@ -408,7 +408,7 @@ static bool rot(const struct event *e)
 	bool news;
 
 	if (!entry || entry & GVM_VERSION_ZERO || world.node[c].version != entry || world.mark[c].filled != ~0u ||
-	    world.node[c].rotten || world.r.recovering || world.failed || world.aborted)
+	    world.node[c].rotten || world.failed || world.aborted)
 		return false;
 	world.node[c].rotten = e->b;
 	resident_rotten(&world.r, c, &news);

@@ -239,8 +239,9 @@ static void io_killed(struct io *o)
 		struct page *p = &world.page[page];
 		uint64_t other;
 
-		/* So it has been left by a request that was killed before, and never came again. */
-		if (p->uncertain && reads(page) == p->other)
+		/* So it has been left by a request that was killed before, and never came again; this one may have
+		 * changed its part of it since. */
+		if (p->uncertain && (reads(page) == p->other || reads(page) == io_value(o, page, p->other)))
 			page_changed(page, p->other);
 		other = io_value(o, page, p->truth);
 		if (o->kind == IO_ZERO)
@@ -263,7 +264,7 @@ static uint64_t world_tick(void)
 	residents_tell_freed(rs);
 	if (world.closed || !resident_tick(&world.r, world.now, &next))
 		next = ~0ull;
-	if (residents_have_freed(rs) || world.r.again)
+	if (residents_have_freed(rs) || world.r.again || !session_set_is_empty(&rs->recovering))
 		return world.now;
 	return nodes_due() < next ? nodes_due() : next;
 }
@@ -301,6 +302,7 @@ static void worker_begin(void)
 	r->index = world.index;
 	r->stats = r->mount_stats = &world.stats;
 	r->peak = &world.peak;
+	r->kept = &world.kept;
 	r->seed = 7;
 	r->pinned = world.pinned_all;
 	world.rs.list[0] = r;
@@ -314,7 +316,8 @@ static void worker_begin(void)
 		resident_abort(r, "the region has failed");
 	if (world.client_left)
 		resident_left(r);
-	world.due = world_tick();
+	/* What comes first may come before more is taken over. */
+	world.due = world.now;
 	world.took = world_takes();
 }
 
@@ -753,7 +756,7 @@ void world_print(void)
 		printf("chunk %u: state %u list %u want %u filled %08x coming %08x holes %08x known %08x "
 		       "sending %u sync %u\n", c, r->chunk[c].state, r->chunk[c].list,
 		       r->chunk[c].want_page, world.mark[c].filled, world.mark[c].coming,
-		       r->chunk[c].holes, r->chunk[c].known, r->chunk[c].sending, r->chunk[c].sync_pass);
+		       chunk_holes(r, c), r->chunk[c].known, r->chunk[c].sending, r->chunk[c].sync_pass);
 	for (unsigned i = 0; i < W_THREADS + W_PINS; i++) {
 		const struct thread *t = thread_nth(i);
 

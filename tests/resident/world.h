@@ -217,6 +217,8 @@ struct world {
 	struct put late[W_LATE];
 	unsigned lates;
 	uint64_t local_bytes, next_value;
+	struct session_pages kept;
+	bool marked; /* some chunk, at some time */
 	uint32_t frames, starts, kills;
 	bool client_left, memory_gone, failed, aborted, closed, unwanted;
 	bool pinned_all;

@@ -31,6 +31,7 @@ static struct resident r;
 static struct residents rs;
 static struct stats stats;
 static uint64_t peak;
+static struct session_pages kept;
 
 static uint32_t run(unsigned first, unsigned n)
 {
@@ -100,9 +101,15 @@ static void fake_mark32(struct resident *of, uint32_t *where, uint32_t value)
 	*where = value;
 }
 
+static void fake_mark64(struct resident *of, uint64_t *where, uint64_t value)
+{
+	(void)of;
+	*where = value;
+}
+
 static const struct resident_env env = {
 	.copy = fake_copy, .map = fake_map, .wake = fake_wake, .punch = fake_punch, .data = fake_data,
-	.mark32 = fake_mark32,
+	.mark32 = fake_mark32, .mark64 = fake_mark64,
 };
 
 static void setup(uint64_t pages)
@@ -120,6 +127,7 @@ static void setup(uint64_t pages)
 	r.chunks = CHUNKS;
 	r.stats = r.mount_stats = &stats;
 	r.peak = &peak;
+	r.kept = &kept;
 	TAILQ_INIT(&r.ios);
 }
 
@@ -156,8 +164,9 @@ static void lists_keep_their_order(void)
 static void pages_are_counted_but_for_holes(void)
 {
 	setup(CHUNKS * GVM_CHUNK_PAGES);
-	chunk_fill(&r, 0, 0xff);
+	CHECK_EQ(pages_put(&r, 0, 0, 8, NULL, false), 0);
 	CHECK_EQ(r.here, 8);
+	CHECK_EQ(kept.here, 8);
 	chunk_mark_holes(&r, 0, 0x0f, true);
 	CHECK_EQ(r.here, 4);
 	chunk_set_state(&r, 0, CHUNK_EVICTING);
@@ -166,8 +175,10 @@ static void pages_are_counted_but_for_holes(void)
 	chunk_mark_holes(&r, 0, 0x01, false);
 	CHECK_EQ(r.here, 5);
 	CHECK_EQ(r.going, 5);
+	CHECK_EQ(kept.here, 5);
 	chunk_forget(&r, 0);
 	CHECK_EQ(r.here, 0);
+	CHECK_EQ(kept.here, 0);
 	CHECK_EQ(r.going, 0);
 	CHECK_EQ(r.busy, 0);
 	CHECK_EQ(marks[0].filled, 0);
@@ -178,6 +189,7 @@ static void last_chunk_may_have_fewer_pages(void)
 	setup((CHUNKS - 1) * GVM_CHUNK_PAGES + 3);
 	CHECK_EQ(chunk_pages(&r, 0), ~0u);
 	CHECK_EQ(chunk_pages(&r, CHUNKS - 1), 7);
+	CHECK_EQ(pages_put(&r, CHUNKS - 1, 0, 3, NULL, false), 0);
 	chunk_fill(&r, CHUNKS - 1, ~0u);
 	CHECK_EQ(r.here, 3);
 }
@@ -224,7 +236,7 @@ static void holes_are_not_mapped(void)
 	/* But the one that is touched. */
 	chunk_show(&r, 1, 2);
 	CHECK_EQ(kernel.mapped[1], 0xf4);
-	CHECK_EQ(chunks[1].holes, 0x0b);
+	CHECK_EQ(chunk_holes(&r, 1), 0x0b);
 }
 
 static void hashes_keep_their_pages(void)

@@ -24,6 +24,7 @@ static struct journal_inode disk = { .rec.size_bytes = CHUNKS * GVM_CHUNK_BYTES 
 static struct inode inode = { .disk = &disk, .index = chunk_index };
 static struct resident resident;
 static struct chunk chunk[CHUNKS];
+static struct resident_mark mark[CHUNKS];
 static struct store store;
 static struct worker worker = { .store = &store };
 static uint64_t in_slot = ~0ull, touched_from = CHUNKS;
@@ -106,7 +107,8 @@ static void begin_anew(bool fast)
 {
 	memset((void *)chunk_index, 0, sizeof(chunk_index));
 	memset(chunk, 0, sizeof(chunk));
-	resident = (struct resident){ .chunk = chunk, .chunks = CHUNKS };
+	memset(mark, 0, sizeof(mark));
+	resident = (struct resident){ .chunk = chunk, .mark = mark, .chunks = CHUNKS };
 	inode.resident = fast ? &resident : NULL;
 	in_slot = ~0ull;
 	touched_from = CHUNKS;
@@ -179,9 +181,14 @@ static void test_fast_path(void)
 	CHECK_EQ(seek(0, SEEK_DATA), 20);
 	CHECK_EQ(seek(21, SEEK_DATA), 30);
 	CHECK_EQ(seek(20, SEEK_HOLE), 21);
-	resident.recovering = true; /* anything may be here */
-	CHECK_EQ(seek(0, SEEK_DATA), 0);
-	CHECK_EQ(seek(0, SEEK_HOLE), CHUNKS);
+	resident.recovering = true; /* what is marked may be here */
+	mark[21].filled = 1;
+	mark[22].coming = 1;
+	touched_from = 21;
+	CHECK_EQ(seek(0, SEEK_DATA), 20);
+	CHECK_EQ(seek(20, SEEK_HOLE), 23);
+	CHECK_EQ(seek(21, SEEK_DATA), 21);
+	CHECK_EQ(seek(22, SEEK_DATA), 22);
 }
 
 static const struct check_test tests[] = {
