@@ -13,9 +13,9 @@ from lab import descendants, expect, program, wait_for
 WHEN = ["alone", "sessions", "files", "listing", "huge", "shrink"]
 MEASURES = (["mount", "nodes", "regions", "region_make", "region_make_more", "sessions", "attach_all", "attach_max",
              "files", "list_max", "huge_make", "huge_open", "huge_attach", "huge_seek",
-             "huge_shrink"]
+             "huge_shrink", "resident"]
             + ["fault_%s%s" % (what, when) for what in ("", "p99_", "max_") for when in WHEN]
-            + ["fault_killed_%s" % when for when in ("sessions", "files", "huge", "load")]
+            + ["fault_killed_%s" % when for when in ("sessions", "files", "huge", "load", "resident")]
             + ["memory_%s" % when for when in WHEN if when != "listing"])
 
 

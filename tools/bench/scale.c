@@ -44,13 +44,16 @@
 
 struct scale_sizes {
 	unsigned nodes, sessions, regions, files, list_s;
+	uint64_t resident; /* bytes of a guest that is all on this host */
 };
 
 static const struct scale_sizes full = {
-	.nodes = 64, .sessions = 256, .regions = 1000, .files = 3000, .list_s = 5
+	.nodes = 64, .sessions = 256, .regions = 1000, .files = 3000, .list_s = 5,
+	.resident = 2ull << 30
 };
 static const struct scale_sizes quick = {
-	.nodes = 8, .sessions = 40, .regions = 60, .files = 150, .list_s = 1
+	.nodes = 8, .sessions = 40, .regions = 60, .files = 150, .list_s = 1,
+	.resident = 256ull << 20
 };
 
 static const char help_text[] =
@@ -397,6 +400,29 @@ static int load_measure(struct scale *s)
 	return 0;
 }
 
+/* A guest of which much is on this host: what its worker's successor has to take over. */
+static int resident_measure(struct scale *s)
+{
+	uint64_t chunks = s->z.resident / CHUNK, here = chunks - FAULTS;
+	char path[PATH_MAX + 32];
+	int rc;
+
+	path_of(s, path, "resident", 0);
+	rc = region_make(path, s->z.resident);
+	if (!rc)
+		rc = client_add(&s->guest, path, s->z.resident, (unsigned)chunks);
+	if (!rc)
+		rc = client_touch(&s->guest, chunks, 0, (unsigned)here, 0);
+	if (!rc)
+		rc = client_wait(&s->guest);
+	if (rc)
+		return failed("a guest that is all on this host", rc);
+	row_add(s, (double)here * CHUNK / (1 << 20), "MiB", "of a guest on this host", "resident", "");
+	rc = death_add(s, &s->guest, chunks, here, "resident");
+	client_end(&s->guest);
+	return rc;
+}
+
 /* It is a file again as soon as its client's end is known. */
 static int shrink_when_free(const char *path)
 {
@@ -496,7 +522,9 @@ static int measure(struct scale *s)
 		rc = huge_measure(s);
 	if (!rc)
 		rc = huge_end(s);
-	return rc ? rc : load_measure(s);
+	if (!rc)
+		rc = load_measure(s);
+	return rc ? rc : resident_measure(s);
 }
 
 /* ---- the report */
