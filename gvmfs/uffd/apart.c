@@ -82,10 +82,12 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 		now = gvm_now_ns(); /* a call in the tick may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
 			break;
-		if (r->again || r->recovering || r->sweeping)
+		if (r->again)
 			continue;
 		if (due > now + CALM_NS)
 			due = now + CALM_NS;
+		if (r->recovering || r->sweeping)
+			due = now; /* once others have had the role */
 		region_wait(r, due);
 		if (!r->client_gone)
 			resident_faults_read(r);
