@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define GRACE_NS    500000000ull /* for the other nodes, once enough have succeeded */
+#define QUIET_NS    50000000ull	 /* for those that were given all of that the last time, in vain */
 #define SAY_NS	    3000000000ull
 #define LOOK_NS	    100000000ull
 #define HEAL_NS	    1500000000ull
@@ -44,6 +45,7 @@ void names_talk_deinit(struct names_talk *talk)
 
 struct talk_count {
 	unsigned nodes, need, well, over;
+	unsigned quiet; /* have not answered this time either */
 };
 
 /* Counts anew each time, since two addresses may turn out to be one node meanwhile. */
@@ -51,31 +53,35 @@ static void talk_count(const struct names_talk *talk, enum names_need need, stru
 {
 	n->nodes = pool_nodes(talk->pool);
 	n->need = need == NAMES_ALL ? n->nodes : names_majority(n->nodes);
-	n->well = n->over = 0;
+	n->well = n->over = n->quiet = 0;
 	for (unsigned i = 0; i < talk->count; i++) {
 		if (talk->pool->again[i])
 			continue;
 		n->well += talk->peers[i].ok;
 		n->over += talk->peers[i].over;
+		n->quiet += !talk->peers[i].over && talk->pool->quiet[i];
 	}
 }
 
-/* Whether all have answered, or enough have succeeded and the others' grace has passed, or too many have failed. */
-static bool talk_is_over(const struct talk_count *n, uint64_t *grace_end)
+/* Whether all have answered, or enough have succeeded and the others' grace has passed, or too many have failed. Calls
+ * about names queue in the kernel, and an open of any region behind them: so a node that is away costs each only a
+ * moment. */
+static bool talk_is_over(const struct talk_count *n, uint64_t *enough_ns)
 {
 	uint64_t now = gvm_now_ns();
+	bool all_quiet = n->over + n->quiet == n->nodes;
 
-	if (n->well >= n->need && !*grace_end)
-		*grace_end = now + GRACE_NS;
+	if (n->well >= n->need && !*enough_ns)
+		*enough_ns = now;
 	return n->over == n->nodes || n->over - n->well > n->nodes - n->need ||
-	       (*grace_end && now > *grace_end);
+	       (*enough_ns && now > *enough_ns + (all_quiet ? QUIET_NS : GRACE_NS));
 }
 
 /* Runs one step. `next` submits a peer's first request, and another one when the last answer set peer->again. */
 static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t deadline_ns,
 		     void (*next)(struct names_peer *))
 {
-	uint64_t begin = gvm_now_ns(), grace_end = 0;
+	uint64_t begin = gvm_now_ns(), enough_ns = 0;
 	struct talk_count n;
 	bool said = false;
 
@@ -92,7 +98,7 @@ static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t dea
 				next(&talk->peers[i]);
 			}
 		talk_count(talk, need, &n);
-		if (talk_is_over(&n, &grace_end) ||
+		if (talk_is_over(&n, &enough_ns) ||
 		    (deadline_ns && gvm_now_ns() > deadline_ns))
 			break;
 		if (!said && gvm_now_ns() - begin > SAY_NS) {
@@ -100,12 +106,15 @@ static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t dea
 				    n.well, n.nodes, n.need);
 			said = true;
 		}
-		fiber_wait(&talk->news, gvm_now_ns() + LOOK_NS);
+		fiber_wait(&talk->news, gvm_now_ns() + (enough_ns ? QUIET_NS : LOOK_NS));
 		talk->news = false;
 	}
-	for (unsigned i = 0; i < talk->count; i++)
+	for (unsigned i = 0; i < talk->count; i++) {
+		if (!talk->peers[i].out && (talk->peers[i].over || enough_ns))
+			talk->pool->quiet[i] = !talk->peers[i].over;
 		if (!talk->peers[i].over)
 			gvm_cancel(&talk->peers[i].call.req);
+	}
 	return n.well >= n.need;
 }
 
