@@ -70,7 +70,7 @@ static void unlink_run(struct task *task)
 	}
 	inode->writer = GVM_WRITER_NONE;
 	if (inode->disk->rec.node_count && !region_is_attached(inode))
-		region_stat(w, inode, unlink_checked, u);
+		region_stat_briefly(w, inode, unlink_checked, u); /* the kernel has the folder locked meanwhile */
 	else
 		unlink_checked(w, inode, 0, u);
 }

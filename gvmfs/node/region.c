@@ -395,6 +395,20 @@ void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, vo
 		     inode->disk->rec.size_bytes);
 }
 
+void region_stat_briefly(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
+{
+	struct region_job *rj = region_job_new(w, inode, done, arg, region_job_stat, stat_end,
+					       inode->disk->rec.size_bytes);
+
+	if (!rj) {
+		done(w, inode, -ENOMEM, arg);
+		return;
+	}
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		rj->quiet[i] = pool_is_quiet(w->pool, &rj->rec.nodes[i]);
+	jobs_submit(w->jobs, &rj->job);
+}
+
 static const char *error_text(int error)
 {
 	switch (error) {

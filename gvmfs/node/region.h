@@ -58,6 +58,8 @@ void region_delete(struct worker *w, struct inode *inode, region_done_fn *done, 
 /* Asks the nodes how many bytes they hold of it (inode->held_bytes), and for its writer, with a short
  * deadline. (figures.h asks for the bytes only, but for many regions at once.) */
 void region_stat(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
+/* The same, but with hardly any patience for a node that is known not to answer: others' calls wait behind this one. */
+void region_stat_briefly(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 
 /* Logs a failed access (at most one line a second for each region). If the region was fenced (-EKEYREVOKED), fails it
  * instead. `what`: "read", for example; `error`: a negative errno. */

@@ -20,6 +20,7 @@
 
 #define SHORT_NS	3000000000ull /* for requests that must not wait long for a dead node */
 #define STAT_NS		1000000000ull
+#define QUIET_NS	200000000ull /* the same of region_stat_briefly(), for a node that did not answer the last time */
 #define DELETE_NS	10000000000ull
 #define CREATE_NS	1000000000ull /* to undo a create that failed, while its caller waits */
 #define BUSY_TRIES	20 /* for 2 seconds: the last writer may just be detaching */
@@ -717,7 +718,6 @@ void region_job_stat(struct job *job, struct pool *pool)
 	struct region_job *rj = (struct region_job *)job;
 	struct gvm_region_stat_req what = { .region = rj->rec.id };
 	struct ask *asks = asks_make(rj->rec.node_count);
-	uint64_t deadline_ns = ns_from_now(STAT_NS);
 
 	job->result = asks ? 0 : -ENOMEM;
 	rj->held_bytes = 0;
@@ -726,7 +726,8 @@ void region_job_stat(struct job *job, struct pool *pool)
 
 		rj->asked[i] = record_node_is_used(&rj->rec, i);
 		if (conn && rj->asked[i])
-			gvm_region_stat(conn, ask_begin_to(&asks[i], deadline_ns, &rj->rec.nodes[i]), &what);
+			gvm_region_stat(conn, ask_begin_to(&asks[i], ns_from_now(rj->quiet[i] ? QUIET_NS : STAT_NS),
+							   &rj->rec.nodes[i]), &what);
 	}
 	for (unsigned i = 0; asks && i < rj->rec.node_count; i++) {
 		const struct gvm_region_stat_rsp *rsp = &asks[i].call.rsp.region_stat;

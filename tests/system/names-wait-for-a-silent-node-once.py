@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One of three nodes does not answer. The call about a name that finds that out waits for it, later ones do not: the
-kernel makes them queue, and behind them the open of a region that has nothing there. Once the node is back it has
-all names."""
+"""One of three nodes does not answer. The call about a name that finds that out waits for it, later ones do not, nor do
+those that remove regions which lie there: the kernel makes them queue, and behind them the open of a region that has
+nothing there. Once the node is back it has all names."""
 
 import os
 import time
@@ -14,12 +14,20 @@ from remote import Mount, Node
 MIB = 1 << 20
 CALLS = 20
 TIMES = 8
+REMOVALS = 8
+LOOK = 1  # second: as long as the removal of a region waits for a node that may know of a writer
 
 
 def seconds(call, *arguments):
     began = time.monotonic()
     call(*arguments)
     return time.monotonic() - began
+
+
+def removed(mount, prefix):
+    """How long it takes to remove REMOVALS regions, when a first one has found out what there is to know."""
+    os.unlink(mount.file(prefix + "-0"))
+    return seconds(lambda: [os.unlink(mount.file("%s-%d" % (prefix, n + 1))) for n in range(REMOVALS)])
 
 
 def made(mount, prefix):
@@ -42,20 +50,30 @@ def test(l):
     mount.unmount()
     names = {"own"}
     for what, away, back in (("stopped", far.stop, far.go_on), ("killed", far.kill, far.start)):
-        mount = Mount(l, nodes)
 
         def measure():
-            away()
             prefix = "%s-%d" % (what, len(names))
+            mount = Mount(l, [far])
+            for n in range(REMOVALS + 1):
+                mount.region("%s-theirs-%d" % (prefix, n), MIB)
+            mount.unmount()
+            mount = Mount(l, nodes)
+            os.listdir(mount.path)
+            away()
             first, rest = made(mount, prefix)
+            removals = removed(mount, prefix + "-theirs")
             names.update({prefix}, {"%s-%d" % (prefix, n) for n in range(CALLS)})
             back()
             wait_for("the node has all names", lambda: os.listdir(mount.path) and far.stats()["names"] >= len(names))
-            return first, rest
+            mount.unmount()
+            return first, rest, removals
 
-        first, rest = lab.in_its_time(measure, lambda took: took[1] < TIMES * took[0])
-        expect(rest < TIMES * first, "%s: %d calls took %.2f s after one of %.2f s", what, CALLS, rest, first)
-        mount.unmount()
+        def good(took):
+            return took[1] < TIMES * took[0] and took[2] < LOOK * REMOVALS / 2
+
+        took = lab.in_its_time(measure, good)
+        expect(good(took), "%s: %d calls took %.2f s after one of %.2f s, %d removals %.2f s", what, CALLS, took[1], took[0],
+               REMOVALS, took[2])
     third.kill()
     mount = Mount(l, [near, third, far])
     found = set(os.listdir(mount.path))
