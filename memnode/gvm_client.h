@@ -99,7 +99,7 @@ struct gvm_req {
 	uint8_t state;
 	uint8_t tries; /* answers that failed their checks */
 	bool resent;   /* sent before: it may have been carried out, and its answer lost */
-	uint8_t needs; /* features of HELLO (gvm_wire.h) without which it cannot be sent */
+	uint16_t needs; /* features of HELLO (gvm_wire.h) without which it cannot be sent */
 	uint16_t meta_len;
 	uint32_t data_len;
 	const void *data;
@@ -159,6 +159,7 @@ union gvm_answer {
 	struct gvm_region_views_rsp region_views;
 	struct gvm_region_held_rsp region_held;
 	struct gvm_region_check_rsp region_check;
+	struct gvm_region_noted_rsp region_noted;
 };
 
 struct gvm_call {
@@ -209,7 +210,8 @@ bool gvm_conn_takes_raw(const struct gvm_conn *conn);
 uint64_t gvm_conn_rate(const struct gvm_conn *conn);
 
 /* gvm_name_put: the record stays valid and unchanged until done; no bytes: a tombstone. gvm_region_held: so do the
- * ids, 1..GVM_HELD_MAX. It, gvm_node_drain, gvm_node_rot and gvm_region_check end with -EOPNOTSUPP where the node does not know this request.
+ * ids, 1..GVM_HELD_MAX, and gvm_region_note's bytes, 0..GVM_NOTE_MAX. These two, gvm_node_drain, gvm_node_rot, gvm_region_check
+ * and gvm_region_noted end with -EOPNOTSUPP where the node does not know this request.
  *
  * Submitting never fails at once (an error arrives through done, from a later process()); requests
  * are sent at once if the socket takes them. With gvm_conn_cork(true) they gather until cork(false)
@@ -248,6 +250,9 @@ void gvm_region_views(struct gvm_conn *conn, struct gvm_call *call,
 		      const struct gvm_region_views_req *what);
 void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_id *ids, unsigned count);
 void gvm_region_check(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_check_req *what);
+void gvm_region_note(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_note_req *what,
+		     const void *note, size_t note_bytes);
+void gvm_region_noted(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_noted_req *what);
 void gvm_discard(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_discard_req *what);
 
 /* Ends a request early: done() runs at once, with -ECANCELED. */

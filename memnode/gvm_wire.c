@@ -223,6 +223,10 @@ const char *gvm_op_name(uint8_t op)
 		return "REGION_HELD";
 	case GVM_OP_REGION_CHECK:
 		return "REGION_CHECK";
+	case GVM_OP_REGION_NOTE:
+		return "REGION_NOTE";
+	case GVM_OP_REGION_NOTED:
+		return "REGION_NOTED";
 	case GVM_OP_GET:
 		return "GET";
 	case GVM_OP_PUT:

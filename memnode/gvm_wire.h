@@ -97,6 +97,8 @@ enum gvm_op {
 	GVM_OP_REGION_VIEWS = 43,
 	GVM_OP_REGION_HELD = 44,
 	GVM_OP_REGION_CHECK = 45,
+	GVM_OP_REGION_NOTE = 46,
+	GVM_OP_REGION_NOTED = 47,
 	GVM_OP_GET = 48,
 	GVM_OP_PUT = 49,
 	GVM_OP_DISCARD = 50,
@@ -144,8 +146,9 @@ enum gvm_writer {
 #define GVM_FEATURE_CHECK   (1ull << 5) /* the node knows REGION_CHECK */
 #define GVM_FEATURE_ROT     (1ull << 6) /* the node knows NODE_ROT */
 #define GVM_FEATURE_PACK    (1ull << 7) /* the node compresses raw blocks, and says when it has no room for more */
+#define GVM_FEATURE_NOTE    (1ull << 8) /* the node knows REGION_NOTE and REGION_NOTED */
 #define GVM_FEATURES	    (GVM_FEATURE_SEAL | GVM_FEATURE_HELD | GVM_FEATURE_DRAIN | GVM_FEATURE_MEND | \
-			     GVM_FEATURE_CHECK | GVM_FEATURE_ROT | GVM_FEATURE_PACK) /* that the client library asks for */
+			     GVM_FEATURE_CHECK | GVM_FEATURE_ROT | GVM_FEATURE_PACK | GVM_FEATURE_NOTE) /* that the client library asks for */
 #define GVM_FEATURES_NODE   (GVM_FEATURES | GVM_FEATURE_REMAINS) /* that the node knows */
 
 /*
@@ -345,6 +348,13 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 #define GVM_CHECK_ENTRY_BYTES 16u
 #define GVM_MSG_REGION_CHECK_REQ(F) F(id, region) F(u64, first)
 #define GVM_MSG_REGION_CHECK_RSP(F) F(u32, count) F(u64, next)
+/* NOTE: the data, 0..GVM_NOTE_MAX bytes that the node does not look at, is kept beside the region in place of what was
+ * there, and goes with it; none: nothing is kept. NOTED: the answer's data is that, and `epoch` its writer's; 0: there
+ * is none. */
+#define GVM_NOTE_MAX 65536u
+#define GVM_MSG_REGION_NOTE_REQ(F)  F(id, region) F(u64, epoch)
+#define GVM_MSG_REGION_NOTED_REQ(F) F(id, region)
+#define GVM_MSG_REGION_NOTED_RSP(F) F(u64, epoch)
 
 /* GET: epoch 0 for a reader that is not the writer. version: an older one answers STALE, a chunk
  * without a record LOST; 0 takes what is there, and a chunk never written answers as all zero with
@@ -403,6 +413,9 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	M(region_held_rsp, GVM_MSG_REGION_HELD_RSP)                                                \
 	M(region_check_req, GVM_MSG_REGION_CHECK_REQ)                                              \
 	M(region_check_rsp, GVM_MSG_REGION_CHECK_RSP)                                              \
+	M(region_note_req, GVM_MSG_REGION_NOTE_REQ)                                                \
+	M(region_noted_req, GVM_MSG_REGION_NOTED_REQ)                                              \
+	M(region_noted_rsp, GVM_MSG_REGION_NOTED_RSP)                                              \
 	M(get_req, GVM_MSG_GET_REQ)                                                                \
 	M(get_rsp, GVM_MSG_GET_RSP)                                                                \
 	M(put_req, GVM_MSG_PUT_REQ)                                                                \

@@ -273,6 +273,23 @@ void gvm_name_put(struct gvm_conn *conn, struct gvm_call *call, const struct gvm
 		    record, record_bytes);
 }
 
+void gvm_region_note(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_note_req *what,
+		     const void *note, size_t note_bytes)
+{
+	size_t meta_len = gvm_region_note_req_pack(what, call->req.meta_inline);
+
+	call_fill(call, GVM_OP_REGION_NOTE, meta_len, note, note_bytes);
+	call->req.needs = GVM_FEATURE_NOTE;
+	req_submit(conn, &call->req);
+}
+
+void gvm_region_noted(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_noted_req *what)
+{
+	call_fill(call, GVM_OP_REGION_NOTED, gvm_region_noted_req_pack(what, call->req.meta_inline), NULL, 0);
+	call->req.needs = GVM_FEATURE_NOTE;
+	req_submit(conn, &call->req);
+}
+
 void gvm_region_held(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_id *ids, unsigned count)
 {
 	const struct gvm_region_held_req what = {.count = count};

@@ -154,6 +154,9 @@ static bool fields_ok(const struct frame *f, union gvm_answer *rsp)
 	case GVM_OP_REGION_CHECK:
 		return FIELDS(region_check_rsp, region_check,
 			      f->hdr.data_len == (uint64_t)GVM_CHECK_ENTRY_BYTES * rsp->region_check.count);
+	case GVM_OP_REGION_NOTED:
+		return FIELDS(region_noted_rsp, region_noted,
+			      f->hdr.data_len <= GVM_NOTE_MAX && (rsp->region_noted.epoch || NO_DATA));
 	case GVM_OP_REGION_VIEWS:
 		return FIELDS(region_views_rsp, region_views,
 			      f->hdr.data_len == (uint64_t)GVM_VIEW_ENTRY_BYTES * rsp->region_views.count);

@@ -128,6 +128,12 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 /* Looks at some chunks that have a body. Writes those that are not what was stored to buf, as region_list() does. */
 uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
 		      uint8_t *buf, uint32_t *bytes);
+/* Keeps the bytes beside the region, in place of what was kept; NOSPACE: nothing is, then. */
+uint16_t region_note(struct regions *t, const struct gvm_region_note_req *what, const uint8_t *note, uint32_t bytes,
+		     uint64_t *detail);
+/* Writes them to buf (room: GVM_NOTE_MAX). */
+uint16_t region_noted(const struct regions *t, const struct gvm_region_noted_req *what, struct gvm_region_noted_rsp *rsp,
+		      uint8_t *buf, uint32_t *bytes);
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
 
 /* Frees up to `chunks` chunks of deleted regions: a large region takes long, and requests are served

@@ -43,6 +43,10 @@ struct region {
 	struct watches watches;
 	struct slot_views *views; /* GVM_SLOTS_MAX; NULL: none was recorded, nor is room kept for them */
 	uint64_t views_cells;	 /* charged for them */
+	uint8_t *note; /* NULL: none */
+	uint32_t note_bytes;
+	uint64_t note_epoch; /* of its writer */
+	uint64_t note_cells; /* charged for it */
 	struct region_totals totals;
 	bool sealed; /* the form of its chunks; of a region without any, of its last ones */
 	/* on a node that keeps its chunks on a disk */

@@ -144,6 +144,7 @@ static void region_free(struct region *r)
 	if (r->places)
 		munmap(r->places, places_map_bytes(r->entries_chunks));
 	free(r->views);
+	free(r->note);
 	free(r->written);
 	free(r);
 }
@@ -598,7 +599,7 @@ static void region_bury(struct regions *t, struct region *r)
 	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
 	t->totals.rotten -= r->totals.rotten;
 	t->totals.raw -= r->totals.raw;
-	region_uncharge(t, entries + r->views_cells);
+	region_uncharge(t, entries + r->views_cells + r->note_cells);
 	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
@@ -672,7 +673,7 @@ void regions_deinit(struct regions *t)
 
 static uint64_t region_held_bytes(const struct regions *t, const struct region *r)
 {
-	return (r->totals.cells + entry_cells(t, r->entries_chunks) + r->views_cells) * STORE_CELL_BYTES;
+	return (r->totals.cells + entry_cells(t, r->entries_chunks) + r->views_cells + r->note_cells) * STORE_CELL_BYTES;
 }
 
 uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,

@@ -79,6 +79,8 @@ union fields {
 	struct gvm_region_views_req region_views;
 	struct gvm_region_held_req region_held;
 	struct gvm_region_check_req region_check;
+	struct gvm_region_note_req region_note;
+	struct gvm_region_noted_req region_noted;
 	struct gvm_get_req get;
 	struct gvm_put_req put;
 	struct gvm_discard_req discard;
@@ -236,7 +238,7 @@ static int op_name_forget(struct request *q, const union fields *f)
 	return status;
 }
 
-static int region_noted(struct request *q, const struct gvm_id *id, uint16_t status)
+static int region_written(struct request *q, const struct gvm_id *id, uint16_t status)
 {
 	if (!status && q->node->journal)
 		journal_region(q->node->journal, id);
@@ -245,7 +247,7 @@ static int region_noted(struct request *q, const struct gvm_id *id, uint16_t sta
 
 static int op_region_create(struct request *q, const union fields *f)
 {
-	return region_noted(q, &f->region_create.region,
+	return region_written(q, &f->region_create.region,
 			    region_create(&q->node->regions, &f->region_create, &q->detail));
 }
 
@@ -257,12 +259,12 @@ static int op_region_open(struct request *q, const union fields *f)
 
 	if (!status)
 		q->meta_len = gvm_region_open_rsp_pack(&rsp, q->meta);
-	return region_noted(q, &f->region_open.region, status);
+	return region_written(q, &f->region_open.region, status);
 }
 
 static int op_region_close(struct request *q, const union fields *f)
 {
-	return region_noted(q, &f->region_close.region,
+	return region_written(q, &f->region_close.region,
 			    region_close(&q->node->regions, &f->region_close, &q->detail));
 }
 
@@ -275,7 +277,7 @@ static int op_region_resize(struct request *q, const union fields *f)
 	if (j && journal_region_waits(j, &f->region_resize.region))
 		return -EAGAIN;
 	status = region_resize(&q->node->regions, &f->region_resize, &q->detail);
-	region_noted(q, &f->region_resize.region, status);
+	region_written(q, &f->region_resize.region, status);
 	if (!status && j)
 		journal_region_cut(j, &f->region_resize.region);
 	return status;
@@ -365,6 +367,21 @@ static int op_region_check(struct request *q, const union fields *f)
 	return GVM_OK;
 }
 
+static int op_region_note(struct request *q, const union fields *f)
+{
+	return region_note(&q->node->regions, &f->region_note, q->frame->data, q->frame->hdr.data_len, &q->detail);
+}
+
+static int op_region_noted(struct request *q, const union fields *f)
+{
+	struct gvm_region_noted_rsp rsp;
+	uint16_t status = region_noted(&q->node->regions, &f->region_noted, &rsp, q->node->answer, &q->data_len);
+
+	if (!status)
+		q->meta_len = gvm_region_noted_rsp_pack(&rsp, q->meta);
+	return status;
+}
+
 static int op_get(struct request *q, const union fields *f)
 {
 	struct region_found found;
@@ -445,6 +462,8 @@ UNPACKER(region_view)
 UNPACKER(region_views)
 UNPACKER(region_held)
 UNPACKER(region_check)
+UNPACKER(region_note)
+UNPACKER(region_noted)
 UNPACKER(get)
 UNPACKER(put)
 UNPACKER(discard)
@@ -490,6 +509,8 @@ static const struct op ops[] = {
 	[GVM_OP_REGION_VIEWS] = {OP(SESSION_READY, region_views), .shows = true},
 	[GVM_OP_REGION_HELD] = {OP(SESSION_READY, region_held), .data_max = GVM_HELD_MAX * sizeof(struct gvm_id)},
 	[GVM_OP_REGION_CHECK] = {OP(SESSION_READY, region_check)},
+	[GVM_OP_REGION_NOTE] = {OP(SESSION_READY, region_note), .data_max = GVM_NOTE_MAX},
+	[GVM_OP_REGION_NOTED] = {OP(SESSION_READY, region_noted)},
 	[GVM_OP_GET] = {OP(SESSION_READY, get)},
 	[GVM_OP_PUT] = {OP(SESSION_READY, put), .data_max = GVM_CHUNK_BYTES, .meta_tail = true, .keeps = true},
 	[GVM_OP_DISCARD] = {OP(SESSION_READY, discard), .keeps = true},

@@ -482,6 +482,63 @@ static void check_finds_each_rotten_chunk(void)
 	writer_end(a);
 }
 
+static uint16_t note(unsigned n, uint64_t epoch, const char *left)
+{
+	return region_note(&regions, &(struct gvm_region_note_req){id(n), epoch}, (const uint8_t *)left,
+			   (uint32_t)strlen(left), &detail);
+}
+
+static uint64_t noted(unsigned n, const char *left)
+{
+	static uint8_t buf[GVM_NOTE_MAX];
+	struct gvm_region_noted_rsp rsp;
+	uint32_t bytes;
+
+	CHECK_EQ(region_noted(&regions, &(struct gvm_region_noted_req){id(n)}, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(bytes, strlen(left));
+	CHECK_MEM(buf, left, bytes);
+	return rsp.epoch;
+}
+
+static void what_a_writer_leaves_beside_a_region_is_the_next_one_s(void)
+{
+	static char large[GVM_NOTE_MAX + 1];
+	struct region_writer *a = writer(1), *b = writer(2);
+	uint64_t cells;
+
+	setup(1);
+	CHECK_EQ(create(1, 4, 4), GVM_OK);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_OK);
+	CHECK_EQ(noted(1, ""), 0);
+	cells = regions.promised_cells;
+	CHECK_EQ(note(1, 3, "first"), GVM_OK);
+	CHECK_EQ(note(1, 3, "second"), GVM_OK);
+	CHECK_EQ(regions.promised_cells, cells + 1);
+	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 3}, &detail), GVM_OK);
+	CHECK_EQ(attach(b, 1, 4, 0), GVM_OK);
+	CHECK_EQ(note(1, 3, "too late"), GVM_ERR_FENCED);
+	CHECK_EQ(noted(1, "second"), 3);
+	CHECK_EQ(note(2, 3, "of none"), GVM_ERR_LOST);
+	/* What was promised has precedence. */
+	memset(large, 'x', sizeof(large) - 1);
+	CHECK_EQ(note(1, 4, large), GVM_OK);
+	CHECK_EQ(noted(1, large), 4);
+	CHECK_EQ(note(1, 4, ""), GVM_OK);
+	CHECK_EQ(regions.promised_cells, cells);
+	regions.promised_cells += regions.promisable_cells - cells;
+	CHECK_EQ(note(1, 4, "no room"), GVM_ERR_NOSPACE);
+	CHECK_EQ(noted(1, ""), 0);
+	regions.promised_cells = cells;
+	CHECK_EQ(note(1, 4, "last"), GVM_OK);
+	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 4}, &detail), GVM_OK);
+	CHECK_EQ(regions.promised_cells, 0);
+	region_writer_gone(a);
+	region_writer_gone(b);
+	teardown();
+	writer_end(a);
+	writer_end(b);
+}
+
 static uint64_t held_field(const uint8_t *entry, unsigned off)
 {
 	return gvm_load_le(entry + off, 8);
@@ -578,6 +635,7 @@ static const struct check_test tests[] = {
 	{"check-finds-each-rotten-chunk", check_finds_each_rotten_chunk},
 	{"rotten-chunk-is-mended-in-its-version", rotten_chunk_is_mended_in_its_version},
 	{"many-regions-are-asked-about-at-once", many_regions_are_asked_about_at_once},
+	{"what-a-writer-leaves-beside-a-region-is-the-next-one-s", what_a_writer_leaves_beside_a_region_is_the_next_one_s},
 	{"lists-are-complete-and-in-order", lists_are_complete_and_in_order},
 };
 

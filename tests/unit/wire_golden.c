@@ -246,6 +246,13 @@ static size_t data_region_check(struct chunk_head *h, uint8_t *data)
 	return 2 * GVM_CHECK_ENTRY_BYTES;
 }
 
+static size_t data_note(struct chunk_head *h, uint8_t *data)
+{
+	(void)h;
+	memcpy(data, "a start's", 9);
+	return 9;
+}
+
 /* The second is not known. */
 static size_t data_region_held(struct chunk_head *h, uint8_t *data)
 {
@@ -391,6 +398,10 @@ static const struct frame {
 	RSP_DATA(region_held_rsp, REGION_HELD, data_region_held),
 	REQ(region_check_req, REGION_CHECK),
 	RSP_DATA(region_check_rsp, REGION_CHECK, data_region_check),
+	REQ_DATA(region_note_req, REGION_NOTE, data_note),
+	RSP_BARE(region_note_rsp, REGION_NOTE),
+	REQ(region_noted_req, REGION_NOTED),
+	RSP_DATA(region_noted_rsp, REGION_NOTED, data_note),
 	REQ(get_req, GET),
 	{ "get_rsp_first", GVM_OP_GET, GVM_FLAG_RESPONSE | GVM_FLAG_MORE, GVM_OK, &fields_get_rsp,
 	  data_get_first, true },

@@ -85,6 +85,9 @@ static const struct gvm_region_held_req sample_region_held_req = { .count = 2 };
 static const struct gvm_region_held_rsp sample_region_held_rsp = { .count = 2 };
 static const struct gvm_region_check_req sample_region_check_req = { .region = REGION, .first = 7 };
 static const struct gvm_region_check_rsp sample_region_check_rsp = { .count = 2, .next = 9 };
+static const struct gvm_region_note_req sample_region_note_req = { .region = REGION, .epoch = EPOCH };
+static const struct gvm_region_noted_req sample_region_noted_req = { .region = REGION };
+static const struct gvm_region_noted_rsp sample_region_noted_rsp = { .epoch = EPOCH };
 static const struct gvm_get_req sample_get_req = { .region = REGION, .epoch = EPOCH,
 	.chunk = CHUNK, .version = VERSION_A, .page_mask = 0xffffffff, .want_page = 2 };
 static const struct gvm_get_rsp sample_get_rsp = { .version = VERSION_A };
