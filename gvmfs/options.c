@@ -41,6 +41,8 @@ static const char usage_text[] =
 	"                        much emptier\n"
 	"      --scrub-rate MB   have the nodes look at so many MB a second of what they\n"
 	"                        have, whether it is what was stored (default 4; 0: none)\n"
+	"      --no-replay       do not record what a start touches on the fast path, to\n"
+	"                        fetch it before the next one asks for it\n"
 	"      --force           open regions with replicas also while no node that is\n"
 	"                        there is known to have what was written last\n"
 	"      --lease SECONDS   keep from other hosts what is open for writing, for so\n"
@@ -62,7 +64,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_NO_REPLAY, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
 	OPT_ALLOW_OTHER, OPT_WRITERS, OPT_COMPRESS,
 	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
 };
@@ -81,6 +83,7 @@ static const struct option long_options[] = {
 	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
 	{ "no-balance", no_argument, NULL, OPT_NO_BALANCE },
+	{ "no-replay", no_argument, NULL, OPT_NO_REPLAY },
 	{ "scrub-rate", required_argument, NULL, OPT_SCRUB_RATE },
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "unlinked-lease", required_argument, NULL, OPT_UNLINKED_LEASE },
@@ -284,6 +287,9 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
 	case OPT_NO_BALANCE:
 		opts->no_balance = true;
+		return 0;
+	case OPT_NO_REPLAY:
+		opts->no_replay = true;
 		return 0;
 	case OPT_SCRUB_RATE:
 		return set_number("scrub-rate", value, 0, 100000, &opts->scrub_rate);

@@ -51,6 +51,7 @@ struct options {
 	enum options_compress compress;
 	unsigned flags;	    /* bit i: options_flags[i] */
 	bool no_balance;    /* nothing moves to emptier nodes */
+	bool no_replay;     /* what a start touches is not recorded, and not fetched for the next one */
 	bool foreground;
 	bool allow_other;
 	bool force;	       /* regions are attached though it is not known who has what was written last */

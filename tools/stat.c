@@ -76,6 +76,9 @@ static void readable_print(const char *path, const char *t)
 	     ratio(GET(fetch_raw_bytes), GET(fetch_bytes)));
 	line("read-ahead", "%llu chunks, %.0f %% of them used", LLU(prefetched),
 	     100 * ratio(GET(prefetch_used), GET(prefetched)));
+	if (GET(replayed))
+		line("replay", "%llu chunks, since an earlier start touched them, %.0f %% of them used", LLU(replayed),
+		     100 * ratio(GET(replay_used), GET(replayed)));
 	line("writes", "%llu requests, %s; %llu waited until a node had taken earlier ones", LLU(writes),
 	     size_text(GET(write_bytes), a), LLU(write_stalls));
 	line("written",

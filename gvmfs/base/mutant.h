@@ -44,6 +44,7 @@
  *	short-asleep	nor who waits for pages for which its group had no memory
  *	rot-unsent	of a chunk that is rotten on the node only what has changed is sent
  *	rot-dropped	one that is found so while it leaves goes nevertheless
+ *	replay-takes-room  what an earlier start touched is fetched though others have to go for it
  *
  * Of cache and write-back (tests/store):
  *

@@ -24,6 +24,8 @@
 	F(cache_hits)	     /* READs answered from fetched chunks at once */                      \
 	F(prefetched)	     /* chunks fetched ahead of a reader */                                \
 	F(prefetch_used)     /* of these, chunks that were then read */                            \
+	F(replayed)	     /* chunks fetched since an earlier start touched them */                      \
+	F(replay_used)	     /* of these, chunks that were then used */                            \
 	F(chunks_written)    /* PUTs acknowledged by nodes */                                      \
 	F(put_bytes)	     /* of encoded blocks in these PUTs */                                 \
 	F(put_raw_bytes)     /* of the pages encoded into them */                                  \

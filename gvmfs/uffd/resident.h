@@ -62,6 +62,7 @@
  *	resident_chunk.c   a chunk and its pages        resident_recover.c what a predecessor left
  *	resident_sync.c    fsync			resident_rot.c     copies on nodes that are rotten
  *	resident_event.c   events			resident_spread.c  how much of a chunk is used
+ *	resident_trail.c   what a start touches		resident_replay.c  what was used before
  *
  * These files decide. They make only the calls of resident_env.h, and run in simulators too
  * (tests/resident). The others are gvmfs's alone:
@@ -77,6 +78,7 @@
 #include "node/fetch.h"
 #include "state/journal.h"
 #include "state/session_set.h"
+#include "state/trail.h"
 #include "store/readahead.h"
 #include "store/writer.h"
 #include "window.h"
@@ -136,11 +138,13 @@ struct chunk {
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
 	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
 	bool rotten : 1;     /* the nodes' copies are, and it is to be sent as a whole: resident_rot.c */
+	bool replayed : 1;   /* `ahead`, and that since it was used before: resident_replay.c */
 	bool whole : 1;	     /* more than a fault's window was asked for at once */
 	bool several : 1;    /* more than a page was */
 	bool lost : 1;	     /* some of the pages that are not here are rotten on the nodes */
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
 	uint32_t known;	     /* pages whose hash is known */
+	uint32_t trail;	     /* its step of the trail, and one; 0: it is not in it */
 	XXH128_hash_t *hashes; /* of the node's copies: one for each page in `known` */
 	struct resident_fetch *fetch;
 };
@@ -159,6 +163,7 @@ struct resident_fetch {
 	uint32_t decoded; /* of these, the pages that have arrived */
 	uint32_t waited;  /* pages that faulted, and whose faulters were not woken yet */
 	bool ahead;	  /* no fault waits: the chunk is put in, unmapped, once it is complete */
+	bool replay;	  /* it is `ahead`, or was, since the chunk was used before */
 	uint8_t *data;
 	bool noted; /* it is in `news`, for the turn to look at */
 	bool over;  /* it has ended, with `error` */
@@ -232,6 +237,13 @@ struct resident {
 	 * is, in the mean */
 	unsigned spread, run;
 	unsigned misses;    /* faults that were to bring pages */
+	/* resident_trail.c; rooms of 0: it is not to be */
+	struct trail_step *trail, *gone, *replay; /* what was touched; a ring of what was evicted; what is to be fetched */
+	unsigned trail_last; /* for gvmfs: how many steps the record of the last start has */
+	unsigned trail_count, trail_room, gone_room, replay_count, replay_next, replay_room;
+	uint64_t gone_count;
+	uint64_t trail_until_ns;
+	unsigned replaying; /* its GETs in flight for that */
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
 	uint64_t zap_seq;   /* of the last zap requested */
 	bool zapping;	    /* it is in flight, over these chunks: */
@@ -296,6 +308,7 @@ struct residents {
 	struct session_set wanting;    /* those that were refused a fetch or an eviction */
 	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants its next tick; ~0: never */
 	unsigned fetching; /* GETs in flight */
+	unsigned replaying; /* of these, those for replays */
 	bool paused;	   /* a connection was paused, with input not looked at: gvm_conn_pause() */
 	struct loop faults; /* the faults_fd of each of the front's regions: one call asks all */
 	struct loop_source faults_any; /* that loop, in the front's loop */
@@ -363,6 +376,11 @@ void resident_begin(struct resident *r, uint64_t starts);
  * event.
  */
 void resident_turn(struct resident *r);
+
+/* An earlier start touched this: it is fetched where there is room for it. */
+void resident_replay(struct resident *r, const struct trail_step *steps, unsigned count);
+/* Whether the record of what this start touches is complete. */
+bool trail_is_over(const struct resident *r);
 
 /* A page at this address in the client has faulted. At most RESIDENT_FAULTS between two turns. */
 void resident_fault(struct resident *r, uint64_t address);

@@ -155,7 +155,7 @@ void chunk_forget(struct resident *r, uint64_t c)
 	r->env->mark32(r, &r->mark[c].filled, 0);
 	r->env->mark32(r, &r->mark[c].coming, 0);
 	hashes_forget(r, c);
-	k->ahead = false;
+	k->ahead = k->replayed = false;
 	k->streamed = false;
 	k->rotten = k->lost = k->whole = k->several = false;
 	k->soon = 0;
@@ -268,18 +268,24 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 	return pages_expected(r, c, error);
 }
 
-int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk)
+static int run_put_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
+	const uint8_t *chunk = arg;
 	unsigned done = 0;
 	int error;
 
 	putting_begin(r, c);
-	error = pages_expect(r, c, 0, GVM_CHUNK_PAGES, false);
+	error = pages_expect(r, c, first, n, false);
 	if (!error) {
-		error = r->env->copy_hidden(r, c, 0, GVM_CHUNK_PAGES, chunk, &done);
-		chunk_fill(r, c, page_run_mask(0, done));
+		error = r->env->copy_hidden(r, c, first, n, chunk, &done);
+		chunk_fill(r, c, page_run_mask(first, done));
 	}
 	return pages_expected(r, c, error);
+}
+
+int pages_put_hidden(struct resident *r, uint64_t c, uint32_t pages, const uint8_t *chunk)
+{
+	return for_page_runs(r, c, pages, run_put_hidden, (void *)(uintptr_t)chunk);
 }
 
 static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)

@@ -60,9 +60,13 @@ void resident_zapped(struct resident *r, uint64_t seq)
 
 void resident_budget(struct resident *r, uint64_t bytes)
 {
+	uint64_t before = r->local;
+
 	r->local = bytes ? bytes / GVM_PAGE_BYTES : r->chunks * GVM_CHUNK_PAGES;
 	if (r->local < RESIDENT_LOCAL_MIN)
 		r->local = RESIDENT_LOCAL_MIN;
+	if (r->local > before)
+		replay_gone(r);
 	r->over = false;
 	resident_note(r);
 	resident_ios_look(r);

@@ -308,6 +308,7 @@ void eviction_end(struct eviction *e)
 		rot_note(r, c);
 	if (evicting && (!k->rotten || mutant("rot-dropped")) && (f->result >= 0 || mutant("refused-dropped"))) {
 		spread_learn(r, c);
+		trail_gone(r, c);
 		chunk_drop(r, c);
 	} else if ((evicting || r->draining) && k->state != CHUNK_ABSENT) {
 		chunk_set_state(r, c, CHUNK_INACTIVE);
@@ -388,6 +389,8 @@ void room_look(struct resident *r)
 	if (r->pinned || r->env->now(r) < r->retry_at_ns)
 		return;
 	empty_leave(r);
+	if (surplus(r, headroom) > r->going)
+		replay_drop(r);
 	while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head)
 		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
 			break;

@@ -37,7 +37,8 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 	k->fetch->waited |= 1u << page;
 	if (k->fetch->ahead) {
 		k->fetch->ahead = false;
-		resident_count(r, prefetch_used, 1);
+		k->replayed = k->fetch->replay;
+		trail_used(r, c);
 	}
 }
 
@@ -60,6 +61,10 @@ static void fault_serve(struct resident *r, uint64_t address)
 		resident_ahead(r, c, page);
 	} else if (!(r->mark[c].filled >> page & 1)) {
 		resident_count(r, page_misses, 1);
+		if (k->ahead) { /* with other pages than this */
+			k->ahead = false;
+			trail_used(r, c);
+		}
 		resident_miss(r, c, page);
 		resident_ahead(r, c, page);
 	} else if (chunk_holes(r, c) >> page & 1 && !resident_has_room(r, 1) && !mutant("hole-unasked")) {
@@ -71,7 +76,7 @@ static void fault_serve(struct resident *r, uint64_t address)
 		chunk_show(r, c, page);
 		if (k->ahead) {
 			k->ahead = false;
-			resident_count(r, prefetch_used, 1);
+			trail_used(r, c);
 			resident_ahead(r, c, page);
 		}
 	}

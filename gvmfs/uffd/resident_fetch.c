@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 
-static bool is_zero(const struct resident *r, uint64_t c)
+bool chunk_is_zero(const struct resident *r, uint64_t c)
 {
 	uint64_t entry = r->index[c];
 
@@ -56,8 +56,7 @@ static bool fetch_wanted_allowed(struct resident *r, uint64_t c)
 	return false;
 }
 
-/* The same for a prefetch: more GETs must be left than its node has in flight, or than all have. */
-static bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
+bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
 {
 	unsigned left = fetches_left(r->rs);
 
@@ -107,6 +106,34 @@ static void fill_with_zeros(struct resident *r, uint64_t c, unsigned page)
 	resident_ios_look(r);
 }
 
+/* A chunk that was put in unmapped waits for its first use. What only an earlier start used goes first if there is none. */
+static void chunk_wait(struct resident *r, uint64_t c, bool replay)
+{
+	chunk_set_state(r, c, CHUNK_INACTIVE);
+	r->chunk[c].ahead = true;
+	r->chunk[c].replayed = replay;
+	if (replay)
+		chunk_enlist_first(r, c, LIST_INACTIVE);
+	else
+		chunk_enlist(r, c, LIST_INACTIVE);
+}
+
+void fill_ahead_with_zeros(struct resident *r, uint64_t c)
+{
+	int error = pages_put_hidden(r, c, ~0u, NULL);
+
+	if (error) {
+		/* Some pages may be in. */
+		if (r->mark[c].filled)
+			chunk_activate(r, c);
+		return;
+	}
+	r->chunk[c].whole = true;
+	r->chunk[c].hashes = r->zero_hashes;
+	r->chunk[c].known = ~0u;
+	chunk_wait(r, c, true);
+}
+
 static struct resident_fetch *fetch_new(struct residents *rs)
 {
 	struct resident_fetch *f = &rs->fetches[rs->fetches_used];
@@ -129,11 +156,12 @@ struct resident_fetch *fetch_take(struct resident *r, uint64_t c)
 	rs->fetchers += !r->fetches++;
 	f->r = r;
 	f->chunk = c;
+	f->replay = false;
 	rs->fetch_node[f - rs->fetches] = chunk_node(r, c);
 	return f;
 }
 
-static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
+static struct resident_fetch *fetch_prepare(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
 {
 	struct resident_fetch *f = fetch_take(r, c);
 
@@ -148,13 +176,30 @@ static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t 
 	chunk_unlist(r, c);
 	chunk_set_state(r, c, CHUNK_FILLING);
 	r->chunk[c].fetch = f;
-	r->env->get(r, f, page);
+	return f;
+}
+
+static void fetch_start(struct resident *r, uint64_t c, unsigned page, uint32_t pages, bool ahead)
+{
+	r->env->get(r, fetch_prepare(r, c, page, pages, ahead), page);
+}
+
+void fetch_replay(struct resident *r, uint64_t c, uint32_t pages)
+{
+	struct resident_fetch *f = fetch_prepare(r, c, GVM_NO_PAGE, pages, true);
+
+	f->replay = true;
+	r->replaying++;
+	r->rs->replaying++;
+	r->env->get(r, f, GVM_NO_PAGE);
 }
 
 void fetch_give(struct resident_fetch *f)
 {
 	struct residents *rs = f->r->rs;
 
+	f->r->replaying -= f->replay;
+	rs->replaying -= f->replay;
 	rs->fetchers -= !--f->r->fetches;
 	f->r = NULL;
 	rs->fetch_node[f - rs->fetches] = NULL;
@@ -261,14 +306,14 @@ static void fetch_finish(struct resident_fetch *f)
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
 	/* Pages that were filled meanwhile (punched: holes) stay as they are. */
-	bool ahead = f->ahead && !r->mark[c].filled;
+	bool ahead = f->ahead && !r->mark[c].filled, replay = f->replay;
 	uint32_t asked = f->asked, waited;
 	bool wanted;
 	int error = 0;
 
 	/* A prefetched chunk stays unmapped: so its first use is noticed, and if there is none it
 	 * is evicted early. */
-	if (ahead && chunk_put_hidden(r, c, f->data) < 0)
+	if (ahead && pages_put_hidden(r, c, asked, f->data) < 0)
 		ahead = false;
 	if (!ahead)
 		error = fetch_show(f);
@@ -291,9 +336,7 @@ static void fetch_finish(struct resident_fetch *f)
 	fetch_hash(f);
 	fetch_free(f);
 	if (ahead) {
-		chunk_set_state(r, c, CHUNK_INACTIVE);
-		k->ahead = true;
-		chunk_enlist(r, c, LIST_INACTIVE);
+		chunk_wait(r, c, replay);
 	} else {
 		chunk_activate(r, c);
 	}
@@ -342,7 +385,7 @@ int fetch_look(struct resident_fetch *f)
 void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t pages)
 {
 	struct chunk *k = &r->chunk[c];
-	bool zero = is_zero(r, c);
+	bool zero = chunk_is_zero(r, c);
 
 	pages = zero ? ~r->mark[c].filled : pages & ~r->mark[c].filled;
 	if (!pages || k->state == CHUNK_FILLING || k->list == LIST_BLOCKED || r->client_gone ||
@@ -370,6 +413,7 @@ void resident_miss(struct resident *r, uint64_t c, unsigned page)
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages & ~r->mark[c].filled)))
 		pages = 1u << page;
 	resident_bring(r, c, page, pages);
+	trail_note(r, c, 1u << page | (r->chunk[c].state == CHUNK_FILLING ? r->chunk[c].fetch->asked : r->mark[c].filled));
 }
 
 bool resident_complete(struct resident *r, uint64_t c)
@@ -391,7 +435,7 @@ static unsigned blocked_need(const struct resident *r, uint64_t c)
 
 	if (page != GVM_NO_PAGE && filled >> page & 1)
 		return chunk_holes(r, c) >> page & 1;
-	return page != GVM_NO_PAGE && !is_zero(r, c) ? 1 : (unsigned)__builtin_popcount(~filled);
+	return page != GVM_NO_PAGE && !chunk_is_zero(r, c) ? 1 : (unsigned)__builtin_popcount(~filled);
 }
 
 bool blocked_continue(struct resident *r)
@@ -407,7 +451,7 @@ bool blocked_continue(struct resident *r)
 		if (!resident_has_room(r, blocked_need(r, c)))
 			return some;
 		/* If its node has used up its share, chunks of other nodes, and zeros, overtake it. */
-		if (!is_zero(r, c) && !fetch_wanted_allowed(r, c))
+		if (!chunk_is_zero(r, c) && !fetch_wanted_allowed(r, c))
 			continue;
 		some = true;
 		chunk_unlist(r, c);
@@ -436,7 +480,7 @@ static void stream_passed(struct resident *r, uint64_t c)
 		passed--;
 	for (; passed < c; passed++) {
 		r->chunk[passed].streamed = false;
-		resident_count(r, prefetch_used, 1);
+		trail_used(r, passed);
 		readahead_note(&r->readahead, passed * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, r->chunks, ahead);
 	}
 }
@@ -454,7 +498,7 @@ static void chunks_ahead(struct resident *r, const uint64_t *ahead, unsigned n, 
 		struct chunk *k = &r->chunk[ahead[i]];
 
 		chunk_take(r, ahead[i]);
-		if (k->state != CHUNK_ABSENT || k->list || is_zero(r, ahead[i]))
+		if (k->state != CHUNK_ABSENT || k->list || chunk_is_zero(r, ahead[i]))
 			continue;
 		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
 			return;
@@ -463,6 +507,8 @@ static void chunks_ahead(struct resident *r, const uint64_t *ahead, unsigned n, 
 		 * to them. */
 		k->streamed = sure && ahead[i] % RESIDENT_STREAM && is_ahead(k - 1);
 		fetch_start(r, ahead[i], GVM_NO_PAGE, ~0u, !k->streamed);
+		if (k->streamed) /* its use is not seen, unless the reader goes on for long */
+			trail_note(r, ahead[i], ~0u);
 	}
 }
 

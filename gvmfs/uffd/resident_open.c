@@ -3,6 +3,8 @@
  * mappings, its sources in the loops, its place in the journal. */
 #include "node/region.h"
 #include "node/region_node.h"
+#include "node/trail_job.h"
+#include "options.h"
 #include "reader.h"
 #include "resident.h"
 #include "resident_calls.h"
@@ -22,6 +24,10 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#define GONE_STEPS 8192u /* evicted chunks that may come back when the budget is raised: 1 GiB */
+/* Untouched ones take no memory. */
+#define TRAILS_BYTES (2 * (TRAIL_STEPS + GONE_STEPS) * sizeof(struct trail_step))
 
 static const struct resident_env calls = RESIDENT_ENV;
 
@@ -77,12 +83,30 @@ static int resident_map(struct resident *r)
 	return r->mark && r->pins && r->chunk ? 0 : -ENOMEM;
 }
 
+/* Without memory, or with --no-replay, it records and replays nothing. */
+static void trails_map(struct resident *r)
+{
+	void *trails = r->w->opts->no_replay ? MAP_FAILED :
+					       mmap(NULL, TRAILS_BYTES, PROT_READ | PROT_WRITE,
+						    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (trails == MAP_FAILED)
+		return;
+	r->trail = trails;
+	r->trail_room = TRAIL_STEPS;
+	r->gone = r->trail + r->trail_room;
+	r->gone_room = GONE_STEPS;
+	r->replay = r->gone + r->gone_room;
+	r->replay_room = TRAIL_STEPS + GONE_STEPS;
+}
+
 static void resident_free(struct resident *r)
 {
 	const struct unmap_part tables[UNMAP_PARTS] = {
 		{ r->chunk, r->chunks * sizeof(*r->chunk) },
 		{ r->mark, r->chunks * sizeof(*r->mark) },
 		{ (void *)r->pins, r->chunks * sizeof(*r->pins) },
+		{ r->trail, TRAILS_BYTES },
 	};
 
 	reader_stop(r->reader);
@@ -108,6 +132,20 @@ static int faults_open(struct resident *r)
 	return error ? error : resident_faults_watch(r, true);
 }
 
+static void trail_loaded(struct worker *w, const struct gvm_id *region, const struct trail_step *steps, unsigned count)
+{
+	struct residents *rs = w->residents;
+
+	for (unsigned s = 0; (s = session_set_next(&rs->open, s)) < JOURNAL_SESSIONS; s++) {
+		struct resident *r = rs->list[s];
+
+		if (!gvm_id_equal(&r->inode->disk->rec.id, region))
+			continue;
+		r->trail_last = count;
+		resident_replay(r, steps, count);
+	}
+}
+
 int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 {
 	const struct journal_session *s = &w->journal->sessions[session];
@@ -131,6 +169,8 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	r->poison = uffd_knows_poison();
 	r->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = r->inode && r->kick_fd >= 0 ? resident_map(r) : -ENOMEM;
+	if (!error)
+		trails_map(r);
 	if (r->inode) {
 		r->index = r->inode->index;
 		r->cut_version = r->inode->disk->cut_version;
@@ -161,11 +201,24 @@ int resident_open(struct worker *w, unsigned session, const int fd[SESSION_FDS])
 	if (!w->residents->count++)
 		writers_yield(w->writers, true);
 	store_forget(w->store, r->inode);
-	if (!s->live) /* otherwise a killed worker's successor goes on with the same guest */
+	if (!s->live) { /* otherwise a killed worker's successor goes on with the same guest */
 		*r->peak = 0;
+		if (r->trail_room)
+			trail_load(w, r->inode, trail_loaded);
+	}
 	resident_begin(r, w->journal->super->starts);
 	resident_budget(r, r->inode->disk->local_bytes);
 	return 0;
+}
+
+/* A start that was cut short leaves the record of the last one. */
+static void trail_leave(struct resident *r)
+{
+	const struct journal_inode *d = r->inode->disk;
+	bool whole = trail_is_over(r) || r->trail_count >= r->trail_last / 2;
+
+	if (r->trail_count && whole && d->use == INODE_USED && !d->rec.temporary && d->epoch && !d->failed)
+		trail_save(r->w, r->inode, r->trail, r->trail_count);
 }
 
 static void residents_remove(struct residents *rs, unsigned session)
@@ -185,6 +238,7 @@ void env_close(struct resident *r)
 	unsigned session = r->session;
 
 	env_unwatch(r);
+	trail_leave(r);
 	/* The page cache may have pages, read through a private mapping, that have changed since. */
 	inode->disk->cache_stale = 1;
 	store_forget(w->store, inode);

@@ -48,8 +48,8 @@ int for_page_runs(struct resident *r, uint64_t c, uint32_t pages,
  * errno. */
 int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
 	      bool wake);
-/* Puts in a whole chunk of which no page is filled, and maps none of it. 0 or a negative errno. */
-int chunk_put_hidden(struct resident *r, uint64_t c, const uint8_t *chunk);
+/* Puts in pages of a chunk of which no page is filled, and maps none. 0 or a negative errno. */
+int pages_put_hidden(struct resident *r, uint64_t c, uint32_t pages, const uint8_t *chunk);
 /* Punches pages out of the memory. 0 or a negative errno. */
 int pages_punch(struct resident *r, uint64_t c, uint32_t pages);
 /* Maps pages that are here in the client; does not wake. 0 or a negative errno. */
@@ -115,6 +115,11 @@ bool blocked_continue(struct resident *r);
 /* Handles pages of a fetch that have arrived, or its end. 0, or the error with which the requests
  * that wait for the chunk have to end. */
 int fetch_look(struct resident_fetch *f);
+/* Whether the nodes have nothing but zeros of a chunk. */
+bool chunk_is_zero(const struct resident *r, uint64_t c);
+/* Put a chunk in, unmapped, since an earlier start touched it: as zeros; with these pages, by a GET. */
+void fill_ahead_with_zeros(struct resident *r, uint64_t c);
+void fetch_replay(struct resident *r, uint64_t c, uint32_t pages);
 /* Cancels all GETs of the region. */
 void fetches_cancel(struct resident *r);
 
@@ -144,6 +149,24 @@ void spread_begin(struct resident *r);
 void spread_learn(struct resident *r, uint64_t c);
 /* The pages that a fault is to bring. */
 uint32_t spread_want(struct resident *r, uint64_t c, unsigned page);
+
+/* ---- resident_trail.c: what a start touches */
+
+void trail_begin(struct resident *r);
+/* A fault wants pages of the chunk that were not here; these come, or have come, for it. */
+void trail_note(struct resident *r, uint64_t c, uint32_t pages);
+/* A chunk that was fetched ahead is used for the first time. */
+void trail_used(struct resident *r, uint64_t c);
+/* A chunk is about to be dropped. */
+void trail_gone(struct resident *r, uint64_t c);
+/* The budget was raised: what was evicted last may come back. */
+void replay_gone(struct resident *r);
+/* What is here has to go: nothing more is replayed. */
+void replay_drop(struct resident *r);
+
+/* ---- resident_replay.c: fetches what was used before */
+
+void replay_continue(struct resident *r);
 
 /* ---- resident_end.c: the end of the client */
 
@@ -193,8 +216,10 @@ void resident_recover(struct resident *r);
 
 /* ---- Fetches and evictions, which all regions share (resident_fetch.c, resident_evict.c) */
 
-/* Whether the region may have one more GET in flight, for this chunk; fetch_take() then takes it. */
+/* Whether the region may have one more GET in flight, for this chunk; fetch_take() then takes it. For a prefetch: more GETs
+ * must be left than its node has in flight, or than all have. */
 bool fetch_allowed(const struct resident *r, uint64_t c);
+bool fetch_ahead_allowed(const struct resident *r, uint64_t c);
 struct resident_fetch *fetch_take(struct resident *r, uint64_t c);
 void fetch_give(struct resident_fetch *f);
 /* NULL: the region may not have one more for this chunk. */

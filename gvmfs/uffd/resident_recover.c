@@ -59,6 +59,7 @@ void chunk_take(struct resident *r, uint64_t c)
 	}
 	r->left -= here;
 	r->chunk[c].whole = true; /* or not: it is not known */
+	trail_note(r, c, filled);
 	chunk_activate(r, c);
 }
 

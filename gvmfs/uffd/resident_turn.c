@@ -24,6 +24,7 @@ void resident_begin(struct resident *r, uint64_t starts)
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		hash_page(zeros, r->seed, &r->zero_hashes[p]);
 	spread_begin(r);
+	trail_begin(r);
 	/* The client may still answer a zap request of a predecessor. */
 	r->zap_seq = starts << 32;
 	/* It may have died while it changed one more chunk. */
@@ -77,6 +78,8 @@ static void serve(struct resident *r)
 	/* Incoming pages use up room; repeat until no blocked fault can proceed. */
 	if (blocked_continue(r))
 		resident_note(r);
+	else
+		replay_continue(r);
 }
 
 void resident_turn(struct resident *r)

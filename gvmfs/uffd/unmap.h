@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#define UNMAP_PARTS 3u
+#define UNMAP_PARTS 4u
 
 struct jobs;
 

@@ -169,7 +169,7 @@ static const char *counts_check(void)
 {
 	const struct resident *r = &world.r;
 	uint64_t here = 0, left = 0, busy = 0, going = 0, coming = 0, sending = 0, synced = 0;
-	unsigned lists[LISTS] = { 0 }, fetches = 0, evictions = 0;
+	unsigned lists[LISTS] = { 0 }, fetches = 0, evictions = 0, replaying = 0;
 
 	for (uint64_t c = 0; c < W_CHUNKS; c++) {
 		const struct chunk *k = &r->chunk[c];
@@ -185,6 +185,7 @@ static const char *counts_check(void)
 		if (world.rs.fetches[i].r == r) {
 			coming += (unsigned)__builtin_popcount(world.rs.fetches[i].asked);
 			fetches++;
+			replaying += world.rs.fetches[i].replay;
 		}
 	for (unsigned i = 0; i < W_EVICTIONS; i++)
 		if (world.rs.evictions[i].r == r) {
@@ -196,8 +197,13 @@ static const char *counts_check(void)
 		return "the pages that are here are counted wrong";
 	if (busy != r->busy || going != r->going || coming != r->coming)
 		return "the counts are not what the chunks say";
-	if (sending != evictions || evictions != r->evictions || fetches != r->fetches)
+	if (sending != evictions || evictions != r->evictions || fetches != r->fetches || replaying != r->replaying ||
+	    replaying != world.rs.replaying)
 		return "what is under way is counted wrong";
+	for (uint64_t c = 0; c < W_CHUNKS; c++)
+		if (r->chunk[c].trail > r->trail_count ||
+		    (r->chunk[c].trail && r->trail[r->chunk[c].trail - 1].chunk != c))
+			return "the trail has another chunk's step";
 	if (r->syncing && synced != r->sync_sent)
 		return "an fsync waits for what is not being sent";
 	for (unsigned l = LIST_ACTIVE; l < LISTS; l++)

@@ -28,7 +28,7 @@
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
-		stalls, sealed, rots, shorts; /* sealed: what is sent is */
+		stalls, sealed, rots, shorts, replays; /* sealed: what is sent is */
 };
 
 struct model_case {
@@ -91,6 +91,12 @@ static const struct model_case cases[] = {
 	  { .writes = 1, .zeros = 1, .shorts = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "short-deaths", "2 accesses, no memory, a worker's death", true },
 	  { .touches = 2, .shorts = 1, .kills = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "replays", "2 accesses, what an earlier start touched", false },
+	  { .touches = 2, .replays = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "replayed-zeros", "an empty region: 2 accesses, the same", false },
+	  { .touches = 2, .replays = 1 }, 2 * GVM_CHUNK_PAGES, false },
+	{ { "replay-deaths", "an access, what an earlier start touched, a worker's death", false },
+	  { .touches = 1, .replays = 1, .kills = 1 }, 2 * GVM_CHUNK_PAGES, true },
 	{ { "leaves", "an access, an fsync, the client leaves", false },
 	  { .touches = 1, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "long-evictions", "4 accesses", true },
@@ -108,7 +114,7 @@ static const struct model_case cases[] = {
 	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "everything", "2 accesses, and one of everything else", true },
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
+	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
 };
 
 /* Beside them: every two of what may happen, with an access (by name: pairs). */
@@ -129,6 +135,7 @@ static const struct {
 	{ "the client's end", { .leaves = 1 } },
 	{ "a broken connection", { .resends = 1 } },
 	{ "a copy that rots", { .rots = 1 } },
+	{ "what an earlier start touched", { .replays = 1 } },
 };
 #define CASES  (sizeof(cases) / sizeof(*cases))
 #define THINGS (sizeof(things) / sizeof(*things))
@@ -228,7 +235,7 @@ static void put_chunks(void)
 		put((uint64_t)k->state | (uint64_t)k->list << 8 |
 		    (uint64_t)(k->list == LIST_BLOCKED ? k->want_page : 0) << 16 | (uint64_t)k->sending << 24 |
 		    (uint64_t)k->ahead << 25 | (uint64_t)(k->sync_pass == r->sync_pass && r->syncing) << 26 |
-		    (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
+		    (uint64_t)k->replayed << 27 | (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
 		put((uint64_t)world.mark[c].filled << 32 | world.mark[c].coming);
 		put(k->known);
 		put(world.mark[c].tried << 1 | (world.pins[c] != 0));
@@ -245,6 +252,13 @@ static void put_chunks(void)
 	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
 	put((uint64_t)r->dropping << 32 | r->end_next);
 	put(r->recovering ? r->left << 32 | r->recover_next << 1 | 1 : r->sweeping ? r->recover_next << 1 : ~0ull);
+	for (unsigned i = r->replay_next; i < r->replay_count; i++)
+		put((uint64_t)r->replay[i].windows << 32 | r->replay[i].chunk);
+	/* Only a raised budget looks at these. */
+	for (uint64_t n = 1; left.budgets && n <= r->gone_count && n <= r->gone_room; n++)
+		put((uint64_t)r->gone[(r->gone_count - n) % r->gone_room].windows << 32 |
+		    r->gone[(r->gone_count - n) % r->gone_room].chunk);
+	put(~0ull);
 }
 
 static void put_wires(void)
@@ -254,7 +268,7 @@ static void put_wires(void)
 		const struct get *g = &world.get[i];
 
 		put(f->r ? (uint64_t)f->asked << 32 | f->decoded : 0);
-		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 1 | f->ahead : 0);
+		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 2 | (uint64_t)f->replay << 1 | f->ahead : 0);
 		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 : 0);
 		put(f->r && g->served ? g->content[NEAR] ^ g->content[FAR] << 8 : 0);
 		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
@@ -359,6 +373,7 @@ static uint8_t *limit_of(const struct event *e)
 	case E_KILL: return &left.kills;
 	case E_LEAVE: return &left.leaves;
 	case E_ROT: return &left.rots;
+	case E_REPLAY: return &left.replays;
 	default: return NULL;
 	}
 }
@@ -434,6 +449,8 @@ static void all_make(void)
 	may(E_TICK, 0, 0);
 	may(E_LEAVE, 0, 0);
 	may(E_GONE, 0, 0);
+	may(E_REPLAY, 0 | 1 << 8, 0x81); /* NEAR and FAR */
+	may(E_REPLAY, 1 | 0 << 8, 0xff);
 	may(E_ROT, 0, ~0u);
 	may(E_ROT, 1, 1u << FAR);
 }

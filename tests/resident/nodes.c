@@ -77,6 +77,9 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	struct get *get = &world.get[f - r->rs->fetches];
 
 	(void)want_page;
+	if (f->replay && r->local < r->chunks * GVM_CHUNK_PAGES && !r->pinned &&
+	    r->here + r->coming + 2 * resident_headroom(r) > r->local)
+		world.wrong = "a chunk is replayed for which others have to go";
 	world_call();
 	*get = (struct get){ .under_way = true, .left = f->asked };
 }

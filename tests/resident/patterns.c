@@ -197,6 +197,106 @@ static void dense_chunks_come_with_the_second_fault(void)
 	CHECK(faults <= brought / GVM_CHUNK_PAGES * 4);
 }
 
+/* All chunks in no order, always the same one. */
+static uint32_t scattered[W_CHUNKS];
+
+static void scatter(void)
+{
+	for (uint32_t n = 0; n < W_CHUNKS; n++) {
+		uint32_t at = check_random_below(n + 1);
+
+		scattered[n] = scattered[at];
+		scattered[at] = n;
+	}
+}
+
+/* Touches a page of some chunks, each of them once; returns how many faults had to wait for pages. */
+static uint64_t start(unsigned from, unsigned chunks)
+{
+	uint64_t missed = count_of(world.stats.page_misses);
+
+	for (unsigned n = from; n < from + chunks; n++) {
+		read_page(scattered[n] * GVM_CHUNK_PAGES + n % 3 * 11, false);
+		settle();
+	}
+	return count_of(world.stats.page_misses) - missed;
+}
+
+/* Begins anew, with what the last start touched. */
+static void start_again(uint64_t local)
+{
+	static struct trail_step steps[W_CHUNKS];
+	unsigned count = world.r.trail_count;
+
+	memcpy(steps, world.trail, sizeof(steps));
+	world_init(local, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	resident_replay(&world.r, steps, count);
+	resident_turn(&world.r);
+	settle();
+	CHECK(!world_check());
+}
+
+static void second_start_waits_for_nothing(void)
+{
+	scatter();
+	world_init(0, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	CHECK_EQ(start(0, 60), 60);
+	for (unsigned again = 0; again < 3; again++) {
+		start_again(0);
+		CHECK_EQ(count_of(world.stats.replayed), 60);
+		/* With the pages that were used, and no others. */
+		CHECK_EQ(world.r.here, 60 * RESIDENT_WINDOW);
+		CHECK_EQ(start(0, 60), 0);
+		CHECK_EQ(count_of(world.stats.replay_used), 60);
+	}
+	/* Of what is not used any more the record is free. */
+	CHECK_EQ(start(60, 6), 6);
+	start_again(0);
+	CHECK_EQ(start(30, 36), 0);
+	start_again(0);
+	CHECK_EQ(count_of(world.stats.replayed), 36);
+}
+
+/* The budget is that of a start, of which nothing is used again: what is needed now takes its place, without a zap. */
+static void what_is_not_used_again_goes_first(void)
+{
+	const uint64_t local = 30 * RESIDENT_WINDOW;
+
+	scatter();
+	world_init(0, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	start(0, 40);
+	start_again(local);
+	CHECK(world.r.here <= local - 2 * resident_headroom(&world.r) && world.r.here > local / 2);
+	CHECK_EQ(start(40, 10), 10);
+	settle();
+	CHECK_EQ(count_of(world.stats.zaps), 0);
+	CHECK_EQ(start(40, 10), 0);
+	CHECK(count_of(world.stats.evictions) > 0);
+}
+
+/* What was used and evicted comes back when there is room for it again. */
+static void raised_budget_brings_back_what_was_evicted(void)
+{
+	uint64_t missed;
+
+	scatter();
+	world_init(W_PAGES, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	start(0, 10);
+	world_event(&(struct event){ E_BUDGET, 8 * RESIDENT_WINDOW, 0 });
+	settle();
+	CHECK(world.r.here <= 8 * RESIDENT_WINDOW);
+	missed = world.r.gone_count;
+	CHECK(missed > 0 && missed <= world.r.gone_room);
+	world_event(&(struct event){ E_BUDGET, W_PAGES, 0 });
+	settle();
+	CHECK_EQ(count_of(world.stats.replayed), missed);
+	CHECK_EQ(start(0, 10), 0);
+}
+
 static const struct check_test tests[] = {
 	{ "what-is-here-faults-seldom", what_is_here_faults_seldom },
 	{ "what-is-late-faults-once", what_is_late_faults_once },
@@ -205,5 +305,8 @@ static const struct check_test tests[] = {
 	{ "lone-pages-come-alone", lone_pages_come_alone },
 	{ "neighbours-come-together", neighbours_come_together },
 	{ "chunks-that-fill-slowly-are-not-brought", chunks_that_fill_slowly_are_not_brought },
+	{ "second-start-waits-for-nothing", second_start_waits_for_nothing },
+	{ "what-is-not-used-again-goes-first", what_is_not_used_again_goes_first },
+	{ "raised-budget-brings-back-what-was-evicted", raised_budget_brings_back_what_was_evicted },
 };
 CHECK_MAIN(tests)

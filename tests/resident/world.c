@@ -33,6 +33,14 @@ void world_call(void)
 
 struct event (*world_pick)(void);
 
+static bool replay(const struct event *e)
+{
+	const struct trail_step steps[] = { { e->a & 0xff, e->b }, { e->a >> 8 & 0xff, e->b } };
+
+	resident_replay(&world.r, steps, 2);
+	return true;
+}
+
 static bool event_do(const struct event *e);
 static void ios_settle(void);
 
@@ -297,6 +305,13 @@ static void worker_begin(void)
 	r->bytes = W_PAGES * GVM_PAGE_BYTES;
 	r->chunks = W_CHUNKS;
 	r->chunk = world.chunk;
+	memset(world.gone, 0, sizeof(world.gone));
+	r->trail = world.trail;
+	r->gone = world.gone;
+	r->replay = world.replay;
+	r->trail_room = W_CHUNKS;
+	r->gone_room = sizeof(world.gone) / sizeof(*world.gone);
+	r->replay_room = sizeof(world.replay) / sizeof(*world.replay);
 	r->mark = world.mark;
 	r->pins = world.pins;
 	r->index = world.index;
@@ -692,6 +707,7 @@ static bool event_do(const struct event *e)
 		return true;
 	case E_TAKE: return rival_take(e);
 	case E_GIVE: return rival_give(e);
+	case E_REPLAY: return replay(e);
 	default: return nodes_event(e);
 	}
 }
@@ -732,6 +748,7 @@ static const char *const names[EVENTS] = {
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_SHORT] = "short", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
 	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
+	[E_REPLAY] = "replay",
 };
 
 void event_print(const struct event *e)

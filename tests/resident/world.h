@@ -184,6 +184,7 @@ enum event_kind {
 	E_HEARS,   /* a: node: is not */
 	E_LOSE,	   /* a: node: begins anew, without what it had */
 	E_TALK,	   /* conversations with nodes go on */
+	E_REPLAY,  /* a: chunk | another << 8, b: windows: an earlier start touched these */
 	EVENTS
 };
 
@@ -231,6 +232,7 @@ struct world {
 	struct resident r;
 	struct resident rival; /* another region of the mount, where there is room for two: it takes what all share */
 	struct chunk chunk[W_CHUNKS];
+	struct trail_step trail[W_CHUNKS], gone[4], replay[W_CHUNKS + 4];
 	uint8_t data[W_FETCHES * GVM_CHUNK_BYTES];
 	struct get get[W_FETCHES];
 	struct write write[W_EVICTIONS];

@@ -5,6 +5,7 @@
  *	record_put NODE --tombstones N     N names that were removed
  *	record_put NODE --folders N        N empty folders
  *	record_put NODE --fence UPTO       a fence, and no more of its round
+ *	record_put NODE --note TEXT        TEXT, beside each region that the node has
  */
 #include "gvm_client.h"
 #include "state/record.h"
@@ -67,6 +68,42 @@ static int fence(struct gvm_conn *conn, uint64_t upto)
 	return gvm_conn_wait(conn, &call.req);
 }
 
+static int note(struct gvm_conn *conn, const struct gvm_id *region, const char *text)
+{
+	struct gvm_call stat = {0}, call = {0};
+	int r;
+
+	gvm_region_stat(conn, &stat, &(struct gvm_region_stat_req){*region});
+	r = gvm_conn_wait(conn, &stat.req);
+	if (r)
+		return r;
+	gvm_region_note(conn, &call, &(struct gvm_region_note_req){*region, stat.rsp.region_stat.epoch}, text, strlen(text));
+	return gvm_conn_wait(conn, &call.req);
+}
+
+/* Its data are valid in here only. */
+static void listed(struct gvm_req *req)
+{
+	struct gvm_call *call = (struct gvm_call *)req;
+	struct gvm_id *ids = req->arg;
+
+	for (unsigned i = 0; !req->result && i < call->rsp.region_list.count && i < 16; i++)
+		memcpy(ids[i].b, call->data + 32 * i, 16);
+}
+
+static int note_all(struct gvm_conn *conn, const char *text)
+{
+	struct gvm_id ids[16];
+	struct gvm_call call = {.req = {.done = listed, .arg = ids}};
+	int r;
+
+	gvm_region_list(conn, &call, &(struct gvm_region_list_req){.after = {{0}}});
+	r = gvm_conn_wait(conn, &call.req);
+	for (unsigned i = 0; !r && i < call.rsp.region_list.count && i < 16; i++)
+		r = note(conn, &ids[i], text);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct gvm_conn_opts opts = {0};
@@ -83,6 +120,8 @@ int main(int argc, char **argv)
 		r = put_many(conn, strtoul(argv[3], NULL, 10), false);
 	else if (!strcmp(argv[2], "--fence"))
 		r = fence(conn, strtoull(argv[3], NULL, 10));
+	else if (!strcmp(argv[2], "--note"))
+		r = note_all(conn, argv[3]);
 	else
 		r = put_region(conn, argv[2], argv[3]);
 	gvm_conn_destroy(conn);
