@@ -309,8 +309,9 @@ static int gvmfs_start_on(struct bench_peers *p, struct bench_program *g, const 
 			  const struct bench_program *node, unsigned count, char *const options[3])
 {
 	char path[PATH_MAX], nodes[32 * BENCH_REPLICAS] = "", *to = nodes;
-	char *const argv[] = {path,	  ARG("-f"),  ARG("--nodes"), nodes, g->mount,
-			      options[0], options[1], options[2],     NULL};
+	/* What is cold is to be cold. */
+	char *const argv[] = {path,	 ARG("-f"),  ARG("--no-replay"), ARG("--nodes"), nodes,
+			      g->mount, options[0], options[1],	 options[2],	 NULL};
 	int rc = bench_mount_dir_make(p, g, name, name), fd;
 
 	if (rc)

@@ -130,7 +130,7 @@ static int node_start(struct scale *s, unsigned i)
 static int gvmfs_start(struct scale *s)
 {
 	char path[PATH_MAX], nodes[NODES_MAX * 24];
-	char *const argv[] = {path, BENCH_ARG("-f"), BENCH_ARG("--nodes"), nodes, s->gvmfs->mount, NULL};
+	char *const argv[] = {path, BENCH_ARG("-f"), BENCH_ARG("--no-replay"), BENCH_ARG("--nodes"), nodes, s->gvmfs->mount, NULL};
 	int rc = bench_mount_dir_make(s->peers, s->gvmfs, "gvmfs", "probe"), n = 0;
 
 	if (rc)
