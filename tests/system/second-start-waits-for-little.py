@@ -4,8 +4,6 @@
 boots again in its region, as another host would boot it, waits for at most a twentieth of the pages that its first boot
 waited for."""
 
-import os
-
 import guest
 import lab
 from lab import expect, program, wait_for
@@ -15,6 +13,14 @@ from remote import Mount, Node
 RAM = 192
 
 
+def connected(socket):
+    """Its monitor, once it listens there."""
+    try:
+        return Monitor(socket)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+
+
 def boot(l, nodes, number, *options, replays):
     """Boots the guest on a mount of its own, once what is to be replayed is here; gives the region's counters."""
     mount, socket = Mount(l, nodes, *options), l.path("qmp-%d" % number)
@@ -22,11 +28,11 @@ def boot(l, nodes, number, *options, replays):
                   "--region", "guest", "--",
                   *guest.command("workload", "%dM" % RAM, "-S", "-qmp", "unix:%s,server=on,wait=off" % socket,
                                  job="fill", mib=16))
-    wait_for("QEMU answers", lambda: os.path.exists(socket))
+    monitor = wait_for("QEMU answers", lambda: connected(socket))
     if replays:
         wait_for("what the last start touched is here",
                  lambda: mount.stats("guest")["replayed"] and not mount.stats("guest")["replay_left"])
-    Monitor(socket).do("cont")
+    monitor.do("cont")
     guest.verdict(run, 90)
     mount.drained("guest")
     stats = mount.stats("guest")
