@@ -76,7 +76,7 @@ FLOORS = {
         "gvm.h", "say fsstats meminfo mounts program memcg_hold", "memcg giantvm run/fast",
         "bench/stop bench/bench_file bench/sizes bench/data bench/swap_area bench/heap", "bench/report", "bench/codec bench/child bench/exchange", "bench/node",
         "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
-        "bench/swap_programs", "bench/round bench/scale bench/swap", "bench/bench",
+        "bench/swap_programs bench/guest_code bench/guest", "bench/round bench/scale bench/swap bench/table", "bench/bench",
         "run/notes run/qemu_opts", "run/qemu_config run/qemu_facts", "run/qemu_ask",
         "run/command", "run/argv run/scan", "run/args",
         "run/budget run/config run/demand run/region run/shares",

@@ -21,6 +21,7 @@
 #include "scale.h"
 #include "stop.h"
 #include "swap.h"
+#include "table.h"
 #include "touch.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ static const char help_text[] =
 	"       gvm bench codec [--chunks N] FILE [LATER]\n"
 	"       gvm bench scale [OPTION ...]\n"
 	"       gvm bench swap [OPTION ...]\n"
+	"       gvm bench table [OPTION ...]\n"
 	"\n"
 	"Measures both fronts of gvmfs against nbdkit + nbdfuse, the fast one against\n"
 	"what it consists of too, and a memory node against memcached, Redis and a raw\n"
@@ -57,7 +59,9 @@ static const char help_text[] =
 	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
 	"see gvm bench codec --help. gvm bench scale measures many nodes, regions and\n"
 	"guests on one mount: see gvm bench scale --help. gvm bench swap measures programs\n"
-	"with too little memory, on a region and on zram: see gvm bench swap --help.\n";
+	"with too little memory, on a region and on zram: see gvm bench swap --help.\n"
+	"gvm bench table says what a guest keeps of its speed in each mode: see\n"
+	"gvm bench table --help.\n";
 
 static const struct bench_sizes full = {
 	.rounds = 7,
@@ -281,6 +285,8 @@ int cmd_bench(int argc, char **argv)
 		return cmd_bench_scale(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "swap"))
 		return cmd_bench_swap(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "table"))
+		return cmd_bench_table(argc - 1, argv + 1);
 	b.z = full;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

@@ -20,10 +20,10 @@
 #define SETTLE_NS    200000000ull
 #define SOURCE_BYTES (8u << 20)
 
-static int half_run(struct bench_file *f, enum bench_load load, uint64_t bytes, unsigned ms, uint64_t seed, double *us,
-		    double *misses)
+static int load_measure(struct bench_file *f, enum bench_load load, uint64_t bytes, uint64_t budget_bytes, unsigned ms,
+			uint64_t seed, double *us, double *misses)
 {
-	struct touch t = {.file = f, .bytes = bytes, .ms = ms, .seed = seed, .budget_bytes = bytes / 2};
+	struct touch t = {.file = f, .bytes = bytes, .ms = ms, .seed = seed, .budget_bytes = budget_bytes};
 	int rc = f ? touch_cool(&t) : 0;
 
 	if (rc)
@@ -40,7 +40,18 @@ static int half_run(struct bench_file *f, enum bench_load load, uint64_t bytes, 
 
 int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us, double *misses)
 {
-	return half_run(f, LOAD_ZIPF, bytes, ms, seed, us, misses);
+	return load_measure(f, LOAD_ZIPF, bytes, bytes / 2, ms, seed, us, misses);
+}
+
+int bench_budget_zipf_within(struct bench_file *f, uint64_t bytes, uint64_t budget_bytes, unsigned ms, uint64_t seed,
+			     double *us)
+{
+	return load_measure(f, LOAD_ZIPF, bytes, budget_bytes, ms, seed, us, NULL);
+}
+
+uint64_t bench_budget_zipf_active(uint64_t bytes, uint64_t seed, uint64_t accesses)
+{
+	return load_active(LOAD_ZIPF, bytes, seed, accesses);
 }
 
 double bench_budget_zipf_optimum(uint64_t bytes, uint64_t seed)
@@ -50,7 +61,7 @@ double bench_budget_zipf_optimum(uint64_t bytes, uint64_t seed)
 
 int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us)
 {
-	return half_run(f, LOAD_SEQ, bytes, ms, 0, us, NULL);
+	return load_measure(f, LOAD_SEQ, bytes, bytes / 2, ms, 0, us, NULL);
 }
 
 /* ---- a writer beside faults */

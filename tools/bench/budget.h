@@ -12,6 +12,11 @@ int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned
  * by Zipf's law, one access in four a write; or all in order, again and again. Of the first, too, how many of its
  * accesses were to pages that were not here, in percent. */
 int bench_budget_zipf(struct bench_file *f, uint64_t bytes, unsigned ms, uint64_t seed, double *us, double *misses);
+/* The same of the first with a budget of so many bytes, 0: all of it. */
+int bench_budget_zipf_within(struct bench_file *f, uint64_t bytes, uint64_t budget_bytes, unsigned ms, uint64_t seed,
+			     double *us);
+/* Bytes of the pages that so many of its accesses touch. */
+uint64_t bench_budget_zipf_active(uint64_t bytes, uint64_t seed, uint64_t accesses);
 /* What it would miss, in percent, if the more popular half of its pages were here all the time; -1: no memory. */
 double bench_budget_zipf_optimum(uint64_t bytes, uint64_t seed);
 int bench_budget_seq(struct bench_file *f, uint64_t bytes, unsigned ms, double *us);

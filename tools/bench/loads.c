@@ -26,7 +26,6 @@
 #define STORE_PASSES 4
 #define PLAN	     (1u << 17) /* accesses that are drawn before the clock runs; then again */
 #define LINE_BYTES   64u
-#define WRITE	     (1u << 31) /* in a plan, beside the page's number */
 #define HUGE_PAGES   512u
 #define HOT_PAGES    2u /* of each HUGE_PAGES */
 #define EDGES	     15u
@@ -67,7 +66,7 @@ static uint32_t *zipf_plan(uint32_t pages, uint64_t seed)
 			else
 				high = middle;
 		}
-		plan[i] = low | (r & 3 ? 0 : WRITE);
+		plan[i] = low | (r & 3 ? 0 : LOAD_WRITE);
 	}
 	if (!upto) {
 		free(plan);
@@ -94,7 +93,7 @@ static uint32_t *sparse_plan(uint32_t pages, uint64_t seed)
 
 		if ((r >> 40) % 10 == 0)
 			page = (uint32_t)((r >> 8) % pages);
-		plan[i] = page | (r & 3 ? 0 : WRITE);
+		plan[i] = page | (r & 3 ? 0 : LOAD_WRITE);
 	}
 	return plan;
 }
@@ -197,9 +196,9 @@ static void plan_go(struct program *p, unsigned count)
 
 	for (unsigned i = 0; i < count; i++, p->at++) {
 		uint32_t what = p->plan ? p->plan[p->at % PLAN] : (uint32_t)(p->at % pages);
-		uint8_t *page = p->t->map + (what & ~WRITE) * PAGE_BYTES;
+		uint8_t *page = p->t->map + (what & ~LOAD_WRITE) * PAGE_BYTES;
 
-		p->t->answer->count += (unsigned)page_work(page, p->passes, what & WRITE);
+		p->t->answer->count += (unsigned)page_work(page, p->passes, what & LOAD_WRITE);
 	}
 }
 
@@ -299,7 +298,30 @@ int load_run(struct touch *t, enum bench_load load)
 	return touch_run(t, what[load]);
 }
 
-/* ---- the optimum */
+/* ---- what is known of a load beforehand */
+
+uint32_t *load_plan(enum bench_load load, uint64_t bytes, uint64_t seed, uint32_t *count)
+{
+	*count = PLAN;
+	return plan_make(load, bytes, seed);
+}
+
+uint64_t load_active(enum bench_load load, uint64_t bytes, uint64_t seed, uint64_t accesses)
+{
+	uint32_t *plan = plan_make(load, bytes, seed);
+	bool *seen = calloc(bytes / PAGE_BYTES, sizeof(*seen));
+	uint64_t active = 0;
+
+	for (uint64_t i = 0; plan && seen && i < accesses && i < PLAN; i++) {
+		bool *page = &seen[plan[i] & ~LOAD_WRITE];
+
+		active += !*page;
+		*page = true;
+	}
+	free(seen);
+	free(plan);
+	return active * PAGE_BYTES;
+}
 
 double load_optimum(enum bench_load load, uint64_t bytes, uint64_t resident, uint64_t seed)
 {
@@ -307,7 +329,7 @@ double load_optimum(enum bench_load load, uint64_t bytes, uint64_t resident, uin
 	uint32_t *plan = load == LOAD_ZIPF || load == LOAD_SPARSE ? plan_make(load, bytes, seed) : NULL;
 
 	for (uint32_t i = 0; plan && i < PLAN; i++)
-		misses += load_rank(load, plan[i] & ~WRITE, pages) >= fit;
+		misses += load_rank(load, plan[i] & ~LOAD_WRITE, pages) >= fit;
 	free(plan);
 	return plan ? 100.0 * misses / PLAN : -1;
 }

@@ -18,7 +18,14 @@ enum bench_load {
 	LOADS,
 };
 
+#define LOAD_WRITE (1u << 31)
+
 int load_run(struct touch *t, enum bench_load load);
+/* Of LOAD_ZIPF and LOAD_SPARSE: the pages that are accessed, in order, LOAD_WRITE added to those that are written; then it
+ * begins anew. To be freed; NULL: no memory. */
+uint32_t *load_plan(enum bench_load load, uint64_t bytes, uint64_t seed, uint32_t *count);
+/* And how many bytes of pages the first `accesses` of these touch; 0: no memory. */
+uint64_t load_active(enum bench_load load, uint64_t bytes, uint64_t seed, uint64_t accesses);
 /* What it would miss, in percent, if the pages that it accesses most were here all the time, as many as fit into
  * `resident` bytes; -1: no memory, or it is not known. */
 double load_optimum(enum bench_load load, uint64_t bytes, uint64_t resident, uint64_t seed);

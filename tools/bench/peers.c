@@ -601,20 +601,20 @@ void bench_peers_end(struct bench_peers *p)
 	keeper_end(p);
 }
 
-int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir)
+int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir, uint64_t bytes)
 {
 	int rc = bench_peers_begin(p, bindir);
 
 	if (!rc)
-		rc = node_start(p, &p->node, sizes, "gvm-memnode",
-				(sizes->seal ? 3 : 2) * sizes->file_bytes + sizes->guest_bytes, (char *[3]){NULL});
+		rc = node_start(p, &p->node, sizes, "gvm-memnode", bytes, (char *[3]){NULL});
 	return rc ? rc : gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", &p->node, (char *[3]){NULL});
 }
 
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
 		      const struct bench_store *raw)
 {
-	int rc = bench_peers_start_ours(p, sizes, bindir);
+	uint64_t bytes = (sizes->seal ? 3 : 2) * sizes->file_bytes + sizes->guest_bytes;
+	int rc = bench_peers_start_ours(p, sizes, bindir, bytes);
 
 	if (!rc)
 		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", &p->node,

@@ -43,8 +43,8 @@ struct bench_peers *bench_peers_alloc(void);
  * start. 0 or a negative errno (said). bench_peers_stop() is due in every case. */
 int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir,
 		      const struct bench_store *raw);
-/* The same of our node and mount alone, with a file. */
-int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir);
+/* The same of a node with room for files of so many bytes, and a mount, alone. */
+int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir, uint64_t bytes);
 void bench_peers_stop(struct bench_peers *p);
 /* Its parts: the folder and the keeper; a program in program[], whose output goes to NAME.log. */
 int bench_peers_begin(struct bench_peers *p, const char *bindir);

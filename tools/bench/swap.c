@@ -259,15 +259,13 @@ static int programs_prepare(struct swap_bench *s)
 static int prepare(struct swap_bench *s, const char *bindir)
 {
 	char path[PATH_MAX + 16], err[MEMCG_ERR_TEXT];
-	struct bench_sizes z;
 	int rc;
 
 	s->peers = bench_peers_alloc();
 	if (!s->peers)
 		return -ENOMEM;
-	z = s->z;
-	z.guest_bytes = s->programs ? HEAP_SHARE * z.guest_bytes : 0; /* for its node */
-	rc = bench_peers_start_ours(s->peers, &z, bindir);
+	rc = bench_peers_start_ours(s->peers, &s->z, bindir,
+				    2 * s->z.file_bytes + (s->programs ? HEAP_SHARE * s->z.guest_bytes : 0));
 	if (rc)
 		return rc;
 	s->fuse = (struct bench_file){.path = s->peers->gvmfs.file, .bytes = s->z.file_bytes};
