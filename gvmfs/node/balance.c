@@ -48,7 +48,8 @@ static bool is_quiet(const struct worker *w)
 	const struct replicas *r;
 
 	LIST_FOREACH(r, w->replicas, entry)
-		if (r->degraded || r->drain || r->repair || r->replacing || r->settles || r->inode->disk->view_saved)
+		if (r->degraded || r->drain || r->repair || r->replacing || r->settles || r->inode->disk->view_saved ||
+		    record_is_moving(&r->inode->disk->rec))
 			return false;
 	return true;
 }
@@ -64,8 +65,8 @@ static int region_from(const struct pool *pool, const struct record *rec, const 
 	if (record_node_find(rec, target) >= 0)
 		return -1;
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++)
-			slots[rec->slots[s].node[n]]++;
+		for (uint8_t left = record_filled(rec, s); left; left &= (uint8_t)(left - 1))
+			slots[rec->slots[s].node[__builtin_ctz(left)]]++;
 	for (unsigned i = 0; i < rec->node_count; i++) {
 		int at = slots[i] ? listed_find(pool, &rec->nodes[i].incarnation) : -1;
 		uint64_t bytes = (chunks * slots[i] + rec->slot_count - 1) / rec->slot_count * GVM_PROMISE_BYTES; /* about */
@@ -192,7 +193,7 @@ unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted
 	int from;
 
 	if (!balance_picks(r->w, r->inode) || r->drain || r->repair || r->degraded || r->inode->disk->view_saved ||
-	    now_ns < r->drain_ns)
+	    now_ns < r->drain_ns || record_is_moving(rec))
 		return 0;
 	from = record_node_find(rec, &p->from);
 	for (unsigned s = 0; from >= 0 && s < rec->slot_count; s++) {

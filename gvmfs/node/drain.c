@@ -22,6 +22,7 @@
 #define RETRY_NS  1000000000ull	 /* pause after a job failed */
 #define LEAVES_NS 5000000000ull	 /* for the views: one that has not changed by then stays as it is */
 #define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
+#define JOINS_NS  30000000000ull /* for the views to take the target in: what has not by then stays as it is */
 #define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
 #define ROUNDS	  6u  /* after these, more than FEW chunks may be left, if copying them takes less than REST_S */
 #define ROTTEN_BATCHES 3u /* so often are chunks tried that no member has as they were stored */
@@ -33,7 +34,7 @@
 #define BALANCE_NS 600000000000ull /* pause after a move of balance.h that failed */
 #define FAILURES  8u  /* of jobs, in a row, that end the move */
 
-enum state { COPIES, LEAVES, READY };
+enum state { COPIES, READY, JOINS, LEAVES };
 
 struct chunk_set {
 	uint64_t *bits; /* repair_map() */
@@ -51,7 +52,7 @@ struct drain {
 	bool swapping; /* replace.h is changing the record */
 	int error; /* of the last job */
 	uint64_t next_ns; /* no job begins before this time */
-	uint64_t leaves_ns; /* when LEAVES began */
+	uint64_t state_ns; /* when JOINS or LEAVES began */
 	uint64_t table_ns; /* when a majority last answered about names */
 	unsigned unheard;  /* how often in a row none did */
 	unsigned failures;
@@ -145,6 +146,12 @@ static bool is_single(const struct replicas *r)
 	return r->inode->disk->rec.replicas == 1;
 }
 
+/* A slot may have a replica more than it should: the target is in its view before the source leaves. */
+static bool has_room(const struct replicas *r)
+{
+	return !is_single(r) && r->inode->disk->rec.replicas < RECORD_REPLICAS;
+}
+
 /* By the journal, the region may be at the end of a move: the name table or the source may not know of it yet. */
 static bool is_unsettled(const struct inode *inode)
 {
@@ -201,7 +208,7 @@ unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[R
 {
 	const struct journal_inode *d = r->inode->disk;
 
-	if (r->drain || r->repair || r->degraded || d->view_saved || now_ns < r->drain_ns)
+	if (r->drain || r->repair || r->degraded || d->view_saved || now_ns < r->drain_ns || record_is_moving(&d->rec))
 		return 0;
 	for (unsigned i = 0; any_drains(r->w) && i < d->rec.node_count; i++) {
 		unsigned count = node_drains(r, i) && record_node_is_used(&d->rec, i) ? node_wants(r, i, wanted) : 0;
@@ -253,7 +260,7 @@ bool drain_holds(const struct replicas *r, unsigned slot)
 
 static void leave_all(struct drain *d, bool leave)
 {
-	for (unsigned s = 0; !is_single(d->r) && s < record_of(d)->slot_count; s++) {
+	for (unsigned s = 0; !is_single(d->r) && !has_room(d->r) && s < record_of(d)->slot_count; s++) {
 		int replica = replica_of(d, s);
 
 		if (replica >= 0)
@@ -316,10 +323,22 @@ static struct drain *job_drain(const struct repair_job *job)
 	return d;
 }
 
+static void state_begin(struct drain *d, enum state state)
+{
+	d->state = state;
+	d->state_ns = gvm_now_ns();
+}
+
+static void ready_begin(struct drain *d)
+{
+	state_begin(d, READY);
+	d->r->replace_ns = 0;
+}
+
+/* With three copies. */
 static void leaves_begin(struct drain *d)
 {
-	d->state = LEAVES;
-	d->leaves_ns = gvm_now_ns();
+	state_begin(d, LEAVES);
 	leave_all(d, true);
 }
 
@@ -409,7 +428,7 @@ static void copy_begin(struct drain *d)
 	job_fill_in(d, &job->base);
 	job->slot = d->slot;
 	job->urgent = drain_holds(r, d->slot);
-	for (unsigned i = 0; i < record_of(d)->replicas; i++)
+	for (unsigned i = 0; i < record_places(record_of(d)); i++)
 		if (members >> i & 1)
 			region_node_place(r->w, r->inode, slot->node[i], &job->from[job->sources++]);
 	copy_collect(d, job);
@@ -496,10 +515,12 @@ static void copies_go_on(struct drain *d)
 		if (!d->r->inode->plain)
 			scan_begin(d);
 	} else if (!round_goes_on(d)) {
-		if (rest_is_small(d))
-			leaves_ask(d);
-		else
+		if (!rest_is_small(d))
 			round_begin(d);
+		else if (has_room(d->r))
+			ready_begin(d);
+		else
+			leaves_ask(d);
 	}
 }
 
@@ -547,10 +568,27 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 		 rec->nodes[to].addr);
 }
 
+/* Whether the views have the target, where the record does. */
+static bool views_are_joined(const struct drain *d)
+{
+	int to = record_node_find(record_of(d), &d->to);
+
+	for (unsigned s = 0; to >= 0 && s < record_of(d)->slot_count; s++) {
+		int place = d->moves[s] ? record_replica_of(record_of(d), s, (unsigned)to) : -1;
+		const struct view_slot *v = &d->r->slot[s];
+
+		if (place >= 0 && !(view_word_members(v->word) >> place & 1 && view_may_grow(v)))
+			return false;
+	}
+	return true;
+}
+
 /* Whether all replicas have left their views, or the time for that is over. */
 static bool views_are_left(const struct drain *d, uint64_t now_ns)
 {
-	if (now_ns - d->leaves_ns >= LEAVES_NS)
+	if (has_room(d->r))
+		return !record_is_moving(record_of(d));
+	if (now_ns - d->state_ns >= LEAVES_NS)
 		return true;
 	for (unsigned s = 0; s < record_of(d)->slot_count; s++) {
 		int replica = replica_of(d, s);
@@ -576,8 +614,10 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "the node fails";
 	if (d->balance && is_told(r->w, r->inode, (unsigned)to))
 		return "the node that copies move to is drained";
-	if (d->balance && d->state == LEAVES && now_ns - d->leaves_ns >= LEAVES_NS)
+	if (d->balance && d->state == LEAVES && now_ns - d->state_ns >= LEAVES_NS)
 		return "a node does not answer"; /* balance.h's part moves as a whole or not at all */
+	if (d->balance && d->state == JOINS && now_ns - d->state_ns >= JOINS_NS)
+		return "a view does not change";
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
 	if (d->rotten >= ROTTEN_BATCHES)
@@ -588,9 +628,17 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "no majority of the nodes answers about names";
 	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)
 		return "it is written to faster than --repair-rate lets copies be made";
-	if (is_single(r) && d->state != COPIES && now_ns - d->leaves_ns >= HOLDS_NS)
+	if (is_single(r) && d->state != COPIES && now_ns - d->state_ns >= HOLDS_NS)
 		return "writes would have been held for too long";
 	return NULL;
+}
+
+/* What was to move has moved. */
+static void drain_finish(struct replicas *r, uint64_t now_ns)
+{
+	r->drain->swapping = true;
+	drain_end(r);
+	balance_again(r->w, now_ns);
 }
 
 static void drain_step(struct drain *d, uint64_t now_ns)
@@ -602,13 +650,19 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 		if (!d->busy && now_ns >= d->next_ns && !r->inode->disk->view_saved && !r->degraded)
 			copies_go_on(d);
 		break;
+	case READY:
+		break;
+	case JOINS:
+		if (!r->inode->disk->view_saved && (views_are_joined(d) || now_ns - d->state_ns >= JOINS_NS))
+			state_begin(d, LEAVES);
+		break;
 	case LEAVES:
 		if (is_single(r) ? !rest_goes_on(d) : !views_are_left(d, now_ns))
 			break;
-		d->state = READY;
-		r->replace_ns = 0;
-		break;
-	case READY:
+		if (has_room(r))
+			drain_finish(r, now_ns);
+		else
+			ready_begin(d);
 		break;
 	}
 }
@@ -635,9 +689,16 @@ void drain_swaps(struct replicas *r)
 
 void drain_swapped(struct replicas *r)
 {
+	if (!r->drain)
+		return;
+	if (has_room(r)) {
+		r->drain->swapping = false;
+		state_begin(r->drain, JOINS);
+		return;
+	}
 	if (is_single(r))
 		r->settles = SETTLES_SAVE;
-	drain_end(r);
+	drain_finish(r, gvm_now_ns());
 }
 
 bool drain_is_complete(const struct replicas *r, unsigned slot)
@@ -650,6 +711,26 @@ bool drain_is_ready(const struct replicas *r)
 	return r->drain && r->drain->state == READY;
 }
 
+bool drain_adds(const struct replicas *r)
+{
+	return r->drain && has_room(r);
+}
+
+/* Where the slot gets its new replica; -1: nowhere. */
+static int place_of(const struct drain *d, unsigned s, const struct record_slot *slot, unsigned to)
+{
+	int replica = replica_of(d, s);
+
+	if (replica < 0 || !has_room(d->r))
+		return replica;
+	if (!view_may_grow(&d->r->slot[s]) || record_replica_of(record_of(d), s, to) >= 0)
+		return -1;
+	for (unsigned n = 0; n < record_of(d)->replicas + 1u; n++)
+		if (slot->node[n] == RECORD_NONE)
+			return (int)n;
+	return -1;
+}
+
 unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsigned *to)
 {
 	const struct drain *d = r->drain;
@@ -657,11 +738,11 @@ unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsi
 	unsigned count = 0;
 
 	for (unsigned s = 0; node >= 0 && s < record_of(d)->slot_count; s++) {
-		int replica = replica_of(d, s);
+		int place = place_of(d, s, &slots[s], (unsigned)node);
 
-		if (replica < 0)
+		if (place < 0)
 			continue;
-		slots[s].node[replica] = (uint16_t)node;
+		slots[s].node[place] = (uint16_t)node;
 		count++;
 	}
 	*to = (unsigned)node;
@@ -670,7 +751,22 @@ unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsi
 
 bool drain_has(const struct replicas *r, unsigned slot, unsigned replica)
 {
-	return r->drain && r->drain->state != COPIES && replica_of(r->drain, slot) == (int)replica;
+	return r->drain && !has_room(r) && r->drain->state != COPIES && replica_of(r->drain, slot) == (int)replica;
+}
+
+bool drain_is_told(const struct replicas *r, unsigned node)
+{
+	return is_told(r->w, r->inode, node);
+}
+
+bool drain_joins(const struct replicas *r, unsigned slot)
+{
+	return r->drain && r->drain->state != LEAVES && r->drain->moves[slot];
+}
+
+int drain_leaves(const struct replicas *r, unsigned slot)
+{
+	return r->drain ? replica_of(r->drain, slot) : -1;
 }
 
 bool drain_goes_to(const struct replicas *r, unsigned node)

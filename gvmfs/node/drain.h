@@ -8,14 +8,16 @@
  *	ROOM	the target node reserves the room (replace.h), and is in the record without a slot
  *	COPIES	it gets copies of what the members have, at --repair-rate, while they are written to: in rounds, each
  *		of what was written during the last
- *	LEAVES	a majority of the name table answers; the replicas leave their views (view_leave()), which have one
- *		member less from here on
- *	READY	the record gives their slots to the target (replace.h), and repair.h brings it into the views: it lacks
- *		next to nothing
+ *	READY	the record gives the target a place in the slots, beside those that they have (replace.h)
+ *	JOINS	repair.h brings it into the views: it lacks next to nothing
+ *	LEAVES	the source leaves views that have a member more than they should by now, and then the record (surplus.h)
  *
- * So a move adds no new state of who has what: until the record gives it slots, the target has no replica, and after
- * that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
- * the worker dies), the move ends; replicas that have left come back by repair.h, and the move begins again. If the region
+ * So at any time as many nodes as before have all that was acknowledged, and a move adds no new state of who has what: until
+ * the record gives it a place, the target has no replica, and after that it is a replica that returns. With three copies, of
+ * which there can be no more, the source goes first: LEAVES, and then READY, in which the record gives the target its
+ * place; two copies are there all the time. If anything interferes (a node fails, the size changes, the drain is called off,
+ * the worker dies), the move ends: of what is there once too often, surplus.h has one leave; replicas that lack come back by
+ * repair.h; and the move begins again. If the region
  * is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that lacks by then is made
  * when the region is open again.
  *
@@ -62,9 +64,11 @@ unsigned drain_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[R
 void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct record_slot *slots, bool balance);
 /* Whether the record may give the slots to the target now. */
 bool drain_is_ready(const struct replicas *r);
+/* Whether the target gets a place of its own: in the record, there have to be some (record_spare()). */
+bool drain_adds(const struct replicas *r);
 /* Sets these slots in slots[] to the target, *to (an entry of the record). Returns how many. */
 unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsigned *to);
-/* The record is about to give them to the target; then: it is being changed now, and the move ends. */
+/* The record is about to give them to the target; then: it is being changed now, and the move ends or goes on. */
 void drain_swaps(struct replicas *r);
 void drain_swapped(struct replicas *r);
 /* One copy: whether the target has all of the slot, and writes are held. */
@@ -73,6 +77,15 @@ bool drain_is_complete(const struct replicas *r, unsigned slot);
 bool drain_has(const struct replicas *r, unsigned slot, unsigned replica);
 /* Whether the node is the target of the move. */
 bool drain_goes_to(const struct replicas *r, unsigned node);
+
+/* ---- for surplus.h */
+
+/* Whether the node is to be drained, as far as it is known. */
+bool drain_is_told(const struct replicas *r, unsigned node);
+/* Whether a replica of the slot is moving, and all have to stay for now. */
+bool drain_joins(const struct replicas *r, unsigned slot);
+/* The replica of the slot that moves away; -1: none does. */
+int drain_leaves(const struct replicas *r, unsigned slot);
 
 /* ---- for gvm stat */
 

@@ -420,14 +420,14 @@ static void views_done(struct gvm_req *req)
 	struct fetch_request *q = (struct fetch_request *)req;
 	struct fetch *f = q->fetch;
 	struct fetch_newest *n = &f->newest;
-	uint8_t all = (uint8_t)((1u << n->ways) - 1), members;
+	uint8_t all = (uint8_t)((1u << n->ways) - 1), first = (uint8_t)((1u << n->first) - 1), members;
 
 	q->under_way = false;
 	if (f->ended)
 		return;
 	if (!req->result)
 		views_take(n, (unsigned)(q - f->request), &q->call);
-	if (!req->result && !view_choose(n->seen, all, &members)) {
+	if (!req->result && !view_choose(n->seen, all, first, &members)) {
 		requests_drop(f);
 		probes_ask(f, members);
 	} else if (!any_under_way(f)) {
@@ -451,10 +451,12 @@ static void views_ask(struct fetch *f)
 	}
 }
 
-void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot)
+void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned first,
+			unsigned slot)
 {
 	f->fetches = fs;
 	f->newest.ways = ways;
+	f->newest.first = first;
 	f->newest.slot = slot;
 	for (unsigned i = 0; i < ways; i++)
 		f->newest.way[i] = way[i];

@@ -72,7 +72,7 @@ struct fetch {
 	struct fetch_request request[RECORD_REPLICAS];
 	struct fetch_newest {
 		struct fetch_way way[RECORD_REPLICAS]; /* the slot's replicas */
-		unsigned ways, slot;		       /* ways 0: not begun by fetch_newest_begin() */
+		unsigned ways, first, slot;	       /* first: as many are members without a view. ways 0: not begun by fetch_newest_begin() */
 		struct view_seen seen[RECORD_REPLICAS];
 		uint64_t until_ns;
 		bool pauses; /* waits until hedge_at_ns, then asks all again */
@@ -107,13 +107,15 @@ uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns);
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways);
 /*
  * The same for a mount that is not the region's writer, and so has no index to tell the newest version, and no journal
- * to tell which replicas have it. It asks all replicas of the slot for its views (views.h). Once the answers tell which
+ * to tell which replicas have it. It asks all replicas of the slot for its views (views.h); if none was ever recorded, the
+ * `first` ways have it. Once the answers tell which
  * replicas have every acknowledged write, it asks these for their version of the chunk; those with the newest, unless
  * their copy is rotten, are the ways. (It finds every write that was acknowledged before the call, since all the
  * answers are later.) While a replica that may have the newest version is silent, or has lost it, it asks all again,
  * for as long as a writer may take to record that it goes on without that replica; -EHOSTDOWN: no writer has.
  */
-void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned slot);
+void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned first,
+			unsigned slot);
 /* Ends the fetch early: done() runs at once, with -ECANCELED. */
 void fetch_cancel(struct fetch *f);
 

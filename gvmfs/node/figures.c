@@ -38,12 +38,12 @@ static void nodes_find(const struct record *rec, bool empty, bool asked[RECORD_N
 
 	memset(asked, 0, RECORD_NODES_MAX * sizeof(*asked));
 	if (empty && rec->replicas == 1 && slots) { /* any node will do: chosen by the id, to spread the load */
-		asked[rec->slots[rec->id.b[0] % slots].node[0]] = true;
+		asked[record_node_of(rec, rec->id.b[0] % slots)] = true;
 		return;
 	}
 	for (unsigned s = 0; s < slots; s++)
-		for (unsigned n = 0; n < rec->replicas; n++)
-			asked[rec->slots[s].node[n]] = true;
+		for (uint8_t left = record_filled(rec, s); left; left &= (uint8_t)(left - 1))
+			asked[rec->slots[s].node[__builtin_ctz(left)]] = true;
 }
 
 bool figures_wait(struct worker *w, const struct inode *inode)

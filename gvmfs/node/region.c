@@ -262,6 +262,7 @@ static void create_end(struct job *job)
 		rec->seal = rj->rec.seal;
 		rec->slot_count = rj->rec.slot_count;
 		rec->replicas = rj->rec.replicas;
+		rec->spare = 0;
 		memcpy(rec->nodes, rj->rec.nodes, sizeof(rec->nodes));
 		memcpy(rec->slots, rj->rec.slots, sizeof(rec->slots));
 		atomic_thread_fence(memory_order_release);
@@ -440,13 +441,14 @@ static const char *error_text(int error)
 /* The addresses of the nodes that have a replica of the chunk. */
 static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf[NODES_TEXT])
 {
+	const struct record_slot *slot = &rec->slots[record_slot_of(rec, chunk)];
 	size_t n = 0;
 
 	if (!rec->node_count)
 		return "?";
-	for (unsigned i = 0; i < rec->replicas; i++)
-		n += (size_t)snprintf(buf + n, NODES_TEXT - n, i ? " and %s" : "%s",
-				      rec->nodes[record_node_of(rec, chunk, i)].addr);
+	for (uint8_t left = record_filled(rec, record_slot_of(rec, chunk)); left; left &= (uint8_t)(left - 1))
+		n += (size_t)snprintf(buf + n, NODES_TEXT - n, n ? " and %s" : "%s",
+				      rec->nodes[slot->node[__builtin_ctz(left)]].addr);
 	return buf;
 }
 

@@ -50,7 +50,7 @@ void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct 
 		way[i].node = d->rec.nodes[node[i]].incarnation;
 	}
 	if (!d->epoch) {
-		fetch_newest_begin(w->fetches, f, way, count, record_slot_of(&d->rec, chunk));
+		fetch_newest_begin(w->fetches, f, way, count, d->rec.replicas, record_slot_of(&d->rec, chunk));
 		return;
 	}
 	ways_sort(w->fetches, way, good);

@@ -46,7 +46,7 @@ static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
 	if (ni->versions)
 		region_versions_add(ni->versions, rj, ni->node, chunk, version);
 	/* Chunks beyond the size, or of slots that are not the node's, do not count. */
-	else if (chunk < record_chunks(rj->rec.size_bytes) && record_node_of(&rj->rec, chunk, 0) == ni->node)
+	else if (chunk < record_chunks(rj->rec.size_bytes) && record_node_of(&rj->rec, chunk) == ni->node)
 		rj->index[chunk] = version;
 }
 

@@ -34,7 +34,7 @@ struct gvm_conn *region_node_conn(struct worker *w, struct inode *inode, unsigne
 
 struct gvm_conn *region_node(struct worker *w, struct inode *inode, uint64_t chunk)
 {
-	return region_node_conn(w, inode, record_node_of(&inode->disk->rec, chunk, 0));
+	return region_node_conn(w, inode, record_node_of(&inode->disk->rec, chunk));
 }
 
 void region_node_place(struct worker *w, struct inode *inode, unsigned node, struct record_node *place)

@@ -105,22 +105,23 @@ static int views_read(struct region_job *rj, struct pool *pool, struct view_seen
 static int slots_choose(struct region_job *rj, struct view_seen (*seen)[VIEW_REPLICAS])
 {
 	const struct record *rec = &rj->rec;
-	uint8_t all = (uint8_t)((1u << rec->replicas) - 1), members;
+	uint8_t members;
 	unsigned unknown = 0, gone = 0;
 
 	memset(rj->forced, 0, sizeof(rj->forced));
 	for (unsigned s = 0; s < rec->slot_count; s++) {
+		uint8_t all = record_filled(rec, s), first = record_first(rec, s);
 		bool known;
 
-		for (unsigned n = 0; n < rec->replicas; n++)
-			seen[s][n].answers = !rj->away[rec->slots[s].node[n]];
-		known = !view_choose(seen[s], all, &members);
+		for (unsigned n = 0; n < record_places(rec); n++)
+			seen[s][n].answers = all >> n & 1 && !rj->away[rec->slots[s].node[n]];
+		known = !view_choose(seen[s], all, first, &members);
 		gone += !members;
 		unknown += !known && members;
 		if (!known)
 			rj->forced[s / 64] |= 1ull << s % 64;
 		if (rj->words && members)
-			rj->words[s] = known ? view_word_of(seen[s], all, rj->epoch, members) :
+			rj->words[s] = known ? view_word_of(seen[s], all, first, rj->epoch, members) :
 					       view_word_again(rj->epoch, members);
 	}
 	if (gone)
@@ -169,7 +170,7 @@ int region_views_choose(struct region_job *rj, struct pool *pool)
 int region_versions_init(struct region_versions *v, const struct record *rec, uint64_t chunks)
 {
 	*v = (struct region_versions){ .chunks = chunks };
-	for (unsigned n = 0; n < rec->replicas; n++) {
+	for (unsigned n = 0; n < record_places(rec); n++) {
 		v->of[n] = calloc(chunks ? chunks : 1, sizeof(uint64_t));
 		if (!v->of[n]) {
 			region_versions_deinit(v);
@@ -286,7 +287,7 @@ static int newest_get(struct region_versions *v, struct region_job *rj, struct p
 
 	gather_begin(&m->gather, m->room);
 	m->gather.chunk = m->chunk;
-	for (unsigned n = 0; r && r != -EKEYREVOKED && n < rj->rec.replicas; n++) {
+	for (unsigned n = 0; r && r != -EKEYREVOKED && n < record_places(&rj->rec); n++) {
 		m->gather.node = n;
 		if (members >> n & 1 && !is_newer(newest, v->of[n][m->chunk]))
 			r = chunk_get(m, pool, &rj->rec.nodes[slot->node[n]], newest & GVM_VERSION_MASK);
@@ -306,11 +307,12 @@ static int chunk_settle(struct region_versions *v, struct region_job *rj, struct
 	bool got = false;
 	int r = 0;
 
-	for (unsigned n = 0; !r && n < rj->rec.replicas; n++) {
-		const struct record_node *to = &rj->rec.nodes[slot->node[n]];
+	for (unsigned n = 0; !r && n < record_places(&rj->rec); n++) {
+		const struct record_node *to;
 
 		if (!(members >> n & 1) || !is_newer(newest, v->of[n][m->chunk]))
 			continue;
+		to = &rj->rec.nodes[slot->node[n]];
 		if (newest & GVM_VERSION_ZERO) {
 			r = chunk_zero(rj, pool, to, m->chunk, version);
 			continue;
@@ -328,7 +330,7 @@ static bool is_settled(const struct region_versions *v, const struct region_job 
 {
 	uint8_t members = view_word_members(rj->words[record_slot_of(&rj->rec, chunk)]);
 
-	for (unsigned n = 0; n < rj->rec.replicas; n++)
+	for (unsigned n = 0; n < record_places(&rj->rec); n++)
 		if (members >> n & 1 && is_newer(rj->index[chunk], v->of[n][chunk]))
 			return false;
 	return true;

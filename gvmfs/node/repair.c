@@ -11,6 +11,7 @@
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas_state.h"
+#include "surplus.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -79,7 +80,7 @@ void repair_written(struct replicas *r, uint64_t chunk)
 	unsigned slot = record_slot_of(&r->inode->disk->rec, chunk);
 
 	/* The index may not have the write yet: so it is noted for later repairs, too. */
-	if (r->written && r->inode->disk->rec.replicas != __builtin_popcount(view_word_members(r->slot[slot].word)))
+	if (r->written && record_filled(&r->inode->disk->rec, slot) != view_word_members(r->slot[slot].word))
 		r->written[chunk / 64] |= 1ull << chunk % 64;
 	if (!r->repair || r->repair->scanning)
 		return;
@@ -256,7 +257,7 @@ static void fill_copy(struct fill *f)
 	job_fill_in(p, &job->base);
 	job->slot = rf->slot;
 	job->urgent = fill_holds(f);
-	for (unsigned i = 0; i < record_of(p)->replicas; i++)
+	for (unsigned i = 0; i < record_places(record_of(p)); i++)
 		if (members >> i & 1)
 			region_node_place(r->w, r->inode, slot->node[i], &job->from[job->sources++]);
 	copy_collect(rf, job);
@@ -272,13 +273,13 @@ bool repair_holds(const struct replicas *r, unsigned slot)
 	return r->repair && r->repair->of[slot] && fill_holds(&r->repair->of[slot]->fill);
 }
 
-/* Once a slot is not degraded any more, forgets which of its chunks were written meanwhile. */
+/* Once the view has all of a slot's replicas, forgets which of its chunks were written meanwhile. */
 static void written_forget(struct replicas *r, unsigned slot)
 {
 	const struct record *rec = &r->inode->disk->rec;
 	uint64_t chunks = record_chunks(rec->size_bytes);
 
-	if (view_is_degraded(&r->slot[slot], (uint8_t)((1u << rec->replicas) - 1)))
+	if (record_filled(rec, slot) != view_word_members(r->slot[slot].word))
 		return;
 	for (uint64_t c = slot; c < chunks; c += rec->slot_count)
 		if (r->written[c / 64] >> c % 64 & 1)
@@ -425,7 +426,7 @@ static unsigned slots_lacking(const struct replicas *r, unsigned node, bool *wan
 	for (unsigned s = 0; s < rec->slot_count; s++) {
 		int replica = record_replica_of(rec, s, node);
 		bool lacks = replica >= 0 && !(view_word_members(r->slot[s].word) >> replica & 1) &&
-			     !drain_has(r, s, (unsigned)replica);
+			     !drain_has(r, s, (unsigned)replica) && surplus_of(r, s) != replica;
 
 		if (wanted)
 			wanted[s] = lacks;
@@ -492,6 +493,7 @@ void repair_go_on(struct replicas *r)
 void repair_look(struct replicas *r, uint64_t now_ns)
 {
 	const struct journal_inode *d = r->inode->disk;
+	bool any = r->degraded || record_is_moving(&d->rec);
 
 	if (r->repair && !r->repair->scanning)
 		holds_look(r->repair, now_ns);
@@ -499,7 +501,7 @@ void repair_look(struct replicas *r, uint64_t now_ns)
 	for (unsigned i = 0; i < d->rec.node_count; i++) {
 		struct replica_node *n = &r->node[i];
 
-		if (!r->degraded || !slots_lacking(r, i, NULL)) {
+		if (!any || !slots_lacking(r, i, NULL)) {
 			n->useful_ns = now_ns;
 		} else if (!r->repair && !d->failed && !d->view_saved && !n->bad && !n->down_ns && now_ns >= n->repair_ns) {
 			repair_begin(r, i);

@@ -11,6 +11,7 @@
 #include "region_lease.h"
 #include "replace_job.h"
 #include "state/worker.h"
+#include "surplus.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -31,7 +32,8 @@ struct replace {
 	bool changed; /* the record changes */
 	bool moves;   /* makes room for a move (drain.h) */
 	bool balance; /* the move is balance.h's */
-	bool swaps;   /* ends a move: the record gives its slots to the new node */
+	bool swaps;   /* of a move: the record gives the slots to the new node */
+	bool ends;    /* takes replicas that have left their views out of the record (surplus.h) */
 };
 
 static struct replicas *replicas_of(const struct replace *p)
@@ -67,9 +69,11 @@ static bool is_useless(const struct replicas *r, unsigned node, uint64_t now_ns)
 static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
-	uint8_t outside = view_outside(&r->slot[slot]), wanted = 0;
+	uint8_t filled = record_filled(rec, slot), outside = filled & view_outside(&r->slot[slot]), wanted = 0;
 
-	for (unsigned n = 0; n < rec->replicas; n++)
+	if ((unsigned)__builtin_popcount(filled) > rec->replicas)
+		return 0;
+	for (unsigned n = 0; n < record_places(rec); n++)
 		if (outside >> n & 1 && !drain_has(r, slot, n) && is_useless(r, rec->slots[slot].node[n], now_ns))
 			wanted |= (uint8_t)(1u << n);
 	return wanted;
@@ -96,8 +100,8 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || trims_now(r) || drain_wants(r, now_ns, NULL) ||
-	    balance_wants(r, now_ns, NULL, NULL))
+	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || surplus_is_out(r) || trims_now(r) ||
+	    drain_wants(r, now_ns, NULL) || balance_wants(r, now_ns, NULL, NULL))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
@@ -133,7 +137,9 @@ static void nodes_take_out(struct record *rec, const bool *out, struct record_sl
 	}
 	rec->node_count = n;
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned k = 0; k < rec->replicas; k++) {
+		for (unsigned k = 0; k < record_places(rec); k++) {
+			if (rec->slots[s].node[k] == RECORD_NONE)
+				continue;
 			rec->slots[s].node[k] = to[rec->slots[s].node[k]];
 			slots[s].node[k] = to[slots[s].node[k]];
 		}
@@ -147,7 +153,7 @@ static unsigned moves_keep(struct replace *p, const struct replicas *r)
 	unsigned moves = 0;
 
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++) {
+		for (unsigned n = 0; n < record_places(rec); n++) {
 			uint16_t *to = &p->job.slots[s].node[n];
 
 			if (!(view_outside(&r->slot[s]) >> n & 1) && !drain_is_complete(r, s))
@@ -165,7 +171,7 @@ static unsigned moves_narrow(struct replace *p)
 	unsigned moves = 0;
 
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++) {
+		for (unsigned n = 0; n < record_places(rec); n++) {
 			uint16_t *node = &p->job.slots[s].node[n], was = rec->slots[s].node[n];
 
 			if (*node == was)
@@ -189,7 +195,7 @@ static void members_note(struct replace *p, const struct replicas *r)
 	const struct record *rec = &p->job.rec;
 
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; view_may_grow(&r->slot[s]) && n < rec->replicas; n++)
+		for (unsigned n = 0; view_may_grow(&r->slot[s]) && n < record_places(rec); n++)
 			if (view_word_members(r->slot[s].word) >> n & 1)
 				p->job.member[rec->slots[s].node[n]] = true;
 }
@@ -238,7 +244,7 @@ static void room_made(struct job *job)
 		return;
 	refusals_note(p, r);
 	for (unsigned s = 0; s < rec->slot_count && !r->drain; s++)
-		for (unsigned n = 0; n < rec->replicas; n++) {
+		for (unsigned n = 0; n < record_places(rec); n++) {
 			unsigned to = p->job.slots[s].node[n];
 
 			if (to != rec->slots[s].node[n] && p->job.ready[to]) {
@@ -258,19 +264,24 @@ static void made(struct job *job)
 	struct replicas *r = replicas_of(p);
 	struct record *rec = &p->job.rec;
 	unsigned moved = 0;
+	bool adds;
 
 	if (p->swaps && r && p->job.job.result)
 		drain_end(r);
 	if (step_failed(p))
 		return;
 	refusals_note(p, r);
+	if (p->swaps && !r->drain) /* the move has ended meanwhile */
+		memcpy(p->job.slots, rec->slots, sizeof(p->job.slots));
 	moves_keep(p, r);
-	if (p->swaps) {
+	adds = p->swaps && drain_adds(r);
+	if (p->swaps)
 		drain_swapped(r);
-		balance_again(p->w, gvm_now_ns());
-	}
-	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++) {
+	if (p->ends)
+		moved = surplus_take_out(r, rec);
+	p->changed |= moved;
+	for (unsigned s = 0; !p->ends && s < rec->slot_count; s++)
+		for (unsigned n = 0; n < record_places(rec); n++) {
 			unsigned node = p->job.slots[s].node[n];
 
 			if (node == rec->slots[s].node[n] || !p->job.ready[node])
@@ -278,9 +289,9 @@ static void made(struct job *job)
 			rec->slots[s].node[n] = (uint16_t)node;
 			moved++;
 		}
-	if (moved)
+	if (moved && !adds)
 		log_info(rec->name, "%u/%u of its copies are %s", moved, rec->slot_count * rec->replicas,
-			 p->swaps ? "on another node now" : "made anew on other nodes");
+			 p->swaps || p->ends ? "on another node now" : "made anew on other nodes");
 	p->job.found = moved;
 	r->no_room &= !moved;
 	if (p->changed) {
@@ -359,9 +370,22 @@ static void swap_begin(struct replace *p, struct replicas *r)
 
 	p->swaps = p->changed = true;
 	drain_swaps(r);
+	if (drain_adds(r))
+		record_spare(&p->job.rec);
 	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
 	if (drain_targets(r, p->job.slots, &to))
 		p->job.ready[to] = true;
+	members_note(p, r);
+	p->job.job.work = replace_job_members;
+	p->job.job.done = made;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
+/* Asks the members, then takes replicas that have left their views out of the record. */
+static void end_begin(struct replace *p, struct replicas *r)
+{
+	p->ends = true;
+	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
 	members_note(p, r);
 	p->job.job.work = replace_job_members;
 	p->job.job.done = made;
@@ -395,6 +419,10 @@ static void replace_run(struct task *task)
 		p->job.away[i] = r->node[i].down_ns || r->degraded || drain_goes_to(r, i);
 	if (drain_is_ready(r)) {
 		swap_begin(p, r);
+		return;
+	}
+	if (surplus_is_out(r)) {
+		end_begin(p, r);
 		return;
 	}
 	if (trims_now(r)) {

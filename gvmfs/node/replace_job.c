@@ -170,8 +170,9 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 
 static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
 {
-	for (unsigned n = 0; n < rj->rec.replicas; n++)
-		if (gvm_id_equal(&rj->rec.nodes[rj->slots[slot].node[n]].incarnation, &c->place.incarnation))
+	for (unsigned n = 0; n < record_places(&rj->rec); n++)
+		if (rj->slots[slot].node[n] != RECORD_NONE &&
+		    gvm_id_equal(&rj->rec.nodes[rj->slots[slot].node[n]].incarnation, &c->place.incarnation))
 			return true;
 	return false;
 }
@@ -187,11 +188,11 @@ static bool has_refused(const struct replace_job *rj, const struct candidate *c)
 /* Whether another copy of the slot is in the candidate's rack. */
 static bool shares_rack(const struct replace_job *rj, const struct candidate *c, unsigned slot, unsigned replica)
 {
-	for (unsigned n = 0; n < rj->rec.replicas; n++) {
+	for (unsigned n = 0; n < record_places(&rj->rec); n++) {
 		unsigned node = rj->slots[slot].node[n];
 		bool lost = rj->wanted[slot] >> n & 1 && node == rj->rec.slots[slot].node[n];
 
-		if (n != replica && !lost && c->rack && rj->rack[node] == c->rack)
+		if (node != RECORD_NONE && n != replica && !lost && c->rack && rj->rack[node] == c->rack)
 			return true;
 	}
 	return false;
@@ -297,7 +298,7 @@ void replace_job_choose(struct job *job, struct pool *pool)
 	if (rj->rec.replicas == 1)
 		whole_choose(rj, of, count);
 	for (unsigned s = 0; rj->rec.replicas > 1 && count && s < rj->rec.slot_count; s++)
-		for (unsigned n = 0; n < rj->rec.replicas; n++)
+		for (unsigned n = 0; n < record_places(&rj->rec); n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
 	if (!gvm_id_is_none(&rj->pick.region) && rj->found < wanted_count(rj))
@@ -313,7 +314,7 @@ static uint64_t reserve_of(const struct replace_job *rj, unsigned node)
 	uint64_t all = record_chunks(rj->rec.size_bytes), n = 0;
 
 	for (unsigned s = 0; s < rj->rec.slot_count; s++)
-		for (unsigned k = 0; k < rj->rec.replicas; k++)
+		for (unsigned k = 0; k < record_places(&rj->rec); k++)
 			if (rj->slots[s].node[k] == node || rj->rec.slots[s].node[k] == node) {
 				n += all / rj->rec.slot_count + (s < all % rj->rec.slot_count);
 				break;
@@ -384,7 +385,7 @@ void replace_job_make(struct job *job, struct pool *pool)
 		int r;
 
 		for (unsigned s = 0; s < rj->rec.slot_count; s++)
-			for (unsigned n = 0; n < rj->rec.replicas; n++)
+			for (unsigned n = 0; n < record_places(&rj->rec); n++)
 				gets |= rj->slots[s].node[n] == i && rj->rec.slots[s].node[n] != i;
 		if (!gets)
 			continue;

@@ -13,6 +13,7 @@
 #include "replace.h"
 #include "replicas_state.h"
 #include "state/worker.h"
+#include "surplus.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -289,11 +290,10 @@ struct view_slot *replicas_slot(struct inode *inode, uint64_t chunk)
 unsigned replicas_degraded(const struct inode *inode)
 {
 	const struct replicas *r = inode->replicas;
-	uint8_t all = (uint8_t)((1u << inode->disk->rec.replicas) - 1);
 	unsigned n = 0;
 
 	for (unsigned s = 0; r && s < inode->disk->rec.slot_count; s++)
-		n += view_is_degraded(&r->slot[s], all);
+		n += view_is_degraded(&r->slot[s], inode->disk->rec.replicas);
 	return n;
 }
 
@@ -313,7 +313,7 @@ unsigned replicas_unanswered(const struct inode *inode)
 	for (unsigned s = 0; r && s < rec->slot_count; s++) {
 		bool silent = false;
 
-		for (unsigned i = 0; i < rec->replicas; i++)
+		for (unsigned i = 0; i < record_places(rec); i++)
 			silent |= view_word_members(r->slot[s].word) >> i & 1 && !answers[rec->slots[s].node[i]];
 		n += silent;
 	}
@@ -429,6 +429,17 @@ static void node_set_bad(struct replicas *r, unsigned node, bool bad)
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
+/* Whether the place has the node that it had, or is still empty. */
+static bool same_node(const struct record *before, const struct record *rec, unsigned slot, unsigned place)
+{
+	unsigned was = place < record_places(before) ? before->slots[slot].node[place] : RECORD_NONE;
+	unsigned is = rec->slots[slot].node[place];
+
+	if (was == RECORD_NONE || is == RECORD_NONE)
+		return was == is;
+	return gvm_id_equal(&before->nodes[was].incarnation, &rec->nodes[is].incarnation);
+}
+
 static void replicas_renode(struct replicas *r, const struct record *before)
 {
 	const struct record *rec = &r->inode->disk->rec;
@@ -446,15 +457,16 @@ static void replicas_renode(struct replicas *r, const struct record *before)
 	memcpy(r->node, node, sizeof(node));
 	memset(r->inode->nodes, 0, sizeof(r->inode->nodes));
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (unsigned n = 0; n < rec->replicas; n++) {
+		for (unsigned n = 0; n < record_places(rec); n++) {
 			unsigned to = rec->slots[s].node[n];
 
-			if (gvm_id_equal(&slot_node(before, s, n)->incarnation, &rec->nodes[to].incarnation))
+			if (same_node(before, rec, s, n))
 				continue;
 			assert(rec->replicas == 1 ||
 			       !((view_word_members(r->slot[s].word) | view_word_next(r->slot[s].word).members) >> n & 1));
 			view_incomplete(&r->slot[s], n);
-			view_bad(&r->slot[s], n, node[to].bad);
+			view_leave(&r->slot[s], n, false);
+			view_bad(&r->slot[s], n, to != RECORD_NONE && node[to].bad);
 		}
 	r->w->region_events->replicas_changed(r->w, r->inode); /* for writes that the repair held */
 }
@@ -577,10 +589,13 @@ static bool slot_may_return(const struct replicas *r, unsigned slot)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	for (unsigned i = 0; i < rec->replicas; i++) {
-		const struct replica_node *n = &r->node[rec->slots[slot].node[i]];
+	for (unsigned i = 0; i < record_places(rec); i++) {
+		const struct replica_node *n;
 
-		if (view_word_members(r->slot[slot].word) >> i & 1 && n->bad && !n->gone && !n->down_ns)
+		if (!(view_word_members(r->slot[slot].word) >> i & 1))
+			continue;
+		n = &r->node[rec->slots[slot].node[i]];
+		if (n->bad && !n->gone && !n->down_ns)
 			return true;
 	}
 	return false;
@@ -589,11 +604,12 @@ static bool slot_may_return(const struct replicas *r, unsigned slot)
 static bool slot_is_to_change(const struct replicas *r, unsigned slot)
 {
 	const struct view_slot *v = &r->slot[slot];
-	uint8_t members = view_word_members(v->word), all = (uint8_t)((1u << r->inode->disk->rec.replicas) - 1);
+	const struct record *rec = &r->inode->disk->rec;
+	uint8_t members = view_word_members(v->word);
 
 	if (members & v->bad)
 		return members & ~v->bad || slot_may_return(r, slot);
-	return view_is_degraded(v, all) && !v->grows && !view_may_grow(v);
+	return (rec->spare || view_is_degraded(v, rec->replicas)) && !v->grows && !view_may_grow(v);
 }
 
 /* Whether a view is to change before the region is detached, or may have to. */
@@ -701,6 +717,7 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	degraded_say(r, now_ns);
 	repair_look(r, now_ns);
 	drain_look(r, now_ns);
+	surplus_look(r, now_ns);
 	replace_look(r, now_ns);
 	leave_look(r, now_ns); /* last: it may detach the region */
 }
@@ -772,11 +789,11 @@ unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECOR
 	const struct record *rec = &inode->disk->rec;
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, chunk)];
 	struct view_slot *v = replicas_slot(inode, chunk);
-	uint8_t targets = v ? view_targets(v) : (uint8_t)((1u << rec->replicas) - 1);
+	uint8_t targets = v ? view_targets(v) : record_filled(rec, record_slot_of(rec, chunk));
 	uint8_t others = v ? view_word_members(v->word) & (uint8_t)~targets : 0;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < rec->replicas; i++)
+	for (unsigned i = 0; i < record_places(rec); i++)
 		if (targets >> i & 1)
 			node[n++] = slot->node[i];
 	*good = n;

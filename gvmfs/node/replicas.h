@@ -68,7 +68,7 @@ unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECOR
 /* Looks at the nodes and goes on with repairs and moves; returns when to call it again (CLOCK_MONOTONIC). */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
 
-/* How many of the region's slots have fewer members than replicas. */
+/* How many of the region's slots have fewer members than there should be replicas. */
 unsigned replicas_degraded(const struct inode *inode);
 /* How many of its slots have a member that does not answer now, or that restarted without its memory. */
 unsigned replicas_unanswered(const struct inode *inode);

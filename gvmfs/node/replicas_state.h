@@ -52,12 +52,14 @@ struct replicas {
 	uint64_t drain_ns;     /* no move begins before this time */
 	bool replacing;	       /* a change of the record is in progress: replace.h */
 	uint64_t replace_ns;   /* none begins before this time */
+	uint64_t surplus_ns;   /* since when slots have more replicas than they should, one of which leaves; 0: none has */
+	bool surplus;	       /* some of these have left: the record is to change (drain.h) */
 	bool trims;	       /* nodes may have promised more than is needed: replace.h */
 	bool no_room;	       /* the log has told that no node has room for new copies */
 	bool no_drain;	       /* the same, for copies on a node that is drained */
 	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that refused copies: chosen only if no other can be */
 	unsigned refusals;
-	uint64_t *written; /* a bit for each chunk that was written while its slot was degraded: repair_map() */
+	uint64_t *written; /* a bit for each chunk that was written while its view lacked a replica: repair_map() */
 	uint16_t writes[RECORD_SLOTS]; /* writes in flight, by slot */
 	struct replica_node node[RECORD_NODES_MAX]; /* one for each node of the record */
 	struct view_slot slot[RECORD_SLOTS];

@@ -71,7 +71,7 @@ static unsigned sources_find(struct worker *w, struct inode *inode, const struct
 	uint8_t members = view_targets(replicas_slot(inode, p->chunk));
 	unsigned sources = 0, node = (unsigned)record_node_find(rec, &p->node);
 
-	for (unsigned i = 0; i < rec->replicas; i++)
+	for (unsigned i = 0; i < record_places(rec); i++)
 		if (members >> i & 1 && slot->node[i] != node)
 			region_node_place(w, inode, slot->node[i], &from[sources++]);
 	return sources;

@@ -19,7 +19,7 @@ static void chunk_look(void *arg, uint64_t chunk, uint64_t version)
 	unsigned slot = record_slot_of(st->rec, chunk);
 	bool own = record_replica_of(st->rec, slot, st->node) >= 0;
 
-	for (unsigned n = 0; st->also && n < st->rec->replicas; n++)
+	for (unsigned n = 0; st->also && n < record_places(st->rec); n++)
 		own |= st->also[slot].node[n] == st->node;
 	st->count += !own && chunk < st->chunks && !(version & GVM_VERSION_ZERO);
 }

@@ -156,6 +156,14 @@ static void active_tell(struct view_slot *v, uint8_t members)
 	}
 }
 
+/* Whether enough members are left without those that are to leave. */
+static bool leave_may(const struct view_slot *v)
+{
+	unsigned left = (unsigned)__builtin_popcount(view_word_members(v->word) & (uint8_t)~v->leaving);
+
+	return left >= (mutant("view-leave-early") ? 1 : VIEW_COPIES);
+}
+
 /* The members that the view should have. A view that includes a new replica excludes none, and has to wait until all
  * members know that theirs is active. */
 static uint8_t members_wanted(const struct view_slot *v)
@@ -163,7 +171,7 @@ static uint8_t members_wanted(const struct view_slot *v)
 	uint8_t members = view_word_members(v->word), next = view_word_next(v->word).members;
 	uint8_t out = v->needed || v->complete || mutant("view-unneeded") ? v->bad : 0;
 	uint8_t wanted = (uint8_t)((members | v->complete) & ~out);
-	bool leaves = (members & ~v->leaving && !(members & v->bad)) || mutant("view-leave-alone");
+	bool leaves = (leave_may(v) && !(members & v->bad)) || mutant("view-leave-alone");
 
 	if (!(wanted & ~members))
 		return leaves ? wanted & (uint8_t)~v->leaving : wanted;
@@ -252,9 +260,9 @@ uint8_t view_outside(const struct view_slot *v)
 	return view_may_grow(v) ? ALL & (uint8_t)~(view_word_members(v->word) | v->complete) : 0;
 }
 
-bool view_is_degraded(const struct view_slot *v, uint8_t replicas)
+bool view_is_degraded(const struct view_slot *v, unsigned replicas)
 {
-	return view_word_members(v->word) != replicas;
+	return (unsigned)__builtin_popcount(view_word_members(v->word)) < replicas;
 }
 
 /* ---- without the journal */
@@ -264,9 +272,10 @@ static const struct view *newer(const struct view *a, const struct view *b)
 	return b->number > a->number ? b : a;
 }
 
-int view_choose(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t *members)
+int view_choose(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t first, uint8_t *members)
 {
-	const struct view first = {.number = 0, .members = replicas}, *active = &first, *proposed = &first;
+	const struct view none = {.number = 0, .members = mutant("view-first-all") ? replicas : first};
+	const struct view *active = &none, *proposed = &none;
 	uint8_t answer = 0, have;
 
 	for (unsigned r = 0; r < VIEW_REPLICAS; r++) {
@@ -288,11 +297,12 @@ int view_choose(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, ui
 	return !have || active->members & ~answer ? -EIO : 0;
 }
 
-view_word view_word_of(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint64_t epoch, uint8_t members)
+view_word view_word_of(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t first, uint64_t epoch,
+		       uint8_t members)
 {
-	bool first = members == replicas;
+	bool none = members == first;
 
 	for (unsigned r = 0; r < VIEW_REPLICAS; r++)
-		first &= !(replicas >> r & 1) || (!seen[r].active.number && !seen[r].proposed.number);
-	return first ? view_word_make(epoch, members) : view_word_again(epoch, members);
+		none &= !(replicas >> r & 1) || (!seen[r].active.number && !seen[r].proposed.number);
+	return none ? view_word_make(epoch, members) : view_word_again(epoch, members);
 }

@@ -10,7 +10,7 @@
  * proposed; then the journal makes it the view, and only from then on is a write acknowledged without the excluded
  * replica. Afterwards the members are told that the view is active. A replica outside of the view is never read. It
  * comes back (or another takes its place) by a view that includes it, after it was given all that the members have
- * while writes were held.
+ * while writes were held. One that is to move leaves by such a view: no earlier than others have all that it has.
  *
  * The journal outlives the worker. If it is lost with its host, the replicas' records tell the state (view_choose()).
  * A proposed view proves little: the host may have replaced it by one with other members (A records that it goes on
@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #define VIEW_REPLICAS	 3u
+#define VIEW_COPIES	 2u /* a replica that answers leaves only if as many stay */
 #define VIEW_NUMBER_BITS 33u
 
 /* Masks have bit r for the slot's replica r. */
@@ -93,7 +94,7 @@ void view_bad(struct view_slot *v, unsigned replica, bool bad);
 /* A view without the members that are bad now is needed. This ends with such a view, or when no member is bad. */
 void view_need(struct view_slot *v);
 /* A replica is to leave the view, though it has everything (or no longer is to). It leaves when all members answer, and
- * another is left. */
+ * VIEW_COPIES of them are left. */
 void view_leave(struct view_slot *v, unsigned replica, bool leave);
 /* A replica has recorded the view of this number (error 0), or failed to. */
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error);
@@ -121,8 +122,8 @@ bool view_may_grow(const struct view_slot *v);
 /* Replicas that are outside of the view and of any next one, as every member knows: another node may take their
  * place. */
 uint8_t view_outside(const struct view_slot *v);
-/* Whether the view has fewer members than the slot has replicas. */
-bool view_is_degraded(const struct view_slot *v, uint8_t replicas);
+/* Whether the view has fewer members than there should be. */
+bool view_is_degraded(const struct view_slot *v, unsigned replicas);
 
 /* ---- without the journal */
 
@@ -134,13 +135,14 @@ struct view_seen {
 
 /*
  * The members of the last view that have every acknowledged write, by the answers of the slot's replicas (seen[r] is
- * one if bit r of `replicas` is set). If none has recorded a view, all replicas are members. 0; or -EIO: a member of
+ * one if bit r of `replicas` is set). If none has recorded a view, those in `first` are the members. 0; or -EIO: a member of
  * the last known active view does not answer, or is a node that we do not know (VIEW_STRANGER); then *members is what
  * can be used by force (0: nothing), and may be stale. The caller takes the newest version that a member has of each
  * chunk, and gives it to the members that have an older one before it writes.
  */
-int view_choose(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t *members);
+int view_choose(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t first, uint8_t *members);
 /* The slot's first word after view_choose(). */
-view_word view_word_of(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint64_t epoch, uint8_t members);
+view_word view_word_of(const struct view_seen seen[VIEW_REPLICAS], uint8_t replicas, uint8_t first, uint64_t epoch,
+		       uint8_t members);
 
 #endif

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define RECORD_FORMAT	     4
+#define RECORD_FORMAT	     5
+#define RECORD_FORMAT_STILL  4 /* of one of which nothing moves: so that mounts that know no other go on */
 #define RECORD_FORMAT_OLDEST 2 /* the oldest that is still read */
 
 /* A bounded cursor: the first access beyond the end sets `bad` for good, and integers then read as 0. */
@@ -69,12 +70,41 @@ static uint8_t *put_text(uint8_t *p, const char *text)
 	return (uint8_t *)mempcpy(p, text, n);
 }
 
+uint8_t record_first(const struct record *r, unsigned slot)
+{
+	uint8_t filled = record_filled(r, slot), first = 0;
+
+	for (unsigned n = 0; n < r->replicas && filled; n++) {
+		first |= (uint8_t)(filled & -filled);
+		filled &= (uint8_t)(filled - 1);
+	}
+	return first;
+}
+
+void record_spare(struct record *r)
+{
+	if (r->spare)
+		return;
+	r->spare = 1;
+	for (unsigned s = 0; s < r->slot_count; s++)
+		r->slots[s].node[r->replicas] = RECORD_NONE;
+}
+
+bool record_is_moving(const struct record *r)
+{
+	for (unsigned s = 0; r->spare && s < r->slot_count; s++)
+		if ((unsigned)__builtin_popcount(record_filled(r, s)) > r->replicas)
+			return true;
+	return false;
+}
+
 size_t record_pack(const struct record *r, uint8_t *buf)
 {
 	unsigned nodes = r->node_count, slots = nodes ? r->slot_count : 0;
+	bool moving = record_is_moving(r);
 	uint8_t *p = buf;
 
-	p = put_int(p, RECORD_FORMAT, 1);
+	p = put_int(p, moving ? RECORD_FORMAT : RECORD_FORMAT_STILL, 1);
 	p = put_int(p, r->kind, 1);
 	p = put_int(p, r->orphan, 1);
 	p = put_int(p, r->temporary, 1);
@@ -100,8 +130,9 @@ size_t record_pack(const struct record *r, uint8_t *buf)
 		p = put_text(p, r->nodes[i].addr);
 	}
 	for (unsigned i = 0; i < slots; i++)
-		for (unsigned n = 0; n < r->replicas; n++)
-			p = put_int(p, r->slots[i].node[n], 2);
+		for (unsigned n = 0; n < record_places(r); n++)
+			if (moving || r->slots[i].node[n] != RECORD_NONE)
+				p = put_int(p, r->slots[i].node[n], 2);
 	return (size_t)(p - buf);
 }
 
@@ -112,11 +143,14 @@ static bool name_is_valid(const char *name)
 
 static void take_slot(struct cursor *c, struct record *r, unsigned s)
 {
-	for (unsigned n = 0; n < r->replicas; n++) {
+	unsigned empty = 0;
+
+	for (unsigned n = 0; n < record_places(r); n++) {
 		unsigned node = (unsigned)take_int(c, 2);
 
 		r->slots[s].node[n] = (uint16_t)node;
-		if (node >= r->node_count)
+		empty += node == RECORD_NONE;
+		if (node >= r->node_count && (node != RECORD_NONE || empty > r->spare))
 			c->bad = true;
 		for (unsigned other = 0; other < n; other++)
 			if (r->slots[s].node[other] == node)
@@ -152,11 +186,13 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	r->node_count = (uint16_t)take_int(&c, 2);
 	r->slot_count = (uint16_t)take_int(&c, 2);
 	r->replicas = format < 4 ? r->node_count != 0 : (uint16_t)take_int(&c, 1);
+	r->spare = format > RECORD_FORMAT_STILL;
 	s = r->slot_count;
 	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 ||
 	    r->temporary > 1 || r->mode & ~07777u || !name_is_valid(r->name) ||
 	    r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
-	    s & (s - 1) || !s != !r->node_count || !s != !r->replicas || r->replicas > RECORD_REPLICAS ||
+	    s & (s - 1) || !s != !r->node_count || !s != !r->replicas || record_places(r) > RECORD_REPLICAS ||
+	    (r->spare && r->replicas < 2) ||
 	    (r->node_count && r->kind == RECORD_FOLDER) ||
 	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))
 		return -EBADMSG;
@@ -171,7 +207,7 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 
 int record_replica_of(const struct record *r, unsigned slot, unsigned node)
 {
-	for (unsigned n = 0; n < r->replicas; n++)
+	for (unsigned n = 0; n < record_places(r); n++)
 		if (r->slots[slot].node[n] == node)
 			return (int)n;
 	return -1;
@@ -198,8 +234,8 @@ bool record_has_unused(const struct record *r)
 	bool used[RECORD_NODES_MAX] = { false };
 
 	for (unsigned s = 0; s < r->slot_count; s++)
-		for (unsigned n = 0; n < r->replicas; n++)
-			used[r->slots[s].node[n]] = true;
+		for (uint8_t left = record_filled(r, s); left; left &= (uint8_t)(left - 1))
+			used[r->slots[s].node[__builtin_ctz(left)]] = true;
 	for (unsigned i = 0; i < r->node_count; i++)
 		if (!used[i])
 			return true;

@@ -15,6 +15,7 @@
 #define RECORD_NODES_MAX 128
 #define RECORD_SLOTS	 512 /* slots of a new region; a record may have any power of two up to it */
 #define RECORD_REPLICAS	 3   /* of a slot, at most */
+#define RECORD_NONE	 0xffffu /* in a slot: this place is empty */
 #define RECORD_ADDR_MAX	 (ADDR_TEXT_MAX + 1)
 #define RECORD_BYTES_MAX 24576
 #define RECORD_SIZE_MAX	 ((1ull << 27) * GVM_CHUNK_BYTES) /* bytes of a region: as many as the journal can index */
@@ -30,7 +31,7 @@ struct record_node {
 	char addr[RECORD_ADDR_MAX]; /* its last known address: a hint */
 };
 
-/* A slot's replicas: entries of nodes[], all different. */
+/* A slot's replicas: entries of nodes[], all different; RECORD_NONE in a place that is empty. */
 struct record_slot {
 	uint16_t node[RECORD_REPLICAS];
 };
@@ -63,6 +64,8 @@ struct record {
 	char name[RECORD_NAME_MAX + 1];
 	struct record_node nodes[RECORD_NODES_MAX];
 	uint16_t replicas; /* of each slot: 1 to RECORD_REPLICAS; 0 exactly when there are no nodes */
+	uint16_t spare;	   /* 1: each slot has a place more than `replicas`, which a replica takes that is to move there
+			    * before the other leaves (node/drain.h). Otherwise one of the places is empty */
 	struct record_slot slots[RECORD_SLOTS];
 };
 
@@ -78,11 +81,38 @@ static inline unsigned record_slot_of(const struct record *r, uint64_t chunk)
 	return chunk & (r->slot_count - 1u);
 }
 
-/* The entry of nodes[] that has replica `n` of a chunk. */
-static inline unsigned record_node_of(const struct record *r, uint64_t chunk, unsigned n)
+/* The places of each slot that a replica may have: 0 to this. */
+static inline unsigned record_places(const struct record *r)
 {
-	return r->slots[record_slot_of(r, chunk)].node[n];
+	return r->replicas + r->spare;
 }
+
+/* Those that are not empty, as bits. */
+static inline uint8_t record_filled(const struct record *r, unsigned slot)
+{
+	uint8_t filled = 0;
+
+	for (unsigned n = 0; n < record_places(r); n++)
+		filled |= (uint8_t)((r->slots[slot].node[n] != RECORD_NONE) << n);
+	return filled;
+}
+
+/* Of these, the ones whose replicas were there from the beginning, if the slot never had a view (node/views.h). */
+uint8_t record_first(const struct record *r, unsigned slot);
+
+/* The entry of nodes[] that has the first replica of a chunk. */
+static inline unsigned record_node_of(const struct record *r, uint64_t chunk)
+{
+	unsigned slot = record_slot_of(r, chunk);
+
+	return r->slots[slot].node[__builtin_ctz(record_filled(r, slot))];
+}
+
+/* Gives each slot an empty place, if it has none. */
+void record_spare(struct record *r);
+
+/* Whether any slot has more replicas than it should: one is moving. */
+bool record_is_moving(const struct record *r);
 
 /* The number of the replica that entry `node` has of a slot; -1: none. */
 int record_replica_of(const struct record *r, unsigned slot, unsigned node);

@@ -18,10 +18,13 @@ static bool copy_is_away(const struct worker *w, const struct inode *inode, cons
 {
 	uint64_t long_ns = w->opts->repair_after_s * 1000000000ull;
 
-	for (unsigned i = 0; i < inode->disk->rec.replicas; i++) {
-		const struct replica_node *n = &inode->replicas->node[slot->node[i]];
+	for (unsigned i = 0; i < record_places(&inode->disk->rec); i++) {
+		const struct replica_node *n;
 
-		if (!(replicas >> i & 1) && n->bad && !n->gone && gvm_now_ns() - n->bad_ns < long_ns)
+		if (replicas >> i & 1 || slot->node[i] == RECORD_NONE)
+			continue;
+		n = &inode->replicas->node[slot->node[i]];
+		if (n->bad && !n->gone && gvm_now_ns() - n->bad_ns < long_ns)
 			return true;
 	}
 	return false;
@@ -35,7 +38,7 @@ static void flush_to(struct worker *w, struct inode *inode, struct flush *f, uin
 	f->nodes = 0;
 	f->all = !f->replicated || (replicas == view_word_members(replicas_slot(inode, f->chunk)->word) &&
 				    !copy_is_away(w, inode, slot, replicas));
-	for (unsigned i = 0; i < rec->replicas; i++)
+	for (unsigned i = 0; i < record_places(rec); i++)
 		if (replicas >> i & 1) {
 			f->replica[f->nodes] = (uint8_t)i;
 			region_node_place(w, inode, slot->node[i], &f->node[f->nodes++]);

@@ -3,6 +3,7 @@
 #include "node/balance.h"
 #include "node/drain.h"
 #include "node/replace.h"
+#include "node/surplus.h"
 
 bool drain_needs(struct worker *w, struct inode *i)
 {
@@ -69,6 +70,19 @@ uint64_t balance_poll(struct worker *w, uint64_t now_ns)
 }
 
 void replace_look(struct replicas *r, uint64_t now_ns)
+{
+	(void)r;
+	(void)now_ns;
+}
+
+int surplus_of(const struct replicas *r, unsigned slot)
+{
+	(void)r;
+	(void)slot;
+	return -1;
+}
+
+void surplus_look(struct replicas *r, uint64_t now_ns)
 {
 	(void)r;
 	(void)now_ns;

@@ -415,7 +415,7 @@ static void newest_begin(uint64_t deadline_ns)
 	fetch.deadline_ns = deadline_ns;
 	for (unsigned i = 0; i < 3; i++)
 		way[i] = (struct fetch_way){&conns[i], &latency[i], id(i)};
-	fetch_newest_begin(&fetches, &fetch, way, 3, 9);
+	fetch_newest_begin(&fetches, &fetch, way, 3, 3, 9);
 }
 
 static void without_an_index_the_newest_is_fetched(void)
@@ -553,7 +553,7 @@ static void a_view_with_a_member_that_is_not_known_is_not_enough(void)
 	fetch.deadline_ns = 1; /* over at once */
 	for (unsigned i = 0; i < 2; i++)
 		way[i] = (struct fetch_way){&conns[i], &latency[i], id(i)};
-	fetch_newest_begin(&fetches, &fetch, way, 2, 9);
+	fetch_newest_begin(&fetches, &fetch, way, 2, 2, 9);
 	lists(0, 0, 0, 0, 0);
 	lists(1, 5, 6, 0, 0); /* {1, 2} */
 	CHECK_EQ(ends, 1);

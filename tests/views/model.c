@@ -53,6 +53,8 @@ static struct limits {
 			  * nor is a node lost before that */
 	uint8_t unwritten; /* when it begins, the chunk was never written */
 	uint8_t rots;	 /* what a node has of the chunk does not verify any more */
+	uint8_t spare;	 /* the last replica is none when it begins: another is to move there */
+	uint8_t survives; /* there are two copies at any time: a node that begins anew takes nothing along */
 	uint8_t beside;	 /* writes begin also while a view is about to be, which takes many more states */
 } left;
 
@@ -126,11 +128,21 @@ static const struct model_case {
 	{ { "drain", "2 replicas: 2 writes, one is to leave, slow, a death", false }, 2, false,
 	  { .writes = 2, .leaves = 1, .bads = 1, .kills = 1 } },
 	{ { "drain-lost", "2 replicas: a write, one is to leave, or both, a node begins anew", false }, 2, false,
-	  { .writes = 1, .leaves = 2, .losses = 1 } },
-	{ { "drain-join", "2 replicas: a write, one is to leave, another takes its place", false }, 2, false,
-	  { .writes = 2, .leaves = 2, .joins = 1, .beside = 1 } },
-	{ { "drain-attach", "2 replicas: a write, one is to leave, slow, then another host", false }, 2, false,
-	  { .writes = 1, .leaves = 1, .bads = 1, .joins = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	  { .writes = 1, .leaves = 2, .losses = 1, .survives = 1 } },
+	{ { "move", "2 replicas: a write, one moves, slow", false }, 3, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .bads = 1, .spare = 1 } },
+	{ { "move-death", "2 replicas: a write, one moves, a death", false }, 3, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .kills = 1, .beside = 1, .spare = 1 } },
+	{ { "move-lost", "2 replicas: a write, one moves, a node begins anew", false }, 3, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .losses = 1, .beside = 1, .spare = 1, .survives = 1 } },
+	{ { "move-three", "3 replicas: a write, one is to leave, or two, a node begins anew", false }, 3, false,
+	  { .writes = 1, .leaves = 2, .losses = 1, .survives = 1 } },
+	{ { "move-attach", "2 replicas: a write, one moves, then another host", false }, 3, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1, .spare = 1 } },
+	{ { "long-move-attach", "2 replicas: a write, one moves, slow, then another host", true }, 3, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .bads = 1, .attaches = 1, .deaths = 1, .follows = 1, .spare = 1 } },
+	{ { "long-move-lost", "2 replicas: 2 writes, one moves, a node begins anew, a death", true }, 3, false,
+	  { .writes = 2, .joins = 2, .leaves = 2, .losses = 1, .kills = 1, .beside = 1, .spare = 1, .survives = 1 } },
 	{ { "drain-three", "3 replicas: a write, one is to leave, another host", false }, 3, false,
 	  { .writes = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
 	{ { "rots", "2 replicas: 2 writes, a copy rots", false }, 2, false, { .writes = 2, .rots = 1, .beside = 1 } },
@@ -163,6 +175,17 @@ static const struct model_case {
 };
 
 static const struct model_case *now;
+
+static uint8_t all_places(void)
+{
+	return (uint8_t)((1u << now->replicas) - 1);
+}
+
+/* Replicas when it begins. */
+static uint8_t first_places(void)
+{
+	return (uint8_t)((1u << (now->replicas - now->limits.spare)) - 1);
+}
 
 static uint8_t epoch_of(const struct host *h)
 {
@@ -601,7 +624,7 @@ static void host_attached(struct host *h, uint8_t members, bool force)
 	h->used = h->index + 8; /* a higher epoch */
 	h->first = h->used;
 	h->word = force ? view_word_again(epoch_of(h), members) :
-			  view_word_of(h->seen, (uint8_t)((1u << now->replicas) - 1), epoch_of(h), members);
+			  view_word_of(h->seen, all_places(), first_places(), epoch_of(h), members);
 	view_begin(&h->slot, &env, h->word, NULL);
 	h->attached = true;
 	host_turn(h);
@@ -609,18 +632,18 @@ static void host_attached(struct host *h, uint8_t members, bool force)
 
 static void host_choose(struct host *h)
 {
-	uint8_t all = (uint8_t)((1u << now->replicas) - 1), members;
+	uint8_t all = all_places(), members;
 
 	if (h->attached || h->asked != all || h->answered != all)
 		return;
-	if (!view_choose(h->seen, all, &members) && members)
+	if (!view_choose(h->seen, all, first_places(), &members) && members)
 		host_attached(h, members, false);
 }
 
 /* The second host: each replica refuses the first from then on; when all do, each says what it has. */
 static bool host_ask(struct host *h, unsigned r)
 {
-	uint8_t all = (uint8_t)((1u << now->replicas) - 1), bit = (uint8_t)(1u << r);
+	uint8_t all = all_places(), bit = (uint8_t)(1u << r);
 	struct node *n = &world.node[r];
 
 	if (!left.attaches || h->attached || h == world.host || (left.follows && world.host[0].there))
@@ -645,9 +668,9 @@ static bool host_ask(struct host *h, unsigned r)
 /* A person says that what the silent ones have is not needed. */
 static bool host_force(struct host *h)
 {
-	uint8_t all = (uint8_t)((1u << now->replicas) - 1), members;
+	uint8_t all = all_places(), members;
 
-	if (h->attached || h->answered != all || !view_choose(h->seen, all, &members) || !members)
+	if (h->attached || h->answered != all || !view_choose(h->seen, all, first_places(), &members) || !members)
 		return false;
 	host_attached(h, members, true);
 	return true;
@@ -896,7 +919,7 @@ static const char *finish(void)
 		}
 	/* (A view without a member that has all may have been about to be when the other was lost.) */
 	if (world.wrong || !any_member_lives(h))
-		return world.wrong;
+		return world.wrong || !now->limits.survives ? world.wrong : "what was acknowledged is gone with one node";
 	if (view_is_changing(&h->slot))
 		return "a view is about to be for ever";
 	if (h->writing)
@@ -918,10 +941,10 @@ static void begin(unsigned c)
 	memset(&world, 0, sizeof(world));
 	left = now->limits;
 	for (unsigned r = 0; r < now->replicas; r++)
-		world.node[r] = (struct node){ .version = first, .epoch = 1 };
+		world.node[r] = (struct node){ .version = first_places() >> r & 1 ? first : 0, .epoch = 1 };
 	world.acked = first;
 	world.host[0] = (struct host){ .there = true, .attached = true, .index = first, .used = first };
-	world.host[0].word = view_word_make(1, (uint8_t)((1u << now->replicas) - 1));
+	world.host[0].word = view_word_make(1, first_places());
 	view_begin(&world.host[0].slot, &env, world.host[0].word, NULL);
 }
 
