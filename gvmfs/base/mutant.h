@@ -133,7 +133,7 @@
  *	fill-unmarked	what is written while it is filled is not copied again
  *	view-leave-unrecorded  a member that is to leave is out at once
  *	view-leave-alone  or though those that stay do not answer
- *	view-leave-early  or though it leaves a single one
+ *	view-leave-early  or though it leaves a single one: a copy that moves leaves before there is another
  *	view-first-all	without a view, one that has moved to the slot since has what was acknowledged, too
  *	view-unneeded	a member that is bad leaves the view though nothing needs that
  *	mend-over-newer	a node takes a copy that mends though what it has is of another version

@@ -158,10 +158,14 @@ static void copy_end(struct copy *c, int error)
 	c->all->news = true;
 }
 
+/* The node may have a later write of this writer, which no other has yet: that counts as the same (fill_compare()). Otherwise
+ * it would lack a copy until the chunk is written again. */
 static void put_done(struct gvm_req *req)
 {
 	struct copy *c = (struct copy *)req;
-	bool ours_above = req->result == -ESTALE && c->version == gvm_version(c->all->job->base.epoch, 0);
+	const struct repair_copy *job = c->all->job;
+	uint64_t first = gvm_version(job->base.epoch, 0);
+	bool ours_above = req->result == -ESTALE && !job->mends && (c->version == first || req->detail >= first);
 
 	copy_end(c, ours_above ? 0 : req->result);
 }

@@ -168,13 +168,19 @@ static unsigned candidates_find(struct replace_job *rj, struct pool *pool, struc
 	return picked && !pick_is_right(rj, shares, pool->listed, from, to) ? 0 : n;
 }
 
-static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
+static bool slot_has(const struct replace_job *rj, const struct record_slot *slot, const struct candidate *c)
 {
 	for (unsigned n = 0; n < record_places(&rj->rec); n++)
-		if (rj->slots[slot].node[n] != RECORD_NONE &&
-		    gvm_id_equal(&rj->rec.nodes[rj->slots[slot].node[n]].incarnation, &c->place.incarnation))
+		if (slot->node[n] != RECORD_NONE &&
+		    gvm_id_equal(&rj->rec.nodes[slot->node[n]].incarnation, &c->place.incarnation))
 			return true;
 	return false;
+}
+
+/* Also where its replica is to go to another node: it may yet stay (moves_keep()), and would be there twice. */
+static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
+{
+	return slot_has(rj, &rj->slots[slot], c) || slot_has(rj, &rj->rec.slots[slot], c);
 }
 
 static bool has_refused(const struct replace_job *rj, const struct candidate *c)

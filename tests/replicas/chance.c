@@ -7,23 +7,27 @@
 const uint16_t nodes_often[EVENTS] = {
 	[E_SERVE] = 220, [E_PIECE] = 160, [E_END] = 220, [E_RESEND] = 4, [E_START] = 60, [E_COLLECT] = 60, [E_LATE] = 2,
 	[E_LOST] = 1, [E_PASS] = 60, [E_DOWN] = 2, [E_UP] = 4, [E_DEAF] = 2, [E_HEARS] = 4, [E_LOSE] = 1, [E_ROT] = 16,
-	[E_TALK] = 60,
+	[E_TALK] = 60, [E_DRAIN] = 3,
 };
 
 const bool nodes_seal = true;
 
 static bool full; /* nodes are, now and then */
 static bool slow; /* time passes quickly, beside what happens */
+static bool calm; /* little fails: copies come to move */
 
 void nodes_mix(struct mixture *mix)
 {
-	static const unsigned some[] = { E_RESEND, E_PASS, E_DOWN, E_UP, E_DEAF, E_HEARS, E_LOSE, E_ROT, E_TALK, E_START };
+	static const unsigned some[] = { E_RESEND, E_PASS, E_DOWN, E_UP, E_DEAF, E_HEARS, E_LOSE, E_ROT, E_TALK, E_START, E_DRAIN };
 
 	mixture_vary(mix, some, sizeof(some) / sizeof(*some), 1ull << E_TALK | 1ull << E_START);
-	cluster_nodes = 2 + !pick(3);
+	cluster_nodes = 2 + !!pick(3);
+	cluster_copies = cluster_nodes == 3 && !pick(3) ? 3 : 2;
 	cluster_rots_all = !pick(3);
 	full = !pick(4);
-	slow = !pick(3);
+	calm = cluster_nodes > cluster_copies && pick(2);
+	slow = !pick(calm ? 8 : 3);
+	cluster_drains = calm;
 }
 
 /* Of the boxes few are in use: the first ones. */
@@ -34,6 +38,8 @@ static uint32_t some_box(void)
 
 void nodes_choose(struct event *e)
 {
+	if (calm && pick(16) && (e->kind == E_DOWN || e->kind == E_DEAF || e->kind == E_LOSE || e->kind == E_ROT || e->kind == E_KILL))
+		e->kind = E_PASS;
 	switch (e->kind) {
 	case E_SERVE:
 		e->a = pick(WIRE_CONNS);
@@ -53,8 +59,12 @@ void nodes_choose(struct event *e)
 	case E_LOST:
 		e->a = pick(WIRE_LATE);
 		break;
+	case E_DRAIN:
+		e->a = pick(cluster.nodes);
+		e->b = pick(4);
+		break;
 	case E_PASS: /* us */
-		e->a = pick(slow || !pick(20) ? 1000000 : 20000);
+		e->a = pick(slow || !pick(20) ? 1000000 : calm ? 100000 : 20000);
 		break;
 	case E_DOWN:
 	case E_UP:

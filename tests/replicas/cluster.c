@@ -8,21 +8,29 @@
 
 struct cluster cluster;
 
-static struct gvm_id life_new(void)
+struct gvm_id life_new(unsigned node)
 {
-	return (struct gvm_id){ { 1, (uint8_t)++cluster.lives } };
+	cluster.node_of[(uint8_t)++cluster.lives] = (uint8_t)node;
+	return (struct gvm_id){ { 1, (uint8_t)cluster.lives, (uint8_t)(cluster.lives >> 8) } };
 }
 
-void cluster_init(unsigned nodes)
+unsigned node_by_id(const struct gvm_id *id)
+{
+	return cluster.node_of[id->b[1]];
+}
+
+void cluster_init(unsigned nodes, unsigned copies)
 {
 	memset(&cluster, 0, sizeof(cluster));
 	cluster.nodes = nodes;
+	cluster.copies = copies;
 	cluster.rots_all = cluster_rots_all;
 	cluster.region = (struct gvm_id){ { 7 } };
 	for (unsigned i = 0; i < nodes; i++)
-		cluster.node[i].id = life_new();
+		cluster.node[i].id = life_new(i);
+	cluster.node[0].drains = cluster_drains;
 	for (unsigned s = 0; s < SLOTS; s++)
-		cluster.words[s] = view_word_make(W_EPOCH, (uint8_t)((1u << nodes) - 1));
+		cluster.words[s] = view_word_make(W_EPOCH, (uint8_t)((1u << copies) - 1));
 }
 
 unsigned slot_of(uint64_t chunk)
@@ -30,14 +38,21 @@ unsigned slot_of(uint64_t chunk)
 	return chunk % SLOTS;
 }
 
-unsigned slot_node(unsigned slot, unsigned replica)
+void places_look(void)
 {
-	return (slot + replica) % cluster.nodes;
+	const struct record *rec = worker_record();
+
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		int entry = record_node_find(rec, &cluster.node[i].id);
+
+		for (unsigned s = 0; s < SLOTS; s++)
+			cluster.place[s][i] = (int8_t)(entry < 0 ? -1 : record_replica_of(rec, s, (unsigned)entry));
+	}
 }
 
-unsigned slot_replica(unsigned slot, unsigned node)
+int slot_replica(unsigned slot, unsigned node)
 {
-	return (node + SLOTS * cluster.nodes - slot) % cluster.nodes;
+	return cluster.place[slot][node];
 }
 
 uint32_t copy_rotten(const struct copy *copy)
@@ -53,8 +68,9 @@ uint32_t copy_bad(const struct copy *copy)
 bool node_is_member(unsigned node, uint64_t chunk)
 {
 	unsigned slot = slot_of(chunk);
+	int replica = slot_replica(slot, node);
 
-	return view_word_members(cluster.words[slot]) >> slot_replica(slot, node) & 1 && !cluster.node[node].renewed;
+	return replica >= 0 && view_word_members(cluster.words[slot]) >> replica & 1 && !cluster.node[node].renewed;
 }
 
 bool chunk_is_safe(uint64_t chunk, unsigned without)
@@ -326,6 +342,19 @@ static bool member_lacks(uint64_t c)
 	return false;
 }
 
+/* A view has come to have fewer than two members, though all answer, and have for as long as it took. */
+static bool view_shrinks(unsigned slot)
+{
+	uint8_t before = cluster.members[slot], now = view_word_members(cluster.words[slot]);
+	bool was = cluster.ill[slot], ill = worker_finds_bad(slot);
+
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		ill |= slot_replica(slot, i) >= 0 && (cluster.node[i].down || cluster.node[i].deaf || cluster.node[i].renewed);
+	cluster.members[slot] = now;
+	cluster.ill[slot] = ill || (was && view_word_next(cluster.words[slot]).members);
+	return __builtin_popcount(now) < 2 && __builtin_popcount(before) >= 2 && !was && !ill;
+}
+
 /* What has become of a chunk's pages that no member has any more. */
 static const char *fate_look(uint64_t c)
 {
@@ -363,6 +392,9 @@ const char *nodes_check(void)
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		if (member_lacks(c))
 			return "a member of the view lacks what was acknowledged";
+	for (unsigned s = 0; s < SLOTS; s++)
+		if (view_shrinks(s))
+			return "a copy is given up before there is another";
 	return NULL;
 }
 
@@ -378,7 +410,8 @@ void nodes_print(void)
 		printf("\n");
 	}
 	for (unsigned s = 0; s < SLOTS; s++)
-		printf("slot %u: view %llx\n", s, (unsigned long long)cluster.words[s]);
+		printf("slot %u: view %llx, places %x %x %x\n", s, (unsigned long long)cluster.words[s],
+		       worker_record()->slots[s].node[0], worker_record()->slots[s].node[1], worker_record()->slots[s].node[2]);
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		printf("chunk %llu: index %llx, tried %llx\n", (unsigned long long)c,
 		       (unsigned long long)world.index[c], (unsigned long long)world.mark[c].tried);
@@ -395,6 +428,8 @@ void nodes_fill(uint32_t page, uint64_t value)
 	for (unsigned i = 0; i < cluster.nodes; i++) {
 		struct copy *copy = &cluster.node[i].copy[c];
 
+		if (slot_replica(slot_of(c), i) < 0)
+			continue;
 		copy->version = world.index[c];
 		copy->content[p] = value;
 		copy->hash[p] = world.sealed ? seal_hash(value, c, p, seal, world.index[c]) : page_hash(value, c, p);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cluster.h - two or three simulated nodes that each have a copy of the region, and a worker's connections to them, under
- * the world of tests/resident.
+ * cluster.h - two or three simulated nodes that have two or three copies of the region, and a worker's connections to them,
+ * under the world of tests/resident.
  *
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
  * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
- * fill.c, repair_job.c), and how rotten copies are mended (rot.c). gvm_client.h is bound to wire.c, the rest of a worker to
- * worker.c. Left out: names, and moves to other nodes. Every other episode's region is sealed: codec.c stands for seal.c.
+ * fill.c, repair_job.c), how rotten copies are mended (rot.c), and how copies move to another node, or are made anew there
+ * (drain.c, surplus.c, replace.c). gvm_client.h is bound to wire.c, the rest of a worker to worker.c, and what nodes are asked
+ * for a move to moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
@@ -20,6 +21,7 @@
  *
  *	- one version of a chunk is the same bytes on all nodes, and sealed once;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
+ *	- no view comes to have fewer than two members while all answer: a move takes no copy away before there is another;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
  *	- a rotten copy is mended where each page is good on some member, its own node among them.
@@ -56,14 +58,15 @@ struct node_view {
 
 struct node {
 	struct gvm_id id; /* its incarnation */
-	bool down, deaf, renewed; /* renewed: it began anew, and has no region */
+	bool down, deaf, renewed; /* renewed: it began anew, or was rid of its part: it has no region */
+	bool drains;
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
 	struct node_view active[SLOTS], proposed[SLOTS];
 };
 
 struct cluster {
-	unsigned nodes; /* as many as copies */
+	unsigned nodes, copies;
 	struct node node[NODES_MAX];
 	struct gvm_id region;
 	uint64_t words[SLOTS]; /* the journal's: views.h */
@@ -75,6 +78,10 @@ struct cluster {
 		bool told;	/* it is known that what is here is rotten on all nodes */
 	} fate[W_CHUNKS];
 	unsigned lives;
+	uint8_t node_of[256]; /* by the number of its life */
+	int8_t place[SLOTS][NODES_MAX];
+	uint8_t members[SLOTS]; /* of the views, when they were last looked at */
+	bool ill[SLOTS]; /* a node has not answered since the view last changed, or is held not to */
 	/* What the last versions of each chunk were, wherever they first came to be. */
 	struct past_version {
 		uint64_t version;
@@ -89,16 +96,21 @@ enum rots {
 };
 
 extern struct cluster cluster;
-extern unsigned cluster_nodes; /* that the next world has */
-extern bool cluster_rots_all;
+extern unsigned cluster_nodes, cluster_copies; /* that the next world has */
+extern bool cluster_rots_all, cluster_drains; /* drains: a node is to be drained when it begins */
 
 /* ---- cluster.c: the nodes. Results are as the client library gives them. */
 
-void cluster_init(unsigned nodes);
+void cluster_init(unsigned nodes, unsigned copies);
+/* A new incarnation of a node, which has nothing. */
+struct gvm_id life_new(unsigned node);
+/* The node that has, or had, an incarnation. */
+unsigned node_by_id(const struct gvm_id *id);
 unsigned slot_of(uint64_t chunk);
-/* Which of a slot's replicas a node has, and the other way round. */
-unsigned slot_replica(unsigned slot, unsigned node);
-unsigned slot_node(unsigned slot, unsigned replica);
+/* Which of a slot's replicas a node has, by the journal's record; -1: none. To be found out anew (places_look()) when that
+ * changes, or a node begins anew. */
+void places_look(void);
+int slot_replica(unsigned slot, unsigned node);
 /* Of pages whose content is not what was stored. */
 uint32_t copy_rotten(const struct copy *copy);
 /* Or that are lost. */
@@ -146,8 +158,16 @@ extern uint64_t wires_news;
 #define WIRE_BOXES 256u /* requests */
 #define WIRE_LATE  8u
 
+/* ---- moves.c */
+
+void moves_names_read(struct worker *w, bool majority, void (*done)(struct worker *w, int result, void *arg), void *arg);
+
 /* ---- worker.c */
 
+/* The journal's record. */
+const struct record *worker_record(void);
+/* Whether the worker holds one of the slot's replicas to be bad. */
+bool worker_finds_bad(unsigned slot);
 /* The pools' tables: an incarnation may have come or gone. */
 void worker_nodes_changed(void);
 bool worker_event(const struct event *e);

@@ -19,7 +19,7 @@ struct gvm_conn {
 	uint64_t heard_ns;	   /* of one that is silent, or not connected */
 };
 
-enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_VIEWS, OP_INDEX, OP_OPEN };
+enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN };
 
 union box_what {
 	struct gvm_get_req get;
@@ -220,6 +220,12 @@ void gvm_region_open(struct gvm_conn *conn, struct gvm_call *call, const struct 
 	box_add(conn, &call->req, OP_OPEN);
 }
 
+void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what)
+{
+	(void)what;
+	box_add(conn, &call->req, OP_DRAIN);
+}
+
 void gvm_cancel(struct gvm_req *req)
 {
 	for (unsigned i = 0; i < box_count; i++)
@@ -296,6 +302,7 @@ static int box_serve(struct box *box, struct node *n)
 	case OP_VIEWS: return views_serve(box, n);
 	case OP_INDEX: return index_serve(box, n);
 	case OP_OPEN: return n->renewed ? -ENOMEDIUM : 0;
+	case OP_DRAIN: return 0;
 	}
 	return -EINVAL;
 }
@@ -409,6 +416,8 @@ static bool end(const struct event *e)
 		call->data_bytes = box->data_bytes;
 		if (box->op == OP_VIEWS)
 			call->rsp.region_views.count = box->count;
+		if (box->op == OP_DRAIN)
+			call->rsp.node_drain.drains = node_of(box->conn)->drains;
 		if (box->op == OP_INDEX)
 			call->rsp.region_index = (struct gvm_region_index_rsp){ .count = box->count, .next = ~0ull };
 	}
@@ -515,7 +524,8 @@ static bool lose(const struct event *e)
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		if (!chunk_is_safe(c, e->a))
 			return false;
-	*n = (struct node){ .id = { { 1, (uint8_t)++cluster.lives } }, .down = true, .renewed = true };
+	*n = (struct node){ .id = life_new(e->a), .down = true, .renewed = true };
+	places_look();
 	return true;
 }
 
@@ -534,6 +544,16 @@ static bool node_rot(unsigned node, const struct event *e)
 		copy->content[p] ^= 1ull << 63;
 		copy->rotten |= 1u << p;
 	}
+	return true;
+}
+
+/* b: 0: none is any more. */
+static bool drain_tell(const struct event *e)
+{
+	if (e->a >= cluster.nodes || cluster.nodes == cluster.copies)
+		return false;
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		cluster.node[i].drains = e->b && i == e->a;
 	return true;
 }
 
@@ -636,6 +656,7 @@ bool wires_event(const struct event *e)
 	case E_HEARS: return hears(e);
 	case E_LOSE: return lose(e);
 	case E_ROT: return rot(e);
+	case E_DRAIN: return drain_tell(e);
 	case E_LATE:
 	case E_LOST: return late(e);
 	default: return false;

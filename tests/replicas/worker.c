@@ -7,6 +7,7 @@
 
 #include "heap.h"
 
+#include "node/drain.h"
 #include "node/fiber.h"
 #include "node/index_read.h"
 #include "node/jobs.h"
@@ -36,10 +37,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static struct options opts = { .repair_rate = 1000, .writers = 1 };
+static struct options opts = { .repair_rate = 1000, .repair_after_s = 5, .writers = 1 };
 
-unsigned cluster_nodes = 2;
-bool cluster_rots_all;
+unsigned cluster_nodes = 2, cluster_copies = 2;
+bool cluster_rots_all, cluster_drains;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -82,7 +83,7 @@ static bool chunk_rotten(struct worker *w, struct inode *i, uint64_t chunk, bool
 }
 
 static const struct region_events events = { .replicas_changed = replicas_changed, .fenced = fenced,
-					     .rotten = chunk_rotten };
+					     .rotten = chunk_rotten, .names_read = moves_names_read };
 
 static struct worker worker = {
 	.opts = &opts, .region_events = &events, .journal = &journal, .inodes = &inodes, .pool = &front_pool,
@@ -97,9 +98,7 @@ static const enum wire_owner owners[] = {
 
 struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 {
-	int i = record_node_find(&disks[NR].rec, &node->incarnation);
-
-	return wire_conn(owners[pool->kind], i < 0 ? 0 : (unsigned)i);
+	return wire_conn(owners[pool->kind], node_by_id(&node->incarnation));
 }
 
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn)
@@ -152,20 +151,13 @@ static struct {
 	bool possible;
 } mending;
 
-static unsigned node_number(const struct record_node *node)
-{
-	int i = record_node_find(&disks[NR].rec, &node->incarnation);
-
-	return i < 0 ? 0 : (unsigned)i;
-}
-
 /* The node's own copy counts, too. */
 static bool mend_is_possible(const struct repair_copy *job)
 {
 	uint32_t bad = ~0u;
 
 	for (unsigned i = 0; i < job->sources; i++) {
-		const struct copy *copy = &cluster.node[node_number(&job->from[i])].copy[job->chunk[0]];
+		const struct copy *copy = &cluster.node[node_by_id(&job->from[i].incarnation)].copy[job->chunk[0]];
 
 		if (copy->version != job->version)
 			return false;
@@ -377,7 +369,7 @@ static void record_make(void)
 	memset(&disks[NR], 0, sizeof(disks[NR]));
 	rec->kind = RECORD_REGION;
 	rec->id = cluster.region;
-	rec->replicas = (uint16_t)cluster.nodes;
+	rec->replicas = (uint16_t)cluster.copies;
 	rec->node_count = (uint16_t)cluster.nodes;
 	rec->slot_count = SLOTS;
 	rec->size_bytes = W_PAGES * GVM_PAGE_BYTES;
@@ -385,10 +377,23 @@ static void record_make(void)
 	for (unsigned i = 0; i < cluster.nodes; i++)
 		rec->nodes[i].incarnation = cluster.node[i].id;
 	for (unsigned s = 0; s < SLOTS; s++)
-		for (unsigned i = 0; i < cluster.nodes; i++)
-			rec->slots[s].node[i] = (uint16_t)slot_node(s, i);
+		for (unsigned i = 0; i < cluster.copies; i++)
+			rec->slots[s].node[i] = (uint16_t)((s + i) % cluster.nodes);
 	disks[NR].use = INODE_USED;
 	disks[NR].epoch = W_EPOCH;
+	places_look();
+}
+
+const struct record *worker_record(void)
+{
+	return &disks[NR].rec;
+}
+
+bool worker_finds_bad(unsigned slot)
+{
+	const struct replicas *r = inode.replicas;
+
+	return !r || r->slot[slot].bad;
 }
 
 void worker_nodes_changed(void)
@@ -465,6 +470,9 @@ void nodes_begin(void)
 	front_pool.generation = 1;
 	inode = (struct inode){ .nr = NR, .disk = &disks[NR], .index = world.index, .stats = &region_stats,
 				.known = world.sealed ? world.known : NULL };
+	STAILQ_INIT(&inode.waiting);
+	LIST_INIT(&inodes.attached);
+	LIST_INSERT_HEAD(&inodes.attached, &inode, attached_entry);
 	inodes.rt[NR] = &inode;
 	worker.replicas_due_ns = 0;
 	journal.views = cluster.words - NR * RECORD_SLOTS;
@@ -479,6 +487,7 @@ static void worker_end(void)
 {
 	if (inode.replicas) {
 		repair_end(inode.replicas);
+		drain_end(inode.replicas);
 		repair_unmap(inode.replicas->written);
 	}
 	inode.replicas = NULL;
@@ -503,7 +512,7 @@ void nodes_init(void)
 {
 	if (jobs.todo.tail)
 		worker_end(); /* the last episode's */
-	cluster_init(cluster_nodes);
+	cluster_init(cluster_nodes, cluster_copies);
 	wires_init();
 	record_make();
 }
@@ -580,6 +589,24 @@ bool nodes_event(const struct event *e)
 
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
 const unsigned nodes_idle = 1500;
+
+/* All nodes are back by now: each slot gets its copies, none of them on a node that is drained. But where a chunk is rotten
+ * everywhere, or the region has failed. */
+bool nodes_are_done(void)
+{
+	const struct record *rec = &disks[NR].rec;
+
+	if (disks[NR].failed || world.failed || world.closed || cluster.rots_all)
+		return true;
+	for (unsigned s = 0; s < SLOTS; s++)
+		if ((unsigned)__builtin_popcount(view_word_members(cluster.words[s])) != cluster.copies)
+			return false;
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		for (unsigned s = 0; s < SLOTS && cluster.nodes > cluster.copies && cluster.node[i].drains; s++)
+			if (slot_replica(s, i) >= 0)
+				return false;
+	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved;
+}
 
 bool nodes_settle(unsigned which)
 {

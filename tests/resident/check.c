@@ -322,7 +322,7 @@ static bool nothing_waits(void)
 	for (unsigned i = 0; i < W_IOS && !(world.client_left && !world.closed); i++)
 		if (world.io[i].used && !(world.closed && !world.io[i].begun))
 			return false;
-	return true;
+	return nodes_are_done();
 }
 
 static bool is_closed(void)

@@ -496,6 +496,11 @@ bool nodes_event(const struct event *e)
 
 const unsigned nodes_idle = 40;
 
+bool nodes_are_done(void)
+{
+	return true;
+}
+
 bool nodes_settle(unsigned which)
 {
 	static const struct { enum event_kind kind; unsigned count; } all[NODES_STEPS] = {

@@ -747,7 +747,7 @@ static const char *const names[EVENTS] = {
 	[E_SYNC] = "sync", [E_CANCEL] = "cancel", [E_BEGIN] = "begin", [E_BUDGET] = "budget",
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_SHORT] = "short", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
-	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
+	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_DRAIN] = "drain", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
 	[E_REPLAY] = "replay",
 };
 

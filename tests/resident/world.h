@@ -185,6 +185,7 @@ enum event_kind {
 	E_LOSE,	   /* a: node: begins anew, without what it had */
 	E_TALK,	   /* conversations with nodes go on */
 	E_REPLAY,  /* a: chunk | another << 8, b: windows: an earlier start touched these */
+	E_DRAIN,   /* a: node: it is to be drained, and no other; b: 0: nor it */
 	EVENTS
 };
 
@@ -300,6 +301,8 @@ void nodes_print(void);
 #define NODES_STEPS 9u
 bool nodes_settle(unsigned which);
 extern const unsigned nodes_idle;
+/* Whether all has come to its end that goes on by itself, as copies do that move. */
+bool nodes_are_done(void);
 /* Does the first of `count` events of a kind that is possible. */
 bool world_any(enum event_kind kind, unsigned count);
 

@@ -4,6 +4,7 @@
 moment of it, and no page is lost, nothing stands still, and the drain comes to its end."""
 
 import random
+import re
 import sys
 import time
 
@@ -35,7 +36,7 @@ def fails(mount):
 
 def a_move(test, mount, nodes, moment):
     """False: it proves nothing."""
-    source, victim = nodes[0], random.choice(nodes[1:])
+    source = nodes[0]
     mapper = Mapper(test, mount.file("moves"))
     mount.budget("moves", SIZE // 4)
     mapper.do("fill", 0, SIZE, 3)
@@ -43,6 +44,8 @@ def a_move(test, mount, nodes, moment):
     failed, moved = fails(mount), mount.log().count(MOVED)
     drained = test.start("drain", program("gvm"), "node", "drain", source.address)
     wait_for("it moves", lambda: mount.stats("moves")["drain_chunks"], 30, pause=0.01)
+    target = re.findall(r"copies move to node (\S+)", mount.log())[-1]
+    victim = random.choice([node for node in nodes[1:] if node.address != target])
     moment(mount, moved)
     sound = fails(mount) == failed
     if sound:

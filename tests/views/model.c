@@ -36,6 +36,7 @@ enum request_kind { PUT, RECORD, COPY };
 struct request {
 	uint8_t kind, version, mends, done, orphan; /* orphan: its sender is dead, nobody takes the answer */
 	int8_t error;
+	uint8_t held; /* by the node, where that is newer */
 	uint8_t members, active;
 	uint64_t number;
 };
@@ -416,6 +417,7 @@ static void node_take(struct node *n, struct request *q, uint8_t epoch)
 		q->error = (int8_t)node_record(n, q);
 	else
 		q->error = (int8_t)node_put(n, q);
+	q->held = q->error == -ESTALE && q->kind == COPY ? n->version : 0;
 }
 
 static void answer_take(struct host *h, unsigned r, const struct request *q)
@@ -431,7 +433,7 @@ static void answer_take(struct host *h, unsigned r, const struct request *q)
 	if (q->error == -ENOMEDIUM)
 		view_bad(&h->slot, r, true);
 	if (q->kind == COPY) {
-		int error = q->error == -ESTALE && q->version == h->first ? 0 : q->error;
+		int error = q->error == -ESTALE && (q->version == h->first || q->held >= h->first) ? 0 : q->error;
 
 		h->differs |= error != 0;
 		fill_copied(&h->fill, error);
