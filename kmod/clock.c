@@ -148,7 +148,7 @@ static void tick_work_run(struct work_struct *work)
 	struct gvm_region *region = container_of(work, struct gvm_region, tick_work);
 	struct gvm_batch batch;
 	struct ivy_stats stats;
-	struct page *frame;
+	struct folio *frame;
 	unsigned long page;
 
 	gvm_region_enter_atomic(region, &batch);

@@ -19,6 +19,7 @@
 #include "auth.h"
 #include "buffers.h"
 #include "cluster.h"
+#include "compat.h"
 #include "link.h"
 #include "log.h"
 #include "params.h"
@@ -61,7 +62,7 @@ static bool keys_valid(const struct giantvm_up *up)
 }
 
 /* Copies the user's list, checks it, and sorts it by id. */
-static int nodes_copy(const struct giantvm_up *up, struct giantvm_node **out)
+static int nodes_take(const struct giantvm_up *up, struct giantvm_node **out)
 {
 	struct giantvm_node *nodes;
 	unsigned int i;
@@ -265,7 +266,7 @@ static int listener_create(struct gvm_cluster *cluster, const struct giantvm_nod
 	sk->sk_user_data = cluster;
 	sk->sk_data_ready = cluster_listener_ready;
 	write_unlock_bh(&sk->sk_callback_lock);
-	err = kernel_bind(cluster->listener, (struct sockaddr *)&self->address,
+	err = kernel_bind(cluster->listener, gvm_sockaddr(&self->address),
 			  sizeof(self->address)) ?:
 	      kernel_listen(cluster->listener, BACKLOG);
 destroy_self:
@@ -296,7 +297,7 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	struct giantvm_node *nodes;
 	int err;
 
-	err = nodes_copy(up, &nodes);
+	err = nodes_take(up, &nodes);
 	if (err)
 		return err;
 	cluster = kzalloc(sizeof(*cluster), GFP_KERNEL);
@@ -334,7 +335,7 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same)
 {
 	struct giantvm_node *nodes;
-	int err = nodes_copy(up, &nodes);
+	int err = nodes_take(up, &nodes);
 
 	if (err)
 		return err;

@@ -46,6 +46,9 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 }
 #endif
 
+/* 6.19 has another type for the address that kernel_bind() and kernel_connect() take. */
+#define gvm_sockaddr(address) ((void *)(address))
+
 /*
  * Whether the current task is in KVM_RUN: only KVM asks to be told when such a task is preempted.
  */

@@ -16,10 +16,10 @@
 void gvm_region_provide(struct gvm_region *region)
 {
 	bool kept = true;
-	struct page *spare;
+	struct folio *spare;
 
 	while (kept && READ_ONCE(region->nr_spares) < REGION_SPARES) {
-		spare = alloc_page(GFP_DISPENSABLE);
+		spare = folio_alloc(GFP_DISPENSABLE, 0);
 		if (!spare)
 			return;
 		spin_lock_bh(&region->lock);
@@ -29,7 +29,7 @@ void gvm_region_provide(struct gvm_region *region)
 			region->spares[region->nr_spares++] = spare;
 		spin_unlock_bh(&region->lock);
 		if (!kept)
-			put_page(spare);
+			folio_put(spare);
 	}
 }
 

@@ -23,7 +23,7 @@ static void env_send(void *context, u16 to, const struct ivy_msg *m, const void 
 	struct gvm_region *region = context;
 	struct gvm_peer *peer = gvm_cluster_peer(region->cluster, to);
 	struct gvm_batch *batch = region->batch;
-	struct page *frame = NULL;
+	struct folio *frame = NULL;
 	unsigned int i;
 
 	if (!peer)
@@ -47,14 +47,14 @@ static void env_send(void *context, u16 to, const struct ivy_msg *m, const void 
 static void env_install(void *context, u64 page, const void *data)
 {
 	struct gvm_region *region = context;
-	struct page *frame = gvm_frame_page(region, page);
+	struct folio *frame = gvm_frame_page(region, page);
 
 	if (WARN_ON_ONCE(!frame))
 		return;
 	if (data)
-		memcpy(page_address(frame), data, PAGE_SIZE);
+		memcpy(folio_address(frame), data, PAGE_SIZE);
 	else
-		clear_page(page_address(frame));
+		clear_page(folio_address(frame));
 }
 
 static void env_complete(void *context, u64 page, int err)

@@ -37,19 +37,19 @@ static struct shrinker *shrinker;
 /* Unmaps and marks a page, for the hand's next round. */
 static void page_rest(struct gvm_region *region, u64 page)
 {
-	struct page *frame = gvm_frame_get(region, page);
+	struct folio *frame = gvm_frame_get(region, page);
 
 	if (!frame)
 		return;
-	if (trylock_page(frame)) {
+	if (folio_trylock(frame)) {
 		if (frame->mapping == region->inode->i_mapping) {
-			if (page_mapped(frame))
+			if (folio_mapped(frame))
 				unmap_mapping_pages(frame->mapping, page, 1, false);
-			SetPageChecked(frame);
+			folio_set_checked(frame);
 		}
-		unlock_page(frame);
+		folio_unlock(frame);
 	}
-	put_page(frame);
+	folio_put(frame);
 }
 
 /*
@@ -124,7 +124,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	unsigned int nr_resting = 0, looked = 0, i;
 	struct gvm_batch batch;
 	unsigned long page = *at;
-	struct page *frame = NULL;
+	struct folio *frame = NULL;
 	long going = 0;
 
 	gvm_region_enter(region, &batch);
@@ -134,7 +134,7 @@ static long evict_some(struct gvm_region *region, u64 *at, long wanted, bool all
 	       looked++ < EVICT_AT_ONCE) {
 		if (gvm_frame_references(frame) > 0)
 			; /* pinned: its users here would wait until it is unpinned */
-		else if (!all && !PageChecked(frame))
+		else if (!all && !folio_test_checked(frame))
 			resting[nr_resting++] = page;
 		else if (evict_page(region, page))
 			going++;
@@ -175,7 +175,7 @@ void gvm_evict_work_run(struct work_struct *work)
 unsigned long gvm_evict_left(struct gvm_region *region)
 {
 	unsigned long page, left = 0;
-	struct page *frame;
+	struct folio *frame;
 
 	xa_for_each(&region->frames, page, frame) {
 		left += ivy_home(region->core, page) != region->cluster->id;

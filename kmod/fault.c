@@ -111,6 +111,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	};
 	bool glanced = false;
 	u64 page = vmf->pgoff;
+	struct folio *frame;
 	struct file *file;
 	long timeout;
 	int err;
@@ -122,10 +123,11 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 		err = fault_ask(region, page, fault_access(vmf), false, waits ? &sleeper : NULL);
 		trace_gvm_fault(region->tag, page, write, err);
 		if (err == 1) {
-			vmf->page = gvm_frame_lock(region, page, write ? IVY_M : IVY_S);
-			if (vmf->page)
-				return VM_FAULT_LOCKED;
-			continue; /* it was revoked again meanwhile */
+			frame = gvm_frame_lock(region, page, write ? IVY_M : IVY_S);
+			if (!frame)
+				continue; /* it was revoked again meanwhile */
+			vmf->page = folio_page(frame, 0);
+			return VM_FAULT_LOCKED;
 		}
 		if (err && err != -ENOMEM)
 			return VM_FAULT_SIGBUS;
@@ -158,7 +160,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 {
 	struct gvm_region *region = vmf->vma->vm_file->private_data;
-	struct page *frame = vmf->page;
+	struct folio *frame = page_folio(vmf->page);
 	u64 page = vmf->pgoff;
 	int err;
 
@@ -166,10 +168,10 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	err = fault_ask(region, page, IVY_WRITE, true, NULL);
 	trace_gvm_fault(region->tag, page, true, err);
 	if (err == 1) {
-		lock_page(frame);
+		folio_lock(frame);
 		if (gvm_frame_right(region, page, frame) >= IVY_M)
 			return VM_FAULT_LOCKED;
-		unlock_page(frame);
+		folio_unlock(frame);
 	}
 	unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	return VM_FAULT_NOPAGE;

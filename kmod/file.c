@@ -123,7 +123,7 @@ static int ask_read(struct gvm_region *region, u64 page, u64 begun_ms)
 static int read_page(struct gvm_region *region, u64 page, void *to)
 {
 	u64 begun_ms = gvm_region_now_ms();
-	struct page *frame;
+	struct folio *frame;
 	int right;
 
 	/* Until it is here, and does not go again meanwhile. */
@@ -133,9 +133,9 @@ static int read_page(struct gvm_region *region, u64 page, void *to)
 			return right;
 		frame = right == 1 ? gvm_frame_lock(region, page, IVY_S) : NULL;
 	} while (!frame);
-	memcpy(to, page_address(frame), PAGE_SIZE);
-	unlock_page(frame);
-	put_page(frame);
+	memcpy(to, folio_address(frame), PAGE_SIZE);
+	folio_unlock(frame);
+	folio_put(frame);
 	return 0;
 }
 

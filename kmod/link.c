@@ -562,7 +562,7 @@ int gvm_link_connect(struct links *links, struct gvm_peer *peer,
 		sock_release(socket);
 		return err;
 	}
-	err = kernel_connect(socket, (struct sockaddr *)&where, sizeof(where), O_NONBLOCK);
+	err = kernel_connect(socket, gvm_sockaddr(&where), sizeof(where), O_NONBLOCK);
 	if (err && err != -EINPROGRESS) {
 		gvm_link_close(*out);
 		gvm_link_put(*out);

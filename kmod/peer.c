@@ -28,7 +28,7 @@
 static void message_free(struct gvm_message *message)
 {
 	if (message->page)
-		put_page(message->page);
+		folio_put(message->page);
 	kfree(message);
 }
 
@@ -45,12 +45,12 @@ static void peer_queue_drop(struct gvm_peer *peer)
 		message_free(message);
 }
 
-static struct page *page_copy(const void *data, gfp_t gfp)
+static struct folio *page_copy(const void *data, gfp_t gfp)
 {
-	struct page *copy = alloc_page(gfp);
+	struct folio *copy = folio_alloc(gfp, 0);
 
 	if (copy)
-		memcpy(page_address(copy), data, PAGE_SIZE);
+		memcpy(folio_address(copy), data, PAGE_SIZE);
 	return copy;
 }
 
@@ -102,7 +102,7 @@ void gvm_peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 
 	peer_append(peer, message);
 }
 
-void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct folio *page,
 		    const void *data)
 {
 	unsigned int bytes = IVY_HDR_BYTES + m->count * ivy_entry_bytes(m->type);
@@ -121,7 +121,7 @@ void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, str
 	message->borrowed = page;
 	message->page = NULL;
 	if (page) {
-		get_page(page);
+		folio_get(page);
 		message->page = page;
 	} else if (data) {
 		message->page = page_copy(data, GFP_ATOMIC | __GFP_NOWARN);
@@ -167,7 +167,7 @@ static int peer_seal(struct gvm_peer *peer, struct link *link)
 	bytes = message->bytes;
 	memcpy(peer->frame, message->data, bytes);
 	if (message->page) {
-		memcpy(peer->frame + bytes, page_address(message->page), PAGE_SIZE);
+		memcpy(peer->frame + bytes, folio_address(message->page), PAGE_SIZE);
 		bytes += PAGE_SIZE;
 	}
 	message_free(message);
@@ -230,11 +230,11 @@ static int peer_send_on(struct gvm_peer *peer, struct link *link)
  */
 static bool message_copy(struct gvm_message *message)
 {
-	struct page *copy = page_copy(page_address(message->page), GFP_NOWAIT | __GFP_NOWARN);
+	struct folio *copy = page_copy(folio_address(message->page), GFP_NOWAIT | __GFP_NOWARN);
 
 	if (!copy)
 		return false;
-	put_page(message->page);
+	folio_put(message->page);
 	message->page = copy;
 	message->borrowed = false;
 	return true;

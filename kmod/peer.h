@@ -21,7 +21,7 @@ struct gvm_cluster;
 struct giantvm_node;
 struct link;
 struct links;
-struct page;
+struct folio;
 
 /* A message on its way out. */
 struct gvm_message {
@@ -30,7 +30,7 @@ struct gvm_message {
 	 * Sent after `data`; or NULL. A borrowed page is a frame of a region: to a revocation the
 	 * reference looks like a pin, so it is kept no longer than a send takes.
 	 */
-	struct page *page;
+	struct folio *page;
 	bool borrowed;
 	bool urgent; /* queued before those that are not, behind other urgent ones */
 	u16 bytes; /* of head and body, without the page */
@@ -75,7 +75,7 @@ void gvm_peer_shutdown(struct gvm_peer *peer);
  * region's lock. Takes a reference to `page`. If there is no memory, or the queue is full, the
  * message is silently dropped, as on a broken connection.
  */
-void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct page *page,
+void gvm_peer_queue(struct gvm_peer *peer, u32 tag, const struct ivy_msg *m, struct folio *page,
 		    const void *data);
 /* The same for a frame that is no message of the protocol core. */
 void gvm_peer_queue_frame(struct gvm_peer *peer, enum frame_kind kind, const u8 *body, u16 bytes);

@@ -35,7 +35,7 @@ static bool revoke_try(struct gvm_region *region, u64 page)
 /* Whether all that is marked has been revoked. */
 static bool revoke_marked(struct gvm_region *region)
 {
-	struct page *frame;
+	struct folio *frame;
 	unsigned long page;
 	bool done = true;
 

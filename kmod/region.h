@@ -76,7 +76,7 @@ struct gvm_region {
 	spinlock_t lock;
 	struct ivy *core; /* under lock, as all below up to `frames` */
 	struct gvm_batch *batch; /* of the lock's holder */
-	struct page *spares[REGION_SPARES]; /* frames that the core gets without sleeping */
+	struct folio *spares[REGION_SPARES]; /* frames that the core gets without sleeping */
 	unsigned int nr_spares;
 	bool leaving; /* the core is no longer called */
 	/*
@@ -99,6 +99,7 @@ struct gvm_region {
 	struct xarray given_up; /* page on which a fault gave up: time and pid */
 	struct xarray lease_ends; /* page to be revoked: end of its lease, in ms; see revoke.c */
 
+	struct xarray slots; /* under lock; empty unless slots are apart: see frames.h */
 	struct xarray frames; /* changed under lock; read under it, or under RCU: see frames.h */
 	atomic_long_t resident;
 	atomic_long_t kept; /* of these, pages whose home this is: they have nowhere to go */

@@ -128,6 +128,7 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	region->token = get_random_u64();
 	region->share = gvm_cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
 	spin_lock_init(&region->lock);
+	xa_init(&region->slots);
 	xa_init(&region->frames);
 	xa_init(&region->errors);
 	xa_init(&region->given_up);

@@ -36,7 +36,7 @@
 int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline_ns)
 {
 	struct gvm_region *region = context;
-	struct page *frame = gvm_frame_page(region, page);
+	struct folio *frame = gvm_frame_page(region, page);
 	struct gvm_batch *batch = region->batch;
 
 	if (right == IVY_I)
@@ -45,10 +45,10 @@ int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline
 		region->stats.downgraded_pages++;
 	gvm_contended_count(&region->contended, page);
 	/* Unused: not mapped, not about to be (that takes the page's lock), and not pinned. */
-	if (trylock_page(frame)) {
-		bool unused = page_ref_count(frame) == OWN_REFERENCES;
+	if (folio_trylock(frame)) {
+		bool unused = folio_ref_count(frame) == OWN_REFERENCES;
 
-		unlock_page(frame);
+		folio_unlock(frame);
 		if (unused && !xa_get_mark(&region->frames, page, FRAME_REVOKE))
 			return 1;
 	}
@@ -72,7 +72,7 @@ int gvm_revoke_begin(void *context, u64 page, enum ivy_right right, u64 deadline
  * core that it is, so the page cannot be granted and revoked again meanwhile. Under the page's
  * lock.
  */
-static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame,
+static bool revoke_claim(struct gvm_region *region, u64 page, struct folio *frame,
 			 enum ivy_right *right)
 {
 	bool claimed;
@@ -88,7 +88,7 @@ static bool revoke_claim(struct gvm_region *region, u64 page, struct page *frame
 	return claimed;
 }
 
-static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *frame)
+static void revoke_unclaim(struct gvm_region *region, u64 page, struct folio *frame)
 {
 	spin_lock_bh(&region->lock);
 	if (gvm_frame_page(region, page) == frame)
@@ -97,13 +97,13 @@ static void revoke_unclaim(struct gvm_region *region, u64 page, struct page *fra
 }
 
 /* Takes the mappings down. Returns the references that are left: pins. Under the page's lock. */
-static int revoke_mappings(struct gvm_region *region, u64 page, struct page *frame,
+static int revoke_mappings(struct gvm_region *region, u64 page, struct folio *frame,
 			   enum ivy_right right)
 {
 	if (right == IVY_I)
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
 	else if (right == IVY_S)
-		folio_mkclean(page_folio(frame));
+		folio_mkclean(frame);
 	return gvm_frame_references(frame) - 1;
 }
 
@@ -115,22 +115,22 @@ static bool lease_ended(struct gvm_region *region, u64 page)
 }
 
 /* Lowers the hardware's right, to *right; false: there was nothing to revoke. */
-static bool revoke_locked(struct gvm_region *region, u64 page, struct page *frame,
+static bool revoke_locked(struct gvm_region *region, u64 page, struct folio *frame,
 			  enum ivy_right *right, int *pins)
 {
 	int i;
 
-	lock_page(frame);
+	folio_lock(frame);
 	if (!revoke_claim(region, page, frame, right)) {
-		unlock_page(frame);
+		folio_unlock(frame);
 		return false;
 	}
 	*pins = revoke_mappings(region, page, frame, *right);
-	unlock_page(frame);
+	folio_unlock(frame);
 	for (i = 1; *pins > 0 && i < TRIES; i++) {
-		lock_page(frame);
+		folio_lock(frame);
 		*pins = revoke_mappings(region, page, frame, *right);
-		unlock_page(frame);
+		folio_unlock(frame);
 	}
 	return true;
 }
@@ -138,7 +138,7 @@ static bool revoke_locked(struct gvm_region *region, u64 page, struct page *fram
 enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
 					  struct revocation *revocation)
 {
-	struct page *frame = gvm_frame_get(region, page);
+	struct folio *frame = gvm_frame_get(region, page);
 	enum ivy_right right = IVY_I;
 	bool fenced;
 	int pins;
@@ -146,7 +146,7 @@ enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
 	if (!frame)
 		return REVOKE_NOTHING;
 	if (!revoke_locked(region, page, frame, &right, &pins)) {
-		put_page(frame);
+		folio_put(frame);
 		return REVOKE_NOTHING;
 	}
 	trace_gvm_revoke(region->tag, page, right, pins);
@@ -155,7 +155,7 @@ enum revoke_outcome gvm_revoke_begin_page(struct gvm_region *region, u64 page,
 		gvm_warn("%s: page %llu is pinned beyond this node's lease\n", region->name, page);
 	if (pins > 0 && !fenced) {
 		revoke_unclaim(region, page, frame);
-		put_page(frame);
+		folio_put(frame);
 		return REVOKE_PINNED;
 	}
 	*revocation = (struct revocation){ frame, page, right, fenced };
@@ -185,7 +185,7 @@ void gvm_revoke_end_page(struct gvm_region *region, const struct revocation *rev
 
 void gvm_revoke_put(const struct revocation *revocation)
 {
-	put_page(revocation->frame);
+	folio_put(revocation->frame);
 }
 
 void gvm_revoke_wait(struct gvm_region *region, bool pinned)

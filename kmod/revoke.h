@@ -9,14 +9,14 @@
 #include "ivy/ivy.h"
 
 struct gvm_region;
-struct page;
+struct folio;
 
 /* The core's callback: ivy_env.revoke. */
 int gvm_revoke_begin(void *region, u64 page, enum ivy_right right, u64 deadline_ns);
 
 /* A revocation that is done in the hardware, and of which the core is to be told. */
 struct revocation {
-	struct page *frame;
+	struct folio *frame;
 	u64 page;
 	enum ivy_right done;
 	bool fenced; /* it is pinned, and the lease has ended */

@@ -94,7 +94,7 @@ DEFINE_SHOW_ATTRIBUTE(contended);
 static int pinned_show(struct seq_file *out, void *unused)
 {
 	struct gvm_region *region = out->private;
-	struct page *frame;
+	struct folio *frame;
 	unsigned long page;
 
 	seq_puts(out, "# page offset\n");

@@ -43,31 +43,31 @@ void gvm_sweep_ending(void *context)
 }
 
 /* Whether a fault may have mapped the page, or be about to. */
-static bool frame_may_be_mapped(struct page *frame)
+static bool frame_may_be_mapped(struct folio *frame)
 {
-	if (PageLocked(frame))
+	if (folio_test_locked(frame))
 		return true;
 	smp_rmb(); /* a fault maps the page before it unlocks it */
-	return page_mapped(frame);
+	return folio_mapped(frame);
 }
 
 static void frame_unmap(struct gvm_region *region, u64 page)
 {
-	struct page *frame = gvm_frame_get(region, page);
+	struct folio *frame = gvm_frame_get(region, page);
 
 	if (!frame)
 		return;
-	lock_page(frame);
-	if (page_mapped(frame) && gvm_frame_right(region, page, frame) == IVY_I)
+	folio_lock(frame);
+	if (folio_mapped(frame) && gvm_frame_right(region, page, frame) == IVY_I)
 		unmap_mapping_pages(region->inode->i_mapping, page, 1, false);
-	unlock_page(frame);
-	put_page(frame);
+	folio_unlock(frame);
+	folio_put(frame);
 }
 
 static void unmap_late(struct gvm_region *region)
 {
 	XA_STATE(at, &region->frames, 0);
-	struct page *frame;
+	struct folio *frame;
 
 	rcu_read_lock();
 	xas_for_each(&at, frame, ULONG_MAX) {
