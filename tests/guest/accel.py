@@ -5,9 +5,11 @@ it, else TCG. As a program, tells it of the image FLAVOUR: tests/guest/accel.py 
 
 A device /dev/kvm that opens says little: some hosts' KVM runs only kernels made for it, or lacks
 what QEMU's CPU models need. So one boot is tried, and its outcome remembered until the host boots
-again or the kernel changes.
+again or the kernel changes. Where one of Debian's kernels does not come up, no other is tried: TCG runs
+them all.
 """
 
+import glob
 import os
 import re
 import subprocess
@@ -55,13 +57,15 @@ def choose(vmlinux, initramfs):
         return "tcg", "/dev/kvm: %s" % why.strerror
     with open("/proc/sys/kernel/random/boot_id") as f:
         key = f.read().strip()
-    remembered = os.path.join(debian.cache_root(),
-                              "kvm-probe-" + os.path.basename(os.path.dirname(vmlinux)))
+    probes = os.path.join(debian.cache_root(), "kvm-probe-")
+    remembered = probes + os.path.basename(os.path.dirname(vmlinux))
     with debian.CacheLock():
-        if os.path.exists(remembered):
-            with open(remembered) as f:
+        for path in [remembered, *sorted(set(glob.glob(probes + "*")) - {remembered})]:
+            if not os.path.exists(path):
+                continue
+            with open(path) as f:
                 known, _, why = f.read().partition("\n")
-            if known == key:
+            if known == key and (why or path == remembered):
                 return ("tcg", why) if why else ("kvm", "")
         why = _boots(vmlinux, initramfs)
         why = "/dev/kvm is there, but %s" % why if why else ""

@@ -3,7 +3,8 @@
 
 A guest image takes the kernel, Redis and their libraries from here, so that building one changes
 nothing on the host but the cache. Packages are those of the repositories that the system has, or of a
-suite beside them (suite="backports"), for which apt keeps lists of its own in the cache.
+suite beside them, for which apt keeps lists of its own in the cache: "backports", the one that goes
+with the system's release, or one of BESIDE.
 
 A test fetches nothing: it runs where there is no network, and a cache that happens to have what it
 asks for would only hide that. Inside one (GVM_TEST, which lab.py and tools/check set) apt is not asked at
@@ -13,6 +14,7 @@ all; what has been fetched before is found by its key. tools/check also says whi
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -72,7 +74,15 @@ class CacheLock:
         self.file.close()
 
 
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYRING = "usr/share/keyrings/debian-archive-keyring.gpg"
+# Suites of any release, with those that they build upon: what both have comes from the last one. The more
+# stable ones first. {stable} is today's name of the release: what a mirror has as "stable" itself may be old.
+BESIDE = {
+    "stable-backports": ("{stable}", "{stable}-backports"),
+    "unstable": ("sid",),
+    "experimental": ("sid", "experimental"),
+}
+NO_PACKAGES = ["-o", "Acquire::IndexTargets::deb::Packages::DefaultEnabled=false"]
 
 
 def _apt(command, *arguments, suite=None):
@@ -86,9 +96,14 @@ def _beside(suite):
     if not suite:
         return []
     place = os.path.join(cache_root(), "apt-" + suite)
-    return ["-o", "Dir::Etc::sourcelist=%s/sources.list" % place,
-            "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::State::lists=%s/lists" % place,
-            "-o", "Dir::Cache=%s/cache" % place]
+    options = ["-o", "Dir::Etc::sourcelist=%s/sources.list" % place,
+               "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::State::lists=%s/lists" % place,
+               "-o", "Dir::Cache=%s/cache" % place]
+    if suite in BESIDE:
+        with open(os.path.join(place, "sources.list")) as f:
+            last = f.read().split()[-2]
+        options += ["-o", "Dir::State::status=/dev/null", "-o", "APT::Default-Release=" + last]
+    return options
 
 
 def _run(command, trouble, **options):
@@ -104,21 +119,34 @@ def _run(command, trouble, **options):
 def _update(suite):
     """Has apt fetch its lists; those of the system only as root."""
     fetches("a newer list of packages")
-    command = ["apt-get", "-q", *_beside(suite)]
     if suite:
-        place = os.path.join(cache_root(), "apt-" + suite)
-        for name in ("lists/partial", "cache/archives/partial"):
-            os.makedirs(os.path.join(place, name), exist_ok=True)
-        with open(os.path.join(place, "sources.list"), "w") as f:
-            f.write(_source(suite))
-        command += ["-o", "APT::Sandbox::User=root", "-o", "APT::Update::Error-Mode=any"]
-    elif os.geteuid():
-        raise RuntimeError("only root may ask for newer lists of packages")
-    _run([*command, "update"],
-         "cannot fetch the lists of packages%s" % (" of " + suite if suite else ""))
-    if suite:
+        stable = _codename("stable") if suite in BESIDE else None
+        _update_beside(suite, [name.format(stable=stable) for name in BESIDE.get(suite, [_release() + "-" + suite])])
         with open(_stamp(suite), "w"):
             pass
+    elif os.geteuid():
+        raise RuntimeError("only root may ask for newer lists of packages")
+    else:
+        _run(["apt-get", "-q", "update"], "cannot fetch the lists of packages")
+
+
+def _update_beside(suite, names, *options):
+    """Has apt fetch the lists of the suites with these names."""
+    place = os.path.join(cache_root(), "apt-" + suite)
+    for name in ("lists/partial", "cache/archives/partial"):
+        os.makedirs(os.path.join(place, name), exist_ok=True)
+    with open(os.path.join(place, "sources.list"), "w") as f:
+        f.write(_sources(names, suite))
+    _run(["apt-get", "-q", *_beside(suite), *options, "-o", "APT::Sandbox::User=root",
+          "-o", "APT::Update::Error-Mode=any", "update"], "cannot fetch the lists of packages of " + suite)
+
+
+def _codename(suite):
+    _update_beside(suite, [suite], *NO_PACKAGES)
+    lists = os.path.join(cache_root(), "apt-" + suite, "lists")
+    name, = [name for name in os.listdir(lists) if name.endswith("_InRelease")]
+    with open(os.path.join(lists, name)) as f:
+        return re.search(r"^Codename: *(\S+)$", f.read(), re.M).group(1)
 
 
 def _stamp(suite):
@@ -133,17 +161,31 @@ def _lists_are_fresh(suite):
         return False
 
 
-def _source(suite):
-    """apt's line for a suite that goes with the system's release, at the system's own mirror."""
+def _keyring(suite):
+    """Whose signatures hold. The system's own suites get the keys of later releases in time, and may have
+    a later keyring than is installed."""
+    installed = os.path.join("/", KEYRING)
+    if suite != "backports":
+        return find(unpacked(["debian-archive-keyring"]), KEYRING)
+    return installed if os.path.exists(installed) else None
+
+
+def _release():
     with open("/etc/os-release") as f:
         about = dict(line.strip().split("=", 1) for line in f if "=" in line)
-    release = about.get("VERSION_CODENAME", "stable")
+    return about.get("VERSION_CODENAME", "stable")
+
+
+def _sources(names, suite):
+    """apt's lines for the suites with these names, at the system's own mirror."""
+    release = _release()
     known = _apt("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)",
                  "Created-By: Packages", "Origin: Debian").splitlines()
     mirrors = [uri for uri, _, name in (line.partition(" ") for line in known) if name == release]
-    signed = "[signed-by=%s] " % KEYRING if os.path.exists(KEYRING) else ""
-    return "deb %s%s %s-%s main\n" % (signed, (mirrors or ["http://deb.debian.org/debian"])[0],
-                                      release, suite)
+    keyring = _keyring(suite)
+    signed = "[signed-by=%s] " % keyring if keyring else ""
+    return "".join("deb %s%s %s main\n" % (signed, (mirrors or ["http://deb.debian.org/debian"])[0], name)
+                   for name in names)
 
 
 def depends(packages, suite=None):
@@ -159,6 +201,12 @@ def depends(packages, suite=None):
             names.append(name)
         skipping = word.startswith("|")
     return names
+
+
+def closure(packages, suite):
+    """What apt would install of a suite for them on an empty machine: all that they need to run."""
+    said = _apt("apt-get", "-s", "--no-install-recommends", "install", *packages, suite=suite)
+    return [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
 
 
 def libraries(packages):
@@ -229,7 +277,7 @@ def remembered(key, resolve, suite=None):
 
 def _resolved(path, known, resolve, suite):
     try:
-        trees = _with_fresh_lists(resolve, suite)
+        trees = with_fresh_lists(resolve, suite)
     except (LookupError, RuntimeError, subprocess.CalledProcessError) as why:
         if not known:
             raise
@@ -258,7 +306,7 @@ def _note_prepared(key):
             f.write(key + "\n")
 
 
-def _with_fresh_lists(resolve, suite):
+def with_fresh_lists(resolve, suite):
     """What apt's lists do not know, or know in a version that is gone, is asked for again. Nobody
     but us ever asks for a suite's."""
     if suite and not _lists_are_fresh(suite):

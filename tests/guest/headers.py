@@ -1,40 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's header packages: folders to build modules in, for make -C FOLDER M=..., unpacked into the
-cache and never installed."""
+cache and never installed. Commands run in them by run()."""
 
 import hashlib
 import os
+import re
+import shlex
 import shutil
+import subprocess
 import tempfile
 
 import debian
+import newest
+import packaging
+
+WORK = "/mnt/kmod"  # where a root folder has what is built
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def of(release, suite=None):
     """The folder for the kernel of this release."""
     def resolve():
-        own = "linux-headers-" + release
-        below = [name for name in debian.depends([own], suite)
-                 if name.startswith(("linux-headers-", "linux-kbuild-"))]
-        return debian.unpacked([own, *below], suite)
+        return debian.unpacked(packaging.headers(packaging.HEADERS + release, suite), suite)
     return relocated(release, debian.remembered("headers-" + release, resolve, suite))
 
 
-def newest(meta, suite=None):
+def of_meta(meta, suite=None):
     """The folder for the kernel that the metapackage stands for today."""
+    if suite == newest.SUITE:
+        return newest.headers(meta)
+
     def resolve():
-        packages = [name for name in debian.depends([meta], suite)
-                    if name.startswith("linux-headers-")]
-        if len(packages) != 1:
-            raise LookupError("%s names no headers" % meta)
-        return debian.unpacked(packages, suite)
+        return debian.unpacked([packaging.named(meta, packaging.HEADERS, suite)], suite)
     tree, = debian.remembered("-".join(filter(None, (suite, meta))), resolve, suite)
     return of(os.path.basename(tree)[len("linux-headers-"):].partition("_")[0], suite)
 
 
 def relocated(release, trees):
     """The packages refer to each other as if they were installed in /usr: put together in one
-    folder, that is so again but for one line of one Makefile."""
+    folder, that is so again but for one Makefile."""
     names = " ".join(os.path.basename(tree) for tree in trees)
     digest = hashlib.sha256((release + names).encode()).hexdigest()[:16]
     place = os.path.join(debian.cache_root(), "headers-" + digest)
@@ -49,6 +53,27 @@ def relocated(release, trees):
         with open(makefile) as f:
             text = f.read()
         with open(makefile, "w") as f:
-            f.write(text.replace(" /usr/src/", " %s/usr/src/" % place))
+            f.write(re.sub(r"(?<=[ =])/usr/src/", place + "/usr/src/", text))
         os.rename(new, place)
     return inside
+
+
+def run(tree, work, command, over=None):
+    """Runs a command for the headers `tree` and what is built with them in the folder `work`: {tree} and {work} in
+    its words stand for these as it sees them. Headers with a compiler of their own are in that one's root
+    folder; there it runs. `over`: {absolute path: folder below `work` that it sees in its place}."""
+    root = tree.partition("/usr/src/")[0] if os.path.exists(tree.partition("/usr/src/")[0] + "/usr/bin/make") else ""
+    mounts = [("--bind", os.path.join(work, folder), root + path) for path, folder in (over or {}).items()]
+    if root:
+        mounts += [("--rbind", path, root + path) for path in ("/dev", "/proc")]
+        mounts += [("-t", "tmpfs", "tmpfs", root + "/tmp"), ("--bind", work, root + WORK)]
+    seen = {"tree": tree[len(root):], "work": WORK if root else work}
+    command = [word.format(**seen) for word in command]
+    if root:
+        command = ["chroot", root, "env", "-u", "TMPDIR", "PATH=" + PATH, *command]
+    if mounts:
+        script = "".join("mount %s && " % shlex.join(mount) for mount in mounts) + 'exec "$@"'
+        command = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []),
+                   "sh", "-c", script, "sh", *command]
+    return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env={**os.environ, "LC_ALL": "C"})

@@ -3,6 +3,7 @@
 
     cloud      the one that linux-image-cloud-amd64 depends on today; also if nothing is said
     backports  the same of the suite backports: the newest that Debian builds for this release
+    newest     the newest that Debian has for any release (newest.py)
     debug      one that watches itself, which debug_kernel.py has to have built
 
 Debian's bzImage is turned into the ELF vmlinux that it carries compressed: QEMU boots that directly
@@ -10,6 +11,7 @@ Debian's bzImage is turned into the ELF vmlinux that it carries compressed: QEMU
 """
 
 import contextlib
+import glob
 import os
 import re
 import struct
@@ -18,11 +20,13 @@ import subprocess
 import debian
 import debug_kernel
 import headers
+import newest
+import packaging
 
-META = "linux-image-cloud-amd64"
 VARIABLE = "GVM_GUEST_KERNEL"
-SUITES = {"cloud": None, "backports": "backports"}
+SUITES = {"cloud": None, "backports": "backports", "newest": newest.SUITE}
 KINDS = (*SUITES, "debug")
+BZIMAGES = ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz")
 
 # what the payload begins with -> how to decompress it
 PAYLOADS = (
@@ -71,11 +75,12 @@ def extract(bzimage, vmlinux):
     os.rename(vmlinux + ".new", vmlinux)
 
 
-def newest(suite):
-    packages = [name for name in debian.depends([META], suite) if name.startswith("linux-image-")]
-    if len(packages) != 1:
-        raise LookupError("%s names no kernel" % META)
-    return debian.unpacked(packages, suite)
+def trees_of(suite):
+    """The folders of the kernel that a suite's metapackage stands for."""
+    if suite == newest.SUITE:
+        return newest.image_trees()
+    return debian.remembered("-".join(filter(None, (suite, "kernel"))),
+                             lambda: debian.unpacked(packaging.image(suite), suite), suite)
 
 
 def chosen():
@@ -116,16 +121,15 @@ class Kernel:
             self.release = f.read().strip()
 
     def _debian(self, suite):
-        self.tree, = debian.remembered("-".join(filter(None, (suite, "kernel"))),
-                                       lambda: newest(suite), suite)
-        boot = os.path.join(self.tree, "boot")
-        image, = [name for name in os.listdir(boot) if name.startswith("vmlinuz-")]
-        self.release = image[len("vmlinuz-"):]
+        trees = trees_of(suite)
+        (self.tree, image), = [(tree, path) for tree in trees for place in BZIMAGES
+                               for path in glob.glob(os.path.join(tree, place))]
+        self.release = os.path.basename(trees[0])[len("linux-image-"):].partition("_")[0]
         self.vmlinux = os.path.join(self.tree, "vmlinux")
         if not os.path.exists(self.vmlinux):
-            extract(os.path.join(boot, image), self.vmlinux)
-        for modules in ("lib/modules", "usr/lib/modules"):
-            top = os.path.join(self.tree, modules, self.release, "kernel")
+            extract(image, self.vmlinux)
+        for top in [os.path.join(tree, modules, self.release, "kernel")
+                    for tree in trees for modules in ("lib/modules", "usr/lib/modules")]:
             for folder, _, names in os.walk(top):
                 for name in names:
                     stem = name.partition(".ko")[0].replace("-", "_")
@@ -135,6 +139,8 @@ class Kernel:
         """A folder to build modules for it in: make -C FOLDER M=..."""
         if self.kind == "debug":
             return os.path.join(self.tree, "headers")
+        if self.kind == "newest":
+            return headers.of_meta(packaging.HEADERS + "cloud-amd64", newest.SUITE)
         return headers.of(self.release, SUITES[self.kind])
 
     def modules(self, names):

@@ -10,8 +10,10 @@ cache keys the module by the headers and by every file of kmod/.
 """
 
 import argparse
+import glob
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import debian  # noqa: E402
 import elf  # noqa: E402
+import headers  # noqa: E402
 import image as images  # noqa: E402
 import kernel  # noqa: E402
+import packaging  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.normpath(os.path.join(HERE, "../../kmod"))
@@ -51,10 +55,9 @@ def make(tree, work, *arguments):
     """Builds a copy of kmod/ in the folder `work`; gives what make says. Without BTF, which takes
     pahole and nobody reads in a guest."""
     copy(work)
-    done = subprocess.run(["make", "-C", tree, "M=" + work, *WARNINGS, *arguments,
-                           "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"],
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    said = done.stdout.replace(work, "kmod")
+    done = headers.run(tree, work, ["make", "-C", "{tree}", "M={work}", "-j%d" % (os.cpu_count() or 1), *WARNINGS,
+                                    *arguments, "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"])
+    said = done.stdout.replace(work, "kmod").replace(headers.WORK, "kmod")
     if done.returncode:
         raise RuntimeError("the module does not build:\n" + said)
     return said
@@ -81,12 +84,45 @@ def cached(tree, name, inputs, produce):
     return path
 
 
-def build(tree):
+def build(tree, *arguments):
     """The module, built against the headers in `tree`."""
     def produce(work):
-        make(tree, work)
+        make(tree, work, *arguments)
         subprocess.run(["objcopy", "--strip-debug", os.path.join(work, MODULE)], check=True)
-    return cached(tree, MODULE, WARNINGS, produce)
+    return cached(tree, MODULE, (WARNINGS, arguments), produce)
+
+
+def dkms(tree):
+    """The module as DKMS builds it for users of these headers, the kernel's own way: what make() adds is not
+    there, and warnings are looked for in its log. DKMS keeps its state and its keys where nothing else does."""
+    release = os.path.basename(tree)[len(packaging.HEADERS):]
+    with open(os.path.join(SOURCE, "dkms.conf")) as f:
+        conf = f.read()
+    name, version = re.findall(r'^PACKAGE_(?:NAME|VERSION)="(.*)"$', conf, re.M)
+
+    def produce(work):
+        os.makedirs(os.path.join(work, "state"))
+        copy(os.path.join(work, "src/%s-%s" % (name, version)), "dkms.conf")
+        done = headers.run(tree, work, ["dkms", "build", "--sourcetree", "{work}/src", "--kernelsourcedir", "{tree}",
+                                        "-k", release, "-a", "x86_64", "%s/%s" % (name, version)],
+                           over={"/var/lib/dkms": "state"})
+        built, log = [glob.glob(os.path.join(work, "state", name, version, release, "x86_64", where)) for where in (
+            "module/%s*" % MODULE, "log/make.log")]
+        if done.returncode or not built or not log:
+            for path in log or glob.glob(os.path.join(work, "state/**/make.log"), recursive=True):
+                with open(path, errors="replace") as f:
+                    done.stdout += f.read()
+            raise RuntimeError("DKMS does not build the module:\n" + done.stdout)
+        with open(log[0], errors="replace") as f:
+            said = [line for line in f if "warning:" in line and "%s/" % name in line]
+        if said:
+            raise RuntimeError("DKMS builds the module with warnings:\n" + "".join(said))
+        told = subprocess.run(["modinfo", "-F", "version", built[0]], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.strip()
+        if told != version:
+            raise RuntimeError("dkms.conf says version %s, the module %s" % (version, told))
+        os.rename(built[0], os.path.join(work, "dkms.ko"))
+    return cached(tree, "dkms.ko", conf, produce)
 
 
 def build_log(tree, *arguments):

@@ -27,10 +27,12 @@ import image  # noqa: E402
 import kernel  # noqa: E402
 import kmod  # noqa: E402
 import linux_source  # noqa: E402
+import newest  # noqa: E402
 
-# Debian's metapackages of headers: stable's kernels, and the newest that are built for it.
-HEADERS = [(meta, suite) for suite in (None, "backports")
-           for meta in ("linux-headers-cloud-amd64", "linux-headers-amd64")]
+# Debian's metapackages of headers: stable's kernels, the newest that are built for it, and the newest at all. The
+# module is built for those of guests with all warnings, and by DKMS for the others.
+HEADERS = [("linux-headers" + flavour, suite, build) for suite in (None, "backports", newest.SUITE)
+           for flavour, build in (("-cloud-amd64", kmod.build), ("-amd64", kmod.dkms))]
 
 
 def guest_kernel(kind):
@@ -45,7 +47,7 @@ def guest_headers(kind):
 
 def newest_headers(meta, suite):
     with debian.CacheLock():
-        return headers.newest(meta, suite)
+        return headers.of_meta(meta, suite)
 
 
 def programs_of_images():
@@ -74,8 +76,8 @@ def accelerator(kind, build):
         print("%s %s" % accel.choose(*image.image("fill", build)))
 
 
-def module(meta, suite):
-    kmod.build(newest_headers(meta, suite))
+def module(meta, suite, build):
+    build(newest_headers(meta, suite))
 
 
 def kinds():
@@ -97,8 +99,8 @@ def fetched(suites):
             if kind != "cloud":
                 yield "kernel-" + kind, lambda build, kind=kind: guest_kernel(kind)
             yield "headers-" + kind, lambda build, kind=kind: guest_headers(kind)
-        for meta, suite in HEADERS:
-            yield ("-".join(filter(None, ("newest", suite, meta))),
+        for meta, suite, _ in HEADERS:
+            yield ("-".join(filter(None, ("headers", suite, meta))),
                    lambda build, which=(meta, suite): newest_headers(*which))
 
 
@@ -114,9 +116,9 @@ def built(suites):
             if kind != "cloud":
                 yield "accelerator-" + kind, lambda build, kind=kind: accelerator(kind, build)
         yield "hosts-with-qemu", lambda build: hosts(kernel.chosen(), build, True)
-        for meta, suite in HEADERS:
-            yield ("-".join(filter(None, ("module", suite, meta))),
-                   lambda build, which=(meta, suite): module(*which))
+        for headers_of in HEADERS:
+            yield ("-".join(filter(None, ("module", *headers_of[1::-1]))),
+                   lambda build, which=headers_of: module(*which))
     if "system" in suites:
         yield "patched-qemu", lambda build: qemu()
     if "debug" in suites:

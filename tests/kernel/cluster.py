@@ -43,7 +43,7 @@ ACCELERATORS = {"tcg": "tcg,thread=multi", "kvm": "kvm"}
 BY_TURNS = {"tcg": "tcg,thread=single", "kvm": "kvm"}
 CPUS = "GVM_GUEST_CPUS"
 # What QEMU 7.2 makes of CMPXCHG16B is wrong at times; 6.12 uses it wherever it allocates.
-EMULATED = {"backports": "max,-cx16"}
+EMULATED = {"backports": "max,-cx16", "newest": "max,-cx16"}
 ROLES = {"c": "cpu", "m": "mem", "b": "cpu,mem"}
 
 

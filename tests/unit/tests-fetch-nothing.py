@@ -15,6 +15,7 @@ import debian  # noqa: E402
 import headers  # noqa: E402
 import kernel  # noqa: E402
 import linux_source  # noqa: E402
+import newest  # noqa: E402
 
 APT = """#!/bin/sh
 echo "$0 $*" >>"$APT_CALLS"
@@ -53,7 +54,8 @@ def inside_a_test(cache):
     os.environ["GVM_TEST"] = "1"
     refused("the guests' kernel", kernel.Kernel)
     refused("headers", lambda: headers.of("6.1.0"))
-    refused("headers of backports", lambda: headers.newest("linux-headers-amd64", "backports"))
+    refused("headers of backports", lambda: headers.of_meta("linux-headers-amd64", "backports"))
+    refused("the newest kernel", newest.trees)
     refused("Linux's source", linux_source.checkpatch)
     tree = cached(cache, "kernel")
     refused("a package that is unpacked", lambda: debian.unpacked(["kernel"]))
