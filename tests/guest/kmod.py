@@ -32,6 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.normpath(os.path.join(HERE, "../../kmod"))
 MODULE = "giantvm_kvm.ko"
 WARNINGS = ["W=1", "KCFLAGS=-Werror"]
+SLOTS_APART = "GVM_SLOTS_APART=1"
 KEPT = 48  # modules, and what was said of them
 
 
@@ -141,11 +142,11 @@ def drop_old(folder):
         os.unlink(path)
 
 
-def module():
-    """giantvm_kvm.ko for the kernel that the guests boot."""
+def module(*arguments):
+    """giantvm_kvm.ko for the kernel that the guests boot, built with these arguments of make."""
     with debian.CacheLock():
         tree = kernel.Kernel().headers()
-    return build(tree)
+    return build(tree, *arguments)
 
 
 # Where the programs are in meson's build folder.

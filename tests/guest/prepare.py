@@ -65,9 +65,9 @@ def qemu(*options):
     subprocess.run(["nice", sys.executable, os.path.join(TOP, "qemu/build"), *options], check=True)
 
 
-def hosts(kind, build, inner=False):
+def hosts(kind, build, inner=False, arguments=()):
     with kernel.choose(kind):
-        return kmod.image(build, inner=inner)
+        return kmod.image(build, kmod.module(*arguments), inner)
 
 
 def accelerator(kind, build):
@@ -116,6 +116,7 @@ def built(suites):
             if kind != "cloud":
                 yield "accelerator-" + kind, lambda build, kind=kind: accelerator(kind, build)
         yield "hosts-with-qemu", lambda build: hosts(kernel.chosen(), build, True)
+        yield "hosts-slots-apart", lambda build: hosts("cloud", build, arguments=[kmod.SLOTS_APART])
         for headers_of in HEADERS:
             yield ("-".join(filter(None, ("module", *headers_of[1::-1]))),
                    lambda build, which=headers_of: module(*which))

@@ -195,19 +195,20 @@ class Node:
         return complaints.reports(self.process.log())
 
 
-def image_of(kind, inner):
+def image_of(kind, inner, arguments):
     with kernel.choose(kind):
-        return kmod.image(lab.BUILD, inner=inner)
+        return kmod.image(lab.BUILD, kmod.module(*arguments), inner)
 
 
 class Cluster:
     def __init__(self, l, nodes, memory="192M", parameters="", roles=None,
                  key="the key of this test", options=None, up=True, inner=False, cpus=1,
-                 by_turns=False, kernels=None):
+                 by_turns=False, kernels=None, built=()):
+        """`built`: arguments of make for the module, where the kernel is Debian's own ("cloud")."""
         self.lab, self.folder = l, l.folder
         self.roles, self.key = roles or "b" * nodes, key
         kernels = kernels or [kernel.chosen()] * nodes
-        images = {kind: image_of(kind, inner) for kind in kernels}
+        images = {kind: image_of(kind, inner, built if kind == "cloud" else ()) for kind in kernels}
         self.accel, _ = accel.choose(*images[kernels[0]])
         self.accelerator = (BY_TURNS if by_turns else ACCELERATORS)[self.accel]
         self.switch = l.start("switch", os.path.join(lab.BUILD, "tests/kernel/switch"), l.folder,
