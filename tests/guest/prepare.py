@@ -85,16 +85,21 @@ def kinds():
     return sorted({*kernel.SUITES, kernel.chosen()} - {"debug"})
 
 
+def with_kernels(suites):
+    """The debug suite has all that the kernel suite has, and more."""
+    return {*suites, "kernel"} if "debug" in suites else suites
+
+
 def fetched(suites):
     """(name, what it does with the build folder) of all that is fetched."""
+    suites = with_kernels(suites)
     if "system" in suites or "kernel" in suites:
         yield "kernel-cloud", lambda build: guest_kernel("cloud")
         yield "programs-of-images", lambda build: programs_of_images()
     if "system" in suites:
         yield "source-of-qemu", lambda build: qemu("--fetch")
-    if "kernel" in suites or "debug" in suites:
-        yield "source-of-linux", lambda build: checkpatch()
     if "kernel" in suites:
+        yield "source-of-linux", lambda build: checkpatch()
         for kind in kinds():
             if kind != "cloud":
                 yield "kernel-" + kind, lambda build, kind=kind: guest_kernel(kind)
@@ -105,6 +110,7 @@ def fetched(suites):
 
 
 def built(suites):
+    suites = with_kernels(suites)
     if "system" in suites:
         for flavour in sorted(set(image.FLAVOURS) - {"kmod"}):
             yield "image-" + flavour, lambda build, name=flavour: image.image(name, build)

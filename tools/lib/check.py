@@ -16,8 +16,9 @@ Suites (all of them but debug if none is named):
   kernel     the kernel module, in guests of their own
   debug      the same in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
              what measures speed or says itself which kernel it runs on; any complaint of a guest's
-             kernel is a failure, shown as a whole. Takes some 25 minutes, and the first time
-             a quarter of an hour more to build that kernel
+             kernel is a failure, shown as a whole. And what shows that memory is coherent on
+             each of the kernels that only one test has else. Takes some half an hour, and the first
+             time a quarter of an hour more to build that kernel
 
 --long adds debug to the suites that are named, or to all the others.
 
@@ -66,6 +67,7 @@ AT_A_TIME = max(2, os.cpu_count() or 1)
 WAITING = ("system",)
 LOG_TAIL = 40  # lines shown of a failed test
 PATIENCE = 30  # seconds between two signs of life of a step
+OTHER_KERNELS = ("backports", "newest")
 HARDENING = {"DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}
 # Compilers, and ways to build, that have to do without a warning: name -> (compiler, meson's options).
 # gcc at -O2 is how the tests' own build is made; what gcc warns of depends on what its optimiser finds, what
@@ -223,6 +225,8 @@ class Check:
 
     def debug(self):
         """The suite kernel on it. The tests leave their folders, where the consoles' logs are."""
+        for kind in OTHER_KERNELS:
+            self.tests(self.plain, "kernel-" + kind, ["coherence"], env={"GVM_GUEST_KERNEL": kind})
         folder = os.path.join(self.folder, "debug")
         os.mkdir(folder)
         self.tests(self.plain, "debug", ["kernel"],
