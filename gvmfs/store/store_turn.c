@@ -349,8 +349,19 @@ static void lane_enter(struct store_lanes *lanes, struct store_wait *wait, enum 
 	wait->lane->count++;
 }
 
+static bool is_first_of_others(const struct store_wait *wait)
+{
+	return wait->lane && TAILQ_FIRST(&wait->lane->waits) == wait && TAILQ_NEXT(wait, in);
+}
+
 static void wait_leave(struct store *s, struct store_wait *wait)
 {
+	/* The next may be let in where this one, which gives up, was not: its chunk has moved, or it needs fewer entries. */
+	if (is_first_of_others(wait)) {
+		s->slots_news |= wait->state == WAIT_SLOT;
+		s->entries_news |= wait->state == WAIT_ENTRIES;
+		s->again = true;
+	}
 	if (wait->state == WAIT_DUE)
 		TAILQ_REMOVE(&s->due, wait, in);
 	else if (wait->state == WAIT_ENTRIES)
