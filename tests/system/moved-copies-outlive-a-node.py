@@ -34,6 +34,10 @@ def fails(mount):
     return sum(mount.log().count(words) for words in (" fails: ", " lost", "does not answer"))
 
 
+def targets(mount):
+    return re.findall(r"copies move to node (\S+)", mount.log())
+
+
 def a_move(test, mount, nodes, moment):
     """False: it proves nothing."""
     source = nodes[0]
@@ -41,10 +45,10 @@ def a_move(test, mount, nodes, moment):
     mount.budget("moves", SIZE // 4)
     mapper.do("fill", 0, SIZE, 3)
     mapper.ask("churn", SIZE // 2, SIZE // 2, 4)
-    failed, moved = fails(mount), mount.log().count(MOVED)
+    failed, moved, begun = fails(mount), mount.log().count(MOVED), len(targets(mount))
     drained = test.start("drain", program("gvm"), "node", "drain", source.address)
     wait_for("it moves", lambda: mount.stats("moves")["drain_chunks"], 30, pause=0.01)
-    target = re.findall(r"copies move to node (\S+)", mount.log())[-1]
+    target = wait_for("it says where to", lambda: targets(mount)[begun:], 30, pause=0.001)[0]
     victim = random.choice([node for node in nodes[1:] if node.address != target])
     moment(mount, moved)
     sound = fails(mount) == failed
