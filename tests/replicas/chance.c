@@ -20,12 +20,15 @@ void nodes_mix(struct mixture *mix)
 {
 	static const unsigned some[] = { E_RESEND, E_PASS, E_DOWN, E_UP, E_DEAF, E_HEARS, E_LOSE, E_ROT, E_TALK, E_START, E_DRAIN };
 
+	bool moves;
+
 	mixture_vary(mix, some, sizeof(some) / sizeof(*some), 1ull << E_TALK | 1ull << E_START);
-	cluster_nodes = 2 + !!pick(3);
-	cluster_copies = cluster_nodes == 3 && !pick(3) ? 3 : 2;
+	moves = !pick(4);
+	cluster_nodes = moves ? 3 : 2 + !pick(3);
+	cluster_copies = moves ? 2 : cluster_nodes;
 	cluster_rots_all = !pick(3);
 	full = !pick(4);
-	calm = cluster_nodes > cluster_copies && pick(2);
+	calm = moves && pick(4);
 	slow = !pick(calm ? 8 : 3);
 	cluster_drains = calm;
 }
