@@ -67,9 +67,11 @@ void replay_continue(struct resident *r)
 			r->later = true;
 			return;
 		}
-		if (c < r->chunks && r->chunk[c].state == CHUNK_ABSENT && !r->chunk[c].list &&
-		    !step_replay(r, c, trail_pages(s->windows)))
-			return;
+		if (c < r->chunks) {
+			chunk_take(r, c);
+			if (r->chunk[c].state == CHUNK_ABSENT && !r->chunk[c].list && !step_replay(r, c, trail_pages(s->windows)))
+				return;
+		}
 		r->replay_next++;
 	}
 }

@@ -598,6 +598,9 @@ bool nodes_are_done(void)
 
 	if (disks[NR].failed || world.failed || world.closed || cluster.rots_all)
 		return true;
+	/* A last copy that is rotten is mended from memory that is here: until that is drained, it waits. */
+	if (world.client_left)
+		return true;
 	for (unsigned s = 0; s < SLOTS; s++)
 		if ((unsigned)__builtin_popcount(view_word_members(cluster.words[s])) != cluster.copies)
 			return false;
