@@ -88,7 +88,7 @@ struct swap_bench {
 };
 
 /* guest_bytes: what a program is to use. */
-static const struct bench_sizes full = {.rounds = 3, .file_bytes = 256 * MIB, .half_ms = 2000, .guest_bytes = 128 * MIB};
+static const struct bench_sizes full = {.rounds = 3, .file_bytes = 256 * MIB, .half_ms = 2000, .guest_bytes = 32 * MIB};
 static const struct bench_sizes quick = {.rounds = 1, .file_bytes = 64 * MIB, .half_ms = 300, .guest_bytes = 8 * MIB};
 
 /* Memory that is all here has no need of swap, and there is no less of local memory. */
