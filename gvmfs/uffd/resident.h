@@ -456,12 +456,13 @@ static inline uint32_t resident_pages(const struct resident *r, uint64_t chunk)
 {
 	return r->mark[chunk].filled;
 }
-/* Whether, for some of these bytes, it is not known yet which pages are here. */
+/* Whether, for some of these bytes, it is not known yet which pages are here. (A direct read may be of more than the
+ * region has.) */
 static inline bool resident_is_changing(const struct resident *r, uint64_t off, uint64_t bytes)
 {
 	uint64_t last = (off + bytes - 1) / GVM_CHUNK_BYTES;
 
-	for (uint64_t c = off / GVM_CHUNK_BYTES; c <= last; c++)
+	for (uint64_t c = off / GVM_CHUNK_BYTES; c <= last && c < r->chunks; c++)
 		if (r->putting == c + 1 || resident_is_left(r, c))
 			return true;
 	return false;

@@ -229,8 +229,10 @@ void resident_zero(struct resident *r, struct resident_io *io, uint64_t off, uin
 
 void resident_settle(struct resident *r, struct resident_io *io, uint64_t off, uint64_t bytes)
 {
+	uint64_t most = r->chunks * GVM_CHUNK_BYTES - off;
+
 	io->data = NULL;
-	io_begin(r, io, off, bytes, true);
+	io_begin(r, io, off, bytes < most ? bytes : most, true);
 }
 
 /* In the order in which they were begun. */
@@ -268,7 +270,8 @@ void resident_ios_fail(struct resident *r, uint64_t chunk, int error)
 
 	for (io = TAILQ_FIRST(&r->ios); io; io = next) {
 		next = TAILQ_NEXT(io, entry);
-		if (io->off / GVM_CHUNK_BYTES != chunk)
+		/* (One that settles waits for no fetch, and may be of other chunks too.) */
+		if (io->settles || io->off / GVM_CHUNK_BYTES != chunk)
 			continue;
 		TAILQ_REMOVE(&r->ios, io, entry);
 		resident_io_finish(r, io, error);

@@ -261,7 +261,48 @@ static void hashes_keep_their_pages(void)
 	CHECK_EQ(chunks[0].known, 0);
 }
 
+/* Of the last chunks a predecessor has left something. A direct read is of as much as its program likes. */
+static void reads_behind_the_end_look_at_no_chunk(void)
+{
+	struct resident_io io;
+
+	setup(CHUNKS * GVM_CHUNK_PAGES);
+	r.recovering = true;
+	CHECK(!resident_is_changing(&r, CHUNKS * GVM_CHUNK_BYTES, 1));
+	CHECK(!resident_is_changing(&r, 1ull << 50, 1 << 20));
+	CHECK(!resident_is_changing(&r, 0, 1ull << 50));
+	marks[CHUNKS - 1].filled = 1;
+	CHECK(resident_is_changing(&r, (CHUNKS - 1) * GVM_CHUNK_BYTES, 1ull << 50));
+	resident_settle(&r, &io, (CHUNKS - 1) * GVM_CHUNK_BYTES, 1ull << 50);
+	CHECK_EQ(io.end, CHUNKS * GVM_CHUNK_BYTES);
+}
+
+static unsigned ended;
+
+static void io_ended(struct resident_io *io, int error)
+{
+	(void)io;
+	(void)error;
+	ended++;
+}
+
+/* It would look at the chunks behind that one, as if it were known what is here of them. */
+static void failed_fetch_ends_no_read(void)
+{
+	static const uint8_t byte;
+	struct resident_io read = { .done = io_ended }, write = { .done = io_ended };
+
+	setup(CHUNKS * GVM_CHUNK_PAGES);
+	resident_settle(&r, &read, 0, 2 * GVM_CHUNK_BYTES);
+	resident_write(&r, &write, &byte, 0, 1);
+	resident_ios_fail(&r, 0, -EIO);
+	CHECK_EQ(ended, 1);
+	CHECK(TAILQ_FIRST(&r.ios) == &read && !TAILQ_NEXT(&read, entry));
+}
+
 static const struct check_test tests[] = {
+	{ "reads-behind-the-end-look-at-no-chunk", reads_behind_the_end_look_at_no_chunk },
+	{ "failed-fetch-ends-no-read", failed_fetch_ends_no_read },
 	{ "lists-keep-their-order", lists_keep_their_order },
 	{ "pages-are-counted-but-for-holes", pages_are_counted_but_for_holes },
 	{ "last-chunk-may-have-fewer-pages", last_chunk_may_have_fewer_pages },
