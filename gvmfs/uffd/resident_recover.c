@@ -127,6 +127,8 @@ void resident_recover(struct resident *r)
 		recover_continue(r);
 	if (!r->recovering)
 		sweep_continue(r);
+	if (resident_lacks_room(r))
+		resident_note(r); /* what was taken over can make it */
 	r->turning = false;
 	if (!r->recovering && !r->sweeping)
 		session_set_remove(&r->rs->recovering, r->session);

@@ -297,6 +297,32 @@ static void raised_budget_brings_back_what_was_evicted(void)
 	CHECK_EQ(start(0, 10), 0);
 }
 
+/* All of the budget is used when the worker dies, and the only thread faults: what has been taken over makes room for it,
+ * long before all has. */
+static void fault_that_lacks_room_waits_for_no_take_over(void)
+{
+	const uint32_t lacking = W_PAGES - 1;
+
+	world_init(0, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	for (unsigned c = 0; c < W_CHUNKS - 1; c++)
+		read_page(c * GVM_CHUNK_PAGES, false);
+	world_event(&(struct event){ E_TOUCH, 0, lacking * 4 + HOW_READ });
+	world.kept.putting = W_CHUNKS; /* the last one into which pages were put has gone since */
+	world_event(&(struct event){ E_KILL, 1, 0 });
+	world_event(&(struct event){ E_BUDGET, (uint32_t)world.r.here, 0 });
+	CHECK_EQ(world.kills, 1);
+	resident_fault(&world.r, world.r.address + lacking * GVM_PAGE_BYTES);
+	resident_turn(&world.r);
+	CHECK(world.r.lists[LIST_BLOCKED].count == 1);
+	while (world.r.lists[LIST_BLOCKED].count && world.r.recovering) {
+		settle();
+		world_event(&(struct event){ E_TICK, 0, 0 });
+	}
+	CHECK(!world.r.lists[LIST_BLOCKED].count && world.r.recovering);
+	CHECK(!world_check());
+}
+
 static const struct check_test tests[] = {
 	{ "what-is-here-faults-seldom", what_is_here_faults_seldom },
 	{ "what-is-late-faults-once", what_is_late_faults_once },
@@ -308,5 +334,6 @@ static const struct check_test tests[] = {
 	{ "second-start-waits-for-nothing", second_start_waits_for_nothing },
 	{ "what-is-not-used-again-goes-first", what_is_not_used_again_goes_first },
 	{ "raised-budget-brings-back-what-was-evicted", raised_budget_brings_back_what_was_evicted },
+	{ "fault-that-lacks-room-waits-for-no-take-over", fault_that_lacks_room_waits_for_no_take_over },
 };
 CHECK_MAIN(tests)
