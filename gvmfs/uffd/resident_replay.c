@@ -12,6 +12,7 @@
 #include "resident_priv.h"
 
 #define REPLAY_STEPS 64u /* that one turn looks at */
+#define ZERO_STEPS   16u /* as much as to put in a chunk of zeros takes */
 #ifndef REPLAY_FETCHES
 #define REPLAY_FETCHES 8u
 #endif
@@ -39,7 +40,7 @@ static bool replay_may_fetch(struct resident *r, uint64_t c)
 }
 
 /* False: not now. */
-static bool step_replay(struct resident *r, uint64_t c, uint32_t pages)
+static bool step_replay(struct resident *r, uint64_t c, uint32_t pages, unsigned *steps)
 {
 	bool zero = chunk_is_zero(r, c);
 
@@ -48,10 +49,12 @@ static bool step_replay(struct resident *r, uint64_t c, uint32_t pages)
 	if (!replay_has_room(r, (unsigned)__builtin_popcount(pages)) || (!zero && !replay_may_fetch(r, c)))
 		return false;
 	resident_count(r, replayed, 1);
-	if (zero)
+	if (zero) {
 		fill_ahead_with_zeros(r, c);
-	else
+		*steps += ZERO_STEPS - 1;
+	} else {
 		fetch_replay(r, c, pages);
+	}
 	return true;
 }
 
@@ -63,13 +66,14 @@ void replay_continue(struct resident *r)
 		const struct trail_step *s = &r->replay[r->replay_next];
 		uint64_t c = s->chunk;
 
-		if (++steps > REPLAY_STEPS) {
+		if (steps++ >= REPLAY_STEPS) {
 			r->later = true;
 			return;
 		}
 		if (c < r->chunks) {
 			chunk_take(r, c);
-			if (r->chunk[c].state == CHUNK_ABSENT && !r->chunk[c].list && !step_replay(r, c, trail_pages(s->windows)))
+			if (r->chunk[c].state == CHUNK_ABSENT && !r->chunk[c].list &&
+			    !step_replay(r, c, trail_pages(s->windows), &steps))
 				return;
 		}
 		r->replay_next++;

@@ -259,6 +259,23 @@ static void second_start_waits_for_nothing(void)
 	CHECK_EQ(count_of(world.stats.replayed), 36);
 }
 
+/* To put zeros in takes as long as a fault should wait for a few. */
+static void replayed_zeros_leave_room_for_faults(void)
+{
+	struct trail_step steps[W_CHUNKS];
+
+	world_init(0, false);
+	for (uint32_t c = 0; c < W_CHUNKS; c++)
+		steps[c] = (struct trail_step){ c, 1 };
+	resident_replay(&world.r, steps, W_CHUNKS);
+	resident_turn(&world.r);
+	CHECK(count_of(world.stats.replayed) > 0 && count_of(world.stats.replayed) <= 4);
+	for (unsigned turns = 0; turns < W_CHUNKS; turns++)
+		resident_turn(&world.r);
+	CHECK_EQ(count_of(world.stats.replayed), W_CHUNKS);
+	CHECK(!world_check());
+}
+
 /* The budget is that of a start, of which nothing is used again: what is needed now takes its place, without a zap. */
 static void what_is_not_used_again_goes_first(void)
 {
@@ -332,6 +349,7 @@ static const struct check_test tests[] = {
 	{ "neighbours-come-together", neighbours_come_together },
 	{ "chunks-that-fill-slowly-are-not-brought", chunks_that_fill_slowly_are_not_brought },
 	{ "second-start-waits-for-nothing", second_start_waits_for_nothing },
+	{ "replayed-zeros-leave-room-for-faults", replayed_zeros_leave_room_for_faults },
 	{ "what-is-not-used-again-goes-first", what_is_not_used_again_goes_first },
 	{ "raised-budget-brings-back-what-was-evicted", raised_budget_brings_back_what_was_evicted },
 	{ "fault-that-lacks-room-waits-for-no-take-over", fault_that_lacks_room_waits_for_no_take_over },
