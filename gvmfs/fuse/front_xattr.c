@@ -66,7 +66,7 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				inode->slots, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
-				GVM_PAGE_BYTES * (unsigned long long)(r ? r->here : 0),
+				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),
 				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak,
 				r ? r->replay_count - r->replay_next + r->replaying : 0, inode->lone_rotten, inode->scrubs);
 }

@@ -435,6 +435,11 @@ static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {
 	return r->chunk[chunk].state != CHUNK_ABSENT;
 }
+/* How many pages are here, for people: of what a predecessor left `here` counts a chunk more than it knows of. */
+static inline uint64_t resident_here(const struct resident *r)
+{
+	return r->here - (r->left < GVM_CHUNK_PAGES ? r->left : GVM_CHUNK_PAGES);
+}
 /* Whether a predecessor has left something of a chunk that was not taken over yet. (While the first pages of a chunk
  * are being put in, it looks so, too.) */
 static inline bool resident_is_left(const struct resident *r, uint64_t chunk)

@@ -332,6 +332,7 @@ static void fault_that_lacks_room_waits_for_no_take_over(void)
 	resident_fault(&world.r, world.r.address + lacking * GVM_PAGE_BYTES);
 	resident_turn(&world.r);
 	CHECK(world.r.lists[LIST_BLOCKED].count == 1);
+	CHECK(resident_here(&world.r) <= world.r.local);
 	while (world.r.lists[LIST_BLOCKED].count && world.r.recovering) {
 		settle();
 		world_event(&(struct event){ E_TICK, 0, 0 });
