@@ -6,7 +6,7 @@ a test as its guest. As a module, the test's end of it.
     mapper.py FILE COMMANDS
 
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
-access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once), `latency OFFSET BYTES TOUCHES` (of pages
+access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once and in no order), `latency OFFSET BYTES TOUCHES` (of pages
 at random: says "latency P50 P99", in microseconds), `churn OFFSET BYTES SECONDS` (reads and writes pages at random, and
 checks them: says "churn ACCESSES P50 P99 LONGEST", in microseconds), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
 `punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
@@ -109,7 +109,7 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
         with tempfile.TemporaryFile() as file, memoryview(memory) as view:
             # The kernel touches the page: the interpreter would do one at a time.
             touching = [threading.Thread(target=os.pwrite, args=(file.fileno(), view[at:at + 1], 0))
-                        for at in range(offset, offset + length, CHUNK)]
+                        for at in random.sample(range(offset, offset + length, CHUNK), length // CHUNK)]
             for thread in touching:
                 thread.start()
             for thread in touching:
