@@ -48,6 +48,12 @@ struct talk_count {
 	unsigned quiet; /* have not answered this time either */
 };
 
+/* Nothing has come from the node since a step waited for it in vain: not an answer that was late, either. */
+static bool is_quiet(const struct pool *pool, unsigned node)
+{
+	return pool->quiet[node] && gvm_conn_received(pool->conns[node]) == pool->quiet_received[node];
+}
+
 /* Counts anew each time, since two addresses may turn out to be one node meanwhile. */
 static void talk_count(const struct names_talk *talk, enum names_need need, struct talk_count *n)
 {
@@ -59,7 +65,7 @@ static void talk_count(const struct names_talk *talk, enum names_need need, stru
 			continue;
 		n->well += talk->peers[i].ok;
 		n->over += talk->peers[i].over;
-		n->quiet += !talk->peers[i].over && talk->pool->quiet[i];
+		n->quiet += !talk->peers[i].over && is_quiet(talk->pool, i);
 	}
 }
 
@@ -110,8 +116,10 @@ static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t dea
 		talk->news = false;
 	}
 	for (unsigned i = 0; i < talk->count; i++) {
-		if (!talk->peers[i].out && (talk->peers[i].over || enough_ns))
+		if (!talk->peers[i].out && (talk->peers[i].over || enough_ns)) {
 			talk->pool->quiet[i] = !talk->peers[i].over;
+			talk->pool->quiet_received[i] = gvm_conn_received(talk->peers[i].conn);
+		}
 		if (!talk->peers[i].over)
 			gvm_cancel(&talk->peers[i].call.req);
 	}

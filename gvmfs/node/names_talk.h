@@ -51,8 +51,9 @@ enum names_need {
 };
 
 /* Each does one step and returns whether enough nodes (`need`) succeeded. It waits until all have answered; or half
- * a second longer once enough have, but only a moment longer for nodes for which a step before this one waited in vain;
- * or until too many have failed; or until deadline_ns (0: none). Requests that are then unanswered are cancelled. */
+ * a second longer once enough have, but only a moment longer for nodes for which a step before this one waited in vain, and
+ * of which nothing was heard since; or until too many have failed; or until deadline_ns (0: none). Requests that are then
+ * unanswered are cancelled. */
 bool names_talk_put(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
 bool names_talk_list(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);
 bool names_talk_fence(struct names_talk *talk, enum names_need need, uint64_t deadline_ns);

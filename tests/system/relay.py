@@ -3,7 +3,7 @@
 """Passes TCP connections on, so that a test can break the way of one client alone, or make it long: from SIGUSR1
 to SIGUSR2 what the target sends arrives LATE seconds later.
 
-    relay.py TARGET-PORT [PORT]
+    relay.py TARGET-PORT [PORT [LATE]]
 """
 
 import queue
@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 
-LATE = 5.0
 late = 0.0
 
 
@@ -67,7 +66,8 @@ def pump(source, sink):
 def main():
     target = int(sys.argv[1])
     listener = socket.create_server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0))
-    signal.signal(signal.SIGUSR1, lambda *_: set_late(LATE))
+    longest = float(sys.argv[3]) if len(sys.argv) > 3 else 5.0
+    signal.signal(signal.SIGUSR1, lambda *_: set_late(longest))
     signal.signal(signal.SIGUSR2, lambda *_: set_late(0.0))
     print("relay on %d" % listener.getsockname()[1], flush=True)
     while True:

@@ -158,14 +158,14 @@ class Mount:
 class Relay:
     """A way to a node that can be cut: to the node its clients are gone then, and they find nobody."""
 
-    def __init__(self, lab, node):
-        self.lab, self.node, self.port = lab, node, 0
+    def __init__(self, lab, node, late=5.0):
+        self.lab, self.node, self.port, self.late = lab, node, 0, late
         self.start()
 
     def start(self):
         """Also after a cut, on the same port."""
         self.process = self.lab.start("relay", "python3", HERE + "/relay.py", str(self.node.port), str(self.port),
-                                      service=True)
+                                      str(self.late), service=True)
         self.port = int(self.process.says(r"^relay on (\d+)").group(1))
 
     def cut(self):
@@ -173,7 +173,7 @@ class Relay:
         self.process.wait(5)
 
     def lengthen(self):
-        """What the node says arrives five seconds later."""
+        """What the node says arrives `late` seconds later."""
         self.process.signal(signal.SIGUSR1)
 
     def shorten(self):
