@@ -47,7 +47,7 @@ def check(cells):
 
 def nothing_left(l, before):
     wait_for("nothing of it runs", lambda: not descendants(), 30)
-    wait_for("its swap is gone", lambda: not swaps(l.folder) and zrams() == before, 30)
+    wait_for("its swap is gone", lambda: not swaps(l.folder) and zrams() <= before, 30)
     expect(not glob.glob(l.path("gvm-bench.*")), "%s", os.listdir(l.folder))
 
 

@@ -52,18 +52,24 @@ static int mkswap_run(const char *path)
 
 int bench_swap_on(struct bench_swap *s)
 {
-	if (swapon(s->path, SWAP_FLAG_PREFER | PRIORITY))
-		return -errno;
-	s->on = true;
-	return 0;
+	int rc;
+
+	s->on = true; /* before it is: whoever kills us in between leaves that to the keeper */
+	rc = swapon(s->path, SWAP_FLAG_PREFER | PRIORITY) ? -errno : 0;
+	s->on = !rc;
+	return rc;
 }
 
 int bench_swap_off(struct bench_swap *s)
 {
-	if (s->on && swapoff(s->path))
-		return -errno;
-	s->on = false;
-	return 0;
+	int rc = s->on ? -EINTR : 0;
+
+	while (rc == -EINTR) /* a signal that comes meanwhile says no more than the first */
+		rc = swapoff(s->path) ? -errno : 0;
+	if (rc == -EINVAL) /* it was not on yet */
+		rc = 0;
+	s->on = rc;
+	return rc;
 }
 
 /* As a trial, too: what cannot be used is said at once. */
@@ -160,10 +166,10 @@ int bench_swap_file(struct bench_swap *s, const char *path, uint64_t bytes)
 void bench_swap_end(struct bench_swap *s)
 {
 	char text[16];
-	int rc = -EBUSY;
+	int rc = -EBUSY, off = bench_swap_off(s);
 
-	if (bench_swap_off(s))
-		say("%s: swapoff: %s", s->path, strerror(errno));
+	if (off)
+		say("%s: swapoff: %s", s->path, strerror(-off));
 	snprintf(text, sizeof(text), "%d", s->zram - 1);
 	for (unsigned i = 0; s->zram && i < ZRAM_TRIES && rc == -EBUSY; i++) {
 		if (i)
