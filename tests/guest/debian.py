@@ -120,8 +120,9 @@ def _update(suite):
     """Has apt fetch its lists; those of the system only as root."""
     fetches("a newer list of packages")
     if suite:
-        stable = _codename("stable") if suite in BESIDE else None
-        _update_beside(suite, [name.format(stable=stable) for name in BESIDE.get(suite, [_release() + "-" + suite])])
+        names = BESIDE.get(suite, [_release() + "-" + suite])
+        stable = _codename("stable") if any("{" in name for name in names) else None
+        _update_beside(suite, [name.format(stable=stable) for name in names])
         with open(_stamp(suite), "w"):
             pass
     elif os.geteuid():
@@ -144,9 +145,13 @@ def _update_beside(suite, names, *options):
 def _codename(suite):
     _update_beside(suite, [suite], *NO_PACKAGES)
     lists = os.path.join(cache_root(), "apt-" + suite, "lists")
-    name, = [name for name in os.listdir(lists) if name.endswith("_InRelease")]
-    with open(os.path.join(lists, name)) as f:
-        return re.search(r"^Codename: *(\S+)$", f.read(), re.M).group(1)
+    for name in os.listdir(lists):
+        if name.endswith(("_InRelease", "_Release")):
+            with open(os.path.join(lists, name)) as f:
+                said = re.search(r"^Codename: *(\S+)$", f.read(), re.M)
+            if said:
+                return said.group(1)
+    raise LookupError("the mirror does not say what it has as " + suite)
 
 
 def _stamp(suite):

@@ -18,7 +18,8 @@ def test(l):
     cluster = Cluster(l, len(KERNELS), kernels=KERNELS, cpus=2, built=[kmod.SLOTS_APART])
     releases = [node.run("uname -r").strip() for node in cluster.nodes]
     l.log("%s", releases)
-    expect(len(set(releases)) == len(KERNELS), "the kernels are %s", releases)
+    # (The newest may be what backports has: where the system is today's stable, and unstable has none that is newer.)
+    expect(releases[0] not in releases[1:], "the kernels are %s", releases)
     cluster.join("ram", 256)
     # The first nodes are those that write: each kernel is one of them.
     for first in range(len(KERNELS)):
