@@ -124,6 +124,18 @@ void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const v
 		slot_disk(s, slot)->pages = ~0u;
 }
 
+void slot_renode(struct slots *s, struct slot *slot, const void *node)
+{
+	int sealed = slot_disk(s, slot)->state == SLOT_SEALED;
+
+	if (slot->of->node == node)
+		return;
+	sealed_add(s, slot, -sealed);
+	node_leave(s, slot);
+	node_enter(s, slot, node);
+	sealed_add(s, slot, sealed);
+}
+
 const uint8_t *slots_page(const struct slots *s, const struct inode *inode, uint64_t chunk, unsigned page)
 {
 	const struct spill_place *place = spill_find(&s->spill, inode, chunk);

@@ -76,6 +76,8 @@ struct slots {
 void slots_begin(struct slots *s);
 /* Takes over a slot that a predecessor left. `node`: as for slots_open(). */
 void slot_adopt(struct slots *s, struct slot *slot, struct inode *inode, const void *node, uint64_t now_ns);
+/* The slot's chunk has moved to `node`: it counts against the share of that one. */
+void slot_renode(struct slots *s, struct slot *slot, const void *node);
 
 static inline struct journal_slot *slot_disk(const struct slots *s, const struct slot *slot)
 {

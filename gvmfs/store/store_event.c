@@ -103,6 +103,10 @@ void store_fail(struct store *s, struct inode *inode)
 
 void store_moved(struct store *s)
 {
+	/* Or, if its new node is dead, a chunk that moved would take the share of a node that answers. */
+	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode)
+			slot_renode(&s->slots, slot, s->env->node(s, slot->inode, slot_disk(&s->slots, slot)->chunk));
 	s->slots_news = s->entries_news = s->again = true;
 }
 

@@ -301,11 +301,38 @@ static void free_slot_is_nobodys_whatever_stands_in_it(void)
 	CHECK_EQ(disk[3].version, 0);
 }
 
+static void moved_slots_count_on_their_new_node(void)
+{
+	unsigned n = 0;
+
+	setup();
+	while (slots_open(&s, &inodes[n % 2], n, &node_a, NOW))
+		n++;
+	slot_seal(&s, slots_collecting(&s, &inodes[0], 0), VERSION);
+	slot_seal(&s, slots_collecting(&s, &inodes[1], 1), VERSION);
+	CHECK(!slots_node_allows(&s, &node_a) && slots_node_allows(&s, &node_b));
+	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode && slot_disk(&s, slot)->chunk)
+			slot_renode(&s, slot, &node_b);
+	CHECK(slots_node_allows(&s, &node_a) && !slots_node_allows(&s, &node_b));
+	CHECK_EQ(s.nodes_count, 2);
+	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
+		if (slot->inode) {
+			bool first = !slot_disk(&s, slot)->chunk;
+
+			CHECK(slot->of->node == (first ? &node_a : &node_b));
+			CHECK_EQ(slot->of->slots, first ? 1 : n - 1);
+			CHECK_EQ(slot->of->sealed, 1);
+		}
+	CHECK_EQ(s.sealed, 2);
+}
+
 static const struct check_test tests[] = {
 	{ "newest-page-counts", newest_page_counts },
 	{ "refused-slot-is-sent-again-unchanged", refused_slot_is_sent_again_unchanged },
 	{ "part-of-a-page-is-completed", part_of_a_page_is_completed },
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
+	{ "moved-slots-count-on-their-new-node", moved_slots_count_on_their_new_node },
 	{ "slots-come-free-and-are-used-again", slots_come_free_and_are_used_again },
 	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
 	{ "free-slot-is-nobodys-whatever-stands-in-it", free_slot_is_nobodys_whatever_stands_in_it },
