@@ -23,7 +23,7 @@
 #define RETRY_NS  1000000000ull	 /* pause after a job failed */
 #define LEAVES_NS 5000000000ull	 /* for the views: one that has not changed by then stays as it is */
 #define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
-#define JOINS_NS  30000000000ull /* for the views to take the target in: what has not by then stays as it is */
+#define JOINS_NS  30000000000ull /* for one more view to take the target in: what has not by then stays as it is */
 #define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
 #define ROUNDS	  6u  /* after these, more than FEW chunks may be left, if copying them takes less than REST_S */
 #define ROTTEN_BATCHES 3u /* so often are chunks tried that no member has as they were stored */
@@ -53,7 +53,8 @@ struct drain {
 	bool swapping; /* replace.h is changing the record */
 	int error; /* of the last job */
 	uint64_t next_ns; /* no job begins before this time */
-	uint64_t state_ns; /* when JOINS or LEAVES began */
+	uint64_t state_ns; /* when JOINS or LEAVES began, or a view last took the target in */
+	unsigned lacking;  /* in JOINS: views that had not, the last time; ~0u: not known */
 	uint64_t table_ns; /* when a majority last answered about names */
 	unsigned unheard;  /* how often in a row none did */
 	unsigned failures;
@@ -328,6 +329,7 @@ static void state_begin(struct drain *d, enum state state)
 {
 	d->state = state;
 	d->state_ns = gvm_now_ns();
+	d->lacking = ~0u;
 }
 
 static void ready_begin(struct drain *d)
@@ -569,19 +571,31 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 		 rec->nodes[to].addr);
 }
 
-/* Whether the views have the target, where the record does. */
-static bool views_are_joined(const struct drain *d)
+/* How many views lack the target, where the record has it. */
+static unsigned views_lacking(const struct drain *d)
 {
 	int to = record_node_find(record_of(d), &d->to);
+	unsigned lacking = 0;
 
 	for (unsigned s = 0; to >= 0 && s < record_of(d)->slot_count; s++) {
 		int place = d->moves[s] ? record_replica_of(record_of(d), s, (unsigned)to) : -1;
 		const struct view_slot *v = &d->r->slot[s];
 
-		if (place >= 0 && !(view_word_members(v->word) >> place & 1 && view_may_grow(v)))
-			return false;
+		lacking += place >= 0 && !(view_word_members(v->word) >> place & 1 && view_may_grow(v));
 	}
-	return true;
+	return lacking;
+}
+
+/* Whether the views have the target, or no more of them take it in. */
+static bool joins_are_over(struct drain *d, uint64_t now_ns)
+{
+	unsigned lacking = views_lacking(d);
+
+	if (lacking < d->lacking) {
+		d->lacking = lacking;
+		d->state_ns = now_ns;
+	}
+	return !lacking || now_ns - d->state_ns >= JOINS_NS;
 }
 
 /* Whether all replicas have left their views, or the time for that is over. */
@@ -654,7 +668,7 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 	case READY:
 		break;
 	case JOINS:
-		if (!r->inode->disk->view_saved && (views_are_joined(d) || now_ns - d->state_ns >= JOINS_NS))
+		if (!r->inode->disk->view_saved && joins_are_over(d, now_ns))
 			state_begin(d, LEAVES);
 		break;
 	case LEAVES:

@@ -114,6 +114,9 @@ def root():
 
 
 def link(source, target):
+    """(Of a file that two packages have, the later one's counts: dpkg would ask for a diversion.)"""
+    if os.path.lexists(target):
+        os.unlink(target)
     os.link(source, target, follow_symlinks=False)
 
 
