@@ -58,9 +58,9 @@ static const char help_text[] =
 	"\n"
 	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
 	"see gvm bench codec --help. gvm bench scale measures many nodes, regions and\n"
-	"guests on one mount: see gvm bench scale --help. gvm bench swap measures programs\n"
-	"with too little memory, on a region and on zram: see gvm bench swap --help.\n"
-	"gvm bench table says what a guest keeps of its speed in each mode: see\n"
+	"guests on one mount: see gvm bench scale --help. gvm bench swap measures\n"
+	"programs with too little memory, on a region and on zram: see gvm bench swap\n"
+	"--help. gvm bench table says what a guest keeps of its speed in each mode: see\n"
 	"gvm bench table --help.\n";
 
 static const struct bench_sizes full = {

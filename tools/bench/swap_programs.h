@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * swap_programs.h - real programs for gvm bench swap, as they are installed: with jemalloc, whose memory is a region's (heap.c)
+ * swap_programs.h - real programs for gvm bench swap, as they are installed: with jemalloc, whose memory is a region's (heap/heap.c)
  * or the process's own.
  */
 #ifndef TOOLS_BENCH_SWAP_PROGRAMS_H
