@@ -31,9 +31,9 @@ static void seek_ask(struct ivy *c, struct ivy_txn *t, u16 node)
 }
 
 /*
- * The node that was asked does not have the page: asks the next one. (The owner was the first.) A copy may
- * be in flight to a node that has already said no, so after a while all of the copyset are asked once more; a
- * node that says no the second time accepts no copy afterwards.
+ * The node that was asked does not have the page: asks the next one. (The owner was the first.) A
+ * copy may be in flight to a node that has already said no, so after a while all of the copyset are
+ * asked once more; a node that says no the second time accepts no copy afterwards.
  */
 static void seek_next(struct ivy *c, struct ivy_txn *t)
 {
