@@ -19,14 +19,16 @@
 #include "resident_priv.h"
 
 #define WINDOWS	   (GVM_CHUNK_PAGES / RESIDENT_WINDOW)
-#define ONE	   1024u	      /* of the means */
-#define DENSE	   (WINDOWS / 2 * ONE) /* windows, from which on the rest is brought */
-#define RUN	   (7 * ONE / 4)      /* pages, from which on a window is */
-#define RUN_FIRST  (2 * ONE)	      /* about what a guest's are */
-#define SOON	   4u		      /* misses of the region later, at most */
-#define FULL	   (GVM_CHUNK_PAGES / 2) /* pages, from which on the rest is brought */
+#define ONE	   1024u	/* of the means */
+#define LEARN	   16u		/* the weight of what is known already */
+/* The rest is brought from so many windows on, in the mean, and from so many pages of this chunk on: */
+#define DENSE	   (WINDOWS / 2 * ONE)
+#define FULL	   (GVM_CHUNK_PAGES / 2)
+/* A window is brought from so many of its pages on, in the mean; at first, about what a guest uses of one. */
+#define RUN	   (7 * ONE / 4)
+#define RUN_FIRST  (2 * ONE)
+#define SOON	   4u		/* misses of the region between two of a chunk, at most */
 #define SOON_MAX   (WINDOWS - 1)
-#define LEARN	   16u		      /* the weight of what is known already */
 
 void spread_begin(struct resident *r)
 {
@@ -55,10 +57,20 @@ void spread_learn(struct resident *r, uint64_t c)
 		mean_learn(&r->spread, (k->soon + 1u < n ? k->soon + 1u : n) * ONE);
 }
 
-/* In no pattern that a program has, too: 0 to 15. */
+/* What is done in some chunks only, in order to learn. Which they are has nothing to do with a program's own pattern. */
 static unsigned sample_of(uint64_t c)
 {
 	return (uint32_t)c * 2654435761u >> 28;
+}
+
+static bool is_never_completed(uint64_t c)
+{
+	return sample_of(c) < 2;
+}
+
+static bool is_brought_by_page(uint64_t c)
+{
+	return sample_of(c) == 2;
 }
 
 /* Whether what is brought in makes other pages go. */
@@ -73,8 +85,8 @@ uint32_t spread_want(struct resident *r, uint64_t c, unsigned page)
 	struct chunk *k = &r->chunk[c];
 	bool tight = is_tight(r), soon = r->mark[c].filled && (uint8_t)(r->misses - k->missed) <= SOON;
 	bool full = (unsigned)__builtin_popcount(r->mark[c].filled) >= FULL;
-	bool dense = !tight || (sample_of(c) > 1 && (full || (soon && r->spread >= DENSE)));
-	unsigned window = tight && (r->run < RUN || sample_of(c) == 2) ? 1 : RESIDENT_WINDOW;
+	bool dense = !tight || (!is_never_completed(c) && (full || (soon && r->spread >= DENSE)));
+	unsigned window = tight && (r->run < RUN || is_brought_by_page(c)) ? 1 : RESIDENT_WINDOW;
 
 	k->soon += soon && k->soon < SOON_MAX;
 	k->missed = (uint8_t)++r->misses;
