@@ -10,6 +10,7 @@
  */
 #include "busy.h"
 #include "codec.h"
+#include "command.h"
 #include "gvm.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
@@ -324,11 +325,9 @@ int cmd_bench(int argc, char **argv)
 			bindir = optarg;
 			break;
 		case 'r':
-			rounds = (unsigned)strtoul(optarg, NULL, 10);
-			if (!rounds || rounds > BENCH_ROUNDS_MAX) {
-				say("--rounds %s: 1 to %d", optarg, BENCH_ROUNDS_MAX);
+			rounds = bench_rounds_read(optarg);
+			if (!rounds)
 				return EXIT_USAGE;
-			}
 			break;
 		case 'h':
 			fputs(help_text, stdout);

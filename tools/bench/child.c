@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -171,14 +172,13 @@ __attribute__((noreturn)) static void child_main(struct touch *t, int (*what)(st
 	_exit(0);
 }
 
-/* Waits for the child, or kills it when its time is over or the user wants no more. */
-static int child_wait(pid_t pid)
+int child_wait(pid_t pid, uint64_t within_ns, struct rusage *usage)
 {
-	uint64_t until = gvm_now_ns() + CHILD_NS;
+	uint64_t until = gvm_now_ns() + within_ns;
 	int status, rc = 0;
 
 	for (;;) {
-		pid_t got = waitpid(pid, &status, WNOHANG);
+		pid_t got = wait4(pid, &status, WNOHANG, usage);
 
 		if (got == pid)
 			break;
@@ -188,7 +188,7 @@ static int child_wait(pid_t pid)
 			rc = bench_stopped() ? -EINTR : -ETIMEDOUT;
 			kill(pid, SIGKILL);
 		}
-		usleep(2000);
+		usleep(1000);
 	}
 	if (rc)
 		return rc;
@@ -214,7 +214,7 @@ static int start(struct touch *t, int (*what)(struct touch *), bool bare)
 
 static int finish(struct touch *t)
 {
-	int rc = child_wait(t->pid);
+	int rc = child_wait(t->pid, CHILD_NS, NULL);
 
 	return rc ? rc : t->answer->error;
 }

@@ -49,6 +49,11 @@ void touch_end(struct touch *t);
 /* touch_run() for measurements that are one number, or two (NULL: not wanted). */
 int touch_value(struct touch *t, int (*what)(struct touch *), double *value, double *other);
 
+struct rusage;
+/* Waits for a child, or kills it when its time is over or the user wants no more. `usage`: what it used; NULL: not wanted. 0 or
+ * a negative errno: -ENOMEM if the kernel ended it, -EIO if it failed otherwise. */
+int child_wait(pid_t pid, uint64_t within_ns, struct rusage *usage);
+
 /* For children: */
 bool page_resident(const uint8_t *p);
 /* The numbers from 0 to n - 1 in random order; to be freed; NULL: no memory. */

@@ -11,6 +11,7 @@
 #include "loads.h"
 #include "memnode/clock.h"
 #include "memnode/file.h"
+#include "report.h"
 #include "say.h"
 #include "stop.h"
 
@@ -110,19 +111,6 @@ static void batch_note(struct watch *w, char what, uint64_t now)
 	w->last_ns = now;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *value, unsigned count)
-{
-	qsort(value, count, sizeof(*value), compare);
-	return value[count / 2];
-}
-
 /* Reads its letters until enough is known. */
 static int guest_watch(struct bench_program *q, int fd, const struct bench_guest *g, struct watch *w)
 {
@@ -160,8 +148,8 @@ static int guest_measure(struct bench_program *q, int fd, const struct bench_gue
 	w->warm_ns = g->warm_ms * 1000000ull;
 	rc = guest_watch(q, fd, g, w);
 	if (!rc) {
-		pace->compute_ms = median(w->ms[0], w->batches[0]);
-		pace->access_us = median(w->ms[1], w->batches[1]) * 1e3 / GUEST_ACCESSES;
+		pace->compute_ms = bench_median_of(w->ms[0], w->batches[0]);
+		pace->access_us = bench_median_of(w->ms[1], w->batches[1]) * 1e3 / GUEST_ACCESSES;
 	}
 	free(w);
 	return rc;

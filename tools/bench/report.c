@@ -90,16 +90,21 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+double bench_median_of(double *value, unsigned count)
+{
+	if (!count)
+		return 0;
+	qsort(value, count, sizeof(*value), compare);
+	return count & 1 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
+}
+
 double bench_median(const struct bench_results *r, enum bench_measure m, enum bench_party p)
 {
 	unsigned n = r->samples[m][p];
 	double v[BENCH_ROUNDS_MAX];
 
-	if (!n)
-		return 0;
 	memcpy(v, r->sample[m][p], n * sizeof(*v));
-	qsort(v, n, sizeof(*v), compare);
-	return n & 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	return bench_median_of(v, n);
 }
 
 /* The upper end of a bucket in ns: 4 us * 2^(b/2). */

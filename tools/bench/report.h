@@ -64,6 +64,8 @@ struct bench_results {
 };
 
 void bench_add(struct bench_results *r, enum bench_measure m, enum bench_party p, double value);
+/* Sorts them; 0 of none. */
+double bench_median_of(double *value, unsigned count);
 double bench_median(const struct bench_results *r, enum bench_measure m, enum bench_party p);
 void bench_hist_add(struct bench_results *r, enum bench_party p, uint64_t ns);
 void bench_print_table(const struct bench_results *r);

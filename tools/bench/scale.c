@@ -9,6 +9,7 @@
 #include "scale.h"
 
 #include "child.h"
+#include "command.h"
 #include "data.h"
 #include "memnode/file.h"
 #include "memnode/gvm_client.h"
@@ -19,7 +20,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -602,39 +602,12 @@ static int run(struct scale *s, const char *bindir, const char *json)
 
 int cmd_bench_scale(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
-		{"bindir", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+	struct bench_command command;
 	static struct scale s;
-	const char *json = NULL, *bindir = NULL;
-	int c;
+	int status = bench_command_read(argc, argv, help_text, false, &command);
 
-	s.z = full;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'q':
-			s.z = quick;
-			break;
-		case 'j':
-			json = optarg;
-			break;
-		case 'b':
-			bindir = optarg;
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind != argc) {
-		fputs(help_text, stderr);
-		return EXIT_USAGE;
-	}
-	bench_stop_watch();
-	signal(SIGPIPE, SIG_IGN);
-	return run(&s, bindir, json) ? 1 : 0;
+	if (status >= 0)
+		return status;
+	s.z = command.quick ? quick : full;
+	return run(&s, command.bindir, command.json) ? 1 : 0;
 }

@@ -10,7 +10,7 @@
  */
 #include "swap.h"
 
-#include "gvm.h"
+#include "command.h"
 #include "gvmfs/gvm_mount.h"
 #include "loads.h"
 #include "memnode/size.h"
@@ -23,9 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,17 +293,10 @@ static int prepare(struct swap_bench *s, const char *bindir)
 
 static double median(const double *sample, unsigned n)
 {
-	double sorted[BENCH_ROUNDS_MAX];
+	double copy[BENCH_ROUNDS_MAX];
 
-	memcpy(sorted, sample, n * sizeof(*sorted));
-	for (unsigned i = 1; i < n; i++)
-		for (unsigned k = i; k && sorted[k - 1] > sorted[k]; k--) {
-			double d = sorted[k];
-
-			sorted[k] = sorted[k - 1];
-			sorted[k - 1] = d;
-		}
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+	memcpy(copy, sample, n * sizeof(*copy));
+	return bench_median_of(copy, n);
 }
 
 /* Of one kind of figure: `at` is its place in a cell. */
@@ -404,53 +395,15 @@ static int run(struct swap_bench *s, const char *bindir, const char *json)
 
 int cmd_bench_swap(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
-		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
-		{"programs", no_argument, NULL, 'p'},	  {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
-	const char *json = NULL, *bindir = NULL;
+	struct bench_command command;
 	static struct swap_bench s;
-	unsigned rounds = 0;
-	int c;
+	int status = bench_command_read(argc, argv, help_text, true, &command);
 
-	s.z = full;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'q':
-			s.z = quick;
-			break;
-		case 'p':
-			s.programs = true;
-			break;
-		case 'j':
-			json = optarg;
-			break;
-		case 'b':
-			bindir = optarg;
-			break;
-		case 'r':
-			rounds = (unsigned)strtoul(optarg, NULL, 10);
-			if (!rounds || rounds > BENCH_ROUNDS_MAX) {
-				say("--rounds %s: 1 to %d", optarg, BENCH_ROUNDS_MAX);
-				return EXIT_USAGE;
-			}
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind != argc) {
-		fputs(help_text, stderr);
-		return EXIT_USAGE;
-	}
-	if (rounds)
-		s.z.rounds = rounds;
-	bench_stop_watch();
-	signal(SIGPIPE, SIG_IGN);
-	return run(&s, bindir, json) ? 1 : 0;
+	if (status >= 0)
+		return status;
+	s.z = command.quick ? quick : full;
+	s.programs = command.programs;
+	if (command.rounds)
+		s.z.rounds = command.rounds;
+	return run(&s, command.bindir, command.json) ? 1 : 0;
 }

@@ -2,6 +2,7 @@
 /* swap_programs.c - see swap_programs.h. What a program says goes to a file in `dir`. */
 #include "swap_programs.h"
 
+#include "child.h"
 #include "data.h"
 #include "memnode/gvm_client.h"
 #include "program.h"
@@ -168,38 +169,12 @@ static pid_t process_start(const struct swap_run *run, char *const argv[], const
 	_exit(127);
 }
 
-/* Waits for its end; `usage`: what it used. */
-static int process_wait(pid_t pid, struct rusage *usage)
-{
-	uint64_t until = gvm_now_ns() + RUN_NS;
-	int status, rc = 0;
-
-	for (;;) {
-		pid_t got = wait4(pid, &status, WNOHANG, usage);
-
-		if (got == pid)
-			break;
-		if (got < 0 && errno != EINTR)
-			return -errno;
-		if (!rc && (bench_stopped() || gvm_now_ns() > until)) {
-			rc = bench_stopped() ? -EINTR : -ETIMEDOUT;
-			kill(pid, SIGKILL);
-		}
-		usleep(1000);
-	}
-	if (rc)
-		return rc;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-		return -ENOMEM;
-	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
-}
-
 static int process_run(struct swap_run *run, char *const argv[], const char *from)
 {
 	uint64_t begin = gvm_now_ns();
 	struct rusage usage;
 	pid_t pid = process_start(run, argv, from, true);
-	int rc = pid < 0 ? -errno : process_wait(pid, &usage);
+	int rc = pid < 0 ? -errno : child_wait(pid, RUN_NS, &usage);
 
 	run->seconds = (double)(gvm_now_ns() - begin) / 1e9;
 	if (!rc)
@@ -268,7 +243,7 @@ static int client_run(struct swap_run *run, const char *path)
 	snprintf(requests, sizeof(requests), "%llu", (unsigned long long)(run->bytes / KEY_COST * REQUESTS));
 	snprintf(size, sizeof(size), "%u", VALUE);
 	pid = process_start(run, argv, NULL, false);
-	return pid < 0 ? -errno : process_wait(pid, &usage);
+	return pid < 0 ? -errno : child_wait(pid, RUN_NS, &usage);
 }
 
 static int redis_run(struct swap_run *run)
@@ -292,7 +267,7 @@ static int redis_run(struct swap_run *run)
 		rc = client_run(run, path);
 	run->seconds = (double)(gvm_now_ns() - begin) / 1e9;
 	kill(server, SIGTERM);
-	end = process_wait(server, &usage);
+	end = child_wait(server, RUN_NS, &usage);
 	if (!end)
 		run->most_bytes = (uint64_t)usage.ru_maxrss << 10;
 	return end == -ENOMEM || !rc ? end : rc;

@@ -7,7 +7,7 @@
 
 #include "budget.h"
 #include "child.h"
-#include "gvm.h"
+#include "command.h"
 #include "guest.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
@@ -17,10 +17,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <json-c/json.h>
 #include <linux/kvm.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,39 +363,12 @@ static int run(struct table *t, const char *bindir, const char *json)
 
 int cmd_bench_table(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
-		{"bindir", required_argument, NULL, 'b'}, {"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0}};
+	struct bench_command command;
 	static struct table t;
-	const char *json = NULL, *bindir = NULL;
-	int c;
+	int status = bench_command_read(argc, argv, help_text, false, &command);
 
-	t.z = full;
-	optind = 1;
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'q':
-			t.z = quick;
-			break;
-		case 'j':
-			json = optarg;
-			break;
-		case 'b':
-			bindir = optarg;
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return 0;
-		default:
-			return EXIT_USAGE;
-		}
-	}
-	if (optind != argc) {
-		fputs(help_text, stderr);
-		return EXIT_USAGE;
-	}
-	bench_stop_watch();
-	signal(SIGPIPE, SIG_IGN);
-	return run(&t, bindir, json) ? 1 : 0;
+	if (status >= 0)
+		return status;
+	t.z = command.quick ? quick : full;
+	return run(&t, command.bindir, command.json) ? 1 : 0;
 }
