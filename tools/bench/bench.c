@@ -14,6 +14,7 @@
 #include "gvm.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
+#include "networks.h"
 #include "node.h"
 #include "peers.h"
 #include "report.h"
@@ -37,6 +38,7 @@
 static const char help_text[] =
 	"usage: gvm bench [OPTION ...]\n"
 	"       gvm bench codec [--chunks N] FILE [LATER]\n"
+	"       gvm bench networks [OPTION ...]\n"
 	"       gvm bench scale [OPTION ...]\n"
 	"       gvm bench swap [OPTION ...]\n"
 	"       gvm bench table [OPTION ...]\n"
@@ -58,11 +60,12 @@ static const char help_text[] =
 	"  --help         show this text\n"
 	"\n"
 	"gvm bench codec measures the encoding of chunks on an image of a guest's RAM:\n"
-	"see gvm bench codec --help. gvm bench scale measures many nodes, regions and\n"
-	"guests on one mount: see gvm bench scale --help. gvm bench swap measures\n"
-	"programs with too little memory, on a region and on zram: see gvm bench swap\n"
-	"--help. gvm bench table says what a guest keeps of its speed in each mode: see\n"
-	"gvm bench table --help.\n";
+	"see gvm bench codec --help. gvm bench networks measures a mount over slower and\n"
+	"faster networks: see gvm bench networks --help. gvm bench scale measures many\n"
+	"nodes, regions and guests on one mount: see gvm bench scale --help. gvm bench\n"
+	"swap measures programs with too little memory, on a region and on zram: see gvm\n"
+	"bench swap --help. gvm bench table says what a guest keeps of its speed in each\n"
+	"mode: see gvm bench table --help.\n";
 
 static const struct bench_sizes full = {
 	.rounds = 7,
@@ -284,6 +287,8 @@ int cmd_bench(int argc, char **argv)
 		return cmd_bench_codec(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "scale"))
 		return cmd_bench_scale(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "networks"))
+		return cmd_bench_networks(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "swap"))
 		return cmd_bench_swap(argc - 1, argv + 1);
 	if (argc > 1 && !strcmp(argv[1], "table"))

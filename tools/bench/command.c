@@ -22,19 +22,22 @@ unsigned bench_rounds_read(const char *text)
 	return 0;
 }
 
-int bench_command_read(int argc, char **argv, const char *help, bool more, struct bench_command *command)
+int bench_command_read(int argc, char **argv, const char *help, unsigned more, struct bench_command *command)
 {
-	/* Those of `more` are last, so that they can be left out. */
-	const struct option longs[] = {
-		{"quick", no_argument, NULL, 'q'},
-		{"json", required_argument, NULL, 'j'},
-		{"bindir", required_argument, NULL, 'b'},
-		{"help", no_argument, NULL, 'h'},
-		{more ? "rounds" : NULL, required_argument, NULL, 'r'},
-		{"programs", no_argument, NULL, 'p'},
-		{NULL, 0, NULL, 0}};
+	struct option longs[] = {{"quick", no_argument, NULL, 'q'},
+				 {"json", required_argument, NULL, 'j'},
+				 {"bindir", required_argument, NULL, 'b'},
+				 {"help", no_argument, NULL, 'h'},
+				 {NULL, 0, NULL, 0}, /* of `more` */
+				 {NULL, 0, NULL, 0},
+				 {NULL, 0, NULL, 0}};
+	struct option *next = longs + 4;
 	int c;
 
+	if (more & BENCH_HAS_ROUNDS)
+		*next++ = (struct option){"rounds", required_argument, NULL, 'r'};
+	if (more & BENCH_HAS_PROGRAMS)
+		*next = (struct option){"programs", no_argument, NULL, 'p'};
 	*command = (struct bench_command){0};
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {

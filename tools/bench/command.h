@@ -11,9 +11,11 @@ struct bench_command {
 	unsigned rounds;	   /* 0: not given */
 };
 
-/* --quick, --json, --bindir and --help; `more`: --rounds and --programs, too. Returns -1 if it is to be carried out, with what
+#define BENCH_HAS_ROUNDS   1u
+#define BENCH_HAS_PROGRAMS 2u
+/* --quick, --json, --bindir and --help; `more`: what is in it, too. Returns -1 if it is to be carried out, with what
  * stops it watched for (stop.h); otherwise the exit status, and `help` or what is wrong was said. */
-int bench_command_read(int argc, char **argv, const char *help, bool more, struct bench_command *command);
+int bench_command_read(int argc, char **argv, const char *help, unsigned more, struct bench_command *command);
 /* --rounds: 1 to BENCH_ROUNDS_MAX; 0: it is not that (said). */
 unsigned bench_rounds_read(const char *text);
 

@@ -48,14 +48,14 @@ struct exchange {
 	uint64_t answered, asked;
 };
 
-static int tcp_connect(uint16_t port)
+static int tcp_connect(const struct bench_store *s)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(s->port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, rc;
 
 	if (fd < 0)
 		return -errno;
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to.sin_addr.s_addr = htonl(s->address ? s->address : INADDR_LOOPBACK);
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to))) {
 		rc = -errno;
 		close(fd);
@@ -223,7 +223,7 @@ int bench_store_run(const struct bench_store *s, bool put, unsigned ms, double *
 	uint64_t state = s->port, from;
 	int rc;
 
-	x.fd = tcp_connect(s->port);
+	x.fd = tcp_connect(s);
 	if (x.fd < 0)
 		return x.fd;
 	x.value = malloc(2 * BENCH_VALUE_BYTES);

@@ -13,6 +13,7 @@
 struct bench_store {
 	enum bench_party party;
 	uint16_t port;
+	uint32_t address; /* in host byte order; 0: loopback */
 	unsigned values, depth;
 	/* raw TCP: lengths of what travels for one GET and one PUT */
 	uint32_t get_request, get_answer, put_request, put_answer;

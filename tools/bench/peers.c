@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +33,23 @@
 #define ARG(text)     BENCH_ARG(text)
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
+struct sockaddr_in bench_address(uint32_t address, uint16_t port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	at.sin_addr.s_addr = htonl(address ? address : INADDR_LOOPBACK);
+	return at;
+}
+
 /* A socket bound to a free port on loopback; with `keep` it listens, otherwise it is closed. */
 int bench_port_find(uint16_t *port, bool keep)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET};
+	struct sockaddr_in at = bench_address(0, 0);
 	socklen_t len = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = 0;
 
 	if (fd < 0)
 		return -errno;
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) || (keep && listen(fd, 8)) ||
 	    getsockname(fd, (struct sockaddr *)&at, &len))
 		rc = -errno;
@@ -51,34 +59,41 @@ int bench_port_find(uint16_t *port, bool keep)
 	return rc ? rc : keep ? fd : 0;
 }
 
-static bool port_answers(uint16_t port)
+static bool port_answers(const struct bench_program *g)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in to = bench_address(g->address, g->port);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool up;
 
-	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	up = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
 	if (fd >= 0)
 		close(fd);
 	return up;
 }
 
-__attribute__((noreturn)) static void program_exec(char *const argv[], const char *log, int to)
+/* In a child: to where the program is to run. */
+static int program_place(const struct bench_program *g)
 {
-	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error;
+	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
+	return g->ns && setns(g->ns, CLONE_NEWNET) ? -errno : 0;
+}
+
+__attribute__((noreturn)) static void program_exec(const struct bench_program *g, char *const argv[], const char *log, int to)
+{
+	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error = -program_place(g);
 	sigset_t none;
 	ssize_t n;
 
-	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd >= 0) {
 		dup2(fd, 1);
 		dup2(fd, 2);
 	}
-	execvp(argv[0], argv);
-	error = errno;
+	if (!error) {
+		execvp(argv[0], argv);
+		error = errno;
+	}
 	n = write(to, &error, sizeof(error));
 	(void)n;
 	_exit(127);
@@ -98,7 +113,7 @@ static int program_start(const struct bench_peers *p, struct bench_program *g, c
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		program_exec(argv, log, pipes[1]);
+		program_exec(g, argv, log, pipes[1]);
 	g->pid = pid > 0 ? pid : 0; /* not before: the child shares this memory */
 	close(pipes[1]);
 	n = pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
@@ -126,7 +141,7 @@ static bool program_ready(const struct bench_program *g)
 	char up[PATH_MAX];
 
 	if (!*g->mount)
-		return port_answers(g->port);
+		return port_answers(g);
 	snprintf(up, sizeof(up), "%s", g->mount);
 	*strrchr(up, '/') = 0;
 	if (stat(g->mount, &st) || stat(up, &above) || st.st_dev == above.st_dev)
@@ -284,31 +299,45 @@ void bench_program_find(const struct bench_peers *p, const char *name, const cha
 	snprintf(path, PATH_MAX, "%s", name);
 }
 
-/* `bytes`: of files; `options`: three more, NULL where there are fewer. */
-static int node_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+/* In a namespace of its own any port is free, and was chosen. */
+static int program_port(struct bench_program *g)
+{
+	return g->ns ? 0 : bench_port_find(&g->port, false);
+}
+
+/* Returns `text`. */
+static char *program_address(const struct bench_program *g, char text[BENCH_ADDRESS])
+{
+	struct sockaddr_in at = bench_address(g->address, g->port);
+	char host[INET_ADDRSTRLEN];
+
+	snprintf(text, BENCH_ADDRESS, "%s:%u", inet_ntop(AF_INET, &at.sin_addr, host, sizeof(host)), g->port);
+	return text;
+}
+
+int bench_node_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
 		      uint64_t bytes, char *const options[3])
 {
-	char path[PATH_MAX], listen_at[32], memory[32];
+	char path[PATH_MAX], listen_at[BENCH_ADDRESS], memory[32];
 	char *const argv[] = {path,	  ARG("--listen"), listen_at,	ARG("--memory"),
 			      memory,	  options[0],	   options[1], options[2],
 			      NULL};
-	int rc = bench_port_find(&g->port, false);
+	int rc = program_port(g);
 
 	bytes += (uint64_t)z->values * BENCH_VALUE_BYTES;
 
 	if (rc)
 		return rc;
 	bench_program_find(p, "gvm-memnode", "memnode/daemon/gvm-memnode", path);
-	snprintf(listen_at, sizeof(listen_at), "127.0.0.1:%u", g->port);
+	program_address(g, listen_at);
 	snprintf(memory, sizeof(memory), "%lluM", MIB_OF(bytes + bytes / 4) + 64);
 	return bench_program_up(p, g, name, argv);
 }
 
-/* On `count` nodes, one after the other; `options`: three more, NULL where there are fewer. */
-static int gvmfs_start_on(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+int bench_gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
 			  const struct bench_program *node, unsigned count, char *const options[3])
 {
-	char path[PATH_MAX], nodes[32 * BENCH_REPLICAS] = "", *to = nodes;
+	char path[PATH_MAX], address[BENCH_ADDRESS], nodes[32 * BENCH_REPLICAS] = "", *to = nodes;
 	/* What is cold is to be cold. */
 	char *const argv[] = {path,	 ARG("-f"),  ARG("--no-replay"), ARG("--nodes"), nodes,
 			      g->mount, options[0], options[1],	 options[2],	 NULL};
@@ -318,7 +347,7 @@ static int gvmfs_start_on(struct bench_peers *p, struct bench_program *g, const 
 		return rc;
 	bench_program_find(p, "gvmfs", "gvmfs/gvmfs", path);
 	for (unsigned i = 0; i < count; i++)
-		to += sprintf(to, "%s127.0.0.1:%u", i ? "," : "", node[i].port);
+		to += sprintf(to, "%s%s", i ? "," : "", program_address(&node[i], address));
 	rc = bench_program_up(p, g, name, argv);
 	if (rc)
 		return rc;
@@ -335,7 +364,7 @@ static int gvmfs_start_on(struct bench_peers *p, struct bench_program *g, const 
 static int gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z,
 		       const char *name, const struct bench_program *node, char *const options[3])
 {
-	return gvmfs_start_on(p, g, z, name, node, 1, options);
+	return bench_gvmfs_start(p, g, z, name, node, 1, options);
 }
 
 /* Of random letters; it goes with the folder. */
@@ -374,7 +403,7 @@ static int tls_start(struct bench_peers *p, const struct bench_sizes *z)
 	int rc = key_make(p, "tls.key", p->tls_key);
 
 	if (!rc)
-		rc = node_start(p, &p->node_tls, z, "gvm-memnode-tls", z->file_bytes, options);
+		rc = bench_node_start(p, &p->node_tls, z, "gvm-memnode-tls", z->file_bytes, options);
 	return rc ? rc : gvmfs_start(p, &p->tls, z, "gvmfs-tls", &p->node_tls, options);
 }
 
@@ -388,7 +417,7 @@ static int persist_start(struct bench_peers *p, const struct bench_sizes *z)
 		say("%s: %s", path, strerror(errno));
 		return -errno;
 	}
-	return node_start(p, &p->node_persist, z, "gvm-memnode-persist", 0, (char *[3]){ARG("--persist"), path});
+	return bench_node_start(p, &p->node_persist, z, "gvm-memnode-persist", 0, (char *[3]){ARG("--persist"), path});
 }
 
 static int replicated_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -398,32 +427,43 @@ static int replicated_start(struct bench_peers *p, const struct bench_sizes *z)
 
 	for (unsigned i = 0; i < z->replicas && !rc; i++) {
 		snprintf(name, sizeof(name), "gvm-memnode-%u", i + 1);
-		rc = node_start(p, &p->replica[i], z, name, z->file_bytes, (char *[3]){NULL});
+		rc = bench_node_start(p, &p->replica[i], z, name, z->file_bytes, (char *[3]){NULL});
 	}
 	snprintf(count, sizeof(count), "%u", z->replicas);
 	return rc ? rc :
-		    gvmfs_start_on(p, &p->replicated, z, "gvmfs-replicated", p->replica, z->replicas,
+		    bench_gvmfs_start(p, &p->replicated, z, "gvmfs-replicated", p->replica, z->replicas,
 				   (char *[3]){ARG("--replicas"), count});
 }
 
-static int nbd_start(struct bench_peers *p, const struct bench_sizes *z)
+static int nbd_up(struct bench_peers *p, const struct bench_sizes *z)
 {
-	char port[16], size[32], uri[64];
-	char *const server[] = {ARG("nbdkit"),	  ARG("-f"), ARG("-i"),
-				ARG("127.0.0.1"), ARG("-p"), port,
-				ARG("memory"),	  size,	     NULL};
+	char at[BENCH_ADDRESS], port[16], size[32], uri[64];
+	char *const server[] = {ARG("nbdkit"), ARG("-f"),     ARG("-i"), at,  ARG("-p"), port,
+				ARG("memory"), size,	     NULL};
 	char *const client[] = {ARG("nbdfuse"), p->nbdfuse.file, uri, NULL};
-	int rc = bench_port_find(&p->nbdkit.port, false);
+	int rc = program_port(&p->nbdkit);
 
 	if (rc)
 		return rc;
 	snprintf(port, sizeof(port), "%u", p->nbdkit.port);
 	snprintf(size, sizeof(size), "%lluM", MIB_OF(z->file_bytes));
-	snprintf(uri, sizeof(uri), "nbd://127.0.0.1:%u", p->nbdkit.port);
+	snprintf(uri, sizeof(uri), "nbd://%s", program_address(&p->nbdkit, at));
+	*strchr(at, ':') = 0;
 	rc = bench_program_up(p, &p->nbdkit, "nbdkit", server);
 	if (!rc)
 		rc = bench_mount_dir_make(p, &p->nbdfuse, "nbdfuse", "disk");
 	return rc ? rc : bench_program_up(p, &p->nbdfuse, "nbdfuse", client);
+}
+
+int bench_nbd_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	int rc = nbd_up(p, z);
+
+	if (rc) {
+		bench_program_stop(&p->nbdfuse);
+		bench_program_stop(&p->nbdkit);
+	}
+	return rc;
 }
 
 static int memcached_start(struct bench_peers *p, const struct bench_sizes *z)
@@ -467,23 +507,40 @@ static int redis_start(struct bench_peers *p)
 	return bench_program_up(p, &p->redis, "redis-server", argv);
 }
 
-static int raw_start(struct bench_peers *p, const struct bench_store *s)
+/* Listens where it is. */
+static int raw_listen(const struct bench_program *g)
 {
-	int listener = bench_port_find(&p->raw.port, true);
+	struct sockaddr_in at = bench_address(g->address, g->port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)); /* the port's last user may have ended just now */
+	if (!bind(fd, (struct sockaddr *)&at, sizeof(at)) && !listen(fd, 8))
+		return fd;
+	close(fd);
+	return -EADDRINUSE;
+}
+
+int bench_raw_start(struct bench_peers *p, struct bench_program *g, const struct bench_store *s)
+{
+	int listener = g->ns ? -1 : bench_port_find(&g->port, true);
 	pid_t pid;
 
-	if (listener < 0)
+	if (!g->ns && listener < 0)
 		return listener;
 	pid = fork();
 	if (pid == 0) {
 		close(p->keeper_fd); /* must close when we end, whichever children live on */
-		setpgid(0, 0);
 		signal(SIGTERM, SIG_DFL);
+		if (program_place(g) || (g->ns && (listener = raw_listen(g)) < 0))
+			_exit(1);
 		bench_raw_serve(listener, s);
 	}
-	close(listener);
-	p->raw.pid = pid > 0 ? pid : 0;
-	return pid < 0 ? -EAGAIN : 0;
+	if (listener >= 0)
+		close(listener);
+	g->pid = pid > 0 ? pid : 0;
+	return pid < 0 ? -EAGAIN : program_wait(p, g, "raw");
 }
 
 static void dir_remove(const char *dir)
@@ -606,7 +663,7 @@ int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *size
 	int rc = bench_peers_begin(p, bindir);
 
 	if (!rc)
-		rc = node_start(p, &p->node, sizes, "gvm-memnode", bytes, (char *[3]){NULL});
+		rc = bench_node_start(p, &p->node, sizes, "gvm-memnode", bytes, (char *[3]){NULL});
 	return rc ? rc : gvmfs_start(p, &p->gvmfs, sizes, "gvmfs", &p->node, (char *[3]){NULL});
 }
 
@@ -629,25 +686,19 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 		rc = replicated_start(p, sizes);
 	if (rc)
 		return rc;
-	if (nbd_start(p, sizes)) {
-		bench_program_stop(&p->nbdfuse);
-		bench_program_stop(&p->nbdkit);
-	}
+	bench_nbd_start(p, sizes);
 	if (memcached_start(p, sizes))
 		bench_program_stop(&p->memcached);
 	if (redis_start(p))
 		bench_program_stop(&p->redis);
-	if (raw_start(p, raw))
+	if (bench_raw_start(p, &p->raw, raw))
 		bench_program_stop(&p->raw);
 	return bench_stopped() ? -EINTR : 0;
 }
 
-void bench_peers_stop(struct bench_peers *p)
+void bench_peers_stop_programs(struct bench_peers *p)
 {
-	if (!p)
-		return;
-	bench_swap_end(&p->zram);
-	bench_swap_end(&p->swapfile);
+	bench_program_stop(&p->raw_page);
 	bench_program_stop(&p->raw);
 	bench_program_stop(&p->redis);
 	bench_program_stop(&p->memcached);
@@ -661,7 +712,18 @@ void bench_peers_stop(struct bench_peers *p)
 	bench_program_stop(&p->node_tls);
 	bench_program_stop(&p->sealed);
 	bench_program_stop(&p->no_network);
+	bench_program_stop(&p->compress_never);
+	bench_program_stop(&p->compress_always);
 	bench_program_stop(&p->gvmfs);
 	bench_program_stop(&p->node);
+}
+
+void bench_peers_stop(struct bench_peers *p)
+{
+	if (!p)
+		return;
+	bench_swap_end(&p->zram);
+	bench_swap_end(&p->swapfile);
+	bench_peers_stop_programs(p);
 	bench_peers_end(p);
 }

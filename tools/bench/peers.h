@@ -8,16 +8,20 @@
 #include "swap_area.h"
 
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #define BENCH_PROGRAMS 66
 #define BENCH_REPLICAS 3
+#define BENCH_ADDRESS  32 /* bytes of the text of an address and a port */
 /* exec takes char *, and writes to none of them */
 #define BENCH_ARG(text) ((char *)(uintptr_t)(text))
 
 struct bench_program {
 	pid_t pid;
 	uint16_t port;
+	uint32_t address; /* in host byte order; 0: loopback */
+	int ns;		  /* the network namespace that it runs in; 0: ours */
 	char mount[PATH_MAX]; /* empty: none */
 	char file[PATH_MAX];  /* in the mount, to be mapped */
 };
@@ -29,7 +33,7 @@ struct bench_peers {
 		struct {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
 				redis, raw, sealed, node_tls, tls, node_persist, replicated,
-				replica[BENCH_REPLICAS];
+				replica[BENCH_REPLICAS], compress_always, compress_never, raw_page;
 		};
 		struct bench_program program[BENCH_PROGRAMS];
 	};
@@ -46,9 +50,21 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 /* The same of a node with room for files of so many bytes, and a mount, alone. */
 int bench_peers_start_ours(struct bench_peers *p, const struct bench_sizes *sizes, const char *bindir, uint64_t bytes);
 void bench_peers_stop(struct bench_peers *p);
+void bench_peers_stop_programs(struct bench_peers *p); /* and nothing else */
+/* One of them alone. Where `ns` is set before, `address` and `port` are, too. */
+/* With room for files of so many bytes; `options`: three more, NULL where there are fewer. */
+int bench_node_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+		     uint64_t bytes, char *const options[3]);
+/* On `count` nodes, one after the other, with a file named as the mount; `options`: as above. */
+int bench_gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
+		      const struct bench_program *node, unsigned count, char *const options[3]);
+/* A server in p->nbdkit, and a client of it in p->nbdfuse. */
+int bench_nbd_start(struct bench_peers *p, const struct bench_sizes *z);
+int bench_raw_start(struct bench_peers *p, struct bench_program *g, const struct bench_store *s);
 /* Its parts: the folder and the keeper; a program in program[], whose output goes to NAME.log. */
 int bench_peers_begin(struct bench_peers *p, const char *bindir);
 void bench_peers_end(struct bench_peers *p);
+struct sockaddr_in bench_address(uint32_t address, uint16_t port); /* address 0: loopback */
 /* A free port on loopback; `keep`: the descriptor of a socket that listens there. Or a negative errno. */
 int bench_port_find(uint16_t *port, bool keep);
 /* Where a program of ours is: in --bindir, beside gvm, where the build tree has it (`tree`), or in PATH. */

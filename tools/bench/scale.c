@@ -604,7 +604,7 @@ int cmd_bench_scale(int argc, char **argv)
 {
 	struct bench_command command;
 	static struct scale s;
-	int status = bench_command_read(argc, argv, help_text, false, &command);
+	int status = bench_command_read(argc, argv, help_text, 0, &command);
 
 	if (status >= 0)
 		return status;

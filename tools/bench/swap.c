@@ -397,7 +397,7 @@ int cmd_bench_swap(int argc, char **argv)
 {
 	struct bench_command command;
 	static struct swap_bench s;
-	int status = bench_command_read(argc, argv, help_text, true, &command);
+	int status = bench_command_read(argc, argv, help_text, BENCH_HAS_ROUNDS | BENCH_HAS_PROGRAMS, &command);
 
 	if (status >= 0)
 		return status;
