@@ -91,6 +91,7 @@
  *	pinned-counts	a node's share of entries is used by what waits for other nodes
  *	two-wanted	who waits for an entry is told when there are two
  *	slot-untold, entry-untold  who waits for one is not told
+ *	next-asleep	nor the next of a line when the first gives up
  *
  * Of what is sealed, in either:
  *

@@ -357,7 +357,7 @@ static bool is_first_of_others(const struct store_wait *wait)
 static void wait_leave(struct store *s, struct store_wait *wait)
 {
 	/* The next may be let in where this one, which gives up, was not: its chunk has moved, or it needs fewer entries. */
-	if (is_first_of_others(wait)) {
+	if (is_first_of_others(wait) && !mutant("next-asleep")) {
 		s->slots_news |= wait->state == WAIT_SLOT;
 		s->entries_news |= wait->state == WAIT_ENTRIES;
 		s->again = true;

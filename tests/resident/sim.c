@@ -145,9 +145,8 @@ static void rarely(unsigned n)
 		sim_done[ends[3].kind] += world_event(&ends[3]);
 }
 
-const char *sim_episode(uint64_t steps, uint64_t *took)
+const char *sim_episode(uint64_t seed, uint64_t steps, uint64_t *took)
 {
-	static unsigned episodes; /* every other one is sealed, if any may be */
 	const char *wrong = NULL;
 	unsigned length;
 
@@ -159,7 +158,8 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	orderly = !pick(3);
 	walk = 0;
 	world_pick = choose;
-	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(orderly ? W_CHUNKS / 2 : W_CHUNKS)) : 0, nodes_seal && !(episodes++ % 2));
+	/* Every other one is sealed, if any may be. */
+	world_init(pick(4) ? GVM_CHUNK_PAGES * (1 + pick(orderly ? W_CHUNKS / 2 : W_CHUNKS)) : 0, nodes_seal && seed % 2);
 	if (orderly || !pick(3))
 		world_fill(pick(GVM_CHUNK_PAGES - 1), GVM_CHUNK_PAGES - 1);
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong && !world.closed; tries++) {

@@ -76,16 +76,54 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+#define BACKWARDS_MAX 4096u
+
+static bool backwards;
+static uint64_t digests[BACKWARDS_MAX];
+
+/* Of all that an episode has done by now: its chance, and how many events of each kind there were. */
+static uint64_t digest(void)
+{
+	uint64_t d = state;
+
+	for (unsigned k = 0; k < sim_kinds; k++)
+		d = (d ^ sim_done[k]) * 0x9e3779b97f4a7c15ull;
+	return d;
+}
+
+static const char *episode(uint64_t steps, uint64_t seed, uint64_t *took, uint64_t *what)
+{
+	const char *wrong;
+
+	if (backwards)
+		memset(sim_done, 0, sim_kinds * sizeof(*sim_done));
+	chance_begin(seed);
+	wrong = sim_episode(seed, steps, took);
+	*what = digest();
+	return wrong;
+}
+
 static const char *run(uint64_t steps, uint64_t seed, uint64_t *last, uint64_t *took)
 {
+	uint64_t what, ignored = 0;
 	const char *wrong = NULL;
 
 	*took = 0;
 	for (*last = seed; !wrong && *took < steps; ++*last) {
-		chance_begin(*last);
-		wrong = sim_episode(steps, took);
+		wrong = episode(steps, *last, took, &what);
+		if (*last - seed < BACKWARDS_MAX)
+			digests[*last - seed] = what;
 	}
 	--*last;
+	if (wrong || !backwards || *last - seed >= BACKWARDS_MAX)
+		return wrong;
+	for (uint64_t s = *last + 1; !wrong && s-- > seed;) {
+		wrong = episode(steps, s, &ignored, &what);
+		if (!wrong && what != digests[s - seed]) {
+			*last = s;
+			wrong = "the episode depends on those before it";
+		}
+	}
 	return wrong;
 }
 
@@ -119,11 +157,13 @@ int main(int argc, char **argv)
 	for (; at < argc && argv[at][0] == '-'; at++) {
 		if (!strcmp(argv[at], "-t"))
 			world_trace = true;
+		else if (!strcmp(argv[at], "-b"))
+			backwards = true;
 		else if (!strcmp(argv[at], "-m") && at + 1 < argc)
 			mutant_chosen = argv[++at];
 	}
 	if (at >= argc) {
-		fprintf(stderr, "usage: sim [-m MUTANT] [-t] STEPS [SEED ...]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] [-t] [-b] STEPS [SEED ...]\n");
 		return 2;
 	}
 	steps = strtoull(argv[at++], NULL, 10);

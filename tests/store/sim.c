@@ -264,9 +264,8 @@ static void part_leaves(unsigned node)
 	}
 }
 
-const char *sim_episode(uint64_t steps, uint64_t *took)
+const char *sim_episode(uint64_t seed, uint64_t steps, uint64_t *took)
 {
-	static unsigned episodes; /* every other one is sealed */
 	const char *wrong = NULL;
 	unsigned length, dying;
 	bool moving;
@@ -278,8 +277,8 @@ const char *sim_episode(uint64_t steps, uint64_t *took)
 	sparse = !pick(3);
 	dying = pick(W_NODES + 1);
 	across = dying == DYING_ACROSS + 1 && pick(2);
-	moving = episodes % 8 >= 6 && !across;
-	world_init(pick(2), !(episodes++ % 2));
+	moving = seed % 8 >= 6 && !across;
+	world_init(pick(2), seed % 2); /* every other one is sealed */
 	for (unsigned i = 1; across && i < W_INODES; i++)
 		world.striped |= 1u << i;
 	world.timeout = !pick(4);

@@ -38,11 +38,12 @@ static struct event choose(void)
 uint64_t sim_done[EVENTS];
 const unsigned sim_kinds = EVENTS;
 
-const char *sim_episode(uint64_t steps, uint64_t *took)
+const char *sim_episode(uint64_t seed, uint64_t steps, uint64_t *took)
 {
 	const char *wrong = NULL;
 	unsigned length = 50 + pick(pick(8) ? 500 : 5000);
 
+	(void)seed;
 	if (length > steps)
 		length = (unsigned)steps;
 	mixture();
