@@ -111,7 +111,8 @@ enum gvm_status {
 	GVM_ERR_VERSION = 3,	 /* no protocol version in common */
 	GVM_ERR_LOST = 4,	 /* the node has no such region or chunk (any more) */
 	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
-				  * PUT, DISCARD, NAME_PUT, REGION_VIEW: it holds a newer one (detail: which) */
+				  * PUT, DISCARD, NAME_PUT, REGION_VIEW: it holds a newer one (detail: which);
+				  * REGION_RESIZE: a later one was done (detail: its order) */
 	GVM_ERR_STALE_BASE = 6,	 /* PUT of some blocks: the node holds another base (detail: which) */
 	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch); of a name:
 				  * it was born before the fence (detail: the fence), or the round is over */
@@ -299,7 +300,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 /* CLOSE ends the writer's attachment: others may attach without force. */
 #define GVM_MSG_REGION_CLOSE_REQ(F) F(id, region) F(u64, epoch)
 #define GVM_MSG_REGION_RESIZE_REQ(F)                                                               \
-	F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks)
+	F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks) F(u64, order)
 #define GVM_MSG_REGION_DELETE_REQ(F) F(id, region) F(u64, epoch)
 #define GVM_MSG_REGION_STAT_REQ(F) F(id, region)
 #define GVM_MSG_REGION_STAT_RSP(F)                                                                 \

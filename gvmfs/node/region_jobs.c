@@ -131,6 +131,7 @@ static int resize_begin(struct region_job *rj, struct pool *pool, unsigned node,
 	if (r)
 		return r;
 	what.reserve_chunks = record_node_chunks(&rj->rec, node, chunks) + strays;
+	what.order = gvm_now_ns(); /* the host's clock: a worker's successor goes on with it */
 	rj->excess |= ask->call.rsp.region_open.chunks != chunks ||
 		      ask->call.rsp.region_open.reserve_chunks != what.reserve_chunks;
 	gvm_region_resize(conn, ask_begin_to(ask, resize_deadline(rj, pool), &rj->rec.nodes[node]), &what);
@@ -255,6 +256,7 @@ static void part_trim(struct region_job *rj, struct pool *pool, unsigned node, u
 	if (!conn || strays_count(pool, &rj->rec, node, NULL, ~0ull, promised, &strays) || promised <= own + strays)
 		return;
 	what.reserve_chunks = own + strays;
+	what.order = gvm_now_ns();
 	gvm_region_resize(conn, ask_begin_to(&ask, deadline_ns, &rj->rec.nodes[node]), &what);
 	ask_wait(&ask);
 }

@@ -79,7 +79,7 @@ static int part_resize(struct replace_job *rj, struct pool *pool, unsigned node,
 {
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct gvm_region_resize_req what = { .region = rj->rec.id, .epoch = rj->epoch, .reserve_chunks = reserve,
-					      .chunks = record_chunks(rj->rec.size_bytes) };
+					      .chunks = record_chunks(rj->rec.size_bytes), .order = gvm_now_ns() };
 	struct ask ask;
 
 	if (!conn)

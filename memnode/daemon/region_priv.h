@@ -37,6 +37,7 @@ struct region {
 	struct chunk_entry *entries;
 	uint64_t *written; /* bit g: some of the entries of group g may have a version */
 	uint64_t epoch, client;		 /* of the writer that attached last */
+	uint64_t resize_epoch, resize_order; /* of the RESIZE that was looked at last: none of that epoch before it counts */
 	struct region_attaches attaches; /* that writer's connections */
 	struct lease lease;
 	const struct lease_clock *clock;

@@ -511,6 +511,12 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 
 	if (status)
 		return status;
+	if (what->epoch == r->resize_epoch && what->order < r->resize_order) {
+		*detail = r->resize_order;
+		return GVM_ERR_STALE;
+	}
+	r->resize_epoch = what->epoch;
+	r->resize_order = what->order;
 	if (what->chunks > REGION_CHUNKS_MAX || what->reserve_chunks > what->chunks ||
 	    what->reserve_chunks < bodies_below(r, what->chunks))
 		return GVM_ERR_INVALID;

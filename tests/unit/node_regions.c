@@ -119,6 +119,31 @@ static void discarded_chunks_stay_zero(void)
 	teardown();
 }
 
+/* A copy of the RESIZE that made it smaller comes when it has grown again, and was written. */
+static void late_resize_cuts_nothing_off(void)
+{
+	struct region_writer *a = writer(1), *b = writer(2);
+
+	setup(1);
+	CHECK_EQ(create(1, 10, 10), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	CHECK_EQ(resize_in_order(1, 1, 4, 4, 100), GVM_OK);
+	CHECK_EQ(resize_in_order(1, 1, 4, 4, 100), GVM_OK); /* sent again, since the answer was lost */
+	CHECK_EQ(resize_in_order(1, 1, 10, 10, 101), GVM_OK);
+	CHECK_EQ(put(1, 8, gvm_version(1, 5), text), GVM_OK);
+	CHECK_EQ(resize_in_order(1, 1, 4, 4, 100), GVM_ERR_STALE);
+	CHECK_EQ(detail, 101);
+	check_content(1, 8, text);
+	CHECK_EQ(put(1, 9, gvm_version(1, 6), text), GVM_OK);
+	CHECK_EQ(resize_in_order(1, 1, 20, 20, 101), GVM_OK);
+	writer_end(a);
+	CHECK_EQ(attach(b, 1, 2, 0), GVM_OK); /* of another host, whose clock is another */
+	CHECK_EQ(resize_in_order(1, 2, 12, 12, 7), GVM_OK);
+	check_content(1, 9, text);
+	writer_end(b);
+	teardown();
+}
+
 static void shrunk_region_brings_nothing_back(void)
 {
 	struct region_writer *a = writer(1);
@@ -626,6 +651,7 @@ static const struct check_test tests[] = {
 	{"only-newer-versions-are-taken", only_newer_versions_are_taken},
 	{"blocks-build-on-exactly-their-base", blocks_build_on_exactly_their_base},
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},
+	{"late-resize-cuts-nothing-off", late_resize_cuts_nothing_off},
 	{"shrunk-region-brings-nothing-back", shrunk_region_brings_nothing_back},
 	{"impossible-promises-are-refused-at-once", impossible_promises_are_refused_at_once},
 	{"region-keeps-to-its-promise", region_keeps_to_its_promise},

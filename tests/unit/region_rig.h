@@ -82,14 +82,20 @@ static inline struct gvm_region_open_rsp look(unsigned n)
 	return rsp;
 }
 
-static inline uint16_t resize(unsigned n, uint64_t epoch, uint64_t chunks, uint64_t reserve)
+static inline uint16_t resize_in_order(unsigned n, uint64_t epoch, uint64_t chunks, uint64_t reserve, uint64_t order)
 {
 	return region_resize(&regions,
 			     &(struct gvm_region_resize_req){.region = id(n),
 							     .epoch = epoch,
 							     .chunks = chunks,
-							     .reserve_chunks = reserve},
+							     .reserve_chunks = reserve,
+							     .order = order},
 			     &detail);
+}
+
+static inline uint16_t resize(unsigned n, uint64_t epoch, uint64_t chunks, uint64_t reserve)
+{
+	return resize_in_order(n, epoch, chunks, reserve, 0);
 }
 
 static inline uint16_t put_what(unsigned n, uint64_t epoch, uint64_t chunk, uint64_t version, uint64_t base,

@@ -64,7 +64,7 @@ static const struct gvm_region_open_rsp sample_region_open_rsp = { .epoch = EPOC
 static const struct gvm_region_close_req sample_region_close_req = { .region = REGION,
 	.epoch = EPOCH };
 static const struct gvm_region_resize_req sample_region_resize_req = { .region = REGION,
-	.epoch = EPOCH, .chunks = 8192, .reserve_chunks = 4096 };
+	.epoch = EPOCH, .chunks = 8192, .reserve_chunks = 4096, .order = 77000000001 };
 static const struct gvm_region_delete_req sample_region_delete_req = { .region = REGION,
 	.epoch = EPOCH };
 static const struct gvm_region_stat_req sample_region_stat_req = { .region = REGION };
