@@ -79,10 +79,20 @@ static void region_end(struct region_job *rj)
 	free(rj);
 }
 
+/* What a cut had left of it on the nodes is its size from now on. The record's version comes first: so it is saved. */
+static void attach_cut(struct journal_inode *d, uint64_t size_bytes)
+{
+	journal_publish64(&d->rec.version, d->rec.version + 1);
+	atomic_thread_fence(memory_order_release);
+	journal_publish64(&d->rec.size_bytes, size_bytes);
+}
+
 static void attach_apply(struct region_job *rj)
 {
 	struct journal_inode *d = rj->inode->disk;
 
+	if (rj->rec.size_bytes < d->rec.size_bytes)
+		attach_cut(d, rj->rec.size_bytes);
 	d->failed = 0;
 	/* A host that attached since our last attachment used an epoch in between. */
 	if (d->last_epoch && d->last_epoch + 1 != rj->epoch)

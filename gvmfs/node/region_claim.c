@@ -88,6 +88,8 @@ static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask
 		*epoch = ask->call.rsp.region_open.epoch;
 	*taken |= region_is_taken(rj, &ask->call.rsp.region_open);
 	rj->narrow[node] = ask->call.rsp.region_open.chunks < record_chunks(rj->rec.size_bytes);
+	if (ask->call.rsp.region_open.chunks < rj->narrowest)
+		rj->narrowest = ask->call.rsp.region_open.chunks;
 	return 0;
 }
 
@@ -101,6 +103,7 @@ int region_query(struct region_job *rj, struct pool *pool, uint64_t *epoch, bool
 	rj->lease_ms = 0;
 	rj->pass = false;
 	memset(rj->narrow, 0, sizeof(rj->narrow));
+	rj->narrowest = ~0ull;
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		rj->away[i] = !record_node_is_used(&rj->rec, i);
 	if (!r)

@@ -162,6 +162,28 @@ static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunk
 }
 
 /*
+ * The room that its nodes had for the size which it had before a cut has gone to other regions. So what its last writer
+ * began is brought to its end, in whole chunks; as for any cut, all of its nodes have to be there.
+ */
+static int region_cut_rest(struct region_job *rj, struct pool *pool)
+{
+	uint64_t before = rj->rec.size_bytes;
+	int done[RECORD_NODES_MAX], r;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++)
+		if (record_node_is_used(&rj->rec, i) && rj->away[i])
+			return -ENOSPC;
+	log_warning(rj->rec.name, "its last writer did not come to the end of making it smaller, and its nodes have no room for its "
+		    "size any more: that is brought to its end, and it has %llu bytes",
+		    (unsigned long long)(rj->narrowest * GVM_CHUNK_BYTES));
+	rj->rec.size_bytes = rj->narrowest * GVM_CHUNK_BYTES;
+	r = nodes_resize(rj, pool, rj->narrowest, done);
+	if (r)
+		rj->rec.size_bytes = before;
+	return r;
+}
+
+/*
  * The mount that was its writer has ended, or was fenced, while it made the region smaller: the record has the old size, but
  * nodes do not, and would refuse what is written there. They get that size; what they have cut off are zeros. (If it is our
  * record that is old, this does no harm but for the room. To make a node smaller might.)
@@ -180,11 +202,12 @@ static int region_widen(struct region_job *rj, struct pool *pool)
 		memcpy(rj->away, away, sizeof(away));
 		return 0;
 	}
-	log_warning(rj->rec.name, "its last writer did not come to the end of making it smaller: it keeps its size, and what was "
-		    "cut off is zeros");
 	r = nodes_resize(rj, pool, record_chunks(rj->rec.size_bytes), done);
 	memcpy(rj->away, away, sizeof(away));
-	return r;
+	if (!r)
+		log_warning(rj->rec.name, "its last writer did not come to the end of making it smaller: it keeps its size, and "
+			    "what was cut off is zeros");
+	return r == -ENOSPC ? region_cut_rest(rj, pool) : r;
 }
 
 void region_job_attach(struct job *job, struct pool *pool)

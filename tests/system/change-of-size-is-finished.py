@@ -5,6 +5,7 @@ asked, with some of the nodes asked, with all of them but without their answers,
 zero, before the name table has the new size. Once a node was asked the successor finishes the change, though nobody
 sends it again; no access to what was cut off fails for ever, and none brings it back. What cannot be finished fails."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -103,11 +104,9 @@ def step(l, mount, gates, name, step):
     l.log("%s: right", step)
 
 
-def mount_dies(l, gates):
-    """With all of it, after the nodes have cut. Nobody knows of the change then: the region keeps its size, and what was cut
-    off are zeros that can be written."""
+def mount_dies_in_a_cut(l, gates, name):
+    """With all of it, after the nodes have cut."""
     mount = Mount(l, gates)
-    name = "left"
     fill(mount, name)
     for gate in gates:
         gate.shut("resize", True)
@@ -118,6 +117,12 @@ def mount_dies(l, gates):
     for gate in gates:
         gate.drop()
     caller.wait(lab.patience(20))
+
+
+def mount_dies(l, gates):
+    """Nobody knows of the change then: the region keeps its size, and what was cut off are zeros that can be written."""
+    name = "left"
+    mount_dies_in_a_cut(l, gates, name)
     other = Mount(l, gates, name="other")
     fd = wait_for("it is free", lambda: opened(other.file(name)))
     expect(os.fstat(fd).st_size == SIZE, "its size is %d", os.fstat(fd).st_size)
@@ -128,6 +133,43 @@ def mount_dies(l, gates):
     os.fsync(fd)
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     expect(os.pread(fd, CHUNK, SIZE - CHUNK) == AFTER * CHUNK, "what is written then is not read")
+    os.close(fd)
+    other.unmount()
+
+
+def take_all_room(mount):
+    """With a region that grows until the nodes promise no more."""
+    path, size, more = mount.region("greedy", CHUNK), CHUNK, 64 << 20
+    while more >= CHUNK:
+        try:
+            os.truncate(path, size + more)
+            size += more
+        except OSError as e:
+            expect(e.errno == errno.ENOSPC, "it does not grow: %s", e)
+            more //= 2
+    return path
+
+
+def mount_dies_and_nodes_are_full(l, gates):
+    """The room that its old size took has been given to another: what its last writer began is brought to its end, in whole
+    chunks, and it grows again when there is room."""
+    name = "narrow"
+    mount_dies_in_a_cut(l, gates, name)
+    other = Mount(l, gates, name="heir")
+    greedy = take_all_room(other)
+    fd = wait_for("it can be opened", lambda: opened(other.file(name)))
+    kept = -(-CUT // CHUNK) * CHUNK
+    wait_for("it is as small as that", lambda: os.stat(other.file(name)).st_size == kept)
+    other.says("brought to its end")
+    expect(os.pread(fd, SIZE, 0) == BYTE * kept, "what was not cut off is not there")
+    os.unlink(greedy)
+    os.ftruncate(fd, SIZE)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(not any(os.pread(fd, SIZE, kept)), "what was cut off is not zero")
+    os.pwrite(fd, AFTER * (SIZE - kept), kept)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    expect(os.pread(fd, SIZE, 0) == BYTE * kept + AFTER * (SIZE - kept), "what is written then is not read")
     os.close(fd)
     other.unmount()
 
@@ -192,6 +234,8 @@ def test(l):
         step(l, mount, gates, "region-%d" % n, name)
         mount.unmount()
     mount_dies(l, gates)
+    small = [Node(l, "64M", name="small-%d" % i) for i in range(2)]
+    mount_dies_and_nodes_are_full(l, [Gate(node) for node in small])
     cannot_end(l, gates, "taken", lambda: taken(l, nodes, "taken"))
     cannot_end(l, gates, "forgotten", nodes[0].restart_empty)
     three = [Node(l, "256M", name="replica-%d" % i) for i in range(3)]
