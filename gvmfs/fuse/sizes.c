@@ -5,6 +5,8 @@
 #include "node/region.h"
 #include "resize.h"
 
+#include <errno.h>
+
 #define AGAIN_NS 1000000000ull
 
 void sizes_init(struct sizes *sizes)
@@ -29,6 +31,14 @@ void sizes_owe(struct worker *w)
 		w->sizes->trim_ns = gvm_now_ns();
 }
 
+static void detached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)w;
+	(void)inode;
+	(void)result;
+	op_end(arg, true, 0);
+}
+
 static void trimmed(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)w;
@@ -37,19 +47,49 @@ static void trimmed(struct worker *w, struct inode *inode, int result, void *arg
 	op_end(arg, true, 0);
 }
 
+static void trimmed_alone(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	(void)result;
+	region_detach(w, inode, detached, arg);
+}
+
+static void attached(struct worker *w, struct inode *inode, int result, void *arg)
+{
+	if (result == -EBUSY) /* another host is its writer, and knows better */
+		journal_publish32(&inode->disk->room_owed, 0);
+	if (result < 0)
+		op_end(arg, true, 0);
+	else if (inode->disk->room_owed)
+		region_trim(w, inode, trimmed_alone, arg);
+	else
+		region_detach(w, inode, detached, arg);
+}
+
+/* It is open nowhere on this host, and its nodes are there. */
+static bool may_attach(struct worker *w, struct inode *inode)
+{
+	const struct journal_inode *d = inode->disk;
+
+	return !inode->opens && !region_is_attached(inode) && !d->failed && d->use == INODE_USED && d->rec.kind == RECORD_REGION &&
+	       region_nodes_are_up(w, inode);
+}
+
 static void trim_run(struct task *task)
 {
 	struct op *op = (struct op *)task;
 
 	if (op->inode->disk->room_owed && region_may_trim(op->w, op->inode))
 		region_trim(op->w, op->inode, trimmed, op);
+	else if (op->inode->disk->room_owed && may_attach(op->w, op->inode))
+		region_attach(op->w, op->inode, attached, op);
 	else
 		op_end(op, true, 0);
 }
 
 static void trim(struct worker *w, struct inode *inode)
 {
-	struct op *op = inode->busy || !region_may_trim(w, inode) ? NULL : op_new(w, NULL, inode);
+	bool may = !inode->busy && (region_may_trim(w, inode) || may_attach(w, inode));
+	struct op *op = may ? op_new(w, NULL, inode) : NULL;
 
 	if (!op)
 		return;

@@ -7,8 +7,8 @@
  *
  * A growth that has failed may have left room on nodes: one whose answer was lost has reserved it, and only we know that
  * it is not in the record. (To somebody who attaches the region later the same looks like an old record of his.) So the
- * journal remembers it (room_owed), and while we are its writer the room is taken back once all nodes are there. Front
- * thread.
+ * journal remembers it (room_owed), and the room is taken back once all nodes are there: while we are its writer, or, if it is
+ * open no more and no other host has been its writer since, as one that we become for that. Front thread.
  */
 #ifndef GVMFS_SIZES_H
 #define GVMFS_SIZES_H

@@ -319,16 +319,19 @@ static void trim_end(struct job *job)
 	region_end(rj);
 }
 
-bool region_may_trim(struct worker *w, struct inode *inode)
+bool region_nodes_are_up(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 
-	if (!region_is_attached(inode) || inode->disk->failed || replicas_are_moving(inode))
-		return false;
 	for (unsigned i = 0; i < rec->node_count; i++)
 		if (record_node_is_used(rec, i) && gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP)
 			return false;
 	return true;
+}
+
+bool region_may_trim(struct worker *w, struct inode *inode)
+{
+	return region_is_attached(inode) && !inode->disk->failed && !replicas_are_moving(inode) && region_nodes_are_up(w, inode);
 }
 
 void region_trim(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)

@@ -50,6 +50,8 @@ void region_sized(struct worker *w, struct inode *inode, uint64_t size_bytes);
 /* Takes back the room that nodes keep for a growth that has failed, where its record is ours (region_may_trim(): all its
  * nodes are there, and nothing is being moved). Clears room_owed once no node has any. */
 bool region_may_trim(struct worker *w, struct inode *inode);
+/* Whether all nodes that have slots of it are connected. */
+bool region_nodes_are_up(struct worker *w, struct inode *inode);
 void region_trim(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);
 /* Whether all of its nodes are there: 0, or the error with which making it smaller would fail (logged). */
 void region_reach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg);

@@ -65,12 +65,40 @@ def lost_answer(l, mount, nodes, gate, name, dies):
     os.unlink(path)
 
 
+def is_free(l, node):
+    return "in use" not in l.run(lab.program("gvm"), "node", "--regions", node.address)
+
+
+def lost_answer_and_closed(l, mount, nodes, gate):
+    """Before the node is there again. Nobody opens the file any more."""
+    path = mount.region("closed", SIZE)
+    fd = os.open(path, os.O_RDWR)
+    os.pwrite(fd, b"\x17" * SIZE, 0)
+    os.fsync(fd)
+    before = reserved(nodes)
+    gate.shut("resize", answers=True)
+    caller = grow(path)
+    wait_for("the node has reserved it", lambda: gate.held and not is_back(nodes, before))
+    expect(caller.wait(lab.patience(60)), "a growth that one node has not answered went well")
+    os.close(fd)
+    wait_for("it is detached", lambda: is_free(l, nodes[1]))
+    expect(not is_back(nodes, before), "it was taken back while the node did not answer")
+    gate.drop()
+    wait_for("the room is taken back", lambda: is_back(nodes, before))
+    wait_for("it is free again", lambda: is_free(l, nodes[0]) and is_free(l, nodes[1]))
+    fd = os.open(path, os.O_RDWR)
+    works(fd, path)
+    os.close(fd)
+    os.unlink(path)
+
+
 def test(l):
     nodes = [Node(l, "256M", name="node-%d" % i) for i in range(2)]
     gates = [Gate(node) for node in nodes]
     mount = Mount(l, gates, "--timeout", "3")
     lost_answer(l, mount, nodes, gates[0], "answer-lost", False)
     lost_answer(l, mount, nodes, gates[0], "worker-killed", True)
+    lost_answer_and_closed(l, mount, nodes, gates[0])
     mount.unmount()
 
 
