@@ -105,7 +105,7 @@ struct gvm_req {
 	const void *data;
 	uint64_t data_check;
 	uint8_t *meta;
-	uint8_t meta_inline[96];
+	uint8_t meta_inline[104];
 };
 
 /*

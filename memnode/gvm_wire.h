@@ -20,7 +20,7 @@
 
 #define GVM_PORT	   9999
 #define GVM_MAGIC	   0x314d5647u /* "GVM1" as it stands on the wire */
-#define GVM_VERSION	   2
+#define GVM_VERSION	   3
 #ifndef GVM_PAGE_BYTES /* simulators have smaller ones */
 #define GVM_PAGE_BYTES	   4096u
 #endif
@@ -33,7 +33,7 @@
 #define GVM_DATA_MAX	   GVM_CHUNK_BYTES /* nor data_len this */
 #define GVM_RECORD_MAX	   65536u	   /* bytes of one record of the name table */
 #define GVM_SLOTS_MAX	   512u	   /* of a region */
-#define GVM_REPLICAS_MAX   3u	   /* of a slot */
+#define GVM_REPLICAS_MAX   4u	   /* of a slot: one is there beside three while it moves */
 #define GVM_NONCE_BYTES	   32u
 #define GVM_MAC_BYTES	   32u
 
@@ -325,7 +325,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
  * (active 0: the writer may give it up), or active (1: it counts). Of each slot the last of either is kept. A lower
  * number than that of the active one answers STALE, and so does, of a proposed one, a lower number than that of any; the
  * same number too, unless its members are the same (a repeated request). VIEWS: those of slots first..first+count-1; data:
- * {slot u32, active u8, number u64, members 3 ids}, slots ascend, of each the active one comes first. */
+ * {slot u32, active u8, number u64, members 4 ids}, slots ascend, of each the active one comes first. */
 #define GVM_VIEW_ENTRY_BYTES (13u + 16u * GVM_REPLICAS_MAX)
 #define GVM_MSG_REGION_VIEW_REQ(F)                                                                 \
 	F(id, region)                                                                              \
@@ -335,7 +335,8 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 	F(u64, number)                                                                             \
 	F(id, member_0)                                                                            \
 	F(id, member_1)                                                                            \
-	F(id, member_2)
+	F(id, member_2)                                                                            \
+	F(id, member_3)
 #define GVM_MSG_REGION_VIEWS_REQ(F) F(id, region) F(u32, first) F(u32, count)
 #define GVM_MSG_REGION_VIEWS_RSP(F) F(u32, count)
 /* HELD: the data is `count` ids of regions, 1..GVM_HELD_MAX. Data of the answer, of each in this order:

@@ -4,7 +4,6 @@
 
 #include "balance.h"
 #include "base/log.h"
-#include "base/mutant.h"
 #include "pool.h"
 #include "region_events.h"
 #include "region_lease.h"
@@ -148,12 +147,6 @@ static bool is_single(const struct replicas *r)
 	return r->inode->disk->rec.replicas == 1;
 }
 
-/* A slot may have a replica more than it should: the target is in its view before the source leaves. */
-static bool has_room(const struct replicas *r)
-{
-	return !is_single(r) && r->inode->disk->rec.replicas < RECORD_REPLICAS && !mutant("view-leave-early");
-}
-
 /* By the journal, the region may be at the end of a move: the name table or the source may not know of it yet. */
 static bool is_unsettled(const struct inode *inode)
 {
@@ -260,21 +253,8 @@ bool drain_holds(const struct replicas *r, unsigned slot)
 	return r->settles || (is_single(r) && r->drain && r->drain->state != COPIES && r->drain->moves[slot]);
 }
 
-static void leave_all(struct drain *d, bool leave)
-{
-	for (unsigned s = 0; !is_single(d->r) && !has_room(d->r) && s < record_of(d)->slot_count; s++) {
-		int replica = replica_of(d, s);
-
-		if (replica >= 0)
-			view_leave(&d->r->slot[s], (unsigned)replica, leave);
-		if (replica >= 0 && leave)
-			d->r->turn(d->r, s);
-	}
-}
-
 static void drain_free(struct drain *d)
 {
-	leave_all(d, false);
 	d->r->drain = NULL;
 	repair_unmap(d->differs.bits);
 	repair_unmap(d->written.bits);
@@ -336,13 +316,6 @@ static void ready_begin(struct drain *d)
 {
 	state_begin(d, READY);
 	d->r->replace_ns = 0;
-}
-
-/* With three copies. */
-static void leaves_begin(struct drain *d)
-{
-	state_begin(d, LEAVES);
-	leave_all(d, true);
 }
 
 static void scan_done(struct job *j)
@@ -493,14 +466,14 @@ static void table_read(struct worker *w, int result, void *arg)
 	free(job);
 }
 
-/* No replica leaves its view before a majority of the name table answers: until that has the new record, the slot
- * cannot get another copy. */
-static void leaves_ask(struct drain *d)
+/* One copy: no writes are held before a majority of the name table answers, which has to have the new record before they go
+ * on. */
+static void holds_ask(struct drain *d)
 {
 	struct repair_job *job;
 
 	if (d->table_ns && gvm_now_ns() - d->table_ns < TABLE_NS) {
-		leaves_begin(d);
+		state_begin(d, LEAVES);
 		return;
 	}
 	job = calloc(1, sizeof(*job));
@@ -520,10 +493,10 @@ static void copies_go_on(struct drain *d)
 	} else if (!round_goes_on(d)) {
 		if (!rest_is_small(d))
 			round_begin(d);
-		else if (has_room(d->r))
-			ready_begin(d);
+		else if (is_single(d->r))
+			holds_ask(d);
 		else
-			leaves_ask(d);
+			ready_begin(d);
 	}
 }
 
@@ -598,22 +571,6 @@ static bool joins_are_over(struct drain *d, uint64_t now_ns)
 	return !lacking || now_ns - d->state_ns >= JOINS_NS;
 }
 
-/* Whether all replicas have left their views, or the time for that is over. */
-static bool views_are_left(const struct drain *d, uint64_t now_ns)
-{
-	if (has_room(d->r))
-		return !record_is_moving(record_of(d));
-	if (now_ns - d->state_ns >= LEAVES_NS)
-		return true;
-	for (unsigned s = 0; s < record_of(d)->slot_count; s++) {
-		int replica = replica_of(d, s);
-
-		if (replica >= 0 && !(view_outside(&d->r->slot[s]) >> replica & 1))
-			return false;
-	}
-	return true;
-}
-
 /* Why the move has to end; NULL: it need not. */
 static const char *end_reason(const struct drain *d, uint64_t now_ns)
 {
@@ -672,12 +629,10 @@ static void drain_step(struct drain *d, uint64_t now_ns)
 			state_begin(d, LEAVES);
 		break;
 	case LEAVES:
-		if (is_single(r) ? !rest_goes_on(d) : !views_are_left(d, now_ns))
-			break;
-		if (has_room(r))
-			drain_finish(r, now_ns);
-		else
+		if (is_single(r) && rest_goes_on(d))
 			ready_begin(d);
+		else if (!is_single(r) && !record_is_moving(&r->inode->disk->rec))
+			drain_finish(r, now_ns);
 		break;
 	}
 }
@@ -706,13 +661,12 @@ void drain_swapped(struct replicas *r)
 {
 	if (!r->drain)
 		return;
-	if (has_room(r)) {
+	if (!is_single(r)) {
 		r->drain->swapping = false;
 		state_begin(r->drain, JOINS);
 		return;
 	}
-	if (is_single(r))
-		r->settles = SETTLES_SAVE;
+	r->settles = SETTLES_SAVE;
 	drain_finish(r, gvm_now_ns());
 }
 
@@ -728,7 +682,7 @@ bool drain_is_ready(const struct replicas *r)
 
 bool drain_adds(const struct replicas *r)
 {
-	return r->drain && has_room(r);
+	return r->drain && !is_single(r);
 }
 
 /* Where the slot gets its new replica; -1: nowhere. */
@@ -736,7 +690,7 @@ static int place_of(const struct drain *d, unsigned s, const struct record_slot 
 {
 	int replica = replica_of(d, s);
 
-	if (replica < 0 || !has_room(d->r))
+	if (replica < 0 || is_single(d->r))
 		return replica;
 	if (!view_may_grow(&d->r->slot[s]) || record_replica_of(record_of(d), s, to) >= 0)
 		return -1;
@@ -762,11 +716,6 @@ unsigned drain_targets(const struct replicas *r, struct record_slot *slots, unsi
 	}
 	*to = (unsigned)node;
 	return count;
-}
-
-bool drain_has(const struct replicas *r, unsigned slot, unsigned replica)
-{
-	return r->drain && !has_room(r) && r->drain->state != COPIES && replica_of(r->drain, slot) == (int)replica;
 }
 
 bool drain_is_told(const struct replicas *r, unsigned node)

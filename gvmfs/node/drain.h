@@ -13,9 +13,7 @@
  *	LEAVES	the source leaves views that have a member more than they should by now, and then the record (surplus.h)
  *
  * So at any time as many nodes as before have all that was acknowledged, and a move adds no new state of who has what: until
- * the record gives it a place, the target has no replica, and after that it is a replica that returns. With three copies, of
- * which there can be no more, the source goes first: LEAVES, and then READY, in which the record gives the target its
- * place; two copies are there all the time. If anything interferes (a node fails, the size changes, the drain is called off,
+ * the record gives it a place, the target has no replica, and after that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
  * the worker dies), the move ends: of what is there once too often, surplus.h has one leave; replicas that lack come back by
  * repair.h; and the move begins again. If the region
  * is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that lacks by then is made
@@ -73,8 +71,6 @@ void drain_swaps(struct replicas *r);
 void drain_swapped(struct replicas *r);
 /* One copy: whether the target has all of the slot, and writes are held. */
 bool drain_is_complete(const struct replicas *r, unsigned slot);
-/* Whether the replica belongs to the move: it is not repaired, and gets no other node. */
-bool drain_has(const struct replicas *r, unsigned slot, unsigned replica);
 /* Whether the node is the target of the move. */
 bool drain_goes_to(const struct replicas *r, unsigned node);
 

@@ -250,7 +250,7 @@ static void next_ask(struct fetch *f)
 
 static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)
 {
-	assert(ways && ways <= RECORD_REPLICAS);
+	assert(ways && ways <= RECORD_PLACES);
 	f->fetches = fs;
 	f->ways = ways;
 	for (unsigned i = 0; i < ways; i++)
@@ -308,7 +308,7 @@ static int probe_piece(struct gvm_get *get, uint64_t version, const struct chunk
 /* All have answered: asks those that have the newest version for the chunk. */
 static void probes_end(struct fetch *f)
 {
-	struct fetch_way newest[RECORD_REPLICAS];
+	struct fetch_way newest[RECORD_PLACES];
 	uint64_t version = 0;
 	unsigned ways = 0;
 
@@ -364,7 +364,7 @@ static void requests_make(struct fetch *f)
 
 static void probes_ask(struct fetch *f, uint8_t members)
 {
-	struct fetch_way way[RECORD_REPLICAS] = {0};
+	struct fetch_way way[RECORD_PLACES] = {0};
 	unsigned ways = 0;
 	uint64_t deadline_ns = round_deadline(f);
 

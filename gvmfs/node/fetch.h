@@ -68,12 +68,12 @@ struct fetch {
 	unsigned nr; /* the inode's, for fetches->rotten() */
 	/* private */
 	struct fetches *fetches;
-	struct fetch_way way[RECORD_REPLICAS];
-	struct fetch_request request[RECORD_REPLICAS];
+	struct fetch_way way[RECORD_PLACES];
+	struct fetch_request request[RECORD_PLACES];
 	struct fetch_newest {
-		struct fetch_way way[RECORD_REPLICAS]; /* the slot's replicas */
+		struct fetch_way way[RECORD_PLACES]; /* the slot's replicas */
 		unsigned ways, first, slot;	       /* first: as many are members without a view. ways 0: not begun by fetch_newest_begin() */
-		struct view_seen seen[RECORD_REPLICAS];
+		struct view_seen seen[RECORD_PLACES];
 		uint64_t until_ns;
 		bool pauses; /* waits until hedge_at_ns, then asks all again */
 	} newest;
@@ -103,7 +103,7 @@ void fetches_init(struct fetches *fs);
 /* Asks the next node in every fetch for which that is due; returns when it is due again (CLOCK_MONOTONIC), or ~0. */
 uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns);
 
-/* Begins a fetch; the caller keeps *f until done(). `ways`: 1 to RECORD_REPLICAS. */
+/* Begins a fetch; the caller keeps *f until done(). `ways`: 1 to RECORD_PLACES. */
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways);
 /*
  * The same for a mount that is not the region's writer, and so has no index to tell the newest version, and no journal

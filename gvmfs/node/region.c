@@ -449,7 +449,7 @@ static const char *error_text(int error)
 	return strerror(-error);
 }
 
-#define NODES_TEXT (RECORD_REPLICAS * (RECORD_ADDR_MAX + 8))
+#define NODES_TEXT (RECORD_PLACES * (RECORD_ADDR_MAX + 8))
 
 /* The addresses of the nodes that have a replica of the chunk. */
 static const char *nodes_text(const struct record *rec, uint64_t chunk, char buf[NODES_TEXT])

@@ -30,8 +30,8 @@ static void ways_sort(struct fetches *fs, struct fetch_way *way, unsigned count)
 void region_fetch(struct worker *w, struct inode *inode, uint64_t chunk, struct fetch *f)
 {
 	struct journal_inode *d = inode->disk;
-	unsigned node[RECORD_REPLICAS], good, count = replicas_order(inode, chunk, node, &good);
-	struct fetch_way way[RECORD_REPLICAS];
+	unsigned node[RECORD_PLACES], good, count = replicas_order(inode, chunk, node, &good);
+	struct fetch_way way[RECORD_PLACES];
 
 	f->what.region = d->rec.id;
 	f->what.epoch = d->epoch;

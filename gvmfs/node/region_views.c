@@ -182,7 +182,7 @@ int region_versions_init(struct region_versions *v, const struct record *rec, ui
 
 void region_versions_deinit(struct region_versions *v)
 {
-	for (unsigned n = 0; n < RECORD_REPLICAS; n++)
+	for (unsigned n = 0; n < RECORD_PLACES; n++)
 		free(v->of[n]);
 	*v = (struct region_versions){ 0 };
 }

@@ -23,7 +23,7 @@ int region_views_choose(struct region_job *rj, struct pool *pool);
 /* The replicas' versions of each chunk, while the index is being read. */
 struct region_versions {
 	uint64_t chunks;
-	uint64_t *of[RECORD_REPLICAS]; /* by chunk, as in the index */
+	uint64_t *of[RECORD_PLACES]; /* by chunk, as in the index */
 };
 
 /* 0 or -ENOMEM. */

@@ -426,7 +426,7 @@ static unsigned slots_lacking(const struct replicas *r, unsigned node, bool *wan
 	for (unsigned s = 0; s < rec->slot_count; s++) {
 		int replica = record_replica_of(rec, s, node);
 		bool lacks = replica >= 0 && !(view_word_members(r->slot[s].word) >> replica & 1) &&
-			     !drain_has(r, s, (unsigned)replica) && surplus_of(r, s) != replica;
+			     surplus_of(r, s) != replica;
 
 		if (wanted)
 			wanted[s] = lacks;

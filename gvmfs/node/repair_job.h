@@ -40,7 +40,7 @@ struct repair_scan {
 /* Copies chunks of a slot from one of its members to the node. */
 struct repair_copy {
 	struct repair_job base; /* first */
-	struct record_node from[RECORD_REPLICAS]; /* the members, in the order in which they are asked */
+	struct record_node from[RECORD_PLACES]; /* the members, in the order in which they are asked */
 	unsigned sources, slot;
 	bool urgent; /* writes are held for these copies: the rate does not apply */
 	bool mends;  /* the job has one chunk, of which the node's copy in this version is rotten: */

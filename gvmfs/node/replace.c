@@ -74,7 +74,7 @@ static uint8_t replicas_wanted(const struct replicas *r, unsigned slot, uint64_t
 	if ((unsigned)__builtin_popcount(filled) > rec->replicas)
 		return 0;
 	for (unsigned n = 0; n < record_places(rec); n++)
-		if (outside >> n & 1 && !drain_has(r, slot, n) && is_useless(r, rec->slots[slot].node[n], now_ns))
+		if (outside >> n & 1 && is_useless(r, rec->slots[slot].node[n], now_ns))
 			wanted |= (uint8_t)(1u << n);
 	return wanted;
 }

@@ -170,6 +170,8 @@ static void slot_record(struct view_slot *v, unsigned replica, const struct view
 		what.member_1 = member_id(&d->rec, slot, &members);
 	if (members)
 		what.member_2 = member_id(&d->rec, slot, &members);
+	if (members)
+		what.member_3 = member_id(&d->rec, slot, &members);
 	rc->w = r->w;
 	rc->nr = r->inode->nr;
 	rc->epoch = d->epoch;
@@ -242,7 +244,7 @@ void replicas_open(struct worker *w, struct inode *inode)
 		r->node[i].useful_ns = r->began_ns;
 	LIST_INIT(&r->again);
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		view_begin(&r->slot[s], &env, words[s], r);
+		view_begin(&r->slot[s], &env, words[s], r->inode->disk->rec.replicas, r);
 	inode->replicas = r;
 	drain_open(r);
 	LIST_INSERT_HEAD(w->replicas, r, entry);
@@ -784,7 +786,7 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 	return w->replicas_next ? now_ns : w->replicas_due_ns;
 }
 
-unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good)
+unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_PLACES], unsigned *good)
 {
 	const struct record *rec = &inode->disk->rec;
 	const struct record_slot *slot = &rec->slots[record_slot_of(rec, chunk)];

@@ -63,7 +63,7 @@ void replicas_resized(struct inode *inode);
 bool replicas_are_moving(const struct inode *inode);
 /* The order in which to ask a chunk's replicas: node[] gets entries of the record's nodes, best first. Returns how
  * many; the first *good of them are not bad. */
-unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_REPLICAS], unsigned *good);
+unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_PLACES], unsigned *good);
 
 /* Looks at the nodes and goes on with repairs and moves; returns when to call it again (CLOCK_MONOTONIC). */
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns);

@@ -145,7 +145,7 @@ void rot_found(struct worker *w, struct inode *inode, uint64_t chunk, const stru
 	const struct record *rec = &inode->disk->rec;
 	const struct rot_place p = { .nr = inode->nr, .epoch = inode->disk->epoch, .chunk = chunk, .node = *id };
 	int node = record_node_find(rec, id);
-	struct record_node from[RECORD_REPLICAS];
+	struct record_node from[RECORD_PLACES];
 	bool mends;
 
 	if (node < 0)

@@ -2,6 +2,7 @@
 /* surplus.c - see surplus.h. */
 #include "surplus.h"
 
+#include "base/mutant.h"
 #include "drain.h"
 #include "replicas_state.h"
 
@@ -12,7 +13,7 @@ static unsigned rank_of(const struct replicas *r, unsigned slot, unsigned place)
 {
 	const struct view_slot *v = &r->slot[slot];
 	unsigned node = r->inode->disk->rec.slots[slot].node[place];
-	bool in = (view_word_members(v->word) | view_word_next(v->word).members) >> place & 1;
+	bool in = mutant("view-leave-early") || (view_word_members(v->word) | view_word_next(v->word).members) >> place & 1;
 	int leaves = drain_leaves(r, slot);
 
 	return !in * 4u + (!in && r->node[node].bad) * 2u + (leaves < 0 ? drain_is_told(r, node) : leaves == (int)place);
@@ -24,7 +25,8 @@ int surplus_of(const struct replicas *r, unsigned slot)
 	unsigned best = 0;
 	int place = -1;
 
-	if (!rec->spare || drain_joins(r, slot) || (unsigned)__builtin_popcount(record_filled(rec, slot)) <= rec->replicas)
+	if (!rec->spare || (drain_joins(r, slot) && !mutant("view-leave-early")) ||
+	    (unsigned)__builtin_popcount(record_filled(rec, slot)) <= rec->replicas)
 		return -1;
 	for (unsigned n = 0; n < record_places(rec); n++) {
 		unsigned rank = rank_of(r, slot, n);

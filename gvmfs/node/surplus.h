@@ -8,7 +8,7 @@
  * that is drained. It leaves the view (view_leave()) while others stay; once all members know that, replace.h takes it out of
  * the record.
  *
- * A region with as many replicas as a slot has places for has no such slots. Front thread.
+ * A region with one copy has no such slots. Front thread.
  */
 #ifndef GVMFS_SURPLUS_H
 #define GVMFS_SURPLUS_H

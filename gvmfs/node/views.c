@@ -49,9 +49,9 @@ static bool word_is_first(view_word word)
 	return !(word_number(word) & ((1ull << VIEW_NUMBER_BITS) - 1));
 }
 
-void view_begin(struct view_slot *v, const struct view_env *env, view_word word, void *owner)
+void view_begin(struct view_slot *v, const struct view_env *env, view_word word, unsigned copies, void *owner)
 {
-	*v = (struct view_slot){.env = env, .owner = owner, .word = word};
+	*v = (struct view_slot){.env = env, .owner = owner, .word = word, .copies = (uint8_t)copies};
 	assert(view_word_members(word));
 	v->grows = view_word_next(word).members & ~view_word_members(word);
 	if (word_is_first(word))
@@ -161,7 +161,7 @@ static bool leave_may(const struct view_slot *v)
 {
 	unsigned left = (unsigned)__builtin_popcount(view_word_members(v->word) & (uint8_t)~v->leaving);
 
-	return left >= (mutant("view-leave-early") ? 1 : VIEW_COPIES);
+	return left >= (mutant("view-leave-early") ? 1u : v->copies);
 }
 
 /* The members that the view should have. A view that includes a new replica excludes none, and has to wait until all

@@ -32,8 +32,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIEW_REPLICAS	 3u
-#define VIEW_COPIES	 2u /* a replica that answers leaves only if as many stay */
+#define VIEW_REPLICAS	 4u /* one that moves among them */
 #define VIEW_NUMBER_BITS 33u
 
 /* Masks have bit r for the slot's replica r. */
@@ -72,6 +71,7 @@ struct view_slot {
 	const struct view_env *env;
 	void *owner;
 	view_word word;	  /* as in the journal */
+	uint8_t copies;	  /* a replica that answers leaves only if as many stay */
 	/* masks of replicas, and two flags: */
 	uint8_t bad;	  /* do not answer, or lost their data */
 	bool needed;	  /* a view without the bad ones is needed: view_need() */
@@ -84,8 +84,8 @@ struct view_slot {
 	bool grows;	  /* the next view, or one that was given up for it, includes a new replica */
 };
 
-/* A worker starts: the first view_turn() goes on with a change that its predecessor began. */
-void view_begin(struct view_slot *v, const struct view_env *env, view_word word, void *owner);
+/* A worker starts. `copies`: how many members there should be. The first view_turn() goes on with a change that its predecessor began. */
+void view_begin(struct view_slot *v, const struct view_env *env, view_word word, unsigned copies, void *owner);
 
 /* ---- events: they change state, view_turn() decides */
 
@@ -94,7 +94,7 @@ void view_bad(struct view_slot *v, unsigned replica, bool bad);
 /* A view without the members that are bad now is needed. This ends with such a view, or when no member is bad. */
 void view_need(struct view_slot *v);
 /* A replica is to leave the view, though it has everything (or no longer is to). It leaves when all members answer, and
- * VIEW_COPIES of them are left. */
+ * `copies` of them are left. */
 void view_leave(struct view_slot *v, unsigned replica, bool leave);
 /* A replica has recorded the view of this number (error 0), or failed to. */
 void view_recorded(struct view_slot *v, unsigned replica, uint64_t number, bool active, int error);

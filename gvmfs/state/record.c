@@ -191,7 +191,7 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	if (c.bad || r->kind == RECORD_GONE || r->kind > RECORD_REGION || r->orphan > 1 ||
 	    r->temporary > 1 || r->mode & ~07777u || !name_is_valid(r->name) ||
 	    r->size_bytes > RECORD_SIZE_MAX || r->node_count > RECORD_NODES_MAX || s > RECORD_SLOTS ||
-	    s & (s - 1) || !s != !r->node_count || !s != !r->replicas || record_places(r) > RECORD_REPLICAS ||
+	    s & (s - 1) || !s != !r->node_count || !s != !r->replicas || r->replicas > RECORD_REPLICAS ||
 	    (r->spare && r->replicas < 2) ||
 	    (r->node_count && r->kind == RECORD_FOLDER) ||
 	    (r->size_bytes && r->kind == RECORD_REGION && !r->node_count))

@@ -15,6 +15,7 @@
 #define RECORD_NODES_MAX 128
 #define RECORD_SLOTS	 512 /* slots of a new region; a record may have any power of two up to it */
 #define RECORD_REPLICAS	 3   /* of a slot, at most */
+#define RECORD_PLACES	 (RECORD_REPLICAS + 1) /* of a slot: one more than it has replicas, while one moves */
 #define RECORD_NONE	 0xffffu /* in a slot: this place is empty */
 #define RECORD_ADDR_MAX	 (ADDR_TEXT_MAX + 1)
 #define RECORD_BYTES_MAX 24576
@@ -33,7 +34,7 @@ struct record_node {
 
 /* A slot's replicas: entries of nodes[], all different; RECORD_NONE in a place that is empty. */
 struct record_slot {
-	uint16_t node[RECORD_REPLICAS];
+	uint16_t node[RECORD_PLACES];
 };
 
 /* The mount that owns a temporary region: see owner.h. All zero: none. */

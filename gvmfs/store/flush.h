@@ -67,8 +67,8 @@ struct flush {
 	struct inode *inode; /* sender.c's */
 	void (*stored)(struct worker *w, struct flush *f); /* sender.c's: the caller's done() */
 	struct gvm_id region;
-	struct record_node node[RECORD_REPLICAS]; /* the nodes that it goes to */
-	uint8_t replica[RECORD_REPLICAS];	  /* the number of each among the chunk's replicas */
+	struct record_node node[RECORD_PLACES]; /* the nodes that it goes to */
+	uint8_t replica[RECORD_PLACES];	  /* the number of each among the chunk's replicas */
 	unsigned nodes;
 	bool all;	 /* these are all that may have a copy (sender.c) */
 	bool replicated; /* the chunk has several replicas: a node that does not answer is given up */
@@ -94,7 +94,7 @@ struct flush {
 	/* the outcome; of several nodes, 0 if any has the version now */
 	int result;
 	bool sent;	   /* the nodes were asked: sent_to[] */
-	int sent_to[RECORD_REPLICAS]; /* for each: 0: it has the version; or a negative errno */
+	int sent_to[RECORD_PLACES]; /* for each: 0: it has the version; or a negative errno */
 	bool clean;	   /* no page had changed, nothing was sent */
 	bool all_zero;	   /* the chunk is all zero now */
 	bool delta;	   /* only changed blocks were sent */
@@ -117,7 +117,7 @@ struct flush {
 		struct gvm_put put; /* first */
 		struct flush *f;
 		bool under_way;
-	} put[RECORD_REPLICAS];
+	} put[RECORD_PLACES];
 	unsigned puts;		/* PUTs in flight */
 	bool taken;		/* one of the nodes has the version */
 	uint64_t patience_ns;	/* when the nodes that have not answered are given up; 0: not at all */

@@ -352,7 +352,7 @@ static void wait_over(struct flush *f)
 	if (!puts)
 		give_up(f, &f->node[f->get_from], &f->get.req);
 	/* The last of them hands the flush back, and it is the front's from then on. */
-	for (unsigned i = 0; puts && i < RECORD_REPLICAS; i++)
+	for (unsigned i = 0; puts && i < RECORD_PLACES; i++)
 		if (f->put[i].under_way) {
 			puts--;
 			give_up(f, &f->node[i], &f->put[i].put.req);

@@ -156,11 +156,11 @@ static int view_apply(struct load *o, const struct keep_record *r, const uint8_t
 {
 	struct regions *t = o->j->regions;
 
-	if (r->bytes != VIEWS_IMAGE_BYTES)
+	if (r->bytes != VIEWS_IMAGE_BYTES && r->bytes != VIEWS_IMAGE_BYTES_OLD)
 		return -EBADMSG;
 	for (unsigned i = 0; i < t->count; i++)
 		if (t->sorted[i]->birth == r->birth)
-			return region_views_restore(t, t->sorted[i], p) ? 0 : -ENOSPC;
+			return region_views_restore(t, t->sorted[i], p, r->bytes == VIEWS_IMAGE_BYTES_OLD) ? 0 : -ENOSPC;
 	return 0; /* the region was deleted later */
 }
 

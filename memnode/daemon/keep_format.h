@@ -21,8 +21,10 @@
 
 #include "../gvm_wire.h"
 
-#define KEEP_VERSION	   2u
-#define KEEP_VERSION_READ  1u /* also read: as 2, without KEEP_DRAIN, and with nothing above a chunk's KEEP_HEAD_BYTES */
+#define KEEP_VERSION	   3u
+/* Also read: 2 is as 3, with one member less in a view's image; 1 is as 2, without KEEP_DRAIN, and with nothing above a chunk's
+ * KEEP_HEAD_BYTES. */
+#define KEEP_VERSION_READ  1u
 #define KEEP_SUPER_BYTES   4096u
 #define KEEP_HORIZON_AT	   8192u
 #define KEEP_BASE	   65536u /* of segment 0 */

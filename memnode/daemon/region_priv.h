@@ -105,10 +105,11 @@ bool region_views_make(struct regions *t, struct region *r);
 /* slot_view.c: the image of a slot's views on a disk: slot (4 bytes), number (8) and members of the active view, the same of
  * the proposed one. */
 #define VIEWS_IMAGE_BYTES (4u + 2 * (8 + 16 * GVM_REPLICAS_MAX))
+#define VIEWS_IMAGE_BYTES_OLD (VIEWS_IMAGE_BYTES - 2 * 16) /* as it was before views had four members (keep_format.h) */
 /* That of the next slot from *slot on that has a view; false: there is none. */
 bool region_views_next(const struct region *r, unsigned *slot, uint8_t *image);
-/* Puts one back in place of what is there. False: no room. */
-bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image);
+/* Puts one back in place of what is there; `old`: it has VIEWS_IMAGE_BYTES_OLD. False: no room. */
+bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image, bool old);
 
 /* entry.c */
 /* The checksum of `packed`, the head of the chunk, for entry->check. */

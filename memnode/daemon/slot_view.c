@@ -51,7 +51,7 @@ static bool view_put(struct slot_views *v, const struct slot_view *new, bool act
 
 uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail)
 {
-	struct slot_view new = {what->number, {what->member_0, what->member_1, what->member_2}};
+	struct slot_view new = {what->number, {what->member_0, what->member_1, what->member_2, what->member_3}};
 	struct slot_views *held;
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
@@ -86,11 +86,13 @@ static uint8_t *view_store(uint8_t *p, const struct slot_view *view)
 	return (uint8_t *)mempcpy(p + 8, view->member, sizeof(view->member));
 }
 
-static const uint8_t *view_load(const uint8_t *p, struct slot_view *view)
+static const uint8_t *view_load(const uint8_t *p, struct slot_view *view, bool old)
 {
-	view->number = gvm_load_le(p, 8);
-	memcpy(view->member, p + 8, sizeof(view->member));
-	return p + 8 + sizeof(view->member);
+	size_t bytes = sizeof(view->member) - (old ? sizeof(view->member[0]) : 0);
+
+	*view = (struct slot_view){.number = gvm_load_le(p, 8)};
+	memcpy(view->member, p + 8, bytes);
+	return p + 8 + bytes;
 }
 
 bool region_views_next(const struct region *r, unsigned *slot, uint8_t *image)
@@ -107,7 +109,7 @@ bool region_views_next(const struct region *r, unsigned *slot, uint8_t *image)
 	return false;
 }
 
-bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image)
+bool region_views_restore(struct regions *t, struct region *r, const uint8_t *image, bool old)
 {
 	uint64_t slot = gvm_load_le(image, 4);
 
@@ -116,7 +118,7 @@ bool region_views_restore(struct regions *t, struct region *r, const uint8_t *im
 		return true;
 	if (!region_views_make(t, r))
 		return false;
-	view_load(view_load(image + 4, &r->views[slot].active), &r->views[slot].proposed);
+	view_load(view_load(image + 4, &r->views[slot].active, old), &r->views[slot].proposed, old);
 	return true;
 }
 

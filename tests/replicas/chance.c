@@ -24,8 +24,8 @@ void nodes_mix(struct mixture *mix)
 
 	mixture_vary(mix, some, sizeof(some) / sizeof(*some), 1ull << E_TALK | 1ull << E_START);
 	moves = !pick(4);
-	cluster_nodes = moves ? 3 : 2 + !pick(3);
-	cluster_copies = moves ? 2 : cluster_nodes;
+	cluster_nodes = moves ? 3 + !pick(3) : 2 + !pick(3);
+	cluster_copies = moves ? 2 + pick(cluster_nodes - 2) : cluster_nodes;
 	cluster_rots_all = !pick(3);
 	full = !pick(4);
 	calm = moves && pick(4);

@@ -260,7 +260,7 @@ static bool view_is_again(const struct node_view *held, const struct node_view *
 
 int node_view(struct node *n, const struct gvm_region_view_req *what)
 {
-	struct node_view view = { what->number, { what->member_0, what->member_1, what->member_2 } };
+	struct node_view view = { what->number, { what->member_0, what->member_1, what->member_2, what->member_3 } };
 	struct node_view *active = &n->active[what->slot], *proposed = &n->proposed[what->slot];
 	int r = writer_check(n, what->epoch);
 
@@ -342,7 +342,7 @@ static bool member_lacks(uint64_t c)
 	return false;
 }
 
-/* A view has come to have fewer than two members, though all answer, and have for as long as it took. */
+/* A view has come to have fewer members than there should be, though all answer, and have for as long as it took. */
 static bool view_shrinks(unsigned slot)
 {
 	uint8_t before = cluster.members[slot], now = view_word_members(cluster.words[slot]);
@@ -352,7 +352,8 @@ static bool view_shrinks(unsigned slot)
 		ill |= slot_replica(slot, i) >= 0 && (cluster.node[i].down || cluster.node[i].deaf || cluster.node[i].renewed);
 	cluster.members[slot] = now;
 	cluster.ill[slot] = ill || (was && view_word_next(cluster.words[slot]).members);
-	return __builtin_popcount(now) < 2 && __builtin_popcount(before) >= 2 && !was && !ill;
+	return (unsigned)__builtin_popcount(now) < cluster.copies && (unsigned)__builtin_popcount(before) >= cluster.copies && !was &&
+	       !ill;
 }
 
 /* What has become of a chunk's pages that no member has any more. */
@@ -410,8 +411,9 @@ void nodes_print(void)
 		printf("\n");
 	}
 	for (unsigned s = 0; s < SLOTS; s++)
-		printf("slot %u: view %llx, places %x %x %x\n", s, (unsigned long long)cluster.words[s],
-		       worker_record()->slots[s].node[0], worker_record()->slots[s].node[1], worker_record()->slots[s].node[2]);
+		printf("slot %u: view %llx, places %x %x %x %x\n", s, (unsigned long long)cluster.words[s],
+		       worker_record()->slots[s].node[0], worker_record()->slots[s].node[1], worker_record()->slots[s].node[2],
+		       worker_record()->slots[s].node[3]);
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		printf("chunk %llu: index %llx, tried %llx\n", (unsigned long long)c,
 		       (unsigned long long)world.index[c], (unsigned long long)world.mark[c].tried);

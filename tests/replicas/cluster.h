@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cluster.h - two or three simulated nodes that have two or three copies of the region, and a worker's connections to them,
+ * cluster.h - two to four simulated nodes that have two or three copies of the region, and a worker's connections to them,
  * under the world of tests/resident.
  *
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
@@ -21,7 +21,7 @@
  *
  *	- one version of a chunk is the same bytes on all nodes, and sealed once;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
- *	- no view comes to have fewer than two members while all answer: a move takes no copy away before there is another;
+ *	- no view comes to have fewer members than there are copies while all answer: a move takes no copy away before there is another;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
  *	- a rotten copy is mended where each page is good on some member, its own node among them.
@@ -33,7 +33,7 @@
 
 #include "node/views.h"
 
-#define NODES_MAX 3u
+#define NODES_MAX 4u
 #define SLOTS	  4u
 #define NR	  1u /* the region's inode */
 #define LOST	  (~0ull - 2) /* the content of a page that a copy says is lost */

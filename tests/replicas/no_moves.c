@@ -22,14 +22,6 @@ void drain_end(struct replicas *r)
 	(void)r;
 }
 
-bool drain_has(const struct replicas *r, unsigned slot, unsigned replica)
-{
-	(void)r;
-	(void)slot;
-	(void)replica;
-	return false;
-}
-
 bool drain_holds(const struct replicas *r, unsigned slot)
 {
 	(void)r;

@@ -106,7 +106,7 @@ const struct gvm_id *gvm_conn_incarnation(const struct gvm_conn *conn)
 
 const char *gvm_conn_addr(const struct gvm_conn *conn)
 {
-	static const char *const names[NODES_MAX] = { "a", "b", "c" };
+	static const char *const names[NODES_MAX] = { "a", "b", "c", "d" };
 
 	return names[conn->node];
 }

@@ -103,7 +103,11 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 
 struct fetch_latency *pool_latency(struct pool *pool, const struct gvm_conn *conn)
 {
-	return &pool->latency[conn == pool->conns[0] ? 0 : conn == pool->conns[1] ? 1 : 2];
+	unsigned i = 0;
+
+	while (i < NODES_MAX - 1 && conn != pool->conns[i])
+		i++;
+	return &pool->latency[i];
 }
 
 int pool_poll(struct pool *pool)

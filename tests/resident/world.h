@@ -48,7 +48,7 @@
 #define W_ZAPS	4u /* messages on a socket */
 #define W_LATE	4u /* PUTs of dead workers */
 #define W_EPOCH	  5u
-#define W_COPIES  3u /* of a page, at most */
+#define W_COPIES  4u /* of a page, at most */
 #define W_ROTTEN  (~0ull - 1) /* what no page ever has */
 
 enum thread_state {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""While a copy moves from a node that is drained, there are as many copies as before at any time: another node may die at any
-moment of it, and no page is lost, nothing stands still, and the drain comes to its end."""
+"""While a copy moves from a node that is drained, there are as many copies as before at any time, two or three: as many others may
+die at any moment of it as may at other times, and no page is lost, nothing stands still, and the drain comes to its end."""
 
+import os
 import random
 import re
 import sys
@@ -38,7 +39,7 @@ def targets(mount):
     return re.findall(r"copies move to node (\S+)", mount.log())
 
 
-def a_move(test, mount, nodes, moment):
+def a_move(test, mount, nodes, copies, moment):
     """False: it proves nothing."""
     source = nodes[0]
     mapper = Mapper(test, mount.file("moves"))
@@ -49,14 +50,14 @@ def a_move(test, mount, nodes, moment):
     drained = test.start("drain", program("gvm"), "node", "drain", source.address)
     wait_for("it moves", lambda: mount.stats("moves")["drain_chunks"], 30, pause=0.01)
     target = wait_for("it says where to", lambda: targets(mount)[begun:], 30, pause=0.001)[0]
-    victim = random.choice([node for node in nodes[1:] if node.address != target])
+    victims = random.sample([node for node in nodes[1:] if node.address != target], copies - 1)
     moment(mount, moved)
     sound = fails(mount) == failed
-    if sound:
+    for victim in victims if sound else ():
         victim.kill()
     mapper.answer(60)
     mapper.do("check", 0, SIZE // 2, 3, seconds=60)
-    if sound:
+    for victim in victims if sound else ():
         victim.start()
     drained.says("empty", 120)
     drained.succeed(10)
@@ -70,11 +71,14 @@ def a_move(test, mount, nodes, moment):
 
 
 def main(test):
-    nodes = [Node(test, "120M", name="node%d" % i) for i in range(4)]
-    mount = Mount(test, nodes, "--replicas", "2", "--repair-after", "5", "--repair-rate", "20", "--no-balance")
-    mount.region("moves", SIZE)
-    for moment in short_of_a_copy, any_time, any_time:
-        expect(any(a_move(test, mount, nodes, moment) for _ in range(4)), "the nodes are too slow for this")
+    nodes = [Node(test, "120M", name="node%d" % i) for i in range(5)]
+    for copies, moments in (2, (any_time,)), (3, (short_of_a_copy, any_time)):
+        mount = Mount(test, nodes, "--replicas", str(copies), "--repair-after", "5", "--repair-rate", "20", "--no-balance")
+        mount.region("moves", SIZE)
+        for moment in moments:
+            expect(any(a_move(test, mount, nodes, copies, moment) for _ in range(4)), "the nodes are too slow for this")
+        os.unlink(mount.file("moves"))
+        mount.end()
 
 
 if __name__ == "__main__":

@@ -87,33 +87,42 @@ static void records_of_older_formats_are_read(void)
 	}
 }
 
-/* A place that is empty takes none in a record of which nothing moves: so mounts that know of no such places read it. */
-static void moving_record_comes_back_and_others_have_no_empty_places(void)
+/* The node that the slot lacks, of one more than it has replicas. */
+static uint16_t node_beside(unsigned slot)
 {
+	for (uint16_t i = 0;; i++)
+		if (record_replica_of(&rec, slot, i) < 0)
+			return i;
+}
+
+static void moving_record_comes_back(unsigned replicas)
+{
+	unsigned after = (2u << replicas) - 2; /* the places of a slot whose first replica has moved to the last one */
 	size_t n;
 
-	record_fill(3, 2);
+	record_fill(replicas + 1, replicas);
 	n = record_pack(&rec, buf + 1);
 	record_spare(&rec);
 	CHECK(!record_is_moving(&rec));
 	CHECK_EQ(record_pack(&rec, buf), n);
 	CHECK_EQ(buf[0], 4);
-	for (unsigned s = 0; s < rec.slot_count; s++) { /* as after a move */
-		rec.slots[s].node[2] = rec.slots[s].node[0];
+	for (unsigned s = 0; s < rec.slot_count; s++) {
+		rec.slots[s].node[replicas] = rec.slots[s].node[0];
 		rec.slots[s].node[0] = RECORD_NONE;
-		CHECK_EQ(record_first(&rec, s), 6);
-		CHECK_EQ(record_replica_of(&rec, s, rec.slots[s].node[2]), 2);
+		CHECK_EQ(record_first(&rec, s), after);
+		CHECK_EQ(record_replica_of(&rec, s, rec.slots[s].node[replicas]), replicas);
 		CHECK_EQ(record_node_of(&rec, s), rec.slots[s].node[1]);
 	}
 	CHECK_EQ(record_pack(&rec, buf), n);
 	CHECK_EQ(record_unpack(&back, buf, n), 0);
 	CHECK(!back.spare);
 	for (unsigned s = 0; s < rec.slot_count; s++)
-		CHECK(back.slots[s].node[0] == rec.slots[s].node[1] && back.slots[s].node[1] == rec.slots[s].node[2]);
-	rec.slots[7].node[0] = (uint16_t)(3 - rec.slots[7].node[1] - rec.slots[7].node[2]);
+		for (unsigned r = 0; r < replicas; r++)
+			CHECK_EQ(back.slots[s].node[r], rec.slots[s].node[r + 1]);
+	rec.slots[7].node[0] = node_beside(7);
 	CHECK(record_is_moving(&rec));
-	CHECK_EQ(record_first(&rec, 7), 3);
-	CHECK_EQ(record_filled(&rec, 7), 7);
+	CHECK_EQ(record_first(&rec, 7), (1u << replicas) - 1);
+	CHECK_EQ(record_filled(&rec, 7), (2u << replicas) - 1);
 	n = record_pack(&rec, buf);
 	CHECK_EQ(buf[0], 5);
 	memset(&back, 0, sizeof(back));
@@ -122,6 +131,13 @@ static void moving_record_comes_back_and_others_have_no_empty_places(void)
 	gvm_store_le(buf + n - 2, RECORD_NONE, 2);
 	gvm_store_le(buf + n - 4, RECORD_NONE, 2);
 	CHECK_EQ(record_unpack(&back, buf, n), -EBADMSG);
+}
+
+/* A place that is empty takes none in a record of which nothing moves: so mounts that know of no such places read it. */
+static void moving_record_comes_back_and_others_have_no_empty_places(void)
+{
+	moving_record_comes_back(2);
+	moving_record_comes_back(3);
 }
 
 static void cut_or_longer_record_is_refused(void)
@@ -140,9 +156,9 @@ static void damaged_record_is_refused_or_harmless(void)
 {
 	size_t n;
 
-	record_fill(3, 2);
+	record_fill(4, 3);
 	record_spare(&rec);
-	rec.slots[5].node[2] = (uint16_t)(3 - rec.slots[5].node[0] - rec.slots[5].node[1]);
+	rec.slots[5].node[3] = node_beside(5);
 	n = record_pack(&rec, buf);
 	for (unsigned i = 0; i < 20000; i++) {
 		uint8_t bad[RECORD_BYTES_MAX];

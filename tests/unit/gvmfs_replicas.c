@@ -564,7 +564,7 @@ static void silence_of_all_nodes_of_a_slot_is_waited_out(void)
 /* What this host lacks, and what was garbled on its way, is sent again after a while. */
 static void what_passes_leaves_no_node_out(void)
 {
-	unsigned node[RECORD_REPLICAS], good;
+	unsigned node[RECORD_PLACES], good;
 	struct flush *f;
 
 	setup();
@@ -629,7 +629,7 @@ static void a_refusing_node_is_left_out(void)
 
 static void a_full_node_records_a_view_when_it_has_room(void)
 {
-	unsigned node[RECORD_REPLICAS], good, lines;
+	unsigned node[RECORD_PLACES], good, lines;
 	struct flush *f;
 
 	setup();
@@ -695,7 +695,7 @@ static void an_answer_may_come_when_the_region_is_gone(void)
 
 static void a_bad_member_is_read_last(void)
 {
-	unsigned node[RECORD_REPLICAS], good;
+	unsigned node[RECORD_PLACES], good;
 
 	setup();
 	CHECK_EQ(replicas_order(&inode, 0, node, &good), 2);

@@ -508,7 +508,7 @@ static void folder_of_another_is_refused(void)
 	bytes_write(&byte, 1, 8);
 	bytes_write(&byte, 1, KEEP_SUPER_BYTES + 8);
 	CHECK_EQ(node_try(OWNER, 0), -EPROTONOSUPPORT);
-	CHECK(strstr(why, "another version of gvm-memnode (format 3; this one has 2)"));
+	CHECK(strstr(why, "another version of gvm-memnode (format 4; this one has 3)"));
 	node_deinit(&node);
 	byte = KEEP_VERSION;
 	bytes_write(&byte, 1, 8); /* one of the two is enough */

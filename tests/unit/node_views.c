@@ -197,8 +197,8 @@ static void the_table_of_views_is_paid_for(void)
 	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_OK);
 	CHECK_EQ(view(2, 1, 5, 11, 0, 0), GVM_OK);
 	CHECK_EQ(region_stat(&regions, &stat, &after), GVM_OK);
-	CHECK(after.held_bytes >= before.held_bytes + GVM_SLOTS_MAX * 112u);
-	CHECK(after.held_bytes < before.held_bytes + GVM_SLOTS_MAX * 112u + STORE_CELL_BYTES);
+	CHECK(after.held_bytes >= before.held_bytes + GVM_SLOTS_MAX * 144u);
+	CHECK(after.held_bytes < before.held_bytes + GVM_SLOTS_MAX * 144u + STORE_CELL_BYTES);
 	gone.region = id(1);
 	gone.epoch = 2;
 	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
@@ -228,7 +228,7 @@ static void a_full_node_has_room_for_the_views_that_it_promised(void)
 	CHECK_EQ(views(buf), 1);
 	before = regions.entry_cells;
 	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
-	CHECK(regions.entry_cells + GVM_SLOTS_MAX * 112u / STORE_CELL_BYTES <= before);
+	CHECK(regions.entry_cells + GVM_SLOTS_MAX * 144u / STORE_CELL_BYTES <= before);
 	teardown();
 }
 

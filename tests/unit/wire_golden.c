@@ -223,6 +223,7 @@ static size_t data_region_views(struct chunk_head *h, uint8_t *data)
 	memcpy(data + 13, view->member_0.b, 16);
 	memcpy(data + 29, view->member_1.b, 16);
 	memcpy(data + 45, view->member_2.b, 16);
+	memcpy(data + 61, view->member_3.b, 16);
 	return GVM_VIEW_ENTRY_BYTES;
 }
 

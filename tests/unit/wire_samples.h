@@ -25,7 +25,7 @@
 #define VERSION_B (5ull << 40 | 9) /* what is put on it */
 
 static const struct gvm_error_rsp sample_error_rsp = { .detail = VERSION_A };
-static const struct gvm_hello_req sample_hello_req = { .version_min = 2, .version_max = 2,
+static const struct gvm_hello_req sample_hello_req = { .version_min = GVM_VERSION, .version_max = GVM_VERSION,
 	.features = 0, .client = CLIENT, .nonce = NONCE_C };
 static const struct gvm_hello_rsp sample_hello_rsp = { .version = 2, .need_auth = 1, .features = 0,
 	.incarnation = NODE_ID, .nonce = NONCE_N };
@@ -77,7 +77,8 @@ static const struct gvm_region_list_rsp sample_region_list_rsp = { .count = 1, .
 static const struct gvm_region_index_req sample_region_index_req = { .region = REGION, .first = 0 };
 static const struct gvm_region_index_rsp sample_region_index_rsp = { .count = 2, .next = ~0ull };
 static const struct gvm_region_view_req sample_region_view_req = { .region = REGION, .epoch = EPOCH,
-	.slot = 3, .active = 1, .number = (5ull << 33) + 1, .member_0 = NODE_ID, .member_1 = RECORD_ID };
+	.slot = 3, .active = 1, .number = (5ull << 33) + 1, .member_0 = NODE_ID, .member_1 = RECORD_ID,
+	.member_2 = { { 3 } }, .member_3 = { { 4 } } };
 static const struct gvm_region_views_req sample_region_views_req = { .region = REGION,
 	.first = 3, .count = 1 };
 static const struct gvm_region_views_rsp sample_region_views_rsp = { .count = 1 };

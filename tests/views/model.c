@@ -136,16 +136,22 @@ static const struct model_case {
 	  { .writes = 1, .joins = 1, .leaves = 1, .kills = 1, .beside = 1, .spare = 1 } },
 	{ { "move-lost", "2 replicas: a write, one moves, a node begins anew", false }, 3, false,
 	  { .writes = 1, .joins = 1, .leaves = 1, .losses = 1, .beside = 1, .spare = 1, .survives = 1 } },
-	{ { "move-three", "3 replicas: a write, one is to leave, a node begins anew", false }, 3, false,
-	  { .writes = 1, .leaves = 1, .losses = 1, .survives = 1 } },
+	{ { "move-three", "3 replicas: one moves, a node begins anew", false }, 4, false,
+	  { .joins = 1, .leaves = 1, .losses = 1, .needs = 1, .spare = 1, .survives = 1 } },
+	{ { "move-three-writes", "3 replicas: a write, one moves", false }, 4, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .spare = 1 } },
 	{ { "move-attach", "2 replicas: a write, one moves, then another host", false }, 3, false,
 	  { .writes = 1, .joins = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1, .spare = 1 } },
 	{ { "long-move-attach", "2 replicas: a write, one moves, slow, then another host", true }, 3, false,
 	  { .writes = 1, .joins = 1, .leaves = 1, .bads = 1, .attaches = 1, .deaths = 1, .follows = 1, .spare = 1 } },
 	{ { "long-move-lost", "2 replicas: 2 writes, one moves, a node begins anew, a death", true }, 3, false,
 	  { .writes = 2, .joins = 2, .leaves = 2, .losses = 1, .kills = 1, .beside = 1, .spare = 1, .survives = 1 } },
-	{ { "drain-three", "3 replicas: a write, one is to leave, another host", false }, 3, false,
-	  { .writes = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1 } },
+	{ { "move-three-attach", "3 replicas: one moves, then another host", false }, 4, false,
+	  { .joins = 1, .leaves = 1, .attaches = 1, .deaths = 1, .follows = 1, .spare = 1, .needs = 1 } },
+	{ { "long-move-three-lost", "3 replicas: a write, one moves, two nodes begin anew", true }, 4, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .losses = 2, .spare = 1, .survives = 1 } },
+	{ { "long-move-three-bad", "3 replicas: a write, one moves, slow", true }, 4, false,
+	  { .writes = 1, .joins = 1, .leaves = 1, .bads = 1, .spare = 1 } },
 	{ { "rots", "2 replicas: 2 writes, a copy rots", false }, 2, false, { .writes = 2, .rots = 1, .beside = 1 } },
 	{ { "rots-death", "2 replicas: a write, a copy rots, slow, a worker's death", false }, 2, false,
 	  { .writes = 1, .rots = 1, .bads = 1, .kills = 1 } },
@@ -182,10 +188,16 @@ static uint8_t all_places(void)
 	return (uint8_t)((1u << now->replicas) - 1);
 }
 
+/* How many there should be. */
+static unsigned copies(void)
+{
+	return now->replicas - now->limits.spare;
+}
+
 /* Replicas when it begins. */
 static uint8_t first_places(void)
 {
-	return (uint8_t)((1u << (now->replicas - now->limits.spare)) - 1);
+	return (uint8_t)((1u << copies()) - 1);
 }
 
 static uint8_t epoch_of(const struct host *h)
@@ -627,7 +639,7 @@ static void host_attached(struct host *h, uint8_t members, bool force)
 	h->first = h->used;
 	h->word = force ? view_word_again(epoch_of(h), members) :
 			  view_word_of(h->seen, all_places(), first_places(), epoch_of(h), members);
-	view_begin(&h->slot, &env, h->word, NULL);
+	view_begin(&h->slot, &env, h->word, copies(), NULL);
 	h->attached = true;
 	host_turn(h);
 }
@@ -707,7 +719,7 @@ static bool worker_kill(struct host *h)
 		return false;
 	left.kills--;
 	wires_orphan(h);
-	view_begin(&h->slot, &env, h->word, NULL);
+	view_begin(&h->slot, &env, h->word, copies(), NULL);
 	memset(&h->fill, 0, sizeof(h->fill));
 	h->differs = h->reading = h->mend_sent = false;
 	h->mending = h->mended = 0;
@@ -913,7 +925,7 @@ static const char *finish(void)
 			if (h->fenced)
 				return NULL;
 			bad_set(h, r, world.node[r].lost);
-			if (world.node[r].lost && view_is_changing(&h->slot)) { /* it is bad for long */
+			if (world.node[r].lost && (view_is_changing(&h->slot) || is_filling(h))) { /* it is bad for long */
 				view_need(&h->slot);
 				host_turn(h);
 			}
@@ -947,7 +959,7 @@ static void begin(unsigned c)
 	world.acked = first;
 	world.host[0] = (struct host){ .there = true, .attached = true, .index = first, .used = first };
 	world.host[0].word = view_word_make(1, first_places());
-	view_begin(&world.host[0].slot, &env, world.host[0].word, NULL);
+	view_begin(&world.host[0].slot, &env, world.host[0].word, copies(), NULL);
 }
 
 static uint64_t hash(void)
