@@ -25,6 +25,7 @@
 #include "params.h"
 #include "peer.h"
 #include "workers.h"
+#include "ivy/types.h"
 #include "uapi/giantvm.h"
 
 #define BACKLOG 128
@@ -383,12 +384,12 @@ u64 gvm_cluster_share_pages(const struct gvm_cluster *cluster, u64 pages)
 {
 	int home = gvm_cluster_home(cluster, cluster->id);
 
-	return home < 0 ? 0 : (pages + cluster->nr_homes - 1 - home) / cluster->nr_homes;
+	return home < 0 ? 0 : ivy_share_pages(pages, cluster->nr_homes, home);
 }
 
 bool gvm_cluster_keeps(const struct gvm_cluster *cluster, u64 page)
 {
-	return cluster->homes[page % cluster->nr_homes] == cluster->id;
+	return cluster->homes[ivy_home_turn(page, cluster->nr_homes)] == cluster->id;
 }
 
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)

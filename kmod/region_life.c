@@ -59,7 +59,6 @@ static u32 region_tag(const struct region_wish *wish)
 }
 
 /* What a home has for its share, as IVY.md says: sizes. */
-#define LEAF_PAGES 32
 #define LEAF_BYTES sizeof(void *) /* for each leaf of the directory, from the start */
 #define PAGE_BYTES (PAGE_SIZE + 64 + 9) /* used: the page, its directory entry, its place */
 
@@ -71,8 +70,8 @@ static void lent_add(struct lent *lent, const struct gvm_cluster *cluster, u64 p
 {
 	u64 share = gvm_cluster_share_pages(cluster, pages);
 
-	lent->directory += share / LEAF_PAGES * LEAF_BYTES;
-	lent->whole += share / LEAF_PAGES * LEAF_BYTES + share * PAGE_BYTES;
+	lent->directory += share / IVY_RUN * LEAF_BYTES;
+	lent->whole += share / IVY_RUN * LEAF_BYTES + share * PAGE_BYTES;
 }
 
 static void region_lent_add(struct gvm_region *region, void *lent)

@@ -11,17 +11,16 @@
 
 struct ivy_home *ivy_dir_entry(struct ivy *c, u64 page, bool make)
 {
-	u64 at = page / c->p.nhomes;
 	struct ivy_home **leaf, *h;
 
 	if (ivy_home_of(c, page) != c->p.id)
 		return NULL;
-	leaf = &c->dir[at / IVY_LEAF];
+	leaf = &c->dir[page / IVY_RUN / c->p.nhomes];
 	if (!*leaf && make)
-		*leaf = ivy_alloc(c, IVY_LEAF * sizeof(**leaf));
+		*leaf = ivy_alloc(c, IVY_RUN * sizeof(**leaf));
 	if (!*leaf)
 		return NULL;
-	h = &(*leaf)[at % IVY_LEAF];
+	h = &(*leaf)[page % IVY_RUN];
 	if (!h->ver && make) {
 		/*
 		 * Above all versions that a former instance of this home may have granted: messages
@@ -67,29 +66,43 @@ void ivy_dir_lose(struct ivy *c, struct ivy_home *h, u64 page)
 /* Whether the nth page of this home is lost: also one that nobody has asked for yet. */
 static bool entry_lost(const struct ivy *c, u64 at)
 {
-	const struct ivy_home *leaf = c->dir[at / IVY_LEAF];
+	const struct ivy_home *leaf = c->dir[at / IVY_RUN];
 
-	if (leaf && leaf[at % IVY_LEAF].ver)
-		return leaf[at % IVY_LEAF].lost;
+	if (leaf && leaf[at % IVY_RUN].ver)
+		return leaf[at % IVY_RUN].lost;
 	return c->begun_lost;
+}
+
+/* The first of this home's share, in its order, that is not below the page. */
+static u64 share_from(const struct ivy *c, u64 page)
+{
+	u64 round = page / IVY_RUN / c->p.nhomes;
+	u32 turn = ivy_home_turn(page, c->p.nhomes);
+
+	if (turn == c->home_index)
+		return round * IVY_RUN + page % IVY_RUN;
+	return (round + (turn > c->home_index)) * IVY_RUN;
 }
 
 u32 ivy_dir_lost(struct ivy *c, u64 *from, u64 *pages, u32 room)
 {
-	u64 homes = c->p.nhomes, share = 0, at, end;
+	u64 at, end, share;
 	u32 n = 0;
 
-	if (c->home_index < homes && c->p.pages > c->home_index)
-		share = (c->p.pages - c->home_index + homes - 1) / homes;
-	at = *from > c->home_index ? (*from - c->home_index + homes - 1) / homes : 0;
-	end = at + IVY_LOST_STEP * IVY_LEAF < share ? at + IVY_LOST_STEP * IVY_LEAF : share;
+	if (!c->dir || *from >= c->p.pages) {
+		*from = c->p.pages;
+		return 0;
+	}
+	share = ivy_share_pages(c->p.pages, c->p.nhomes, c->home_index);
+	at = share_from(c, *from);
+	end = at + IVY_LOST_STEP * IVY_RUN < share ? at + IVY_LOST_STEP * IVY_RUN : share;
 	for (; at < end && n < room; at++) {
 		if (entry_lost(c, at))
-			pages[n++] = at * homes + c->home_index;
-		else if (!c->dir[at / IVY_LEAF])
-			at |= IVY_LEAF - 1; /* none of its leaf */
+			pages[n++] = ivy_share_page(c, at);
+		else if (!c->dir[at / IVY_RUN])
+			at |= IVY_RUN - 1; /* none of its leaf */
 	}
-	*from = at < share ? at * homes + c->home_index : c->p.pages;
+	*from = at < share ? ivy_share_page(c, at) : c->p.pages;
 	return n;
 }
 
@@ -99,9 +112,9 @@ void ivy_dir_free(struct ivy *c)
 	u32 k;
 
 	for (i = 0; c->dir && i < c->nleaves; i++) {
-		for (k = 0; c->dir[i] && k < IVY_LEAF; k++)
+		for (k = 0; c->dir[i] && k < IVY_RUN; k++)
 			ivy_set_clear(c, &c->dir[i][k].set);
-		ivy_free(c, c->dir[i], IVY_LEAF * sizeof(**c->dir));
+		ivy_free(c, c->dir[i], IVY_RUN * sizeof(**c->dir));
 	}
 	ivy_free(c, c->dir, c->nleaves * sizeof(*c->dir));
 }

@@ -139,10 +139,6 @@ struct ivy_home {
 
 static_assert(sizeof(struct ivy_home) == 64, "IVY.md: sizes");
 
-#ifndef IVY_LEAF
-#define IVY_LEAF 32u /* directory entries that are allocated together */
-#endif
-
 enum ivy_phase {
 	IVY_PH_INV,	/* copies are being dropped */
 	IVY_PH_GIVE,	/* the owner hands over */
@@ -280,7 +276,7 @@ struct ivy {
 	u64 txn; /* the last number used */
 	struct ivy_stats stats;
 	struct ivy_peer **peers; /* chunks, made when needed */
-	struct ivy_home **dir;	 /* leaves, made when needed */
+	struct ivy_home **dir;	 /* a leaf for each run of the share, made when needed */
 	u64 nleaves;
 	u32 home_index; /* of this node in homes[]; nhomes: it is no home */
 	bool closed;	/* the home answers nothing yet */
@@ -322,7 +318,13 @@ static inline void ivy_free(struct ivy *c, void *p, size_t bytes)
 
 static inline u16 ivy_home_of(const struct ivy *c, u64 page)
 {
-	return c->homes[page % c->p.nhomes];
+	return c->homes[ivy_home_turn(page, c->p.nhomes)];
+}
+
+/* The nth page of this home's share. The last run of a region may have pages beyond its end. */
+static inline u64 ivy_share_page(const struct ivy *c, u64 n)
+{
+	return (n / IVY_RUN * c->p.nhomes + c->home_index) * IVY_RUN + n % IVY_RUN;
 }
 
 static inline size_t ivy_cast_bytes(u32 n)

@@ -137,8 +137,8 @@ static void leaf_nodes_lost(struct ivy *c, u64 i)
 {
 	u32 k, n;
 
-	for (k = 0; c->dir[i] && k < IVY_LEAF; k++) {
-		u64 page = (i * IVY_LEAF + k) * c->p.nhomes + c->home_index;
+	for (k = 0; c->dir[i] && k < IVY_RUN; k++) {
+		u64 page = ivy_share_page(c, i * IVY_RUN + k);
 
 		for (n = 0; c->dir[i][k].ver && n < c->nlost; n++)
 			page_node_lost(c, &c->dir[i][k], page, c->lost[n]);

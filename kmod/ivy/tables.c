@@ -71,7 +71,7 @@ int ivy_tables_make(struct ivy *c, const u16 *homes)
 	ret = homes_take(c, homes);
 	if (ret || c->home_index == c->p.nhomes)
 		return ret;
-	c->nleaves = ((c->p.pages - 1) / c->p.nhomes + 1 + IVY_LEAF - 1) / IVY_LEAF;
+	c->nleaves = ((c->p.pages - 1) / IVY_RUN) / c->p.nhomes + 1;
 	c->dir = ivy_alloc(c, c->nleaves * sizeof(*c->dir));
 	return c->dir ? 0 : -ENOMEM;
 }

@@ -5,6 +5,29 @@
 
 #include "wire.h"
 
+/*
+ * A run: neighbours, which have one home and one leaf of its directory. The homes take turns run by
+ * run. Tests have shorter ones.
+ */
+#ifndef IVY_RUN
+#define IVY_RUN 32u
+#endif
+
+/* Whose turn the page is, of that many homes. */
+static inline u32 ivy_home_turn(u64 page, u32 nhomes)
+{
+	return (u32)(page / IVY_RUN % nhomes);
+}
+
+/* How many of the first `pages` pages are those of the home whose turn that is: its share. */
+static inline u64 ivy_share_pages(u64 pages, u32 nhomes, u32 turn)
+{
+	u64 round = (u64)nhomes * IVY_RUN, before = (u64)turn * IVY_RUN, rest = pages % round;
+	u64 more = rest > before ? rest - before : 0;
+
+	return pages / round * IVY_RUN + (more < IVY_RUN ? more : IVY_RUN);
+}
+
 /* A node's right to a page. */
 enum ivy_right {
 	IVY_I, /* nothing */
@@ -118,7 +141,7 @@ struct ivy_env {
 struct ivy_params {
 	u16 id;	    /* this node */
 	u16 nodes;  /* ids are 0 ... nodes - 1; at most IVY_NODES_MAX */
-	u16 nhomes; /* homes[]: the nodes with the role mem; page p's home is homes[p % nhomes] */
+	u16 nhomes; /* homes[]: the nodes with the role mem; homes[ivy_home_turn()] is a page's */
 	const u16 *homes;
 	u64 pages; /* of the region */
 	/*

@@ -328,14 +328,14 @@ static void at_the_home(void)
 		written_by(c, 1, inc, page);
 	now += LEASE_NS;
 	ivy_tick(c);
-	CHECK(endings == 1 && lost && lost <= IVY_LOSE_NOW * IVY_LEAF);
+	CHECK(endings == 1 && lost && lost <= IVY_LOSE_NOW * IVY_RUN);
 	do {
 		CHECK(!lets_in(c, next_inc));
 		before = lost;
 		calls++;
 		if (!ivy_ending(c))
 			break;
-		CHECK(lost - before <= IVY_LOSE_STEP * IVY_LEAF);
+		CHECK(lost - before <= IVY_LOSE_STEP * IVY_RUN);
 	} while (true);
 	CHECK(lost == PAGES && endings == 1 && lets_in(c, next_inc));
 	ivy_destroy(c);
@@ -563,11 +563,11 @@ static void own_requests(void)
 	for (i = 0; i < 2; i++) {
 		struct ivy_msg leased = {.type = IVY_LEASED, .src = homes[i], .who = 1};
 
-		CHECK(ivy_fault(c, i, IVY_WRITE) == 0 && sent.type == IVY_LEASE);
+		CHECK(ivy_fault(c, i * IVY_RUN, IVY_WRITE) == 0 && sent.type == IVY_LEASE);
 		leased.inc = sent.inc;
 		leased.ver = sent.ver;
 		ivy_rx(c, &leased, NULL);
-		CHECK(sent.type == IVY_GETX && sent.page == i && sent_to == homes[i]);
+		CHECK(sent.type == IVY_GETX && sent.page == i * IVY_RUN && sent_to == homes[i]);
 	}
 	/* The lease is renewed, too. */
 	CHECK(again(c, 0) == 2 && sent_to == 0);
@@ -809,18 +809,28 @@ static void writer_leaves(u8 flags)
 	lost = endings = 0;
 }
 
-/* All that the home lists; no call looks at more than it may. */
+/* The first page that this home keeps, from that one on. */
+static u64 kept_from(struct ivy *c, u64 page)
+{
+	while (ivy_home(c, page) != c->p.id)
+		page++;
+	return page;
+}
+
+/* All that the home lists, which is each page that it keeps, or some; no call looks at more than it may. */
 static u32 list_lost(struct ivy *c, u32 room, u64 first, u64 step)
 {
-	u64 pages[64], from = 0, before;
+	u64 pages[64], from = 0, before, next = first;
 	u32 all = 0, n, i, calls = 0;
 
 	do {
 		before = from;
 		n = ivy_lost(c, &from, pages, room);
 		CHECK(n <= room && from > before && calls++ < 2 * PAGES);
-		for (i = 0; i < n; i++, all++)
-			CHECK(pages[i] == first + all * step && pages[i] >= before && pages[i] < from);
+		for (i = 0; i < n; i++, all++) {
+			CHECK(pages[i] == next && next >= before && next < from);
+			next = step ? next + step : kept_from(c, next + 1);
+		}
 	} while (from < PAGES);
 	CHECK(ivy_lost(c, &from, pages, room) == 0 && from == PAGES);
 	return all;
@@ -831,31 +841,32 @@ static void lost_are_listed(void)
 	static const u16 homes[] = {2, 0, 1};
 	struct ivy *c = begin_of(0, homes, 3, false);
 	struct ivy_msg getx = {
-		.type = IVY_GETX, .src = 1, .who = ivy_who(1, 9), .ver = IVY_VER_ANY, .page = 1};
-	u64 page, first = 4;
+		.type = IVY_GETX, .src = 1, .who = ivy_who(1, 9), .ver = IVY_VER_ANY, .page = IVY_RUN};
+	const u64 step = 9 * IVY_RUN, first = IVY_RUN + 5, share = ivy_share_pages(PAGES, 3, 1);
+	u64 page;
 
 	CHECK(list_lost(c, 64, 0, 0) == 0);
 	CHECK(lets_in(c, 5));
 	for (page = 0; page < 3; page++)
-		written_by(c, 1, 5, first + 300 * page);
+		written_by(c, 1, 5, first + step * page);
 	CHECK(list_lost(c, 1, 0, 0) == 0);
 	now += LEASE_NS;
 	ivy_tick(c);
 	while (ivy_ending(c))
 		;
-	CHECK(list_lost(c, 1, first, 300) == 3 && list_lost(c, 64, first, 300) == 3);
+	CHECK(list_lost(c, 1, first, step) == 3 && list_lost(c, 64, first, step) == 3);
 	ivy_destroy(c);
 
 	/* Of those that nobody has asked for, too; but not before it knows, nor what it does not keep. */
 	c = begin_of(0, homes, 3, true);
 	CHECK(list_lost(c, 64, 0, 0) == 0);
 	ivy_open(c, true);
-	CHECK(list_lost(c, 7, 1, 3) == (PAGES + 1) / 3 && list_lost(c, 64, 1, 3) == (PAGES + 1) / 3);
+	CHECK(list_lost(c, 7, IVY_RUN, 0) == share && list_lost(c, 64, IVY_RUN, 0) == share);
 	now += LEASE_NS;
 	CHECK(lets_in(c, 6));
 	ivy_rx(c, &getx, NULL);
-	granted_to(c, 1, 6, 1);
-	CHECK(list_lost(c, 64, 4, 3) == (PAGES + 1) / 3 - 1);
+	granted_to(c, 1, 6, IVY_RUN);
+	CHECK(list_lost(c, 64, IVY_RUN + 1, 0) == share - 1);
 	ivy_destroy(c);
 
 	c = begin(1);

@@ -9,7 +9,7 @@
  * lets 40 nodes write and read 16 pages under connections that break, messages that come again,
  * nodes that are cut off for longer than their lease or begin anew, and memory that is short: one
  * writer or some readers at any time, nothing stale or discarded, no page lost that a node has, and
- * every access comes to an end. `few` does the same with 4 nodes, of which two are homes, and 2
+ * every access comes to an end. `few` does the same with 4 nodes, of which two are homes, and 4
  * pages: so each is in the middle of something whenever anything breaks.
  */
 #include "net.h"
@@ -271,7 +271,7 @@ int main(int argc, char **argv)
 			faults(40, 3, NET_PAGES / 4, seed);
 	} else if (at < argc && !strcmp(argv[at], "few")) {
 		for (seed = first; seed <= last; seed++)
-			faults(4, 2, 2, seed);
+			faults(4, 2, 4, seed);
 	} else {
 		fprintf(stderr, "usage: sim [-m MUTANT] large|costs|faults|few [SEED [LAST]]\n");
 		return 2;

@@ -184,7 +184,8 @@ static bool given_up(const struct frame *f, u64 page)
 
 	if (!(f->slot.flags & IVY_SLOT_PUT) || (f->slot.flags & (IVY_SLOT_ZERO | IVY_SLOT_FRESH)))
 		return false;
-	held = truth_held(truth, world.core[page], world.core[node], page, &f->slot, f->value);
+	held = truth_held(truth, world.core[ivy_home(world.core[node], page)], world.core[node], page,
+			  &f->slot, f->value);
 	for (i = 0; i < config->nodes && held; i++)
 		if (i != node && world.f[i][page].resident)
 			held = world.f[i][page].value != truth->newest;
@@ -776,7 +777,7 @@ void world_init(const struct world_config *cfg)
 {
 	static const u16 homes[W_NODES] = {0, 1, 2};
 	struct ivy_params p = {.nodes = cfg->nodes,
-			       .nhomes = cfg->pages,
+			       .nhomes = (u16)(1 + (cfg->pages - 1) / IVY_RUN),
 			       .homes = homes,
 			       .pages = cfg->pages,
 			       .fanout = cfg->fanout};

@@ -7,7 +7,7 @@ they had; and what is created under the name of a region that is still in use el
 
 from cluster import Cluster, expect, lab, main
 
-FIRST, PAGES = 64, 16
+FIRST, OTHER, PAGES = 88, 96, 16  # the first of node 0's share, and of node 1's
 SHARE = "share /dev/gvm/ram {id} 3 "
 
 
@@ -29,23 +29,23 @@ def test(l):
     one.run("gvm dsm leave ram")
     one.run("gvm dsm join ram")
     for node in two, one:
-        lost(node, FIRST + 1)
+        lost(node, OTHER)
     ends_lease(zero, before)  # it has written the page
-    lost(zero, FIRST + 1)
+    lost(zero, OTHER)
     two.run(SHARE + "check %d 1 1" % FIRST)
     said = one.run("gvm dsm status; dmesg")
     expect("are lost until they are discarded" in said, "node 1 does not say what it has lost:\n%s", said)
     pages = one.run("gvm dsm lost ram").splitlines()
-    expect(pages == ["%d 4096" % (page * 4096) for page in range(1, 256, 2)], "node 1 lists %s", pages)
+    expect(pages == ["%d 131072" % (page * 4096) for page in range(32, 256, 64)], "node 1 lists %s", pages)
     said = two.run("gvm dsm lost ram 2>&1", status=1)
     expect("lends no memory" in said, "node 2 lists: %s", said)
     zero.run("sleep 1")  # what it was told holds for a moment
-    two.run("gvm dsm discard ram %d 4k" % ((FIRST + 1) * 4096))
+    two.run("gvm dsm discard ram %d 4k" % (OTHER * 4096))
     for where, reason in (("0 4097", "must cover whole pages"), ("1M 4k", "must cover whole pages"), ("x 4k", "OFFSET: not a size")):
         said = two.run("gvm dsm discard ram %s 2>&1" % where, status=None)
         expect(reason in said, "a discard of %s says: %s", where, said)
     for node, sum in ((zero, 5), (one, 10), (two, 15)):
-        found = int(node.run(SHARE + "add %d 5" % (FIRST + 1)).splitlines()[0])
+        found = int(node.run(SHARE + "add %d 5" % OTHER).splitlines()[0])
         expect(found == sum, "node %d counts %d, not %d", node.id, found, sum)
 
     before = two.counter("lease_expiries")
@@ -56,8 +56,8 @@ def test(l):
     cluster.load(one)
     ends_lease(two, before)  # it was the last to write the page
     for node in two, zero:
-        lost(node, FIRST + 1)  # again
-        lost(node, FIRST + 3)
+        lost(node, OTHER)  # again
+        lost(node, OTHER + 2)
     two.run(SHARE + "check %d 1 1" % FIRST)
     one.run("gvm dsm status ram")
 
@@ -66,7 +66,7 @@ def test(l):
         node.run("gvm dsm down --force")
         cluster.up(node, cluster.roles, cluster.key)
     ends_lease(two, before)
-    for page in FIRST, FIRST + 1:
+    for page in FIRST, OTHER:
         lost(two, page)
     said = one.run("gvm dsm create ram 4M 2>&1", status=1)
     expect("exists already" in said, "it is created again: %s", said)
