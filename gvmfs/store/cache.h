@@ -31,6 +31,7 @@ struct store_wait;
 struct cache_link {
 	struct store_wait *wait;
 	struct cache_entry *entry; /* NULL: not linked */
+	bool later; /* some of what it wants is not asked for by the GET under way, but by the next one */
 	TAILQ_ENTRY(cache_link) at;
 };
 

@@ -240,6 +240,26 @@ void store_entry_wake(struct store *s, struct cache_entry *e, int error)
 	}
 }
 
+/* Pages that the GET asked for cannot be had: which says nothing about others, nor what a later GET may bring. */
+static bool of_its_pages(int error)
+{
+	return error == -ENODATA || error == -EBADMSG;
+}
+
+/* Those that wait for the next GET ask for it themselves. */
+static void later_wake(struct store *s, struct cache_entry *e)
+{
+	struct cache_link *link, *next;
+
+	for (link = TAILQ_FIRST(&e->links); link; link = next) {
+		next = TAILQ_NEXT(link, at);
+		if (!link->later)
+			continue;
+		cache_unlink(link);
+		store_due(s, link->wait);
+	}
+}
+
 static void entry_fetched(struct store *s, struct cache_entry *e)
 {
 	int error = e->error;
@@ -258,6 +278,8 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 	} else if (error) {
 		s->env->report(s, e->inode, e->chunk, "read", error);
 		e->want = 0;
+		if (of_its_pages(error))
+			later_wake(s, e);
 		error = error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
 	} else {
 		store_count(s, e->inode, chunks_fetched, 1);
@@ -456,6 +478,14 @@ static bool entries_get(struct store *s, struct store_wait *wait, unsigned count
 	return true;
 }
 
+/* That to the entry, or a free one. */
+static struct cache_link *link_of(struct store_wait *wait, const struct cache_entry *e)
+{
+	if (wait->on[0].entry == e || wait->on[1].entry == e)
+		return &wait->on[wait->on[0].entry == e ? 0 : 1];
+	return &wait->on[wait->on[0].entry ? 1 : 0];
+}
+
 void store_want(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
 		const uint32_t pages[2], unsigned want_page)
 {
@@ -466,11 +496,11 @@ void store_want(struct store *s, struct store_wait *wait, unsigned count, const 
 	wait->state = WAIT_PAGES;
 	for (unsigned i = 0; i < count; i++) {
 		struct cache_entry *e = entry[i];
+		struct cache_link *link = link_of(wait, e);
+		bool comes = !link->entry, joins = e->fetching;
 
 		cache_use(&s->cache, e);
-		if (wait->on[0].entry != e && wait->on[1].entry != e) {
-			struct cache_link *link = &wait->on[wait->on[0].entry ? 1 : 0];
-
+		if (comes) {
 			link->wait = wait;
 			cache_link(e, link);
 		}
@@ -478,6 +508,8 @@ void store_want(struct store *s, struct store_wait *wait, unsigned count, const 
 			e->late |= pages[i];
 		e->want |= pages[i];
 		entry_fetch(s, e, want_page);
+		if (comes || !joins)
+			link->later = joins && pages[i] & (~e->asked | e->late);
 	}
 }
 

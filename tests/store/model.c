@@ -211,6 +211,7 @@ static void put_wait(const struct store_wait *wait)
 	put((uint64_t)(uint32_t)wait->error << 32 | (uint64_t)wait->state << 16 |
 	    (wait->on[0].entry ? wait->on[0].entry - world.store.cache.entries + 1 : 0) << 8 |
 	    (wait->on[1].entry ? wait->on[1].entry - world.store.cache.entries + 1 : 0));
+	put((uint64_t)(wait->on[0].entry && wait->on[0].later) << 1 | (wait->on[1].entry && wait->on[1].later));
 }
 
 static void put_region(void)

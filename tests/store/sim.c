@@ -105,6 +105,7 @@ static uint32_t range_across(uint32_t which)
 
 static struct event choose(void)
 {
+	static const int errors[] = { EIO, ETIMEDOUT, ENODATA };
 	struct event e = { .kind = mixture_pick(&mix) };
 
 	switch (e.kind) {
@@ -146,7 +147,7 @@ static struct event choose(void)
 		break;
 	case E_SERVE:
 		e.a = pick(CACHE_ENTRIES);
-		e.b = refusals && !pick(refusals) ? pick(2) ? EIO : ETIMEDOUT : 0;
+		e.b = refusals && !pick(refusals) ? (uint32_t)errors[pick(3)] : 0;
 		break;
 	case E_PIECE:
 		e.a = pick(CACHE_ENTRIES);
