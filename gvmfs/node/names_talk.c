@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define GRACE_NS    500000000ull /* for the other nodes, once enough have succeeded */
-#define QUIET_NS    50000000ull	 /* for those that were given all of that the last time, in vain */
+#define QUIET_NS    50000000ull	 /* for those that were given all of that, or of a step's patience, the last time, in vain */
 #define SAY_NS	    3000000000ull
 #define LOOK_NS	    100000000ull
 #define HEAL_NS	    1500000000ull
@@ -46,6 +46,7 @@ void names_talk_deinit(struct names_talk *talk)
 struct talk_count {
 	unsigned nodes, need, well, over;
 	unsigned quiet; /* have not answered this time either */
+	unsigned vain;	/* of these, those for which a step that needed them has waited as long as this one may */
 };
 
 /* Nothing has come from the node since a step waited for it in vain: not an answer that was late, either. */
@@ -54,25 +55,34 @@ static bool is_quiet(const struct pool *pool, unsigned node)
 	return pool->quiet[node] && gvm_conn_received(pool->conns[node]) == pool->quiet_received[node];
 }
 
+/* The two deadlines are those of the same call, at different moments. */
+static bool is_in_vain(const struct pool *pool, unsigned node, uint64_t patience_ns)
+{
+	return patience_ns && pool->vain_ns[node] >= patience_ns - patience_ns / 8;
+}
+
 /* Counts anew each time, since two addresses may turn out to be one node meanwhile. */
-static void talk_count(const struct names_talk *talk, enum names_need need, struct talk_count *n)
+static void talk_count(const struct names_talk *talk, enum names_need need, uint64_t patience_ns, struct talk_count *n)
 {
 	n->nodes = pool_nodes(talk->pool);
 	n->need = need == NAMES_ALL ? n->nodes : names_majority(n->nodes);
-	n->well = n->over = n->quiet = 0;
+	n->well = n->over = n->quiet = n->vain = 0;
 	for (unsigned i = 0; i < talk->count; i++) {
 		if (talk->pool->again[i])
 			continue;
 		n->well += talk->peers[i].ok;
 		n->over += talk->peers[i].over;
-		n->quiet += !talk->peers[i].over && is_quiet(talk->pool, i);
+		if (talk->peers[i].over || !is_quiet(talk->pool, i))
+			continue;
+		n->quiet++;
+		n->vain += is_in_vain(talk->pool, i, patience_ns);
 	}
 }
 
-/* Whether all have answered, or enough have succeeded and the others' grace has passed, or too many have failed. Calls
- * about names queue in the kernel, and an open of any region behind them: so a node that is away costs each only a
- * moment. */
-static bool talk_is_over(const struct talk_count *n, uint64_t *enough_ns)
+/* Whether all have answered, or enough have succeeded and the others' grace has passed, or too many have failed, or are
+ * silent as they were before. Calls about names queue in the kernel, and an open of any region behind them: so a node that is
+ * away costs each only a moment. */
+static bool talk_is_over(const struct talk_count *n, uint64_t begin_ns, uint64_t *enough_ns)
 {
 	uint64_t now = gvm_now_ns();
 	bool all_quiet = n->over + n->quiet == n->nodes;
@@ -80,16 +90,31 @@ static bool talk_is_over(const struct talk_count *n, uint64_t *enough_ns)
 	if (n->well >= n->need && !*enough_ns)
 		*enough_ns = now;
 	return n->over == n->nodes || n->over - n->well > n->nodes - n->need ||
+	       (n->over - n->well + n->vain > n->nodes - n->need && now > begin_ns + QUIET_NS) ||
 	       (*enough_ns && now > *enough_ns + (all_quiet ? QUIET_NS : GRACE_NS));
+}
+
+/* At the end of a step: whether it has answered, or for how long it was waited for in vain. */
+static void peer_note(const struct names_peer *peer, uint64_t vain_ns)
+{
+	struct pool *pool = peer->talk->pool;
+	unsigned i = (unsigned)(peer - peer->talk->peers);
+
+	if (peer->over || !is_quiet(pool, i))
+		pool->vain_ns[i] = 0;
+	if (!peer->over && vain_ns > pool->vain_ns[i])
+		pool->vain_ns[i] = vain_ns;
+	pool->quiet[i] = !peer->over;
+	pool->quiet_received[i] = gvm_conn_received(peer->conn);
 }
 
 /* Runs one step. `next` submits a peer's first request, and another one when the last answer set peer->again. */
 static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t deadline_ns,
 		     void (*next)(struct names_peer *))
 {
-	uint64_t begin = gvm_now_ns(), enough_ns = 0;
+	uint64_t begin = gvm_now_ns(), enough_ns = 0, patience_ns = deadline_ns > begin ? deadline_ns - begin : 0;
 	struct talk_count n;
-	bool said = false;
+	bool said = false, late = false;
 
 	for (unsigned i = 0; i < talk->count; i++) {
 		talk->peers[i].ok = false;
@@ -103,23 +128,21 @@ static bool talk_run(struct names_talk *talk, enum names_need need, uint64_t dea
 				talk->peers[i].again = false;
 				next(&talk->peers[i]);
 			}
-		talk_count(talk, need, &n);
-		if (talk_is_over(&n, &enough_ns) ||
-		    (deadline_ns && gvm_now_ns() > deadline_ns))
+		talk_count(talk, need, patience_ns, &n);
+		late = deadline_ns && gvm_now_ns() > deadline_ns;
+		if (talk_is_over(&n, begin, &enough_ns) || late)
 			break;
 		if (!said && gvm_now_ns() - begin > SAY_NS) {
 			log_warning(NULL, "name table: %u of %u nodes answer, %u are needed; waiting",
 				    n.well, n.nodes, n.need);
 			said = true;
 		}
-		fiber_wait(&talk->news, gvm_now_ns() + (enough_ns ? QUIET_NS : LOOK_NS));
+		fiber_wait(&talk->news, gvm_now_ns() + (enough_ns || n.vain ? QUIET_NS : LOOK_NS));
 		talk->news = false;
 	}
 	for (unsigned i = 0; i < talk->count; i++) {
-		if (!talk->peers[i].out && (talk->peers[i].over || enough_ns)) {
-			talk->pool->quiet[i] = !talk->peers[i].over;
-			talk->pool->quiet_received[i] = gvm_conn_received(talk->peers[i].conn);
-		}
+		if (!talk->peers[i].out && (talk->peers[i].over || enough_ns || late))
+			peer_note(&talk->peers[i], late && !enough_ns ? patience_ns : 0);
 		if (!talk->peers[i].over)
 			gvm_cancel(&talk->peers[i].call.req);
 	}

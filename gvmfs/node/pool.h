@@ -40,6 +40,7 @@ struct pool {
 	bool again[OPTIONS_NODES_MAX]; /* an earlier listed connection leads to the same node */
 	bool quiet[POOL_CONNS_MAX]; /* it did not answer the last time: pool_note() */
 	uint64_t quiet_received[OPTIONS_NODES_MAX]; /* gvm_conn_received() at that time: names_talk.h */
+	uint64_t vain_ns[OPTIONS_NODES_MAX]; /* for how long a step of the name table that needed it has waited in vain */
 	uint64_t untold_ns[POOL_CONNS_MAX]; /* since when it is up without having been told of our regions; 0: it was */
 	unsigned untold; /* how many untold_ns are set: region_reattach_tick() */
 	bool drains[POOL_CONNS_MAX]; /* the node is to be drained: drain.h */
