@@ -246,6 +246,16 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	return GVM_OK;
 }
 
+/* As if they had never been written. */
+static void chunks_forget(struct regions *t, struct region *r, uint64_t first, uint64_t count)
+{
+	for (uint64_t c = first; c < first + count; c++) {
+		if (entry_has_body(&r->entries[c]))
+			entry_drop_body(t, r, &r->entries[c]);
+		r->entries[c].version = 0;
+	}
+}
+
 uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail)
 {
 	struct region *r;
@@ -254,9 +264,12 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 	if (status)
 		return status;
 	if (!what->epoch || what->first > r->chunks || what->count > r->chunks - what->first ||
-	    !what->version || what->version > GVM_VERSION_MASK ||
-	    gvm_version_epoch(what->version) > what->epoch)
+	    what->version > GVM_VERSION_MASK || gvm_version_epoch(what->version) > what->epoch)
 		return GVM_ERR_INVALID;
+	if (!what->version) {
+		chunks_forget(t, r, what->first, what->count);
+		return GVM_OK;
+	}
 	for (uint64_t c = what->first; c < what->first + what->count; c++) {
 		uint64_t held = r->entries[c].version & GVM_VERSION_MASK;
 

@@ -316,7 +316,8 @@ static void zero_apply(struct load *o, struct region *r, const struct keep_recor
 	for (uint64_t c = k->at; c < k->at + count; c++) {
 		if (r->places[c].segment)
 			continue;
-		chunk_restore_zero(r, c, k->version);
+		if (k->version)
+			chunk_restore_zero(r, c, k->version);
 		chunk_place_set(o->j->regions, r, c, segment + 1, k->count == 1 ? KEEP_UNIT : 0);
 	}
 }
@@ -331,7 +332,8 @@ static bool data_apply(struct load *o, const struct scan_record *s, uint32_t seg
 
 	if (k->birth >= t->births)
 		t->births = k->birth + 1;
-	if (!r || !k->version || k->version > GVM_VERSION_MASK)
+	/* (Zeros of no version: they were forgotten.) */
+	if (!r || (!k->version && k->type != KEEP_ZERO) || k->version > GVM_VERSION_MASK)
 		return true;
 	if (k->type == KEEP_ZERO) {
 		zero_apply(o, r, k, segment);

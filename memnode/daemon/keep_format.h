@@ -66,7 +66,7 @@ enum keep_type {
 	KEEP_END = 1,
 	/* data */
 	KEEP_CHUNK,   /* payload: packed head and body; count: KEEP_HEAD_BYTES, and above them what is kept of body_check */
-	KEEP_ZERO,    /* chunks at..at+count-1 are all zero, in this version */
+	KEEP_ZERO,    /* chunks at..at+count-1 are all zero, in this version; 0: never written, or forgotten */
 	KEEP_DAMAGED, /* the chunk in this version was found damaged */
 	/* meta; count is their serial number */
 	KEEP_REGION, /* payload: see journal_append.c */

@@ -132,7 +132,7 @@ uint16_t put(const struct gvm_id *id, uint64_t chunk, uint64_t seq)
 uint16_t discard(const struct gvm_id *id, uint64_t first, uint64_t count, uint64_t seq)
 {
 	const struct gvm_discard_req what = {
-		.region = *id, .epoch = 1, .first = first, .count = count, .version = gvm_version(1, seq)};
+		.region = *id, .epoch = 1, .first = first, .count = count, .version = seq ? gvm_version(1, seq) : 0};
 	uint64_t detail;
 	uint16_t status = region_discard(&node.regions, &what, &detail);
 

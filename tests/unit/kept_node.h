@@ -35,6 +35,7 @@ void node_ended(void);
 uint16_t region_make_with(const struct gvm_id *id, uint64_t chunks, bool views);
 uint16_t region_make(const struct gvm_id *id, uint64_t chunks);
 uint16_t put(const struct gvm_id *id, uint64_t chunk, uint64_t seq);
+/* seq 0: they are forgotten. */
 uint16_t discard(const struct gvm_id *id, uint64_t first, uint64_t count, uint64_t seq);
 /* What a GET of the chunk gives: a status, and the version; decoded bytes are what that version's should be. */
 uint16_t get(const struct gvm_id *id, uint64_t chunk, uint64_t *seq);

@@ -85,6 +85,28 @@ static void blocks_build_on_exactly_their_base(void)
 	teardown();
 }
 
+static void forgotten_chunks_were_never_written(void)
+{
+	struct region_writer *a = writer(1);
+	struct region_found found;
+
+	setup(1);
+	CHECK_EQ(create(1, 10, 10), GVM_OK);
+	CHECK_EQ(attach(a, 1, 1, 0), GVM_OK);
+	for (unsigned c = 0; c < 5; c++)
+		CHECK_EQ(put(1, c, gvm_version(1, 1 + c), text), GVM_OK);
+	CHECK_EQ(discard(1, 1, 3, 8, 0), GVM_ERR_INVALID);
+	CHECK_EQ(discard(1, 1, 3, 4, 0), GVM_OK);
+	CHECK_EQ(regions.totals.chunks, 3);
+	CHECK_EQ(get(1, 1, 3, gvm_version(1, 4), &found), GVM_ERR_LOST);
+	check_content(1, 2, text);
+	check_content(1, 3, zeros);
+	CHECK_EQ(put(1, 3, gvm_version(1, 2), text), GVM_OK); /* it has no version to be newer than */
+	check_content(1, 3, text);
+	writer_end(a);
+	teardown();
+}
+
 static void discarded_chunks_stay_zero(void)
 {
 	struct region_writer *a = writer(1);
@@ -652,6 +674,7 @@ static const struct check_test tests[] = {
 	{"blocks-build-on-exactly-their-base", blocks_build_on_exactly_their_base},
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},
 	{"late-resize-cuts-nothing-off", late_resize_cuts_nothing_off},
+	{"forgotten-chunks-were-never-written", forgotten_chunks_were_never_written},
 	{"shrunk-region-brings-nothing-back", shrunk_region_brings_nothing_back},
 	{"impossible-promises-are-refused-at-once", impossible_promises_are_refused_at_once},
 	{"region-keeps-to-its-promise", region_keeps_to_its_promise},
