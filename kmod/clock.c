@@ -27,12 +27,6 @@ struct hold {
 	u64 begun_ns, end_ns;
 };
 
-/* The interval that ivy.h asks for, with its default margin of a quarter of the lease. */
-static u64 tick_ns(void)
-{
-	return min(gvm_params_retry_ns() / 2, gvm_params_lease_ns() / 16);
-}
-
 void gvm_clock_params(struct ivy_params *params)
 {
 	params->hold_ns = gvm_params_hold_ns();
@@ -152,6 +146,7 @@ static void tick_work_run(struct work_struct *work)
 	unsigned long page;
 
 	gvm_region_enter_atomic(region, &batch);
+	region->tick_ns = U64_MAX;
 	if (!region->leaving)
 		ivy_tick(region->core);
 	stats = *ivy_stats(region->core);
@@ -172,8 +167,7 @@ static enum hrtimer_restart tick_timer_run(struct hrtimer *timer)
 	struct gvm_region *region = container_of(timer, struct gvm_region, tick_timer);
 
 	queue_work(gvm_urgent, &region->tick_work);
-	hrtimer_forward_now(timer, ns_to_ktime(tick_ns()));
-	return HRTIMER_RESTART;
+	return HRTIMER_NORESTART;
 }
 
 static enum hrtimer_restart hold_timer_run(struct hrtimer *timer)
@@ -186,22 +180,19 @@ static enum hrtimer_restart hold_timer_run(struct hrtimer *timer)
 
 void gvm_clock_init(struct gvm_region *region)
 {
+	region->tick_ns = U64_MAX;
 	INIT_LIST_HEAD(&region->holds);
 	INIT_WORK(&region->tick_work, tick_work_run);
 	INIT_WORK(&region->hold_work, hold_work_run);
-	hrtimer_setup(&region->tick_timer, tick_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_REL);
+	hrtimer_setup(&region->tick_timer, tick_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_ABS);
 	hrtimer_setup(&region->hold_timer, hold_timer_run, CLOCK_BOOTTIME, HRTIMER_MODE_ABS);
-}
-
-void gvm_clock_start(struct gvm_region *region)
-{
-	hrtimer_start(&region->tick_timer, ns_to_ktime(tick_ns()), HRTIMER_MODE_REL);
 }
 
 void gvm_clock_stop(struct gvm_region *region)
 {
 	struct hold *hold, *next;
 
+	/* The region is being left: whoever drops its lock does not set the timer any more. */
 	hrtimer_cancel(&region->tick_timer);
 	cancel_work_sync(&region->tick_work);
 	/* The core arms no holds any more, but the work may have set the timer once again. */

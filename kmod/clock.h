@@ -16,7 +16,6 @@ struct ivy_params;
 void gvm_clock_params(struct ivy_params *params);
 
 void gvm_clock_init(struct gvm_region *region);
-void gvm_clock_start(struct gvm_region *region);
 /* Waits for the works. */
 void gvm_clock_stop(struct gvm_region *region);
 

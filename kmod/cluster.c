@@ -17,6 +17,7 @@
 #include <net/sock.h>
 
 #include "auth.h"
+#include "beats.h"
 #include "buffers.h"
 #include "cluster.h"
 #include "compat.h"
@@ -321,6 +322,7 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	      homes_set(cluster, nodes, up->nr_nodes) ?:
 	      keys_set(cluster, up) ?:
 	      peers_create(cluster, nodes, up->nr_nodes) ?:
+	      gvm_beats_create(cluster->id, cluster->nodes, cluster->peers, &cluster->beats) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		gvm_cluster_destroy(cluster);
@@ -357,6 +359,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 		if (cluster->peers[i])
 			gvm_peer_shutdown(cluster->peers[i]);
 	gvm_links_exit(&cluster->links);
+	gvm_beats_destroy(cluster->beats);
 	peers_destroy(cluster);
 	gvm_buffers_exit();
 	gvm_auth_destroy(cluster->auth);

@@ -12,6 +12,7 @@
 #include "auth.h"
 #include "link.h"
 
+struct beats;
 struct giantvm_node;
 struct giantvm_up;
 struct gvm_peer;
@@ -33,6 +34,7 @@ struct gvm_cluster {
 	u8 (*keys)[AUTH_BYTES]; /* as gvm_auth_extract() gives them: [nr_keys] */
 	unsigned int nr_keys;
 	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
+	struct beats *beats;
 
 	struct socket *listener;
 	struct work_struct accept_work;

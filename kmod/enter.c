@@ -33,6 +33,21 @@ void gvm_region_provide(struct gvm_region *region)
 	}
 }
 
+/*
+ * Sets the timer, if the next tick is due before its end. Later ones are left for the tick then: so
+ * the timer is set once in retry_ms, whatever faults come and go.
+ */
+static void tick_plan(struct gvm_region *region)
+{
+	u64 due_ns = region->leaving ? U64_MAX : ivy_due(region->core);
+
+	lockdep_assert_held(&region->lock);
+	if (due_ns >= region->tick_ns)
+		return;
+	region->tick_ns = due_ns;
+	hrtimer_start(&region->tick_timer, ns_to_ktime(due_ns), HRTIMER_MODE_ABS);
+}
+
 void gvm_region_enter_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	__acquires(&region->lock)
 {
@@ -56,6 +71,7 @@ void gvm_region_leave_atomic(struct gvm_region *region, struct gvm_batch *batch)
 	 */
 	if (batch->nr_revocations && !region->leaving)
 		gvm_revoke_later(region);
+	tick_plan(region);
 	spin_unlock_bh(&region->lock);
 }
 
@@ -74,6 +90,7 @@ static void batch_send(struct gvm_region *region, struct gvm_batch *batch)
 	unsigned int i;
 
 	region->batch = NULL;
+	tick_plan(region);
 	spin_unlock_bh(&region->lock);
 	for (i = 0; i < batch->nr_peers; i++)
 		gvm_peer_transmit(batch->peers[i]);

@@ -6,14 +6,15 @@
  *	0	2	bytes of the body
  *	2	1	kind
  *	3	1	0
- *	4	4	MESSAGE: tag of the region, a digest of its id, name and size; else 0
+ *	4	4	MESSAGE: tag of the region, a digest of its id, name and size; 0: BEAT or
+ *			BEATEN, of no region. Else 0
  *
  * Numbers are little-endian. A connection begins with a HELLO from either side, the accepting one
  * second; where there is a key, a PROOF from either side follows, the connecting one first. Then
  * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h), and REGIONs, all of them
  * sealed. HELLO:
  *
- *	0	8	"GVM-IVY\7"; the last byte is the version
+ *	0	8	"GVM-IVY\10" (octal); the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed; 2: each pair of nodes has a key of its own
@@ -63,7 +64,7 @@
 #define FRAME_BODY_BYTES_MAX IVY_MSG_MAX
 #define FRAME_BYTES_MAX (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX + SEAL_BYTES)
 #define HELLO_BYTES 40
-#define HELLO_VERSION 7
+#define HELLO_VERSION 8
 #define HELLO_VERSION_AT 7
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32

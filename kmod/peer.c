@@ -60,7 +60,7 @@ static struct folio *page_copy(const void *data, gfp_t gfp)
  */
 static bool message_urgent(const struct ivy_msg *m)
 {
-	return m->type == IVY_LEASE || m->type == IVY_LEASED || m->type == IVY_FENCED;
+	return ivy_type_urgent(m->type);
 }
 
 /* Behind other urgent ones. */

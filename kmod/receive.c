@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Frames from peers: see receive.h. */
 #include "agree.h"
+#include "beats.h"
 #include "cluster.h"
 #include "handshake.h"
 #include "link.h"
@@ -31,6 +32,18 @@ static void message_give(struct gvm_region *region, const struct ivy_msg *m, con
 	trace_gvm_receive(region->tag, m->src, m);
 	region->gathered |= m->type == IVY_GETS;
 	ivy_rx(region->core, m, data);
+}
+
+/* Of no region; may be called in a softirq. */
+static int receive_beat(struct gvm_peer *peer, const u8 *body, unsigned int bytes)
+{
+	struct ivy_msg m;
+	const u8 *data;
+	int err = message_unpack(peer, body, bytes, &m, &data);
+
+	if (!err)
+		ivy_pairs_rx(gvm_beats_pairs(peer->cluster->beats), &m);
+	return err;
 }
 
 static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsigned int bytes)
@@ -74,6 +87,8 @@ static bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsi
 	bool taken = false;
 	const u8 *data;
 
+	if (!tag)
+		return !receive_beat(peer, body, bytes);
 	/* The list's reference outlives this section, so the one put here is not the last. */
 	rcu_read_lock();
 	region = gvm_region_find_tag(tag);
@@ -114,6 +129,7 @@ static void receive_joined(struct gvm_peer *peer)
 	struct gvm_region *region;
 	struct gvm_batch batch;
 
+	ivy_pairs_joined(gvm_beats_pairs(peer->cluster->beats), peer->id);
 	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
 		gvm_region_enter(region, &batch);
 		if (!region->leaving)
@@ -134,6 +150,8 @@ static int link_frame(struct link *link, const struct frame_head *head, const u8
 		return -EBADMSG;
 	if (head->kind == FRAME_REGION)
 		return gvm_agree_receive(link->peer, body);
+	if (head->kind == FRAME_MESSAGE && !head->tag)
+		return receive_beat(link->peer, body, head->body_bytes);
 	if (head->kind == FRAME_MESSAGE)
 		return receive_message(link->peer, head->tag, body, head->body_bytes);
 	return -EBADMSG;

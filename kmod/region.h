@@ -107,6 +107,7 @@ struct gvm_region {
 	struct gvm_waiters waiters[1 << SLEEP_BITS];
 
 	struct hrtimer tick_timer, hold_timer;
+	u64 tick_ns; /* when tick_timer ends, at the latest; under lock */
 	struct work_struct tick_work, hold_work;
 	struct ivy_stats told; /* the counts at the last log message; tick_work only */
 	struct delayed_work revoke_work;

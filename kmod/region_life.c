@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/xxhash.h>
 
+#include "beats.h"
 #include "chardev.h"
 #include "clock.h"
 #include "cluster.h"
@@ -43,6 +44,8 @@ static int region_core_create(struct gvm_region *region)
 		.nhomes = cluster->nr_homes,
 		.homes = cluster->homes,
 		.pages = region->pages,
+		.pairs = gvm_beats_pairs(cluster->beats),
+		.key = region->id,
 		.closed = true,
 	};
 
@@ -54,8 +57,9 @@ static int region_core_create(struct gvm_region *region)
 static u32 region_tag(const struct region_wish *wish)
 {
 	u64 which[] = { wish->id, wish->pages };
+	u32 tag = xxh32(wish->name, strlen(wish->name), xxh32(which, sizeof(which), 0));
 
-	return xxh32(wish->name, strlen(wish->name), xxh32(which, sizeof(which), 0));
+	return tag ?: 1; /* 0 is of messages that are of no region */
 }
 
 /* What a home has for its share, as IVY.md says: sizes. */
@@ -153,7 +157,6 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	/* From here on messages and calls find it. */
 	gvm_regions_add(region);
 	gvm_stats_region_create(region);
-	gvm_clock_start(region);
 	*out = region;
 	return 0;
 

@@ -29,13 +29,14 @@ static void lease_ended(struct ivy *c, u16 home, struct ivy_peer *peer)
 
 	IVY_ASSERT(!peer->my_slots);
 	peer->my_state = gone ? IVY_LEASE_GONE : IVY_LEASE_NONE;
+	ivy_lease_plan(c, peer);
 	if (peer->my_ops)
 		ivy_agent_resend(c, home, gone ? -EIO : 0);
 }
 
 static u64 my_deadline(const struct ivy *c, const struct ivy_peer *peer)
 {
-	return peer->my_sent + c->p.lease_ns;
+	return peer->my_end + c->p.margin_ns;
 }
 
 static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
@@ -43,7 +44,10 @@ static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
 	if (peer->my_slots || peer->my_ops)
 		c->stats.lease_expiries++;
 	c->stats.given_up += peer->my_slots;
+	ivy_lease_uncount(c, home, peer);
 	peer->my_state = IVY_LEASE_ENDING;
+	peer->my_due = ivy_now(c) + c->p.retry_ns / 2;
+	ivy_lease_plan(c, peer);
 	ivy_agent_end(c, home);
 	if (!peer->my_slots) {
 		lease_ended(c, home, peer);
@@ -111,6 +115,7 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 		 * The home has lost its directory. If it knows (ANEW), it answers LOST for each
 		 * page; if not, its pages are now those of another region.
 		 */
+		ivy_lease_uncount(c, m->src, peer);
 		peer->home_start = m->flags & IVY_F_ANEW ? 0 : ~0ull;
 		lease_end(c, m->src, peer);
 		return;
@@ -119,12 +124,13 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	/* The renewal that this answers has run out already, or its time is in the future. */
 	if (m->ver > ivy_now(c) || end <= ivy_now(c))
 		return;
-	if (joined || m->ver > peer->my_sent) {
-		peer->my_sent = m->ver;
+	if (joined || end > peer->my_end) {
 		peer->my_end = end;
-		peer->my_due = m->ver + c->p.lease_ns / 4;
+		peer->my_due = end > c->p.lease_ns / 4 ? end - c->p.lease_ns / 4 : 0;
 	}
 	peer->my_state = IVY_LEASE_LIVE;
+	ivy_lease_count(c, m->src, peer);
+	ivy_lease_plan(c, peer);
 	if (joined)
 		ivy_agent_resend(c, m->src, 0);
 }
@@ -146,26 +152,49 @@ static void rx_fenced(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	lease_end(c, m->src, peer);
 }
 
+/* In use, and in its last quarter as far as is known. */
+static void my_extend(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	u64 now = ivy_now(c), quarter = c->p.lease_ns / 4;
+
+	ivy_lease_pull(c, home, peer);
+	if (now + quarter < peer->my_end)
+		peer->my_due = peer->my_end - quarter;
+	else if (now < peer->my_end && peer->my_since && !ivy_pair_other(c->p.pairs, home))
+		peer->my_due = now + c->p.retry_ns; /* the pair has asked */
+	else if (now < peer->my_end)
+		ivy_lease_renew(c, home, peer);
+	else if (!IVY_MUTANT(LEASE_IGNORED))
+		lease_end(c, home, peer);
+	else
+		peer->my_due = now + c->p.retry_ns;
+	if (peer->my_state == IVY_LEASE_LIVE && now < peer->my_end && peer->my_due > peer->my_end)
+		peer->my_due = peer->my_end;
+}
+
 static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	u64 now = ivy_now(c);
+
+	if (now < peer->my_due)
+		return;
 
 	switch (peer->my_state) {
 	case IVY_LEASE_JOINING:
 		if (!peer->my_ops)
 			ivy_lease_quit(c, home, peer);
-		else if (now >= peer->my_due)
+		else
 			ivy_lease_renew(c, home, peer);
 		break;
 	case IVY_LEASE_LIVE:
-		if (now >= peer->my_end && !IVY_MUTANT(LEASE_IGNORED))
-			lease_end(c, home, peer);
-		else if (ivy_lease_stale(c, peer, 0))
+		/* One that is over, too, if it is not known to be so: then QUIT says that it left nothing. */
+		if (ivy_lease_stale(c, peer, 0))
 			ivy_lease_quit(c, home, peer);
-		else if (now >= peer->my_due && (peer->my_slots || peer->my_ops))
-			ivy_lease_renew(c, home, peer);
+		else
+			my_extend(c, home, peer);
 		break;
 	case IVY_LEASE_ENDING:
+		peer->my_due = now + c->p.retry_ns / 2;
 		ivy_alive_settle(c, home);
 		break;
 	default:
@@ -177,6 +206,7 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 
 static void node_gone(struct ivy *c, struct ivy_peer *peer, bool clean)
 {
+	ivy_lease_its_uncount(c, peer->due.node, peer);
 	peer->its_state = IVY_LEASE_LOST;
 	peer->its_leaving = true;
 	peer->its_clean = clean;
@@ -196,6 +226,7 @@ static void rx_quit(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *pee
 
 	if (m->inc < peer->its_inc && !IVY_MUTANT(QUIT_LATE))
 		return; /* another lease has begun since */
+	ivy_lease_its_uncount(c, m->src, peer);
 	peer->its_inc = m->inc;
 	if (peer->its_state == IVY_LEASE_LIVE)
 		node_gone(c, peer, clean);
@@ -232,8 +263,10 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 		peer->its_inc = m->inc;
 		peer->its_state = IVY_LEASE_LIVE;
 	}
-	if (peer->its_state == IVY_LEASE_LIVE)
+	if (peer->its_state == IVY_LEASE_LIVE) {
 		peer->its_end = ivy_now(c) + c->p.lease_ns;
+		ivy_lease_its_count(c, m->src, peer);
+	}
 	ivy_send(c, m->src, peer->its_state == IVY_LEASE_LIVE ? &leased : &fenced, NULL);
 }
 
@@ -241,7 +274,8 @@ static void its_tick(struct ivy *c, struct ivy_peer *peer)
 {
 	u64 end = peer->its_end - (IVY_MUTANT(LOST_EARLY) ? c->p.lease_ns / 2 : 0);
 
-	if (peer->its_state == IVY_LEASE_LIVE && ivy_now(c) >= end)
+	if (peer->its_state == IVY_LEASE_LIVE && ivy_now(c) >= end &&
+	    (IVY_MUTANT(LOST_EARLY) || ivy_lease_its_expire(c, peer->due.node, peer)))
 		node_lost(c, peer);
 }
 
@@ -259,6 +293,9 @@ void ivy_alive_rx(struct ivy *c, const struct ivy_msg *m)
 		rx_leased(c, m, peer);
 	else
 		rx_fenced(c, m, peer);
+	peer = ivy_peer_get(c, m->src);
+	if (peer)
+		ivy_lease_plan(c, peer);
 }
 
 void ivy_alive_joined(struct ivy *c, u16 node)
@@ -267,19 +304,26 @@ void ivy_alive_joined(struct ivy *c, u16 node)
 
 	if (!peer)
 		return;
-	peer->my_due = 0;
-	my_tick(c, node, peer);
+	/* Its answer tells whether the home has begun anew, which that to BEAT does not. */
+	if (peer->my_state == IVY_LEASE_LIVE && (peer->my_slots || peer->my_ops) &&
+	    ivy_alive_use(c, node)) {
+		ivy_lease_renew(c, node, peer);
+	} else if (peer->my_state == IVY_LEASE_JOINING) {
+		peer->my_due = 0;
+		my_tick(c, node, peer);
+	}
+	ivy_lease_plan(c, peer);
 }
 
 void ivy_alive_tick(struct ivy *c)
 {
-	u32 i, k;
+	struct ivy_due *due;
+	struct ivy_peer *peer;
 
-	for (i = 0; i * IVY_PEER_CHUNK < c->p.nodes; i++)
-		for (k = 0; c->peers[i] && k < IVY_PEER_CHUNK; k++) {
-			u16 node = (u16)(i * IVY_PEER_CHUNK + k);
-
-			my_tick(c, node, &c->peers[i][k]);
-			its_tick(c, &c->peers[i][k]);
-		}
+	while ((due = ivy_heap_first(&c->heap)) && due->at <= ivy_now(c)) {
+		peer = ivy_peer_get(c, due->node);
+		my_tick(c, due->node, peer);
+		its_tick(c, peer);
+		ivy_lease_plan(c, peer);
+	}
 }

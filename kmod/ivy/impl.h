@@ -5,7 +5,9 @@
  * From the bottom up; a file calls those above it in this list, and never one below it:
  *
  *	wire.c		the bytes of a message
+ *	heap.c		what is due next
  *	copyset.c	a set of nodes
+ *	pair.c		the leases between two nodes, of all regions: one for all instances
  *	send.c		a message on its way out, or round to this node itself
  *	lease.c		the leases between this node and the others, and messages under them
  *	tables.c	parameters and tables of an instance
@@ -29,6 +31,7 @@
 #ifndef GVM_IVY_IMPL_H
 #define GVM_IVY_IMPL_H
 
+#include "heap.h"
 #include "types.h"
 
 /*
@@ -73,6 +76,9 @@ enum ivy_mutant {
 	IVY_MUTANT_PUT_TO_ITSELF,	 /* a home sends itself the only copy, and waits for ever */
 	IVY_MUTANT_FRESH_SHARED,	 /* zeros are fresh though another node has a copy */
 	IVY_MUTANT_FRESH_WRITTEN,	 /* zeros are fresh though they were written */
+	IVY_MUTANT_BEAT_UNREAD,		 /* a home renews its leases, whatever the node has */
+	IVY_MUTANT_BEAT_ANEW,		 /* leases from what a home was count for those from it */
+	IVY_MUTANT_BEAT_LATER,		 /* an answer renews leases that began after its question */
 	IVY_MUTANTS_END
 };
 
@@ -244,12 +250,16 @@ enum ivy_lease {
 
 /* Another node: this node's lease from it (`my`), and its lease from this home (`its`). */
 struct ivy_peer {
-	u64 my_inc, my_end, my_sent, my_due;
+	struct ivy_due due; /* when my_tick() or its_tick() of it has something to do */
+	u64 my_inc, my_end;
+	u64 my_due;   /* JOINING: of the next LEASE; LIVE: of looking whether it was renewed */
+	u64 my_since; /* counted in the pair's sum since then; 0: it is not */
 	u64 home_start; /* `start` of the home that granted the lease; another: it began anew */
 	u32 my_slots;	/* resident pages whose home that node is */
 	u32 my_ops;
 	u8 my_state, its_state;
 	bool its_leaving; /* it is lost, and the directory may still name it */
+	bool its_counted; /* in the pair's sum */
 	bool its_clean;	  /* it left nothing, and has written nothing that DONE does not tell */
 	u64 its_inc, its_end;
 };
@@ -268,6 +278,31 @@ struct ivy_peer {
 #define IVY_LOST_STEP 64u /* leaves visited by one call of ivy_lost() */
 #define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */
 
+/* ---- pair.c ---- */
+
+/* Another node: this node's leases from it (`my`), and its leases from this one (`its`). */
+struct ivy_pair {
+	struct ivy_due due; /* of the next BEAT */
+	u64 my_sum, my_sent;
+	u64 its_sum, its_at; /* its_at: when the last BEAT arrived that renewed them */
+	u32 my_n;
+	bool other;
+};
+
+struct ivy_pairs {
+	const struct ivy_pairs_env *env;
+	void *ctx;
+	struct ivy_pairs_params p;
+	struct ivy_pair **chunks; /* made when needed */
+	u32 nchunks;		  /* made */
+	struct ivy_heap heap;
+	u64 told; /* the time last told to wake() */
+};
+
+struct ivy_pair *ivy_pair_get(const struct ivy_pairs *ps, u16 node);
+
+/* ---- an instance ---- */
+
 struct ivy {
 	const struct ivy_env *env;
 	void *ctx;
@@ -276,6 +311,11 @@ struct ivy {
 	u64 txn; /* the last number used */
 	struct ivy_stats stats;
 	struct ivy_peer **peers; /* chunks, made when needed */
+	u32 nchunks;		 /* made */
+	struct ivy_heap heap;	 /* of peers */
+	u64 ticked; /* when ivy_tick() was last called, or there began to be something to repeat */
+	bool busy;  /* there was, as ivy_due() last saw */
+	u32 nops;
 	struct ivy_home **dir;	 /* a leaf for each run of the share, made when needed */
 	u64 nleaves;
 	u32 home_index; /* of this node in homes[]; nhomes: it is no home */
@@ -344,6 +384,18 @@ struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node);
 /* The page's home as another node; NULL: it is this one (or there is no memory). */
 struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page);
 void ivy_lease_free(struct ivy *c);
+/* Notes when the peer is to be looked at next: after every change of its states or times. */
+void ivy_lease_plan(struct ivy *c, struct ivy_peer *peer);
+/* This node's lease from that home, which is live, goes into its sum; or out, if it is there. */
+void ivy_lease_count(struct ivy *c, u16 home, struct ivy_peer *peer);
+void ivy_lease_uncount(struct ivy *c, u16 home, struct ivy_peer *peer);
+/* The same for another node's lease from this home. */
+void ivy_lease_its_count(struct ivy *c, u16 node, struct ivy_peer *peer);
+void ivy_lease_its_uncount(struct ivy *c, u16 node, struct ivy_peer *peer);
+/* Its own end has come: takes it out of the sum, if no BEAT has renewed it; else notes the end. */
+bool ivy_lease_its_expire(struct ivy *c, u16 node, struct ivy_peer *peer);
+/* As an answer to the pair's last BEAT says, if that is later. */
+void ivy_lease_pull(struct ivy *c, u16 home, struct ivy_peer *peer);
 /* Whether this node's lease from that home is live. If it is not and `ask`, requests one. */
 bool ivy_lease_live(struct ivy *c, u16 home, bool ask);
 /* The home has begun anew as another region: this node's pages of it are lost. */

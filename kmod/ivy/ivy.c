@@ -111,11 +111,27 @@ void ivy_flush(struct ivy *c)
 
 void ivy_tick(struct ivy *c)
 {
+	c->ticked = ivy_now(c);
 	/* Leases first: an ended lease must not be used once more. */
 	ivy_alive_tick(c);
 	ivy_txn_tick(c);
 	ivy_agent_tick(c);
 	ivy_flush(c);
+}
+
+u64 ivy_due(struct ivy *c)
+{
+	const struct ivy_due *first = ivy_heap_first(&c->heap);
+	u64 at = first ? first->at : IVY_NEVER, step = c->p.retry_ns / 2;
+	bool busy = c->nops || c->txns || c->batches;
+
+	/* What has just begun needs no tick before it may be late. */
+	if (busy && !c->busy)
+		c->ticked = ivy_now(c);
+	c->busy = busy;
+	if (busy && c->ticked + step < at)
+		at = c->ticked + step;
+	return at;
 }
 
 void ivy_node_joined(struct ivy *c, u16 node)
@@ -311,6 +327,7 @@ int ivy_create(const struct ivy_params *p, const struct ivy_env *env, void *ctx,
 	c->p = full;
 	c->txn = full.start;
 	c->closed = full.closed;
+	c->ticked = ivy_now(c);
 	ret = ivy_tables_make(c, p->homes);
 	if (ret) {
 		ivy_destroy(c);

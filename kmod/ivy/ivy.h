@@ -12,7 +12,7 @@
  * - One lock for each instance, held around every ivy_*() call that takes a struct ivy; calls are
  *   short and never sleep. No call is made from inside a callback: a callback queues its work and
  *   returns. The environment does the work after it has dropped the lock.
- * - ivy_tick() at least every retry_ns / 2 and margin_ns / 4, also when nothing happens.
+ * - ivy_tick() at ivy_due(), which every other call may have made earlier.
  * - ivy_flush() when every message that had arrived has been handed to ivy_rx(). Requests that a
  *   relay gathers wait for it; without it they wait for the next ivy_tick().
  *
@@ -94,6 +94,8 @@ void ivy_revoked(struct ivy *c, u64 page);
 void ivy_unhold(struct ivy *c, u64 page);
 /* Time has passed: leases, retries. */
 void ivy_tick(struct ivy *c);
+/* When the next tick is due; all ones: never, if nothing happens. */
+u64 ivy_due(struct ivy *c);
 /*
  * After sweep() and ending(): cleans up after leases that have ended, as a node (slots) and as a
  * home (the directory); a bounded number of pages a call, so that the lock is not held for long.

@@ -15,6 +15,30 @@ struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node)
 	return chunk ? &chunk[node % IVY_PEER_CHUNK] : NULL;
 }
 
+static size_t heap_bytes(u32 nchunks)
+{
+	return nchunks * IVY_PEER_CHUNK * sizeof(struct ivy_due *);
+}
+
+static struct ivy_peer *chunk_make(struct ivy *c, u32 i)
+{
+	struct ivy_due **due = ivy_alloc(c, heap_bytes(c->nchunks + 1));
+	struct ivy_peer *chunk = ivy_alloc(c, IVY_PEER_CHUNK * sizeof(*chunk));
+	u32 k;
+
+	if (!due || !chunk) {
+		ivy_free(c, due, heap_bytes(c->nchunks + 1));
+		ivy_free(c, chunk, IVY_PEER_CHUNK * sizeof(*chunk));
+		return NULL;
+	}
+	for (k = 0; k < IVY_PEER_CHUNK; k++)
+		chunk[k].due.node = (u16)(i * IVY_PEER_CHUNK + k);
+	due = ivy_heap_widen(&c->heap, due, (c->nchunks + 1) * IVY_PEER_CHUNK);
+	ivy_free(c, due, heap_bytes(c->nchunks));
+	c->nchunks++;
+	return chunk;
+}
+
 struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node)
 {
 	struct ivy_peer **chunk;
@@ -23,7 +47,7 @@ struct ivy_peer *ivy_peer_make(struct ivy *c, u16 node)
 		return NULL;
 	chunk = &c->peers[node / IVY_PEER_CHUNK];
 	if (!*chunk)
-		*chunk = ivy_alloc(c, IVY_PEER_CHUNK * sizeof(**chunk));
+		*chunk = chunk_make(c, node / IVY_PEER_CHUNK);
 	return *chunk ? &(*chunk)[node % IVY_PEER_CHUNK] : NULL;
 }
 
@@ -36,13 +60,70 @@ struct ivy_peer *ivy_home_peer(struct ivy *c, u64 page)
 
 void ivy_lease_free(struct ivy *c)
 {
+	struct ivy_peer *peer;
+	u16 node;
 	u32 i;
 
+	for (node = 0; c->peers && node < c->p.nodes; node++) {
+		peer = ivy_peer_get(c, node);
+		if (!peer)
+			continue;
+		ivy_lease_uncount(c, node, peer);
+		ivy_lease_its_uncount(c, node, peer);
+	}
 	for (i = 0; c->peers && i * IVY_PEER_CHUNK < c->p.nodes; i++)
 		ivy_free(c, c->peers[i], IVY_PEER_CHUNK * sizeof(**c->peers));
+	ivy_free(c, c->heap.due, heap_bytes(c->nchunks));
+}
+
+void ivy_lease_plan(struct ivy *c, struct ivy_peer *peer)
+{
+	u64 at = IVY_NEVER, its_end;
+
+	if (peer->my_state == IVY_LEASE_JOINING || peer->my_state == IVY_LEASE_LIVE ||
+	    peer->my_state == IVY_LEASE_ENDING)
+		at = peer->my_due;
+	if (peer->its_state == IVY_LEASE_LIVE) {
+		its_end = peer->its_end - (IVY_MUTANT(LOST_EARLY) ? c->p.lease_ns / 2 : 0);
+		at = at < its_end ? at : its_end;
+	}
+	ivy_heap_set(&c->heap, &peer->due, at);
 }
 
 /* ---- this node at a home ---- */
+
+static u64 my_lease(const struct ivy *c, const struct ivy_peer *peer)
+{
+	return ivy_pair_lease(c->p.key, peer->my_inc, peer->home_start);
+}
+
+void ivy_lease_count(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	if (c->p.pairs && !peer->my_since)
+		peer->my_since = ivy_pair_my_begin(c->p.pairs, home, my_lease(c, peer));
+}
+
+void ivy_lease_uncount(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	if (peer->my_since)
+		ivy_pair_my_end(c->p.pairs, home, my_lease(c, peer));
+	peer->my_since = 0;
+}
+
+void ivy_lease_pull(struct ivy *c, u16 home, struct ivy_peer *peer)
+{
+	u64 sent, end;
+
+	if (!peer->my_since)
+		return;
+	sent = ivy_pair_my_sent(c->p.pairs, home);
+	/* What was sent before the lease was in the sum, or just then, did not ask for it. */
+	if (sent <= peer->my_since && !IVY_MUTANT(BEAT_LATER))
+		return;
+	end = sent + c->p.lease_ns - c->p.margin_ns;
+	if (end > peer->my_end)
+		peer->my_end = end;
+}
 
 void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
@@ -52,6 +133,8 @@ void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer)
 	/* Retry before the lease is due again: one lost message must not cost a lease. */
 	peer->my_due =
 		now + (c->p.retry_ns < c->p.lease_ns / 4 ? c->p.retry_ns : c->p.lease_ns / 4);
+	if (peer->my_state == IVY_LEASE_LIVE && now < peer->my_end && peer->my_due > peer->my_end)
+		peer->my_due = peer->my_end;
 	ivy_send(c, home, &m, NULL);
 }
 
@@ -61,7 +144,9 @@ void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
 
 	if (peer->my_slots)
 		m.flags |= IVY_F_LOSS;
+	ivy_lease_uncount(c, home, peer);
 	peer->my_state = IVY_LEASE_NONE;
+	ivy_lease_plan(c, peer);
 	ivy_send(c, home, &m, NULL);
 }
 
@@ -71,6 +156,7 @@ static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 	peer->my_state = IVY_LEASE_JOINING;
 	peer->my_inc = ++c->txn;
 	ivy_lease_renew(c, home, peer);
+	ivy_lease_plan(c, peer);
 }
 
 bool ivy_lease_stale(struct ivy *c, const struct ivy_peer *peer, u32 ops)
@@ -93,6 +179,8 @@ bool ivy_lease_live(struct ivy *c, u16 home, bool ask)
 		ivy_lease_quit(c, home, peer);
 	if (ask && peer->my_state == IVY_LEASE_NONE)
 		lease_begin(c, home, peer);
+	if (peer->my_state == IVY_LEASE_LIVE && ivy_now(c) >= peer->my_end)
+		ivy_lease_pull(c, home, peer);
 	return peer->my_state == IVY_LEASE_LIVE &&
 	       (ivy_now(c) < peer->my_end || IVY_MUTANT(LEASE_IGNORED));
 }
@@ -148,6 +236,37 @@ void ivy_lease_leave(struct ivy *c)
 }
 
 /* ---- another node at this home ---- */
+
+static u64 its_lease(const struct ivy *c, const struct ivy_peer *peer)
+{
+	return ivy_pair_lease(c->p.key, peer->its_inc, c->p.start);
+}
+
+void ivy_lease_its_count(struct ivy *c, u16 node, struct ivy_peer *peer)
+{
+	if (c->p.pairs && !peer->its_counted)
+		peer->its_counted = ivy_pair_its_begin(c->p.pairs, node, its_lease(c, peer));
+}
+
+void ivy_lease_its_uncount(struct ivy *c, u16 node, struct ivy_peer *peer)
+{
+	if (peer->its_counted)
+		ivy_pair_its_end(c->p.pairs, node, its_lease(c, peer));
+	peer->its_counted = false;
+}
+
+bool ivy_lease_its_expire(struct ivy *c, u16 node, struct ivy_peer *peer)
+{
+	u64 end;
+
+	if (!peer->its_counted)
+		return true;
+	end = ivy_pair_its_expire(c->p.pairs, node, its_lease(c, peer), c->p.lease_ns);
+	peer->its_counted = end;
+	if (end)
+		peer->its_end = end;
+	return !end;
+}
 
 bool ivy_lease_of(struct ivy *c, u16 node, u64 inc)
 {

@@ -38,6 +38,7 @@ struct ivy_op *ivy_op_make(struct ivy *c, u64 page)
 	op->page = page;
 	op->next = *bucket(c, page);
 	*bucket(c, page) = op;
+	c->nops++;
 	if (peer)
 		peer->my_ops++;
 	return op;
@@ -51,6 +52,7 @@ static void op_unlink(struct ivy *c, struct ivy_op *op)
 	while (*at != op)
 		at = &(*at)->next;
 	*at = op->next;
+	c->nops--;
 	IVY_ASSERT(!peer || peer->my_ops);
 	if (peer)
 		peer->my_ops--;

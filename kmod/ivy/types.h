@@ -3,6 +3,7 @@
 #ifndef GVM_IVY_TYPES_H
 #define GVM_IVY_TYPES_H
 
+#include "pairs.h"
 #include "wire.h"
 
 /*
@@ -135,7 +136,7 @@ struct ivy_env {
 };
 
 /*
- * Equal on every node of a region, except `id` and `start`. ivy_create() copies `homes`. A field
+ * Equal on every node of a region, except `id`, `start` and `pairs`. ivy_create() copies `homes`. A field
  * whose comment gives a default takes it if it is 0.
  */
 struct ivy_params {
@@ -144,6 +145,12 @@ struct ivy_params {
 	u16 nhomes; /* homes[]: the nodes with the role mem; homes[ivy_home_turn()] is a page's */
 	const u16 *homes;
 	u64 pages; /* of the region */
+	/*
+	 * The node's leases of all regions, which renews those of this one, and another number for
+	 * each region. NULL: each lease is renewed by messages of its own.
+	 */
+	struct ivy_pairs *pairs;
+	u64 key;
 	/*
 	 * A number above every one that this node may have used in this region before, below
 	 * 2^48: real time in units of 4 us since some fixed day does. A node that restarts with

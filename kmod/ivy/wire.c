@@ -44,6 +44,8 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_HAVE] = {"HAVE", 0, 0, NEEDS_VER | NEEDS_WHO},
 	[IVY_MISS] = {"MISS", 0, 0, NEEDS_VER | NEEDS_WHO},
 	[IVY_LOST] = {"LOST", 0, 0, NEEDS_WHO},
+	[IVY_BEAT] = {"BEAT", 0, 0, NO_PAGE_NR | FREE_WHO},
+	[IVY_BEATEN] = {"BEATEN", 0, IVY_F_OTHER, NO_PAGE_NR},
 };
 
 static u64 load(const u8 *p, unsigned int bytes)

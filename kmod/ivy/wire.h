@@ -61,6 +61,8 @@ enum ivy_type {
 	IVY_HAVE,      /* holder -> home: yes */
 	IVY_MISS,      /* holder -> home: no; also to SERVE and GIVE */
 	IVY_LOST,      /* home -> node: the contents were lost with another node */
+	IVY_BEAT,      /* node -> home, of no region: renew my leases of which this is the sum */
+	IVY_BEATEN,    /* home -> node, of no region: done */
 	IVY_TYPES
 };
 
@@ -71,6 +73,7 @@ enum ivy_type {
 #define IVY_F_RETRY  0x10u /* a request that has been sent before */
 #define IVY_F_QUIT   0x20u /* LEASE: it has ended, and the node holds no page under it */
 #define IVY_F_ANEW   0x40u /* LEASED: the home lost its directory, and answers LOST for each page */
+#define IVY_F_OTHER  0x40u /* BEATEN: not done, for the sum here is another */
 #define IVY_F_FRESH  0x40u /* GETS: if the page is zeros that no node has, GRANT it */
 #define IVY_F_LOSS   0x80u /* BACK: not if given; SEEK: now or never; QUIT: pages go with it */
 
@@ -126,6 +129,12 @@ u16 ivy_list_id(const struct ivy_msg *m, unsigned int i);  /* INV, ACK */
 u64 ivy_list_who(const struct ivy_msg *m, unsigned int i); /* GETS, SERVE, DATA */
 void ivy_list_put_id(u8 *list, unsigned int i, u16 id);
 void ivy_list_put_who(u8 *list, unsigned int i, u64 who);
+
+/* Messages about leases may overtake others: see ivy.h. */
+static inline bool ivy_type_urgent(u8 type)
+{
+	return type <= IVY_FENCED || type == IVY_BEAT || type == IVY_BEATEN;
+}
 
 /* For logs and traces. */
 const char *ivy_type_name(u8 type);

@@ -29,8 +29,8 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 # counted.
 FLOORS = {
     "kmod/ivy": [
-        "wire", "types", "impl",
-        "copyset", "send", "lease", "tables", "slot", "dir",
+        "wire", "heap pairs", "types", "impl",
+        "copyset pair", "send", "lease", "tables", "slot", "dir",
         "relay", "op", "cast",
         "agent", "grant",
         "serve", "txn", "recover", "home",
@@ -40,7 +40,7 @@ FLOORS = {
     "kmod": [
         "log compat memory mutant trace uapi/giantvm",
         "workers params seal frame auth buffers contended membership",
-        "link", "peer", "cluster",
+        "link", "peer", "beats", "cluster",
         "region_parts", "region",
         "regions notes", "frames inode chardev kvm",
         "revoke", "enter",

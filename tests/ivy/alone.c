@@ -393,6 +393,27 @@ static void quitting_at_the_home(void)
 	endings = 0;
 }
 
+/* What is used is renewed in time, by a message of its own where the node has no pairs. */
+static void renewing_at_the_node(void)
+{
+	struct ivy *c = begin(1);
+	u64 inc;
+
+	CHECK(ivy_due(c) == IVY_NEVER);
+	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
+	answer(c, 0);
+	inc = sent.inc;
+	CHECK(ivy_due(c) == now + LEASE_NS / 2);
+	now = ivy_due(c);
+	ivy_tick(c);
+	CHECK(sent.type == IVY_LEASE && !sent.flags && sent.inc == inc);
+	CHECK(ivy_due(c) > now && ivy_due(c) <= now + LEASE_NS / 4);
+	ivy_leave(c);
+	CHECK(ivy_due(c) == IVY_NEVER);
+	ivy_destroy(c);
+	t_slot_free(NULL, 0);
+}
+
 /* What is not used ends before its time, and so does all when the node leaves. */
 static void quitting_at_the_node(void)
 {
@@ -404,8 +425,6 @@ static void quitting_at_the_node(void)
 	answer(c, 0);
 	inc = sent.inc;
 	now += LEASE_NS / 4;
-	ivy_tick(c);
-	CHECK(sent.type == IVY_LEASE && !sent.flags);
 	CHECK(ivy_evict(c, 0) == 0 && sent.type == IVY_PUT);
 	freed.inc = inc;
 	ivy_rx(c, &freed, NULL);
@@ -896,6 +915,7 @@ int main(void)
 	owner_lost();
 	own_requests();
 	quitting_at_the_home();
+	renewing_at_the_node();
 	quitting_at_the_node();
 	at_the_node();
 	at_the_home();

@@ -142,14 +142,15 @@ static const struct world_config cases[] = {
 	 .repeats = 2,
 	 .fanout = 2},
 	{.name = "lease-ends",
-	 .what = "2 nodes, 1 page, 3 faults, 1 cut, 8 steps",
+	 .what = "2 nodes, 1 page, 3 faults, 1 cut, 7 steps",
 	 .nodes = 2,
 	 .pages = 1,
 	 .faults = {1, 2},
 	 .looks = 1,
 	 .hold = 1,
 	 .cuts = 1,
-	 .steps = 8,
+	 .steps = 7,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "repeats",
 	 .what = "3 nodes, 1 page, 4 faults, 2 repeats, 1 eviction",
@@ -167,6 +168,7 @@ static const struct world_config cases[] = {
 	 .evicts = 2,
 	 .steps = 12,
 	 .leases = 1,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "overtaking",
 	 .what = "2 nodes, 1 page, 3 faults, 1 eviction, 1 cut, 9 steps at any time, 1 overtaking",
@@ -179,6 +181,7 @@ static const struct world_config cases[] = {
 	 .overtakes = 1,
 	 .slow = 1,
 	 .bounded = 1,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "partition",
 	 .what = "3 nodes, 1 page, 3 faults, 1 cut, 9 steps",
@@ -188,6 +191,7 @@ static const struct world_config cases[] = {
 	 .cuts = 1,
 	 .steps = 9,
 	 .bounded = 1,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "slow-messages",
 	 .what = "2 nodes, 1 page, 3 faults, 1 cut, 8 steps at any time",
@@ -198,6 +202,7 @@ static const struct world_config cases[] = {
 	 .steps = 8,
 	 .slow = 1,
 	 .bounded = 1,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "two-homes-and-leases",
 	 .what = "2 nodes, each the home of a page, 2 faults, 1 cut, 7 steps",
@@ -206,6 +211,7 @@ static const struct world_config cases[] = {
 	 .faults = {1, 1},
 	 .cuts = 1,
 	 .steps = 7,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "fresh-and-cuts",
 	 .what = "fresh zeros at a node, 2 nodes, 2 faults, 1 eviction, 1 cut, 7 steps",
@@ -255,6 +261,7 @@ static const struct world_config cases[] = {
 	 .repeats = 1,
 	 .cuts = 1,
 	 .steps = 7,
+	 .beats = 1,
 	 .fanout = 2},
 #if W_NODES > 3
 	{.name = "four-nodes",
@@ -357,7 +364,7 @@ static void events_of_wire(struct events *all, int i, int k)
 	if (world_may_deliver(i, k))
 		event_add(all, E_DELIVER, i, k, 0);
 	for (n = 1; world.overtakes && world_may_deliver(i, k) && n < w->n; n++)
-		if (w->p[n].m.type <= IVY_FENCED)
+		if (ivy_type_urgent(w->p[n].m.type))
 			event_add(all, E_OVERTAKE, i, k, n);
 	for (n = 0; world.losses && n < w->n; n++)
 		event_add(all, E_LOSE, i, k, n);

@@ -193,6 +193,12 @@ static void net_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *da
 	packet_fly(n, dst, p, page);
 }
 
+static void net_pair_send(void *ctx, u16 dst, const struct ivy_msg *m)
+{
+	net_totals.beats++;
+	net_send(ctx, dst, m, NULL);
+}
+
 /* The connection breaks: what was sent last is lost, and some of the rest comes again. */
 static void way_reset(u16 from, u16 to)
 {
@@ -355,6 +361,39 @@ static bool net_slot_next(void *ctx, u64 *page)
 	return false;
 }
 
+/* ---- time ---- */
+
+static void tick_plan(struct net_node *n, u64 at)
+{
+	u64 late = config.faults ? net_random(config.retry_ns / 2) : 0;
+
+	if (at >= n->tick_at)
+		return;
+	n->tick_at = at > net_now ? at : net_now;
+	n->tick_at += late;
+	event_add(n->tick_at, TICK, n->id, 0, NULL);
+}
+
+static void net_wake(void *ctx, u64 at)
+{
+	tick_plan(ctx, at);
+}
+
+static void net_lock(void *ctx)
+{
+	(void)ctx;
+}
+
+static const struct ivy_pairs_env pairs_env = {
+	.lock = net_lock,
+	.unlock = net_lock,
+	.send = net_pair_send,
+	.now = net_clock,
+	.wake = net_wake,
+	.alloc = net_alloc,
+	.free = net_free,
+};
+
 static const struct ivy_env env = {
 	.send = net_send,
 	.revoke = net_revoke,
@@ -453,6 +492,7 @@ static void after(struct net_node *n)
 	for (page = 0; page < config.pages; page++)
 		if (n->frames[page].woken)
 			fault_again(n, page);
+	tick_plan(n, ivy_due(n->core));
 }
 
 void net_fault(u16 node, u32 page, bool write)
@@ -505,7 +545,10 @@ static void packet_take(struct net_node *n, struct net_packet *p)
 		net_totals.last_ack = net_now;
 		net_totals.ack_hop = n->hop;
 	}
-	ivy_rx(n->core, &m, m.flags & IVY_F_PAGE ? page : NULL);
+	if (m.type == IVY_BEAT || m.type == IVY_BEATEN)
+		ivy_pairs_rx(n->pairs, &m);
+	else
+		ivy_rx(n->core, &m, m.flags & IVY_F_PAGE ? page : NULL);
 	after(n);
 	free(p);
 }
@@ -581,10 +624,15 @@ static void on_ending(struct net_node *n)
 
 static void on_tick(struct net_node *n)
 {
-	ivy_tick(n->core);
+	if (net_now < n->tick_at)
+		return; /* one is planned that is not later than due */
+	n->tick_at = IVY_NEVER;
+	if (ivy_pairs_due(n->pairs) <= net_now)
+		ivy_pairs_tick(n->pairs);
+	if (ivy_due(n->core) <= net_now)
+		ivy_tick(n->core);
 	after(n);
-	if (active || net_totals.faults)
-		event_add(net_now + config.retry_ns / 2, TICK, n->id, 0, NULL);
+	tick_plan(n, ivy_pairs_due(n->pairs));
 }
 
 /* ---- nodes that begin anew ---- */
@@ -596,14 +644,25 @@ static void core_begin(struct net_node *n, u64 start, bool closed)
 			       .nhomes = config.nhomes,
 			       .homes = homes,
 			       .pages = config.pages,
+			       .key = 1,
 			       .start = start,
 			       .closed = closed,
 			       .hold_ns = config.hold_ns,
 			       .lease_ns = config.lease_ns,
 			       .retry_ns = config.retry_ns};
+	struct ivy_pairs_params pairs = {.id = n->id,
+					 .nodes = config.nodes,
+					 .start = start,
+					 .lease_ns = config.lease_ns,
+					 .retry_ns = config.retry_ns};
 	int err;
 
+	n->tick_at = IVY_NEVER;
 	do /* memory may be short */
+		err = ivy_pairs_create(&pairs, &pairs_env, n, &n->pairs);
+	while (err == -ENOMEM);
+	p.pairs = n->pairs;
+	do
 		err = ivy_create(&p, &env, n, &n->core);
 	while (err == -ENOMEM);
 	if (err)
@@ -664,12 +723,12 @@ static void node_restart(struct net_node *n)
 	u32 page;
 
 	ivy_destroy(n->core);
+	ivy_pairs_destroy(n->pairs);
 	n->life++;
 	net_totals.restarts++;
 	node_empty(n);
 	ways_end(n->id);
 	core_begin(n, start, home);
-	event_add(net_now + net_random(config.retry_ns), TICK, n->id, 0, NULL);
 	if (home)
 		net_at(net_now + 1 + net_random(2 * config.lease_ns), n->id, home_open);
 	for (page = 0; page < config.pages; page++)
@@ -684,6 +743,7 @@ static void on_reset(void)
 	if (a != b) {
 		way_reset(a, b);
 		if (net_random(2)) {
+			ivy_pairs_joined(net_nodes[a].pairs, b);
 			ivy_node_joined(net_nodes[a].core, b);
 			after(&net_nodes[a]);
 		}
@@ -774,8 +834,6 @@ static void node_begin(u16 id)
 	n->queue_end = &n->queue;
 	n->frames = calloc(config.pages, sizeof(*n->frames));
 	core_begin(n, 1, false);
-	if (config.faults)
-		event_add(net_random(config.retry_ns), TICK, id, 0, NULL);
 }
 
 void net_begin(const struct net_config *cfg)
@@ -810,6 +868,7 @@ void net_end(void)
 	}
 	for (i = 0; i < config.nodes; i++) {
 		ivy_destroy(net_nodes[i].core);
+		ivy_pairs_destroy(net_nodes[i].pairs);
 		while (net_nodes[i].queue) {
 			struct net_packet *p = net_nodes[i].queue;
 

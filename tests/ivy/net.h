@@ -38,6 +38,8 @@ struct net_packet;
 
 struct net_node {
 	struct ivy *core;
+	struct ivy_pairs *pairs;
+	u64 tick_at; /* the earliest tick that is planned */
 	u16 id;
 	u64 cpu;    /* busy until then */
 	u64 tx, rx; /* the link's ends are */
@@ -55,6 +57,7 @@ struct net_node {
 };
 
 struct net_totals {
+	u64 beats; /* BEAT and BEATEN, of `messages` */
 	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards, restarts;
 	u64 memory, memory_max;
 	u64 first_inv, last_ack; /* times */

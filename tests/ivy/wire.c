@@ -15,6 +15,14 @@ static const u8 golden[] = {
 	0x2b,	 0x01, 0x05, 0x00,			   /* 299, 5 */
 };
 
+static const u8 golden_beat[] = {
+	IVY_BEAT, 0,	0x02, 0x01, 0,	  0,	0,    0,    /* type, flags, src, to, count */
+	0,	  0,	0,    0,    0,	  0,	0,    0,    /* page */
+	0x08,	  0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, /* ver: the clock */
+	0xff,	  0xfe, 0xfd, 0xfc, 0xfb, 0xfa, 0xf9, 0xf8, /* who: the sum */
+	0x11,	  0,	0,    0,    0,	  0,	0,    0x80, /* inc: the life */
+};
+
 static int checked(const u8 *buf, size_t bytes)
 {
 	return ivy_msg_check(buf, bytes, NODES, PAGES);
@@ -42,6 +50,28 @@ static void bytes_are_as_documented(void)
 	CHECK(!ivy_msg_unpack(golden, &m));
 	CHECK_EQ(m.ver, 0x0102030405060708ull);
 	CHECK_EQ(ivy_list_id(&m, 0), 299);
+}
+
+static void a_beat_is_of_no_page(void)
+{
+	struct ivy_msg m = {.type = IVY_BEAT,
+			    .src = 258,
+			    .ver = 0x0102030405060708ull,
+			    .who = 0xf8f9fafbfcfdfeffull,
+			    .inc = 0x8000000000000011ull};
+	u8 buf[64];
+
+	CHECK_EQ(ivy_msg_pack(&m, buf), sizeof(golden_beat));
+	CHECK_MEM(buf, golden_beat, sizeof(golden_beat));
+	CHECK_EQ(checked(buf, sizeof(golden_beat)), 0);
+	buf[8] = 1;
+	CHECK_EQ(checked(buf, sizeof(golden_beat)), -EBADMSG);
+	buf[8] = 0;
+	buf[1] = IVY_F_OTHER;
+	CHECK_EQ(checked(buf, sizeof(golden_beat)), -EBADMSG);
+	buf[0] = IVY_BEATEN;
+	memset(buf + 24, 0, 8);
+	CHECK_EQ(checked(buf, sizeof(golden_beat)), 0);
 }
 
 static void one_wrong_byte_is_refused(void)
@@ -96,6 +126,7 @@ static void pages_travel_only_where_they_may(void)
 
 static const struct check_test tests[] = {
 	{"bytes-are-as-documented", bytes_are_as_documented},
+	{"a-beat-is-of-no-page", a_beat_is_of_no_page},
 	{"one-wrong-byte-is-refused", one_wrong_byte_is_refused},
 	{"versions-leave-room", versions_leave_room},
 	{"pages-travel-only-where-they-may", pages_travel_only_where_they_may},

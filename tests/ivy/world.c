@@ -231,6 +231,32 @@ static const struct ivy_env env = {
 	.slot_next = w_slot_next,
 };
 
+static void w_pair_send(void *ctx, u16 dst, const struct ivy_msg *m)
+{
+	w_send(ctx, dst, m, NULL);
+}
+
+static void w_pair_lock(void *ctx)
+{
+	(void)ctx;
+}
+
+static void w_pair_wake(void *ctx, u64 at)
+{
+	(void)ctx;
+	(void)at;
+}
+
+static const struct ivy_pairs_env pairs_env = {
+	.lock = w_pair_lock,
+	.unlock = w_pair_lock,
+	.send = w_pair_send,
+	.now = w_now,
+	.wake = w_pair_wake,
+	.alloc = w_alloc,
+	.free = w_free,
+};
+
 /* ---- users of the memory ---- */
 
 /* A faulter that was woken asks again, and maps the page if it may. */
@@ -312,7 +338,11 @@ static void packet_deliver(struct packet *p, int to)
 		else
 			ivy_list_put_who(list, i, p->list64[i]);
 	p->m.list = list;
-	ivy_rx(enter(to), &p->m, p->m.flags & IVY_F_PAGE ? &p->value : NULL);
+	enter(to);
+	if (p->m.type == IVY_BEAT || p->m.type == IVY_BEATEN)
+		ivy_pairs_rx(world.pairs[to], &p->m);
+	else
+		ivy_rx(world.core[to], &p->m, p->m.flags & IVY_F_PAGE ? &p->value : NULL);
 	ivy_flush(enter(to));
 	after(to);
 }
@@ -457,12 +487,20 @@ void world_discard(int node, int page)
 	after(node);
 }
 
+static void tick(int node)
+{
+	enter(node);
+	if (world.pairs[node])
+		ivy_pairs_tick(world.pairs[node]);
+	ivy_tick(world.core[node]);
+	after(node);
+}
+
 /* One node's clock is ahead: all that it waits for is late. */
 void world_tick(int node)
 {
 	world.now[node] += 4 * W_STEP_NS;
-	ivy_tick(enter(node));
-	after(node);
+	tick(node);
 }
 
 /* The environment ends a mapping by the end of the lease: that is its promise. */
@@ -492,10 +530,8 @@ void world_step(void)
 	/* The home is node 0: it declares others lost as early as it may. */
 	for (i = 0; i < config->nodes; i++)
 		world.now[i] += W_STEP_NS;
-	for (i = 0; i < config->nodes; i++) {
-		ivy_tick(enter(i));
-		after(i);
-	}
+	for (i = 0; i < config->nodes; i++)
+		tick(i);
 }
 
 /* What is on the wires stays there, until the node comes back or the connections are given up. */
@@ -773,6 +809,20 @@ static void begin(void)
 	}
 }
 
+static struct ivy_pairs *pairs_begin(const struct ivy_params *core)
+{
+	struct ivy_pairs_params p = {.id = core->id,
+				     .nodes = core->nodes,
+				     .start = core->start,
+				     .lease_ns = core->lease_ns,
+				     .retry_ns = core->retry_ns};
+	struct ivy_pairs *pairs;
+
+	if (ivy_pairs_create(&p, &pairs_env, NULL, &pairs))
+		abort();
+	return pairs;
+}
+
 void world_init(const struct world_config *cfg)
 {
 	static const u16 homes[W_NODES] = {0, 1, 2};
@@ -795,6 +845,8 @@ void world_init(const struct world_config *cfg)
 		world.left[i] = cfg->faults[i];
 		p.id = (u16)i;
 		p.start = 1;
+		p.pairs = cfg->beats ? pairs_begin(&p) : NULL;
+		world.pairs[i] = p.pairs;
 		if (ivy_create(&p, &env, NULL, &world.core[i]))
 			abort();
 	}
@@ -815,6 +867,8 @@ void world_deinit(void)
 
 	for (i = 0; i < config->nodes; i++)
 		ivy_destroy(enter(i));
+	for (i = 0; i < config->nodes; i++)
+		ivy_pairs_destroy(world.pairs[i]);
 }
 
 size_t world_bytes(void)

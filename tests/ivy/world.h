@@ -52,6 +52,7 @@ struct frame {
 
 struct world {
 	struct ivy *core[W_NODES];
+	struct ivy_pairs *pairs[W_NODES]; /* NULL without beats */
 	struct frame f[W_NODES][W_PAGES];
 	struct wire w[W_NODES][W_NODES];
 	u64 now[W_NODES];
@@ -90,6 +91,7 @@ struct world_config {
 	u8 cuts;
 	u8 overtakes; /* of what waits, by messages of leases */
 	u8 leases; /* that end, though nobody is ever cut off */
+	u8 beats;  /* leases are renewed by BEAT; else each by LEASE */
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
 	u8 looks; /* 1: who reads says that no write follows; 2: only nodes with odd numbers do */

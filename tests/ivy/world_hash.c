@@ -37,7 +37,12 @@ static void mix_time(int node, u64 t)
 	mix(t > world.now[node] ? t - world.now[node] : 0);
 }
 
-static void mix_packet(const struct packet *p, bool leased_who)
+static void mix_ago(int node, u64 t)
+{
+	mix(!t || world.now[node] - t > 16 * W_STEP_NS ? ~0ull : world.now[node] - t);
+}
+
+static void mix_packet(const struct packet *p, bool raw)
 {
 	u32 i;
 
@@ -46,7 +51,7 @@ static void mix_packet(const struct packet *p, bool leased_who)
 	mix_node(p->m.type == IVY_INV ? p->m.to : IVY_NONE);
 	mix(p->m.page);
 	mix(p->m.ver);
-	if (leased_who)
+	if (raw)
 		mix(p->m.who);
 	else
 		mix_who(p->m.who);
@@ -60,15 +65,21 @@ static void mix_packet(const struct packet *p, bool leased_who)
 	}
 }
 
+/* Whether `who` is no request's number. */
+static bool raw_who(const struct packet *p)
+{
+	return p->m.type == IVY_LEASED || p->m.type == IVY_BEAT;
+}
+
 static void mix_wire(const struct wire *w)
 {
 	int i;
 
 	mix(w->n | w->past << 8);
 	for (i = 0; i < w->n; i++)
-		mix_packet(&w->p[i], w->p[i].m.type == IVY_LEASED);
+		mix_packet(&w->p[i], raw_who(&w->p[i]));
 	for (i = 0; i < w->past; i++)
-		mix_packet(&w->before[i], w->before[i].m.type == IVY_LEASED);
+		mix_packet(&w->before[i], raw_who(&w->before[i]));
 }
 
 static void mix_frame(int node, const struct frame *f)
@@ -155,7 +166,41 @@ static void mix_peer(int node, const struct ivy_peer *p)
 	mix_time(node, p->my_end);
 	mix_time(node, p->my_due);
 	mix_time(node, p->its_end);
-	mix(world.now[node] - p->my_sent > 9 * W_STEP_NS ? 0 : world.now[node] - p->my_sent);
+	mix(p->its_counted);
+}
+
+static bool wire_has(const struct wire *w, u8 type)
+{
+	int i;
+	bool has = false;
+
+	for (i = 0; i < w->n; i++)
+		has |= w->p[i].m.type == type;
+	for (i = 0; i < w->past; i++)
+		has |= w->before[i].m.type == type;
+	return has;
+}
+
+/* Exact times matter as long as an answer may come that is compared with them. */
+static void mix_pair(int node, int other, const struct ivy_pair *p, const struct ivy_peer *peer)
+{
+	const struct ivy *c = world.core[node];
+	u64 my_end = p->my_sent + c->p.lease_ns - c->p.margin_ns, its_end = p->its_at + c->p.lease_ns;
+
+	mix_time(node, p->due.place ? p->due.at : 0);
+	mix(p->other);
+	if (!peer)
+		return;
+	if (peer->my_since) {
+		mix(1 + (p->my_sent > peer->my_since));
+		mix_time(node, p->my_sent > peer->my_since && my_end > peer->my_end ? my_end : 0);
+	}
+	mix_time(node, peer->its_counted && its_end > peer->its_end ? its_end : 0);
+	if (wire_has(&world.w[node][other], IVY_BEAT) ||
+	    wire_has(&world.w[other][node], IVY_BEATEN)) {
+		mix_ago(node, peer->my_since);
+		mix_ago(node, p->my_sent);
+	}
 }
 
 static void mix_core(int node)
@@ -173,6 +218,10 @@ static void mix_core(int node)
 	for (i = 0; i < config->nodes; i++)
 		if (ivy_peer_get(c, order[i]))
 			mix_peer(node, ivy_peer_get(c, order[i]));
+	for (i = 0; world.pairs[node] && i < config->nodes; i++)
+		if (ivy_pair_get(world.pairs[node], order[i]))
+			mix_pair(node, order[i], ivy_pair_get(world.pairs[node], order[i]),
+				 ivy_peer_get(c, order[i]));
 	for (i = 0; i < config->pages; i++) {
 		const struct ivy_op *op = ivy_op_get(c, (u64)i);
 		const struct ivy_home *h = ivy_dir_entry(c, (u64)i, false);

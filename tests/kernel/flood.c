@@ -91,7 +91,7 @@ static int greet(const char *roles, unsigned int node, unsigned int victim)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	head(hello, HELLO_BYTES, HELLO);
-	memcpy(hello + HEAD_BYTES, "GVM-IVY\7", 8);
+	memcpy(hello + HEAD_BYTES, "GVM-IVY\10", 8);
 	put(hello + HEAD_BYTES + 8, node, 2);
 	put(hello + HEAD_BYTES + 10, victim, 2);
 	put(hello + HEAD_BYTES + 16, nodes_digest(roles), 8);
