@@ -275,6 +275,9 @@ struct ivy_peer {
 #ifndef IVY_LOSE_NOW
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif
+#ifndef IVY_SEEK_MAX
+#define IVY_SEEK_MAX 256u /* searches under way beside which a pass over the directory begins more */
+#endif
 #define IVY_LOST_STEP 64u /* leaves visited by one call of ivy_lost() */
 #define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */
 
@@ -330,6 +333,9 @@ struct ivy {
 	bool end_again; /* another lease has ended since the pass began: another pass is due */
 	u64 lose_at;	/* the next leaf from which lost[] are to be removed */
 	bool losing;	/* a pass over the directory is under way */
+	bool seeks_full; /* it waits for searches to end */
+	u64 lose_since;	 /* it began */
+	u32 nseeks;	 /* transactions that SEEK */
 	u16 nlost, lost[IVY_LOSE_MAX];
 	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
 	u32 ring_at, ring_n;
@@ -546,6 +552,8 @@ void ivy_recover_seek(struct ivy *c, struct ivy_home *h, u64 page);
 /* HAVE, or PUT by a node that may be the one sought: whether it is. */
 bool ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
 void ivy_recover_missed(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m);
+/* Searches do not wait for nodes that are lost, too. */
+void ivy_recover_tick(struct ivy *c);
 
 /* ---- home.c ---- */
 void ivy_home_rx(struct ivy *c, const struct ivy_msg *m, const void *data);

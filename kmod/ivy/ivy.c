@@ -114,6 +114,7 @@ void ivy_tick(struct ivy *c)
 	c->ticked = ivy_now(c);
 	/* Leases first: an ended lease must not be used once more. */
 	ivy_alive_tick(c);
+	ivy_recover_tick(c);
 	ivy_txn_tick(c);
 	ivy_agent_tick(c);
 	ivy_flush(c);
@@ -151,7 +152,7 @@ bool ivy_ending(struct ivy *c)
 	ivy_alive_step(c, IVY_END_STEP);
 	ivy_recover_step(c, IVY_LOSE_STEP);
 	drain(c);
-	return c->ending || c->losing;
+	return c->ending || (c->losing && !c->seeks_full);
 }
 
 void ivy_leave(struct ivy *c)

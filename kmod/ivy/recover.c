@@ -8,7 +8,8 @@
  * the other (SEEK). If none has a copy, nor gets one that was on its way, the contents are lost,
  * and lost() is called.
  *
- * A large directory is visited some leaves at a time. Until the pass is done the node gets no new
+ * A large directory is visited some leaves at a time, and while IVY_SEEK_MAX searches are under way
+ * the visit waits: so neither they nor their messages become many at once. Until the pass is done the node gets no new
  * lease, or it would be removed from copysets that it has entered since. To pages not yet visited
  * the node is one that does not answer; a request for one whose owner is lost begins SEEK at once.
  */
@@ -19,6 +20,7 @@
 /* Each question has a number of its own: a repeated answer to an earlier one is none to this. */
 static void seek_aim(struct ivy *c, struct ivy_txn *t, u16 node)
 {
+	c->nseeks += t->phase != IVY_PH_SEEK;
 	t->phase = IVY_PH_SEEK;
 	t->seek = node;
 	t->who = ivy_who(c->p.id, ++c->txn);
@@ -28,6 +30,12 @@ static void seek_ask(struct ivy *c, struct ivy_txn *t, u16 node)
 {
 	seek_aim(c, t, node);
 	ivy_txn_send(c, t);
+}
+
+/* When the copies have arrived that a lost owner may have sent just before. */
+static u64 copies_by(struct ivy *c)
+{
+	return (c->losing ? c->lose_since : ivy_now(c)) + c->p.retry_ns;
 }
 
 /*
@@ -46,7 +54,9 @@ static void seek_next(struct ivy *c, struct ivy_txn *t)
 	} else if (h->set.n && !t->doubt && !IVY_MUTANT(SEEK_ONCE)) {
 		t->doubt = true;
 		seek_aim(c, t, ivy_set_next(&h->set, 0));
-		t->due = ivy_now(c) + c->p.retry_ns;
+		t->due = copies_by(c);
+		if (t->due <= ivy_now(c))
+			ivy_txn_send(c, t);
 	} else {
 		ivy_dir_lose(c, h, t->page);
 		ivy_txn_next(c, t);
@@ -153,6 +163,7 @@ static void round_begin(struct ivy *c)
 
 	c->nlost = 0;
 	c->lose_at = 0;
+	c->lose_since = ivy_now(c);
 	for (node = 0; node < c->p.nodes && c->nlost < IVY_LOSE_MAX; node++) {
 		peer = ivy_peer_get(c, node);
 		if (peer && peer->its_leaving)
@@ -166,6 +177,10 @@ void ivy_recover_step(struct ivy *c, u32 leaves)
 	u32 n;
 
 	for (; leaves && c->losing; leaves--) {
+		if (c->nseeks >= IVY_SEEK_MAX) {
+			c->seeks_full = true;
+			return;
+		}
 		if (c->lose_at < c->nleaves) {
 			leaf_nodes_lost(c, c->lose_at++);
 			continue;
@@ -182,6 +197,24 @@ void ivy_recover_node_lost(struct ivy *c)
 		return; /* its turn comes with the next round */
 	round_begin(c);
 	ivy_recover_step(c, IVY_LOSE_NOW);
-	if (c->losing)
+	if (c->losing && !c->seeks_full)
 		c->env->ending(c->ctx);
+}
+
+/*
+ * The turn of a node that was lost during a pass comes with the next one, which may never begin if
+ * this one waited for its answers.
+ */
+void ivy_recover_tick(struct ivy *c)
+{
+	struct ivy_txn *t, *next;
+
+	for (t = c->txns; t; t = next) {
+		const struct ivy_peer *peer = ivy_peer_get(c, t->seek);
+
+		next = t->next;
+		if (t->phase == IVY_PH_SEEK && t->seek != c->p.id &&
+		    !(peer && peer->its_state == IVY_LEASE_LIVE))
+			page_node_lost(c, t->home, t->page, t->seek);
+	}
 }

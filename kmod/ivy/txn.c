@@ -99,10 +99,23 @@ static u32 waiting_reads(struct ivy *c, struct ivy_txn *t)
 	return n;
 }
 
+/* A pass over the directory that waits for searches goes on when half of them have ended. */
+static void seek_ends(struct ivy *c, struct ivy_txn *t)
+{
+	if (t->phase != IVY_PH_SEEK)
+		return;
+	t->phase = IVY_PH_INV;
+	if (--c->nseeks > IVY_SEEK_MAX / 2 || !c->seeks_full)
+		return;
+	c->seeks_full = false;
+	c->env->ending(c->ctx);
+}
+
 void ivy_txn_next(struct ivy *c, struct ivy_txn *t)
 {
 	struct ivy_home *h = t->home;
 
+	seek_ends(c, t);
 	while (t->at < t->nwait) {
 		u32 n = waiting_reads(c, t);
 		struct ivy_wait w;

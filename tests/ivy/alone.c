@@ -342,6 +342,69 @@ static void at_the_home(void)
 	printf("%u pages of a lost node in %u calls\n", PAGES, calls + 1);
 }
 
+/* The node has the copy that is sought. */
+static void has_sought(struct ivy *c, const struct ivy_txn *t, u16 node, u64 inc)
+{
+	struct ivy_msg have = {.type = IVY_HAVE,
+			       .src = node,
+			       .page = t->page,
+			       .ver = t->home->ver,
+			       .who = t->who,
+			       .inc = inc};
+
+	CHECK(t->phase == IVY_PH_SEEK && t->seek == node);
+	ivy_rx(c, &have, NULL);
+}
+
+/* As many pages as may be looked for at once; asks for more when it may. */
+static void seeks_some(struct ivy *c)
+{
+	while (ivy_ending(c))
+		CHECK(c->nseeks < IVY_SEEK_MAX + IVY_LEAF);
+	CHECK(c->nseeks < IVY_SEEK_MAX + IVY_LEAF);
+}
+
+/* Of the pages of a lost node that another one has, too, some are looked for at any time. */
+static void seeking_at_the_home(void)
+{
+	const u64 inc = 5, next_inc = inc + 2 * PAGES;
+	struct ivy *c = begin(0);
+	u64 page;
+	u32 before, rounds = 0;
+
+	endings = lost = 0;
+	CHECK(lets_in(c, inc) && lease_said(c, 2, inc, 0) == IVY_LEASED);
+	for (page = 0; page < PAGES; page++) {
+		written_by(c, 1, inc, page);
+		read_by(c, 2, inc, page);
+	}
+	now += LEASE_NS / 2;
+	CHECK(lease_said(c, 2, inc, 0) == IVY_LEASED);
+	now += LEASE_NS / 2;
+	ivy_tick(c);
+	while (rounds * IVY_SEEK_MAX < PAGES / 2) {
+		CHECK(!lets_in(c, next_inc));
+		before = endings;
+		seeks_some(c);
+		CHECK(c->nseeks >= IVY_SEEK_MAX && endings == before);
+		while (c->nseeks > IVY_SEEK_MAX / 2)
+			has_sought(c, c->txns, 2, inc);
+		CHECK(endings == before + 1);
+		rounds++;
+	}
+	seeks_some(c);
+	CHECK(!lost);
+	/* Now that one is lost: what it was asked for, and then all that it had. */
+	now += LEASE_NS / 2;
+	ivy_tick(c);
+	for (rounds = 0; (ivy_ending(c) || c->losing) && rounds < PAGES; rounds++)
+		ivy_tick(c);
+	CHECK(lost == PAGES && !c->nseeks && !c->txns && lets_in(c, next_inc));
+	ivy_destroy(c);
+	lost = 0;
+	printf("%u pages are sought, %u at a time\n", PAGES, IVY_SEEK_MAX);
+}
+
 static void discarding(void)
 {
 	struct ivy *c = begin(1);
@@ -919,5 +982,6 @@ int main(void)
 	quitting_at_the_node();
 	at_the_node();
 	at_the_home();
+	seeking_at_the_home();
 	return 0;
 }

@@ -50,9 +50,26 @@ static struct way *ways;
 static struct event *heap;
 static size_t heap_n, heap_cap;
 static u64 event_seq, random_state;
-static struct truth *truths; /* by page */
+static struct truth *truths; /* by group and page */
 static u64 active;     /* events that are not ticks or resets */
-static u16 homes[64];  /* the first nodes */
+
+/* The first node of those that share a region with this one, and how many they are. */
+static u16 group_first(u16 node)
+{
+	return config.group ? (u16)(node - node % config.group) : 0;
+}
+
+static u16 group_end(u16 node)
+{
+	u32 end = config.group ? group_first(node) + (u32)config.group : config.nodes;
+
+	return (u16)(end < config.nodes ? end : config.nodes);
+}
+
+static struct truth *truth_of(const struct net_node *n, u64 page)
+{
+	return &truths[config.group ? n->id / config.group * config.pages + page : page];
+}
 
 u64 net_random(u64 below)
 {
@@ -185,7 +202,8 @@ static void net_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *da
 	inv_count(n, m, n->hop);
 	net_totals.messages++;
 	net_totals.bytes += bytes + (page ? IVY_PAGE_BYTES : 0);
-	if (config.faults && (n->cut_until > net_now || net_nodes[dst].cut_until > net_now)) {
+	n->messages++;
+	if (n->cut_until > net_now || net_nodes[dst].cut_until > net_now) {
 		net_totals.dropped++;
 		free(p);
 		return;
@@ -232,11 +250,9 @@ static bool packet_lost(const struct net_packet *p, u16 to)
 {
 	struct way *w = way_of(p->from, to);
 
-	if (!w)
-		return false;
 	if (net_nodes[p->from].cut_until > net_now || net_nodes[to].cut_until > net_now)
 		return true;
-	return p->epoch != w->epoch && (p->epoch + 1 != w->epoch || p->seq >= w->cut);
+	return w && p->epoch != w->epoch && (p->epoch + 1 != w->epoch || p->seq >= w->cut);
 }
 
 /* ---- the cores' environment ---- */
@@ -277,7 +293,7 @@ static void net_complete(void *ctx, u64 page, int err)
 
 	f->woken = true;
 	f->failed |= err != 0;
-	truth_discarded(&truths[page], f->discard, err);
+	truth_discarded(truth_of(ctx, page), f->discard, err);
 	net_totals.discards += f->discard && !err;
 	f->discard = 0;
 }
@@ -318,12 +334,12 @@ static void net_lost(void *ctx, u64 page)
 	u32 i;
 
 	net_totals.lost++;
-	for (i = 0; i < config.nodes; i++) {
+	for (i = group_first(home->id); i < group_end(home->id); i++) {
 		const struct net_node *n = &net_nodes[i];
 		const struct net_frame *f = &n->frames[page];
 
 		if (f->resident &&
-		    truth_held(&truths[page], home->core, n->core, page, &f->slot, f->value))
+		    truth_held(truth_of(home, page), home->core, n->core, page, &f->slot, f->value))
 			bad("a page was lost that a node has", page);
 	}
 	if (!net_totals.cuts && !net_totals.restarts)
@@ -414,13 +430,13 @@ static const struct ivy_env env = {
 
 /* ---- users of the memory ---- */
 
-const char *net_wrong(u32 page)
+static const char *wrong_near(const struct net_node *n, u32 page)
 {
 	u32 i, writers = 0, readers = 0;
 
-	for (i = 0; i < config.nodes; i++) {
+	for (i = group_first(n->id); i < group_end(n->id); i++) {
 		const struct net_frame *f = &net_nodes[i].frames[page];
-		const char *wrong = f->mapped ? truth_wrong(&truths[page], f->value) : NULL;
+		const char *wrong = f->mapped ? truth_wrong(truth_of(n, page), f->value) : NULL;
 
 		writers += f->mapped == IVY_M;
 		readers += f->mapped == IVY_S;
@@ -430,6 +446,11 @@ const char *net_wrong(u32 page)
 	if (writers > 1)
 		return "two nodes can write";
 	return writers && readers ? "a node can write what another one reads" : NULL;
+}
+
+const char *net_wrong(u32 page)
+{
+	return wrong_near(&net_nodes[0], page);
 }
 
 static void answered(struct net_node *n, u32 page, bool lost)
@@ -444,11 +465,11 @@ static void answered(struct net_node *n, u32 page, bool lost)
 		if (f->mapped < f->wait)
 			f->mapped = f->wait;
 		/* A writer reads, too: most of the page stays. */
-		wrong = truth_wrong(&truths[page], f->value);
+		wrong = truth_wrong(truth_of(n, page), f->value);
 		if (f->wait == IVY_M)
-			f->value = truth_write(&truths[page]);
-		if (!wrong && config.nodes <= 512)
-			wrong = net_wrong(page);
+			f->value = truth_write(truth_of(n, page));
+		if (!wrong && group_end(n->id) - group_first(n->id) <= 512)
+			wrong = wrong_near(n, page);
 		if (wrong)
 			bad(wrong, page);
 	}
@@ -515,13 +536,13 @@ void net_discard(u16 node, u32 page)
 	u64 before = f->discard;
 
 	/* It may be told of at once. */
-	f->discard = 1 + truths[page].newest;
-	truths[page].discards += !before;
+	f->discard = 1 + truth_of(n, page)->newest;
+	truth_of(n, page)->discards += !before;
 	if (!ivy_discard(n->core, page)) {
-		truths[page].zeroed = true;
+		truth_of(n, page)->zeroed = true;
 	} else {
 		f->discard = before;
-		truths[page].discards -= !before;
+		truth_of(n, page)->discards -= !before;
 	}
 	after(n);
 }
@@ -539,6 +560,7 @@ static void packet_take(struct net_node *n, struct net_packet *p)
 	if (ivy_msg_check(whole, bytes, config.nodes, config.pages))
 		bad("a core has sent what is no message", p->wire[0]);
 	ivy_msg_unpack(whole, &m);
+	n->messages++;
 	n->hop = p->hop;
 	n->cpu = net_now;
 	if (m.type == IVY_ACK) {
@@ -593,7 +615,7 @@ static void on_revoked(struct net_node *n, u32 page)
 	struct net_frame *f = &n->frames[page];
 
 	if (f->mapped == IVY_M)
-		f->value = truth_write(&truths[page]);
+		f->value = truth_write(truth_of(n, page));
 	if (f->mapped > f->revoke - 1)
 		f->mapped = (u8)(f->revoke - 1);
 	f->revoke = 0;
@@ -609,7 +631,7 @@ static void on_swept(struct net_node *n)
 		struct net_frame *f = &n->frames[page];
 
 		if (f->mapped == IVY_M)
-			f->value = truth_write(&truths[page]);
+			f->value = truth_write(truth_of(n, page));
 		f->mapped = IVY_I;
 	}
 	event_add(net_now + 1000, ENDING, n->id, 0, NULL);
@@ -639,12 +661,13 @@ static void on_tick(struct net_node *n)
 
 static void core_begin(struct net_node *n, u64 start, bool closed)
 {
+	u16 homes[64], i;
 	struct ivy_params p = {.id = n->id,
 			       .nodes = config.nodes,
 			       .nhomes = config.nhomes,
 			       .homes = homes,
 			       .pages = config.pages,
-			       .key = 1,
+			       .key = 1 + group_first(n->id),
 			       .start = start,
 			       .closed = closed,
 			       .hold_ns = config.hold_ns,
@@ -657,6 +680,8 @@ static void core_begin(struct net_node *n, u64 start, bool closed)
 					 .retry_ns = config.retry_ns};
 	int err;
 
+	for (i = 0; i < config.nhomes; i++)
+		homes[i] = (u16)(group_first(n->id) + i);
 	n->tick_at = IVY_NEVER;
 	do /* memory may be short */
 		err = ivy_pairs_create(&pairs, &pairs_env, n, &n->pairs);
@@ -675,7 +700,7 @@ static void ways_end(u16 node)
 	u16 other;
 	u32 k;
 
-	for (other = 0; other < config.nodes; other++) {
+	for (other = 0; ways && other < config.nodes; other++) {
 		struct way *to = way_of(other, node), *from = way_of(node, other);
 
 		to->cut = 0;
@@ -704,7 +729,7 @@ static void node_empty(struct net_node *n)
 	for (page = 0; page < config.pages; page++) {
 		struct net_frame *f = &n->frames[page];
 
-		truth_discarded(&truths[page], f->discard, true);
+		truth_discarded(truth_of(n, page), f->discard, true);
 		*f = (struct net_frame){.wait = f->wait};
 	}
 }
@@ -719,7 +744,7 @@ static void home_open(struct net_node *n)
 static void node_restart(struct net_node *n)
 {
 	u64 start = n->core->txn + 1 + net_random(1000);
-	bool home = n->id < config.nhomes;
+	bool home = n->id - group_first(n->id) < config.nhomes;
 	u32 page;
 
 	ivy_destroy(n->core);
@@ -734,6 +759,17 @@ static void node_restart(struct net_node *n)
 	for (page = 0; page < config.pages; page++)
 		if (n->frames[page].wait)
 			answered(n, page, true);
+}
+
+void net_lose(u16 node, u64 ns)
+{
+	net_nodes[node].cut_until = net_now + ns;
+	net_totals.cuts++;
+}
+
+void net_restart(u16 node)
+{
+	node_restart(&net_nodes[node]);
 }
 
 static void on_reset(void)
@@ -824,6 +860,17 @@ void net_run(void)
 	}
 }
 
+void net_run_until(u64 time)
+{
+	while (heap_n && heap[0].t <= time) {
+		struct event e = event_take();
+
+		net_now = e.t;
+		event_run(&e);
+	}
+	net_now = time;
+}
+
 /* ---- the beginning and the end ---- */
 
 static void node_begin(u16 id)
@@ -845,10 +892,8 @@ void net_begin(const struct net_config *cfg)
 	memset(&net_totals, 0, sizeof(net_totals));
 	net_now = 0;
 	net_nodes = calloc(cfg->nodes, sizeof(*net_nodes));
-	truths = calloc(cfg->pages, sizeof(*truths));
+	truths = calloc(cfg->pages * (cfg->group ? cfg->nodes / cfg->group + 1u : 1u), sizeof(*truths));
 	ways = cfg->faults ? calloc((size_t)cfg->nodes * cfg->nodes, sizeof(*ways)) : NULL;
-	for (i = 0; i < cfg->nhomes; i++)
-		homes[i] = i;
 	for (i = 0; i < cfg->nodes; i++)
 		node_begin(i);
 	if (cfg->faults)

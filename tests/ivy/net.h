@@ -19,10 +19,12 @@
 
 struct net_config {
 	u16 nodes, nhomes;
+	u16 group; /* nodes that share a region, of which the first are its homes; 0: all */
 	u32 pages;
 	u64 rtt_ns, cpu_ns, jitter_ns, hold_ns, lease_ns, retry_ns;
 	u64 bits_per_us; /* of a link */
 	bool faults;
+	bool losses; /* without faults: nodes may be cut off, or begin anew, by net_lose() */
 	u64 seed;
 };
 
@@ -49,6 +51,7 @@ struct net_node {
 	u64 cut_until;
 	u32 life; /* how often it has begun anew */
 	u64 inv_sent;	    /* INV and ACK messages */
+	u64 messages;	    /* sent and received */
 	u64 started, ended; /* of the last fault */
 	u32 ended_hop;
 	u32 left, page;
@@ -71,6 +74,10 @@ extern u64 net_now;
 void net_begin(const struct net_config *config);
 void net_end(void);
 void net_run(void); /* until nothing is left to happen */
+void net_run_until(u64 time);
+/* The node is cut off for some time, or begins anew. */
+void net_lose(u16 node, u64 ns);
+void net_restart(u16 node);
 u64 net_random(u64 below);
 void net_fault(u16 node, u32 page, bool write);
 void net_discard(u16 node, u32 page);

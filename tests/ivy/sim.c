@@ -2,10 +2,12 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|costs|faults|few [SEED [LAST]]
+ *	sim [-m MUTANT] large|idle|costs|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
- * each message at each of its two ends. `costs` counts the messages of single accesses. `faults`
+ * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
+ * which four are its homes, and then one region of all, with 16 homes; what nodes say to each other
+ * when nothing happens, and after a time in which nodes were lost and began anew. `costs` counts the messages of single accesses. `faults`
  * lets 40 nodes write and read 16 pages under connections that break, messages that come again,
  * nodes that are cut off for longer than their lease or begin anew, and memory that is short: one
  * writer or some readers at any time, nothing stale or discarded, no page lost that a node has, and
@@ -148,6 +150,146 @@ static void large(void)
 	net_end();
 }
 
+/* ---- idle ---- */
+
+#define SECOND 1000000000ull
+
+static const struct net_config *idle_config;
+static bool idle_goes_on;
+
+static void idle_access(struct net_node *n)
+{
+	u32 page = (u32)net_random(idle_config->pages);
+
+	if (!idle_goes_on)
+		return;
+	if (!n->frames[page].wait)
+		net_fault(n->id, page, !net_random(4));
+	net_at(net_now + net_random(8 * SECOND), n->id, idle_access);
+}
+
+/* A page that is lost is made usable again. */
+static void idle_answered(struct net_node *n, u32 page, bool lost)
+{
+	if (lost)
+		net_discard(n->id, page);
+}
+
+static u64 expiries(void)
+{
+	u64 all = 0;
+	u32 i;
+
+	for (i = 0; i < NODES; i++)
+		all += ivy_stats(net_nodes[i].core)->lease_expiries;
+	return all;
+}
+
+/* Messages that a node sends and receives in a second, on average, and the node with the most. */
+static void idle_measure(const char *when, u64 *mean, u64 *most)
+{
+	u64 before = expiries(), all = 0;
+	const u32 seconds = 10;
+	u32 i;
+
+	for (i = 0; i < NODES; i++)
+		net_nodes[i].messages = 0;
+	net_run_until(net_now + seconds * SECOND);
+	for (*most = i = 0; i < NODES; i++) {
+		all += net_nodes[i].messages;
+		if (net_nodes[i].messages / seconds > *most)
+			*most = net_nodes[i].messages / seconds;
+	}
+	*mean = all / NODES / seconds;
+	printf("%s: %llu messages a second at a node, at most %llu\n", when,
+	       (unsigned long long)*mean, (unsigned long long)*most);
+	promise(expiries() == before, "no lease ends");
+}
+
+/* Every node has copies, under a lease from each of its homes. */
+static void idle_touch(const struct net_config *config)
+{
+	u32 i, page;
+
+	for (i = 0; i < NODES; i++)
+		for (page = 0; page < config->pages; page++)
+			if (net_nodes[i].frames[page].mapped < IVY_S)
+				net_fault((u16)i, page, false);
+	net_run_until(net_now + 5 * SECOND);
+	for (i = 0; i < NODES; i++)
+		for (page = 0; page < config->pages; page++)
+			if (net_nodes[i].frames[page].mapped < IVY_S)
+				promise(false, "every reader is served");
+}
+
+static void idle_begin(const struct net_config *config)
+{
+	idle_config = config;
+	net_answered = idle_answered;
+	net_begin(config);
+	idle_touch(config);
+}
+
+/* For half a minute each node makes an access in four seconds, and four nodes a second are lost. */
+static void idle_lose(void)
+{
+	u32 i;
+
+	idle_goes_on = true;
+	for (i = 0; i < NODES; i++)
+		net_at(net_now + net_random(4 * SECOND), (u16)i, idle_access);
+	for (i = 0; i < 120; i++) {
+		if (i % 2)
+			net_restart((u16)net_random(NODES));
+		else
+			net_lose((u16)net_random(NODES), net_random(30 * SECOND));
+		net_run_until(net_now + SECOND / 4);
+	}
+	idle_goes_on = false;
+	net_run_until(net_now + 40 * SECOND);
+	printf("%llu accesses, %llu messages, %llu nodes cut off, %llu begun anew, %llu pages lost, "
+	       "%llu leases ended\n",
+	       (unsigned long long)net_totals.faults, (unsigned long long)net_totals.messages,
+	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.restarts,
+	       (unsigned long long)net_totals.lost, (unsigned long long)expiries());
+	for (i = 0; i < NODES * idle_config->pages; i++)
+		if (net_nodes[i % NODES].frames[i / NODES].wait)
+			promise(false, "every access comes to an end");
+}
+
+static void idle(void)
+{
+	struct net_config config = {.nodes = NODES,
+				    .nhomes = 4,
+				    .group = 64,
+				    .pages = 8,
+				    .rtt_ns = RTT,
+				    .cpu_ns = 2000,
+				    .bits_per_us = 10000,
+				    .hold_ns = 200000,
+				    .lease_ns = 10 * SECOND,
+				    .retry_ns = SECOND / 5,
+				    .losses = true};
+	u64 mean, most;
+
+	idle_begin(&config);
+	idle_measure("regions of 64 nodes, 4 homes each", &mean, &most);
+	promise(most < 100, "less than 100");
+	idle_lose();
+	idle_touch(&config);
+	idle_measure("after that", &mean, &most);
+	promise(most < 100, "less than 100");
+	net_end();
+
+	config.group = 0;
+	config.nhomes = 16;
+	config.pages = 16;
+	idle_begin(&config);
+	idle_measure("one region of all, 16 homes", &mean, &most);
+	promise(mean < 100, "less than 100 on average");
+	net_end();
+}
+
 /* ---- costs ---- */
 
 static u64 messages_of(u16 node, u32 page, bool write, const char *what)
@@ -264,6 +406,8 @@ int main(int argc, char **argv)
 		last = strtoull(argv[at + 2], NULL, 10);
 	if (at < argc && !strcmp(argv[at], "large")) {
 		large();
+	} else if (at < argc && !strcmp(argv[at], "idle")) {
+		idle();
 	} else if (at < argc && !strcmp(argv[at], "costs")) {
 		costs();
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
@@ -273,7 +417,7 @@ int main(int argc, char **argv)
 		for (seed = first; seed <= last; seed++)
 			faults(4, 2, 4, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|costs|faults|few [SEED [LAST]]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|faults|few [SEED [LAST]]\n");
 		return 2;
 	}
 	return failures != 0;
