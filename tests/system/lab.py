@@ -347,8 +347,17 @@ class Lab:
         for group in self.cgroups:
             group.remove()
         if not os.environ.get("GVM_KEEP"):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
         return forced
+
+
+def _remove(folder):
+    """What a test has left mounted below may be the machine's own, as its /dev is: that is unmounted, never emptied."""
+    with open("/proc/self/mounts") as f:
+        mounts = [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), line.split()[1]) for line in f]
+    mounts = [path for path in mounts if path.startswith(folder + "/")]
+    if all(subprocess.run(["umount", "-l", path]).returncode == 0 for path in reversed(mounts)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _short_folder():
