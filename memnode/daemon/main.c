@@ -52,7 +52,7 @@ static const char usage[] =
 	"Lend SIZE of this machine's memory to guests whose RAM gvmfs keeps here.\n"
 	"\n"
 	"  -l, --listen ADDR:PORT  serve this address (127.0.0.1:9999); port 0: any\n"
-	"  -m, --memory SIZE       memory to lend, for example 512M or 16G\n"
+	"  -m, --memory SIZE       memory to lend, for example 512M, 16G or 50%\n"
 	"  -c, --overcommit F      promise F times as much as there is (1.0)\n"
 	"  -k, --key FILE          serve only clients that hold the same key\n"
 	"  -t, --tls               serve only clients that use TLS, by that key\n"
@@ -109,6 +109,20 @@ static _Noreturn void output_end(void)
 	exit(0);
 }
 
+/* A size, or N% of this machine's memory. */
+static int memory_parse(const char *text, uint64_t *bytes)
+{
+	char *end;
+	unsigned long percent = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || strcmp(end, "%"))
+		return size_parse_option(text, bytes);
+	if (!percent || percent > 100)
+		return -EINVAL;
+	*bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) / 100 * percent * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
 static void options_parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
@@ -140,8 +154,8 @@ static void options_parse(int argc, char **argv, struct options *o)
 			listen_parse(optarg, &o->listen);
 			break;
 		case 'm':
-			if (size_parse_option(optarg, &o->memory_bytes) || !o->memory_bytes)
-				fail("--memory %s: not a size (512M, 16G)", optarg);
+			if (memory_parse(optarg, &o->memory_bytes) || !o->memory_bytes)
+				fail("--memory %s: not a size (512M, 16G, 50%%)", optarg);
 			break;
 		case 'c':
 			o->overcommit = strtod(optarg, &end);

@@ -17,10 +17,11 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(TOP, "tools/lib")]
 
 import accel  # noqa: E402
 import debian  # noqa: E402
+import debs  # noqa: E402
 import debug_kernel  # noqa: E402
 import headers  # noqa: E402
 import image  # noqa: E402
@@ -80,6 +81,10 @@ def module(meta, suite, build):
     build(newest_headers(meta, suite))
 
 
+def packages(build):
+    debs.build(os.path.join(os.path.dirname(os.path.abspath(build)), "build-debian"))
+
+
 def kinds():
     """The kernels of the hosts of suite kernel."""
     return sorted({*kernel.SUITES, kernel.chosen()} - {"debug"})
@@ -127,6 +132,7 @@ def built(suites):
             yield ("-".join(filter(None, ("module", *headers_of[1::-1]))),
                    lambda build, which=headers_of: module(*which))
     if "system" in suites:
+        yield "packages", packages
         yield "patched-qemu", lambda build: qemu()
     if "debug" in suites:
         yield "debug-kernel", lambda build: debug_kernel.built()

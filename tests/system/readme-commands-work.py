@@ -3,7 +3,7 @@
 """What README.md shows for one host and the nodes that lend it memory, line by line and in its order: the
 programs as `meson install` puts them into /usr/local, the addresses of the document on this test's own
 loopback. The part on memory that several hosts share is run by readme-commands-work-on-hosts of suite
-kernel."""
+kernel, the one on packages by packages-install-upgrade-and-go."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import leftovers
 import readme
 from lab import expect, main, wait_for
 
-HOSTS = "Memory that several hosts share"  # the section of the other test
+OTHERS = ("Memory that several hosts share", "Packages")  # the sections of the other tests
 GREETING = b"a guest that lies in other machines' memory"
 # Copies itself all over the memory from 0x10000 to 0x90000, prints its greeting to the first serial port,
 # and halts.
@@ -202,7 +202,7 @@ def test(l):
     os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:" + os.environ["PATH"]
     reader = Reader(l)
     try:
-        readme.run([c for c in commands if c.section != HOSTS], reader.table())
+        readme.run([c for c in commands if c.section not in OTHERS], reader.table())
         reader.end()
     finally:
         leftovers.unmount_by_force("/mnt/gvm")

@@ -4,8 +4,8 @@
 usage: tools/check [--help] [--keep] [--long] [--fresh | --prepare] [SUITE...]
 
 Suites (all of them but debug if none is named):
-  compile    all with clang; what is installed with gcc, each way to optimise, as Debian builds
-             packages, with LTO
+  compile    all with clang; what is installed with gcc, each way to optimise, with LTO, and as
+             Debian's packages, which lintian looks at
   sanitized  unit and protocol tests under ASan and UBSan
   unit       pure code
   protocol   a real node and a real client
@@ -68,14 +68,12 @@ WAITING = ("system",)
 LOG_TAIL = 40  # lines shown of a failed test
 PATIENCE = 30  # seconds between two signs of life of a step
 OTHER_KERNELS = ("backports", "newest")
-HARDENING = {"DEB_BUILD_MAINT_OPTIONS": "hardening=+all"}
 # Compilers, and ways to build, that have to do without a warning: name -> (compiler, meson's options).
 # gcc at -O2 is how the tests' own build is made; what gcc warns of depends on what its optimiser finds, what
 # clang warns of does not. So clang builds everything, once, and the other ways what is installed.
 WAYS = {"%s-O%s" % (cc, level): (cc, ["--buildtype=plain", "-Doptimization=" + level])
         for cc, level in (("gcc", "3"), ("gcc", "s"), ("clang", "2"))}
 WAYS["lto"] = ("gcc", ["--buildtype=release", "-Db_lto=true"])
-WAYS["hardened"] = ("gcc", ["--buildtype=plain"])
 PASSED = ("OK", "EXPECTEDFAIL")
 
 
@@ -118,10 +116,10 @@ class Check:
             self.add(name, "FAIL" if status else "ok", log.read(), time.monotonic() - start)
         return status == 0
 
-    def build(self, name, folder, *options, cc=None, env=None, installed=False):
+    def build(self, name, folder, *options, cc=None, installed=False):
         """A build in which a warning is an error, as it is in no other than this one; of all targets, or of
         those that are installed."""
-        env = {**({"CC": cc} if cc else {}), **(env or {})}
+        env = {"CC": cc} if cc else {}
         if not os.path.exists(os.path.join(folder, "build.ninja")):
             shutil.rmtree(folder, ignore_errors=True)
             if not self.command(name + "-configures", "meson", "setup", "--werror", *options, folder,
@@ -136,15 +134,14 @@ class Check:
 
     def compile(self):
         """Objects stay for the next run, which compiles what has changed."""
-        flags = {name: subprocess.run(["dpkg-buildflags", "--get", name], text=True,
-                                      env={**self.env, **HARDENING}, stdout=subprocess.PIPE,
-                                      check=True).stdout.strip()
-                 for name in ("CFLAGS", "CPPFLAGS", "LDFLAGS")}
         for way, (cc, options) in WAYS.items():
             if self.ending:
                 return
             self.build("compile-" + way, os.path.join(self.top, "build-" + way), *options, cc=cc,
-                       env=flags if way == "hardened" else None, installed=cc == "gcc")
+                       installed=cc == "gcc")
+        if not self.ending:
+            self.command("compile-packages-builds", sys.executable, os.path.join(TOP, "tools/lib/debs.py"),
+                         os.path.join(self.top, "build-debian"))
 
     def prepare(self, suites):
         """What tests of these suites need beside the build: all that is fetched before all else."""
