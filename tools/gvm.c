@@ -20,6 +20,7 @@ static const struct command {
 	{"region", "gvm region", "show or change how much of a region is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
 	{"dsm", "gvm dsm", "memory that several hosts share: the kernel mode's cluster", cmd_dsm},
+	{"doctor", "gvm doctor", "whether this host is fit for it, and what mends it", cmd_doctor},
 	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},
 };
 

@@ -81,6 +81,7 @@ FLOORS = {
         "run/command", "run/argv run/scan", "run/args",
         "run/budget run/config run/demand run/region run/shares",
         "run/balance run/limit run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
+        "doctor/facts", "doctor/judge doctor/probe", "doctor/mend doctor/nodes", "doctor/doctor",
         "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "node_regions node_add region_auto", "node region stat",
         "gvm",

@@ -147,6 +147,10 @@ class Reader:
     def node_stat(self, command, *_):
         expect("win10" in self.runs(command) or "region" in self.runs(command), "no figures")
 
+    def examine(self, command, *_):
+        said = self.runs(command)
+        expect("10.0.0.2:9999: round trip" in said, "it has not asked the node:\n%s", said)
+
     def end(self):
         if self.guest:
             self.end_guest()
@@ -180,6 +184,7 @@ class Reader:
             (r"hexdump .* /mnt/gvm/win10", self.hexdump),
             (r"gvm stat /mnt/gvm/win10", self.stat),
             (r"gvm node --key gvm.key 10.0.0.2:9999", self.node_stat),
+            (r"gvm doctor --key gvm.key 10.0.0.2:9999", self.examine),
         ]
 
     def truncate(self, command, *_):

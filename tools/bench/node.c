@@ -152,7 +152,11 @@ static int node_prepare(struct bench_node *n)
 	call = (struct gvm_call){.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
 	gvm_region_open(n->conn, &call, &open);
 	rc = call_wait(n, &call);
-	return rc ? rc : node_loop(n, true, UINT64_MAX, n->values);
+	if (!rc)
+		rc = node_loop(n, true, UINT64_MAX, n->values);
+	if (rc)
+		bench_node_remove(n);
+	return rc;
 }
 
 static int chunks_encode(struct bench_node *n)
@@ -180,22 +184,7 @@ static int chunks_encode(struct bench_node *n)
 	return rc;
 }
 
-static int node_connect(struct bench_node *n, uint16_t port, const char *key_path)
-{
-	struct gvm_conn_opts opts = {.tls = key_path};
-	uint8_t *key = NULL;
-	char addr[32];
-	int rc = key_path ? gvm_key_load(key_path, &key, &opts.key_bytes) : 0;
-
-	opts.key = key;
-	snprintf(addr, sizeof(addr), "127.0.0.1:%u", port);
-	if (!rc)
-		rc = gvm_conn_create(addr, &opts, &n->conn);
-	free(key);
-	return rc;
-}
-
-int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsigned depth, struct bench_node **out)
+int bench_node_at(const char *addr, const struct gvm_conn_opts *opts, unsigned values, unsigned depth, struct bench_node **out)
 {
 	struct bench_node *n = calloc(1, sizeof(*n));
 	uint64_t state = gvm_now_ns(), id[2];
@@ -212,7 +201,7 @@ int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsign
 		n->slot[i].n = n;
 	rc = chunks_encode(n);
 	if (!rc)
-		rc = node_connect(n, port, key_path);
+		rc = gvm_conn_create(addr, opts, &n->conn);
 	if (!rc)
 		rc = node_prepare(n);
 	if (rc) {
@@ -221,6 +210,30 @@ int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsign
 	}
 	*out = n;
 	return 0;
+}
+
+int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsigned depth, struct bench_node **out)
+{
+	struct gvm_conn_opts opts = {.tls = key_path};
+	uint8_t *key = NULL;
+	char addr[32];
+	int rc = key_path ? gvm_key_load(key_path, &key, &opts.key_bytes) : 0;
+
+	opts.key = key;
+	snprintf(addr, sizeof(addr), "127.0.0.1:%u", port);
+	if (!rc)
+		rc = bench_node_at(addr, &opts, values, depth, out);
+	free(key);
+	return rc;
+}
+
+int bench_node_remove(struct bench_node *n)
+{
+	struct gvm_region_delete_req what = {.region = n->region, .epoch = 1};
+	struct gvm_call call = {.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
+
+	gvm_region_delete(n->conn, &call, &what);
+	return call_wait(n, &call);
 }
 
 void bench_node_close(struct bench_node *n)
