@@ -71,7 +71,10 @@ FLOORS = {
         "base/*", "state/*", "node/*", "store/*", "uffd/*", "fuse/*",
         "heir main options options_mount orphan mount place rlimits stop supervisor worker serve connection",
     ],
-    "qemu": ["dsm_calls dsm_attach", "dsm_backend", "preload"],
+    "qemu": [
+        "dsm_calls dsm_attach", "dsm_backend", "preload",
+        "vcpu_wire", "vcpu_map vcpu_seal", "vcpu_link",
+    ],
     "tools": [
         "gvm.h", "say fsstats meminfo mounts program memcg_hold", "memcg giantvm run/fast",
         "bench/stop bench/bench_file bench/sizes bench/data bench/link bench/swap_area", "bench/report", "bench/codec bench/child bench/command bench/exchange", "bench/node",
@@ -97,7 +100,7 @@ OTHERS = {
     "memnode/client": ["memnode"],
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
-    "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi"],
+    "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/hkdf"],
     "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/record", "kmod/uapi"],
     "tools/heap": [],
 }
