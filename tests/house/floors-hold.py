@@ -73,7 +73,7 @@ FLOORS = {
     ],
     "qemu": [
         "dsm_calls dsm_attach", "dsm_backend", "preload",
-        "vcpu_wire", "vcpu_map vcpu_seal", "vcpu_link",
+        "vcpu_wire vcpu_socket", "vcpu_map vcpu_seal", "vcpu_link", "vcpu_peer", "vcpu_router",
     ],
     "tools": [
         "gvm.h", "say fsstats meminfo mounts program memcg_hold", "memcg giantvm run/fast",
