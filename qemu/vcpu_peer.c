@@ -510,6 +510,8 @@ void vcpu_peer_run(struct vcpu_peer *peer)
 	pthread_t thread;
 	bool started = bytes && !pthread_create(&thread, NULL, writer, peer);
 
+	if (peer->env->thread)
+		peer->env->thread(peer->env->opaque, true);
 	if (started)
 		read_all(peer, bytes);
 	else
@@ -523,4 +525,6 @@ void vcpu_peer_run(struct vcpu_peer *peer)
 	vcpu_link_deinit(&peer->link);
 	pthread_mutex_unlock(&peer->lock);
 	vcpu_peer_tell(peer);
+	if (peer->env->thread)
+		peer->env->thread(peer->env->opaque, false);
 }

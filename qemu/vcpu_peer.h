@@ -35,6 +35,8 @@ struct vcpu_peer_env {
 	 * changed with.
 	 */
 	void (*frame)(void *opaque, const struct vcpu_frame *frame);
+	/* A reader thread begins, and ends; NULL: nothing is to be done. */
+	void (*thread)(void *opaque, bool begins);
 	/* The peer has ended, for this reason: its last call. */
 	void (*lost)(void *opaque, unsigned node, const char *why);
 };

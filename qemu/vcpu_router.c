@@ -381,6 +381,7 @@ static void env_init(struct vcpu_router *r, const struct vcpu_router_conf *conf)
 	r->env.queue_bytes = conf->queue_bytes ? conf->queue_bytes : QUEUE_BYTES;
 	r->env.opaque = conf->opaque;
 	r->env.frame = conf->frame;
+	r->env.thread = conf->thread;
 	r->env.lost = conf->lost;
 	r->start_ms = conf->start_ms ? conf->start_ms : START_MS;
 	r->greet_ms = conf->greet_ms ? conf->greet_ms : GREET_MS;

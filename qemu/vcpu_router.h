@@ -37,6 +37,7 @@ struct vcpu_router_conf {
 	void *opaque;
 	/* As in vcpu_peer.h. A peer that never came up is told of by another thread. */
 	void (*frame)(void *opaque, const struct vcpu_frame *frame);
+	void (*thread)(void *opaque, bool begins);
 	void (*lost)(void *opaque, unsigned node, const char *why);
 	/* A sentence for the user; nothing is lost yet. Any thread of the router's. */
 	void (*note)(void *opaque, const char *text);

@@ -33,6 +33,7 @@ struct node {
 	struct vcpu_router *r;
 	unsigned number;
 	atomic_uint frames, irqs, wrong, lost, notes;
+	atomic_int readers;
 	atomic_bool mute;   /* answers nothing */
 	unsigned vector[2]; /* of the next IRQ to each of two vCPUs */
 	pthread_mutex_t lock;
@@ -75,6 +76,13 @@ static void frame_came(void *opaque, const struct vcpu_frame *f)
 	}
 }
 
+static void reader_came(void *opaque, bool begins)
+{
+	struct node *n = opaque;
+
+	n->readers += begins ? 1 : -1;
+}
+
 static void peer_lost(void *opaque, unsigned node, const char *why)
 {
 	struct node *n = opaque;
@@ -111,6 +119,7 @@ static struct vcpu_router_conf conf_of(struct node *n, unsigned number)
 		.call_ms = LONG_MS,
 		.opaque = n,
 		.frame = frame_came,
+		.thread = reader_came,
 		.lost = peer_lost,
 		.note = noted,
 	};
@@ -140,6 +149,7 @@ static void node_start_plain(struct node *n, unsigned number)
 static void node_end(struct node *n)
 {
 	vcpu_router_destroy(n->r);
+	CHECK_EQ(n->readers, 0);
 	pthread_mutex_destroy(&n->lock);
 }
 
@@ -563,7 +573,7 @@ static void a_peer_that_never_ends_a_frame_ends(void)
 	node_end(&n);
 }
 
-/* Nobody sends anything for many times the silence that ends a peer. */
+/* Nobody sends anything for longer than the silence that ends a peer. */
 static void quiet_nodes_hear_of_each_other(void)
 {
 	struct node a, b;
@@ -577,8 +587,8 @@ static void quiet_nodes_hear_of_each_other(void)
 	conf.silence_ms = QUICK_MS * 5;
 	node_start(&b, &conf);
 	CHECK(!vcpu_router_wait_up(a.r, LONG_MS) && !vcpu_router_wait_up(b.r, LONG_MS));
-	WAIT_FOR(stats_of(&a, 1).received[VCPU_ALIVE] > 2 * VCPU_SLICES &&
-		 stats_of(&b, 0).received[VCPU_ALIVE] > 2 * VCPU_SLICES);
+	WAIT_FOR(stats_of(&a, 1).received[VCPU_ALIVE] > VCPU_SLICES + 1 &&
+		 stats_of(&b, 0).received[VCPU_ALIVE] > VCPU_SLICES + 1);
 	CHECK(!a.lost && !b.lost && !a.frames && !b.frames);
 	node_end(&a);
 	node_end(&b);
