@@ -360,8 +360,8 @@ static void has_sought(struct ivy *c, const struct ivy_txn *t, u16 node, u64 inc
 static void seeks_some(struct ivy *c)
 {
 	while (ivy_ending(c))
-		CHECK(c->nseeks < IVY_SEEK_MAX + IVY_LEAF);
-	CHECK(c->nseeks < IVY_SEEK_MAX + IVY_LEAF);
+		CHECK(c->nseeks < IVY_SEEK_MAX + IVY_RUN);
+	CHECK(c->nseeks < IVY_SEEK_MAX + IVY_RUN);
 }
 
 /* Of the pages of a lost node that another one has, too, some are looked for at any time. */
