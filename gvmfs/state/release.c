@@ -4,10 +4,13 @@
 
 #include "base/descriptors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -67,23 +70,47 @@ bool release_apart(const int *fds, unsigned count, const struct journal *j)
 	return child > 0;
 }
 
+struct aside {
+	int fds[RELEASE_MAX];
+	unsigned count;
+};
+
+static void aside_close(const struct aside *a)
+{
+	for (unsigned i = 0; i < a->count; i++)
+		if (a->fds[i] >= 0)
+			close(a->fds[i]);
+}
+
 static void *aside_thread(void *arg)
 {
 	pthread_setname_np(pthread_self(), "gvmfs-release");
-	close((int)(intptr_t)arg);
+	aside_close(arg);
+	free(arg);
 	return NULL;
+}
+
+void release_aside_all(const int *fds, unsigned count)
+{
+	struct aside here = { .count = count }, *a = malloc(sizeof(*a));
+	pthread_t thread;
+
+	assert(count <= RELEASE_MAX);
+	memcpy(here.fds, fds, count * sizeof(*fds));
+	if (a)
+		*a = here;
+	if (a && !pthread_create(&thread, NULL, aside_thread, a)) {
+		pthread_detach(thread);
+		return;
+	}
+	free(a);
+	aside_close(&here);
 }
 
 void release_aside(int fd)
 {
-	pthread_t thread;
-
-	if (fd < 0)
-		return;
-	if (pthread_create(&thread, NULL, aside_thread, (void *)(intptr_t)fd))
-		close(fd);
-	else
-		pthread_detach(thread);
+	if (fd >= 0)
+		release_aside_all(&fd, 1);
 }
 
 /* Peeks at the next message: 1: it has no descriptors; 0: there is none; -1: it has descriptors, or an error. */

@@ -33,6 +33,11 @@ bool release_apart(const int *fds, unsigned count, const struct journal *j);
 /* Closes a descriptor (-1: none), which waits for nobody but may take long, in a thread of its own; here if there can
  * be none. */
 void release_aside(int fd);
+/* Several, one after the other. (At most RELEASE_MAX.) Before Linux 6.9 the close of any socket of this host's may have the kernel
+ * look through all descriptors that lie unread in such sockets, whoever sent them, and close those that nobody can receive any
+ * more. */
+#define RELEASE_MAX 8u
+void release_aside_all(const int *fds, unsigned count);
 
 /* Shuts the connection down, so that no message can arrive any more, and reads its queue. True: no message in it has
  * descriptors, so any process may close it. */

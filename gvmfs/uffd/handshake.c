@@ -10,6 +10,7 @@
 #include "sessions.h"
 #include "state/closes.h"
 #include "state/keeper.h"
+#include "state/release.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
 #include "visit.h"
@@ -403,7 +404,7 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 
 	if (!h || loop_add(w->loop, &h->source, channel, handshake_ready, h) < 0) {
 		free(h);
-		close(channel);
+		release_aside(channel);
 		return;
 	}
 	LIST_INSERT_HEAD(&w->handshakes->list, h, in);

@@ -49,12 +49,17 @@ void session_release(const int fd[SESSION_FDS], bool kept)
 	 * the client's descriptors open for ever instead. */
 	bool last = !kept && fd[SESSION_SOCKET] >= 0 && !holder_lives(fd[SESSION_CHANNEL]);
 
+	int rest[SESSION_FDS];
+	unsigned count = 0;
+
 	release_aside(fd[SESSION_MEMORY]);
 	release_aside(fd[SESSION_MARKS]);
 	/* The channel is closed last: see keeper.c. */
 	for (unsigned i = SESSION_PINS; i < SESSION_FDS; i++)
 		if (fd[i] >= 0 && !(last && (i == SESSION_UFFD || i == SESSION_SOCKET)))
-			close(fd[i]);
+			rest[count++] = fd[i];
+	if (count)
+		release_aside_all(rest, count);
 }
 
 static bool has_session(struct worker *w, uint32_t uid)
