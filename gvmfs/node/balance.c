@@ -48,34 +48,63 @@ static bool is_quiet(const struct worker *w)
 	const struct replicas *r;
 
 	LIST_FOREACH(r, w->replicas, entry)
-		if (r->degraded || r->drain || r->repair || r->replacing || r->settles || r->inode->disk->view_saved ||
+		if (r->degraded || r->drain || r->repair || r->replacing || r->trims || r->settles || r->inode->disk->view_saved ||
 		    record_is_moving(&r->inode->disk->rec))
 			return false;
 	return true;
 }
 
-/* The fullest of the region's nodes whose part should move to `to`; -1: none. */
-static int region_from(const struct pool *pool, const struct record *rec, const struct share *of, unsigned to)
+/* Whether the slot's replica on entry `from` of the record may go to node `to` of the mount: it has none of them, and no other is
+ * in its rack. */
+static bool slot_may_go(struct worker *w, const struct record *rec, unsigned slot, unsigned from, int to_entry, unsigned rack)
 {
-	const struct gvm_id *target = gvm_conn_incarnation(pool->conns[to]);
-	uint64_t chunks = record_chunks(rec->size_bytes);
-	unsigned slots[RECORD_NODES_MAX] = { 0 };
-	int from = -1, best = -1;
+	if (record_replica_of(rec, slot, from) < 0 || (to_entry >= 0 && record_replica_of(rec, slot, (unsigned)to_entry) >= 0))
+		return false;
+	for (uint8_t left = record_filled(rec, slot); left && rack; left &= (uint8_t)(left - 1)) {
+		unsigned node = rec->slots[slot].node[__builtin_ctz(left)];
+		const struct gvm_conn *conn = node == from ? NULL : pool_node(w->pool, &rec->nodes[node]);
 
-	if (record_node_find(rec, target) >= 0)
-		return -1;
+		if (conn && pool_rack(w->pool, conn) == rack)
+			return false;
+	}
+	return true;
+}
+
+static unsigned slots_that_may_go(struct worker *w, const struct record *rec, unsigned from, int to_entry, unsigned rack)
+{
+	unsigned count = 0;
+
 	for (unsigned s = 0; s < rec->slot_count; s++)
-		for (uint8_t left = record_filled(rec, s); left; left &= (uint8_t)(left - 1))
-			slots[rec->slots[s].node[__builtin_ctz(left)]]++;
-	for (unsigned i = 0; i < rec->node_count; i++) {
-		int at = slots[i] ? listed_find(pool, &rec->nodes[i].incarnation) : -1;
-		uint64_t bytes = (chunks * slots[i] + rec->slot_count - 1) / rec->slot_count * GVM_PROMISE_BYTES; /* about */
+		count += slot_may_go(w, rec, s, from, to_entry, rack);
+	return count;
+}
 
-		if (at < 0 || (best >= 0 && !shares_fuller(of[at], of[best])) ||
-		    !shares_move(of, pool->listed, (unsigned)at, to, bytes))
+/* The fullest of the region's nodes of which some should move to `to`; -1: none. *count: as in struct balance_pick. */
+static int region_from(struct worker *w, const struct record *rec, const struct share *of, unsigned to, unsigned *count)
+{
+	const struct pool *pool = w->pool;
+	unsigned rack = pool_rack(pool, pool->conns[to]);
+	int to_entry = record_node_find(rec, gvm_conn_incarnation(pool->conns[to])), from = -1, best = -1;
+	uint64_t chunks = record_chunks(rec->size_bytes);
+	uint64_t bytes = (chunks * GVM_PROMISE_BYTES + rec->slot_count - 1) / rec->slot_count; /* of a slot, about */
+
+	if (rec->replicas == 1 && to_entry >= 0)
+		return -1;
+	for (unsigned i = 0; i < rec->node_count; i++) {
+		int at = listed_find(pool, &rec->nodes[i].incarnation);
+		unsigned some = 0;
+
+		if (at < 0 || (best >= 0 && !shares_fuller(of[at], of[best])))
+			continue;
+		if (rec->replicas > 1)
+			some = shares_move_some(of, pool->listed, (unsigned)at, to, bytes,
+						slots_that_may_go(w, rec, i, to_entry, rack));
+		if (rec->replicas > 1 ? !some : !shares_move(of, pool->listed, (unsigned)at, to,
+							     record_node_chunks(rec, i, chunks) * GVM_PROMISE_BYTES))
 			continue;
 		best = at;
 		from = (int)i;
+		*count = some;
 	}
 	return from;
 }
@@ -117,7 +146,7 @@ static void pick(struct worker *w, uint64_t now_ns)
 		if (n > skip + PICK_MAX)
 			break;
 		b->pick_at = n;
-		from = may_pick(w, inode, now_ns) ? region_from(pool, rec, of, (unsigned)to) : -1;
+		from = may_pick(w, inode, now_ns) ? region_from(w, rec, of, (unsigned)to, &p->count) : -1;
 		if (from < 0)
 			continue;
 		p->region = rec->id;
@@ -185,27 +214,62 @@ bool balance_picks(const struct worker *w, const struct inode *inode)
 	return !gvm_id_is_none(region) && gvm_id_equal(region, &inode->disk->rec.id);
 }
 
+/* One copy: all, or none. */
+static unsigned part_wants(const struct replicas *r, unsigned from, uint8_t *wanted)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		if (record_replica_of(rec, s, from) < 0)
+			continue;
+		if (!view_may_grow(&r->slot[s]))
+			return 0;
+		if (wanted)
+			wanted[s] = 1;
+		count++;
+	}
+	return count;
+}
+
+/* Some, from all over the region. */
+static unsigned slots_want(const struct replicas *r, const struct balance_pick *p, unsigned from, uint8_t *wanted)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	int to_entry = record_node_find(rec, &p->to), listed = listed_find(r->w->pool, &p->to);
+	unsigned rack = listed < 0 ? 0 : pool_rack(r->w->pool, r->w->pool->conns[listed]), may = 0, n = 0, count = 0;
+	bool go[RECORD_SLOTS];
+
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		go[s] = view_may_grow(&r->slot[s]) && slot_may_go(r->w, rec, s, from, to_entry, rack);
+		may += go[s];
+	}
+	for (unsigned s = 0; s < rec->slot_count; s++) {
+		if (!go[s])
+			continue;
+		n++;
+		if (may > p->count && (uint64_t)(n - 1) * p->count / may == (uint64_t)n * p->count / may)
+			continue;
+		count++;
+		if (wanted)
+			wanted[s] = (uint8_t)(1u << record_replica_of(rec, s, from));
+	}
+	return count;
+}
+
 unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted[RECORD_SLOTS], struct balance_pick *where)
 {
 	const struct balance_pick *p = &r->w->balance->pick;
 	const struct record *rec = &r->inode->disk->rec;
-	unsigned count = 0;
 	int from;
 
 	if (!balance_picks(r->w, r->inode) || r->drain || r->repair || r->degraded || r->inode->disk->view_saved ||
 	    now_ns < r->drain_ns || record_is_moving(rec))
 		return 0;
 	from = record_node_find(rec, &p->from);
-	for (unsigned s = 0; from >= 0 && s < rec->slot_count; s++) {
-		int replica = record_replica_of(rec, s, (unsigned)from);
-
-		if (replica >= 0 && !view_may_grow(&r->slot[s]))
-			return 0; /* the part moves as a whole or not at all */
-		count += replica >= 0;
-		if (replica >= 0 && wanted)
-			wanted[s] = (uint8_t)(1u << replica);
-	}
 	if (where)
 		*where = *p;
-	return count;
+	if (from < 0)
+		return 0;
+	return rec->replicas == 1 ? part_wants(r, (unsigned)from, wanted) : slots_want(r, p, (unsigned)from, wanted);
 }

@@ -20,7 +20,6 @@
 #define ASK_NS	  1000000000ull
 #define AGAIN_NS  5000000000ull	 /* pause after a move */
 #define RETRY_NS  1000000000ull	 /* pause after a job failed */
-#define LEAVES_NS 5000000000ull	 /* for the views: one that has not changed by then stays as it is */
 #define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
 #define JOINS_NS  30000000000ull /* for one more view to take the target in: what has not by then stays as it is */
 #define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
@@ -586,8 +585,6 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "the node fails";
 	if (d->balance && is_told(r->w, r->inode, (unsigned)to))
 		return "the node that copies move to is drained";
-	if (d->balance && d->state == LEAVES && now_ns - d->state_ns >= LEAVES_NS)
-		return "a node does not answer"; /* balance.h's part moves as a whole or not at all */
 	if (d->balance && d->state == JOINS && now_ns - d->state_ns >= JOINS_NS)
 		return "a view does not change";
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))

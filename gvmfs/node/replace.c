@@ -48,7 +48,7 @@ static void replace_end(struct replace *p, uint64_t again_ns)
 	struct replicas *r = replicas_of(p);
 
 	if (r) {
-		r->trims |= p->job.raises || p->swaps;
+		r->trims |= p->job.raises || p->swaps || p->ends;
 		r->replacing = false;
 		r->replace_ns = gvm_now_ns() + again_ns;
 	}

@@ -113,14 +113,21 @@ static int unused_drop(struct replace_job *rj, struct pool *pool)
 	return 0;
 }
 
+static uint64_t slot_chunks(const struct replace_job *rj, unsigned slot)
+{
+	uint64_t all = record_chunks(rj->rec.size_bytes);
+
+	return all / rj->rec.slot_count + (slot < all % rj->rec.slot_count);
+}
+
 /* Whether the move that balance.h picked is still right, by the nodes' answers now. */
 static bool pick_is_right(const struct replace_job *rj, const struct share *of, unsigned count, int from, int to)
 {
-	int node = record_node_find(&rj->rec, &rj->pick.from);
+	uint64_t chunks = 0;
 
-	return from >= 0 && to >= 0 && node >= 0 &&
-	       shares_move(of, count, (unsigned)from, (unsigned)to,
-			   record_node_chunks(&rj->rec, (unsigned)node, record_chunks(rj->rec.size_bytes)) * GVM_PROMISE_BYTES);
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		chunks += rj->wanted[s] ? slot_chunks(rj, s) : 0;
+	return from >= 0 && to >= 0 && shares_move(of, count, (unsigned)from, (unsigned)to, chunks * GVM_PROMISE_BYTES);
 }
 
 /* Finds the nodes of the command line that answer, and what each can promise. For balance.h's move, only its target. */
@@ -230,8 +237,7 @@ static struct candidate *candidate_choose(struct replace_job *rj, struct candida
 
 static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned count, unsigned slot, unsigned replica)
 {
-	uint64_t all = record_chunks(rj->rec.size_bytes);
-	uint64_t chunks = all / rj->rec.slot_count + (slot < all % rj->rec.slot_count);
+	uint64_t chunks = slot_chunks(rj, slot);
 	struct candidate *c = candidate_choose(rj, of, count, slot, replica, chunks);
 
 	if (!c || (c->node < 0 && rj->rec.node_count == RECORD_NODES_MAX))
@@ -250,12 +256,12 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
  * as a whole, and nothing of it stays there. */
 static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
 {
-	uint64_t all = record_chunks(rj->rec.size_bytes), chunks = 0;
+	uint64_t chunks = 0;
 	struct candidate *best = NULL;
 
 	for (unsigned s = 0; s < rj->rec.slot_count; s++)
 		if (rj->wanted[s])
-			chunks += all / rj->rec.slot_count + (s < all % rj->rec.slot_count);
+			chunks += slot_chunks(rj, s);
 	for (unsigned i = 0; i < count; i++)
 		if (of[i].chunks >= chunks && !has_refused(rj, &of[i]) && (!best || of[i].chunks > best->chunks))
 			best = &of[i];
@@ -307,7 +313,7 @@ void replace_job_choose(struct job *job, struct pool *pool)
 		for (unsigned n = 0; n < record_places(&rj->rec); n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
-	if (!gvm_id_is_none(&rj->pick.region) && rj->found < wanted_count(rj))
+	if (!gvm_id_is_none(&rj->pick.region) && rj->rec.replicas == 1 && rj->found < wanted_count(rj))
 		choice_undo(rj); /* a part moves as a whole or not at all */
 	free(of);
 }
@@ -317,12 +323,12 @@ void replace_job_choose(struct job *job, struct pool *pool)
 /* How many chunks the node has to promise: of its slots before and after. */
 static uint64_t reserve_of(const struct replace_job *rj, unsigned node)
 {
-	uint64_t all = record_chunks(rj->rec.size_bytes), n = 0;
+	uint64_t n = 0;
 
 	for (unsigned s = 0; s < rj->rec.slot_count; s++)
 		for (unsigned k = 0; k < record_places(&rj->rec); k++)
 			if (rj->slots[s].node[k] == node || rj->rec.slots[s].node[k] == node) {
-				n += all / rj->rec.slot_count + (s < all % rj->rec.slot_count);
+				n += slot_chunks(rj, s);
 				break;
 			}
 	return n;
@@ -416,8 +422,12 @@ void replace_job_trim(struct job *job, struct pool *pool)
 		if (rj->away[i] || !own || part_open(rj, pool, i, GVM_OPEN_LOOK, &ask))
 			continue;
 		promised = ask.call.rsp.region_open.reserve_chunks;
-		if (ask.call.rsp.region_open.epoch == rj->epoch &&
-		    !strays_count(pool, &rj->rec, i, NULL, ~0ull, promised, &strays) && promised > own + strays)
+		if (ask.call.rsp.region_open.epoch != rj->epoch)
+			continue;
+		/* (One copy: who has an old record must not read zeros there.) */
+		if (promised > own && rj->rec.replicas > 1)
+			strays_forget(pool, &rj->rec, i, rj->epoch);
+		if (!strays_count(pool, &rj->rec, i, NULL, ~0ull, promised, &strays) && promised > own + strays)
 			part_resize(rj, pool, i, own + strays);
 	}
 	job->result = 0;

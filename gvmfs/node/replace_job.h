@@ -43,7 +43,8 @@ void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
 /* The second step if the nodes are ready: asks only the members. */
 void replace_job_members(struct job *job, struct pool *pool);
-/* A job of its own: lowers each node's promise to what it has, and has to have by the record. */
+/* A job of its own: has each node forget what it has of slots that are not its own, and lowers its promise to what it has, and has
+ * to have by the record. */
 void replace_job_trim(struct job *job, struct pool *pool);
 
 #endif

@@ -54,3 +54,26 @@ bool shares_move(const struct share *of, unsigned count, unsigned from, unsigned
 	b.taken += bytes - bytes / 4;
 	return !shares_fuller(b, a);
 }
+
+static bool stays_at_mean(const struct share *of, unsigned count, unsigned from, uint64_t bytes)
+{
+	struct share mean = sum_of(of, count), a = of[from];
+
+	a.taken -= bytes < a.taken ? bytes : a.taken;
+	return !shares_fuller(mean, a);
+}
+
+unsigned shares_move_some(const struct share *of, unsigned count, unsigned from, unsigned to, uint64_t bytes, unsigned max)
+{
+	unsigned least = 0, most = max;
+
+	while (least < most) {
+		unsigned n = most - (most - least) / 2;
+
+		if (shares_move(of, count, from, to, n * bytes) && stays_at_mean(of, count, from, n * bytes))
+			least = n;
+		else
+			most = n - 1;
+	}
+	return least;
+}

@@ -32,4 +32,7 @@ int shares_emptiest(const struct share *of, unsigned count);
 /* Whether a part of `bytes` should move from node `from` to node `to`. */
 bool shares_move(const struct share *of, unsigned count, unsigned from, unsigned to, uint64_t bytes);
 
+/* Of a part that can move in pieces of `bytes`, at most `max` of them: how many should. The source stays at the mean, or above. */
+unsigned shares_move_some(const struct share *of, unsigned count, unsigned from, unsigned to, uint64_t bytes, unsigned max);
+
 #endif

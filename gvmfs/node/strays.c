@@ -4,7 +4,9 @@
 
 #include "index_read.h"
 
-#define READ_NS 1000000000ull
+#define READ_NS	  1000000000ull
+#define FORGET_NS 1000000000ull
+#define BATCH	  64u /* requests in one go */
 
 struct strays {
 	const struct record *rec;
@@ -33,5 +35,70 @@ int strays_count(struct pool *pool, const struct record *rec, unsigned node, con
 	if (promised > record_node_chunks(rec, node, record_chunks(rec->size_bytes)))
 		r = index_read(pool, &rec->nodes[node], &rec->id, READ_NS, chunk_look, &st);
 	*count = st.count;
+	return r;
+}
+
+/* ---- forgetting them */
+
+struct stray_list {
+	struct strays of;
+	uint64_t *chunk;
+	uint64_t room;
+	int error;
+};
+
+static void stray_add(void *arg, uint64_t chunk, uint64_t version)
+{
+	struct stray_list *l = arg;
+
+	(void)version;
+	if (l->error || record_replica_of(l->of.rec, record_slot_of(l->of.rec, chunk), l->of.node) >= 0)
+		return;
+	if (l->of.count == l->room) {
+		uint64_t room = l->room ? 2 * l->room : 1024;
+		uint64_t *more = realloc(l->chunk, room * sizeof(*more));
+
+		if (!more) {
+			l->error = -ENOMEM;
+			return;
+		}
+		l->chunk = more;
+		l->room = room;
+	}
+	l->chunk[l->of.count++] = chunk;
+}
+
+static int batch_forget(struct pool *pool, const struct stray_list *l, struct gvm_conn *conn, uint64_t from, uint64_t epoch)
+{
+	struct gvm_discard_req what = { .region = l->of.rec->id, .epoch = epoch, .count = 1 };
+	unsigned count = l->of.count - from < BATCH ? (unsigned)(l->of.count - from) : BATCH;
+	struct ask *asks = asks_make(count);
+	int result = asks ? 0 : -ENOMEM;
+
+	pool_gather(pool, true);
+	for (unsigned i = 0; asks && i < count; i++) {
+		what.first = l->chunk[from + i];
+		gvm_discard(conn, ask_begin_to(&asks[i], ns_from_now(FORGET_NS), &l->of.rec->nodes[l->of.node]), &what);
+	}
+	pool_gather(pool, false);
+	for (unsigned i = 0; asks && i < count; i++) {
+		int r = ask_wait(&asks[i]);
+
+		result = result ? result : r;
+	}
+	free(asks);
+	return result;
+}
+
+int strays_forget(struct pool *pool, const struct record *rec, unsigned node, uint64_t epoch)
+{
+	struct stray_list l = { .of = { .rec = rec, .node = node } };
+	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
+	int r = conn ? index_read(pool, &rec->nodes[node], &rec->id, READ_NS, stray_add, &l) : -ENOMEM;
+
+	r = r ? r : l.error;
+	for (uint64_t i = 0; !r && i < l.of.count; i += BATCH)
+		r = batch_forget(pool, &l, conn, i, epoch);
+	free(l.chunk);
 	return r;
 }

@@ -16,4 +16,8 @@ struct pool;
 int strays_count(struct pool *pool, const struct record *rec, unsigned node, const struct record_slot *also, uint64_t chunks,
 		 uint64_t promised, uint64_t *count);
 
+/* Has the node forget them. Only where it is outside of the slots' views, and the name table has the record: nobody reads them
+ * there. 0 or a negative errno: then some may be left. */
+int strays_forget(struct pool *pool, const struct record *rec, unsigned node, uint64_t epoch);
+
 #endif

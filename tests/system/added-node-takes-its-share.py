@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A mount that runs is given more nodes, while programs write and check their pages. Files that are made then lie on them, too, also
 after the worker was killed; and those that are open for writing give of what they have, with two copies and with one, until
-each node has its part, after which nothing moves any more. A node that does not answer, or that the mount has, is not added."""
+each node has its part, after which nothing moves any more; one large region of two copies alone does so, too. A node that does not
+answer, or that the mount has, is not added."""
 
 import os
 import sys
@@ -75,6 +76,23 @@ def rebalances(test, mount, nodes):
     expect(moves(mount) == made, "it does not end")
 
 
+def spreads(test, mount, nodes):
+    """One region, of which each node has all. What it gives to the new one it does not keep."""
+    mapper = Mapper(test, mount.region("large", 4 * SIZE))
+    mapper.do("fill", 0, 4 * SIZE, 3)
+    mapper.ask("churn", 0, SIZE, 5)
+    whole = sum(promised(nodes))
+    add(test, mount, nodes[-1].address)
+    wait_for("something moves", lambda: moves(mount), 30)
+    wait_for("each node has its part", lambda: is_even(nodes, whole), 60)
+    wait_for("nobody keeps what moved", lambda: sum(n.stats()["chunks"] for n in nodes) <= 2 * 4 * SIZE // (128 << 10), 30)
+    mapper.answer(60)
+    mapper.do("fill", 0, SIZE, 3)
+    mapper.do("check", 0, 4 * SIZE, 3, seconds=60)
+    mapper.end()
+    mount.unmount()
+
+
 def takes_a_list(test, mount, nodes):
     """Of those of a file the mount has some. New files lie on all."""
     conf = test.path("cluster.conf")
@@ -99,6 +117,8 @@ def main(test):
     rebalances(test, mount, nodes[:3])
     takes_a_list(test, mount, nodes)
     mount.unmount()
+    nodes = [Node(test, "200M", name="large%d" % i) for i in range(3)]
+    spreads(test, Mount(test, nodes[:2], "--replicas", "2", "--repair-rate", "30", name="large"), nodes)
     nodes = [Node(test, "200M", name="single%d" % i) for i in range(3)]
     rebalances(test, Mount(test, nodes[:2], name="single"), nodes)
 

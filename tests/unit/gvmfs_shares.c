@@ -67,6 +67,31 @@ static void a_node_that_is_added_gets_its_part(void)
 	}
 }
 
+/* One region, of which each node has the same; its slots move one by one. */
+static void a_large_region_spreads(void)
+{
+	struct share of[] = { { 60 * GIB, 100 * GIB }, { 60 * GIB, 100 * GIB }, { 60 * GIB, 100 * GIB }, { 0, 100 * GIB } };
+	const uint64_t slot = 60 * GIB / 512;
+	unsigned moved = 0, left[] = { 512, 512, 512 };
+
+	CHECK(!shares_move(of, 4, 0, 3, 60 * GIB));
+	for (unsigned from = 0; shares_emptiest(of, 4) == 3; from = (from + 1) % 3) {
+		unsigned n = shares_move_some(of, 4, from, 3, slot, left[from]);
+
+		left[from] -= n;
+		moved += n;
+		of[from].taken -= n * slot;
+		of[3].taken += n * slot;
+		CHECK(of[from].taken + slot > 45 * GIB);
+		CHECK(n || from);
+	}
+	CHECK(moved <= 3 * 128);
+	CHECK(of[3].taken >= 38 * GIB);
+	CHECK_EQ(shares_move_some(of, 4, 0, 1, slot, 512), 0);
+	of[3] = (struct share){ 0 };
+	CHECK_EQ(shares_move_some(of, 4, 0, 3, slot, 512), 0);
+}
+
 static void what_is_even_stays(void)
 {
 	struct world w = {.count = 3};
@@ -139,6 +164,7 @@ static void no_move_is_undone(void)
 
 static const struct check_test tests[] = {
 	{ "a-node-that-is-added-gets-its-part", a_node_that_is_added_gets_its_part },
+	{ "a-large-region-spreads", a_large_region_spreads },
 	{ "what-is-even-stays", what_is_even_stays },
 	{ "a-part-too-large-stays", a_part_too_large_stays },
 	{ "nodes-that-do-not-count-give-and-take-nothing", nodes_that_do_not_count_give_and_take_nothing },
