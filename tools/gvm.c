@@ -16,8 +16,9 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 } commands[] = {
 	{"run", "gvm run", "run a QEMU command line with its RAM in a region", cmd_run},
+	{"status", "gvm status", "all mounts of this host and their regions, on one screen", cmd_status},
 	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
-	{"region", "gvm region", "show or change how much of a region is on this host", cmd_region},
+	{"region", "gvm region", "list, make and delete regions; how much of one is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
 	{"dsm", "gvm dsm", "memory that several hosts share: the kernel mode's cluster", cmd_dsm},
 	{"doctor", "gvm doctor", "whether this host is fit for it, and what mends it", cmd_doctor},

@@ -6,6 +6,7 @@
 /* argv[0] is the subcommand's name. Returns the program's exit status. */
 int cmd_run(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_node(int argc, char **argv);
 int cmd_region(int argc, char **argv);

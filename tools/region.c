@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvm region - looks after regions. `local` shows or changes how much of one the fast path may have
+ * gvm region - looks after regions, which are files of a mount. `local` shows or changes how much of one the fast path may have
  * on this host, while its guest runs or before. (Under FUSE the budget is a memory cgroup's: gvm
  * run's, or whatever QEMU is in.)
  */
@@ -8,7 +8,10 @@
 #include "gvm.h"
 #include "gvmfs/gvm_mount.h"
 #include "memnode/size.h"
+#include "mounts.h"
 #include "region_auto.h"
+#include "region_file.h"
+#include "region_list.h"
 #include "say.h"
 
 #include <errno.h>
@@ -21,12 +24,19 @@
 #include <sys/xattr.h>
 
 static const char help_text[] =
-	"usage: gvm region local REGION [SIZE|PERCENT%|all]\n"
+	"usage: gvm region list [--json] [FOLDER]\n"
+	"       gvm region create REGION SIZE\n"
+	"       gvm region resize [--force] REGION SIZE\n"
+	"       gvm region delete [--force] REGION\n"
+	"       gvm region local REGION [SIZE|PERCENT%|all]\n"
 	"       gvm region local --auto[=MIN..MAX] REGION|FOLDER\n"
 	"       gvm region take [--force] REGION\n"
 	"\n"
-	"Shows, or sets, how much of a region (a file in a gvmfs mount) may be on this\n"
-	"host when it is mapped through the fast path; also while the guest runs.\n"
+	"list, create, resize, delete: a region is a file in a gvmfs mount. FOLDER is a\n"
+	"mount, or one below it; the default is the only mount that there is.\n"
+	"\n"
+	"local: shows, or sets, how much of a region may be on this host when it is\n"
+	"mapped through the fast path; also while the guest runs.\n"
 	"\n"
 	"take: ends the claim of another host that has the region for writing, at once,\n"
 	"without waiting for its lease. A guest that runs there loses its memory.\n"
@@ -35,7 +45,9 @@ static const char help_text[] =
 	"             fast path below a folder, follows what its guest needs and what\n"
 	"             this host has, from MIN to MAX (default: from 16M to all of it)\n"
 	"  --force    take a region with replicas also if no node that is there is known\n"
-	"             to have what was written last\n"
+	"             to have what was written last; resize one also if it gets smaller;\n"
+	"             delete one also if a guest is on the fast path\n"
+	"  --json     the list for programs\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"
 	"  all        no limit\n"
@@ -131,19 +143,70 @@ static int local_follow(const char *path, const struct limits *l)
 	return rc ? rc : region_auto(path, l->min_bytes, l->max_bytes);
 }
 
+static int list_show(const char *folder, bool json)
+{
+	char path[PATH_MAX], err[MOUNTS_ERR_TEXT];
+	struct region_row *rows;
+	unsigned count;
+	int rc;
+
+	if (!folder) {
+		if (mounts_find(NULL, path, err)) {
+			say("%s", err);
+			return 1;
+		}
+		folder = path;
+	}
+	rc = region_rows_get(folder, &rows, &count);
+	if (rc) {
+		say("%s: %s", folder, fsstats_error(rc));
+		return 1;
+	}
+	if (json) {
+		struct json_object *list = region_rows_json(rows, count);
+
+		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(list);
+	} else {
+		region_rows_print(rows, count);
+	}
+	region_rows_free(rows, count);
+	return 0;
+}
+
+/* What is done to regions as files: the exit status, or -1: it is another subcommand, or a wrong command line. */
+static int files_run(int argc, char **argv, bool force, bool json)
+{
+	if (argc >= 1 && argc <= 2 && !force && !strcmp(argv[0], "list"))
+		return list_show(argc == 2 ? argv[1] : NULL, json);
+	if (json)
+		return -1;
+	if (argc == 3 && !force && !strcmp(argv[0], "create"))
+		return region_file_create(argv[1], argv[2]);
+	if (argc == 3 && !strcmp(argv[0], "resize"))
+		return region_file_resize(argv[1], argv[2], force);
+	if (argc == 2 && !strcmp(argv[0], "delete"))
+		return region_file_delete(argv[1], force);
+	return -1;
+}
+
 int cmd_region(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"auto", optional_argument, NULL, 'a'}, {"force", no_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	struct limits limits = {.min_bytes = AUTO_MIN, .max_bytes = INT64_MAX};
-	bool take, force = false, follow = false;
+	bool take, force = false, follow = false, json = false;
 	int c, rc;
 
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
 		if (c == 'f') {
 			force = true;
+			continue;
+		}
+		if (c == 'j') {
+			json = true;
 			continue;
 		}
 		if (c == 'a') {
@@ -160,8 +223,11 @@ int cmd_region(int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
+	rc = follow ? -1 : files_run(argc, argv, force, json);
+	if (rc >= 0)
+		return rc;
 	take = argc == 2 && !strcmp(argv[0], "take");
-	if ((take && follow) || (follow && argc != 2) || (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
+	if (json || (take && follow) || (follow && argc != 2) || (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}

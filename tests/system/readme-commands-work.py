@@ -144,6 +144,9 @@ class Reader:
     def stat(self, command, *_):
         expect("fetched" in self.runs(command), "no figures")
 
+    def status(self, command, *_):
+        expect("win10" in self.runs(command), "the region is not in it")
+
     def node_stat(self, command, *_):
         expect("win10" in self.runs(command) or "region" in self.runs(command), "no figures")
 
@@ -183,6 +186,7 @@ class Reader:
             (r"strings .* /mnt/gvm/win10 \| head", self.strings),
             (r"hexdump .* /mnt/gvm/win10", self.hexdump),
             (r"gvm stat /mnt/gvm/win10", self.stat),
+            (r"gvm status", self.status),
             (r"gvm node --key gvm.key 10.0.0.2:9999", self.node_stat),
             (r"gvm doctor --key gvm.key 10.0.0.2:9999", self.examine),
         ]

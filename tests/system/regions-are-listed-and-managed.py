@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gvm status and gvm region list show each region of each mount as it is, also to programs; gvm region makes, resizes and deletes
+regions, as a whole or not at all, and nothing that loses contents or a guest's memory without --force."""
+
+import json
+import os
+import signal
+
+import lab
+from lab import expect, program, wait_for
+from remote import Mount, Node
+
+MIB = 1 << 20
+
+
+def gvm(l, *words, status=0):
+    return l.run(program("gvm"), *words, status=status)
+
+
+def region(l, *words, status=0):
+    return gvm(l, "region", *words, status=status)
+
+
+def listed(l, folder):
+    return {row["name"]: row for row in json.loads(region(l, "list", "--json", folder))}
+
+
+def files(l, mount, path):
+    region(l, "create", path, "16M")
+    expect(os.path.getsize(path) == 16 * MIB, "its size is %d", os.path.getsize(path))
+    expect("there is one" in region(l, "create", path, "16M", status=1), "made twice")
+    said = region(l, "create", path + "-large", "1T", status=1)
+    expect("cannot promise" in said and not os.path.exists(path + "-large"), "%s, %s", said, os.listdir(mount.path))
+    l.write(path, 0, 8 * MIB, 1)
+    region(l, "resize", path, "24M")
+    expect(os.path.getsize(path) == 24 * MIB, "its size is %d", os.path.getsize(path))
+    expect("--force" in region(l, "resize", path, "8M", status=1), "made smaller without --force")
+    l.check(path, 0, 8 * MIB, 1)
+    region(l, "resize", "--force", path, "8M")
+    l.check(path, 0, 8 * MIB, 1)
+    expect("not a size" in region(l, "resize", path, "much", status=2), "a size is none")
+    for wrong in ((l.path("no"), "1M"), (os.path.join(mount.path, "no folder/x"), "1M")):
+        region(l, "create", *wrong, status=1)
+        expect(not os.path.exists(wrong[0]), "%s was made", wrong[0])
+    expect("not a region" in region(l, "delete", l.path("shadow"), status=1) and os.path.exists(l.path("shadow")), "not ours")
+
+
+def lists(l, mount, other, path):
+    os.mkdir(os.path.join(mount.path, "folder"))
+    region(l, "create", os.path.join(mount.path, "folder/with blank"), "2M")
+    region(l, "local", path, "4M")
+    rows = listed(l, mount.path)
+    expect(set(rows) == {"ram", "folder/with blank"}, "%s", rows)
+    row = rows["ram"]
+    expect(row["size_bytes"] == 8 * MIB and row["budget_bytes"] == 4 * MIB and not row["fast_path"] and not row["failed"],
+           "%s", row)
+    expect(rows["folder/with blank"]["budget_bytes"] is None, "%s", rows)
+    expect(set(listed(l, os.path.join(mount.path, "folder"))) == {"with blank"}, "of a folder")
+    said = region(l, "list", mount.path)
+    expect("4 MiB" in said and "folder/with blank" in said, "%s", said)
+    expect("several" in region(l, "list", status=1) or "places" in region(l, "list", status=1), "which mount?")
+    expect("gvm" in region(l, "list", l.folder, status=1), "a folder of no mount")
+    mounts = {each["path"]: each for each in json.loads(gvm(l, "status", "--json", mount.path, other.path))}
+    expect(set(mounts) == {mount.path, other.path}, "%s", mounts.keys())
+    expect({row["name"] for row in mounts[mount.path]["regions"]} == set(rows), "%s", mounts)
+    counters = mounts[mount.path]["counters"]
+    expect(counters["nodes"] == 1 and counters["writes"] > 0 and counters["io_errors"] == 0, "%s", counters)
+    expect(mounts[mount.path]["lent_bytes"] > mounts[mount.path]["free_bytes"] > 0, "%s", mounts)
+    said = gvm(l, "status", status=None)  # there may be others
+    expect(mount.path in said and other.path in said and "1 nodes" in said, "%s", said)
+    expect(gvm(l, "status", l.folder, status=1), "of no mount")
+
+
+def test(l):
+    open(l.path("shadow"), "w").close()
+    nodes = [Node(l, "64M"), Node(l, "64M")]
+    mount, other = Mount(l, nodes[:1]), Mount(l, nodes[1:], name="other")
+    path = mount.file("ram")
+    files(l, mount, path)
+    lists(l, mount, other, path)
+    region(l, "delete", path)
+    expect(not os.path.exists(path), "it is there")
+    region(l, "create", path, "32M")
+    guest = l.start("guest", program("torture-fast"), "--alone", "--file", path, "--disk", l.path("disk"), "--shadow", l.path("memory"),
+                    "--seconds", "60")
+    wait_for("the fast path", lambda: listed(l, mount.path)["ram"]["fast_path"])
+    expect("fast path" in region(l, "list", mount.path), "the list does not say so")
+    expect("--force" in region(l, "delete", path, status=1) and os.path.exists(path), "deleted under a guest")
+    guest.signal(signal.SIGKILL)
+    guest.wait(20)
+    wait_for("it is let go", lambda: not listed(l, mount.path)["ram"]["fast_path"])
+    region(l, "delete", path)
+    expect(not os.path.exists(path), "it is there")
+
+
+lab.main(test)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* region_file.h - regions are made, resized and deleted. */
+#ifndef TOOLS_REGION_FILE_H
+#define TOOLS_REGION_FILE_H
+
+#include <stdbool.h>
+
+/* Each returns the program's exit status, and has said what went wrong. `force`: also where that
+ * loses contents, or a guest is on the fast path. */
+int region_file_create(const char *path, const char *size);
+int region_file_resize(const char *path, const char *size, bool force);
+int region_file_delete(const char *path, bool force);
+
+#endif

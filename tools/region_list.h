@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* region_list.h - the regions below a folder of a mount, and what is known of each. */
+#ifndef TOOLS_REGION_LIST_H
+#define TOOLS_REGION_LIST_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct region_row {
+	char *name;			 /* below the folder */
+	uint64_t size_bytes, held_bytes; /* what guests see; what the nodes hold of it */
+	bool fast, failed;
+	uint64_t here_bytes, local_bytes; /* on the fast path; its budget, 0: none is set */
+	uint64_t nodes_away, degraded;	  /* of its nodes; slots with too few copies */
+};
+
+/* By name. The caller frees them by region_rows_free(). A negative errno: it is no folder of a
+ * mount, or no memory. */
+int region_rows_get(const char *folder, struct region_row **rows, unsigned *count);
+void region_rows_free(struct region_row *rows, unsigned count);
+
+void region_rows_print(const struct region_row *rows, unsigned count);
+struct json_object *region_rows_json(const struct region_row *rows, unsigned count);
+
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvm status - every mount of this host and its regions, on one screen, or for a program. */
+#include "fsstats.h"
+#include "gvm.h"
+#include "memnode/mountinfo.h"
+#include "memnode/size.h"
+#include "region_list.h"
+#include "say.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+static const char help_text[] =
+	"usage: gvm status [--json] [MOUNT ...]\n"
+	"\n"
+	"Shows every gvmfs mount of this host, or those given: how much its nodes lend,\n"
+	"and its regions. The status is 1 if one of them does not answer.\n"
+	"\n"
+	"  --json  the same for programs, with all counters of gvm stat\n"
+	"  --help  show this text\n";
+
+#define MOUNTS_TYPE "fuse.gvmfs"
+
+struct mount_state {
+	const char *path;
+	char stats[FSSTATS_TEXT];
+	uint64_t lent_bytes, free_bytes;
+	struct region_row *rows;
+	unsigned count;
+};
+
+static int state_get(const char *path, struct mount_state *m)
+{
+	struct statvfs v;
+	int rc = fsstats_read(path, m->stats);
+
+	m->path = path;
+	m->rows = NULL;
+	m->count = 0;
+	if (rc)
+		return rc;
+	if (statvfs(path, &v))
+		return -errno;
+	m->lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
+	m->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return region_rows_get(path, &m->rows, &m->count);
+}
+
+static void state_print(const struct mount_state *m)
+{
+	char lent[SIZE_TEXT], room[SIZE_TEXT];
+
+	printf("%s: %llu nodes (%llu connected) lend %s, %s free; %llu errors\n", m->path,
+	       (unsigned long long)fsstats_get(m->stats, "nodes"),
+	       (unsigned long long)fsstats_get(m->stats, "nodes_up"),
+	       size_text(m->lent_bytes, lent), size_text(m->free_bytes, room),
+	       (unsigned long long)fsstats_get(m->stats, "io_errors"));
+	if (m->count)
+		region_rows_print(m->rows, m->count);
+}
+
+static struct json_object *counters_json(char *lines)
+{
+	struct json_object *o = json_object_new_object();
+	char *save, *value;
+
+	for (char *line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		value = strchr(line, ' ');
+		if (!value)
+			continue;
+		*value++ = '\0';
+		json_object_object_add(o, line, json_object_new_uint64(strtoull(value, NULL, 10)));
+	}
+	return o;
+}
+
+static struct json_object *state_json(struct mount_state *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "path", json_object_new_string(m->path));
+	json_object_object_add(o, "lent_bytes", json_object_new_uint64(m->lent_bytes));
+	json_object_object_add(o, "free_bytes", json_object_new_uint64(m->free_bytes));
+	json_object_object_add(o, "regions", region_rows_json(m->rows, m->count));
+	json_object_object_add(o, "counters", counters_json(m->stats));
+	return o;
+}
+
+static int mount_show(const char *path, struct json_object *list)
+{
+	static struct mount_state m;
+	int rc = state_get(path, &m);
+
+	if (rc)
+		say("%s: %s", path, fsstats_error(rc));
+	else if (list)
+		json_object_array_add(list, state_json(&m));
+	else
+		state_print(&m);
+	region_rows_free(m.rows, m.count);
+	return rc != 0;
+}
+
+/* Of several in one place only the last can be seen, and is shown once. */
+static int all_show(struct json_object *list)
+{
+	char **paths = NULL, **more;
+	struct mountinfo m;
+	unsigned count = 0;
+	int status = 0, rc = mountinfo_open(&m, NULL);
+
+	while (!rc && mountinfo_next(&m)) {
+		bool known = false;
+
+		for (unsigned i = 0; i < count; i++)
+			known |= !strcmp(paths[i], m.at);
+		if (known || strcmp(m.type, MOUNTS_TYPE))
+			continue;
+		more = reallocarray(paths, count + 1, sizeof(*more));
+		if (!more)
+			break;
+		paths = more;
+		paths[count] = strdup(m.at);
+		count += paths[count] != NULL;
+	}
+	mountinfo_close(&m);
+	for (unsigned i = 0; i < count; i++) {
+		status |= mount_show(paths[i], list);
+		free(paths[i]);
+	}
+	free(paths);
+	if (rc)
+		say("the list of mounts cannot be read: %s", strerror(-rc));
+	else if (!count && !list)
+		puts("gvmfs is not mounted: gvmfs --nodes ADDR:PORT,... DIR");
+	return status | (rc != 0);
+}
+
+int cmd_status(int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	struct json_object *list = NULL;
+	int c, status = 0;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help_text, stdout);
+			return 0;
+		}
+		if (c != 'j')
+			return EXIT_USAGE;
+		if (!list)
+			list = json_object_new_array();
+	}
+	if (optind == argc)
+		status = all_show(list);
+	for (; optind < argc; optind++)
+		status |= mount_show(argv[optind], list);
+	if (list)
+		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY |
+								  JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(list);
+	return status;
+}
