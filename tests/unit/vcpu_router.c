@@ -824,7 +824,7 @@ static void strangers_keep_nobody_out(void)
 	for (unsigned i = 0; i < 12; i++)
 		fds[i] = raw_open(0);
 	for (unsigned i = 0; i < 4; i++)
-		CHECK(send(fds[i], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL) == 18);
+		CHECK(send(fds[8 + i], "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL) == 18);
 	node_start_plain(&b, 1);
 	CHECK(!vcpu_router_wait_up(a.r, LONG_MS) && !vcpu_router_wait_up(b.r, LONG_MS));
 	for (unsigned i = 0; i < 12; i++)
