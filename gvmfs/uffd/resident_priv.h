@@ -6,6 +6,7 @@
 #include "resident.h"
 #include "resident_env.h"
 
+#define HEADROOM_MIN (16u * GVM_CHUNK_PAGES) /* of budgets that are large enough */
 #define HEADROOM_MAX (64u * GVM_CHUNK_PAGES)
 #define GROUP_CHUNKS 16u /* zapped together: 2 MiB, one TLB flush for all */
 
@@ -226,10 +227,12 @@ void fetch_give(struct resident_fetch *f);
 struct eviction *eviction_take(struct resident *r, uint64_t c);
 void eviction_give(struct eviction *e);
 
-/* How many pages of the budget are kept free. */
+/* How many pages of the budget are kept free, for what comes while others go. */
 static inline uint64_t resident_headroom(const struct resident *r)
 {
-	return r->local / 16 < HEADROOM_MAX ? r->local / 16 : HEADROOM_MAX;
+	uint64_t some = r->local / 16 < HEADROOM_MIN ? r->local / 16 : HEADROOM_MIN, pages = r->local / 64;
+
+	return pages < some ? some : pages < HEADROOM_MAX ? pages : HEADROOM_MAX;
 }
 
 /* Against whose share a chunk counts: its node's, or the region's where the node is not known. */
