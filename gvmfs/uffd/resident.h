@@ -20,7 +20,8 @@
  * RESIDENT_STREAM chunks. A RESIDENT chunk may have only some of its pages.
  * ZAPPING: the client drops its page-table entries of a group of chunks; the pages stay.
  * INACTIVE: no page is mapped. A touched page faults, is mapped again, and the chunk is RESIDENT;
- * so the chunk that was unused for longest is first in the inactive list.
+ * so the chunk that was unused for longest is first in the inactive list. One that was used often
+ * before is passed over once or twice (resident_evict.c).
  * EVICTING: a writer compares the pages with what was fetched and sends those that changed; when
  * the node has acknowledged them, the memory is punched out. Unless its region failed or was
  * deleted, a chunk with a page that the client has seen becomes ABSENT in no other way. A fault
@@ -134,6 +135,7 @@ struct chunk {
 	uint8_t soon : 3;    /* faults that were to bring pages soon after another one; at most SOON_MAX */
 	uint8_t want_page;   /* LIST_BLOCKED: the page that is waited for, or GVM_NO_PAGE */
 	uint8_t missed;	     /* resident's `misses`, its low bits, at the last fault that was to bring pages */
+	uint8_t lives;	     /* how often it is passed over before it is evicted: resident_evict.c */
 	bool sending : 1;    /* a writer has it, even if its eviction was ended */
 	bool ahead : 1;	     /* fetched ahead, unmapped, and not used yet */
 	bool streamed : 1;   /* fetched ahead, mapped on arrival; the reader has not passed it yet */
@@ -145,6 +147,7 @@ struct chunk {
 	uint32_t sync_pass;  /* the last fsync pass that sent it; 0: none */
 	uint32_t known;	     /* pages whose hash is known */
 	uint32_t trail;	     /* its step of the trail, and one; 0: it is not in it */
+	uint32_t since;	     /* resident's `brought`, when it was last zapped */
 	XXH128_hash_t *hashes; /* of the node's copies: one for each page in `known` */
 	struct resident_fetch *fetch;
 };
@@ -237,6 +240,8 @@ struct resident {
 	 * is, in the mean */
 	unsigned spread, run;
 	unsigned misses;    /* faults that were to bring pages */
+	uint32_t brought;   /* pages that were put in, its low bits: a clock */
+	uint32_t stay;	    /* so many of them a chunk is INACTIVE before it is evicted, in the mean */
 	/* resident_trail.c; rooms of 0: it is not to be */
 	struct trail_step *trail, *gone, *replay; /* what was touched; a ring of what was evicted; what is to be fetched */
 	unsigned trail_last; /* for gvmfs: how many steps the record of the last start has */

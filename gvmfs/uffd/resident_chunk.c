@@ -132,6 +132,7 @@ void chunk_fill(struct resident *r, uint64_t c, uint32_t pages)
 {
 	unsigned before = chunk_here(r, c);
 
+	r->brought += (unsigned)__builtin_popcount(pages & ~r->mark[c].filled);
 	r->env->mark32(r, &r->mark[c].filled, r->mark[c].filled | pages);
 	recount(r, c, before);
 }
@@ -158,7 +159,7 @@ void chunk_forget(struct resident *r, uint64_t c)
 	k->ahead = k->replayed = false;
 	k->streamed = false;
 	k->rotten = k->lost = k->whole = k->several = false;
-	k->soon = 0;
+	k->soon = k->lives = 0;
 	recount(r, c, before);
 }
 

@@ -22,6 +22,7 @@ void zap_done(struct resident *r)
 		if (r->chunk[c].state == CHUNK_ZAPPING) {
 			chunk_set_state(r, c, CHUNK_INACTIVE);
 			chunk_enlist(r, c, LIST_INACTIVE);
+			r->chunk[c].since = r->brought;
 		}
 }
 
@@ -380,6 +381,52 @@ void over_look(struct resident *r)
 		    "all of it; raise it with gvm region local");
 }
 
+/*
+ * Which chunk goes. The inactive list says what was used last, not how often: of the chunks that are used about as seldom as
+ * the list is long, some go by chance, and come again. So a chunk that is used again very soon after a zap earns a life, and
+ * at the list's head loses a life in place of its pages. Of two chunks that are used as often, the one with more pages holds
+ * those that are used less: so what counts is its time unused times its pages.
+ */
+#define LIVES	   2u
+#define SOON_SHARE 8u  /* very soon: within this part of the time for which a chunk of all pages is in the list */
+#define PASSED_MAX 16u /* chunks for one that goes */
+#define STAY_LEARN 32u /* the weight of what is known already */
+
+void life_earn(struct resident *r, uint64_t c)
+{
+	struct chunk *k = &r->chunk[c];
+	uint64_t unused = (uint64_t)(r->brought - k->since) * chunk_here(r, c);
+
+	if ((k->state == CHUNK_INACTIVE || k->state == CHUNK_EVICTING) && !k->ahead && k->lives < LIVES &&
+	    unused < (uint64_t)r->stay * GVM_CHUNK_PAGES / SOON_SHARE)
+		k->lives++;
+}
+
+/* The chunk that is to go: the first of the inactive list, after those with lives have gone to its end. Not those that
+ * were never used, or have nothing. */
+static uint64_t victim(struct resident *r)
+{
+	for (unsigned i = 0; i < PASSED_MAX; i++) {
+		uint64_t c = r->lists[LIST_INACTIVE].head - 1;
+		struct chunk *k = &r->chunk[c];
+
+		if (!k->lives || k->ahead || !chunk_here(r, c))
+			break;
+		k->lives--;
+		chunk_enlist(r, c, LIST_INACTIVE);
+	}
+	return r->lists[LIST_INACTIVE].head - 1;
+}
+
+static void stay_learn(struct resident *r, uint64_t c)
+{
+	uint32_t stayed = r->brought - r->chunk[c].since;
+
+	if (r->chunk[c].ahead)
+		return;
+	r->stay += stayed / STAY_LEARN - r->stay / STAY_LEARN;
+}
+
 /* Evicts INACTIVE chunks as the budget demands, and has active ones zapped, so that more can go
  * soon. */
 void room_look(struct resident *r)
@@ -391,9 +438,13 @@ void room_look(struct resident *r)
 	empty_leave(r);
 	if (surplus(r, headroom) > r->going)
 		replay_drop(r);
-	while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head)
-		if (!eviction_start(r, r->lists[LIST_INACTIVE].head - 1))
+	while (surplus(r, headroom) > r->going && r->lists[LIST_INACTIVE].head) {
+		uint64_t c = victim(r);
+
+		if (!eviction_start(r, c))
 			break;
+		stay_learn(r, c);
+	}
 	if (!r->zapping && r->lists[LIST_ACTIVE].head && surplus(r, 2 * headroom) &&
 	    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom) &&
 	    r->env->now(r) >= r->zap_at_ns)

@@ -73,6 +73,7 @@ static void fault_serve(struct resident *r, uint64_t address)
 	} else {
 		if (k->state == CHUNK_INACTIVE)
 			resident_count(r, minor_faults, 1);
+		life_earn(r, c);
 		chunk_show(r, c, page);
 		if (k->ahead) {
 			k->ahead = false;

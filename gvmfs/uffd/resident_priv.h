@@ -131,6 +131,8 @@ void fetches_cancel(struct resident *r);
 void room_look(struct resident *r);
 /* Decides whether the budget has to be exceeded, or need not be any longer. */
 void over_look(struct resident *r);
+/* A fault on a page that is here: a chunk that was not mapped may be worth keeping for longer. */
+void life_earn(struct resident *r, uint64_t c);
 /* The client has dropped the page-table entries of the zap in flight. */
 void zap_done(struct resident *r);
 /* Hands an INACTIVE chunk to a writer; if it is pinned, or a writer has it already, makes it active
